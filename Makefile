@@ -1,0 +1,88 @@
+# Every target that a person calls has a description after "##"; `make help` prints them.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+# The shim is linked statically: one file that runs on any Linux distribution.
+SHIM_TAGS := seccomp,netgo,osusergo
+SHIM_LDFLAGS := -s -w -linkmode external -extldflags -static
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X github.com/mayfly-run/mayfly/internal/cli.version=$(VERSION)
+
+# Packages whose tests make real sandboxes run one at a time: each checks that it leaves nothing on the host.
+REAL := ./internal/oci/... ./internal/cli/... ./test/...
+PURE = $(filter-out $(shell go list $(REAL)),$(shell go list ./...))
+FUZZTIME := 10s
+TOOLS := .build/tools
+export MAYFLY_TEST_BIN := $(CURDIR)/bin
+
+.PHONY: help
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
+
+.PHONY: setup
+setup: ## install the Debian packages that building and testing need (as root)
+	@test/setup.sh
+
+.PHONY: build
+build: ## build bin/mayfly and bin/mayfly-shim
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/mayfly ./cmd/mayfly
+	go build -trimpath -tags $(SHIM_TAGS) -ldflags '$(SHIM_LDFLAGS)' -o bin/mayfly-shim ./cmd/mayfly-shim
+
+.PHONY: images
+images: setup ## build the project's base images from Debian packages
+	images/build.sh
+
+.PHONY: demo
+demo: setup build images ## run a real tool end to end (as root)
+	test/demo.sh
+
+.PHONY: test
+test: setup build images check test-pure fuzz-smoke test-real ## run everything that CI runs (as root)
+
+.PHONY: test-pure
+test-pure: ## test the packages that need no sandbox, with the race detector
+	go test -race -timeout 10m $(PURE)
+
+.PHONY: test-real
+test-real: build ## test real sandboxes, and that they leave nothing (as root)
+	go test -race -p 1 -count=1 -timeout 20m $(REAL)
+
+.PHONY: test-security
+test-security: build ## the attacks of the security profile (as root)
+	go test -p 1 -count=1 -timeout 15m -v -run '^Test[IMNS][0-9][0-9]' ./internal/... ./test/...
+
+.PHONY: fuzz-smoke
+fuzz-smoke: ## fuzz each parser for FUZZTIME
+	test/fuzz.sh $(FUZZTIME)
+
+.PHONY: check
+check: lint vet cross ## lint, vet, and build for the other systems
+
+$(TOOLS)/%: tools/go.mod tools/go.sum
+	cd tools && go build -o ../$(TOOLS)/ github.com/golangci/golangci-lint/v2/cmd/golangci-lint mvdan.cc/gofumpt
+	@touch $(TOOLS)/*
+
+.PHONY: lint
+lint: $(TOOLS)/golangci-lint ## run golangci-lint as configured
+	$(TOOLS)/golangci-lint run
+
+.PHONY: format
+format: $(TOOLS)/golangci-lint ## format the code
+	$(TOOLS)/golangci-lint fmt
+
+.PHONY: vet
+vet: ## run go vet
+	go vet ./...
+
+.PHONY: cross
+cross: ## build mayfly for macOS and Windows
+	GOOS=darwin GOARCH=arm64 CGO_ENABLED=0 go build -o /dev/null ./cmd/mayfly
+	GOOS=windows GOARCH=amd64 CGO_ENABLED=0 go build -o /dev/null ./cmd/mayfly
+
+.PHONY: bench
+bench: setup build images ## measure the budgets beside docker, podman and runc (as root)
+	bench/run.sh $(BENCHFLAGS)
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf bin .build

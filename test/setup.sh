@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# Installs the Debian packages that building and testing need, those that are missing.
+set -euo pipefail
+
+need=()
+for p in gcc libc6-dev libseccomp-dev pkg-config busybox-static mmdebstrap uidmap runsc iproute2 python3; do
+  dpkg-query -W -f='${Status}' "$p" 2>/dev/null | grep -q '^install ok installed' || need+=("$p")
+done
+[ ${#need[@]} -eq 0 ] && exit 0
+if [ "$(id -u)" != 0 ]; then
+  echo "test/setup.sh: these Debian packages are missing: ${need[*]}; install them as root, or run this as root" >&2
+  exit 1
+fi
+export DEBIAN_FRONTEND=noninteractive
+echo "installing ${need[*]}" >&2
+apt-get update -qq
+apt-get install -y -qq --no-install-recommends "${need[@]}" >/dev/null
