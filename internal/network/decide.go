@@ -1,0 +1,205 @@
+package network
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+)
+
+// target is a destination prepared for judgement.
+type target struct {
+	Destination
+	addr   netip.Addr    // unmapped, without zone
+	inside [4]netip.Addr // IPv4 addresses embedded in addr
+	n      int
+}
+
+func newTarget(d Destination) target {
+	t := target{Destination: d, addr: d.Address.Unmap().WithZone("")}
+	t.inside, t.n = embedded(t.addr)
+	return t
+}
+
+// never names the class of never-allowed addresses that the target or an address embedded in it belongs to.
+func (t *target) never() (string, bool) {
+	if class, ok := never(t.addr); ok {
+		return class, true
+	}
+	for _, a := range t.inside[:t.n] {
+		if class, ok := never(a); ok {
+			return class, true
+		}
+	}
+	return "", false
+}
+
+func (t *target) public() bool {
+	if t.Unresolved { // only its name counts, and that could lead to a public address
+		return true
+	}
+	if !public(t.addr) {
+		return false
+	}
+	for _, a := range t.inside[:t.n] {
+		if !public(a) {
+			return false
+		}
+	}
+	return true
+}
+
+// show returns the best name for people.
+func (t *target) show() string {
+	switch {
+	case t.Host:
+		return HostName
+	case len(t.Names) > 0:
+		return t.Names[0]
+	case t.addr.IsValid():
+		return t.addr.String()
+	}
+	return "unknown address"
+}
+
+// Decide says whether the destination may be reached, what decided it and, where it may not, why and what would
+// change that. It fails closed: an invalid address, an unknown protocol or an unknown mode is denied.
+func (p Policy) Decide(d Destination) Decision {
+	t := newTarget(d)
+	deny := func(rule, reason string) Decision {
+		return Decision{Rule: rule, Host: t.show(), Reason: reason}
+	}
+	if !t.addr.IsValid() {
+		return deny("built-in invalid address", "the destination has no valid address")
+	}
+	if t.Protocol != TCP && t.Protocol != UDP && t.Protocol != ICMP {
+		return deny("built-in unknown protocol", fmt.Sprintf("protocol %q is not one of tcp, udp and icmp", t.Protocol))
+	}
+	if class, bad := t.never(); bad && (!t.Host || class != "loopback") {
+		return deny("built-in "+class, fmt.Sprintf("%s is a %s destination, which no policy opens", t.addr, class))
+	}
+	if t.Local && !t.Host {
+		return deny("built-in own address",
+			fmt.Sprintf("%s is an address of this machine; it is reachable only as %s", t.addr, HostName))
+	}
+	switch p.Mode {
+	case ModeNone:
+		out := deny("mode none", "the network is off (mode none)")
+		out.Suggest = t.suggest()
+		return out
+	case ModeOpen, ModePublic:
+		if t.Host {
+			return deny("mode "+string(p.Mode), HostName+" is this machine, which only an egress rule that names it opens")
+		}
+		if p.Mode == ModePublic && !t.public() {
+			return deny("mode public", fmt.Sprintf("%s is not a public address (mode public)", t.addr))
+		}
+		return Decision{Allowed: true, Rule: "mode " + string(p.Mode), Host: t.show()}
+	case ModeList:
+		return p.decideList(&t)
+	}
+	return deny("built-in unknown mode", fmt.Sprintf("network mode %q is not known", p.Mode))
+}
+
+func (p Policy) decideList(t *target) Decision {
+	isPublic := t.public()
+	rebound := "" // name that a host-only rule matched although the address is private
+	for i := range p.Egress {
+		r := &p.Egress[i]
+		name, ok := r.matches(t)
+		if !ok {
+			continue
+		}
+		if !isPublic && !t.Host && !r.grantsPrivate() {
+			rebound = name
+			continue
+		}
+		return Decision{Allowed: true, Rule: r.Label(), Host: name}
+	}
+	out := Decision{Rule: "mode list", Host: t.show(), Suggest: t.suggest()}
+	switch {
+	case t.Host:
+		out.Reason = HostName + " is this machine, which only an egress rule that names it opens"
+	case rebound != "":
+		out.Host = rebound
+		out.Suggest = t.suggestFor(rebound)
+		out.Reason = fmt.Sprintf("%s resolves to the private address %s, which a rule with only a host does not open; "+
+			"give the rule a cidr too", rebound, t.addr)
+	default:
+		out.Reason = "no egress rule allows " + t.text()
+	}
+	return out
+}
+
+// text describes the target in reasons: "api.example.com (192.0.2.7) tcp port 443".
+func (t *target) text() string {
+	var b strings.Builder
+	b.WriteString(t.show())
+	if len(t.Names) > 0 && !t.Unresolved {
+		fmt.Fprintf(&b, " (%s)", t.addr)
+	}
+	fmt.Fprintf(&b, " %s", t.Protocol)
+	if t.Protocol != ICMP {
+		fmt.Fprintf(&b, " port %d", t.Port)
+	}
+	return b.String()
+}
+
+// suggest returns the narrowest readable rule that would allow the target.
+func (t *target) suggest() *Rule {
+	for _, name := range t.Names {
+		if usable(name) {
+			return t.suggestFor(name)
+		}
+	}
+	return t.suggestFor("")
+}
+
+// usable reports whether a resolved name can stand in a rule: it is a valid host and not one that means something else.
+func usable(name string) bool {
+	return !strings.HasPrefix(name, "*") && !strings.EqualFold(name, HostName) && !isAddress(name) && validHost(name) == nil
+}
+
+func (t *target) suggestFor(name string) *Rule {
+	r := &Rule{}
+	switch {
+	case t.Host:
+		r.Host = HostName
+	case usable(name):
+		r.Host = strings.ToLower(name)
+		if !t.public() {
+			r.CIDR = netip.PrefixFrom(t.addr, t.addr.BitLen())
+		}
+	default:
+		r.CIDR = netip.PrefixFrom(t.addr, t.addr.BitLen())
+	}
+	// TCP is what people mean by a port, so that the common rule stays short: {host: …, ports: [443]}.
+	if t.Protocol != TCP {
+		r.Protocol = t.Protocol
+	}
+	if t.Protocol != ICMP && t.Port != 0 {
+		r.Ports = []PortRange{Port(t.Port)}
+	}
+	return r
+}
+
+// Resolves reports whether the DNS name may be asked of an upstream resolver at all. A question is itself a message to
+// whoever runs the name's zone, so a list that names hosts keeps other names from being asked. Rules with only a CIDR
+// let every name through, since any may lead into the range. [HostName] is never asked: Mayfly answers it.
+func (p Policy) Resolves(name string) bool {
+	name = strings.ToLower(strings.TrimSuffix(name, "."))
+	if name == "" || name == HostName {
+		return false
+	}
+	switch p.Mode {
+	case ModeOpen, ModePublic:
+		return true
+	case ModeList:
+		for i := range p.Egress {
+			r := &p.Egress[i]
+			if r.Host == "" && r.CIDR.IsValid() || r.matchesName(name) {
+				return true
+			}
+		}
+	}
+	return false
+}

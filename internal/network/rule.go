@@ -1,0 +1,228 @@
+package network
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+)
+
+// matches reports whether every part of the rule holds for the target, and the name by which it does.
+func (r *Rule) matches(t *target) (name string, ok bool) {
+	if r.Protocol != "" && r.Protocol != t.Protocol {
+		return "", false
+	}
+	if !r.matchesPort(t) {
+		return "", false
+	}
+	if r.CIDR.IsValid() && !r.contains(t) {
+		return "", false
+	}
+	if t.Host {
+		// This machine is opened by its exact name alone: a range or a wildcard that happens to cover it was hardly
+		// written with it in mind.
+		return HostName, isHostName(r.Host)
+	}
+	if r.Host == "" {
+		return t.show(), r.CIDR.IsValid()
+	}
+	if isHostName(r.Host) {
+		return "", false
+	}
+	for _, name := range t.Names {
+		if r.matchesName(name) {
+			return name, true
+		}
+	}
+	if a, isAddr := literal(r.Host); isAddr && a == t.addr {
+		return r.Host, true
+	}
+	return "", false
+}
+
+// isHostName compares with HostName, lengths first: Decide asks it of every rule.
+func isHostName(s string) bool { return len(s) == len(HostName) && strings.EqualFold(s, HostName) }
+
+func (r *Rule) matchesPort(t *target) bool {
+	if len(r.Ports) == 0 {
+		return true
+	}
+	if t.Protocol == ICMP {
+		return false
+	}
+	for _, ports := range r.Ports {
+		if ports.Contains(t.Port) {
+			return true
+		}
+	}
+	return false
+}
+
+// matchesName compares one DNS name with the rule's host, without regard to case (RFC 4343).
+func (r *Rule) matchesName(name string) bool {
+	suffix, wild := strings.CutPrefix(r.Host, "*")
+	if !wild {
+		// A host that is an address is compared with addresses: a resolver's answer can't call itself by one.
+		return len(r.Host) == len(name) && name != "" && strings.EqualFold(r.Host, name) && !isAddress(r.Host)
+	}
+	if len(suffix) < 2 || suffix[0] != '.' || len(name) <= len(suffix) {
+		return false
+	}
+	return strings.EqualFold(name[len(name)-len(suffix):], suffix)
+}
+
+// contains reports whether the rule's range holds the target's address or the IPv4 address embedded in it. Of several
+// readings of an embedded address each must lie in the range: nobody knows which is right.
+func (r *Rule) contains(t *target) bool {
+	c := unmapPrefix(r.CIDR)
+	if c.Contains(t.addr) {
+		return true
+	}
+	for _, a := range t.inside[:t.n] {
+		if !c.Contains(a) {
+			return false
+		}
+	}
+	return t.n > 0
+}
+
+// grantsPrivate reports whether the rule is tied to addresses that its author wrote down, by range or literally.
+func (r *Rule) grantsPrivate() bool { return r.CIDR.IsValid() || isAddress(r.Host) }
+
+// unmapPrefix turns a range of v4-mapped addresses into the IPv4 range it stands for.
+func unmapPrefix(p netip.Prefix) netip.Prefix {
+	if p.Addr().Is4In6() && p.Bits() >= 96 {
+		return netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
+	}
+	return p
+}
+
+func isAddress(host string) bool {
+	_, ok := literal(host)
+	return ok
+}
+
+// literal parses a host that is an address. The first look spares the parser for names, which most hosts are.
+func literal(host string) (netip.Addr, bool) {
+	if host == "" || !strings.Contains(host, ":") && (host[0] < '0' || host[0] > '9') {
+		return netip.Addr{}, false
+	}
+	a, err := netip.ParseAddr(host)
+	if err != nil || a.Zone() != "" {
+		return netip.Addr{}, false
+	}
+	return a.Unmap(), true
+}
+
+// Validate reports everything that is wrong with the rule, joined into one error, or nil.
+func (r Rule) Validate() error {
+	var errs []error
+	if r.Host == "" && !r.CIDR.IsValid() {
+		errs = append(errs, errors.New("a rule needs a host or a cidr"))
+	}
+	if r.Host != "" {
+		errs = append(errs, validHost(r.Host))
+	}
+	if r.CIDR.IsValid() {
+		errs = append(errs, validCIDR(r.CIDR))
+	}
+	for _, ports := range r.Ports {
+		errs = append(errs, ports.validate())
+	}
+	switch r.Protocol {
+	case "", TCP, UDP:
+	case ICMP:
+		if len(r.Ports) > 0 {
+			errs = append(errs, errors.New("protocol icmp has no ports"))
+		}
+	default:
+		errs = append(errs, fmt.Errorf("protocol %q is not known; write tcp, udp or icmp", string(r.Protocol)))
+	}
+	return errors.Join(errs...)
+}
+
+func (r PortRange) validate() error {
+	switch {
+	case r.First == 0:
+		return fmt.Errorf("port range %s starts at 0; ports go from 1 to 65535", r)
+	case r.Last < r.First:
+		return fmt.Errorf("port range %s ends before it starts", r)
+	}
+	return nil
+}
+
+func validCIDR(p netip.Prefix) error {
+	if p.Addr().Is4In6() && p.Bits() < 96 {
+		return fmt.Errorf("cidr %q mixes IPv4 and IPv6; write one rule for each", p)
+	}
+	if m := p.Masked(); m != p {
+		return fmt.Errorf("cidr %q has bits set after the prefix; write %s", p, m)
+	}
+	return nil
+}
+
+// validHost checks a rule's host. Lengths and letters are those of RFC 1123 section 2.1 and RFC 1035 section 2.3.4,
+// with the underscore that names in real use have.
+func validHost(host string) error {
+	if isAddress(host) {
+		return nil
+	}
+	name, wild := strings.CutPrefix(host, "*.")
+	if wild && strings.HasSuffix("."+strings.ToLower(name), "."+HostName) {
+		return fmt.Errorf("host %q: %s has no names below it", host, HostName)
+	}
+	switch {
+	case len(host) > 253:
+		return fmt.Errorf("host of %d characters is too long; a DNS name has at most 253", len(host))
+	case strings.Contains(host, "://"):
+		return fmt.Errorf("host %q is a URL; write only the name in it", host)
+	case strings.HasSuffix(host, "."):
+		return fmt.Errorf("host %q ends with a dot; leave it out", host)
+	case strings.Contains(name, "*"):
+		return fmt.Errorf("host %q: the wildcard stands only for the leftmost label, as in *.example.com", host)
+	}
+	for i := range len(host) {
+		if host[i] >= 0x80 {
+			return fmt.Errorf("host %q is not ASCII; write an international name in its xn-- form", host)
+		}
+	}
+	labels := strings.Split(name, ".")
+	for _, label := range labels {
+		if err := validLabel(host, label); err != nil {
+			return err
+		}
+	}
+	// A final label of digits would be read as an address by many resolvers ("127.1", "0x7f.1"): RFC 1123 rules such
+	// names out, so that a name can never stand for an address nobody judged.
+	if last := strings.ToLower(labels[len(labels)-1]); numeric(last) {
+		return fmt.Errorf("host %q ends in a number but is not an IP address", host)
+	}
+	return nil
+}
+
+func validLabel(host, label string) error {
+	switch {
+	case label == "":
+		return fmt.Errorf("host %q has an empty label", host)
+	case len(label) > 63:
+		return fmt.Errorf("host %q has a label of %d characters; at most 63 are allowed", host, len(label))
+	case label[0] == '-' || label[len(label)-1] == '-':
+		return fmt.Errorf("host %q has a label that starts or ends with a hyphen", host)
+	}
+	for _, c := range label {
+		ok := c == '-' || c == '_' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
+		if !ok {
+			return fmt.Errorf("host %q has the character %q, which no DNS name has", host, c)
+		}
+	}
+	return nil
+}
+
+// numeric reports whether a label reads as a number, decimal or hexadecimal.
+func numeric(label string) bool {
+	digits := "0123456789"
+	if hex, ok := strings.CutPrefix(label, "0x"); ok {
+		label, digits = hex, "0123456789abcdef"
+	}
+	return strings.Trim(label, digits) == ""
+}
