@@ -1,0 +1,195 @@
+package tool
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// decoder collects the problems of one file.
+type decoder struct {
+	file     string
+	lines    int // lines in the file, which no position exceeds
+	problems []Problem
+}
+
+func (d *decoder) position(n *yaml.Node) Position {
+	return Position{File: d.file, Line: min(max(n.Line, 1), d.lines), Column: max(n.Column, 1)}
+}
+
+func (d *decoder) report(n *yaml.Node, text, hint string) {
+	d.problems = append(d.problems, Problem{Position: d.position(n), Text: text, Hint: hint})
+}
+
+// document parses data into its only YAML document, checked against the limits; nil after a problem that stops reading.
+func (d *decoder) document(data []byte) *yaml.Node {
+	d.lines = bytes.Count(data, []byte("\n")) + 1
+	if text, hint := admit(data); text != "" {
+		d.problems = append(d.problems, Problem{Position: Position{File: d.file}, Text: text, Hint: hint})
+		return nil
+	}
+	var docs [2]yaml.Node
+	found, err := parseYAML(data, &docs)
+	if found == 2 {
+		d.report(&docs[1], "the file holds more than one YAML document", "a definition is one document; put each in its own file")
+		return nil
+	}
+	if err != nil {
+		d.syntax(err, data)
+		return nil
+	}
+	if found == 0 || len(docs[0].Content) == 0 {
+		d.report(&yaml.Node{}, "the file is empty", "a tool needs at least an image")
+		return nil
+	}
+	root := docs[0].Content[0]
+	if !d.inspect(root) {
+		return nil
+	}
+	return root
+}
+
+// parseYAML parses up to two documents. A panic of the parser becomes an error: definitions come from strangers, and
+// one must not take down a process that serves others.
+func parseYAML(data []byte, docs *[2]yaml.Node) (found int, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("yaml: %v", r)
+		}
+	}()
+	dec := yaml.NewDecoder(bytes.NewReader(data))
+	for found < len(docs) {
+		err := dec.Decode(&docs[found])
+		if errors.Is(err, io.EOF) {
+			return found, nil
+		}
+		if err != nil {
+			return found, err
+		}
+		found++
+	}
+	return found, nil
+}
+
+// syntax turns an error of the YAML parser, "yaml: line 3: what is wrong", into a problem. The parser gives no column.
+func (d *decoder) syntax(err error, data []byte) {
+	text := strings.TrimPrefix(err.Error(), "yaml: ")
+	n := &yaml.Node{}
+	if m := regexp.MustCompile(`^line (\d+): `).FindStringSubmatch(text); m != nil {
+		text = text[len(m[0]):]
+		n.Line, _ = strconv.Atoi(m[1]) // a number that doesn't fit stays 0 and is shown as line 1
+	}
+	if m := regexp.MustCompile(`^unknown anchor '(.+)' referenced`).FindStringSubmatch(text); m != nil {
+		before, _, _ := bytes.Cut(data, []byte("*"+m[1]))
+		n.Line = bytes.Count(before, []byte("\n")) + 1
+		n.Column = utf8.RuneCount(before[bytes.LastIndexByte(before, '\n')+1:]) + 1
+	}
+	hint := ""
+	// The parser may name the line before or after; a tab that indents any of the three is what is wrong.
+	lines := strings.Split(string(data), "\n")
+	for i := max(n.Line-2, 0); i < min(n.Line+1, len(lines)); i++ {
+		if strings.HasPrefix(strings.TrimLeft(lines[i], " "), "\t") {
+			hint = "indent with spaces, not tabs"
+		}
+	}
+	d.report(n, "this is not valid YAML: "+printable(text), hint)
+}
+
+// printable makes one harmless line of the parser's message, which may quote the file, at most 200 bytes of it.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, s[:min(len(s), 200)])
+}
+
+// resolve follows an alias to its node.
+func resolve(n *yaml.Node) *yaml.Node {
+	for n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	return n
+}
+
+// child returns the value of a key of the mapping n, or n itself: the best place to point at.
+func child(n *yaml.Node, key string) *yaml.Node {
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if resolve(n.Content[i]).Value == key {
+			return n.Content[i+1]
+		}
+	}
+	return n
+}
+
+// item returns the i-th value of the list under a key of the mapping n, or the nearest thing to it.
+func item(n *yaml.Node, key string, i int) *yaml.Node {
+	list := resolve(child(n, key))
+	if list.Kind == yaml.SequenceNode && i < len(list.Content) {
+		return list.Content[i]
+	}
+	return list
+}
+
+// has reports whether the mapping n has a key.
+func has(n *yaml.Node, key string) bool { return child(n, key) != n }
+
+// quote quotes text for a message, shortened so that the message stays one readable line.
+func quote(s string) string { return strconv.Quote(brief(s)) }
+
+// brief shortens text that comes from the file; a message must not grow with it.
+func brief(s string) string {
+	const most = 60
+	if utf8.RuneCountInString(s) <= most {
+		return s
+	}
+	return string([]rune(s)[:most]) + "…"
+}
+
+// quoteHint says how to turn a scalar into text.
+func quoteHint(n *yaml.Node) string {
+	if brief(n.Value) != n.Value {
+		return "put it in quotes"
+	}
+	return "put it in quotes: " + strconv.Quote(n.Value)
+}
+
+// describe says in a few words what a node is, for "must be text, not …".
+func describe(n *yaml.Node) string {
+	n = resolve(n)
+	switch n.Kind {
+	case yaml.MappingNode:
+		return "a mapping"
+	case yaml.SequenceNode:
+		return "a list"
+	}
+	switch n.ShortTag() {
+	case "!!null":
+		return "empty"
+	case "!!int", "!!float":
+		return "the number " + brief(n.Value)
+	case "!!bool":
+		return n.Value
+	}
+	if tag := n.ShortTag(); tag != "!!str" && tag != "!!timestamp" {
+		return "a value with the tag " + brief(tag)
+	}
+	return "the text " + quote(n.Value)
+}
+
+// article puts "a" or "an" before a noun.
+func article(noun string) string {
+	if strings.IndexByte("aeiou", noun[0]) >= 0 {
+		return "an " + noun
+	}
+	return "a " + noun
+}

@@ -1,0 +1,82 @@
+package tool
+
+import (
+	"fmt"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// ParseEnv reads one KEY=value. It is split at the first "=", and one pair of matching quotes around the whole value is
+// removed, since nothing else will: no shell reads it.
+func ParseEnv(s string) (EnvVar, error) {
+	v, wrong, hint := splitEnv(s)
+	if wrong != "" {
+		return EnvVar{}, fmt.Errorf("variable %s %s; %s", quote(s), wrong, hint)
+	}
+	return v, nil
+}
+
+func splitEnv(s string) (v EnvVar, wrong, hint string) {
+	name, value, found := strings.Cut(s, "=")
+	if !found {
+		return v, `has no "="`, "write KEY=value"
+	}
+	if !ValidEnvName(name) {
+		_, hint := checkEnvName(name)
+		return v, "has no valid name before the \"=\"", hint
+	}
+	if strings.IndexByte(value, 0) >= 0 {
+		return v, "has a NUL character in it", "no variable can hold one"
+	}
+	if n := len(value); n >= 2 && (value[0] == '"' || value[0] == '\'') && value[n-1] == value[0] {
+		value = value[1 : n-1]
+	}
+	return EnvVar{Name: name, Value: value}, "", ""
+}
+
+func environmentShape() shape[[]EnvVar] {
+	entry := located(convert(text(schema{"pattern": `^[A-Za-z_][A-Za-z0-9_]*=`}, func(s string) (string, string) {
+		_, wrong, hint := splitEnv(s)
+		return wrong, hint
+	}), func(s string) EnvVar {
+		v, _, _ := splitEnv(s) // checked above; after a problem the empty variable is skipped by later checks
+		return v
+	}), func(v EnvVar, p Position) EnvVar {
+		v.Position = p
+		return v
+	})
+	readEntry := entry.read
+	entry.read = func(d *decoder, n *yaml.Node, label string) (EnvVar, bool) {
+		if resolve(n).Kind == yaml.MappingNode {
+			d.report(n, label+" must be text, not a mapping", "write KEY=value, or leave out the hyphens")
+			return EnvVar{}, false
+		}
+		return readEntry(d, n, label)
+	}
+	entries := list("an entry of environment", entry)
+
+	value := loose(nil)
+	keyed := shape[[]EnvVar]{
+		schema: schema{
+			"type": "object", "propertyNames": schema{"pattern": envPattern},
+			"additionalProperties": schema{"type": []string{"string", "number", "boolean", "null"}},
+		},
+		read: func(d *decoder, n *yaml.Node, label string) ([]EnvVar, bool) {
+			var out []EnvVar
+			ok := d.eachPair(n, label, func(key string, at, v *yaml.Node) {
+				if !d.accept(at, "variable", key, checkEnvName) {
+					return
+				}
+				e := EnvVar{Name: key, Position: d.position(at)}
+				// "KEY:" with nothing after it is an empty value, as KEY= is in a list.
+				if r := resolve(v); r.Kind != yaml.ScalarNode || r.ShortTag() != "!!null" {
+					e.Value, _ = value.read(d, v, "variable "+key)
+				}
+				out = append(out, e)
+			})
+			return out, ok
+		},
+	}
+	return byKind("a list of KEY=value or a mapping", nil, &entries, &keyed)
+}

@@ -1,0 +1,254 @@
+package tool
+
+import (
+	"math"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/mayfly-run/mayfly/internal/network"
+	"go.yaml.in/yaml/v3"
+)
+
+// This file holds the tables: which keys a definition has, what each takes and what it means. They are functions and
+// not variables so that a process that reads no definition doesn't pay for them.
+
+func toolShape() shape[Tool] {
+	return object("a tool", []field[Tool]{
+		bind("name", "The tool's name. Without one, the name of the file is taken.", text(schema{"pattern": namePattern}, checkName),
+			func(t *Tool) *string { return &t.Name }),
+		bind("description", "What the tool does, for people.", text(nil, checkPrintable),
+			func(t *Tool) *string { return &t.Description }),
+		bind("image", "OCI reference of the image to run, by tag or digest.", text(schema{"minLength": 1}, checkImage),
+			func(t *Tool) *string { return &t.Image }),
+		bind("command", "What to run: a list of the program and its arguments, or a line for sh -c.", commandShape(),
+			func(t *Tool) **Command { return &t.Command }),
+		bind("script", "A program to run instead of a command: its text (the #! line is honoured, sh -e is the default) or {file: …} from the tool's folder.", scriptShape(),
+			func(t *Tool) **Script { return &t.Script }),
+		bind("args", "The typed inputs that the tool takes. A tool without them takes any input as a variable of that name.", list("an argument", argShape()),
+			func(t *Tool) *[]Arg { return &t.Args }),
+		bind("environment", "Variables, as a list of KEY=value or a mapping. A value that is exactly /secrets/NAME stands for that secret's value, unless a volume is mounted there.", environmentShape(),
+			func(t *Tool) *[]EnvVar { return &t.Environment }),
+		bind("volumes", "What is mounted: secrets, files of the tool's folder, empty directories, caches.", list("a volume", volumeShape()),
+			func(t *Tool) *[]Volume { return &t.Volumes }),
+		bind("resources", "Limits on what a run may use.", resourcesShape(),
+			func(t *Tool) *Resources { return &t.Resources }),
+		bind("security", "How the tool is confined.", securityShape(),
+			func(t *Tool) *Security { return &t.Security }),
+		bind("network", "What may be reached: none, public (no private networks), open, or a list of rules.", networkShape(),
+			func(t *Tool) **network.Policy { return &t.Network }),
+		bind("working_dir", "Absolute path of the directory that the tool starts in.", text(schema{"pattern": "^/"}, checkAbsolute),
+			func(t *Tool) *string { return &t.WorkingDir }),
+		bind("timeout", "How long a run may take, such as 30s, 5m or 1h30m.", timeoutShape(),
+			func(t *Tool) *time.Duration { return &t.Timeout }),
+		bind("retry", "How a failed run is repeated.", pointer(retryShape()),
+			func(t *Tool) **Retry { return &t.Retry }),
+		bind("outputs", "Names of the values that the tool writes to the file $MAYFLY_OUTPUT.", list("an output", text(schema{"pattern": envPattern}, checkEnvName)),
+			func(t *Tool) *[]string { return &t.Outputs }),
+		bind("labels", "Labels of the tool, for people and programs to find it by.", labelsShape(),
+			func(t *Tool) *map[string]string { return &t.Labels }),
+	}, checkTool)
+}
+
+func duration(least, most time.Duration) shape[time.Duration] {
+	return convert(quantity([]string{"string"}, parseDuration(least, most)), func(v int64) time.Duration { return time.Duration(v) })
+}
+
+func commandShape() shape[*Command] {
+	line := located(text(schema{"pattern": `\S`}, func(s string) (string, string) {
+		if strings.TrimSpace(s) == "" {
+			return "is empty", "leave the key out to run the image's own entrypoint"
+		}
+		return "", ""
+	}), func(s string, p Position) *Command { return &Command{Shell: s, Position: p} })
+	words := list("a word of the command", loose(nil))
+	words.schema = schema{"type": "array", "items": words.schema["items"], "minItems": 1}
+	readWords := words.read
+	words.read = func(d *decoder, n *yaml.Node, label string) ([]string, bool) {
+		argv, ok := readWords(d, n, label)
+		if ok && (len(argv) == 0 || argv[0] == "") {
+			d.report(n, "command has no program", "leave the key out to run the image's own entrypoint")
+			return nil, false
+		}
+		return argv, ok
+	}
+	argv := located(words, func(argv []string, p Position) *Command { return &Command{Argv: argv, Position: p} })
+	return byKind("text or a list of words", &line, &argv, nil)
+}
+
+func scriptShape() shape[*Script] {
+	inline := located(text(schema{"pattern": `\S`}, func(s string) (string, string) {
+		if strings.TrimSpace(s) == "" {
+			return "is empty", "leave the key out to run the image's own entrypoint"
+		}
+		return "", ""
+	}), func(s string, p Position) *Script { return &Script{Text: s, Position: p} })
+	file := located(object("a script", []field[string]{
+		needed(bind("file", "Path of the script inside the tool's folder.", text(schema{"minLength": 1}, checkInside),
+			func(s *string) *string { return s })),
+	}, nil), func(s string, p Position) *Script { return &Script{File: s, Position: p} })
+	return byKind("text or {file: …}", &inline, nil, &file)
+}
+
+func volumeShape() shape[Volume] {
+	return located(object("a volume", []field[Volume]{
+		needed(bind("name", "The volume's name.", text(schema{"pattern": filePattern}, checkFileName),
+			func(v *Volume) *string { return &v.Name })),
+		bind("secret", "Name of the secret whose value is mounted as a file.", text(schema{"pattern": secretPattern}, checkSecretName),
+			func(v *Volume) *string { return &v.Secret }),
+		bind("file", "Path of a file or folder inside the tool's folder, mounted read-only.", text(schema{"minLength": 1}, checkInside),
+			func(v *Volume) *string { return &v.File }),
+		bind("size", "Size of an empty directory that is gone after the run, such as 1Gi.",
+			quantity([]string{"string", "integer"}, parseSize(4<<10, 16<<40)),
+			func(v *Volume) *int64 { return &v.Size }),
+		bind("cache", "Name of a directory that is kept between runs of this tool.", text(schema{"pattern": filePattern}, checkFileName),
+			func(v *Volume) *string { return &v.Cache }),
+		bind("mount_path", "Absolute path to mount at; /secrets/NAME of the volume for a secret without one.", text(schema{"pattern": "^/."}, checkMountPath),
+			func(v *Volume) *string { return &v.MountPath }),
+		bind("read_only", "Whether the tool may not write to it. Secrets and files are always read-only.", boolean(),
+			func(v *Volume) *bool { return &v.ReadOnly }),
+	}, checkVolume), func(v Volume, p Position) Volume {
+		v.Position = p
+		return v
+	})
+}
+
+func resourcesShape() shape[Resources] {
+	size := quantity([]string{"string", "integer"}, parseSize(4<<20, 16<<40))
+	return object("resources", []field[Resources]{
+		bind("cpu", "Processors, such as 2, 0.5 or 500m.", quantity([]string{"string", "number"}, parseCPU),
+			func(r *Resources) *int64 { return &r.CPU }),
+		bind("memory", "Memory, such as 256Mi or 1G.", size,
+			func(r *Resources) *int64 { return &r.Memory }),
+		bind("disk", "What the tool may write to disk, such as 1Gi.", size,
+			func(r *Resources) *int64 { return &r.Disk }),
+		bind("pids", "Number of processes and threads.", integer(1, 1<<22),
+			func(r *Resources) *int64 { return &r.PIDs }),
+		bind("bandwidth", "Bits per second in each direction, such as 10Mbps.", quantity([]string{"string"}, parseBandwidth),
+			func(r *Resources) *int64 { return &r.Bandwidth }),
+	}, nil)
+}
+
+func securityShape() shape[Security] {
+	capability := convert(text(nil, checkCapability), plainCapability)
+	return object("security", []field[Security]{
+		bind("user", "Who the tool runs as: a user, or a user and a group, by id or name, such as 1000:1000.", loose(checkUser),
+			func(s *Security) *string { return &s.User }),
+		bind("read_only", "Whether the root filesystem is read-only; it is unless this says false.", pointer(boolean()),
+			func(s *Security) **bool { return &s.ReadOnly }),
+		bind("capabilities", "Linux capabilities to keep; none by default.", list("capability", capability),
+			func(s *Security) *[]string { return &s.Capabilities }),
+		bind("runtime", "The OCI runtime: default, gvisor, kata, or another that is installed.", text(schema{"minLength": 1}, checkRuntime),
+			func(s *Security) *string { return &s.Runtime }),
+	}, nil)
+}
+
+func networkShape() shape[*network.Policy] {
+	mode := convert(choice("network mode", string(network.ModeNone), string(network.ModePublic), string(network.ModeOpen)),
+		func(s string) *network.Policy { return &network.Policy{Mode: network.Mode(s)} })
+	listed := func(rules []network.Rule) *network.Policy {
+		return &network.Policy{Mode: network.ModeList, Egress: rules}
+	}
+	rules := list("a rule", ruleShape())
+	plain := convert(rules, listed)
+	keyed := convert(object("network", []field[[]network.Rule]{
+		needed(bind("egress", "The rules; what none of them names is out of reach.", rules,
+			func(r *[]network.Rule) *[]network.Rule { return r })),
+	}, nil), listed)
+	return byKind("none, public, open or a list of rules", &mode, &plain, &keyed)
+}
+
+func ruleShape() shape[network.Rule] {
+	host := convert(text(schema{"minLength": 1}, func(s string) (string, string) {
+		if err := (network.Rule{Host: s}).Validate(); err != nil || s == "" {
+			return "is not a host", "write a name such as api.example.com, *.example.com, or an address"
+		}
+		return "", ""
+	}), strings.ToLower)
+	cidr := convert(text(schema{"minLength": 1}, func(s string) (string, string) {
+		if _, err := network.ParseCIDR(s); err != nil {
+			return "is not a range of addresses", "write it as 10.0.0.0/8, without bits after the prefix"
+		}
+		return "", ""
+	}), func(s string) netip.Prefix {
+		p, _ := network.ParseCIDR(s) // checked above; after a problem the zero prefix is never used
+		return p
+	})
+	return object("a rule", []field[network.Rule]{
+		bind("host", "A name, *.name for every name below it, or an address.", host,
+			func(r *network.Rule) *string { return &r.Host }),
+		bind("cidr", "A range of addresses, which may be private ones.", cidr,
+			func(r *network.Rule) *netip.Prefix { return &r.CIDR }),
+		bind("ports", "Ports (443) and ranges of them (8000-8100); all where there are none.", list("port", portShape()),
+			func(r *network.Rule) *[]network.PortRange { return &r.Ports }),
+		bind("protocol", "tcp, udp or icmp; all where none is given.",
+			convert(choice("protocol", string(network.TCP), string(network.UDP), string(network.ICMP)),
+				func(s string) network.Protocol { return network.Protocol(s) }),
+			func(r *network.Rule) *network.Protocol { return &r.Protocol }),
+	}, checkRule)
+}
+
+func portShape() shape[network.PortRange] {
+	s := convert(loose(func(s string) (string, string) {
+		if _, err := network.ParsePorts(s); err != nil {
+			return "is out of range", "write a number from 1 to 65535 or a range such as 8000-8100"
+		}
+		return "", ""
+	}), func(s string) network.PortRange {
+		p, _ := network.ParsePorts(s) // checked above; after a problem the zero range is never used
+		return p
+	})
+	s.schema = schema{"anyOf": []schema{
+		{"type": "integer", "minimum": 1, "maximum": math.MaxUint16},
+		{"type": "string", "pattern": `^\s*[0-9]{1,5}\s*(-\s*[0-9]{1,5}\s*)?$`},
+	}}
+	return s
+}
+
+func retryShape() shape[Retry] {
+	whole := func(v int64) int { return int(v) }
+	return object("retry", []field[Retry]{
+		needed(bind("attempts", "How many times to run at most, the first one included.", convert(integer(1, 100), whole),
+			func(r *Retry) *int { return &r.Attempts })),
+		bind("backoff", "Pause before the second attempt; it doubles with each further one.", duration(0, 24*time.Hour),
+			func(r *Retry) *time.Duration { return &r.Backoff }),
+		bind("max_backoff", "The longest pause.", duration(0, 24*time.Hour),
+			func(r *Retry) *time.Duration { return &r.MaxBackoff }),
+		bind("on_exit", "Exit statuses that are worth another attempt; every one but 0 where none is given.",
+			list("an exit status", convert(integer(1, 255), whole)),
+			func(r *Retry) *[]int { return &r.OnExit }),
+	}, checkRetry)
+}
+
+func labelsShape() shape[map[string]string] {
+	value := loose(checkLabelValue)
+	sch := schema{"type": "object", "additionalProperties": value.schema}
+	return shape[map[string]string]{schema: sch, read: func(d *decoder, n *yaml.Node, label string) (map[string]string, bool) {
+		out := map[string]string{}
+		ok := d.eachPair(n, label, func(key string, at, v *yaml.Node) {
+			if d.accept(at, "label", key, checkLabelKey) {
+				out[key], _ = value.read(d, v, "label "+key)
+			}
+		})
+		return out, ok
+	}}
+}
+
+// eachPair calls f for every key of a mapping whose keys are free.
+func (d *decoder) eachPair(n *yaml.Node, label string, f func(key string, at, value *yaml.Node)) bool {
+	n = resolve(n)
+	if n.Kind != yaml.MappingNode {
+		d.report(n, label+" must be a mapping of keys, not "+describe(n), "")
+		return false
+	}
+	seen := map[string]bool{}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key := resolve(n.Content[i])
+		if key.Kind != yaml.ScalarNode || isMerge(n.Content[i]) || seen[key.Value] {
+			continue // reported by inspect
+		}
+		seen[key.Value] = true
+		f(key.Value, n.Content[i], n.Content[i+1])
+	}
+	return true
+}

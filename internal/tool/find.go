@@ -1,0 +1,94 @@
+package tool
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// projectFile marks the folder at which the search for tools ends.
+const projectFile = "mayfly.yaml"
+
+// NotFoundError says that no tool of a name was found. It matches os.ErrNotExist.
+type NotFoundError struct {
+	Name string
+	// Looked are the paths tried, in order.
+	Looked []string
+	// Nearest is the existing name most like Name, or empty.
+	Nearest string
+}
+
+// Error says what was looked for, where, and what may have been meant.
+func (e *NotFoundError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "tool %s is not found", quote(e.Name))
+	if e.Nearest != "" {
+		fmt.Fprintf(&b, " (did you mean %q?)", e.Nearest)
+	}
+	b.WriteString("; looked for")
+	for _, p := range e.Looked {
+		b.WriteString("\n  " + p)
+	}
+	return b.String()
+}
+
+// Is reports that the error is one of absence.
+func (e *NotFoundError) Is(target error) bool { return target == os.ErrNotExist }
+
+// Find returns the path of the definition of a named tool: tools/NAME/tool.yaml or tools/NAME.yaml in startDir or the
+// nearest folder above it, up to and including the project's root (the one with a mayfly.yaml) or, outside projects,
+// the filesystem's. It opens no file. Where there is none, the error is a *[NotFoundError].
+func Find(startDir, name string) (file string, err error) {
+	if wrong, hint := checkName(name); wrong != "" {
+		// Also keeps the search inside the folders of tools: a name can't be "../x".
+		return "", fmt.Errorf("tool %s %s; %s", quote(name), wrong, hint)
+	}
+	dir, err := filepath.Abs(startDir)
+	if err != nil {
+		return "", fmt.Errorf("find tool %s: %w", name, err)
+	}
+	missing := &NotFoundError{Name: name}
+	var names []string
+	for {
+		tools := filepath.Join(dir, "tools")
+		for _, candidate := range []string{filepath.Join(tools, name, "tool.yaml"), filepath.Join(tools, name+".yaml")} {
+			if isFile(candidate) {
+				return candidate, nil
+			}
+			missing.Looked = append(missing.Looked, candidate)
+		}
+		names = append(names, toolsIn(tools)...)
+		parent := filepath.Dir(dir)
+		if parent == dir || isFile(filepath.Join(dir, projectFile)) {
+			break
+		}
+		dir = parent
+	}
+	missing.Nearest = nearest(name, names)
+	return "", missing
+}
+
+func isFile(p string) bool {
+	info, err := os.Stat(p)
+	return err == nil && info.Mode().IsRegular()
+}
+
+// toolsIn lists the names of the tools in a folder of tools; a folder that can't be read has none to suggest.
+func toolsIn(dir string) []string {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil
+	}
+	var names []string
+	for _, e := range entries {
+		switch {
+		case e.IsDir() && isFile(filepath.Join(dir, e.Name(), "tool.yaml")):
+			names = append(names, e.Name())
+		case !e.IsDir() && strings.HasSuffix(e.Name(), ".yaml"):
+			names = append(names, strings.TrimSuffix(e.Name(), ".yaml"))
+		}
+	}
+	return slices.DeleteFunc(names, func(n string) bool { wrong, _ := checkName(n); return wrong != "" })
+}

@@ -1,0 +1,88 @@
+package tool
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func FuzzParse(f *testing.F) {
+	for _, file := range []string{"accepted.txt", "everything.txt", "rejected.txt"} {
+		for _, body := range cases(f, file) {
+			text, _, _ := strings.Cut(body, "-- want\n")
+			f.Add([]byte(text))
+		}
+	}
+	examples, err := filepath.Glob("testdata/examples/*")
+	if err != nil || len(examples) == 0 {
+		f.Fatalf("no examples: %v", err)
+	}
+	for _, file := range examples {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	f.Add([]byte(bomb(4)))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		tool, err := Parse("tool.yaml", data)
+		if err == nil {
+			checkParsed(t, tool)
+			return
+		}
+		var workflow *WorkflowError
+		if errors.As(err, &workflow) {
+			return
+		}
+		var e *Error
+		if !errors.As(err, &e) || len(e.Problems) == 0 || len(e.Problems) > maxProblems {
+			t.Fatalf("error is %v", err)
+		}
+		lines := strings.Split(string(data), "\n")
+		last := 0
+		for _, p := range e.Problems {
+			if p.Line == 0 && p.Column == 0 {
+				continue // about the file as a whole
+			}
+			// The parser counts other breaks than "\n" as the ends of lines, so columns are held to what is left.
+			if p.Line < last || p.Line > len(lines) || p.Column < 1 || p.Column > len(data)+1 {
+				t.Errorf("position %s is not in the file", p.Position)
+			}
+			last = p.Line
+			if strings.ContainsAny(p.String(), "\n\r\x1b\x00") {
+				t.Errorf("problem %q is not one printable line", p)
+			}
+		}
+	})
+}
+
+// checkParsed holds an accepted tool to what the packages that use it rely on.
+func checkParsed(t *testing.T, tool *Tool) {
+	if wrong, _ := checkName(tool.Name); wrong != "" {
+		t.Errorf("name %q %s", tool.Name, wrong)
+	}
+	full := tool.Defaults()
+	if err := full.Network.Validate(); err != nil {
+		t.Errorf("network: %v", err)
+	}
+	for _, v := range tool.Volumes {
+		if wrong, _ := checkMountPath(v.MountPath); wrong != "" {
+			t.Errorf("mount path %q %s", v.MountPath, wrong)
+		}
+	}
+	if tool.Command != nil && (tool.Script != nil || len(tool.Command.Args()) == 0) {
+		t.Errorf("command %+v, script %+v", tool.Command, tool.Script)
+	}
+	inputs, err := tool.Inputs(nil)
+	if err != nil && len(tool.Args) == 0 {
+		t.Errorf("inputs: %v", err)
+	}
+	for _, r := range tool.ResolveEnvironment(inputs, nil) {
+		if !ValidEnvName(r.Name) || strings.Contains(r.Literal, "\x00") || r.Secret != "" && (r.Literal != "" || !ValidSecretName(r.Secret)) {
+			t.Errorf("variable %+v", r)
+		}
+	}
+}

@@ -1,0 +1,150 @@
+package tool
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Inputs checks what is given for the tool's args and returns what the tool gets, defaults included: in the order of
+// the args, or sorted by name for a tool without any. Given are strings, as they come from a command line, or values
+// as decoded JSON has them; strings are read by the argument's type.
+//
+// Every problem is reported, in one *[InputError].
+func (t *Tool) Inputs(given map[string]any) ([]Input, error) {
+	if len(t.Args) == 0 {
+		return freeInputs(given)
+	}
+	var out []Input
+	bad := &InputError{}
+	names := make([]string, len(t.Args))
+	for i := range t.Args {
+		a := &t.Args[i]
+		names[i] = a.Name
+		raw, ok := given[a.Name]
+		switch {
+		case ok:
+			v, err := a.value(raw)
+			if err != nil {
+				bad.add("argument %q (%s): %v", a.Name, a.Type, err)
+				continue
+			}
+			out = append(out, Input{Name: a.Name, Env: a.Env, Value: v.Text})
+		case a.Default != nil:
+			out = append(out, Input{Name: a.Name, Env: a.Env, Value: a.Default.Text})
+		case a.Required:
+			bad.add("argument %q (%s) is required and not given%s", a.Name, a.Type, about(a.Description))
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(given)) {
+		if slices.Contains(names, name) {
+			continue
+		}
+		hint := "the tool takes " + listing(names)
+		if near := nearest(name, names); near != "" {
+			i := slices.Index(names, near)
+			hint = fmt.Sprintf("did you mean %q (%s)?", near, t.Args[i].Type)
+		}
+		bad.add("unknown argument %s; %s", quote(name), hint)
+	}
+	if len(bad.Problems) > 0 {
+		return nil, bad
+	}
+	return out, nil
+}
+
+func about(description string) string {
+	if line, _, _ := strings.Cut(description, "\n"); line != "" {
+		return ": " + line
+	}
+	return ""
+}
+
+// value reads one given value by the argument's type and options.
+func (a *Arg) value(raw any) (Value, error) {
+	v, err := a.typed(raw)
+	if err != nil {
+		return v, err
+	}
+	if len(a.Options) > 0 && !slices.Contains(a.Options, v) {
+		return v, fmt.Errorf("%s is not among its options, %s", quote(v.Text), optionList(a.Options))
+	}
+	return v, nil
+}
+
+func (a *Arg) typed(raw any) (Value, error) {
+	if s, ok := raw.(string); ok {
+		return parseValue(a.Type, s)
+	}
+	v, err := normalize(raw)
+	if err != nil {
+		return Value{}, err
+	}
+	return jsonValue(a.Type, v)
+}
+
+// freeInputs takes inputs for a tool that declares none: each becomes the variable of its name.
+func freeInputs(given map[string]any) ([]Input, error) {
+	out := make([]Input, 0, len(given))
+	bad := &InputError{}
+	for _, name := range slices.Sorted(maps.Keys(given)) {
+		if !ValidEnvName(name) {
+			_, hint := checkEnvName(name)
+			bad.add("input %s can't be a variable; %s", quote(name), hint)
+			continue
+		}
+		if steersLoader(name) {
+			bad.add("input %q would change how the tool's programs start; a tool that wants it declares it in args", name)
+			continue
+		}
+		text, err := freeText(given[name])
+		if err != nil {
+			bad.add("input %q: %v", name, err)
+			continue
+		}
+		out = append(out, Input{Name: name, Env: name, Value: text})
+	}
+	if len(bad.Problems) > 0 {
+		return nil, bad
+	}
+	return out, nil
+}
+
+// steersLoader reports whether a variable decides which code a program runs before its own. Whoever may give inputs to
+// a tool may not therefore replace what it does with the secrets it holds. Languages have such variables of their own;
+// a tool keeps them out by declaring args.
+func steersLoader(name string) bool {
+	return name == "PATH" || name == "BASH_ENV" || name == "IFS" || strings.HasPrefix(name, "LD_") || isReserved(name)
+}
+
+func freeText(raw any) (string, error) {
+	if s, ok := raw.(string); ok {
+		v, err := parseValue(TypeString, s)
+		return v.Text, err
+	}
+	v, err := normalize(raw)
+	if err != nil {
+		return "", err
+	}
+	for _, typ := range types() {
+		if value, err := jsonValue(typ, v); err == nil {
+			return value.Text, nil
+		}
+	}
+	return "", fmt.Errorf("%s has no form as text", describeJSON(v))
+}
+
+// InputError is everything that is wrong with the inputs given to a tool, one sentence each.
+type InputError struct {
+	Problems []string `json:"problems"`
+}
+
+func (e *InputError) add(format string, args ...any) {
+	if len(e.Problems) < maxProblems {
+		e.Problems = append(e.Problems, fmt.Sprintf(format, args...))
+	}
+}
+
+// Error returns one line a problem.
+func (e *InputError) Error() string { return strings.Join(e.Problems, "\n") }

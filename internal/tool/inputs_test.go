@@ -1,0 +1,186 @@
+package tool
+
+import (
+	"encoding/json"
+	"errors"
+	"math"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+const typedTool = `
+image: alpine
+args:
+  - {name: url, required: true, description: "Where to look\nand more"}
+  - {name: count, type: integer, default: 3}
+  - {name: ratio, type: number, options: [1, 2.5]}
+  - {name: dry-run, type: boolean}
+  - {name: hosts, type: array}
+  - {name: spec, type: object, env: SPEC_JSON}
+`
+
+func TestInputs(t *testing.T) {
+	typed, err := Parse("t.yaml", []byte(typedTool))
+	if err != nil {
+		t.Fatal(err)
+	}
+	free := &Tool{}
+	tests := []struct {
+		name  string
+		tool  *Tool
+		given map[string]any
+		want  string // ENV=value, joined by spaces
+		err   string
+	}{
+		{"defaults", typed, map[string]any{"url": "a"}, "URL=a COUNT=3", ""},
+		{"empty text is given", typed, map[string]any{"url": ""}, "URL= COUNT=3", ""},
+		{"all as text", typed, map[string]any{"url": "a", "count": "-7", "ratio": "2.50", "dry-run": "true", "hosts": `[ "b", 1.0 ]`, "spec": `{"b":1,"a":"<x>"}`}, `URL=a COUNT=-7 RATIO=2.5 DRY_RUN=true HOSTS=["b",1] SPEC_JSON={"a":"<x>","b":1}`, ""},
+		{"all as JSON", typed, map[string]any{"url": "a", "count": 7.0, "ratio": 1, "dry-run": false, "hosts": []any{"b"}, "spec": map[string]any{"k": nil}}, `URL=a COUNT=7 RATIO=1 DRY_RUN=false HOSTS=["b"] SPEC_JSON={"k":null}`, ""},
+		{"large integer", typed, map[string]any{"url": "a", "count": json.Number("9007199254740993")}, "URL=a COUNT=9007199254740993", ""},
+		{"values", typed, map[string]any{"url": Value{TypeString, "v"}, "count": Value{TypeInteger, "4"}}, "URL=v COUNT=4", ""},
+		{"required", typed, nil, "", `argument "url" (string) is required and not given: Where to look`},
+		{"not an integer", typed, map[string]any{"url": "a", "count": "3.5"}, "", `argument "count" (integer): "3.5" is not a whole number`},
+		{"JSON not an integer", typed, map[string]any{"url": "a", "count": 3.5}, "", `argument "count" (integer): "3.5" is not a whole number`},
+		{"integer overflow", typed, map[string]any{"url": "a", "count": "9223372036854775808"}, "", `is not a whole number`},
+		{"not a number", typed, map[string]any{"url": "a", "ratio": "NaN"}, "", `argument "ratio" (number): "NaN" is not a number`},
+		{"infinite", typed, map[string]any{"url": "a", "ratio": math.Inf(1)}, "", `not a finite number`},
+		{"not an option", typed, map[string]any{"url": "a", "ratio": "2"}, "", `argument "ratio" (number): "2" is not among its options, "1" or "2.5"`},
+		{"not a boolean", typed, map[string]any{"url": "a", "dry-run": "yes"}, "", `argument "dry-run" (boolean): "yes" is neither true nor false`},
+		{"not an array", typed, map[string]any{"url": "a", "hosts": "a,b"}, "", `argument "hosts" (array): "a,b" is not a JSON array`},
+		{"object for array", typed, map[string]any{"url": "a", "hosts": "{}"}, "", `argument "hosts" (array): an object is not an array`},
+		{"text after JSON", typed, map[string]any{"url": "a", "hosts": "[] []"}, "", `is not a JSON array`},
+		{"number for text", typed, map[string]any{"url": 1.1}, "", `argument "url" (string): the number 1.1 is not a string`},
+		{"null", typed, map[string]any{"url": nil}, "", `argument "url" (string): null is not a string`},
+		{"time", typed, map[string]any{"url": time.Time{}}, "", `it is a time; put it in quotes`},
+		{"NUL", typed, map[string]any{"url": "a\x00b"}, "", `NUL character`},
+		{"unknown", typed, map[string]any{"url": "a", "cuont": 1}, "", `unknown argument "cuont"; did you mean "count" (integer)?`},
+		{"unknown and far", typed, map[string]any{"url": "a", "zzz": 1}, "", `unknown argument "zzz"; the tool takes url, count, ratio, dry-run, hosts or spec`},
+		{"free", free, map[string]any{"B": "x", "a_1": 5, "C": []any{true}, "D": 1.5, "E": true}, `B=x C=[true] D=1.5 E=true a_1=5`, ""},
+		{"free, bad name", free, map[string]any{"a-b": "x"}, "", `input "a-b" can't be a variable`},
+		{"free, null", free, map[string]any{"A": nil}, "", `input "A": null has no form as text`},
+		{"free, NUL", free, map[string]any{"A": "\x00"}, "", `NUL character`},
+		{"free, function", free, map[string]any{"A": func() {}}, "", `can't be written as JSON`},
+		{"free, PATH", free, map[string]any{"PATH": "/tmp"}, "", `input "PATH" would change how the tool's programs start`},
+		{"free, loader", free, map[string]any{"LD_PRELOAD": "/tmp/x.so"}, "", `input "LD_PRELOAD" would change`},
+		{"free, output file", free, map[string]any{"MAYFLY_OUTPUT": "/tmp/x"}, "", `input "MAYFLY_OUTPUT" would change`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := tt.tool.Inputs(tt.given)
+			if tt.err != "" {
+				var bad *InputError
+				if !errors.As(err, &bad) || !strings.Contains(err.Error(), tt.err) {
+					t.Errorf("got %v, want an error with %q", err, tt.err)
+				}
+				return
+			}
+			var parts []string
+			for _, in := range got {
+				parts = append(parts, in.Env+"="+in.Value)
+			}
+			if text := strings.Join(parts, " "); err != nil || text != tt.want {
+				t.Errorf("got %s, %v; want %s", text, err, tt.want)
+			}
+		})
+	}
+}
+
+func TestValueJSON(t *testing.T) {
+	got, err := json.Marshal([]Value{{TypeString, `a"b`}, {TypeInteger, "5"}, {TypeBoolean, "true"}, {TypeArray, `[1]`}})
+	if want := `["a\"b",5,true,[1]]`; err != nil || string(got) != want {
+		t.Errorf("got %s, %v; want %s", got, err, want)
+	}
+}
+
+func TestEnvironmentPrecedence(t *testing.T) {
+	tool, err := Parse("t.yaml", []byte("environment: [TOKEN=/secrets/token, A=1, B=2, PATHLIKE=/secrets/a/b, DOT=/secrets/.., FILE=/secrets/f]\nvolumes: [{name: f, cache: c, mount_path: /secrets/f}]\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := tool.ResolveEnvironment(
+		[]Input{{Name: "a", Env: "A", Value: "/secrets/stolen"}, {Name: "c", Env: "C", Value: "3"}},
+		[]EnvVar{{Name: "C", Value: "/secrets/token"}, {Name: "D", Value: "4"}},
+	)
+	want := []EnvRef{
+		{Name: "TOKEN", Secret: "token"},
+		{Name: "A", Literal: "/secrets/stolen"},
+		{Name: "B", Literal: "2"},
+		{Name: "PATHLIKE", Literal: "/secrets/a/b"},
+		{Name: "DOT", Literal: "/secrets/.."},
+		{Name: "FILE", Literal: "/secrets/f"},
+		{Name: "C", Literal: "/secrets/token"},
+		{Name: "D", Literal: "4"},
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %v\nwant %v", got, want)
+	}
+}
+
+// TestInputsNameNoSecret is the property behind that: whatever is given, the secrets are those of the definition.
+func TestInputsNameNoSecret(t *testing.T) {
+	tool := &Tool{Environment: []EnvVar{{Name: "TOKEN", Value: "/secrets/token"}}}
+	rapid.Check(t, func(t *rapid.T) {
+		name := rapid.SampledFrom([]string{"TOKEN", "A", "B"})
+		value := rapid.SampledFrom([]string{"/secrets/other", "/secrets/token", "/secrets/", "x"})
+		var inputs []Input
+		for range rapid.IntRange(0, 3).Draw(t, "inputs") {
+			inputs = append(inputs, Input{Env: name.Draw(t, "name"), Value: value.Draw(t, "value")})
+		}
+		var over []EnvVar
+		for range rapid.IntRange(0, 3).Draw(t, "overrides") {
+			over = append(over, EnvVar{Name: name.Draw(t, "name"), Value: value.Draw(t, "value")})
+		}
+		for _, r := range tool.ResolveEnvironment(inputs, over) {
+			if r.Secret != "" && (r.Secret != "token" || r.Name != "TOKEN" || len(inputs)+len(over) > 0 && replaced(r.Name, inputs, over)) {
+				t.Fatalf("%+v names a secret", r)
+			}
+		}
+	})
+}
+
+func replaced(name string, inputs []Input, over []EnvVar) bool {
+	for _, in := range inputs {
+		if in.Env == name {
+			return true
+		}
+	}
+	for _, e := range over {
+		if e.Name == name {
+			return true
+		}
+	}
+	return false
+}
+
+func TestParseEnv(t *testing.T) {
+	tests := []struct{ text, name, value, err string }{
+		{"A=b", "A", "b", ""},
+		{"A=b=c", "A", "b=c", ""},
+		{"A=", "A", "", ""},
+		{`A="x y"`, "A", "x y", ""},
+		{`A='x'`, "A", "x", ""},
+		{`A="x'`, "A", `"x'`, ""},
+		{`A="`, "A", `"`, ""},
+		{`A=""x""`, "A", `"x"`, ""},
+		{"A", "", "", `variable "A" has no "="; write KEY=value`},
+		{"=x", "", "", "has no valid name"},
+		{"A B=x", "", "", "has no valid name"},
+		{"A=\x00", "", "", "NUL"},
+	}
+	for _, tt := range tests {
+		got, err := ParseEnv(tt.text)
+		if tt.err != "" {
+			if err == nil || !strings.Contains(err.Error(), tt.err) {
+				t.Errorf("%q: %v, want an error with %q", tt.text, err, tt.err)
+			}
+			continue
+		}
+		if err != nil || got.Name != tt.name || got.Value != tt.value {
+			t.Errorf("%q: %+v, %v", tt.text, got, err)
+		}
+	}
+}

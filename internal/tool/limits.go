@@ -1,0 +1,250 @@
+package tool
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Limits on what a definition may make the loader do. They hold before and beside every other check, so that a hostile
+// file costs less than a second and 64 MB (attack S05).
+const (
+	maxFileSize   = 1 << 20 // bytes
+	maxDepth      = 64
+	maxNodes      = 10_000 // counted with each alias replaced by what it stands for
+	maxAliases    = 100
+	maxSeparators = 40_000
+)
+
+// admit refuses data that should not reach the YAML parser at all. The parser builds a node of some 170 bytes for as
+// little as two bytes of text, so the number of nodes must be bounded before it runs; separators bounds it from above.
+func admit(data []byte) (text, hint string) {
+	switch {
+	case len(data) > maxFileSize:
+		return fmt.Sprintf("the file is larger than %d bytes", maxFileSize), "put long scripts in a file beside it: script: {file: NAME}"
+	case !utf8.Valid(data):
+		return "the file is not UTF-8 text", ""
+	case bytes.IndexByte(data, 0) >= 0:
+		return "the file has a NUL byte in it, so it is not text", ""
+	case separators(data) > maxSeparators:
+		return "the file has too many parts to be a definition", `write long text as a block ("script: |"), or put it in a file beside this one`
+	}
+	return "", ""
+}
+
+// separators counts the characters that could separate two YAML nodes, which the number of nodes can't exceed twice.
+// The lines of block scalars, where scripts are, don't count, as long as it is certain where block scalars begin and
+// end: from the first line on whose reading is not plain to see without a real parser, everything counts.
+func separators(data []byte) int {
+	text := string(data)
+	// Breaks of YAML 1.1 other than "\n" and "\r\n" would let lines hide inside what looks like one line of a block.
+	certain := !strings.ContainsAny(strings.ReplaceAll(text, "\r\n", "\n"), "\r\u0085\u2028\u2029\ufeff")
+	count := 0
+	block := -1 // column of the key or dash whose block scalar the lines are in
+	for line := range strings.Lines(text) {
+		line = strings.TrimRight(line, "\r\n")
+		body := strings.TrimLeft(line, " ")
+		if block >= 0 {
+			if body == "" || len(line)-len(body) > block {
+				continue
+			}
+			block = -1
+		}
+		count++
+		for i := range len(line) {
+			if strings.IndexByte(",[]{}:-?&*!", line[i]) >= 0 {
+				count++
+			}
+		}
+		if certain {
+			block, certain = readLine(line)
+		}
+	}
+	return count
+}
+
+// readLine judges one line in block context: whether its end is certainly outside quotes and flow collections, and, if
+// it opens a block scalar, the column that the scalar's lines are indented beyond (-1 if it doesn't).
+func readLine(line string) (block int, certain bool) {
+	rest := strings.TrimLeft(line, " ")
+	if rest == "" || rest[0] == '#' || rest == "---" {
+		return -1, true
+	}
+	if strings.Contains(line, "\t") {
+		return -1, false
+	}
+	column := len(line) - len(rest)
+	parent := -1
+	for rest == "-" || strings.HasPrefix(rest, "- ") {
+		parent = column
+		rest = strings.TrimLeft(rest[1:], " ")
+		column = len(line) - len(rest)
+	}
+	if key := keyLength(rest); key > 0 {
+		parent = column
+		rest = strings.TrimLeft(rest[key+1:], " ")
+	}
+	if rest == "" || rest[0] == '#' {
+		return -1, true
+	}
+	switch rest[0] {
+	case '|', '>':
+		header := strings.TrimLeft(rest[1:], "+-0123456789")
+		tail := strings.TrimLeft(header, " ")
+		if parent < 0 || tail != "" && (tail[0] != '#' || tail == header) {
+			return -1, false
+		}
+		return parent, true
+	case '"', '\'':
+		end := quotedLength(rest)
+		tail := strings.TrimLeft(rest[max(end, 0):], " ")
+		return -1, end > 0 && (tail == "" || tail[0] == '#')
+	case '[', '{':
+		return -1, flowCloses(rest)
+	case '&', '*', '!', '%', '@', '`', '?', ']', '}', ',', ':', '-':
+		// A hyphen starts a plain scalar too ("-5"), but so it does "--- |".
+		return -1, rest[0] == '-' && !strings.HasPrefix(rest, "---") && !strings.ContainsAny(rest, "\"'[{:")
+	}
+	// A plain scalar; with a colon in it this may still be a key with an unusual name and anything after it.
+	colon := strings.Contains(rest, ": ") || strings.HasSuffix(rest, ":")
+	return -1, !colon || !strings.ContainsAny(rest, "\"'[{|>&*!")
+}
+
+// keyLength returns the length of the simple plain key that s starts with, or 0.
+func keyLength(s string) int {
+	n := 0
+	for n < len(s) && (s[n] == '_' || s[n] == '.' || s[n] == '/' || s[n] == '-' && n > 0 ||
+		s[n] >= '0' && s[n] <= '9' || s[n]|0x20 >= 'a' && s[n]|0x20 <= 'z') {
+		n++
+	}
+	if n < len(s) && s[n] == ':' && (n+1 == len(s) || s[n+1] == ' ') {
+		return n
+	}
+	return 0
+}
+
+// quotedLength returns the length of the quoted scalar that s starts with, or -1 if s doesn't end it.
+func quotedLength(s string) int {
+	for i := 1; i < len(s); i++ {
+		switch {
+		case s[i] == '\\' && s[0] == '"':
+			i++
+		case s[i] == '\'' && s[0] == '\'' && i+1 < len(s) && s[i+1] == '\'':
+			i++
+		case s[i] == s[0]:
+			return i + 1
+		}
+	}
+	return -1
+}
+
+// flowCloses reports whether s is one flow collection, closed at its end, in which each quote certainly starts a
+// quoted scalar.
+func flowCloses(s string) bool {
+	depth := 0
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; c {
+		case '[', '{':
+			depth++
+		case ']', '}':
+			if depth--; depth == 0 {
+				return strings.TrimSpace(s[i+1:]) == ""
+			}
+		case '#':
+			return false
+		case '"', '\'':
+			before := strings.TrimRight(s[:i], " ")
+			last := before[len(before)-1]
+			if strings.IndexByte("[{,:", last) < 0 || last == ':' && len(before) == i {
+				return false
+			}
+			n := quotedLength(s[i:])
+			if n < 0 {
+				return false
+			}
+			after := strings.TrimLeft(s[i+n:], " ")
+			if after == "" || strings.IndexByte(",]}:", after[0]) < 0 {
+				return false
+			}
+			i += n - 1
+		}
+	}
+	return false
+}
+
+// inspect walks the whole document once, alias by alias, and reports what holds for every node: the limits, duplicate
+// keys, merge keys, tags and NUL characters. It returns false where a limit stopped it: such a document is not read.
+func (d *decoder) inspect(root *yaml.Node) bool {
+	w := &walker{decoder: d, seen: map[*yaml.Node]bool{}}
+	return w.walk(root, 1)
+}
+
+type walker struct {
+	*decoder
+	nodes, aliases int
+	seen           map[*yaml.Node]bool // nodes whose problems are reported; an alias leads to a node again
+}
+
+func (w *walker) walk(n *yaml.Node, depth int) bool {
+	if w.nodes++; w.nodes > maxNodes {
+		w.report(n, fmt.Sprintf("the definition has more than %d values", maxNodes), "aliases count as often as they are used")
+		return false
+	}
+	if depth > maxDepth {
+		w.report(n, fmt.Sprintf("values are nested more than %d deep", maxDepth), "")
+		return false
+	}
+	if n.Kind == yaml.AliasNode {
+		if w.aliases++; w.aliases > maxAliases {
+			w.report(n, fmt.Sprintf("more than %d aliases are used", maxAliases), "")
+			return false
+		}
+		// An alias to a node that holds it has no end; the limit on depth finds that too.
+		return w.walk(n.Alias, depth+1)
+	}
+	if !w.seen[n] {
+		w.seen[n] = true
+		w.inspectNode(n)
+	}
+	for _, c := range n.Content {
+		if !w.walk(c, depth+1) {
+			return false
+		}
+	}
+	return true
+}
+
+func (w *walker) inspectNode(n *yaml.Node) {
+	if n.Style&yaml.TaggedStyle != 0 && n.ShortTag() != "!!str" {
+		w.report(n, fmt.Sprintf("the tag %s is not supported", quote(n.Tag)), "leave it out, or put text in quotes")
+	}
+	if n.Kind == yaml.ScalarNode && strings.IndexByte(n.Value, 0) >= 0 {
+		w.report(n, "the value has a NUL character in it, which no variable, argument or path can hold", "")
+	}
+	if n.Kind != yaml.MappingNode {
+		return
+	}
+	first := make(map[string]*yaml.Node, len(n.Content)/2)
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key := resolve(n.Content[i])
+		if key.Kind != yaml.ScalarNode {
+			w.report(n.Content[i], "a key must be text, not "+describe(key), "")
+			continue
+		}
+		if isMerge(n.Content[i]) {
+			w.report(n.Content[i], `merge keys ("<<") are not supported`, "write the keys out")
+			continue
+		}
+		if f, ok := first[key.Value]; ok {
+			w.report(n.Content[i], fmt.Sprintf("key %s is given twice", quote(key.Value)),
+				fmt.Sprintf("it is first given at line %d, column %d", f.Line, f.Column))
+			continue
+		}
+		first[key.Value] = n.Content[i]
+	}
+}
+
+func isMerge(key *yaml.Node) bool { return key.Kind == yaml.ScalarNode && key.ShortTag() == "!!merge" }

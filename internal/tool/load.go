@@ -1,0 +1,146 @@
+package tool
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Load reads the definition in a file. The result is lenient: a definition without a name is named after its file, and
+// one without an image loads; see [Tool.Runnable]. The error is an *[Error] where the definition is wrong, a
+// *[WorkflowError] where the file holds a workflow, and wraps the system's where the file can't be read.
+func Load(file string) (*Tool, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, fmt.Errorf("open tool: %w", err)
+	}
+	defer f.Close()
+	data, err := read(f)
+	if err != nil {
+		return nil, fmt.Errorf("read tool %s: %w", file, err)
+	}
+	t, err := Parse(file, data)
+	if err != nil {
+		return nil, err
+	}
+	t.Source.Dir = filepath.Dir(file)
+	return t, nil
+}
+
+// LoadFS is [Load] for a file of fsys, such as a catalog that is built into the program. Source.Dir is a path of fsys.
+func LoadFS(fsys fs.FS, name string) (*Tool, error) {
+	f, err := fsys.Open(name)
+	if err != nil {
+		return nil, fmt.Errorf("open tool: %w", err)
+	}
+	defer f.Close()
+	data, err := read(f)
+	if err != nil {
+		return nil, fmt.Errorf("read tool %s: %w", name, err)
+	}
+	t, err := Parse(name, data)
+	if err != nil {
+		return nil, err
+	}
+	t.Source.Dir = path.Dir(name)
+	return t, nil
+}
+
+// read reads a regular file up to just past the largest size allowed, so that Parse can refuse it. A device or a pipe
+// could keep a reader waiting for ever.
+func read(f fs.File) ([]byte, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, errors.New("it is not a regular file")
+	}
+	return io.ReadAll(io.LimitReader(f, maxFileSize+1))
+}
+
+// Parse reads a definition from data. name is the file's name in errors, and the tool's where it gives none; "-" stands
+// for standard input. See [Load] for the errors.
+func Parse(name string, data []byte) (*Tool, error) {
+	shown := name
+	if name == "-" {
+		shown = "<stdin>"
+	}
+	d := &decoder{file: shown}
+	root := d.document(data)
+	if root == nil {
+		return nil, newError(d.problems)
+	}
+	if w := d.workflow(root); w != nil {
+		return nil, w
+	}
+	t, _ := toolShape().read(d, root, "a tool")
+	if len(d.problems) > 0 {
+		return nil, newError(d.problems)
+	}
+	t.Source = Source{Path: shown, Position: d.position(root)}
+	if t.Name == "" {
+		t.Name = nameOf(name)
+	}
+	return &t, nil
+}
+
+// workflow recognises a workflow by its top-level keys.
+func (d *decoder) workflow(root *yaml.Node) *WorkflowError {
+	if root.Kind != yaml.MappingNode {
+		return nil
+	}
+	for i := 0; i+1 < len(root.Content); i += 2 {
+		switch key := resolve(root.Content[i]).Value; key {
+		case "workflow", "parallel_tools":
+			return &WorkflowError{Position: d.position(root.Content[i]), Key: key}
+		}
+	}
+	return nil
+}
+
+// nameOf makes a tool's name of its file's: the base name without extension, or the folder's for NAME/tool.yaml, which
+// is how folders of tools are laid out. Characters that a name can't have become hyphens.
+func nameOf(file string) string {
+	if file == "-" {
+		return "stdin"
+	}
+	slashed := strings.ReplaceAll(filepath.ToSlash(file), `\`, "/")
+	base := strings.TrimSuffix(path.Base(slashed), path.Ext(slashed))
+	if dir := path.Base(path.Dir(slashed)); base == "tool" && dir != "." && dir != "/" && dir != ".." {
+		base = dir
+	}
+	var b strings.Builder
+	for _, r := range base {
+		if r >= 0x80 || !madeOf(string(r), "_-") {
+			r = '-'
+		}
+		if b.Len() < 63 {
+			b.WriteRune(r)
+		}
+	}
+	if name := strings.Trim(b.String(), "-"); name != "" {
+		return name
+	}
+	return "tool"
+}
+
+// Runnable reports, as an *[Error], why the tool can't be run as it stands, or nil. What to run may be missing: the
+// image then says.
+func (t *Tool) Runnable() error {
+	if t.Image == "" {
+		return newError([]Problem{{
+			Position: t.Source.Position,
+			Text:     fmt.Sprintf("tool %s has no image, so there is nothing to run it in", quote(t.Name)),
+			Hint:     "add image: NAME:TAG",
+		}})
+	}
+	return nil
+}

@@ -1,0 +1,58 @@
+package tool
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Set sets one limit from its text, as "memory" and "256Mi" would in a definition. The error has no position.
+func (r *Resources) Set(name, value string) error {
+	d := &decoder{}
+	v, _ := resourcesShape().read(d, &yaml.Node{Kind: yaml.MappingNode, Content: []*yaml.Node{plain(name), plain(value)}}, "resources")
+	if err := d.first(); err != nil {
+		return err
+	}
+	for _, f := range []struct{ into, from *int64 }{
+		{&r.CPU, &v.CPU}, {&r.Memory, &v.Memory}, {&r.Disk, &v.Disk}, {&r.PIDs, &v.PIDs}, {&r.Bandwidth, &v.Bandwidth},
+	} {
+		if *f.from != 0 {
+			*f.into = *f.from
+		}
+	}
+	return nil
+}
+
+// SetTimeout sets the time-out from its text, such as 90s.
+func (t *Tool) SetTimeout(value string) error {
+	d := &decoder{}
+	v, _ := timeoutShape().read(d, plain(value), "timeout")
+	if err := d.first(); err != nil {
+		return err
+	}
+	t.Timeout = v
+	return nil
+}
+
+func timeoutShape() shape[time.Duration] { return duration(100*time.Millisecond, 720*time.Hour) }
+
+// plain is a scalar as YAML reads it without quotes.
+func plain(value string) *yaml.Node {
+	n := &yaml.Node{Kind: yaml.ScalarNode, Value: value}
+	n.Tag = n.ShortTag()
+	return n
+}
+
+// first is the first problem found, without its position.
+func (d *decoder) first() error {
+	if len(d.problems) == 0 {
+		return nil
+	}
+	p := d.problems[0]
+	if p.Hint != "" {
+		return fmt.Errorf("%s; %s", p.Text, p.Hint)
+	}
+	return errors.New(p.Text)
+}

@@ -1,0 +1,335 @@
+package tool
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/mayfly-run/mayfly/internal/network"
+)
+
+// cases reads a file of "== name" sections.
+func cases(t testing.TB, file string) map[string]string {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join("testdata", file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := map[string]string{}
+	for _, section := range strings.Split("\n"+strings.ReplaceAll(string(data), "\r\n", "\n"), "\n== ")[1:] {
+		name, body, _ := strings.Cut(section, "\n")
+		if body != "" && !strings.HasSuffix(body, "\n") {
+			body += "\n"
+		}
+		if _, twice := out[name]; twice {
+			t.Fatalf("case %q is there twice", name)
+		}
+		out[name] = body
+	}
+	return out
+}
+
+func TestRejected(t *testing.T) {
+	for name, body := range cases(t, "rejected.txt") {
+		t.Run(name, func(t *testing.T) {
+			text, want, ok := strings.Cut(body, "-- want\n")
+			if !ok {
+				t.Fatal("the case says nothing to want")
+			}
+			_, err := Parse("tool.yaml", []byte(text))
+			if err == nil {
+				t.Fatal("no error")
+			}
+			if got := err.Error() + "\n"; got != want {
+				t.Errorf("got\n%swant\n%s", got, want)
+			}
+			var e *Error
+			if !errors.As(err, &e) {
+				t.Errorf("error is a %T", err)
+			}
+		})
+	}
+}
+
+func TestAccepted(t *testing.T) {
+	for name, body := range cases(t, "accepted.txt") {
+		t.Run(name, func(t *testing.T) {
+			if name == "windows lines" {
+				body = strings.ReplaceAll(body, "\n", "\r\n")
+			}
+			if _, err := Parse("tool.yaml", []byte(body)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func TestExamples(t *testing.T) {
+	kubectl, err := Load("testdata/examples/kubectl-health-check.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"kubectl", "get", "pods", "--all-namespaces", "--field-selector=status.phase!=Running"}; !reflect.DeepEqual(kubectl.Command.Args(), want) {
+		t.Errorf("command %q, want %q", kubectl.Command.Args(), want)
+	}
+	if got := kubectl.ResolveEnvironment(nil, nil); !reflect.DeepEqual(got, []EnvRef{{Name: "KUBECONFIG", Literal: "/secrets/kubeconfig"}}) {
+		t.Errorf("a mounted path did not stay one: %v", got)
+	}
+	if err := kubectl.Runnable(); err != nil {
+		t.Error(err)
+	}
+
+	slack, err := Load("testdata/examples/slack-notify.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []EnvRef{
+		{Name: "SLACK_TOKEN", Secret: "slack_token"},
+		{Name: "CHANNEL", Literal: "#alerts"},
+		{Name: "MESSAGE", Literal: "Deployment completed successfully"},
+	}
+	if got := slack.ResolveEnvironment(nil, nil); !reflect.DeepEqual(got, want) {
+		t.Errorf("environment %v, want %v", got, want)
+	}
+	if got := slack.Script.Interpreter(); !reflect.DeepEqual(got, []string{"/bin/sh", "-e"}) {
+		t.Errorf("interpreter %q", got)
+	}
+	if !strings.HasPrefix(slack.Script.Text, "curl -X POST \\\n") {
+		t.Errorf("script starts with %q", slack.Script.Text[:20])
+	}
+
+	secrets, err := Load("testdata/examples/secrets.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if secrets.Name != "secrets" || secrets.Source.Dir != filepath.Join("testdata", "examples") {
+		t.Errorf("name %q, dir %q", secrets.Name, secrets.Source.Dir)
+	}
+	var refs []string
+	for _, r := range secrets.SecretRefs() {
+		refs = append(refs, r.Name+" "+r.Env+r.Volume)
+	}
+	if want := []string{"db_password DATABASE_PASSWORD", "api_key API_KEY", "aws-prod-creds aws-credentials", "k8s-prod-config kubeconfig"}; !reflect.DeepEqual(refs, want) {
+		t.Errorf("secrets %q, want %q", refs, want)
+	}
+	wantErr := `testdata/examples/secrets.yaml:2:1: tool "secrets" has no image, so there is nothing to run it in; add image: NAME:TAG`
+	if err := secrets.Runnable(); err == nil || err.Error() != wantErr {
+		t.Errorf("runnable: %v, want %s", err, wantErr)
+	}
+
+	for file, key := range map[string]string{"build-test-deploy": "workflow", "parallel-health-checks": "parallel_tools"} {
+		_, err := Load("testdata/examples/" + file + ".yaml")
+		var w *WorkflowError
+		if !errors.As(err, &w) || w.Key != key || w.Line != 2 {
+			t.Errorf("%s: %v, want it to be a workflow", file, err)
+		}
+	}
+}
+
+func TestEverything(t *testing.T) {
+	got, err := Parse("deploy.yaml", []byte(cases(t, "everything.txt")["everything"]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := func(line, column int) Position { return Position{"deploy.yaml", line, column} }
+	yes := true
+	want := &Tool{
+		Name: "deployment-checker", Description: "Waits", Image: "python:3.12-slim",
+		Command: &Command{Argv: []string{"python3", "check.py"}, Position: at(4, 10)},
+		Args: []Arg{{
+			Name: "service-url", Type: TypeString, Required: true, Env: "SERVICE_URL", Position: at(6, 5),
+			Default: &Value{TypeString, "a"}, Options: []Value{{TypeString, "a"}, {TypeString, "b"}},
+		}},
+		Environment: []EnvVar{{"TIMEOUT", "60", at(8, 5)}},
+		Volumes: []Volume{
+			{Name: "k", Secret: "s", MountPath: "/secrets/k", ReadOnly: true, Position: at(10, 5)},
+			{Name: "d", Size: 1 << 30, MountPath: "/data", Position: at(11, 5)},
+		},
+		Resources: Resources{CPU: 500, Memory: 256 << 20, Disk: 1 << 30, PIDs: 256, Bandwidth: 10_000_000},
+		Security:  Security{User: "1000:1000", ReadOnly: &yes, Capabilities: []string{"CHOWN"}, Runtime: "gvisor"},
+		Network: &network.Policy{Mode: network.ModeList, Egress: []network.Rule{
+			{Host: "*.slack.com", Ports: []network.PortRange{{First: 443, Last: 443}}},
+		}},
+		WorkingDir: "/workspace", Timeout: 5 * time.Minute,
+		Retry:   &Retry{Attempts: 3, Backoff: 2 * time.Second, MaxBackoff: time.Minute, OnExit: []int{1, 75}},
+		Outputs: []string{"IMAGE_TAG"}, Labels: map[string]string{"team": "platform"},
+		Source: Source{Path: "deploy.yaml", Position: at(1, 1)},
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got\n%+v\nwant\n%+v", got, want)
+	}
+	if err := got.Network.Validate(); err != nil {
+		t.Error(err)
+	}
+	if full := got.Defaults(); !reflect.DeepEqual(full, want) {
+		t.Errorf("defaults changed what was said: %+v", full)
+	}
+}
+
+func TestDefaults(t *testing.T) {
+	bare, err := Parse("x.yaml", []byte("image: alpine\nretry: {attempts: 2, backoff: 2m}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	full := bare.Defaults()
+	if want := (Resources{CPU: 1000, Memory: 512 << 20, Disk: 1 << 30, PIDs: 512}); full.Resources != want {
+		t.Errorf("resources %+v, want %+v", full.Resources, want)
+	}
+	if full.Timeout != 10*time.Minute || !*full.Security.ReadOnly || full.Security.Runtime != "default" || full.Network.Mode != network.ModeOpen {
+		t.Errorf("defaults are %+v", full)
+	}
+	if full.Retry.MaxBackoff != 2*time.Minute {
+		t.Errorf("longest pause %s is below the first", full.Retry.MaxBackoff)
+	}
+	if bare.Network != nil || bare.Security.ReadOnly != nil || bare.Retry.MaxBackoff != 0 || bare.Timeout != 0 {
+		t.Errorf("the original changed: %+v", bare)
+	}
+}
+
+func TestNames(t *testing.T) {
+	tests := []struct{ file, want string }{
+		{"slack.yaml", "slack"},
+		{"a/b/slack.yml", "slack"},
+		{"tools/checker/tool.yaml", "checker"},
+		{"tool.yaml", "tool"},
+		{"../tool.yaml", "tool"},
+		{"/tool.yaml", "tool"},
+		{`C:\x\my tool.yaml`, "my-tool"},
+		{"é.yaml", "tool"},
+		{"-", "stdin"},
+		{strings.Repeat("a", 70) + ".yaml", strings.Repeat("a", 63)},
+	}
+	for _, tt := range tests {
+		got, err := Parse(tt.file, []byte("image: a"))
+		if err != nil || got.Name != tt.want {
+			t.Errorf("%s: name %v, %v; want %q", tt.file, got, err, tt.want)
+		}
+		if wrong, _ := checkName(got.Name); wrong != "" {
+			t.Errorf("%s: name %q %s", tt.file, got.Name, wrong)
+		}
+	}
+	if _, err := Parse("-", []byte("imag: a")); err == nil || !strings.HasPrefix(err.Error(), "<stdin>:1:1: ") {
+		t.Errorf("standard input shows as %v", err)
+	}
+}
+
+func TestLoad(t *testing.T) {
+	dir := t.TempDir()
+	big := filepath.Join(dir, "big.yaml")
+	if err := os.WriteFile(big, []byte(strings.Repeat("#", maxFileSize+1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Load(big); err == nil || !strings.Contains(err.Error(), "larger than 1048576 bytes") {
+		t.Errorf("a large file: %v", err)
+	}
+	if _, err := Load(filepath.Join(dir, "none.yaml")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a missing file: %v", err)
+	}
+	if _, err := Load(dir); err == nil || !strings.Contains(err.Error(), "not a regular file") {
+		t.Errorf("a folder: %v", err)
+	}
+	fsys := fstest.MapFS{"kubernetes/pods/tool.yaml": {Data: []byte("image: a")}, "bad.yaml": {Data: []byte("x: 1")}}
+	got, err := LoadFS(fsys, "kubernetes/pods/tool.yaml")
+	if err != nil || got.Name != "pods" || got.Source.Dir != "kubernetes/pods" {
+		t.Errorf("from a file system: %+v, %v", got, err)
+	}
+	for _, name := range []string{"bad.yaml", "none.yaml", "kubernetes"} {
+		if _, err := LoadFS(fsys, name); err == nil {
+			t.Errorf("%s loads", name)
+		}
+	}
+}
+
+func TestErrorCapAndJSON(t *testing.T) {
+	var b strings.Builder
+	for range 30 {
+		b.WriteString("- A\n")
+	}
+	_, err := Parse("tool.yaml", []byte("environment:\n"+b.String()))
+	var e *Error
+	if !errors.As(err, &e) || len(e.Problems) != maxProblems || e.Problems[0].Line != 2 {
+		t.Fatalf("got %v", err)
+	}
+	data, err := json.Marshal(newError(e.Problems[:1]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `{"problems":[{"file":"tool.yaml","line":2,"column":3,"text":"an entry of environment \"A\" has no \"=\"","hint":"write KEY=value","message":"tool.yaml:2:3: an entry of environment \"A\" has no \"=\"; write KEY=value"}]}`
+	if string(data) != want {
+		t.Errorf("got  %s\nwant %s", data, want)
+	}
+}
+
+func TestInterpreter(t *testing.T) {
+	tests := []struct {
+		text string
+		want []string
+	}{
+		{"echo", []string{"/bin/sh", "-e"}},
+		{"", []string{"/bin/sh", "-e"}},
+		{"#!\necho", []string{"/bin/sh", "-e"}},
+		{"#!/bin/bash", []string{"/bin/bash"}},
+		{"#! /usr/bin/env  python3 -u \nx", []string{"/usr/bin/env", "python3 -u"}},
+		{"#!/bin/sh\r\necho", []string{"/bin/sh"}},
+		{" #!/bin/bash\n", []string{"/bin/sh", "-e"}},
+	}
+	for _, tt := range tests {
+		if got := (&Script{Text: tt.text}).Interpreter(); !reflect.DeepEqual(got, tt.want) {
+			t.Errorf("%q: %q, want %q", tt.text, got, tt.want)
+		}
+	}
+	if got := (&Command{Shell: "a | b"}).Args(); !reflect.DeepEqual(got, []string{"/bin/sh", "-c", "a | b"}) {
+		t.Errorf("a command line runs as %q", got)
+	}
+}
+
+func TestFind(t *testing.T) {
+	root := t.TempDir()
+	write := func(p string) string {
+		full := filepath.Join(root, filepath.FromSlash(p))
+		if err := os.MkdirAll(filepath.Dir(full), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(full, []byte("image: a\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return full
+	}
+	write("tools/outside.yaml")
+	write("project/mayfly.yaml")
+	top := write("project/tools/deploy/tool.yaml")
+	flat := write("project/tools/notify.yaml")
+	near := write("project/sub/tools/deploy.yaml")
+	sub := filepath.Join(root, "project", "sub")
+	for _, tt := range []struct{ dir, name, want string }{
+		{sub, "deploy", near},
+		{filepath.Join(root, "project"), "deploy", top},
+		{sub, "notify", flat},
+	} {
+		if got, err := Find(tt.dir, tt.name); err != nil || got != tt.want {
+			t.Errorf("find %s from %s: %q, %v; want %q", tt.name, tt.dir, got, err, tt.want)
+		}
+	}
+	_, err := Find(sub, "notfy")
+	var missing *NotFoundError
+	if !errors.As(err, &missing) || missing.Nearest != "notify" || !errors.Is(err, os.ErrNotExist) {
+		t.Fatalf("got %v", err)
+	}
+	if len(missing.Looked) != 4 || missing.Looked[3] != filepath.Join(root, "project", "tools", "notfy.yaml") {
+		t.Errorf("looked in %q", missing.Looked)
+	}
+	if !strings.HasPrefix(err.Error(), `tool "notfy" is not found (did you mean "notify"?); looked for`+"\n  ") {
+		t.Errorf("message is %q", err)
+	}
+	for _, name := range []string{"outside", "../tools/outside", "", "deploy/tool"} {
+		if got, err := Find(sub, name); err == nil {
+			t.Errorf("%q is found at %s", name, got)
+		}
+	}
+}

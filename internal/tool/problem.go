@@ -1,0 +1,100 @@
+package tool
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// maxProblems bounds how many problems one [Error] reports: past the first few, the rest tend to follow from them.
+const maxProblems = 20
+
+// Position is a place in a definition. Line and Column start at 1, and Column counts characters, not bytes; both are 0
+// where a problem is with the file as a whole.
+type Position struct {
+	File   string `json:"file"`
+	Line   int    `json:"line,omitempty"`
+	Column int    `json:"column,omitempty"`
+}
+
+// String returns "file:line:column", the form that editors and terminals turn into links.
+func (p Position) String() string {
+	if p.Line == 0 {
+		return p.File
+	}
+	return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column)
+}
+
+// Problem is one thing that is wrong with a definition.
+type Problem struct {
+	Position
+	// Text says what is wrong and quotes the offending text.
+	Text string `json:"text"`
+	// Hint says what to write instead; it may be empty.
+	Hint string `json:"hint,omitempty"`
+}
+
+// String returns the problem on one line: "file:line:column: text; hint".
+func (p Problem) String() string {
+	s := p.Position.String() + ": " + p.Text
+	if p.Hint != "" {
+		s += "; " + p.Hint
+	}
+	return s
+}
+
+// Error is everything that is wrong with a definition, sorted by position. Its JSON form is {"problems": […]}.
+type Error struct {
+	Problems []Problem `json:"problems"`
+}
+
+// Error returns one line a problem.
+func (e *Error) Error() string {
+	lines := make([]string, len(e.Problems))
+	for i, p := range e.Problems {
+		lines[i] = p.String()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// MarshalJSON writes each problem with its "message", the line that people see, besides its parts.
+func (e *Error) MarshalJSON() ([]byte, error) {
+	type entry struct {
+		Problem
+		Message string `json:"message"`
+	}
+	out := struct {
+		Problems []entry `json:"problems"`
+	}{Problems: make([]entry, len(e.Problems))}
+	for i, p := range e.Problems {
+		out.Problems[i] = entry{p, p.String()}
+	}
+	return json.Marshal(out)
+}
+
+// newError sorts problems by position and drops repeats and what exceeds the cap.
+func newError(problems []Problem) *Error {
+	slices.SortStableFunc(problems, func(a, b Problem) int {
+		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+	})
+	problems = slices.Compact(problems)
+	if len(problems) > maxProblems {
+		problems = problems[:maxProblems]
+	}
+	return &Error{Problems: problems}
+}
+
+// WorkflowError says that a file holds a workflow where a tool was expected. It is no fault of the file: whoever
+// understands workflows can take the data to their own parser.
+type WorkflowError struct {
+	Position
+	// Key is the top-level key that gave it away: "workflow" or "parallel_tools".
+	Key string
+}
+
+// Error says what the file is and what to do with it.
+func (e *WorkflowError) Error() string {
+	return fmt.Sprintf("%s: this is a workflow (it has the key %q), not a tool; run it as a workflow", e.Position, e.Key)
+}

@@ -1,0 +1,204 @@
+package tool
+
+import (
+	"fmt"
+	"math"
+	"math/bits"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// The units of sizes: those of Kubernetes quantities, with "K" besides its "k".
+func sizeUnit(unit string) (factor uint64, ok bool) {
+	switch unit {
+	case "":
+		return 1, true
+	case "k", "K":
+		return 1e3, true
+	case "M":
+		return 1e6, true
+	case "G":
+		return 1e9, true
+	case "T":
+		return 1e12, true
+	case "Ki":
+		return 1 << 10, true
+	case "Mi":
+		return 1 << 20, true
+	case "Gi":
+		return 1 << 30, true
+	case "Ti":
+		return 1 << 40, true
+	}
+	return 0, false
+}
+
+func rateUnit(unit string) (factor uint64, ok bool) {
+	switch unit {
+	case "bps":
+		return 1, true
+	case "kbps", "Kbps":
+		return 1e3, true
+	case "Mbps":
+		return 1e6, true
+	case "Gbps":
+		return 1e9, true
+	}
+	return 0, false
+}
+
+// scale multiplies a decimal number such as "1.5" by factor, rounding up to a whole number. It works on integers, since
+// a float would turn 0.1 into something else. ok is false where the text is not such a number or the result exceeds an
+// int64.
+func scale(number string, factor uint64) (v int64, ok bool) {
+	whole, fraction, dotted := strings.Cut(number, ".")
+	if whole == "" || len(whole) > 19 || len(fraction) > 9 || dotted && fraction == "" {
+		return 0, false
+	}
+	if strings.Trim(whole, "0123456789") != "" || strings.Trim(fraction, "0123456789") != "" {
+		return 0, false
+	}
+	w, err := strconv.ParseUint(whole, 10, 64)
+	if err != nil {
+		return 0, false
+	}
+	high, low := bits.Mul64(w, factor)
+	if high != 0 {
+		return 0, false
+	}
+	if fraction != "" {
+		f, _ := strconv.ParseUint(fraction, 10, 64) // at most nine digits
+		power := uint64(math.Pow10(len(fraction)))
+		// f < power <= 1e9 and factor <= 2^40, so that the product may need more than 64 bits.
+		h, l := bits.Mul64(f, factor)
+		quotient, rest := bits.Div64(h, l, power)
+		if rest > 0 {
+			quotient++
+		}
+		var carry uint64
+		if low, carry = bits.Add64(low, quotient, 0); carry != 0 {
+			return 0, false
+		}
+	}
+	if low > math.MaxInt64 {
+		return 0, false
+	}
+	return int64(low), true
+}
+
+// splitUnit parts "1.5Gi" into "1.5" and "Gi".
+func splitUnit(s string) (number, unit string) {
+	i := len(s)
+	for i > 0 && s[i-1] != '.' && (s[i-1] < '0' || s[i-1] > '9') {
+		i--
+	}
+	return s[:i], s[i:]
+}
+
+// parseSize returns a reader of sizes in bytes, such as 256Mi, 1.5G or 1048576, between two bounds.
+func parseSize(least, most int64) func(string) (v int64, wrong, hint string) {
+	return func(s string) (int64, string, string) {
+		number, unit := splitUnit(s)
+		factor, known := sizeUnit(unit)
+		v, ok := scale(number, factor)
+		if !known || !ok {
+			hint := "write a number with a unit, such as 256Mi or 1G"
+			if short, found := strings.CutSuffix(unit, "B"); found && number != "" {
+				if _, known := sizeUnit(short); known && short != "" {
+					hint = "write " + number + short
+				}
+			}
+			return 0, "is not a size", hint
+		}
+		if v < least || v > most {
+			return 0, "is out of range", fmt.Sprintf("it must be from %s to %s", formatSize(least), formatSize(most))
+		}
+		return v, "", ""
+	}
+}
+
+// formatSize writes a size in the largest binary unit that divides it.
+func formatSize(v int64) string {
+	for _, unit := range []string{"Ti", "Gi", "Mi", "Ki"} {
+		factor, _ := sizeUnit(unit)
+		if v != 0 && v%int64(factor) == 0 {
+			return strconv.FormatInt(v/int64(factor), 10) + unit
+		}
+	}
+	return strconv.FormatInt(v, 10)
+}
+
+// parseCPU reads an amount of processors as thousandths of one: 500m, 2 or 0.5.
+func parseCPU(s string) (v int64, wrong, hint string) {
+	const least, most = 10, 1024 * 1000
+	number, unit := splitUnit(s)
+	factor := uint64(1000)
+	if unit == "m" {
+		factor = 1
+	}
+	v, ok := scale(number, factor)
+	if !ok || unit != "" && unit != "m" {
+		return 0, "is not an amount of processors", "write a number of them or of their thousandths, such as 2, 0.5 or 500m"
+	}
+	// scale rounds up; here a finer number is more likely a slip than a wish.
+	if _, fraction, _ := strings.Cut(number, "."); len(strings.TrimRight(fraction, "0")) > 3 || unit == "m" && strings.Trim(fraction, "0") != "" {
+		return 0, "is finer than a thousandth of a processor", fmt.Sprintf("write %dm", v)
+	}
+	if v < least || v > most {
+		return 0, "is out of range", "it must be from 10m to 1024"
+	}
+	return v, "", ""
+}
+
+// parseBandwidth reads a rate in bits per second: 10Mbps, 1Gbps or 500kbps.
+func parseBandwidth(s string) (v int64, wrong, hint string) {
+	const least, most = 8_000, 1_000_000_000_000
+	number, unit := splitUnit(s)
+	factor, known := rateUnit(unit)
+	v, ok := scale(number, factor)
+	if !known || !ok {
+		hint := "write bits per second with a unit, such as 10Mbps or 1Gbps"
+		if strings.HasSuffix(unit, "Bps") || strings.HasSuffix(unit, "B/s") {
+			hint = "it is in bits, not bytes, per second: write it as 10Mbps or 1Gbps"
+		}
+		return 0, "is not a bandwidth", hint
+	}
+	if v < least || v > most {
+		return 0, "is out of range", "it must be from 8kbps to 1000Gbps"
+	}
+	return v, "", ""
+}
+
+// parseDuration returns a reader of durations as Go writes them: 90s, 5m, 1h30m.
+func parseDuration(least, most time.Duration) func(string) (v int64, wrong, hint string) {
+	return func(s string) (int64, string, string) {
+		const hint = "write a number with a unit, such as 30s, 5m or 1h30m"
+		if s != "" && strings.Trim(s, "0123456789") == "" {
+			if len(s) < 10 {
+				return 0, "has no unit", "write " + s + "s for seconds"
+			}
+			return 0, "has no unit", hint
+		}
+		d, err := time.ParseDuration(s)
+		if err != nil {
+			return 0, "is not a duration", hint
+		}
+		if d < least || d > most {
+			return 0, "is out of range", fmt.Sprintf("it must be from %s to %s", short(least), short(most))
+		}
+		return int64(d), "", ""
+	}
+}
+
+// short writes a duration without the units that are zero: 1h instead of 1h0m0s.
+func short(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}

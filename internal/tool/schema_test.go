@@ -1,0 +1,141 @@
+package tool
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"go.yaml.in/yaml/v3"
+)
+
+func compiled(t testing.TB) *jsonschema.Schema {
+	t.Helper()
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(Schema()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := jsonschema.NewCompiler()
+	if err := c.AddResource("tool.json", doc); err != nil {
+		t.Fatal(err)
+	}
+	s, err := c.Compile("tool.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// instance reads YAML as an editor's validator does. Dates come out as times there; editors treat them as text.
+func instance(t testing.TB, text string) any {
+	t.Helper()
+	var v any
+	if err := yaml.Unmarshal([]byte(text), &v); err != nil {
+		t.Fatal(err)
+	}
+	data, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := jsonschema.UnmarshalJSON(bytes.NewReader(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func TestSchemaAcceptsWhatTheLoaderDoes(t *testing.T) {
+	s := compiled(t)
+	texts := cases(t, "accepted.txt")
+	texts["everything"] = cases(t, "everything.txt")["everything"]
+	texts["typed"] = typedTool
+	for _, name := range []string{"kubectl-health-check", "slack-notify", "secrets"} {
+		data, err := os.ReadFile(filepath.Join("testdata", "examples", name+".yaml"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		texts[name] = string(data)
+	}
+	for name, text := range texts {
+		if err := s.Validate(instance(t, text)); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestSchemaRejects goes through what the loader rejects; what only the loader can tell is named here.
+func TestSchemaRejects(t *testing.T) {
+	loaderOnly := map[string]string{
+		"quantities":   "bad-size size-bytes-suffix size-small cpu cpu-fine cpu-range bandwidth-bytes bandwidth-none timeout-word timeout-negative",
+		"several keys": "both env-twice volume-none volume-two volume-no-path volume-writable-secret volume-twice mount-twice capability-twice rule-empty rule-icmp rule-outside retry-backoff retry-exit-twice arg-default arg-default-text arg-option arg-option-twice arg-default-option arg-twice arg-env-twice arg-digit",
+		"texts":        "image-url script-escape script-absolute script-drive script-dot env-reserved env-nul volume-proc volume-dev volume-secrets volume-unclean user user-range capability capability-all runtime rule-host rule-cidr working-dir-fd label description",
+		"YAML":         "duplicate merge tag custom-tag key-list empty comment-only two-documents syntax tab unknown-alias",
+	}
+	skip := map[string]bool{}
+	for _, names := range loaderOnly {
+		for _, name := range strings.Fields(names) {
+			skip[name] = true
+		}
+	}
+	s := compiled(t)
+	all := cases(t, "rejected.txt")
+	for name := range skip {
+		if _, ok := all[name]; !ok {
+			t.Errorf("no case is called %q", name)
+		}
+	}
+	checked := 0
+	for name, body := range all {
+		if skip[name] {
+			continue
+		}
+		checked++
+		text, _, _ := strings.Cut(body, "-- want\n")
+		if err := s.Validate(instance(t, text)); err == nil {
+			t.Errorf("%s: the schema accepts it", name)
+		}
+	}
+	if checked < 30 {
+		t.Errorf("only %d cases are left to the schema", checked)
+	}
+}
+
+// TestSchemaDescribesEveryKey keeps documentation from going missing for a new key.
+func TestSchemaDescribesEveryKey(t *testing.T) {
+	var root map[string]any
+	if err := json.Unmarshal(Schema(), &root); err != nil {
+		t.Fatal(err)
+	}
+	keys := 0
+	var visit func(path string, v any)
+	visit = func(path string, v any) {
+		switch v := v.(type) {
+		case []any:
+			for _, e := range v {
+				visit(path, e)
+			}
+		case map[string]any:
+			if props, ok := v["properties"].(map[string]any); ok {
+				for name, p := range props {
+					keys++
+					if d, _ := p.(map[string]any)["description"].(string); !strings.HasSuffix(d, ".") {
+						t.Errorf("%s.%s has the description %q", path, name, d)
+					}
+					visit(path+"."+name, p)
+				}
+			}
+			visit(path, v["items"])
+			visit(path, v["anyOf"])
+		}
+	}
+	visit("tool", root)
+	if keys < 45 {
+		t.Errorf("only %d keys are described", keys)
+	}
+	if again := Schema(); !bytes.Equal(again, Schema()) {
+		t.Error("the schema differs from one call to the next")
+	}
+}

@@ -1,0 +1,87 @@
+package tool
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+)
+
+// Interpreter returns the program, with its arguments, that runs the script's text; the path of the script follows it.
+// See [Interpreter] for a script that is a file.
+func (s *Script) Interpreter() []string { return Interpreter(s.Text) }
+
+// Interpreter reads the #! line of a program as Linux does (execve(2)): white space around the path is skipped, and all
+// that follows it is one argument, spaces within included. Unlike the kernel it drops a carriage return at the end of
+// the line, without which a script saved on Windows would ask for "/bin/sh\r". Text without the line, or with nothing
+// on it, is for /bin/sh -e: a tool whose first command fails should fail.
+func Interpreter(text string) []string {
+	fallback := []string{"/bin/sh", "-e"}
+	line, ok := strings.CutPrefix(text, "#!")
+	if !ok {
+		return fallback
+	}
+	line, _, _ = strings.Cut(line, "\n")
+	line = strings.Trim(strings.TrimSuffix(line, "\r"), " \t")
+	if line == "" {
+		return fallback
+	}
+	end := strings.IndexAny(line, " \t")
+	if end < 0 {
+		return []string{line}
+	}
+	return []string{line[:end], strings.Trim(line[end:], " \t")}
+}
+
+// maxScriptBytes bounds a script that is a file.
+const maxScriptBytes = 1 << 20
+
+// ReadScript reads the file of a script that is one into its text, so that it can be run; it does nothing for other
+// tools. The file is looked for in the tool's folder and nowhere else, whatever symbolic links say: the folder comes
+// out of somebody's repository.
+func (t *Tool) ReadScript() error {
+	if t.Script == nil || t.Script.File == "" || t.Script.Text != "" {
+		return nil
+	}
+	text, err := readInside(t.Source.Dir, t.Script.File)
+	if err != nil {
+		return newError([]Problem{{Position: t.Script.Position, Text: fmt.Sprintf("script file %q can't be read: %v", t.Script.File, err), Hint: "the path is relative to the tool's folder, " + t.Source.Dir}})
+	}
+	t.Script.Text = text
+	return nil
+}
+
+func readInside(dir, name string) (string, error) {
+	if dir == "" {
+		return "", errors.New("the definition comes from no folder")
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return "", err
+	}
+	defer root.Close()
+	// Looked at before it is opened: opening a FIFO would wait for its writer.
+	info, err := root.Stat(name)
+	if err != nil {
+		return "", err
+	}
+	if !info.Mode().IsRegular() {
+		return "", errors.New("it is not a regular file")
+	}
+	f, err := root.Open(name)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxScriptBytes+1))
+	switch {
+	case err != nil:
+		return "", err
+	case len(data) > maxScriptBytes:
+		return "", fmt.Errorf("it is larger than %d bytes", maxScriptBytes)
+	case len(data) == 0:
+		return "", errors.New("it is empty")
+	}
+	return string(data), nil
+}

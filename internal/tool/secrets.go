@@ -1,0 +1,72 @@
+package tool
+
+import "strings"
+
+// secretsDir is where secrets are mounted that say no other place, and the prefix by which a variable names one.
+const secretsDir = "/secrets"
+
+// secretOf returns the name of the secret that an environment value of the definition stands for. A value that is
+// exactly /secrets/NAME does, unless a volume is mounted at that path: then the tool wants the path, as KUBECONFIG
+// does.
+func (t *Tool) secretOf(value string) (name string, ok bool) {
+	name, ok = strings.CutPrefix(value, secretsDir+"/")
+	if !ok || !ValidSecretName(name) {
+		return "", false
+	}
+	for _, v := range t.Volumes {
+		if v.MountPath == value {
+			return "", false
+		}
+	}
+	return name, true
+}
+
+// SecretRefs returns every use of a secret by the tool, variables first, in the order of the definition. A variable is
+// among them even if an input or override may replace it in a run.
+func (t *Tool) SecretRefs() []SecretRef {
+	var out []SecretRef
+	for _, e := range t.Environment {
+		if name, ok := t.secretOf(e.Value); ok {
+			out = append(out, SecretRef{Name: name, Env: e.Name, Position: e.Position})
+		}
+	}
+	for _, v := range t.Volumes {
+		if v.Secret != "" {
+			out = append(out, SecretRef{Name: v.Secret, Volume: v.Name, Position: v.Position})
+		}
+	}
+	return out
+}
+
+// ResolveEnvironment merges the variables of a run, later ones winning: the tool's own environment, its inputs, and
+// the overrides of a workflow's step or a command line. Each variable keeps the place where its name first came up.
+//
+// Only the tool's own environment can name a secret. What is written in inputs and overrides arrives as it is written,
+// /secrets/NAME included: whoever may run a tool could otherwise hand it, and have it print, any secret of the store,
+// while the definition is what was reviewed and given access.
+func (t *Tool) ResolveEnvironment(inputs []Input, overrides []EnvVar) []EnvRef {
+	out := make([]EnvRef, 0, len(t.Environment)+len(inputs)+len(overrides))
+	place := make(map[string]int, cap(out))
+	set := func(r EnvRef) {
+		if i, ok := place[r.Name]; ok {
+			out[i] = r
+			return
+		}
+		place[r.Name] = len(out)
+		out = append(out, r)
+	}
+	for _, e := range t.Environment {
+		if name, ok := t.secretOf(e.Value); ok {
+			set(EnvRef{Name: e.Name, Secret: name})
+			continue
+		}
+		set(EnvRef{Name: e.Name, Literal: e.Value})
+	}
+	for _, in := range inputs {
+		set(EnvRef{Name: in.Env, Literal: in.Value})
+	}
+	for _, e := range overrides {
+		set(EnvRef{Name: e.Name, Literal: e.Value})
+	}
+	return out
+}

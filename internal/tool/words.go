@@ -1,0 +1,227 @@
+package tool
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"unicode"
+)
+
+// This file says which words are allowed where. Each check returns what is wrong with a text and a hint, both empty
+// when nothing is, in the form that shapes report.
+
+func isAlnum(c byte) bool {
+	return c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'z'
+}
+
+func madeOf(s, punctuation string) bool {
+	for i := range len(s) {
+		if !isAlnum(s[i]) && strings.IndexByte(punctuation, s[i]) < 0 {
+			return false
+		}
+	}
+	return true
+}
+
+const namePattern = `^[A-Za-z0-9_-]{1,63}$`
+
+func checkName(s string) (wrong, hint string) {
+	if s == "" || len(s) > 63 || !madeOf(s, "_-") {
+		return "is not a name", `use letters, digits, "-" and "_", at most 63 of them`
+	}
+	return "", ""
+}
+
+// filePattern is for names that become the name of a file: volumes and caches.
+const filePattern = `^[A-Za-z0-9_-][A-Za-z0-9._-]{0,62}$`
+
+func checkFileName(s string) (wrong, hint string) {
+	if s == "" || len(s) > 63 || s[0] == '.' || !madeOf(s, "._-") {
+		return "is not a name", `use letters, digits, ".", "-" and "_", at most 63 of them, and no "." at the start`
+	}
+	return "", ""
+}
+
+const secretPattern = `^[A-Za-z0-9_-][A-Za-z0-9._-]{0,252}$`
+
+// ValidSecretName reports whether s can name a secret: letters, digits, '.', '-' and '_', not starting with '.', at
+// most 253 of them. Without a slash or a colon in it, a name can't leave the store that it is looked up in.
+func ValidSecretName(s string) bool {
+	return s != "" && len(s) <= 253 && s[0] != '.' && madeOf(s, "._-")
+}
+
+func checkSecretName(s string) (wrong, hint string) {
+	if !ValidSecretName(s) {
+		return "is not the name of a secret", `use letters, digits, ".", "-" and "_", and no "." at the start`
+	}
+	return "", ""
+}
+
+const envPattern = `^[A-Za-z_][A-Za-z0-9_]{0,254}$`
+
+// ValidEnvName reports whether s can name an environment variable in every shell (POSIX.1-2017, Base Definitions,
+// section 8.1, with the lower-case letters that it leaves to applications).
+func ValidEnvName(s string) bool {
+	return s != "" && len(s) <= 255 && (s[0] < '0' || s[0] > '9') && madeOf(s, "_")
+}
+
+func checkEnvName(s string) (wrong, hint string) {
+	if !ValidEnvName(s) {
+		return "is not the name of a variable", `use letters, digits and "_", and no digit at the start`
+	}
+	return "", ""
+}
+
+// checkPrintable accepts text without control characters but line breaks and tabs: the texts of a definition end up on
+// terminals.
+func checkPrintable(s string) (wrong, hint string) {
+	for _, r := range s {
+		if unicode.IsControl(r) && r != '\n' && r != '\t' {
+			return "has a control character in it", ""
+		}
+	}
+	return "", ""
+}
+
+func checkImage(s string) (wrong, hint string) {
+	switch {
+	case s == "":
+		return "is empty", "write a reference such as alpine:3.20"
+	case len(s) > 1024:
+		return "is too long for an image reference", ""
+	case s[0] == '-', strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r >= 0x7f }), strings.Contains(s, "://"):
+		return "is not an image reference", "write it as registry/name:tag, without a scheme and without spaces"
+	}
+	return "", ""
+}
+
+// checkAbsolute accepts absolute, clean paths that are not in the kernel's own filesystems. A path below /proc/self/fd
+// would lead out of the sandbox by a descriptor (attack I02), and a mount over /proc, /sys or /dev would replace what
+// confines it.
+func checkAbsolute(s string) (wrong, hint string) {
+	switch {
+	case s == "" || s[0] != '/':
+		return "is not an absolute path", `it starts with "/"`
+	case len(s) > 4095:
+		return "is too long for a path", ""
+	case strings.ContainsFunc(s, unicode.IsControl):
+		return "has a control character in it", ""
+	}
+	if clean := path.Clean(s); clean != s {
+		return "is not a clean path", "write " + quote(clean)
+	}
+	for _, root := range []string{"/proc", "/sys", "/dev"} {
+		if s == root || strings.HasPrefix(s, root+"/") {
+			return "is in " + root, "/proc, /sys and /dev belong to the sandbox"
+		}
+	}
+	return "", ""
+}
+
+func checkMountPath(s string) (wrong, hint string) {
+	if wrong, hint := checkAbsolute(s); wrong != "" {
+		return wrong, hint
+	}
+	if s == "/" {
+		return "would cover the whole root filesystem", "mount in a folder"
+	}
+	if s == secretsDir {
+		return "would cover the secrets", "mount below it, at " + secretsDir + "/NAME"
+	}
+	return "", ""
+}
+
+// checkInside accepts slash-separated paths that stay in the tool's folder by their text. Symbolic links are for
+// whoever opens the file: it is to be opened through the folder, as os.Root does.
+func checkInside(s string) (wrong, hint string) {
+	const advice = "write a path inside the tool's folder, such as check.py or lib/check.py"
+	switch {
+	case s == "" || len(s) > 4095 || strings.ContainsFunc(s, unicode.IsControl):
+		return "is not a path", advice
+	case strings.Contains(s, `\`):
+		return `has a "\" in it`, `separate folders with "/"`
+	case s[0] == '/' || len(s) > 1 && s[1] == ':':
+		return "is an absolute path", advice
+	case s == ".." || strings.HasPrefix(s, "../") || strings.Contains(s, "/../") || strings.HasSuffix(s, "/.."):
+		return "leaves the tool's folder", advice
+	}
+	if clean := path.Clean(s); clean != s || clean == "." {
+		return "is not a clean path", advice
+	}
+	return "", ""
+}
+
+func checkUser(s string) (wrong, hint string) {
+	const advice = "write a user id or name, and a group after a colon if need be: 1000:1000"
+	user, group, both := strings.Cut(s, ":")
+	for i, part := range []string{user, group} {
+		if i == 1 && !both {
+			break
+		}
+		if part == "" || len(part) > 32 || !madeOf(part, "._-") || part[0] == '-' {
+			return "is not a user", advice
+		}
+		// Ids above 65,535 have no place in a sandbox's range of 65,536 ids.
+		if strings.Trim(part, "0123456789") == "" && (len(part) > 5 || len(part) == 5 && part > "65535") {
+			return "is out of range", "ids go from 0 to 65535"
+		}
+	}
+	return "", ""
+}
+
+func checkRuntime(s string) (wrong, hint string) {
+	if s == "" || len(s) > 63 || !isAlnum(s[0]) || !madeOf(s, "._-") {
+		return "is not the name of a runtime", "write default, gvisor, kata or the name of an installed OCI runtime"
+	}
+	return "", ""
+}
+
+// capabilities lists the Linux capabilities of capabilities(7), without CAP_.
+func capabilities() []string {
+	return []string{
+		"AUDIT_CONTROL", "AUDIT_READ", "AUDIT_WRITE", "BLOCK_SUSPEND", "BPF", "CHECKPOINT_RESTORE", "CHOWN",
+		"DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "IPC_LOCK", "IPC_OWNER", "KILL", "LEASE",
+		"LINUX_IMMUTABLE", "MAC_ADMIN", "MAC_OVERRIDE", "MKNOD", "NET_ADMIN", "NET_BIND_SERVICE", "NET_BROADCAST",
+		"NET_RAW", "PERFMON", "SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYSLOG", "SYS_ADMIN", "SYS_BOOT",
+		"SYS_CHROOT", "SYS_MODULE", "SYS_NICE", "SYS_PACCT", "SYS_PTRACE", "SYS_RAWIO", "SYS_RESOURCE", "SYS_TIME",
+		"SYS_TTY_CONFIG", "WAKE_ALARM",
+	}
+}
+
+// plainCapability returns a capability's name in upper case without CAP_.
+func plainCapability(s string) string {
+	return strings.TrimPrefix(strings.ToUpper(s), "CAP_")
+}
+
+func checkCapability(s string) (wrong, hint string) {
+	name := plainCapability(s)
+	if name == "ALL" {
+		return "would keep every capability", "name the ones that the tool needs"
+	}
+	if all := capabilities(); !slices.Contains(all, name) {
+		near := nearest(name, all)
+		if near != "" {
+			near = fmt.Sprintf("did you mean %q?", near)
+		}
+		return "is not known to Linux", near
+	}
+	return "", ""
+}
+
+func checkLabelKey(s string) (wrong, hint string) {
+	if s == "" || len(s) > 253 || !madeOf(s, "._-/") || !isAlnum(s[0]) || !isAlnum(s[len(s)-1]) {
+		return "is not the key of a label", `use letters, digits, ".", "-", "_" and "/", with a letter or digit at both ends`
+	}
+	return "", ""
+}
+
+func checkLabelValue(s string) (wrong, hint string) {
+	if len(s) > 253 {
+		return "is too long for a label", "at most 253 bytes are allowed"
+	}
+	if strings.ContainsFunc(s, unicode.IsControl) {
+		return "has a control character in it", ""
+	}
+	return "", ""
+}
