@@ -1,0 +1,78 @@
+package engine
+
+import (
+	"context"
+	"io"
+)
+
+// Engine starts sandboxes. Its methods may be called from several goroutines.
+type Engine interface {
+	// Start creates a sandbox and starts the tool in it. It returns when the
+	// tool's first process has been executed, or with an error when it could
+	// not be; then nothing is left behind and the streams' writers are no
+	// longer used. Cancelling ctx while Start runs abandons the start; a
+	// sandbox that has been returned no longer depends on ctx.
+	//
+	// A feature of the spec that the engine or this host can't enforce is an
+	// [*Unsupported] error, and a command that can't be executed is a
+	// [*CommandError].
+	Start(ctx context.Context, spec *Spec, secrets Secrets, streams Streams) (Sandbox, error)
+}
+
+// Sandbox is one live container. Its methods may be called from several
+// goroutines.
+//
+// The order of a sandbox's life: Start returns it, the tool ends (by itself or
+// by a signal), the streams are drained, Events is closed, Wait returns, Close
+// frees the rest. Close may come at any time and is the one call that must.
+type Sandbox interface {
+	// Events delivers metrics and connections in the order they happened. The
+	// channel is closed before Wait returns. The caller must receive until
+	// then: events are never dropped, so a caller that stops receiving stops
+	// the reports (not the tool).
+	Events() <-chan Event
+
+	// Signal sends a signal to the tool's first process; SIGKILL ends the
+	// whole sandbox. It is no error when the tool has already ended.
+	Signal(Signal) error
+
+	// Resize sets the size of the tool's terminal, in character cells. Without
+	// a terminal it does nothing.
+	Resize(columns, rows uint16) error
+
+	// Wait blocks until the tool has ended, every process of the sandbox is
+	// gone and every byte of its output has been written to the streams. The
+	// error is the engine's own failure ([ErrLost] when the sandbox vanished);
+	// a tool's failure is in the Exit. It may be called more than once.
+	Wait() (Exit, error)
+
+	// Close kills what still runs and frees everything, waiting until it is
+	// gone. It is idempotent and safe at any time; it reports what it could
+	// not free.
+	Close() error
+}
+
+// Secrets maps the name of a secret to its value. The engine keeps values in
+// memory and in the sandbox's own memory file system only.
+type Secrets map[string][]byte
+
+// Streams are the tool's standard streams. Writers are called from one
+// goroutine each; a slow writer slows the tool and nothing else. A nil Stdin
+// is an empty one, a nil writer discards. With Spec.Terminal everything the
+// tool writes arrives on Stdout.
+type Streams struct {
+	Stdin  io.Reader
+	Stdout io.Writer
+	Stderr io.Writer
+}
+
+// Signal is a POSIX signal number, as Linux on amd64 and arm64 numbers them.
+// (Package syscall doesn't know them all on the systems mayfly is a client on.)
+type Signal int
+
+// The signals that Mayfly itself sends.
+const (
+	SIGINT  Signal = 2
+	SIGKILL Signal = 9
+	SIGTERM Signal = 15
+)

@@ -1,0 +1,524 @@
+// Package enginetest is the conformance suite of engines: what package engine
+// promises, as tests that every engine passes, the fake one too.
+package enginetest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/mayfly-run/mayfly/internal/engine"
+	"github.com/mayfly-run/mayfly/internal/network"
+)
+
+// Program is a tool that the suite runs. An engine that executes images runs
+// Shell with "sh -c"; the fake has a Go function of the same Name.
+type Program struct{ Name, Shell string }
+
+// The programs of the suite. Each takes one argument, $1 in the shell.
+var (
+	Exit         = Program{"exit", `exit "$1"`}
+	Print        = Program{"print", `printf '%s' "$1"; printf '%s' "$1" >&2`}
+	Copy         = Program{"copy", `cat`}
+	Sleep        = Program{"sleep", `sleep 300`}
+	Stubborn     = Program{"stubborn", `trap '' TERM; echo ready; while :; do sleep 1; done`}
+	ShowVariable = Program{"show-variable", `eval "printf '%s' \"\$$1\""`}
+	ShowFile     = Program{"show-file", `cat "$1"`}
+	WriteOutput  = Program{"write-output", `printf '%s' "$1" > "$MAYFLY_OUTPUT"`}
+	Flood        = Program{"flood", `head -c "$1" /dev/zero`}
+	LeaveBehind  = Program{"leave-behind", `sleep 300 & echo started`}
+	WorkingDir   = Program{"working-dir", `pwd; : > written-here`}
+)
+
+// Programs are all of them.
+var Programs = []Program{Exit, Print, Copy, Sleep, Stubborn, ShowVariable, ShowFile, WriteOutput, Flood, LeaveBehind, WorkingDir}
+
+// Harness is an engine under test.
+type Harness struct {
+	Engine engine.Engine
+	// Image has what the programs need.
+	Image engine.Image
+	// Args is the command line of a program with its argument.
+	Args func(p Program, argument string) []string
+}
+
+// Shell is the Args of an engine that executes images.
+func Shell(p Program, argument string) []string {
+	return []string{"sh", "-c", p.Shell, p.Name, argument}
+}
+
+// startTime bounds one start or end of a sandbox in the suite.
+const startTime = 30 * time.Second
+
+var serial struct {
+	sync.Mutex
+	n int
+}
+
+// Spec is a spec of a program with small limits and no network.
+func (h *Harness) Spec(p Program, argument string) *engine.Spec {
+	serial.Lock()
+	serial.n++
+	id := fmt.Sprintf("conformance-%d-%d", time.Now().UnixNano(), serial.n)
+	serial.Unlock()
+	return &engine.Spec{
+		ID: id, Image: h.Image, Args: h.Args(p, argument),
+		Resources: engine.Resources{CPU: 1000, Memory: 256 << 20, Disk: 64 << 20, PIDs: 64},
+		Network:   network.Policy{Mode: network.ModeNone},
+	}
+}
+
+// ran is a run of the suite that has ended.
+type ran struct {
+	exit           engine.Exit
+	stdout, stderr string
+}
+
+// run runs a spec to its end.
+func (h *Harness) run(t *testing.T, spec *engine.Spec, secrets engine.Secrets, stdin io.Reader) ran {
+	t.Helper()
+	var out, errOut bytes.Buffer
+	s, err := h.Engine.Start(t.Context(), spec, secrets, engine.Streams{Stdin: stdin, Stdout: &out, Stderr: &errOut})
+	if err != nil {
+		t.Fatalf("start: %v", err)
+	}
+	exit, err := wait(t, s)
+	if err != nil {
+		t.Fatalf("wait: %v", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatalf("close: %v", err)
+	}
+	return ran{exit, out.String(), errOut.String()}
+}
+
+// wait receives events until the end, and fails the test when it doesn't come.
+func wait(t *testing.T, s engine.Sandbox) (engine.Exit, error) {
+	t.Helper()
+	type end struct {
+		exit engine.Exit
+		err  error
+	}
+	ended := make(chan end, 1)
+	go func() {
+		for range s.Events() {
+		}
+		exit, err := s.Wait()
+		ended <- end{exit, err}
+	}()
+	select {
+	case e := <-ended:
+		return e.exit, e.err
+	case <-time.After(startTime):
+		t.Fatal("the sandbox doesn't end")
+		return engine.Exit{}, nil
+	}
+}
+
+// Run runs the suite.
+func Run(t *testing.T, newHarness func(t *testing.T) *Harness) {
+	for _, c := range []struct {
+		name string
+		test func(*testing.T, *Harness)
+	}{
+		{"exit status", testExitStatus},
+		{"streams", testStreams},
+		{"input", testInput},
+		{"a flood of output arrives whole", testFlood},
+		{"signals", testSignals},
+		{"a tool that ignores TERM", testStubborn},
+		{"what a tool leaves running ends with it", testLeaveBehind},
+		{"close while it runs", testClose},
+		{"start is abandoned", testAbandoned},
+		{"command errors", testCommandErrors},
+		{"environment and secrets", testEnvironment},
+		{"secret files", testSecretFile},
+		{"content files", testContentFile},
+		{"outputs", testOutputs},
+		{"working directory", testWorkingDir},
+		{"text that isn't UTF-8", testNotText},
+		{"unsupported", testUnsupported},
+		{"times and usage", testTimes},
+		{"an id is used once at a time", testSameID},
+		{"many at once", testMany},
+	} {
+		t.Run(c.name, func(t *testing.T) { c.test(t, newHarness(t)) })
+	}
+}
+
+func testExitStatus(t *testing.T, h *Harness) {
+	for _, code := range []int{0, 1, 42, 255} {
+		if r := h.run(t, h.Spec(Exit, fmt.Sprint(code)), nil, nil); r.exit.Code != code || r.exit.Signal != 0 {
+			t.Errorf("exit %d was reported as %+v", code, r.exit)
+		}
+	}
+}
+
+func testStreams(t *testing.T, h *Harness) {
+	const text = "a\r\n\t\x01€"
+	if r := h.run(t, h.Spec(Print, text), nil, nil); r.stdout != text || r.stderr != text {
+		t.Errorf("stdout %q and stderr %q, want %q on both", r.stdout, r.stderr, text)
+	}
+	// Without writers the output goes nowhere and nothing blocks.
+	s, err := h.Engine.Start(t.Context(), h.Spec(Flood, "1000000"), nil, engine.Streams{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if exit, err := wait(t, s); err != nil || exit.Code != 0 {
+		t.Errorf("without writers: %+v, %v", exit, err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func testInput(t *testing.T, h *Harness) {
+	const text = "line\x00\xff without end"
+	if r := h.run(t, h.Spec(Copy, ""), nil, strings.NewReader(text)); r.stdout != text {
+		t.Errorf("stdin came out as %q, want %q", r.stdout, text)
+	}
+	if r := h.run(t, h.Spec(Copy, ""), nil, nil); r.stdout != "" {
+		t.Errorf("no stdin gave %q", r.stdout)
+	}
+}
+
+func testFlood(t *testing.T, h *Harness) {
+	const size = 8 << 20
+	if r := h.run(t, h.Spec(Flood, fmt.Sprint(size)), nil, nil); len(r.stdout) != size {
+		t.Errorf("%d bytes of %d arrived before Wait returned", len(r.stdout), size)
+	}
+}
+
+func testSignals(t *testing.T, h *Harness) {
+	for _, sig := range []engine.Signal{engine.SIGTERM, engine.SIGKILL} {
+		s, err := h.Engine.Start(t.Context(), h.Spec(Sleep, ""), nil, engine.Streams{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Signal(sig); err != nil {
+			t.Errorf("signal %d: %v", sig, err)
+		}
+		exit, err := wait(t, s)
+		if err != nil || exit.Code != 128+int(sig) || exit.Signal != sig {
+			t.Errorf("after signal %d: %+v, %v", sig, exit, err)
+		}
+		if err := s.Signal(sig); err != nil {
+			t.Errorf("signal %d after the end: %v", sig, err)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func testStubborn(t *testing.T, h *Harness) {
+	ready := newSignalWriter()
+	s, err := h.Engine.Start(t.Context(), h.Spec(Stubborn, ""), nil, engine.Streams{Stdout: ready})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	ready.wait(t)
+	if err := s.Signal(engine.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for range s.Events() {
+		}
+		_, _ = s.Wait()
+	}()
+	select {
+	case <-ended:
+		t.Fatal("it ended at TERM, which it ignores")
+	case <-time.After(300 * time.Millisecond):
+	}
+	if err := s.Signal(engine.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-ended:
+	case <-time.After(startTime):
+		t.Fatal("it doesn't end at KILL")
+	}
+	if exit, err := s.Wait(); err != nil || exit.Code != 137 {
+		t.Errorf("a second Wait: %+v, %v", exit, err)
+	}
+}
+
+func testLeaveBehind(t *testing.T, h *Harness) {
+	begin := time.Now()
+	r := h.run(t, h.Spec(LeaveBehind, ""), nil, nil)
+	if r.exit.Code != 0 || r.stdout != "started\n" {
+		t.Errorf("%+v", r)
+	}
+	if d := time.Since(begin); d > startTime/2 {
+		t.Errorf("it took %v: Wait waited for a process that the tool left behind", d)
+	}
+}
+
+func testClose(t *testing.T, h *Harness) {
+	s, err := h.Engine.Start(t.Context(), h.Spec(Sleep, ""), nil, engine.Streams{Stdin: neverReader{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed := make(chan error, 2)
+	for range 2 { // at once, and nobody receives events
+		go func() { closed <- s.Close() }()
+	}
+	for range 2 {
+		select {
+		case err := <-closed:
+			if err != nil {
+				t.Error(err)
+			}
+		case <-time.After(startTime):
+			t.Fatal("Close doesn't return")
+		}
+	}
+	if _, err := wait(t, s); err == nil {
+		// Either is right: the tool's end by KILL, or that it was lost.
+		return
+	} else if !errors.Is(err, engine.ErrLost) {
+		t.Errorf("Wait after Close: %v", err)
+	}
+}
+
+func testAbandoned(t *testing.T, h *Harness) {
+	cause := errors.New("changed my mind")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(cause)
+	s, err := h.Engine.Start(ctx, h.Spec(Sleep, ""), nil, engine.Streams{})
+	if s != nil || !errors.Is(err, cause) {
+		t.Fatalf("Start with a cancelled context: %v, %v", s, err)
+	}
+	// At any moment of the start.
+	for i := range 10 {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		timer := time.AfterFunc(time.Duration(i)*4*time.Millisecond, func() { cancel(cause) })
+		s, err := h.Engine.Start(ctx, h.Spec(Sleep, ""), nil, engine.Streams{})
+		timer.Stop()
+		cancel(nil)
+		switch {
+		case err == nil:
+			// It was quicker; the sandbox no longer depends on ctx.
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+		case !errors.Is(err, cause):
+			t.Errorf("abandoned after %d ms: %v", i*4, err)
+		}
+	}
+}
+
+func testCommandErrors(t *testing.T, h *Harness) {
+	for _, c := range []struct {
+		args     []string
+		notFound bool
+	}{{[]string{"no-such-command"}, true}, {[]string{"/no/such/command"}, true}, {[]string{"/etc"}, false}} {
+		spec := h.Spec(Exit, "0")
+		spec.Args = c.args
+		s, err := h.Engine.Start(t.Context(), spec, nil, engine.Streams{})
+		if err == nil {
+			_ = s.Close()
+		}
+		var ce *engine.CommandError
+		if !errors.As(err, &ce) || ce.NotFound != c.notFound || ce.Path != c.args[0] {
+			t.Errorf("%q: %#v", c.args, err)
+		}
+	}
+}
+
+func testEnvironment(t *testing.T, h *Harness) {
+	const value = "a b\n\"$(c)\" '${d}'"
+	secrets := engine.Secrets{"token": []byte("s3cret value")}
+	for name, want := range map[string]string{"PLAIN": value, "TOKEN": "s3cret value"} {
+		spec := h.Spec(ShowVariable, name)
+		spec.Environment = []engine.Variable{{Name: "PLAIN", Value: value}, {Name: "TOKEN", Secret: "token"}}
+		if r := h.run(t, spec, secrets, nil); r.stdout != want {
+			t.Errorf("%s is %q, want %q", name, r.stdout, want)
+		}
+	}
+	for _, name := range []string{"PATH", "HOME", "HOSTNAME"} {
+		if r := h.run(t, h.Spec(ShowVariable, name), nil, nil); r.stdout == "" {
+			t.Errorf("%s is not set", name)
+		}
+	}
+}
+
+func testSecretFile(t *testing.T, h *Harness) {
+	spec := h.Spec(ShowFile, "/secrets/token")
+	spec.Mounts = []engine.Mount{{Kind: engine.MountSecret, Target: "/secrets/token", Secret: "token"}}
+	value := "binary\x00\xff value"
+	if r := h.run(t, spec, engine.Secrets{"token": []byte(value)}, nil); r.stdout != value {
+		t.Errorf("the secret's file has %q", r.stdout)
+	}
+	spec = h.Spec(ShowFile, "/secrets/token")
+	spec.Mounts = []engine.Mount{{Kind: engine.MountSecret, Target: "/secrets/token", Secret: "token"}}
+	s, err := h.Engine.Start(t.Context(), spec, nil, engine.Streams{})
+	if err == nil {
+		_ = s.Close()
+		t.Error("it starts without a value for its secret")
+	}
+}
+
+func testContentFile(t *testing.T, h *Harness) {
+	spec := h.Spec(ShowFile, "/etc/tool/config.txt")
+	spec.Mounts = []engine.Mount{{Kind: engine.MountContent, Target: "/etc/tool/config.txt", Content: []byte("content\n")}}
+	if r := h.run(t, spec, nil, nil); r.stdout != "content\n" {
+		t.Errorf("the file has %q: %s", r.stdout, r.stderr)
+	}
+}
+
+func testOutputs(t *testing.T, h *Harness) {
+	spec := h.Spec(WriteOutput, "A=b\n")
+	spec.MaxOutputBytes = 100
+	if r := h.run(t, spec, nil, nil); string(r.exit.Output) != "A=b\n" || r.exit.OutputTruncated {
+		t.Errorf("output %q, truncated %v", r.exit.Output, r.exit.OutputTruncated)
+	}
+	spec = h.Spec(WriteOutput, "0123456789")
+	spec.MaxOutputBytes = 4
+	if r := h.run(t, spec, nil, nil); string(r.exit.Output) != "0123" || !r.exit.OutputTruncated {
+		t.Errorf("output %q, truncated %v", r.exit.Output, r.exit.OutputTruncated)
+	}
+}
+
+func testWorkingDir(t *testing.T, h *Harness) {
+	spec := h.Spec(WorkingDir, "")
+	spec.WorkingDir = "/made/for/it"
+	spec.User = "1000:1000"
+	if r := h.run(t, spec, nil, nil); r.stdout != "/made/for/it\n" || r.exit.Code != 0 {
+		t.Errorf("%+v", r)
+	}
+}
+
+// A spec travels as JSON, so what isn't text is refused rather than changed.
+func testNotText(t *testing.T, h *Harness) {
+	for _, bend := range []func(*engine.Spec){
+		func(s *engine.Spec) { s.Args = append(s.Args, "a\xff") },
+		func(s *engine.Spec) { s.Environment = []engine.Variable{{Name: "A", Value: "\xff"}} },
+		func(s *engine.Spec) { s.Args = append(s.Args, "a\x00b") },
+	} {
+		spec := h.Spec(Exit, "0")
+		bend(spec)
+		s, err := h.Engine.Start(t.Context(), spec, nil, engine.Streams{})
+		if err == nil {
+			_ = s.Close()
+		}
+		var invalid *engine.InvalidError
+		if !errors.As(err, &invalid) {
+			t.Errorf("%q %v: %v", spec.Args, spec.Environment, err)
+		}
+	}
+}
+
+func testUnsupported(t *testing.T, h *Harness) {
+	spec := h.Spec(Exit, "0")
+	spec.Security.Runtime = "no-such-runtime"
+	s, err := h.Engine.Start(t.Context(), spec, nil, engine.Streams{})
+	if err == nil {
+		_ = s.Close()
+	}
+	var u *engine.Unsupported
+	if !errors.As(err, &u) {
+		t.Fatalf("an unknown runtime: %v", err)
+	}
+	if u.Feature == "" || u.Why == "" || u.Remedy == "" {
+		t.Errorf("it doesn't say everything: %#v", u)
+	}
+}
+
+func testTimes(t *testing.T, h *Harness) {
+	before := time.Now().Add(-time.Second)
+	r := h.run(t, h.Spec(Flood, "1000"), nil, nil)
+	e := r.exit
+	if e.Started.Before(before) || e.Finished.Before(e.Started) || e.Finished.After(time.Now().Add(time.Second)) {
+		t.Errorf("started %v, finished %v", e.Started, e.Finished)
+	}
+	if e.Usage.CPUSeconds <= 0 || e.Usage.MemoryPeakBytes <= 0 {
+		t.Errorf("usage %+v", e.Usage)
+	}
+}
+
+func testSameID(t *testing.T, h *Harness) {
+	spec := h.Spec(Sleep, "")
+	first, err := h.Engine.Start(t.Context(), spec, nil, engine.Streams{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := h.Engine.Start(t.Context(), spec, nil, engine.Streams{})
+	if err == nil {
+		_ = second.Close()
+		t.Error("the same id was started twice")
+	}
+	if err := first.Signal(engine.SIGTERM); err != nil {
+		t.Error(err)
+	}
+	if exit, err := wait(t, first); err != nil || exit.Code != 143 {
+		t.Errorf("the first one was disturbed: %+v, %v", exit, err)
+	}
+	if err := first.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func testMany(t *testing.T, h *Harness) {
+	var all sync.WaitGroup
+	for i := range 8 {
+		all.Go(func() {
+			want := fmt.Sprintf("run %d", i)
+			var out bytes.Buffer
+			s, err := h.Engine.Start(t.Context(), h.Spec(Print, want), nil, engine.Streams{Stdout: &out})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			for range s.Events() {
+			}
+			if exit, err := s.Wait(); err != nil || exit.Code != 0 {
+				t.Errorf("%s: %+v, %v", want, exit, err)
+			}
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+			if out.String() != want {
+				t.Errorf("got %q, want %q", out.String(), want)
+			}
+		})
+	}
+	all.Wait()
+}
+
+// signalWriter tells of its first byte.
+type signalWriter struct {
+	once  sync.Once
+	first chan struct{}
+}
+
+func newSignalWriter() *signalWriter { return &signalWriter{first: make(chan struct{})} }
+
+func (w *signalWriter) Write(p []byte) (int, error) {
+	w.once.Do(func() { close(w.first) })
+	return len(p), nil
+}
+
+func (w *signalWriter) wait(t *testing.T) {
+	t.Helper()
+	select {
+	case <-w.first:
+	case <-time.After(startTime):
+		t.Fatal("no output")
+	}
+}
+
+// neverReader has nothing to say and doesn't end, like an idle terminal.
+type neverReader struct{}
+
+func (neverReader) Read([]byte) (int, error) { select {} }

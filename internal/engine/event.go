@@ -1,0 +1,60 @@
+package engine
+
+import "time"
+
+// Event is something that a sandbox reports while it lives: exactly one of
+// the pointers is set.
+type Event struct {
+	Time       time.Time   `json:"time"`
+	Usage      *Usage      `json:"usage,omitempty"`
+	Connection *Connection `json:"connection,omitempty"`
+}
+
+// Usage is what a sandbox has used so far, as the kernel counted it.
+type Usage struct {
+	CPUSeconds      float64 `json:"cpu_seconds"`
+	MemoryBytes     int64   `json:"memory_bytes"`
+	MemoryPeakBytes int64   `json:"memory_peak_bytes"`
+	PIDs            int64   `json:"pids"`
+	DiskBytes       int64   `json:"disk_bytes"`
+	NetworkRxBytes  int64   `json:"network_rx_bytes"` // received by the tool
+	NetworkTxBytes  int64   `json:"network_tx_bytes"` // sent by the tool
+}
+
+// Connection is one decision of the network policy. An allowed connection is
+// reported when it ends, with its bytes; a denied one at once.
+type Connection struct {
+	Host     string `json:"host,omitempty"` // the name that the tool looked up, if any
+	Address  string `json:"address"`
+	Port     uint16 `json:"port,omitempty"`
+	Protocol string `json:"protocol"` // tcp, udp, icmp
+	Allowed  bool   `json:"allowed"`
+	Rule     string `json:"rule"`             // what allowed or denied it
+	Reason   string `json:"reason,omitempty"` // why it was denied or why it failed, for people
+	Suggest  string `json:"suggest,omitempty"`
+	RxBytes  int64  `json:"rx_bytes"`
+	TxBytes  int64  `json:"tx_bytes"`
+}
+
+// Exit is how a sandbox ended.
+type Exit struct {
+	// Code is the exit status, 0 to 255; 128+n when signal n killed the tool.
+	Code int `json:"code"`
+	// Signal is the signal that killed the tool's first process, or 0.
+	Signal Signal `json:"signal,omitempty"`
+	// OutOfMemory says that the kernel killed a process of the sandbox for
+	// passing the memory limit.
+	OutOfMemory bool `json:"out_of_memory,omitempty"`
+
+	Started  time.Time `json:"started"`
+	Finished time.Time `json:"finished"`
+	Usage    Usage     `json:"usage"`
+
+	// Output is what the tool wrote to $MAYFLY_OUTPUT, at most
+	// Spec.MaxOutputBytes; OutputTruncated says that there was more.
+	Output          []byte `json:"output,omitempty"`
+	OutputTruncated bool   `json:"output_truncated,omitempty"`
+
+	// Kept says that the sandbox was kept for a look inside (Spec.KeepFor).
+	Kept bool `json:"kept,omitempty"`
+}
