@@ -1,0 +1,169 @@
+package image
+
+import (
+	"archive/tar"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+)
+
+// archive is an image archive spread out in a work directory. Its files are numbered there, so that no name of the
+// archive ever becomes a name on disk; what they are called and what they hold is kept here.
+//
+// An archive can come from a pipe, with the documents that say what is in it at its end, so it has to be spread out
+// before it can be understood.
+type archive struct {
+	files map[string]v1.Hash  // by clean name
+	links map[string]string   // docker save's links to a layer that two images share
+	blobs map[v1.Hash]spooled // by content
+	limit int64               // bytes of a document
+}
+
+type spooled struct {
+	path string
+	size int64
+}
+
+const (
+	maxArchiveFiles = 50_000 // 127 layers and two documents for each of hundreds of images
+	maxLinkHops     = 8
+)
+
+// spool reads a tar, compressed or not, into dir.
+func spool(ctx context.Context, r io.Reader, dir string, lim Limits) (*archive, error) {
+	plain, done, err := decompress(&contextReader{ctx, r})
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	a := &archive{files: map[string]v1.Hash{}, links: map[string]string{}, blobs: map[v1.Hash]spooled{}, limit: lim.ManifestBytes}
+	total := 2 * lim.ImageBytes
+	tr := tar.NewReader(&budgetReader{r: plain, left: total + maxArchiveFiles*tarEntryBytes, what: "archive"})
+	for n := 0; ; n++ {
+		h, err := tr.Next()
+		if errors.Is(err, io.EOF) {
+			return a, nil
+		}
+		if err != nil {
+			return nil, tarError(err)
+		}
+		if n >= maxArchiveFiles {
+			return nil, &Error{Kind: ErrBudget, Msg: fmt.Sprintf("archive has more than %d entries", maxArchiveFiles)}
+		}
+		name, err := cleanName(h.Name, lim.PathDepth)
+		if err != nil {
+			return nil, err
+		}
+		switch h.Typeflag {
+		case tar.TypeReg:
+			if h.Size > lim.streamBytes() {
+				return nil, &Error{Kind: ErrBudget, Msg: fmt.Sprintf("file %q of the archive has %d bytes", name, h.Size)}
+			}
+			if err := a.add(name, filepath.Join(dir, strconv.Itoa(n)), tr); err != nil {
+				return nil, err
+			}
+		case tar.TypeSymlink, tar.TypeLink:
+			target := h.Linkname
+			if h.Typeflag == tar.TypeSymlink {
+				target = path.Join(path.Dir(name), target)
+			}
+			a.links[name] = path.Clean(target)
+		}
+	}
+}
+
+func (a *archive) add(name, file string, r io.Reader) error {
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return noSpace(err)
+	}
+	defer f.Close()
+	sum := sha256.New()
+	n, err := io.Copy(io.MultiWriter(sum, &diskWriter{f}), r)
+	if err != nil {
+		return fmt.Errorf("file %q of the archive: %w", name, tarError(err))
+	}
+	h := v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(sum.Sum(nil))}
+	// In a layout a blob's name is its digest (image-spec, image-layout.md, "Blobs").
+	if want, ok := strings.CutPrefix(name, "blobs/sha256/"); ok && want != h.Hex {
+		return &Error{Kind: ErrDigest, Msg: fmt.Sprintf("blob sha256:%s of the archive has digest %s", want, h)}
+	}
+	a.files[name], a.blobs[h] = h, spooled{file, n}
+	return nil
+}
+
+// named finds a file by its name in the archive, through links.
+func (a *archive) named(name string) (v1.Hash, bool) {
+	name = path.Clean(name)
+	for range maxLinkHops {
+		if h, ok := a.files[name]; ok {
+			return h, true
+		}
+		to, ok := a.links[name]
+		if !ok {
+			break
+		}
+		name = to
+	}
+	return v1.Hash{}, false
+}
+
+// document reads a small file by its digest.
+func (a *archive) document(h v1.Hash) ([]byte, error) {
+	b, ok := a.blobs[h]
+	if !ok {
+		return nil, &Error{Kind: ErrNotFound, Msg: fmt.Sprintf("the archive has no blob %s", h)}
+	}
+	return readSmall(b.path, a.limit)
+}
+
+// decode reads a JSON file by its name, and says whether there is one.
+func (a *archive) decode(name string, into any) (bool, error) {
+	h, ok := a.named(name)
+	if !ok {
+		return false, nil
+	}
+	raw, err := a.document(h)
+	if err != nil {
+		return false, fmt.Errorf("%s of the archive: %w", name, err)
+	}
+	if err := json.Unmarshal(raw, into); err != nil {
+		return false, malformed(name+" of the archive", err)
+	}
+	return true, nil
+}
+
+// An archive is a blobSource.
+func (a *archive) places() int { return 1 }
+
+func (a *archive) open(_ context.Context, l layerPlan, _ int) (io.ReadCloser, error) {
+	b, ok := a.blobs[l.digest]
+	if !ok {
+		return nil, &Error{Kind: ErrNotFound, Msg: fmt.Sprintf("the archive has no layer %s", l.digest)}
+	}
+	return os.Open(b.path)
+}
+
+// contextReader ends between two reads when the context does.
+type contextReader struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (c *contextReader) Read(p []byte) (int, error) {
+	if c.ctx.Err() != nil {
+		return 0, context.Cause(c.ctx)
+	}
+	return c.r.Read(p)
+}

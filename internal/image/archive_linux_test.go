@@ -1,0 +1,154 @@
+package image
+
+import (
+	"archive/tar"
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/mayfly-run/mayfly/internal/image/imagetest"
+)
+
+func TestSaveAndLoadKeepDigests(t *testing.T) {
+	host := imagetest.NewRegistry(t)
+	s := testStore(t)
+	var refs []string
+	for _, n := range []string{"a", "b"} {
+		refs = append(refs, host+"/"+n+":1")
+		imagetest.Push(t, host+"/"+n+":1", imagetest.Config{Cmd: []string{n}}, imagetest.Gzip(t, imagetest.Tar(t, file{Name: "shared"})), imagetest.Zstd(t, imagetest.Tar(t, file{Name: n})))
+		mustPull(t, s, host+"/"+n+":1")
+	}
+	var one, two bytes.Buffer
+	for _, b := range []*bytes.Buffer{&one, &two} {
+		if err := s.Save(t.Context(), refs, b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !bytes.Equal(one.Bytes(), two.Bytes()) {
+		t.Error("two saves differ")
+	}
+	for name, raw := range map[string][]byte{"plain": one.Bytes(), "gzip": imagetest.Gzip(t, one.Bytes()), "zstd": imagetest.Zstd(t, one.Bytes())} {
+		t.Run(name, func(t *testing.T) {
+			to := testStore(t)
+			all, err := to.Load(t.Context(), bytes.NewReader(raw))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(all) != 2 {
+				t.Fatalf("loaded %d images", len(all))
+			}
+			for i, ref := range refs {
+				from, _ := s.Lookup(ref)
+				img, err := to.Lookup(ref)
+				if err != nil || img.Digest != from.Digest || all[i].Digest != from.Digest || len(img.Layers) != 2 {
+					t.Errorf("%s is %+v, %v; want %s", ref, img, err, from.Digest)
+				}
+				if got, want := imagetest.HashTree(t, img.Layers[1].Path), imagetest.HashTree(t, from.Layers[1].Path); got != want {
+					t.Error("the layer came out different")
+				}
+			}
+			fsck(t, to)
+		})
+	}
+	err := s.Save(t.Context(), []string{"none:1"}, &bytes.Buffer{})
+	wantKind(t, err, ErrNotFound)
+}
+
+func TestLoadArchives(t *testing.T) {
+	layer := imagetest.Tar(t, file{Name: "f", Body: "x"})
+	top := imagetest.Gzip(t, imagetest.Tar(t, file{Name: "g", Body: "y"}))
+	c := imagetest.Config{Cmd: []string{"run"}}
+	foreign := imagetest.BuildFor(t, v1.Platform{OS: "linux", Architecture: "s390x"}, c, layer)
+	for name, a := range map[string]struct {
+		raw []byte
+		ref string
+	}{
+		"docker save of old":  {imagetest.DockerArchive(t, "team/app:1", c, layer, top), "team/app:1"},
+		"layout":              {imagetest.Layout(t, "docker.io/team/app:1", imagetest.Build(t, c, layer, top)), "team/app:1"},
+		"layout, only a tag":  {imagetest.Layout(t, "", imagetest.Build(t, c, layer, top)), ""},
+		"another platform":    {imagetest.Layout(t, "team/app:1", foreign), ""},
+		"docker, only layers": {imagetest.DockerArchive(t, "", c, layer, top), ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := testStore(t)
+			all, err := s.Load(t.Context(), bytes.NewReader(a.raw))
+			if err != nil || len(all) != 1 || all[0].Config.Cmd[0] != "run" {
+				t.Fatalf("loaded %+v, %v", all, err)
+			}
+			if a.ref != "" {
+				if _, err := s.Lookup(a.ref); err != nil {
+					t.Error(err)
+				}
+			}
+			if _, err := s.LookupPlatform(all[0].Digest, all[0].Platform); err != nil {
+				t.Error(err)
+			}
+			if b, err := os.ReadFile(filepath.Join(all[0].Layers[0].Path, "f")); string(b) != "x" {
+				t.Errorf("file holds %q, %v", b, err)
+			}
+			fsck(t, s)
+		})
+	}
+}
+
+func TestLoadRefusesHostileArchives(t *testing.T) {
+	layer := imagetest.Tar(t, file{Name: "f"})
+	good := imagetest.Build(t, imagetest.Config{}, layer)
+	evil := imagetest.Build(t, imagetest.Config{}, imagetest.Tar(t, file{Name: "../../evil", Body: "x"}))
+	d := imagetest.Digest(layer)
+	layout := func(i imagetest.Image) []byte { return imagetest.Layout(t, "a:1", i) }
+	without := good
+	without.Blobs = map[string][]byte{imagetest.Digest(good.Config).String(): good.Config}
+	for name, c := range map[string]struct {
+		raw  []byte
+		kind error
+	}{
+		"empty":                  {nil, ErrMalformed},
+		"no tar":                 {[]byte(strings.Repeat("garbage", 1000)), ErrMalformed},
+		"nothing in it":          {imagetest.Tar(t, file{Name: "readme"}), ErrMalformed},
+		"no images":              {imagetest.Tar(t, file{Name: "index.json", Body: `{"schemaVersion":2,"manifests":[]}`}), ErrMalformed},
+		"truncated":              {layout(good)[:2000], ErrTruncated},
+		"name climbs":            {imagetest.Tar(t, file{Name: "../../x", Body: "x"}), ErrHostile},
+		"wrong blob":             {imagetest.Tar(t, file{Name: "blobs/sha256/" + d.Hex, Body: "other"}), ErrDigest},
+		"missing layer":          {layout(without), ErrNotFound},
+		"hostile layer":          {layout(evil), ErrHostile},
+		"hostile config":         {layout(imagetest.Build(t, imagetest.Config{WorkingDir: "/proc/self"}, layer)), ErrHostile},
+		"config through a link":  {imagetest.Tar(t, file{Name: "manifest.json", Body: `[{"Config":"c","Layers":[]}]`}, file{Name: "c", Type: tar.TypeSymlink, Link: "/etc/passwd"}), ErrMalformed},
+		"links in a ring":        {imagetest.Tar(t, file{Name: "manifest.json", Body: `[{"Config":"c","Layers":[]}]`}, file{Name: "c", Type: tar.TypeSymlink, Link: "d"}, file{Name: "d", Type: tar.TypeSymlink, Link: "c"}), ErrMalformed},
+		"another image's digest": {imagetest.Layout(t, "a@sha256:"+zeros64, good), ErrDigest},
+		"no image name":          {imagetest.Layout(t, "../A b", good), ErrReference},
+		"5 MiB index":            {imagetest.Tar(t, file{Name: "index.json", Body: strings.Repeat(" ", 5<<20)}), ErrBudget},
+		"layer bomb":             {layout(imagetest.Build(t, imagetest.Config{}, imagetest.Zstd(t, imagetest.Tar(t, file{Name: "z", Body: string(make([]byte, 32<<20))})))), ErrBudget},
+		"archive bomb":           {imagetest.Zstd(t, append(imagetest.Tar(t, file{Name: "z", Body: string(make([]byte, 40<<20))}), make([]byte, 40<<20)...)), ErrBudget},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := testOptions()
+			o.Limits = Limits{LayerBytes: 8 << 20, ImageBytes: 16 << 20, LayerEntries: 1000}
+			s := openStore(t, t.TempDir(), o)
+			_, err := s.Load(t.Context(), bytes.NewReader(c.raw))
+			wantKind(t, err, c.kind)
+			for _, dir := range []string{s.tmpDir(), s.imageDir(), s.refDir(), s.layerDir(), s.holdDir()} {
+				if left := readDir(t, dir); len(left) > 0 {
+					t.Errorf("%s has %q", dir, left)
+				}
+			}
+			fsck(t, s)
+		})
+	}
+}
+
+// failingReader is a pipe that breaks.
+type failingReader struct{ err error }
+
+func (f failingReader) Read([]byte) (int, error) { return 0, f.err }
+
+func TestLoadFromABrokenPipe(t *testing.T) {
+	broken := errors.New("broken")
+	_, err := testStore(t).Load(t.Context(), failingReader{broken})
+	wantKind(t, err, broken)
+}

@@ -1,0 +1,343 @@
+package image
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+
+	"github.com/mayfly-run/mayfly/internal/image/imagetest"
+)
+
+// The canary credentials: M05 is that nothing but the registry and its token server ever sees them.
+const (
+	canaryUser     = "canary-user"
+	canaryPassword = "canary-password-7f3a"
+	canaryToken    = "canary-token-91bc"
+)
+
+type keychain struct{ authn.AuthConfig }
+
+func (k keychain) Resolve(authn.Resource) (authn.Authenticator, error) {
+	return authn.FromConfig(k.AuthConfig), nil
+}
+
+// stranger is a server on another address of the loopback (127.0.0.2, so another host) which remembers all that it is
+// told.
+type stranger struct {
+	host string
+	mu   sync.Mutex
+	told []string
+}
+
+func newStranger(t *testing.T, answer http.HandlerFunc) *stranger {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.2:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &stranger{host: l.Addr().String()}
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		headers, _ := json.Marshal(r.Header)
+		s.mu.Lock()
+		s.told = append(s.told, r.URL.String()+"\n"+string(headers)+"\n"+string(body))
+		s.mu.Unlock()
+		answer(w, r)
+	}))
+	srv.Listener.Close()
+	srv.Listener = l
+	srv.Start()
+	t.Cleanup(srv.Close)
+	return s
+}
+
+// knows fails the test if the stranger has been told a canary in any form, or an Authorization at all.
+func (s *stranger) mustNotKnow(t *testing.T) {
+	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	basic := base64.StdEncoding.EncodeToString([]byte(canaryUser + ":" + canaryPassword))
+	for _, told := range s.told {
+		for _, secret := range []string{canaryUser, canaryPassword, canaryToken, basic, "Authorization"} {
+			if strings.Contains(told, secret) {
+				t.Errorf("another host was told %s: %s", secret, told)
+			}
+		}
+	}
+}
+
+// basicAuth wants the canary credentials.
+func basicAuth(w http.ResponseWriter, r *http.Request, next http.Handler) {
+	if u, p, _ := r.BasicAuth(); u != canaryUser || p != canaryPassword {
+		w.Header().Set("WWW-Authenticate", `Basic realm="test"`)
+		http.Error(w, `{"errors":[{"code":"UNAUTHORIZED"}]}`, http.StatusUnauthorized)
+		return
+	}
+	next.ServeHTTP(w, r)
+}
+
+// bearerAuth wants the canary token, to be had at realm (or here, at /token, if it is empty).
+func bearerAuth(realm string) imagetest.Middleware {
+	return func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		if r.URL.Path == "/token" {
+			u, p, _ := r.BasicAuth()
+			if err := r.ParseForm(); err != nil {
+				http.Error(w, err.Error(), http.StatusBadRequest)
+				return
+			}
+			if (u != canaryUser || p != canaryPassword) && r.PostForm.Get("refresh_token") != canaryPassword {
+				http.Error(w, "who?", http.StatusUnauthorized)
+				return
+			}
+			io.WriteString(w, `{"access_token":"`+canaryToken+`"}`)
+			return
+		}
+		if r.Header.Get("Authorization") != "Bearer "+canaryToken {
+			at := realm
+			if at == "" {
+				at = "http://" + r.Host + "/token"
+			}
+			w.Header().Set("WWW-Authenticate", `Bearer realm="`+at+`",service="test",scope="repository:app:pull"`)
+			http.Error(w, `{"errors":[{"code":"UNAUTHORIZED"}]}`, http.StatusUnauthorized)
+			return
+		}
+		next.ServeHTTP(w, r)
+	}
+}
+
+func credentialStore(t *testing.T, cfg authn.AuthConfig) *Store {
+	t.Helper()
+	o := testOptions()
+	o.Keychain = keychain{cfg}
+	return openStore(t, t.TempDir(), o)
+}
+
+func canary() authn.AuthConfig {
+	return authn.AuthConfig{Username: canaryUser, Password: canaryPassword}
+}
+
+func TestPullWithCredentials(t *testing.T) {
+	for name, m := range map[string]imagetest.Middleware{"basic": basicAuth, "bearer": bearerAuth("")} {
+		t.Run(name, func(t *testing.T) {
+			r := imagetest.Serve(t, m)
+			imagetest.Push(t, r.Host+"/app:1", imagetest.Config{}, imagetest.Tar(t, file{Name: "f"}))
+			s := credentialStore(t, canary())
+			mustPull(t, s, r.Host+"/app:1")
+			noSecretIn(t, s.root)
+			_, err := credentialStore(t, authn.AuthConfig{Username: canaryUser, Password: "wrong"}).Pull(t.Context(), r.Host+"/app:1", PullOptions{})
+			wantKind(t, err, ErrUnauthorized)
+			_, err = testStore(t).Pull(t.Context(), r.Host+"/app:1", PullOptions{})
+			wantKind(t, err, ErrUnauthorized)
+		})
+	}
+}
+
+func TestPullWithAnIdentityToken(t *testing.T) {
+	r := imagetest.Serve(t, bearerAuth(""))
+	imagetest.Push(t, r.Host+"/app:1", imagetest.Config{}, imagetest.Tar(t, file{Name: "f"}))
+	mustPull(t, credentialStore(t, authn.AuthConfig{IdentityToken: canaryPassword}), r.Host+"/app:1")
+}
+
+// S01: the store holds no credential.
+func noSecretIn(t *testing.T, root string) {
+	t.Helper()
+	err := filepath.WalkDir(root, func(path string, d os.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		raw, err := os.ReadFile(path)
+		for _, secret := range []string{canaryPassword, canaryToken} {
+			if strings.Contains(string(raw), secret) {
+				t.Errorf("%s holds %s", path, secret)
+			}
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// M05: a token server on another host gets nothing, with a password as with a refresh token.
+func TestTokenRealmElsewhereGetsNoCredentials(t *testing.T) {
+	s := newStranger(t, func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, `{"token":"x"}`) })
+	r := imagetest.Serve(t, bearerAuth("http://"+s.host+"/token"))
+	imagetest.Push(t, r.Host+"/app:1", imagetest.Config{}, imagetest.Tar(t, file{Name: "f"}))
+	for _, cfg := range []authn.AuthConfig{canary(), {IdentityToken: canaryPassword}, {Auth: base64.StdEncoding.EncodeToString([]byte(canaryUser + ":" + canaryPassword))}} {
+		_, err := credentialStore(t, cfg).Pull(t.Context(), r.Host+"/app:1", PullOptions{})
+		wantKind(t, err, ErrCredentialHost)
+		if strings.Contains(err.Error(), canaryPassword) {
+			t.Errorf("the error tells the password: %v", err)
+		}
+	}
+	if len(s.told) != 0 {
+		t.Errorf("the other host was asked: %q", s.told)
+	}
+}
+
+// M05: a token server that sends us on to another host doesn't take the credentials there, with GET or POST.
+func TestTokenRedirectElsewhereGetsNoCredentials(t *testing.T) {
+	s := newStranger(t, func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, `{"token":"x"}`) })
+	r := imagetest.Serve(t, func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		if r.URL.Path == "/token" {
+			http.Redirect(w, r, "http://"+s.host+"/token", http.StatusTemporaryRedirect)
+			return
+		}
+		bearerAuth("")(w, r, next)
+	})
+	imagetest.Push(t, r.Host+"/app:1", imagetest.Config{}, imagetest.Tar(t, file{Name: "f"}))
+	for _, cfg := range []authn.AuthConfig{canary(), {IdentityToken: canaryPassword}} {
+		if _, err := credentialStore(t, cfg).Pull(t.Context(), r.Host+"/app:1", PullOptions{}); err == nil {
+			t.Error("pulled")
+		}
+	}
+	s.mustNotKnow(t)
+}
+
+// M05: blobs, manifests and the first handshake may be redirected elsewhere, and no credential goes along.
+func TestRedirectElsewhereGetsNoCredentials(t *testing.T) {
+	layer := imagetest.Tar(t, file{Name: "f"})
+	img := imagetest.Build(t, imagetest.Config{}, layer)
+	for name, auth := range map[string]imagetest.Middleware{"basic": basicAuth, "bearer": bearerAuth("")} {
+		for _, part := range []string{"/blobs/", "/manifests/"} {
+			t.Run(name+part, func(t *testing.T) {
+				s := newStranger(t, func(w http.ResponseWriter, r *http.Request) {
+					if b, ok := img.Blobs[r.URL.Path[strings.LastIndex(r.URL.Path, "/")+1:]]; ok {
+						w.Write(b)
+						return
+					}
+					w.Header().Set("Content-Type", string(img.MediaType))
+					w.Write(img.Manifest)
+				})
+				r := imagetest.Serve(t, func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+					if strings.Contains(r.URL.Path, part) && r.Header.Get("Authorization") != "" {
+						http.SetCookie(w, &http.Cookie{Name: "c", Value: canaryToken})
+						http.Redirect(w, r, "http://"+s.host+r.URL.Path, http.StatusTemporaryRedirect)
+						return
+					}
+					auth(w, r, next)
+				})
+				imagetest.PushImage(t, r.Host+"/app:1", img)
+				mustPull(t, credentialStore(t, canary()), r.Host+"/app:1")
+				if len(s.told) == 0 {
+					t.Error("the other host was never asked, so that this proves nothing")
+				}
+				s.mustNotKnow(t)
+			})
+		}
+	}
+}
+
+func TestPingRedirectElsewhereGetsNoCredentials(t *testing.T) {
+	var s *stranger
+	s = newStranger(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("WWW-Authenticate", `Bearer realm="http://`+s.host+`/token",service="x"`)
+		http.Error(w, "", http.StatusUnauthorized)
+	})
+	r := imagetest.Serve(t, func(w http.ResponseWriter, r *http.Request, _ http.Handler) {
+		http.Redirect(w, r, "http://"+s.host+r.URL.Path, http.StatusTemporaryRedirect)
+	})
+	_, err := credentialStore(t, canary()).Pull(t.Context(), r.Host+"/app:1", PullOptions{})
+	wantKind(t, err, ErrCredentialHost)
+	s.mustNotKnow(t)
+}
+
+func TestGuardKnowsItsOwnSite(t *testing.T) {
+	for _, c := range []struct {
+		registry, host string
+		may            bool
+	}{
+		{"index.docker.io", "auth.docker.io", true},
+		{"index.docker.io", "auth.docker.io:443", true},
+		{"ghcr.io", "ghcr.io", true},
+		{"registry.gitlab.com", "gitlab.com", true},
+		{"registry.example.co.uk", "auth.example.co.uk", true},
+		{"registry.example.co.uk", "evil.co.uk", false},
+		{"team.github.io", "evil.github.io", false}, // each has its own owner
+		{"index.docker.io", "docker.io.evil.com", false},
+		{"index.docker.io", "evildocker.io", false},
+		{"127.0.0.1:5000", "127.0.0.1:5001", true},
+		{"127.0.0.1:5000", "127.0.0.2:5000", false},
+		{"127.0.0.1:5000", "localhost", false},
+		{"10.0.0.1", "11.0.0.1", false},
+		{"registry", "auth", false},
+		{"registry.example.com", "sso.other.com", true}, // named in the settings
+	} {
+		g := &guard{host: c.registry, tokenHosts: []string{"sso.other.com"}}
+		if got := g.mayHave(c.host); got != c.may {
+			t.Errorf("registry %s, token host %s: %v, want %v", c.registry, c.host, got, c.may)
+		}
+	}
+}
+
+func TestGuardBoundsRedirects(t *testing.T) {
+	for _, c := range []struct {
+		registry, from, to string
+		ok                 bool
+	}{
+		{"r.example.com", "https://r.example.com/v2", "https://s3.amazonaws.com/b", true},
+		{"r.example.com", "https://r.example.com/v2", "http://s3.amazonaws.com/b", false},
+		{"r.example.com", "https://r.example.com/v2", "https://127.0.0.1/b", false},
+		{"r.example.com", "https://r.example.com/v2", "https://localhost/b", false},
+		{"r.example.com", "https://r.example.com/v2", "https://169.254.169.254/latest", false},
+		{"r.example.com", "https://r.example.com/v2", "https://[fe80::1]/", false},
+		{"r.example.com", "https://r.example.com/v2", "https://[::ffff:169.254.169.254]/", false},
+		{"r.example.com", "https://r.example.com/v2", "https://2852039166/", false},
+		{"r.example.com", "https://r.example.com/v2", "https://10.0.0.9/minio", true},
+		{"127.0.0.1:5000", "http://127.0.0.1:5000/v2", "http://127.0.0.2:80/b", true},
+	} {
+		g := &guard{host: c.registry}
+		from, err := http.NewRequestWithContext(t.Context(), http.MethodGet, c.from, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		to, err := http.NewRequestWithContext(t.Context(), http.MethodGet, c.to, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := g.checkRedirect(to, []*http.Request{from}); (err == nil) != c.ok {
+			t.Errorf("%s redirects to %s: %v", c.registry, c.to, err)
+		}
+	}
+}
+
+// Credentials come from where docker login puts them, helpers included.
+func TestDefaultKeychainReadsDockersConfig(t *testing.T) {
+	r := imagetest.Serve(t, basicAuth)
+	imagetest.Push(t, r.Host+"/app:1", imagetest.Config{}, imagetest.Tar(t, file{Name: "f"}))
+	helper := "#!/bin/sh\nread host\n[ \"$1\" = get ] && echo '{\"ServerURL\":\"'$host'\",\"Username\":\"" + canaryUser + "\",\"Secret\":\"" + canaryPassword + "\"}'\n"
+	for name, config := range map[string]any{
+		"auths":       map[string]any{"auths": map[string]any{r.Host: map[string]string{"auth": base64.StdEncoding.EncodeToString([]byte(canaryUser + ":" + canaryPassword))}}},
+		"credHelpers": map[string]any{"credHelpers": map[string]string{r.Host: "canary"}},
+		"credsStore":  map[string]any{"credsStore": "canary", "auths": map[string]any{r.Host: map[string]string{}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			home := t.TempDir()
+			t.Setenv("HOME", home)
+			t.Setenv("DOCKER_CONFIG", filepath.Join(home, "docker"))
+			t.Setenv("PATH", home+":"+os.Getenv("PATH"))
+			if err := os.Mkdir(filepath.Join(home, "docker"), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(home, "docker", "config.json"), imagetest.JSON(t, config), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(home, "docker-credential-canary"), []byte(helper), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			o := testOptions()
+			o.Keychain = nil
+			mustPull(t, openStore(t, t.TempDir(), o), r.Host+"/app:1")
+		})
+	}
+}

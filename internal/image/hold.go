@@ -1,0 +1,151 @@
+package image
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+)
+
+// Hold keeps Prune off an image until release is called or this process ends, however it ends. owner is who holds it, a
+// run's id say, for the error. It fails with ErrNotFound if the image was pruned since it was looked up; then it wants
+// pulling again. release may be called more than once.
+//
+// The hold is a shared flock on the image's own record, which Prune must have exclusively to take it: no file is made or
+// removed, so that a start costs some microseconds.
+func (s *Store) Hold(img *Image, owner string) (release func() error, err error) {
+	f, err := s.lockImage(img)
+	if err != nil {
+		return nil, fmt.Errorf("hold %s for %s: %w", img.Reference, owner, err)
+	}
+	for _, l := range img.Layers {
+		ok, err := exists(l.Path)
+		if err == nil && !ok {
+			err = notPulled(img.Reference, img.Platform)
+		}
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("hold %s for %s: %w", img.Reference, owner, err), f.Close())
+		}
+	}
+	return sync.OnceValue(f.Close), nil
+}
+
+// lockImage takes the shared lock of an image's record. Prune has the exclusive one for an instant only: while it looks
+// whether somebody holds the image, and while it renames it away.
+func (s *Store) lockImage(img *Image) (*os.File, error) {
+	_, digest, _ := strings.Cut(img.Digest, "@")
+	manifest, err := parseSHA256(digest)
+	if err != nil {
+		return nil, err
+	}
+	path := s.imagePath(manifest.Hex)
+	for {
+		f, err := os.Open(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, notPulled(img.Reference, img.Platform)
+		}
+		if err != nil {
+			return nil, err
+		}
+		ok, err := tryFlock(f, false)
+		if err == nil && ok && stillNamed(f, path) {
+			return f, nil
+		}
+		if err = errors.Join(err, f.Close()); err != nil {
+			return nil, err
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// holdRecord is holds/<random>.json: what a pull is bringing in, before there is an image to hold. It counts while its
+// file is locked.
+type holdRecord struct {
+	Owner    string    `json:"owner"`
+	PID      int       `json:"pid"`
+	Since    time.Time `json:"since"`
+	Manifest v1.Hash   `json:"manifest"`
+	DiffIDs  []v1.Hash `json:"diff_ids"`
+	Blobs    []v1.Hash `json:"blobs"`
+}
+
+// hold writes down what a pull is about to look for and bring in, under the shared gc lock, so that no prune is under
+// way that doesn't know of it.
+func (s *Store) hold(ctx context.Context, rec holdRecord) (release func() error, err error) {
+	rec.PID, rec.Since = os.Getpid(), time.Now().UTC()
+	data, err := json.Marshal(rec)
+	if err != nil {
+		return nil, fmt.Errorf("hold: %w", err)
+	}
+	gc, err := acquire(ctx, s.gcLock(), false, nil)
+	if err != nil {
+		return nil, fmt.Errorf("hold: %w", err)
+	}
+	defer gc.Close()
+	f, err := os.CreateTemp(s.holdDir(), "*.json")
+	if err != nil {
+		return nil, fmt.Errorf("hold: %w", noSpace(err))
+	}
+	release = sync.OnceValue(func() error { return errors.Join(os.Remove(f.Name()), f.Close()) })
+	ok, err := tryFlock(f, true)
+	if err == nil && !ok {
+		err = fmt.Errorf("hold: new file %s is locked by another process", f.Name())
+	}
+	if err == nil {
+		_, err = f.Write(data)
+	}
+	if err != nil {
+		return nil, errors.Join(noSpace(err), release())
+	}
+	return release, nil
+}
+
+// liveHolds lists what living pulls bring in, and deletes the records of dead ones. The caller has the gc lock.
+func (s *Store) liveHolds() ([]holdRecord, error) {
+	entries, err := os.ReadDir(s.holdDir())
+	if err != nil {
+		return nil, fmt.Errorf("read holds: %w", err)
+	}
+	var live []holdRecord
+	for _, e := range entries {
+		rec, alive, err := readHold(filepath.Join(s.holdDir(), e.Name()))
+		if err != nil {
+			return nil, fmt.Errorf("read hold: %w", err)
+		}
+		if alive {
+			live = append(live, rec)
+		}
+	}
+	return live, nil
+}
+
+func readHold(name string) (rec holdRecord, alive bool, err error) {
+	f, err := os.Open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return rec, false, nil // released just now
+	}
+	if err != nil {
+		return rec, false, err
+	}
+	defer f.Close()
+	dead, err := tryFlock(f, true)
+	if err != nil {
+		return rec, false, err
+	}
+	if dead {
+		if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return rec, false, err
+		}
+		return rec, false, nil
+	}
+	err = json.NewDecoder(f).Decode(&rec)
+	return rec, err == nil, err
+}

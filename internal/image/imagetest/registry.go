@@ -1,0 +1,153 @@
+package imagetest
+
+import (
+	"bytes"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-containerregistry/pkg/registry"
+)
+
+// NewRegistry starts an empty registry on the loopback, without TLS, and returns its host:port. It ends with the test.
+func NewRegistry(t testing.TB) string {
+	t.Helper()
+	r := Serve(t, nil)
+	return r.Host
+}
+
+// Registry is a registry whose requests a test can watch or answer itself.
+type Registry struct {
+	Host   string // host:port
+	CAFile string // of ServeTLS
+
+	mu   sync.Mutex
+	seen []string
+}
+
+// Middleware answers a request itself, or passes it to the registry behind it.
+type Middleware func(w http.ResponseWriter, r *http.Request, next http.Handler)
+
+// Serve starts a registry behind a middleware, which may be nil.
+func Serve(t testing.TB, m Middleware) *Registry {
+	t.Helper()
+	r := &Registry{}
+	srv := httptest.NewServer(r.handler(m))
+	t.Cleanup(srv.Close)
+	r.Host = strings.TrimPrefix(srv.URL, "http://")
+	return r
+}
+
+// ServeTLS is Serve with TLS. The certificate's authority is in CAFile.
+func ServeTLS(t testing.TB, m Middleware) *Registry {
+	t.Helper()
+	r := &Registry{CAFile: filepath.Join(t.TempDir(), "ca.pem")}
+	srv := httptest.NewUnstartedServer(r.handler(m))
+	srv.Config.ErrorLog = log.New(io.Discard, "", 0) // refused handshakes are what some tests are about
+	srv.StartTLS()
+	t.Cleanup(srv.Close)
+	r.Host = strings.TrimPrefix(srv.URL, "https://")
+	cert := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: srv.Certificate().Raw})
+	if err := os.WriteFile(r.CAFile, cert, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func (r *Registry) handler(m Middleware) http.Handler {
+	inner := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		r.mu.Lock()
+		r.seen = append(r.seen, req.Method+" "+req.URL.Path)
+		r.mu.Unlock()
+		if m != nil && req.Header.Get(pushHeader) == "" {
+			m(w, req, inner)
+			return
+		}
+		inner.ServeHTTP(w, req)
+	})
+}
+
+// pushHeader lets the tests' own pushes past the middleware.
+const pushHeader = "X-Imagetest-Push"
+
+// Count says how many requests began with a method and contained a part of a path.
+func (r *Registry) Count(method, part string) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := 0
+	for _, s := range r.seen {
+		if strings.HasPrefix(s, method+" ") && strings.Contains(s, part) {
+			n++
+		}
+	}
+	return n
+}
+
+// Reset forgets the requests so far.
+func (r *Registry) Reset() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.seen = nil
+}
+
+// Push builds an image and pushes it to ref, host:port/repository:tag, of a registry without TLS. It returns the
+// manifest's digest.
+func Push(t testing.TB, ref string, c Config, layers ...[]byte) string {
+	t.Helper()
+	return PushImage(t, ref, Build(t, c, layers...))
+}
+
+// PushImage pushes an image or an index as it is, right or wrong, and returns the manifest's digest.
+func PushImage(t testing.TB, ref string, i Image) string {
+	t.Helper()
+	return PushVia(t, http.DefaultClient, "http", ref, i)
+}
+
+// PushVia is PushImage through a client of the test's own, with TLS for instance.
+func PushVia(t testing.TB, client *http.Client, scheme, ref string, i Image) string {
+	t.Helper()
+	host, rest, ok := strings.Cut(ref, "/")
+	repo, tag := rest, i.Digest()
+	if c := strings.LastIndex(rest, ":"); c >= 0 {
+		repo, tag = rest[:c], rest[c+1:]
+	}
+	if !ok || repo == "" {
+		t.Fatalf("push %q: want host:port/repository[:tag]", ref)
+	}
+	base := scheme + "://" + host + "/v2/" + repo
+	for digest, b := range i.Blobs {
+		send(t, client, http.MethodPost, base+"/blobs/uploads/?digest="+digest, "application/octet-stream", b)
+	}
+	for _, id := range []string{tag, i.Digest()} {
+		send(t, client, http.MethodPut, base+"/manifests/"+id, string(i.MediaType), i.Manifest)
+	}
+	return i.Digest()
+}
+
+func send(t testing.TB, client *http.Client, method, url, contentType string, body []byte) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, url, bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", contentType)
+	req.Header.Set(pushHeader, "1")
+	resp, err := client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode/100 != 2 {
+		said, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<10))
+		t.Fatal(fmt.Errorf("%s %s: %s: %s", method, url, resp.Status, said))
+	}
+}

@@ -1,0 +1,109 @@
+package image
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+)
+
+// install brings an image's layers into the store, then its documents, then the references to it: whoever finds a
+// reference finds all of it.
+func (s *Store) install(ctx context.Context, w *workDir, p *plan, refs []refRecord, from blobSource, prog *progress) error {
+	rec := holdRecord{Owner: "pull", Manifest: p.manifestID, Blobs: []v1.Hash{p.manifestID, p.configID}}
+	for _, l := range p.layers {
+		rec.DiffIDs = append(rec.DiffIDs, l.diffID)
+		rec.Blobs = append(rec.Blobs, l.digest)
+	}
+	release, err := s.hold(ctx, rec)
+	if err != nil {
+		return err
+	}
+	trees, err := s.installLayers(ctx, w, p, from, prog)
+	if err == nil {
+		err = s.publishImage(w, p, trees, refs)
+	}
+	return errors.Join(err, release())
+}
+
+func (s *Store) installLayers(ctx context.Context, w *workDir, p *plan, from blobSource, prog *progress) ([]treeRecord, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var (
+		trees  = make([]treeRecord, len(p.layers))
+		budget = newImageBudget(s.opts.Limits)
+		slots  = make(chan struct{}, s.opts.Jobs)
+		first  = sync.Once{}
+		failed error
+		wg     sync.WaitGroup
+	)
+	prog.layers = len(p.layers)
+	for i, l := range p.layers {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			if ctx.Err() != nil {
+				return // one has failed: its reason is kept
+			}
+			rec, err := s.installLayer(ctx, w, l, from, budget, prog, i+1)
+			if err != nil {
+				first.Do(func() { failed = err })
+				cancel(err)
+				return
+			}
+			trees[i] = rec
+		})
+	}
+	wg.Wait()
+	if failed == nil {
+		failed = context.Cause(ctx)
+	}
+	return trees, failed
+}
+
+func (s *Store) publishImage(w *workDir, p *plan, trees []treeRecord, refs []refRecord) error {
+	rec := imageRecord{
+		Manifest: p.manifestID, ConfigID: p.configID, Platform: p.platform(), Config: p.run, Created: p.file.Created.Time,
+	}
+	for i, l := range p.layers {
+		rec.Layers = append(rec.Layers, layerRecord{DiffID: l.diffID, Digest: l.digest, Blob: l.size, Size: trees[i].Bytes})
+	}
+	if err := s.publish(w, s.blobPath(p.manifestID), p.manifest); err != nil {
+		return err
+	}
+	if err := s.publish(w, s.blobPath(p.configID), p.config); err != nil {
+		return err
+	}
+	// One that is there stays: runs hold an image by a lock on this very file, and it would say the same.
+	var old imageRecord
+	if err := readRecord(s.imagePath(p.manifestID.Hex), &old); err != nil || old.Manifest != rec.Manifest {
+		if err := s.publishJSON(w, s.imagePath(p.manifestID.Hex), rec); err != nil {
+			return err
+		}
+	}
+	for _, r := range refs {
+		if err := s.publishRef(w, r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Store) publishRef(w *workDir, r refRecord) error {
+	ref, err := parseReference(r.Canonical)
+	if err != nil {
+		return err
+	}
+	return s.publishJSON(w, s.refPath(ref.key(r.Platform)), r)
+}
+
+func (s *Store) publishJSON(w *workDir, path string, v any) error {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return s.publish(w, path, data)
+}

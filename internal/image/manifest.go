@@ -1,0 +1,189 @@
+package image
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"path"
+	"strings"
+	"unicode"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+)
+
+// plan is one image before it is installed: its documents as they came, and its layers.
+type plan struct {
+	manifest, config []byte
+	manifestID       v1.Hash
+	configID         v1.Hash
+	file             *v1.ConfigFile
+	run              RunConfig
+	layers           []layerPlan
+}
+
+type layerPlan struct {
+	diffID v1.Hash
+	digest v1.Hash
+	size   int64 // of the blob
+}
+
+func sha256Of(b []byte) v1.Hash {
+	sum := sha256.Sum256(b)
+	return v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(sum[:])}
+}
+
+// document is what a reference may lead to: an index of manifests for platforms, or a manifest. They are told apart by
+// what they hold, and one that holds both is refused: two readers could see two images in it (CVE-2021-41190).
+type document struct {
+	SchemaVersion int             `json:"schemaVersion"`
+	MediaType     types.MediaType `json:"mediaType"`
+	Config        *v1.Descriptor  `json:"config"`
+	Layers        []v1.Descriptor `json:"layers"`
+	Manifests     []v1.Descriptor `json:"manifests"`
+	FSLayers      json.RawMessage `json:"fsLayers"`
+}
+
+func parseDocument(raw []byte) (*document, error) {
+	var d document
+	if err := json.Unmarshal(raw, &d); err != nil {
+		return nil, malformed("manifest", err)
+	}
+	switch {
+	case d.Manifests != nil && (d.Layers != nil || d.Config != nil):
+		return nil, hostile("a manifest that is an index as well")
+	case d.FSLayers != nil || d.SchemaVersion == 1:
+		return nil, &Error{Kind: ErrMalformed, Msg: "image in Docker's manifest format of 2014 (schema 1)", Hint: "push it again with a current tool"}
+	case d.SchemaVersion != 2:
+		return nil, &Error{Kind: ErrMalformed, Msg: fmt.Sprintf("manifest with schema version %d: want 2", d.SchemaVersion)}
+	case d.Manifests == nil && d.Config == nil:
+		return nil, &Error{Kind: ErrMalformed, Msg: "a document that is neither an image manifest nor an index"}
+	}
+	return &d, nil
+}
+
+func (d *document) isIndex() bool { return d.Manifests != nil }
+
+// newPlan checks a manifest and its config, both already verified against their digests, and joins them.
+func newPlan(manifest, config []byte, lim Limits) (*plan, error) {
+	d, err := parseDocument(manifest)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.checkImage(lim); err != nil {
+		return nil, err
+	}
+	file, err := v1.ParseConfigFile(bytes.NewReader(config))
+	if err != nil {
+		return nil, malformed("image config", err)
+	}
+	if n := len(file.RootFS.DiffIDs); n != len(d.Layers) {
+		return nil, &Error{Kind: ErrMalformed, Msg: fmt.Sprintf("manifest has %d layers and its config %d", len(d.Layers), n)}
+	}
+	run, err := readRunConfig(&file.Config)
+	if err != nil {
+		return nil, err
+	}
+	p := &plan{
+		manifest: manifest, manifestID: sha256Of(manifest), config: config, configID: sha256Of(config), file: file, run: run,
+	}
+	for i, l := range d.Layers {
+		diff := file.RootFS.DiffIDs[i]
+		if err := checkSHA256(diff); err != nil {
+			return nil, err
+		}
+		p.layers = append(p.layers, layerPlan{diffID: diff, digest: l.Digest, size: l.Size})
+	}
+	return p, nil
+}
+
+// checkImage checks what a manifest announces, before a byte of it is fetched.
+func (d *document) checkImage(lim Limits) error {
+	if d.Config == nil {
+		return &Error{Kind: ErrMalformed, Msg: "an index where an image manifest should be"}
+	}
+	if !d.Config.MediaType.IsConfig() && d.Config.MediaType != "" {
+		return &Error{Kind: ErrMalformed, Msg: fmt.Sprintf("not a container image: its config is %.80q", d.Config.MediaType)}
+	}
+	if len(d.Layers) > lim.Layers {
+		return &Error{Kind: ErrBudget, Msg: fmt.Sprintf("image has %d layers: the most is %d", len(d.Layers), lim.Layers)}
+	}
+	if err := checkSHA256(d.Config.Digest); err != nil {
+		return err
+	}
+	if d.Config.Size < 0 || d.Config.Size > lim.ManifestBytes {
+		return &Error{Kind: ErrBudget, Msg: fmt.Sprintf("image config of %d bytes: the most is %d", d.Config.Size, lim.ManifestBytes)}
+	}
+	var total int64
+	for _, l := range d.Layers {
+		if err := checkSHA256(l.Digest); err != nil {
+			return err
+		}
+		if !l.MediaType.IsLayer() {
+			return &Error{Kind: ErrMalformed, Msg: fmt.Sprintf("layer of unknown type %.80q", l.MediaType)}
+		}
+		// A blob is hardly larger than what is in it, so one beyond the budget can't be a layer within it.
+		if l.Size < 0 || l.Size > lim.streamBytes() || total > lim.ImageBytes {
+			return &Error{Kind: ErrBudget, Msg: fmt.Sprintf("layer %s of %d compressed bytes", l.Digest, l.Size)}
+		}
+		total += l.Size
+	}
+	return nil
+}
+
+// readRunConfig takes over what an image says about running it. A config is data from outside: a value that no honest
+// build writes is refused, and none is changed.
+func readRunConfig(c *v1.Config) (RunConfig, error) {
+	wd := c.WorkingDir
+	if len(wd) > 1 {
+		wd = strings.TrimSuffix(wd, "/") // older builders write /app/, which is the same directory
+	}
+	if wd != "" && (!path.IsAbs(wd) || path.Clean(wd) != wd || len(wd) >= maxPathBytes) {
+		return RunConfig{}, hostile("working directory %.80q is not a clean absolute path", c.WorkingDir)
+	}
+	for _, dir := range []string{"/proc", "/sys", "/dev"} {
+		if wd == dir || strings.HasPrefix(wd, dir+"/") {
+			return RunConfig{}, hostile("working directory %.80q lies in %s", c.WorkingDir, dir)
+		}
+	}
+	if len(c.User) > maxNameBytes || strings.ContainsFunc(c.User, unicode.IsControl) {
+		return RunConfig{}, hostile("user %.80q is no user name", c.User)
+	}
+	for _, list := range [][]string{c.Entrypoint, c.Cmd, c.Env, {wd, c.StopSignal}} {
+		for _, s := range list {
+			if strings.ContainsRune(s, 0) {
+				return RunConfig{}, hostile("image config holds a zero byte in %.80q", s)
+			}
+		}
+	}
+	for _, e := range c.Env {
+		if k, _, ok := strings.Cut(e, "="); !ok || k == "" {
+			return RunConfig{}, &Error{Kind: ErrMalformed, Msg: fmt.Sprintf("image environment entry %.80q is not NAME=value", e)}
+		}
+	}
+	return RunConfig{
+		Entrypoint: c.Entrypoint, Cmd: c.Cmd, Env: c.Env, WorkingDir: wd, User: c.User, Labels: c.Labels,
+		Volumes: c.Volumes, ExposedPorts: c.ExposedPorts, StopSignal: c.StopSignal,
+	}, nil
+}
+
+// platform is what the config says the image runs on; one that says nothing runs anywhere.
+func (p *plan) platform() Platform {
+	return Platform{OS: p.file.OS, Architecture: p.file.Architecture, Variant: p.file.Variant}
+}
+
+func (p *plan) checkPlatform(want Platform) error {
+	have := p.platform()
+	if have.OS == "" || have.Architecture == "" {
+		return nil
+	}
+	if want.rank(have) == 0 {
+		return &Error{
+			Kind: ErrPlatform, Msg: fmt.Sprintf("no image for %s: there is %s", want, have),
+			Hint: "ask for this one with the platform setting",
+		}
+	}
+	return nil
+}

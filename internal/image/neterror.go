@@ -1,0 +1,134 @@
+package image
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"syscall"
+	"unicode"
+
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+)
+
+// explain gives a failure to talk to a registry its kind, and says which registry and what to do.
+func explain(host string, err error) error {
+	var known *Error
+	if err == nil || errors.As(err, &known) || errors.Is(err, context.Canceled) {
+		return err
+	}
+	reg := "registry " + host
+	// A registry on this machine is asked with TLS and without, and err holds both answers: a certificate that isn't
+	// trusted then says more than the status that followed.
+	var status *transport.Error
+	if errors.As(err, &status) && !isCertificate(err) {
+		return explainStatus(reg, host, status)
+	}
+	var dns *net.DNSError
+	var op *net.OpError
+	switch {
+	case isTLS(err):
+		return &Error{Kind: ErrTLS, Msg: reg + ": TLS failure", Err: err, Hint: "set ca_file for it in the registry settings if it has its own authority, or plain_http if it has no TLS"}
+	case errors.As(err, &dns):
+		return &Error{Kind: ErrUnreachable, Msg: reg + ": no such host", Err: err, Hint: "check the registry's name and this machine's DNS"}
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return &Error{Kind: ErrUnreachable, Msg: reg + ": nothing listens there", Err: err, Hint: "check the address and that the registry runs"}
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		return &Error{Kind: ErrTruncated, Msg: reg + ": the connection ended early", Err: err, Hint: "try again"}
+	case errors.As(err, &op), errors.Is(err, context.DeadlineExceeded), isTimeout(err):
+		return &Error{Kind: ErrUnreachable, Msg: reg + ": no connection", Err: err, Hint: "check the network and the registry"}
+	default:
+		return &Error{Kind: ErrUnavailable, Msg: reg, Err: err}
+	}
+}
+
+func explainStatus(reg, host string, err *transport.Error) error {
+	said := &saidError{err}
+	switch {
+	case err.StatusCode == http.StatusUnauthorized || err.StatusCode == http.StatusForbidden:
+		return &Error{
+			Kind: ErrUnauthorized, Msg: fmt.Sprintf("%s: access denied (%d)", reg, err.StatusCode), Err: said,
+			Hint: "docker login " + host + " writes the credentials that are used; check the name too: some registries answer so for an image that doesn't exist",
+		}
+	case err.StatusCode == http.StatusNotFound:
+		return &Error{Kind: ErrNotFound, Msg: reg + ": no such image (404)", Err: said, Hint: "check the name and the tag"}
+	case err.StatusCode == http.StatusTooManyRequests:
+		return &Error{Kind: ErrUnavailable, Msg: reg + ": too many requests (429)", Err: said, Hint: "wait, log in with docker login " + host + ", or set a mirror"}
+	default:
+		return &Error{Kind: ErrUnavailable, Msg: fmt.Sprintf("%s: status %d", reg, err.StatusCode), Err: said}
+	}
+}
+
+func isCertificate(err error) bool {
+	var (
+		verify  *tls.CertificateVerificationError
+		unknown x509.UnknownAuthorityError
+		host    x509.HostnameError
+		invalid x509.CertificateInvalidError
+	)
+	return errors.As(err, &verify) || errors.As(err, &unknown) || errors.As(err, &host) || errors.As(err, &invalid)
+}
+
+func isTLS(err error) bool {
+	var (
+		record tls.RecordHeaderError
+		alert  tls.AlertError
+	)
+	return isCertificate(err) || errors.As(err, &record) || errors.As(err, &alert) ||
+		strings.Contains(err.Error(), "server gave HTTP response to HTTPS client") // net/http has no type for it
+}
+
+func isTimeout(err error) bool {
+	var t interface{ Timeout() bool }
+	return errors.As(err, &t) && t.Timeout()
+}
+
+// saidError is what a registry said of a failure: one line of it, without control characters, since it goes to a
+// terminal.
+type saidError struct{ err *transport.Error }
+
+const maxSaid = 300 // bytes of a registry's words that we repeat
+
+func (e *saidError) Error() string {
+	said := strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, e.err.Error())
+	if len(said) > maxSaid {
+		said = strings.ToValidUTF8(said[:maxSaid], "") + "…"
+	}
+	return said
+}
+
+func (e *saidError) Unwrap() error { return e.err }
+
+// transient says whether the same request may well succeed in a moment.
+func transient(err error) bool {
+	if err == nil || errors.Is(err, context.Canceled) {
+		return false
+	}
+	for _, final := range []error{
+		ErrTLS, ErrPlainHTTP, ErrCredentialHost, ErrRedirect, ErrOversize, ErrDigest, ErrMalformed, ErrHostile,
+		ErrBudget, ErrUnauthorized, ErrNotFound, ErrNoSpace, ErrPlatform,
+	} {
+		if errors.Is(err, final) {
+			return false
+		}
+	}
+	var status *transport.Error
+	if errors.As(err, &status) {
+		return status.StatusCode >= 500 || status.StatusCode == http.StatusTooManyRequests || status.StatusCode == http.StatusRequestTimeout
+	}
+	var dns *net.DNSError
+	if errors.As(err, &dns) {
+		return dns.IsTemporary || dns.IsTimeout
+	}
+	return errors.Is(err, ErrStalled) || errors.Is(err, ErrTruncated) || errors.Is(err, ErrUnreachable) || errors.Is(err, ErrUnavailable)
+}

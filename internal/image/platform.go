@@ -1,0 +1,106 @@
+package image
+
+import (
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+)
+
+// Platform names what an image runs on, as in an OCI index: "linux/amd64", "linux/arm/v7".
+type Platform struct {
+	OS           string `json:"os"`
+	Architecture string `json:"architecture"`
+	Variant      string `json:"variant,omitempty"`
+}
+
+// HostPlatform is what this machine runs: always Linux, since that is what a sandbox is.
+func HostPlatform() Platform {
+	return Platform{OS: "linux", Architecture: runtime.GOARCH}
+}
+
+// ParsePlatform reads os/arch[/variant]; a lone architecture means Linux.
+func ParsePlatform(s string) (Platform, error) {
+	parts := strings.Split(s, "/")
+	if slices.Contains(parts, "") || len(parts) > 3 {
+		return Platform{}, fmt.Errorf("platform %q: want os/architecture or os/architecture/variant, as in linux/arm64", s)
+	}
+	switch len(parts) {
+	case 1:
+		return Platform{OS: "linux", Architecture: parts[0]}, nil
+	case 2:
+		return Platform{OS: parts[0], Architecture: parts[1]}, nil
+	default:
+		return Platform{OS: parts[0], Architecture: parts[1], Variant: parts[2]}, nil
+	}
+}
+
+func (p Platform) String() string {
+	s := p.OS + "/" + p.Architecture
+	if p.Variant != "" {
+		s += "/" + p.Variant
+	}
+	return s
+}
+
+// rank says how well have serves p: 0 is not at all, more is better.
+//
+// The variants of an architecture are in an order; a machine of unnamed variant takes the plain one, which for arm64 is
+// v8 and for amd64 v1 (image-spec, image-index.md, "platform variants"), and for arm the highest there is.
+func (p Platform) rank(have Platform) int {
+	if p.OS != have.OS || p.Architecture != have.Architecture {
+		return 0
+	}
+	want, got := p.plainVariant(), have.plainVariant()
+	switch {
+	case want == got:
+		return 10
+	case p.Variant == "" && p.Architecture == "arm":
+		return 1 + strings.Index("5678", strings.TrimPrefix(got, "v"))
+	case p.Architecture == "arm" && got != "" && got < want:
+		return 1 + strings.Index("5678", strings.TrimPrefix(got, "v"))
+	default:
+		return 0
+	}
+}
+
+func (p Platform) plainVariant() string {
+	if (p.Architecture == "arm64" && p.Variant == "v8") || (p.Architecture == "amd64" && p.Variant == "v1") {
+		return ""
+	}
+	return p.Variant
+}
+
+// choose picks the entry of an index for the platform. Its error names the platforms that there are.
+func (p Platform) choose(index []v1.Descriptor) (v1.Descriptor, error) {
+	var (
+		best  v1.Descriptor
+		top   int
+		names []string
+	)
+	for _, d := range index {
+		if d.Platform == nil || !(d.MediaType.IsImage() || d.MediaType == "") {
+			continue
+		}
+		have := Platform{OS: d.Platform.OS, Architecture: d.Platform.Architecture, Variant: d.Platform.Variant}
+		if have.OS != "unknown" && !slices.Contains(names, have.String()) { // attestations call themselves unknown/unknown
+			names = append(names, have.String())
+		}
+		if r := p.rank(have); r > top {
+			best, top = d, r
+		}
+	}
+	if top == 0 && len(index) == 1 && index[0].Platform == nil {
+		return index[0], nil // a one-image index needn't name its platform; the config is checked later
+	}
+	if top == 0 {
+		return v1.Descriptor{}, &Error{
+			Kind: ErrPlatform,
+			Msg:  fmt.Sprintf("no image for %s: there are %s", p, strings.Join(names, ", ")),
+			Hint: "ask for one of these with the platform setting",
+		}
+	}
+	return best, nil
+}

@@ -1,0 +1,357 @@
+package image
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/mayfly-run/mayfly/internal/image/imagetest"
+)
+
+func TestPullAllFormats(t *testing.T) {
+	host := imagetest.NewRegistry(t)
+	plain := imagetest.Tar(t, file{Name: "plain", Body: "1"})
+	gz := imagetest.Gzip(t, imagetest.Tar(t, file{Name: "gzip", Body: "2"}))
+	members := append(imagetest.Gzip(t, imagetest.Tar(t, file{Name: "x", Body: "3"})[:512]), imagetest.Gzip(t, imagetest.Tar(t, file{Name: "x", Body: "3"})[512:])...)
+	zs := imagetest.Zstd(t, imagetest.Tar(t, file{Name: "zstd", Body: "4"}))
+	c := imagetest.Config{
+		Entrypoint: []string{"/e"}, Cmd: []string{"c"}, Env: []string{"A=b", "EMPTY="}, WorkingDir: "/w/", User: "1000:1000",
+		Labels: map[string]string{"l": "v"},
+	}
+	oci := imagetest.Build(t, c, plain, gz, members, zs)
+	docker := imagetest.Build(t, c, plain, gz, members, zs)
+	var m v1.Manifest
+	if err := json.Unmarshal(docker.Manifest, &m); err != nil {
+		t.Fatal(err)
+	}
+	m.MediaType, m.Config.MediaType = types.DockerManifestSchema2, types.DockerConfigJSON
+	for i := range m.Layers {
+		m.Layers[i].MediaType = types.DockerLayer // as Docker says of all, whatever they are
+	}
+	docker.Manifest, docker.MediaType = imagetest.JSON(t, m), types.DockerManifestSchema2
+	for name, i := range map[string]imagetest.Image{"oci": oci, "docker": docker} {
+		t.Run(name, func(t *testing.T) {
+			s := testStore(t)
+			ref := host + "/some/" + name + ":1"
+			digest := imagetest.PushImage(t, ref, i)
+			img := mustPull(t, s, ref)
+			if img.Reference != ref || img.Canonical != ref || img.Digest != host+"/some/"+name+"@"+digest {
+				t.Errorf("image is %+v", img)
+			}
+			if img.Config.WorkingDir != "/w" || img.Config.User != "1000:1000" || img.Config.Labels["l"] != "v" || strings.Join(img.Config.Env, " ") != "A=b EMPTY=" {
+				t.Errorf("config is %+v", img.Config)
+			}
+			var got []string
+			for _, l := range img.Layers {
+				for _, n := range readDir(t, l.Path) {
+					b, _ := os.ReadFile(filepath.Join(l.Path, n))
+					got = append(got, n+string(b))
+				}
+			}
+			if s := strings.Join(got, " "); s != "plain1 gzip2 x3 zstd4" || img.Size != 4 {
+				t.Errorf("layers hold %s, %d bytes", s, img.Size)
+			}
+			for _, by := range []string{ref, img.Digest, host + "/some/" + name + ":1@" + digest} {
+				if again, err := s.Lookup(by); err != nil || again.ID != img.ID || len(again.Layers) != 4 {
+					t.Errorf("lookup by %s: %+v, %v", by, again, err)
+				}
+			}
+			fsck(t, s)
+		})
+	}
+}
+
+func TestPullFetchesOnlyWhatIsNew(t *testing.T) {
+	r := imagetest.Serve(t, nil)
+	base := imagetest.Gzip(t, imagetest.Tar(t, file{Name: "base"}))
+	imagetest.Push(t, r.Host+"/a:1", imagetest.Config{}, base)
+	imagetest.Push(t, r.Host+"/b:1", imagetest.Config{Cmd: []string{"b"}}, base, imagetest.Tar(t, file{Name: "top"}))
+	s := testStore(t)
+	mustPull(t, s, r.Host+"/a:1")
+	r.Reset()
+	var mu sync.Mutex
+	var phases []string
+	img, err := s.Pull(t.Context(), r.Host+"/b:1", PullOptions{Progress: func(e ProgressEvent) {
+		mu.Lock()
+		defer mu.Unlock()
+		phases = append(phases, string(e.Phase))
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := r.Count(http.MethodGet, "/blobs/"); n != 2 { // config and the new layer
+		t.Errorf("fetched %d blobs", n)
+	}
+	if got := strings.Join(phases, " "); !strings.Contains(got, "present") || !strings.HasSuffix(got, "unpacked done") || phases[0] != "resolving" {
+		t.Errorf("phases: %s", got)
+	}
+	r.Reset()
+	if _, err := s.Lookup(img.Reference); err != nil || r.Count("", "/") != 0 {
+		t.Errorf("lookup of a warm image: %v, %d requests", err, r.Count("", "/"))
+	}
+}
+
+// An image that lists a layer twice is mounted with it once: overlayfs refuses the same directory twice.
+func TestLayersAreListedOnce(t *testing.T) {
+	host := imagetest.NewRegistry(t)
+	a, b := imagetest.Tar(t, file{Name: "a"}), imagetest.Tar(t, file{Name: "b"})
+	imagetest.Push(t, host+"/x:1", imagetest.Config{}, a, b, a)
+	img := mustPull(t, testStore(t), host+"/x:1")
+	if len(img.Layers) != 2 || img.Layers[0].DiffID != imagetest.Digest(b).String() || img.Layers[1].DiffID != imagetest.Digest(a).String() {
+		t.Errorf("layers are %+v", img.Layers)
+	}
+}
+
+func TestPullChoosesThePlatform(t *testing.T) {
+	host := imagetest.NewRegistry(t)
+	build := func(os, arch, variant string) imagetest.Image {
+		i := imagetest.BuildFor(t, v1.Platform{OS: os, Architecture: arch, Variant: variant}, imagetest.Config{},
+			imagetest.Tar(t, file{Name: arch + variant}))
+		imagetest.PushImage(t, host+"/multi", i)
+		return i
+	}
+	attestation := build("unknown", "unknown", "")
+	index := imagetest.PushImage(t, host+"/multi:1", imagetest.Index(t,
+		attestation, build("linux", "amd64", ""), build("linux", "arm64", "v8"), build("linux", "arm", "v6"), build("linux", "arm", "v7")))
+	s := testStore(t)
+	for _, c := range []struct{ ask, want string }{
+		{"linux/amd64", "linux/amd64"},
+		{"arm64", "linux/arm64/v8"},
+		{"linux/arm64/v8", "linux/arm64/v8"},
+		{"linux/arm", "linux/arm/v7"},
+		{"linux/arm/v6", "linux/arm/v6"},
+		{"linux/amd64/v1", "linux/amd64"},
+	} {
+		p, err := ParsePlatform(c.ask)
+		if err != nil {
+			t.Fatal(err)
+		}
+		img, err := s.Pull(t.Context(), host+"/multi@"+index, PullOptions{Platform: p})
+		if err != nil || img.Platform.String() != c.want {
+			t.Errorf("%s gives %v, %v", c.ask, img, err)
+			continue
+		}
+		if again, err := s.LookupPlatform(host+"/multi@"+index, p); err != nil || again.Digest != img.Digest {
+			t.Errorf("lookup of %s: %v", c.ask, err)
+		}
+	}
+	_, err := s.Pull(t.Context(), host+"/multi:1", PullOptions{Platform: Platform{OS: "linux", Architecture: "riscv64"}})
+	wantKind(t, err, ErrPlatform)
+	if !strings.Contains(err.Error(), "linux/amd64, linux/arm64/v8, linux/arm/v6, linux/arm/v7") || strings.Contains(err.Error(), "unknown") {
+		t.Errorf("error doesn't name the platforms: %v", err)
+	}
+	imagetest.PushImage(t, host+"/single:1", imagetest.BuildFor(t, v1.Platform{OS: "linux", Architecture: "s390x"}, imagetest.Config{}))
+	_, err = s.Pull(t.Context(), host+"/single:1", PullOptions{})
+	wantKind(t, err, ErrPlatform)
+}
+
+func TestPullUsesMirrorsInOrder(t *testing.T) {
+	layer := imagetest.Tar(t, file{Name: "f", Body: strings.Repeat("x", 1000)})
+	main := imagetest.Serve(t, nil)
+	mirror := imagetest.Serve(t, nil)
+	imagetest.Push(t, mirror.Host+"/prefix/team/app:1", imagetest.Config{}, layer)
+	imagetest.Push(t, main.Host+"/team/app:1", imagetest.Config{}, layer)
+	imagetest.Push(t, main.Host+"/team/other:1", imagetest.Config{}, layer)
+	dead := deadHost(t)
+	o := testOptions()
+	o.Registries = Config{Registries: map[string]Registry{main.Host: {Mirrors: []string{dead, "http://" + mirror.Host + "/prefix"}}}}
+	main.Reset()
+	img := mustPull(t, openStore(t, t.TempDir(), o), main.Host+"/team/app:1")
+	if main.Count("", "/") != 0 || img.Canonical != main.Host+"/team/app:1" {
+		t.Errorf("the registry behind the mirror saw %d requests; image is %s", main.Count("", "/"), img.Canonical)
+	}
+	// What the mirrors don't have comes from the registry.
+	mustPull(t, openStore(t, t.TempDir(), o), main.Host+"/team/other:1")
+	_, err := openStore(t, t.TempDir(), o).Pull(t.Context(), main.Host+"/team/none:1", PullOptions{})
+	wantKind(t, err, ErrNotFound)
+	if !strings.Contains(err.Error(), dead) || !strings.Contains(err.Error(), main.Host) {
+		t.Errorf("error doesn't name the places that were asked: %v", err)
+	}
+}
+
+// A mirror whose blob is wrong doesn't stop the pull: the next place is asked.
+func TestPullLeavesACorruptMirror(t *testing.T) {
+	layer := imagetest.Gzip(t, imagetest.Tar(t, file{Name: "f", Body: strings.Repeat("x", 1000)}))
+	bad := imagetest.Serve(t, func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		if strings.HasSuffix(r.URL.Path, imagetest.Digest(layer).String()) {
+			w.Write(make([]byte, len(layer)))
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+	main := imagetest.Serve(t, nil)
+	for _, h := range []string{bad.Host, main.Host} {
+		imagetest.Push(t, h+"/app:1", imagetest.Config{}, layer)
+	}
+	o := testOptions()
+	o.Registries = Config{Registries: map[string]Registry{main.Host: {Mirrors: []string{bad.Host}}}}
+	s := openStore(t, t.TempDir(), o)
+	mustPull(t, s, main.Host+"/app:1")
+	fsck(t, s)
+}
+
+func deadHost(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+func TestPullOverTLS(t *testing.T) {
+	r := imagetest.ServeTLS(t, nil)
+	ref := r.Host + "/app:1"
+	ca, err := loadCAs(r.CAFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tr := http.DefaultTransport.(*http.Transport).Clone()
+	tr.TLSClientConfig.RootCAs = ca
+	defer tr.CloseIdleConnections()
+	imagetest.PushVia(t, &http.Client{Transport: tr}, "https", ref, imagetest.Build(t, imagetest.Config{}, imagetest.Tar(t, file{Name: "f"})))
+	o := testOptions()
+	_, err = openStore(t, t.TempDir(), o).Pull(t.Context(), ref, PullOptions{})
+	wantKind(t, err, ErrTLS)
+	o.Registries = Config{Registries: map[string]Registry{r.Host: {CAFile: r.CAFile}}}
+	mustPull(t, openStore(t, t.TempDir(), o), ref)
+}
+
+func TestPullErrorsSayWhatToDo(t *testing.T) {
+	status := func(code int) imagetest.Middleware {
+		return func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+			if strings.Contains(r.URL.Path, "/manifests/") {
+				http.Error(w, "no\x1b[31m"+strings.Repeat("long", 1000), code)
+				return
+			}
+			next.ServeHTTP(w, r)
+		}
+	}
+	unresolved := "registry.invalid/app:1"
+	for name, c := range map[string]struct {
+		ref  string
+		kind error
+		says string
+	}{
+		"bad name":     {"UPPER/case:1", ErrReference, "name"},
+		"down":         {deadHost(t) + "/app:1", ErrUnreachable, "nothing listens"},
+		"unknown":      {imagetest.NewRegistry(t) + "/app:1", ErrNotFound, "check the name"},
+		"unauthorised": {imagetest.Serve(t, status(401)).Host + "/app:1", ErrUnauthorized, "docker login 127.0.0.1:"},
+		"forbidden":    {imagetest.Serve(t, status(403)).Host + "/app:1", ErrUnauthorized, "docker login 127.0.0.1:"},
+		"rate limit":   {imagetest.Serve(t, status(429)).Host + "/app:1", ErrUnavailable, "too many"},
+		"server error": {imagetest.Serve(t, status(500)).Host + "/app:1", ErrUnavailable, "500"},
+		"no such host": {unresolved, ErrUnreachable, "registry.invalid"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := testStore(t)
+			_, err := s.Pull(t.Context(), c.ref, PullOptions{})
+			wantKind(t, err, c.kind)
+			if msg := err.Error(); !strings.Contains(msg, c.says) || !strings.Contains(msg, "pull "+c.ref) || strings.Contains(msg, "\x1b") || len(msg) > 1000 {
+				t.Errorf("error is %q; want it to say %q, in little", msg, c.says)
+			}
+			nothingStored(t, s)
+		})
+	}
+}
+
+func TestPullRefusesPlainHTTPToOtherMachines(t *testing.T) {
+	s := testStore(t)
+	// A private address, for which go-containerregistry by itself goes over to HTTP. Nothing is sent: the guard is
+	// asked with a next hop that fails the test.
+	g := &guard{host: "10.1.2.3:5000", next: roundTrip(func(*http.Request) (*http.Response, error) {
+		t.Error("a request left")
+		return nil, errors.New("not here")
+	})}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://10.1.2.3:5000/v2/", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = g.RoundTrip(req) //nolint:bodyclose // there is no response
+	wantKind(t, err, ErrPlainHTTP)
+	for host, want := range map[string]bool{
+		"localhost": true, "localhost:5000": true, "127.0.0.1:5000": true, "127.9.9.9": true, "[::1]:5000": true,
+		"10.0.0.1:5000": false, "192.168.1.1": false, "localhost.example": false, "example.com": false,
+	} {
+		e, err := s.opts.Registries.endpoints(host)
+		if err != nil || e[0].plain != want {
+			t.Errorf("%s: plain HTTP is %v, %v", host, e, err)
+		}
+	}
+}
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+func TestPullOutlastsTransientFailures(t *testing.T) {
+	body := make([]byte, 3<<20)
+	if _, err := rand.NewChaCha8([32]byte{}).Read(body); err != nil {
+		t.Fatal(err)
+	}
+	layer := imagetest.Tar(t, file{Name: "f", Body: string(body)})
+	for _, ranges := range []bool{true, false} {
+		t.Run(fmt.Sprintf("ranges=%v", ranges), func(t *testing.T) {
+			var mu sync.Mutex
+			seen := map[string]int{}
+			var asked []string
+			r := imagetest.Serve(t, func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+				isLayer := strings.HasSuffix(r.URL.Path, imagetest.Digest(layer).String())
+				mu.Lock()
+				seen[r.URL.Path]++
+				n := seen[r.URL.Path]
+				if isLayer {
+					asked = append(asked, r.Header.Get("Range"))
+				}
+				mu.Unlock()
+				switch {
+				case isLayer && n <= 2:
+					cut := &cutWriter{ResponseWriter: w, left: len(layer) / 4}
+					http.ServeContent(cut, r, "", time.Time{}, bytes.NewReader(layer))
+				case isLayer && ranges:
+					http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(layer))
+				case n > 1:
+					next.ServeHTTP(w, r)
+				default:
+					http.Error(w, "busy", http.StatusServiceUnavailable)
+				}
+			})
+			imagetest.Push(t, r.Host+"/app:1", imagetest.Config{}, layer)
+			s := testStore(t)
+			mustPull(t, s, r.Host+"/app:1")
+			fsck(t, s)
+			if len(asked) < 3 || asked[0] != "" || !strings.HasPrefix(asked[1], "bytes=") || !strings.HasPrefix(asked[2], "bytes=") || asked[2] == asked[1] {
+				t.Errorf("asked for the ranges %q", asked)
+			}
+		})
+	}
+}
+
+// cutWriter breaks the connection after some bytes.
+type cutWriter struct {
+	http.ResponseWriter
+	left int
+}
+
+func (c *cutWriter) Write(p []byte) (int, error) {
+	if len(p) < c.left {
+		c.left -= len(p)
+		return c.ResponseWriter.Write(p)
+	}
+	c.ResponseWriter.Write(p[:c.left])
+	c.ResponseWriter.(http.Flusher).Flush()
+	panic(http.ErrAbortHandler)
+}

@@ -1,0 +1,67 @@
+package image
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"strings"
+
+	"github.com/google/go-containerregistry/pkg/name"
+)
+
+// reference is a parsed image name: as the user wrote it, and in full.
+type reference struct {
+	written string
+	name    name.Reference
+}
+
+// parseReference follows Docker's rules: no registry means Docker Hub, no namespace there means library, no tag means
+// latest; alpine/curl is index.docker.io/alpine/curl:latest.
+func parseReference(ref string) (reference, error) {
+	n, err := name.ParseReference(ref, name.WeakValidation)
+	if err == nil && !hostLike(n.Context().RegistryStr()) {
+		err = fmt.Errorf("%q is no host name", n.Context().RegistryStr())
+	}
+	if err != nil {
+		return reference{}, &Error{
+			Kind: ErrReference, Msg: fmt.Sprintf("image name %q", ref), Err: err,
+			Hint: "write [registry/]name[:tag] or [registry/]name@sha256:…",
+		}
+	}
+	return reference{written: ref, name: n}, nil
+}
+
+// hostLike refuses what the parser takes for a registry because of its dots alone, as in ../name.
+func hostLike(registry string) bool {
+	h := hostname(registry)
+	return h != "" && !strings.HasPrefix(h, ".") && !strings.HasPrefix(h, "-") && !strings.Contains(h, "..")
+}
+
+// Canonical is ref in full: index.docker.io/library/alpine:latest for alpine. Its error is of kind ErrReference.
+func Canonical(ref string) (string, error) {
+	r, err := parseReference(ref)
+	if err != nil {
+		return "", err
+	}
+	return r.canonical(), nil
+}
+
+func (r reference) canonical() string { return r.name.Name() }
+
+func (r reference) repository() string { return r.name.Context().Name() }
+
+// digest is the hex of the SHA-256 that the reference pins, or nothing for a tag.
+func (r reference) digest() string {
+	d, ok := r.name.(name.Digest)
+	if !ok {
+		return ""
+	}
+	return strings.TrimPrefix(d.DigestStr(), "sha256:")
+}
+
+// key names the record of the reference for a platform in refs/. A hash, because references hold slashes and colons
+// and may be longer than a file name.
+func (r reference) key(p Platform) string {
+	sum := sha256.Sum256([]byte(r.canonical() + "\x00" + p.String()))
+	return hex.EncodeToString(sum[:])
+}

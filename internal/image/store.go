@@ -1,0 +1,141 @@
+package image
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+)
+
+// Options of a store. The zero value is good for root on Linux.
+type Options struct {
+	// UserXattr marks opaque directories with user.overlay.opaque, for overlay mounts with the userxattr option, which
+	// is what an unprivileged user namespace can mount. Its layers are kept apart from those of other stores.
+	UserXattr bool
+	// FirstID is added to the owners of unpacked files. A store in a user namespace, whose mounts can't map ids, keeps
+	// them as the sandboxes' own ids are in that namespace.
+	FirstID int
+	// Platform is what Lookup and Pull mean when they aren't told; the host's by default.
+	Platform Platform
+	// Limits are the budgets for what comes from outside.
+	Limits Limits
+	// Registries says how to reach them: mirrors, plain HTTP, certificates.
+	Registries Config
+	// Keychain gives credentials; by default what docker login wrote (~/.docker/config.json or $DOCKER_CONFIG, with
+	// its credential helpers).
+	Keychain authn.Keychain
+	// StallTimeout is how long a registry may send nothing; 30 s by default.
+	StallTimeout time.Duration
+	// Attempts is how often a request is made before a transient failure is final; 4 by default.
+	Attempts int
+	// RetryDelay is the wait before the second attempt, doubled for each further one; 250 ms by default.
+	RetryDelay time.Duration
+	// Jobs is how many layers of an image are fetched at once; 4 by default.
+	Jobs int
+	// NoSync leaves out the flush to disk before something becomes visible. A power failure may then leave a layer
+	// half empty; a crash of Mayfly can't. For tests.
+	NoSync bool
+}
+
+// Store is a directory of images. Any number of processes may use the same one at the same time; a Store is safe for
+// concurrent use and has nothing to close.
+type Store struct {
+	root string
+	opts Options
+}
+
+// Open opens the store in the directory root. It touches no disk: directories are made when something is put in them.
+func Open(root string, opts Options) (*Store, error) {
+	abs, err := filepath.Abs(root)
+	if err != nil {
+		return nil, fmt.Errorf("open image store %s: %w", root, err)
+	}
+	opts.Limits = opts.Limits.withDefaults()
+	if opts.Platform == (Platform{}) {
+		opts.Platform = HostPlatform()
+	}
+	if opts.Keychain == nil {
+		opts.Keychain = authn.DefaultKeychain
+	}
+	if opts.StallTimeout <= 0 {
+		opts.StallTimeout = 30 * time.Second
+	}
+	if opts.Attempts <= 0 {
+		opts.Attempts = 4
+	}
+	if opts.RetryDelay <= 0 {
+		opts.RetryDelay = 250 * time.Millisecond
+	}
+	if opts.Jobs <= 0 {
+		opts.Jobs = 4
+	}
+	return &Store{root: abs, opts: opts}, nil
+}
+
+// Root is the store's directory, absolute.
+func (s *Store) Root() string { return s.root }
+
+func (s *Store) tmpDir() string   { return filepath.Join(s.root, "tmp") }
+func (s *Store) blobDir() string  { return filepath.Join(s.root, "blobs", "sha256") }
+func (s *Store) imageDir() string { return filepath.Join(s.root, "images") }
+func (s *Store) refDir() string   { return filepath.Join(s.root, "refs") }
+func (s *Store) holdDir() string  { return filepath.Join(s.root, "holds") }
+func (s *Store) lockDir() string  { return filepath.Join(s.root, "locks") }
+
+func (s *Store) layerDir() string {
+	if s.opts.UserXattr {
+		return filepath.Join(s.root, "layers-userxattr")
+	}
+	return filepath.Join(s.root, "layers")
+}
+
+func (s *Store) gcLock() string                { return filepath.Join(s.lockDir(), "gc") }
+func (s *Store) blobPath(h v1.Hash) string     { return filepath.Join(s.blobDir(), h.Hex) }
+func (s *Store) imagePath(hex string) string   { return filepath.Join(s.imageDir(), hex+".json") }
+func (s *Store) refPath(key string) string     { return filepath.Join(s.refDir(), key+".json") }
+func (s *Store) layerPath(diff v1.Hash) string { return filepath.Join(s.layerDir(), layerName(diff)) }
+func (s *Store) treePath(diff v1.Hash) string  { return filepath.Join(s.layerPath(diff), "tree") }
+
+func layerName(diff v1.Hash) string { return diff.Algorithm + "-" + diff.Hex }
+
+// prepare makes the store's directories. Only their owner may enter: a layer holds files of many owners and modes that
+// no user of the host should come upon.
+func (s *Store) prepare() error {
+	for _, d := range []string{s.root, s.tmpDir(), s.blobDir(), s.imageDir(), s.refDir(), s.holdDir(), s.lockDir(), s.layerDir()} {
+		if err := os.MkdirAll(d, 0o700); err != nil {
+			return fmt.Errorf("make image store %s: %w", s.root, noSpace(err))
+		}
+	}
+	return nil
+}
+
+// parseSHA256 accepts the one digest algorithm the store is addressed by.
+func parseSHA256(s string) (v1.Hash, error) {
+	h, err := v1.NewHash(s)
+	if err != nil {
+		return v1.Hash{}, &Error{Kind: ErrMalformed, Msg: fmt.Sprintf("digest %q", s), Err: err}
+	}
+	return h, checkSHA256(h)
+}
+
+func checkSHA256(h v1.Hash) error {
+	raw, err := hex.DecodeString(h.Hex)
+	if h.Algorithm != "sha256" || err != nil || len(raw) != 32 || hex.EncodeToString(raw) != h.Hex {
+		return &Error{Kind: ErrMalformed, Msg: fmt.Sprintf("digest %q: only sha256 digests are supported", h)}
+	}
+	return nil
+}
+
+func exists(path string) (bool, error) {
+	_, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}

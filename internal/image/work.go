@@ -1,0 +1,112 @@
+package image
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// workDir is a private directory under tmp whose lock says that its owner lives.
+type workDir struct {
+	path string
+	lock *os.File
+}
+
+// newWork makes a work directory. A sweeper may meet it between its making and its locking and take it for stale; then
+// another is made.
+func (s *Store) newWork() (*workDir, error) {
+	for {
+		path, err := os.MkdirTemp(s.tmpDir(), "w-")
+		if err != nil {
+			return nil, fmt.Errorf("make work directory: %w", noSpace(err))
+		}
+		f, err := os.Open(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("open work directory: %w", err)
+		}
+		ok, err := tryFlock(f, true)
+		if err == nil && ok && stillNamed(f, path) {
+			return &workDir{path: path, lock: f}, nil
+		}
+		f.Close()
+		if err != nil {
+			return nil, errors.Join(err, os.Remove(path))
+		}
+	}
+}
+
+// Close deletes the directory with all that is in it.
+func (w *workDir) Close() error {
+	return errors.Join(removeTree(w.path), w.lock.Close())
+}
+
+// sweep deletes the work directories whose owners are gone.
+func (s *Store) sweep() error {
+	entries, err := os.ReadDir(s.tmpDir())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("sweep: %w", err)
+	}
+	var errs []error
+	for _, e := range entries {
+		errs = append(errs, sweepOne(filepath.Join(s.tmpDir(), e.Name())))
+	}
+	return errors.Join(errs...)
+}
+
+func sweepOne(path string) error {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // another sweeper was faster
+	}
+	if err != nil {
+		return fmt.Errorf("sweep: %w", err)
+	}
+	defer f.Close()
+	if ok, err := tryFlock(f, true); err != nil || !ok {
+		return err
+	}
+	return removeTree(path)
+}
+
+// publish writes a small file so that it is there whole or not at all.
+func (s *Store) publish(w *workDir, path string, data []byte) error {
+	f, err := os.CreateTemp(w.path, "f-")
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, noSpace(err))
+	}
+	_, err = f.Write(data)
+	if err == nil && !s.opts.NoSync {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("write %s: %w", path, noSpace(err))
+	}
+	return s.rename(f.Name(), path)
+}
+
+// rename moves a finished thing to where it is seen, and makes the move outlive a power failure.
+func (s *Store) rename(from, to string) error {
+	if err := os.Rename(from, to); err != nil {
+		return fmt.Errorf("put %s in place: %w", to, noSpace(err))
+	}
+	if s.opts.NoSync {
+		return nil
+	}
+	d, err := os.Open(filepath.Dir(to))
+	if err != nil {
+		return fmt.Errorf("sync %s: %w", filepath.Dir(to), err)
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+func mounted(name string, err error) error {
+	return &Error{Kind: ErrMounted, Msg: name + " has something mounted on it", Err: err, Hint: "unmount it, then prune again"}
+}
