@@ -1,0 +1,169 @@
+//go:build unix
+
+package secret
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// The variables by which the test runs itself as a process to be killed.
+const (
+	crashDir  = "MAYFLY_TEST_CRASH_DIR"
+	crashStep = "MAYFLY_TEST_CRASH_STEP"
+	crashPass = "MAYFLY_TEST_CRASH_PASS"
+)
+
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(crashDir); dir != "" {
+		os.Exit(crash(dir, os.Getenv(crashPass)))
+	}
+	os.Exit(m.Run())
+}
+
+// crash sets a secret, rotates the key and removes a secret, and kills itself before the change of the given number.
+func crash(dir, pass string) int {
+	at, err := strconv.Atoi(os.Getenv(crashStep))
+	if err != nil {
+		return 3
+	}
+	s := openAgain(dir, pass)
+	s.step = func(string) error {
+		if at--; at == 0 {
+			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+			select {}
+		}
+		return nil
+	}
+	if _, err := s.Set(context.Background(), "s1", []byte("new 1")); err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	if _, err := s.RotateKey(context.Background()); err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	if err := s.Remove(context.Background(), "s0"); err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	return 0
+}
+
+// TestKilledAtEveryStep kills a process at each change that it makes on disk.
+func TestKilledAtEveryStep(t *testing.T) {
+	for _, pass := range []string{"", "passphrase"} {
+		t.Run("passphrase="+pass, func(t *testing.T) {
+			killed := 0
+			for step := 1; ; step++ {
+				s := openAgain(filepath.Join(t.TempDir(), "secrets"), pass)
+				if pass != "" {
+					if err := s.Create(t.Context(), []byte(pass)); err != nil {
+						t.Fatal(err)
+					}
+				}
+				for i := range 3 {
+					set(t, s, fmt.Sprintf("s%d", i), fmt.Sprintf("old %d", i))
+				}
+				first := everything(t, s.Dir())[identityFile]
+				cmd := exec.Command(os.Args[0])
+				cmd.Env = append(os.Environ(), crashDir+"="+s.Dir(), crashStep+"="+strconv.Itoa(step), crashPass+"="+pass)
+				out, err := cmd.CombinedOutput()
+				if err == nil {
+					break // it got to the end
+				}
+				status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus)
+				if !ok || status.Signal() != syscall.SIGKILL {
+					t.Fatalf("step %d: %v: %s", step, err, out)
+				}
+				killed++
+				checkSurvivors(t, openAgain(s.Dir(), pass), step)
+				// Whatever was left, the next rotation ends it, and the old key opens nothing any more.
+				s = openAgain(s.Dir(), pass)
+				if _, err := s.RotateKey(t.Context()); err != nil {
+					t.Fatalf("step %d: rotate again: %v", step, err)
+				}
+				checkSurvivors(t, openAgain(s.Dir(), pass), step)
+				set(t, s, "s2", "old 2")
+				for file, content := range everything(t, s.Dir()) {
+					if strings.HasPrefix(file, tempPrefix) || file == nextIdentityFile || file == identityFile && content == first {
+						t.Errorf("step %d: %s is left", step, file)
+					}
+				}
+				put(t, filepath.Join(s.Dir(), identityFile), first)
+				if _, err := openAgain(s.Dir(), pass).Get(t.Context(), "s2"); err == nil {
+					t.Errorf("step %d: the old key still opens a secret", step)
+				}
+			}
+			// A set, a new key, three secrets, the switch, a removal.
+			if killed != 7 {
+				t.Errorf("killed at %d steps", killed)
+			}
+		})
+	}
+}
+
+// checkSurvivors reads every secret.
+func checkSurvivors(t *testing.T, s *Store, step int) {
+	t.Helper()
+	for i := range 3 {
+		got, err := s.Get(t.Context(), fmt.Sprintf("s%d", i))
+		if err != nil || string(got) != fmt.Sprintf("old %d", i) && string(got) != "new 1" {
+			t.Errorf("step %d: s%d = %q, %v", step, i, got, err)
+		}
+	}
+}
+
+func TestOthersMustNotGetAtIt(t *testing.T) {
+	for _, file := range []string{".", identityFile} {
+		s := newStore(t)
+		set(t, s, "a", "value")
+		path := filepath.Join(s.Dir(), file)
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, open := range []os.FileMode{0o040, 0o004, 0o020, 0o001} {
+			if err := os.Chmod(path, info.Mode().Perm()|open); err != nil {
+				t.Fatal(err)
+			}
+			want := fmt.Sprintf("other users of this machine can get at %s (mode %04o); close it with: chmod go= %s", filepath.Clean(path), info.Mode().Perm()|open, filepath.Clean(path))
+			if _, err := openAgain(s.Dir(), "").Get(t.Context(), "a"); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("mode %o: %v, want %s", open, err, want)
+			}
+			if _, err := openAgain(s.Dir(), "").Set(t.Context(), "a", []byte("b")); err == nil {
+				t.Errorf("mode %o: Set works", open)
+			}
+		}
+		if err := os.Chmod(path, info.Mode().Perm()); err != nil {
+			t.Fatal(err)
+		}
+		wantValue(t, openAgain(s.Dir(), ""), "a", "value")
+	}
+}
+
+func TestModes(t *testing.T) {
+	old := syscall.Umask(0)
+	defer syscall.Umask(old)
+	s := newStore(t)
+	set(t, s, "a", "value")
+	if _, err := s.RotateKey(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for file := range everything(t, s.Dir()) {
+		info, err := os.Stat(filepath.Join(s.Dir(), file))
+		if err != nil || info.Mode() != 0o600 {
+			t.Errorf("%s has mode %v, %v", file, info.Mode(), err)
+		}
+	}
+	if info, err := os.Stat(s.Dir()); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("the directory has mode %v, %v", info.Mode(), err)
+	}
+}

@@ -1,0 +1,76 @@
+package secret
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/mayfly-run/mayfly/internal/tool"
+)
+
+// flags are the secrets of a command line.
+type flags struct {
+	given map[string]*origin
+}
+
+// ParseFlags reads the values of --secret flags: NAME=env:VARIABLE, NAME=file:PATH, or NAME=- for stdin, which one
+// secret at most can have. Nothing is read yet: a secret is read when it is first asked for, and kept.
+//
+// A value itself is refused, since every user of a machine can see the arguments of its processes; so is what can't be
+// told from one. No error repeats what may be a value.
+func ParseFlags(list []string, stdin io.Reader) (Source, error) {
+	f := &flags{given: make(map[string]*origin, len(list))}
+	var fromStdin string
+	for i, item := range list {
+		name, from, ok := strings.Cut(item, "=")
+		if !ok || !tool.ValidSecretName(name) {
+			return nil, fmt.Errorf("--secret (number %d) is not NAME=env:VARIABLE, NAME=file:PATH or NAME=- (standard input), where NAME has letters, digits, \".\", \"-\" and \"_\"", i+1)
+		}
+		if f.given[name] != nil {
+			return nil, fmt.Errorf("--secret %s is given twice", name)
+		}
+		o, err := parseOrigin(from, stdin)
+		if err != nil {
+			return nil, fmt.Errorf("--secret %s: %w", name, err)
+		}
+		if o.kind == originStdin {
+			if fromStdin != "" {
+				return nil, fmt.Errorf("--secret %s and --secret %s both read standard input; give one of them as env:VARIABLE or file:PATH", fromStdin, name)
+			}
+			fromStdin = name
+		}
+		f.given[name] = o
+	}
+	return f, nil
+}
+
+// Get is Source's.
+func (f *flags) Get(ctx context.Context, name string) ([]byte, error) {
+	o := f.given[name]
+	if o == nil {
+		return nil, &NotFoundError{Name: name, Searched: []string{"--secret flags"}}
+	}
+	value, err := o.read(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("--secret %s=%s: %w", name, o, err)
+	}
+	return value, nil
+}
+
+// ReadFrom reads a value from env:VARIABLE, file:PATH or - (stdin), as ParseFlags has them.
+func ReadFrom(ctx context.Context, from string, stdin io.Reader) ([]byte, error) {
+	o, err := parseOrigin(from, stdin)
+	if err != nil {
+		return nil, err
+	}
+	value, err := o.read(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", o, err)
+	}
+	return value, nil
+}
+
+// errLiteral is the refusal of a value on the command line.
+var errLiteral = errors.New("a value can't stand on the command line, where every user of this machine sees it in the list of processes; write env:VARIABLE, file:PATH or - (standard input) in its place")

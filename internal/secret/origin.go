@@ -1,0 +1,137 @@
+package secret
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+)
+
+type originKind int
+
+const (
+	originEnv originKind = iota
+	originFile
+	originStdin
+)
+
+// origin is one place that a value is read from, once: a pipe gives it only once.
+type origin struct {
+	kind  originKind
+	arg   string // the variable or the path
+	stdin io.Reader
+
+	mu    sync.Mutex
+	done  bool
+	value []byte
+	err   error
+}
+
+func parseOrigin(from string, stdin io.Reader) (*origin, error) {
+	scheme, arg, _ := strings.Cut(from, ":")
+	switch {
+	case from == "-" && stdin == nil:
+		return nil, errors.New("there is no standard input to read it from")
+	case from == "-":
+		return &origin{kind: originStdin, stdin: stdin}, nil
+	case scheme == "env" && arg != "" && !strings.ContainsAny(arg, "=\x00"):
+		return &origin{kind: originEnv, arg: arg}, nil
+	case scheme == "file" && arg != "" && !strings.Contains(arg, "\x00"):
+		return &origin{kind: originFile, arg: arg}, nil
+	case from == "env:" || from == "file:":
+		return nil, errors.New("write env:VARIABLE or file:PATH in full")
+	}
+	return nil, errLiteral
+}
+
+// String is the origin as it is written.
+func (o *origin) String() string {
+	switch o.kind {
+	case originEnv:
+		return "env:" + o.arg
+	case originFile:
+		return "file:" + o.arg
+	}
+	return "-"
+}
+
+// read returns a copy of the value, reading it the first time. A read that ctx ends goes on in the background, since
+// nothing can interrupt it; a later call waits for it again.
+func (o *origin) read(ctx context.Context) ([]byte, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, context.Cause(ctx)
+	}
+	got := make(chan struct{})
+	go func() {
+		defer close(got)
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		if !o.done {
+			o.value, o.err = o.fetch()
+			o.done = true
+		}
+	}()
+	select {
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	case <-got:
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return bytes.Clone(o.value), o.err
+}
+
+func (o *origin) fetch() ([]byte, error) {
+	switch o.kind {
+	case originEnv:
+		value, ok := os.LookupEnv(o.arg)
+		if !ok {
+			return nil, fmt.Errorf("there is no variable %s in the environment; export it first", o.arg)
+		}
+		if len(value) > MaxValueBytes {
+			return nil, errTooLarge
+		}
+		return []byte(value), nil
+	case originFile:
+		f, err := os.Open(o.arg)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		return readValue(f)
+	}
+	value, err := readValue(o.stdin)
+	if err != nil {
+		return nil, fmt.Errorf("read standard input: %w", err)
+	}
+	return withoutLineEnd(value), nil
+}
+
+// withoutLineEnd takes one line break from the end of what was typed or piped: echo and people put it there, and no
+// token has one. The bytes of a file and of a variable are left as they are.
+func withoutLineEnd(value []byte) []byte {
+	if cut, ok := bytes.CutSuffix(value, []byte("\n")); ok {
+		return bytes.TrimSuffix(cut, []byte("\r"))
+	}
+	return value
+}
+
+var errTooLarge = fmt.Errorf("the value is larger than %d bytes, the most that a secret may have", MaxValueBytes)
+
+// readValue reads a value of at most MaxValueBytes.
+func readValue(r io.Reader) ([]byte, error) {
+	value, err := io.ReadAll(io.LimitReader(r, MaxValueBytes+1))
+	if err != nil {
+		clear(value)
+		return nil, err
+	}
+	if len(value) > MaxValueBytes {
+		clear(value)
+		return nil, errTooLarge
+	}
+	return value, nil
+}

@@ -1,0 +1,111 @@
+package secret
+
+import (
+	"bytes"
+	"io"
+	"slices"
+)
+
+// Mask is what stands in the place of a secret.
+const Mask = "***"
+
+// MinMasked is the length in bytes, white space at its ends not counted, from which a value is masked. A shorter one
+// would take innocent parts out of every line, and whoever sees them missing knows the value.
+const MinMasked = 4
+
+// Maskable says whether a value is long enough to be masked.
+func Maskable(value []byte) bool { return len(segments(value)) > 0 }
+
+// Redactor masks secrets: each place where a value stands, in any of the encodings below, becomes ***. Places that
+// overlap or touch become one.
+//
+// # What is found
+//
+//   - the whole value, and each line of it (see below), as it is;
+//   - in base64, standard and URL-safe, padded or not, also as a part of something larger that was encoded (three
+//     alignments), and also when wrapped into lines;
+//   - in hexadecimal, lower and upper case, also when wrapped into lines;
+//   - URL-encoded, for queries and for paths, with what different libraries leave as it is, in both cases of %2f;
+//   - as a part of a JSON string, with what different libraries escape;
+//   - quoted for a shell with single quotes or backslashes, and escaped for HTML.
+//
+// Of values larger than 4 KiB, URLs and JSON are found as the most common libraries write them, and quoting isn't,
+// which keeps the index small.
+//
+// White space at the ends of a value and of a line isn't a part of it. A value shorter than MinMasked isn't masked, so
+// that an empty one does no harm. In a value of several lines each line is masked by itself, and in a line such as
+// `token: abc` a value of 16 bytes or more, but not a line that is shorter than MinMasked or only gives the rest its
+// form: a PEM boundary, brackets, `users:`, `apiVersion: v1`. Lines of less than 8 bytes aren't looked for in base64
+// and hexadecimal.
+//
+// Of something longer than a window (32 bytes; 16 characters of base64 and hexadecimal) a part is enough: it is masked
+// from the first window that is there in full to where it differs. Windows follow one another without a gap; those of
+// an encoding that would have more than 2,048 stand further apart, but one is at each line's beginning.
+//
+// What can remain of a secret in base64: up to 4 bits of its first byte and of a line's last one, in the characters
+// before and after the mask. And in wrapped base64 and hexadecimal, up to 4 characters if the line ends just there.
+//
+// # What it costs
+//
+// The time per byte hardly depends on how many secrets there are. The memory is about 60 times the size of values of
+// up to 4 KiB and 20 to 40 times that of larger ones, 16 KiB at least, and 128 KiB at most for each stream. A Redactor
+// doesn't change; any number of goroutines may use it.
+type Redactor struct {
+	index *index // nil: there is nothing to mask
+}
+
+// NewRedactor returns a redactor for the values, which it copies.
+func NewRedactor(values ...[]byte) *Redactor {
+	b := &builder{}
+	for i, v := range values {
+		// The same value under two names is one.
+		if !slices.ContainsFunc(values[:i], func(other []byte) bool { return bytes.Equal(other, v) }) {
+			b.add(v)
+		}
+	}
+	return &Redactor{index: b.build()}
+}
+
+// String masks the secrets in s.
+func (r *Redactor) String(s string) string {
+	if r.index == nil || len(s) < MinMasked {
+		return s
+	}
+	var out bytes.Buffer
+	w := newStream(r.index, &out, len(s))
+	_, _ = io.WriteString(w, s) // a buffer takes everything
+	_ = w.Close()
+	if out.Len() == len(s) {
+		return s // a mask is shorter than what it masks
+	}
+	return out.String()
+}
+
+// Map returns a copy of m with the secrets in its values masked; keys are left alone. It is nil if m is.
+func (r *Redactor) Map(m map[string]string) map[string]string {
+	if m == nil {
+		return nil
+	}
+	masked := make(map[string]string, len(m))
+	for k, v := range m {
+		masked[k] = r.String(v)
+	}
+	return masked
+}
+
+// Writer returns a writer that masks the secrets in what passes through it to w, however they are cut into writes.
+//
+// It holds back what may be the beginning of a secret, and nothing else: less than a window's 32 bytes, and the white
+// space after a part of a secret, at most 64. Close writes what is held; it doesn't close w. Write takes all of p unless w fails:
+// then it and every later call return w's error, and it isn't known how much of p was written. One goroutine at a time
+// may use it. A Writer without secrets hands p on as it is.
+func (r *Redactor) Writer(w io.Writer) io.WriteCloser {
+	if r.index == nil {
+		return passthrough{w}
+	}
+	return newStream(r.index, w, streamBuffer)
+}
+
+type passthrough struct{ io.Writer }
+
+func (passthrough) Close() error { return nil }

@@ -1,0 +1,152 @@
+package secret
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/hex"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+)
+
+// counter counts bytes and masks, which no write is cut inside of.
+type counter struct{ bytes, masks int64 }
+
+func (c *counter) Write(p []byte) (int, error) {
+	c.bytes += int64(len(p))
+	c.masks += int64(bytes.Count(p, []byte(Mask)))
+	return len(p), nil
+}
+
+func heap() int64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+// TestStreamingNeedsLittleMemory is attack I17 on the redactor: much log, a line without end, nothing but secrets.
+func TestStreamingNeedsLittleMemory(t *testing.T) {
+	total := int64(256 << 20)
+	if testing.Short() || raceEnabled {
+		total = 16 << 20
+	}
+	values := benchValues(10)
+	line := append(append([]byte("token="), values[3]...), " and so on\n"...)
+	for name, tc := range map[string]struct {
+		piece []byte
+		masks int64 // in a piece
+	}{
+		"log":            {benchLog(1 << 20), 0},
+		"one line":       {bytes.Repeat([]byte("x"), 1<<20), 0},
+		"secrets":        {bytes.Repeat(line, 1<<20/len(line)), int64(1 << 20 / len(line))},
+		"beginnings":     {bytes.Repeat(values[3][:31], 1<<20/31), 0},
+		"a line of zero": {make([]byte, 1<<20), 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			out := &counter{}
+			w := NewRedactor(values...).Writer(out)
+			before := heap()
+			var written, pieces int64
+			for ; written < total; pieces++ {
+				if _, err := w.Write(tc.piece); err != nil {
+					t.Fatal(err)
+				}
+				written += int64(len(tc.piece))
+			}
+			if grown := heap() - before; grown > 1<<20 {
+				t.Errorf("memory grew by %d bytes", grown)
+			}
+			if err := w.Close(); err != nil {
+				t.Fatal(err)
+			}
+			want := written
+			if tc.masks > 0 {
+				want = pieces * tc.masks * int64(len(line)-len(values[3])+len(Mask))
+			}
+			if out.bytes != want || out.masks != pieces*tc.masks {
+				t.Errorf("%d bytes with %d masks came out, want %d with %d", out.bytes, out.masks, want, pieces*tc.masks)
+			}
+			runtime.KeepAlive(w)
+		})
+	}
+}
+
+// TestLargeSecret is a secret of the size that Kubernetes allows.
+func TestLargeSecret(t *testing.T) {
+	value := kubeconfig(MaxValueBytes)
+	before := heap()
+	r := NewRedactor(value)
+	if grown := heap() - before; grown > 25*MaxValueBytes {
+		t.Errorf("the index takes %d MiB", grown>>20)
+	}
+	lines := strings.Split(string(value), "\n")
+	for _, i := range []int{4, 5, len(lines) / 2, len(lines) - 8, len(lines) - 1} {
+		for ; strings.Contains(lines[i], "cluster:"); i++ {
+		}
+		line := strings.TrimSpace(lines[i])
+		for name, text := range map[string]string{"plain": line, "base64": base64.StdEncoding.EncodeToString([]byte(line))} {
+			if got := byteByByte(t, r, "<"+text+">"); got != "<***>" {
+				t.Errorf("line %d, %s: %q became %q", i, name, text, got)
+			}
+		}
+	}
+	if got := write(t, r, string(value), 1000); got != "apiVersion: v1\n***\nclusters:\n***" && got != Mask {
+		t.Errorf("the whole became %d bytes: %.200q", len(got), got)
+	}
+	if got := write(t, r, wrapped(base64.StdEncoding.EncodeToString(value), 76, ""), 1000); got != "***\n" {
+		t.Errorf("its base64 became %d bytes: %.200q", len(got), got)
+	}
+	runtime.KeepAlive(r)
+}
+
+// TestATextIsFollowedOnce holds that the windows that come by while a text is followed begin nothing new. Its lines begin
+// alike, which makes maxSame followers for a while, in two texts of base64.
+func TestATextIsFollowedOnce(t *testing.T) {
+	value := kubeconfig(32 << 10)
+	for name, text := range map[string]string{
+		"plain":  string(value),
+		"base64": wrapped(base64.StdEncoding.EncodeToString(value), 76, ""),
+		"hex":    wrapped(hex.EncodeToString(value), 60, "  "),
+	} {
+		s := newStream(NewRedactor(value).index, &counter{}, streamBuffer)
+		most := 0
+		for i := range len(text) / 2 {
+			if _, err := s.Write([]byte{text[i]}); err != nil {
+				t.Fatal(err)
+			}
+			most = max(most, len(s.followers))
+		}
+		if most == 0 || most > 2*maxSame+2 {
+			t.Errorf("%s: %d texts were followed at once", name, most)
+		}
+	}
+}
+
+func TestNoWindowIsInTheIndexTwice(t *testing.T) {
+	seen := map[[2]int]bool{}
+	for _, w := range NewRedactor(kubeconfig(8<<10), []byte("short-one")).index.windows {
+		if at := [2]int{int(w.at), int(w.n)}; seen[at] {
+			t.Errorf("window %v is there twice", at)
+		} else {
+			seen[at] = true
+		}
+	}
+}
+
+// TestRepetitiveSecret is one of which every window is the same: what is followed is bounded.
+func TestRepetitiveSecret(t *testing.T) {
+	value := bytes.Repeat([]byte("a"), 100_000)
+	r := NewRedactor(value, bytes.Repeat([]byte("ab"), 50_000))
+	start := time.Now()
+	for _, text := range []string{string(value), strings.Repeat("ab", 50_000), strings.Repeat("a", 31) + "b" + strings.Repeat("a", 1000)} {
+		got := write(t, r, text, 1000)
+		if !strings.HasSuffix(got, Mask) || len(got) > 40 {
+			t.Errorf("%.50q… became %.200q", text, got)
+		}
+	}
+	if took := time.Since(start); took > 20*time.Second {
+		t.Errorf("200 KB took %v", took)
+	}
+}
