@@ -1,0 +1,49 @@
+//go:build linux
+
+// Command mayfly-shim supervises one sandbox of the embedded engine. mayfly
+// starts it with the descriptors that package wire lists; it is of no use by hand.
+package main
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+
+	_ "github.com/opencontainers/cgroups/devices" // without it starts fail on device rules
+	"github.com/opencontainers/runc/libcontainer"
+	_ "github.com/opencontainers/runc/libcontainer/nsenter"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/mayfly-run/mayfly/internal/oci/wire"
+	"github.com/mayfly-run/mayfly/internal/sandbox"
+)
+
+func init() {
+	if len(os.Args) > 1 && os.Args[1] == "init" {
+		// The container's side of libcontainer; it doesn't return.
+		libcontainer.Init()
+	}
+	// The sandbox's processes are tied to the thread that starts them
+	// (PR_SET_PDEATHSIG, prctl(2)); the main thread lives as long as the shim.
+	runtime.LockOSThread()
+}
+
+func main() {
+	if len(os.Args) != 2 || os.Args[1] != "supervise" {
+		fmt.Fprintln(os.Stderr, "mayfly-shim is started by mayfly; see: mayfly run --help")
+		os.Exit(2)
+	}
+	file := func(fd int, name string) *os.File {
+		unix.CloseOnExec(fd)
+		return os.NewFile(uintptr(fd), name)
+	}
+	unix.CloseOnExec(wire.FDLease)
+	unix.CloseOnExec(wire.FDLock)
+	err := sandbox.Supervise(file(wire.FDControl, "control"),
+		file(wire.FDStdin, "stdin"), file(wire.FDStdout, "stdout"), file(wire.FDStderr, "stderr"))
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "mayfly-shim:", err)
+		os.Exit(1)
+	}
+}

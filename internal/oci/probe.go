@@ -1,0 +1,265 @@
+//go:build linux
+
+package oci
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/mayfly-run/mayfly/internal/engine"
+)
+
+// Probe looks at what this host can enforce, by trying where trying is free of
+// effects. store is the directory that images are unpacked in.
+func (e *Engine) Probe(store string) []engine.Check {
+	return slices.Concat(
+		[]engine.Check{e.probeUser(), probeKernel(), probeUserNamespaces(), probeIDMap(store), probeOverlay(), probeTUN(), probeSeccomp()},
+		e.probeCgroups(),
+		[]engine.Check{probeSwap(), probeNoSwap(), probeLandlock(), probeAppArmor(), probeRuntime("gVisor", "runsc"), probeRuntime("Kata Containers", "kata-runtime"), e.probeShim()},
+	)
+}
+
+func ok(feature, detail string) engine.Check {
+	return engine.Check{Feature: feature, Status: engine.CheckOK, Detail: detail}
+}
+
+func missing(feature, detail, remedy string) engine.Check {
+	return engine.Check{Feature: feature, Status: engine.CheckMissing, Detail: detail, Remedy: remedy}
+}
+
+func absent(feature, detail, remedy string) engine.Check {
+	return engine.Check{Feature: feature, Status: engine.CheckAbsent, Detail: detail, Remedy: remedy}
+}
+
+func (e *Engine) probeUser() engine.Check {
+	if e.rootless == nil {
+		return ok("user", "root")
+	}
+	if _, err := subordinateIDs(e.rootless.UID); err != nil {
+		var u *engine.Unsupported
+		if errors.As(err, &u) {
+			return missing("user namespace of an ordinary user", u.Why, u.Remedy)
+		}
+		return missing("user namespace of an ordinary user", err.Error(), "")
+	}
+	return ok("user", "an ordinary user: runs are rootless, and share the user's subordinate ids")
+}
+
+func probeKernel() engine.Check {
+	var uts unix.Utsname
+	if err := unix.Uname(&uts); err != nil {
+		return missing("kernel", err.Error(), "")
+	}
+	release := unix.ByteSliceToString(uts.Release[:])
+	var major, minor int
+	if _, err := fmt.Sscanf(release, "%d.%d", &major, &minor); err != nil {
+		return missing("kernel", "unknown release "+release, "")
+	}
+	if major < 5 || major == 5 && minor < 19 {
+		return missing("kernel", release, "Linux 5.19 or later is needed, for id-mapped overlay layers")
+	}
+	return ok("kernel", release)
+}
+
+func probeUserNamespaces() engine.Check {
+	const feature = "user namespaces"
+	data, err := os.ReadFile("/proc/sys/user/max_user_namespaces")
+	if err != nil {
+		return missing(feature, err.Error(), "use a kernel with CONFIG_USER_NS")
+	}
+	if strings.TrimSpace(string(data)) == "0" {
+		return missing(feature, "user.max_user_namespaces is 0", "sysctl -w user.max_user_namespaces=15000")
+	}
+	return ok(feature, "")
+}
+
+// probeIDMap asks the kernel whether the store's file system takes id-mapped
+// mounts: mount_setattr(2) on a detached copy, with a descriptor that is no
+// user namespace, gets as far as EINVAL only after the file system was asked.
+func probeIDMap(store string) engine.Check {
+	const feature = "id-mapped image layers"
+	at := store
+	for {
+		if _, err := os.Stat(at); err == nil || at == "/" {
+			break
+		}
+		at = filepath.Dir(at)
+	}
+	var st unix.Statfs_t
+	if err := unix.Statfs(at, &st); err != nil {
+		return missing(feature, err.Error(), "")
+	}
+	names := map[int64]string{
+		unix.EXT4_SUPER_MAGIC: "ext4", unix.XFS_SUPER_MAGIC: "xfs", unix.BTRFS_SUPER_MAGIC: "btrfs",
+		unix.TMPFS_MAGIC: "tmpfs", 0xf2f52010: "f2fs", 0xe0f5e1e2: "erofs",
+	}
+	if name, known := names[st.Type]; known {
+		return ok(feature, fmt.Sprintf("%s is on %s", at, name))
+	}
+	return missing(feature, fmt.Sprintf("%s is on a file system of type %#x, which may not take id-mapped mounts", at, st.Type), "set MAYFLY_HOME to a folder on ext4, xfs, btrfs or tmpfs")
+}
+
+func probeOverlay() engine.Check {
+	data, err := os.ReadFile("/proc/filesystems")
+	if err == nil && bytes.Contains(data, []byte("\toverlay\n")) {
+		return ok("overlayfs", "")
+	}
+	return missing("overlayfs", "not in /proc/filesystems", "modprobe overlay")
+}
+
+func probeTUN() engine.Check {
+	f, err := os.OpenFile("/dev/net/tun", os.O_RDWR, 0)
+	if err != nil {
+		return missing("TUN devices, for networks", err.Error(), "modprobe tun; until then only tools with network: none run")
+	}
+	_ = f.Close()
+	return ok("TUN devices, for networks", "")
+}
+
+func probeSeccomp() engine.Check {
+	data, err := os.ReadFile("/proc/sys/kernel/seccomp/actions_avail")
+	if err != nil {
+		return missing("seccomp", err.Error(), "use a kernel with CONFIG_SECCOMP_FILTER")
+	}
+	return ok("seccomp", strings.TrimSpace(string(data)))
+}
+
+// limits are the resources that need a cgroup controller.
+var limits = []struct{ feature, controller string }{
+	{"memory limit", "memory"}, {"cpu limit", "cpu"}, {"pids limit", "pids"},
+}
+
+func (e *Engine) probeCgroups() []engine.Check {
+	var checks []engine.Check
+	var st unix.Statfs_t
+	if err := unix.Statfs(cgroupRoot, &st); err != nil {
+		return []engine.Check{missing("cgroups", err.Error(), "mount cgroups on "+cgroupRoot)}
+	}
+	v2 := st.Type == unix.CGROUP2_SUPER_MAGIC
+	controllers := ""
+	if v2 {
+		data, err := os.ReadFile(filepath.Join(cgroupRoot, "cgroup.controllers"))
+		if err != nil {
+			return []engine.Check{missing("cgroups", err.Error(), "")}
+		}
+		controllers = " " + strings.TrimSpace(string(data)) + " "
+	}
+	for _, l := range limits {
+		checks = append(checks, e.probeController(l.feature, l.controller, v2, controllers))
+	}
+	return checks
+}
+
+func (e *Engine) probeController(feature, controller string, v2 bool, controllers string) engine.Check {
+	if v2 {
+		if !strings.Contains(controllers, " "+controller+" ") {
+			return missing(feature, "cgroup v2 has no "+controller+" controller here", "boot with it enabled")
+		}
+		if e.rootless != nil {
+			return missing(feature, "on cgroup v2 only systemd can hand a cgroup to an ordinary user, which Mayfly can't use yet", "run mayfly as root")
+		}
+		if err := e.writableCgroup(cgroupRoot); err != nil {
+			return missing(feature, err.Error(), "run mayfly as root")
+		}
+		return ok(feature, "cgroup v2")
+	}
+	dir := filepath.Join(cgroupRoot, controller)
+	if _, err := os.Stat(filepath.Join(dir, "cgroup.procs")); err != nil {
+		return missing(feature, "no cgroup v1 "+controller+" hierarchy is mounted on "+dir, "mount -t cgroup -o "+controller+" cgroup "+dir)
+	}
+	if err := e.writableCgroup(dir); err != nil {
+		remedy := "run mayfly as root"
+		if e.rootless != nil {
+			remedy = fmt.Sprintf("have root hand this user a cgroup: mayfly doctor --delegate %d", e.rootless.UID)
+		}
+		return missing(feature, err.Error(), remedy)
+	}
+	return ok(feature, "cgroup v1")
+}
+
+// writableCgroup says whether runs' cgroups can be made in the hierarchy at dir.
+func (e *Engine) writableCgroup(dir string) error {
+	parent := filepath.Join(dir, e.cgroupParent())
+	err := unix.Access(parent, unix.W_OK)
+	if errors.Is(err, fs.ErrNotExist) && e.rootless == nil {
+		parent = dir
+		err = unix.Access(parent, unix.W_OK)
+	}
+	if err != nil {
+		return fmt.Errorf("no cgroup can be made in %s: %w", parent, err)
+	}
+	return nil
+}
+
+func probeSwap() engine.Check {
+	const feature = "memory limit counts swap"
+	if _, err := os.Stat(filepath.Join(cgroupRoot, "memory", "memory.limit_in_bytes")); err != nil {
+		return ok(feature, "cgroup v2")
+	}
+	if _, err := os.Stat(filepath.Join(cgroupRoot, "memory", "memory.memsw.limit_in_bytes")); err == nil {
+		return ok(feature, "cgroup v1")
+	}
+	data, err := os.ReadFile("/proc/swaps")
+	if err == nil && bytes.Count(bytes.TrimSpace(data), []byte("\n")) > 0 {
+		return missing(feature, "the kernel doesn't count swap, and this host has swap", "boot with swapaccount=1, or swapoff -a")
+	}
+	return ok(feature, "this host has no swap")
+}
+
+func probeNoSwap() engine.Check {
+	const feature = "secrets never reach swap"
+	data, err := os.ReadFile("/proc/swaps")
+	if err == nil && bytes.Count(bytes.TrimSpace(data), []byte("\n")) == 0 {
+		return ok(feature, "this host has no swap")
+	}
+	fs, err := unix.Fsopen("tmpfs", unix.FSOPEN_CLOEXEC)
+	if err != nil {
+		return absent(feature, err.Error(), "run as root, or encrypt the swap")
+	}
+	defer unix.Close(fs)
+	if err := unix.FsconfigSetFlag(fs, "noswap"); err != nil {
+		return absent(feature, "tmpfs has no noswap option here", "use Linux 6.4 or later, or encrypt the swap")
+	}
+	return ok(feature, "tmpfs with noswap")
+}
+
+// probeLandlock asks for the version of the interface: landlock_create_ruleset(2).
+func probeLandlock() engine.Check {
+	version, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION)
+	if errno != 0 {
+		return absent("Landlock", errno.Error(), "boot with landlock in lsm=; the sandbox doesn't depend on it")
+	}
+	return ok("Landlock", fmt.Sprintf("version %d", version))
+}
+
+func probeAppArmor() engine.Check {
+	data, err := os.ReadFile("/sys/module/apparmor/parameters/enabled")
+	if err == nil && strings.TrimSpace(string(data)) == "Y" {
+		return ok("AppArmor", "")
+	}
+	return absent("AppArmor", "not active in this kernel", "boot with apparmor=1; the sandbox doesn't depend on it")
+}
+
+func probeRuntime(title, program string) engine.Check {
+	path, err := exec.LookPath(program)
+	if err != nil {
+		return absent("security.runtime "+title, program+" is not installed", "install it to run tools that ask for it")
+	}
+	return ok("security.runtime "+title, path)
+}
+
+func (e *Engine) probeShim() engine.Check {
+	if _, err := os.Stat(e.shim); err != nil {
+		return missing("mayfly-shim", err.Error(), "install it beside mayfly")
+	}
+	return ok("mayfly-shim", e.shim)
+}

@@ -1,0 +1,139 @@
+//go:build linux
+
+package oci
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// runDir is the directory of one live run. Its lock says that mayfly or the
+// shim still lives.
+type runDir struct {
+	path string
+	lock *os.File
+}
+
+// newRunDir makes DIR/runs/ID with its lock taken. It has another name until
+// then, so that no sweep takes it for an abandoned one. The root of the sandbox
+// is searched by the run's own ids, so every directory down to it has to let
+// them pass; none lets them list.
+func (e *Engine) newRunDir(id string) (*runDir, error) {
+	d, err := e.makeRunDir(id)
+	if err != nil {
+		return nil, fmt.Errorf("make the run's directory: %w", err)
+	}
+	return d, nil
+}
+
+func (e *Engine) makeRunDir(id string) (*runDir, error) {
+	runs := e.runsDir()
+	if err := e.makeOwnDir(); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(runs, 0o711); err != nil {
+		return nil, err
+	}
+	d := &runDir{path: filepath.Join(runs, newPrefix+id)}
+	if err := os.Mkdir(d.path, 0o711); err != nil {
+		return nil, err
+	}
+	err := d.takeLock(os.O_CREATE | os.O_EXCL)
+	if err == nil {
+		err = os.Mkdir(d.root(), 0o711)
+	}
+	final := filepath.Join(runs, id)
+	if err == nil {
+		// RENAME_NOREPLACE: an id is used once.
+		err = unix.Renameat2(unix.AT_FDCWD, d.path, unix.AT_FDCWD, final, unix.RENAME_NOREPLACE)
+	}
+	if err != nil {
+		return nil, errors.Join(err, d.remove())
+	}
+	d.path = final
+	return d, nil
+}
+
+// makeOwnDir makes the engine's directory. A user's is in a folder that
+// everybody can write to, so one that somebody else made there is refused.
+func (e *Engine) makeOwnDir() error {
+	if err := os.MkdirAll(e.dir, 0o711); err != nil {
+		return err
+	}
+	var st unix.Stat_t
+	if err := unix.Lstat(e.dir, &st); err != nil {
+		return err
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFDIR || int(st.Uid) != os.Geteuid() {
+		return fmt.Errorf("%s isn't a directory of this user's; remove it", e.dir)
+	}
+	return os.Chmod(e.dir, 0o711)
+}
+
+// newPrefix marks a directory that is being made.
+const newPrefix = ".new-"
+
+func (e *Engine) runsDir() string { return filepath.Join(e.dir, "runs") }
+
+var errLocked = errors.New("the run is alive")
+
+// takeLock opens and locks the directory's lock file.
+func (d *runDir) takeLock(flags int) error {
+	lock, err := os.OpenFile(filepath.Join(d.path, "lock"), os.O_RDWR|flags, 0o600)
+	if err != nil {
+		return err
+	}
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		lock.Close()
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			return errLocked
+		}
+		return fmt.Errorf("lock the run's directory: %w", err)
+	}
+	d.lock = lock
+	return nil
+}
+
+// root is where the shim mounts the sandbox, in its own mount namespace only.
+func (d *runDir) root() string { return filepath.Join(d.path, "root") }
+
+// remove removes the directory. It never walks into anything: what it removes
+// is known by name and empty, so a mount that is still there stops it instead
+// of being emptied.
+func (d *runDir) remove() error {
+	err := errors.Join(rmdir(d.root()), unlink(filepath.Join(d.path, "lock")), rmdir(d.path))
+	if d.lock != nil {
+		err = errors.Join(err, d.lock.Close())
+		d.lock = nil
+	}
+	return err
+}
+
+func rmdir(path string) error {
+	// A mount namespace that is being taken down keeps its mount points busy
+	// for a moment after the last process of it was reaped.
+	var err error
+	for wait := time.Millisecond; wait < 2*time.Second; wait *= 2 {
+		if err = unix.Rmdir(path); !errors.Is(err, unix.EBUSY) {
+			break
+		}
+		time.Sleep(wait)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove %s: %w", path, err)
+	}
+	return nil
+}
+
+func unlink(path string) error {
+	if err := unix.Unlink(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove %s: %w", path, err)
+	}
+	return nil
+}

@@ -1,0 +1,64 @@
+//go:build linux
+
+package oci
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// newDirAge is how old a half-made directory has to be before it is taken for
+// an abandoned one.
+const newDirAge = time.Minute
+
+// Sweep ends and removes what runs left whose mayfly and shim were both
+// killed. A run that lives is never touched: its directory's lock is taken.
+func (e *Engine) Sweep() error {
+	entries, err := os.ReadDir(e.runsDir())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, entry := range entries {
+		errs = append(errs, e.sweepOne(entry.Name()))
+	}
+	return errors.Join(errs...)
+}
+
+func (e *Engine) sweepOne(name string) error {
+	d := &runDir{path: filepath.Join(e.runsDir(), name)}
+	id, unfinished := strings.CutPrefix(name, newPrefix)
+	if unfinished {
+		info, err := os.Stat(d.path)
+		if err != nil || time.Since(info.ModTime()) < newDirAge {
+			return ignoreMissing(err)
+		}
+	}
+	err := d.takeLock(0)
+	switch {
+	case errors.Is(err, errLocked):
+		return nil
+	case errors.Is(err, fs.ErrNotExist):
+		// Its last owner is between removing the lock and the directory, or
+		// was killed there.
+		return errors.Join(rmdir(d.root()), rmdir(d.path))
+	case err != nil:
+		return err
+	}
+	cgroup := e.cgroupOf(id)
+	return errors.Join(killCgroup(cgroup), removeCgroup(cgroup), d.remove())
+}
+
+func ignoreMissing(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,115 @@
+//go:build linux
+
+package oci
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestSweepRemovesOnlyWhatIsDead(t *testing.T) {
+	e := New("/nonexistent", t.TempDir(), nil)
+	alive, err := e.newRunDir("alive")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dead, err := e.newRunDir("dead")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := dead.lock.Close(); err != nil { // as the end of both processes does
+		t.Fatal(err)
+	}
+	young := filepath.Join(e.runsDir(), newPrefix+"young")
+	old := filepath.Join(e.runsDir(), newPrefix+"old")
+	for _, dir := range []string{young, old, filepath.Join(e.runsDir(), "unlocked")} {
+		if err := os.Mkdir(dir, 0o711); err != nil {
+			t.Fatal(err)
+		}
+	}
+	long := time.Now().Add(-2 * newDirAge)
+	if err := os.Chtimes(old, long, long); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Sweep(); err != nil {
+		t.Fatal(err)
+	}
+	var left []string
+	entries, err := os.ReadDir(e.runsDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range entries {
+		left = append(left, entry.Name())
+	}
+	if got := strings.Join(left, " "); got != ".new-young alive" {
+		t.Errorf("left are %q, want .new-young and alive", got)
+	}
+	if err := alive.remove(); err != nil {
+		t.Error(err)
+	}
+}
+
+// Clean-up never walks into a mount: what is below one stays, and so does the
+// directory.
+func TestRemoveStopsAtAMount(t *testing.T) {
+	e := New("/nonexistent", t.TempDir(), nil)
+	d, err := e.newRunDir("mounted")
+	if err != nil {
+		t.Fatal(err)
+	}
+	precious := filepath.Join(t.TempDir(), "precious")
+	if err := os.MkdirAll(precious, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(precious, "file")
+	if err := os.WriteFile(file, []byte("keep"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount(precious, d.root(), "", unix.MS_BIND, ""); err != nil {
+		t.Fatal(err)
+	}
+	err = d.remove()
+	if unmountErr := unix.Unmount(d.root(), 0); unmountErr != nil {
+		t.Fatal(unmountErr)
+	}
+	if err == nil {
+		t.Error("it says that it removed a mount point in use")
+	}
+	if data, err := os.ReadFile(file); err != nil || string(data) != "keep" {
+		t.Errorf("the mounted file: %q, %v", data, err)
+	}
+	if err := os.RemoveAll(filepath.Join(e.dir, "runs")); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestLeasesAreDisjoint(t *testing.T) {
+	e := New("/nonexistent", t.TempDir(), nil)
+	seen := map[int]bool{}
+	var leases []*idLease
+	for range 200 {
+		l, err := e.leaseIDs()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if seen[l.first] {
+			t.Fatalf("range %d was leased twice", l.first)
+		}
+		if l.first < firstRunID || l.first%idsPerRun != 0 || l.first+l.count > 1<<31 {
+			t.Fatalf("range %d+%d", l.first, l.count)
+		}
+		seen[l.first] = true
+		leases = append(leases, l)
+	}
+	for _, l := range leases {
+		if err := l.release(); err != nil {
+			t.Error(err)
+		}
+	}
+}

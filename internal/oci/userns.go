@@ -1,0 +1,160 @@
+//go:build linux
+
+package oci
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+
+	subid "github.com/moby/sys/user"
+	"golang.org/x/sys/unix"
+
+	"github.com/mayfly-run/mayfly/internal/engine"
+)
+
+// minSubordinateIDs is the least that a sandbox does with: images use ids up
+// to 65534, "nobody".
+const minSubordinateIDs = 1 << 16
+
+// idRange is a range of subordinate ids of the host.
+type idRange struct{ first, count int }
+
+// subordinates are the ranges for user and group ids.
+type subordinates struct{ users, groups idRange }
+
+// subordinateIDs reads what /etc/subuid and /etc/subgid give a user.
+func subordinateIDs(uid int) (subordinates, error) {
+	var s subordinates
+	name := strconv.Itoa(uid)
+	if u, err := user.LookupId(name); err == nil {
+		name = u.Username
+	}
+	for _, f := range []struct {
+		path string
+		into *idRange
+		flag string
+	}{{"/etc/subuid", &s.users, "--add-subuids"}, {"/etc/subgid", &s.groups, "--add-subgids"}} {
+		ranges, err := subid.ParseSubIDFileFilter(f.path, func(r subid.SubID) bool {
+			return r.Name == name || r.Name == strconv.Itoa(uid)
+		})
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return s, err
+		}
+		for _, r := range ranges {
+			if int(r.Count) > f.into.count {
+				*f.into = idRange{first: int(r.SubID), count: int(r.Count)}
+			}
+		}
+		if f.into.count < minSubordinateIDs {
+			return s, &engine.Unsupported{
+				Feature: "rootless run",
+				Why:     fmt.Sprintf("%s gives user %s %d subordinate ids, and a sandbox needs %d", f.path, name, f.into.count, minSubordinateIDs),
+				Remedy:  fmt.Sprintf("as root: usermod %s 100000-165535 %s", f.flag, name),
+			}
+		}
+	}
+	return s, nil
+}
+
+// Enter makes this process root of a user namespace of its own, with the
+// user's subordinate ids, by executing itself there through mayfly-shim. It
+// returns only with an error. env is added to the environment.
+func Enter(shim string, args []string, env []string) error {
+	ids, err := subordinateIDs(os.Geteuid())
+	if err != nil {
+		return err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	argv := []string{"mayfly-userns"}
+	for _, m := range []struct {
+		program string
+		own     int
+		ids     idRange
+	}{{"newuidmap", os.Geteuid(), ids.users}, {"newgidmap", os.Getegid(), ids.groups}} {
+		path, err := exec.LookPath(m.program)
+		if err != nil {
+			return &engine.Unsupported{Feature: "rootless run", Why: m.program + " is not installed", Remedy: "as root: apt-get install uidmap"}
+		}
+		if path, err = filepath.Abs(path); err != nil {
+			return err
+		}
+		list := []string{path, "PID", "0", strconv.Itoa(m.own), "1", "1", strconv.Itoa(m.ids.first), strconv.Itoa(m.ids.count)}
+		argv = append(append(argv, strconv.Itoa(len(list))), list...)
+	}
+	argv = append(append(argv, self), args...)
+	count := min(ids.users.count, ids.groups.count)
+	env = append(os.Environ(), append(env, rootlessEnv+"="+fmt.Sprintf("%d:%d", os.Geteuid(), count))...)
+	if err := syscall.Exec(shim, argv, env); err != nil {
+		return fmt.Errorf("start %s: %w", shim, err)
+	}
+	return nil
+}
+
+// rootlessEnv tells a mayfly that was started by Enter who it is.
+const rootlessEnv = "MAYFLY_ROOTLESS"
+
+// Entered returns what Enter passed on; nil when this process wasn't started
+// by it. The process is in a user namespace then: the value alone makes nobody
+// more than they are.
+func Entered() *Rootless {
+	uid, count, found := strings.Cut(os.Getenv(rootlessEnv), ":")
+	if !found || os.Geteuid() != 0 {
+		return nil
+	}
+	r := &Rootless{}
+	var err1, err2 error
+	r.UID, err1 = strconv.Atoi(uid)
+	r.IDCount, err2 = strconv.Atoi(count)
+	if err1 != nil || err2 != nil || r.IDCount <= 0 {
+		return nil
+	}
+	return r
+}
+
+// Delegate hands a user a cgroup of each v1 hierarchy to make runs' cgroups in.
+// It takes root, and lasts until the next boot.
+func Delegate(uid int) ([]string, error) {
+	var st unix.Statfs_t
+	if err := unix.Statfs(cgroupRoot, &st); err != nil {
+		return nil, err
+	}
+	if st.Type == unix.CGROUP2_SUPER_MAGIC {
+		return nil, &engine.Unsupported{Feature: "delegated cgroup", Why: "on cgroup v2 only systemd can hand a cgroup to an ordinary user, which Mayfly can't use yet", Remedy: "run mayfly as root"}
+	}
+	hierarchies, err := filepath.Glob(filepath.Join(cgroupRoot, "*", "cgroup.procs"))
+	if err != nil {
+		return nil, err
+	}
+	var made []string
+	for _, h := range hierarchies {
+		if target, err := filepath.EvalSymlinks(filepath.Dir(h)); err != nil || target != filepath.Dir(h) {
+			continue // cpu -> cpu,cpuacct
+		}
+		dir := filepath.Join(filepath.Dir(h), cgroupParent+"-"+strconv.Itoa(uid))
+		if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+			return made, err
+		}
+		if err := prepareCpuset(filepath.Dir(h), dir); err != nil {
+			return made, err
+		}
+		// Not the limits of the cgroup itself: those stay root's.
+		for _, name := range []string{"", "cgroup.procs", "tasks"} {
+			if err := os.Chown(filepath.Join(dir, name), uid, -1); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return made, err
+			}
+		}
+		made = append(made, dir)
+	}
+	return made, nil
+}

@@ -1,0 +1,197 @@
+package sandbox
+
+import (
+	"archive/tar"
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/mayfly-run/mayfly/internal/engine"
+)
+
+// cache is a directory that is kept between the runs of a tool.
+//
+// A run works on a copy in its own memory file system, so that the disk limit
+// holds for it and runs at once don't disturb one another. What a succeeded run
+// leaves replaces the kept copy as a whole: one tar file, renamed into place.
+type cache struct {
+	file string // the tar file on the host
+	dir  string // the copy, on the host's side of the sandbox
+	size int64  // the most that is kept, in bytes
+}
+
+// maxCacheEntries and maxCacheDepth bound what is kept: a name grows with its
+// depth, so deep trees cost far more than their files.
+const (
+	maxCacheEntries = 200_000
+	maxCacheDepth   = 64
+)
+
+// restoreCache makes the run's copy.
+func (r *rootfs) restoreCache(m engine.Mount, name string) (_ *cache, err error) {
+	c := &cache{file: filepath.Join(m.Source, filepath.FromSlash(m.Path)+".tar"), size: m.Size}
+	if c.size == 0 {
+		c.size = r.diskLimit
+	}
+	if c.dir, err = r.scratchVolume(name, m.Size); err != nil {
+		return nil, err
+	}
+	f, err := os.Open(c.file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return c, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	uid, gid := r.user.hostIDs(r.firstID)
+	if err := unpackCache(bufio.NewReaderSize(f, 1<<20), c.dir, uid, gid); err != nil {
+		return nil, fmt.Errorf("restore the cache %s: %w; delete that file to start with an empty cache", c.file, err)
+	}
+	return c, nil
+}
+
+func unpackCache(from io.Reader, dir string, uid, gid int) error {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	in := tar.NewReader(from)
+	for {
+		h, err := in.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		name := strings.TrimSuffix(h.Name, "/")
+		switch h.Typeflag {
+		case tar.TypeDir:
+			err = root.Mkdir(name, 0o700)
+		case tar.TypeSymlink:
+			err = root.Symlink(h.Linkname, name)
+		case tar.TypeReg:
+			err = unpackCacheFile(root, name, in)
+		default:
+			err = fmt.Errorf("an entry of type %q", h.Typeflag)
+		}
+		if err == nil {
+			err = root.Lchown(name, uid, gid)
+		}
+		if err == nil && h.Typeflag != tar.TypeSymlink {
+			err = root.Chmod(name, fs.FileMode(h.Mode).Perm())
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+}
+
+func unpackCacheFile(root *os.Root, name string, in io.Reader) error {
+	f, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(f, in)
+	return errors.Join(err, f.Close())
+}
+
+// save replaces the kept copy with the run's. Every process of the sandbox is
+// gone by then; what they left is still as hostile as they were.
+func (c *cache) save() (err error) {
+	if err := os.MkdirAll(filepath.Dir(c.file), 0o700); err != nil {
+		return err
+	}
+	// A file without a name leaves nothing behind when the shim is killed.
+	f, err := os.OpenFile(filepath.Dir(c.file), unix.O_TMPFILE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	buffered := bufio.NewWriterSize(f, 1<<20)
+	if err := packCache(buffered, c.dir, c.size); err != nil {
+		return err
+	}
+	if err := buffered.Flush(); err != nil {
+		return err
+	}
+	// linkat(2) can't replace a file, rename(2) can.
+	temporary := c.file + "." + strconv.Itoa(os.Getpid())
+	if err := unix.Linkat(unix.AT_FDCWD, "/proc/self/fd/"+strconv.Itoa(int(f.Fd())), unix.AT_FDCWD, temporary, unix.AT_SYMLINK_FOLLOW); err != nil {
+		return err
+	}
+	return os.Rename(temporary, c.file)
+}
+
+// packCache writes the directory as a tar. A file with holes takes less of the
+// sandbox's disk than its size says, but holes are written out here, so sizes
+// count and not what they took: else a tool could fill the host's disk.
+func packCache(to io.Writer, dir string, left int64) error {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	out := tar.NewWriter(to)
+	entries := 0
+	err = fs.WalkDir(root.FS(), ".", func(name string, _ fs.DirEntry, err error) error {
+		if err != nil || name == "." {
+			return err
+		}
+		if entries++; entries > maxCacheEntries {
+			return fmt.Errorf("it has more than %d files", maxCacheEntries)
+		}
+		if strings.Count(name, "/") >= maxCacheDepth {
+			return fmt.Errorf("%.80s…: it has folders more than %d deep", name, maxCacheDepth)
+		}
+		size, err := packCacheEntry(out, root, name, left)
+		left -= size
+		return err
+	})
+	return errors.Join(err, out.Close())
+}
+
+// packCacheEntry writes one file, of at most left bytes, and returns its size.
+func packCacheEntry(out *tar.Writer, root *os.Root, name string, left int64) (int64, error) {
+	info, err := root.Lstat(name)
+	if err != nil {
+		return 0, err
+	}
+	h := &tar.Header{Name: name, Mode: int64(info.Mode().Perm()), ModTime: info.ModTime(), Format: tar.FormatPAX}
+	switch info.Mode().Type() {
+	case fs.ModeDir:
+		h.Typeflag = tar.TypeDir
+	case fs.ModeSymlink:
+		h.Typeflag = tar.TypeSymlink
+		if h.Linkname, err = root.Readlink(name); err != nil {
+			return 0, err
+		}
+	case 0:
+		if info.Size() > left {
+			return 0, fmt.Errorf("%.80s: the files together are larger than the volume, holes in them counted too", name)
+		}
+		f, err := root.OpenFile(name, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+		if err != nil {
+			return 0, err
+		}
+		defer f.Close()
+		h.Typeflag, h.Size = tar.TypeReg, info.Size()
+		if err := out.WriteHeader(h); err != nil {
+			return 0, err
+		}
+		return io.Copy(out, f)
+	default:
+		return 0, nil // sockets and FIFOs mean nothing to another run
+	}
+	return 0, out.WriteHeader(h)
+}

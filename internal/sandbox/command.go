@@ -1,0 +1,152 @@
+package sandbox
+
+import (
+	"bufio"
+	"debug/elf"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"runtime"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/mayfly-run/mayfly/internal/engine"
+)
+
+// checkCommand finds argv[0] in the image as execvp(3) would, and says what is
+// wrong with it while an answer is still possible: once the container has
+// closed its pipes, a failed execve(2) can only be an exit status.
+func (r *rootfs) checkCommand(argv, env []string, cwd string) error {
+	name := argv[0]
+	if strings.Contains(name, "/") {
+		return r.checkExecutable(name, path.Join(cwdIfRelative(name, cwd), name), 0)
+	}
+	search := ""
+	for _, kv := range env {
+		if v, ok := strings.CutPrefix(kv, "PATH="); ok {
+			search = v
+		}
+	}
+	var denied error
+	for dir := range strings.SplitSeq(search, ":") {
+		if !path.IsAbs(dir) {
+			continue // a relative PATH entry would run what the tool's inputs put there
+		}
+		err := r.checkExecutable(name, path.Join(dir, name), 0)
+		var ce *engine.CommandError
+		if !errors.As(err, &ce) {
+			return err
+		}
+		if !ce.NotFound && denied == nil {
+			denied = err
+		}
+	}
+	if denied != nil {
+		return denied
+	}
+	return &engine.CommandError{Path: name, NotFound: true, Why: "it is in none of PATH=" + search}
+}
+
+func cwdIfRelative(name, cwd string) string {
+	if path.IsAbs(name) {
+		return "/"
+	}
+	return cwd
+}
+
+// maxInterpreters is the kernel's limit on scripts that name scripts (execve(2)).
+const maxInterpreters = 4
+
+// checkExecutable checks one file. The tool's own mounts aren't in place yet,
+// so what lies on one of them isn't checked.
+func (r *rootfs) checkExecutable(name, at string, depth int) error {
+	if r.onToolMount(at) {
+		return nil
+	}
+	fail := func(format string, args ...any) error {
+		return &engine.CommandError{Path: name, Why: fmt.Sprintf(format, args...)}
+	}
+	host, err := r.inRoot(at)
+	if err != nil {
+		return err
+	}
+	f, err := os.OpenFile(host, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ENOTDIR) {
+		return &engine.CommandError{Path: name, NotFound: true, Why: "there is no " + at}
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	switch {
+	case info.IsDir():
+		return fail("%s is a directory", at)
+	case !info.Mode().IsRegular():
+		return fail("%s is not a regular file", at)
+	case info.Mode().Perm()&0o111 == 0:
+		return fail("%s has no execute permission; chmod +x it in the image", at)
+	}
+	head, err := bufio.NewReaderSize(io.LimitReader(f, 256), 256).Peek(256)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	switch {
+	case strings.HasPrefix(string(head), "#!"):
+		line, _, _ := strings.Cut(string(head[2:]), "\n")
+		interpreter := strings.Fields(line)
+		if len(interpreter) == 0 {
+			return fail("its first line names no interpreter")
+		}
+		if depth >= maxInterpreters {
+			return fail("its interpreters are scripts themselves, more than %d deep", maxInterpreters)
+		}
+		if err := r.checkExecutable(name, path.Clean("/"+interpreter[0]), depth+1); err != nil {
+			return fail("its interpreter %s: %v", interpreter[0], err)
+		}
+		return nil
+	case strings.HasPrefix(string(head), elf.ELFMAG):
+		return r.checkELF(name, f, fail)
+	default:
+		return fail("%s is neither a program nor a script with a #! line", at)
+	}
+}
+
+var elfMachines = map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64, "riscv64": elf.EM_RISCV, "s390x": elf.EM_S390, "ppc64le": elf.EM_PPC64}
+
+func (r *rootfs) checkELF(name string, f *os.File, fail func(string, ...any) error) error {
+	program, err := readELF(f)
+	if err != nil {
+		return fail("it is a damaged program: %v", err)
+	}
+	if want, ok := elfMachines[runtime.GOARCH]; ok && program.machine != want {
+		return fail("it is a program for another processor (%v); pull the image for %s", program.machine, runtime.GOARCH)
+	}
+	if program.loader != "" {
+		at := path.Clean("/" + program.loader)
+		host, err := r.inRoot(at)
+		if err != nil {
+			return err
+		}
+		if _, err := os.Stat(host); err != nil && !r.onToolMount(at) {
+			return fail("it needs the loader %s, which the image doesn't have", at)
+		}
+	}
+	return nil
+}
+
+// onToolMount says whether a path of the sandbox lies on one of the tool's mounts.
+func (r *rootfs) onToolMount(at string) bool {
+	for _, target := range r.targets {
+		if at == target || strings.HasPrefix(at, target+"/") {
+			return true
+		}
+	}
+	return false
+}

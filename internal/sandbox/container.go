@@ -1,0 +1,324 @@
+package sandbox
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/mayfly-run/mayfly/internal/engine"
+	"github.com/mayfly-run/mayfly/internal/oci/wire"
+)
+
+// Paths of the sandbox that Mayfly itself uses.
+const (
+	outputPath  = "/run/mayfly/output"
+	defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+	fallbackDir = "/workspace"
+	rootHome    = "/root"
+)
+
+// maskedPaths and readOnlyPaths of /proc and /sys are the list that Docker
+// uses; each file tells of, or changes, the host's kernel.
+var (
+	maskedPaths = []string{
+		"/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys",
+		"/proc/latency_stats", "/proc/sched_debug", "/proc/scsi", "/proc/timer_list",
+		"/proc/timer_stats", "/sys/devices/virtual/powercap", "/sys/firmware",
+	}
+	readOnlyPaths = []string{
+		"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger",
+	}
+)
+
+// bundle is a sandbox that is ready to start: the OCI runtime configuration
+// and what the shim keeps open for later.
+type bundle struct {
+	oci    *specs.Spec
+	output *os.File // what the tool's $MAYFLY_OUTPUT is, or nil
+}
+
+// newBundle fills the sandbox's file system and describes its container.
+func newBundle(start *wire.Start, r *rootfs) (*bundle, error) {
+	spec := start.Spec
+	var err error
+	if r.user, err = r.lookUpUser(spec.User, start.IDCount); err != nil {
+		return nil, err
+	}
+	r.home = homeOf(spec, r.user)
+	r.workdir = spec.WorkingDir
+	if r.workdir == "" || r.workdir == "/" {
+		r.workdir = fallbackDir // "/" can't be made writable without all below it
+	}
+	r.workdir = filepath.Clean(r.workdir)
+	if err := r.checkPlaces(spec); err != nil {
+		return nil, err
+	}
+	b := &bundle{}
+	mounts := []specs.Mount{
+		{Destination: "/proc", Type: "proc", Source: "proc", Options: []string{"nosuid", "nodev", "noexec"}},
+		{Destination: "/dev", Type: "tmpfs", Source: "tmpfs", Options: []string{"nosuid", "strictatime", "mode=755", "size=65536"}},
+		{Destination: "/dev/pts", Type: "devpts", Source: "devpts", Options: []string{"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"}},
+		{Destination: "/dev/mqueue", Type: "mqueue", Source: "mqueue", Options: []string{"nosuid", "noexec", "nodev"}},
+		{Destination: "/sys", Type: "sysfs", Source: "sysfs", Options: []string{"nosuid", "nodev", "noexec", "ro"}},
+	}
+	for _, d := range []struct{ name, target string }{{"tmp", "/tmp"}, {"shm", "/dev/shm"}} {
+		source, err := r.scratch(d.name, 0o777|os.ModeSticky)
+		if err != nil {
+			return nil, err
+		}
+		mounts = append(mounts, bind(source, d.target, "rw"))
+	}
+	for _, m := range spec.Mounts {
+		r.targets = append(r.targets, m.Target)
+	}
+	tools, err := r.toolMounts(spec, start.Secrets)
+	if err != nil {
+		return nil, err
+	}
+	if spec.MaxOutputBytes > 0 {
+		source, err := r.readOnlyFile("scratch", "output", nil, 0o600)
+		if err != nil {
+			return nil, err
+		}
+		if b.output, err = os.Open(source); err != nil {
+			return nil, err
+		}
+		tools = append(tools, bind(source, outputPath, "rw", "noexec"))
+	}
+	writable, err := r.writableDirs(spec, tools)
+	if err != nil {
+		return nil, err
+	}
+	mounts = append(mounts, writable...)
+	// A mount on a shorter path would hide those below it.
+	slices.SortStableFunc(tools, func(a, b specs.Mount) int {
+		return strings.Count(a.Destination, "/") - strings.Count(b.Destination, "/")
+	})
+	mounts = append(mounts, tools...)
+	for _, m := range tools {
+		if _, err := r.mkdirAll(filepath.Dir(m.Destination)); err != nil {
+			return nil, err
+		}
+	}
+	hostname := hostname(spec.ID)
+	for path, content := range map[string]string{
+		"/etc/hostname":    hostname + "\n",
+		"/etc/hosts":       "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n127.0.0.1\t" + hostname + "\n",
+		"/etc/resolv.conf": resolvConf(spec.Network),
+	} {
+		if err := r.writeFile(path, []byte(content)); err != nil {
+			return nil, fmt.Errorf("write %s of the sandbox: %w", path, err)
+		}
+	}
+	seccomp, err := seccompProfile()
+	if err != nil {
+		return nil, err
+	}
+	resources, err := cgroupResources(spec.Resources)
+	if err != nil {
+		return nil, err
+	}
+	env := environment(spec, start.Secrets, r.home, hostname)
+	argv := slices.Clone(spec.Args)
+	if err := r.checkCommand(argv, env, r.workdir); err != nil {
+		return nil, err
+	}
+	caps := spec.Security.Capabilities
+	b.oci = &specs.Spec{
+		Version: specs.Version,
+		Process: &specs.Process{
+			Terminal:        spec.Terminal,
+			ConsoleSize:     &specs.Box{Width: uint(spec.Columns), Height: uint(spec.Rows)},
+			User:            specs.User{UID: uint32(r.user.uid), GID: uint32(r.user.gid), AdditionalGids: ids(r.user.groups)},
+			Args:            argv,
+			Env:             env,
+			Cwd:             r.workdir,
+			NoNewPrivileges: true,
+			Capabilities:    &specs.LinuxCapabilities{Bounding: caps, Effective: caps, Permitted: caps, Inheritable: caps, Ambient: caps},
+			Rlimits: []specs.POSIXRlimit{
+				{Type: "RLIMIT_NOFILE", Soft: 1024, Hard: 1024},
+				// A limit of one byte, unlike zero, also keeps core_pattern
+				// from piping the memory to a program of the host (core(5)).
+				{Type: "RLIMIT_CORE", Soft: 1, Hard: 1},
+			},
+		},
+		Root:     &specs.Root{Path: r.root, Readonly: !spec.Security.Writable},
+		Hostname: hostname,
+		Mounts:   mounts,
+		Linux: &specs.Linux{
+			CgroupsPath: start.Cgroup,
+			Resources:   resources,
+			Seccomp:     seccomp,
+			MaskedPaths: maskedPaths, ReadonlyPaths: readOnlyPaths,
+			Sysctl: map[string]string{
+				// ping without a raw socket; the policy judges it (ICMP echo only).
+				"net.ipv4.ping_group_range": "0 " + strconv.Itoa(start.IDCount-1),
+				// Ports below 1024 are the sandbox's own.
+				"net.ipv4.ip_unprivileged_port_start": "0",
+			},
+		},
+	}
+	return b, nil
+}
+
+func bind(source, target string, options ...string) specs.Mount {
+	return specs.Mount{Destination: target, Type: "bind", Source: source, Options: append([]string{"bind", "nosuid", "nodev", "private"}, options...)}
+}
+
+func ids(groups []int) []uint32 {
+	var out []uint32
+	for _, g := range groups {
+		out = append(out, uint32(g))
+	}
+	return out
+}
+
+// hostname is short, and unlike for runs that start in the same millisecond:
+// the last digits of a UUIDv7 are random.
+func hostname(id string) string {
+	id = strings.ReplaceAll(id, "-", "")
+	return "mayfly-" + id[max(0, len(id)-12):]
+}
+
+// homeOf is the tool's home directory: as its environment says, or else the
+// image's passwd; a user that has none gets root's, since that is where tools'
+// volumes for credentials are mounted.
+func homeOf(spec *engine.Spec, user identity) string {
+	home := user.home
+	for _, v := range spec.Environment {
+		if v.Name == "HOME" && v.Secret == "" {
+			home = v.Value
+		}
+	}
+	home = filepath.Clean(home)
+	if home == "." || home == "/" || home == "/nonexistent" || !filepath.IsAbs(home) {
+		return rootHome
+	}
+	return home
+}
+
+// writableDirs mounts the home and the working directory writable over the
+// read-only root. A directory that a tool's own mount already covers is left
+// to it.
+func (r *rootfs) writableDirs(spec *engine.Spec, tools []specs.Mount) ([]specs.Mount, error) {
+	dirs := []string{r.home}
+	if r.workdir != r.home {
+		dirs = append(dirs, r.workdir)
+	}
+	slices.SortFunc(dirs, func(a, b string) int { return len(a) - len(b) })
+	var mounts []specs.Mount
+	for _, dir := range dirs {
+		covered := slices.ContainsFunc(tools, func(m specs.Mount) bool { return m.Destination == dir })
+		if covered || dir == "/tmp" || strings.HasPrefix(dir, "/tmp/") || dir == "/dev/shm" {
+			continue
+		}
+		host, err := r.mkdirAll(dir)
+		if err != nil {
+			return nil, err
+		}
+		uid, gid := r.user.hostIDs(r.firstID)
+		if err := os.Chown(host, uid, gid); err != nil {
+			return nil, err
+		}
+		if !spec.Security.Writable {
+			mounts = append(mounts, bind(host, dir, "rw"))
+		}
+	}
+	return mounts, nil
+}
+
+// toolMounts puts the tool's volumes in place.
+func (r *rootfs) toolMounts(spec *engine.Spec, secrets engine.Secrets) ([]specs.Mount, error) {
+	var mounts []specs.Mount
+	if other(spec.Security.Runtime) {
+		if err := r.mountSecrets(); err != nil { // for the runtime's bundle
+			return nil, err
+		}
+	}
+	for i, m := range spec.Mounts {
+		name := strconv.Itoa(i)
+		switch m.Kind {
+		case engine.MountSecret:
+			if err := r.mountSecrets(); err != nil {
+				return nil, err
+			}
+			value, ok := secrets[m.Secret]
+			if !ok {
+				return nil, &engine.InvalidError{Field: "secret " + m.Secret, Why: "no value was given for it"}
+			}
+			source, err := r.readOnlyFile("secrets", name, value, 0o400)
+			if err != nil {
+				return nil, fmt.Errorf("write secret %s to its memory file system: %w", m.Secret, err)
+			}
+			mounts = append(mounts, bind(source, m.Target, "ro", "noexec"))
+		case engine.MountContent:
+			mode := os.FileMode(0o444)
+			if m.Executable {
+				mode = 0o555
+			}
+			source, err := r.readOnlyFile("scratch", name, m.Content, mode)
+			if err != nil {
+				return nil, err
+			}
+			mounts = append(mounts, bind(source, m.Target, "ro"))
+		case engine.MountFile:
+			source, err := r.copyIn(m.Source, m.Path, name)
+			if err != nil {
+				return nil, fmt.Errorf("volume %s: %w", m.Target, err)
+			}
+			mounts = append(mounts, bind(source, m.Target, "ro"))
+		case engine.MountScratch:
+			source, err := r.scratchVolume(name, m.Size)
+			if err != nil {
+				return nil, fmt.Errorf("volume %s: %w", m.Target, err)
+			}
+			mounts = append(mounts, bind(source, m.Target, "rw"))
+		case engine.MountCache:
+			c, err := r.restoreCache(m, name)
+			if err != nil {
+				return nil, fmt.Errorf("volume %s: %w", m.Target, err)
+			}
+			r.caches = append(r.caches, c)
+			mounts = append(mounts, bind(c.dir, m.Target, "rw"))
+		default:
+			return nil, &engine.Unsupported{Feature: fmt.Sprintf("volume kind %q", m.Kind), Why: "the embedded engine doesn't know it", Remedy: "use secret, file, size or cache"}
+		}
+	}
+	return mounts, nil
+}
+
+// environment is the tool's: what the spec says, the secrets' values, and what
+// every program expects.
+func environment(spec *engine.Spec, secrets engine.Secrets, home, hostname string) []string {
+	have := map[string]bool{}
+	var env []string
+	add := func(name, value string) {
+		have[name] = true
+		env = append(env, name+"="+value)
+	}
+	for _, v := range spec.Environment {
+		if v.Secret != "" {
+			add(v.Name, string(secrets[v.Secret]))
+			continue
+		}
+		add(v.Name, v.Value)
+	}
+	for _, d := range []struct{ name, value string }{{"PATH", defaultPath}, {"HOME", home}, {"HOSTNAME", hostname}} {
+		if !have[d.name] {
+			add(d.name, d.value)
+		}
+	}
+	if spec.MaxOutputBytes > 0 {
+		add("MAYFLY_OUTPUT", outputPath)
+		add("KUBIYA_OUTPUT", outputPath)
+	}
+	if spec.Terminal && !have["TERM"] {
+		add("TERM", "xterm")
+	}
+	return env
+}

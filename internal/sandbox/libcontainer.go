@@ -1,0 +1,119 @@
+package sandbox
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/opencontainers/runc/libcontainer"
+	"github.com/opencontainers/runc/libcontainer/configs"
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/mayfly-run/mayfly/internal/engine"
+)
+
+// libContainer is the default container: runc's library, in this process.
+type libContainer struct {
+	container *libcontainer.Container
+	process   *libcontainer.Process
+	terminal  bool
+	cgroups   map[string]string
+}
+
+func newLibContainer(id string, oci *specs.Spec, config *configs.Config, r *rootfs) (*libContainer, error) {
+	config.ParentDeathSignal = int(unix.SIGKILL)
+	c, err := libcontainer.Create(filepath.Join(r.dir, "state"), id, config)
+	if err != nil {
+		return nil, err
+	}
+	p := &libcontainer.Process{
+		Init: true,
+		Args: oci.Process.Args,
+		Env:  oci.Process.Env,
+		Cwd:  oci.Process.Cwd,
+		UID:  r.user.uid, GID: r.user.gid, AdditionalGroups: r.user.groups,
+		Rlimits: rlimits(oci.Process.Rlimits),
+	}
+	if size := oci.Process.ConsoleSize; oci.Process.Terminal && size != nil {
+		p.ConsoleWidth, p.ConsoleHeight = uint16(size.Width), uint16(size.Height)
+	}
+	return &libContainer{container: c, process: p, terminal: oci.Process.Terminal}, nil
+}
+
+func rlimits(limits []specs.POSIXRlimit) []configs.Rlimit {
+	number := map[string]int{"RLIMIT_NOFILE": unix.RLIMIT_NOFILE, "RLIMIT_CORE": unix.RLIMIT_CORE}
+	var out []configs.Rlimit
+	for _, l := range limits {
+		out = append(out, configs.Rlimit{Type: number[l.Type], Soft: l.Soft, Hard: l.Hard})
+	}
+	return out
+}
+
+func (c *libContainer) start(stdin, stdout, stderr *os.File) error {
+	p := c.process
+	if c.terminal {
+		p.ConsoleSocket = stdin
+	} else {
+		p.Stdin, p.Stdout, p.Stderr = stdin, stdout, stderr
+	}
+	if err := c.container.Run(p); err != nil {
+		// libcontainer has reaped what it started, unless the very last step
+		// failed; then it is killed and reaped here.
+		if p.Signal(unix.SIGKILL) == nil {
+			_, _ = p.Wait()
+		}
+		return startError(p.Args[0], err)
+	}
+	state, err := c.container.State()
+	if err != nil {
+		return fmt.Errorf("look at the container: %w", err)
+	}
+	c.cgroups = state.CgroupPaths
+	return nil
+}
+
+// startError recognises the failures of the tool's command among libcontainer's,
+// which have crossed a socket as text.
+func startError(command string, err error) error {
+	text := err.Error()
+	switch {
+	case strings.Contains(text, "executable file not found"), strings.Contains(text, "no such file or directory") && strings.Contains(text, "exec"):
+		return &engine.CommandError{Path: command, NotFound: true, Why: "it is not in the sandbox's PATH"}
+	case strings.Contains(text, "permission denied") && strings.Contains(text, "exec"):
+		return &engine.CommandError{Path: command, Why: "permission denied for the tool's user"}
+	}
+	return fmt.Errorf("start the container: %w", err)
+}
+
+func (c *libContainer) pid() (int, error) { return c.process.Pid() }
+
+func (c *libContainer) wait() *os.ProcessState {
+	state, _ := c.process.Wait() // the error repeats what the state says
+	return state
+}
+
+func (c *libContainer) signal(sig unix.Signal) error {
+	if sig != unix.SIGKILL {
+		return c.process.Signal(sig)
+	}
+	err := c.container.Signal(sig)
+	if errors.Is(err, libcontainer.ErrNotRunning) || errors.Is(err, os.ErrProcessDone) {
+		return nil
+	}
+	return err
+}
+
+func (c *libContainer) notifyOOM() <-chan struct{} {
+	oom, err := c.container.NotifyOOM()
+	if err != nil {
+		return nil // the counters tell too, a little later
+	}
+	return oom
+}
+
+func (c *libContainer) cgroupPaths() map[string]string { return c.cgroups }
+
+func (c *libContainer) destroy() error { return c.container.Destroy() }

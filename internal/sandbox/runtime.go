@@ -1,0 +1,192 @@
+package sandbox
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/opencontainers/cgroups"
+	"github.com/opencontainers/cgroups/manager"
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/mayfly-run/mayfly/internal/engine"
+)
+
+// runtimeProgram is an installed OCI runtime and the flags that it needs here.
+type runtimeProgram struct {
+	program string
+	flags   []string
+}
+
+// runtimes are those that security.runtime may name beside "default".
+//
+// gVisor's sandbox uses the sockets of the namespace that it is in ("host" in
+// its words), which is the run's own: the egress policy holds for it as for
+// any other. Its limits are those of the cgroup that it is put in. Its kernel
+// applies the seccomp profile too, which it doesn't unless it is told.
+var runtimes = map[string]runtimeProgram{
+	"gvisor": {"runsc", []string{"--network=host", "--ignore-cgroups", "--host-uds=none", "--oci-seccomp"}},
+}
+
+// other says whether a spec asks for a runtime that isn't the engine's own.
+func other(runtime string) bool { return runtime != "" && runtime != "default" }
+
+// checkRuntime refuses what the runtime can't do.
+func checkRuntime(spec *engine.Spec) error {
+	name := spec.Security.Runtime
+	if !other(name) {
+		return nil
+	}
+	feature := fmt.Sprintf("runtime %q", name)
+	r, known := runtimes[name]
+	if !known {
+		return &engine.Unsupported{Feature: feature, Why: "the embedded engine knows only default and gvisor", Remedy: "use one of these"}
+	}
+	if _, err := exec.LookPath(r.program); err != nil {
+		return &engine.Unsupported{Feature: feature, Why: r.program + " is not installed", Remedy: "install it (Debian: apt-get install runsc), or leave security.runtime out"}
+	}
+	if spec.Terminal {
+		return &engine.Unsupported{Feature: "terminal under " + feature, Why: "the runtime can't hand it over", Remedy: "leave out --tty"}
+	}
+	return nil
+}
+
+// runtimeContainer is a container of another OCI runtime, which runs the same
+// bundle. All processes of the runtime are in the run's cgroup.
+type runtimeContainer struct {
+	cmd    *exec.Cmd
+	kill   []string // the runtime's command that signals the tool, but for the signal
+	cgroup cgroups.Manager
+}
+
+func newRuntimeContainer(spec *engine.Spec, oci *specs.Spec, cgroup *cgroups.Cgroup, r *rootfs) (*runtimeContainer, error) {
+	program := runtimes[spec.Security.Runtime]
+	path, err := exec.LookPath(program.program)
+	if err != nil {
+		return nil, err
+	}
+	// The configuration has the environment, and so values of secrets: it is
+	// kept where the other secrets are.
+	bundle := filepath.Join(r.dir, "secrets", "bundle")
+	if err := os.Mkdir(bundle, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+		return nil, err
+	}
+	config, err := json.Marshal(oci)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.WriteFile(filepath.Join(bundle, "config.json"), config, 0o600); err != nil {
+		return nil, err
+	}
+	m, err := manager.New(cgroup)
+	if err != nil {
+		return nil, err
+	}
+	args := append([]string{path, "--root", filepath.Join(bundle, "state")}, program.flags...)
+	kill := append(slices.Clone(args), "kill", spec.ID)
+	args = append(args, "run", "--bundle", bundle, spec.ID)
+	return &runtimeContainer{
+		cgroup: m,
+		kill:   kill,
+		cmd: &exec.Cmd{
+			Path: "/proc/self/exe",
+			Args: append([]string{"mayfly-wait"}, args...),
+			Env:  []string{"PATH=" + defaultPath},
+			Dir:  "/",
+			SysProcAttr: &syscall.SysProcAttr{
+				Setsid:    true,
+				Pdeathsig: unix.SIGKILL,
+			},
+		},
+	}, nil
+}
+
+func (c *runtimeContainer) start(stdin, stdout, stderr *os.File) error {
+	ready, begin, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer ready.Close()
+	defer begin.Close()
+	c.cmd.Stdin, c.cmd.Stdout, c.cmd.Stderr = stdin, stdout, stderr
+	c.cmd.ExtraFiles = []*os.File{ready}
+	if err := c.cmd.Start(); err != nil {
+		return fmt.Errorf("start the runtime: %w", err)
+	}
+	// It waits for a byte on descriptor 3 (holder.c), so that nothing of it
+	// runs outside the cgroup.
+	if err := c.cgroup.Apply(c.cmd.Process.Pid); err != nil {
+		return fmt.Errorf("put the runtime into its cgroup: %w", err)
+	}
+	resources, err := c.cgroup.GetCgroups()
+	if err != nil {
+		return err
+	}
+	// The runtime makes the sandbox's devices itself.
+	resources.SkipDevices = true
+	if err := c.cgroup.Set(resources.Resources); err != nil {
+		return fmt.Errorf("set the limits: %w", err)
+	}
+	_, err = begin.Write([]byte{1})
+	return err
+}
+
+func (c *runtimeContainer) pid() (int, error) { return c.cmd.Process.Pid, nil }
+
+func (c *runtimeContainer) wait() *os.ProcessState {
+	_ = c.cmd.Wait() // the error repeats what the state says
+	return c.cmd.ProcessState
+}
+
+// killTime bounds the runtime's command that signals the tool.
+const killTime = 5 * time.Second
+
+// signal has the runtime signal the tool. Its own process would end of the
+// signal, and the tool with it, without its grace.
+func (c *runtimeContainer) signal(sig unix.Signal) error {
+	if c.cmd.Process == nil {
+		return nil
+	}
+	if sig != unix.SIGKILL {
+		ctx, cancel := context.WithTimeout(context.Background(), killTime)
+		defer cancel()
+		cmd := exec.CommandContext(ctx, c.kill[0], append(slices.Clone(c.kill[1:]), strconv.Itoa(int(sig)))...)
+		cmd.Env, cmd.Dir = c.cmd.Env, "/"
+		if err := cmd.Run(); err != nil {
+			return fmt.Errorf("have the runtime send signal %d: %w", sig, err)
+		}
+		return nil
+	}
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		pids, err := c.cgroup.GetAllPids()
+		if errors.Is(err, os.ErrNotExist) || err == nil && len(pids) == 0 {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		for _, pid := range pids {
+			if err := unix.Kill(pid, unix.SIGKILL); err != nil && !errors.Is(err, unix.ESRCH) {
+				return err
+			}
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("processes %v of the runtime don't die", pids)
+		}
+	}
+}
+
+func (c *runtimeContainer) notifyOOM() <-chan struct{} { return nil }
+
+func (c *runtimeContainer) cgroupPaths() map[string]string { return c.cgroup.GetPaths() }
+
+func (c *runtimeContainer) destroy() error { return c.cgroup.Destroy() }

@@ -1,0 +1,439 @@
+// Package sandbox is the inside of mayfly-shim: it makes one sandbox out of a
+// spec, watches it, and takes it down.
+//
+// What it makes, in order, each step undone in reverse:
+//
+//	holder      user, network and pid namespace, and the process that owns them (holder.c)
+//	network     a TUN device in the namespace, a userspace TCP/IP stack at its other end
+//	rootfs      id-mapped layers, overlay, volumes, secrets, in this process's mount namespace
+//	cgroup      limits and counters
+//	container   libcontainer: seccomp, no capabilities, no_new_privs, then the tool
+//
+// Only cmd/mayfly-shim imports it.
+package sandbox
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"runtime/debug"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/opencontainers/cgroups"
+	"github.com/opencontainers/runc/libcontainer/specconv"
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/mayfly-run/mayfly/internal/engine"
+	"github.com/mayfly-run/mayfly/internal/oci/wire"
+	"github.com/mayfly-run/mayfly/internal/sandbox/usernet"
+)
+
+// metricInterval is how often a live sandbox reports its usage.
+const metricInterval = time.Second
+
+// maxStartBytes bounds the first message: a spec and its secret values.
+const maxStartBytes = 128 << 20
+
+// Supervise runs the one sandbox that the process at the other end of control
+// asks for, and returns when nothing of it is left. The calling goroutine must
+// be locked to the process's main thread.
+func Supervise(control *os.File, stdin, stdout, stderr *os.File) error {
+	r := &reporter{enc: json.NewEncoder(control)}
+	dec := json.NewDecoder(io.LimitReader(control, maxStartBytes))
+	var first wire.Request
+	if err := dec.Decode(&first); err != nil {
+		return fmt.Errorf("read the start request: %w", err)
+	}
+	if first.Start == nil || first.Start.Spec == nil {
+		return errors.New("the first request must be start")
+	}
+	s := &supervisor{start: first.Start, report: r, requests: make(chan wire.Request)}
+	go s.readRequests(io.MultiReader(dec.Buffered(), control))
+	exit, err := s.run(stdin, stdout, stderr)
+	if exit != nil && exit.Kept {
+		return errors.Join(s.keep(control, exit), abandon(s.start.Dir))
+	}
+	err = errors.Join(err, s.clean())
+	report := wire.Report{Exit: exit}
+	if err != nil {
+		report = wire.Report{Failure: wire.NewFailure(err)}
+	}
+	if r.send(report) != nil {
+		// Nobody is left to remove the directory.
+		return errors.Join(err, abandon(s.start.Dir))
+	}
+	return nil
+}
+
+// reporter writes reports from several goroutines, whole ones at a time.
+type reporter struct {
+	mu  sync.Mutex
+	enc *json.Encoder
+}
+
+func (r *reporter) send(report wire.Report) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.enc.Encode(report)
+}
+
+func (r *reporter) event(e engine.Event) {
+	e.Time = time.Now().UTC()
+	// An error means that mayfly is gone; readRequests learns it too and ends
+	// the sandbox.
+	_ = r.send(wire.Report{Event: &e})
+}
+
+// supervisor is one sandbox.
+type supervisor struct {
+	start    *wire.Start
+	report   *reporter
+	requests chan wire.Request // closed when mayfly is gone
+
+	holder    *holder
+	net       *usernet.Network // nil when the sandbox has none
+	rootfs    *rootfs
+	oci       *specs.Spec
+	container container
+	ended     chan struct{}    // closed when the container's first process was reaped
+	state     *os.ProcessState // how, valid then
+	accounts  accounts
+	gone      bool // mayfly closed the socket while the tool ran
+}
+
+// readRequests passes on requests until mayfly closes the socket or dies.
+func (s *supervisor) readRequests(from io.Reader) {
+	defer close(s.requests)
+	dec := json.NewDecoder(from)
+	for {
+		var req wire.Request
+		if err := dec.Decode(&req); err != nil {
+			return
+		}
+		s.requests <- req
+	}
+}
+
+// run starts the tool and waits for its end. clean, or keep, has to follow.
+func (s *supervisor) run(stdin, stdout, stderr *os.File) (*engine.Exit, error) {
+	b, err := s.prepare()
+	if err != nil {
+		return nil, err
+	}
+	if b.output != nil {
+		defer b.output.Close()
+	}
+	s.oci = b.oci
+	if err := s.startContainer(stdin, stdout, stderr); err != nil {
+		return nil, err
+	}
+	// Only the tool has its streams now, so their readers see the end of it.
+	for _, f := range []*os.File{stdin, stdout, stderr} {
+		_ = f.Close()
+	}
+	exit := &engine.Exit{Started: time.Now().UTC()}
+	pid, err := s.container.pid()
+	if err != nil {
+		return nil, err
+	}
+	if err := s.report.send(wire.Report{Running: &wire.Running{PID: pid}}); err != nil {
+		return nil, err
+	}
+	oom := s.watch()
+	exit.Finished = time.Now().UTC()
+
+	exit.Code, exit.Signal = exitStatus(s.state)
+	exit.Kept = s.start.Spec.KeepFor > 0 && (exit.Code != 0 || oom) && !s.gone
+	if exit.Kept {
+		// The namespaces stay for who looks inside; the tool's processes don't.
+		if err := s.container.signal(unix.SIGKILL); err != nil {
+			return nil, fmt.Errorf("end what the tool left running: %w", err)
+		}
+	} else {
+		// Everything that the tool left running ends here, atomically.
+		if err := s.kill(); err != nil {
+			return nil, err
+		}
+		s.reap()
+		s.closeNetwork()
+	}
+	if exit.Usage, err = s.usage(); err != nil {
+		return nil, fmt.Errorf("read what the tool used: %w", err)
+	}
+	killed, err := s.accounts.outOfMemory()
+	if err != nil {
+		return nil, err
+	}
+	exit.OutOfMemory = oom || killed
+	if b.output != nil {
+		if exit.Output, exit.OutputTruncated, err = readOutput(b.output, s.start.Spec.MaxOutputBytes); err != nil {
+			return nil, err
+		}
+	}
+	if exit.Code == 0 && !exit.OutOfMemory {
+		for _, c := range s.rootfs.caches {
+			if err := c.save(); err != nil {
+				return nil, fmt.Errorf("keep the cache %s: %w", c.file, err)
+			}
+		}
+	}
+	return exit, nil
+}
+
+func exitStatus(state *os.ProcessState) (int, engine.Signal) {
+	status, ok := state.Sys().(syscall.WaitStatus)
+	if ok && status.Signaled() {
+		return 128 + int(status.Signal()), engine.Signal(status.Signal())
+	}
+	return state.ExitCode(), 0
+}
+
+// prepare makes everything that the container needs.
+func (s *supervisor) prepare() (*bundle, error) {
+	var err error
+	if s.holder, err = startHolder(s.start.FirstID, s.start.IDCount); err != nil {
+		return nil, err
+	}
+	// The network and the file system don't need each other.
+	networkUp := make(chan error, 1)
+	go func() {
+		var err error
+		s.net, err = startNetwork(s.start.Spec, s.holder.namespace("net"), func(c engine.Connection) {
+			s.report.event(engine.Event{Connection: &c})
+		})
+		networkUp <- err
+	}()
+	b, err := s.prepareFiles()
+	return b, errors.Join(err, <-networkUp)
+}
+
+func (s *supervisor) prepareFiles() (*bundle, error) {
+	var err error
+	runtime := s.start.Spec.Security.Runtime
+	if err := checkRuntime(s.start.Spec); err != nil {
+		return nil, err
+	}
+	userNS := s.holder.namespace("user")
+	if other(runtime) {
+		userNS = "" // it maps ids itself
+	}
+	if s.rootfs, err = mountRootfs(s.start, userNS); err != nil {
+		return nil, err
+	}
+	b, err := newBundle(s.start, s.rootfs)
+	if err != nil {
+		return nil, err
+	}
+	b.oci.Linux.Namespaces = []specs.LinuxNamespace{
+		{Type: specs.NetworkNamespace, Path: s.holder.namespace("net")},
+		{Type: specs.MountNamespace},
+		{Type: specs.IPCNamespace},
+		{Type: specs.UTSNamespace},
+		{Type: specs.CgroupNamespace},
+	}
+	if other(runtime) {
+		b.oci.Linux.Namespaces = append(b.oci.Linux.Namespaces, specs.LinuxNamespace{Type: specs.PIDNamespace})
+	} else {
+		b.oci.Linux.Namespaces = append(b.oci.Linux.Namespaces,
+			specs.LinuxNamespace{Type: specs.UserNamespace, Path: userNS},
+			specs.LinuxNamespace{Type: specs.PIDNamespace, Path: s.holder.namespace("pid")})
+	}
+	return b, nil
+}
+
+// startContainer starts the tool's first process.
+func (s *supervisor) startContainer(stdin, stdout, stderr *os.File) error {
+	if !s.oci.Process.Terminal {
+		if err := s.giveStreams(stdin, stdout, stderr); err != nil {
+			return fmt.Errorf("give the tool its streams: %w", err)
+		}
+	}
+	var err error
+	s.container, err = s.newContainer()
+	if err != nil {
+		return fmt.Errorf("make the container: %w", err)
+	}
+	if err := s.container.start(stdin, stdout, stderr); err != nil {
+		return err
+	}
+	ended := make(chan struct{})
+	s.ended = ended
+	go func() {
+		s.state = s.container.wait()
+		close(ended)
+	}()
+	s.accounts = accounts{paths: s.container.cgroupPaths(), unified: cgroups.IsCgroup2UnifiedMode()}
+	return nil
+}
+
+// giveStreams makes the tool's user the owner of its pipes, so that a program
+// can reopen them through /dev/stdout. What isn't a pipe is the host's own:
+// /dev/null, for a tool without input.
+func (s *supervisor) giveStreams(files ...*os.File) error {
+	uid, gid := s.rootfs.user.hostIDs(s.rootfs.firstID)
+	for _, f := range files {
+		info, err := f.Stat()
+		if err != nil {
+			return err
+		}
+		if info.Mode().Type() != fs.ModeNamedPipe {
+			continue
+		}
+		if err := f.Chown(uid, gid); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// container is the tool's process with its cgroup: libcontainer's, or one of
+// another OCI runtime. It is started once, and always destroyed.
+type container interface {
+	start(stdin, stdout, stderr *os.File) error
+	// pid is the host's number of the first process.
+	pid() (int, error)
+	// wait returns when the first process has ended.
+	wait() *os.ProcessState
+	// signal sends a signal to the first process, SIGKILL to all.
+	signal(sig unix.Signal) error
+	// notifyOOM delivers when the kernel killed a process for its memory; nil
+	// when only the counters tell.
+	notifyOOM() <-chan struct{}
+	cgroupPaths() map[string]string
+	// destroy removes the cgroup; every process has to be gone.
+	destroy() error
+}
+
+// newContainer makes the container that the spec's runtime asks for.
+func (s *supervisor) newContainer() (container, error) {
+	config, err := specconv.CreateLibcontainerConfig(&specconv.CreateOpts{CgroupName: s.start.Spec.ID, Spec: s.oci, NoNewKeyring: true})
+	if err != nil {
+		return nil, err
+	}
+	if other(s.start.Spec.Security.Runtime) {
+		return newRuntimeContainer(s.start.Spec, s.oci, config.Cgroups, s.rootfs)
+	}
+	return newLibContainer(s.start.Spec.ID, s.oci, config, s.rootfs)
+}
+
+// watch serves requests and reports usage until the tool's first process ends.
+func (s *supervisor) watch() (outOfMemory bool) {
+	oom := s.container.notifyOOM()
+	tick := time.NewTicker(metricInterval)
+	defer tick.Stop()
+	requests, collecting := s.requests, false
+	for {
+		select {
+		case <-s.ended:
+			return outOfMemory
+		case req, ok := <-requests:
+			if !ok {
+				requests, s.gone = nil, true
+				_ = s.kill() // repeated, with its error, when the tool has ended
+				continue
+			}
+			s.serve(req)
+		case _, ok := <-oom:
+			if !ok {
+				oom = nil
+				continue
+			}
+			outOfMemory = true
+			_ = s.kill() // the whole run ends, not the one process that the kernel chose
+		case <-tick.C:
+			if !collecting {
+				// The collector was off for the start (mayfly sets GOGC): a run
+				// of a moment is quicker without it, a longer one is smaller with it.
+				collecting = true
+				debug.SetGCPercent(50)
+			}
+			if killed, err := s.accounts.outOfMemory(); err == nil && killed {
+				outOfMemory = true
+				_ = s.kill()
+			}
+			if u, err := s.usage(); err == nil {
+				s.report.event(engine.Event{Usage: &u})
+			}
+		}
+	}
+}
+
+func (s *supervisor) serve(req wire.Request) {
+	switch {
+	case req.Signal != nil && *req.Signal == engine.SIGKILL:
+		_ = s.kill() // repeated, with its error, when the tool has ended
+	case req.Signal != nil:
+		_ = s.container.signal(unix.Signal(*req.Signal)) // it may have ended meanwhile
+	}
+}
+
+// kill ends every process of the sandbox: those of its pid namespace at once,
+// and what a runtime of its own has outside of it.
+func (s *supervisor) kill() error {
+	s.holder.kill()
+	if s.container == nil {
+		return nil
+	}
+	return s.container.signal(unix.SIGKILL)
+}
+
+// reap waits until every process of the sandbox is gone, after kill.
+func (s *supervisor) reap() {
+	if s.ended != nil {
+		<-s.ended
+	}
+	s.holder.reap()
+}
+
+// usage is what the sandbox has used so far.
+func (s *supervisor) usage() (engine.Usage, error) {
+	u, err := s.accounts.usage()
+	if err != nil {
+		return u, err
+	}
+	if s.net != nil {
+		u.NetworkRxBytes, u.NetworkTxBytes = s.net.Bytes()
+	}
+	u.DiskBytes, err = s.rootfs.diskBytes()
+	return u, err
+}
+
+// clean undoes what prepare and startContainer did, whatever they managed to
+// do. The mounts go with this process's mount namespace.
+func (s *supervisor) clean() error {
+	if s.holder == nil {
+		return nil
+	}
+	err := s.kill()
+	s.reap()
+	s.closeNetwork()
+	if s.container != nil {
+		err = errors.Join(err, s.container.destroy())
+	}
+	return err
+}
+
+func (s *supervisor) closeNetwork() {
+	if s.net != nil {
+		s.net.Close()
+	}
+}
+
+// readOutput reads what the tool wrote to its output file. The file is a mount
+// point in the sandbox, so the tool could not put anything else in its place.
+func readOutput(f *os.File, limit int64) ([]byte, bool, error) {
+	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err != nil {
+		return nil, false, fmt.Errorf("read the tool's outputs: %w", err)
+	}
+	if int64(len(data)) > limit {
+		return data[:limit], true, nil
+	}
+	return data, false, nil
+}

@@ -1,0 +1,82 @@
+package sandbox
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/moby/sys/user"
+	"golang.org/x/sys/unix"
+
+	"github.com/mayfly-run/mayfly/internal/engine"
+)
+
+// identity is who the tool runs as, in the sandbox's own numbers.
+type identity struct {
+	uid, gid int
+	groups   []int
+	home     string // as the image's passwd has it, or ""
+}
+
+// maxPasswdBytes bounds what is read of the image's user files, which are as
+// hostile as the rest of the image (SECURITY M07).
+const maxPasswdBytes = 1 << 20
+
+// hostIDs is the user's ids on the host.
+func (i identity) hostIDs(firstID int) (uid, gid int) { return firstID + i.uid, firstID + i.gid }
+
+// lookUpUser resolves "uid[:gid]" or "name[:group]" with the image's own
+// /etc/passwd and /etc/group.
+func (r *rootfs) lookUpUser(name string, idCount int) (identity, error) {
+	passwd, err := r.openUserFile("/etc/passwd")
+	if err != nil {
+		return identity{}, err
+	}
+	group, err := r.openUserFile("/etc/group")
+	if err != nil {
+		return identity{}, err
+	}
+	found, err := user.GetExecUser(name, &user.ExecUser{Uid: 0, Gid: 0, Home: ""}, strings.NewReader(passwd), strings.NewReader(group))
+	if err != nil {
+		return identity{}, &engine.InvalidError{Field: fmt.Sprintf("user %q", name), Why: err.Error()}
+	}
+	id := identity{uid: found.Uid, gid: found.Gid, groups: found.Sgids, home: found.Home}
+	for _, n := range append([]int{id.uid, id.gid}, id.groups...) {
+		if n < 0 || n >= idCount {
+			return identity{}, &engine.InvalidError{Field: fmt.Sprintf("user %q", name), Why: fmt.Sprintf("id %d is outside 0 to %d, the ids that a sandbox has", n, idCount-1)}
+		}
+	}
+	return id, nil
+}
+
+// openUserFile reads one of the image's user files; a missing one is empty.
+func (r *rootfs) openUserFile(path string) (string, error) {
+	host, err := r.inRoot(path)
+	if err != nil {
+		return "", err
+	}
+	// O_NONBLOCK: a FIFO in its place must not block the start.
+	f, err := os.OpenFile(host, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ENOTDIR) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err != nil {
+		return "", err
+	} else if !info.Mode().IsRegular() {
+		return "", &engine.InvalidError{Field: "image", Why: path + " is not a regular file"}
+	}
+	data, err := io.ReadAll(io.LimitReader(f, maxPasswdBytes+1))
+	if err != nil {
+		return "", err
+	}
+	if len(data) > maxPasswdBytes {
+		return "", &engine.InvalidError{Field: "image", Why: fmt.Sprintf("%s is larger than %d bytes", path, maxPasswdBytes)}
+	}
+	return string(data), nil
+}

@@ -1,0 +1,138 @@
+package usernet
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+
+	"github.com/mayfly-run/mayfly/internal/engine"
+	"github.com/mayfly-run/mayfly/internal/network"
+)
+
+// target is a destination that the tool tries to reach, with the verdict on it.
+type target struct {
+	network.Destination
+	verdict network.Decision
+	dial    netip.AddrPort // what is dialled on the host
+}
+
+// decide judges a destination.
+func (n *Network) decide(addr netip.Addr, port uint16, protocol network.Protocol) target {
+	t := target{
+		Destination: network.Destination{Address: addr, Port: port, Protocol: protocol, Names: n.names.of(addr)},
+		dial:        netip.AddrPortFrom(addr, port),
+	}
+	switch {
+	case addr == n.cfg.Gateway4 || addr == n.cfg.Gateway6:
+		t.Host = true
+		t.Names = []string{network.HostName}
+		t.dial = netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), port)
+		if addr.Is6() {
+			t.dial = netip.AddrPortFrom(netip.IPv6Loopback(), port)
+		}
+	case isStandIn(addr):
+		t.Unresolved = len(t.Names) > 0
+		t.verdict = n.cfg.Policy.Decide(t.Destination)
+		if !t.Unresolved || t.verdict.Allowed { // there is nothing to dial
+			t.verdict = network.Decision{Rule: "built-in stand-in", Host: addr.String(), Reason: addr.String() + " stands for no name, and is no real address"}
+		}
+		return t
+	case addr == n.cfg.Tool4 || addr == n.cfg.Tool6 || n.local.has(addr):
+		t.Local = true
+	}
+	t.verdict = n.cfg.Policy.Decide(t.Destination)
+	return t
+}
+
+// connection is the report of a target.
+func (n *Network) connection(t *target) engine.Connection {
+	c := engine.Connection{
+		Host:     t.verdict.Host,
+		Address:  t.Address.String(),
+		Port:     t.Port,
+		Protocol: string(t.Protocol),
+		Allowed:  t.verdict.Allowed,
+		Rule:     t.verdict.Rule,
+		Reason:   t.verdict.Reason,
+	}
+	if c.Host == c.Address {
+		c.Host = ""
+	}
+	if isStandIn(t.Address) {
+		c.Address = ""
+	}
+	if rule := t.verdict.Suggest; rule != nil {
+		c.Suggest = rule.String()
+	} else if t.verdict.Allowed {
+		c.Suggest = n.grant(t)
+	}
+	return c
+}
+
+// deny reports a denied target, each once: a tool that tries again and again
+// has been answered. The caller doesn't wait for the report.
+func (n *Network) deny(t target) {
+	if n.denied.first(t) {
+		n.spawn(func() { n.cfg.Report(n.connection(&t)) })
+	}
+}
+
+var errTooMany = errors.New("the tool has too many connections open")
+
+// overflow reports, once, an allowed target that had no slot left.
+func (n *Network) overflow(t target) {
+	if n.overflows.first(t) {
+		n.spawn(func() { n.fail(t, errTooMany) })
+	}
+}
+
+// fail reports an allowed target that could not be reached.
+func (n *Network) fail(t target, err error) {
+	c := n.connection(&t)
+	c.Reason = cause(err)
+	n.cfg.Report(c)
+}
+
+// cause is an error without the addresses, which stand beside it in a report.
+func cause(err error) string {
+	var op *net.OpError
+	if errors.As(err, &op) && op.Err != nil {
+		err = op.Err
+	}
+	var call *os.SyscallError
+	if errors.As(err, &call) {
+		err = call.Err
+	}
+	return err.Error()
+}
+
+// once are the targets of which something has been reported, up to a limit: a
+// flood becomes neither a flood of reports nor of memory.
+type once struct {
+	mu   sync.Mutex
+	seen map[onceKey]bool
+}
+
+type onceKey struct {
+	addr     netip.Addr
+	port     uint16
+	protocol network.Protocol
+}
+
+const maxOnce = 1000
+
+func (o *once) first(t target) bool {
+	key := onceKey{t.Address, t.Port, t.Protocol}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.seen[key] || len(o.seen) >= maxOnce {
+		return false
+	}
+	if o.seen == nil {
+		o.seen = map[onceKey]bool{}
+	}
+	o.seen[key] = true
+	return true
+}

