@@ -1,0 +1,171 @@
+package run
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/mayfly-run/mayfly/internal/engine"
+	"github.com/mayfly-run/mayfly/internal/image"
+	"github.com/mayfly-run/mayfly/internal/tool"
+)
+
+// Paths of the sandbox that a compiled spec uses.
+const (
+	scriptPath = "/run/mayfly/script"
+	// MaxOutputBytes bounds the file of outputs: 1 MiB each for some dozens.
+	MaxOutputBytes = 64 << 20
+)
+
+// Request is what somebody asks to run.
+type Request struct {
+	Tool *tool.Tool
+	// Inputs are the values for the tool's args: text as it stands on a
+	// command line, or typed values.
+	Inputs map[string]any
+	// Environment overrides the tool's variables; values are never read as
+	// references to secrets.
+	Environment []tool.EnvVar
+	Terminal    bool
+	Columns     uint16
+	Rows        uint16
+}
+
+// Compile makes the spec of one run. It is a pure function: the same request
+// and image give the same spec, nothing is looked up, and no secret's value is
+// in it. caches is the directory that has the tool's caches. A script that is a
+// file has been read (tool.Tool.ReadScript).
+//
+// The environment's precedence, lowest first: the image's, the tool's, inputs,
+// the request's.
+func Compile(id string, req *Request, img *image.Image, caches string) (*engine.Spec, error) {
+	t := req.Tool.Defaults()
+	inputs, err := t.Inputs(req.Inputs)
+	if err != nil {
+		return nil, err
+	}
+	spec := &engine.Spec{
+		ID: id,
+		Image: engine.Image{
+			Reference: img.Reference,
+			Digest:    img.Digest,
+		},
+		WorkingDir: firstOf(t.WorkingDir, img.Config.WorkingDir),
+		User:       firstOf(t.Security.User, img.Config.User),
+		Resources: engine.Resources{
+			CPU: t.Resources.CPU, Memory: t.Resources.Memory, Disk: t.Resources.Disk,
+			PIDs: t.Resources.PIDs, Bandwidth: t.Resources.Bandwidth,
+		},
+		Security: engine.Security{
+			Writable:     t.Security.ReadOnly != nil && !*t.Security.ReadOnly,
+			Capabilities: capabilities(t.Security.Capabilities),
+			Runtime:      t.Security.Runtime,
+		},
+		Network:  *t.Network,
+		Terminal: req.Terminal, Columns: req.Columns, Rows: req.Rows,
+		MaxOutputBytes: MaxOutputBytes,
+	}
+	for _, l := range img.Layers {
+		spec.Image.Layers = append(spec.Image.Layers, l.Path)
+	}
+	spec.Environment = compileEnvironment(t, img.Config.Env, inputs, req.Environment)
+	if err := compileCommand(spec, t, &img.Config); err != nil {
+		return nil, err
+	}
+	for _, v := range t.Volumes {
+		if v.File != "" && t.Source.Dir == "" {
+			return nil, fmt.Errorf("%s: volume %s: the definition comes from no folder, so it has no files; save it to a file", v.Position, v.Name)
+		}
+		spec.Mounts = append(spec.Mounts, compileVolume(t, v, caches))
+	}
+	return spec, nil
+}
+
+func firstOf(values ...string) string {
+	for _, v := range values {
+		if v != "" {
+			return v
+		}
+	}
+	return ""
+}
+
+func capabilities(names []string) []string {
+	var out []string
+	for _, n := range names {
+		out = append(out, "CAP_"+n)
+	}
+	return out
+}
+
+// compileEnvironment keeps the order of the definition, so that a dry run
+// shows what was written; a later value of a name replaces the earlier one.
+func compileEnvironment(t *tool.Tool, imageEnv []string, inputs []tool.Input, overrides []tool.EnvVar) []engine.Variable {
+	var env []engine.Variable
+	set := func(v engine.Variable) {
+		if i := slices.IndexFunc(env, func(e engine.Variable) bool { return e.Name == v.Name }); i >= 0 {
+			env[i] = v
+			return
+		}
+		env = append(env, v)
+	}
+	for _, kv := range imageEnv {
+		if name, value, ok := strings.Cut(kv, "="); ok && name != "" {
+			set(engine.Variable{Name: name, Value: value})
+		}
+	}
+	for _, ref := range t.ResolveEnvironment(inputs, overrides) {
+		set(engine.Variable{Name: ref.Name, Value: ref.Literal, Secret: ref.Secret})
+	}
+	return env
+}
+
+// compileCommand decides what is executed: the tool's command or script, or
+// else the image's own entrypoint and arguments.
+func compileCommand(spec *engine.Spec, t *tool.Tool, config *image.RunConfig) error {
+	switch {
+	case t.Command != nil:
+		spec.Args = slices.Clone(t.Command.Args())
+	case t.Script != nil:
+		spec.Args = append(t.Script.Interpreter(), scriptPath)
+		spec.Mounts = append(spec.Mounts, engine.Mount{Kind: engine.MountContent, Target: scriptPath, Content: []byte(t.Script.Text), Executable: true})
+	default:
+		spec.Args = append(slices.Clone(config.Entrypoint), config.Cmd...)
+		if len(spec.Args) == 0 {
+			return fmt.Errorf("%s: tool %q has neither command nor script, and image %s has no entrypoint; add a command", t.Source.Position, t.Name, spec.Image.Reference)
+		}
+	}
+	return nil
+}
+
+func compileVolume(t *tool.Tool, v tool.Volume, caches string) engine.Mount {
+	m := engine.Mount{Target: v.MountPath, Size: v.Size}
+	switch {
+	case v.Secret != "":
+		m.Kind, m.Secret = engine.MountSecret, v.Secret
+	case v.File != "":
+		m.Kind, m.Source, m.Path = engine.MountFile, t.Source.Dir, v.File
+	case v.Cache != "":
+		m.Kind, m.Source, m.Path = engine.MountCache, caches, t.Name+"/"+v.Cache
+	default:
+		m.Kind = engine.MountScratch
+	}
+	return m
+}
+
+// secretNames are the names of the secrets that a spec uses, each once.
+func secretNames(spec *engine.Spec) []string {
+	names := map[string]bool{}
+	for _, v := range spec.Environment {
+		if v.Secret != "" {
+			names[v.Secret] = true
+		}
+	}
+	for _, m := range spec.Mounts {
+		if m.Kind == engine.MountSecret {
+			names[m.Secret] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(names))
+}

@@ -1,0 +1,190 @@
+package run
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/mayfly-run/mayfly/internal/engine"
+)
+
+// State is where a run is. Only the first four go on to another.
+type State string
+
+// The states of a run. Each run passes queued, pulling (when the image has to
+// be fetched), creating and running in this order, as far as it gets, and ends
+// in exactly one of the others.
+const (
+	Queued   State = "queued"
+	Pulling  State = "pulling"
+	Creating State = "creating"
+	Running  State = "running"
+
+	Succeeded   State = "succeeded"
+	Failed      State = "failed"        // the tool's own non-zero exit status
+	TimedOut    State = "timed_out"     // killed at its deadline
+	Cancelled   State = "cancelled"     // ended by who started it
+	OutOfMemory State = "out_of_memory" // killed for passing its memory limit
+	Denied      State = "denied"        // refused by the operator's policy
+	Error       State = "error"         // Mayfly's own failure
+	Lost        State = "lost"          // its sandbox vanished
+	Skipped     State = "skipped"       // a workflow's step whose condition was false
+)
+
+// Event is one thing that happened in a run. Events of a run have consecutive
+// Seq from 1. Exactly one of the pointers is set; in JSON its fields stand
+// beside the common ones, with "type" saying which it is.
+type Event struct {
+	Seq  int64
+	Time time.Time // UTC
+	Run  string
+	Step string // of a workflow; empty for a tool
+
+	State      *StateChange
+	Log        *Log
+	Metric     *engine.Usage
+	Connection *engine.Connection
+	Result     *Result
+}
+
+// eventHead is what every event has in JSON.
+type eventHead struct {
+	Seq  int64     `json:"seq"`
+	Time time.Time `json:"time"`
+	Run  string    `json:"run"`
+	Step string    `json:"step,omitempty"`
+	Type string    `json:"type"`
+}
+
+// The types of events.
+const (
+	TypeState      = "state"
+	TypeLog        = "log"
+	TypeMetric     = "metric"
+	TypeConnection = "connection"
+	TypeResult     = "result"
+)
+
+// payload is the event's type and the one pointer that is set.
+func (e *Event) payload() (string, any) {
+	switch {
+	case e.State != nil:
+		return TypeState, e.State
+	case e.Log != nil:
+		return TypeLog, e.Log
+	case e.Metric != nil:
+		return TypeMetric, e.Metric
+	case e.Connection != nil:
+		return TypeConnection, e.Connection
+	default:
+		return TypeResult, e.Result
+	}
+}
+
+// MarshalJSON writes the event flat, as `--json` prints it.
+func (e Event) MarshalJSON() ([]byte, error) {
+	kind, payload := e.payload()
+	head, err := json.Marshal(eventHead{Seq: e.Seq, Time: e.Time, Run: e.Run, Step: e.Step, Type: kind})
+	if err != nil {
+		return nil, err
+	}
+	body, err := json.Marshal(payload)
+	if err != nil {
+		return nil, err
+	}
+	// {"seq":…} and {"state":…} become {"seq":…,"state":…}.
+	head[len(head)-1] = ','
+	return append(head, body[1:]...), nil
+}
+
+// UnmarshalJSON reads what MarshalJSON wrote.
+func (e *Event) UnmarshalJSON(data []byte) error {
+	var head eventHead
+	if err := json.Unmarshal(data, &head); err != nil {
+		return err
+	}
+	*e = Event{Seq: head.Seq, Time: head.Time, Run: head.Run, Step: head.Step}
+	var into any
+	switch head.Type {
+	case TypeState:
+		e.State = &StateChange{}
+		into = e.State
+	case TypeLog:
+		e.Log = &Log{}
+		into = e.Log
+	case TypeMetric:
+		e.Metric = &engine.Usage{}
+		into = e.Metric
+	case TypeConnection:
+		e.Connection = &engine.Connection{}
+		into = e.Connection
+	case TypeResult:
+		e.Result = &Result{}
+		into = e.Result
+	default:
+		return fmt.Errorf("unknown type of event %q", head.Type)
+	}
+	return json.Unmarshal(data, into)
+}
+
+// StateChange is the entry into a state.
+type StateChange struct {
+	State State `json:"state"`
+	// Detail says more for people, such as the image being pulled.
+	Detail string `json:"detail,omitempty"`
+	// Attempt is the number of the attempt, from 1, when the tool is retried.
+	Attempt int `json:"attempt,omitempty"`
+}
+
+// Log is a piece of what the tool printed, in order, secrets masked. A piece
+// need not be a line; the pieces of a stream put together are its bytes.
+type Log struct {
+	Stream string `json:"stream"` // stdout or stderr
+	// Exactly one is set: Data for UTF-8, DataBase64 (standard encoding) for
+	// anything else.
+	Data       string `json:"data,omitempty"`
+	DataBase64 []byte `json:"data_base64,omitempty"`
+}
+
+// Bytes is the piece's content.
+func (l *Log) Bytes() []byte {
+	if l.DataBase64 != nil {
+		return l.DataBase64
+	}
+	return []byte(l.Data)
+}
+
+// Timeline has the moment of each state that the run reached.
+type Timeline struct {
+	Queued   time.Time `json:"queued,omitzero"`
+	Pulling  time.Time `json:"pulling,omitzero"`
+	Creating time.Time `json:"creating,omitzero"`
+	Started  time.Time `json:"started,omitzero"`
+	Finished time.Time `json:"finished,omitzero"`
+}
+
+// Result is how a run ended.
+type Result struct {
+	Status State `json:"status"`
+	// ExitCode is the exit status of `mayfly run`: the tool's own, or 124
+	// timed out, 125 Mayfly's own failure, 126 and 127 command not executable
+	// and not found, 128+n killed by signal n.
+	ExitCode int `json:"exit_code"`
+	// Reason says why, for people; empty for a success.
+	Reason string `json:"reason"`
+	// Hint says what to do about it, where there is something to do.
+	Hint    string            `json:"hint,omitempty"`
+	Outputs map[string]string `json:"outputs"`
+	// Image is what ran: repository@sha256:….
+	Image      string       `json:"image"`
+	Timeline   Timeline     `json:"timeline"`
+	Usage      engine.Usage `json:"usage"`
+	DurationMS int64        `json:"duration_ms"` // from queued to finished
+	// Attempts is how many times the tool was started, when more than once.
+	Attempts int `json:"attempts,omitempty"`
+	// DeniedConnections are the destinations that the network policy refused,
+	// each once, with the rule that would allow it.
+	DeniedConnections []engine.Connection `json:"denied_connections,omitempty"`
+	// Kept says that the failed sandbox can be looked into (mayfly shell RUN).
+	Kept bool `json:"kept,omitempty"`
+}

@@ -1,0 +1,94 @@
+package run
+
+import (
+	"bytes"
+	"sync"
+	"time"
+	"unicode/utf8"
+)
+
+// logWriter turns one stream of the tool into log events: whole lines where it
+// can, so that a program that writes byte by byte doesn't make an event of
+// each; what waits for its line's end goes out after a moment all the same. A
+// character that is cut by the end of a piece stays whole.
+type logWriter struct {
+	stream string
+	emit   func(*Log)
+
+	mu      sync.Mutex
+	waiting []byte
+	timer   *time.Timer
+}
+
+const (
+	// logDelay is how long the beginning of a line waits for its end.
+	logDelay = 50 * time.Millisecond
+	// maxLogPiece bounds the data of one event, in bytes.
+	maxLogPiece = 64 << 10
+)
+
+func (w *logWriter) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n := len(p)
+	for len(p) > 0 {
+		room := min(maxLogPiece-len(w.waiting), len(p))
+		w.waiting = append(w.waiting, p[:room]...)
+		p = p[room:]
+		if end := bytes.LastIndexByte(w.waiting, '\n') + 1; end > 0 {
+			w.put(end)
+		} else if len(w.waiting) == maxLogPiece {
+			w.put(len(w.waiting) - incomplete(w.waiting))
+		}
+	}
+	if len(w.waiting) > 0 && w.timer == nil {
+		w.timer = time.AfterFunc(logDelay, w.late)
+	}
+	return n, nil
+}
+
+// late emits a line's beginning.
+func (w *logWriter) late() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.timer = nil
+	w.put(len(w.waiting) - incomplete(w.waiting))
+}
+
+// flush emits what is left when the stream has ended.
+func (w *logWriter) flush() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.timer != nil {
+		w.timer.Stop()
+		w.timer = nil
+	}
+	w.put(len(w.waiting))
+}
+
+// put emits the first n bytes of what waits.
+func (w *logWriter) put(n int) {
+	if n == 0 {
+		return
+	}
+	data := w.waiting[:n]
+	if utf8.Valid(data) {
+		w.emit(&Log{Stream: w.stream, Data: string(data)})
+	} else {
+		w.emit(&Log{Stream: w.stream, DataBase64: bytes.Clone(data)})
+	}
+	w.waiting = append(w.waiting[:0], w.waiting[n:]...)
+}
+
+// incomplete is the length of the beginning of a character at the end of data.
+func incomplete(data []byte) int {
+	for n := 1; n < utf8.UTFMax && n <= len(data); n++ {
+		if c := data[len(data)-n]; utf8.RuneStart(c) {
+			if c >= utf8.RuneSelf && !utf8.FullRune(data[len(data)-n:]) {
+				return n
+			}
+			return 0
+		}
+	}
+	return 0
+}

@@ -1,0 +1,78 @@
+package run
+
+import (
+	"bytes"
+	"fmt"
+	"regexp"
+	"unicode/utf8"
+)
+
+// maxOutput bounds one output's value.
+const maxOutput = 1 << 20
+
+var outputName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]*$`)
+
+// parseOutputs reads what a tool wrote to $MAYFLY_OUTPUT:
+//
+//	NAME=value
+//	NAME<<DELIMITER
+//	any lines
+//	DELIMITER
+//
+// Empty lines between them are skipped, the last value of a name counts, and
+// a block's value doesn't end with the line break before its delimiter.
+func parseOutputs(data []byte) (map[string]string, error) {
+	outputs := map[string]string{}
+	line := 0
+	next := func() (text []byte, ok bool) {
+		if len(data) == 0 {
+			return nil, false
+		}
+		line++
+		text, data, _ = bytes.Cut(data, []byte("\n"))
+		return bytes.TrimSuffix(text, []byte("\r")), true
+	}
+	for {
+		text, ok := next()
+		if !ok {
+			return outputs, nil
+		}
+		if len(text) == 0 {
+			continue
+		}
+		at := bytes.IndexAny(text, "=<")
+		if at < 0 || (text[at] == '<' && !bytes.HasPrefix(text[at:], []byte("<<"))) {
+			return outputs, fmt.Errorf("line %d of $MAYFLY_OUTPUT is neither NAME=value nor NAME<<DELIMITER", line)
+		}
+		name, value := string(text[:at]), text[at+1:]
+		if !outputName.MatchString(name) {
+			return outputs, fmt.Errorf("line %d of $MAYFLY_OUTPUT: %.60q is not a name; use letters, digits, _ and -", line, name)
+		}
+		if text[at] == '<' {
+			delimiter := bytes.TrimSpace(text[at+2:])
+			if len(delimiter) == 0 {
+				return outputs, fmt.Errorf("line %d of $MAYFLY_OUTPUT: %s<< has no delimiter", line, name)
+			}
+			begin := line
+			var block [][]byte
+			for {
+				text, ok := next()
+				if !ok {
+					return outputs, fmt.Errorf("line %d of $MAYFLY_OUTPUT: the value of %s has no closing %s", begin, name, delimiter)
+				}
+				if bytes.Equal(text, delimiter) {
+					break
+				}
+				block = append(block, text)
+			}
+			value = bytes.Join(block, []byte("\n"))
+		}
+		if len(value) > maxOutput {
+			return outputs, fmt.Errorf("output %s has %d bytes, more than the %d that an output may have", name, len(value), maxOutput)
+		}
+		if !utf8.Valid(value) {
+			return outputs, fmt.Errorf("output %s is not UTF-8; encode it, with base64 say", name)
+		}
+		outputs[name] = string(value)
+	}
+}

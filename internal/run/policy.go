@@ -1,0 +1,296 @@
+package run
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/mayfly-run/mayfly/internal/image"
+	"github.com/mayfly-run/mayfly/internal/network"
+	"github.com/mayfly-run/mayfly/internal/tool"
+)
+
+// DefaultPolicyPath is the operator's policy of a host.
+const DefaultPolicyPath = "/etc/mayfly/policy.yaml"
+
+// Policy is what the operator of a host allows. It can tighten every default
+// and refuses what exceeds it; it can widen only the list of capabilities. A
+// nil Policy is a host without one.
+//
+//	defaults: {memory: 256Mi, timeout: 2m, network: public}   # where a tool says nothing
+//	max: {cpu: 2, memory: 2Gi, disk: 4Gi, pids: 512, bandwidth: 100Mbps, timeout: 30m}
+//	networks: [none, list, public]       # the modes that tools may use
+//	capabilities: [NET_BIND_SERVICE]     # instead of the built-in list, which is this one
+//	runtimes: [default, gvisor]
+//	images: ["registry.example.com/tools/*"]
+//	read_only: true                      # refuse read_only: false
+type Policy struct {
+	file     policyFile
+	defaults limits
+	max      limits
+	path     string
+}
+
+// policyFile is the file as it is written.
+type policyFile struct {
+	Defaults     map[string]string `yaml:"defaults"`
+	Max          map[string]string `yaml:"max"`
+	Networks     []string          `yaml:"networks"`
+	Capabilities []string          `yaml:"capabilities"`
+	Runtimes     []string          `yaml:"runtimes"`
+	Images       []string          `yaml:"images"`
+	ReadOnly     bool              `yaml:"read_only"`
+}
+
+// limits are values for what a tool can ask; zero means not said.
+type limits struct {
+	resources tool.Resources
+	timeout   time.Duration
+	network   network.Mode
+}
+
+// builtinCapabilities are those that a tool may ask for when no policy says.
+var builtinCapabilities = []string{"NET_BIND_SERVICE"}
+
+// maxPolicyBytes bounds the file.
+const maxPolicyBytes = 1 << 20
+
+// LoadPolicy reads the policy at path. A missing file is no policy.
+func LoadPolicy(path string) (*Policy, error) {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil //nolint:nilnil // a nil Policy is a valid one
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the policy: %w", err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxPolicyBytes))
+	if err != nil {
+		return nil, fmt.Errorf("read the policy %s: %w", path, err)
+	}
+	return parsePolicy(path, data)
+}
+
+func parsePolicy(path string, data []byte) (*Policy, error) {
+	p := &Policy{path: path}
+	dec := yaml.NewDecoder(bytes.NewReader(data))
+	dec.KnownFields(true)
+	if err := dec.Decode(&p.file); err != nil && !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("policy %s: %w", path, err)
+	}
+	var err error
+	if p.defaults, err = parseLimits(p.file.Defaults, true); err != nil {
+		return nil, fmt.Errorf("policy %s: defaults: %w", path, err)
+	}
+	if p.max, err = parseLimits(p.file.Max, false); err != nil {
+		return nil, fmt.Errorf("policy %s: max: %w", path, err)
+	}
+	for _, mode := range p.file.Networks {
+		if !slices.Contains(modes, network.Mode(mode)) {
+			return nil, fmt.Errorf("policy %s: networks: %q is none of none, list, public and open", path, mode)
+		}
+	}
+	for _, pattern := range p.file.Images {
+		if _, err := globMatch(pattern, ""); err != nil {
+			return nil, fmt.Errorf("policy %s: images: %q: %w", path, pattern, err)
+		}
+	}
+	return p, nil
+}
+
+var modes = []network.Mode{network.ModeNone, network.ModeList, network.ModePublic, network.ModeOpen}
+
+func parseLimits(values map[string]string, withNetwork bool) (limits, error) {
+	var l limits
+	for key, value := range values {
+		switch {
+		case key == "timeout":
+			t := tool.Tool{}
+			if err := t.SetTimeout(value); err != nil {
+				return l, err
+			}
+			l.timeout = t.Timeout
+		case key == "network" && withNetwork:
+			l.network = network.Mode(value)
+			if l.network == network.ModeList || !slices.Contains(modes, l.network) {
+				return l, fmt.Errorf("network %q is none of none, public and open", value)
+			}
+		default:
+			if err := l.resources.Set(key, value); err != nil {
+				return l, err
+			}
+		}
+	}
+	return l, nil
+}
+
+// DeniedError says that the operator's policy refuses a run.
+type DeniedError struct {
+	What   string // what the tool asks for
+	Allows string // what the policy allows
+	Policy string // the policy's file
+}
+
+func (e *DeniedError) Error() string {
+	return fmt.Sprintf("the policy of this host refuses %s: %s (%s)", e.What, e.Allows, e.Policy)
+}
+
+// Remedy says what to do.
+func (e *DeniedError) Remedy() string {
+	return "ask for no more in the tool, or have the host's operator change the policy"
+}
+
+// Apply is the tool as this host runs it: what it doesn't say is filled in from
+// the policy and then from the built-in defaults, and what it says is checked.
+func (p *Policy) Apply(t *tool.Tool) (*tool.Tool, error) {
+	filled := *t
+	if p != nil {
+		p.fill(&filled)
+	}
+	out := filled.Defaults()
+	if err := p.check(out); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (p *Policy) fill(t *tool.Tool) {
+	r, d := &t.Resources, &p.defaults.resources
+	for _, f := range []struct {
+		into      *int64
+		from, max int64
+	}{
+		{&r.CPU, d.CPU, p.max.resources.CPU},
+		{&r.Memory, d.Memory, p.max.resources.Memory},
+		{&r.Disk, d.Disk, p.max.resources.Disk},
+		{&r.PIDs, d.PIDs, p.max.resources.PIDs},
+		{&r.Bandwidth, d.Bandwidth, p.max.resources.Bandwidth},
+	} {
+		if *f.into == 0 {
+			*f.into = f.from
+		}
+		if *f.into == 0 {
+			// A maximum below the built-in default is the default then.
+			builtin := builtinOf(f.into, r)
+			if f.max != 0 && (builtin == 0 || f.max < builtin) {
+				*f.into = f.max
+			}
+		}
+	}
+	if t.Timeout == 0 {
+		t.Timeout = p.defaults.timeout
+	}
+	if builtin := (&tool.Tool{}).Defaults().Timeout; t.Timeout == 0 && p.max.timeout != 0 && p.max.timeout < builtin {
+		t.Timeout = p.max.timeout
+	}
+	if t.Network == nil && p.defaults.network != "" {
+		t.Network = &network.Policy{Mode: p.defaults.network}
+	}
+}
+
+// builtinOf is the built-in default of one of r's fields.
+func builtinOf(field *int64, r *tool.Resources) int64 {
+	d := (&tool.Tool{}).Defaults().Resources
+	switch field {
+	case &r.CPU:
+		return d.CPU
+	case &r.Memory:
+		return d.Memory
+	case &r.Disk:
+		return d.Disk
+	case &r.PIDs:
+		return d.PIDs
+	}
+	return d.Bandwidth
+}
+
+// check refuses what exceeds the policy. t is filled in.
+func (p *Policy) check(t *tool.Tool) error {
+	capabilities, where := builtinCapabilities, "the built-in policy; "+DefaultPolicyPath+" can allow more"
+	if p != nil && p.file.Capabilities != nil {
+		capabilities, where = p.file.Capabilities, p.path
+	}
+	for _, c := range t.Security.Capabilities {
+		if !slices.ContainsFunc(capabilities, func(allowed string) bool { return strings.TrimPrefix(allowed, "CAP_") == c }) {
+			return &DeniedError{What: "capability " + c, Allows: "allowed are " + listOr(capabilities), Policy: where}
+		}
+	}
+	if p == nil {
+		return nil
+	}
+	for _, c := range []struct {
+		name      string
+		asks, max int64
+		text      func(int64) string
+	}{
+		{"cpu", t.Resources.CPU, p.max.resources.CPU, func(n int64) string { return fmt.Sprintf("%dm", n) }},
+		{"memory", t.Resources.Memory, p.max.resources.Memory, bytesText},
+		{"disk", t.Resources.Disk, p.max.resources.Disk, bytesText},
+		{"pids", t.Resources.PIDs, p.max.resources.PIDs, func(n int64) string { return fmt.Sprint(n) }},
+		{"bandwidth", t.Resources.Bandwidth, p.max.resources.Bandwidth, func(n int64) string { return fmt.Sprintf("%d bit/s", n) }},
+		{"timeout", int64(t.Timeout), int64(p.max.timeout), func(n int64) string { return time.Duration(n).String() }},
+	} {
+		if c.max != 0 && c.asks > c.max {
+			return &DeniedError{What: c.name + " " + c.text(c.asks), Allows: "at most " + c.text(c.max) + " is allowed", Policy: p.path}
+		}
+	}
+	return p.checkKinds(t)
+}
+
+func (p *Policy) checkKinds(t *tool.Tool) error {
+	if list := p.file.Networks; list != nil && !slices.Contains(list, string(t.Network.Mode)) {
+		return &DeniedError{What: "network " + string(t.Network.Mode), Allows: "allowed are " + listOr(list), Policy: p.path}
+	}
+	if list := p.file.Runtimes; list != nil && !slices.Contains(list, t.Security.Runtime) {
+		return &DeniedError{What: "runtime " + t.Security.Runtime, Allows: "allowed are " + listOr(list), Policy: p.path}
+	}
+	if p.file.ReadOnly && t.Security.ReadOnly != nil && !*t.Security.ReadOnly {
+		return &DeniedError{What: "read_only: false", Allows: "the image's file system has to stay read-only", Policy: p.path}
+	}
+	return p.checkImage(t.Image)
+}
+
+func (p *Policy) checkImage(ref string) error {
+	if p.file.Images == nil || ref == "" {
+		return nil
+	}
+	full, err := image.Canonical(ref)
+	if err != nil {
+		return err
+	}
+	for _, pattern := range p.file.Images {
+		// The pattern is in a form of the user's; so is the reference.
+		for _, name := range []string{ref, full} {
+			if ok, _ := globMatch(pattern, name); ok {
+				return nil
+			}
+		}
+	}
+	return &DeniedError{What: "image " + ref, Allows: "allowed are " + listOr(p.file.Images), Policy: p.path}
+}
+
+// globMatch matches with "*" for any characters but "/", and a final "/*" for
+// everything below.
+func globMatch(pattern, name string) (bool, error) {
+	if below, ok := strings.CutSuffix(pattern, "/*"); ok && strings.HasPrefix(name, below+"/") {
+		return true, nil
+	}
+	return path.Match(pattern, name)
+}
+
+func listOr(items []string) string {
+	if len(items) == 0 {
+		return "none"
+	}
+	return strings.Join(items, ", ")
+}

@@ -1,0 +1,124 @@
+package run
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mayfly-run/mayfly/internal/network"
+	"github.com/mayfly-run/mayfly/internal/tool"
+)
+
+const fullPolicy = `
+defaults: {memory: 128Mi, timeout: 2m, network: public}
+max: {cpu: 2, memory: 1Gi, disk: 100Mi, pids: 64, bandwidth: 10Mbps, timeout: 5m}
+networks: [none, list, public]
+capabilities: [NET_BIND_SERVICE, CAP_CHOWN]
+runtimes: [default]
+images: ["registry.example.com/tools/*", "alpine:*"]
+read_only: true
+`
+
+func parseTool(t *testing.T, text string) *tool.Tool {
+	t.Helper()
+	parsed, err := tool.Parse("tool.yaml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return parsed
+}
+
+func TestPolicyRefusesWhatExceedsIt(t *testing.T) {
+	p, err := parsePolicy("policy.yaml", []byte(fullPolicy))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string]string{
+		"resources: {cpu: 3}":                        "cpu 3000m: at most 2000m is allowed",
+		"resources: {memory: 2Gi}":                   "memory 2Gi: at most 1Gi is allowed",
+		"resources: {disk: 200Mi}":                   "disk 200Mi: at most 100Mi is allowed",
+		"resources: {pids: 65}":                      "pids 65: at most 64 is allowed",
+		"resources: {bandwidth: 1Gbps}":              "bandwidth 1000000000 bit/s: at most 10000000 bit/s is allowed",
+		"timeout: 6m":                                "timeout 6m0s: at most 5m0s is allowed",
+		"network: open":                              "network open: allowed are none, list, public",
+		"security: {capabilities: [SYS_ADMIN]}":      "capability SYS_ADMIN: allowed are NET_BIND_SERVICE, CAP_CHOWN",
+		"security: {runtime: gvisor}":                "runtime gvisor: allowed are default",
+		"security: {read_only: false}":               "read_only: false: the image's file system has to stay read-only",
+		"image: docker.io/evil/tool":                 "image docker.io/evil/tool: allowed are registry.example.com/tools/*, alpine:*",
+		"image: registry.example.com/toolsandmore/x": "image registry.example.com/toolsandmore/x: allowed are",
+	} {
+		_, err := p.Apply(parseTool(t, text))
+		var denied *DeniedError
+		if !errors.As(err, &denied) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", text, err, want)
+		}
+	}
+	for _, text := range []string{
+		"image: registry.example.com/tools/kubectl:1", "image: alpine:3", "network: none", "network: [{host: a.example.com}]",
+		"security: {capabilities: [CHOWN]}", "resources: {cpu: 2, memory: 1Gi, disk: 100Mi, pids: 64, bandwidth: 10Mbps}\ntimeout: 5m",
+	} {
+		if _, err := p.Apply(parseTool(t, text)); err != nil {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
+
+func TestPolicyFillsWhatAToolLeavesOpen(t *testing.T) {
+	p, err := parsePolicy("policy.yaml", []byte(fullPolicy))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := p.Apply(parseTool(t, "name: a"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Memory, time-out and network are the policy's defaults; disk and pids
+	// its maximum, which is below the built-in default; cpu the built-in one.
+	if r := got.Resources; r.Memory != 128<<20 || r.Disk != 100<<20 || r.PIDs != 64 || r.CPU != 1000 || r.Bandwidth != 10_000_000 {
+		t.Errorf("%+v", r)
+	}
+	if got.Timeout != 2*time.Minute || got.Network.Mode != network.ModePublic {
+		t.Errorf("timeout %v, network %v", got.Timeout, got.Network)
+	}
+}
+
+func TestWithoutAPolicy(t *testing.T) {
+	var none *Policy
+	if _, err := none.Apply(parseTool(t, "security: {capabilities: [NET_BIND_SERVICE], read_only: false}\nresources: {memory: 100Gi}")); err != nil {
+		t.Error(err)
+	}
+	_, err := none.Apply(parseTool(t, "security: {capabilities: [SYS_ADMIN]}"))
+	var denied *DeniedError
+	if !errors.As(err, &denied) {
+		t.Errorf("SYS_ADMIN without a policy: %v", err)
+	}
+	p, err := LoadPolicy(filepath.Join(t.TempDir(), "missing.yaml"))
+	if p != nil || err != nil {
+		t.Errorf("a missing file: %v, %v", p, err)
+	}
+}
+
+func TestPolicyFileErrors(t *testing.T) {
+	for text, want := range map[string]string{
+		"maximum: {}":              "field maximum not found",
+		"max: {memory: 1Qi}":       "max: memory \"1Qi\" is not a size",
+		"max: {ram: 1Gi}":          "max: unknown key \"ram\"",
+		"max: {network: open}":     "max: unknown key \"network\"",
+		"defaults: {network: all}": "network \"all\" is none of none, public and open",
+		"networks: [some]":         "\"some\" is none of none, list, public and open",
+		"images: ['[']":            "syntax error in pattern",
+		"defaults: {timeout: 5}":   "defaults: timeout",
+		": :":                      "policy",
+	} {
+		path := filepath.Join(t.TempDir(), "policy.yaml")
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := LoadPolicy(path); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), path) {
+			t.Errorf("%q: %v, want %q and the path", text, err, want)
+		}
+	}
+}

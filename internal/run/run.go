@@ -1,0 +1,491 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/mayfly-run/mayfly/internal/engine"
+	"github.com/mayfly-run/mayfly/internal/image"
+	"github.com/mayfly-run/mayfly/internal/secret"
+	"github.com/mayfly-run/mayfly/internal/tool"
+)
+
+// DefaultGrace is how long a tool has between TERM and KILL.
+const DefaultGrace = 10 * time.Second
+
+// Images is where a run's image comes from.
+type Images interface {
+	// Lookup finds an image that is there, without a network; image.ErrNotFound if it isn't.
+	Lookup(ref string) (*image.Image, error)
+	// Pull fetches it.
+	Pull(ctx context.Context, ref string, opts image.PullOptions) (*image.Image, error)
+	// Hold keeps it from being removed until release.
+	Hold(img *image.Image, owner string) (release func() error, err error)
+}
+
+// Runner runs tools on one engine. Its fields are set before the first run and
+// not changed; it may run any number of tools at once.
+type Runner struct {
+	Engine  engine.Engine
+	Images  Images
+	Secrets secret.Source
+	Policy  *Policy // nil allows everything
+	Caches  string  // the directory of cache volumes
+}
+
+// Options are how a run is carried out, beside what it is.
+type Options struct {
+	// ID is the run's id; a new UUIDv7 when empty.
+	ID string
+	// Grace is the time between TERM and KILL; DefaultGrace when zero.
+	Grace time.Duration
+	// KeepFor keeps the sandbox of a failed tool; see engine.Spec.
+	KeepFor time.Duration
+	// Stdin is what the tool reads; nil is nothing.
+	Stdin io.Reader
+	// Stdout and Stderr get the tool's output, secrets masked. When both are
+	// nil the output is log events.
+	Stdout, Stderr io.Writer
+	// Emit is called with each event, one at a time, and must not block for long.
+	Emit func(Event)
+	// Progress is called while the image is pulled.
+	Progress func(image.ProgressEvent)
+	// Kill, when closed, ends a tool that is being given its grace.
+	Kill <-chan struct{}
+	// Resized reports new sizes of the terminal.
+	Resized <-chan [2]uint16
+}
+
+// NewID returns a new run id: a UUIDv7, so that ids sort by time.
+func NewID() string { return uuid.Must(uuid.NewV7()).String() }
+
+// Run runs a tool to its end. The result is never nil; err is the failure
+// behind a status of error, denied or lost, and nil when it is the tool's own.
+func (r *Runner) Run(ctx context.Context, req *Request, opts Options) (*Result, error) {
+	if opts.ID == "" {
+		opts.ID = NewID()
+	}
+	if opts.Grace == 0 {
+		opts.Grace = DefaultGrace
+	}
+	run := &run{Runner: r, req: req, opts: opts, seen: map[engine.Connection]bool{}}
+	run.result.Outputs = map[string]string{}
+	run.masker.Store(secret.NewRedactor())
+	return run.do(ctx)
+}
+
+// run is one run under way.
+type run struct {
+	*Runner
+	req    *Request
+	opts   Options
+	masker atomic.Pointer[secret.Redactor]
+
+	mu     sync.Mutex // serializes events
+	seq    int64
+	seen   map[engine.Connection]bool
+	result Result
+}
+
+// do takes the run through its states and reports the last.
+func (r *run) do(ctx context.Context) (*Result, error) {
+	r.state(Queued, "", 0)
+	err := r.attempts(ctx)
+	res := &r.result
+	res.Timeline.Finished = time.Now().UTC()
+	res.DurationMS = res.Timeline.Finished.Sub(res.Timeline.Queued).Milliseconds()
+	if err != nil {
+		r.fail(ctx, err)
+		err = r.masked(err)
+	}
+	mask := r.masker.Load()
+	res.Reason = mask.String(res.Reason)
+	// Outputs hold what the tool chose to hand on; the event is for people.
+	shown := *res
+	shown.Outputs = map[string]string{}
+	for name, value := range res.Outputs {
+		shown.Outputs[name] = mask.String(value)
+	}
+	r.state(res.Status, "", 0)
+	r.emit(Event{Result: &shown})
+	return res, err
+}
+
+// fail sets the result for a failure of Mayfly's.
+func (r *run) fail(ctx context.Context, err error) {
+	res := &r.result
+	res.Reason = err.Error()
+	res.Status, res.ExitCode = Error, 125
+	var command *engine.CommandError
+	var denied *DeniedError
+	switch {
+	case errors.As(err, &denied):
+		res.Status = Denied
+	case errors.As(err, &command):
+		res.Status, res.ExitCode = Failed, command.ExitCode()
+	case errors.Is(err, engine.ErrLost):
+		res.Status = Lost
+	case ctx.Err() != nil && errors.Is(err, context.Cause(ctx)):
+		res.Status, res.ExitCode = Cancelled, 130
+		res.Reason = "cancelled before the tool started"
+	}
+}
+
+// masked is err with every secret in its text masked; an error that needs it
+// loses what it wraps.
+func (r *run) masked(err error) error {
+	if text := err.Error(); r.masker.Load().String(text) != text {
+		return errors.New(r.masker.Load().String(text))
+	}
+	return err
+}
+
+// attempts prepares the run and starts the tool as often as its retry says.
+func (r *run) attempts(ctx context.Context) error {
+	t := r.req.Tool
+	if err := t.Runnable(); err != nil {
+		return err
+	}
+	defaults, err := r.Policy.Apply(t)
+	if err != nil {
+		return err
+	}
+	img, err := r.resolve(ctx, t.Image)
+	if err != nil {
+		return err
+	}
+	r.result.Image = img.Digest
+	release, err := r.Images.Hold(img, r.opts.ID)
+	if err != nil {
+		return fmt.Errorf("hold image %s: %w", t.Image, err)
+	}
+	defer release() //nolint:errcheck // a hold ends with the process at the latest
+	req := *r.req
+	req.Tool = defaults
+	spec, err := Compile(r.opts.ID, &req, img, r.Caches)
+	if err != nil {
+		return err
+	}
+	spec.KeepFor = r.opts.KeepFor
+	secrets, err := r.secrets(ctx, spec)
+	if err != nil {
+		return err
+	}
+	for attempt := 1; ; attempt++ {
+		again, err := r.attempt(ctx, defaults, spec, secrets, attempt)
+		if err != nil || !again {
+			return err
+		}
+		if !sleep(ctx, backoff(defaults.Retry, attempt)) {
+			return nil // the last attempt's result stands
+		}
+		// Each attempt is a sandbox of its own.
+		spec.ID = fmt.Sprintf("%s-%d", r.opts.ID, attempt+1)
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// backoff is the pause after an attempt: it doubles each time, to a limit.
+func backoff(retry *tool.Retry, attempt int) time.Duration {
+	d := retry.Backoff
+	for i := 1; i < attempt && d < retry.MaxBackoff; i++ {
+		d *= 2
+	}
+	return min(d, retry.MaxBackoff)
+}
+
+// resolve finds the image, pulling it when it isn't there.
+func (r *run) resolve(ctx context.Context, ref string) (*image.Image, error) {
+	img, err := r.Images.Lookup(ref)
+	if !errors.Is(err, image.ErrNotFound) {
+		return img, err
+	}
+	r.state(Pulling, ref, 0)
+	return r.Images.Pull(ctx, ref, image.PullOptions{Progress: r.opts.Progress})
+}
+
+// secrets fetches the values that the spec names, and has them masked from
+// here on.
+func (r *run) secrets(ctx context.Context, spec *engine.Spec) (engine.Secrets, error) {
+	names := secretNames(spec)
+	if len(names) == 0 {
+		return nil, nil
+	}
+	values := engine.Secrets{}
+	var all [][]byte
+	for _, name := range names {
+		value, err := r.Secrets.Get(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		values[name] = value
+		all = append(all, value)
+	}
+	r.masker.Store(secret.NewRedactor(all...))
+	return values, nil
+}
+
+// attempt runs the tool once. again says that the retry rules ask for another.
+func (r *run) attempt(ctx context.Context, t *tool.Tool, spec *engine.Spec, secrets engine.Secrets, n int) (again bool, err error) {
+	shown := 0
+	if t.Retry != nil && t.Retry.Attempts > 1 {
+		shown, r.result.Attempts = n, n
+	}
+	r.state(Creating, "", shown)
+	stdout, stderr, flush := r.streams()
+	streams := engine.Streams{Stdin: r.opts.Stdin, Stdout: stdout, Stderr: stderr}
+	sandbox, err := r.Engine.Start(ctx, spec, secrets, streams)
+	if err != nil {
+		return false, err
+	}
+	r.state(Running, "", shown)
+	exit, cause, err := r.supervise(ctx, sandbox, t.Timeout)
+	if flushErr := flush(); err == nil {
+		err = flushErr
+	}
+	// Cleaning up doesn't depend on ctx: Close has no context.
+	if closeErr := sandbox.Close(); closeErr != nil {
+		err = errors.Join(err, fmt.Errorf("clean up the sandbox: %w", closeErr))
+	}
+	if err != nil {
+		return false, err
+	}
+	r.conclude(t, &exit, cause)
+	return cause == nil && r.retries(t.Retry, n), nil
+}
+
+func (r *run) retries(retry *tool.Retry, n int) bool {
+	if retry == nil || n >= retry.Attempts || r.result.Status == Succeeded || r.result.Status == Cancelled {
+		return false
+	}
+	if len(retry.OnExit) == 0 {
+		return true
+	}
+	for _, code := range retry.OnExit {
+		if code == r.result.ExitCode {
+			return true
+		}
+	}
+	return false
+}
+
+// streams are the writers that the engine gives the tool's output to.
+func (r *run) streams() (stdout, stderr io.Writer, flush func() error) {
+	mask := r.masker.Load()
+	if r.opts.Stdout != nil || r.opts.Stderr != nil {
+		out, err := mask.Writer(orDiscard(r.opts.Stdout)), mask.Writer(orDiscard(r.opts.Stderr))
+		return out, err, func() error { return errors.Join(out.Close(), err.Close()) }
+	}
+	emit := func(l *Log) { r.emit(Event{Log: l}) }
+	outLog, errLog := &logWriter{stream: "stdout", emit: emit}, &logWriter{stream: "stderr", emit: emit}
+	out, err := mask.Writer(outLog), mask.Writer(errLog)
+	return out, err, func() error {
+		joined := errors.Join(out.Close(), err.Close())
+		outLog.flush()
+		errLog.flush()
+		return joined
+	}
+}
+
+func orDiscard(w io.Writer) io.Writer {
+	if w == nil {
+		return io.Discard
+	}
+	return w
+}
+
+// errTimeout is the cause of a tool's end at its deadline.
+var errTimeout = errors.New("timed out")
+
+// supervise passes on the sandbox's events, ends the tool when its time is up
+// or the run is cancelled, and waits for its end. cause is why the tool was
+// ended, nil when it ended by itself.
+func (r *run) supervise(ctx context.Context, sandbox engine.Sandbox, timeout time.Duration) (exit engine.Exit, cause, err error) {
+	work, cancel := context.WithTimeoutCause(ctx, timeout, errTimeout)
+	defer cancel()
+	ended := make(chan struct{})
+	var ending sync.WaitGroup
+	ending.Go(func() {
+		for {
+			select {
+			case size := <-r.opts.Resized:
+				_ = sandbox.Resize(size[0], size[1]) // a terminal of the wrong size still works
+				continue
+			case <-work.Done():
+			case <-ended:
+				return
+			}
+			break
+		}
+		cause = context.Cause(work)
+		r.end(sandbox, ended)
+	})
+	for e := range sandbox.Events() {
+		r.sandboxEvent(e)
+	}
+	exit, err = sandbox.Wait()
+	close(ended)
+	ending.Wait()
+	return exit, cause, err
+}
+
+// end asks the tool to end, and makes it.
+func (r *run) end(sandbox engine.Sandbox, ended <-chan struct{}) {
+	// A failure to signal means that the sandbox is gone, which Wait reports.
+	_ = sandbox.Signal(engine.SIGTERM)
+	grace := time.NewTimer(r.opts.Grace)
+	defer grace.Stop()
+	select {
+	case <-ended:
+		return
+	case <-grace.C:
+	case <-r.opts.Kill:
+	}
+	_ = sandbox.Signal(engine.SIGKILL)
+	<-ended
+}
+
+func (r *run) sandboxEvent(e engine.Event) {
+	switch {
+	case e.Usage != nil:
+		r.emit(Event{Metric: e.Usage})
+	case e.Connection != nil:
+		c := *e.Connection
+		// A name is the tool's own choice, and so is what it puts into it.
+		mask := r.masker.Load()
+		c.Host, c.Reason, c.Suggest = mask.String(c.Host), mask.String(c.Reason), mask.String(c.Suggest)
+		r.emit(Event{Connection: &c})
+		if !c.Allowed {
+			r.denied(c)
+		}
+	}
+}
+
+// maxDenied bounds the destinations that a result lists.
+const maxDenied = 100
+
+func (r *run) denied(c engine.Connection) {
+	if len(r.seen) < maxDenied && !r.seen[c] {
+		r.seen[c] = true
+		r.result.DeniedConnections = append(r.result.DeniedConnections, c)
+	}
+}
+
+// conclude turns the tool's exit into the run's result.
+func (r *run) conclude(t *tool.Tool, exit *engine.Exit, cause error) {
+	res := &r.result
+	res.Usage = exit.Usage
+	res.Kept = exit.Kept
+	res.ExitCode = exit.Code
+	res.Hint = ""
+	switch {
+	case errors.Is(cause, errTimeout):
+		res.Status, res.ExitCode = TimedOut, 124
+		res.Reason = fmt.Sprintf("timed out after %s", t.Timeout)
+		res.Hint = "raise timeout in the tool, or --timeout"
+	case cause != nil:
+		res.Status, res.ExitCode = Cancelled, 130
+		res.Reason = "cancelled"
+	case exit.OutOfMemory:
+		res.Status, res.ExitCode = OutOfMemory, 137
+		res.Reason = fmt.Sprintf("out of memory: the tool used all of its %s", bytesText(t.Resources.Memory))
+		res.Hint = "raise resources.memory in the tool, or --memory"
+	case exit.Signal != 0:
+		res.Status = Failed
+		res.Reason = fmt.Sprintf("killed by signal %d", exit.Signal)
+	case exit.Code != 0:
+		res.Status = Failed
+		res.Reason = fmt.Sprintf("exit status %d", exit.Code)
+	default:
+		res.Status, res.Reason = Succeeded, ""
+	}
+	r.outputs(t, exit)
+}
+
+// outputs reads the tool's outputs. A succeeded tool has to have written them
+// well and all that it promised.
+func (r *run) outputs(t *tool.Tool, exit *engine.Exit) {
+	res := &r.result
+	outputs, err := parseOutputs(exit.Output)
+	res.Outputs = outputs
+	if err == nil && exit.OutputTruncated {
+		err = fmt.Errorf("$MAYFLY_OUTPUT is larger than %s", bytesText(MaxOutputBytes))
+	}
+	if err == nil {
+		var missing []string
+		for _, name := range t.Outputs {
+			if _, ok := outputs[name]; !ok {
+				missing = append(missing, name)
+			}
+		}
+		if len(missing) > 0 {
+			err = fmt.Errorf("the tool ended without writing the output %s that it declares; write %s=value to $MAYFLY_OUTPUT", strings.Join(missing, ", "), missing[0])
+		}
+	}
+	if err != nil && res.Status == Succeeded {
+		res.Status, res.ExitCode, res.Reason = Failed, 125, err.Error()
+	}
+}
+
+func bytesText(n int64) string {
+	for _, unit := range []struct {
+		size int64
+		name string
+	}{{1 << 30, "Gi"}, {1 << 20, "Mi"}, {1 << 10, "Ki"}} {
+		if n >= unit.size && n%unit.size == 0 {
+			return fmt.Sprintf("%d%s", n/unit.size, unit.name)
+		}
+	}
+	return fmt.Sprintf("%d bytes", n)
+}
+
+// state enters a state.
+func (r *run) state(s State, detail string, attempt int) {
+	now := time.Now().UTC()
+	line := &r.result.Timeline
+	switch s {
+	case Queued:
+		line.Queued = now
+	case Pulling:
+		line.Pulling = now
+	case Creating:
+		if line.Creating.IsZero() {
+			line.Creating = now
+		}
+	case Running:
+		if line.Started.IsZero() {
+			line.Started = now
+		}
+	}
+	r.emit(Event{State: &StateChange{State: s, Detail: detail, Attempt: attempt}})
+}
+
+// emit numbers an event and hands it on.
+func (r *run) emit(e Event) {
+	if r.opts.Emit == nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.seq++
+	e.Seq, e.Time, e.Run = r.seq, time.Now().UTC(), r.opts.ID
+	r.opts.Emit(e)
+}

@@ -1,0 +1,405 @@
+package run
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"reflect"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/mayfly-run/mayfly/internal/engine"
+	"github.com/mayfly-run/mayfly/internal/engine/fake"
+	"github.com/mayfly-run/mayfly/internal/image"
+	"github.com/mayfly-run/mayfly/internal/secret"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// images has one image; pulled counts the pulls.
+type images struct {
+	present bool
+	pulled  atomic.Int32
+	held    atomic.Int32
+}
+
+func (i *images) Lookup(ref string) (*image.Image, error) {
+	if !i.present {
+		return nil, image.ErrNotFound
+	}
+	return &image.Image{Reference: ref, Digest: "example/" + ref + "@sha256:0"}, nil
+}
+
+func (i *images) Pull(_ context.Context, ref string, _ image.PullOptions) (*image.Image, error) {
+	i.pulled.Add(1)
+	i.present = true
+	return i.Lookup(ref)
+}
+
+func (i *images) Hold(*image.Image, string) (func() error, error) {
+	i.held.Add(1)
+	return func() error { i.held.Add(-1); return nil }, nil
+}
+
+type values map[string]string
+
+func (v values) Get(_ context.Context, name string) ([]byte, error) {
+	value, ok := v[name]
+	if !ok {
+		return nil, &secret.NotFoundError{Name: name, Searched: []string{"the test"}}
+	}
+	return []byte(value), nil
+}
+
+// session is a runner on the fake engine, and what it reported.
+type session struct {
+	runner *Runner
+	images *images
+	events []Event
+	opts   Options
+}
+
+func newSession(programs map[string]fake.Program) *session {
+	s := &session{images: &images{present: true}}
+	s.runner = &Runner{Engine: &fake.Engine{Programs: programs}, Images: s.images, Secrets: values{"token": "hunter2hunter2"}}
+	s.opts = Options{Grace: 50 * time.Millisecond, Emit: func(e Event) { s.events = append(s.events, e) }}
+	return s
+}
+
+func (s *session) run(t *testing.T, text string, inputs map[string]any) (*Result, error) {
+	t.Helper()
+	result, err := s.runner.Run(t.Context(), &Request{Tool: parseTool(t, "image: an-image\n"+text), Inputs: inputs}, s.opts)
+	if held := s.images.held.Load(); held != 0 {
+		t.Errorf("%d holds on the image are left", held)
+	}
+	return result, err
+}
+
+// states are the states that the run entered.
+func (s *session) states() []State {
+	var out []State
+	for _, e := range s.events {
+		if e.State != nil {
+			out = append(out, e.State.State)
+		}
+	}
+	return out
+}
+
+func (s *session) logs(stream string) string {
+	var b strings.Builder
+	for _, e := range s.events {
+		if e.Log != nil && e.Log.Stream == stream {
+			b.Write(e.Log.Bytes())
+		}
+	}
+	return b.String()
+}
+
+func program(f func(p *fake.Process) int) map[string]fake.Program {
+	return map[string]fake.Program{"go": f}
+}
+
+const goTool = "command: [go]\n"
+
+func TestEventsInOrder(t *testing.T) {
+	s := newSession(program(func(p *fake.Process) int {
+		fmt.Fprintln(p.Stdout, "out")
+		p.Report(engine.Event{Usage: &engine.Usage{PIDs: 3}})
+		fmt.Fprintln(p.Stderr, "err")
+		return 0
+	}))
+	s.images.present = false
+	result, err := s.run(t, goTool, nil)
+	if err != nil || result.Status != Succeeded || result.ExitCode != 0 {
+		t.Fatalf("%+v, %v", result, err)
+	}
+	if want := []State{Queued, Pulling, Creating, Running, Succeeded}; !reflect.DeepEqual(s.states(), want) {
+		t.Errorf("states %v, want %v", s.states(), want)
+	}
+	if s.logs("stdout") != "out\n" || s.logs("stderr") != "err\n" {
+		t.Errorf("stdout %q, stderr %q", s.logs("stdout"), s.logs("stderr"))
+	}
+	for i, e := range s.events {
+		if e.Seq != int64(i+1) || e.Run == "" || e.Time.IsZero() {
+			t.Errorf("event %d: %+v", i, e)
+		}
+	}
+	last := s.events[len(s.events)-1]
+	if last.Result == nil || s.images.pulled.Load() != 1 {
+		t.Errorf("the last event is %+v, after %d pulls", last, s.images.pulled.Load())
+	}
+	line := result.Timeline
+	if line.Pulling.Before(line.Queued) || line.Creating.Before(line.Pulling) || line.Started.Before(line.Creating) || line.Finished.Before(line.Started) {
+		t.Errorf("timeline %+v", line)
+	}
+}
+
+func TestEventsSurviveJSON(t *testing.T) {
+	s := newSession(program(func(p *fake.Process) int {
+		_, _ = p.Stdout.Write([]byte("a\xffb"))
+		p.Report(engine.Event{Connection: &engine.Connection{Address: "192.0.2.1", Port: 80, Protocol: "tcp", Reason: "why"}})
+		return 7
+	}))
+	if _, err := s.run(t, goTool, nil); err != nil {
+		t.Fatal(err)
+	}
+	kinds := map[string]bool{}
+	for _, e := range s.events {
+		data, err := json.Marshal(e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var back Event
+		if err := json.Unmarshal(data, &back); err != nil {
+			t.Fatalf("%s: %v", data, err)
+		}
+		if !reflect.DeepEqual(back, e) {
+			t.Errorf("%s came back as %+v", data, back)
+		}
+		var flat map[string]any
+		if err := json.Unmarshal(data, &flat); err != nil {
+			t.Fatal(err)
+		}
+		kinds[flat["type"].(string)] = true
+	}
+	if len(kinds) != 4 {
+		t.Errorf("kinds %v", kinds)
+	}
+}
+
+func TestSecretsAreMasked(t *testing.T) {
+	s := newSession(program(func(p *fake.Process) int {
+		value := p.Getenv("TOKEN")
+		for _, b := range []byte("token " + value + "\n") { // byte by byte
+			_, _ = p.Stderr.Write([]byte{b})
+		}
+		p.Output = []byte("TOKEN=" + value + "\n")
+		p.Report(engine.Event{Connection: &engine.Connection{Host: value + ".example.com", Address: "192.0.2.1", Protocol: "tcp"}})
+		return 0
+	}))
+	result, err := s.run(t, goTool+"environment: {TOKEN: /secrets/token}\n", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.logs("stderr") != "token ***\n" {
+		t.Errorf("stderr %q", s.logs("stderr"))
+	}
+	if result.Outputs["TOKEN"] != "hunter2hunter2" {
+		t.Errorf("the output for the next step is %q", result.Outputs["TOKEN"])
+	}
+	for _, e := range s.events {
+		if data, err := json.Marshal(e); err != nil || strings.Contains(string(data), "hunter2hunter2") {
+			t.Errorf("an event has the secret: %s, %v", data, err)
+		}
+	}
+}
+
+func TestMissingSecretStopsBeforeAnythingStarts(t *testing.T) {
+	started := false
+	s := newSession(program(func(*fake.Process) int { started = true; return 0 }))
+	result, err := s.run(t, goTool+"environment: {KEY: /secrets/nosuch}\n", nil)
+	var missing *secret.NotFoundError
+	if !errors.As(err, &missing) || result.Status != Error || result.ExitCode != 125 || started {
+		t.Errorf("%+v, %v, started %v", result, err, started)
+	}
+}
+
+func TestTimeout(t *testing.T) {
+	for _, stubborn := range []bool{false, true} {
+		s := newSession(program(func(p *fake.Process) int {
+			if stubborn {
+				p.IgnoreTERM()
+			}
+			<-p.Context.Done()
+			fmt.Fprintln(p.Stdout, "last words")
+			return 0
+		}))
+		result, err := s.run(t, goTool+"timeout: 150ms\n", nil)
+		if err != nil || result.Status != TimedOut || result.ExitCode != 124 || result.Reason != "timed out after 150ms" {
+			t.Errorf("stubborn %v: %+v, %v", stubborn, result, err)
+		}
+		if s.logs("stdout") != "last words\n" {
+			t.Errorf("stubborn %v: log %q", stubborn, s.logs("stdout"))
+		}
+	}
+}
+
+func TestCancel(t *testing.T) {
+	s := newSession(program(func(p *fake.Process) int {
+		<-p.Context.Done()
+		return 0
+	}))
+	ctx, cancel := context.WithCancel(t.Context())
+	s.opts.Emit = func(e Event) {
+		s.events = append(s.events, e)
+		if e.State != nil && e.State.State == Running {
+			cancel()
+		}
+	}
+	result, err := s.runner.Run(ctx, &Request{Tool: parseTool(t, "image: i\n"+goTool)}, s.opts)
+	if err != nil || result.Status != Cancelled || result.ExitCode != 130 {
+		t.Errorf("%+v, %v", result, err)
+	}
+}
+
+func TestKillCutsTheGraceShort(t *testing.T) {
+	kill := make(chan struct{})
+	s := newSession(program(func(p *fake.Process) int {
+		p.IgnoreTERM()
+		<-p.Context.Done()
+		return 0
+	}))
+	s.opts.Grace = time.Hour
+	s.opts.Kill = kill
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(50*time.Millisecond, func() { cancel(); close(kill) })
+	result, err := s.runner.Run(ctx, &Request{Tool: parseTool(t, "image: i\n"+goTool)}, s.opts)
+	if err != nil || result.Status != Cancelled {
+		t.Errorf("%+v, %v", result, err)
+	}
+}
+
+func TestRetry(t *testing.T) {
+	for _, c := range []struct {
+		retry        string
+		fails, code  int
+		starts       int32
+		status       State
+		wantAttempts int
+	}{
+		{"retry: {attempts: 3, backoff: 1ms}", 2, 1, 3, Succeeded, 3},
+		{"retry: {attempts: 3, backoff: 1ms}", 9, 1, 3, Failed, 3},
+		{"retry: {attempts: 3, backoff: 1ms, on_exit: [75]}", 9, 1, 1, Failed, 1},
+		{"retry: {attempts: 3, backoff: 1ms, on_exit: [75]}", 1, 75, 2, Succeeded, 2},
+		{"", 9, 1, 1, Failed, 0},
+	} {
+		var starts atomic.Int32
+		s := newSession(program(func(*fake.Process) int {
+			if int(starts.Add(1)) <= c.fails {
+				return c.code
+			}
+			return 0
+		}))
+		result, err := s.run(t, goTool+c.retry+"\n", nil)
+		if err != nil || starts.Load() != c.starts || result.Status != c.status || result.Attempts != c.wantAttempts {
+			t.Errorf("%+v: %d starts, %+v, %v", c, starts.Load(), result, err)
+		}
+	}
+}
+
+func TestRetryStopsWhenCancelled(t *testing.T) {
+	var starts atomic.Int32
+	s := newSession(program(func(*fake.Process) int { starts.Add(1); return 1 }))
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(100*time.Millisecond, cancel)
+	result, err := s.runner.Run(ctx, &Request{Tool: parseTool(t, "image: i\n"+goTool+"retry: {attempts: 9, backoff: 1h}")}, s.opts)
+	if err != nil || starts.Load() != 1 || result.Status != Failed {
+		t.Errorf("%d starts, %+v, %v", starts.Load(), result, err)
+	}
+}
+
+func TestBackoffDoubles(t *testing.T) {
+	retry := parseTool(t, "retry: {attempts: 9, backoff: 1s, max_backoff: 5s}").Retry
+	for attempt, want := range []time.Duration{1: time.Second, 2: 2 * time.Second, 3: 4 * time.Second, 4: 5 * time.Second, 60: 5 * time.Second} {
+		if attempt == 0 || want == 0 {
+			continue
+		}
+		if got := backoff(retry, attempt); got != want {
+			t.Errorf("after attempt %d: %v, want %v", attempt, got, want)
+		}
+	}
+}
+
+func TestOutputs(t *testing.T) {
+	for output, want := range map[string]string{
+		"A=b\n":                                 "",
+		"":                                      "the tool ended without writing the output A that it declares",
+		"nonsense\n":                            "line 1 of $MAYFLY_OUTPUT is neither",
+		"A<<END\none\ntwo\nEND\n":               "",
+		"A<<END\none\n":                         "the value of A has no closing END",
+		"A=\xff\n":                              "output A is not UTF-8",
+		"A b=c\n":                               "is not a name",
+		"\n\r\nA=1\r\nA=2\n":                    "",
+		"A=" + strings.Repeat("x", maxOutput+1): "more than the",
+	} {
+		s := newSession(program(func(p *fake.Process) int { p.Output = []byte(output); return 0 }))
+		result, err := s.run(t, goTool+"outputs: [A]\n", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want == "" {
+			if result.Status != Succeeded || result.Outputs["A"] == "" {
+				t.Errorf("%.40q: %+v", output, result)
+			}
+		} else if result.Status != Failed || result.ExitCode != 125 || !strings.Contains(result.Reason, want) {
+			t.Errorf("%.40q: %+v, want %q", output, result, want)
+		}
+	}
+}
+
+func TestEngineFailures(t *testing.T) {
+	for _, c := range []struct {
+		err    error
+		status State
+		code   int
+	}{
+		{&engine.Unsupported{Feature: "f", Why: "w", Remedy: "r"}, Error, 125},
+		{&engine.CommandError{Path: "x", NotFound: true}, Failed, 127},
+		{&engine.CommandError{Path: "x"}, Failed, 126},
+		{engine.ErrLost, Lost, 125},
+		{errors.New("token hunter2hunter2 leaked"), Error, 125},
+	} {
+		s := newSession(program(func(*fake.Process) int { return 0 }))
+		s.runner.Engine.(*fake.Engine).Fail = func(*engine.Spec) error { return c.err }
+		result, err := s.run(t, goTool+"environment: {TOKEN: /secrets/token}\n", nil)
+		if result.Status != c.status || result.ExitCode != c.code || err == nil {
+			t.Errorf("%v: %+v, %v", c.err, result, err)
+		}
+		if strings.Contains(result.Reason+err.Error(), "hunter2") {
+			t.Errorf("the error shows the secret: %v", err)
+		}
+	}
+}
+
+// Inputs are bytes that run nothing and name no secret (SECURITY S03).
+func TestS03InputsArriveAsBytes(t *testing.T) {
+	for _, value := range []string{`'"$(id)"' ; ${HOME} && |`, "two\nlines", "/secrets/token", "${{ x }}", "- a: b\n", "%s %n", "€ \u202e"} {
+		got := ""
+		s := newSession(program(func(p *fake.Process) int {
+			got = p.Getenv("VALUE")
+			return 0
+		}))
+		if _, err := s.run(t, goTool+"args: [{name: value}]\n", map[string]any{"value": value}); err != nil {
+			t.Fatal(err)
+		}
+		if got != value {
+			t.Errorf("%q arrived as %q", value, got)
+		}
+	}
+}
+
+func TestRawStreams(t *testing.T) {
+	var out, errOut strings.Builder
+	s := newSession(program(func(p *fake.Process) int {
+		_, err := io.Copy(p.Stdout, p.Stdin)
+		if err != nil {
+			return 1
+		}
+		fmt.Fprint(p.Stderr, p.Getenv("TOKEN"))
+		return 0
+	}))
+	s.opts.Stdin, s.opts.Stdout, s.opts.Stderr = strings.NewReader("input"), &out, &errOut
+	if _, err := s.run(t, goTool+"environment: {TOKEN: /secrets/token}\n", nil); err != nil {
+		t.Fatal(err)
+	}
+	if out.String() != "input" || errOut.String() != "***" || s.logs("stdout") != "" {
+		t.Errorf("stdout %q, stderr %q, events %q", out.String(), errOut.String(), s.logs("stdout"))
+	}
+}
