@@ -1,0 +1,137 @@
+// Package cli is the mayfly command: it parses the command line, puts the
+// packages together, and shows people and programs what happens.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mayfly-run/mayfly/internal/engine"
+)
+
+// version is set by the build.
+var version = "dev"
+
+// streams are the command's own standard streams.
+type streams struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+// Main runs the command with its arguments (without the program's name) and
+// returns the exit status.
+func Main(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer) int {
+	s := streams{in: in, out: out, err: errOut}
+	root := newRoot(s)
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	return exitStatus(errOut, err)
+}
+
+func newRoot(s streams) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "mayfly",
+		Short: "Serverless tools for operations",
+		Long: `Mayfly runs operations tools: a tool is a short YAML file, and each run of it has an
+isolated container of its own that lives only as long as the run.`,
+		Example: `  mayfly run check.yaml --arg service_url=https://example.com
+  mayfly run check.yaml --secret token=env:TOKEN --json
+  mayfly validate tools/*/tool.yaml
+  mayfly doctor`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return cmd.Help()
+		},
+	}
+	root.SetIn(s.in)
+	root.SetOut(s.out)
+	root.SetErr(s.err)
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return &usageError{command: cmd.CommandPath(), err: err}
+	})
+	root.AddCommand(
+		newRunCommand(s),
+		newValidateCommand(s),
+		newSchemaCommand(s),
+		newShellCommand(s),
+		newImageCommand(s),
+		newSecretCommand(s),
+		newDoctorCommand(s),
+		newVersionCommand(s),
+	)
+	for _, c := range root.Commands() {
+		wrapArgs(c)
+	}
+	return root
+}
+
+// wrapArgs makes the complaints of cobra about positional arguments usage errors.
+func wrapArgs(c *cobra.Command) {
+	if check := c.Args; check != nil {
+		c.Args = func(cmd *cobra.Command, args []string) error {
+			if err := check(cmd, args); err != nil {
+				return &usageError{command: cmd.CommandPath(), err: err}
+			}
+			return nil
+		}
+	}
+	for _, sub := range c.Commands() {
+		wrapArgs(sub)
+	}
+}
+
+// usageError is a command line that makes no sense.
+type usageError struct {
+	command string
+	err     error
+}
+
+func (e *usageError) Error() string {
+	return fmt.Sprintf("%v; see '%s --help'", e.err, e.command)
+}
+
+func (e *usageError) Unwrap() error { return e.err }
+
+// exitError carries the exit status of a command that has already said what
+// there is to say.
+type exitError struct{ status int }
+
+func (e *exitError) Error() string { return fmt.Sprintf("exit status %d", e.status) }
+
+// statusFailure is the exit status for Mayfly's own failures, as docker run
+// and other programs that run programs have it.
+const statusFailure = 125
+
+// hinter is an error that knows what to do about it.
+type hinter interface{ Remedy() string }
+
+// exitStatus is the one place where errors become exit statuses.
+func exitStatus(w io.Writer, err error) int {
+	if err == nil {
+		return 0
+	}
+	var exit *exitError
+	if errors.As(err, &exit) {
+		return exit.status
+	}
+	fmt.Fprintf(w, "mayfly: %v\n", err)
+	var hint hinter
+	if errors.As(err, &hint) && hint.Remedy() != "" {
+		fmt.Fprintf(w, "  %s\n", hint.Remedy())
+	}
+	if errors.Is(err, os.ErrPermission) && os.Geteuid() != 0 {
+		fmt.Fprintln(w, "  run it as root, or see 'mayfly doctor' for what an ordinary user needs")
+	}
+	var command *engine.CommandError
+	if errors.As(err, &command) {
+		return command.ExitCode()
+	}
+	return statusFailure
+}

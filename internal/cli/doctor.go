@@ -1,0 +1,62 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mayfly-run/mayfly/internal/engine"
+)
+
+func newDoctorCommand(s streams) *cobra.Command {
+	var asJSON bool
+	var delegate string
+	c := &cobra.Command{
+		Use:   "doctor",
+		Short: "Say what this host can enforce, and how to mend what it can't",
+		Long: `Say what this host can enforce. "missing" fails the runs that need it: nothing is ever silently
+weaker than asked. "absent" is an addition that runs do without. Exit status 1 when something is missing.`,
+		Example: `  mayfly doctor
+  mayfly doctor --json
+  # as root, let user 1000 set limits for rootless runs, until the next boot
+  mayfly doctor --delegate 1000`,
+		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			if delegate != "" {
+				return delegateCgroups(s, delegate)
+			}
+			dir, err := home()
+			if err != nil {
+				return err
+			}
+			checks, err := probeHost(dir)
+			if err != nil {
+				return err
+			}
+			missing := false
+			for _, c := range checks {
+				missing = missing || c.Status == engine.CheckMissing
+				if asJSON {
+					continue
+				}
+				fmt.Fprintf(s.out, "%-8s %-28s %s\n", c.Status, c.Feature, c.Detail)
+				if c.Status != engine.CheckOK && c.Remedy != "" {
+					fmt.Fprintf(s.out, "%-8s %-28s -> %s\n", "", "", c.Remedy)
+				}
+			}
+			if asJSON {
+				if err := json.NewEncoder(s.out).Encode(checks); err != nil {
+					return err
+				}
+			}
+			if missing {
+				return &exitError{status: 1}
+			}
+			return nil
+		},
+	}
+	c.Flags().StringVar(&delegate, "delegate", "", "as root: give `USER` cgroups of its own, for the limits of rootless runs")
+	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return c
+}

@@ -1,0 +1,31 @@
+//go:build !linux
+
+package cli
+
+import (
+	"fmt"
+	"runtime"
+
+	"github.com/mayfly-run/mayfly/internal/engine"
+	"github.com/mayfly-run/mayfly/internal/image"
+)
+
+// newEngine fails: the embedded engine is made of Linux namespaces.
+func newEngine() (engine.Engine, error) {
+	return nil, &engine.Unsupported{
+		Feature: "embedded engine",
+		Why:     fmt.Sprintf("it needs Linux, and this is %s", runtime.GOOS),
+		Remedy:  "run mayfly in a Linux virtual machine",
+	}
+}
+
+// enterNamespace does nothing: there are no user namespaces to enter.
+func enterNamespace() error { return nil }
+
+func storeOptions() image.Options { return image.Options{} }
+
+// probeHost says that there is nothing to probe.
+func probeHost(string) ([]engine.Check, error) {
+	_, err := newEngine()
+	return nil, err
+}

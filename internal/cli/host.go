@@ -1,0 +1,77 @@
+package cli
+
+import (
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/mayfly-run/mayfly/internal/image"
+	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/secret"
+)
+
+// host is this machine, put together to run tools.
+type host struct {
+	home   string
+	images *image.Store
+	runner *run.Runner
+}
+
+// openHost puts the packages together: the image store, the secrets with
+// those of the command line first, the engine. Nothing is made yet.
+func openHost(secretFlags []string, stdin io.Reader, pull string) (*host, error) {
+	dir, err := home()
+	if err != nil {
+		return nil, err
+	}
+	images, err := openImages(dir)
+	if err != nil {
+		return nil, err
+	}
+	given, err := secret.ParseFlags(secretFlags, stdin)
+	if err != nil {
+		return nil, &usageError{command: "mayfly run", err: err}
+	}
+	engine, err := newEngine()
+	if err != nil {
+		return nil, err
+	}
+	policy, err := run.LoadPolicy(policyPath())
+	if err != nil {
+		return nil, err
+	}
+	return &host{
+		home:   dir,
+		images: images,
+		runner: &run.Runner{
+			Engine:  engine,
+			Images:  pulling{Store: images, when: pull},
+			Secrets: secret.Chain{given, openSecrets(dir)},
+			Policy:  policy,
+			Caches:  filepath.Join(dir, "caches"),
+		},
+	}, nil
+}
+
+// policyPath is the operator's policy: MAYFLY_POLICY is for tests and for a
+// user's own; whoever sets it could as well run another program.
+func policyPath() string {
+	if path := os.Getenv("MAYFLY_POLICY"); path != "" {
+		return path
+	}
+	return run.DefaultPolicyPath
+}
+
+// openImages opens the store of images with the registries' configuration.
+func openImages(dir string) (*image.Store, error) {
+	config, err := image.LoadConfig(filepath.Join(dir, "registries.json"))
+	if err != nil {
+		return nil, err
+	}
+	opts := storeOptions()
+	opts.Registries = config
+	return image.Open(filepath.Join(dir, "images"), opts)
+}
+
+// openSecrets opens the encrypted store of secrets.
+func openSecrets(dir string) *secret.Store { return secret.OpenStore(filepath.Join(dir, "secrets")) }

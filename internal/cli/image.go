@@ -1,0 +1,327 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mayfly-run/mayfly/internal/image"
+)
+
+func newImageCommand(s streams) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "image",
+		Short: "Manage the images of this machine",
+		Example: `  mayfly image pull alpine/curl:latest
+  mayfly image ls
+  mayfly image prune --all`,
+		Args:              cobra.NoArgs,
+		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		PersistentPreRunE: func(*cobra.Command, []string) error { return enterNamespace() },
+	}
+	c.AddCommand(newImagePull(s), newImageList(s), newImageLoad(s), newImageSave(s), newImageRemove(s), newImagePrune(s), newImageInspect(s))
+	return c
+}
+
+// store opens the image store of this machine.
+func store() (*image.Store, error) {
+	dir, err := home()
+	if err != nil {
+		return nil, err
+	}
+	return openImages(dir)
+}
+
+func newImagePull(s streams) *cobra.Command {
+	var platform string
+	var quiet bool
+	c := &cobra.Command{
+		Use:   "pull IMAGE…",
+		Short: "Fetch images from their registries",
+		Long: `Fetch images from their registries, or from the mirrors that registries.json in MAYFLY_HOME names.
+Credentials are those of docker login (~/.docker/config.json and its credential helpers).`,
+		Example: `  mayfly image pull python:3.12-slim
+  mayfly image pull registry.example.com/tools/kubectl@sha256:…
+  mayfly image pull --platform linux/arm64 alpine`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, refs []string) error {
+			images, err := store()
+			if err != nil {
+				return err
+			}
+			opts := image.PullOptions{}
+			if platform != "" {
+				if opts.Platform, err = image.ParsePlatform(platform); err != nil {
+					return &usageError{command: "mayfly image pull", err: err}
+				}
+			}
+			for _, ref := range refs {
+				img, err := pullShown(cmd.Context(), s, images, ref, opts, quiet)
+				if err != nil {
+					return err
+				}
+				fmt.Fprintln(s.out, img.Digest)
+			}
+			return nil
+		},
+	}
+	c.Flags().StringVar(&platform, "platform", "", "`OS/ARCH` to choose from a multi-platform image")
+	c.Flags().BoolVarP(&quiet, "quiet", "q", false, "show no progress")
+	return c
+}
+
+// pullShown pulls with the progress on the terminal, if there is one.
+func pullShown(ctx context.Context, s streams, images *image.Store, ref string, opts image.PullOptions, quiet bool) (*image.Image, error) {
+	if !quiet && isTerminal(s.err) {
+		spin := newSpinner(s.err)
+		defer spin.stop()
+		opts.Progress = func(e image.ProgressEvent) { spin.show(progressText(e)) }
+	}
+	return images.Pull(ctx, ref, opts)
+}
+
+// progressText is a pull's progress on one line.
+func progressText(e image.ProgressEvent) string {
+	text := fmt.Sprintf("pulling %s", e.Reference)
+	switch e.Phase {
+	case image.Downloading:
+		text += fmt.Sprintf("  layer %d/%d  %s of %s", e.Layer, e.Layers, sizeText(e.Current), sizeText(e.Total))
+	case image.Waiting:
+		text += fmt.Sprintf("  layer %d/%d  another process is fetching it", e.Layer, e.Layers)
+	}
+	return text
+}
+
+func newImageList(s streams) *cobra.Command {
+	var asJSON, quiet bool
+	c := &cobra.Command{
+		Use:     "ls",
+		Aliases: []string{"list"},
+		Short:   "List the images",
+		Example: "  mayfly image ls\n  mayfly image ls --json",
+		Args:    cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			images, err := store()
+			if err != nil {
+				return err
+			}
+			list, err := images.List()
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				if list == nil {
+					list = []*image.Image{}
+				}
+				return json.NewEncoder(s.out).Encode(list)
+			}
+			w := tabwriter.NewWriter(s.out, 0, 0, 3, ' ', 0)
+			if !quiet {
+				fmt.Fprintln(w, "IMAGE\tDIGEST\tPLATFORM\tPULLED\tSIZE")
+			}
+			for _, img := range list {
+				_, digest, _ := strings.Cut(img.Digest, "@")
+				if quiet {
+					fmt.Fprintln(w, img.Reference)
+					continue
+				}
+				fmt.Fprintf(w, "%s\t%.19s\t%s\t%s\t%s\n", img.Reference, digest, img.Platform, ago(img.Pulled), sizeText(img.Size))
+			}
+			return w.Flush()
+		},
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	c.Flags().BoolVarP(&quiet, "quiet", "q", false, "print the names only")
+	return c
+}
+
+// ago is how long ago something was, for people.
+func ago(t time.Time) string {
+	d := time.Since(t)
+	switch {
+	case t.IsZero():
+		return "-"
+	case d < time.Minute:
+		return "now"
+	case d < time.Hour:
+		return fmt.Sprintf("%d min ago", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%d h ago", int(d.Hours()))
+	}
+	return fmt.Sprintf("%d days ago", int(d.Hours()/24))
+}
+
+func newImageLoad(s streams) *cobra.Command {
+	var input string
+	c := &cobra.Command{
+		Use:   "load [FILE|-]",
+		Short: "Load images from a tar file",
+		Long: `Load images from a tar file, plain or compressed: what docker save writes, or an OCI image layout.
+Without FILE, or with -, it is read from standard input.`,
+		Example: `  mayfly image load tools.tar
+  docker save myorg/tool:1 | mayfly image load`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			images, err := store()
+			if err != nil {
+				return err
+			}
+			in := s.in
+			if len(args) == 1 {
+				input = args[0]
+			}
+			if input != "" && input != "-" {
+				f, err := os.Open(input)
+				if err != nil {
+					return err
+				}
+				defer f.Close()
+				in = f
+			} else if isTerminal(s.in) {
+				return &usageError{command: "mayfly image load", err: errors.New("standard input is a terminal; name a file")}
+			}
+			loaded, err := images.Load(cmd.Context(), in)
+			if err != nil {
+				return err
+			}
+			for _, img := range loaded {
+				fmt.Fprintln(s.out, img.Reference)
+			}
+			return nil
+		},
+	}
+	c.Flags().StringVarP(&input, "input", "i", "", "the `FILE`, as docker load has it")
+	return c
+}
+
+func newImageSave(s streams) *cobra.Command {
+	var output string
+	c := &cobra.Command{
+		Use:   "save IMAGE…",
+		Short: "Write images to a tar file",
+		Long: `Write images to a tar file, with the digests that they were pulled with: an OCI image layout that
+docker load takes too.`,
+		Example: "  mayfly image save -o tools.tar myorg/tool:1 myorg/tool:2",
+		Args:    cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, refs []string) (err error) {
+			images, err := store()
+			if err != nil {
+				return err
+			}
+			out := s.out
+			if output != "" && output != "-" {
+				f, err := os.Create(output)
+				if err != nil {
+					return err
+				}
+				defer func() { err = errors.Join(err, f.Close()) }()
+				out = f
+			} else if isTerminal(s.out) {
+				return &usageError{command: "mayfly image save", err: errors.New("standard output is a terminal; use -o FILE")}
+			}
+			return images.Save(cmd.Context(), refs, out)
+		},
+	}
+	c.Flags().StringVarP(&output, "output", "o", "", "`FILE` to write; standard output without it")
+	return c
+}
+
+func newImageRemove(s streams) *cobra.Command {
+	return &cobra.Command{
+		Use:     "rm IMAGE…",
+		Aliases: []string{"remove"},
+		Short:   "Forget images; prune frees their space",
+		Example: "  mayfly image rm alpine/curl:latest && mayfly image prune",
+		Args:    cobra.MinimumNArgs(1),
+		RunE: func(_ *cobra.Command, ids []string) error {
+			images, err := store()
+			if err != nil {
+				return err
+			}
+			for _, id := range ids {
+				removed, err := images.Remove(id)
+				if err != nil {
+					return err
+				}
+				for _, ref := range removed {
+					fmt.Fprintln(s.out, ref)
+				}
+			}
+			return nil
+		},
+	}
+}
+
+func newImagePrune(s streams) *cobra.Command {
+	var opts image.PruneOptions
+	c := &cobra.Command{
+		Use:   "prune",
+		Short: "Free the space of images that nothing refers to",
+		Long: `Free the space of images that nothing refers to, and with --all of every image that no run uses.
+What a run has is never taken.`,
+		Example: "  mayfly image prune\n  mayfly image prune --all --dry-run",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			images, err := store()
+			if err != nil {
+				return err
+			}
+			done, err := images.Prune(cmd.Context(), opts)
+			if err != nil {
+				return err
+			}
+			for _, ref := range done.References {
+				fmt.Fprintln(s.out, ref)
+			}
+			verb := "freed"
+			if opts.DryRun {
+				verb = "would free"
+			}
+			_, err = fmt.Fprintf(s.out, "%s %s: %d images, %d layers\n", verb, sizeText(done.Bytes), done.Images, done.Layers)
+			return err
+		},
+	}
+	c.Flags().BoolVarP(&opts.All, "all", "a", false, "also images that have a name")
+	c.Flags().BoolVar(&opts.DryRun, "dry-run", false, "only say what would be freed")
+	return c
+}
+
+func newImageInspect(s streams) *cobra.Command {
+	return &cobra.Command{
+		Use:     "inspect IMAGE…",
+		Short:   "Print everything about images as JSON",
+		Example: "  mayfly image inspect python:3.12-slim | jq .config.entrypoint",
+		Args:    cobra.MinimumNArgs(1),
+		RunE: func(_ *cobra.Command, ids []string) error {
+			images, err := store()
+			if err != nil {
+				return err
+			}
+			for _, id := range ids {
+				details, err := images.Inspect(id)
+				if err != nil {
+					return err
+				}
+				if err := printJSON(s.out, details); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+}
+
+func printJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}

@@ -1,0 +1,293 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/term"
+
+	"github.com/mayfly-run/mayfly/internal/engine"
+	"github.com/mayfly-run/mayfly/internal/image"
+	"github.com/mayfly-run/mayfly/internal/run"
+)
+
+// presenter shows a run: events as JSON, or the tool's output with what a
+// person needs to know around it. Its methods are safe from several goroutines.
+type presenter struct {
+	s     streams
+	f     *runFlags
+	color bool
+
+	mu      sync.Mutex
+	run     string // the run's id
+	enc     *json.Encoder
+	spinner *spinner // nil when there is no terminal, or nothing to wait for
+	egress  []engine.Connection
+}
+
+func newPresenter(s streams, f *runFlags) *presenter {
+	p := &presenter{s: s, f: f, enc: json.NewEncoder(s.out)}
+	p.enc.SetEscapeHTML(false)
+	terminal := isTerminal(s.err)
+	p.color = terminal && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+	if terminal && !f.json && !f.quiet && !f.tty {
+		p.spinner = newSpinner(s.err)
+	}
+	return p
+}
+
+// isTerminal says whether a stream is one.
+func isTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// attach has a run report to the presenter.
+func (p *presenter) attach(opts *run.Options) {
+	p.run = opts.ID
+	opts.Emit = p.event
+	opts.Progress = p.progress
+	if !p.f.json {
+		opts.Stdout = &outputWriter{p: p, w: p.s.out}
+		opts.Stderr = &outputWriter{p: p, w: p.s.err}
+	}
+}
+
+// outputWriter is one of the tool's streams on its way to ours.
+type outputWriter struct {
+	p *presenter
+	w io.Writer
+}
+
+func (o *outputWriter) Write(b []byte) (int, error) {
+	o.p.mu.Lock()
+	o.p.spinner.stop() // the tool has the terminal from its first byte
+	o.p.mu.Unlock()
+	return o.w.Write(b)
+}
+
+func (p *presenter) event(e run.Event) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if e.Connection != nil && p.f.suggestEgress {
+		p.egress = append(p.egress, *e.Connection)
+	}
+	if p.f.json {
+		// A reader that has gone is found by the tool's own end.
+		_ = p.enc.Encode(e)
+		return
+	}
+	switch {
+	case e.State != nil:
+		p.state(e.State)
+	case e.Connection != nil && !e.Connection.Allowed && !p.f.quiet:
+		p.spinner.stop()
+		fmt.Fprintln(p.s.err, p.note("refused: "+deniedText(e.Connection)))
+	}
+}
+
+// note is a line of Mayfly's own among the tool's.
+func (p *presenter) note(text string) string {
+	if p.color {
+		return "\x1b[33mmayfly:\x1b[0m " + text
+	}
+	return "mayfly: " + text
+}
+
+func deniedText(c *engine.Connection) string {
+	target := c.Address
+	if c.Host != "" && c.Host != c.Address {
+		target = c.Host + " (" + c.Address + ")"
+	}
+	if c.Port != 0 {
+		target = fmt.Sprintf("%s port %d", target, c.Port)
+	}
+	text := fmt.Sprintf("%s %s: %s", c.Protocol, target, c.Reason)
+	if c.Suggest != "" {
+		text += "; to allow it, add to network.egress: " + c.Suggest
+	}
+	return text
+}
+
+func (p *presenter) state(s *run.StateChange) {
+	switch s.State {
+	case run.Pulling:
+		p.spinner.show("pulling " + s.Detail)
+	case run.Creating:
+		if s.Attempt > 1 {
+			p.spinner.stop()
+			if !p.f.quiet {
+				fmt.Fprintln(p.s.err, p.note(fmt.Sprintf("attempt %d", s.Attempt)))
+			}
+		}
+		p.spinner.show("starting")
+	case run.Running:
+		p.spinner.show("running")
+	}
+}
+
+func (p *presenter) progress(e image.ProgressEvent) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.spinner.show(progressText(e))
+}
+
+// interrupted says what the first Ctrl-C does.
+func (p *presenter) interrupted() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.spinner.stop()
+	if !p.f.quiet && !p.f.json {
+		fmt.Fprintln(p.s.err, p.note(fmt.Sprintf("ending the tool; it has %s (press Ctrl-C again to kill it now)", p.f.grace)))
+	}
+}
+
+// finish says how the run ended.
+func (p *presenter) finish(result *run.Result, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.spinner.stop()
+	if p.f.suggestEgress && !p.f.json {
+		printEgress(p.s.out, p.egress)
+	}
+	if p.f.json {
+		return // the result event has it all
+	}
+	if err != nil {
+		exitStatus(p.s.err, err)
+		return
+	}
+	if p.f.quiet {
+		return
+	}
+	if result.Status != run.Succeeded {
+		fmt.Fprintln(p.s.err, p.note(result.Reason))
+		if result.Hint != "" {
+			fmt.Fprintln(p.s.err, "  "+result.Hint)
+		}
+	}
+	if result.Kept {
+		fmt.Fprintln(p.s.err, p.note(fmt.Sprintf("the sandbox is kept for %s; look inside with: mayfly shell %s", p.f.keepFor, p.run)))
+	}
+	if isTerminal(p.s.err) && !p.f.tty {
+		fmt.Fprintln(p.s.err, p.summary(result))
+	}
+}
+
+// summary is the last line on a terminal.
+func (p *presenter) summary(r *run.Result) string {
+	mark, code := "✓", "32"
+	if r.Status != run.Succeeded {
+		mark, code = "✗", "31"
+	}
+	if p.color {
+		mark = "\x1b[" + code + "m" + mark + "\x1b[0m"
+	}
+	u := r.Usage
+	return fmt.Sprintf("%s %s in %s  memory %s  cpu %.2fs  network ↓%s ↑%s", mark, r.Status,
+		(time.Duration(r.DurationMS) * time.Millisecond).String(), sizeText(u.MemoryPeakBytes), u.CPUSeconds,
+		sizeText(u.NetworkRxBytes), sizeText(u.NetworkTxBytes))
+}
+
+// sizeText is a number of bytes for people.
+func sizeText(n int64) string {
+	const units = "kMGTPE"
+	if n < 1000 {
+		return fmt.Sprintf("%dB", n)
+	}
+	v := float64(n)
+	i := -1
+	for v >= 1000 && i < len(units)-1 {
+		v /= 1000
+		i++
+	}
+	return fmt.Sprintf("%.1f%cB", v, units[i])
+}
+
+// printEgress prints the rules for what a run reached, each once, as they
+// stand in a tool's file.
+func printEgress(w io.Writer, connections []engine.Connection) {
+	var rules []string
+	for _, c := range connections {
+		if c.Suggest != "" && !slices.Contains(rules, c.Suggest) {
+			rules = append(rules, c.Suggest)
+		}
+	}
+	slices.Sort(rules)
+	fmt.Fprintln(w, "network:")
+	if len(rules) == 0 {
+		fmt.Fprintln(w, "  egress: []")
+		return
+	}
+	fmt.Fprintln(w, "  egress:")
+	for _, r := range rules {
+		fmt.Fprintf(w, "    - %s\n", r)
+	}
+}
+
+// spinner is one line of a terminal that says what is being waited for. A nil
+// one does nothing.
+type spinner struct {
+	w     io.Writer
+	text  chan string
+	quit  chan struct{}
+	ended chan struct{}
+	once  sync.Once
+}
+
+// spinnerDelay keeps the line off the screen for what is quick anyway.
+const spinnerDelay = 200 * time.Millisecond
+
+func newSpinner(w io.Writer) *spinner {
+	s := &spinner{w: w, text: make(chan string), quit: make(chan struct{}), ended: make(chan struct{})}
+	go s.spin()
+	return s
+}
+
+func (s *spinner) spin() {
+	defer close(s.ended)
+	frames := []rune("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏")
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	begin, text, drawn := time.Now(), "", false
+	for i := 0; ; i++ {
+		select {
+		case <-s.quit:
+			if drawn {
+				fmt.Fprint(s.w, "\r\x1b[K")
+			}
+			return
+		case text = <-s.text:
+		case <-tick.C:
+		}
+		if time.Since(begin) > spinnerDelay && text != "" {
+			drawn = true
+			fmt.Fprintf(s.w, "\r\x1b[K%c %s", frames[i%len(frames)], strings.TrimSpace(text))
+		}
+	}
+}
+
+func (s *spinner) show(text string) {
+	if s == nil {
+		return
+	}
+	select {
+	case s.text <- text:
+	case <-s.ended:
+	}
+}
+
+// stop wipes the line; nothing is drawn after it.
+func (s *spinner) stop() {
+	if s == nil {
+		return
+	}
+	s.once.Do(func() { close(s.quit) })
+	<-s.ended
+}

@@ -1,0 +1,264 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mayfly-run/mayfly/internal/image"
+	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/tool"
+)
+
+// runFlags are the flags of `mayfly run`.
+type runFlags struct {
+	args, env, secrets []string
+	timeout            string
+	grace              time.Duration
+	resources          map[string]*string
+	pull               string
+
+	json, quiet, dryRun, suggestEgress bool
+	keepOnFailure                      bool
+	keepFor                            time.Duration
+	interactive, tty                   bool
+}
+
+func newRunCommand(s streams) *cobra.Command {
+	f := &runFlags{resources: map[string]*string{}}
+	c := &cobra.Command{
+		Use:   "run FILE|NAME|-",
+		Short: "Run a tool in a sandbox of its own",
+		Long: `Run a tool in a sandbox of its own.
+
+The tool is a file, the name of a tool in the tools folder of this project, or - for a
+definition on standard input. What it prints appears as it prints it, its secrets masked.
+
+Exit status: the tool's own (0-123); 124 timed out; 125 Mayfly's own failure; 126 the command
+can't be executed; 127 it isn't in the image; 128+n killed by signal n (130 interrupted).`,
+		Example: `  # a tool with an argument, and a secret from the environment
+  mayfly run check.yaml --arg service_url=https://example.com --secret api_token=env:API_TOKEN
+
+  # what would run, without running it
+  mayfly run check.yaml --dry-run
+
+  # one JSON event a line, the last one with type "result"
+  mayfly run check.yaml --json
+
+  # the egress rules that this tool needs
+  mayfly run check.yaml --suggest-egress
+
+  # a shell in the tool's sandbox
+  mayfly run shell.yaml -it`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return f.run(cmd.Context(), s, args[0])
+		},
+	}
+	fl := c.Flags()
+	fl.StringArrayVarP(&f.args, "arg", "a", nil, "input `NAME=VALUE`; may be repeated")
+	fl.StringArrayVarP(&f.env, "env", "e", nil, "variable `NAME=VALUE`, or NAME to pass on this one; may be repeated")
+	fl.StringArrayVarP(&f.secrets, "secret", "s", nil, "secret `NAME=env:VAR`, NAME=file:PATH or NAME=- (standard input); may be repeated")
+	fl.StringVar(&f.timeout, "timeout", "", "`DURATION` after which the tool is ended, such as 90s")
+	fl.DurationVar(&f.grace, "grace", run.DefaultGrace, "time between TERM and KILL when the tool is ended")
+	for _, r := range []struct{ name, help string }{
+		{"cpu", "processors, such as 2 or 500m"},
+		{"memory", "memory limit, such as 256Mi"},
+		{"disk", "limit of what the tool may write, such as 1Gi"},
+		{"pids", "limit of processes and threads"},
+		{"bandwidth", "network limit each way, such as 10Mbps"},
+	} {
+		f.resources[r.name] = fl.String(r.name, "", "`LIMIT`: "+r.help)
+	}
+	fl.StringVar(&f.pull, "pull", "missing", "when to pull the image: `missing`, always or never")
+	fl.BoolVar(&f.json, "json", false, "print events as JSON, one a line")
+	fl.BoolVarP(&f.quiet, "quiet", "q", false, "print the tool's own output and nothing else")
+	fl.BoolVar(&f.dryRun, "dry-run", false, "print the resolved run, secrets as references, and don't run it")
+	fl.BoolVar(&f.suggestEgress, "suggest-egress", false, "at the end, print the egress rules that the run needed")
+	fl.BoolVar(&f.keepOnFailure, "keep-on-failure", false, "keep the sandbox of a tool that failed, for mayfly shell")
+	fl.DurationVar(&f.keepFor, "keep-for", time.Hour, "how long --keep-on-failure keeps it")
+	fl.BoolVarP(&f.interactive, "interactive", "i", false, "give the tool this standard input")
+	fl.BoolVarP(&f.tty, "tty", "t", false, "give the tool a terminal")
+	c.MarkFlagsMutuallyExclusive("json", "quiet")
+	c.MarkFlagsMutuallyExclusive("json", "tty")
+	return c
+}
+
+func (f *runFlags) run(ctx context.Context, s streams, name string) error {
+	if err := enterNamespace(); err != nil { // before anything of stdin is read
+		return err
+	}
+	t, err := loadTool(s.in, name)
+	if err != nil {
+		return err
+	}
+	if err := f.override(t); err != nil {
+		return err
+	}
+	req := &run.Request{Tool: t, Terminal: f.tty}
+	if req.Inputs, err = assignments(f.args); err != nil {
+		return err
+	}
+	if req.Environment, err = variables(f.env); err != nil {
+		return err
+	}
+	h, err := openHost(f.secrets, s.in, f.pull)
+	if err != nil {
+		return err
+	}
+	if f.dryRun {
+		return dryRun(ctx, s.out, h, req)
+	}
+	opts := run.Options{ID: run.NewID(), Grace: f.grace}
+	if f.keepOnFailure {
+		opts.KeepFor = f.keepFor
+	}
+	if f.interactive {
+		opts.Stdin = s.in
+	}
+	p := newPresenter(s, f)
+	p.attach(&opts)
+	if f.tty {
+		restore, err := attachTerminal(s, req, &opts)
+		if err != nil {
+			return err
+		}
+		defer restore()
+	}
+	ctx, stop := cancelOnSignals(ctx, &opts, p.interrupted)
+	defer stop()
+	result, err := h.runner.Run(ctx, req, opts)
+	p.finish(result, err)
+	if result.ExitCode == 0 {
+		return nil
+	}
+	return &exitError{status: result.ExitCode}
+}
+
+// maxToolBytes is more than a definition may have, so that Parse says so.
+const maxToolBytes = 2 << 20
+
+// loadTool reads the definition that the command line names.
+func loadTool(in io.Reader, name string) (*tool.Tool, error) {
+	if name == "-" {
+		data, err := io.ReadAll(io.LimitReader(in, maxToolBytes))
+		if err != nil {
+			return nil, fmt.Errorf("read the tool from standard input: %w", err)
+		}
+		return tool.Parse("-", data)
+	}
+	path, err := toolPath(name)
+	if err != nil {
+		return nil, err
+	}
+	t, err := tool.Load(path)
+	if err != nil {
+		return nil, err
+	}
+	// The shim, which copies the tool's files, has another working directory.
+	if t.Source.Dir, err = filepath.Abs(t.Source.Dir); err != nil {
+		return nil, err
+	}
+	return t, t.ReadScript()
+}
+
+// toolPath is the file of a tool given by path or by name. What looks like a
+// path is one.
+func toolPath(name string) (string, error) {
+	if strings.ContainsAny(name, `/\`) || strings.HasSuffix(name, ".yaml") || strings.HasSuffix(name, ".yml") {
+		return name, nil
+	}
+	if info, err := os.Stat(name); err == nil && !info.IsDir() {
+		return name, nil
+	}
+	cwd, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	return tool.Find(cwd, name)
+}
+
+// override applies the flags that stand above the definition.
+func (f *runFlags) override(t *tool.Tool) error {
+	if f.timeout != "" {
+		if err := t.SetTimeout(f.timeout); err != nil {
+			return runUsage("--timeout: %w", err)
+		}
+	}
+	for name, value := range f.resources {
+		if *value == "" {
+			continue
+		}
+		if err := t.Resources.Set(name, *value); err != nil {
+			return runUsage("--%s: %w", name, err)
+		}
+	}
+	if f.suggestEgress && f.tty {
+		return runUsage("--suggest-egress and --tty don't go together")
+	}
+	return nil
+}
+
+// assignments reads --arg NAME=VALUE.
+func assignments(list []string) (map[string]any, error) {
+	out := map[string]any{}
+	for _, item := range list {
+		name, value, ok := strings.Cut(item, "=")
+		if !ok || name == "" {
+			return nil, runUsage("--arg %q is not NAME=VALUE", item)
+		}
+		if _, twice := out[name]; twice {
+			return nil, runUsage("--arg %s is given twice", name)
+		}
+		out[name] = value
+	}
+	return out, nil
+}
+
+// variables reads --env NAME=VALUE; a bare NAME passes on ours.
+func variables(list []string) ([]tool.EnvVar, error) {
+	var out []tool.EnvVar
+	for _, item := range list {
+		name, value, ok := strings.Cut(item, "=")
+		if !ok {
+			if value, ok = os.LookupEnv(name); !ok {
+				return nil, runUsage("--env %s: there is no such variable here; write %s=VALUE", name, name)
+			}
+		}
+		if !tool.ValidEnvName(name) {
+			return nil, runUsage("--env %q is not NAME=VALUE", item)
+		}
+		out = append(out, tool.EnvVar{Name: name, Value: value})
+	}
+	return out, nil
+}
+
+func runUsage(format string, args ...any) error {
+	return &usageError{command: "mayfly run", err: fmt.Errorf(format, args...)}
+}
+
+// pulling decides when images are pulled: it is a run.Images.
+type pulling struct {
+	*image.Store
+	when string
+}
+
+func (p pulling) Lookup(ref string) (*image.Image, error) {
+	if p.when == "always" {
+		return nil, image.ErrNotFound
+	}
+	return p.Store.Lookup(ref)
+}
+
+func (p pulling) Pull(ctx context.Context, ref string, opts image.PullOptions) (*image.Image, error) {
+	if p.when == "never" {
+		return nil, fmt.Errorf("image %s is not in the store and --pull=never; pull it with: mayfly image pull %s", ref, ref)
+	}
+	return p.Store.Pull(ctx, ref, opts)
+}

@@ -1,0 +1,89 @@
+//go:build linux
+
+package cli_test
+
+import (
+	"archive/tar"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/mayfly-run/mayfly/internal/image"
+	"github.com/mayfly-run/mayfly/internal/image/imagetest"
+	"github.com/mayfly-run/mayfly/test/testbed"
+)
+
+func TestMain(m *testing.M) { testbed.Main(m) }
+
+// TestScripts runs the command as people do: each file of testdata/script is a
+// session with the built programs, real sandboxes and a real registry. It finds
+//
+//	$REGISTRY  a registry with the image busybox
+//	$LOCKED    a registry that wants a password
+//	$CLOSED    an address where nothing listens
+//	$IMAGES    the folder of the project's base images (make images)
+//	$SERVER    the port of an HTTP server on this machine's loopback
+//
+// and the image busybox:latest in its store.
+func TestScripts(t *testing.T) {
+	bin := testbed.Bin(t)
+	layer := imagetest.BusyboxLayer(t)
+	archive := imagetest.DockerArchive(t, "busybox:latest", imagetest.Config{Cmd: []string{"/bin/sh"}, Env: []string{"PATH=/bin", "FROM_IMAGE=yes"}}, layer)
+	registry := imagetest.NewRegistry(t)
+	imagetest.PushBusybox(t, registry+"/busybox:latest")
+	imagetest.Push(t, registry+"/empty:latest", imagetest.Config{}, imagetest.Tar(t, imagetest.File{Name: "etc/", Type: tar.TypeDir}))
+	locked := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("WWW-Authenticate", `Basic realm="locked"`)
+		w.WriteHeader(http.StatusUnauthorized)
+	}))
+	t.Cleanup(locked.Close)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte("hello from the host\n"))
+	}))
+	t.Cleanup(server.Close)
+	closed := closedAddress(t)
+
+	testscript.Run(t, testscript.Params{
+		Dir:             "testdata/script",
+		ContinueOnError: true,
+		Setup: func(env *testscript.Env) error {
+			home := filepath.Join(env.WorkDir, "home")
+			env.Setenv("HOME", env.WorkDir)
+			env.Setenv("MAYFLY_HOME", home)
+			env.Setenv("MAYFLY_POLICY", filepath.Join(env.WorkDir, "policy.yaml"))
+			env.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH"))
+			env.Setenv("REGISTRY", registry)
+			env.Setenv("LOCKED", strings.TrimPrefix(locked.URL, "http://"))
+			env.Setenv("CLOSED", closed)
+			env.Setenv("IMAGES", filepath.Join(testbed.Root(), ".build", "images"))
+			_, port, err := net.SplitHostPort(server.Listener.Addr().String())
+			if err != nil {
+				return err
+			}
+			env.Setenv("SERVER", port)
+			store, err := image.Open(filepath.Join(home, "images"), image.Options{NoSync: true})
+			if err != nil {
+				return err
+			}
+			_, err = store.Load(t.Context(), strings.NewReader(string(archive)))
+			return err
+		},
+	})
+}
+
+// closedAddress is an address of this machine where nothing listens.
+func closedAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}

@@ -1,0 +1,285 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/mayfly-run/mayfly/internal/secret"
+)
+
+func newSecretCommand(s streams) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "secret",
+		Short: "Manage the secrets of this machine",
+		Long: `Manage the secrets of this machine. They are encrypted in $MAYFLY_HOME/secrets under the key in
+identity.txt there; keep a copy of that file, without it they are lost. No command prints a value.
+
+A key with a passphrase asks for it on the terminal, or takes it from the file that
+$MAYFLY_PASSPHRASE_FILE names, or from $MAYFLY_PASSPHRASE.`,
+		Example: `  mayfly secret set api_token
+  mayfly secret ls
+  mayfly secret rotate-key`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	c.AddCommand(newSecretSet(s), newSecretList(s), newSecretRemove(s), newSecretRotate(s))
+	return c
+}
+
+// secrets opens the store of secrets of this machine.
+func secrets() (*secret.Store, error) {
+	dir, err := home()
+	if err != nil {
+		return nil, err
+	}
+	return openSecrets(dir), nil
+}
+
+func newSecretSet(s streams) *cobra.Command {
+	var from string
+	var pass newPassphrase
+	c := &cobra.Command{
+		Use:   "set NAME",
+		Short: "Set a secret, or a new version of it",
+		Long: `Set a secret, or a new version of it. The value is asked for on a terminal, without showing it, or
+read from standard input, where one line break at its end is left out.
+
+The first secret makes the key. --passphrase puts that behind a passphrase.`,
+		Example: `  mayfly secret set api_token
+  pass show api/token | mayfly secret set api_token
+  mayfly secret set api_token --from env:API_TOKEN
+  mayfly secret set kubeconfig --from file:$HOME/.kube/config`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return setSecret(cmd.Context(), s, args[0], from, &pass)
+		},
+	}
+	c.Flags().StringVar(&from, "from", "", "where the value is: `env:VARIABLE`, file:PATH or - for standard input")
+	pass.flags(c, "put the new key behind a passphrase, asked for on the terminal")
+	return c
+}
+
+func setSecret(ctx context.Context, s streams, name, from string, pass *newPassphrase) error {
+	store, err := secrets()
+	if err != nil {
+		return err
+	}
+	// Before anyone types a value.
+	if err := secret.CheckName(name); err != nil {
+		return &usageError{command: "mayfly secret set", err: err}
+	}
+	if pass.wanted() {
+		if err := createKey(ctx, s, store, pass); err != nil {
+			return err
+		}
+	}
+	var value []byte
+	if from == "" && isTerminal(s.in) {
+		value, err = askTwice(s, "value of "+name)
+	} else {
+		if from == "" {
+			from = "-"
+		}
+		value, err = secret.ReadFrom(ctx, from, s.in)
+	}
+	if err != nil {
+		return fmt.Errorf("read the value of %s: %w", name, err)
+	}
+	defer clear(value)
+	if len(value) == 0 {
+		return fmt.Errorf("the value of %s is empty, and wasn't set; to do without it: mayfly secret rm %s", name, name)
+	}
+	version, err := store.Set(ctx, name, value)
+	if err != nil {
+		return err
+	}
+	if !secret.Maskable(value) {
+		fmt.Fprintf(s.err, "warning: the value of %s has less than %d characters; it will not be masked in what tools print\n", name, secret.MinMasked)
+	}
+	_, err = fmt.Fprintf(s.out, "%s version %d\n", name, version)
+	return err
+}
+
+func newSecretList(s streams) *cobra.Command {
+	var asJSON, quiet bool
+	c := &cobra.Command{
+		Use:     "ls",
+		Aliases: []string{"list"},
+		Short:   "List the names of the secrets",
+		Example: "  mayfly secret ls\n  mayfly secret ls --json",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			store, err := secrets()
+			if err != nil {
+				return err
+			}
+			// What can be listed is, whatever else is wrong.
+			list, wrong := store.List(cmd.Context())
+			if wrong != nil && len(list) == 0 {
+				return wrong
+			}
+			if asJSON {
+				return errors.Join(json.NewEncoder(s.out).Encode(list), wrong)
+			}
+			w := tabwriter.NewWriter(s.out, 0, 0, 3, ' ', 0)
+			if !quiet {
+				fmt.Fprintln(w, "NAME\tVERSION\tSET")
+			}
+			for _, i := range list {
+				if quiet {
+					fmt.Fprintln(w, i.Name)
+					continue
+				}
+				fmt.Fprintf(w, "%s\t%d\t%s\n", i.Name, i.Version, ago(i.Set))
+			}
+			return errors.Join(w.Flush(), wrong)
+		},
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	c.Flags().BoolVarP(&quiet, "quiet", "q", false, "print the names only")
+	return c
+}
+
+func newSecretRemove(s streams) *cobra.Command {
+	return &cobra.Command{
+		Use:     "rm NAME…",
+		Aliases: []string{"remove"},
+		Short:   "Remove secrets",
+		Example: "  mayfly secret rm api_token",
+		Args:    cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, names []string) error {
+			store, err := secrets()
+			if err != nil {
+				return err
+			}
+			for _, name := range names {
+				if err := store.Remove(cmd.Context(), name); err != nil {
+					return err
+				}
+				fmt.Fprintln(s.out, name)
+			}
+			return nil
+		},
+	}
+}
+
+func newSecretRotate(s streams) *cobra.Command {
+	var pass newPassphrase
+	var none bool
+	c := &cobra.Command{
+		Use:   "rotate-key",
+		Short: "Replace the key by a new one",
+		Long: `Replace the key by a new one and wrap every secret for it. It can be interrupted at any moment: all
+secrets stay readable, and the next rotate-key ends what was begun.
+
+The new key has the old one's passphrase, unless another is given.`,
+		Example: `  mayfly secret rotate-key
+  mayfly secret rotate-key --passphrase
+  mayfly secret rotate-key --passphrase-from file:/run/keys/mayfly`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			store, err := secrets()
+			if err != nil {
+				return err
+			}
+			var phrase []byte
+			if pass.wanted() {
+				if phrase, err = pass.read(cmd.Context(), s); err != nil {
+					return err
+				}
+				defer clear(phrase)
+			}
+			n, err := store.RotateKey(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if pass.wanted() || none {
+				if err := store.SetPassphrase(cmd.Context(), phrase); err != nil {
+					return err
+				}
+			}
+			_, err = fmt.Fprintf(s.out, "secrets wrapped for the new key: %d\n", n)
+			return err
+		},
+	}
+	pass.flags(c, "put the key behind another passphrase, asked for on the terminal")
+	c.Flags().BoolVar(&none, "no-passphrase", false, "keep the key without a passphrase")
+	c.MarkFlagsMutuallyExclusive("no-passphrase", "passphrase")
+	c.MarkFlagsMutuallyExclusive("no-passphrase", "passphrase-from")
+	return c
+}
+
+// newPassphrase is a passphrase to be set.
+type newPassphrase struct {
+	ask  bool
+	from string
+}
+
+func (p *newPassphrase) flags(c *cobra.Command, help string) {
+	c.Flags().BoolVar(&p.ask, "passphrase", false, help)
+	c.Flags().StringVar(&p.from, "passphrase-from", "", "the same, with the passphrase in `env:VARIABLE`, file:PATH or - (standard input)")
+	c.MarkFlagsMutuallyExclusive("passphrase", "passphrase-from")
+}
+
+func (p *newPassphrase) wanted() bool { return p.ask || p.from != "" }
+
+func (p *newPassphrase) read(ctx context.Context, s streams) (phrase []byte, err error) {
+	if p.ask {
+		phrase, err = askTwice(s, "new passphrase")
+	} else {
+		phrase, err = secret.ReadFrom(ctx, p.from, s.in)
+		phrase = bytes.TrimRight(phrase, "\r\n")
+	}
+	if err == nil && len(phrase) == 0 {
+		err = errors.New("it is empty")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the passphrase: %w", err)
+	}
+	return phrase, nil
+}
+
+func createKey(ctx context.Context, s streams, store *secret.Store, pass *newPassphrase) error {
+	phrase, err := pass.read(ctx, s)
+	if err != nil {
+		return err
+	}
+	defer clear(phrase)
+	return store.Create(ctx, phrase)
+}
+
+// askTwice reads from the terminal without showing it, twice, since nobody sees what they type.
+func askTwice(s streams, what string) ([]byte, error) {
+	in, ok := s.in.(*os.File)
+	if !ok || !term.IsTerminal(int(in.Fd())) {
+		return nil, errors.New("standard input is not a terminal")
+	}
+	ask := func(prompt string) ([]byte, error) {
+		fmt.Fprint(s.err, prompt)
+		typed, err := term.ReadPassword(int(in.Fd()))
+		fmt.Fprintln(s.err)
+		return typed, err
+	}
+	first, err := ask(what + ": ")
+	if err != nil {
+		return nil, err
+	}
+	second, err := ask(what + ", again: ")
+	defer clear(second)
+	if err == nil && !bytes.Equal(first, second) {
+		err = errors.New("the two aren't the same; nothing was changed")
+	}
+	if err != nil {
+		clear(first)
+		return nil, err
+	}
+	return first, nil
+}

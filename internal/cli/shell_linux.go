@@ -1,0 +1,92 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/mayfly-run/mayfly/internal/engine"
+	"github.com/mayfly-run/mayfly/internal/oci"
+)
+
+func newShellCommand(s streams) *cobra.Command {
+	var remove bool
+	c := &cobra.Command{
+		Use:   "shell [RUN [-- COMMAND…]]",
+		Short: "Look inside the sandbox of a tool that failed",
+		Long: `Look inside the sandbox of a tool that failed and was run with --keep-on-failure: its files as it left
+them, its network rules, its limits. Without RUN, list the sandboxes that are kept.`,
+		Example: `  mayfly run check.yaml --keep-on-failure
+  mayfly shell 01a20974-721d-7515-b4bb-132b84d3651b
+  mayfly shell 01a20974-721d-7515-b4bb-132b84d3651b -- ls -l /tmp
+  mayfly shell --remove 01a20974-721d-7515-b4bb-132b84d3651b`,
+		RunE: func(_ *cobra.Command, args []string) error {
+			e, err := embedded()
+			if err != nil {
+				return err
+			}
+			switch {
+			case len(args) == 0:
+				return listKept(s, e)
+			case remove:
+				return e.RemoveKept(args[0])
+			}
+			command := args[1:]
+			if len(command) == 0 {
+				command = []string{"sh"}
+			}
+			return shell(s, e, args[0], command)
+		},
+	}
+	c.Flags().BoolVar(&remove, "remove", false, "end the sandbox and remove it")
+	return c
+}
+
+func listKept(s streams, e *oci.Engine) error {
+	kept, err := e.KeptRuns()
+	if err != nil {
+		return err
+	}
+	w := tabwriter.NewWriter(s.out, 0, 0, 3, ' ', 0)
+	fmt.Fprintln(w, "RUN\tKEPT")
+	for _, k := range kept {
+		fmt.Fprintf(w, "%s\t%s\n", k.ID, ago(k.Since))
+	}
+	return w.Flush()
+}
+
+func shell(s streams, e *oci.Engine, id string, command []string) (err error) {
+	streams := engine.Streams{Stdin: s.in, Stdout: s.out, Stderr: s.err}
+	var size [2]uint16
+	resized := make(chan [2]uint16, 1)
+	in, isFile := s.in.(*os.File)
+	terminal := isFile && isTerminal(s.in) && isTerminal(s.out)
+	if terminal {
+		columns, rows, err := term.GetSize(int(in.Fd()))
+		if err != nil {
+			return err
+		}
+		size = [2]uint16{uint16(columns), uint16(rows)}
+		old, err := term.MakeRaw(int(in.Fd()))
+		if err != nil {
+			return err
+		}
+		stop := notifyResize(in, resized)
+		defer func() {
+			stop()
+			err = errors.Join(err, term.Restore(int(in.Fd()), old))
+		}()
+	}
+	code, err := e.Shell(id, command, terminal, size, resized, streams)
+	if err != nil {
+		return err
+	}
+	if code != 0 {
+		return &exitError{status: code}
+	}
+	return nil
+}

@@ -1,0 +1,86 @@
+package cli
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mayfly-run/mayfly/internal/tool"
+)
+
+func newValidateCommand(s streams) *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "validate FILE…",
+		Short: "Check tool files",
+		Long: `Check tool files: the format, the names, the values, and what contradicts what. Each problem is
+printed as file:line:column. Exit status 1 when there is one.`,
+		Example: `  mayfly validate check.yaml
+  mayfly validate tools/*/tool.yaml
+  generate-tool | mayfly validate -`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(_ *cobra.Command, files []string) error {
+			bad := false
+			for _, file := range files {
+				t, err := loadTool(s.in, file)
+				if err == nil {
+					err = t.Runnable()
+				}
+				if err != nil {
+					bad = true
+				}
+				if err := printValidation(s, asJSON, file, err); err != nil {
+					return err
+				}
+			}
+			if bad {
+				return &exitError{status: 1}
+			}
+			return nil
+		},
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object a file")
+	return c
+}
+
+func printValidation(s streams, asJSON bool, file string, err error) error {
+	if asJSON {
+		out := struct {
+			File     string         `json:"file"`
+			Valid    bool           `json:"valid"`
+			Problems []tool.Problem `json:"problems,omitempty"`
+			Error    string         `json:"error,omitempty"`
+		}{File: file, Valid: err == nil}
+		var problems *tool.Error
+		if errors.As(err, &problems) {
+			out.Problems = problems.Problems
+		} else if err != nil {
+			out.Error = err.Error()
+		}
+		return json.NewEncoder(s.out).Encode(out)
+	}
+	if err != nil {
+		_, err := fmt.Fprintln(s.err, err)
+		return err
+	}
+	_, err = fmt.Fprintf(s.out, "%s: ok\n", file)
+	return err
+}
+
+func newSchemaCommand(s streams) *cobra.Command {
+	return &cobra.Command{
+		Use:   "schema tool",
+		Short: "Print the JSON Schema of a kind of file, for editors",
+		Long: `Print the JSON Schema (2020-12) of a kind of file. Editors with the YAML language server use it
+after a first line such as: # yaml-language-server: $schema=tool.schema.json`,
+		Example:   "  mayfly schema tool > tool.schema.json",
+		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
+		ValidArgs: []string{"tool"},
+		RunE: func(*cobra.Command, []string) error {
+			_, err := s.out.Write(tool.Schema())
+			return err
+		},
+	}
+}
