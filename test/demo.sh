@@ -1,0 +1,55 @@
+#!/usr/bin/env bash
+# The demo: a real tool, end to end, in a store of its own. It needs no registry and leaves nothing behind.
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+cd "$root"
+work=$(mktemp -d)
+server=
+cleanup() {
+  [ -z "$server" ] || kill "$server" 2>/dev/null || true
+  rm -rf --one-file-system "$work"
+}
+trap cleanup EXIT
+
+export MAYFLY_HOME=$work/home
+say() { printf '\n\033[1m$ %s\033[0m\n' "$*"; "$@"; }
+
+# A service to check: it answers /health on a free port of this machine.
+python3 - "$work/port" <<'PY' &
+import http.server, sys
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200 if self.path == "/health" else 404)
+        self.send_header("Content-Type", "application/json")
+        self.end_headers()
+        self.wfile.write(b'{"status": "healthy"}')
+    def log_message(self, *args):
+        pass
+server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
+open(sys.argv[1] + ".new", "w").write(str(server.server_port))
+import os
+os.rename(sys.argv[1] + ".new", sys.argv[1])
+server.serve_forever()
+PY
+server=$!
+for _ in $(seq 100); do [ -s "$work/port" ] && break; sleep 0.05; done
+port=$(cat "$work/port")
+
+say bin/mayfly image load .build/images/python.tar
+say bin/mayfly validate examples/deployment-checker/tool.yaml
+say bin/mayfly run examples/deployment-checker/tool.yaml --arg "service_url=http://host.mayfly.internal:$port"
+export TOKEN=correct-horse-battery-staple
+cat > "$work/careful.yaml" <<'YAML'
+name: careful
+image: mayfly/python
+command: |
+  echo "the token is $TOKEN, or $(printf %s "$TOKEN" | base64)"
+  echo "the network:"; curl -sS -m 5 http://169.254.169.254/ || true
+  echo "the disk:"; touch /etc/nope || true
+  echo "CHECKED=yes" >> "$MAYFLY_OUTPUT"
+environment: {TOKEN: /secrets/token}
+outputs: [CHECKED]
+YAML
+say bin/mayfly run "$work/careful.yaml" --secret token=env:TOKEN
+say bin/mayfly run "$work/careful.yaml" --secret token=env:TOKEN --json | tail -n 1

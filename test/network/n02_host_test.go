@@ -1,0 +1,100 @@
+//go:build linux
+
+package network
+
+import (
+	"net"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mayfly-run/mayfly/internal/engine"
+)
+
+// The addresses and the gateway of every sandbox.
+const (
+	tool4, tool6       = "198.18.0.2", "fd6d:6179:666c:7900::2"
+	gateway4, gateway6 = "198.18.0.1", "fd6d:6179:666c:7900::1"
+)
+
+// TestN02_HostIsNotReached dials what listens on this host, by every address
+// that it has, and by the sandbox's gateway.
+func TestN02_HostIsNotReached(t *testing.T) {
+	newInternet(t)
+	l := newLab(t)
+	var ports []string
+	for _, address := range []string{"127.0.0.1:0", "[::1]:0", host4 + ":0", "[" + host6 + "]:0"} {
+		ports = append(ports, serveHost(t, address, trap(t)))
+	}
+	var targets, addresses []string
+	for _, a := range hostAddresses(t) {
+		addresses = append(addresses, a)
+		for _, port := range ports {
+			targets = append(targets, net.JoinHostPort(a, port))
+		}
+	}
+	for name, p := range widest {
+		t.Run(name, func(t *testing.T) {
+			r := l.with(t).run(p, append([]string{"dial"}, targets...)...)
+			r.refused(t, targets...)
+			r.denied(t, "tcp", addresses...)
+		})
+	}
+}
+
+// hostAddresses are those of this host's devices, and the gateways.
+func hostAddresses(t *testing.T) []string {
+	t.Helper()
+	list, err := net.InterfaceAddrs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := []string{gateway4, gateway6}
+	for _, a := range list {
+		ip := a.(*net.IPNet).IP
+		if !ip.IsLoopback() && !ip.IsLinkLocalUnicast() { // which stay in the sandbox
+			out = append(out, ip.String())
+		}
+	}
+	if !slices.Contains(out, host4) || !slices.Contains(out, host6) {
+		t.Fatalf("the host has %q", out)
+	}
+	return out
+}
+
+// TestN02_HostByItsNameOnly opens one port of the host's loopback by a rule.
+func TestN02_HostByItsNameOnly(t *testing.T) {
+	l := newLab(t)
+	port, closed := serveHost(t, "127.0.0.1:0", welcome), serveHost(t, "127.0.0.1:0", trap(t))
+	p := list("{host: host.mayfly.internal, ports: [" + port + "]}")
+	named, other := "host.mayfly.internal:"+port, "host.mayfly.internal:"+closed
+	r := l.run(p, "dial", named, other)
+	if r.outcomes()[named] != "ok" {
+		t.Errorf("%s: %q", named, r.outcomes()[named])
+	}
+	r.refused(t, other)
+	l.run(everything, "dial", named).refused(t, named)
+}
+
+// TestN02_OtherRunIsNotReached has one sandbox listen and another look for it.
+func TestN02_OtherRunIsNotReached(t *testing.T) {
+	l := newLab(t)
+	listener := l.start(l.spec(open, "sh", "-c", "client mine "+tool4+" "+tool6+"; while :; do nc -l -p 7070 </dev/null; echo REACHED; done"))
+	t.Cleanup(func() { _ = listener.sandbox.Close() })
+	time.Sleep(300 * time.Millisecond)
+	var targets []string
+	for _, a := range []string{tool4, tool6, gateway4, gateway6, "198.18.0.3", "fd6d:6179:666c:7900::3"} {
+		targets = append(targets, net.JoinHostPort(a, "7070"))
+	}
+	r := l.run(open, append([]string{"dial"}, targets...)...)
+	r.refused(t, targets[:4]...)
+	_ = listener.sandbox.Signal(engine.SIGKILL)
+	got := listener.wait()
+	if strings.Contains(got.stdout, "REACHED") {
+		t.Error("the other sandbox was reached")
+	}
+	if owned := got.outcomes(); owned[tool4] != "true" || owned[tool6] != "true" {
+		t.Errorf("the listener has other addresses: %q", got.stdout)
+	}
+}

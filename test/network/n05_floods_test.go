@@ -1,0 +1,126 @@
+//go:build linux
+
+package network
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// floodMemory bounds what the shim has of this machine's memory under a flood
+// of connections that all hold as much as they may.
+const floodMemory = 256 << 20
+
+// peak watches the memory of this process's shims.
+type peak struct {
+	stop chan struct{}
+	done chan int64
+}
+
+func watchShims() *peak {
+	p := &peak{stop: make(chan struct{}), done: make(chan int64, 1)}
+	go func() {
+		most := int64(0)
+		tick := time.NewTicker(20 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			paths, _ := filepath.Glob("/proc/[0-9]*/status")
+			for _, path := range paths {
+				most = max(most, shimMemory(path))
+			}
+			select {
+			case <-p.stop:
+				p.done <- most
+				return
+			case <-tick.C:
+			}
+		}
+	}()
+	return p
+}
+
+// end returns the most memory that one of them had.
+func (p *peak) end() int64 {
+	close(p.stop)
+	return <-p.done
+}
+
+// shimMemory is the most that a process has had, if it is a shim of ours.
+func shimMemory(path string) int64 {
+	status, err := os.ReadFile(path)
+	if err != nil {
+		return 0 // it has ended
+	}
+	field := map[string]string{}
+	for line := range strings.Lines(string(status)) {
+		name, value, _ := strings.Cut(line, ":")
+		field[name] = strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(value), "kB"))
+	}
+	if field["Name"] != "mayfly-shim" || field["PPid"] != strconv.Itoa(os.Getpid()) {
+		return 0
+	}
+	kib, _ := strconv.ParseInt(field["VmHWM"], 10, 64)
+	return kib << 10
+}
+
+// TestN05_ManyConnections opens 10,000 connections to a server that doesn't
+// read.
+func TestN05_ManyConnections(t *testing.T) {
+	i, l := newInternet(t), newLab(t)
+	block := make(chan struct{})
+	defer close(block)
+	port := i.serve(server4+":0", func(net.Conn) { <-block })
+	p := watchShims()
+	r := l.run(public, "flood", "tcp", net.JoinHostPort(server4, port), "10000")
+	most := p.end()
+	accepted, refused := r.counts()["ok"], r.counts()["refused"]
+	t.Logf("%v, %d MiB, %d reports", r.counts(), most>>20, len(r.connections))
+	if accepted == 0 || accepted > 4096 || accepted+refused != 10_000 {
+		t.Errorf("%d were accepted and %d refused", accepted, refused)
+	}
+	if most == 0 || most > floodMemory {
+		t.Errorf("the shim had %d MiB", most>>20)
+	}
+	if n := len(r.connections); n == 0 || n > accepted+10 {
+		t.Errorf("%d reports of %d connections", n, accepted)
+	}
+}
+
+// TestN05_ManyFlows sends a datagram from each of 50,000 sockets.
+func TestN05_ManyFlows(t *testing.T) {
+	i, l := newInternet(t), newLab(t)
+	conn := i.listenPacket(server4 + ":0")
+	p := watchShims()
+	r := l.run(public, "flood", "udp", conn.LocalAddr().String(), "50000")
+	most := p.end()
+	t.Logf("%v, %d MiB, %d reports", r.counts(), most>>20, len(r.connections))
+	if most == 0 || most > floodMemory {
+		t.Errorf("the shim had %d MiB", most>>20)
+	}
+	if n := len(r.connections); n == 0 || n > 4096 {
+		t.Errorf("%d reports", n)
+	}
+	if len(receiveAll(t, conn)) == 0 {
+		t.Error("nothing arrived")
+	}
+}
+
+// TestN05_DeniedFloods does the same where nothing is allowed.
+func TestN05_DeniedFloods(t *testing.T) {
+	l := newLab(t)
+	p := watchShims()
+	for _, kind := range []string{"tcp", "udp"} {
+		r := l.run(list("{host: good.example}"), "flood", kind, server4+":80", "20000")
+		if n := len(r.connections); n != 1 {
+			t.Errorf("%s: %d reports", kind, n)
+		}
+	}
+	if most := p.end(); most == 0 || most > floodMemory {
+		t.Errorf("the shim had %d MiB", most>>20)
+	}
+}

@@ -1,0 +1,43 @@
+//go:build linux
+
+package security
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/mayfly-run/mayfly/internal/engine"
+	"github.com/mayfly-run/mayfly/internal/network"
+)
+
+// TestI01_OnlyTheStandardStreamsAreInherited lists the tool's descriptors.
+func TestI01_OnlyTheStandardStreamsAreInherited(t *testing.T) {
+	b := newBox(t)
+	onlyStreams(t, b.attack("fds"))
+
+	// The same for a child, and for a run with a secret, an output, volumes and a network.
+	spec := b.shell(`attacker fds`)
+	spec.MaxOutputBytes = 100
+	spec.Network.Mode = network.ModePublic
+	spec.Environment = []engine.Variable{{Name: "TOKEN", Secret: "token"}}
+	spec.Mounts = []engine.Mount{
+		{Kind: engine.MountSecret, Secret: "token", Target: "/secrets/token"},
+		{Kind: engine.MountScratch, Target: "/data", Size: 1 << 20},
+		{Kind: engine.MountCache, Target: "/cache", Source: t.TempDir(), Path: "c"},
+	}
+	onlyStreams(t, b.run(spec, engine.Secrets{"token": []byte("t0ken")}).lines())
+}
+
+func onlyStreams(t *testing.T, fds map[string]string) {
+	t.Helper()
+	if got := slices.Sorted(maps.Keys(fds)); !slices.Equal(got, []string{"0", "1", "2"}) {
+		t.Errorf("descriptors %v", fds)
+	}
+	for fd, to := range fds {
+		if to != "/dev/null" && !strings.HasPrefix(to, "pipe:") {
+			t.Errorf("descriptor %s is %s", fd, to)
+		}
+	}
+}

@@ -1,0 +1,79 @@
+//go:build linux
+
+package security
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/mayfly-run/mayfly/internal/engine"
+	"github.com/mayfly-run/mayfly/internal/image/imagetest"
+	"github.com/mayfly-run/mayfly/internal/tool"
+)
+
+// TestI02_WorkingDirByDescriptorIsRejected tries working directories that lead
+// to a descriptor which the runtime has open (CVE-2024-21626), as an image's
+// configuration may have them, plain and through links.
+func TestI02_WorkingDirByDescriptorIsRejected(t *testing.T) {
+	var links []imagetest.File
+	for fd := 3; fd < 12; fd++ {
+		links = append(links, link(fmt.Sprintf("fd%d", fd), fmt.Sprintf("/proc/self/fd/%d", fd)))
+	}
+	links = append(links, link("cwd1", "/proc/1/cwd"), link("procs", "/proc"),
+		// What the links lead to, as directories of the image, so that it is there before /proc is mounted.
+		imagetest.File{Name: "proc/self/"}, imagetest.File{Name: "proc/self/fd/"}, imagetest.File{Name: "proc/self/fd/7/"}, imagetest.File{Name: "proc/1/"}, imagetest.File{Name: "proc/1/cwd/"})
+	b := newBox(t, links...)
+	var dirs []string
+	for fd := 3; fd < 12; fd++ {
+		dirs = append(dirs, fmt.Sprintf("/proc/self/fd/%d", fd), fmt.Sprintf("/fd%d", fd))
+	}
+	dirs = append(dirs, "/proc/self/fd/7/../../..", "../../../../proc/self/fd/7", "tmp", "/proc/self/cwd", "/proc/1/cwd", "/proc/1/root", "/cwd1", "/procs/self/fd/7",
+		"//proc/self/fd/8", "/proc/./self/fd/8", "/tmp/../proc/self/fd/8", "/dev/fd/8", "/proc", "/sys", "/sys/fs/cgroup", "/dev", "/dev/shm/../fd/8")
+	for _, dir := range dirs {
+		for _, writable := range []bool{false, true} {
+			spec := b.shell("pwd; ls -la . ..; cat ../../../../.." + b.canary.path)
+			spec.WorkingDir = dir
+			spec.Security.Writable = writable
+			r, err := b.try(spec, nil)
+			var invalid *engine.InvalidError
+			switch {
+			case err == nil:
+				t.Errorf("%s (writable root %v): it ran: %+v", dir, writable, r)
+			case !errors.As(err, &invalid):
+				t.Errorf("%s (writable root %v): not refused as invalid: %v", dir, writable, err)
+			}
+		}
+	}
+}
+
+// TestI02_WorkingDirInTheDefinition is refused when the tool is read.
+func TestI02_WorkingDirInTheDefinition(t *testing.T) {
+	for _, dir := range []string{"/proc/self/fd/7", "/proc/1/cwd", "/proc", "/dev/fd/7", "/sys", "../x", "/a/../proc/self/fd/7"} {
+		_, err := tool.Parse("t.yaml", []byte("name: t\nimage: x\ncommand: [sh]\nworking_dir: "+dir+"\n"))
+		if err == nil || !strings.Contains(err.Error(), "working_dir") {
+			t.Errorf("%s: %v", dir, err)
+		}
+	}
+}
+
+// TestI02_HomeByDescriptorIsRejected is the same by the variable HOME and by
+// the image's passwd, since Mayfly makes the home writable.
+func TestI02_HomeByDescriptorIsRejected(t *testing.T) {
+	b := newBox(t, imagetest.File{Name: "etc/passwd", Body: "root:x:0:0::/root:/bin/sh\nevil:x:1:1::/proc/self/fd/7:/bin/sh\n"}, link("home7", "/proc/self/fd/7"))
+	for _, home := range []string{"/proc/self/fd/7", "/home7", "/dev/fd/7", "/proc", "/sys/fs"} {
+		spec := b.shell("cd; pwd; ls -la")
+		spec.Environment = []engine.Variable{{Name: "HOME", Value: home}}
+		var invalid *engine.InvalidError
+		if r, err := b.try(spec, nil); !errors.As(err, &invalid) {
+			t.Errorf("HOME=%s: %+v, %v", home, r, err)
+		}
+	}
+	spec := b.shell("cd; pwd; ls -la")
+	spec.User = "evil"
+	var invalid *engine.InvalidError
+	if r, err := b.try(spec, nil); !errors.As(err, &invalid) {
+		t.Errorf("user evil: %+v, %v", r, err)
+	}
+}

@@ -1,0 +1,72 @@
+//go:build linux
+
+package security
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/mayfly-run/mayfly/internal/engine"
+	"github.com/mayfly-run/mayfly/internal/image/imagetest"
+)
+
+// refused are the outcomes of an attack that met a wall.
+func refused(outcome string) bool {
+	return outcome == "EPERM" || outcome == "ENOSYS" || outcome == "EACCES"
+}
+
+// TestI06_NoMounts tries to mount, the cgroup hierarchies above all, as root of
+// the sandbox and in namespaces of the attacker's own.
+func TestI06_NoMounts(t *testing.T) {
+	b := newBox(t)
+	writable := b.spec("attacker", "mounts")
+	writable.Security.Writable = true
+	for name, spec := range map[string]*engine.Spec{"read-only": b.spec("attacker", "mounts"), "writable": writable} {
+		got := b.run(spec, nil).lines()
+		if len(got) < 25 || got["unshare -Ur"] == "" {
+			t.Errorf("%s: it tried only %v", name, got)
+		}
+		for what, outcome := range got {
+			if !refused(outcome) && !strings.HasSuffix(outcome, "operation not permitted") {
+				t.Errorf("%s: %s: %s", name, what, outcome)
+			}
+		}
+	}
+	// busybox's own, which falls back to other calls.
+	r := b.run(b.shell(`unshare -Ur true; unshare -r mount -t cgroup -o memory none /tmp; mount -t cgroup2 none /tmp; grep -c cgroup /proc/mounts; ls /sys/fs/cgroup`), nil)
+	if r.stdout != "0\n" || strings.Count(r.stderr, "ermi") < 3 {
+		t.Errorf("%+v", r)
+	}
+}
+
+// TestI06_ReadOnlyRootAndItsMounts checks the options of each mount: only what
+// the profile makes writable is, and nothing honours setuid bits or devices.
+func TestI06_ReadOnlyRootAndItsMounts(t *testing.T) {
+	b := newBox(t, imagetest.File{Name: "home/tool/"})
+	spec := b.shell("cat /proc/self/mounts")
+	spec.WorkingDir = "/home/tool"
+	r := b.run(spec, nil)
+	writable := map[string]bool{"/dev": true, "/dev/pts": true, "/dev/mqueue": true, "/dev/shm": true, "/tmp": true, "/root": true, "/home/tool": true}
+	single := 0
+	for line := range strings.Lines(r.stdout) {
+		fields := strings.Fields(line)
+		at, options := fields[1], ","+fields[3]+","
+		switch {
+		case strings.HasPrefix(at, "/proc/") || strings.HasPrefix(at, "/sys/") || strings.HasPrefix(at, "/dev/") && !writable[at]:
+			single++ // masks and devices: I12 and I07 look at what they do
+			continue
+		case at == "/proc":
+		case strings.Contains(options, ",rw,") && !writable[at]:
+			t.Errorf("%s is writable: %s", at, line)
+		}
+		if !strings.Contains(options, ",nosuid,") {
+			t.Errorf("%s honours setuid: %s", at, line)
+		}
+		if at != "/dev" && at != "/dev/pts" && !strings.Contains(options, ",nodev,") {
+			t.Errorf("%s honours devices: %s", at, line)
+		}
+	}
+	if single < 10 {
+		t.Errorf("mounts %s", r.stdout)
+	}
+}

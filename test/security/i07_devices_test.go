@@ -1,0 +1,86 @@
+//go:build linux
+
+package security
+
+import (
+	"archive/tar"
+	"strings"
+	"testing"
+
+	"github.com/mayfly-run/mayfly/internal/engine"
+	"github.com/mayfly-run/mayfly/internal/image/imagetest"
+)
+
+// TestI07_NoDevices tries to make device nodes in every writable place, and
+// lists those that are there.
+func TestI07_NoDevices(t *testing.T) {
+	b := newBox(t,
+		imagetest.File{Name: "disk", Type: tar.TypeBlock, Mode: 0o666}, // 0:0; devices of an image are dropped (M02)
+		imagetest.File{Name: "mem", Type: tar.TypeChar, Mode: 0o666})
+	expected := map[string]bool{
+		"device /dev/null": true, "device /dev/zero": true, "device /dev/full": true, "device /dev/random": true,
+		"device /dev/urandom": true, "device /dev/tty": true, "device /dev/pts/ptmx": true,
+	}
+	writable := b.spec("attacker", "devices")
+	writable.Security.Writable = true
+	for name, spec := range map[string]*engine.Spec{"read-only": b.spec("attacker", "devices"), "writable": writable} {
+		seen := 0
+		for what, outcome := range b.run(spec, nil).lines() {
+			switch {
+			case strings.HasPrefix(what, "device "):
+				seen++
+				if !expected[what] {
+					t.Errorf("%s: there is %s", name, what)
+				}
+			case what == "walk":
+			case strings.HasPrefix(what, "open "):
+				if outcome != "ENOENT" {
+					t.Errorf("%s: %s: %s", name, what, outcome)
+				}
+			case strings.HasPrefix(what, "TIOC"):
+				// Without a terminal they are refused whoever asks.
+				if outcome == "done" {
+					t.Errorf("%s: %s: %s", name, what, outcome)
+				}
+			case !refused(outcome):
+				t.Errorf("%s: %s: %s", name, what, outcome)
+			}
+		}
+		if seen != len(expected) {
+			t.Errorf("%s: %d devices, want %d", name, seen, len(expected))
+		}
+	}
+	r := b.run(b.shell("ls -l /disk /mem; echo x > /dev/null && head -c 4 /dev/zero | od -An -c && head -c 1 /dev/urandom | wc -c; echo x > /dev/full"), nil)
+	if strings.Contains(r.stdout, "/disk") || strings.Contains(r.stdout, "/mem") {
+		t.Errorf("devices of the image: %+v", r)
+	}
+	if !strings.Contains(r.stderr, "No space left") {
+		t.Errorf("/dev/full: %+v", r)
+	}
+}
+
+// TestI07_TheHostsDevicesKeepTheirOwner: the tool's streams are changed to its
+// user when they are pipes, and once that changed the host's /dev/null, which
+// is a tool's input when there is none. hostState compares them.
+func TestI07_TheHostsDevicesKeepTheirOwner(t *testing.T) {
+	b := newBox(t)
+	for _, user := range []string{"", "1000:1000", "nobody"} {
+		spec := b.shell("chmod 600 /dev/null /dev/zero /dev/tty; chown 1000 /dev/null /dev/full; rm -f /dev/random; mv /dev/urandom /dev/x; echo ended")
+		spec.User = user
+		if r := b.run(spec, nil); r.stdout != "ended\n" {
+			t.Errorf("%+v", r)
+		}
+		l, err := b.start(b.spec("sh", "-c", "true"), nil, strings.NewReader("input"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := l.wait(); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, path := range []string{"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"} {
+		if got := describe(t, path); !strings.HasPrefix(got, "Dcrw-rw-rw- 0:0 ") {
+			t.Errorf("the host's %s is %s", path, got)
+		}
+	}
+}

@@ -1,0 +1,65 @@
+//go:build linux
+
+package security
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/mayfly-run/mayfly/internal/image/imagetest"
+)
+
+// fileCapabilities is security.capability with everything permitted and
+// effective (capabilities(7), "File capabilities": struct vfs_cap_data, v2).
+const fileCapabilities = "\x01\x00\x00\x02" + "\xff\xff\xff\xff" + "\xff\xff\xff\xff" + "\xff\xff\xff\xff" + "\xff\xff\xff\xff"
+
+// TestI10_NothingGainsPrivileges runs copies of the attacker that are setuid,
+// setgid and have file capabilities, from the image and made by the tool.
+func TestI10_NothingGainsPrivileges(t *testing.T) {
+	body, err := attackerProgram()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := newBox(t,
+		imagetest.File{Name: "bin/suid", Body: string(body), Mode: 0o6755},
+		imagetest.File{Name: "bin/fcap", Body: string(body), Mode: 0o755, Xattrs: map[string]string{"security.capability": fileCapabilities}})
+	none := "0000000000000000"
+	for _, c := range []struct{ name, user, script, uid string }{
+		{"root", "", "attacker status", "0 0 0 0"},
+		{"user", "1000:1000", "attacker status", "1000 1000 1000 1000"},
+		{"setuid by user", "1000:1000", "suid status", "1000 1000 1000 1000"},
+		{"file capabilities by user", "1000:1000", "fcap status", "1000 1000 1000 1000"},
+		{"setuid by root", "", "suid status", "0 0 0 0"},
+		{"file capabilities by root", "", "fcap status", "0 0 0 0"},
+		{"made by the tool", "1000:1000", "cd /tmp; cp /bin/attacker own; chmod 6755 own; ./own status", "1000 1000 1000 1000"},
+	} {
+		spec := b.shell(c.script)
+		spec.User = c.user
+		got := b.run(spec, nil).lines()
+		for key, want := range map[string]string{
+			"Uid": c.uid, "Gid": c.uid, "NoNewPrivs": "1", "Seccomp": "2",
+			"CapInh": none, "CapPrm": none, "CapEff": none, "CapBnd": none, "CapAmb": none,
+		} {
+			if got[key] != want {
+				t.Errorf("%s: %s is %q, want %s", c.name, key, got[key], want)
+			}
+		}
+	}
+}
+
+// TestI10_AskedCapabilitiesAreAllThereIs: a tool that the policy allows one has
+// that one.
+func TestI10_AskedCapabilitiesAreAllThereIs(t *testing.T) {
+	b := newBox(t)
+	spec := b.spec("attacker", "status")
+	spec.Security.Capabilities = []string{"CAP_NET_BIND_SERVICE"}
+	got := b.run(spec, nil).lines()
+	for _, key := range []string{"CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"} {
+		if strings.TrimLeft(got[key], "0") != "400" {
+			t.Errorf("%s is %s", key, got[key])
+		}
+	}
+	if got["NoNewPrivs"] != "1" || got["Seccomp"] != "2" {
+		t.Errorf("%v", got)
+	}
+}

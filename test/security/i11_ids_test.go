@@ -1,0 +1,113 @@
+//go:build linux
+
+package security
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// TestI11_RunsAtOnceHaveIDsOfTheirOwn starts 20 runs and compares the ranges of
+// host ids that their processes have.
+func TestI11_RunsAtOnceHaveIDsOfTheirOwn(t *testing.T) {
+	b := newBox(t)
+	const runs = 20
+	lives := make([]*live, runs)
+	var starts sync.WaitGroup
+	for i := range runs {
+		starts.Go(func() {
+			spec := b.shell("echo ready; sleep 300")
+			spec.User = "1000:1000"
+			l, err := b.start(spec, nil, nil)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			lives[i] = l
+		})
+	}
+	starts.Wait()
+	taken := map[int]string{} // by the range's number
+	for _, l := range lives {
+		if l == nil {
+			continue
+		}
+		l.stdout.until(t, "ready")
+		pids := pidsOf(t, l.id)
+		if len(pids) == 0 {
+			t.Errorf("run %s has no processes", l.id)
+		}
+		for _, pid := range pids {
+			for _, kind := range []string{"uid_map", "gid_map"} {
+				data, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", pid, kind))
+				if err != nil {
+					t.Fatal(err)
+				}
+				f := strings.Fields(string(data))
+				if len(f) != 3 || f[0] != "0" || f[2] != "65536" {
+					t.Fatalf("%s of process %d is %q", kind, pid, data)
+				}
+				first, err := strconv.Atoi(f[1])
+				if err != nil || first < 1<<30 || first%65536 != 0 {
+					t.Errorf("%s of process %d begins with %s", kind, pid, f[1])
+				}
+				if owner, twice := taken[first/65536]; twice && owner != l.id {
+					t.Errorf("runs %s and %s have the same ids", owner, l.id)
+				}
+				taken[first/65536] = l.id
+			}
+			// Real, effective, saved and file system ids, as the host sees them.
+			if got := field(t, pid, "Uid"); !allAbove(got, 1<<30) {
+				t.Errorf("process %d has user ids %v", pid, got)
+			}
+		}
+	}
+	if len(taken) != runs {
+		t.Errorf("%d ranges for %d runs", len(taken), runs)
+	}
+	for _, l := range lives {
+		if l == nil {
+			continue
+		}
+		if err := l.close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// field reads a line of numbers of /proc/PID/status.
+func field(t *testing.T, pid int, name string) []int {
+	t.Helper()
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(data)) {
+		rest, ok := strings.CutPrefix(line, name+":")
+		if !ok {
+			continue
+		}
+		var out []int
+		for text := range strings.FieldsSeq(rest) {
+			if n, err := strconv.Atoi(text); err == nil {
+				out = append(out, n)
+			}
+		}
+		return out
+	}
+	t.Fatalf("no %s of process %d", name, pid)
+	return nil
+}
+
+func allAbove(numbers []int, least int) bool {
+	for _, n := range numbers {
+		if n < least {
+			return false
+		}
+	}
+	return len(numbers) > 0
+}

@@ -1,0 +1,63 @@
+//go:build linux
+
+package security
+
+import (
+	"strings"
+	"testing"
+)
+
+// The lists that the profile names (Docker's), as the attacker gets them: the
+// test has its own copy, so that a path lost from the code is noticed.
+var (
+	maskedPaths = []string{
+		"/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
+		"/proc/sched_debug", "/proc/scsi", "/proc/timer_list", "/proc/timer_stats", "/sys/devices/virtual/powercap", "/sys/firmware",
+	}
+	readOnlyPaths = []string{
+		"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sys/kernel/core_pattern", "/proc/sys/kernel/modprobe",
+		"/proc/sys/vm/overcommit_memory", "/proc/sys/kernel/shmmax", "/proc/sys/kernel/sem", "/proc/sys/kernel/msgmax", "/proc/sys/fs/mqueue/msg_max", "/proc/sys/net/ipv4/ip_forward", "/proc/sys/fs/binfmt_misc/register", "/proc/sysrq-trigger",
+		"/proc/irq/default_smp_affinity", "/proc/kmsg", "/proc/kallsyms", "/proc/mtrr",
+		"/sys", "/sys/kernel", "/sys/kernel/uevent_helper", "/sys/power/state", "/sys/fs/cgroup", "/sys/class/net/lo/mtu", "/sys/module",
+	}
+)
+
+// TestI12_MaskedAndReadOnlyPaths reads, writes and unmounts each.
+func TestI12_MaskedAndReadOnlyPaths(t *testing.T) {
+	b := newBox(t)
+	for _, user := range []string{"", "1000:1000"} {
+		for _, writable := range []bool{false, true} {
+			masked := b.spec(append([]string{"attacker", "try"}, maskedPaths...)...)
+			masked.User, masked.Security.Writable = user, writable
+			got := b.run(masked, nil).lines()
+			for _, p := range maskedPaths {
+				if o := got["read "+p]; o != "empty" && o != "ENOENT" && !refused(o) {
+					t.Errorf("read %s: %s", p, o)
+				}
+				// A masked file is /dev/null, where writing is nothing.
+				if o := got["write "+p]; o != "EROFS" && o != "ENOENT" && !refused(o) && (o != "done" || got["read "+p] != "empty") {
+					t.Errorf("write %s: %s", p, o)
+				}
+				if o := got["umount "+p]; o != "EPERM" {
+					t.Errorf("umount %s: %s", p, o)
+				}
+			}
+			readOnly := b.spec(append([]string{"attacker", "try"}, readOnlyPaths...)...)
+			readOnly.User, readOnly.Security.Writable = user, writable
+			got = b.run(readOnly, nil).lines()
+			for _, p := range readOnlyPaths {
+				if o := got["write "+p]; o != "EROFS" && o != "ENOENT" && !refused(o) {
+					t.Errorf("write %s: %s", p, o)
+				}
+				if o := got["umount "+p]; o != "EPERM" {
+					t.Errorf("umount %s: %s", p, o)
+				}
+			}
+		}
+	}
+	// What the masks hide must not be there by another way.
+	r := b.run(b.shell(`cat /proc/self/root/proc/kcore /proc/thread-self/root/proc/keys /proc/1/root/proc/timer_list | wc -c; ls /sys/firmware /proc/acpi | grep -v : | wc -w; echo b > /proc/sysrq-trigger`), nil)
+	if !strings.HasPrefix(r.stdout, "0\n0\n") || !strings.Contains(r.stderr, "sysrq-trigger") {
+		t.Errorf("%+v", r)
+	}
+}

@@ -1,0 +1,73 @@
+//go:build linux
+
+package security
+
+import (
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mayfly-run/mayfly/internal/engine"
+)
+
+// TestI14_ForkBombs runs two, the attacker's and a shell's, beside a run that
+// goes on with its work.
+func TestI14_ForkBombs(t *testing.T) {
+	b := newBox(t)
+	neighbour := b.mustStart(b.shell("while :; do true | true; echo tick; sleep 0.05; done"))
+	neighbour.stdout.until(t, "tick")
+	for name, args := range map[string][]string{
+		"attacker": {"attacker", "forkbomb"},
+		"shell":    {"sh", "-c", "f() { f | f & }; while :; do f; done"},
+	} {
+		spec := b.spec(args...)
+		spec.Resources.PIDs = 40
+		l := b.mustStart(spec)
+		most, refusals := 0, 0
+		before := strings.Count(neighbour.stdout.String(), "tick")
+		for end := time.Now().Add(1500 * time.Millisecond); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+			most = max(most, counter(t, l.id, "pids.current"))
+			refusals = max(refusals, counter(t, l.id, "pids.events")) // the run may end of it
+		}
+		if most > 40 {
+			t.Errorf("%s: it has up to %d processes; the limit is 40", name, most)
+		}
+		// A shell gives up at the first refusal, and its cgroup goes with it.
+		if refusals == 0 && name == "attacker" {
+			t.Errorf("%s: the limit was never met", name)
+		}
+		if ticks := strings.Count(neighbour.stdout.String(), "tick") - before; ticks < 3 {
+			t.Errorf("%s: the neighbour made %d steps", name, ticks)
+		}
+		if err := l.sandbox.Signal(engine.SIGKILL); err != nil {
+			t.Error(err)
+		}
+		if _, err := l.wait(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := neighbour.close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// counter reads the last number of a file of a run's pids cgroup.
+func counter(t *testing.T, id, file string) int {
+	t.Helper()
+	for _, dir := range []string{"/sys/fs/cgroup/pids/mayfly", "/sys/fs/cgroup/mayfly"} {
+		data, err := os.ReadFile(filepath.Join(dir, id, file))
+		if err != nil {
+			continue
+		}
+		fields := strings.Fields(string(data))
+		n, err := strconv.Atoi(fields[len(fields)-1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	return 0
+}

@@ -1,0 +1,62 @@
+//go:build linux
+
+package security
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/mayfly-run/mayfly/internal/image/imagetest"
+)
+
+// TestI15_MemoryEndsOnlyItsRun takes memory in every way that there is. The run
+// ends as out of memory, whichever process the kernel chose, and a neighbour
+// with little to spare goes on.
+func TestI15_MemoryEndsOnlyItsRun(t *testing.T) {
+	b := newBox(t)
+	small := b.shell("echo ready; head -c 8000000 /dev/zero > /tmp/f; while :; do echo tick; sleep 0.05; done")
+	small.Resources.Memory = 32 << 20
+	neighbour := b.mustStart(small)
+	neighbour.stdout.until(t, "tick")
+	for _, script := range []string{
+		"attacker heap",
+		"attacker heap & wait; echo went on; sleep 60", // the tool's first process isn't the one that is killed
+		"attacker sysv",
+		"attacker fill /dev/shm",
+		"attacker fill /tmp",
+		"attacker fill /root",
+		"attacker fill .",
+		"mkdir -p /tmp/d; attacker inodes /tmp/d /dev/shm /dev",
+	} {
+		spec := b.shell(script)
+		spec.Resources.Memory, spec.Resources.Disk = 48<<20, 1<<30
+		if strings.Contains(script, "inodes") {
+			spec.Resources.Disk = 16 << 30 // for as many inodes
+		}
+		before := strings.Count(neighbour.stdout.String(), "tick")
+		r := b.run(spec, nil)
+		if !r.OutOfMemory || strings.Contains(r.stdout, "went on") {
+			t.Errorf("%s: %+v", script, r)
+		}
+		if peak := r.Usage.MemoryPeakBytes; peak > 48<<20 {
+			t.Errorf("%s: it had %d bytes", script, peak)
+		}
+		neighbour.stdout.until(t, strings.Repeat("tick\n", before+1))
+	}
+	if err := neighbour.close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestI15_PageCacheIsReclaimed reads a file of the image that is larger than
+// the memory limit: such memory is given back, so nothing is killed, and it
+// counts for this run.
+func TestI15_PageCacheIsReclaimed(t *testing.T) {
+	b := newBox(t, imagetest.File{Name: "big", Body: strings.Repeat("0123456789abcdef", 8<<20)})
+	spec := b.shell("for i in 1 2 3; do cat /big > /dev/null; done; echo read")
+	spec.Resources.Memory = 32 << 20
+	r := b.run(spec, nil)
+	if r.OutOfMemory || r.stdout != "read\n" || r.Usage.MemoryPeakBytes > 32<<20 {
+		t.Errorf("%+v", r)
+	}
+}

@@ -1,0 +1,123 @@
+//go:build linux
+
+// Package startup keeps the start of a run short: what slows it down shows
+// here before anybody feels it.
+package startup
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mayfly-run/mayfly/internal/image"
+	"github.com/mayfly-run/mayfly/internal/image/imagetest"
+	"github.com/mayfly-run/mayfly/test/testbed"
+)
+
+func TestMain(m *testing.M) { testbed.Main(m) }
+
+// heavy packages have no business in the command: each costs milliseconds of
+// every run, or megabytes of the download.
+var heavy = []string{
+	"gvisor.dev/gvisor", "github.com/opencontainers/runc", "github.com/seccomp",
+	"k8s.io", "github.com/docker/docker", "google.golang.org/grpc", "github.com/containerd/containerd",
+}
+
+func TestTheCommandImportsNothingHeavy(t *testing.T) {
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "github.com/mayfly-run/mayfly/cmd/mayfly").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	deps := strings.Fields(string(out))
+	if len(deps) < 100 {
+		t.Fatalf("only %d packages: the list is wrong", len(deps))
+	}
+	for _, dep := range deps {
+		for _, h := range heavy {
+			if dep == h || strings.HasPrefix(dep, h+"/") {
+				t.Errorf("cmd/mayfly imports %s", dep)
+			}
+		}
+	}
+}
+
+// A bare Go program is what any start costs on this machine.
+func TestTheCommandStartsLikeABareProgram(t *testing.T) {
+	dir := t.TempDir()
+	source := filepath.Join(dir, "main.go")
+	if err := os.WriteFile(source, []byte("package main\n\nimport \"fmt\"\n\nfunc main() { fmt.Println() }\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	bare := filepath.Join(dir, "bare")
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", bare, source)
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	mayfly := filepath.Join(testbed.Bin(t), "mayfly")
+	var own, theirs []time.Duration
+	for range 40 { // in turn, so that a busy moment meets both
+		own = append(own, timed(t, mayfly, "version"))
+		theirs = append(theirs, timed(t, bare))
+	}
+	// The bound is a ratio of one run; it is about 2.5 when nothing is wrong.
+	if a, b := median(own), median(theirs); a > 6*b {
+		t.Errorf("mayfly version takes %v, a bare program %v: more than 6 times as long", a, b)
+	}
+}
+
+func timed(tb testing.TB, name string, args ...string) time.Duration {
+	tb.Helper()
+	begin := time.Now()
+	if err := exec.CommandContext(tb.Context(), name, args...).Run(); err != nil {
+		tb.Fatal(err)
+	}
+	return time.Since(begin)
+}
+
+func median(list []time.Duration) time.Duration {
+	slices.Sort(list)
+	return list[len(list)/2]
+}
+
+// A warm run touches no registry: it works where no network is.
+func TestAWarmRunIsOffline(t *testing.T) {
+	path := prepare(t)
+	if out, err := exec.CommandContext(t.Context(), "unshare", "--net", filepath.Join(testbed.Bin(t), "mayfly"), "run", "-q", path).CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// BenchmarkRun is `mayfly run` of true, the whole process, with everything on.
+func BenchmarkRun(b *testing.B) {
+	path := prepare(b)
+	mayfly := filepath.Join(testbed.Bin(b), "mayfly")
+	for b.Loop() {
+		timed(b, mayfly, "run", "-q", path)
+	}
+}
+
+// prepare makes a store with busybox and a tool that does nothing, and returns
+// the tool's path.
+func prepare(tb testing.TB) string {
+	tb.Helper()
+	home := tb.TempDir()
+	tb.Setenv("MAYFLY_HOME", home)
+	store, err := image.Open(filepath.Join(home, "images"), image.Options{})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	archive := imagetest.DockerArchive(tb, "busybox:latest", imagetest.Config{}, imagetest.BusyboxLayer(tb))
+	if _, err := store.Load(tb.Context(), strings.NewReader(string(archive))); err != nil {
+		tb.Fatal(err)
+	}
+	path := filepath.Join(home, "true.yaml")
+	if err := os.WriteFile(path, []byte("name: nothing\nimage: busybox\ncommand: [\"true\"]\n"), 0o600); err != nil {
+		tb.Fatal(err)
+	}
+	return path
+}

@@ -1,0 +1,110 @@
+//go:build linux
+
+package testbed
+
+import (
+	"bufio"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Leftovers lists what sandboxes have on this host just now: processes, mounts,
+// network namespaces that only they have, cgroups and directories.
+func Leftovers() (map[string]bool, error) {
+	found := map[string]bool{}
+	for _, look := range []func(map[string]bool) error{processes, mounts, cgroups, directories} {
+		if err := look(found); err != nil {
+			return nil, err
+		}
+	}
+	return found, nil
+}
+
+// processes finds shims, holders, and whatever lives in another pid or network
+// namespace than this process.
+func processes(found map[string]bool) error {
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return err
+	}
+	own := map[string]string{}
+	for _, ns := range []string{"pid", "net"} {
+		if own[ns], err = os.Readlink("/proc/self/ns/" + ns); err != nil {
+			return err
+		}
+	}
+	for _, e := range entries {
+		pid := e.Name()
+		if pid[0] < '0' || pid[0] > '9' {
+			continue
+		}
+		dir := filepath.Join("/proc", pid)
+		command, err := os.ReadFile(filepath.Join(dir, "cmdline"))
+		if err != nil || len(command) == 0 {
+			continue // it ended, or is the kernel's
+		}
+		name, _, _ := strings.Cut(string(command), "\x00")
+		what := "process " + pid + " " + strings.ReplaceAll(strings.TrimRight(string(command), "\x00"), "\x00", " ")
+		if base := filepath.Base(name); base == "mayfly-shim" || base == "mayfly-init" || base == "mayfly-wait" || strings.HasPrefix(base, "runsc") {
+			found[what] = true
+		}
+		for ns, mine := range own {
+			if theirs, err := os.Readlink(filepath.Join(dir, "ns", ns)); err == nil && theirs != mine {
+				found[what+" in "+theirs] = true
+			}
+		}
+	}
+	return nil
+}
+
+func mounts(found map[string]bool) error {
+	f, err := os.Open("/proc/self/mountinfo")
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	lines := bufio.NewScanner(f)
+	for lines.Scan() {
+		if strings.Contains(lines.Text(), "mayfly") {
+			found["mount "+lines.Text()] = true
+		}
+	}
+	return lines.Err()
+}
+
+func cgroups(found map[string]bool) error {
+	for _, pattern := range []string{"/sys/fs/cgroup/mayfly*/*", "/sys/fs/cgroup/*/mayfly*/*"} {
+		paths, err := filepath.Glob(pattern)
+		if err != nil {
+			return err
+		}
+		for _, p := range paths {
+			if info, err := os.Stat(p); err == nil && info.IsDir() {
+				found["cgroup "+p] = true
+			}
+		}
+	}
+	return nil
+}
+
+func directories(found map[string]bool) error {
+	for _, pattern := range []string{"/run/mayfly/runs", filepath.Join(os.TempDir(), "mayfly-*", "runs")} {
+		dirs, err := filepath.Glob(pattern)
+		if err != nil {
+			return err
+		}
+		for _, dir := range dirs {
+			entries, err := os.ReadDir(dir)
+			if err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+			for _, e := range entries {
+				found["directory "+filepath.Join(dir, e.Name())] = true
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,115 @@
+//go:build linux
+
+// Package testbed is what tests on real sandboxes stand on: the built
+// programs, an image, and the check that nothing is left.
+package testbed
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/mayfly-run/mayfly/internal/engine"
+	"github.com/mayfly-run/mayfly/internal/image"
+	"github.com/mayfly-run/mayfly/internal/image/imagetest"
+	"github.com/mayfly-run/mayfly/internal/oci"
+)
+
+// Root is the project's folder.
+func Root() string {
+	_, file, _, _ := runtime.Caller(0)
+	return filepath.Join(filepath.Dir(file), "..", "..")
+}
+
+// BinEnv names the folder of programs that are built already.
+const BinEnv = "MAYFLY_TEST_BIN"
+
+var build = sync.OnceValues(func() (string, error) {
+	if dir := os.Getenv(BinEnv); dir != "" {
+		return filepath.Abs(dir)
+	}
+	out, err := exec.Command("make", "--no-print-directory", "-C", Root(), "build").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("make build: %w\n%s", err, out)
+	}
+	return filepath.Join(Root(), "bin"), nil
+})
+
+// Bin is the folder of the built programs, mayfly and mayfly-shim.
+func Bin(tb testing.TB) string {
+	tb.Helper()
+	dir, err := build()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return dir
+}
+
+// Engine is the embedded engine as root uses it.
+func Engine(tb testing.TB) *oci.Engine {
+	tb.Helper()
+	if os.Geteuid() != 0 {
+		tb.Fatal("these tests make real sandboxes: run them as root")
+	}
+	return oci.New(filepath.Join(Bin(tb), "mayfly-shim"), "/run/mayfly", nil)
+}
+
+// Busybox is an image with busybox and the users root, nobody and 1000, in a
+// store of the test's own.
+func Busybox(tb testing.TB) engine.Image {
+	tb.Helper()
+	return Unpack(tb, imagetest.Config{}, imagetest.BusyboxLayer(tb))
+}
+
+// Unpack makes an image of layers, given as tars.
+func Unpack(tb testing.TB, config imagetest.Config, layers ...[]byte) engine.Image {
+	tb.Helper()
+	store, err := image.Open(tb.TempDir(), image.Options{NoSync: true})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return UnpackInto(tb, store, config, layers...)
+}
+
+// UnpackInto is Unpack with a store that the test has.
+func UnpackInto(tb testing.TB, store *image.Store, config imagetest.Config, layers ...[]byte) engine.Image {
+	tb.Helper()
+	archive := imagetest.DockerArchive(tb, "test.invalid/image:latest", config, layers...)
+	images, err := store.Load(tb.Context(), strings.NewReader(string(archive)))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	out := engine.Image{Reference: images[0].Reference, Digest: images[0].Digest}
+	for _, l := range images[0].Layers {
+		out.Layers = append(out.Layers, l.Path)
+	}
+	return out
+}
+
+// Main runs a package's tests and fails when they leave anything on the host.
+// Packages with real sandboxes run one at a time (see the Makefile).
+func Main(m *testing.M) {
+	before, err := Leftovers()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "look for leftovers:", err)
+		os.Exit(1)
+	}
+	code := m.Run()
+	after, err := Leftovers()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "look for leftovers:", err)
+		os.Exit(1)
+	}
+	for what := range after {
+		if !before[what] {
+			fmt.Fprintln(os.Stderr, "LEFT BEHIND:", what)
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
