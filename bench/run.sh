@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Measures the budgets of docs/ARCHITECTURE.md beside docker, podman and runc, in one run, and prints medians and ratios.
+# Everything happens in a network namespace of its own with nothing but a loopback, and a Docker daemon started here.
+set -euo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+cd "$root"
+
+need=()
+for p in docker.io podman runc iproute2 iptables util-linux; do
+  dpkg-query -W -f='${Status}' "$p" 2>/dev/null | grep -q '^install ok installed' || need+=("$p")
+done
+if [ ${#need[@]} -gt 0 ]; then
+  apt-get update -qq
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${need[@]}" >/dev/null
+fi
+CGO_ENABLED=0 go build -o .build/bench ./bench
+work=$(mktemp -d /var/tmp/mayfly-bench.XXXXXX)
+cleanup() {
+  for c in /sys/fs/cgroup/*/docker /sys/fs/cgroup/*/libpod_parent; do
+    [ ! -d "$c" ] || find "$c" -depth -type d -exec rmdir {} \; 2>/dev/null || true
+  done
+  rm -rf --one-file-system "$work"
+}
+trap cleanup EXIT
+unshare --net --mount --propagation private --fork bash -c 'ip link set lo up; exec "$@"' - .build/bench -bin "$root/bin" -images "$root/.build/images" -work "$work" "$@"
