@@ -8,7 +8,6 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
@@ -100,17 +99,7 @@ func (d *decoder) syntax(err error, data []byte) {
 			hint = "indent with spaces, not tabs"
 		}
 	}
-	d.report(n, "this is not valid YAML: "+printable(text), hint)
-}
-
-// printable makes one harmless line of the parser's message, which may quote the file, at most 200 bytes of it.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return ' '
-		}
-		return r
-	}, s[:min(len(s), 200)])
+	d.report(n, "this is not valid YAML: "+text[:min(len(text), 200)], hint)
 }
 
 // resolve follows an alias to its node.

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"unicode"
 )
 
 func FuzzParse(f *testing.F) {
@@ -27,6 +28,8 @@ func FuzzParse(f *testing.F) {
 		f.Add(data)
 	}
 	f.Add([]byte(bomb(4)))
+	f.Add([]byte("!\"%00\" x")) // a tag that would print a control character
+	f.Add([]byte("name: !<\u202e> x"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		tool, err := Parse("tool.yaml", data)
 		if err == nil {
@@ -52,7 +55,7 @@ func FuzzParse(f *testing.F) {
 				t.Errorf("position %s is not in the file", p.Position)
 			}
 			last = p.Line
-			if strings.ContainsAny(p.String(), "\n\r\x1b\x00") {
+			if strings.ContainsFunc(p.String(), func(r rune) bool { return !unicode.IsPrint(r) }) {
 				t.Errorf("problem %q is not one printable line", p)
 			}
 		}
