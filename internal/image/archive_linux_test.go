@@ -102,6 +102,7 @@ func TestLoadRefusesHostileArchives(t *testing.T) {
 	evil := imagetest.Build(t, imagetest.Config{}, imagetest.Tar(t, file{Name: "../../evil", Body: "x"}))
 	d := imagetest.Digest(layer)
 	layout := func(i imagetest.Image) []byte { return imagetest.Layout(t, "a:1", i) }
+	whole := layout(good)
 	without := good
 	without.Blobs = map[string][]byte{imagetest.Digest(good.Config).String(): good.Config}
 	for name, c := range map[string]struct {
@@ -112,7 +113,7 @@ func TestLoadRefusesHostileArchives(t *testing.T) {
 		"no tar":                 {[]byte(strings.Repeat("garbage", 1000)), ErrMalformed},
 		"nothing in it":          {imagetest.Tar(t, file{Name: "readme"}), ErrMalformed},
 		"no images":              {imagetest.Tar(t, file{Name: "index.json", Body: `{"schemaVersion":2,"manifests":[]}`}), ErrMalformed},
-		"truncated":              {layout(good)[:2000], ErrTruncated},
+		"truncated":              {whole[:bytes.Index(whole, layer)+100], ErrTruncated},
 		"name climbs":            {imagetest.Tar(t, file{Name: "../../x", Body: "x"}), ErrHostile},
 		"wrong blob":             {imagetest.Tar(t, file{Name: "blobs/sha256/" + d.Hex, Body: "other"}), ErrDigest},
 		"missing layer":          {layout(without), ErrNotFound},
