@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 
 	securejoin "github.com/cyphar/filepath-securejoin"
@@ -108,21 +107,17 @@ func (r *rootfs) mountImage(layers []string, userNS string, rootless bool) error
 		defer ns.Close()
 		mapped = int(ns.Fd())
 	}
-	overlay, err := unix.Fsopen("overlay", unix.FSOPEN_CLOEXEC)
+	// The options of a mount are one page at most. Full paths of the 127 layers that an image may have would be more than
+	// that, and an option for each layer takes Linux 6.8: these paths are short.
+	dir, err := os.Open(filepath.Join(r.dir, "lower"))
 	if err != nil {
-		return fmt.Errorf("mount the image: overlayfs: %w", err)
+		return err
 	}
-	defer unix.Close(overlay)
-	set := func(key, value string) error {
-		if err := unix.FsconfigSetString(overlay, key, value); err != nil {
-			return fmt.Errorf("mount the image: overlayfs option %s: %w", key, err)
-		}
-		return nil
-	}
+	defer dir.Close()
 	// Overlay wants the uppermost layer first.
 	var lower []string
 	for i := len(layers) - 1; i >= 0; i-- {
-		target := filepath.Join(r.dir, "lower", strconv.Itoa(i))
+		target := fmt.Sprintf("/proc/self/fd/%d/%d", dir.Fd(), i)
 		if err := os.Mkdir(target, 0o700); err != nil {
 			return err
 		}
@@ -131,41 +126,13 @@ func (r *rootfs) mountImage(layers []string, userNS string, rootless bool) error
 		}
 		lower = append(lower, target)
 	}
-	// One option a layer (Linux 6.5) has no limit on the number of layers;
-	// before that they have to fit one option together.
-	for i, dir := range lower {
-		err := unix.FsconfigSetString(overlay, "lowerdir+", dir)
-		if errors.Is(err, unix.EINVAL) && i == 0 {
-			if err := set("lowerdir", strings.Join(lower, ":")); err != nil {
-				return err
-			}
-			break
-		}
-		if err != nil {
-			return fmt.Errorf("mount the image: layer %d: %w", i, err)
-		}
-	}
-	if err := set("upperdir", filepath.Join(r.dir, "upper")); err != nil {
-		return err
-	}
-	if err := set("workdir", filepath.Join(r.dir, "work")); err != nil {
-		return err
-	}
+	options := fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s",
+		strings.Join(lower, ":"), filepath.Join(r.dir, "upper"), filepath.Join(r.dir, "work"))
 	if rootless {
-		if err := unix.FsconfigSetFlag(overlay, "userxattr"); err != nil {
-			return fmt.Errorf("mount the image: overlayfs option userxattr: %w", err)
-		}
+		options += ",userxattr"
 	}
-	if err := unix.FsconfigCreate(overlay); err != nil {
+	if err := unix.Mount("mayfly", r.root, "overlay", unix.MS_NOSUID|unix.MS_NODEV, options); err != nil {
 		return fmt.Errorf("mount the image: overlayfs: %w", err)
-	}
-	mnt, err := unix.Fsmount(overlay, unix.FSMOUNT_CLOEXEC, unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV)
-	if err != nil {
-		return fmt.Errorf("mount the image: %w", err)
-	}
-	defer unix.Close(mnt)
-	if err := unix.MoveMount(mnt, "", unix.AT_FDCWD, r.root, unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
-		return fmt.Errorf("mount the image: %w", err)
 	}
 	return nil
 }

@@ -38,7 +38,8 @@ func TestI15_MemoryEndsOnlyItsRun(t *testing.T) {
 		if !r.OutOfMemory || strings.Contains(r.stdout, "went on") {
 			t.Errorf("%s: %+v", script, r)
 		}
-		if peak := r.Usage.MemoryPeakBytes; peak > 48<<20 {
+		// The kernel lets what it kills, and itself, go past the limit by some pages.
+		if peak := r.Usage.MemoryPeakBytes; peak > 48<<20+1<<20 {
 			t.Errorf("%s: it had %d bytes", script, peak)
 		}
 		neighbour.stdout.until(t, strings.Repeat("tick\n", before+1))

@@ -1,0 +1,36 @@
+//go:build linux
+
+package oci_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/mayfly-run/mayfly/internal/engine"
+	"github.com/mayfly-run/mayfly/internal/engine/enginetest"
+	"github.com/mayfly-run/mayfly/internal/image/imagetest"
+	"github.com/mayfly-run/mayfly/test/testbed"
+)
+
+// TestManyLayers runs an image of as many layers as one may have, the last one uppermost.
+func TestManyLayers(t *testing.T) {
+	layers := [][]byte{imagetest.BusyboxLayer(t)}
+	for i := len(layers); i < 127; i++ {
+		layers = append(layers, imagetest.Tar(t,
+			imagetest.File{Name: "last", Body: fmt.Sprint(i)}, imagetest.File{Name: fmt.Sprintf("f%d", i)}))
+	}
+	h := &enginetest.Harness{Engine: testbed.Engine(t), Image: testbed.Unpack(t, imagetest.Config{}, layers...), Args: enginetest.Shell}
+	spec := h.Spec(enginetest.Program{Shell: `[ "$(cat /last)" = 126 ] && [ "$(ls / | grep -c '^f[0-9]')" = 126 ]`}, "")
+	s, err := h.Engine.Start(t.Context(), spec, nil, engine.Streams{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range s.Events() {
+	}
+	if exit, err := s.Wait(); err != nil || exit.Code != 0 {
+		t.Errorf("%+v, %v", exit, err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+}
