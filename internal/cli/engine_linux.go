@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -75,8 +76,16 @@ func storeOptions() image.Options {
 	return image.Options{}
 }
 
-// probeHost says what this host can enforce.
+// probeHost says what this host can enforce, as a run of this user finds it.
 func probeHost(dir string) ([]engine.Check, error) {
+	unsupported := &engine.Unsupported{}
+	err := enterNamespace()
+	if errors.As(err, &unsupported) {
+		return []engine.Check{{Feature: unsupported.Feature, Status: engine.CheckMissing, Detail: unsupported.Why, Remedy: unsupported.Remedy}}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
 	e, err := embedded()
 	if err != nil {
 		return nil, err

@@ -41,6 +41,9 @@ func (s *sandbox) removeCgroup() error { return removeCgroup(s.cgroup) }
 
 // prepareCgroups makes the cgroup that has all runs, where it matters how.
 func (e *Engine) prepareCgroups() error {
+	if e.rootless != nil && e.rootless.Cgroup != "" {
+		return prepareScope(filepath.Join(cgroupRoot, e.cgroupParent()))
+	}
 	hierarchy := filepath.Join(cgroupRoot, "cpuset")
 	if _, err := os.Stat(filepath.Join(hierarchy, "cpuset.cpus")); err != nil {
 		return ignoreMissing(err)
@@ -99,8 +102,8 @@ func (e *Engine) warmCgroups() (wait func()) {
 	return func() { <-done }
 }
 
-// ownCgroup is this process's cgroup in a v1 hierarchy (cgroups(7),
-// /proc/[pid]/cgroup).
+// ownCgroup is this process's cgroup in the hierarchy of a v1 controller, or
+// with "" in that of v2 (cgroups(7), /proc/[pid]/cgroup).
 func ownCgroup(controller string) (string, error) {
 	data, err := os.ReadFile("/proc/self/cgroup")
 	if err != nil {

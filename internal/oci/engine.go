@@ -25,6 +25,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -52,8 +53,9 @@ const startsPerCPU = 2
 // Rootless is the user namespace that an ordinary user's mayfly runs in (see
 // Enter): its id 0 is the user, the ids from 1 are the user's subordinate ids.
 type Rootless struct {
-	UID     int // the user, as the host numbers it
-	IDCount int // subordinate ids; all sandboxes of the user share them
+	UID     int    // the user, as the host numbers it
+	IDCount int    // subordinate ids; all sandboxes of the user share them
+	Cgroup  string // on cgroup v2, the user's own, below the root; "" when there is none
 }
 
 // New returns the engine whose supervisor is the program at shim and whose
@@ -66,13 +68,17 @@ func New(shim, dir string, rootless *Rootless) *Engine {
 // cgroupOf is the cgroup of a run, below each hierarchy's root.
 func (e *Engine) cgroupOf(id string) string { return "/" + e.cgroupParent() + "/" + id }
 
-// cgroupParent is the cgroup that has all runs: root's, or one that root has
-// handed to the user.
+// cgroupParent is the cgroup that has all runs: root's, or one that root or
+// systemd has handed to the user.
 func (e *Engine) cgroupParent() string {
-	if e.rootless != nil {
+	switch {
+	case e.rootless == nil:
+		return cgroupParent
+	case e.rootless.Cgroup != "":
+		return strings.TrimPrefix(e.rootless.Cgroup, "/")
+	default:
 		return cgroupParent + "-" + strconv.Itoa(e.rootless.UID)
 	}
-	return cgroupParent
 }
 
 var _ engine.Engine = (*Engine)(nil)

@@ -44,13 +44,6 @@ func (e *Engine) probeUser() engine.Check {
 	if e.rootless == nil {
 		return ok("user", "root")
 	}
-	if _, err := subordinateIDs(e.rootless.UID); err != nil {
-		var u *engine.Unsupported
-		if errors.As(err, &u) {
-			return missing("user namespace of an ordinary user", u.Why, u.Remedy)
-		}
-		return missing("user namespace of an ordinary user", err.Error(), "")
-	}
 	return ok("user", "an ordinary user: runs are rootless, and share the user's subordinate ids")
 }
 
@@ -108,12 +101,14 @@ func probeIDMap(store string) engine.Check {
 	return missing(feature, fmt.Sprintf("%s is on a file system of type %#x, which may not take id-mapped mounts", at, st.Type), "set MAYFLY_HOME to a folder on ext4, xfs, btrfs or tmpfs")
 }
 
+// probeOverlay has the kernel load overlayfs, as a mount of it would.
 func probeOverlay() engine.Check {
-	data, err := os.ReadFile("/proc/filesystems")
-	if err == nil && bytes.Contains(data, []byte("\toverlay\n")) {
-		return ok("overlayfs", "")
+	fs, err := unix.Fsopen("overlay", unix.FSOPEN_CLOEXEC)
+	if err != nil {
+		return missing("overlayfs", err.Error(), "modprobe overlay")
 	}
-	return missing("overlayfs", "not in /proc/filesystems", "modprobe overlay")
+	_ = unix.Close(fs)
+	return ok("overlayfs", "")
 }
 
 func probeTUN() engine.Check {
@@ -139,39 +134,46 @@ var limits = []struct{ feature, controller string }{
 }
 
 func (e *Engine) probeCgroups() []engine.Check {
-	var checks []engine.Check
-	var st unix.Statfs_t
-	if err := unix.Statfs(cgroupRoot, &st); err != nil {
+	v2, err := unified()
+	if err != nil {
 		return []engine.Check{missing("cgroups", err.Error(), "mount cgroups on "+cgroupRoot)}
 	}
-	v2 := st.Type == unix.CGROUP2_SUPER_MAGIC
-	controllers := ""
-	if v2 {
-		data, err := os.ReadFile(filepath.Join(cgroupRoot, "cgroup.controllers"))
-		if err != nil {
-			return []engine.Check{missing("cgroups", err.Error(), "")}
+	checks := make([]engine.Check, len(limits))
+	for i, l := range limits {
+		if v2 {
+			checks[i] = e.probeUnified(l.feature, l.controller)
+		} else {
+			checks[i] = e.probeHierarchy(l.feature, l.controller)
 		}
-		controllers = " " + strings.TrimSpace(string(data)) + " "
-	}
-	for _, l := range limits {
-		checks = append(checks, e.probeController(l.feature, l.controller, v2, controllers))
 	}
 	return checks
 }
 
-func (e *Engine) probeController(feature, controller string, v2 bool, controllers string) engine.Check {
-	if v2 {
-		if !strings.Contains(controllers, " "+controller+" ") {
-			return missing(feature, "cgroup v2 has no "+controller+" controller here", "boot with it enabled")
+// probeUnified looks for a controller of cgroup v2.
+func (e *Engine) probeUnified(feature, controller string) engine.Check {
+	dir, remedy := cgroupRoot, "boot with it enabled"
+	if e.rootless != nil {
+		if e.rootless.Cgroup == "" {
+			return missing(feature, "this process isn't in a cgroup of its user", noScope)
 		}
-		if e.rootless != nil {
-			return missing(feature, "on cgroup v2 only systemd can hand a cgroup to an ordinary user, which Mayfly can't use yet", "run mayfly as root")
-		}
-		if err := e.writableCgroup(cgroupRoot); err != nil {
-			return missing(feature, err.Error(), "run mayfly as root")
-		}
-		return ok(feature, "cgroup v2")
+		dir = filepath.Join(cgroupRoot, e.rootless.Cgroup)
+		remedy = "as root, let users have it: in /etc/systemd/system/user@.service.d/delegate.conf, [Service] Delegate=cpu memory pids; log in again"
 	}
+	list, err := os.ReadFile(filepath.Join(dir, "cgroup.controllers"))
+	if err != nil {
+		return missing(feature, err.Error(), "")
+	}
+	if !slices.Contains(strings.Fields(string(list)), controller) {
+		return missing(feature, fmt.Sprintf("the cgroup %s has no %s controller", dir, controller), remedy)
+	}
+	if err := e.writableCgroup(cgroupRoot); err != nil {
+		return missing(feature, err.Error(), "run mayfly as root")
+	}
+	return ok(feature, "cgroup v2")
+}
+
+// probeHierarchy looks for a controller of cgroup v1.
+func (e *Engine) probeHierarchy(feature, controller string) engine.Check {
 	dir := filepath.Join(cgroupRoot, controller)
 	if _, err := os.Stat(filepath.Join(dir, "cgroup.procs")); err != nil {
 		return missing(feature, "no cgroup v1 "+controller+" hierarchy is mounted on "+dir, "mount -t cgroup -o "+controller+" cgroup "+dir)

@@ -14,10 +14,8 @@ import (
 	"strings"
 	"syscall"
 
-	subid "github.com/moby/sys/user"
-	"golang.org/x/sys/unix"
-
 	"github.com/mayfly-run/mayfly/internal/engine"
+	subid "github.com/moby/sys/user"
 )
 
 // minSubordinateIDs is the least that a sandbox does with: images use ids up
@@ -65,14 +63,19 @@ func subordinateIDs(uid int) (subordinates, error) {
 }
 
 // Enter makes this process root of a user namespace of its own, with the
-// user's subordinate ids, by executing itself there through mayfly-shim. It
-// returns only with an error. env is added to the environment.
+// user's subordinate ids, by executing itself there through mayfly-shim; on
+// cgroup v2 in a cgroup of the user's first. It returns only with an error. env
+// is added to the environment.
 func Enter(shim string, args []string, env []string) error {
 	ids, err := subordinateIDs(os.Geteuid())
 	if err != nil {
 		return err
 	}
 	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	cgroup, err := enterScope(self, args, env)
 	if err != nil {
 		return err
 	}
@@ -94,7 +97,7 @@ func Enter(shim string, args []string, env []string) error {
 	}
 	argv = append(append(argv, self), args...)
 	count := min(ids.users.count, ids.groups.count)
-	env = append(os.Environ(), append(env, rootlessEnv+"="+fmt.Sprintf("%d:%d", os.Geteuid(), count))...)
+	env = append(os.Environ(), append(env, rootlessEnv+"="+fmt.Sprintf("%d:%d:%s", os.Geteuid(), count, cgroup))...)
 	if err := syscall.Exec(shim, argv, env); err != nil {
 		return fmt.Errorf("start %s: %w", shim, err)
 	}
@@ -108,53 +111,16 @@ const rootlessEnv = "MAYFLY_ROOTLESS"
 // by it. The process is in a user namespace then: the value alone makes nobody
 // more than they are.
 func Entered() *Rootless {
-	uid, count, found := strings.Cut(os.Getenv(rootlessEnv), ":")
-	if !found || os.Geteuid() != 0 {
+	fields := strings.SplitN(os.Getenv(rootlessEnv), ":", 3)
+	if len(fields) != 3 || os.Geteuid() != 0 {
 		return nil
 	}
-	r := &Rootless{}
+	r := &Rootless{Cgroup: fields[2]}
 	var err1, err2 error
-	r.UID, err1 = strconv.Atoi(uid)
-	r.IDCount, err2 = strconv.Atoi(count)
+	r.UID, err1 = strconv.Atoi(fields[0])
+	r.IDCount, err2 = strconv.Atoi(fields[1])
 	if err1 != nil || err2 != nil || r.IDCount <= 0 {
 		return nil
 	}
 	return r
-}
-
-// Delegate hands a user a cgroup of each v1 hierarchy to make runs' cgroups in.
-// It takes root, and lasts until the next boot.
-func Delegate(uid int) ([]string, error) {
-	var st unix.Statfs_t
-	if err := unix.Statfs(cgroupRoot, &st); err != nil {
-		return nil, err
-	}
-	if st.Type == unix.CGROUP2_SUPER_MAGIC {
-		return nil, &engine.Unsupported{Feature: "delegated cgroup", Why: "on cgroup v2 only systemd can hand a cgroup to an ordinary user, which Mayfly can't use yet", Remedy: "run mayfly as root"}
-	}
-	hierarchies, err := filepath.Glob(filepath.Join(cgroupRoot, "*", "cgroup.procs"))
-	if err != nil {
-		return nil, err
-	}
-	var made []string
-	for _, h := range hierarchies {
-		if target, err := filepath.EvalSymlinks(filepath.Dir(h)); err != nil || target != filepath.Dir(h) {
-			continue // cpu -> cpu,cpuacct
-		}
-		dir := filepath.Join(filepath.Dir(h), cgroupParent+"-"+strconv.Itoa(uid))
-		if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
-			return made, err
-		}
-		if err := prepareCpuset(filepath.Dir(h), dir); err != nil {
-			return made, err
-		}
-		// Not the limits of the cgroup itself: those stay root's.
-		for _, name := range []string{"", "cgroup.procs", "tasks"} {
-			if err := os.Chown(filepath.Join(dir, name), uid, -1); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return made, err
-			}
-		}
-		made = append(made, dir)
-	}
-	return made, nil
 }

@@ -26,8 +26,12 @@ import (
 // patience bounds everything that a sandbox does in these tests.
 const patience = 60 * time.Second
 
-// attackerProgram is the built attacker.
+// attackerProgram is the built attacker, or the one that MAYFLY_TEST_ATTACKER
+// names, for a machine without Go.
 var attackerProgram = sync.OnceValues(func() ([]byte, error) {
+	if built := os.Getenv("MAYFLY_TEST_ATTACKER"); built != "" {
+		return os.ReadFile(built)
+	}
 	dir, err := os.MkdirTemp("", "attacker-")
 	if err != nil {
 		return nil, err

@@ -57,7 +57,7 @@ func newRootless(t *testing.T) *cli {
 	c.tools, c.home, c.run = tools, filepath.Join(u.HomeDir, "mayfly-home"), "/tmp/mayfly-"+u.Uid
 	c.prefix = []string{"setpriv", "--reuid", u.Uid, "--regid", u.Gid, "--init-groups", "--inh-caps=-all", filepath.Join(bin, "mayfly")}
 	c.env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + u.HomeDir, "USER=" + testUser, "MAYFLY_HOME=" + c.home, "MAYFLY_POLICY=" + filepath.Join(dir, "no-policy")}
-	command(t, filepath.Join(bin, "mayfly"), "doctor", "--delegate", testUser)
+	giveCgroup(t, u, filepath.Join(bin, "mayfly"))
 	t.Cleanup(func() {
 		removeCgroups(t, uid)
 		// Its files belong to the user's subordinate ids.
@@ -66,6 +66,28 @@ func newRootless(t *testing.T) *cli {
 	})
 	c.load()
 	return c
+}
+
+// giveCgroup lets the user set limits, as docs/CONFIGURATION.md says.
+func giveCgroup(t *testing.T, u *user.User, mayfly string) {
+	t.Helper()
+	if _, err := os.Stat("/sys/fs/cgroup/cgroup.controllers"); err != nil {
+		command(t, mayfly, "doctor", "--delegate", testUser)
+		return
+	}
+	command(t, "loginctl", "enable-linger", testUser)
+	t.Cleanup(func() {
+		command(t, "loginctl", "disable-linger", testUser)
+		command(t, "systemctl", "stop", "user@"+u.Uid)
+	})
+	ready := filepath.Join("/run/user", u.Uid, "systemd", "private")
+	for range 300 {
+		if _, err := os.Stat(ready); err == nil {
+			return
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	t.Fatalf("the user's systemd doesn't start: there is no %s", ready)
 }
 
 func command(t *testing.T, argv ...string) {

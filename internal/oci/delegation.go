@@ -1,0 +1,174 @@
+//go:build linux
+
+package oci
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/mayfly-run/mayfly/internal/engine"
+)
+
+// An ordinary user's runs need a cgroup to make theirs in. On cgroup v1 root
+// hands one over (Delegate). On v2 a process can only be moved within what its
+// owner has, so mayfly itself has to be there: systemd starts it in a scope
+// that is the user's (enterScope), and mayfly makes this of it (prepareScope):
+//
+//	SCOPE          the user's; controllers are on for what is below, so no process may be in it (cgroups(7))
+//	SCOPE/mayfly   mayfly and the shims
+//	SCOPE/ID       a run
+
+// ownLeaf is the cgroup, in a scope, of mayfly itself.
+const ownLeaf = "mayfly"
+
+// noScope says how a user gets a cgroup of its own.
+const noScope = "log in through systemd (as root: loginctl enable-linger USER), and run it as the user: systemd-run --user --scope -p Delegate=yes mayfly ..."
+
+// scopeEnv says that a scope has been asked for: it is done once.
+const scopeEnv = "MAYFLY_SCOPE"
+
+// unified says whether cgroups are v2 alone; hybrid hosts limit with v1.
+func unified() (bool, error) {
+	var st unix.Statfs_t
+	err := unix.Statfs(cgroupRoot, &st)
+	return err == nil && st.Type == unix.CGROUP2_SUPER_MAGIC, err
+}
+
+// enterScope returns the user's cgroup that this process is in, on cgroup v2.
+// When it is in none it executes itself in one, and returns "" where no systemd
+// can give it: then the runs that need it say so.
+func enterScope(self string, args, env []string) (string, error) {
+	if v2, err := unified(); err != nil || !v2 {
+		return "", nil // what is wrong with cgroups is for Probe to say
+	}
+	own, err := ownCgroup("")
+	if err != nil {
+		return "", fmt.Errorf("find the cgroup of this process: %w", err)
+	}
+	if scope := userScope(cgroupRoot, own, os.Geteuid()); scope != "" || os.Getenv(scopeEnv) != "" {
+		return scope, nil
+	}
+	runtimeDir := os.Getenv("XDG_RUNTIME_DIR")
+	if runtimeDir == "" {
+		runtimeDir = filepath.Join("/run/user", strconv.Itoa(os.Geteuid()))
+	}
+	program, err := exec.LookPath("systemd-run")
+	if err != nil {
+		return "", nil
+	}
+	if _, err := os.Stat(filepath.Join(runtimeDir, "systemd", "private")); err != nil {
+		return "", nil
+	}
+	argv := append([]string{program, "--user", "--scope", "--quiet", "--collect", "--property=Delegate=yes", "--", self}, args[1:]...)
+	env = append(os.Environ(), append(env, "XDG_RUNTIME_DIR="+runtimeDir, scopeEnv+"=1")...)
+	if err := syscall.Exec(program, argv, env); err != nil {
+		return "", fmt.Errorf("start %s: %w", program, err)
+	}
+	return "", nil
+}
+
+// userScope is the cgroup that is the user's to make cgroups in, of a process
+// in the cgroup own: own itself or, in a scope that is in use, the one above.
+// It is "" when there is none.
+func userScope(root, own string, uid int) string {
+	if filepath.Base(own) == ownLeaf {
+		own = filepath.Dir(own)
+	}
+	for _, name := range []string{"", "cgroup.procs", "cgroup.subtree_control"} {
+		var st unix.Stat_t
+		if err := unix.Stat(filepath.Join(root, own, name), &st); err != nil || int(st.Uid) != uid {
+			return ""
+		}
+	}
+	return own
+}
+
+// prepareScope turns the controllers on for the cgroups in a scope. What is in
+// the scope itself, such as the shell that started mayfly, moves to its leaf.
+func prepareScope(dir string) error {
+	control := filepath.Join(dir, "cgroup.subtree_control")
+	on, err := os.ReadFile(control)
+	if err != nil {
+		return err
+	}
+	missing := ""
+	for _, l := range limits {
+		if !slices.Contains(strings.Fields(string(on)), l.controller) {
+			missing += " +" + l.controller
+		}
+	}
+	if missing == "" {
+		return nil
+	}
+	leaf := filepath.Join(dir, ownLeaf)
+	if err := os.Mkdir(leaf, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	for round := 0; ; round++ {
+		procs, err := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
+		if err != nil {
+			return err
+		}
+		if len(procs) == 0 {
+			break
+		}
+		if round == 100 {
+			return fmt.Errorf("the processes of %s don't leave it: %s", dir, strings.Fields(string(procs)))
+		}
+		for _, pid := range strings.Fields(string(procs)) {
+			err := os.WriteFile(filepath.Join(leaf, "cgroup.procs"), []byte(pid), 0o644)
+			if err != nil && !errors.Is(err, unix.ESRCH) { // it has ended
+				return fmt.Errorf("move process %s to %s: %w", pid, leaf, err)
+			}
+		}
+	}
+	if err := os.WriteFile(control, []byte(missing[1:]), 0); err != nil {
+		return fmt.Errorf("turn on controllers in %s: %w", dir, err)
+	}
+	return nil
+}
+
+// Delegate hands a user a cgroup of each v1 hierarchy to make runs' cgroups in.
+// It takes root, and lasts until the next boot.
+func Delegate(uid int) ([]string, error) {
+	if v2, err := unified(); err != nil {
+		return nil, err
+	} else if v2 {
+		return nil, &engine.Unsupported{Feature: "handing over a cgroup", Why: "on cgroup v2 the user's systemd does that", Remedy: noScope}
+	}
+	hierarchies, err := filepath.Glob(filepath.Join(cgroupRoot, "*", "cgroup.procs"))
+	if err != nil {
+		return nil, err
+	}
+	var made []string
+	for _, h := range hierarchies {
+		if target, err := filepath.EvalSymlinks(filepath.Dir(h)); err != nil || target != filepath.Dir(h) {
+			continue // cpu -> cpu,cpuacct
+		}
+		dir := filepath.Join(filepath.Dir(h), cgroupParent+"-"+strconv.Itoa(uid))
+		if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+			return made, err
+		}
+		if err := prepareCpuset(filepath.Dir(h), dir); err != nil {
+			return made, err
+		}
+		// Not the limits of the cgroup itself: those stay root's.
+		for _, name := range []string{"", "cgroup.procs", "tasks"} {
+			if err := os.Chown(filepath.Join(dir, name), uid, -1); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return made, err
+			}
+		}
+		made = append(made, dir)
+	}
+	return made, nil
+}
