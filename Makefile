@@ -45,11 +45,16 @@ test-pure: ## test the packages that need no sandbox, with the race detector
 
 .PHONY: test-real
 test-real: build ## test real sandboxes, and that they leave nothing (as root)
+	images/build.sh busybox shell python kubectl
 	go test -race -p 1 -count=1 -timeout 20m $(REAL)
 
 .PHONY: test-security
 test-security: build ## the attacks of the security profile (as root)
 	go test -p 1 -count=1 -timeout 15m -v -run '^Test[IMNS][0-9][0-9]' ./internal/... ./test/...
+
+.PHONY: test-vm
+test-vm: ## test on cgroup v2, systemd and Debian's kernel, in an emulated machine: half an hour (as root)
+	test/vm/run.sh
 
 .PHONY: fuzz-smoke
 fuzz-smoke: ## fuzz each parser for FUZZTIME

@@ -4,8 +4,9 @@
 #   mayfly/busybox  static busybox and nothing else
 #   mayfly/shell    busybox, bash, curl, jq and certificates
 #   mayfly/python   the shell image's content and Python 3 with requests
+#   mayfly/kubectl  kubectl, for tests; only when it is named
 #
-# usage: images/build.sh [--force] [busybox|shell|python]...
+# usage: images/build.sh [--force] [busybox|shell|python|kubectl]...
 #
 # Archives (OCI layout, docker load takes them too) go to $MAYFLY_IMAGES_DIR, .build/images by default. An archive whose
 # inputs are unchanged is left alone. Two builds at once are safe: the second waits.
@@ -18,8 +19,8 @@ names=()
 for arg in "$@"; do
   case $arg in
     --force) force=1 ;;
-    busybox | shell | python) names+=("$arg") ;;
-    *) echo "images/build.sh: $arg: want --force, busybox, shell or python" >&2; exit 2 ;;
+    busybox | shell | python | kubectl) names+=("$arg") ;;
+    *) echo "images/build.sh: $arg: want --force, busybox, shell, python or kubectl" >&2; exit 2 ;;
   esac
 done
 [ ${#names[@]} -gt 0 ] || names=(busybox shell python)
@@ -83,6 +84,11 @@ build() {
       bootstrap python busybox-static,bash,curl,jq,ca-certificates,python3,python3-requests
       mkimage -name mayfly/python:latest -rootfs "$work/python.tar" -out "$out/python.tar" \
         -env PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin -env PYTHONUNBUFFERED=1 -env LANG=C.UTF-8 -cmd /usr/bin/python3
+      ;;
+    kubectl)
+      bootstrap kubectl busybox-static,ca-certificates,kubernetes-client
+      mkimage -name mayfly/kubectl:latest -rootfs "$work/kubectl.tar" -out "$out/kubectl.tar" \
+        -env PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin -cmd /usr/bin/kubectl
       ;;
   esac
 }

@@ -12,6 +12,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/mayfly-run/mayfly/internal/image"
@@ -24,10 +27,11 @@ func TestMain(m *testing.M) { testbed.Main(m) }
 // TestScripts runs the command as people do: each file of testdata/script is a
 // session with the built programs, real sandboxes and a real registry. It finds
 //
-//	$REGISTRY  a registry with the image busybox
+//	$REGISTRY  a registry with the image busybox, and images of the names that the reference's examples have
 //	$LOCKED    a registry that wants a password
 //	$CLOSED    an address where nothing listens
 //	$IMAGES    the folder of the project's base images (make images)
+//	$EXAMPLES  the reference's examples
 //	$SERVER    the port of an HTTP server on this machine's loopback
 //
 // and the image busybox:latest in its store.
@@ -38,6 +42,8 @@ func TestScripts(t *testing.T) {
 	registry := imagetest.NewRegistry(t)
 	imagetest.PushBusybox(t, registry+"/busybox:latest")
 	imagetest.Push(t, registry+"/empty:latest", imagetest.Config{}, imagetest.Tar(t, imagetest.File{Name: "etc/", Type: tar.TypeDir}))
+	pushArchive(t, "kubectl.tar", registry+"/kubiya/kubectl:latest")
+	pushArchive(t, "shell.tar", registry+"/alpine/curl:latest")
 	locked := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("WWW-Authenticate", `Basic realm="locked"`)
 		w.WriteHeader(http.StatusUnauthorized)
@@ -61,7 +67,8 @@ func TestScripts(t *testing.T) {
 			env.Setenv("REGISTRY", registry)
 			env.Setenv("LOCKED", strings.TrimPrefix(locked.URL, "http://"))
 			env.Setenv("CLOSED", closed)
-			env.Setenv("IMAGES", filepath.Join(testbed.Root(), ".build", "images"))
+			env.Setenv("IMAGES", images())
+			env.Setenv("EXAMPLES", filepath.Join(testbed.Root(), "internal", "tool", "testdata", "examples"))
 			_, port, err := net.SplitHostPort(server.Listener.Addr().String())
 			if err != nil {
 				return err
@@ -75,6 +82,24 @@ func TestScripts(t *testing.T) {
 			return err
 		},
 	})
+}
+
+func images() string { return filepath.Join(testbed.Root(), ".build", "images") }
+
+// pushArchive pushes one of the project's own images (images/build.sh) under another name.
+func pushArchive(t *testing.T, archive, as string) {
+	t.Helper()
+	img, err := tarball.ImageFromPath(filepath.Join(images(), archive), nil)
+	if err != nil {
+		t.Fatalf("%v; build it with images/build.sh", err)
+	}
+	ref, err := name.ParseReference(as, name.Insecure)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := remote.Write(ref, img); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // closedAddress is an address of this machine where nothing listens.
