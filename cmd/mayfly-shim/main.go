@@ -21,7 +21,12 @@ import (
 
 func init() {
 	if len(os.Args) > 1 && os.Args[1] == "init" {
-		// The container's side of libcontainer; it doesn't return.
+		// The container's side of libcontainer; it doesn't return. It and the tool stay on this thread.
+		runtime.LockOSThread()
+		if err := sandbox.ScopeSelf(); err != nil {
+			fmt.Fprintln(os.Stderr, "mayfly-shim:", err)
+			os.Exit(1)
+		}
 		libcontainer.Init()
 	}
 	// The sandbox's processes are tied to the thread that starts them

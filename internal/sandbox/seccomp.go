@@ -65,6 +65,13 @@ func seccompProfile() (*specs.LinuxSeccomp, error) {
 		Names: []string{"socketpair"}, Action: specs.ActAllow,
 		Args: []specs.LinuxSeccompArg{{Index: 0, Value: unix.AF_UNIX, Op: specs.OpEqualTo}},
 	}, specs.LinuxSyscall{
+		// FIFOs, for mkfifo(1), and no devices.
+		Names: []string{"mknod"}, Action: specs.ActAllow,
+		Args: []specs.LinuxSeccompArg{{Index: 1, Value: unix.S_IFMT, ValueTwo: unix.S_IFIFO, Op: specs.OpMaskedEqual}},
+	}, specs.LinuxSyscall{
+		Names: []string{"mknodat"}, Action: specs.ActAllow,
+		Args: []specs.LinuxSeccompArg{{Index: 2, Value: unix.S_IFMT, ValueTwo: unix.S_IFIFO, Op: specs.OpMaskedEqual}},
+	}, specs.LinuxSyscall{
 		Names: []string{"clone"}, Action: specs.ActAllow,
 		Args: []specs.LinuxSeccompArg{{Index: 0, Value: cloneNamespaceFlags, ValueTwo: 0, Op: specs.OpMaskedEqual}},
 	})

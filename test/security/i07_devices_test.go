@@ -54,6 +54,9 @@ func TestI07_NoDevices(t *testing.T) {
 	if strings.Contains(r.stdout, "/disk") || strings.Contains(r.stdout, "/mem") {
 		t.Errorf("devices of the image: %+v", r)
 	}
+	if fifo := b.run(b.shell("mkfifo /tmp/f && { echo through > /tmp/f & cat /tmp/f; }"), nil); fifo.stdout != "through\n" {
+		t.Errorf("a FIFO: %+v", fifo)
+	}
 	if !strings.Contains(r.stderr, "No space left") {
 		t.Errorf("/dev/full: %+v", r)
 	}

@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/mayfly-run/mayfly/internal/engine"
 )
 
@@ -75,6 +77,14 @@ func TestI13_HostsProcessesAreInvisible(t *testing.T) {
 	if n, err := strconv.Atoi(strings.TrimSpace(count)); err != nil || n > 5 || strings.Contains(rest, "sleep 300") || strings.Contains(rest, "mayfly-shim") {
 		t.Errorf("it sees %s", r.stdout)
 	}
+	// Process 1 is the holder; where the kernel can, it gets no signal at all.
+	want := "done"
+	if landlockVersion() >= 6 {
+		want = "EPERM"
+	}
+	if o := b.attack("kill", "1")["kill 1"]; o != want {
+		t.Errorf("a signal to process 1: %s, want %s", o, want)
+	}
 	// Killing everything that it can leaves process 1 and ends no other run.
 	neighbour := b.mustStart(b.shell("echo ready; sleep 300"))
 	neighbour.stdout.until(t, "ready")
@@ -126,4 +136,13 @@ func TestI13_OtherRunsAreUnreachable(t *testing.T) {
 	if err := l.close(); err != nil {
 		t.Error(err)
 	}
+}
+
+// landlockVersion is the version of Landlock that the kernel has, or 0.
+func landlockVersion() int {
+	version, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION)
+	if errno != 0 {
+		return 0
+	}
+	return int(version)
 }
