@@ -24,7 +24,7 @@ func (e *Engine) Probe(store string) []engine.Check {
 	return slices.Concat(
 		[]engine.Check{e.probeUser(), probeKernel(), probeUserNamespaces(), probeIDMap(store), probeOverlay(), probeTUN(), probeSeccomp()},
 		e.probeCgroups(),
-		[]engine.Check{probeSwap(), probeNoSwap(), probeLandlock(), probeAppArmor(), probeRuntime("gVisor", "runsc"), probeRuntime("Kata Containers", "kata-runtime"), e.probeShim()},
+		[]engine.Check{probeSwap(), probeNoSwap(), probeLandlock(), e.probeAppArmor(), probeRuntime("gVisor", "runsc"), probeRuntime("Kata Containers", "kata-runtime"), e.probeShim()},
 	)
 }
 
@@ -234,21 +234,31 @@ func probeNoSwap() engine.Check {
 	return ok(feature, "tmpfs with noswap")
 }
 
-// probeLandlock asks for the version of the interface: landlock_create_ruleset(2).
+// probeLandlock asks for the version of the interface: landlock_create_ruleset(2). Scopes came with version 6.
 func probeLandlock() engine.Check {
 	version, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION)
 	if errno != 0 {
 		return absent("Landlock", errno.Error(), "boot with landlock in lsm=; the sandbox doesn't depend on it")
 	}
+	if version < 6 {
+		return absent("Landlock", fmt.Sprintf("version %d has no scopes", version), "use Linux 6.12 or later; the sandbox doesn't depend on it")
+	}
 	return ok("Landlock", fmt.Sprintf("version %d", version))
 }
 
-func probeAppArmor() engine.Check {
+func (e *Engine) probeAppArmor() engine.Check {
+	const feature = "AppArmor"
 	data, err := os.ReadFile("/sys/module/apparmor/parameters/enabled")
-	if err == nil && strings.TrimSpace(string(data)) == "Y" {
-		return ok("AppArmor", "")
+	if err != nil || strings.TrimSpace(string(data)) != "Y" {
+		return absent(feature, "not active in this kernel", "boot with apparmor=1; the sandbox doesn't depend on it")
 	}
-	return absent("AppArmor", "not active in this kernel", "boot with apparmor=1; the sandbox doesn't depend on it")
+	if e.rootless != nil {
+		return absent(feature, "only root loads the profile of tools", "run mayfly as root; the sandbox doesn't depend on it")
+	}
+	if _, err := exec.LookPath("apparmor_parser"); err != nil {
+		return absent(feature, "apparmor_parser isn't installed", "apt-get install apparmor; the sandbox doesn't depend on it")
+	}
+	return ok(feature, "")
 }
 
 func probeRuntime(title, program string) engine.Check {

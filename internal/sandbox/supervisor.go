@@ -319,6 +319,9 @@ func (s *supervisor) newContainer() (container, error) {
 	if other(s.start.Spec.Security.Runtime) {
 		return newRuntimeContainer(s.start.Spec, s.oci, config.Cgroups, s.rootfs)
 	}
+	if config.AppArmorProfile, err = loadAppArmor(s.start.Rootless); err != nil {
+		return nil, err
+	}
 	return newLibContainer(s.start.Spec.ID, s.oci, config, s.rootfs)
 }
 

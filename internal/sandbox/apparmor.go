@@ -1,0 +1,42 @@
+package sandbox
+
+import (
+	"bytes"
+	_ "embed" // the profile
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+)
+
+// appArmorProfile is the name in the file; another text needs another name, since a loaded one stays until the next boot.
+const appArmorProfile = "mayfly-tool-1"
+
+//go:embed apparmor.profile
+var appArmorText []byte
+
+// loadAppArmor returns the profile for the tool, which it has loaded into the kernel, or "" where AppArmor isn't active,
+// has no apparmor_parser, or this isn't the host's root, who alone may load one. `mayfly doctor` says which.
+func loadAppArmor(rootless bool) (string, error) {
+	enabled, err := os.ReadFile("/sys/module/apparmor/parameters/enabled")
+	if err != nil || strings.TrimSpace(string(enabled)) != "Y" || rootless {
+		return "", nil //nolint:nilerr // no such file, no AppArmor
+	}
+	loaded, err := os.ReadFile("/sys/kernel/security/apparmor/profiles")
+	if err != nil {
+		return "", fmt.Errorf("list AppArmor's profiles: %w", err)
+	}
+	if bytes.Contains(loaded, []byte(appArmorProfile+" (enforce)\n")) {
+		return appArmorProfile, nil
+	}
+	parser, err := exec.LookPath("apparmor_parser")
+	if err != nil {
+		return "", nil //nolint:nilerr // as above
+	}
+	load := exec.Command(parser, "--replace", "--skip-cache")
+	load.Stdin = bytes.NewReader(appArmorText)
+	if out, err := load.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("load the AppArmor profile %s: %w: %s", appArmorProfile, err, bytes.TrimSpace(out))
+	}
+	return appArmorProfile, nil
+}
