@@ -27,6 +27,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -43,6 +44,7 @@ type Engine struct {
 	dir      string // /run/mayfly
 	rootless *Rootless
 	starts   chan struct{} // one element a start under way
+	patience time.Duration // see shimPatience
 }
 
 // startsPerCPU is how many sandboxes are started at once for each processor.
@@ -62,7 +64,7 @@ type Rootless struct {
 // state is below dir, such as /run/mayfly. It touches nothing yet. rootless is
 // nil for root.
 func New(shim, dir string, rootless *Rootless) *Engine {
-	return &Engine{shim: shim, dir: dir, rootless: rootless, starts: make(chan struct{}, startsPerCPU*runtime.NumCPU())}
+	return &Engine{shim: shim, dir: dir, rootless: rootless, starts: make(chan struct{}, startsPerCPU*runtime.NumCPU()), patience: shimPatience}
 }
 
 // cgroupOf is the cgroup of a run, below each hierarchy's root.
@@ -113,7 +115,7 @@ func (e *Engine) Start(ctx context.Context, spec *engine.Spec, secrets engine.Se
 	if err != nil {
 		return nil, errors.Join(err, runDir.remove())
 	}
-	s := &sandbox{runDir: runDir, cgroup: e.cgroupOf(spec.ID)}
+	s := &sandbox{runDir: runDir, cgroup: e.cgroupOf(spec.ID), patience: e.patience}
 	err = s.start(ctx, e.shim, lease, spec, secrets, streams)
 	if err := lease.release(); err != nil { // the shim has it now
 		return nil, errors.Join(err, s.Close())

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -42,6 +43,7 @@ type sandbox struct {
 	closeErr  error
 	reapOnce  sync.Once
 	reapErr   error
+	patience  time.Duration // shimPatience, but for tests
 }
 
 func (s *sandbox) Events() <-chan engine.Event { return s.events }
@@ -155,9 +157,18 @@ func (s *sandbox) kept() bool {
 	}
 }
 
-// reap waits for the shim to end.
+// shimPatience is how long a shim may take to end after its socket was closed.
+// One that takes longer is stuck, in a system call on a broken file system say.
+const shimPatience = 30 * time.Second
+
+// reap waits for the shim to end, and kills one that doesn't: its sandbox and
+// its mounts end with it.
 func (s *sandbox) reap() error {
-	s.reapOnce.Do(func() { s.reapErr = s.cmd.Wait() })
+	s.reapOnce.Do(func() {
+		kill := time.AfterFunc(s.patience, func() { _ = s.cmd.Process.Kill() })
+		defer kill.Stop()
+		s.reapErr = s.cmd.Wait()
+	})
 	return s.reapErr
 }
 
