@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
@@ -28,6 +29,7 @@ func TestMain(m *testing.M) { testbed.Main(m) }
 // session with the built programs, real sandboxes and a real registry. It finds
 //
 //	$REGISTRY  a registry with the image busybox, and images of the names that the reference's examples have
+//	$SLOW      a registry that takes its time with the image slow
 //	$LOCKED    a registry that wants a password
 //	$CLOSED    an address where nothing listens
 //	$IMAGES    the folder of the project's base images (make images)
@@ -44,6 +46,13 @@ func TestScripts(t *testing.T) {
 	imagetest.Push(t, registry+"/empty:latest", imagetest.Config{}, imagetest.Tar(t, imagetest.File{Name: "etc/", Type: tar.TypeDir}))
 	pushArchive(t, "kubectl.tar", registry+"/kubiya/kubectl:latest")
 	pushArchive(t, "shell.tar", registry+"/alpine/curl:latest")
+	slow := imagetest.Serve(t, func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		if r.Method == http.MethodGet && strings.Contains(r.URL.Path, "/blobs/") {
+			time.Sleep(500 * time.Millisecond)
+		}
+		next.ServeHTTP(w, r)
+	})
+	imagetest.PushBusybox(t, slow.Host+"/slow:latest")
 	locked := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("WWW-Authenticate", `Basic realm="locked"`)
 		w.WriteHeader(http.StatusUnauthorized)
@@ -65,6 +74,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("MAYFLY_POLICY", filepath.Join(env.WorkDir, "policy.yaml"))
 			env.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH"))
 			env.Setenv("REGISTRY", registry)
+			env.Setenv("SLOW", slow.Host)
 			env.Setenv("LOCKED", strings.TrimPrefix(locked.URL, "http://"))
 			env.Setenv("CLOSED", closed)
 			env.Setenv("IMAGES", images())
