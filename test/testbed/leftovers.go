@@ -12,10 +12,11 @@ import (
 )
 
 // Leftovers lists what sandboxes have on this host just now: processes, mounts,
-// network namespaces that only they have, cgroups and directories.
+// network namespaces that only they have, cgroups and directories; and the
+// descriptors of this process.
 func Leftovers() (map[string]bool, error) {
 	found := map[string]bool{}
-	for _, look := range []func(map[string]bool) error{processes, mounts, cgroups, directories} {
+	for _, look := range []func(map[string]bool) error{processes, mounts, cgroups, directories, descriptors} {
 		if err := look(found); err != nil {
 			return nil, err
 		}
@@ -105,6 +106,24 @@ func directories(found map[string]bool) error {
 				found["directory "+filepath.Join(dir, e.Name())] = true
 			}
 		}
+	}
+	return nil
+}
+
+// descriptors finds what this process has open, but for what Go's runtime
+// keeps: its poller, and the descriptor that lists them.
+func descriptors(found map[string]bool) error {
+	const dir = "/proc/self/fd"
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		target, err := os.Readlink(filepath.Join(dir, e.Name()))
+		if err != nil || target == "anon_inode:[eventpoll]" || target == "anon_inode:[eventfd]" {
+			continue // closed meanwhile: it was the list's own
+		}
+		found["descriptor "+e.Name()+" of this process, "+target] = true
 	}
 	return nil
 }
