@@ -53,6 +53,7 @@ func TestHostile(t *testing.T) {
 		{"hidden by a comment", fill("key: a # |\n  b: [", "a,", "]"), tooMany},
 		{"beside a block", fill("key: |\n  a\nother: [", "a,", "]"), tooMany},
 		{"one long key", fill("", "k", ": 1"), "not valid YAML"},
+		{"one long alias", fill("image: *", "x", ""), "not valid YAML"},
 		{"one long name", fill("name: ", "é", ""), "is not a name"},
 		{"one long tag", fill("image: !", "x", " b"), "tag"},
 		{"one long string", fill("image: \"", "\\n", "\""), "too long for an image reference"},

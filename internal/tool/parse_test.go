@@ -228,6 +228,18 @@ func TestLoad(t *testing.T) {
 	if _, err := Load(big); err == nil || !strings.Contains(err.Error(), "larger than 1048576 bytes") {
 		t.Errorf("a large file: %v", err)
 	}
+	// However large, no more is read than it takes to tell.
+	if err := os.Truncate(big, 64<<20); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(big)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if data, err := read(f); err != nil || len(data) != maxFileSize+1 {
+		t.Errorf("%d bytes were read of a large file, %v", len(data), err)
+	}
 	if _, err := Load(filepath.Join(dir, "none.yaml")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a missing file: %v", err)
 	}
