@@ -87,6 +87,54 @@ func TestEveryEncodingIsMasked(t *testing.T) {
 	}
 }
 
+// TestEncodingsOfTheirOwn has values that no other encoding masks as well: each is one window, and large ones have few
+// encodings.
+func TestEncodingsOfTheirOwn(t *testing.T) {
+	large := strings.Repeat("0123456789abcdef", largeValue/16) + "\n" + `a/b "<'@ z`
+	for _, tc := range []struct{ name, value, encoded string }{
+		{"RFC 3986", `a/b '@`, `a%2Fb%20%27%40`},
+		{"go json of a line separator", "é\u2028cd", `é\u2028cd`},
+		{"go json of a paragraph separator", "é\u2029cd", `é\u2029cd`},
+		{"python json beyond 16 bits", "ab\U0001f511cd", `ab\ud83d\udd11cd`},
+		{"json of a large one", large, `a/b \"<'@ z`},
+		{"go json of a large one", large, `a/b \"\u003c'@ z`},
+		{"RFC 3986 of a large one", large, `a%2Fb%20%22%3C%27%40%20z`},
+		{"query of a large one", large, `a%2Fb+%22%3C%27%40+z`},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			in := "x " + tc.encoded + "\n"
+			if got, want := byteByByte(t, NewRedactor([]byte(tc.value)), in), "x "+Mask+"\n"; got != want {
+				t.Errorf("%q became %q, want %q", in, got, want)
+			}
+		})
+	}
+}
+
+// TestAPartIsEnough cuts a piece out of something long: less than a window of it is left, at its beginning.
+func TestAPartIsEnough(t *testing.T) {
+	var b strings.Builder
+	for i := range 64 {
+		fmt.Fprintf(&b, "%02x:", i*i%251)
+	}
+	value := b.String()
+	r := NewRedactor([]byte(value))
+	for name, c := range map[string]struct {
+		text   string
+		window int
+	}{
+		"plain":  {value, maxWindow},
+		"base64": {base64.StdEncoding.EncodeToString([]byte(value)), encodedWindow},
+		"hex":    {hex.EncodeToString([]byte(value)), encodedWindow},
+	} {
+		for from := range c.window {
+			in := c.text[c.window+from : len(c.text)/2+from]
+			if got := byteByByte(t, r, in); !strings.HasSuffix(got, Mask) || len(got) >= c.window+len(Mask) {
+				t.Errorf("%s: %q became %q", name, in, got)
+			}
+		}
+	}
+}
+
 // write passes text through a Writer in pieces of n bytes.
 func write(t testing.TB, r *Redactor, text string, n int) string {
 	t.Helper()
