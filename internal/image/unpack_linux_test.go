@@ -122,12 +122,14 @@ func TestUnpackRefusesHostileTars(t *testing.T) {
 		"hard link to nothing":        {ErrMalformed, []file{{Name: "h", Type: tar.TypeLink, Link: "gone"}}},
 		"hard link to a directory":    {ErrHostile, []file{{Name: "d/"}, {Name: "h", Type: tar.TypeLink, Link: "d"}}},
 		"hard link to a whiteout":     {ErrHostile, []file{{Name: ".wh.f"}, {Name: "h", Type: tar.TypeLink, Link: "f"}}},
+		"hard link to its name":       {ErrHostile, []file{{Name: ".wh.f"}, {Name: "h", Type: tar.TypeLink, Link: ".wh.f"}}},
 		"file under a file":           {ErrHostile, []file{{Name: "f", Body: "x"}, {Name: "f/g", Body: "x"}}},
 		"root as a file":              {ErrHostile, []file{{Name: "./", Type: tar.TypeSymlink, Link: "../canary"}}},
 		"long component":              {ErrHostile, []file{{Name: strings.Repeat("n", 256), Body: "x"}}},
 		"long name":                   {ErrHostile, []file{{Name: strings.Repeat("nn/", 1500) + "f", Body: "x"}}},
 		"deep name":                   {ErrBudget, []file{{Name: deep, Body: "x"}}},
 		"empty link":                  {ErrHostile, []file{{Name: "l", Type: tar.TypeSymlink}}},
+		"long link":                   {ErrHostile, []file{{Name: "l", Type: tar.TypeSymlink, Link: strings.Repeat("n/", 2048)}}},
 		"owner beyond the sandbox":    {ErrHostile, []file{{Name: "f", UID: 65536}}},
 		"group beyond the sandbox":    {ErrHostile, []file{{Name: "f", GID: 1 << 31}}},
 		"whiteout of nothing":         {ErrHostile, []file{{Name: "d/.wh."}}},
@@ -181,6 +183,32 @@ func TestUnpackReplacesInsteadOfWritingThrough(t *testing.T) {
 	for name, want := range map[string]string{"l": "mine", "a": "a", "b": "b", "self": "s", "d": "now a file", "t/secret": "inside"} {
 		if b, err := os.ReadFile(filepath.Join(dir, name)); string(b) != want {
 			t.Errorf("%s holds %q, %v; want %q", name, b, err, want)
+		}
+	}
+}
+
+// Nothing that is done to a link of the layer is done to what it leads to.
+func TestUnpackLeavesWhatLinksLeadTo(t *testing.T) {
+	for name, last := range map[string]file{
+		"hard link": {Name: "h", Type: tar.TypeLink, Link: "l"},
+		"whiteout":  {Name: ".wh.l"},
+		"owner":     {Name: "l", Type: tar.TypeSymlink, Link: "../canary", UID: 7, GID: 8},
+	} {
+		for _, to := range []string{"../canary", "../canary/secret"} {
+			t.Run(name+" "+to, func(t *testing.T) {
+				if last.Type == tar.TypeSymlink {
+					last.Link = to
+				}
+				dir, _, err := unpack(t, testStore(t), imagetest.Tar(t, file{Name: "l", Type: tar.TypeSymlink, Link: to}, last))
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, entry := range readDir(t, dir) {
+					if got, err := os.Readlink(filepath.Join(dir, entry)); got != to {
+						t.Errorf("%s leads to %q, %v", entry, got, err)
+					}
+				}
+			})
 		}
 	}
 }
@@ -292,6 +320,23 @@ func TestUnpackRefusesFiveMillionEntries(t *testing.T) {
 	src := &repeat{entry: one[:len(one)-1024], n: 5_000_000}
 	_, err := s.unpackTar(t.Context(), src, t.TempDir(), newImageBudget(s.opts.Limits))
 	wantKind(t, err, ErrBudget)
+}
+
+// M03: names of directories are kept until the end, so they have a budget of their own.
+func TestUnpackBoundsDirectoryNames(t *testing.T) {
+	one := imagetest.Tar(t, file{Name: strings.Repeat(strings.Repeat("n", 255)+"/", 15)})
+	s := testStore(t)
+	src := &repeat{entry: one[:len(one)-1024], n: maxDirBytes/(15*255) + 1}
+	_, err := s.unpackTar(t.Context(), src, t.TempDir(), newImageBudget(s.opts.Limits))
+	wantKind(t, err, ErrBudget)
+}
+
+// archive/tar gives no such name, but what reads names must not rely on that.
+func TestCleanNameRefusesZeroBytes(t *testing.T) {
+	for _, name := range []string{"\x00", "f\x00", "d/f\x00/g"} {
+		_, err := cleanName(name, 255)
+		wantKind(t, err, ErrHostile)
+	}
 }
 
 func isWhiteoutInfo(info os.FileInfo) bool {
