@@ -143,6 +143,27 @@ func TestLoadRefusesHostileArchives(t *testing.T) {
 	}
 }
 
+// M03: an archive has budgets for what it has beside the layers.
+func TestLoadStopsAtItsBudget(t *testing.T) {
+	for name, c := range map[string]struct {
+		entry file
+		n     int64
+	}{
+		"entries": {file{Name: "pipe", Type: tar.TypeFifo}, maxArchiveFiles + 1},
+		"bytes":   {file{Name: "skipped", Type: tar.TypeCont, Body: strings.Repeat("x", 8<<20)}, 2 + maxArchiveFiles*tarEntryBytes/(8<<20)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := testOptions()
+			o.Limits = Limits{ImageBytes: 1 << 20}
+			s := openStore(t, t.TempDir(), o)
+			one := imagetest.Tar(t, c.entry)
+			_, err := s.Load(t.Context(), &repeat{entry: one[:len(one)-1024], n: c.n})
+			wantKind(t, err, ErrBudget)
+			nothingStored(t, s)
+		})
+	}
+}
+
 // failingReader is a pipe that breaks.
 type failingReader struct{ err error }
 

@@ -3,9 +3,12 @@ package image
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -52,12 +55,15 @@ func TestPullFromHostileRegistries(t *testing.T) {
 	}
 	wrong := bytes.Clone(layer)
 	wrong[len(wrong)/2] ^= 1
+	bent := bytes.Clone(layer)
+	bent[9] ^= 1 // the system that made it (RFC 1952, 2.3): what is inside stays the same
 	other := imagetest.Gzip(t, imagetest.Tar(t, file{Name: "other", Body: "x"}))
 	for name, c := range map[string]struct {
 		m    imagetest.Middleware
 		kind error
 	}{
 		"flipped bit":   {onLayer(func(w http.ResponseWriter, _ *http.Request) { w.Write(wrong) }), ErrDigest},
+		"bent header":   {onLayer(func(w http.ResponseWriter, _ *http.Request) { w.Write(bent) }), ErrDigest},
 		"another layer": {onLayer(func(w http.ResponseWriter, _ *http.Request) { w.Write(other) }), ErrTruncated},
 		"padded": {onLayer(func(w http.ResponseWriter, _ *http.Request) {
 			w.Write(append(bytes.Clone(other), make([]byte, len(layer)-len(other))...))
@@ -77,7 +83,12 @@ func TestPullFromHostileRegistries(t *testing.T) {
 		"no manifest":      {at("/manifests/", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "<html>") }), ErrMalformed},
 		"wrong config":     {at("/blobs/"+imagetest.Digest(img.Config).String(), func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "{}") }), ErrDigest},
 		"endless config":   {at("/blobs/"+imagetest.Digest(img.Config).String(), endless), ErrBudget},
-		"redirect loop":    {onLayer(func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.Path, http.StatusFound) }), ErrRedirect},
+		"unasked range": {onLayer(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Range", fmt.Sprintf("bytes 0-%d/%d", len(layer)-1, len(layer)))
+			w.WriteHeader(http.StatusPartialContent)
+			w.Write(layer)
+		}), ErrUnavailable},
+		"redirect loop": {onLayer(func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.Path, http.StatusFound) }), ErrRedirect},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -170,6 +181,7 @@ func TestPullRefusesHostileDocuments(t *testing.T) {
 		"not JSON":                {raw(`[[[[`), ErrMalformed},
 		"negative size":           {bend(func(m *v1.Manifest) { m.Layers[0].Size = -1 }), ErrBudget},
 		"enormous size":           {bend(func(m *v1.Manifest) { m.Layers[0].Size = 1 << 60 }), ErrBudget},
+		"enormous together":       {bend(func(m *v1.Manifest) { m.Layers[0].Size = 24 << 30; m.Layers = slices.Repeat(m.Layers, 3) }), ErrBudget},
 		"enormous config":         {bend(func(m *v1.Manifest) { m.Config.Size = 1 << 30 }), ErrBudget},
 		"sha512":                  {bend(func(m *v1.Manifest) { m.Layers[0].Digest = v1.Hash{Algorithm: "sha512", Hex: strings.Repeat("0", 128)} }), ErrMalformed},
 		"digest with a path":      {raw(strings.ReplaceAll(string(with(imagetest.Config{}).Manifest), imagetest.Digest(layer).Hex, "../../../../etc/passwd")), ErrMalformed},
@@ -208,7 +220,11 @@ func TestPullStopsBombs(t *testing.T) {
 	zeros := string(make([]byte, 64<<20))
 	bomb := imagetest.Tar(t, file{Name: "zeros", Body: zeros})
 	trailing := append(imagetest.Tar(t, file{Name: "f"}), zeros...)
-	sparse := strings.Replace(string(imagetest.Tar(t, file{Name: "f", Body: "x"})), "", "", 1)
+	// A frame of one raw block that says how much of what came before it must be kept (RFC 8878, 3.1.1).
+	frame := func(window byte) []byte {
+		small := imagetest.Tar(t, file{Name: "f", Body: "x"})
+		return append([]byte{0x28, 0xb5, 0x2f, 0xfd, 0x00, window, byte(len(small)<<3 | 1), byte(len(small) >> 5), 0}, small...)
+	}
 	for name, c := range map[string]struct {
 		layer []byte
 		lim   Limits
@@ -218,7 +234,8 @@ func TestPullStopsBombs(t *testing.T) {
 		"zstd":               {imagetest.Zstd(t, bomb), Limits{LayerBytes: 1 << 20, LayerEntries: 100}, ErrBudget},
 		"after the tar":      {imagetest.Zstd(t, trailing), Limits{LayerBytes: 1 << 20, LayerEntries: 100}, ErrBudget},
 		"image of layers":    {imagetest.Zstd(t, bomb), Limits{ImageBytes: 1 << 20}, ErrBudget},
-		"zstd of 2 GiB":      {append([]byte{0x28, 0xb5, 0x2f, 0xfd, 0x00, 0xa8}, sparse...), Limits{}, ErrMalformed}, // window of 2 GiB
+		"zstd of 2 GiB":      {frame(0xa8), Limits{}, ErrMalformed},
+		"zstd of 128 MiB":    {frame(0x88), Limits{}, ErrMalformed},
 		"truncated gzip":     {imagetest.Gzip(t, bomb)[:100], Limits{}, nil},
 		"gzip with garbage":  {append(imagetest.Gzip(t, imagetest.Tar(t, file{Name: "f"})), "garbage"...), Limits{}, ErrMalformed},
 		"not a tar":          {bytes.Repeat([]byte("not a tar "), 100), Limits{}, ErrMalformed},
@@ -245,6 +262,36 @@ func TestPullStopsBombs(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A layer that the store has already counts as one that is unpacked.
+func TestPullCountsLayersThatAreThere(t *testing.T) {
+	host := imagetest.NewRegistry(t)
+	body := strings.Repeat("x", 64<<10)
+	there := imagetest.Gzip(t, imagetest.Tar(t, file{Name: "f", Body: body}))
+	imagetest.Push(t, host+"/app:1", imagetest.Config{}, there)
+	imagetest.Push(t, host+"/app:2", imagetest.Config{}, imagetest.Gzip(t, imagetest.Tar(t, file{Name: "g", Body: body})), there)
+	root := t.TempDir()
+	mustPull(t, openStore(t, root, testOptions()), host+"/app:1")
+	o := testOptions()
+	o.Limits = Limits{ImageBytes: 100 << 10}
+	_, err := openStore(t, root, o).Pull(t.Context(), host+"/app:2", PullOptions{})
+	wantKind(t, err, ErrBudget)
+}
+
+// A document that was damaged in the store is fetched again and not built on.
+func TestPullMendsDamagedDocuments(t *testing.T) {
+	img := imagetest.Build(t, imagetest.Config{Cmd: []string{"good"}}, imagetest.Tar(t, file{Name: "f"}))
+	host := imagetest.NewRegistry(t)
+	imagetest.PushImage(t, host+"/app:1", img)
+	s := testStore(t)
+	mustPull(t, s, host+"/app:1")
+	evil := bytes.Replace(img.Config, []byte("good"), []byte("evil"), 1)
+	if err := os.WriteFile(s.blobPath(imagetest.Digest(img.Config)), evil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	mustPull(t, s, host+"/app:1")
+	fsck(t, s)
 }
 
 // paxStorm is extended headers upon extended headers that never come to a file.
