@@ -252,6 +252,46 @@ func TestPingRedirectElsewhereGetsNoCredentials(t *testing.T) {
 	s.mustNotKnow(t)
 }
 
+// go-containerregistry and net/http leave credentials out as well; the guard must not rely on them.
+func TestGuardTakesCredentialsOff(t *testing.T) {
+	for _, c := range []struct {
+		method, to string
+		kept       bool
+		kind       error
+	}{
+		{http.MethodGet, "https://r.example.com/v2/", true, nil},
+		{http.MethodPost, "https://auth.example.com/token", true, nil},
+		{http.MethodGet, "https://cdn.other.com/b", false, nil},
+		{http.MethodPost, "https://cdn.other.com/token", false, ErrCredentialHost},
+	} {
+		var sent http.Header
+		g := &guard{host: "r.example.com", secret: true, next: roundTrip(func(r *http.Request) (*http.Response, error) {
+			sent = r.Header
+			return nil, io.EOF
+		})}
+		req, err := http.NewRequestWithContext(t.Context(), c.method, c.to, strings.NewReader(""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, h := range []string{"Authorization", "Cookie", "Accept"} {
+			req.Header.Set(h, canaryToken)
+		}
+		_, err = g.RoundTrip(req) //nolint:bodyclose // there is no response
+		if c.kind != nil {
+			wantKind(t, err, c.kind)
+			if sent != nil {
+				t.Errorf("%s %s was sent", c.method, c.to)
+			}
+			continue
+		}
+		for h, want := range map[string]bool{"Authorization": c.kept, "Cookie": c.kept, "Accept": true} {
+			if got := sent.Get(h) != ""; got != want {
+				t.Errorf("%s %s with %s: %v, want %v", c.method, c.to, h, got, want)
+			}
+		}
+	}
+}
+
 func TestGuardKnowsItsOwnSite(t *testing.T) {
 	for _, c := range []struct {
 		registry, host string
@@ -270,6 +310,7 @@ func TestGuardKnowsItsOwnSite(t *testing.T) {
 		{"127.0.0.1:5000", "127.0.0.2:5000", false},
 		{"127.0.0.1:5000", "localhost", false},
 		{"10.0.0.1", "11.0.0.1", false},
+		{"10.1", "9.10.1", false}, // 10.0.0.1 and 9.10.0.1 in short
 		{"registry", "auth", false},
 		{"registry.example.com", "sso.other.com", true}, // named in the settings
 	} {
@@ -293,6 +334,10 @@ func TestGuardBoundsRedirects(t *testing.T) {
 		{"r.example.com", "https://r.example.com/v2", "https://[fe80::1]/", false},
 		{"r.example.com", "https://r.example.com/v2", "https://[::ffff:169.254.169.254]/", false},
 		{"r.example.com", "https://r.example.com/v2", "https://2852039166/", false},
+		{"r.example.com", "https://r.example.com/v2", "https://0.0.0.0/b", false},
+		{"r.example.com", "https://r.example.com/v2", "https://[::]/b", false},
+		{"r.example.com", "https://r.example.com/v2", "https://[::ffff:0.0.0.0]/b", false},
+		{"r.example.com", "https://r.example.com/v2", "https://224.0.0.251/b", false},
 		{"r.example.com", "https://r.example.com/v2", "https://10.0.0.9/minio", true},
 		{"127.0.0.1:5000", "http://127.0.0.1:5000/v2", "http://127.0.0.2:80/b", true},
 	} {
