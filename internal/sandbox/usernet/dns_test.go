@@ -79,9 +79,14 @@ func TestDNS(t *testing.T) {
 	for i := range long {
 		long[i] = strings.Repeat(strconv.Itoa(i), 200)
 	}
+	many := make([]string, 2*maxAnswers)
+	for i := range many {
+		many[i] = netip.AddrFrom4([4]byte{203, 0, 113, byte(i)}).String()
+	}
 	resolver := &fakeResolver{
 		t: t,
 		hosts: map[string][]string{
+			"many.example": many,
 			"both.example": {"203.0.113.10", "203.0.113.20", "2001:db8::10"}, "four.example": {"203.0.113.10"},
 			"gateway.example": {gateway4.String(), "198.19.0.1"},
 		},
@@ -123,6 +128,10 @@ func TestDNS(t *testing.T) {
 		if strings.Contains(question, "mayfly") {
 			t.Errorf("%s was asked upstream", question)
 		}
+	}
+
+	if m := w.ask("tcp", gateway4, "many.example.", dnsmessage.TypeA); len(m.Answers) != maxAnswers {
+		t.Errorf("%d addresses of a name with many", len(m.Answers))
 	}
 
 	t.Run("truncation", func(t *testing.T) {
@@ -269,12 +278,12 @@ func TestStandIn(t *testing.T) {
 	if n := len(w.connections()); n != 1 {
 		t.Errorf("%d reports", n)
 	}
-	// An address of that range that stands for nothing.
-	if _, err := w.dial("tcp", "198.19.200.200:80"); !errors.Is(err, syscall.ECONNREFUSED) {
-		t.Fatal(err)
-	}
-	for _, c := range w.connections() {
-		if c.Allowed || c.Reason == "" {
+	// An address of that range that stands for nothing, where everything is open too.
+	for _, w := range []*world{w, newWorld(t, Config{Policy: policy(network.ModeOpen)})} {
+		if _, err := w.dial("tcp", "198.19.200.200:80"); !errors.Is(err, syscall.ECONNREFUSED) {
+			t.Fatal(err)
+		}
+		if c := w.report("tcp", "", 80); c.Allowed || c.Rule != "built-in stand-in" {
 			t.Errorf("report %+v", c)
 		}
 	}
@@ -298,6 +307,13 @@ func TestStandInsBounded(t *testing.T) {
 	if len(w.n.names.byAddr) > maxNamedAddresses {
 		t.Errorf("%d addresses remembered", len(w.n.names.byAddr))
 	}
+	many := netip.MustParseAddr("203.0.113.10")
+	for i := range maxNamesOfAddress + 100 {
+		w.n.names.learn(strconv.Itoa(i), many, time.Second)
+	}
+	if n := len(w.n.names.of(many)); n != maxNamesOfAddress {
+		t.Errorf("%d names of an address remembered", n)
+	}
 	for a := range seen {
 		if len(w.n.names.of(a)) != 1 {
 			t.Fatalf("%s lost its name", a)
@@ -305,6 +321,66 @@ func TestStandInsBounded(t *testing.T) {
 	}
 	if got := show(w.ask("udp", gateway4, "more.example.", dnsmessage.TypeA)); got != "Refused " {
 		t.Error(got)
+	}
+}
+
+// deadlineResolver answers nothing, and wants to be asked with a deadline.
+type deadlineResolver struct {
+	t     *testing.T
+	asked int
+}
+
+func (r *deadlineResolver) Addresses(ctx context.Context, _, _ string) ([]netip.Addr, error) {
+	r.asked++
+	if end, ok := ctx.Deadline(); !ok || time.Until(end) > dnsTimeout {
+		r.t.Errorf("asked until %s, %t", end, ok)
+	}
+	return nil, nil
+}
+
+func (r *deadlineResolver) Records(ctx context.Context, _ dnsmessage.Question) ([]dnsmessage.Resource, dnsmessage.RCode, error) {
+	_, err := r.Addresses(ctx, "", "")
+	return nil, dnsmessage.RCodeSuccess, err
+}
+
+// TestAnswer asks upstream what is a question and nothing else.
+func TestAnswer(t *testing.T) {
+	question := dnsmessage.Question{Name: dnsmessage.MustNewName("api.example."), Type: dnsmessage.TypeA, Class: dnsmessage.ClassINET}
+	chaos, text := question, question
+	chaos.Class, text.Type = dnsmessage.ClassCHAOS, dnsmessage.TypeTXT
+	for name, c := range map[string]struct {
+		header    dnsmessage.Header
+		questions []dnsmessage.Question
+		want      string
+		asked     int
+	}{
+		"address":       {dnsmessage.Header{}, []dnsmessage.Question{question}, "Success ", 1},
+		"text":          {dnsmessage.Header{}, []dnsmessage.Question{text}, "Success ", 1},
+		"another class": {dnsmessage.Header{}, []dnsmessage.Question{chaos}, "NotImplemented ", 0},
+		"an update":     {dnsmessage.Header{OpCode: 5}, []dnsmessage.Question{question}, "NotImplemented ", 0},
+		"two questions": {dnsmessage.Header{}, []dnsmessage.Question{question, text}, "FormatError ", 0},
+		"no question":   {dnsmessage.Header{}, nil, "FormatError ", 0},
+		"an answer":     {dnsmessage.Header{Response: true}, []dnsmessage.Question{question}, "", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := &deadlineResolver{t: t}
+			n := &Network{cfg: Config{Policy: policy(network.ModeOpen), Gateway4: gateway4, Gateway6: gateway6, Resolver: r}, names: newNames(), ctx: t.Context()}
+			query, err := (&dnsmessage.Message{Header: c.header, Questions: c.questions}).Pack()
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := ""
+			if raw := n.answer(query, true); raw != nil {
+				var m dnsmessage.Message
+				if err := m.Unpack(raw); err != nil {
+					t.Fatal(err)
+				}
+				got = show(m)
+			}
+			if got != c.want || r.asked != c.asked {
+				t.Errorf("answered %q, asked %d times; want %q and %d", got, r.asked, c.want, c.asked)
+			}
+		})
 	}
 }
 

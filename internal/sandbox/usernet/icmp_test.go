@@ -133,7 +133,16 @@ func TestOddPackets(t *testing.T) {
 		p.SetChecksum(^p.CalculateChecksum())
 		return p
 	}
+	message := func(kind byte) []byte { return append([]byte{kind, 0, 0, 0}, make([]byte, 16)...) }
+	long4, long6 := ipPacket(tool4, dst4, header.ICMPv4ProtocolNumber, echo4), ipPacket(tool6, dst6, header.ICMPv6ProtocolNumber, echo6)
+	header.IPv4(long4).SetTotalLength(60_000)
+	header.IPv6(long6).SetPayloadLength(60_000)
 	for name, packets := range map[string][][]byte{
+		"timestamp request":             {ipPacket(tool4, dst4, header.ICMPv4ProtocolNumber, message(13))},
+		"redirect":                      {ipPacket(tool4, dst4, header.ICMPv4ProtocolNumber, message(5))},
+		"router solicitation":           {ipPacket(tool6, dst6, header.ICMPv6ProtocolNumber, message(133))},
+		"ping of a wrong length":        {long4},
+		"ping of a wrong length, v6":    {long6},
 		"fragments of a ping":           {fragment(0, true, echo4[:16]), fragment(16, false, echo4[16:])},
 		"ping behind an options header": {ipPacket(tool6, dst6, 60, append([]byte{58, 0, 1, 4, 0, 0, 0, 0}, echo6...))},
 		"ping in an atomic fragment":    {ipPacket(tool6, dst6, 44, append([]byte{58, 0, 0, 0, 0, 0, 0, 1}, echo6...))},

@@ -1,6 +1,7 @@
 package usernet
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -11,11 +12,15 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
+	"golang.org/x/net/icmp"
+	netipv4 "golang.org/x/net/ipv4"
 	"golang.org/x/sys/unix"
+	"gvisor.dev/gvisor/pkg/tcpip/header"
 
 	"github.com/mayfly-run/mayfly/internal/network"
 )
@@ -151,6 +156,95 @@ func TestManyFlows(t *testing.T) {
 	}
 	if n := len(w.connections()); n != 1 {
 		t.Errorf("%d reports", n)
+	}
+}
+
+// TestManyQuestioners opens connections to the DNS server, which count as others do.
+func TestManyQuestioners(t *testing.T) {
+	w := newWorld(t, Config{Policy: policy(network.ModePublic)})
+	refused := w.sockets(maxTCP+100, unix.SOCK_STREAM, netip.AddrPortFrom(gateway4, dnsPort), true, func(int) error { return nil })
+	if refused != 100 {
+		t.Errorf("%d of %d connections were refused; the limit is %d", refused, maxTCP+100, maxTCP)
+	}
+}
+
+// flood puts packets on the device and waits until all have been handled.
+func (w *world) flood(n int, packet func(i int) []byte) {
+	w.t.Helper()
+	_, sent := w.n.Bytes()
+	for i := 0; i < n; {
+		var some [][]byte // less than the device's queue
+		for ; i < n && len(some) < 100; i++ {
+			some = append(some, packet(i))
+			sent += int64(len(some[len(some)-1]))
+		}
+		w.sendRaw(some...)
+		for end := time.Now().Add(5 * time.Second); ; time.Sleep(100 * time.Microsecond) {
+			if _, tx := w.n.Bytes(); tx >= sent && w.n.link.delivering.Load() == 0 {
+				break
+			}
+			if time.Now().After(end) {
+				w.t.Fatal("the packets didn't come to the device")
+			}
+		}
+	}
+}
+
+// TestManyHandshakes begins more connections than may be dialled at once.
+func TestManyHandshakes(t *testing.T) {
+	var dials atomic.Int64
+	w := newWorld(t, Config{Policy: policy(network.ModePublic), dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		dials.Add(1)
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}})
+	to := netip.MustParseAddr("203.0.113.10")
+	w.flood(maxHandshakes+100, func(i int) []byte { return synPacket(tool4, to, uint16(10_000+i), 80) })
+	time.Sleep(50 * time.Millisecond)
+	if n := dials.Load(); n != maxHandshakes {
+		t.Errorf("%d dials at once; the limit is %d", n, maxHandshakes)
+	}
+}
+
+// TestManyPings pings a host that doesn't answer.
+func TestManyPings(t *testing.T) {
+	const ignore = "/proc/sys/net/ipv4/icmp_echo_ignore_all"
+	set := func(value string) {
+		if err := os.WriteFile(ignore, []byte(value), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	set("1")
+	defer set("0")
+	w := newWorld(t, Config{Policy: policy(network.ModePublic)})
+	request, err := (&icmp.Message{Type: netipv4.ICMPTypeEcho, Body: &icmp.Echo{ID: 1, Seq: 1}}).Marshal(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	to := netip.MustParseAddr("203.0.113.10")
+	w.flood(maxPings+100, func(int) []byte { return ipPacket(tool4, to, header.ICMPv4ProtocolNumber, request) })
+	if open := w.n.slots.ping.used.Load(); open != maxPings {
+		t.Errorf("%d pings at once; the limit is %d", open, maxPings)
+	}
+}
+
+// TestPingBandwidth pings with more than the limit lets through.
+func TestPingBandwidth(t *testing.T) {
+	w := newWorld(t, Config{Policy: policy(network.ModePublic), Bandwidth: 8})
+	burst := w.n.up.Burst()
+	request, err := (&icmp.Message{Type: netipv4.ICMPTypeEcho, Body: &icmp.Echo{ID: 1, Seq: 1, Data: make([]byte, 1000)}}).Marshal(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	to := netip.MustParseAddr("203.0.113.10")
+	w.flood(2*burst/1000, func(int) []byte { return ipPacket(tool4, to, header.ICMPv4ProtocolNumber, request) })
+	w.close()
+	var sent int64
+	for _, c := range w.connections() {
+		sent += c.TxBytes
+	}
+	if sent == 0 || sent > int64(burst)+1000 {
+		t.Errorf("%d bytes were sent at once at a burst of %d", sent, burst)
 	}
 }
 

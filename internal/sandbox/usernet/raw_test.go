@@ -9,22 +9,26 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 )
 
-// sendRaw puts a packet on the tool's device as it is, past the checks of the
+// sendRaw puts packets on the tool's device as they are, past the checks of the
 // tool's kernel: what a root of the sandbox with CAP_NET_RAW can do.
-func (w *world) sendRaw(packet []byte) {
+func (w *world) sendRaw(packets ...[]byte) {
 	w.t.Helper()
 	var err error
 	w.inside(func() {
-		protocol := uint16(unix.ETH_P_IP)
-		if packet[0]>>4 == 6 {
-			protocol = unix.ETH_P_IPV6
-		}
 		var fd int
 		if fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0); err != nil {
 			return
 		}
 		defer unix.Close(fd)
-		err = unix.Sendto(fd, packet, 0, &unix.SockaddrLinklayer{Protocol: protocol<<8 | protocol>>8, Ifindex: 2})
+		for _, packet := range packets {
+			protocol := uint16(unix.ETH_P_IP)
+			if packet[0]>>4 == 6 {
+				protocol = unix.ETH_P_IPV6
+			}
+			if err = unix.Sendto(fd, packet, 0, &unix.SockaddrLinklayer{Protocol: protocol<<8 | protocol>>8, Ifindex: 2}); err != nil {
+				return
+			}
+		}
 	})
 	if err != nil {
 		w.t.Fatal("send a raw packet: ", err)

@@ -87,6 +87,12 @@ func TestOtherDNSServer(t *testing.T) {
 	if c := w.report("udp", "203.0.113.10", 53); c.Allowed {
 		t.Errorf("report %+v", c)
 	}
+	if _, err := w.dial("tcp", "203.0.113.10:53"); !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Error(err)
+	}
+	if c := w.report("tcp", "203.0.113.10", 53); c.Allowed {
+		t.Errorf("report %+v", c)
+	}
 	allowed := newWorld(t, Config{Policy: policy(network.ModeList, "{host: 203.0.113.10, ports: [53], protocol: udp}")})
 	tool = allowed.mustDial("udp", "203.0.113.10:53")
 	_, _ = tool.Write([]byte("question"))
