@@ -45,6 +45,7 @@ func TestHostile(t *testing.T) {
 		{"hidden by a double quote", fill("[ \"\nkey: |\n  \", ", "a,", "]"), tooMany},
 		{"hidden by a single quote", fill("- 'a\nkey: |\n  ', [", "a,", "]"), tooMany},
 		{"hidden by a plain quote in a flow", fill("{b \"c, \"e\nkey: |\n  \", ", "a,", "}"), tooMany},
+		{"hidden by plain quotes around a comma", fill("{a \", b: \"}\nkey: |\n  \", ", "a,", "}"), tooMany},
 		{"hidden by an odd key", fill("a b: \"x\nkey: |\n  \", [", "a,", "]"), tooMany},
 		{"hidden by a tab", fill("a:\t\"x\nkey: |\n  \", [", "a,", "]"), tooMany},
 		{"hidden by a carriage return", fill("key: |\n  a\rother: [", "a,", "]"), tooMany},
