@@ -324,6 +324,17 @@ func TestStandInsBounded(t *testing.T) {
 	}
 }
 
+// TestNamesExpire has an address that a name led to long ago.
+func TestNamesExpire(t *testing.T) {
+	addr := netip.MustParseAddr("203.0.113.10")
+	n := newNames()
+	n.learn("old.example", addr, -nameGrace)
+	n.learn("new.example", addr, answerTTL)
+	if got := n.of(addr); len(got) != 1 || got[0] != "new.example" {
+		t.Errorf("the address answers to %q", got)
+	}
+}
+
 // deadlineResolver answers nothing, and wants to be asked with a deadline.
 type deadlineResolver struct {
 	t     *testing.T
