@@ -138,6 +138,7 @@ func TestUnpackRefusesHostileTars(t *testing.T) {
 		"whiteout of a whiteout":      {ErrHostile, []file{{Name: "d/.wh..wh.f"}}},
 		"inside a whiteout":           {ErrHostile, []file{{Name: ".wh.a/b", Body: "x"}}},
 		"whiteout directory":          {ErrHostile, []file{{Name: ".wh.a/"}}},
+		"unknown type":                {ErrMalformed, []file{{Name: "f", Type: 'Z'}}},
 		"opaque root":                 {ErrHostile, []file{{Name: ".wh..wh..opq"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
