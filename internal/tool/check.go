@@ -96,19 +96,12 @@ func checkVolume(d *decoder, n *yaml.Node, v *Volume) {
 		d.report(child(n, sources[1]), fmt.Sprintf("%s has %d sources: %s", label, len(sources), strings.Join(sources, " and ")), "keep one of them")
 		return
 	}
-	source := sources[0]
 	if !has(n, "mount_path") {
-		if source != "secret" {
+		if sources[0] != "secret" {
 			d.report(n, fmt.Sprintf("%s has no mount_path", label), "add the absolute path to mount at")
 		} else if v.Name != "" {
 			v.MountPath = secretsDir + "/" + v.Name
 		}
-	}
-	if source == "secret" || source == "file" {
-		if has(n, "read_only") && resolve(child(n, "read_only")).ShortTag() == "!!bool" && !v.ReadOnly {
-			d.report(child(n, "read_only"), fmt.Sprintf("%s can't be written to: a %s is always read-only", label, source), "leave read_only out")
-		}
-		v.ReadOnly = true
 	}
 }
 

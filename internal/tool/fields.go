@@ -105,8 +105,6 @@ func volumeShape() shape[Volume] {
 			func(v *Volume) *string { return &v.Cache }),
 		bind("mount_path", "Absolute path to mount at; /secrets/NAME of the volume for a secret without one.", text(schema{"pattern": "^/."}, checkMountPath),
 			func(v *Volume) *string { return &v.MountPath }),
-		bind("read_only", "Whether the tool may not write to it. Secrets and files are always read-only.", boolean(),
-			func(v *Volume) *bool { return &v.ReadOnly }),
 	}, checkVolume), func(v Volume, p Position) Volume {
 		v.Position = p
 		return v

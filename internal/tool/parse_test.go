@@ -148,7 +148,7 @@ func TestEverything(t *testing.T) {
 		}},
 		Environment: []EnvVar{{"TIMEOUT", "60", at(8, 5)}},
 		Volumes: []Volume{
-			{Name: "k", Secret: "s", MountPath: "/secrets/k", ReadOnly: true, Position: at(10, 5)},
+			{Name: "k", Secret: "s", MountPath: "/secrets/k", Position: at(10, 5)},
 			{Name: "d", Size: 1 << 30, MountPath: "/data", Position: at(11, 5)},
 		},
 		Resources: Resources{CPU: 500, Memory: 256 << 20, Disk: 1 << 30, PIDs: 256, Bandwidth: 10_000_000},

@@ -124,9 +124,7 @@ type Volume struct {
 	Cache string
 	// MountPath is absolute and clean; /secrets/NAME for a secret that gives none.
 	MountPath string
-	// ReadOnly is always true for secrets and files.
-	ReadOnly bool
-	Position Position
+	Position  Position
 }
 
 // Resources are a run's limits; zero means that the definition didn't say.
