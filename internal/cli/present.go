@@ -172,8 +172,11 @@ func (p *presenter) finish(result *run.Result, err error) {
 			fmt.Fprintln(p.s.err, "  "+result.Hint)
 		}
 	}
-	if result.Kept {
+	switch {
+	case result.Kept:
 		fmt.Fprintln(p.s.err, p.note(fmt.Sprintf("the sandbox is kept for %s; look inside with: mayfly shell %s", p.f.keepFor, p.run)))
+	case p.f.keepOnFailure && result.Status != run.Succeeded:
+		fmt.Fprintln(p.s.err, p.note("the sandbox is not kept"))
 	}
 	if isTerminal(p.s.err) && !p.f.tty {
 		fmt.Fprintln(p.s.err, p.summary(result))

@@ -46,8 +46,8 @@ type Spec struct {
 	// $MAYFLY_OUTPUT. Zero means no such file.
 	MaxOutputBytes int64 `json:"max_output_bytes,omitempty"`
 
-	// KeepFor keeps a sandbox whose tool failed, so that somebody can look
-	// inside; zero removes it at once.
+	// KeepFor keeps a sandbox whose tool failed or had to be ended, so that
+	// somebody can look inside; zero removes it at once.
 	KeepFor time.Duration `json:"keep_for,omitempty"`
 }
 

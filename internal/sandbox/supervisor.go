@@ -104,7 +104,8 @@ type supervisor struct {
 	ended     chan struct{}    // closed when the container's first process was reaped
 	state     *os.ProcessState // how, valid then
 	accounts  accounts
-	gone      bool // mayfly closed the socket while the tool ran
+	asked     bool // mayfly asked the tool to end
+	killed    bool // the holder was killed, and the namespaces with it
 }
 
 // readRequests passes on requests until mayfly closes the socket or dies.
@@ -149,7 +150,7 @@ func (s *supervisor) run(stdin, stdout, stderr *os.File) (*engine.Exit, error) {
 	exit.Finished = time.Now().UTC()
 
 	exit.Code, exit.Signal = exitStatus(s.state)
-	exit.Kept = s.start.Spec.KeepFor > 0 && (exit.Code != 0 || oom) && !s.gone
+	exit.Kept = s.start.Spec.KeepFor > 0 && (exit.Code != 0 || oom || s.asked) && !s.killed
 	if exit.Kept {
 		// The namespaces stay for who looks inside; the tool's processes don't.
 		if err := s.container.signal(unix.SIGKILL); err != nil {
@@ -337,7 +338,7 @@ func (s *supervisor) watch() (outOfMemory bool) {
 			return outOfMemory
 		case req, ok := <-requests:
 			if !ok {
-				requests, s.gone = nil, true
+				requests = nil
 				_ = s.kill() // repeated, with its error, when the tool has ended
 				continue
 			}
@@ -348,7 +349,7 @@ func (s *supervisor) watch() (outOfMemory bool) {
 				continue
 			}
 			outOfMemory = true
-			_ = s.kill() // the whole run ends, not the one process that the kernel chose
+			s.endTool() // the whole run ends, not the one process that the kernel chose
 		case <-tick.C:
 			if !collecting {
 				// The collector was off for the start (mayfly sets GOGC): a run
@@ -358,7 +359,7 @@ func (s *supervisor) watch() (outOfMemory bool) {
 			}
 			if killed, err := s.accounts.outOfMemory(); err == nil && killed {
 				outOfMemory = true
-				_ = s.kill()
+				s.endTool()
 			}
 			if u, err := s.usage(); err == nil {
 				s.report.event(engine.Event{Usage: &u})
@@ -368,17 +369,30 @@ func (s *supervisor) watch() (outOfMemory bool) {
 }
 
 func (s *supervisor) serve(req wire.Request) {
-	switch {
-	case req.Signal != nil && *req.Signal == engine.SIGKILL:
-		_ = s.kill() // repeated, with its error, when the tool has ended
-	case req.Signal != nil:
-		_ = s.container.signal(unix.Signal(*req.Signal)) // it may have ended meanwhile
+	if req.Signal == nil {
+		return
 	}
+	s.asked = true
+	if *req.Signal == engine.SIGKILL {
+		s.endTool()
+		return
+	}
+	_ = s.container.signal(unix.Signal(*req.Signal)) // it may have ended meanwhile
+}
+
+// endTool kills every process of the tool. The holder, which has the namespaces,
+// lives on only in a sandbox that is to be kept.
+func (s *supervisor) endTool() {
+	if s.start.Spec.KeepFor > 0 && s.container.signal(unix.SIGKILL) == nil {
+		return
+	}
+	_ = s.kill() // repeated, with its error, when the tool has ended
 }
 
 // kill ends every process of the sandbox: those of its pid namespace at once,
 // and what a runtime of its own has outside of it.
 func (s *supervisor) kill() error {
+	s.killed = true
 	s.holder.kill()
 	if s.container == nil {
 		return nil
