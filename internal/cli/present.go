@@ -174,7 +174,7 @@ func (p *presenter) finish(result *run.Result, err error) {
 	}
 	switch {
 	case result.Kept:
-		fmt.Fprintln(p.s.err, p.note(fmt.Sprintf("the sandbox is kept for %s; look inside with: mayfly shell %s", p.f.keepFor, p.run)))
+		fmt.Fprintln(p.s.err, p.note(fmt.Sprintf("the sandbox is kept for %s; look inside with: mayfly shell %s", p.f.keepFor, result.KeptID)))
 	case p.f.keepOnFailure && result.Status != run.Succeeded:
 		fmt.Fprintln(p.s.err, p.note("the sandbox is not kept"))
 	}

@@ -48,8 +48,11 @@ type Sandbox interface {
 
 	// Close kills what still runs and frees everything, waiting until it is
 	// gone. It is idempotent and safe at any time; it reports what it could
-	// not free.
+	// not free. A sandbox whose exit says Kept it leaves.
 	Close() error
+
+	// Remove is Close, and ends a kept sandbox too.
+	Remove() error
 }
 
 // Secrets maps the name of a secret to its value. The engine keeps values in

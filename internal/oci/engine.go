@@ -115,7 +115,7 @@ func (e *Engine) Start(ctx context.Context, spec *engine.Spec, secrets engine.Se
 	if err != nil {
 		return nil, errors.Join(err, runDir.remove())
 	}
-	s := &sandbox{runDir: runDir, cgroup: e.cgroupOf(spec.ID), patience: e.patience}
+	s := &sandbox{engine: e, id: spec.ID, runDir: runDir, cgroup: e.cgroupOf(spec.ID), patience: e.patience}
 	err = s.start(ctx, e.shim, lease, spec, secrets, streams)
 	if err := lease.release(); err != nil { // the shim has it now
 		return nil, errors.Join(err, s.Close())

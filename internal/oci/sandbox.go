@@ -22,6 +22,8 @@ import (
 
 // sandbox is one run's shim, seen from mayfly.
 type sandbox struct {
+	engine  *Engine
+	id      string
 	runDir  *runDir
 	cgroup  string
 	cmd     *exec.Cmd
@@ -141,6 +143,15 @@ func (s *sandbox) close() error {
 		errs = append(errs, s.runDir.remove())
 	}
 	return errors.Join(errs...)
+}
+
+// Remove implements [engine.Sandbox].
+func (s *sandbox) Remove() error {
+	err := s.Close()
+	if s.kept() {
+		err = errors.Join(err, s.engine.RemoveKept(s.id), s.reap())
+	}
+	return err
 }
 
 // kept says whether the sandbox outlives this process. It is known once the

@@ -185,6 +185,8 @@ type Result struct {
 	// DeniedConnections are the destinations that the network policy refused,
 	// each once, with the rule that would allow it.
 	DeniedConnections []engine.Connection `json:"denied_connections,omitempty"`
-	// Kept says that the failed sandbox can be looked into (mayfly shell RUN).
+	// Kept says that the failed sandbox can be looked into (mayfly shell KEPTID).
 	Kept bool `json:"kept,omitempty"`
+	// KeptID is the sandbox's id: the run's, or that of its last attempt.
+	KeptID string `json:"kept_id,omitempty"`
 }

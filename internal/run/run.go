@@ -181,11 +181,14 @@ func (r *run) attempts(ctx context.Context) error {
 	}
 	for attempt := 1; ; attempt++ {
 		again, err := r.attempt(ctx, defaults, spec, secrets, attempt)
-		if err != nil || !again {
+		if err != nil || again == nil {
 			return err
 		}
 		if !sleep(ctx, backoff(defaults.Retry, attempt)) {
 			return nil // the last attempt's result stands
+		}
+		if err := again(); err != nil {
+			return fmt.Errorf("remove the sandbox of attempt %d: %w", attempt, err)
 		}
 		// Each attempt is a sandbox of its own.
 		spec.ID = fmt.Sprintf("%s-%d", r.opts.ID, attempt+1)
@@ -243,8 +246,9 @@ func (r *run) secrets(ctx context.Context, spec *engine.Spec) (engine.Secrets, e
 	return values, nil
 }
 
-// attempt runs the tool once. again says that the retry rules ask for another.
-func (r *run) attempt(ctx context.Context, t *tool.Tool, spec *engine.Spec, secrets engine.Secrets, n int) (again bool, err error) {
+// attempt runs the tool once. again is nil unless the retry rules ask for
+// another; then it removes what this one has kept.
+func (r *run) attempt(ctx context.Context, t *tool.Tool, spec *engine.Spec, secrets engine.Secrets, n int) (again func() error, err error) {
 	shown := 0
 	if t.Retry != nil && t.Retry.Attempts > 1 {
 		shown, r.result.Attempts = n, n
@@ -254,7 +258,7 @@ func (r *run) attempt(ctx context.Context, t *tool.Tool, spec *engine.Spec, secr
 	streams := engine.Streams{Stdin: r.opts.Stdin, Stdout: stdout, Stderr: stderr}
 	sandbox, err := r.Engine.Start(ctx, spec, secrets, streams)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	r.state(Running, "", shown)
 	exit, cause, err := r.supervise(ctx, sandbox, t.Timeout)
@@ -266,10 +270,17 @@ func (r *run) attempt(ctx context.Context, t *tool.Tool, spec *engine.Spec, secr
 		err = errors.Join(err, fmt.Errorf("clean up the sandbox: %w", closeErr))
 	}
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	r.conclude(t, &exit, cause)
-	return cause == nil && r.retries(t.Retry, n), nil
+	r.result.KeptID = ""
+	if exit.Kept {
+		r.result.KeptID = spec.ID
+	}
+	if cause == nil && r.retries(t.Retry, n) {
+		again = sandbox.Remove
+	}
+	return again, nil
 }
 
 func (r *run) retries(retry *tool.Retry, n int) bool {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -290,6 +291,22 @@ func TestRetry(t *testing.T) {
 		result, err := s.run(t, goTool+c.retry+"\n", nil)
 		if err != nil || starts.Load() != c.starts || result.Status != c.status || result.Attempts != c.wantAttempts {
 			t.Errorf("%+v: %d starts, %+v, %v", c, starts.Load(), result, err)
+		}
+	}
+}
+
+func TestRetryKeepsTheLastSandboxOnly(t *testing.T) {
+	for retry, want := range map[string]string{
+		"retry: {attempts: 3, backoff: 1ms}":                "x-3",
+		"retry: {attempts: 3, backoff: 1ms, on_exit: [75]}": "x",
+		"": "x",
+	} {
+		s := newSession(program(func(*fake.Process) int { return 1 }))
+		s.opts.ID, s.opts.KeepFor = "x", time.Minute
+		result, err := s.run(t, goTool+retry+"\n", nil)
+		kept := s.runner.Engine.(*fake.Engine).Kept()
+		if err != nil || !result.Kept || result.KeptID != want || !slices.Equal(kept, []string{want}) {
+			t.Errorf("%q: kept %v, %+v, %v; want %s", retry, kept, result, err, want)
 		}
 	}
 }

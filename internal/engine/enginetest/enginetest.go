@@ -145,6 +145,7 @@ func Run(t *testing.T, newHarness func(t *testing.T) *Harness) {
 		{"text that isn't UTF-8", testNotText},
 		{"unsupported", testUnsupported},
 		{"times and usage", testTimes},
+		{"kept after a failure, and removed", testKept},
 		{"an id is used once at a time", testSameID},
 		{"many at once", testMany},
 	} {
@@ -261,6 +262,24 @@ func testLeaveBehind(t *testing.T, h *Harness) {
 	}
 	if d := time.Since(begin); d > startTime/2 {
 		t.Errorf("it took %v: Wait waited for a process that the tool left behind", d)
+	}
+}
+
+func testKept(t *testing.T, h *Harness) {
+	spec := h.Spec(Exit, "3")
+	spec.KeepFor = time.Minute
+	s, err := h.Engine.Start(t.Context(), spec, nil, engine.Streams{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if exit, err := wait(t, s); err != nil || exit.Code != 3 || !exit.Kept {
+		t.Errorf("%+v, %v; want it kept", exit, err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := s.Remove(); err != nil { // or the check for leftovers finds it
+		t.Error(err)
 	}
 }
 

@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -57,8 +59,9 @@ type Engine struct {
 	// Fail, when set, is asked before each start.
 	Fail func(*engine.Spec) error
 
-	mu  sync.Mutex
-	ids map[string]bool
+	mu   sync.Mutex
+	ids  map[string]bool
+	kept map[string]bool
 }
 
 var _ engine.Engine = (*Engine)(nil)
@@ -94,6 +97,8 @@ func (e *Engine) Start(ctx context.Context, spec *engine.Spec, secrets engine.Se
 		events: make(chan engine.Event, 16),
 		done:   make(chan struct{}),
 		free:   func() { e.release(spec.ID) },
+		keep:   func(yes bool) { e.keep(spec.ID, yes) },
+		kept:   spec.KeepFor > 0,
 		limit:  spec.MaxOutputBytes,
 	}
 	p.sandbox = s
@@ -129,6 +134,26 @@ func (e *Engine) release(id string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	delete(e.ids, id)
+}
+
+func (e *Engine) keep(id string, yes bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.kept == nil {
+		e.kept = map[string]bool{}
+	}
+	if yes {
+		e.kept[id] = true
+	} else {
+		delete(e.kept, id)
+	}
+}
+
+// Kept are the ids of the sandboxes that are kept, sorted.
+func (e *Engine) Kept() []string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.Sorted(maps.Keys(e.kept))
 }
 
 func newProcess(spec *engine.Spec, secrets engine.Secrets, streams engine.Streams) (*Process, error) {
@@ -193,6 +218,8 @@ type sandbox struct {
 	done   chan struct{}
 	kill   context.CancelCauseFunc
 	free   func()
+	keep   func(bool)
+	kept   bool // when it fails
 	limit  int64
 
 	mu          sync.Mutex
@@ -216,6 +243,10 @@ func (s *sandbox) run(program Program, p *Process) {
 	s.exit.Output = p.Output
 	if int64(len(p.Output)) > s.limit {
 		s.exit.Output, s.exit.OutputTruncated = p.Output[:s.limit], true
+	}
+	if s.kept && s.exit.Code != 0 {
+		s.exit.Kept = true
+		s.keep(true)
 	}
 	s.kill(nil)
 	s.free()
@@ -252,4 +283,10 @@ func (s *sandbox) Close() error {
 	})
 	<-s.done
 	return nil
+}
+
+func (s *sandbox) Remove() error {
+	err := s.Close()
+	s.keep(false)
+	return err
 }
