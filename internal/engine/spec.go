@@ -88,6 +88,10 @@ type Image struct {
 	Digest    string `json:"digest"`
 	// Layers are the directories of the unpacked layers, lowest first.
 	Layers []string `json:"layers"`
+	// HoldFile, unless empty, is a file on which a shared lock (flock(2)) keeps
+	// the layers from being removed. The caller has one until Close; a sandbox
+	// that is kept takes its own.
+	HoldFile string `json:"hold_file,omitempty"`
 }
 
 // Variable is one environment variable: a literal value, or the name of the

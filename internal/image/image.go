@@ -20,6 +20,8 @@ type Image struct {
 	Size    int64     `json:"size"`
 	Created time.Time `json:"created,omitzero"`
 	Pulled  time.Time `json:"pulled,omitzero"`
+	// HoldFile is what Hold locks, for a process that outlives the one with the hold.
+	HoldFile string `json:"-"`
 }
 
 // RunConfig is what an image says about how to run it (image-spec, config.md). It is data from outside: names in User

@@ -116,6 +116,7 @@ func (s *Store) load(rec refRecord) (*Image, error) {
 	img := &Image{
 		Reference: rec.Written, Canonical: r.canonical(), Digest: r.repository() + "@" + rec.Manifest.String(),
 		ID: ir.ConfigID.String(), Platform: ir.Platform, Config: ir.Config, Created: ir.Created, Pulled: rec.Pulled,
+		HoldFile: s.imagePath(rec.Manifest.Hex),
 	}
 	for i, l := range ir.Layers {
 		again := slices.ContainsFunc(ir.Layers[i+1:], func(o layerRecord) bool { return o.DiffID == l.DiffID })

@@ -50,6 +50,7 @@ func Compile(id string, req *Request, img *image.Image, caches string) (*engine.
 		Image: engine.Image{
 			Reference: img.Reference,
 			Digest:    img.Digest,
+			HoldFile:  img.HoldFile,
 		},
 		WorkingDir: firstOf(t.WorkingDir, img.Config.WorkingDir),
 		User:       firstOf(t.Security.User, img.Config.User),

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -45,6 +46,11 @@ func (s *supervisor) serveShells(control *os.File, exit *engine.Exit) error {
 	if err := unix.Dup2(int(null.Fd()), 2); err != nil {
 		return err
 	}
+	held, err := holdImage(s.start.Spec.Image.HoldFile)
+	if err != nil {
+		return err
+	}
+	defer held.Close()
 	if err := s.report.send(wire.Report{Exit: exit}); err != nil {
 		return err
 	}
@@ -66,6 +72,22 @@ func (s *supervisor) serveShells(control *os.File, exit *engine.Exit) error {
 			return nil
 		}
 	}
+}
+
+// holdImage keeps the image's layers from being removed until the closer is
+// closed. Until the exit is reported, mayfly has a hold of its own.
+func holdImage(path string) (io.Closer, error) {
+	if path == "" {
+		return io.NopCloser(nil), nil
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("hold the image: %w", err)
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB); err != nil {
+		return nil, errors.Join(fmt.Errorf("hold the image: %w", err), f.Close())
+	}
+	return f, nil
 }
 
 // shell serves one connection; it says whether the sandbox is to be removed.
