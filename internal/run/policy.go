@@ -74,9 +74,12 @@ func LoadPolicy(path string) (*Policy, error) {
 		return nil, fmt.Errorf("read the policy: %w", err)
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxPolicyBytes))
+	data, err := io.ReadAll(io.LimitReader(f, maxPolicyBytes+1))
 	if err != nil {
 		return nil, fmt.Errorf("read the policy %s: %w", path, err)
+	}
+	if len(data) > maxPolicyBytes {
+		return nil, fmt.Errorf("read the policy %s: it is larger than %d bytes", path, maxPolicyBytes)
 	}
 	return parsePolicy(path, data)
 }
@@ -235,7 +238,7 @@ func (p *Policy) check(t *tool.Tool) error {
 	}{
 		{"cpu", t.Resources.CPU, p.max.resources.CPU, func(n int64) string { return fmt.Sprintf("%dm", n) }},
 		{"memory", t.Resources.Memory, p.max.resources.Memory, bytesText},
-		{"disk", t.Resources.Disk, p.max.resources.Disk, bytesText},
+		{"disk", diskOf(t), p.max.resources.Disk, bytesText},
 		{"pids", t.Resources.PIDs, p.max.resources.PIDs, func(n int64) string { return fmt.Sprint(n) }},
 		{"bandwidth", t.Resources.Bandwidth, p.max.resources.Bandwidth, func(n int64) string { return fmt.Sprintf("%d bit/s", n) }},
 		{"timeout", int64(t.Timeout), int64(p.max.timeout), func(n int64) string { return time.Duration(n).String() }},
@@ -245,6 +248,16 @@ func (p *Policy) check(t *tool.Tool) error {
 		}
 	}
 	return p.checkKinds(t)
+}
+
+// diskOf is what a tool may write in all: a volume with a size has a file system
+// of its own beside the disk.
+func diskOf(t *tool.Tool) int64 {
+	sum := t.Resources.Disk
+	for _, v := range t.Volumes {
+		sum += v.Size
+	}
+	return sum
 }
 
 func (p *Policy) checkKinds(t *tool.Tool) error {

@@ -37,9 +37,10 @@ func TestPolicyRefusesWhatExceedsIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	for text, want := range map[string]string{
-		"resources: {cpu: 3}":                        "cpu 3000m: at most 2000m is allowed",
-		"resources: {memory: 2Gi}":                   "memory 2Gi: at most 1Gi is allowed",
-		"resources: {disk: 200Mi}":                   "disk 200Mi: at most 100Mi is allowed",
+		"resources: {cpu: 3}":      "cpu 3000m: at most 2000m is allowed",
+		"resources: {memory: 2Gi}": "memory 2Gi: at most 1Gi is allowed",
+		"resources: {disk: 200Mi}": "disk 200Mi: at most 100Mi is allowed",
+		"resources: {disk: 60Mi}\nvolumes: [{name: v, size: 50Mi, mount_path: /v}]": "disk 110Mi: at most 100Mi is allowed",
 		"resources: {pids: 65}":                      "pids 65: at most 64 is allowed",
 		"resources: {bandwidth: 1Gbps}":              "bandwidth 1000000000 bit/s: at most 10000000 bit/s is allowed",
 		"timeout: 6m":                                "timeout 6m0s: at most 5m0s is allowed",
@@ -103,6 +104,7 @@ func TestWithoutAPolicy(t *testing.T) {
 
 func TestPolicyFileErrors(t *testing.T) {
 	for text, want := range map[string]string{
+		"networks: []\n" + strings.Repeat("#\n", maxPolicyBytes/2): "it is larger than 1048576 bytes",
 		"maximum: {}":              "field maximum not found",
 		"max: {memory: 1Qi}":       "max: memory \"1Qi\" is not a size",
 		"max: {ram: 1Gi}":          "max: unknown key \"ram\"",
@@ -118,7 +120,7 @@ func TestPolicyFileErrors(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _, err := LoadPolicy(path); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), path) {
-			t.Errorf("%q: %v, want %q and the path", text, err, want)
+			t.Errorf("%.60q: %v, want %q and the path", text, err, want)
 		}
 	}
 }
