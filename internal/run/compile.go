@@ -1,6 +1,7 @@
 package run
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -52,8 +53,8 @@ func Compile(id string, req *Request, img *image.Image, caches string) (*engine.
 			Digest:    img.Digest,
 			HoldFile:  img.HoldFile,
 		},
-		WorkingDir: firstOf(t.WorkingDir, img.Config.WorkingDir),
-		User:       firstOf(t.Security.User, img.Config.User),
+		WorkingDir: cmp.Or(t.WorkingDir, img.Config.WorkingDir),
+		User:       cmp.Or(t.Security.User, img.Config.User),
 		Resources: engine.Resources{
 			CPU: t.Resources.CPU, Memory: t.Resources.Memory, Disk: t.Resources.Disk,
 			PIDs: t.Resources.PIDs, Bandwidth: t.Resources.Bandwidth,
@@ -81,15 +82,6 @@ func Compile(id string, req *Request, img *image.Image, caches string) (*engine.
 		spec.Mounts = append(spec.Mounts, compileVolume(t, v, caches))
 	}
 	return spec, nil
-}
-
-func firstOf(values ...string) string {
-	for _, v := range values {
-		if v != "" {
-			return v
-		}
-	}
-	return ""
 }
 
 func capabilities(names []string) []string {

@@ -2,6 +2,7 @@ package run
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -168,53 +169,24 @@ func (p *Policy) Apply(t *tool.Tool) (*tool.Tool, error) {
 }
 
 func (p *Policy) fill(t *tool.Tool) {
-	r, d := &t.Resources, &p.defaults.resources
-	for _, f := range []struct {
-		into      *int64
-		from, max int64
-	}{
-		{&r.CPU, d.CPU, p.max.resources.CPU},
-		{&r.Memory, d.Memory, p.max.resources.Memory},
-		{&r.Disk, d.Disk, p.max.resources.Disk},
-		{&r.PIDs, d.PIDs, p.max.resources.PIDs},
-		{&r.Bandwidth, d.Bandwidth, p.max.resources.Bandwidth},
-	} {
-		if *f.into == 0 {
-			*f.into = f.from
+	builtin := (&tool.Tool{}).Defaults()
+	// A maximum below the built-in default is the default then.
+	lower := func(most, builtin int64) int64 {
+		if builtin == 0 || most < builtin {
+			return most
 		}
-		if *f.into == 0 {
-			// A maximum below the built-in default is the default then.
-			builtin := builtinOf(f.into, r)
-			if f.max != 0 && (builtin == 0 || f.max < builtin) {
-				*f.into = f.max
-			}
-		}
+		return 0
 	}
-	if t.Timeout == 0 {
-		t.Timeout = p.defaults.timeout
-	}
-	if builtin := (&tool.Tool{}).Defaults().Timeout; t.Timeout == 0 && p.max.timeout != 0 && p.max.timeout < builtin {
-		t.Timeout = p.max.timeout
-	}
+	r, d, most, b := &t.Resources, &p.defaults.resources, &p.max.resources, &builtin.Resources
+	r.CPU = cmp.Or(r.CPU, d.CPU, lower(most.CPU, b.CPU))
+	r.Memory = cmp.Or(r.Memory, d.Memory, lower(most.Memory, b.Memory))
+	r.Disk = cmp.Or(r.Disk, d.Disk, lower(most.Disk, b.Disk))
+	r.PIDs = cmp.Or(r.PIDs, d.PIDs, lower(most.PIDs, b.PIDs))
+	r.Bandwidth = cmp.Or(r.Bandwidth, d.Bandwidth, lower(most.Bandwidth, b.Bandwidth))
+	t.Timeout = cmp.Or(t.Timeout, p.defaults.timeout, time.Duration(lower(int64(p.max.timeout), int64(builtin.Timeout))))
 	if t.Network == nil && p.defaults.network != "" {
 		t.Network = &network.Policy{Mode: p.defaults.network}
 	}
-}
-
-// builtinOf is the built-in default of one of r's fields.
-func builtinOf(field *int64, r *tool.Resources) int64 {
-	d := (&tool.Tool{}).Defaults().Resources
-	switch field {
-	case &r.CPU:
-		return d.CPU
-	case &r.Memory:
-		return d.Memory
-	case &r.Disk:
-		return d.Disk
-	case &r.PIDs:
-		return d.PIDs
-	}
-	return d.Bandwidth
 }
 
 // check refuses what exceeds the policy. t is filled in.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -110,10 +111,7 @@ func (r *run) do(ctx context.Context) (*Result, error) {
 	res.Reason = mask.String(res.Reason)
 	// Outputs hold what the tool chose to hand on; the event is for people.
 	shown := *res
-	shown.Outputs = map[string]string{}
-	for name, value := range res.Outputs {
-		shown.Outputs[name] = mask.String(value)
-	}
+	shown.Outputs = mask.Map(res.Outputs)
 	r.state(res.Status, "", 0)
 	r.emit(Event{Result: &shown})
 	return res, err
@@ -287,15 +285,7 @@ func (r *run) retries(retry *tool.Retry, n int) bool {
 	if retry == nil || n >= retry.Attempts || r.result.Status == Succeeded || r.result.Status == Cancelled {
 		return false
 	}
-	if len(retry.OnExit) == 0 {
-		return true
-	}
-	for _, code := range retry.OnExit {
-		if code == r.result.ExitCode {
-			return true
-		}
-	}
-	return false
+	return len(retry.OnExit) == 0 || slices.Contains(retry.OnExit, r.result.ExitCode)
 }
 
 // streams are the writers that the engine gives the tool's output to.

@@ -2,6 +2,7 @@ package secret
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
@@ -182,11 +183,8 @@ func (b *builder) build() *index {
 	}
 	ix := &index{array: b.array, ends: b.ends, windows: b.windows}
 	slices.SortFunc(ix.windows, func(x, y window) int {
-		if x.key != y.key {
-			if x.key < y.key {
-				return -1
-			}
-			return 1
+		if c := cmp.Compare(x.key, y.key); c != 0 {
+			return c
 		}
 		if c := bytes.Compare(ix.bytes(&x), ix.bytes(&y)); c != 0 {
 			return c
