@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"context"
 	"errors"
 	"io"
 
@@ -11,29 +10,20 @@ import (
 
 // dryRun prints the spec that a run would start, secrets as references. It
 // looks at what is in the image store and fetches nothing.
-func dryRun(_ context.Context, w io.Writer, h *host, req *run.Request) error {
-	if err := req.Tool.Runnable(); err != nil {
-		return err
-	}
-	defaults, err := h.runner.Policy.Apply(req.Tool)
-	if err != nil {
-		return err
-	}
-	asked := *req
-	asked.Tool = defaults
-	img, err := h.images.Lookup(req.Tool.Image)
-	pulled := err == nil
-	if errors.Is(err, image.ErrNotFound) {
-		img, err = &image.Image{Reference: req.Tool.Image}, nil
-	}
-	if err != nil {
-		return err
-	}
-	spec, err := run.Compile(run.NewID(), &asked, img, h.runner.Caches)
+func dryRun(w io.Writer, h *host, req *run.Request) error {
+	present := true
+	t, spec, err := h.runner.Prepare(run.NewID(), req, func(ref string) (*image.Image, error) {
+		img, err := h.images.Lookup(ref)
+		if errors.Is(err, image.ErrNotFound) {
+			present = false
+			return &image.Image{Reference: ref}, nil
+		}
+		return img, err
+	})
 	if err != nil {
 		return err
 	}
 	return printJSON(w, map[string]any{
-		"tool": defaults.Name, "image_present": pulled, "timeout": defaults.Timeout.String(), "retry": defaults.Retry, "spec": spec,
+		"tool": t.Name, "image_present": present, "timeout": t.Timeout.String(), "retry": t.Retry, "spec": spec,
 	})
 }

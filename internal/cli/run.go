@@ -113,7 +113,7 @@ func (f *runFlags) run(ctx context.Context, s streams, name string) error {
 		return err
 	}
 	if f.dryRun {
-		return dryRun(ctx, s.out, h, req)
+		return dryRun(s.out, h, req)
 	}
 	opts := run.Options{ID: run.NewID(), Grace: f.grace}
 	if f.keepOnFailure {

@@ -146,29 +146,42 @@ func (r *run) masked(err error) error {
 	return err
 }
 
+// Prepare is the tool as this host runs it, and the spec of a run of it. find
+// is asked for the image once the policy allows it.
+func (r *Runner) Prepare(id string, req *Request, find func(ref string) (*image.Image, error)) (*tool.Tool, *engine.Spec, error) {
+	if err := req.Tool.Runnable(); err != nil {
+		return nil, nil, err
+	}
+	applied, err := r.Policy.Apply(req.Tool)
+	if err != nil {
+		return nil, nil, err
+	}
+	img, err := find(applied.Image)
+	if err != nil {
+		return nil, nil, err
+	}
+	asked := *req
+	asked.Tool = applied
+	spec, err := Compile(id, &asked, img, r.Caches)
+	return applied, spec, err
+}
+
 // attempts prepares the run and starts the tool as often as its retry says.
 func (r *run) attempts(ctx context.Context) error {
-	t := r.req.Tool
-	if err := t.Runnable(); err != nil {
-		return err
-	}
-	defaults, err := r.Policy.Apply(t)
-	if err != nil {
-		return err
-	}
-	img, err := r.resolve(ctx, t.Image)
-	if err != nil {
-		return err
-	}
-	r.result.Image = img.Digest
-	release, err := r.Images.Hold(img, r.opts.ID)
-	if err != nil {
-		return fmt.Errorf("hold image %s: %w", t.Image, err)
-	}
-	defer release() //nolint:errcheck // a hold ends with the process at the latest
-	req := *r.req
-	req.Tool = defaults
-	spec, err := Compile(r.opts.ID, &req, img, r.Caches)
+	release := func() error { return nil }
+	defer func() { _ = release() }() // a hold ends with the process at the latest
+	t, spec, err := r.Prepare(r.opts.ID, r.req, func(ref string) (img *image.Image, err error) {
+		if img, err = r.resolve(ctx, ref); err != nil {
+			return nil, err
+		}
+		r.result.Image = img.Digest
+		hold, err := r.Images.Hold(img, r.opts.ID)
+		if err != nil {
+			return nil, fmt.Errorf("hold image %s: %w", ref, err)
+		}
+		release = hold
+		return img, nil
+	})
 	if err != nil {
 		return err
 	}
@@ -178,11 +191,11 @@ func (r *run) attempts(ctx context.Context) error {
 		return err
 	}
 	for attempt := 1; ; attempt++ {
-		again, err := r.attempt(ctx, defaults, spec, secrets, attempt)
+		again, err := r.attempt(ctx, t, spec, secrets, attempt)
 		if err != nil || again == nil {
 			return err
 		}
-		if !sleep(ctx, backoff(defaults.Retry, attempt)) {
+		if !sleep(ctx, backoff(t.Retry, attempt)) {
 			return nil // the last attempt's result stands
 		}
 		if err := again(); err != nil {
