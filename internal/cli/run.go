@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -66,7 +67,7 @@ can't be executed; 127 it isn't in the image; 128+n killed by signal n (130 inte
 	fl.StringArrayVarP(&f.env, "env", "e", nil, "variable `NAME=VALUE`, or NAME to pass on this one; may be repeated")
 	fl.StringArrayVarP(&f.secrets, "secret", "s", nil, "secret `NAME=env:VAR`, NAME=file:PATH or NAME=- (standard input); may be repeated")
 	fl.StringVar(&f.timeout, "timeout", "", "`DURATION` after which the tool is ended, such as 90s")
-	fl.DurationVar(&f.grace, "grace", run.DefaultGrace, "time between TERM and KILL when the tool is ended")
+	fl.DurationVar(&f.grace, "grace", run.DefaultGrace, "time between TERM and KILL when the tool is ended; 0 kills it at once")
 	for _, r := range []struct{ name, help string }{
 		{"cpu", "processors, such as 2 or 500m"},
 		{"memory", "memory limit, such as 256Mi"},
@@ -87,6 +88,8 @@ can't be executed; 127 it isn't in the image; 128+n killed by signal n (130 inte
 	fl.BoolVarP(&f.tty, "tty", "t", false, "give the tool a terminal")
 	c.MarkFlagsMutuallyExclusive("json", "quiet")
 	c.MarkFlagsMutuallyExclusive("json", "tty")
+	c.MarkFlagsMutuallyExclusive("suggest-egress", "json") // its connection events have the rules
+	c.MarkFlagsMutuallyExclusive("suggest-egress", "tty")
 	return c
 }
 
@@ -199,8 +202,11 @@ func (f *runFlags) override(t *tool.Tool) error {
 			return runUsage("--%s: %w", name, err)
 		}
 	}
-	if f.suggestEgress && f.tty {
-		return runUsage("--suggest-egress and --tty don't go together")
+	if !slices.Contains([]string{"missing", "always", "never"}, f.pull) {
+		return runUsage("--pull %q is none of missing, always and never", f.pull)
+	}
+	if f.grace < 0 {
+		return runUsage("--grace %s is less than nothing", f.grace)
 	}
 	return nil
 }

@@ -30,6 +30,8 @@ them, its network rules, its limits. Without RUN, list the sandboxes that are ke
 				return err
 			}
 			switch {
+			case remove && len(args) != 1:
+				return &usageError{command: "mayfly shell", err: errors.New("--remove takes one RUN, and no command")}
 			case len(args) == 0:
 				return listKept(s, e)
 			case remove:

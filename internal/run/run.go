@@ -19,7 +19,8 @@ import (
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
-// DefaultGrace is how long a tool has between TERM and KILL.
+// DefaultGrace is how long a tool has between TERM and KILL, unless somebody
+// says otherwise.
 const DefaultGrace = 10 * time.Second
 
 // Images is where a run's image comes from.
@@ -46,7 +47,7 @@ type Runner struct {
 type Options struct {
 	// ID is the run's id; a new UUIDv7 when empty.
 	ID string
-	// Grace is the time between TERM and KILL; DefaultGrace when zero.
+	// Grace is the time between TERM and KILL; zero kills at once.
 	Grace time.Duration
 	// KeepFor keeps the sandbox of a failed tool; see engine.Spec.
 	KeepFor time.Duration
@@ -73,9 +74,6 @@ func NewID() string { return uuid.Must(uuid.NewV7()).String() }
 func (r *Runner) Run(ctx context.Context, req *Request, opts Options) (*Result, error) {
 	if opts.ID == "" {
 		opts.ID = NewID()
-	}
-	if opts.Grace == 0 {
-		opts.Grace = DefaultGrace
 	}
 	run := &run{Runner: r, req: req, opts: opts, seen: map[engine.Connection]bool{}}
 	run.result.Outputs = map[string]string{}

@@ -267,6 +267,20 @@ func TestKillCutsTheGraceShort(t *testing.T) {
 	}
 }
 
+func TestNoGrace(t *testing.T) {
+	s := newSession(program(func(p *fake.Process) int {
+		p.IgnoreTERM()
+		<-p.Context.Done()
+		return 0
+	}))
+	s.opts.Grace = 0
+	begin := time.Now()
+	result, err := s.run(t, goTool+"timeout: 1s\n", nil)
+	if err != nil || result.Status != TimedOut || time.Since(begin) > DefaultGrace/2 {
+		t.Errorf("after %v: %+v, %v", time.Since(begin), result, err)
+	}
+}
+
 func TestRetry(t *testing.T) {
 	for _, c := range []struct {
 		retry        string
