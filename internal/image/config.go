@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"net"
 	"net/netip"
-	"os"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -39,20 +38,12 @@ const maxConfigBytes = 1 << 20
 // LoadConfig reads a Config from a YAML (or JSON) file. A file that isn't there is an empty Config; an unknown field is
 // an error.
 func LoadConfig(path string) (Config, error) {
-	f, err := os.Open(path)
+	raw, err := readSmall(path, maxConfigBytes)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Config{}, nil
 	}
 	if err != nil {
 		return Config{}, fmt.Errorf("read registry settings: %w", err)
-	}
-	defer f.Close()
-	raw, err := io.ReadAll(io.LimitReader(f, maxConfigBytes+1))
-	if err != nil {
-		return Config{}, fmt.Errorf("read registry settings %s: %w", path, err)
-	}
-	if len(raw) > maxConfigBytes {
-		return Config{}, fmt.Errorf("read registry settings %s: larger than %d bytes", path, maxConfigBytes)
 	}
 	c, err := parseConfig(raw)
 	if err != nil {

@@ -4,9 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
 	"slices"
 	"time"
 
@@ -52,14 +50,9 @@ const maxRecordBytes = 16 << 20
 
 // readRecord reads a JSON file of the store's own; its error wraps fs.ErrNotExist if there is none.
 func readRecord(path string, into any) error {
-	f, err := os.Open(path)
+	raw, err := readSmall(path, maxRecordBytes)
 	if err != nil {
 		return err
-	}
-	defer f.Close()
-	raw, err := io.ReadAll(io.LimitReader(f, maxRecordBytes))
-	if err != nil {
-		return fmt.Errorf("read %s: %w", path, err)
 	}
 	if err := json.Unmarshal(raw, into); err != nil {
 		return fmt.Errorf("read %s: %w", path, err)
