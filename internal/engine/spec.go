@@ -23,8 +23,8 @@ type Spec struct {
 	// Environment is the complete environment of the tool but for the secret
 	// values, PATH, HOME and HOSTNAME, which the engine fills in when absent.
 	Environment []Variable `json:"environment,omitempty"`
-	// WorkingDir is created when missing and is writable. Empty means "/" or
-	// the image's own.
+	// WorkingDir is created when missing and is writable. Empty, or "/" as many
+	// images have it, means one that the engine picks.
 	WorkingDir string `json:"working_dir,omitempty"`
 	// User is "uid[:gid]" or "name[:group]", names being looked up in the
 	// image's /etc/passwd and /etc/group. Empty means root of the sandbox,
@@ -149,7 +149,6 @@ type Security struct {
 	// Capabilities that the tool keeps, such as "CAP_NET_BIND_SERVICE". They
 	// count in the sandbox's own user namespace only.
 	Capabilities []string `json:"capabilities,omitempty"`
-	// Runtime is "" or "default" for the engine's own, or the name of an
-	// installed OCI runtime, such as "gvisor".
+	// Runtime is "" or "default" for the engine's own, or "gvisor".
 	Runtime string `json:"runtime,omitempty"`
 }

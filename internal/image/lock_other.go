@@ -14,5 +14,5 @@ func tryFlock(*os.File, bool) (bool, error) {
 func stillNamed(*os.File, string) bool { return false }
 
 func acquire(context.Context, string, bool, func()) (*os.File, error) {
-	return nil, &Error{Kind: ErrUnsupported, Msg: "an image store needs flock", Hint: "use the docker or the kubernetes engine here"}
+	return nil, &Error{Kind: ErrUnsupported, Msg: "an image store needs flock", Hint: "run mayfly in a Linux virtual machine"}
 }

@@ -182,7 +182,7 @@ func (p *plan) checkPlatform(want Platform) error {
 	if want.rank(have) == 0 {
 		return &Error{
 			Kind: ErrPlatform, Msg: fmt.Sprintf("no image for %s: there is %s", want, have),
-			Hint: "ask for this one with the platform setting",
+			Hint: "fetch this one with: mayfly image pull --platform " + have.String(),
 		}
 	}
 	return nil

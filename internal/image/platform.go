@@ -99,7 +99,7 @@ func (p Platform) choose(index []v1.Descriptor) (v1.Descriptor, error) {
 		return v1.Descriptor{}, &Error{
 			Kind: ErrPlatform,
 			Msg:  fmt.Sprintf("no image for %s: there are %s", p, strings.Join(names, ", ")),
-			Hint: "ask for one of these with the platform setting",
+			Hint: "fetch one of these with: mayfly image pull --platform OS/ARCH",
 		}
 	}
 	return best, nil

@@ -18,7 +18,7 @@ func watch(limit time.Duration, host string, cancel context.CancelCauseFunc) *wa
 	return &watchdog{limit: limit, timer: time.AfterFunc(limit, func() {
 		cancel(&Error{
 			Kind: ErrStalled, Msg: fmt.Sprintf("registry %s sent nothing for %s", host, limit),
-			Hint: "check the network, or set a longer stall time-out",
+			Hint: "check the network, and try again",
 		})
 	})}
 }

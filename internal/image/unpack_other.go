@@ -10,7 +10,7 @@ import (
 func (s *Store) unpackTar(context.Context, io.Reader, string, *imageBudget) (treeRecord, error) {
 	return treeRecord{}, &Error{
 		Kind: ErrUnsupported, Msg: "layers are unpacked for overlayfs, which only Linux has",
-		Hint: "use the docker or the kubernetes engine here",
+		Hint: "run mayfly in a Linux virtual machine",
 	}
 }
 

@@ -24,7 +24,7 @@ func (e *Engine) Probe(store string) []engine.Check {
 	return slices.Concat(
 		[]engine.Check{e.probeUser(), probeKernel(), probeUserNamespaces(), probeIDMap(store), probeOverlay(), probeTUN(), probeSeccomp()},
 		e.probeCgroups(),
-		[]engine.Check{probeSwap(), probeNoSwap(), probeLandlock(), e.probeAppArmor(), probeRuntime("gVisor", "runsc"), probeRuntime("Kata Containers", "kata-runtime"), e.probeShim()},
+		[]engine.Check{probeSwap(), probeNoSwap(), probeLandlock(), e.probeAppArmor(), probeGVisor(), e.probeShim()},
 	)
 }
 
@@ -261,12 +261,13 @@ func (e *Engine) probeAppArmor() engine.Check {
 	return ok(feature, "")
 }
 
-func probeRuntime(title, program string) engine.Check {
-	path, err := exec.LookPath(program)
+func probeGVisor() engine.Check {
+	const feature = "security.runtime gVisor"
+	path, err := exec.LookPath("runsc")
 	if err != nil {
-		return absent("security.runtime "+title, program+" is not installed", "install it to run tools that ask for it")
+		return absent(feature, "runsc is not installed", "install it to run tools that ask for it")
 	}
-	return ok("security.runtime "+title, path)
+	return ok(feature, path)
 }
 
 func (e *Engine) probeShim() engine.Check {

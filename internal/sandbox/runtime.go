@@ -49,7 +49,7 @@ func checkRuntime(spec *engine.Spec) error {
 	feature := fmt.Sprintf("runtime %q", name)
 	r, known := runtimes[name]
 	if !known {
-		return &engine.Unsupported{Feature: feature, Why: "the embedded engine knows only default and gvisor", Remedy: "use one of these"}
+		return &engine.Unsupported{Feature: feature, Why: "the embedded engine knows only default and gvisor (Kata Containers isn't supported)", Remedy: "use one of these"}
 	}
 	if _, err := exec.LookPath(r.program); err != nil {
 		return &engine.Unsupported{Feature: feature, Why: r.program + " is not installed", Remedy: "install it (Debian: apt-get install runsc), or leave security.runtime out"}

@@ -37,7 +37,7 @@ func toolShape() shape[Tool] {
 			func(t *Tool) *Security { return &t.Security }),
 		bind("network", "What may be reached: none, public (no private networks), open, or a list of rules.", networkShape(),
 			func(t *Tool) **network.Policy { return &t.Network }),
-		bind("working_dir", "Absolute path of the directory that the tool starts in.", text(schema{"pattern": "^/"}, checkAbsolute),
+		bind("working_dir", "Absolute path of the directory that the tool starts in.", text(schema{"pattern": "^/."}, checkWorkingDir),
 			func(t *Tool) *string { return &t.WorkingDir }),
 		bind("timeout", "How long a run may take, such as 30s, 5m or 1h30m.", timeoutShape(),
 			func(t *Tool) *time.Duration { return &t.Timeout }),
@@ -136,7 +136,7 @@ func securityShape() shape[Security] {
 			func(s *Security) **bool { return &s.ReadOnly }),
 		bind("capabilities", "Linux capabilities to keep; none by default.", list("capability", capability),
 			func(s *Security) *[]string { return &s.Capabilities }),
-		bind("runtime", "The OCI runtime: default, gvisor, kata, or another that is installed.", text(schema{"minLength": 1}, checkRuntime),
+		bind("runtime", "The OCI runtime: default, or gvisor where it is installed.", text(schema{"minLength": 1}, checkRuntime),
 			func(s *Security) *string { return &s.Runtime }),
 	}, nil)
 }

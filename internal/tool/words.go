@@ -119,6 +119,13 @@ func checkAbsolute(s string) (wrong, hint string) {
 	return "", ""
 }
 
+func checkWorkingDir(s string) (wrong, hint string) {
+	if s == "/" {
+		return "can't be made writable without all below it", "name a folder, or begin the command with: cd /"
+	}
+	return checkAbsolute(s)
+}
+
 func checkMountPath(s string) (wrong, hint string) {
 	if wrong, hint := checkAbsolute(s); wrong != "" {
 		return wrong, hint
@@ -172,7 +179,7 @@ func checkUser(s string) (wrong, hint string) {
 
 func checkRuntime(s string) (wrong, hint string) {
 	if s == "" || len(s) > 63 || !isAlnum(s[0]) || !madeOf(s, "._-") {
-		return "is not the name of a runtime", "write default, gvisor, kata or the name of an installed OCI runtime"
+		return "is not the name of a runtime", "write default or gvisor"
 	}
 	return "", ""
 }
