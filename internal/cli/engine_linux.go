@@ -25,7 +25,8 @@ func embedded() (*oci.Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	return oci.New(shim, runtimeDir(), rootless()), nil
+	r := rootless()
+	return oci.New(shim, runtimeDir(r), r), nil
 }
 
 // rootless is nil for root. Before the user namespace is entered it says who
@@ -42,10 +43,11 @@ func rootless() *oci.Rootless {
 
 // runtimeDir is where live runs have their state. A user's is not in
 // XDG_RUNTIME_DIR: that folder lets nobody else pass, and a sandbox's ids are
-// others than the user's.
-func runtimeDir() string {
-	if r := rootless(); r != nil {
-		return filepath.Join(os.TempDir(), "mayfly-"+strconv.Itoa(r.UID))
+// others than the user's. It doesn't follow TMPDIR either, or mayfly shell and
+// the sweep of another session would look elsewhere.
+func runtimeDir(r *oci.Rootless) string {
+	if r != nil {
+		return filepath.Join("/tmp", "mayfly-"+strconv.Itoa(r.UID))
 	}
 	return "/run/mayfly"
 }

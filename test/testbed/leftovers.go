@@ -92,7 +92,7 @@ func cgroups(found map[string]bool) error {
 }
 
 func directories(found map[string]bool) error {
-	for _, pattern := range []string{"/run/mayfly/runs", filepath.Join(os.TempDir(), "mayfly-*", "runs")} {
+	for _, pattern := range []string{"/run/mayfly/runs", "/tmp/mayfly-*/runs"} {
 		dirs, err := filepath.Glob(pattern)
 		if err != nil {
 			return err
