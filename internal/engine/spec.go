@@ -51,8 +51,9 @@ type Spec struct {
 	KeepFor time.Duration `json:"keep_for,omitempty"`
 }
 
-// Validate refuses what no engine can run: an empty command, and text that
-// can't reach a process as it stands, with an [*InvalidError].
+// Validate refuses what no engine can run: an empty command, text that can't
+// reach a process as it stands, and rules that nobody would read, with an
+// [*InvalidError].
 func (s *Spec) Validate() error {
 	if len(s.Args) == 0 || s.Args[0] == "" {
 		return &InvalidError{Field: "command", Why: "it is empty, and the image has none"}
@@ -66,6 +67,9 @@ func (s *Spec) Validate() error {
 		if err := validText("variable "+v.Name, v.Name+v.Value); err != nil {
 			return err
 		}
+	}
+	if err := s.Network.Validate(); err != nil {
+		return &InvalidError{Field: "network", Why: err.Error()}
 	}
 	return nil
 }

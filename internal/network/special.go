@@ -64,9 +64,6 @@ func metadataGCP() netip.Addr {
 	return netip.AddrFrom16([16]byte{0: 0xfd, 1: 0x20, 3: 0xce, 14: 0x02, 15: 0x54})
 }
 
-// Public reports whether an address is globally reachable, and so what a rule for a name alone can grant.
-func Public(a netip.Addr) bool { return public(a.Unmap().WithZone("")) }
-
 // public reports whether an unmapped address is globally reachable in the sense of the IANA special-purpose address
 // registries (RFC 6890, https://www.iana.org/assignments/iana-ipv4-special-registry and its IPv6 sibling).
 //

@@ -2,15 +2,11 @@ package network
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/netip"
 	"strconv"
 	"strings"
 )
-
-// maxRuleText bounds, in bytes, what ParseRule reads: a rule is one line.
-const maxRuleText = 4096
 
 // String returns the range as it is written in a rule: "443" or "8000-8100".
 func (r PortRange) String() string {
@@ -124,155 +120,16 @@ func bracket(s string) string {
 	return s
 }
 
-// ParseRule reads a rule in any of its text forms and validates it: the flow mapping of [Rule.String] (quotes are
-// optional, JSON will do), the short form of [Rule.Label], or that form without its words, as on a command line:
-// "api.example.com:443", "10.0.0.0/8". Host names come out in lower case.
-func ParseRule(s string) (Rule, error) {
-	if len(s) > maxRuleText {
-		return Rule{}, fmt.Errorf("rule of %d bytes is too long; at most %d are allowed", len(s), maxRuleText)
+// MarshalJSON writes a port as a number, and a range as text.
+func (r PortRange) MarshalJSON() ([]byte, error) {
+	if r.First == r.Last {
+		return json.Marshal(r.First)
 	}
-	var r Rule
-	var err error
-	if text := strings.TrimSpace(s); strings.HasPrefix(text, "{") {
-		r, err = parseFlow(text)
-	} else {
-		r, err = parseLabel(text)
-	}
-	if err == nil {
-		err = r.Validate()
-	}
-	if err != nil {
-		return Rule{}, fmt.Errorf("parse egress rule %q: %w", s, err)
-	}
-	return r, nil
+	return json.Marshal(r.String())
 }
 
-func parseLabel(s string) (Rule, error) {
-	var r Rule
-	if strings.Contains(s, "://") {
-		return r, validHost(s)
-	}
-	words := strings.Fields(s)
-	for i := 0; i < len(words); i++ {
-		word := words[i]
-		switch Protocol(word) {
-		case TCP, UDP, ICMP:
-			if r.Protocol != "" {
-				return r, errors.New("two protocols are given")
-			}
-			r.Protocol = Protocol(word)
-			continue
-		}
-		kind := ""
-		if word == "host" || word == "cidr" {
-			kind = word
-			if i++; i == len(words) {
-				return r, fmt.Errorf("nothing follows %q", kind)
-			}
-			word = words[i]
-		}
-		if err := r.addPlace(kind, word); err != nil {
-			return r, err
-		}
-	}
-	return r, nil
-}
-
-// addPlace reads "NAME:PORTS", where NAME is a host or a CIDR, in brackets where it has colons of its own.
-func (r *Rule) addPlace(kind, word string) error {
-	if len(r.Ports) > 0 {
-		return errors.New("ports come after the host and the cidr")
-	}
-	name, ports := word, ""
-	if rest, ok := strings.CutPrefix(word, "["); ok {
-		var closed bool
-		if name, rest, closed = strings.Cut(rest, "]"); !closed {
-			return errors.New(`"[" is not closed`)
-		}
-		if rest != "" && rest[0] != ':' {
-			return fmt.Errorf("%q follows the bracket; only a colon and ports may", rest)
-		}
-		ports = rest
-	} else if i := strings.IndexByte(word, ':'); i >= 0 && strings.Count(word, ":") == 1 {
-		name, ports = word[:i], word[i:]
-	}
-	if ports != "" {
-		for part := range strings.SplitSeq(ports[1:], ",") {
-			p, err := ParsePorts(part)
-			if err != nil {
-				return err
-			}
-			r.Ports = append(r.Ports, p)
-		}
-	}
-	if kind == "" {
-		kind = "host"
-		if strings.Contains(name, "/") {
-			kind = "cidr"
-		}
-	}
-	return r.set(kind, name)
-}
-
-// set gives the rule its host, cidr or protocol, once.
-func (r *Rule) set(key, value string) error {
-	switch key {
-	case "host":
-		if r.Host != "" {
-			return errors.New("two hosts are given")
-		}
-		r.Host = strings.ToLower(value)
-		return validHost(r.Host)
-	case "cidr":
-		if r.CIDR.IsValid() {
-			return errors.New("two cidrs are given")
-		}
-		var err error
-		r.CIDR, err = ParseCIDR(value)
-		return err
-	case "protocol":
-		if r.Protocol != "" {
-			return errors.New("two protocols are given")
-		}
-		r.Protocol = Protocol(value)
-		return nil
-	}
-	return fmt.Errorf("unknown key %q; the keys are host, cidr, ports and protocol", key)
-}
-
-// wireRule is the JSON form of a Rule. Ports are numbers, or strings where they are ranges.
-type wireRule struct {
-	Host     string   `json:"host,omitempty"`
-	CIDR     string   `json:"cidr,omitempty"`
-	Ports    []any    `json:"ports,omitempty"`
-	Protocol Protocol `json:"protocol,omitempty"`
-}
-
-// MarshalJSON writes the rule with the keys that it has in a tool's file.
-func (r Rule) MarshalJSON() ([]byte, error) {
-	w := wireRule{Host: r.Host, Protocol: r.Protocol}
-	if r.CIDR.IsValid() {
-		w.CIDR = r.CIDR.String()
-	}
-	for _, p := range r.Ports {
-		if p.First == p.Last {
-			w.Ports = append(w.Ports, p.First)
-		} else {
-			w.Ports = append(w.Ports, p.String())
-		}
-	}
-	return json.Marshal(w)
-}
-
-// UnmarshalJSON reads what MarshalJSON writes, and refuses unknown keys and rules that aren't valid.
-func (r *Rule) UnmarshalJSON(data []byte) error {
-	rule, err := parseFlow(string(data))
-	if err == nil {
-		err = rule.Validate()
-	}
-	if err != nil {
-		return fmt.Errorf("decode egress rule: %w", err)
-	}
-	*r = rule
-	return nil
+// UnmarshalJSON reads what MarshalJSON writes.
+func (r *PortRange) UnmarshalJSON(data []byte) (err error) {
+	*r, err = ParsePorts(strings.Trim(string(data), `"`))
+	return err
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/engine"
 	"github.com/mayfly-run/mayfly/internal/image/imagetest"
 	policy "github.com/mayfly-run/mayfly/internal/network"
+	"github.com/mayfly-run/mayfly/internal/network/networktest"
 	"github.com/mayfly-run/mayfly/internal/oci"
 	"github.com/mayfly-run/mayfly/test/testbed"
 )
@@ -67,7 +68,7 @@ var serial atomic.Int64
 func list(rules ...string) policy.Policy {
 	p := policy.Policy{Mode: policy.ModeList}
 	for _, text := range rules {
-		r, err := policy.ParseRule(text)
+		r, err := networktest.ParseRule(text)
 		if err != nil {
 			panic(err)
 		}

@@ -142,7 +142,7 @@ func Run(t *testing.T, newHarness func(t *testing.T) *Harness) {
 		{"content files", testContentFile},
 		{"outputs", testOutputs},
 		{"working directory", testWorkingDir},
-		{"text that isn't UTF-8", testNotText},
+		{"text that isn't UTF-8, and rules that make no sense", testInvalid},
 		{"unsupported", testUnsupported},
 		{"times and usage", testTimes},
 		{"kept after a failure, and removed", testKept},
@@ -419,11 +419,13 @@ func testWorkingDir(t *testing.T, h *Harness) {
 }
 
 // A spec travels as JSON, so what isn't text is refused rather than changed.
-func testNotText(t *testing.T, h *Harness) {
+func testInvalid(t *testing.T, h *Harness) {
 	for _, bend := range []func(*engine.Spec){
 		func(s *engine.Spec) { s.Args = append(s.Args, "a\xff") },
 		func(s *engine.Spec) { s.Environment = []engine.Variable{{Name: "A", Value: "\xff"}} },
 		func(s *engine.Spec) { s.Args = append(s.Args, "a\x00b") },
+		func(s *engine.Spec) { s.Network.Mode = "" },
+		func(s *engine.Spec) { s.Network.Egress = []network.Rule{{Host: "a.example"}} }, // in mode none
 	} {
 		spec := h.Spec(Exit, "0")
 		bend(spec)
@@ -433,7 +435,7 @@ func testNotText(t *testing.T, h *Harness) {
 		}
 		var invalid *engine.InvalidError
 		if !errors.As(err, &invalid) {
-			t.Errorf("%q %v: %v", spec.Args, spec.Environment, err)
+			t.Errorf("%q %v %v: %v", spec.Args, spec.Environment, spec.Network, err)
 		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/mayfly-run/mayfly/internal/network"
+	"github.com/mayfly-run/mayfly/internal/network/networktest"
 )
 
 // sharedHosts has names that share addresses, as those of a content network do.
@@ -82,7 +83,7 @@ func play(p network.Policy, run []round) (rules []network.Rule, err error) {
 			if !c.Allowed {
 				return nil, errors.New(c.Reason)
 			}
-			rule, err := network.ParseRule(c.Suggest)
+			rule, err := networktest.ParseRule(c.Suggest)
 			if err != nil {
 				return nil, fmt.Errorf("%q: %w", c.Suggest, err)
 			}

@@ -19,6 +19,7 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/engine"
 	"github.com/mayfly-run/mayfly/internal/network"
+	"github.com/mayfly-run/mayfly/internal/network/networktest"
 )
 
 var (
@@ -43,7 +44,7 @@ type world struct {
 func policy(mode network.Mode, rules ...string) network.Policy {
 	p := network.Policy{Mode: mode}
 	for _, r := range rules {
-		rule, err := network.ParseRule(r)
+		rule, err := networktest.ParseRule(r)
 		if err != nil {
 			panic(err)
 		}
