@@ -12,7 +12,6 @@ import (
 
 // host is this machine, put together to run tools.
 type host struct {
-	home   string
 	images *image.Store
 	runner *run.Runner
 }
@@ -41,7 +40,6 @@ func openHost(secretFlags []string, stdin io.Reader, pull string) (*host, error)
 		return nil, err
 	}
 	return &host{
-		home:   dir,
 		images: images,
 		runner: &run.Runner{
 			Engine:  engine,

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
@@ -66,11 +65,10 @@ func (s *Store) refs() ([]namedRef, error) {
 // Details is all that the store knows of an image.
 type Details struct {
 	*Image
-	References  []string  `json:"references"`   // every name that leads to it
-	RawManifest []byte    `json:"raw_manifest"` // as the registry served it
-	RawConfig   []byte    `json:"raw_config"`
-	Index       string    `json:"index,omitempty"` // digest of the multi-platform index it was chosen from
-	Pulled      time.Time `json:"pulled"`
+	References  []string `json:"references"`   // every name that leads to it
+	RawManifest []byte   `json:"raw_manifest"` // as the registry served it
+	RawConfig   []byte   `json:"raw_config"`
+	Index       string   `json:"index,omitempty"` // digest of the multi-platform index it was chosen from
 }
 
 // Inspect finds an image by reference, by digest, or by the beginning of its manifest's or config's digest. Its error is
@@ -84,7 +82,7 @@ func (s *Store) Inspect(id string) (*Details, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Details{Image: img, Index: found[0].Index, Pulled: found[0].Pulled}
+	d := &Details{Image: img, Index: found[0].Index}
 	all, err := s.refs()
 	if err != nil {
 		return nil, err

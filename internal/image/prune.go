@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
@@ -17,8 +16,6 @@ import (
 type PruneOptions struct {
 	// All forgets the references too, but for those that a live process holds.
 	All bool
-	// Before spares, with All, what was pulled at or after it.
-	Before time.Time
 	// DryRun only counts.
 	DryRun bool
 }
@@ -109,11 +106,8 @@ func (s *Store) mark(o PruneOptions, done *Pruned) (live alive, locked []*os.Fil
 	if err != nil {
 		return live, nil, err
 	}
-	spared := func(r namedRef) bool {
-		return !o.All || (!o.Before.IsZero() && !r.Pulled.Before(o.Before))
-	}
 	for _, r := range refs {
-		if spared(r) {
+		if !o.All {
 			live.images[recordName(r.Manifest)] = true
 		}
 	}

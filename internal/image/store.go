@@ -78,9 +78,6 @@ func Open(root string, opts Options) (*Store, error) {
 	return &Store{root: abs, opts: opts}, nil
 }
 
-// Root is the store's directory, absolute.
-func (s *Store) Root() string { return s.root }
-
 func (s *Store) tmpDir() string   { return filepath.Join(s.root, "tmp") }
 func (s *Store) blobDir() string  { return filepath.Join(s.root, "blobs", "sha256") }
 func (s *Store) imageDir() string { return filepath.Join(s.root, "images") }

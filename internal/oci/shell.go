@@ -20,8 +20,8 @@ import (
 
 // Kept is a sandbox that was kept after its tool failed.
 type Kept struct {
-	ID    string    `json:"id"`
-	Since time.Time `json:"since"`
+	ID    string
+	Since time.Time
 }
 
 // KeptRuns lists the sandboxes that can be looked into.

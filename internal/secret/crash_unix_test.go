@@ -72,9 +72,9 @@ func TestKilledAtEveryStep(t *testing.T) {
 				for i := range 3 {
 					set(t, s, fmt.Sprintf("s%d", i), fmt.Sprintf("old %d", i))
 				}
-				first := everything(t, s.Dir())[identityFile]
+				first := everything(t, s.dir)[identityFile]
 				cmd := exec.Command(os.Args[0])
-				cmd.Env = append(os.Environ(), crashDir+"="+s.Dir(), crashStep+"="+strconv.Itoa(step), crashPass+"="+pass)
+				cmd.Env = append(os.Environ(), crashDir+"="+s.dir, crashStep+"="+strconv.Itoa(step), crashPass+"="+pass)
 				out, err := cmd.CombinedOutput()
 				if err == nil {
 					break // it got to the end
@@ -84,21 +84,21 @@ func TestKilledAtEveryStep(t *testing.T) {
 					t.Fatalf("step %d: %v: %s", step, err, out)
 				}
 				killed++
-				checkSurvivors(t, openAgain(s.Dir(), pass), step)
+				checkSurvivors(t, openAgain(s.dir, pass), step)
 				// Whatever was left, the next rotation ends it, and the old key opens nothing any more.
-				s = openAgain(s.Dir(), pass)
+				s = openAgain(s.dir, pass)
 				if _, err := s.RotateKey(t.Context()); err != nil {
 					t.Fatalf("step %d: rotate again: %v", step, err)
 				}
-				checkSurvivors(t, openAgain(s.Dir(), pass), step)
+				checkSurvivors(t, openAgain(s.dir, pass), step)
 				set(t, s, "s2", "old 2")
-				for file, content := range everything(t, s.Dir()) {
+				for file, content := range everything(t, s.dir) {
 					if strings.HasPrefix(file, tempPrefix) || file == nextIdentityFile || file == identityFile && content == first {
 						t.Errorf("step %d: %s is left", step, file)
 					}
 				}
-				put(t, filepath.Join(s.Dir(), identityFile), first)
-				if _, err := openAgain(s.Dir(), pass).Get(t.Context(), "s2"); err == nil {
+				put(t, filepath.Join(s.dir, identityFile), first)
+				if _, err := openAgain(s.dir, pass).Get(t.Context(), "s2"); err == nil {
 					t.Errorf("step %d: the old key still opens a secret", step)
 				}
 			}
@@ -125,7 +125,7 @@ func TestOthersMustNotGetAtIt(t *testing.T) {
 	for _, file := range []string{".", identityFile} {
 		s := newStore(t)
 		set(t, s, "a", "value")
-		path := filepath.Join(s.Dir(), file)
+		path := filepath.Join(s.dir, file)
 		info, err := os.Stat(path)
 		if err != nil {
 			t.Fatal(err)
@@ -135,17 +135,17 @@ func TestOthersMustNotGetAtIt(t *testing.T) {
 				t.Fatal(err)
 			}
 			want := fmt.Sprintf("other users of this machine can get at %s (mode %04o); close it with: chmod go= %s", filepath.Clean(path), info.Mode().Perm()|open, filepath.Clean(path))
-			if _, err := openAgain(s.Dir(), "").Get(t.Context(), "a"); err == nil || !strings.Contains(err.Error(), want) {
+			if _, err := openAgain(s.dir, "").Get(t.Context(), "a"); err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("mode %o: %v, want %s", open, err, want)
 			}
-			if _, err := openAgain(s.Dir(), "").Set(t.Context(), "a", []byte("b")); err == nil {
+			if _, err := openAgain(s.dir, "").Set(t.Context(), "a", []byte("b")); err == nil {
 				t.Errorf("mode %o: Set works", open)
 			}
 		}
 		if err := os.Chmod(path, info.Mode().Perm()); err != nil {
 			t.Fatal(err)
 		}
-		wantValue(t, openAgain(s.Dir(), ""), "a", "value")
+		wantValue(t, openAgain(s.dir, ""), "a", "value")
 	}
 }
 
@@ -157,13 +157,13 @@ func TestModes(t *testing.T) {
 	if _, err := s.RotateKey(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	for file := range everything(t, s.Dir()) {
-		info, err := os.Stat(filepath.Join(s.Dir(), file))
+	for file := range everything(t, s.dir) {
+		info, err := os.Stat(filepath.Join(s.dir, file))
 		if err != nil || info.Mode() != 0o600 {
 			t.Errorf("%s has mode %v, %v", file, info.Mode(), err)
 		}
 	}
-	if info, err := os.Stat(s.Dir()); err != nil || info.Mode().Perm() != 0o700 {
+	if info, err := os.Stat(s.dir); err != nil || info.Mode().Perm() != 0o700 {
 		t.Errorf("the directory has mode %v, %v", info.Mode(), err)
 	}
 }

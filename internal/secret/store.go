@@ -43,28 +43,15 @@ type Store struct {
 	unlocked   map[[sha256.Size]byte]*age.X25519Identity // by the content of the key file
 }
 
-// Option changes how a store is opened.
-type Option func(*Store)
-
-// WithPassphrase has the store ask f for the passphrase of its key. Without it, it is AskPassphrase that is asked.
-func WithPassphrase(f PassphraseFunc) Option { return func(s *Store) { s.ask = f } }
-
 // OpenStore returns the store of a directory. Nothing is read or made: a directory that isn't there is a store without
 // secrets, and the first Set makes it.
-func OpenStore(dir string, opts ...Option) *Store {
-	s := &Store{
+func OpenStore(dir string) *Store {
+	return &Store{
 		dir: dir, ask: AskPassphrase,
 		step:     func(string) error { return nil },
 		unlocked: map[[sha256.Size]byte]*age.X25519Identity{},
 	}
-	for _, opt := range opts {
-		opt(s)
-	}
-	return s
 }
-
-// Dir is the store's directory.
-func (s *Store) Dir() string { return s.dir }
 
 // Info is what can be known of a secret without opening it. It is as good as the file is: only Get finds out that
 // someone changed it.

@@ -25,12 +25,13 @@ func newStore(t *testing.T) *Store {
 
 // openAgain opens a store as another process would. An empty passphrase is one that must not be asked for.
 func openAgain(dir, passphrase string) *Store {
-	s := OpenStore(dir, WithPassphrase(func(context.Context, string) ([]byte, error) {
+	s := OpenStore(dir)
+	s.ask = func(context.Context, string) ([]byte, error) {
 		if passphrase == "" {
 			return nil, errors.New("a passphrase was asked for")
 		}
 		return []byte(passphrase), nil
-	}))
+	}
 	s.workFactor = 5
 	return s
 }
@@ -59,10 +60,10 @@ func TestStore(t *testing.T) {
 		t.Errorf("List of nothing = %v, %v", list, err)
 	}
 	_, err := s.Get(ctx, "token")
-	if want := fmt.Sprintf(`secret "token" not found; looked in: store %s; set it with: mayfly secret set token`, s.Dir()); err == nil || err.Error() != want {
+	if want := fmt.Sprintf(`secret "token" not found; looked in: store %s; set it with: mayfly secret set token`, s.dir); err == nil || err.Error() != want {
 		t.Errorf("Get of nothing: %v, want %s", err, want)
 	}
-	if _, err := os.Stat(s.Dir()); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(s.dir); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("reading made the store: %v", err)
 	}
 	if v := set(t, s, "token", "one"); v != 1 {
@@ -74,7 +75,7 @@ func TestStore(t *testing.T) {
 	set(t, s, "Token", "other case")
 	set(t, s, "empty", "")
 	wantValue(t, s, "token", "two")
-	again := openAgain(s.Dir(), "")
+	again := openAgain(s.dir, "")
 	wantValue(t, again, "token", "two")
 	wantValue(t, again, "Token", "other case")
 	wantValue(t, again, "empty", "")
@@ -143,14 +144,14 @@ func TestNothingReadableOnDisk(t *testing.T) {
 	}
 	set(t, s, "name", "canary-value-first")
 	set(t, s, "name", value)
-	for file, content := range everything(t, s.Dir()) {
+	for file, content := range everything(t, s.dir) {
 		for _, secret := range []string{value, "canary-value-first", pass, "AGE-SECRET-KEY", base64.StdEncoding.EncodeToString([]byte(value))[:12]} {
 			if strings.Contains(content, secret) {
 				t.Errorf("%s is in %s", secret, file)
 			}
 		}
 	}
-	for file, content := range everything(t, s.Dir()) {
+	for file, content := range everything(t, s.dir) {
 		if strings.HasSuffix(file, recordSuffix) && strings.Count(content, `"version":2`) != 1 {
 			t.Errorf("%s isn't version 2 alone: %s", file, content)
 		}
@@ -167,19 +168,20 @@ func TestPassphrase(t *testing.T) {
 		t.Errorf("second Create: %v", err)
 	}
 	set(t, s, "a", "value")
-	wantValue(t, openAgain(s.Dir(), "first"), "a", "value")
-	if _, err := openAgain(s.Dir(), "wrong").Get(ctx, "a"); err == nil || !strings.Contains(err.Error(), "wrong passphrase") {
+	wantValue(t, openAgain(s.dir, "first"), "a", "value")
+	if _, err := openAgain(s.dir, "wrong").Get(ctx, "a"); err == nil || !strings.Contains(err.Error(), "wrong passphrase") {
 		t.Errorf("wrong passphrase: %v", err)
 	}
-	if _, err := openAgain(s.Dir(), "").Get(ctx, "a"); err == nil || !strings.Contains(err.Error(), "a passphrase was asked for") {
+	if _, err := openAgain(s.dir, "").Get(ctx, "a"); err == nil || !strings.Contains(err.Error(), "a passphrase was asked for") {
 		t.Errorf("no passphrase: %v", err)
 	}
 	// It is asked for once, and again only after a wrong one.
 	asked := 0
-	s = OpenStore(s.Dir(), WithPassphrase(func(context.Context, string) ([]byte, error) {
+	s = OpenStore(s.dir)
+	s.ask = func(context.Context, string) ([]byte, error) {
 		asked++
 		return []byte([]string{"wrong", "first"}[min(asked, 2)-1]), nil
-	}))
+	}
 	s.workFactor = 5
 	_, err := s.Get(ctx, "a")
 	if err == nil {
@@ -194,15 +196,15 @@ func TestPassphrase(t *testing.T) {
 	if asked != 2 {
 		t.Errorf("asked %d times", asked)
 	}
-	wantValue(t, openAgain(s.Dir(), "first"), "a", "value")
+	wantValue(t, openAgain(s.dir, "first"), "a", "value")
 	if err := s.SetPassphrase(ctx, []byte("second")); err != nil {
 		t.Fatal(err)
 	}
-	wantValue(t, openAgain(s.Dir(), "second"), "a", "value")
+	wantValue(t, openAgain(s.dir, "second"), "a", "value")
 	if err := s.SetPassphrase(ctx, nil); err != nil {
 		t.Fatal(err)
 	}
-	wantValue(t, openAgain(s.Dir(), ""), "a", "value")
+	wantValue(t, openAgain(s.dir, ""), "a", "value")
 }
 
 func TestAskPassphraseWithoutAPerson(t *testing.T) {
@@ -270,7 +272,7 @@ func TestReadingWhileTheKeyChanges(t *testing.T) {
 	var readers sync.WaitGroup
 	for range 3 {
 		readers.Go(func() {
-			for s := openAgain(s.Dir(), ""); ; {
+			for s := openAgain(s.dir, ""); ; {
 				select {
 				case <-done:
 					return
@@ -298,7 +300,7 @@ func TestAWaitForTheLockCanBeCancelled(t *testing.T) {
 	held, release := make(chan struct{}), make(chan struct{})
 	var other sync.WaitGroup
 	other.Go(func() {
-		_ = openAgain(s.Dir(), "").change(context.Background(), func() error {
+		_ = openAgain(s.dir, "").change(context.Background(), func() error {
 			close(held)
 			<-release
 			return nil
@@ -319,9 +321,9 @@ func TestAWaitForTheLockCanBeCancelled(t *testing.T) {
 func TestWhatIsLeftIsSwept(t *testing.T) {
 	s := newStore(t)
 	set(t, s, "a", "1")
-	put(t, filepath.Join(s.Dir(), tempPrefix+"123"), "half a key")
+	put(t, filepath.Join(s.dir, tempPrefix+"123"), "half a key")
 	set(t, s, "a", "2")
-	for file := range everything(t, s.Dir()) {
+	for file := range everything(t, s.dir) {
 		if strings.HasPrefix(file, tempPrefix) {
 			t.Errorf("%s is left", file)
 		}

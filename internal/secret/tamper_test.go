@@ -83,14 +83,14 @@ func TestTampering(t *testing.T) {
 			if !errors.Is(err, ErrTampered) || value != nil {
 				t.Fatalf("Get = %q, %v", value, err)
 			}
-			if !strings.Contains(err.Error(), s.Dir()) || errors.Is(err, fs.ErrNotExist) {
+			if !strings.Contains(err.Error(), s.dir) || errors.Is(err, fs.ErrNotExist) {
 				t.Errorf("the error doesn't say where, or takes it for absent: %v", err)
 			}
 			wantValue(t, s, "b", "value of b")
 			if _, err := s.RotateKey(t.Context()); err == nil {
 				t.Error("a rotation began with a damaged secret")
 			}
-			if _, err := os.Stat(filepath.Join(s.Dir(), nextIdentityFile)); err == nil {
+			if _, err := os.Stat(filepath.Join(s.dir, nextIdentityFile)); err == nil {
 				t.Error("the rotation left a key")
 			}
 			// The way out that the errors name.
@@ -120,20 +120,20 @@ func TestKeyFile(t *testing.T) {
 		{"other key", "encrypted for another key", func(t *testing.T, path string) {
 			other := newStore(t)
 			set(t, other, "x", "y")
-			put(t, path, everything(t, other.Dir())[identityFile])
+			put(t, path, everything(t, other.dir)[identityFile])
 		}},
 		{"damaged, with a passphrase", "damaged", func(t *testing.T, path string) { put(t, path, ageMagic+"-> scrypt") }},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			s := newStore(t)
 			set(t, s, "a", "value")
-			tc.do(t, filepath.Join(s.Dir(), identityFile))
-			_, err := openAgain(s.Dir(), "pass").Get(t.Context(), "a")
+			tc.do(t, filepath.Join(s.dir, identityFile))
+			_, err := openAgain(s.dir, "pass").Get(t.Context(), "a")
 			if err == nil || !strings.Contains(err.Error(), tc.want) || strings.Contains(err.Error(), "CANARY") {
 				t.Errorf("Get: %v, want …%s…", err, tc.want)
 			}
 			// A new key would hide that the old one is gone.
-			if _, err := openAgain(s.Dir(), "pass").Set(t.Context(), "b", []byte("value")); tc.name == "missing" && err == nil {
+			if _, err := openAgain(s.dir, "pass").Set(t.Context(), "b", []byte("value")); tc.name == "missing" && err == nil {
 				t.Error("Set made a new key over secrets of another")
 			}
 		})
@@ -144,7 +144,7 @@ func TestListSaysWhatIsWrongAndTheRest(t *testing.T) {
 	s := newStore(t)
 	set(t, s, "a", "1")
 	set(t, s, "b", "2")
-	put(t, filepath.Join(s.Dir(), "zz"+recordSuffix), everything(t, s.Dir())[filepath.Base(s.path("b"))])
+	put(t, filepath.Join(s.dir, "zz"+recordSuffix), everything(t, s.dir)[filepath.Base(s.path("b"))])
 	put(t, s.path("a"), "{")
 	list, err := s.List(t.Context())
 	if !errors.Is(err, ErrTampered) || !slices.ContainsFunc(list, func(i Info) bool { return i.Name == "b" }) || len(list) != 1 {

@@ -1,22 +1,13 @@
 package tool
 
 import (
-	"fmt"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
 
-// ParseEnv reads one KEY=value. It is split at the first "=", and one pair of matching quotes around the whole value is
+// splitEnv reads one KEY=value. It is split at the first "=", and one pair of matching quotes around the whole value is
 // removed, since nothing else will: no shell reads it.
-func ParseEnv(s string) (EnvVar, error) {
-	v, wrong, hint := splitEnv(s)
-	if wrong != "" {
-		return EnvVar{}, fmt.Errorf("variable %s %s; %s", quote(s), wrong, hint)
-	}
-	return v, nil
-}
-
 func splitEnv(s string) (v EnvVar, wrong, hint string) {
 	name, value, found := strings.Cut(s, "=")
 	if !found {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
@@ -34,28 +33,9 @@ func Load(file string) (*Tool, error) {
 	return t, nil
 }
 
-// LoadFS is [Load] for a file of fsys, such as a catalog that is built into the program. Source.Dir is a path of fsys.
-func LoadFS(fsys fs.FS, name string) (*Tool, error) {
-	f, err := fsys.Open(name)
-	if err != nil {
-		return nil, fmt.Errorf("open tool: %w", err)
-	}
-	defer f.Close()
-	data, err := read(f)
-	if err != nil {
-		return nil, fmt.Errorf("read tool %s: %w", name, err)
-	}
-	t, err := Parse(name, data)
-	if err != nil {
-		return nil, err
-	}
-	t.Source.Dir = path.Dir(name)
-	return t, nil
-}
-
 // read reads a regular file up to just past the largest size allowed, so that Parse can refuse it. A device or a pipe
 // could keep a reader waiting for ever.
-func read(f fs.File) ([]byte, error) {
+func read(f *os.File) ([]byte, error) {
 	info, err := f.Stat()
 	if err != nil {
 		return nil, err

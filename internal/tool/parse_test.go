@@ -1,14 +1,12 @@
 package tool
 
 import (
-	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
-	"testing/fstest"
 	"time"
 
 	"github.com/mayfly-run/mayfly/internal/network"
@@ -112,8 +110,13 @@ func TestExamples(t *testing.T) {
 		t.Errorf("name %q, dir %q", secrets.Name, secrets.Source.Dir)
 	}
 	var refs []string
-	for _, r := range secrets.SecretRefs() {
-		refs = append(refs, r.Name+" "+r.Env+r.Volume)
+	for _, e := range secrets.ResolveEnvironment(nil, nil) {
+		if e.Secret != "" {
+			refs = append(refs, e.Secret+" "+e.Name)
+		}
+	}
+	for _, v := range secrets.Volumes {
+		refs = append(refs, v.Secret+" "+v.Name)
 	}
 	if want := []string{"db_password DATABASE_PASSWORD", "api_key API_KEY", "aws-prod-creds aws-credentials", "k8s-prod-config kubeconfig"}; !reflect.DeepEqual(refs, want) {
 		t.Errorf("secrets %q, want %q", refs, want)
@@ -246,19 +249,9 @@ func TestLoad(t *testing.T) {
 	if _, err := Load(dir); err == nil || !strings.Contains(err.Error(), "not a regular file") {
 		t.Errorf("a folder: %v", err)
 	}
-	fsys := fstest.MapFS{"kubernetes/pods/tool.yaml": {Data: []byte("image: a")}, "bad.yaml": {Data: []byte("x: 1")}}
-	got, err := LoadFS(fsys, "kubernetes/pods/tool.yaml")
-	if err != nil || got.Name != "pods" || got.Source.Dir != "kubernetes/pods" {
-		t.Errorf("from a file system: %+v, %v", got, err)
-	}
-	for _, name := range []string{"bad.yaml", "none.yaml", "kubernetes"} {
-		if _, err := LoadFS(fsys, name); err == nil {
-			t.Errorf("%s loads", name)
-		}
-	}
 }
 
-func TestErrorCapAndJSON(t *testing.T) {
+func TestErrorCap(t *testing.T) {
 	var b strings.Builder
 	for range 30 {
 		b.WriteString("- A\n")
@@ -267,14 +260,6 @@ func TestErrorCapAndJSON(t *testing.T) {
 	var e *Error
 	if !errors.As(err, &e) || len(e.Problems) != maxProblems || e.Problems[0].Line != 2 {
 		t.Fatalf("got %v", err)
-	}
-	data, err := json.Marshal(newError(e.Problems[:1]))
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := `{"problems":[{"file":"tool.yaml","line":2,"column":3,"text":"an entry of environment \"A\" has no \"=\"","hint":"write KEY=value","message":"tool.yaml:2:3: an entry of environment \"A\" has no \"=\"; write KEY=value"}]}`
-	if string(data) != want {
-		t.Errorf("got  %s\nwant %s", data, want)
 	}
 }
 

@@ -2,7 +2,6 @@ package tool
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -46,10 +45,8 @@ func (p Problem) String() string {
 	return s
 }
 
-// Error is everything that is wrong with a definition, sorted by position. Its JSON form is {"problems": […]}.
-type Error struct {
-	Problems []Problem `json:"problems"`
-}
+// Error is everything that is wrong with a definition, sorted by position.
+type Error struct{ Problems []Problem }
 
 // Error returns one line a problem.
 func (e *Error) Error() string {
@@ -58,21 +55,6 @@ func (e *Error) Error() string {
 		lines[i] = p.String()
 	}
 	return strings.Join(lines, "\n")
-}
-
-// MarshalJSON writes each problem with its "message", the line that people see, besides its parts.
-func (e *Error) MarshalJSON() ([]byte, error) {
-	type entry struct {
-		Problem
-		Message string `json:"message"`
-	}
-	out := struct {
-		Problems []entry `json:"problems"`
-	}{Problems: make([]entry, len(e.Problems))}
-	for i, p := range e.Problems {
-		out.Problems[i] = entry{p, p.String()}
-	}
-	return json.Marshal(out)
 }
 
 // newError sorts problems by position and drops repeats and what exceeds the cap. Texts quote a file that may be hostile:

@@ -21,23 +21,6 @@ func (t *Tool) secretOf(value string) (name string, ok bool) {
 	return name, true
 }
 
-// SecretRefs returns every use of a secret by the tool, variables first, in the order of the definition. A variable is
-// among them even if an input or override may replace it in a run.
-func (t *Tool) SecretRefs() []SecretRef {
-	var out []SecretRef
-	for _, e := range t.Environment {
-		if name, ok := t.secretOf(e.Value); ok {
-			out = append(out, SecretRef{Name: name, Env: e.Name, Position: e.Position})
-		}
-	}
-	for _, v := range t.Volumes {
-		if v.Secret != "" {
-			out = append(out, SecretRef{Name: v.Secret, Volume: v.Name, Position: v.Position})
-		}
-	}
-	return out
-}
-
 // ResolveEnvironment merges the variables of a run, later ones winning: the tool's own environment, its inputs, and
 // the overrides of a workflow's step or a command line. Each variable keeps the place where its name first came up.
 //

@@ -184,14 +184,3 @@ type EnvRef struct {
 	// Secret is the secret's name, or empty.
 	Secret string
 }
-
-// SecretRef is one use of a secret by a tool.
-type SecretRef struct {
-	// Name is the secret's name.
-	Name string
-	// Env is the variable that gets the value, or empty.
-	Env string
-	// Volume is the volume that carries the value as a file, or empty.
-	Volume   string
-	Position Position
-}

@@ -16,14 +16,6 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// MarshalJSON writes the value as JSON of its type.
-func (v Value) MarshalJSON() ([]byte, error) {
-	if v.Type == TypeString {
-		return json.Marshal(v.Text)
-	}
-	return []byte(v.Text), nil
-}
-
 // parseValue reads text, as it comes from a command line, as a value of the type.
 func parseValue(typ, s string) (Value, error) {
 	if strings.IndexByte(s, 0) >= 0 {
