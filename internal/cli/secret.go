@@ -122,7 +122,7 @@ func newSecretList(s streams) *cobra.Command {
 				return err
 			}
 			// What can be listed is, whatever else is wrong.
-			list, wrong := store.List(cmd.Context())
+			list, wrong := store.List()
 			if wrong != nil && len(list) == 0 {
 				return wrong
 			}

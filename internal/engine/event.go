@@ -5,7 +5,6 @@ import "time"
 // Event is something that a sandbox reports while it lives: exactly one of
 // the pointers is set.
 type Event struct {
-	Time       time.Time   `json:"time"`
 	Usage      *Usage      `json:"usage,omitempty"`
 	Connection *Connection `json:"connection,omitempty"`
 }

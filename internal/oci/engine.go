@@ -117,10 +117,7 @@ func (e *Engine) Start(ctx context.Context, spec *engine.Spec, secrets engine.Se
 	}
 	s := &sandbox{engine: e, id: spec.ID, runDir: runDir, cgroup: e.cgroupOf(spec.ID), patience: e.patience}
 	err = s.start(ctx, e.shim, lease, spec, secrets, streams)
-	if err := lease.release(); err != nil { // the shim has it now
-		return nil, errors.Join(err, s.Close())
-	}
-	if err != nil {
+	if err = errors.Join(err, lease.release()); err != nil { // the shim has the lease now
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
@@ -180,7 +177,7 @@ func (s *sandbox) start(ctx context.Context, shim string, lease *idLease, spec *
 		case r.Event != nil:
 			// A tool can reach the network before its start is reported.
 			s.early = append(s.early, *r.Event)
-		case r.Running != nil:
+		case r.Running:
 			running = true
 		default:
 			return s.lost(ctx, errors.New("it reported an exit before a start"))

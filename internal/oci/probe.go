@@ -24,7 +24,7 @@ func (e *Engine) Probe(store string) []engine.Check {
 	return slices.Concat(
 		[]engine.Check{e.probeUser(), probeKernel(), probeUserNamespaces(), probeIDMap(store), probeOverlay(), probeTUN(), probeSeccomp()},
 		e.probeCgroups(),
-		[]engine.Check{probeSwap(), probeNoSwap(), probeLandlock(), e.probeAppArmor(), probeGVisor(), e.probeShim()},
+		[]engine.Check{probeSwap(), probeNoSwap(), probeLandlock(), e.probeAppArmor(), probeGVisor(), ok("mayfly-shim", e.shim)},
 	)
 }
 
@@ -268,11 +268,4 @@ func probeGVisor() engine.Check {
 		return absent(feature, "runsc is not installed", "install it to run tools that ask for it")
 	}
 	return ok(feature, path)
-}
-
-func (e *Engine) probeShim() engine.Check {
-	if _, err := os.Stat(e.shim); err != nil {
-		return missing("mayfly-shim", err.Error(), "install it beside mayfly")
-	}
-	return ok("mayfly-shim", e.shim)
 }

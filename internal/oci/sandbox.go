@@ -201,25 +201,16 @@ func (s *sandbox) lost(ctx context.Context, cause error) error {
 }
 
 // boundedLog keeps the first of what a shim writes to its standard error,
-// which is nothing unless it fails.
-type boundedLog struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
+// which is nothing unless it fails. It is read when the shim has been reaped.
+type boundedLog struct{ buf bytes.Buffer }
 
 const maxShimLog = 16 << 10
 
 func (l *boundedLog) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	if room := maxShimLog - l.buf.Len(); room > 0 {
 		l.buf.Write(p[:min(room, len(p))])
 	}
 	return len(p), nil
 }
 
-func (l *boundedLog) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.String()
-}
+func (l *boundedLog) String() string { return l.buf.String() }

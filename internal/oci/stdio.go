@@ -21,7 +21,7 @@ import (
 // container has made it.
 type stdio struct {
 	theirs   [3]*os.File // what the shim inherits: the tool's stdin, stdout, stderr
-	stdin    *os.File    // our ends; stdin may be nil
+	stdin    *os.File    // our ends; the terminal's when it has arrived
 	outputs  [2]*os.File // stdout, stderr
 	console  *os.File    // the socket for the terminal, or nil
 	terminal *os.File
@@ -86,12 +86,7 @@ func (s *stdio) start() error {
 		}
 	}
 	switch {
-	case s.stdin == nil:
-	case s.stream.Stdin == nil:
-		if s.terminal == nil {
-			_ = s.stdin.Close()
-		}
-	default:
+	case s.stream.Stdin != nil:
 		go func() {
 			// A tool that doesn't read its input is not an error.
 			_, _ = io.Copy(s.stdin, s.stream.Stdin)
@@ -99,6 +94,8 @@ func (s *stdio) start() error {
 				_ = s.stdin.Close()
 			}
 		}()
+	case s.terminal == nil:
+		_ = s.stdin.Close()
 	}
 	for i, w := range []io.Writer{s.stream.Stdout, s.stream.Stderr} {
 		if s.outputs[i] == nil {

@@ -112,7 +112,7 @@ func (r *rootfs) checkExecutable(name, at string, depth int) error {
 		}
 		return nil
 	case strings.HasPrefix(string(head), elf.ELFMAG):
-		return r.checkELF(name, f, fail)
+		return r.checkELF(f, fail)
 	default:
 		return fail("%s is neither a program nor a script with a #! line", at)
 	}
@@ -120,7 +120,7 @@ func (r *rootfs) checkExecutable(name, at string, depth int) error {
 
 var elfMachines = map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64, "riscv64": elf.EM_RISCV, "s390x": elf.EM_S390, "ppc64le": elf.EM_PPC64}
 
-func (r *rootfs) checkELF(name string, f *os.File, fail func(string, ...any) error) error {
+func (r *rootfs) checkELF(f *os.File, fail func(string, ...any) error) error {
 	program, err := readELF(f)
 	if err != nil {
 		return fail("it is a damaged program: %v", err)

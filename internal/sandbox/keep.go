@@ -19,12 +19,12 @@ import (
 
 // keep reports the exit, lets mayfly go, and serves shells in the sandbox of
 // the failed tool until its time is up or somebody ends it. Then it cleans up.
-func (s *supervisor) keep(control *os.File, exit *engine.Exit) error {
-	err := s.serveShells(control, exit)
+func (s *supervisor) keep(exit *engine.Exit) error {
+	err := s.serveShells(exit)
 	return errors.Join(err, s.clean())
 }
 
-func (s *supervisor) serveShells(control *os.File, exit *engine.Exit) error {
+func (s *supervisor) serveShells(exit *engine.Exit) error {
 	// The socket is only for who may search the run's directory's parent and
 	// write to the socket: its owner.
 	path := filepath.Join(s.start.Dir, wire.SocketName)

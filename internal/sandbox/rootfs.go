@@ -222,16 +222,19 @@ func (r *rootfs) writeFile(path string, content []byte) error {
 		return err
 	}
 	_, err = f.Write(content)
-	if err2 := f.Chown(r.firstID, r.firstID); err == nil {
-		err = err2
+	return finish(f, err, r.firstID, r.firstID, 0o644)
+}
+
+// finish gives a file that was just written its owner, in host ids, and its
+// mode, and closes it. err is how the writing failed, if it did.
+func finish(f *os.File, err error, uid, gid int, mode os.FileMode) error {
+	if err == nil {
+		err = f.Chown(uid, gid)
 	}
-	if err2 := f.Chmod(0o644); err == nil {
-		err = err2
+	if err == nil {
+		err = f.Chmod(mode) // after chown, which clears bits
 	}
-	if err2 := f.Close(); err == nil {
-		err = err2
-	}
-	return err
+	return errors.Join(err, f.Close())
 }
 
 // scratch makes an empty directory outside the image for the tool to write in,
@@ -275,16 +278,7 @@ func (r *rootfs) readOnlyFile(dir, name string, content []byte, mode os.FileMode
 	}
 	_, err = f.Write(content)
 	uid, gid := r.user.hostIDs(r.firstID)
-	if err2 := f.Chown(uid, gid); err == nil {
-		err = err2
-	}
-	if err2 := f.Chmod(mode); err == nil {
-		err = err2
-	}
-	if err2 := f.Close(); err == nil {
-		err = err2
-	}
-	return path, err
+	return path, finish(f, err, uid, gid, mode)
 }
 
 // abandon takes the mounts off the run's directory and removes it, for a shim

@@ -57,7 +57,7 @@ func Supervise(control *os.File, stdin, stdout, stderr *os.File) error {
 	go s.readRequests(io.MultiReader(dec.Buffered(), control))
 	exit, err := s.run(stdin, stdout, stderr)
 	if exit != nil && exit.Kept {
-		return errors.Join(s.keep(control, exit), abandon(s.start.Dir))
+		return errors.Join(s.keep(exit), abandon(s.start.Dir))
 	}
 	err = errors.Join(err, s.clean())
 	report := wire.Report{Exit: exit}
@@ -84,7 +84,6 @@ func (r *reporter) send(report wire.Report) error {
 }
 
 func (r *reporter) event(e engine.Event) {
-	e.Time = time.Now().UTC()
 	// An error means that mayfly is gone; readRequests learns it too and ends
 	// the sandbox.
 	_ = r.send(wire.Report{Event: &e})
@@ -139,11 +138,7 @@ func (s *supervisor) run(stdin, stdout, stderr *os.File) (*engine.Exit, error) {
 		_ = f.Close()
 	}
 	exit := &engine.Exit{Started: time.Now().UTC()}
-	pid, err := s.container.pid()
-	if err != nil {
-		return nil, err
-	}
-	if err := s.report.send(wire.Report{Running: &wire.Running{PID: pid}}); err != nil {
+	if err := s.report.send(wire.Report{Running: true}); err != nil {
 		return nil, err
 	}
 	oom := s.watch()

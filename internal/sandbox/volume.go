@@ -82,20 +82,11 @@ func (r *rootfs) copyFile(root *os.Root, name, target string, info fs.FileInfo) 
 	if errors.Is(err, unix.ENOSPC) {
 		err = fmt.Errorf("copy %s: it doesn't fit the disk limit; raise resources.disk: %w", name, err)
 	}
-	if err2 := out.Chown(r.firstID, r.firstID); err == nil {
-		err = err2
-	}
 	mode := os.FileMode(0o444)
 	if info.Mode().Perm()&0o111 != 0 {
 		mode = 0o555
 	}
-	if err2 := out.Chmod(mode); err == nil {
-		err = err2
-	}
-	if err2 := out.Close(); err == nil {
-		err = err2
-	}
-	return err
+	return finish(out, err, r.firstID, r.firstID, mode)
 }
 
 // scratchVolume makes an empty writable directory. With a size it has a memory

@@ -185,7 +185,7 @@ func (s *Store) Remove(ctx context.Context, name string) error {
 }
 
 // List lists the secrets by name. With files that can't be read it returns the others, and an error that names them.
-func (s *Store) List(context.Context) ([]Info, error) {
+func (s *Store) List() ([]Info, error) {
 	records, err := s.records()
 	list := make([]Info, 0, len(records))
 	for _, rec := range records {

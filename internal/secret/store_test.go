@@ -56,7 +56,7 @@ func wantValue(t *testing.T, s *Store, name, want string) {
 func TestStore(t *testing.T) {
 	s := newStore(t)
 	ctx := t.Context()
-	if list, err := s.List(ctx); len(list) != 0 || err != nil {
+	if list, err := s.List(); len(list) != 0 || err != nil {
 		t.Errorf("List of nothing = %v, %v", list, err)
 	}
 	_, err := s.Get(ctx, "token")
@@ -79,7 +79,7 @@ func TestStore(t *testing.T) {
 	wantValue(t, again, "token", "two")
 	wantValue(t, again, "Token", "other case")
 	wantValue(t, again, "empty", "")
-	list, err := again.List(ctx)
+	list, err := again.List()
 	if err != nil || len(list) != 3 || list[0].Name != "Token" || list[2].Name != "token" || list[2].Version != 2 || time.Since(list[2].Set) > time.Minute {
 		t.Errorf("List = %v, %v", list, err)
 	}
@@ -254,7 +254,7 @@ func TestManyAtOnce(t *testing.T) {
 		t.Error(err)
 	}
 	// 48 changes of 4 secrets: none was lost.
-	list, err := openAgain(dir, "").List(t.Context())
+	list, err := openAgain(dir, "").List()
 	total := 0
 	for _, i := range list {
 		total += i.Version

@@ -61,15 +61,10 @@ type Start struct {
 
 // Report is a message from the shim: exactly one field is set.
 type Report struct {
-	Running *Running      `json:"running,omitempty"`
+	Running bool          `json:"running,omitempty"` // the tool was started
 	Event   *engine.Event `json:"event,omitempty"`
 	Exit    *engine.Exit  `json:"exit,omitempty"`
 	Failure *Failure      `json:"failure,omitempty"`
-}
-
-// Running says that the tool was started.
-type Running struct {
-	PID int `json:"pid"` // of the tool's first process, as the host numbers it
 }
 
 // Failure carries an error across the socket without losing its type.
