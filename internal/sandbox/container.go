@@ -11,6 +11,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/mayfly-run/mayfly/internal/engine"
+	"github.com/mayfly-run/mayfly/internal/network"
 	"github.com/mayfly-run/mayfly/internal/oci/wire"
 )
 
@@ -45,9 +46,42 @@ type bundle struct {
 // newBundle fills the sandbox's file system and describes its container.
 func newBundle(start *wire.Start, r *rootfs) (*bundle, error) {
 	spec := start.Spec
-	var err error
-	if r.user, err = r.lookUpUser(spec.User, start.IDCount); err != nil {
+	if err := r.choosePlaces(spec, start.IDCount); err != nil {
 		return nil, err
+	}
+	b := &bundle{}
+	mounts, err := b.mounts(start, r)
+	if err != nil {
+		return nil, err
+	}
+	hostname := hostname(spec.ID)
+	if err := r.writeNames(hostname, spec.Network); err != nil {
+		return nil, err
+	}
+	env := environment(spec, start.Secrets, r.home, hostname)
+	argv := slices.Clone(spec.Args)
+	if err := r.checkCommand(argv, env, r.workdir); err != nil {
+		return nil, err
+	}
+	linux, err := confinement(start)
+	if err != nil {
+		return nil, err
+	}
+	b.oci = &specs.Spec{
+		Version:  specs.Version,
+		Process:  process(spec, r, argv, env),
+		Root:     &specs.Root{Path: r.root, Readonly: !spec.Security.Writable},
+		Hostname: hostname,
+		Mounts:   mounts,
+		Linux:    linux,
+	}
+	return b, nil
+}
+
+// choosePlaces finds out who the tool is and where its own directories are.
+func (r *rootfs) choosePlaces(spec *engine.Spec, idCount int) (err error) {
+	if r.user, err = r.lookUpUser(spec.User, idCount); err != nil {
+		return err
 	}
 	r.home = homeOf(spec, r.user)
 	r.workdir = spec.WorkingDir
@@ -55,10 +89,16 @@ func newBundle(start *wire.Start, r *rootfs) (*bundle, error) {
 		r.workdir = fallbackDir // "/" can't be made writable without all below it
 	}
 	r.workdir = filepath.Clean(r.workdir)
-	if err := r.checkPlaces(spec); err != nil {
-		return nil, err
+	for _, m := range spec.Mounts {
+		r.targets = append(r.targets, m.Target)
 	}
-	b := &bundle{}
+	return r.checkPlaces(spec)
+}
+
+// mounts are all of the container's: the kernel's file systems, the writable
+// directories, and the tool's own, with the files that they need made.
+func (b *bundle) mounts(start *wire.Start, r *rootfs) ([]specs.Mount, error) {
+	spec := start.Spec
 	mounts := []specs.Mount{
 		{Destination: "/proc", Type: "proc", Source: "proc", Options: []string{"nosuid", "nodev", "noexec"}},
 		{Destination: "/dev", Type: "tmpfs", Source: "tmpfs", Options: []string{"nosuid", "strictatime", "mode=755", "size=65536"}},
@@ -72,9 +112,6 @@ func newBundle(start *wire.Start, r *rootfs) (*bundle, error) {
 			return nil, err
 		}
 		mounts = append(mounts, bind(source, d.target, "rw"))
-	}
-	for _, m := range spec.Mounts {
-		r.targets = append(r.targets, m.Target)
 	}
 	tools, err := r.toolMounts(spec, start.Secrets)
 	if err != nil {
@@ -99,71 +136,72 @@ func newBundle(start *wire.Start, r *rootfs) (*bundle, error) {
 	slices.SortStableFunc(tools, func(a, b specs.Mount) int {
 		return strings.Count(a.Destination, "/") - strings.Count(b.Destination, "/")
 	})
-	mounts = append(mounts, tools...)
 	for _, m := range tools {
 		if _, err := r.mkdirAll(filepath.Dir(m.Destination)); err != nil {
 			return nil, err
 		}
 	}
-	hostname := hostname(spec.ID)
+	return append(mounts, tools...), nil
+}
+
+// writeNames writes the files by which names are found.
+func (r *rootfs) writeNames(hostname string, policy network.Policy) error {
 	for path, content := range map[string]string{
 		"/etc/hostname":    hostname + "\n",
 		"/etc/hosts":       "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n127.0.0.1\t" + hostname + "\n",
-		"/etc/resolv.conf": resolvConf(spec.Network),
+		"/etc/resolv.conf": resolvConf(policy),
 	} {
 		if err := r.writeFile(path, []byte(content)); err != nil {
-			return nil, fmt.Errorf("write %s of the sandbox: %w", path, err)
+			return fmt.Errorf("write %s of the sandbox: %w", path, err)
 		}
 	}
+	return nil
+}
+
+// process is the tool's first process.
+func process(spec *engine.Spec, r *rootfs, argv, env []string) *specs.Process {
+	caps := spec.Security.Capabilities
+	return &specs.Process{
+		Terminal:        spec.Terminal,
+		ConsoleSize:     &specs.Box{Width: uint(spec.Columns), Height: uint(spec.Rows)},
+		User:            specs.User{UID: uint32(r.user.uid), GID: uint32(r.user.gid), AdditionalGids: ids(r.user.groups)},
+		Args:            argv,
+		Env:             env,
+		Cwd:             r.workdir,
+		NoNewPrivileges: true,
+		Capabilities:    &specs.LinuxCapabilities{Bounding: caps, Effective: caps, Permitted: caps, Inheritable: caps, Ambient: caps},
+		Rlimits: []specs.POSIXRlimit{
+			{Type: "RLIMIT_NOFILE", Soft: 1024, Hard: 1024},
+			// A limit of one byte, unlike zero, also keeps core_pattern
+			// from piping the memory to a program of the host (core(5)).
+			{Type: "RLIMIT_CORE", Soft: 1, Hard: 1},
+		},
+	}
+}
+
+// confinement is the cgroup with its limits, the system calls, and what of
+// /proc and /sys can't be seen; the namespaces are the supervisor's to add.
+func confinement(start *wire.Start) (*specs.Linux, error) {
 	seccomp, err := seccompProfile()
 	if err != nil {
 		return nil, err
 	}
-	resources, err := cgroupResources(spec.Resources)
+	resources, err := cgroupResources(start.Spec.Resources)
 	if err != nil {
 		return nil, err
 	}
-	env := environment(spec, start.Secrets, r.home, hostname)
-	argv := slices.Clone(spec.Args)
-	if err := r.checkCommand(argv, env, r.workdir); err != nil {
-		return nil, err
-	}
-	caps := spec.Security.Capabilities
-	b.oci = &specs.Spec{
-		Version: specs.Version,
-		Process: &specs.Process{
-			Terminal:        spec.Terminal,
-			ConsoleSize:     &specs.Box{Width: uint(spec.Columns), Height: uint(spec.Rows)},
-			User:            specs.User{UID: uint32(r.user.uid), GID: uint32(r.user.gid), AdditionalGids: ids(r.user.groups)},
-			Args:            argv,
-			Env:             env,
-			Cwd:             r.workdir,
-			NoNewPrivileges: true,
-			Capabilities:    &specs.LinuxCapabilities{Bounding: caps, Effective: caps, Permitted: caps, Inheritable: caps, Ambient: caps},
-			Rlimits: []specs.POSIXRlimit{
-				{Type: "RLIMIT_NOFILE", Soft: 1024, Hard: 1024},
-				// A limit of one byte, unlike zero, also keeps core_pattern
-				// from piping the memory to a program of the host (core(5)).
-				{Type: "RLIMIT_CORE", Soft: 1, Hard: 1},
-			},
+	return &specs.Linux{
+		CgroupsPath: start.Cgroup,
+		Resources:   resources,
+		Seccomp:     seccomp,
+		MaskedPaths: maskedPaths, ReadonlyPaths: readOnlyPaths,
+		Sysctl: map[string]string{
+			// ping without a raw socket; the policy judges it (ICMP echo only).
+			"net.ipv4.ping_group_range": "0 " + strconv.Itoa(start.IDCount-1),
+			// Ports below 1024 are the sandbox's own.
+			"net.ipv4.ip_unprivileged_port_start": "0",
 		},
-		Root:     &specs.Root{Path: r.root, Readonly: !spec.Security.Writable},
-		Hostname: hostname,
-		Mounts:   mounts,
-		Linux: &specs.Linux{
-			CgroupsPath: start.Cgroup,
-			Resources:   resources,
-			Seccomp:     seccomp,
-			MaskedPaths: maskedPaths, ReadonlyPaths: readOnlyPaths,
-			Sysctl: map[string]string{
-				// ping without a raw socket; the policy judges it (ICMP echo only).
-				"net.ipv4.ping_group_range": "0 " + strconv.Itoa(start.IDCount-1),
-				// Ports below 1024 are the sandbox's own.
-				"net.ipv4.ip_unprivileged_port_start": "0",
-			},
-		},
-	}
-	return b, nil
+	}, nil
 }
 
 func bind(source, target string, options ...string) specs.Mount {
