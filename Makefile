@@ -64,7 +64,7 @@ fuzz-smoke: ## fuzz each parser for FUZZTIME
 check: lint vet cross ## lint, vet, and build for the other systems
 
 $(TOOLS)/%: tools/go.mod tools/go.sum
-	cd tools && go build -o ../$(TOOLS)/ github.com/golangci/golangci-lint/v2/cmd/golangci-lint mvdan.cc/gofumpt
+	cd tools && go build -o ../$(TOOLS)/ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 	@touch $(TOOLS)/*
 
 .PHONY: lint

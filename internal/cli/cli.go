@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mayfly-run/mayfly/internal/engine"
+	"github.com/mayfly-run/mayfly/internal/run"
 )
 
 // version is set by the build.
@@ -30,7 +31,8 @@ func Main(ctx context.Context, args []string, in io.Reader, out, errOut io.Write
 	root := newRoot(s)
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
-	return exitStatus(errOut, err)
+	printError(errOut, err)
+	return exitStatus(err)
 }
 
 func newRoot(s streams) *cobra.Command {
@@ -109,29 +111,34 @@ func (e *exitError) Error() string { return fmt.Sprintf("exit status %d", e.stat
 // and other programs that run programs have it.
 const statusFailure = 125
 
-// hinter is an error that knows what to do about it.
-type hinter interface{ Remedy() string }
-
-// exitStatus is the one place where errors become exit statuses.
-func exitStatus(w io.Writer, err error) int {
-	if err == nil {
-		return 0
-	}
+// exitStatus maps an error to an exit status. That of a run is in its result
+// (package run).
+func exitStatus(err error) int {
 	var exit *exitError
-	if errors.As(err, &exit) {
+	var command *engine.CommandError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &exit):
 		return exit.status
+	case errors.As(err, &command):
+		return command.ExitCode()
+	}
+	return statusFailure
+}
+
+// printError says what went wrong and what to do about it.
+func printError(w io.Writer, err error) {
+	var exit *exitError
+	if err == nil || errors.As(err, &exit) {
+		return
 	}
 	fmt.Fprintf(w, "mayfly: %v\n", err)
-	var hint hinter
-	if errors.As(err, &hint) && hint.Remedy() != "" {
-		fmt.Fprintf(w, "  %s\n", hint.Remedy())
+	var denied *run.DeniedError
+	if errors.As(err, &denied) {
+		fmt.Fprintf(w, "  %s\n", denied.Remedy())
 	}
 	if errors.Is(err, os.ErrPermission) && os.Geteuid() != 0 {
 		fmt.Fprintln(w, "  run it as root, or see 'mayfly doctor' for what an ordinary user needs")
 	}
-	var command *engine.CommandError
-	if errors.As(err, &command) {
-		return command.ExitCode()
-	}
-	return statusFailure
 }

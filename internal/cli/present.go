@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -160,7 +159,7 @@ func (p *presenter) finish(result *run.Result, err error) {
 		return // the result event has it all
 	}
 	if err != nil {
-		exitStatus(p.s.err, err)
+		printError(p.s.err, err)
 		return
 	}
 	if p.f.quiet {
@@ -198,21 +197,6 @@ func (p *presenter) summary(r *run.Result) string {
 		sizeText(u.NetworkRxBytes), sizeText(u.NetworkTxBytes))
 }
 
-// sizeText is a number of bytes for people.
-func sizeText(n int64) string {
-	const units = "kMGTPE"
-	if n < 1000 {
-		return fmt.Sprintf("%dB", n)
-	}
-	v := float64(n)
-	i := -1
-	for v >= 1000 && i < len(units)-1 {
-		v /= 1000
-		i++
-	}
-	return fmt.Sprintf("%.1f%cB", v, units[i])
-}
-
 // printEgress prints the rules for what a run reached, each once, as they
 // stand in a tool's file.
 func printEgress(w io.Writer, connections []engine.Connection) {
@@ -232,65 +216,4 @@ func printEgress(w io.Writer, connections []engine.Connection) {
 	for _, r := range rules {
 		fmt.Fprintf(w, "    - %s\n", r)
 	}
-}
-
-// spinner is one line of a terminal that says what is being waited for. A nil
-// one does nothing.
-type spinner struct {
-	w     io.Writer
-	text  chan string
-	quit  chan struct{}
-	ended chan struct{}
-	once  sync.Once
-}
-
-// spinnerDelay keeps the line off the screen for what is quick anyway.
-const spinnerDelay = 200 * time.Millisecond
-
-func newSpinner(w io.Writer) *spinner {
-	s := &spinner{w: w, text: make(chan string), quit: make(chan struct{}), ended: make(chan struct{})}
-	go s.spin()
-	return s
-}
-
-func (s *spinner) spin() {
-	defer close(s.ended)
-	frames := []rune("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏")
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
-	begin, text, drawn := time.Now(), "", false
-	for i := 0; ; i++ {
-		select {
-		case <-s.quit:
-			if drawn {
-				fmt.Fprint(s.w, "\r\x1b[K")
-			}
-			return
-		case text = <-s.text:
-		case <-tick.C:
-		}
-		if time.Since(begin) > spinnerDelay && text != "" {
-			drawn = true
-			fmt.Fprintf(s.w, "\r\x1b[K%c %s", frames[i%len(frames)], strings.TrimSpace(text))
-		}
-	}
-}
-
-func (s *spinner) show(text string) {
-	if s == nil {
-		return
-	}
-	select {
-	case s.text <- text:
-	case <-s.ended:
-	}
-}
-
-// stop wipes the line; nothing is drawn after it.
-func (s *spinner) stop() {
-	if s == nil {
-		return
-	}
-	s.once.Do(func() { close(s.quit) })
-	<-s.ended
 }

@@ -7,7 +7,6 @@ import (
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/mayfly-run/mayfly/internal/engine"
 	"github.com/mayfly-run/mayfly/internal/oci"
@@ -63,27 +62,16 @@ func listKept(s streams, e *oci.Engine) error {
 
 func shell(s streams, e *oci.Engine, id string, command []string) (err error) {
 	streams := engine.Streams{Stdin: s.in, Stdout: s.out, Stderr: s.err}
-	var size [2]uint16
-	resized := make(chan [2]uint16, 1)
+	t := &ownTerminal{}
 	in, isFile := s.in.(*os.File)
-	terminal := isFile && isTerminal(s.in) && isTerminal(s.out)
+	terminal := isFile && isTerminal(in) && isTerminal(s.out)
 	if terminal {
-		columns, rows, err := term.GetSize(int(in.Fd()))
-		if err != nil {
+		if t, err = takeTerminal(in); err != nil {
 			return err
 		}
-		size = [2]uint16{uint16(columns), uint16(rows)}
-		old, err := term.MakeRaw(int(in.Fd()))
-		if err != nil {
-			return err
-		}
-		stop := notifyResize(in, resized)
-		defer func() {
-			stop()
-			err = errors.Join(err, term.Restore(int(in.Fd()), old))
-		}()
+		defer func() { err = errors.Join(err, t.restore()) }()
 	}
-	code, err := e.Shell(id, command, terminal, size, resized, streams)
+	code, err := e.Shell(id, command, terminal, t.size, t.resized, streams)
 	if err != nil {
 		return err
 	}
