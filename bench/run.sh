@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Measures the budgets of docs/ARCHITECTURE.md beside docker, podman and runc, in one run, and prints medians and ratios.
+# Measures the budgets of docs/BENCHMARKS.md beside docker, podman and runc, in one run, and prints medians and ratios.
 # Everything happens in a network namespace of its own with nothing but a loopback, and a Docker daemon started here.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)

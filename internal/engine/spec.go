@@ -127,7 +127,8 @@ type Mount struct {
 	// Content is the file's bytes (MountContent).
 	Content []byte `json:"content,omitempty"`
 	// Source is a directory of the host. MountFile copies Path, a local path
-	// below Source that no symbolic link leads out of; MountCache mounts Source.
+	// below Source that no symbolic link leads out of; MountCache copies from
+	// Path.tar below Source, and back after a success.
 	Source string `json:"source,omitempty"`
 	Path   string `json:"path,omitempty"`
 	// Size is the limit in bytes (MountScratch, MountCache); zero shares the disk limit.

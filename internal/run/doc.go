@@ -6,7 +6,7 @@
 // engine, enforces the time-out, retries, reports everything as [Event] values
 // with secrets masked, and ends with one [Result].
 //
-// Two contexts rule a run. The caller's is the work's: cancelling it asks the
-// tool to end (TERM, then after the grace KILL). Cleaning up has its own, so
-// that a cancelled run is taken down as completely as any other.
+// The caller's context is the work's: cancelling it asks the tool to end (TERM,
+// then after the grace KILL). Cleaning up depends on no context, so that a
+// cancelled run is taken down as completely as any other.
 package run

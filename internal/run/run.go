@@ -39,7 +39,7 @@ type Runner struct {
 	Engine  engine.Engine
 	Images  Images
 	Secrets secret.Source
-	Policy  *Policy // nil allows everything
+	Policy  *Policy // nil is a host without one
 	Caches  string  // the directory of cache volumes
 }
 

@@ -22,15 +22,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-// enter_userns makes a user namespace with the caller's subordinate ids and
-// becomes mayfly in it: how an ordinary user's mayfly starts. Only a process
-// with one thread can do this, so it is here and not in Go. Its arguments are
-//
-//	N newuidmap-arguments… N newgidmap-arguments… PROGRAM ARGV0 ARGS…
-//
-// where each list of N begins with the path of the program and has "PID" where
-// this process's number goes. The maps are written from outside (newuidmap(1)),
-// by a child that was made before the namespace.
+// run_map runs newuidmap or newgidmap for a process.
 static int run_map(char **argv, int n, pid_t pid)
 {
 	char number[16], *args[16];
@@ -53,6 +45,15 @@ static int run_map(char **argv, int n, pid_t pid)
 	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -1;
 }
 
+// enter_userns makes a user namespace with the caller's subordinate ids and
+// becomes mayfly in it: how an ordinary user's mayfly starts. Only a process
+// with one thread can do this, so it is here and not in Go. Its arguments are
+//
+//	N newuidmap-arguments… N newgidmap-arguments… PROGRAM ARGV0 ARGS…
+//
+// where each list of N begins with the path of the program and has "PID" where
+// this process's number goes. The maps are written from outside (newuidmap(1)),
+// by a child that was made before the namespace.
 static void enter_userns(int argc, char **argv)
 {
 	int ready[2], first, second, rest, status;

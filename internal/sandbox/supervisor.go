@@ -269,8 +269,8 @@ func (s *supervisor) startContainer(stdin, stdout, stderr *os.File) error {
 }
 
 // giveStreams makes the tool's user the owner of its pipes, so that a program
-// can reopen them through /dev/stdout. What isn't a pipe is the host's own:
-// /dev/null, for a tool without input.
+// can reopen them through /dev/stdout. What isn't a pipe would be the host's
+// own, and is left as it is.
 func (s *supervisor) giveStreams(files ...*os.File) error {
 	uid, gid := s.rootfs.user.hostIDs(s.rootfs.firstID)
 	for _, f := range files {

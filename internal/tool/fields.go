@@ -39,7 +39,7 @@ func toolShape() shape[Tool] {
 			func(t *Tool) **network.Policy { return &t.Network }),
 		bind("working_dir", "Absolute path of the directory that the tool starts in.", text(schema{"pattern": "^/."}, checkWorkingDir),
 			func(t *Tool) *string { return &t.WorkingDir }),
-		bind("timeout", "How long a run may take, such as 30s, 5m or 1h30m.", timeoutShape(),
+		bind("timeout", "How long each attempt of a run may take, such as 30s, 5m or 1h30m.", timeoutShape(),
 			func(t *Tool) *time.Duration { return &t.Timeout }),
 		bind("retry", "How a failed run is repeated.", pointer(retryShape()),
 			func(t *Tool) **Retry { return &t.Retry }),

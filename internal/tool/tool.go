@@ -33,7 +33,7 @@ type Tool struct {
 
 	// WorkingDir is absolute, or empty.
 	WorkingDir string
-	// Timeout is how long a run may take, image pull not included; zero where the definition doesn't say.
+	// Timeout is how long each attempt of a run may take, image pull not included; zero where the definition doesn't say.
 	Timeout time.Duration
 	Retry   *Retry
 	// Outputs are the names that the tool promises to write to $MAYFLY_OUTPUT.
@@ -73,7 +73,7 @@ func (c *Command) Args() []string {
 
 // Script is a program given as text, or as a file of the tool's folder.
 type Script struct {
-	// Text is the program; empty where File is set.
+	// Text is the program; where File is set it is empty until [Tool.ReadScript].
 	Text string
 	// File is a slash-separated path inside the tool's folder.
 	File     string
