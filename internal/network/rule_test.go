@@ -59,7 +59,7 @@ func TestRuleErrors(t *testing.T) {
 		{"017700000001", "ends in a number"},
 		{strings.Repeat("a", 64) + ".example", "at most 63"},
 		{strings.Repeat("a.", 130) + "example", "at most 253"},
-		{strings.Repeat("a", 5000), "rule of 5000 bytes is too long"},
+		{strings.Repeat("a", 5000), "host of 5000 characters is too long"},
 		{"*." + HostName, "has no names below it"},
 		{"*.x." + HostName, "has no names below it"},
 		{"10.0.0.1/8", "write 10.0.0.0/8"},
