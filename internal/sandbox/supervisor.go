@@ -172,7 +172,9 @@ func (s *supervisor) run(stdin, stdout, stderr *os.File) (*engine.Exit, error) {
 			return nil, err
 		}
 	}
-	if exit.Code == 0 && !exit.OutOfMemory {
+	// Only a success is saved. Whatever is kept isn't one, so no process of the
+	// tool is alive here.
+	if exit.Code == 0 && !exit.OutOfMemory && !s.asked {
 		for _, c := range s.rootfs.caches {
 			if err := c.save(); err != nil {
 				return nil, fmt.Errorf("keep the cache %s: %w", c.file, err)
