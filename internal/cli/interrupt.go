@@ -31,8 +31,8 @@ func cancelOnSignals(ctx context.Context, opts *run.Options, first func()) (cont
 			}
 			switch n {
 			case 0:
-				first()
 				cancel(errInterrupted)
+				first() // it prints, which may take as long as a reader likes
 			case 1:
 				close(kill)
 			}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -21,20 +22,20 @@ import (
 type presenter struct {
 	s     streams
 	f     *runFlags
-	color bool
+	notes *notes
 
-	mu      sync.Mutex
-	run     string // the run's id
-	enc     *json.Encoder
-	spinner *spinner // nil when there is no terminal, or nothing to wait for
-	egress  []engine.Connection
+	mu       sync.Mutex
+	enc      *json.Encoder
+	spinner  *spinner // nil when there is no terminal, or nothing to wait for
+	egress   []engine.Connection
+	finished bool
 }
 
 func newPresenter(s streams, f *runFlags) *presenter {
 	p := &presenter{s: s, f: f, enc: json.NewEncoder(s.out)}
 	p.enc.SetEscapeHTML(false)
 	terminal := isTerminal(s.err)
-	p.color = terminal && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+	p.notes = &notes{w: s.err, color: terminal && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"}
 	if terminal && !f.json && !f.quiet && !f.tty {
 		p.spinner = newSpinner(s.err)
 	}
@@ -49,26 +50,33 @@ func isTerminal(stream any) bool {
 
 // attach has a run report to the presenter.
 func (p *presenter) attach(opts *run.Options) {
-	p.run = opts.ID
 	opts.Emit = p.event
 	opts.Progress = p.progress
 	if !p.f.json {
-		opts.Stdout = &outputWriter{p: p, w: p.s.out}
-		opts.Stderr = &outputWriter{p: p, w: p.s.err}
+		// On a terminal the two are one text.
+		opts.Stdout = &outputWriter{p: p, w: p.s.out, noted: isTerminal(p.s.out)}
+		opts.Stderr = &outputWriter{p: p, w: p.s.err, noted: true}
 	}
 }
 
 // outputWriter is one of the tool's streams on its way to ours.
 type outputWriter struct {
-	p *presenter
-	w io.Writer
+	p     *presenter
+	w     io.Writer
+	noted bool // notes stand between its lines
 }
 
 func (o *outputWriter) Write(b []byte) (int, error) {
 	o.p.mu.Lock()
 	o.p.spinner.stop() // the tool has the terminal from its first byte
 	o.p.mu.Unlock()
-	return o.w.Write(b)
+	if !o.noted {
+		return o.w.Write(b)
+	}
+	o.p.notes.begin()
+	n, err := o.w.Write(b)
+	o.p.notes.end(b[:n])
+	return n, err
 }
 
 func (p *presenter) event(e run.Event) {
@@ -87,16 +95,8 @@ func (p *presenter) event(e run.Event) {
 		p.state(e.State)
 	case e.Connection != nil && !e.Connection.Allowed && !p.f.quiet:
 		p.spinner.stop()
-		fmt.Fprintln(p.s.err, p.note("refused: "+deniedText(e.Connection)))
+		p.notes.add("refused: " + deniedText(e.Connection))
 	}
-}
-
-// note is a line of Mayfly's own among the tool's.
-func (p *presenter) note(text string) string {
-	if p.color {
-		return "\x1b[33mmayfly:\x1b[0m " + text
-	}
-	return "mayfly: " + text
 }
 
 func deniedText(c *engine.Connection) string {
@@ -122,7 +122,7 @@ func (p *presenter) state(s *run.StateChange) {
 		if s.Attempt > 1 {
 			p.spinner.stop()
 			if !p.f.quiet {
-				fmt.Fprintln(p.s.err, p.note(fmt.Sprintf("attempt %d", s.Attempt)))
+				p.notes.now(p.notes.note(fmt.Sprintf("attempt %d", s.Attempt)))
 			}
 		}
 		p.spinner.show("starting")
@@ -142,8 +142,8 @@ func (p *presenter) interrupted() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.spinner.stop()
-	if !p.f.quiet && !p.f.json {
-		fmt.Fprintln(p.s.err, p.note(fmt.Sprintf("ending the tool; it has %s (press Ctrl-C again to kill it now)", p.f.grace)))
+	if !p.f.quiet && !p.f.json && !p.finished {
+		p.notes.now(p.notes.note(fmt.Sprintf("ending the tool; it has %s (press Ctrl-C again to kill it now)", p.f.grace)))
 	}
 }
 
@@ -152,33 +152,37 @@ func (p *presenter) finish(result *run.Result, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.spinner.stop()
+	p.finished = true
 	if p.f.suggestEgress && !p.f.json {
 		printEgress(p.s.out, p.egress)
 	}
 	if p.f.json {
 		return // the result event has it all
 	}
+	defer p.notes.last()
 	if err != nil {
-		printError(p.s.err, err)
+		var text strings.Builder
+		printError(&text, err)
+		p.notes.now(strings.TrimSuffix(text.String(), "\n"))
 		return
 	}
 	if p.f.quiet {
 		return
 	}
 	if result.Status != run.Succeeded {
-		fmt.Fprintln(p.s.err, p.note(result.Reason))
+		p.notes.now(p.notes.note(result.Reason))
 		if result.Hint != "" {
-			fmt.Fprintln(p.s.err, "  "+result.Hint)
+			p.notes.now("  " + result.Hint)
 		}
 	}
 	switch {
 	case result.Kept:
-		fmt.Fprintln(p.s.err, p.note(fmt.Sprintf("the sandbox is kept for %s; look inside with: mayfly shell %s", p.f.keepFor, result.KeptID)))
+		p.notes.now(p.notes.note(fmt.Sprintf("the sandbox is kept for %s; look inside with: mayfly shell %s", p.f.keepFor, result.KeptID)))
 	case p.f.keepOnFailure && result.Status != run.Succeeded:
-		fmt.Fprintln(p.s.err, p.note("the sandbox is not kept"))
+		p.notes.now(p.notes.note("the sandbox is not kept"))
 	}
 	if isTerminal(p.s.err) && !p.f.tty {
-		fmt.Fprintln(p.s.err, p.summary(result))
+		p.notes.now(p.summary(result))
 	}
 }
 
@@ -188,7 +192,7 @@ func (p *presenter) summary(r *run.Result) string {
 	if r.Status != run.Succeeded {
 		mark, code = "✗", "31"
 	}
-	if p.color {
+	if p.notes.color {
 		mark = "\x1b[" + code + "m" + mark + "\x1b[0m"
 	}
 	u := r.Usage

@@ -49,7 +49,7 @@ func unified() (bool, error) {
 // can give it: then the runs that need it say so.
 func enterScope(self string, args, env []string) (string, error) {
 	if v2, err := unified(); err != nil || !v2 {
-		return "", nil // what is wrong with cgroups is for Probe to say
+		return "", nil //nolint:nilerr // what is wrong with cgroups is for Probe to say
 	}
 	own, err := ownCgroup("")
 	if err != nil {
@@ -64,10 +64,10 @@ func enterScope(self string, args, env []string) (string, error) {
 	}
 	program, err := exec.LookPath("systemd-run")
 	if err != nil {
-		return "", nil
+		return "", nil //nolint:nilerr // the runs that need a cgroup say how to get one
 	}
 	if _, err := os.Stat(filepath.Join(runtimeDir, "systemd", "private")); err != nil {
-		return "", nil
+		return "", nil //nolint:nilerr // as above
 	}
 	argv := append([]string{program, "--user", "--scope", "--quiet", "--collect", "--property=Delegate=yes", "--", self}, args[1:]...)
 	env = append(os.Environ(), append(env, "XDG_RUNTIME_DIR="+runtimeDir, scopeEnv+"=1")...)

@@ -9,14 +9,14 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 // Leftovers lists what sandboxes have on this host just now: processes, mounts,
-// network namespaces that only they have, cgroups and directories; and the
-// descriptors of this process.
+// network namespaces that only they have, cgroups and directories.
 func Leftovers() (map[string]bool, error) {
 	found := map[string]bool{}
-	for _, look := range []func(map[string]bool) error{processes, mounts, cgroups, directories, descriptors} {
+	for _, look := range []func(map[string]bool) error{processes, mounts, cgroups, directories} {
 		if err := look(found); err != nil {
 			return nil, err
 		}
@@ -108,6 +108,26 @@ func directories(found map[string]bool) error {
 		}
 	}
 	return nil
+}
+
+// lastingDescriptors adds what this process has open and keeps open. A client's
+// connection is closed only after its server's end was noticed.
+func lastingDescriptors(before, after map[string]bool) error {
+	for range 30 {
+		found := map[string]bool{}
+		if err := descriptors(found); err != nil {
+			return err
+		}
+		lasting := false
+		for what := range found {
+			lasting = lasting || !before[what]
+		}
+		if !lasting {
+			return nil
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	return descriptors(after)
 }
 
 // descriptors finds what this process has open, but for what Go's runtime

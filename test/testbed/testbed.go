@@ -95,12 +95,18 @@ func UnpackInto(tb testing.TB, store *image.Store, config imagetest.Config, laye
 // Packages with real sandboxes run one at a time (see the Makefile).
 func Main(m *testing.M) {
 	before, err := Leftovers()
+	if err == nil {
+		err = descriptors(before)
+	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "look for leftovers:", err)
 		os.Exit(1)
 	}
 	code := m.Run()
 	after, err := Leftovers()
+	if err == nil {
+		err = lastingDescriptors(before, after)
+	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "look for leftovers:", err)
 		os.Exit(1)
