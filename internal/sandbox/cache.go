@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -125,12 +126,36 @@ func (c *cache) save() (err error) {
 	if err := buffered.Flush(); err != nil {
 		return err
 	}
-	// linkat(2) can't replace a file, rename(2) can.
+	// linkat(2) can't replace a file, rename(2) can. A shim that is killed between the two leaves the name to the next save.
+	if err := removeAbandoned(c.file); err != nil {
+		return err
+	}
 	temporary := c.file + "." + strconv.Itoa(os.Getpid())
 	if err := unix.Linkat(unix.AT_FDCWD, "/proc/self/fd/"+strconv.Itoa(int(f.Fd())), unix.AT_FDCWD, temporary, unix.AT_SYMLINK_FOLLOW); err != nil {
 		return err
 	}
 	return os.Rename(temporary, c.file)
+}
+
+// removeAbandoned removes the temporary names of a cache's file that are older than any save takes for its two calls.
+func removeAbandoned(file string) error {
+	entries, err := os.ReadDir(filepath.Dir(file))
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), filepath.Base(file)+".") {
+			continue
+		}
+		info, err := e.Info()
+		if err == nil && time.Since(info.ModTime()) > time.Minute {
+			err = os.Remove(filepath.Join(filepath.Dir(file), e.Name()))
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
 }
 
 // packCache writes the directory as a tar. A file with holes takes less of the

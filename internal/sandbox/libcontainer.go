@@ -88,8 +88,6 @@ func startError(command string, err error) error {
 	return fmt.Errorf("start the container: %w", err)
 }
 
-func (c *libContainer) pid() (int, error) { return c.process.Pid() }
-
 func (c *libContainer) wait() *os.ProcessState {
 	state, _ := c.process.Wait() // the error repeats what the state says
 	return state

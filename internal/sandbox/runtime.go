@@ -140,8 +140,6 @@ func (c *runtimeContainer) start(stdin, stdout, stderr *os.File) error {
 	return err
 }
 
-func (c *runtimeContainer) pid() (int, error) { return c.cmd.Process.Pid, nil }
-
 func (c *runtimeContainer) wait() *os.ProcessState {
 	_ = c.cmd.Wait() // the error repeats what the state says
 	return c.cmd.ProcessState

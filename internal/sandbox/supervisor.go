@@ -294,8 +294,6 @@ func (s *supervisor) giveStreams(files ...*os.File) error {
 // another OCI runtime. It is started once, and always destroyed.
 type container interface {
 	start(stdin, stdout, stderr *os.File) error
-	// pid is the host's number of the first process.
-	pid() (int, error)
 	// wait returns when the first process has ended.
 	wait() *os.ProcessState
 	// signal sends a signal to the first process, SIGKILL to all.
