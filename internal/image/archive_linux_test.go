@@ -81,6 +81,9 @@ func TestLoadArchives(t *testing.T) {
 				t.Fatalf("loaded %+v, %v", all, err)
 			}
 			if a.ref != "" {
+				if all[0].Reference != a.ref {
+					t.Errorf("it is called %q", all[0].Reference)
+				}
 				if _, err := s.Lookup(a.ref); err != nil {
 					t.Error(err)
 				}

@@ -260,8 +260,13 @@ func (s *Store) loadRefs(l loadable) ([]refRecord, error) {
 			continue
 		}
 		refs = append(refs, refRecord{
-			Written: n, Canonical: r.canonical(), Platform: p, Manifest: l.plan.manifestID, Pulled: time.Now().UTC(),
+			Written: short(n), Canonical: r.canonical(), Platform: p, Manifest: l.plan.manifestID, Pulled: time.Now().UTC(),
 		})
 	}
 	return refs, nil
+}
+
+// short is a name as people write it in a tool: layouts have the default registry in theirs (docker.io/library/…).
+func short(name string) string {
+	return strings.TrimPrefix(strings.TrimPrefix(name, "docker.io/"), "library/")
 }
