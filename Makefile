@@ -52,6 +52,10 @@ test-real: build ## test real sandboxes, and that they leave nothing (as root)
 test-security: build ## the attacks of the security profile (as root)
 	go test -p 1 -count=1 -timeout 15m -v -run '^Test[IMNS][0-9][0-9]' ./internal/... ./test/...
 
+.PHONY: test-full
+test-full: build ## the attacks that take long, whole: 10 GB of log, 200 cancelled runs (as root)
+	MAYFLY_TEST_FULL=1 go test -p 1 -count=1 -timeout 30m -v -run '^TestI1[78]' ./test/security
+
 .PHONY: test-vm
 test-vm: ## test on cgroup v2, systemd and Debian's kernel, in an emulated machine: half an hour (as root)
 	test/vm/run.sh
