@@ -14,6 +14,7 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/engine"
 	"github.com/mayfly-run/mayfly/internal/image"
+	"github.com/mayfly-run/mayfly/internal/network"
 	"github.com/mayfly-run/mayfly/internal/run"
 )
 
@@ -102,7 +103,10 @@ func (p *presenter) event(e run.Event) {
 func deniedText(c *engine.Connection) string {
 	target := c.Address
 	if c.Host != "" && c.Host != c.Address {
-		target = c.Host + " (" + c.Address + ")"
+		target = network.HostText(c.Host)
+		if c.Address != "" {
+			target += " (" + c.Address + ")"
+		}
 	}
 	if c.Port != 0 {
 		target = fmt.Sprintf("%s port %d", target, c.Port)

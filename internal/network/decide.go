@@ -3,6 +3,7 @@ package network
 import (
 	"fmt"
 	"net/netip"
+	"strconv"
 	"strings"
 )
 
@@ -123,7 +124,7 @@ func (p Policy) decideList(t *target) Decision {
 		out.Host = rebound
 		out.Suggest = t.suggestFor(rebound)
 		out.Reason = fmt.Sprintf("%s resolves to the private address %s, which a rule with only a host does not open; "+
-			"give the rule a cidr too", rebound, t.addr)
+			"give the rule a cidr too", HostText(rebound), t.addr)
 	default:
 		out.Reason = "no egress rule allows " + t.text()
 	}
@@ -133,7 +134,11 @@ func (p Policy) decideList(t *target) Decision {
 // text describes the target in reasons: "api.example.com (192.0.2.7) tcp port 443".
 func (t *target) text() string {
 	var b strings.Builder
-	b.WriteString(t.show())
+	if len(t.Names) > 0 {
+		b.WriteString(HostText(t.show()))
+	} else {
+		b.WriteString(t.show())
+	}
 	if len(t.Names) > 0 && !t.Unresolved {
 		fmt.Fprintf(&b, " (%s)", t.addr)
 	}
@@ -151,7 +156,20 @@ func (t *target) suggest() *Rule {
 			return t.suggestFor(name)
 		}
 	}
+	if t.Unresolved {
+		return nil // its address is no real one
+	}
 	return t.suggestFor("")
+}
+
+// HostText is a host's name for people. A tool chooses what it looks up: a name that can't be one is quoted, so that it
+// steers no terminal and can't be taken for another line.
+func HostText(name string) string {
+	odd := strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r >= 0x7f })
+	if odd || validHost(name) != nil {
+		return strconv.QuoteToASCII(name)
+	}
+	return name
 }
 
 // usable reports whether a resolved name can stand in a rule: it is a valid host and not one that means something else.

@@ -34,6 +34,7 @@ func TestDecide(t *testing.T) {
 	}
 	udp := func(d *Destination) { d.Protocol = UDP }
 	icmp := func(d *Destination) { d.Protocol = ICMP; d.Port = 0 }
+	unresolved := func(d *Destination) { d.Unresolved = true }
 	local := func(d *Destination) { d.Local = true }
 	host := func(d *Destination) { d.Local, d.Host = true, true }
 	open, public, none := Policy{Mode: ModeOpen}, Policy{Mode: ModePublic}, Policy{Mode: ModeNone}
@@ -102,6 +103,9 @@ func TestDecide(t *testing.T) {
 		{"past port range", list("a.example:8000-8100"), to("192.0.2.1", 8101, "a.example"), false, "mode list", "", `{host: "a.example", ports: [8101]}`},
 		{"all ports", list("a.example"), to("192.0.2.1", 1, "a.example"), true, "host a.example", "", ""},
 		{"no name known", list("a.example"), to("192.0.2.1", 443), false, "mode list", "192.0.2.1 tcp port 443", `{cidr: "192.0.2.1/32", ports: [443]}`},
+		{"name of odd characters", list(), to("192.0.2.1", 443, "\x1b]0;x\a\nfake\u202e"), false, "mode list", `"\x1b]0;x\a\nfake\u202e" (192.0.2.1) tcp`, `{cidr: "192.0.2.1/32", ports: [443]}`},
+		{"stand-in of an odd name", list(), with(to("198.19.0.1", 443, "a b"), unresolved), false, "mode list", `"a b" tcp`, ""},
+		{"stand-in", list(), with(to("198.19.0.1", 443, "a.example"), unresolved), false, "mode list", "a.example tcp", `{host: "a.example", ports: [443]}`},
 		{"wildcard", list("*.slack.com:443"), to("192.0.2.1", 443, "hooks.slack.com"), true, "host *.slack.com:443", "", ""},
 		{"wildcard deep", list("*.slack.com:443"), to("192.0.2.1", 443, "a.b.slack.com"), true, "host *.slack.com:443", "", ""},
 		{"wildcard not apex", list("*.slack.com"), to("192.0.2.1", 443, "slack.com"), false, "mode list", "", `{host: "slack.com", ports: [443]}`},

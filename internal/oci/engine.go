@@ -101,9 +101,8 @@ func (e *Engine) Start(ctx context.Context, spec *engine.Spec, secrets engine.Se
 	if err := e.check(spec); err != nil {
 		return nil, err
 	}
-	if err := e.Sweep(); err != nil {
-		return nil, fmt.Errorf("remove what a killed run left: %w", err)
-	}
+	// What another run left and can't be removed is no reason not to run: Probe reports it.
+	_ = e.Sweep()
 	if err := e.prepareCgroups(); err != nil {
 		return nil, fmt.Errorf("make the cgroup of all runs: %w", err)
 	}

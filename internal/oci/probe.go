@@ -24,7 +24,7 @@ func (e *Engine) Probe(store string) []engine.Check {
 	return slices.Concat(
 		[]engine.Check{e.probeUser(), probeKernel(), probeUserNamespaces(), probeIDMap(store), probeOverlay(), probeTUN(), probeSeccomp()},
 		e.probeCgroups(),
-		[]engine.Check{probeSwap(), probeNoSwap(), probeLandlock(), e.probeAppArmor(), probeGVisor(), ok("mayfly-shim", e.shim)},
+		[]engine.Check{probeSwap(), probeNoSwap(), probeLandlock(), e.probeAppArmor(), probeGVisor(), ok("mayfly-shim", e.shim), e.probeLeftovers()},
 	)
 }
 
@@ -259,6 +259,15 @@ func (e *Engine) probeAppArmor() engine.Check {
 		return absent(feature, "apparmor_parser isn't installed", "apt-get install apparmor; the sandbox doesn't depend on it")
 	}
 	return ok(feature, "")
+}
+
+// probeLeftovers removes what killed runs left, as each start does, and says what it can't remove.
+func (e *Engine) probeLeftovers() engine.Check {
+	const feature = "leftovers of killed runs"
+	if err := e.Sweep(); err != nil {
+		return absent(feature, err.Error(), "remove by hand what is named there, in "+e.runsDir())
+	}
+	return ok(feature, "none")
 }
 
 func probeGVisor() engine.Check {

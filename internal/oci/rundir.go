@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/mayfly-run/mayfly/internal/oci/wire"
 )
 
 // runDir is the directory of one live run. Its lock says that mayfly or the
@@ -107,7 +109,7 @@ func (d *runDir) root() string { return filepath.Join(d.path, "root") }
 // is known by name and empty, so a mount that is still there stops it instead
 // of being emptied.
 func (d *runDir) remove() error {
-	err := errors.Join(rmdir(d.root()), unlink(filepath.Join(d.path, "lock")), rmdir(d.path))
+	err := errors.Join(rmdir(d.root()), unlink(filepath.Join(d.path, wire.SocketName)), unlink(filepath.Join(d.path, "lock")), rmdir(d.path))
 	if d.lock != nil {
 		err = errors.Join(err, d.lock.Close())
 		d.lock = nil

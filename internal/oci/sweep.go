@@ -48,7 +48,7 @@ func (e *Engine) sweepOne(name string) error {
 	case errors.Is(err, fs.ErrNotExist):
 		// Its last owner is between removing the lock and the directory, or
 		// was killed there.
-		return errors.Join(rmdir(d.root()), rmdir(d.path))
+		return d.remove()
 	case err != nil:
 		return err
 	}

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/mayfly-run/mayfly/internal/oci/wire"
 )
 
 func TestSweepRemovesOnlyWhatIsDead(t *testing.T) {
@@ -23,6 +25,10 @@ func TestSweepRemovesOnlyWhatIsDead(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := dead.lock.Close(); err != nil { // as the end of both processes does
+		t.Fatal(err)
+	}
+	// A kept sandbox whose shim was killed.
+	if err := os.WriteFile(filepath.Join(dead.path, wire.SocketName), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	young := filepath.Join(e.runsDir(), newPrefix+"young")

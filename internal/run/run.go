@@ -1,6 +1,7 @@
 package run
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 
@@ -251,8 +253,33 @@ func (r *run) secrets(ctx context.Context, spec *engine.Spec) (engine.Secrets, e
 		values[name] = value
 		all = append(all, value)
 	}
+	for _, v := range spec.Environment {
+		if v.Secret == "" {
+			continue
+		}
+		if why := noVariable(v.Name, values[v.Secret]); why != "" {
+			return nil, fmt.Errorf("the secret %s can't be the value of the variable %s: %s; mount it as a file: volumes: [{name: %s, secret: %s}]",
+				v.Secret, v.Name, why, v.Secret, v.Secret)
+		}
+	}
 	r.masker.Store(secret.NewRedactor(all...))
 	return values, nil
+}
+
+// maxVariable is the most that Linux takes for NAME=value and the zero byte after it (MAX_ARG_STRLEN, execve(2)).
+const maxVariable = 128 << 10
+
+// noVariable says why a value can't be in a variable, or "". Nothing of the value is in the answer.
+func noVariable(name string, value []byte) string {
+	switch {
+	case bytes.IndexByte(value, 0) >= 0:
+		return "it has a zero byte"
+	case !utf8.Valid(value):
+		return "it isn't UTF-8" // which it would be made on its way, and masked no more
+	case len(name)+1+len(value)+1 > maxVariable:
+		return "it is larger than Linux allows, 128 KiB"
+	}
+	return ""
 }
 
 // attempt runs the tool once. again is nil unless the retry rules ask for

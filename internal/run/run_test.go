@@ -212,6 +212,31 @@ func TestMissingSecretStopsBeforeAnythingStarts(t *testing.T) {
 	}
 }
 
+// A variable holds text without zero bytes: another value would change on its way, and be masked no more.
+func TestSecretsThatNoVariableHolds(t *testing.T) {
+	for value, want := range map[string]string{
+		"p\xe4ssw\xf6rt-geheim":        "isn't UTF-8",
+		"first\x00second":              "zero byte",
+		strings.Repeat("s", 128<<10-6): "128 KiB",
+	} {
+		started := false
+		s := newSession(program(func(*fake.Process) int { started = true; return 0 }))
+		s.runner.Secrets = values{"token": value}
+		_, err := s.run(t, goTool+"environment: {TOKEN: /secrets/token}\n", nil)
+		if err == nil || started || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "volumes: [{name: token, secret: token}]") || strings.Contains(err.Error(), value) {
+			t.Errorf("started %v, %v; want it to say %q", started, err, want)
+		}
+		if _, err := s.run(t, goTool+"volumes: [{name: token, secret: token}]\n", nil); err != nil || !started {
+			t.Errorf("as a file: started %v, %v", started, err)
+		}
+	}
+	s := newSession(program(func(p *fake.Process) int { return len(p.Getenv("TOKEN")) - (128<<10 - 7) }))
+	s.runner.Secrets = values{"token": strings.Repeat("s", 128<<10-7)}
+	if result, err := s.run(t, goTool+"environment: {TOKEN: /secrets/token}\n", nil); err != nil || result.ExitCode != 0 {
+		t.Errorf("the largest: %+v, %v", result, err)
+	}
+}
+
 func TestTimeout(t *testing.T) {
 	for _, stubborn := range []bool{false, true} {
 		s := newSession(program(func(p *fake.Process) int {

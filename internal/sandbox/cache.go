@@ -3,6 +3,7 @@ package sandbox
 import (
 	"archive/tar"
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -54,10 +55,26 @@ func (r *rootfs) restoreCache(m engine.Mount, name string) (_ *cache, err error)
 	}
 	defer f.Close()
 	uid, gid := r.user.hostIDs(r.firstID)
+	if err := checkWhole(f); err != nil {
+		return nil, fmt.Errorf("restore the cache %s: %w; delete that file to start with an empty cache", c.file, err)
+	}
 	if err := unpackCache(bufio.NewReaderSize(f, 1<<20), c.dir, uid, gid); err != nil {
 		return nil, fmt.Errorf("restore the cache %s: %w; delete that file to start with an empty cache", c.file, err)
 	}
 	return c, nil
+}
+
+// checkWhole looks for the two empty blocks at the end of a tar, which a reader of one does without.
+func checkWhole(f *os.File) error {
+	end := make([]byte, 1024)
+	info, err := f.Stat()
+	if err == nil {
+		_, err = f.ReadAt(end, max(0, info.Size()-int64(len(end))))
+	}
+	if errors.Is(err, io.EOF) || err == nil && (info.Size()%512 != 0 || len(bytes.Trim(end, "\x00")) > 0) {
+		return errors.New("the file is cut short")
+	}
+	return err
 }
 
 func unpackCache(from io.Reader, dir string, uid, gid int) error {
@@ -92,6 +109,9 @@ func unpackCache(from io.Reader, dir string, uid, gid int) error {
 		if err == nil && h.Typeflag != tar.TypeSymlink {
 			err = root.Chmod(name, fs.FileMode(h.Mode).Perm())
 		}
+		if err == nil && h.Typeflag == tar.TypeReg {
+			err = root.Chtimes(name, h.ModTime, h.ModTime)
+		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
@@ -124,6 +144,10 @@ func (c *cache) save() (err error) {
 		return err
 	}
 	if err := buffered.Flush(); err != nil {
+		return err
+	}
+	// Before it has its name: a crash of the host leaves the whole file or none.
+	if err := f.Sync(); err != nil {
 		return err
 	}
 	// linkat(2) can't replace a file, rename(2) can. A shim that is killed between the two leaves the name to the next save.

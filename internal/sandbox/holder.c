@@ -12,6 +12,7 @@
 // and no threads. It holds no secret: it is executed, not forked, by the shim.
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <sched.h>
 #include <signal.h>
@@ -96,6 +97,19 @@ static void enter_userns(int argc, char **argv)
 	_exit(125);
 }
 
+// limit_in_userns sets a limit of this user namespace, which else shares its creator's: root's of the host. A kernel
+// without it has nothing to share.
+static int limit_in_userns(const char *file, const char *value)
+{
+	int fd = open(file, O_WRONLY | O_CLOEXEC), failed;
+
+	if (fd < 0)
+		return errno == ENOENT ? 0 : -1;
+	failed = write(fd, value, strlen(value)) < 0;
+	close(fd);
+	return failed ? -1 : 0;
+}
+
 // wait_and_exec becomes another program once a byte comes on descriptor 3: by
 // then the process is in its cgroup, and so is all that the program starts.
 static void wait_and_exec(char **argv)
@@ -120,6 +134,11 @@ __attribute__((constructor)) static void mayfly_hold(int argc, char **argv)
 		wait_and_exec(argv + 1);
 	if (argc < 1 || strcmp(argv[0], "mayfly-init") != 0)
 		return;
+	if (limit_in_userns("/proc/sys/user/max_inotify_instances", "32") != 0 ||
+	    limit_in_userns("/proc/sys/user/max_inotify_watches", "16384") != 0) {
+		perror("mayfly: limit the sandbox's inotify");
+		_exit(1);
+	}
 	// Descriptor 0 is the read end of a pipe whose write end only the shim
 	// has: its end of file means that the shim is gone. The parent-death
 	// signal says the same, sooner.

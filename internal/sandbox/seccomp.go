@@ -16,6 +16,7 @@ var deniedSyscalls = []string{
 	"io_uring_setup", "io_uring_enter", "io_uring_register",
 	"userfaultfd", "bpf", "perf_event_open",
 	"mknod", "mknodat",
+	"io_setup", // its contexts are counted for the whole host (fs.aio-max-nr)
 	"unshare", "setns", "mount", "umount", "umount2", "pivot_root",
 	"fsopen", "fsconfig", "fsmount", "fspick", "move_mount", "open_tree", "mount_setattr",
 	"open_by_handle_at", "name_to_handle_at",

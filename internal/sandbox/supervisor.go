@@ -252,11 +252,11 @@ func (s *supervisor) startContainer(stdin, stdout, stderr *os.File) error {
 			return fmt.Errorf("give the tool its streams: %w", err)
 		}
 	}
-	var err error
-	s.container, err = s.newContainer()
+	c, err := s.newContainer()
 	if err != nil {
 		return fmt.Errorf("make the container: %w", err)
 	}
+	s.container = c // not before: a failure may come with a nil pointer of some type
 	if err := s.container.start(stdin, stdout, stderr); err != nil {
 		return err
 	}

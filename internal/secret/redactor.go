@@ -81,14 +81,14 @@ func (r *Redactor) String(s string) string {
 	return out.String()
 }
 
-// Map returns a copy of m with the secrets in its values masked; keys are left alone. It is nil if m is.
+// Map returns a copy of m with the secrets in its keys and values masked. It is nil if m is.
 func (r *Redactor) Map(m map[string]string) map[string]string {
 	if m == nil {
 		return nil
 	}
 	masked := make(map[string]string, len(m))
 	for k, v := range m {
-		masked[k] = r.String(v)
+		masked[r.String(k)] = r.String(v)
 	}
 	return masked
 }

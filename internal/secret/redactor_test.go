@@ -328,8 +328,8 @@ func TestSeveralSecrets(t *testing.T) {
 
 func TestMap(t *testing.T) {
 	r := NewRedactor([]byte("hunter2"))
-	got := r.Map(map[string]string{"a": "x hunter2", "b": "fine"})
-	if got["a"] != "x ***" || got["b"] != "fine" || len(got) != 2 {
+	got := r.Map(map[string]string{"a": "x hunter2", "b": "fine", "hunter2": "a name"})
+	if got["a"] != "x ***" || got["b"] != "fine" || got["***"] != "a name" || len(got) != 3 {
 		t.Errorf("Map = %v", got)
 	}
 	if r.Map(nil) != nil {

@@ -40,6 +40,7 @@ var attacks = map[string]func([]string){
 	"stubborn":   stubborn,
 	"crash":      crash,
 	"crashed":    crashed,
+	"hostwide":   hostWide,
 }
 
 func main() {

@@ -31,6 +31,7 @@ var denied = []struct {
 	{"bpf", unix.SYS_BPF, nil},
 	{"perf_event_open", unix.SYS_PERF_EVENT_OPEN, nil},
 	{"mknodat", unix.SYS_MKNODAT, []uintptr{bad}},
+	{"io_setup", unix.SYS_IO_SETUP, []uintptr{1, bad}},
 	{"unshare", unix.SYS_UNSHARE, nil},
 	{"setns", unix.SYS_SETNS, []uintptr{bad}},
 	{"mount", unix.SYS_MOUNT, nil},
