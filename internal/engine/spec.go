@@ -106,6 +106,19 @@ type Variable struct {
 	Secret string `json:"secret,omitempty"`
 }
 
+// In is the variable's value. A secret's is without one line break at its end:
+// editors and echo put it there, and no header or password has it.
+func (v Variable) In(secrets Secrets) string {
+	if v.Secret == "" {
+		return v.Value
+	}
+	value := string(secrets[v.Secret])
+	if cut, found := strings.CutSuffix(value, "\r\n"); found {
+		return cut
+	}
+	return strings.TrimSuffix(value, "\n")
+}
+
 // MountKind says where the content of a mount comes from.
 type MountKind string
 

@@ -103,16 +103,22 @@ func probeIDMap(store string) engine.Check {
 
 // probeOverlay has the kernel load overlayfs, as a mount of it would.
 func probeOverlay() engine.Check {
-	fs, err := unix.Fsopen("overlay", unix.FSOPEN_CLOEXEC)
+	overlay, err := unix.Fsopen("overlay", unix.FSOPEN_CLOEXEC)
+	if errors.Is(err, unix.EPERM) {
+		return ok("overlayfs", "to be loaded by the first run") // an ordinary user's process, before a mount namespace of its own
+	}
 	if err != nil {
 		return missing("overlayfs", err.Error(), "modprobe overlay")
 	}
-	_ = unix.Close(fs)
+	_ = unix.Close(overlay)
 	return ok("overlayfs", "")
 }
 
 func probeTUN() engine.Check {
 	f, err := os.OpenFile("/dev/net/tun", os.O_RDWR, 0)
+	if errors.Is(err, fs.ErrPermission) {
+		return missing("TUN devices, for networks", err.Error(), "as root: chmod 0666 /dev/net/tun; until then only tools with network: none run")
+	}
 	if err != nil {
 		return missing("TUN devices, for networks", err.Error(), "modprobe tun; until then only tools with network: none run")
 	}

@@ -340,11 +340,7 @@ func environment(spec *engine.Spec, secrets engine.Secrets, home, hostname strin
 		env = append(env, name+"="+value)
 	}
 	for _, v := range spec.Environment {
-		if v.Secret != "" {
-			add(v.Name, string(secrets[v.Secret]))
-			continue
-		}
-		add(v.Name, v.Value)
+		add(v.Name, v.In(secrets))
 	}
 	for _, d := range []struct{ name, value string }{{"PATH", defaultPath}, {"HOME", home}, {"HOSTNAME", hostname}} {
 		if !have[d.name] {

@@ -357,10 +357,10 @@ func testCommandErrors(t *testing.T, h *Harness) {
 
 func testEnvironment(t *testing.T, h *Harness) {
 	const value = "a b\n\"$(c)\" '${d}'"
-	secrets := engine.Secrets{"token": []byte("s3cret value")}
-	for name, want := range map[string]string{"PLAIN": value, "TOKEN": "s3cret value"} {
+	secrets := engine.Secrets{"token": []byte("s3cret value"), "line": []byte("one\ntwo\n\n"), "windows": []byte("line\r\n")}
+	for name, want := range map[string]string{"PLAIN": value, "TOKEN": "s3cret value", "LINE": "one\ntwo\n", "WINDOWS": "line"} {
 		spec := h.Spec(ShowVariable, name)
-		spec.Environment = []engine.Variable{{Name: "PLAIN", Value: value}, {Name: "TOKEN", Secret: "token"}}
+		spec.Environment = []engine.Variable{{Name: "PLAIN", Value: value}, {Name: "TOKEN", Secret: "token"}, {Name: "LINE", Secret: "line"}, {Name: "WINDOWS", Secret: "windows"}}
 		if r := h.run(t, spec, secrets, nil); r.stdout != want {
 			t.Errorf("%s is %q, want %q", name, r.stdout, want)
 		}
@@ -375,7 +375,7 @@ func testEnvironment(t *testing.T, h *Harness) {
 func testSecretFile(t *testing.T, h *Harness) {
 	spec := h.Spec(ShowFile, "/secrets/token")
 	spec.Mounts = []engine.Mount{{Kind: engine.MountSecret, Target: "/secrets/token", Secret: "token"}}
-	value := "binary\x00\xff value"
+	value := "binary\x00\xff value\n"
 	if r := h.run(t, spec, engine.Secrets{"token": []byte(value)}, nil); r.stdout != value {
 		t.Errorf("the secret's file has %q", r.stdout)
 	}

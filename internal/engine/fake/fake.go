@@ -179,14 +179,12 @@ func newProcess(spec *engine.Spec, secrets engine.Secrets, streams engine.Stream
 		return value, nil
 	}
 	for _, v := range spec.Environment {
-		p.env[v.Name] = v.Value
 		if v.Secret != "" {
-			value, err := secret(v.Secret)
-			if err != nil {
+			if _, err := secret(v.Secret); err != nil {
 				return nil, err
 			}
-			p.env[v.Name] = string(value)
 		}
+		p.env[v.Name] = v.In(secrets)
 	}
 	for _, m := range spec.Mounts {
 		switch m.Kind {
