@@ -42,6 +42,7 @@ test: setup build images check test-pure fuzz-smoke test-real ## run everything 
 .PHONY: test-pure
 test-pure: ## test the packages that need no sandbox, with the race detector
 	go test -race -timeout 10m $(PURE)
+	go test -timeout 2m -run '^TestHostile$$' ./internal/tool # whose bounds are in seconds
 
 .PHONY: test-real
 test-real: build ## test real sandboxes, and that they leave nothing (as root)

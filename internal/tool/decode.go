@@ -86,8 +86,9 @@ func (d *decoder) syntax(err error, data []byte) {
 		text = text[len(m[0]):]
 		n.Line, _ = strconv.Atoi(m[1]) // a number that doesn't fit stays 0 and is shown as line 1
 	}
-	if m := regexp.MustCompile(`^unknown anchor '(.+)' referenced`).FindStringSubmatch(text); m != nil {
-		before, _, _ := bytes.Cut(data, []byte("*"+m[1]))
+	if name, found := strings.CutPrefix(text, "unknown anchor '"); found {
+		name, _, _ = strings.Cut(name, "' referenced")
+		before, _, _ := bytes.Cut(data, []byte("*"+name))
 		n.Line = bytes.Count(before, []byte("\n")) + 1
 		n.Column = utf8.RuneCount(before[bytes.LastIndexByte(before, '\n')+1:]) + 1
 	}
