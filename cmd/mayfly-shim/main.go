@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"runtime/debug"
 
 	_ "github.com/opencontainers/cgroups/devices" // without it starts fail on device rules
 	"github.com/opencontainers/runc/libcontainer"
@@ -23,6 +24,7 @@ func init() {
 	if len(os.Args) > 1 && os.Args[1] == "init" {
 		// The container's side of libcontainer; it doesn't return. It and the tool stay on this thread.
 		runtime.LockOSThread()
+		debug.SetGCPercent(-1) // it lives for milliseconds
 		if err := sandbox.ScopeSelf(); err != nil {
 			fmt.Fprintln(os.Stderr, "mayfly-shim:", err)
 			os.Exit(1)
