@@ -3,6 +3,8 @@ package cli
 import (
 	"encoding/json"
 	"fmt"
+	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -35,20 +37,24 @@ weaker than asked. "absent" is an addition that runs do without. Exit status 1 w
 				return err
 			}
 			missing := false
+			var text strings.Builder
 			for _, c := range checks {
 				missing = missing || c.Status == engine.CheckMissing
 				if asJSON {
 					continue
 				}
-				fmt.Fprintf(s.out, "%-8s %-28s %s\n", c.Status, c.Feature, c.Detail)
+				fmt.Fprintf(&text, "%-8s %-28s %s\n", c.Status, c.Feature, c.Detail)
 				if c.Status != engine.CheckOK && c.Remedy != "" {
-					fmt.Fprintf(s.out, "%-8s %-28s -> %s\n", "", "", c.Remedy)
+					fmt.Fprintf(&text, "%-8s %-28s -> %s\n", "", "", c.Remedy)
 				}
 			}
 			if asJSON {
-				if err := json.NewEncoder(s.out).Encode(checks); err != nil {
-					return err
-				}
+				err = json.NewEncoder(s.out).Encode(checks)
+			} else {
+				_, err = io.WriteString(s.out, text.String())
+			}
+			if err != nil {
+				return err
 			}
 			if missing {
 				return &exitError{status: 1}

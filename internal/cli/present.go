@@ -30,6 +30,7 @@ type presenter struct {
 	spinner  *spinner // nil when there is no terminal, or nothing to wait for
 	egress   []engine.Connection
 	finished bool
+	failed   error // the first failure to print what was asked for
 }
 
 func newPresenter(s streams, f *runFlags) *presenter {
@@ -87,8 +88,11 @@ func (p *presenter) event(e run.Event) {
 		p.egress = append(p.egress, *e.Connection)
 	}
 	if p.f.json {
-		// A reader that has gone is found by the tool's own end.
-		_ = p.enc.Encode(e)
+		// A stream with a hole in it is none: what comes after the first failure isn't tried. A reader that has gone
+		// ends this program (SIGPIPE).
+		if p.failed == nil {
+			p.failed = p.enc.Encode(e)
+		}
 		return
 	}
 	switch {
@@ -151,27 +155,30 @@ func (p *presenter) interrupted() {
 	}
 }
 
-// finish says how the run ended.
-func (p *presenter) finish(result *run.Result, err error) {
+// finish says how the run ended. Its error is that not everything asked for could be printed.
+func (p *presenter) finish(result *run.Result, err error) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.spinner.stop()
 	p.finished = true
 	if p.f.suggestEgress && !p.f.json {
-		printEgress(p.s.out, p.egress)
+		p.failed = printEgress(p.s.out, p.egress)
+	}
+	if p.failed != nil {
+		p.failed = fmt.Errorf("print the run: %w", p.failed)
 	}
 	if p.f.json {
-		return // the result event has it all
+		return p.failed // the result event has it all
 	}
 	defer p.notes.last()
 	if err != nil {
 		var text strings.Builder
 		printError(&text, err)
 		p.notes.now(strings.TrimSuffix(text.String(), "\n"))
-		return
+		return p.failed
 	}
 	if p.f.quiet {
-		return
+		return p.failed
 	}
 	if result.Status != run.Succeeded {
 		p.notes.now(p.notes.note(result.Reason))
@@ -188,6 +195,7 @@ func (p *presenter) finish(result *run.Result, err error) {
 	if isTerminal(p.s.err) && !p.f.tty {
 		p.notes.now(p.summary(result))
 	}
+	return p.failed
 }
 
 // summary is the last line on a terminal.
@@ -207,7 +215,7 @@ func (p *presenter) summary(r *run.Result) string {
 
 // printEgress prints the rules for what a run reached, each once, as they
 // stand in a tool's file.
-func printEgress(w io.Writer, connections []engine.Connection) {
+func printEgress(w io.Writer, connections []engine.Connection) error {
 	var rules []string
 	for _, c := range connections {
 		if c.Suggest != "" && !slices.Contains(rules, c.Suggest) {
@@ -215,13 +223,13 @@ func printEgress(w io.Writer, connections []engine.Connection) {
 		}
 	}
 	slices.Sort(rules)
-	fmt.Fprintln(w, "network:")
+	text := "network:\n  egress:"
 	if len(rules) == 0 {
-		fmt.Fprintln(w, "  egress: []")
-		return
+		text += " []"
 	}
-	fmt.Fprintln(w, "  egress:")
 	for _, r := range rules {
-		fmt.Fprintf(w, "    - %s\n", r)
+		text += "\n    - " + r
 	}
+	_, err := fmt.Fprintln(w, text)
+	return err
 }

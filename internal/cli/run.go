@@ -137,7 +137,9 @@ func (f *runFlags) run(ctx context.Context, s streams, name string) error {
 	ctx, stop := cancelOnSignals(ctx, &opts, p.interrupted)
 	defer stop()
 	result, err := h.runner.Run(ctx, req, opts)
-	p.finish(result, err)
+	if err := p.finish(result, err); err != nil {
+		return err
+	}
 	if result.ExitCode == 0 {
 		return nil
 	}
