@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"text/tabwriter"
@@ -193,23 +194,18 @@ func newImageSave(s streams) *cobra.Command {
 docker load takes too.`,
 		Example: "  mayfly image save -o tools.tar myorg/tool:1 myorg/tool:2",
 		Args:    cobra.MinimumNArgs(1),
-		RunE: func(cmd *cobra.Command, refs []string) (err error) {
+		RunE: func(cmd *cobra.Command, refs []string) error {
 			images, err := store()
 			if err != nil {
 				return err
 			}
-			out := s.out
 			if output != "" && output != "-" {
-				f, err := os.Create(output)
-				if err != nil {
-					return err
-				}
-				defer func() { err = errors.Join(err, f.Close()) }()
-				out = f
-			} else if isTerminal(s.out) {
+				return writeFile(output, func(out io.Writer) error { return images.Save(cmd.Context(), refs, out) })
+			}
+			if isTerminal(s.out) {
 				return &usageError{command: "mayfly image save", err: errors.New("standard output is a terminal; use -o FILE")}
 			}
-			return images.Save(cmd.Context(), refs, out)
+			return images.Save(cmd.Context(), refs, s.out)
 		},
 	}
 	c.Flags().StringVarP(&output, "output", "o", "", "`FILE` to write; standard output without it")

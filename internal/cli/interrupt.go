@@ -44,3 +44,35 @@ func cancelOnSignals(ctx context.Context, opts *run.Options, first func()) (cont
 		cancel(nil)
 	}
 }
+
+// onEndingSignal has undo run before a signal ends this program, with the status that a shell gives it then. A signal
+// that is ignored, as nohup does, stays so.
+func onEndingSignal(undo func()) (stop func()) {
+	signals := make(chan os.Signal, 1)
+	for _, sig := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
+		if !signal.Ignored(sig) {
+			signal.Notify(signals, sig)
+		}
+	}
+	done := make(chan struct{})
+	go func() {
+		select {
+		case <-done:
+		case sig := <-signals:
+			undo()
+			os.Exit(endedBy(sig))
+		}
+	}()
+	return func() {
+		signal.Stop(signals)
+		close(done)
+	}
+}
+
+// endedBy is the exit status for a signal.
+func endedBy(sig os.Signal) int {
+	if n, ok := sig.(syscall.Signal); ok {
+		return 128 + int(n)
+	}
+	return statusFailure
+}

@@ -1,0 +1,48 @@
+package cli
+
+import (
+	"crypto/rand"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// writeFile has write make a file. What is there already stays as it is until all of it is written; a device or a pipe
+// is written to as it is.
+func writeFile(name string, write func(io.Writer) error) (err error) {
+	mode, exists := fs.FileMode(0o666), false
+	switch info, err := os.Stat(name); {
+	case err == nil && info.Mode().IsRegular():
+		mode, exists = info.Mode().Perm(), true
+		if name, err = filepath.EvalSymlinks(name); err != nil { // the file is replaced, not the link to it
+			return err
+		}
+	case err == nil:
+		f, err := os.OpenFile(name, os.O_WRONLY, 0)
+		if err != nil {
+			return err
+		}
+		return errors.Join(write(f), f.Close())
+	case !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
+	f, err := os.OpenFile(filepath.Join(filepath.Dir(name), ".mayfly-"+rand.Text()), os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	if err != nil {
+		return err
+	}
+	stop := onEndingSignal(func() { _ = os.Remove(f.Name()) })
+	defer stop()
+	err = write(f)
+	if err == nil && exists {
+		err = f.Chmod(mode) // without the umask
+	}
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(f.Name(), name)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	return nil
+}
