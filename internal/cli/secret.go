@@ -262,6 +262,15 @@ func askTwice(s streams, what string) ([]byte, error) {
 	if !ok || !term.IsTerminal(int(in.Fd())) {
 		return nil, errors.New("standard input is not a terminal")
 	}
+	shown, err := term.GetState(int(in.Fd()))
+	if err != nil {
+		return nil, err
+	}
+	stop := onEndingSignal(func() {
+		_ = term.Restore(int(in.Fd()), shown)
+		fmt.Fprintln(s.err)
+	})
+	defer stop()
 	ask := func(prompt string) ([]byte, error) {
 		fmt.Fprint(s.err, prompt)
 		typed, err := term.ReadPassword(int(in.Fd()))
