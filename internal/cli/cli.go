@@ -45,6 +45,7 @@ isolated container of its own that lives only as long as the run.`,
   mayfly run check.yaml --secret token=env:TOKEN --json
   mayfly validate tools/*/tool.yaml
   mayfly doctor`,
+		Version:       version,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          cobra.NoArgs,
@@ -52,6 +53,7 @@ isolated container of its own that lives only as long as the run.`,
 			return cmd.Help()
 		},
 	}
+	root.SetVersionTemplate(versionText())
 	root.SetIn(s.in)
 	root.SetOut(s.out)
 	root.SetErr(s.err)

@@ -8,6 +8,10 @@ import (
 	"github.com/spf13/cobra"
 )
 
+func versionText() string {
+	return fmt.Sprintf("mayfly %s %s/%s\n", version, runtime.GOOS, runtime.GOARCH)
+}
+
 func newVersionCommand(s streams) *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
@@ -21,7 +25,7 @@ func newVersionCommand(s streams) *cobra.Command {
 					"version": version, "go": runtime.Version(), "os": runtime.GOOS, "arch": runtime.GOARCH,
 				})
 			}
-			_, err := fmt.Fprintf(s.out, "mayfly %s %s/%s\n", version, runtime.GOOS, runtime.GOARCH)
+			_, err := fmt.Fprint(s.out, versionText())
 			return err
 		},
 	}
