@@ -13,9 +13,12 @@ import (
 // errInterrupted is the cause of a run's end by Ctrl-C or TERM.
 var errInterrupted = errors.New("interrupted")
 
-// cancelOnSignals ends the run at the first INT or TERM, giving the tool its
-// grace, and at once at the second.
-func cancelOnSignals(ctx context.Context, opts *run.Options, first func()) (context.Context, func()) {
+// statusInterrupted is a run's exit status then.
+const statusInterrupted = 130
+
+// cancelOnSignals ends the run at the first INT or TERM, giving the tool its grace, and at once at the second. The third
+// ends this program, after restore: a reader that takes nothing could block it for ever. The sandbox ends with it.
+func cancelOnSignals(ctx context.Context, opts *run.Options, first, restore func()) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	kill := make(chan struct{})
 	opts.Kill = kill
@@ -32,9 +35,12 @@ func cancelOnSignals(ctx context.Context, opts *run.Options, first func()) (cont
 			switch n {
 			case 0:
 				cancel(errInterrupted)
-				first() // it prints, which may take as long as a reader likes
+				go first() // it prints, which may take as long as a reader likes
 			case 1:
 				close(kill)
+			case 2:
+				restore()
+				os.Exit(statusInterrupted)
 			}
 		}
 	}()

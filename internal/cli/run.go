@@ -127,14 +127,14 @@ func (f *runFlags) run(ctx context.Context, s streams, name string) error {
 	}
 	p := newPresenter(s, f)
 	p.attach(&opts)
+	restore := func() {}
 	if f.tty {
-		restore, err := attachTerminal(s, req, &opts)
-		if err != nil {
+		if restore, err = attachTerminal(s, req, &opts); err != nil {
 			return err
 		}
 		defer restore()
 	}
-	ctx, stop := cancelOnSignals(ctx, &opts, p.interrupted)
+	ctx, stop := cancelOnSignals(ctx, &opts, p.interrupted, restore)
 	defer stop()
 	result, err := h.runner.Run(ctx, req, opts)
 	if err := p.finish(result, err); err != nil {
