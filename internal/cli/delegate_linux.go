@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"os/user"
 	"strconv"
@@ -19,6 +20,9 @@ func delegateCgroups(s streams, name string) error {
 	uid, err := strconv.Atoi(u.Uid)
 	if err != nil {
 		return err
+	}
+	if uid == 0 {
+		return &usageError{command: "mayfly doctor", err: errors.New("--delegate is for an ordinary user; root's runs have their limits without it")}
 	}
 	made, err := oci.Delegate(uid)
 	for _, dir := range made {

@@ -153,6 +153,9 @@ Without FILE, or with -, it is read from standard input.`,
   docker save myorg/tool:1 | mayfly image load`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if input != "" && len(args) == 1 {
+				return &usageError{command: "mayfly image load", err: errors.New("--input and FILE name the file twice; give one of them")}
+			}
 			images, err := store()
 			if err != nil {
 				return err

@@ -207,6 +207,9 @@ func (f *runFlags) override(t *tool.Tool) error {
 	if !slices.Contains([]string{"missing", "always", "never"}, f.pull) {
 		return runUsage("--pull %q is none of missing, always and never", f.pull)
 	}
+	if f.keepFor <= 0 {
+		return runUsage("--keep-for %s is no time to keep a sandbox for", f.keepFor)
+	}
 	if f.grace < 0 {
 		return runUsage("--grace %s is less than nothing", f.grace)
 	}
