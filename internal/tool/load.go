@@ -8,6 +8,7 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -16,7 +17,8 @@ import (
 // one without an image loads; see [Tool.Runnable]. The error is an *[Error] where the definition is wrong, a
 // *[WorkflowError] where the file holds a workflow, and wraps the system's where the file can't be read.
 func Load(file string) (*Tool, error) {
-	f, err := os.Open(file)
+	// Without waiting for a FIFO's writer: read then refuses it.
+	f, err := os.OpenFile(file, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, fmt.Errorf("open tool: %w", err)
 	}
