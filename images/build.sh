@@ -61,9 +61,16 @@ mkimage() {
 # tool never runs.
 bootstrap() {
   local name=$1 packages=$2 dir=$work/$1.root
-  mmdebstrap --quiet --mode=root --variant=extract --format=directory \
+  local try=1
+  # A mirror may fail for a moment.
+  until mmdebstrap --quiet --mode=root --variant=extract --format=directory --aptopt='Acquire::Retries "5"' \
     --hook-dir=/usr/share/mmdebstrap/hooks/merged-usr --include="$packages" \
-    "$suite" "$dir" "deb $mirror $suite main" </dev/null >&2
+    "$suite" "$dir" "deb $mirror $suite main" </dev/null >&2; do
+    [ $try -lt 3 ] || return 1
+    try=$((try + 1))
+    rm -rf --one-file-system "$dir"
+    sleep $((5 * try))
+  done
   "$root/images/slim.sh" "$dir" "$name"
   tar --sort=name --numeric-owner --format=posix --pax-option=exthdr.name=%d/%f,delete=atime,delete=ctime \
     --mtime="@$SOURCE_DATE_EPOCH" --clamp-mtime --one-file-system -C "$dir" -cf "$work/$name.tar" .

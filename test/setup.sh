@@ -13,5 +13,5 @@ if [ "$(id -u)" != 0 ]; then
 fi
 export DEBIAN_FRONTEND=noninteractive
 echo "installing ${need[*]}" >&2
-apt-get update -qq
-apt-get install -y -qq --no-install-recommends "${need[@]}" >/dev/null
+apt-get update -qq -o Acquire::Retries=5
+apt-get install -o Acquire::Retries=5 -y -qq --no-install-recommends "${need[@]}" >/dev/null
