@@ -3,20 +3,13 @@
 package main
 
 import (
-	"archive/tar"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
-
-	"github.com/google/go-containerregistry/pkg/name"
-	"github.com/google/go-containerregistry/pkg/v1/layout"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"github.com/mayfly-run/mayfly/internal/engine"
 	"github.com/mayfly-run/mayfly/internal/image"
@@ -69,74 +62,3 @@ func median(list []float64) float64 {
 }
 
 func discardLog() *log.Logger { return log.New(io.Discard, "", 0) }
-
-// pushArchive pushes the image of an OCI-layout tar to a registry.
-func pushArchive(archive, ref string) error {
-	dir, err := os.MkdirTemp("", "layout")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
-	if err := untar(archive, dir); err != nil {
-		return err
-	}
-	index, err := layout.ImageIndexFromPath(dir)
-	if err != nil {
-		return err
-	}
-	manifest, err := index.IndexManifest()
-	if err != nil {
-		return err
-	}
-	img, err := index.Image(manifest.Manifests[0].Digest)
-	if err != nil {
-		return err
-	}
-	to, err := name.ParseReference(ref)
-	if err != nil {
-		return err
-	}
-	return remote.Write(to, img)
-}
-
-// untar unpacks an archive of our own.
-func untar(archive, dir string) error {
-	f, err := os.Open(archive)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return err
-	}
-	defer root.Close()
-	in := tar.NewReader(f)
-	for {
-		h, err := in.Next()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		name := strings.TrimSuffix(h.Name, "/")
-		if h.Typeflag == tar.TypeDir {
-			err = root.MkdirAll(name, 0o700)
-		} else {
-			if err = root.MkdirAll(filepath.Dir(name), 0o700); err != nil {
-				return err
-			}
-			var out *os.File
-			if out, err = root.Create(name); err == nil {
-				_, err = io.Copy(out, in)
-				if err2 := out.Close(); err == nil {
-					err = err2
-				}
-			}
-		}
-		if err != nil {
-			return err
-		}
-	}
-}

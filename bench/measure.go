@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/registry"
+
+	"github.com/mayfly-run/mayfly/internal/image/imagetest"
 )
 
 const trueTool = "name: nothing\nimage: mayfly/busybox\ncommand: [\"true\"]\n"
@@ -283,7 +285,7 @@ func (b *bench) pull() error {
 	server := httptest.NewServer(registry.New(registry.Logger(discardLog())))
 	defer server.Close()
 	ref := strings.TrimPrefix(server.URL, "http://") + "/mayfly/python:latest"
-	if err := pushArchive(b.archive("python"), ref); err != nil {
+	if err := imagetest.PushArchive(b.archive("python"), ref); err != nil {
 		return err
 	}
 	path, err := b.tool("pull", "name: pull\nimage: "+ref+"\ncommand: [\"true\"]\n")

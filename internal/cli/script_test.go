@@ -13,9 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/name"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
-	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/mayfly-run/mayfly/internal/image"
@@ -44,8 +41,11 @@ func TestScripts(t *testing.T) {
 	registry := imagetest.NewRegistry(t)
 	imagetest.PushBusybox(t, registry+"/busybox:latest")
 	imagetest.Push(t, registry+"/empty:latest", imagetest.Config{}, imagetest.Tar(t, imagetest.File{Name: "etc/", Type: tar.TypeDir}))
-	pushArchive(t, "kubectl.tar", registry+"/kubiya/kubectl:latest")
-	pushArchive(t, "shell.tar", registry+"/alpine/curl:latest")
+	for archive, as := range map[string]string{"kubectl.tar": "kubiya/kubectl:latest", "shell.tar": "alpine/curl:latest"} {
+		if err := imagetest.PushArchive(filepath.Join(images(), archive), registry+"/"+as); err != nil {
+			t.Fatalf("%v; build it with images/build.sh", err)
+		}
+	}
 	slow := imagetest.Serve(t, func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 		if r.Method == http.MethodGet && strings.Contains(r.URL.Path, "/blobs/") {
 			time.Sleep(500 * time.Millisecond)
@@ -95,22 +95,6 @@ func TestScripts(t *testing.T) {
 }
 
 func images() string { return filepath.Join(testbed.Root(), ".build", "images") }
-
-// pushArchive pushes one of the project's own images (images/build.sh) under another name.
-func pushArchive(t *testing.T, archive, as string) {
-	t.Helper()
-	img, err := tarball.ImageFromPath(filepath.Join(images(), archive), nil)
-	if err != nil {
-		t.Fatalf("%v; build it with images/build.sh", err)
-	}
-	ref, err := name.ParseReference(as, name.Insecure)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := remote.Write(ref, img); err != nil {
-		t.Fatal(err)
-	}
-}
 
 // closedAddress is an address of this machine where nothing listens.
 func closedAddress(t *testing.T) string {

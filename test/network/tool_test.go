@@ -6,12 +6,8 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -24,24 +20,8 @@ import (
 	"github.com/mayfly-run/mayfly/test/testbed"
 )
 
-// patience bounds everything that a sandbox does in these tests.
-const patience = 60 * time.Second
-
-// clientProgram is the built client.
-var clientProgram = sync.OnceValues(func() ([]byte, error) {
-	dir, err := os.MkdirTemp("", "client-")
-	if err != nil {
-		return nil, err
-	}
-	defer os.RemoveAll(dir)
-	out := filepath.Join(dir, "client")
-	c := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", out, "./client")
-	c.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if text, err := c.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("build the client: %w\n%s", err, text)
-	}
-	return os.ReadFile(out)
-})
+// clientProgram is the client of the attacks.
+var clientProgram = testbed.Program("client")
 
 // lab makes sandboxes with a network.
 type lab struct {
@@ -52,11 +32,7 @@ type lab struct {
 
 func newLab(t *testing.T) *lab {
 	t.Helper()
-	body, err := clientProgram()
-	if err != nil {
-		t.Fatal(err)
-	}
-	client := imagetest.Tar(t, imagetest.File{Name: "bin/client", Body: string(body), Mode: 0o755})
+	client := imagetest.Tar(t, clientProgram(t))
 	return &lab{t: t, engine: testbed.Engine(t), image: testbed.Unpack(t, imagetest.Config{}, imagetest.BusyboxLayer(t), client)}
 }
 
@@ -143,7 +119,7 @@ type live struct {
 func (l *lab) start(spec *engine.Spec) *live {
 	l.t.Helper()
 	r := &live{l: l, done: make(chan struct{})}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), testbed.Patience)
 	l.t.Cleanup(cancel)
 	var err error
 	r.sandbox, err = l.engine.Start(ctx, spec, nil, engine.Streams{Stdout: &r.stdout, Stderr: &r.stderr})
@@ -163,7 +139,7 @@ func (l *lab) start(spec *engine.Spec) *live {
 
 func (r *live) wait() result {
 	r.l.t.Helper()
-	kill := time.AfterFunc(patience, func() { _ = r.sandbox.Signal(engine.SIGKILL) })
+	kill := time.AfterFunc(testbed.Patience, func() { _ = r.sandbox.Signal(engine.SIGKILL) })
 	defer kill.Stop()
 	exit, err := r.sandbox.Wait()
 	if err != nil {

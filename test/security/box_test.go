@@ -7,9 +7,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -23,43 +20,12 @@ import (
 	"github.com/mayfly-run/mayfly/test/testbed"
 )
 
-// patience bounds everything that a sandbox does in these tests; an emulated
-// machine takes more.
-var patience = func() time.Duration {
-	if d, err := time.ParseDuration(os.Getenv("MAYFLY_TEST_PATIENCE")); err == nil {
-		return d
-	}
-	return time.Minute
-}()
-
-// attackerProgram is the built attacker, or the one that MAYFLY_TEST_ATTACKER
-// names, for a machine without Go.
-var attackerProgram = sync.OnceValues(func() ([]byte, error) {
-	if built := os.Getenv("MAYFLY_TEST_ATTACKER"); built != "" {
-		return os.ReadFile(built)
-	}
-	dir, err := os.MkdirTemp("", "attacker-")
-	if err != nil {
-		return nil, err
-	}
-	defer os.RemoveAll(dir)
-	out := filepath.Join(dir, "attacker")
-	c := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", out, "./attacker")
-	c.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if text, err := c.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("build the attacker: %w\n%s", err, text)
-	}
-	return os.ReadFile(out)
-})
+var attackerProgram = testbed.Program("attacker")
 
 // attackerLayer is a layer with the attacker and whatever else a test adds.
 func attackerLayer(t *testing.T, files ...imagetest.File) []byte {
 	t.Helper()
-	body, err := attackerProgram()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return imagetest.Tar(t, append([]imagetest.File{{Name: "bin/attacker", Body: string(body), Mode: 0o755}}, files...)...)
+	return imagetest.Tar(t, append([]imagetest.File{attackerProgram(t)}, files...)...)
 }
 
 // box makes sandboxes of one image.
@@ -162,7 +128,7 @@ type live struct {
 }
 
 func (b *box) start(spec *engine.Spec, secrets engine.Secrets, stdin io.Reader) (*live, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), testbed.Patience)
 	defer cancel()
 	l := &live{b: b, id: spec.ID, stdout: newOutput(), stderr: newOutput(), ended: make(chan struct{})}
 	s, err := b.engine.Start(ctx, spec, secrets, engine.Streams{Stdin: stdin, Stdout: l.stdout, Stderr: l.stderr})
@@ -198,7 +164,7 @@ func (l *live) wait() (result, error) {
 	l.b.t.Helper()
 	select {
 	case <-l.ended:
-	case <-time.After(patience):
+	case <-time.After(testbed.Patience):
 		_ = l.sandbox.Close()
 		l.b.t.Fatalf("run %s doesn't end; stdout %.500q stderr %.500q", l.id, l.stdout, l.stderr)
 	}
@@ -219,7 +185,7 @@ func (l *live) close() error {
 	case err := <-closed:
 		l.b.gone(l.id)
 		return err
-	case <-time.After(patience):
+	case <-time.After(testbed.Patience):
 		l.b.t.Fatalf("closing run %s doesn't end", l.id)
 		return nil
 	}
@@ -256,7 +222,7 @@ func (o *output) String() string {
 // until waits for a text to appear.
 func (o *output) until(t *testing.T, text string) {
 	t.Helper()
-	deadline := time.After(patience)
+	deadline := time.After(testbed.Patience)
 	for !strings.Contains(o.String(), text) {
 		select {
 		case <-o.grown:

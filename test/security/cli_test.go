@@ -91,7 +91,7 @@ func (c *cli) mayfly(args ...string) done {
 	cmd := c.command(args...)
 	var out, errOut bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errOut
-	timer := time.AfterFunc(patience, func() { _ = cmd.Process.Kill() })
+	timer := time.AfterFunc(testbed.Patience, func() { _ = cmd.Process.Kill() })
 	err := cmd.Run()
 	timer.Stop()
 	var exit *exec.ExitError
@@ -153,7 +153,7 @@ func (c *cli) launch(path string, flags ...string) *cliRun {
 	}()
 	select {
 	case r.id = <-ids:
-	case <-time.After(patience):
+	case <-time.After(testbed.Patience):
 		c.t.Fatalf("mayfly run says nothing: %s", r.log)
 	case <-r.end:
 		c.t.Fatalf("mayfly run ended: %s", r.log)
@@ -165,7 +165,7 @@ func (r *cliRun) wait() {
 	r.c.t.Helper()
 	select {
 	case <-r.end:
-	case <-time.After(patience):
+	case <-time.After(testbed.Patience):
 		r.c.t.Fatalf("mayfly run doesn't end: %s", r.log)
 	}
 }

@@ -16,13 +16,10 @@ const fileCapabilities = "\x01\x00\x00\x02" + "\xff\xff\xff\xff" + "\xff\xff\xff
 // TestI10_NothingGainsPrivileges runs copies of the attacker that are setuid,
 // setgid and have file capabilities, from the image and made by the tool.
 func TestI10_NothingGainsPrivileges(t *testing.T) {
-	body, err := attackerProgram()
-	if err != nil {
-		t.Fatal(err)
-	}
+	body := attackerProgram(t).Body
 	b := newBox(t,
-		imagetest.File{Name: "bin/suid", Body: string(body), Mode: 0o6755},
-		imagetest.File{Name: "bin/fcap", Body: string(body), Mode: 0o755, Xattrs: map[string]string{"security.capability": fileCapabilities}})
+		imagetest.File{Name: "bin/suid", Body: body, Mode: 0o6755},
+		imagetest.File{Name: "bin/fcap", Body: body, Mode: 0o755, Xattrs: map[string]string{"security.capability": fileCapabilities}})
 	none := "0000000000000000"
 	for _, c := range []struct{ name, user, script, uid string }{
 		{"root", "", "attacker status", "0 0 0 0"},

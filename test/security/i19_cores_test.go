@@ -23,13 +23,9 @@ const corePattern = "/proc/sys/kernel/core_pattern"
 // A crash on the host shows that the pattern works.
 func TestI19_CrashesLeaveNoCore(t *testing.T) {
 	b := newBox(t)
-	program, err := attackerProgram()
-	if err != nil {
-		t.Fatal(err)
-	}
 	dir := t.TempDir()
 	attacker := filepath.Join(dir, "attacker")
-	if err := os.WriteFile(attacker, program, 0o755); err != nil {
+	if err := os.WriteFile(attacker, []byte(attackerProgram(t).Body), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	old, err := os.ReadFile(corePattern)

@@ -144,10 +144,7 @@ func TestM07_HostileConfigurations(t *testing.T) {
 // TestM07_HostileProgramsTakeNoMemory: the shim looks at the tool's program
 // before it is started. This one says that its table of names is the whole file.
 func TestM07_HostileProgramsTakeNoMemory(t *testing.T) {
-	body, err := attackerProgram()
-	if err != nil {
-		t.Fatal(err)
-	}
+	body := []byte(attackerProgram(t).Body)
 	const size = 192 << 20
 	program := append(bytes.Clone(body), make([]byte, size-len(body))...)
 	sections := make([]elf.Section64, 2) // with number 0 as the table of names there is none

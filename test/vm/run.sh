@@ -37,7 +37,7 @@ go build -o "$build/share/attacker" ./test/security/attacker
 go test -c -o "$build/share/oci.test" ./internal/oci
 go test -c -o "$build/share/security.test" ./test/security
 cat >"$build/share/tests.sh" <<EOF
-export HOME=/root MAYFLY_TEST_BIN=/share/bin MAYFLY_TEST_ATTACKER=/share/attacker MAYFLY_TEST_PATIENCE=10m TMPDIR=/var/tmp
+export HOME=/root MAYFLY_TEST_BIN=/share/bin MAYFLY_TEST_PROGRAMS=/share MAYFLY_TEST_PATIENCE=10m TMPDIR=/var/tmp
 mkdir -p '$root' && mount -t 9p -o trans=virtio,version=9p2000.L,ro checkout '$root'
 mount | grep cgroup; uname -sr
 cd '$root/internal/oci' && /share/oci.test -test.v -test.timeout 15m; oci=\$?
