@@ -119,6 +119,9 @@ func (s *sandbox) Close() error {
 func (s *sandbox) close() error {
 	var errs []error
 	if s.control != nil {
+		if s.enc != nil {
+			_ = s.send(wire.Request{Done: true}) // it may have ended
+		}
 		_ = s.control.Close() // the leash: the shim ends the sandbox and exits
 	}
 	if s.cmd != nil && !s.kept() {

@@ -64,11 +64,21 @@ func Supervise(control *os.File, stdin, stdout, stderr *os.File) error {
 	if err != nil {
 		report = wire.Report{Failure: wire.NewFailure(err)}
 	}
-	if r.send(report) != nil {
+	if r.send(report) != nil || !s.done() {
 		// Nobody is left to remove the directory.
 		return errors.Join(err, abandon(s.start.Dir))
 	}
 	return nil
+}
+
+// done waits until mayfly has the last report, and says whether it lived to get it.
+func (s *supervisor) done() bool {
+	for req := range s.requests {
+		if req.Done {
+			return true
+		}
+	}
+	return false
 }
 
 // reporter writes reports from several goroutines, whole ones at a time.

@@ -110,6 +110,24 @@ func directories(found map[string]bool) error {
 	return nil
 }
 
+// awaitShims gives the shims of a mayfly that died the time to clean up; when
+// they have ended, everything has to be gone.
+func awaitShims(before map[string]bool) {
+	for range 50 {
+		found, busy := map[string]bool{}, false
+		if processes(found) != nil {
+			return // Leftovers reports it
+		}
+		for what := range found {
+			busy = busy || !before[what] && strings.Contains(what, "mayfly-shim")
+		}
+		if !busy {
+			return
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+}
+
 // lastingDescriptors adds what this process has open and keeps open. A client's
 // connection is closed only after its server's end was noticed.
 func lastingDescriptors(before, after map[string]bool) error {

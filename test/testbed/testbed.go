@@ -103,6 +103,7 @@ func Main(m *testing.M) {
 		os.Exit(1)
 	}
 	code := m.Run()
+	awaitShims(before)
 	after, err := Leftovers()
 	if err == nil {
 		err = lastingDescriptors(before, after)

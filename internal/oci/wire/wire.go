@@ -39,6 +39,8 @@ const (
 type Request struct {
 	Start  *Start         `json:"start,omitempty"`
 	Signal *engine.Signal `json:"signal,omitempty"`
+	// Done says that mayfly has the last report and removes the run's directory.
+	Done bool `json:"done,omitempty"`
 }
 
 // Start is everything the shim needs to run one tool.
@@ -47,7 +49,7 @@ type Start struct {
 	Secrets engine.Secrets `json:"secrets,omitempty"`
 
 	// Dir is the run's directory. The shim mounts on Dir/root; it removes Dir
-	// itself only when mayfly is gone.
+	// itself only when mayfly is gone without Done.
 	Dir string `json:"dir"`
 	// FirstID is the first of the IDCount host ids that the sandbox's ids
 	// 0, 1, … stand for, for users and for groups.

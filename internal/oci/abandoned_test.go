@@ -1,0 +1,51 @@
+//go:build linux
+
+package oci_test
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/mayfly-run/mayfly/internal/engine"
+	"github.com/mayfly-run/mayfly/internal/engine/enginetest"
+	"github.com/mayfly-run/mayfly/internal/oci"
+	"github.com/mayfly-run/mayfly/test/testbed"
+)
+
+// TestMayflyDiesAfterTheExit: the shim has reported the exit, and mayfly is killed before it has removed the run's directory.
+func TestMayflyDiesAfterTheExit(t *testing.T) {
+	h := &enginetest.Harness{Engine: testbed.Engine(t), Image: testbed.Busybox(t), Args: enginetest.Shell}
+	spec := h.Spec(enginetest.Exit, "0")
+	s, err := h.Engine.Start(t.Context(), spec, nil, engine.Streams{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range s.Events() {
+	}
+	if _, err := s.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join("/run/mayfly/runs", spec.ID)
+	if _, err := os.Stat(dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := oci.Die(s); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Error("the directory is still there")
+			break
+		}
+	}
+	if err := s.Close(); err != nil { // what a dead one doesn't do: it frees what this process has
+		t.Error(err)
+	}
+}
