@@ -31,8 +31,10 @@ type Connection struct {
 	Rule     string `json:"rule"`             // what allowed or denied it
 	Reason   string `json:"reason,omitempty"` // why it was denied or why it failed, for people
 	Suggest  string `json:"suggest,omitempty"`
-	RxBytes  int64  `json:"rx_bytes"`
-	TxBytes  int64  `json:"tx_bytes"`
+	// Mocked says that a test's mocks answered, and that nothing left the machine.
+	Mocked  bool  `json:"mocked,omitempty"`
+	RxBytes int64 `json:"rx_bytes"`
+	TxBytes int64 `json:"tx_bytes"`
 }
 
 // Exit is how a sandbox ended.

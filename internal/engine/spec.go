@@ -49,6 +49,9 @@ type Spec struct {
 	// KeepFor keeps a sandbox whose tool failed or had to be ended, so that
 	// somebody can look inside; zero removes it at once.
 	KeepFor time.Duration `json:"keep_for,omitempty"`
+
+	// Mocks, unless nil, stands in for what the tool reaches out to; see [Mocks].
+	Mocks *Mocks `json:"mocks,omitempty"`
 }
 
 // Validate refuses what no engine can run: an empty command, text that can't
