@@ -24,8 +24,9 @@ setup: ## install the Debian packages that building and testing need (as root)
 	@test/setup.sh
 
 .PHONY: build
-build: ## build bin/mayfly and bin/mayfly-shim
+build: ## build bin/mayfly, bin/mayfly-shim and bin/mayfly-cel
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/mayfly ./cmd/mayfly
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/mayfly-cel ./cmd/mayfly-cel
 	go build -trimpath -tags $(SHIM_TAGS) -ldflags '$(SHIM_LDFLAGS)' -o bin/mayfly-shim ./cmd/mayfly-shim
 
 .PHONY: images
@@ -86,8 +87,8 @@ vet: ## run go vet
 
 .PHONY: cross
 cross: ## build mayfly for macOS and Windows
-	GOOS=darwin GOARCH=arm64 CGO_ENABLED=0 go build -o /dev/null ./cmd/mayfly
-	GOOS=windows GOARCH=amd64 CGO_ENABLED=0 go build -o /dev/null ./cmd/mayfly
+	GOOS=darwin GOARCH=arm64 CGO_ENABLED=0 go build -o /dev/null ./cmd/mayfly ./cmd/mayfly-cel
+	GOOS=windows GOARCH=amd64 CGO_ENABLED=0 go build -o /dev/null ./cmd/mayfly ./cmd/mayfly-cel
 
 .PHONY: bench
 bench: setup build images ## measure the budgets beside docker, podman and runc (as root)

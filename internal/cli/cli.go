@@ -62,6 +62,8 @@ isolated container of its own that lives only as long as the run.`,
 	})
 	root.AddCommand(
 		newRunCommand(s),
+		newRunsCommand(s),
+		newGraphCommand(s),
 		newValidateCommand(s),
 		newSchemaCommand(s),
 		newShellCommand(s),

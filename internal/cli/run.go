@@ -3,9 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
-	"io"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -25,6 +23,9 @@ type runFlags struct {
 	resources          map[string]*string
 	pull               string
 
+	resume, from, only string
+	skip               []string
+
 	json, quiet, dryRun, suggestEgress bool
 	keepOnFailure                      bool
 	keepFor                            time.Duration
@@ -35,14 +36,15 @@ func newRunCommand(s streams) *cobra.Command {
 	f := &runFlags{resources: map[string]*string{}}
 	c := &cobra.Command{
 		Use:   "run FILE|NAME|-",
-		Short: "Run a tool in a sandbox of its own",
-		Long: `Run a tool in a sandbox of its own.
+		Short: "Run a tool, or a workflow of tools, each in a sandbox of its own",
+		Long: `Run a tool in a sandbox of its own, or a workflow: each of its steps in one of its own.
 
-The tool is a file, the name of a tool in the tools folder of this project, or - for a
-definition on standard input. What it prints appears as it prints it, its secrets masked.
+The tool or workflow is a file, the name of a tool in the tools folder of this project, or -
+for a definition on standard input. What it prints appears as it prints it, its secrets masked.
 
 Exit status: the tool's own (0-123); 124 timed out; 125 Mayfly's own failure; 126 the command
-can't be executed; 127 it isn't in the image; 128+n killed by signal n (130 interrupted).`,
+can't be executed; 127 it isn't in the image; 128+n killed by signal n (130 interrupted). That
+of a workflow is the one of its first step that failed.`,
 		Example: `  # a tool with an argument, and a secret from the environment
   mayfly run check.yaml --arg service_url=https://example.com --secret api_token=env:API_TOKEN
 
@@ -56,9 +58,19 @@ can't be executed; 127 it isn't in the image; 128+n killed by signal n (130 inte
   mayfly run check.yaml --suggest-egress
 
   # a shell in the tool's sandbox
-  mayfly run shell.yaml -it`,
-		Args: cobra.ExactArgs(1),
+  mayfly run shell.yaml -it
+
+  # a workflow, and going on with it after a failure (see: mayfly runs)
+  mayfly run release.yaml --arg version=1.2
+  mayfly run --resume 019abc12-…
+
+  # one step of it alone
+  mayfly run release.yaml --only build-app`,
+		Args: func(_ *cobra.Command, args []string) error { return f.checkArgs(args) },
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if f.resume != "" {
+				return f.resumeWorkflow(cmd.Context(), s)
+			}
 			return f.run(cmd.Context(), s, args[0])
 		},
 	}
@@ -86,6 +98,11 @@ can't be executed; 127 it isn't in the image; 128+n killed by signal n (130 inte
 	fl.DurationVar(&f.keepFor, "keep-for", time.Hour, "how long --keep-on-failure keeps it")
 	fl.BoolVarP(&f.interactive, "interactive", "i", false, "give the tool this standard input")
 	fl.BoolVarP(&f.tty, "tty", "t", false, "give the tool a terminal")
+	fl.StringVar(&f.resume, "resume", "", "go on with the `RUN` of a workflow that failed or was interrupted")
+	fl.StringVar(&f.from, "from", "", "of a workflow, run this `STEP` and what comes after it")
+	fl.StringVar(&f.only, "only", "", "of a workflow, run this `STEP` alone")
+	fl.StringArrayVar(&f.skip, "skip", nil, "of a workflow, leave out this `STEP`; may be repeated")
+	c.MarkFlagsMutuallyExclusive("from", "only")
 	c.MarkFlagsMutuallyExclusive("json", "quiet")
 	c.MarkFlagsMutuallyExclusive("json", "tty")
 	c.MarkFlagsMutuallyExclusive("suggest-egress", "json") // its connection events have the rules
@@ -97,9 +114,16 @@ func (f *runFlags) run(ctx context.Context, s streams, name string) error {
 	if err := enterNamespace(); err != nil { // before anything of stdin is read
 		return err
 	}
-	t, err := loadTool(s.in, name)
+	def, text, err := loadDefinition(s.in, name)
 	if err != nil {
 		return err
+	}
+	if def.Workflow != nil {
+		return f.runWorkflow(ctx, s, def.Workflow, text)
+	}
+	t := def.Tool
+	if f.from != "" || f.only != "" || len(f.skip) > 0 {
+		return runUsage("--from, --only and --skip are about the steps of a workflow, and %s is a tool", name)
 	}
 	if err := f.override(t); err != nil {
 		return err
@@ -146,37 +170,10 @@ func (f *runFlags) run(ctx context.Context, s streams, name string) error {
 	return &exitError{status: result.ExitCode}
 }
 
-// maxToolBytes is more than a definition may have, so that Parse says so.
-const maxToolBytes = 2 << 20
-
-// loadTool reads the definition that the command line names.
-func loadTool(in io.Reader, name string) (*tool.Tool, error) {
-	if name == "-" {
-		data, err := io.ReadAll(io.LimitReader(in, maxToolBytes))
-		if err != nil {
-			return nil, fmt.Errorf("read the tool from standard input: %w", err)
-		}
-		return tool.Parse("-", data)
-	}
-	path, err := toolPath(name)
-	if err != nil {
-		return nil, err
-	}
-	t, err := tool.Load(path)
-	if err != nil {
-		return nil, err
-	}
-	// The shim, which copies the tool's files, has another working directory.
-	if t.Source.Dir, err = filepath.Abs(t.Source.Dir); err != nil {
-		return nil, err
-	}
-	return t, t.ReadScript()
-}
-
 // toolPath is the file of a tool given by path or by name. What looks like a
 // path is one.
 func toolPath(name string) (string, error) {
-	if strings.ContainsAny(name, `/\`) || strings.HasSuffix(name, ".yaml") || strings.HasSuffix(name, ".yml") {
+	if tool.IsPath(name) {
 		return name, nil
 	}
 	if info, err := os.Stat(name); err == nil && !info.IsDir() {
@@ -204,6 +201,11 @@ func (f *runFlags) override(t *tool.Tool) error {
 			return runUsage("--%s: %w", name, err)
 		}
 	}
+	return f.checkValues()
+}
+
+// checkValues checks the values of the flags that tools and workflows share.
+func (f *runFlags) checkValues() error {
 	if !slices.Contains([]string{"missing", "always", "never"}, f.pull) {
 		return runUsage("--pull %q is none of missing, always and never", f.pull)
 	}

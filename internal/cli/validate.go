@@ -1,33 +1,33 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
 
+	"github.com/mayfly-run/mayfly/internal/condition"
 	"github.com/mayfly-run/mayfly/internal/tool"
+	"github.com/mayfly-run/mayfly/internal/workflow"
 )
 
 func newValidateCommand(s streams) *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "validate FILE…",
-		Short: "Check tool files",
-		Long: `Check tool files: the format, the names, the values, and what contradicts what. Each problem is
-printed as file:line:column. Exit status 1 when there is one.`,
+		Short: "Check tool and workflow files",
+		Long: `Check tool and workflow files: the format, the names, the values, what contradicts what, and what
+steps refer to. Each problem is printed as file:line:column. Exit status 1 when there is one.`,
 		Example: `  mayfly validate check.yaml
   mayfly validate tools/*/tool.yaml
   generate-tool | mayfly validate -`,
 		Args: cobra.MinimumNArgs(1),
-		RunE: func(_ *cobra.Command, files []string) error {
+		RunE: func(cmd *cobra.Command, files []string) error {
 			bad := false
 			for _, file := range files {
-				t, err := loadTool(s.in, file)
-				if err == nil {
-					err = t.Runnable()
-				}
+				err := validate(cmd.Context(), s, file)
 				if err != nil {
 					bad = true
 				}
@@ -43,6 +43,20 @@ printed as file:line:column. Exit status 1 when there is one.`,
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object a file")
 	return c
+}
+
+// validate reads a definition and finds all that is wrong with it before it runs.
+func validate(ctx context.Context, s streams, file string) error {
+	def, _, err := loadDefinition(s.in, file)
+	switch {
+	case err != nil:
+		return err
+	case def.Tool != nil:
+		return def.Tool.Runnable()
+	}
+	conditions := condition.NewProcess("")
+	err = workflow.CheckConditions(ctx, workflow.NewPlan(def.Workflow, nil), conditions)
+	return errors.Join(err, conditions.Close())
 }
 
 func printValidation(s streams, asJSON bool, file string, err error) error {
@@ -71,15 +85,20 @@ func printValidation(s streams, asJSON bool, file string, err error) error {
 
 func newSchemaCommand(s streams) *cobra.Command {
 	return &cobra.Command{
-		Use:   "schema tool",
+		Use:   "schema tool|workflow",
 		Short: "Print the JSON Schema of a kind of file, for editors",
 		Long: `Print the JSON Schema (2020-12) of a kind of file. Editors with the YAML language server use it
 after a first line such as: # yaml-language-server: $schema=tool.schema.json`,
-		Example:   "  mayfly schema tool > tool.schema.json",
+		Example: `  mayfly schema tool > tool.schema.json
+  mayfly schema workflow > workflow.schema.json`,
 		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
-		ValidArgs: []string{"tool"},
-		RunE: func(*cobra.Command, []string) error {
-			_, err := s.out.Write(tool.Schema())
+		ValidArgs: []string{"tool", "workflow"},
+		RunE: func(_ *cobra.Command, args []string) error {
+			schema := tool.Schema()
+			if args[0] == "workflow" {
+				schema = tool.WorkflowSchema()
+			}
+			_, err := s.out.Write(schema)
 			return err
 		},
 	}

@@ -132,6 +132,9 @@ const (
 	MountFile    MountKind = "file"    // a read-only copy of a file or folder of the tool's own
 	MountScratch MountKind = "scratch" // an empty writable directory, gone after the run
 	MountCache   MountKind = "cache"   // a writable directory kept between runs of the tool
+
+	MountArtifact MountKind = "artifact" // an empty writable directory that is saved after a success
+	MountHanded   MountKind = "handed"   // a writable copy of what another run saved so
 )
 
 // Mount is one file or directory that the tool finds at Target.
@@ -144,7 +147,8 @@ type Mount struct {
 	Content []byte `json:"content,omitempty"`
 	// Source is a directory of the host. MountFile copies Path, a local path
 	// below Source that no symbolic link leads out of; MountCache copies from
-	// Path.tar below Source, and back after a success.
+	// Path.tar below Source, and back after a success; MountArtifact copies to
+	// it and MountHanded from it.
 	Source string `json:"source,omitempty"`
 	Path   string `json:"path,omitempty"`
 	// Size is the limit in bytes (MountScratch, MountCache); zero shares the disk limit.

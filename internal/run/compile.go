@@ -28,9 +28,19 @@ type Request struct {
 	// Environment overrides the tool's variables; values are never read as
 	// references to secrets.
 	Environment []tool.EnvVar
-	Terminal    bool
-	Columns     uint16
-	Rows        uint16
+	// Artifacts are folders that the tool gets from runs before it, or hands to later ones.
+	Artifacts []Artifact
+	Terminal  bool
+	Columns   uint16
+	Rows      uint16
+}
+
+// Artifact is a folder of a sandbox that outlives it, as the file Dir/Name.tar of the host.
+type Artifact struct {
+	Dir, Name string
+	Target    string // in the sandbox
+	// Made says that this run makes it, once it has succeeded; else it is there already.
+	Made bool
 }
 
 // Compile makes the spec of one run. It is a pure function: the same request
@@ -80,6 +90,13 @@ func Compile(id string, req *Request, img *image.Image, caches string) (*engine.
 			return nil, fmt.Errorf("%s: volume %s: the definition comes from no folder, so it has no files; save it to a file", v.Position, v.Name)
 		}
 		spec.Mounts = append(spec.Mounts, compileVolume(t, v, caches))
+	}
+	for _, a := range req.Artifacts {
+		kind := engine.MountHanded
+		if a.Made {
+			kind = engine.MountArtifact
+		}
+		spec.Mounts = append(spec.Mounts, engine.Mount{Kind: kind, Target: a.Target, Source: a.Dir, Path: a.Name})
 	}
 	return spec, nil
 }

@@ -189,4 +189,20 @@ type Result struct {
 	Kept bool `json:"kept,omitempty"`
 	// KeptID is the sandbox's id: the run's, or that of its last attempt.
 	KeptID string `json:"kept_id,omitempty"`
+	// Steps are a workflow's, in the order of its definition, those of finally last.
+	Steps []StepResult `json:"steps,omitempty"`
+}
+
+// StepResult is how a step of a workflow ended.
+type StepResult struct {
+	Step     string    `json:"step"`
+	Status   State     `json:"status"`
+	ExitCode int       `json:"exit_code"`
+	Reason   string    `json:"reason,omitempty"`
+	Started  time.Time `json:"started,omitzero"`
+	Finished time.Time `json:"finished,omitzero"`
+	// Items is the number of items of a step with for_each.
+	Items int `json:"items,omitempty"`
+	// Resumed says that the step had succeeded before this run went on.
+	Resumed bool `json:"resumed,omitempty"`
 }

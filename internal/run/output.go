@@ -20,7 +20,8 @@ var outputName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]*$`)
 //	DELIMITER
 //
 // Empty lines between them are skipped, the last value of a name counts, and
-// a block's value doesn't end with the line break before its delimiter.
+// a block's value doesn't end with the line break before its delimiter. A
+// carriage return is a part of a block's lines, and of no other line's end.
 func parseOutputs(data []byte) (map[string]string, error) {
 	outputs := map[string]string{}
 	line := 0
@@ -30,14 +31,15 @@ func parseOutputs(data []byte) (map[string]string, error) {
 		}
 		line++
 		text, data, _ = bytes.Cut(data, []byte("\n"))
-		return bytes.TrimSuffix(text, []byte("\r")), true
+		return text, true
 	}
+	trimmed := func(text []byte) []byte { return bytes.TrimSuffix(text, []byte("\r")) }
 	for {
 		text, ok := next()
 		if !ok {
 			return outputs, nil
 		}
-		if len(text) == 0 {
+		if text = trimmed(text); len(text) == 0 {
 			continue
 		}
 		at := bytes.IndexAny(text, "=<")
@@ -60,7 +62,7 @@ func parseOutputs(data []byte) (map[string]string, error) {
 				if !ok {
 					return outputs, fmt.Errorf("line %d of $MAYFLY_OUTPUT: the value of %s has no closing %s", begin, name, delimiter)
 				}
-				if bytes.Equal(text, delimiter) {
+				if bytes.Equal(trimmed(text), delimiter) {
 					break
 				}
 				block = append(block, text)

@@ -64,6 +64,8 @@ type Options struct {
 	Progress func(image.ProgressEvent)
 	// Kill, when closed, ends a tool that is being given its grace.
 	Kill <-chan struct{}
+	// Mask, unless nil, returns values that are masked beside the tool's own secrets: those that came from elsewhere.
+	Mask func() [][]byte
 	// Resized reports new sizes of the terminal.
 	Resized <-chan [2]uint16
 }
@@ -79,7 +81,7 @@ func (r *Runner) Run(ctx context.Context, req *Request, opts Options) (*Result, 
 	}
 	run := &run{Runner: r, req: req, opts: opts, seen: map[engine.Connection]bool{}}
 	run.result.Outputs = map[string]string{}
-	run.masker.Store(secret.NewRedactor())
+	run.masker.Store(secret.NewRedactor(run.foreign()...))
 	return run.do(ctx)
 }
 
@@ -94,6 +96,14 @@ type run struct {
 	seq    int64
 	seen   map[engine.Connection]bool
 	result Result
+}
+
+// foreign are the values to mask that are no secrets of the tool's own.
+func (r *run) foreign() [][]byte {
+	if r.opts.Mask == nil {
+		return nil
+	}
+	return r.opts.Mask()
 }
 
 // do takes the run through its states and reports the last.
@@ -244,7 +254,7 @@ func (r *run) secrets(ctx context.Context, spec *engine.Spec) (engine.Secrets, e
 		return nil, nil
 	}
 	values := engine.Secrets{}
-	var all [][]byte
+	all := r.foreign()
 	for _, name := range names {
 		value, err := r.Secrets.Get(ctx, name)
 		if err != nil {

@@ -19,7 +19,8 @@ import (
 	"github.com/mayfly-run/mayfly/internal/engine"
 )
 
-// cache is a directory that is kept between the runs of a tool.
+// cache is a directory that is kept between the runs of a tool, or handed from
+// one run to others (an artifact).
 //
 // A run works on a copy in its own memory file system, so that the disk limit
 // holds for it and runs at once don't disturb one another. What a succeeded run
@@ -28,7 +29,11 @@ type cache struct {
 	file string // the tar file on the host
 	dir  string // the copy, on the host's side of the sandbox
 	size int64  // the most that is kept, in bytes
+	kind engine.MountKind
 }
+
+// kept says whether a success replaces the kept copy.
+func (c *cache) kept() bool { return c.kind != engine.MountHanded }
 
 // maxCacheEntries and maxCacheDepth bound what is kept: a name grows with its
 // depth, so deep trees cost far more than their files.
@@ -39,15 +44,18 @@ const (
 
 // restoreCache makes the run's copy.
 func (r *rootfs) restoreCache(m engine.Mount, name string) (_ *cache, err error) {
-	c := &cache{file: filepath.Join(m.Source, filepath.FromSlash(m.Path)+".tar"), size: m.Size}
+	c := &cache{file: filepath.Join(m.Source, filepath.FromSlash(m.Path)+".tar"), size: m.Size, kind: m.Kind}
 	if c.size == 0 {
 		c.size = r.diskLimit
 	}
 	if c.dir, err = r.scratchVolume(name, m.Size); err != nil {
 		return nil, err
 	}
+	if m.Kind == engine.MountArtifact {
+		return c, nil
+	}
 	f, err := os.Open(c.file)
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) && m.Kind == engine.MountCache {
 		return c, nil
 	}
 	if err != nil {
@@ -55,11 +63,17 @@ func (r *rootfs) restoreCache(m engine.Mount, name string) (_ *cache, err error)
 	}
 	defer f.Close()
 	uid, gid := r.user.hostIDs(r.firstID)
-	if err := checkWhole(f); err != nil {
-		return nil, fmt.Errorf("restore the cache %s: %w; delete that file to start with an empty cache", c.file, err)
+	err = checkWhole(f)
+	if err == nil {
+		err = unpackCache(bufio.NewReaderSize(f, 1<<20), c.dir, uid, gid)
 	}
-	if err := unpackCache(bufio.NewReaderSize(f, 1<<20), c.dir, uid, gid); err != nil {
+	switch {
+	case errors.Is(err, unix.ENOSPC):
+		return nil, fmt.Errorf("restore %s: it doesn't fit the disk limit; raise resources.disk: %w", c.file, err)
+	case err != nil && m.Kind == engine.MountCache:
 		return nil, fmt.Errorf("restore the cache %s: %w; delete that file to start with an empty cache", c.file, err)
+	case err != nil:
+		return nil, fmt.Errorf("restore %s: %w", c.file, err)
 	}
 	return c, nil
 }
@@ -140,7 +154,7 @@ func (c *cache) save() (err error) {
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
 	buffered := bufio.NewWriterSize(f, 1<<20)
-	if err := packCache(buffered, c.dir, c.size); err != nil {
+	if err := packCache(buffered, c.dir, c.size, c.kind == engine.MountArtifact); err != nil {
 		return err
 	}
 	if err := buffered.Flush(); err != nil {
@@ -185,7 +199,9 @@ func removeAbandoned(file string) error {
 // packCache writes the directory as a tar. A file with holes takes less of the
 // sandbox's disk than its size says, but holes are written out here, so sizes
 // count and not what they took: else a tool could fill the host's disk.
-func packCache(to io.Writer, dir string, left int64) error {
+// A strict tar has what it is asked to have or is none: what can't be kept is an
+// error and not left out.
+func packCache(to io.Writer, dir string, left int64, strict bool) error {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return err
@@ -203,7 +219,7 @@ func packCache(to io.Writer, dir string, left int64) error {
 		if strings.Count(name, "/") >= maxCacheDepth {
 			return fmt.Errorf("%.80s…: it has folders more than %d deep", name, maxCacheDepth)
 		}
-		size, err := packCacheEntry(out, root, name, left)
+		size, err := packCacheEntry(out, root, name, left, strict)
 		left -= size
 		return err
 	})
@@ -211,7 +227,7 @@ func packCache(to io.Writer, dir string, left int64) error {
 }
 
 // packCacheEntry writes one file, of at most left bytes, and returns its size.
-func packCacheEntry(out *tar.Writer, root *os.Root, name string, left int64) (int64, error) {
+func packCacheEntry(out *tar.Writer, root *os.Root, name string, left int64, strict bool) (int64, error) {
 	info, err := root.Lstat(name)
 	if err != nil {
 		return 0, err
@@ -240,6 +256,9 @@ func packCacheEntry(out *tar.Writer, root *os.Root, name string, left int64) (in
 		}
 		return io.Copy(out, f)
 	default:
+		if strict {
+			return 0, fmt.Errorf("%.80s: it is neither a file, a folder nor a symbolic link", name)
+		}
 		return 0, nil // sockets and FIFOs mean nothing to another run
 	}
 	return 0, out.WriteHeader(h)

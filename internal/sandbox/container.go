@@ -316,7 +316,7 @@ func (r *rootfs) toolMounts(spec *engine.Spec, secrets engine.Secrets) ([]specs.
 				return nil, fmt.Errorf("volume %s: %w", m.Target, err)
 			}
 			mounts = append(mounts, bind(source, m.Target, "rw"))
-		case engine.MountCache:
+		case engine.MountCache, engine.MountArtifact, engine.MountHanded:
 			c, err := r.restoreCache(m, name)
 			if err != nil {
 				return nil, fmt.Errorf("volume %s: %w", m.Target, err)

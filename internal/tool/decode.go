@@ -16,6 +16,7 @@ import (
 // decoder collects the problems of one file.
 type decoder struct {
 	file     string
+	limits   limits
 	lines    int // lines in the file, which no position exceeds
 	problems []Problem
 }
@@ -31,7 +32,7 @@ func (d *decoder) report(n *yaml.Node, text, hint string) {
 // document parses data into its only YAML document, checked against the limits; nil after a problem that stops reading.
 func (d *decoder) document(data []byte) *yaml.Node {
 	d.lines = bytes.Count(data, []byte("\n")) + 1
-	if text, hint := admit(data); text != "" {
+	if text, hint := d.limits.admit(data); text != "" {
 		d.problems = append(d.problems, Problem{Position: Position{File: d.file}, Text: text, Hint: hint})
 		return nil
 	}

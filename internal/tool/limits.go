@@ -9,27 +9,46 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Limits on what a definition may make the loader do. They hold before and beside every other check, so that a hostile
+// limits are what a definition may make the loader do. They hold before and beside every other check, so that a hostile
 // file costs less than a second and 64 MB (attack S05).
+type limits struct {
+	fileSize   int64 // bytes
+	nodes      int   // counted with each alias replaced by what it stands for
+	separators int
+}
+
 const (
-	maxFileSize   = 1 << 20 // bytes
-	maxDepth      = 64
-	maxNodes      = 10_000 // counted with each alias replaced by what it stands for
-	maxAliases    = 100
-	maxSeparators = 40_000
+	maxDepth   = 64
+	maxAliases = 100
 )
+
+func toolLimits() limits { return limits{fileSize: 1 << 20, nodes: 10_000, separators: 40_000} }
+
+// workflowLimits let a graph have 10,000 steps.
+func workflowLimits() limits { return limits{fileSize: 2 << 20, nodes: 200_000, separators: 200_000} }
+
+// mentionsWorkflow reports whether a line begins as one of a workflow would. What the file is, the parser says; this
+// decides how much of it may be parsed.
+func mentionsWorkflow(data []byte) bool {
+	for line := range bytes.Lines(data) {
+		if bytes.HasPrefix(line, []byte("workflow:")) || bytes.HasPrefix(line, []byte("parallel_tools:")) {
+			return true
+		}
+	}
+	return false
+}
 
 // admit refuses data that should not reach the YAML parser at all. The parser builds a node of some 170 bytes for as
 // little as two bytes of text, so the number of nodes must be bounded before it runs; separators bounds it from above.
-func admit(data []byte) (text, hint string) {
+func (l limits) admit(data []byte) (text, hint string) {
 	switch {
-	case len(data) > maxFileSize:
-		return fmt.Sprintf("the file is larger than %d bytes", maxFileSize), "put long scripts in a file beside it: script: {file: NAME}"
+	case int64(len(data)) > l.fileSize:
+		return fmt.Sprintf("the file is larger than %d bytes", l.fileSize), "put long scripts in a file beside it: script: {file: NAME}"
 	case !utf8.Valid(data):
 		return "the file is not UTF-8 text", ""
 	case bytes.IndexByte(data, 0) >= 0:
 		return "the file has a NUL byte in it, so it is not text", ""
-	case separators(data) > maxSeparators:
+	case separators(data) > l.separators:
 		return "the file has too many parts to be a definition", `write long text as a block ("script: |"), or put it in a file beside this one`
 	}
 	return "", ""
@@ -189,8 +208,8 @@ type walker struct {
 }
 
 func (w *walker) walk(n *yaml.Node, depth int) bool {
-	if w.nodes++; w.nodes > maxNodes {
-		w.report(n, fmt.Sprintf("the definition has more than %d values", maxNodes), "aliases count as often as they are used")
+	if w.nodes++; w.nodes > w.limits.nodes {
+		w.report(n, fmt.Sprintf("the definition has more than %d values", w.limits.nodes), "aliases count as often as they are used")
 		return false
 	}
 	if depth > maxDepth {

@@ -21,7 +21,7 @@ func bomb(levels int) string {
 
 // TestHostile is attack S05: each text is refused in less than a second and 64 MB.
 func TestHostile(t *testing.T) {
-	const size = maxFileSize
+	size := int(toolLimits().fileSize)
 	fill := func(head, unit, tail string) string {
 		return head + strings.Repeat(unit, (size-len(head)-len(tail))/len(unit)) + tail
 	}

@@ -8,7 +8,6 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
-	"syscall"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -17,15 +16,9 @@ import (
 // one without an image loads; see [Tool.Runnable]. The error is an *[Error] where the definition is wrong, a
 // *[WorkflowError] where the file holds a workflow, and wraps the system's where the file can't be read.
 func Load(file string) (*Tool, error) {
-	// Without waiting for a FIFO's writer: read then refuses it.
-	f, err := os.OpenFile(file, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	data, err := readFile(file)
 	if err != nil {
-		return nil, fmt.Errorf("open tool: %w", err)
-	}
-	defer f.Close()
-	data, err := read(f)
-	if err != nil {
-		return nil, fmt.Errorf("read tool %s: %w", file, err)
+		return nil, err
 	}
 	t, err := Parse(file, data)
 	if err != nil {
@@ -45,29 +38,40 @@ func read(f *os.File) ([]byte, error) {
 	if !info.Mode().IsRegular() {
 		return nil, errors.New("it is not a regular file")
 	}
-	return io.ReadAll(io.LimitReader(f, maxFileSize+1))
+	return io.ReadAll(io.LimitReader(f, workflowLimits().fileSize+1))
 }
 
 // Parse reads a definition from data. name is the file's name in errors, and the tool's where it gives none; "-" stands
 // for standard input. See [Load] for the errors.
 func Parse(name string, data []byte) (*Tool, error) {
-	shown := name
-	if name == "-" {
-		shown = "<stdin>"
-	}
-	d := &decoder{file: shown}
-	root := d.document(data)
+	d, root := open(name, data)
 	if root == nil {
 		return nil, newError(d.problems)
 	}
 	if w := d.workflow(root); w != nil {
 		return nil, w
 	}
+	return d.tool(name, root)
+}
+
+// open parses data to its only document; nil after a problem.
+func open(name string, data []byte) (*decoder, *yaml.Node) {
+	if name == "-" {
+		name = "<stdin>"
+	}
+	d := &decoder{file: name, limits: toolLimits()}
+	if mentionsWorkflow(data) {
+		d.limits = workflowLimits()
+	}
+	return d, d.document(data)
+}
+
+func (d *decoder) tool(name string, root *yaml.Node) (*Tool, error) {
 	t, _ := toolShape().read(d, root, "a tool")
 	if len(d.problems) > 0 {
 		return nil, newError(d.problems)
 	}
-	t.Source = Source{Path: shown, Position: d.position(root)}
+	t.Source = Source{Path: d.file, Position: d.position(root)}
 	if t.Name == "" {
 		t.Name = nameOf(name)
 	}

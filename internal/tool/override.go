@@ -36,6 +36,16 @@ func (t *Tool) SetTimeout(value string) error {
 	return nil
 }
 
+// SetTimeout sets the time-out of all steps together from its text, such as 90s.
+func (w *Workflow) SetTimeout(value string) error {
+	t := &Tool{}
+	if err := t.SetTimeout(value); err != nil {
+		return err
+	}
+	w.Timeout = t.Timeout
+	return nil
+}
+
 func timeoutShape() shape[time.Duration] { return duration(100*time.Millisecond, 720*time.Hour) }
 
 // plain is a scalar as YAML reads it without quotes.

@@ -225,7 +225,7 @@ func TestNames(t *testing.T) {
 func TestLoad(t *testing.T) {
 	dir := t.TempDir()
 	big := filepath.Join(dir, "big.yaml")
-	if err := os.WriteFile(big, []byte(strings.Repeat("#", maxFileSize+1)), 0o600); err != nil {
+	if err := os.WriteFile(big, []byte(strings.Repeat("#", int(toolLimits().fileSize)+1)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := Load(big); err == nil || !strings.Contains(err.Error(), "larger than 1048576 bytes") {
@@ -240,7 +240,7 @@ func TestLoad(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if data, err := read(f); err != nil || len(data) != maxFileSize+1 {
+	if data, err := read(f); err != nil || int64(len(data)) != workflowLimits().fileSize+1 {
 		t.Errorf("%d bytes were read of a large file, %v", len(data), err)
 	}
 	if _, err := Load(filepath.Join(dir, "none.yaml")); !errors.Is(err, os.ErrNotExist) {

@@ -57,6 +57,9 @@ func (e *Error) Error() string {
 	return strings.Join(lines, "\n")
 }
 
+// NewError returns an error of problems, of which there is at least one.
+func NewError(problems []Problem) *Error { return newError(problems) }
+
 // newError sorts problems by position and drops repeats and what exceeds the cap. Texts quote a file that may be hostile:
 // each becomes one line that can't steer a terminal.
 func newError(problems []Problem) *Error {

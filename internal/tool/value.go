@@ -255,3 +255,36 @@ func scalarJSON(n *yaml.Node) (any, bool) {
 	}
 	return n.Value, utf8.ValidString(n.Value)
 }
+
+// decoded is the value as decoded JSON has it, with numbers as json.Number.
+func (v Value) decoded() any {
+	switch v.Type {
+	case TypeString:
+		return v.Text
+	case TypeInteger, TypeNumber:
+		return json.Number(v.Text)
+	case TypeBoolean:
+		return v.Text == "true"
+	}
+	var out any
+	dec := json.NewDecoder(strings.NewReader(v.Text))
+	dec.UseNumber()
+	if err := dec.Decode(&out); err != nil {
+		panic(fmt.Sprintf("decode a value that was encoded: %v", err))
+	}
+	return out
+}
+
+func emptyValue(typ string) any {
+	switch typ {
+	case TypeInteger, TypeNumber:
+		return json.Number("0")
+	case TypeBoolean:
+		return false
+	case TypeArray:
+		return []any{}
+	case TypeObject:
+		return map[string]any{}
+	}
+	return ""
+}

@@ -1,0 +1,20 @@
+// Command mayfly-cel evaluates the conditions of workflows for mayfly, which starts it; it is of no use by hand.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+
+	"github.com/mayfly-run/mayfly/internal/condition/cel"
+)
+
+func main() {
+	// Ctrl-C is for mayfly, which ends this program by ending its input.
+	signal.Ignore(os.Interrupt)
+	if err := cel.Serve(context.Background(), os.Stdin, os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "mayfly-cel:", err)
+		os.Exit(1)
+	}
+}

@@ -1,0 +1,68 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+)
+
+func newRunsCommand(s streams) *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "runs",
+		Short: "List the runs of workflows, which can be resumed",
+		Long: `List the runs of workflows that have a journal on this machine, the latest first. One that failed or
+was interrupted goes on with: mayfly run --resume RUN. The latest 100 are kept.`,
+		Example: `  mayfly runs
+  mayfly run --resume 01a20974-721d-7515-b4bb-132b84d3651b
+  mayfly runs rm 01a20974-721d-7515-b4bb-132b84d3651b`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			dir, err := home()
+			if err != nil {
+				return err
+			}
+			list, err := runs(dir, nil).List()
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				enc := json.NewEncoder(s.out)
+				for _, r := range list {
+					if err := enc.Encode(r); err != nil {
+						return err
+					}
+				}
+				return nil
+			}
+			w := tabwriter.NewWriter(s.out, 0, 0, 3, ' ', 0)
+			fmt.Fprintln(w, "RUN\tWORKFLOW\tSTATUS\tBEGAN\tSTEPS")
+			for _, r := range list {
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d succeeded\n", r.ID, r.Workflow, r.Status, ago(r.Began), r.Succeeded)
+			}
+			return w.Flush()
+		},
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object a run")
+	c.AddCommand(&cobra.Command{
+		Use:     "rm RUN…",
+		Short:   "Remove the journals and artifacts of runs",
+		Example: "  mayfly runs rm 01a20974-721d-7515-b4bb-132b84d3651b",
+		Args:    cobra.MinimumNArgs(1),
+		RunE: func(_ *cobra.Command, ids []string) error {
+			dir, err := home()
+			if err != nil {
+				return err
+			}
+			for _, id := range ids {
+				if err := runs(dir, nil).Remove(id); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	})
+	return c
+}

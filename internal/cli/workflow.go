@@ -1,0 +1,231 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/mayfly-run/mayfly/internal/condition"
+	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/secret"
+	"github.com/mayfly-run/mayfly/internal/tool"
+	"github.com/mayfly-run/mayfly/internal/workflow"
+)
+
+// checkArgs checks what the command line names.
+func (f *runFlags) checkArgs(args []string) error {
+	switch {
+	case f.resume == "" && len(args) != 1:
+		return fmt.Errorf("accepts 1 arg(s), received %d", len(args)) // as cobra says it
+	case f.resume != "" && len(args) > 0:
+		return errors.New("--resume knows which workflow it is: leave the file out")
+	}
+	return nil
+}
+
+// runs is the directory of the journals of workflows.
+func runs(dir string, sealer workflow.Sealer) workflow.Runs {
+	return workflow.Runs{Dir: filepath.Join(dir, "runs"), Sealer: sealer}
+}
+
+// begun is a run of a workflow before its first step.
+type begun struct {
+	id     string
+	def    *tool.Workflow
+	plan   *workflow.Plan
+	states *workflow.States
+}
+
+// runWorkflow runs a workflow from its beginning. text is its definition where that came from standard input.
+func (f *runFlags) runWorkflow(ctx context.Context, s streams, w *tool.Workflow, text string) error {
+	if err := f.checkWorkflowFlags(); err != nil {
+		return err
+	}
+	given, err := assignments(f.args)
+	if err != nil {
+		return err
+	}
+	values, err := w.Values(given)
+	if err != nil {
+		return err
+	}
+	if f.timeout != "" {
+		if err := w.SetTimeout(f.timeout); err != nil {
+			return runUsage("--timeout: %w", err)
+		}
+	}
+	b := &begun{id: run.NewID(), def: w, plan: workflow.NewPlan(w, values)}
+	b.states = b.plan.NewStates()
+	return f.execute(ctx, s, b, func(store workflow.Runs) (*workflow.Journal, error) {
+		cwd, err := os.Getwd()
+		if err != nil {
+			return nil, err
+		}
+		h := workflow.Header{
+			ID: b.id, Workflow: w.Name, Dir: cwd, Text: text,
+			Inputs: given, Environment: f.env, Secrets: f.secrets,
+		}
+		if text == "" {
+			if h.File, err = filepath.Abs(w.Source.Path); err != nil {
+				return nil, err
+			}
+		}
+		return store.Create(h)
+	})
+}
+
+// resumeWorkflow goes on with a run of a workflow.
+func (f *runFlags) resumeWorkflow(ctx context.Context, s streams) error {
+	if err := enterNamespace(); err != nil {
+		return err
+	}
+	if err := f.checkWorkflowFlags(); err != nil {
+		return err
+	}
+	if len(f.args) > 0 {
+		return runUsage("--arg: a run that goes on keeps its inputs; run the workflow anew to give others")
+	}
+	dir, err := home()
+	if err != nil {
+		return err
+	}
+	journal, past, err := runs(dir, openSecrets(dir)).Open(ctx, f.resume)
+	if err != nil {
+		return err
+	}
+	w, err := f.pastWorkflow(past)
+	if err != nil {
+		return errors.Join(err, journal.Close())
+	}
+	values, err := w.Values(past.Header.Inputs)
+	if err != nil {
+		return errors.Join(err, journal.Close())
+	}
+	f.secrets = append(missingFrom(past.Header.Secrets, f.secrets), f.secrets...)
+	f.env = append(past.Header.Environment, f.env...)
+	b := &begun{id: past.Header.ID, def: w, plan: workflow.NewPlan(w, values)}
+	b.states = b.plan.Resume(past)
+	if past.Status == run.Succeeded && f.from == "" && f.only == "" {
+		_, err := fmt.Fprintf(s.err, "mayfly: run %s has succeeded already; to run a part of it again, add --from STEP\n", b.id)
+		return errors.Join(err, journal.Close())
+	}
+	return f.execute(ctx, s, b, func(workflow.Runs) (*workflow.Journal, error) { return journal, nil })
+}
+
+// pastWorkflow reads the definition of a run as it is now: what made it fail may have been mended since.
+func (f *runFlags) pastWorkflow(past *workflow.Past) (*tool.Workflow, error) {
+	h := past.Header
+	def, err := func() (*tool.Definition, error) {
+		if h.Text != "" {
+			return tool.ParseDefinition("-", []byte(h.Text))
+		}
+		return tool.LoadDefinition(h.File)
+	}()
+	switch {
+	case err != nil:
+		return nil, err
+	case def.Workflow == nil:
+		return nil, fmt.Errorf("%s is no workflow any more, so run %s can't go on", h.File, h.ID)
+	}
+	if h.Text != "" {
+		def.Workflow.Source.Dir = h.Dir
+	}
+	return def.Workflow, def.Workflow.Resolve()
+}
+
+// missingFrom returns the secret flags of a past run that the command line doesn't give anew.
+func missingFrom(past, now []string) []string {
+	given := map[string]bool{}
+	for _, flag := range now {
+		name, _, _ := strings.Cut(flag, "=")
+		given[name] = true
+	}
+	var out []string
+	for _, flag := range past {
+		if name, _, _ := strings.Cut(flag, "="); !given[name] {
+			out = append(out, flag)
+		}
+	}
+	return out
+}
+
+// checkWorkflowFlags refuses flags that are about one tool.
+func (f *runFlags) checkWorkflowFlags() error {
+	for name, value := range f.resources {
+		if *value != "" {
+			return runUsage("--%s is for a tool; set resources in the tools of the workflow", name)
+		}
+	}
+	switch {
+	case f.interactive, f.tty:
+		return runUsage("--interactive and --tty are for a tool: the steps of a workflow have no terminal")
+	case f.suggestEgress:
+		return runUsage("--suggest-egress is for a tool; --json has the rule of each connection of a step")
+	}
+	return f.checkValues()
+}
+
+// execute runs what is left of a workflow. open opens its journal once everything else is known to be right.
+func (f *runFlags) execute(ctx context.Context, s streams, b *begun, open func(workflow.Runs) (*workflow.Journal, error)) (err error) {
+	conditions := condition.NewProcess("")
+	defer func() { err = errors.Join(err, conditions.Close()) }()
+	environment, err := variables(f.env)
+	if err != nil {
+		return err
+	}
+	if err := workflow.CheckConditions(ctx, b.plan, conditions); err != nil {
+		return err
+	}
+	if err := b.plan.Select(b.states, workflow.Selection{From: f.from, Only: f.only, Skip: f.skip}); err != nil {
+		return &usageError{command: "mayfly run", err: err}
+	}
+	if f.dryRun {
+		return f.printPlan(ctx, s, b, conditions)
+	}
+	h, err := openHost(f.secrets, s.in, f.pull)
+	if err != nil {
+		return err
+	}
+	dir, err := home()
+	if err != nil {
+		return err
+	}
+	store := runs(dir, openSecrets(dir))
+	if err := store.Prune(); err != nil {
+		return err
+	}
+	journal, err := open(store)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, journal.Close()) }()
+	seen := secret.NewSeen(h.runner.Secrets)
+	h.runner.Secrets = seen
+	view := newStepView(s, f, b)
+	opts := workflow.Options{
+		ID: b.id, States: b.states, Journal: journal, ArtifactDir: store.ArtifactDir(b.id),
+		Environment: environment, Grace: f.grace, Emit: view.event,
+	}
+	if f.keepOnFailure {
+		opts.KeepFor = f.keepFor
+	}
+	kill := run.Options{}
+	ctx, stop := cancelOnSignals(ctx, &kill, view.interrupted, func() {})
+	defer stop()
+	opts.Kill = kill.Kill
+	executor := &workflow.Executor{Runner: h.runner, Conditions: conditions, Secrets: seen.Values}
+	result, err := executor.Run(ctx, b.plan, opts)
+	if result.Status == run.Succeeded {
+		err = errors.Join(err, os.RemoveAll(store.ArtifactDir(b.id)))
+	}
+	if err := view.finish(result, err); err != nil {
+		return err
+	}
+	if result.ExitCode == 0 {
+		return nil
+	}
+	return &exitError{status: result.ExitCode}
+}

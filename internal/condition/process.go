@@ -1,0 +1,174 @@
+package condition
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"time"
+)
+
+// Request is one line to mayfly-cel: exactly one field is set.
+//
+//	mayfly                      mayfly-cel
+//	  |---- Request -------------->|
+//	  |<--- Answer ----------------|
+//	  |---- end of stream -------->|  it exits
+type Request struct {
+	Check    []Expression     `json:"check,omitempty"`
+	Evaluate *EvaluateRequest `json:"evaluate,omitempty"`
+}
+
+// EvaluateRequest asks for the value of an expression.
+type EvaluateRequest struct {
+	Expression Expression `json:"expression"`
+	Values     Values     `json:"values"`
+}
+
+// Answer is one line from mayfly-cel.
+type Answer struct {
+	// Problems has an element for each expression that was asked about.
+	Problems []*Problem `json:"problems"`
+	Value    bool       `json:"value,omitempty"`
+	// Error is a failure of the evaluator.
+	Error string `json:"error,omitempty"`
+}
+
+// Process is an [Evaluator] that asks mayfly-cel, which it starts when first asked.
+type Process struct {
+	program string
+
+	mu  sync.Mutex // one question at a time
+	cmd *exec.Cmd
+	in  io.WriteCloser
+	enc *json.Encoder
+	dec *json.Decoder
+}
+
+var _ Evaluator = (*Process)(nil)
+
+// NewProcess returns the evaluator of the program mayfly-cel at a path; empty looks for it beside this program and in
+// PATH, when it is first needed.
+func NewProcess(program string) *Process { return &Process{program: program} }
+
+// patience bounds a question. CEL's cost limit ends an evaluation long before; what else could take this long is a
+// broken program.
+const patience = 30 * time.Second
+
+// Check implements [Evaluator].
+func (p *Process) Check(ctx context.Context, list []Expression) ([]*Problem, error) {
+	if len(list) == 0 {
+		return nil, nil
+	}
+	a, err := p.ask(ctx, Request{Check: list}, len(list))
+	return a.Problems, err
+}
+
+// Evaluate implements [Evaluator].
+func (p *Process) Evaluate(ctx context.Context, e Expression, v Values) (bool, *Problem, error) {
+	a, err := p.ask(ctx, Request{Evaluate: &EvaluateRequest{Expression: e, Values: v}}, 1)
+	if err != nil {
+		return false, nil, err
+	}
+	return a.Value, a.Problems[0], nil
+}
+
+func (p *Process) ask(ctx context.Context, req Request, answers int) (Answer, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err := p.start(); err != nil {
+		return Answer{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { _ = p.cmd.Process.Kill() })
+	defer stop()
+	var a Answer
+	err := p.enc.Encode(req)
+	if err == nil {
+		err = p.dec.Decode(&a)
+	}
+	switch {
+	case err != nil:
+		if ctx.Err() != nil {
+			err = ctx.Err()
+		}
+		return a, errors.Join(fmt.Errorf("ask %s about a condition: %w", p.cmd.Path, err), p.end())
+	case a.Error != "":
+		return a, fmt.Errorf("evaluate a condition: %s", a.Error)
+	case len(a.Problems) != answers:
+		return a, fmt.Errorf("%s answered %d questions of %d; install it and mayfly from the same download", p.cmd.Path, len(a.Problems), answers)
+	}
+	return a, nil
+}
+
+func (p *Process) start() error {
+	if p.cmd != nil {
+		return nil
+	}
+	program := p.program
+	if program == "" {
+		var err error
+		if program, err = find(); err != nil {
+			return err
+		}
+	}
+	cmd := exec.Command(program)
+	cmd.Env, cmd.Stderr = []string{"GOMEMLIMIT=256MiB"}, os.Stderr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return err
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("start %s, which evaluates conditions: %w", program, err)
+	}
+	p.cmd, p.in, p.enc, p.dec = cmd, in, json.NewEncoder(in), json.NewDecoder(out)
+	p.enc.SetEscapeHTML(false)
+	return nil
+}
+
+// find looks for mayfly-cel.
+func find() (string, error) {
+	self, err := os.Executable()
+	if err == nil {
+		beside := filepath.Join(filepath.Dir(self), "mayfly-cel"+filepath.Ext(self))
+		if _, err := os.Stat(beside); err == nil {
+			return beside, nil
+		}
+	}
+	path, err := exec.LookPath("mayfly-cel")
+	if err != nil {
+		return "", fmt.Errorf("mayfly-cel, which evaluates conditions, is neither beside %s nor in PATH; install the programs in one folder: %w", self, err)
+	}
+	return path, nil
+}
+
+// Close implements [Evaluator].
+func (p *Process) Close() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.end()
+}
+
+// end ends the program by ending its input.
+func (p *Process) end() error {
+	if p.cmd == nil {
+		return nil
+	}
+	cmd := p.cmd
+	_ = p.in.Close()
+	p.cmd = nil
+	if err := cmd.Wait(); err != nil {
+		return fmt.Errorf("%s: %w", cmd.Path, err)
+	}
+	return nil
+}

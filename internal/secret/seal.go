@@ -1,0 +1,65 @@
+package secret
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"filippo.io/age"
+)
+
+// Seal encrypts data for this store's key, so that it can lie on a disk and only [Store.Unseal] reads it. A store that
+// has no key yet gets one without a passphrase. What was sealed can't be read after the key was rotated.
+func (s *Store) Seal(ctx context.Context, data []byte) ([]byte, error) {
+	keys, err := s.keys(ctx)
+	if errors.Is(err, errNoKey) {
+		err = s.change(ctx, func() error {
+			keys, err = s.keys(ctx)
+			if errors.Is(err, errNoKey) {
+				keys, err = s.create(ctx, "")
+			}
+			return err
+		})
+	}
+	if err != nil {
+		return nil, fmt.Errorf("seal data: %w", err)
+	}
+	var out bytes.Buffer
+	w, err := age.Encrypt(&out, keys.latest.Recipient())
+	if err == nil {
+		_, err = w.Write(data)
+	}
+	if err == nil {
+		err = w.Close()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("seal data: %w", err)
+	}
+	return out.Bytes(), nil
+}
+
+// Unseal decrypts what Seal returned. Its error is ErrTampered when that was changed.
+func (s *Store) Unseal(ctx context.Context, sealed []byte) ([]byte, error) {
+	keys, err := s.keys(ctx)
+	if errors.Is(err, errNoKey) {
+		return nil, fmt.Errorf("unseal data: the key file that it was sealed for is missing from %s", s.dir)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("unseal data: %w", err)
+	}
+	r, err := age.Decrypt(bytes.NewReader(sealed), keys.all...)
+	var foreign *age.NoIdentityMatchError
+	if errors.As(err, &foreign) {
+		return nil, errors.New("unseal data: it was sealed for another key, such as one before mayfly secret rotate-key")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("unseal data: %w", ErrTampered)
+	}
+	data, err := io.ReadAll(r)
+	if err != nil {
+		return nil, fmt.Errorf("unseal data: %w", ErrTampered)
+	}
+	return data, nil
+}

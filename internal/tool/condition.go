@@ -1,0 +1,90 @@
+package tool
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"unicode/utf8"
+)
+
+// Condition is when a step runs: a CEL expression over references.
+type Condition struct {
+	// Text is the expression as written.
+	Text string
+	// Expression is Text with a variable in the place of each reference, padded to its length, so that a column of one
+	// is a column of the other. Values are bound to the variables; they are never a part of the expression.
+	Expression string
+	// References are what the variables stand for: References[i] is the variable Variable(i).
+	References []Reference
+	// Functions are which of success, failure and always the expression calls.
+	Functions map[string]bool
+	Position  Position
+	// Offset is how many columns after Position the first line of Text begins; negative where its columns are not those
+	// of the file.
+	Offset int
+}
+
+// Variable is the name of the variable that stands for the i-th reference of a condition.
+func Variable(i int) string { return fmt.Sprintf("_%d", i) }
+
+// maxCondition bounds an expression; with references of six characters or more, Variable always fits in their place.
+const maxCondition = 4096
+
+// celToken finds what can hide a reference or a call from a reader of CEL: string literals (raw, bytes, triple-quoted)
+// and comments; and references and identifiers (the CEL specification, "Syntax").
+var celToken = regexp.MustCompile(`(?s)` +
+	`(?:[rRbB]{1,2})?(?:""".*?"""|'''.*?''')` +
+	`|[bB]?[rR][bB]?(?:"[^"\n]*"|'[^'\n]*')` +
+	`|[bB]?(?:"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*')` +
+	`|//[^\n]*` +
+	`|\$\{` +
+	`|[A-Za-z_][A-Za-z0-9_]*`)
+
+// parseCondition reads a condition. Whether its expression is CEL is for whoever evaluates it to say.
+func parseCondition(s string) (c Condition, wrong, hint string) {
+	switch {
+	case strings.TrimSpace(s) == "":
+		return c, "is empty", "leave the key out to run the step whenever those before it succeeded"
+	case len(s) > maxCondition:
+		return c, fmt.Sprintf("is longer than %d bytes", maxCondition), "have a step compute it"
+	}
+	c = Condition{Text: s, Functions: map[string]bool{}}
+	var out strings.Builder
+	rest := s
+	for rest != "" {
+		at := celToken.FindStringIndex(rest)
+		if at == nil {
+			break
+		}
+		out.WriteString(rest[:at[0]])
+		token := rest[at[0]:at[1]]
+		switch {
+		case token == "${":
+			ref, length, wrong, hint := parseReference(rest[at[0]:])
+			if wrong != "" {
+				return c, wrong, hint
+			}
+			name := Variable(len(c.References))
+			c.References = append(c.References, ref)
+			out.WriteString(name)
+			out.WriteString(strings.Repeat(" ", max(0, utf8.RuneCountInString(rest[at[0]:at[0]+length])-len(name))))
+			rest = rest[at[0]+length:]
+			continue
+		case strings.ContainsAny(token[:1], `"'`) || strings.ContainsAny(token[len(token)-1:], `"'`):
+			if strings.Contains(token, "${") {
+				return c, "has a reference inside quotes, where it is only text", "leave the quotes out: a reference is a value already"
+			}
+		case token == "success" || token == "failure" || token == "always":
+			if strings.HasPrefix(strings.TrimLeft(rest[at[1]:], " \t\n"), "(") {
+				c.Functions[token] = true
+			}
+		case len(token) > 1 && token[0] == '_' && strings.Trim(token[1:], "0123456789") == "":
+			return c, fmt.Sprintf("uses the name %s, which stands for a reference", quote(token)), "choose another name"
+		}
+		out.WriteString(token)
+		rest = rest[at[1]:]
+	}
+	out.WriteString(rest)
+	c.Expression = out.String()
+	return c, "", ""
+}

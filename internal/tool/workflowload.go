@@ -1,0 +1,291 @@
+package tool
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+)
+
+// Definition is what a file holds: exactly one field is set.
+type Definition struct {
+	Tool     *Tool
+	Workflow *Workflow
+}
+
+// LoadDefinition reads the tool or workflow in a file; see [Load]. The folder of its Source is absolute.
+func LoadDefinition(file string) (*Definition, error) {
+	data, err := readFile(file)
+	if err != nil {
+		return nil, err
+	}
+	def, err := ParseDefinition(file, data)
+	if err != nil {
+		return nil, err
+	}
+	// Whoever runs it may have another working directory.
+	dir, err := filepath.Abs(filepath.Dir(file))
+	if err != nil {
+		return nil, err
+	}
+	if def.Tool != nil {
+		def.Tool.Source.Dir = dir
+		return def, nil
+	}
+	def.Workflow.Source.Dir = dir
+	for _, s := range def.Workflow.All() {
+		if t := s.Uses.Tool; t != nil {
+			t.Source.Dir = dir
+		}
+	}
+	return def, nil
+}
+
+func readFile(file string) ([]byte, error) {
+	// Without waiting for a FIFO's writer: read then refuses it.
+	f, err := os.OpenFile(file, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, fmt.Errorf("open tool: %w", err)
+	}
+	defer f.Close()
+	data, err := read(f)
+	if err != nil {
+		return nil, fmt.Errorf("read tool %s: %w", file, err)
+	}
+	return data, nil
+}
+
+// ParseDefinition reads a tool or workflow from data; see [Parse].
+func ParseDefinition(name string, data []byte) (*Definition, error) {
+	d, root := open(name, data)
+	if root == nil {
+		return nil, newError(d.problems)
+	}
+	if d.workflow(root) == nil {
+		t, err := d.tool(name, root)
+		if err != nil {
+			return nil, err
+		}
+		return &Definition{Tool: t}, nil
+	}
+	w, _ := workflowShape().read(d, root, "a workflow")
+	if len(d.problems) > 0 {
+		return nil, newError(d.problems)
+	}
+	w.Source = Source{Path: d.file, Position: d.position(root)}
+	if w.Name == "" {
+		w.Name = nameOf(name)
+	}
+	for _, s := range w.All() {
+		if t := s.Uses.Tool; t != nil {
+			t.Source.Path = d.file
+		}
+	}
+	return &Definition{Workflow: &w}, nil
+}
+
+// Resolve finds and reads the tools that the steps name, and checks what can be checked then: the inputs that steps
+// give, and the outputs that they refer to. Every problem is reported, in one *[Error].
+func (w *Workflow) Resolve() error {
+	r := &resolver{w: w, tools: map[string]*resolved{}}
+	all := w.All()
+	for _, s := range all {
+		if s.Uses.Tool == nil {
+			r.find(s)
+		} else if err := s.Uses.Tool.ReadScript(); err != nil {
+			r.add(s, err)
+		}
+	}
+	if len(r.problems) == 0 {
+		byName := make(map[string]*Step, len(all))
+		for _, s := range all {
+			byName[s.Name] = s
+		}
+		for _, s := range all {
+			if len(r.problems) >= maxProblems {
+				break
+			}
+			r.runnable(s)
+			r.inputs(s)
+			s.References(func(ref Reference, p Position) { r.output(byName, ref, p) })
+		}
+	}
+	if len(r.problems) > 0 {
+		return newError(r.problems)
+	}
+	return nil
+}
+
+// resolver reads each tool once.
+type resolver struct {
+	w        *Workflow
+	tools    map[string]*resolved
+	problems []Problem
+}
+
+type resolved struct {
+	tool *Tool
+	err  error
+}
+
+func (r *resolver) at(p Position, text, hint string) {
+	r.problems = append(r.problems, Problem{Position: p, Text: text, Hint: hint})
+}
+
+// add reports an error about a step's tool: its own problems where it has some, and else one of the step.
+func (r *resolver) add(s *Step, err error) {
+	var own *Error
+	if errors.As(err, &own) {
+		r.problems = append(r.problems, own.Problems...)
+		return
+	}
+	r.at(s.Uses.Position, fmt.Sprintf("the tool of step %s: %v", quote(s.Name), err), "")
+}
+
+func (r *resolver) find(s *Step) {
+	found, known := r.tools[s.Uses.Name]
+	if !known {
+		found = &resolved{}
+		found.tool, found.err = r.load(s.Uses.Name)
+		r.tools[s.Uses.Name] = found
+		if found.err != nil {
+			r.add(s, found.err)
+		}
+	}
+	s.Uses.Tool = found.tool
+}
+
+func (r *resolver) load(name string) (*Tool, error) {
+	if r.w.Source.Dir == "" && (IsPath(name) && !filepath.IsAbs(name)) {
+		return nil, errors.New("the workflow comes from no folder, so it has no files; save it to a file")
+	}
+	path := name
+	switch {
+	case !IsPath(name):
+		var err error
+		if path, err = Find(r.w.Source.Dir, name); err != nil {
+			return nil, err
+		}
+	case !filepath.IsAbs(name):
+		path = filepath.Join(r.w.Source.Dir, filepath.FromSlash(name))
+	}
+	t, err := Load(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("there is no file %s", path)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if t.Source.Dir, err = filepath.Abs(t.Source.Dir); err != nil {
+		return nil, err
+	}
+	return t, t.ReadScript()
+}
+
+func (r *resolver) runnable(s *Step) {
+	if err := s.Uses.Tool.Runnable(); err != nil {
+		r.add(s, err)
+	}
+}
+
+// inputs checks the inputs of a step against its tool's args: the names of all, and the values of those without
+// references.
+func (r *resolver) inputs(s *Step) {
+	t := s.Uses.Tool
+	if len(t.Args) == 0 {
+		for _, in := range s.Inputs {
+			if _, err := freeInputs(map[string]any{in.Name: ""}); err != nil {
+				r.at(in.Position, fmt.Sprintf("step %s: %v", quote(s.Name), err), "")
+			}
+		}
+		return
+	}
+	given := map[string]bool{}
+	names := make([]string, len(t.Args))
+	for i, a := range t.Args {
+		names[i] = a.Name
+	}
+	for _, in := range s.Inputs {
+		given[in.Name] = true
+		i := indexOf(names, in.Name)
+		if i < 0 {
+			r.at(in.Position, fmt.Sprintf("step %s gives the input %s, which tool %s doesn't take", quote(s.Name), quote(in.Name), quote(t.Name)), didYouMean(in.Name, names, "it takes "))
+			continue
+		}
+		value, ok := literal(in.Value)
+		if !ok {
+			continue
+		}
+		if _, err := t.Args[i].value(value); err != nil {
+			r.at(in.Position, fmt.Sprintf("step %s, input %s (%s): %v", quote(s.Name), quote(in.Name), t.Args[i].Type, err), "")
+		}
+	}
+	for _, a := range t.Args {
+		if a.Required && a.Default == nil && !given[a.Name] {
+			r.at(s.Position, fmt.Sprintf("step %s doesn't give the input %s (%s), which tool %s requires%s", quote(s.Name), quote(a.Name), a.Type, quote(t.Name), about(a.Description)), fmt.Sprintf("add inputs: {%s: …}", a.Name))
+		}
+	}
+}
+
+func indexOf(list []string, s string) int {
+	for i, e := range list {
+		if e == s {
+			return i
+		}
+	}
+	return -1
+}
+
+// literal is a value without references, as decoded JSON has it.
+func literal(v any) (any, bool) {
+	out, err := substitute(v, func(Reference) (any, error) { return nil, errHasReference })
+	return out, err == nil
+}
+
+var errHasReference = errors.New("it has a reference")
+
+// output checks that a step promises the output that a reference is to.
+func (r *resolver) output(steps map[string]*Step, ref Reference, p Position) {
+	if !ref.IsOutput() {
+		return
+	}
+	from := steps[ref.Step]
+	promised := from.Promises()
+	if indexOf(promised, ref.Name) >= 0 {
+		return
+	}
+	hint := fmt.Sprintf("add it to that step: outputs: [%s]", ref.Name)
+	if near := nearest(ref.Name, promised); near != "" {
+		hint = fmt.Sprintf("did you mean ${%s.%s}?", ref.Step, near)
+	}
+	r.at(p, fmt.Sprintf("step %s promises no output %s", quote(ref.Step), quote(ref.Name)), hint)
+}
+
+// Values checks what is given for the workflow's inputs, as [Tool.Inputs] does, and returns the value of each input as
+// decoded JSON has it. An input that is neither given nor has a default has the empty value of its type.
+func (w *Workflow) Values(given map[string]any) (map[string]any, error) {
+	if len(w.Inputs) == 0 {
+		if len(given) > 0 {
+			return nil, &InputError{Problems: []string{"the workflow takes no inputs; declare them: inputs: [{name: …}]"}}
+		}
+		return map[string]any{}, nil
+	}
+	checked, err := (&Tool{Args: w.Inputs}).Inputs(given)
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[string]any, len(w.Inputs))
+	for _, a := range w.Inputs {
+		out[a.Name] = emptyValue(a.Type)
+	}
+	for _, in := range checked {
+		for _, a := range w.Inputs {
+			if a.Name == in.Name {
+				out[a.Name] = Value{Type: a.Type, Text: in.Value}.decoded()
+			}
+		}
+	}
+	return out, nil
+}

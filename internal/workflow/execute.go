@@ -1,0 +1,412 @@
+package workflow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/mayfly-run/mayfly/internal/condition"
+	"github.com/mayfly-run/mayfly/internal/engine"
+	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/secret"
+	"github.com/mayfly-run/mayfly/internal/tool"
+)
+
+// Runner carries out one run of a tool: here, or wherever it decides. The result is never nil. It may be called from
+// several goroutines.
+type Runner interface {
+	Run(ctx context.Context, req *run.Request, opts run.Options) (*run.Result, error)
+}
+
+// Executor executes workflows. Its fields are set before the first and not changed.
+type Executor struct {
+	Runner     Runner
+	Conditions condition.Evaluator
+	// Secrets are the values that the Runner's tools were given so far. What a step hands on may have them in it, so
+	// they are masked in all that comes after.
+	Secrets func() [][]byte
+}
+
+// Options are how a workflow is executed, beside what it is.
+type Options struct {
+	// ID is the run's id.
+	ID string
+	// States are those of a run that goes on; nil for one that begins.
+	States *States
+	// Journal gets each change of a step's state; nil for none.
+	Journal *Journal
+	// ArtifactDir is where the artifacts of the run are kept.
+	ArtifactDir string
+	// Environment is for the tools of all steps, above their own.
+	Environment []tool.EnvVar
+	// Mocked are the steps that a test answers for: they don't run.
+	Mocked map[string]StepState
+	// Prepare changes the request of a step before it runs; nil for none.
+	Prepare func(step string, req *run.Request)
+
+	Grace, KeepFor time.Duration
+	// Kill, when closed, ends tools that are being given their grace, and the steps of finally.
+	Kill <-chan struct{}
+	// Emit is called with each event, one at a time, and must not block for long.
+	Emit func(run.Event)
+}
+
+// StepName is the name of an item of a step in events: "check[3]", or the step's own for item -1.
+func StepName(step string, item int) string {
+	if item < 0 {
+		return step
+	}
+	return fmt.Sprintf("%s[%d]", step, item)
+}
+
+// execution is one workflow under way. Its fields belong to the goroutine of Run, but for what mu guards.
+type execution struct {
+	*Executor
+	plan   *Plan
+	opts   Options
+	states *States
+	times  []times
+	was    []bool // succeeded before this run went on
+	usage  engine.Usage
+	broken error // the journal's
+
+	mu  sync.Mutex // serializes events
+	seq int64
+
+	done chan finished
+	busy int
+	main context.Context // of the steps
+	last context.Context // of those of finally
+}
+
+type times struct{ started, finished time.Time }
+
+// finished is the end of a step's run, or of an item's.
+type finished struct {
+	step, item int
+	result     *run.Result
+}
+
+// Run executes a workflow to its end: every step has ended then, and every step of finally. The result is never nil;
+// err is the failure behind a status of error.
+//
+// Cancelling ctx ends the steps that run, and then the steps of finally run.
+func (e *Executor) Run(ctx context.Context, plan *Plan, opts Options) (*run.Result, error) {
+	x := &execution{Executor: e, plan: plan, opts: opts, states: opts.States, done: make(chan finished)}
+	if x.states == nil {
+		x.states = plan.NewStates()
+	}
+	x.times, x.was = make([]times, len(plan.Steps)), make([]bool, len(plan.Steps))
+	for i := range x.states.Steps {
+		x.was[i] = x.states.Steps[i].Ended()
+	}
+	result := &run.Result{Outputs: map[string]string{}}
+	result.Timeline.Queued = time.Now().UTC()
+	x.state("", run.Queued, "")
+	result.Timeline.Started = time.Now().UTC()
+	x.state("", run.Running, "")
+	x.execute(ctx)
+	result.Timeline.Finished = time.Now().UTC()
+	result.DurationMS = result.Timeline.Finished.Sub(result.Timeline.Queued).Milliseconds()
+	result.Status, result.ExitCode, result.Reason = plan.Outcome(x.states)
+	result.Reason = x.mask().String(result.Reason)
+	result.Usage, result.Steps = x.usage, x.results()
+	x.journal(entry{Type: entryEnd, Status: result.Status, ExitCode: result.ExitCode, Reason: result.Reason}, true)
+	x.state("", result.Status, "")
+	x.emit(run.Event{Result: result})
+	return result, x.broken
+}
+
+var errTimeout = errors.New("timed out")
+
+// execute takes the workflow through its states.
+func (x *execution) execute(ctx context.Context) {
+	var cancel context.CancelFunc
+	x.main, cancel = context.WithCancel(ctx)
+	if d := x.plan.Workflow.Timeout; d > 0 {
+		x.main, cancel = context.WithTimeoutCause(ctx, d, errTimeout)
+	}
+	defer cancel()
+	last, cancelLast := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancelLast()
+	x.last = last
+	kill, ending := x.opts.Kill, x.main.Done()
+	for {
+		x.advance()
+		if x.busy == 0 {
+			if x.plan.Ended(x.states) {
+				return
+			}
+			// Only what is cancelled, or can't be written down, stops a plan before its end.
+		}
+		select {
+		case f := <-x.done:
+			x.busy--
+			x.finish(f)
+		case <-ending:
+			ending = nil
+			x.end()
+		case <-kill:
+			kill = nil
+			cancelLast()
+		}
+	}
+}
+
+// end keeps further steps from starting. The context has told those that run.
+func (x *execution) end() {
+	if x.states.Ending != "" || x.mainEnded() {
+		return
+	}
+	x.states.Ending, x.states.Reason = run.Cancelled, "cancelled"
+	if errors.Is(context.Cause(x.main), errTimeout) {
+		x.states.Ending, x.states.Reason = run.TimedOut, fmt.Sprintf("timed out after %s", x.plan.Workflow.Timeout)
+	}
+}
+
+func (x *execution) mainEnded() bool {
+	for i := range x.plan.main() {
+		if !x.states.Steps[i].Ended() {
+			return false
+		}
+	}
+	return true
+}
+
+// advance does all that can be done now.
+func (x *execution) advance() {
+	for {
+		actions := x.plan.Next(x.states, x.evaluate)
+		if len(actions) == 0 {
+			return
+		}
+		for _, a := range actions {
+			x.plan.Apply(x.states, a)
+			x.act(a)
+		}
+	}
+}
+
+func (x *execution) evaluate(s *tool.Step, v condition.Values) (bool, *condition.Problem) {
+	// Not the work's context: a step of finally has a condition, too.
+	yes, problem, err := x.Conditions.Evaluate(context.WithoutCancel(x.main), x.plan.Expression(s), v)
+	if err != nil {
+		return false, &condition.Problem{Text: err.Error()}
+	}
+	return yes, problem
+}
+
+func (x *execution) act(a Action) {
+	step := x.plan.Steps[a.Step]
+	switch a.Kind {
+	case Expand:
+		x.begun(a.Step)
+		x.journal(entry{Type: entryStep, Step: step.Name, Items: itemsDigest(step), Count: a.Count}, false)
+		x.state(step.Name, run.Running, fmt.Sprintf("%d items", a.Count))
+	case Conclude:
+		x.conclude(a.Step, a.Item, a.State, nil)
+	case Start:
+		x.start(a.Step, a.Item)
+	}
+}
+
+func (x *execution) begun(i int) {
+	if x.times[i].started.IsZero() {
+		x.times[i].started = time.Now().UTC()
+	}
+}
+
+// start runs a step's tool.
+func (x *execution) start(i, item int) {
+	step := x.plan.Steps[i]
+	x.begun(i)
+	x.journal(entry{Type: entryStep, Step: step.Name, Item: itemOf(item), Status: run.Running}, false)
+	if st, ok := x.opts.Mocked[step.Name]; ok {
+		x.conclude(i, item, st, nil)
+		return
+	}
+	bound, err := x.plan.Bind(x.states, i, item)
+	if err != nil {
+		x.conclude(i, item, StepState{Status: run.Error, ExitCode: 125, Reason: err.Error()}, nil)
+		return
+	}
+	req := x.request(step, bound)
+	ctx := x.main
+	if i >= x.plan.main() {
+		ctx = x.last
+	}
+	name := StepName(step.Name, item)
+	opts := run.Options{
+		ID: run.NewID(), Grace: x.opts.Grace, KeepFor: x.opts.KeepFor, Kill: x.opts.Kill, Mask: x.Secrets,
+		Emit: func(e run.Event) {
+			e.Step = name
+			x.emit(e)
+		},
+	}
+	x.busy++
+	go func() {
+		result, _ := x.Runner.Run(ctx, req, opts) // the result says why, too
+		x.done <- finished{i, item, result}
+	}()
+}
+
+// request is a step's tool with what the step says of it.
+func (x *execution) request(step *tool.Step, bound *Bound) *run.Request {
+	t := *step.Uses.Tool
+	t.Outputs = step.Promises()
+	if step.Timeout > 0 {
+		t.Timeout = step.Timeout
+	}
+	if step.Retry != nil {
+		t.Retry = step.Retry
+	}
+	req := &run.Request{Tool: &t, Inputs: bound.Inputs, Environment: append(bound.Environment, x.opts.Environment...)}
+	for _, a := range step.Artifacts {
+		made, from := a.From == "", a.From
+		if made {
+			from = step.Name
+		}
+		req.Artifacts = append(req.Artifacts, run.Artifact{Dir: filepath.Join(x.opts.ArtifactDir, from), Name: a.Name, Target: a.Path, Made: made})
+	}
+	if x.opts.Prepare != nil {
+		x.opts.Prepare(step.Name, req)
+	}
+	return req
+}
+
+// finish notes the end of a run.
+func (x *execution) finish(f finished) {
+	r := f.result
+	x.usage.CPUSeconds += r.Usage.CPUSeconds
+	x.usage.NetworkRxBytes += r.Usage.NetworkRxBytes
+	x.usage.NetworkTxBytes += r.Usage.NetworkTxBytes
+	x.usage.MemoryPeakBytes = max(x.usage.MemoryPeakBytes, r.Usage.MemoryPeakBytes)
+	x.usage.DiskBytes = max(x.usage.DiskBytes, r.Usage.DiskBytes)
+	st := StepState{Status: r.Status, ExitCode: r.ExitCode, Reason: r.Reason, Outputs: x.promised(f.step, r.Outputs)}
+	x.conclude(f.step, f.item, st, r)
+}
+
+// promised are the outputs that others can refer to; what else a tool wrote is not kept.
+func (x *execution) promised(i int, outputs map[string]string) map[string]string {
+	out := map[string]string{}
+	for _, name := range x.plan.Steps[i].Promises() {
+		if v, ok := outputs[name]; ok {
+			out[name] = v
+		}
+	}
+	return out
+}
+
+// conclude notes the end of a step or item. result is what its run reported, nil when nothing ran.
+func (x *execution) conclude(i, item int, st StepState, result *run.Result) {
+	step := x.plan.Steps[i]
+	st.Reason = x.mask().String(st.Reason)
+	if item >= 0 {
+		x.states.Steps[i].Items[item] = st
+	} else {
+		x.states.Steps[i] = st
+		x.times[i].finished = time.Now().UTC()
+	}
+	e := entry{Type: entryStep, Step: step.Name, Item: itemOf(item), Status: st.Status, ExitCode: st.ExitCode, Reason: st.Reason, Outputs: st.Outputs}
+	if err := x.seal(&e); err != nil {
+		x.breaks(err)
+	}
+	x.journal(e, st.Status == run.Succeeded)
+	if result != nil {
+		return // its run has reported it
+	}
+	name := StepName(step.Name, item)
+	x.state(name, st.Status, st.Reason)
+	x.emit(run.Event{Step: name, Result: &run.Result{Status: st.Status, ExitCode: st.ExitCode, Reason: st.Reason, Outputs: x.shown(st.Outputs)}})
+}
+
+// shown are outputs for people.
+func (x *execution) shown(outputs map[string]string) map[string]string {
+	if outputs == nil {
+		return map[string]string{}
+	}
+	return x.mask().Map(outputs)
+}
+
+// seal encrypts the outputs of an entry when a secret is in them.
+func (x *execution) seal(e *entry) error {
+	if len(e.Outputs) == 0 || x.opts.Journal == nil || len(x.values()) == 0 {
+		return nil
+	}
+	tainted := false
+	for name, v := range x.mask().Map(e.Outputs) {
+		tainted = tainted || e.Outputs[name] != v
+	}
+	if !tainted {
+		return nil
+	}
+	outputs := e.Outputs
+	e.Outputs = nil
+	var err error
+	e.Sealed, err = x.opts.Journal.seal(outputs)
+	return err
+}
+
+func (x *execution) values() [][]byte {
+	if x.Secrets == nil {
+		return nil
+	}
+	return x.Secrets()
+}
+
+func (x *execution) mask() *secret.Redactor { return secret.NewRedactor(x.values()...) }
+
+// journal writes a change down. When that fails, no further step starts: what isn't written down would run twice.
+func (x *execution) journal(e entry, durable bool) {
+	if x.opts.Journal == nil || x.broken != nil {
+		return
+	}
+	if err := x.opts.Journal.append(e, durable); err != nil {
+		x.breaks(fmt.Errorf("write the run's journal: %w", err))
+	}
+}
+
+func (x *execution) breaks(err error) {
+	x.broken = err
+	if x.states.Ending == "" {
+		x.states.Ending, x.states.Reason = run.Error, err.Error()
+	}
+}
+
+func (x *execution) results() []run.StepResult {
+	out := make([]run.StepResult, len(x.plan.Steps))
+	for i, s := range x.plan.Steps {
+		st := &x.states.Steps[i]
+		out[i] = run.StepResult{
+			Step: s.Name, Status: st.Status, ExitCode: st.ExitCode, Reason: st.Reason, Items: len(st.Items),
+			Started: x.times[i].started, Finished: x.times[i].finished, Resumed: x.was[i] && st.Status == run.Succeeded,
+		}
+	}
+	return out
+}
+
+func (x *execution) state(step string, s run.State, detail string) {
+	x.emit(run.Event{Step: step, State: &run.StateChange{State: s, Detail: detail}})
+}
+
+// emit numbers an event and hands it on.
+func (x *execution) emit(e run.Event) {
+	if x.opts.Emit == nil {
+		return
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.seq++
+	e.Seq, e.Time, e.Run = x.seq, time.Now().UTC(), x.opts.ID
+	x.opts.Emit(e)
+}
+
+func itemOf(item int) *int {
+	if item < 0 {
+		return nil
+	}
+	return &item
+}

@@ -1,0 +1,532 @@
+// Package workflow plans and executes workflows.
+//
+// Planning is pure: [Plan.Next] says what to do next given the definition and how each step stands, and nothing else. It
+// starts nothing, waits for nothing and remembers nothing, so that a run that goes on after a crash plans as one that
+// never stopped. What is impure comes in from outside: conditions are evaluated by a function that Next is given.
+//
+//	definition, states --Next--> actions (start, skip, …) --Apply--> states
+//	                               |                                  ^
+//	                               v                                  |
+//	                            a run of the step's tool --Finish-----'
+//
+// [Executor] does what the plan says, as runs of tools; [Journal] writes each change of a step's state to a file.
+package workflow
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/mayfly-run/mayfly/internal/condition"
+	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/tool"
+)
+
+// Plan is a workflow with its inputs, ready to be planned. It doesn't change.
+type Plan struct {
+	Workflow *tool.Workflow
+	// Steps are those of the workflow, then those of finally.
+	Steps []*tool.Step
+	// MaxParallel bounds the runs of tools at once.
+	MaxParallel int
+
+	byName map[string]int
+	inputs map[string]any // of the workflow, as decoded JSON has them
+	edges  [][]int        // for each step those that have to end before it
+	order  []int          // the steps without finally, each after those it needs
+}
+
+// DefaultMaxParallel is how many runs are under way at once where the workflow doesn't say.
+const DefaultMaxParallel = 64
+
+// NewPlan prepares a workflow that was resolved. inputs are what [tool.Workflow.Values] returned.
+func NewPlan(w *tool.Workflow, inputs map[string]any) *Plan {
+	p := &Plan{Workflow: w, Steps: w.All(), inputs: inputs, edges: w.Edges(), MaxParallel: w.MaxParallel}
+	if p.MaxParallel == 0 {
+		p.MaxParallel = DefaultMaxParallel
+	}
+	p.byName = make(map[string]int, len(p.Steps))
+	for i, s := range p.Steps {
+		p.byName[s.Name] = i
+	}
+	p.order = p.sort()
+	return p
+}
+
+// main is the number of steps that are not of finally.
+func (p *Plan) main() int { return len(p.Workflow.Steps) }
+
+// sort orders the steps so that each comes after those that it needs (Kahn's algorithm), keeping the file's order where
+// it can.
+func (p *Plan) sort() []int {
+	waits, after := make([]int, p.main()), make([][]int, p.main())
+	for i := range p.main() {
+		waits[i] = len(p.edges[i])
+		for _, j := range p.edges[i] {
+			after[j] = append(after[j], i)
+		}
+	}
+	order := make([]int, 0, p.main())
+	for i := range p.main() {
+		if waits[i] == 0 {
+			order = append(order, i)
+		}
+	}
+	for k := 0; k < len(order); k++ {
+		for _, i := range after[order[k]] {
+			if waits[i]--; waits[i] == 0 {
+				order = append(order, i)
+			}
+		}
+	}
+	return order
+}
+
+// States are how all steps of a plan stand.
+type States struct {
+	Steps []StepState
+	// Ending, unless empty, says that no step but those of finally starts any more, and how the workflow will have ended:
+	// run.Cancelled, run.TimedOut or run.Error. Reason is why.
+	Ending run.State
+	Reason string
+}
+
+// StepState is how a step stands, or an item of one with for_each.
+type StepState struct {
+	// Status is empty before the step begins, run.Running, or how it ended.
+	Status   run.State
+	ExitCode int
+	Reason   string
+	Outputs  map[string]string
+	// Items are those of a for_each, once it is known what they are.
+	Items []StepState
+}
+
+// NewStates returns the states of a workflow that hasn't begun.
+func (p *Plan) NewStates() *States { return &States{Steps: make([]StepState, len(p.Steps))} }
+
+// Ended reports whether the state is a final one.
+func (s *StepState) Ended() bool { return s.Status != "" && s.Status != run.Running }
+
+// Failed reports whether the step ended, and neither well nor by being skipped.
+func (s *StepState) Failed() bool {
+	return s.Ended() && s.Status != run.Succeeded && s.Status != run.Skipped
+}
+
+// Kind is what an action does.
+type Kind int
+
+// The kinds of actions.
+const (
+	// Start starts a run of the step's tool: for the step, or for one of its items.
+	Start Kind = iota
+	// Expand begins a step with for_each: it gets as many items as Count says.
+	Expand
+	// Conclude ends a step, or one of its items, without running anything.
+	Conclude
+)
+
+// Action is what to do next.
+type Action struct {
+	Kind Kind
+	Step int
+	// Item is the item's index, or -1 for the step itself.
+	Item int
+	// Count is the number of items (Expand).
+	Count int
+	// State is the final one (Conclude).
+	State StepState
+}
+
+// Conditions evaluates a step's condition.
+type Conditions func(step *tool.Step, v condition.Values) (bool, *condition.Problem)
+
+// Next returns what to do next: all of it can be done at once. It returns nothing while everything that could go on is
+// running, and nothing when the workflow has ended ([Plan.Ended]).
+func (p *Plan) Next(s *States, evaluate Conditions) []Action {
+	n := &planning{Plan: p, states: s, evaluate: evaluate, room: p.MaxParallel - running(s)}
+	n.blocked = make([]int, p.main())
+	ended := true
+	for _, i := range p.order {
+		n.block(i)
+		if s.Steps[i].Ended() {
+			continue
+		}
+		ended = false
+		n.step(i)
+	}
+	if !ended {
+		return n.actions
+	}
+	for i := p.main(); i < len(p.Steps); i++ {
+		if s.Steps[i].Ended() {
+			continue
+		}
+		// In order, one after the other: what they undo was done in an order, too.
+		n.finallyStep(i)
+		break
+	}
+	return n.actions
+}
+
+// Ended reports whether every step has ended.
+func (p *Plan) Ended(s *States) bool {
+	for i := range s.Steps {
+		if !s.Steps[i].Ended() {
+			return false
+		}
+	}
+	return true
+}
+
+func running(s *States) int {
+	n := 0
+	for i := range s.Steps {
+		st := &s.Steps[i]
+		if st.Status != run.Running {
+			continue
+		}
+		if st.Items == nil {
+			n++
+			continue
+		}
+		for k := range st.Items {
+			if st.Items[k].Status == run.Running {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// Apply makes the change that an action is.
+func (p *Plan) Apply(s *States, a Action) {
+	st := &s.Steps[a.Step]
+	if a.Item >= 0 {
+		st = &st.Items[a.Item]
+	}
+	switch a.Kind {
+	case Start:
+		st.Status = run.Running
+	case Expand:
+		st.Status, st.Items = run.Running, make([]StepState, a.Count)
+	case Conclude:
+		*st = a.State
+	}
+}
+
+// planning is one call of Next.
+type planning struct {
+	*Plan
+	states   *States
+	evaluate Conditions
+	room     int   // how many runs may start
+	blocked  []int // for each step a failed one that it depends on, plus one; 0 for none
+	actions  []Action
+}
+
+func (n *planning) conclude(i, item int, st StepState) {
+	n.actions = append(n.actions, Action{Kind: Conclude, Step: i, Item: item, State: st})
+}
+
+func (n *planning) skip(i, item int, reason string) {
+	n.conclude(i, item, StepState{Status: run.Skipped, Reason: reason})
+}
+
+// failure is the end of a step whose definition turned out to be wrong.
+func (n *planning) failure(i, item int, format string, args ...any) {
+	n.conclude(i, item, StepState{Status: run.Error, ExitCode: 125, Reason: fmt.Sprintf(format, args...)})
+}
+
+// counts reports whether the failure of step i is one for others.
+func (n *planning) counts(i int) bool {
+	return n.states.Steps[i].Failed() && !n.Steps[i].ContinueOnFailure
+}
+
+// block notes a failed step among those that step i depends on.
+func (n *planning) block(i int) {
+	for _, j := range n.edges[i] {
+		if n.counts(j) {
+			n.blocked[i] = j + 1
+			return
+		}
+		if n.blocked[j] != 0 {
+			n.blocked[i] = n.blocked[j]
+		}
+	}
+}
+
+// step plans a step that hasn't ended.
+func (n *planning) step(i int) {
+	for _, j := range n.edges[i] {
+		if !n.states.Steps[j].Ended() {
+			return
+		}
+	}
+	if n.states.Steps[i].Status == run.Running {
+		n.items(i)
+		return
+	}
+	if n.states.Ending != "" {
+		n.cancel(i, -1)
+		return
+	}
+	if failed := n.stops(i); failed >= 0 {
+		n.skip(i, -1, fmt.Sprintf("step %s %s", n.Steps[failed].Name, ended(n.states.Steps[failed].Status)))
+		return
+	}
+	n.begin(i, n.blocked[i] == 0, n.blocked[i] != 0)
+}
+
+// cancel concludes what will not begin any more.
+func (n *planning) cancel(i, item int) {
+	n.conclude(i, item, StepState{Status: run.Cancelled, ExitCode: 130, Reason: n.states.Reason})
+}
+
+// ended says how a step ended, for "step x …".
+func ended(s run.State) string {
+	switch s {
+	case run.TimedOut:
+		return "timed out"
+	case run.OutOfMemory:
+		return "ran out of memory"
+	case run.Cancelled, run.Denied, run.Lost, run.Skipped:
+		return "was " + string(s)
+	case run.Succeeded: // before it promised what it is now asked for
+		return "had succeeded without it; run it again with --from"
+	}
+	return "failed"
+}
+
+// stops returns a failed step because of which step i doesn't run, or -1. A condition that calls success, failure or
+// always decides by itself; one that looks at how a step ended decides about that step.
+func (n *planning) stops(i int) int {
+	c := n.Steps[i].Condition
+	if n.blocked[i] == 0 || c != nil && len(c.Functions) > 0 {
+		return -1
+	}
+	judged := map[string]bool{}
+	if c != nil {
+		for _, r := range c.References {
+			if r.From == tool.FromStep && !r.IsOutput() {
+				judged[r.Step] = true
+			}
+		}
+	}
+	if len(judged) == 0 {
+		return n.blocked[i] - 1
+	}
+	seen := map[int]bool{}
+	var find func(i int) int
+	find = func(i int) int {
+		for _, j := range n.edges[i] {
+			if seen[j] {
+				continue
+			}
+			seen[j] = true
+			if n.counts(j) && !judged[n.Steps[j].Name] {
+				return j
+			}
+			if n.blocked[j] != 0 {
+				if k := find(j); k >= 0 {
+					return k
+				}
+			}
+		}
+		return -1
+	}
+	return find(i)
+}
+
+// finallyStep plans a step of finally whose turn it is.
+func (n *planning) finallyStep(i int) {
+	if n.states.Steps[i].Status == run.Running {
+		n.items(i)
+		return
+	}
+	failed := false
+	for j := range n.main() {
+		failed = failed || n.counts(j)
+	}
+	n.begin(i, !failed && n.states.Ending == "", failed || n.states.Ending != "" && n.states.Ending != run.Cancelled)
+}
+
+// begin plans a step that nothing keeps from beginning but its own references and condition.
+func (n *planning) begin(i int, success, failure bool) {
+	if n.room <= 0 {
+		return
+	}
+	s := n.Steps[i]
+	if reason := n.missing(s); reason != "" {
+		n.skip(i, -1, reason)
+		return
+	}
+	if s.Condition != nil && !perItem(s) && n.decided(i, -1, nil, success, failure) {
+		return
+	}
+	if s.ForEach == nil {
+		n.start(i, -1)
+		return
+	}
+	count, err := n.ItemCount(n.states, i)
+	switch {
+	case err != nil:
+		n.failure(i, -1, "%s", err)
+	case count == 0:
+		n.conclude(i, -1, n.gather(i, nil))
+	default:
+		n.actions = append(n.actions, Action{Kind: Expand, Step: i, Item: -1, Count: count})
+	}
+}
+
+func (n *planning) start(i, item int) {
+	n.actions = append(n.actions, Action{Kind: Start, Step: i, Item: item})
+	n.room--
+}
+
+// decided concludes a step whose condition keeps it from running.
+func (n *planning) decided(i, item int, value *any, success, failure bool) bool {
+	s := n.Steps[i]
+	yes, problem := n.judge(s, value, success, failure)
+	switch {
+	case problem != nil:
+		n.failure(i, item, "condition %s: %s", s.Condition.Text, problem.Text)
+	case !yes:
+		n.skip(i, item, "its condition is false: "+strings.Join(strings.Fields(s.Condition.Text), " "))
+	default:
+		return false
+	}
+	return true
+}
+
+// perItem reports whether a step's condition is about each of its items.
+func perItem(s *tool.Step) bool {
+	if s.ForEach == nil || s.Condition == nil {
+		return false
+	}
+	for _, r := range s.Condition.References {
+		if r.From == tool.FromItem {
+			return true
+		}
+	}
+	return false
+}
+
+// missing says why a step can't have what it refers to, or "".
+func (n *planning) missing(s *tool.Step) (reason string) {
+	s.References(func(r tool.Reference, _ tool.Position) {
+		if reason != "" || !r.IsOutput() {
+			return
+		}
+		if _, ok := n.State(n.states, r.Step).Outputs[r.Name]; ok {
+			return
+		}
+		reason = fmt.Sprintf("it needs %s, and step %s %s", r, r.Step, ended(n.State(n.states, r.Step).Status))
+	})
+	for _, a := range s.Artifacts {
+		if a.From != "" && reason == "" && n.State(n.states, a.From).Status != run.Succeeded {
+			reason = fmt.Sprintf("it needs the artifact %s, and step %s %s", a.Name, a.From, ended(n.State(n.states, a.From).Status))
+		}
+	}
+	return reason
+}
+
+// State is the state of the step of a name, which has to exist.
+func (p *Plan) State(s *States, name string) *StepState {
+	return &s.Steps[p.byName[name]]
+}
+
+// items plans a step with for_each that has begun.
+func (n *planning) items(i int) {
+	s, st := n.Steps[i], &n.states.Steps[i]
+	if st.Items == nil {
+		return // its one run is under way
+	}
+	busy, failed, open := 0, -1, false
+	for k := range st.Items {
+		switch item := &st.Items[k]; {
+		case item.Status == run.Running:
+			busy++
+		case item.Failed() && failed < 0:
+			failed = k
+		case item.Status == "":
+			open = true
+		}
+	}
+	if !open {
+		if busy == 0 {
+			n.conclude(i, -1, n.gather(i, st.Items))
+		}
+		return
+	}
+	limit := s.MaxParallel
+	if limit == 0 {
+		limit = len(st.Items)
+	}
+	success, failure := true, false
+	if i < n.main() {
+		success, failure = n.blocked[i] == 0, n.blocked[i] != 0
+	}
+	for k := range st.Items {
+		if st.Items[k].Status != "" {
+			continue
+		}
+		switch {
+		case n.states.Ending != "" && i < n.main():
+			n.cancel(i, k)
+			continue
+		case failed >= 0 && !s.ContinueOnFailure:
+			n.skip(i, k, fmt.Sprintf("item %d %s", failed, ended(st.Items[failed].Status)))
+			continue
+		case busy >= limit || n.room <= 0:
+			return
+		}
+		if perItem(s) {
+			value, err := n.ItemValue(n.states, i, k)
+			if err != nil {
+				n.failure(i, k, "%s", err)
+				continue
+			}
+			if n.decided(i, k, &value, success, failure) {
+				continue
+			}
+		}
+		n.start(i, k)
+		busy++
+	}
+}
+
+// gather is the end of a step with for_each: the first failure of its items, or success. Each output is a JSON array of
+// the items' outputs, null for an item that was skipped.
+func (n *planning) gather(i int, items []StepState) StepState {
+	skipped := 0
+	for k := range items {
+		if items[k].Failed() {
+			return StepState{
+				Status: items[k].Status, ExitCode: items[k].ExitCode,
+				Reason: fmt.Sprintf("item %d: %s", k, items[k].Reason), Items: items,
+			}
+		}
+		if items[k].Status == run.Skipped {
+			skipped++
+		}
+	}
+	out := StepState{Status: run.Succeeded, Items: items, Outputs: map[string]string{}}
+	if skipped > 0 && skipped == len(items) {
+		return StepState{Status: run.Skipped, Reason: "all its items were skipped", Items: items}
+	}
+	for _, name := range n.Steps[i].Promises() {
+		list := make([]any, len(items))
+		for k := range items {
+			if v, ok := items[k].Outputs[name]; ok {
+				list[k] = v
+			}
+		}
+		text, err := json.Marshal(list)
+		if err != nil {
+			panic(fmt.Sprintf("encode a list of texts: %v", err)) // which nothing keeps from being encoded
+		}
+		out.Outputs[name] = string(text)
+	}
+	return out
+}

@@ -1,0 +1,67 @@
+package workflow
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// keptRuns is how many journals are kept: those of the latest runs, whose ids sort by their time.
+const keptRuns = 100
+
+// Prune removes the journals and artifacts of all but the latest runs. A run that is under way is left alone.
+func (r Runs) Prune() error {
+	ids, err := r.ids()
+	if err != nil {
+		return err
+	}
+	for _, id := range ids[:max(0, len(ids)-keptRuns)] {
+		if err := r.Remove(id); err != nil && !errors.Is(err, ErrRunning) {
+			return err
+		}
+	}
+	return nil
+}
+
+// ids lists the runs that have a journal, the latest last.
+func (r Runs) ids() ([]string, error) {
+	entries, err := os.ReadDir(r.Dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("list the runs: %w", err)
+	}
+	var ids []string
+	for _, e := range entries {
+		if id, ok := strings.CutSuffix(e.Name(), ".jsonl"); ok {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return ids, nil
+}
+
+// Remove removes the journal and the artifacts of a run; ErrRunning when it is under way.
+func (r Runs) Remove(id string) error {
+	if id != filepath.Base(id) || strings.HasPrefix(id, ".") {
+		return fmt.Errorf("%q is not the id of a run", id)
+	}
+	f, err := os.Open(r.path(id))
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("there is no run %q of a workflow in %s", id, r.Dir)
+	}
+	if err != nil {
+		return fmt.Errorf("remove run %s: %w", id, err)
+	}
+	defer f.Close()
+	if err := lock(f); err != nil {
+		return fmt.Errorf("run %s: %w", id, err)
+	}
+	// Artifacts are files that mayfly-shim made, in folders of its own: nothing is mounted there.
+	if err := errors.Join(os.RemoveAll(r.ArtifactDir(id)), os.Remove(r.path(id))); err != nil {
+		return fmt.Errorf("remove run %s: %w", id, err)
+	}
+	return nil
+}

@@ -1,0 +1,147 @@
+package workflow
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/tool"
+)
+
+// Resume returns the states from which a run goes on: what succeeded has succeeded, and all else begins anew. Steps of
+// finally belong to the attempt that they ended: when the run had come to its end, they will run again at the next.
+func (p *Plan) Resume(past *Past) *States {
+	s := p.NewStates()
+	for i, step := range p.Steps {
+		old := past.steps[step.Name]
+		switch {
+		case old == nil || i >= p.main() && old.ended:
+		case old.Status == run.Succeeded:
+			s.Steps[i] = old.StepState
+		case step.ForEach != nil && old.Items != nil && old.items == itemsDigest(step):
+			st := StepState{Status: run.Running, Items: make([]StepState, len(old.Items))}
+			for k := range old.Items {
+				if old.Items[k].Status == run.Succeeded {
+					st.Items[k] = old.Items[k]
+				}
+			}
+			s.Steps[i] = st
+		}
+	}
+	return s
+}
+
+// itemsDigest tells one for_each from another: by what it is made of, since its items are kept by their index.
+func itemsDigest(s *tool.Step) string {
+	data, err := json.Marshal(struct {
+		Items     []any
+		Reference *tool.Reference
+		Matrix    []tool.MatrixList
+	}{s.ForEach.Items, s.ForEach.Reference, s.ForEach.Matrix})
+	if err != nil {
+		panic(fmt.Sprintf("encode the items of step %s: %v", s.Name, err)) // which were decoded from text
+	}
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:8])
+}
+
+// Selection is which steps of a workflow run. The zero Selection is all of them.
+type Selection struct {
+	// From, Only and Skip are names of steps: run this one and what comes after it; run this one alone; leave these out.
+	From, Only string
+	Skip       []string
+}
+
+// Select changes the states so that only the selected steps run, and refuses a selection in which a step refers to what
+// no step will have handed on.
+func (p *Plan) Select(s *States, sel Selection) error {
+	for _, name := range append([]string{sel.From, sel.Only}, sel.Skip...) {
+		if _, ok := p.byName[name]; !ok && name != "" {
+			return fmt.Errorf("the workflow has no step %q; its steps are %s", name, p.names())
+		}
+	}
+	out := make([]string, len(p.Steps)) // why each is left out; empty for those that run
+	switch {
+	case sel.Only != "":
+		for i, step := range p.Steps {
+			if step.Name != sel.Only {
+				out[i] = "--only"
+			}
+		}
+	case sel.From != "":
+		after := p.after(p.byName[sel.From])
+		for i := range p.main() {
+			if !after[i] {
+				out[i] = "--from"
+			}
+		}
+	}
+	for _, name := range sel.Skip {
+		out[p.byName[name]] = "--skip"
+	}
+	for i, flag := range out {
+		switch {
+		case flag == "" && (sel.From != "" || sel.Only != ""):
+			s.Steps[i] = StepState{} // also when it had succeeded: it was asked for
+		case flag != "" && !s.Steps[i].Ended():
+			s.Steps[i] = StepState{Status: run.Skipped, Reason: "left out by " + flag}
+		}
+	}
+	return p.checkSelection(s, out)
+}
+
+func (p *Plan) names() string {
+	names := make([]string, 0, len(p.Steps))
+	for _, s := range p.Steps {
+		names = append(names, s.Name)
+	}
+	const most = 20
+	if len(names) > most {
+		return strings.Join(names[:most], ", ") + ", …"
+	}
+	return strings.Join(names, ", ")
+}
+
+// after returns which steps are the given one or depend on it.
+func (p *Plan) after(i int) []bool {
+	after := make([]bool, len(p.Steps))
+	after[i] = true
+	for _, j := range p.order {
+		after[j] = after[j] || slices.ContainsFunc(p.edges[j], func(k int) bool { return after[k] })
+	}
+	return after
+}
+
+func (p *Plan) checkSelection(s *States, out []string) error {
+	for i, step := range p.Steps {
+		if s.Steps[i].Ended() {
+			continue
+		}
+		var wrong error
+		need := func(what, from string) {
+			j := p.byName[from]
+			// What --skip leaves out keeps others from running, as any skipped step does: that may be what is wanted.
+			if wrong == nil && out[j] != "" && out[j] != "--skip" && s.Steps[j].Status != run.Succeeded {
+				wrong = fmt.Errorf("step %s needs %s, and %s leaves step %s out; give --resume RUN of a run in which it succeeded", step.Name, what, out[j], from)
+			}
+		}
+		step.References(func(r tool.Reference, _ tool.Position) {
+			if r.IsOutput() {
+				need(r.String(), r.Step)
+			}
+		})
+		for _, a := range step.Artifacts {
+			if a.From != "" {
+				need("the artifact "+a.Name, a.From)
+			}
+		}
+		if wrong != nil {
+			return wrong
+		}
+	}
+	return nil
+}

@@ -1,0 +1,247 @@
+package workflow
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/mayfly-run/mayfly/internal/condition"
+	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/tool"
+)
+
+// value returns what stands for a reference. item is nil outside of a for_each.
+func (p *Plan) value(s *States, r tool.Reference, item *any) (any, error) {
+	switch r.From {
+	case tool.FromInputs:
+		return p.inputs[r.Name], nil
+	case tool.FromItem:
+		if item == nil {
+			return nil, fmt.Errorf("%s has no value here", r)
+		}
+		if r.Name == "" {
+			return *item, nil
+		}
+		object, ok := (*item).(map[string]any)
+		if !ok {
+			return nil, fmt.Errorf("%s: the item is no object", r)
+		}
+		v, ok := object[r.Name]
+		if !ok {
+			return nil, fmt.Errorf("%s: the item has no such key", r)
+		}
+		return v, nil
+	}
+	st := p.State(s, r.Step)
+	switch r.Name {
+	case tool.FieldStatus:
+		return string(st.Status), nil
+	case tool.FieldExitCode:
+		return json.Number(fmt.Sprint(st.ExitCode)), nil
+	}
+	v, ok := st.Outputs[r.Name]
+	if !ok {
+		return nil, fmt.Errorf("%s has no value", r)
+	}
+	return v, nil
+}
+
+// judge evaluates a step's condition.
+func (n *planning) judge(s *tool.Step, item *any, success, failure bool) (bool, *condition.Problem) {
+	v := condition.Values{Variables: map[string]any{}, Success: success, Failure: failure}
+	for i, r := range s.Condition.References {
+		value, err := n.value(n.states, r, item)
+		if err != nil {
+			return false, &condition.Problem{Text: err.Error()}
+		}
+		v.Variables[tool.Variable(i)] = value
+	}
+	return n.evaluate(s, v)
+}
+
+// Expression is a step's condition as an evaluator takes it.
+func (p *Plan) Expression(s *tool.Step) condition.Expression {
+	e := condition.Expression{Text: s.Condition.Expression, Variables: map[string]condition.Type{}}
+	for i, r := range s.Condition.References {
+		e.Variables[tool.Variable(i)] = p.typeOf(r)
+	}
+	return e
+}
+
+func (p *Plan) typeOf(r tool.Reference) condition.Type {
+	switch r.From {
+	case tool.FromItem:
+		return condition.Any
+	case tool.FromInputs:
+		for _, a := range p.Workflow.Inputs {
+			if a.Name == r.Name {
+				return inputType(a.Type)
+			}
+		}
+		return condition.Any
+	}
+	if r.Name == tool.FieldExitCode {
+		return condition.Int
+	}
+	return condition.String
+}
+
+func inputType(t string) condition.Type {
+	switch t {
+	case tool.TypeString:
+		return condition.String
+	case tool.TypeInteger:
+		return condition.Int
+	case tool.TypeNumber:
+		return condition.Double
+	case tool.TypeBoolean:
+		return condition.Bool
+	}
+	return condition.Any
+}
+
+// ItemCount is the number of items of a step with for_each.
+func (p *Plan) ItemCount(s *States, i int) (int, error) {
+	fe := p.Steps[i].ForEach
+	switch {
+	case fe.Reference != nil:
+		list, err := p.referencedItems(s, *fe.Reference)
+		return len(list), err
+	case fe.Matrix != nil:
+		count := 1
+		for _, l := range fe.Matrix {
+			count *= len(l.Items)
+		}
+		return count, nil
+	}
+	return len(fe.Items), nil
+}
+
+// ItemValue is an item of a step with for_each: what decoded JSON has.
+func (p *Plan) ItemValue(s *States, i, item int) (any, error) {
+	fe := p.Steps[i].ForEach
+	value := func(r tool.Reference) (any, error) { return p.value(s, r, nil) }
+	switch {
+	case fe.Reference != nil:
+		list, err := p.referencedItems(s, *fe.Reference)
+		if err != nil {
+			return nil, err
+		}
+		if item >= len(list) {
+			return nil, fmt.Errorf("%s has %d items and no item %d", fe.Reference, len(list), item)
+		}
+		return list[item], nil
+	case fe.Matrix != nil:
+		out := map[string]any{}
+		for k := len(fe.Matrix) - 1; k >= 0; k-- {
+			l := fe.Matrix[k]
+			v, err := tool.Substitute(l.Items[item%len(l.Items)], value)
+			if err != nil {
+				return nil, err
+			}
+			out[l.Name] = v
+			item /= len(l.Items)
+		}
+		return out, nil
+	}
+	return tool.Substitute(fe.Items[item], value)
+}
+
+// maxReferencedItems bounds a list that a tool wrote.
+const maxReferencedItems = 100_000
+
+// referencedItems reads the JSON array that a reference stands for.
+func (p *Plan) referencedItems(s *States, r tool.Reference) ([]any, error) {
+	v, err := p.value(s, r, nil)
+	if err != nil {
+		return nil, err
+	}
+	if list, ok := v.([]any); ok {
+		return list, nil
+	}
+	text, ok := v.(string)
+	if !ok {
+		return nil, fmt.Errorf("for_each: %s is no list", r)
+	}
+	var list []any
+	dec := json.NewDecoder(bytes.NewReader([]byte(text)))
+	dec.UseNumber()
+	if err := dec.Decode(&list); err != nil || list == nil && text != "[]" {
+		return nil, fmt.Errorf("for_each: %s is no JSON array; have step %s write one such as [\"a\", \"b\"]", r, r.Step)
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("for_each: %s is more than one JSON array", r)
+	}
+	if len(list) > maxReferencedItems {
+		return nil, fmt.Errorf("for_each: %s has more than %d items", r, maxReferencedItems)
+	}
+	return list, nil
+}
+
+// Bound is a step, or an item of one, with values in the place of its references.
+type Bound struct {
+	Inputs      map[string]any
+	Environment []tool.EnvVar
+}
+
+// Bind puts values in the place of the references of a step whose turn it is; item is its index or -1.
+func (p *Plan) Bind(s *States, i, item int) (*Bound, error) {
+	step := p.Steps[i]
+	var value *any
+	if item >= 0 {
+		v, err := p.ItemValue(s, i, item)
+		if err != nil {
+			return nil, err
+		}
+		value = &v
+	}
+	lookup := func(r tool.Reference) (any, error) { return p.value(s, r, value) }
+	b := &Bound{Inputs: make(map[string]any, len(step.Inputs))}
+	for _, in := range step.Inputs {
+		v, err := tool.Substitute(in.Value, lookup)
+		if err != nil {
+			return nil, fmt.Errorf("input %s: %w", in.Name, err)
+		}
+		b.Inputs[in.Name] = v
+	}
+	for _, list := range [][]tool.StepVariable{p.Workflow.Environment, step.Environment} {
+		for _, v := range list {
+			text, err := v.Value.Text(lookup)
+			if err != nil {
+				return nil, fmt.Errorf("variable %s: %w", v.Name, err)
+			}
+			b.Environment = append(b.Environment, tool.EnvVar{Name: v.Name, Value: text, Position: v.Position})
+		}
+	}
+	return b, nil
+}
+
+// Outcome is how a workflow ended: its status, the exit status of `mayfly run`, and why.
+func (p *Plan) Outcome(s *States) (status run.State, exitCode int, reason string) {
+	switch s.Ending {
+	case run.Cancelled:
+		return run.Cancelled, 130, s.Reason
+	case run.TimedOut:
+		return run.TimedOut, 124, s.Reason
+	case run.Error:
+		return run.Error, 125, s.Reason
+	}
+	for i := range s.Steps {
+		st := &s.Steps[i]
+		if !st.Failed() || p.Steps[i].ContinueOnFailure {
+			continue
+		}
+		reason = fmt.Sprintf("step %s %s", p.Steps[i].Name, ended(st.Status))
+		if st.Reason != "" {
+			reason += ": " + st.Reason
+		}
+		status = run.Failed
+		if st.Status == run.Error || st.Status == run.Denied || st.Status == run.Lost {
+			status = st.Status
+		}
+		return status, max(1, st.ExitCode), reason
+	}
+	return run.Succeeded, 0, ""
+}
