@@ -82,6 +82,7 @@ func Compile(id string, req *Request, img *image.Image, caches string) (*engine.
 		spec.Image.Layers = append(spec.Image.Layers, l.Path)
 	}
 	spec.Environment = compileEnvironment(t, img.Config.Env, inputs, req.Environment)
+	spillLarge(spec)
 	if err := compileCommand(spec, t, &img.Config); err != nil {
 		return nil, err
 	}

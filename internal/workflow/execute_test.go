@@ -1,0 +1,463 @@
+package workflow
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/mayfly-run/mayfly/internal/condition/cel"
+	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/secret"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// scripted is a Runner whose tools are functions, by the name of their step.
+type scripted struct {
+	tools map[string]func(ctx context.Context, req *run.Request) *run.Result
+
+	mu   sync.Mutex
+	runs []string
+}
+
+func (s *scripted) Run(ctx context.Context, req *run.Request, opts run.Options) (*run.Result, error) {
+	s.mu.Lock()
+	s.runs = append(s.runs, req.Tool.Name)
+	s.mu.Unlock()
+	result := &run.Result{Status: run.Succeeded}
+	if f := s.tools[req.Tool.Name]; f != nil {
+		result = f(ctx, req)
+	}
+	opts.Emit(run.Event{Result: result})
+	return result, nil
+}
+
+func outputs(pairs ...string) func(context.Context, *run.Request) *run.Result {
+	return func(context.Context, *run.Request) *run.Result {
+		return &run.Result{Status: run.Succeeded, Outputs: succeed(pairs...).Outputs}
+	}
+}
+
+func exit(code int) func(context.Context, *run.Request) *run.Result {
+	return func(context.Context, *run.Request) *run.Result {
+		return &run.Result{Status: run.Failed, ExitCode: code, Reason: fmt.Sprintf("exit status %d", code)}
+	}
+}
+
+// untilCancelled runs until its context ends.
+func untilCancelled(began chan<- struct{}) func(context.Context, *run.Request) *run.Result {
+	return func(ctx context.Context, _ *run.Request) *run.Result {
+		close(began)
+		<-ctx.Done()
+		return &run.Result{Status: run.Cancelled, ExitCode: 130, Reason: "cancelled"}
+	}
+}
+
+func executor(r Runner) *Executor { return &Executor{Runner: r, Conditions: &cel.Evaluator{}} }
+
+func collect(events *[]run.Event) func(run.Event) {
+	return func(e run.Event) { *events = append(*events, e) }
+}
+
+// summary is how the steps of a result ended.
+func summary(r *run.Result) string {
+	var words []string
+	for _, s := range r.Steps {
+		words = append(words, s.Step+"="+string(s.Status))
+	}
+	return strings.Join(words, " ") + fmt.Sprintf(" -> %s %d", r.Status, r.ExitCode)
+}
+
+func TestExecuteHandsOutputsOn(t *testing.T) {
+	p := NewPlan(parse(t, `
+inputs: [{name: who, default: you}]
+environment: {ALL: "for ${inputs.who}"}
+workflow:
+- {name: a, tool: T, outputs: [R]}
+- {name: b, tool: T, inputs: {IN: "got ${a.R}", LIST: ["${a.R}", 1]}, environment: {OWN: "${a.exit_code}"}}
+`), map[string]any{"who": "me"})
+	value := "quotes ' \" \n ${inputs.who} $(date) `x` \\ {a: b}"
+	var got *run.Request
+	r := &scripted{tools: map[string]func(context.Context, *run.Request) *run.Result{
+		"a": outputs("R", value, "UNASKED", "x"),
+		"b": func(_ context.Context, req *run.Request) *run.Result {
+			got = req
+			return &run.Result{Status: run.Succeeded}
+		},
+	}}
+	var events []run.Event
+	result, err := executor(r).Run(t.Context(), p, Options{ID: "r", Emit: collect(&events)})
+	if err != nil || summary(result) != "a=succeeded b=succeeded -> succeeded 0" {
+		t.Fatalf("%s, %v", summary(result), err)
+	}
+	if got.Inputs["IN"] != "got "+value {
+		t.Errorf("the input is %q", got.Inputs["IN"])
+	}
+	if list := got.Inputs["LIST"].([]any); list[0] != value || list[1] != json.Number("1") {
+		t.Errorf("the list is %v", list)
+	}
+	var env []string
+	for _, v := range got.Environment {
+		env = append(env, v.Name+"="+v.Value)
+	}
+	if want := []string{"ALL=for me", "OWN=0"}; !slices.Equal(env, want) {
+		t.Errorf("the environment is %q, want %q", env, want)
+	}
+	for i, e := range events {
+		if e.Seq != int64(i)+1 || e.Run != "r" {
+			t.Errorf("event %d has seq %d and run %s", i, e.Seq, e.Run)
+		}
+	}
+	if last := events[len(events)-1]; last.Result == nil || last.Step != "" {
+		t.Errorf("the last event is %+v", last)
+	}
+}
+
+func TestExecuteCancelled(t *testing.T) {
+	p := NewPlan(parse(t, `{workflow: [{name: a, tool: T}, {name: b, tool: T}], finally: [{name: bye, tool: T}]}`), nil)
+	began := make(chan struct{})
+	r := &scripted{tools: map[string]func(context.Context, *run.Request) *run.Result{"a": untilCancelled(began)}}
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		<-began
+		cancel()
+	}()
+	result, err := executor(r).Run(ctx, p, Options{})
+	if want := "a=cancelled b=cancelled bye=succeeded -> cancelled 130"; err != nil || summary(result) != want {
+		t.Errorf("got %s, %v; want %s", summary(result), err, want)
+	}
+}
+
+func TestExecuteKilled(t *testing.T) {
+	p := NewPlan(parse(t, `{workflow: [{name: a, tool: T}], finally: [{name: bye, tool: T}, {name: never, tool: T}]}`), nil)
+	began := make(chan struct{})
+	kill := make(chan struct{})
+	r := &scripted{tools: map[string]func(context.Context, *run.Request) *run.Result{"bye": untilCancelled(began), "never": func(ctx context.Context, _ *run.Request) *run.Result {
+		if ctx.Err() == nil {
+			t.Error("a step of finally runs on although the run is killed")
+		}
+		return &run.Result{Status: run.Cancelled, ExitCode: 130}
+	}}}
+	go func() {
+		<-began
+		close(kill)
+	}()
+	result, err := executor(r).Run(t.Context(), p, Options{Kill: kill})
+	if want := "a=succeeded bye=cancelled never=cancelled -> failed 130"; err != nil || summary(result) != want {
+		t.Errorf("got %s, %v; want %s", summary(result), err, want)
+	}
+}
+
+func TestExecuteTimesOut(t *testing.T) {
+	p := NewPlan(parse(t, `{timeout: 100ms, workflow: [{name: a, tool: T}, {name: b, tool: T}], finally: [{name: bye, tool: T, condition: failure()}]}`), nil)
+	r := &scripted{tools: map[string]func(context.Context, *run.Request) *run.Result{"a": untilCancelled(make(chan struct{}))}}
+	result, err := executor(r).Run(t.Context(), p, Options{})
+	if want := "a=cancelled b=cancelled bye=succeeded -> timed_out 124"; err != nil || summary(result) != want {
+		t.Errorf("got %s, %v; want %s", summary(result), err, want)
+	}
+	if result.Reason != "timed out after 100ms" {
+		t.Errorf("the reason is %q", result.Reason)
+	}
+}
+
+// plainSealer shows that something was sealed, and keeps nothing from anybody.
+type plainSealer struct{}
+
+func (plainSealer) Seal(_ context.Context, data []byte) ([]byte, error) {
+	return append([]byte("sealed"), xor(data)...), nil
+}
+
+func (plainSealer) Unseal(_ context.Context, sealed []byte) ([]byte, error) {
+	return xor(sealed[len("sealed"):]), nil
+}
+
+func xor(data []byte) []byte {
+	out := make([]byte, len(data))
+	for i := range data {
+		out[i] = data[i] ^ 0x55
+	}
+	return out
+}
+
+func TestJournalKeepsSecretsSealed(t *testing.T) {
+	const value = "correct-horse-battery"
+	store := Runs{Dir: t.TempDir(), Sealer: plainSealer{}}
+	p := NewPlan(parse(t, `workflow: [{name: a, tool: T, outputs: [R, S]}, {name: b, tool: T, inputs: {IN: "${a.R}"}}]`), nil)
+	var got any
+	r := &scripted{tools: map[string]func(context.Context, *run.Request) *run.Result{
+		"a": outputs("R", "it is "+value, "S", "plain"),
+		"b": func(_ context.Context, req *run.Request) *run.Result {
+			got = req.Inputs["IN"]
+			return exit(1)(nil, nil)
+		},
+	}}
+	j, err := store.Create(Header{ID: "r"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := executor(r)
+	e.Secrets = func() [][]byte { return [][]byte{[]byte(value)} }
+	if _, err := e.Run(t.Context(), p, Options{Journal: j}); err != nil {
+		t.Fatal(err)
+	}
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got != "it is "+value {
+		t.Errorf("the next step got %q", got)
+	}
+	data, err := os.ReadFile(store.path("r"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(data), value) || !strings.Contains(string(data), `"sealed"`) {
+		t.Errorf("the journal is\n%s", data)
+	}
+	j, past, err := store.Open(t.Context(), "r")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer j.Close()
+	if got := p.Resume(past).Steps[0].Outputs["R"]; got != "it is "+value {
+		t.Errorf("after the resume the output is %q", got)
+	}
+	if secret.NewRedactor([]byte(value)).String(string(data)) != string(data) {
+		t.Error("the journal has the secret in one of its encodings")
+	}
+}
+
+// A journal can be cut at any byte, and the run goes on: what its whole lines say holds.
+func TestJournalCutAnywhere(t *testing.T) {
+	store := Runs{Dir: t.TempDir()}
+	p := NewPlan(parse(t, `workflow: [{name: a, tool: T, outputs: [R]}, {name: b, tool: T, for_each: [1, 2, 3]}, {name: c, tool: T}]`), nil)
+	j, err := store.Create(Header{ID: "whole", Workflow: "w"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &scripted{tools: map[string]func(context.Context, *run.Request) *run.Result{"a": outputs("R", "ü\nx"), "c": exit(1)}}
+	if _, err := executor(r).Run(t.Context(), p, Options{Journal: j}); err != nil {
+		t.Fatal(err)
+	}
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(store.path("whole"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range len(data) + 1 {
+		id := fmt.Sprintf("cut%d", n)
+		if err := os.WriteFile(store.path(id), data[:n], 0o600); err != nil {
+			t.Fatal(err)
+		}
+		j, past, err := store.Open(t.Context(), id)
+		if n <= strings.IndexByte(string(data), '\n') {
+			if err == nil || !strings.Contains(err.Error(), "run the workflow anew") {
+				t.Fatalf("cut at %d: %v", n, err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Fatalf("cut at %d: %v", n, err)
+		}
+		again := &scripted{}
+		result, err := executor(again).Run(t.Context(), p, Options{Journal: j, States: p.Resume(past)})
+		if err != nil || result.Status != run.Succeeded {
+			t.Fatalf("cut at %d: %s, %v", n, summary(result), err)
+		}
+		if err := j.Close(); err != nil {
+			t.Fatal(err)
+		}
+		checkOnce(t, store.path(id))
+		if err := os.Remove(store.path(id)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// checkOnce checks that a journal says of no step twice that it succeeded, and that all did.
+func checkOnce(t *testing.T, path string) {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	succeeded := map[string]int{}
+	for line := range strings.Lines(string(data)) {
+		var e entry
+		if err := json.Unmarshal([]byte(line), &e); err != nil {
+			t.Fatalf("%s: %v", line, err)
+		}
+		if e.Type == entryStep && e.Status == run.Succeeded {
+			name := e.Step
+			if e.Item != nil {
+				name = StepName(name, *e.Item)
+			}
+			succeeded[name]++
+		}
+	}
+	for _, name := range []string{"a", "b", "b[0]", "b[1]", "b[2]", "c"} {
+		if succeeded[name] != 1 {
+			t.Fatalf("step %s succeeded %d times in\n%s", name, succeeded[name], data)
+		}
+	}
+}
+
+func TestJournalIsOneProcesss(t *testing.T) {
+	store := Runs{Dir: t.TempDir()}
+	j, err := store.Create(Header{ID: "r"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := store.Open(t.Context(), "r"); !errors.Is(err, ErrRunning) {
+		t.Errorf("a second opening: %v", err)
+	}
+	if err := store.Remove("r"); !errors.Is(err, ErrRunning) {
+		t.Errorf("the removal of a run under way: %v", err)
+	}
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Remove("r"); err != nil {
+		t.Error(err)
+	}
+	for _, id := range []string{"../r", "", ".hidden", "a/b"} {
+		if err := store.Remove(id); err == nil {
+			t.Errorf("Remove(%q) succeeds", id)
+		}
+		if _, _, err := store.Open(t.Context(), id); err == nil {
+			t.Errorf("Open(%q) succeeds", id)
+		}
+	}
+}
+
+// What can't be written down doesn't run: it would run again.
+func TestJournalThatFails(t *testing.T) {
+	store := Runs{Dir: t.TempDir()}
+	p := NewPlan(parse(t, `{workflow: [{name: a, tool: T}, {name: b, tool: T}], finally: [{name: bye, tool: T}]}`), nil)
+	j, err := store.Create(Header{ID: "r"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &scripted{tools: map[string]func(context.Context, *run.Request) *run.Result{
+		"a": func(context.Context, *run.Request) *run.Result {
+			_ = j.Close()
+			return &run.Result{Status: run.Succeeded}
+		},
+	}}
+	result, err := executor(r).Run(t.Context(), p, Options{Journal: j})
+	if want := "a=succeeded b=cancelled bye=succeeded -> error 125"; err == nil || summary(result) != want {
+		t.Errorf("got %s, %v; want %s", summary(result), err, want)
+	}
+}
+
+func TestPrune(t *testing.T) {
+	store := Runs{Dir: t.TempDir()}
+	for i := range keptRuns + 3 {
+		id := fmt.Sprintf("r%03d", i)
+		j, err := store.Create(Header{ID: id})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i == 1 {
+			defer j.Close() // under way
+			continue
+		}
+		if err := j.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.MkdirAll(filepath.Join(store.ArtifactDir(id), "s"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := store.Prune(); err != nil {
+		t.Fatal(err)
+	}
+	list, err := store.List()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(list) != keptRuns+1 || list[len(list)-1].ID != "r001" || list[len(list)-1].Status != run.Running || list[0].Status != Interrupted {
+		t.Errorf("%d runs are left, the first is %+v, the last %+v", len(list), list[0], list[len(list)-1])
+	}
+	if _, err := os.Stat(store.ArtifactDir("r000")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the artifacts of a pruned run: %v", err)
+	}
+}
+
+func TestSelect(t *testing.T) {
+	const text = `workflow: [{name: a, tool: T, outputs: [R]}, {name: b, tool: T, inputs: {I: "${a.R}"}}, {name: c, tool: T}]`
+	tests := []struct {
+		name string
+		sel  Selection
+		want string
+	}{
+		{"from", Selection{From: "c"}, "a=skipped b=skipped c=succeeded -> succeeded 0"},
+		{"from without what it needs", Selection{From: "b"}, "step b needs ${a.R}, and --from leaves step a out; give --resume RUN of a run in which it succeeded"},
+		{"only", Selection{Only: "a"}, "a=succeeded b=skipped c=skipped -> succeeded 0"},
+		{"skip", Selection{Skip: []string{"a"}}, "a=skipped b=skipped c=succeeded -> succeeded 0"},
+		{"unknown", Selection{Only: "d"}, `the workflow has no step "d"; its steps are a, b, c`},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			p := NewPlan(parse(t, text), nil)
+			s := p.NewStates()
+			err := p.Select(s, test.sel)
+			if err != nil {
+				if err.Error() != test.want {
+					t.Errorf("got  %v\nwant %s", err, test.want)
+				}
+				return
+			}
+			result, err := executor(&scripted{tools: map[string]func(context.Context, *run.Request) *run.Result{"a": outputs("R", "x")}}).Run(t.Context(), p, Options{States: s})
+			if err != nil || summary(result) != test.want {
+				t.Errorf("got  %s, %v\nwant %s", summary(result), err, test.want)
+			}
+		})
+	}
+}
+
+// 1,000 items run with flat memory: what is held doesn't grow with what they print.
+func TestExecuteManyItems(t *testing.T) {
+	p := NewPlan(parse(t, `workflow: [{name: a, tool: T, for_each: [`+strings.Repeat("x, ", 1000)+`], max_parallel: 20}]`), nil)
+	var mu sync.Mutex
+	now, most := 0, 0
+	r := &scripted{tools: map[string]func(context.Context, *run.Request) *run.Result{"a": func(context.Context, *run.Request) *run.Result {
+		mu.Lock()
+		now++
+		most = max(most, now)
+		mu.Unlock()
+		time.Sleep(time.Millisecond)
+		mu.Lock()
+		now--
+		mu.Unlock()
+		return &run.Result{Status: run.Succeeded}
+	}}}
+	result, err := executor(r).Run(t.Context(), p, Options{})
+	if err != nil || result.Steps[0].Items != 1000 || result.Status != run.Succeeded || len(r.runs) != 1000 {
+		t.Fatalf("%+v, %v, %d runs", result, err, len(r.runs))
+	}
+	if most > 20 || most < 2 {
+		t.Errorf("%d ran at once", most)
+	}
+}
+
+// A step's mock answers in its place.
+func TestExecuteMocked(t *testing.T) {
+	p := NewPlan(parse(t, `workflow: [{name: a, tool: T, outputs: [R]}, {name: b, tool: T, condition: '${a.R} == "x"'}]`), nil)
+	r := &scripted{}
+	result, err := executor(r).Run(t.Context(), p, Options{Mocked: map[string]StepState{"a": succeed("R", "x")}})
+	if err != nil || summary(result) != "a=succeeded b=succeeded -> succeeded 0" || !slices.Equal(r.runs, []string{"b"}) {
+		t.Errorf("%s, %v, %v", summary(result), err, r.runs)
+	}
+}

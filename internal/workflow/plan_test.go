@@ -1,0 +1,463 @@
+package workflow
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/mayfly-run/mayfly/internal/condition"
+	"github.com/mayfly-run/mayfly/internal/condition/cel"
+	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/tool"
+)
+
+// fataler is a testing.TB or a *rapid.T.
+type fataler interface {
+	Helper()
+	Fatalf(format string, args ...any)
+}
+
+// parse reads a workflow whose tools are all {image: i}: "tool: T" stands for one.
+func parse(t fataler, text string) *tool.Workflow {
+	t.Helper()
+	def, err := tool.ParseDefinition("test.yaml", []byte(strings.ReplaceAll(text, "tool: T", "tool: {image: i}")))
+	if err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	if err := def.Workflow.Resolve(); err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	return def.Workflow
+}
+
+func conditions(t fataler, p *Plan) Conditions {
+	evaluator := &cel.Evaluator{}
+	return func(s *tool.Step, v condition.Values) (bool, *condition.Problem) {
+		yes, problem, err := evaluator.Evaluate(context.Background(), p.Expression(s), v)
+		if err != nil {
+			t.Fatalf("evaluate %q: %v", s.Condition.Text, err)
+		}
+		return yes, problem
+	}
+}
+
+// unit is a run that is under way in a simulation.
+type unit struct{ step, item int }
+
+// simulation carries a plan out without running anything, and checks on the way what has to hold whatever happens.
+type simulation struct {
+	t        fataler
+	p        *Plan
+	s        *States
+	evaluate Conditions
+	running  []unit
+	started  map[unit]int
+	ended    map[unit]int
+}
+
+func simulate(t fataler, p *Plan, s *States) *simulation {
+	return &simulation{t: t, p: p, s: s, evaluate: conditions(t, p), started: map[unit]int{}, ended: map[unit]int{}}
+}
+
+// advance does all that the plan says can be done now.
+func (m *simulation) advance() {
+	m.t.Helper()
+	for {
+		actions := m.p.Next(m.s, m.evaluate)
+		if len(actions) == 0 {
+			return
+		}
+		for _, a := range actions {
+			m.check(a)
+			m.p.Apply(m.s, a)
+			u := unit{a.Step, a.Item}
+			switch a.Kind {
+			case Start:
+				m.running = append(m.running, u)
+				m.started[u]++
+			case Conclude:
+				m.ended[u]++
+			}
+		}
+		m.limits()
+	}
+}
+
+// check is what has to hold before an action.
+func (m *simulation) check(a Action) {
+	m.t.Helper()
+	name := StepName(m.p.Steps[a.Step].Name, a.Item)
+	st := &m.s.Steps[a.Step]
+	if a.Item >= 0 {
+		st = &st.Items[a.Item]
+	}
+	if st.Ended() {
+		m.t.Fatalf("step %s, which is %s, gets another action", name, st.Status)
+	}
+	if a.Kind == Start && st.Status != "" {
+		m.t.Fatalf("step %s, which is %s, starts", name, st.Status)
+	}
+	for _, j := range m.p.edges[a.Step] {
+		if a.Kind != Conclude && !m.s.Steps[j].Ended() {
+			m.t.Fatalf("step %s begins before %s has ended", name, m.p.Steps[j].Name)
+		}
+	}
+	if a.Step >= m.p.main() {
+		for i := range a.Step {
+			if !m.s.Steps[i].Ended() {
+				m.t.Fatalf("step %s of finally begins before %s has ended", name, m.p.Steps[i].Name)
+			}
+		}
+	} else if a.Kind != Conclude && m.s.Ending != "" {
+		m.t.Fatalf("step %s begins although the workflow is %s", name, m.s.Ending)
+	}
+}
+
+func (m *simulation) limits() {
+	m.t.Helper()
+	if len(m.running) > m.p.MaxParallel {
+		m.t.Fatalf("%d runs are under way, %d are allowed", len(m.running), m.p.MaxParallel)
+	}
+	of := map[int]int{}
+	for _, u := range m.running {
+		of[u.step]++
+		if limit := m.p.Steps[u.step].MaxParallel; limit > 0 && of[u.step] > limit {
+			m.t.Fatalf("%d items of %s are under way, %d are allowed", of[u.step], m.p.Steps[u.step].Name, limit)
+		}
+	}
+}
+
+// finish ends the k-th of the runs that are under way.
+func (m *simulation) finish(k int, st StepState) {
+	u := m.running[k]
+	m.running = slices.Delete(m.running, k, k+1)
+	m.ended[u]++
+	m.p.Apply(m.s, Action{Kind: Conclude, Step: u.step, Item: u.item, State: st})
+}
+
+// run carries the plan to its end; pick says which run ends next, and outcome how.
+func (m *simulation) run(pick func(n int) int, outcome func(unit) StepState) {
+	m.t.Helper()
+	for m.advance(); len(m.running) > 0; m.advance() {
+		k := pick(len(m.running))
+		m.finish(k, outcome(m.running[k]))
+	}
+	if !m.p.Ended(m.s) {
+		m.t.Fatalf("nothing is under way, and not every step has ended:\n%s", m.text())
+	}
+	for u, n := range m.ended {
+		if n != 1 {
+			m.t.Fatalf("step %s ended %d times", StepName(m.p.Steps[u.step].Name, u.item), n)
+		}
+	}
+	for u, n := range m.started {
+		if n != 1 || m.ended[u] != 1 {
+			m.t.Fatalf("step %s started %d times and ended %d times", StepName(m.p.Steps[u.step].Name, u.item), n, m.ended[u])
+		}
+	}
+}
+
+func (m *simulation) text() string {
+	var b strings.Builder
+	for i, s := range m.p.Steps {
+		fmt.Fprintf(&b, "%s %s %s\n", s.Name, m.s.Steps[i].Status, m.s.Steps[i].Reason)
+	}
+	return b.String()
+}
+
+func succeed(outputs ...string) StepState {
+	st := StepState{Status: run.Succeeded, Outputs: map[string]string{}}
+	for i := 0; i+1 < len(outputs); i += 2 {
+		st.Outputs[outputs[i]] = outputs[i+1]
+	}
+	return st
+}
+
+func fail(code int) StepState {
+	return StepState{Status: run.Failed, ExitCode: code, Reason: fmt.Sprintf("exit status %d", code)}
+}
+
+func TestPlan(t *testing.T) {
+	out := func(pairs ...string) StepState { return succeed(pairs...) }
+	tests := []struct {
+		name, text string
+		ends       map[string]StepState // those not named succeed
+		want       string               // NAME=STATUS…, and the outcome
+	}{
+		{"a chain stops at a failure", "workflow: [{name: a, tool: T}, {name: b, tool: T}, {name: c, tool: T}]",
+			map[string]StepState{"b": fail(3)}, "a=succeeded b=failed c=skipped(step b failed) -> failed 3"},
+		{"a failure that may be", "workflow: [{name: a, tool: T, continue_on_failure: true}, {name: b, tool: T}]",
+			map[string]StepState{"a": fail(3)}, "a=failed b=succeeded -> succeeded 0"},
+		{"a graph goes on beside a failure", "workflow: [{name: a, tool: T, needs: []}, {name: b, tool: T}, {name: c, tool: T, needs: [a]}, {name: d, tool: T, needs: [c]}]",
+			map[string]StepState{"a": fail(1)}, "a=failed b=succeeded c=skipped(step a failed) d=skipped(step a failed) -> failed 1"},
+		{"parallel tools report all", "parallel_tools: [{name: a, tool: T}, {name: b, tool: T}]",
+			map[string]StepState{"a": fail(9)}, "a=failed b=succeeded -> failed 9"},
+		{"failure and always", `workflow: [{name: a, tool: T}, {name: b, tool: T, condition: failure()}, {name: c, tool: T, condition: always()}, {name: d, tool: T, condition: success()}]`,
+			map[string]StepState{"a": fail(1)}, "a=failed b=succeeded c=succeeded d=skipped(its condition is false: success()) -> failed 1"},
+		{"no failure", `workflow: [{name: a, tool: T}, {name: b, tool: T, condition: failure()}, {name: c, tool: T}]`,
+			nil, "a=succeeded b=skipped(its condition is false: failure()) c=succeeded -> succeeded 0"},
+		{"an output decides", `workflow: [{name: a, tool: T, outputs: [R]}, {name: b, tool: T, condition: '${a.R} == "PASSED"', outputs: [X]}, {name: c, tool: T, inputs: {I: "${b.X}"}}, {name: d, tool: T}]`,
+			map[string]StepState{"a": out("R", "FAILED")}, `a=succeeded b=skipped(its condition is false: ${a.R} == "PASSED") c=skipped(it needs ${b.X}, and step b was skipped) d=succeeded -> succeeded 0`},
+		{"how a step ended decides", `workflow: [{name: a, tool: T}, {name: b, tool: T, condition: '${a.status} == "failed" && ${a.exit_code} == 3'}, {name: c, tool: T}]`,
+			map[string]StepState{"a": fail(3)}, "a=failed b=succeeded c=skipped(step a failed) -> failed 3"},
+		{"but not about others", `workflow: [{name: a, tool: T}, {name: x, tool: T, condition: always()}, {name: b, tool: T, condition: '${x.status} == "failed"'}]`,
+			map[string]StepState{"a": fail(3), "x": fail(4)}, "a=failed x=failed b=skipped(step a failed) -> failed 3"},
+		{"a value is no part of the condition", `workflow: [{name: a, tool: T, outputs: [R]}, {name: b, tool: T, condition: '${a.R} == "x"'}]`,
+			map[string]StepState{"a": out("R", `" || true || "`)}, `a=succeeded b=skipped(its condition is false: ${a.R} == "x") -> succeeded 0`},
+		{"a condition that can't be evaluated", `workflow: [{name: a, tool: T, outputs: [R]}, {name: b, tool: T, condition: 'int(${a.R}) > 3'}]`,
+			map[string]StepState{"a": out("R", "many")}, `a=succeeded b=error(condition int(${a.R}) > 3: type conversion error from 'string' to 'int') -> error 125`},
+		{"finally", `{workflow: [{name: a, tool: T}, {name: b, tool: T}], finally: [{name: undo, tool: T, condition: failure()}, {name: bye, tool: T}, {name: yay, tool: T, condition: success()}]}`,
+			map[string]StepState{"a": fail(2), "undo": fail(7)}, "a=failed b=skipped(step a failed) undo=failed bye=succeeded yay=skipped(its condition is false: success()) -> failed 2"},
+		{"a failure of finally", `{workflow: [{name: a, tool: T}], finally: [{name: bye, tool: T}]}`,
+			map[string]StepState{"bye": fail(7)}, "a=succeeded bye=failed -> failed 7"},
+		{"items", `workflow: [{name: a, tool: T, for_each: [x, y, z], max_parallel: 1}, {name: b, tool: T}]`,
+			map[string]StepState{"a[1]": fail(5)}, "a=failed(item 1: exit status 5) b=skipped(step a failed) a[0]=succeeded a[1]=failed a[2]=skipped(item 1 failed) -> failed 5"},
+		{"items that go on", `workflow: [{name: a, tool: T, for_each: [x, y], max_parallel: 1, continue_on_failure: true}]`,
+			map[string]StepState{"a[0]": fail(5)}, "a=failed(item 0: exit status 5) a[0]=failed a[1]=succeeded -> succeeded 0"},
+		{"items of an output", `workflow: [{name: a, tool: T, outputs: [L]}, {name: b, tool: T, for_each: "${a.L}", condition: "${item} != 'no'"}]`,
+			map[string]StepState{"a": out("L", `["yes", "no"]`)}, "a=succeeded b=succeeded b[0]=succeeded b[1]=skipped(its condition is false: ${item} != 'no') -> succeeded 0"},
+		{"no items", `workflow: [{name: a, tool: T, outputs: [L]}, {name: b, tool: T, for_each: "${a.L}"}]`,
+			map[string]StepState{"a": out("L", `[]`)}, "a=succeeded b=succeeded -> succeeded 0"},
+		{"items that are no list", `workflow: [{name: a, tool: T, outputs: [L]}, {name: b, tool: T, for_each: "${a.L}"}]`,
+			map[string]StepState{"a": out("L", `yes`)}, `a=succeeded b=error(for_each: ${a.L} is no JSON array; have step a write one such as ["a", "b"]) -> error 125`},
+		{"outputs of items", `workflow: [{name: a, tool: T, outputs: [R], for_each: [1, 2]}, {name: b, tool: T, condition: '${a.R} == "[\"x\",\"y\"]"'}]`,
+			map[string]StepState{"a[0]": out("R", "x"), "a[1]": out("R", "y")}, `a=succeeded b=succeeded a[0]=succeeded a[1]=succeeded -> succeeded 0`},
+		{"what ends by its time-out", "workflow: [{name: a, tool: T}, {name: b, tool: T}]",
+			map[string]StepState{"a": {Status: run.TimedOut, ExitCode: 124}}, "a=timed_out b=skipped(step a timed out) -> failed 124"},
+		{"an artifact of a skipped step", `workflow: [{name: a, tool: T, condition: "false", artifacts: [{name: x}]}, {name: b, tool: T, artifacts: [{name: x, from: a}]}]`,
+			nil, "a=skipped(its condition is false: false) b=skipped(it needs the artifact x, and step a was skipped) -> succeeded 0"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			p := NewPlan(parse(t, test.text), nil)
+			m := simulate(t, p, p.NewStates())
+			m.run(func(int) int { return 0 }, func(u unit) StepState {
+				if st, ok := test.ends[StepName(p.Steps[u.step].Name, u.item)]; ok {
+					return st
+				}
+				return succeed()
+			})
+			if got := m.summary(); got != test.want {
+				t.Errorf("got  %s\nwant %s", got, test.want)
+			}
+		})
+	}
+}
+
+// summary is how everything ended, on one line.
+func (m *simulation) summary() string {
+	var words []string
+	add := func(name string, st *StepState) {
+		word := name + "=" + string(st.Status)
+		if st.Reason != "" && (st.Status != run.Failed || st.Items != nil) {
+			word += "(" + st.Reason + ")"
+		}
+		words = append(words, word)
+	}
+	for i, s := range m.p.Steps {
+		add(s.Name, &m.s.Steps[i])
+	}
+	for i, s := range m.p.Steps {
+		for k := range m.s.Steps[i].Items {
+			add(StepName(s.Name, k), &m.s.Steps[i].Items[k])
+		}
+	}
+	status, code, _ := m.p.Outcome(m.s)
+	return fmt.Sprintf("%s -> %s %d", strings.Join(words, " "), status, code)
+}
+
+// anyWorkflow draws the text of a workflow.
+func anyWorkflow(t *rapid.T, items bool) string {
+	n := rapid.IntRange(1, 9).Draw(t, "steps")
+	form := rapid.SampledFrom([]string{"chain", "graph", "parallel"}).Draw(t, "form")
+	var b strings.Builder
+	fmt.Fprintf(&b, "max_parallel: %d\n", rapid.IntRange(1, 4).Draw(t, "max_parallel"))
+	b.WriteString(map[string]string{"chain": "workflow:\n", "graph": "workflow:\n", "parallel": "parallel_tools:\n"}[form])
+	step := func(name string, earlier []string, graph bool) {
+		fmt.Fprintf(&b, "- name: %s\n  tool: T\n  outputs: [R]\n", name)
+		if graph && len(earlier) > 0 {
+			needs := rapid.SliceOfNDistinct(rapid.SampledFrom(earlier), 0, 3, rapid.ID).Draw(t, "needs")
+			fmt.Fprintf(&b, "  needs: [%s]\n", strings.Join(needs, ", "))
+		} else if graph {
+			b.WriteString("  needs: []\n")
+		}
+		choices := []string{"", "", "", "success()", "failure()", "always()", "true", "false"}
+		if len(earlier) > 0 && form != "parallel" {
+			other := rapid.SampledFrom(earlier).Draw(t, "other")
+			choices = append(choices, fmt.Sprintf(`${%s.status} == "failed"`, other), fmt.Sprintf(`${%s.R} == "x"`, other))
+		}
+		if c := rapid.SampledFrom(choices).Draw(t, "condition"); c != "" {
+			fmt.Fprintf(&b, "  condition: %s\n", c)
+		}
+		if rapid.IntRange(0, 4).Draw(t, "continue") == 0 {
+			b.WriteString("  continue_on_failure: true\n")
+		}
+		if items && rapid.IntRange(0, 3).Draw(t, "repeated") == 0 {
+			list := strings.Repeat("i, ", rapid.IntRange(0, 5).Draw(t, "items"))
+			fmt.Fprintf(&b, "  for_each: [%s]\n  max_parallel: %d\n", strings.TrimSuffix(list, ", "), rapid.IntRange(1, 3).Draw(t, "at once"))
+		}
+	}
+	var earlier []string
+	for i := range n {
+		name := fmt.Sprintf("s%d", i)
+		step(name, earlier, form == "graph")
+		earlier = append(earlier, name)
+	}
+	if last := rapid.IntRange(0, 2).Draw(t, "finally"); last > 0 {
+		b.WriteString("finally:\n")
+		for i := range last {
+			step(fmt.Sprintf("f%d", i), nil, false)
+		}
+	}
+	return b.String()
+}
+
+func anyOutcome(t *rapid.T) StepState {
+	return rapid.SampledFrom([]StepState{succeed("R", "x"), succeed("R", "y"), succeed("R", "x"), fail(2), {Status: run.TimedOut, ExitCode: 124}}).Draw(t, "outcome")
+}
+
+// Whatever a workflow is and however its steps end, what simulation checks holds.
+func TestPlanProperties(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		p := NewPlan(parse(t, anyWorkflow(t, true)), nil)
+		m := simulate(t, p, p.NewStates())
+		stop := rapid.IntRange(-10, 10).Draw(t, "cancelled after")
+		ended := 0
+		m.run(func(n int) int { return rapid.IntRange(0, n-1).Draw(t, "next") }, func(unit) StepState {
+			if ended++; ended == stop {
+				m.s.Ending, m.s.Reason = run.Cancelled, "cancelled"
+			}
+			return anyOutcome(t)
+		})
+	})
+}
+
+// How a workflow ends depends on how its steps end, and not on which of them ends first.
+func TestPlanOrderMeansNothing(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		p := NewPlan(parse(t, anyWorkflow(t, false)), nil)
+		outcomes := make([]StepState, len(p.Steps))
+		for i := range outcomes {
+			outcomes[i] = anyOutcome(t)
+		}
+		outcome := func(u unit) StepState { return outcomes[u.step] }
+		first := simulate(t, p, p.NewStates())
+		first.run(func(int) int { return 0 }, outcome)
+		second := simulate(t, p, p.NewStates())
+		second.run(func(n int) int { return rapid.IntRange(0, n-1).Draw(t, "next") }, outcome)
+		if a, b := first.summary(), second.summary(); a != b {
+			t.Fatalf("in order: %s\nin another: %s", a, b)
+		}
+	})
+}
+
+// A run that was killed at any moment and goes on runs nothing again that had succeeded.
+func TestResumeRunsNothingTwice(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		text := anyWorkflow(t, true)
+		p := NewPlan(parse(t, text), nil)
+		m := simulate(t, p, p.NewStates())
+		moment := rapid.IntRange(0, 12).Draw(t, "killed after")
+		for m.advance(); len(m.running) > 0 && moment > 0; m.advance() {
+			m.finish(rapid.IntRange(0, len(m.running)-1).Draw(t, "next"), anyOutcome(t))
+			moment--
+		}
+		ended := p.Ended(m.s)
+		past := pastOf(p, m.s, ended)
+		states := NewPlan(parse(t, text), nil).Resume(past)
+		for i := range p.Steps {
+			if i >= p.main() && ended && states.Steps[i].Status != "" {
+				t.Fatalf("step %s of finally doesn't run again at the end of the next attempt", p.Steps[i].Name)
+			}
+			if m.s.Steps[i].Status != run.Succeeded || i >= p.main() && ended {
+				continue
+			}
+			if states.Steps[i].Status != run.Succeeded {
+				t.Fatalf("step %s had succeeded and is %q", p.Steps[i].Name, states.Steps[i].Status)
+			}
+		}
+		again := simulate(t, p, states)
+		again.run(func(n int) int { return rapid.IntRange(0, n-1).Draw(t, "then") }, func(unit) StepState { return anyOutcome(t) })
+		for u := range again.started {
+			st := &m.s.Steps[u.step]
+			if u.item >= 0 && u.item < len(st.Items) {
+				st = &st.Items[u.item]
+			}
+			if st.Status == run.Succeeded && (u.step < p.main() || !ended) {
+				t.Fatalf("step %s had succeeded and ran again", StepName(p.Steps[u.step].Name, u.item))
+			}
+		}
+	})
+}
+
+// pastOf is what a journal would tell of states.
+func pastOf(p *Plan, s *States, ended bool) *Past {
+	past := &Past{steps: map[string]*pastStep{}}
+	for i, step := range p.Steps {
+		st := s.Steps[i]
+		if st.Status == "" {
+			continue
+		}
+		old := &pastStep{StepState: st, ended: ended}
+		if step.ForEach != nil {
+			old.items = itemsDigest(step)
+		}
+		old.Items = slices.Clone(st.Items)
+		past.steps[step.Name] = old
+	}
+	return past
+}
+
+// A graph of 10,000 steps is read, checked and planned to its end in 2 s and 300 MB.
+func TestPlanScale(t *testing.T) {
+	const n = 10_000
+	var b strings.Builder
+	b.WriteString("workflow:\n")
+	for i := range n {
+		fmt.Fprintf(&b, "- {name: s%d, tool: T, needs: [", i)
+		for k, j := range []int{i - 1, i / 2, i - 100} {
+			if j >= 0 && j < i && (k == 0 || j != i-1) && (k < 2 || j != i/2) {
+				fmt.Fprintf(&b, "s%d, ", j)
+			}
+		}
+		b.WriteString("]}\n")
+	}
+	text := strings.ReplaceAll(b.String(), "tool: T", "tool: t.yaml")
+	runtime.GC()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	begin := time.Now()
+	def, err := tool.ParseDefinition("scale.yaml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	shared := &tool.Tool{Name: "t", Image: "i"}
+	for _, s := range def.Workflow.All() {
+		s.Uses.Tool = shared
+	}
+	if err := def.Workflow.Resolve(); err != nil {
+		t.Fatal(err)
+	}
+	p := NewPlan(def.Workflow, nil)
+	first := p.Next(p.NewStates(), conditions(t, p))
+	took := time.Since(begin)
+	runtime.ReadMemStats(&after)
+	t.Logf("planned in %v, %d MB allocated in all", took, (after.TotalAlloc-before.TotalAlloc)>>20)
+	if len(first) != 1 || len(p.order) != n {
+		t.Fatalf("%d actions, %d steps in order", len(first), len(p.order))
+	}
+	// All that was allocated, whether freed since or not, bounds what was ever held.
+	if limit := 2 * time.Second; took > limit*raceFactor || after.TotalAlloc-before.TotalAlloc > 300<<20 {
+		t.Errorf("took %v and %d MB", took, (after.TotalAlloc-before.TotalAlloc)>>20)
+	}
+	m := simulate(t, p, p.NewStates())
+	begin = time.Now()
+	m.run(func(int) int { return 0 }, func(unit) StepState { return succeed() })
+	t.Logf("carried out in %v", time.Since(begin))
+}
