@@ -89,3 +89,45 @@ func checkParsed(t *testing.T, tool *Tool) {
 		}
 	}
 }
+
+// FuzzWorkflow parses workflows: whatever the text, the answer is a workflow that can be resolved and planned, or
+// problems with positions.
+func FuzzWorkflow(f *testing.F) {
+	for _, body := range cases(f, "workflows-rejected.txt") {
+		text, _, _ := strings.Cut(body, "-- want\n")
+		f.Add([]byte(text))
+	}
+	for _, name := range []string{"build-test-deploy", "parallel-health-checks"} {
+		data, err := os.ReadFile(filepath.Join("testdata", "examples", name+".yaml"))
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		def, err := ParseDefinition("flow.yaml", data)
+		if err == nil && def.Workflow != nil {
+			w := def.Workflow
+			w.Source.Dir = os.DevNull
+			for i, list := range w.Edges() {
+				for _, j := range list {
+					if j == i || j >= len(w.Steps) || w.Chain && j > i {
+						t.Fatalf("step %d waits for step %d", i, j)
+					}
+				}
+			}
+			for _, s := range w.All() {
+				s.References(func(r Reference, _ Position) {
+					if again, _, wrong, _ := parseReference(r.String()); wrong != "" || again != r {
+						t.Errorf("reference %s is read as %+v, %s", r, again, wrong)
+					}
+				})
+			}
+			err = w.Resolve()
+		}
+		var e *Error
+		if err != nil && (!errors.As(err, &e) || len(e.Problems) == 0 || len(e.Problems) > maxProblems) {
+			t.Fatalf("error is %v", err)
+		}
+	})
+}

@@ -12,9 +12,9 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-func compiled(t testing.TB) *jsonschema.Schema {
+func compiled(t testing.TB, schema []byte) *jsonschema.Schema {
 	t.Helper()
-	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(Schema()))
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(schema))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +48,7 @@ func instance(t testing.TB, text string) any {
 }
 
 func TestSchemaAcceptsWhatTheLoaderDoes(t *testing.T) {
-	s := compiled(t)
+	s := compiled(t, Schema())
 	texts := cases(t, "accepted.txt")
 	texts["everything"] = cases(t, "everything.txt")["everything"]
 	texts["typed"] = typedTool
@@ -80,7 +80,7 @@ func TestSchemaRejects(t *testing.T) {
 			skip[name] = true
 		}
 	}
-	s := compiled(t)
+	s := compiled(t, Schema())
 	all := cases(t, "rejected.txt")
 	for name := range skip {
 		if _, ok := all[name]; !ok {
@@ -137,5 +137,37 @@ func TestSchemaDescribesEveryKey(t *testing.T) {
 	}
 	if again := Schema(); !bytes.Equal(again, Schema()) {
 		t.Error("the schema differs from one call to the next")
+	}
+}
+
+// TestWorkflowSchema accepts what the loader does, and rejects what a schema can tell is wrong.
+func TestWorkflowSchema(t *testing.T) {
+	s := compiled(t, WorkflowSchema())
+	for _, name := range []string{"build-test-deploy", "parallel-health-checks"} {
+		data, err := os.ReadFile(filepath.Join("testdata", "examples", name+".yaml"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Validate(instance(t, string(data))); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := s.Validate(instance(t, everyWorkflowKey)); err != nil {
+		t.Errorf("every key: %v", err)
+	}
+	told := 0
+	for _, name := range strings.Fields("no-tool no-name unknown-key finally-needs matrix-empty for-each-text retry tool-problem") {
+		body, ok := cases(t, "workflows-rejected.txt")[name]
+		if !ok {
+			continue
+		}
+		told++
+		text, _, _ := strings.Cut(body, "-- want\n")
+		if err := s.Validate(instance(t, text)); err == nil {
+			t.Errorf("%s: the schema accepts it", name)
+		}
+	}
+	if told < 8 {
+		t.Errorf("only %d cases were tried", told)
 	}
 }

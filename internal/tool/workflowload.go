@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 )
 
@@ -139,6 +140,15 @@ func (r *resolver) add(s *Step, err error) {
 	var own *Error
 	if errors.As(err, &own) {
 		r.problems = append(r.problems, own.Problems...)
+		return
+	}
+	var missing *NotFoundError
+	if errors.As(err, &missing) {
+		hint := "looked for " + strings.Join(missing.Looked, ", ")
+		if missing.Nearest != "" {
+			hint = fmt.Sprintf("did you mean %q?", missing.Nearest)
+		}
+		r.at(s.Uses.Position, fmt.Sprintf("step %s: there is no tool %s", quote(s.Name), quote(missing.Name)), hint)
 		return
 	}
 	r.at(s.Uses.Position, fmt.Sprintf("the tool of step %s: %v", quote(s.Name), err), "")
