@@ -1,0 +1,174 @@
+// Package conditiontest is what every evaluator of conditions has to pass.
+package conditiontest
+
+import (
+	"context"
+	"encoding/json"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/mayfly-run/mayfly/internal/condition"
+)
+
+// Test runs the suite on evaluators that open makes.
+func Test(t *testing.T, open func(t *testing.T) condition.Evaluator) {
+	t.Run("evaluate", func(t *testing.T) { evaluate(t, open(t)) })
+	t.Run("check", func(t *testing.T) { check(t, open(t)) })
+	t.Run("bombs", func(t *testing.T) { bombs(t, open(t)) })
+	t.Run("at once", func(t *testing.T) { atOnce(t, open(t)) })
+	t.Run("cancelled", func(t *testing.T) { cancelled(t, open(t)) })
+}
+
+func expression(text string) (condition.Expression, condition.Values) {
+	return condition.Expression{Text: text, Variables: map[string]condition.Type{
+			"s": condition.String, "i": condition.Int, "d": condition.Double, "b": condition.Bool, "a": condition.Any, "list": condition.Any,
+		}}, condition.Values{Variables: map[string]any{
+			"s": "it's \"quoted\" || true\n${x}", "i": json.Number("3"), "d": json.Number("2"), "b": true,
+			"a": map[string]any{"os": "linux", "n": json.Number("7")}, "list": []any{"x", json.Number("1.5")},
+		}, Success: true}
+}
+
+func evaluate(t *testing.T, e condition.Evaluator) {
+	for text, want := range map[string]bool{
+		`i == 3 && d < 2.5 && b`:                           true,
+		`s == "it's \"quoted\" || true\n${x}"`:             true,
+		`s == ""`:                                          false,
+		`success() && !failure() && always()`:              true,
+		`failure()`:                                        false,
+		`a.os == "linux" && a.n == 7`:                      true,
+		`a.os in ["mac", "linux"] && has(a.n)`:             true,
+		`has(a.missing)`:                                   false,
+		`list[0] == "x" && list[1] == 1.5`:                 true,
+		`list.exists(e, e == "x")`:                         true,
+		`s.startsWith("it's") && s.size() > 3`:             true,
+		`s.matches("quo.ed")`:                              true,
+		`"1.2.3".split(".")[0] == "1"`:                     true,
+		`int("42") > 41 ? b : false`:                       true,
+		`duration("90s") > duration("1m")`:                 true,
+		`timestamp("2026-11-26T00:00:00Z").getMonth()==10`: true,
+	} {
+		x, v := expression(text)
+		got, problem, err := e.Evaluate(t.Context(), x, v)
+		if err != nil || problem != nil || got != want {
+			t.Errorf("%s is %v, %v, %v; want %v", text, got, problem, err, want)
+		}
+	}
+	for text, want := range map[string]string{
+		`int(s) > 1`:       "type conversion error from 'string' to 'int'",
+		`a.missing == "x"`: "no such key: missing",
+		`list[5] == "x"`:   "index out of bounds: 5",
+		`i / 0 == 1`:       "division by zero",
+		`a`:                "a condition is true or false, and this is of type map",
+	} {
+		x, v := expression(text)
+		_, problem, err := e.Evaluate(t.Context(), x, v)
+		if err != nil || problem == nil || problem.Text != want {
+			t.Errorf("%s: %v, %v; want %s", text, problem, err, want)
+		}
+	}
+}
+
+func check(t *testing.T, e condition.Evaluator) {
+	tests := []struct {
+		text   string
+		want   string
+		column int
+	}{
+		{`s == "x"`, "", 0},
+		{`s > 5`, "found no matching overload for '_>_' applied to '(string, int)'", 3},
+		{`s == "x" &&`, "mismatched input '<EOF>'", 12},
+		{`unknown == 1`, "undeclared reference to 'unknown'", 1},
+		{`s`, "a condition is true or false, and this is of type string", 0},
+		{`s == "x`, "token recognition error", 6},
+		{`succes()`, "undeclared reference to 'succes'", 7},
+	}
+	var list []condition.Expression
+	for _, test := range tests {
+		x, _ := expression(test.text)
+		list = append(list, x)
+	}
+	got, err := e.Check(t.Context(), list)
+	if err != nil || len(got) != len(tests) {
+		t.Fatalf("%d answers, %v", len(got), err)
+	}
+	for i, test := range tests {
+		switch {
+		case test.want == "" && got[i] != nil, test.want != "" && got[i] == nil:
+			t.Errorf("%s: %v, want %q", test.text, got[i], test.want)
+		case got[i] != nil && (!strings.Contains(got[i].Text, test.want) || got[i].Column != test.column):
+			t.Errorf("%s: %q in column %d, want %q in %d", test.text, got[i].Text, got[i].Column, test.want, test.column)
+		}
+	}
+	if got, err := e.Check(t.Context(), nil); err != nil || len(got) != 0 {
+		t.Errorf("nothing to check: %v, %v", got, err)
+	}
+}
+
+// bombs is attack S05: each is refused in a second and 64 MB.
+func bombs(t *testing.T, e condition.Evaluator) {
+	for name, text := range map[string]string{
+		"loops":       `[1,2,3,4,5,6,7,8,9,10].all(a1, [1,2,3,4,5,6,7,8,9,10].all(a2, [1,2,3,4,5,6,7,8,9,10].all(a3, [1,2,3,4,5,6,7,8,9,10].all(a4, [1,2,3,4,5,6,7,8,9,10].all(a5, [1,2,3,4,5,6,7,8,9,10].all(a6, true))))))`,
+		"text":        `[0,1,2,3,4,5,6,7,8,9].map(x, [0,1,2,3,4,5,6,7,8,9].map(y, [0,1,2,3,4,5,6,7,8,9].map(z, [0,1,2,3,4,5,6,7,8,9].map(w, [0,1,2,3,4,5,6,7,8,9].map(q, "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"))))).size() > 0`,
+		"depth":       strings.Repeat("(", 3000) + "true" + strings.Repeat(")", 3000),
+		"long":        "true" + strings.Repeat(" || true", 2000),
+		"replace":     `[0,1,2,3,4,5,6,7,8,9].map(x, "a".replace("", "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb").replace("", "cccccccccccccccccccccccccccccccccccccccc").replace("", "dddddddddddddddddddddddddddddddddddddddddddd").replace("", "eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee").replace("", "ffffffffffffffffffffffffffff")).size() > 0`,
+		"join":        `["a","b"].join("x") == "" || [0,1,2,3,4,5,6,7,8,9].map(x, [0,1,2,3,4,5,6,7,8,9].map(y, [0,1,2,3,4,5,6,7,8,9].map(z, [0,1,2,3,4,5,6,7,8,9].map(w, [0,1,2,3,4,5,6,7,8,9].map(v, string(v)))))).size() == 3`,
+		"concatenate": `[1,2,3,4,5,6,7,8,9,10].map(a, [1,2,3,4,5,6,7,8,9,10].map(b, [1,2,3,4,5,6,7,8,9,10].map(c, [1,2,3,4,5,6,7,8,9,10].map(d, s + s + s + s + s + s)))).size() == 0 && s.size() < 0`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			x, v := expression(text)
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			begin := time.Now()
+			_, problem, err := e.Evaluate(t.Context(), x, v)
+			runtime.ReadMemStats(&after)
+			// Of this process; what was allocated in all bounds what was ever held.
+			if used := (after.TotalAlloc - before.TotalAlloc) >> 20; used > 64 {
+				t.Errorf("it took %d MB", used)
+			}
+			if took := time.Since(begin); took > time.Second*slowness {
+				t.Errorf("it took %v", took)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if problem == nil {
+				t.Error("it was evaluated")
+			}
+		})
+	}
+}
+
+func atOnce(t *testing.T, e condition.Evaluator) {
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for k := range 20 {
+				x, v := expression("i == 3")
+				if k%2 == 1 {
+					x, v = expression("i == 4")
+				}
+				if got, problem, err := e.Evaluate(t.Context(), x, v); err != nil || problem != nil || got != (k%2 == 0) {
+					t.Errorf("%v, %v, %v", got, problem, err)
+				}
+			}
+		})
+	}
+	all.Wait()
+}
+
+func cancelled(t *testing.T, e condition.Evaluator) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	x, _ := expression("true")
+	if _, err := e.Check(ctx, []condition.Expression{x}); err == nil {
+		t.Error("a cancelled check has an answer")
+	}
+	// What comes after is answered.
+	if got, problem, err := e.Evaluate(t.Context(), x, condition.Values{}); err != nil || problem != nil || !got {
+		t.Errorf("after that: %v, %v, %v", got, problem, err)
+	}
+}

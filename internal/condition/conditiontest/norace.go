@@ -1,0 +1,5 @@
+//go:build !race
+
+package conditiontest
+
+const slowness = 1

@@ -1,0 +1,65 @@
+package condition_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/mayfly-run/mayfly/internal/condition"
+	"github.com/mayfly-run/mayfly/internal/condition/conditiontest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// program builds mayfly-cel.
+func program(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "mayfly-cel")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", path, "../../cmd/mayfly-cel").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return path
+}
+
+func TestProcess(t *testing.T) {
+	path := program(t)
+	conditiontest.Test(t, func(t *testing.T) condition.Evaluator {
+		p := condition.NewProcess(path)
+		t.Cleanup(func() {
+			if err := p.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+		return p
+	})
+}
+
+// A program that isn't one, or ends, is an error that says so, and not an answer.
+func TestProcessThatFails(t *testing.T) {
+	for name, script := range map[string]string{
+		"ends":     "#!/bin/sh\nexit 3\n",
+		"says no":  "#!/bin/sh\nread line; echo '{\"error\": \"no\"}'; cat >/dev/null\n",
+		"garbage":  "#!/bin/sh\nread line; echo hello; cat >/dev/null\n",
+		"too many": "#!/bin/sh\nread line; echo '{\"problems\": [null, null]}'; cat >/dev/null\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "mayfly-cel")
+			if err := os.WriteFile(path, []byte(script), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			p := condition.NewProcess(path)
+			if _, err := p.Check(t.Context(), []condition.Expression{{Text: "true"}}); err == nil {
+				t.Error("it has an answer")
+			}
+			_ = p.Close()
+		})
+	}
+	p := condition.NewProcess(filepath.Join(t.TempDir(), "none"))
+	if _, err := p.Check(t.Context(), []condition.Expression{{Text: "true"}}); err == nil || !strings.Contains(err.Error(), "which evaluates conditions") {
+		t.Errorf("a program that isn't there: %v", err)
+	}
+}
