@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -67,6 +68,10 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:             "testdata/script",
 		ContinueOnError: true,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"resumable": resumable,
+			"groups":    groups,
+		},
 		Setup: func(env *testscript.Env) error {
 			home := filepath.Join(env.WorkDir, "home")
 			env.Setenv("HOME", env.WorkDir)
@@ -105,4 +110,38 @@ func closedAddress(t *testing.T) string {
 	}
 	defer l.Close()
 	return l.Addr().String()
+}
+
+// resumable sets a variable to the run that the last command said can be resumed.
+func resumable(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: resumable VARIABLE")
+	}
+	m := regexp.MustCompile(`mayfly run --resume ([0-9a-f-]{36})`).FindStringSubmatch(ts.ReadFile("stderr"))
+	if m == nil {
+		ts.Fatalf("the last command said of no run that it can be resumed")
+	}
+	ts.Setenv(args[0], m[1])
+}
+
+// groups checks that GitHub's groups in a file are whole: one at a time, each closed.
+func groups(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: groups FILE")
+	}
+	open, seen := false, 0
+	for line := range strings.Lines(ts.ReadFile(args[0])) {
+		switch begins := strings.HasPrefix(line, "::group::"); {
+		case begins && open, strings.HasPrefix(line, "::endgroup::") && !open:
+			ts.Fatalf("at %q the groups are not one after the other", line)
+		case begins:
+			open = true
+			seen++
+		case strings.HasPrefix(line, "::endgroup::"):
+			open = false
+		}
+	}
+	if open || seen == 0 {
+		ts.Fatalf("%d groups began, the last is open: %v", seen, open)
+	}
 }

@@ -37,6 +37,7 @@ type begun struct {
 	def    *tool.Workflow
 	plan   *workflow.Plan
 	states *workflow.States
+	masked [][]byte // secrets that steps before have handed on
 }
 
 // runWorkflow runs a workflow from its beginning. text is its definition where that came from standard input.
@@ -106,7 +107,7 @@ func (f *runFlags) resumeWorkflow(ctx context.Context, s streams) error {
 	}
 	f.secrets = append(missingFrom(past.Header.Secrets, f.secrets), f.secrets...)
 	f.env = append(past.Header.Environment, f.env...)
-	b := &begun{id: past.Header.ID, def: w, plan: workflow.NewPlan(w, values)}
+	b := &begun{id: past.Header.ID, def: w, plan: workflow.NewPlan(w, values), masked: past.Masked}
 	b.states = b.plan.Resume(past)
 	if past.Status == run.Succeeded && f.from == "" && f.only == "" {
 		_, err := fmt.Fprintf(s.err, "mayfly: run %s has succeeded already; to run a part of it again, add --from STEP\n", b.id)
@@ -203,6 +204,9 @@ func (f *runFlags) execute(ctx context.Context, s streams, b *begun, open func(w
 	}
 	defer func() { err = errors.Join(err, journal.Close()) }()
 	seen := secret.NewSeen(h.runner.Secrets)
+	for _, value := range b.masked {
+		seen.Add(value)
+	}
 	h.runner.Secrets = seen
 	view := newStepView(s, f, b)
 	opts := workflow.Options{

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 
 	"filippo.io/age"
 )
@@ -14,7 +15,7 @@ import (
 // has no key yet gets one without a passphrase. What was sealed can't be read after the key was rotated.
 func (s *Store) Seal(ctx context.Context, data []byte) ([]byte, error) {
 	keys, err := s.keys(ctx)
-	if errors.Is(err, errNoKey) {
+	if errors.Is(err, errNoKey) || errors.Is(err, fs.ErrNotExist) {
 		err = s.change(ctx, func() error {
 			keys, err = s.keys(ctx)
 			if errors.Is(err, errNoKey) {
@@ -43,7 +44,7 @@ func (s *Store) Seal(ctx context.Context, data []byte) ([]byte, error) {
 // Unseal decrypts what Seal returned. Its error is ErrTampered when that was changed.
 func (s *Store) Unseal(ctx context.Context, sealed []byte) ([]byte, error) {
 	keys, err := s.keys(ctx)
-	if errors.Is(err, errNoKey) {
+	if errors.Is(err, errNoKey) || errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("unseal data: the key file that it was sealed for is missing from %s", s.dir)
 	}
 	if err != nil {

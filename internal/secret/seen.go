@@ -24,12 +24,17 @@ func (s *Seen) Get(ctx context.Context, name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.Add(value)
+	return value, nil
+}
+
+// Add has a value remembered as if it had been given.
+func (s *Seen) Add(value []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !slices.ContainsFunc(s.values, func(v []byte) bool { return bytes.Equal(v, value) }) {
 		s.values = append(s.values, bytes.Clone(value))
 	}
-	return value, nil
 }
 
 // Values are the different values given so far. They are not to be changed.

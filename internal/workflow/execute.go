@@ -346,7 +346,7 @@ func (x *execution) seal(e *entry) error {
 	outputs := e.Outputs
 	e.Outputs = nil
 	var err error
-	e.Sealed, err = x.opts.Journal.seal(outputs)
+	e.Sealed, err = x.opts.Journal.seal(sealed{Outputs: outputs, Masked: x.values()})
 	return err
 }
 

@@ -228,6 +228,9 @@ func TestJournalKeepsSecretsSealed(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer j.Close()
+	if len(past.Masked) != 1 || string(past.Masked[0]) != value {
+		t.Errorf("after the resume %q are masked", past.Masked)
+	}
 	if got := p.Resume(past).Steps[0].Outputs["R"]; got != "it is "+value {
 		t.Errorf("after the resume the output is %q", got)
 	}

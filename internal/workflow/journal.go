@@ -115,6 +115,8 @@ type Past struct {
 	Status run.State
 	// Attempts is how often the run began or went on.
 	Attempts int
+	// Masked are the secrets that steps have written into their outputs.
+	Masked [][]byte
 	steps    map[string]*pastStep
 }
 
@@ -228,9 +230,12 @@ func (p *Past) addStep(ctx context.Context, e *entry, sealer Sealer) error {
 		if err != nil {
 			return fmt.Errorf("the outputs of step %s: %w", e.Step, err)
 		}
-		if err := json.Unmarshal(data, &st.Outputs); err != nil {
+		var s sealed
+		if err := json.Unmarshal(data, &s); err != nil {
 			return fmt.Errorf("the outputs of step %s: %w", e.Step, err)
 		}
+		st.Outputs = s.Outputs
+		p.Masked = append(p.Masked, s.Masked...)
 	}
 	s := p.steps[e.Step]
 	if s == nil {
@@ -275,9 +280,16 @@ func (j *Journal) append(e entry, durable bool) error {
 	return nil
 }
 
+// sealed is what is encrypted of a step: outputs with secrets in them, and those secrets, which whoever goes on with the
+// run has to mask.
+type sealed struct {
+	Outputs map[string]string `json:"outputs"`
+	Masked  [][]byte          `json:"masked"`
+}
+
 // seal encrypts outputs. It depends on no run's context: what a step did has to be written down.
-func (j *Journal) seal(outputs map[string]string) ([]byte, error) {
-	data, err := json.Marshal(outputs)
+func (j *Journal) seal(s sealed) ([]byte, error) {
+	data, err := json.Marshal(s)
 	if err != nil {
 		return nil, err
 	}
