@@ -37,7 +37,9 @@ type begun struct {
 	def    *tool.Workflow
 	plan   *workflow.Plan
 	states *workflow.States
-	masked [][]byte // secrets that steps before have handed on
+	// resumed says that the run goes on; masked are the secrets that its steps have handed on before.
+	resumed bool
+	masked  [][]byte
 }
 
 // runWorkflow runs a workflow from its beginning. text is its definition where that came from standard input.
@@ -93,7 +95,8 @@ func (f *runFlags) resumeWorkflow(ctx context.Context, s streams) error {
 	if err != nil {
 		return err
 	}
-	journal, past, err := runs(dir, openSecrets(dir)).Open(ctx, f.resume)
+	store := runs(dir, openSecrets(dir))
+	journal, past, err := store.Open(ctx, f.resume)
 	if err != nil {
 		return err
 	}
@@ -107,11 +110,11 @@ func (f *runFlags) resumeWorkflow(ctx context.Context, s streams) error {
 	}
 	f.secrets = append(missingFrom(past.Header.Secrets, f.secrets), f.secrets...)
 	f.env = append(past.Header.Environment, f.env...)
-	b := &begun{id: past.Header.ID, def: w, plan: workflow.NewPlan(w, values), masked: past.Masked}
+	b := &begun{id: past.Header.ID, def: w, plan: workflow.NewPlan(w, values), resumed: true, masked: past.Masked}
 	b.states = b.plan.Resume(past)
 	if past.Status == run.Succeeded && f.from == "" && f.only == "" {
-		_, err := fmt.Fprintf(s.err, "mayfly: run %s has succeeded already; to run a part of it again, add --from STEP\n", b.id)
-		return errors.Join(err, journal.Close())
+		fmt.Fprintf(s.err, "mayfly: run %s has succeeded already; to run a part of it again, add --from STEP\n", b.id)
+		return errors.Join(os.RemoveAll(store.ArtifactDir(b.id)), journal.Close()) // it may have been killed before it did so
 	}
 	return f.execute(ctx, s, b, func(workflow.Runs) (*workflow.Journal, error) { return journal, nil })
 }
@@ -210,7 +213,7 @@ func (f *runFlags) execute(ctx context.Context, s streams, b *begun, open func(w
 	h.runner.Secrets = seen
 	view := newStepView(s, f, b)
 	opts := workflow.Options{
-		ID: b.id, States: b.states, Journal: journal, ArtifactDir: store.ArtifactDir(b.id),
+		ID: b.id, States: b.states, Resumed: b.resumed, Journal: journal, ArtifactDir: store.ArtifactDir(b.id),
 		Environment: environment, Grace: f.grace, Emit: view.event,
 	}
 	if f.keepOnFailure {

@@ -34,8 +34,10 @@ type Executor struct {
 type Options struct {
 	// ID is the run's id.
 	ID string
-	// States are those of a run that goes on; nil for one that begins.
+	// States are those to begin with: of a run that goes on, or with steps left out; nil for a run of all.
 	States *States
+	// Resumed says that the run goes on.
+	Resumed bool
 	// Journal gets each change of a step's state; nil for none.
 	Journal *Journal
 	// ArtifactDir is where the artifacts of the run are kept.
@@ -108,6 +110,9 @@ func (e *Executor) Run(ctx context.Context, plan *Plan, opts Options) (*run.Resu
 	x.state("", run.Queued, "")
 	result.Timeline.Started = time.Now().UTC()
 	x.state("", run.Running, "")
+	if opts.Resumed {
+		x.journal(entry{Type: entryResume}, false)
+	}
 	x.execute(ctx)
 	result.Timeline.Finished = time.Now().UTC()
 	result.DurationMS = result.Timeline.Finished.Sub(result.Timeline.Queued).Milliseconds()

@@ -274,7 +274,7 @@ func TestJournalCutAnywhere(t *testing.T) {
 			t.Fatalf("cut at %d: %v", n, err)
 		}
 		again := &scripted{}
-		result, err := executor(again).Run(t.Context(), p, Options{Journal: j, States: p.Resume(past)})
+		result, err := executor(again).Run(t.Context(), p, Options{Journal: j, States: p.Resume(past), Resumed: true})
 		if err != nil || result.Status != run.Succeeded {
 			t.Fatalf("cut at %d: %s, %v", n, summary(result), err)
 		}

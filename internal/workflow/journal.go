@@ -117,14 +117,14 @@ type Past struct {
 	Attempts int
 	// Masked are the secrets that steps have written into their outputs.
 	Masked [][]byte
-	steps    map[string]*pastStep
+	steps  map[string]*pastStep
 }
 
 // pastStep is the last that a journal says of a step.
 type pastStep struct {
 	StepState
 	items string
-	ended bool // the run had ended since
+	ended bool // the run had come to an end since, and not to a good one
 }
 
 // Open opens the journal of a run to go on with it, and says what it tells.
@@ -144,9 +144,6 @@ func (r Runs) Open(ctx context.Context, id string) (*Journal, *Past, error) {
 	if err == nil {
 		// A line that was cut by a kill is no line; what is appended must not continue it.
 		err = f.Truncate(whole)
-	}
-	if err == nil {
-		err = j.append(entry{Type: entryResume}, false)
 	}
 	if err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("read the journal %s: %w", f.Name(), err), f.Close())
@@ -215,7 +212,7 @@ func (p *Past) add(ctx context.Context, e *entry, sealer Sealer) error {
 	case entryEnd:
 		p.Status = e.Status
 		for _, s := range p.steps {
-			s.ended = true
+			s.ended = e.Status != run.Succeeded
 		}
 	case entryStep:
 		return p.addStep(ctx, e, sealer)
