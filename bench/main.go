@@ -39,7 +39,7 @@ func main() {
 	flag.StringVar(&b.images, "images", ".build/images", "folder of the base images")
 	flag.StringVar(&b.work, "work", "", "empty folder to work in")
 	flag.IntVar(&b.runs, "n", 30, "runs of each short command")
-	only := flag.String("only", "", "comma-separated: start,throughput,memory,logs,network,pull")
+	only := flag.String("only", "", "comma-separated: start,workflow,throughput,memory,logs,network,pull")
 	flag.Parse()
 	if err := b.run(*only); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -57,6 +57,7 @@ func (b *bench) run(only string) error {
 		measure func() error
 	}{
 		{"start", b.start},
+		{"workflow", b.workflow},
 		{"throughput", b.throughput},
 		{"memory", b.memory},
 		{"logs", b.logs},
