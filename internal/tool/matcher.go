@@ -72,6 +72,9 @@ func (m *Matcher) String() string {
 	if s, ok := m.Exact(); ok {
 		return brief(s)
 	}
+	if len(m.Glob) == 1 && m.Equals == nil && m.Regex == nil && m.Contains == nil && m.NotContains == nil && m.Matches == nil {
+		return brief(m.Glob[0].Text)
+	}
 	var parts []string
 	add := func(key string, words []string) {
 		if len(words) > 0 {
