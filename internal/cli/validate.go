@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 
 	"github.com/spf13/cobra"
 
@@ -14,8 +15,8 @@ func newValidateCommand(s streams) *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "validate FILE…",
-		Short: "Check tool files",
-		Long: `Check tool files: the format, the names, the values, and what contradicts what. Each problem is
+		Short: "Check files of tools and tests",
+		Long: `Check files of tools and of their tests (NAME_test.yaml, NAME.test.yaml, tests.yaml): the format, the names, the values, and what contradicts what. Each problem is
 printed as file:line:column. Exit status 1 when there is one.`,
 		Example: `  mayfly validate check.yaml
   mayfly validate tools/*/tool.yaml
@@ -24,10 +25,7 @@ printed as file:line:column. Exit status 1 when there is one.`,
 		RunE: func(_ *cobra.Command, files []string) error {
 			bad := false
 			for _, file := range files {
-				t, err := loadTool(s.in, file)
-				if err == nil {
-					err = t.Runnable()
-				}
+				err := validateFile(s.in, file)
 				if err != nil {
 					bad = true
 				}
@@ -43,6 +41,17 @@ printed as file:line:column. Exit status 1 when there is one.`,
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object a file")
 	return c
+}
+
+func validateFile(in io.Reader, file string) error {
+	if isTestFile(file) {
+		return validateSuite(file)
+	}
+	t, err := loadTool(in, file)
+	if err != nil {
+		return err
+	}
+	return t.Runnable()
 }
 
 func printValidation(s streams, asJSON bool, file string, err error) error {
@@ -71,15 +80,19 @@ func printValidation(s streams, asJSON bool, file string, err error) error {
 
 func newSchemaCommand(s streams) *cobra.Command {
 	return &cobra.Command{
-		Use:   "schema tool",
+		Use:   "schema tool|test",
 		Short: "Print the JSON Schema of a kind of file, for editors",
 		Long: `Print the JSON Schema (2020-12) of a kind of file. Editors with the YAML language server use it
 after a first line such as: # yaml-language-server: $schema=tool.schema.json`,
 		Example:   "  mayfly schema tool > tool.schema.json",
 		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
-		ValidArgs: []string{"tool"},
-		RunE: func(*cobra.Command, []string) error {
-			_, err := s.out.Write(tool.Schema())
+		ValidArgs: []string{"tool", "test"},
+		RunE: func(_ *cobra.Command, args []string) error {
+			schema := tool.Schema
+			if args[0] == "test" {
+				schema = tool.SuiteSchema
+			}
+			_, err := s.out.Write(schema())
 			return err
 		},
 	}

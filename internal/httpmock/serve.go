@@ -16,7 +16,11 @@ func (r *Responder) serve(w http.ResponseWriter, req *http.Request) {
 	c.served++
 	c.mu.Unlock()
 	record := describe(req, c)
-	content, err := readBody(req.Body, req.Header.Get("Content-Encoding"))
+	raw := int64(0)
+	if r.opts.Forward != nil {
+		raw = maxForwarded
+	}
+	content, err := readBody(req.Body, req.Header.Get("Content-Encoding"), raw)
 	record.setBody(content)
 	if err != nil {
 		record.Problem = fmt.Sprintf("%s: the tool's request ended early: %v", record, err)

@@ -31,6 +31,8 @@ type Request struct {
 	Terminal    bool
 	Columns     uint16
 	Rows        uint16
+	// Mocks stands in for what the tool reaches out to, in a test of it.
+	Mocks *engine.Mocks
 }
 
 // Compile makes the spec of one run. It is a pure function: the same request
@@ -67,6 +69,7 @@ func Compile(id string, req *Request, img *image.Image, caches string) (*engine.
 		Network:  *t.Network,
 		Terminal: req.Terminal, Columns: req.Columns, Rows: req.Rows,
 		MaxOutputBytes: MaxOutputBytes,
+		Mocks:          req.Mocks,
 	}
 	for _, l := range img.Layers {
 		spec.Image.Layers = append(spec.Image.Layers, l.Path)
