@@ -14,7 +14,7 @@ func (s *session) judgeRequests(e *tool.Expect) {
 	last := 0 // Seq of the latest of those that have come in order
 	for i := range e.Requests {
 		want := &e.Requests[i]
-		label := fmt.Sprintf("requests[%d], %s", i, requestText(want))
+		label := fmt.Sprintf("expect.requests[%d], %s", i, requestText(want))
 		n, next := 0, 0
 		var nearest *httpmock.Request
 		var differences []string
@@ -38,7 +38,7 @@ func (s *session) judgeRequests(e *tool.Expect) {
 			}
 			s.fail(KindRequest, text, "")
 		case e.InOrder && next == 0:
-			s.fail(KindRequest, fmt.Sprintf("%s: it came, but not after requests[%d]", label, i-1), "")
+			s.fail(KindRequest, fmt.Sprintf("%s: it came, but not after expect.requests[%d]", label, i-1), "")
 		}
 		if next != 0 {
 			last = next
@@ -67,7 +67,7 @@ func (s *session) judgeCalls(e *tool.Expect) {
 		if want.Count != nil && n == *want.Count || want.Count == nil && n > 0 {
 			continue
 		}
-		text := fmt.Sprintf("commands[%d], %s: %s, want %s", i, callText(want), came(n), count(want.Count))
+		text := fmt.Sprintf("expect.commands[%d], %s: %s, want %s", i, callText(want), came(n), count(want.Count))
 		if n == 0 && nearest != nil {
 			text += fmt.Sprintf("; the nearest, %s, differs in %s", nearest, strings.Join(differences, " and "))
 		}

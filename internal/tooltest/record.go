@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math/big"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -219,8 +221,7 @@ func valueNode(v any) (*yaml.Node, bool) {
 	case json.Number:
 		n := &yaml.Node{Kind: yaml.ScalarNode, Value: v.String()}
 		n.Tag = n.ShortTag()
-		_, err := v.Float64()
-		return n, err == nil && (n.Tag == "!!int" || n.Tag == "!!float")
+		return n, exact(v.String()) && (n.Tag == "!!int" || n.Tag == "!!float")
 	case []any:
 		n := &yaml.Node{Kind: yaml.SequenceNode}
 		for _, item := range v {
@@ -248,6 +249,20 @@ func valueNode(v any) (*yaml.Node, bool) {
 		return n, true
 	}
 	return nil, false
+}
+
+// exact reports whether a number keeps its value where numbers are of 64 bits.
+func exact(s string) bool {
+	if _, err := strconv.ParseInt(s, 10, 64); err == nil {
+		return true
+	}
+	f, err := strconv.ParseFloat(s, 64)
+	if err != nil {
+		return false
+	}
+	before, ok := new(big.Rat).SetString(s)
+	after, okAfter := new(big.Rat).SetString(strconv.FormatFloat(f, 'g', -1, 64))
+	return ok && okAfter && before.Cmp(after) == 0
 }
 
 // text is a text that YAML reads back as one.
