@@ -191,4 +191,3 @@ func TestMocksStall(t *testing.T) {
 		run(s, "sh", "-c", "client big "+target+" 100000000 & sleep 0.5")
 	})
 }
-
