@@ -43,7 +43,7 @@ type Mocks struct {
 	Connections string `json:"connections"`
 	// Allow is what really leaves, where Spec.Network allows it too: mode none or list.
 	Allow network.Policy `json:"allow"`
-	// Loopback are the ports of the sandbox's own loopback that mocks may answer for.
+	// Loopback are the ports of the sandbox's own loopback that mocks may answer for: at most 100 ranges.
 	Loopback []network.PortRange `json:"loopback,omitempty"`
 	// Authority is a certificate (PEM) that the sandbox trusts beside those of its image.
 	Authority []byte `json:"authority,omitempty"`
@@ -76,6 +76,9 @@ func (m *Mocks) validate(mode network.Mode) error {
 	if m.Allow.Mode != network.ModeNone && m.Allow.Mode != network.ModeList {
 		return invalid("network mode %q would let more than named destinations leave the machine; write none or list", m.Allow.Mode)
 	}
+	if len(m.Loopback) > maxLoopback {
+		return invalid("%d ranges of ports are more than the %d that one may name", len(m.Loopback), maxLoopback)
+	}
 	for _, ports := range m.Loopback {
 		if ports.First == 0 || ports.Last < ports.First {
 			return invalid("%s is no range of ports from 1 to 65535", ports)
@@ -99,6 +102,9 @@ func (m *Mocks) validate(mode network.Mode) error {
 	}
 	return nil
 }
+
+// maxLoopback bounds the rules that a kernel is given for them.
+const maxLoopback = 100
 
 // maxFileName is the longest name of a file in bytes (NAME_MAX, limits.h(0p)).
 const maxFileName = 255

@@ -22,6 +22,7 @@ func TestMocksThatNobodyCouldServe(t *testing.T) {
 		"a relative socket":           {network.ModePublic, engine.Mocks{Allow: none, Connections: "c"}, "absolute path"},
 		"port 0":                      {network.ModeNone, engine.Mocks{Allow: none, Connections: "/c", Loopback: ports(0, 2)}, "range of ports"},
 		"ports backwards":             {network.ModeNone, engine.Mocks{Allow: none, Connections: "/c", Loopback: ports(3, 2)}, "range of ports"},
+		"101 ranges":                  {network.ModeNone, engine.Mocks{Allow: none, Connections: "/c", Loopback: make([]network.PortRange, 101)}, "more than the 100"},
 		"a list":                      {network.ModePublic, engine.Mocks{Allow: network.Policy{Mode: network.ModeList}, Connections: "/c"}, ""},
 		"everything leaves":           {network.ModePublic, engine.Mocks{Allow: network.Policy{Mode: network.ModeOpen}, Connections: "/c"}, "none or list"},
 		"the public leaves":           {network.ModePublic, engine.Mocks{Allow: network.Policy{Mode: network.ModePublic}, Connections: "/c"}, "none or list"},

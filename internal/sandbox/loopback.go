@@ -1,7 +1,9 @@
 package sandbox
 
 import (
+	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
@@ -9,9 +11,6 @@ import (
 	"runtime/debug"
 	"syscall"
 
-	"github.com/google/nftables"
-	"github.com/google/nftables/binaryutil"
-	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
 
 	"github.com/mayfly-run/mayfly/internal/engine"
@@ -104,60 +103,47 @@ type loopbackRules struct {
 }
 
 func (r loopbackRules) set() error {
-	conn, err := nftables.New()
-	if err != nil {
-		return fmt.Errorf("nftables: %w", err)
-	}
-	table := conn.AddTable(&nftables.Table{Family: nftables.TableFamilyINet, Name: "mayfly"})
-	accept := nftables.ChainPolicyAccept
-	chain := conn.AddChain(&nftables.Chain{
-		Table: table, Name: "loopback", Type: nftables.ChainTypeFilter,
-		Hooknum: nftables.ChainHookPrerouting, Priority: nftables.ChainPriorityMangle, Policy: &accept,
-	})
-	add := func(exprs []expr.Any) { conn.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: exprs}) }
-	add(append(firstPacket(),
-		&expr.Socket{Key: expr.SocketKeyTransparent, Register: 1}, equal([]byte{0}),
-		&expr.Verdict{Kind: expr.VerdictAccept},
-	))
+	rules := [][]byte{bytes.Join([][]byte{firstPacket(), loadTransparent(), equal(0), accept()}, nil)}
 	for _, to := range r.to {
+		port := binary.BigEndian.AppendUint16(nil, to.Port())
 		for _, ports := range r.ports {
-			add(append(append(firstPacket(), toLoopback(to.Addr().Is6())...),
-				&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2}, // TCP's destination port
-				&expr.Range{Op: expr.CmpOpEq, Register: 1, FromData: binaryutil.BigEndian.PutUint16(ports.First), ToData: binaryutil.BigEndian.PutUint16(ports.Last)},
-				&expr.Immediate{Register: 1, Data: to.Addr().AsSlice()},
-				&expr.Immediate{Register: 2, Data: binaryutil.BigEndian.PutUint16(to.Port())},
-				&expr.TProxy{Family: family(to.Addr().Is6()), TableFamily: byte(nftables.TableFamilyINet), RegAddr: 1, RegPort: 2},
-			))
+			first, last := binary.BigEndian.AppendUint16(nil, ports.First), binary.BigEndian.AppendUint16(nil, ports.Last)
+			rules = append(rules, bytes.Join([][]byte{
+				firstPacket(), toLoopback(to.Addr().Is6()),
+				loadPayload(unix.NFT_PAYLOAD_TRANSPORT_HEADER, tcpDestination, 2), between(first, last),
+				set(unix.NFT_REG_1, to.Addr().AsSlice()), set(unix.NFT_REG_2, port), transparentProxy(family(to.Addr().Is6())),
+			}, nil))
 		}
 	}
-	if err := conn.Flush(); err != nil {
-		return fmt.Errorf("nftables: %w", err)
-	}
-	return nil
+	return applyRules("mayfly", "loopback", rules)
 }
 
+// Offsets and flags of headers: RFC 9293, 3.1; RFC 791, 3.1; RFC 8200, 3.
+const (
+	tcpDestination, tcpFlags = 2, 13
+	fin, syn, rst, ack       = 1, 2, 4, 16
+	ipv4To, ipv6To           = 16, 24
+)
+
 // firstPacket matches the first packet of a TCP connection over the loopback device.
-func firstPacket() []expr.Any {
+func firstPacket() []byte {
 	device := make([]byte, unix.IFNAMSIZ)
 	copy(device, "lo")
-	const flags, fin, syn, rst, ack = 13, 1, 2, 4, 16 // RFC 9293, 3.1
-	return []expr.Any{
-		&expr.Meta{Key: expr.MetaKeyIIFNAME, Register: 1}, equal(device),
-		&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1}, equal([]byte{unix.IPPROTO_TCP}),
-		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: flags, Len: 1},
-		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 1, Mask: []byte{fin | syn | rst | ack}, Xor: []byte{0}},
-		equal([]byte{syn}),
-	}
+	return bytes.Join([][]byte{
+		loadMeta(unix.NFT_META_IIFNAME), equal(device...),
+		loadMeta(unix.NFT_META_L4PROTO), equal(unix.IPPROTO_TCP),
+		loadPayload(unix.NFT_PAYLOAD_TRANSPORT_HEADER, tcpFlags, 1), mask(fin | syn | rst | ack), equal(syn),
+	}, nil)
 }
 
 // toLoopback matches packets to 127.0.0.0/8 or ::1. The sandbox's other addresses go over the same device, and aren't
-// mocks' to answer for.
-func toLoopback(v6 bool) []expr.Any {
-	protocol := []expr.Any{&expr.Meta{Key: expr.MetaKeyNFPROTO, Register: 1}, equal([]byte{family(v6)})}
+// the mocks' to answer for.
+func toLoopback(v6 bool) []byte {
+	to := [][]byte{loadPayload(unix.NFT_PAYLOAD_NETWORK_HEADER, ipv4To, 1), equal(127)}
 	if v6 {
-		return append(protocol, &expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: 24, Len: 16}, equal(net.IPv6loopback))
+		to = [][]byte{loadPayload(unix.NFT_PAYLOAD_NETWORK_HEADER, ipv6To, 16), equal(net.IPv6loopback...)}
 	}
-	return append(protocol, &expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: 16, Len: 1}, equal([]byte{127}))
+	return bytes.Join(append([][]byte{loadMeta(unix.NFT_META_NFPROTO), equal(family(v6))}, to...), nil)
 }
 
 func family(v6 bool) byte {
@@ -166,5 +152,3 @@ func family(v6 bool) byte {
 	}
 	return unix.NFPROTO_IPV4
 }
-
-func equal(data []byte) expr.Any { return &expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: data} }

@@ -103,7 +103,7 @@ func (r *rootfs) imageBundle(at string) (content []byte, target string, err erro
 	}
 	f, err := os.OpenFile(host, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
-		return nil, "", nil //nolint:nilerr // no such file, or none that anybody could read
+		return nil, "", nil // no such file, or none that anybody could read
 	}
 	defer f.Close()
 	info, err := f.Stat()

@@ -18,10 +18,10 @@ func wantInvalid(t *testing.T, err error, why string) {
 	}
 }
 
-func wantUnsupported(t *testing.T, err error) {
+func wantUnsupported(t *testing.T, err error, feature string) {
 	t.Helper()
 	var u *engine.Unsupported
-	if !errors.As(err, &u) || u.Feature == "" || u.Why == "" || u.Remedy == "" {
+	if !errors.As(err, &u) || !strings.Contains(u.Feature, feature) || u.Why == "" || u.Remedy == "" {
 		t.Errorf("%v, want one that says everything", err)
 	}
 }

@@ -107,6 +107,19 @@ func TestLoopbackSamePortAgain(t *testing.T) {
 	}
 }
 
+// TestLoopbackManyRanges has as many as a spec may.
+func TestLoopbackManyRanges(t *testing.T) {
+	l, s := newLab(t), newServer(t, greet, nil)
+	spec := l.spec(s, none, "client", "read", "localhost:3000", "[::1]:3198", "[::1]:3199")
+	for i := range uint16(100) {
+		spec.Mocks.Loopback = append(spec.Mocks.Loopback, network.Port(3000+2*i))
+	}
+	got := l.run(spec, nil).lines()
+	if !strings.HasPrefix(got["localhost:3000"], "ok mocked") || !strings.HasPrefix(got["[::1]:3198"], "ok mocked") || got["[::1]:3199"] != "refused" {
+		t.Errorf("%q", got)
+	}
+}
+
 func TestLoopbackManyAtOnce(t *testing.T) {
 	l, s := newLab(t), newServer(t, greet, nil)
 	spec := l.spec(s, none, "sh", "-c", "ulimit -n 1024; client many localhost:8080 600")

@@ -179,7 +179,7 @@ func TestMocksUnderAnotherRuntime(t *testing.T) {
 	spec := l.spec(s, public, "true")
 	spec.Security.Runtime = "gvisor"
 	_, err := l.try(spec, nil)
-	wantUnsupported(t, err)
+	wantUnsupported(t, err, "mocks")
 }
 
 // TestMocksStall: mocks that say nothing hold neither the tool's end up nor the engine's.
@@ -191,4 +191,3 @@ func TestMocksStall(t *testing.T) {
 		run(s, "sh", "-c", "client big "+target+" 100000000 & sleep 0.5")
 	})
 }
-

@@ -84,16 +84,6 @@ func (r result) lines() map[string]string {
 	return out
 }
 
-// report is that of a port.
-func (r result) report(port uint16) (c engine.Connection) {
-	for _, c := range r.connections {
-		if c.Port == port {
-			return c
-		}
-	}
-	return c
-}
-
 // live is a run that has started.
 type live struct {
 	sandbox        engine.Sandbox
