@@ -170,7 +170,12 @@ func TestInputThatDoesNotEnd(t *testing.T) {
 func TestHostile(t *testing.T) {
 	r := listen(t, "  - {command: git, stdout: ok}\n  - {command: cat, stdin: {contains: x}}\n")
 	for _, data := range [][]byte{
-		nil, {0}, {0xff, 0xff, 0xff, 0xff}, {0x7f, 0xff, 0xff, 0xff}, {0x00, 0x10, 0, 0}, word(""), bytes.Repeat([]byte{0, 0, 0, 0}, 2*maxArgs),
+		nil,
+		{0},
+		{0xff, 0xff, 0xff, 0xff},
+		{0x7f, 0xff, 0xff, 0xff},
+		{0x00, 0x10, 0, 0},
+		word(""), bytes.Repeat([]byte{0, 0, 0, 0}, 2*maxArgs),
 		bytes.Repeat(word(strings.Repeat("x", 100<<10)), 30), append(lengths("git"), 0xff, 0xff, 0xff, 0xff, 1, 2, 3), []byte("GET / HTTP/1.1\r\n\r\n"),
 		lengths("cat"), append(lengths("cat"), 0, 0, 0, 5, 'x'),
 	} {

@@ -82,7 +82,7 @@ func TestForward(t *testing.T) {
 	if len(all) != 6 {
 		t.Fatalf("%d exchanges are recorded", len(all))
 	}
-	if e := all[0]; e.URL != "http://"+host+"/a?b=c%20d" || string(e.Body) != "POST /a?b=c%20d hello" || e.Status != 200 || e.Method != "POST" {
+	if e := all[0]; e.URL != "http://"+host+"/a?b=c%20d" || string(e.Body) != "POST /a?b=c%20d hello" || e.Status != 200 || e.Method != http.MethodPost {
 		t.Errorf("recorded as %+v", e)
 	}
 	if e := all[1]; string(e.Body) != "zipped" || e.Headers.Get("Content-Encoding") != "" {

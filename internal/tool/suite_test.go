@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -193,11 +194,10 @@ func TestSuiteFindsItsTool(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.SetDir(dir)
-		got := ""
-		if tool, err := s.LoadTool(); err == nil {
+		tool, err := s.LoadTool()
+		got := fmt.Sprint(err)
+		if err == nil {
 			got = "image " + tool.Image
-		} else {
-			got = err.Error()
 		}
 		if !strings.HasPrefix(got, want) {
 			t.Errorf("%s: %s, want %s", subject, got, want)

@@ -28,7 +28,7 @@ func TestRecordAndReplay(t *testing.T) {
 			count++
 			w.Header().Set("X-Total-Count", fmt.Sprint(count))
 			if count == 1 {
-				w.WriteHeader(503)
+				w.WriteHeader(http.StatusServiceUnavailable)
 			}
 			_, _ = io.WriteString(w, "line\nmachine-secret-1\n")
 		case "/bytes":
@@ -36,7 +36,7 @@ func TestRecordAndReplay(t *testing.T) {
 		case "/long":
 			_, _ = io.WriteString(w, strings.Repeat("0123456789\n", 1000))
 		case "/none":
-			w.WriteHeader(204)
+			w.WriteHeader(http.StatusNoContent)
 		}
 	}))
 	defer server.Close()
@@ -48,8 +48,7 @@ func TestRecordAndReplay(t *testing.T) {
 				fmt.Fprintln(p.Stdout, target[:5], err)
 				continue
 			}
-			body, _ := io.ReadAll(resp.Body)
-			fmt.Fprintf(p.Stdout, "%s %d %s %q\n", target[:5], resp.StatusCode, resp.Header.Get("X-Total-Count"), body)
+			fmt.Fprintf(p.Stdout, "%s %d %s %q\n", target[:5], resp.StatusCode, resp.Header.Get("X-Total-Count"), resp.Body)
 		}
 		return 0
 	}

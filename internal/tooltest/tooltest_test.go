@@ -79,8 +79,15 @@ func newRunner(program func(p *process) int) *Runner {
 	return &Runner{Runner: &run.Runner{Engine: e, Images: images{}, Secrets: values{"real": "machine-secret-1"}}}
 }
 
+// answer is what a request got.
+type answer struct {
+	StatusCode int
+	Header     http.Header
+	Body       string
+}
+
 // get is the engine's and the client's side of one request.
-func (p *process) get(method, host string, port uint16, target, body string, header ...string) (*http.Response, error) {
+func (p *process) get(method, host string, port uint16, target, body string, header ...string) (*answer, error) {
 	c, err := net.Dial("unix", p.mocks.Connections)
 	if err != nil {
 		return nil, err
@@ -94,7 +101,7 @@ func (p *process) get(method, host string, port uint16, target, body string, hea
 	if _, err := io.WriteString(c, text+"\r\n"+body); err != nil {
 		return nil, err
 	}
-	var answer strings.Builder
+	var data strings.Builder
 	for {
 		var head [4]byte
 		if _, err := io.ReadFull(c, head[:]); err != nil {
@@ -107,11 +114,17 @@ func (p *process) get(method, host string, port uint16, target, body string, hea
 		if n == 0 {
 			break
 		}
-		if _, err := io.CopyN(&answer, c, int64(n)); err != nil {
+		if _, err := io.CopyN(&data, c, int64(n)); err != nil {
 			return nil, err
 		}
 	}
-	return http.ReadResponse(bufio.NewReader(strings.NewReader(answer.String())), nil)
+	resp, err := http.ReadResponse(bufio.NewReader(strings.NewReader(data.String())), nil)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	content, err := io.ReadAll(resp.Body)
+	return &answer{resp.StatusCode, resp.Header, string(content)}, err
 }
 
 // call is a process of a mocked command.
