@@ -211,6 +211,33 @@ func TestSuiteFindsItsTool(t *testing.T) {
 	}
 }
 
+// Every example of the documentation is one.
+func TestDocumentedSuites(t *testing.T) {
+	data, err := os.ReadFile("../../docs/TESTING.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := strings.Split(string(data), "```yaml\n")[1:]
+	if len(blocks) < 5 {
+		t.Fatalf("only %d examples are found", len(blocks))
+	}
+	for _, block := range blocks {
+		text, _, _ := strings.Cut(block, "```")
+		if !strings.Contains(text, "tests:") {
+			text = "tool: x\ntests:\n- name: a\n  " + strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n  ")
+			if strings.Contains(text, "steps:") {
+				text = strings.Replace(text, "tool: x", "workflow: x", 1)
+			}
+		}
+		if _, err := ParseSuite("TESTING.md", []byte(text)); err != nil {
+			t.Errorf("%v in\n%s", err, text)
+		}
+	}
+	if _, err := LoadSuite("../../examples/deployment-checker/checker_test.yaml"); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestMatcher(t *testing.T) {
 	for _, c := range []struct {
 		m    *Matcher

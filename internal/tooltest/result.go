@@ -76,7 +76,6 @@ const (
 	KindUnmatchedRequest = "unmatched_request"
 	KindUnmatchedCommand = "unmatched_command"
 	KindUnusedMock       = "unused_mock"
-	KindRecord           = "record"
 )
 
 // Failure is one thing that isn't as the test expects.
