@@ -29,7 +29,7 @@ type streams struct {
 func Main(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer) int {
 	s := streams{in: in, out: out, err: errOut}
 	root := newRoot(s)
-	root.SetArgs(args)
+	root.SetArgs(goStyle(args))
 	err := root.ExecuteContext(ctx)
 	printError(errOut, err)
 	return exitStatus(err)
@@ -43,6 +43,7 @@ func newRoot(s streams) *cobra.Command {
 isolated container of its own that lives only as long as the run.`,
 		Example: `  mayfly run check.yaml --arg service_url=https://example.com
   mayfly run check.yaml --secret token=env:TOKEN --json
+  mayfly test
   mayfly validate tools/*/tool.yaml
   mayfly doctor`,
 		Version:       version,
@@ -64,6 +65,7 @@ isolated container of its own that lives only as long as the run.`,
 		newRunCommand(s),
 		newRunsCommand(s),
 		newGraphCommand(s),
+		newTestCommand(s),
 		newValidateCommand(s),
 		newSchemaCommand(s),
 		newShellCommand(s),

@@ -17,8 +17,9 @@ type host struct {
 }
 
 // openHost puts the packages together: the image store, the secrets with
-// those of the command line first, the engine. Nothing is made yet.
-func openHost(secretFlags []string, stdin io.Reader, pull string) (*host, error) {
+// those of the command line first, the engine. Nothing is made yet. command is
+// the one that is run, for errors.
+func openHost(command string, secretFlags []string, stdin io.Reader, pull string) (*host, error) {
 	dir, err := home()
 	if err != nil {
 		return nil, err
@@ -29,7 +30,7 @@ func openHost(secretFlags []string, stdin io.Reader, pull string) (*host, error)
 	}
 	given, err := secret.ParseFlags(secretFlags, stdin)
 	if err != nil {
-		return nil, &usageError{command: "mayfly run", err: err}
+		return nil, &usageError{command: command, err: err}
 	}
 	engine, err := newEngine()
 	if err != nil {

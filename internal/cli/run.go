@@ -135,7 +135,7 @@ func (f *runFlags) run(ctx context.Context, s streams, name string) error {
 	if req.Environment, err = variables(f.env); err != nil {
 		return err
 	}
-	h, err := openHost(f.secrets, s.in, f.pull)
+	h, err := openHost("mayfly run", f.secrets, s.in, f.pull)
 	if err != nil {
 		return err
 	}

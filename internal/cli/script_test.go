@@ -32,6 +32,7 @@ func TestMain(m *testing.M) { testbed.Main(m) }
 //	$CLOSED    an address where nothing listens
 //	$IMAGES    the folder of the project's base images (make images)
 //	$EXAMPLES  the reference's examples
+//	$PROJECT   this project's folder
 //	$SERVER    the port of an HTTP server on this machine's loopback
 //
 // and the image busybox:latest in its store.
@@ -83,6 +84,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("LOCKED", strings.TrimPrefix(locked.URL, "http://"))
 			env.Setenv("CLOSED", closed)
 			env.Setenv("IMAGES", images())
+			env.Setenv("PROJECT", testbed.Root())
 			env.Setenv("EXAMPLES", filepath.Join(testbed.Root(), "internal", "tool", "testdata", "examples"))
 			_, port, err := net.SplitHostPort(server.Listener.Addr().String())
 			if err != nil {

@@ -17,9 +17,10 @@ func newValidateCommand(s streams) *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "validate FILE…",
-		Short: "Check tool and workflow files",
-		Long: `Check tool and workflow files: the format, the names, the values, what contradicts what, and what
-steps refer to. Each problem is printed as file:line:column. Exit status 1 when there is one.`,
+		Short: "Check files of tools, workflows and tests",
+		Long: `Check files of tools, of workflows and of tests (NAME_test.yaml, NAME.test.yaml, tests.yaml): the
+format, the names, the values, what contradicts what, and what steps refer to. Each problem is
+printed as file:line:column. Exit status 1 when there is one.`,
 		Example: `  mayfly validate check.yaml
   mayfly validate tools/*/tool.yaml
   generate-tool | mayfly validate -`,
@@ -47,6 +48,9 @@ steps refer to. Each problem is printed as file:line:column. Exit status 1 when 
 
 // validate reads a definition and finds all that is wrong with it before it runs.
 func validate(ctx context.Context, s streams, file string) error {
+	if isTestFile(file) {
+		return validateSuite(file)
+	}
 	def, _, err := loadDefinition(s.in, file)
 	switch {
 	case err != nil:
@@ -85,20 +89,17 @@ func printValidation(s streams, asJSON bool, file string, err error) error {
 
 func newSchemaCommand(s streams) *cobra.Command {
 	return &cobra.Command{
-		Use:   "schema tool|workflow",
+		Use:   "schema tool|workflow|test",
 		Short: "Print the JSON Schema of a kind of file, for editors",
 		Long: `Print the JSON Schema (2020-12) of a kind of file. Editors with the YAML language server use it
 after a first line such as: # yaml-language-server: $schema=tool.schema.json`,
 		Example: `  mayfly schema tool > tool.schema.json
   mayfly schema workflow > workflow.schema.json`,
 		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
-		ValidArgs: []string{"tool", "workflow"},
+		ValidArgs: []string{"tool", "workflow", "test"},
 		RunE: func(_ *cobra.Command, args []string) error {
-			schema := tool.Schema()
-			if args[0] == "workflow" {
-				schema = tool.WorkflowSchema()
-			}
-			_, err := s.out.Write(schema)
+			schema := map[string]func() []byte{"tool": tool.Schema, "workflow": tool.WorkflowSchema, "test": tool.SuiteSchema}[args[0]]
+			_, err := s.out.Write(schema())
 			return err
 		},
 	}

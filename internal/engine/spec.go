@@ -74,6 +74,9 @@ func (s *Spec) Validate() error {
 	if err := s.Network.Validate(); err != nil {
 		return &InvalidError{Field: "network", Why: err.Error()}
 	}
+	if s.Mocks != nil {
+		return s.Mocks.validate(s.Network.Mode)
+	}
 	return nil
 }
 

@@ -94,8 +94,9 @@ type Destination struct {
 	Host bool
 	// Local says that Address is one of this machine's own.
 	Local bool
-	// Unresolved says that the first name was never looked up, because no rule is about it (see [Policy.Resolves]):
-	// Address is then an invention that stands for the name, and is judged and shown as little as possible.
+	// Unresolved says that the first name was never looked up, because no rule is about it (see [Policy.Resolves]) or
+	// because a test's mocks answer for it: Address is then an invention that stands for the name, and is neither judged
+	// nor shown. Ranges don't restrict such a destination, since its name may lead into any.
 	Unresolved bool
 }
 

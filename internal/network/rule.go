@@ -15,7 +15,8 @@ func (r *Rule) matches(t *target) (name string, ok bool) {
 	if !r.matchesPort(t) {
 		return "", false
 	}
-	if r.CIDR.IsValid() && !r.contains(t) {
+	// Any name may lead into the range, and where one leads that wasn't looked up nobody knows.
+	if r.CIDR.IsValid() && !t.Unresolved && !r.contains(t) {
 		return "", false
 	}
 	if t.Host {
@@ -34,7 +35,7 @@ func (r *Rule) matches(t *target) (name string, ok bool) {
 			return name, true
 		}
 	}
-	if a, isAddr := literal(r.Host); isAddr && a == t.addr {
+	if a, isAddr := literal(r.Host); isAddr && !t.Unresolved && a == t.addr {
 		return r.Host, true
 	}
 	return "", false

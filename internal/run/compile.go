@@ -33,6 +33,8 @@ type Request struct {
 	Terminal  bool
 	Columns   uint16
 	Rows      uint16
+	// Mocks stands in for what the tool reaches out to, in a test of it.
+	Mocks *engine.Mocks
 }
 
 // Artifact is a folder of a sandbox that outlives it, as the file Dir/Name.tar of the host.
@@ -77,6 +79,7 @@ func Compile(id string, req *Request, img *image.Image, caches string) (*engine.
 		Network:  *t.Network,
 		Terminal: req.Terminal, Columns: req.Columns, Rows: req.Rows,
 		MaxOutputBytes: MaxOutputBytes,
+		Mocks:          req.Mocks,
 	}
 	for _, l := range img.Layers {
 		spec.Image.Layers = append(spec.Image.Layers, l.Path)

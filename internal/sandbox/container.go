@@ -58,7 +58,7 @@ func newBundle(start *wire.Start, r *rootfs) (*bundle, error) {
 	if err := r.writeNames(hostname, spec.Network); err != nil {
 		return nil, err
 	}
-	env := environment(spec, start.Secrets, r.home, hostname)
+	env := withMocks(environment(spec, start.Secrets, r.home, hostname), spec.Mocks)
 	argv := slices.Clone(spec.Args)
 	if err := r.checkCommand(argv, env, r.workdir); err != nil {
 		return nil, err
@@ -91,6 +91,11 @@ func (r *rootfs) choosePlaces(spec *engine.Spec, idCount int) (err error) {
 	r.workdir = filepath.Clean(r.workdir)
 	for _, m := range spec.Mounts {
 		r.targets = append(r.targets, m.Target)
+	}
+	if spec.Mocks != nil {
+		for _, name := range spec.Mocks.Commands {
+			r.targets = append(r.targets, filepath.Join(commandsDir, name))
+		}
 	}
 	return r.checkPlaces(spec)
 }
@@ -127,6 +132,11 @@ func (b *bundle) mounts(start *wire.Start, r *rootfs) ([]specs.Mount, error) {
 		}
 		tools = append(tools, bind(source, outputPath, "rw", "noexec"))
 	}
+	mocks, err := r.mockMounts(spec.Mocks)
+	if err != nil {
+		return nil, err
+	}
+	tools = append(tools, mocks...)
 	writable, err := r.writableDirs(spec, tools)
 	if err != nil {
 		return nil, err

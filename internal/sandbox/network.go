@@ -54,7 +54,7 @@ func startNetwork(spec *engine.Spec, netNS string, report func(engine.Connection
 	return usernet.Start(usernet.Config{
 		TUN: tun, MTU: linkMTU,
 		Tool4: toolAddress4.Addr(), Tool6: toolAddress6.Addr(), Gateway4: gatewayAddress4, Gateway6: gatewayAddress6,
-		Policy: spec.Network, Bandwidth: spec.Resources.Bandwidth, Report: report,
+		Policy: spec.Network, Mocks: mocksOf(spec), Bandwidth: spec.Resources.Bandwidth, Report: report,
 	})
 }
 

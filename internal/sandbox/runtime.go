@@ -51,6 +51,9 @@ func checkRuntime(spec *engine.Spec) error {
 	if !known {
 		return &engine.Unsupported{Feature: feature, Why: "the embedded engine knows only default and gvisor (Kata Containers isn't supported)", Remedy: "use one of these"}
 	}
+	if spec.Mocks != nil {
+		return &engine.Unsupported{Feature: "mocks under " + feature, Why: "its kernel connects and executes by itself", Remedy: "leave security.runtime out of the tool for its tests"}
+	}
 	if _, err := exec.LookPath(r.program); err != nil {
 		return &engine.Unsupported{Feature: feature, Why: r.program + " is not installed", Remedy: "install it (Debian: apt-get install runsc), or leave security.runtime out"}
 	}

@@ -106,7 +106,8 @@ type supervisor struct {
 	requests chan wire.Request // closed when mayfly is gone
 
 	holder    *holder
-	net       *usernet.Network // nil when the sandbox has none
+	net       *usernet.Network  // nil when the sandbox has none
+	loopback  *usernet.Loopback // nil when nothing of it is mocked
 	rootfs    *rootfs
 	oci       *specs.Spec
 	container container
@@ -215,9 +216,10 @@ func (s *supervisor) prepare() (*bundle, error) {
 	networkUp := make(chan error, 1)
 	go func() {
 		var err error
-		s.net, err = startNetwork(s.start.Spec, s.holder.namespace("net"), func(c engine.Connection) {
-			s.report.event(engine.Event{Connection: &c})
-		})
+		report := func(c engine.Connection) { s.report.event(engine.Event{Connection: &c}) }
+		if s.net, err = startNetwork(s.start.Spec, s.holder.namespace("net"), report); err == nil {
+			s.loopback, err = startLoopback(s.start.Spec, s.holder.namespace("net"), report)
+		}
 		networkUp <- err
 	}()
 	b, err := s.prepareFiles()
@@ -228,6 +230,9 @@ func (s *supervisor) prepareFiles() (*bundle, error) {
 	var err error
 	runtime := s.start.Spec.Security.Runtime
 	if err := checkRuntime(s.start.Spec); err != nil {
+		return nil, err
+	}
+	if err := checkMocks(s.start.Spec); err != nil {
 		return nil, err
 	}
 	userNS := s.holder.namespace("user")
@@ -447,6 +452,9 @@ func (s *supervisor) clean() error {
 func (s *supervisor) closeNetwork() {
 	if s.net != nil {
 		s.net.Close()
+	}
+	if s.loopback != nil {
+		s.loopback.Close()
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -16,7 +17,7 @@ import (
 // one without an image loads; see [Tool.Runnable]. The error is an *[Error] where the definition is wrong, a
 // *[WorkflowError] where the file holds a workflow, and wraps the system's where the file can't be read.
 func Load(file string) (*Tool, error) {
-	data, err := readFile(file)
+	data, err := readFile(file, "tool")
 	if err != nil {
 		return nil, err
 	}
@@ -26,6 +27,21 @@ func Load(file string) (*Tool, error) {
 	}
 	t.Source.Dir = filepath.Dir(file)
 	return t, nil
+}
+
+// readFile reads the file of a definition, a tool or something else.
+func readFile(file, what string) ([]byte, error) {
+	// Without waiting for a FIFO's writer: read then refuses it.
+	f, err := os.OpenFile(file, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", what, err)
+	}
+	defer f.Close()
+	data, err := read(f)
+	if err != nil {
+		return nil, fmt.Errorf("read %s %s: %w", what, file, err)
+	}
+	return data, nil
 }
 
 // read reads a regular file up to just past the largest size allowed, so that Parse can refuse it. A device or a pipe

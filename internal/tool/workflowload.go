@@ -4,10 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 )
 
 // Definition is what a file holds: exactly one field is set.
@@ -18,7 +16,7 @@ type Definition struct {
 
 // LoadDefinition reads the tool or workflow in a file; see [Load]. The folder of its Source is absolute.
 func LoadDefinition(file string) (*Definition, error) {
-	data, err := readFile(file)
+	data, err := readFile(file, "definition")
 	if err != nil {
 		return nil, err
 	}
@@ -42,20 +40,6 @@ func LoadDefinition(file string) (*Definition, error) {
 		}
 	}
 	return def, nil
-}
-
-func readFile(file string) ([]byte, error) {
-	// Without waiting for a FIFO's writer: read then refuses it.
-	f, err := os.OpenFile(file, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, fmt.Errorf("open tool: %w", err)
-	}
-	defer f.Close()
-	data, err := read(f)
-	if err != nil {
-		return nil, fmt.Errorf("read tool %s: %w", file, err)
-	}
-	return data, nil
 }
 
 // ParseDefinition reads a tool or workflow from data; see [Parse].

@@ -34,10 +34,11 @@ var (
 	Flood        = Program{"flood", `head -c "$1" /dev/zero`}
 	LeaveBehind  = Program{"leave-behind", `sleep 300 & echo started`}
 	WorkingDir   = Program{"working-dir", `pwd; : > written-here`}
+	Mocked       = Program{"mocked", `sleep 1 | nc localhost 8080 && sleep 1 | nc api.example 80 && printf '%s' "$1" | greet "$1"`}
 )
 
 // Programs are all of them.
-var Programs = []Program{Exit, Print, Copy, Sleep, Stubborn, ShowVariable, ShowFile, WriteOutput, Flood, LeaveBehind, WorkingDir}
+var Programs = []Program{Exit, Print, Copy, Sleep, Stubborn, ShowVariable, ShowFile, WriteOutput, Flood, LeaveBehind, WorkingDir, Mocked}
 
 // Harness is an engine under test.
 type Harness struct {
@@ -144,6 +145,7 @@ func Run(t *testing.T, newHarness func(t *testing.T) *Harness) {
 		{"working directory", testWorkingDir},
 		{"text that isn't UTF-8, and rules that make no sense", testInvalid},
 		{"unsupported", testUnsupported},
+		{"mocks", testMocks},
 		{"times and usage", testTimes},
 		{"kept after a failure, and removed", testKept},
 		{"an id is used once at a time", testSameID},
@@ -426,6 +428,7 @@ func testInvalid(t *testing.T, h *Harness) {
 		func(s *engine.Spec) { s.Args = append(s.Args, "a\x00b") },
 		func(s *engine.Spec) { s.Network.Mode = "" },
 		func(s *engine.Spec) { s.Network.Egress = []network.Rule{{Host: "a.example"}} }, // in mode none
+		func(s *engine.Spec) { s.Mocks = &engine.Mocks{Allow: network.Policy{Mode: network.ModeOpen}} },
 	} {
 		spec := h.Spec(Exit, "0")
 		bend(spec)

@@ -82,6 +82,9 @@ func (e *Engine) Start(ctx context.Context, spec *engine.Spec, secrets engine.Se
 	if r := spec.Security.Runtime; r != "" && r != "default" {
 		return nil, &engine.Unsupported{Feature: "runtime " + r, Why: "the fake engine has none", Remedy: "leave security.runtime out"}
 	}
+	if spec.Mocks != nil {
+		return nil, &engine.Unsupported{Feature: "mocks", Why: "the fake engine connects to nothing", Remedy: "use the embedded engine"}
+	}
 	program, err := e.find(spec.Args)
 	if err != nil {
 		return nil, err

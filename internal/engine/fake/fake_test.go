@@ -77,6 +77,7 @@ var programs = map[string]fake.Program{
 		fmt.Fprintln(p.Stdout, p.Dir)
 		return 0
 	},
+	enginetest.Mocked.Name: func(*fake.Process) int { return 1 }, // never started
 }
 
 func TestConformance(t *testing.T) {

@@ -16,10 +16,19 @@ type target struct {
 	network.Destination
 	verdict network.Decision
 	dial    netip.AddrPort // what is dialled on the host
+	mocked  bool           // a test's mocks answer instead
 }
 
 // decide judges a destination.
 func (n *Network) decide(addr netip.Addr, port uint16, protocol network.Protocol) target {
+	t := n.judge(addr, port, protocol)
+	if n.cfg.Mocks != nil {
+		n.mock(&t)
+	}
+	return t
+}
+
+func (n *Network) judge(addr netip.Addr, port uint16, protocol network.Protocol) target {
 	t := target{
 		Destination: network.Destination{Address: addr, Port: port, Protocol: protocol, Names: n.names.of(addr)},
 		dial:        netip.AddrPortFrom(addr, port),
@@ -35,7 +44,7 @@ func (n *Network) decide(addr netip.Addr, port uint16, protocol network.Protocol
 	case isStandIn(addr):
 		t.Unresolved = len(t.Names) > 0
 		t.verdict = n.cfg.Policy.Decide(t.Destination)
-		if !t.Unresolved || t.verdict.Allowed { // there is nothing to dial
+		if !t.Unresolved || t.verdict.Allowed && n.cfg.Mocks == nil { // there is nothing to dial
 			t.verdict = network.Decision{Rule: "built-in stand-in", Host: addr.String(), Reason: addr.String() + " stands for no name, and is no real address"}
 		}
 		return t
@@ -56,6 +65,7 @@ func (n *Network) connection(t *target) engine.Connection {
 		Allowed:  t.verdict.Allowed,
 		Rule:     t.verdict.Rule,
 		Reason:   t.verdict.Reason,
+		Mocked:   t.mocked,
 	}
 	if c.Host == c.Address {
 		c.Host = ""

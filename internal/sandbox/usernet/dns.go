@@ -209,7 +209,7 @@ func (n *Network) resolve(ctx context.Context, q dnsmessage.Question) ([]dnsmess
 	switch {
 	case name == network.HostName:
 		return n.gateway(q), dnsmessage.RCodeSuccess
-	case !n.cfg.Policy.Resolves(name):
+	case !n.cfg.Policy.Resolves(name) || !n.looksUp(name):
 		return n.refuseName(q, name)
 	case q.Type == dnsmessage.TypeA || q.Type == dnsmessage.TypeAAAA:
 		return n.addresses(ctx, q, name)

@@ -50,6 +50,10 @@ func (n *Network) handleTCP(r *tcp.ForwarderRequest) {
 		return
 	}
 	defer n.slots.tcp.release()
+	if t.mocked {
+		n.serveMock(r, t)
+		return
+	}
 	// The host is dialled first, so that the tool sees its refusal as one.
 	conn, err := n.cfg.dial(n.ctx, "tcp", t.dial.String())
 	if err != nil {
@@ -67,7 +71,7 @@ func (n *Network) handleTCP(r *tcp.ForwarderRequest) {
 		return
 	}
 	c := n.connection(&t)
-	c.TxBytes, c.RxBytes, err = n.join(tool, host)
+	c.TxBytes, c.RxBytes, err = join(n.ctx, tool, host, pipe{up: n.up, down: n.down, thrifty: tool.thrifty, said: func() { n.sending.Add(-1) }})
 	if err != nil {
 		c.Reason = cause(err)
 	}
@@ -122,11 +126,18 @@ func (n *Network) accept(r *tcp.ForwarderRequest) (toolConn, error) {
 	return c, nil
 }
 
-// join copies both ways until both sides have ended, or the network closes.
-// The error is why it ended before that.
-func (n *Network) join(tool toolConn, host hostConn) (up, down int64, err error) {
+// pipe is how the bytes of a connection are copied.
+type pipe struct {
+	up, down *limiter // nil is no limit
+	thrifty  bool
+	said     func() // called once the tool's side is passed on
+}
+
+// join copies both ways until both sides have ended, or ctx does. The error is
+// why it ended before that.
+func join(ctx context.Context, tool, host side, p pipe) (up, down int64, err error) {
 	var said atomic.Bool // the tool has ended its sending
-	stop := context.AfterFunc(n.ctx, func() {
+	stop := context.AfterFunc(ctx, func() {
 		tool.abort()
 		if said.Load() {
 			_ = host.Close()
@@ -138,16 +149,16 @@ func (n *Network) join(tool toolConn, host hostConn) (up, down int64, err error)
 	var both sync.WaitGroup
 	var upErr, downErr error
 	both.Go(func() {
-		defer n.sending.Add(-1)
-		up, upErr = pump(n.ctx, host, tool, n.up, tool.thrifty)
+		defer p.said()
+		up, upErr = pump(ctx, host, tool, p.up, p.thrifty)
 		said.Store(upErr == nil)
 	})
-	both.Go(func() { down, downErr = pump(n.ctx, tool, host, n.down, tool.thrifty) })
+	both.Go(func() { down, downErr = pump(ctx, tool, host, p.down, p.thrifty) })
 	both.Wait()
 	_ = tool.Close()
 	_ = host.Close()
 	switch {
-	case n.ctx.Err() != nil && (upErr != nil || downErr != nil):
+	case ctx.Err() != nil && (upErr != nil || downErr != nil):
 		return up, down, errCut
 	case errors.Is(downErr, net.ErrClosed): // a consequence of the other
 		return up, down, upErr

@@ -48,6 +48,8 @@ type Config struct {
 	Tool4, Tool6, Gateway4, Gateway6 netip.Addr
 
 	Policy network.Policy
+	// Mocks, unless nil, answer instead of the destinations.
+	Mocks *Mocks
 	// Bandwidth is the limit each way in bits per second; zero is none.
 	Bandwidth int64
 

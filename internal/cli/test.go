@@ -1,0 +1,213 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mayfly-run/mayfly/internal/condition"
+	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/tool"
+	"github.com/mayfly-run/mayfly/internal/tooltest"
+)
+
+// testFlags are the flags of `mayfly test`.
+type testFlags struct {
+	run, junit, pull    string
+	secrets             []string
+	parallel            int
+	json, watch, record bool
+}
+
+func newTestCommand(s streams) *cobra.Command {
+	f := &testFlags{}
+	c := &cobra.Command{
+		Use:   "test [PATH…|-]",
+		Short: "Run tests of tools, with mocks in the place of the world",
+		Long: `Run tests of tools: each is a real run in a sandbox, whose requests and commands are answered by
+mocks and compared with what is expected. Nothing leaves this machine that a test doesn't allow.
+
+Tests are read from the files given, and from *_test.yaml, *.test.yaml and tests.yaml below the
+folders given (this one where nothing is); - reads one file from standard input. The format is in
+docs/TESTING.md, and its schema is printed by: mayfly schema test
+
+Exit status: 0 all passed; 1 a test failed; 125 Mayfly's own failure, as a file that is wrong.`,
+		Example: `  # all tests below this folder
+  mayfly test
+
+  # some of them, again at each change
+  mayfly test tools/checker --run 'healthy' --watch
+
+  # write what the real network answers into the file of mocks
+  mayfly test checker_test.yaml --record
+
+  # one JSON object a line, the last one the summary
+  mayfly test --json`,
+		RunE: func(cmd *cobra.Command, args []string) error { return f.command(cmd.Context(), s, args) },
+	}
+	fl := c.Flags()
+	fl.StringVar(&f.run, "run", "", "run only tests whose name matches `REGEX`")
+	fl.BoolVar(&f.json, "json", false, "print results as JSON, one a line, and a summary")
+	fl.StringVar(&f.junit, "junit", "", "write a JUnit report to `FILE` too")
+	fl.BoolVar(&f.watch, "watch", false, "run again whenever a file changes, until interrupted")
+	fl.BoolVar(&f.record, "record", false, "pass on requests that no mock answers to the real network, and write the answers as mocks")
+	fl.IntVar(&f.parallel, "parallel", runtime.NumCPU(), "run `N` tests at once")
+	fl.StringArrayVarP(&f.secrets, "secret", "s", nil, "secret `NAME=env:VAR`, NAME=file:PATH or NAME=- (standard input), for tests that give none of the name; may be repeated")
+	fl.StringVar(&f.pull, "pull", "missing", "when to pull images: `missing`, always or never")
+	c.MarkFlagsMutuallyExclusive("watch", "record")
+	c.MarkFlagsMutuallyExclusive("watch", "junit")
+	return c
+}
+
+// goStyle lets -run stand for --run, as it does for go test: a single dash would be read as three short flags.
+func goStyle(args []string) []string {
+	if len(args) == 0 || args[0] != "test" {
+		return args
+	}
+	out := slices.Clone(args)
+	for i, a := range out {
+		if a == "--" {
+			break
+		}
+		if a == "-run" || strings.HasPrefix(a, "-run=") {
+			out[i] = "-" + a
+		}
+	}
+	return out
+}
+
+func testUsage(format string, args ...any) error {
+	return &usageError{command: "mayfly test", err: fmt.Errorf(format, args...)}
+}
+
+func (f *testFlags) command(ctx context.Context, s streams, paths []string) (err error) {
+	pattern, err := regexp.Compile(f.run)
+	switch {
+	case err != nil:
+		return testUsage("--run: %w", err)
+	case f.parallel < 1:
+		return testUsage("--parallel %d runs nothing", f.parallel)
+	case !slices.Contains([]string{"missing", "always", "never"}, f.pull):
+		return testUsage("--pull %q is none of missing, always and never", f.pull)
+	case slices.Contains(paths, "-") && (len(paths) > 1 || f.watch || f.record):
+		return testUsage("- is standard input, which is read once: it stands alone, without --watch and --record")
+	}
+	if err := enterNamespace(); err != nil { // before anything of stdin is read
+		return err
+	}
+	stdin := s.in
+	if slices.Contains(paths, "-") {
+		stdin = nil // the tests are there
+	}
+	h, err := openHost("mayfly test", f.secrets, stdin, f.pull)
+	if err != nil {
+		return err
+	}
+	opts := run.Options{}
+	ctx, stop := cancelOnSignals(ctx, &opts, func() {}, func() {})
+	defer stop()
+	conditions := condition.NewProcess("")
+	defer func() { err = errors.Join(err, conditions.Close()) }()
+	r := &tooltest.Runner{Runner: h.runner, Conditions: conditions, Record: f.record, Grace: run.DefaultGrace, Kill: opts.Kill}
+	if f.watch {
+		return f.watching(ctx, s, paths, pattern, r)
+	}
+	summary, err := f.once(ctx, s, paths, pattern, r)
+	switch {
+	case err != nil:
+		return err
+	case ctx.Err() != nil:
+		return &exitError{status: statusInterrupted}
+	case summary.Errors > 0:
+		return &exitError{status: statusFailure}
+	case summary.Failed > 0:
+		return &exitError{status: 1}
+	}
+	return nil
+}
+
+// once reads the files and runs their tests.
+func (f *testFlags) once(ctx context.Context, s streams, paths []string, pattern *regexp.Regexp, r *tooltest.Runner) (tooltest.Summary, error) {
+	suites, err := loadSuites(s.in, paths)
+	if err != nil {
+		return tooltest.Summary{}, err
+	}
+	var jobs []tooltest.Job
+	for _, suite := range suites {
+		for i := range suite.Tests {
+			if t := &suite.Tests[i]; pattern.MatchString(t.Name) {
+				jobs = append(jobs, tooltest.Job{Suite: suite, Test: t})
+			}
+		}
+	}
+	if len(jobs) == 0 {
+		return tooltest.Summary{}, fmt.Errorf("no test has a name that --run %q matches", f.run)
+	}
+	p := newTestPresenter(s, f.json, len(jobs))
+	one := *r
+	one.Progress = p.progress
+	var results []*tooltest.Result
+	summary := one.All(ctx, jobs, f.parallel, p.ended, func(res *tooltest.Result) {
+		p.result(res)
+		if f.junit != "" {
+			results = append(results, res)
+		}
+	})
+	err = p.finish(summary)
+	if f.junit != "" {
+		if e := writeFile(f.junit, func(w io.Writer) error { return tooltest.WriteJUnit(w, results, summary) }); e != nil {
+			err = errors.Join(err, fmt.Errorf("write the JUnit report: %w", e))
+		}
+	}
+	return summary, err
+}
+
+// loadSuites reads every file of tests, and reports all that is wrong with any of them.
+func loadSuites(in io.Reader, paths []string) ([]*tool.Suite, error) {
+	if slices.Equal(paths, []string{"-"}) {
+		data, err := readDefinition(in)
+		if err != nil {
+			return nil, err
+		}
+		suite, err := tool.ParseSuite("-", data)
+		if err != nil {
+			return nil, err
+		}
+		dir, err := workingDir()
+		if err != nil {
+			return nil, err
+		}
+		suite.SetDir(dir)
+		return []*tool.Suite{suite}, nil
+	}
+	files, err := findTests(paths)
+	if err != nil {
+		return nil, err
+	}
+	var suites []*tool.Suite
+	var errs []error
+	for _, file := range files {
+		suite, err := loadSuite(file)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		suites = append(suites, suite)
+	}
+	return suites, errors.Join(errs...)
+}
+
+// encodeLine prints a value as one line of JSON.
+func encodeLine(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}

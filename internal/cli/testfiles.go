@@ -1,0 +1,117 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/mayfly-run/mayfly/internal/tool"
+)
+
+// isTestFile tells a file of tests by its name.
+func isTestFile(name string) bool {
+	base := filepath.Base(name)
+	stem, yaml := strings.CutSuffix(base, ".yaml")
+	if !yaml {
+		stem, yaml = strings.CutSuffix(base, ".yml")
+	}
+	return yaml && (stem == "tests" || strings.HasSuffix(stem, "_test") || strings.HasSuffix(stem, ".test"))
+}
+
+// findTests lists the files of tests that the command line names, each once: files as they are, and those below
+// folders. Hidden folders and those of packages are left out, and links to folders aren't followed.
+func findTests(paths []string) ([]string, error) {
+	if len(paths) == 0 {
+		paths = []string{"."}
+	}
+	var files []string
+	add := func(file string) {
+		if !slices.Contains(files, file) {
+			files = append(files, file)
+		}
+	}
+	for _, path := range paths {
+		info, err := os.Stat(path)
+		if err != nil {
+			return nil, fmt.Errorf("find tests: %w", err)
+		}
+		if !info.IsDir() {
+			add(filepath.Clean(path))
+			continue
+		}
+		found := 0
+		err = filepath.WalkDir(path, func(file string, d fs.DirEntry, err error) error {
+			switch {
+			case err != nil && file == path:
+				return err
+			case err != nil:
+				return nil //nolint:nilerr // what can't be read has no tests for us
+			case d.IsDir() && file != path && (strings.HasPrefix(d.Name(), ".") || d.Name() == "node_modules" || d.Name() == "vendor"):
+				return filepath.SkipDir
+			case !d.IsDir() && isTestFile(file):
+				found++
+				add(file)
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, fmt.Errorf("find tests: %w", err)
+		}
+		if found == 0 {
+			return nil, fmt.Errorf("there are no tests below %s; their files are called NAME_test.yaml, NAME.test.yaml or tests.yaml", path)
+		}
+	}
+	return files, nil
+}
+
+// loadSuite reads a file of tests.
+func loadSuite(file string) (*tool.Suite, error) {
+	suite, err := tool.LoadSuite(file)
+	if err != nil {
+		return nil, err
+	}
+	// The shim, which copies the tool's files, has another working directory.
+	dir, err := filepath.Abs(suite.Source.Dir)
+	if err != nil {
+		return nil, err
+	}
+	suite.SetDir(dir)
+	return suite, nil
+}
+
+// validateSuite finds what is wrong with a file of tests and with what it names.
+func validateSuite(file string) error {
+	suite, err := loadSuite(file)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	if suite.Tool != nil {
+		t, err := suite.LoadTool()
+		if err == nil {
+			err = t.Runnable()
+		}
+		errs = append(errs, err)
+	} else {
+		_, err := suite.WorkflowFile()
+		errs = append(errs, err)
+	}
+	for i := range suite.Tests {
+		if _, err := suite.Complete(&suite.Tests[i], true); err != nil {
+			return errors.Join(append(errs, err)...) // the tests after it most likely fail the same way
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func workingDir() (string, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", fmt.Errorf("find the current folder: %w", err)
+	}
+	return dir, nil
+}

@@ -1,0 +1,68 @@
+package commandmock
+
+import (
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// Call is one call of a mocked command, as it is recorded.
+type Call struct {
+	// Seq counts calls from 1, in the order in which they were answered.
+	Seq     int       `json:"seq"`
+	Time    time.Time `json:"time"`
+	Command string    `json:"command"`
+	Args    []string  `json:"args"`
+	// Stdin is the beginning of the standard input: as text, or base64 where it isn't UTF-8.
+	Stdin          string `json:"stdin"`
+	StdinBase64    []byte `json:"stdin_base64,omitempty"`
+	StdinSize      int64  `json:"stdin_size"`
+	StdinTruncated bool   `json:"stdin_truncated,omitempty"`
+	// Mock is the label of the mock that answered, and ExitCode its status.
+	Mock     string `json:"mock,omitempty"`
+	ExitCode int    `json:"exit_code"`
+	// Problem says why none answered; empty where one did.
+	Problem string `json:"problem,omitempty"`
+}
+
+// Input is the beginning of the standard input.
+func (c *Call) Input() string {
+	if c.StdinBase64 != nil {
+		return string(c.StdinBase64)
+	}
+	return c.Stdin
+}
+
+func (c *Call) setStdin(in *stdin) {
+	c.StdinSize, c.StdinTruncated = in.size, in.size > int64(len(in.kept))
+	c.Stdin, c.StdinBase64 = "", nil
+	if utf8.Valid(in.kept) {
+		c.Stdin = string(in.kept)
+	} else {
+		c.StdinBase64 = in.kept
+	}
+}
+
+// String is the call as one could type it.
+func (c *Call) String() string {
+	words := []string{quoted(c.Command)}
+	for _, a := range c.Args {
+		words = append(words, quoted(a))
+	}
+	const most = 200
+	if text := []rune(strings.Join(words, " ")); len(text) > most {
+		return string(text[:most]) + "…"
+	}
+	return strings.Join(words, " ")
+}
+
+// quoted quotes a word for a shell, where it has to be.
+func quoted(s string) string {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("_-./:=,@%+", r)
+	}
+	if s != "" && strings.TrimFunc(s, plain) == "" {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}

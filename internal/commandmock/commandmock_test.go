@@ -1,0 +1,279 @@
+package commandmock
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/mayfly-run/mayfly/internal/tool"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func mocks(t testing.TB, text string) []tool.CommandMock {
+	t.Helper()
+	s, err := tool.ParseSuite("x_test.yaml", []byte("tool: x\ntests:\n- name: a\n  commands:\n"+text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.Tests[0].Commands
+}
+
+func listen(t *testing.T, text string) *Responder {
+	t.Helper()
+	folder, err := os.MkdirTemp("", "mock")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := Listen(folder, mocks(t, text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+		os.RemoveAll(folder)
+	})
+	return r
+}
+
+func word(s string) []byte {
+	return append(binary.BigEndian.AppendUint32(nil, uint32(len(s))), s...)
+}
+
+func lengths(args ...string) []byte {
+	var b []byte
+	for _, a := range args {
+		b = append(b, word(a)...)
+	}
+	return binary.BigEndian.AppendUint32(b, argsEnd)
+}
+
+// call is a process of a mocked command. An input that is nil doesn't end.
+func call(t *testing.T, r *Responder, input *string, args ...string) (stdout, stderr string, status int) {
+	t.Helper()
+	c, err := net.Dial("unix", r.Socket())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := c.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Write(lengths(args...)); err != nil {
+		t.Fatal(err)
+	}
+	if input != nil {
+		for rest := *input; rest != ""; {
+			n := min(len(rest), 1000)
+			if _, err := c.Write(word(rest[:n])); err != nil {
+				t.Fatal(err)
+			}
+			rest = rest[n:]
+		}
+		if _, err := c.Write([]byte{0, 0, 0, 0}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for {
+		var head [5]byte
+		if _, err := io.ReadFull(c, head[:]); err != nil {
+			t.Fatalf("%q has no exit: %v", args, err)
+		}
+		data := make([]byte, binary.BigEndian.Uint32(head[1:]))
+		if _, err := io.ReadFull(c, data); err != nil {
+			t.Fatal(err)
+		}
+		switch head[0] {
+		case kindStdout:
+			stdout += string(data)
+		case kindStderr:
+			stderr += string(data)
+		case kindExit:
+			return stdout, stderr, int(data[0])
+		default:
+			t.Fatalf("kind %d", head[0])
+		}
+	}
+}
+
+func input(s string) *string { return &s }
+
+func TestAnswers(t *testing.T) {
+	r := listen(t, `
+  - {command: kubectl, args: [get, pods, "-n", "*"], stdout: pods}
+  - {command: kubectl, args: {prefix: [apply]}, stdin: {contains: "kind: Pod"}, answers: [{stderr: busy, exit_code: 1}, {stdout: done}]}
+  - {command: git, times: 1, delay: 200ms}
+  - {command: big, stdout: "`+strings.Repeat("0123456789", 20_000)+`"}
+`)
+	for _, c := range []struct {
+		args           []string
+		input          *string
+		stdout, stderr string
+		status         int
+	}{
+		{[]string{"kubectl", "get", "pods", "-n", "prod"}, input(""), "pods", "", 0},
+		{[]string{"/mock/kubectl", "get", "pods", "-n", ""}, input(""), "pods", "", 0},
+		{[]string{"kubectl", "get", "pods"}, input(""), "", "mayfly: kubectl get pods has no mock; the nearest, commands[0], differs in args: word 3, -n, is missing\n", 127},
+		{[]string{"kubectl", "get", "pods", "-n", "a", "b c"}, input(""), "", "mayfly: kubectl get pods -n a 'b c' has no mock; the nearest, commands[0], differs in args: 1 words more than the 4 of the mock\n", 127},
+		{[]string{"kubectl", "apply", "-f", "-"}, input("kind: Pod\n"), "", "busy", 1},
+		{[]string{"kubectl", "apply", "-f", "-"}, input("kind: Pod\n"), "done", "", 0},
+		{[]string{"kubectl", "apply", "-f", "-"}, input("kind: Pod\n"), "done", "", 0},
+		{[]string{"kubectl", "apply"}, input("kind: Job\n"), "", "mayfly: kubectl apply has no mock; the nearest, commands[1], differs in stdin: it does not contain \"kind: Pod\"\n", 127},
+		{[]string{"git"}, input("x"), "", "", 0},
+		{[]string{"git"}, input("x"), "", "mayfly: git has no mock; the nearest, commands[2], differs in its times: it has answered 1\n", 127},
+		{[]string{"rm", "-rf"}, input(""), "", "mayfly: rm -rf has no mock\n", 127},
+		{[]string{"big"}, input(strings.Repeat("x", 2<<20)), strings.Repeat("0123456789", 20_000), "", 0},
+	} {
+		stdout, stderr, status := call(t, r, c.input, c.args...)
+		if stdout != c.stdout || stderr != c.stderr || status != c.status {
+			t.Errorf("%q: %.100q, %q, %d; want %.100q, %q, %d", c.args, stdout, stderr, status, c.stdout, c.stderr, c.status)
+		}
+	}
+	calls := r.Calls()
+	if c := calls[4]; c.Seq != 5 || c.Mock != "commands[1]" || c.Stdin != "kind: Pod\n" || c.ExitCode != 1 || c.Command != "kubectl" {
+		t.Errorf("recorded as %+v", c)
+	}
+	if c := calls[11]; c.StdinSize != 2<<20 || len(c.Stdin) != maxStdinKept || !c.StdinTruncated {
+		t.Errorf("of a long input %d bytes are kept (%d, %v)", len(c.Stdin), c.StdinSize, c.StdinTruncated)
+	}
+	if used := r.Used(); used[0] != 2 || used[1] != 3 || used[2] != 1 {
+		t.Errorf("used %v", used)
+	}
+	if names := strings.Join(r.Commands(), " "); names != "big git kubectl" {
+		t.Errorf("commands %s", names)
+	}
+}
+
+// A command that doesn't read its input doesn't wait for it.
+func TestInputThatDoesNotEnd(t *testing.T) {
+	r := listen(t, "  - {command: git, stdout: ok}\n")
+	begin := time.Now()
+	if out, _, status := call(t, r, nil, "git"); out != "ok" || status != 0 {
+		t.Errorf("answer %q, %d", out, status)
+	}
+	if took := time.Since(begin); took > 5*time.Second {
+		t.Errorf("it took %v", took)
+	}
+}
+
+// Whatever connects, the next call is answered.
+func TestHostile(t *testing.T) {
+	r := listen(t, "  - {command: git, stdout: ok}\n  - {command: cat, stdin: {contains: x}}\n")
+	for _, data := range [][]byte{
+		nil,
+		{0},
+		{0xff, 0xff, 0xff, 0xff},
+		{0x7f, 0xff, 0xff, 0xff},
+		{0x00, 0x10, 0, 0},
+		word(""), bytes.Repeat([]byte{0, 0, 0, 0}, 2*maxArgs),
+		bytes.Repeat(word(strings.Repeat("x", 100<<10)), 30), append(lengths("git"), 0xff, 0xff, 0xff, 0xff, 1, 2, 3), []byte("GET / HTTP/1.1\r\n\r\n"),
+		lengths("cat"), append(lengths("cat"), 0, 0, 0, 5, 'x'),
+	} {
+		c, err := net.Dial("unix", r.Socket())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = c.Write(data) // it may be cut short
+		c.Close()
+	}
+	// And who keeps its connections open doesn't keep others out for ever.
+	var open []net.Conn
+	for range maxConnections + 20 {
+		c, err := net.Dial("unix", r.Socket())
+		if err != nil {
+			t.Fatal(err)
+		}
+		open = append(open, c)
+	}
+	last := open[len(open)-1]
+	_ = last.SetReadDeadline(time.Now().Add(5 * time.Second))
+	if _, err := last.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		t.Errorf("one connection too many: %v", err)
+	}
+	for _, c := range open {
+		c.Close()
+	}
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		r.mu.Lock()
+		n := len(r.connections)
+		r.mu.Unlock()
+		if n == 0 {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%d connections are left", n)
+		}
+	}
+	if out, _, _ := call(t, r, input(""), "git"); out != "ok" {
+		t.Errorf("answer %q", out)
+	}
+	if calls := r.Calls(); len(calls) > 2 {
+		t.Errorf("calls %+v", calls)
+	}
+}
+
+func TestRecordsAreBounded(t *testing.T) {
+	r := &Responder{}
+	for range 100 {
+		r.add(&Call{Stdin: strings.Repeat("x", maxStdinKept)})
+	}
+	if r.recorded > maxRecorded || r.calls[99].Stdin != "" || !r.calls[99].StdinTruncated || r.calls[0].Stdin == "" {
+		t.Errorf("%d bytes are kept", r.recorded)
+	}
+	for range maxCalls {
+		r.add(&Call{})
+	}
+	if len(r.calls) != maxCalls || r.Dropped() != 100 {
+		t.Errorf("%d calls are kept, %d not", len(r.calls), r.Dropped())
+	}
+}
+
+func TestSocketIsOpen(t *testing.T) {
+	r := listen(t, "  - {command: git}\n")
+	info, err := os.Stat(r.Socket())
+	if err != nil || info.Mode().Perm() != 0o666 {
+		t.Errorf("mode %v (%v)", info.Mode(), err)
+	}
+}
+
+func FuzzProtocol(f *testing.F) {
+	f.Add(append(lengths("git", "status"), 0, 0, 0, 1, 'x', 0, 0, 0, 0))
+	f.Add([]byte{0x7f, 0xff, 0xff, 0xff})
+	f.Add(append(lengths("a"), 0xff, 0xff, 0xff, 0xff))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		r := bytes.NewReader(data)
+		args, err := readArgs(r)
+		if err != nil {
+			return
+		}
+		if len(args) == 0 || len(args) > maxArgs {
+			t.Fatalf("%d arguments", len(args))
+		}
+		in := &stdin{}
+		buf := make([]byte, 100)
+		for !in.done {
+			if err := in.read(r, buf); err != nil {
+				break
+			}
+		}
+		if int64(len(in.kept)) > in.size || in.size > int64(len(data)) {
+			t.Errorf("kept %d of %d bytes", len(in.kept), in.size)
+		}
+		c := &Call{Command: args[0], Args: args[1:]}
+		c.setStdin(in)
+		if c.Input() != string(in.kept) {
+			t.Errorf("input %q, want %q", c.Input(), in.kept)
+		}
+		_ = c.String()
+	})
+}

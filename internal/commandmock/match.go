@@ -1,0 +1,102 @@
+package commandmock
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/mayfly-run/mayfly/internal/tool"
+)
+
+// Verdict is which mock answers a call.
+type Verdict struct {
+	// Mock is the index of the one that does, or -1.
+	Mock int
+	// Nearest is the index of the one that comes nearest to it, or -1, and Differences say what keeps it from answering.
+	Nearest     int
+	Differences []string
+}
+
+// Match finds the first mock that answers a call. used says how many calls each has answered.
+func Match(mocks []tool.CommandMock, used []int, call *Call) Verdict {
+	v := Verdict{Mock: -1, Nearest: -1}
+	best := 0.0
+	for i := range mocks {
+		m := &mocks[i]
+		if m.Command != call.Command {
+			continue
+		}
+		weight, differences := 0.0, Differences(m.Args, m.Stdin, call)
+		if m.Args != nil {
+			weight = far(m.Args, call.Args)
+		}
+		if m.Stdin.Mismatch(call.Input()) != "" {
+			weight += 0.1
+		}
+		if m.Times != nil && used[i] >= *m.Times {
+			weight += 0.1
+			differences = append(differences, fmt.Sprintf("its times: it has answered %d", *m.Times))
+		}
+		if len(differences) == 0 {
+			return Verdict{Mock: i, Nearest: i}
+		}
+		if v.Nearest < 0 || weight < best {
+			v.Nearest, v.Differences, best = i, differences, weight
+		}
+	}
+	return v
+}
+
+// Problem says that a call has no mock, and why the nearest isn't one.
+func (v Verdict) Problem(mocks []tool.CommandMock, call *Call) string {
+	text := call.String() + " has no mock"
+	if v.Nearest < 0 {
+		return text
+	}
+	return fmt.Sprintf("%s; the nearest, %s, differs in %s", text, mocks[v.Nearest].Label, strings.Join(v.Differences, " and "))
+}
+
+// Differences says what keeps a call from being what is meant.
+func Differences(args *tool.ArgsMatch, stdin *tool.Matcher, call *Call) []string {
+	var out []string
+	if why := compareArgs(args, call.Args); why != "" {
+		out = append(out, "args: "+why)
+	}
+	if why := stdin.Mismatch(call.Input()); why != "" {
+		out = append(out, "stdin: it "+why)
+	}
+	return out
+}
+
+// compareArgs says which argument differs, or "".
+func compareArgs(m *tool.ArgsMatch, args []string) string {
+	if m == nil {
+		return ""
+	}
+	for i := range m.Words {
+		if i >= len(args) {
+			return fmt.Sprintf("word %d, %s, is missing", i+1, quoted(m.Words[i].String()))
+		}
+		if !m.Words[i].Match(args[i]) {
+			return fmt.Sprintf("word %d: %s", i+1, quoted(m.Words[i].String()))
+		}
+	}
+	if extra := len(args) - len(m.Words); extra > 0 && !m.Prefix {
+		return fmt.Sprintf("%d words more than the %d of the mock", extra, len(m.Words))
+	}
+	return ""
+}
+
+// far is the share of words that differ.
+func far(m *tool.ArgsMatch, args []string) float64 {
+	most := max(len(m.Words), 1)
+	if !m.Prefix {
+		most = max(most, len(args))
+	}
+	same := 0
+	for i := range m.Words {
+		if i < len(args) && m.Words[i].Match(args[i]) {
+			same++
+		}
+	}
+	return 1 - float64(same)/float64(most)
+}

@@ -1,0 +1,259 @@
+package commandmock
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/mayfly-run/mayfly/internal/tool"
+)
+
+// Responder answers the mocked commands of one test.
+type Responder struct {
+	mocks    []tool.CommandMock
+	socket   string
+	listener net.Listener
+	closing  chan struct{}
+	work     sync.WaitGroup
+
+	mu          sync.Mutex
+	connections map[net.Conn]bool
+	used        []int
+	calls       []*Call
+	recorded    int // bytes
+	dropped     int
+}
+
+// Listen starts a responder at a socket in the folder, which has to be the caller's alone: the socket itself is open to
+// everybody, since a sandbox's users are nobody that this machine knows.
+func Listen(folder string, mocks []tool.CommandMock) (*Responder, error) {
+	r := &Responder{
+		mocks: mocks, socket: filepath.Join(folder, "commands"), closing: make(chan struct{}),
+		connections: map[net.Conn]bool{}, used: make([]int, len(mocks)),
+	}
+	var err error
+	if r.listener, err = net.Listen("unix", r.socket); err != nil {
+		return nil, fmt.Errorf("listen for mocked commands: %w; set TMPDIR to a folder with a short path", err)
+	}
+	if err := os.Chmod(r.socket, 0o666); err != nil {
+		return nil, errors.Join(err, r.listener.Close())
+	}
+	r.work.Go(r.accept)
+	return r, nil
+}
+
+// Socket is where mocked commands find the responder.
+func (r *Responder) Socket() string { return r.socket }
+
+// Commands are the names of the mocked commands, each once.
+func (r *Responder) Commands() []string { return Commands(r.mocks) }
+
+// Commands are the names of the commands that mocks replace, each once.
+func Commands(mocks []tool.CommandMock) []string {
+	names := map[string]bool{}
+	for i := range mocks {
+		names[mocks[i].Command] = true
+	}
+	return slices.Sorted(maps.Keys(names))
+}
+
+// Close ends all connections and waits until nothing of the responder is left.
+func (r *Responder) Close() error {
+	r.mu.Lock()
+	select {
+	case <-r.closing:
+		r.mu.Unlock()
+		return nil
+	default:
+	}
+	close(r.closing)
+	for c := range r.connections {
+		_ = c.Close()
+	}
+	r.mu.Unlock()
+	err := r.listener.Close()
+	r.work.Wait()
+	return err
+}
+
+func (r *Responder) accept() {
+	for {
+		c, err := r.listener.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil {
+			continue // this machine has no more descriptors for now
+		}
+		if !r.enter(c) {
+			_ = c.Close()
+			continue
+		}
+		r.work.Go(func() {
+			defer r.leave(c)
+			r.serve(c)
+		})
+	}
+}
+
+// enter counts a connection, unless there are enough.
+func (r *Responder) enter(c net.Conn) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	select {
+	case <-r.closing:
+		return false
+	default:
+	}
+	if len(r.connections) >= maxConnections {
+		return false
+	}
+	r.connections[c] = true
+	return true
+}
+
+func (r *Responder) leave(c net.Conn) {
+	_ = c.Close()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.connections, c)
+}
+
+// serve answers one call. What doesn't speak the protocol is left alone: it is nobody's call.
+func (r *Responder) serve(c net.Conn) {
+	if err := c.SetReadDeadline(time.Now().Add(argsTimeout)); err != nil {
+		return
+	}
+	args, err := readArgs(c)
+	if err != nil {
+		return
+	}
+	call := &Call{Time: time.Now().UTC(), Command: path.Base(args[0]), Args: args[1:]}
+	if call.Args == nil {
+		call.Args = []string{}
+	}
+	in, err := r.stdin(c, call.Command)
+	if err != nil {
+		return // the command has been killed
+	}
+	call.setStdin(in)
+	// What follows of an input that has only paused is read and dropped, so that whoever writes it isn't stopped.
+	if !in.done {
+		_ = c.SetReadDeadline(time.Time{})
+		r.work.Go(func() { _, _ = io.Copy(io.Discard, c) }) // until the connection is closed
+	}
+	answer := r.match(call)
+	if answer.Delay > 0 {
+		timer := time.NewTimer(answer.Delay)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-r.closing:
+			return
+		}
+	}
+	for _, out := range []struct {
+		kind byte
+		data string
+	}{{kindStdout, answer.Stdout}, {kindStderr, answer.Stderr}, {kindExit, string([]byte{byte(answer.ExitCode)})}} {
+		if err := writeFrames(c, out.kind, []byte(out.data)); err != nil {
+			return // the command has been killed
+		}
+	}
+}
+
+// stdin reads the standard input: to its end where a mock of the command asks for it, else until it pauses.
+func (r *Responder) stdin(c net.Conn, command string) (*stdin, error) {
+	whole := slices.ContainsFunc(r.mocks, func(m tool.CommandMock) bool { return m.Command == command && m.Stdin != nil })
+	in := &stdin{}
+	buf := make([]byte, 32<<10)
+	for !in.done {
+		var deadline time.Time
+		if !whole {
+			deadline = time.Now().Add(stdinPause)
+		}
+		if err := c.SetReadDeadline(deadline); err != nil {
+			return in, err
+		}
+		err := in.read(c, buf)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return in, nil
+		}
+		if err != nil {
+			return in, err
+		}
+	}
+	return in, nil
+}
+
+// match finds the answer to a call and records it.
+func (r *Responder) match(call *Call) tool.CommandAnswer {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	v := Match(r.mocks, r.used, call)
+	var answer tool.CommandAnswer
+	if v.Mock >= 0 {
+		m := &r.mocks[v.Mock]
+		answer = m.Answers[min(r.used[v.Mock], len(m.Answers)-1)]
+		r.used[v.Mock]++
+		call.Mock = m.Label
+	} else {
+		call.Problem = v.Problem(r.mocks, call)
+		answer = tool.CommandAnswer{Stderr: "mayfly: " + call.Problem + "\n", ExitCode: statusUnmatched}
+	}
+	call.ExitCode = answer.ExitCode
+	r.add(call)
+	return answer
+}
+
+// add keeps a record, as much of it as there is room for. r.mu is held.
+func (r *Responder) add(call *Call) {
+	if len(r.calls) >= maxCalls {
+		r.dropped++
+		return
+	}
+	size := len(call.Stdin) + len(call.StdinBase64)
+	for _, a := range call.Args {
+		size += len(a) + 16 // the string itself
+	}
+	call.Seq = len(r.calls) + 1
+	if r.recorded+size > maxRecorded {
+		call.Args, call.Stdin, call.StdinBase64, call.StdinTruncated = []string{}, "", nil, true
+		size = 0
+	}
+	r.recorded += size
+	r.calls = append(r.calls, call)
+}
+
+// Calls are the calls so far, in order.
+func (r *Responder) Calls() []Call {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	out := make([]Call, len(r.calls))
+	for i, c := range r.calls {
+		out[i] = *c
+	}
+	return out
+}
+
+// Dropped is how many calls were too many to be recorded.
+func (r *Responder) Dropped() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.dropped
+}
+
+// Used is how many calls each mock has answered.
+func (r *Responder) Used() []int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.used)
+}

@@ -1,0 +1,64 @@
+package engine_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/mayfly-run/mayfly/internal/engine"
+	"github.com/mayfly-run/mayfly/internal/network"
+)
+
+func TestMocksThatNobodyCouldServe(t *testing.T) {
+	for name, c := range map[string]struct {
+		mode  network.Mode
+		mocks engine.Mocks
+		why   string // in the error; "" is none
+	}{
+		"nothing":                     {network.ModeNone, engine.Mocks{Allow: none}, ""},
+		"connections":                 {network.ModePublic, engine.Mocks{Allow: none, Connections: "/run/c"}, ""},
+		"connections without socket":  {network.ModePublic, engine.Mocks{Allow: none}, "absolute path"},
+		"loopback without socket":     {network.ModeNone, engine.Mocks{Allow: none, Loopback: ports(1, 2)}, "absolute path"},
+		"a relative socket":           {network.ModePublic, engine.Mocks{Allow: none, Connections: "c"}, "absolute path"},
+		"port 0":                      {network.ModeNone, engine.Mocks{Allow: none, Connections: "/c", Loopback: ports(0, 2)}, "range of ports"},
+		"ports backwards":             {network.ModeNone, engine.Mocks{Allow: none, Connections: "/c", Loopback: ports(3, 2)}, "range of ports"},
+		"101 ranges":                  {network.ModeNone, engine.Mocks{Allow: none, Connections: "/c", Loopback: make([]network.PortRange, 101)}, "more than the 100"},
+		"a list":                      {network.ModePublic, engine.Mocks{Allow: network.Policy{Mode: network.ModeList}, Connections: "/c"}, ""},
+		"everything leaves":           {network.ModePublic, engine.Mocks{Allow: network.Policy{Mode: network.ModeOpen}, Connections: "/c"}, "none or list"},
+		"the public leaves":           {network.ModePublic, engine.Mocks{Allow: network.Policy{Mode: network.ModePublic}, Connections: "/c"}, "none or list"},
+		"no mode":                     {network.ModePublic, engine.Mocks{Connections: "/c"}, "not known"},
+		"a command":                   {network.ModeNone, command("kubectl"), ""},
+		"a command without socket":    {network.ModeNone, engine.Mocks{Allow: none, Commands: []string{"kubectl"}}, "absolute path"},
+		"a command with a slash":      {network.ModeNone, command("../kubectl"), "name of a file"},
+		"a command without a name":    {network.ModeNone, command(""), "name of a file"},
+		"the folder itself":           {network.ModeNone, command("."), "name of a file"},
+		"the folder above":            {network.ModeNone, command(".."), "name of a file"},
+		"a command of 255 characters": {network.ModeNone, command(strings.Repeat("k", 255)), ""},
+		"a command of 256 characters": {network.ModeNone, command(strings.Repeat("k", 256)), "name of a file"},
+		"a command with NUL":          {network.ModeNone, command("a\x00b"), "NUL"},
+		"a command that isn't text":   {network.ModeNone, command("a\xff"), "UTF-8"},
+		"a command twice":             {network.ModeNone, command("a", "a"), "twice"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			spec := engine.Spec{Args: []string{"true"}, Network: network.Policy{Mode: c.mode}, Mocks: &c.mocks}
+			err := spec.Validate()
+			var invalid *engine.InvalidError
+			switch {
+			case c.why == "" && err != nil:
+				t.Error(err)
+			case c.why != "" && (!errors.As(err, &invalid) || !strings.Contains(err.Error(), c.why)):
+				t.Errorf("%v, want %q", err, c.why)
+			}
+		})
+	}
+}
+
+var none = network.Policy{Mode: network.ModeNone}
+
+func ports(first, last uint16) []network.PortRange {
+	return []network.PortRange{{First: first, Last: last}}
+}
+
+func command(names ...string) engine.Mocks {
+	return engine.Mocks{Allow: none, Commands: names, CommandSocket: "/run/commands"}
+}

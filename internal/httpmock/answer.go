@@ -1,0 +1,153 @@
+package httpmock
+
+import (
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"path"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/mayfly-run/mayfly/internal/tool"
+)
+
+// answer gives a request its mock's answer.
+func (r *Responder) answer(w http.ResponseWriter, req *http.Request, c *connection, record *Request, a *tool.HTTPAnswer) {
+	if a.Delay > 0 {
+		// The client may have ended its half and still wait: only the test's end cuts a delay short.
+		timer := time.NewTimer(a.Delay)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-r.closing:
+			r.abort(c)
+		}
+	}
+	switch {
+	case a.Timeout:
+		select {
+		case <-req.Context().Done():
+		case <-r.closing:
+		}
+		r.abort(c)
+	case a.Reset:
+		r.abort(c)
+	}
+	status := a.Status
+	if status == 0 {
+		status = http.StatusOK
+	}
+	h := w.Header()
+	for _, header := range a.Headers {
+		h.Add(header.Name, header.Value)
+	}
+	r.note(func() { record.Status = status })
+	if status == http.StatusNoContent || status == http.StatusNotModified {
+		w.WriteHeader(status)
+		return
+	}
+	content, size, err := r.content(a, h)
+	if err != nil {
+		// It is the test's mistake, which its report shows.
+		r.note(func() { record.Status, record.Problem = 0, fmt.Sprintf("%s: %s: %v", record, record.Mock, err) })
+		r.abort(c)
+	}
+	defer content.Close()
+	if h.Get("Content-Length") == "" {
+		h.Set("Content-Length", strconv.FormatInt(size, 10))
+	}
+	w.WriteHeader(status)
+	if req.Method == http.MethodHead {
+		return
+	}
+	if _, err := io.Copy(w, content); err != nil {
+		r.abort(c) // the tool has gone, or the mock's Content-Length is too short
+	}
+}
+
+// content is the body of an answer. Text and JSON are compressed here where the mock's headers say so; a file is sent
+// as it is.
+func (r *Responder) content(a *tool.HTTPAnswer, h http.Header) (content io.ReadCloser, size int64, err error) {
+	if a.File != "" {
+		return r.file(a.File, h)
+	}
+	text, kind := a.Body, "text/plain; charset=utf-8"
+	if a.JSON != "" {
+		text, kind = a.JSON, "application/json"
+	}
+	if text != "" && h.Get("Content-Type") == "" {
+		h.Set("Content-Type", kind)
+	}
+	data := []byte(text)
+	if strings.EqualFold(h.Get("Content-Encoding"), "gzip") {
+		var b bytes.Buffer
+		z := gzip.NewWriter(&b)
+		_, err := z.Write(data)
+		if err := errors.Join(err, z.Close()); err != nil {
+			return nil, 0, err // a buffer takes everything
+		}
+		data = b.Bytes()
+	}
+	return io.NopCloser(bytes.NewReader(data)), int64(len(data)), nil
+}
+
+// file opens a file of the suite's folder.
+func (r *Responder) file(name string, h http.Header) (content io.ReadCloser, size int64, err error) {
+	f, size, err := openInside(r.opts.Dir, name)
+	if err != nil {
+		var at *fs.PathError
+		if errors.As(err, &at) {
+			err = at.Err
+		}
+		return nil, 0, fmt.Errorf("its file %s: %w", name, err)
+	}
+	if h.Get("Content-Type") == "" {
+		h.Set("Content-Type", kindOf(name))
+	}
+	return f, size, nil
+}
+
+// openInside opens a regular file of a folder that no link leads out of.
+func openInside(dir, name string) (f *os.File, size int64, err error) {
+	if dir == "" {
+		return nil, 0, errors.New("the test comes from no folder")
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer root.Close()
+	// Looked at before it is opened: opening a FIFO would wait for its writer.
+	info, err := root.Stat(name)
+	if err != nil {
+		return nil, 0, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, 0, errors.New("it is not a regular file")
+	}
+	f, err = root.Open(name)
+	return f, info.Size(), err
+}
+
+// kindOf is the media type of a file by its name. Package mime would ask the machine's tables, which differ.
+func kindOf(name string) string {
+	switch strings.ToLower(path.Ext(name)) {
+	case ".json":
+		return "application/json"
+	case ".html", ".htm":
+		return "text/html; charset=utf-8"
+	case ".xml":
+		return "application/xml"
+	case ".yaml", ".yml":
+		return "application/yaml"
+	case ".txt", ".csv", ".md", ".log":
+		return "text/plain; charset=utf-8"
+	}
+	return "application/octet-stream"
+}

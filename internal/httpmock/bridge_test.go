@@ -1,0 +1,148 @@
+package httpmock
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/mayfly-run/mayfly/internal/engine"
+	"github.com/mayfly-run/mayfly/internal/tool"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// mocks reads mocks as a suite has them.
+func mocks(t testing.TB, text string) []tool.HTTPMock {
+	t.Helper()
+	s, err := tool.ParseSuite("x_test.yaml", []byte("tool: x\ntests:\n- name: a\n  http:\n"+text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.Tests[0].HTTP
+}
+
+// bridge is a responder with an engine's side that takes TCP connections on this machine's loopback.
+type bridge struct {
+	*Responder
+	port string
+	ca   string // file of the authority's certificate
+}
+
+// listen starts a responder and a bridge to it, which says of each connection what about has.
+func listen(t testing.TB, text string, about engine.MockedConnection) *bridge {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "answer.json"), []byte(`{"from": "file"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return listenWith(t, Options{Mocks: mocks(t, text), Dir: dir}, about)
+}
+
+func listenWith(t testing.TB, opts Options, about engine.MockedConnection) *bridge {
+	t.Helper()
+	folder, err := os.MkdirTemp("", "mock")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(folder) })
+	r, err := Listen(folder, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &bridge{Responder: r, ca: filepath.Join(folder, "ca.pem")}
+	if err := os.WriteFile(b.ca, r.Authority(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := l.Addr().(*net.TCPAddr).Port
+	b.port = strconv.Itoa(port)
+	if about.Port == 0 {
+		about.Port = uint16(port)
+	}
+	var work sync.WaitGroup
+	t.Cleanup(func() {
+		_ = l.Close()
+		if err := r.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+		work.Wait()
+	})
+	work.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			work.Go(func() { carry(t, c.(*net.TCPConn), r.Socket(), about) })
+		}
+	})
+	return b
+}
+
+// carry is the engine's part of one connection.
+func carry(t testing.TB, c *net.TCPConn, socket string, about engine.MockedConnection) {
+	defer c.Close()
+	up, err := net.Dial("unix", socket)
+	if err != nil {
+		return // the test is over
+	}
+	defer up.Close()
+	line, err := json.Marshal(about)
+	if err != nil {
+		t.Error(err)
+	}
+	if _, err := up.Write(append(line, '\n')); err != nil {
+		return
+	}
+	sent := make(chan struct{})
+	go func() {
+		defer close(sent)
+		_, err := io.Copy(up, c)
+		if err != nil {
+			_ = up.Close() // the tool has reset
+			return
+		}
+		_ = up.(*net.UnixConn).CloseWrite()
+	}()
+	err = frames(up, c)
+	if err != nil {
+		_ = c.SetLinger(0)
+	}
+	_ = c.Close()
+	_ = up.Close()
+	<-sent
+}
+
+// frames copies frames to the tool until they end; an error is a reset.
+func frames(up io.Reader, c *net.TCPConn) error {
+	for {
+		var head [4]byte
+		if _, err := io.ReadFull(up, head[:]); err != nil {
+			return err
+		}
+		switch n := binary.BigEndian.Uint32(head[:]); n {
+		case frameEnd:
+			_ = c.CloseWrite()
+			_, err := io.Copy(io.Discard, up) // until it is closed
+			return err
+		case frameReset:
+			return errors.New("reset")
+		default:
+			if _, err := io.CopyN(c, up, int64(n)); err != nil {
+				return err
+			}
+		}
+	}
+}

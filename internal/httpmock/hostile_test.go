@@ -1,0 +1,296 @@
+package httpmock
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/mayfly-run/mayfly/internal/engine"
+	"github.com/mayfly-run/mayfly/internal/tool"
+)
+
+// say sends bytes and reads what comes until the end. reset says that the connection was.
+func (b *bridge) say(t *testing.T, text string, half bool) (answer string, reset bool) {
+	t.Helper()
+	c, err := net.Dial("tcp", "127.0.0.1:"+b.port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := c.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(c, text); err != nil && !errors.Is(err, syscall.ECONNRESET) {
+		t.Fatal(err)
+	}
+	if half {
+		_ = c.(*net.TCPConn).CloseWrite()
+	}
+	data, err := io.ReadAll(c)
+	if os.IsTimeout(err) {
+		t.Fatalf("%.40q isn't answered", text)
+	}
+	return string(data), errors.Is(err, syscall.ECONNRESET)
+}
+
+func TestNotHTTP(t *testing.T) {
+	for text, want := range map[string]string{
+		"SSH-2.0-OpenSSH_9.2\r\n":              `the tool sent "SSH-2.0-OpenSSH_9.2\r\n", which isn't HTTP`,
+		"\x00\x00\x00\x08\x04\xd2\x16\x2f":     `the tool sent "\x00\x00\x00\b\x04\xd2\x16/", which isn't HTTP`,
+		strings.Repeat("A", 100):               `the tool sent "AAAA`,
+		"GE":                                   `the tool sent "GE" and no more`,
+		"":                                     "the tool sent nothing for 2s",
+		"\x16\x03\x01\x00\x05hello":            "the TLS handshake failed",
+		"GET / HTTP/1.1\r\nbad header\r\n\r\n": "malformed request",
+		"GET / HTTP/9.1\r\n\r\n":               "malformed request",
+		"GET /" + strings.Repeat("a", 80<<10):  "malformed request",
+	} {
+		b := listen(t, hello, engine.MockedConnection{Names: []string{"db.example.com"}, Address: "198.19.0.7", Port: 5432})
+		answer, reset := b.say(t, text, false)
+		if want == "malformed request" {
+			if !strings.HasPrefix(answer, "HTTP/1.1 4") && !strings.HasPrefix(answer, "HTTP/1.1 5") && !reset {
+				t.Errorf("%.40q: %q", text, answer)
+			}
+		} else if !reset && !strings.HasPrefix(text, "\x16") {
+			t.Errorf("%.40q isn't reset: %q", text, answer)
+		}
+		wait(t, func() bool { return len(b.Refusals()) > 0 })
+		r := b.Refusals()[0]
+		if !strings.Contains(r.Problem, want) || r.Host != "db.example.com" || r.Port != 5432 || len(b.Requests()) != 0 {
+			t.Errorf("%.40q is recorded as %+v, want %s", text, r, want)
+		}
+	}
+}
+
+// Whether a port is open may be asked without a request.
+func TestAPortCheckIsNoRequest(t *testing.T) {
+	b := listen(t, hello, engine.MockedConnection{Address: "127.0.0.1"})
+	if answer, _ := b.say(t, "", true); answer != "" {
+		t.Errorf("it is answered %q", answer)
+	}
+	time.Sleep(100 * time.Millisecond)
+	if r := b.Refusals(); len(r) != 0 {
+		t.Errorf("refused: %+v", r)
+	}
+}
+
+// A client that ends its half still gets its answer.
+func TestHalfClosed(t *testing.T) {
+	b := listen(t, "  - {path: /, body: answered, delay: 100ms}\n", engine.MockedConnection{Address: "127.0.0.1"})
+	answer, reset := b.say(t, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", true)
+	if !strings.HasSuffix(answer, "answered") || reset {
+		t.Errorf("answer %q, reset %v", answer, reset)
+	}
+}
+
+func TestRefusedClearly(t *testing.T) {
+	b := listen(t, "  - {method: POST}\n", engine.MockedConnection{Address: "127.0.0.1", Port: 80})
+	for text, want := range map[string]string{
+		"GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n": "the tool asks for a websocket",
+		"CONNECT example.com:443 HTTP/1.1\r\nHost: example.com:443\r\n\r\n":                "the tool uses a proxy (CONNECT)",
+	} {
+		answer, _ := b.say(t, text, true)
+		if !strings.HasPrefix(answer, "HTTP/1.1 501 ") || !strings.Contains(answer, "mayfly: "+want) {
+			t.Errorf("%.20q is answered %q", text, answer)
+		}
+		if r := b.last(t); !strings.Contains(r.Problem, want) || r.Mock != "" {
+			t.Errorf("%.20q is recorded as %+v", text, r)
+		}
+	}
+}
+
+// An HTTP/2 request without a mock takes its connection with it too.
+func TestUnmatchedHTTP2(t *testing.T) {
+	b := listen(t, hello, engine.MockedConnection{Address: "127.0.0.1"})
+	var protocols http.Protocols
+	protocols.SetHTTP2(true)
+	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, Protocols: &protocols}
+	defer transport.CloseIdleConnections()
+	resp, err := (&http.Client{Transport: transport}).Get("https://127.0.0.1:" + b.port + "/none")
+	if err == nil {
+		resp.Body.Close()
+		t.Fatalf("answered: %v", resp.Status)
+	}
+	if r := b.last(t); r.Protocol != "HTTP/2.0" || r.Problem == "" {
+		t.Errorf("recorded as %+v (%v)", r, err)
+	}
+}
+
+// 100 MB go either way without being held in memory.
+func TestLargeBodies(t *testing.T) {
+	const size = 100 << 20
+	dir := t.TempDir()
+	f, err := os.Create(filepath.Join(dir, "large"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(f.Truncate(size), f.Close()); err != nil {
+		t.Fatal(err)
+	}
+	b := listenWith(t, Options{Dir: dir, Mocks: mocks(t, "  - {path: /large, file: large}\n")}, engine.MockedConnection{Address: "127.0.0.1"})
+	base := "http://127.0.0.1:" + b.port
+	peak := make(chan uint64)
+	stop := make(chan struct{})
+	go func() {
+		var most uint64
+		for {
+			select {
+			case <-stop:
+				peak <- most
+				return
+			case <-time.After(5 * time.Millisecond):
+				var m runtime.MemStats
+				runtime.ReadMemStats(&m)
+				most = max(most, m.HeapAlloc)
+			}
+		}
+	}()
+	out, status := b.program(t, "curl", "-sS", "-T", filepath.Join(dir, "large"), "-o", os.DevNull, "-w", "%{size_download} %{size_upload}", base+"/large")
+	close(stop)
+	if out != fmt.Sprintf("%d %d", size, size) || status != 0 {
+		t.Errorf("curl: status %d, %q", status, out)
+	}
+	if most := <-peak; most > 40<<20 {
+		t.Errorf("%d MB were held", most>>20)
+	}
+	if r := b.last(t); r.BodySize != size || len(r.Body) != maxBodyKept || !r.BodyTruncated {
+		t.Errorf("recorded are %d bytes of %d", len(r.Body), r.BodySize)
+	}
+}
+
+func TestTooManyConnections(t *testing.T) {
+	b := listen(t, hello, engine.MockedConnection{Address: "127.0.0.1"})
+	var open []net.Conn
+	t.Cleanup(func() {
+		for _, c := range open {
+			c.Close()
+		}
+	})
+	for range maxConnections {
+		c, err := net.Dial("tcp", "127.0.0.1:"+b.port)
+		if err != nil {
+			t.Fatal(err)
+		}
+		open = append(open, c)
+		if _, err := io.WriteString(c, "GET /hello HTTP/1.1\r\nHost: x\r\n"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wait(t, func() bool {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		return len(b.connections) == maxConnections
+	})
+	if _, reset := b.say(t, "GET /hello HTTP/1.1\r\nHost: x\r\n\r\n", false); !reset {
+		t.Error("one more connection is taken")
+	}
+	if r := b.Refusals(); len(r) != 1 || !strings.Contains(r[0].Problem, "more than 1000 connections at once") {
+		t.Errorf("refused: %+v", r)
+	}
+}
+
+func TestRecordsAreBounded(t *testing.T) {
+	r := &Responder{}
+	for range 100 {
+		r.record(&Request{Body: strings.Repeat("x", maxBodyKept), Headers: map[string][]string{"A": {"b"}}})
+	}
+	if r.recorded > maxRecorded+100 || len(r.requests) != 100 || r.requests[99].Body != "" || !r.requests[99].BodyTruncated || r.requests[0].Body == "" {
+		t.Errorf("%d bytes are kept", r.recorded)
+	}
+	for range maxRequests {
+		r.record(&Request{})
+	}
+	if len(r.requests) != maxRequests || r.Dropped() != 100 {
+		t.Errorf("%d requests are kept, %d not", len(r.requests), r.Dropped())
+	}
+}
+
+func TestCertificatesAreBounded(t *testing.T) {
+	a, err := newAuthority()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 2 * maxLeaves {
+		if _, err := a.leaf([]string{fmt.Sprintf("h%d.example.com", i)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(a.leaves) > maxLeaves {
+		t.Errorf("%d certificates are kept", len(a.leaves))
+	}
+	one, _ := a.leaf([]string{"a"})
+	if again, _ := a.leaf([]string{"a"}); again != one {
+		t.Error("a certificate isn't kept")
+	}
+	for _, name := range []string{"a..b", ".a", "\x00", "ü", strings.Repeat("a", 300), "a b", "*"} {
+		if _, err := a.leaf([]string{name}); err != nil {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+}
+
+// What comes from the engine's side is bounded too: a line that doesn't end, or is none.
+func TestEngineLines(t *testing.T) {
+	b := listen(t, hello, engine.MockedConnection{Address: "127.0.0.1"})
+	for _, line := range []string{strings.Repeat("x", 2*maxFirstLine), "{}x\n", "\n", `{"port": 70000}` + "\n"} {
+		c, err := net.Dial("unix", b.Socket())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.WriteString(c, line) // it may be cut short
+		data, _ := io.ReadAll(c)
+		if string(data) != "\xff\xff\xff\xff" && len(data) > 0 {
+			t.Errorf("%.20q is answered %q", line, data)
+		}
+		c.Close()
+	}
+}
+
+func TestFilesStayInTheFolder(t *testing.T) {
+	outside := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(outside, []byte("secret"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := os.Symlink(outside, filepath.Join(dir, "link")); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mkfifo(filepath.Join(dir, "fifo"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := &Responder{opts: Options{Dir: dir}}
+	for _, name := range []string{"link", "fifo", "../secret", "."} {
+		if f, _, err := r.content(&tool.HTTPAnswer{File: name}, http.Header{}); err == nil {
+			data, _ := io.ReadAll(f)
+			t.Errorf("%s is read: %q", name, data)
+		}
+	}
+	if _, _, err := (&Responder{}).content(&tool.HTTPAnswer{File: "x"}, http.Header{}); err == nil {
+		t.Error("a file of no folder is read")
+	}
+}
+
+func FuzzLooksLikeHTTP(f *testing.F) {
+	for _, s := range []string{"GET / HTTP/1.1", "PRI * HTTP/2.0", "\x16\x03", " ", "M-SEARCH *"} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		known, http := looksLikeHTTP(data)
+		if http && !known || !known && len(data) > maxMethod {
+			t.Errorf("%q: known %v, HTTP %v", data, known, http)
+		}
+		if all, _ := looksLikeHTTP(append(data[:len(data):len(data)], ' ')); !all {
+			t.Errorf("%q and a space isn't known", data)
+		}
+	})
+}

@@ -1,0 +1,230 @@
+package httpmock
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/mayfly-run/mayfly/internal/tool"
+)
+
+// Verdict is which mock answers a request.
+type Verdict struct {
+	// Mock is the index of the one that does, or -1.
+	Mock int
+	// Nearest is the index of the one that comes nearest to it, or -1 where there are none, and Differences say what
+	// keeps it from answering.
+	Nearest     int
+	Differences []string
+}
+
+// Match finds the first mock that answers a request. used says how many requests each has answered.
+func Match(mocks []tool.HTTPMock, used []int, req *Request) Verdict {
+	v := Verdict{Mock: -1, Nearest: -1}
+	best := 0.0
+	for i := range mocks {
+		m := &mocks[i]
+		d := compare(&m.RequestMatch, req)
+		if m.Times != nil && used[i] >= *m.Times {
+			d.add(0.5, "its times: it has answered "+plural(*m.Times, "request"))
+		}
+		if len(d.texts) == 0 {
+			return Verdict{Mock: i, Nearest: i}
+		}
+		if v.Nearest < 0 || d.weight < best {
+			v.Nearest, v.Differences, best = i, d.texts, d.weight
+		}
+	}
+	return v
+}
+
+// Problem says that a request has no mock, and why the nearest isn't one.
+func (v Verdict) Problem(mocks []tool.HTTPMock, req *Request) string {
+	text := req.String() + " has no mock"
+	if v.Nearest < 0 {
+		return text + "; there are none"
+	}
+	return fmt.Sprintf("%s; the nearest, %s, differs in %s", text, mocks[v.Nearest].Label, strings.Join(v.Differences, " and "))
+}
+
+// Differences says what keeps a request from being what is meant; nothing where it is.
+func Differences(m *tool.RequestMatch, req *Request) []string { return compare(m, req).texts }
+
+// differences are what keeps a request from matching, each by its want, weighed by how much it counts.
+type differences struct {
+	texts  []string
+	weight float64
+}
+
+func (d *differences) add(weight float64, text string) {
+	d.texts = append(d.texts, text)
+	d.weight += weight
+}
+
+func compare(m *tool.RequestMatch, req *Request) *differences {
+	d := &differences{}
+	if m.Method != "" && m.Method != req.Method {
+		d.add(1.5, "method: "+m.Method)
+	}
+	if m.Scheme != "" && m.Scheme != req.scheme {
+		d.add(1, "scheme: "+m.Scheme)
+	}
+	if m.Host != nil && !slices.ContainsFunc(req.hosts, m.Host.Match) {
+		d.add(3, "host: "+m.Host.String())
+	}
+	if m.Port != 0 && m.Port != req.Port {
+		d.add(2, "port: "+strconv.Itoa(int(m.Port)))
+	}
+	if !m.Path.Match(req.Path) {
+		d.add(1+3*distance(m.Path, req.Path), "path: "+m.Path.String())
+	}
+	for _, f := range m.Query {
+		if !anyValue(f.Value, req.Query[f.Name]) {
+			d.add(1, fmt.Sprintf("query %s: %s", f.Name, f.Value))
+		}
+	}
+	for _, f := range m.Headers {
+		values := req.Headers[http.CanonicalHeaderKey(f.Name)]
+		if strings.EqualFold(f.Name, "Host") {
+			values = []string{req.Host, req.authority()} // net/http keeps it apart
+		}
+		if !anyValue(f.Value, values) {
+			d.add(1, fmt.Sprintf("header %s: %s", f.Name, f.Value))
+		}
+	}
+	if why := m.Body.Mismatch(req.Content()); why != "" {
+		d.add(1, "body: it "+why)
+	}
+	if m.HasJSON {
+		if why := compareJSON(m.JSON, req); why != "" {
+			d.add(1, "json: "+why)
+		}
+	}
+	return d
+}
+
+// anyValue reports whether one of the values is what the matcher says; a nil one takes any.
+func anyValue(m *tool.Matcher, values []string) bool {
+	return slices.ContainsFunc(values, m.Match)
+}
+
+// distance is how far a path is from the one that is meant: 0 to 1.
+func distance(m *tool.Matcher, path string) float64 {
+	want, ok := m.Exact()
+	if !ok {
+		return 0.5
+	}
+	n := min(len(want), len(path))
+	common := 0
+	for common < n && want[common] == path[common] {
+		common++
+	}
+	for common < n && want[len(want)-1-(n-1-common)] == path[len(path)-1-(n-1-common)] {
+		common++
+	}
+	return 1 - float64(common)/float64(max(len(want), len(path), 1))
+}
+
+// compareJSON says where the body isn't what is meant.
+func compareJSON(want any, req *Request) string {
+	if req.BodyTruncated {
+		return fmt.Sprintf("the body is larger than the %d bytes that are kept", maxBodyKept)
+	}
+	var got any
+	dec := json.NewDecoder(bytes.NewReader([]byte(req.Content())))
+	dec.UseNumber()
+	if err := dec.Decode(&got); err != nil {
+		return "the body isn't JSON"
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return "the body has something after its JSON"
+	}
+	return part(want, got, "")
+}
+
+// part says where got has not what want has, or "". Objects may have more keys.
+func part(want, got any, at string) string {
+	where := at
+	if where == "" {
+		where = "the body"
+	}
+	differ := fmt.Sprintf("%s is %s, not %s", where, brief(got), brief(want))
+	switch want := want.(type) {
+	case map[string]any:
+		object, ok := got.(map[string]any)
+		if !ok {
+			return differ
+		}
+		for _, key := range slices.Sorted(maps.Keys(want)) {
+			value, ok := object[key]
+			if !ok {
+				return fmt.Sprintf("%s has no %s", where, strconv.Quote(key))
+			}
+			if why := part(want[key], value, at+"."+key); why != "" {
+				return why
+			}
+		}
+		return ""
+	case []any:
+		array, ok := got.([]any)
+		if !ok {
+			return differ
+		}
+		if len(array) != len(want) {
+			return fmt.Sprintf("%s has %s, not %d", where, plural(len(array), "item"), len(want))
+		}
+		for i := range want {
+			if why := part(want[i], array[i], fmt.Sprintf("%s[%d]", at, i)); why != "" {
+				return why
+			}
+		}
+		return ""
+	case json.Number:
+		number, ok := got.(json.Number)
+		if !ok || !equalNumbers(want, number) {
+			return differ
+		}
+		return ""
+	}
+	if want != got {
+		return differ
+	}
+	return ""
+}
+
+// equalNumbers compares by value: 1.0 is 1.
+func equalNumbers(a, b json.Number) bool {
+	if a == b {
+		return true
+	}
+	x, errX := a.Float64()
+	y, errY := b.Float64()
+	return errX == nil && errY == nil && x == y
+}
+
+// brief is a JSON value for a message.
+func brief(v any) string {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Sprint(v)
+	}
+	const most = 60
+	if r := []rune(string(text)); len(r) > most {
+		return string(r[:most]) + "…"
+	}
+	return string(text)
+}
+
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return strconv.Itoa(n) + " " + noun + "s"
+}

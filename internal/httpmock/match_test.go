@@ -1,0 +1,101 @@
+package httpmock
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/mayfly-run/mayfly/internal/network"
+)
+
+func request(method, url string, change ...func(*Request)) *Request {
+	scheme, rest, _ := strings.Cut(url, "://")
+	host, path, _ := strings.Cut(rest, "/")
+	path, query, _ := strings.Cut("/"+path, "?")
+	r := &Request{Method: method, URL: url, Host: host, hosts: []string{host}, Port: defaultPort(scheme), Path: path, scheme: scheme, Query: map[string][]string{}, Headers: map[string][]string{}}
+	if name, value, ok := strings.Cut(query, "="); ok {
+		r.Query[name] = []string{value}
+	}
+	for _, f := range change {
+		f(r)
+	}
+	return r
+}
+
+func header(name, value string) func(*Request) {
+	return func(r *Request) { r.Headers[name] = append(r.Headers[name], value) }
+}
+
+func content(s string) func(*Request) { return func(r *Request) { r.Body = s } }
+
+func TestMatch(t *testing.T) {
+	all := mocks(t, `
+  - {method: GET, path: /health}
+  - {url: "https://api.example.com/v1/users"}
+  - {url: "https://api.example.com/v1/users/*", query: {page: "2", all: null}}
+  - {host: "*.example.com", port: 8443, path: {regex: "/v[12]/x"}}
+  - {method: POST, path: /post, request: {headers: {authorization: "Bearer *"}, json: {a: {b: 1}, list: [{x: y}]}}}
+  - {method: POST, path: /text, request: {body: {contains: hello}}}
+  - {path: /twice, times: 2}
+`)
+	used := make([]int, len(all))
+	used[6] = 2
+	bearer := header("Authorization", "Bearer x")
+	for _, c := range []struct {
+		req  *Request
+		want int
+		text string // of the nearest
+	}{
+		{request("GET", "http://localhost/health"), 0, ""},
+		{request("GET", "http://localhost/health?x=1"), 0, ""},
+		{request("POST", "http://localhost/health"), -1, "http[0], differs in method: GET"},
+		{request("GET", "https://api.example.com/v1/users"), 1, ""},
+		{request("GET", "https://api.example.com/v2/users"), -1, "http[1], differs in path: /v1/users"},
+		{request("GET", "http://api.example.com/v1/users"), -1, "http[1], differs in scheme: https and port: 443"},
+		{request("GET", "https://www.example.com/v1/users"), -1, "http[1], differs in host: api.example.com"},
+		{request("GET", "https://api.example.com/v1/users/7?page=2"), -1, "http[2], differs in query all: any"},
+		{request("GET", "https://api.example.com/v1/users/7?page=2", func(r *Request) { r.Query["all"] = []string{""} }), 2, ""},
+		{request("GET", "https://a.example.com/v2/x", func(r *Request) { r.Port = 8443 }), 3, ""},
+		{request("GET", "https://a.example.com/v3/x", func(r *Request) { r.Port = 8443 }), -1, `http[3], differs in path: regex "/v[12]/x"`},
+		{request("POST", "http://h/post", bearer, content(`{"a":{"b":1.0,"c":2},"list":[{"x":"y","z":0}]}`)), 4, ""},
+		{request("POST", "http://h/post", bearer, content(`{"a":{"b":2},"list":[{"x":"y"}]}`)), -1, "http[4], differs in json: .a.b is 2, not 1"},
+		{request("POST", "http://h/post", bearer, content(`{"a":{"b":1},"list":[]}`)), -1, "http[4], differs in json: .list has 0 items, not 1"},
+		{request("POST", "http://h/post", bearer, content(`{"list":[]}`)), -1, `http[4], differs in json: the body has no "a"`},
+		{request("POST", "http://h/post", bearer, content(`{} x`)), -1, "http[4], differs in json: the body has something after its JSON"},
+		{request("POST", "http://h/post", content(`x`)), -1, "http[4], differs in header authorization: Bearer * and json: the body isn't JSON"},
+		{request("POST", "http://h/text", content(`say hello`)), 5, ""},
+		{request("POST", "http://h/text", content(`say`)), -1, `http[5], differs in body: it does not contain "hello"`},
+		{request("GET", "http://h/twice"), -1, "http[6], differs in its times: it has answered 2 requests"},
+	} {
+		v := Match(all, used, c.req)
+		if v.Mock != c.want {
+			t.Errorf("%s is answered by mock %d, want %d", c.req, v.Mock, c.want)
+		}
+		if want := c.req.String() + " has no mock; the nearest, " + c.text; c.want < 0 && v.Problem(all, c.req) != want {
+			t.Errorf("got  %s\nwant %s", v.Problem(all, c.req), want)
+		}
+	}
+	if got := Match(nil, nil, request("GET", "http://h/")).Problem(nil, request("GET", "http://h/")); got != "GET http://h/ has no mock; there are none" {
+		t.Errorf("without mocks: %s", got)
+	}
+	// Any of the host's names will do: that of the Host header, of TLS, of the lookup.
+	if v := Match(all, used, request("GET", "https://10.0.0.1/v1/users", func(r *Request) { r.hosts = append(r.hosts, "api.example.com") })); v.Mock != 1 {
+		t.Errorf("the name that was looked up doesn't count: %+v", v)
+	}
+}
+
+func TestLoopback(t *testing.T) {
+	every := []network.PortRange{{First: 1, Last: 65535}}
+	for text, want := range map[string][]network.PortRange{
+		"  - {path: /x}": every,
+		"  - {path: /x, port: 8080}\n  - {url: 'http://localhost:9090/'}\n  - {host: 127.0.0.5, port: 53}\n  - {port: 8080}": {network.Port(8080), network.Port(9090), network.Port(53)},
+		"  - {url: 'https://api.example.com/'}": nil,
+		"  - {url: 'http://[::1]:8080/'}":       {network.Port(8080)},
+		"  - {host: '*.example.com', port: 80}": nil,
+		"  - {port: 80}\n  - {host: localhost}": every,
+	} {
+		if got := Loopback(mocks(t, text)); !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: %v, want %v", text, got, want)
+		}
+	}
+}

@@ -1,0 +1,285 @@
+package httpmock
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/mayfly-run/mayfly/internal/tool"
+)
+
+// Options are what a responder answers, and how.
+type Options struct {
+	Mocks []tool.HTTPMock
+	// Dir is the folder of the mocks' files; nothing outside is read, whatever links say.
+	Dir string
+	// Forward, unless nil, is given the requests that no mock answers.
+	Forward *Forward
+}
+
+// Responder answers the connections of one test.
+type Responder struct {
+	opts      Options
+	socket    string
+	listener  net.Listener
+	authority *authority
+	server    *http.Server
+	ready     chan net.Conn
+	closing   chan struct{}
+	work      sync.WaitGroup
+
+	mu          sync.Mutex
+	connections map[*connection]bool
+	used        []int
+	requests    []*Request
+	refusals    []Refusal
+	recorded    int // bytes
+	dropped     int
+}
+
+// Listen starts a responder at a socket in the folder, which should be the caller's alone.
+func Listen(folder string, opts Options) (*Responder, error) {
+	a, err := newAuthority()
+	if err != nil {
+		return nil, err
+	}
+	r := &Responder{
+		opts: opts, authority: a, socket: filepath.Join(folder, "http"),
+		ready: make(chan net.Conn), closing: make(chan struct{}),
+		connections: map[*connection]bool{}, used: make([]int, len(opts.Mocks)),
+	}
+	if r.listener, err = net.Listen("unix", r.socket); err != nil {
+		return nil, fmt.Errorf("listen for the tool's connections: %w; set TMPDIR to a folder with a short path", err)
+	}
+	if err := os.Chmod(r.socket, 0o600); err != nil {
+		return nil, errors.Join(err, r.listener.Close())
+	}
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(true)
+	protocols.SetUnencryptedHTTP2(true)
+	r.server = &http.Server{
+		Handler:           http.HandlerFunc(r.serve),
+		Protocols:         &protocols,
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: 100},
+		MaxHeaderBytes:    maxHeaderBytes,
+		ReadHeaderTimeout: headerTimeout,
+		IdleTimeout:       idleTimeout,
+		ErrorLog:          log.New(io.Discard, "", 0), // what a tool does wrong is recorded
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+			return context.WithValue(ctx, connectionKey{}, under(c))
+		},
+		ConnState: r.connState,
+	}
+	r.work.Go(r.accept)
+	r.work.Go(func() { _ = r.server.Serve(readyListener{r}) }) // ends with Close
+	return r, nil
+}
+
+// Socket is where the engine finds the responder.
+func (r *Responder) Socket() string { return r.socket }
+
+// Authority is the certificate, as PEM, that the sandbox has to trust.
+func (r *Responder) Authority() []byte { return r.authority.pem() }
+
+// Close ends all connections and waits until nothing of the responder is left.
+func (r *Responder) Close() error {
+	r.mu.Lock()
+	select {
+	case <-r.closing:
+		r.mu.Unlock()
+		return nil
+	default:
+	}
+	close(r.closing)
+	for c := range r.connections {
+		c.cut()
+	}
+	r.mu.Unlock()
+	err := errors.Join(r.listener.Close(), r.server.Close())
+	r.work.Wait()
+	if r.opts.Forward != nil {
+		r.opts.Forward.close()
+	}
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
+}
+
+// readyListener hands connections that are known to speak HTTP to the server.
+type readyListener struct{ r *Responder }
+
+func (l readyListener) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.r.ready:
+		return c, nil
+	case <-l.r.closing:
+		return nil, net.ErrClosed
+	}
+}
+func (l readyListener) Close() error   { return nil }
+func (l readyListener) Addr() net.Addr { return l.r.listener.Addr() }
+
+// accept takes the engine's connections.
+func (r *Responder) accept() {
+	for {
+		c, err := r.listener.Accept()
+		if err != nil {
+			select {
+			case <-r.closing:
+				return
+			default:
+			}
+			if errors.Is(err, net.ErrClosed) {
+				return
+			}
+			continue // this machine has no more descriptors for now
+		}
+		r.work.Go(func() { r.take(c) })
+	}
+}
+
+// take brings one connection to the server, or refuses it. It returns when the connection is closed.
+func (r *Responder) take(raw net.Conn) {
+	closed := make(chan struct{})
+	c, err := newConnection(raw, func() { close(closed) })
+	enough := r.enter(c)
+	defer r.leave(c)
+	if err != nil || !enough {
+		if err == nil {
+			r.refuse(c, fmt.Errorf("the tool has more than %d connections at once", maxConnections))
+		}
+		c.reset()
+		return
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	ready, err := r.admit(ctx, c)
+	if err != nil {
+		if errors.Is(err, errSilent) {
+			_ = c.Close() // it never fails
+			return
+		}
+		r.refuse(c, err)
+		c.reset()
+		return
+	}
+	select {
+	case r.ready <- ready:
+		<-closed
+	case <-r.closing:
+		c.reset()
+	}
+}
+
+// enter counts a connection. It reports whether there may be one more.
+func (r *Responder) enter(c *connection) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	select {
+	case <-r.closing:
+		c.cut()
+	default:
+	}
+	r.connections[c] = true
+	return len(r.connections) <= maxConnections
+}
+
+func (r *Responder) leave(c *connection) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.connections, c)
+}
+
+// refuse records a connection without a request, unless the responder itself has ended it.
+func (r *Responder) refuse(c *connection, why error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	select {
+	case <-r.closing:
+		return
+	default:
+	}
+	if len(r.refusals) >= maxRequests {
+		r.dropped++
+		return
+	}
+	refusal := Refusal{Host: c.about.Address, Port: c.about.Port, Problem: why.Error()}
+	if len(c.about.Names) > 0 {
+		refusal.Host = c.about.Names[0]
+	}
+	r.refusals = append(r.refusals, refusal)
+}
+
+// connectionKey is the key of a request's connection in its context.
+type connectionKey struct{}
+
+// under is the engine's connection that carries one.
+func under(c net.Conn) *connection {
+	for {
+		switch conn := c.(type) {
+		case *connection:
+			return conn
+		case *peeked:
+			return conn.conn
+		case interface{ NetConn() net.Conn }:
+			c = conn.NetConn()
+		default:
+			return nil
+		}
+	}
+}
+
+// connState notices requests that package net/http refuses itself, since they are malformed.
+func (r *Responder) connState(c net.Conn, state http.ConnState) {
+	conn := under(c)
+	if state != http.StateClosed || conn == nil {
+		return
+	}
+	conn.mu.Lock()
+	served := conn.served
+	conn.mu.Unlock()
+	if served == 0 {
+		r.refuse(conn, errors.New("the tool sent a malformed request of HTTP, or none in time"))
+	}
+}
+
+// Requests are the requests so far, in order.
+func (r *Responder) Requests() []Request {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	out := make([]Request, len(r.requests))
+	for i, req := range r.requests {
+		out[i] = *req
+	}
+	return out
+}
+
+// Refusals are the connections so far on which no request came.
+func (r *Responder) Refusals() []Refusal {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return append([]Refusal(nil), r.refusals...)
+}
+
+// Dropped is how many requests were too many to be recorded.
+func (r *Responder) Dropped() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.dropped
+}
+
+// Used is how many requests each mock has answered.
+func (r *Responder) Used() []int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return append([]int(nil), r.used...)
+}

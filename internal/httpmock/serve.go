@@ -1,0 +1,119 @@
+package httpmock
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+)
+
+// serve answers one request.
+func (r *Responder) serve(w http.ResponseWriter, req *http.Request) {
+	c, _ := req.Context().Value(connectionKey{}).(*connection)
+	if c == nil {
+		panic(http.ErrAbortHandler)
+	}
+	c.mu.Lock()
+	c.served++
+	c.mu.Unlock()
+	record := describe(req, c)
+	raw := int64(0)
+	if r.opts.Forward != nil {
+		raw = maxForwarded
+	}
+	content, err := readBody(req.Body, req.Header.Get("Content-Encoding"), raw)
+	record.setBody(content)
+	if err != nil {
+		record.Problem = fmt.Sprintf("%s: the tool's request ended early: %v", record, err)
+		r.record(record)
+		r.abort(c)
+	}
+	mock, n := r.match(record)
+	if mock >= 0 {
+		answers := r.opts.Mocks[mock].Answers
+		r.answer(w, req, c, record, &answers[min(n, len(answers)-1)])
+		return
+	}
+	if why := unspeakable(req); why != "" {
+		// An answer rather than a reset: no client that hears of it tries again.
+		r.note(func() { record.Problem, record.Status = record.Problem+"; "+why, http.StatusNotImplemented })
+		http.Error(w, "mayfly: "+why, http.StatusNotImplemented)
+		return
+	}
+	if r.opts.Forward != nil {
+		r.forward(w, req, c, record, content)
+		return
+	}
+	r.abort(c)
+}
+
+// unspeakable says what a request asks for that isn't an exchange of HTTP.
+func unspeakable(req *http.Request) string {
+	switch {
+	case req.Method == http.MethodConnect:
+		return "the tool uses a proxy (CONNECT), which mocks are not; leave the proxy's variables unset"
+	case strings.EqualFold(req.Header.Get("Upgrade"), "websocket"):
+		return "the tool asks for a websocket, which mocks don't speak"
+	}
+	return ""
+}
+
+// abort resets the connection and leaves the handler.
+func (r *Responder) abort(c *connection) {
+	c.reset()
+	panic(http.ErrAbortHandler)
+}
+
+// match finds the mock of a request, counts its use and records the request. n is how many requests the mock has
+// answered before.
+func (r *Responder) match(record *Request) (mock, n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	v := Match(r.opts.Mocks, r.used, record)
+	if v.Mock >= 0 {
+		record.Mock = r.opts.Mocks[v.Mock].Label
+		n = r.used[v.Mock]
+		r.used[v.Mock]++
+	} else {
+		record.Problem = v.Problem(r.opts.Mocks, record)
+	}
+	r.add(record)
+	return v.Mock, n
+}
+
+func (r *Responder) record(record *Request) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.add(record)
+}
+
+// add keeps a record, as much of it as there is room for. r.mu is held.
+func (r *Responder) add(record *Request) {
+	if len(r.requests) >= maxRequests {
+		r.dropped++
+		return
+	}
+	size := len(record.Body) + len(record.BodyBase64) + len(record.URL)
+	for name, values := range record.Headers {
+		size += len(name)
+		for _, v := range values {
+			size += len(v)
+		}
+	}
+	record.Seq = len(r.requests) + 1
+	if r.recorded+size > maxRecorded {
+		slim := *record
+		slim.Headers, slim.Query, slim.Body, slim.BodyBase64, slim.BodyTruncated = nil, nil, "", nil, true
+		slim.URL = slim.URL[:min(len(slim.URL), 1000)]
+		*record = slim
+		size = len(record.URL)
+	}
+	r.recorded += size
+	r.requests = append(r.requests, record)
+}
+
+// note changes a record that others may be reading.
+func (r *Responder) note(change func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	change()
+}

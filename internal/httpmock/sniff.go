@@ -1,0 +1,117 @@
+package httpmock
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// errSilent is that a connection was closed before anything was sent on it, as a check of a port does.
+var errSilent = errors.New("nothing was sent")
+
+// admit finds out what a connection speaks, and makes of it one that package net/http can serve. The error says why it
+// can't be served.
+func (r *Responder) admit(ctx context.Context, c *connection) (net.Conn, error) {
+	if err := c.SetReadDeadline(time.Now().Add(silenceTimeout)); err != nil {
+		return nil, err
+	}
+	first, err := c.in.Peek(1)
+	if err != nil {
+		return nil, silence(err)
+	}
+	if first[0] != 0x16 { // TLS's handshake record, RFC 8446 section 5.1
+		return admitHTTP(c, c)
+	}
+	c.tls = true
+	secure := tls.Server(c, r.authority.config(dialled(c)))
+	if err := c.SetDeadline(time.Now().Add(handshakeTimeout)); err != nil {
+		return nil, err
+	}
+	if err := secure.HandshakeContext(ctx); err != nil {
+		return nil, handshakeError(err)
+	}
+	state := secure.ConnectionState()
+	c.serverName = state.ServerName
+	if state.NegotiatedProtocol == "h2" {
+		return secure, c.SetDeadline(time.Time{}) // net/http needs the connection itself to see that it is HTTP/2
+	}
+	if err := c.SetDeadline(time.Now().Add(silenceTimeout)); err != nil {
+		return nil, err
+	}
+	return admitHTTP(secure, c)
+}
+
+// dialled are the names for a certificate of a client that asks for none.
+func dialled(c *connection) []string {
+	names := []string{c.about.Address}
+	if c.about.Loopback {
+		names = append(names, "localhost")
+	}
+	return append(names, c.about.Names...)
+}
+
+// handshakeError says what to do about a failed handshake. A client that refuses a certificate says so in ways of its
+// own, or just goes.
+func handshakeError(err error) error {
+	text := err.Error()
+	if errors.Is(err, io.EOF) || strings.Contains(text, "certificate") || strings.Contains(text, "bad record MAC") {
+		return fmt.Errorf("the tool ended the TLS handshake (%w): it doesn't seem to trust the test's authority; it has to use the system's certificates, or those that SSL_CERT_FILE names", err)
+	}
+	return fmt.Errorf("the TLS handshake failed: %w", err)
+}
+
+func silence(err error) error {
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return fmt.Errorf("the tool sent nothing for %s, so it waits for a server that speaks first; mocks speak HTTP", silenceTimeout)
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return errSilent
+	}
+	return err
+}
+
+// maxMethod is the longest method that is waited for.
+const maxMethod = 32
+
+// admitHTTP reads the beginning of a request, and gives it back with the connection.
+func admitHTTP(from net.Conn, c *connection) (net.Conn, error) {
+	var head []byte
+	buf := make([]byte, 4<<10)
+	for {
+		n, err := from.Read(buf)
+		head = append(head, buf[:n]...)
+		known, http := looksLikeHTTP(head)
+		switch {
+		case known && http:
+			return &peeked{Conn: from, in: io.MultiReader(bytes.NewReader(head), from), conn: c}, c.SetDeadline(time.Time{})
+		case known:
+			return nil, fmt.Errorf("the tool sent %s, which isn't HTTP; mocks speak HTTP", strconv.QuoteToASCII(string(head[:min(len(head), 24)])))
+		case err != nil && len(head) == 0:
+			return nil, silence(err)
+		case err != nil:
+			return nil, fmt.Errorf("the tool sent %s and no more, which isn't a request of HTTP", strconv.QuoteToASCII(string(head)))
+		}
+	}
+}
+
+// looksLikeHTTP judges the beginning of a request: a method (RFC 9110 section 9.1), which may be that of HTTP/2's
+// preface, and a space. known is false where more is needed to tell.
+func looksLikeHTTP(head []byte) (known, http bool) {
+	for i, b := range head {
+		switch {
+		case b == ' ':
+			return true, i > 0
+		case i >= maxMethod, (b < 'A' || b > 'Z') && (b < 'a' || b > 'z') && b != '-':
+			return true, false
+		}
+	}
+	return false, false
+}

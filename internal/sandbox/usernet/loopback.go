@@ -1,0 +1,148 @@
+package usernet
+
+import (
+	"context"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/mayfly-run/mayfly/internal/engine"
+	"github.com/mayfly-run/mayfly/internal/network"
+)
+
+// Loopback hands connections of a sandbox with its own loopback to a test's mocks. Unlike those of a [Network] they
+// are the kernel's: of the sandbox's network namespace at the one end, of the host at the other.
+type Loopback struct {
+	cfg       LoopbackConfig
+	ctx       context.Context
+	cancel    context.CancelFunc
+	work      sync.WaitGroup
+	slots     slots
+	overflows once
+	sending   atomic.Int64 // connections whose tool hasn't ended its side yet
+}
+
+// LoopbackConfig is what a sandbox's mocked loopback is made of.
+type LoopbackConfig struct {
+	// Listeners take the connections; the local address of each is what the tool dialled. The loopback owns them.
+	Listeners []*net.TCPListener
+	// Connections is the mocks' socket.
+	Connections string
+	// Report is called with each ended connection, from several goroutines.
+	Report func(engine.Connection)
+}
+
+// maxLoopback is how many connections a sandbox's mocked loopback has. Beyond them one is reset and reported.
+const maxLoopback = 1024
+
+// ServeLoopback serves until Close.
+func ServeLoopback(cfg LoopbackConfig) *Loopback {
+	l := &Loopback{cfg: cfg}
+	l.slots.max = maxLoopback
+	l.ctx, l.cancel = context.WithCancel(context.Background())
+	for _, listener := range cfg.Listeners {
+		l.work.Go(func() { l.accept(listener) })
+	}
+	return l
+}
+
+// Close ends every connection, reports them, and waits for all goroutines. The tool has to be gone: what it said last
+// is still passed on.
+func (l *Loopback) Close() {
+	l.flush()
+	l.cancel()
+	for _, listener := range l.cfg.Listeners {
+		_ = listener.Close()
+	}
+	l.work.Wait()
+}
+
+// flush waits until the mocks have what the tool said before it ended. Two looks, since a connection is counted a
+// moment after it was accepted.
+func (l *Loopback) flush() {
+	quiet := 0
+	for end := time.Now().Add(flushTime); quiet < 2 && time.Now().Before(end); time.Sleep(time.Millisecond) {
+		if l.waiting() || l.sending.Load() > 0 {
+			quiet = 0
+		} else {
+			quiet++
+		}
+	}
+}
+
+// waiting says whether a connection hasn't been accepted yet.
+func (l *Loopback) waiting() bool {
+	waiting := false
+	for _, listener := range l.cfg.Listeners {
+		raw, err := listener.SyscallConn()
+		if err != nil {
+			continue
+		}
+		_ = raw.Control(func(fd uintptr) {
+			n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
+			waiting = waiting || err == nil && n > 0
+		})
+	}
+	return waiting
+}
+
+func (l *Loopback) accept(listener *net.TCPListener) {
+	for {
+		conn, err := listener.AcceptTCP()
+		if l.ctx.Err() != nil {
+			if err == nil {
+				hostConn{conn}.abort()
+			}
+			return
+		}
+		if err != nil {
+			time.Sleep(10 * time.Millisecond) // no descriptor free, say
+			continue
+		}
+		l.sending.Add(1)
+		l.work.Go(func() { l.serve(hostConn{conn}) })
+	}
+}
+
+// serve connects the tool with the mocks.
+func (l *Loopback) serve(tool hostConn) {
+	said := func() { l.sending.Add(-1) }
+	t := loopbackTarget(tool.LocalAddr())
+	c := engine.Connection{Address: t.Address.String(), Port: t.Port, Protocol: string(network.TCP), Allowed: true, Rule: "mocks", Mocked: true}
+	if !l.slots.take() {
+		said()
+		tool.abort()
+		if l.overflows.first(t) {
+			c.Reason = errTooMany.Error()
+			l.cfg.Report(c)
+		}
+		return
+	}
+	defer l.slots.release()
+	thrifty := l.slots.used.Load() > fastConnections
+	if thrifty {
+		_ = tool.SetReadBuffer(thriftyBuffer)
+		_ = tool.SetWriteBuffer(thriftyBuffer)
+	}
+	mock, err := dialMock(l.ctx, l.cfg.Connections, engine.MockedConnection{Address: c.Address, Port: c.Port, Loopback: true})
+	if err != nil {
+		said()
+		tool.abort()
+		c.Reason = cause(err)
+		l.cfg.Report(c)
+		return
+	}
+	c.TxBytes, c.RxBytes, err = join(l.ctx, tool, mock, pipe{thrifty: thrifty, said: said})
+	if err != nil {
+		c.Reason = cause(err)
+	}
+	l.cfg.Report(c)
+}
+
+func loopbackTarget(dialled net.Addr) target {
+	at := dialled.(*net.TCPAddr).AddrPort()
+	return target{Destination: network.Destination{Address: at.Addr().Unmap(), Port: at.Port(), Protocol: network.TCP}}
+}

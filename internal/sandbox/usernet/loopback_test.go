@@ -1,0 +1,117 @@
+package usernet
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
+
+	"github.com/mayfly-run/mayfly/internal/engine"
+)
+
+// serveLoopback serves mocks at a port of the test's own loopback, and returns what was reported.
+func serveLoopback(t *testing.T, socket string) (l *Loopback, at netip.AddrPort, reports func() []engine.Connection) {
+	t.Helper()
+	ignore := goleak.IgnoreCurrent()
+	listener, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var mu sync.Mutex
+	var all []engine.Connection
+	l = ServeLoopback(LoopbackConfig{Listeners: []*net.TCPListener{listener}, Connections: socket, Report: func(c engine.Connection) {
+		mu.Lock()
+		defer mu.Unlock()
+		all = append(all, c)
+	}})
+	t.Cleanup(func() {
+		l.Close()
+		if !t.Failed() {
+			goleak.VerifyNone(t, ignore)
+		}
+	})
+	return l, listener.Addr().(*net.TCPAddr).AddrPort(), func() []engine.Connection {
+		mu.Lock()
+		defer mu.Unlock()
+		return append([]engine.Connection(nil), all...)
+	}
+}
+
+// TestManyLoopbackConnections opens more than there may be, to mocks that read and say nothing, and fills each.
+func TestManyLoopbackConnections(t *testing.T) {
+	const over = 200
+	block := make(chan struct{})
+	socket := serveMocks(t, func(engine.MockedConnection, *net.UnixConn, *bufio.Reader) { <-block })
+	defer close(block)
+	l, at, reports := serveLoopback(t, socket)
+	before := memory(t)
+	var fds []int
+	for range maxLoopback + over {
+		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer unix.Close(fd)
+		if err := unix.Connect(fd, &unix.SockaddrInet4{Addr: at.Addr().As4(), Port: int(at.Port())}); err != nil {
+			t.Fatal(err)
+		}
+		fds = append(fds, fd)
+	}
+	time.Sleep(500 * time.Millisecond)
+	reset := 0
+	buffer := make([]byte, 256<<10)
+	for _, fd := range fds {
+		if err := unix.SetNonblock(fd, true); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := unix.Read(fd, buffer); errors.Is(err, unix.ECONNRESET) {
+			reset++
+		}
+		_, _ = unix.Write(fd, buffer)
+	}
+	time.Sleep(500 * time.Millisecond)
+	used := memory(t) - before
+	t.Logf("%d reset, %d MiB", reset, used>>20)
+	if reset != over {
+		t.Errorf("%d connections were reset; %d are over the limit", reset, over)
+	}
+	if used > memoryFactor*128<<20 {
+		t.Errorf("they take %d MiB", used>>20)
+	}
+	if got := reports(); len(got) != 1 || got[0].Reason != errTooMany.Error() {
+		t.Errorf("reports %+v", got)
+	}
+	start := time.Now()
+	l.Close()
+	if took := time.Since(start); took > flushTime+2*time.Second {
+		t.Errorf("closing took %s", took)
+	}
+	if got := reports(); len(got) != 1+maxLoopback {
+		t.Errorf("%d reports", len(got))
+	}
+}
+
+// TestLoopbackMocksUnreachable: the tool's connection is reset, and the report says why.
+func TestLoopbackMocksUnreachable(t *testing.T) {
+	l, at, reports := serveLoopback(t, "/nowhere/s")
+	conn, err := net.Dial("tcp", at.String())
+	if err == nil {
+		_, err = io.ReadAll(conn)
+		conn.Close()
+	}
+	if !errors.Is(err, unix.ECONNRESET) {
+		t.Errorf("the tool read %v", err)
+	}
+	l.Close()
+	if got := reports(); len(got) != 1 || !got[0].Mocked || got[0].Port != at.Port() || !strings.Contains(got[0].Reason, "mocks can't be reached: no such file") {
+		t.Errorf("reports %+v", got)
+	}
+}

@@ -1,0 +1,299 @@
+package usernet
+
+import (
+	"bufio"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/net/dns/dnsmessage"
+	"golang.org/x/sys/unix"
+
+	"github.com/mayfly-run/mayfly/internal/engine"
+	"github.com/mayfly-run/mayfly/internal/network"
+)
+
+// serveMocks answers each connection with f, after its first line.
+func serveMocks(t testing.TB, f func(engine.MockedConnection, *net.UnixConn, *bufio.Reader)) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "mocks")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(dir, "s"), Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var work sync.WaitGroup
+	work.Go(func() {
+		for {
+			c, err := l.AcceptUnix()
+			if err != nil {
+				return
+			}
+			work.Go(func() {
+				defer c.Close()
+				r := bufio.NewReader(c)
+				line, err := r.ReadBytes('\n')
+				var to engine.MockedConnection
+				if err == nil {
+					err = json.Unmarshal(line, &to)
+				}
+				if err != nil {
+					t.Errorf("the first line %q: %v", line, err)
+					return
+				}
+				f(to, c, r)
+			})
+		}
+	})
+	t.Cleanup(func() { l.Close(); work.Wait() })
+	return l.Addr().String()
+}
+
+// say is text as a frame.
+func say(text string) []byte {
+	return append(binary.BigEndian.AppendUint32(nil, uint32(len(text))), text...)
+}
+
+// name answers with the first name, or else the address.
+func name(to engine.MockedConnection, c *net.UnixConn, r *bufio.Reader) {
+	_, _ = c.Write(say(append(to.Names, to.Address)[0]))
+	_, _ = c.Write(say(""))
+	_, _ = io.Copy(io.Discard, r)
+}
+
+// TestMockedNamesAreNotLookedUp but for those that the test lets out.
+func TestMockedNamesAreNotLookedUp(t *testing.T) {
+	real := serve(t, "203.0.113.10", func(c *net.TCPConn) { _, _ = io.WriteString(c, "real") })
+	resolver := &fakeResolver{t: t, hosts: map[string][]string{"open.example": {"203.0.113.10"}, "mocked.example": {"203.0.113.20"}}}
+	w := newWorld(t, Config{
+		Policy: policy(network.ModePublic), Resolver: resolver,
+		Mocks: &Mocks{Connections: serveMocks(t, name), Allow: policy(network.ModeList, "{host: open.example, ports: ["+portOf(real)+"]}")},
+	})
+	for _, c := range []struct {
+		name string
+		kind dnsmessage.Type
+		want string
+	}{
+		{"open.example.", dnsmessage.TypeA, "Success 203.0.113.10"},
+		{"mocked.example.", dnsmessage.TypeA, "Success 198.19.0.1"},
+		{"mocked.example.", dnsmessage.TypeAAAA, "Success "},
+		{"mocked.example.", dnsmessage.TypeTXT, "Refused "},
+		{"mocked.example.", dnsmessage.TypeMX, "Refused "},
+		{"1.0.19.198.in-addr.arpa.", dnsmessage.TypePTR, "Refused "},
+	} {
+		if got := show(w.ask("udp", gateway4, c.name, c.kind)); got != c.want {
+			t.Errorf("%s %v: %s, want %s", c.name, c.kind, got, c.want)
+		}
+	}
+	for target, want := range map[string]string{
+		"203.0.113.10:" + portOf(real): "real",           // by the name that the test lets out
+		"203.0.113.10:9":               "open.example",   // but for this port
+		"203.0.113.20:9":               "203.0.113.20",   // nobody knows its name
+		"198.19.0.1:9":                 "mocked.example", // its stand-in
+	} {
+		text, err := io.ReadAll(w.mustDial("tcp", target))
+		if err != nil || string(text) != want {
+			t.Errorf("%s: %q, %v, want %q", target, text, err, want)
+		}
+	}
+	if asked := resolver.questions(); !slices.Equal(slices.Compact(asked), []string{"open.example"}) {
+		t.Errorf("looked up %q", asked)
+	}
+}
+
+func portOf(a netip.AddrPort) string { _, port, _ := net.SplitHostPort(a.String()); return port }
+
+// TestMocksAnswerTCPOnly: what else the policy allows leaves where the test allows it too, and else is refused.
+func TestMocksAnswerTCPOnly(t *testing.T) {
+	to := echoUDP(t, "203.0.113.10")
+	w := newWorld(t, Config{Policy: policy(network.ModePublic), Mocks: &Mocks{Connections: "/nowhere", Allow: policy(network.ModeList, "203.0.113.10")}})
+	buf := make([]byte, 10)
+	conn := w.mustDial("udp", to.String())
+	if _, err := conn.Write([]byte("hello")); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := conn.Read(buf); n != 5 || err != nil {
+		t.Errorf("%d bytes, %v", n, err)
+	}
+	if _, err := w.ping("203.0.113.10", []byte("hello")); err != nil {
+		t.Error(err)
+	}
+	conn = w.mustDial("udp", "203.0.113.20:53")
+	if _, err := conn.Write([]byte("hello")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.Read(buf); !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Errorf("udp: %v", err)
+	}
+	if _, err := w.ping("203.0.113.20", []byte("hello")); err == nil {
+		t.Error("a ping went out")
+	}
+	for protocol, port := range map[string]int{"udp": 53, "icmp": 0} {
+		if c := w.report(protocol, "203.0.113.20", port); c.Allowed || c.Mocked || c.Rule != "mocks" || !strings.Contains(c.Reason, "203.0.113.20") {
+			t.Errorf("report %+v", c)
+		}
+	}
+}
+
+// TestMocksUnreachable: the tool's connection is reset, and the report says why.
+func TestMocksUnreachable(t *testing.T) {
+	w := newWorld(t, Config{Policy: policy(network.ModePublic), Mocks: &Mocks{Connections: "/nowhere/s", Allow: policy(network.ModeNone)}})
+	conn, err := w.dial("tcp", "203.0.113.20:80")
+	if err == nil {
+		_, err = conn.Read(make([]byte, 1))
+		conn.Close()
+	}
+	if !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("the tool read %v", err)
+	}
+	if c := w.report("tcp", "203.0.113.20", 80); !c.Allowed || !c.Mocked || !strings.Contains(c.Reason, "mocks can't be reached: no such file") {
+		t.Errorf("report %+v", c)
+	}
+}
+
+func TestMockedBandwidth(t *testing.T) {
+	const bits, size = 80_000_000, 10_000_000 // a second
+	socket := serveMocks(t, func(_ engine.MockedConnection, c *net.UnixConn, r *bufio.Reader) {
+		_, _ = c.Write(say(strings.Repeat("x", size)))
+		_, _ = c.Write(say(""))
+		_, _ = io.Copy(io.Discard, r)
+	})
+	w := newWorld(t, Config{Policy: policy(network.ModePublic), Bandwidth: bits, Mocks: &Mocks{Connections: socket, Allow: policy(network.ModeNone)}})
+	start := time.Now()
+	n, err := io.Copy(io.Discard, w.mustDial("tcp", "203.0.113.20:80"))
+	if took := time.Since(start); err != nil || n != size || took < 800*time.Millisecond || took > 1300*time.Millisecond {
+		t.Errorf("%d bytes in %s, %v; that should take 1s", n, took, err)
+	}
+}
+
+// TestManyMockedConnections opens more than there may be, to mocks that read and say nothing, and fills each.
+func TestManyMockedConnections(t *testing.T) {
+	block := make(chan struct{})
+	socket := serveMocks(t, func(engine.MockedConnection, *net.UnixConn, *bufio.Reader) { <-block })
+	defer close(block)
+	w := newWorld(t, Config{Policy: policy(network.ModePublic), Mocks: &Mocks{Connections: socket, Allow: policy(network.ModeNone)}})
+	before := memory(t)
+	var buffers [64 << 10]byte
+	refused := w.sockets(maxTCP+500, unix.SOCK_STREAM, netip.MustParseAddrPort("203.0.113.20:80"), true, func(fd int) error {
+		if err := unix.SetNonblock(fd, true); err != nil {
+			return err
+		}
+		for range 4 {
+			_, _ = unix.Write(fd, buffers[:]) // until it is full
+		}
+		return nil
+	})
+	time.Sleep(500 * time.Millisecond)
+	used := memory(t) - before
+	t.Logf("%d refused, %d MiB", refused, used>>20)
+	if refused != 500 {
+		t.Errorf("%d connections were refused; %d are over the limit", refused, 500)
+	}
+	if used > memoryFactor*192<<20 {
+		t.Errorf("they take %d MiB", used>>20)
+	}
+	start := time.Now()
+	w.close()
+	if took := time.Since(start); took > flushTime+2*time.Second {
+		t.Errorf("closing took %s", took)
+	}
+}
+
+// TestMocksWithAShortQueue: more connect at once than their socket queues, and all are answered.
+func TestMocksWithAShortQueue(t *testing.T) {
+	dir := t.TempDir()
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	socket := filepath.Join(dir, "s")
+	if err := errors.Join(unix.Bind(fd, &unix.SockaddrUnix{Name: socket}), unix.Listen(fd, 1)); err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan struct{})
+	const connections = 50
+	go func() {
+		defer close(served)
+		for range connections {
+			time.Sleep(2 * time.Millisecond)
+			c, _, err := unix.Accept(fd)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			_, _ = unix.Write(c, append(say("hello"), say("")...))
+			defer unix.Close(c)
+		}
+	}()
+	w := newWorld(t, Config{Policy: policy(network.ModePublic), Mocks: &Mocks{Connections: socket, Allow: policy(network.ModeNone)}})
+	var all sync.WaitGroup
+	for range connections {
+		conn := w.mustDial("tcp", "203.0.113.20:80")
+		all.Go(func() {
+			if text, err := io.ReadAll(conn); err != nil || string(text) != "hello" {
+				t.Errorf("%q, %v", text, err)
+			}
+		})
+	}
+	all.Wait()
+	<-served
+	unix.Close(fd)
+}
+
+// TestMocksSayGarbage: any bytes are frames, or a reset; nothing panics, grows or stays.
+func TestMocksSayGarbage(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	var mu sync.Mutex
+	socket := serveMocks(t, func(_ engine.MockedConnection, c *net.UnixConn, _ *bufio.Reader) {
+		mu.Lock()
+		garbage := make([]byte, random.IntN(200))
+		for i := range garbage {
+			garbage[i] = byte(random.Uint32() >> random.IntN(32)) // small numbers more often
+		}
+		mu.Unlock()
+		_, _ = c.Write(garbage)
+	})
+	w := newWorld(t, Config{Policy: policy(network.ModePublic), Mocks: &Mocks{Connections: socket, Allow: policy(network.ModeNone)}})
+	for range 200 {
+		conn, err := w.dial("tcp", "203.0.113.20:80")
+		if err != nil {
+			continue // reset while it connected
+		}
+		_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
+		if n, err := io.Copy(io.Discard, conn); n > 200 || errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatalf("%d bytes, %v", n, err)
+		}
+		conn.Close()
+	}
+}
+
+// TestMockedNameOfOddBytes is one line of JSON all the same.
+func TestMockedNameOfOddBytes(t *testing.T) {
+	names := make(chan string, 1)
+	socket := serveMocks(t, func(to engine.MockedConnection, c *net.UnixConn, _ *bufio.Reader) {
+		names <- to.Names[0]
+		_, _ = c.Write(say(""))
+	})
+	w := newWorld(t, Config{Policy: policy(network.ModePublic), Mocks: &Mocks{Connections: socket, Allow: policy(network.ModeNone)}})
+	answer := w.ask("udp", gateway4, "a\n\"\xff.example.", dnsmessage.TypeA)
+	at := strings.Fields(show(answer))[1]
+	_, _ = io.ReadAll(w.mustDial("tcp", at+":80"))
+	if got := <-names; got != "a\n\"\ufffd.example" {
+		t.Errorf("%q", got)
+	}
+}

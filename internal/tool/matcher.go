@@ -1,0 +1,145 @@
+package tool
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Match reports whether the text is what the matcher says. A nil Matcher takes any.
+func (m *Matcher) Match(s string) bool { return m.Mismatch(s) == "" }
+
+// Mismatch says which condition doesn't hold, or "": "does not contain \"healthy\"".
+func (m *Matcher) Mismatch(s string) string {
+	if m == nil {
+		return ""
+	}
+	if len(m.Equals) > 0 && !slices.ContainsFunc(m.Equals, func(want string) bool { return m.equal(s, want) }) {
+		return "is not " + alternatives(m.Equals)
+	}
+	whole := func(patterns []Pattern, word string) string {
+		if len(patterns) > 0 && !slices.ContainsFunc(patterns, func(p Pattern) bool { return p.Match(s) }) {
+			return "does not match the " + word + " " + alternatives(texts(patterns))
+		}
+		return ""
+	}
+	if why := whole(m.Glob, "glob"); why != "" {
+		return why
+	}
+	if why := whole(m.Regex, "regex"); why != "" {
+		return why
+	}
+	for _, part := range m.Contains {
+		if !strings.Contains(s, part) {
+			return "does not contain " + quote(part)
+		}
+	}
+	for _, part := range m.NotContains {
+		if strings.Contains(s, part) {
+			return "contains " + quote(part)
+		}
+	}
+	for _, p := range m.Matches {
+		if !p.Match(s) {
+			return "has no match of " + quote(p.Text)
+		}
+	}
+	return ""
+}
+
+func (m *Matcher) equal(s, want string) bool {
+	if m.Line {
+		return strings.TrimSuffix(s, "\n") == strings.TrimSuffix(want, "\n")
+	}
+	return s == want
+}
+
+// Exact is the only text that the matcher takes, if it is that simple.
+func (m *Matcher) Exact() (string, bool) {
+	if m != nil && len(m.Equals) == 1 && m.Glob == nil && m.Regex == nil && m.Contains == nil && m.NotContains == nil && m.Matches == nil {
+		return m.Equals[0], true
+	}
+	return "", false
+}
+
+// String is the matcher for messages: the text that it takes, or its conditions.
+func (m *Matcher) String() string {
+	if m == nil {
+		return "any"
+	}
+	if s, ok := m.Exact(); ok {
+		return brief(s)
+	}
+	if len(m.Glob) == 1 && m.Equals == nil && m.Regex == nil && m.Contains == nil && m.NotContains == nil && m.Matches == nil {
+		return brief(m.Glob[0].Text)
+	}
+	var parts []string
+	add := func(key string, words []string) {
+		if len(words) > 0 {
+			parts = append(parts, key+" "+alternatives(words))
+		}
+	}
+	add("equals", m.Equals)
+	add("glob", texts(m.Glob))
+	add("regex", texts(m.Regex))
+	add("contains", m.Contains)
+	add("not_contains", m.NotContains)
+	add("matches", texts(m.Matches))
+	return strings.Join(parts, ", ")
+}
+
+func texts(patterns []Pattern) []string {
+	out := make([]string, len(patterns))
+	for i, p := range patterns {
+		out[i] = p.Text
+	}
+	return out
+}
+
+func alternatives(words []string) string {
+	quoted := make([]string, len(words))
+	for i, w := range words {
+		quoted[i] = quote(w)
+	}
+	return listing(quoted)
+}
+
+// Equal is a matcher that takes one text.
+func Equal(s string) *Matcher { return &Matcher{Equals: []string{s}} }
+
+// Glob is a matcher of a pattern in which * stands for any characters, none included.
+func Glob(s string) *Matcher { return &Matcher{Glob: []Pattern{globPattern(s)}} }
+
+// globPattern compiles a glob. Everything but * stands for itself.
+func globPattern(s string) Pattern {
+	parts := strings.Split(s, "*")
+	for i := range parts {
+		parts[i] = regexp.QuoteMeta(parts[i])
+	}
+	// Quoted text and .* always compile.
+	return Pattern{Text: s, re: regexp.MustCompile(`(?s)\A` + strings.Join(parts, ".*") + `\z`)}
+}
+
+// maxPattern bounds the text of a pattern: matching takes time in proportion to it.
+const maxPattern = 1000
+
+// regexPattern compiles a regular expression (RE2, so that no text makes it slow), for a whole text or a part of it.
+func regexPattern(s string, whole bool) (Pattern, error) {
+	if len(s) > maxPattern {
+		return Pattern{}, fmt.Errorf("is longer than %s bytes", strconv.Itoa(maxPattern))
+	}
+	if _, err := regexp.Compile(s); err != nil {
+		return Pattern{}, fmt.Errorf("is not a regular expression: %s", strings.TrimPrefix(err.Error(), "error parsing regexp: "))
+	}
+	text := `(?m)` + s
+	if whole {
+		text = `(?s)\A(?:` + s + `)\z`
+	}
+	re, err := regexp.Compile(text)
+	if err != nil {
+		return Pattern{}, fmt.Errorf("is not a regular expression: %s", strings.TrimPrefix(err.Error(), "error parsing regexp: "))
+	}
+	return Pattern{Text: s, re: re}, nil
+}

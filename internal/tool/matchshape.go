@@ -1,0 +1,295 @@
+package tool
+
+import (
+	"fmt"
+	"math"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// This file has the shapes of what requests, calls and outputs are compared with.
+
+// oneOrMore is one value or a list of them.
+func oneOrMore[V any](what string, s shape[V]) shape[[]V] {
+	one := convert(s, func(v V) []V { return []V{v} })
+	more := list(what, s)
+	read := more.read
+	more.read = func(d *decoder, n *yaml.Node, label string) ([]V, bool) {
+		v, ok := read(d, n, label)
+		if ok && len(v) == 0 {
+			d.report(n, label+" is an empty list", "leave it out")
+			return nil, false
+		}
+		return v, ok
+	}
+	more.schema["minItems"] = 1
+	return byKind("a text or a list of them", &one, &more, nil)
+}
+
+// patternShape is a pattern that compile accepts.
+func patternShape(compile func(string) (Pattern, error)) shape[Pattern] {
+	return convert(loose(func(s string) (string, string) {
+		if _, err := compile(s); err != nil {
+			return err.Error(), ""
+		}
+		return "", ""
+	}), func(s string) Pattern {
+		p, _ := compile(s) // checked above; after a problem the zero pattern is never used
+		return p
+	})
+}
+
+// conditionsShape is a matcher as a mapping of conditions.
+func conditionsShape() shape[*Matcher] {
+	words := oneOrMore("a text", loose(nil))
+	regex := func(whole bool) shape[[]Pattern] {
+		return oneOrMore("a pattern", patternShape(func(s string) (Pattern, error) { return regexPattern(s, whole) }))
+	}
+	globs := oneOrMore("a pattern", patternShape(func(s string) (Pattern, error) { return globPattern(s), nil }))
+	return pointer(object("a comparison", []field[Matcher]{
+		bind("equals", "The text, or a list of texts of which it is one.", words,
+			func(m *Matcher) *[]string { return &m.Equals }),
+		bind("glob", "A pattern for the whole text, in which * stands for any characters; or a list of patterns of which one holds.", globs,
+			func(m *Matcher) *[]Pattern { return &m.Glob }),
+		bind("regex", "A regular expression (RE2) for the whole text; or a list of them of which one holds.", regex(true),
+			func(m *Matcher) *[]Pattern { return &m.Regex }),
+		bind("contains", "A text, or several, each of which is in it.", words,
+			func(m *Matcher) *[]string { return &m.Contains }),
+		bind("not_contains", "A text, or several, none of which is in it.", words,
+			func(m *Matcher) *[]string { return &m.NotContains }),
+		bind("matches", "A regular expression, or several, each of which matches a part of it; ^ and $ are the ends of a line.", regex(false),
+			func(m *Matcher) *[]Pattern { return &m.Matches }),
+	}, func(d *decoder, n *yaml.Node, _ *Matcher) {
+		if len(n.Content) == 0 {
+			d.report(n, "a comparison has no condition", "add one of equals, glob, regex, contains, not_contains or matches")
+		}
+	}))
+}
+
+// matcherShape is a text, which scalar makes a matcher of, or a mapping of conditions.
+func matcherShape(scalar func(string) *Matcher) shape[*Matcher] {
+	plain := convert(loose(nil), scalar)
+	keyed := conditionsShape()
+	return byKind("a text or a comparison", &plain, nil, &keyed)
+}
+
+// word is a matcher of a text in which * stands for any characters.
+func word(s string) *Matcher {
+	if strings.Contains(s, "*") {
+		return Glob(s)
+	}
+	return Equal(s)
+}
+
+// output is a matcher of what a program printed, whose last line break nobody thinks of.
+func output(s string) *Matcher { return &Matcher{Equals: []string{s}, Line: true} }
+
+// outputShape is a matcher of what a program printed.
+func outputShape() shape[*Matcher] {
+	return convert(matcherShape(output), func(m *Matcher) *Matcher {
+		if m != nil {
+			m.Line = true
+		}
+		return m
+	})
+}
+
+// mapping is a mapping with free keys, in the order of the file.
+func mapping[V, M any](value shape[V], keys schema, check func(string) (wrong, hint string), what string, add func(M, string, V) M, begin func() M) shape[M] {
+	sch := schema{"type": "object", "additionalProperties": value.schema}
+	if keys != nil {
+		sch["propertyNames"] = keys
+	}
+	return shape[M]{schema: sch, read: func(d *decoder, n *yaml.Node, label string) (M, bool) {
+		before := len(d.problems)
+		out := begin()
+		ok := d.eachPair(n, label, func(key string, at, v *yaml.Node) {
+			if check != nil && !d.accept(at, what, key, check) {
+				return
+			}
+			if value, ok := value.read(d, v, what+" "+quote(key)); ok {
+				out = add(out, key, value)
+			}
+		})
+		return out, ok && len(d.problems) == before
+	}}
+}
+
+// byName is a mapping with free keys as a map.
+func byName[V any](value shape[V], keys schema, check func(string) (wrong, hint string), what string) shape[map[string]V] {
+	return mapping(value, keys, check, what, func(m map[string]V, k string, v V) map[string]V {
+		m[k] = v
+		return m
+	}, func() map[string]V { return map[string]V{} })
+}
+
+// valuesShape are query parameters or headers; one without a value has to be there.
+func valuesShape(what string, check func(string) (wrong, hint string)) shape[[]Field] {
+	value := matcherShape(word)
+	read := value.read
+	value.read = func(d *decoder, n *yaml.Node, label string) (*Matcher, bool) {
+		if r := resolve(n); r.Kind == yaml.ScalarNode && r.ShortTag() == "!!null" {
+			return nil, true
+		}
+		return read(d, n, label)
+	}
+	value.schema = schema{"anyOf": append(slices.Clone(value.schema["anyOf"].([]schema)), schema{"type": "null"})}
+	return mapping(value, nil, check, what, func(f []Field, name string, m *Matcher) []Field {
+		return append(f, Field{Name: name, Value: m})
+	}, func() []Field { return nil })
+}
+
+// jsonShape is any value that JSON has too.
+func jsonShape() shape[any] {
+	return shape[any]{schema: schema{}, read: func(d *decoder, n *yaml.Node, label string) (any, bool) {
+		v, ok := nodeJSON(n)
+		if !ok {
+			d.report(n, label+" has a value in it that JSON has no form for", "")
+		}
+		return v, ok
+	}}
+}
+
+// setMethod is for text that is a method of HTTP, in any case.
+func methodShape() shape[string] {
+	return convert(text(schema{"pattern": "^[A-Za-z-]{1,32}$"}, func(s string) (string, string) {
+		if s == "" || len(s) > 32 || strings.Trim(strings.ToUpper(s), "ABCDEFGHIJKLMNOPQRSTUVWXYZ-") != "" {
+			return "is not a method of HTTP", "write GET, POST, or leave it out for any"
+		}
+		return "", ""
+	}), strings.ToUpper)
+}
+
+func hostShape() shape[*Matcher] {
+	return matcherShape(func(s string) *Matcher { return word(strings.ToLower(strings.Trim(s, "[]"))) })
+}
+
+func pathShape() shape[*Matcher] {
+	s := matcherShape(word)
+	read := s.read
+	s.read = func(d *decoder, n *yaml.Node, label string) (*Matcher, bool) {
+		if r := resolve(n); r.Kind == yaml.ScalarNode && r.ShortTag() == "!!str" && !strings.HasPrefix(r.Value, "/") && !strings.HasPrefix(r.Value, "*") {
+			hint := `it starts with "/"`
+			if strings.Contains(r.Value, "://") {
+				hint = "write url: " + brief(r.Value)
+			}
+			d.report(n, fmt.Sprintf("path %s is not a path", quote(r.Value)), hint)
+			return nil, false
+		}
+		return read(d, n, label)
+	}
+	return s
+}
+
+// matchFields are the keys that say which request is meant by its address.
+func matchFields[T any](of func(*T) *RequestMatch) []field[T] {
+	return []field[T]{
+		bind("method", "The method of the request; any where none is given.", methodShape(),
+			func(t *T) *string { return &of(t).Method }),
+		{
+			key: "url", doc: "Short for scheme, host, port, path and query: https://api.example.com/v1/users?page=1.",
+			schema: schema{"type": "string", "pattern": "^https?://."},
+			read:   func(d *decoder, n *yaml.Node, t *T) { readURL(d, n, of(t)) },
+		},
+		bind("host", "The host, by its name or address, as the request, TLS or the lookup names it; * stands for any characters.", hostShape(),
+			func(t *T) **Matcher { return &of(t).Host }),
+		bind("port", "The port that the tool connects to.", convert(integer(1, math.MaxUint16), func(v int64) uint16 { return uint16(v) }),
+			func(t *T) *uint16 { return &of(t).Port }),
+		bind("path", "The path; * stands for any characters.", pathShape(),
+			func(t *T) **Matcher { return &of(t).Path }),
+		bind("query", "Parameters that the query has, by name; it may have more.", valuesShape("parameter", nil),
+			func(t *T) *[]Field { return &of(t).Query }),
+	}
+}
+
+// contentFields are the keys that say which request is meant by what it carries.
+func contentFields[T any](of func(*T) *RequestMatch) []field[T] {
+	return []field[T]{
+		bind("headers", "Headers that the request has, by name; it may have more.", valuesShape("header", checkHeaderName),
+			func(t *T) *[]Field { return &of(t).Headers }),
+		bind("body", "The text of the body.", matcherShape(Equal),
+			func(t *T) **Matcher { return &of(t).Body }),
+		{
+			key: "json", doc: "A part of the body as JSON: its objects may have more keys.", schema: schema{},
+			read: func(d *decoder, n *yaml.Node, t *T) {
+				m := of(t)
+				m.JSON, m.HasJSON = jsonShape().read(d, n, "json")
+			},
+		},
+	}
+}
+
+// checkMatch finds contradictions between the keys of a request, and takes the query out of its path.
+func checkMatch(d *decoder, n *yaml.Node, m *RequestMatch) {
+	if has(n, "url") {
+		for _, key := range []string{"host", "port", "path"} {
+			if has(n, key) {
+				d.report(child(n, key), key+" is given beside url", "keep one of them")
+			}
+		}
+		return
+	}
+	if p := resolve(child(n, "path")); has(n, "path") && p.Kind == yaml.ScalarNode {
+		if path, query, found := strings.Cut(p.Value, "?"); found {
+			m.Path = word(path)
+			m.addQuery(d, p, query)
+		}
+	}
+}
+
+func (m *RequestMatch) addQuery(d *decoder, n *yaml.Node, query string) {
+	values, err := url.ParseQuery(query)
+	if err != nil {
+		d.report(n, "the query "+quote(query)+" can't be read: "+err.Error(), "write its parameters under query")
+		return
+	}
+	names := make([]string, 0, len(values))
+	for name := range values {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		for _, v := range values[name] {
+			m.Query = append(m.Query, Field{Name: name, Value: word(v)})
+		}
+	}
+}
+
+func readURL(d *decoder, n *yaml.Node, m *RequestMatch) {
+	s, ok := text(nil, nil).read(d, n, "url")
+	if !ok {
+		return
+	}
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil || u.Fragment != "" {
+		d.report(n, fmt.Sprintf("url %s is not a URL of HTTP", quote(s)), "write it as https://api.example.com/v1/users")
+		return
+	}
+	m.Scheme = u.Scheme
+	m.Host = word(strings.ToLower(u.Hostname()))
+	m.Port = map[string]uint16{"http": 80, "https": 443}[u.Scheme]
+	if p := u.Port(); p != "" {
+		port, err := strconv.ParseUint(p, 10, 16)
+		if err != nil || port == 0 {
+			d.report(n, fmt.Sprintf("the port of url %s is out of range", quote(s)), "ports go from 1 to 65535")
+			return
+		}
+		m.Port = uint16(port)
+	}
+	m.Path = word(map[bool]string{true: "/", false: u.Path}[u.Path == ""])
+	if u.RawQuery != "" {
+		m.addQuery(d, n, u.RawQuery)
+	}
+}
+
+// checkHeaderName takes tokens of RFC 9110 section 5.6.2.
+func checkHeaderName(s string) (wrong, hint string) {
+	if s == "" || len(s) > 256 || !madeOf(s, "!#$%&'*+-.^_`|~") {
+		return "is not the name of a header", "use letters, digits and \"-\""
+	}
+	return "", ""
+}

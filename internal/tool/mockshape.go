@@ -1,0 +1,240 @@
+package tool
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// This file has the shapes of mocks.
+
+// maxDelay is the longest that a mock waits: the longest timeout of a tool.
+const maxDelay = 720 * time.Hour
+
+// rawHTTPMock is a mock as written: its answer stands beside what it answers, or in a list.
+type rawHTTPMock struct {
+	HTTPMock
+	only HTTPAnswer
+}
+
+func httpMockShape() shape[HTTPMock] {
+	request := func(m *rawHTTPMock) *RequestMatch { return &m.RequestMatch }
+	fields := matchFields(request)
+	inner := object("request", contentFields(func(m *RequestMatch) *RequestMatch { return m }), nil)
+	fields = append(fields, field[rawHTTPMock]{
+		key: "request", doc: "What the request has to carry, for the mock to answer it: headers, body, json.", schema: inner.schema,
+		read: func(d *decoder, n *yaml.Node, m *rawHTTPMock) {
+			if r, ok := inner.read(d, n, "request"); ok { // the keys of its address stand beside it
+				m.Headers, m.Body, m.JSON, m.HasJSON = r.Headers, r.Body, r.JSON, r.HasJSON
+			}
+		},
+	})
+	fields = append(fields, answerFields(func(m *rawHTTPMock) *HTTPAnswer { return &m.only })...)
+	fields = append(fields,
+		bind("answers", "Several answers, given one after the other; the last one is repeated.", list("an answer", answerShape()),
+			func(m *rawHTTPMock) *[]HTTPAnswer { return &m.Answers }),
+		bind("times", "How many requests the mock answers, and has to; any number where it doesn't say.", timesShape(),
+			func(m *rawHTTPMock) **int { return &m.Times }))
+	return located(convert(object("a mock", fields, func(d *decoder, n *yaml.Node, m *rawHTTPMock) {
+		checkMatch(d, n, &m.RequestMatch)
+		if !has(n, "answers") {
+			checkAnswer(d, n, &m.only)
+			m.only.Position = d.position(n)
+			m.Answers = []HTTPAnswer{m.only}
+			return
+		}
+		for _, key := range []string{"status", "headers", "body", "json", "file", "delay", "reset", "timeout"} {
+			if has(n, key) {
+				d.report(child(n, key), key+" is given beside answers", "put it into one of the answers; what a request has to be stands under request")
+			}
+		}
+		notEmpty(d, n, "answers")
+	}), func(m rawHTTPMock) HTTPMock { return m.HTTPMock }), func(m HTTPMock, p Position) HTTPMock {
+		m.Position = p
+		return m
+	})
+}
+
+// notEmpty reports a list without items.
+func notEmpty(d *decoder, n *yaml.Node, key string) {
+	if l := resolve(child(n, key)); l.Kind == yaml.SequenceNode && len(l.Content) == 0 {
+		d.report(l, key+" is an empty list", "leave it out, or add an item")
+	}
+}
+
+func timesShape() shape[*int] {
+	return pointer(convert(integer(1, 1_000_000), func(v int64) int { return int(v) }))
+}
+
+func answerShape() shape[HTTPAnswer] {
+	return located(object("an answer", answerFields(func(a *HTTPAnswer) *HTTPAnswer { return a }), checkAnswer), func(a HTTPAnswer, p Position) HTTPAnswer {
+		a.Position = p
+		return a
+	})
+}
+
+func answerFields[T any](of func(*T) *HTTPAnswer) []field[T] {
+	return []field[T]{
+		bind("status", "The status of the answer; 200 where none is given.", convert(integer(200, 599), func(v int64) int { return int(v) }),
+			func(t *T) *int { return &of(t).Status }),
+		bind("headers", "The headers of the answer: a text each, or a list of texts.", answerHeadersShape(),
+			func(t *T) *[]Header { return &of(t).Headers }),
+		bind("body", "The body of the answer, as text.", loose(nil),
+			func(t *T) *string { return &of(t).Body }),
+		{
+			key: "json", doc: "The body of the answer, as JSON.", schema: schema{},
+			read: func(d *decoder, n *yaml.Node, t *T) {
+				if v, ok := jsonShape().read(d, n, "json"); ok {
+					text, err := compact(TypeObject, v)
+					if err != nil {
+						d.report(n, err.Error(), "")
+					}
+					of(t).JSON = text.Text
+				}
+			},
+		},
+		bind("file", "A file of the test file's folder that has the body of the answer.", text(schema{"minLength": 1}, checkBeside),
+			func(t *T) *string { return &of(t).File }),
+		bind("delay", "How long the answer takes, such as 500ms.", duration(0, maxDelay),
+			func(t *T) *time.Duration { return &of(t).Delay }),
+		bind("reset", "Resets the connection instead of answering.", boolean(),
+			func(t *T) *bool { return &of(t).Reset }),
+		bind("timeout", "Never answers.", boolean(),
+			func(t *T) *bool { return &of(t).Timeout }),
+	}
+}
+
+// checkBeside is checkInside for the folder of a test file.
+func checkBeside(s string) (wrong, hint string) {
+	wrong, hint = checkInside(s)
+	return strings.ReplaceAll(wrong, "the tool's folder", "the test file's folder"), strings.ReplaceAll(hint, "the tool's folder, such as check.py or lib/check.py", "the test file's folder")
+}
+
+// answerHeadersShape are the headers of an answer, several of a name in their order.
+func answerHeadersShape() shape[[]Header] {
+	value := oneOrMore("a value", loose(func(s string) (string, string) {
+		if strings.ContainsFunc(s, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) {
+			return "has a control character in it", "" // it would end the header (RFC 9110 section 5.5)
+		}
+		return "", ""
+	}))
+	name := func(s string) (string, string) {
+		if strings.EqualFold(s, "Transfer-Encoding") {
+			return "is not a mock's to set", "leave it out"
+		}
+		return checkHeaderName(s)
+	}
+	return mapping(value, nil, name, "header", func(all []Header, name string, values []string) []Header {
+		for _, v := range values {
+			all = append(all, Header{Name: name, Value: v})
+		}
+		return all
+	}, func() []Header { return nil })
+}
+
+func checkAnswer(d *decoder, n *yaml.Node, a *HTTPAnswer) {
+	var bodies []string
+	for _, key := range []string{"body", "json", "file"} {
+		if has(n, key) {
+			bodies = append(bodies, key)
+		}
+	}
+	if len(bodies) > 1 {
+		d.report(child(n, bodies[1]), fmt.Sprintf("an answer has %d bodies: %s", len(bodies), strings.Join(bodies, " and ")), "keep one of them; what a request has to be stands under request")
+	}
+	silent := map[string]bool{"reset": a.Reset, "timeout": a.Timeout}
+	for _, key := range []string{"reset", "timeout"} {
+		if !silent[key] {
+			continue
+		}
+		for _, other := range append([]string{"status", "headers"}, bodies...) {
+			if has(n, other) {
+				d.report(child(n, other), other+" is given beside "+key+", which doesn't answer", "keep one of them")
+			}
+		}
+	}
+	if a.Reset && a.Timeout {
+		d.report(child(n, "timeout"), "timeout is given beside reset", "keep one of them")
+	}
+	if (a.Status == 204 || a.Status == 304) && len(bodies) > 0 {
+		d.report(child(n, bodies[0]), fmt.Sprintf("an answer with status %d has no body", a.Status), "leave it out") // RFC 9110 section 6.4.1
+	}
+}
+
+// rawCommandMock likewise.
+type rawCommandMock struct {
+	CommandMock
+	only CommandAnswer
+}
+
+func commandMockShape() shape[CommandMock] {
+	fields := []field[rawCommandMock]{
+		needed(bind("command", "The command's name, without a folder.", text(schema{"pattern": commandPattern}, checkCommandName),
+			func(m *rawCommandMock) *string { return &m.Command })),
+		bind("args", "The arguments of the call: a list of all of them, or {prefix: …} for the first ones. * stands for any characters of a word. Any where none are given.", argsShape(),
+			func(m *rawCommandMock) **ArgsMatch { return &m.Args }),
+		bind("stdin", "The standard input of the call.", outputShape(),
+			func(m *rawCommandMock) **Matcher { return &m.Stdin }),
+	}
+	fields = append(fields, commandAnswerFields(func(m *rawCommandMock) *CommandAnswer { return &m.only })...)
+	fields = append(fields,
+		bind("answers", "Several answers, given one after the other; the last one is repeated.",
+			list("an answer", object("an answer", commandAnswerFields(func(a *CommandAnswer) *CommandAnswer { return a }), nil)),
+			func(m *rawCommandMock) *[]CommandAnswer { return &m.Answers }),
+		bind("times", "How many calls the mock answers, and has to; any number where it doesn't say.", timesShape(),
+			func(m *rawCommandMock) **int { return &m.Times }))
+	return located(convert(object("a mocked command", fields, func(d *decoder, n *yaml.Node, m *rawCommandMock) {
+		if !has(n, "answers") {
+			m.Answers = []CommandAnswer{m.only}
+			return
+		}
+		for _, key := range []string{"stdout", "stderr", "exit_code", "delay"} {
+			if has(n, key) {
+				d.report(child(n, key), key+" is given beside answers", "put it into one of the answers")
+			}
+		}
+		notEmpty(d, n, "answers")
+	}), func(m rawCommandMock) CommandMock { return m.CommandMock }), func(m CommandMock, p Position) CommandMock {
+		m.Position = p
+		return m
+	})
+}
+
+func commandAnswerFields[T any](of func(*T) *CommandAnswer) []field[T] {
+	return []field[T]{
+		bind("stdout", "What it prints.", loose(nil), func(t *T) *string { return &of(t).Stdout }),
+		bind("stderr", "What it prints to standard error.", loose(nil), func(t *T) *string { return &of(t).Stderr }),
+		bind("exit_code", "Its exit status; 0 where none is given.", convert(integer(0, 255), func(v int64) int { return int(v) }),
+			func(t *T) *int { return &of(t).ExitCode }),
+		bind("delay", "How long it takes, such as 500ms.", duration(0, maxDelay), func(t *T) *time.Duration { return &of(t).Delay }),
+	}
+}
+
+const commandPattern = `^[A-Za-z0-9_.+-]{1,63}$`
+
+func checkCommandName(s string) (wrong, hint string) {
+	switch {
+	case strings.Contains(s, "/"):
+		return "is a path", "write its name; the mock stands first in PATH"
+	case s == "" || len(s) > 63 || s == "." || s == ".." || !madeOf(s, "_.+-"):
+		return "is not the name of a command", `use letters, digits, ".", "+", "-" and "_"`
+	}
+	return "", ""
+}
+
+// argsShape are the arguments of a call.
+func argsShape() shape[*ArgsMatch] {
+	words := list("a word", convert(matcherShape(word), func(m *Matcher) Matcher {
+		if m == nil {
+			return Matcher{}
+		}
+		return *m
+	}))
+	whole := convert(words, func(w []Matcher) *ArgsMatch { return &ArgsMatch{Words: w} })
+	prefix := convert(object("args", []field[[]Matcher]{
+		needed(bind("prefix", "The first arguments; any may follow.", words, func(w *[]Matcher) *[]Matcher { return w })),
+	}, nil), func(w []Matcher) *ArgsMatch { return &ArgsMatch{Words: w, Prefix: true} })
+	return byKind("a list of words, or {prefix: …}", nil, &whole, &prefix)
+}

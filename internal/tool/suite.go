@@ -1,0 +1,302 @@
+package tool
+
+import (
+	"cmp"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/mayfly-run/mayfly/internal/network"
+)
+
+// Suite is one file of tests: what is tested, what holds for all of its tests, and the tests.
+type Suite struct {
+	// Tool and Workflow say what is tested; exactly one is set.
+	Tool *Subject
+	// Workflow is the name or the path of a workflow.
+	Workflow *Subject
+	// World is what all tests have in common.
+	World
+	Tests []Test
+
+	Source Source
+}
+
+// Subject is what a suite tests: something by its name or path, or a tool written out in the suite.
+type Subject struct {
+	Name     string
+	Inline   *Tool
+	Position Position
+}
+
+// World is what a test gives the tool instead of the real world.
+type World struct {
+	Environment []EnvVar
+	// Inputs are values as decoded JSON has them, numbers as json.Number.
+	Inputs map[string]any
+	// Secrets are values that stand in front of the machine's own secrets.
+	Secrets map[string]string
+	HTTP    []HTTPMock
+	// Commands are the mocked commands.
+	Commands []CommandMock
+	// MockFile is a file of further mocks, beside the suite; empty for none.
+	MockFile *FileRef
+	// AllowNetwork is what a test may really reach.
+	AllowNetwork []network.Rule
+	Timeout      time.Duration
+}
+
+// FileRef is a path that a suite names, inside the suite's folder.
+type FileRef struct {
+	Path     string
+	Position Position
+}
+
+// Test is one run with its world, and what is expected of it.
+type Test struct {
+	Name string
+	World
+	// Steps are the steps of a workflow that don't run but end as is said here.
+	Steps    map[string]StepMock
+	Expect   Expect
+	Position Position
+}
+
+// StepMock is the end of a workflow's step that a test replaces.
+type StepMock struct {
+	Outputs  map[string]string
+	Status   string
+	ExitCode *int
+	Stdout   string
+	Position Position
+}
+
+// Expect is what a test expects; what isn't set isn't looked at.
+type Expect struct {
+	// ExitCode is nil where the test doesn't say; AnyExit says that any will do.
+	ExitCode *int
+	AnyExit  bool
+	Status   string
+	Stdout   *Matcher
+	Stderr   *Matcher
+	Outputs  map[string]Matcher
+	Requests []RequestExpect
+	Commands []CallExpect
+	// InOrder says that the first matches of Requests come in their order.
+	InOrder bool
+	// AllMocksUsed says that every mock of the test has to answer once at least.
+	AllMocksUsed bool
+	// Steps are the states of a workflow's steps.
+	Steps map[string]string
+}
+
+// RequestExpect are requests that a tool is expected to make: Count of them, or at least one where it is nil.
+type RequestExpect struct {
+	RequestMatch
+	Count    *int
+	Position Position
+}
+
+// CallExpect are calls of a mocked command that a tool is expected to make.
+type CallExpect struct {
+	Command  string
+	Args     *ArgsMatch
+	Stdin    *Matcher
+	Count    *int
+	Position Position
+}
+
+// MockSet is a file of mocks: for every test of a suite, and for single ones by their names.
+type MockSet struct {
+	HTTP     []HTTPMock
+	Commands []CommandMock
+	Tests    map[string]MockSet
+}
+
+// ParseSuite reads a suite from data, as [Parse] does a tool.
+func ParseSuite(name string, data []byte) (*Suite, error) {
+	d, root := open(name, data)
+	if root == nil {
+		return nil, newError(d.problems)
+	}
+	s, _ := suiteShape().read(d, root, "a test file")
+	if len(d.problems) > 0 {
+		return nil, newError(d.problems)
+	}
+	s.Source = Source{Path: d.file, Position: d.position(root)}
+	if s.Tool != nil && s.Tool.Inline != nil && s.Tool.Inline.Name == "" {
+		s.Tool.Inline.Name = nameOf(name)
+	}
+	return &s, nil
+}
+
+// LoadSuite reads the suite in a file.
+func LoadSuite(file string) (*Suite, error) {
+	data, err := readFile(file, "test file")
+	if err != nil {
+		return nil, err
+	}
+	s, err := ParseSuite(file, data)
+	if err != nil {
+		return nil, err
+	}
+	s.SetDir(filepath.Dir(file))
+	return s, nil
+}
+
+// SetDir says which folder the suite is in: its files, and those of an inline tool, are there.
+func (s *Suite) SetDir(dir string) {
+	s.Source.Dir = dir
+	if s.Tool != nil && s.Tool.Inline != nil {
+		s.Tool.Inline.Source.Dir = dir
+	}
+}
+
+// LoadTool returns the tool under test, ready to run: a copy of the inline one, or the one that is named, a path being
+// relative to the suite's folder.
+func (s *Suite) LoadTool() (*Tool, error) {
+	if s.Tool.Inline != nil {
+		t := s.Tool.Inline.clone()
+		return t, t.ReadScript()
+	}
+	file, err := s.subjectFile(s.Tool)
+	if err != nil {
+		return nil, err
+	}
+	t, err := Load(file)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", s.Tool.Position, err)
+	}
+	// The shim, which copies the tool's files, has another working directory.
+	if t.Source.Dir, err = filepath.Abs(t.Source.Dir); err != nil {
+		return nil, err
+	}
+	return t, t.ReadScript()
+}
+
+// WorkflowFile is the path of the workflow under test. One given by name is looked for as NAME.yaml and
+// workflows/NAME.yaml beside the suite.
+func (s *Suite) WorkflowFile() (string, error) {
+	name := s.Workflow.Name
+	if isPath(name) {
+		return filepath.Join(s.Source.Dir, filepath.FromSlash(name)), nil
+	}
+	var looked []string
+	for _, candidate := range []string{name + ".yaml", name + ".yml", filepath.Join("workflows", name+".yaml"), filepath.Join("workflows", name+".yml")} {
+		file := filepath.Join(s.Source.Dir, candidate)
+		if isFile(file) {
+			return file, nil
+		}
+		looked = append(looked, file)
+	}
+	return "", newError([]Problem{{
+		Position: s.Workflow.Position, Text: fmt.Sprintf("workflow %s is not found", quote(name)),
+		Hint: "looked for " + listing(looked),
+	}})
+}
+
+func (s *Suite) subjectFile(subject *Subject) (string, error) {
+	if isPath(subject.Name) {
+		name := filepath.FromSlash(subject.Name)
+		if filepath.IsAbs(name) {
+			return name, nil
+		}
+		return filepath.Join(s.Source.Dir, name), nil
+	}
+	file, err := Find(cmp.Or(s.Source.Dir, "."), subject.Name)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", subject.Position, err)
+	}
+	return file, nil
+}
+
+// isPath tells a path from a name, as `mayfly run` does.
+func isPath(s string) bool {
+	return strings.ContainsAny(s, `/\`) || strings.HasSuffix(s, ".yaml") || strings.HasSuffix(s, ".yml")
+}
+
+// ReadMocks reads a file of mocks that a suite names.
+func (s *Suite) ReadMocks(ref *FileRef) (*MockSet, error) {
+	data, err := readInside(cmp.Or(s.Source.Dir, "."), ref.Path)
+	if err != nil {
+		return nil, newError([]Problem{{
+			Position: ref.Position, Text: fmt.Sprintf("file of mocks %q can't be read: %v", ref.Path, err),
+			Hint: "write it, or have mayfly test --record write it; the path is relative to the folder of the test file",
+		}})
+	}
+	return ParseMocks(filepath.Join(s.Source.Dir, filepath.FromSlash(ref.Path)), []byte(data))
+}
+
+// ParseMocks reads a file of mocks from data.
+func ParseMocks(name string, data []byte) (*MockSet, error) {
+	d, root := open(name, data)
+	if root == nil {
+		return nil, newError(d.problems)
+	}
+	set, _ := mockSetShape().read(d, root, "a file of mocks")
+	if len(d.problems) > 0 {
+		return nil, newError(d.problems)
+	}
+	label := filepath.Base(name) + " "
+	set.label(label)
+	for key, one := range set.Tests {
+		one.label(label + "tests." + key + ".")
+	}
+	return &set, nil
+}
+
+// label puts before the names of mocks where they are from.
+func (m *MockSet) label(prefix string) {
+	for i := range m.HTTP {
+		m.HTTP[i].Label = prefix + m.HTTP[i].Label
+	}
+	for i := range m.Commands {
+		m.Commands[i].Label = prefix + m.Commands[i].Label
+	}
+}
+
+// Complete returns the world of one test with what the suite says for all of them, and with the mocks of files where
+// mocks is true. The test's own come first, so that they answer first.
+func (s *Suite) Complete(t *Test, mocks bool) (World, error) {
+	w := t.World
+	w.Environment = slices.Concat(s.Environment, t.Environment)
+	w.Inputs = merged(s.Inputs, t.Inputs)
+	w.Secrets = merged(s.Secrets, t.Secrets)
+	w.AllowNetwork = slices.Concat(t.AllowNetwork, s.AllowNetwork)
+	if w.Timeout == 0 {
+		w.Timeout = s.Timeout
+	}
+	common := MockSet{HTTP: slices.Clone(s.HTTP), Commands: slices.Clone(s.Commands)}
+	common.label("the file's ")
+	w.HTTP = slices.Concat(t.HTTP, common.HTTP)
+	w.Commands = slices.Concat(t.Commands, common.Commands)
+	if !mocks {
+		return w, nil
+	}
+	for _, ref := range []*FileRef{t.MockFile, s.MockFile} {
+		if ref == nil {
+			continue
+		}
+		set, err := s.ReadMocks(ref)
+		if err != nil {
+			return w, err
+		}
+		own := set.Tests[t.Name]
+		w.HTTP = slices.Concat(w.HTTP, own.HTTP, set.HTTP)
+		w.Commands = slices.Concat(w.Commands, own.Commands, set.Commands)
+	}
+	return w, nil
+}
+
+// merged is a map of both, the values of the second before those of the first.
+func merged[V any](first, second map[string]V) map[string]V {
+	out := make(map[string]V, len(first)+len(second))
+	for _, m := range []map[string]V{first, second} {
+		for k, v := range m {
+			out[k] = v
+		}
+	}
+	return out
+}

@@ -1,0 +1,194 @@
+package tooltest
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/mayfly-run/mayfly/internal/engine"
+	"github.com/mayfly-run/mayfly/internal/network"
+	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/tool"
+)
+
+// judge compares what happened with what the test expects.
+func (s *session) judge() {
+	res, e := s.result, &s.test.Expect
+	s.unmatched()
+	s.judgeEnd(res.Result, e)
+	s.judgeStream(KindStdout, e.Stdout, s.stdout.data)
+	s.judgeStream(KindStderr, e.Stderr, s.stderr.data)
+	for _, name := range slices.Sorted(maps.Keys(e.Outputs)) {
+		m := e.Outputs[name]
+		value, ok := res.Result.Outputs[name]
+		if !ok {
+			s.fail(KindOutput, fmt.Sprintf("there is no output %s%s", name, has(res.Result.Outputs)), "")
+			continue
+		}
+		if why := m.Mismatch(value); why != "" {
+			want, _ := m.Exact()
+			s.fail(KindOutput, fmt.Sprintf("output %s, %s, %s", name, quote(value), why), diffOf(want, value))
+		}
+	}
+	s.judgeRequests(e)
+	s.judgeCalls(e)
+	for _, name := range slices.Sorted(maps.Keys(e.Steps)) {
+		step, ok := res.Steps[name]
+		switch want := e.Steps[name]; {
+		case !ok:
+			s.fail(KindStep, "there is no step "+name+has(res.Steps), "")
+		case string(step.Status) != want:
+			s.fail(KindStep, fmt.Sprintf("step %s ended as %s, want %s%s", name, step.Status, want, because(step.Reason)), "")
+		}
+	}
+	s.judgeUse(e)
+	if len(res.Failures) > 0 {
+		s.notes()
+	}
+}
+
+func (s *session) fail(kind, message, diff string) {
+	s.result.Failures = append(s.result.Failures, Failure{Kind: kind, Message: message, Diff: diff})
+}
+
+// judgeEnd compares how the run ended. Who expects nothing of it expects a success.
+func (s *session) judgeEnd(r *run.Result, e *tool.Expect) {
+	if e.Status != "" && string(r.Status) != e.Status {
+		s.fail(KindStatus, fmt.Sprintf("status %s, want %s%s", r.Status, e.Status, because(r.Reason)), "")
+	}
+	want := 0
+	switch {
+	case e.AnyExit, e.ExitCode == nil && e.Status != "":
+		return
+	case e.ExitCode != nil:
+		want = *e.ExitCode
+	}
+	if r.ExitCode != want {
+		text := fmt.Sprintf("exit status %d, want %d", r.ExitCode, want)
+		if reason := fmt.Sprintf("exit status %d", r.ExitCode); r.Reason != reason {
+			text += because(r.Reason)
+		}
+		s.fail(KindExitCode, text, "")
+	}
+}
+
+func because(reason string) string {
+	if reason == "" {
+		return ""
+	}
+	return ": " + reason
+}
+
+func (s *session) judgeStream(kind string, m *tool.Matcher, got []byte) {
+	why := m.Mismatch(string(got))
+	if why == "" {
+		return
+	}
+	want, exact := m.Exact()
+	if diff := diffOf(want, string(got)); exact && diff != "" {
+		s.fail(kind, kind+" is not what is expected", diff)
+		return
+	}
+	s.fail(kind, kind+" "+why, "")
+}
+
+// unmatched reports what the tool asked of the mocks and got no answer to, each once.
+func (s *session) unmatched() {
+	var problems [][2]string
+	for i := range s.result.Requests {
+		if p := s.result.Requests[i].Problem; p != "" {
+			problems = append(problems, [2]string{KindUnmatchedRequest, p})
+		}
+	}
+	for _, r := range s.result.Refused {
+		problems = append(problems, [2]string{KindUnmatchedRequest, fmt.Sprintf("connection to %s port %d: %s", network.HostText(r.Host), r.Port, r.Problem)})
+	}
+	for i := range s.result.Calls {
+		if p := s.result.Calls[i].Problem; p != "" {
+			problems = append(problems, [2]string{KindUnmatchedCommand, p})
+		}
+	}
+	times := map[[2]string]int{}
+	for _, p := range problems {
+		times[p]++
+	}
+	const most = 20
+	shown := 0
+	for _, p := range problems {
+		n := times[p]
+		if n == 0 {
+			continue // reported
+		}
+		times[p] = 0
+		if shown++; shown > most {
+			continue
+		}
+		if n > 1 {
+			p[1] += fmt.Sprintf(" (%d times)", n)
+		}
+		s.fail(p[0], p[1], "")
+	}
+	if shown > most {
+		s.fail(KindUnmatchedRequest, fmt.Sprintf("and %d others without a mock", shown-most), "")
+	}
+}
+
+// judgeUse compares how often mocks answered with what they and the test say.
+func (s *session) judgeUse(e *tool.Expect) {
+	check := func(label string, at tool.Position, times *int, used int, noun string) {
+		switch {
+		case times != nil && used < *times:
+			s.fail(KindUnusedMock, fmt.Sprintf("%s (%s) answered %d of the %d %s that its times says", label, at, used, *times, noun), "")
+		case e.AllMocksUsed && used == 0:
+			s.fail(KindUnusedMock, fmt.Sprintf("%s (%s) answered nothing", label, at), "")
+		}
+	}
+	for i, n := range s.mocks.http.Used() {
+		m := &s.world.HTTP[i]
+		check(m.Label, m.Position, m.Times, n, "requests")
+	}
+	for i, n := range s.mocks.commands.Used() {
+		m := &s.world.Commands[i]
+		check(m.Label, m.Position, m.Times, n, "calls")
+	}
+}
+
+// notes say what may explain a failure.
+func (s *session) notes() {
+	res := s.result
+	seen := map[string]bool{}
+	for i := range res.Connections {
+		c := &res.Connections[i]
+		if c.Allowed {
+			continue
+		}
+		if text := "the tool's own network refuses " + refused(c); !seen[text] && len(seen) < 10 {
+			seen[text] = true
+			res.Notes = append(res.Notes, text)
+		}
+	}
+	if len(res.UnusedMocks) > 0 {
+		res.Notes = append(res.Notes, "mocks that answered nothing: "+strings.Join(res.UnusedMocks, ", "))
+	}
+}
+
+func refused(c *engine.Connection) string {
+	target := c.Address
+	if c.Host != "" {
+		target = network.HostText(c.Host)
+	}
+	text := fmt.Sprintf("%s %s port %d: %s", c.Protocol, target, c.Port, c.Reason)
+	if c.Suggest != "" {
+		text += "; to allow it, add to network.egress: " + c.Suggest
+	}
+	return text
+}
+
+// has lists the keys of a map, for a message that one is missing.
+func has[V any](m map[string]V) string {
+	if len(m) == 0 {
+		return "; there are none"
+	}
+	return "; there are " + strings.Join(slices.Sorted(maps.Keys(m)), ", ")
+}

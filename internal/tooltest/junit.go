@@ -1,0 +1,105 @@
+package tooltest
+
+import (
+	"encoding/xml"
+	"fmt"
+	"io"
+	"strings"
+	"unicode"
+)
+
+// The elements of a JUnit report, as the common readers of it (Jenkins, GitLab, GitHub actions) take them.
+type (
+	junitReport struct {
+		XMLName  xml.Name     `xml:"testsuites"`
+		Tests    int          `xml:"tests,attr"`
+		Failures int          `xml:"failures,attr"`
+		Errors   int          `xml:"errors,attr"`
+		Time     string       `xml:"time,attr"`
+		Suites   []junitSuite `xml:"testsuite"`
+	}
+	junitSuite struct {
+		Name     string      `xml:"name,attr"`
+		Tests    int         `xml:"tests,attr"`
+		Failures int         `xml:"failures,attr"`
+		Errors   int         `xml:"errors,attr"`
+		Time     string      `xml:"time,attr"`
+		Cases    []junitCase `xml:"testcase"`
+		ms       int64
+	}
+	junitCase struct {
+		Name    string        `xml:"name,attr"`
+		Class   string        `xml:"classname,attr"`
+		File    string        `xml:"file,attr"`
+		Line    int           `xml:"line,attr"`
+		Time    string        `xml:"time,attr"`
+		Failure *junitFailure `xml:"failure"`
+		Error   *junitFailure `xml:"error"`
+		Stdout  string        `xml:"system-out,omitempty"`
+		Stderr  string        `xml:"system-err,omitempty"`
+	}
+	junitFailure struct {
+		Message string `xml:"message,attr"`
+		Text    string `xml:",chardata"`
+	}
+)
+
+// WriteJUnit writes results as a JUnit report.
+func WriteJUnit(w io.Writer, results []*Result, s Summary) error {
+	report := junitReport{Tests: s.Tests, Failures: s.Failed, Errors: s.Errors, Time: seconds(s.DurationMS)}
+	for _, r := range results {
+		if n := len(report.Suites); n == 0 || report.Suites[n-1].Name != clean(r.File) {
+			report.Suites = append(report.Suites, junitSuite{Name: clean(r.File)})
+		}
+		suite := &report.Suites[len(report.Suites)-1]
+		c := junitCase{Name: clean(r.Name), Class: clean(r.File), File: clean(r.File), Line: r.Line, Time: seconds(r.DurationMS), Stdout: clean(r.Stdout), Stderr: clean(r.Stderr)}
+		switch r.Status {
+		case Failed:
+			suite.Failures++
+			c.Failure = &junitFailure{Message: clean(r.Failures[0].Message), Text: clean(reportOf(r))}
+		case Errored:
+			suite.Errors++
+			c.Error = &junitFailure{Message: clean(r.Error), Text: clean(r.Error)}
+		}
+		suite.Tests++
+		suite.ms += r.DurationMS
+		suite.Cases = append(suite.Cases, c)
+	}
+	for i := range report.Suites {
+		report.Suites[i].Time = seconds(report.Suites[i].ms)
+	}
+	if _, err := io.WriteString(w, xml.Header); err != nil {
+		return err
+	}
+	enc := xml.NewEncoder(w)
+	enc.Indent("", "  ")
+	if err := enc.Encode(report); err != nil {
+		return err
+	}
+	_, err := io.WriteString(w, "\n")
+	return err
+}
+
+func seconds(ms int64) string { return fmt.Sprintf("%.3f", float64(ms)/1000) }
+
+// reportOf is all that is to be said about a failed test.
+func reportOf(r *Result) string {
+	var b strings.Builder
+	for _, f := range r.Failures {
+		b.WriteString(f.Message + "\n" + f.Diff)
+	}
+	for _, n := range r.Notes {
+		b.WriteString("note: " + n + "\n")
+	}
+	return b.String()
+}
+
+// clean replaces what XML can't hold (XML 1.0 section 2.2), and what would steer a terminal.
+func clean(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '\n' || r == '\t' || !unicode.IsControl(r) && r != 0xfffe && r != 0xffff {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, s)
+}

@@ -1,0 +1,369 @@
+package tooltest
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/big"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/mayfly-run/mayfly/internal/httpmock"
+	"github.com/mayfly-run/mayfly/internal/secret"
+	"github.com/mayfly-run/mayfly/internal/tool"
+)
+
+// maxInline is the longest body that stands in the file of mocks itself; a longer one gets a file of its own.
+const maxInline = 4 << 10
+
+// forward passes on what the tool's own network allows, as this host runs it.
+func (s *session) forward() (*httpmock.Forward, error) {
+	if s.tool == nil {
+		return nil, errors.New("only tests of tools can be recorded; record those of the workflow's steps")
+	}
+	applied, err := s.Runner.Runner.Policy.Apply(s.tool)
+	if err != nil {
+		return nil, err
+	}
+	return httpmock.NewForward(*applied.Network, s.Roots), nil
+}
+
+// MockFile is the file that the test's recorded mocks go to, relative to the suite's folder: the one that the test or
+// the suite names, or one named after the suite.
+func MockFile(s *tool.Suite, t *tool.Test) string {
+	for _, ref := range []*tool.FileRef{t.MockFile, s.MockFile} {
+		if ref != nil {
+			return filepath.FromSlash(ref.Path)
+		}
+	}
+	base := filepath.Base(s.Source.Path)
+	for _, suffix := range []string{"_test.yaml", ".test.yaml", "_test.yml", ".test.yml", ".yaml", ".yml"} {
+		if cut, ok := strings.CutSuffix(base, suffix); ok && cut != "" {
+			base = cut
+			break
+		}
+	}
+	return base + ".mocks.yaml"
+}
+
+// record writes what was passed on as mocks of the test, in the place of those that it had.
+func (s *session) record() error {
+	if s.suite.Source.Dir == "" {
+		return errors.New("the test comes from no folder that its mocks could be written to; save it to a file")
+	}
+	name := MockFile(s.suite, s.test)
+	w := &recorder{mask: s.secrets.redactor(true), dir: s.suite.Source.Dir, files: strings.TrimSuffix(name, filepath.Ext(name)), test: s.test.Name}
+	list, err := w.mocks(s.mocks.forward.Exchanges())
+	if err != nil {
+		return fmt.Errorf("record test %q: %w", s.test.Name, err)
+	}
+	file := filepath.Join(s.suite.Source.Dir, name)
+	if err := writeMocks(file, s.test.Name, list); err != nil {
+		return fmt.Errorf("record test %q: %w", s.test.Name, err)
+	}
+	s.result.Recorded = file
+	if s.suite.MockFile == nil && s.test.MockFile == nil {
+		s.result.Notes = append(s.result.Notes, "to use what was recorded, add to the test file: mocks: "+filepath.ToSlash(name))
+	}
+	return nil
+}
+
+// recorder makes mocks of exchanges.
+type recorder struct {
+	mask  *secret.Redactor
+	dir   string // the suite's
+	files string // the folder of bodies, relative to it
+	test  string
+	n     int // files written
+}
+
+// mocks are the exchanges as mocks: one for each method and address, its answers in their order.
+func (w *recorder) mocks(exchanges []httpmock.Exchange) (*yaml.Node, error) {
+	list := &yaml.Node{Kind: yaml.SequenceNode}
+	answers := map[string][]*yaml.Node{}
+	var order []*httpmock.Exchange
+	for i := range exchanges {
+		e := &exchanges[i]
+		key := e.Method + " " + e.URL
+		if _, seen := answers[key]; !seen {
+			order = append(order, e)
+		}
+		a, err := w.answer(e)
+		if err != nil {
+			return nil, err
+		}
+		answers[key] = append(answers[key], a)
+	}
+	for _, e := range order {
+		mock := &yaml.Node{Kind: yaml.MappingNode}
+		put(mock, "method", text(e.Method))
+		// A secret in the address becomes ***, which any text matches.
+		put(mock, "url", text(w.mask.String(e.URL)))
+		all := answers[e.Method+" "+e.URL]
+		if same(all) {
+			mock.Content = append(mock.Content, all[0].Content...)
+		} else {
+			put(mock, "answers", &yaml.Node{Kind: yaml.SequenceNode, Content: all})
+		}
+		list.Content = append(list.Content, mock)
+	}
+	return list, nil
+}
+
+// same reports whether answers are all the same one.
+func same(all []*yaml.Node) bool {
+	first, err := yaml.Marshal(all[0])
+	return err == nil && !slices.ContainsFunc(all[1:], func(n *yaml.Node) bool {
+		other, err := yaml.Marshal(n)
+		return err != nil || !bytes.Equal(first, other)
+	})
+}
+
+// keptHeaders are the headers that a replay is likely to need. Cookies are none of them: they are credentials.
+func keptHeaders() []string {
+	return []string{
+		"Content-Type", "Content-Encoding", "Content-Disposition", "Location", "Link", "Etag", "Last-Modified", "Retry-After",
+		"Www-Authenticate", "X-Total-Count", "X-Next-Page", "X-Ratelimit-Remaining", "X-Ratelimit-Reset", "Docker-Content-Digest",
+	}
+}
+
+func (w *recorder) answer(e *httpmock.Exchange) (*yaml.Node, error) {
+	if e.Truncated {
+		return nil, fmt.Errorf("the answer to %s %s is too large to be recorded; write a mock for it in the test, with a file", e.Method, w.mask.String(e.URL))
+	}
+	a := &yaml.Node{Kind: yaml.MappingNode}
+	put(a, "status", &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!int", Value: fmt.Sprint(e.Status)})
+	kind := e.Headers.Get("Content-Type")
+	body := e.Body
+	if utf8.Valid(body) {
+		body = []byte(w.mask.String(string(body)))
+	}
+	key, content, err := w.body(kind, e.Headers.Get("Content-Encoding") != "", body)
+	if err != nil {
+		return nil, err
+	}
+	headers := &yaml.Node{Kind: yaml.MappingNode}
+	for _, name := range keptHeaders() {
+		values := e.Headers.Values(name)
+		if len(values) == 0 || name == "Content-Type" && key == "json" && kind == "application/json" {
+			continue // that is what json has anyway
+		}
+		list := &yaml.Node{Kind: yaml.SequenceNode, Style: yaml.FlowStyle}
+		for _, v := range values {
+			list.Content = append(list.Content, text(w.mask.String(v)))
+		}
+		if len(values) == 1 {
+			list = list.Content[0]
+		}
+		put(headers, name, list)
+	}
+	if len(headers.Content) > 0 {
+		put(a, "headers", headers)
+	}
+	if key != "" {
+		put(a, key, content)
+	}
+	return a, nil
+}
+
+// body is how a body is written: as JSON, as text, or as a file.
+func (w *recorder) body(kind string, encoded bool, data []byte) (key string, n *yaml.Node, err error) {
+	if len(data) == 0 {
+		return "", nil, nil
+	}
+	clean := utf8.Valid(data) && !encoded && !bytes.ContainsFunc(data, func(r rune) bool { return r < ' ' && r != '\n' && r != '\t' || r == 0x7f })
+	if clean && len(data) <= maxInline {
+		if strings.Contains(kind, "json") {
+			if n, ok := jsonNode(data); ok {
+				return "json", n, nil
+			}
+		}
+		return "body", text(string(data)), nil
+	}
+	w.n++
+	name := filepath.Join(w.files, fmt.Sprintf("%s-%d%s", slug(w.test), w.n, extension(kind, encoded)))
+	if err := os.MkdirAll(filepath.Join(w.dir, w.files), 0o755); err != nil {
+		return "", nil, err
+	}
+	if err := os.WriteFile(filepath.Join(w.dir, name), data, 0o644); err != nil {
+		return "", nil, err
+	}
+	return "file", text(filepath.ToSlash(name)), nil
+}
+
+// jsonNode is a JSON document as YAML. It isn't one where its numbers would come back as others.
+func jsonNode(data []byte) (*yaml.Node, bool) {
+	var v any
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.UseNumber()
+	if err := dec.Decode(&v); err != nil || dec.More() {
+		return nil, false
+	}
+	return valueNode(v)
+}
+
+func valueNode(v any) (*yaml.Node, bool) {
+	switch v := v.(type) {
+	case nil:
+		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null", Value: "null"}, true
+	case bool:
+		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!bool", Value: fmt.Sprint(v)}, true
+	case string:
+		return text(v), true
+	case json.Number:
+		n := &yaml.Node{Kind: yaml.ScalarNode, Value: v.String()}
+		n.Tag = n.ShortTag()
+		return n, exact(v.String()) && (n.Tag == "!!int" || n.Tag == "!!float")
+	case []any:
+		n := &yaml.Node{Kind: yaml.SequenceNode}
+		for _, item := range v {
+			c, ok := valueNode(item)
+			if !ok {
+				return nil, false
+			}
+			n.Content = append(n.Content, c)
+		}
+		return n, true
+	case map[string]any:
+		n := &yaml.Node{Kind: yaml.MappingNode}
+		keys := make([]string, 0, len(v))
+		for k := range v {
+			keys = append(keys, k)
+		}
+		slices.Sort(keys)
+		for _, k := range keys {
+			c, ok := valueNode(v[k])
+			if !ok {
+				return nil, false
+			}
+			put(n, k, c)
+		}
+		return n, true
+	}
+	return nil, false
+}
+
+// exact reports whether a number keeps its value where numbers are of 64 bits.
+func exact(s string) bool {
+	if _, err := strconv.ParseInt(s, 10, 64); err == nil {
+		return true
+	}
+	f, err := strconv.ParseFloat(s, 64)
+	if err != nil {
+		return false
+	}
+	before, ok := new(big.Rat).SetString(s)
+	after, okAfter := new(big.Rat).SetString(strconv.FormatFloat(f, 'g', -1, 64))
+	return ok && okAfter && before.Cmp(after) == 0
+}
+
+// text is a text that YAML reads back as one.
+func text(s string) *yaml.Node {
+	n := &yaml.Node{}
+	n.SetString(s)
+	return n
+}
+
+func put(n *yaml.Node, key string, value *yaml.Node) {
+	n.Content = append(n.Content, text(key), value)
+}
+
+// slug is a test's name as a part of a file's.
+func slug(s string) string {
+	out := strings.Trim(strings.Map(func(r rune) rune {
+		if r < 0x80 && (r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9') {
+			return r
+		}
+		return '-'
+	}, s), "-")
+	if out == "" {
+		out = "test"
+	}
+	return out[:min(len(out), 40)]
+}
+
+func extension(kind string, encoded bool) string {
+	switch {
+	case encoded:
+		return ".bin"
+	case strings.Contains(kind, "json"):
+		return ".json"
+	case strings.HasPrefix(kind, "text/html"):
+		return ".html"
+	case strings.Contains(kind, "xml"):
+		return ".xml"
+	case strings.HasPrefix(kind, "text/"):
+		return ".txt"
+	}
+	return ".bin"
+}
+
+// writeMocks puts mocks into a file as those of one test; the rest of the file stays as it is.
+func writeMocks(file, test string, list *yaml.Node) error {
+	doc := &yaml.Node{}
+	data, err := os.ReadFile(file)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		data = []byte("# Recorded by mayfly test --record. Look through it before it is shared: only known secrets are masked.\n{}\n")
+	case err != nil:
+		return err
+	}
+	if err := yaml.Unmarshal(data, doc); err != nil || len(doc.Content) != 1 || doc.Content[0].Kind != yaml.MappingNode {
+		return fmt.Errorf("%s is no file of mocks; remove it, or name another under mocks", file)
+	}
+	root := doc.Content[0]
+	root.Style = 0
+	tests := entry(root, "tests")
+	one := entry(tests, test)
+	*entry(one, "http") = *list
+	var out bytes.Buffer
+	enc := yaml.NewEncoder(&out)
+	enc.SetIndent(2)
+	if err := errors.Join(enc.Encode(doc), enc.Close()); err != nil {
+		return err
+	}
+	// What can't be read back would be found by the next run only.
+	if _, err := tool.ParseMocks(file, out.Bytes()); err != nil {
+		return fmt.Errorf("what was recorded can't be written as mocks: %w", err)
+	}
+	return replaceFile(file, out.Bytes())
+}
+
+// entry is the mapping under a key, which is made where there is none.
+func entry(n *yaml.Node, key string) *yaml.Node {
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if n.Content[i].Value == key {
+			if n.Content[i+1].Kind != yaml.MappingNode && key != "http" {
+				n.Content[i+1] = &yaml.Node{Kind: yaml.MappingNode}
+			}
+			return n.Content[i+1]
+		}
+	}
+	n.Style = 0
+	put(n, key, &yaml.Node{Kind: yaml.MappingNode})
+	return n.Content[len(n.Content)-1]
+}
+
+// replaceFile writes a file beside the one it replaces, so that nobody sees a half of it.
+func replaceFile(file string, data []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(file), ".mayfly-*")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if err = errors.Join(err, f.Chmod(0o644), f.Close()); err == nil {
+		err = os.Rename(f.Name(), file)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	return nil
+}

@@ -1,0 +1,149 @@
+package tooltest
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/mayfly-run/mayfly/internal/network"
+	"github.com/mayfly-run/mayfly/internal/tool"
+)
+
+// What is recorded is written beside the test, without secrets, and a replay gets the same answers.
+func TestRecordAndReplay(t *testing.T) {
+	count := 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Set-Cookie", "session=abc")
+		switch r.URL.Path {
+		case "/json":
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = io.WriteString(w, `{"n": 1.50, "max": 9223372036854775807, "s": "yes", "list": [null, true, "1"], "token": "test-secret-1"}`)
+		case "/turns":
+			count++
+			w.Header().Set("X-Total-Count", fmt.Sprint(count))
+			if count == 1 {
+				w.WriteHeader(http.StatusServiceUnavailable)
+			}
+			_, _ = io.WriteString(w, "line\nmachine-secret-1\n")
+		case "/bytes":
+			_, _ = w.Write([]byte{0, 1, 0xff})
+		case "/long":
+			_, _ = io.WriteString(w, strings.Repeat("0123456789\n", 1000))
+		case "/none":
+			w.WriteHeader(http.StatusNoContent)
+		}
+	}))
+	defer server.Close()
+	port := uint16(server.Listener.Addr().(*net.TCPAddr).Port)
+	program := func(p *process) int {
+		for _, target := range []string{"/json?key=" + p.Getenv("REAL"), "/turns", "/turns", "/turns", "/bytes", "/long", "/none", "/mocked"} {
+			resp, err := p.get("GET", network.HostName, port, target, "", "Authorization", "Bearer "+p.Getenv("TOKEN"))
+			if err != nil {
+				fmt.Fprintln(p.Stdout, target[:5], err)
+				continue
+			}
+			fmt.Fprintf(p.Stdout, "%s %d %s %q\n", target[:5], resp.StatusCode, resp.Header.Get("X-Total-Count"), resp.Body)
+		}
+		return 0
+	}
+	s := parse(t, `
+tool: {image: i, command: [go, a], environment: {TOKEN: /secrets/token, REAL: /secrets/real}, network: {egress: [{host: host.mayfly.internal}]}}
+secrets: {token: test-secret-1}
+mocks: x.mocks.yaml
+tests:
+- {name: first test, http: [{path: /mocked, body: mocked}]}
+- {name: second}
+`)
+	r := newRunner(program)
+	if res := r.Run(t.Context(), s, &s.Tests[0]); res.Status != Errored || !strings.Contains(res.Error, `file of mocks "x.mocks.yaml" can't be read`) {
+		t.Fatalf("without a file: %s %s", res.Status, res.Error)
+	}
+	r.Record = true
+	recorded := r.Run(t.Context(), s, &s.Tests[0])
+	if recorded.Status != Passed || recorded.Recorded == "" {
+		t.Fatalf("%s %s %s", recorded.Status, recorded.Error, messages(recorded))
+	}
+	data, err := os.ReadFile(recorded.Recorded)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, never := range []string{"test-secret-1", "machine-secret-1", "session", "Date", "/mocked"} {
+		if strings.Contains(string(data), never) {
+			t.Errorf("%s is in\n%s", never, data)
+		}
+	}
+	if !strings.Contains(string(data), "max: 9223372036854775807") || !strings.Contains(string(data), "X-Total-Count: \"1\"") {
+		t.Errorf("recorded is\n%s", data)
+	}
+	entries, err := os.ReadDir(filepath.Join(s.Source.Dir, "x.mocks"))
+	if err != nil || len(entries) != 2 || entries[0].Name() != "first-test-1.bin" || entries[1].Name() != "first-test-2.txt" {
+		t.Errorf("files %v (%v)", entries, err)
+	}
+
+	server.Close()
+	r.Record = false
+	replayed := r.Run(t.Context(), s, &s.Tests[0])
+	if replayed.Status != Passed {
+		t.Fatalf("%s %s %s", replayed.Status, replayed.Error, messages(replayed))
+	}
+	// The order of an object's keys has no meaning, and that of a number's digits has.
+	normal := func(s string) string {
+		_, rest, _ := strings.Cut(s, "\n")
+		return strings.ReplaceAll(rest, "test-secret-1", "***")
+	}
+	if normal(replayed.Stdout) != normal(recorded.Stdout) {
+		t.Errorf("recorded\n%.2000s\nreplayed\n%.2000s", recorded.Stdout, replayed.Stdout)
+	}
+	// JSON comes back with its keys sorted.
+	if want := `/json 200  "{\"list\":[null,true,\"1\"],\"max\":9223372036854775807,\"n\":1.5,\"s\":\"yes\",\"token\":\"***\"}"`; !strings.HasPrefix(replayed.Stdout, want) {
+		t.Errorf("replayed is\n%.500s\nwant\n%s", replayed.Stdout, want)
+	}
+	// Another test's recording, and a person's comment, stay when one is made again.
+	if err := os.WriteFile(recorded.Recorded, append([]byte("# a comment\nhttp: [{path: /common}]\n"), data...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r.Record = true
+	_ = r.Run(t.Context(), s, &s.Tests[1])
+	after, err := os.ReadFile(recorded.Recorded)
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, err := tool.ParseMocks("x.mocks.yaml", after)
+	if err != nil || len(set.Tests) != 2 || len(set.Tests["first test"].HTTP) != 5 || len(set.HTTP) != 1 || !strings.Contains(string(after), "# a comment") {
+		t.Errorf("%v\n%s", err, after)
+	}
+	if err := os.WriteFile(recorded.Recorded, []byte("- a\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if res := r.Run(t.Context(), s, &s.Tests[1]); !strings.Contains(res.Error, "is no file of mocks") {
+		t.Errorf("over another file: %s", res.Error)
+	}
+}
+
+// A number that YAML's 64 bits would change leaves the document as it was written.
+func TestExactNumbers(t *testing.T) {
+	for text, want := range map[string]bool{
+		"1": true, "-9223372036854775808": true, "12345678901234567890": false, "1.50": true, "0.1": true, "1e5": true,
+		"0.1234567890123456789": false, "1e400": false,
+	} {
+		if _, ok := jsonNode([]byte(`{"n": ` + text + `}`)); ok != want {
+			t.Errorf("%s: %v, want %v", text, ok, want)
+		}
+	}
+}
+
+func TestMockFile(t *testing.T) {
+	for path, want := range map[string]string{
+		"a/check_test.yaml": "check.mocks.yaml", "check.test.yml": "check.mocks.yaml", "tests.yaml": "tests.mocks.yaml", "_test.yaml": "_test.mocks.yaml",
+	} {
+		if got := MockFile(&tool.Suite{Source: tool.Source{Path: path}}, &tool.Test{}); got != want {
+			t.Errorf("%s: %s, want %s", path, got, want)
+		}
+	}
+}

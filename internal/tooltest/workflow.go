@@ -1,0 +1,121 @@
+package tooltest
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/secret"
+	"github.com/mayfly-run/mayfly/internal/tool"
+	"github.com/mayfly-run/mayfly/internal/workflow"
+)
+
+// runWorkflow runs the suite's workflow: the steps that the test mocks end as it says, all others are runs of their tools
+// in the test's world. There is no journal: nothing of a test is gone on with.
+func (s *session) runWorkflow(ctx context.Context) error {
+	plan, err := s.plan(ctx)
+	if err != nil {
+		return err
+	}
+	mocked, err := s.mockedSteps(plan)
+	if err != nil {
+		return err
+	}
+	seen := secret.NewSeen(s.secrets)
+	runner := s.runner()
+	runner.Secrets = seen
+	states := plan.NewStates()
+	executor := &workflow.Executor{Runner: runner, Conditions: s.Conditions, Secrets: seen.Values}
+	result, err := executor.Run(ctx, plan, workflow.Options{
+		ID: run.NewID(), States: states, ArtifactDir: filepath.Join(s.mocks.folder, "artifacts"), Environment: s.world.Environment, Mocked: mocked,
+		Prepare: func(_ string, req *run.Request) {
+			req.Mocks = &s.mocks.mocks
+			if s.world.Timeout != 0 {
+				req.Tool.Timeout = s.world.Timeout
+			}
+		},
+		Grace: s.Grace, Kill: s.Kill, Emit: s.stepEvent,
+	})
+	s.result.Result = result
+	s.result.Steps = make(map[string]StepResult, len(plan.Steps))
+	for i, step := range plan.Steps {
+		st := &states.Steps[i]
+		s.result.Steps[step.Name] = StepResult{Status: st.Status, ExitCode: st.ExitCode, Outputs: st.Outputs, Reason: st.Reason}
+	}
+	return err
+}
+
+// plan reads and checks the workflow.
+func (s *session) plan(ctx context.Context) (*workflow.Plan, error) {
+	file, err := s.suite.WorkflowFile()
+	if err != nil {
+		return nil, err
+	}
+	def, err := tool.LoadDefinition(file)
+	if err != nil {
+		return nil, err
+	}
+	if def.Workflow == nil {
+		return nil, fmt.Errorf("%s is a tool; write tool: instead of workflow:", file)
+	}
+	if err := def.Workflow.Resolve(); err != nil {
+		return nil, err
+	}
+	values, err := def.Workflow.Values(s.world.Inputs)
+	if err != nil {
+		return nil, err
+	}
+	plan := workflow.NewPlan(def.Workflow, values)
+	return plan, workflow.CheckConditions(ctx, plan, s.Conditions)
+}
+
+// mockedSteps are the steps that don't run.
+func (s *session) mockedSteps(plan *workflow.Plan) (map[string]workflow.StepState, error) {
+	var names []string
+	for _, step := range plan.Steps {
+		names = append(names, step.Name)
+	}
+	out := map[string]workflow.StepState{}
+	for _, name := range slices.Sorted(maps.Keys(s.test.Steps)) {
+		mock := s.test.Steps[name]
+		if !slices.Contains(names, name) {
+			return nil, fmt.Errorf("%s: the workflow has no step %q to mock; its steps are %s", mock.Position, name, strings.Join(names, ", "))
+		}
+		st := workflow.StepState{Status: run.Succeeded, Outputs: mock.Outputs}
+		if mock.ExitCode != nil && *mock.ExitCode != 0 {
+			st.Status, st.ExitCode = run.Failed, *mock.ExitCode
+		}
+		if mock.Status != "" {
+			st.Status = run.State(mock.Status)
+			if st.ExitCode == 0 && st.Failed() {
+				st.ExitCode = 1
+			}
+		}
+		if st.Failed() {
+			st.Reason = fmt.Sprintf("exit status %d", st.ExitCode)
+		}
+		out[name] = st
+	}
+	return out, nil
+}
+
+// stepEvent keeps what the steps print, and their connections. It is called with one event at a time.
+func (s *session) stepEvent(e run.Event) {
+	switch {
+	case e.Log != nil && e.Log.Stream == "stderr":
+		_, _ = s.stderr.Write(e.Log.Bytes()) // which takes everything
+	case e.Log != nil:
+		_, _ = s.stdout.Write(e.Log.Bytes())
+	case e.Result != nil && e.Step != "":
+		name, _, _ := strings.Cut(e.Step, "[")
+		if mock, ok := s.test.Steps[name]; ok && mock.Stdout != "" {
+			_, _ = s.stdout.Write([]byte(strings.TrimSuffix(mock.Stdout, "\n") + "\n"))
+		}
+	default:
+		s.emit(e)
+	}
+}

@@ -1,0 +1,151 @@
+//go:build linux
+
+package mocks
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/mayfly-run/mayfly/internal/engine"
+	"github.com/mayfly-run/mayfly/test/testbed"
+)
+
+// specEnv has a spec for a process that stands for mayfly: it runs it until it is killed.
+const specEnv = "MAYFLY_TEST_SPEC"
+
+// TestRunSpec is that process.
+func TestRunSpec(t *testing.T) {
+	text := os.Getenv(specEnv)
+	if text == "" {
+		return
+	}
+	var spec engine.Spec
+	if err := json.Unmarshal([]byte(text), &spec); err != nil {
+		t.Fatal(err)
+	}
+	s, err := testbed.Engine(t).Start(context.Background(), &spec, nil, engine.Streams{Stdout: os.Stdout})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range s.Events() {
+	}
+	_, _ = s.Wait()
+	_ = s.Close()
+}
+
+// TestKilled kills what stands for mayfly, the shim, and both, while a tool is in the middle of a mocked command, a
+// connection over the network and one over the loopback: nothing is left, on the host or with the mocks.
+func TestKilled(t *testing.T) {
+	l := newLab(t)
+	for _, kinds := range [][]string{{"mayfly"}, {"shim"}, {"mayfly", "shim"}, {"shim", "mayfly"}} {
+		t.Run(strings.Join(kinds, " and "), func(t *testing.T) {
+			ended := make(chan string, 3)
+			await := func(what string, r io.Reader) {
+				_, _ = io.Copy(io.Discard, r)
+				ended <- what
+			}
+			s := newServer(t, func(c *connection) {
+				_, _ = io.WriteString(c, "here\n")
+				await("connection", c)
+			}, func(c *command) {
+				c.stdout("here\n")
+				await("command", c.UnixConn)
+			})
+			l := &lab{t: t, engine: l.engine, image: l.image}
+			spec := l.spec(s, public, "sh", "-c", "sleep 300 | kubectl & sleep 300 | nc localhost 80 & sleep 300 | nc api.example 80 & wait")
+			spec.Mocks.Loopback, spec.Mocks.Commands, spec.Mocks.CommandSocket = all, []string{"kubectl"}, s.commands
+			text, err := json.Marshal(spec)
+			if err != nil {
+				t.Fatal(err)
+			}
+			mayfly := exec.Command("/proc/self/exe", "-test.run=^TestRunSpec$")
+			mayfly.Env = append(os.Environ(), specEnv+"="+string(text))
+			out, err := mayfly.StdoutPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := mayfly.Start(); err != nil {
+				t.Fatal(err)
+			}
+			lines := bufio.NewScanner(out)
+			for i := 0; i < 3 && lines.Scan(); {
+				if lines.Text() == "here" {
+					i++
+				}
+			}
+			pids := map[string]int{"mayfly": mayfly.Process.Pid, "shim": child(t, mayfly.Process.Pid)}
+			for _, kind := range kinds {
+				if err := syscall.Kill(pids[kind], syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+					t.Fatal(err)
+				}
+			}
+			_, _ = io.Copy(io.Discard, out)
+			_ = mayfly.Wait()
+			for range 3 {
+				select {
+				case <-ended:
+				case <-time.After(patience):
+					t.Fatal("the mocks' sockets don't end")
+				}
+			}
+			// What no process was left to remove, the next start does.
+			for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+				if err := l.engine.Sweep(); err != nil {
+					t.Fatal(err)
+				}
+				found, err := testbed.Leftovers()
+				if err != nil {
+					t.Fatal(err)
+				}
+				left := ""
+				for what := range found {
+					if strings.Contains(what, spec.ID) || strings.Contains(what, fmt.Sprint("process ", pids["shim"], " ")) {
+						left = what
+					}
+				}
+				if left == "" {
+					break
+				}
+				if time.Now().After(end) {
+					t.Fatal("left: ", left)
+				}
+			}
+		})
+	}
+}
+
+// child is the only child of a process.
+func child(t *testing.T, parent int) int {
+	t.Helper()
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", parent))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, task := range tasks {
+		text, err := os.ReadFile(task)
+		if err != nil {
+			continue
+		}
+		if fields := strings.Fields(string(text)); len(fields) > 0 {
+			pid, err := strconv.Atoi(fields[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			return pid
+		}
+	}
+	t.Fatal("it has no child")
+	return 0
+}

@@ -1,0 +1,164 @@
+//go:build linux
+
+package mocks
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const patience = 20 * time.Second
+
+func TestToolEndsItsSideFirst(t *testing.T) {
+	each(t, func(t *testing.T, target string, run func(*server, ...string) result) {
+		s := newServer(t, func(c *connection) {
+			said, err := io.ReadAll(c)
+			if err != nil {
+				t.Error(err)
+			}
+			fmt.Fprintf(c, "you said %s", said)
+			c.end()
+		}, nil)
+		r := run(s, "client", "half", target)
+		if got := r.lines()[target]; got != "ok you said question" {
+			t.Errorf("%q", got)
+		}
+		if c := r.connections[0]; c.TxBytes != 8 || c.RxBytes != 17 || c.Reason != "" {
+			t.Errorf("report %+v", c)
+		}
+	})
+}
+
+func TestMocksEndTheirSideFirst(t *testing.T) {
+	each(t, func(t *testing.T, target string, run func(*server, ...string) result) {
+		later := make(chan string, 1)
+		s := newServer(t, func(c *connection) {
+			_, _ = io.WriteString(c, "hello")
+			c.end()
+			said, _ := io.ReadAll(c)
+			later <- string(said)
+		}, nil)
+		r := run(s, "client", "wait", target)
+		if got := r.lines()[target]; got != "ok hello" {
+			t.Errorf("%q", got)
+		}
+		if got := <-later; got != "later" {
+			t.Errorf("the mocks read %q", got)
+		}
+	})
+}
+
+func TestMocksReset(t *testing.T) {
+	each(t, func(t *testing.T, target string, run func(*server, ...string) result) {
+		s := newServer(t, func(c *connection) { c.reset(); _, _ = io.Copy(io.Discard, c) }, nil)
+		r := run(s, "client", "read", target)
+		if got := r.lines()[target]; got != "reset" {
+			t.Errorf("%q", got)
+		}
+		if c := r.connections[0]; !strings.Contains(c.Reason, "reset") {
+			t.Errorf("report %+v", c)
+		}
+	})
+}
+
+// TestMocksDie: half an answer must not look like a whole one.
+func TestMocksDie(t *testing.T) {
+	each(t, func(t *testing.T, target string, run func(*server, ...string) result) {
+		s := newServer(t, func(c *connection) {
+			_ = c.frame(100)
+			_, _ = io.WriteString(c.UnixConn, "half")
+		}, nil)
+		r := run(s, "client", "read", target)
+		if got := r.lines()[target]; got != "reset" {
+			t.Errorf("%q", got)
+		}
+	})
+}
+
+func TestToolResets(t *testing.T) {
+	each(t, func(t *testing.T, target string, run func(*server, ...string) result) {
+		ended := make(chan error, 1)
+		s := newServer(t, func(c *connection) {
+			_, _ = io.WriteString(c, "!")
+			_, _ = io.Copy(io.Discard, c)
+			// Closed both ways: writing fails too, a moment later.
+			var err error
+			for end := time.Now().Add(patience); err == nil && time.Now().Before(end); time.Sleep(time.Millisecond) {
+				_, err = c.Write([]byte("more"))
+			}
+			ended <- err
+		}, nil)
+		run(s, "sh", "-c", "client linger "+target+"; sleep 0.3")
+		if err := <-ended; !errors.Is(err, unix.EPIPE) {
+			t.Errorf("the mocks could write: %v", err)
+		}
+	})
+}
+
+// TestHundredMegabytes go both ways at once and arrive whole.
+func TestHundredMegabytes(t *testing.T) {
+	const size = 100 << 20
+	each(t, func(t *testing.T, target string, run func(*server, ...string) result) {
+		sums := make(chan string, 1)
+		s := newServer(t, func(c *connection) {
+			// What comes goes back.
+			h := sha256.New()
+			_, err := io.CopyBuffer(struct{ io.Writer }{c}, io.TeeReader(c, h), make([]byte, 100_000))
+			if err != nil {
+				t.Error(err)
+			}
+			c.end()
+			sums <- fmt.Sprintf("%x", h.Sum(nil))
+		}, nil)
+		r := run(s, "client", "big", target, fmt.Sprint(size))
+		sum := <-sums
+		if r.lines()["sent"] != sum || r.lines()["received"] != fmt.Sprintf("%d %s", size, sum) {
+			t.Errorf("%q, the mocks had %s", r.stdout, sum)
+		}
+		if c := r.connections[0]; c.TxBytes != size || c.RxBytes != size {
+			t.Errorf("report %+v", c)
+		}
+	})
+}
+
+// TestEndlessFrame has the mocks announce 4 GB and send a little of it: nobody makes room for all.
+func TestEndlessFrame(t *testing.T) {
+	each(t, func(t *testing.T, target string, run func(*server, ...string) result) {
+		s := newServer(t, func(c *connection) {
+			_ = c.frame(0xfffffffe)
+			for range 100 {
+				_, _ = c.UnixConn.Write(make([]byte, 10_000))
+			}
+		}, nil)
+		r := run(s, "client", "read", target)
+		if got := r.lines()[target]; got != "reset" {
+			t.Errorf("%q", got)
+		}
+		if c := r.connections[0]; c.RxBytes > 1_000_000 {
+			t.Errorf("report %+v", c)
+		}
+	})
+}
+
+// TestLastWords: what the tool said before it ended reaches the mocks.
+func TestLastWords(t *testing.T) {
+	each(t, func(t *testing.T, target string, run func(*server, ...string) result) {
+		words := make(chan string, 1)
+		s := newServer(t, func(c *connection) {
+			said, _ := io.ReadAll(c)
+			words <- string(said)
+		}, nil)
+		host, port, _ := strings.Cut(target, ":")
+		run(s, "sh", "-c", "{ echo last words; sleep 300; } | nc "+host+" "+port+" & sleep 0.3")
+		if got := <-words; got != "last words\n" {
+			t.Errorf("%q", got)
+		}
+	})
+}
