@@ -30,7 +30,7 @@ type Workflow struct {
 type Step struct {
 	Name string
 	// Uses is what runs.
-	Uses ToolReference
+	Uses StepTool
 
 	Needs       []string
 	Inputs      []StepInput
@@ -51,8 +51,8 @@ type Step struct {
 	Position Position
 }
 
-// ToolReference is the tool of a step: named, or defined in place.
-type ToolReference struct {
+// StepTool is the tool of a step: named, or defined in place.
+type StepTool struct {
 	// Name is a tool's name, or a path from the workflow's folder ([IsPath]); empty for a definition in place.
 	Name string
 	// Tool is what it stands for; nil for a name until [Workflow.Resolve].

@@ -46,8 +46,8 @@ func stepShape(what string, needs bool) shape[Step] {
 	fields := []field[Step]{
 		needed(bind("name", "The step's name, by which others refer to it.", text(schema{"pattern": namePattern}, checkStepName),
 			func(s *Step) *string { return &s.Name })),
-		needed(bind("tool", "What runs: a tool's name, a path from the workflow's folder, or a definition.", toolReferenceShape(),
-			func(s *Step) *ToolReference { return &s.Uses })),
+		needed(bind("tool", "What runs: a tool's name, a path from the workflow's folder, or a definition.", stepToolShape(),
+			func(s *Step) *StepTool { return &s.Uses })),
 		bind("inputs", "The tool's inputs; texts may have references such as ${STEP.OUTPUT}.", stepInputsShape(),
 			func(s *Step) *[]StepInput { return &s.Inputs }),
 		bind("environment", "Variables of this step, as a list of KEY=value or a mapping.", stepEnvironmentShape(),
@@ -95,16 +95,16 @@ func checkOutputName(s string) (wrong, hint string) {
 	return checkEnvName(s)
 }
 
-func toolReferenceShape() shape[ToolReference] {
+func stepToolShape() shape[StepTool] {
 	name := located(text(schema{"minLength": 1}, func(s string) (string, string) {
 		if IsPath(s) {
 			return checkPrintable(s)
 		}
 		return checkName(s)
-	}), func(s string, p Position) ToolReference { return ToolReference{Name: s, Position: p} })
-	inline := located(toolShape(), func(t Tool, p Position) ToolReference {
+	}), func(s string, p Position) StepTool { return StepTool{Name: s, Position: p} })
+	inline := located(toolShape(), func(t Tool, p Position) StepTool {
 		t.Source.Position = p
-		return ToolReference{Tool: &t, Position: p}
+		return StepTool{Tool: &t, Position: p}
 	})
 	return byKind("the name of a tool, a path or a definition", &name, nil, &inline)
 }

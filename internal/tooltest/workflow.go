@@ -60,7 +60,7 @@ func (s *session) plan(ctx context.Context) (*workflow.Plan, error) {
 		return nil, err
 	}
 	if def.Workflow == nil {
-		return nil, fmt.Errorf("%s is a tool; write tool: instead of workflow:", file)
+		return nil, fmt.Errorf("%s is a tool; name it under tool and not under workflow", file)
 	}
 	if err := def.Workflow.Resolve(); err != nil {
 		return nil, err

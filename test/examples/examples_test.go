@@ -94,16 +94,41 @@ func TestExamples(t *testing.T) {
 		want   []string
 		site   map[string]string
 	}{
-		{"release", []string{"build-test-deploy/release.yaml", "--arg", "version=1.2", "--arg", "target=" + target}, 0,
-			[]string{"it says: hello mayfly, from 1.2", "deployed greeter:1.2"}, map[string]string{"/current": "greeter:1.2"}},
-		{"health checks", []string{"parallel-health-checks/parallel-health-checks.yaml", "--env", "SITE=" + target}, 0,
-			[]string{"production is healthy", "staging is healthy", "development is healthy"}, nil},
-		{"matrix", []string{"matrix/matrix.yaml"}, 0,
-			[]string{"5 combinations: sh/1=1, sh/10=55, bash/1=1, bash/10=55, bash/100=5050"}, nil},
-		{"a good version", []string{"rollback/rollback.yaml", "--arg", "version=8", "--arg", "site=" + target}, 0,
-			[]string{"verify succeeded; the site has 8"}, map[string]string{"/current": "8"}},
-		{"a bad version", []string{"rollback/rollback.yaml", "--arg", "version=11", "--arg", "site=" + target}, 1,
-			[]string{"version 11 is not what we want", "back to 8", "verify failed; the site has 8"}, map[string]string{"/current": "8"}},
+		{
+			"release",
+			[]string{"build-test-deploy/release.yaml", "--arg", "version=1.2", "--arg", "target=" + target},
+			0,
+			[]string{"it says: hello mayfly, from 1.2", "deployed greeter:1.2"},
+			map[string]string{"/current": "greeter:1.2"},
+		},
+		{
+			"health checks",
+			[]string{"parallel-health-checks/parallel-health-checks.yaml", "--env", "SITE=" + target},
+			0,
+			[]string{"production is healthy", "staging is healthy", "development is healthy"},
+			nil,
+		},
+		{
+			"matrix",
+			[]string{"matrix/matrix.yaml"},
+			0,
+			[]string{"5 combinations: sh/1=1, sh/10=55, bash/1=1, bash/10=55, bash/100=5050"},
+			nil,
+		},
+		{
+			"a good version",
+			[]string{"rollback/rollback.yaml", "--arg", "version=8", "--arg", "site=" + target},
+			0,
+			[]string{"verify succeeded; the site has 8"},
+			map[string]string{"/current": "8"},
+		},
+		{
+			"a bad version",
+			[]string{"rollback/rollback.yaml", "--arg", "version=11", "--arg", "site=" + target},
+			1,
+			[]string{"version 11 is not what we want", "back to 8", "verify failed; the site has 8"},
+			map[string]string{"/current": "8"},
+		},
 	}
 	for _, test := range tests {
 		out, status := run(append([]string{"run"}, test.args...)...)
