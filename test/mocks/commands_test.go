@@ -80,7 +80,7 @@ func TestCommandNotFound(t *testing.T) {
 	spec := l.withCommands(s, "", "kubectl")
 	spec.Args = []string{"helm"}
 	_, err := l.try(spec, nil)
-	if err == nil || !strings.Contains(err.Error(), "not found") {
+	if err == nil || !strings.Contains(err.Error(), "in none of PATH") {
 		t.Error(err)
 	}
 }
@@ -247,9 +247,9 @@ func TestCommandWithoutAShell(t *testing.T) {
 	}
 }
 
-// TestCommandCantBeChanged attacks the program that stands for mocked commands, which is the host's own: through its
+// TestI03_MockedCommandsCantBeOverwritten attacks the program that stands for mocked commands, which is the host's own: through its
 // path, through a process that runs it, and through the folder.
-func TestCommandCantBeChanged(t *testing.T) {
+func TestI03_MockedCommandsCantBeOverwritten(t *testing.T) {
 	shim := filepath.Join(testbed.Bin(t), "mayfly-shim")
 	before := hash(t, shim)
 	l := newLab(t)

@@ -45,9 +45,9 @@ func TestRunSpec(t *testing.T) {
 	_ = s.Close()
 }
 
-// TestKilled kills what stands for mayfly, the shim, and both, while a tool is in the middle of a mocked command, a
+// TestI18_KilledWithMocks kills what stands for mayfly, the shim, and both, while a tool is in the middle of a mocked command, a
 // connection over the network and one over the loopback: nothing is left, on the host or with the mocks.
-func TestKilled(t *testing.T) {
+func TestI18_KilledWithMocks(t *testing.T) {
 	l := newLab(t)
 	for _, kinds := range [][]string{{"mayfly"}, {"shim"}, {"mayfly", "shim"}, {"shim", "mayfly"}} {
 		t.Run(strings.Join(kinds, " and "), func(t *testing.T) {

@@ -60,7 +60,7 @@ func TestTrust(t *testing.T) {
 			l, s := newLab(t, c.files...), newServer(t, nil, nil)
 			var script strings.Builder
 			for path := range c.want {
-				script.WriteString("echo '=" + path + "'; cat /" + path + "; echo x 2>/dev/null >> /" + path + " && echo WROTE; ")
+				script.WriteString("echo '=" + path + "'; cat /" + path + "; { chmod u+w /" + path + "; echo x >> /" + path + "; } 2>/dev/null && echo WROTE; ")
 			}
 			for _, writable := range []bool{false, true} {
 				spec := l.spec(s, none, "sh", "-c", script.String()+"true")

@@ -16,10 +16,10 @@ import (
 
 func main() {
 	commands := map[string]func(args []string) error{
-		"read": read, "own": own, "ask": ask, "big": big, "half": half, "linger": linger, "wait": wait, "many": many, "open": open, "again": again, "as": as,
+		"read": read, "own": own, "ask": ask, "big": big, "half": half, "linger": linger, "wait": wait, "many": many, "open": open, "again": again, "shout": shout, "as": as,
 	}
 	if len(os.Args) < 2 || commands[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "usage: client read|own|ask|big|half|linger|wait|many|open|again|as …")
+		fmt.Fprintln(os.Stderr, "usage: client read|own|ask|big|half|linger|wait|many|open|again|shout|as …")
 		os.Exit(2)
 	}
 	if err := commands[os.Args[1]](os.Args[2:]); err != nil {
@@ -260,6 +260,20 @@ func open(paths []string) error {
 		fmt.Printf("%s\t%v\n", path, err)
 	}
 	return nil
+}
+
+// shout says N bytes and is gone.
+func shout(args []string) error {
+	n, err := strconv.Atoi(args[1])
+	if err != nil {
+		return err
+	}
+	conn, err := dial(args[0])
+	if err != nil {
+		return err
+	}
+	_, err = conn.Write(make([]byte, n))
+	return err
 }
 
 // as becomes a program under another name.
