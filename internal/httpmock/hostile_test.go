@@ -1,6 +1,8 @@
 package httpmock
 
 import (
+	"bytes"
+	"compress/gzip"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -168,6 +170,28 @@ func TestLargeBodies(t *testing.T) {
 	}
 }
 
+// Of a small body that becomes a large one no more is decoded than is kept.
+func TestBomb(t *testing.T) {
+	var bomb bytes.Buffer
+	z := gzip.NewWriter(&bomb)
+	for range 256 {
+		_, _ = z.Write(make([]byte, 1<<20))
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	b, err := readBody(&bomb, "gzip", 0)
+	runtime.ReadMemStats(&after)
+	if err != nil || len(b.kept) != maxBodyKept || !b.truncated {
+		t.Errorf("%d bytes are kept (%v)", len(b.kept), err)
+	}
+	if n := after.TotalAlloc - before.TotalAlloc; n > 32<<20 {
+		t.Errorf("%d MB were allocated", n>>20)
+	}
+}
+
 func TestTooManyConnections(t *testing.T) {
 	b := listen(t, hello, engine.MockedConnection{Address: "127.0.0.1"})
 	var open []net.Conn
@@ -247,8 +271,12 @@ func TestEngineLines(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, _ = io.WriteString(c, line) // it may be cut short
-		data, _ := io.ReadAll(c)
+		_ = c.SetDeadline(time.Now().Add(firstLineTimeout / 2)) // it isn't its time that ends it
+		_, _ = io.WriteString(c, line)                          // it may be cut short
+		data, err := io.ReadAll(c)
+		if os.IsTimeout(err) {
+			t.Errorf("%.20q is read on and on", line)
+		}
 		if string(data) != "\xff\xff\xff\xff" && len(data) > 0 {
 			t.Errorf("%.20q is answered %q", line, data)
 		}
@@ -281,7 +309,7 @@ func TestFilesStayInTheFolder(t *testing.T) {
 }
 
 func FuzzLooksLikeHTTP(f *testing.F) {
-	for _, s := range []string{"GET / HTTP/1.1", "PRI * HTTP/2.0", "\x16\x03", " ", "M-SEARCH *"} {
+	for _, s := range []string{"GET / HTTP/1.1", "PRI * HTTP/2.0", "\x16\x03", " ", "M-SEARCH *", strings.Repeat("A", 100)} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
