@@ -55,7 +55,7 @@ func TestNotHTTP(t *testing.T) {
 		"\x16\x03\x01\x00\x05hello":            "the TLS handshake failed",
 		"GET / HTTP/1.1\r\nbad header\r\n\r\n": "malformed request",
 		"GET / HTTP/9.1\r\n\r\n":               "malformed request",
-		"GET /" + strings.Repeat("a", 80<<10):  "malformed request",
+		"GET / HTTP/1.1\r\nHost: x\r\nA: " + strings.Repeat("a", 100<<10) + "\r\n\r\n": "malformed request",
 	} {
 		b := listen(t, hello, engine.MockedConnection{Names: []string{"db.example.com"}, Address: "198.19.0.7", Port: 5432})
 		answer, reset := b.say(t, text, false)
@@ -260,6 +260,41 @@ func TestCertificatesAreBounded(t *testing.T) {
 		if _, err := a.leaf([]string{name}); err != nil {
 			t.Errorf("%q: %v", name, err)
 		}
+	}
+}
+
+// The end of a test waits for no tool: neither for one that says nothing, nor for one that reads nothing.
+func TestCloseWaitsForNoTool(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "large"), make([]byte, 32<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b := listenWith(t, Options{Dir: dir, Mocks: mocks(t, "  - {path: /large, file: large}\n")}, engine.MockedConnection{Address: "127.0.0.1"})
+	for _, text := range []string{"", "G", "\x16", "GET /large HTTP/1.1\r\nHost: x\r\n\r\n"} {
+		c, err := net.Dial("tcp", "127.0.0.1:"+b.port)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		if _, err := io.WriteString(c, text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wait(t, func() bool { return len(b.Requests()) == 1 })
+	time.Sleep(300 * time.Millisecond) // until nothing more fits between them
+	begin := time.Now()
+	done := make(chan error)
+	go func() { done <- b.Close() }()
+	select {
+	case err := <-done:
+		if took := time.Since(begin); err != nil || took > silenceTimeout/2 {
+			t.Errorf("it took %v (%v)", took, err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("it waits on and on")
+	}
+	if r := b.Refusals(); len(r) != 0 {
+		t.Errorf("what the end cut short is recorded: %+v", r)
 	}
 }
 
