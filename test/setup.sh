@@ -6,6 +6,10 @@ need=()
 for p in gcc libc6-dev libseccomp-dev pkg-config busybox-static mmdebstrap uidmap runsc iproute2 python3; do
   dpkg-query -W -f='${Status}' "$p" 2>/dev/null | grep -q '^install ok installed' || need+=("$p")
 done
+# Clients that the mocks of tests are tried with, wherever they are from.
+for p in curl wget node:nodejs; do
+  command -v "${p%:*}" >/dev/null || need+=("${p#*:}")
+done
 [ ${#need[@]} -eq 0 ] && exit 0
 if [ "$(id -u)" != 0 ]; then
   echo "test/setup.sh: these Debian packages are missing: ${need[*]}; install them as root, or run this as root" >&2

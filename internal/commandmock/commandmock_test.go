@@ -222,6 +222,27 @@ func TestHostile(t *testing.T) {
 	}
 }
 
+func TestArgumentsAreBounded(t *testing.T) {
+	long := strings.Repeat("x", maxArgBytes/2)
+	for name, c := range map[string]struct {
+		data []byte
+		ok   bool
+	}{
+		"some":     {lengths("git", "status"), true},
+		"long":     {lengths("git", long), true},
+		"too long": {lengths("git", long, long), false},
+		"one":      {append([]byte{0x40, 0, 0, 0}, make([]byte, 100)...), false},
+		"many":     {append(bytes.Repeat(word(""), maxArgs), 0xff, 0xff, 0xff, 0xff), true},
+		"too many": {append(bytes.Repeat(word(""), maxArgs+1), 0xff, 0xff, 0xff, 0xff), false},
+		"none":     {lengths(), false},
+	} {
+		_, err := readArgs(bytes.NewReader(c.data))
+		if c.ok && err != nil || !c.ok && !errors.Is(err, errProtocol) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func TestRecordsAreBounded(t *testing.T) {
 	r := &Responder{}
 	for range 100 {

@@ -15,6 +15,8 @@
 //   - 2 s to say something, 10 s for a TLS handshake and for a request's headers, 60 s of silence between requests
 //   - 256 certificates
 //
+// A recording keeps 16 MiB of a body in each direction, and 256 MiB in all.
+//
 // Its time is the test's: closing the responder ends everything.
 package httpmock
 

@@ -1,6 +1,8 @@
 package httpmock
 
 import (
+	"bytes"
+	"compress/gzip"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -53,7 +55,7 @@ func TestNotHTTP(t *testing.T) {
 		"\x16\x03\x01\x00\x05hello":            "the TLS handshake failed",
 		"GET / HTTP/1.1\r\nbad header\r\n\r\n": "malformed request",
 		"GET / HTTP/9.1\r\n\r\n":               "malformed request",
-		"GET /" + strings.Repeat("a", 80<<10):  "malformed request",
+		"GET / HTTP/1.1\r\nHost: x\r\nA: " + strings.Repeat("a", 100<<10) + "\r\n\r\n": "malformed request",
 	} {
 		b := listen(t, hello, engine.MockedConnection{Names: []string{"db.example.com"}, Address: "198.19.0.7", Port: 5432})
 		answer, reset := b.say(t, text, false)
@@ -168,6 +170,28 @@ func TestLargeBodies(t *testing.T) {
 	}
 }
 
+// Of a small body that becomes a large one no more is decoded than is kept.
+func TestBomb(t *testing.T) {
+	var bomb bytes.Buffer
+	z := gzip.NewWriter(&bomb)
+	for range 256 {
+		_, _ = z.Write(make([]byte, 1<<20))
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	b, err := readBody(&bomb, "gzip", 0)
+	runtime.ReadMemStats(&after)
+	if err != nil || len(b.kept) != maxBodyKept || !b.truncated {
+		t.Errorf("%d bytes are kept (%v)", len(b.kept), err)
+	}
+	if n := after.TotalAlloc - before.TotalAlloc; n > 32<<20 {
+		t.Errorf("%d MB were allocated", n>>20)
+	}
+}
+
 func TestTooManyConnections(t *testing.T) {
 	b := listen(t, hello, engine.MockedConnection{Address: "127.0.0.1"})
 	var open []net.Conn
@@ -239,6 +263,41 @@ func TestCertificatesAreBounded(t *testing.T) {
 	}
 }
 
+// The end of a test waits for no tool: neither for one that says nothing, nor for one that reads nothing.
+func TestCloseWaitsForNoTool(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "large"), make([]byte, 32<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b := listenWith(t, Options{Dir: dir, Mocks: mocks(t, "  - {path: /large, file: large}\n")}, engine.MockedConnection{Address: "127.0.0.1"})
+	for _, text := range []string{"", "G", "\x16", "GET /large HTTP/1.1\r\nHost: x\r\n\r\n"} {
+		c, err := net.Dial("tcp", "127.0.0.1:"+b.port)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		if _, err := io.WriteString(c, text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wait(t, func() bool { return len(b.Requests()) == 1 })
+	time.Sleep(300 * time.Millisecond) // until nothing more fits between them
+	begin := time.Now()
+	done := make(chan error)
+	go func() { done <- b.Close() }()
+	select {
+	case err := <-done:
+		if took := time.Since(begin); err != nil || took > silenceTimeout/2 {
+			t.Errorf("it took %v (%v)", took, err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("it waits on and on")
+	}
+	if r := b.Refusals(); len(r) != 0 {
+		t.Errorf("what the end cut short is recorded: %+v", r)
+	}
+}
+
 // What comes from the engine's side is bounded too: a line that doesn't end, or is none.
 func TestEngineLines(t *testing.T) {
 	b := listen(t, hello, engine.MockedConnection{Address: "127.0.0.1"})
@@ -247,8 +306,12 @@ func TestEngineLines(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, _ = io.WriteString(c, line) // it may be cut short
-		data, _ := io.ReadAll(c)
+		_ = c.SetDeadline(time.Now().Add(firstLineTimeout / 2)) // it isn't its time that ends it
+		_, _ = io.WriteString(c, line)                          // it may be cut short
+		data, err := io.ReadAll(c)
+		if os.IsTimeout(err) {
+			t.Errorf("%.20q is read on and on", line)
+		}
 		if string(data) != "\xff\xff\xff\xff" && len(data) > 0 {
 			t.Errorf("%.20q is answered %q", line, data)
 		}
@@ -281,7 +344,7 @@ func TestFilesStayInTheFolder(t *testing.T) {
 }
 
 func FuzzLooksLikeHTTP(f *testing.F) {
-	for _, s := range []string{"GET / HTTP/1.1", "PRI * HTTP/2.0", "\x16\x03", " ", "M-SEARCH *"} {
+	for _, s := range []string{"GET / HTTP/1.1", "PRI * HTTP/2.0", "\x16\x03", " ", "M-SEARCH *", strings.Repeat("A", 100)} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {

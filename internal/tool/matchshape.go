@@ -154,7 +154,7 @@ func jsonShape() shape[any] {
 	}}
 }
 
-// setMethod is for text that is a method of HTTP, in any case.
+// methodShape is a method of HTTP, in any case.
 func methodShape() shape[string] {
 	return convert(text(schema{"pattern": "^[A-Za-z-]{1,32}$"}, func(s string) (string, string) {
 		if s == "" || len(s) > 32 || strings.Trim(strings.ToUpper(s), "ABCDEFGHIJKLMNOPQRSTUVWXYZ-") != "" {

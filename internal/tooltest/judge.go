@@ -160,10 +160,14 @@ func (s *session) notes() {
 	seen := map[string]bool{}
 	for i := range res.Connections {
 		c := &res.Connections[i]
+		text := "the tool's own network refuses " + refused(c)
 		if c.Allowed {
-			continue
+			if c.Mocked || c.Reason == "" {
+				continue
+			}
+			text = "not reached: " + attempt(c)
 		}
-		if text := "the tool's own network refuses " + refused(c); !seen[text] && len(seen) < 10 {
+		if !seen[text] && len(seen) < 10 {
 			seen[text] = true
 			res.Notes = append(res.Notes, text)
 		}
@@ -174,15 +178,20 @@ func (s *session) notes() {
 }
 
 func refused(c *engine.Connection) string {
-	target := c.Address
-	if c.Host != "" {
-		target = network.HostText(c.Host)
-	}
-	text := fmt.Sprintf("%s %s port %d: %s", c.Protocol, target, c.Port, c.Reason)
+	text := attempt(c)
 	if c.Suggest != "" {
 		text += "; to allow it, add to network.egress: " + c.Suggest
 	}
 	return text
+}
+
+// attempt is a connection that failed, with the reason.
+func attempt(c *engine.Connection) string {
+	target := c.Address
+	if c.Host != "" {
+		target = network.HostText(c.Host)
+	}
+	return fmt.Sprintf("%s %s port %d: %s", c.Protocol, target, c.Port, c.Reason)
 }
 
 // has lists the keys of a map, for a message that one is missing.

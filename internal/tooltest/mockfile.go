@@ -1,0 +1,76 @@
+package tooltest
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/mayfly-run/mayfly/internal/tool"
+)
+
+// writeMocks puts mocks into a file as those of one test; the rest of the file stays as it is.
+func writeMocks(file, test string, list *yaml.Node) error {
+	doc := &yaml.Node{}
+	data, err := os.ReadFile(file)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		data = []byte("# Recorded by mayfly test --record. Look through it before it is shared: only known secrets are masked.\n{}\n")
+	case err != nil:
+		return err
+	}
+	if err := yaml.Unmarshal(data, doc); err != nil || len(doc.Content) != 1 || doc.Content[0].Kind != yaml.MappingNode {
+		return fmt.Errorf("%s is no file of mocks; remove it, or name another under mocks", file)
+	}
+	root := doc.Content[0]
+	root.Style = 0
+	tests := entry(root, "tests")
+	one := entry(tests, test)
+	*entry(one, "http") = *list
+	var out bytes.Buffer
+	enc := yaml.NewEncoder(&out)
+	enc.SetIndent(2)
+	if err := errors.Join(enc.Encode(doc), enc.Close()); err != nil {
+		return err
+	}
+	// What can't be read back would be found by the next run only.
+	if _, err := tool.ParseMocks(file, out.Bytes()); err != nil {
+		return fmt.Errorf("what was recorded can't be written as mocks: %w", err)
+	}
+	return replaceFile(file, out.Bytes())
+}
+
+// entry is the mapping under a key, which is made where there is none.
+func entry(n *yaml.Node, key string) *yaml.Node {
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if n.Content[i].Value == key {
+			if n.Content[i+1].Kind != yaml.MappingNode && key != "http" {
+				n.Content[i+1] = &yaml.Node{Kind: yaml.MappingNode}
+			}
+			return n.Content[i+1]
+		}
+	}
+	n.Style = 0
+	put(n, key, &yaml.Node{Kind: yaml.MappingNode})
+	return n.Content[len(n.Content)-1]
+}
+
+// replaceFile writes a file beside the one it replaces, so that nobody sees a half of it.
+func replaceFile(file string, data []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(file), ".mayfly-*")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if err = errors.Join(err, f.Chmod(0o644), f.Close()); err == nil {
+		err = os.Rename(f.Name(), file)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	return nil
+}
