@@ -25,6 +25,7 @@ func TestMain(m *testing.M) { testbed.Main(m) }
 var heavy = []string{
 	"gvisor.dev/gvisor", "github.com/opencontainers/runc", "github.com/seccomp",
 	"k8s.io", "github.com/docker/docker", "google.golang.org/grpc", "github.com/containerd/containerd",
+	"cel.dev/cel-go", "google.golang.org/protobuf",
 }
 
 func TestTheCommandImportsNothingHeavy(t *testing.T) {
