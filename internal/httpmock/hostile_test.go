@@ -141,6 +141,7 @@ func TestLargeBodies(t *testing.T) {
 	}
 	b := listenWith(t, Options{Dir: dir, Mocks: mocks(t, "  - {path: /large, file: large}\n")}, engine.MockedConnection{Address: "127.0.0.1"})
 	base := "http://127.0.0.1:" + b.port
+	runtime.GC() // what other tests have left
 	peak := make(chan uint64)
 	stop := make(chan struct{})
 	go func() {
@@ -162,7 +163,7 @@ func TestLargeBodies(t *testing.T) {
 	if out != fmt.Sprintf("%d %d", size, size) || status != 0 {
 		t.Errorf("curl: status %d, %q", status, out)
 	}
-	if most := <-peak; most > 64<<20 {
+	if most := <-peak; most > size*3/4 { // garbage is counted too
 		t.Errorf("%d MB were held", most>>20)
 	}
 	if r := b.last(t); r.BodySize != size || len(r.Body) != maxBodyKept || !r.BodyTruncated {
