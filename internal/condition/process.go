@@ -86,7 +86,8 @@ func (p *Process) ask(ctx context.Context, req Request, answers int) (Answer, er
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	stop := context.AfterFunc(ctx, func() { _ = p.cmd.Process.Kill() })
+	process, path := p.cmd.Process, p.cmd.Path
+	stop := context.AfterFunc(ctx, func() { _ = process.Kill() })
 	defer stop()
 	var a Answer
 	err := p.enc.Encode(req)
@@ -98,11 +99,11 @@ func (p *Process) ask(ctx context.Context, req Request, answers int) (Answer, er
 		if ctx.Err() != nil {
 			err = ctx.Err()
 		}
-		return a, errors.Join(fmt.Errorf("ask %s about a condition: %w", p.cmd.Path, err), p.end())
+		return a, errors.Join(fmt.Errorf("ask %s about a condition: %w", path, err), p.end())
 	case a.Error != "":
 		return a, fmt.Errorf("evaluate a condition: %s", a.Error)
 	case len(a.Problems) != answers:
-		return a, fmt.Errorf("%s answered %d questions of %d; install it and mayfly from the same download", p.cmd.Path, len(a.Problems), answers)
+		return a, fmt.Errorf("%s answered %d questions of %d; install it and mayfly from the same download", path, len(a.Problems), answers)
 	}
 	return a, nil
 }
