@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"crypto/rand"
 	"fmt"
 	"io"
 	"os"
@@ -10,10 +11,13 @@ import (
 	"github.com/mayfly-run/mayfly/internal/run"
 )
 
-// groupView prints what GitHub Actions folds: the lines of one step at a time, between ::group:: and ::endgroup::
-// (GitHub's "Workflow commands"). The lines of steps that run at once wait in files until it is their turn, so that
-// memory doesn't grow with what they print.
+// groupView prints what GitHub Actions folds: the lines of one step at a time, between ::group:: and ::endgroup::. What a
+// tool prints is never a command to GitHub's runner: commands are stopped within a group, until a word that no tool knows
+// (GitHub's "Workflow commands"). The lines of steps that run at once wait in files until it is their turn, so that memory
+// doesn't grow with what they print.
 type groupView struct {
+	resume string // the word that ends ::stop-commands::
+
 	s streams
 	b *begun
 	f *runFlags
@@ -23,12 +27,13 @@ type groupView struct {
 	live    string   // the step whose group is open; empty for none
 	waiting []string // steps that run meanwhile, in the order of their starts
 	files   map[string]*os.File
-	ended   map[string]bool // of those waiting
+	ended   map[string]bool   // of those waiting
+	errors  map[string]string // what to say of steps that failed
 	failed  error
 }
 
 func newGroupView(s streams, f *runFlags, b *begun) *groupView {
-	return &groupView{s: s, f: f, b: b, files: map[string]*os.File{}, ended: map[string]bool{}}
+	return &groupView{s: s, f: f, b: b, resume: rand.Text(), files: map[string]*os.File{}, ended: map[string]bool{}, errors: map[string]string{}}
 }
 
 func (v *groupView) event(e run.Event) {
@@ -44,7 +49,7 @@ func (v *groupView) event(e run.Event) {
 		v.lines.end(e.Step, func(_ string, line []byte) { v.line(e.Step, string(line)) })
 		v.line(e.Step, "mayfly: "+endText(e.Result))
 		if e.Result.Status != run.Succeeded && e.Result.Status != run.Skipped {
-			v.line(e.Step, "::error title="+property(e.Step)+"::"+message(endText(e.Result)))
+			v.errors[e.Step] = "::error title=" + property(e.Step) + "::" + message(endText(e.Result)) + "\n"
 		}
 		v.end(e.Step)
 	default:
@@ -65,9 +70,6 @@ func property(s string) string {
 
 // line prints a line of the step whose group is open, and keeps one of any other.
 func (v *groupView) line(step, text string) {
-	if !strings.HasPrefix(text, "::error title=") && strings.HasPrefix(strings.TrimLeft(text, " "), "::") {
-		text = "\u200b" + text // a tool gives the runner no commands: it isn't trusted
-	}
 	if v.live == "" {
 		v.open(step)
 	}
@@ -113,7 +115,13 @@ func (v *groupView) print(text string) {
 
 func (v *groupView) open(step string) {
 	v.live = step
-	v.print("::group::" + message(step) + "\n")
+	v.print("::group::" + message(step) + "\n::stop-commands::" + v.resume + "\n")
+}
+
+func (v *groupView) close(step string) {
+	v.print("::" + v.resume + "::\n" + v.errors[step] + "::endgroup::\n")
+	delete(v.errors, step)
+	v.live = ""
 }
 
 // end closes a step's group, and opens those that waited for it.
@@ -122,8 +130,7 @@ func (v *groupView) end(step string) {
 		v.ended[step] = true
 		return
 	}
-	v.print("::endgroup::\n")
-	v.live = ""
+	v.close(step)
 	for len(v.waiting) > 0 {
 		next := v.waiting[0]
 		v.waiting = v.waiting[1:]
@@ -133,8 +140,7 @@ func (v *groupView) end(step string) {
 			return // it goes on live
 		}
 		delete(v.ended, next)
-		v.print("::endgroup::\n")
-		v.live = ""
+		v.close(next)
 	}
 }
 

@@ -142,10 +142,7 @@ func (x *execution) execute(ctx context.Context) {
 	for {
 		x.advance()
 		if x.busy == 0 {
-			if x.plan.Ended(x.states) {
-				return
-			}
-			// Only what is cancelled, or can't be written down, stops a plan before its end.
+			return // nothing is left to wait for: every step has ended
 		}
 		select {
 		case f := <-x.done:
