@@ -25,7 +25,13 @@ func (d *decoder) position(n *yaml.Node) Position {
 	return Position{File: d.file, Line: min(max(n.Line, 1), d.lines), Column: max(n.Column, 1)}
 }
 
+// maxKeptProblems bounds what a hostile file makes of its problems; it is wrong with the first of them.
+const maxKeptProblems = 1000
+
 func (d *decoder) report(n *yaml.Node, text, hint string) {
+	if len(d.problems) >= maxKeptProblems {
+		return
+	}
 	d.problems = append(d.problems, Problem{Position: d.position(n), Text: text, Hint: hint})
 }
 

@@ -109,6 +109,9 @@ func list[V any](what string, s shape[V]) shape[[]V] {
 		}
 		out := make([]V, 0, len(n.Content))
 		for _, c := range n.Content {
+			if len(d.problems) >= maxKeptProblems {
+				return out, false
+			}
 			// A list keeps its length where an item is wrong, so that later checks can point at items by index.
 			v, _ := s.read(d, c, what)
 			out = append(out, v)

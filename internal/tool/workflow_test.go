@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -170,10 +171,14 @@ func TestWorkflowLimits(t *testing.T) {
 		{"values", "workflow: [" + strings.Repeat("a,", 250_000) + "]", "too many parts"},
 		{"size", "workflow: x" + strings.Repeat("y", 3<<20), "larger than"},
 		{"aliases", "workflow:\n" + bomb(20), "more than 100 aliases"},
+		{"words", "workflow: [" + strings.Repeat("a,", 99_000) + "]", "must be a mapping of keys"},
+		{"lists", "workflow: [" + strings.Repeat("[],", 60_000) + "]", "must be a mapping of keys"},
 		{"unknown steps", "workflow:\n" + strings.Repeat("- {name: s, tool: t, needs: [zzzzz]}\n", 8000), "is there twice"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
 			begin := time.Now()
 			_, err := ParseDefinition("w.yaml", []byte(test.text))
 			if err == nil || !strings.Contains(err.Error(), test.want) {
@@ -181,6 +186,10 @@ func TestWorkflowLimits(t *testing.T) {
 			}
 			if took := time.Since(begin); took > time.Second && !raceEnabled {
 				t.Errorf("it took %v", took)
+			}
+			runtime.ReadMemStats(&after)
+			if got := after.TotalAlloc - before.TotalAlloc; got > 64<<20 {
+				t.Errorf("allocated %d MB", got>>20)
 			}
 		})
 	}
