@@ -12,6 +12,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/image"
 	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/tool"
+	"github.com/mayfly-run/mayfly/internal/workflow"
 )
 
 // plannedStep is a step as a dry run shows it.
@@ -45,7 +46,10 @@ func (f *runFlags) printPlan(ctx context.Context, s streams, b *begun, condition
 		if steps[i], err = planStep(ctx, b, i, conditions); err != nil {
 			return err
 		}
-		if steps[i].Runs == "no" {
+		if st := &b.states.Steps[i]; steps[i].Runs == "no" {
+			if !st.Ended() {
+				*st = workflow.StepState{Status: run.Skipped} // which others may need
+			}
 			continue
 		}
 		if err := checkStep(h, step); err != nil {
@@ -93,6 +97,10 @@ func planStep(ctx context.Context, b *begun, i int, conditions condition.Evaluat
 		if st.Status == run.Succeeded {
 			p.Why = "it has succeeded"
 		}
+		return p, nil
+	}
+	if reason := b.plan.Missing(b.states, i); reason != "" {
+		p.Runs, p.Why = "no", reason
 		return p, nil
 	}
 	if step.Condition == nil {

@@ -266,11 +266,11 @@ func (v *treeView) nodeLine(n *treeNode, name string, width, columns int, indent
 	case run.Succeeded:
 		mark = "✓"
 	case run.Skipped:
-		mark, detail = "-", "skipped: "+n.reason
+		mark, detail = "-", "skipped: "+printableLine([]byte(n.reason))
 	case run.Queued, run.Pulling, run.Creating, run.Running:
 		mark, detail = "●", n.last
 	default:
-		mark, detail = "✗", string(n.state)+": "+n.reason
+		mark, detail = "✗", string(n.state)+": "+printableLine([]byte(n.reason))
 	}
 	if !n.begun.IsZero() && n.state != run.Skipped {
 		end := n.ended

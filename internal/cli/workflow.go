@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -55,11 +56,6 @@ func (f *runFlags) runWorkflow(ctx context.Context, s streams, w *tool.Workflow,
 	if err != nil {
 		return err
 	}
-	if f.timeout != "" {
-		if err := w.SetTimeout(f.timeout); err != nil {
-			return runUsage("--timeout: %w", err)
-		}
-	}
 	b := &begun{id: run.NewID(), def: w, plan: workflow.NewPlan(w, values)}
 	b.states = b.plan.NewStates()
 	return f.execute(ctx, s, b, func(store workflow.Runs) (*workflow.Journal, error) {
@@ -69,7 +65,7 @@ func (f *runFlags) runWorkflow(ctx context.Context, s streams, w *tool.Workflow,
 		}
 		h := workflow.Header{
 			ID: b.id, Workflow: w.Name, Dir: cwd, Text: text,
-			Inputs: given, Environment: f.env, Secrets: f.secrets,
+			Inputs: given, Environment: f.env, Secrets: absoluteSecrets(cwd, f.secrets),
 		}
 		if text == "" {
 			if h.File, err = filepath.Abs(w.Source.Path); err != nil {
@@ -140,6 +136,18 @@ func (f *runFlags) pastWorkflow(past *workflow.Past) (*tool.Workflow, error) {
 	return def.Workflow, def.Workflow.Resolve()
 }
 
+// absoluteSecrets are secret flags that mean the same in any folder.
+func absoluteSecrets(cwd string, flags []string) []string {
+	out := make([]string, len(flags))
+	for i, flag := range flags {
+		out[i] = flag
+		if name, path, ok := strings.Cut(flag, "=file:"); ok && !filepath.IsAbs(path) {
+			out[i] = name + "=file:" + filepath.Join(cwd, path)
+		}
+	}
+	return out
+}
+
 // missingFrom returns the secret flags of a past run that the command line doesn't give anew.
 func missingFrom(past, now []string) []string {
 	given := map[string]bool{}
@@ -176,14 +184,23 @@ func (f *runFlags) checkWorkflowFlags() error {
 func (f *runFlags) execute(ctx context.Context, s streams, b *begun, open func(workflow.Runs) (*workflow.Journal, error)) (err error) {
 	conditions := condition.NewProcess("")
 	defer func() { err = errors.Join(err, conditions.Close()) }()
+	if f.timeout != "" {
+		if err := b.def.SetTimeout(f.timeout); err != nil {
+			return runUsage("--timeout: %w", err)
+		}
+	}
 	environment, err := variables(f.env)
 	if err != nil {
+		return err
+	}
+	if err := b.plan.CheckInputs(); err != nil {
 		return err
 	}
 	if err := workflow.CheckConditions(ctx, b.plan, conditions); err != nil {
 		return err
 	}
-	if err := b.plan.Select(b.states, workflow.Selection{From: f.from, Only: f.only, Skip: f.skip}); err != nil {
+	again, err := b.plan.Select(b.states, workflow.Selection{From: f.from, Only: f.only, Skip: f.skip})
+	if err != nil {
 		return &usageError{command: "mayfly run", err: err}
 	}
 	if f.dryRun {
@@ -198,7 +215,10 @@ func (f *runFlags) execute(ctx context.Context, s streams, b *begun, open func(w
 		return err
 	}
 	store := runs(dir, openSecrets(dir))
-	if err := store.Prune(); err != nil {
+	if err := store.Prune(); err != nil && !f.quiet {
+		fmt.Fprintln(s.err, "mayfly: old runs can't be removed:", err) // which is no reason not to run
+	}
+	if err := b.checkArtifacts(store); err != nil {
 		return err
 	}
 	journal, err := open(store)
@@ -213,7 +233,7 @@ func (f *runFlags) execute(ctx context.Context, s streams, b *begun, open func(w
 	h.runner.Secrets = seen
 	view := newStepView(s, f, b)
 	opts := workflow.Options{
-		ID: b.id, States: b.states, Resumed: b.resumed, Journal: journal, ArtifactDir: store.ArtifactDir(b.id),
+		ID: b.id, States: b.states, Resumed: b.resumed, Again: again, Journal: journal, ArtifactDir: store.ArtifactDir(b.id),
 		Environment: environment, Grace: f.grace, Emit: view.event,
 	}
 	if f.keepOnFailure {
@@ -225,8 +245,8 @@ func (f *runFlags) execute(ctx context.Context, s streams, b *begun, open func(w
 	opts.Kill = kill.Kill
 	executor := &workflow.Executor{Runner: h.runner, Conditions: conditions, Secrets: seen.Values}
 	result, err := executor.Run(ctx, b.plan, opts)
-	if result.Status == run.Succeeded {
-		err = errors.Join(err, os.RemoveAll(store.ArtifactDir(b.id)))
+	if result.Status == run.Succeeded && f.from == "" && f.only == "" && len(f.skip) == 0 {
+		err = errors.Join(err, os.RemoveAll(store.ArtifactDir(b.id))) // all have run that could want one
 	}
 	if err := view.finish(result, err); err != nil {
 		return err
@@ -235,4 +255,25 @@ func (f *runFlags) execute(ctx context.Context, s streams, b *begun, open func(w
 		return nil
 	}
 	return &exitError{status: result.ExitCode}
+}
+
+// checkArtifacts finds artifacts that are gone, before anything runs: a run that succeeded as a whole keeps none.
+func (b *begun) checkArtifacts(store workflow.Runs) error {
+	for i, step := range b.plan.Steps {
+		if b.states.Steps[i].Ended() {
+			continue
+		}
+		for _, a := range step.Artifacts {
+			if a.From == "" || b.plan.State(b.states, a.From).Status != run.Succeeded {
+				continue
+			}
+			file := filepath.Join(store.ArtifactDir(b.id), a.From, a.Name+".tar")
+			if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
+				return fmt.Errorf("step %s needs the artifact %s of step %s, which is gone: a run that has succeeded keeps none; go on with --from %s", step.Name, a.Name, a.From, a.From)
+			} else if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }

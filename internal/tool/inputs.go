@@ -54,6 +54,22 @@ func (t *Tool) Inputs(given map[string]any) ([]Input, error) {
 	return out, nil
 }
 
+// CheckInput says what is wrong with one value for the tool, given as for [Tool.Inputs]; nil where the tool takes it.
+func (t *Tool) CheckInput(name string, value any) error {
+	if len(t.Args) == 0 {
+		_, err := freeInputs(map[string]any{name: value})
+		return err
+	}
+	for i := range t.Args {
+		if t.Args[i].Name == name {
+			if _, err := t.Args[i].value(value); err != nil {
+				return fmt.Errorf("input %q (%s): %w", name, t.Args[i].Type, err)
+			}
+		}
+	}
+	return nil
+}
+
 func about(description string) string {
 	if line, _, _ := strings.Cut(description, "\n"); line != "" {
 		return ": " + line

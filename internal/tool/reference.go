@@ -57,18 +57,6 @@ type Part struct {
 	Reference *Reference
 }
 
-// Literal returns the text of a template without references.
-func (t Template) Literal() (string, bool) {
-	var b strings.Builder
-	for _, p := range t.Parts {
-		if p.Reference != nil {
-			return "", false
-		}
-		b.WriteString(p.Text)
-	}
-	return b.String(), true
-}
-
 // Sole returns the reference that a template consists of, if it does: its value then keeps its type.
 func (t Template) Sole() (Reference, bool) {
 	if len(t.Parts) == 1 && t.Parts[0].Reference != nil {

@@ -99,6 +99,13 @@ func (c *workflowChecker) step(i int, s *Step) {
 	}
 	s.References(func(r Reference, p Position) { c.reference(i, s, r, p) })
 	if fe := s.ForEach; fe != nil {
+		if r := fe.Reference; r != nil && r.From == FromInputs {
+			for _, a := range c.w.Inputs {
+				if a.Name == r.Name && a.Type != TypeArray {
+					c.at(fe.Position, fmt.Sprintf("for_each takes a list, and input %s is %s", quote(a.Name), article(a.Type)), "give the input the type array")
+				}
+			}
+		}
 		own := &Step{ForEach: fe}
 		own.References(func(r Reference, p Position) {
 			if r.From == FromItem {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -203,7 +204,7 @@ func (r *resolver) inputs(s *Step) {
 	}
 	for _, in := range s.Inputs {
 		given[in.Name] = true
-		i := indexOf(names, in.Name)
+		i := slices.Index(names, in.Name)
 		if i < 0 {
 			r.at(in.Position, fmt.Sprintf("step %s gives the input %s, which tool %s doesn't take", quote(s.Name), quote(in.Name), quote(t.Name)), didYouMean(in.Name, names, "it takes "))
 			continue
@@ -223,15 +224,6 @@ func (r *resolver) inputs(s *Step) {
 	}
 }
 
-func indexOf(list []string, s string) int {
-	for i, e := range list {
-		if e == s {
-			return i
-		}
-	}
-	return -1
-}
-
 // literal is a value without references, as decoded JSON has it.
 func literal(v any) (any, bool) {
 	out, err := substitute(v, func(Reference) (any, error) { return nil, errHasReference })
@@ -247,7 +239,7 @@ func (r *resolver) output(steps map[string]*Step, ref Reference, p Position) {
 	}
 	from := steps[ref.Step]
 	promised := from.Promises()
-	if indexOf(promised, ref.Name) >= 0 {
+	if slices.Index(promised, ref.Name) >= 0 {
 		return
 	}
 	hint := fmt.Sprintf("add it to that step: outputs: [%s]", ref.Name)

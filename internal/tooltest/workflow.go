@@ -70,6 +70,9 @@ func (s *session) plan(ctx context.Context) (*workflow.Plan, error) {
 		return nil, err
 	}
 	plan := workflow.NewPlan(def.Workflow, values)
+	if err := plan.CheckInputs(); err != nil {
+		return nil, err
+	}
 	return plan, workflow.CheckConditions(ctx, plan, s.Conditions)
 }
 

@@ -38,6 +38,32 @@ func CheckConditions(ctx context.Context, p *Plan, e condition.Evaluator) error 
 	return tool.NewError(problems)
 }
 
+// CheckInputs reports, in one *[tool.Error], which values that are known already a step's tool will refuse: those that come
+// from the workflow's inputs alone.
+func (p *Plan) CheckInputs() error {
+	var problems []tool.Problem
+	for _, step := range p.Steps {
+		for _, in := range step.Inputs {
+			v, err := tool.Substitute(in.Value, func(r tool.Reference) (any, error) {
+				if r.From != tool.FromInputs {
+					return nil, errUnknown
+				}
+				return p.inputs[r.Name], nil
+			})
+			if err != nil {
+				continue // it isn't known yet
+			}
+			if err := step.Uses.Tool.CheckInput(in.Name, v); err != nil {
+				problems = append(problems, tool.Problem{Position: in.Position, Text: fmt.Sprintf("step %s: %v", step.Name, err)})
+			}
+		}
+	}
+	if len(problems) == 0 {
+		return nil
+	}
+	return tool.NewError(problems)
+}
+
 // conditionProblem places a problem in the file.
 func conditionProblem(s *tool.Step, f *condition.Problem) tool.Problem {
 	c := s.Condition

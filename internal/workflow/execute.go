@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -36,8 +37,9 @@ type Options struct {
 	ID string
 	// States are those to begin with: of a run that goes on, or with steps left out; nil for a run of all.
 	States *States
-	// Resumed says that the run goes on.
+	// Resumed says that the run goes on, Again which steps begin anew although something of them had succeeded.
 	Resumed bool
+	Again   []string
 	// Journal gets each change of a step's state; nil for none.
 	Journal *Journal
 	// ArtifactDir is where the artifacts of the run are kept.
@@ -74,6 +76,8 @@ type execution struct {
 	was    []bool // succeeded before this run went on
 	usage  engine.Usage
 	broken error // the journal's
+	masker *secret.Redactor
+	masked int // values of masker
 
 	mu  sync.Mutex // serializes events
 	seq int64
@@ -111,7 +115,7 @@ func (e *Executor) Run(ctx context.Context, plan *Plan, opts Options) (*run.Resu
 	result.Timeline.Started = time.Now().UTC()
 	x.state("", run.Running, "")
 	if opts.Resumed {
-		x.journal(entry{Type: entryResume}, false)
+		x.journal(entry{Type: entryResume, Again: x.opts.Again}, false)
 	}
 	x.execute(ctx)
 	result.Timeline.Finished = time.Now().UTC()
@@ -129,12 +133,14 @@ var errTimeout = errors.New("timed out")
 
 // execute takes the workflow through its states.
 func (x *execution) execute(ctx context.Context) {
-	var cancel context.CancelFunc
-	x.main, cancel = context.WithCancel(ctx)
-	if d := x.plan.Workflow.Timeout; d > 0 {
-		x.main, cancel = context.WithTimeoutCause(ctx, d, errTimeout)
-	}
+	work, cancel := context.WithCancel(ctx)
 	defer cancel()
+	x.main = work
+	if d := x.plan.Workflow.Timeout; d > 0 {
+		timed, cancel := context.WithTimeoutCause(work, d, errTimeout)
+		defer cancel()
+		x.main = timed
+	}
 	last, cancelLast := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancelLast()
 	x.last = last
@@ -226,6 +232,10 @@ func (x *execution) start(i, item int) {
 	step := x.plan.Steps[i]
 	x.begun(i)
 	x.journal(entry{Type: entryStep, Step: step.Name, Item: itemOf(item), Status: run.Running}, false)
+	if x.broken != nil && i < x.plan.main() { // finally undoes what was done, written down or not
+		x.conclude(i, item, StepState{Status: run.Cancelled, ExitCode: 130, Reason: x.states.Reason}, nil)
+		return
+	}
 	if st, ok := x.opts.Mocked[step.Name]; ok {
 		x.conclude(i, item, st, nil)
 		return
@@ -313,7 +323,10 @@ func (x *execution) conclude(i, item int, st StepState, result *run.Result) {
 		x.times[i].finished = time.Now().UTC()
 	}
 	e := entry{Type: entryStep, Step: step.Name, Item: itemOf(item), Status: st.Status, ExitCode: st.ExitCode, Reason: st.Reason, Outputs: st.Outputs}
-	if err := x.seal(&e); err != nil {
+	if st.Items != nil {
+		e.Outputs = nil // they are gathered again from those of its items
+	}
+	if err := x.seal(step, &e); err != nil {
 		x.breaks(err)
 	}
 	x.journal(e, st.Status == run.Succeeded)
@@ -333,12 +346,13 @@ func (x *execution) shown(outputs map[string]string) map[string]string {
 	return x.mask().Map(outputs)
 }
 
-// seal encrypts the outputs of an entry when a secret is in them.
-func (x *execution) seal(e *entry) error {
-	if len(e.Outputs) == 0 || x.opts.Journal == nil || len(x.values()) == 0 {
+// seal encrypts the outputs of an entry when a secret is in them. A folder that a step hands on may have one in it, too:
+// then what is to be masked later is written down.
+func (x *execution) seal(step *tool.Step, e *entry) error {
+	if x.opts.Journal == nil || len(x.values()) == 0 {
 		return nil
 	}
-	tainted := false
+	tainted := e.Status == run.Succeeded && slices.ContainsFunc(step.Artifacts, func(a tool.Artifact) bool { return a.From == "" })
 	for name, v := range x.mask().Map(e.Outputs) {
 		tainted = tainted || e.Outputs[name] != v
 	}
@@ -359,7 +373,14 @@ func (x *execution) values() [][]byte {
 	return x.Secrets()
 }
 
-func (x *execution) mask() *secret.Redactor { return secret.NewRedactor(x.values()...) }
+// mask masks all secrets so far. It is made anew when there are more: that takes far longer than using it.
+func (x *execution) mask() *secret.Redactor {
+	values := x.values()
+	if x.masker == nil || len(values) != x.masked {
+		x.masker, x.masked = secret.NewRedactor(values...), len(values)
+	}
+	return x.masker
+}
 
 // journal writes a change down. When that fails, no further step starts: what isn't written down would run twice.
 func (x *execution) journal(e entry, durable bool) {

@@ -322,10 +322,10 @@ func TestJournalIsOneProcesss(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := store.Open(t.Context(), "r"); !errors.Is(err, ErrRunning) {
+	if _, _, err := store.Open(t.Context(), "r"); !errors.Is(err, errRunning) {
 		t.Errorf("a second opening: %v", err)
 	}
-	if err := store.Remove("r"); !errors.Is(err, ErrRunning) {
+	if err := store.Remove("r"); !errors.Is(err, errRunning) {
 		t.Errorf("the removal of a run under way: %v", err)
 	}
 	if err := j.Close(); err != nil {
@@ -364,6 +364,23 @@ func TestJournalThatFails(t *testing.T) {
 	}
 }
 
+func TestJournalThatFailsAtAStart(t *testing.T) {
+	store := Runs{Dir: t.TempDir()}
+	p := NewPlan(parse(t, `{parallel_tools: [{name: a, tool: T}, {name: b, tool: T}], finally: [{name: bye, tool: T}]}`), nil)
+	j, err := store.Create(Header{ID: "r"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	r := &scripted{}
+	result, err := executor(r).Run(t.Context(), p, Options{Journal: j})
+	if want := "a=cancelled b=cancelled bye=succeeded -> error 125"; err == nil || summary(result) != want || !slices.Equal(r.runs, []string{"bye"}) {
+		t.Errorf("got %s, %v, runs %v; want %s", summary(result), err, r.runs, want)
+	}
+}
+
 func TestPrune(t *testing.T) {
 	store := Runs{Dir: t.TempDir()}
 	for i := range keptRuns + 3 {
@@ -390,7 +407,7 @@ func TestPrune(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(list) != keptRuns+1 || list[len(list)-1].ID != "r001" || list[len(list)-1].Status != run.Running || list[0].Status != Interrupted {
+	if len(list) != keptRuns+1 || list[len(list)-1].ID != "r001" || list[len(list)-1].Status != run.Running || list[0].Status != interrupted {
 		t.Errorf("%d runs are left, the first is %+v, the last %+v", len(list), list[0], list[len(list)-1])
 	}
 	if _, err := os.Stat(store.ArtifactDir("r000")); !errors.Is(err, os.ErrNotExist) {
@@ -415,7 +432,7 @@ func TestSelect(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			p := NewPlan(parse(t, text), nil)
 			s := p.NewStates()
-			err := p.Select(s, test.sel)
+			_, err := p.Select(s, test.sel)
 			if err != nil {
 				if err.Error() != test.want {
 					t.Errorf("got  %v\nwant %s", err, test.want)

@@ -34,7 +34,8 @@ type entry struct {
 	Type string    `json:"type"` // run, step, resume or end
 	Time time.Time `json:"time"`
 
-	Run *Header `json:"run,omitempty"`
+	Run   *Header  `json:"run,omitempty"`
+	Again []string `json:"again,omitempty"` // steps that begin anew, with resume
 
 	Step     string            `json:"step,omitempty"`
 	Item     *int              `json:"item,omitempty"` // of a step with for_each
@@ -105,16 +106,14 @@ func (r Runs) Create(h Header) (*Journal, error) {
 	return j, nil
 }
 
-// ErrRunning is the error of opening the journal of a run that some process is carrying out.
-var ErrRunning = errors.New("the run is under way in another process")
+// errRunning is the error of opening the journal of a run that some process is carrying out.
+var errRunning = errors.New("the run is under way in another process")
 
 // Past is what a journal tells of a run.
 type Past struct {
 	Header Header
 	// Status is how the run ended; empty when it didn't, but was killed.
 	Status run.State
-	// Attempts is how often the run began or went on.
-	Attempts int
 	// Masked are the secrets that steps have written into their outputs.
 	Masked [][]byte
 	steps  map[string]*pastStep
@@ -152,7 +151,7 @@ func (r Runs) Open(ctx context.Context, id string) (*Journal, *Past, error) {
 }
 
 // maxEntry bounds a line: the outputs of one step, sealed and in base64.
-const maxEntry = 256 << 20
+const maxEntry = 512 << 20
 
 // read reads a journal, and says up to where it has whole lines.
 func (r Runs) read(ctx context.Context, f io.Reader) (*Past, int64, error) {
@@ -205,10 +204,15 @@ func readLine(from *bufio.Reader) ([]byte, error) {
 func (p *Past) add(ctx context.Context, e *entry, sealer Sealer) error {
 	switch e.Type {
 	case entryRun:
-		p.Header, p.Attempts = *e.Run, 1
+		if e.Run == nil || len(p.steps) > 0 {
+			return errors.New("it is no beginning of a run")
+		}
+		p.Header = *e.Run
 	case entryResume:
-		p.Attempts++
 		p.Status = ""
+		for _, name := range e.Again {
+			delete(p.steps, name)
+		}
 	case entryEnd:
 		p.Status = e.Status
 		for _, s := range p.steps {
@@ -267,6 +271,9 @@ func (j *Journal) append(e entry, durable bool) error {
 	line, err := json.Marshal(e)
 	if err != nil {
 		return err
+	}
+	if len(line) > maxEntry {
+		return fmt.Errorf("the outputs of step %s are too large to be written down", e.Step)
 	}
 	if _, err := j.file.Write(append(line, '\n')); err != nil {
 		return err

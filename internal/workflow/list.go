@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"slices"
 	"time"
@@ -12,8 +14,11 @@ import (
 	"github.com/mayfly-run/mayfly/internal/run"
 )
 
-// Interrupted is the status of a run that was killed before its end.
-const Interrupted run.State = "interrupted"
+// The statuses of runs that came to no end.
+const (
+	interrupted run.State = "interrupted" // it was killed
+	damaged     run.State = "damaged"     // its journal can't be read
+)
 
 // Summary is what a list shows of a run.
 type Summary struct {
@@ -21,7 +26,8 @@ type Summary struct {
 	Workflow string    `json:"workflow"`
 	File     string    `json:"file,omitempty"`
 	Began    time.Time `json:"began"`
-	// Status is how it ended: run.Running when it is under way, Interrupted when it was killed.
+	// Status is how it ended: running when it is under way, interrupted when it was killed, damaged when its journal can't
+	// be read.
 	Status run.State `json:"status"`
 	// Succeeded is the number of its steps that did.
 	Succeeded int `json:"succeeded"`
@@ -37,8 +43,11 @@ func (r Runs) List() ([]Summary, error) {
 	out := make([]Summary, 0, len(ids))
 	for _, id := range ids {
 		s, err := r.summary(id)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // removed meanwhile
+		}
 		if err != nil {
-			return nil, fmt.Errorf("read the journal %s: %w", r.path(id), err)
+			s.Status = damaged
 		}
 		out = append(out, s)
 	}
@@ -56,8 +65,11 @@ func (r Runs) summary(id string) (Summary, error) {
 	succeeded := map[string]bool{}
 	for {
 		line, err := readLine(lines)
-		if err != nil {
+		if errors.Is(err, io.EOF) {
 			break // the end, or a line that a kill has cut
+		}
+		if err != nil {
+			return s, err
 		}
 		var e entry
 		if err := json.Unmarshal(line, &e); err != nil {
@@ -65,6 +77,9 @@ func (r Runs) summary(id string) (Summary, error) {
 		}
 		switch e.Type {
 		case entryRun:
+			if e.Run == nil {
+				return s, errors.New("it is no beginning of a run")
+			}
 			s.Workflow, s.File, s.Began = e.Run.Workflow, e.Run.File, e.Time
 		case entryResume:
 			s.Status = ""
@@ -78,8 +93,8 @@ func (r Runs) summary(id string) (Summary, error) {
 	}
 	s.Succeeded = len(succeeded)
 	if s.Status == "" {
-		s.Status = Interrupted
-		if errors.Is(lock(f), ErrRunning) {
+		s.Status = interrupted
+		if errors.Is(probe(f), errRunning) {
 			s.Status = run.Running
 		}
 	}

@@ -100,6 +100,8 @@ type StepState struct {
 	Outputs  map[string]string
 	// Items are those of a for_each, once it is known what they are.
 	Items []StepState
+
+	list []any // what a for_each's reference stands for, decoded once
 }
 
 // NewStates returns the states of a workflow that hasn't begun.
@@ -275,7 +277,20 @@ func (n *planning) step(i int) {
 		n.skip(i, -1, fmt.Sprintf("step %s %s", n.Steps[failed].Name, ended(n.states.Steps[failed].Status)))
 		return
 	}
-	n.begin(i, n.blocked[i] == 0, n.blocked[i] != 0)
+	n.begin(i)
+}
+
+// outlook is what success() and failure() are for step i. Those of finally are about the steps before finally: what they
+// undo or report is what became of them.
+func (n *planning) outlook(i int) (success, failure bool) {
+	if i < n.main() {
+		return n.blocked[i] == 0, n.blocked[i] != 0
+	}
+	for j := range n.main() {
+		failure = failure || n.counts(j)
+	}
+	ending := n.states.Ending
+	return !failure && ending == "", failure || ending != "" && ending != run.Cancelled
 }
 
 // cancel concludes what will not begin any more.
@@ -344,24 +359,20 @@ func (n *planning) finallyStep(i int) {
 		n.items(i)
 		return
 	}
-	failed := false
-	for j := range n.main() {
-		failed = failed || n.counts(j)
-	}
-	n.begin(i, !failed && n.states.Ending == "", failed || n.states.Ending != "" && n.states.Ending != run.Cancelled)
+	n.begin(i)
 }
 
 // begin plans a step that nothing keeps from beginning but its own references and condition.
-func (n *planning) begin(i int, success, failure bool) {
+func (n *planning) begin(i int) {
 	if n.room <= 0 {
 		return
 	}
 	s := n.Steps[i]
-	if reason := n.missing(s); reason != "" {
+	if reason := n.Missing(n.states, i); reason != "" {
 		n.skip(i, -1, reason)
 		return
 	}
-	if s.Condition != nil && !perItem(s) && n.decided(i, -1, nil, success, failure) {
+	if s.Condition != nil && !perItem(s) && n.decided(i, -1, nil) {
 		return
 	}
 	if s.ForEach == nil {
@@ -385,9 +396,9 @@ func (n *planning) start(i, item int) {
 }
 
 // decided concludes a step whose condition keeps it from running.
-func (n *planning) decided(i, item int, value *any, success, failure bool) bool {
+func (n *planning) decided(i, item int, value *any) bool {
 	s := n.Steps[i]
-	yes, problem := n.judge(s, value, success, failure)
+	yes, problem := n.judge(i, value)
 	switch {
 	case problem != nil:
 		n.failure(i, item, "condition %s: %s", s.Condition.Text, problem.Text)
@@ -412,20 +423,24 @@ func perItem(s *tool.Step) bool {
 	return false
 }
 
-// missing says why a step can't have what it refers to, or "".
-func (n *planning) missing(s *tool.Step) (reason string) {
-	s.References(func(r tool.Reference, _ tool.Position) {
+// Missing says why a step can't have what it refers to, now that steps have ended; "" when it may.
+func (p *Plan) Missing(s *States, i int) (reason string) {
+	step := p.Steps[i]
+	step.References(func(r tool.Reference, _ tool.Position) {
 		if reason != "" || !r.IsOutput() {
 			return
 		}
-		if _, ok := n.State(n.states, r.Step).Outputs[r.Name]; ok {
-			return
+		from := p.State(s, r.Step)
+		if _, ok := from.Outputs[r.Name]; !ok && from.Ended() {
+			reason = fmt.Sprintf("it needs %s, and step %s %s", r, r.Step, ended(from.Status))
 		}
-		reason = fmt.Sprintf("it needs %s, and step %s %s", r, r.Step, ended(n.State(n.states, r.Step).Status))
 	})
-	for _, a := range s.Artifacts {
-		if a.From != "" && reason == "" && n.State(n.states, a.From).Status != run.Succeeded {
-			reason = fmt.Sprintf("it needs the artifact %s, and step %s %s", a.Name, a.From, ended(n.State(n.states, a.From).Status))
+	for _, a := range step.Artifacts {
+		if a.From == "" || reason != "" {
+			continue
+		}
+		if from := p.State(s, a.From); from.Ended() && from.Status != run.Succeeded {
+			reason = fmt.Sprintf("it needs the artifact %s, and step %s %s", a.Name, a.From, ended(from.Status))
 		}
 	}
 	return reason
@@ -463,10 +478,6 @@ func (n *planning) items(i int) {
 	if limit == 0 {
 		limit = len(st.Items)
 	}
-	success, failure := true, false
-	if i < n.main() {
-		success, failure = n.blocked[i] == 0, n.blocked[i] != 0
-	}
 	for k := range st.Items {
 		if st.Items[k].Status != "" {
 			continue
@@ -487,7 +498,7 @@ func (n *planning) items(i int) {
 				n.failure(i, k, "%s", err)
 				continue
 			}
-			if n.decided(i, k, &value, success, failure) {
+			if n.decided(i, k, &value) {
 				continue
 			}
 		}
@@ -498,7 +509,7 @@ func (n *planning) items(i int) {
 
 // gather is the end of a step with for_each: the first failure of its items, or success. Each output is a JSON array of
 // the items' outputs, null for an item that was skipped.
-func (n *planning) gather(i int, items []StepState) StepState {
+func (p *Plan) gather(i int, items []StepState) StepState {
 	skipped := 0
 	for k := range items {
 		if items[k].Failed() {
@@ -515,7 +526,7 @@ func (n *planning) gather(i int, items []StepState) StepState {
 	if skipped > 0 && skipped == len(items) {
 		return StepState{Status: run.Skipped, Reason: "all its items were skipped", Items: items}
 	}
-	for _, name := range n.Steps[i].Promises() {
+	for _, name := range p.Steps[i].Promises() {
 		list := make([]any, len(items))
 		for k := range items {
 			if v, ok := items[k].Outputs[name]; ok {

@@ -13,18 +13,20 @@ import (
 // keptRuns is how many journals are kept: those of the latest runs, whose ids sort by their time.
 const keptRuns = 100
 
-// Prune removes the journals and artifacts of all but the latest runs. A run that is under way is left alone.
+// Prune removes the journals and artifacts of all but the latest runs. A run that is under way is left alone, and one that
+// somebody else removes at the same time is removed. What can't be removed is reported when all others are gone.
 func (r Runs) Prune() error {
 	ids, err := r.ids()
 	if err != nil {
 		return err
 	}
+	var errs []error
 	for _, id := range ids[:max(0, len(ids)-keptRuns)] {
-		if err := r.Remove(id); err != nil && !errors.Is(err, ErrRunning) {
-			return err
+		if err := r.Remove(id); err != nil && !errors.Is(err, errRunning) && !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // ids lists the runs that have a journal, the latest last.
@@ -43,14 +45,14 @@ func (r Runs) ids() ([]string, error) {
 	return ids, nil
 }
 
-// Remove removes the journal and the artifacts of a run; ErrRunning when it is under way.
+// Remove removes the journal and the artifacts of a run; errRunning when it is under way.
 func (r Runs) Remove(id string) error {
 	if id != filepath.Base(id) || strings.HasPrefix(id, ".") {
 		return fmt.Errorf("%q is not the id of a run", id)
 	}
 	f, err := os.Open(r.path(id))
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("there is no run %q of a workflow in %s", id, r.Dir)
+		return fmt.Errorf("there is no run %q of a workflow in %s: %w", id, r.Dir, fs.ErrNotExist)
 	}
 	if err != nil {
 		return fmt.Errorf("remove run %s: %w", id, err)
@@ -60,7 +62,11 @@ func (r Runs) Remove(id string) error {
 		return fmt.Errorf("run %s: %w", id, err)
 	}
 	// Artifacts are files that mayfly-shim made, in folders of its own: nothing is mounted there.
-	if err := errors.Join(os.RemoveAll(r.ArtifactDir(id)), os.Remove(r.path(id))); err != nil {
+	err = os.Remove(r.path(id))
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil // by somebody else, since it was opened
+	}
+	if err := errors.Join(os.RemoveAll(r.ArtifactDir(id)), err); err != nil {
 		return fmt.Errorf("remove run %s: %w", id, err)
 	}
 	return nil

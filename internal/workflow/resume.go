@@ -20,8 +20,10 @@ func (p *Plan) Resume(past *Past) *States {
 		old := past.steps[step.Name]
 		switch {
 		case old == nil || i >= p.main() && old.ended:
-		case old.Status == run.Succeeded:
+		case old.Status == run.Succeeded && old.Items == nil:
 			s.Steps[i] = old.StepState
+		case old.Status == run.Succeeded:
+			s.Steps[i] = p.gather(i, old.Items)
 		case step.ForEach != nil && old.Items != nil && old.items == itemsDigest(step):
 			st := StepState{Status: run.Running, Items: make([]StepState, len(old.Items))}
 			for k := range old.Items {
@@ -57,11 +59,11 @@ type Selection struct {
 }
 
 // Select changes the states so that only the selected steps run, and refuses a selection in which a step refers to what
-// no step will have handed on.
-func (p *Plan) Select(s *States, sel Selection) error {
+// no step will have handed on. again are the steps that it has begin anew.
+func (p *Plan) Select(s *States, sel Selection) (again []string, err error) {
 	for _, name := range append([]string{sel.From, sel.Only}, sel.Skip...) {
 		if _, ok := p.byName[name]; !ok && name != "" {
-			return fmt.Errorf("the workflow has no step %q; its steps are %s", name, p.names())
+			return nil, fmt.Errorf("the workflow has no step %q; its steps are %s", name, p.names())
 		}
 	}
 	out := make([]string, len(p.Steps)) // why each is left out; empty for those that run
@@ -86,12 +88,15 @@ func (p *Plan) Select(s *States, sel Selection) error {
 	for i, flag := range out {
 		switch {
 		case flag == "" && (sel.From != "" || sel.Only != ""):
-			s.Steps[i] = StepState{} // also when it had succeeded: it was asked for
+			if s.Steps[i].Status != "" {
+				again = append(again, p.Steps[i].Name) // also when it had succeeded: it was asked for
+			}
+			s.Steps[i] = StepState{}
 		case flag != "" && !s.Steps[i].Ended():
 			s.Steps[i] = StepState{Status: run.Skipped, Reason: "left out by " + flag}
 		}
 	}
-	return p.checkSelection(s, out)
+	return again, p.checkSelection(s, out)
 }
 
 func (p *Plan) names() string {

@@ -49,14 +49,16 @@ func (p *Plan) value(s *States, r tool.Reference, item *any) (any, error) {
 }
 
 // judge evaluates a step's condition.
-func (n *planning) judge(s *tool.Step, item *any, success, failure bool) (bool, *condition.Problem) {
-	v := condition.Values{Variables: map[string]any{}, Success: success, Failure: failure}
-	for i, r := range s.Condition.References {
+func (n *planning) judge(i int, item *any) (bool, *condition.Problem) {
+	s := n.Steps[i]
+	v := condition.Values{Variables: map[string]any{}}
+	v.Success, v.Failure = n.outlook(i)
+	for k, r := range s.Condition.References {
 		value, err := n.value(n.states, r, item)
 		if err != nil {
 			return false, &condition.Problem{Text: err.Error()}
 		}
-		v.Variables[tool.Variable(i)] = value
+		v.Variables[tool.Variable(k)] = value
 	}
 	return n.evaluate(s, v)
 }
@@ -107,7 +109,7 @@ func (p *Plan) ItemCount(s *States, i int) (int, error) {
 	fe := p.Steps[i].ForEach
 	switch {
 	case fe.Reference != nil:
-		list, err := p.referencedItems(s, *fe.Reference)
+		list, err := p.items(s, i)
 		return len(list), err
 	case fe.Matrix != nil:
 		count := 1
@@ -125,7 +127,7 @@ func (p *Plan) ItemValue(s *States, i, item int) (any, error) {
 	value := func(r tool.Reference) (any, error) { return p.value(s, r, nil) }
 	switch {
 	case fe.Reference != nil:
-		list, err := p.referencedItems(s, *fe.Reference)
+		list, err := p.items(s, i)
 		if err != nil {
 			return nil, err
 		}
@@ -152,19 +154,29 @@ func (p *Plan) ItemValue(s *States, i, item int) (any, error) {
 // maxReferencedItems bounds a list that a tool wrote.
 const maxReferencedItems = 100_000
 
-// referencedItems reads the JSON array that a reference stands for.
-func (p *Plan) referencedItems(s *States, r tool.Reference) ([]any, error) {
-	v, err := p.value(s, r, nil)
+// items returns the list that the reference of a step's for_each stands for. It is decoded once: what it stands for
+// doesn't change once the step's turn has come.
+func (p *Plan) items(s *States, i int) ([]any, error) {
+	st := &s.Steps[i]
+	if st.list != nil {
+		return st.list, nil
+	}
+	v, err := p.value(s, *p.Steps[i].ForEach.Reference, nil)
 	if err != nil {
 		return nil, err
 	}
-	if list, ok := v.([]any); ok {
-		return list, nil
-	}
-	text, ok := v.(string)
+	list, ok := v.([]any) // an input of the workflow is one
 	if !ok {
-		return nil, fmt.Errorf("for_each: %s is no list", r)
+		text, _ := v.(string)
+		if list, err = decodeItems(text, *p.Steps[i].ForEach.Reference); err != nil {
+			return nil, err
+		}
 	}
+	st.list = list
+	return list, nil
+}
+
+func decodeItems(text string, r tool.Reference) ([]any, error) {
 	var list []any
 	dec := json.NewDecoder(bytes.NewReader([]byte(text)))
 	dec.UseNumber()

@@ -1,0 +1,35 @@
+package workflow
+
+import (
+	"bytes"
+	"testing"
+)
+
+// FuzzJournal reads files that a crash, a full disk or somebody's editor made of a journal: what can't be understood is an
+// error, and what can be is planned from.
+func FuzzJournal(f *testing.F) {
+	f.Add([]byte(`{"type":"run","run":{"id":"r"}}
+{"type":"step","step":"a","status":"running"}
+{"type":"step","step":"a","status":"succeeded","outputs":{"R":"x"}}
+{"type":"step","step":"b","items":"0011","count":3}
+{"type":"step","step":"b","item":1,"status":"succeeded"}
+{"type":"resume"}
+{"type":"step","step":"b","item":9}
+{"type":"end","status":"failed"}
+{"type":"step","sealed":"c2VhbGVk"}
+`))
+	f.Add([]byte("{\"type\":\"run\",\"run\":{}}\n{\"type\":\"step\",\"step\":\"b\",\"items\":\"x\",\"count\":-1}\n"))
+	p := NewPlan(parse(f, `workflow: [{name: a, tool: T, outputs: [R]}, {name: b, tool: T, for_each: [1, 2, 3]}]`), nil)
+	f.Fuzz(func(t *testing.T, data []byte) {
+		past, whole, err := Runs{Sealer: plainSealer{}}.read(t.Context(), bytes.NewReader(data))
+		if err != nil {
+			return
+		}
+		if whole < 1 || whole > int64(len(data)) || data[whole-1] != '\n' {
+			t.Fatalf("%d of %d bytes are whole lines", whole, len(data))
+		}
+		states := p.Resume(past)
+		m := simulate(t, p, states)
+		m.run(func(int) int { return 0 }, func(unit) StepState { return succeed("R", "x") })
+	})
+}
