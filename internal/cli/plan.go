@@ -78,7 +78,7 @@ func checkStep(h *host, step *tool.Step) error {
 func planStep(ctx context.Context, b *begun, i int, conditions condition.Evaluator) (plannedStep, error) {
 	step, st := b.plan.Steps[i], &b.states.Steps[i]
 	p := plannedStep{
-		Step: step.Name, Tool: step.Uses.Tool.Name, Image: step.Uses.Tool.Image, After: b.plan.After(i),
+		Step: step.Name, Tool: step.Uses.Tool.Name, Image: step.Uses.Tool.Image, After: b.before(i),
 		Finally: i >= len(b.def.Steps), Outputs: step.Promises(), Runs: "yes", Runner: step.Runner,
 	}
 	p.Inputs, p.Environment = b.plan.Shown(i)
@@ -122,6 +122,15 @@ func planStep(ctx context.Context, b *begun, i int, conditions condition.Evaluat
 		p.Runs, p.Why = "no", "its condition is false"
 	}
 	return p, nil
+}
+
+// before are the names of the steps that have to end before a step starts.
+func (b *begun) before(i int) []string {
+	var names []string
+	for _, j := range b.plan.Before(i) {
+		names = append(names, b.plan.Steps[j].Name)
+	}
+	return names
 }
 
 // whenKnown names what a condition waits for.

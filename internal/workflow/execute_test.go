@@ -447,7 +447,7 @@ func TestSelect(t *testing.T) {
 	}
 }
 
-// 1,000 items run with flat memory: what is held doesn't grow with what they print.
+// 1,000 items run, as many at once as are allowed. (That memory stays flat is for test/workflow, with real ones.)
 func TestExecuteManyItems(t *testing.T) {
 	p := NewPlan(parse(t, `workflow: [{name: a, tool: T, for_each: [`+strings.Repeat("x, ", 1000)+`], max_parallel: 20}]`), nil)
 	var mu sync.Mutex
