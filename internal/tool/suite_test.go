@@ -226,7 +226,7 @@ func TestSuiteFindsItsTool(t *testing.T) {
 			t.Errorf("%s: %s, want %s", subject, got, want)
 		}
 	}
-	for name, want := range map[string]string{"flow": filepath.Join(dir, "workflows", "flow.yaml"), "x/y.yaml": filepath.Join(dir, "x", "y.yaml"), "none": ""} {
+	for name, want := range map[string]string{"flow": filepath.Join(dir, "workflows", "flow.yaml"), "x/y.yaml": filepath.Join(dir, "x", "y.yaml"), "/x/y.yaml": "/x/y.yaml", "none": ""} {
 		s := &Suite{Workflow: &Subject{Name: name}, Source: Source{Dir: dir}}
 		if got, err := s.WorkflowFile(); got != want || (err == nil) != (want != "") {
 			t.Errorf("workflow %s is %q (%v)", name, got, err)
