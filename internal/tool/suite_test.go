@@ -256,7 +256,7 @@ func TestDocumentedSuites(t *testing.T) {
 			t.Errorf("%v in\n%s", err, text)
 		}
 	}
-	if _, err := LoadSuite("../../examples/deployment-checker/checker_test.yaml"); err != nil {
+	if _, err := LoadSuite("../../examples/deployment-checker/tests.yaml"); err != nil {
 		t.Error(err)
 	}
 }
