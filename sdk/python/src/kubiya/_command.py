@@ -11,7 +11,6 @@ import subprocess
 from typing import Any, Dict, List, Mapping, Optional, Tuple, Type, Union
 
 from ._errors import MayflyNotFoundError, ToolError
-from ._match import TextMatch
 from ._mocks import Duration, Mock, World, duration
 from ._result import Result
 
@@ -172,6 +171,3 @@ def _end(process: subprocess.Popen[bytes]) -> None:
             if attempt == 2:
                 process.kill()
                 process.wait()
-
-
-__all__ = ["Subject", "TextMatch", "find", "run"]
