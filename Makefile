@@ -10,7 +10,7 @@ LDFLAGS := -s -w -X github.com/mayfly-run/mayfly/internal/cli.version=$(VERSION)
 
 # Packages whose tests make real sandboxes run one at a time: each checks that it leaves nothing on the host.
 REAL := ./internal/oci/... ./internal/cli/... ./test/...
-PURE = $(filter-out $(shell go list $(REAL)),$(shell go list ./...))
+PURE = $(filter-out $(shell go list $(REAL) ./sdk/...),$(shell go list ./...))
 FUZZTIME := 10s
 TOOLS := .build/tools
 export MAYFLY_TEST_BIN := $(CURDIR)/bin
@@ -49,6 +49,17 @@ test-pure: ## test the packages that need no sandbox, with the race detector
 test-real: build ## test real sandboxes, and that they leave nothing (as root)
 	images/build.sh busybox shell python kubectl
 	go test -race -p 1 -count=1 -timeout 20m $(REAL)
+
+.PHONY: test-sdk
+test-sdk: build ## test the SDKs for Python and Go with real sandboxes (as root)
+	images/build.sh shell python
+	cd sdk/python && python3 -m unittest
+	go test -race -count=1 -timeout 5m ./sdk/...
+
+.PHONY: test-slow
+test-slow: build ## run the reference's example of a test as it is: its script waits for five minutes (as root)
+	images/build.sh python
+	test/example.sh
 
 .PHONY: test-security
 test-security: build ## the attacks of the security profile (as root)

@@ -71,11 +71,17 @@ func (r *Responder) answer(w http.ResponseWriter, req *http.Request, c *connecti
 	}
 }
 
-// content is the body of an answer. Text and JSON are compressed here where the mock's headers say so; a file is sent
-// as it is.
+// content is the body of an answer. Text and JSON are compressed here where the mock's headers say so; a file, and
+// what isn't text, is sent as it is.
 func (r *Responder) content(a *tool.HTTPAnswer, h http.Header) (content io.ReadCloser, size int64, err error) {
 	if a.File != "" {
 		return r.file(a.File, h)
+	}
+	if len(a.Data) > 0 {
+		if h.Get("Content-Type") == "" {
+			h.Set("Content-Type", "application/octet-stream")
+		}
+		return io.NopCloser(bytes.NewReader(a.Data)), int64(len(a.Data)), nil
 	}
 	text, kind := a.Body, "text/plain; charset=utf-8"
 	if a.JSON != "" {

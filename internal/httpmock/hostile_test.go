@@ -344,6 +344,18 @@ func TestFilesStayInTheFolder(t *testing.T) {
 	}
 }
 
+func TestBytesAreSentAsTheyAre(t *testing.T) {
+	h := http.Header{"Content-Encoding": {"gzip"}}
+	body, size, err := (&Responder{}).content(&tool.HTTPAnswer{Data: []byte("\x00\xff")}, h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := io.ReadAll(body)
+	if err != nil || size != 2 || string(data) != "\x00\xff" || h.Get("Content-Type") != "application/octet-stream" {
+		t.Errorf("%d bytes, %q, of %q (%v)", size, data, h, err)
+	}
+}
+
 func FuzzLooksLikeHTTP(f *testing.F) {
 	for _, s := range []string{"GET / HTTP/1.1", "PRI * HTTP/2.0", "\x16\x03", " ", "M-SEARCH *", strings.Repeat("A", 100)} {
 		f.Add([]byte(s))

@@ -2,6 +2,7 @@ package tool
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -43,7 +44,7 @@ func (d *decoder) document(data []byte) *yaml.Node {
 		return nil
 	}
 	var docs [2]yaml.Node
-	found, err := parseYAML(data, &docs)
+	found, err := parseYAML(fromJSON(data), &docs)
 	if found == 2 {
 		d.report(&docs[1], "the file holds more than one YAML document", "a definition is one document; put each in its own file")
 		return nil
@@ -61,6 +62,27 @@ func (d *decoder) document(data []byte) *yaml.Node {
 		return nil
 	}
 	return root
+}
+
+// jsonEscape is an escape of JSON; the first group are those that the YAML parser doesn't know (RFC 8259 section 7).
+var jsonEscape = regexp.MustCompile(`\\(?:(/|u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|.)`)
+
+// fromJSON makes YAML of JSON: a file that is JSON gets its slashes and its pairs of surrogates without an escape, and any
+// other stays as it is.
+func fromJSON(data []byte) []byte {
+	if !bytes.Contains(data, []byte(`\/`)) && !bytes.Contains(data, []byte(`\ud`)) && !bytes.Contains(data, []byte(`\uD`)) || !json.Valid(data) {
+		return data
+	}
+	return jsonEscape.ReplaceAllFunc(data, func(escape []byte) []byte {
+		if jsonEscape.FindSubmatchIndex(escape)[2] < 0 {
+			return escape
+		}
+		var text string
+		if err := json.Unmarshal(fmt.Appendf(nil, `"%s"`, escape), &text); err != nil {
+			return escape // can't be: the expression has just matched it
+		}
+		return []byte(text)
+	})
 }
 
 // parseYAML parses up to two documents. A panic of the parser becomes an error: definitions come from strangers, and

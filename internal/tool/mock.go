@@ -48,8 +48,9 @@ type Field struct {
 type HTTPAnswer struct {
 	Status  int
 	Headers []Header
-	// At most one of Body, JSON (compact text) and File (a path inside the suite's folder) is set.
+	// At most one of Body, JSON (compact text), Data (which isn't text) and File (a path inside the suite's folder) is set.
 	Body, JSON string
+	Data       []byte
 	File       string
 	Delay      time.Duration
 	// Reset resets the connection; Timeout never answers.

@@ -1,6 +1,7 @@
 package tool
 
 import (
+	"encoding/base64"
 	"fmt"
 	"strings"
 	"time"
@@ -45,7 +46,7 @@ func httpMockShape() shape[HTTPMock] {
 			m.Answers = []HTTPAnswer{m.only}
 			return
 		}
-		for _, key := range []string{"status", "headers", "body", "json", "file", "delay", "reset", "timeout"} {
+		for _, key := range []string{"status", "headers", "body", "json", "body_base64", "file", "delay", "reset", "timeout"} {
 			if has(n, key) {
 				d.report(child(n, key), key+" is given beside answers", "put it into one of the answers; what a request has to be stands under request")
 			}
@@ -95,6 +96,8 @@ func answerFields[T any](of func(*T) *HTTPAnswer) []field[T] {
 				}
 			},
 		},
+		bind("body_base64", "The body of the answer in base64, for what isn't text. It is sent as it is.", bytesShape(),
+			func(t *T) *[]byte { return &of(t).Data }),
 		bind("file", "A file of the test file's folder that has the body of the answer.", text(schema{"minLength": 1}, checkBeside),
 			func(t *T) *string { return &of(t).File }),
 		bind("delay", "How long the answer takes, such as 500ms.", duration(0, maxDelay),
@@ -104,6 +107,19 @@ func answerFields[T any](of func(*T) *HTTPAnswer) []field[T] {
 		bind("timeout", "Never answers.", boolean(),
 			func(t *T) *bool { return &of(t).Timeout }),
 	}
+}
+
+// bytesShape are bytes written in base64 (RFC 4648 section 4).
+func bytesShape() shape[[]byte] {
+	return convert(text(nil, func(s string) (string, string) {
+		if _, err := base64.StdEncoding.DecodeString(s); err != nil {
+			return "is not base64", ""
+		}
+		return "", ""
+	}), func(s string) []byte {
+		data, _ := base64.StdEncoding.DecodeString(s) // checked above; after a problem the value is never used
+		return data
+	})
 }
 
 // checkBeside is checkInside for the folder of a test file.
@@ -136,7 +152,7 @@ func answerHeadersShape() shape[[]Header] {
 
 func checkAnswer(d *decoder, n *yaml.Node, a *HTTPAnswer) {
 	var bodies []string
-	for _, key := range []string{"body", "json", "file"} {
+	for _, key := range []string{"body", "json", "body_base64", "file"} {
 		if has(n, key) {
 			bodies = append(bodies, key)
 		}

@@ -33,7 +33,7 @@ func compiled(t testing.TB, schema []byte) *jsonschema.Schema {
 func instance(t testing.TB, text string) any {
 	t.Helper()
 	var v any
-	if err := yaml.Unmarshal([]byte(text), &v); err != nil {
+	if err := yaml.Unmarshal(fromJSON([]byte(text)), &v); err != nil {
 		t.Fatal(err)
 	}
 	data, err := json.Marshal(v)

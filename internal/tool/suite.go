@@ -181,7 +181,7 @@ func (s *Suite) LoadTool() (*Tool, error) {
 func (s *Suite) WorkflowFile() (string, error) {
 	name := s.Workflow.Name
 	if isPath(name) {
-		return filepath.Join(s.Source.Dir, filepath.FromSlash(name)), nil
+		return s.path(name), nil
 	}
 	var looked []string
 	for _, candidate := range []string{name + ".yaml", name + ".yml", filepath.Join("workflows", name+".yaml"), filepath.Join("workflows", name+".yml")} {
@@ -199,17 +199,22 @@ func (s *Suite) WorkflowFile() (string, error) {
 
 func (s *Suite) subjectFile(subject *Subject) (string, error) {
 	if isPath(subject.Name) {
-		name := filepath.FromSlash(subject.Name)
-		if filepath.IsAbs(name) {
-			return name, nil
-		}
-		return filepath.Join(s.Source.Dir, name), nil
+		return s.path(subject.Name), nil
 	}
 	file, err := Find(cmp.Or(s.Source.Dir, "."), subject.Name)
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", subject.Position, err)
 	}
 	return file, nil
+}
+
+// path is a path that the suite gives, from its folder.
+func (s *Suite) path(name string) string {
+	name = filepath.FromSlash(name)
+	if filepath.IsAbs(name) {
+		return name
+	}
+	return filepath.Join(s.Source.Dir, name)
 }
 
 // isPath tells a path from a name, as `mayfly run` does.

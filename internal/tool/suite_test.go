@@ -86,6 +86,29 @@ func TestSuiteEverything(t *testing.T) {
 	}
 }
 
+// What any program writes as JSON is read: YAML knows neither pairs of surrogates nor "\\/".
+func TestSuiteInJSON(t *testing.T) {
+	s, err := ParseSuite("-", []byte(cases(t, "suites-everything.txt")["json"]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	mocks := s.Tests[0].HTTP
+	if got, want := mocks[1].Answers[0].Body, "x/\U0001F600\\ud83d"; got != want {
+		t.Errorf("body %q, want %q", got, want)
+	}
+	if got := string(mocks[2].Answers[0].Data); got != "\x00\xff" {
+		t.Errorf("bytes %q", got)
+	}
+	for _, text := range []string{`{"tool": "a\ud83d", "tests": []}`, `{"tool": "x", "tests": [{"name": "\ud83d\u0041"}]}`} {
+		if _, err := ParseSuite("-", []byte(text)); err == nil {
+			t.Errorf("half a character is taken: %s", text)
+		}
+	}
+	if _, err := ParseSuite("-", []byte(`{"tool": "x", "tests": [{"name": "a\/b", "htp": []}]}`)); err == nil || !strings.HasPrefix(err.Error(), "<stdin>:1:41: unknown key") {
+		t.Errorf("error is %v", err)
+	}
+}
+
 func TestSuiteSchema(t *testing.T) {
 	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(SuiteSchema()))
 	if err != nil {
@@ -105,7 +128,7 @@ func TestSuiteSchema(t *testing.T) {
 		}
 	}
 	loaderOnly := " both no-tool empty-tests answers-empty name-lines same-name tool-name steps-of-a-tool url-port url-and-host path path-url path-regex query-bad header-name header-value header-framing" +
-		" two-bodies answer-and-answers reset-status reset-timeout no-content file-outside mocks-absolute delay command-dots command-answers order-none allow allow-port" +
+		" two-bodies base64 answer-and-answers reset-status reset-timeout no-content file-outside mocks-absolute delay command-dots command-answers order-none allow allow-port" +
 		" input-name input-value json-value url path-glob comparison-empty "
 	checked := 0
 	for name, body := range cases(t, "suites-rejected.txt") {
@@ -203,7 +226,7 @@ func TestSuiteFindsItsTool(t *testing.T) {
 			t.Errorf("%s: %s, want %s", subject, got, want)
 		}
 	}
-	for name, want := range map[string]string{"flow": filepath.Join(dir, "workflows", "flow.yaml"), "x/y.yaml": filepath.Join(dir, "x", "y.yaml"), "none": ""} {
+	for name, want := range map[string]string{"flow": filepath.Join(dir, "workflows", "flow.yaml"), "x/y.yaml": filepath.Join(dir, "x", "y.yaml"), "/x/y.yaml": "/x/y.yaml", "none": ""} {
 		s := &Suite{Workflow: &Subject{Name: name}, Source: Source{Dir: dir}}
 		if got, err := s.WorkflowFile(); got != want || (err == nil) != (want != "") {
 			t.Errorf("workflow %s is %q (%v)", name, got, err)
@@ -233,7 +256,7 @@ func TestDocumentedSuites(t *testing.T) {
 			t.Errorf("%v in\n%s", err, text)
 		}
 	}
-	if _, err := LoadSuite("../../examples/deployment-checker/checker_test.yaml"); err != nil {
+	if _, err := LoadSuite("../../examples/deployment-checker/tests.yaml"); err != nil {
 		t.Error(err)
 	}
 }

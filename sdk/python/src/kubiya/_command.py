@@ -1,0 +1,173 @@
+"""Driving the mayfly command."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+from typing import Any, Dict, List, Mapping, Optional, Tuple, Type, Union
+
+from ._errors import MayflyNotFoundError, ToolError
+from ._mocks import Duration, Mock, World, duration
+from ._result import Result
+
+__unittest = True
+
+#: What is tested: a name or path, or a tool's definition.
+Subject = Union[str, Mapping[str, Any]]
+
+# What YAML has no plain form for, but JSON has: breaks of lines, controls, and what is no character.
+_UNPRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
+
+_NEAREST = re.compile(r"(; the nearest, )((?:http|commands)\[\d+\])(, differs in )")
+_UNUSED = re.compile(r"^((?:http|commands)\[\d+\]) \(<stdin>:\d+:\d+\)")
+_LABEL = re.compile(r"\b(?:http|commands)\[\d+\]")
+_AT = re.compile(r"<stdin>:(\d+):\d+: ")
+
+
+def find() -> str:
+    """The path of mayfly: $MAYFLY, or the one in PATH."""
+    given = os.environ.get("MAYFLY")
+    found = shutil.which(given or "mayfly")
+    if found is not None:
+        return os.path.abspath(found)
+    if given:
+        raise MayflyNotFoundError(f"MAYFLY is {given!r}, which is no program that can be run")
+    raise MayflyNotFoundError(
+        "the mayfly command is not found in PATH, and the environment variable MAYFLY doesn't name it. Install bin/mayfly and "
+        "bin/mayfly-shim, which `make build` leaves in Mayfly's source, into one folder of PATH; or set MAYFLY=/path/to/mayfly"
+    )
+
+
+def run(
+    kind: str,
+    subject: Subject,
+    folder: str,
+    name: str,
+    world: World,
+    inputs: Optional[Mapping[str, Any]],
+    timeout: Optional[Duration],
+    failure: Type[BaseException],
+) -> Tuple[str, Result]:
+    """Run one test and return its status, passed or failed, and its result. kind is tool or workflow."""
+    test: Dict[str, Any] = {"name": _test_name(name), "expect": {"exit_code": "any"}}
+    if world.environment:
+        test["environment"] = world.environment
+    if inputs:
+        test["inputs"] = dict(inputs)
+    if world.secrets:
+        test["secrets"] = world.secrets
+    if world.allow_network:
+        test["allow_network"] = world.allow_network
+    if timeout is not None:
+        test["timeout"] = duration(timeout)
+    # The latest comes first, as the first that matches answers.
+    http, commands = world.http[::-1], world.commands[::-1]
+    suite = _Suite(kind, subject, test)
+    suite.mocks("http", http)
+    suite.mocks("commands", commands)
+    if kind == "workflow":
+        suite.steps(world.steps)
+    text = suite.finish()
+    labels = {f"http[{i}]": m.label for i, m in enumerate(http)}
+    labels.update({f"commands[{i}]": m.label for i, m in enumerate(commands)})
+
+    def label(mock: str) -> str:
+        return labels.get(mock, mock)
+
+    def message(text: str) -> str:
+        if text.startswith("mocks that answered nothing: "):
+            return _LABEL.sub(lambda m: label(m[0]), text)
+        text = _NEAREST.sub(lambda m: m[1] + label(m[2]) + m[3], text)
+        return _UNUSED.sub(lambda m: label(m[1]), text)
+
+    status, out, err = _execute(text.encode(), folder)
+    for line in out.splitlines():
+        data = json.loads(line)
+        if data.get("type") != "test":
+            continue
+        if data.get("status") == "error":
+            raise ToolError(suite.located(data.get("error") or "the run couldn't be made"))
+        return data["status"], Result.from_json(data, label, message, failure)
+    said = err.decode(errors="replace").strip()
+    said = "\n".join(line[len("mayfly: ") :] if line.startswith("mayfly: ") else line for line in said.splitlines())
+    raise ToolError(suite.located(said) or f"mayfly test ended with status {status} and said nothing")
+
+
+class _Suite:
+    """The text of a file with one test: each mock has a line of its own, so that errors lead back to it."""
+
+    def __init__(self, kind: str, subject: Subject, test: Dict[str, Any]) -> None:
+        self.lines = [f"{{{_dumps(kind)}: {_dumps(subject)}, "]
+        self.lines.append(f'"tests": [{_dumps(test)[:-1]}')
+        self.owners: Dict[int, str] = {}
+
+    def mocks(self, key: str, mocks: List[Mock]) -> None:
+        if not mocks:
+            return
+        self.lines.append(f", {_dumps(key)}: [")
+        for i, mock in enumerate(mocks):
+            self.lines.append(_dumps(mock.definition) + ("," if i + 1 < len(mocks) else "]"))
+            self.owners[len(self.lines)] = mock.label
+
+    def steps(self, steps: Mapping[str, Mock]) -> None:
+        if not steps:
+            return
+        self.lines.append(', "steps": {')
+        for i, (name, mock) in enumerate(steps.items()):
+            self.lines.append(f"{_dumps(name)}: {_dumps(mock.definition)}" + ("," if i + 1 < len(steps) else "}"))
+            self.owners[len(self.lines)] = mock.label
+
+    def finish(self) -> str:
+        return "\n".join(self.lines) + "}]}\n"
+
+    def located(self, text: str) -> str:
+        """An error with the mock that it is about, instead of a place in what nobody has seen."""
+        return _AT.sub(lambda m: f"{self.owners[int(m[1])]}: " if int(m[1]) in self.owners else "", text)
+
+
+def _dumps(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    return _UNPRINTABLE.sub(lambda m: f"\\u{ord(m[0]):04x}", text)
+
+
+def _test_name(name: str) -> str:
+    return "".join(c if c.isprintable() else "?" for c in name)[:150].strip() or "test"
+
+
+def _execute(text: bytes, folder: str) -> Tuple[int, bytes, bytes]:
+    mayfly = find()
+    env = dict(os.environ)
+    for key in ("MAYFLY_HOME", "MAYFLY_POLICY"):
+        if env.get(key):
+            env[key] = os.path.abspath(env[key])  # mayfly runs in the test's folder
+    process = subprocess.Popen(
+        [mayfly, "test", "--json", "-"],
+        cwd=folder,
+        env=env,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    try:
+        out, err = process.communicate(text)
+    except BaseException:
+        _end(process)
+        raise
+    return process.returncode, out, err
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End mayfly, which ends the sandbox, and wait for it. Who interrupts again ends it sooner, and at the third time at once."""
+    for attempt in range(3):
+        try:
+            process.send_signal(signal.SIGINT)
+            process.communicate()
+            return
+        except KeyboardInterrupt:
+            if attempt == 2:
+                process.kill()
+                process.wait()

@@ -1,0 +1,498 @@
+"""What a run did."""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import dataclass, field
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, Type, Union
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from ._match import ArgsMatch, TextMatch, args_mismatch, json_mismatch, mismatch, values_mismatch
+
+__unittest = True
+
+
+def _bytes(data: Mapping[str, Any], key: str) -> bytes:
+    encoded = data.get(key + "_base64")
+    if encoded is not None:
+        return base64.b64decode(encoded)
+    text: str = data.get(key) or ""
+    return text.encode()
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request of the tool."""
+
+    method: str
+    url: str
+    host: str
+    port: int
+    #: Decoded, without the query.
+    path: str
+    query: Dict[str, List[str]]
+    headers: Dict[str, List[str]]
+    #: Its beginning, at most 1 MiB; decoded where it came compressed.
+    body: bytes
+    body_size: int
+    body_truncated: bool
+    protocol: str
+    #: What answered, and with which status; "" and 0 where nothing did, and problem says why.
+    mock: str
+    status: int
+    problem: str
+    #: The order of requests, from 1, and when it came (RFC 3339).
+    seq: int
+    time: str
+
+    @property
+    def text(self) -> str:
+        """The body as text."""
+        return self.body.decode(errors="replace")
+
+    def json(self) -> Any:
+        """The body's value, where it is JSON."""
+        return json.loads(self.body)
+
+    def header(self, name: str) -> Optional[str]:
+        """The first value of a header, in whatever case it came."""
+        for key, values in self.headers.items():
+            if key.lower() == name.lower() and values:
+                return values[0]
+        return None
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.url}"
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of a mocked command."""
+
+    command: str
+    args: List[str]
+    #: The standard input's beginning, at most 1 MiB.
+    stdin_bytes: bytes
+    stdin_size: int
+    exit_code: int
+    #: What answered; "" where nothing did, and problem says why.
+    mock: str
+    problem: str
+    seq: int
+    time: str
+
+    @property
+    def stdin(self) -> str:
+        """The standard input as text."""
+        return self.stdin_bytes.decode(errors="replace")
+
+    def __str__(self) -> str:
+        return " ".join([self.command, *(a if a.isprintable() and a and " " not in a else repr(a) for a in self.args)])
+
+
+@dataclass(frozen=True)
+class Connection:
+    """One decision of the network policy."""
+
+    host: str
+    address: str
+    port: int
+    protocol: str
+    allowed: bool
+    rule: str
+    reason: str
+    #: The egress rule that would allow it.
+    suggest: str
+    #: Whether mocks answered, and nothing left the machine.
+    mocked: bool
+    rx_bytes: int
+    tx_bytes: int
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What the run used."""
+
+    cpu_seconds: float = 0.0
+    memory_bytes: int = 0
+    memory_peak_bytes: int = 0
+    pids: int = 0
+    disk_bytes: int = 0
+    network_rx_bytes: int = 0
+    network_tx_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Step:
+    """How a step of a workflow ended."""
+
+    status: str
+    exit_code: int
+    outputs: Dict[str, str]
+    reason: str
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What isn't as the mocks want it; kind is unmatched_request, unmatched_command or unused_mock."""
+
+    kind: str
+    message: str
+
+
+@dataclass(frozen=True, repr=False)
+class Result:
+    """How a run ended, and all that it did."""
+
+    #: The name of the tool or workflow.
+    name: str
+    #: succeeded, failed, timed_out, out_of_memory, denied…
+    status: str
+    #: The tool's own exit status; 124 timed out, 128+n killed by signal n.
+    exit_code: int
+    #: Why, for people; "" for a success.
+    reason: str
+    #: What was printed, secrets masked; the first 8 MiB.
+    stdout_bytes: bytes
+    stderr_bytes: bytes
+    stdout_truncated: bool
+    stderr_truncated: bool
+    outputs: Dict[str, str]
+    #: Seconds.
+    duration: float
+    usage: Usage
+    requests: List[Request]
+    calls: List[Call]
+    connections: List[Connection]
+    #: The mocks that answered nothing.
+    unused_mocks: List[str]
+    #: A workflow's steps by their names.
+    steps: Dict[str, Step]
+    #: What made execute() raise; there with check=False.
+    failures: List[Failure]
+    #: What may explain a failure.
+    notes: List[str]
+    #: The line of JSON that all of this is from (docs/TESTING.md).
+    raw: Dict[str, Any]
+    _failure: Type[BaseException] = field(default=AssertionError)
+
+    @classmethod
+    def from_json(
+        cls,
+        data: Dict[str, Any],
+        label: Callable[[str], str] = str,
+        message: Callable[[str], str] = str,
+        failure: Type[BaseException] = AssertionError,
+    ) -> Result:
+        """Read a line of ``mayfly test --json``. label names a mock, message the mocks in a message."""
+        run = data.get("result") or {}
+        usage = run.get("usage") or {}
+        return cls(
+            name=data.get("tool") or data.get("workflow") or "",
+            status=run.get("status", ""),
+            exit_code=run.get("exit_code", 0),
+            reason=run.get("reason") or "",
+            stdout_bytes=_bytes(data, "stdout"),
+            stderr_bytes=_bytes(data, "stderr"),
+            stdout_truncated=bool(data.get("stdout_truncated")),
+            stderr_truncated=bool(data.get("stderr_truncated")),
+            outputs=dict(run.get("outputs") or {}),
+            duration=run.get("duration_ms", 0) / 1000,
+            usage=Usage(**{key: usage[key] for key in Usage.__dataclass_fields__ if key in usage}),
+            requests=[_request(r, label, message) for r in data.get("requests") or []],
+            calls=[_call(c, label, message) for c in data.get("calls") or []],
+            connections=[_connection(c) for c in data.get("connections") or []],
+            unused_mocks=[label(m) for m in data.get("unused_mocks") or []],
+            steps={
+                name: Step(s.get("status", ""), s.get("exit_code", 0), dict(s.get("outputs") or {}), s.get("reason") or "")
+                for name, s in (data.get("steps") or {}).items()
+            },
+            failures=[Failure(f.get("kind", ""), message(f.get("message", ""))) for f in data.get("failures") or []],
+            notes=[message(n) for n in data.get("notes") or []],
+            raw=data,
+            _failure=failure,
+        )
+
+    @property
+    def stdout(self) -> str:
+        """What the tool printed, as text."""
+        return self.stdout_bytes.decode(errors="replace")
+
+    @property
+    def stderr(self) -> str:
+        """What the tool printed to standard error, as text."""
+        return self.stderr_bytes.decode(errors="replace")
+
+    def __repr__(self) -> str:
+        return f"<Result of {self.name}: {self.status}, exit status {self.exit_code}>"
+
+    def assert_requested(
+        self,
+        method: Optional[str] = None,
+        path: Optional[TextMatch] = None,
+        host: Optional[TextMatch] = None,
+        count: Optional[int] = None,
+        headers: Optional[Mapping[str, Optional[TextMatch]]] = None,
+        json: Any = None,  # noqa: A002 - the format's own name
+        body: Optional[Union[TextMatch, bytes]] = None,
+        *,
+        port: Optional[int] = None,
+        query: Optional[Mapping[str, Optional[TextMatch]]] = None,
+    ) -> List[Request]:
+        """Fail unless the tool has made such a request: count of them, or at least one. Returns them.
+
+        path may be a whole URL, and may have a query; a * stands for any characters. headers and query may have more than
+        is given, and None takes any value. json is a part of the body. body is the whole of it.
+        """
+        __tracebackhide__ = True
+        matching: List[Request] = []
+        nearest: Optional[Tuple[Request, List[str]]] = None
+        for request in self.requests:
+            differences = _differences(request, method, path, host, headers, json, body, port, query)
+            if not differences:
+                matching.append(request)
+            elif nearest is None or len(differences) < len(nearest[1]):
+                nearest = request, differences
+        if len(matching) == count or count is None and matching:
+            return matching
+        given = {"host": host, "port": port, "query": query, "headers": headers, "json": json, "body": body}
+        parts = [method or "", path if isinstance(path, str) else "" if path is None else f"path={path!r}"]
+        parts += [f"{key}={value!r}" for key, value in given.items() if value is not None]
+        wanted = " ".join(part for part in parts if part) or "any"
+        text = f"requests {wanted}: {_came(len(matching))}, want {_count(count)}"
+        if not matching and nearest is not None:
+            text += f"; the nearest, {nearest[0]}, differs in " + " and ".join(nearest[1])
+        raise self._failure(text + "\n" + self.report())
+
+    def assert_not_requested(
+        self,
+        method: Optional[str] = None,
+        path: Optional[TextMatch] = None,
+        host: Optional[TextMatch] = None,
+        headers: Optional[Mapping[str, Optional[TextMatch]]] = None,
+        json: Any = None,  # noqa: A002
+        body: Optional[Union[TextMatch, bytes]] = None,
+        *,
+        port: Optional[int] = None,
+        query: Optional[Mapping[str, Optional[TextMatch]]] = None,
+    ) -> None:
+        """Fail if the tool has made such a request; without arguments, if it has made any."""
+        __tracebackhide__ = True
+        self.assert_requested(method, path, host, 0, headers, json, body, port=port, query=query)
+
+    def assert_command_called(
+        self,
+        command: str,
+        args: Optional[ArgsMatch] = None,
+        stdin: Optional[TextMatch] = None,
+        count: Optional[int] = None,
+    ) -> List[Call]:
+        """Fail unless the tool has called the mocked command so: count times, or at least once. Returns the calls.
+
+        args are all arguments, in which a * stands for any characters, or ``{"prefix": [...]}``.
+        """
+        __tracebackhide__ = True
+        matching: List[Call] = []
+        nearest: Optional[Tuple[Call, List[str]]] = None
+        for call in self.calls:
+            if call.command != command:
+                continue
+            differences = []
+            why = args_mismatch(args, call.args)
+            if why:
+                differences.append("args: " + why)
+            why = mismatch(stdin, call.stdin, glob=False, line=True)
+            if why:
+                differences.append("stdin: " + why)
+            if not differences:
+                matching.append(call)
+            elif nearest is None or len(differences) < len(nearest[1]):
+                nearest = call, differences
+        if len(matching) == count or count is None and matching:
+            return matching
+        given = "".join(f" {key}={value!r}" for key, value in (("args", args), ("stdin", stdin)) if value is not None)
+        text = f"calls of {command}{given}: {_came(len(matching))}, want {_count(count)}"
+        if not matching and nearest is not None:
+            text += f"; the nearest, {nearest[0]}, differs in " + " and ".join(nearest[1])
+        raise self._failure(text + "\n" + self.report())
+
+    def assert_command_not_called(self, command: str, args: Optional[ArgsMatch] = None, stdin: Optional[TextMatch] = None) -> None:
+        """Fail if the tool has called the mocked command so."""
+        __tracebackhide__ = True
+        self.assert_command_called(command, args, stdin, 0)
+
+    def assert_output(self, name: str, value: TextMatch) -> None:
+        """Fail unless the run has the output, with this value."""
+        __tracebackhide__ = True
+        if name not in self.outputs:
+            have = "there are " + ", ".join(sorted(self.outputs)) if self.outputs else "there are none"
+            raise self._failure(f"there is no output {name}; {have}\n{self.report()}")
+        why = mismatch(value, self.outputs[name], glob=False)
+        if why:
+            raise self._failure(f"output {name}: {why}\n{self.report()}")
+
+    def report(self) -> str:
+        """The run in some lines, for who wonders why a test fails."""
+        end = self.reason or f"exit status {self.exit_code}"
+        lines = [f"{self.name}: {self.status}" + (f", {end}" if self.status != "succeeded" else "")]
+        lines += [f"  note: {_plain(note)}" for note in self.notes]
+        if self.requests:
+            lines.append("  requests:")
+            for request in self.requests[:_MOST_REQUESTS]:
+                lines.append(f"    {_plain(str(request))} -> {_answered(request)}")
+            if len(self.requests) > _MOST_REQUESTS:
+                lines.append(f"    and {len(self.requests) - _MOST_REQUESTS} more")
+        if self.calls:
+            lines.append("  commands:")
+            for call in self.calls[:_MOST_REQUESTS]:
+                lines.append(f"    {_plain(str(call))} -> " + (f"exit status {call.exit_code} from {call.mock}" if call.mock else "no answer"))
+            if len(self.calls) > _MOST_REQUESTS:
+                lines.append(f"    and {len(self.calls) - _MOST_REQUESTS} more")
+        for name, step in self.steps.items():
+            lines.append(f"  step {name}: {step.status}" + (f", {_plain(step.reason)}" if step.reason else ""))
+        for name, text in (("stdout", self.stdout), ("stderr", self.stderr)):
+            lines += _tail(name, text)
+        return "\n".join(lines)
+
+
+_MOST_REQUESTS = 10
+_MOST_LINES = 20
+
+
+def _request(r: Mapping[str, Any], label: Callable[[str], str], message: Callable[[str], str]) -> Request:
+    return Request(
+        method=r.get("method", ""),
+        url=r.get("url", ""),
+        host=r.get("host", ""),
+        port=r.get("port", 0),
+        path=r.get("path", ""),
+        query=dict(r.get("query") or {}),
+        headers=dict(r.get("headers") or {}),
+        body=_bytes(r, "body"),
+        body_size=r.get("body_size", 0),
+        body_truncated=bool(r.get("body_truncated")),
+        protocol=r.get("protocol", ""),
+        mock=label(r["mock"]) if r.get("mock") else "",
+        status=r.get("status", 0),
+        problem=message(r.get("problem") or ""),
+        seq=r.get("seq", 0),
+        time=r.get("time", ""),
+    )
+
+
+def _call(c: Mapping[str, Any], label: Callable[[str], str], message: Callable[[str], str]) -> Call:
+    return Call(
+        command=c.get("command", ""),
+        args=list(c.get("args") or []),
+        stdin_bytes=_bytes(c, "stdin"),
+        stdin_size=c.get("stdin_size", 0),
+        exit_code=c.get("exit_code", 0),
+        mock=label(c["mock"]) if c.get("mock") else "",
+        problem=message(c.get("problem") or ""),
+        seq=c.get("seq", 0),
+        time=c.get("time", ""),
+    )
+
+
+def _connection(c: Mapping[str, Any]) -> Connection:
+    return Connection(
+        host=c.get("host") or "",
+        address=c.get("address", ""),
+        port=c.get("port") or 0,
+        protocol=c.get("protocol", ""),
+        allowed=bool(c.get("allowed")),
+        rule=c.get("rule") or "",
+        reason=c.get("reason") or "",
+        suggest=c.get("suggest") or "",
+        mocked=bool(c.get("mocked")),
+        rx_bytes=c.get("rx_bytes", 0),
+        tx_bytes=c.get("tx_bytes", 0),
+    )
+
+
+def _differences(
+    request: Request,
+    method: Optional[str],
+    path: Optional[TextMatch],
+    host: Optional[TextMatch],
+    headers: Optional[Mapping[str, Optional[TextMatch]]],
+    json: Any,
+    body: Optional[Union[TextMatch, bytes]],
+    port: Optional[int],
+    query: Optional[Mapping[str, Optional[TextMatch]]],
+) -> List[str]:
+    out = []
+    wanted: List[Tuple[str, TextMatch]] = []
+    if isinstance(path, str):
+        split = urlsplit(path) if "://" in path else None
+        if split is not None:
+            if split.scheme != urlsplit(request.url).scheme:
+                out.append(f"scheme: want {split.scheme}")
+            host = host if host is not None else split.hostname
+            port = port if port is not None else split.port or {"https": 443}.get(split.scheme, 80)
+            path, rest = unquote(split.path) or "/", split.query
+        else:
+            path, _, rest = path.partition("?")
+        wanted = [(name, value) for name, values in parse_qs(rest, keep_blank_values=True).items() for value in values]
+    if method is not None and method.upper() != request.method:
+        out.append(f"method: want {method.upper()}")
+    if isinstance(host, str):
+        host = host.lower()
+    why = mismatch(host, request.host, glob=True)
+    if why:
+        out.append("host: " + why)
+    if port is not None and port != request.port:
+        out.append(f"port: {request.port} is not {port}")
+    why = mismatch(path, request.path, glob=True)
+    if why:
+        out.append("path: " + why)
+    for name, value in wanted:
+        out += values_mismatch("query", {name: value}, request.query, fold=False)
+    out += values_mismatch("query", query or {}, request.query, fold=False)
+    out += values_mismatch("header", headers or {}, {"Host": [request.host, f"{request.host}:{request.port}"], **request.headers}, fold=True)
+    if json is not None:
+        why = json_mismatch(json, request.body)
+        if why:
+            out.append("json: " + why)
+    if isinstance(body, (bytes, bytearray)):
+        if body != request.body:
+            out.append(f"body: {request.body[:200]!r} is not {bytes(body)[:200]!r}")
+    else:
+        why = mismatch(body, request.text, glob=False)
+        if why:
+            out.append("body: " + why)
+    return out
+
+
+def _came(n: int) -> str:
+    return "none came" if n == 0 else f"{n} came"
+
+
+def _count(n: Optional[int]) -> str:
+    return "at least 1" if n is None else "none" if n == 0 else str(n)
+
+
+def _answered(request: Request) -> str:
+    if not request.mock:
+        return "no answer"
+    if not request.status:
+        return f"nothing, as {request.mock} says"
+    return f"{request.status} from {request.mock}"
+
+
+def _plain(text: str) -> str:
+    """A tool's text, kept from steering the terminal."""
+    return "".join(c if c.isprintable() or c == "\t" else "\ufffd" for c in text)
+
+
+def _tail(name: str, text: str) -> Sequence[str]:
+    """The end of what was printed, where a failure most likely is."""
+    if not text.strip():
+        return []
+    lines = text.rstrip("\n").split("\n")
+    head = f"  {name}:"
+    if len(lines) > _MOST_LINES:
+        head = f"  {name}, the last {_MOST_LINES} of {len(lines)} lines:"
+        lines = lines[-_MOST_LINES:]
+    return [head, *(f"    {_plain(line[:1000])}" for line in lines)]

@@ -1,0 +1,359 @@
+"""The test case."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import unittest
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Union
+
+from . import _command, _mocks
+from ._errors import MockFailure, ToolError
+from ._match import ArgsMatch, TextMatch, args_to_yaml, to_yaml
+from ._mocks import UNSET, Body, Duration, Mock, World, describe
+from ._result import Call, Request, Result
+
+__unittest = True
+
+
+class Tool:
+    """A tool or workflow under test; :meth:`ToolTest.load_tool` and :meth:`ToolTest.load_workflow` make it."""
+
+    def __init__(self, test: ToolTest, kind: str, subject: _command.Subject, folder: str) -> None:
+        self._test = test
+        self._kind = kind
+        self._subject = subject
+        self._folder = folder
+
+    def __repr__(self) -> str:
+        return f"<{self._kind} {self._subject if isinstance(self._subject, str) else 'of the test'}>"
+
+    def execute(self, inputs: Optional[Mapping[str, Any]] = None, timeout: Optional[Duration] = None, *, check: bool = True) -> Result:
+        """Run the tool in its sandbox, in the world that the test has registered so far.
+
+        inputs are values of its args; a variable of the environment that an arg arrives in gives it, too. timeout, in
+        seconds, replaces the tool's own. Each run begins anew: sequences of answers from their first, counts from 0.
+
+        A request or call that no mock answers fails the test, and so does a mock with ``times`` that answered less often;
+        with check=False they are in ``result.failures``. A run that can't be made raises :class:`ToolError`.
+        """
+        __tracebackhide__ = True
+        test = self._test
+        status, result = _command.run(self._kind, self._subject, self._folder, test.id(), test._world, inputs, timeout, test.failureException)
+        test._last = result
+        if check and status != "passed":
+            text = "\n".join(dict.fromkeys(f.message for f in result.failures)) + "\n" + result.report()
+            if issubclass(MockFailure, test.failureException):
+                raise MockFailure(text, result)
+            raise test.failureException(text)
+        return result
+
+
+class ToolTest(unittest.TestCase):
+    """A test case whose tools run in their real sandboxes, with mocks in the place of the world.
+
+    What is registered, in setUp or in a test, holds for the one test. Of several mocks that match, the one registered last
+    answers: a test's own come before those of setUp. One with ``times`` answers so often, and the ones before it then.
+    """
+
+    def __init__(self, methodName: str = "runTest") -> None:  # noqa: N803 - unittest's own name
+        super().__init__(methodName)
+        self._world = World()
+        self._last: Optional[Result] = None
+
+    def run(self, result: Optional[unittest.TestResult] = None) -> Optional[unittest.TestResult]:
+        """Run the test, from an empty world."""
+        self.reset_mocks()
+        return super().run(result)
+
+    # What is tested.
+
+    def load_tool(self, name_or_path: Union[str, os.PathLike[str], Mapping[str, Any]]) -> Tool:
+        """The tool under test.
+
+        A path is relative to the folder of the test's file. A name is that of tool.yaml beside the test, or of NAME/tool.yaml
+        beside it, or else of tools/NAME/tool.yaml or tools/NAME.yaml there or in a folder above, as for ``mayfly run NAME``.
+        A mapping is the definition itself.
+        """
+        folder = self._folder()
+        if isinstance(name_or_path, Mapping):
+            return Tool(self, "tool", dict(name_or_path), folder)
+        return Tool(self, "tool", _find_tool(folder, name_or_path), folder)
+
+    def load_workflow(self, name_or_path: Union[str, os.PathLike[str]]) -> Tool:
+        """The workflow under test: a path from the folder of the test's file, or the name of NAME.yaml or workflows/NAME.yaml there."""
+        folder = self._folder()
+        subject = os.fspath(name_or_path)
+        if isinstance(name_or_path, os.PathLike) or _is_path(subject):
+            subject = _file(folder, subject, "workflow", "workflow.yaml")
+        return Tool(self, "workflow", subject, folder)
+
+    # Its world.
+
+    def mock_environment(self, variables: Mapping[str, Any]) -> None:
+        """Set variables over those of the tool. One that an arg arrives in gives that arg its value."""
+        self._world.environment.update({name: _mocks.text(value, f"variable {name}") for name, value in variables.items()})
+
+    def mock_secret(self, name: str, value: str) -> None:
+        """Give a secret its value, instead of this machine's."""
+        self._world.secrets[name] = _mocks.text(value, f"secret {name}")
+
+    def mock_http_response(
+        self,
+        method: Optional[str],
+        path_or_url: TextMatch,
+        status: int = 200,
+        body: Body = None,
+        headers: Optional[Mapping[str, Union[str, Sequence[str]]]] = None,
+        times: Optional[int] = None,
+        delay: Optional[Duration] = None,
+    ) -> None:
+        """Answer requests.
+
+        path_or_url is a path, of any host and port, or a whole URL; a * stands for any characters, / included. A method of None
+        takes any. body is a text, bytes, or a value that is sent as JSON. times is how many requests are answered, and have
+        to be. delay is in seconds.
+        """
+        key, value = _mocks.address(path_or_url)
+        definition: Dict[str, Any] = {key: value, **_mocks.answer(status, headers, body, delay=delay)}
+        if method is not None:
+            definition["method"] = method
+        if times is not None:
+            definition["times"] = times
+        self._world.http.append(Mock(definition, describe("mock_http_response", method, path_or_url, status)))
+
+    def mock_http(
+        self,
+        method: Optional[str] = None,
+        path_or_url: Optional[TextMatch] = None,
+        *,
+        host: Optional[TextMatch] = None,
+        port: Optional[int] = None,
+        query: Optional[Mapping[str, Optional[TextMatch]]] = None,
+        request: Optional[Mapping[str, Any]] = None,
+        status: Optional[int] = None,
+        headers: Optional[Mapping[str, Union[str, Sequence[str]]]] = None,
+        body: Body = None,
+        json: Any = UNSET,  # noqa: A002 - the format's own name
+        file: Optional[str] = None,
+        delay: Optional[Duration] = None,
+        reset: bool = False,
+        timeout: bool = False,
+        times: Optional[int] = None,
+        answers: Optional[Sequence[Mapping[str, Any]]] = None,
+    ) -> None:
+        """Answer requests, with all that docs/TESTING.md has for it.
+
+        request is what a request has to carry: ``{"headers": {...}, "json": ..., "body": ...}``. file is a file of the test's
+        folder. reset resets the connection, timeout never answers. answers are given one after the other, the last one again
+        and again; each is a mapping of status, headers, body, json, file, delay, reset and timeout.
+        """
+        definition: Dict[str, Any] = {}
+        if method is not None:
+            definition["method"] = method
+        if path_or_url is not None:
+            key, value = _mocks.address(path_or_url)
+            definition[key] = value
+        if host is not None:
+            definition["host"] = to_yaml(host)
+        if port is not None:
+            definition["port"] = port
+        if query:
+            definition["query"] = _texts(query)
+        if request:
+            wanted = dict(request)
+            if wanted.get("headers"):
+                wanted["headers"] = _texts(wanted["headers"])
+            if "body" in wanted:
+                wanted["body"] = to_yaml(wanted["body"])
+            definition["request"] = wanted
+        definition.update(_mocks.answer(status, headers, body, json, file, delay, reset, timeout))
+        if answers is not None:
+            definition["answers"] = [_mocks.answer(**one) for one in answers]
+        if times is not None:
+            definition["times"] = times
+        self._world.http.append(Mock(definition, describe("mock_http", method, path_or_url)))
+
+    def mock_command(
+        self,
+        command: str,
+        args: Optional[ArgsMatch] = None,
+        stdout: Optional[str] = None,
+        stderr: Optional[str] = None,
+        exit_code: Optional[int] = None,
+        stdin: Optional[TextMatch] = None,
+        times: Optional[int] = None,
+        delay: Optional[Duration] = None,
+        answers: Optional[Sequence[Mapping[str, Any]]] = None,
+    ) -> None:
+        """Answer calls of a command, which stands first in PATH.
+
+        args are all of the arguments, in which a * stands for any characters, or ``{"prefix": [...]}``; any without. stdin is
+        what the call has to read. answers are given one after the other, the last one again and again; each is a mapping of
+        stdout, stderr, exit_code and delay.
+        """
+        definition: Dict[str, Any] = {"command": command}
+        if args is not None:
+            definition["args"] = args_to_yaml(args)
+        if stdin is not None:
+            definition["stdin"] = to_yaml(stdin)
+        definition.update(_command_answer(stdout, stderr, exit_code, delay))
+        if answers is not None:
+            definition["answers"] = [_command_answer(**one) for one in answers]
+        if times is not None:
+            definition["times"] = times
+        self._world.commands.append(Mock(definition, describe("mock_command", command, args)))
+
+    def mock_step(
+        self,
+        name: str,
+        outputs: Optional[Mapping[str, Any]] = None,
+        exit_code: Optional[int] = None,
+        status: Optional[str] = None,
+        stdout: Optional[str] = None,
+    ) -> None:
+        """Have a step of a workflow not run but end so: succeeded, where neither exit_code nor status says another."""
+        definition: Dict[str, Any] = {}
+        if outputs:
+            definition["outputs"] = {key: _mocks.text(value, f"output {key}") for key, value in outputs.items()}
+        for key, value in (("exit_code", exit_code), ("status", status), ("stdout", stdout)):
+            if value is not None:
+                definition[key] = value
+        self._world.steps[name] = Mock(definition, describe("mock_step", name))
+
+    def allow_network(self, *hosts: Union[str, Mapping[str, Any]]) -> None:
+        """Let the tool really reach hosts, where its own network allows them: api.example.com, api.example.com:443, or egress rules."""
+        self._world.allow_network.extend(h if isinstance(h, str) else dict(h) for h in hosts)
+
+    def reset_mocks(self) -> None:
+        """Forget all that was registered."""
+        self._world = World()
+        self._last = None
+
+    # What the last run did.
+
+    @property
+    def last_result(self) -> Result:
+        """The result of the test's last run."""
+        if self._last is None:
+            raise ToolError("nothing has run in this test: call execute() first")
+        return self._last
+
+    def assert_requested(
+        self,
+        method: Optional[str] = None,
+        path: Optional[TextMatch] = None,
+        host: Optional[TextMatch] = None,
+        count: Optional[int] = None,
+        headers: Optional[Mapping[str, Optional[TextMatch]]] = None,
+        json: Any = None,  # noqa: A002
+        body: Optional[Union[TextMatch, bytes]] = None,
+        *,
+        port: Optional[int] = None,
+        query: Optional[Mapping[str, Optional[TextMatch]]] = None,
+    ) -> List[Request]:
+        """:meth:`Result.assert_requested` of the last run."""
+        __tracebackhide__ = True
+        return self.last_result.assert_requested(method, path, host, count, headers, json, body, port=port, query=query)
+
+    def assert_not_requested(
+        self,
+        method: Optional[str] = None,
+        path: Optional[TextMatch] = None,
+        host: Optional[TextMatch] = None,
+        headers: Optional[Mapping[str, Optional[TextMatch]]] = None,
+        json: Any = None,  # noqa: A002
+        body: Optional[Union[TextMatch, bytes]] = None,
+        *,
+        port: Optional[int] = None,
+        query: Optional[Mapping[str, Optional[TextMatch]]] = None,
+    ) -> None:
+        """:meth:`Result.assert_not_requested` of the last run."""
+        __tracebackhide__ = True
+        self.last_result.assert_not_requested(method, path, host, headers, json, body, port=port, query=query)
+
+    def assert_command_called(
+        self, command: str, args: Optional[ArgsMatch] = None, stdin: Optional[TextMatch] = None, count: Optional[int] = None
+    ) -> List[Call]:
+        """:meth:`Result.assert_command_called` of the last run."""
+        __tracebackhide__ = True
+        return self.last_result.assert_command_called(command, args, stdin, count)
+
+    def assert_command_not_called(self, command: str, args: Optional[ArgsMatch] = None, stdin: Optional[TextMatch] = None) -> None:
+        """:meth:`Result.assert_command_not_called` of the last run."""
+        __tracebackhide__ = True
+        self.last_result.assert_command_not_called(command, args, stdin)
+
+    def assert_output(self, name: str, value: TextMatch) -> None:
+        """:meth:`Result.assert_output` of the last run."""
+        __tracebackhide__ = True
+        self.last_result.assert_output(name, value)
+
+    def _formatMessage(self, msg: Optional[str], standardMsg: str) -> str:  # noqa: N802, N803 - unittest's own names
+        # Who reads that 1 is not 0 wants to know what the tool said.
+        text: str = super()._formatMessage(msg, standardMsg)
+        return text if self._last is None else f"{text}\n{self._last.report()}"
+
+    def _folder(self) -> str:
+        """The folder of the test's file, which all paths are relative to."""
+        cls = type(self)
+        module = sys.modules.get(cls.__module__)
+        file: Optional[str] = getattr(module, "__file__", None)
+        if file is None:
+            method: Optional[Callable[..., Any]] = getattr(cls, self._testMethodName, None)
+            file = getattr(getattr(method, "__code__", None), "co_filename", None)
+        return os.path.dirname(os.path.abspath(file)) if file and os.path.isfile(file) else os.getcwd()
+
+
+def _texts(values: Mapping[str, Optional[TextMatch]]) -> Dict[str, Any]:
+    return {name: None if value is None else to_yaml(value) for name, value in values.items()}
+
+
+def _command_answer(
+    stdout: Optional[str] = None, stderr: Optional[str] = None, exit_code: Optional[int] = None, delay: Optional[Duration] = None
+) -> Dict[str, Any]:
+    out: Dict[str, Any] = {}
+    for key, value in (("stdout", stdout), ("stderr", stderr), ("exit_code", exit_code)):
+        if value is not None:
+            out[key] = value
+    if delay is not None:
+        out["delay"] = _mocks.duration(delay)
+    return out
+
+
+def _is_path(text: str) -> bool:
+    """Tell a path from a name, as mayfly does."""
+    return "/" in text or "\\" in text or text.endswith((".yaml", ".yml"))
+
+
+def _file(folder: str, path: str, what: str, inside: str) -> str:
+    file = os.path.join(folder, path)
+    if os.path.isdir(file):
+        file = os.path.join(file, inside)
+    if not os.path.isfile(file):
+        raise ToolError(f"{what} {path} is not found: there is no file {file}; a path is relative to the folder of the test's file")
+    return os.path.abspath(file)
+
+
+def _find_tool(folder: str, name_or_path: Union[str, os.PathLike[str]]) -> str:
+    name = os.fspath(name_or_path)
+    if isinstance(name_or_path, os.PathLike) or _is_path(name):
+        return _file(folder, name, "tool", "tool.yaml")
+    beside = os.path.join(folder, "tool.yaml")
+    if os.path.isfile(beside) and _name_of(beside) == name:
+        return beside
+    below = os.path.join(folder, name, "tool.yaml")
+    if os.path.isfile(below):
+        return below
+    return name  # mayfly looks for it, and says where it did
+
+
+_NAME = re.compile(r"""^name:[ \t]+(["']?)([A-Za-z0-9_.-]+)\1[ \t]*(?:#.*)?$""", re.M)
+
+
+def _name_of(file: str) -> str:
+    """The name of the tool in a file tool.yaml: its own, or its folder's."""
+    with open(file, encoding="utf-8", errors="replace") as f:
+        found = _NAME.search(f.read(1 << 20))
+    return found[2] if found else os.path.basename(os.path.dirname(file))
