@@ -38,7 +38,7 @@ demo: setup build images ## run a real tool end to end (as root)
 	test/demo.sh
 
 .PHONY: test
-test: setup build images check test-pure fuzz-smoke test-real ## run everything that CI runs (as root)
+test: setup build images check test-pure fuzz-smoke test-real test-sdk ## run everything that CI runs (as root)
 
 .PHONY: test-pure
 test-pure: ## test the packages that need no sandbox, with the race detector
@@ -66,8 +66,9 @@ test-security: build ## the attacks of the security profile (as root)
 	go test -p 1 -count=1 -timeout 15m -v -run '^Test[IMNS][0-9][0-9]' ./internal/... ./test/...
 
 .PHONY: test-full
-test-full: build ## the attacks that take long, whole: 10 GB of log, 200 cancelled runs (as root)
+test-full: build ## what takes long, whole: 10 GB of log, 200 cancelled runs, 100 kills of a workflow, 1,000 items (as root)
 	MAYFLY_TEST_FULL=1 go test -p 1 -count=1 -timeout 30m -v -run '^TestI1[78]' ./test/security
+	MAYFLY_TEST_FULL=1 go test -count=1 -timeout 30m -v -run '^TestKilled|^TestManyItems' ./test/workflow
 
 .PHONY: test-vm
 test-vm: ## test on cgroup v2, systemd and Debian's kernel, in an emulated machine: half an hour (as root)
