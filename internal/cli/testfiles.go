@@ -97,7 +97,7 @@ func validateSuite(file string) error {
 		}
 		errs = append(errs, err)
 	} else {
-		_, err := suite.WorkflowFile()
+		_, err := suite.LoadWorkflow()
 		errs = append(errs, err)
 	}
 	for i := range suite.Tests {

@@ -24,18 +24,18 @@ const (
 
 func toolLimits() limits { return limits{fileSize: 1 << 20, nodes: 10_000, separators: 40_000} }
 
-// workflowLimits let a graph have 10,000 steps.
+// workflowLimits let a graph have 10,000 steps, and a recording some thousands of requests.
 func workflowLimits() limits { return limits{fileSize: 2 << 20, nodes: 200_000, separators: 200_000} }
 
-// mentionsWorkflow reports whether a line begins as one of a workflow would. What the file is, the parser says; this
+// limitsOf are those of a workflow where a line begins as one of a workflow would. What the file is, the parser says; this
 // decides how much of it may be parsed.
-func mentionsWorkflow(data []byte) bool {
+func limitsOf(data []byte) limits {
 	for line := range bytes.Lines(data) {
 		if bytes.HasPrefix(line, []byte("workflow:")) || bytes.HasPrefix(line, []byte("parallel_tools:")) {
-			return true
+			return workflowLimits()
 		}
 	}
-	return false
+	return toolLimits()
 }
 
 // admit refuses data that should not reach the YAML parser at all. The parser builds a node of some 170 bytes for as

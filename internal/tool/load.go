@@ -60,7 +60,7 @@ func read(f *os.File) ([]byte, error) {
 // Parse reads a definition from data. name is the file's name in errors, and the tool's where it gives none; "-" stands
 // for standard input. See [Load] for the errors.
 func Parse(name string, data []byte) (*Tool, error) {
-	d, root := open(name, data)
+	d, root := open(name, data, limitsOf(data))
 	if root == nil {
 		return nil, newError(d.problems)
 	}
@@ -71,14 +71,11 @@ func Parse(name string, data []byte) (*Tool, error) {
 }
 
 // open parses data to its only document; nil after a problem.
-func open(name string, data []byte) (*decoder, *yaml.Node) {
+func open(name string, data []byte, l limits) (*decoder, *yaml.Node) {
 	if name == "-" {
 		name = "<stdin>"
 	}
-	d := &decoder{file: name, limits: toolLimits()}
-	if mentionsWorkflow(data) {
-		d.limits = workflowLimits()
-	}
+	d := &decoder{file: name, limits: l}
 	return d, d.document(data)
 }
 

@@ -44,7 +44,7 @@ func (t *Tool) ReadScript() error {
 	if t.Script == nil || t.Script.File == "" || t.Script.Text != "" {
 		return nil
 	}
-	text, err := readInside(t.Source.Dir, t.Script.File)
+	text, err := readInside(t.Source.Dir, t.Script.File, maxScriptBytes)
 	if err != nil {
 		return newError([]Problem{{Position: t.Script.Position, Text: fmt.Sprintf("script file %q can't be read: %v", t.Script.File, err), Hint: "the path is relative to the tool's folder, " + t.Source.Dir}})
 	}
@@ -52,7 +52,7 @@ func (t *Tool) ReadScript() error {
 	return nil
 }
 
-func readInside(dir, name string) (string, error) {
+func readInside(dir, name string, most int64) (string, error) {
 	if dir == "" {
 		return "", errors.New("the definition comes from no folder")
 	}
@@ -74,12 +74,12 @@ func readInside(dir, name string) (string, error) {
 		return "", err
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxScriptBytes+1))
+	data, err := io.ReadAll(io.LimitReader(f, most+1))
 	switch {
 	case err != nil:
 		return "", err
-	case len(data) > maxScriptBytes:
-		return "", fmt.Errorf("it is larger than %d bytes", maxScriptBytes)
+	case int64(len(data)) > most:
+		return "", fmt.Errorf("it is larger than %d bytes", most)
 	case len(data) == 0:
 		return "", errors.New("it is empty")
 	}

@@ -3,9 +3,9 @@ package tool
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/mayfly-run/mayfly/internal/network"
@@ -117,7 +117,7 @@ type MockSet struct {
 
 // ParseSuite reads a suite from data, as [Parse] does a tool.
 func ParseSuite(name string, data []byte) (*Suite, error) {
-	d, root := open(name, data)
+	d, root := open(name, data, workflowLimits())
 	if root == nil {
 		return nil, newError(d.problems)
 	}
@@ -180,7 +180,7 @@ func (s *Suite) LoadTool() (*Tool, error) {
 // workflows/NAME.yaml beside the suite.
 func (s *Suite) WorkflowFile() (string, error) {
 	name := s.Workflow.Name
-	if isPath(name) {
+	if IsPath(name) {
 		return s.path(name), nil
 	}
 	var looked []string
@@ -197,8 +197,48 @@ func (s *Suite) WorkflowFile() (string, error) {
 	}})
 }
 
+// LoadWorkflow returns the workflow under test with its tools. The steps that the tests name have to be its own.
+func (s *Suite) LoadWorkflow() (*Workflow, error) {
+	file, err := s.WorkflowFile()
+	if err != nil {
+		return nil, err
+	}
+	def, err := LoadDefinition(file)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", s.Workflow.Position, err)
+	}
+	if def.Workflow == nil {
+		return nil, fmt.Errorf("%s: %s is a tool; name it under tool and not under workflow", s.Workflow.Position, file)
+	}
+	if err := def.Workflow.Resolve(); err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, step := range def.Workflow.All() {
+		names = append(names, step.Name)
+	}
+	var problems []Problem
+	unknown := func(name string, p Position) {
+		if !slices.Contains(names, name) {
+			problems = append(problems, Problem{Position: p, Text: "the workflow has no step " + quote(name), Hint: didYouMean(name, names, "its steps are ")})
+		}
+	}
+	for _, t := range s.Tests {
+		for _, name := range slices.Sorted(maps.Keys(t.Steps)) {
+			unknown(name, t.Steps[name].Position)
+		}
+		for _, name := range slices.Sorted(maps.Keys(t.Expect.Steps)) {
+			unknown(name, t.Position)
+		}
+	}
+	if len(problems) > 0 {
+		return nil, newError(problems)
+	}
+	return def.Workflow, nil
+}
+
 func (s *Suite) subjectFile(subject *Subject) (string, error) {
-	if isPath(subject.Name) {
+	if IsPath(subject.Name) {
 		return s.path(subject.Name), nil
 	}
 	file, err := Find(cmp.Or(s.Source.Dir, "."), subject.Name)
@@ -217,14 +257,9 @@ func (s *Suite) path(name string) string {
 	return filepath.Join(s.Source.Dir, name)
 }
 
-// isPath tells a path from a name, as `mayfly run` does.
-func isPath(s string) bool {
-	return strings.ContainsAny(s, `/\`) || strings.HasSuffix(s, ".yaml") || strings.HasSuffix(s, ".yml")
-}
-
 // ReadMocks reads a file of mocks that a suite names.
 func (s *Suite) ReadMocks(ref *FileRef) (*MockSet, error) {
-	data, err := readInside(cmp.Or(s.Source.Dir, "."), ref.Path)
+	data, err := readInside(cmp.Or(s.Source.Dir, "."), ref.Path, workflowLimits().fileSize)
 	if err != nil {
 		return nil, newError([]Problem{{
 			Position: ref.Position, Text: fmt.Sprintf("file of mocks %q can't be read: %v", ref.Path, err),
@@ -236,7 +271,7 @@ func (s *Suite) ReadMocks(ref *FileRef) (*MockSet, error) {
 
 // ParseMocks reads a file of mocks from data.
 func ParseMocks(name string, data []byte) (*MockSet, error) {
-	d, root := open(name, data)
+	d, root := open(name, data, workflowLimits())
 	if root == nil {
 		return nil, newError(d.problems)
 	}

@@ -32,7 +32,7 @@ func suiteShape() shape[Suite] {
 
 func subjectShape(what string) shape[*Subject] {
 	return located(text(schema{"minLength": 1}, func(s string) (string, string) {
-		if isPath(s) && len(s) < 4096 && !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' }) {
+		if IsPath(s) && len(s) < 4096 && !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' }) {
 			return "", ""
 		}
 		if wrong, hint := checkName(s); wrong != "" {
@@ -53,16 +53,28 @@ func checkSuite(d *decoder, n *yaml.Node, s *Suite) {
 	unique(d, n, "tests", "test name", s.Tests, func(t Test) string { return t.Name }, "name")
 	label(s.HTTP, s.Commands)
 	for i, t := range s.Tests {
-		at := resolve(item(n, "tests", i))
-		if at.Kind == yaml.MappingNode && !has(n, "workflow") {
-			if has(at, "steps") {
-				d.report(child(at, "steps"), "steps are a workflow's, and this file tests a tool", "leave it out")
-			}
-			if e := resolve(child(at, "expect")); has(at, "expect") && e.Kind == yaml.MappingNode && has(e, "steps") {
-				d.report(child(e, "steps"), "steps are a workflow's, and this file tests a tool", "leave it out")
-			}
+		if at := resolve(item(n, "tests", i)); at.Kind == yaml.MappingNode {
+			checkKind(d, at, has(n, "workflow"))
 		}
 		label(t.HTTP, t.Commands)
+	}
+}
+
+// checkKind reports what only a workflow or only a tool has.
+func checkKind(d *decoder, test *yaml.Node, workflow bool) {
+	expect := resolve(child(test, "expect"))
+	expects := func(key string) bool {
+		return has(test, "expect") && expect.Kind == yaml.MappingNode && has(expect, key)
+	}
+	const wrong = "steps are a workflow's, and this file tests a tool"
+	if !workflow && has(test, "steps") {
+		d.report(child(test, "steps"), wrong, "leave it out")
+	}
+	if !workflow && expects("steps") {
+		d.report(child(expect, "steps"), wrong, "leave it out")
+	}
+	if workflow && expects("outputs") {
+		d.report(child(expect, "outputs"), "outputs are a tool's, and this file tests a workflow", "leave it out, or test the tool of the step")
 	}
 }
 

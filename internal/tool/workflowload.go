@@ -45,7 +45,7 @@ func LoadDefinition(file string) (*Definition, error) {
 
 // ParseDefinition reads a tool or workflow from data; see [Parse].
 func ParseDefinition(name string, data []byte) (*Definition, error) {
-	d, root := open(name, data)
+	d, root := open(name, data, limitsOf(data))
 	if root == nil {
 		return nil, newError(d.problems)
 	}

@@ -82,7 +82,7 @@ tests:
 		t.Errorf("recorded is\n%s", data)
 	}
 	entries, err := os.ReadDir(filepath.Join(s.Source.Dir, "x.mocks"))
-	if err != nil || len(entries) != 2 || entries[0].Name() != "first-test-1.bin" || entries[1].Name() != "first-test-2.txt" {
+	if err != nil || len(entries) != 2 || entries[0].Name() != "first-test-8c6baf95-1.bin" || entries[1].Name() != "first-test-8c6baf95-2.txt" {
 		t.Errorf("files %v (%v)", entries, err)
 	}
 
@@ -145,5 +145,18 @@ func TestMockFile(t *testing.T) {
 		if got := MockFile(&tool.Suite{Source: tool.Source{Path: path}}, &tool.Test{}); got != want {
 			t.Errorf("%s: %s, want %s", path, got, want)
 		}
+	}
+}
+
+// Tests whose names look alike in a file's name don't overwrite one another's files.
+func TestSlug(t *testing.T) {
+	long := "returns the list of all users of the system when the token is "
+	seen := map[string]string{}
+	for _, name := range []string{"a (b)", "a [b]", "a", "", "-", long + "valid", long + "invalid"} {
+		s := slug(name)
+		if other, ok := seen[s]; ok || len(s) > 50 {
+			t.Errorf("%q and %q are both %s", name, other, s)
+		}
+		seen[s] = name
 	}
 }

@@ -394,7 +394,7 @@ func TestAllInOrder(t *testing.T) {
 }
 
 func TestWorkflow(t *testing.T) {
-	s := parse(t, "workflow: flow.yaml\ntests:\n- name: a\n  inputs: {x: one}\n  steps: {build: {outputs: {TAG: v1}, stdout: built}}\n  expect: {status: succeeded, stdout: \"built\\nv1 one\", steps: {build: succeeded, deploy: succeeded, undo: succeeded, test: failed}}\n- name: b\n  inputs: {x: one}\n  steps: {build: {exit_code: 4}}\n  expect: {exit_code: 4, status: failed, steps: {build: failed, deploy: skipped, undo: succeeded}}\n- {name: c, inputs: {x: y}, steps: {biuld: {}}}\n- {name: d}\n")
+	s := parse(t, "workflow: flow.yaml\ntests:\n- name: a\n  inputs: {x: one}\n  steps: {build: {outputs: {TAG: v1}, stdout: built}}\n  expect: {status: succeeded, stdout: \"built\\nv1 one\", steps: {build: succeeded, deploy: succeeded, undo: failed}}\n- name: b\n  inputs: {x: one}\n  steps: {build: {exit_code: 4}}\n  expect: {exit_code: 4, status: failed, steps: {build: failed, deploy: skipped, undo: succeeded}}\n- {name: d}\n")
 	dir := t.TempDir()
 	s.SetDir(dir)
 	flow := `
@@ -415,14 +415,22 @@ workflow:
 	})
 	r.Conditions = &cel.Evaluator{}
 	res := r.Run(t.Context(), s, &s.Tests[0])
-	if got, want := messages(res), "step: there is no step test; there are build, deploy, undo\n"; got != want {
+	if got, want := messages(res), "step: step undo ended as succeeded, want failed\n"; got != want {
 		t.Errorf("got\n%swant\n%s", got, want)
 	}
 	if res := r.Run(t.Context(), s, &s.Tests[1]); res.Status != Passed {
 		t.Errorf("%s: %s%s", res.Status, res.Error, messages(res))
 	}
-	for i, want := range map[int]string{2: `the workflow has no step "biuld" to mock; its steps are build, deploy, undo`, 3: `argument "x" (string) is required and not given`} {
-		if res := r.Run(t.Context(), s, &s.Tests[i]); res.Status != Errored || !strings.Contains(res.Error, want) {
+	if res := r.Run(t.Context(), s, &s.Tests[2]); res.Status != Errored || !strings.Contains(res.Error, `argument "x" (string) is required and not given`) {
+		t.Errorf("%s %s", res.Status, res.Error)
+	}
+	for text, want := range map[string]string{
+		"{name: c, steps: {biuld: {}}}":                    `the workflow has no step "biuld"; did you mean "build"?`,
+		"{name: c, expect: {steps: {nothing: succeeded}}}": `the workflow has no step "nothing"; its steps are build, deploy or undo`,
+	} {
+		s := parse(t, "workflow: flow.yaml\ntests: ["+text+"]\n")
+		s.SetDir(dir)
+		if res := r.Run(t.Context(), s, &s.Tests[0]); res.Status != Errored || !strings.Contains(res.Error, want) {
 			t.Errorf("%s %s, want %s", res.Status, res.Error, want)
 		}
 	}
