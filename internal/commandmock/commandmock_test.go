@@ -220,6 +220,10 @@ func TestHostile(t *testing.T) {
 	if calls := r.Calls(); len(calls) > 2 {
 		t.Errorf("calls %+v", calls)
 	}
+	refused := r.Refusals()
+	if refused["the tool has more than 200 calls at once"] < 20 || refused["what connects isn't a mocked command: it sends more arguments than Linux takes"] < 3 || len(refused) > 3 {
+		t.Errorf("refused: %v", refused)
+	}
 }
 
 func TestArgumentsAreBounded(t *testing.T) {
@@ -252,9 +256,9 @@ func TestRecordsAreBounded(t *testing.T) {
 		t.Errorf("%d bytes are kept", r.recorded)
 	}
 	for range maxCalls {
-		r.add(&Call{})
+		r.add(&Call{Problem: "no mock"})
 	}
-	if len(r.calls) != maxCalls || r.Dropped() != 100 {
+	if len(r.calls) != maxCalls || r.Dropped() != 100 || r.Lost() != 100 {
 		t.Errorf("%d calls are kept, %d not", len(r.calls), r.Dropped())
 	}
 }

@@ -10,7 +10,7 @@
 //   - 200 connections at once; what is beyond them is closed
 //   - arguments of 2 MiB in all, as Linux takes them (ARG_MAX), and 10,000 of them, within 10 s
 //   - standard input of any length, of which 1 MiB is kept
-//   - 10,000 recorded calls, and 64 MiB of their arguments and input; what is beyond is counted
+//   - 10,000 recorded calls, and 64 MiB of their arguments and input as a report in JSON has them; what is beyond is counted
 //
 // # Standard input
 //

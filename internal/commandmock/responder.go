@@ -1,6 +1,7 @@
 package commandmock
 
 import (
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -30,6 +31,8 @@ type Responder struct {
 	calls       []*Call
 	recorded    int // bytes
 	dropped     int
+	lost        int            // of those, what no mock answered
+	refusals    map[string]int // by the reason
 }
 
 // Listen starts a responder at a socket in the folder, which has to be the caller's alone: the socket itself is open to
@@ -37,7 +40,7 @@ type Responder struct {
 func Listen(folder string, mocks []tool.CommandMock) (*Responder, error) {
 	r := &Responder{
 		mocks: mocks, socket: filepath.Join(folder, "commands"), closing: make(chan struct{}),
-		connections: map[net.Conn]bool{}, used: make([]int, len(mocks)),
+		connections: map[net.Conn]bool{}, used: make([]int, len(mocks)), refusals: map[string]int{},
 	}
 	var err error
 	if r.listener, err = net.Listen("unix", r.socket); err != nil {
@@ -114,6 +117,7 @@ func (r *Responder) enter(c net.Conn) bool {
 	default:
 	}
 	if len(r.connections) >= maxConnections {
+		r.refusals[fmt.Sprintf("the tool has more than %d calls at once", maxConnections)]++
 		return false
 	}
 	r.connections[c] = true
@@ -127,13 +131,31 @@ func (r *Responder) leave(c net.Conn) {
 	delete(r.connections, c)
 }
 
-// serve answers one call. What doesn't speak the protocol is left alone: it is nobody's call.
+// refuse counts what isn't a call. A command that was killed while it said what it is, is none.
+func (r *Responder) refuse(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	select {
+	case <-r.closing:
+		return
+	default:
+	}
+	switch {
+	case errors.Is(err, errProtocol):
+		r.refusals[err.Error()]++
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		r.refusals[fmt.Sprintf("%s: it doesn't send its arguments within %s", errProtocol, argsTimeout)]++
+	}
+}
+
+// serve answers one call. What doesn't speak the protocol is nobody's call, and gets no answer.
 func (r *Responder) serve(c net.Conn) {
 	if err := c.SetReadDeadline(time.Now().Add(argsTimeout)); err != nil {
 		return
 	}
 	args, err := readArgs(c)
 	if err != nil {
+		r.refuse(err)
 		return
 	}
 	call := &Call{Time: time.Now().UTC(), Command: path.Base(args[0]), Args: args[1:]}
@@ -218,11 +240,14 @@ func (r *Responder) match(call *Call) tool.CommandAnswer {
 func (r *Responder) add(call *Call) {
 	if len(r.calls) >= maxCalls {
 		r.dropped++
+		if call.Problem != "" {
+			r.lost++
+		}
 		return
 	}
-	size := len(call.Stdin) + len(call.StdinBase64)
+	size := tool.JSONLength(call.Stdin) + base64.StdEncoding.EncodedLen(len(call.StdinBase64))
 	for _, a := range call.Args {
-		size += len(a) + 16 // the string itself
+		size += tool.JSONLength(a) + 16 // the string itself
 	}
 	call.Seq = len(r.calls) + 1
 	if r.recorded+size > maxRecorded {
@@ -249,6 +274,20 @@ func (r *Responder) Dropped() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.dropped
+}
+
+// Lost is how many of those no mock answered.
+func (r *Responder) Lost() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.lost
+}
+
+// Refusals are why connections were refused that aren't calls, or too many, and how many of each.
+func (r *Responder) Refusals() map[string]int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return maps.Clone(r.refusals)
 }
 
 // Used is how many calls each mock has answered.

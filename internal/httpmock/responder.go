@@ -42,6 +42,7 @@ type Responder struct {
 	refusals    []Refusal
 	recorded    int // bytes
 	dropped     int
+	lost        int // of those, what nothing answered
 }
 
 // Listen starts a responder at a socket in the folder, which should be the caller's alone.
@@ -209,7 +210,7 @@ func (r *Responder) refuse(c *connection, why error) {
 	default:
 	}
 	if len(r.refusals) >= maxRequests {
-		r.dropped++
+		r.drop(why.Error())
 		return
 	}
 	refusal := Refusal{Host: c.about.Address, Port: c.about.Port, Problem: why.Error()}
@@ -275,6 +276,13 @@ func (r *Responder) Dropped() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.dropped
+}
+
+// Lost is how many of those nothing answered.
+func (r *Responder) Lost() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.lost
 }
 
 // Used is how many requests each mock has answered.

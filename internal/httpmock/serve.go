@@ -89,26 +89,23 @@ func (r *Responder) record(record *Request) {
 // add keeps a record, as much of it as there is room for. r.mu is held.
 func (r *Responder) add(record *Request) {
 	if len(r.requests) >= maxRequests {
-		r.dropped++
+		r.drop(record.Problem)
 		return
 	}
-	size := len(record.Body) + len(record.BodyBase64) + len(record.URL)
-	for name, values := range record.Headers {
-		size += len(name)
-		for _, v := range values {
-			size += len(v)
-		}
-	}
 	record.Seq = len(r.requests) + 1
-	if r.recorded+size > maxRecorded {
-		slim := *record
-		slim.Headers, slim.Query, slim.Body, slim.BodyBase64, slim.BodyTruncated = nil, nil, "", nil, true
-		slim.URL = slim.URL[:min(len(slim.URL), 1000)]
-		*record = slim
-		size = len(record.URL)
+	if r.recorded+record.weight() > maxRecorded {
+		record.shorten()
 	}
-	r.recorded += size
+	r.recorded += record.weight()
 	r.requests = append(r.requests, record)
+}
+
+// drop counts what there is no room for; a problem is that nothing answered it. r.mu is held.
+func (r *Responder) drop(problem string) {
+	r.dropped++
+	if problem != "" {
+		r.lost++
+	}
 }
 
 // note changes a record that others may be reading.
