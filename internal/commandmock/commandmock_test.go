@@ -131,7 +131,6 @@ func TestAnswers(t *testing.T) {
 		{[]string{"kubectl", "apply"}, input("kind: Job\n"), "", "mayfly: kubectl apply has no mock; the nearest, commands[1], differs in stdin: it does not contain \"kind: Pod\"\n", 127},
 		{[]string{"git"}, input("x"), "", "", 0},
 		{[]string{"git"}, input("x"), "", "mayfly: git has no mock; the nearest, commands[2], differs in its times: it has answered 1\n", 127},
-		{[]string{"rm", "-rf"}, input(""), "", "mayfly: rm -rf has no mock\n", 127},
 		{[]string{"big"}, input(strings.Repeat("x", 2<<20)), strings.Repeat("0123456789", 20_000), "", 0},
 	} {
 		stdout, stderr, status := call(t, r, c.input, c.args...)
@@ -143,7 +142,7 @@ func TestAnswers(t *testing.T) {
 	if c := calls[4]; c.Seq != 5 || c.Mock != "commands[1]" || c.Stdin != "kind: Pod\n" || c.ExitCode != 1 || c.Command != "kubectl" {
 		t.Errorf("recorded as %+v", c)
 	}
-	if c := calls[11]; c.StdinSize != 2<<20 || len(c.Stdin) != maxStdinKept || !c.StdinTruncated {
+	if c := calls[10]; c.StdinSize != 2<<20 || len(c.Stdin) != maxStdinKept || !c.StdinTruncated {
 		t.Errorf("of a long input %d bytes are kept (%d, %v)", len(c.Stdin), c.StdinSize, c.StdinTruncated)
 	}
 	if used := r.Used(); used[0] != 2 || used[1] != 3 || used[2] != 1 {
@@ -163,6 +162,55 @@ func TestInputThatDoesNotEnd(t *testing.T) {
 	}
 	if took := time.Since(begin); took > 5*time.Second {
 		t.Errorf("it took %v", took)
+	}
+}
+
+// Nor for one that goes on and on.
+func TestInputWithoutAnEnd(t *testing.T) {
+	r := listen(t, "  - {command: git, stdout: ok}\n")
+	c, err := net.Dial("unix", r.Socket())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := c.Write(lengths("git")); err != nil {
+		t.Fatal(err)
+	}
+	go func() { // as yes(1) does
+		block := append([]byte{0, 0, 0, 200}, bytes.Repeat([]byte("y\n"), 100)...)
+		for {
+			if _, err := c.Write(block); err != nil {
+				return
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}()
+	begin := time.Now()
+	answer := make([]byte, 7)
+	if err := c.SetReadDeadline(begin.Add(20 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(c, answer); err != nil || string(answer[5:]) != "ok" {
+		t.Errorf("answer %q after %v, %v", answer, time.Since(begin), err)
+	}
+}
+
+// What isn't a mocked command is no call, and nothing of it is kept.
+func TestForeignNames(t *testing.T) {
+	r := listen(t, "  - {command: git, stdout: ok}\n")
+	c, err := net.Dial("unix", r.Socket())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := c.Write(lengths(strings.Repeat("x", 1<<20))); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := c.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		t.Errorf("%d bytes, %v", n, err)
+	}
+	if calls := r.Calls(); len(calls) != 0 || len(r.Refusals()) != 1 {
+		t.Errorf("%d calls are recorded, refused are %v", len(calls), r.Refusals())
 	}
 }
 
@@ -220,6 +268,10 @@ func TestHostile(t *testing.T) {
 	if calls := r.Calls(); len(calls) > 2 {
 		t.Errorf("calls %+v", calls)
 	}
+	refused := r.Refusals()
+	if refused["the tool has more than 200 calls at once"] < 20 || refused["what connects isn't a mocked command: it sends more arguments than Linux takes"] < 3 || len(refused) > 3 {
+		t.Errorf("refused: %v", refused)
+	}
 }
 
 func TestArgumentsAreBounded(t *testing.T) {
@@ -252,9 +304,9 @@ func TestRecordsAreBounded(t *testing.T) {
 		t.Errorf("%d bytes are kept", r.recorded)
 	}
 	for range maxCalls {
-		r.add(&Call{})
+		r.add(&Call{Problem: "no mock"})
 	}
-	if len(r.calls) != maxCalls || r.Dropped() != 100 {
+	if len(r.calls) != maxCalls || r.Dropped() != 100 || r.Lost() != 100 {
 		t.Errorf("%d calls are kept, %d not", len(r.calls), r.Dropped())
 	}
 }

@@ -10,12 +10,12 @@
 //   - 200 connections at once; what is beyond them is closed
 //   - arguments of 2 MiB in all, as Linux takes them (ARG_MAX), and 10,000 of them, within 10 s
 //   - standard input of any length, of which 1 MiB is kept
-//   - 10,000 recorded calls, and 64 MiB of their arguments and input; what is beyond is counted
+//   - 10,000 recorded calls, and 64 MiB of their arguments and input as a report in JSON has them; what is beyond is counted
 //
 // # Standard input
 //
 // A mock that asks for something of the standard input waits for its end. Any other answers when the input ends or
-// pauses: a command that doesn't read its input doesn't wait for whoever could write some.
+// pauses, or after a second of one that does neither: a command that doesn't read its input doesn't wait for whoever could write some.
 package commandmock
 
 import "time"
@@ -32,6 +32,8 @@ const (
 	argsTimeout = 10 * time.Second
 	// stdinPause is how long a mock that needs no input waits for more of it.
 	stdinPause = 250 * time.Millisecond
+	// stdinMost is how long it reads one that doesn't pause.
+	stdinMost = time.Second
 )
 
 // statusUnmatched is the exit status of a call without a mock: a shell's for a command that isn't there.

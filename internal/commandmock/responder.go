@@ -1,6 +1,7 @@
 package commandmock
 
 import (
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -30,6 +31,8 @@ type Responder struct {
 	calls       []*Call
 	recorded    int // bytes
 	dropped     int
+	lost        int            // of those, what no mock answered
+	refusals    map[string]int // by the reason
 }
 
 // Listen starts a responder at a socket in the folder, which has to be the caller's alone: the socket itself is open to
@@ -37,7 +40,7 @@ type Responder struct {
 func Listen(folder string, mocks []tool.CommandMock) (*Responder, error) {
 	r := &Responder{
 		mocks: mocks, socket: filepath.Join(folder, "commands"), closing: make(chan struct{}),
-		connections: map[net.Conn]bool{}, used: make([]int, len(mocks)),
+		connections: map[net.Conn]bool{}, used: make([]int, len(mocks)), refusals: map[string]int{},
 	}
 	var err error
 	if r.listener, err = net.Listen("unix", r.socket); err != nil {
@@ -54,13 +57,10 @@ func Listen(folder string, mocks []tool.CommandMock) (*Responder, error) {
 func (r *Responder) Socket() string { return r.socket }
 
 // Commands are the names of the mocked commands, each once.
-func (r *Responder) Commands() []string { return Commands(r.mocks) }
-
-// Commands are the names of the commands that mocks replace, each once.
-func Commands(mocks []tool.CommandMock) []string {
+func (r *Responder) Commands() []string {
 	names := map[string]bool{}
-	for i := range mocks {
-		names[mocks[i].Command] = true
+	for i := range r.mocks {
+		names[r.mocks[i].Command] = true
 	}
 	return slices.Sorted(maps.Keys(names))
 }
@@ -91,7 +91,8 @@ func (r *Responder) accept() {
 			return
 		}
 		if err != nil {
-			continue // this machine has no more descriptors for now
+			time.Sleep(10 * time.Millisecond) // this machine has no more descriptors for now
+			continue
 		}
 		if !r.enter(c) {
 			_ = c.Close()
@@ -114,6 +115,7 @@ func (r *Responder) enter(c net.Conn) bool {
 	default:
 	}
 	if len(r.connections) >= maxConnections {
+		r.refusals[fmt.Sprintf("the tool has more than %d calls at once", maxConnections)]++
 		return false
 	}
 	r.connections[c] = true
@@ -127,18 +129,40 @@ func (r *Responder) leave(c net.Conn) {
 	delete(r.connections, c)
 }
 
-// serve answers one call. What doesn't speak the protocol is left alone: it is nobody's call.
+// refuse counts what isn't a call. A command that was killed while it said what it is, is none.
+func (r *Responder) refuse(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	select {
+	case <-r.closing:
+		return
+	default:
+	}
+	switch {
+	case errors.Is(err, errProtocol):
+		r.refusals[err.Error()]++
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		r.refusals[fmt.Sprintf("%s: it doesn't send its arguments within %s", errProtocol, argsTimeout)]++
+	}
+}
+
+// serve answers one call. What doesn't speak the protocol is nobody's call, and gets no answer.
 func (r *Responder) serve(c net.Conn) {
 	if err := c.SetReadDeadline(time.Now().Add(argsTimeout)); err != nil {
 		return
 	}
 	args, err := readArgs(c)
 	if err != nil {
+		r.refuse(err)
 		return
 	}
 	call := &Call{Time: time.Now().UTC(), Command: path.Base(args[0]), Args: args[1:]}
 	if call.Args == nil {
 		call.Args = []string{}
+	}
+	if !slices.Contains(r.Commands(), call.Command) {
+		r.refuse(fmt.Errorf("%w: it calls itself by a name that is no mocked command's", errProtocol))
+		return
 	}
 	in, err := r.stdin(c, call.Command)
 	if err != nil {
@@ -170,12 +194,14 @@ func (r *Responder) serve(c net.Conn) {
 	}
 }
 
-// stdin reads the standard input: to its end where a mock of the command asks for it, else until it pauses.
+// stdin reads the standard input: to its end where a mock of the command asks for it, else until it pauses, or has gone on
+// for long enough.
 func (r *Responder) stdin(c net.Conn, command string) (*stdin, error) {
 	whole := slices.ContainsFunc(r.mocks, func(m tool.CommandMock) bool { return m.Command == command && m.Stdin != nil })
 	in := &stdin{}
 	buf := make([]byte, 32<<10)
-	for !in.done {
+	end := time.Now().Add(stdinMost)
+	for !in.done && (whole || time.Now().Before(end)) {
 		var deadline time.Time
 		if !whole {
 			deadline = time.Now().Add(stdinPause)
@@ -218,11 +244,14 @@ func (r *Responder) match(call *Call) tool.CommandAnswer {
 func (r *Responder) add(call *Call) {
 	if len(r.calls) >= maxCalls {
 		r.dropped++
+		if call.Problem != "" {
+			r.lost++
+		}
 		return
 	}
-	size := len(call.Stdin) + len(call.StdinBase64)
+	size := tool.JSONLength(call.Stdin) + base64.StdEncoding.EncodedLen(len(call.StdinBase64))
 	for _, a := range call.Args {
-		size += len(a) + 16 // the string itself
+		size += tool.JSONLength(a) + 16 // the string itself
 	}
 	call.Seq = len(r.calls) + 1
 	if r.recorded+size > maxRecorded {
@@ -249,6 +278,20 @@ func (r *Responder) Dropped() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.dropped
+}
+
+// Lost is how many of those no mock answered.
+func (r *Responder) Lost() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.lost
+}
+
+// Refusals are why connections were refused that aren't calls, or too many, and how many of each.
+func (r *Responder) Refusals() map[string]int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return maps.Clone(r.refusals)
 }
 
 // Used is how many calls each mock has answered.

@@ -35,7 +35,7 @@ func (r *Responder) answer(w http.ResponseWriter, req *http.Request, c *connecti
 		case <-req.Context().Done():
 		case <-r.closing:
 		}
-		r.abort(c)
+		r.left(req, c)
 	case a.Reset:
 		r.abort(c)
 	}
@@ -67,8 +67,16 @@ func (r *Responder) answer(w http.ResponseWriter, req *http.Request, c *connecti
 		return
 	}
 	if _, err := io.Copy(w, content); err != nil {
-		r.abort(c) // the tool has gone, or the mock's Content-Length is too short
+		r.left(req, c) // the tool has gone, or the mock's Content-Length is too short
 	}
+}
+
+// left ends a request that the client has left. Over HTTP/2 that is one stream, and the others go on.
+func (r *Responder) left(req *http.Request, c *connection) {
+	if req.ProtoMajor == 2 && req.Context().Err() != nil {
+		panic(http.ErrAbortHandler)
+	}
+	r.abort(c)
 }
 
 // content is the body of an answer. Text and JSON are compressed here where the mock's headers say so; a file, and

@@ -10,8 +10,9 @@
 //
 //   - 1,000 connections at once; what is beyond them is reset
 //   - 64 KiB of headers a request (and HTTP/2: 100 streams a connection)
-//   - bodies of any length, of which 1 MiB is kept
-//   - 10,000 recorded requests, and 64 MiB of their headers and bodies; what is beyond is counted
+//   - bodies of any length, 64 of them being read at once, of which 1 MiB is kept
+//   - 10,000 recorded requests, and 64 MiB of them, as a report in JSON has them; of those beyond the 64 MiB a line is
+//     kept, and what is beyond the 10,000 is counted
 //   - 2 s to say something, 10 s for a TLS handshake and for a request's headers, 60 s of silence between requests
 //   - 256 certificates
 //
@@ -26,8 +27,10 @@ const (
 	maxConnections = 1000
 	maxHeaderBytes = 64 << 10
 	maxBodyKept    = 1 << 20
+	maxBodies      = 64
 	maxRequests    = 10_000
 	maxRecorded    = 64 << 20
+	maxShortened   = 500      // bytes of an address in a message, or in a record for which there is no room
 	maxFirstLine   = 64 << 10 // the engine's line about a connection
 	maxLeaves      = 256
 

@@ -185,6 +185,7 @@ func (r *Responder) pass(w http.ResponseWriter, req *http.Request, c *connection
 	w.WriteHeader(answer.StatusCode)
 	kept := &bounded{most: f.room()}
 	_, err = io.Copy(w, io.TeeReader(answer.Body, kept))
+	kept.more = kept.more || err != nil // half an answer is none
 	f.finish(e, kept)
 	return err
 }
@@ -211,10 +212,13 @@ func (f *Forward) add(e *Exchange) {
 	}
 }
 
+// room is how much of an answer may be kept. It is set aside until finish.
 func (f *Forward) room() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return max(min(maxForwarded, maxExchanged-f.size), 0)
+	n := max(min(maxForwarded, maxExchanged-f.size), 0)
+	f.size += n
+	return n
 }
 
 func (f *Forward) finish(e *Exchange, kept *bounded) {
@@ -225,7 +229,7 @@ func (f *Forward) finish(e *Exchange, kept *bounded) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	e.Body, e.Truncated = decoded.kept, decoded.truncated
-	f.size += len(e.Body)
+	f.size += len(e.Body) - kept.most
 }
 
 // passedOn are the headers that go on: not those of the connection (RFC 9110 section 7.6.1).

@@ -35,9 +35,10 @@ type connection struct {
 	tls        bool
 	serverName string
 
-	// served counts requests; the server's goroutines use it.
+	// served counts requests, and active says that one was begun; the server's goroutines use them.
 	mu     sync.Mutex
 	served int
+	active bool
 
 	writing sync.Mutex
 	ended   bool // an end or a reset is sent

@@ -1,9 +1,12 @@
 package httpmock
 
 import (
+	"bufio"
 	"bytes"
 	"compress/gzip"
+	"context"
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -128,6 +131,99 @@ func TestUnmatchedHTTP2(t *testing.T) {
 	}
 }
 
+// Connections that are opened and not used are no requests, with TLS and over HTTP/2 neither: clients open spare ones.
+func TestSpareConnections(t *testing.T) {
+	b := listen(t, hello, engine.MockedConnection{Address: "127.0.0.1"})
+	for _, next := range [][]string{{"h2"}, {"http/1.1"}, nil} {
+		c, err := tls.Dial("tcp", "127.0.0.1:"+b.port, &tls.Config{InsecureSkipVerify: true, NextProtos: next})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := b.Close(); err != nil {
+		t.Error(err)
+	}
+	if refused := b.Refusals(); len(refused) > 0 {
+		t.Errorf("refused are %+v", refused)
+	}
+}
+
+// A client that leaves one request over HTTP/2 keeps the others of its connection.
+func TestOneStreamIsLeft(t *testing.T) {
+	b := listen(t, "  - {path: /slow, timeout: true}\n  - {path: /later, delay: 700ms, body: there}\n", engine.MockedConnection{Address: "127.0.0.1"})
+	var protocols http.Protocols
+	protocols.SetHTTP2(true)
+	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, Protocols: &protocols}
+	defer transport.CloseIdleConnections()
+	client := &http.Client{Transport: transport}
+	later := make(chan string, 1)
+	go func() {
+		resp, err := client.Get("https://127.0.0.1:" + b.port + "/later")
+		if err != nil {
+			later <- err.Error()
+			return
+		}
+		defer resp.Body.Close()
+		body, err := io.ReadAll(resp.Body)
+		later <- fmt.Sprint(string(body), err)
+	}()
+	time.Sleep(200 * time.Millisecond) // the connection is there
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://127.0.0.1:"+b.port+"/slow", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if resp, err := client.Do(req); err == nil {
+		resp.Body.Close()
+		t.Errorf("answered: %v", resp.Status)
+	}
+	if got := <-later; got != "there<nil>" {
+		t.Errorf("the other request got %s", got)
+	}
+}
+
+// Of bodies that don't end, as many are read as there is room for.
+func TestBodiesUnderWay(t *testing.T) {
+	b := listen(t, hello, engine.MockedConnection{Address: "127.0.0.1"})
+	const uploads = maxBodies + 40
+	var conns []net.Conn
+	for range uploads {
+		c, err := net.Dial("tcp", "127.0.0.1:"+b.port)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if _, err := fmt.Fprintf(c, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nx"); err != nil {
+			t.Fatal(err)
+		}
+		conns = append(conns, c)
+	}
+	full := false
+	for range 100 {
+		if full = len(b.bodies) == maxBodies; full {
+			break
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	if !full {
+		t.Errorf("%d bodies are read at once", len(b.bodies))
+	}
+	for _, c := range conns {
+		c.Close()
+	}
+	for range 100 {
+		if len(b.bodies) == 0 {
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	t.Errorf("%d bodies are still being read", len(b.bodies))
+}
+
 // 100 MB go either way without being held in memory.
 func TestLargeBodies(t *testing.T) {
 	const size = 100 << 20
@@ -233,10 +329,60 @@ func TestRecordsAreBounded(t *testing.T) {
 		t.Errorf("%d bytes are kept", r.recorded)
 	}
 	for range maxRequests {
-		r.record(&Request{})
+		r.record(&Request{Problem: "no mock"})
 	}
-	if len(r.requests) != maxRequests || r.Dropped() != 100 {
+	if len(r.requests) != maxRequests || r.Dropped() != 100 || r.Lost() != 100 {
 		t.Errorf("%d requests are kept, %d not", len(r.requests), r.Dropped())
+	}
+}
+
+// Whatever part of a request is long, and whatever it takes in a report, it is bounded; and no short part of a record
+// keeps a long one in memory.
+func TestLongRequestsAreBounded(t *testing.T) {
+	const many = 2000
+	long := strings.Repeat("a", 20_000)
+	for name, text := range map[string]string{
+		"address": "GET /%d/" + long + "?" + long + "=" + long + " HTTP/1.1\r\nHost: x\r\n\r\n",
+		"host":    "GET /%d HTTP/1.1\r\nHost: " + long + long + long + "\r\n\r\n",
+		"method":  long + long + long + " /%d HTTP/1.1\r\nHost: x\r\n\r\n",
+	} {
+		r := &Responder{opts: Options{Mocks: mocks(t, hello)}, used: []int{0}}
+		c := &connection{about: engine.MockedConnection{Address: "127.0.0.1", Port: 80}}
+		var before, after runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		for i := range many {
+			req, err := http.ReadRequest(bufio.NewReader(strings.NewReader(fmt.Sprintf(text, i))))
+			if err != nil {
+				t.Fatal(err)
+			}
+			record := describe(req, c)
+			record.setBody(&body{})
+			r.match(record)
+		}
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		if held := (int64(after.HeapAlloc) - int64(before.HeapAlloc)) >> 20; held > 130 {
+			t.Errorf("%s: %d MB are held", name, held)
+		}
+		report, err := json.Marshal(r.Requests())
+		if err != nil || len(report) > maxRecorded+many*4*maxShortened {
+			t.Errorf("%s: a report of %d MB (%v)", name, len(report)>>20, err)
+		}
+		if last := r.requests[many-1]; !strings.Contains(last.Problem, "has no mock; the nearest") || len(last.Problem) > 3*maxShortened || last.Seq != many {
+			t.Errorf("%s: the last one is recorded as %+v", name, last)
+		}
+	}
+}
+
+// What takes more room in a report than it has letters is counted so.
+func TestZerosAreBounded(t *testing.T) {
+	r := &Responder{}
+	for range 100 {
+		r.record(&Request{Body: strings.Repeat("\x00", maxBodyKept)})
+	}
+	if report, err := json.Marshal(r.Requests()); err != nil || len(report) > maxRecorded+1<<20 {
+		t.Errorf("a report of %d MB (%v)", len(report)>>20, err)
 	}
 }
 

@@ -155,7 +155,7 @@ func part(want, got any, at string) string {
 	if where == "" {
 		where = "the body"
 	}
-	differ := fmt.Sprintf("%s is %s, not %s", where, brief(got), brief(want))
+	differ := fmt.Sprintf("%s is %s, not %s", where, inBrief(got), inBrief(want))
 	switch want := want.(type) {
 	case map[string]any:
 		object, ok := got.(map[string]any)
@@ -209,8 +209,8 @@ func equalNumbers(a, b json.Number) bool {
 	return errX == nil && errY == nil && x == y
 }
 
-// brief is a JSON value for a message.
-func brief(v any) string {
+// inBrief is a JSON value for a message.
+func inBrief(v any) string {
 	text, err := json.Marshal(v)
 	if err != nil {
 		return fmt.Sprint(v)

@@ -1,6 +1,7 @@
 package httpmock
 
 import (
+	"encoding/base64"
 	"net"
 	"net/http"
 	"net/netip"
@@ -9,6 +10,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
 // Request is one request of the tool, as it is recorded.
@@ -49,8 +52,47 @@ type Refusal struct {
 	Problem string `json:"problem"`
 }
 
-// String is the request's method and address.
-func (r *Request) String() string { return r.Method + " " + r.URL }
+// String is the request's method and address, as much of them as a message has room for.
+func (r *Request) String() string {
+	return brief(r.Method, maxMethod) + " " + brief(r.URL, maxShortened)
+}
+
+// weight is how much of a report a record takes.
+func (r *Request) weight() int {
+	size := len(r.Method) + tool.JSONLength(r.URL) + tool.JSONLength(r.Host) + tool.JSONLength(r.Path) +
+		tool.JSONLength(r.Body) + base64.StdEncoding.EncodedLen(len(r.BodyBase64)) + tool.JSONLength(r.Problem)
+	for _, m := range []map[string][]string{r.Query, r.Headers} {
+		for name, values := range m {
+			size += tool.JSONLength(name)
+			for _, v := range values {
+				size += tool.JSONLength(v) + 16 // the string itself
+			}
+		}
+	}
+	return size
+}
+
+// shorten leaves of a record what tells it from others, and nothing that holds the rest in memory.
+func (r *Request) shorten() {
+	short := func(s string) string { return strings.Clone(brief(s, maxShortened)) }
+	r.Method, r.URL, r.Host, r.Path = short(r.Method), short(r.URL), short(r.Host), short(r.Path)
+	r.Protocol = short(r.Protocol) // net/http has it as a part of the request's first line
+	for i, h := range r.hosts {
+		r.hosts[i] = short(h)
+	}
+	r.Headers, r.Query, r.Body, r.BodyBase64, r.BodyTruncated = nil, nil, "", nil, true
+}
+
+// brief is a text of at most so many bytes, a part of a letter at its end not counted.
+func brief(s string, most int) string {
+	if len(s) <= most {
+		return s
+	}
+	for most > 0 && !utf8.RuneStart(s[most]) {
+		most--
+	}
+	return s[:most] + "…"
+}
 
 // Content is the body's beginning.
 func (r *Request) Content() string {

@@ -2,6 +2,7 @@ package httpmock
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
@@ -33,6 +35,7 @@ type Responder struct {
 	server    *http.Server
 	ready     chan net.Conn
 	closing   chan struct{}
+	bodies    chan struct{} // one element a body that is being read
 	work      sync.WaitGroup
 
 	mu          sync.Mutex
@@ -42,6 +45,7 @@ type Responder struct {
 	refusals    []Refusal
 	recorded    int // bytes
 	dropped     int
+	lost        int // of those, what nothing answered
 }
 
 // Listen starts a responder at a socket in the folder, which should be the caller's alone.
@@ -52,7 +56,7 @@ func Listen(folder string, opts Options) (*Responder, error) {
 	}
 	r := &Responder{
 		opts: opts, authority: a, socket: filepath.Join(folder, "http"),
-		ready: make(chan net.Conn), closing: make(chan struct{}),
+		ready: make(chan net.Conn), closing: make(chan struct{}), bodies: make(chan struct{}, maxBodies),
 		connections: map[*connection]bool{}, used: make([]int, len(opts.Mocks)),
 	}
 	if r.listener, err = net.Listen("unix", r.socket); err != nil {
@@ -141,7 +145,8 @@ func (r *Responder) accept() {
 			if errors.Is(err, net.ErrClosed) {
 				return
 			}
-			continue // this machine has no more descriptors for now
+			time.Sleep(10 * time.Millisecond) // this machine has no more descriptors for now
+			continue
 		}
 		r.work.Go(func() { r.take(c) })
 	}
@@ -209,7 +214,7 @@ func (r *Responder) refuse(c *connection, why error) {
 	default:
 	}
 	if len(r.refusals) >= maxRequests {
-		r.dropped++
+		r.drop(why.Error())
 		return
 	}
 	refusal := Refusal{Host: c.about.Address, Port: c.about.Port, Problem: why.Error()}
@@ -238,16 +243,21 @@ func under(c net.Conn) *connection {
 	}
 }
 
-// connState notices requests that package net/http refuses itself, since they are malformed.
+// connState notices requests that package net/http refuses itself, since they are malformed. A connection on which none
+// was begun is none: clients open spare ones, and over HTTP/2 say hello on them.
 func (r *Responder) connState(c net.Conn, state http.ConnState) {
 	conn := under(c)
-	if state != http.StateClosed || conn == nil {
+	if conn == nil {
+		return
+	}
+	if t, ok := c.(*tls.Conn); ok && t.ConnectionState().NegotiatedProtocol == "h2" {
 		return
 	}
 	conn.mu.Lock()
-	served := conn.served
+	conn.active = conn.active || state == http.StateActive
+	malformed := state == http.StateClosed && conn.active && conn.served == 0
 	conn.mu.Unlock()
-	if served == 0 {
+	if malformed {
 		r.refuse(conn, errors.New("the tool sent a malformed request of HTTP, or none in time"))
 	}
 }
@@ -275,6 +285,13 @@ func (r *Responder) Dropped() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.dropped
+}
+
+// Lost is how many of those nothing answered.
+func (r *Responder) Lost() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.lost
 }
 
 // Used is how many requests each mock has answered.

@@ -2,6 +2,7 @@ package httpmock
 
 import (
 	"fmt"
+	"net"
 	"net/http"
 	"strings"
 )
@@ -20,7 +21,12 @@ func (r *Responder) serve(w http.ResponseWriter, req *http.Request) {
 	if r.opts.Forward != nil {
 		raw = maxForwarded
 	}
+	done, err := r.reading(req)
+	if err != nil {
+		r.abort(c)
+	}
 	content, err := readBody(req.Body, req.Header.Get("Content-Encoding"), raw)
+	done()
 	record.setBody(content)
 	if err != nil {
 		record.Problem = fmt.Sprintf("%s: the tool's request ended early: %v", record, err)
@@ -44,6 +50,21 @@ func (r *Responder) serve(w http.ResponseWriter, req *http.Request) {
 		return
 	}
 	r.abort(c)
+}
+
+// reading waits until there is room to read one more body, so that all those that are being read are bounded.
+func (r *Responder) reading(req *http.Request) (done func(), err error) {
+	if req.Body == nil || req.Body == http.NoBody {
+		return func() {}, nil
+	}
+	select {
+	case r.bodies <- struct{}{}:
+		return func() { <-r.bodies }, nil
+	case <-req.Context().Done():
+		return nil, req.Context().Err()
+	case <-r.closing:
+		return nil, net.ErrClosed
+	}
 }
 
 // unspeakable says what a request asks for that isn't an exchange of HTTP.
@@ -89,26 +110,23 @@ func (r *Responder) record(record *Request) {
 // add keeps a record, as much of it as there is room for. r.mu is held.
 func (r *Responder) add(record *Request) {
 	if len(r.requests) >= maxRequests {
-		r.dropped++
+		r.drop(record.Problem)
 		return
 	}
-	size := len(record.Body) + len(record.BodyBase64) + len(record.URL)
-	for name, values := range record.Headers {
-		size += len(name)
-		for _, v := range values {
-			size += len(v)
-		}
-	}
 	record.Seq = len(r.requests) + 1
-	if r.recorded+size > maxRecorded {
-		slim := *record
-		slim.Headers, slim.Query, slim.Body, slim.BodyBase64, slim.BodyTruncated = nil, nil, "", nil, true
-		slim.URL = slim.URL[:min(len(slim.URL), 1000)]
-		*record = slim
-		size = len(record.URL)
+	if r.recorded+record.weight() > maxRecorded {
+		record.shorten()
 	}
-	r.recorded += size
+	r.recorded += record.weight()
 	r.requests = append(r.requests, record)
+}
+
+// drop counts what there is no room for; a problem is that nothing answered it. r.mu is held.
+func (r *Responder) drop(problem string) {
+	r.dropped++
+	if problem != "" {
+		r.lost++
+	}
 }
 
 // note changes a record that others may be reading.

@@ -96,23 +96,32 @@ func (s *session) judgeStream(kind string, m *tool.Matcher, got []byte) {
 // unmatched reports what the tool asked of the mocks and got no answer to, each once.
 func (s *session) unmatched() {
 	var problems [][2]string
+	times := map[[2]string]int{}
+	add := func(kind, text string, n int) {
+		if n > 0 {
+			problems = append(problems, [2]string{kind, text})
+			times[[2]string{kind, text}] += n
+		}
+	}
 	for i := range s.result.Requests {
 		if p := s.result.Requests[i].Problem; p != "" {
-			problems = append(problems, [2]string{KindUnmatchedRequest, p})
+			add(KindUnmatchedRequest, p, 1)
 		}
 	}
 	for _, r := range s.result.Refused {
-		problems = append(problems, [2]string{KindUnmatchedRequest, fmt.Sprintf("connection to %s port %d: %s", network.HostText(r.Host), r.Port, r.Problem)})
+		add(KindUnmatchedRequest, fmt.Sprintf("connection to %s port %d: %s", network.HostText(r.Host), r.Port, r.Problem), 1)
 	}
 	for i := range s.result.Calls {
 		if p := s.result.Calls[i].Problem; p != "" {
-			problems = append(problems, [2]string{KindUnmatchedCommand, p})
+			add(KindUnmatchedCommand, p, 1)
 		}
 	}
-	times := map[[2]string]int{}
-	for _, p := range problems {
-		times[p]++
+	refusals := s.mocks.commands.Refusals()
+	for _, why := range slices.Sorted(maps.Keys(refusals)) {
+		add(KindUnmatchedCommand, "connection to the mocked commands: "+why, refusals[why])
 	}
+	add(KindUnmatchedRequest, "a request or connection without a mock, of those that were too many to be recorded", s.mocks.http.Lost())
+	add(KindUnmatchedCommand, "a call without a mock, of those that were too many to be recorded", s.mocks.commands.Lost())
 	const most = 20
 	shown := 0
 	for _, p := range problems {

@@ -138,7 +138,7 @@ func keptHeaders() []string {
 
 func (w *recorder) answer(e *httpmock.Exchange) (*yaml.Node, error) {
 	if e.Truncated {
-		return nil, fmt.Errorf("the answer to %s %s is too large to be recorded; write a mock for it in the test, with a file", e.Method, w.mask.String(e.URL))
+		return nil, fmt.Errorf("the answer to %s %s wasn't recorded whole: it is too large, or broke off; write a mock for it in the test, with a file", e.Method, w.mask.String(e.URL))
 	}
 	a := &yaml.Node{Kind: yaml.MappingNode}
 	put(a, "status", &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!int", Value: fmt.Sprint(e.Status)})

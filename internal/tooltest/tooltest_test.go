@@ -245,17 +245,55 @@ func TestUnmatched(t *testing.T) {
 		defer c.Close()
 		_, _ = io.WriteString(c, `{"names":["db.example.com"],"address":"198.19.0.1","port":5432}`+"\nSSH-2.0-x\r\n")
 		_, _ = io.Copy(io.Discard, c)
+		for range 2 {
+			c, err := net.Dial("unix", p.mocks.CommandSocket)
+			if err != nil {
+				return 9
+			}
+			_, _ = io.WriteString(c, "\x7f\xff\xff\xffgarbage")
+			_, _ = io.Copy(io.Discard, c)
+			c.Close()
+		}
 		return 0
 	})
 	want := `unmatched_request: GET http://h.example.com:443/b has no mock; the nearest, http[0], differs in path: /a (3 times)
 unmatched_request: connection to db.example.com port 5432: the tool sent "SSH-2.0-x\r\n", which isn't HTTP; mocks speak HTTP
 unmatched_command: git log has no mock; the nearest, commands[0], differs in args: word 1: status
+unmatched_command: connection to the mocked commands: what connects isn't a mocked command: it sends more arguments than Linux takes (2 times)
 `
 	if got := messages(r); got != want {
 		t.Errorf("got\n%swant\n%s", got, want)
 	}
 	if len(r.Notes) != 1 || r.Notes[0] != "mocks that answered nothing: http[0], commands[0]" {
 		t.Errorf("notes %q", r.Notes)
+	}
+}
+
+// What is too much to be recorded fails the test all the same.
+func TestUnmatchedBeyondTheRecord(t *testing.T) {
+	r := one(t, "  http: [{path: /a}]\n  expect: {exit_code: any}\n", func(p *process) int {
+		var all sync.WaitGroup
+		for range 20 {
+			all.Go(func() {
+				c, err := net.Dial("unix", p.mocks.Connections)
+				if err != nil {
+					return
+				}
+				defer c.Close()
+				_, _ = io.WriteString(c, `{"address":"127.0.0.1","port":80}`+"\n")
+				go func() {
+					text := strings.Repeat("GET /a HTTP/1.1\r\nHost: x\r\n\r\n", 500) + "GET /a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+					_, _ = io.WriteString(c, text)
+				}()
+				_, _ = io.Copy(io.Discard, c) // until all are answered
+			})
+		}
+		all.Wait()
+		_, _ = p.get("GET", "x", 80, "/b", "")
+		return 0
+	})
+	if got := messages(r); r.Status != Failed || !strings.Contains(got, "a request or connection without a mock, of those that were too many to be recorded") {
+		t.Errorf("%s: %d requests, %s", r.Status, len(r.Requests), got)
 	}
 }
 

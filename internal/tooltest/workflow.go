@@ -26,7 +26,7 @@ func (s *session) runWorkflow(ctx context.Context) error {
 	states := plan.NewStates()
 	executor := &workflow.Executor{Runner: runner, Conditions: s.Conditions, Secrets: seen.Values}
 	result, err := executor.Run(ctx, plan, workflow.Options{
-		ID: run.NewID(), States: states, ArtifactDir: filepath.Join(s.mocks.folder, "artifacts"), Environment: s.world.Environment, Mocked: s.mockedSteps(),
+		ID: run.NewID(), States: states, ArtifactDir: filepath.Join(s.mocks.folder.path, "artifacts"), Environment: s.world.Environment, Mocked: s.mockedSteps(),
 		Prepare: func(_ string, req *run.Request) {
 			req.Mocks = &s.mocks.mocks
 			if s.world.Timeout != 0 {

@@ -3,8 +3,6 @@ package tooltest
 import (
 	"context"
 	"errors"
-	"fmt"
-	"os"
 	"sync"
 	"unicode/utf8"
 
@@ -18,7 +16,7 @@ import (
 
 // mockWorld is what stands in for the world in one test.
 type mockWorld struct {
-	folder   string
+	folder   *folder
 	http     *httpmock.Responder
 	commands *commandmock.Responder
 	forward  *httpmock.Forward
@@ -27,15 +25,15 @@ type mockWorld struct {
 
 // openWorld starts the mocks of a test. forward, unless nil, gets what no mock answers.
 func openWorld(w *tool.World, dir string, forward *httpmock.Forward) (*mockWorld, error) {
-	folder, err := os.MkdirTemp("", "mayfly-test-") // mode 0700
+	folder, err := newFolder()
 	if err != nil {
-		return nil, fmt.Errorf("make a folder for the test's sockets: %w", err)
+		return nil, err
 	}
 	m := &mockWorld{folder: folder, forward: forward}
-	if m.http, err = httpmock.Listen(folder, httpmock.Options{Mocks: w.HTTP, Dir: dir, Forward: forward}); err != nil {
+	if m.http, err = httpmock.Listen(folder.path, httpmock.Options{Mocks: w.HTTP, Dir: dir, Forward: forward}); err != nil {
 		return nil, errors.Join(err, m.close())
 	}
-	if m.commands, err = commandmock.Listen(folder, w.Commands); err != nil {
+	if m.commands, err = commandmock.Listen(folder.path, w.Commands); err != nil {
 		return nil, errors.Join(err, m.close())
 	}
 	m.mocks = engine.Mocks{
@@ -61,7 +59,11 @@ func (m *mockWorld) close() error {
 	if m.commands != nil {
 		errs = append(errs, m.commands.Close())
 	}
-	return errors.Join(append(errs, os.RemoveAll(m.folder))...)
+	if m.folder != nil {
+		errs = append(errs, m.folder.close())
+		m.folder = nil // it is closed twice
+	}
+	return errors.Join(errs...)
 }
 
 // secrets are a test's own values in front of this machine's, which it remembers, so that nothing prints them.

@@ -92,6 +92,13 @@ func cgroups(found map[string]bool) error {
 }
 
 func directories(found map[string]bool) error {
+	sockets, err := filepath.Glob(filepath.Join(os.TempDir(), "mayfly-mocks-*"))
+	if err != nil {
+		return err
+	}
+	for _, dir := range sockets {
+		found["directory "+dir] = true
+	}
 	for _, pattern := range []string{"/run/mayfly/runs", "/tmp/mayfly-*/runs"} {
 		dirs, err := filepath.Glob(pattern)
 		if err != nil {

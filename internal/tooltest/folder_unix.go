@@ -1,0 +1,44 @@
+//go:build unix
+
+package tooltest
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// lockFolder locks a folder of this user's with flock(2), which a kill -9 releases. The lock is nil where another
+// process has it, or has removed the folder.
+func lockFolder(path string) (io.Closer, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil || int(st.Uid) != os.Geteuid() {
+		return nil, errors.Join(err, f.Close(), fs.ErrPermission)
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		f.Close()
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			return nil, nil
+		}
+		return nil, err
+	}
+	locked, err := f.Stat()
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	if named, err := os.Lstat(path); err != nil || !os.SameFile(locked, named) {
+		f.Close()
+		return nil, nil // it was removed meanwhile
+	}
+	return f, nil
+}
