@@ -16,7 +16,7 @@ var errInterrupted = errors.New("interrupted")
 // statusInterrupted is a run's exit status then.
 const statusInterrupted = 130
 
-// cancelOnSignals ends the run at the first INT or TERM, giving the tool its grace, and at once at the second. The third
+// cancelOnSignals ends the run at the first INT, TERM or HUP (a terminal that is closed), giving the tool its grace, and at once at the second. The third
 // ends this program, after restore: a reader that takes nothing could block it for ever. The sandbox ends with it.
 func cancelOnSignals(ctx context.Context, opts *run.Options, first, restore func()) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -24,6 +24,9 @@ func cancelOnSignals(ctx context.Context, opts *run.Options, first, restore func
 	opts.Kill = kill
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	if !signal.Ignored(syscall.SIGHUP) { // as nohup does
+		signal.Notify(signals, syscall.SIGHUP)
+	}
 	done := make(chan struct{})
 	go func() {
 		for n := 0; ; n++ {

@@ -40,7 +40,7 @@ was interrupted goes on with: mayfly run --resume RUN. The latest 100 are kept.`
 			w := tabwriter.NewWriter(s.out, 0, 0, 3, ' ', 0)
 			fmt.Fprintln(w, "RUN\tWORKFLOW\tSTATUS\tBEGAN\tSTEPS")
 			for _, r := range list {
-				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d succeeded\n", r.ID, r.Workflow, r.Status, ago(r.Began), r.Succeeded)
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d succeeded\n", printableLine([]byte(r.ID)), printableLine([]byte(r.Workflow)), printableLine([]byte(r.Status)), ago(r.Began), r.Succeeded)
 			}
 			return w.Flush()
 		},

@@ -199,6 +199,7 @@ func (f *runFlags) execute(ctx context.Context, s streams, b *begun, open func(w
 	if err := workflow.CheckConditions(ctx, b.plan, conditions); err != nil {
 		return err
 	}
+	whole := f.from == "" && f.only == "" && len(f.skip) == 0
 	again, err := b.plan.Select(b.states, workflow.Selection{From: f.from, Only: f.only, Skip: f.skip})
 	if err != nil {
 		return &usageError{command: "mayfly run", err: err}
@@ -233,7 +234,7 @@ func (f *runFlags) execute(ctx context.Context, s streams, b *begun, open func(w
 	h.runner.Secrets = seen
 	view := newStepView(s, f, b)
 	opts := workflow.Options{
-		ID: b.id, States: b.states, Resumed: b.resumed, Again: again, Journal: journal, ArtifactDir: store.ArtifactDir(b.id),
+		ID: b.id, States: b.states, Resumed: b.resumed, Again: again, Partial: !whole, Journal: journal, ArtifactDir: store.ArtifactDir(b.id),
 		Environment: environment, Grace: f.grace, Emit: view.event,
 	}
 	if f.keepOnFailure {
@@ -245,7 +246,7 @@ func (f *runFlags) execute(ctx context.Context, s streams, b *begun, open func(w
 	opts.Kill = kill.Kill
 	executor := &workflow.Executor{Runner: h.runner, Conditions: conditions, Secrets: seen.Values}
 	result, err := executor.Run(ctx, b.plan, opts)
-	if result.Status == run.Succeeded && f.from == "" && f.only == "" && len(f.skip) == 0 {
+	if result.Status == run.Succeeded && whole {
 		err = errors.Join(err, os.RemoveAll(store.ArtifactDir(b.id))) // all have run that could want one
 	}
 	if err := view.finish(result, err); err != nil {

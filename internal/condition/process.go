@@ -78,9 +78,19 @@ func (p *Process) Evaluate(ctx context.Context, e Expression, v Values) (bool, *
 	return a.Value, a.Problems[0], nil
 }
 
+// ask asks, and once again when the program has ended meanwhile: questions have no effects.
 func (p *Process) ask(ctx context.Context, req Request, answers int) (Answer, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	had := p.cmd != nil
+	a, err := p.askOnce(ctx, req, answers)
+	if had && err != nil && p.cmd == nil && ctx.Err() == nil {
+		return p.askOnce(ctx, req, answers)
+	}
+	return a, err
+}
+
+func (p *Process) askOnce(ctx context.Context, req Request, answers int) (Answer, error) {
 	if err := p.start(); err != nil {
 		return Answer{}, err
 	}

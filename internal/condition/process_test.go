@@ -1,6 +1,7 @@
 package condition_test
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -36,6 +37,21 @@ func TestProcess(t *testing.T) {
 		})
 		return p
 	})
+}
+
+// A program that was killed is started again.
+func TestProcessThatIsKilled(t *testing.T) {
+	p := condition.NewProcess(program(t))
+	defer p.Close()
+	x := condition.Expression{Text: "true"}
+	for range 3 {
+		if got, problem, err := p.Evaluate(t.Context(), x, condition.Values{}); err != nil || problem != nil || !got {
+			t.Fatalf("%v, %v, %v", got, problem, err)
+		}
+		if out, err := exec.CommandContext(t.Context(), "pkill", "-KILL", "-P", fmt.Sprint(os.Getpid()), "mayfly-cel").CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+	}
 }
 
 // A program that isn't one, or ends, is an error that says so, and not an answer.

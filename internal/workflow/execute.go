@@ -40,6 +40,8 @@ type Options struct {
 	// Resumed says that the run goes on, Again which steps begin anew although something of them had succeeded.
 	Resumed bool
 	Again   []string
+	// Partial says that steps were left out: the run doesn't succeed as a whole, so that the rest can still run.
+	Partial bool
 	// Journal gets each change of a step's state; nil for none.
 	Journal *Journal
 	// ArtifactDir is where the artifacts of the run are kept.
@@ -123,7 +125,11 @@ func (e *Executor) Run(ctx context.Context, plan *Plan, opts Options) (*run.Resu
 	result.Status, result.ExitCode, result.Reason = plan.Outcome(x.states)
 	result.Reason = x.mask().String(result.Reason)
 	result.Usage, result.Steps = x.usage, x.results()
-	x.journal(entry{Type: entryEnd, Status: result.Status, ExitCode: result.ExitCode, Reason: result.Reason}, true)
+	end := result.Status
+	if end == run.Succeeded && opts.Partial {
+		end = partial
+	}
+	x.journal(entry{Type: entryEnd, Status: end, ExitCode: result.ExitCode, Reason: result.Reason}, true)
 	x.state("", result.Status, "")
 	x.emit(run.Event{Result: result})
 	return result, x.broken
@@ -212,7 +218,7 @@ func (x *execution) act(a Action) {
 	switch a.Kind {
 	case Expand:
 		x.begun(a.Step)
-		x.journal(entry{Type: entryStep, Step: step.Name, Items: itemsDigest(step), Count: a.Count}, false)
+		x.journal(entry{Type: entryStep, Step: step.Name, Items: x.plan.itemsDigest(x.states, a.Step), Count: a.Count}, false)
 		x.state(step.Name, run.Running, fmt.Sprintf("%d items", a.Count))
 	case Conclude:
 		x.conclude(a.Step, a.Item, a.State, nil)

@@ -260,7 +260,7 @@ func TestJournalCutAnywhere(t *testing.T) {
 	}
 	for n := range len(data) + 1 {
 		id := fmt.Sprintf("cut%d", n)
-		if err := os.WriteFile(store.path(id), data[:n], 0o600); err != nil {
+		if err := os.WriteFile(store.path(id), []byte(strings.Replace(string(data), `"id":"whole"`, `"id":"`+id+`"`, 1)[:n]), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		j, past, err := store.Open(t.Context(), id)

@@ -128,6 +128,9 @@ type pastStep struct {
 
 // Open opens the journal of a run to go on with it, and says what it tells.
 func (r Runs) Open(ctx context.Context, id string) (*Journal, *Past, error) {
+	if err := checkID(id); err != nil {
+		return nil, nil, err
+	}
 	f, err := os.OpenFile(r.path(id), os.O_RDWR|os.O_APPEND, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, fmt.Errorf("there is no run %q of a workflow in %s; see: mayfly runs", id, r.Dir)
@@ -140,6 +143,9 @@ func (r Runs) Open(ctx context.Context, id string) (*Journal, *Past, error) {
 		return nil, nil, errors.Join(fmt.Errorf("run %s: %w", id, err), f.Close())
 	}
 	past, whole, err := r.read(ctx, f)
+	if err == nil && past.Header.ID != id {
+		err = fmt.Errorf("it is of the run %q", past.Header.ID)
+	}
 	if err == nil {
 		// A line that was cut by a kill is no line; what is appended must not continue it.
 		err = f.Truncate(whole)

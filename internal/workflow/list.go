@@ -14,8 +14,9 @@ import (
 	"github.com/mayfly-run/mayfly/internal/run"
 )
 
-// The statuses of runs that came to no end.
+// The statuses of runs that came to no end of their own.
 const (
+	partial     run.State = "partial"     // the steps that were asked for succeeded
 	interrupted run.State = "interrupted" // it was killed
 	damaged     run.State = "damaged"     // its journal can't be read
 )
@@ -26,7 +27,8 @@ type Summary struct {
 	Workflow string    `json:"workflow"`
 	File     string    `json:"file,omitempty"`
 	Began    time.Time `json:"began"`
-	// Status is how it ended: running when it is under way, interrupted when it was killed, damaged when its journal can't
+	// Status is how it ended: running when it is under way, partial when
+	// steps were left out, interrupted when it was killed, damaged when its journal can't
 	// be read.
 	Status run.State `json:"status"`
 	// Succeeded is the number of its steps that did.

@@ -37,7 +37,7 @@ func (r Runs) ids() ([]string, error) {
 	}
 	var ids []string
 	for _, e := range entries {
-		if id, ok := strings.CutSuffix(e.Name(), ".jsonl"); ok {
+		if id, ok := strings.CutSuffix(e.Name(), ".jsonl"); ok && e.Type().IsRegular() {
 			ids = append(ids, id)
 		}
 	}
@@ -45,10 +45,18 @@ func (r Runs) ids() ([]string, error) {
 	return ids, nil
 }
 
+// checkID keeps what is asked for inside the directory of runs.
+func checkID(id string) error {
+	if id != filepath.Base(id) || strings.HasPrefix(id, ".") {
+		return fmt.Errorf("%q is not the id of a run; see: mayfly runs", id)
+	}
+	return nil
+}
+
 // Remove removes the journal and the artifacts of a run; errRunning when it is under way.
 func (r Runs) Remove(id string) error {
-	if id != filepath.Base(id) || strings.HasPrefix(id, ".") {
-		return fmt.Errorf("%q is not the id of a run", id)
+	if err := checkID(id); err != nil {
+		return err
 	}
 	f, err := os.Open(r.path(id))
 	if errors.Is(err, fs.ErrNotExist) {

@@ -16,39 +16,66 @@ import (
 // finally belong to the attempt that they ended: when the run had come to its end, they will run again at the next.
 func (p *Plan) Resume(past *Past) *States {
 	s := p.NewStates()
-	for i, step := range p.Steps {
-		old := past.steps[step.Name]
-		switch {
-		case old == nil || i >= p.main() && old.ended:
-		case old.Status == run.Succeeded && old.Items == nil:
-			s.Steps[i] = old.StepState
-		case old.Status == run.Succeeded:
-			s.Steps[i] = p.gather(i, old.Items)
-		case step.ForEach != nil && old.Items != nil && old.items == itemsDigest(step):
-			st := StepState{Status: run.Running, Items: make([]StepState, len(old.Items))}
-			for k := range old.Items {
-				if old.Items[k].Status == run.Succeeded {
-					st.Items[k] = old.Items[k]
-				}
-			}
-			s.Steps[i] = st
+	for _, i := range p.order {
+		p.resume(s, i, past.steps[p.Steps[i].Name])
+	}
+	for i := p.main(); i < len(p.Steps); i++ {
+		old := past.steps[p.Steps[i].Name]
+		if old != nil && !old.ended && !p.goesOn(past) {
+			p.resume(s, i, old)
 		}
 	}
 	return s
 }
 
-// itemsDigest tells one for_each from another: by what it is made of, since its items are kept by their index.
-func itemsDigest(s *tool.Step) string {
-	data, err := json.Marshal(struct {
-		Items     []any
-		Reference *tool.Reference
-		Matrix    []tool.MatrixList
-	}{s.ForEach.Items, s.ForEach.Reference, s.ForEach.Matrix})
-	if err != nil {
-		panic(fmt.Sprintf("encode the items of step %s: %v", s.Name, err)) // which were decoded from text
+// goesOn reports whether the steps before finally have something left to do. Whatever of finally had run was for an attempt
+// that is not the last one.
+func (p *Plan) goesOn(past *Past) bool {
+	for i := range p.main() {
+		if old := past.steps[p.Steps[i].Name]; old == nil || old.Status != run.Succeeded && old.Status != run.Skipped {
+			return true
+		}
 	}
-	sum := sha256.Sum256(data)
-	return hex.EncodeToString(sum[:8])
+	return false
+}
+
+// resume takes over what a journal tells of one step; those before it have been.
+func (p *Plan) resume(s *States, i int, old *pastStep) {
+	switch {
+	case old == nil:
+	case old.Status == run.Succeeded && old.Items == nil:
+		s.Steps[i] = old.StepState
+	case old.Status == run.Succeeded:
+		s.Steps[i] = p.gather(i, old.Items)
+	case p.Steps[i].ForEach != nil && old.Items != nil && old.items != "" && old.items == p.itemsDigest(s, i):
+		st := StepState{Status: run.Running, Items: make([]StepState, len(old.Items))}
+		for k := range old.Items {
+			if old.Items[k].Status == run.Succeeded {
+				st.Items[k] = old.Items[k]
+			}
+		}
+		s.Steps[i] = st
+	}
+}
+
+// itemsDigest tells one list of a for_each from another: items are kept by their index. It is empty when the list isn't
+// known yet.
+func (p *Plan) itemsDigest(s *States, i int) string {
+	count, err := p.ItemCount(s, i)
+	if err != nil {
+		return ""
+	}
+	sum := sha256.New()
+	for k := range count {
+		value, err := p.ItemValue(s, i, k)
+		if err != nil {
+			return ""
+		}
+		if err := json.NewEncoder(sum).Encode(value); err != nil {
+			panic(fmt.Sprintf("encode an item of step %s: %v", p.Steps[i].Name, err)) // which was decoded from text
+		}
+	}
+	return hex.EncodeToString(sum.Sum(nil)[:8])
 }
 
 // Selection is which steps of a workflow run. The zero Selection is all of them.
@@ -94,6 +121,12 @@ func (p *Plan) Select(s *States, sel Selection) (again []string, err error) {
 			s.Steps[i] = StepState{}
 		case flag != "" && !s.Steps[i].Ended():
 			s.Steps[i] = StepState{Status: run.Skipped, Reason: "left out by " + flag}
+		}
+	}
+	for _, i := range p.order {
+		if p.Steps[i].ForEach != nil && s.Steps[i].Status == run.Running && p.itemsDigest(s, i) == "" {
+			s.Steps[i] = StepState{} // of a list that is made anew
+			again = append(again, p.Steps[i].Name)
 		}
 	}
 	return again, p.checkSelection(s, out)
