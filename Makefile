@@ -47,7 +47,7 @@ test-pure: ## test the packages that need no sandbox, with the race detector
 
 .PHONY: test-real
 test-real: build ## test real sandboxes, and that they leave nothing (as root)
-	images/build.sh busybox shell python kubectl
+	images/build.sh busybox shell python kubectl clients
 	go test -race -p 1 -count=1 -timeout 20m $(REAL)
 
 .PHONY: test-sdk

@@ -5,8 +5,9 @@
 #   mayfly/shell    busybox, bash, curl, jq and certificates
 #   mayfly/python   the shell image's content and Python 3 with requests
 #   mayfly/kubectl  kubectl, for tests; only when it is named
+#   mayfly/clients  clients of HTTP, for tests of mocks; only when it is named
 #
-# usage: images/build.sh [--force] [busybox|shell|python|kubectl]...
+# usage: images/build.sh [--force] [busybox|shell|python|kubectl|clients]...
 #
 # Archives (OCI layout, docker load takes them too) go to $MAYFLY_IMAGES_DIR, .build/images by default. An archive whose
 # inputs are unchanged is left alone. Two builds at once are safe: the second waits.
@@ -19,8 +20,8 @@ names=()
 for arg in "$@"; do
   case $arg in
     --force) force=1 ;;
-    busybox | shell | python | kubectl) names+=("$arg") ;;
-    *) echo "images/build.sh: $arg: want --force, busybox, shell, python or kubectl" >&2; exit 2 ;;
+    busybox | shell | python | kubectl | clients) names+=("$arg") ;;
+    *) echo "images/build.sh: $arg: want --force, busybox, shell, python, kubectl or clients" >&2; exit 2 ;;
   esac
 done
 [ ${#names[@]} -gt 0 ] || names=(busybox shell python)
@@ -96,6 +97,11 @@ build() {
       bootstrap kubectl busybox-static,ca-certificates,kubernetes-client
       mkimage -name mayfly/kubectl:latest -rootfs "$work/kubectl.tar" -out "$out/kubectl.tar" \
         -env PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin -cmd /usr/bin/kubectl
+      ;;
+    clients)
+      bootstrap clients busybox-static,bash,curl,jq,ca-certificates,wget,git,nodejs,python3,python3-requests,python3-aiohttp
+      mkimage -name mayfly/clients:latest -rootfs "$work/clients.tar" -out "$out/clients.tar" \
+        -env PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin -env PYTHONUNBUFFERED=1 -env LANG=C.UTF-8 -cmd /bin/bash
       ;;
   esac
 }

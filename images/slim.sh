@@ -45,7 +45,7 @@ chmod 0700 root
 chmod 1777 tmp var/tmp
 rm -rf --one-file-system dev/* run/* tmp/* # a sandbox has its own
 
-if [ "$name" = python ]; then
+if [ "$name" = python ] || [ "$name" = clients ]; then
   # Compiled once here and not in every run, whose file system is read-only. The hash of the source instead of its time
   # keeps the bytes the same.
   rm -rf usr/lib/python3*/{test,idlelib,tkinter,turtledemo,lib2to3/tests,distutils/tests}
@@ -57,6 +57,12 @@ fi
 # What was removed isn't missed.
 case $name in
   kubectl) chroot . /usr/bin/kubectl version --client >/dev/null ;;
+  clients)
+    chroot . /usr/bin/curl --version >/dev/null
+    chroot . /usr/bin/wget --version >/dev/null
+    chroot . /usr/bin/node -e 'if (typeof fetch != "function") process.exit(1)'
+    chroot . /usr/bin/python3 -c 'import aiohttp, requests'
+    ;;
   *)
     chroot . /usr/bin/curl --version >/dev/null
     chroot . /usr/bin/jq -n 1 >/dev/null

@@ -7,7 +7,7 @@ for p in gcc libc6-dev libseccomp-dev pkg-config busybox-static mmdebstrap uidma
   dpkg-query -W -f='${Status}' "$p" 2>/dev/null | grep -q '^install ok installed' || need+=("$p")
 done
 # Clients that the mocks of tests are tried with, wherever they are from.
-for p in curl wget node:nodejs; do
+for p in curl wget git node:nodejs; do
   command -v "${p%:*}" >/dev/null || need+=("${p#*:}")
 done
 [ ${#need[@]} -eq 0 ] && exit 0

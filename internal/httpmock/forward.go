@@ -58,6 +58,7 @@ func NewForward(policy network.Policy, roots *x509.CertPool) *Forward {
 		DialContext:           f.dial,
 		DisableKeepAlives:     true, // a connection is for one name and address
 		DisableCompression:    true, // the tool gets what it asked for
+		ForceAttemptHTTP2:     true, // which a dialer of one's own would turn off
 		TLSHandshakeTimeout:   handshakeTimeout,
 		ExpectContinueTimeout: time.Second,
 	}

@@ -36,9 +36,9 @@ func lockFolder(path string) (io.Closer, error) {
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	if named, err := os.Lstat(path); err != nil || !os.SameFile(locked, named) {
-		f.Close()
-		return nil, nil // it was removed meanwhile
+	if named, err := os.Lstat(path); err == nil && os.SameFile(locked, named) {
+		return f, nil
 	}
-	return f, nil
+	f.Close()
+	return nil, nil // it was removed meanwhile
 }

@@ -9,4 +9,4 @@ import (
 	"github.com/mayfly-run/mayfly/test/testbed"
 )
 
-func TestMain(m *testing.M) { testbed.Main(m) }
+func TestMain(m *testing.M) { testbed.Main(m, removeHome) }

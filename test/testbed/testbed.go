@@ -92,8 +92,9 @@ func UnpackInto(tb testing.TB, store *image.Store, config imagetest.Config, laye
 }
 
 // Main runs a package's tests and fails when they leave anything on the host.
-// Packages with real sandboxes run one at a time (see the Makefile).
-func Main(m *testing.M) {
+// Packages with real sandboxes run one at a time (see the Makefile). after is
+// called when they have ended, and removes what the tests shared.
+func Main(m *testing.M, after ...func()) {
 	before, err := Leftovers()
 	if err == nil {
 		err = descriptors(before)
@@ -103,16 +104,19 @@ func Main(m *testing.M) {
 		os.Exit(1)
 	}
 	code := m.Run()
+	for _, f := range after {
+		f()
+	}
 	awaitShims(before)
-	after, err := Leftovers()
+	left, err := Leftovers()
 	if err == nil {
-		err = lastingDescriptors(before, after)
+		err = lastingDescriptors(before, left)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "look for leftovers:", err)
 		os.Exit(1)
 	}
-	for what := range after {
+	for what := range left {
 		if !before[what] {
 			fmt.Fprintln(os.Stderr, "LEFT BEHIND:", what)
 			code = 1
