@@ -159,12 +159,30 @@ func (s *session) runTool(ctx context.Context) error {
 	if s.world.Timeout != 0 {
 		s.tool.Timeout = s.world.Timeout
 	}
-	req := &run.Request{Tool: s.tool, Inputs: s.inputs(), Environment: s.world.Environment, Mocks: &s.mocks.mocks}
+	req := &run.Request{Tool: s.tool, Inputs: s.inputs(), Environment: s.environment(), Mocks: &s.mocks.mocks}
 	result, err := s.runner().Run(ctx, req, run.Options{
 		Grace: s.Grace, Kill: s.Kill, Stdout: &s.stdout, Stderr: &s.stderr, Emit: s.emit, Progress: s.Progress,
 	})
 	s.result.Result = result
 	return err
+}
+
+// environment is the test's, but for what the file says of a variable that one of the test's own inputs arrives in: what a
+// test says itself wins over what is said for all.
+func (s *session) environment() []tool.EnvVar {
+	own := func(name string) bool {
+		return slices.ContainsFunc(s.test.Environment, func(v tool.EnvVar) bool { return v.Name == name })
+	}
+	return slices.DeleteFunc(slices.Clone(s.world.Environment), func(v tool.EnvVar) bool {
+		input := v.Name
+		for _, a := range s.tool.Args {
+			if a.Env == v.Name {
+				input = a.Name
+			}
+		}
+		_, given := s.test.Inputs[input]
+		return given && !own(v.Name)
+	})
 }
 
 // inputs are those of the test, and those that its environment gives: a variable that an argument arrives in is that
