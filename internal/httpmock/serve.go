@@ -114,10 +114,12 @@ func (r *Responder) add(record *Request) {
 		return
 	}
 	record.Seq = len(r.requests) + 1
-	if r.recorded+record.weight() > maxRecorded {
+	size := record.weight()
+	if r.recorded+size > maxRecorded {
 		record.shorten()
+		size = record.weight()
 	}
-	r.recorded += record.weight()
+	r.recorded += size
 	r.requests = append(r.requests, record)
 }
 

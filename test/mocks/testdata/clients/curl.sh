@@ -7,7 +7,13 @@ get() {
     0) echo $code $(cat /tmp/body) ;;
     7) echo refused ;;
     28) echo timed out ;;
-    56) grep -q reset /tmp/error && echo reset || cat /tmp/error ;;
+    16 | 55 | 56 | 92) # of HTTP/2 the reading side may notice it, or the writing one
+      case $(cat /tmp/error) in
+        *reset*) echo reset ;;
+        *'unexpected eof'* | *'not closed cleanly'* | *HTTP2*) echo cut ;;
+        *) cat /tmp/error ;;
+      esac
+      ;;
     *) cat /tmp/error ;;
   esac
 }

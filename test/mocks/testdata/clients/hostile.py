@@ -89,7 +89,7 @@ def body():
     def one(_):
         s = dial()
         s.sendall(b"POST /endless HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
-        push(s, b"10000\r\n" + bytes(0x10000) + b"\r\n", 4)
+        push(s, b"10000\r\n" + bytes(0x10000) + b"\r\n", 2)
 
     side_by_side(20, one)
 
@@ -129,7 +129,7 @@ def midway():
 
 def flood():
     def one(i):
-        for j in range(50):
+        for j in range(30):
             s = dial()
             s.sendall(b"GET /%d-%d/%s?%s=%s HTTP/1.1\r\nHost: x\r\n\r\n" % (i, j, b"a" * 20000, b"b" * 20000, b"c" * 20000))
             drain(s)
