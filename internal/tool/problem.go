@@ -96,5 +96,5 @@ type WorkflowError struct {
 
 // Error says what the file is and what to do with it.
 func (e *WorkflowError) Error() string {
-	return fmt.Sprintf("%s: this is a workflow (it has the key %q), not a tool; this mayfly runs tools only", e.Position, e.Key)
+	return fmt.Sprintf("%s: this is a workflow (it has the key %q), not a tool", e.Position, e.Key)
 }
