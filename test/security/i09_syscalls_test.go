@@ -3,6 +3,9 @@
 package security
 
 import (
+	"os"
+	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
@@ -50,8 +53,28 @@ func TestI09_OtherSystemCallTables(t *testing.T) {
 			}
 			continue
 		}
-		if outcome := r.lines()["foreign"]; outcome != "SIGSYS" {
+		if outcome := r.lines()["foreign"]; outcome != "SIGSYS" && !(faulted(r.stderr) && faulted(onHost(t, way))) {
 			t.Errorf("%s: %+v", way, r)
 		}
 	}
+}
+
+// faulted says whether the attempt ended in a fault of the processor's.
+func faulted(stderr string) bool {
+	return strings.Contains(stderr, "SIGSEGV: segmentation violation code=0x80")
+}
+
+// onHost makes the same attempt without a sandbox. A kernel without the table (IA32_EMULATION, ia32_emulation=0) answers it
+// with a fault there, too: then there is nothing for a filter to see.
+func onHost(t *testing.T, way string) (stderr string) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "attacker")
+	if err := os.WriteFile(path, []byte(attackerProgram(t).Body), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	c := exec.CommandContext(t.Context(), path, way)
+	c.Stderr = &out
+	_ = c.Run() // how it ends is in what it prints
+	return out.String()
 }
