@@ -23,12 +23,14 @@ func Test(t *testing.T, open func(t *testing.T) condition.Evaluator) {
 }
 
 func expression(text string) (condition.Expression, condition.Values) {
-	return condition.Expression{Text: text, Variables: map[string]condition.Type{
+	types := map[string]condition.Type{
 		"s": condition.String, "i": condition.Int, "d": condition.Double, "b": condition.Bool, "a": condition.Any, "list": condition.Any,
-	}}, condition.Values{Variables: map[string]any{
+	}
+	values := map[string]any{
 		"s": "it's \"quoted\" || true\n${x}", "i": json.Number("3"), "d": json.Number("2"), "b": true,
 		"a": map[string]any{"os": "linux", "n": json.Number("7")}, "list": []any{"x", json.Number("1.5")},
-	}, Success: true}
+	}
+	return condition.Expression{Text: text, Variables: types}, condition.Values{Variables: values, Success: true}
 }
 
 func evaluate(t *testing.T, e condition.Evaluator) {
