@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os/exec"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -47,6 +48,9 @@ func (b *bench) workflow() error {
 		fmt.Sprintf("40 single runs of %s + 0.5 s are %s", ms(one), seconds(budget)), "<= that", medians["chain"] <= budget)
 	b.add("the same 40 at once", seconds(medians["parallel"]), fmt.Sprintf("%.2f of that", float64(medians["parallel"])/float64(budget)),
 		"<= half of that", medians["parallel"] <= budget/2)
+	if err := b.cores(); err != nil {
+		return err
+	}
 	if !b.docker {
 		return nil
 	}
@@ -59,6 +63,31 @@ func (b *bench) workflow() error {
 	}
 	took := time.Since(begin)
 	b.add("40 times `docker run --rm` in a shell loop", seconds(took), fmt.Sprintf("mayfly takes 1/%.1f", float64(took)/float64(medians["chain"])), "", true)
+	return nil
+}
+
+// cores tells what this machine's cores are worth to anybody who starts containers: as many runs of runc, whose bundle is
+// ready, one after the other and at once. Some hypervisors make one memory map at a time.
+func (b *bench) cores() error {
+	if b.bundle == "" {
+		return nil
+	}
+	var count atomic.Int64
+	run := func() error { return b.quiet(b.runcCommand(fmt.Sprintf("core%d", count.Add(1)))) }
+	begin := time.Now()
+	for range workflowSteps {
+		if err := run(); err != nil {
+			return err
+		}
+	}
+	sequence := time.Since(begin)
+	perSecond, err := rate(workflowSteps, run)
+	if err != nil {
+		return err
+	}
+	atOnce := time.Duration(workflowSteps / perSecond * float64(time.Second))
+	b.add("40 times `runc run`, one after the other", seconds(sequence), "", "", true)
+	b.add("the same, 16 at a time", seconds(atOnce), fmt.Sprintf("%.2f of that: what the cores give", float64(atOnce)/float64(sequence)), "", true)
 	return nil
 }
 

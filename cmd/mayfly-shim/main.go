@@ -25,6 +25,10 @@ func init() {
 		// The container's side of libcontainer; it doesn't return. It and the tool stay on this thread.
 		runtime.LockOSThread()
 		debug.SetGCPercent(-1) // it lives for milliseconds
+		if err := sandbox.RestoreTimers(); err != nil {
+			fmt.Fprintln(os.Stderr, "mayfly-shim:", err)
+			os.Exit(1)
+		}
 		if err := sandbox.ScopeSelf(); err != nil {
 			fmt.Fprintln(os.Stderr, "mayfly-shim:", err)
 			os.Exit(1)

@@ -21,16 +21,23 @@ const cgroupRoot = "/sys/fs/cgroup"
 // cgroupDirs are the run's directories: one in the v2 hierarchy, or one in each
 // v1 hierarchy that has the run.
 func cgroupDirs(cgroup string) ([]string, error) {
-	single := filepath.Join(cgroupRoot, cgroup)
-	var dirs []string
-	if _, err := os.Stat(single); err == nil {
-		dirs = append(dirs, single)
-	}
-	each, err := filepath.Glob(filepath.Join(cgroupRoot, "*", cgroup))
+	hierarchies, err := os.ReadDir(cgroupRoot)
 	if err != nil {
 		return nil, err
 	}
-	return append(dirs, each...), nil
+	roots := []string{cgroupRoot}
+	for _, h := range hierarchies {
+		roots = append(roots, filepath.Join(cgroupRoot, h.Name()))
+	}
+	// No glob: it would read the directory of all runs in each hierarchy.
+	var dirs []string
+	for _, root := range roots {
+		dir := filepath.Join(root, cgroup)
+		if _, err := os.Stat(dir); err == nil {
+			dirs = append(dirs, dir)
+		}
+	}
+	return dirs, nil
 }
 
 // killCgroup kills what is still in the run's cgroup and waits until it is
