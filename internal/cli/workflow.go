@@ -232,7 +232,15 @@ func (f *runFlags) execute(ctx context.Context, s streams, b *begun, open func(w
 		seen.Add(value)
 	}
 	h.runner.Secrets = seen
-	view := newStepView(s, f, b)
+	ctx, abandon := context.WithCancelCause(ctx)
+	defer abandon(nil)
+	var view stepView
+	s, forget := watchReaders(s, func() {
+		abandon(errInterrupted)
+		go view.interrupted() // the view may be writing just now
+	})
+	defer forget()
+	view = newStepView(s, f, b)
 	opts := workflow.Options{
 		ID: b.id, States: b.states, Resumed: b.resumed, Again: again, Partial: !whole, Journal: journal, ArtifactDir: store.ArtifactDir(b.id),
 		Environment: environment, Grace: f.grace, Emit: view.event,
