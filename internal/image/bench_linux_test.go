@@ -2,6 +2,7 @@ package image
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -56,12 +57,18 @@ func BenchmarkHold(b *testing.B) {
 	}
 }
 
-// A warm start's share is bounded, so that nothing heavy creeps into it.
+// A warm start's share is bounded, so that nothing heavy creeps into it: by what writing and removing a small file takes here.
 func TestLookupIsFast(t *testing.T) {
 	s, ref := pulled(t, 8)
-	best := time.Hour // of several: the machine is shared
+	file := filepath.Join(t.TempDir(), "file")
+	best, bare := time.Hour, time.Hour // of several: the machine is shared
 	for range 50 {
 		start := time.Now()
+		if err := errors.Join(os.WriteFile(file, []byte("x"), 0o600), os.Remove(file)); err != nil {
+			t.Fatal(err)
+		}
+		bare = min(bare, time.Since(start))
+		start = time.Now()
 		img, err := s.Lookup(ref)
 		if err != nil {
 			t.Fatal(err)
@@ -75,8 +82,8 @@ func TestLookupIsFast(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if best > time.Millisecond {
-		t.Errorf("lookup and hold take %v: more than 1 ms", best)
+	if best > 15*bare {
+		t.Errorf("lookup and hold take %v, writing and removing a file %v: more than 15 times as long", best, bare)
 	}
 }
 

@@ -229,7 +229,6 @@ func TestMocksWithAShortQueue(t *testing.T) {
 	const connections = 50
 	go func() {
 		defer close(served)
-		defer func() { <-read }() // closing what has unread data resets it, as the connection's first line is here
 		for range connections {
 			time.Sleep(2 * time.Millisecond)
 			c, _, err := unix.Accept(fd)
@@ -240,6 +239,7 @@ func TestMocksWithAShortQueue(t *testing.T) {
 			_, _ = unix.Write(c, append(say("hello"), say("")...))
 			defer unix.Close(c)
 		}
+		<-read // closing what has unread data resets it, as the connection's first line is here
 	}()
 	w := newWorld(t, Config{Policy: policy(network.ModePublic), Mocks: &Mocks{Connections: socket, Allow: policy(network.ModeNone)}})
 	var all sync.WaitGroup
