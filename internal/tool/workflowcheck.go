@@ -101,7 +101,7 @@ func (c *workflowChecker) step(i int, s *Step) {
 	if fe := s.ForEach; fe != nil {
 		if r := fe.Reference; r != nil && r.From == FromInputs {
 			for _, a := range c.w.Inputs {
-				if a.Name == r.Name && a.Type != TypeArray {
+				if a.Name == r.Name && a.Type != TypeArray && a.Type != "" { // an unknown type was told of
 					c.at(fe.Position, fmt.Sprintf("for_each takes a list, and input %s is %s", quote(a.Name), article(a.Type)), "give the input the type array")
 				}
 			}
