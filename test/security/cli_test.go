@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -15,6 +16,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/mayfly-run/mayfly/internal/image/imagetest"
 	"github.com/mayfly-run/mayfly/internal/run"
@@ -237,9 +240,11 @@ func (r *cliRun) nothingLeft(others ...int) {
 	}
 }
 
-// filesBelow reads every file below directories, for searching.
+// filesBelow reads every file below directories, for searching, those with several names (busybox) once.
 func filesBelow(t *testing.T, visit func(path string, data []byte), dirs ...string) {
 	t.Helper()
+	type inode struct{ device, number uint64 }
+	seen := map[inode]bool{}
 	for _, dir := range dirs {
 		err := filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
 			if errors.Is(err, fs.ErrNotExist) {
@@ -248,10 +253,24 @@ func filesBelow(t *testing.T, visit func(path string, data []byte), dirs ...stri
 			if err != nil || !d.Type().IsRegular() {
 				return err
 			}
-			data, err := os.ReadFile(p)
+			f, err := os.Open(p)
 			if errors.Is(err, fs.ErrNotExist) {
 				return nil // it went meanwhile
 			}
+			if err != nil {
+				return err
+			}
+			defer f.Close()
+			var st unix.Stat_t
+			if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+				return err
+			}
+			node := inode{st.Dev, st.Ino}
+			if seen[node] {
+				return nil
+			}
+			seen[node] = true
+			data, err := io.ReadAll(f)
 			if err == nil {
 				visit(p, data)
 			}
