@@ -51,6 +51,12 @@ func main() {
 	}
 	unix.CloseOnExec(wire.FDLease)
 	unix.CloseOnExec(wire.FDLock)
+	// libcontainer hands this on to its own process, which does one thing after the other: threads that look for work would
+	// take it from this one.
+	if err := os.Setenv("GOMAXPROCS", "1"); err != nil {
+		fmt.Fprintln(os.Stderr, "mayfly-shim:", err)
+		os.Exit(1)
+	}
 	err := sandbox.Supervise(file(wire.FDControl, "control"),
 		file(wire.FDStdin, "stdin"), file(wire.FDStdout, "stdout"), file(wire.FDStderr, "stderr"))
 	if err != nil {
