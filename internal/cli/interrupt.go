@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/mayfly-run/mayfly/internal/run"
 )
@@ -15,6 +16,9 @@ var errInterrupted = errors.New("interrupted")
 
 // statusInterrupted is a run's exit status then.
 const statusInterrupted = 130
+
+// sameSignal is for how long a further signal is the same one: timeout(1) sends it to the process, and to its group too.
+const sameSignal = 200 * time.Millisecond
 
 // cancelOnSignals ends the run at the first INT, TERM or HUP (a terminal that is closed), giving the tool its grace, and at once at the second. The third
 // ends this program, after restore: a reader that takes nothing could block it for ever. The sandbox ends with it.
@@ -29,12 +33,18 @@ func cancelOnSignals(ctx context.Context, opts *run.Options, first, restore func
 	}
 	done := make(chan struct{})
 	go func() {
+		var last time.Time
 		for n := 0; ; n++ {
 			select {
 			case <-done:
 				return
 			case <-signals:
 			}
+			if time.Since(last) < sameSignal {
+				n--
+				continue
+			}
+			last = time.Now()
 			switch n {
 			case 0:
 				cancel(errInterrupted)

@@ -56,8 +56,13 @@ was interrupted goes on with: mayfly run --resume RUN. The latest 100 are kept.`
 			if err != nil {
 				return err
 			}
-			for _, id := range ids {
-				if err := runs(dir, nil).Remove(id); err != nil {
+			store := runs(dir, nil)
+			for _, given := range ids {
+				id, err := store.Find(given)
+				if err != nil {
+					return err
+				}
+				if err := store.Remove(id); err != nil {
 					return err
 				}
 			}

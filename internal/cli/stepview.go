@@ -166,7 +166,7 @@ func endText(r *run.Result) string {
 	if r.DurationMS > 0 {
 		text += " in " + durationText(time.Duration(r.DurationMS)*time.Millisecond)
 	}
-	if r.Reason != "" {
+	if r.Reason != "" && r.Reason != string(r.Status) {
 		text += ": " + r.Reason
 	}
 	if r.Hint != "" {
@@ -240,7 +240,7 @@ func (v *plainView) finish(result *run.Result, err error) error {
 func printWorkflowEnd(w io.Writer, b *begun, result *run.Result, err error) {
 	printError(w, err)
 	text := fmt.Sprintf("mayfly: %s %s in %s", b.def.Name, result.Status, durationText(time.Duration(result.DurationMS)*time.Millisecond))
-	if result.Reason != "" {
+	if result.Reason != "" && result.Reason != string(result.Status) {
 		text += ": " + result.Reason
 	}
 	fmt.Fprintln(w, text)

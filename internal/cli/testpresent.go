@@ -120,26 +120,45 @@ func (p *testPresenter) report(b *strings.Builder, r *tooltest.Result) {
 	for _, n := range r.Notes {
 		block(b, indent, "note: ", n)
 	}
-	if len(r.Requests) > 0 {
-		fmt.Fprintf(b, "%srequests:\n", indent)
-		const most = 10
-		for i := range r.Requests[:min(len(r.Requests), most)] {
-			q := &r.Requests[i]
-			answer := "no answer"
-			if q.Mock != "" {
-				answer = fmt.Sprintf("%d from %s", q.Status, q.Mock)
-				if q.Status == 0 {
-					answer = "nothing, as " + q.Mock + " says"
-				}
-			}
-			fmt.Fprintf(b, "%s  %s -> %s\n", indent, plainText(q.String()), plainText(answer))
+	var requests, calls []string
+	for i := range r.Requests {
+		q := &r.Requests[i]
+		answer := "no answer"
+		switch {
+		case q.Mock != "" && q.Status == 0:
+			answer = "nothing, as " + q.Mock + " says"
+		case q.Mock != "":
+			answer = fmt.Sprintf("%d from %s", q.Status, q.Mock)
 		}
-		if more := len(r.Requests) - most; more > 0 {
-			fmt.Fprintf(b, "%s  and %d more\n", indent, more)
-		}
+		requests = append(requests, q.String()+" -> "+answer)
 	}
+	for i := range r.Calls {
+		c := &r.Calls[i]
+		answer := "no answer"
+		if c.Mock != "" {
+			answer = fmt.Sprintf("exit status %d from %s", c.ExitCode, c.Mock)
+		}
+		calls = append(calls, c.String()+" -> "+answer)
+	}
+	came(b, indent, "requests", requests)
+	came(b, indent, "commands", calls)
 	stream(b, indent, "stdout", r.Stdout, r.StdoutBase64)
 	stream(b, indent, "stderr", r.Stderr, r.StderrBase64)
+}
+
+// came prints what came to the mocks, and what was answered.
+func came(b *strings.Builder, indent, name string, list []string) {
+	if len(list) == 0 {
+		return
+	}
+	fmt.Fprintf(b, "%s%s:\n", indent, name)
+	const most = 10
+	for _, text := range list[:min(len(list), most)] {
+		fmt.Fprintf(b, "%s  %s\n", indent, plainText(text))
+	}
+	if more := len(list) - most; more > 0 {
+		fmt.Fprintf(b, "%s  and %d more\n", indent, more)
+	}
 }
 
 // stream prints the end of what a tool printed, where its failure most likely is.

@@ -92,7 +92,11 @@ func (f *runFlags) resumeWorkflow(ctx context.Context, s streams) error {
 		return err
 	}
 	store := runs(dir, openSecrets(dir))
-	journal, past, err := store.Open(ctx, f.resume)
+	id, err := store.Find(f.resume)
+	if err != nil {
+		return err
+	}
+	journal, past, err := store.Open(ctx, id)
 	if err != nil {
 		return err
 	}

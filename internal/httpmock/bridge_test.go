@@ -4,13 +4,16 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
 	"path/filepath"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -35,6 +38,21 @@ type bridge struct {
 	*Responder
 	port string
 	ca   string // file of the authority's certificate
+	// open counts the connections, and cut those that ended without the frame that says so.
+	open, cut atomic.Int32
+}
+
+// ended waits for the end of all connections, which each has to be told by a frame.
+func (b *bridge) ended(t testing.TB) {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); b.open.Load() > 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%d connections stay open", b.open.Load())
+		}
+	}
+	if n := b.cut.Load(); n > 0 {
+		t.Errorf("%d connections ended without a frame that says so", n)
+	}
 }
 
 // listen starts a responder and a bridge to it, which says of each connection what about has.
@@ -85,18 +103,27 @@ func listenWith(t testing.TB, opts Options, about engine.MockedConnection) *brid
 			if err != nil {
 				return
 			}
-			work.Go(func() { carry(t, c.(*net.TCPConn), r.Socket(), about) })
+			b.open.Add(1)
+			work.Go(func() {
+				defer b.open.Add(-1)
+				if carry(t, c.(*net.TCPConn), r.Socket(), about) {
+					b.cut.Add(1)
+				}
+			})
 		}
 	})
 	return b
 }
 
-// carry is the engine's part of one connection.
-func carry(t testing.TB, c *net.TCPConn, socket string, about engine.MockedConnection) {
+// errCut is the end of a connection that no frame says.
+var errCut = errors.New("cut")
+
+// carry is the engine's part of one connection, and says whether it was cut.
+func carry(t testing.TB, c *net.TCPConn, socket string, about engine.MockedConnection) bool {
 	defer c.Close()
 	up, err := net.Dial("unix", socket)
 	if err != nil {
-		return // the test is over
+		return false // the test is over
 	}
 	defer up.Close()
 	line, err := json.Marshal(about)
@@ -104,7 +131,7 @@ func carry(t testing.TB, c *net.TCPConn, socket string, about engine.MockedConne
 		t.Error(err)
 	}
 	if _, err := up.Write(append(line, '\n')); err != nil {
-		return
+		return false
 	}
 	sent := make(chan struct{})
 	go func() {
@@ -123,6 +150,7 @@ func carry(t testing.TB, c *net.TCPConn, socket string, about engine.MockedConne
 	_ = c.Close()
 	_ = up.Close()
 	<-sent
+	return errors.Is(err, errCut)
 }
 
 // frames copies frames to the tool until they end; an error is a reset.
@@ -130,7 +158,7 @@ func frames(up io.Reader, c *net.TCPConn) error {
 	for {
 		var head [4]byte
 		if _, err := io.ReadFull(up, head[:]); err != nil {
-			return err
+			return fmt.Errorf("%w: %w", errCut, err)
 		}
 		switch n := binary.BigEndian.Uint32(head[:]); n {
 		case frameEnd:

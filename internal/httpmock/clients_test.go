@@ -77,6 +77,7 @@ func TestClients(t *testing.T) {
 				t.Errorf("%s %s is recorded as %+v", c.name, scheme, r)
 			}
 		}
+		b.ended(t)
 		if n := len(b.Requests()); n != 5 || b.Used()[0] != 5 || len(b.Refusals()) != 0 {
 			t.Errorf("%d requests, used %v, refused %+v", n, b.Used(), b.Refusals())
 		}
@@ -90,6 +91,7 @@ func TestCertificates(t *testing.T) {
 	if status != 0 || out != `{"hello":"world"} 2` {
 		t.Errorf("curl: status %d, %q", status, out)
 	}
+	b.ended(t)
 	if r := b.last(t); r.URL != "https://api.example.com/hello" || r.Protocol != "HTTP/2.0" {
 		t.Errorf("recorded as %+v", r)
 	}

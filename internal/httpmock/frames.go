@@ -114,6 +114,8 @@ func (c *connection) finish(frame uint32) error {
 		return nil
 	}
 	c.ended = true
+	// A tls.Conn that is closed leaves a deadline in the past here, to have further writes fail.
+	_ = c.SetWriteDeadline(time.Now().Add(time.Second))
 	var head [4]byte
 	binary.BigEndian.PutUint32(head[:], frame)
 	_, err := c.Conn.Write(head[:])

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -93,13 +94,20 @@ func (d *decoder) tool(name string, root *yaml.Node) (*Tool, error) {
 
 // workflow recognises a workflow by its top-level keys.
 func (d *decoder) workflow(root *yaml.Node) *WorkflowError {
+	if key := keyOf(root, "workflow", "parallel_tools"); key != nil {
+		return &WorkflowError{Position: d.position(key), Key: resolve(key).Value}
+	}
+	return nil
+}
+
+// keyOf is the first key of an object that has one of these names, or nil.
+func keyOf(root *yaml.Node, names ...string) *yaml.Node {
 	if root.Kind != yaml.MappingNode {
 		return nil
 	}
 	for i := 0; i+1 < len(root.Content); i += 2 {
-		switch key := resolve(root.Content[i]).Value; key {
-		case "workflow", "parallel_tools":
-			return &WorkflowError{Position: d.position(root.Content[i]), Key: key}
+		if slices.Contains(names, resolve(root.Content[i]).Value) {
+			return root.Content[i]
 		}
 	}
 	return nil

@@ -49,6 +49,10 @@ func ParseDefinition(name string, data []byte) (*Definition, error) {
 	if root == nil {
 		return nil, newError(d.problems)
 	}
+	if key := keyOf(root, "tests"); key != nil {
+		d.report(key, "this is a file of tests", "run it with mayfly test")
+		return nil, newError(d.problems)
+	}
 	if d.workflow(root) == nil {
 		t, err := d.tool(name, root)
 		if err != nil {

@@ -88,12 +88,16 @@ func (r Runs) summary(id string) (Summary, error) {
 		case entryEnd:
 			s.Status = e.Status
 		case entryStep:
-			if e.Status == run.Succeeded && e.Item == nil {
-				succeeded[e.Step] = true
+			if e.Status != "" && e.Item == nil {
+				succeeded[e.Step] = e.Status == run.Succeeded // a step that ran again, or was skipped then, counts as it ended last
 			}
 		}
 	}
-	s.Succeeded = len(succeeded)
+	for _, yes := range succeeded {
+		if yes {
+			s.Succeeded++
+		}
+	}
 	if s.Status == "" {
 		s.Status = interrupted
 		if errors.Is(probe(f), errRunning) {

@@ -45,6 +45,33 @@ func (r Runs) ids() ([]string, error) {
 	return ids, nil
 }
 
+// Find is the id of the run that is meant by an id or by the beginning of one.
+func (r Runs) Find(given string) (string, error) {
+	if err := checkID(given); err != nil {
+		return "", err
+	}
+	ids, err := r.ids()
+	if err != nil {
+		return "", err
+	}
+	var found []string
+	for _, id := range ids {
+		if id == given {
+			return id, nil
+		}
+		if strings.HasPrefix(id, given) {
+			found = append(found, id)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return "", fmt.Errorf("there is no run %q of a workflow in %s; see: mayfly runs", given, r.Dir)
+	case 1:
+		return found[0], nil
+	}
+	return "", fmt.Errorf("%q is the beginning of %d runs; write more of the id: %s", given, len(found), strings.Join(found[:min(len(found), 3)], ", "))
+}
+
 // checkID keeps what is asked for inside the directory of runs.
 func checkID(id string) error {
 	if id != filepath.Base(id) || strings.HasPrefix(id, ".") {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -128,8 +129,26 @@ func problem(issues *cel.Issues) *condition.Problem {
 		return &condition.Problem{Text: issues.Err().Error()}
 	}
 	first := list[0]
-	text := strings.TrimPrefix(first.Message, "Syntax error: ")
-	return &condition.Problem{Text: strings.TrimSpace(text), Line: first.Location.Line(), Column: first.Location.Column() + 1}
+	text := strings.TrimSpace(strings.TrimPrefix(first.Message, "Syntax error: "))
+	return &condition.Problem{Text: text + advice(text), Line: first.Location.Line(), Column: first.Location.Column() + 1}
+}
+
+// numbers are operations of a text and a number, as the checker says that there are none.
+var numbers = regexp.MustCompile(`^found no matching overload for .* applied to '\((string, (int|uint|double)|(int|uint|double), string)\)'`)
+
+// advice is what to write instead, for the mistakes of who doesn't know CEL.
+func advice(text string) string {
+	name, undeclared := strings.CutPrefix(text, "undeclared reference to '")
+	switch {
+	case strings.HasPrefix(text, "token recognition error at: '="):
+		return "; two equal signs compare: =="
+	case numbers.MatchString(text):
+		return "; what a step hands on is text: compare it with a text, or write int(…) or double(…) around it"
+	case undeclared:
+		name, _, _ = strings.Cut(name, "'")
+		return fmt.Sprintf("; a text is in quotes: %q", name)
+	}
+	return ""
 }
 
 // Check implements [condition.Evaluator].
