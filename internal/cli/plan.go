@@ -99,7 +99,7 @@ func planStep(ctx context.Context, b *begun, i int, conditions condition.Evaluat
 		}
 		return p, nil
 	}
-	if reason := b.plan.Missing(b.states, i); reason != "" {
+	if reason, _ := b.plan.Missing(b.states, i); reason != "" {
 		p.Runs, p.Why = "no", reason
 		return p, nil
 	}
@@ -160,43 +160,45 @@ func printSteps(w io.Writer, b *begun, steps []plannedStep) error {
 	fmt.Fprintf(&out, "%s: %d steps, at most %d at once\n", b.def.Name, len(steps), b.plan.MaxParallel)
 	for n, p := range steps {
 		fmt.Fprintf(&out, "\n%d. %s  (tool %s, image %s)\n", n+1, p.Step, p.Tool, p.Image)
-		say := func(format string, args ...any) { fmt.Fprintf(&out, "   "+format+"\n", args...) }
+		say := func(what, format string, args ...any) {
+			fmt.Fprintf(&out, "   %-8s "+format+"\n", append([]any{what}, args...)...)
+		}
 		switch {
 		case p.Finally:
-			say("at the end, however the others ended")
+			say("after", "all others, however they ended")
 		case len(p.After) > 0:
-			say("after %s", strings.Join(p.After, ", "))
+			say("after", "%s", strings.Join(p.After, ", "))
 		}
 		if p.Condition != "" {
-			say("if     %s", p.Condition)
+			say("if", "%s", p.Condition)
 		}
 		switch {
 		case p.Runs != "yes" && p.Why != "":
-			say("runs   %s: %s", p.Runs, p.Why)
+			say("runs", "%s: %s", p.Runs, p.Why)
 		case p.Why != "":
-			say("runs   yes: %s", p.Why)
+			say("runs", "yes: %s", p.Why)
 		}
 		switch {
 		case p.Items > 0:
-			say("for    each of %d items", p.Items)
+			say("items", "%d", p.Items)
 		case p.Items < 0:
-			say("for    each item of %s", b.plan.Steps[n].ForEach.Reference)
+			say("items", "those of %s", b.plan.Steps[n].ForEach.Reference)
 		}
 		for _, in := range b.plan.Steps[n].Inputs {
 			text, err := json.Marshal(p.Inputs[in.Name])
 			if err != nil {
 				return err
 			}
-			say("input  %s = %s", in.Name, text)
+			say("input", "%s = %s", in.Name, text)
 		}
 		for _, v := range b.plan.Steps[n].Environment {
-			say("env    %s = %s", v.Name, p.Environment[v.Name])
+			say("env", "%s = %s", v.Name, p.Environment[v.Name])
 		}
 		if len(p.Outputs) > 0 {
-			say("hands  on %s", strings.Join(p.Outputs, ", "))
+			say("outputs", "%s", strings.Join(p.Outputs, ", "))
 		}
 		if len(p.Runner) > 0 {
-			say("on     a runner with the labels %s, when a server runs it", strings.Join(p.Runner, ", "))
+			say("runner", "one with the labels %s, when a server runs it", strings.Join(p.Runner, ", "))
 		}
 	}
 	_, err := io.WriteString(w, out.String())

@@ -226,6 +226,9 @@ func (v *plainView) finish(result *run.Result, err error) error {
 	defer v.mu.Unlock()
 	if v.f.quiet {
 		printError(v.s.err, err)
+		if result.Status == run.Error && result.Reason != "" { // which no tool has said anything of
+			fmt.Fprintln(v.s.err, "mayfly: "+result.Reason)
+		}
 	} else {
 		printTimeline(v.s.err, v.b, result, nil)
 		printWorkflowEnd(v.s.err, v.b, result, err)

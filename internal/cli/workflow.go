@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/mayfly-run/mayfly/internal/condition"
 	"github.com/mayfly-run/mayfly/internal/run"
@@ -180,6 +181,14 @@ func (f *runFlags) checkWorkflowFlags() error {
 		return runUsage("--interactive and --tty are for a tool: the steps of a workflow have no terminal")
 	case f.suggestEgress:
 		return runUsage("--suggest-egress is for a tool; --json has the rule of each connection of a step")
+	}
+	for flag, list := range map[string][]string{"--arg": f.args, "--env": f.env} {
+		for _, item := range list {
+			if !utf8.ValidString(item) {
+				name, _, _ := strings.Cut(item, "=")
+				return runUsage("%s %q: it is not UTF-8, and the run's journal keeps text; encode it, with base64 say", flag, name)
+			}
+		}
 	}
 	return f.checkValues()
 }

@@ -153,7 +153,7 @@ func TestExecuteKilled(t *testing.T) {
 		close(kill)
 	}()
 	result, err := executor(r).Run(t.Context(), p, Options{Kill: kill})
-	if want := "a=succeeded bye=cancelled never=cancelled -> failed 130"; err != nil || summary(result) != want {
+	if want := "a=succeeded bye=cancelled never=cancelled -> cancelled 130"; err != nil || summary(result) != want {
 		t.Errorf("got %s, %v; want %s", summary(result), err, want)
 	}
 }

@@ -368,7 +368,10 @@ func (n *planning) begin(i int) {
 		return
 	}
 	s := n.Steps[i]
-	if reason := n.Missing(n.states, i); reason != "" {
+	if reason, never := n.Missing(n.states, i); never {
+		n.failure(i, -1, "%s", reason)
+		return
+	} else if reason != "" {
 		n.skip(i, -1, reason)
 		return
 	}
@@ -423,8 +426,9 @@ func perItem(s *tool.Step) bool {
 	return false
 }
 
-// Missing says why a step can't have what it refers to, now that steps have ended; "" when it may.
-func (p *Plan) Missing(s *States, i int) (reason string) {
+// Missing says why a step can't have what it refers to, now that steps have ended; "" when it may. never says that a step
+// succeeded without it, which a resumed run of another definition finds: to skip it then would be to leave it out unnoticed.
+func (p *Plan) Missing(s *States, i int) (reason string, never bool) {
 	step := p.Steps[i]
 	step.References(func(r tool.Reference, _ tool.Position) {
 		if reason != "" || !r.IsOutput() {
@@ -433,6 +437,7 @@ func (p *Plan) Missing(s *States, i int) (reason string) {
 		from := p.State(s, r.Step)
 		if _, ok := from.Outputs[r.Name]; !ok && from.Ended() {
 			reason = fmt.Sprintf("it needs %s, and step %s %s", r, r.Step, ended(from.Status))
+			never = from.Status == run.Succeeded
 		}
 	})
 	for _, a := range step.Artifacts {
@@ -443,7 +448,7 @@ func (p *Plan) Missing(s *States, i int) (reason string) {
 			reason = fmt.Sprintf("it needs the artifact %s, and step %s %s", a.Name, a.From, ended(from.Status))
 		}
 	}
-	return reason
+	return reason, never
 }
 
 // State is the state of the step of a name, which has to exist.

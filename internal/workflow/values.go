@@ -250,7 +250,8 @@ func (p *Plan) Outcome(s *States) (status run.State, exitCode int, reason string
 			reason += ": " + st.Reason
 		}
 		status = run.Failed
-		if st.Status == run.Error || st.Status == run.Denied || st.Status == run.Lost {
+		switch st.Status {
+		case run.Error, run.Denied, run.Lost, run.Cancelled: // cancelled is a step of finally that was killed
 			status = st.Status
 		}
 		return status, max(1, st.ExitCode), reason
