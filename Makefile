@@ -42,12 +42,12 @@ test: setup build images check test-pure fuzz-smoke test-real test-sdk ## run ev
 
 # Their bounds are in seconds or megabytes, or there is so much of something that the race detector takes minutes; what
 # could race in them, smaller ones do as well.
-BOUNDS := ^Test(Hostile|UnpackRefusesFiveMillionEntries|PullStopsBombs|UnpackBoundsDirectoryNames|LoadRefusesHostileArchives|ManyConnections|ManyMockedConnections|PlanScale|StreamingNeedsLittleMemory)$$
+BOUNDS := ^Test(HostileDefinitions|UnpackRefusesFiveMillionEntries|PullStopsBombs|UnpackBoundsDirectoryNames|LoadRefusesHostileArchives|ManyConnections|ManyMockedConnections|PlanScale|StreamingNeedsLittleMemory)$$
 
 .PHONY: test-pure
 test-pure: ## test the packages that need no sandbox, with the race detector
 	go test -race -timeout 10m -skip '$(BOUNDS)' $(PURE)
-	go test -timeout 5m -run '$(BOUNDS)' ./internal/image ./internal/sandbox/usernet ./internal/secret ./internal/tool ./internal/workflow
+	go test -p 1 -timeout 5m -run '$(BOUNDS)' $(PURE)
 
 .PHONY: test-real
 test-real: build ## test real sandboxes, and that they leave nothing (as root)

@@ -25,7 +25,7 @@ func init() {
 		// The container's side of libcontainer; it doesn't return. It and the tool stay on this thread.
 		runtime.LockOSThread()
 		debug.SetGCPercent(-1) // it lives for milliseconds
-		if err := sandbox.RestoreTimers(); err != nil {
+		if err := sandbox.RestoreTimerSlack(); err != nil {
 			fmt.Fprintln(os.Stderr, "mayfly-shim:", err)
 			os.Exit(1)
 		}

@@ -17,12 +17,13 @@ var errInterrupted = errors.New("interrupted")
 // statusInterrupted is a run's exit status then.
 const statusInterrupted = 130
 
-// sameSignal is for how long a further signal is the same one: timeout(1) sends it to the process, and to its group too.
+// sameSignal is for how long the same signal again is one: timeout(1) sends it to the process, and to its group too.
 const sameSignal = 200 * time.Millisecond
 
 // cancelOnSignals ends the run at the first INT, TERM or HUP (a terminal that is closed), giving the tool its grace, and at once at the second. The third
-// ends this program, after restore: a reader that takes nothing could block it for ever. The sandbox ends with it.
-func cancelOnSignals(ctx context.Context, opts *run.Options, first, restore func()) (context.Context, func()) {
+// ends this program, after restore: a reader that takes nothing could block it for ever. The sandbox ends with it. That
+// gone is closed counts as the first.
+func cancelOnSignals(ctx context.Context, opts *run.Options, gone <-chan struct{}, first, restore func()) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	kill := make(chan struct{})
 	opts.Kill = kill
@@ -33,18 +34,23 @@ func cancelOnSignals(ctx context.Context, opts *run.Options, first, restore func
 	}
 	done := make(chan struct{})
 	go func() {
-		var last time.Time
-		for n := 0; ; n++ {
+		var last os.Signal
+		var at time.Time
+		for n := 0; ; {
 			select {
 			case <-done:
 				return
-			case <-signals:
+			case <-gone:
+				gone = nil
+				if n > 0 {
+					continue
+				}
+			case s := <-signals:
+				if s == last && time.Since(at) < sameSignal {
+					continue
+				}
+				last, at = s, time.Now()
 			}
-			if time.Since(last) < sameSignal {
-				n--
-				continue
-			}
-			last = time.Now()
 			switch n {
 			case 0:
 				cancel(errInterrupted)
@@ -55,6 +61,7 @@ func cancelOnSignals(ctx context.Context, opts *run.Options, first, restore func
 				restore()
 				os.Exit(statusInterrupted)
 			}
+			n++
 		}
 	}()
 	return ctx, func() {

@@ -99,8 +99,11 @@ func planStep(ctx context.Context, b *begun, i int, conditions condition.Evaluat
 		}
 		return p, nil
 	}
-	if reason, _ := b.plan.Missing(b.states, i); reason != "" {
+	if reason, undelivered := b.plan.Missing(b.states, i); reason != "" {
 		p.Runs, p.Why = "no", reason
+		if undelivered {
+			p.Why = "an error: " + reason
+		}
 		return p, nil
 	}
 	if step.Condition == nil {
@@ -165,7 +168,7 @@ func printSteps(w io.Writer, b *begun, steps []plannedStep) error {
 		}
 		switch {
 		case p.Finally:
-			say("after", "all others, however they ended")
+			say("after", "all steps of the workflow, however they ended")
 		case len(p.After) > 0:
 			say("after", "%s", strings.Join(p.After, ", "))
 		}

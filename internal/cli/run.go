@@ -158,7 +158,7 @@ func (f *runFlags) run(ctx context.Context, s streams, name string) error {
 		}
 		defer restore()
 	}
-	ctx, stop := cancelOnSignals(ctx, &opts, p.interrupted, restore)
+	ctx, stop := cancelOnSignals(ctx, &opts, nil, p.interrupted, restore)
 	defer stop()
 	result, err := h.runner.Run(ctx, req, opts)
 	if err := p.finish(result, err); err != nil {

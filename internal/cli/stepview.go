@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -226,7 +227,7 @@ func (v *plainView) finish(result *run.Result, err error) error {
 	defer v.mu.Unlock()
 	if v.f.quiet {
 		printError(v.s.err, err)
-		if result.Status == run.Error && result.Reason != "" { // which no tool has said anything of
+		if err == nil && slices.Contains([]run.State{run.Error, run.Denied, run.Lost}, result.Status) { // no tool printed why
 			fmt.Fprintln(v.s.err, "mayfly: "+result.Reason)
 		}
 	} else {

@@ -112,7 +112,7 @@ func (f *testFlags) command(ctx context.Context, s streams, paths []string) (err
 		return err
 	}
 	opts := run.Options{}
-	ctx, stop := cancelOnSignals(ctx, &opts, func() {}, func() {})
+	ctx, stop := cancelOnSignals(ctx, &opts, nil, func() {}, func() {})
 	defer stop()
 	conditions := condition.NewProcess("")
 	defer func() { err = errors.Join(err, conditions.Close()) }()

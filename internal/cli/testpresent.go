@@ -140,14 +140,14 @@ func (p *testPresenter) report(b *strings.Builder, r *tooltest.Result) {
 		}
 		calls = append(calls, c.String()+" -> "+answer)
 	}
-	came(b, indent, "requests", requests)
-	came(b, indent, "commands", calls)
+	printTraffic(b, indent, "requests", requests)
+	printTraffic(b, indent, "commands", calls)
 	stream(b, indent, "stdout", r.Stdout, r.StdoutBase64)
 	stream(b, indent, "stderr", r.Stderr, r.StderrBase64)
 }
 
-// came prints what came to the mocks, and what was answered.
-func came(b *strings.Builder, indent, name string, list []string) {
+// printTraffic prints what came to the mocks, and what was answered.
+func printTraffic(b *strings.Builder, indent, name string, list []string) {
 	if len(list) == 0 {
 		return
 	}

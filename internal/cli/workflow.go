@@ -182,12 +182,18 @@ func (f *runFlags) checkWorkflowFlags() error {
 	case f.suggestEgress:
 		return runUsage("--suggest-egress is for a tool; --json has the rule of each connection of a step")
 	}
-	for flag, list := range map[string][]string{"--arg": f.args, "--env": f.env} {
-		for _, item := range list {
-			if !utf8.ValidString(item) {
-				name, _, _ := strings.Cut(item, "=")
-				return runUsage("%s %q: it is not UTF-8, and the run's journal keeps text; encode it, with base64 say", flag, name)
-			}
+	environment, err := variables(f.env)
+	if err != nil {
+		return err
+	}
+	for _, v := range environment {
+		if !utf8.ValidString(v.Value) {
+			return runUsage("--env %s: its value is not UTF-8, and the journal of a workflow's run keeps text; encode it, with base64 say", v.Name)
+		}
+	}
+	for _, arg := range f.args {
+		if name, value, _ := strings.Cut(arg, "="); !utf8.ValidString(value) {
+			return runUsage("--arg %s: its value is not UTF-8, and the journal of a workflow's run keeps text; encode it, with base64 say", name)
 		}
 	}
 	return f.checkValues()
@@ -245,15 +251,10 @@ func (f *runFlags) execute(ctx context.Context, s streams, b *begun, open func(w
 		seen.Add(value)
 	}
 	h.runner.Secrets = seen
-	ctx, abandon := context.WithCancelCause(ctx)
-	defer abandon(nil)
-	var view stepView
-	s, forget := watchReaders(s, func() {
-		abandon(errInterrupted)
-		go view.interrupted() // the view may be writing just now
-	})
+	gone := make(chan struct{})
+	s, forget := watchReaders(s, func() { close(gone) })
 	defer forget()
-	view = newStepView(s, f, b)
+	view := newStepView(s, f, b)
 	opts := workflow.Options{
 		ID: b.id, States: b.states, Resumed: b.resumed, Again: again, Partial: !whole, Journal: journal, ArtifactDir: store.ArtifactDir(b.id),
 		Environment: environment, Grace: f.grace, Emit: view.event,
@@ -262,7 +263,7 @@ func (f *runFlags) execute(ctx context.Context, s streams, b *begun, open func(w
 		opts.KeepFor = f.keepFor
 	}
 	kill := run.Options{}
-	ctx, stop := cancelOnSignals(ctx, &kill, view.interrupted, func() {})
+	ctx, stop := cancelOnSignals(ctx, &kill, gone, view.interrupted, func() {})
 	defer stop()
 	opts.Kill = kill.Kill
 	executor := &workflow.Executor{Runner: h.runner, Conditions: conditions, Secrets: seen.Values}

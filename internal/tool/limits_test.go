@@ -20,7 +20,7 @@ func bomb(levels int) string {
 }
 
 // TestHostile is attack S05: each text is refused in less than a second and 64 MB.
-func TestHostile(t *testing.T) {
+func TestHostileDefinitions(t *testing.T) {
 	size := int(toolLimits().fileSize)
 	fill := func(head, unit, tail string) string {
 		return head + strings.Repeat(unit, (size-len(head)-len(tail))/len(unit)) + tail

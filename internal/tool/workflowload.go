@@ -49,7 +49,7 @@ func ParseDefinition(name string, data []byte) (*Definition, error) {
 	if root == nil {
 		return nil, newError(d.problems)
 	}
-	if key := keyOf(root, "tests"); key != nil {
+	if key := keyOf(root, "tests"); key != nil && keyOf(root, "image", "command", "script", "parallel_tools") == nil {
 		d.report(key, "this is a file of tests", "run it with mayfly test")
 		return nil, newError(d.problems)
 	}

@@ -138,9 +138,6 @@ func (r Runs) Open(ctx context.Context, id string) (*Journal, *Past, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("open the run's journal: %w", err)
 	}
-	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
-		return nil, nil, errors.Join(fmt.Errorf("the journal %s is no file", f.Name()), err, f.Close())
-	}
 	j := &Journal{file: f, sealer: r.Sealer}
 	if err := lock(f); err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("run %s: %w", id, err), f.Close())

@@ -88,16 +88,16 @@ func (r Runs) summary(id string) (Summary, error) {
 		case entryEnd:
 			s.Status = e.Status
 		case entryStep:
-			if e.Status != "" && e.Item == nil {
-				succeeded[e.Step] = e.Status == run.Succeeded // a step that ran again, or was skipped then, counts as it ended last
+			switch {
+			case e.Item != nil || e.Status == "":
+			case e.Status == run.Succeeded:
+				succeeded[e.Step] = true
+			default: // a step that began again counts by how that ends
+				delete(succeeded, e.Step)
 			}
 		}
 	}
-	for _, yes := range succeeded {
-		if yes {
-			s.Succeeded++
-		}
-	}
+	s.Succeeded = len(succeeded)
 	if s.Status == "" {
 		s.Status = interrupted
 		if errors.Is(probe(f), errRunning) {

@@ -308,7 +308,7 @@ func ended(s run.State) string {
 	case run.Cancelled, run.Denied, run.Lost, run.Skipped:
 		return "was " + string(s)
 	case run.Succeeded: // before it promised what it is now asked for
-		return "had succeeded without it; run it again with --from"
+		return "had succeeded without it"
 	}
 	return "failed"
 }
@@ -368,7 +368,7 @@ func (n *planning) begin(i int) {
 		return
 	}
 	s := n.Steps[i]
-	if reason, never := n.Missing(n.states, i); never {
+	if reason, undelivered := n.Missing(n.states, i); undelivered {
 		n.failure(i, -1, "%s", reason)
 		return
 	} else if reason != "" {
@@ -426,9 +426,9 @@ func perItem(s *tool.Step) bool {
 	return false
 }
 
-// Missing says why a step can't have what it refers to, now that steps have ended; "" when it may. never says that a step
-// succeeded without it, which a resumed run of another definition finds: to skip it then would be to leave it out unnoticed.
-func (p *Plan) Missing(s *States, i int) (reason string, never bool) {
+// Missing says why a step can't have what it refers to, now that steps have ended; "" when it may. undelivered says that a
+// step succeeded without it, which a resumed run of another definition finds: to skip it then would be to leave it out unnoticed.
+func (p *Plan) Missing(s *States, i int) (reason string, undelivered bool) {
 	step := p.Steps[i]
 	step.References(func(r tool.Reference, _ tool.Position) {
 		if reason != "" || !r.IsOutput() {
@@ -437,7 +437,9 @@ func (p *Plan) Missing(s *States, i int) (reason string, never bool) {
 		from := p.State(s, r.Step)
 		if _, ok := from.Outputs[r.Name]; !ok && from.Ended() {
 			reason = fmt.Sprintf("it needs %s, and step %s %s", r, r.Step, ended(from.Status))
-			never = from.Status == run.Succeeded
+			if undelivered = from.Status == run.Succeeded; undelivered {
+				reason += "; go on with --from " + r.Step
+			}
 		}
 	})
 	for _, a := range step.Artifacts {
@@ -448,7 +450,7 @@ func (p *Plan) Missing(s *States, i int) (reason string, never bool) {
 			reason = fmt.Sprintf("it needs the artifact %s, and step %s %s", a.Name, a.From, ended(from.Status))
 		}
 	}
-	return reason, never
+	return reason, undelivered
 }
 
 // State is the state of the step of a name, which has to exist.

@@ -265,11 +265,12 @@ func filesBelow(t *testing.T, visit func(path string, data []byte), dirs ...stri
 			if err := unix.Fstat(int(f.Fd()), &st); err != nil {
 				return err
 			}
-			node := inode{st.Dev, st.Ino}
-			if seen[node] {
-				return nil
+			if node := (inode{st.Dev, st.Ino}); st.Nlink > 1 {
+				if seen[node] {
+					return nil
+				}
+				seen[node] = true
 			}
-			seen[node] = true
 			data, err := io.ReadAll(f)
 			if err == nil {
 				visit(p, data)

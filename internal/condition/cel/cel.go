@@ -138,15 +138,13 @@ var numbers = regexp.MustCompile(`^found no matching overload for .* applied to 
 
 // advice is what to write instead, for the mistakes of who doesn't know CEL.
 func advice(text string) string {
-	name, undeclared := strings.CutPrefix(text, "undeclared reference to '")
 	switch {
 	case strings.HasPrefix(text, "token recognition error at: '="):
 		return "; two equal signs compare: =="
 	case numbers.MatchString(text):
-		return "; what a step hands on is text: compare it with a text, or write int(…) or double(…) around it"
-	case undeclared:
-		name, _, _ = strings.Cut(name, "'")
-		return fmt.Sprintf("; a text is in quotes: %q", name)
+		return "; one side is text, the other a number: put the number in quotes, or int(…) or double(…) around the text"
+	case strings.HasPrefix(text, "undeclared reference to '"):
+		return `; write ${STEP.OUTPUT} or ${inputs.NAME} for a value, and quotes around a text`
 	}
 	return ""
 }
