@@ -242,7 +242,8 @@ class TestPrograms(Case):
         for group in (False, True):  # by kill, and by Ctrl-C, which goes to mayfly, too
             with self.subTest(group=group):
                 process = subprocess.Popen(
-                    [sys.executable, "-m", "unittest", "test_long"], cwd=self.dir, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+                    [sys.executable, "-m", "unittest", "test_long"], cwd=self.dir, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+                    preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # who starts tests in the background of a shell ignores it
                 )  # fmt: skip
                 try:
                     self.assertEqual(process.stdout.readline(), "running\n")
