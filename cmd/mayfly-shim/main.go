@@ -41,7 +41,7 @@ func init() {
 }
 
 func main() {
-	if len(os.Args) != 2 || os.Args[1] != "supervise" {
+	if len(os.Args) != 4 || os.Args[1] != "supervise" {
 		fmt.Fprintln(os.Stderr, "mayfly-shim is started by mayfly; see: mayfly run --help")
 		os.Exit(2)
 	}

@@ -26,6 +26,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -44,6 +45,7 @@ type Engine struct {
 	dir      string // /run/mayfly
 	rootless *Rootless
 	starts   chan struct{} // one element a start under way
+	relax    sync.Once
 	patience time.Duration // see shimPatience
 }
 
@@ -96,6 +98,7 @@ func (e *Engine) Start(ctx context.Context, spec *engine.Spec, secrets engine.Se
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
+	e.relax.Do(relaxTimers)
 	warm := e.warmCgroups()
 	defer warm()
 	if err := e.check(spec); err != nil {
@@ -138,7 +141,7 @@ func (s *sandbox) start(ctx context.Context, shim string, lease *idLease, spec *
 	}
 	defer io.closeTheirs()
 	s.stdio = io
-	cmd := exec.Command(shim, "supervise")
+	cmd := exec.Command(shim, "supervise", strconv.Itoa(lease.first), strconv.Itoa(lease.count))
 	cmd.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "GOGC=off"}
 	cmd.Dir = "/"
 	cmd.Stderr = &s.shimLog

@@ -8,20 +8,33 @@
 //   - the tool is not process 1, so SIGTERM has its usual effect on it and
 //     orphans are reaped.
 //
-// It runs as a constructor, before the Go runtime, so that it costs one exec
-// and no threads. It holds no secret: it is executed, not forked, by the shim.
+// The shim forks it in a constructor, before the Go runtime begins and before
+// anything was read, when there is little memory to share and no secret in it.
+// Both then start at once:
+//
+//	shim                               holder
+//	 |---- clone(user, net, pid) ------->|  reads the leash
+//	 |---- uid_map, gid_map; a byte ---->|  becomes root of its namespaces
+//	 |  the Go runtime starts            |  protects itself
+//	 |<--- a byte on ready --------------|
+//	 |  …                                |  reads the leash for ever
+//	 |---- end of the leash, or SIGKILL->|
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <malloc.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "holder.h"
 
 // What a process has if nobody changed it, in nanoseconds.
 #define KERNEL_TIMER_SLACK (50 * 1000UL)
@@ -138,21 +151,39 @@ static void wait_and_exec(char **argv)
 // the kernel's own value again.
 #define SHIM_TIMER_SLACK (5 * 1000 * 1000UL)
 
-__attribute__((constructor)) static void mayfly_hold(int argc, char **argv)
+struct mayfly_holder mayfly_holder;
+
+// name_holder makes the holder known by its own name, not by the host's path of the shim.
+static void name_holder(int argc, char **argv)
 {
-	if (argc == 2 && strcmp(argv[1], "supervise") == 0 && prctl(PR_SET_TIMERSLACK, SHIM_TIMER_SLACK) != 0)
+	static const char name[] = "mayfly-init";
+	char *end = argv[argc - 1] + strlen(argv[argc - 1]);
+
+	memset(argv[0], 0, end - argv[0]);
+	if ((size_t)(end - argv[0]) >= sizeof(name))
+		memcpy(argv[0], name, sizeof(name));
+	prctl(PR_SET_NAME, name);
+}
+
+// hold is the holder's whole life.
+static void hold(int argc, char **argv, int leash, int ready)
+{
+	char byte;
+	ssize_t n;
+
+	// It has nothing of the shim's: neither the tool's streams nor the locks on the run's ids and directory.
+	if (dup2(leash, 0) < 0 || dup2(ready, 1) < 0 || syscall(SYS_close_range, 2, ~0U, 0) != 0)
 		_exit(1);
-	if (argc >= 1 && strcmp(argv[0], "mayfly-userns") == 0)
-		enter_userns(argc, argv);
-	if (argc >= 2 && strcmp(argv[0], "mayfly-wait") == 0)
-		wait_and_exec(argv + 1);
-	if (argc < 1 || strcmp(argv[0], "mayfly-init") != 0)
-		return;
+	do
+		n = read(0, &byte, 1);
+	while (n < 0 && errno == EINTR);
+	if (n != 1) // the shim couldn't set the maps
+		_exit(1);
+	if (setgroups(0, NULL) != 0 || setgid(0) != 0 || setuid(0) != 0 || setsid() < 0)
+		_exit(1);
 	if (limit_in_userns("/proc/sys/user/max_inotify_instances", "32") != 0 ||
-	    limit_in_userns("/proc/sys/user/max_inotify_watches", "16384") != 0) {
-		perror("mayfly: limit the sandbox's inotify");
+	    limit_in_userns("/proc/sys/user/max_inotify_watches", "16384") != 0)
 		_exit(1);
-	}
 	// Descriptor 0 is the read end of a pipe whose write end only the shim
 	// has: its end of file means that the shim is gone. The parent-death
 	// signal says the same, sooner.
@@ -162,16 +193,79 @@ __attribute__((constructor)) static void mayfly_hold(int argc, char **argv)
 	// that it runs, through /proc/1 (ptrace(2), "access mode checking").
 	if (prctl(PR_SET_DUMPABLE, 0) != 0)
 		_exit(1);
+	name_holder(argc, argv);
 	// Ignored, so that the kernel reaps the orphans.
 	signal(SIGCHLD, SIG_IGN);
-	char byte;
 	// Tells the shim that all of the above is in force.
 	if (write(1, "1", 1) != 1)
 		_exit(1);
 	close(1);
 	for (;;) {
-		ssize_t n = read(0, &byte, 1);
+		n = read(0, &byte, 1);
 		if (n == 0 || (n < 0 && errno != EINTR))
 			_exit(0);
 	}
+}
+
+// write_map sets one of the holder's maps: ids 0, 1, … of the sandbox are those from first on of the host.
+static int write_map(const char *name, const char *first, const char *count)
+{
+	char path[64], map[64];
+	int fd, length = snprintf(map, sizeof(map), "0 %s %s\n", first, count), failed;
+
+	snprintf(path, sizeof(path), "/proc/%d/%s", mayfly_holder.pid, name);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -1;
+	failed = write(fd, map, length) != length;
+	close(fd);
+	return failed ? -1 : 0;
+}
+
+static void holder_failed(const char *doing)
+{
+	mayfly_holder.error = errno;
+	mayfly_holder.doing = doing;
+}
+
+// start_holder is the shim's side. What fails is told by mayfly_holder, since nobody listens yet.
+static void start_holder(int argc, char **argv)
+{
+	int leash[2], ready[2];
+
+	if (pipe2(leash, O_CLOEXEC) != 0 || pipe2(ready, O_CLOEXEC) != 0) {
+		holder_failed("make its pipes");
+		return;
+	}
+	mayfly_holder.leash = leash[1];
+	mayfly_holder.ready = ready[0];
+	// glibc has no wrapper that forks into namespaces. There is one thread, so there is nothing that it would mend.
+	mayfly_holder.pid = syscall(SYS_clone, CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWPID | SIGCHLD, 0, 0, 0, 0);
+	if (mayfly_holder.pid < 0) {
+		holder_failed("make its first process");
+		return;
+	}
+	if (mayfly_holder.pid == 0)
+		hold(argc, argv, leash[0], ready[1]);
+	close(leash[0]);
+	close(ready[1]);
+	if (write_map("uid_map", argv[2], argv[3]) != 0 || write_map("gid_map", argv[2], argv[3]) != 0)
+		holder_failed("set its ids");
+	else if (write(leash[1], "1", 1) != 1)
+		holder_failed("start its first process");
+}
+
+__attribute__((constructor)) static void mayfly_before_go(int argc, char **argv)
+{
+	// Each thread of the Go runtime would get an arena of its own for the one allocation that makes its successor.
+	mallopt(M_ARENA_MAX, 1);
+	if (argc == 4 && strcmp(argv[1], "supervise") == 0) {
+		start_holder(argc, argv);
+		if (prctl(PR_SET_TIMERSLACK, SHIM_TIMER_SLACK) != 0)
+			_exit(1);
+	}
+	if (argc >= 1 && strcmp(argv[0], "mayfly-userns") == 0)
+		enter_userns(argc, argv);
+	if (argc >= 2 && strcmp(argv[0], "mayfly-wait") == 0)
+		wait_and_exec(argv + 1);
 }

@@ -1,85 +1,67 @@
 package sandbox
 
-// The holder is in holder.c; cgo compiles it into every program that imports
-// this package.
+// The holder is made by holder.c, which cgo compiles into every program that
+// imports this package.
 
+// #include "holder.h"
 import "C"
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"strconv"
 	"syscall"
-
-	"golang.org/x/sys/unix"
 )
 
 // holder is the process that owns a sandbox's user, network and pid
 // namespaces (see holder.c).
 type holder struct {
-	cmd   *exec.Cmd
-	leash *os.File // closing it ends the holder too
+	process *os.Process
+	leash   *os.File // closing it ends the holder too
+	reaped  bool
 }
 
-// startHolder makes the namespaces. The calling goroutine must be locked to a
-// thread that lives as long as the shim, because the holder's parent-death
-// signal is tied to the thread that forked it (prctl(2)).
-func startHolder(firstID, idCount int) (*holder, error) {
-	leashRead, leashWrite, err := os.Pipe()
-	if err != nil {
+// takeHolder takes over the holder that this process made before its first line of Go, and waits until it is in force.
+// It is called once.
+func takeHolder() (*holder, error) {
+	made := &C.mayfly_holder
+	var err error
+	if made.error != 0 {
+		err = fmt.Errorf("make the sandbox's namespaces: %s: %w", C.GoString(made.doing), syscall.Errno(made.error))
+	}
+	if made.pid <= 0 {
 		return nil, err
 	}
-	defer leashRead.Close()
-	readyRead, readyWrite, err := os.Pipe()
+	process, findErr := os.FindProcess(int(made.pid))
+	if findErr != nil {
+		return nil, errors.Join(err, findErr)
+	}
+	h := &holder{process: process, leash: os.NewFile(uintptr(made.leash), "leash")}
+	ready := os.NewFile(uintptr(made.ready), "ready")
+	defer ready.Close()
+	if err == nil {
+		if _, err = io.ReadFull(ready, make([]byte, 1)); err != nil {
+			err = fmt.Errorf("make the sandbox's namespaces: its first process ended at once: %w", err)
+		}
+	}
 	if err != nil {
-		leashWrite.Close()
-		return nil, err
-	}
-	defer readyRead.Close()
-
-	ids := []syscall.SysProcIDMap{{ContainerID: 0, HostID: firstID, Size: idCount}}
-	cmd := &exec.Cmd{
-		Path:   "/proc/self/exe",
-		Args:   []string{"mayfly-init"},
-		Env:    []string{},
-		Dir:    "/",
-		Stdin:  leashRead,
-		Stdout: readyWrite,
-		SysProcAttr: &syscall.SysProcAttr{
-			Cloneflags:                 unix.CLONE_NEWUSER | unix.CLONE_NEWNET | unix.CLONE_NEWPID,
-			UidMappings:                ids,
-			GidMappings:                ids,
-			GidMappingsEnableSetgroups: true,
-			Credential:                 &syscall.Credential{Uid: 0, Gid: 0},
-			Setsid:                     true,
-			Pdeathsig:                  unix.SIGKILL,
-		},
-	}
-	err = cmd.Start()
-	readyWrite.Close()
-	if err != nil {
-		leashWrite.Close()
-		return nil, fmt.Errorf("make the sandbox's namespaces: %w", err)
-	}
-	h := &holder{cmd: cmd, leash: leashWrite}
-	if _, err := io.ReadFull(readyRead, make([]byte, 1)); err != nil {
 		h.kill()
 		h.reap()
-		return nil, fmt.Errorf("make the sandbox's namespaces: the first process ended at once: %w", err)
+		return nil, err
 	}
 	return h, nil
 }
 
 // namespace is the path of one of the holder's namespaces ("user", "net", "pid").
 func (h *holder) namespace(kind string) string {
-	return "/proc/" + strconv.Itoa(h.cmd.Process.Pid) + "/ns/" + kind
+	return "/proc/" + strconv.Itoa(h.process.Pid) + "/ns/" + kind
 }
 
 // kill ends every process of the sandbox; reap waits until they are gone.
 func (h *holder) kill() {
-	_ = h.cmd.Process.Kill() // fails only when it is gone already
+	_ = h.process.Kill() // fails only when it is gone already
 }
 
 // reap waits for the end of the holder, which comes after that of every other
@@ -87,9 +69,10 @@ func (h *holder) kill() {
 // process, and which therefore has to be waited for elsewhere, or both wait
 // for ever (pid_namespaces(7)).
 func (h *holder) reap() {
-	if h.cmd.ProcessState != nil {
+	if h.reaped {
 		return
 	}
-	_ = h.cmd.Wait() // "signal: killed" is what was wanted
+	h.reaped = true
+	_, _ = h.process.Wait() // "signal: killed" is what was wanted
 	_ = h.leash.Close()
 }

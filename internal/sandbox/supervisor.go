@@ -209,7 +209,7 @@ func exitStatus(state *os.ProcessState) (int, engine.Signal) {
 // prepare makes everything that the container needs.
 func (s *supervisor) prepare() (*bundle, error) {
 	var err error
-	if s.holder, err = startHolder(s.start.FirstID, s.start.IDCount); err != nil {
+	if s.holder, err = takeHolder(); err != nil {
 		return nil, err
 	}
 	// The network and the file system don't need each other.

@@ -5,6 +5,8 @@
 package startup
 
 import (
+	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -93,6 +95,84 @@ func TestAWarmRunIsOffline(t *testing.T) {
 	}
 }
 
+// TestALiveRun: the threads of mayfly and of its shim wake rarely, and the shim's heap is in huge pages, where the host's
+// administrator lets programs ask for them.
+func TestALiveRun(t *testing.T) {
+	path := prepareTool(t, `["sh", "-c", "echo started; sleep 60"]`)
+	mayfly := exec.CommandContext(t.Context(), filepath.Join(testbed.Bin(t), "mayfly"), "run", "-q", path)
+	mayfly.Cancel = func() error { return mayfly.Process.Signal(os.Interrupt) }
+	stdout, err := mayfly.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := mayfly.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		_ = mayfly.Process.Signal(os.Interrupt)
+		_ = mayfly.Wait() // it was interrupted
+	}()
+	if _, err := io.ReadFull(stdout, make([]byte, len("started"))); err != nil {
+		t.Fatal(err)
+	}
+	shim := childOf(t, mayfly.Process.Pid)
+	for pid, want := range map[int]string{mayfly.Process.Pid: "1000000", shim: "5000000"} {
+		threads, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+		if err != nil || len(threads) < 2 {
+			t.Fatal(threads, err)
+		}
+		for _, thread := range threads {
+			slack, err := os.ReadFile("/proc/" + thread.Name() + "/timerslack_ns")
+			if got := strings.TrimSpace(string(slack)); err != nil || got != want {
+				t.Errorf("thread %s of %d has a timer slack of %s ns, want %s (%v)", thread.Name(), pid, got, want, err)
+			}
+		}
+	}
+	if setting, err := os.ReadFile("/sys/kernel/mm/transparent_hugepage/enabled"); err != nil || strings.Contains(string(setting), "[never]") {
+		return // the kernel gives none
+	}
+	usage, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", shim))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var kB int
+	for line := range strings.Lines(string(usage)) {
+		if value, ok := strings.CutPrefix(line, "AnonHugePages:"); ok {
+			if _, err := fmt.Sscan(value, &kB); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if kB < 2048 {
+		t.Errorf("the shim has %d kB in huge pages:\n%s", kB, usage)
+	}
+}
+
+// childOf is the only child of a process, whichever thread of it made it.
+func childOf(tb testing.TB, pid int) int {
+	tb.Helper()
+	lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	var child int
+	for _, list := range lists {
+		children, err := os.ReadFile(list)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		if len(children) > 0 {
+			if _, err := fmt.Sscan(string(children), &child); err != nil {
+				tb.Fatal(err)
+			}
+		}
+	}
+	if child == 0 {
+		tb.Fatalf("process %d has no child", pid)
+	}
+	return child
+}
+
 // BenchmarkRun is `mayfly run` of true, the whole process, with everything on.
 func BenchmarkRun(b *testing.B) {
 	path := prepare(b)
@@ -106,6 +186,11 @@ func BenchmarkRun(b *testing.B) {
 // the tool's path.
 func prepare(tb testing.TB) string {
 	tb.Helper()
+	return prepareTool(tb, `["true"]`)
+}
+
+func prepareTool(tb testing.TB, command string) string {
+	tb.Helper()
 	home := tb.TempDir()
 	tb.Setenv("MAYFLY_HOME", home)
 	store, err := image.Open(filepath.Join(home, "images"), image.Options{})
@@ -116,8 +201,8 @@ func prepare(tb testing.TB) string {
 	if _, err := store.Load(tb.Context(), strings.NewReader(string(archive))); err != nil {
 		tb.Fatal(err)
 	}
-	path := filepath.Join(home, "true.yaml")
-	if err := os.WriteFile(path, []byte("name: nothing\nimage: busybox\ncommand: [\"true\"]\n"), 0o600); err != nil {
+	path := filepath.Join(home, "tool.yaml")
+	if err := os.WriteFile(path, []byte("name: nothing\nimage: busybox\ncommand: "+command+"\n"), 0o600); err != nil {
 		tb.Fatal(err)
 	}
 	return path
