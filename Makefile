@@ -2,9 +2,9 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
-# The shim is linked statically: one file that runs on any Linux distribution. For --wrap see internal/sandbox/heap.c.
-SHIM_TAGS := seccomp,netgo,osusergo
-SHIM_LDFLAGS := -s -w -linkmode external -extldflags "-static -Wl,--wrap=mmap"
+# The shim is linked statically: one file that runs on any Linux distribution. For --wrap see internal/sandbox/goruntime.c.
+SHIM_TAGS := seccomp,netgo,osusergo,shim
+SHIM_LDFLAGS := -s -w -linkmode external -extldflags "-static -Wl,--wrap=mmap -Wl,--wrap=pthread_create"
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X github.com/mayfly-run/mayfly/internal/cli.version=$(VERSION)
 

@@ -25,10 +25,6 @@ func init() {
 		// The container's side of libcontainer; it doesn't return. It and the tool stay on this thread.
 		runtime.LockOSThread()
 		debug.SetGCPercent(-1) // it lives for milliseconds
-		if err := sandbox.RestoreTimerSlack(); err != nil {
-			fmt.Fprintln(os.Stderr, "mayfly-shim:", err)
-			os.Exit(1)
-		}
 		if err := sandbox.ScopeSelf(); err != nil {
 			fmt.Fprintln(os.Stderr, "mayfly-shim:", err)
 			os.Exit(1)
@@ -41,7 +37,7 @@ func init() {
 }
 
 func main() {
-	if len(os.Args) != 4 || os.Args[1] != "supervise" {
+	if len(os.Args) != 5 || os.Args[1] != "supervise" {
 		fmt.Fprintln(os.Stderr, "mayfly-shim is started by mayfly; see: mayfly run --help")
 		os.Exit(2)
 	}

@@ -98,7 +98,7 @@ func (e *Engine) Start(ctx context.Context, spec *engine.Spec, secrets engine.Se
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
-	e.relax.Do(relaxTimers)
+	e.relax.Do(func() { _ = relaxMonitor() }) // nothing but speed depends on it
 	warm := e.warmCgroups()
 	defer warm()
 	if err := e.check(spec); err != nil {
@@ -125,6 +125,15 @@ func (e *Engine) Start(ctx context.Context, spec *engine.Spec, secrets engine.Se
 	return s, nil
 }
 
+// where tells the shim where to start its sandbox: on one processor, where it then begins, if there are as many starts as
+// processors. Another runtime's processes would stay there.
+func (s *sandbox) where(spec *engine.Spec) string {
+	if len(s.engine.starts) >= runtime.NumCPU() && (spec.Security.Runtime == "" || spec.Security.Runtime == "default") {
+		return "here"
+	}
+	return "anywhere"
+}
+
 // start runs the shim and waits until the tool runs.
 func (s *sandbox) start(ctx context.Context, shim string, lease *idLease, spec *engine.Spec, secrets engine.Secrets, streams engine.Streams) error {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
@@ -141,7 +150,7 @@ func (s *sandbox) start(ctx context.Context, shim string, lease *idLease, spec *
 	}
 	defer io.closeTheirs()
 	s.stdio = io
-	cmd := exec.Command(shim, "supervise", strconv.Itoa(lease.first), strconv.Itoa(lease.count))
+	cmd := exec.Command(shim, "supervise", strconv.Itoa(lease.first), strconv.Itoa(lease.count), s.where(spec))
 	cmd.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "GOGC=off"}
 	cmd.Dir = "/"
 	cmd.Stderr = &s.shimLog

@@ -23,7 +23,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <malloc.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -35,9 +34,6 @@
 #include <unistd.h>
 
 #include "holder.h"
-
-// What a process has if nobody changed it, in nanoseconds.
-#define KERNEL_TIMER_SLACK (50 * 1000UL)
 
 // run_map runs newuidmap or newgidmap for a process.
 static int run_map(char **argv, int n, pid_t pid)
@@ -138,18 +134,9 @@ static void wait_and_exec(char **argv)
 	if (n != 1)
 		_exit(1);
 	close(3);
-	if (prctl(PR_SET_TIMERSLACK, KERNEL_TIMER_SLACK) != 0)
-		_exit(1);
 	execv(argv[0], argv);
 	_exit(127);
 }
-
-// The Go runtime has a thread that sleeps 20 us at a time for as long as something happens (runtime.sysmon), which in a
-// virtual machine is hundreds of exits for each start of a sandbox. The kernel may let each thread of the shim
-// sleep up to this longer, so that it wakes less often. It is set before the runtime begins, since a thread takes it from
-// the one that made it and a program keeps it (PR_SET_TIMERSLACK(2const)): whatever starts a program of the tool's sets
-// the kernel's own value again.
-#define SHIM_TIMER_SLACK (5 * 1000 * 1000UL)
 
 struct mayfly_holder mayfly_holder;
 
@@ -255,14 +242,26 @@ static void start_holder(int argc, char **argv)
 		holder_failed("start its first process");
 }
 
+// stay_here keeps the shim on the processor that it is on, with all that it makes. With as many starts at once as there
+// are processors, spreading one over several only has them wait for each other. cpu.go ends it.
+static void stay_here(void)
+{
+	int cpu = sched_getcpu();
+	cpu_set_t here;
+
+	CPU_ZERO(&here);
+	if (cpu >= 0 && cpu < CPU_SETSIZE) {
+		CPU_SET(cpu, &here);
+		sched_setaffinity(0, sizeof(here), &here); // else it is only slower
+	}
+}
+
 __attribute__((constructor)) static void mayfly_before_go(int argc, char **argv)
 {
-	// Each thread of the Go runtime would get an arena of its own for the one allocation that makes its successor.
-	mallopt(M_ARENA_MAX, 1);
-	if (argc == 4 && strcmp(argv[1], "supervise") == 0) {
+	if (argc == 5 && strcmp(argv[1], "supervise") == 0) {
 		start_holder(argc, argv);
-		if (prctl(PR_SET_TIMERSLACK, SHIM_TIMER_SLACK) != 0)
-			_exit(1);
+		if (strcmp(argv[4], "here") == 0)
+			stay_here();
 	}
 	if (argc >= 1 && strcmp(argv[0], "mayfly-userns") == 0)
 		enter_userns(argc, argv);

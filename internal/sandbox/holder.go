@@ -13,13 +13,16 @@ import (
 	"os"
 	"strconv"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // holder is the process that owns a sandbox's user, network and pid
 // namespaces (see holder.c).
 type holder struct {
 	process *os.Process
-	leash   *os.File // closing it ends the holder too
+	leash   *os.File    // closing it ends the holder too
+	cpus    unix.CPUSet // where it may run, and so may the whole sandbox
 	reaped  bool
 }
 
@@ -45,6 +48,9 @@ func takeHolder() (*holder, error) {
 		if _, err = io.ReadFull(ready, make([]byte, 1)); err != nil {
 			err = fmt.Errorf("make the sandbox's namespaces: its first process ended at once: %w", err)
 		}
+	}
+	if err == nil {
+		err = unix.SchedGetaffinity(process.Pid, &h.cpus)
 	}
 	if err != nil {
 		h.kill()

@@ -152,6 +152,9 @@ func (s *supervisor) run(stdin, stdout, stderr *os.File) (*engine.Exit, error) {
 	if err := s.report.send(wire.Report{Running: true}); err != nil {
 		return nil, err
 	}
+	if err := s.holder.runAnywhere(); err != nil {
+		return nil, err
+	}
 	oom := s.watch()
 	exit.Finished = time.Now().UTC()
 

@@ -11,7 +11,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -95,12 +97,11 @@ func TestAWarmRunIsOffline(t *testing.T) {
 	}
 }
 
-// TestALiveRun: the threads of mayfly and of its shim wake rarely, and the shim's heap is in huge pages, where the host's
-// administrator lets programs ask for them.
+// TestALiveRun: the monitors of the Go runtimes of mayfly and of its shim wake rarely, and the shim's heap is in huge pages,
+// where the host's administrator lets programs ask for them.
 func TestALiveRun(t *testing.T) {
-	path := prepareTool(t, `["sh", "-c", "echo started; sleep 60"]`)
+	path := prepareTool(t, `["sh", "-c", "echo started; exec yes"]`)
 	mayfly := exec.CommandContext(t.Context(), filepath.Join(testbed.Bin(t), "mayfly"), "run", "-q", path)
-	mayfly.Cancel = func() error { return mayfly.Process.Signal(os.Interrupt) }
 	stdout, err := mayfly.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -108,25 +109,49 @@ func TestALiveRun(t *testing.T) {
 	if err := mayfly.Start(); err != nil {
 		t.Fatal(err)
 	}
+	read := make(chan error, 1)
 	defer func() {
 		_ = mayfly.Process.Signal(os.Interrupt)
+		if err := <-read; err != nil {
+			t.Error(err)
+		}
 		_ = mayfly.Wait() // it was interrupted
 	}()
 	if _, err := io.ReadFull(stdout, make([]byte, len("started"))); err != nil {
 		t.Fatal(err)
 	}
+	go func() {
+		_, err := io.Copy(io.Discard, stdout)
+		read <- err
+	}()
 	shim := childOf(t, mayfly.Process.Pid)
-	for pid, want := range map[int]string{mayfly.Process.Pid: "1000000", shim: "5000000"} {
-		threads, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
-		if err != nil || len(threads) < 2 {
-			t.Fatal(threads, err)
+	monitor := threads(t, mayfly.Process.Pid)[1] // the first thread that the runtime makes
+	if got := timerSlack(t, monitor); got != "1000000" {
+		t.Errorf("the monitor of mayfly has a timer slack of %s ns", got)
+	}
+	for i, thread := range threads(t, shim) {
+		want := "50000"
+		if i == 1 {
+			want = "10000000"
 		}
-		for _, thread := range threads {
-			slack, err := os.ReadFile("/proc/" + thread.Name() + "/timerslack_ns")
-			if got := strings.TrimSpace(string(slack)); err != nil || got != want {
-				t.Errorf("thread %s of %d has a timer slack of %s ns, want %s (%v)", thread.Name(), pid, got, want, err)
-			}
+		if got := timerSlack(t, thread); got != want {
+			t.Errorf("thread %d of the shim has a timer slack of %s ns, want %s", i, got, want)
 		}
+	}
+	// It is the monitor: the thread that naps while the program is busy.
+	naps := 0
+	for range 100 {
+		call, err := os.ReadFile("/proc/" + monitor + "/syscall")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if number, _, _ := strings.Cut(string(call), " "); number == strconv.Itoa(syscall.SYS_NANOSLEEP) {
+			naps++
+		}
+		time.Sleep(time.Millisecond)
+	}
+	if naps < 50 {
+		t.Errorf("the second thread of a busy mayfly naps %d times of 100", naps)
 	}
 	if setting, err := os.ReadFile("/sys/kernel/mm/transparent_hugepage/enabled"); err != nil || strings.Contains(string(setting), "[never]") {
 		return // the kernel gives none
@@ -146,6 +171,30 @@ func TestALiveRun(t *testing.T) {
 	if kB < 2048 {
 		t.Errorf("the shim has %d kB in huge pages:\n%s", kB, usage)
 	}
+}
+
+// threads are a process's, in the order of their making.
+func threads(tb testing.TB, pid int) []string {
+	tb.Helper()
+	dir, err := os.Open(fmt.Sprintf("/proc/%d/task", pid))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer dir.Close()
+	names, err := dir.Readdirnames(0)
+	if err != nil || len(names) < 2 {
+		tb.Fatal(names, err)
+	}
+	return names
+}
+
+func timerSlack(tb testing.TB, thread string) string {
+	tb.Helper()
+	slack, err := os.ReadFile("/proc/" + thread + "/timerslack_ns")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return strings.TrimSpace(string(slack))
 }
 
 // childOf is the only child of a process, whichever thread of it made it.
