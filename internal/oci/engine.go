@@ -98,7 +98,7 @@ func (e *Engine) Start(ctx context.Context, spec *engine.Spec, secrets engine.Se
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
-	e.relax.Do(func() { _ = relaxMonitor() }) // nothing but speed depends on it
+	e.relax.Do(relaxMonitor)
 	warm := e.warmCgroups()
 	defer warm()
 	if err := e.check(spec); err != nil {

@@ -11,11 +11,11 @@ import (
 )
 
 // runAnywhere lets every thread of this process run wherever the holder may. A shim that starts while many others do stays
-// on one processor until then (holder.c); the holder never does, nor does the tool: libcontainer gives its process all
+// on one processor for its start (holder.c); the holder never does, nor does the tool: libcontainer gives its process all
 // processors of its cgroup.
 func (h *holder) runAnywhere() error {
-	var own unix.CPUSet
-	if err := unix.SchedGetaffinity(0, &own); err != nil || own == h.cpus {
+	var own, all unix.CPUSet
+	if err := errors.Join(unix.SchedGetaffinity(0, &own), unix.SchedGetaffinity(h.process.Pid, &all)); err != nil || own == all {
 		return err
 	}
 	// A thread takes it from the one that makes it, so those that come up meanwhile are looked for too.
@@ -35,7 +35,7 @@ func (h *holder) runAnywhere() error {
 			if err != nil {
 				return err
 			}
-			if err := unix.SchedSetaffinity(id, &h.cpus); err != nil && !errors.Is(err, unix.ESRCH) {
+			if err := unix.SchedSetaffinity(id, &all); err != nil && !errors.Is(err, unix.ESRCH) {
 				return fmt.Errorf("run on all processors: %w", err)
 			}
 		}

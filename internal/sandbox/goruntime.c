@@ -9,24 +9,30 @@
 #define _GNU_SOURCE
 #include <malloc.h>
 #include <pthread.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-// Go's heap grows in pieces of 4 MiB at fixed places (runtime.(*mheap).grow).
+// Go's heap grows in pieces of 4 MiB at fixed places (runtime.(*mheap).grow). A
+// start needs two at most; of a heap that grew later, the runtime gives back single pages.
 #define HEAP_PIECE (4UL << 20)
+#define HUGE_PIECES 2
 
-// Both programs touch some megabytes of heap once, page by page, in their first
+// The shim touches some megabytes of heap once, page by page, in its first
 // milliseconds. In a virtual machine each first touch is an exit or two to the
-// hypervisor: 1,000 of them were a third of a run's time. The kernel gives huge
-// pages instead, where its administrator lets it (transparent_hugepage/enabled
-// is "madvise" or "always").
+// hypervisor. The kernel gives huge pages instead, where its administrator lets
+// it (transparent_hugepage/enabled is "madvise" or "always"). libcontainer's
+// process does without: its memory counts as the tool's.
+static int huge_pieces;
+
 void *__wrap_mmap(void *addr, size_t length, int prot, int flags, int fd, off_t offset)
 {
 	void *p = (void *)syscall(SYS_mmap, addr, length, prot, flags, fd, offset);
 
-	if (p != MAP_FAILED && (flags & MAP_FIXED) && length >= HEAP_PIECE && prot == (PROT_READ | PROT_WRITE))
+	if (p != MAP_FAILED && (flags & MAP_FIXED) && length >= HEAP_PIECE && prot == (PROT_READ | PROT_WRITE) &&
+	    __atomic_fetch_sub(&huge_pieces, 1, __ATOMIC_RELAXED) > 0)
 		madvise(p, length, MADV_HUGEPAGE);
 	return p;
 }
@@ -40,10 +46,11 @@ void *__wrap_mmap(void *addr, size_t length, int prot, int flags, int fd, off_t 
 // a thread of the runtime runs little C.
 #define THREAD_STACK (256 * 1024)
 
-__attribute__((constructor)) static void thrifty_threads(void)
+__attribute__((constructor)) static void prepare_runtime(int argc, char **argv)
 {
 	pthread_attr_t attr;
 
+	huge_pieces = argc > 1 && strcmp(argv[1], "supervise") == 0 ? HUGE_PIECES : 0;
 	if (pthread_attr_init(&attr) == 0 && pthread_attr_setstacksize(&attr, THREAD_STACK) == 0)
 		pthread_setattr_default_np(&attr);
 	// Each thread would get an arena of its own for the one allocation that makes its successor.
@@ -59,11 +66,10 @@ extern __typeof__(pthread_create) __real_pthread_create;
 // that makes it, which may be the monitor.
 int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*run)(void *), void *argument)
 {
-	static int monitored;
-	unsigned long slack = monitored ? KERNEL_SLACK : MONITOR_SLACK, own = prctl(PR_GET_TIMERSLACK);
-	int result;
+	static int threads;
+	int result, first = __atomic_fetch_add(&threads, 1, __ATOMIC_RELAXED) == 0;
+	unsigned long slack = first ? MONITOR_SLACK : KERNEL_SLACK, own = prctl(PR_GET_TIMERSLACK);
 
-	monitored = 1;
 	if (own != slack)
 		prctl(PR_SET_TIMERSLACK, slack);
 	result = __real_pthread_create(thread, attr, run, argument);

@@ -1,4 +1,5 @@
-// The namespace holder: the sandbox's first process.
+// What mayfly-shim is and does before the Go runtime begins, and above all the
+// namespace holder: the sandbox's first process.
 //
 // It is process 1 of the sandbox's pid namespace and the owner of its user and
 // network namespaces, which the tool joins. It does nothing but live, so that
@@ -34,6 +35,9 @@
 #include <unistd.h>
 
 #include "holder.h"
+
+// The precision of timers that a process has if nobody changed it, in nanoseconds.
+#define KERNEL_SLACK (50 * 1000UL)
 
 // run_map runs newuidmap or newgidmap for a process.
 static int run_map(char **argv, int n, pid_t pid)
@@ -147,8 +151,7 @@ static void name_holder(int argc, char **argv)
 	char *end = argv[argc - 1] + strlen(argv[argc - 1]);
 
 	memset(argv[0], 0, end - argv[0]);
-	if ((size_t)(end - argv[0]) >= sizeof(name))
-		memcpy(argv[0], name, sizeof(name));
+	memcpy(argv[0], name, sizeof(name)); // "supervise" and the rest of them are longer
 	prctl(PR_SET_NAME, name);
 }
 
@@ -158,6 +161,9 @@ static void hold(int argc, char **argv, int leash, int ready)
 	char byte;
 	ssize_t n;
 
+	// The parent-death signal here, too: the change of user below takes it away.
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0)
+		_exit(1);
 	// It has nothing of the shim's: neither the tool's streams nor the locks on the run's ids and directory.
 	if (dup2(leash, 0) < 0 || dup2(ready, 1) < 0 || syscall(SYS_close_range, 2, ~0U, 0) != 0)
 		_exit(1);
@@ -170,6 +176,9 @@ static void hold(int argc, char **argv, int leash, int ready)
 		_exit(1);
 	if (limit_in_userns("/proc/sys/user/max_inotify_instances", "32") != 0 ||
 	    limit_in_userns("/proc/sys/user/max_inotify_watches", "16384") != 0)
+		_exit(1);
+	// Its root is a folder with nothing in it: /proc/1/mountinfo, which anybody may read, tells of what is below it.
+	if (chroot("/proc/self/fdinfo") != 0 || chdir("/") != 0)
 		_exit(1);
 	// Descriptor 0 is the read end of a pipe whose write end only the shim
 	// has: its end of file means that the shim is gone. The parent-death
@@ -197,14 +206,14 @@ static void hold(int argc, char **argv, int leash, int ready)
 // write_map sets one of the holder's maps: ids 0, 1, … of the sandbox are those from first on of the host.
 static int write_map(const char *name, const char *first, const char *count)
 {
-	char path[64], map[64];
-	int fd, length = snprintf(map, sizeof(map), "0 %s %s\n", first, count), failed;
+	char path[64];
+	int fd, failed;
 
 	snprintf(path, sizeof(path), "/proc/%d/%s", mayfly_holder.pid, name);
 	fd = open(path, O_WRONLY | O_CLOEXEC);
 	if (fd < 0)
 		return -1;
-	failed = write(fd, map, length) != length;
+	failed = dprintf(fd, "0 %s %s\n", first, count) < 0;
 	close(fd);
 	return failed ? -1 : 0;
 }
@@ -226,7 +235,8 @@ static void start_holder(int argc, char **argv)
 	}
 	mayfly_holder.leash = leash[1];
 	mayfly_holder.ready = ready[0];
-	// glibc has no wrapper that forks into namespaces. There is one thread, so there is nothing that it would mend.
+	// glibc has no wrapper that forks into namespaces. What it would mend in the child (its own idea of the thread's
+	// number) the holder doesn't use.
 	mayfly_holder.pid = syscall(SYS_clone, CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWPID | SIGCHLD, 0, 0, 0, 0);
 	if (mayfly_holder.pid < 0) {
 		holder_failed("make its first process");
@@ -234,12 +244,12 @@ static void start_holder(int argc, char **argv)
 	}
 	if (mayfly_holder.pid == 0)
 		hold(argc, argv, leash[0], ready[1]);
-	close(leash[0]);
 	close(ready[1]);
 	if (write_map("uid_map", argv[2], argv[3]) != 0 || write_map("gid_map", argv[2], argv[3]) != 0)
 		holder_failed("set its ids");
 	else if (write(leash[1], "1", 1) != 1)
 		holder_failed("start its first process");
+	close(leash[0]); // not before: the holder may be gone, and nobody handles SIGPIPE yet
 }
 
 // stay_here keeps the shim on the processor that it is on, with all that it makes. With as many starts at once as there
@@ -259,6 +269,9 @@ static void stay_here(void)
 __attribute__((constructor)) static void mayfly_before_go(int argc, char **argv)
 {
 	if (argc == 5 && strcmp(argv[1], "supervise") == 0) {
+		// mayfly's threads may have another (sysmon.go), and the tool takes this one.
+		if (prctl(PR_SET_TIMERSLACK, KERNEL_SLACK) != 0)
+			_exit(1);
 		start_holder(argc, argv);
 		if (strcmp(argv[4], "here") == 0)
 			stay_here();

@@ -13,16 +13,13 @@ import (
 	"os"
 	"strconv"
 	"syscall"
-
-	"golang.org/x/sys/unix"
 )
 
 // holder is the process that owns a sandbox's user, network and pid
 // namespaces (see holder.c).
 type holder struct {
 	process *os.Process
-	leash   *os.File    // closing it ends the holder too
-	cpus    unix.CPUSet // where it may run, and so may the whole sandbox
+	leash   *os.File // closing it ends the holder too
 	reaped  bool
 }
 
@@ -35,12 +32,9 @@ func takeHolder() (*holder, error) {
 		err = fmt.Errorf("make the sandbox's namespaces: %s: %w", C.GoString(made.doing), syscall.Errno(made.error))
 	}
 	if made.pid <= 0 {
-		return nil, err
+		return nil, errors.Join(err, errors.New("the sandbox has no first process"))
 	}
-	process, findErr := os.FindProcess(int(made.pid))
-	if findErr != nil {
-		return nil, errors.Join(err, findErr)
-	}
+	process, _ := os.FindProcess(int(made.pid)) // it never fails on Unix
 	h := &holder{process: process, leash: os.NewFile(uintptr(made.leash), "leash")}
 	ready := os.NewFile(uintptr(made.ready), "ready")
 	defer ready.Close()
@@ -48,9 +42,6 @@ func takeHolder() (*holder, error) {
 		if _, err = io.ReadFull(ready, make([]byte, 1)); err != nil {
 			err = fmt.Errorf("make the sandbox's namespaces: its first process ended at once: %w", err)
 		}
-	}
-	if err == nil {
-		err = unix.SchedGetaffinity(process.Pid, &h.cpus)
 	}
 	if err != nil {
 		h.kill()

@@ -37,6 +37,9 @@ import (
 // metricInterval is how often a live sandbox reports its usage.
 const metricInterval = time.Second
 
+// settleTime is how long a tool runs until the start of its sandbox is over: a shorter run is taken down where it began.
+const settleTime = 50 * time.Millisecond
+
 // maxStartBytes bounds the first message: a spec and its secret values.
 const maxStartBytes = 128 << 20
 
@@ -150,9 +153,6 @@ func (s *supervisor) run(stdin, stdout, stderr *os.File) (*engine.Exit, error) {
 	}
 	exit := &engine.Exit{Started: time.Now().UTC()}
 	if err := s.report.send(wire.Report{Running: true}); err != nil {
-		return nil, err
-	}
-	if err := s.holder.runAnywhere(); err != nil {
 		return nil, err
 	}
 	oom := s.watch()
@@ -347,6 +347,8 @@ func (s *supervisor) watch() (outOfMemory bool) {
 	oom := s.container.notifyOOM()
 	tick := time.NewTicker(metricInterval)
 	defer tick.Stop()
+	settled := time.NewTimer(settleTime)
+	defer settled.Stop()
 	requests, collecting := s.requests, false
 	for {
 		select {
@@ -366,6 +368,8 @@ func (s *supervisor) watch() (outOfMemory bool) {
 			}
 			outOfMemory = true
 			s.endTool() // the whole run ends, not the one process that the kernel chose
+		case <-settled.C:
+			_ = s.holder.runAnywhere() // nothing but speed depends on it
 		case <-tick.C:
 			if !collecting {
 				// The collector was off for the start (mayfly sets GOGC): a run

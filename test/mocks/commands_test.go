@@ -44,7 +44,7 @@ func TestCommand(t *testing.T) {
 		"a closed input": {`kubectl <&-; echo $?`, "[\"kubectl\"]\n3\n", "\"\"\n"},
 		"all closed":     {`kubectl <&- >&- 2>&-; echo $?`, "3\n", ""},
 		"another name":   {`ln -s "$(command -v kubectl)" /tmp/k; /tmp/k </dev/null 2>/dev/null; echo $?`, "[\"kubectl\"]\n3\n", ""},
-		"argument 0":     {`for name in mayfly-init mayfly-userns mayfly-wait init; do client as "$(command -v kubectl)" $name supervise </dev/null 2>/dev/null; done; echo $?`, strings.Repeat("[\"kubectl\" \"supervise\"]\n", 4) + "3\n", ""},
+		"argument 0":     {`for name in mayfly-userns mayfly-wait init mayfly-shim; do client as "$(command -v kubectl)" $name supervise 1 1 here </dev/null 2>/dev/null; done; echo $?`, strings.Repeat("[\"kubectl\" \"supervise\" \"1\" \"1\" \"here\"]\n", 4) + "3\n", ""},
 		"its path":       {`command -v kubectl; echo "$PATH" | cut -d: -f1`, "/run/mayfly/commands/kubectl\n/run/mayfly/commands\n", ""},
 		"environment":    {`env -i "$(command -v kubectl)" </dev/null 2>/dev/null; _LIBCONTAINER_INITPIPE=3 kubectl </dev/null 2>/dev/null`, "[\"kubectl\"]\n[\"kubectl\"]\n", ""},
 	} {

@@ -60,6 +60,17 @@ func TestI03_TheHolderCantBeLookedInto(t *testing.T) {
 	}
 }
 
+// TestI03_TheHolderTellsNothingOfTheHostsMounts: what is below process 1's root is in files that anybody may read.
+func TestI03_TheHolderTellsNothingOfTheHostsMounts(t *testing.T) {
+	b := newBox(t)
+	for _, file := range []string{"mounts", "mountinfo"} {
+		r := b.run(b.spec("cat", "/proc/1/"+file), nil)
+		if r.Code != 0 || r.stdout != "" {
+			t.Errorf("%s: %+v", file, r)
+		}
+	}
+}
+
 // TestI03_TheShimIsNotWritableByTheSandboxsRoot: its root is another id of the
 // host, so that even an open descriptor couldn't be reopened for writing.
 func TestI03_TheShimIsNotWritableByTheSandboxsRoot(t *testing.T) {

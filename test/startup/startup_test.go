@@ -109,7 +109,13 @@ func TestALiveRun(t *testing.T) {
 	if err := mayfly.Start(); err != nil {
 		t.Fatal(err)
 	}
-	read := make(chan error, 1)
+	started, read := make(chan error, 1), make(chan error, 1)
+	go func() {
+		_, err := io.ReadFull(stdout, make([]byte, len("started")))
+		started <- err
+		_, err = io.Copy(io.Discard, stdout)
+		read <- err
+	}()
 	defer func() {
 		_ = mayfly.Process.Signal(os.Interrupt)
 		if err := <-read; err != nil {
@@ -117,13 +123,9 @@ func TestALiveRun(t *testing.T) {
 		}
 		_ = mayfly.Wait() // it was interrupted
 	}()
-	if _, err := io.ReadFull(stdout, make([]byte, len("started"))); err != nil {
+	if err := <-started; err != nil {
 		t.Fatal(err)
 	}
-	go func() {
-		_, err := io.Copy(io.Discard, stdout)
-		read <- err
-	}()
 	shim := childOf(t, mayfly.Process.Pid)
 	monitor := threads(t, mayfly.Process.Pid)[1] // the first thread that the runtime makes
 	if got := timerSlack(t, monitor); got != "1000000" {
@@ -197,7 +199,7 @@ func timerSlack(tb testing.TB, thread string) string {
 	return strings.TrimSpace(string(slack))
 }
 
-// childOf is the only child of a process, whichever thread of it made it.
+// childOf is a child of a process, whichever thread of it made it.
 func childOf(tb testing.TB, pid int) int {
 	tb.Helper()
 	lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
@@ -220,6 +222,18 @@ func childOf(tb testing.TB, pid int) int {
 		tb.Fatalf("process %d has no child", pid)
 	}
 	return child
+}
+
+// A sandbox is made inside its tool's limits: what makes it must fit in little memory.
+func TestASmallToolStarts(t *testing.T) {
+	path := prepare(t)
+	small := filepath.Join(filepath.Dir(path), "small.yaml")
+	if err := os.WriteFile(small, []byte("name: small\nimage: busybox\ncommand: [\"true\"]\nresources: {memory: 4Mi}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.CommandContext(t.Context(), filepath.Join(testbed.Bin(t), "mayfly"), "run", "-q", small).CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
 }
 
 // BenchmarkRun is `mayfly run` of true, the whole process, with everything on.
