@@ -18,7 +18,7 @@ var errInterrupted = errors.New("interrupted")
 const statusInterrupted = 130
 
 // sameSignal is for how long the same signal again is one: timeout(1) sends it to the process, and to its group too.
-const sameSignal = 200 * time.Millisecond
+const sameSignal = 100 * time.Millisecond
 
 // cancelOnSignals ends the run at the first INT, TERM or HUP (a terminal that is closed), giving the tool its grace, and at once at the second. The third
 // ends this program, after restore: a reader that takes nothing could block it for ever. The sandbox ends with it. That

@@ -66,7 +66,7 @@ func TestI18_AnInterruptedRunLeavesNothing(t *testing.T) {
 		begin := time.Now()
 		_ = r.cmd.Process.Signal(syscall.SIGINT)
 		if twice {
-			time.Sleep(200 * time.Millisecond)
+			time.Sleep(500 * time.Millisecond) // at once it would be the same signal, as of timeout(1)
 			_ = r.cmd.Process.Signal(syscall.SIGINT)
 		}
 		r.wait()
