@@ -42,11 +42,17 @@ func (e *Engine) makeRunDir(id string) (*runDir, error) {
 	if err := os.MkdirAll(runs, 0o711); err != nil {
 		return nil, err
 	}
+	// Shared by those who make a directory, so that a sweep can tell when nobody does.
+	making, err := lockDir(runs, unix.LOCK_SH)
+	if err != nil {
+		return nil, err
+	}
+	defer making.Close()
 	d := &runDir{path: filepath.Join(runs, newPrefix+id)}
 	if err := os.Mkdir(d.path, 0o711); err != nil {
 		return nil, err
 	}
-	err := d.takeLock(os.O_CREATE | os.O_EXCL)
+	err = d.takeLock(os.O_CREATE | os.O_EXCL)
 	if err == nil {
 		err = os.Mkdir(d.root(), 0o711)
 	}
@@ -60,6 +66,19 @@ func (e *Engine) makeRunDir(id string) (*runDir, error) {
 	}
 	d.path = final
 	return d, nil
+}
+
+// lockDir locks a directory (flock(2)) until it is closed.
+func lockDir(path string, how int) (*os.File, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(f.Fd()), how); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("lock %s: %w", path, err)
+	}
+	return f, nil
 }
 
 // makeOwnDir makes the engine's directory. A user's is in a folder that

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // newDirAge is how old a half-made directory has to be before it is taken for
@@ -36,8 +38,10 @@ func (e *Engine) sweepOne(name string) error {
 	d := &runDir{path: filepath.Join(e.runsDir(), name)}
 	id, unfinished := strings.CutPrefix(name, newPrefix)
 	if unfinished {
-		info, err := os.Stat(d.path)
-		if err != nil || time.Since(info.ModTime()) < newDirAge {
+		// While nobody makes a directory, it is abandoned; else its age tells.
+		if nobody, err := lockDir(e.runsDir(), unix.LOCK_EX|unix.LOCK_NB); err == nil {
+			defer nobody.Close()
+		} else if info, err := os.Stat(d.path); err != nil || time.Since(info.ModTime()) < newDirAge {
 			return ignoreMissing(err)
 		}
 	}
