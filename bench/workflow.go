@@ -67,8 +67,8 @@ func (b *bench) workflow() error {
 }
 
 // cores tells what this machine's cores are worth to anybody who starts containers: as many runs of runc, whose bundle is
-// ready, one after the other and at once. Under some hypervisors
-// a second core adds little to that, whoever starts them.
+// ready, one after the other and at once. Under
+// some hypervisors a second core adds little to that, whoever starts them.
 func (b *bench) cores() error {
 	if b.bundle == "" {
 		return nil

@@ -180,3 +180,6 @@ type Security struct {
 	// Runtime is "" or "default" for the engine's own, or "gvisor".
 	Runtime string `json:"runtime,omitempty"`
 }
+
+// OtherRuntime says whether it asks for a runtime that isn't the engine's own.
+func (s Security) OtherRuntime() bool { return s.Runtime != "" && s.Runtime != "default" }

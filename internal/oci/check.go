@@ -14,8 +14,8 @@ func (e *Engine) check(spec *engine.Spec) error {
 		return err
 	}
 	if e.rootless != nil {
-		if r := spec.Security.Runtime; r != "" && r != "default" {
-			return &engine.Unsupported{Feature: "runtime " + r, Why: "it needs root on the host", Remedy: "run mayfly as root, or leave security.runtime out"}
+		if spec.Security.OtherRuntime() {
+			return &engine.Unsupported{Feature: "runtime " + spec.Security.Runtime, Why: "it needs root on the host", Remedy: "run mayfly as root, or leave security.runtime out"}
 		}
 	}
 	checks := e.probeCgroups()

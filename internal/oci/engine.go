@@ -128,7 +128,7 @@ func (e *Engine) Start(ctx context.Context, spec *engine.Spec, secrets engine.Se
 // where tells the shim where to start its sandbox: on one processor, where it then begins, if there are as many starts as
 // processors. Another runtime's processes would stay there.
 func (s *sandbox) where(spec *engine.Spec) string {
-	if len(s.engine.starts) >= runtime.NumCPU() && (spec.Security.Runtime == "" || spec.Security.Runtime == "default") {
+	if len(s.engine.starts) >= runtime.NumCPU() && !spec.Security.OtherRuntime() {
 		return "here"
 	}
 	return "anywhere"

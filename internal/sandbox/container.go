@@ -283,7 +283,7 @@ func (r *rootfs) writableDirs(spec *engine.Spec, tools []specs.Mount) ([]specs.M
 // toolMounts puts the tool's volumes in place.
 func (r *rootfs) toolMounts(spec *engine.Spec, secrets engine.Secrets) ([]specs.Mount, error) {
 	var mounts []specs.Mount
-	if other(spec.Security.Runtime) {
+	if spec.Security.OtherRuntime() {
 		if err := r.mountSecrets(); err != nil { // for the runtime's bundle
 			return nil, err
 		}

@@ -17,7 +17,7 @@
 //	 |---- clone(user, net, pid) ------->|  reads the leash
 //	 |---- uid_map, gid_map; a byte ---->|  becomes root of its namespaces
 //	 |  the Go runtime starts            |  protects itself
-//	 |<--- a byte on ready --------------|
+//	 |<--- errno on ready: 0, in force --|
 //	 |  …                                |  reads the leash for ever
 //	 |---- end of the leash, or SIGKILL->|
 #define _GNU_SOURCE
@@ -155,6 +155,13 @@ static void name_holder(int argc, char **argv)
 	prctl(PR_SET_NAME, name);
 }
 
+// tell sends the shim 0 when the holder is in force, or why it can't be.
+static void tell(int error)
+{
+	if (write(1, &error, sizeof(error)) != sizeof(error) || error != 0)
+		_exit(1);
+}
+
 // hold is the holder's whole life.
 static void hold(int argc, char **argv, int leash, int ready)
 {
@@ -173,28 +180,26 @@ static void hold(int argc, char **argv, int leash, int ready)
 	if (n != 1) // the shim couldn't set the maps
 		_exit(1);
 	if (setgroups(0, NULL) != 0 || setgid(0) != 0 || setuid(0) != 0 || setsid() < 0)
-		_exit(1);
+		tell(errno);
 	if (limit_in_userns("/proc/sys/user/max_inotify_instances", "32") != 0 ||
 	    limit_in_userns("/proc/sys/user/max_inotify_watches", "16384") != 0)
-		_exit(1);
+		tell(errno);
 	// Its root is a folder with nothing in it: /proc/1/mountinfo, which anybody may read, tells of what is below it.
 	if (chroot("/proc/self/fdinfo") != 0 || chdir("/") != 0)
-		_exit(1);
+		tell(errno);
 	// Descriptor 0 is the read end of a pipe whose write end only the shim
 	// has: its end of file means that the shim is gone. The parent-death
 	// signal says the same, sooner.
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0)
-		_exit(1);
+		tell(errno);
 	// No process of the sandbox may look into this one, or at the program
 	// that it runs, through /proc/1 (ptrace(2), "access mode checking").
 	if (prctl(PR_SET_DUMPABLE, 0) != 0)
-		_exit(1);
+		tell(errno);
 	name_holder(argc, argv);
 	// Ignored, so that the kernel reaps the orphans.
 	signal(SIGCHLD, SIG_IGN);
-	// Tells the shim that all of the above is in force.
-	if (write(1, "1", 1) != 1)
-		_exit(1);
+	tell(0);
 	close(1);
 	for (;;) {
 		n = read(0, &byte, 1);

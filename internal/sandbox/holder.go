@@ -7,7 +7,7 @@ package sandbox
 import "C"
 
 import (
-	"errors"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"os"
@@ -27,28 +27,39 @@ type holder struct {
 // It is called once.
 func takeHolder() (*holder, error) {
 	made := &C.mayfly_holder
-	var err error
-	if made.error != 0 {
-		err = fmt.Errorf("make the sandbox's namespaces: %s: %w", C.GoString(made.doing), syscall.Errno(made.error))
-	}
 	if made.pid <= 0 {
-		return nil, errors.Join(err, errors.New("the sandbox has no first process"))
+		return nil, namespacesError(C.GoString(made.doing), syscall.Errno(made.error))
 	}
 	process, _ := os.FindProcess(int(made.pid)) // it never fails on Unix
 	h := &holder{process: process, leash: os.NewFile(uintptr(made.leash), "leash")}
 	ready := os.NewFile(uintptr(made.ready), "ready")
 	defer ready.Close()
-	if err == nil {
-		if _, err = io.ReadFull(ready, make([]byte, 1)); err != nil {
-			err = fmt.Errorf("make the sandbox's namespaces: its first process ended at once: %w", err)
-		}
-	}
+	err := h.inForce(made, ready)
 	if err != nil {
 		h.kill()
 		h.reap()
 		return nil, err
 	}
 	return h, nil
+}
+
+// inForce waits until the holder is, or can't be.
+func (h *holder) inForce(made *C.struct_mayfly_holder, ready io.Reader) error {
+	if made.error != 0 {
+		return namespacesError(C.GoString(made.doing), syscall.Errno(made.error))
+	}
+	status := make([]byte, C.sizeof_int)
+	if _, err := io.ReadFull(ready, status); err != nil {
+		return namespacesError("its first process ended at once", err)
+	}
+	if errno := binary.NativeEndian.Uint32(status); errno != 0 {
+		return namespacesError("protect its first process", syscall.Errno(errno))
+	}
+	return nil
+}
+
+func namespacesError(doing string, err error) error {
+	return fmt.Errorf("make the sandbox's namespaces: %s: %w; 'mayfly doctor' tells what this host can do", doing, err)
 }
 
 // namespace is the path of one of the holder's namespaces ("user", "net", "pid").

@@ -2,7 +2,7 @@
 struct mayfly_holder {
 	int pid;           // 0 when this process isn't a shim, below 0 when it couldn't be made
 	int leash;         // the write end of the pipe whose end ends the holder
-	int ready;         // a byte comes here when the holder is in force
+	int ready;         // an errno comes here: 0 when the holder is in force
 	int error;         // the errno of what failed, or 0
 	const char *doing; // what failed
 };

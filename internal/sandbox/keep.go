@@ -153,9 +153,9 @@ func receiveShell(conn *net.UnixConn) (*wire.Shell, []*os.File, error) {
 // runShell runs one process in the kept sandbox: a new container on the same
 // namespaces and the same file system.
 func (s *supervisor) runShell(conn *net.UnixConn, req *wire.Shell, files []*os.File, deadline time.Time) (int, error) {
-	if runtime := s.start.Spec.Security.Runtime; req.Terminal && other(runtime) {
+	if req.Terminal && s.start.Spec.Security.OtherRuntime() {
 		return 0, &engine.Unsupported{
-			Feature: "terminal under runtime " + runtime,
+			Feature: "terminal under runtime " + s.start.Spec.Security.Runtime,
 			Why:     "the runtime can't hand it over",
 			Remedy:  "give standard input another way: mayfly shell RUN -- COMMAND < /dev/null",
 		}

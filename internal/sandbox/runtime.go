@@ -37,13 +37,10 @@ var runtimes = map[string]runtimeProgram{
 	"gvisor": {"runsc", []string{"--network=host", "--ignore-cgroups", "--host-uds=none", "--oci-seccomp"}},
 }
 
-// other says whether a spec asks for a runtime that isn't the engine's own.
-func other(runtime string) bool { return runtime != "" && runtime != "default" }
-
 // checkRuntime refuses what the runtime can't do.
 func checkRuntime(spec *engine.Spec) error {
 	name := spec.Security.Runtime
-	if !other(name) {
+	if !spec.Security.OtherRuntime() {
 		return nil
 	}
 	feature := fmt.Sprintf("runtime %q", name)

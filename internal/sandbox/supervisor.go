@@ -60,6 +60,7 @@ func Supervise(control *os.File, stdin, stdout, stderr *os.File) error {
 	go s.readRequests(io.MultiReader(dec.Buffered(), control))
 	exit, err := s.run(stdin, stdout, stderr)
 	if exit != nil && exit.Kept {
+		_ = s.holder.runAnywhere() // the tool may have ended before; nothing but speed depends on it
 		return errors.Join(s.keep(exit), abandon(s.start.Dir))
 	}
 	err = errors.Join(err, s.clean())
@@ -231,7 +232,7 @@ func (s *supervisor) prepare() (*bundle, error) {
 
 func (s *supervisor) prepareFiles() (*bundle, error) {
 	var err error
-	runtime := s.start.Spec.Security.Runtime
+	other := s.start.Spec.Security.OtherRuntime()
 	if err := checkRuntime(s.start.Spec); err != nil {
 		return nil, err
 	}
@@ -239,7 +240,7 @@ func (s *supervisor) prepareFiles() (*bundle, error) {
 		return nil, err
 	}
 	userNS := s.holder.namespace("user")
-	if other(runtime) {
+	if other {
 		userNS = "" // it maps ids itself
 	}
 	if s.rootfs, err = mountRootfs(s.start, userNS); err != nil {
@@ -256,7 +257,7 @@ func (s *supervisor) prepareFiles() (*bundle, error) {
 		{Type: specs.UTSNamespace},
 		{Type: specs.CgroupNamespace},
 	}
-	if other(runtime) {
+	if other {
 		b.oci.Linux.Namespaces = append(b.oci.Linux.Namespaces, specs.LinuxNamespace{Type: specs.PIDNamespace})
 	} else {
 		b.oci.Linux.Namespaces = append(b.oci.Linux.Namespaces,
@@ -333,7 +334,7 @@ func (s *supervisor) newContainer() (container, error) {
 	if err != nil {
 		return nil, err
 	}
-	if other(s.start.Spec.Security.Runtime) {
+	if s.start.Spec.Security.OtherRuntime() {
 		return newRuntimeContainer(s.start.Spec, s.oci, config.Cgroups, s.rootfs)
 	}
 	if config.AppArmorProfile, err = loadAppArmor(s.start.Rootless); err != nil {

@@ -79,8 +79,8 @@ func (e *Engine) Start(ctx context.Context, spec *engine.Spec, secrets engine.Se
 			return nil, err
 		}
 	}
-	if r := spec.Security.Runtime; r != "" && r != "default" {
-		return nil, &engine.Unsupported{Feature: "runtime " + r, Why: "the fake engine has none", Remedy: "leave security.runtime out"}
+	if spec.Security.OtherRuntime() {
+		return nil, &engine.Unsupported{Feature: "runtime " + spec.Security.Runtime, Why: "the fake engine has none", Remedy: "leave security.runtime out"}
 	}
 	if spec.Mocks != nil {
 		return nil, &engine.Unsupported{Feature: "mocks", Why: "the fake engine connects to nothing", Remedy: "use the embedded engine"}

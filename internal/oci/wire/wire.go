@@ -14,7 +14,7 @@
 //	  |---- end of stream ------------>|
 //
 // The shim's arguments are "supervise", FirstID and IDCount of the start request, which it needs before it can read one,
-// and "here" or "anywhere": whether it stays on one processor until the tool runs.
+// and "here" or "anywhere": whether it stays on one processor for its start.
 //
 // The tool's own streams do not pass here: descriptors 4, 5 and 6 of the shim
 // are the tool's standard input, output and error (4 is a socket for the

@@ -1,0 +1,46 @@
+//go:build linux
+
+package oci_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/mayfly-run/mayfly/test/testbed"
+)
+
+// TestNamespacesThatCantBeMade: where the kernel gives no more of them, the shim says what failed and where to look, and ends.
+func TestNamespacesThatCantBeMade(t *testing.T) {
+	request, end, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer request.Close()
+	if _, err := end.WriteString(`{"start":{"spec":{"id":"none"},"dir":"` + t.TempDir() + `"}}`); err != nil {
+		t.Fatal(err)
+	}
+	end.Close()
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer null.Close()
+	// The limit is one of a user namespace, so it is set in one of the test's own.
+	shim := filepath.Join(testbed.Bin(t), "mayfly-shim")
+	cmd := exec.CommandContext(t.Context(), "sh", "-c", `echo 0 > /proc/sys/user/max_user_namespaces && exec "$@"`, "sh", shim, "supervise", "0", "1", "anywhere")
+	cmd.ExtraFiles = []*os.File{request, null, null, null, null, null}
+	ids := []syscall.SysProcIDMap{{Size: 1}}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS, UidMappings: ids, GidMappings: ids}
+	out, err := cmd.CombinedOutput()
+	if err == nil {
+		t.Error("it succeeded")
+	}
+	want := "make the sandbox's namespaces: make its first process: no space left on device; 'mayfly doctor' tells what this host can do"
+	if !strings.Contains(string(out), want) {
+		t.Errorf("it says %q, want %q", out, want)
+	}
+}
