@@ -108,7 +108,6 @@ func (b *bundle) mounts(start *wire.Start, r *rootfs) ([]specs.Mount, error) {
 		{Destination: "/proc", Type: "proc", Source: "proc", Options: []string{"nosuid", "nodev", "noexec"}},
 		{Destination: "/dev", Type: "tmpfs", Source: "tmpfs", Options: []string{"nosuid", "strictatime", "mode=755", "size=65536"}},
 		{Destination: "/dev/pts", Type: "devpts", Source: "devpts", Options: []string{"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "max=64"}},
-		{Destination: "/dev/mqueue", Type: "mqueue", Source: "mqueue", Options: []string{"nosuid", "noexec", "nodev"}},
 		{Destination: "/sys", Type: "sysfs", Source: "sysfs", Options: []string{"nosuid", "nodev", "noexec", "ro"}},
 	}
 	for _, d := range []struct{ name, target string }{{"tmp", "/tmp"}, {"shm", "/dev/shm"}} {
@@ -185,6 +184,11 @@ func process(spec *engine.Spec, r *rootfs, argv, env []string) *specs.Process {
 			// A limit of one byte, unlike zero, also keeps core_pattern
 			// from piping the memory to a program of the host (core(5)).
 			{Type: "RLIMIT_CORE", Soft: 1, Hard: 1},
+			// Queued signals and timers, and bytes of System V segments that are
+			// locked, are counted for the user that made the sandbox as well:
+			// root's for all runs (RLIMIT_SIGPENDING, user_namespaces(7)).
+			{Type: "RLIMIT_SIGPENDING", Soft: 1024, Hard: 1024},
+			{Type: "RLIMIT_MEMLOCK", Soft: 256 << 10, Hard: 256 << 10},
 		},
 	}
 }
@@ -192,7 +196,7 @@ func process(spec *engine.Spec, r *rootfs, argv, env []string) *specs.Process {
 // confinement is the cgroup with its limits, the system calls, and what of
 // /proc and /sys can't be seen; the namespaces are the supervisor's to add.
 func confinement(start *wire.Start) (*specs.Linux, error) {
-	seccomp, err := seccompProfile()
+	seccomp, err := seccompProfile(start.Spec.Security.Capabilities)
 	if err != nil {
 		return nil, err
 	}

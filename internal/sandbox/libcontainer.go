@@ -20,6 +20,7 @@ type libContainer struct {
 	container *libcontainer.Container
 	process   *libcontainer.Process
 	terminal  bool
+	memory    int64 // the limit
 	cgroups   map[string]string
 }
 
@@ -40,14 +41,22 @@ func newLibContainer(id string, oci *specs.Spec, config *configs.Config, r *root
 	if size := oci.Process.ConsoleSize; oci.Process.Terminal && size != nil {
 		p.ConsoleWidth, p.ConsoleHeight = uint16(size.Width), uint16(size.Height)
 	}
-	return &libContainer{container: c, process: p, terminal: oci.Process.Terminal}, nil
+	return &libContainer{container: c, process: p, terminal: oci.Process.Terminal, memory: *oci.Linux.Resources.Memory.Limit}, nil
 }
 
+// rlimitSigpending is RLIMIT_SIGPENDING of asm-generic/resource.h.
+const rlimitSigpending = 11
+
 func rlimits(limits []specs.POSIXRlimit) []configs.Rlimit {
-	number := map[string]int{"RLIMIT_NOFILE": unix.RLIMIT_NOFILE, "RLIMIT_CORE": unix.RLIMIT_CORE}
+	number := map[string]int{
+		"RLIMIT_NOFILE": unix.RLIMIT_NOFILE, "RLIMIT_CORE": unix.RLIMIT_CORE,
+		"RLIMIT_SIGPENDING": rlimitSigpending, "RLIMIT_MEMLOCK": unix.RLIMIT_MEMLOCK,
+	}
 	var out []configs.Rlimit
 	for _, l := range limits {
-		out = append(out, configs.Rlimit{Type: number[l.Type], Soft: l.Soft, Hard: l.Hard})
+		own := unix.Rlimit{Max: l.Hard}
+		_ = unix.Getrlimit(number[l.Type], &own) // where the host allows less, that is the limit
+		out = append(out, configs.Rlimit{Type: number[l.Type], Soft: min(l.Soft, own.Max), Hard: min(l.Hard, own.Max)})
 	}
 	return out
 }
@@ -59,20 +68,31 @@ func (c *libContainer) start(stdin, stdout, stderr *os.File) error {
 	} else {
 		p.Stdin, p.Stdout, p.Stderr = stdin, stdout, stderr
 	}
-	if err := c.container.Run(p); err != nil {
-		// libcontainer has reaped what it started, unless the very last step
+	if err := c.run(); err != nil {
+		// libcontainer has reaped what it started, unless one of the last steps
 		// failed; then it is killed and reaped here.
 		if p.Signal(unix.SIGKILL) == nil {
 			_, _ = p.Wait()
 		}
 		return startError(p.Args[0], err)
 	}
+	return nil
+}
+
+// run makes the process, limits what libcontainer doesn't, and lets it execute the tool.
+func (c *libContainer) run() error {
+	if err := c.container.Start(c.process); err != nil {
+		return err
+	}
 	state, err := c.container.State()
 	if err != nil {
 		return fmt.Errorf("look at the container: %w", err)
 	}
 	c.cgroups = state.CgroupPaths
-	return nil
+	if err := limitSocketMemory(c.cgroups, c.memory); err != nil {
+		return err
+	}
+	return c.container.Exec()
 }
 
 // startError recognises the failures of the tool's command among libcontainer's,

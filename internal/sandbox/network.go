@@ -38,7 +38,7 @@ const networkMemory = 96 << 20
 // nil when the sandbox has no network but its own loopback.
 func startNetwork(spec *engine.Spec, netNS string, report func(engine.Connection)) (*usernet.Network, error) {
 	if spec.Network.Mode == network.ModeNone {
-		_, err := inNamespace(netNS, func() (struct{}, error) { return struct{}{}, loopbackUp() })
+		_, err := inNamespace(netNS, func() (struct{}, error) { return struct{}{}, errors.Join(boundSockets(), loopbackUp()) })
 		if err != nil {
 			return nil, fmt.Errorf("bring up the sandbox's loopback: %w", err)
 		}
@@ -113,7 +113,7 @@ func openTUN() (_ *os.File, err error) {
 	if err := unix.IoctlSetInt(fd, unix.TUNSETPERSIST, 1); err != nil {
 		return nil, fmt.Errorf("make the TUN device persistent: %w", err)
 	}
-	if err := configureLink("eth0"); err != nil {
+	if err := errors.Join(boundSockets(), configureLink("eth0")); err != nil {
 		return nil, err
 	}
 	return os.NewFile(uintptr(fd), "/dev/net/tun"), nil

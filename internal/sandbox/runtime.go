@@ -136,6 +136,9 @@ func (c *runtimeContainer) start(stdin, stdout, stderr *os.File) error {
 	if err := c.cgroup.Set(resources.Resources); err != nil {
 		return fmt.Errorf("set the limits: %w", err)
 	}
+	if err := limitSocketMemory(c.cgroup.GetPaths(), resources.Memory); err != nil {
+		return err
+	}
 	_, err = begin.Write([]byte{1})
 	return err
 }

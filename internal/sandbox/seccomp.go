@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"math/bits"
 	"slices"
 
 	"github.com/moby/profiles/seccomp"
@@ -8,33 +9,95 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// deniedSyscalls are taken out of the moby profile: each has been a way out of
-// a container or a look into other processes, and no operations tool needs it.
-var deniedSyscalls = []string{
-	"ptrace", "process_vm_readv", "process_vm_writev", "kcmp",
-	"keyctl", "add_key", "request_key",
-	"io_uring_setup", "io_uring_enter", "io_uring_register",
-	"userfaultfd", "bpf", "perf_event_open",
-	"mknod", "mknodat",
-	"io_setup", // its contexts are counted for the whole host (fs.aio-max-nr)
-	"unshare", "setns", "mount", "umount", "umount2", "pivot_root",
-	"fsopen", "fsconfig", "fsmount", "fspick", "move_mount", "open_tree", "mount_setattr",
-	"open_by_handle_at", "name_to_handle_at",
+// The decisions of this file are listed, with their reasons, in
+// docs/KERNEL-SURFACE.md, and a test compares that list with what a sandbox
+// finds (TestI24).
+
+// refusedSyscalls are taken out of the moby profile: each has been a way out of
+// a container, a look into other processes, or a way to hold or queue something
+// in the kernel that no limit of the run counts. No operations tool needs one.
+// The errno is what programs take for a kernel without it, and fall back.
+var refusedSyscalls = []struct {
+	errno unix.Errno
+	names []string
+}{
+	{unix.EPERM, []string{
+		"ptrace", "process_vm_readv", "process_vm_writev", "kcmp",
+		"keyctl", "add_key", "request_key",
+		"io_uring_setup", "io_uring_enter", "io_uring_register",
+		"userfaultfd", "bpf", "perf_event_open", "fanotify_mark",
+		"io_setup", // its contexts are counted for the whole host (fs.aio-max-nr)
+		"unshare", "setns", "mount", "umount", "umount2", "pivot_root",
+		"fsopen", "fsconfig", "fsmount", "fspick", "move_mount", "open_tree", "mount_setattr",
+		"open_by_handle_at", "name_to_handle_at",
+	}},
+	{unix.ENOSYS, []string{
+		"memfd_secret",           // takes pages out of the host's direct map
+		"modify_ldt",             // has had holes; only DOS and Windows emulators use it
+		"cachestat",              // tells which parts of shared layers others have read
+		"statmount", "listmount", // tell more of mounts than mountinfo does
+		// The bytes of POSIX queues are counted for the user that made the
+		// sandbox, root's for all runs together (RLIMIT_MSGQUEUE, getrlimit(2)).
+		"mq_open", "mq_unlink", "mq_timedsend", "mq_timedreceive", "mq_notify", "mq_getsetattr",
+	}},
+	// An access control list is up to 64 KiB of kernel memory for each inode
+	// that no cgroup counts (acl(5)).
+	{unix.EOPNOTSUPP, []string{"setxattr", "lsetxattr", "fsetxattr", "setxattrat"}},
+	// They would write out what the whole host has yet to write, and wait for
+	// it. All that a tool can write to is memory.
+	{success, []string{"sync", "syncfs"}},
 }
 
-// socketFamilies are the only ones that the userspace network and local
-// programs need.
-var socketFamilies = []uint64{unix.AF_UNIX, unix.AF_INET, unix.AF_INET6}
+// success is the errno of a call that does nothing and succeeds.
+const success = unix.Errno(0)
+
+// span is the numbers from first to last.
+type span struct{ first, last uint64 }
+
+// Options of SOL_SOCKET that are refused, and why:
+//
+//	 8          SO_RCVBUF: does nothing and succeeds, as for a host whose net.core.rmem_max is its default.
+//	            Queues of errors, of connections not yet accepted, and of ping sockets are in no cgroup.
+//	26 50 51 52 SO_ATTACH_FILTER, SO_ATTACH_BPF, and the same for groups of sockets: compiled filters fill
+//	            net.core.bpf_jit_limit, which is the host's, and their release has locked kernels up.
+//	37 65       SO_TIMESTAMPING, and 60 and 61, SO_ZEROCOPY and SO_TXTIME: send what was sent back into a queue of errors.
+//	78 and more those of devices' memory, and what isn't invented yet.
+var (
+	socketOptions = []span{{0, 7}, {9, 25}, {27, 36}, {38, 49}, {53, 59}, {62, 64}, {66, 77}}
+	// A resolver has to be able to ask for errors (IP_RECVERR); asking does nothing.
+	ipOptions   = []span{{0, unix.IP_RECVERR - 1}, {unix.IP_RECVERR + 1, 63}}
+	ipv6Options = []span{{0, unix.IPV6_RECVERR - 1}, {unix.IPV6_RECVERR + 1, 63}, {64, 127}}
+	// 31 is TCP_ULP: another protocol's code on a connection.
+	tcpOptions = []span{{0, unix.TCP_ULP - 1}, {unix.TCP_ULP + 1, 63}}
+	// 100 is UDP_ENCAP, for tunnels.
+	udpOptions = []span{{1, 1}, {101, 104}} // UDP_CORK, UDP_NO_CHECK6_TX … UDP_GRO
+)
+
+// Operations of prctl(2) are refused but for these. 22 is PR_SET_SECCOMP, and
+// 62 PR_SCHED_CORE, which idles the other thread of a processor's core.
+var (
+	prctlOptions = []span{{0, 21}, {23, 61}, {63, 127}}
+	prctlNamed   = []uint64{unix.PR_SET_PTRACER, unix.PR_SET_VMA, prGetAuxv}
+)
+
+// prGetAuxv is PR_GET_AUXV of linux/prctl.h.
+const prGetAuxv = 0x41555856
 
 // cloneNamespaceFlags are the bits of clone(2) that make a namespace.
 const cloneNamespaceFlags = unix.CLONE_NEWNS | unix.CLONE_NEWCGROUP | unix.CLONE_NEWUTS |
 	unix.CLONE_NEWIPC | unix.CLONE_NEWUSER | unix.CLONE_NEWPID | unix.CLONE_NEWNET
 
+// shmHugetlb is SHM_HUGETLB of linux/shm.h.
+const shmHugetlb = 0o4000
+
 // seccompProfile is the moby profile for a process without capabilities, less
-// what deniedSyscalls and socketFamilies take away, for the native
-// architecture only. What it doesn't allow fails with EPERM; clone3 with
-// ENOSYS, so that programs fall back to clone, whose flags can be checked.
-func seccompProfile() (*specs.LinuxSeccomp, error) {
+// what refusedSyscalls and argumentRules take away, for the native architecture
+// only. What it doesn't allow fails with EPERM.
+//
+// Arguments are compared as 64 bits, of which the kernel takes 32 for an int:
+// so each rule names what is allowed. One that names what isn't would let it
+// pass with a bit set beyond.
+func seccompProfile(capabilities []string) (*specs.LinuxSeccomp, error) {
 	p, err := seccomp.GetDefaultProfile(&specs.Spec{
 		Process: &specs.Process{Capabilities: &specs.LinuxCapabilities{}},
 		Linux:   &specs.Linux{},
@@ -47,35 +110,142 @@ func seccompProfile() (*specs.LinuxSeccomp, error) {
 	if len(p.Architectures) > 1 {
 		p.Architectures = p.Architectures[:1]
 	}
+	own := argumentRules(slices.Contains(capabilities, "CAP_NET_RAW"))
+	taken := []string{"socketcall"} // its arguments are behind a pointer
+	for _, r := range refusedSyscalls {
+		taken = append(taken, r.names...)
+		if r.errno != unix.EPERM { // that is the profile's own
+			own = append(own, fail(r.errno, r.names...))
+		}
+	}
+	for _, r := range own {
+		taken = append(taken, r.Names...)
+	}
 	var kept []specs.LinuxSyscall
 	for _, rule := range p.Syscalls {
-		rule.Names = slices.DeleteFunc(slices.Clone(rule.Names), func(name string) bool {
-			return name == "socket" || name == "socketpair" || name == "clone" || name == "socketcall" || slices.Contains(deniedSyscalls, name)
-		})
+		rule.Names = slices.DeleteFunc(slices.Clone(rule.Names), func(name string) bool { return slices.Contains(taken, name) })
 		if len(rule.Names) > 0 {
 			kept = append(kept, rule)
 		}
 	}
-	for _, family := range socketFamilies {
-		kept = append(kept, specs.LinuxSyscall{
-			Names: []string{"socket"}, Action: specs.ActAllow,
-			Args: []specs.LinuxSeccompArg{{Index: 0, Value: family, Op: specs.OpEqualTo}},
-		})
-	}
-	kept = append(kept, specs.LinuxSyscall{
-		Names: []string{"socketpair"}, Action: specs.ActAllow,
-		Args: []specs.LinuxSeccompArg{{Index: 0, Value: unix.AF_UNIX, Op: specs.OpEqualTo}},
-	}, specs.LinuxSyscall{
-		// FIFOs, for mkfifo(1), and no devices.
-		Names: []string{"mknod"}, Action: specs.ActAllow,
-		Args: []specs.LinuxSeccompArg{{Index: 1, Value: unix.S_IFMT, ValueTwo: unix.S_IFIFO, Op: specs.OpMaskedEqual}},
-	}, specs.LinuxSyscall{
-		Names: []string{"mknodat"}, Action: specs.ActAllow,
-		Args: []specs.LinuxSeccompArg{{Index: 2, Value: unix.S_IFMT, ValueTwo: unix.S_IFIFO, Op: specs.OpMaskedEqual}},
-	}, specs.LinuxSyscall{
-		Names: []string{"clone"}, Action: specs.ActAllow,
-		Args: []specs.LinuxSeccompArg{{Index: 0, Value: cloneNamespaceFlags, ValueTwo: 0, Op: specs.OpMaskedEqual}},
-	})
-	p.Syscalls = kept
+	p.Syscalls = append(kept, own...)
 	return p, nil
+}
+
+// argumentRules are those of system calls whose arguments decide.
+func argumentRules(raw bool) []specs.LinuxSyscall {
+	rules := slices.Concat(socketRules(raw), optionRules(), prctlRules())
+	return append(rules,
+		allow("clone", masked(0, cloneNamespaceFlags, 0)),
+		// So that programs fall back to clone, whose flags can be seen.
+		fail(unix.ENOSYS, "clone3"),
+		// FIFOs, for mkfifo(1), and no devices.
+		allow("mknod", masked(1, unix.S_IFMT, unix.S_IFIFO)),
+		allow("mknodat", masked(2, unix.S_IFMT, unix.S_IFIFO)),
+		// Huge pages come from a pool of the host's, in no memory limit.
+		allow("mmap", masked(3, unix.MAP_HUGETLB, 0)),
+		allow("memfd_create", masked(1, unix.MFD_HUGETLB, 0)),
+		allow("shmget", masked(2, shmHugetlb, 0)),
+		// Filters of the tool's own are in bpf_jit_limit, too.
+		allow("seccomp", exactly(0, unix.SECCOMP_SET_MODE_STRICT)),
+		allow("seccomp", exactly(0, unix.SECCOMP_GET_ACTION_AVAIL)),
+		failWhen(unix.EINVAL, "seccomp", exactly(0, unix.SECCOMP_SET_MODE_FILTER)),
+		failWhen(unix.EINVAL, "seccomp", exactly(0, unix.SECCOMP_GET_NOTIF_SIZES)),
+	)
+}
+
+// socketRules allow the families and protocols that the userspace network and
+// local programs need. Any other would have the kernel load its code. A tool
+// with CAP_NET_RAW chooses the protocols of its packets.
+func socketRules(raw bool) []specs.LinuxSyscall {
+	rules := []specs.LinuxSyscall{
+		allow("socket", exactly(0, unix.AF_UNIX)),
+		allow("socketpair", exactly(0, unix.AF_UNIX)),
+	}
+	for family, ping := range map[uint64]uint64{unix.AF_INET: unix.IPPROTO_ICMP, unix.AF_INET6: unix.IPPROTO_ICMPV6} {
+		if raw {
+			rules = append(rules, allow("socket", exactly(0, family)))
+			continue
+		}
+		for _, protocol := range []uint64{unix.IPPROTO_IP, unix.IPPROTO_TCP, unix.IPPROTO_UDP, ping} {
+			rules = append(rules, allow("socket", exactly(0, family), exactly(2, protocol)))
+		}
+	}
+	return rules
+}
+
+// optionRules are those of setsockopt(2).
+func optionRules() []specs.LinuxSyscall {
+	var rules []specs.LinuxSyscall
+	for _, o := range []struct {
+		level   uint64
+		spans   []span
+		ignored []uint64 // do nothing and succeed
+	}{
+		{unix.SOL_SOCKET, socketOptions, []uint64{unix.SO_RCVBUF}},
+		{unix.SOL_IP, ipOptions, []uint64{unix.IP_RECVERR}},
+		{unix.SOL_IPV6, ipv6Options, []uint64{unix.IPV6_RECVERR}},
+		{unix.SOL_TCP, tcpOptions, nil},
+		{unix.SOL_UDP, udpOptions, nil},
+	} {
+		for _, b := range blocks(2, o.spans) {
+			rules = append(rules, allow("setsockopt", exactly(1, o.level), b))
+		}
+		for _, option := range o.ignored {
+			rules = append(rules, failWhen(success, "setsockopt", exactly(1, o.level), exactly(2, option)))
+		}
+	}
+	return rules
+}
+
+func prctlRules() []specs.LinuxSyscall {
+	var rules []specs.LinuxSyscall
+	for _, b := range blocks(0, prctlOptions) {
+		rules = append(rules, allow("prctl", b))
+	}
+	for _, option := range prctlNamed {
+		rules = append(rules, allow("prctl", exactly(0, option)))
+	}
+	for _, option := range []uint64{unix.PR_SET_SECCOMP, unix.PR_SCHED_CORE} {
+		rules = append(rules, failWhen(unix.EINVAL, "prctl", exactly(0, option)))
+	}
+	return rules
+}
+
+// blocks are comparisons of an argument that hold for the numbers of the spans
+// and for no other: each for a block of a power of two.
+func blocks(index uint, spans []span) []specs.LinuxSeccompArg {
+	var out []specs.LinuxSeccompArg
+	for _, s := range spans {
+		for n := s.first; n <= s.last; {
+			size := uint64(1) << min(bits.TrailingZeros64(n|1<<63), bits.Len64(s.last-n+1)-1)
+			out = append(out, masked(index, ^(size-1), n))
+			n += size
+		}
+	}
+	return out
+}
+
+func allow(name string, args ...specs.LinuxSeccompArg) specs.LinuxSyscall {
+	return specs.LinuxSyscall{Names: []string{name}, Action: specs.ActAllow, Args: args}
+}
+
+func fail(errno unix.Errno, names ...string) specs.LinuxSyscall {
+	ret := uint(errno)
+	return specs.LinuxSyscall{Names: names, Action: specs.ActErrno, ErrnoRet: &ret}
+}
+
+func failWhen(errno unix.Errno, name string, args ...specs.LinuxSeccompArg) specs.LinuxSyscall {
+	rule := fail(errno, name)
+	rule.Args = args
+	return rule
+}
+
+func exactly(index uint, value uint64) specs.LinuxSeccompArg {
+	return specs.LinuxSeccompArg{Index: index, Value: value, Op: specs.OpEqualTo}
+}
+
+// masked holds when the bits of mask are those of value.
+func masked(index uint, mask, value uint64) specs.LinuxSeccompArg {
+	return specs.LinuxSeccompArg{Index: index, Value: mask, ValueTwo: value, Op: specs.OpMaskedEqual}
 }

@@ -113,7 +113,7 @@ func TestI13_OtherRunsAreUnreachable(t *testing.T) {
 	}
 	defer l.sandbox.Close()
 	l.stdout.until(t, "ready")
-	script := `ls -R /tmp /dev/shm "$HOME" . /run /secrets /dev/mqueue; cat /proc/sysvipc/shm | wc -l; cat /proc/net/unix /proc/net/tcp | wc -l
+	script := `ls -R /tmp /dev/shm "$HOME" . /run /secrets; cat /proc/sysvipc/shm | wc -l; cat /proc/net/unix /proc/net/tcp | wc -l
 		grep -rs FIRSTRUN /tmp /dev/shm /root /run /secrets /workspace /proc/*/environ /proc/*/root/tmp; hostname`
 	r := b.run(b.shell(script), nil)
 	if strings.Contains(r.stdout, "first") || strings.Contains(r.stdout, "FIRSTRUN") {

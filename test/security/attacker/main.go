@@ -41,6 +41,9 @@ var attacks = map[string]func([]string){
 	"crash":      crash,
 	"crashed":    crashed,
 	"hostwide":   hostWide,
+	"filters":    filters,
+	"hold":       holdSockets,
+	"queues":     queues,
 }
 
 func main() {

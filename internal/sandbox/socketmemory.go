@@ -1,0 +1,69 @@
+package sandbox
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+)
+
+// What sockets hold of the kernel's memory is bounded in three places: by the
+// memory cgroup, for what waits in the queues of TCP and UDP; by the sysctls
+// below, for what the kernel charges to no cgroup, since it comes to a socket
+// that no process has accepted yet, or by another way than data; and by the
+// profile of system calls (socketOptions), which keeps these queues small.
+
+// socketSysctls are set in each sandbox's network namespace. A kernel that
+// hasn't one of them, or not for each namespace, bounds less.
+var socketSysctls = []struct{ name, value string }{
+	// The least, the first and the largest size of a connection's buffers. The
+	// kernel grows them while a program reads, so a connection that nobody
+	// accepts stays with the second.
+	{"net/ipv4/tcp_rmem", "4096 16384 2097152"},
+	{"net/ipv4/tcp_wmem", "4096 16384 2097152"},
+	// What a UDP socket gets even when its cgroup is full.
+	{"net/ipv4/udp_rmem_min", "4096"},
+	{"net/ipv4/udp_wmem_min", "4096"},
+	// Connections of a listener that wait to be accepted.
+	{"net/core/somaxconn", "128"},
+	// Ends of connections that wait for late packets; 256 bytes each.
+	{"net/ipv4/tcp_max_tw_buckets", "4096"},
+	// Time stamps don't bring the packet along (SCM_TIMESTAMPING can ask for one without the option).
+	{"net/core/tstamp_allow_data", "0"},
+	// The sandbox's kernel answers no echo request of the sandbox's own: its
+	// answers would wait in a ping socket, which no cgroup counts.
+	{"net/ipv4/icmp_echo_ignore_all", "1"},
+	{"net/ipv6/icmp/echo_ignore_all", "1"},
+}
+
+// boundSockets sets socketSysctls in the calling thread's network namespace.
+func boundSockets() error {
+	for _, s := range socketSysctls {
+		err := os.WriteFile(filepath.Join("/proc/sys", s.name), []byte(s.value), 0)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("bound the sandbox's sockets: %w", err)
+		}
+	}
+	return nil
+}
+
+// socketShare is the part of a run's memory limit that its sockets may have on
+// cgroup v1, beside it: v1 counts them by themselves.
+const socketShare = 4
+
+// limitSocketMemory has cgroup v1 count the buffers of sockets that are made
+// from now on, of TCP and of UDP in spite of its name. On v2 they count for the
+// memory limit as they are.
+func limitSocketMemory(paths map[string]string, memory int64) error {
+	dir, v1 := paths["memory"]
+	if !v1 {
+		return nil
+	}
+	limit := strconv.FormatInt(memory/socketShare, 10)
+	if err := os.WriteFile(filepath.Join(dir, "memory.kmem.tcp.limit_in_bytes"), []byte(limit), 0); err != nil {
+		return fmt.Errorf("limit the memory of sockets: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,179 @@
+//go:build linux
+
+package main
+
+import (
+	"encoding/binary"
+	"fmt"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+var loopback = &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}
+
+// attempts bounds what is sent to one socket.
+const attempts = 200
+
+// holdSockets fills the queues of as many sockets as it can have of one kind,
+// says so, and holds them until its input ends.
+func holdSockets(args []string) {
+	fill := map[string]func() error{"tcp": fillTCP, "backlog": fillBacklog, "udp": fillUDP}[args[0]]
+	sockets := 0
+	for sockets < 300 && fill() == nil {
+		sockets++
+	}
+	fmt.Printf("sockets\t%d\n", sockets)
+	var end [1]byte
+	_, _ = unix.Read(0, end[:])
+}
+
+// enlarge asks for the largest buffers.
+func enlarge(fd int) {
+	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, 1<<30)
+	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, 1<<30)
+}
+
+func listener() (fd int, at unix.Sockaddr, err error) {
+	if fd, err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0); err != nil {
+		return 0, nil, err
+	}
+	enlarge(fd)
+	if err = unix.Bind(fd, loopback); err != nil {
+		return 0, nil, err
+	}
+	if err = unix.Listen(fd, 4096); err != nil {
+		return 0, nil, err
+	}
+	at, err = unix.Getsockname(fd)
+	return fd, at, err
+}
+
+// connectAndFill writes until nothing more is taken.
+func connectAndFill(at unix.Sockaddr) error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
+	if err != nil {
+		return err
+	}
+	enlarge(fd)
+	if err := unix.Connect(fd, at); err != nil {
+		return err
+	}
+	if err := unix.SetNonblock(fd, true); err != nil {
+		return err
+	}
+	block := make([]byte, chunk)
+	for range attempts {
+		if _, err := unix.Write(fd, block); err != nil {
+			break
+		}
+	}
+	return nil
+}
+
+func fillTCP() error {
+	l, at, err := listener()
+	if err != nil {
+		return err
+	}
+	if err := connectAndFill(at); err != nil {
+		return err
+	}
+	_, _, err = unix.Accept(l)
+	return err
+}
+
+// fillBacklog leaves connections to be accepted, which belong to no process yet.
+func fillBacklog() error {
+	_, at, err := listener()
+	for i := 0; err == nil && i < 3; i++ {
+		err = connectAndFill(at)
+	}
+	return err
+}
+
+func fillUDP() error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM, 0)
+	if err != nil {
+		return err
+	}
+	enlarge(fd)
+	if err := unix.Bind(fd, loopback); err != nil {
+		return err
+	}
+	at, err := unix.Getsockname(fd)
+	block := make([]byte, 60000)
+	for i := 0; err == nil && i < attempts; i++ {
+		err = unix.Sendto(fd, block, 0, at)
+	}
+	return err
+}
+
+// queues tries what would wait in queues that are counted for nobody: errors,
+// packets that come back with a time stamp, and answers to pings. For each it
+// says how many wait.
+func queues([]string) {
+	closed := &unix.SockaddrInet4{Addr: loopback.Addr, Port: 9}
+	waiting := func(name string, fd, flags int) {
+		n := 0
+		for deadline := time.Now().Add(200 * time.Millisecond); ; {
+			_, _, _, _, err := unix.Recvmsg(fd, make([]byte, 64), make([]byte, 512), flags|unix.MSG_DONTWAIT)
+			if err == nil {
+				n++
+			} else if time.Now().After(deadline) {
+				break
+			}
+		}
+		fmt.Printf("%s\t%d\n", name, n)
+	}
+	datagrams := func(name string) int {
+		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM, 0)
+		report(name+" socket", err)
+		return fd
+	}
+
+	fd := datagrams("recverr")
+	report("recverr option", unix.SetsockoptInt(fd, unix.SOL_IP, unix.IP_RECVERR, 1))
+	_ = unix.Sendto(fd, []byte("x"), 0, closed)
+	waiting("recverr", fd, unix.MSG_ERRQUEUE)
+
+	fd = datagrams("timestamping")
+	report("timestamping option", unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPING, unix.SOF_TIMESTAMPING_TX_SOFTWARE|unix.SOF_TIMESTAMPING_SOFTWARE))
+	_ = unix.Sendto(fd, []byte("x"), 0, closed)
+	waiting("timestamping", fd, unix.MSG_ERRQUEUE)
+
+	fd = datagrams("timestamp message")
+	message := make([]byte, unix.CmsgSpace(4))
+	header := (*syscall.Cmsghdr)(unsafe.Pointer(&message[0]))
+	header.Level, header.Type = unix.SOL_SOCKET, unix.SO_TIMESTAMPING
+	header.SetLen(unix.CmsgLen(4))
+	binary.NativeEndian.PutUint32(message[unix.CmsgLen(0):], unix.SOF_TIMESTAMPING_TX_SOFTWARE)
+	_, err := unix.SendmsgN(fd, []byte("x"), message, closed, 0)
+	report("timestamp message sent", err)
+	waiting("timestamp message", fd, unix.MSG_ERRQUEUE)
+
+	fd = datagrams("zerocopy")
+	report("zerocopy option", unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ZEROCOPY, 1))
+
+	fd = datagrams("buffer")
+	before, _ := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF)
+	report("buffer option", unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, 4*before))
+	after, _ := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF)
+	fmt.Printf("buffer grew by\t%d\n", after-before)
+
+	for name, s := range map[string]struct {
+		family, protocol int
+		request          byte
+		to               unix.Sockaddr
+	}{
+		"ping":  {unix.AF_INET, unix.IPPROTO_ICMP, 8, loopback},
+		"ping6": {unix.AF_INET6, unix.IPPROTO_ICMPV6, 128, &unix.SockaddrInet6{Addr: [16]byte{15: 1}}},
+	} {
+		fd, err := unix.Socket(s.family, unix.SOCK_DGRAM, s.protocol)
+		report(name+" socket", err)
+		report(name+" sent", unix.Sendto(fd, []byte{s.request, 0, 0, 0, 0, 0, 0, 1}, 0, s.to))
+		waiting(name, fd, 0)
+	}
+}

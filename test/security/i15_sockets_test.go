@@ -1,0 +1,83 @@
+//go:build linux
+
+package security
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+)
+
+// socketMemory is what the host's sockets hold, of TCP or UDP: the last number
+// of its line, in pages, which is the host's in each namespace.
+func socketMemory(t *testing.T, protocol string) (held int64) {
+	t.Helper()
+	data, err := os.ReadFile("/proc/net/sockstat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(data)) {
+		if rest, ok := strings.CutPrefix(line, protocol+":"); ok {
+			fields := strings.Fields(rest)
+			if _, err := fmt.Sscan(fields[len(fields)-1], &held); err != nil {
+				t.Fatal(err)
+			}
+			return held * int64(os.Getpagesize())
+		}
+	}
+	t.Fatalf("no %s in %s", protocol, data)
+	return 0
+}
+
+// TestI15_SocketsAreInTheLimit fills the queues of some 300 sockets.
+func TestI15_SocketsAreInTheLimit(t *testing.T) {
+	b := newBox(t)
+	for kind, protocol := range map[string]string{"tcp": "TCP", "backlog": "TCP", "udp": "UDP"} {
+		t.Run(kind, func(t *testing.T) {
+			input, end, err := os.Pipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer input.Close()
+			spec := b.spec("attacker", "hold", kind)
+			spec.Resources.Memory = 64 << 20
+			before := socketMemory(t, protocol)
+			l, err := b.start(spec, nil, input)
+			if err != nil {
+				t.Fatal(err)
+			}
+			l.stdout.until(t, "sockets")
+			held := socketMemory(t, protocol) - before
+			_ = end.Close()
+			r, err := l.wait()
+			var sockets int // fewer where the backlog's take all descriptors
+			if _, scan := fmt.Sscan(r.lines()["sockets"], &sockets); err != nil || scan != nil || sockets < 200 {
+				t.Errorf("%+v, %v", r, err)
+			}
+			if held > 64<<20 {
+				t.Errorf("the sockets of a run of 64 MiB hold %d MiB of the host", held>>20)
+			}
+			t.Logf("%d MiB", held>>20)
+		})
+	}
+}
+
+// TestI15_NoQueueIsNobodys: errors, time stamps and answers to pings would wait
+// in queues of sockets that no cgroup counts.
+func TestI15_NoQueueIsNobodys(t *testing.T) {
+	b := newBox(t)
+	got := b.attack("queues")
+	for what, want := range map[string]string{
+		"recverr option": "done", "recverr": "0",
+		"timestamping option": "EPERM", "timestamping": "0",
+		"timestamp message sent": "done", "timestamp message": "0",
+		"zerocopy option": "EPERM",
+		"buffer option":   "done", "buffer grew by": "0",
+		"ping sent": "done", "ping": "0", "ping6 sent": "done", "ping6": "0",
+	} {
+		if got[what] != want {
+			t.Errorf("%s: %q, want %q", what, got[what], want)
+		}
+	}
+}
