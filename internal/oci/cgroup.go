@@ -11,9 +11,13 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/mayfly-run/mayfly/internal/oci/wire"
+	"github.com/mayfly-run/mayfly/internal/process"
 )
 
 const cgroupRoot = "/sys/fs/cgroup"
@@ -43,6 +47,18 @@ func cgroupDirs(cgroup string) ([]string, error) {
 // killCgroup kills what is still in the run's cgroup and waits until it is
 // empty. It is for what outlived its shim; a shim empties its own.
 func (s *sandbox) killCgroup() error { return killCgroup(s.cgroup) }
+
+// killAll does so for what is left in the shim's cgroup, too, when it has ended.
+func killAll(cgroup string) error {
+	return errors.Join(killCgroup(cgroup), killCgroup(wire.ShimCgroup(cgroup)))
+}
+
+// runPIDs are the processes of a run, its shim among them.
+func runPIDs(cgroup string) ([]int, error) {
+	own, err := cgroupPIDs(cgroup)
+	shim, err2 := cgroupPIDs(wire.ShimCgroup(cgroup))
+	return append(own, shim...), errors.Join(err, err2)
+}
 
 func (s *sandbox) removeCgroup() error { return removeCgroup(s.cgroup) }
 
@@ -90,25 +106,6 @@ func prepareCpuset(parent, dir string) error {
 	return os.WriteFile(inherit, []byte("1"), 0o644)
 }
 
-// warmCgroups makes the kernel ready to move a process between cgroups. On
-// cgroup v1 the first move after a pause waits for an RCU grace period (about
-// 10 ms; cgroup_threadgroup_rwsem is a per-CPU lock), and those that follow
-// soon don't. Moving this process to where it is has that effect and no other,
-// and passes the time while the shim starts. wait returns when it is done.
-func (e *Engine) warmCgroups() (wait func()) {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		own, err := ownCgroup("pids")
-		if err != nil || e.rootless != nil {
-			return // cgroup v2, where processes are born in their cgroup
-		}
-		// It is only for speed.
-		_ = os.WriteFile(filepath.Join(cgroupRoot, "pids", own, "cgroup.procs"), []byte("0"), 0)
-	}()
-	return func() { <-done }
-}
-
 // ownCgroup is this process's cgroup in the hierarchy of a v1 controller, or
 // with "" in that of v2 (cgroups(7), /proc/[pid]/cgroup).
 func ownCgroup(controller string) (string, error) {
@@ -125,20 +122,31 @@ func ownCgroup(controller string) (string, error) {
 	return "", fs.ErrNotExist
 }
 
+// killTime is how long a process that was killed may take to end. It takes a
+// moment, except when it waits in the kernel for what ignores signals.
+const killTime = 5 * time.Second
+
+// killCgroup doesn't wait for a process that was killed before and is still
+// there: what can't be killed holds no other run up.
 func killCgroup(cgroup string) error {
-	deadline := time.Now().Add(5 * time.Second)
+	var deadline *process.Deadline
+	defer func() { deadline.Stop() }()
+	var late atomic.Bool
 	for wait := time.Millisecond; ; wait = min(2*wait, 100*time.Millisecond) {
 		pids, err := cgroupPIDs(cgroup)
 		if err != nil || len(pids) == 0 {
 			return err
+		}
+		if late.Load() || deadline == nil && slices.ContainsFunc(pids, process.KillPending) {
+			return stuckError(cgroup, pids)
 		}
 		for _, pid := range pids {
 			if err := unix.Kill(pid, unix.SIGKILL); err != nil && !errors.Is(err, unix.ESRCH) {
 				return fmt.Errorf("kill process %d of the sandbox: %w", pid, err)
 			}
 		}
-		if time.Now().After(deadline) {
-			return fmt.Errorf("processes %v of the sandbox don't die; they are in cgroup %s", pids, cgroup)
+		if deadline == nil {
+			deadline = process.NewDeadline(killTime, func() { late.Store(true) })
 		}
 		time.Sleep(wait)
 	}
@@ -169,14 +177,15 @@ func cgroupPIDs(cgroup string) ([]int, error) {
 	return pids, nil
 }
 
+// removeCgroup removes a run's cgroup and that of its shim.
 func removeCgroup(cgroup string) error {
-	dirs, err := cgroupDirs(cgroup)
-	if err != nil {
-		return err
-	}
 	var errs []error
-	for _, dir := range dirs {
-		errs = append(errs, rmdir(dir))
+	for _, c := range []string{cgroup, wire.ShimCgroup(cgroup)} {
+		dirs, err := cgroupDirs(c)
+		errs = append(errs, err)
+		for _, dir := range dirs {
+			errs = append(errs, rmdir(dir))
+		}
 	}
 	return errors.Join(errs...)
 }

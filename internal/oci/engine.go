@@ -34,6 +34,7 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/engine"
 	"github.com/mayfly-run/mayfly/internal/oci/wire"
+	"github.com/mayfly-run/mayfly/internal/process"
 )
 
 // cgroupParent is the cgroup, below each hierarchy's root, that has all runs.
@@ -46,7 +47,7 @@ type Engine struct {
 	rootless *Rootless
 	starts   chan struct{} // one element a start under way
 	relax    sync.Once
-	patience time.Duration // see shimPatience
+	patience patience
 }
 
 // startsPerCPU is how many sandboxes are started at once for each processor.
@@ -66,7 +67,7 @@ type Rootless struct {
 // state is below dir, such as /run/mayfly. It touches nothing yet. rootless is
 // nil for root.
 func New(shim, dir string, rootless *Rootless) *Engine {
-	return &Engine{shim: shim, dir: dir, rootless: rootless, starts: make(chan struct{}, startsPerCPU*runtime.NumCPU()), patience: shimPatience}
+	return &Engine{shim: shim, dir: dir, rootless: rootless, starts: make(chan struct{}, startsPerCPU*runtime.NumCPU()), patience: defaultPatience}
 }
 
 // cgroupOf is the cgroup of a run, below each hierarchy's root.
@@ -87,7 +88,8 @@ func (e *Engine) cgroupParent() string {
 
 var _ engine.Engine = (*Engine)(nil)
 
-// Start implements [engine.Engine].
+// Start implements [engine.Engine]. Whatever hangs on the way, in this process
+// or in the shim, ends it at the deadline or with ctx.
 func (e *Engine) Start(ctx context.Context, spec *engine.Spec, secrets engine.Secrets, streams engine.Streams) (engine.Sandbox, error) {
 	if err := context.Cause(ctx); err != nil {
 		return nil, err
@@ -98,9 +100,46 @@ func (e *Engine) Start(ctx context.Context, spec *engine.Spec, secrets engine.Se
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	deadline := process.NewDeadline(e.patience.start, func() { cancel(e.overdue("start", spec.ID, e.patience.start)) })
+	defer deadline.Stop()
+	type started struct {
+		sandbox *sandbox
+		err     error
+	}
+	done := make(chan started)
+	abandoned := make(chan struct{})
+	go func() {
+		s, err := e.begin(ctx, spec, secrets, streams)
+		select {
+		case done <- started{s, err}:
+		case <-abandoned:
+			if err == nil {
+				_ = s.Close() // whoever started it has had its error
+			}
+		}
+	}()
+	var r started
+	select {
+	case r = <-done:
+	case <-ctx.Done():
+		select {
+		case r = <-done: // it cleans up first
+		case <-time.After(e.patience.hopeless):
+			close(abandoned)
+			return nil, context.Cause(ctx)
+		}
+	}
+	if r.err != nil {
+		return nil, r.err
+	}
+	return r.sandbox, nil
+}
+
+// begin starts a sandbox, or leaves nothing of it.
+func (e *Engine) begin(ctx context.Context, spec *engine.Spec, secrets engine.Secrets, streams engine.Streams) (*sandbox, error) {
 	e.relax.Do(relaxMonitor)
-	warm := e.warmCgroups()
-	defer warm()
 	if err := e.check(spec); err != nil {
 		return nil, err
 	}
@@ -117,9 +156,12 @@ func (e *Engine) Start(ctx context.Context, spec *engine.Spec, secrets engine.Se
 	if err != nil {
 		return nil, errors.Join(err, runDir.remove())
 	}
-	s := &sandbox{engine: e, id: spec.ID, runDir: runDir, cgroup: e.cgroupOf(spec.ID), patience: e.patience}
-	err = s.start(ctx, e.shim, lease, spec, secrets, streams)
+	s := &sandbox{engine: e, id: spec.ID, runDir: runDir, cgroup: e.cgroupOf(spec.ID), patience: e.patience.end}
+	if s.group, err = e.makeShimGroup(s.cgroup, spec.Resources.Disk); err == nil {
+		err = s.start(ctx, e.shim, lease, spec, secrets, streams)
+	}
 	if err = errors.Join(err, lease.release()); err != nil { // the shim has the lease now
+		s.patience = e.patience.abandoned
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
@@ -166,18 +208,37 @@ func (s *sandbox) start(ctx context.Context, shim string, lease *idLease, spec *
 	io.closeTheirs()
 	theirs.Close()
 
+	moved := make(chan error, 1)
+	go func() { moved <- s.group.add(cmd.Process.Pid) }()
 	// Abandoning the start is closing the socket: the shim ends itself.
 	stop := context.AfterFunc(ctx, func() { _ = unix.Shutdown(pair[0], unix.SHUT_RDWR) })
 	defer stop()
-	s.enc = json.NewEncoder(s.control)
+	s.enc, s.dec = json.NewEncoder(s.control), json.NewDecoder(s.control)
 	if err := s.send(wire.Request{Start: &wire.Start{
 		Spec: spec, Secrets: secrets,
 		Dir: s.runDir.path, FirstID: lease.first, IDCount: lease.count, Cgroup: s.cgroup, Rootless: lease.shared,
+		OwnCgroup: s.group.dir, LeaveTo: s.engine.afterlife(), EndWithin: s.patience,
 	}}); err != nil {
 		return s.lost(ctx, err)
 	}
-	s.dec = json.NewDecoder(s.control)
-	for running := false; !running; {
+	if err := s.awaitRunning(ctx); err != nil {
+		return err
+	}
+	if err := <-moved; err != nil {
+		return err
+	}
+	if err := io.start(); err != nil {
+		return err
+	}
+	s.events = make(chan engine.Event, 16)
+	s.done = make(chan struct{})
+	go s.follow()
+	return nil
+}
+
+// awaitRunning reads the shim's reports until the tool runs.
+func (s *sandbox) awaitRunning(ctx context.Context) error {
+	for {
 		var r wire.Report
 		if err := s.dec.Decode(&r); err != nil {
 			return s.lost(ctx, err)
@@ -189,18 +250,11 @@ func (s *sandbox) start(ctx context.Context, shim string, lease *idLease, spec *
 			// A tool can reach the network before its start is reported.
 			s.early = append(s.early, *r.Event)
 		case r.Running:
-			running = true
+			return nil
 		default:
 			return s.lost(ctx, errors.New("it reported an exit before a start"))
 		}
 	}
-	if err := io.start(); err != nil {
-		return err
-	}
-	s.events = make(chan engine.Event, 16)
-	s.done = make(chan struct{})
-	go s.follow()
-	return nil
 }
 
 // ShimPath finds mayfly-shim beside the running program or in PATH.

@@ -24,7 +24,7 @@ func (e *Engine) Probe(store string) []engine.Check {
 	return slices.Concat(
 		[]engine.Check{e.probeUser(), probeKernel(), probeUserNamespaces(), probeIDMap(store), probeOverlay(), probeTUN(), probeSeccomp()},
 		e.probeCgroups(),
-		[]engine.Check{probeSwap(), probeNoSwap(), probeLandlock(), e.probeAppArmor(), probeGVisor(), ok("mayfly-shim", e.shim), e.probeLeftovers()},
+		[]engine.Check{probeSwap(), probeNoSwap(), probeLandlock(), e.probeAppArmor(), probeGVisor(), ok("mayfly-shim", e.shim), e.probeLeftovers(), e.probeStuck()},
 	)
 }
 
@@ -272,6 +272,19 @@ func (e *Engine) probeLeftovers() engine.Check {
 	const feature = "leftovers of killed runs"
 	if err := e.Sweep(); err != nil {
 		return absent(feature, err.Error(), "remove by hand what is named there, in "+e.runsDir())
+	}
+	return ok(feature, "none")
+}
+
+// probeStuck names what was killed and doesn't end.
+func (e *Engine) probeStuck() engine.Check {
+	const feature = "processes that can't be killed"
+	stuck, err := e.stuckRuns()
+	if err != nil {
+		return absent(feature, err.Error(), "")
+	}
+	if len(stuck) > 0 {
+		return absent(feature, strings.Join(stuck, "; "), "other runs aren't held up; see what the kernel says (dmesg), and restart the machine if they stay")
 	}
 	return ok(feature, "none")
 }

@@ -12,12 +12,14 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/mayfly-run/mayfly/internal/engine"
 	"github.com/mayfly-run/mayfly/internal/oci/wire"
+	"github.com/mayfly-run/mayfly/internal/process"
 )
 
 // sandbox is one run's shim, seen from mayfly.
@@ -28,10 +30,13 @@ type sandbox struct {
 	cgroup  string
 	cmd     *exec.Cmd
 	shimLog boundedLog
+	group   *shimGroup
 	control *os.File
 	stdio   *stdio
 
 	sendMu sync.Mutex
+	ending *process.Deadline // runs once the tool was killed
+	late   atomic.Pointer[error]
 	enc    *json.Encoder
 	dec    *json.Decoder
 
@@ -45,7 +50,7 @@ type sandbox struct {
 	closeErr  error
 	reapOnce  sync.Once
 	reapErr   error
-	patience  time.Duration // shimPatience, but for tests
+	patience  time.Duration // for the shim to end
 }
 
 func (s *sandbox) Events() <-chan engine.Event { return s.events }
@@ -59,11 +64,30 @@ func (s *sandbox) send(r wire.Request) error {
 // Signal implements [engine.Sandbox]. A socket that breaks has no shim at its
 // other end any more, and so no tool.
 func (s *sandbox) Signal(sig engine.Signal) error {
+	if sig == engine.SIGKILL {
+		s.expectEnd()
+	}
 	err := s.send(wire.Request{Signal: &sig})
 	if errors.Is(err, unix.EPIPE) || errors.Is(err, unix.ECONNRESET) || errors.Is(err, os.ErrClosed) {
 		return nil
 	}
 	return err
+}
+
+// expectEnd gives up on a shim that doesn't take its sandbox down. It gives up
+// on its sandbox before, and says more.
+func (s *sandbox) expectEnd() {
+	s.sendMu.Lock()
+	defer s.sendMu.Unlock()
+	if s.ending != nil {
+		return
+	}
+	s.ending = process.NewDeadline(s.patience*3/2, func() {
+		err := s.engine.overdue("end", s.id, s.patience)
+		s.late.Store(&err)
+		_ = s.cmd.Process.Kill()
+		_ = unix.Shutdown(int(s.control.Fd()), unix.SHUT_RDWR) // whoever reads the reports sees their end
+	})
 }
 
 // Resize implements [engine.Sandbox].
@@ -95,9 +119,15 @@ func (s *sandbox) follow() {
 			break
 		}
 	}
+	s.sendMu.Lock()
+	s.ending.Stop()
+	s.sendMu.Unlock()
 	if s.err != nil {
 		// Whatever the shim could not end has the pipes still open.
-		s.err = errors.Join(s.err, s.killCgroup())
+		if err := s.killCgroup(); err != nil {
+			s.err = errors.Join(s.err, err)
+			s.stdio.close() // and so has what can't be killed
+		}
 	}
 	if err := s.stdio.wait(); err != nil {
 		s.err = errors.Join(s.err, fmt.Errorf("pass on the tool's output: %w", err))
@@ -124,9 +154,10 @@ func (s *sandbox) close() error {
 		}
 		_ = s.control.Close() // the leash: the shim ends the sandbox and exits
 	}
+	var stuck error
 	if s.cmd != nil && !s.kept() {
 		_ = s.reap() // that it died is for Wait to say, and no failure to clean up
-		errs = append(errs, s.killCgroup(), s.removeCgroup())
+		stuck = killAll(s.cgroup)
 	}
 	if s.done != nil {
 		go func() { // nobody may be receiving any more
@@ -138,12 +169,16 @@ func (s *sandbox) close() error {
 	if s.stdio != nil {
 		s.stdio.close()
 	}
-	if s.runDir != nil && s.kept() {
+	switch {
+	case s.runDir == nil:
+	case stuck != nil:
+		// A sweep removes it when its processes have ended; doctor names them until then.
+		errs = append(errs, stuck, s.runDir.lock.Close())
+	case s.kept():
 		// The shim lives on, and removes the directory when it ends.
-		return errors.Join(append(errs, s.runDir.lock.Close())...)
-	}
-	if s.runDir != nil {
-		errs = append(errs, s.runDir.remove())
+		errs = append(errs, s.runDir.lock.Close())
+	default:
+		errs = append(errs, s.removeCgroup(), s.runDir.remove())
 	}
 	return errors.Join(errs...)
 }
@@ -171,17 +206,24 @@ func (s *sandbox) kept() bool {
 	}
 }
 
-// shimPatience is how long a shim may take to end after its socket was closed.
-// One that takes longer is stuck, in a system call on a broken file system say.
-const shimPatience = 30 * time.Second
-
 // reap waits for the shim to end, and kills one that doesn't: its sandbox and
-// its mounts end with it.
+// its mounts end with it. One that can't be killed is given up.
 func (s *sandbox) reap() error {
 	s.reapOnce.Do(func() {
-		kill := time.AfterFunc(s.patience, func() { _ = s.cmd.Process.Kill() })
-		defer kill.Stop()
-		s.reapErr = s.cmd.Wait()
+		ended := make(chan error, 1)
+		go func() { ended <- s.cmd.Wait() }()
+		for _, patience := range []time.Duration{s.patience, killTime} {
+			late := make(chan struct{})
+			deadline := process.NewDeadline(patience, func() { close(late) })
+			select {
+			case s.reapErr = <-ended:
+				deadline.Stop()
+				return
+			case <-late:
+				_ = s.cmd.Process.Kill()
+			}
+		}
+		s.reapErr = stuckError(wire.ShimCgroup(s.cgroup), []int{s.cmd.Process.Pid})
 	})
 	return s.reapErr
 }
@@ -193,6 +235,12 @@ func (s *sandbox) lost(ctx context.Context, cause error) error {
 	}
 	_ = s.control.Close()
 	err := s.reap()
+	if late := s.late.Load(); late != nil {
+		return *late
+	}
+	if s.group.outOfMemory() {
+		return fmt.Errorf("%w: it needed more memory than its own limit allows, %d MiB and the run's disk limit", engine.ErrLost, shimMemory>>20)
+	}
 	detail := strings.TrimSpace(s.shimLog.String())
 	if err == nil {
 		err = cause
@@ -204,16 +252,25 @@ func (s *sandbox) lost(ctx context.Context, cause error) error {
 }
 
 // boundedLog keeps the first of what a shim writes to its standard error,
-// which is nothing unless it fails. It is read when the shim has been reaped.
-type boundedLog struct{ buf bytes.Buffer }
+// which is nothing unless it fails.
+type boundedLog struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
 
 const maxShimLog = 16 << 10
 
 func (l *boundedLog) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if room := maxShimLog - l.buf.Len(); room > 0 {
 		l.buf.Write(p[:min(room, len(p))])
 	}
 	return len(p), nil
 }
 
-func (l *boundedLog) String() string { return l.buf.String() }
+func (l *boundedLog) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
+}

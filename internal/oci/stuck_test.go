@@ -7,34 +7,132 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/mayfly-run/mayfly/internal/engine"
 	"github.com/mayfly-run/mayfly/internal/network"
 )
 
-// TestStuckShim cancels a start whose shim doesn't notice.
-func TestStuckShim(t *testing.T) {
+// stuckEngine is an engine whose shim is a shell script that answers nothing.
+func stuckEngine(t *testing.T, script string) (e *Engine, spec *engine.Spec) {
+	t.Helper()
 	dir := t.TempDir()
 	shim := filepath.Join(dir, "shim")
-	if err := os.WriteFile(shim, []byte("#!/bin/sh\nexec sleep 300\n"), 0o755); err != nil {
+	if err := os.WriteFile(shim, []byte("#!/bin/sh\n"+script), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	e := New(shim, filepath.Join(dir, "run"), nil)
-	e.patience = 100 * time.Millisecond
-	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-	defer cancel()
-	started := time.Now()
-	_, err := e.Start(ctx, &engine.Spec{
-		ID: "stuck", Image: engine.Image{Layers: []string{dir}}, Args: []string{"true"},
+	e = New(shim, filepath.Join(dir, "run"), nil)
+	e.patience = patience{start: time.Hour, end: time.Hour, abandoned: 100 * time.Millisecond, hopeless: time.Minute}
+	return e, &engine.Spec{
+		ID: "stuck-" + strconv.FormatInt(time.Now().UnixNano(), 10), Image: engine.Image{Layers: []string{dir}}, Args: []string{"true"},
 		Resources: engine.Resources{CPU: 1000, Memory: 64 << 20, Disk: 64 << 20, PIDs: 64},
 		Network:   network.Policy{Mode: network.ModeNone},
-	}, nil, engine.Streams{})
-	if !errors.Is(err, context.DeadlineExceeded) || time.Since(started) > 10*time.Second {
-		t.Errorf("after %s: %v", time.Since(started), err)
 	}
-	if left, err := os.ReadDir(filepath.Join(dir, "run", "runs")); err != nil || len(left) > 0 {
+}
+
+func nothingLeft(t *testing.T, e *Engine) {
+	t.Helper()
+	if left, err := os.ReadDir(e.runsDir()); err != nil || len(left) > 0 {
 		t.Errorf("left %v, %v", left, err)
 	}
+}
+
+// TestStuckShim cancels a start whose shim doesn't notice.
+func TestStuckShim(t *testing.T) {
+	e, spec := stuckEngine(t, "exec sleep 300")
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	_, err := e.Start(ctx, spec, nil, engine.Streams{})
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Error(err)
+	}
+	nothingLeft(t, e)
+}
+
+// TestAStartHasADeadline: nobody cancels it, and it ends, saying what it waited for.
+func TestAStartHasADeadline(t *testing.T) {
+	e, spec := stuckEngine(t, "exec sleep 300")
+	e.patience.start = 100 * time.Millisecond
+	_, err := e.Start(t.Context(), spec, nil, engine.Streams{})
+	if err == nil || !strings.Contains(err.Error(), "didn't start within 100ms: sleep (process ") || !strings.Contains(err.Error(), "is asleep (S)") {
+		t.Error(err)
+	}
+	nothingLeft(t, e)
+}
+
+// TestWhatCantBeKilled freezes a shim: on cgroup v1 a frozen process ignores
+// SIGKILL, as one does that waits in the kernel. The start ends all the same,
+// doctor names the process, and other runs start.
+func TestWhatCantBeKilled(t *testing.T) {
+	freezer := filepath.Join(cgroupRoot, "freezer", "mayfly-test-"+strconv.Itoa(os.Getpid()))
+	if v2, err := unified(); err != nil || v2 {
+		freezer = filepath.Join(cgroupRoot, "mayfly-test-"+strconv.Itoa(os.Getpid())) // there it dies, and nothing is left
+	}
+	if err := os.Mkdir(freezer, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	write := func(name, text string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(freezer, name), []byte(text), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	v1 := filepath.Base(filepath.Dir(freezer)) == "freezer"
+	file, frozen, thawed := "freezer.state", "FROZEN", "THAWED"
+	if !v1 {
+		file, frozen, thawed = "cgroup.freeze", "1", "0"
+	}
+	pidFile := filepath.Join(t.TempDir(), "pid")
+	e, spec := stuckEngine(t, "echo $$ > "+pidFile+".new; mv "+pidFile+".new "+pidFile+"; exec sleep 300")
+	// The start's deadline is long after the freeze.
+	ctx, cancel := context.WithCancelCause(t.Context())
+	defer cancel(nil)
+	go func() {
+		for {
+			if pid, err := os.ReadFile(pidFile); err == nil {
+				_ = os.WriteFile(filepath.Join(freezer, "cgroup.procs"), pid, 0)
+				_ = os.WriteFile(filepath.Join(freezer, file), []byte(frozen), 0)
+				cancel(errors.New("enough"))
+				return
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}()
+	_, err := e.Start(ctx, spec, nil, engine.Streams{})
+	if err == nil || !strings.Contains(err.Error(), "enough") {
+		t.Error(err)
+	}
+	if v1 {
+		if !strings.Contains(err.Error(), "what was killed doesn't end: ") {
+			t.Error(err)
+		}
+		if stuck, err := e.stuckRuns(); err != nil || len(stuck) != 1 || !strings.Contains(stuck[0], "run "+spec.ID+": ") || !strings.Contains(stuck[0], "(D) in ") {
+			t.Errorf("%v, %v", stuck, err)
+		}
+		// Another run begins, and isn't held up by this one.
+		next := *spec
+		next.ID += "-next"
+		e.patience.start = 100 * time.Millisecond
+		if _, err := e.Start(t.Context(), &next, nil, engine.Streams{}); err == nil || !strings.Contains(err.Error(), "didn't start within") {
+			t.Error(err)
+		}
+	}
+	write(file, thawed)
+	for end := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
+		if err := unix.Rmdir(freezer); err == nil || time.Now().After(end) {
+			if err != nil {
+				t.Error(err)
+			}
+			break
+		}
+	}
+	if err := e.Sweep(); err != nil {
+		t.Error(err)
+	}
+	nothingLeft(t, e)
 }

@@ -4,6 +4,7 @@ package oci
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -57,7 +58,20 @@ func (e *Engine) sweepOne(name string) error {
 		return err
 	}
 	cgroup := e.cgroupOf(id)
-	return errors.Join(killCgroup(cgroup), removeCgroup(cgroup), d.remove())
+	if err := killAll(cgroup); err != nil {
+		return errors.Join(fmt.Errorf("run %s: %w", id, err), d.lock.Close()) // nothing of it can be removed
+	}
+	return errors.Join(removeCgroup(cgroup), d.remove())
+}
+
+// runIDs are the runs that have a directory, whole or half made.
+func (e *Engine) runIDs() ([]string, error) {
+	entries, err := os.ReadDir(e.runsDir())
+	var ids []string
+	for _, entry := range entries {
+		ids = append(ids, strings.TrimPrefix(entry.Name(), newPrefix))
+	}
+	return ids, ignoreMissing(err)
 }
 
 func ignoreMissing(err error) error {

@@ -69,7 +69,7 @@ func newBundle(start *wire.Start, r *rootfs) (*bundle, error) {
 	}
 	b.oci = &specs.Spec{
 		Version:  specs.Version,
-		Process:  process(spec, r, argv, env),
+		Process:  toolProcess(spec, r, argv, env),
 		Root:     &specs.Root{Path: r.root, Readonly: !spec.Security.Writable},
 		Hostname: hostname,
 		Mounts:   mounts,
@@ -167,8 +167,8 @@ func (r *rootfs) writeNames(hostname string, policy network.Policy) error {
 	return nil
 }
 
-// process is the tool's first process.
-func process(spec *engine.Spec, r *rootfs, argv, env []string) *specs.Process {
+// toolProcess is the tool's first process.
+func toolProcess(spec *engine.Spec, r *rootfs, argv, env []string) *specs.Process {
 	caps := spec.Security.Capabilities
 	return &specs.Process{
 		Terminal:        spec.Terminal,

@@ -281,16 +281,6 @@ func (r *rootfs) readOnlyFile(dir, name string, content []byte, mode os.FileMode
 	return path, finish(f, err, uid, gid, mode)
 }
 
-// abandon takes the mounts off the run's directory and removes it, for a shim
-// whose mayfly is gone. Nothing is deleted that is not empty.
-func abandon(dir string) error {
-	root := filepath.Join(dir, "root")
-	if err := unix.Unmount(root, unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) {
-		return fmt.Errorf("unmount %s: %w", root, err)
-	}
-	return errors.Join(unix.Rmdir(root), unix.Unlink(filepath.Join(dir, "lock")), unix.Rmdir(dir))
-}
-
 // diskBytes is how much of the disk limit is used.
 func (r *rootfs) diskBytes() (int64, error) {
 	var st unix.Statfs_t

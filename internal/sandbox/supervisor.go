@@ -31,6 +31,7 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/engine"
 	"github.com/mayfly-run/mayfly/internal/oci/wire"
+	"github.com/mayfly-run/mayfly/internal/process"
 	"github.com/mayfly-run/mayfly/internal/sandbox/usernet"
 )
 
@@ -60,17 +61,19 @@ func Supervise(control *os.File, stdin, stdout, stderr *os.File) error {
 	go s.readRequests(io.MultiReader(dec.Buffered(), control))
 	exit, err := s.run(stdin, stdout, stderr)
 	if exit != nil && exit.Kept {
+		s.pauseEnd()
 		_ = s.holder.runAnywhere() // the tool may have ended before; nothing but speed depends on it
-		return errors.Join(s.keep(exit), abandon(s.start.Dir))
+		return errors.Join(s.keep(exit), abandon(s.start))
 	}
 	err = errors.Join(err, s.clean())
+	s.pauseEnd()
 	report := wire.Report{Exit: exit}
 	if err != nil {
 		report = wire.Report{Failure: wire.NewFailure(err)}
 	}
 	if r.send(report) != nil || !s.done() {
 		// Nobody is left to remove the directory.
-		return errors.Join(err, abandon(s.start.Dir))
+		return errors.Join(err, abandon(s.start))
 	}
 	return nil
 }
@@ -118,8 +121,9 @@ type supervisor struct {
 	ended     chan struct{}    // closed when the container's first process was reaped
 	state     *os.ProcessState // how, valid then
 	accounts  accounts
-	asked     bool // mayfly asked the tool to end
-	killed    bool // the holder was killed, and the namespaces with it
+	ending    *process.Deadline // of taking it down, once that began
+	asked     bool              // mayfly asked the tool to end
+	killed    bool              // the holder was killed, and the namespaces with it
 }
 
 // readRequests passes on requests until mayfly closes the socket or dies.
@@ -157,6 +161,7 @@ func (s *supervisor) run(stdin, stdout, stderr *os.File) (*engine.Exit, error) {
 		return nil, err
 	}
 	oom := s.watch()
+	s.expectEnd()
 	exit.Finished = time.Now().UTC()
 
 	exit.Code, exit.Signal = exitStatus(s.state)
@@ -190,6 +195,7 @@ func (s *supervisor) run(stdin, stdout, stderr *os.File) (*engine.Exit, error) {
 	// Only a success is saved. Whatever is kept isn't one, so no process of the
 	// tool is alive here.
 	if exit.Code == 0 && !exit.OutOfMemory && !s.asked {
+		s.pauseEnd()
 		for _, c := range s.rootfs.caches {
 			if !c.kept() {
 				continue
@@ -413,6 +419,7 @@ func (s *supervisor) endTool() {
 // kill ends every process of the sandbox: those of its pid namespace at once,
 // and what a runtime of its own has outside of it.
 func (s *supervisor) kill() error {
+	s.expectEnd()
 	s.killed = true
 	s.holder.kill()
 	if s.container == nil {

@@ -55,8 +55,8 @@ func TestI15_SocketsAreInTheLimit(t *testing.T) {
 			if _, scan := fmt.Sscan(r.lines()["sockets"], &sockets); err != nil || scan != nil || sockets < 200 {
 				t.Errorf("%+v, %v", r, err)
 			}
-			if held > 64<<20 {
-				t.Errorf("the sockets of a run of 64 MiB hold %d MiB of the host", held>>20)
+			if held > 32<<20 { // a quarter of the limit, and what connections hold that nobody accepts
+				t.Errorf("the sockets of a run whose memory limit is 64 MiB hold %d MiB of the host", held>>20)
 			}
 			t.Logf("%d MiB", held>>20)
 		})

@@ -24,6 +24,7 @@ package wire
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/mayfly-run/mayfly/internal/engine"
 )
@@ -60,6 +61,13 @@ type Start struct {
 	IDCount int `json:"id_count"`
 	// Cgroup is the path of the run's cgroup below each hierarchy's root.
 	Cgroup string `json:"cgroup"`
+	// OwnCgroup is the directory of the shim's own cgroup. When mayfly is gone
+	// without Done, the shim writes its number to the file LeaveTo to leave it,
+	// and removes it.
+	OwnCgroup string `json:"own_cgroup"`
+	LeaveTo   string `json:"leave_to"`
+	// EndWithin is how long taking the sandbox down may take, on a machine that is idle.
+	EndWithin time.Duration `json:"end_within"`
 	// Rootless says that the shim is root of a user namespace only.
 	Rootless bool `json:"rootless,omitempty"`
 }
@@ -71,6 +79,9 @@ type Report struct {
 	Exit    *engine.Exit  `json:"exit,omitempty"`
 	Failure *Failure      `json:"failure,omitempty"`
 }
+
+// ShimCgroup is the cgroup of a run's shim, beside the run's own.
+func ShimCgroup(run string) string { return run + ".shim" }
 
 // Failure carries an error across the socket without losing its type.
 type Failure struct {

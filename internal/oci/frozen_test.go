@@ -1,0 +1,92 @@
+//go:build linux
+
+package oci_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/mayfly-run/mayfly/internal/engine"
+	"github.com/mayfly-run/mayfly/internal/engine/enginetest"
+	"github.com/mayfly-run/mayfly/test/testbed"
+)
+
+// TestAToolThatCantBeKilled freezes a tool. On cgroup v1 it then ignores
+// SIGKILL, as a process does that waits in the kernel: the run ends with what
+// it waits for, and another one isn't held up.
+func TestAToolThatCantBeKilled(t *testing.T) {
+	engineUnderTest := testbed.Engine(t)
+	engineUnderTest.EndWithin(500 * time.Millisecond)
+	h := &enginetest.Harness{Engine: engineUnderTest, Image: testbed.Busybox(t), Args: enginetest.Shell}
+	spec := h.Spec(enginetest.Sleep, "")
+	s, err := h.Engine.Start(t.Context(), spec, nil, engine.Streams{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	group, v1 := "/sys/fs/cgroup/freezer/mayfly/"+spec.ID, true
+	file, frozen, thawed := "freezer.state", "FROZEN", "THAWED"
+	if _, err := os.Stat(group); err != nil {
+		group, v1, file, frozen, thawed = "/sys/fs/cgroup/mayfly/"+spec.ID, false, "cgroup.freeze", "1", "0"
+	}
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(group, file), []byte(text), 0); err != nil {
+			t.Error(err)
+		}
+	}
+	write(frozen)
+	go func() {
+		for range s.Events() {
+		}
+	}()
+	if err := s.Signal(engine.SIGKILL); err != nil {
+		t.Error(err)
+	}
+	exit, err := s.Wait()
+	if !v1 {
+		if err != nil || exit.Signal != engine.SIGKILL {
+			t.Errorf("%+v, %v", exit, err)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+		return
+	}
+	if err == nil || !strings.Contains(err.Error(), "didn't end within 500ms") || !strings.Contains(err.Error(), "(D) in ") {
+		t.Error(err)
+	}
+	if err := s.Close(); err == nil || !strings.Contains(err.Error(), "what was killed doesn't end") {
+		t.Error(err)
+	}
+	// The next run sweeps what it can, and doctor says what it can't.
+	next := h.Spec(enginetest.Exit, "0")
+	n, err := h.Engine.Start(t.Context(), next, nil, engine.Streams{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range n.Events() {
+	}
+	if exit, err := n.Wait(); err != nil || exit.Code != 0 {
+		t.Errorf("%+v, %v", exit, err)
+	}
+	if err := n.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := engineUnderTest.Sweep(); err == nil || !strings.Contains(err.Error(), "run "+spec.ID) {
+		t.Errorf("sweep: %v", err)
+	}
+	write(thawed)
+	for end := time.Now().Add(time.Minute); engineUnderTest.Sweep() != nil; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal(engineUnderTest.Sweep())
+		}
+	}
+	if err := unix.Access("/run/mayfly/runs/"+spec.ID, unix.F_OK); err == nil {
+		t.Error("its directory is left")
+	}
+}

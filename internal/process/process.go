@@ -1,0 +1,115 @@
+//go:build linux
+
+// Package process tells of processes that don't end: what they wait for, and
+// whether they were killed already. Both mayfly and the shim give up on such a
+// one in the end, and say so by these words.
+package process
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Describe says of each process what it is and where it waits, of its threads
+// the one that says most: "mayfly-shim (process 123) is in an uninterruptible
+// wait (D) in bpf_prog_pack_free". It is "" when none of them exists.
+func Describe(pids ...int) string {
+	var said []string
+	for _, pid := range slices.Compact(slices.Sorted(slices.Values(pids))) {
+		if s := describe(pid); s != "" {
+			said = append(said, s)
+		}
+	}
+	return strings.Join(said, "; ")
+}
+
+func describe(pid int) string {
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", pid))
+	if err != nil || len(tasks) == 0 {
+		return ""
+	}
+	best := readTask(tasks[0])
+	for _, dir := range tasks[1:] {
+		if t := readTask(dir); t.rank() > best.rank() {
+			best = t
+		}
+	}
+	where := ""
+	if best.waits != "" && best.waits != "0" {
+		where = " in " + best.waits
+	}
+	return fmt.Sprintf("%s (process %d) is %s%s", best.name, pid, stateText(best.state), where)
+}
+
+// task is what proc(5) tells of a thread.
+type task struct {
+	name  string
+	state byte   // as in the State line of status
+	waits string // the kernel's function that it sleeps in; "0" is none, or that it isn't told
+}
+
+func readTask(dir string) task {
+	// A file that can't be read has nothing to add.
+	name, _ := os.ReadFile(filepath.Join(dir, "comm"))
+	waits, _ := os.ReadFile(filepath.Join(dir, "wchan"))
+	t := task{name: strconv.QuoteToASCII(strings.TrimSpace(string(name))), waits: string(waits)}
+	t.name = t.name[1 : len(t.name)-1]
+	if state := statusLine(dir, "State:"); state != "" {
+		t.state = state[0]
+	}
+	return t
+}
+
+// rank orders threads by how much they explain.
+func (t task) rank() int {
+	switch {
+	case t.state == 'D':
+		return 3
+	case t.state == 'T' || t.state == 't' || t.state == 'Z':
+		return 2
+	case t.state == 'R':
+		return 1
+	}
+	return 0
+}
+
+func stateText(state byte) string {
+	text, known := map[byte]string{
+		'D': "in an uninterruptible wait", 'T': "stopped", 't': "stopped by a debugger",
+		'R': "running", 'S': "asleep", 'I': "idle", 'Z': "a zombie: it has ended, and its parent hasn't asked how",
+	}[state]
+	if !known {
+		return "in an unknown state"
+	}
+	return fmt.Sprintf("%s (%c)", text, state)
+}
+
+// sigkill is the bit of SIGKILL in the masks of /proc/PID/status.
+const sigkill = 1 << (9 - 1)
+
+// KillPending says whether a process was killed and hasn't ended: it waits in
+// the kernel for something that ignores signals.
+func KillPending(pid int) bool {
+	for _, name := range []string{"SigPnd:", "ShdPnd:"} {
+		mask, err := strconv.ParseUint(statusLine("/proc/"+strconv.Itoa(pid), name), 16, 64)
+		if err == nil && mask&sigkill != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+func statusLine(dir, name string) string {
+	data, _ := os.ReadFile(filepath.Join(dir, "status"))
+	for line := range bytes.Lines(data) {
+		if value, ok := bytes.CutPrefix(line, []byte(name)); ok {
+			return string(bytes.TrimSpace(value))
+		}
+	}
+	return ""
+}

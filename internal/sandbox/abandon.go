@@ -1,0 +1,38 @@
+package sandbox
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/mayfly-run/mayfly/internal/oci/wire"
+)
+
+// abandon removes the run's directory and the shim's own cgroup, for a shim
+// whose mayfly is gone. Nothing is deleted that is not empty.
+func abandon(start *wire.Start) error {
+	root := filepath.Join(start.Dir, "root")
+	if err := unix.Unmount(root, unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) {
+		return fmt.Errorf("unmount %s: %w", root, err)
+	}
+	return errors.Join(
+		leaveCgroup(start.OwnCgroup, start.LeaveTo),
+		unix.Rmdir(root), unix.Unlink(filepath.Join(start.Dir, "lock")), unix.Rmdir(start.Dir))
+}
+
+func leaveCgroup(own, to string) error {
+	if own == "" {
+		return nil // a test's
+	}
+	if err := os.WriteFile(to, []byte(strconv.Itoa(os.Getpid())), 0); err != nil {
+		return fmt.Errorf("leave the cgroup %s: %w", own, err)
+	}
+	if err := unix.Rmdir(own); err != nil {
+		return fmt.Errorf("remove the cgroup %s: %w", own, err)
+	}
+	return nil
+}
