@@ -46,12 +46,16 @@ func cgroupDirs(cgroup string) ([]string, error) {
 
 // killCgroup kills what is still in the run's cgroup and waits until it is
 // empty. It is for what outlived its shim; a shim empties its own.
-func (s *sandbox) killCgroup() error { return killCgroup(s.cgroup) }
+func (s *sandbox) killCgroup() error { return killCgroup(s.cgroup, inTime) }
 
 // killAll does so for what is left in the shim's cgroup, too, when it has ended.
-func killAll(cgroup string) error {
-	return errors.Join(killCgroup(cgroup), killCgroup(wire.ShimCgroup(cgroup)))
+func killAll(cgroup string, hopeless func(pid int) bool) error {
+	return errors.Join(killCgroup(cgroup, hopeless), killCgroup(wire.ShimCgroup(cgroup), hopeless))
 }
+
+// inTime is for the processes of one's own run, none of which is hopeless
+// before its time is up.
+func inTime(int) bool { return false }
 
 // runPIDs are the processes of a run, its shim among them.
 func runPIDs(cgroup string) ([]int, error) {
@@ -126,27 +130,24 @@ func ownCgroup(controller string) (string, error) {
 // moment, except when it waits in the kernel for what ignores signals.
 const killTime = 5 * time.Second
 
-// killCgroup doesn't wait for a process that was killed before and is still
-// there: what can't be killed holds no other run up.
-func killCgroup(cgroup string) error {
-	var deadline *process.Deadline
-	defer func() { deadline.Stop() }()
+// killCgroup doesn't wait for a process that is hopeless already: what can't be
+// killed holds no other run up.
+func killCgroup(cgroup string, hopeless func(pid int) bool) error {
 	var late atomic.Bool
+	deadline := process.NewDeadline(killTime, func() { late.Store(true) })
+	defer deadline.Stop()
 	for wait := time.Millisecond; ; wait = min(2*wait, 100*time.Millisecond) {
 		pids, err := cgroupPIDs(cgroup)
 		if err != nil || len(pids) == 0 {
 			return err
 		}
-		if late.Load() || deadline == nil && slices.ContainsFunc(pids, process.KillPending) {
+		if late.Load() || slices.ContainsFunc(pids, hopeless) {
 			return stuckError(cgroup, pids)
 		}
 		for _, pid := range pids {
 			if err := unix.Kill(pid, unix.SIGKILL); err != nil && !errors.Is(err, unix.ESRCH) {
 				return fmt.Errorf("kill process %d of the sandbox: %w", pid, err)
 			}
-		}
-		if deadline == nil {
-			deadline = process.NewDeadline(killTime, func() { late.Store(true) })
 		}
 		time.Sleep(wait)
 	}

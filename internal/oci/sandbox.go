@@ -157,7 +157,7 @@ func (s *sandbox) close() error {
 	var stuck error
 	if s.cmd != nil && !s.kept() {
 		_ = s.reap() // that it died is for Wait to say, and no failure to clean up
-		stuck = killAll(s.cgroup)
+		stuck = killAll(s.cgroup, inTime)
 	}
 	if s.done != nil {
 		go func() { // nobody may be receiving any more

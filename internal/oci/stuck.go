@@ -51,7 +51,7 @@ func (e *Engine) stuckRuns() ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		pids = slices.DeleteFunc(pids, func(pid int) bool { return !process.KillPending(pid) })
+		pids = slices.DeleteFunc(pids, func(pid int) bool { return !process.Stuck(pid) })
 		if said := process.Describe(pids...); said != "" {
 			stuck = append(stuck, fmt.Sprintf("run %s: %s", id, said))
 		}

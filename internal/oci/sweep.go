@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/mayfly-run/mayfly/internal/process"
 )
 
 // newDirAge is how old a half-made directory has to be before it is taken for
@@ -58,7 +60,7 @@ func (e *Engine) sweepOne(name string) error {
 		return err
 	}
 	cgroup := e.cgroupOf(id)
-	if err := killAll(cgroup); err != nil {
+	if err := killAll(cgroup, process.Stuck); err != nil {
 		return errors.Join(fmt.Errorf("run %s: %w", id, err), d.lock.Close()) // nothing of it can be removed
 	}
 	return errors.Join(removeCgroup(cgroup), d.remove())

@@ -92,16 +92,19 @@ func stateText(state byte) string {
 // sigkill is the bit of SIGKILL in the masks of /proc/PID/status.
 const sigkill = 1 << (9 - 1)
 
-// KillPending says whether a process was killed and hasn't ended: it waits in
-// the kernel for something that ignores signals.
-func KillPending(pid int) bool {
-	for _, name := range []string{"SigPnd:", "ShdPnd:"} {
-		mask, err := strconv.ParseUint(statusLine("/proc/"+strconv.Itoa(pid), name), 16, 64)
-		if err == nil && mask&sigkill != 0 {
-			return true
-		}
-	}
-	return false
+// Stuck says whether a process was killed and a thread of it waits in the
+// kernel for something that ignores signals. One that is about to end may do so
+// for a moment.
+func Stuck(pid int) bool {
+	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", pid)) // none when it has ended
+	return slices.ContainsFunc(tasks, func(dir string) bool {
+		return strings.HasPrefix(statusLine(dir, "State:"), "D") && (pending(dir, "SigPnd:") || pending(dir, "ShdPnd:"))
+	})
+}
+
+func pending(dir, signals string) bool {
+	mask, err := strconv.ParseUint(statusLine(dir, signals), 16, 64)
+	return err == nil && mask&sigkill != 0
 }
 
 func statusLine(dir, name string) string {

@@ -37,8 +37,8 @@ func TestDescribe(t *testing.T) {
 		t.Fatal(err)
 	}
 	want(`is stopped \(T\)`)
-	if KillPending(pid) {
-		t.Error("it counts as killed")
+	if Stuck(pid) {
+		t.Error("it counts as stuck")
 	}
 	if err := c.Process.Kill(); err != nil {
 		t.Fatal(err)

@@ -23,19 +23,6 @@ const (
 	rootHome    = "/root"
 )
 
-// maskedPaths and readOnlyPaths of /proc and /sys are the list that Docker
-// uses; each file tells of, or changes, the host's kernel.
-var (
-	maskedPaths = []string{
-		"/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys",
-		"/proc/latency_stats", "/proc/sched_debug", "/proc/scsi", "/proc/timer_list",
-		"/proc/timer_stats", "/sys/devices/virtual/powercap", "/sys/firmware",
-	}
-	readOnlyPaths = []string{
-		"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger",
-	}
-)
-
 // bundle is a sandbox that is ready to start: the OCI runtime configuration
 // and what the shim keeps open for later.
 type bundle struct {

@@ -26,7 +26,8 @@ var refusedSyscalls = []struct {
 		"keyctl", "add_key", "request_key",
 		"io_uring_setup", "io_uring_enter", "io_uring_register",
 		"userfaultfd", "bpf", "perf_event_open", "fanotify_mark",
-		"io_setup", // its contexts are counted for the whole host (fs.aio-max-nr)
+		// Contexts of asynchronous I/O are counted for the whole host (fs.aio-max-nr).
+		"io_setup", "io_destroy", "io_submit", "io_cancel", "io_getevents", "io_pgetevents",
 		"unshare", "setns", "mount", "umount", "umount2", "pivot_root",
 		"fsopen", "fsconfig", "fsmount", "fspick", "move_mount", "open_tree", "mount_setattr",
 		"open_by_handle_at", "name_to_handle_at",

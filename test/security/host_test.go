@@ -158,7 +158,7 @@ func leftOf(t *testing.T, dir, id string) []string {
 	var left []string
 	for _, pattern := range []string{
 		filepath.Join(dir, "runs", id), filepath.Join(dir, "runs", ".new-"+id),
-		"/sys/fs/cgroup/mayfly*/" + id, "/sys/fs/cgroup/*/mayfly*/" + id,
+		"/sys/fs/cgroup/mayfly*/" + id, "/sys/fs/cgroup/*/mayfly*/" + id, "/sys/fs/cgroup/*/mayfly*/" + id + ".shim",
 	} {
 		found, err := filepath.Glob(pattern)
 		if err != nil {
@@ -192,7 +192,8 @@ func pidsOf(t *testing.T, id string) []int {
 		data, err := os.ReadFile(f)
 		// One that has ended and that its parent hasn't reaped yet has no command line.
 		command, _ := os.ReadFile(filepath.Join(filepath.Dir(f), "cmdline"))
-		if err == nil && len(command) > 0 && strings.Contains(string(data), id) {
+		// The shim's own cgroup has a name beside the run's.
+		if err == nil && len(command) > 0 && strings.Contains(string(data), id+"\n") {
 			pid, err := strconv.Atoi(filepath.Base(filepath.Dir(f)))
 			if err != nil {
 				t.Fatal(err)

@@ -7,18 +7,22 @@ import (
 	"testing"
 )
 
-// The lists that the profile names (Docker's), as the attacker gets them: the
+// The lists that the profile names, as the attacker gets them: the
 // test has its own copy, so that a path lost from the code is noticed.
 var (
 	maskedPaths = []string{
 		"/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
 		"/proc/sched_debug", "/proc/scsi", "/proc/timer_list", "/proc/timer_stats", "/sys/devices/virtual/powercap", "/sys/firmware",
+		"/proc/buddyinfo", "/proc/diskstats", "/proc/key-users", "/proc/locks", "/proc/pressure", "/proc/pressure/cpu", "/proc/schedstat",
+		"/proc/softirqs", "/proc/vmstat", "/proc/zoneinfo", "/proc/cmdline", "/proc/consoles", "/proc/driver", "/proc/iomem", "/proc/ioports",
+		"/proc/kallsyms", "/proc/modules", "/proc/partitions", "/proc/swaps", "/sys/devices/virtual/dmi", "/sys/fs/btrfs", "/sys/fs/ext4",
+		"/sys/fs/xfs", "/sys/hypervisor", "/sys/kernel/debug", "/sys/kernel/security", "/sys/kernel/slab", "/sys/kernel/tracing", "/sys/module",
 	}
 	readOnlyPaths = []string{
 		"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sys/kernel/core_pattern", "/proc/sys/kernel/modprobe",
 		"/proc/sys/vm/overcommit_memory", "/proc/sys/kernel/shmmax", "/proc/sys/kernel/sem", "/proc/sys/kernel/msgmax", "/proc/sys/fs/mqueue/msg_max", "/proc/sys/net/ipv4/ip_forward", "/proc/sys/fs/binfmt_misc/register", "/proc/sysrq-trigger",
-		"/proc/irq/default_smp_affinity", "/proc/kmsg", "/proc/kallsyms", "/proc/mtrr",
-		"/sys", "/sys/kernel", "/sys/kernel/uevent_helper", "/sys/power/state", "/sys/fs/cgroup", "/sys/class/net/lo/mtu", "/sys/module",
+		"/proc/irq/default_smp_affinity", "/proc/kmsg", "/proc/mtrr",
+		"/sys", "/sys/kernel", "/sys/kernel/uevent_helper", "/sys/power/state", "/sys/fs/cgroup", "/sys/class/net/lo/mtu",
 	}
 )
 

@@ -26,8 +26,10 @@ func filters([]string) {
 			name   string
 			option uintptr
 		}{
-			{"SO_ATTACH_FILTER", unix.SO_ATTACH_FILTER}, {"SO_ATTACH_BPF", unix.SO_ATTACH_BPF},
-			{"SO_ATTACH_REUSEPORT_CBPF", unix.SO_ATTACH_REUSEPORT_CBPF}, {"SO_ATTACH_REUSEPORT_EBPF", unix.SO_ATTACH_REUSEPORT_EBPF},
+			{"SO_ATTACH_FILTER", unix.SO_ATTACH_FILTER},
+			{"SO_ATTACH_BPF", unix.SO_ATTACH_BPF},
+			{"SO_ATTACH_REUSEPORT_CBPF", unix.SO_ATTACH_REUSEPORT_CBPF},
+			{"SO_ATTACH_REUSEPORT_EBPF", unix.SO_ATTACH_REUSEPORT_EBPF},
 		} {
 			for _, spelled := range []struct {
 				name          string

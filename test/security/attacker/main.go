@@ -44,6 +44,8 @@ var attacks = map[string]func([]string){
 	"filters":    filters,
 	"hold":       holdSockets,
 	"queues":     queues,
+	"surface":    surface,
+	"files":      files,
 }
 
 func main() {

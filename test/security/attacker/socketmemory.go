@@ -4,6 +4,7 @@ package main
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"syscall"
 	"time"
@@ -66,11 +67,14 @@ func connectAndFill(at unix.Sockaddr) error {
 	}
 	block := make([]byte, chunk)
 	for range attempts {
-		if _, err := unix.Write(fd, block); err != nil {
+		if _, err = unix.Write(fd, block); err != nil {
 			break
 		}
 	}
-	return nil
+	if errors.Is(err, unix.EAGAIN) {
+		return nil
+	}
+	return err
 }
 
 func fillTCP() error {

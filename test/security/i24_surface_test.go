@@ -1,0 +1,247 @@
+//go:build linux
+
+package security
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/mayfly-run/mayfly/test/testbed"
+)
+
+// decisions are the rows of a table of docs/KERNEL-SURFACE.md: for each name in
+// the first column, or in the first two, what the column after says.
+func decisions(t *testing.T, heading string, columns int) map[string]string {
+	t.Helper()
+	page, err := os.ReadFile(filepath.Join(testbed.Root(), "docs", "KERNEL-SURFACE.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, found := strings.Cut(string(page), "\n## "+heading+"\n")
+	if !found {
+		t.Fatalf("no section %q", heading)
+	}
+	section, _, _ = strings.Cut(section, "\n## ")
+	out := map[string]string{}
+	for line := range strings.Lines(section) {
+		cells := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), "|")
+		if !strings.HasPrefix(line, "|") || len(cells) < columns+2 || strings.HasPrefix(line, "|-") || out["header"] == "" {
+			if strings.HasPrefix(line, "|-") {
+				out["header"] = "seen"
+			}
+			continue
+		}
+		for _, first := range strings.Fields(cells[0]) {
+			names := []string{first}
+			if columns == 2 {
+				names = nil
+				for _, second := range strings.Fields(cells[1]) {
+					for _, n := range spanned(t, second) {
+						names = append(names, first+" "+n)
+					}
+				}
+			} else {
+				names = spanned(t, first)
+			}
+			for _, name := range names {
+				if old := out[name]; old != "" {
+					t.Errorf("%s: %s is there twice", heading, name)
+				}
+				out[name] = strings.TrimSpace(cells[columns])
+			}
+		}
+	}
+	delete(out, "header")
+	return out
+}
+
+// spanned is a name, or the numbers of a span such as 9-25.
+func spanned(t *testing.T, name string) []string {
+	t.Helper()
+	m := regexp.MustCompile(`^(\d+)-(\d+)$`).FindStringSubmatch(name)
+	if m == nil {
+		return []string{name}
+	}
+	first, _ := strconv.Atoi(m[1])
+	last, _ := strconv.Atoi(m[2])
+	var out []string
+	for n := first; n <= last; n++ {
+		out = append(out, strconv.Itoa(n))
+	}
+	return out
+}
+
+// systemCalls are the names and numbers that golang.org/x/sys has for this
+// processor.
+func systemCalls(t *testing.T) map[string]string {
+	t.Helper()
+	list := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", "golang.org/x/sys")
+	list.Dir = testbed.Root()
+	dir, err := list.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	source, err := os.ReadFile(filepath.Join(strings.TrimSpace(string(dir)), "unix", "zsysnum_linux_"+runtime.GOARCH+".go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	numbers := map[string]string{}
+	for _, m := range regexp.MustCompile(`(?m)^\s+SYS_(\w+)\s+= (\d+)$`).FindAllStringSubmatch(string(source), -1) {
+		numbers[strings.ToLower(m[1])] = m[2]
+	}
+	if len(numbers) < 300 {
+		t.Fatalf("only %d system calls", len(numbers))
+	}
+	return numbers
+}
+
+// natural are calls that the kernel itself refuses to a process without
+// capabilities, or doesn't have on every processor and in every version, when
+// they are made with arguments that mean nothing.
+var natural = map[string]string{
+	"setgroups": "EPERM", "set_thread_area": "ENOSYS", "get_thread_area": "ENOSYS", "epoll_ctl_old": "ENOSYS", "epoll_wait_old": "ENOSYS",
+	"uretprobe": "ENOSYS", "futex": "ENOSYS",
+}
+
+// newer are calls that libseccomp 2.5.4 or an older kernel doesn't know: they are ENOSYS then, whatever was decided.
+var newer = []string{
+	"mseal", "map_shadow_stack", "futex_wake", "futex_wait", "futex_requeue", "fchmodat2", "getxattrat", "listxattrat", "removexattrat",
+	"setxattrat", "statmount", "listmount", "cachestat", "uretprobe", "uprobe", "lsm_get_self_attr", "lsm_set_self_attr", "lsm_list_modules",
+	"open_tree_attr", "file_getattr", "file_setattr", "listns", "rseq_slice_yield",
+}
+
+// unmade would end or block the attacker itself.
+var unmade = []string{"exit", "exit_group", "fork", "vfork", "clone", "rt_sigreturn", "restart_syscall", "kill", "tkill", "tgkill"}
+
+// TestI24_SystemCalls makes every system call in a sandbox. Those whose
+// arguments decide are made with arguments that mean nothing, and refused for
+// them by the profile or by the kernel.
+func TestI24_SystemCalls(t *testing.T) {
+	b := newBox(t)
+	numbers, decided := systemCalls(t), decisions(t, "System calls", 1)
+	names := map[string]string{}
+	args := []string{"surface"}
+	for name, number := range numbers {
+		switch {
+		case decided[name] == "":
+			t.Logf("a newer kernel's: %s (%s)", name, number)
+		case slices.Contains(unmade, name):
+		default:
+			names[number] = name
+			args = append(args, number)
+		}
+	}
+	for name := range decided {
+		if numbers[name] == "" {
+			t.Errorf("%s is in the list and isn't a system call", name)
+		}
+	}
+	got := b.attack(args...)
+	for number, name := range names {
+		outcome, want := got[number], decided[name]
+		refused := outcome == "EPERM" || outcome == "ENOSYS"
+		switch {
+		case outcome == natural[name] && outcome != "", slices.Contains(newer, name) && outcome == "ENOSYS":
+		case want == "allowed" && !refused:
+		case want == "by argument":
+		case want == "succeeds" && outcome == "done":
+		case want == outcome:
+		case want == "EPERM" && outcome == "ENOSYS": // the kernel doesn't have it
+		default:
+			t.Errorf("%s (%s) is %q and should be %q", name, number, outcome, want)
+		}
+	}
+}
+
+// TestI24_Options makes setsockopt(2) and prctl(2) with every option, on
+// nothing: what is let through fails there.
+func TestI24_Options(t *testing.T) {
+	b := newBox(t)
+	check := func(t *testing.T, decided, got map[string]string) {
+		t.Helper()
+		for option, outcome := range got {
+			want := decided[option]
+			switch {
+			case want == "allowed" && outcome != "EPERM" && (outcome != "done" || decided["0"] != ""): // prctl succeeds sometimes
+			case want == "succeeds" && outcome == "done":
+			case want == outcome:
+			default:
+				t.Errorf("option %s is %q and should be %q", option, outcome, want)
+			}
+		}
+		for option := range decided {
+			if got[option] == "" {
+				t.Errorf("option %s wasn't tried", option)
+			}
+		}
+	}
+	t.Run("setsockopt", func(t *testing.T) {
+		check(t, decisions(t, "Sockets", 2), b.attack("surface", "setsockopt", "0", "1", "6", "17", "41", "58", "132", "136", "255", "263", "271", "282", "284", "285"))
+	})
+	t.Run("prctl", func(t *testing.T) {
+		got := b.attack("surface", "prctl")
+		// PR_CAPBSET_DROP, PR_SET_SECUREBITS, PR_SET_MM and the two of IO_FLUSHER take a capability.
+		for _, option := range []string{"24", "28", "35", "57", "58"} {
+			if got[option] == "EPERM" {
+				got[option] = "EINVAL"
+			}
+		}
+		check(t, decisions(t, "prctl", 1), got)
+	})
+}
+
+// TestI24_Files opens every file of /proc and /sys, except those of processes,
+// for reading and for writing.
+func TestI24_Files(t *testing.T) {
+	b := newBox(t)
+	decided := decisions(t, "Files of /proc", 1)
+	seen := 0
+	for what, outcome := range b.attack("files", "/proc", "/sys") {
+		action, path, _ := strings.Cut(what, " ")
+		if action == "write" {
+			t.Errorf("%s can be opened for writing", path)
+			continue
+		}
+		rest, ok := strings.CutPrefix(path, "/proc/")
+		if !ok || action != "read" {
+			continue
+		}
+		seen++
+		name, _, _ := strings.Cut(rest, "/")
+		switch want := decided[name]; {
+		case want == "":
+			t.Logf("a newer kernel's: %s", path)
+		case want == "empty" && (outcome == "empty" || refused(outcome)):
+		case want == "readable":
+		case want == outcome, want == "EACCES" && refused(outcome):
+		default:
+			t.Errorf("%s is %q and should be %q", path, outcome, want)
+		}
+	}
+	if seen < 20 {
+		t.Errorf("it saw only %d files of /proc", seen)
+	}
+	for _, dir := range regexp.MustCompile(`(?s)Empty are (.*?)\. `).FindAllStringSubmatch(page(t), -1) {
+		for _, path := range regexp.MustCompile(`/sys/[\w/]+`).FindAllString(dir[1], -1) {
+			if r := b.run(b.shell("ls -A "+path+" 2>/dev/null | wc -l"), nil); r.stdout != "0\n" {
+				t.Errorf("%s: %+v", path, r)
+			}
+		}
+	}
+}
+
+func page(t *testing.T) string {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(testbed.Root(), "docs", "KERNEL-SURFACE.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
