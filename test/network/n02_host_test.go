@@ -9,6 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
 	"github.com/mayfly-run/mayfly/internal/engine"
 )
 
@@ -96,5 +99,51 @@ func TestN02_OtherRunIsNotReached(t *testing.T) {
 	}
 	if owned := got.outcomes(); owned[tool4] != "true" || owned[tool6] != "true" {
 		t.Errorf("the listener has other addresses: %q", got.stdout)
+	}
+}
+
+// TestN02_WhatTheKernelTakesForItself sends datagrams to the broadcast address of
+// the host's own network, and to a range that the host takes as a whole: what
+// listens here on every address would get them.
+func TestN02_WhatTheKernelTakesForItself(t *testing.T) {
+	newInternet(t)
+	l := newLab(t)
+	lo, err := netlink.LinkByName("lo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, anyIP, err := net.ParseCIDR("198.51.100.0/24")
+	if err != nil {
+		t.Fatal(err)
+	}
+	route := &netlink.Route{LinkIndex: lo.Attrs().Index, Dst: anyIP, Type: unix.RTN_LOCAL, Table: unix.RT_TABLE_LOCAL, Scope: netlink.SCOPE_HOST}
+	if err := netlink.RouteAdd(route); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := netlink.RouteDel(route); err != nil {
+			t.Error(err)
+		}
+	})
+	conn, err := net.ListenPacket("udp4", "0.0.0.0:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_, port, _ := net.SplitHostPort(conn.LocalAddr().String())
+	addresses := []string{"203.0.113.255", "10.213.7.255", "198.51.100.7"}
+	var targets []string
+	for _, a := range addresses {
+		targets = append(targets, net.JoinHostPort(a, port))
+	}
+	for name, p := range widest {
+		t.Run(name, func(t *testing.T) {
+			r := l.with(t).run(p, append([]string{"ask"}, targets...)...)
+			r.refused(t, targets...)
+			r.denied(t, "udp", addresses...)
+		})
+	}
+	if got := receiveAll(t, conn); len(got) > 0 {
+		t.Errorf("the host got %q", got)
 	}
 }

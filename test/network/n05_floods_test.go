@@ -3,11 +3,15 @@
 package network
 
 import (
+	"errors"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -124,3 +128,74 @@ func TestN05_DeniedFloods(t *testing.T) {
 		t.Errorf("the shim had %d MiB", most>>20)
 	}
 }
+
+// hostSockets are what TCP's queues hold on this host, whatever the namespace.
+func hostSockets(t *testing.T) int64 {
+	t.Helper()
+	data, err := os.ReadFile("/proc/net/sockstat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(data)) {
+		if rest, ok := strings.CutPrefix(line, "TCP:"); ok {
+			fields := strings.Fields(rest)
+			pages, err := strconv.ParseInt(fields[len(fields)-1], 10, 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return pages * int64(os.Getpagesize())
+		}
+	}
+	t.Fatalf("no TCP in %s", data)
+	return 0
+}
+
+// TestN05_HostSocketsAreBounded opens 300 connections, full both ways: neither
+// the tool nor the server reads what comes. What waits in the shim's sockets is
+// the host's memory, and not in the limit of the tool.
+func TestN05_HostSocketsAreBounded(t *testing.T) {
+	i, l := newInternet(t), newLab(t)
+	block := make(chan struct{})
+	defer close(block)
+	port := i.serve(server4+":0", func(conn net.Conn) {
+		// The server's own queues aren't what is measured.
+		if err := errors.Join(conn.(*net.TCPConn).SetWriteBuffer(4096), conn.(*net.TCPConn).SetReadBuffer(4096)); err != nil {
+			t.Error(err)
+		}
+		go func() { _, _ = io.Copy(conn, endless{}) }() // until the connection ends
+		<-block
+	})
+	before := hostSockets(t)
+	var most atomic.Int64
+	stop := make(chan struct{})
+	var watching sync.WaitGroup
+	watching.Go(func() {
+		tick := time.NewTicker(20 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			most.Store(max(most.Load(), hostSockets(t)-before))
+			select {
+			case <-stop:
+				return
+			case <-tick.C:
+			}
+		}
+	})
+	spec := l.spec(public, "client", "hoard", net.JoinHostPort(server4, port), "300")
+	spec.Resources.Memory = 64 << 20
+	r := l.runSpec(spec)
+	close(stop)
+	watching.Wait()
+	if r.outcomes()["held"] != "300" {
+		t.Errorf("%+v", r)
+	}
+	t.Logf("%d MiB", most.Load()>>20)
+	if most.Load() > floodMemory {
+		t.Errorf("the sockets hold %d MiB", most.Load()>>20)
+	}
+}
+
+// endless never ends.
+type endless struct{}
+
+func (endless) Read(p []byte) (int, error) { return len(p), nil }

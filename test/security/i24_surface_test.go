@@ -30,36 +30,43 @@ func decisions(t *testing.T, heading string, columns int) map[string]string {
 	}
 	section, _, _ = strings.Cut(section, "\n## ")
 	out := map[string]string{}
+	body := false
 	for line := range strings.Lines(section) {
 		cells := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), "|")
-		if !strings.HasPrefix(line, "|") || len(cells) < columns+2 || strings.HasPrefix(line, "|-") || out["header"] == "" {
-			if strings.HasPrefix(line, "|-") {
-				out["header"] = "seen"
-			}
+		if strings.HasPrefix(line, "|-") {
+			body = true
 			continue
 		}
-		for _, first := range strings.Fields(cells[0]) {
-			names := []string{first}
-			if columns == 2 {
-				names = nil
-				for _, second := range strings.Fields(cells[1]) {
-					for _, n := range spanned(t, second) {
-						names = append(names, first+" "+n)
-					}
-				}
-			} else {
-				names = spanned(t, first)
+		if !body || !strings.HasPrefix(line, "|") || len(cells) < columns+2 {
+			continue
+		}
+		names := rowNames(t, cells[:columns])
+		for _, name := range names {
+			if out[name] != "" {
+				t.Errorf("%s: %s is there twice", heading, name)
 			}
-			for _, name := range names {
-				if old := out[name]; old != "" {
-					t.Errorf("%s: %s is there twice", heading, name)
-				}
-				out[name] = strings.TrimSpace(cells[columns])
+			out[name] = strings.TrimSpace(cells[columns])
+		}
+	}
+	return out
+}
+
+// rowNames are the names of a row: those of its first cell, or each of them
+// with each of the second's.
+func rowNames(t *testing.T, cells []string) (names []string) {
+	t.Helper()
+	for _, first := range strings.Fields(cells[0]) {
+		if len(cells) == 1 {
+			names = append(names, spanned(t, first)...)
+			continue
+		}
+		for _, second := range strings.Fields(cells[1]) {
+			for _, n := range spanned(t, second) {
+				names = append(names, first+" "+n)
 			}
 		}
 	}
-	delete(out, "header")
-	return out
+	return names
 }
 
 // spanned is a name, or the numbers of a span such as 9-25.

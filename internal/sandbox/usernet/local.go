@@ -1,15 +1,22 @@
 package usernet
 
 import (
+	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"sync"
 	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 )
 
-// localAddresses remembers the host's own addresses for a moment.
+// localAddresses says which addresses lead to this machine: those of its
+// devices, remembered for a moment, and those whose packets the kernel keeps.
 type localAddresses struct {
-	read func() ([]netip.Addr, error)
+	read  func() ([]netip.Addr, error)
+	route func(netip.Addr) (here bool, err error) // nil asks for none
 
 	mu    sync.Mutex
 	at    time.Time
@@ -19,9 +26,21 @@ type localAddresses struct {
 
 const localAddressesAge = time.Second
 
-// has says whether an address is the host's own. When the kernel can't be
-// asked, every address counts as one: refusing is the safe side.
+// has says whether an address leads to the host itself. When the kernel can't
+// be asked, every address counts as one: refusing is the safe side.
 func (l *localAddresses) has(addr netip.Addr) bool {
+	addr = addr.Unmap().WithZone("")
+	if l.hasDevice(addr) {
+		return true
+	}
+	if l.route == nil {
+		return false
+	}
+	here, err := l.route(addr)
+	return err != nil || here
+}
+
+func (l *localAddresses) hasDevice(addr netip.Addr) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if time.Since(l.at) > localAddressesAge {
@@ -33,7 +52,7 @@ func (l *localAddresses) has(addr netip.Addr) bool {
 		}
 		l.at = time.Now()
 	}
-	return l.err != nil || l.addrs[addr.Unmap().WithZone("")]
+	return l.err != nil || l.addrs[addr]
 }
 
 func interfaceAddresses() ([]netip.Addr, error) {
@@ -48,4 +67,27 @@ func interfaceAddresses() ([]netip.Addr, error) {
 		}
 	}
 	return addrs, nil
+}
+
+// routedHere asks the kernel what it would do with a packet to an address
+// (rtnetlink(7), RTM_GETROUTE). The services of this machine get what is sent
+// to a broadcast address of its networks, to a range that is routed to it as a
+// whole (AnyIP), and to a router's anycast address, too: the kernel has a route
+// of a type of its own for each, and no device has the address.
+func routedHere(addr netip.Addr) (bool, error) {
+	routes, err := netlink.RouteGet(addr.AsSlice())
+	switch {
+	case errors.Is(err, unix.ENETUNREACH), errors.Is(err, unix.EHOSTUNREACH), errors.Is(err, unix.EACCES), errors.Is(err, unix.EINVAL),
+		errors.Is(err, unix.EAFNOSUPPORT), errors.Is(err, unix.EOPNOTSUPP):
+		return false, nil // it goes nowhere, as whoever dials it learns
+	case err != nil:
+		return false, fmt.Errorf("look for the route to %s: %w", addr, err)
+	}
+	for _, r := range routes {
+		switch r.Type {
+		case unix.RTN_LOCAL, unix.RTN_BROADCAST, unix.RTN_ANYCAST, unix.RTN_MULTICAST:
+			return true, nil
+		}
+	}
+	return false, nil
 }

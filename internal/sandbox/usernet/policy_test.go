@@ -9,6 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
 	"github.com/mayfly-run/mayfly/internal/network"
 )
 
@@ -130,5 +133,40 @@ func TestInterfaceAddresses(t *testing.T) {
 		if l.has(netip.MustParseAddr(address)) != own {
 			t.Errorf("%s: %t", address, !own)
 		}
+	}
+}
+
+// TestRoutedHere: what the kernel takes for itself is this machine, whether a
+// device has the address or not.
+func TestRoutedHere(t *testing.T) {
+	lo, err := netlink.LinkByName("lo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, anyIP, err := net.ParseCIDR("198.51.100.0/24")
+	if err != nil {
+		t.Fatal(err)
+	}
+	route := &netlink.Route{LinkIndex: lo.Attrs().Index, Dst: anyIP, Type: unix.RTN_LOCAL, Table: unix.RT_TABLE_LOCAL, Scope: netlink.SCOPE_HOST}
+	if err := netlink.RouteAdd(route); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := netlink.RouteDel(route); err != nil {
+			t.Error(err)
+		}
+	})
+	l := localAddresses{read: interfaceAddresses, route: routedHere}
+	for address, own := range map[string]bool{
+		"203.0.113.10": true, "198.51.100.77": true, "::ffff:198.51.100.77": true,
+		"192.0.2.77": false, "2001:db8:77::1": false,
+	} {
+		if l.has(netip.MustParseAddr(address)) != own {
+			t.Errorf("%s: %t", address, !own)
+		}
+	}
+	l.route = func(netip.Addr) (bool, error) { return false, errors.New("broken") }
+	if !l.has(netip.MustParseAddr("192.0.2.77")) {
+		t.Error("a kernel that can't be asked opens an address")
 	}
 }

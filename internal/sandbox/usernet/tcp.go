@@ -15,9 +15,10 @@ import (
 	"github.com/mayfly-run/mayfly/internal/network"
 )
 
-// Buffers of a TCP connection, on the tool's side. The first connections get
-// room for speed; with many open, new ones get little, so that all of them
-// full are still tens of megabytes.
+// Buffers of a TCP connection. The first connections get room for speed; with
+// many open, new ones get little on both sides, so that all of them full are
+// still tens of megabytes: of this process on the tool's side, and of the
+// kernel on the host's, which would let each grow to megabytes.
 const (
 	fastConnections = 32
 	fastBuffer      = 1 << 20
@@ -62,6 +63,15 @@ func (n *Network) handleTCP(r *tcp.ForwarderRequest) {
 		return
 	}
 	host := hostConn{conn.(*net.TCPConn)}
+	if n.slots.tcp.used.Load() > fastConnections {
+		err := errors.Join(host.SetReadBuffer(thriftyBuffer), host.SetWriteBuffer(thriftyBuffer))
+		if err != nil {
+			r.Complete(true)
+			host.abort()
+			n.fail(t, err)
+			return
+		}
+	}
 	n.sending.Add(1)
 	tool, err := n.accept(r)
 	if err != nil {

@@ -51,6 +51,12 @@ func (n *Network) handleUDP(r *udp.ForwarderRequest) bool {
 	return true
 }
 
+// With many flows open, a new one has room for one large datagram of the host's.
+const (
+	fastFlows        = 32
+	thriftyDatagrams = 64 << 10
+)
+
 // flow is the datagrams between one socket of the tool and one destination.
 type flow struct {
 	n      *Network
@@ -72,6 +78,9 @@ func (f *flow) run() {
 		return
 	}
 	host := conn.(*net.UDPConn)
+	if f.n.slots.udp.used.Load() > fastFlows {
+		_ = host.SetReadBuffer(thriftyDatagrams) // the cgroup bounds it, too
+	}
 	ctx, end := context.WithCancel(f.n.ctx)
 	stop := context.AfterFunc(ctx, func() { _ = host.SetReadDeadline(time.Unix(1, 0)) })
 	f.last.Store(time.Now().UnixNano())

@@ -115,7 +115,7 @@ func Start(cfg Config) (*Network, error) {
 	}
 	n.local.read = cfg.LocalAddresses
 	if n.local.read == nil {
-		n.local.read = interfaceAddresses
+		n.local.read, n.local.route = interfaceAddresses, routedHere
 	}
 	n.slots.tcp.max, n.slots.udp.max, n.slots.ping.max = maxTCP, maxUDP, maxPings
 	if cfg.Bandwidth > 0 {

@@ -20,10 +20,10 @@ import (
 
 func main() {
 	commands := map[string]func(args []string) error{
-		"dial": dial, "ask": ask, "get": get, "ping": ping, "raw": raw, "flood": flood, "mine": mine,
+		"dial": dial, "ask": ask, "get": get, "ping": ping, "raw": raw, "flood": flood, "mine": mine, "hoard": hoard,
 	}
 	if len(os.Args) < 2 || commands[os.Args[1]] == nil {
-		fmt.Fprintln(os.Stderr, "usage: client dial|ask|get|ping|raw|flood|mine …")
+		fmt.Fprintln(os.Stderr, "usage: client dial|ask|get|ping|raw|flood|mine|hoard …")
 		os.Exit(2)
 	}
 	if err := commands[os.Args[1]](os.Args[2:]); err != nil {
@@ -229,5 +229,31 @@ func floodHere(network, address string, count int) error {
 	for what, n := range outcomes {
 		fmt.Printf("%s\t%d\n", what, n)
 	}
+	return nil
+}
+
+// hoard opens connections, writes to each what it takes, reads nothing, and
+// holds all of them for a while.
+func hoard(args []string) error {
+	count, err := strconv.Atoi(args[1])
+	if err != nil {
+		return err
+	}
+	block := make([]byte, 1<<20)
+	var conns []net.Conn
+	for range count {
+		conn, err := net.DialTimeout("tcp", args[0], 30*time.Second)
+		if err != nil {
+			return err
+		}
+		conns = append(conns, conn)
+	}
+	for range 10 {
+		for _, conn := range conns {
+			_ = conn.SetWriteDeadline(time.Now().Add(time.Millisecond))
+			_, _ = conn.Write(block)
+		}
+	}
+	fmt.Printf("held\t%d\t0\n", len(conns))
 	return nil
 }

@@ -4,6 +4,7 @@ package main
 
 import (
 	"fmt"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -28,5 +29,12 @@ func hostWide([]string) {
 			break
 		}
 	}
-	fmt.Printf("inotify\t%d\nterminals\t%d\n", instances, terminals)
+	timers := 0
+	for ; timers < 5000; timers++ { // each has a queued signal of its own
+		var id int32
+		if raw(unix.SYS_TIMER_CREATE, unix.CLOCK_MONOTONIC, 0, uintptr(unsafe.Pointer(&id))) != nil {
+			break
+		}
+	}
+	fmt.Printf("inotify\t%d\nterminals\t%d\ntimers\t%d\n", instances, terminals, timers)
 }

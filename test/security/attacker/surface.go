@@ -86,29 +86,35 @@ func inChild(nr uintptr, args ...uintptr) error {
 // reading and for writing, and says what came of it.
 func files(roots []string) {
 	for _, root := range roots {
-		_ = filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
-			if err != nil {
-				report("walk "+path, nil) // it can't be listed, and so not be seen
-				return nil
-			}
-			if name, ok := strings.CutPrefix(path, "/proc/"); ok && entry.IsDir() && name != "" && strings.Trim(name, "0123456789") == "" {
+		err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+			if err == nil && isProcess(path) {
 				return fs.SkipDir
 			}
-			if !entry.Type().IsRegular() && entry.Type()&fs.ModeCharDevice == 0 {
-				return nil
+			if err == nil && (entry.Type().IsRegular() || entry.Type()&fs.ModeCharDevice != 0) {
+				tryFile(path)
 			}
-			if f, err := os.OpenFile(path, os.O_WRONLY|unix.O_NONBLOCK, 0); err == nil {
-				_ = f.Close()
-				if !masked(path) {
-					report("write "+path, nil)
-				}
-			}
-			if strings.Count(path, "/") > 4 || !strings.HasPrefix(path, "/proc/") {
-				return nil
-			}
-			report("read "+path, readSome(path))
-			return nil
+			return nil // what can't be listed can't be seen
 		})
+		if err != nil {
+			report("walk "+root, err)
+		}
+	}
+}
+
+func isProcess(path string) bool {
+	name, ok := strings.CutPrefix(path, "/proc/")
+	return ok && name != "" && strings.Trim(name, "0123456789") == ""
+}
+
+func tryFile(path string) {
+	if f, err := os.OpenFile(path, os.O_WRONLY|unix.O_NONBLOCK, 0); err == nil {
+		_ = f.Close()
+		if !masked(path) {
+			report("write "+path, nil)
+		}
+	}
+	if strings.HasPrefix(path, "/proc/") && strings.Count(path, "/") <= 4 {
+		report("read "+path, readSome(path))
 	}
 }
 

@@ -46,6 +46,11 @@ var denied = []struct {
 	{"mount_setattr", unix.SYS_MOUNT_SETATTR, []uintptr{bad}},
 	{"open_by_handle_at", unix.SYS_OPEN_BY_HANDLE_AT, []uintptr{bad}},
 	{"name_to_handle_at", unix.SYS_NAME_TO_HANDLE_AT, []uintptr{bad}},
+	// With the arguments that the profile refuses.
+	{"mmap MAP_HUGETLB", unix.SYS_MMAP, []uintptr{0, 2 << 20, unix.PROT_READ, unix.MAP_PRIVATE | unix.MAP_ANONYMOUS | unix.MAP_HUGETLB, bad, 0}},
+	{"memfd_create MFD_HUGETLB", unix.SYS_MEMFD_CREATE, []uintptr{0, unix.MFD_HUGETLB}},
+	{"shmget SHM_HUGETLB", unix.SYS_SHMGET, []uintptr{unix.IPC_PRIVATE, 2 << 20, 0o4000 | 0o600}},
+	{"personality ADDR_NO_RANDOMIZE", unix.SYS_PERSONALITY, []uintptr{0x0040000}},
 	// Those that the moby profile refuses to a process without capabilities.
 	{"acct", unix.SYS_ACCT, []uintptr{1}},
 	{"bad_number", 9999, nil},
@@ -109,6 +114,15 @@ func sockets([]string) {
 		if family != unix.AF_UNIX {
 			_, err := unix.Socketpair(family, unix.SOCK_STREAM, 0)
 			report(fmt.Sprintf("pair %d", family), err)
+		}
+	}
+	// Protocols whose code the kernel would load as a module.
+	for _, protocol := range []int{unix.IPPROTO_DCCP, unix.IPPROTO_L2TP, unix.IPPROTO_SCTP, unix.IPPROTO_UDPLITE, 256 /* IPPROTO_SMC */, unix.IPPROTO_MPTCP} {
+		for _, kind := range []int{unix.SOCK_STREAM, unix.SOCK_DGRAM, unix.SOCK_SEQPACKET} {
+			for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
+				_, err := unix.Socket(family, kind, protocol)
+				report(fmt.Sprintf("family %d type %d protocol %d", family, kind, protocol), err)
+			}
 		}
 	}
 	for _, protocol := range []int{unix.IPPROTO_ICMP, unix.IPPROTO_TCP, unix.IPPROTO_RAW} {
