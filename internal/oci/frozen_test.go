@@ -16,10 +16,10 @@ import (
 	"github.com/mayfly-run/mayfly/test/testbed"
 )
 
-// TestAToolThatCantBeKilled freezes a tool. On cgroup v1 it then ignores
+// TestI25_AToolThatCantBeKilled freezes a tool. On cgroup v1 it then ignores
 // SIGKILL, as a process does that waits in the kernel: the run ends with what
 // it waits for, and another one isn't held up.
-func TestAToolThatCantBeKilled(t *testing.T) {
+func TestI25_AToolThatCantBeKilled(t *testing.T) {
 	engineUnderTest := testbed.Engine(t)
 	engineUnderTest.EndWithin(500 * time.Millisecond)
 	h := &enginetest.Harness{Engine: engineUnderTest, Image: testbed.Busybox(t), Args: enginetest.Shell}

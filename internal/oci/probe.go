@@ -24,7 +24,7 @@ func (e *Engine) Probe(store string) []engine.Check {
 	return slices.Concat(
 		[]engine.Check{e.probeUser(), probeKernel(), probeUserNamespaces(), probeIDMap(store), probeOverlay(), probeTUN(), probeSeccomp()},
 		e.probeCgroups(),
-		[]engine.Check{probeSwap(), probeNoSwap(), probeLandlock(), e.probeAppArmor(), probeGVisor(), ok("mayfly-shim", e.shim), e.probeLeftovers(), e.probeStuck()},
+		[]engine.Check{probeSwap(), probeSockets(), probeNoSwap(), probeLandlock(), e.probeAppArmor(), probeGVisor(), ok("mayfly-shim", e.shim), e.probeLeftovers(), e.probeStuck()},
 	)
 }
 
@@ -221,6 +221,27 @@ func probeSwap() engine.Check {
 		return missing(feature, "the kernel doesn't count swap, and this host has swap", "boot with swapaccount=1, or swapoff -a")
 	}
 	return ok(feature, "this host has no swap")
+}
+
+// probeSockets says what counts the kernel's memory for sockets.
+func probeSockets() engine.Check {
+	const feature = "memory limit counts sockets"
+	v2, err := unified()
+	if err != nil {
+		return missing(feature, err.Error(), "")
+	}
+	if v2 {
+		cmdline, _ := os.ReadFile("/proc/cmdline")
+		if strings.Contains(string(cmdline), "nosocket") {
+			return absent(feature, "the kernel was booted with cgroup.memory=nosocket", "boot without it: a run may hold gigabytes of the host in queues of its sockets")
+		}
+		return ok(feature, "cgroup v2")
+	}
+	file := filepath.Join(cgroupRoot, "memory", "memory.kmem.tcp.limit_in_bytes")
+	if _, err := os.Stat(file); err != nil {
+		return missing(feature, "cgroup v1 has no "+filepath.Base(file)+" here", "use cgroup v2, or a kernel with CONFIG_MEMCG_V1")
+	}
+	return ok(feature, "cgroup v1, by a limit of its own: a quarter of the memory limit, beside it; connections that nobody has accepted count for neither")
 }
 
 func probeNoSwap() engine.Check {

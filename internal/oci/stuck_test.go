@@ -54,8 +54,8 @@ func TestStuckShim(t *testing.T) {
 	nothingLeft(t, e)
 }
 
-// TestAStartHasADeadline: nobody cancels it, and it ends, saying what it waited for.
-func TestAStartHasADeadline(t *testing.T) {
+// TestI25_AStartHasADeadline: nobody cancels it, and it ends, saying what it waited for.
+func TestI25_AStartHasADeadline(t *testing.T) {
 	e, spec := stuckEngine(t, "exec sleep 300")
 	e.patience.start = 100 * time.Millisecond
 	_, err := e.Start(t.Context(), spec, nil, engine.Streams{})
@@ -65,10 +65,10 @@ func TestAStartHasADeadline(t *testing.T) {
 	nothingLeft(t, e)
 }
 
-// TestWhatCantBeKilled freezes a shim: on cgroup v1 a frozen process ignores
+// TestI25_WhatCantBeKilled freezes a shim: on cgroup v1 a frozen process ignores
 // SIGKILL, as one does that waits in the kernel. The start ends all the same,
 // doctor names the process, and other runs start.
-func TestWhatCantBeKilled(t *testing.T) {
+func TestI25_WhatCantBeKilled(t *testing.T) {
 	freezer := filepath.Join(cgroupRoot, "freezer", "mayfly-test-"+strconv.Itoa(os.Getpid()))
 	if v2, err := unified(); err != nil || v2 {
 		freezer = filepath.Join(cgroupRoot, "mayfly-test-"+strconv.Itoa(os.Getpid())) // there it dies, and nothing is left

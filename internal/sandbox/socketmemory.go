@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+
+	"github.com/mayfly-run/mayfly/internal/engine"
 )
 
 // What sockets hold of the kernel's memory is bounded in three places: by the
@@ -62,7 +64,14 @@ func limitSocketMemory(paths map[string]string, memory int64) error {
 		return nil
 	}
 	limit := strconv.FormatInt(memory/socketShare, 10)
-	if err := os.WriteFile(filepath.Join(dir, "memory.kmem.tcp.limit_in_bytes"), []byte(limit), 0); err != nil {
+	err := os.WriteFile(filepath.Join(dir, "memory.kmem.tcp.limit_in_bytes"), []byte(limit), 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return &engine.Unsupported{
+			Feature: "memory limit of sockets", Why: "this kernel's cgroup v1 has none",
+			Remedy: "use cgroup v2, or a kernel with CONFIG_MEMCG_V1",
+		}
+	}
+	if err != nil {
 		return fmt.Errorf("limit the memory of sockets: %w", err)
 	}
 	return nil
