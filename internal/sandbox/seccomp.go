@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"math"
 	"math/bits"
 	"slices"
 
@@ -66,10 +67,12 @@ type span struct{ first, last uint64 }
 var (
 	socketOptions = []span{{0, 7}, {9, 25}, {27, 36}, {38, 49}, {53, 59}, {62, 64}, {66, 77}}
 	// A resolver has to be able to ask for errors (IP_RECVERR); asking does nothing.
-	ipOptions   = []span{{0, unix.IP_RECVERR - 1}, {unix.IP_RECVERR + 1, 63}}
-	ipv6Options = []span{{0, unix.IPV6_RECVERR - 1}, {unix.IPV6_RECVERR + 1, 63}, {64, 127}}
-	// 31 is TCP_ULP: another protocol's code on a connection.
-	tcpOptions = []span{{0, unix.TCP_ULP - 1}, {unix.TCP_ULP + 1, 63}}
+	ipOptions = []span{{0, unix.IP_RECVERR - 1}, {unix.IP_RECVERR + 1, 63}}
+	// 32 is IPV6_FLOWLABEL_MGR: there are 4,096 labels for the whole host.
+	ipv6Options = []span{{0, unix.IPV6_RECVERR - 1}, {unix.IPV6_RECVERR + 1, 31}, {33, 127}}
+	// 14, 32 and 38 to 41 are keys of TCP_MD5SIG and TCP_AO, for routers, in no
+	// cgroup; 31 is TCP_ULP, another protocol's code on a connection.
+	tcpOptions = []span{{0, 13}, {15, 30}, {33, 37}, {42, 63}}
 	// 100 is UDP_ENCAP, for tunnels.
 	udpOptions = []span{{1, 1}, {101, 104}} // UDP_CORK, UDP_NO_CHECK6_TX … UDP_GRO
 )
@@ -135,7 +138,7 @@ func seccompProfile(capabilities []string) (*specs.LinuxSeccomp, error) {
 
 // argumentRules are those of system calls whose arguments decide.
 func argumentRules(raw bool) []specs.LinuxSyscall {
-	rules := slices.Concat(socketRules(raw), optionRules(), prctlRules())
+	rules := slices.Concat(socketRules(raw), optionRules(), prctlRules(), otherThan("ioctl", 1, unix.TIOCSETD), otherThan("madvise", 2, unix.MADV_MERGEABLE))
 	return append(rules,
 		allow("clone", masked(0, cloneNamespaceFlags, 0)),
 		// So that programs fall back to clone, whose flags can be seen.
@@ -213,15 +216,33 @@ func prctlRules() []specs.LinuxSyscall {
 	return rules
 }
 
+// otherThan allows a call with every value of an int but one, which is EINVAL:
+// for ioctl(2) TIOCSETD, which has the kernel load the module of a line
+// discipline, and for madvise(2) MADV_MERGEABLE, by which a tool would learn of
+// equal pages of others. C libraries pass an int on with its sign.
+func otherThan(name string, index uint, value uint64) []specs.LinuxSyscall {
+	rules := []specs.LinuxSyscall{failWhen(unix.EINVAL, name, exactly(index, value))}
+	for _, b := range blocks(index, []span{{0, value - 1}, {value + 1, 1<<32 - 1}, {math.MaxUint64 - math.MaxInt32, math.MaxUint64}}) {
+		rules = append(rules, allow(name, b))
+	}
+	return rules
+}
+
 // blocks are comparisons of an argument that hold for the numbers of the spans
 // and for no other: each for a block of a power of two.
 func blocks(index uint, spans []span) []specs.LinuxSeccompArg {
 	var out []specs.LinuxSeccompArg
 	for _, s := range spans {
-		for n := s.first; n <= s.last; {
-			size := uint64(1) << min(bits.TrailingZeros64(n|1<<63), bits.Len64(s.last-n+1)-1)
-			out = append(out, masked(index, ^(size-1), n))
-			n += size
+		for n := s.first; ; n++ {
+			// The largest block that begins with n and doesn't pass the last.
+			end := n | (1<<bits.TrailingZeros64(n) - 1)
+			for end > s.last {
+				end = n | (end-n)>>1
+			}
+			out = append(out, masked(index, ^(end-n), n))
+			if n = end; n == s.last {
+				break
+			}
 		}
 	}
 	return out

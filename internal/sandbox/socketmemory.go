@@ -28,6 +28,8 @@ var socketSysctls = []struct{ name, value string }{
 	// What a UDP socket gets even when its cgroup is full.
 	{"net/ipv4/udp_rmem_min", "4096"},
 	{"net/ipv4/udp_wmem_min", "4096"},
+	// What a socket's options, and the messages beside its data, may take.
+	{"net/core/optmem_max", "4096"},
 	// Connections of a listener that wait to be accepted.
 	{"net/core/somaxconn", "128"},
 	// Ends of connections that wait for late packets; 256 bytes each.

@@ -50,6 +50,9 @@ var denied = []struct {
 	{"mmap MAP_HUGETLB", unix.SYS_MMAP, []uintptr{0, 2 << 20, unix.PROT_READ, unix.MAP_PRIVATE | unix.MAP_ANONYMOUS | unix.MAP_HUGETLB, bad, 0}},
 	{"memfd_create MFD_HUGETLB", unix.SYS_MEMFD_CREATE, []uintptr{0, unix.MFD_HUGETLB}},
 	{"shmget SHM_HUGETLB", unix.SYS_SHMGET, []uintptr{unix.IPC_PRIVATE, 2 << 20, 0o4000 | 0o600}},
+	{"madvise MADV_MERGEABLE", unix.SYS_MADVISE, []uintptr{0, 0, unix.MADV_MERGEABLE}},
+	{"ioctl TIOCSETD", unix.SYS_IOCTL, []uintptr{bad, unix.TIOCSETD}},
+	{"ioctl TIOCSETD beyond", unix.SYS_IOCTL, []uintptr{bad, unix.TIOCSETD | beyond}},
 	{"personality ADDR_NO_RANDOMIZE", unix.SYS_PERSONALITY, []uintptr{0x0040000}},
 	// Those that the moby profile refuses to a process without capabilities.
 	{"acct", unix.SYS_ACCT, []uintptr{1}},

@@ -1,0 +1,37 @@
+package sandbox
+
+import (
+	"math"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+// TestBlocks: the comparisons hold for the numbers of the spans, each by one of
+// them, and for no other.
+func TestBlocks(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		top := rapid.SampledFrom([]uint64{100, 1 << 33, math.MaxUint64}).Draw(t, "top")
+		first := rapid.Uint64Range(0, top).Draw(t, "first")
+		last := rapid.Uint64Range(first, top).Draw(t, "last")
+		rules := blocks(0, []span{{first, last}})
+		for _, n := range []uint64{0, first - 1, first, last, last + 1, math.MaxUint64, rapid.Uint64().Draw(t, "n"), rapid.Uint64Range(first, last).Draw(t, "inside")} {
+			held := 0
+			for _, r := range rules {
+				if n&r.Value == r.ValueTwo {
+					held++
+				}
+			}
+			want := 0
+			if n >= first && n <= last {
+				want = 1
+			}
+			if held != want {
+				t.Fatalf("%d to %d: %d comparisons hold for %d", first, last, held, n)
+			}
+		}
+		if len(rules) > 128 {
+			t.Fatalf("%d comparisons", len(rules))
+		}
+	})
+}
