@@ -67,6 +67,12 @@ func (h *holder) namespace(kind string) string {
 	return "/proc/" + strconv.Itoa(h.process.Pid) + "/ns/" + kind
 }
 
+// sockstat are the files that count the sockets of the holder's network namespace.
+func (h *holder) sockstat() []string {
+	dir := "/proc/" + strconv.Itoa(h.process.Pid) + "/net/"
+	return []string{dir + "sockstat", dir + "sockstat6"}
+}
+
 // kill ends every process of the sandbox; reap waits until they are gone.
 func (h *holder) kill() {
 	_ = h.process.Kill() // fails only when it is gone already

@@ -7,15 +7,18 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"github.com/mayfly-run/mayfly/internal/engine"
 )
 
-// What sockets hold of the kernel's memory is bounded in three places: by the
+// What sockets hold of the kernel's memory is bounded in four places: by the
 // memory cgroup, for what waits in the queues of TCP and UDP; by the sysctls
 // below, for what the kernel charges to no cgroup, since it comes to a socket
-// that no process has accepted yet, or by another way than data; and by the
-// profile of system calls (socketOptions), which keeps these queues small.
+// that no process has accepted yet, or by another way than data; by the profile
+// of system calls (socketOptions), which keeps these queues small; and by
+// tooManySockets, since a connection that waits to be accepted has no descriptor,
+// and its other end needs none either.
 
 // socketSysctls are set in each sandbox's network namespace. A kernel that
 // hasn't one of them, or not for each namespace, bounds less.
@@ -77,4 +80,27 @@ func limitSocketMemory(paths map[string]string, memory int64) error {
 		return fmt.Errorf("limit the memory of sockets: %w", err)
 	}
 	return nil
+}
+
+// socketBytes is how much of the memory limit each TCP socket stands for. One
+// that waits to be accepted holds some 13 KiB that no cgroup counts; one that a
+// process has needs less, and that is counted, too.
+const socketBytes = 8 << 10
+
+// tooManySockets says whether a network namespace has more connections than its
+// run's memory limit would allow. file is sockstat of a process in it (proc(5)),
+// whose "inuse" is the namespace's own.
+func tooManySockets(files []string, memory int64) bool {
+	var sockets int64
+	for _, file := range files {
+		data, _ := os.ReadFile(file) // one of them is missing without IPv6
+		for line := range strings.Lines(string(data)) {
+			fields := strings.Fields(line)
+			if len(fields) > 2 && (fields[0] == "TCP:" || fields[0] == "TCP6:") && fields[1] == "inuse" {
+				n, _ := strconv.ParseInt(fields[2], 10, 64)
+				sockets += n
+			}
+		}
+	}
+	return sockets > memory/socketBytes
 }

@@ -38,6 +38,9 @@ import (
 // metricInterval is how often a live sandbox reports its usage.
 const metricInterval = time.Second
 
+// socketInterval is how often its sockets are counted.
+const socketInterval = 200 * time.Millisecond
+
 // settleTime is how long a tool runs until the start of its sandbox is over: a shorter run is taken down where it began.
 const settleTime = 50 * time.Millisecond
 
@@ -354,6 +357,8 @@ func (s *supervisor) watch() (outOfMemory bool) {
 	oom := s.container.notifyOOM()
 	tick := time.NewTicker(metricInterval)
 	defer tick.Stop()
+	count := time.NewTicker(socketInterval)
+	defer count.Stop()
 	settled := time.NewTimer(settleTime)
 	defer settled.Stop()
 	requests, collecting := s.requests, false
@@ -377,6 +382,11 @@ func (s *supervisor) watch() (outOfMemory bool) {
 			s.endTool() // the whole run ends, not the one process that the kernel chose
 		case <-settled.C:
 			_ = s.holder.runAnywhere() // nothing but speed depends on it
+		case <-count.C:
+			if tooManySockets(s.holder.sockstat(), s.start.Spec.Resources.Memory) {
+				outOfMemory = true
+				s.endTool()
+			}
 		case <-tick.C:
 			if !collecting {
 				// The collector was off for the start (mayfly sets GOGC): a run

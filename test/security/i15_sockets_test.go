@@ -81,3 +81,14 @@ func TestI15_NoQueueIsNobodys(t *testing.T) {
 		}
 	}
 }
+
+// TestI15_ConnectionsThatNobodyAccepts: they are in no cgroup, and have no
+// descriptor. The shim counts them.
+func TestI15_ConnectionsThatNobodyAccepts(t *testing.T) {
+	b := newBox(t)
+	spec := b.spec("attacker", "abandon")
+	spec.Resources.Memory = 32 << 20
+	if r := b.run(spec, nil); !r.OutOfMemory || strings.Contains(r.stdout, "abandoned") {
+		t.Errorf("%+v", r)
+	}
+}

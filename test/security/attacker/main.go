@@ -44,6 +44,7 @@ var attacks = map[string]func([]string){
 	"filters":    filters,
 	"hold":       holdSockets,
 	"queues":     queues,
+	"abandon":    abandonConnections,
 	"surface":    surface,
 	"files":      files,
 }

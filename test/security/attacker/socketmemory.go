@@ -98,6 +98,33 @@ func fillBacklog() error {
 	return err
 }
 
+// abandonConnections makes connections that nobody accepts, and closes their
+// other ends: no descriptor is left of either. It ends with what would be some
+// hundreds of megabytes.
+func abandonConnections([]string) {
+	block := make([]byte, 64<<10)
+	for made := 0; made < 40000; {
+		_, at, err := listener()
+		if err != nil {
+			report("listen", err)
+			return
+		}
+		for range 100 {
+			fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_NONBLOCK, 0)
+			if err != nil {
+				report("socket", err)
+				return
+			}
+			_ = unix.Connect(fd, at) // it goes on by itself
+			_, _ = unix.Write(fd, block)
+			_ = unix.Close(fd)
+			made++
+		}
+	}
+	time.Sleep(2 * time.Second)
+	fmt.Println("abandoned\tdone")
+}
+
 func fillUDP() error {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM, 0)
 	if err != nil {
