@@ -120,7 +120,12 @@ func newImageList(s streams) *cobra.Command {
 				if list == nil {
 					list = []*image.Image{}
 				}
-				return json.NewEncoder(s.out).Encode(list)
+				line, err := json.Marshal(list)
+				if err != nil {
+					return err
+				}
+				_, err = fmt.Fprintf(s.out, "%s\n", escapeJSON(line))
+				return err
 			}
 			w := tabwriter.NewWriter(s.out, 0, 0, 3, ' ', 0)
 			if !quiet {

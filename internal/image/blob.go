@@ -90,7 +90,7 @@ func (b *blobReader) finish() error {
 func (b *blobReader) open() error {
 	x := b.sessions[0]
 	b.reqCtx, b.cancel = context.WithCancelCause(b.ctx)
-	b.dog = watch(x.s.opts.StallTimeout, b.host(), b.cancel)
+	b.dog = watch(x.s.opts, b.host(), b.cancel)
 	from := b.off
 	if b.noRanges {
 		from = 0

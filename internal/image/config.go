@@ -31,6 +31,9 @@ type Registry struct {
 	// TokenHosts are hosts of other sites to which this registry's credentials may be sent to get a token. The
 	// registry's own site (index.docker.io and auth.docker.io) is always allowed.
 	TokenHosts []string `yaml:"token_hosts"`
+	// RedirectHosts are hosts, with or without a port, to which this registry may send its clients although they are at
+	// private addresses. They get no credentials. Those of TokenHosts may be there too.
+	RedirectHosts []string `yaml:"redirect_hosts"`
 }
 
 const maxConfigBytes = 1 << 20

@@ -2,6 +2,7 @@ package image
 
 import (
 	"errors"
+	"strconv"
 	"strings"
 )
 
@@ -25,7 +26,7 @@ var (
 	ErrCredentialHost = errors.New("credentials for another host refused")
 	// ErrRedirect: the registry redirects to where a registry has no business to.
 	ErrRedirect = errors.New("registry redirect refused")
-	// ErrStalled: the registry sent no byte for the stall time-out.
+	// ErrStalled: the registry sent no byte for the stall time-out, too few for long, or took too long for a document.
 	ErrStalled = errors.New("registry stalled")
 	// ErrTruncated: fewer bytes came than were announced.
 	ErrTruncated = errors.New("content truncated")
@@ -60,7 +61,8 @@ type Error struct {
 	Err  error  // the cause; may be nil
 }
 
-// Error puts the parts on one line: message, cause, hint.
+// Error puts the parts on one line: message, cause, hint. Registries and archives wrote some of it, so characters that
+// don't print are escaped as in Go's strings: none steers a terminal or begins a line.
 func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString(e.Msg)
@@ -75,6 +77,22 @@ func (e *Error) Error() string {
 		b.WriteString(" (")
 		b.WriteString(e.Hint)
 		b.WriteString(")")
+	}
+	return printable(b.String())
+}
+
+func printable(s string) string {
+	s = strings.ToValidUTF8(s, "\uFFFD")
+	if !strings.ContainsFunc(s, func(r rune) bool { return !strconv.IsPrint(r) }) {
+		return s
+	}
+	var b strings.Builder
+	for _, r := range s {
+		if strconv.IsPrint(r) {
+			b.WriteRune(r)
+		} else {
+			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
+		}
 	}
 	return b.String()
 }

@@ -14,6 +14,7 @@ import (
 // whatever redirects and challenges led to it:
 //
 //   - without TLS it goes only where the settings allow that;
+//   - to a private address it goes only as reach says;
 //   - with credentials it goes only to the registry, to a host of the registry's own site (index.docker.io and
 //     auth.docker.io), or to one that the settings name.
 //
@@ -25,14 +26,18 @@ type guard struct {
 	plain      bool   // HTTP without TLS is allowed
 	secret     bool   // there are credentials, and so tokens got with them
 	tokenHosts []string
+	reach      *reach
 }
 
 func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req.URL.Scheme != "https" && !g.plain {
 		return nil, &Error{
-			Kind: ErrPlainHTTP, Msg: fmt.Sprintf("registry %s: plain HTTP to %s", g.host, req.URL.Host),
+			Kind: ErrPlainHTTP, Msg: fmt.Sprintf("registry %s: plain HTTP to %.80q", g.host, req.URL.Host),
 			Hint: "if it has no TLS, set plain_http for it in the registry settings",
 		}
+	}
+	if err := g.reach.check(req.URL); err != nil {
+		return nil, err
 	}
 	if g.secret && !g.mayHave(req.URL.Host) {
 		if req.Method == http.MethodPost {
@@ -48,7 +53,7 @@ func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
 func (g *guard) refuse(host string) error {
 	return &Error{
 		Kind: ErrCredentialHost,
-		Msg:  fmt.Sprintf("registry %s wants its credentials sent to %s, which is another site", g.host, host),
+		Msg:  fmt.Sprintf("registry %s wants its credentials sent to %.80q, which is another site", g.host, host),
 		Hint: "if that is right, add it to token_hosts of this registry in the registry settings",
 	}
 }
@@ -92,25 +97,13 @@ func lastLabelIsNumber(h string) bool {
 
 const maxRedirects = 10
 
-// checkRedirect bounds redirects. Blobs may well be elsewhere (S3, a CDN), but not on the machine itself or at a
-// link-local address, where cloud metadata lives, unless the registry is local too; and never without TLS after TLS.
+// checkRedirect bounds redirects. Blobs may well be elsewhere (S3, a CDN), but never without TLS after TLS.
 func (g *guard) checkRedirect(req *http.Request, via []*http.Request) error {
 	if len(via) >= maxRedirects {
 		return &Error{Kind: ErrRedirect, Msg: fmt.Sprintf("registry %s: more than %d redirects", g.host, maxRedirects)}
 	}
 	if via[0].URL.Scheme == "https" && req.URL.Scheme != "https" {
-		return &Error{Kind: ErrRedirect, Msg: fmt.Sprintf("registry %s redirects from HTTPS to %s://%s", g.host, req.URL.Scheme, req.URL.Host)}
-	}
-	to := req.URL.Hostname()
-	local := isLoopback(req.URL.Host)
-	if a, err := netip.ParseAddr(to); err == nil {
-		a = a.Unmap()
-		local = local || a.IsLinkLocalUnicast() || a.IsLinkLocalMulticast() || a.IsUnspecified()
-	} else if !local && lastLabelIsNumber(to) {
-		local = true // an address in disguise
-	}
-	if local && to != hostname(g.host) && !isLoopback(g.host) {
-		return &Error{Kind: ErrRedirect, Msg: fmt.Sprintf("registry %s redirects to the local address %s", g.host, req.URL.Host)}
+		return &Error{Kind: ErrRedirect, Msg: fmt.Sprintf("registry %s redirects from HTTPS to %.80q", g.host, req.URL.Scheme+"://"+req.URL.Host)}
 	}
 	return nil
 }

@@ -89,6 +89,9 @@ func newPlan(manifest, config []byte, lim Limits) (*plan, error) {
 	p := &plan{
 		manifest: manifest, manifestID: sha256Of(manifest), config: config, configID: sha256Of(config), file: file, run: run,
 	}
+	if have := p.platform(); !have.plain() {
+		return nil, hostile("platform %.80q has characters that no platform has", have)
+	}
 	for i, l := range d.Layers {
 		diff := file.RootFS.DiffIDs[i]
 		if err := checkSHA256(diff); err != nil {

@@ -9,9 +9,9 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"syscall"
-	"unicode"
 
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 )
@@ -19,7 +19,10 @@ import (
 // explain gives a failure to talk to a registry its kind, and says which registry and what to do.
 func explain(host string, err error) error {
 	var known *Error
-	if err == nil || errors.As(err, &known) || errors.Is(err, context.Canceled) {
+	if errors.As(err, &known) {
+		return known // what is around it is the library's, with URLs that may be signed
+	}
+	if err == nil || errors.Is(err, context.Canceled) {
 		return err
 	}
 	reg := "registry " + host
@@ -33,7 +36,7 @@ func explain(host string, err error) error {
 	var op *net.OpError
 	switch {
 	case isTLS(err):
-		return &Error{Kind: ErrTLS, Msg: reg + ": TLS failure", Err: err, Hint: "set ca_file for it in the registry settings if it has its own authority, or plain_http if it has no TLS"}
+		return &Error{Kind: ErrTLS, Msg: reg + ": TLS failure", Err: &saidError{err}, Hint: "set ca_file for it in the registry settings if it has its own authority, or plain_http if it has no TLS"}
 	case errors.As(err, &dns):
 		return &Error{Kind: ErrUnreachable, Msg: reg + ": no such host", Err: err, Hint: "check the registry's name and this machine's DNS"}
 	case errors.Is(err, syscall.ECONNREFUSED):
@@ -43,7 +46,7 @@ func explain(host string, err error) error {
 	case errors.As(err, &op), errors.Is(err, context.DeadlineExceeded), isTimeout(err):
 		return &Error{Kind: ErrUnreachable, Msg: reg + ": no connection", Err: err, Hint: "check the network and the registry"}
 	default:
-		return &Error{Kind: ErrUnavailable, Msg: reg, Err: err}
+		return &Error{Kind: ErrUnavailable, Msg: reg, Err: &saidError{err}}
 	}
 }
 
@@ -88,23 +91,23 @@ func isTimeout(err error) bool {
 	return errors.As(err, &t) && t.Timeout()
 }
 
-// saidError is what a registry said of a failure: one line of it, without control characters, since it goes to a
-// terminal.
-type saidError struct{ err *transport.Error }
+// saidError is what a registry said of a failure, or a library that may repeat it. It stands quoted, so that it can't be
+// taken for words of Mayfly's own, and in bounds.
+type saidError struct{ err error }
 
 const maxSaid = 300 // bytes of a registry's words that we repeat
 
 func (e *saidError) Error() string {
-	said := strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return ' '
-		}
-		return r
-	}, e.err.Error())
+	said := e.err.Error()
+	if status, ok := e.err.(*transport.Error); ok { //nolint:errorlint // the text of what is around it is dropped
+		words := *status
+		words.Request = nil // its URL may be a signed one, after a redirect
+		said = words.Error()
+	}
 	if len(said) > maxSaid {
 		said = strings.ToValidUTF8(said[:maxSaid], "") + "…"
 	}
-	return said
+	return strconv.Quote(said)
 }
 
 func (e *saidError) Unwrap() error { return e.err }

@@ -1,6 +1,7 @@
 package image
 
 import (
+	"cmp"
 	"fmt"
 	"runtime"
 	"slices"
@@ -45,6 +46,13 @@ func (p Platform) String() string {
 	return s
 }
 
+// plain says whether the words of a platform are such as platforms have. Others come from outside, to be printed by us.
+func (p Platform) plain() bool {
+	return !strings.ContainsFunc(p.OS+p.Architecture+p.Variant, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("._-", r)
+	})
+}
+
 // rank says how well have serves p: 0 is not at all, more is better.
 //
 // The variants of an architecture are in an order; a machine of unnamed variant takes the plain one, which for arm64 is
@@ -85,7 +93,7 @@ func (p Platform) choose(index []v1.Descriptor) (v1.Descriptor, error) {
 			continue
 		}
 		have := Platform{OS: d.Platform.OS, Architecture: d.Platform.Architecture, Variant: d.Platform.Variant}
-		if have.OS != "unknown" && !slices.Contains(names, have.String()) { // attestations call themselves unknown/unknown
+		if have.OS != "unknown" && have.plain() && !slices.Contains(names, have.String()) { // attestations call themselves unknown/unknown
 			names = append(names, have.String())
 		}
 		if r := p.rank(have); r > top {
@@ -98,7 +106,7 @@ func (p Platform) choose(index []v1.Descriptor) (v1.Descriptor, error) {
 	if top == 0 {
 		return v1.Descriptor{}, &Error{
 			Kind: ErrPlatform,
-			Msg:  fmt.Sprintf("no image for %s: there are %s", p, strings.Join(names, ", ")),
+			Msg:  fmt.Sprintf("no image for %s: there are %s", p, cmp.Or(strings.Join(names, ", "), "none for a known platform")),
 			Hint: "fetch one of these with: mayfly image pull --platform OS/ARCH",
 		}
 	}

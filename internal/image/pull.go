@@ -173,8 +173,14 @@ func joinPlaces(errs []error) error {
 	return errors.Join(errs...)
 }
 
-// retry reads a document, again after a transient failure.
+// retry reads a document, again after a transient failure, within the time that documents have.
 func (x *session) retry(ctx context.Context, kind, id string) ([]byte, error) {
+	limit := x.s.opts.DocumentTimeout
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, &Error{
+		Kind: ErrStalled, Msg: fmt.Sprintf("registry %s: %s %s took longer than %s", x.endpoint.host, kind, id, limit),
+		Hint: "check the network, and try again",
+	})
+	defer cancel()
 	accept := manifestTypes
 	if kind != "manifests" {
 		accept = nil

@@ -20,7 +20,7 @@ type reference struct {
 func parseReference(ref string) (reference, error) {
 	n, err := name.ParseReference(ref, name.WeakValidation)
 	if err == nil && !hostLike(n.Context().RegistryStr()) {
-		err = fmt.Errorf("%q is no host name", n.Context().RegistryStr())
+		err = fmt.Errorf("%q is not a host name", n.Context().RegistryStr())
 	}
 	if err != nil {
 		return reference{}, &Error{
@@ -31,10 +31,14 @@ func parseReference(ref string) (reference, error) {
 	return reference{written: ref, name: n}, nil
 }
 
-// hostLike refuses what the parser takes for a registry because of its dots alone, as in ../name.
+// hostLike refuses what the parser takes for a registry because of its dots alone, as in ../name, and characters that no
+// host has: archives bring names too, and names are printed. A name in another script is written as in DNS (xn--…).
 func hostLike(registry string) bool {
+	odd := func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune(".-_:[]", r)
+	}
 	h := hostname(registry)
-	return h != "" && !strings.HasPrefix(h, ".") && !strings.HasPrefix(h, "-") && !strings.Contains(h, "..")
+	return !strings.ContainsFunc(registry, odd) && h != "" && !strings.HasPrefix(h, ".") && !strings.HasPrefix(h, "-") && !strings.Contains(h, "..")
 }
 
 // Canonical is ref in full: index.docker.io/library/alpine:latest for alpine. Its error is of kind ErrReference.

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -28,6 +27,7 @@ type session struct {
 	endpoint endpoint
 	repo     name.Repository // as the endpoint names it
 	base     *http.Transport
+	reach    *reach
 
 	mu     sync.Mutex
 	client *http.Client
@@ -44,9 +44,11 @@ func (s *Store) newSession(e endpoint, repository string) (*session, error) {
 	if err != nil {
 		return nil, &Error{Kind: ErrReference, Msg: "registry " + e.host, Err: err}
 	}
+	settings := s.opts.Registries.of(e.host)
+	reach := newReach(e, settings)
 	base := &http.Transport{
-		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		Proxy:                 reach.proxy,
+		DialContext:           reach.dial,
 		ForceAttemptHTTP2:     true,
 		MaxIdleConnsPerHost:   s.opts.Jobs + 1,
 		IdleConnTimeout:       30 * time.Second,
@@ -56,12 +58,12 @@ func (s *Store) newSession(e endpoint, repository string) (*session, error) {
 		// Layers are compressed already, and a size that was announced must be that of the bytes we count.
 		DisableCompression: true,
 	}
-	if file := s.opts.Registries.of(e.host).CAFile; file != "" {
+	if file := settings.CAFile; file != "" {
 		if base.TLSClientConfig.RootCAs, err = loadCAs(file); err != nil {
 			return nil, fmt.Errorf("registry %s: %w", e.host, err)
 		}
 	}
-	return &session{s: s, endpoint: e, repo: reg.Repo(path.Join(e.prefix, repository)), base: base}, nil
+	return &session{s: s, endpoint: e, repo: reg.Repo(path.Join(e.prefix, repository)), base: base, reach: reach}, nil
 }
 
 func loadCAs(file string) (*x509.CertPool, error) {
@@ -98,7 +100,7 @@ func (x *session) connect(ctx context.Context) (*http.Client, string, error) {
 		return nil, "", &Error{Kind: ErrUnauthorized, Msg: "read credentials for " + x.endpoint.host, Err: err, Hint: "check ~/.docker/config.json and its credential helper"}
 	}
 	g := &guard{
-		next: x.base, host: x.endpoint.host, plain: x.endpoint.plain, secret: *creds != authn.AuthConfig{},
+		next: x.base, host: x.endpoint.host, plain: x.endpoint.plain, secret: *creds != authn.AuthConfig{}, reach: x.reach,
 		tokenHosts: x.s.opts.Registries.of(x.endpoint.host).TokenHosts,
 	}
 	ch, err := transport.Ping(ctx, x.repo.Registry, g)
@@ -131,6 +133,9 @@ func (x *session) token(ctx context.Context, g *guard, auth authn.Authenticator,
 	}
 	if g.secret && !g.mayHave(realm.Host) {
 		return nil, g.refuse(realm.Host)
+	}
+	if err := x.reach.check(realm); err != nil {
+		return nil, err
 	}
 	tok, err := transport.Exchange(ctx, x.repo.Registry, auth, g, []string{x.repo.Scope(transport.PullScope)}, ch)
 	if err != nil {
@@ -189,7 +194,7 @@ var manifestTypes = []string{
 func (x *session) small(ctx context.Context, kind, id string, accept []string) ([]byte, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	w := watch(x.s.opts.StallTimeout, x.endpoint.host, cancel)
+	w := watch(x.s.opts, x.endpoint.host, cancel)
 	defer w.stop()
 	resp, err := x.get(ctx, kind, id, accept, 0)
 	if err != nil {

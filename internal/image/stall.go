@@ -7,23 +7,39 @@ import (
 	"time"
 )
 
-// watchdog cancels a request through which no byte has come for a while. A registry that trickles is kept: a slow line
-// looks the same.
+// minRate is the least that a registry has to send, in bytes a second. A line that is slower than the modems of the
+// eighties brings no image; what sends so little wants to be waited for.
+const minRate = 1000
+
+// watchdog cancels a request through which no byte has come for a while, or too few for long.
+//
+// The wait for a registry is paid from a credit. Each byte that comes adds what it may take at the least rate, up to a
+// whole window, so the credit runs out after a window in which next to nothing came, whatever was before, and a line
+// that falters for a moment lives.
 type watchdog struct {
-	timer *time.Timer
-	limit time.Duration
+	silence, rate *time.Timer
+	limit         time.Duration // of one wait
+	window        time.Duration
+	credit        time.Duration
 }
 
-func watch(limit time.Duration, host string, cancel context.CancelCauseFunc) *watchdog {
-	return &watchdog{limit: limit, timer: time.AfterFunc(limit, func() {
-		cancel(&Error{
-			Kind: ErrStalled, Msg: fmt.Sprintf("registry %s sent nothing for %s", host, limit),
-			Hint: "check the network, and try again",
-		})
-	})}
+func watch(o Options, host string, cancel context.CancelCauseFunc) *watchdog {
+	bark := func(said string) func() {
+		return func() {
+			cancel(&Error{Kind: ErrStalled, Msg: fmt.Sprintf("registry %s %s", host, said), Hint: "check the network, and try again"})
+		}
+	}
+	return &watchdog{
+		silence: time.AfterFunc(o.StallTimeout, bark(fmt.Sprintf("sent nothing for %s", o.StallTimeout))),
+		rate:    time.AfterFunc(o.RateWindow, bark(fmt.Sprintf("sends less than %d bytes a second", minRate))),
+		limit:   o.StallTimeout, window: o.RateWindow, credit: o.RateWindow,
+	}
 }
 
-func (w *watchdog) stop() { w.timer.Stop() }
+func (w *watchdog) stop() {
+	w.silence.Stop()
+	w.rate.Stop()
+}
 
 // reader pets the watchdog with what comes through it.
 func (w *watchdog) reader(r io.Reader) io.Reader { return &watchedReader{w, r} }
@@ -33,10 +49,14 @@ type watchedReader struct {
 	r io.Reader
 }
 
+// Read counts only the wait for the registry, not what we do between reads.
 func (r *watchedReader) Read(p []byte) (int, error) {
-	// Only the wait for the registry counts, not what we do between reads.
-	r.w.timer.Reset(r.w.limit)
+	w := r.w
+	w.silence.Reset(w.limit)
+	w.rate.Reset(w.credit)
+	start := time.Now()
 	n, err := r.r.Read(p)
-	r.w.timer.Stop()
+	w.stop()
+	w.credit = min(w.window, w.credit-time.Since(start)+time.Duration(n)*time.Second/minRate)
 	return n, err
 }

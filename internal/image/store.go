@@ -32,6 +32,11 @@ type Options struct {
 	Keychain authn.Keychain
 	// StallTimeout is how long a registry may send nothing; 30 s by default.
 	StallTimeout time.Duration
+	// RateWindow is for how long a registry may send less than minRate; a minute by default.
+	RateWindow time.Duration
+	// DocumentTimeout is what a manifest or config may take of each place that is asked for it, tokens and all attempts
+	// included; a minute by default.
+	DocumentTimeout time.Duration
 	// Attempts is how often a request is made before a transient failure is final; 4 by default.
 	Attempts int
 	// RetryDelay is the wait before the second attempt, doubled for each further one; 250 ms by default.
@@ -65,6 +70,12 @@ func Open(root string, opts Options) (*Store, error) {
 	}
 	if opts.StallTimeout <= 0 {
 		opts.StallTimeout = 30 * time.Second
+	}
+	if opts.RateWindow <= 0 {
+		opts.RateWindow = time.Minute
+	}
+	if opts.DocumentTimeout <= 0 {
+		opts.DocumentTimeout = time.Minute
 	}
 	if opts.Attempts <= 0 {
 		opts.Attempts = 4

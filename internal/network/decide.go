@@ -34,6 +34,14 @@ func (t *target) never() (string, bool) {
 	return "", false
 }
 
+// Public reports whether an address is one of the public internet: globally reachable itself, and so is each address
+// that stands in it.
+func Public(a netip.Addr) bool {
+	t := newTarget(Destination{Address: a})
+	_, never := t.never()
+	return t.addr.IsValid() && t.public() && !never
+}
+
 func (t *target) public() bool {
 	if t.Unresolved { // only its name counts, and that could lead to a public address
 		return true

@@ -190,14 +190,14 @@ func TestM05_CredentialsStayWithTheirRegistry(t *testing.T) {
 		}
 		http.Error(w, "", http.StatusUnauthorized)
 	})
-	c := &cli{t: t, canary: newCanary(t), home: t.TempDir(), tools: t.TempDir()}
+	// The settings let it lead there, without credentials.
+	c := newPuller(t, `{"registries": {"`+r.Host+`": {"redirect_hosts": [localhost]}}}`)
 	config := filepath.Join(c.home, ".docker", "config.json")
 	for _, err := range []error{os.MkdirAll(filepath.Dir(config), 0o700), os.WriteFile(config, []byte(`{"auths": {"`+r.Host+`": {"auth": "`+auth+`"}}}`), 0o600)} {
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
-	c.env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + c.home, "MAYFLY_HOME=" + c.home}
 	d := c.mayfly("image", "pull", r.Host+"/app:1")
 	if d.code == 0 || strings.Contains(d.stdout+d.stderr, password) || strings.Contains(d.stdout+d.stderr, auth) {
 		t.Errorf("%+v", d)
