@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -8,6 +9,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/image"
 	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/secret"
+	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
 // host is this machine, put together to run tools.
@@ -50,6 +52,20 @@ func openHost(command string, secretFlags []string, stdin io.Reader, pull string
 			Caches:  filepath.Join(dir, "caches"),
 		},
 	}, nil
+}
+
+// dropNamedCaches says which caches of an earlier version are gone before a run that would have had them.
+func (f *runFlags) dropNamedCaches(s streams, h *host, t *tool.Tool) {
+	dropped, err := run.DropNamedCaches(h.runner.Caches, t)
+	if f.quiet {
+		return
+	}
+	for _, name := range dropped {
+		fmt.Fprintf(s.err, "mayfly: the cache %s of tool %s is dropped: it was kept by the tool's name alone, so any file of that name could have written it\n", name, t.Name)
+	}
+	if err != nil {
+		fmt.Fprintln(s.err, "mayfly: a cache of an earlier version, which nothing uses any more, can't be removed:", err)
+	}
 }
 
 // policyPath is the operator's policy: MAYFLY_POLICY is for tests and for a

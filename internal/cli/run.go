@@ -142,6 +142,7 @@ func (f *runFlags) run(ctx context.Context, s streams, name string) error {
 	if f.dryRun {
 		return dryRun(s.out, h, req)
 	}
+	f.dropNamedCaches(s, h, t)
 	opts := run.Options{ID: run.NewID(), Grace: f.grace}
 	if f.keepOnFailure {
 		opts.KeepFor = f.keepFor

@@ -241,6 +241,9 @@ func (f *runFlags) execute(ctx context.Context, s streams, b *begun, open func(w
 	if err := b.checkArtifacts(store); err != nil {
 		return err
 	}
+	for _, step := range b.plan.Steps {
+		f.dropNamedCaches(s, h, step.Uses.Tool)
+	}
 	journal, err := open(store)
 	if err != nil {
 		return err

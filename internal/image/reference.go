@@ -50,6 +50,16 @@ func Canonical(ref string) (string, error) {
 	return r.canonical(), nil
 }
 
+// Repository is the repository of ref in full: index.docker.io/library/alpine for alpine:3. Its error is of kind
+// ErrReference.
+func Repository(ref string) (string, error) {
+	r, err := parseReference(ref)
+	if err != nil {
+		return "", err
+	}
+	return r.repository(), nil
+}
+
 func (r reference) canonical() string { return r.name.Name() }
 
 func (r reference) repository() string { return r.name.Context().Name() }

@@ -22,6 +22,10 @@ const (
 // Request is what somebody asks to run.
 type Request struct {
 	Tool *tool.Tool
+	// Project is whose caches the tool has, together with its name; see
+	// [ProjectOf], which says it when this is empty. Who runs tools for others,
+	// as a server does, names theirs.
+	Project string
 	// Inputs are the values for the tool's args: text as it stands on a
 	// command line, or typed values.
 	Inputs map[string]any
@@ -47,8 +51,8 @@ type Artifact struct {
 
 // Compile makes the spec of one run. It is a pure function: the same request
 // and image give the same spec, nothing is looked up, and no secret's value is
-// in it. caches is the directory that has the tool's caches. A script that is a
-// file has been read (tool.Tool.ReadScript).
+// in it. caches is the directory that has all caches. The request names its
+// project, and a script that is a file has been read (tool.Tool.ReadScript).
 //
 // The environment's precedence, lowest first: the image's, the tool's, inputs,
 // the request's.
@@ -93,7 +97,14 @@ func Compile(id string, req *Request, img *image.Image, caches string) (*engine.
 		if v.File != "" && t.Source.Dir == "" {
 			return nil, fmt.Errorf("%s: volume %s: the definition comes from no folder, so it has no files; save it to a file", v.Position, v.Name)
 		}
-		spec.Mounts = append(spec.Mounts, compileVolume(t, v, caches))
+		m := compileVolume(t, v)
+		if m.Kind == engine.MountCache {
+			m.Source = caches
+			if m.Path, err = cachePath(req.Project, t, v.Cache, img); err != nil {
+				return nil, err
+			}
+		}
+		spec.Mounts = append(spec.Mounts, m)
 	}
 	for _, a := range req.Artifacts {
 		kind := engine.MountHanded
@@ -153,7 +164,7 @@ func compileCommand(spec *engine.Spec, t *tool.Tool, config *image.RunConfig) er
 	return nil
 }
 
-func compileVolume(t *tool.Tool, v tool.Volume, caches string) engine.Mount {
+func compileVolume(t *tool.Tool, v tool.Volume) engine.Mount {
 	m := engine.Mount{Target: v.MountPath, Size: v.Size}
 	switch {
 	case v.Secret != "":
@@ -161,7 +172,7 @@ func compileVolume(t *tool.Tool, v tool.Volume, caches string) engine.Mount {
 	case v.File != "":
 		m.Kind, m.Source, m.Path = engine.MountFile, t.Source.Dir, v.File
 	case v.Cache != "":
-		m.Kind, m.Source, m.Path = engine.MountCache, caches, t.Name+"/"+v.Cache
+		m.Kind = engine.MountCache
 	default:
 		m.Kind = engine.MountScratch
 	}

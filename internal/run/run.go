@@ -172,6 +172,9 @@ func (r *Runner) Prepare(id string, req *Request, find func(ref string) (*image.
 	}
 	asked := *req
 	asked.Tool = applied
+	if asked.Project, err = req.project(); err != nil {
+		return nil, nil, err
+	}
 	spec, err := Compile(id, &asked, img, r.Caches)
 	return applied, spec, err
 }

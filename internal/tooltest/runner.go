@@ -71,6 +71,9 @@ func (r *Runner) run(ctx context.Context, s *tool.Suite, t *tool.Test, res *Resu
 		return err
 	}
 	one := &session{Runner: r, suite: s, test: t, world: w, result: res}
+	if one.project, err = run.ProjectOf(s.Source.Dir); err != nil {
+		return err
+	}
 	one.secrets = &secrets{given: w.Secrets, next: r.Runner.Secrets}
 	if s.Tool != nil {
 		if one.tool, err = s.LoadTool(); err != nil {
@@ -127,6 +130,7 @@ type session struct {
 	world   tool.World
 	secrets *secrets
 	mocks   *mockWorld
+	project string // the suite's, whose caches its tests have
 	result  *Result
 
 	stdout, stderr output
@@ -159,7 +163,7 @@ func (s *session) runTool(ctx context.Context) error {
 	if s.world.Timeout != 0 {
 		s.tool.Timeout = s.world.Timeout
 	}
-	req := &run.Request{Tool: s.tool, Inputs: s.inputs(), Environment: s.environment(), Mocks: &s.mocks.mocks}
+	req := &run.Request{Tool: s.tool, Project: s.project, Inputs: s.inputs(), Environment: s.environment(), Mocks: &s.mocks.mocks}
 	result, err := s.runner().Run(ctx, req, run.Options{
 		Grace: s.Grace, Kill: s.Kill, Stdout: &s.stdout, Stderr: &s.stderr, Emit: s.emit, Progress: s.Progress,
 	})

@@ -28,7 +28,7 @@ func (s *session) runWorkflow(ctx context.Context) error {
 	result, err := executor.Run(ctx, plan, workflow.Options{
 		ID: run.NewID(), States: states, ArtifactDir: filepath.Join(s.mocks.folder.path, "artifacts"), Environment: s.world.Environment, Mocked: s.mockedSteps(),
 		Prepare: func(_ string, req *run.Request) {
-			req.Mocks = &s.mocks.mocks
+			req.Mocks, req.Project = &s.mocks.mocks, s.project
 			if s.world.Timeout != 0 {
 				req.Tool.Timeout = s.world.Timeout
 			}

@@ -1,0 +1,76 @@
+package run
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+
+	"github.com/mayfly-run/mayfly/internal/image"
+	"github.com/mayfly-run/mayfly/internal/tool"
+)
+
+// What a run finds in a cache it may execute, with its secrets at hand. So a cache belongs to a project, a tool of it and
+// an image: names alone are anybody's to choose, also in a file that came from elsewhere.
+
+// ProjectOf is the project of a definition in a folder of this machine: that folder, wherever links to it lie. A
+// definition that was read from no file (dir is empty) belongs to the working directory, apart from the files there.
+func ProjectOf(dir string) (string, error) {
+	kind := "folder "
+	if dir == "" {
+		kind, dir = "stdin in ", "."
+	}
+	abs, err := filepath.Abs(dir)
+	if err == nil {
+		abs, err = filepath.EvalSymlinks(abs)
+	}
+	if err != nil {
+		return "", fmt.Errorf("find the folder that the caches belong to: %w", err)
+	}
+	return kind + abs, nil
+}
+
+// project is the one whose caches a run has. A test's are its own: what mocks have answered isn't for a real run.
+func (req *Request) project() (string, error) {
+	p, err := req.Project, error(nil)
+	if p == "" {
+		p, err = ProjectOf(req.Tool.Source.Dir)
+	}
+	if req.Mocks != nil {
+		p = "test of " + p
+	}
+	return p, err
+}
+
+// cachePath is where a cache is kept below the directory of caches, without the .tar: names that people know, and a hash
+// of all that it belongs to. The hash is long enough that nobody finds a project of the same one.
+func cachePath(project string, t *tool.Tool, cache string, img *image.Image) (string, error) {
+	repository, err := image.Repository(cmp.Or(img.Canonical, img.Reference))
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %q %q", project, t.Name, cache, repository))
+	return path.Join(t.Name, cache, hex.EncodeToString(sum[:16])), nil
+}
+
+// DropNamedCaches removes the caches that earlier versions kept for a tool by its name alone, and returns their names.
+// They are taken over by no run: whoever chose that name may have written them.
+func DropNamedCaches(caches string, t *tool.Tool) (dropped []string, err error) {
+	for _, v := range t.Volumes {
+		if v.Cache == "" {
+			continue
+		}
+		e := os.Remove(filepath.Join(caches, t.Name, v.Cache+".tar"))
+		if e == nil {
+			dropped = append(dropped, v.Cache)
+		} else if !errors.Is(e, fs.ErrNotExist) {
+			err = errors.Join(err, e)
+		}
+	}
+	return dropped, err
+}
