@@ -3,7 +3,6 @@
 package oci
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -24,7 +23,7 @@ func (e *Engine) Probe(store string) []engine.Check {
 	return slices.Concat(
 		[]engine.Check{e.probeUser(), probeKernel(), probeUserNamespaces(), probeIDMap(store), probeOverlay(), probeTUN(), probeSeccomp()},
 		e.probeCgroups(),
-		[]engine.Check{probeSwap(), probeSockets(), probeNoSwap(), probeLandlock(), e.probeAppArmor(), probeGVisor(), ok("mayfly-shim", e.shim), e.probeLeftovers(), e.probeStuck()},
+		[]engine.Check{probeSwap(), probeSockets(), probeSwapped(), probeLandlock(), e.probeAppArmor(), probeGVisor(), ok("mayfly-shim", e.shim), e.probeLeftovers(), e.probeStuck()},
 	)
 }
 
@@ -216,8 +215,11 @@ func probeSwap() engine.Check {
 	if _, err := os.Stat(filepath.Join(cgroupRoot, "memory", "memory.memsw.limit_in_bytes")); err == nil {
 		return ok(feature, "cgroup v1")
 	}
-	data, err := os.ReadFile("/proc/swaps")
-	if err == nil && bytes.Count(bytes.TrimSpace(data), []byte("\n")) > 0 {
+	areas, err := swapAreas()
+	if err != nil {
+		return missing(feature, err.Error(), "")
+	}
+	if len(areas) > 0 {
 		return missing(feature, "the kernel doesn't count swap, and this host has swap", "boot with swapaccount=1, or swapoff -a")
 	}
 	return ok(feature, "this host has no swap")
@@ -242,23 +244,6 @@ func probeSockets() engine.Check {
 		return missing(feature, "cgroup v1 has no "+filepath.Base(file)+" here", "use cgroup v2, or a kernel with CONFIG_MEMCG_V1")
 	}
 	return ok(feature, "cgroup v1, by a limit of its own: a quarter of the memory limit, beside it; connections that nobody has accepted count for neither")
-}
-
-func probeNoSwap() engine.Check {
-	const feature = "secrets never reach swap"
-	data, err := os.ReadFile("/proc/swaps")
-	if err == nil && bytes.Count(bytes.TrimSpace(data), []byte("\n")) == 0 {
-		return ok(feature, "this host has no swap")
-	}
-	fs, err := unix.Fsopen("tmpfs", unix.FSOPEN_CLOEXEC)
-	if err != nil {
-		return absent(feature, err.Error(), "run as root, or encrypt the swap")
-	}
-	defer unix.Close(fs)
-	if err := unix.FsconfigSetFlag(fs, "noswap"); err != nil {
-		return absent(feature, "tmpfs has no noswap option here", "use Linux 6.4 or later, or encrypt the swap")
-	}
-	return ok(feature, "tmpfs with noswap")
 }
 
 // probeLandlock asks for the version of the interface: landlock_create_ruleset(2). Scopes came with version 6.
