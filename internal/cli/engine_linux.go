@@ -25,31 +25,45 @@ func embedded() (*oci.Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := rootless()
-	return oci.New(shim, runtimeDir(r), r), nil
+	r, err := rootless()
+	if err != nil {
+		return nil, err
+	}
+	if r == nil {
+		return oci.New(shim, "/run/mayfly", nil), nil
+	}
+	dir, err := home()
+	if err != nil {
+		return nil, err
+	}
+	dirs := runtimeDirs(r, dir)
+	return oci.New(shim, dirs[0], r, dirs[1:]...), nil
 }
 
 // rootless is nil for root. Before the user namespace is entered it says who
 // the user is and nothing of the ids.
-func rootless() *oci.Rootless {
-	if r := oci.Entered(); r != nil {
-		return r
+func rootless() (*oci.Rootless, error) {
+	r, err := oci.Entered()
+	if uid := os.Geteuid(); r == nil && err == nil && uid != 0 {
+		r = &oci.Rootless{UID: uid}
 	}
-	if uid := os.Geteuid(); uid != 0 {
-		return &oci.Rootless{UID: uid}
-	}
-	return nil
+	return r, err
 }
 
-// runtimeDir is where live runs have their state. A user's is not in
-// XDG_RUNTIME_DIR: that folder lets nobody else pass, and a sandbox's ids are
-// others than the user's. It doesn't follow TMPDIR either, or mayfly shell and
-// the sweep of another session would look elsewhere.
-func runtimeDir(r *oci.Rootless) string {
-	if r != nil {
-		return filepath.Join("/tmp", "mayfly-"+strconv.Itoa(r.UID))
+// runtimeDirs are where a user's live runs have their state: the first is this
+// session's, in a folder that nobody but the user can have made. The session of
+// a cron job has no XDG_RUNTIME_DIR (XDG base directory specification), so the
+// other may have runs too.
+func runtimeDirs(r *oci.Rootless, home string) []string {
+	lasting := filepath.Join(home, "run")
+	session := os.Getenv("XDG_RUNTIME_DIR")
+	if session == "" {
+		session = filepath.Join("/run/user", strconv.Itoa(r.UID))
 	}
-	return "/run/mayfly"
+	if !filepath.IsAbs(session) || !oci.OwnDir(session) {
+		return []string{lasting}
+	}
+	return []string{filepath.Join(session, "mayfly"), lasting}
 }
 
 // enterNamespace starts the command again as root of a user namespace, for an
@@ -58,6 +72,9 @@ func runtimeDir(r *oci.Rootless) string {
 func enterNamespace() error {
 	if os.Geteuid() == 0 {
 		return nil
+	}
+	if _, err := oci.Entered(); err != nil {
+		return err
 	}
 	dir, err := home() // as the user has it
 	if err != nil {
@@ -71,11 +88,12 @@ func enterNamespace() error {
 }
 
 // storeOptions are the image store's for this user.
-func storeOptions() image.Options {
-	if rootless() != nil {
-		return image.Options{UserXattr: true, FirstID: 1}
+func storeOptions() (image.Options, error) {
+	r, err := rootless()
+	if r != nil {
+		return image.Options{UserXattr: true, FirstID: 1}, err
 	}
-	return image.Options{}
+	return image.Options{}, err
 }
 
 // probeHost says what this host can enforce, as a run of this user finds it.

@@ -22,7 +22,7 @@ func newEngine() (engine.Engine, error) {
 // enterNamespace does nothing: there are no user namespaces to enter.
 func enterNamespace() error { return nil }
 
-func storeOptions() image.Options { return image.Options{} }
+func storeOptions() (image.Options, error) { return image.Options{}, nil }
 
 // probeHost says that there is nothing to probe.
 func probeHost(string) ([]engine.Check, error) {

@@ -83,7 +83,10 @@ func openImages(dir string) (*image.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	opts := storeOptions()
+	opts, err := storeOptions()
+	if err != nil {
+		return nil, err
+	}
 	opts.Registries = config
 	return image.Open(filepath.Join(dir, "images"), opts)
 }

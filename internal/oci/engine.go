@@ -4,11 +4,12 @@
 // its own, with no daemon and no other runtime installed.
 //
 // What it leaves on the host while a run lives, all below one directory
-// (/run/mayfly for root), and removes when it ends:
+// (/run/mayfly for root; for a user below XDG_RUNTIME_DIR or MAYFLY_HOME), and
+// removes when it ends:
 //
 //	ids               locks on host id ranges (see idLease)
 //	runs/ID/lock      locked as long as mayfly or the shim lives
-//	runs/ID/root      empty here; the shim mounts the sandbox on it in its own mount namespace
+//	runs/ID/root      empty here; root's shim mounts the sandbox on it in its own mount namespace
 //	cgroup mayfly/ID  in each hierarchy
 //
 // A run whose lock is free has lost both its processes; [Engine.Sweep] removes
@@ -44,6 +45,8 @@ const cgroupParent = "mayfly"
 type Engine struct {
 	shim     string // path of mayfly-shim
 	dir      string // /run/mayfly
+	others   []string
+	former   string // "" for root
 	rootless *Rootless
 	starts   chan struct{} // one element a start under way
 	relax    sync.Once
@@ -65,9 +68,13 @@ type Rootless struct {
 
 // New returns the engine whose supervisor is the program at shim and whose
 // state is below dir, such as /run/mayfly. It touches nothing yet. rootless is
-// nil for root.
-func New(shim, dir string, rootless *Rootless) *Engine {
-	return &Engine{shim: shim, dir: dir, rootless: rootless, starts: make(chan struct{}, startsPerCPU*runtime.NumCPU()), patience: defaultPatience}
+// nil for root. Runs of other sessions may have their state below others.
+func New(shim, dir string, rootless *Rootless, others ...string) *Engine {
+	e := &Engine{shim: shim, dir: dir, others: others, rootless: rootless, starts: make(chan struct{}, startsPerCPU*runtime.NumCPU()), patience: defaultPatience}
+	if rootless != nil {
+		e.former = fmt.Sprintf("/tmp/mayfly-%d", rootless.UID)
+	}
+	return e
 }
 
 // cgroupOf is the cgroup of a run, below each hierarchy's root.

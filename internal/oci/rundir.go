@@ -23,9 +23,9 @@ type runDir struct {
 }
 
 // newRunDir makes DIR/runs/ID with its lock taken. It has another name until
-// then, so that no sweep takes it for an abandoned one. The root of the sandbox
-// is searched by the run's own ids, so every directory down to it has to let
-// them pass; none lets them list.
+// then, so that no sweep takes it for an abandoned one. The root of root's
+// sandboxes is searched by the run's own ids, so every directory down to it has
+// to let them pass; none lets them list.
 func (e *Engine) newRunDir(id string) (*runDir, error) {
 	d, err := e.makeRunDir(id)
 	if err != nil {
@@ -81,20 +81,24 @@ func lockDir(path string, how int) (*os.File, error) {
 	return f, nil
 }
 
-// makeOwnDir makes the engine's directory. A user's is in a folder that
-// everybody can write to, so one that somebody else made there is refused.
+// makeOwnDir makes the engine's directory. One that others can write to is
+// refused: they would choose what is swept, and what a shell talks to.
 func (e *Engine) makeOwnDir() error {
 	if err := os.MkdirAll(e.dir, 0o711); err != nil {
 		return err
 	}
-	var st unix.Stat_t
-	if err := unix.Lstat(e.dir, &st); err != nil {
-		return err
-	}
-	if st.Mode&unix.S_IFMT != unix.S_IFDIR || int(st.Uid) != os.Geteuid() {
-		return fmt.Errorf("%s isn't a directory of this user's; remove it", e.dir)
+	if !OwnDir(e.dir) {
+		return fmt.Errorf("%s is not a directory that only this user can write to; remove it", e.dir)
 	}
 	return os.Chmod(e.dir, 0o711)
+}
+
+// OwnDir reports whether path is a directory, and no link to one, that is this
+// user's and that nobody else can write to.
+func OwnDir(path string) bool {
+	var st unix.Stat_t
+	err := unix.Lstat(path, &st)
+	return err == nil && st.Mode&unix.S_IFMT == unix.S_IFDIR && int(st.Uid) == os.Geteuid() && st.Mode&0o022 == 0
 }
 
 // newPrefix marks a directory that is being made.

@@ -26,6 +26,15 @@ type Kept struct {
 
 // KeptRuns lists the sandboxes that can be looked into.
 func (e *Engine) KeptRuns() ([]Kept, error) {
+	kept, err := e.keptRuns()
+	for _, other := range e.elsewhere() {
+		more, e := other.keptRuns()
+		kept, err = append(kept, more...), errors.Join(err, e)
+	}
+	return kept, err
+}
+
+func (e *Engine) keptRuns() ([]Kept, error) {
 	sockets, err := filepath.Glob(filepath.Join(e.runsDir(), "*", wire.SocketName))
 	if err != nil {
 		return nil, err
@@ -51,21 +60,33 @@ func (e *NotKeptError) Error() string {
 	return fmt.Sprintf("no kept sandbox of run %q; mayfly run --keep-on-failure keeps one, and mayfly shell lists them", e.ID)
 }
 
-func (e *Engine) dialKept(id string) (*net.UnixConn, error) {
+// dialKept connects to a kept sandbox, and says which directory its run has.
+func (e *Engine) dialKept(id string) (conn *net.UnixConn, dir string, err error) {
 	if id != filepath.Base(id) {
-		return nil, &NotKeptError{ID: id}
+		return nil, "", &NotKeptError{ID: id}
 	}
-	path := filepath.Join(e.runsDir(), id, wire.SocketName)
-	conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: path, Net: "unix"})
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ECONNREFUSED) {
-		return nil, &NotKeptError{ID: id}
+	for _, at := range append([]*Engine{e}, e.elsewhere()...) {
+		dir = filepath.Join(at.runsDir(), id)
+		conn, err = dialSocket(dir)
+		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.ECONNREFUSED) {
+			return conn, dir, err
+		}
 	}
-	return conn, err
+	return nil, "", &NotKeptError{ID: id}
+}
+
+func dialSocket(dir string) (*net.UnixConn, error) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return net.DialUnix("unix", nil, wire.SocketIn(f))
 }
 
 // RemoveKept ends a kept sandbox and waits until it is gone.
 func (e *Engine) RemoveKept(id string) error {
-	conn, err := e.dialKept(id)
+	conn, dir, err := e.dialKept(id)
 	if err != nil {
 		return err
 	}
@@ -78,7 +99,6 @@ func (e *Engine) RemoveKept(id string) error {
 		return err
 	}
 	// The shim removes the run's directory last.
-	dir := filepath.Join(e.runsDir(), id)
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
 		if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 			return nil
@@ -92,7 +112,7 @@ func (e *Engine) RemoveKept(id string) error {
 // Shell runs a process in a kept sandbox and returns its exit status. Sizes of
 // the terminal arrive on resized.
 func (e *Engine) Shell(id string, args []string, terminal bool, size [2]uint16, resized <-chan [2]uint16, streams engine.Streams) (int, error) {
-	conn, err := e.dialKept(id)
+	conn, _, err := e.dialKept(id)
 	if err != nil {
 		return 0, err
 	}

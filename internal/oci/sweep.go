@@ -23,6 +23,45 @@ const newDirAge = time.Minute
 // Sweep ends and removes what runs left whose mayfly and shim were both
 // killed. A run that lives is never touched: its directory's lock is taken.
 func (e *Engine) Sweep() error {
+	errs := []error{e.sweep()}
+	for _, other := range e.elsewhere() {
+		errs = append(errs, other.sweep())
+	}
+	if e.former != "" {
+		errs = append(errs, e.sweepFormer())
+	}
+	return errors.Join(errs...)
+}
+
+// elsewhere are the engines of this user's other sessions.
+func (e *Engine) elsewhere() []*Engine {
+	var all []*Engine
+	for _, dir := range e.others {
+		if OwnDir(dir) {
+			all = append(all, New(e.shim, dir, e.rootless))
+		}
+	}
+	return all
+}
+
+// sweepFormer sweeps where earlier versions had an ordinary user's runs, and
+// removes it once nothing runs there. Anybody can make that directory, so it
+// counts only when it is the user's.
+func (e *Engine) sweepFormer() error {
+	if !OwnDir(e.former) {
+		return nil
+	}
+	former := New(e.shim, e.former, e.rootless)
+	if err := former.sweep(); err != nil {
+		return err
+	}
+	if err := unix.Rmdir(former.runsDir()); errors.Is(err, unix.ENOTEMPTY) {
+		return nil // an earlier version's, alive
+	}
+	return errors.Join(unlink(filepath.Join(e.former, "ids")), rmdir(e.former))
+}
+
+func (e *Engine) sweep() error {
 	entries, err := os.ReadDir(e.runsDir())
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil

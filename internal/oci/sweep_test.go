@@ -3,6 +3,7 @@
 package oci
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -127,6 +128,86 @@ func TestLeasesAreDisjoint(t *testing.T) {
 	for _, l := range leases {
 		if err := l.release(); err != nil {
 			t.Error(err)
+		}
+	}
+}
+
+// I23: a directory of runs is looked at only where nobody but the user can have made it.
+func TestSweepLooksAtOwnDirectoriesOnly(t *testing.T) {
+	dead := func(e *Engine) string {
+		t.Helper()
+		d, err := e.newRunDir("dead")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := d.lock.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return d.path
+	}
+	for name, c := range map[string]struct {
+		change func(dir string) error
+		swept  bool
+	}{
+		"its own":             {func(string) error { return nil }, true},
+		"all may write to it": {func(dir string) error { return os.Chmod(dir, 0o777) }, false},
+		"another user's":      {func(dir string) error { return os.Chown(dir, 65534, 65534) }, false},
+		"a link": {func(dir string) error {
+			return errors.Join(os.Rename(dir, dir+"-away"), os.Symlink(dir+"-away", dir))
+		}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			other, former := filepath.Join(t.TempDir(), "other"), filepath.Join(t.TempDir(), "former")
+			e := New("/nonexistent", t.TempDir(), nil, other)
+			e.former = former
+			left := []string{dead(New("/nonexistent", other, nil)), dead(New("/nonexistent", former, nil))}
+			for _, dir := range []string{other, former} {
+				if err := c.change(dir); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := e.Sweep(); err != nil {
+				t.Error(err)
+			}
+			for _, path := range left {
+				if _, err := os.Stat(path); (err != nil) != c.swept {
+					t.Errorf("%s: %v", path, err)
+				}
+			}
+			if _, err := os.Lstat(former); (err != nil) != c.swept {
+				t.Errorf("the directory of earlier versions: %v", err)
+			}
+		})
+	}
+	// What runs in it keeps it.
+	e := New("/nonexistent", t.TempDir(), nil)
+	e.former = filepath.Join(t.TempDir(), "former")
+	alive, err := New("/nonexistent", e.former, nil).newRunDir("alive")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Sweep(); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(alive.path); err != nil {
+		t.Error(err)
+	}
+	if err := alive.remove(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestRunDirectoriesAreMadeInOwnDirectoriesOnly(t *testing.T) {
+	for name, change := range map[string]func(dir string) error{
+		"all may write to it": func(dir string) error { return os.Chmod(dir, 0o777) },
+		"another user's":      func(dir string) error { return os.Chown(dir, 65534, 65534) },
+	} {
+		dir := t.TempDir()
+		if err := change(dir); err != nil {
+			t.Fatal(err)
+		}
+		if d, err := New("/nonexistent", dir, nil).newRunDir("id"); err == nil {
+			t.Errorf("%s: made %s", name, d.path)
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -108,18 +109,45 @@ func Enter(shim string, args []string, env []string) error {
 const rootlessEnv = "MAYFLY_ROOTLESS"
 
 // Entered returns what Enter passed on; nil when this process wasn't started
-// by it. The process is in a user namespace then: the value alone makes nobody
-// more than they are.
-func Entered() *Rootless {
-	fields := strings.SplitN(os.Getenv(rootlessEnv), ":", 3)
-	if len(fields) != 3 || os.Geteuid() != 0 {
+// by it. A variable that somebody else has set is refused: root's runs would
+// have the ids of anybody, and no limits of their own.
+func Entered() (*Rootless, error) {
+	value, set := os.LookupEnv(rootlessEnv)
+	if !set {
+		return nil, nil
+	}
+	uidMap, err := os.ReadFile("/proc/self/uid_map")
+	if err != nil {
+		return nil, fmt.Errorf("look at this process's user namespace: %w", err)
+	}
+	r := entered(value, string(uidMap))
+	if r == nil {
+		return nil, fmt.Errorf("the variable %s is set to %.80q, but this process isn't in the user namespace that mayfly makes for an ordinary user, for itself alone; unset it (unset %s)", rootlessEnv, value, rootlessEnv)
+	}
+	return r, nil
+}
+
+// entered reads the variable, if uidMap (user_namespaces(7)) is what Enter
+// makes of what it says: root is the user alone, and what follows are the
+// user's subordinate ids.
+func entered(value, uidMap string) *Rootless {
+	fields := strings.SplitN(value, ":", 3)
+	if len(fields) != 3 {
 		return nil
 	}
 	r := &Rootless{Cgroup: fields[2]}
 	var err1, err2 error
 	r.UID, err1 = strconv.Atoi(fields[0])
 	r.IDCount, err2 = strconv.Atoi(fields[1])
-	if err1 != nil || err2 != nil || r.IDCount <= 0 {
+	lines := strings.Split(strings.TrimSpace(uidMap), "\n")
+	if err1 != nil || err2 != nil || r.IDCount <= 0 || len(lines) != 2 {
+		return nil
+	}
+	own, subordinate := strings.Fields(lines[0]), strings.Fields(lines[1])
+	if !slices.Equal(own, []string{"0", fields[0], "1"}) || len(subordinate) != 3 || subordinate[0] != "1" {
+		return nil
+	}
+	if count, err := strconv.Atoi(subordinate[2]); err != nil || count < r.IDCount {
 		return nil
 	}
 	return r

@@ -27,13 +27,17 @@ func (s *supervisor) keep(exit *engine.Exit) error {
 func (s *supervisor) serveShells(exit *engine.Exit) error {
 	// The socket is only for who may search the run's directory's parent and
 	// write to the socket: its owner.
-	path := filepath.Join(s.start.Dir, wire.SocketName)
-	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	dir, err := os.Open(s.start.Dir)
+	if err != nil {
+		return fmt.Errorf("keep the sandbox: %w", err)
+	}
+	defer dir.Close()
+	listener, err := net.ListenUnix("unix", wire.SocketIn(dir))
 	if err != nil {
 		return fmt.Errorf("keep the sandbox: %w", err)
 	}
 	defer listener.Close() // removes the socket
-	if err := os.Chmod(path, 0o600); err != nil {
+	if err := os.Chmod(filepath.Join(s.start.Dir, wire.SocketName), 0o600); err != nil {
 		return err
 	}
 	// Nobody reads this process's standard error once mayfly has gone, and a

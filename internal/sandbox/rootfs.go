@@ -17,12 +17,12 @@ import (
 // rootfs is a sandbox's file system, mounted in the shim's private mount
 // namespace, so that it vanishes with the shim however the shim dies:
 //
-//	DIR/root        a tmpfs; its size is the run's disk limit
+//	DIR/root        a tmpfs; its size is the run's disk limit; for an ordinary user elsewhere (mountPoint)
 //	  lower/0…      the image's layers, id-mapped into the run's range, read-only
 //	  upper, work   what the tool changes
 //	  root          the overlay of the two: the tool's "/"
 //	  tmp, shm, …   the writable directories that are not part of the image
-//	  secrets       a tmpfs of its own, never swapped
+//	  secrets       a tmpfs of its own, not swapped where the kernel can do that (mountSecrets)
 //
 // The tool sees root read-only; its home and working directory are the same
 // overlay's directories, mounted writable over it, so that what the image has
@@ -51,7 +51,10 @@ const secretTmpfsBytes = 32 << 20
 // a runtime that has its own, whose file system then has the image's ids.
 func mountRootfs(start *wire.Start, userNS string) (*rootfs, error) {
 	spec := start.Spec
-	dir := filepath.Join(start.Dir, "root")
+	dir, err := mountPoint(start)
+	if err != nil {
+		return nil, err
+	}
 	r := &rootfs{dir: dir, root: filepath.Join(dir, "root"), firstID: start.FirstID, diskLimit: spec.Resources.Disk}
 	if userNS == "" {
 		r.firstID = 0

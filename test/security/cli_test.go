@@ -34,6 +34,7 @@ type cli struct {
 	home   string
 	tools  string // where definitions are written
 	run    string // the directory of live runs
+	uid    string // of an ordinary user
 	prefix []string
 	env    []string
 }

@@ -54,10 +54,14 @@ func newRootless(t *testing.T) *cli {
 	for _, name := range []string{"mayfly", "mayfly-shim"} {
 		copyFile(t, filepath.Join(testbed.Bin(t), name), filepath.Join(bin, name))
 	}
-	c.tools, c.home, c.run = tools, filepath.Join(u.HomeDir, "mayfly-home"), "/tmp/mayfly-"+u.Uid
+	c.tools, c.home, c.run = tools, filepath.Join(u.HomeDir, "mayfly-home"), filepath.Join(u.HomeDir, "mayfly-home", "run")
+	c.uid = u.Uid
 	c.prefix = []string{"setpriv", "--reuid", u.Uid, "--regid", u.Gid, "--init-groups", "--inh-caps=-all", filepath.Join(bin, "mayfly")}
 	c.env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + u.HomeDir, "USER=" + testUser, "MAYFLY_HOME=" + c.home, "MAYFLY_POLICY=" + filepath.Join(dir, "no-policy")}
 	giveCgroup(t, u, filepath.Join(bin, "mayfly"))
+	if _, err := os.Stat(filepath.Join("/run/user", u.Uid)); err == nil { // systemd's
+		c.run = filepath.Join("/run/user", u.Uid, "mayfly")
+	}
 	t.Cleanup(func() {
 		removeCgroups(t, uid)
 		// Its files belong to the user's subordinate ids.

@@ -99,7 +99,7 @@ func directories(found map[string]bool) error {
 	for _, dir := range sockets {
 		found["directory "+dir] = true
 	}
-	for _, pattern := range []string{"/run/mayfly/runs", "/tmp/mayfly-*/runs"} {
+	for _, pattern := range []string{"/run/mayfly/runs", "/tmp/mayfly-*/runs", "/run/user/*/mayfly/runs", "/home/*/mayfly-home/run/runs"} {
 		dirs, err := filepath.Glob(pattern)
 		if err != nil {
 			return err

@@ -24,6 +24,8 @@ package wire
 import (
 	"errors"
 	"fmt"
+	"net"
+	"os"
 	"time"
 
 	"github.com/mayfly-run/mayfly/internal/engine"
@@ -122,6 +124,12 @@ func (f *Failure) Err() error {
 //
 // The end of the stream from mayfly ends the shell.
 const SocketName = "shell"
+
+// SocketIn is the address of that socket in an open directory. It is short, however long the directory's name is: an
+// address has 108 bytes (unix(7)).
+func SocketIn(dir *os.File) *net.UnixAddr {
+	return &net.UnixAddr{Name: fmt.Sprintf("/proc/self/fd/%d/%s", dir.Fd(), SocketName), Net: "unix"}
+}
 
 // Shell asks for a process in a kept sandbox, or for its end.
 type Shell struct {

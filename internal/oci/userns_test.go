@@ -1,0 +1,38 @@
+//go:build linux
+
+package oci
+
+import "testing"
+
+// I23: what Enter passes on counts in the user namespace that Enter makes, and nowhere else.
+func TestEnteredNeedsTheNamespace(t *testing.T) {
+	const made = "         0       1000          1\n         1     100000      65536\n"
+	for name, c := range map[string]struct {
+		value, uidMap string
+		ok            bool
+	}{
+		"as Enter makes it":         {"1000:65536:", made, true},
+		"with a cgroup":             {"1000:65536:/user.slice/a:b", made, true},
+		"fewer groups than users":   {"1000:65000:", made, true},
+		"the host's":                {"1000:65536:", "         0          0 4294967295\n", false},
+		"root of the host":          {"0:65536:", "         0          0 4294967295\n", false},
+		"a container's":             {"1000:65536:", "         0     100000      65536\n", false},
+		"another user's":            {"1001:65536:", made, false},
+		"more ids than there are":   {"1000:65537:", made, false},
+		"more than the user":        {"1000:65536:", "         0       1000          2\n         2     100000      65536\n", false},
+		"a range more":              {"1000:65536:", made + "     65537     200000          1\n", false},
+		"none of another user's":    {"1000:65536:", "", false},
+		"no cgroup field":           {"1000:65536", made, false},
+		"no numbers":                {"x:65536:", made, false},
+		"no ids":                    {"1000:0:", made, false},
+		"empty":                     {"", made, false},
+		"subordinate ids elsewhere": {"1000:65536:", "         0       1000          1\n         7     100000      65536\n", false},
+	} {
+		if r := entered(c.value, c.uidMap); (r != nil) != c.ok {
+			t.Errorf("%s: %+v", name, r)
+		}
+	}
+	if r := entered("1000:65536:/user.slice/a:b", made); r == nil || *r != (Rootless{UID: 1000, IDCount: 65536, Cgroup: "/user.slice/a:b"}) {
+		t.Errorf("%+v", r)
+	}
+}
