@@ -10,25 +10,27 @@ import (
 // target is a destination prepared for judgement.
 type target struct {
 	Destination
-	addr   netip.Addr    // unmapped, without zone
-	inside [4]netip.Addr // IPv4 addresses embedded in addr
-	n      int
+	addr   netip.Addr // unmapped, without zone
+	class  class      // of addr
+	inside embedded   // in addr
 }
 
 func newTarget(d Destination) target {
 	t := target{Destination: d, addr: d.Address.Unmap().WithZone("")}
-	t.inside, t.n = embedded(t.addr)
+	if t.addr.IsValid() {
+		t.class, t.inside = classOf(t.addr), embeddedIn(t.addr)
+	}
 	return t
 }
 
-// never names the class of never-allowed addresses that the target or an address embedded in it belongs to.
-func (t *target) never() (string, bool) {
-	if class, ok := never(t.addr); ok {
-		return class, true
+// never returns the class of never-allowed addresses that the target or an address embedded in it belongs to, if any.
+func (t *target) never() (class, bool) {
+	if !t.class.opened() {
+		return t.class, true
 	}
-	for _, a := range t.inside[:t.n] {
-		if class, ok := never(a); ok {
-			return class, true
+	for _, a := range t.inside.all() {
+		if c := classOf4(a); !c.opened() {
+			return c, true
 		}
 	}
 	return "", false
@@ -46,11 +48,12 @@ func (t *target) public() bool {
 	if t.Unresolved { // only its name counts, and that could lead to a public address
 		return true
 	}
-	if !public(t.addr) {
-		return false
-	}
-	for _, a := range t.inside[:t.n] {
-		if !public(a) {
+	return t.class == classPublic && t.publicInside()
+}
+
+func (t *target) publicInside() bool {
+	for _, a := range t.inside.all() {
+		if classOf4(a) != classPublic {
 			return false
 		}
 	}
@@ -83,8 +86,8 @@ func (p Policy) Decide(d Destination) Decision {
 	if t.Protocol != TCP && t.Protocol != UDP && t.Protocol != ICMP {
 		return deny("built-in unknown protocol", fmt.Sprintf("protocol %q is not one of tcp, udp and icmp", t.Protocol))
 	}
-	if class, bad := t.never(); bad && (!t.Host || class != "loopback") {
-		return deny("built-in "+class, fmt.Sprintf("%s is a %s destination, which no policy opens", t.addr, class))
+	if class, bad := t.never(); bad && (!t.Host || class != classLoopback) {
+		return deny("built-in "+string(class), fmt.Sprintf("%s is a %s destination, which no policy opens", t.addr, class))
 	}
 	if t.Local && !t.Host {
 		return deny("built-in own address",

@@ -228,18 +228,32 @@ func TestResolves(t *testing.T) {
 }
 
 func BenchmarkDecide(b *testing.B) {
-	p := Policy{Mode: ModeList}
+	long := Policy{Mode: ModeList}
 	for i := range 99 {
 		n := string(rune('a'+i%26)) + string(rune('a'+i/26))
-		p.Egress = append(p.Egress, Rule{Host: "*." + n + ".example.com", Ports: []PortRange{Port(443), Port(8443)}})
+		long.Egress = append(long.Egress, Rule{Host: "*." + n + ".example.com", Ports: []PortRange{Port(443), Port(8443)}})
 	}
-	p.Egress = append(p.Egress, mustRules(b, "last.example.org:443")...)
-	d := to("192.0.2.1", 443, "first.example.org", "second.example.org", "last.example.org")
-	if !p.Decide(d).Allowed {
-		b.Fatal("the last rule doesn't match")
-	}
-	b.ReportAllocs()
-	for b.Loop() {
-		p.Decide(d)
+	long.Egress = append(long.Egress, mustRules(b, "last.example.org:443")...)
+	names := []string{"first.example.org", "second.example.org", "last.example.org"}
+	for _, c := range []struct {
+		name   string
+		policy Policy
+		to     Destination
+	}{
+		{"a list of 100", long, to("192.0.2.1", 443, names...)},
+		{"open", Policy{Mode: ModeOpen}, to("192.0.2.1", 443)},
+		{"open, IPv6", Policy{Mode: ModeOpen}, to("2001:db8::1", 443)},
+		{"public", Policy{Mode: ModePublic}, to("192.0.2.1", 443)},
+		{"public, IPv6", Policy{Mode: ModePublic}, to("2001:db8::1", 443)},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			if !c.policy.Decide(c.to).Allowed {
+				b.Fatal("it is refused")
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				c.policy.Decide(c.to)
+			}
+		})
 	}
 }

@@ -26,6 +26,7 @@ func addresses() *rapid.Generator[netip.Addr] {
 	v6 := rapid.Custom(func(t *rapid.T) netip.Addr {
 		start := rapid.SampledFrom([]string{
 			"::", "64:ff9b::", "64:ff9b:1::", "2002::", "fe80::", "ff02::", "fc00::", "fd00:ec2::254", "2001:db8::", "2600::", "::ffff:0:0:0",
+			"2001::", "2001:db8::5efe:0:0", "2001:db8::200:5efe:0:0",
 		}).Draw(t, "start")
 		b := netip.MustParseAddr(start).As16()
 		inner := v4.Draw(t, "inner").As4()
@@ -97,8 +98,9 @@ func forbidden() []netip.Prefix {
 	var out []netip.Prefix
 	for _, s := range []string{
 		"0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "100.100.100.200/32", "224.0.0.0/4", "255.255.255.255/32",
-		"::/128", "::1/128", "fe80::/10", "ff00::/8", "fd00:ec2::254/128",
+		"::/128", "::1/128", "fe80::/10", "fec0::/10", "ff00::/8", "fd00:ec2::/32", "192.0.0.192/32", "100.96.0.96/32",
 		"64:ff9b::a9fe:0/112", "64:ff9b::7f00:0/104", "2002:a9fe::/32", "2002:7f00::/24",
+		"2001:db8::5efe:a9fe:0/112", "2001:db8:7::200:5efe:7f00:0/104", "2001:0:a9fe::/48", "2001:0:808:808::5601:0/112",
 	} {
 		out = append(out, netip.MustParsePrefix(s))
 	}

@@ -74,17 +74,20 @@ func (r *Rule) matchesName(name string) bool {
 
 // contains reports whether the rule's range holds the target's address or the IPv4 address embedded in it. Of several
 // readings of an embedded address each must lie in the range: nobody knows which is right.
+//
+// A range of IPv6 holds a private IPv4 address by way of ISATAP only where it spells the interface identifier out: each
+// range of a /64 or more has addresses for all of IPv4 in it, which nobody has in mind who writes it.
 func (r *Rule) contains(t *target) bool {
 	c := unmapPrefix(r.CIDR)
-	if c.Contains(t.addr) {
+	if c.Contains(t.addr) && (!t.inside.isatap || c.Bits() >= 96 || t.publicInside()) {
 		return true
 	}
-	for _, a := range t.inside[:t.n] {
-		if !c.Contains(a) {
+	for _, a := range t.inside.all() {
+		if !c.Contains(netip.AddrFrom4(a)) {
 			return false
 		}
 	}
-	return t.n > 0
+	return t.inside.n > 0
 }
 
 // grantsPrivate reports whether the rule is tied to addresses that its author wrote down, by range or literally.

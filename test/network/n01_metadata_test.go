@@ -24,10 +24,15 @@ func TestN01_MetadataIsNeverReached(t *testing.T) {
 				"169.254.169.254:80", "[::ffff:169.254.169.254]:80", "[::ffff:a9fe:a9fe]:80",
 				"[fd00:ec2::254]:80", "[fd20:ce::254]:80", "168.63.129.16:80", "100.100.100.200:80",
 				"[64:ff9b::a9fe:a9fe]:80", "[2002:a9fe:a9fe::1]:80",
+				"192.0.0.192:80", "100.96.0.96:80", "[fd00:c1::a9fe:a9fe]:80", "[fd00:42::42]:80", "[fd00:a9fe:a9fe::1]:80",
+				"[fd00:100::100:200]:80", "[fd00:ec2::253]:53", "[fec0::a9fe:a9fe]:80",
+				"[2001:db8::5efe:a9fe:a9fe]:80", "[2001:db8::200:5efe:a9fe:a9fe]:80", "[2001:0:a9fe:a9fe::f7f7:f7f7]:80", "[2001:0:808:808::5601:5601]:80",
 			}
 			r := l.with(t).run(p, append([]string{"dial"}, targets...)...)
 			r.refused(t, targets...)
-			r.denied(t, "tcp", "169.254.169.254", "fd00:ec2::254", "fd20:ce::254", "168.63.129.16", "100.100.100.200", "64:ff9b::a9fe:a9fe", "2002:a9fe:a9fe::1")
+			r.denied(t, "tcp", "169.254.169.254", "fd00:ec2::254", "fd20:ce::254", "168.63.129.16", "100.100.100.200", "64:ff9b::a9fe:a9fe", "2002:a9fe:a9fe::1",
+				"192.0.0.192", "100.96.0.96", "fd00:c1::a9fe:a9fe", "fd00:42::42", "fd00:a9fe:a9fe::1", "fd00:100::100:200", "fd00:ec2::253", "fec0::a9fe:a9fe",
+				"2001:db8::5efe:a9fe:a9fe", "2001:db8::200:5efe:a9fe:a9fe", "2001:0:a9fe:a9fe::f7f7:f7f7", "2001:0:808:808::5601:5601")
 			for _, c := range r.connections {
 				if c.Suggest != "" {
 					t.Errorf("suggests %s for what no rule opens", c.Suggest)

@@ -1,0 +1,143 @@
+package network_test
+
+import (
+	"fmt"
+	"net/netip"
+	"regexp"
+	"testing"
+
+	. "github.com/mayfly-run/mayfly/internal/network"
+)
+
+func TestSpecialTable(t *testing.T) {
+	source := regexp.MustCompile(`^(RFC \d+( section [\d.]+)?|https://\S+)$`)
+	for i, s := range Specials() {
+		if s.Prefix != s.Prefix.Masked() || s.Prefix.Addr().Is4In6() {
+			t.Errorf("%s is not how a range is written", s.Prefix)
+		}
+		if !source.MatchString(s.Source) {
+			t.Errorf("%s has the source %q", s.Prefix, s.Source)
+		}
+		for j, around := range Specials() {
+			if i == j || around.Prefix.Bits() > s.Prefix.Bits() || !around.Prefix.Contains(s.Prefix.Addr()) {
+				continue
+			}
+			if around.Prefix == s.Prefix || s.Opened && !around.Opened {
+				t.Errorf("%s (%s) is in %s (%s)", s.Prefix, s.Class, around.Prefix, around.Class)
+			}
+		}
+	}
+}
+
+// ends are the first and the last address of a range.
+func ends(p netip.Prefix) []netip.Addr {
+	last := p.Addr().AsSlice()
+	for bit := p.Bits(); bit < len(last)*8; bit++ {
+		last[bit/8] |= 0x80 >> (bit % 8)
+	}
+	a, _ := netip.AddrFromSlice(last)
+	return []netip.Addr{p.Addr(), a}
+}
+
+// spellings are the ways to write an address of IPv4 into one of IPv6 that somebody on the way takes out again.
+func spellings(a netip.Addr) map[string]netip.Addr {
+	if a.Is6() {
+		return map[string]netip.Addr{"plain": a, "with a zone": a.WithZone("eth0")}
+	}
+	b := a.As4()
+	hex := fmt.Sprintf("%02x%02x:%02x%02x", b[0], b[1], b[2], b[3])
+	flipped := fmt.Sprintf("%02x%02x:%02x%02x", ^b[0], ^b[1], ^b[2], ^b[3])
+	out := map[string]netip.Addr{"plain": a}
+	for name, text := range map[string]string{
+		"mapped":                       "::ffff:" + hex,
+		"translated":                   "::ffff:0:" + hex,
+		"NAT64":                        "64:ff9b::" + hex,
+		"local NAT64":                  "64:ff9b:1::" + hex,
+		"6to4":                         "2002:" + hex + "::1",
+		"ISATAP":                       "2001:db8::5efe:" + hex,
+		"ISATAP, universal":            "2001:db8:1:2:200:5efe:" + hex,
+		"ISATAP, unique local":         "fd12:3456::5efe:" + hex,
+		"ISATAP behind 6to4":           "2002:808:808::5efe:" + hex,
+		"Teredo server":                "2001:0:" + hex + "::f7f7:f7f7",
+		"Teredo client":                "2001:0:808:808:0:ffff:" + flipped,
+		"Teredo client, as for ISATAP": "2001:0:808:808:0:5efe:" + flipped,
+	} {
+		out[name] = netip.MustParseAddr(text)
+	}
+	return out
+}
+
+// TestN01_SpecialAddresses dials the ends of each range that no policy opens, in every spelling, under the policies
+// that allow the most.
+func TestN01_SpecialAddresses(t *testing.T) {
+	policies := map[string]Policy{
+		"open":                 {Mode: ModeOpen},
+		"a list of everything": {Mode: ModeList, Egress: mustRules(t, "0.0.0.0/0", "::/0")},
+	}
+	for _, s := range Specials() {
+		if s.Opened {
+			continue
+		}
+		for _, a := range ends(s.Prefix) {
+			for spelling, written := range spellings(a) {
+				for name, p := range policies {
+					d := Destination{Address: written, Port: 80, Protocol: TCP}
+					if got := p.Decide(d); got.Allowed || got.Suggest != nil {
+						t.Errorf("%s %s, %s (%s), under %s: %+v", s.Class, a, spelling, written, name, got)
+					}
+				}
+			}
+		}
+	}
+	// Without these the test would say nothing: the spellings themselves are open.
+	for spelling, written := range spellings(netip.MustParseAddr("192.0.2.1")) {
+		for name, p := range policies {
+			if got := p.Decide(Destination{Address: written, Port: 80, Protocol: TCP}); !got.Allowed {
+				t.Errorf("192.0.2.1, %s (%s), under %s: %+v", spelling, written, name, got)
+			}
+		}
+	}
+}
+
+// TestN01_Metadata has the addresses where clouds document a service for their machines, apart from the table.
+func TestN01_Metadata(t *testing.T) {
+	for _, a := range []string{
+		"169.254.169.254", "169.254.170.2", "169.254.170.23", "169.254.42.42", "169.254.0.23", "fe80::a9fe:a9fe", // most
+		"100.100.100.200", "fd00:100::100:200", // Alibaba
+		"fd00:ec2::254", "fd00:ec2::23", "fd00:ec2::123", "fd00:ec2::253", "fd00:ec2:ffff:ffff:ffff:ffff:ffff:ffff", // AWS
+		"168.63.129.16",              // Azure
+		"fd20:ce::254",               // Google
+		"fd00:a9fe:a9fe::1",          // Linode
+		"192.0.0.192",                // Oracle, classic
+		"fd00:c1::a9fe:a9fe",         // Oracle
+		"fd00:42::42",                // Scaleway
+		"100.96.0.96",                // Volcengine
+		"fec0::1", "fec0::a9fe:a9fe", // site-local
+	} {
+		d := Destination{Address: netip.MustParseAddr(a), Port: 80, Protocol: TCP}
+		if got := (Policy{Mode: ModeOpen}).Decide(d); got.Allowed {
+			t.Errorf("%s is open: %+v", a, got)
+		}
+	}
+}
+
+// TestISATAPInRanges: a private address isn't opened by a range of IPv6 whose author wrote another part of it.
+func TestISATAPInRanges(t *testing.T) {
+	tests := []struct {
+		rules []string
+		to    string
+		want  bool
+	}{
+		{[]string{"2001:db8::/32"}, "2001:db8::5efe:a00:1", false},
+		{[]string{"::/0"}, "2001:db8::200:5efe:a00:1", false},
+		{[]string{"2001:db8::/32"}, "2001:db8::5efe:c000:201", true},
+		{[]string{"2001:db8::/32", "10.0.0.0/8"}, "2001:db8::5efe:a00:1", true},
+		{[]string{"2001:db8::5efe:a00:0/104"}, "2001:db8::5efe:a00:1", true},
+	}
+	for _, tt := range tests {
+		p := Policy{Mode: ModeList, Egress: mustRules(t, tt.rules...)}
+		if got := p.Decide(to(tt.to, 443)); got.Allowed != tt.want {
+			t.Errorf("%v, %s: %+v", tt.rules, tt.to, got)
+		}
+	}
+}
