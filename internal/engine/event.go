@@ -26,7 +26,7 @@ type Connection struct {
 	Host     string `json:"host,omitempty"` // the name that the tool looked up, if any
 	Address  string `json:"address"`
 	Port     uint16 `json:"port,omitempty"`
-	Protocol string `json:"protocol"` // tcp, udp, icmp
+	Protocol string `json:"protocol"` // tcp, udp, icmp; dns for a question about records of Host that aren't addresses
 	Allowed  bool   `json:"allowed"`
 	Rule     string `json:"rule"`             // what allowed or denied it
 	Reason   string `json:"reason,omitempty"` // why it was denied or why it failed, for people

@@ -3,6 +3,7 @@ package network
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -13,6 +14,8 @@ type target struct {
 	addr   netip.Addr // unmapped, without zone
 	class  class      // of addr
 	inside embedded   // in addr
+	// resolves says, of an unresolved target under mode "list", that its name may be asked.
+	resolves bool
 }
 
 func newTarget(d Destination) target {
@@ -113,6 +116,7 @@ func (p Policy) Decide(d Destination) Decision {
 }
 
 func (p Policy) decideList(t *target) Decision {
+	t.resolves = t.Unresolved && slices.ContainsFunc(t.Names, func(name string) bool { return p.Resolves(name, Addresses) })
 	isPublic := t.public()
 	rebound := "" // name that a host-only rule matched although the address is private
 	for i := range p.Egress {
@@ -138,8 +142,27 @@ func (p Policy) decideList(t *target) Decision {
 			"give the rule a cidr too", HostText(rebound), t.addr)
 	default:
 		out.Reason = "no egress rule allows " + t.text()
+		if r := p.rangeFor(t); r != nil && out.Suggest != nil {
+			out.Suggest.CIDR = r.CIDR
+			out.Reason += fmt.Sprintf("; the name isn't looked up, since %s opens no name", r.Label())
+		}
 	}
 	return out
+}
+
+// rangeFor returns the first rule with only a range that would allow an unresolved target if its name led into the range.
+// Nobody knows whether it does, but whoever wrote the range may have meant the name too.
+func (p Policy) rangeFor(t *target) *Rule {
+	if !t.Unresolved || t.resolves {
+		return nil
+	}
+	for i := range p.Egress {
+		r := &p.Egress[i]
+		if r.Host == "" && r.CIDR.IsValid() && (r.Protocol == "" || r.Protocol == t.Protocol) && r.matchesPort(t) {
+			return r
+		}
+	}
+	return nil
 }
 
 // text describes the target in reasons: "api.example.com (192.0.2.7) tcp port 443".
@@ -211,10 +234,22 @@ func (t *target) suggestFor(name string) *Rule {
 	return r
 }
 
-// Resolves reports whether the DNS name may be asked of an upstream resolver at all. A question is itself a message to
-// whoever runs the name's zone, so a list that names hosts keeps other names from being asked. Rules with only a CIDR
-// let every name through, since any may lead into the range. [HostName] is never asked: Mayfly answers it.
-func (p Policy) Resolves(name string) bool {
+// Question is what is asked about a DNS name.
+type Question int
+
+// The questions that a policy tells apart.
+const (
+	// Addresses are questions of the types A and AAAA.
+	Addresses Question = iota
+	// Records are those of all other types.
+	Records
+)
+
+// Resolves reports whether a question about the DNS name may be asked of an upstream resolver at all. A question is
+// itself a message to whoever runs the name's zone, and an answer is one to the tool. So under a list only the addresses
+// of names that a rule's Host matches are asked, and anything about names that a rule's DNS opens: the author trusts
+// those zones. [HostName] is never asked: Mayfly answers it.
+func (p Policy) Resolves(name string, question Question) bool {
 	name = strings.ToLower(strings.TrimSuffix(name, "."))
 	if name == "" || name == HostName {
 		return false
@@ -225,10 +260,18 @@ func (p Policy) Resolves(name string) bool {
 	case ModeList:
 		for i := range p.Egress {
 			r := &p.Egress[i]
-			if r.Host == "" && r.CIDR.IsValid() || r.matchesName(name) {
+			if question == Addresses && r.matchesName(name) || r.matchesDNS(name) {
 				return true
 			}
 		}
 	}
 	return false
+}
+
+// SuggestDNS returns the rule that lets every question about the name be asked, or nil for a name that no rule can have.
+func SuggestDNS(name string) *Rule {
+	if !usable(name) {
+		return nil
+	}
+	return &Rule{DNS: []string{strings.ToLower(name)}}
 }

@@ -106,9 +106,20 @@ func TestDecide(t *testing.T) {
 		{"name of odd characters", list(), to("192.0.2.1", 443, "\x1b]0;x\a\nfake\u202e"), false, "mode list", `"\x1b]0;x\a\nfake\u202e" (192.0.2.1) tcp`, `{cidr: "192.0.2.1/32", ports: [443]}`},
 		{"stand-in of an odd name", list(), with(to("198.19.0.1", 443, "a b"), unresolved), false, "mode list", `"a b" tcp`, ""},
 		{"stand-in", list(), with(to("198.19.0.1", 443, "a.example"), unresolved), false, "mode list", "a.example tcp", `{host: "a.example", ports: [443]}`},
-		{"stand-in for a range", list("10.0.0.0/8:5432"), with(to("198.19.0.1", 5432, "db.example"), unresolved), true, "cidr 10.0.0.0/8:5432", "", ""},
-		{"stand-in for a range, other port", list("10.0.0.0/8:5432"), with(to("198.19.0.1", 80, "db.example"), unresolved), false, "mode list", "", `{host: "db.example", ports: [80]}`},
-		{"stand-in for a range, other protocol", list("10.0.0.0/8:5432 tcp"), with(with(to("198.19.0.1", 5432, "db.example"), unresolved), udp), false, "mode list", "", `{host: "db.example", ports: [5432], protocol: udp}`},
+		{
+			"stand-in for a range", list("10.0.0.0/8:5432"), with(to("198.19.0.1", 5432, "db.example"), unresolved), false, "mode list",
+			"the name isn't looked up, since cidr 10.0.0.0/8:5432 opens no name", `{host: "db.example", cidr: "10.0.0.0/8", ports: [5432]}`,
+		},
+		{"stand-in for a range with names", list("cidr 10.0.0.0/8:5432 dns example"), with(to("198.19.0.1", 5432, "db.example"), unresolved), true, "cidr 10.0.0.0/8:5432 dns example", "", ""},
+		{"stand-in for a range, names of another rule", list("10.0.0.0/8:5432", "dns db.example"), with(to("198.19.0.1", 5432, "db.example"), unresolved), true, "cidr 10.0.0.0/8:5432", "", ""},
+		{"stand-in for a range with other names", list("cidr 10.0.0.0/8:5432 dns corp.example"), with(to("198.19.0.1", 5432, "xcorp.example"), unresolved), false, "mode list", "opens no name", `{host: "xcorp.example", cidr: "10.0.0.0/8", ports: [5432]}`},
+		{"stand-in for a range, other port", list("cidr 10.0.0.0/8:5432 dns example"), with(to("198.19.0.1", 80, "db.example"), unresolved), false, "mode list", "", `{host: "db.example", ports: [80]}`},
+		{"stand-in for a range, other protocol", list("cidr 10.0.0.0/8:5432 tcp dns example"), with(with(to("198.19.0.1", 5432, "db.example"), unresolved), udp), false, "mode list", "", `{host: "db.example", ports: [5432], protocol: udp}`},
+		{"stand-in of an odd name for a range", list("10.0.0.0/8"), with(to("198.19.0.1", 443, "a b"), unresolved), false, "mode list", `"a b" tcp`, ""},
+		{"names alone open no address", list("dns a.example"), to("192.0.2.1", 443, "a.example"), false, "mode list", "", `{host: "a.example", ports: [443]}`},
+		{"names alone open no stand-in", list("dns a.example"), with(to("198.19.0.1", 443, "a.example"), unresolved), false, "mode list", "", `{host: "a.example", ports: [443]}`},
+		{"names of a range lead to a private address", list("cidr 10.0.0.0/8 dns corp.example"), to("10.1.2.3", 443, "db.corp.example"), true, "cidr 10.0.0.0/8 dns corp.example", "", ""},
+		{"names of a range lead to another", list("cidr 10.0.0.0/8 dns corp.example"), to("192.168.1.1", 443, "db.corp.example"), false, "mode list", "", `{host: "db.corp.example", cidr: "192.168.1.1/32", ports: [443]}`},
 		{"stand-in for a host in a range", list(`{host: db.example, cidr: 10.0.0.0/8}`), with(to("198.19.0.1", 5432, "db.example"), unresolved), true, "host db.example cidr 10.0.0.0/8", "", ""},
 		{"stand-in for another host in a range", list(`{host: db.example, cidr: 10.0.0.0/8}`), with(to("198.19.0.1", 5432, "a.example"), unresolved), false, "mode list", "", `{host: "a.example", ports: [5432]}`},
 		{"stand-in isn't its address", list("198.19.0.1"), with(to("198.19.0.1", 80, "a.example"), unresolved), false, "mode list", "", `{host: "a.example", ports: [80]}`},
@@ -195,34 +206,56 @@ func TestPublic(t *testing.T) {
 }
 
 func TestResolves(t *testing.T) {
+	const none, addresses, all = "nothing", "addresses", "everything"
 	byHost := Policy{Mode: ModeList, Egress: mustRules(t, "a.example:443", "*.b.example", "192.0.2.1", "host c.example cidr 10.0.0.0/8")}
-	byRange := Policy{Mode: ModeList, Egress: mustRules(t, "a.example", "10.0.0.0/8")}
+	byRange := Policy{Mode: ModeList, Egress: mustRules(t, "a.example", "10.0.0.0/8", "::/0")}
+	byDNS := Policy{Mode: ModeList, Egress: mustRules(t, "cidr 10.0.0.0/8:5432 dns corp.example,x.example", "host *.b.example dns c.b.example", "dns 113.0.203.in-addr.arpa")}
 	tests := []struct {
 		policy Policy
 		name   string
-		want   bool
+		want   string
 	}{
-		{Policy{Mode: ModeOpen}, "x.example", true},
-		{Policy{Mode: ModePublic}, "x.example.", true},
-		{Policy{Mode: ModeNone}, "x.example", false},
-		{Policy{}, "x.example", false},
-		{Policy{Mode: ModeOpen}, "", false},
-		{Policy{Mode: ModeOpen}, ".", false},
-		{Policy{Mode: ModeOpen}, HostName + ".", false},
-		{byHost, "a.example", true},
-		{byHost, "A.Example.", true},
-		{byHost, "x.a.example", false},
-		{byHost, "x.b.example", true},
-		{byHost, "b.example", false},
-		{byHost, "c.example", true},
-		{byHost, "192.0.2.1", false},
-		{byHost, "secret-in-a-name.evil.example", false},
-		{byRange, "x.example", true},
-		{byRange, HostName, false},
+		{Policy{Mode: ModeOpen}, "x.example", all},
+		{Policy{Mode: ModePublic}, "x.example.", all},
+		{Policy{Mode: ModeNone}, "x.example", none},
+		{Policy{}, "x.example", none},
+		{Policy{Mode: ModeOpen}, "", none},
+		{Policy{Mode: ModeOpen}, ".", none},
+		{Policy{Mode: ModeOpen}, HostName + ".", none},
+		{byHost, "a.example", addresses},
+		{byHost, "A.Example.", addresses},
+		{byHost, "x.a.example", none},
+		{byHost, "x.b.example", addresses},
+		{byHost, "b.example", none},
+		{byHost, "c.example", addresses},
+		{byHost, "192.0.2.1", none},
+		{byHost, "secret-in-a-name.evil.example", none},
+		{byRange, "a.example", addresses},
+		{byRange, "secret-in-a-name.evil.example", none},
+		{byRange, HostName, none},
+		{byDNS, "corp.example", all},
+		{byDNS, "DB.Corp.Example.", all},
+		{byDNS, "a.b.x.example", all},
+		{byDNS, "xcorp.example", none},
+		{byDNS, "example", none},
+		{byDNS, "corp.example.evil.example", none},
+		{byDNS, "a.b.example", addresses},
+		{byDNS, "c.b.example", all},
+		{byDNS, "7.113.0.203.in-addr.arpa", all},
+		{byDNS, "7.112.0.203.in-addr.arpa", none},
 	}
 	for _, tt := range tests {
-		if got := tt.policy.Resolves(tt.name); got != tt.want {
-			t.Errorf("%v resolves %q: %v, want %v", tt.policy, tt.name, got, tt.want)
+		got := none
+		switch a, r := tt.policy.Resolves(tt.name, Addresses), tt.policy.Resolves(tt.name, Records); {
+		case a && r:
+			got = all
+		case a:
+			got = addresses
+		case r:
+			got = "records only"
+		}
+		if got != tt.want {
+			t.Errorf("%v lets %s be asked of %q, want %s", tt.policy, got, tt.name, tt.want)
 		}
 	}
 }

@@ -56,7 +56,8 @@ func Port(p uint16) PortRange { return PortRange{First: p, Last: p} }
 // Contains reports whether p lies in the range.
 func (r PortRange) Contains(p uint16) bool { return r.First <= p && p <= r.Last }
 
-// Rule grants a set of destinations. Each part that is given must hold; at least one of Host and CIDR is given.
+// Rule grants a set of destinations, and DNS questions. Each of Host, CIDR, Ports and Protocol that is given must hold; at
+// least one of Host, CIDR and DNS is given. A rule with DNS alone grants questions and no destination.
 type Rule struct {
 	// Host is a DNS name ("api.example.com"), a wildcard for the names below one, at any depth and without that name
 	// itself ("*.example.com"), or the text of an IP address. Names are ASCII: international ones in their xn-- form.
@@ -70,6 +71,9 @@ type Rule struct {
 	Ports []PortRange `json:"ports,omitempty"`
 	// Protocol is the protocol granted; empty means every one.
 	Protocol Protocol `json:"protocol,omitempty"`
+	// DNS are suffixes ("corp.example.com"): questions of every type may be asked about these names and those below. Without
+	// it a rule lets only the addresses be asked of the names that its Host matches, and a CIDR alone opens no name.
+	DNS []string `json:"dns,omitempty"`
 }
 
 // Policy is what one sandbox may reach.
@@ -96,7 +100,8 @@ type Destination struct {
 	Local bool
 	// Unresolved says that the first name was never looked up, because no rule is about it (see [Policy.Resolves]) or
 	// because a test's mocks answer for it: Address is then an invention that stands for the name, and is neither judged
-	// nor shown. Ranges don't restrict such a destination, since its name may lead into any.
+	// nor shown. A name that may be asked could lead into any range, so ranges don't restrict such a destination; one that
+	// may not leads into none.
 	Unresolved bool
 }
 

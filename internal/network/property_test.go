@@ -58,6 +58,12 @@ func rules() *rapid.Generator[Rule] {
 				r.CIDR = UnmapPrefix(r.CIDR)
 			}
 		}
+		if rapid.IntRange(0, 2).Draw(t, "with dns") == 0 {
+			r.DNS = rapid.SliceOfN(rapid.SampledFrom([]string{"a.example", "b.a.example", "example", "internal"}), 1, 2).Draw(t, "dns")
+			if rapid.IntRange(0, 3).Draw(t, "dns alone") == 0 {
+				return Rule{DNS: r.DNS}
+			}
+		}
 		r.Protocol = rapid.SampledFrom([]Protocol{"", TCP, UDP, ICMP}).Draw(t, "protocol")
 		if r.Protocol != ICMP {
 			for range rapid.IntRange(0, 2).Draw(t, "ranges") {
@@ -89,6 +95,7 @@ func destinations() *rapid.Generator[Destination] {
 		}
 		d.Local = rapid.IntRange(0, 4).Draw(t, "local") == 0
 		d.Host = d.Local && rapid.Bool().Draw(t, "host")
+		d.Unresolved = !d.Local && len(d.Names) > 0 && rapid.IntRange(0, 4).Draw(t, "unresolved") == 0
 		return d
 	})
 }
@@ -148,8 +155,10 @@ func TestAddingNeverRemoves(t *testing.T) {
 			t.Fatalf("rule %s took away %+v", r, d)
 		}
 		for _, name := range d.Names {
-			if p.Resolves(name) && !with(p, r).Resolves(name) {
-				t.Fatalf("rule %s took away the name %s", r, name)
+			for _, q := range []Question{Addresses, Records} {
+				if p.Resolves(name, q) && !with(p, r).Resolves(name, q) {
+					t.Fatalf("rule %s took away the name %s", r, name)
+				}
 			}
 		}
 	})

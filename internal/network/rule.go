@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -15,8 +16,7 @@ func (r *Rule) matches(t *target) (name string, ok bool) {
 	if !r.matchesPort(t) {
 		return "", false
 	}
-	// Any name may lead into the range, and where one leads that wasn't looked up nobody knows.
-	if r.CIDR.IsValid() && !t.Unresolved && !r.contains(t) {
+	if r.CIDR.IsValid() && !t.in(r) {
 		return "", false
 	}
 	if t.Host {
@@ -39,6 +39,25 @@ func (r *Rule) matches(t *target) (name string, ok bool) {
 		return r.Host, true
 	}
 	return "", false
+}
+
+// in reports whether the target is in the rule's range. Where a name leads that wasn't looked up nobody knows.
+func (t *target) in(r *Rule) bool {
+	if t.Unresolved {
+		return t.resolves
+	}
+	return r.contains(t)
+}
+
+// matchesDNS reports whether every question about the name is granted.
+func (r *Rule) matchesDNS(name string) bool {
+	return slices.ContainsFunc(r.DNS, func(suffix string) bool { return below(name, suffix) })
+}
+
+// below reports whether a name is the suffix or lies below it, without regard to case (RFC 4343).
+func below(name, suffix string) bool {
+	at := len(name) - len(suffix)
+	return suffix != "" && at >= 0 && strings.EqualFold(name[at:], suffix) && (at == 0 || name[at-1] == '.')
 }
 
 // isHostName compares with HostName, lengths first: Decide asks it of every rule.
@@ -121,8 +140,15 @@ func literal(host string) (netip.Addr, bool) {
 // Validate reports everything that is wrong with the rule, joined into one error, or nil.
 func (r Rule) Validate() error {
 	var errs []error
-	if r.Host == "" && !r.CIDR.IsValid() {
-		errs = append(errs, errors.New("a rule needs a host or a cidr"))
+	switch {
+	case r.Host != "" || r.CIDR.IsValid():
+	case len(r.DNS) == 0:
+		errs = append(errs, errors.New("a rule needs a host, a cidr or dns"))
+	case len(r.Ports) > 0 || r.Protocol != "":
+		errs = append(errs, errors.New("a rule with dns alone has no ports and no protocol"))
+	}
+	for _, suffix := range r.DNS {
+		errs = append(errs, validSuffix(suffix))
 	}
 	if r.Host != "" {
 		errs = append(errs, validHost(r.Host))
@@ -202,6 +228,19 @@ func validHost(host string) error {
 		return fmt.Errorf("host %q ends in a number but is not an IP address", host)
 	}
 	return nil
+}
+
+// validSuffix checks a suffix of names that may be asked.
+func validSuffix(suffix string) error {
+	switch {
+	case isAddress(suffix):
+		return fmt.Errorf("dns suffix %q is an address; write a name", suffix)
+	case strings.HasPrefix(suffix, "*"):
+		return fmt.Errorf("dns suffix %q has a wildcard; names below a suffix are always meant, so leave it out", suffix)
+	case below(suffix, HostName):
+		return fmt.Errorf("dns suffix %q: Mayfly answers for %s itself", suffix, HostName)
+	}
+	return validHost(suffix)
 }
 
 func validLabel(host, label string) error {

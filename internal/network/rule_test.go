@@ -28,6 +28,9 @@ func TestRuleString(t *testing.T) {
 		{`{cidr: 2001:db8::/32}`, `{cidr: "2001:db8::/32"}`},
 		{`{host: 'a_b.example'}`, `{host: "a_b.example"}`},
 		{`{cidr: "::ffff:10.0.0.0/104"}`, `{cidr: "10.0.0.0/8"}`},
+		{"dns corp.example,b.example", `{dns: ["corp.example", "b.example"]}`},
+		{"cidr 10.0.0.0/8:443 tcp dns corp.example", `{cidr: "10.0.0.0/8", ports: [443], protocol: tcp, dns: ["corp.example"]}`},
+		{"{dns: [_ldap._tcp.example, 10.in-addr.arpa]}", `{dns: ["_ldap._tcp.example", "10.in-addr.arpa"]}`},
 	}
 	for _, tt := range tests {
 		r, err := networktest.ParseRule(tt.text)
@@ -39,8 +42,8 @@ func TestRuleString(t *testing.T) {
 
 func TestRuleErrors(t *testing.T) {
 	tests := []struct{ text, want string }{
-		{"", "a rule needs a host or a cidr"},
-		{"{}", "a rule needs a host or a cidr"},
+		{"", "a rule needs a host, a cidr or dns"},
+		{"{}", "a rule needs a host, a cidr or dns"},
 		{"a.example:0", `port "0" is not a port`},
 		{"a.example:65536", `port "65536" is not a port`},
 		{"a.example:9-1", "ends before it starts"},
@@ -69,6 +72,16 @@ func TestRuleErrors(t *testing.T) {
 		{"a.example:1 icmp", "icmp has no ports"},
 		{"{host: a.example, protocol: sctp}", `protocol "sctp" is not known`},
 		{"{host: a.example, ports: [1 2]}", `port "1 2" is not a port`},
+		{"{dns: []}", "a rule needs a host, a cidr or dns"},
+		{"{dns: [a.example], ports: [53]}", "dns alone has no ports"},
+		{"{dns: [a.example], protocol: udp}", "dns alone has no ports and no protocol"},
+		{`{dns: ["*.a.example"]}`, "leave it out"},
+		{"{dns: [10.0.0.1]}", "is an address"},
+		{"{dns: [a..example]}", "empty label"},
+		{"{host: a.example, dns: [a.example.]}", "ends with a dot"},
+		{`{dns: [""]}`, "empty label"},
+		{"{dns: [" + HostName + "]}", "Mayfly answers for"},
+		{"{dns: [X." + HostName + "]}", "Mayfly answers for"},
 	}
 	for _, tt := range tests {
 		if r, err := networktest.ParseRule(tt.text); err == nil || !strings.Contains(err.Error(), tt.want) {
@@ -89,7 +102,7 @@ func TestValidatePolicy(t *testing.T) {
 		{Policy{}, `network mode "" is not known`},
 		{Policy{Mode: "lists"}, `network mode "lists" is not known`},
 		{Policy{Mode: ModePublic, Egress: []Rule{rule}}, "takes no egress rules"},
-		{Policy{Mode: ModeList, Egress: []Rule{rule, {}}}, "egress rule 2: a rule needs a host or a cidr"},
+		{Policy{Mode: ModeList, Egress: []Rule{rule, {}}}, "egress rule 2: a rule needs a host, a cidr or dns"},
 		{Policy{Mode: ModeList, Egress: []Rule{{Host: "a.example", Ports: []PortRange{{0, 9}}}}}, "starts at 0"},
 		{Policy{Mode: ModeList, Egress: []Rule{{CIDR: netip.MustParsePrefix("10.1.0.0/8")}}}, "bits set"},
 	}

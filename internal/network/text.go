@@ -83,11 +83,18 @@ func (r Rule) String() string {
 	if r.Protocol != "" {
 		parts = append(parts, "protocol: "+string(r.Protocol))
 	}
+	if len(r.DNS) > 0 {
+		items := make([]string, len(r.DNS))
+		for i, suffix := range r.DNS {
+			items[i] = strconv.Quote(suffix)
+		}
+		parts = append(parts, "dns: ["+strings.Join(items, ", ")+"]")
+	}
 	return "{" + strings.Join(parts, ", ") + "}"
 }
 
 // Label returns the rule in the short form of decisions and audit lines: "host *.slack.com:443",
-// "cidr 10.0.0.0/8:5432,8000-8100 tcp", "host db.example.com cidr 10.1.2.3/32".
+// "cidr 10.0.0.0/8:5432,8000-8100 tcp", "host db.example.com cidr 10.1.2.3/32", "cidr 10.0.0.0/8 dns corp.example.com".
 func (r Rule) Label() string {
 	var b strings.Builder
 	if r.Host != "" {
@@ -108,6 +115,12 @@ func (r Rule) Label() string {
 	if r.Protocol != "" {
 		b.WriteByte(' ')
 		b.WriteString(string(r.Protocol))
+	}
+	if len(r.DNS) > 0 {
+		if b.Len() > 0 {
+			b.WriteByte(' ')
+		}
+		b.WriteString("dns " + strings.Join(r.DNS, ","))
 	}
 	return b.String()
 }

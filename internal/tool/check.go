@@ -107,7 +107,16 @@ func checkVolume(d *decoder, n *yaml.Node, v *Volume) {
 
 func checkRule(d *decoder, n *yaml.Node, r *network.Rule) {
 	if !has(n, "host") && !has(n, "cidr") {
-		d.report(n, "a rule needs a host or a cidr", "")
+		dns := resolve(child(n, "dns"))
+		if dns == n || dns.Kind == yaml.SequenceNode && len(dns.Content) == 0 {
+			d.report(n, "a rule needs a host, a cidr or dns", "")
+			return
+		}
+		for _, key := range []string{"ports", "protocol"} {
+			if has(n, key) {
+				d.report(child(n, key), "a rule with dns alone has no "+key, "add a host or a cidr, or leave "+key+" out")
+			}
+		}
 		return
 	}
 	if r.Protocol == network.ICMP && has(n, "ports") {

@@ -65,7 +65,7 @@ func (t *Tool) clone() *Tool {
 	if t.Network != nil {
 		p := network.Policy{Mode: t.Network.Mode, Egress: slices.Clone(t.Network.Egress)}
 		for i, r := range p.Egress {
-			p.Egress[i].Ports = slices.Clone(r.Ports)
+			p.Egress[i].Ports, p.Egress[i].DNS = slices.Clone(r.Ports), slices.Clone(r.DNS)
 		}
 		out.Network = &p
 	}

@@ -183,7 +183,18 @@ func ruleShape() shape[network.Rule] {
 			convert(choice("protocol", string(network.TCP), string(network.UDP), string(network.ICMP)),
 				func(s string) network.Protocol { return network.Protocol(s) }),
 			func(r *network.Rule) *network.Protocol { return &r.Protocol }),
+		bind("dns", "Names that may be looked up, with all below each: any type of record. A host may be without it, a cidr opens no name.", list("a name of dns", dnsShape()),
+			func(r *network.Rule) *[]string { return &r.DNS }),
 	}, checkRule)
+}
+
+func dnsShape() shape[string] {
+	return convert(text(schema{"minLength": 1}, func(s string) (string, string) {
+		if err := (network.Rule{DNS: []string{s}}).Validate(); err != nil {
+			return "is not a suffix of names", "write a name such as corp.example.com, without a wildcard"
+		}
+		return "", ""
+	}), strings.ToLower)
 }
 
 func portShape() shape[network.PortRange] {

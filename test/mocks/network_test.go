@@ -32,9 +32,9 @@ func TestNetwork(t *testing.T) {
 			[]string{"api.example:80", "other.example:443", host + ":8081", "93.184.216.34:443", "[2001:db8::1]:443"},
 		},
 		"ranges": {
-			list("10.0.0.0/8:5432", "{host: web.corp, cidr: 192.168.0.0/16}"),
+			list("cidr 10.0.0.0/8:5432 dns corp", "{host: web.corp, cidr: 192.168.0.0/16}"),
 			[]string{"10.1.2.3:5432", "db.corp:5432", "web.corp:80"},
-			[]string{"10.1.2.3:80", "db.corp:80", "192.168.1.1:80", "93.184.216.34:5432"},
+			[]string{"10.1.2.3:80", "db.corp:80", "192.168.1.1:80", "93.184.216.34:5432", "db.example:5432"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

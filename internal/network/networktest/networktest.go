@@ -28,11 +28,12 @@ func parseYAML(text string) (network.Rule, error) {
 		Host, CIDR string
 		Ports      []string
 		Protocol   network.Protocol
+		DNS        []string
 	}
 	if err := yaml.Unmarshal([]byte(text), &f); err != nil {
 		return network.Rule{}, err
 	}
-	r := network.Rule{Host: f.Host, Protocol: f.Protocol}
+	r := network.Rule{Host: f.Host, Protocol: f.Protocol, DNS: f.DNS}
 	if err := addPorts(&r, f.Ports); err != nil || f.CIDR == "" {
 		return r, err
 	}
@@ -42,6 +43,10 @@ func parseYAML(text string) (network.Rule, error) {
 }
 
 func parseLabel(text string) (r network.Rule, err error) {
+	text, suffixes, dns := strings.Cut(" "+text, " dns ")
+	if dns {
+		r.DNS = strings.Split(suffixes, ",")
+	}
 	for _, word := range strings.Fields(text) {
 		switch word {
 		case "host", "cidr":

@@ -84,8 +84,16 @@ func (n *Network) connection(t *target) engine.Connection {
 // deny reports a denied target, each once: a tool that tries again and again
 // has been answered. The caller doesn't wait for the report.
 func (n *Network) deny(t target) {
-	if n.denied.first(t) {
-		n.spawn(func() { n.cfg.Report(n.connection(&t)) })
+	if n.denied.first(t.key()) {
+		n.reportLater(n.connection(&t))
+	}
+}
+
+// reportLater reports without having the caller wait. A Network without
+// Report has nobody to tell.
+func (n *Network) reportLater(c engine.Connection) {
+	if n.cfg.Report != nil {
+		n.spawn(func() { n.cfg.Report(c) })
 	}
 }
 
@@ -93,7 +101,7 @@ var errTooMany = errors.New("the tool has too many connections open")
 
 // overflow reports, once, an allowed target that had no slot left.
 func (n *Network) overflow(t target) {
-	if n.overflows.first(t) {
+	if n.overflows.first(t.key()) {
 		n.spawn(func() { n.fail(t, errTooMany) })
 	}
 }
@@ -118,30 +126,32 @@ func cause(err error) string {
 	return err.Error()
 }
 
-// once are the targets of which something has been reported, up to a limit: a
-// flood becomes neither a flood of reports nor of memory.
-type once struct {
-	mu   sync.Mutex
-	seen map[onceKey]bool
-}
-
-type onceKey struct {
+// targetKey is what makes two targets the same to who reads reports.
+type targetKey struct {
 	addr     netip.Addr
 	port     uint16
 	protocol network.Protocol
 }
 
+func (t *target) key() targetKey { return targetKey{t.Address, t.Port, t.Protocol} }
+
+// once are the keys of which something has been reported, up to a limit: a
+// flood becomes neither a flood of reports nor of memory.
+type once[K comparable] struct {
+	mu   sync.Mutex
+	seen map[K]bool
+}
+
 const maxOnce = 1000
 
-func (o *once) first(t target) bool {
-	key := onceKey{t.Address, t.Port, t.Protocol}
+func (o *once[K]) first(key K) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.seen[key] || len(o.seen) >= maxOnce {
 		return false
 	}
 	if o.seen == nil {
-		o.seen = map[onceKey]bool{}
+		o.seen = map[K]bool{}
 	}
 	o.seen[key] = true
 	return true

@@ -206,17 +206,22 @@ func optRecord() dnsmessage.Resource {
 // resolve answers a question within the policy.
 func (n *Network) resolve(ctx context.Context, q dnsmessage.Question) ([]dnsmessage.Resource, dnsmessage.RCode) {
 	name := strings.ToLower(strings.TrimSuffix(q.Name.String(), "."))
+	kind := network.Records
+	if q.Type == dnsmessage.TypeA || q.Type == dnsmessage.TypeAAAA {
+		kind = network.Addresses
+	}
 	switch {
 	case name == network.HostName:
 		return n.gateway(q), dnsmessage.RCodeSuccess
-	case !n.cfg.Policy.Resolves(name) || !n.looksUp(name):
-		return n.refuseName(q, name)
+	case !n.cfg.Policy.Resolves(name, kind) || !n.looksUp(name, kind):
+		return n.refuse(q, name)
 	case q.Type == dnsmessage.TypeA || q.Type == dnsmessage.TypeAAAA:
 		return n.addresses(ctx, q, name)
 	case q.Type == typeHTTPS || q.Type == typeSVCB:
 		// Their hints are addresses without a name that we learnt.
 		return nil, dnsmessage.RCodeSuccess
 	}
+	n.reportQuestion(q, name)
 	records, code, err := n.cfg.Resolver.Records(ctx, q)
 	if err != nil {
 		return nil, dnsmessage.RCodeServerFailure
@@ -239,19 +244,22 @@ func (n *Network) gateway(q dnsmessage.Question) []dnsmessage.Resource {
 	return nil
 }
 
-// refuseName answers for a name that the policy doesn't let be looked up: an
-// address question gets a stand-in, so that the connection which follows is
-// refused with its port known; anything else is refused here.
-func (n *Network) refuseName(q dnsmessage.Question, name string) ([]dnsmessage.Resource, dnsmessage.RCode) {
+// refuse answers a question that isn't asked upstream. A name whose addresses
+// are asked for gets a stand-in, so that the connection which follows is
+// refused with its port known. Anything else has no answer, and not an error:
+// a program that would like to know more goes on with what it has.
+func (n *Network) refuse(q dnsmessage.Question, name string) ([]dnsmessage.Resource, dnsmessage.RCode) {
 	switch q.Type {
 	case dnsmessage.TypeA:
 		if addr := n.names.standIn(name); addr.IsValid() {
 			return []dnsmessage.Resource{addressRecord(q.Name, addr)}, dnsmessage.RCodeSuccess
 		}
+		return nil, dnsmessage.RCodeRefused
 	case dnsmessage.TypeAAAA, typeHTTPS, typeSVCB:
-		return nil, dnsmessage.RCodeSuccess
+	default:
+		n.reportQuestion(q, name)
 	}
-	return nil, dnsmessage.RCodeRefused
+	return nil, dnsmessage.RCodeSuccess
 }
 
 func (n *Network) addresses(ctx context.Context, q dnsmessage.Question, name string) ([]dnsmessage.Resource, dnsmessage.RCode) {

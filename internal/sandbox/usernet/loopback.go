@@ -21,7 +21,7 @@ type Loopback struct {
 	cancel    context.CancelFunc
 	work      sync.WaitGroup
 	slots     slots
-	overflows once
+	overflows once[targetKey]
 	sending   atomic.Int64 // connections whose tool hasn't ended its side yet
 }
 
@@ -115,7 +115,7 @@ func (l *Loopback) serve(tool hostConn) {
 	if !l.slots.take() {
 		said()
 		tool.abort()
-		if l.overflows.first(t) {
+		if l.overflows.first(t.key()) {
 			c.Reason = errTooMany.Error()
 			l.cfg.Report(c)
 		}

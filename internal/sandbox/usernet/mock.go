@@ -42,9 +42,9 @@ func (n *Network) mock(t *target) {
 	}
 }
 
-// looksUp says whether a name that the policy lets be looked up really is.
-func (n *Network) looksUp(name string) bool {
-	return n.cfg.Mocks == nil || n.cfg.Mocks.Allow.Resolves(name)
+// looksUp says whether a question that the policy lets be asked really is.
+func (n *Network) looksUp(name string, question network.Question) bool {
+	return n.cfg.Mocks == nil || n.cfg.Mocks.Allow.Resolves(name, question)
 }
 
 // serveMock connects the tool with a test's mocks. Its handshake comes first: the mocks see its request before they

@@ -73,7 +73,7 @@ func play(p network.Policy, run []round) (rules []network.Rule, err error) {
 			for _, kind := range []dnsmessage.Type{dnsmessage.TypeA, dnsmessage.TypeAAAA} {
 				n.resolve(context.Background(), dnsmessage.Question{Name: dnsmessage.MustNewName(name + "."), Type: kind, Class: dnsmessage.ClassINET})
 			}
-			if !p.Resolves(name) {
+			if !p.Resolves(name, network.Addresses) {
 				return nil, fmt.Errorf("%s isn't looked up", name)
 			}
 		}

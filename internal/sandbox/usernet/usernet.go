@@ -88,7 +88,8 @@ type Network struct {
 	names *names
 	local localAddresses
 
-	denied, overflows once
+	denied, overflows once[targetKey]
+	questions         once[questionKey]
 	granted           grants
 
 	down, up *limiter // bytes towards the tool, from the tool; nil is no limit

@@ -254,6 +254,20 @@ func (w *world) report(protocol, address string, port int) engine.Connection {
 	return engine.Connection{}
 }
 
+// reportOf waits for the report of a protocol and a name.
+func (w *world) reportOf(protocol, host string) engine.Connection {
+	w.t.Helper()
+	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		for _, c := range w.connections() {
+			if c.Protocol == protocol && c.Host == host {
+				return c
+			}
+		}
+	}
+	w.t.Fatalf("no report of %s %s in %+v", protocol, host, w.connections())
+	return engine.Connection{}
+}
+
 // resolver is the tool's.
 func (w *world) resolver() *net.Resolver {
 	return &net.Resolver{PreferGo: true, Dial: func(_ context.Context, kind, _ string) (net.Conn, error) {
