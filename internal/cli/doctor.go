@@ -9,7 +9,23 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mayfly-run/mayfly/internal/engine"
+	"github.com/mayfly-run/mayfly/internal/run"
 )
+
+// checkPolicy says what the operator's policy lets tools reach, or what is wrong with it.
+func checkPolicy(path string) engine.Check {
+	c := engine.Check{Feature: "operator's policy", Status: engine.CheckOK}
+	policy, err := run.LoadPolicy(path)
+	switch {
+	case err != nil:
+		c.Status, c.Detail, c.Remedy = engine.CheckMissing, err.Error(), "correct the file; until then nothing runs"
+	case policy == nil:
+		c.Status, c.Detail = engine.CheckAbsent, path+" is not there; "+policy.Networks()
+	default:
+		c.Detail = path + "; " + policy.Networks()
+	}
+	return c
+}
 
 func newDoctorCommand(s streams) *cobra.Command {
 	var asJSON bool
@@ -36,6 +52,7 @@ weaker than asked. "absent" is an addition that runs do without. Exit status 1 w
 			if err != nil {
 				return err
 			}
+			checks = append(checks, checkPolicy(policyPath()))
 			missing := false
 			var text strings.Builder
 			for _, c := range checks {

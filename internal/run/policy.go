@@ -29,7 +29,8 @@ const DefaultPolicyPath = "/etc/mayfly/policy.yaml"
 //
 //	defaults: {memory: 256Mi, timeout: 2m, network: public}   # where a tool says nothing
 //	max: {cpu: 2, memory: 2Gi, disk: 4Gi, pids: 512, bandwidth: 100Mbps, timeout: 30m}
-//	networks: [none, list, public]       # the modes that tools may use
+//	networks: [none, list]               # the modes that tools may use
+//	egress: [{host: "*.example.com"}]    # a tool's egress rules have to be inside of these
 //	capabilities: [NET_BIND_SERVICE]     # instead of the built-in list, which is this one
 //	runtimes: [default, gvisor]
 //	images: ["registry.example.com/tools/*"]
@@ -38,6 +39,7 @@ type Policy struct {
 	file     policyFile
 	defaults limits
 	max      limits
+	egress   *bound // nil where the file has none
 	path     string
 }
 
@@ -46,6 +48,7 @@ type policyFile struct {
 	Defaults     map[string]string `yaml:"defaults"`
 	Max          map[string]string `yaml:"max"`
 	Networks     []string          `yaml:"networks"`
+	Egress       yaml.Node         `yaml:"egress"`
 	Capabilities []string          `yaml:"capabilities"`
 	Runtimes     []string          `yaml:"runtimes"`
 	Images       []string          `yaml:"images"`
@@ -103,6 +106,9 @@ func parsePolicy(path string, data []byte) (*Policy, error) {
 		if !slices.Contains(modes, network.Mode(mode)) {
 			return nil, fmt.Errorf("policy %s: networks: %q is none of none, list, public and open", path, mode)
 		}
+	}
+	if p.egress, err = p.parseEgress(); err != nil {
+		return nil, err
 	}
 	for _, pattern := range p.file.Images {
 		if _, err := globMatch(pattern, ""); err != nil {
@@ -184,8 +190,12 @@ func (p *Policy) fill(t *tool.Tool) {
 	r.PIDs = cmp.Or(r.PIDs, d.PIDs, lower(most.PIDs, b.PIDs))
 	r.Bandwidth = cmp.Or(r.Bandwidth, d.Bandwidth, lower(most.Bandwidth, b.Bandwidth))
 	t.Timeout = cmp.Or(t.Timeout, p.defaults.timeout, time.Duration(lower(int64(p.max.timeout), int64(builtin.Timeout))))
-	if t.Network == nil && p.defaults.network != "" {
+	switch {
+	case t.Network != nil:
+	case p.defaults.network != "":
 		t.Network = &network.Policy{Mode: p.defaults.network}
+	case p.egress != nil: // a bound below the built-in default is the default, too
+		t.Network = &network.Policy{Mode: network.ModeList, Egress: slices.Clone(p.egress.rules)}
 	}
 }
 
@@ -235,6 +245,9 @@ func diskOf(t *tool.Tool) int64 {
 func (p *Policy) checkKinds(t *tool.Tool) error {
 	if list := p.file.Networks; list != nil && !slices.Contains(list, string(t.Network.Mode)) {
 		return &DeniedError{What: "network " + string(t.Network.Mode), Allows: "allowed are " + listOr(list), Policy: p.path}
+	}
+	if err := p.checkEgress(t); err != nil {
+		return err
 	}
 	if list := p.file.Runtimes; list != nil && !slices.Contains(list, t.Security.Runtime) {
 		return &DeniedError{What: "runtime " + t.Security.Runtime, Allows: "allowed are " + listOr(list), Policy: p.path}

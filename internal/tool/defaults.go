@@ -67,7 +67,7 @@ func (t *Tool) clone() *Tool {
 		for i, r := range p.Egress {
 			p.Egress[i].Ports, p.Egress[i].DNS = slices.Clone(r.Ports), slices.Clone(r.DNS)
 		}
-		out.Network = &p
+		out.Network, out.EgressAt = &p, slices.Clone(t.EgressAt)
 	}
 	if t.Retry != nil {
 		r := *t.Retry

@@ -1,12 +1,9 @@
 package tool
 
 import (
-	"math"
-	"net/netip"
 	"strings"
 	"time"
 
-	"github.com/mayfly-run/mayfly/internal/network"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -35,8 +32,7 @@ func toolShape() shape[Tool] {
 			func(t *Tool) *Resources { return &t.Resources }),
 		bind("security", "How the tool is confined.", securityShape(),
 			func(t *Tool) *Security { return &t.Security }),
-		bind("network", "What may be reached: none, public (no private networks), open, or a list of rules.", networkShape(),
-			func(t *Tool) **network.Policy { return &t.Network }),
+		networkField("What may be reached: none, public (no private networks), open, or a list of rules."),
 		bind("working_dir", "Absolute path of the directory that the tool starts in.", text(schema{"pattern": "^/."}, checkWorkingDir),
 			func(t *Tool) *string { return &t.WorkingDir }),
 		bind("timeout", "How long each attempt of a run may take, such as 30s, 5m or 1h30m.", timeoutShape(),
@@ -139,79 +135,6 @@ func securityShape() shape[Security] {
 		bind("runtime", "The OCI runtime: default, or gvisor where it is installed.", text(schema{"minLength": 1}, checkRuntime),
 			func(s *Security) *string { return &s.Runtime }),
 	}, nil)
-}
-
-func networkShape() shape[*network.Policy] {
-	mode := convert(choice("network mode", string(network.ModeNone), string(network.ModePublic), string(network.ModeOpen)),
-		func(s string) *network.Policy { return &network.Policy{Mode: network.Mode(s)} })
-	listed := func(rules []network.Rule) *network.Policy {
-		return &network.Policy{Mode: network.ModeList, Egress: rules}
-	}
-	rules := list("a rule", ruleShape())
-	plain := convert(rules, listed)
-	keyed := convert(object("network", []field[[]network.Rule]{
-		needed(bind("egress", "The rules; what none of them names is out of reach.", rules,
-			func(r *[]network.Rule) *[]network.Rule { return r })),
-	}, nil), listed)
-	return byKind("none, public, open or a list of rules", &mode, &plain, &keyed)
-}
-
-func ruleShape() shape[network.Rule] {
-	host := convert(text(schema{"minLength": 1}, func(s string) (string, string) {
-		if err := (network.Rule{Host: s}).Validate(); err != nil || s == "" {
-			return "is not a host", "write a name such as api.example.com, *.example.com, or an address"
-		}
-		return "", ""
-	}), strings.ToLower)
-	cidr := convert(text(schema{"minLength": 1}, func(s string) (string, string) {
-		if _, err := network.ParseCIDR(s); err != nil {
-			return "is not a range of addresses", "write it as 10.0.0.0/8, without bits after the prefix"
-		}
-		return "", ""
-	}), func(s string) netip.Prefix {
-		p, _ := network.ParseCIDR(s) // checked above; after a problem the zero prefix is never used
-		return p
-	})
-	return object("a rule", []field[network.Rule]{
-		bind("host", "A name, *.name for every name below it, or an address.", host,
-			func(r *network.Rule) *string { return &r.Host }),
-		bind("cidr", "A range of addresses, which may be private ones.", cidr,
-			func(r *network.Rule) *netip.Prefix { return &r.CIDR }),
-		bind("ports", "Ports (443) and ranges of them (8000-8100); all where there are none.", list("port", portShape()),
-			func(r *network.Rule) *[]network.PortRange { return &r.Ports }),
-		bind("protocol", "tcp, udp or icmp; all where none is given.",
-			convert(choice("protocol", string(network.TCP), string(network.UDP), string(network.ICMP)),
-				func(s string) network.Protocol { return network.Protocol(s) }),
-			func(r *network.Rule) *network.Protocol { return &r.Protocol }),
-		bind("dns", "Names that may be looked up, with all below each: any type of record. A host may be without it, a cidr opens no name.", list("a name of dns", dnsShape()),
-			func(r *network.Rule) *[]string { return &r.DNS }),
-	}, checkRule)
-}
-
-func dnsShape() shape[string] {
-	return convert(text(schema{"minLength": 1}, func(s string) (string, string) {
-		if err := (network.Rule{DNS: []string{s}}).Validate(); err != nil {
-			return "is not a suffix of names", "write a name such as corp.example.com, without a wildcard"
-		}
-		return "", ""
-	}), strings.ToLower)
-}
-
-func portShape() shape[network.PortRange] {
-	s := convert(loose(func(s string) (string, string) {
-		if _, err := network.ParsePorts(s); err != nil {
-			return "is out of range", "write a number from 1 to 65535 or a range such as 8000-8100"
-		}
-		return "", ""
-	}), func(s string) network.PortRange {
-		p, _ := network.ParsePorts(s) // checked above; after a problem the zero range is never used
-		return p
-	})
-	s.schema = schema{"anyOf": []schema{
-		{"type": "integer", "minimum": 1, "maximum": math.MaxUint16},
-		{"type": "string", "pattern": `^\s*[0-9]{1,5}\s*(-\s*[0-9]{1,5}\s*)?$`},
-	}}
-	return s
 }
 
 func retryShape() shape[Retry] {

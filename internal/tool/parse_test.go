@@ -159,6 +159,7 @@ func TestEverything(t *testing.T) {
 		Network: &network.Policy{Mode: network.ModeList, Egress: []network.Rule{
 			{Host: "*.slack.com", Ports: []network.PortRange{{First: 443, Last: 443}}},
 		}},
+		EgressAt:   []Position{at(16, 7)},
 		WorkingDir: "/workspace", Timeout: 5 * time.Minute,
 		Retry:   &Retry{Attempts: 3, Backoff: 2 * time.Second, MaxBackoff: time.Minute, OnExit: []int{1, 75}},
 		Outputs: []string{"IMAGE_TAG"}, Labels: map[string]string{"team": "platform"},

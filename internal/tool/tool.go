@@ -30,6 +30,8 @@ type Tool struct {
 	Security    Security
 	// Network is nil where the definition doesn't say.
 	Network *network.Policy
+	// EgressAt is where each rule of Network stands; nil for rules that the definition doesn't have.
+	EgressAt []Position
 
 	// WorkingDir is absolute, or empty.
 	WorkingDir string

@@ -1,0 +1,125 @@
+package run
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/mayfly-run/mayfly/internal/network"
+	"github.com/mayfly-run/mayfly/internal/tool"
+)
+
+// bound are the policy's egress rules: each rule of a tool has to be inside of one.
+type bound struct {
+	rules []network.Rule
+	at    []tool.Position
+}
+
+// parseEgress reads the policy's egress rules and compares them with its other keys; nil without any.
+func (p *Policy) parseEgress() (*bound, error) {
+	if p.file.Egress.IsZero() {
+		return nil, nil //nolint:nilnil // a nil bound is none
+	}
+	var b bound
+	var err error
+	if b.rules, b.at, err = tool.ParseEgress(p.path, &p.file.Egress); err != nil {
+		return nil, err
+	}
+	for _, mode := range []network.Mode{network.ModePublic, network.ModeOpen} {
+		if slices.Contains(p.file.Networks, string(mode)) {
+			return nil, fmt.Errorf("policy %s: networks: %s reaches more than any egress rules; leave it out, or leave egress out", p.path, mode)
+		}
+		if p.defaults.network == mode {
+			return nil, fmt.Errorf("policy %s: defaults: network %s reaches more than any egress rules; leave it out, and tools that say nothing have the egress", p.path, mode)
+		}
+	}
+	return &b, nil
+}
+
+// checkEgress refuses what a tool may reach beyond the policy's egress rules. Where the policy has none, but doesn't let
+// tools have mode open, it refuses what would be that mode by another name: lists that hold private addresses or this
+// machine.
+func (p *Policy) checkEgress(t *tool.Tool) error {
+	switch {
+	case p.egress == nil && (p.file.Networks == nil || slices.Contains(p.file.Networks, string(network.ModeOpen))):
+		return nil
+	case t.Network.Mode == network.ModeList:
+	case p.egress != nil && t.Network.Mode != network.ModeNone:
+		return &DeniedError{What: "network " + string(t.Network.Mode), Allows: "its egress allows none, or a list of rules inside of its own", Policy: p.path}
+	default:
+		return nil
+	}
+	for i, r := range t.Network.Egress {
+		var allows string
+		if p.egress != nil {
+			allows = p.egress.outside(r)
+		} else if r.GrantsPrivate() {
+			allows = "networks without open allows no private address and no " + network.HostName + "; egress in the policy can name them"
+		}
+		if allows != "" {
+			return &DeniedError{What: "the egress rule " + place(r, t.EgressAt, i), Allows: allows, Policy: p.path}
+		}
+	}
+	return nil
+}
+
+// Networks says in a few words what the policy lets tools reach.
+func (p *Policy) Networks() string {
+	switch {
+	case p == nil || p.egress == nil && p.file.Networks == nil:
+		return "tools may use any network"
+	case p.egress != nil:
+		return fmt.Sprintf("tools may use what is inside of its %d egress rules", len(p.egress.rules))
+	}
+	text := "tools may use the networks " + listOr(p.file.Networks)
+	if !slices.Contains(p.file.Networks, string(network.ModeOpen)) && slices.Contains(p.file.Networks, string(network.ModeList)) {
+		text += "; no list may hold a private address"
+	}
+	return text
+}
+
+// outside says by what a rule is outside of the bound, of the nearest of its rules; "" where it is inside of one.
+func (b *bound) outside(r network.Rule) string {
+	// Who has the right host and the wrong port wants to know of the port.
+	order := []network.Part{network.PartHost, network.PartCIDR, network.PartProtocol, network.PartPorts, network.PartDNS}
+	nearest, by := -1, network.Part("")
+	for i, most := range b.rules {
+		part := r.Outside(most)
+		if part == "" {
+			return ""
+		}
+		if slices.Index(order, part) > slices.Index(order, by) {
+			nearest, by = i, part
+		}
+	}
+	switch by {
+	case "":
+		return "its egress is empty"
+	case network.PartHost, network.PartCIDR:
+		return "no rule of its egress holds it; allowed are " + b.text()
+	case network.PartDNS:
+		return "it lets names be looked up that are outside of " + place(b.rules[nearest], b.at, nearest)
+	}
+	return fmt.Sprintf("by its %s it is outside of %s", by, place(b.rules[nearest], b.at, nearest))
+}
+
+// text lists the first rules.
+func (b *bound) text() string {
+	const most = 5
+	var list []string
+	for i, r := range b.rules[:min(len(b.rules), most)] {
+		list = append(list, place(r, b.at, i))
+	}
+	if more := len(b.rules) - most; more > 0 {
+		list = append(list, fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(list, ", ")
+}
+
+// place is a rule's text with where it stands.
+func place(r network.Rule, at []tool.Position, i int) string {
+	if i < len(at) {
+		return fmt.Sprintf("%s (%s)", r, at[i])
+	}
+	return r.String()
+}

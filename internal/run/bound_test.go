@@ -1,0 +1,91 @@
+package run
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/mayfly-run/mayfly/internal/network"
+)
+
+func mustPolicy(t *testing.T, text string) *Policy {
+	t.Helper()
+	p, err := parsePolicy("policy.yaml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// TestN07_PolicyBound refuses rules that aren't inside of the policy's, and says which and why.
+func TestN07_PolicyBound(t *testing.T) {
+	p := mustPolicy(t, `
+egress:
+  - {host: "*.example.com", ports: [443, "8000-8100"]}
+  - {cidr: 10.0.0.0/8, protocol: tcp, dns: [corp.example.net]}
+  - {host: host.mayfly.internal, ports: [8080]}
+`)
+	for rules, want := range map[string]string{
+		`{cidr: 0.0.0.0/0}`:                                 `the egress rule {cidr: "0.0.0.0/0"} (tool.yaml:1:29): no rule of its egress holds it; allowed are {host: "*.example.com", ports: [443, "8000-8100"]} (policy.yaml:3:5), {cidr: `,
+		`{cidr: "::/0"}`:                                    "holds it",
+		`{host: example.org, ports: [443]}`:                 "holds it",
+		`{host: "*.com", ports: [443]}`:                     "holds it",
+		`{host: a.example.com}`:                             `by its ports it is outside of {host: "*.example.com", ports: [443, "8000-8100"]} (policy.yaml:3:5)`,
+		`{host: a.example.com, ports: [443, 80]}`:           "by its ports",
+		`{cidr: 10.1.0.0/16}`:                               "by its protocol it is outside of {cidr: \"10.0.0.0/8\"",
+		`{cidr: 10.1.0.0/16, protocol: tcp, dns: [net]}`:    "it lets names be looked up that are outside of",
+		`{host: db, cidr: 10.0.0.1/32, protocol: tcp}`:      "it lets names be looked up that are outside of",
+		`{host: host.mayfly.internal}`:                      "by its ports",
+		`{dns: [example.com]}`:                              "it lets names be looked up",
+		`{host: a.example.com, ports: [443], dns: [x.org]}`: "it lets names be looked up",
+	} {
+		_, err := p.Apply(parseTool(t, "network: [{host: a.example.com, ports: [443]}, "+rules+"]"))
+		var denied *DeniedError
+		if !errors.As(err, &denied) || !strings.Contains(err.Error(), strings.ReplaceAll(want, "1:29", "1:48")) {
+			t.Errorf("%s: %v, want %q", rules, err, want)
+		}
+	}
+	for _, rules := range []string{
+		"", `{host: api.example.com, ports: [443]}`, `{host: "*.api.example.com", ports: ["8000-8050"], protocol: tcp}`,
+		`{cidr: 10.1.0.0/16, ports: [5432], protocol: tcp, dns: [db.corp.example.net]}`, `{host: 10.0.0.1, protocol: tcp}`,
+		`{host: host.mayfly.internal, ports: [8080]}`, `{dns: [_ldap._tcp.corp.example.net]}`,
+	} {
+		if _, err := p.Apply(parseTool(t, "network: ["+rules+"]")); err != nil {
+			t.Errorf("%s: %v", rules, err)
+		}
+	}
+	for mode, allowed := range map[string]bool{"none": true, "public": false, "open": false} {
+		_, err := p.Apply(parseTool(t, "network: "+mode))
+		if (err == nil) != allowed {
+			t.Errorf("network %s: %v", mode, err)
+		}
+	}
+	// A tool that says nothing has the bound, as with limits.
+	got, err := p.Apply(parseTool(t, "name: a"))
+	if err != nil || got.Network.Mode != network.ModeList || len(got.Network.Egress) != 3 {
+		t.Errorf("a tool that says nothing: %+v, %v", got, err)
+	}
+	if _, err := mustPolicy(t, "egress: []").Apply(parseTool(t, "network: [{host: a}]")); err == nil || !strings.Contains(err.Error(), "its egress is empty") {
+		t.Errorf("an empty bound: %v", err)
+	}
+}
+
+// TestN07_NetworksWithoutOpen: a list isn't mode open by another name.
+func TestN07_NetworksWithoutOpen(t *testing.T) {
+	closed, open := mustPolicy(t, "networks: [none, list]"), mustPolicy(t, "networks: [list, open]")
+	for rule, allowed := range map[string]bool{
+		"{cidr: 0.0.0.0/0}": false, `{cidr: "::/0"}`: false, "{host: host.mayfly.internal}": false, "{host: HOST.mayfly.internal, ports: [80]}": false,
+		"{cidr: 0.0.0.0/1}": false, "{cidr: 128.0.0.0/1}": false, "{cidr: 10.0.0.0/8}": false, "{host: 192.168.1.1}": false,
+		"{host: db.corp, cidr: 10.0.0.1/32}": false, "{cidr: 'fd00::/8'}": false, "{cidr: '64:ff9b::/96'}": false,
+		"{host: api.example.com}": true, "{cidr: 203.0.113.0/24}": true, "{cidr: '2001:db8::/32'}": true, "{host: 192.0.2.1}": true, "{dns: [corp]}": true,
+	} {
+		_, err := closed.Apply(parseTool(t, "network: ["+rule+"]"))
+		var denied *DeniedError
+		if allowed != (err == nil) || err != nil && (!errors.As(err, &denied) || !strings.Contains(err.Error(), "(tool.yaml:1:11): networks without open allows no private address")) {
+			t.Errorf("%s: %v", rule, err)
+		}
+		if _, err := open.Apply(parseTool(t, "network: ["+rule+"]")); err != nil {
+			t.Errorf("%s, where open is allowed: %v", rule, err)
+		}
+	}
+}
