@@ -20,7 +20,8 @@ func newValidateCommand(s streams) *cobra.Command {
 		Short: "Check files of tools, workflows and tests",
 		Long: `Check files of tools, of workflows and of tests (NAME_test.yaml, NAME.test.yaml, tests.yaml): the
 format, the names, the values, what contradicts what, and what steps refer to. Each problem is
-printed as file:line:column. Exit status 1 when there is one.`,
+printed as file:line:column. Exit status 1 when there is one. A warning is printed beside them and
+changes no status: what runs, and is hardly meant.`,
 		Example: `  mayfly validate check.yaml
   mayfly validate tools/*/tool.yaml
   generate-tool | mayfly validate -`,
@@ -28,11 +29,11 @@ printed as file:line:column. Exit status 1 when there is one.`,
 		RunE: func(cmd *cobra.Command, files []string) error {
 			bad := false
 			for _, file := range files {
-				err := validate(cmd.Context(), s, file)
+				warnings, err := validate(cmd.Context(), s, file)
 				if err != nil {
 					bad = true
 				}
-				if err := printValidation(s, asJSON, file, err); err != nil {
+				if err := printValidation(s, asJSON, file, warnings, err); err != nil {
 					return err
 				}
 			}
@@ -46,31 +47,32 @@ printed as file:line:column. Exit status 1 when there is one.`,
 	return c
 }
 
-// validate reads a definition and finds all that is wrong with it before it runs.
-func validate(ctx context.Context, s streams, file string) error {
+// validate reads a definition and finds all that is wrong with it before it runs, and what is hardly meant.
+func validate(ctx context.Context, s streams, file string) (warnings []tool.Problem, err error) {
 	if isTestFile(file) {
-		return validateSuite(file)
+		return nil, validateSuite(file)
 	}
 	def, _, err := loadDefinition(s.in, file)
 	switch {
 	case err != nil:
-		return err
+		return nil, err
 	case def.Tool != nil:
-		return def.Tool.Runnable()
+		return def.Tool.Warnings(), def.Tool.Runnable()
 	}
 	conditions := condition.NewProcess("")
 	err = workflow.CheckConditions(ctx, workflow.NewPlan(def.Workflow, nil), conditions)
-	return errors.Join(err, conditions.Close())
+	return def.Workflow.Warnings(), errors.Join(err, conditions.Close())
 }
 
-func printValidation(s streams, asJSON bool, file string, err error) error {
+func printValidation(s streams, asJSON bool, file string, warnings []tool.Problem, err error) error {
 	if asJSON {
 		out := struct {
 			File     string         `json:"file"`
 			Valid    bool           `json:"valid"`
 			Problems []tool.Problem `json:"problems,omitempty"`
+			Warnings []tool.Problem `json:"warnings,omitempty"`
 			Error    string         `json:"error,omitempty"`
-		}{File: file, Valid: err == nil}
+		}{File: file, Valid: err == nil, Warnings: warnings}
 		var problems *tool.Error
 		if errors.As(err, &problems) {
 			out.Problems = problems.Problems
@@ -78,6 +80,12 @@ func printValidation(s streams, asJSON bool, file string, err error) error {
 			out.Error = err.Error()
 		}
 		return json.NewEncoder(s.out).Encode(out)
+	}
+	for _, w := range warnings {
+		w.Text = "warning: " + w.Text
+		if _, err := fmt.Fprintln(s.err, w); err != nil {
+			return err
+		}
 	}
 	if err != nil {
 		_, err := fmt.Fprintln(s.err, err)

@@ -1,0 +1,43 @@
+package tool
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestWarnings(t *testing.T) {
+	for rule, want := range map[string]string{
+		`{host: "*.co.uk"}`:                   `host "*.co.uk": anybody can have a name below co.uk`,
+		`{host: "*.com", ports: [443]}`:       "below com,",
+		`{host: "*.GitHub.io"}`:               "below github.io,",
+		`{host: "*.s3.amazonaws.com"}`:        "below s3.amazonaws.com,",
+		`{host: "*.foo.ck"}`:                  "below foo.ck,", // *.ck is on the list
+		`{cidr: 192.0.2.0/24, dns: [co.uk]}`:  `dns "co.uk": anybody can have a zone below co.uk`,
+		`{dns: [example.org, in-addr.arpa]}`:  `dns "in-addr.arpa"`,
+		`{host: "*.example.co.uk"}`:           "",
+		`{host: co.uk}`:                       "", // one name, its owner's
+		`{host: "*.corp"}`:                    "",
+		`{host: "*.internal"}`:                "",
+		`{cidr: 192.0.2.0/24, dns: [a.corp]}`: "",
+		`{dns: [10.in-addr.arpa]}`:            "",
+		`{host: 192.0.2.1}`:                   "",
+	} {
+		parsed, err := Parse("tool.yaml", []byte("image: alpine\nnetwork:\n  - "+rule+"\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, w := range parsed.Warnings() {
+			got = append(got, w.String())
+		}
+		switch {
+		case want == "" && got != nil:
+			t.Errorf("%s: %q", rule, got)
+		case want != "" && (len(got) != 1 || !strings.HasPrefix(got[0], "tool.yaml:3:5: ") || !strings.Contains(got[0], want)):
+			t.Errorf("%s: %q, want one with %q", rule, got, want)
+		}
+	}
+	if w := (&Tool{}).Warnings(); w != nil {
+		t.Errorf("a tool without rules: %v", w)
+	}
+}
