@@ -69,7 +69,7 @@ func (p *Policy) Networks() string {
 	case p == nil || p.egress == nil && p.file.Networks == nil:
 		return "tools may use any network"
 	case p.egress != nil:
-		return fmt.Sprintf("tools may use what is inside of its %d egress rules", len(p.egress.rules))
+		return fmt.Sprintf("tools may use what is inside of its egress rules (%d)", len(p.egress.rules))
 	}
 	text := "tools may use the networks " + listOr(p.file.Networks)
 	if !slices.Contains(p.file.Networks, string(network.ModeOpen)) && slices.Contains(p.file.Networks, string(network.ModeList)) {
