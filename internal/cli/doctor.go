@@ -12,21 +12,6 @@ import (
 	"github.com/mayfly-run/mayfly/internal/run"
 )
 
-// checkPolicy says what the operator's policy lets tools reach, or what is wrong with it.
-func checkPolicy(path string) engine.Check {
-	c := engine.Check{Feature: "operator's policy", Status: engine.CheckOK}
-	policy, err := run.LoadPolicy(path)
-	switch {
-	case err != nil:
-		c.Status, c.Detail, c.Remedy = engine.CheckMissing, err.Error(), "correct the file; until then nothing runs"
-	case policy == nil:
-		c.Status, c.Detail = engine.CheckAbsent, path+" is not there; "+policy.Networks()
-	default:
-		c.Detail = path + "; " + policy.Networks()
-	}
-	return c
-}
-
 func newDoctorCommand(s streams) *cobra.Command {
 	var asJSON bool
 	var delegate string
@@ -81,5 +66,20 @@ weaker than asked. "absent" is an addition that runs do without. Exit status 1 w
 	}
 	c.Flags().StringVar(&delegate, "delegate", "", "as root: give `USER` cgroups of its own, for the limits of rootless runs")
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return c
+}
+
+// checkPolicy says what the operator's policy lets tools reach, or what is wrong with it.
+func checkPolicy(path string) engine.Check {
+	c := engine.Check{Feature: "operator's policy", Status: engine.CheckOK}
+	policy, err := run.LoadPolicy(path)
+	switch {
+	case err != nil:
+		c.Status, c.Detail, c.Remedy = engine.CheckMissing, err.Error(), "correct the file; until then nothing runs"
+	case policy == nil:
+		c.Status, c.Detail = engine.CheckAbsent, path+" is not there; "+policy.Networks()
+	default:
+		c.Detail = path + "; " + policy.Networks()
+	}
 	return c
 }
