@@ -106,22 +106,23 @@ func TestWithoutAPolicy(t *testing.T) {
 func TestPolicyFileErrors(t *testing.T) {
 	for text, want := range map[string]string{
 		"networks: []\n" + strings.Repeat("#\n", maxPolicyBytes/2): "it is larger than 1048576 bytes",
-		"maximum: {}":                                      "field maximum not found",
-		"max: {memory: 1Qi}":                               "max: memory \"1Qi\" is not a size",
-		"max: {ram: 1Gi}":                                  "max: unknown key \"ram\"",
-		"max: {network: open}":                             "max: unknown key \"network\"",
-		"defaults: {network: all}":                         "network \"all\" is none of none, public and open",
-		"networks: [some]":                                 "\"some\" is none of none, list, public and open",
-		"images: ['[']":                                    "syntax error in pattern",
-		"egress:":                                          "egress must be a list, not empty",
-		"egress: open":                                     "egress must be a list",
-		"max: {}\negress:\n  - {host: 'a b'}":              "policy.yaml:3:12: host \"a b\" is not a host",
-		"egress: [{hosts: a}]":                             "unknown key \"hosts\" in a rule",
+		"maximum: {}":                         "field maximum not found",
+		"max: {memory: 1Qi}":                  "max: memory \"1Qi\" is not a size",
+		"max: {ram: 1Gi}":                     "max: unknown key \"ram\"",
+		"max: {network: open}":                "max: unknown key \"network\"",
+		"defaults: {network: all}":            "network \"all\" is none of none, public and open",
+		"networks: [some]":                    "\"some\" is none of none, list, public and open",
+		"images: ['[']":                       "syntax error in pattern",
+		"egress:":                             "egress must be a list, not empty",
+		"egress: open":                        "egress must be a list",
+		"max: {}\negress:\n  - {host: 'a b'}": "policy.yaml:3:12: host \"a b\" is not a host",
+		"egress: [{hosts: a}]":                "unknown key \"hosts\" in a rule",
+		"defaults: {timeout: 5}":              "defaults: timeout",
+		": :":                                 "policy",
+
 		"egress: [{host: a}]\nnetworks: [list, open]":      "networks: open reaches more than any egress rules",
 		"egress: [{host: a}]\nnetworks: [public]":          "networks: public reaches more than any egress rules",
 		"egress: [{host: a}]\ndefaults: {network: public}": "defaults: network public reaches more than any egress rules",
-		"defaults: {timeout: 5}":                           "defaults: timeout",
-		": :":                                              "policy",
 	} {
 		path := filepath.Join(t.TempDir(), "policy.yaml")
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
