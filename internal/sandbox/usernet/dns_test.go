@@ -276,8 +276,8 @@ func TestStandIn(t *testing.T) {
 		t.Errorf("report %+v", c)
 	}
 	// The connection, and each type of question but PTR: TestN06_Questions has them.
-	if n := len(w.connections()); n != 5 {
-		t.Errorf("%d reports: %+v", n, w.connections())
+	if reports := w.settled(5); len(reports) != 5 {
+		t.Errorf("%d reports: %+v", len(reports), reports)
 	}
 	// An address of that range that stands for nothing, where everything is open too.
 	for _, w := range []*world{w, newWorld(t, Config{Policy: policy(network.ModeOpen)})} {

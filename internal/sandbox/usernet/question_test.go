@@ -105,7 +105,7 @@ func TestN06_Questions(t *testing.T) {
 		t.Errorf("report of an odd name %+v", odd)
 	}
 	var reasons []string
-	for _, c := range w.connections() {
+	for _, c := range w.settled(3) {
 		if c.Host == "api.example" {
 			reasons = append(reasons, c.Reason)
 		}

@@ -240,6 +240,17 @@ func (w *world) connections() []engine.Connection {
 	return append([]engine.Connection(nil), w.reports...)
 }
 
+// settled waits for a number of reports, and then for more: who reports
+// doesn't have the tool wait.
+func (w *world) settled(count int) []engine.Connection {
+	w.t.Helper()
+	for end := time.Now().Add(5 * time.Second); len(w.connections()) < count && time.Now().Before(end); {
+		time.Sleep(time.Millisecond)
+	}
+	time.Sleep(50 * time.Millisecond)
+	return w.connections()
+}
+
 // report waits for the report of a destination.
 func (w *world) report(protocol, address string, port int) engine.Connection {
 	w.t.Helper()
