@@ -199,30 +199,17 @@ func trap(t *testing.T) func(net.Conn) {
 
 func welcome(c net.Conn) { _, _ = io.WriteString(c, "hello") }
 
-// onThread calls f on a thread with a mount namespace of its own, in which a
-// file is in the place of another: what f starts sees that one.
-func onThread(path, content string, dir string, f func()) error {
-	done := make(chan error, 1)
-	go func() {
-		defer close(done) // f may end the goroutine, as a failing test does
-		runtime.LockOSThread()
-		done <- func() error {
-			file := dir + "/replacement"
-			if err := os.WriteFile(file, []byte(content), 0o644); err != nil {
-				return err
-			}
-			if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
-				return err
-			}
-			if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
-				return err
-			}
-			if err := unix.Mount(file, path, "", unix.MS_BIND, ""); err != nil {
-				return fmt.Errorf("put a file in the place of %s: %w", path, err)
-			}
-			f()
-			return nil
-		}()
-	}()
-	return <-done
+// inPlaceOf calls f while a file of this process's mount namespace has another
+// content.
+func inPlaceOf(path, content, dir string, f func()) error {
+	file := dir + "/replacement"
+	if err := os.WriteFile(file, []byte(content), 0o644); err != nil {
+		return err
+	}
+	if err := unix.Mount(file, path, "", unix.MS_BIND, ""); err != nil {
+		return fmt.Errorf("put a file in the place of %s: %w", path, err)
+	}
+	defer unix.Unmount(path, unix.MNT_DETACH)
+	f()
+	return nil
 }

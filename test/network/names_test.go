@@ -95,7 +95,7 @@ func (d *dns) answer(m *dnsmessage.Message, names map[string][]string) {
 func (i *internet) withNameServer(start func() *live, r *result) {
 	i.t.Helper()
 	var run *live
-	err := onThread("/etc/resolv.conf", "nameserver "+nameServer+"\n", i.t.TempDir(), func() { run = start() })
+	err := inPlaceOf("/etc/resolv.conf", "nameserver "+nameServer+"\n", i.t.TempDir(), func() { run = start() })
 	if err != nil || run == nil {
 		i.t.Fatal("the run didn't start: ", err)
 	}
