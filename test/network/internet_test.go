@@ -201,7 +201,7 @@ func welcome(c net.Conn) { _, _ = io.WriteString(c, "hello") }
 
 // inPlaceOf calls f while a file of this process's mount namespace has another
 // content.
-func inPlaceOf(path, content, dir string, f func()) error {
+func inPlaceOf(path, content, dir string, f func()) (err error) {
 	file := dir + "/replacement"
 	if err := os.WriteFile(file, []byte(content), 0o644); err != nil {
 		return err
@@ -209,7 +209,11 @@ func inPlaceOf(path, content, dir string, f func()) error {
 	if err := unix.Mount(file, path, "", unix.MS_BIND, ""); err != nil {
 		return fmt.Errorf("put a file in the place of %s: %w", path, err)
 	}
-	defer unix.Unmount(path, unix.MNT_DETACH)
+	defer func() {
+		if umount := unix.Unmount(path, unix.MNT_DETACH); umount != nil {
+			err = fmt.Errorf("put %s back: %w", path, umount)
+		}
+	}()
 	f()
 	return nil
 }
