@@ -46,11 +46,11 @@ func cgroupDirs(cgroup string) ([]string, error) {
 
 // killCgroup kills what is still in the run's cgroup and waits until it is
 // empty. It is for what outlived its shim; a shim empties its own.
-func (s *sandbox) killCgroup() error { return killCgroup(s.cgroup, inTime) }
+func (s *sandbox) killCgroup() error { return killCgroup(s.cgroup, s.engine.patience.kill, inTime) }
 
 // killAll does so for what is left in the shim's cgroup, too, when it has ended.
-func killAll(cgroup string, hopeless func(pid int) bool) error {
-	return errors.Join(killCgroup(cgroup, hopeless), killCgroup(wire.ShimCgroup(cgroup), hopeless))
+func killAll(cgroup string, within time.Duration, hopeless func(pid int) bool) error {
+	return errors.Join(killCgroup(cgroup, within, hopeless), killCgroup(wire.ShimCgroup(cgroup), within, hopeless))
 }
 
 // inTime is for the processes of one's own run, none of which is hopeless
@@ -126,15 +126,11 @@ func ownCgroup(controller string) (string, error) {
 	return "", fs.ErrNotExist
 }
 
-// killTime is how long a process that was killed may take to end. It takes a
-// moment, except when it waits in the kernel for what ignores signals.
-const killTime = 5 * time.Second
-
 // killCgroup doesn't wait for a process that is hopeless already: what can't be
 // killed holds no other run up.
-func killCgroup(cgroup string, hopeless func(pid int) bool) error {
+func killCgroup(cgroup string, within time.Duration, hopeless func(pid int) bool) error {
 	var late atomic.Bool
-	deadline := process.NewDeadline(killTime, func() { late.Store(true) })
+	deadline := process.NewDeadline(within, func() { late.Store(true) })
 	defer deadline.Stop()
 	for wait := time.Millisecond; ; wait = min(2*wait, 100*time.Millisecond) {
 		pids, err := cgroupPIDs(cgroup)

@@ -11,6 +11,9 @@ import (
 // EndWithin changes how long taking a sandbox down may take.
 func (e *Engine) EndWithin(d time.Duration) { e.patience.end = d }
 
+// KillWithin changes how long a process that was killed may take to end.
+func (e *Engine) KillWithin(d time.Duration) { e.patience.kill = d }
+
 // StuckRuns is what doctor says of runs that live.
 func (e *Engine) StuckRuns() ([]string, error) { return e.stuckRuns() }
 

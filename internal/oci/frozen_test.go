@@ -22,6 +22,7 @@ import (
 func TestI25_AToolThatCantBeKilled(t *testing.T) {
 	engineUnderTest := testbed.Engine(t)
 	engineUnderTest.EndWithin(500 * time.Millisecond)
+	engineUnderTest.KillWithin(500 * time.Millisecond)
 	h := &enginetest.Harness{Engine: engineUnderTest, Image: testbed.Busybox(t), Args: enginetest.Shell}
 	spec := h.Spec(enginetest.Sleep, "")
 	s, err := h.Engine.Start(t.Context(), spec, nil, engine.Streams{})
@@ -63,7 +64,9 @@ func TestI25_AToolThatCantBeKilled(t *testing.T) {
 	if err := s.Close(); err == nil || !strings.Contains(err.Error(), "what was killed doesn't end") {
 		t.Error(err)
 	}
-	// The next run sweeps what it can, and doctor says what it can't.
+	// The next run sweeps what it can, and doctor says what it can't. It doesn't wait for it.
+	engineUnderTest.EndWithin(time.Hour)
+	engineUnderTest.KillWithin(time.Hour)
 	next := h.Spec(enginetest.Exit, "0")
 	n, err := h.Engine.Start(t.Context(), next, nil, engine.Streams{})
 	if err != nil {

@@ -157,7 +157,7 @@ func (s *sandbox) close() error {
 	var stuck error
 	if s.cmd != nil && !s.kept() {
 		_ = s.reap() // that it died is for Wait to say, and no failure to clean up
-		stuck = killAll(s.cgroup, inTime)
+		stuck = killAll(s.cgroup, s.engine.patience.kill, inTime)
 	}
 	if s.done != nil {
 		go func() { // nobody may be receiving any more
@@ -212,7 +212,7 @@ func (s *sandbox) reap() error {
 	s.reapOnce.Do(func() {
 		ended := make(chan error, 1)
 		go func() { ended <- s.cmd.Wait() }()
-		for _, patience := range []time.Duration{s.patience, killTime} {
+		for _, patience := range []time.Duration{s.patience, s.engine.patience.kill} {
 			late := make(chan struct{})
 			deadline := process.NewDeadline(patience, func() { close(late) })
 			select {

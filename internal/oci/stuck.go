@@ -18,9 +18,10 @@ type patience struct {
 	end       time.Duration // for a shim to end, after its socket was closed or its tool killed
 	abandoned time.Duration // the same, for a start that was given up: it has nothing to keep
 	hopeless  time.Duration // for a start to clean up that was given up
+	kill      time.Duration // for a process that was killed to end
 }
 
-var defaultPatience = patience{start: 30 * time.Second, end: 30 * time.Second, abandoned: 3 * time.Second, hopeless: 15 * time.Second}
+var defaultPatience = patience{start: 30 * time.Second, end: 30 * time.Second, abandoned: 3 * time.Second, hopeless: 15 * time.Second, kill: 5 * time.Second}
 
 // overdue is the error of a start or an end that took too long: it names the
 // processes of the run that may be why, or this one.
@@ -41,19 +42,21 @@ func stuckError(cgroup string, pids []int) error {
 // stuckRuns names the processes of live runs that were killed and haven't
 // ended; of dead runs, Sweep does.
 func (e *Engine) stuckRuns() ([]string, error) {
-	ids, err := e.runIDs()
-	if err != nil {
-		return nil, err
-	}
 	var stuck []string
-	for _, id := range ids {
-		pids, err := runPIDs(e.cgroupOf(id))
+	for _, at := range append(e.elsewhere(), e) {
+		ids, err := at.runIDs()
 		if err != nil {
 			return nil, err
 		}
-		pids = slices.DeleteFunc(pids, func(pid int) bool { return !process.Stuck(pid) })
-		if said := process.Describe(pids...); said != "" {
-			stuck = append(stuck, fmt.Sprintf("run %s: %s", id, said))
+		for _, id := range ids {
+			pids, err := runPIDs(at.cgroupOf(id))
+			if err != nil {
+				return nil, err
+			}
+			pids = slices.DeleteFunc(pids, func(pid int) bool { return !process.Stuck(pid) })
+			if said := process.Describe(pids...); said != "" {
+				stuck = append(stuck, fmt.Sprintf("run %s: %s", id, said))
+			}
 		}
 	}
 	return stuck, nil

@@ -27,7 +27,7 @@ func stuckEngine(t *testing.T, script string) (e *Engine, spec *engine.Spec) {
 		t.Fatal(err)
 	}
 	e = New(shim, filepath.Join(dir, "run"), nil)
-	e.patience = patience{start: time.Hour, end: time.Hour, abandoned: 100 * time.Millisecond, hopeless: time.Minute}
+	e.patience = patience{start: time.Hour, end: time.Hour, abandoned: 100 * time.Millisecond, hopeless: time.Minute, kill: 100 * time.Millisecond}
 	return e, &engine.Spec{
 		ID: "stuck-" + strconv.FormatInt(time.Now().UnixNano(), 10), Image: engine.Image{Layers: []string{dir}}, Args: []string{"true"},
 		Resources: engine.Resources{CPU: 1000, Memory: 64 << 20, Disk: 64 << 20, PIDs: 64},

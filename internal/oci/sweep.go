@@ -99,7 +99,7 @@ func (e *Engine) sweepOne(name string) error {
 		return err
 	}
 	cgroup := e.cgroupOf(id)
-	if err := killAll(cgroup, process.Stuck); err != nil {
+	if err := killAll(cgroup, e.patience.kill, process.Stuck); err != nil {
 		return errors.Join(fmt.Errorf("run %s: %w", id, err), d.lock.Close()) // nothing of it can be removed
 	}
 	return errors.Join(removeCgroup(cgroup), d.remove())
