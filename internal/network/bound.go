@@ -162,6 +162,9 @@ func publicRange(p netip.Prefix) bool {
 	return true
 }
 
+// sixToFour has IPv4 addresses behind its prefix (RFC 3056, section 2).
+var sixToFour = netip.MustParsePrefix("2002::/16")
+
 // rangesInside returns the ranges of IPv4 addresses embedded in the addresses of a public range; see embeddedIn.
 func rangesInside(p netip.Prefix) (inner []netip.Prefix) {
 	if p.Addr().Is4() {
@@ -171,8 +174,8 @@ func rangesInside(p netip.Prefix) (inner []netip.Prefix) {
 	if isNAT64(b) && p.Bits() >= 96 {
 		inner = append(inner, netip.PrefixFrom(netip.AddrFrom4([4]byte(b[12:])), p.Bits()-96))
 	}
-	if b[0] == 0x20 && b[1] == 0x02 && p.Bits() >= 16 { // 6to4
-		inner = append(inner, netip.PrefixFrom(netip.AddrFrom4([4]byte(b[2:6])), min(p.Bits()-16, 32)))
+	if sixToFour.Overlaps(p) { // a range around it has all of it
+		inner = append(inner, netip.PrefixFrom(netip.AddrFrom4([4]byte(b[2:6])), min(max(p.Bits()-16, 0), 32)))
 	}
 	if r, ok := isatapInside(p); ok {
 		inner = append(inner, r)

@@ -207,6 +207,7 @@ func TestGrantsPrivate(t *testing.T) {
 		"128.0.0.0/2":                     true,
 		"::/0":                            true,
 		"2000::/3":                        true,
+		"2002::/15":                       true, // 6to4
 		"2600::/12":                       false,
 		"2001:db8::/32":                   false,
 		"2001:db8::/64":                   false,

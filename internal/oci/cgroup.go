@@ -11,12 +11,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
 
-	"github.com/mayfly-run/mayfly/internal/oci/wire"
 	"github.com/mayfly-run/mayfly/internal/process"
 )
 
@@ -46,30 +44,51 @@ func cgroupDirs(cgroup string) ([]string, error) {
 
 // killCgroup kills what is still in the run's cgroup and waits until it is
 // empty. It is for what outlived its shim; a shim empties its own.
-func (s *sandbox) killCgroup() error { return killCgroup(s.cgroup, s.engine.patience.kill, inTime) }
-
-// killAll does so for what is left in the shim's cgroup, too, when it has ended.
-func killAll(cgroup string, within time.Duration, hopeless func(pid int) bool) error {
-	return errors.Join(killCgroup(cgroup, within, hopeless), killCgroup(wire.ShimCgroup(cgroup), within, hopeless))
+func (s *sandbox) killCgroup() error {
+	dirs, err := cgroupDirs(s.cgroup)
+	return errors.Join(err, killIn(s.cgroup, dirs, s.engine.patience.kill, nil))
 }
 
-// inTime is for the processes of one's own run, none of which is hopeless
-// before its time is up.
-func inTime(int) bool { return false }
+// killAll does so for what is left in the shim's cgroup, too, when it has ended.
+func killAll(run string, within time.Duration, hopeless func(pid int) bool) error {
+	dirs, err := runDirs(run)
+	return errors.Join(err, killIn(run, dirs, within, hopeless))
+}
+
+// runDirs are the directories of a run's cgroup and of its shim's.
+func runDirs(run string) ([]string, error) {
+	dirs, err := cgroupDirs(run)
+	v2, err2 := unified()
+	if shim := shimDir(run, v2); err2 == nil {
+		if _, err := os.Stat(shim); err == nil {
+			dirs = append(dirs, shim)
+		}
+	}
+	return dirs, errors.Join(err, err2)
+}
 
 // runPIDs are the processes of a run, its shim among them.
-func runPIDs(cgroup string) ([]int, error) {
-	own, err := cgroupPIDs(cgroup)
-	shim, err2 := cgroupPIDs(wire.ShimCgroup(cgroup))
-	return append(own, shim...), errors.Join(err, err2)
+func runPIDs(run string) ([]int, error) {
+	dirs, err := runDirs(run)
+	if err != nil {
+		return nil, err
+	}
+	return cgroupPIDs(dirs)
 }
 
 func (s *sandbox) removeCgroup() error { return removeCgroup(s.cgroup) }
 
 // prepareCgroups makes the cgroup that has all runs, where it matters how.
 func (e *Engine) prepareCgroups() error {
+	parent := filepath.Join(cgroupRoot, e.cgroupParent())
 	if e.rootless != nil && e.rootless.Cgroup != "" {
-		return prepareScope(filepath.Join(cgroupRoot, e.cgroupParent()))
+		return prepareScope(parent)
+	}
+	if v2, err := unified(); err != nil {
+		return err
+	} else if v2 {
+		err := os.MkdirAll(parent, 0o755)
+		return errors.Join(err, turnOn(cgroupRoot), turnOn(parent))
 	}
 	hierarchy := filepath.Join(cgroupRoot, "cpuset")
 	if _, err := os.Stat(filepath.Join(hierarchy, "cpuset.cpus")); err != nil {
@@ -126,34 +145,34 @@ func ownCgroup(controller string) (string, error) {
 	return "", fs.ErrNotExist
 }
 
-// killCgroup doesn't wait for a process that is hopeless already: what can't be
-// killed holds no other run up.
-func killCgroup(cgroup string, within time.Duration, hopeless func(pid int) bool) error {
-	var late atomic.Bool
-	deadline := process.NewDeadline(within, func() { late.Store(true) })
-	defer deadline.Stop()
+// killIn kills the processes in some directories of the cgroup of a run, and
+// waits for their end. It doesn't wait for one that is hopeless already: what
+// can't be killed holds no other run up. hopeless may be nil.
+func killIn(run string, dirs []string, within time.Duration, hopeless func(pid int) bool) error {
+	late, stop := process.Late(within)
+	defer stop()
 	for wait := time.Millisecond; ; wait = min(2*wait, 100*time.Millisecond) {
-		pids, err := cgroupPIDs(cgroup)
+		pids, err := cgroupPIDs(dirs)
 		if err != nil || len(pids) == 0 {
 			return err
 		}
-		if late.Load() || slices.ContainsFunc(pids, hopeless) {
-			return stuckError(cgroup, pids)
+		if hopeless != nil && slices.ContainsFunc(pids, hopeless) {
+			return stuckError(run, pids)
 		}
 		for _, pid := range pids {
 			if err := unix.Kill(pid, unix.SIGKILL); err != nil && !errors.Is(err, unix.ESRCH) {
 				return fmt.Errorf("kill process %d of the sandbox: %w", pid, err)
 			}
 		}
-		time.Sleep(wait)
+		select {
+		case <-late:
+			return stuckError(run, pids)
+		case <-time.After(wait):
+		}
 	}
 }
 
-func cgroupPIDs(cgroup string) ([]int, error) {
-	dirs, err := cgroupDirs(cgroup)
-	if err != nil {
-		return nil, err
-	}
+func cgroupPIDs(dirs []string) ([]int, error) {
 	var pids []int
 	for _, dir := range dirs {
 		data, err := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
@@ -175,14 +194,11 @@ func cgroupPIDs(cgroup string) ([]int, error) {
 }
 
 // removeCgroup removes a run's cgroup and that of its shim.
-func removeCgroup(cgroup string) error {
-	var errs []error
-	for _, c := range []string{cgroup, wire.ShimCgroup(cgroup)} {
-		dirs, err := cgroupDirs(c)
-		errs = append(errs, err)
-		for _, dir := range dirs {
-			errs = append(errs, rmdir(dir))
-		}
+func removeCgroup(run string) error {
+	dirs, err := runDirs(run)
+	errs := []error{err}
+	for _, dir := range dirs {
+		errs = append(errs, rmdir(dir))
 	}
 	return errors.Join(errs...)
 }

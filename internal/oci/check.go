@@ -18,7 +18,7 @@ func (e *Engine) check(spec *engine.Spec) error {
 			return &engine.Unsupported{Feature: "runtime " + spec.Security.Runtime, Why: "it needs root on the host", Remedy: "run mayfly as root, or leave security.runtime out"}
 		}
 	}
-	checks := e.probeCgroups()
+	checks := append(e.probeCgroups(), probeSockets())
 	if spec.Network.Mode != network.ModeNone {
 		checks = append(checks, probeTUN())
 	}

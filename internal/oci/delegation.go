@@ -96,19 +96,8 @@ func userScope(root, own string, uid int) string {
 // prepareScope turns the controllers on for the cgroups in a scope. What is in
 // the scope itself, such as the shell that started mayfly, moves to its leaf.
 func prepareScope(dir string) error {
-	control := filepath.Join(dir, "cgroup.subtree_control")
-	on, err := os.ReadFile(control)
-	if err != nil {
+	if off, err := controllersOff(dir); err != nil || off == "" {
 		return err
-	}
-	missing := ""
-	for _, l := range limits {
-		if !slices.Contains(strings.Fields(string(on)), l.controller) {
-			missing += " +" + l.controller
-		}
-	}
-	if missing == "" {
-		return nil
 	}
 	leaf := filepath.Join(dir, ownLeaf)
 	if err := os.Mkdir(leaf, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
@@ -132,7 +121,32 @@ func prepareScope(dir string) error {
 			}
 		}
 	}
-	if err := os.WriteFile(control, []byte(missing[1:]), 0); err != nil {
+	return turnOn(dir)
+}
+
+// controllersOff are the controllers of limits that are off for the cgroups in
+// dir, as cgroup.subtree_control takes them: "+memory +pids".
+func controllersOff(dir string) (string, error) {
+	on, err := os.ReadFile(filepath.Join(dir, "cgroup.subtree_control"))
+	if err != nil {
+		return "", err
+	}
+	off := ""
+	for _, l := range limits {
+		if !slices.Contains(strings.Fields(string(on)), l.controller) {
+			off += " +" + l.controller
+		}
+	}
+	return strings.TrimSpace(off), nil
+}
+
+// turnOn turns on the controllers of limits for the cgroups in dir.
+func turnOn(dir string) error {
+	off, err := controllersOff(dir)
+	if err != nil || off == "" {
+		return err
+	}
+	if err := writeCgroup(filepath.Join(dir, "cgroup.subtree_control"), off); err != nil {
 		return fmt.Errorf("turn on controllers in %s: %w", dir, err)
 	}
 	return nil

@@ -11,6 +11,7 @@
 //	runs/ID/lock      locked as long as mayfly or the shim lives
 //	runs/ID/root      empty here; root's shim mounts the sandbox on it in its own mount namespace
 //	cgroup mayfly/ID  in each hierarchy
+//	cgroup mayfly/ID.shim  of memory: the shim's own
 //
 // A run whose lock is free has lost both its processes; [Engine.Sweep] removes
 // what is left of it.
@@ -109,7 +110,8 @@ func (e *Engine) Start(ctx context.Context, spec *engine.Spec, secrets engine.Se
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	deadline := process.NewDeadline(e.patience.start, func() { cancel(e.overdue("start", spec.ID, e.patience.start)) })
+	begun := time.Now()
+	deadline := process.NewDeadline(e.patience.start, func() { cancel(e.overdue("start", spec.ID, begun)) })
 	defer deadline.Stop()
 	type started struct {
 		sandbox *sandbox
@@ -131,9 +133,11 @@ func (e *Engine) Start(ctx context.Context, spec *engine.Spec, secrets engine.Se
 	select {
 	case r = <-done:
 	case <-ctx.Done():
+		late, stop := process.Late(e.patience.giveUp)
+		defer stop()
 		select {
 		case r = <-done: // it cleans up first
-		case <-time.After(e.patience.hopeless):
+		case <-late:
 			close(abandoned)
 			return nil, context.Cause(ctx)
 		}
@@ -168,7 +172,7 @@ func (e *Engine) begin(ctx context.Context, spec *engine.Spec, secrets engine.Se
 		err = s.start(ctx, e.shim, lease, spec, secrets, streams)
 	}
 	if err = errors.Join(err, lease.release()); err != nil { // the shim has the lease now
-		s.patience = e.patience.abandoned
+		s.patience = e.patience.cleanup
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
@@ -211,28 +215,33 @@ func (s *sandbox) start(ctx context.Context, shim string, lease *idLease, spec *
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start %s: %w", shim, err)
 	}
-	s.cmd = cmd
+	s.cmd, s.moved = cmd, make(chan struct{})
 	io.closeTheirs()
 	theirs.Close()
 
-	moved := make(chan error, 1)
-	go func() { moved <- s.group.add(cmd.Process.Pid) }()
-	// Abandoning the start is closing the socket: the shim ends itself.
-	stop := context.AfterFunc(ctx, func() { _ = unix.Shutdown(pair[0], unix.SHUT_RDWR) })
+	go func() {
+		defer close(s.moved)
+		s.moveErr = s.group.add(cmd.Process.Pid)
+	}()
+	// Abandoning the start is hanging up: the shim ends itself.
+	stop := context.AfterFunc(ctx, s.hangUp)
 	defer stop()
 	s.enc, s.dec = json.NewEncoder(s.control), json.NewDecoder(s.control)
 	if err := s.send(wire.Request{Start: &wire.Start{
 		Spec: spec, Secrets: secrets,
 		Dir: s.runDir.path, FirstID: lease.first, IDCount: lease.count, Cgroup: s.cgroup, Rootless: lease.shared,
-		OwnCgroup: s.group.dir, LeaveTo: s.engine.afterlife(), EndWithin: s.patience,
+		OwnCgroup: s.group.dir, LeaveTo: s.engine.leaveTo(), EndWithin: s.patience,
 	}}); err != nil {
 		return s.lost(ctx, err)
 	}
 	if err := s.awaitRunning(ctx); err != nil {
 		return err
 	}
-	if err := <-moved; err != nil {
-		return err
+	if <-s.moved; s.moveErr != nil {
+		return s.moveErr
+	}
+	if !stop() { // it has hung up
+		return s.lost(ctx, context.Canceled)
 	}
 	if err := io.start(); err != nil {
 		return err

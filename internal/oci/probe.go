@@ -227,23 +227,31 @@ func probeSwap() engine.Check {
 
 // probeSockets says what counts the kernel's memory for sockets.
 func probeSockets() engine.Check {
-	const feature = "memory limit counts sockets"
+	const feature = "memory limit of sockets"
 	v2, err := unified()
 	if err != nil {
 		return missing(feature, err.Error(), "")
 	}
 	if v2 {
-		cmdline, _ := os.ReadFile("/proc/cmdline")
-		if strings.Contains(string(cmdline), "nosocket") {
-			return absent(feature, "the kernel was booted with cgroup.memory=nosocket", "boot without it: a run may hold gigabytes of the host in queues of its sockets")
+		if cmdline, err := os.ReadFile("/proc/cmdline"); err == nil && noSocketMemory(string(cmdline)) {
+			return missing(feature, "the kernel was booted with cgroup.memory=nosocket", "boot without it")
 		}
 		return ok(feature, "cgroup v2")
 	}
-	file := filepath.Join(cgroupRoot, "memory", "memory.kmem.tcp.limit_in_bytes")
-	if _, err := os.Stat(file); err != nil {
-		return missing(feature, "cgroup v1 has no "+filepath.Base(file)+" here", "use cgroup v2, or a kernel with CONFIG_MEMCG_V1")
+	if _, err := os.Stat(filepath.Join(cgroupRoot, "memory", socketLimitFile)); err != nil {
+		return missing(feature, "this kernel's cgroup v1 has no "+socketLimitFile, "use cgroup v2, or a kernel with CONFIG_MEMCG_V1")
 	}
-	return ok(feature, "cgroup v1, by a limit of its own: a quarter of the memory limit, beside it; connections that nobody has accepted count for neither")
+	return ok(feature, "cgroup v1: a quarter of the memory limit, beside it")
+}
+
+// noSocketMemory finds nosocket among the values of a kernel's cgroup.memory=.
+func noSocketMemory(cmdline string) bool {
+	for _, word := range strings.Fields(cmdline) {
+		if values, ok := strings.CutPrefix(word, "cgroup.memory="); ok && slices.Contains(strings.Split(values, ","), "nosocket") {
+			return true
+		}
+	}
+	return false
 }
 
 // probeLandlock asks for the version of the interface: landlock_create_ruleset(2). Scopes came with version 6.
@@ -277,7 +285,7 @@ func (e *Engine) probeAppArmor() engine.Check {
 func (e *Engine) probeLeftovers() engine.Check {
 	const feature = "leftovers of killed runs"
 	if err := e.Sweep(); err != nil {
-		return absent(feature, err.Error(), "remove by hand what is named there, in "+e.runsDir())
+		return absent(feature, err.Error(), "remove by hand the files that are named, in "+e.runsDir()+"; processes that are named end when the kernel lets them, or with a restart")
 	}
 	return ok(feature, "none")
 }

@@ -34,11 +34,16 @@ type sandbox struct {
 	control *os.File
 	stdio   *stdio
 
-	sendMu sync.Mutex
-	ending *process.Deadline // runs once the tool was killed
-	late   atomic.Pointer[error]
-	enc    *json.Encoder
-	dec    *json.Decoder
+	moved   chan struct{} // closed when the shim is in its cgroup, or moveErr says why it isn't
+	moveErr error
+
+	sendMu  sync.Mutex
+	ending  *process.Deadline // from SIGKILL until the shim's last report
+	over    bool              // that has come
+	passing atomic.Bool       // an event waits for its reader
+	late    atomic.Pointer[error]
+	enc     *json.Encoder
+	dec     *json.Decoder
 
 	early  []engine.Event // what came before the report of the start
 	events chan engine.Event
@@ -50,6 +55,7 @@ type sandbox struct {
 	closeErr  error
 	reapOnce  sync.Once
 	reapErr   error
+	stuck     error         // the shim can't be killed; known once it was reaped
 	patience  time.Duration // for the shim to end
 }
 
@@ -74,20 +80,46 @@ func (s *sandbox) Signal(sig engine.Signal) error {
 	return err
 }
 
-// expectEnd gives up on a shim that doesn't take its sandbox down. It gives up
-// on its sandbox before, and says more.
+// expectEnd kills a shim that doesn't report the end in time. The shim's own
+// deadline is shorter, and its error says more.
 func (s *sandbox) expectEnd() {
 	s.sendMu.Lock()
 	defer s.sendMu.Unlock()
-	if s.ending != nil {
-		return
+	if s.ending == nil && !s.over {
+		s.startEnding(time.Now())
 	}
+}
+
+func (s *sandbox) startEnding(since time.Time) {
 	s.ending = process.NewDeadline(s.patience*3/2, func() {
-		err := s.engine.overdue("end", s.id, s.patience)
+		if s.passing.Load() { // whoever reads the events takes their time, and the shim waits for it
+			s.sendMu.Lock()
+			defer s.sendMu.Unlock()
+			if !s.over {
+				s.startEnding(since)
+			}
+			return
+		}
+		err := s.engine.overdue("end", s.id, since)
 		s.late.Store(&err)
 		_ = s.cmd.Process.Kill()
-		_ = unix.Shutdown(int(s.control.Fd()), unix.SHUT_RDWR) // whoever reads the reports sees their end
+		s.hangUp() // whoever reads the reports sees their end
 	})
+}
+
+// hangUp ends the connection with the shim. It may be called at any time, and
+// more than once.
+func (s *sandbox) hangUp() {
+	if c, err := s.control.SyscallConn(); err == nil { // otherwise it is closed
+		_ = c.Control(func(fd uintptr) { _ = unix.Shutdown(int(fd), unix.SHUT_RDWR) })
+	}
+}
+
+// pass hands an event to whoever reads them.
+func (s *sandbox) pass(e engine.Event) {
+	s.passing.Store(true)
+	defer s.passing.Store(false)
+	s.events <- e
 }
 
 // Resize implements [engine.Sandbox].
@@ -98,7 +130,7 @@ func (s *sandbox) follow() {
 	defer close(s.done)
 	defer close(s.events)
 	for _, e := range s.early {
-		s.events <- e
+		s.pass(e)
 	}
 	for {
 		var r wire.Report
@@ -107,7 +139,7 @@ func (s *sandbox) follow() {
 			break
 		}
 		if r.Event != nil {
-			s.events <- *r.Event
+			s.pass(*r.Event)
 			continue
 		}
 		if r.Exit != nil {
@@ -120,6 +152,7 @@ func (s *sandbox) follow() {
 		}
 	}
 	s.sendMu.Lock()
+	s.over = true
 	s.ending.Stop()
 	s.sendMu.Unlock()
 	if s.err != nil {
@@ -152,12 +185,13 @@ func (s *sandbox) close() error {
 		if s.enc != nil {
 			_ = s.send(wire.Request{Done: true}) // it may have ended
 		}
-		_ = s.control.Close() // the leash: the shim ends the sandbox and exits
+		s.hangUp()            // the leash: the shim ends the sandbox and exits
+		_ = s.control.Close() // which alone would wait for the end of a read
 	}
 	var stuck error
 	if s.cmd != nil && !s.kept() {
-		_ = s.reap() // that it died is for Wait to say, and no failure to clean up
-		stuck = killAll(s.cgroup, s.engine.patience.kill, inTime)
+		_ = s.reap() // that it died is for Wait to say, and not a failure to clean up
+		stuck = errors.Join(s.stuck, killAll(s.cgroup, s.engine.patience.kill, nil))
 	}
 	if s.done != nil {
 		go func() { // nobody may be receiving any more
@@ -211,19 +245,22 @@ func (s *sandbox) kept() bool {
 func (s *sandbox) reap() error {
 	s.reapOnce.Do(func() {
 		ended := make(chan error, 1)
-		go func() { ended <- s.cmd.Wait() }()
+		go func() {
+			<-s.moved // until then its number has to be its own
+			ended <- s.cmd.Wait()
+		}()
 		for _, patience := range []time.Duration{s.patience, s.engine.patience.kill} {
-			late := make(chan struct{})
-			deadline := process.NewDeadline(patience, func() { close(late) })
+			late, stop := process.Late(patience)
 			select {
 			case s.reapErr = <-ended:
-				deadline.Stop()
+				stop()
 				return
 			case <-late:
 				_ = s.cmd.Process.Kill()
 			}
 		}
-		s.reapErr = stuckError(wire.ShimCgroup(s.cgroup), []int{s.cmd.Process.Pid})
+		s.stuck = stuckError(wire.ShimCgroup(s.cgroup), []int{s.cmd.Process.Pid})
+		s.reapErr = s.stuck
 	})
 	return s.reapErr
 }
@@ -233,13 +270,14 @@ func (s *sandbox) lost(ctx context.Context, cause error) error {
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
-	_ = s.control.Close()
+	s.hangUp()
 	err := s.reap()
 	if late := s.late.Load(); late != nil {
 		return *late
 	}
 	if s.group.outOfMemory() {
-		return fmt.Errorf("%w: it needed more memory than its own limit allows, %d MiB and the run's disk limit", engine.ErrLost, shimMemory>>20)
+		return fmt.Errorf("%w: mayfly-shim needed more memory than its limit of %d MiB; have the tool open fewer connections or move less at once, or raise its disk limit",
+			engine.ErrLost, s.group.limit>>20)
 	}
 	detail := strings.TrimSpace(s.shimLog.String())
 	if err == nil {

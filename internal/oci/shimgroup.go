@@ -30,7 +30,10 @@ const (
 )
 
 // shimGroup is the cgroup of one shim.
-type shimGroup struct{ dir string }
+type shimGroup struct {
+	dir   string
+	limit int64 // of memory, in bytes
+}
 
 // makeShimGroup makes the cgroup of a run's shim. disk is the run's limit: what
 // the shim writes into the sandbox's memory file system is counted for the shim.
@@ -39,23 +42,17 @@ func (e *Engine) makeShimGroup(run string, disk int64) (*shimGroup, error) {
 	if err != nil {
 		return nil, err
 	}
-	root := cgroupRoot
-	files := map[string]int64{"memory.max": shimMemory + shimSockets + disk, "memory.swap.max": 0}
-	if !v2 {
-		root = filepath.Join(cgroupRoot, "memory")
-		files = map[string]int64{"memory.limit_in_bytes": shimMemory + disk, "memory.kmem.tcp.limit_in_bytes": shimSockets}
-	}
-	g := &shimGroup{dir: filepath.Join(root, wire.ShimCgroup(run))}
-	if v2 && e.rootless == nil {
-		if err := enableMemory(filepath.Dir(g.dir)); err != nil {
-			return nil, err
-		}
+	g := &shimGroup{dir: shimDir(run, v2), limit: shimMemory + disk}
+	files := map[string]int64{"memory.limit_in_bytes": g.limit, socketLimitFile: shimSockets}
+	if v2 {
+		g.limit += shimSockets // which count there
+		files = map[string]int64{"memory.max": g.limit, "memory.swap.max": 0}
 	}
 	if err := os.MkdirAll(g.dir, 0o755); err != nil {
 		return nil, fmt.Errorf("make the shim's cgroup: %w", err)
 	}
 	for name, value := range files {
-		err := os.WriteFile(filepath.Join(g.dir, name), []byte(strconv.FormatInt(value, 10)), 0)
+		err := writeCgroup(filepath.Join(g.dir, name), strconv.FormatInt(value, 10))
 		if errors.Is(err, fs.ErrNotExist) && name == "memory.swap.max" {
 			continue // a kernel without swap
 		}
@@ -66,18 +63,27 @@ func (e *Engine) makeShimGroup(run string, disk int64) (*shimGroup, error) {
 	return g, nil
 }
 
-// enableMemory turns the memory controller on for the cgroups in parent, on
-// cgroup v2: first in the root, then in parent itself.
-func enableMemory(parent string) error {
-	if err := os.MkdirAll(parent, 0o755); err != nil {
+// shimDir is the directory of a shim's cgroup.
+func shimDir(run string, v2 bool) string {
+	root := cgroupRoot
+	if !v2 {
+		root = filepath.Join(cgroupRoot, "memory")
+	}
+	return filepath.Join(root, wire.ShimCgroup(run))
+}
+
+// socketLimitFile limits the memory of sockets on cgroup v1.
+const socketLimitFile = "memory.kmem.tcp.limit_in_bytes"
+
+// writeCgroup writes to a file of a cgroup, and doesn't try to make one: what
+// isn't there is fs.ErrNotExist then, and not a lack of permission.
+func writeCgroup(path, text string) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_TRUNC, 0)
+	if err != nil {
 		return err
 	}
-	for _, dir := range []string{cgroupRoot, parent} {
-		if err := os.WriteFile(filepath.Join(dir, "cgroup.subtree_control"), []byte("+memory"), 0); err != nil {
-			return fmt.Errorf("turn on the memory controller in %s: %w", dir, err)
-		}
-	}
-	return nil
+	_, err = f.WriteString(text)
+	return errors.Join(err, f.Close())
 }
 
 // add moves a process into the cgroup. On cgroup v1 the first move after a
@@ -85,17 +91,17 @@ func enableMemory(parent string) error {
 // a per-CPU lock), and those that follow soon don't: so this one, made while
 // the shim starts, is waited for instead of libcontainer's of the tool.
 func (g *shimGroup) add(pid int) error {
-	err := os.WriteFile(filepath.Join(g.dir, "cgroup.procs"), []byte(strconv.Itoa(pid)), 0)
+	err := writeCgroup(filepath.Join(g.dir, "cgroup.procs"), strconv.Itoa(pid))
 	if err != nil && !errors.Is(err, unix.ESRCH) { // it ended: whoever reads its reports learns it
 		return fmt.Errorf("put the shim into its cgroup: %w", err)
 	}
 	return nil
 }
 
-// afterlife is the file by which a shim leaves its cgroup to remove it: the
+// leaveTo is the file by which a shim leaves its cgroup to remove it: the
 // cgroup.procs of one that stays. On cgroup v2 one with cgroups in it takes no
 // process, except for the root.
-func (e *Engine) afterlife() string {
+func (e *Engine) leaveTo() string {
 	dir := filepath.Join(cgroupRoot, "memory", e.cgroupParent())
 	if v2, err := unified(); err == nil && v2 {
 		dir = cgroupRoot
@@ -108,9 +114,6 @@ func (e *Engine) afterlife() string {
 
 // outOfMemory says whether the kernel killed the shim for its limit.
 func (g *shimGroup) outOfMemory() bool {
-	if g == nil {
-		return false
-	}
 	for _, name := range []string{"memory.oom_control", "memory.events"} {
 		data, _ := os.ReadFile(filepath.Join(g.dir, name)) // the one that there is
 		for line := range strings.Lines(string(data)) {

@@ -14,29 +14,28 @@ import (
 // patience is how long the engine waits for what takes milliseconds: longer
 // only when it is stuck, in a system call on a broken file system say.
 type patience struct {
-	start     time.Duration // for the tool's first process
-	end       time.Duration // for a shim to end, after its socket was closed or its tool killed
-	abandoned time.Duration // the same, for a start that was given up: it has nothing to keep
-	hopeless  time.Duration // for a start to clean up that was given up
-	kill      time.Duration // for a process that was killed to end
+	start   time.Duration // for the tool's first process
+	end     time.Duration // for a shim to end, after its socket was closed or its tool killed
+	cleanup time.Duration // the same, for a start that failed: it has nothing to keep
+	giveUp  time.Duration // for all of the cleaning up after a start that failed
+	kill    time.Duration // for a process that was killed to end
 }
 
-var defaultPatience = patience{start: 30 * time.Second, end: 30 * time.Second, abandoned: 3 * time.Second, hopeless: 15 * time.Second, kill: 5 * time.Second}
+var defaultPatience = patience{start: 30 * time.Second, end: 30 * time.Second, cleanup: 3 * time.Second, giveUp: 20 * time.Second, kill: 5 * time.Second}
 
-// overdue is the error of a start or an end that took too long: it names the
-// processes of the run that may be why, or this one.
-func (e *Engine) overdue(doing, id string, after time.Duration) error {
+// overdue is the error of a run that took too long to start or to end.
+func (e *Engine) overdue(doing, id string, since time.Time) error {
 	pids, _ := runPIDs(e.cgroupOf(id)) // those that are found
-	said := process.Describe(pids...)
-	if said == "" {
-		said = process.Describe(os.Getpid())
-	}
-	return fmt.Errorf("the sandbox didn't %s within %s: %s; 'mayfly doctor' names what can't be killed", doing, after, said)
+	return process.Overdue(doing, since, pids, os.Getpid())
 }
 
 // stuckError names processes that were killed and don't end.
 func stuckError(cgroup string, pids []int) error {
-	return fmt.Errorf("what was killed doesn't end: %s; it is in the cgroup %s, and ends when the kernel lets it, or with the next boot", process.Describe(pids...), cgroup)
+	said := process.Describe(pids...)
+	if said == "" {
+		said = fmt.Sprintf("processes %v", pids)
+	}
+	return fmt.Errorf("what was killed doesn't end: %s; it is in the cgroup %s, and ends when the kernel lets it, or with the next boot", said, cgroup)
 }
 
 // stuckRuns names the processes of live runs that were killed and haven't

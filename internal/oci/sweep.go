@@ -80,7 +80,7 @@ func (e *Engine) sweepOne(name string) error {
 	d := &runDir{path: filepath.Join(e.runsDir(), name)}
 	id, unfinished := strings.CutPrefix(name, newPrefix)
 	if unfinished {
-		// While nobody makes a directory, it is abandoned; else its age tells.
+		// While nobody makes a directory, it is abandoned; otherwise its age tells.
 		if nobody, err := lockDir(e.runsDir(), unix.LOCK_EX|unix.LOCK_NB); err == nil {
 			defer nobody.Close()
 		} else if info, err := os.Stat(d.path); err != nil || time.Since(info.ModTime()) < newDirAge {

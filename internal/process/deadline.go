@@ -22,12 +22,17 @@ type Deadline struct {
 	mu      sync.Mutex
 	stopped bool
 	timer   *time.Timer
+	load    func() float64 // the machine's, except for tests
 }
 
 // NewDeadline starts a deadline.
 func NewDeadline(after time.Duration, late func()) *Deadline {
+	return newDeadline(after, load, late)
+}
+
+func newDeadline(after time.Duration, load func() float64, late func()) *Deadline {
 	started := time.Now()
-	d := &Deadline{}
+	d := &Deadline{load: load}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.timer = time.AfterFunc(after, func() {
@@ -44,11 +49,18 @@ func (d *Deadline) expired(started time.Time, after time.Duration) bool {
 	if d.stopped {
 		return false
 	}
-	if time.Since(started) < time.Duration(float64(after)*load()) {
+	if time.Since(started) < time.Duration(float64(after)*d.load()) {
 		d.timer.Reset(max(after/10, time.Millisecond))
 		return false
 	}
 	return true
+}
+
+// Late is a deadline as a channel, which is closed when it has passed.
+func Late(after time.Duration) (late <-chan struct{}, stop func()) {
+	passed := make(chan struct{})
+	d := NewDeadline(after, func() { close(passed) })
+	return passed, d.Stop
 }
 
 // Stop ends the deadline.

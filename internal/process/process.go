@@ -2,7 +2,7 @@
 
 // Package process tells of processes that don't end: what they wait for, and
 // whether they were killed already. Both mayfly and the shim give up on such a
-// one in the end, and say so by these words.
+// process, and describe it with this package.
 package process
 
 import (
@@ -13,7 +13,18 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
+
+// Overdue is the error of a sandbox that took too long to start or to end. It
+// names those of pids that still exist, or otherwise who waits for them.
+func Overdue(doing string, since time.Time, pids []int, waiting ...int) error {
+	said := Describe(pids...)
+	if said == "" {
+		said = Describe(waiting...)
+	}
+	return fmt.Errorf("the sandbox didn't %s in %s: %s; 'mayfly doctor' names what can't be killed", doing, time.Since(since).Round(10*time.Millisecond), said)
+}
 
 // Describe says of each process what it is and where it waits, of its threads
 // the one that says most: "mayfly-shim (process 123) is in an uninterruptible
@@ -93,8 +104,8 @@ func stateText(state byte) string {
 const sigkill = 1 << (9 - 1)
 
 // Stuck says whether a process was killed and a thread of it waits in the
-// kernel for something that ignores signals. One that is about to end may do so
-// for a moment.
+// kernel for something that ignores signals. A process that is about to end may
+// look stuck for a moment.
 func Stuck(pid int) bool {
 	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", pid)) // none when it has ended
 	return slices.ContainsFunc(tasks, func(dir string) bool {

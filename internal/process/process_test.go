@@ -7,7 +7,9 @@ import (
 	"os/exec"
 	"regexp"
 	"strconv"
+	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -48,22 +50,31 @@ func TestDescribe(t *testing.T) {
 	if got := Describe(pid); got != "" {
 		t.Errorf("of no process: %q", got)
 	}
-	if got := Describe(os.Getpid(), os.Getpid()); regexp.MustCompile(`process`).FindAllString(got, -1) == nil || regexp.MustCompile(`;`).MatchString(got) {
+	if got := Describe(os.Getpid(), os.Getpid()); !strings.Contains(got, "process") || strings.Contains(got, ";") {
 		t.Errorf("of this one, twice: %q", got)
 	}
 }
 
 func TestDeadline(t *testing.T) {
-	late := make(chan struct{})
-	NewDeadline(time.Millisecond, func() { close(late) })
+	synctest.Test(t, func(t *testing.T) {
+		stopped := NewDeadline(time.Second, func() { t.Error("it came after Stop") })
+		stopped.Stop()
+		stopped.Stop()
+		(*Deadline)(nil).Stop()
+
+		started := time.Now()
+		var came time.Duration
+		newDeadline(time.Second, func() float64 { return 3 }, func() { came = time.Since(started) })
+		time.Sleep(time.Minute)
+		if came < 3*time.Second || came > 4*time.Second {
+			t.Errorf("with three times the load it came after %s", came)
+		}
+	})
+	late, stop := Late(time.Millisecond)
+	defer stop()
 	select {
 	case <-late:
 	case <-time.After(time.Minute):
 		t.Error("it never came")
 	}
-	stopped := make(chan struct{})
-	d := NewDeadline(time.Hour, func() { close(stopped) })
-	d.Stop()
-	d.Stop()
-	(*Deadline)(nil).Stop()
 }

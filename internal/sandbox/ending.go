@@ -1,37 +1,61 @@
 package sandbox
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/mayfly-run/mayfly/internal/oci/wire"
 	"github.com/mayfly-run/mayfly/internal/process"
 )
 
-// expectEnd begins the time in which the sandbox has to be taken down. What
-// takes longer waits in the kernel, and no signal ends it: this process says
-// so and goes, and leaves the rest to mayfly and to the next start.
+// ending is the time in which a sandbox has to be taken down. What takes longer
+// waits in the kernel, and no signal ends it: this process says so and goes,
+// and leaves the rest to mayfly and to the next start.
+type ending struct {
+	mu       sync.Mutex
+	deadline *process.Deadline // nil while it doesn't run
+}
+
+// expectEnd starts the time, if it doesn't run.
 func (s *supervisor) expectEnd() {
-	if s.ending == nil {
-		s.ending = process.NewDeadline(s.start.EndWithin, func() {
-			_ = s.report.send(wire.Report{Failure: wire.NewFailure(s.overdue())}) // mayfly may be gone
-			os.Exit(1)
-		})
+	s.ending.mu.Lock()
+	defer s.ending.mu.Unlock()
+	if s.ending.deadline == nil {
+		s.startEnding(time.Now())
 	}
 }
 
-// pauseEnd is for work that takes its time.
-func (s *supervisor) pauseEnd() {
-	s.ending.Stop()
-	s.ending = nil
+func (s *supervisor) startEnding(since time.Time) {
+	s.ending.deadline = process.NewDeadline(s.start.EndWithin, func() {
+		if !s.report.mu.TryLock() {
+			// A report waits for mayfly, whose reader takes its time.
+			s.ending.mu.Lock()
+			defer s.ending.mu.Unlock()
+			if s.ending.deadline != nil {
+				s.startEnding(since)
+			}
+			return
+		}
+		_ = s.report.enc.Encode(wire.Report{Failure: wire.NewFailure(s.overdue(since))}) // mayfly may be gone
+		os.Exit(1)
+	})
 }
 
-// overdue names what is left of the sandbox, or else this process, which has a
-// thread that waits.
-func (s *supervisor) overdue() error {
+// pauseEnd stops the time for work that has none.
+func (s *supervisor) pauseEnd() {
+	s.ending.mu.Lock()
+	defer s.ending.mu.Unlock()
+	s.ending.deadline.Stop()
+	s.ending.deadline = nil
+}
+
+// overdue names what is left of the sandbox, or otherwise the holder and this
+// process, which has a thread that waits.
+func (s *supervisor) overdue(since time.Time) error {
 	var pids []int
 	for _, dir := range s.accounts.paths {
 		procs, _ := os.ReadFile(filepath.Join(dir, "cgroup.procs")) // those that are found
@@ -41,9 +65,5 @@ func (s *supervisor) overdue() error {
 			}
 		}
 	}
-	said := process.Describe(pids...)
-	if said == "" {
-		said = process.Describe(s.holder.process.Pid, os.Getpid())
-	}
-	return fmt.Errorf("the sandbox didn't end within %s: %s; 'mayfly doctor' names what can't be killed", s.start.EndWithin, said)
+	return process.Overdue("end", since, pids, s.holder.process.Pid, os.Getpid())
 }

@@ -98,10 +98,6 @@ func (c *libContainer) run() error {
 // startError recognises the failures of the tool's command among libcontainer's,
 // which have crossed a socket as text.
 func startError(command string, err error) error {
-	var unsupported *engine.Unsupported
-	if errors.As(err, &unsupported) {
-		return unsupported
-	}
 	text := err.Error()
 	switch {
 	case strings.Contains(text, "executable file not found"), strings.Contains(text, "no such file or directory") && strings.Contains(text, "exec"):

@@ -9,7 +9,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/mayfly-run/mayfly/internal/engine"
+	"github.com/opencontainers/cgroups"
 )
 
 // What sockets hold of the kernel's memory is bounded in four places: by the
@@ -69,14 +69,8 @@ func limitSocketMemory(paths map[string]string, memory int64) error {
 		return nil
 	}
 	limit := strconv.FormatInt(memory/socketShare, 10)
-	err := os.WriteFile(filepath.Join(dir, "memory.kmem.tcp.limit_in_bytes"), []byte(limit), 0)
-	if errors.Is(err, fs.ErrNotExist) {
-		return &engine.Unsupported{
-			Feature: "memory limit of sockets", Why: "this kernel's cgroup v1 has none",
-			Remedy: "use cgroup v2, or a kernel with CONFIG_MEMCG_V1",
-		}
-	}
-	if err != nil {
+	// mayfly has refused a host without it (oci/check.go).
+	if err := cgroups.WriteFile(dir, "memory.kmem.tcp.limit_in_bytes", limit); err != nil {
 		return fmt.Errorf("limit the memory of sockets: %w", err)
 	}
 	return nil
@@ -88,8 +82,8 @@ func limitSocketMemory(paths map[string]string, memory int64) error {
 const socketBytes = 8 << 10
 
 // tooManySockets says whether a network namespace has more connections than its
-// run's memory limit would allow. file is sockstat of a process in it (proc(5)),
-// whose "inuse" is the namespace's own.
+// run's memory limit would allow. files are sockstat and sockstat6 of a
+// process in it (proc(5)), whose "inuse" is the namespace's own.
 func tooManySockets(files []string, memory int64) bool {
 	var sockets int64
 	for _, file := range files {

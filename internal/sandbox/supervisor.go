@@ -31,7 +31,6 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/engine"
 	"github.com/mayfly-run/mayfly/internal/oci/wire"
-	"github.com/mayfly-run/mayfly/internal/process"
 	"github.com/mayfly-run/mayfly/internal/sandbox/usernet"
 )
 
@@ -124,9 +123,10 @@ type supervisor struct {
 	ended     chan struct{}    // closed when the container's first process was reaped
 	state     *os.ProcessState // how, valid then
 	accounts  accounts
-	ending    *process.Deadline // of taking it down, once that began
-	asked     bool              // mayfly asked the tool to end
-	killed    bool              // the holder was killed, and the namespaces with it
+	ending    ending
+	asked     bool // mayfly asked the tool to end
+	sockets   bool // it had too many of them
+	killed    bool // the holder was killed, and the namespaces with it
 }
 
 // readRequests passes on requests until mayfly closes the socket or dies.
@@ -189,7 +189,7 @@ func (s *supervisor) run(stdin, stdout, stderr *os.File) (*engine.Exit, error) {
 	if err != nil {
 		return nil, err
 	}
-	exit.OutOfMemory = oom || killed
+	exit.OutOfMemory, exit.TooManySockets = oom || killed, s.sockets
 	if b.output != nil {
 		if exit.Output, exit.OutputTruncated, err = readOutput(b.output, s.start.Spec.MaxOutputBytes); err != nil {
 			return nil, err
@@ -384,7 +384,7 @@ func (s *supervisor) watch() (outOfMemory bool) {
 			_ = s.holder.runAnywhere() // nothing but speed depends on it
 		case <-count.C:
 			if tooManySockets(s.holder.sockstat(), s.start.Spec.Resources.Memory) {
-				outOfMemory = true
+				outOfMemory, s.sockets = true, true
 				s.endTool()
 			}
 		case <-tick.C:
@@ -420,6 +420,7 @@ func (s *supervisor) serve(req wire.Request) {
 // endTool kills every process of the tool. The holder, which has the namespaces,
 // lives on only in a sandbox that is to be kept.
 func (s *supervisor) endTool() {
+	s.expectEnd()
 	if s.start.Spec.KeepFor > 0 && s.container.signal(unix.SIGKILL) == nil {
 		return
 	}
