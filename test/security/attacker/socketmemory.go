@@ -23,7 +23,8 @@ const attempts = 200
 func holdSockets(args []string) {
 	fill := map[string]func() error{"tcp": fillTCP, "backlog": fillBacklog, "udp": fillUDP}[args[0]]
 	sockets := 0
-	for sockets < 300 && fill() == nil {
+	// With nothing left, connections come about slowly, or not at all.
+	for end := time.Now().Add(20 * time.Second); sockets < 300 && time.Now().Before(end) && fill() == nil; {
 		sockets++
 	}
 	fmt.Printf("sockets\t%d\n", sockets)
@@ -59,6 +60,10 @@ func connectAndFill(at unix.Sockaddr) error {
 		return err
 	}
 	enlarge(fd)
+	// It bounds connecting, too (socket(7)).
+	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &unix.Timeval{Sec: 2}); err != nil {
+		return err
+	}
 	if err := unix.Connect(fd, at); err != nil {
 		return err
 	}
@@ -175,13 +180,15 @@ func queues([]string) {
 	_ = unix.Sendto(fd, []byte("x"), 0, closed)
 	waiting("timestamping", fd, unix.MSG_ERRQUEUE)
 
+	_, err := unix.Open("/proc/sys/net/core/tstamp_allow_data", unix.O_RDONLY, 0)
+	report("tstamp_allow_data", err)
 	fd = datagrams("timestamp message")
 	message := make([]byte, unix.CmsgSpace(4))
 	header := (*syscall.Cmsghdr)(unsafe.Pointer(&message[0]))
 	header.Level, header.Type = unix.SOL_SOCKET, unix.SO_TIMESTAMPING
 	header.SetLen(unix.CmsgLen(4))
 	binary.NativeEndian.PutUint32(message[unix.CmsgLen(0):], unix.SOF_TIMESTAMPING_TX_SOFTWARE)
-	_, err := unix.SendmsgN(fd, []byte("x"), message, closed, 0)
+	_, err = unix.SendmsgN(fd, []byte("x"), message, closed, 0)
 	report("timestamp message sent", err)
 	waiting("timestamp message", fd, unix.MSG_ERRQUEUE)
 
