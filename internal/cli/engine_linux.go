@@ -90,10 +90,10 @@ func enterNamespace() error {
 // storeOptions are the image store's for this user.
 func storeOptions() (image.Options, error) {
 	r, err := rootless()
-	if r != nil {
-		return image.Options{UserXattr: true, FirstID: 1}, err
+	if err != nil || r == nil {
+		return image.Options{}, err
 	}
-	return image.Options{}, err
+	return image.Options{UserXattr: true, FirstID: 1}, nil
 }
 
 // probeHost says what this host can enforce, as a run of this user finds it.

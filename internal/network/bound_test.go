@@ -256,5 +256,5 @@ func reachesPublic(a netip.Addr) bool {
 		return true
 	}
 	b := a.As16()
-	return netip.MustParsePrefix("64:ff9b:1::/48").Contains(a) && IsPublic(netip.AddrFrom4([4]byte(b[12:])))
+	return netip.MustParsePrefix("64:ff9b:1::/48").Contains(a) && Public(netip.AddrFrom4([4]byte(b[12:])))
 }

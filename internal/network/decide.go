@@ -250,22 +250,29 @@ const (
 // of names that a rule's Host matches are asked, and anything about names that a rule's DNS opens: the author trusts
 // those zones. [HostName] is never asked: Mayfly answers it.
 func (p Policy) Resolves(name string, question Question) bool {
+	_, ok := p.ResolvedBy(name, question)
+	return ok
+}
+
+// ResolvedBy is [Policy.Resolves] with what decided it: a rule's label, or the mode.
+func (p Policy) ResolvedBy(name string, question Question) (rule string, ok bool) {
+	mode := "mode " + string(p.Mode)
 	name = strings.ToLower(strings.TrimSuffix(name, "."))
 	if name == "" || name == HostName {
-		return false
+		return mode, false
 	}
 	switch p.Mode {
 	case ModeOpen, ModePublic:
-		return true
+		return mode, true
 	case ModeList:
 		for i := range p.Egress {
 			r := &p.Egress[i]
 			if question == Addresses && r.matchesName(name) || r.matchesDNS(name) {
-				return true
+				return r.Label(), true
 			}
 		}
 	}
-	return false
+	return mode, false
 }
 
 // SuggestDNS returns the rule that lets every question about the name be asked, or nil for a name that no rule can have.

@@ -167,6 +167,3 @@ func classOf4(b [4]byte) class {
 	}
 	return classPrivate // not reached: 0.0.0.0/0 is in the table
 }
-
-// public reports whether an unmapped address is globally reachable.
-func public(a netip.Addr) bool { return classOf(a) == classPublic }

@@ -37,7 +37,8 @@ func ProjectOf(dir string) (string, error) {
 
 // project is the one whose caches a run has. A test's are its own: what mocks have answered isn't for a real run.
 func (req *Request) project() (string, error) {
-	p, err := req.Project, error(nil)
+	p := req.Project
+	var err error
 	if p == "" {
 		p, err = ProjectOf(req.Tool.Source.Dir)
 	}

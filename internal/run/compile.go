@@ -94,15 +94,9 @@ func Compile(id string, req *Request, img *image.Image, caches string) (*engine.
 		return nil, err
 	}
 	for _, v := range t.Volumes {
-		if v.File != "" && t.Source.Dir == "" {
-			return nil, fmt.Errorf("%s: volume %s: the definition comes from no folder, so it has no files; save it to a file", v.Position, v.Name)
-		}
-		m := compileVolume(t, v)
-		if m.Kind == engine.MountCache {
-			m.Source = caches
-			if m.Path, err = cachePath(req.Project, t, v.Cache, img); err != nil {
-				return nil, err
-			}
+		m, err := compileVolume(req, v, img, caches)
+		if err != nil {
+			return nil, err
 		}
 		spec.Mounts = append(spec.Mounts, m)
 	}
@@ -146,8 +140,8 @@ func compileEnvironment(t *tool.Tool, imageEnv []string, inputs []tool.Input, ov
 	return env
 }
 
-// compileCommand decides what is executed: the tool's command or script, or
-// else the image's own entrypoint and arguments.
+// compileCommand decides what is executed: the tool's command or script,
+// otherwise the image's own entrypoint and arguments.
 func compileCommand(spec *engine.Spec, t *tool.Tool, config *image.RunConfig) error {
 	switch {
 	case t.Command != nil:
@@ -164,19 +158,24 @@ func compileCommand(spec *engine.Spec, t *tool.Tool, config *image.RunConfig) er
 	return nil
 }
 
-func compileVolume(t *tool.Tool, v tool.Volume) engine.Mount {
+func compileVolume(req *Request, v tool.Volume, img *image.Image, caches string) (engine.Mount, error) {
 	m := engine.Mount{Target: v.MountPath, Size: v.Size}
+	var err error
 	switch {
 	case v.Secret != "":
 		m.Kind, m.Secret = engine.MountSecret, v.Secret
 	case v.File != "":
-		m.Kind, m.Source, m.Path = engine.MountFile, t.Source.Dir, v.File
+		m.Kind, m.Source, m.Path = engine.MountFile, req.Tool.Source.Dir, v.File
+		if m.Source == "" {
+			err = fmt.Errorf("%s: volume %s: the definition comes from no folder, so it has no files; save it to a file", v.Position, v.Name)
+		}
 	case v.Cache != "":
-		m.Kind = engine.MountCache
+		m.Kind, m.Source = engine.MountCache, caches
+		m.Path, err = cachePath(req.Project, req.Tool, v.Cache, img)
 	default:
 		m.Kind = engine.MountScratch
 	}
-	return m
+	return m, err
 }
 
 // secretNames are the names of the secrets that a spec uses, each once.

@@ -27,9 +27,10 @@ func (n *Network) reportQuestion(q dnsmessage.Question, name string) {
 	if q.Type == dnsmessage.TypePTR || !n.questions.first(questionKey{name, q.Type}) {
 		return
 	}
-	c := engine.Connection{Host: name, Protocol: "dns", Rule: "mode " + string(n.cfg.Policy.Mode)}
+	rule, ok := n.cfg.Policy.ResolvedBy(name, network.Records)
+	c := engine.Connection{Host: name, Protocol: "dns", Rule: rule}
 	switch {
-	case !n.cfg.Policy.Resolves(name, network.Records):
+	case !ok:
 		c.Reason = fmt.Sprintf("no egress rule opens %s questions about %s", typeText(q.Type), network.HostText(name))
 	case !n.looksUp(name, network.Records):
 		c.Rule = "mocks"

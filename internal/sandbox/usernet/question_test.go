@@ -114,9 +114,12 @@ func TestN06_Questions(t *testing.T) {
 	if want := []string{"no egress rule opens TXT questions about api.example", "no egress rule opens TYPE65400 questions about api.example"}; !slices.Equal(reasons, want) {
 		t.Errorf("reports %q, want %q", reasons, want)
 	}
-	for _, p := range []network.Policy{policy(network.ModeList, "{host: api.example}", first.Suggest), policy(network.ModeOpen)} {
-		if c := ask(p).reportOf("dns", "api.example"); !c.Allowed || c.Reason != "" || c.Suggest != first.Suggest {
-			t.Errorf("under %v: report %+v", p, c)
+	for rule, p := range map[string]network.Policy{
+		"dns api.example": policy(network.ModeList, "{host: api.example}", first.Suggest),
+		"mode open":       policy(network.ModeOpen),
+	} {
+		if c := ask(p).reportOf("dns", "api.example"); !c.Allowed || c.Rule != rule || c.Reason != "" || c.Suggest != first.Suggest {
+			t.Errorf("under %v: report %+v, want it allowed by %s", p, c, rule)
 		}
 	}
 }
