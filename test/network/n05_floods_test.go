@@ -14,6 +14,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/mayfly-run/mayfly/test/testbed"
 )
 
 // floodMemory bounds what the shim has of this machine's memory under a flood
@@ -129,27 +131,6 @@ func TestN05_DeniedFloods(t *testing.T) {
 	}
 }
 
-// hostSockets are what TCP's queues hold on this host, whatever the namespace.
-func hostSockets(t *testing.T) int64 {
-	t.Helper()
-	data, err := os.ReadFile("/proc/net/sockstat")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(data)) {
-		if rest, ok := strings.CutPrefix(line, "TCP:"); ok {
-			fields := strings.Fields(rest)
-			pages, err := strconv.ParseInt(fields[len(fields)-1], 10, 64)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return pages * int64(os.Getpagesize())
-		}
-	}
-	t.Fatalf("no TCP in %s", data)
-	return 0
-}
-
 // TestN05_HostSocketsAreBounded opens 300 connections, full both ways: neither
 // the tool nor the server reads what comes. What waits in the shim's sockets is
 // the host's memory, and not in the limit of the tool.
@@ -165,7 +146,7 @@ func TestN05_HostSocketsAreBounded(t *testing.T) {
 		go func() { _, _ = io.Copy(conn, endless{}) }() // until the connection ends
 		<-block
 	})
-	before := hostSockets(t)
+	before := testbed.SocketMemory(t, "TCP")
 	var most atomic.Int64
 	stop := make(chan struct{})
 	var watching sync.WaitGroup
@@ -173,7 +154,7 @@ func TestN05_HostSocketsAreBounded(t *testing.T) {
 		tick := time.NewTicker(20 * time.Millisecond)
 		defer tick.Stop()
 		for {
-			most.Store(max(most.Load(), hostSockets(t)-before))
+			most.Store(max(most.Load(), testbed.SocketMemory(t, "TCP")-before))
 			select {
 			case <-stop:
 				return

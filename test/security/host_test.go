@@ -158,7 +158,8 @@ func leftOf(t *testing.T, dir, id string) []string {
 	var left []string
 	for _, pattern := range []string{
 		filepath.Join(dir, "runs", id), filepath.Join(dir, "runs", ".new-"+id),
-		"/sys/fs/cgroup/mayfly*/" + id, "/sys/fs/cgroup/*/mayfly*/" + id, "/sys/fs/cgroup/*/mayfly*/" + id + ".shim",
+		"/sys/fs/cgroup/mayfly*/" + id, "/sys/fs/cgroup/mayfly*/" + id + ".shim",
+		"/sys/fs/cgroup/*/mayfly*/" + id, "/sys/fs/cgroup/*/mayfly*/" + id + ".shim",
 	} {
 		found, err := filepath.Glob(pattern)
 		if err != nil {

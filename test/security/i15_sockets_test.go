@@ -7,28 +7,9 @@ import (
 	"os"
 	"strings"
 	"testing"
-)
 
-// socketMemory is what the host's sockets hold, of TCP or UDP: the last number
-// of its line, in pages, which is the host's in each namespace.
-func socketMemory(t *testing.T, protocol string) (held int64) {
-	t.Helper()
-	data, err := os.ReadFile("/proc/net/sockstat")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(data)) {
-		if rest, ok := strings.CutPrefix(line, protocol+":"); ok {
-			fields := strings.Fields(rest)
-			if _, err := fmt.Sscan(fields[len(fields)-1], &held); err != nil {
-				t.Fatal(err)
-			}
-			return held * int64(os.Getpagesize())
-		}
-	}
-	t.Fatalf("no %s in %s", protocol, data)
-	return 0
-}
+	"github.com/mayfly-run/mayfly/test/testbed"
+)
 
 // TestI15_SocketsAreInTheLimit fills the queues of some 300 sockets.
 func TestI15_SocketsAreInTheLimit(t *testing.T) {
@@ -42,13 +23,13 @@ func TestI15_SocketsAreInTheLimit(t *testing.T) {
 			defer input.Close()
 			spec := b.spec("attacker", "hold", kind)
 			spec.Resources.Memory = 64 << 20
-			before := socketMemory(t, protocol)
+			before := testbed.SocketMemory(t, protocol)
 			l, err := b.start(spec, nil, input)
 			if err != nil {
 				t.Fatal(err)
 			}
 			l.stdout.until(t, "sockets")
-			held := socketMemory(t, protocol) - before
+			held := testbed.SocketMemory(t, protocol) - before
 			_ = end.Close()
 			r, err := l.wait()
 			var sockets int // fewer where the backlog's take all descriptors, or the limit ends it

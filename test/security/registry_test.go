@@ -3,6 +3,7 @@
 package security
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -93,11 +94,17 @@ func TestM04_RegistrysWordsStandQuoted(t *testing.T) {
 func TestM09_SlowRegistriesAreGivenUp(t *testing.T) {
 	layer := imagetest.Tar(t, imagetest.File{Name: "f", Body: strings.Repeat("0123456789", 10_000)})
 	img := imagetest.Build(t, imagetest.Config{}, layer)
-	for what, part := range map[string]string{
-		"manifest": "/manifests/", "config": imagetest.Digest(img.Config).String(), "layer": imagetest.Digest(layer).String(),
+	const moment = 300 * time.Millisecond
+	for what, c := range map[string]struct {
+		part string
+		opts image.Options
+	}{
+		"manifest": {"/manifests/", image.Options{Attempts: 2, DocumentTimeout: moment}},
+		"config":   {imagetest.Digest(img.Config).String(), image.Options{Attempts: 2, DocumentTimeout: moment}},
+		"layer":    {imagetest.Digest(layer).String(), image.Options{Attempts: 2, RateWindow: moment}},
 	} {
 		r := imagetest.Serve(t, func(w http.ResponseWriter, r *http.Request, next http.Handler) {
-			if !strings.Contains(r.URL.Path, part) {
+			if !strings.Contains(r.URL.Path, c.part) {
 				next.ServeHTTP(w, r)
 				return
 			}
@@ -111,13 +118,13 @@ func TestM09_SlowRegistriesAreGivenUp(t *testing.T) {
 		})
 		imagetest.PushImage(t, r.Host+"/app:1", img)
 		dir := t.TempDir()
-		store, err := image.Open(dir, image.Options{Attempts: 2, RateWindow: 300 * time.Millisecond, DocumentTimeout: 300 * time.Millisecond})
+		store, err := image.Open(dir, c.opts)
 		if err != nil {
 			t.Fatal(err)
 		}
 		begin := time.Now()
 		_, err = store.Pull(t.Context(), r.Host+"/app:1", image.PullOptions{})
-		if err == nil || time.Since(begin) > time.Minute {
+		if !errors.Is(err, image.ErrStalled) || time.Since(begin) > time.Minute {
 			t.Errorf("%s: after %v: %v", what, time.Since(begin), err)
 		}
 		if n := diskBytes(t, dir); n > 1<<20 {

@@ -233,7 +233,7 @@ func floodHere(network, address string, count int) error {
 }
 
 // hoard opens connections, writes to each what it takes, reads nothing, and
-// holds all of them for a while.
+// and ends.
 func hoard(args []string) error {
 	count, err := strconv.Atoi(args[1])
 	if err != nil {
