@@ -38,9 +38,9 @@ func delegateCgroups(s streams, name string) error {
 // version 1 it takes no right on the cgroup that a process leaves).
 const delegated = `mayfly: beyond Mayfly's runs, %s can now, in these folders:
   - put processes of its own there, setuid programs that it has started among them: limits of the cgroups
-    that they were in, such as a session's, hold for them no more;
+    that they were in, such as a session's, no longer apply to them;
   - make any number of cgroups below, each of which takes memory of the kernel, limit what is in them, and
     freeze it.
 It can't change the limits of the folders themselves: set those, as root, to bound all of it. It can neither
-allow devices nor move anybody else's processes. Take it back with rmdir, or by the next boot.
+allow devices nor move anybody else's processes. rmdir on these folders takes it back, and so does a reboot.
 `

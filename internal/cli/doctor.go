@@ -17,7 +17,7 @@ func newDoctorCommand(s streams) *cobra.Command {
 	var delegate string
 	c := &cobra.Command{
 		Use:   "doctor",
-		Short: "Say what this host can enforce, and how to mend what it can't",
+		Short: "Say what this host can enforce, and how to fix what it can't",
 		Long: `Say what this host can enforce. "missing" fails the runs that need it: nothing is ever silently
 weaker than asked. "absent" is an addition that runs do without. Exit status 1 when something is missing.`,
 		Example: `  mayfly doctor

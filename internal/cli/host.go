@@ -61,7 +61,7 @@ func (f *runFlags) dropNamedCaches(s streams, h *host, t *tool.Tool) {
 		return
 	}
 	for _, name := range dropped {
-		fmt.Fprintf(s.err, "mayfly: the cache %s of tool %s is dropped: it was kept by the tool's name alone, so any file of that name could have written it\n", name, t.Name)
+		fmt.Fprintf(s.err, "mayfly: the cache %s of tool %s is dropped: it was kept by the tool's name alone, so any file of that name could have written it; this run starts with an empty one\n", name, t.Name)
 	}
 	if err != nil {
 		fmt.Fprintln(s.err, "mayfly: a cache of an earlier version, which nothing uses any more, can't be removed:", err)

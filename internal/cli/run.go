@@ -211,7 +211,7 @@ func (f *runFlags) checkValues() error {
 		return runUsage("--pull %q is none of missing, always and never", f.pull)
 	}
 	if f.keepFor <= 0 {
-		return runUsage("--keep-for %s is no time to keep a sandbox for", f.keepFor)
+		return runUsage("--keep-for %s is not a duration to keep a sandbox for", f.keepFor)
 	}
 	if f.grace < 0 {
 		return runUsage("--grace %s is less than nothing", f.grace)

@@ -26,7 +26,7 @@ func (f *testFlags) watching(ctx context.Context, s streams, paths []string, pat
 	for {
 		before := f.stamps(paths)
 		if _, err := f.once(ctx, s, paths, pattern, r); err != nil {
-			fmt.Fprintf(s.err, "mayfly: %v\n", err) // the next change may mend it
+			fmt.Fprintf(s.err, "mayfly: %v\n", err) // the next change may fix it
 		}
 		fmt.Fprintln(s.err, "mayfly: waiting for a change (Ctrl-C ends)")
 		for maps.Equal(before, f.stamps(paths)) {

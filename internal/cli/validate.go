@@ -20,8 +20,8 @@ func newValidateCommand(s streams) *cobra.Command {
 		Short: "Check files of tools, workflows and tests",
 		Long: `Check files of tools, of workflows and of tests (NAME_test.yaml, NAME.test.yaml, tests.yaml): the
 format, the names, the values, what contradicts what, and what steps refer to. Each problem is
-printed as file:line:column. Exit status 1 when there is one. A warning is printed beside them and
-changes no status: what runs, and is hardly meant.`,
+printed as file:line:column. Exit status 1 when there is one. Warnings are for what runs but is
+probably a mistake; they don't change the exit status.`,
 		Example: `  mayfly validate check.yaml
   mayfly validate tools/*/tool.yaml
   generate-tool | mayfly validate -`,
@@ -47,7 +47,8 @@ changes no status: what runs, and is hardly meant.`,
 	return c
 }
 
-// validate reads a definition and finds all that is wrong with it before it runs, and what is hardly meant.
+// validate reads a definition and finds all that is wrong with it before it runs. Warnings are for what runs but is
+// probably a mistake.
 func validate(ctx context.Context, s streams, file string) (warnings []tool.Problem, err error) {
 	if isTestFile(file) {
 		return nil, validateSuite(file)

@@ -120,7 +120,7 @@ func (f *runFlags) resumeWorkflow(ctx context.Context, s streams) error {
 	return f.execute(ctx, s, b, func(workflow.Runs) (*workflow.Journal, error) { return journal, nil })
 }
 
-// pastWorkflow reads the definition of a run as it is now: what made it fail may have been mended since.
+// pastWorkflow reads the definition of a run as it is now: what made it fail may have been fixed since.
 func (f *runFlags) pastWorkflow(past *workflow.Past) (*tool.Workflow, error) {
 	h := past.Header
 	def, err := func() (*tool.Definition, error) {
@@ -133,7 +133,7 @@ func (f *runFlags) pastWorkflow(past *workflow.Past) (*tool.Workflow, error) {
 	case err != nil:
 		return nil, err
 	case def.Workflow == nil:
-		return nil, fmt.Errorf("%s is no workflow any more, so run %s can't go on", h.File, h.ID)
+		return nil, fmt.Errorf("%s is no longer a workflow, so run %s can't go on", h.File, h.ID)
 	}
 	if h.Text != "" {
 		def.Workflow.Source.Dir = h.Dir

@@ -195,7 +195,7 @@ func (u *unpacker) hardLink(name string, h *tar.Header) error {
 		return err
 	}
 	if typ := st.Mode & unix.S_IFMT; typ != unix.S_IFREG && typ != unix.S_IFLNK {
-		return hostile("hard link to %q, which is no file", h.Linkname)
+		return hostile("hard link to %q, which is not a file", h.Linkname)
 	}
 	dir, base := path.Split(name)
 	parent, err := u.in(path.Clean("./" + dir))

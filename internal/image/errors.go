@@ -24,7 +24,7 @@ var (
 	ErrPlainHTTP = errors.New("plain HTTP refused")
 	// ErrCredentialHost: the registry asked for its credentials to be sent to another site.
 	ErrCredentialHost = errors.New("credentials for another host refused")
-	// ErrRedirect: the registry redirects to where a registry has no business to.
+	// ErrRedirect: the registry leads to a private address, away from TLS, or through too many redirects.
 	ErrRedirect = errors.New("registry redirect refused")
 	// ErrStalled: the registry sent no byte for the stall time-out, too few for long, or took too long for a document.
 	ErrStalled = errors.New("registry stalled")

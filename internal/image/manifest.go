@@ -152,7 +152,7 @@ func readRunConfig(c *v1.Config) (RunConfig, error) {
 		}
 	}
 	if len(c.User) > maxNameBytes || strings.ContainsFunc(c.User, unicode.IsControl) {
-		return RunConfig{}, hostile("user %.80q is no user name", c.User)
+		return RunConfig{}, hostile("user %.80q is not a user name", c.User)
 	}
 	for _, list := range [][]string{c.Entrypoint, c.Cmd, c.Env, {wd, c.StopSignal}} {
 		for _, s := range list {

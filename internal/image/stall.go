@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// minRate is the least that a registry has to send, in bytes a second. A line that is slower than the modems of the
-// eighties brings no image; what sends so little wants to be waited for.
+// minRate is the least that a registry has to send, in bytes a second. A slower line can't bring an image in a
+// useful time, and a registry that sends less holds the pull up.
 const minRate = 1000
 
 // watchdog cancels a request through which no byte has come for a while, or too few for long.
@@ -24,14 +24,14 @@ type watchdog struct {
 }
 
 func watch(o Options, host string, cancel context.CancelCauseFunc) *watchdog {
-	bark := func(said string) func() {
+	fail := func(said string) func() {
 		return func() {
 			cancel(&Error{Kind: ErrStalled, Msg: fmt.Sprintf("registry %s %s", host, said), Hint: "check the network, and try again"})
 		}
 	}
 	return &watchdog{
-		silence: time.AfterFunc(o.StallTimeout, bark(fmt.Sprintf("sent nothing for %s", o.StallTimeout))),
-		rate:    time.AfterFunc(o.RateWindow, bark(fmt.Sprintf("sends less than %d bytes a second", minRate))),
+		silence: time.AfterFunc(o.StallTimeout, fail(fmt.Sprintf("sent nothing for %s", o.StallTimeout))),
+		rate:    time.AfterFunc(o.RateWindow, fail(fmt.Sprintf("sends less than %d bytes a second", minRate))),
 		limit:   o.StallTimeout, window: o.RateWindow, credit: o.RateWindow,
 	}
 }
@@ -41,7 +41,7 @@ func (w *watchdog) stop() {
 	w.rate.Stop()
 }
 
-// reader pets the watchdog with what comes through it.
+// reader gives the watchdog the bytes that come through it.
 func (w *watchdog) reader(r io.Reader) io.Reader { return &watchedReader{w, r} }
 
 type watchedReader struct {

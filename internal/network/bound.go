@@ -137,7 +137,7 @@ func (r Rule) GrantsPrivate() bool {
 }
 
 // publicRange reports whether every address of the range is public, and every IPv4 address that the range spells out
-// inside of one. (ISATAP's, of which any /64 has all, are no part of a range that doesn't spell them out; see contains.)
+// inside of one. (ISATAP's, of which any /64 has all, are not part of a range that doesn't spell them out; see contains.)
 func publicRange(p netip.Prefix) bool {
 	around := special{class: classPrivate}
 	most := -1

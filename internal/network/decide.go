@@ -144,7 +144,7 @@ func (p Policy) decideList(t *target) Decision {
 		out.Reason = "no egress rule allows " + t.text()
 		if r := p.rangeFor(t); r != nil && out.Suggest != nil {
 			out.Suggest.CIDR = r.CIDR
-			out.Reason += fmt.Sprintf("; the name isn't looked up, since %s opens no name", r.Label())
+			out.Reason += fmt.Sprintf("; the name isn't looked up: %s opens addresses, not names", r.Label())
 		}
 	}
 	return out
@@ -191,7 +191,7 @@ func (t *target) suggest() *Rule {
 		}
 	}
 	if t.Unresolved {
-		return nil // its address is no real one
+		return nil // its address is not a real one
 	}
 	return t.suggestFor("")
 }

@@ -108,11 +108,11 @@ func TestDecide(t *testing.T) {
 		{"stand-in", list(), with(to("198.19.0.1", 443, "a.example"), unresolved), false, "mode list", "a.example tcp", `{host: "a.example", ports: [443]}`},
 		{
 			"stand-in for a range", list("10.0.0.0/8:5432"), with(to("198.19.0.1", 5432, "db.example"), unresolved), false, "mode list",
-			"the name isn't looked up, since cidr 10.0.0.0/8:5432 opens no name", `{host: "db.example", cidr: "10.0.0.0/8", ports: [5432]}`,
+			"the name isn't looked up: cidr 10.0.0.0/8:5432 opens addresses, not names", `{host: "db.example", cidr: "10.0.0.0/8", ports: [5432]}`,
 		},
 		{"stand-in for a range with names", list("cidr 10.0.0.0/8:5432 dns example"), with(to("198.19.0.1", 5432, "db.example"), unresolved), true, "cidr 10.0.0.0/8:5432 dns example", "", ""},
 		{"stand-in for a range, names of another rule", list("10.0.0.0/8:5432", "dns db.example"), with(to("198.19.0.1", 5432, "db.example"), unresolved), true, "cidr 10.0.0.0/8:5432", "", ""},
-		{"stand-in for a range with other names", list("cidr 10.0.0.0/8:5432 dns corp.example"), with(to("198.19.0.1", 5432, "xcorp.example"), unresolved), false, "mode list", "opens no name", `{host: "xcorp.example", cidr: "10.0.0.0/8", ports: [5432]}`},
+		{"stand-in for a range with other names", list("cidr 10.0.0.0/8:5432 dns corp.example"), with(to("198.19.0.1", 5432, "xcorp.example"), unresolved), false, "mode list", "opens addresses, not names", `{host: "xcorp.example", cidr: "10.0.0.0/8", ports: [5432]}`},
 		{"stand-in for a range, other port", list("cidr 10.0.0.0/8:5432 dns example"), with(to("198.19.0.1", 80, "db.example"), unresolved), false, "mode list", "", `{host: "db.example", ports: [80]}`},
 		{"stand-in for a range, other protocol", list("cidr 10.0.0.0/8:5432 tcp dns example"), with(with(to("198.19.0.1", 5432, "db.example"), unresolved), udp), false, "mode list", "", `{host: "db.example", ports: [5432], protocol: udp}`},
 		{"stand-in of an odd name for a range", list("10.0.0.0/8"), with(to("198.19.0.1", 443, "a b"), unresolved), false, "mode list", `"a b" tcp`, ""},

@@ -125,7 +125,8 @@ func (d *runDir) takeLock(flags int) error {
 	return nil
 }
 
-// root is where the shim mounts the sandbox, in its own mount namespace only.
+// root is where the shim mounts the sandbox, in its own mount namespace only
+// (an ordinary user's elsewhere: sandbox/mountpoint.go).
 func (d *runDir) root() string { return filepath.Join(d.path, "root") }
 
 // remove removes the directory. It never walks into anything: what it removes

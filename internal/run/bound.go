@@ -45,7 +45,7 @@ func (p *Policy) checkEgress(t *tool.Tool) error {
 		return nil
 	case t.Network.Mode == network.ModeList:
 	case p.egress != nil && t.Network.Mode != network.ModeNone:
-		return &DeniedError{What: "network " + string(t.Network.Mode), Allows: "its egress allows none, or a list of rules inside of its own", Policy: p.path}
+		return &DeniedError{What: "network " + string(t.Network.Mode), Allows: "with its egress rules a tool has network none, or a list inside them", Policy: p.path}
 	default:
 		return nil
 	}
@@ -54,7 +54,7 @@ func (p *Policy) checkEgress(t *tool.Tool) error {
 		if p.egress != nil {
 			allows = p.egress.outside(r)
 		} else if r.GrantsPrivate() {
-			allows = "networks without open allows no private address and no " + network.HostName + "; egress in the policy can name them"
+			allows = "its networks leave out open, so a list may hold no private address and no " + network.HostName + "; its egress can allow them"
 		}
 		if allows != "" {
 			return &DeniedError{What: "the egress rule " + place(r, t.EgressAt, i), Allows: allows, Policy: p.path}
@@ -69,7 +69,7 @@ func (p *Policy) Networks() string {
 	case p == nil || p.egress == nil && p.file.Networks == nil:
 		return "tools may use any network"
 	case p.egress != nil:
-		return fmt.Sprintf("tools may use what is inside of its egress rules (%d)", len(p.egress.rules))
+		return fmt.Sprintf("tools may reach what its egress rules allow (%d)", len(p.egress.rules))
 	}
 	text := "tools may use the networks " + listOr(p.file.Networks)
 	if !slices.Contains(p.file.Networks, string(network.ModeOpen)) && slices.Contains(p.file.Networks, string(network.ModeList)) {
@@ -96,11 +96,13 @@ func (b *bound) outside(r network.Rule) string {
 	case "":
 		return "its egress is empty"
 	case network.PartHost, network.PartCIDR:
-		return "no rule of its egress holds it; allowed are " + b.text()
+		return "none of its egress rules covers it; allowed are " + b.text()
 	case network.PartDNS:
-		return "it lets names be looked up that are outside of " + place(b.rules[nearest], b.at, nearest)
+		return fmt.Sprintf("it opens DNS names that %s doesn't", place(b.rules[nearest], b.at, nearest))
+	case network.PartProtocol:
+		return "its protocol goes beyond " + place(b.rules[nearest], b.at, nearest)
 	}
-	return fmt.Sprintf("by its %s it is outside of %s", by, place(b.rules[nearest], b.at, nearest))
+	return "its ports go beyond " + place(b.rules[nearest], b.at, nearest)
 }
 
 // text lists the first rules.

@@ -26,18 +26,18 @@ egress:
   - {host: host.mayfly.internal, ports: [8080]}
 `)
 	for rules, want := range map[string]string{
-		`{cidr: 0.0.0.0/0}`:                                 `the egress rule {cidr: "0.0.0.0/0"} (tool.yaml:1:29): no rule of its egress holds it; allowed are {host: "*.example.com", ports: [443, "8000-8100"]} (policy.yaml:3:5), {cidr: `,
-		`{cidr: "::/0"}`:                                    "holds it",
-		`{host: example.org, ports: [443]}`:                 "holds it",
-		`{host: "*.com", ports: [443]}`:                     "holds it",
-		`{host: a.example.com}`:                             `by its ports it is outside of {host: "*.example.com", ports: [443, "8000-8100"]} (policy.yaml:3:5)`,
-		`{host: a.example.com, ports: [443, 80]}`:           "by its ports",
-		`{cidr: 10.1.0.0/16}`:                               "by its protocol it is outside of {cidr: \"10.0.0.0/8\"",
-		`{cidr: 10.1.0.0/16, protocol: tcp, dns: [net]}`:    "it lets names be looked up that are outside of",
-		`{host: db, cidr: 10.0.0.1/32, protocol: tcp}`:      "it lets names be looked up that are outside of",
-		`{host: host.mayfly.internal}`:                      "by its ports",
-		`{dns: [example.com]}`:                              "it lets names be looked up",
-		`{host: a.example.com, ports: [443], dns: [x.org]}`: "it lets names be looked up",
+		`{cidr: 0.0.0.0/0}`:                                 `the egress rule {cidr: "0.0.0.0/0"} (tool.yaml:1:29): none of its egress rules covers it; allowed are {host: "*.example.com", ports: [443, "8000-8100"]} (policy.yaml:3:5), {cidr: `,
+		`{cidr: "::/0"}`:                                    "covers it",
+		`{host: example.org, ports: [443]}`:                 "covers it",
+		`{host: "*.com", ports: [443]}`:                     "covers it",
+		`{host: a.example.com}`:                             `its ports go beyond {host: "*.example.com", ports: [443, "8000-8100"]} (policy.yaml:3:5)`,
+		`{host: a.example.com, ports: [443, 80]}`:           "its ports go beyond",
+		`{cidr: 10.1.0.0/16}`:                               "its protocol goes beyond {cidr: \"10.0.0.0/8\"",
+		`{cidr: 10.1.0.0/16, protocol: tcp, dns: [net]}`:    "it opens DNS names that {cidr: \"10.0.0.0/8\"",
+		`{host: db, cidr: 10.0.0.1/32, protocol: tcp}`:      "it opens DNS names that {cidr: \"10.0.0.0/8\"",
+		`{host: host.mayfly.internal}`:                      "its ports go beyond",
+		`{dns: [example.com]}`:                              "it opens DNS names that",
+		`{host: a.example.com, ports: [443], dns: [x.org]}`: "it opens DNS names that",
 	} {
 		_, err := p.Apply(parseTool(t, "network: [{host: a.example.com, ports: [443]}, "+rules+"]"))
 		var denied *DeniedError
@@ -81,7 +81,7 @@ func TestN07_NetworksWithoutOpen(t *testing.T) {
 	} {
 		_, err := closed.Apply(parseTool(t, "network: ["+rule+"]"))
 		var denied *DeniedError
-		if allowed != (err == nil) || err != nil && (!errors.As(err, &denied) || !strings.Contains(err.Error(), "(tool.yaml:1:11): networks without open allows no private address")) {
+		if allowed != (err == nil) || err != nil && (!errors.As(err, &denied) || !strings.Contains(err.Error(), "(tool.yaml:1:11): its networks leave out open, so a list may hold no private address")) {
 			t.Errorf("%s: %v", rule, err)
 		}
 		if _, err := open.Apply(parseTool(t, "network: ["+rule+"]")); err != nil {

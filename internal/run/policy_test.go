@@ -45,7 +45,7 @@ func TestPolicyRefusesWhatExceedsIt(t *testing.T) {
 		"resources: {bandwidth: 1Gbps}": "bandwidth 1000000000 bit/s: at most 10000000 bit/s is allowed",
 		"timeout: 6m":                   "timeout 6m0s: at most 5m0s is allowed",
 		"network: open":                 "network open: allowed are none, list, public",
-		"network: [{host: a.example}, {cidr: 0.0.0.0/0}]": `the egress rule {cidr: "0.0.0.0/0"} (tool.yaml:1:30): networks without open allows no private address`,
+		"network: [{host: a.example}, {cidr: 0.0.0.0/0}]": `the egress rule {cidr: "0.0.0.0/0"} (tool.yaml:1:30): its networks leave out open, so a list may hold no private address`,
 		"security: {capabilities: [SYS_ADMIN]}":           "capability SYS_ADMIN: allowed are NET_BIND_SERVICE, CAP_CHOWN",
 		"security: {runtime: gvisor}":                     "runtime gvisor: allowed are default",
 		"security: {read_only: false}":                    "read_only: false: the image's file system has to stay read-only",

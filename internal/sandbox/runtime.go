@@ -64,7 +64,7 @@ func checkRuntime(spec *engine.Spec) error {
 // bundle. All processes of the runtime are in the run's cgroup.
 type runtimeContainer struct {
 	cmd    *exec.Cmd
-	kill   []string // the runtime's command that signals the tool, but for the signal
+	kill   []string // the runtime's command that signals the tool, except the signal
 	cgroup cgroups.Manager
 }
 

@@ -97,7 +97,7 @@ func volumeShape() shape[Volume] {
 		bind("size", "Size of an empty directory that is gone after the run, such as 1Gi.",
 			quantity([]string{"string", "integer"}, parseSize(4<<10, 16<<40)),
 			func(v *Volume) *int64 { return &v.Size }),
-		bind("cache", "Name of a directory that is kept between runs of this tool, in this folder.", text(schema{"pattern": filePattern}, checkFileName),
+		bind("cache", "Name of a directory that is kept between runs of this tool, for each folder that holds the tool's file.", text(schema{"pattern": filePattern}, checkFileName),
 			func(v *Volume) *string { return &v.Cache }),
 		bind("mount_path", "Absolute path to mount at; /secrets/NAME of the volume for a secret without one.", text(schema{"pattern": "^/."}, checkMountPath),
 			func(v *Volume) *string { return &v.MountPath }),

@@ -89,7 +89,7 @@ func ruleShape() shape[network.Rule] {
 			convert(choice("protocol", string(network.TCP), string(network.UDP), string(network.ICMP)),
 				func(s string) network.Protocol { return network.Protocol(s) }),
 			func(r *network.Rule) *network.Protocol { return &r.Protocol }),
-		bind("dns", "Names that may be looked up, with all below each: any type of record. A host may be without it, a cidr opens no name.", list("a name of dns", dnsShape()),
+		bind("dns", "Names that may be looked up, with those below them, for records of any type. A host's addresses are looked up without it; a cidr opens no names.", list("a name of dns", dnsShape()),
 			func(r *network.Rule) *[]string { return &r.DNS }),
 	}, checkRule)
 }

@@ -122,7 +122,7 @@ func ParseSuite(name string, data []byte) (*Suite, error) {
 		return nil, newError(d.problems)
 	}
 	if key := keyOf(root, "image", "command", "script", "parallel_tools", "workflow"); key != nil && keyOf(root, "tests", "tool") == nil {
-		d.report(key, "this is no file of tests, which has the key tests", "add tests, or run a tool or a workflow with mayfly run")
+		d.report(key, "this is not a file of tests, which has the key tests", "add tests, or run a tool or a workflow with mayfly run")
 		return nil, newError(d.problems)
 	}
 	s, _ := suiteShape().read(d, root, "a test file")

@@ -7,8 +7,7 @@ import (
 	"golang.org/x/net/publicsuffix"
 )
 
-// Warnings are what a definition may say and its author hardly means: rules that open names which anybody can have. They
-// keep nothing from running.
+// Warnings are for what runs but is probably a mistake: rules that open names which anybody can have.
 func (t *Tool) Warnings() []Problem {
 	if t.Network == nil {
 		return nil

@@ -24,7 +24,7 @@ func writeMocks(file, test string, list *yaml.Node) error {
 		return err
 	}
 	if err := yaml.Unmarshal(data, doc); err != nil || len(doc.Content) != 1 || doc.Content[0].Kind != yaml.MappingNode {
-		return fmt.Errorf("%s is no file of mocks; remove it, or name another under mocks", file)
+		return fmt.Errorf("%s is not a file of mocks; remove it, or name another under mocks", file)
 	}
 	root := doc.Content[0]
 	root.Style = 0

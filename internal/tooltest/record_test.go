@@ -121,7 +121,7 @@ tests:
 	if err := os.WriteFile(recorded.Recorded, []byte("- a\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if res := r.Run(t.Context(), s, &s.Tests[1]); !strings.Contains(res.Error, "is no file of mocks") {
+	if res := r.Run(t.Context(), s, &s.Tests[1]); !strings.Contains(res.Error, "is not a file of mocks") {
 		t.Errorf("over another file: %s", res.Error)
 	}
 }

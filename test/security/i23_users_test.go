@@ -157,7 +157,7 @@ func TestI23_WhatDelegationAllows(t *testing.T) {
 		}
 		return
 	}
-	for _, said := range []string{"setuid programs that it has started", "any number of cgroups", "as root, to bound all of it", "Take it back with rmdir"} {
+	for _, said := range []string{"setuid programs that it has started", "any number of cgroups", "as root, to bound all of it", "rmdir on these folders takes it back"} {
 		if err != nil || !strings.Contains(string(out), said) {
 			t.Errorf("it doesn't say %q (%v): %s", said, err, out)
 		}

@@ -10,7 +10,8 @@
 //	  |<--- Report{Running} -----------|  the tool's first process was executed
 //	  |<--- Report{Event}… ------------|  metrics, connections; a quick tool's may come before Running
 //	  |---- Request{Signal}… --------->|
-//	  |<--- Report{Exit|Failure} ------|  last one; everything is gone by then
+//	  |<--- Report{Exit|Failure} ------|  last one; everything is gone by then, except what can't be killed
+//	  |---- Request{Done} ------------>|  the last report has come; mayfly removes the run's directory
 //	  |---- end of stream ------------>|
 //
 // The shim's arguments are "supervise", FirstID and IDCount of the start request, which it needs before it can read one,
@@ -54,8 +55,9 @@ type Start struct {
 	Spec    *engine.Spec   `json:"spec"`
 	Secrets engine.Secrets `json:"secrets,omitempty"`
 
-	// Dir is the run's directory. The shim mounts on Dir/root; it removes Dir
-	// itself only when mayfly is gone without Done.
+	// Dir is the run's directory. The shim mounts on Dir/root (an ordinary
+	// user's elsewhere: sandbox/mountpoint.go); it removes Dir itself only when
+	// mayfly is gone without Done.
 	Dir string `json:"dir"`
 	// FirstID is the first of the IDCount host ids that the sandbox's ids
 	// 0, 1, … stand for, for users and for groups.

@@ -45,7 +45,7 @@ func (n *Network) judge(addr netip.Addr, port uint16, protocol network.Protocol)
 		t.Unresolved = len(t.Names) > 0
 		t.verdict = n.cfg.Policy.Decide(t.Destination)
 		if !t.Unresolved || t.verdict.Allowed && n.cfg.Mocks == nil { // there is nothing to dial
-			t.verdict = network.Decision{Rule: "built-in stand-in", Host: addr.String(), Reason: addr.String() + " stands for no name, and is no real address"}
+			t.verdict = network.Decision{Rule: "built-in stand-in", Host: addr.String(), Reason: addr.String() + " stands for no name, and is not a real address"}
 		}
 		return t
 	case addr == n.cfg.Tool4 || addr == n.cfg.Tool6 || n.local.has(addr):

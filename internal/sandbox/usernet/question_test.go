@@ -42,7 +42,7 @@ func TestN06_NamesUnderRanges(t *testing.T) {
 		t.Error(err)
 	}
 	want := `{host: "c2vjcmv0.evil.example", cidr: "203.0.113.10/32", ports: [5432]}`
-	if c := w.report("tcp", "", 5432); c.Allowed || c.Suggest != want || !strings.Contains(c.Reason, "cidr 203.0.113.10/32:5432 opens no name") {
+	if c := w.report("tcp", "", 5432); c.Allowed || c.Suggest != want || !strings.Contains(c.Reason, "cidr 203.0.113.10/32:5432 opens addresses, not names") {
 		t.Errorf("report %+v, want it to suggest %s", c, want)
 	}
 }
