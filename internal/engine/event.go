@@ -46,8 +46,8 @@ type Exit struct {
 	// OutOfMemory says that the kernel killed a process of the sandbox for
 	// passing the memory limit.
 	OutOfMemory bool `json:"out_of_memory,omitempty"`
-	// TooManySockets says that it was OutOfMemory for its TCP connections,
-	// which hold memory that no limit counts.
+	// TooManySockets says that it was OutOfMemory for its sockets, which can
+	// hold memory that no limit counts.
 	TooManySockets bool `json:"too_many_sockets,omitempty"`
 
 	Started  time.Time `json:"started"`

@@ -2,11 +2,12 @@ package image
 
 import (
 	"fmt"
-	"net"
 	"net/http"
 	"net/netip"
 	"slices"
+	"strings"
 
+	"golang.org/x/net/idna"
 	"golang.org/x/net/publicsuffix"
 )
 
@@ -78,21 +79,24 @@ func sameSite(a, b string) bool {
 	return err == nil && x == y
 }
 
+// isAddress says whether a host is an address, in any way that a dialler or a
+// proxy may read one: 127.1, 2130706433 and 0x7f000001 are, too, and so is a name
+// whose last label is a number (WHATWG URL, "ends in a number"). Digits may be
+// of any script that net/http makes ASCII on its way.
 func isAddress(h string) bool {
+	if ascii, err := idna.Lookup.ToASCII(h); err == nil {
+		h = ascii
+	}
 	if _, err := netip.ParseAddr(h); err == nil {
 		return true
 	}
-	// A dialler also takes 127.1 and 2130706433 for addresses; a name whose last label is a number is one of those.
-	return net.ParseIP(h) != nil || lastLabelIsNumber(h)
-}
-
-func lastLabelIsNumber(h string) bool {
-	for i := len(h) - 1; i >= 0 && h[i] != '.'; i-- {
-		if h[i] < '0' || h[i] > '9' {
-			return false
-		}
+	last := strings.TrimSuffix(h, ".")
+	last = strings.ToLower(last[strings.LastIndexByte(last, '.')+1:])
+	digits := "0123456789"
+	if hex, ok := strings.CutPrefix(last, "0x"); ok {
+		last, digits = hex, digits+"abcdef"
 	}
-	return h != ""
+	return h != "" && strings.Trim(last, digits) == ""
 }
 
 const maxRedirects = 10

@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/net/idna"
+
 	"github.com/mayfly-run/mayfly/internal/network"
 )
 
@@ -50,6 +52,9 @@ func (r *reach) check(u *url.URL) error {
 		return nil
 	}
 	a, err := netip.ParseAddr(host)
+	if ascii, bad := idna.Lookup.ToASCII(host); bad == nil && err != nil {
+		a, err = netip.ParseAddr(ascii) // as net/http reads it
+	}
 	if err == nil && network.Public(a) || err != nil && !isAddress(host) {
 		return nil
 	}

@@ -95,6 +95,12 @@ func parsePolicy(path string, data []byte) (*Policy, error) {
 	if err := dec.Decode(&p.file); err != nil && !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("policy %s: %w", path, err)
 	}
+	if err := dec.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("policy %s: the file holds more than one YAML document; only one is read, so put all into it", path)
+	}
+	if err := refuseEmpty(data); err != nil {
+		return nil, fmt.Errorf("policy %s: %w", path, err)
+	}
 	var err error
 	if p.defaults, err = parseLimits(p.file.Defaults, true); err != nil {
 		return nil, fmt.Errorf("policy %s: defaults: %w", path, err)
@@ -116,6 +122,20 @@ func parsePolicy(path string, data []byte) (*Policy, error) {
 		}
 	}
 	return p, nil
+}
+
+// refuseEmpty refuses a key without a value, which would be read as no limit.
+func refuseEmpty(data []byte) error {
+	var values map[string]any
+	if err := yaml.Unmarshal(data, &values); err != nil {
+		return err
+	}
+	for key, value := range values {
+		if value == nil {
+			return fmt.Errorf("%s has no value; give it one, or leave it out", key)
+		}
+	}
+	return nil
 }
 
 var modes = []network.Mode{network.ModeNone, network.ModeList, network.ModePublic, network.ModeOpen}

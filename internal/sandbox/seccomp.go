@@ -60,12 +60,13 @@ type span struct{ first, last uint64 }
 //
 //	 8          SO_RCVBUF: does nothing and succeeds, as for a host whose net.core.rmem_max is its default.
 //	            Queues of errors, of connections not yet accepted, and of ping sockets are in no cgroup.
+//	18          SO_RCVLOWAT: enlarges the same queues.
 //	26 50 51 52 SO_ATTACH_FILTER, SO_ATTACH_BPF, and the same for groups of sockets: compiled filters fill
 //	            net.core.bpf_jit_limit, which is the host's, and their release has locked kernels up.
 //	37 65       SO_TIMESTAMPING, and 60 and 61, SO_ZEROCOPY and SO_TXTIME: send what was sent back into a queue of errors.
 //	78 and more those of devices' memory, and what isn't invented yet.
 var (
-	socketOptions = []span{{0, 7}, {9, 25}, {27, 36}, {38, 49}, {53, 59}, {62, 64}, {66, 77}}
+	socketOptions = []span{{0, 7}, {9, 17}, {19, 25}, {27, 36}, {38, 49}, {53, 59}, {62, 64}, {66, 77}}
 	// A resolver has to be able to ask for errors (IP_RECVERR); asking does nothing.
 	ipOptions = []span{{0, unix.IP_RECVERR - 1}, {unix.IP_RECVERR + 1, 63}}
 	// 32 is IPV6_FLOWLABEL_MGR: there are 4,096 labels for the whole host.
@@ -138,7 +139,7 @@ func seccompProfile(capabilities []string) (*specs.LinuxSeccomp, error) {
 
 // argumentRules are those of system calls whose arguments decide.
 func argumentRules(raw bool) []specs.LinuxSyscall {
-	rules := slices.Concat(socketRules(raw), optionRules(), prctlRules(), otherThan("ioctl", 1, unix.TIOCSETD), otherThan("madvise", 2, unix.MADV_MERGEABLE))
+	rules := slices.Concat(socketRules(raw), optionRules(), prctlRules(), otherThan("ioctl", 1, loadingIoctls...), otherThan("madvise", 2, span{unix.MADV_MERGEABLE, unix.MADV_MERGEABLE}))
 	return append(rules,
 		allow("clone", masked(0, cloneNamespaceFlags, 0)),
 		// So that programs fall back to clone, whose flags can be seen.
@@ -158,21 +159,27 @@ func argumentRules(raw bool) []specs.LinuxSyscall {
 	)
 }
 
-// socketRules allow the families and protocols that the userspace network and
-// local programs need. Any other would have the kernel load its code. A tool
-// with CAP_NET_RAW chooses the protocols of its packets.
+// socketRules allow the families, types and protocols that the userspace
+// network and local programs need. Any other would have the kernel look for its
+// module. A tool with CAP_NET_RAW chooses the protocols of its packets.
 func socketRules(raw bool) []specs.LinuxSyscall {
 	rules := []specs.LinuxSyscall{
 		allow("socket", exactly(0, unix.AF_UNIX)),
 		allow("socketpair", exactly(0, unix.AF_UNIX)),
 	}
+	// The type has flags beside it (socket(2)).
+	const types = ^uint64(unix.SOCK_CLOEXEC | unix.SOCK_NONBLOCK)
 	for family, ping := range map[uint64]uint64{unix.AF_INET: unix.IPPROTO_ICMP, unix.AF_INET6: unix.IPPROTO_ICMPV6} {
-		if raw {
-			rules = append(rules, allow("socket", exactly(0, family)))
-			continue
+		for kind, protocols := range map[uint64][]uint64{
+			unix.SOCK_STREAM: {unix.IPPROTO_IP, unix.IPPROTO_TCP},
+			unix.SOCK_DGRAM:  {unix.IPPROTO_IP, unix.IPPROTO_UDP, ping},
+		} {
+			for _, protocol := range protocols {
+				rules = append(rules, allow("socket", exactly(0, family), masked(1, types, kind), exactly(2, protocol)))
+			}
 		}
-		for _, protocol := range []uint64{unix.IPPROTO_IP, unix.IPPROTO_TCP, unix.IPPROTO_UDP, ping} {
-			rules = append(rules, allow("socket", exactly(0, family), exactly(2, protocol)))
+		if raw {
+			rules = append(rules, allow("socket", exactly(0, family), masked(1, types, unix.SOCK_RAW)))
 		}
 	}
 	return rules
@@ -216,13 +223,34 @@ func prctlRules() []specs.LinuxSyscall {
 	return rules
 }
 
-// otherThan allows a call with every value of an int but one, which is EINVAL:
-// for ioctl(2) TIOCSETD, which has the kernel load the module of a line
-// discipline, and for madvise(2) MADV_MERGEABLE, by which a tool would learn of
-// equal pages of others. C libraries pass an int on with its sign.
-func otherThan(name string, index uint, value uint64) []specs.LinuxSyscall {
-	rules := []specs.LinuxSyscall{failWhen(unix.EINVAL, name, exactly(index, value))}
-	for _, b := range blocks(index, []span{{0, value - 1}, {value + 1, 1<<32 - 1}, {math.MaxUint64 - math.MaxInt32, math.MaxUint64}}) {
+// loadingIoctls have the kernel look for a module, whoever asks: TIOCSETD for a
+// line discipline, the others for bridges, frame relay and VLANs.
+var loadingIoctls = []span{
+	{unix.TIOCSETD, unix.TIOCSETD},
+	{unix.SIOCGIFBR, unix.SIOCSIFBR},
+	{unix.SIOCADDDLCI, siocSIFVLAN}, // those of VLANs come after
+	{siocBRADDBR, siocBRDELIF},
+}
+
+// Of linux/sockios.h.
+const (
+	siocSIFVLAN              = 0x8983
+	siocBRADDBR, siocBRDELIF = 0x89a0, 0x89a3
+)
+
+// otherThan allows a call with every value of an int except those of the spans,
+// in their order and apart, which are EINVAL. C libraries pass an int on with its sign.
+func otherThan(name string, index uint, refused ...span) []specs.LinuxSyscall {
+	var rules []specs.LinuxSyscall
+	next, allowed := uint64(0), []span{{math.MaxUint64 - math.MaxInt32, math.MaxUint64}}
+	for _, r := range refused {
+		for _, b := range blocks(index, []span{r}) {
+			rules = append(rules, failWhen(unix.EINVAL, name, b))
+		}
+		allowed = append(allowed, span{next, r.first - 1})
+		next = r.last + 1
+	}
+	for _, b := range blocks(index, append(allowed, span{next, math.MaxUint32})) {
 		rules = append(rules, allow(name, b))
 	}
 	return rules

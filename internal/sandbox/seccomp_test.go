@@ -4,6 +4,7 @@ import (
 	"math"
 	"testing"
 
+	"github.com/opencontainers/runtime-spec/specs-go"
 	"pgregory.net/rapid"
 )
 
@@ -34,4 +35,28 @@ func TestBlocks(t *testing.T) {
 			t.Fatalf("%d comparisons", len(rules))
 		}
 	})
+}
+
+// TestOtherThan: each value of 32 bits is decided once, and those with their
+// sign, too.
+func TestOtherThan(t *testing.T) {
+	rules := otherThan("ioctl", 1, loadingIoctls...)
+	for _, value := range []uint64{0, 1, 0x5422, 0x5423, 0x5424, 0x893f, 0x8940, 0x8941, 0x8942, 0x897f, 0x8980, 0x8983, 0x8984, 0x899f, 0x89a0, 0x89a3, 0x89a4, math.MaxUint32, 1 << 32, 1<<32 | 0x5423, 1 << 63, math.MaxUint64} {
+		var held []specs.LinuxSeccompAction
+		for _, r := range rules {
+			if value&r.Args[0].Value == r.Args[0].ValueTwo {
+				held = append(held, r.Action)
+			}
+		}
+		want := specs.ActAllow
+		for _, refused := range loadingIoctls {
+			if value >= refused.first && value <= refused.last {
+				want = specs.ActErrno
+			}
+		}
+		beyond := value > math.MaxUint32 && value < math.MaxUint64-math.MaxInt32
+		if beyond && len(held) > 0 || !beyond && (len(held) != 1 || held[0] != want) {
+			t.Errorf("%#x: %v", value, held)
+		}
+	}
 }

@@ -24,9 +24,10 @@ import (
 // hasn't one of them, or not for each namespace, bounds less.
 var socketSysctls = []struct{ name, value string }{
 	// The least, the first and the largest size of a connection's buffers. The
-	// kernel grows them while a program reads, so a connection that nobody
-	// accepts stays with the second.
-	{"net/ipv4/tcp_rmem", "4096 16384 2097152"},
+	// kernel grows them while a program reads, and also for small segments
+	// that come to a connection that nobody accepts. The other end is the shim
+	// or the sandbox itself, next door: a larger window gains nothing.
+	{"net/ipv4/tcp_rmem", "4096 16384 262144"},
 	{"net/ipv4/tcp_wmem", "4096 16384 2097152"},
 	// What a UDP socket gets even when its cgroup is full.
 	{"net/ipv4/udp_rmem_min", "4096"},
@@ -57,8 +58,12 @@ func boundSockets() error {
 }
 
 // socketShare is the part of a run's memory limit that its sockets may have on
-// cgroup v1, beside it: v1 counts them by themselves.
-const socketShare = 4
+// cgroup v1, beside it: v1 counts them by themselves. mostSockets bounds it,
+// since a byte in a queue may keep 32 KiB of the kernel's from being used again.
+const (
+	socketShare = 4
+	mostSockets = 32 << 20
+)
 
 // limitSocketMemory has cgroup v1 count the buffers of sockets that are made
 // from now on, of TCP and of UDP in spite of its name. On v2 they count for the
@@ -68,7 +73,7 @@ func limitSocketMemory(paths map[string]string, memory int64) error {
 	if !v1 {
 		return nil
 	}
-	limit := strconv.FormatInt(memory/socketShare, 10)
+	limit := strconv.FormatInt(min(memory/socketShare, mostSockets), 10)
 	// mayfly has refused a host without it (oci/check.go).
 	if err := cgroups.WriteFile(dir, "memory.kmem.tcp.limit_in_bytes", limit); err != nil {
 		return fmt.Errorf("limit the memory of sockets: %w", err)
@@ -76,25 +81,28 @@ func limitSocketMemory(paths map[string]string, memory int64) error {
 	return nil
 }
 
-// socketBytes is how much of the memory limit each TCP socket stands for. One
-// that waits to be accepted holds some 13 KiB that no cgroup counts; one that a
-// process has needs less, and that is counted, too.
-const socketBytes = 8 << 10
+// socketBytes is how much of the memory limit each socket of IP stands for. A
+// connection that waits to be accepted, and a datagram that is being put
+// together (MSG_MORE, send(2)), hold memory that no cgroup counts.
+const socketBytes = 32 << 10
 
-// tooManySockets says whether a network namespace has more connections than its
-// run's memory limit would allow. files are sockstat and sockstat6 of a
-// process in it (proc(5)), whose "inuse" is the namespace's own.
+// tooManySockets says whether a network namespace has more sockets than its
+// run's memory limit allows. files are sockstat and sockstat6 of a process in it
+// (proc(5)), whose "inuse" is the namespace's own.
 func tooManySockets(files []string, memory int64) bool {
 	var sockets int64
 	for _, file := range files {
 		data, _ := os.ReadFile(file) // one of them is missing without IPv6
 		for line := range strings.Lines(string(data)) {
 			fields := strings.Fields(line)
-			if len(fields) > 2 && (fields[0] == "TCP:" || fields[0] == "TCP6:") && fields[1] == "inuse" {
+			if len(fields) > 2 && fields[1] == "inuse" && strings.HasSuffix(fields[0], ":") && fields[0] != "FRAG:" && fields[0] != "FRAG6:" {
 				n, _ := strconv.ParseInt(fields[2], 10, 64)
 				sockets += n
 			}
 		}
 	}
-	return sockets > memory/socketBytes
+	return sockets > max(memory/socketBytes, leastSockets)
 }
+
+// leastSockets is what a run may have with the smallest limit.
+const leastSockets = 1024

@@ -76,13 +76,16 @@ func TestI15_NoQueueIsNobodys(t *testing.T) {
 	}
 }
 
-// TestI15_ConnectionsThatNobodyAccepts: they are in no cgroup, and have no
-// descriptor. The shim counts them.
-func TestI15_ConnectionsThatNobodyAccepts(t *testing.T) {
+// TestI15_SocketsAreCounted: connections that nobody accepts are in no cgroup and
+// have no descriptor, and datagrams that are never sent are in none, either. The
+// shim counts the sockets.
+func TestI15_SocketsAreCounted(t *testing.T) {
 	b := newBox(t)
-	spec := b.spec("attacker", "abandon")
-	spec.Resources.Memory = 32 << 20
-	if r := b.run(spec, nil); !r.OutOfMemory || !r.TooManySockets || strings.Contains(r.stdout, "abandoned") {
-		t.Errorf("%+v", r)
+	for _, args := range [][]string{{"attacker", "abandon"}, {"attacker", "cork", "2"}} {
+		spec := b.spec(args...)
+		spec.Resources.Memory = 32 << 20
+		if r := b.run(spec, nil); !r.OutOfMemory || !r.TooManySockets || strings.Contains(r.stdout, "done") {
+			t.Errorf("%v: %+v", args, r)
+		}
 	}
 }

@@ -74,6 +74,24 @@ func TestPing(t *testing.T) {
 	}
 }
 
+// TestN05_AnswersToPingsAreBounded: what a tool doesn't read waits in its ping
+// sockets, which no cgroup counts.
+func TestN05_AnswersToPingsAreBounded(t *testing.T) {
+	w := newWorld(t, Config{Policy: policy(network.ModePublic)})
+	payload := make([]byte, 60000)
+	began := time.Now()
+	answered := 0
+	for range 20 {
+		if _, err := w.ping(publicAddresses[0], payload); err == nil {
+			answered++
+		}
+	}
+	most := 2 + int(time.Since(began).Seconds()*echoBytes)/len(payload) + 1
+	if answered == 0 || answered > most {
+		t.Errorf("%d of 20 were answered, and no more than %d should be", answered, most)
+	}
+}
+
 func TestPingDenied(t *testing.T) {
 	for _, address := range publicAddresses {
 		t.Run(address, func(t *testing.T) {

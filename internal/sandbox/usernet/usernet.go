@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+	"golang.org/x/time/rate"
 	"gvisor.dev/gvisor/pkg/log"
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
@@ -92,6 +93,7 @@ type Network struct {
 	questions         once[questionKey]
 	granted           grants
 
+	echoes   *limiter // of answers to pings
 	down, up *limiter // bytes towards the tool, from the tool; nil is no limit
 
 	ctx     context.Context
@@ -118,6 +120,7 @@ func Start(cfg Config) (*Network, error) {
 	if n.local.read == nil {
 		n.local.read, n.local.route = interfaceAddresses, routedHere
 	}
+	n.echoes = rate.NewLimiter(echoBytes, 2*echoBytes)
 	n.slots.tcp.max, n.slots.udp.max, n.slots.ping.max = maxTCP, maxUDP, maxPings
 	if cfg.Bandwidth > 0 {
 		n.down, n.up = newLimiter(cfg.Bandwidth), newLimiter(cfg.Bandwidth)

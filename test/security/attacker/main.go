@@ -45,6 +45,7 @@ var attacks = map[string]func([]string){
 	"hold":       holdSockets,
 	"queues":     queues,
 	"abandon":    abandonConnections,
+	"cork":       cork,
 	"surface":    surface,
 	"files":      files,
 }

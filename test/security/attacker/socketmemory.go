@@ -6,6 +6,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
 	"syscall"
 	"time"
 	"unsafe"
@@ -128,6 +131,35 @@ func abandonConnections([]string) {
 	}
 	time.Sleep(2 * time.Second)
 	fmt.Println("abandoned\tdone")
+}
+
+// cork begins datagrams that it never sends: each holds its part in a queue that
+// no cgroup counts. It takes as many processes as its argument says.
+func cork(args []string) {
+	processes, _ := strconv.Atoi(args[0])
+	if processes > 1 {
+		c := exec.Command("/proc/self/exe", "cork", strconv.Itoa(processes-1))
+		c.Stdout = os.Stdout
+		if err := c.Start(); err != nil {
+			report("process", err)
+		}
+		defer c.Wait()
+	}
+	block := make([]byte, 60000)
+	for range 900 {
+		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM, 0)
+		if err != nil {
+			report("socket", err)
+			break
+		}
+		if err := unix.Connect(fd, &unix.SockaddrInet4{Addr: loopback.Addr, Port: 9}); err != nil {
+			report("connect", err)
+			break
+		}
+		_ = unix.Sendto(fd, block, unix.MSG_MORE, nil)
+	}
+	time.Sleep(2 * time.Second)
+	fmt.Println("corked\tdone")
 }
 
 func fillUDP() error {

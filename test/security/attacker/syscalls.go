@@ -53,6 +53,11 @@ var denied = []struct {
 	{"madvise MADV_MERGEABLE", unix.SYS_MADVISE, []uintptr{0, 0, unix.MADV_MERGEABLE}},
 	{"prctl PR_SCHED_CORE", unix.SYS_PRCTL, []uintptr{unix.PR_SCHED_CORE, unix.PR_SCHED_CORE_CREATE, 0, unix.PR_SCHED_CORE_SCOPE_THREAD}},
 	{"ioctl TIOCSETD", unix.SYS_IOCTL, []uintptr{bad, unix.TIOCSETD}},
+	{"ioctl SIOCGIFBR", unix.SYS_IOCTL, []uintptr{bad, unix.SIOCGIFBR}},
+	{"ioctl SIOCSIFBR", unix.SYS_IOCTL, []uintptr{bad, unix.SIOCSIFBR}},
+	{"ioctl SIOCADDDLCI", unix.SYS_IOCTL, []uintptr{bad, unix.SIOCADDDLCI}},
+	{"ioctl SIOCGIFVLAN", unix.SYS_IOCTL, []uintptr{bad, 0x8982}},
+	{"ioctl SIOCBRADDBR", unix.SYS_IOCTL, []uintptr{bad, 0x89a0}},
 	{"ioctl TIOCSETD beyond", unix.SYS_IOCTL, []uintptr{bad, unix.TIOCSETD | beyond}},
 	{"personality ADDR_NO_RANDOMIZE", unix.SYS_PERSONALITY, []uintptr{0x0040000}},
 	// Those that the moby profile refuses to a process without capabilities.
@@ -101,10 +106,12 @@ func sockets([]string) {
 		for _, k := range kinds {
 			protocol := 0
 			if family == unix.AF_INET || family == unix.AF_INET6 {
-				if k.name != "raw" && (k.name != "packet" || family == unix.AF_INET6) {
-					continue // of IPv6 there are no packet sockets
+				if k.name == "stream" || k.name == "dgram" {
+					continue
 				}
-				protocol = unix.IPPROTO_RAW // without one there are no raw sockets
+				if k.name == "raw" || k.name == "packet" {
+					protocol = unix.IPPROTO_RAW // without one there are no raw sockets
+				}
 			}
 			if family == unix.AF_UNIX {
 				continue // its raw ones are datagrams (unix(7))
