@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/mayfly-run/mayfly/test/testbed"
 )
@@ -28,13 +29,21 @@ func TestI15_SocketsAreInTheLimit(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			l.stdout.until(t, "sockets")
-			held := testbed.SocketMemory(t, protocol) - before
+			var held int64
+			for running := true; running && !strings.Contains(l.stdout.String(), "sockets"); {
+				select {
+				case <-l.ended:
+					running = false
+				case <-time.After(10 * time.Millisecond):
+				}
+				held = max(held, testbed.SocketMemory(t, protocol)-before)
+			}
 			_ = end.Close()
 			r, err := l.wait()
-			var sockets int // fewer where the backlog's take all descriptors, or the limit ends it
+			var sockets int // fewer where the backlog's take all descriptors
 			_, scan := fmt.Sscan(r.lines()["sockets"], &sockets)
-			if err != nil || scan != nil || sockets < 1 {
+			// On v2 the queues may leave the tool no memory for itself.
+			if full := unified() && r.OutOfMemory; err != nil || !full && (scan != nil || sockets < 1) {
 				t.Errorf("%+v, %v, %v", r, err, scan)
 			}
 			limit := int64(32 << 20) // a quarter of the run's, and what connections hold that nobody accepts

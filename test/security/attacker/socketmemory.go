@@ -143,7 +143,7 @@ func cork(args []string) {
 		if err := c.Start(); err != nil {
 			report("process", err)
 		}
-		defer c.Wait()
+		defer func() { _ = c.Wait() }() // it says what came of it itself
 	}
 	block := make([]byte, 60000)
 	for range 900 {
