@@ -1,7 +1,6 @@
 package sandbox
 
 import (
-	"math"
 	"math/bits"
 	"slices"
 
@@ -139,7 +138,7 @@ func seccompProfile(capabilities []string) (*specs.LinuxSeccomp, error) {
 
 // argumentRules are those of system calls whose arguments decide.
 func argumentRules(raw bool) []specs.LinuxSyscall {
-	rules := slices.Concat(socketRules(raw), optionRules(), prctlRules(), otherThan("ioctl", 1, loadingIoctls...), otherThan("madvise", 2, span{unix.MADV_MERGEABLE, unix.MADV_MERGEABLE}))
+	rules := slices.Concat(socketRules(raw), optionRules(), prctlRules(), ioctlRules(), adviceRules())
 	return append(rules,
 		allow("clone", masked(0, cloneNamespaceFlags, 0)),
 		// So that programs fall back to clone, whose flags can be seen.
@@ -223,35 +222,35 @@ func prctlRules() []specs.LinuxSyscall {
 	return rules
 }
 
-// loadingIoctls have the kernel look for a module, whoever asks: TIOCSETD for a
-// line discipline, the others for bridges, frame relay and VLANs.
-var loadingIoctls = []span{
-	{unix.TIOCSETD, unix.TIOCSETD},
-	{unix.SIOCGIFBR, unix.SIOCSIFBR},
-	{unix.SIOCADDDLCI, siocSIFVLAN}, // those of VLANs come after
-	{siocBRADDBR, siocBRDELIF},
+// Requests of ioctl(2) by their type and number, the lower 16 bits, whatever
+// stands above them. Those left out have the kernel look for a module, whoever
+// asks: 0x5423 is TIOCSETD, for a line discipline, 0x8940 and 0x8941 are
+// SIOCGIFBR and SIOCSIFBR, and from 0x8980 on come those of frame relay, VLANs,
+// bonds, bridges and of single drivers.
+var ioctlRequests = []span{{0, 0x5422}, {0x5424, 0x893f}, {0x8942, 0x897f}, {0x8a00, 0xffff}}
+
+// lower is the bits of a request that say what it is.
+const lower = 0xffff
+
+func ioctlRules() []specs.LinuxSyscall {
+	var rules []specs.LinuxSyscall
+	for _, b := range blocks(1, ioctlRequests) {
+		b.Value &= lower
+		rules = append(rules, allow("ioctl", b))
+	}
+	for _, b := range blocks(1, []span{{unix.TIOCSETD, unix.TIOCSETD}, {unix.SIOCGIFBR, unix.SIOCSIFBR}, {unix.SIOCADDDLCI, 0x89ff}}) {
+		b.Value &= lower
+		rules = append(rules, failWhen(unix.EINVAL, "ioctl", b))
+	}
+	return rules
 }
 
-// Of linux/sockios.h.
-const (
-	siocSIFVLAN              = 0x8983
-	siocBRADDBR, siocBRDELIF = 0x89a0, 0x89a3
-)
-
-// otherThan allows a call with every value of an int except those of the spans,
-// in their order and apart, which are EINVAL. C libraries pass an int on with its sign.
-func otherThan(name string, index uint, refused ...span) []specs.LinuxSyscall {
-	var rules []specs.LinuxSyscall
-	next, allowed := uint64(0), []span{{math.MaxUint64 - math.MaxInt32, math.MaxUint64}}
-	for _, r := range refused {
-		for _, b := range blocks(index, []span{r}) {
-			rules = append(rules, failWhen(unix.EINVAL, name, b))
-		}
-		allowed = append(allowed, span{next, r.first - 1})
-		next = r.last + 1
-	}
-	for _, b := range blocks(index, append(allowed, span{next, math.MaxUint32})) {
-		rules = append(rules, allow(name, b))
+// adviceRules are those of madvise(2): all except MADV_MERGEABLE, by which a
+// tool would learn of equal pages of others.
+func adviceRules() []specs.LinuxSyscall {
+	rules := []specs.LinuxSyscall{failWhen(unix.EINVAL, "madvise", exactly(2, unix.MADV_MERGEABLE))}
+	for _, b := range blocks(2, []span{{0, unix.MADV_MERGEABLE - 1}, {unix.MADV_MERGEABLE + 1, 31}}) {
+		rules = append(rules, allow("madvise", b))
 	}
 	return rules
 }
