@@ -42,7 +42,7 @@ test: setup build images check test-pure fuzz-smoke test-real test-sdk ## run ev
 
 # Their bounds are in seconds or megabytes, or there is so much of something that the race detector takes minutes; what
 # could race in them, smaller ones do as well.
-BOUNDS := ^Test(HostileDefinitions|UnpackRefusesFiveMillionEntries|PullStopsBombs|UnpackBoundsDirectoryNames|LoadRefusesHostileArchives|ManyConnections|ManyMockedConnections|PlanScale|StreamingNeedsLittleMemory)$$
+BOUNDS := ^Test(HostileDefinitions|UnpackRefusesFiveMillionEntries|PullStopsBombs|UnpackBoundsDirectoryNames|LookupIsFast|LoadRefusesHostileArchives|ManyConnections|ManyMockedConnections|PlanScale|StreamingNeedsLittleMemory)$$
 
 .PHONY: test-pure
 test-pure: ## test the packages that need no sandbox, with the race detector

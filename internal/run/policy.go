@@ -23,11 +23,11 @@ import (
 // DefaultPolicyPath is the operator's policy of a host.
 const DefaultPolicyPath = "/etc/mayfly/policy.yaml"
 
-// Policy is what the operator of a host allows. It can tighten every default
-// and refuses what exceeds it; it can widen only the list of capabilities. A
-// nil Policy is a host without one.
+// Policy is what the operator of a host allows. It sets the defaults and refuses
+// what exceeds it; it can widen only the list of capabilities. A nil Policy is a
+// host without one.
 //
-//	defaults: {memory: 256Mi, timeout: 2m, network: public}   # where a tool says nothing
+//	defaults: {memory: 256Mi, timeout: 2m}   # where a tool says nothing
 //	max: {cpu: 2, memory: 2Gi, disk: 4Gi, pids: 512, bandwidth: 100Mbps, timeout: 30m}
 //	networks: [none, list]               # the modes that tools may use
 //	egress: [{host: "*.example.com"}]    # a tool's egress rules have to be inside of these

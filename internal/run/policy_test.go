@@ -136,3 +136,20 @@ func TestPolicyFileErrors(t *testing.T) {
 		}
 	}
 }
+
+// TestPolicyOfTheDocs reads the example of docs/CONFIGURATION.md.
+func TestPolicyOfTheDocs(t *testing.T) {
+	page, err := os.ReadFile("../../docs/CONFIGURATION.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, found := strings.Cut(string(page), "## The operator's policy")
+	_, rest, found2 := strings.Cut(rest, "```yaml\n")
+	example, _, found3 := strings.Cut(rest, "```")
+	if !found || !found2 || !found3 {
+		t.Fatal("there is no example")
+	}
+	if _, err := parsePolicy("policy.yaml", []byte(example)); err != nil {
+		t.Error(err)
+	}
+}
