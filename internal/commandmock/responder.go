@@ -161,7 +161,7 @@ func (r *Responder) serve(c net.Conn) {
 		call.Args = []string{}
 	}
 	if !slices.Contains(r.Commands(), call.Command) {
-		r.refuse(fmt.Errorf("%w: it calls itself by a name that is no mocked command's", errProtocol))
+		r.refuse(fmt.Errorf("%w: it calls itself by a name that is not a mocked command's", errProtocol))
 		return
 	}
 	in, err := r.stdin(c, call.Command)

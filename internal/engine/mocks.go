@@ -81,7 +81,7 @@ func (m *Mocks) validate(mode network.Mode) error {
 	}
 	for _, ports := range m.Loopback {
 		if ports.First == 0 || ports.Last < ports.First {
-			return invalid("%s is no range of ports from 1 to 65535", ports)
+			return invalid("%s is not a range of ports from 1 to 65535", ports)
 		}
 	}
 	if len(m.Commands) > 0 && !filepath.IsAbs(m.CommandSocket) {

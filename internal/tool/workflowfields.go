@@ -236,7 +236,7 @@ func forEachShape() shape[*ForEach] {
 func itemList(d *decoder, n *yaml.Node, label string) ([]any, bool) {
 	value, ok := nodeJSON(n)
 	if !ok {
-		d.report(n, label+" has an item that is no value", "")
+		d.report(n, label+" has an item that is not a value", "")
 		return nil, false
 	}
 	list, _ := templates(d, n, label, value).([]any)

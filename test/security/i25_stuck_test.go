@@ -44,6 +44,10 @@ func TestI25_CtrlCDuringAStart(t *testing.T) {
 		defer close(ended)
 		_ = cmd.Wait()
 	}()
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill() // it may have ended
+		<-ended
+	})
 	for end := time.Now().Add(testbed.Patience); ; time.Sleep(time.Millisecond) {
 		if _, err := os.Stat(started); err == nil {
 			break
