@@ -25,6 +25,7 @@ setup: ## install the Debian packages that building and testing need (as root)
 
 .PHONY: build
 build: ## build bin/mayfly, bin/mayfly-shim and bin/mayfly-cel
+	@pkg-config --exists libseccomp || { echo "make build: libseccomp's header files are missing; run 'make setup' first" >&2; exit 1; }
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/mayfly ./cmd/mayfly
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/mayfly-cel ./cmd/mayfly-cel
 	go build -trimpath -tags $(SHIM_TAGS) -ldflags '$(SHIM_LDFLAGS)' -o bin/mayfly-shim ./cmd/mayfly-shim
@@ -38,28 +39,51 @@ demo: setup build images ## run a real tool end to end (as root)
 	test/demo.sh
 
 .PHONY: test
-test: setup build images check test-pure fuzz-smoke test-real test-sdk ## run everything that CI runs (as root)
+test: setup build images ## run everything that CI runs, and list what failed (as root)
+	test/all.sh lint vet cross test-race test-bounds fuzz-smoke test-sandbox test-programs test-python test-go
 
 # Their bounds are in seconds or megabytes, or there is so much of something that the race detector takes minutes; what
 # could race in them, smaller ones do as well.
 BOUNDS := ^Test(HostileDefinitions|UnpackRefusesFiveMillionEntries|PullStopsBombs|UnpackBoundsDirectoryNames|LookupIsFast|LoadRefusesHostileArchives|ManyConnections|ManyMockedConnections|PlanScale|StreamingNeedsLittleMemory)$$
 
 .PHONY: test-pure
-test-pure: ## test the packages that need no sandbox, with the race detector
-	go test -race -timeout 10m -skip '$(BOUNDS)' $(PURE)
-	go test -p 1 -timeout 5m -run '$(BOUNDS)' $(PURE)
+test-pure: ## test the packages that need no sandbox
+	@test/all.sh test-race test-bounds
+
+.PHONY: test-race
+test-race:
+	go test -race -timeout 15m -skip '$(BOUNDS)' $(PURE)
+
+.PHONY: test-bounds
+test-bounds:
+	go test -p 1 -timeout 15m -run '$(BOUNDS)' $(PURE)
 
 .PHONY: test-real
 test-real: build ## test real sandboxes, and that they leave nothing (as root)
 	images/build.sh busybox shell python kubectl clients
+	@test/all.sh test-sandbox test-programs
+
+.PHONY: test-sandbox
+test-sandbox:
 	go test -race -p 1 -count=1 -timeout 20m ./internal/oci/... ./internal/cli/...
-	go test -p 1 -count=1 -timeout 20m ./test/... # what runs there is the built programs, without the race detector
+
+# What runs there is the built programs, without the race detector.
+.PHONY: test-programs
+test-programs:
+	go test -p 1 -count=1 -timeout 20m ./test/...
 
 .PHONY: test-sdk
 test-sdk: build ## test the SDKs for Python and Go with real sandboxes (as root)
 	images/build.sh shell python
+	@test/all.sh test-python test-go
+
+.PHONY: test-python
+test-python:
 	cd sdk/python && python3 -m unittest
-	go test -race -count=1 -timeout 5m ./sdk/...
+
+.PHONY: test-go
+test-go:
+	go test -race -count=1 -timeout 10m ./sdk/...
 
 .PHONY: test-slow
 test-slow: build ## run the reference's example of a test as it is: its script waits for five minutes (as root)

@@ -22,8 +22,10 @@ fuzz() {
   return 1
 }
 
+failed=()
 for file in $(grep -rlE '^func Fuzz' --include='*_test.go' internal test | sort); do
   for target in $(sed -nE 's/^func (Fuzz[A-Za-z0-9]+).*/\1/p' "$file"); do
-    fuzz "$target" "$(dirname "$file")"
+    fuzz "$target" "$(dirname "$file")" || failed+=("$target")
   done
 done
+[ ${#failed[@]} -eq 0 ] || { printf 'FAIL: %s\n' "${failed[@]}"; exit 1; }
