@@ -3,9 +3,18 @@
 package oci
 
 import (
+	"encoding/json"
+	"errors"
+	"os"
+	"os/exec"
+	"strconv"
+	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/mayfly-run/mayfly/internal/engine"
+	"github.com/mayfly-run/mayfly/internal/oci/wire"
 )
 
 // EndWithin changes how long taking a sandbox down may take.
@@ -19,3 +28,38 @@ func (e *Engine) StuckRuns() ([]string, error) { return e.stuckRuns() }
 
 // Die is what a mayfly that dies does to a sandbox: its end of the socket is closed, and nothing is said.
 func Die(s engine.Sandbox) error { return s.(*sandbox).control.Close() }
+
+// Orphan starts the sandbox of spec and returns its shim without waiting for
+// the tool. Closing control is what the death of mayfly is to the shim.
+func (e *Engine) Orphan(spec *engine.Spec, endWithin time.Duration) (shim *exec.Cmd, control *os.File, err error) {
+	if err := e.prepareCgroups(); err != nil {
+		return nil, nil, err
+	}
+	dir, err := e.newRunDir(spec.ID)
+	if err != nil {
+		return nil, nil, err
+	}
+	lease, err := e.leaseIDs()
+	if err != nil {
+		return nil, nil, errors.Join(err, dir.remove())
+	}
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	control, theirs := os.NewFile(uintptr(pair[0]), "shim"), os.NewFile(uintptr(pair[1]), "control")
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	shim = exec.Command(e.shim, "supervise", strconv.Itoa(lease.first), strconv.Itoa(lease.count), "anywhere")
+	shim.ExtraFiles = []*os.File{theirs, null, null, null, lease.file, dir.lock}
+	shim.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNS, Setsid: true}
+	if err := shim.Start(); err != nil {
+		return nil, nil, err
+	}
+	err = json.NewEncoder(control).Encode(wire.Request{Start: &wire.Start{
+		Spec: spec, Dir: dir.path, FirstID: lease.first, IDCount: lease.count, Cgroup: e.cgroupOf(spec.ID), EndWithin: endWithin,
+	}})
+	return shim, control, errors.Join(err, theirs.Close(), null.Close(), lease.release(), dir.lock.Close())
+}

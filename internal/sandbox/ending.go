@@ -18,6 +18,27 @@ import (
 type ending struct {
 	mu       sync.Mutex
 	deadline *process.Deadline // nil while it doesn't run
+	kept     bool              // the sandbox stays although mayfly goes
+}
+
+// orphaned is called when mayfly is gone. It gives the sandbox the same time,
+// wherever its start or its end is: nobody else ends what is stuck there.
+func (s *supervisor) orphaned() {
+	process.NewDeadline(s.start.EndWithin, func() {
+		s.ending.mu.Lock()
+		defer s.ending.mu.Unlock()
+		if !s.ending.kept {
+			os.Exit(1) // the holder ends with this process; the next start removes what is left
+		}
+	})
+}
+
+// keepGoing has the sandbox outlive mayfly.
+func (s *supervisor) keepGoing() {
+	s.pauseEnd()
+	s.ending.mu.Lock()
+	defer s.ending.mu.Unlock()
+	s.ending.kept = true
 }
 
 // expectEnd starts the time, if it doesn't run.

@@ -59,11 +59,11 @@ func Supervise(control *os.File, stdin, stdout, stderr *os.File) error {
 	if first.Start == nil || first.Start.Spec == nil {
 		return errors.New("the first request must be start")
 	}
-	s := &supervisor{start: first.Start, report: r, requests: make(chan wire.Request)}
+	s := &supervisor{start: first.Start, report: r, requests: make(chan wire.Request, 16)}
 	go s.readRequests(io.MultiReader(dec.Buffered(), control))
 	exit, err := s.run(stdin, stdout, stderr)
 	if exit != nil && exit.Kept {
-		s.pauseEnd()
+		s.keepGoing()
 		_ = s.holder.runAnywhere() // the tool may have ended before; nothing but speed depends on it
 		return errors.Join(s.keep(exit), abandon(s.start))
 	}
@@ -136,6 +136,7 @@ func (s *supervisor) readRequests(from io.Reader) {
 	for {
 		var req wire.Request
 		if err := dec.Decode(&req); err != nil {
+			s.orphaned()
 			return
 		}
 		s.requests <- req

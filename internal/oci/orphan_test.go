@@ -1,0 +1,67 @@
+//go:build linux
+
+package oci_test
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/mayfly-run/mayfly/internal/engine"
+	"github.com/mayfly-run/mayfly/internal/engine/enginetest"
+	"github.com/mayfly-run/mayfly/test/testbed"
+)
+
+// TestI25_AStuckStartWithoutMayfly has a shim read a cache that is a named
+// pipe, which nobody writes to, and takes mayfly away: the shim ends all the
+// same, and the next start removes what is left.
+func TestI25_AStuckStartWithoutMayfly(t *testing.T) {
+	h := &enginetest.Harness{Engine: testbed.Engine(t), Image: testbed.Busybox(t), Args: enginetest.Shell}
+	spec := h.Spec(enginetest.Sleep, "")
+	caches := t.TempDir()
+	if err := unix.Mkfifo(filepath.Join(caches, "c.tar"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	spec.Mounts = append(spec.Mounts, engine.Mount{Kind: engine.MountCache, Target: "/cache", Source: caches, Path: "c"})
+	shim, control, err := testbed.Engine(t).Orphan(spec, 200*time.Millisecond)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(time.Minute); !waitsForWriter(shim.Process.Pid); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("the shim doesn't open the cache")
+		}
+	}
+	if err := control.Close(); err != nil {
+		t.Error(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- shim.Wait() }()
+	select {
+	case <-ended:
+	case <-time.After(time.Minute):
+		t.Error("the shim waits on")
+		_ = shim.Process.Kill()
+		<-ended
+	}
+	if err := testbed.Engine(t).Sweep(); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat("/run/mayfly/runs/" + spec.ID); !os.IsNotExist(err) {
+		t.Error(err)
+	}
+}
+
+// waitsForWriter says whether a thread of a process opens a named pipe.
+func waitsForWriter(pid int) bool {
+	files, _ := filepath.Glob("/proc/" + strconv.Itoa(pid) + "/task/*/wchan")
+	return slices.ContainsFunc(files, func(file string) bool {
+		data, _ := os.ReadFile(file) // the thread may have ended
+		return string(data) == "wait_for_partner"
+	})
+}
