@@ -95,6 +95,16 @@ func (a accounts) usage() (engine.Usage, error) {
 	return u, errors.Join(errs...)
 }
 
+// files is how many bytes of memory file systems count for the cgroup.
+func (a accounts) files() (int64, error) {
+	controller := "memory"
+	if a.unified {
+		controller = ""
+	}
+	n, err := a.field(controller, "memory.stat", "shmem")
+	return n, ignoreMissing(err)
+}
+
 // outOfMemory says whether the kernel killed a process for passing the limit.
 func (a accounts) outOfMemory() (bool, error) {
 	controller, file := "memory", "memory.oom_control"

@@ -164,6 +164,9 @@ func (s *supervisor) runShell(conn *net.UnixConn, req *wire.Shell, files []*os.F
 			Remedy:  "give standard input another way: mayfly shell RUN -- COMMAND < /dev/null",
 		}
 	}
+	if err := s.limitShell(); err != nil {
+		return 0, fmt.Errorf("limit the shell's memory: %w", err)
+	}
 	if err := s.container.destroy(); err != nil {
 		return 0, err
 	}
@@ -184,15 +187,47 @@ func (s *supervisor) runShell(conn *net.UnixConn, req *wire.Shell, files []*os.F
 		_, _ = conn.Read(make([]byte, 1))
 		close(gone)
 	}()
-	select {
-	case <-s.ended:
-		code, _ := exitStatus(s.state)
-		return code, s.container.signal(unix.SIGKILL) // what the shell left running
-	case <-gone:
+	count := time.NewTicker(socketInterval)
+	defer count.Stop()
+	for {
+		var why error
+		select {
+		case <-s.ended:
+			code, _ := exitStatus(s.state)
+			return code, s.container.signal(unix.SIGKILL) // what the shell left running
+		case <-count.C:
+			if !tooManySockets(s.holder.sockstat(), s.start.Spec.Resources.Memory) {
+				continue
+			}
+			why = errors.New("it had too many sockets for its memory limit")
+		case <-gone:
+			why = errors.New("the sandbox's time is up")
+		}
 		if err := s.container.signal(unix.SIGKILL); err != nil {
 			return 0, err
 		}
 		<-s.ended
-		return 0, errors.New("the sandbox's time is up")
+		return 0, why
 	}
+}
+
+// leastShell is the memory of a shell in a sandbox whose files have all of its.
+const leastShell = 16 << 20
+
+// limitShell takes what the sandbox's files hold off the memory limit of the
+// next container: it was counted for one whose cgroup is about to go.
+func (s *supervisor) limitShell() error {
+	held, err := s.accounts.files()
+	if err != nil {
+		return err
+	}
+	s.held += held
+	disk, err := s.rootfs.diskBytes()
+	if err != nil {
+		return err
+	}
+	resources := s.start.Spec.Resources
+	resources.Memory = max(resources.Memory-min(s.held, disk), leastShell)
+	s.oci.Linux.Resources, err = cgroupResources(resources)
+	return err
 }

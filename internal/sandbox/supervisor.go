@@ -124,9 +124,10 @@ type supervisor struct {
 	state     *os.ProcessState // how, valid then
 	accounts  accounts
 	ending    ending
-	asked     bool // mayfly asked the tool to end
-	sockets   bool // it had too many of them
-	killed    bool // the holder was killed, and the namespaces with it
+	asked     bool  // mayfly asked the tool to end
+	sockets   bool  // it had too many of them
+	killed    bool  // the holder was killed, and the namespaces with it
+	held      int64 // bytes of the sandbox's files that were counted for cgroups which are gone
 }
 
 // readRequests passes on requests until mayfly closes the socket or dies.

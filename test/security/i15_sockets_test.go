@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mayfly-run/mayfly/internal/engine"
+
 	"github.com/mayfly-run/mayfly/test/testbed"
 )
 
@@ -97,4 +99,29 @@ func TestI15_SocketsAreCounted(t *testing.T) {
 			t.Errorf("%v: %+v", args, r)
 		}
 	}
+}
+
+// TestI15_AShellsSocketsAreCounted does so in a sandbox that was kept.
+func TestI15_AShellsSocketsAreCounted(t *testing.T) {
+	b := newBox(t)
+	spec := b.shell("exit 3")
+	spec.Resources.Memory, spec.KeepFor = 32<<20, 10*time.Minute
+	s, err := b.engine.Start(t.Context(), spec, nil, engine.Streams{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range s.Events() {
+	}
+	if exit, err := s.Wait(); err != nil || !exit.Kept {
+		t.Errorf("%+v, %v", exit, err)
+	}
+	out := newOutput()
+	_, err = b.engine.Shell(spec.ID, []string{"attacker", "abandon"}, false, [2]uint16{}, nil, engine.Streams{Stdout: out, Stderr: out})
+	if err == nil || !strings.Contains(err.Error(), "too many sockets") || strings.Contains(out.String(), "done") {
+		t.Errorf("%v, %s", err, out)
+	}
+	if err := s.Remove(); err != nil {
+		t.Error(err)
+	}
+	b.gone(spec.ID)
 }
