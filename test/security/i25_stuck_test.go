@@ -19,6 +19,7 @@ import (
 func TestI25_CtrlCDuringAStart(t *testing.T) {
 	c := newCLI(t)
 	programs := t.TempDir()
+	testbed.OwnPrograms(programs)
 	mayfly, err := os.ReadFile(filepath.Join(testbed.Bin(t), "mayfly"))
 	if err != nil {
 		t.Fatal(err)

@@ -54,6 +54,7 @@ func newRootless(t *testing.T) *cli {
 	for _, name := range []string{"mayfly", "mayfly-shim"} {
 		copyFile(t, filepath.Join(testbed.Bin(t), name), filepath.Join(bin, name))
 	}
+	testbed.OwnPrograms(bin)
 	c.tools, c.home, c.run = tools, filepath.Join(u.HomeDir, "mayfly-home"), filepath.Join(u.HomeDir, "mayfly-home", "run")
 	c.uid = u.Uid
 	c.prefix = []string{"setpriv", "--reuid", u.Uid, "--regid", u.Gid, "--init-groups", "--inh-caps=-all", filepath.Join(bin, "mayfly")}

@@ -13,19 +13,31 @@ import (
 )
 
 // Leftovers lists what sandboxes have on this host just now: processes, mounts,
-// network namespaces that only they have, cgroups and directories.
+// network namespaces that only they have, cgroups and directories. What has a
+// shim of other programs than the tests' (another checkout's, or a user's who
+// works here) isn't listed; what has no shim any more is.
 func Leftovers() (map[string]bool, error) {
+	before, err := foreignRuns()
+	if err != nil {
+		return nil, err
+	}
 	found := map[string]bool{}
 	for _, look := range []func(map[string]bool) error{processes, mounts, cgroups, directories} {
 		if err := look(found); err != nil {
 			return nil, err
 		}
 	}
-	return found, nil
+	after, err := foreignRuns() // those that have begun meanwhile
+	for what := range found {
+		if before.have(what) || after.have(what) {
+			delete(found, what)
+		}
+	}
+	return found, err
 }
 
 // processes finds shims, holders, and whatever lives in another pid or network
-// namespace than this process.
+// namespace than this process and belongs to a run.
 func processes(found map[string]bool) error {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
