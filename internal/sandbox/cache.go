@@ -142,8 +142,9 @@ func unpackCacheFile(root *os.Root, name string, in io.Reader) error {
 }
 
 // save replaces the kept copy with the run's. Every process of the sandbox is
-// gone by then; what they left is still as hostile as they were.
-func (c *cache) save() (err error) {
+// gone by then; what they left is still as hostile as they were. Closing stop
+// leaves the kept copy as it is, and is errStopped.
+func (c *cache) save(stop <-chan struct{}) (err error) {
 	if err := os.MkdirAll(filepath.Dir(c.file), 0o700); err != nil {
 		return err
 	}
@@ -153,7 +154,7 @@ func (c *cache) save() (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	buffered := bufio.NewWriterSize(f, 1<<20)
+	buffered := bufio.NewWriterSize(stoppable{f, stop}, 1<<20)
 	if err := packCache(buffered, c.dir, c.size, c.kind == engine.MountArtifact); err != nil {
 		return err
 	}

@@ -21,7 +21,7 @@ func TestSaveRemovesAbandonedNames(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := (&cache{file: filepath.Join(kept, "c.tar"), dir: dir, size: 1 << 20}).save(); err != nil {
+	if err := (&cache{file: filepath.Join(kept, "c.tar"), dir: dir, size: 1 << 20}).save(nil); err != nil {
 		t.Fatal(err)
 	}
 	entries, err := os.ReadDir(kept)
@@ -50,7 +50,7 @@ func TestCacheOfCutFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := &cache{file: filepath.Join(kept, "c.tar"), dir: dir, size: 1 << 20}
-	if err := c.save(); err != nil {
+	if err := c.save(nil); err != nil {
 		t.Fatal(err)
 	}
 	f, err := os.Open(c.file)

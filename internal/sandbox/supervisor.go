@@ -201,13 +201,8 @@ func (s *supervisor) run(stdin, stdout, stderr *os.File) (*engine.Exit, error) {
 	// tool is alive here.
 	if exit.Code == 0 && !exit.OutOfMemory && !s.asked {
 		s.pauseEnd()
-		for _, c := range s.rootfs.caches {
-			if !c.kept() {
-				continue
-			}
-			if err := c.save(); err != nil {
-				return nil, fmt.Errorf("keep the %s %s: %w", c.kind, c.file, err)
-			}
+		if err := s.saveCaches(); err != nil {
+			return nil, err
 		}
 	}
 	return exit, nil

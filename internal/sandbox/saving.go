@@ -1,0 +1,58 @@
+package sandbox
+
+import (
+	"errors"
+	"fmt"
+	"io"
+)
+
+// errStopped is the error of a save that was told to stop.
+var errStopped = errors.New("stopped")
+
+// saveCaches keeps what a success left. It takes as long as it takes, so it
+// ends when mayfly asks for the end or is gone: what isn't kept by then isn't.
+func (s *supervisor) saveCaches() error {
+	stop, saved := make(chan struct{}), make(chan error, 1)
+	go func() { saved <- saveAll(s.rootfs.caches, stop) }()
+	for requests := s.requests; ; {
+		select {
+		case err := <-saved:
+			if errors.Is(err, errStopped) {
+				return nil
+			}
+			return err
+		case req, ok := <-requests:
+			if !ok || req.Signal != nil {
+				close(stop)
+				requests = nil
+			}
+		}
+	}
+}
+
+func saveAll(caches []*cache, stop <-chan struct{}) error {
+	for _, c := range caches {
+		if !c.kept() {
+			continue
+		}
+		if err := c.save(stop); err != nil {
+			return fmt.Errorf("keep the %s %s: %w", c.kind, c.file, err)
+		}
+	}
+	return nil
+}
+
+// stoppable is a writer that fails once it is told to stop.
+type stoppable struct {
+	io.Writer
+	stop <-chan struct{}
+}
+
+func (w stoppable) Write(p []byte) (int, error) {
+	select {
+	case <-w.stop:
+		return 0, errStopped
+	default:
+		return w.Writer.Write(p)
+	}
+}

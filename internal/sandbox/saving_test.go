@@ -1,0 +1,50 @@
+package sandbox
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/mayfly-run/mayfly/internal/engine"
+	"github.com/mayfly-run/mayfly/internal/oci/wire"
+)
+
+// TestSaveCaches: a save goes on until it is asked to end, or mayfly is gone;
+// then the kept copy is the former one.
+func TestSaveCaches(t *testing.T) {
+	kill := engine.SIGKILL
+	for name, tell := range map[string]func(chan wire.Request){
+		"no":     nil,
+		"signal": func(c chan wire.Request) { c <- wire.Request{Signal: &kill} },
+		"gone":   func(c chan wire.Request) { close(c) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := &cache{file: filepath.Join(t.TempDir(), "c.tar"), dir: t.TempDir(), size: 1 << 30}
+			if err := os.WriteFile(c.file, []byte("before"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			// A hole of 256 MiB takes long to write out.
+			file := filepath.Join(c.dir, "file")
+			if err := os.WriteFile(file, nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Truncate(file, 256<<20); err != nil {
+				t.Fatal(err)
+			}
+			s := &supervisor{requests: make(chan wire.Request, 1), rootfs: &rootfs{caches: []*cache{c}}}
+			if tell != nil {
+				tell(s.requests)
+			}
+			if err := s.saveCaches(); err != nil {
+				t.Error(err)
+			}
+			info, err := os.Stat(c.file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if kept := info.Size() == int64(len("before")); kept != (tell != nil) {
+				t.Errorf("the kept copy has %d bytes", info.Size())
+			}
+		})
+	}
+}
