@@ -46,8 +46,8 @@ type Exit struct {
 	// OutOfMemory says that the kernel killed a process of the sandbox for
 	// passing the memory limit.
 	OutOfMemory bool `json:"out_of_memory,omitempty"`
-	// TooManySockets says that it was OutOfMemory for its sockets, which can
-	// hold memory that no limit counts.
+	// TooManySockets says that the run was ended as OutOfMemory for its number
+	// of sockets, not for what its cgroup counted (see SocketBytes).
 	TooManySockets bool `json:"too_many_sockets,omitempty"`
 
 	Started  time.Time `json:"started"`
@@ -62,3 +62,11 @@ type Exit struct {
 	// Kept says that the sandbox was kept for a look inside (Spec.KeepFor).
 	Kept bool `json:"kept,omitempty"`
 }
+
+// A run may have one socket of TCP, UDP or raw IP for each SocketBytes of its
+// memory limit, and MinSockets in any case: what waits in a connection that no
+// process has accepted yet, 256 KiB at the most, is in no cgroup.
+const (
+	SocketBytes = 256 << 10
+	MinSockets  = 512
+)

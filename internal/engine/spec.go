@@ -20,7 +20,7 @@ type Spec struct {
 
 	// Args is the command line; Args[0] is looked up in the sandbox's PATH.
 	Args []string `json:"args"`
-	// Environment is the complete environment of the tool but for the secret
+	// Environment is the complete environment of the tool except for the secret
 	// values, PATH, HOME and HOSTNAME, which the engine fills in when absent.
 	Environment []Variable `json:"environment,omitempty"`
 	// WorkingDir is created when missing and is writable. Empty, or "/" as many

@@ -14,7 +14,7 @@ import (
 
 // PruneOptions of one prune.
 type PruneOptions struct {
-	// All forgets the references too, but for those that a live process holds.
+	// All forgets the references too, except those that a live process holds.
 	All bool
 	// DryRun only counts.
 	DryRun bool

@@ -93,7 +93,7 @@ func readWhiteout(clean string, typ byte) (whiteout, string, error) {
 	return hidesSibling, hidden, nil
 }
 
-// keptXattrs are the extended attributes of an entry that a layer may set: user.*, but for what overlayfs reads.
+// keptXattrs are the extended attributes of an entry that a layer may set: user.*, except for what overlayfs reads.
 // Everything else (security.capability, trusted.overlay.*, system.posix_acl_*) would be power.
 func keptXattrs(h *tar.Header) map[string]string {
 	var kept map[string]string

@@ -58,13 +58,17 @@ func killAll(run string, within time.Duration, hopeless func(pid int) bool) erro
 // runDirs are the directories of a run's cgroup and of its shim's.
 func runDirs(run string) ([]string, error) {
 	dirs, err := cgroupDirs(run)
-	v2, err2 := unified()
-	if shim := shimDir(run, v2); err2 == nil {
-		if _, err := os.Stat(shim); err == nil {
-			dirs = append(dirs, shim)
-		}
+	if err != nil {
+		return dirs, err
 	}
-	return dirs, errors.Join(err, err2)
+	v2, err := unified()
+	if err != nil {
+		return dirs, err
+	}
+	if shim := shimDir(run, v2); unix.Access(shim, unix.F_OK) == nil {
+		dirs = append(dirs, shim)
+	}
+	return dirs, nil
 }
 
 // runPIDs are the processes of a run, its shim among them.
@@ -75,8 +79,6 @@ func runPIDs(run string) ([]int, error) {
 	}
 	return cgroupPIDs(dirs)
 }
-
-func (s *sandbox) removeCgroup() error { return removeCgroup(s.cgroup) }
 
 // prepareCgroups makes the cgroup that has all runs, where it matters how.
 func (e *Engine) prepareCgroups() error {
@@ -120,13 +122,13 @@ func prepareCpuset(parent, dir string) error {
 			return nil // another hierarchy
 		}
 		if err == nil {
-			err = os.WriteFile(filepath.Join(dir, name), value, 0o644)
+			err = writeCgroup(filepath.Join(dir, name), string(value))
 		}
 		if err != nil {
 			return err
 		}
 	}
-	return os.WriteFile(inherit, []byte("1"), 0o644)
+	return writeCgroup(inherit, "1")
 }
 
 // ownCgroup is this process's cgroup in the hierarchy of a v1 controller, or
@@ -201,4 +203,15 @@ func removeCgroup(run string) error {
 		errs = append(errs, rmdir(dir))
 	}
 	return errors.Join(errs...)
+}
+
+// writeCgroup writes to a file of a cgroup, and doesn't try to make one: what
+// isn't there is fs.ErrNotExist then, and not a lack of permission.
+func writeCgroup(path, text string) error {
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text)
+	return errors.Join(err, f.Close())
 }

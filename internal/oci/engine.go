@@ -241,7 +241,7 @@ func (s *sandbox) start(ctx context.Context, shim string, lease *idLease, spec *
 		return s.moveErr
 	}
 	if !stop() { // it has hung up
-		return s.lost(ctx, context.Canceled)
+		return context.Cause(ctx)
 	}
 	if err := io.start(); err != nil {
 		return err

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/mayfly-run/mayfly/internal/engine"
+	"github.com/mayfly-run/mayfly/internal/oci/wire"
 )
 
 // Probe looks at what this host can enforce, by trying where trying is free of
@@ -233,13 +234,17 @@ func probeSockets() engine.Check {
 		return missing(feature, err.Error(), "")
 	}
 	if v2 {
-		if cmdline, err := os.ReadFile("/proc/cmdline"); err == nil && noSocketMemory(string(cmdline)) {
+		cmdline, err := os.ReadFile("/proc/cmdline")
+		if err != nil {
+			return missing(feature, err.Error(), "")
+		}
+		if noSocketMemory(string(cmdline)) {
 			return missing(feature, "the kernel was booted with cgroup.memory=nosocket", "boot without it")
 		}
 		return ok(feature, "cgroup v2")
 	}
-	if _, err := os.Stat(filepath.Join(cgroupRoot, "memory", socketLimitFile)); err != nil {
-		return missing(feature, "this kernel's cgroup v1 has no "+socketLimitFile, "use cgroup v2, or a kernel with CONFIG_MEMCG_V1")
+	if _, err := os.Stat(filepath.Join(cgroupRoot, "memory", wire.SocketLimitFile)); err != nil {
+		return missing(feature, "this kernel's cgroup v1 has no "+wire.SocketLimitFile, "use cgroup v2, or a kernel with CONFIG_MEMCG_V1")
 	}
 	return ok(feature, "cgroup v1: a quarter of the memory limit, 32 MiB at most, beside it; v1 doesn't count connections that nobody has accepted")
 }

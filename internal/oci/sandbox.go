@@ -39,7 +39,7 @@ type sandbox struct {
 
 	sendMu  sync.Mutex
 	ending  *process.Deadline // from SIGKILL until the shim's last report
-	over    bool              // that has come
+	over    bool              // the shim's last report has come
 	passing atomic.Bool       // an event waits for its reader
 	late    atomic.Pointer[error]
 	enc     *json.Encoder
@@ -186,7 +186,7 @@ func (s *sandbox) close() error {
 			_ = s.send(wire.Request{Done: true}) // it may have ended
 		}
 		s.hangUp()            // the leash: the shim ends the sandbox and exits
-		_ = s.control.Close() // which alone would wait for the end of a read
+		_ = s.control.Close() // after hangUp: Close alone waits for a Read that is under way
 	}
 	var stuck error
 	if s.cmd != nil && !s.kept() {
@@ -212,7 +212,7 @@ func (s *sandbox) close() error {
 		// The shim lives on, and removes the directory when it ends.
 		errs = append(errs, s.runDir.lock.Close())
 	default:
-		errs = append(errs, s.removeCgroup(), s.runDir.remove())
+		errs = append(errs, removeCgroup(s.cgroup), s.runDir.remove())
 	}
 	return errors.Join(errs...)
 }

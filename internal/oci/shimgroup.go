@@ -43,7 +43,7 @@ func (e *Engine) makeShimGroup(run string, disk int64) (*shimGroup, error) {
 		return nil, err
 	}
 	g := &shimGroup{dir: shimDir(run, v2), limit: shimMemory + disk}
-	files := map[string]int64{"memory.limit_in_bytes": g.limit, socketLimitFile: shimSockets}
+	files := map[string]int64{"memory.limit_in_bytes": g.limit, wire.SocketLimitFile: shimSockets}
 	if v2 {
 		g.limit += shimSockets // which count there
 		files = map[string]int64{"memory.max": g.limit, "memory.swap.max": 0}
@@ -70,20 +70,6 @@ func shimDir(run string, v2 bool) string {
 		root = filepath.Join(cgroupRoot, "memory")
 	}
 	return filepath.Join(root, wire.ShimCgroup(run))
-}
-
-// socketLimitFile limits the memory of sockets on cgroup v1.
-const socketLimitFile = "memory.kmem.tcp.limit_in_bytes"
-
-// writeCgroup writes to a file of a cgroup, and doesn't try to make one: what
-// isn't there is fs.ErrNotExist then, and not a lack of permission.
-func writeCgroup(path, text string) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_TRUNC, 0)
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteString(text)
-	return errors.Join(err, f.Close())
 }
 
 // add moves a process into the cgroup. On cgroup v1 the first move after a

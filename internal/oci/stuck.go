@@ -35,7 +35,7 @@ func stuckError(cgroup string, pids []int) error {
 	if said == "" {
 		said = fmt.Sprintf("processes %v", pids)
 	}
-	return fmt.Errorf("what was killed doesn't end: %s; it is in the cgroup %s, and ends when the kernel lets it, or with the next boot", said, cgroup)
+	return fmt.Errorf("what was killed doesn't end: %s; cgroup %s; it ends when the kernel lets it, or with a restart", said, cgroup)
 }
 
 // stuckRuns names the processes of live runs that were killed and haven't

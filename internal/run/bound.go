@@ -45,7 +45,7 @@ func (p *Policy) checkEgress(t *tool.Tool) error {
 		return nil
 	case t.Network.Mode == network.ModeList:
 	case p.egress != nil && t.Network.Mode != network.ModeNone:
-		return &DeniedError{What: "network " + string(t.Network.Mode), Allows: "with its egress rules a tool has network none, or a list inside them", Policy: p.path}
+		return &DeniedError{What: "network " + string(t.Network.Mode), Allows: "it has egress rules, so a tool may have network none or a list inside them", Policy: p.path}
 	default:
 		return nil
 	}
@@ -54,7 +54,7 @@ func (p *Policy) checkEgress(t *tool.Tool) error {
 		if p.egress != nil {
 			allows = p.egress.outside(r)
 		} else if r.GrantsPrivate() {
-			allows = "its networks leave out open, so a list may hold no private address and no " + network.HostName + "; its egress can allow them"
+			allows = "its networks leave out open, so a list may hold no private address and no " + network.HostName + "; add them to its egress to allow them"
 		}
 		if allows != "" {
 			return &DeniedError{What: "the egress rule " + place(r, t.EgressAt, i), Allows: allows, Policy: p.path}

@@ -24,7 +24,7 @@ const (
 	Failed      State = "failed"        // the tool's own non-zero exit status
 	TimedOut    State = "timed_out"     // killed at its deadline
 	Cancelled   State = "cancelled"     // ended by who started it
-	OutOfMemory State = "out_of_memory" // killed for passing its memory limit
+	OutOfMemory State = "out_of_memory" // killed for passing its memory limit, or for too many sockets
 	Denied      State = "denied"        // refused by the operator's policy
 	Error       State = "error"         // Mayfly's own failure
 	Lost        State = "lost"          // its sandbox vanished

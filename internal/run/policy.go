@@ -95,8 +95,12 @@ func parsePolicy(path string, data []byte) (*Policy, error) {
 	if err := dec.Decode(&p.file); err != nil && !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("policy %s: %w", path, err)
 	}
-	if err := dec.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("policy %s: the file holds more than one YAML document; only one is read, so put all into it", path)
+	switch err := dec.Decode(new(yaml.Node)); {
+	case errors.Is(err, io.EOF):
+	case err != nil:
+		return nil, fmt.Errorf("policy %s: %w", path, err)
+	default:
+		return nil, fmt.Errorf("policy %s: the file holds more than one YAML document; put everything into the first one, and remove the lines '---'", path)
 	}
 	if err := refuseEmpty(data); err != nil {
 		return nil, fmt.Errorf("policy %s: %w", path, err)

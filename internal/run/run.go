@@ -460,7 +460,7 @@ func (r *run) conclude(t *tool.Tool, exit *engine.Exit, cause error) {
 		res.Status, res.ExitCode = OutOfMemory, 137
 		res.Reason = fmt.Sprintf("out of memory: the tool used all of its %s", bytesText(t.Resources.Memory))
 		if exit.TooManySockets {
-			res.Reason = fmt.Sprintf("out of memory: the tool had more sockets than its %s allow, one for each 32KiB", bytesText(t.Resources.Memory))
+			res.Reason = fmt.Sprintf("out of memory: the tool had more sockets than its memory limit of %s allows, one for each 256Ki or %d in any case", bytesText(t.Resources.Memory), engine.MinSockets)
 		}
 		res.Hint = "raise resources.memory in the tool, or --memory"
 	case exit.Signal != 0:

@@ -143,7 +143,7 @@ func unpackCacheFile(root *os.Root, name string, in io.Reader) error {
 
 // save replaces the kept copy with the run's. Every process of the sandbox is
 // gone by then; what they left is still as hostile as they were. Closing stop
-// leaves the kept copy as it is, and is errStopped.
+// before the copy has its name leaves the kept one, and is errStopped.
 func (c *cache) save(stop <-chan struct{}) (err error) {
 	if err := os.MkdirAll(filepath.Dir(c.file), 0o700); err != nil {
 		return err
@@ -164,6 +164,9 @@ func (c *cache) save(stop <-chan struct{}) (err error) {
 	// Before it has its name: a crash of the host leaves the whole file or none.
 	if err := f.Sync(); err != nil {
 		return err
+	}
+	if stopped(stop) {
+		return errStopped
 	}
 	// linkat(2) can't replace a file, rename(2) can. A shim that is killed between the two leaves the name to the next save.
 	if err := removeAbandoned(c.file); err != nil {

@@ -21,8 +21,8 @@ type ending struct {
 	kept     bool              // the sandbox stays although mayfly goes
 }
 
-// orphaned is called when mayfly is gone. It gives the sandbox the same time,
-// wherever its start or its end is: nobody else ends what is stuck there.
+// orphaned is called when mayfly is gone. The sandbox then has EndWithin to be
+// taken down, also during its start: nobody else ends what is stuck there.
 func (s *supervisor) orphaned() {
 	process.NewDeadline(s.start.EndWithin, func() {
 		s.ending.mu.Lock()

@@ -240,7 +240,7 @@ static void start_holder(int argc, char **argv)
 	}
 	mayfly_holder.leash = leash[1];
 	mayfly_holder.ready = ready[0];
-	// glibc has no wrapper that forks into namespaces. What it would mend in the child (its own idea of the thread's
+	// glibc has no wrapper that forks into namespaces. What it would correct in the child (its own idea of the thread's
 	// number) the holder doesn't use.
 	mayfly_holder.pid = syscall(SYS_clone, CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWPID | SIGCHLD, 0, 0, 0, 0);
 	if (mayfly_holder.pid < 0) {

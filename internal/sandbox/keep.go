@@ -196,22 +196,30 @@ func (s *supervisor) runShell(conn *net.UnixConn, req *wire.Shell, files []*os.F
 			code, _ := exitStatus(s.state)
 			return code, s.container.signal(unix.SIGKILL) // what the shell left running
 		case <-count.C:
-			if !tooManySockets(s.holder.sockstat(), s.start.Spec.Resources.Memory) {
+			many, err := tooManySockets(s.holder.sockstat(), s.start.Spec.Resources.Memory)
+			if err != nil {
+				return 0, errors.Join(err, s.container.signal(unix.SIGKILL))
+			}
+			if !many {
 				continue
 			}
-			why = errors.New("it had too many sockets for its memory limit")
+			why = errors.New("the shell is ended: it had more sockets than the run's memory limit allows; open fewer, or run the tool with more memory")
 		case <-gone:
 			why = errors.New("the sandbox's time is up")
 		}
+		s.expectEnd()
 		if err := s.container.signal(unix.SIGKILL); err != nil {
 			return 0, err
 		}
 		<-s.ended
+		s.pauseEnd()
 		return 0, why
 	}
 }
 
-// leastShell is the memory of a shell in a sandbox whose files have all of its.
+// leastShell is the least that a shell may use when the sandbox's files take
+// all of the run's memory limit. The files that it makes itself count for the
+// next one.
 const leastShell = 16 << 20
 
 // limitShell takes what the sandbox's files hold off the memory limit of the
@@ -222,12 +230,12 @@ func (s *supervisor) limitShell() error {
 		return err
 	}
 	s.held += held
-	disk, err := s.rootfs.diskBytes()
+	disk, err := s.rootfs.fileBytes()
 	if err != nil {
 		return err
 	}
 	resources := s.start.Spec.Resources
-	resources.Memory = max(resources.Memory-min(s.held, disk), leastShell)
+	resources.Memory = max(resources.Memory-min(s.held, disk), min(leastShell, resources.Memory))
 	s.oci.Linux.Resources, err = cgroupResources(resources)
 	return err
 }

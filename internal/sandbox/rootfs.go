@@ -39,6 +39,7 @@ type rootfs struct {
 	workdir string
 	targets []string // where the tool's own mounts go
 	caches  []*cache
+	sized   []string // volumes with a size of their own, each a file system
 
 	secretsMounted bool
 }
@@ -291,4 +292,17 @@ func (r *rootfs) diskBytes() (int64, error) {
 		return 0, err
 	}
 	return int64(st.Blocks-st.Bfree) * st.Bsize, nil
+}
+
+// fileBytes is what all of the sandbox's files take.
+func (r *rootfs) fileBytes() (int64, error) {
+	sum, err := r.diskBytes()
+	for _, dir := range r.sized {
+		var st unix.Statfs_t
+		if err := unix.Statfs(dir, &st); err != nil {
+			return 0, err
+		}
+		sum += int64(st.Blocks-st.Bfree) * st.Bsize
+	}
+	return sum, err
 }

@@ -9,8 +9,8 @@ import (
 // errStopped is the error of a save that was told to stop.
 var errStopped = errors.New("stopped")
 
-// saveCaches keeps what a success left. It takes as long as it takes, so it
-// ends when mayfly asks for the end or is gone: what isn't kept by then isn't.
+// saveCaches keeps what a successful run left. A save has no deadline. It stops
+// when mayfly asks for the end or is gone; the former copies then stay.
 func (s *supervisor) saveCaches() error {
 	stop, saved := make(chan struct{}), make(chan error, 1)
 	go func() { saved <- saveAll(s.rootfs.caches, stop) }()
@@ -24,6 +24,7 @@ func (s *supervisor) saveCaches() error {
 		case req, ok := <-requests:
 			if !ok || req.Signal != nil {
 				close(stop)
+				s.expectEnd() // of a write that hangs
 				requests = nil
 			}
 		}
@@ -49,10 +50,17 @@ type stoppable struct {
 }
 
 func (w stoppable) Write(p []byte) (int, error) {
-	select {
-	case <-w.stop:
+	if stopped(w.stop) {
 		return 0, errStopped
+	}
+	return w.Writer.Write(p)
+}
+
+func stopped(stop <-chan struct{}) bool {
+	select {
+	case <-stop:
+		return true
 	default:
-		return w.Writer.Write(p)
+		return false
 	}
 }

@@ -77,7 +77,7 @@ var (
 	udpOptions = []span{{1, 1}, {101, 104}} // UDP_CORK, UDP_NO_CHECK6_TX … UDP_GRO
 )
 
-// Operations of prctl(2) are refused but for these. 22 is PR_SET_SECCOMP, and
+// Operations of prctl(2) are refused except for these. 22 is PR_SET_SECCOMP, and
 // 62 PR_SCHED_CORE, which idles the other thread of a processor's core.
 var (
 	prctlOptions = []span{{0, 21}, {23, 61}, {63, 127}}
@@ -229,27 +229,28 @@ func prctlRules() []specs.LinuxSyscall {
 // bonds, bridges and of single drivers.
 var ioctlRequests = []span{{0, 0x5422}, {0x5424, 0x893f}, {0x8942, 0x897f}, {0x8a00, 0xffff}}
 
-// lower is the bits of a request that say what it is.
-const lower = 0xffff
+// requestBits are those of a request that say what it is: its type and number.
+const requestBits = 0xffff
 
 func ioctlRules() []specs.LinuxSyscall {
 	var rules []specs.LinuxSyscall
 	for _, b := range blocks(1, ioctlRequests) {
-		b.Value &= lower
+		b.Value &= requestBits
 		rules = append(rules, allow("ioctl", b))
 	}
 	for _, b := range blocks(1, []span{{unix.TIOCSETD, unix.TIOCSETD}, {unix.SIOCGIFBR, unix.SIOCSIFBR}, {unix.SIOCADDDLCI, 0x89ff}}) {
-		b.Value &= lower
+		b.Value &= requestBits
 		rules = append(rules, failWhen(unix.EINVAL, "ioctl", b))
 	}
 	return rules
 }
 
 // adviceRules are those of madvise(2): all except MADV_MERGEABLE, by which a
-// tool would learn of equal pages of others.
+// tool would learn of equal pages of others. 102 and 103 are MADV_GUARD_INSTALL
+// and MADV_GUARD_REMOVE.
 func adviceRules() []specs.LinuxSyscall {
 	rules := []specs.LinuxSyscall{failWhen(unix.EINVAL, "madvise", exactly(2, unix.MADV_MERGEABLE))}
-	for _, b := range blocks(2, []span{{0, unix.MADV_MERGEABLE - 1}, {unix.MADV_MERGEABLE + 1, 31}}) {
+	for _, b := range blocks(2, []span{{0, unix.MADV_MERGEABLE - 1}, {unix.MADV_MERGEABLE + 1, 31}, {102, 103}}) {
 		rules = append(rules, allow("madvise", b))
 	}
 	return rules

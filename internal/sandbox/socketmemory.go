@@ -10,6 +10,10 @@ import (
 	"strings"
 
 	"github.com/opencontainers/cgroups"
+	"golang.org/x/sys/unix"
+
+	"github.com/mayfly-run/mayfly/internal/engine"
+	"github.com/mayfly-run/mayfly/internal/oci/wire"
 )
 
 // What sockets hold of the kernel's memory is bounded in four places: by the
@@ -17,11 +21,12 @@ import (
 // below, for what the kernel charges to no cgroup, since it comes to a socket
 // that no process has accepted yet, or by another way than data; by the profile
 // of system calls (socketOptions), which keeps these queues small; and by
-// tooManySockets, since a connection that waits to be accepted has no descriptor,
-// and its other end needs none either.
+// tooManySockets, since a connection that waits to be accepted has no descriptor
+// and its other end needs none either, and a datagram that is being put together
+// (MSG_MORE) counts for nobody.
 
 // socketSysctls are set in each sandbox's network namespace. A kernel that
-// hasn't one of them, or not for each namespace, bounds less.
+// doesn't have one of them, or not for each namespace, bounds less.
 var socketSysctls = []struct{ name, value string }{
 	// The least, the first and the largest size of a connection's buffers. The
 	// kernel grows them while a program reads, and also for small segments
@@ -58,11 +63,11 @@ func boundSockets() error {
 }
 
 // socketShare is the part of a run's memory limit that its sockets may have on
-// cgroup v1, beside it: v1 counts them by themselves. mostSockets bounds it,
+// cgroup v1, beside it: v1 counts them by themselves. maxSocketBytes bounds it,
 // since a byte in a queue may keep 32 KiB of the kernel's from being used again.
 const (
-	socketShare = 4
-	mostSockets = 32 << 20
+	socketShare    = 4
+	maxSocketBytes = 32 << 20
 )
 
 // limitSocketMemory has cgroup v1 count the buffers of sockets that are made
@@ -73,36 +78,39 @@ func limitSocketMemory(paths map[string]string, memory int64) error {
 	if !v1 {
 		return nil
 	}
-	limit := strconv.FormatInt(min(memory/socketShare, mostSockets), 10)
+	limit := strconv.FormatInt(min(memory/socketShare, maxSocketBytes), 10)
 	// mayfly has refused a host without it (oci/check.go).
-	if err := cgroups.WriteFile(dir, "memory.kmem.tcp.limit_in_bytes", limit); err != nil {
+	if err := cgroups.WriteFile(dir, wire.SocketLimitFile, limit); err != nil {
 		return fmt.Errorf("limit the memory of sockets: %w", err)
 	}
 	return nil
 }
 
-// socketBytes is how much of the memory limit each socket of IP stands for. A
-// connection that waits to be accepted, and a datagram that is being put
-// together (MSG_MORE, send(2)), hold memory that no cgroup counts.
-const socketBytes = 32 << 10
-
 // tooManySockets says whether a network namespace has more sockets than its
 // run's memory limit allows. files are sockstat and sockstat6 of a process in it
 // (proc(5)), whose "inuse" is the namespace's own.
-func tooManySockets(files []string, memory int64) bool {
+func tooManySockets(files []string, memory int64) (bool, error) {
 	var sockets int64
-	for _, file := range files {
-		data, _ := os.ReadFile(file) // one of them is missing without IPv6
+	for i, file := range files {
+		data, err := os.ReadFile(file)
+		switch {
+		case errors.Is(err, fs.ErrNotExist) && i > 0:
+			continue // a kernel without IPv6
+		case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ESRCH), errors.Is(err, unix.EINVAL):
+			return false, nil // the process is gone, and the sandbox with it
+		case err != nil:
+			return false, fmt.Errorf("count the sandbox's sockets: %w", err)
+		}
 		for line := range strings.Lines(string(data)) {
 			fields := strings.Fields(line)
 			if len(fields) > 2 && fields[1] == "inuse" && strings.HasSuffix(fields[0], ":") && fields[0] != "FRAG:" && fields[0] != "FRAG6:" {
-				n, _ := strconv.ParseInt(fields[2], 10, 64)
+				n, err := strconv.ParseInt(fields[2], 10, 64)
+				if err != nil {
+					return false, fmt.Errorf("count the sandbox's sockets: %s: %w", file, err)
+				}
 				sockets += n
 			}
 		}
 	}
-	return sockets > max(memory/socketBytes, leastSockets)
+	return sockets > max(memory/engine.SocketBytes, engine.MinSockets), nil
 }
-
-// leastSockets is what a run may have with the smallest limit.
-const leastSockets = 1024

@@ -59,7 +59,11 @@ func Supervise(control *os.File, stdin, stdout, stderr *os.File) error {
 	if first.Start == nil || first.Start.Spec == nil {
 		return errors.New("the first request must be start")
 	}
-	s := &supervisor{start: first.Start, report: r, requests: make(chan wire.Request, 16)}
+	s := &supervisor{
+		start: first.Start, report: r,
+		// Buffered, so that readRequests sees mayfly's end while nobody reads requests yet.
+		requests: make(chan wire.Request, 16),
+	}
 	go s.readRequests(io.MultiReader(dec.Buffered(), control))
 	exit, err := s.run(stdin, stdout, stderr)
 	if exit != nil && exit.Kept {
@@ -114,20 +118,21 @@ type supervisor struct {
 	report   *reporter
 	requests chan wire.Request // closed when mayfly is gone
 
-	holder    *holder
-	net       *usernet.Network  // nil when the sandbox has none
-	loopback  *usernet.Loopback // nil when nothing of it is mocked
-	rootfs    *rootfs
-	oci       *specs.Spec
-	container container
-	ended     chan struct{}    // closed when the container's first process was reaped
-	state     *os.ProcessState // how, valid then
-	accounts  accounts
-	ending    ending
-	asked     bool  // mayfly asked the tool to end
-	sockets   bool  // it had too many of them
-	killed    bool  // the holder was killed, and the namespaces with it
-	held      int64 // bytes of the sandbox's files that were counted for cgroups which are gone
+	holder      *holder
+	net         *usernet.Network  // nil when the sandbox has none
+	loopback    *usernet.Loopback // nil when nothing of it is mocked
+	rootfs      *rootfs
+	oci         *specs.Spec
+	container   container
+	ended       chan struct{}    // closed when the container's first process was reaped
+	state       *os.ProcessState // how, valid then
+	accounts    accounts
+	ending      ending
+	asked       bool  // mayfly asked the tool to end
+	manySockets bool  // the tool had more sockets than its memory limit allows
+	uncounted   error // why its sockets can't be counted
+	killed      bool  // the holder was killed, and the namespaces with it
+	held        int64 // bytes of the sandbox's files that were counted for cgroups which are gone
 }
 
 // readRequests passes on requests until mayfly closes the socket or dies.
@@ -167,6 +172,9 @@ func (s *supervisor) run(stdin, stdout, stderr *os.File) (*engine.Exit, error) {
 	}
 	oom := s.watch()
 	s.expectEnd()
+	if s.uncounted != nil {
+		return nil, s.uncounted
+	}
 	exit.Finished = time.Now().UTC()
 
 	exit.Code, exit.Signal = exitStatus(s.state)
@@ -191,7 +199,7 @@ func (s *supervisor) run(stdin, stdout, stderr *os.File) (*engine.Exit, error) {
 	if err != nil {
 		return nil, err
 	}
-	exit.OutOfMemory, exit.TooManySockets = oom || killed, s.sockets
+	exit.OutOfMemory, exit.TooManySockets = oom || killed, s.manySockets
 	if b.output != nil {
 		if exit.Output, exit.OutputTruncated, err = readOutput(b.output, s.start.Spec.MaxOutputBytes); err != nil {
 			return nil, err
@@ -380,8 +388,13 @@ func (s *supervisor) watch() (outOfMemory bool) {
 		case <-settled.C:
 			_ = s.holder.runAnywhere() // nothing but speed depends on it
 		case <-count.C:
-			if tooManySockets(s.holder.sockstat(), s.start.Spec.Resources.Memory) {
-				outOfMemory, s.sockets = true, true
+			many, err := tooManySockets(s.holder.sockstat(), s.start.Spec.Resources.Memory)
+			switch {
+			case err != nil:
+				s.uncounted = err
+				s.endTool()
+			case many:
+				outOfMemory, s.manySockets = true, true
 				s.endTool()
 			}
 		case <-tick.C:

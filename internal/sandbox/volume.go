@@ -98,5 +98,9 @@ func (r *rootfs) scratchVolume(name string, size int64) (string, error) {
 	}
 	uid, gid := r.user.hostIDs(r.firstID)
 	options := fmt.Sprintf("size=%d,nr_inodes=%d,mode=0700,uid=%d,gid=%d", size, max(size/4096, 1024), uid, gid)
-	return dir, unix.Mount("mayfly", dir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, options)
+	if err := unix.Mount("mayfly", dir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, options); err != nil {
+		return "", err
+	}
+	r.sized = append(r.sized, dir)
+	return dir, nil
 }

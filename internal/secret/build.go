@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	// maxWindows bounds the windows of a text, but for those at the beginnings and ends of lines.
+	// maxWindows bounds the windows of a text, except those at the beginnings and ends of lines.
 	maxWindows = 2048
 	// largeValue is the size from which only the most common encodings are looked for, to keep the index small.
 	largeValue = 4 << 10

@@ -171,7 +171,7 @@ func (s *session) runTool(ctx context.Context) error {
 	return err
 }
 
-// environment is the test's, but for what the file says of a variable that one of the test's own inputs arrives in: what a
+// environment is the test's, except for what the file says of a variable that one of the test's own inputs arrives in: what a
 // test says itself wins over what is said for all.
 func (s *session) environment() []tool.EnvVar {
 	own := func(name string) bool {

@@ -68,7 +68,7 @@ func StepName(step string, item int) string {
 	return fmt.Sprintf("%s[%d]", step, item)
 }
 
-// execution is one workflow under way. Its fields belong to the goroutine of Run, but for what mu guards.
+// execution is one workflow under way. Its fields belong to the goroutine of Run, except for what mu guards.
 type execution struct {
 	*Executor
 	plan   *Plan

@@ -211,7 +211,7 @@ func (p *Past) add(ctx context.Context, e *entry, sealer Sealer) error {
 	switch e.Type {
 	case entryRun:
 		if e.Run == nil || len(p.steps) > 0 {
-			return errors.New("it is no beginning of a run")
+			return errors.New("it is not the beginning of a run")
 		}
 		p.Header = *e.Run
 	case entryResume:

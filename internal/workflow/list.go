@@ -80,7 +80,7 @@ func (r Runs) summary(id string) (Summary, error) {
 		switch e.Type {
 		case entryRun:
 			if e.Run == nil {
-				return s, errors.New("it is no beginning of a run")
+				return s, errors.New("it is not the beginning of a run")
 			}
 			s.Workflow, s.File, s.Began = e.Run.Workflow, e.Run.File, e.Time
 		case entryResume:

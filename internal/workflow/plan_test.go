@@ -277,7 +277,7 @@ func TestPlan(t *testing.T) {
 		{
 			"items that are no list", `workflow: [{name: a, tool: T, outputs: [L]}, {name: b, tool: T, for_each: "${a.L}"}]`,
 			map[string]StepState{"a": out("L", `yes`)},
-			`a=succeeded b=error(for_each: ${a.L} is no JSON array; have step a write one such as ["a", "b"]) -> error 125`,
+			`a=succeeded b=error(for_each: ${a.L} is not a JSON array; have step a write one such as ["a", "b"]) -> error 125`,
 		},
 		{
 			"outputs of items", `workflow: [{name: a, tool: T, outputs: [R], for_each: [1, 2]}, {name: b, tool: T, condition: '${a.R} == "[\"x\",\"y\"]"'}]`,

@@ -26,7 +26,7 @@ func (p *Plan) value(s *States, r tool.Reference, item *any) (any, error) {
 		}
 		object, ok := (*item).(map[string]any)
 		if !ok {
-			return nil, fmt.Errorf("%s: the item is no object", r)
+			return nil, fmt.Errorf("%s: the item is not an object", r)
 		}
 		v, ok := object[r.Name]
 		if !ok {
@@ -181,7 +181,7 @@ func decodeItems(text string, r tool.Reference) ([]any, error) {
 	dec := json.NewDecoder(bytes.NewReader([]byte(text)))
 	dec.UseNumber()
 	if err := dec.Decode(&list); err != nil || list == nil && text != "[]" {
-		return nil, fmt.Errorf("for_each: %s is no JSON array; have step %s write one such as [\"a\", \"b\"]", r, r.Step)
+		return nil, fmt.Errorf("for_each: %s is not a JSON array; have step %s write one such as [\"a\", \"b\"]", r, r.Step)
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("for_each: %s is more than one JSON array", r)

@@ -51,7 +51,7 @@ func newCanary(t *testing.T) *canary {
 		for what, now := range hostState(t) {
 			if then := before[what]; then != now {
 				t.Errorf("the host's %s was %s and is %s", what, then, now)
-				mend(t, what)
+				repair(t, what)
 			}
 		}
 		if err := os.RemoveAll(dir); err != nil {
@@ -108,9 +108,9 @@ func hostState(t *testing.T) map[string]string {
 	return state
 }
 
-// mend gives a device of the host its owner and mode back: a test that finds a
+// repair gives a device of the host its owner and mode back: a test that finds a
 // hole must not leave the host without /dev/null.
-func mend(t *testing.T, path string) {
+func repair(t *testing.T, path string) {
 	t.Helper()
 	if info, err := os.Stat(path); err != nil || info.Mode()&os.ModeCharDevice == 0 {
 		return

@@ -17,7 +17,8 @@ var programs struct {
 	dirs []string
 }
 
-// OwnPrograms says that the programs in dir are the tests', too.
+// OwnPrograms says that the programs in dir are the tests', too. No part of dir
+// may be a symbolic link.
 func OwnPrograms(dir string) {
 	programs.Lock()
 	defer programs.Unlock()
@@ -25,14 +26,11 @@ func OwnPrograms(dir string) {
 }
 
 // own says whether the program at path is one of the tests'.
-func own(path string) bool {
+func own(path, bin string) bool {
 	programs.Lock()
 	defer programs.Unlock()
-	dirs := programs.dirs
-	if bin, err := build(); err == nil {
-		dirs = append(slices.Clone(dirs), bin)
-	}
-	return slices.Contains(dirs, filepath.Dir(path))
+	dir := filepath.Dir(path)
+	return dir == bin || slices.Contains(programs.dirs, dir)
 }
 
 // foreign is what runs that aren't the tests' have.
@@ -44,6 +42,10 @@ type foreign struct {
 // foreignRuns looks for the shims that are other programs than the tests'.
 func foreignRuns() (foreign, error) {
 	f := foreign{map[string]bool{}, map[string]bool{}}
+	bin, err := build()
+	if err != nil {
+		return f, err
+	}
 	dirs, err := filepath.Glob("/proc/[0-9]*")
 	if err != nil {
 		return f, err
@@ -57,7 +59,7 @@ func foreignRuns() (foreign, error) {
 		exe, _ := os.Readlink(filepath.Join(dir, "exe"))
 		exe = strings.TrimSuffix(exe, " (deleted)")
 		switch shim := filepath.Base(exe) == "mayfly-shim"; {
-		case shim && own(exe):
+		case shim && own(exe, bin):
 			ours[id] = true
 		case id == "":
 			f.pids[pid] = true

@@ -54,6 +54,9 @@ func TestLeftovers(t *testing.T) {
 	if of := count(); of["process"] < 3 || of["cgroup"] < 2 || of["directory"] != 1 {
 		t.Errorf("of a run of ours: %v", of)
 	}
+	if !own(filepath.Join(Bin(t), "mayfly-shim"), Bin(t)) || own("/usr/bin/mayfly-shim", Bin(t)) {
+		t.Error("the programs that are built aren't the tests', or those of the host are")
+	}
 }
 
 func copyProgram(t *testing.T, from, to string) {

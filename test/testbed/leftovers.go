@@ -15,7 +15,9 @@ import (
 // Leftovers lists what sandboxes have on this host just now: processes, mounts,
 // network namespaces that only they have, cgroups and directories. What has a
 // shim of other programs than the tests' (another checkout's, or a user's who
-// works here) isn't listed; what has no shim any more is.
+// works here) isn't listed; what has no shim any more is. A process of another
+// namespace is listed when a cgroup of a run has it, or when it is the tests' own
+// shim.
 func Leftovers() (map[string]bool, error) {
 	before, err := foreignRuns()
 	if err != nil {
@@ -37,7 +39,7 @@ func Leftovers() (map[string]bool, error) {
 }
 
 // processes finds shims, holders, and whatever lives in another pid or network
-// namespace than this process and belongs to a run.
+// namespace than this process.
 func processes(found map[string]bool) error {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
@@ -167,7 +169,7 @@ func lastingDescriptors(before, after map[string]bool) error {
 	return descriptors(after)
 }
 
-// descriptors finds what this process has open, but for what Go's runtime
+// descriptors finds what this process has open, except for what Go's runtime
 // keeps: its poller, and the descriptor that lists them.
 func descriptors(found map[string]bool) error {
 	const dir = "/proc/self/fd"

@@ -33,13 +33,13 @@ const BinEnv = "MAYFLY_TEST_BIN"
 
 var build = sync.OnceValues(func() (string, error) {
 	if dir := os.Getenv(BinEnv); dir != "" {
-		return filepath.Abs(dir)
+		return filepath.EvalSymlinks(dir) // as /proc/PID/exe has it
 	}
 	out, err := exec.Command("make", "--no-print-directory", "-C", Root(), "build").CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("make build: %w\n%s", err, out)
 	}
-	return filepath.Join(Root(), "bin"), nil
+	return filepath.EvalSymlinks(filepath.Join(Root(), "bin"))
 })
 
 // Bin is the folder of the built programs, mayfly and mayfly-shim.
@@ -127,8 +127,9 @@ func Main(m *testing.M, after ...func()) {
 	os.Exit(code)
 }
 
-// lasting is what two looks find: another checkout's run may have lost its shim
-// by the first one, and with that who it belongs to.
+// lasting is what two looks find, a second apart: another checkout's run may have
+// lost its shim by the first one, and with that who it belongs to. What is of the
+// tests' own programs and goes within a second is not told from that.
 func lasting() (map[string]bool, error) {
 	left, err := Leftovers()
 	if err != nil || len(left) == 0 {

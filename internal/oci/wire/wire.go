@@ -148,3 +148,7 @@ type ShellExit struct {
 	Code    int      `json:"code"`
 	Failure *Failure `json:"failure,omitempty"`
 }
+
+// SocketLimitFile limits the memory of sockets on cgroup v1, of TCP and of UDP
+// in spite of its name.
+const SocketLimitFile = "memory.kmem.tcp.limit_in_bytes"

@@ -24,6 +24,9 @@ const pingTimeout = 10 * time.Second
 // doesn't read wait in ping sockets, which no cgroup counts.
 const echoBytes = 64 << 10
 
+// answerOverhead is what the kernel takes for each packet in a queue, beside its bytes.
+const answerOverhead = 1 << 10
+
 // echo is an ICMP echo request of the tool: its whole IP packet.
 type echo struct {
 	packet  []byte
@@ -98,11 +101,13 @@ func (n *Network) runEcho(t target, e echo) {
 		n.cfg.Report(c)
 		return
 	}
-	if !n.echoes.AllowN(time.Now(), len(e.payload)) {
-		return // it is lost
+	c.TxBytes = int64(len(e.payload))
+	if n.echoes.AllowN(time.Now(), len(e.packet)+answerOverhead) {
+		n.reply(e)
+		c.RxBytes = c.TxBytes
+	} else {
+		c.Reason = "its answer is lost: a run gets 64 KiB of answers to pings a second"
 	}
-	n.reply(e)
-	c.TxBytes, c.RxBytes = int64(len(e.payload)), int64(len(e.payload))
 	n.cfg.Report(c)
 }
 

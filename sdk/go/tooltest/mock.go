@@ -55,7 +55,7 @@ type Call struct {
 	Args []string
 	// Prefix says that further arguments may follow.
 	Prefix bool
-	// Stdin is the whole of what the call reads, but for a last line break; StdinContains a part of it.
+	// Stdin is the whole of what the call reads, except for a last line break; StdinContains a part of it.
 	Stdin, StdinContains string
 	// Times is how many calls a mock answers, and has to; or how many are expected, at least one where it is 0.
 	Times int

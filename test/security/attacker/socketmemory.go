@@ -129,14 +129,18 @@ func abandonConnections([]string) {
 			made++
 		}
 	}
-	time.Sleep(2 * time.Second)
+	time.Sleep(time.Minute) // the run is ended meanwhile
 	fmt.Println("abandoned\tdone")
 }
 
 // cork begins datagrams that it never sends: each holds its part in a queue that
 // no cgroup counts. It takes as many processes as its argument says.
 func cork(args []string) {
-	processes, _ := strconv.Atoi(args[0])
+	processes, err := strconv.Atoi(args[0])
+	if err != nil {
+		report("processes", err)
+		return
+	}
 	if processes > 1 {
 		c := exec.Command("/proc/self/exe", "cork", strconv.Itoa(processes-1))
 		c.Stdout = os.Stdout
@@ -158,7 +162,7 @@ func cork(args []string) {
 		}
 		_ = unix.Sendto(fd, block, unix.MSG_MORE, nil)
 	}
-	time.Sleep(2 * time.Second)
+	time.Sleep(time.Minute) // the run is ended meanwhile
 	fmt.Println("corked\tdone")
 }
 
