@@ -37,7 +37,7 @@ weaker than asked. "absent" is an addition that runs do without. Exit status 1 w
 			if err != nil {
 				return err
 			}
-			checks = append(checks, checkPolicy(policyPath()))
+			checks = append(checks, checkPolicy())
 			missing := false
 			var text strings.Builder
 			for _, c := range checks {
@@ -70,16 +70,16 @@ weaker than asked. "absent" is an addition that runs do without. Exit status 1 w
 }
 
 // checkPolicy says what the operator's policy lets tools reach, or what is wrong with it.
-func checkPolicy(path string) engine.Check {
+func checkPolicy() engine.Check {
 	c := engine.Check{Feature: "operator's policy", Status: engine.CheckOK}
-	policy, err := run.LoadPolicy(path)
+	policy, err := loadPolicy()
 	switch {
 	case err != nil:
 		c.Status, c.Detail, c.Remedy = engine.CheckMissing, err.Error(), "correct the file; until then nothing runs"
 	case policy == nil:
-		c.Status, c.Detail = engine.CheckAbsent, path+" is not there; "+policy.Networks()
+		c.Status, c.Detail = engine.CheckAbsent, run.DefaultPolicyPath+" is not there; "+policy.Networks()
 	default:
-		c.Detail = path + "; " + policy.Networks()
+		c.Detail = policy.Path() + "; " + policy.Networks()
 	}
 	return c
 }

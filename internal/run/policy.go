@@ -68,19 +68,25 @@ var builtinCapabilities = []string{"NET_BIND_SERVICE"}
 // maxPolicyBytes bounds the file.
 const maxPolicyBytes = 1 << 20
 
-// LoadPolicy reads the policy at path. A missing file is no policy.
-func LoadPolicy(path string) (*Policy, error) {
-	f, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
+// FindPolicy reads the policy at path; a host without the file has none. A link that leads nowhere is an error: the
+// operator means to have a policy.
+func FindPolicy(path string) (*Policy, error) {
+	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
 		return nil, nil //nolint:nilnil // a nil Policy is a valid one
 	}
+	return LoadPolicy(path)
+}
+
+// LoadPolicy reads the policy at path. The file has to be there.
+func LoadPolicy(path string) (*Policy, error) {
+	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("read the policy: %w", err)
 	}
 	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, maxPolicyBytes+1))
 	if err != nil {
-		return nil, fmt.Errorf("read the policy %s: %w", path, err)
+		return nil, fmt.Errorf("read the policy: %w", err) // which names the path
 	}
 	if len(data) > maxPolicyBytes {
 		return nil, fmt.Errorf("read the policy %s: it is larger than %d bytes", path, maxPolicyBytes)
@@ -179,6 +185,9 @@ func (e *DeniedError) Error() string {
 func (e *DeniedError) Remedy() string {
 	return "ask for no more in the tool, or have the host's operator change the policy"
 }
+
+// Path is the policy's file.
+func (p *Policy) Path() string { return p.path }
 
 // Apply is the tool as this host runs it: what it doesn't say is filled in from
 // the policy and then from the built-in defaults, and what it says is checked.

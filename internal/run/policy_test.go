@@ -2,6 +2,7 @@ package run
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -97,9 +98,27 @@ func TestWithoutAPolicy(t *testing.T) {
 	if !errors.As(err, &denied) {
 		t.Errorf("SYS_ADMIN without a policy: %v", err)
 	}
-	p, err := LoadPolicy(filepath.Join(t.TempDir(), "missing.yaml"))
-	if p != nil || err != nil {
-		t.Errorf("a missing file: %v, %v", p, err)
+}
+
+// TestN07_AMissingPolicy: a host has no policy only where there is none, not where one is named or meant.
+func TestN07_AMissingPolicy(t *testing.T) {
+	missing := filepath.Join(t.TempDir(), "missing.yaml")
+	if p, err := FindPolicy(missing); p != nil || err != nil {
+		t.Errorf("find a missing file: %v, %v", p, err)
+	}
+	if p, err := LoadPolicy(missing); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), missing) {
+		t.Errorf("load a missing file: %v, %v", p, err)
+	}
+	dangling := filepath.Join(t.TempDir(), "policy.yaml")
+	if err := os.Symlink(missing, dangling); err != nil {
+		t.Fatal(err)
+	}
+	if p, err := FindPolicy(dangling); err == nil || !strings.Contains(err.Error(), dangling) {
+		t.Errorf("a link to a missing file: %v, %v", p, err)
+	}
+	dir := t.TempDir()
+	if p, err := FindPolicy(dir); err == nil || strings.Count(err.Error(), dir) != 1 {
+		t.Errorf("a folder: %v, %v; want the path once", p, err)
 	}
 }
 
