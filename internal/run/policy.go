@@ -291,13 +291,13 @@ func (p *Policy) checkImage(ref string) error {
 	if p.file.Images == nil || ref == "" {
 		return nil
 	}
-	full, err := image.Canonical(ref)
+	// The pattern may be in another form than the reference, so it is compared with all of them.
+	names, err := image.Spellings(ref)
 	if err != nil {
 		return err
 	}
 	for _, pattern := range p.file.Images {
-		// The pattern is in a form of the user's; so is the reference.
-		for _, name := range []string{ref, full} {
+		for _, name := range names {
 			if ok, _ := globMatch(pattern, name); ok {
 				return nil
 			}

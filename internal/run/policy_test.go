@@ -5,10 +5,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/mayfly-run/mayfly/internal/image"
 	"github.com/mayfly-run/mayfly/internal/network"
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
@@ -97,6 +99,70 @@ func TestWithoutAPolicy(t *testing.T) {
 	var denied *DeniedError
 	if !errors.As(err, &denied) {
 		t.Errorf("SYS_ADMIN without a policy: %v", err)
+	}
+}
+
+// TestPolicyImages: a pattern is about images, however they and it are written.
+func TestPolicyImages(t *testing.T) {
+	digest := "@sha256:" + strings.Repeat("a", 64)
+	hub := []string{"", "library/", "docker.io/", "docker.io/library/", "index.docker.io/", "index.docker.io/library/"}
+	allowed := func(pattern, ref string) bool {
+		_, err := mustPolicy(t, "images: ["+strconv.Quote(pattern)+"]").Apply(parseTool(t, "image: "+strconv.Quote(ref)))
+		var denied *DeniedError
+		if err != nil && !errors.As(err, &denied) {
+			t.Errorf("%s under %s: %v", ref, pattern, err)
+		}
+		return err == nil
+	}
+	for _, before := range hub {
+		for _, asked := range hub {
+			for _, c := range []struct {
+				pattern, ref string
+				want         bool
+			}{
+				{"x:*", "x:1", true},
+				{"x:*", "x", true},
+				{"x:*", "x:1" + digest, true},
+				{"x", "x:latest", true},
+				{"x:latest", "x", true},
+				{"x@*", "x" + digest, true},
+				{"x:1", "x:1" + digest, false},
+				{"x", "x:1", false},
+				{"x:*", "xx:1", false},
+				{"x:*", "team/x:1", false},
+			} {
+				if strings.Contains(c.ref, "/") && strings.HasSuffix(asked, "library/") {
+					continue
+				}
+				if pattern, ref := before+c.pattern, asked+c.ref; allowed(pattern, ref) != c.want {
+					t.Errorf("%s under %s: allowed %v, want %v", ref, pattern, !c.want, c.want)
+				}
+			}
+		}
+	}
+	for _, c := range []struct {
+		pattern, ref string
+		want         bool
+	}{
+		{"docker.io/*", "x", true},
+		{"docker.io/*", "team/x", true},
+		{"team/*", "docker.io/team/x:1", true},
+		{"docker.io/team/*", "team/x:1", true},
+		{"r.example/*", "r.example/a/x", true},
+		{"r.example/*", "docker.io/r.example/x", false},
+		{"localhost/*", "docker.io/localhost/x", false},
+		{"x:*", "r.example/x:1", false},
+		{"x:*", "r.example/library/x:1", false},
+		{"docker.io/*", "r.example/docker.io/x", false},
+	} {
+		if allowed(c.pattern, c.ref) != c.want {
+			t.Errorf("%s under %s: allowed %v, want %v", c.ref, c.pattern, !c.want, c.want)
+		}
+	}
+	// A name that leaves the folder of the pattern is none.
+	_, err := mustPolicy(t, "images: [r.example/tools/*]").Apply(parseTool(t, "image: r.example/tools/../other/x"))
+	if !errors.Is(err, image.ErrReference) {
+		t.Errorf("..: %v", err)
 	}
 }
 
