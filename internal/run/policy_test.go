@@ -57,8 +57,8 @@ func TestPolicyRefusesWhatExceedsIt(t *testing.T) {
 	} {
 		_, err := p.Apply(parseTool(t, text))
 		var denied *DeniedError
-		if !errors.As(err, &denied) || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v, want %q", text, err, want)
+		if !errors.As(err, &denied) || !strings.Contains(err.Error(), want) || strings.Count(err.Error(), "policy.yaml") != 1 || denied.Missing != "" {
+			t.Errorf("%s: %v, want %q and the policy's path once", text, err, want)
 		}
 	}
 	for _, text := range []string{
