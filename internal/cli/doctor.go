@@ -37,7 +37,7 @@ weaker than asked. "absent" is an addition that runs do without. Exit status 1 w
 			if err != nil {
 				return err
 			}
-			checks = append(checks, checkPolicy(policyPath()))
+			checks = append(checks, checkPolicy()...)
 			missing := false
 			var text strings.Builder
 			for _, c := range checks {
@@ -69,17 +69,48 @@ weaker than asked. "absent" is an addition that runs do without. Exit status 1 w
 	return c
 }
 
-// checkPolicy says what the operator's policy lets tools reach, or what is wrong with it.
-func checkPolicy(path string) engine.Check {
-	c := engine.Check{Feature: "operator's policy", Status: engine.CheckOK}
-	policy, err := run.LoadPolicy(path)
+// checkPolicy says what the operator's policy allows, or what is wrong with it.
+func checkPolicy() []engine.Check {
+	const feature = "operator's policy"
+	policy, err := loadPolicy()
 	switch {
 	case err != nil:
-		c.Status, c.Detail, c.Remedy = engine.CheckMissing, err.Error(), "correct the file; until then nothing runs"
+		return []engine.Check{{Feature: feature, Status: engine.CheckMissing, Detail: err.Error(), Remedy: "correct that; until then nothing runs"}}
 	case policy == nil:
-		c.Status, c.Detail = engine.CheckAbsent, path+" is not there; "+policy.Networks()
-	default:
-		c.Detail = path + "; " + policy.Networks()
+		return []engine.Check{{Feature: feature, Status: engine.CheckAbsent, Detail: run.DefaultPolicyPath + " is not there; tools may use any network, image and limit"}}
 	}
-	return c
+	checks := []engine.Check{{Feature: feature, Status: engine.CheckOK, Detail: policy.Path()}}
+	for _, a := range policy.Allows() {
+		c := engine.Check{Feature: "policy: " + a.Key, Status: engine.CheckOK, Detail: a.Text}
+		switch a.Key {
+		case "images":
+			checkImages(&c, policy)
+		case "defaults":
+			checkDefaults(&c, policy)
+		}
+		checks = append(checks, c)
+	}
+	return checks
+}
+
+// checkImages says which patterns hold for no image.
+func checkImages(c *engine.Check, policy *run.Policy) {
+	dead, all := policy.DeadImages()
+	switch {
+	case all:
+		c.Status, c.Remedy = engine.CheckMissing, "write patterns such as registry.example.com/tools/*; until then nothing runs"
+		c.Detail += "; no image is allowed by that"
+	case dead != nil:
+		c.Status, c.Remedy = engine.CheckAbsent, "correct or remove them; a pattern is written as registry.example.com/tools/*"
+		c.Detail += "; no image has a name as in " + strings.Join(dead, ", ")
+	}
+}
+
+// checkDefaults says what of the defaults the policy itself refuses. Tools that set it themselves run.
+func checkDefaults(c *engine.Check, policy *run.Policy) {
+	if denied := policy.RefusedDefault(); denied != nil {
+		c.Status = engine.CheckAbsent
+		c.Detail += fmt.Sprintf("; the policy refuses the default %s: %s", denied.What, denied.Allows)
+		c.Remedy = fmt.Sprintf("write %s in each tool, or give the policy defaults that it allows", denied.Missing)
+	}
 }

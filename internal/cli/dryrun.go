@@ -6,6 +6,7 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/image"
 	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
 // dryRun prints the spec that a run would start, secrets as references. It
@@ -24,6 +25,21 @@ func dryRun(w io.Writer, h *host, req *run.Request) error {
 		return err
 	}
 	return printJSON(w, map[string]any{
-		"tool": t.Name, "image_present": present, "timeout": t.Timeout.String(), "retry": t.Retry, "spec": spec,
+		"tool": t.Name, "image_present": present, "timeout": t.Timeout.String(), "retry": plannedRetryOf(t.Retry), "spec": spec,
 	})
+}
+
+// plannedRetry is a tool's retry with the keys that its file has.
+type plannedRetry struct {
+	Attempts   int    `json:"attempts"`
+	Backoff    string `json:"backoff"`
+	MaxBackoff string `json:"max_backoff"`
+	OnExit     []int  `json:"on_exit,omitempty"`
+}
+
+func plannedRetryOf(r *tool.Retry) *plannedRetry {
+	if r == nil {
+		return nil
+	}
+	return &plannedRetry{Attempts: r.Attempts, Backoff: r.Backoff.String(), MaxBackoff: r.MaxBackoff.String(), OnExit: r.OnExit}
 }

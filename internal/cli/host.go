@@ -1,8 +1,10 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -38,7 +40,7 @@ func openHost(command string, secretFlags []string, stdin io.Reader, pull string
 	if err != nil {
 		return nil, err
 	}
-	policy, err := run.LoadPolicy(policyPath())
+	policy, err := loadPolicy()
 	if err != nil {
 		return nil, err
 	}
@@ -68,13 +70,22 @@ func (f *runFlags) dropNamedCaches(s streams, h *host, t *tool.Tool) {
 	}
 }
 
-// policyPath is the operator's policy: MAYFLY_POLICY is for tests and for a
-// user's own; whoever sets it could as well run another program.
-func policyPath() string {
-	if path := os.Getenv("MAYFLY_POLICY"); path != "" {
-		return path
+// policyVariable names a policy instead of the host's. It is for tests and for a user's own; whoever sets it could as
+// well run another program.
+const policyVariable = "MAYFLY_POLICY"
+
+// loadPolicy reads the operator's policy; nil is a host without one. A policy that somebody names has to be there:
+// without it runs would be allowed more than was meant.
+func loadPolicy() (*run.Policy, error) {
+	path := os.Getenv(policyVariable)
+	if path == "" {
+		return run.FindPolicy(run.DefaultPolicyPath)
 	}
-	return run.DefaultPolicyPath
+	policy, err := run.LoadPolicy(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s: %w; correct the path, or unset the variable to use the host's policy; for no limits name an empty file", policyVariable, err)
+	}
+	return policy, err
 }
 
 // openImages opens the store of images with the registries' configuration.

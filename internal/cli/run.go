@@ -118,6 +118,7 @@ func (f *runFlags) run(ctx context.Context, s streams, name string) error {
 	if err != nil {
 		return err
 	}
+	f.warn(s, def)
 	if def.Workflow != nil {
 		return f.runWorkflow(ctx, s, def.Workflow, text)
 	}
@@ -169,6 +170,17 @@ func (f *runFlags) run(ctx context.Context, s streams, name string) error {
 		return nil
 	}
 	return &exitError{status: result.ExitCode}
+}
+
+// warn prints what runs but is probably a mistake, as validate does.
+func (f *runFlags) warn(s streams, def *tool.Definition) {
+	if f.quiet {
+		return
+	}
+	for _, w := range def.Warnings() {
+		w.Text = "warning: " + w.Text
+		fmt.Fprintln(s.err, "mayfly:", w)
+	}
 }
 
 // toolPath is the file of a tool given by path or by name. What looks like a

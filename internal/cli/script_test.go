@@ -74,10 +74,13 @@ func TestScripts(t *testing.T) {
 			"groups":    groups,
 		},
 		Setup: func(env *testscript.Env) error {
-			home := filepath.Join(env.WorkDir, "home")
+			home, policy := filepath.Join(env.WorkDir, "home"), filepath.Join(env.WorkDir, "policy.yaml")
+			if err := os.WriteFile(policy, nil, 0o600); err != nil { // the machine's own is no part of a session
+				return err
+			}
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv("MAYFLY_HOME", home)
-			env.Setenv("MAYFLY_POLICY", filepath.Join(env.WorkDir, "policy.yaml"))
+			env.Setenv("MAYFLY_POLICY", policy)
 			env.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH"))
 			env.Setenv("REGISTRY", registry)
 			env.Setenv("SLOW", slow.Host)

@@ -58,11 +58,11 @@ func validate(ctx context.Context, s streams, file string) (warnings []tool.Prob
 	case err != nil:
 		return nil, err
 	case def.Tool != nil:
-		return def.Tool.Warnings(), def.Tool.Runnable()
+		return def.Warnings(), def.Tool.Runnable()
 	}
 	conditions := condition.NewProcess("")
 	err = workflow.CheckConditions(ctx, workflow.NewPlan(def.Workflow, nil), conditions)
-	return def.Workflow.Warnings(), errors.Join(err, conditions.Close())
+	return def.Warnings(), errors.Join(err, conditions.Close())
 }
 
 func printValidation(s streams, asJSON bool, file string, warnings []tool.Problem, err error) error {

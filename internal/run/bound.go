@@ -3,7 +3,6 @@ package run
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/mayfly-run/mayfly/internal/network"
 	"github.com/mayfly-run/mayfly/internal/tool"
@@ -50,72 +49,61 @@ func (p *Policy) checkEgress(t *tool.Tool) error {
 		return nil
 	}
 	for i, r := range t.Network.Egress {
-		var allows string
+		allows, where := "", p.path
 		if p.egress != nil {
-			allows = p.egress.outside(r)
+			if allows, where = p.egress.outside(r); where == "" {
+				where = p.path
+			}
 		} else if r.GrantsPrivate() {
 			allows = "its networks leave out open, so a list may hold no private address and no " + network.HostName + "; add them to its egress to allow them"
 		}
 		if allows != "" {
-			return &DeniedError{What: "the egress rule " + place(r, t.EgressAt, i), Allows: allows, Policy: p.path}
+			return &DeniedError{What: "the egress rule " + place(r, t.EgressAt, i), Allows: allows, Policy: where}
 		}
 	}
 	return nil
 }
 
-// Networks says in a few words what the policy lets tools reach.
-func (p *Policy) Networks() string {
-	switch {
-	case p == nil || p.egress == nil && p.file.Networks == nil:
-		return "tools may use any network"
-	case p.egress != nil:
-		return fmt.Sprintf("tools may reach what its egress rules allow (%d)", len(p.egress.rules))
-	}
-	text := "tools may use the networks " + listOr(p.file.Networks)
-	if !slices.Contains(p.file.Networks, string(network.ModeOpen)) && slices.Contains(p.file.Networks, string(network.ModeList)) {
-		text += "; no list may hold a private address"
-	}
-	return text
-}
-
-// outside says by what a rule is outside of the bound, of the nearest of its rules; "" where it is inside of one.
-func (b *bound) outside(r network.Rule) string {
+// outside says by what a rule is outside of the bound, of the nearest of its rules, and where that stands; "" where it is
+// inside of one.
+func (b *bound) outside(r network.Rule) (allows, where string) {
 	// Who has the right host and the wrong port wants to know of the port.
 	order := []network.Part{network.PartHost, network.PartCIDR, network.PartProtocol, network.PartPorts, network.PartDNS}
 	nearest, by := -1, network.Part("")
 	for i, most := range b.rules {
 		part := r.Outside(most)
 		if part == "" {
-			return ""
+			return "", ""
 		}
 		if slices.Index(order, part) > slices.Index(order, by) {
 			nearest, by = i, part
 		}
 	}
-	switch by {
-	case "":
-		return "its egress is empty"
-	case network.PartHost, network.PartCIDR:
-		return "none of its egress rules covers it; allowed are " + b.text()
-	case network.PartDNS:
-		return fmt.Sprintf("it opens DNS names that %s doesn't", place(b.rules[nearest], b.at, nearest))
-	case network.PartProtocol:
-		return "its protocol goes beyond " + place(b.rules[nearest], b.at, nearest)
+	if by == "" {
+		return "its egress is empty", ""
 	}
-	return "its ports go beyond " + place(b.rules[nearest], b.at, nearest)
+	near, where := b.rules[nearest].String(), b.at[nearest].String()
+	switch by {
+	case network.PartHost, network.PartCIDR:
+		return "none of its egress rules covers it; allowed are " + b.text(5), b.at[0].String()
+	case network.PartDNS:
+		return fmt.Sprintf("it opens DNS names that %s doesn't", near), where
+	case network.PartProtocol:
+		return "its protocol goes beyond " + near, where
+	}
+	return "its ports go beyond " + near, where
 }
 
 // text lists the first rules.
-func (b *bound) text() string {
-	const most = 5
+func (b *bound) text(most int) string {
 	var list []string
-	for i, r := range b.rules[:min(len(b.rules), most)] {
-		list = append(list, place(r, b.at, i))
+	for _, r := range b.rules[:min(len(b.rules), most)] {
+		list = append(list, r.String())
 	}
 	if more := len(b.rules) - most; more > 0 {
 		list = append(list, fmt.Sprintf("and %d more", more))
 	}
-	return strings.Join(list, ", ")
+	return listOr(list)
 }
 
 // place is a rule's text with where it stands.

@@ -26,7 +26,7 @@ egress:
   - {host: host.mayfly.internal, ports: [8080]}
 `)
 	for rules, want := range map[string]string{
-		`{cidr: 0.0.0.0/0}`:                                 `the egress rule {cidr: "0.0.0.0/0"} (tool.yaml:1:29): none of its egress rules covers it; allowed are {host: "*.example.com", ports: [443, "8000-8100"]} (policy.yaml:3:5), {cidr: `,
+		`{cidr: 0.0.0.0/0}`:                                 `the egress rule {cidr: "0.0.0.0/0"} (tool.yaml:1:29): none of its egress rules covers it; allowed are {host: "*.example.com", ports: [443, "8000-8100"]}, {cidr: `,
 		`{cidr: "::/0"}`:                                    "covers it",
 		`{host: example.org, ports: [443]}`:                 "covers it",
 		`{host: "*.com", ports: [443]}`:                     "covers it",
@@ -41,8 +41,8 @@ egress:
 	} {
 		_, err := p.Apply(parseTool(t, "network: [{host: a.example.com, ports: [443]}, "+rules+"]"))
 		var denied *DeniedError
-		if !errors.As(err, &denied) || !strings.Contains(err.Error(), strings.ReplaceAll(want, "1:29", "1:48")) {
-			t.Errorf("%s: %v, want %q", rules, err, want)
+		if !errors.As(err, &denied) || !strings.Contains(err.Error(), strings.ReplaceAll(want, "1:29", "1:48")) || strings.Count(err.Error(), "policy.yaml:") != 1 {
+			t.Errorf("%s: %v, want %q, and the policy's place once", rules, err, want)
 		}
 	}
 	for _, rules := range []string{
@@ -65,7 +65,7 @@ egress:
 	if err != nil || got.Network.Mode != network.ModeList || len(got.Network.Egress) != 3 {
 		t.Errorf("a tool that says nothing: %+v, %v", got, err)
 	}
-	if _, err := mustPolicy(t, "egress: []").Apply(parseTool(t, "network: [{host: a}]")); err == nil || !strings.Contains(err.Error(), "its egress is empty") {
+	if _, err := mustPolicy(t, "egress: []").Apply(parseTool(t, "network: [{host: a}]")); err == nil || !strings.Contains(err.Error(), "its egress is empty (policy.yaml)") {
 		t.Errorf("an empty bound: %v", err)
 	}
 }

@@ -68,19 +68,25 @@ var builtinCapabilities = []string{"NET_BIND_SERVICE"}
 // maxPolicyBytes bounds the file.
 const maxPolicyBytes = 1 << 20
 
-// LoadPolicy reads the policy at path. A missing file is no policy.
-func LoadPolicy(path string) (*Policy, error) {
-	f, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
+// FindPolicy reads the policy at path; a host without the file has none. A link that leads nowhere is an error: the
+// operator means to have a policy.
+func FindPolicy(path string) (*Policy, error) {
+	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
 		return nil, nil //nolint:nilnil // a nil Policy is a valid one
 	}
+	return LoadPolicy(path)
+}
+
+// LoadPolicy reads the policy at path. The file has to be there.
+func LoadPolicy(path string) (*Policy, error) {
+	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("read the policy: %w", err)
 	}
 	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, maxPolicyBytes+1))
 	if err != nil {
-		return nil, fmt.Errorf("read the policy %s: %w", path, err)
+		return nil, fmt.Errorf("read the policy: %w", err) // which names the path
 	}
 	if len(data) > maxPolicyBytes {
 		return nil, fmt.Errorf("read the policy %s: it is larger than %d bytes", path, maxPolicyBytes)
@@ -172,30 +178,47 @@ func parseLimits(values map[string]string, withNetwork bool) (limits, error) {
 type DeniedError struct {
 	What   string // what the tool asks for
 	Allows string // what the policy allows
-	Policy string // the policy's file
+	Policy string // the policy's file, or the place in it
+	// Missing is the key of What where the tool doesn't have it and What is the default; At is the tool then.
+	Missing string
+	At      tool.Position
 }
 
 func (e *DeniedError) Error() string {
+	if e.Missing != "" {
+		return fmt.Sprintf("the policy of this host refuses %s, the default of the tool (%s), which doesn't set %s: %s; write %s in the tool (%s)",
+			e.What, e.At, e.Missing, e.Allows, e.Missing, e.Policy)
+	}
 	return fmt.Sprintf("the policy of this host refuses %s: %s (%s)", e.What, e.Allows, e.Policy)
 }
 
 // Remedy says what to do.
 func (e *DeniedError) Remedy() string {
+	if e.Missing != "" {
+		return "write " + e.Missing + " in the tool, with what is allowed, or have the host's operator change the policy"
+	}
 	return "ask for no more in the tool, or have the host's operator change the policy"
 }
+
+// Path is the policy's file.
+func (p *Policy) Path() string { return p.path }
 
 // Apply is the tool as this host runs it: what it doesn't say is filled in from
 // the policy and then from the built-in defaults, and what it says is checked.
 func (p *Policy) Apply(t *tool.Tool) (*tool.Tool, error) {
+	out := p.filled(t)
+	if err := p.check(out, t); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (p *Policy) filled(t *tool.Tool) *tool.Tool {
 	filled := *t
 	if p != nil {
 		p.fill(&filled)
 	}
-	out := filled.Defaults()
-	if err := p.check(out); err != nil {
-		return nil, err
-	}
-	return out, nil
+	return filled.Defaults()
 }
 
 func (p *Policy) fill(t *tool.Tool) {
@@ -223,8 +246,8 @@ func (p *Policy) fill(t *tool.Tool) {
 	}
 }
 
-// check refuses what exceeds the policy. t is filled in.
-func (p *Policy) check(t *tool.Tool) error {
+// check refuses what exceeds the policy. t is filled in, written is the tool as it was before.
+func (p *Policy) check(t, written *tool.Tool) error {
 	capabilities, where := builtinCapabilities, "the built-in policy; "+DefaultPolicyPath+" can allow more"
 	if p != nil && p.file.Capabilities != nil {
 		capabilities, where = p.file.Capabilities, p.path
@@ -237,44 +260,37 @@ func (p *Policy) check(t *tool.Tool) error {
 	if p == nil {
 		return nil
 	}
-	for _, c := range []struct {
-		name      string
-		asks, max int64
-		text      func(int64) string
-	}{
-		{"cpu", t.Resources.CPU, p.max.resources.CPU, func(n int64) string { return fmt.Sprintf("%dm", n) }},
-		{"memory", t.Resources.Memory, p.max.resources.Memory, bytesText},
-		{"disk", diskOf(t), p.max.resources.Disk, bytesText},
-		{"pids", t.Resources.PIDs, p.max.resources.PIDs, func(n int64) string { return fmt.Sprint(n) }},
-		{"bandwidth", t.Resources.Bandwidth, p.max.resources.Bandwidth, func(n int64) string { return fmt.Sprintf("%d bit/s", n) }},
-		{"timeout", int64(t.Timeout), int64(p.max.timeout), func(n int64) string { return time.Duration(n).String() }},
-	} {
-		if c.max != 0 && c.asks > c.max {
-			return &DeniedError{What: c.name + " " + c.text(c.asks), Allows: "at most " + c.text(c.max) + " is allowed", Policy: p.path}
+	asks, said := limitsOf(t).numbers(), limitsOf(written).numbers()
+	for i, most := range p.max.numbers() {
+		if most.value == 0 || asks[i].value <= most.value {
+			continue
 		}
+		e := &DeniedError{What: most.name() + " " + asks[i].text, Allows: "at most " + most.text + " is allowed", Policy: p.path}
+		if said[i].value == 0 {
+			e.Missing, e.At = most.key, written.Source.Position
+		}
+		return e
 	}
-	return p.checkKinds(t)
+	return p.checkKinds(t, written)
 }
 
-// diskOf is what a tool may write in all: a volume with a size has a file system
-// of its own beside the disk.
-func diskOf(t *tool.Tool) int64 {
-	sum := t.Resources.Disk
-	for _, v := range t.Volumes {
-		sum += v.Size
-	}
-	return sum
-}
-
-func (p *Policy) checkKinds(t *tool.Tool) error {
+func (p *Policy) checkKinds(t, written *tool.Tool) error {
 	if list := p.file.Networks; list != nil && !slices.Contains(list, string(t.Network.Mode)) {
-		return &DeniedError{What: "network " + string(t.Network.Mode), Allows: "allowed are " + listOr(list), Policy: p.path}
+		e := &DeniedError{What: "network " + string(t.Network.Mode), Allows: "allowed are " + listOr(list), Policy: p.path}
+		if written.Network == nil {
+			e.Missing, e.At = "network", written.Source.Position
+		}
+		return e
 	}
 	if err := p.checkEgress(t); err != nil {
 		return err
 	}
 	if list := p.file.Runtimes; list != nil && !slices.Contains(list, t.Security.Runtime) {
-		return &DeniedError{What: "runtime " + t.Security.Runtime, Allows: "allowed are " + listOr(list), Policy: p.path}
+		e := &DeniedError{What: "runtime " + t.Security.Runtime, Allows: "allowed are " + listOr(list), Policy: p.path}
+		if written.Security.Runtime == "" {
+			e.Missing, e.At = "security.runtime", written.Source.Position
+		}
+		return e
 	}
 	if p.file.ReadOnly && t.Security.ReadOnly != nil && !*t.Security.ReadOnly {
 		return &DeniedError{What: "read_only: false", Allows: "the image's file system has to stay read-only", Policy: p.path}
@@ -286,13 +302,13 @@ func (p *Policy) checkImage(ref string) error {
 	if p.file.Images == nil || ref == "" {
 		return nil
 	}
-	full, err := image.Canonical(ref)
+	// The pattern may be in another form than the reference, so it is compared with all of them.
+	names, err := image.Spellings(ref)
 	if err != nil {
 		return err
 	}
 	for _, pattern := range p.file.Images {
-		// The pattern is in a form of the user's; so is the reference.
-		for _, name := range []string{ref, full} {
+		for _, name := range names {
 			if ok, _ := globMatch(pattern, name); ok {
 				return nil
 			}
@@ -308,11 +324,4 @@ func globMatch(pattern, name string) (bool, error) {
 		return true, nil
 	}
 	return path.Match(pattern, name)
-}
-
-func listOr(items []string) string {
-	if len(items) == 0 {
-		return "none"
-	}
-	return strings.Join(items, ", ")
 }

@@ -2,12 +2,15 @@ package run
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/mayfly-run/mayfly/internal/image"
 	"github.com/mayfly-run/mayfly/internal/network"
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
@@ -54,8 +57,8 @@ func TestPolicyRefusesWhatExceedsIt(t *testing.T) {
 	} {
 		_, err := p.Apply(parseTool(t, text))
 		var denied *DeniedError
-		if !errors.As(err, &denied) || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v, want %q", text, err, want)
+		if !errors.As(err, &denied) || !strings.Contains(err.Error(), want) || strings.Count(err.Error(), "policy.yaml") != 1 || denied.Missing != "" {
+			t.Errorf("%s: %v, want %q and the policy's path once", text, err, want)
 		}
 	}
 	for _, text := range []string{
@@ -97,9 +100,91 @@ func TestWithoutAPolicy(t *testing.T) {
 	if !errors.As(err, &denied) {
 		t.Errorf("SYS_ADMIN without a policy: %v", err)
 	}
-	p, err := LoadPolicy(filepath.Join(t.TempDir(), "missing.yaml"))
-	if p != nil || err != nil {
-		t.Errorf("a missing file: %v, %v", p, err)
+}
+
+// TestPolicyImages: a pattern is about images, however they and it are written.
+func TestPolicyImages(t *testing.T) {
+	digest := "@sha256:" + strings.Repeat("a", 64)
+	hub := []string{"", "library/", "docker.io/", "docker.io/library/", "index.docker.io/", "index.docker.io/library/"}
+	allowed := func(pattern, ref string) bool {
+		_, err := mustPolicy(t, "images: ["+strconv.Quote(pattern)+"]").Apply(parseTool(t, "image: "+strconv.Quote(ref)))
+		var denied *DeniedError
+		if err != nil && !errors.As(err, &denied) {
+			t.Errorf("%s under %s: %v", ref, pattern, err)
+		}
+		return err == nil
+	}
+	for _, before := range hub {
+		for _, asked := range hub {
+			for _, c := range []struct {
+				pattern, ref string
+				want         bool
+			}{
+				{"x:*", "x:1", true},
+				{"x:*", "x", true},
+				{"x:*", "x:1" + digest, true},
+				{"x", "x:latest", true},
+				{"x:latest", "x", true},
+				{"x@*", "x" + digest, true},
+				{"x:1", "x:1" + digest, false},
+				{"x", "x:1", false},
+				{"x:*", "xx:1", false},
+				{"x:*", "team/x:1", false},
+			} {
+				if strings.Contains(c.ref, "/") && strings.HasSuffix(asked, "library/") {
+					continue
+				}
+				if pattern, ref := before+c.pattern, asked+c.ref; allowed(pattern, ref) != c.want {
+					t.Errorf("%s under %s: allowed %v, want %v", ref, pattern, !c.want, c.want)
+				}
+			}
+		}
+	}
+	for _, c := range []struct {
+		pattern, ref string
+		want         bool
+	}{
+		{"docker.io/*", "x", true},
+		{"docker.io/*", "team/x", true},
+		{"team/*", "docker.io/team/x:1", true},
+		{"docker.io/team/*", "team/x:1", true},
+		{"r.example/*", "r.example/a/x", true},
+		{"r.example/*", "docker.io/r.example/x", false},
+		{"localhost/*", "docker.io/localhost/x", false},
+		{"x:*", "r.example/x:1", false},
+		{"x:*", "r.example/library/x:1", false},
+		{"docker.io/*", "r.example/docker.io/x", false},
+	} {
+		if allowed(c.pattern, c.ref) != c.want {
+			t.Errorf("%s under %s: allowed %v, want %v", c.ref, c.pattern, !c.want, c.want)
+		}
+	}
+	// A name that leaves the folder of the pattern is none.
+	_, err := mustPolicy(t, "images: [r.example/tools/*]").Apply(parseTool(t, "image: r.example/tools/../other/x"))
+	if !errors.Is(err, image.ErrReference) {
+		t.Errorf("..: %v", err)
+	}
+}
+
+// TestN07_AMissingPolicy: a host has no policy only where there is none, not where one is named or meant.
+func TestN07_AMissingPolicy(t *testing.T) {
+	missing := filepath.Join(t.TempDir(), "missing.yaml")
+	if p, err := FindPolicy(missing); p != nil || err != nil {
+		t.Errorf("find a missing file: %v, %v", p, err)
+	}
+	if p, err := LoadPolicy(missing); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), missing) {
+		t.Errorf("load a missing file: %v, %v", p, err)
+	}
+	dangling := filepath.Join(t.TempDir(), "policy.yaml")
+	if err := os.Symlink(missing, dangling); err != nil {
+		t.Fatal(err)
+	}
+	if p, err := FindPolicy(dangling); err == nil || !strings.Contains(err.Error(), dangling) {
+		t.Errorf("a link to a missing file: %v, %v", p, err)
+	}
+	dir := t.TempDir()
+	if p, err := FindPolicy(dir); err == nil || strings.Count(err.Error(), dir) != 1 {
+		t.Errorf("a folder: %v, %v; want the path once", p, err)
 	}
 }
 

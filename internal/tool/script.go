@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 )
@@ -46,7 +47,15 @@ func (t *Tool) ReadScript() error {
 	}
 	text, err := readInside(t.Source.Dir, t.Script.File, maxScriptBytes)
 	if err != nil {
-		return newError([]Problem{{Position: t.Script.Position, Text: fmt.Sprintf("script file %q can't be read: %v", t.Script.File, err), Hint: "the path is relative to the tool's folder, " + t.Source.Dir}})
+		hint := "save it to a file, in whose folder the script is"
+		if t.Source.Dir != "" {
+			hint = "the path is relative to the tool's folder, " + t.Source.Dir
+		}
+		var system *fs.PathError
+		if errors.As(err, &system) {
+			err = system.Err // without the name of the system call
+		}
+		return newError([]Problem{{Position: t.Script.Position, Text: fmt.Sprintf("script file %q can't be read: %v", t.Script.File, err), Hint: hint}})
 	}
 	t.Script.Text = text
 	return nil

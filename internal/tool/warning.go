@@ -5,9 +5,11 @@ import (
 	"strings"
 
 	"golang.org/x/net/publicsuffix"
+
+	"github.com/mayfly-run/mayfly/internal/network"
 )
 
-// Warnings are for what runs but is probably a mistake: rules that open names which anybody can have.
+// Warnings are for what runs but is probably a mistake: rules that open nothing, and names which anybody can have.
 func (t *Tool) Warnings() []Problem {
 	if t.Network == nil {
 		return nil
@@ -16,6 +18,9 @@ func (t *Tool) Warnings() []Problem {
 	for i, r := range t.Network.Egress {
 		if i >= len(t.EgressAt) {
 			break
+		}
+		if dead := r.Dead(); dead != nil {
+			found = append(found, deadRule(t.EgressAt[i], dead))
 		}
 		if domain, wild := strings.CutPrefix(r.Host, "*."); wild && isPublicSuffix(domain) {
 			found = append(found, Problem{
@@ -38,6 +43,23 @@ func (t *Tool) Warnings() []Problem {
 		return nil
 	}
 	return newError(found).Problems
+}
+
+// Warnings are those of the tool or the workflow.
+func (d *Definition) Warnings() []Problem {
+	if d.Workflow != nil {
+		return d.Workflow.Warnings()
+	}
+	return d.Tool.Warnings()
+}
+
+// deadRule is the warning of a rule that opens nothing.
+func deadRule(at Position, dead *network.Dead) Problem {
+	hint := "correct or remove the rule"
+	if dead.Machine {
+		hint = "to reach this machine write host: " + network.HostName + ", with its ports; the sandbox itself needs no rule"
+	}
+	return Problem{Position: at, Text: "this rule opens no destination: " + dead.Why, Hint: hint}
 }
 
 // Warnings are those of the workflow's tools, as far as it is resolved; each tool's once.

@@ -14,6 +14,14 @@ func TestWarnings(t *testing.T) {
 		`{host: "*.foo.ck"}`:                  "below foo.ck,", // *.ck is on the list
 		`{cidr: 192.0.2.0/24, dns: [co.uk]}`:  `dns "co.uk": anybody can have a zone below co.uk`,
 		`{dns: [example.org, in-addr.arpa]}`:  `dns "in-addr.arpa"`,
+		`{host: localhost, ports: [8080]}`:    "this rule opens no destination: localhost is the sandbox itself; to reach this machine write host: host.mayfly.internal, with its ports",
+		`{host: "*.localhost"}`:               "to reach this machine write host: host.mayfly.internal",
+		`{host: hots.mayfly.internal}`:        "host.mayfly.internal is the only name of Mayfly's; to reach this machine write host: host.mayfly.internal",
+		`{cidr: 127.0.0.0/8}`:                 "127.0.0.0/8 has only loopback destinations, which no rule opens; to reach this machine write host: host.mayfly.internal",
+		`{host: "::1"}`:                       "::1 is a loopback destination, which no rule opens; to reach this machine",
+		`{cidr: 169.254.0.0/16, dns: [corp]}`: "169.254.0.0/16 has only link-local destinations, which no rule opens; correct or remove the rule",
+		`{host: host.mayfly.internal}`:        "",
+		`{dns: [localhost]}`:                  "",
 		`{host: "*.example.co.uk"}`:           "",
 		`{host: co.uk}`:                       "", // one name, its owner's
 		`{host: "*.corp"}`:                    "",

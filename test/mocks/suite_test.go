@@ -103,7 +103,7 @@ func (s *suites) add(name string, suite map[string]any) {
 func (s *suites) command(args ...string) *exec.Cmd {
 	c := exec.Command(filepath.Join(testbed.Bin(s.t), "mayfly"), append([]string{"test"}, args...)...)
 	c.Dir = s.dir
-	c.Env = append(os.Environ(), "MAYFLY_HOME="+s.home, "MAYFLY_POLICY="+filepath.Join(s.home, "policy.yaml"))
+	c.Env = append(os.Environ(), "MAYFLY_HOME="+s.home, "MAYFLY_POLICY="+testbed.EmptyPolicy(s.t, s.home))
 	return c
 }
 

@@ -42,7 +42,7 @@ type cli struct {
 func newCLI(t *testing.T, files ...imagetest.File) *cli {
 	t.Helper()
 	c := &cli{t: t, canary: newCanary(t), home: t.TempDir(), tools: t.TempDir(), run: "/run/mayfly"}
-	c.env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + c.home, "MAYFLY_HOME=" + c.home, "MAYFLY_POLICY=" + filepath.Join(c.home, "no-policy")}
+	c.env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + c.home, "MAYFLY_HOME=" + c.home, "MAYFLY_POLICY=" + testbed.EmptyPolicy(t, c.home)}
 	c.load(files...)
 	return c
 }

@@ -58,7 +58,7 @@ func newRootless(t *testing.T) *cli {
 	c.tools, c.home, c.run = tools, filepath.Join(u.HomeDir, "mayfly-home"), filepath.Join(u.HomeDir, "mayfly-home", "run")
 	c.uid = u.Uid
 	c.prefix = []string{"setpriv", "--reuid", u.Uid, "--regid", u.Gid, "--init-groups", "--inh-caps=-all", filepath.Join(bin, "mayfly")}
-	c.env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + u.HomeDir, "USER=" + testUser, "MAYFLY_HOME=" + c.home, "MAYFLY_POLICY=" + filepath.Join(dir, "no-policy")}
+	c.env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + u.HomeDir, "USER=" + testUser, "MAYFLY_HOME=" + c.home, "MAYFLY_POLICY=" + testbed.EmptyPolicy(t, dir)}
 	giveCgroup(t, u, filepath.Join(bin, "mayfly"))
 	if _, err := os.Stat(filepath.Join("/run/user", u.Uid)); err == nil { // systemd's
 		c.run = filepath.Join("/run/user", u.Uid, "mayfly")

@@ -93,6 +93,17 @@ func UnpackInto(tb testing.TB, store *image.Store, config imagetest.Config, laye
 	return out
 }
 
+// EmptyPolicy writes a policy that limits nothing into the folder: with MAYFLY_POLICY naming it, the machine's own is no
+// part of a test.
+func EmptyPolicy(tb testing.TB, dir string) (path string) {
+	tb.Helper()
+	path = filepath.Join(dir, "empty-policy.yaml")
+	if err := os.WriteFile(path, nil, 0o644); err != nil {
+		tb.Fatal(err)
+	}
+	return path
+}
+
 // Main runs a package's tests and fails when they leave anything on the host.
 // Packages with real sandboxes run one at a time (see the Makefile). after is
 // called when they have ended, and removes what the tests shared.

@@ -29,3 +29,5 @@ os.environ["MAYFLY"] = MAYFLY
 os.environ["MAYFLY_HOME"] = _home()
 # The policy of the machine is no part of these tests.
 os.environ["MAYFLY_POLICY"] = os.path.join(os.environ["MAYFLY_HOME"], "policy.yaml")
+with open(os.environ["MAYFLY_POLICY"], "w"):
+    pass

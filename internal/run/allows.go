@@ -1,0 +1,141 @@
+package run
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/mayfly-run/mayfly/internal/image"
+	"github.com/mayfly-run/mayfly/internal/network"
+	"github.com/mayfly-run/mayfly/internal/tool"
+)
+
+// Allowance is what a policy allows of one kind, in words.
+type Allowance struct {
+	Key  string // the policy's
+	Text string
+}
+
+// Allows lists what the policy allows, and last what a tool that says nothing has; nil of a host without a policy.
+func (p *Policy) Allows() []Allowance {
+	if p == nil {
+		return nil
+	}
+	egress := "whatever the tool's network reaches"
+	if p.egress != nil {
+		egress = p.egress.text(len(p.egress.rules))
+	}
+	capabilities := builtinCapabilities
+	if p.file.Capabilities != nil {
+		capabilities = p.file.Capabilities
+	}
+	readOnly := "tools may set read_only: false"
+	if p.file.ReadOnly {
+		readOnly = "the image's file system has to stay read-only"
+	}
+	silent := p.filled(&tool.Tool{})
+	return []Allowance{
+		{"networks", p.networks()},
+		{"egress", egress},
+		{"images", anyOr(p.file.Images)},
+		{"max", cmp.Or(p.max.String(), "no limit")},
+		{"capabilities", listOr(capabilities)},
+		{"runtimes", anyOr(p.file.Runtimes)},
+		{"read_only", readOnly},
+		{"defaults", limitsOf(silent).String() + ", network " + string(silent.Network.Mode)},
+	}
+}
+
+func (p *Policy) networks() string {
+	list := p.file.Networks
+	switch {
+	case list == nil && p.egress != nil:
+		return listOr([]string{string(network.ModeNone), string(network.ModeList)})
+	case list == nil:
+		return anyOr(nil)
+	case p.egress == nil && slices.Contains(list, string(network.ModeList)) && !slices.Contains(list, string(network.ModeOpen)):
+		return listOr(list) + "; no list may hold a private address"
+	}
+	return listOr(list)
+}
+
+// RefusedDefault is the refusal of a tool that says nothing, or nil: such a tool runs.
+func (p *Policy) RefusedDefault() *DeniedError {
+	_, err := p.Apply(&tool.Tool{})
+	var denied *DeniedError
+	errors.As(err, &denied) // without an image there is no other error
+	return denied
+}
+
+// DeadImages are the patterns of images that hold for no image, as far as that can be told: what isn't a name, written out
+// or with an empty part. all says that no pattern is left, so that the policy refuses every image.
+func (p *Policy) DeadImages() (dead []string, all bool) {
+	if p == nil || p.file.Images == nil {
+		return nil, false
+	}
+	for _, pattern := range p.file.Images {
+		_, err := image.Canonical(pattern)
+		if strings.Contains(pattern, "//") || err != nil && !strings.ContainsAny(pattern, `*?[\`) {
+			dead = append(dead, pattern)
+		}
+	}
+	return dead, len(dead) == len(p.file.Images)
+}
+
+// number is one of the limits; a value of zero isn't said.
+type number struct {
+	key   string // a tool's
+	value int64
+	text  string
+}
+
+// name is the key by which a policy has it.
+func (n number) name() string { return n.key[strings.LastIndexByte(n.key, '.')+1:] }
+
+func (l limits) numbers() []number {
+	r := l.resources
+	return []number{
+		{"resources.cpu", r.CPU, fmt.Sprintf("%dm", r.CPU)},
+		{"resources.memory", r.Memory, bytesText(r.Memory)},
+		{"resources.disk", r.Disk, bytesText(r.Disk)},
+		{"resources.pids", r.PIDs, fmt.Sprint(r.PIDs)},
+		{"resources.bandwidth", r.Bandwidth, fmt.Sprintf("%d bit/s", r.Bandwidth)},
+		{"timeout", int64(l.timeout), l.timeout.String()},
+	}
+}
+
+// String lists what is said.
+func (l limits) String() string {
+	var list []string
+	for _, n := range l.numbers() {
+		if n.value != 0 {
+			list = append(list, n.name()+" "+n.text)
+		}
+	}
+	return strings.Join(list, ", ")
+}
+
+// limitsOf are those that a tool asks for. A volume with a size has a file system of its own beside the disk.
+func limitsOf(t *tool.Tool) limits {
+	l := limits{resources: t.Resources, timeout: t.Timeout}
+	for _, v := range t.Volumes {
+		l.resources.Disk += v.Size
+	}
+	return l
+}
+
+func anyOr(items []string) string {
+	if items == nil {
+		return "any"
+	}
+	return listOr(items)
+}
+
+func listOr(items []string) string {
+	if len(items) == 0 {
+		return "none"
+	}
+	return strings.Join(items, ", ")
+}

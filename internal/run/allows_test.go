@@ -1,0 +1,114 @@
+package run
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestRefusedDefaults: who says nothing is told what the tool has by default, and what to write.
+func TestRefusedDefaults(t *testing.T) {
+	for policy, want := range map[string]struct{ refused, key string }{
+		"networks: [none, list]":                                             {"network open, the default of the tool (tool.yaml:1:1), which doesn't set network: allowed are none, list; write network in the tool (policy.yaml)", "network"},
+		"networks: [public]":                                                 {"network open, the default of the tool (tool.yaml:1:1), which doesn't set network: allowed are public;", "network"},
+		"networks: [none]\negress: [{host: a.example}]":                      {"network list, the default", "network"},
+		"networks: [none]\ndefaults: {network: public}":                      {"network public, the default", "network"},
+		"runtimes: [gvisor]":                                                 {"runtime default, the default of the tool (tool.yaml:1:1), which doesn't set security.runtime: allowed are gvisor;", "security.runtime"},
+		"defaults: {memory: 2Gi}\nmax: {memory: 1Gi}":                        {"memory 2Gi, the default of the tool (tool.yaml:1:1), which doesn't set resources.memory: at most 1Gi is allowed;", "resources.memory"},
+		"defaults: {timeout: 2h}\nmax: {timeout: 1h}":                        {"timeout 2h0m0s, the default of the tool (tool.yaml:1:1), which doesn't set timeout: at most 1h0m0s", "timeout"},
+		"defaults: {bandwidth: 2Mbps, memory: 8Mi}\nmax: {bandwidth: 1Mbps}": {"bandwidth 2000000 bit/s, the default", "resources.bandwidth"},
+	} {
+		p := mustPolicy(t, policy)
+		_, err := p.Apply(parseTool(t, "image: alpine"))
+		var denied *DeniedError
+		if !errors.As(err, &denied) || !strings.Contains(err.Error(), want.refused) || denied.Missing != want.key || !strings.HasPrefix(denied.Remedy(), "write "+want.key+" in the tool") {
+			t.Errorf("%q: %v, want %q", policy, err, want)
+		}
+		if own := p.RefusedDefault(); own == nil || own.Missing != want.key {
+			t.Errorf("%q: the refused default is %v, want %s", policy, own, want.key)
+		}
+	}
+	for _, policy := range []string{
+		"", "networks: [none]\ndefaults: {network: none}", "networks: [open]", "networks: [list]\negress: [{host: a.example}]", "egress: []", "max: {memory: 8Mi}",
+		"runtimes: [default]", fullPolicy,
+	} {
+		if own := mustPolicy(t, policy).RefusedDefault(); own != nil {
+			t.Errorf("%q: %v", policy, own)
+		}
+	}
+	// A tool that says it is told what it said.
+	_, err := mustPolicy(t, "networks: [none]").Apply(parseTool(t, "network: open"))
+	var denied *DeniedError
+	if !errors.As(err, &denied) || denied.Missing != "" || strings.Contains(err.Error(), "default") {
+		t.Errorf("what a tool says: %v", err)
+	}
+	_, err = mustPolicy(t, "max: {disk: 100Mi}").Apply(parseTool(t, "volumes: [{name: v, size: 50Mi, mount_path: /v}]"))
+	if !errors.As(err, &denied) || denied.Missing != "" || !strings.Contains(err.Error(), "disk 150Mi: at most 100Mi is allowed") {
+		t.Errorf("a volume beside the default disk: %v", err)
+	}
+}
+
+func TestPolicyAllows(t *testing.T) {
+	text := func(p *Policy) string {
+		var lines []string
+		for _, a := range p.Allows() {
+			lines = append(lines, a.Key+": "+a.Text)
+		}
+		return strings.Join(lines, "\n")
+	}
+	for policy, want := range map[string]string{
+		"": `networks: any
+egress: whatever the tool's network reaches
+images: any
+max: no limit
+capabilities: NET_BIND_SERVICE
+runtimes: any
+read_only: tools may set read_only: false
+defaults: cpu 1000m, memory 512Mi, disk 1Gi, pids 512, timeout 10m0s, network open`,
+		fullPolicy: `networks: none, list, public; no list may hold a private address
+egress: whatever the tool's network reaches
+images: registry.example.com/tools/*, alpine:*
+max: cpu 2000m, memory 1Gi, disk 100Mi, pids 64, bandwidth 10000000 bit/s, timeout 5m0s
+capabilities: NET_BIND_SERVICE, CAP_CHOWN
+runtimes: default
+read_only: the image's file system has to stay read-only
+defaults: cpu 1000m, memory 128Mi, disk 100Mi, pids 64, bandwidth 10000000 bit/s, timeout 2m0s, network public`,
+		"egress: [{host: a.example, ports: [443]}, {cidr: 10.0.0.0/8}]\nimages: []\ncapabilities: []": `networks: none, list
+egress: {host: "a.example", ports: [443]}, {cidr: "10.0.0.0/8"}
+images: none
+max: no limit
+capabilities: none
+runtimes: any
+read_only: tools may set read_only: false
+defaults: cpu 1000m, memory 512Mi, disk 1Gi, pids 512, timeout 10m0s, network list`,
+	} {
+		if got := text(mustPolicy(t, policy)); got != want {
+			t.Errorf("%q:\n%s\nwant\n%s", policy, got, want)
+		}
+	}
+	if got := (*Policy)(nil).Allows(); got != nil {
+		t.Errorf("no policy: %v", got)
+	}
+}
+
+func TestDeadImages(t *testing.T) {
+	for images, want := range map[string]struct {
+		dead []string
+		all  bool
+	}{
+		`[]`:                                  {nil, true},
+		`["alpine:*", "r.example/tools/*"]`:   {nil, false},
+		`["*", "[a-z]/x", "r.example/x@*"]`:   {nil, false},
+		`["https://r.example/*"]`:             {[]string{"https://r.example/*"}, true},
+		`["r.example/tools/", "Alpine", "x"]`: {[]string{"r.example/tools/", "Alpine"}, false},
+	} {
+		dead, all := mustPolicy(t, "images: "+images).DeadImages()
+		if !slices.Equal(dead, want.dead) || all != want.all {
+			t.Errorf("%s: %q, %v; want %q, %v", images, dead, all, want.dead, want.all)
+		}
+	}
+	if dead, all := mustPolicy(t, "").DeadImages(); dead != nil || all {
+		t.Errorf("any image: %q, %v", dead, all)
+	}
+}
