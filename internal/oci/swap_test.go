@@ -57,3 +57,18 @@ func TestSwapThatNobodyReads(t *testing.T) {
 		}
 	}
 }
+
+func TestNoSocketMemory(t *testing.T) {
+	for cmdline, want := range map[string]bool{
+		"quiet cgroup.memory=nosocket":                             true,
+		"cgroup.memory=nokmem,nosocket quiet":                      true,
+		"cgroup.memory=nokmem cgroup.memory=nosocket\n":            true,
+		"cgroup.memory=nokmem":                                     false,
+		"cgroup.memory=nosocketx xcgroup.memory=nosocket nosocket": false,
+		"": false,
+	} {
+		if got := noSocketMemory(cmdline); got != want {
+			t.Errorf("%q: %v", cmdline, got)
+		}
+	}
+}

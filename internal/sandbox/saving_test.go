@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/mayfly-run/mayfly/internal/engine"
 	"github.com/mayfly-run/mayfly/internal/oci/wire"
@@ -31,7 +32,7 @@ func TestSaveCaches(t *testing.T) {
 			if err := os.Truncate(file, 256<<20); err != nil {
 				t.Fatal(err)
 			}
-			s := &supervisor{requests: make(chan wire.Request, 1), rootfs: &rootfs{caches: []*cache{c}}}
+			s := &supervisor{start: &wire.Start{EndWithin: time.Hour}, requests: make(chan wire.Request, 1), rootfs: &rootfs{caches: []*cache{c}}}
 			if tell != nil {
 				tell(s.requests)
 			}

@@ -222,27 +222,43 @@ func prctlRules() []specs.LinuxSyscall {
 	return rules
 }
 
-// Requests of ioctl(2) by their type and number, the lower 16 bits, whatever
-// stands above them. Those left out have the kernel look for a module, whoever
-// asks: 0x5423 is TIOCSETD, for a line discipline, 0x8940 and 0x8941 are
-// SIOCGIFBR and SIOCSIFBR, and from 0x8980 on come those of frame relay, VLANs,
+// refusedRequests are requests of ioctl(2), by requestBits, that have the kernel
+// look for a module, whoever asks: TIOCSETD for a line discipline, SIOCGIFBR and
+// SIOCSIFBR for bridges, and from SIOCADDDLCI on those of frame relay, VLANs,
 // bonds, bridges and of single drivers.
-var ioctlRequests = []span{{0, 0x5422}, {0x5424, 0x893f}, {0x8942, 0x897f}, {0x8a00, 0xffff}}
+var refusedRequests = []span{{unix.TIOCSETD, unix.TIOCSETD}, {unix.SIOCGIFBR, unix.SIOCSIFBR}, {unix.SIOCADDDLCI, 0x89ff}}
 
 // requestBits are those of a request that say what it is: its type and number.
 const requestBits = 0xffff
 
 func ioctlRules() []specs.LinuxSyscall {
 	var rules []specs.LinuxSyscall
-	for _, b := range blocks(1, ioctlRequests) {
+	for _, b := range blocks(1, complement(refusedRequests, requestBits)) {
 		b.Value &= requestBits
 		rules = append(rules, allow("ioctl", b))
 	}
-	for _, b := range blocks(1, []span{{unix.TIOCSETD, unix.TIOCSETD}, {unix.SIOCGIFBR, unix.SIOCSIFBR}, {unix.SIOCADDDLCI, 0x89ff}}) {
+	for _, b := range blocks(1, refusedRequests) {
 		b.Value &= requestBits
 		rules = append(rules, failWhen(unix.EINVAL, "ioctl", b))
 	}
 	return rules
+}
+
+// complement are the numbers up to most that are in none of the spans, which are
+// in order.
+func complement(spans []span, most uint64) []span {
+	var out []span
+	next := uint64(0)
+	for _, s := range spans {
+		if s.first > next {
+			out = append(out, span{next, s.first - 1})
+		}
+		next = s.last + 1
+	}
+	if next <= most {
+		out = append(out, span{next, most})
+	}
+	return out
 }
 
 // adviceRules are those of madvise(2): all except MADV_MERGEABLE, by which a

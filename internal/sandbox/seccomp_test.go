@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"math"
+	"slices"
 	"testing"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -35,6 +36,18 @@ func TestBlocks(t *testing.T) {
 			t.Fatalf("%d comparisons", len(rules))
 		}
 	})
+}
+
+// TestComplement: each number is in the spans or in their complement.
+func TestComplement(t *testing.T) {
+	in := func(n uint64) func(span) bool { return func(s span) bool { return n >= s.first && n <= s.last } }
+	for _, spans := range [][]span{nil, {{0, 0}}, {{0, 9}}, {{9, 9}}, {{1, 3}, {4, 4}, {7, 8}}} {
+		for n := range uint64(10) {
+			if slices.ContainsFunc(spans, in(n)) == slices.ContainsFunc(complement(spans, 9), in(n)) {
+				t.Errorf("%d of %v", n, spans)
+			}
+		}
+	}
 }
 
 // TestIoctlRules: each request is decided once, by its lower 16 bits.
