@@ -62,7 +62,7 @@ var (
 func (l *lab) spec(p policy.Policy, args ...string) *engine.Spec {
 	return &engine.Spec{
 		ID: fmt.Sprintf("net-%d-%d", time.Now().UnixNano(), serial.Add(1)), Image: l.image, Args: args,
-		Resources: engine.Resources{CPU: 2000, Memory: 512 << 20, Disk: 64 << 20, PIDs: 256},
+		Resources: engine.Resources{CPU: 2000, Memory: 4 << 30, Disk: 64 << 20, PIDs: 256},
 		Network:   p,
 	}
 }
