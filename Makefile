@@ -42,9 +42,9 @@ demo: setup build images ## run a real tool end to end (as root)
 test: setup build images ## run everything that CI runs, and list what failed (as root)
 	test/all.sh lint vet cross test-race test-bounds fuzz-smoke test-sandbox test-programs test-python test-go
 
-# Their bounds are in seconds or megabytes, or there is so much of something that the race detector takes minutes; what
+# Their bounds are in times or megabytes, or there is so much of something that the race detector takes minutes; what
 # could race in them, smaller ones do as well.
-BOUNDS := ^Test(HostileDefinitions|UnpackRefusesFiveMillionEntries|PullStopsBombs|UnpackBoundsDirectoryNames|LookupIsFast|LoadRefusesHostileArchives|ManyConnections|ManyMockedConnections|PlanScale|StreamingNeedsLittleMemory)$$
+BOUNDS := ^Test(HostileDefinitions|UnpackRefusesFiveMillionEntries|PullStopsBombs|UnpackBoundsDirectoryNames|LookupIsFast|LoadRefusesHostileArchives|ManyConnections|ManyMockedConnections|PlanScale|RepetitiveSecret|StreamingNeedsLittleMemory|WorkflowLimits)$$
 
 .PHONY: test-pure
 test-pure: ## test the packages that need no sandbox
