@@ -42,9 +42,9 @@ demo: setup build images ## run a real tool end to end (as root)
 test: setup build images ## run everything that CI runs, and list what failed (as root)
 	test/all.sh lint vet cross test-race test-bounds fuzz-smoke test-sandbox test-programs test-python test-go
 
-# Their bounds are in seconds or megabytes, or there is so much of something that the race detector takes minutes; what
+# Their bounds are in times or megabytes, or there is so much of something that the race detector takes minutes; what
 # could race in them, smaller ones do as well.
-BOUNDS := ^Test(HostileDefinitions|UnpackRefusesFiveMillionEntries|PullStopsBombs|UnpackBoundsDirectoryNames|LookupIsFast|LoadRefusesHostileArchives|ManyConnections|ManyMockedConnections|PlanScale|StreamingNeedsLittleMemory)$$
+BOUNDS := ^Test(HostileDefinitions|LargeTransfer|UnpackRefusesFiveMillionEntries|PullStopsBombs|UnpackBoundsDirectoryNames|LookupIsFast|LoadRefusesHostileArchives|ManyConnections|ManyMockedConnections|PlanScale|RepetitiveSecret|StreamingNeedsLittleMemory|WorkflowLimits)$$
 
 .PHONY: test-pure
 test-pure: ## test the packages that need no sandbox
@@ -52,11 +52,11 @@ test-pure: ## test the packages that need no sandbox
 
 .PHONY: test-race
 test-race:
-	go test -race -timeout 15m -skip '$(BOUNDS)' $(PURE)
+	go test -race -timeout 20m -skip '$(BOUNDS)' $(PURE)
 
 .PHONY: test-bounds
 test-bounds:
-	go test -p 1 -timeout 15m -run '$(BOUNDS)' $(PURE)
+	go test -p 1 -timeout 20m -run '$(BOUNDS)' $(PURE)
 
 .PHONY: test-real
 test-real: build ## test real sandboxes, and that they leave nothing (as root)
@@ -65,12 +65,12 @@ test-real: build ## test real sandboxes, and that they leave nothing (as root)
 
 .PHONY: test-sandbox
 test-sandbox:
-	go test -race -p 1 -count=1 -timeout 20m ./internal/oci/... ./internal/cli/...
+	go test -race -p 1 -count=1 -timeout 30m ./internal/oci/... ./internal/cli/...
 
 # What runs there is the built programs, without the race detector.
 .PHONY: test-programs
 test-programs:
-	go test -p 1 -count=1 -timeout 20m ./test/...
+	go test -p 1 -count=1 -timeout 30m ./test/...
 
 .PHONY: test-sdk
 test-sdk: build ## test the SDKs for Python and Go with real sandboxes (as root)
@@ -92,7 +92,7 @@ test-slow: build ## run the reference's example of a test as it is: its script w
 
 .PHONY: test-security
 test-security: build ## the attacks of the security profile (as root)
-	go test -p 1 -count=1 -timeout 15m -v -run '^Test[IMNS][0-9][0-9]' ./internal/... ./test/...
+	go test -p 1 -count=1 -timeout 30m -v -run '^Test[IMNS][0-9][0-9]' ./internal/... ./test/...
 
 .PHONY: test-full
 test-full: build ## what takes long, whole: 10 GB of log, 200 cancelled runs, 100 kills of a workflow, 1,000 items (as root)

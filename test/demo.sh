@@ -33,7 +33,7 @@ os.rename(sys.argv[1] + ".new", sys.argv[1])
 server.serve_forever()
 PY
 server=$!
-for _ in $(seq 100); do [ -s "$work/port" ] && break; sleep 0.05; done
+for _ in $(seq 1200); do [ -s "$work/port" ] && break; sleep 0.05; done
 port=$(cat "$work/port")
 
 say bin/mayfly image load .build/images/python.tar

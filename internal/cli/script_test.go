@@ -50,7 +50,7 @@ func TestScripts(t *testing.T) {
 	}
 	slow := imagetest.Serve(t, func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 		if r.Method == http.MethodGet && strings.Contains(r.URL.Path, "/blobs/") {
-			time.Sleep(500 * time.Millisecond)
+			time.Sleep(time.Second) // in which the spinner turns on a busy machine too
 		}
 		next.ServeHTTP(w, r)
 	})

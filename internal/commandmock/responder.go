@@ -19,6 +19,7 @@ import (
 
 // Responder answers the mocked commands of one test.
 type Responder struct {
+	times    times
 	mocks    []tool.CommandMock
 	socket   string
 	listener net.Listener
@@ -38,7 +39,15 @@ type Responder struct {
 // Listen starts a responder at a socket in the folder, which has to be the caller's alone: the socket itself is open to
 // everybody, since a sandbox's users are nobody that this machine knows.
 func Listen(folder string, mocks []tool.CommandMock) (*Responder, error) {
+	return listenFor(folder, mocks, times{args: argsTimeout, pause: stdinPause, most: stdinMost})
+}
+
+// times are argsTimeout, stdinPause and stdinMost; tests of other things have more.
+type times struct{ args, pause, most time.Duration }
+
+func listenFor(folder string, mocks []tool.CommandMock, times times) (*Responder, error) {
 	r := &Responder{
+		times: times,
 		mocks: mocks, socket: filepath.Join(folder, "commands"), closing: make(chan struct{}),
 		connections: map[net.Conn]bool{}, used: make([]int, len(mocks)), refusals: map[string]int{},
 	}
@@ -142,13 +151,13 @@ func (r *Responder) refuse(err error) {
 	case errors.Is(err, errProtocol):
 		r.refusals[err.Error()]++
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		r.refusals[fmt.Sprintf("%s: it doesn't send its arguments within %s", errProtocol, argsTimeout)]++
+		r.refusals[fmt.Sprintf("%s: it doesn't send its arguments within %s", errProtocol, r.times.args)]++
 	}
 }
 
 // serve answers one call. What doesn't speak the protocol is nobody's call, and gets no answer.
 func (r *Responder) serve(c net.Conn) {
-	if err := c.SetReadDeadline(time.Now().Add(argsTimeout)); err != nil {
+	if err := c.SetReadDeadline(time.Now().Add(r.times.args)); err != nil {
 		return
 	}
 	args, err := readArgs(c)
@@ -200,11 +209,11 @@ func (r *Responder) stdin(c net.Conn, command string) (*stdin, error) {
 	whole := slices.ContainsFunc(r.mocks, func(m tool.CommandMock) bool { return m.Command == command && m.Stdin != nil })
 	in := &stdin{}
 	buf := make([]byte, 32<<10)
-	end := time.Now().Add(stdinMost)
+	end := time.Now().Add(r.times.most)
 	for !in.done && (whole || time.Now().Before(end)) {
 		var deadline time.Time
 		if !whole {
-			deadline = time.Now().Add(stdinPause)
+			deadline = time.Now().Add(r.times.pause)
 		}
 		if err := c.SetReadDeadline(deadline); err != nil {
 			return in, err

@@ -33,6 +33,9 @@ func mocks(t testing.TB, text string) []tool.HTTPMock {
 	return s.Tests[0].HTTP
 }
 
+// patience is how long a test waits for what has to happen, on any machine and beside any load.
+const patience = time.Minute
+
 // bridge is a responder with an engine's side that takes TCP connections on this machine's loopback.
 type bridge struct {
 	*Responder
@@ -45,7 +48,7 @@ type bridge struct {
 // ended waits for the end of all connections, which each has to be told by a frame.
 func (b *bridge) ended(t testing.TB) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); b.open.Load() > 0; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(patience); b.open.Load() > 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("%d connections stay open", b.open.Load())
 		}
@@ -72,6 +75,9 @@ func listenWith(t testing.TB, opts Options, about engine.MockedConnection) *brid
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(folder) })
+	if opts.silence == 0 {
+		opts.silence = 2 * patience // whoever connects may be slow
+	}
 	r, err := Listen(folder, opts)
 	if err != nil {
 		t.Fatal(err)

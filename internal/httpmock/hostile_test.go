@@ -35,7 +35,7 @@ func (b *bridge) say(t *testing.T, text string, half bool) (answer string, reset
 		t.Fatal(err)
 	}
 	defer c.Close()
-	if err := c.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := io.WriteString(c, text); err != nil && !errors.Is(err, syscall.ECONNRESET) {
@@ -63,7 +63,11 @@ func TestNotHTTP(t *testing.T) {
 		"GET / HTTP/9.1\r\n\r\n":               "malformed request",
 		"GET / HTTP/1.1\r\nHost: x\r\nA: " + strings.Repeat("a", 100<<10) + "\r\n\r\n": "malformed request",
 	} {
-		b := listen(t, hello, engine.MockedConnection{Names: []string{"db.example.com"}, Address: "198.19.0.7", Port: 5432})
+		opts := Options{Mocks: mocks(t, hello)}
+		if text == "" || text == "GE" {
+			opts.silence = silenceTimeout
+		}
+		b := listenWith(t, opts, engine.MockedConnection{Names: []string{"db.example.com"}, Address: "198.19.0.7", Port: 5432})
 		answer, reset := b.say(t, text, false)
 		if want == "malformed request" {
 			if !strings.HasPrefix(answer, "HTTP/1.1 4") && !strings.HasPrefix(answer, "HTTP/1.1 5") && !reset {
@@ -86,7 +90,7 @@ func TestAPortCheckIsNoRequest(t *testing.T) {
 	if answer, _ := b.say(t, "", true); answer != "" {
 		t.Errorf("it is answered %q", answer)
 	}
-	time.Sleep(100 * time.Millisecond)
+	b.ended(t)
 	if r := b.Refusals(); len(r) != 0 {
 		t.Errorf("refused: %+v", r)
 	}
@@ -173,9 +177,15 @@ func TestOneStreamIsLeft(t *testing.T) {
 		body, err := io.ReadAll(resp.Body)
 		later <- fmt.Sprint(string(body), err)
 	}()
-	time.Sleep(200 * time.Millisecond) // the connection is there
-	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	wait(t, func() bool { return len(b.Requests()) == 1 }) // the connection is there
+	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
+	go func() { // once it has the other request too
+		for ctx.Err() == nil && len(b.Requests()) < 2 {
+			time.Sleep(time.Millisecond)
+		}
+		cancel()
+	}()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://127.0.0.1:"+b.port+"/slow", nil)
 	if err != nil {
 		t.Fatal(err)
@@ -205,26 +215,15 @@ func TestBodiesUnderWay(t *testing.T) {
 		}
 		conns = append(conns, c)
 	}
-	full := false
-	for range 100 {
-		if full = len(b.bodies) == maxBodies; full {
-			break
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-	if !full {
-		t.Errorf("%d bodies are read at once", len(b.bodies))
+	wait(t, func() bool { return len(b.bodies) >= maxBodies })
+	time.Sleep(50 * time.Millisecond) // for more
+	if n := len(b.bodies); n != maxBodies {
+		t.Errorf("%d bodies are read at once", n)
 	}
 	for _, c := range conns {
 		c.Close()
 	}
-	for range 100 {
-		if len(b.bodies) == 0 {
-			return
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-	t.Errorf("%d bodies are still being read", len(b.bodies))
+	wait(t, func() bool { return len(b.bodies) == 0 })
 }
 
 // 100 MB go either way without being held in memory.
@@ -293,7 +292,7 @@ func TestBomb(t *testing.T) {
 }
 
 func TestTooManyConnections(t *testing.T) {
-	b := listen(t, hello, engine.MockedConnection{Address: "127.0.0.1"})
+	b := listen(t, hello+"  - {path: /never, timeout: true}\n", engine.MockedConnection{Address: "127.0.0.1"})
 	var open []net.Conn
 	t.Cleanup(func() {
 		for _, c := range open {
@@ -306,7 +305,7 @@ func TestTooManyConnections(t *testing.T) {
 			t.Fatal(err)
 		}
 		open = append(open, c)
-		if _, err := io.WriteString(c, "GET /hello HTTP/1.1\r\nHost: x\r\n"); err != nil {
+		if _, err := io.WriteString(c, "GET /never HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -432,10 +431,10 @@ func TestCloseWaitsForNoTool(t *testing.T) {
 	go func() { done <- b.Close() }()
 	select {
 	case err := <-done:
-		if took := time.Since(begin); err != nil || took > silenceTimeout/2 {
+		if took := time.Since(begin); err != nil || took > patience/2 {
 			t.Errorf("it took %v (%v)", took, err)
 		}
-	case <-time.After(20 * time.Second):
+	case <-time.After(3 * patience):
 		t.Fatal("it waits on and on")
 	}
 	if r := b.Refusals(); len(r) != 0 {

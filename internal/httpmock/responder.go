@@ -1,6 +1,7 @@
 package httpmock
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -24,6 +25,9 @@ type Options struct {
 	Dir string
 	// Forward, unless nil, is given the requests that no mock answers.
 	Forward *Forward
+
+	// silence is silenceTimeout; tests of other things have more.
+	silence time.Duration
 }
 
 // Responder answers the connections of one test.
@@ -54,6 +58,7 @@ func Listen(folder string, opts Options) (*Responder, error) {
 	if err != nil {
 		return nil, err
 	}
+	opts.silence = cmp.Or(opts.silence, silenceTimeout)
 	r := &Responder{
 		opts: opts, authority: a, socket: filepath.Join(folder, "http"),
 		ready: make(chan net.Conn), closing: make(chan struct{}), bodies: make(chan struct{}, maxBodies),

@@ -20,15 +20,15 @@ var errSilent = errors.New("nothing was sent")
 // admit finds out what a connection speaks, and makes of it one that package net/http can serve. The error says why it
 // can't be served.
 func (r *Responder) admit(ctx context.Context, c *connection) (net.Conn, error) {
-	if err := c.SetReadDeadline(time.Now().Add(silenceTimeout)); err != nil {
+	if err := c.SetReadDeadline(time.Now().Add(r.opts.silence)); err != nil {
 		return nil, err
 	}
 	first, err := c.in.Peek(1)
 	if err != nil {
-		return nil, silence(err)
+		return nil, r.silence(err)
 	}
 	if first[0] != 0x16 { // TLS's handshake record, RFC 8446 section 5.1
-		return admitHTTP(c, c)
+		return r.admitHTTP(c, c)
 	}
 	c.tls = true
 	secure := tls.Server(c, r.authority.config(dialled(c)))
@@ -43,10 +43,10 @@ func (r *Responder) admit(ctx context.Context, c *connection) (net.Conn, error) 
 	if state.NegotiatedProtocol == "h2" {
 		return secure, c.SetDeadline(time.Time{}) // net/http needs the connection itself to see that it is HTTP/2
 	}
-	if err := c.SetDeadline(time.Now().Add(silenceTimeout)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(r.opts.silence)); err != nil {
 		return nil, err
 	}
-	return admitHTTP(secure, c)
+	return r.admitHTTP(secure, c)
 }
 
 // dialled are the names for a certificate of a client that asks for none.
@@ -68,10 +68,10 @@ func handshakeError(err error) error {
 	return fmt.Errorf("the TLS handshake failed: %w", err)
 }
 
-func silence(err error) error {
+func (r *Responder) silence(err error) error {
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return fmt.Errorf("the tool sent nothing for %s, so it waits for a server that speaks first; mocks speak HTTP", silenceTimeout)
+		return fmt.Errorf("the tool sent nothing for %s, so it waits for a server that speaks first; mocks speak HTTP", r.opts.silence)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return errSilent
 	}
@@ -82,7 +82,7 @@ func silence(err error) error {
 const maxMethod = 32
 
 // admitHTTP reads the beginning of a request, and gives it back with the connection.
-func admitHTTP(from net.Conn, c *connection) (net.Conn, error) {
+func (r *Responder) admitHTTP(from net.Conn, c *connection) (net.Conn, error) {
 	var head []byte
 	buf := make([]byte, 4<<10)
 	for {
@@ -95,7 +95,7 @@ func admitHTTP(from net.Conn, c *connection) (net.Conn, error) {
 		case known:
 			return nil, fmt.Errorf("the tool sent %s, which isn't HTTP; mocks speak HTTP", strconv.QuoteToASCII(string(head[:min(len(head), 24)])))
 		case err != nil && len(head) == 0:
-			return nil, silence(err)
+			return nil, r.silence(err)
 		case err != nil:
 			return nil, fmt.Errorf("the tool sent %s and no more, which isn't a request of HTTP", strconv.QuoteToASCII(string(head)))
 		}

@@ -61,8 +61,8 @@ func BenchmarkHold(b *testing.B) {
 func TestLookupIsFast(t *testing.T) {
 	s, ref := pulled(t, 8)
 	file := filepath.Join(t.TempDir(), "file")
-	best, bare := time.Hour, time.Hour // of several: the machine is shared
-	for range 50 {
+	best, bare := time.Hour, time.Hour // of several, and of many more on a busy machine
+	for i := 0; i < 50 || i < 5000 && best > 15*bare; i++ {
 		start := time.Now()
 		if err := errors.Join(os.WriteFile(file, []byte("x"), 0o600), os.Remove(file)); err != nil {
 			t.Fatal(err)

@@ -73,7 +73,7 @@ func TestPullFromHostileRegistries(t *testing.T) {
 		"endless zeros":    {onLayer(endless), ErrOversize},
 		"stall at once":    {onLayer(stall), ErrStalled},
 		"stall half-way":   {onLayer(func(w http.ResponseWriter, r *http.Request) { w.Write(layer[:100]); stall(w, r) }), ErrStalled},
-		"silent":           {onLayer(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }), nil},
+		"silent":           {onLayer(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }), ErrStalled},
 		"truncated":        {onLayer(func(w http.ResponseWriter, _ *http.Request) { w.Write(layer[:len(layer)/2]); w.(http.Flusher).Flush() }), ErrTruncated},
 		"cut":              {onLayer(func(w http.ResponseWriter, _ *http.Request) { w.Write(layer[:9]); panic(http.ErrAbortHandler) }), ErrTruncated},
 		"empty":            {onLayer(func(http.ResponseWriter, *http.Request) {}), ErrTruncated},
@@ -95,7 +95,10 @@ func TestPullFromHostileRegistries(t *testing.T) {
 			r := imagetest.Serve(t, c.m)
 			imagetest.PushImage(t, r.Host+"/app:1", img)
 			o := testOptions()
-			o.StallTimeout, o.Attempts = 150*time.Millisecond, 2
+			o.Attempts = 2
+			if isKind(c.kind, ErrStalled) { // a busy machine looks like a stall
+				o.StallTimeout = 150 * time.Millisecond
+			}
 			s := openStore(t, t.TempDir(), o)
 			start := time.Now()
 			_, err := s.Pull(t.Context(), r.Host+"/app:1", PullOptions{})
@@ -105,7 +108,7 @@ func TestPullFromHostileRegistries(t *testing.T) {
 			if c.kind != nil {
 				wantKind(t, err, c.kind)
 			}
-			if d := time.Since(start); d > 10*time.Second {
+			if d := time.Since(start); d > time.Minute {
 				t.Errorf("took %v", d)
 			}
 			nothingStored(t, s)

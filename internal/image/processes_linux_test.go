@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -80,8 +81,8 @@ func manyLayers(t *testing.T) [][]byte {
 	return layers
 }
 
-// slowBlobs gives the layers in pieces, so that pulls overlap.
-func slowBlobs(layers [][]byte) imagetest.Middleware {
+// slowBlobs gives the layers in pieces, so that pulls overlap. The last piece of each waits for what wait waits for.
+func slowBlobs(layers [][]byte, wait func()) imagetest.Middleware {
 	content := map[string][]byte{}
 	for _, l := range layers {
 		content[imagetest.Digest(l).String()] = l
@@ -94,6 +95,9 @@ func slowBlobs(layers [][]byte) imagetest.Middleware {
 		}
 		for len(b) > 0 {
 			n := min(len(b), 1024)
+			if n == len(b) {
+				wait()
+			}
 			if _, err := w.Write(b[:n]); err != nil {
 				return
 			}
@@ -107,7 +111,7 @@ func slowBlobs(layers [][]byte) imagetest.Middleware {
 // Eight processes that pull the same image at once fetch each layer once between them.
 func TestEightProcessesFetchEachLayerOnce(t *testing.T) {
 	layers := manyLayers(t)
-	r := imagetest.Serve(t, slowBlobs(layers))
+	r := imagetest.Serve(t, slowBlobs(layers, func() {}))
 	ref := r.Host + "/app:1"
 	imagetest.Push(t, ref, imagetest.Config{}, layers...)
 	s := testStore(t)
@@ -144,13 +148,20 @@ func nothingHeld(t *testing.T, s *Store) {
 // kill -9 at any moment leaves nothing half done in sight, holds up nobody, and what it leaves in tmp is swept.
 func TestKilledProcessesLeaveTheStoreWhole(t *testing.T) {
 	layers := manyLayers(t)
-	r := imagetest.Serve(t, slowBlobs(layers))
+	var killing sync.RWMutex // held by who kills, now and then: some kills meet pulls that can't have ended
+	r := imagetest.Serve(t, slowBlobs(layers, func() {
+		killing.RLock()
+		defer killing.RUnlock()
+	}))
 	ref := r.Host + "/app:1"
 	imagetest.Push(t, ref, imagetest.Config{}, layers...)
 	s := testStore(t)
 	killed := 0
 	for round := range 6 {
 		var procs []*exec.Cmd
+		if round%2 == 0 {
+			killing.Lock()
+		}
 		for range 8 {
 			procs = append(procs, startPull(t, s.root, ref))
 		}
@@ -159,6 +170,9 @@ func TestKilledProcessesLeaveTheStoreWhole(t *testing.T) {
 			if err := p.Process.Kill(); err != nil {
 				t.Fatal(err)
 			}
+		}
+		if round%2 == 0 {
+			killing.Unlock()
 		}
 		for i, p := range procs {
 			err := p.Wait()

@@ -20,7 +20,7 @@ func (noCredentials) Resolve(authn.Resource) (authn.Authenticator, error) {
 }
 
 func testOptions() Options {
-	return Options{NoSync: true, RetryDelay: 2 * time.Millisecond, Keychain: noCredentials{}, StallTimeout: 5 * time.Second}
+	return Options{NoSync: true, RetryDelay: 2 * time.Millisecond, Keychain: noCredentials{}, StallTimeout: time.Minute}
 }
 
 func openStore(t testing.TB, root string, o Options) *Store {

@@ -36,7 +36,7 @@ func TestMayflyDiesAfterTheExit(t *testing.T) {
 	if err := oci.Die(s); err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(testbed.Patience); ; time.Sleep(10 * time.Millisecond) {
 		if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 			break
 		}

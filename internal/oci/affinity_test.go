@@ -70,7 +70,7 @@ func TestStartsAtOnceLeaveTheirProcessor(t *testing.T) {
 		t.Error("no shim stayed on a processor")
 	}
 	var narrow []string
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(testbed.Patience); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		if narrow = threadsElsewhere(t, cpus); len(narrow) == 0 {
 			break
 		}

@@ -28,7 +28,7 @@ func stuckEngine(t *testing.T, script string) (e *Engine, spec *engine.Spec) {
 		t.Fatal(err)
 	}
 	e = New(shim, filepath.Join(dir, "run"), nil)
-	e.patience = patience{start: time.Hour, end: time.Hour, cleanup: 100 * time.Millisecond, giveUp: time.Minute, kill: 100 * time.Millisecond}
+	e.patience = patience{start: time.Hour, end: time.Hour, cleanup: 100 * time.Millisecond, giveUp: time.Minute, kill: time.Minute}
 	return e, &engine.Spec{
 		ID: "stuck-" + strconv.FormatInt(time.Now().UnixNano(), 10), Image: engine.Image{Layers: []string{dir}}, Args: []string{"true"},
 		Resources: engine.Resources{CPU: 1000, Memory: 64 << 20, Disk: 64 << 20, PIDs: 64},
@@ -90,6 +90,9 @@ func TestI25_WhatCantBeKilled(t *testing.T) {
 	}
 	pidFile := filepath.Join(t.TempDir(), "pid")
 	e, spec := stuckEngine(t, "echo $$ > "+pidFile+".new; mv "+pidFile+".new "+pidFile+"; exec sleep 300")
+	if v1 {
+		e.patience.kill = 100 * time.Millisecond
+	}
 	// The start's deadline is long after the freeze.
 	ctx, cancel := context.WithCancelCause(t.Context())
 	defer cancel(nil)
@@ -126,6 +129,7 @@ func TestI25_WhatCantBeKilled(t *testing.T) {
 			t.Errorf("%v, %v", stuck, err)
 		}
 		// Another run begins, and isn't held up by this one.
+		e.patience.kill = time.Minute
 		next := *spec
 		next.ID += "-next"
 		e.patience.start = 100 * time.Millisecond

@@ -24,7 +24,7 @@ func TestDescribe(t *testing.T) {
 	want := func(pattern string) {
 		t.Helper()
 		re := regexp.MustCompile(pattern)
-		for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		for end := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
 			got := Describe(pid)
 			if re.MatchString(got) {
 				return

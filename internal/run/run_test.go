@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -299,11 +300,13 @@ func TestNoGrace(t *testing.T) {
 		return 0
 	}))
 	s.opts.Grace = 0
-	begin := time.Now()
-	result, err := s.run(t, goTool+"timeout: 1s\n", nil)
-	if err != nil || result.Status != TimedOut || time.Since(begin) > DefaultGrace/2 {
-		t.Errorf("after %v: %+v, %v", time.Since(begin), result, err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		result, err := s.run(t, goTool+"timeout: 1s\n", nil)
+		if took := time.Since(begin); err != nil || result.Status != TimedOut || took != time.Second {
+			t.Errorf("after %v: %+v, %v", took, result, err)
+		}
+	})
 }
 
 func TestRetry(t *testing.T) {
@@ -353,12 +356,14 @@ func TestRetryKeepsTheLastSandboxOnly(t *testing.T) {
 func TestRetryStopsWhenCancelled(t *testing.T) {
 	var starts atomic.Int32
 	s := newSession(program(func(*fake.Process) int { starts.Add(1); return 1 }))
-	ctx, cancel := context.WithCancel(t.Context())
-	time.AfterFunc(100*time.Millisecond, cancel)
-	result, err := s.runner.Run(ctx, &Request{Tool: parseTool(t, "image: i\n"+goTool+"retry: {attempts: 9, backoff: 1h}")}, s.opts)
-	if err != nil || starts.Load() != 1 || result.Status != Failed {
-		t.Errorf("%d starts, %+v, %v", starts.Load(), result, err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Minute, cancel) // within the pause
+		result, err := s.runner.Run(ctx, &Request{Tool: parseTool(t, "image: i\n"+goTool+"retry: {attempts: 9, backoff: 1h}")}, s.opts)
+		if err != nil || starts.Load() != 1 || result.Status != Failed {
+			t.Errorf("%d starts, %+v, %v", starts.Load(), result, err)
+		}
+	})
 }
 
 func TestBackoffDoubles(t *testing.T) {

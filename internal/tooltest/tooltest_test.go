@@ -390,16 +390,32 @@ func TestWorld(t *testing.T) {
 
 // Results come in the order of the tests, whatever ends first, and no more run at once than are asked for.
 func TestAllInOrder(t *testing.T) {
+	const atOnce = 4
 	var mu sync.Mutex
 	running, most := 0, 0
+	full, last := make(chan struct{}), make(chan struct{}) // closed when as many run as may, and when the last test ends
+	closeFull := sync.OnceFunc(func() { close(full) })
 	r := newRunner(func(p *process) int {
 		mu.Lock()
 		running++
-		most = max(most, running)
+		if most = max(most, running); running == atOnce {
+			closeFull()
+		}
 		mu.Unlock()
 		var n int
 		_, _ = fmt.Sscan(p.Getenv("N"), &n)
-		time.Sleep(time.Duration(10-n) * 5 * time.Millisecond)
+		until := full
+		switch n {
+		case 0:
+			until = last
+		case 9:
+			defer close(last)
+		}
+		select {
+		case <-until:
+			time.Sleep(5 * time.Millisecond) // for more
+		case <-time.After(time.Minute):
+		}
 		mu.Lock()
 		running--
 		mu.Unlock()
@@ -415,8 +431,8 @@ func TestAllInOrder(t *testing.T) {
 		jobs = append(jobs, Job{Suite: s, Test: &s.Tests[i]})
 	}
 	names, ended := "", 0
-	sum := r.All(t.Context(), jobs, 4, func(n int) { ended = n }, func(r *Result) { names += r.Name })
-	if names != "t0t1t2t3t4t5t6t7t8t9" || ended != 10 || most > 4 || most < 2 || sum.Tests != 10 || sum.Passed != 5 || sum.Failed != 5 {
+	sum := r.All(t.Context(), jobs, atOnce, func(n int) { ended = n }, func(r *Result) { names += r.Name })
+	if names != "t0t1t2t3t4t5t6t7t8t9" || ended != 10 || most != atOnce || sum.Tests != 10 || sum.Passed != 5 || sum.Failed != 5 {
 		t.Errorf("%s, %d ended, %d at once, %+v", names, ended, most, sum)
 	}
 	ctx, cancel := context.WithCancel(t.Context())

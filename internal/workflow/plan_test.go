@@ -476,9 +476,39 @@ func pastOf(p *Plan, s *States, ended bool) *Past {
 	return past
 }
 
-// A graph of 10,000 steps is read, checked and planned to its end in 2 s and 300 MB.
+// A graph of 10,000 steps is read, checked and planned to its end in 300 MB, and in time that grows as the graph does: not
+// as its square, which were a hundred times as long as for 1,000.
 func TestPlanScale(t *testing.T) {
-	const n = 10_000
+	planned(t, 1000) // what is made once
+	small, large := time.Hour, time.Hour
+	for range 10 { // the least of several: another program may be busy
+		_, took, _ := planned(t, 1000)
+		small = min(small, took)
+	}
+	var p *Plan
+	for attempt := 0; attempt == 0 || large > 50*small && attempt < 5; attempt++ {
+		var took time.Duration
+		var allocated uint64
+		p, took, allocated = planned(t, 10_000)
+		large = min(large, took)
+		// All that was allocated, whether freed since or not, bounds what was ever held.
+		if allocated > 300<<20 {
+			t.Fatalf("%d MB", allocated>>20)
+		}
+	}
+	t.Logf("1,000 steps are planned in %v, 10,000 in %v", small, large)
+	if large > 50*small {
+		t.Errorf("10,000 steps took %v, 1,000 took %v", large, small)
+	}
+	m := simulate(t, p, p.NewStates())
+	begin := time.Now()
+	m.run(func(int) int { return 0 }, func(unit) StepState { return succeed() })
+	t.Logf("carried out in %v", time.Since(begin))
+}
+
+// planned plans a graph of n steps, and says what that took.
+func planned(t *testing.T, n int) (p *Plan, took time.Duration, allocated uint64) {
+	t.Helper()
 	var b strings.Builder
 	b.WriteString("workflow:\n")
 	for i := range n {
@@ -506,20 +536,12 @@ func TestPlanScale(t *testing.T) {
 	if err := def.Workflow.Resolve(); err != nil {
 		t.Fatal(err)
 	}
-	p := NewPlan(def.Workflow, nil)
+	p = NewPlan(def.Workflow, nil)
 	first := p.Next(p.NewStates(), conditions(t, p))
-	took := time.Since(begin)
+	took = time.Since(begin)
 	runtime.ReadMemStats(&after)
-	t.Logf("planned in %v, %d MB allocated in all", took, (after.TotalAlloc-before.TotalAlloc)>>20)
 	if len(first) != 1 || len(p.order) != n {
 		t.Fatalf("%d actions, %d steps in order", len(first), len(p.order))
 	}
-	// All that was allocated, whether freed since or not, bounds what was ever held.
-	if limit := 2 * time.Second; took > limit*raceFactor || after.TotalAlloc-before.TotalAlloc > 300<<20 {
-		t.Errorf("took %v and %d MB", took, (after.TotalAlloc-before.TotalAlloc)>>20)
-	}
-	m := simulate(t, p, p.NewStates())
-	begin = time.Now()
-	m.run(func(int) int { return 0 }, func(unit) StepState { return succeed() })
-	t.Logf("carried out in %v", time.Since(begin))
+	return p, took, after.TotalAlloc - before.TotalAlloc
 }

@@ -14,6 +14,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/mayfly-run/mayfly/test/testbed"
 )
 
 // Addresses of the test's internet, and of this host in it.
@@ -95,7 +97,7 @@ func setUp(name string, addresses ...string) error {
 		return err
 	}
 	// An IPv6 address works a while after it was set.
-	for end := time.Now().Add(2 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(testbed.Patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
 		list, err := netlink.AddrList(link, netlink.FAMILY_V6)
 		if err != nil {
 			return err

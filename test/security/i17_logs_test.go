@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/mayfly-run/mayfly/internal/image/imagetest"
+	"github.com/mayfly-run/mayfly/test/testbed"
 )
 
 // maxResident bounds what mayfly and the shim may take, whatever a tool prints.
@@ -63,7 +64,7 @@ func TestI17_LargeLogs(t *testing.T) {
 			t.Fatal(err)
 		}
 		peaks := watchMemory(cmd.Process.Pid)
-		timer := time.AfterFunc(100*time.Second, func() { _ = cmd.Process.Kill() })
+		timer := time.AfterFunc(10*testbed.Patience, func() { _ = cmd.Process.Kill() })
 		sum := sha256.New()
 		n, err := io.Copy(sum, pipe)
 		if err != nil {

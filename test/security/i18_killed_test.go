@@ -60,19 +60,15 @@ func TestI18_AnInterruptedRunLeavesNothing(t *testing.T) {
 	for _, twice := range []bool{false, true} {
 		grace := "--grace=300ms"
 		if twice {
-			grace = "--grace=50s"
+			grace = "--grace=1h"
 		}
 		r := c.startRun(path, "ready", grace)
-		begin := time.Now()
 		_ = r.cmd.Process.Signal(syscall.SIGINT)
 		if twice {
 			time.Sleep(500 * time.Millisecond) // at once it would be the same signal, as of timeout(1)
 			_ = r.cmd.Process.Signal(syscall.SIGINT)
 		}
-		r.wait()
-		if d := time.Since(begin); d > 15*time.Second {
-			t.Errorf("it took %v", d)
-		}
+		r.wait() // with patience
 		if code := r.cmd.ProcessState.ExitCode(); code != 130 {
 			t.Errorf("exit status %d", code)
 		}

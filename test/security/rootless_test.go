@@ -86,7 +86,7 @@ func giveCgroup(t *testing.T, u *user.User, mayfly string) {
 		command(t, "systemctl", "stop", "user@"+u.Uid)
 	})
 	ready := filepath.Join("/run/user", u.Uid, "systemd", "private")
-	for range 300 {
+	for end := time.Now().Add(testbed.Patience); time.Now().Before(end); {
 		if _, err := os.Stat(ready); err == nil {
 			return
 		}
@@ -107,7 +107,7 @@ func removeUser(t *testing.T) {
 	// A process of the user's may be ending.
 	var out []byte
 	var err error
-	for range 20 {
+	for end := time.Now().Add(testbed.Patience); time.Now().Before(end); {
 		if out, err = exec.Command("userdel", "--remove", testUser).CombinedOutput(); err == nil {
 			return
 		}
@@ -225,7 +225,7 @@ func TestI14_RootlessLimits(t *testing.T) {
 	}
 	r := c.startRun(c.tool("bomb", "resources: {pids: 40}\ncommand: [attacker, forkbomb]\n"), "bomb")
 	most := 0
-	for end := time.Now().Add(time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	for began := time.Now(); time.Since(began) < time.Second || most < 2 && time.Since(began) < testbed.Patience; time.Sleep(20 * time.Millisecond) {
 		most = max(most, len(pidsOf(t, r.id)))
 	}
 	if most < 2 || most > 40 {

@@ -134,7 +134,7 @@ func directories(found map[string]bool) error {
 // awaitShims gives the shims of a mayfly that died the time to clean up; when
 // they have ended, everything has to be gone.
 func awaitShims(before map[string]bool) {
-	for range 50 {
+	for end := time.Now().Add(Patience); time.Now().Before(end); {
 		found, busy := map[string]bool{}, false
 		if processes(found) != nil {
 			return // Leftovers reports it
@@ -152,7 +152,7 @@ func awaitShims(before map[string]bool) {
 // lastingDescriptors adds what this process has open and keeps open. A client's
 // connection is closed only after its server's end was noticed.
 func lastingDescriptors(before, after map[string]bool) error {
-	for range 30 {
+	for end := time.Now().Add(Patience); time.Now().Before(end); {
 		found := map[string]bool{}
 		if err := descriptors(found); err != nil {
 			return err

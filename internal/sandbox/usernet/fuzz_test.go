@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"os"
 	"testing"
-	"time"
 
 	"golang.org/x/net/dns/dnsmessage"
 	"golang.org/x/sys/unix"
@@ -152,7 +151,6 @@ func TestNetworkSurvives(t *testing.T) {
 	for _, p := range [][]byte{{0x45}, {0x40, 0, 0, 4}, {0x4f, 0, 0, 60}, make([]byte, 40), append([]byte{0x60}, make([]byte, 60)...), {0x60}} {
 		w.sendRaw(p)
 	}
-	time.Sleep(10 * time.Millisecond)
 	if _, err := w.dial("tcp", to.String()); err != nil {
 		t.Error(err)
 	}

@@ -143,9 +143,7 @@ func TestMocksAnswerTCPOnly(t *testing.T) {
 	if _, err := conn.Read(buf); !errors.Is(err, syscall.ECONNREFUSED) {
 		t.Errorf("udp: %v", err)
 	}
-	if _, err := w.ping("203.0.113.20", []byte("hello")); err == nil {
-		t.Error("a ping went out")
-	}
+	w.unanswered("203.0.113.20")
 	for protocol, port := range map[string]int{"udp": 53, "icmp": 0} {
 		if c := w.report(protocol, "203.0.113.20", port); c.Allowed || c.Mocked || c.Rule != "mocks" || !strings.Contains(c.Reason, "203.0.113.20") {
 			t.Errorf("report %+v", c)
@@ -179,7 +177,7 @@ func TestMockedBandwidth(t *testing.T) {
 	w := newWorld(t, Config{Policy: policy(network.ModePublic), Bandwidth: bits, Mocks: &Mocks{Connections: socket, Allow: policy(network.ModeNone)}})
 	start := time.Now()
 	n, err := io.Copy(io.Discard, w.mustDial("tcp", "203.0.113.20:80"))
-	if took := time.Since(start); err != nil || n != size || took < 800*time.Millisecond { // a busy machine takes longer
+	if took := time.Since(start); err != nil || n != size || took < 900*time.Millisecond { // a busy machine takes longer
 		t.Errorf("%d bytes in %s, %v; that should take at least 1s", n, took, err)
 	}
 }
@@ -212,7 +210,7 @@ func TestManyMockedConnections(t *testing.T) {
 	}
 	start := time.Now()
 	w.close()
-	if took := time.Since(start); took > flushTime+memoryFactor*2*time.Second {
+	if took := time.Since(start); took > patience {
 		t.Errorf("closing took %s", took)
 	}
 }
@@ -279,7 +277,7 @@ func TestMocksSayGarbage(t *testing.T) {
 		if err != nil {
 			continue // reset while it connected
 		}
-		_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
+		_ = conn.SetDeadline(time.Now().Add(patience))
 		if n, err := io.Copy(io.Discard, conn); n > 200 || errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Fatalf("%d bytes, %v", n, err)
 		}

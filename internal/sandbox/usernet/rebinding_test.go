@@ -96,7 +96,7 @@ func TestOtherDNSServer(t *testing.T) {
 	allowed := newWorld(t, Config{Policy: policy(network.ModeList, "{host: 203.0.113.10, ports: [53], protocol: udp}")})
 	tool = allowed.mustDial("udp", "203.0.113.10:53")
 	_, _ = tool.Write([]byte("question"))
-	_ = conn.SetReadDeadline(time.Now().Add(time.Second))
+	_ = conn.SetReadDeadline(time.Now().Add(patience))
 	buf := make([]byte, 100)
 	if n, _, err := conn.ReadFrom(buf); err != nil || string(buf[:n]) != "question" {
 		t.Errorf("%q, %v", buf[:n], err)

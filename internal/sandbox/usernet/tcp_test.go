@@ -6,9 +6,11 @@ import (
 	"crypto/sha256"
 	"errors"
 	"io"
+	"math"
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"os"
 	"strconv"
 	"strings"
 	"syscall"
@@ -16,6 +18,7 @@ import (
 	"time"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/time/rate"
 
 	"github.com/mayfly-run/mayfly/internal/engine"
 	"github.com/mayfly-run/mayfly/internal/network"
@@ -107,10 +110,8 @@ func TestTCPDenied(t *testing.T) {
 		t.Run(address, func(t *testing.T) {
 			to := serve(t, address, func(*net.TCPConn) { t.Error("the server was reached") })
 			w := newWorld(t, Config{Policy: policy(network.ModeList, "{host: other.example}")})
-			start := time.Now()
-			_, err := w.dial("tcp", to.String())
-			if took := time.Since(start); !errors.Is(err, syscall.ECONNREFUSED) || took > time.Second {
-				t.Fatalf("%v after %s", err, took)
+			if _, err := w.dial("tcp", to.String()); !errors.Is(err, syscall.ECONNREFUSED) {
+				t.Fatal(err)
 			}
 			c := w.report("tcp", address, int(to.Port()))
 			if c.Allowed || c.Rule != "mode list" || !strings.Contains(c.Suggest, address) || !strings.Contains(c.Suggest, strconv.Itoa(int(to.Port()))) {
@@ -140,13 +141,20 @@ func TestHostRefusalPassesThrough(t *testing.T) {
 // half an upload, must not look whole.
 func TestResetPassesThrough(t *testing.T) {
 	t.Run("by the server", func(t *testing.T) {
+		heard := make(chan struct{})
 		to := serve(t, "203.0.113.10", func(c *net.TCPConn) {
 			_, _ = io.WriteString(c, "half")
-			time.Sleep(50 * time.Millisecond)
+			<-heard // a reset may overtake what was said before it
 			_ = c.SetLinger(0)
 		})
 		w := newWorld(t, Config{Policy: policy(network.ModePublic)})
-		if got, err := io.ReadAll(w.mustDial("tcp", to.String())); !errors.Is(err, syscall.ECONNRESET) {
+		conn := w.mustDial("tcp", to.String())
+		_, err := io.ReadFull(conn, make([]byte, 4))
+		close(heard)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := io.ReadAll(conn); !errors.Is(err, syscall.ECONNRESET) {
 			t.Errorf("%q, %v", got, err)
 		}
 		if c := w.report("tcp", "203.0.113.10", int(to.Port())); c.Reason != "connection reset by peer" || c.RxBytes != 4 {
@@ -184,6 +192,9 @@ func TestLargeTransfer(t *testing.T) {
 	})
 	w := newWorld(t, Config{Policy: policy(network.ModePublic)})
 	conn := w.mustDial("tcp", to.String())
+	if err := conn.SetDeadline(time.Now().Add(5 * patience)); err != nil {
+		t.Fatal(err)
+	}
 	go func() { _, _ = conn.Write(data); _ = conn.(*net.TCPConn).CloseWrite() }()
 	h := sha256.New()
 	if _, err := io.Copy(h, conn); err != nil {
@@ -204,12 +215,29 @@ func TestBandwidth(t *testing.T) {
 		_, _ = c.Write(make([]byte, size))
 	})
 	w := newWorld(t, Config{Policy: policy(network.ModePublic), Bandwidth: bits})
-	conn := w.mustDial("tcp", to.String())
 	start := time.Now()
-	n, err := io.Copy(io.Discard, conn)
-	took := time.Since(start)
-	if err != nil || n != size || took < 800*time.Millisecond || took > 1200*time.Millisecond {
-		t.Errorf("%d bytes in %s, %v; that should take 1s", n, took, err)
+	n, err := io.Copy(io.Discard, w.mustDial("tcp", to.String()))
+	if took := time.Since(start); err != nil || n != size || took < 900*time.Millisecond { // a busy machine takes longer
+		t.Errorf("%d bytes in %s, %v; that should take at least 1s, less the burst", n, took, err)
+	}
+}
+
+// TestLimiter has what no clock tells on a busy machine: that a limit isn't
+// stricter than it says. Each byte is charged once.
+func TestLimiter(t *testing.T) {
+	for bits, want := range map[int64]struct {
+		limit rate.Limit
+		burst int
+	}{80_000_000: {10_000_000, 500_000}, 8_000: {1000, 16 << 10}, 1: {1, 16 << 10}} {
+		if l := newLimiter(bits); l.Limit() != want.limit || l.Burst() != want.burst {
+			t.Errorf("%d bits a second: %v and %d bytes, want %+v", bits, l.Limit(), l.Burst(), want)
+		}
+	}
+	const size = 10_000_000
+	limit := rate.NewLimiter(1e-9, 2*size)
+	n, err := copyLimited(t.Context(), io.Discard, bytes.NewReader(make([]byte, size)), limit, false)
+	if left := limit.Tokens(); err != nil || n != size || math.Round(left) != size {
+		t.Errorf("%d of %d bytes, %v; %v of %d tokens are left", n, size, err, left, 2*size)
 	}
 }
 
@@ -232,7 +260,7 @@ func TestCloseReportsLiveConnections(t *testing.T) {
 	}
 	start := time.Now()
 	w.close()
-	if took := time.Since(start); took > flushTime+time.Second {
+	if took := time.Since(start); took > patience {
 		t.Errorf("closing took %s", took)
 	}
 	var rx, tx int64
@@ -274,7 +302,7 @@ func closesSoon(t *testing.T, w *world) {
 	go func() { w.n.Close(); close(done) }()
 	select {
 	case <-done:
-	case <-time.After(flushTime + 2*time.Second):
+	case <-time.After(patience):
 		t.Fatal("Close waits for a handshake that won't end")
 	}
 }
@@ -293,7 +321,7 @@ func TestLastWords(t *testing.T) {
 	}
 	defer packets.Close()
 	data := bytes.Repeat([]byte("0123456789"), 100_000)
-	w := newWorld(t, Config{Policy: policy(network.ModePublic)})
+	w := newWorld(t, Config{Policy: policy(network.ModePublic), flush: 10 * patience})
 	conn := w.mustDial("tcp", to.String())
 	if _, err := conn.Write(data); err != nil {
 		t.Fatal(err)
@@ -306,13 +334,13 @@ func TestLastWords(t *testing.T) {
 	datagram.Close()
 	start := time.Now()
 	w.close()
-	if took := time.Since(start); took > flushTime {
+	if took := time.Since(start); took > 5*patience {
 		t.Errorf("closing took %s", took)
 	}
 	if got := <-heard; !bytes.Equal(got, data) {
 		t.Errorf("%d bytes of %d arrived", len(got), len(data))
 	}
-	_ = packets.SetReadDeadline(time.Now().Add(time.Second))
+	_ = packets.SetReadDeadline(time.Now().Add(patience))
 	buf := make([]byte, 100)
 	if n, _, err := packets.ReadFrom(buf); err != nil || string(buf[:n]) != "metric:1|c" {
 		t.Errorf("%q, %v", buf[:n], err)
@@ -335,11 +363,7 @@ func TestCloseDuringHandshake(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.sendRaw(synPacket(tool4, to.Addr(), 40000, to.Port()))
-	for end := time.Now().Add(2 * time.Second); w.n.sending.Load() == 0; time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatal("the connection attempt wasn't seen")
-		}
-	}
+	eventually(t, "the connection attempt is seen", func() bool { return w.n.sending.Load() > 0 })
 	closesSoon(t, w)
 }
 
@@ -353,6 +377,9 @@ func TestSlowReports(t *testing.T) {
 	for port := range 50 {
 		for _, kind := range []string{"tcp", "udp"} {
 			conn, err := w.dial(kind, net.JoinHostPort("203.0.113.20", strconv.Itoa(port+1)))
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Fatal("a refusal waits for the report of another")
+			}
 			if kind == "udp" && err == nil {
 				_, _ = conn.Write([]byte("x"))
 				conn.Close()

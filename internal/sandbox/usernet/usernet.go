@@ -65,6 +65,8 @@ type Config struct {
 
 	// dial reaches out from the host; tests delay it.
 	dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// flush is flushTime; tests of what is flushed have more.
+	flush time.Duration
 }
 
 // Limits of one sandbox's network. Beyond them a connection is refused and
@@ -112,6 +114,9 @@ func Start(cfg Config) (*Network, error) {
 	n := &Network{cfg: cfg, fd: int(cfg.TUN.Fd()), names: newNames()}
 	if n.cfg.dial == nil {
 		n.cfg.dial = (&net.Dialer{Timeout: dialTimeout}).DialContext
+	}
+	if n.cfg.flush == 0 {
+		n.cfg.flush = flushTime
 	}
 	if n.cfg.Resolver == nil {
 		n.cfg.Resolver = hostResolver{}
@@ -241,7 +246,7 @@ func (n *Network) flush() {
 	if n.link == nil {
 		return
 	}
-	for end := time.Now().Add(flushTime); time.Now().Before(end); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(n.cfg.flush); time.Now().Before(end); time.Sleep(time.Millisecond) {
 		poll := []unix.PollFd{{Fd: int32(n.fd), Events: unix.POLLIN}}
 		waiting, err := unix.Poll(poll, 0)
 		if (err != nil || waiting == 0) && n.link.delivering.Load() == 0 && n.sending.Load() == 0 {

@@ -31,6 +31,10 @@ var (
 
 const testMTU = 65520
 
+// patience is how long a test waits for what has to happen, on any machine and
+// beside any load: only what never happens takes so long.
+const patience = time.Minute
+
 // world is a network under test: a namespace with a TUN device for the tool,
 // and this process's namespace for the host.
 type world struct {
@@ -62,11 +66,7 @@ func newWorld(t testing.TB, cfg Config) *world {
 	t.Helper()
 	if _, bench := t.(*testing.B); !bench {
 		ignore := goleak.IgnoreCurrent()
-		t.Cleanup(func() {
-			if !t.Failed() {
-				goleak.VerifyNone(t, ignore)
-			}
-		})
+		t.Cleanup(func() { verifyNoLeaks(t, ignore) })
 	}
 	w := &world{t: t, ns: -1}
 	tun, err := w.newNamespace()
@@ -93,6 +93,22 @@ func newWorld(t testing.TB, cfg Config) *world {
 	}
 	t.Cleanup(w.close)
 	return w
+}
+
+// verifyNoLeaks waits for the goroutines that are about to end, longer than
+// goleak does by itself: half a second.
+func verifyNoLeaks(t testing.TB, ignore goleak.Option) {
+	t.Helper()
+	if t.Failed() {
+		return
+	}
+	var err error
+	for end := time.Now().Add(patience); time.Now().Before(end); {
+		if err = goleak.Find(ignore); err == nil {
+			return
+		}
+	}
+	t.Error(err)
 }
 
 func (w *world) close() {
@@ -170,7 +186,7 @@ func openTUN() (*os.File, error) {
 			}
 		}
 	}
-	for end := time.Now().Add(time.Second); ; time.Sleep(50 * time.Microsecond) { // see waitForAddress in internal/sandbox
+	for end := time.Now().Add(patience); ; time.Sleep(50 * time.Microsecond) { // see waitForAddress in internal/sandbox
 		routes, err := netlink.RouteGet(tool6.AsSlice())
 		if err != nil {
 			return nil, err
@@ -214,7 +230,7 @@ func (w *world) inside(f func()) {
 // made on the calling thread.
 func (w *world) dial(kind, address string) (conn net.Conn, err error) {
 	w.inside(func() {
-		d := net.Dialer{Timeout: 5 * time.Second}
+		d := net.Dialer{Timeout: patience}
 		conn, err = d.DialContext(context.Background(), kind, address)
 	})
 	return conn, err
@@ -227,7 +243,7 @@ func (w *world) mustDial(kind, address string) net.Conn {
 		w.t.Fatal(err)
 	}
 	w.t.Cleanup(func() { conn.Close() })
-	if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
 		w.t.Fatal(err)
 	}
 	return conn
@@ -240,11 +256,21 @@ func (w *world) connections() []engine.Connection {
 	return append([]engine.Connection(nil), w.reports...)
 }
 
+// eventually waits for a condition.
+func eventually(t testing.TB, what string, condition func() bool) {
+	t.Helper()
+	for end := time.Now().Add(patience); !condition(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("it never came about: ", what)
+		}
+	}
+}
+
 // settled waits for a number of reports, and then for more: who reports
 // doesn't have the tool wait.
 func (w *world) settled(count int) []engine.Connection {
 	w.t.Helper()
-	for end := time.Now().Add(5 * time.Second); len(w.connections()) < count && time.Now().Before(end); {
+	for end := time.Now().Add(patience); len(w.connections()) < count && time.Now().Before(end); {
 		time.Sleep(time.Millisecond)
 	}
 	time.Sleep(50 * time.Millisecond)
@@ -254,7 +280,7 @@ func (w *world) settled(count int) []engine.Connection {
 // report waits for the report of a destination.
 func (w *world) report(protocol, address string, port int) engine.Connection {
 	w.t.Helper()
-	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
 		for _, c := range w.connections() {
 			if c.Protocol == protocol && c.Address == address && int(c.Port) == port {
 				return c
@@ -268,7 +294,7 @@ func (w *world) report(protocol, address string, port int) engine.Connection {
 // reportOf waits for the report of a protocol and a name.
 func (w *world) reportOf(protocol, host string) engine.Connection {
 	w.t.Helper()
-	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
 		for _, c := range w.connections() {
 			if c.Protocol == protocol && c.Host == host {
 				return c

@@ -32,7 +32,7 @@ class TestHTTP(ToolTest):
         self.assertEqual((request.status, request.url, request.header("ACCEPT")), (500, "http://localhost:8080/health", "*/*"))
         self.assertIn("mock_http_response('GET', '/health', 500) at test_runs.py:", request.mock)
         self.assertGreater(result.duration, 0)
-        self.assertLess(result.duration, 30)
+        self.assertLess(result.duration, 120)
         self.assertGreater(result.usage.memory_peak_bytes, 0)
         self.assertTrue(all(c.mocked and c.allowed for c in result.connections))
 
@@ -222,10 +222,10 @@ class TestRuns(ToolTest):
             self.mock_environment({"A": None})
 
     def test_timeout(self):
-        tool = self.load_tool(shell("exec sleep 60"))
+        tool = self.load_tool(shell("exec sleep 600"))
         result = tool.execute(timeout=0.5)
         self.assertEqual((result.status, result.exit_code), ("timed_out", 124))
-        self.assertLess(result.duration, 30)
+        self.assertLess(result.duration, 120)
 
     def test_not_text(self):
         result = self.load_tool(shell(r"printf '\377\033[31mred'")).execute()

@@ -49,7 +49,7 @@ func outcome(err error) string {
 func dial(targets []string) error {
 	for _, target := range targets {
 		start := time.Now()
-		conn, err := net.DialTimeout("tcp", target, 5*time.Second)
+		conn, err := net.DialTimeout("tcp", target, 30*time.Second)
 		if err == nil {
 			conn.Close()
 		}
@@ -63,7 +63,7 @@ func ask(targets []string) error {
 	for _, target := range targets {
 		conn, err := net.Dial("udp", target)
 		if err == nil {
-			_ = conn.SetDeadline(time.Now().Add(time.Second))
+			_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
 			if _, err = conn.Write([]byte("question")); err == nil {
 				_, err = conn.Read(make([]byte, 100))
 			}
@@ -76,7 +76,7 @@ func ask(targets []string) error {
 
 // get fetches URLs, and follows redirects.
 func get(urls []string) error {
-	client := http.Client{Timeout: 5 * time.Second}
+	client := http.Client{Timeout: 30 * time.Second}
 	for _, url := range urls {
 		answer, err := client.Get(url)
 		text := outcome(err)
@@ -183,21 +183,35 @@ func flood(args []string) error {
 	if args[0] == "udp" || count <= perProcess {
 		return floodHere(args[0], args[1], count)
 	}
+	opened, open, err := os.Pipe() // ends when each part has closed its end of it
+	if err != nil {
+		return err
+	}
+	hold, release, err := os.Pipe() // each part's input
+	if err != nil {
+		return err
+	}
 	var parts []*exec.Cmd
 	for ; count > 0; count -= perProcess {
 		part := exec.Command("/proc/self/exe", "flood", args[0], args[1], strconv.Itoa(min(count, perProcess)))
-		part.Env = append(os.Environ(), "GOMAXPROCS=1")
-		part.Stdout, part.Stderr = os.Stdout, os.Stderr
+		part.Env = append(os.Environ(), "GOMAXPROCS=1", floodPart+"=1")
+		part.Stdin, part.Stdout, part.Stderr, part.ExtraFiles = hold, os.Stdout, os.Stderr, []*os.File{open}
 		if err := part.Start(); err != nil {
 			return err
 		}
 		parts = append(parts, part)
 	}
+	_ = open.Close()
+	_, err = io.Copy(io.Discard, opened)
+	_ = release.Close()
 	for _, part := range parts {
 		err = errors.Join(err, part.Wait())
 	}
 	return err
 }
+
+// floodPart marks a process of several.
+const floodPart = "FLOOD_PART"
 
 func floodHere(network, address string, count int) error {
 	to, err := netip.ParseAddrPort(address)
@@ -223,8 +237,9 @@ func floodHere(network, address string, count int) error {
 			syscall.Close(fd)
 		}
 	}
-	if network == "tcp" {
-		time.Sleep(3 * time.Second) // for the other processes
+	if os.Getenv(floodPart) != "" { // it keeps its connections until the others have theirs
+		_ = os.NewFile(3, "open").Close()
+		_, _ = io.Copy(io.Discard, os.Stdin)
 	}
 	for what, n := range outcomes {
 		fmt.Printf("%s\t%d\n", what, n)
