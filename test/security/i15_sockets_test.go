@@ -98,7 +98,8 @@ func TestI15_SocketsAreCounted(t *testing.T) {
 	for _, args := range [][]string{{"attacker", "abandon"}, {"attacker", "cork", "2"}} {
 		spec := b.spec(args...)
 		spec.Resources.Memory = 32 << 20
-		if r := b.run(spec, nil); !r.OutOfMemory || !r.TooManySockets || strings.Contains(r.stdout, "done") {
+		// On v2 their other ends may fill the memory limit before they are counted.
+		if r := b.run(spec, nil); !r.OutOfMemory || !r.TooManySockets && !unified() || strings.Contains(r.stdout, "done") {
 			t.Errorf("%v: %+v", args, r)
 		}
 	}

@@ -41,7 +41,7 @@ export HOME=/root MAYFLY_TEST_BIN=/share/bin MAYFLY_TEST_PROGRAMS=/share MAYFLY_
 mkdir -p '$root' && mount -t 9p -o trans=virtio,version=9p2000.L,ro checkout '$root'
 mount | grep cgroup; uname -sr
 cd '$root/internal/oci' && /share/oci.test -test.v -test.timeout 15m; oci=\$?
-cd '$root/test/security' && /share/security.test -test.v -test.timeout 40m -test.run '$attacks'; security=\$?
+cd '$root/test/security' && /share/security.test -test.v -test.timeout 80m -test.run '$attacks'; security=\$?
 [ \$oci = 0 ] && [ \$security = 0 ] && touch /share/passed
 EOF
 
@@ -49,7 +49,7 @@ touch "$build/share/log"
 tail -f "$build/share/log" &
 tail=$!
 trap 'kill $tail' EXIT
-timeout 60m qemu-system-x86_64 -machine q35 -accel tcg,thread=multi -cpu max -smp 2 -m 4096 -display none -no-reboot \
+timeout 110m qemu-system-x86_64 -machine q35 -accel tcg,thread=multi -cpu max -smp 2 -m 4096 -display none -no-reboot \
   -serial "file:$build/console" -monitor none -net none \
   -kernel "$build/vmlinuz" -initrd "$build/initrd" -append "root=/dev/vda rw console=ttyS0 systemd.show_status=0" \
   -drive "file=$build/root.img,if=virtio,format=raw,snapshot=on" \
