@@ -40,7 +40,11 @@ demo: setup build images ## run a real tool end to end (as root)
 
 .PHONY: test
 test: setup build images ## run everything that CI runs, and list what failed (as root)
+	images/build.sh $(TEST_IMAGES)
 	test/all.sh lint vet cross test-race test-bounds fuzz-smoke test-sandbox test-programs test-python test-go
+
+# The base images that tests run tools in.
+TEST_IMAGES := busybox shell python kubectl clients
 
 # Their bounds are in times or megabytes, or there is so much of something that the race detector takes minutes; what
 # could race in them, smaller ones do as well.
@@ -60,7 +64,7 @@ test-bounds:
 
 .PHONY: test-real
 test-real: build ## test real sandboxes, and that they leave nothing (as root)
-	images/build.sh busybox shell python kubectl clients
+	images/build.sh $(TEST_IMAGES)
 	@test/all.sh test-sandbox test-programs
 
 .PHONY: test-sandbox

@@ -208,7 +208,7 @@ func removeCgroup(run string) error {
 // writeCgroup writes to a file of a cgroup, and doesn't try to make one: what
 // isn't there is fs.ErrNotExist then, and not a lack of permission.
 func writeCgroup(path, text string) error {
-	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_TRUNC, 0)
 	if err != nil {
 		return err
 	}

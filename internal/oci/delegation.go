@@ -115,7 +115,7 @@ func prepareScope(dir string) error {
 			return fmt.Errorf("the processes of %s don't leave it: %s", dir, strings.Fields(string(procs)))
 		}
 		for _, pid := range strings.Fields(string(procs)) {
-			err := writeCgroup(filepath.Join(leaf, "cgroup.procs"), pid)
+			err := os.WriteFile(filepath.Join(leaf, "cgroup.procs"), []byte(pid), 0o644)
 			if err != nil && !errors.Is(err, unix.ESRCH) { // it has ended
 				return fmt.Errorf("move process %s to %s: %w", pid, leaf, err)
 			}

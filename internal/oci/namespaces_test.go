@@ -20,7 +20,7 @@ func TestNamespacesThatCantBeMade(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer request.Close()
-	if _, err := end.WriteString(`{"start":{"spec":{"id":"none"},"dir":"` + t.TempDir() + `"}}`); err != nil {
+	if _, err := end.WriteString(`{"start":{"spec":{"id":"none"},"dir":"` + t.TempDir() + `","end_within":60000000000}}`); err != nil {
 		t.Fatal(err)
 	}
 	end.Close()
