@@ -11,16 +11,15 @@
 package network
 
 import (
-	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"runtime"
 	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/mayfly-run/mayfly/internal/network/networktest"
 	"github.com/mayfly-run/mayfly/test/testbed"
 )
 
@@ -34,25 +33,10 @@ const ownMounts = "MAYFLY_TEST_OWN_MOUNTS"
 // TestMain runs the tests once more, in a mount namespace of their own: some
 // put another /etc/resolv.conf in the place of the host's.
 func TestMain(m *testing.M) {
-	if os.Getenv(ownMounts) != "" {
-		if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
-			fmt.Fprintln(os.Stderr, "keep the tests' mounts to themselves:", err)
-			os.Exit(1)
-		}
-		testbed.Main(m)
-	}
-	// Pdeathsig counts from this thread, the main one.
-	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
-	cmd.Env = append(os.Environ(), ownMounts+"=1")
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
-	err := cmd.Run()
-	var exit *exec.ExitError
-	switch {
-	case errors.As(err, &exit):
-		os.Exit(max(exit.ExitCode(), 1))
-	case err != nil:
-		fmt.Fprintln(os.Stderr, "these tests make namespaces: run them as root:", err)
+	networktest.InNamespaces(ownMounts, syscall.CLONE_NEWNS)
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		fmt.Fprintln(os.Stderr, "keep the tests' mounts to themselves:", err)
 		os.Exit(1)
 	}
+	testbed.Main(m)
 }

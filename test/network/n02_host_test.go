@@ -9,10 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/vishvananda/netlink"
-	"golang.org/x/sys/unix"
-
 	"github.com/mayfly-run/mayfly/internal/engine"
+	"github.com/mayfly-run/mayfly/internal/network/networktest"
 )
 
 // The addresses and the gateway of every sandbox.
@@ -108,23 +106,7 @@ func TestN02_OtherRunIsNotReached(t *testing.T) {
 func TestN02_WhatTheKernelTakesForItself(t *testing.T) {
 	newInternet(t)
 	l := newLab(t)
-	lo, err := netlink.LinkByName("lo")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, anyIP, err := net.ParseCIDR("198.51.100.0/24")
-	if err != nil {
-		t.Fatal(err)
-	}
-	route := &netlink.Route{LinkIndex: lo.Attrs().Index, Dst: anyIP, Type: unix.RTN_LOCAL, Table: unix.RT_TABLE_LOCAL, Scope: netlink.SCOPE_HOST}
-	if err := netlink.RouteAdd(route); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := netlink.RouteDel(route); err != nil {
-			t.Error(err)
-		}
-	})
+	networktest.TakeRange(t, "198.51.100.0/24")
 	conn, err := net.ListenPacket("udp4", "0.0.0.0:0")
 	if err != nil {
 		t.Fatal(err)

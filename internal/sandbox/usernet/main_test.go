@@ -1,10 +1,8 @@
 package usernet
 
 import (
-	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"runtime"
 	"strings"
 	"syscall"
@@ -12,6 +10,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/mayfly-run/mayfly/internal/network/networktest"
 )
 
 // worldEnv marks the process that has a network namespace of its own.
@@ -31,31 +31,15 @@ func init() { runtime.LockOSThread() }
 // TestMain runs the tests once more in a network namespace of their own: what
 // is "the host" here has no way out, and any address that a test wants.
 func TestMain(m *testing.M) {
-	fuzzing := strings.Contains(strings.Join(os.Args, " "), "-test.fuzz") // needs none, and has its own processes
-	switch {
-	case os.Getenv(worldEnv) != "":
-		if err := makeWorld(); err != nil {
-			fmt.Fprintln(os.Stderr, "make the world of the tests:", err)
-			os.Exit(1)
-		}
-		os.Exit(m.Run())
-	case fuzzing:
+	if strings.Contains(strings.Join(os.Args, " "), "-test.fuzz") { // it needs none, and has its own processes
 		os.Exit(m.Run())
 	}
-	// Pdeathsig counts from this thread, the main one.
-	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
-	cmd.Env = append(os.Environ(), worldEnv+"=1")
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
-	err := cmd.Run()
-	var exit *exec.ExitError
-	switch {
-	case errors.As(err, &exit):
-		os.Exit(max(exit.ExitCode(), 1))
-	case err != nil:
-		fmt.Fprintln(os.Stderr, "these tests make network namespaces: run them as root:", err)
+	networktest.InNamespaces(worldEnv, syscall.CLONE_NEWNET)
+	if err := makeWorld(); err != nil {
+		fmt.Fprintln(os.Stderr, "make the world of the tests:", err)
 		os.Exit(1)
 	}
+	os.Exit(m.Run())
 }
 
 func makeWorld() error {

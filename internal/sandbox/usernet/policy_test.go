@@ -9,10 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/vishvananda/netlink"
-	"golang.org/x/sys/unix"
-
 	"github.com/mayfly-run/mayfly/internal/network"
+	"github.com/mayfly-run/mayfly/internal/network/networktest"
 )
 
 // TestHostByRuleOnly reaches the host's loopback under its name, when a rule
@@ -139,23 +137,7 @@ func TestInterfaceAddresses(t *testing.T) {
 // TestRoutedHere: what the kernel takes for itself is this machine, whether a
 // device has the address or not.
 func TestRoutedHere(t *testing.T) {
-	lo, err := netlink.LinkByName("lo")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, anyIP, err := net.ParseCIDR("198.51.100.0/24")
-	if err != nil {
-		t.Fatal(err)
-	}
-	route := &netlink.Route{LinkIndex: lo.Attrs().Index, Dst: anyIP, Type: unix.RTN_LOCAL, Table: unix.RT_TABLE_LOCAL, Scope: netlink.SCOPE_HOST}
-	if err := netlink.RouteAdd(route); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := netlink.RouteDel(route); err != nil {
-			t.Error(err)
-		}
-	})
+	networktest.TakeRange(t, "198.51.100.0/24")
 	l := localAddresses{read: interfaceAddresses, route: routedHere}
 	for address, own := range map[string]bool{
 		"203.0.113.10": true, "198.51.100.77": true, "::ffff:198.51.100.77": true,
