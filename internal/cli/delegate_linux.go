@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"os"
 	"os/user"
 	"strconv"
 
@@ -11,6 +12,9 @@ import (
 
 // delegateCgroups hands cgroups to a user, given by name or number.
 func delegateCgroups(s streams, name string) error {
+	if os.Geteuid() != 0 {
+		return fmt.Errorf("only root hands over cgroups; as root: mayfly doctor --delegate %s", name)
+	}
 	u, err := user.Lookup(name)
 	if err != nil {
 		if u, err = user.LookupId(name); err != nil {

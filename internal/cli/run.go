@@ -68,6 +68,7 @@ of a workflow is the one of its first step that failed.`,
   mayfly run release.yaml --only build-app`,
 		Args: func(_ *cobra.Command, args []string) error { return f.checkArgs(args) },
 		RunE: func(cmd *cobra.Command, args []string) error {
+			f.keepOnFailure = f.keepOnFailure || cmd.Flags().Changed("keep-for")
 			if f.resume != "" {
 				return f.resumeWorkflow(cmd.Context(), s)
 			}
@@ -95,7 +96,7 @@ of a workflow is the one of its first step that failed.`,
 	fl.BoolVar(&f.dryRun, "dry-run", false, "print the resolved run, secrets as references, and don't run it")
 	fl.BoolVar(&f.suggestEgress, "suggest-egress", false, "at the end, print the egress rules that the run needed")
 	fl.BoolVar(&f.keepOnFailure, "keep-on-failure", false, "keep the sandbox of a tool that failed, for mayfly shell")
-	fl.DurationVar(&f.keepFor, "keep-for", time.Hour, "how long --keep-on-failure keeps it")
+	fl.DurationVar(&f.keepFor, "keep-for", time.Hour, "how long to keep it; implies --keep-on-failure")
 	fl.BoolVarP(&f.interactive, "interactive", "i", false, "give the tool this standard input")
 	fl.BoolVarP(&f.tty, "tty", "t", false, "give the tool a terminal")
 	fl.StringVar(&f.resume, "resume", "", "go on with the `RUN` of a workflow that failed or was interrupted")

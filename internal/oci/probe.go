@@ -24,7 +24,7 @@ func (e *Engine) Probe(store string) []engine.Check {
 	return slices.Concat(
 		[]engine.Check{e.probeUser(), probeKernel(), probeUserNamespaces(), probeIDMap(store), probeOverlay(), probeTUN(), probeSeccomp()},
 		e.probeCgroups(),
-		[]engine.Check{probeSwap(), probeSockets(), probeSwapped(), probeLandlock(), e.probeAppArmor(), probeGVisor(), ok("mayfly-shim", e.shim), e.probeLeftovers(), e.probeStuck()},
+		[]engine.Check{probeSwap(), probeSockets(), probeSwapped(), probeLandlock(), e.probeAppArmor(), e.probeGVisor(), ok("mayfly-shim", e.shim), e.probeLeftovers(), e.probeStuck()},
 	)
 }
 
@@ -308,8 +308,11 @@ func (e *Engine) probeStuck() engine.Check {
 	return ok(feature, "none")
 }
 
-func probeGVisor() engine.Check {
+func (e *Engine) probeGVisor() engine.Check {
 	const feature = "security.runtime gVisor"
+	if e.rootless != nil {
+		return absent(feature, "it needs root on the host", "run tools that ask for it as root")
+	}
 	path, err := exec.LookPath("runsc")
 	if err != nil {
 		return absent(feature, "runsc is not installed", "install it to run tools that ask for it")

@@ -39,8 +39,7 @@ func subordinateIDs(uid int) (subordinates, error) {
 	for _, f := range []struct {
 		path string
 		into *idRange
-		flag string
-	}{{"/etc/subuid", &s.users, "--add-subuids"}, {"/etc/subgid", &s.groups, "--add-subgids"}} {
+	}{{subuidFile, &s.users}, {subgidFile, &s.groups}} {
 		ranges, err := subid.ParseSubIDFileFilter(f.path, func(r subid.SubID) bool {
 			return r.Name == name || r.Name == strconv.Itoa(uid)
 		})
@@ -56,11 +55,43 @@ func subordinateIDs(uid int) (subordinates, error) {
 			return s, &engine.Unsupported{
 				Feature: "rootless run",
 				Why:     fmt.Sprintf("%s gives user %s %d subordinate ids, and a sandbox needs %d", f.path, name, f.into.count, minSubordinateIDs),
-				Remedy:  fmt.Sprintf("as root: usermod %s 100000-165535 %s", f.flag, name),
+				Remedy:  "as root: usermod " + subordinateFlags() + " " + name,
 			}
 		}
 	}
 	return s, nil
+}
+
+const (
+	subuidFile = "/etc/subuid"
+	subgidFile = "/etc/subgid"
+)
+
+// subordinateFlags are those of usermod(8) that give a user ids which nobody has.
+func subordinateFlags() string {
+	var taken []idRange
+	for _, file := range []string{subuidFile, subgidFile} {
+		ranges, _ := subid.ParseSubIDFile(file) // a file that can't be read is for usermod to name
+		for _, r := range ranges {
+			taken = append(taken, idRange{int(r.SubID), int(r.Count)})
+		}
+	}
+	first := freeIDs(taken)
+	ids := fmt.Sprintf("%d-%d", first, first+minSubordinateIDs-1)
+	return "--add-subuids " + ids + " --add-subgids " + ids
+}
+
+// freeIDs is the beginning of as many ids as a sandbox needs that are in none of
+// the ranges, from where useradd(8) begins.
+func freeIDs(taken []idRange) int {
+	slices.SortFunc(taken, func(a, b idRange) int { return a.first - b.first })
+	first := 100_000
+	for _, r := range taken {
+		if r.first < first+minSubordinateIDs && r.first+r.count > first {
+			first = r.first + r.count
+		}
+	}
+	return first
 }
 
 // Enter makes this process root of a user namespace of its own, with the

@@ -4,6 +4,27 @@ package oci
 
 import "testing"
 
+// TestFreeIDs: what doctor advises is nobody's.
+func TestFreeIDs(t *testing.T) {
+	for name, c := range map[string]struct {
+		taken []idRange
+		want  int
+	}{
+		"nobody has any":   {nil, 100_000},
+		"one user":         {[]idRange{{100_000, 65_536}}, 165_536},
+		"out of order":     {[]idRange{{165_536, 65_536}, {100_000, 65_536}}, 231_072},
+		"a gap too small":  {[]idRange{{100_000, 65_536}, {200_000, 65_536}}, 265_536},
+		"a gap":            {[]idRange{{100_000, 65_536}, {500_000, 65_536}}, 165_536},
+		"across the first": {[]idRange{{99_999, 2}}, 100_001},
+		"others":           {[]idRange{{1, 1000}, {1_000_000, 10}}, 100_000},
+		"one in another":   {[]idRange{{100_000, 500_000}, {200_000, 10}}, 600_000},
+	} {
+		if got := freeIDs(c.taken); got != c.want {
+			t.Errorf("%s: %d, want %d", name, got, c.want)
+		}
+	}
+}
+
 // I23: what Enter passes on counts in the user namespace that Enter makes, and nowhere else.
 func TestEnteredNeedsTheNamespace(t *testing.T) {
 	const made = "         0       1000          1\n         1     100000      65536\n"

@@ -111,6 +111,9 @@ func parsePolicy(path string, data []byte) (*Policy, error) {
 	if err := refuseEmpty(data); err != nil {
 		return nil, fmt.Errorf("policy %s: %w", path, err)
 	}
+	if p.file.Networks != nil && len(p.file.Networks) == 0 {
+		return nil, fmt.Errorf("policy %s: networks has no value, so that no tool could run; list those that are allowed, such as [none]", path)
+	}
 	var err error
 	if p.defaults, err = parseLimits(p.file.Defaults, true); err != nil {
 		return nil, fmt.Errorf("policy %s: defaults: %w", path, err)

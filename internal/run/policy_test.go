@@ -200,6 +200,7 @@ func TestPolicyFileErrors(t *testing.T) {
 		"images: ['[']":                       "syntax error in pattern",
 		"egress:":                             "egress has no value",
 		"networks:":                           "networks has no value",
+		"networks: []":                        "networks has no value, so that no tool could run",
 		"images: ~":                           "images has no value",
 		"max: {}\n---\nnetworks: [none]":      "more than one YAML document",
 		"egress: open":                        "egress must be a list",
