@@ -1,0 +1,80 @@
+//go:build linux
+
+package security
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/mayfly-run/mayfly/internal/oci/wire"
+)
+
+// openTUN gives the commands of an ordinary user a /dev/net/tun that is open to
+// it, as udev leaves it, in a mount namespace of their own.
+func (c *cli) openTUN() {
+	c.t.Helper()
+	tun := filepath.Join(c.t.TempDir(), "tun")
+	if err := unix.Mknod(tun, unix.S_IFCHR|0o666, int(unix.Mkdev(10, 200))); err != nil {
+		c.t.Fatal(err)
+	}
+	if err := os.Chmod(tun, 0o666); err != nil {
+		c.t.Fatal(err)
+	}
+	c.prefix = append([]string{"unshare", "--mount", "--propagation", "private", "sh", "-c", "mount --bind " + tun + ` /dev/net/tun && exec "$@"`, "sh"}, c.prefix...)
+}
+
+// TestN01_Rootless: the network of an ordinary user's runs is held to the same
+// rules: names and addresses that no rule has, other questions of a listed name,
+// and this machine.
+func TestN01_Rootless(t *testing.T) {
+	c := newRootless(t)
+	c.openTUN()
+	tool := c.tool("net", "")
+	definition := "name: net\nimage: " + cliImage + "\nnetwork: {egress: [{host: good.example, ports: [80]}, {cidr: 198.51.100.0/24, ports: [80]}]}\nscript: |\n" +
+		"  for a in evil.example 192.0.0.192 169.254.169.254 127.0.0.1 203.0.113.1 fd00:c1::a9fe:a9fe; do nc -w 2 $a 80 </dev/null || true; done\n" +
+		"  echo over\n"
+	if err := os.WriteFile(tool, []byte(definition), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	d := c.mayfly("run", tool)
+	if d.code != 0 || !strings.Contains(d.stdout, "over") {
+		t.Fatalf("%+v", d)
+	}
+	for _, what := range []string{"evil.example", "192.0.0.192", "169.254.169.254", "203.0.113.1", "fd00:c1::a9fe:a9fe"} {
+		if !strings.Contains(d.stderr, what) {
+			t.Errorf("nothing is said of %s: %s", what, d.stderr)
+		}
+	}
+}
+
+// TestN05_RootlessShimIsLimited: so is the shim, by a cgroup of its own.
+func TestN05_RootlessShimIsLimited(t *testing.T) {
+	c := newRootless(t)
+	r := c.startRun(c.tool("idle", "resources: {disk: 64Mi}\nscript: echo up; sleep 300\n"), "up")
+	parent, file := "/sys/fs/cgroup/memory/mayfly-"+c.uid, "memory.limit_in_bytes"
+	want := int64(512<<20 + 64<<20)
+	if unified() {
+		out, err := exec.Command("sh", "-c", "dirname $(find /sys/fs/cgroup -name '"+r.id+".shim' -type d)").Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		parent, file, want = strings.TrimSpace(string(out)), "memory.max", want+128<<20
+	}
+	dir := filepath.Join(parent, wire.ShimCgroup(r.id))
+	data, err := os.ReadFile(filepath.Join(dir, file))
+	if err != nil || strings.TrimSpace(string(data)) != strconv.FormatInt(want, 10) {
+		t.Errorf("the shim's limit is %q, %v; want %d", data, err, want)
+	}
+	if procs, err := os.ReadFile(filepath.Join(dir, "cgroup.procs")); err != nil || len(strings.Fields(string(procs))) == 0 {
+		t.Errorf("nothing is in %s: %q, %v", dir, procs, err)
+	}
+	_ = r.cmd.Process.Kill()
+	r.wait()
+	r.nothingLeft()
+}
