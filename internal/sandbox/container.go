@@ -288,9 +288,14 @@ func (r *rootfs) writableDirs(spec *engine.Spec, tools []specs.Mount) ([]specs.M
 		if err := os.Chown(host, uid, gid); err != nil {
 			return nil, err
 		}
-		if !spec.Security.Writable {
-			mounts = append(mounts, bind(host, dir, "rw"))
+		if spec.Security.Writable {
+			continue
 		}
+		source, err := r.hold(host, strconv.Itoa(len(mounts)))
+		if err != nil {
+			return nil, err
+		}
+		mounts = append(mounts, bind(source, dir, "rw"))
 	}
 	return mounts, nil
 }

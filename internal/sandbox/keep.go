@@ -164,6 +164,10 @@ func (s *supervisor) runShell(conn *net.UnixConn, req *wire.Shell, files []*os.F
 			Remedy:  "give standard input another way: mayfly shell RUN -- COMMAND < /dev/null",
 		}
 	}
+	// What the tool has left may lead elsewhere than what was looked at for it.
+	if err := s.rootfs.checkPlaces(s.start.Spec); err != nil {
+		return 0, err
+	}
 	if err := s.limitShell(); err != nil {
 		return 0, fmt.Errorf("limit the shell's memory: %w", err)
 	}

@@ -76,7 +76,7 @@ func mountRootfs(start *wire.Start, userNS string) (*rootfs, error) {
 	for _, d := range []struct {
 		name string
 		mode os.FileMode
-	}{{"lower", 0o711}, {"upper", 0o755}, {"work", 0o755}, {"root", 0o755}, {"secrets", 0o711}, {"scratch", 0o711}} {
+	}{{"lower", 0o711}, {"upper", 0o755}, {"work", 0o755}, {"root", 0o755}, {"secrets", 0o711}, {"scratch", 0o711}, {"held", 0o711}} {
 		if err := r.mkdir(filepath.Join(r.dir, d.name), d.mode, r.firstID, r.firstID); err != nil {
 			return nil, err
 		}
@@ -283,6 +283,26 @@ func (r *rootfs) readOnlyFile(dir, name string, content []byte, mode os.FileMode
 	_, err = f.Write(content)
 	uid, gid := r.user.hostIDs(r.firstID)
 	return path, finish(f, err, uid, gid, mode)
+}
+
+// hold mounts a folder of the image's root at a place of its own, and returns
+// that. A shell in a kept sandbox is a second container with the same mounts:
+// by then the tool may have moved the folder and left a link there, which leads
+// out of the sandbox where the host follows it.
+func (r *rootfs) hold(host, name string) (string, error) {
+	at := filepath.Join(r.dir, "held", name)
+	if err := r.mkdir(at, 0o711, r.firstID, r.firstID); err != nil {
+		return "", err
+	}
+	tree, err := unix.OpenTree(unix.AT_FDCWD, host, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_SYMLINK_NOFOLLOW)
+	if err != nil {
+		return "", fmt.Errorf("hold %s: %w", host, err)
+	}
+	defer unix.Close(tree)
+	if err := unix.MoveMount(tree, "", unix.AT_FDCWD, at, unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
+		return "", fmt.Errorf("hold %s: %w", host, err)
+	}
+	return at, nil
 }
 
 // diskBytes is how much of the disk limit is used.

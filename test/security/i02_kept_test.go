@@ -1,0 +1,53 @@
+//go:build linux
+
+package security
+
+import (
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/mayfly-run/mayfly/internal/engine"
+)
+
+// TestI02_AKeptSandboxIsATrap: a tool moves the folder that its HOME is in, or
+// its working directory, and leaves a link to the host's root in its place. A
+// shell is a second container on the same folders: it sees the sandbox's, never
+// the host's.
+func TestI02_AKeptSandboxIsATrap(t *testing.T) {
+	b := newBox(t)
+	at := filepath.Dir(b.canary.path)
+	for name, c := range map[string]struct{ home, workdir, runtime string }{
+		"home in the working directory": {"/workspace/x" + at, "/workspace", ""},
+		"working directory in home":     {"/h", "/h/x" + at, ""},
+		"under gVisor":                  {"/workspace/x" + at, "/workspace", "gvisor"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			top := "/workspace"
+			if c.home == "/h" {
+				top = "/h"
+			}
+			spec := b.shell("cd " + top + " && mv x y && ln -s / x; exit 1")
+			spec.Environment = []engine.Variable{{Name: "HOME", Value: c.home}}
+			spec.WorkingDir, spec.Security.Runtime, spec.KeepFor = c.workdir, c.runtime, 10*time.Minute
+			s, err := b.engine.Start(t.Context(), spec, nil, engine.Streams{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for range s.Events() {
+			}
+			if exit, err := s.Wait(); err != nil || !exit.Kept {
+				t.Errorf("%+v, %v", exit, err)
+			}
+			out := newOutput()
+			// A shell that doesn't start at all is as well.
+			_, err = b.engine.Shell(spec.ID, []string{"sh", "-c", "cat " + filepath.Base(b.canary.path) + " $HOME/" + filepath.Base(b.canary.path) + " " + b.canary.path + "; grep -c . /proc/self/mountinfo; echo over"}, false, [2]uint16{}, nil, engine.Streams{Stdout: out, Stderr: out})
+			t.Logf("%v: %s", err, out)
+			b.canary.unseenIn(out.String())
+			if err := s.Remove(); err != nil {
+				t.Error(err)
+			}
+			b.gone(spec.ID)
+		})
+	}
+}
