@@ -312,12 +312,22 @@ func (p *Policy) checkImage(ref string) error {
 	}
 	for _, pattern := range p.file.Images {
 		for _, name := range names {
+			if strings.Contains(name, "@") && namesTags(pattern) {
+				continue // the digest is what is pulled; nobody compares a tag beside it
+			}
 			if ok, _ := globMatch(pattern, name); ok {
 				return nil
 			}
 		}
 	}
 	return &DeniedError{What: "image " + ref, Allows: "allowed are " + listOr(p.file.Images), Policy: p.path}
+}
+
+// namesTags says whether a pattern is about tags: of some, not of any.
+func namesTags(pattern string) bool {
+	base := pattern[strings.LastIndexByte(pattern, '/')+1:]
+	_, tag, found := strings.Cut(base, ":")
+	return found && tag != "*" && !strings.Contains(tag, "@")
 }
 
 // globMatch matches with "*" for any characters but "/", and a final "/*" for
