@@ -8,6 +8,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
+	"strings"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -133,13 +136,24 @@ func exitStatus(err error) int {
 	return statusFailure
 }
 
+// shown is a text for people, in which a name that somebody else chose, a
+// file's or an argument's, can't steer the terminal.
+func shown(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '\n' || r == '\t' || strconv.IsPrint(r) {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, text)
+}
+
 // printError says what went wrong and what to do about it.
 func printError(w io.Writer, err error) {
 	var exit *exitError
 	if err == nil || errors.As(err, &exit) {
 		return
 	}
-	fmt.Fprintf(w, "mayfly: %v\n", err)
+	fmt.Fprintf(w, "mayfly: %s\n", shown(err.Error()))
 	var denied *run.DeniedError
 	if errors.As(err, &denied) {
 		fmt.Fprintf(w, "  %s\n", denied.Remedy())

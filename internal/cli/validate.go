@@ -89,10 +89,10 @@ func printValidation(s streams, asJSON bool, file string, warnings []tool.Proble
 		}
 	}
 	if err != nil {
-		_, err := fmt.Fprintln(s.err, err)
+		_, err := fmt.Fprintln(s.err, shown(err.Error()))
 		return err
 	}
-	_, err = fmt.Fprintf(s.out, "%s: ok\n", file)
+	_, err = fmt.Fprintf(s.out, "%s: ok\n", shown(file))
 	return err
 }
 
