@@ -147,7 +147,7 @@ func seccompProfile(capabilities []string) (*specs.LinuxSeccomp, error) {
 
 // argumentRules are those of system calls whose arguments decide.
 func argumentRules(raw bool) []specs.LinuxSyscall {
-	rules := slices.Concat(socketRules(raw), optionRules(), prctlRules(), ioctlRules(), adviceRules())
+	rules := slices.Concat(socketRules(raw), optionRules(), readOptionRules(), prctlRules(), ioctlRules(), adviceRules())
 	return append(rules,
 		allow("clone", masked(0, cloneNamespaceFlags, 0)),
 		// So that programs fall back to clone, whose flags can be seen.
@@ -220,6 +220,25 @@ func optionRules() []specs.LinuxSyscall {
 		}
 	}
 	return rules
+}
+
+// zerocopyReceive is TCP_ZEROCOPY_RECEIVE, which maps pages of a queue into the
+// tool's memory: there they count for nobody.
+const zerocopyReceive = 35
+
+// mostLevel is beyond the levels of socket options.
+const mostLevel = 511
+
+// readOptionRules are those of getsockopt(2).
+func readOptionRules() []specs.LinuxSyscall {
+	var rules []specs.LinuxSyscall
+	for _, b := range blocks(1, complement([]span{{unix.SOL_TCP, unix.SOL_TCP}}, mostLevel)) {
+		rules = append(rules, allow("getsockopt", b))
+	}
+	for _, b := range blocks(2, complement([]span{{zerocopyReceive, zerocopyReceive}}, 127)) {
+		rules = append(rules, allow("getsockopt", exactly(1, unix.SOL_TCP), b))
+	}
+	return append(rules, failWhen(unix.EINVAL, "getsockopt", exactly(1, unix.SOL_TCP), exactly(2, zerocopyReceive)))
 }
 
 func prctlRules() []specs.LinuxSyscall {

@@ -59,6 +59,12 @@ var denied = []struct {
 	{"ioctl SIOCGIFVLAN", unix.SYS_IOCTL, []uintptr{bad, 0x8982}},
 	{"ioctl SIOCBRADDBR", unix.SYS_IOCTL, []uintptr{bad, 0x89a0}},
 	{"ioctl TIOCSETD beyond", unix.SYS_IOCTL, []uintptr{bad, unix.TIOCSETD | beyond}},
+	{"splice", unix.SYS_SPLICE, []uintptr{bad, 0, bad, 0, 1}},
+	{"sendfile", unix.SYS_SENDFILE, []uintptr{bad, bad, 0, 1}},
+	{"getsockopt TCP_ZEROCOPY_RECEIVE", unix.SYS_GETSOCKOPT, []uintptr{bad, unix.SOL_TCP, 35}},
+	{"fadvise64 POSIX_FADV_DONTNEED", unix.SYS_FADVISE64, []uintptr{bad, 0, 0, unix.FADV_DONTNEED}},
+	{"setsockopt IP_ADD_MEMBERSHIP", unix.SYS_SETSOCKOPT, []uintptr{bad, unix.SOL_IP, unix.IP_ADD_MEMBERSHIP}},
+	{"setsockopt MCAST_JOIN_GROUP", unix.SYS_SETSOCKOPT, []uintptr{bad, unix.SOL_IPV6, unix.MCAST_JOIN_GROUP}},
 	{"personality ADDR_NO_RANDOMIZE", unix.SYS_PERSONALITY, []uintptr{0x0040000}},
 	// Those that the moby profile refuses to a process without capabilities.
 	{"acct", unix.SYS_ACCT, []uintptr{1}},
