@@ -18,12 +18,16 @@ import (
 type decoder struct {
 	file     string
 	limits   limits
-	lines    int // lines in the file, which no position exceeds
+	lines    []string // of the file, which no position is beyond; none for a part of another file
 	problems []Problem
 }
 
 func (d *decoder) position(n *yaml.Node) Position {
-	return Position{File: d.file, Line: min(max(n.Line, 1), d.lines), Column: max(n.Column, 1)}
+	p := Position{File: d.file, Line: max(n.Line, 1), Column: max(n.Column, 1)}
+	if len(d.lines) > 0 {
+		p.Line = min(p.Line, len(d.lines))
+	}
+	return p
 }
 
 // maxKeptProblems bounds what a hostile file makes of its problems; it is wrong with the first of them.
@@ -38,11 +42,11 @@ func (d *decoder) report(n *yaml.Node, text, hint string) {
 
 // document parses data into its only YAML document, checked against the limits; nil after a problem that stops reading.
 func (d *decoder) document(data []byte) *yaml.Node {
-	d.lines = bytes.Count(data, []byte("\n")) + 1
 	if text, hint := d.limits.admit(data); text != "" {
 		d.problems = append(d.problems, Problem{Position: Position{File: d.file}, Text: text, Hint: hint})
 		return nil
 	}
+	d.lines = strings.Split(string(data), "\n")
 	var docs [2]yaml.Node
 	found, err := parseYAML(fromJSON(data), &docs)
 	if found == 2 {
@@ -61,6 +65,8 @@ func (d *decoder) document(data []byte) *yaml.Node {
 	if !d.inspect(root) {
 		return nil
 	}
+	merge(root, map[*yaml.Node]bool{})
+	dropShared(root)
 	return root
 }
 

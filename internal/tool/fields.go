@@ -176,7 +176,7 @@ func (d *decoder) eachPair(n *yaml.Node, label string, f func(key string, at, va
 	seen := map[string]bool{}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key := resolve(n.Content[i])
-		if key.Kind != yaml.ScalarNode || isMerge(n.Content[i]) || seen[key.Value] {
+		if key.Kind != yaml.ScalarNode || seen[key.Value] {
 			continue // reported by inspect
 		}
 		seen[key.Value] = true

@@ -17,10 +17,7 @@ type limits struct {
 	separators int
 }
 
-const (
-	maxDepth   = 64
-	maxAliases = 100
-)
+const maxDepth = 64
 
 func toolLimits() limits { return limits{fileSize: 1 << 20, nodes: 10_000, separators: 40_000} }
 
@@ -195,16 +192,17 @@ func flowCloses(s string) bool {
 }
 
 // inspect walks the whole document once, alias by alias, and reports what holds for every node: the limits, duplicate
-// keys, merge keys, tags and NUL characters. It returns false where a limit stopped it: such a document is not read.
+// keys, what merge keys take, tags and NUL characters. It returns false where a limit stopped it: such a document is not read.
 func (d *decoder) inspect(root *yaml.Node) bool {
-	w := &walker{decoder: d, seen: map[*yaml.Node]bool{}}
+	w := &walker{decoder: d, seen: map[*yaml.Node]bool{}, bangs: bangs(d.lines)}
 	return w.walk(root, 1)
 }
 
 type walker struct {
 	*decoder
-	nodes, aliases int
-	seen           map[*yaml.Node]bool // nodes whose problems are reported; an alias leads to a node again
+	nodes int
+	bangs map[place]bool      // where a node with a tag may begin
+	seen  map[*yaml.Node]bool // nodes whose problems are reported; an alias leads to a node again
 }
 
 func (w *walker) walk(n *yaml.Node, depth int) bool {
@@ -217,10 +215,6 @@ func (w *walker) walk(n *yaml.Node, depth int) bool {
 		return false
 	}
 	if n.Kind == yaml.AliasNode {
-		if w.aliases++; w.aliases > maxAliases {
-			w.report(n, fmt.Sprintf("more than %d aliases are used", maxAliases), "")
-			return false
-		}
 		// An alias to a node that holds it has no end; the limit on depth finds that too.
 		return w.walk(n.Alias, depth+1)
 	}
@@ -237,9 +231,7 @@ func (w *walker) walk(n *yaml.Node, depth int) bool {
 }
 
 func (w *walker) inspectNode(n *yaml.Node) {
-	if n.Style&yaml.TaggedStyle != 0 && n.ShortTag() != "!!str" {
-		w.report(n, fmt.Sprintf("the tag %s is not supported", quote(n.Tag)), "leave it out, or put text in quotes")
-	}
+	w.checkTag(n)
 	if n.Kind == yaml.ScalarNode && strings.IndexByte(n.Value, 0) >= 0 {
 		w.report(n, "the value has a NUL character in it, which no variable, argument or path can hold", "")
 	}
@@ -254,16 +246,16 @@ func (w *walker) inspectNode(n *yaml.Node) {
 			continue
 		}
 		if isMerge(n.Content[i]) {
-			w.report(n.Content[i], `merge keys ("<<") are not supported`, "write the keys out")
-			continue
+			w.checkMerge(n.Content[i+1])
 		}
 		if f, ok := first[key.Value]; ok {
-			w.report(n.Content[i], fmt.Sprintf("key %s is given twice", quote(key.Value)),
-				fmt.Sprintf("it is first given at line %d, column %d", f.Line, f.Column))
+			hint := fmt.Sprintf("it is first given at line %d, column %d", f.Line, f.Column)
+			if isMerge(key) {
+				hint = "write one: <<: [*NAME, *OTHER]"
+			}
+			w.report(n.Content[i], fmt.Sprintf("key %s is given twice", quote(key.Value)), hint)
 			continue
 		}
 		first[key.Value] = n.Content[i]
 	}
 }
-
-func isMerge(key *yaml.Node) bool { return key.Kind == yaml.ScalarNode && key.ShortTag() == "!!merge" }

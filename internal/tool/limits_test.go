@@ -70,8 +70,8 @@ func TestHostileDefinitions(t *testing.T) {
 	}
 	tooMany := "too many parts"
 	tests := []struct{ name, text, want string }{
-		{"alias bomb", bomb(20), "more than 100 aliases"},
-		{"alias bomb within the aliases", "x: &x [" + strings.Repeat("a,", 900) + "]\ny: [" + strings.Repeat("*x, ", 50) + "]", "more than 10000 values"},
+		{"alias bomb", bomb(20), "more than 10000 values"},
+		{"alias bomb of many", "x: &x [" + strings.Repeat("a,", 900) + "]\ny: [" + strings.Repeat("*x, ", 50) + "]", "more than 10000 values"},
 		{"alias to itself", "a: &a [*a]", "nested more than 64 deep"},
 		{"alias to its parent", "a: &a {b: {c: *a}}", "nested more than 64 deep"},
 		{"depth", strings.Repeat("[", 65) + strings.Repeat("]", 65), "nested more than 64 deep"},

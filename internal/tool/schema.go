@@ -19,6 +19,7 @@ func SuiteSchema() []byte { return suiteShape().schema.document("Mayfly tests") 
 func (s schema) document(title string) []byte {
 	s["$schema"] = "https://json-schema.org/draft/2020-12/schema"
 	s["title"] = title
+	s["patternProperties"] = schema{"^" + sharedPrefix: schema{"description": "Means nothing: a place for anchors."}}
 	data, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {
 		panic(fmt.Sprintf("encode the schema of %s: %v", title, err)) // made of maps, lists and strings alone

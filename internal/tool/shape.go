@@ -75,7 +75,7 @@ func object[T any](what string, fields []field[T], finish func(d *decoder, n *ya
 		seen, done := map[string]bool{}, map[string]bool{}
 		for i := 0; i+1 < len(n.Content); i += 2 {
 			key := resolve(n.Content[i])
-			if key.Kind != yaml.ScalarNode || isMerge(n.Content[i]) || seen[key.Value] {
+			if key.Kind != yaml.ScalarNode || seen[key.Value] {
 				continue // reported by inspect
 			}
 			seen[key.Value], done[key.Value] = true, true

@@ -169,7 +169,7 @@ func TestWorkflowLimits(t *testing.T) {
 	tests := []struct{ name, text, want string }{
 		{"values", "workflow: [" + strings.Repeat("a,", 250_000) + "]", "too many parts"},
 		{"size", "workflow: x" + strings.Repeat("y", 3<<20), "larger than"},
-		{"aliases", "workflow:\n" + bomb(20), "more than 100 aliases"},
+		{"aliases", "workflow:\n" + bomb(20), "more than 200000 values"},
 		{"words", "workflow: [" + strings.Repeat("a,", 99_000) + "]", "must be a mapping of keys"},
 		{"lists", "workflow: [" + strings.Repeat("[],", 60_000) + "]", "must be a mapping of keys"},
 		{"unknown steps", "workflow:\n" + strings.Repeat("- {name: s, tool: t, needs: [zzzzz]}\n", 8000), "is there twice"},
