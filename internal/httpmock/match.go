@@ -188,7 +188,7 @@ func part(want, got any, at string) string {
 		return ""
 	case json.Number:
 		number, ok := got.(json.Number)
-		if !ok || !equalNumbers(want, number) {
+		if !ok || !tool.EqualNumbers(want, number) {
 			return differ
 		}
 		return ""
@@ -197,16 +197,6 @@ func part(want, got any, at string) string {
 		return differ
 	}
 	return ""
-}
-
-// equalNumbers compares by value: 1.0 is 1.
-func equalNumbers(a, b json.Number) bool {
-	if a == b {
-		return true
-	}
-	x, errX := a.Float64()
-	y, errY := b.Float64()
-	return errX == nil && errY == nil && x == y
 }
 
 // inBrief is a JSON value for a message.

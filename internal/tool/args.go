@@ -79,7 +79,7 @@ func finishArg(d *decoder, n *yaml.Node, a *rawArg) {
 			d.report(o, fmt.Sprintf("an option of %s %s", label, wrong), valueHint(a.Type, o))
 			continue
 		}
-		if slices.Contains(a.Options, v) {
+		if slices.ContainsFunc(a.Options, v.equal) {
 			d.report(o, fmt.Sprintf("an option of %s is given twice: %s", label, quote(v.Text)), "")
 			continue
 		}
@@ -93,7 +93,7 @@ func finishArg(d *decoder, n *yaml.Node, a *rawArg) {
 		d.report(a.fallback, fmt.Sprintf("the default of %s %s", label, wrong), valueHint(a.Type, a.fallback))
 		return
 	}
-	if len(a.options) > 0 && len(a.Options) == len(a.options) && !slices.Contains(a.Options, v) {
+	if len(a.options) > 0 && len(a.Options) == len(a.options) && !slices.ContainsFunc(a.Options, v.equal) {
 		d.report(a.fallback, fmt.Sprintf("the default of %s, %s, is not among its options", label, quote(v.Text)), "the options are "+optionList(a.Options))
 		return
 	}

@@ -83,15 +83,18 @@ func (a *Arg) value(raw any) (Value, error) {
 	if err != nil {
 		return v, err
 	}
-	if len(a.Options) > 0 && !slices.Contains(a.Options, v) {
+	if len(a.Options) > 0 && !slices.ContainsFunc(a.Options, v.equal) {
 		return v, fmt.Errorf("%s is not among its options, %s", quote(v.Text), optionList(a.Options))
 	}
 	return v, nil
 }
 
 func (a *Arg) typed(raw any) (Value, error) {
-	if s, ok := raw.(string); ok {
+	switch s := raw.(type) {
+	case string:
 		return parseValue(a.Type, s)
+	case Scalar:
+		return s.as(a.Type)
 	}
 	v, err := normalize(raw)
 	if err != nil {
@@ -135,9 +138,12 @@ func steersLoader(name string) bool {
 }
 
 func freeText(raw any) (string, error) {
-	if s, ok := raw.(string); ok {
+	switch s := raw.(type) {
+	case string:
 		v, err := parseValue(TypeString, s)
 		return v.Text, err
+	case Scalar:
+		return s.Text, nil
 	}
 	v, err := normalize(raw)
 	if err != nil {

@@ -6,12 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -25,15 +26,18 @@ func parseValue(typ, s string) (Value, error) {
 	case TypeString:
 		return Value{typ, s}, nil
 	case TypeInteger:
-		n, err := strconv.ParseInt(s, 10, 64)
-		if err != nil {
+		if strings.Trim(s, "+-0123456789") != "" {
 			return Value{}, fmt.Errorf("%s is not a whole number", quote(s))
 		}
-		return Value{typ, strconv.FormatInt(n, 10)}, nil
+		text, wrong := whole(s)
+		if wrong != "" {
+			return Value{}, fmt.Errorf("%s is %s", quote(s), wrong)
+		}
+		return Value{typ, text}, nil
 	case TypeNumber:
-		text, ok := canonicalNumber(s)
-		if !ok {
-			return Value{}, fmt.Errorf("%s is not a number", quote(s))
+		text, wrong := decimal(s)
+		if wrong != "" {
+			return Value{}, fmt.Errorf("%s is %s", quote(s), wrong)
 		}
 		return Value{typ, text}, nil
 	case TypeBoolean:
@@ -55,25 +59,6 @@ func parseValue(typ, s string) (Value, error) {
 	return Value{}, fmt.Errorf("%s is not a JSON %s", quote(s), typ)
 }
 
-// canonicalNumber writes a finite decimal number in the one form that equal numbers share.
-func canonicalNumber(s string) (string, bool) {
-	if s == "" || strings.Trim(s, "+-.0123456789eE") != "" {
-		return "", false // ParseFloat would take hexadecimal, underscores, infinities and NaN too
-	}
-	f, err := strconv.ParseFloat(s, 64)
-	if err != nil {
-		return "", false
-	}
-	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
-		return strconv.FormatInt(n, 10), true // exact beyond the 53 bits of a float
-	}
-	if f == 0 {
-		return "0", true // not -0
-	}
-	text, err := json.Marshal(f)
-	return string(text), err == nil
-}
-
 // jsonValue checks that decoded JSON (with numbers as json.Number) is of the type.
 func jsonValue(typ string, v any) (Value, error) {
 	mismatch := fmt.Errorf("%s is not %s", describeJSON(v), article(typ))
@@ -88,11 +73,14 @@ func jsonValue(typ string, v any) (Value, error) {
 		}
 		if typ == TypeInteger {
 			// 3.0 and 3e2 are whole too: JSON has one kind of number (JSON Schema 2020-12 section 6.1.1 of Core).
-			text, ok := canonicalNumber(v.String())
-			if !ok {
+			text, wrong := whole(v.String())
+			if wrong == "too large" {
+				return Value{}, fmt.Errorf("%s is too large", describeJSON(v))
+			}
+			if wrong != "" {
 				return Value{}, mismatch
 			}
-			return parseValue(typ, text)
+			return Value{typ, text}, nil
 		}
 	case bool:
 		if typ == TypeBoolean {
@@ -114,33 +102,10 @@ func compact(typ string, v any) (Value, error) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false) // the text goes to a variable, not into a page
-	if err := enc.Encode(canonical(v)); err != nil {
+	if err := enc.Encode(v); err != nil {
 		return Value{}, fmt.Errorf("encode %s: %w", typ, err)
 	}
 	return Value{typ, strings.TrimSuffix(b.String(), "\n")}, nil
-}
-
-// canonical writes the numbers in an array or object in their canonical form, so that equal values have equal text.
-func canonical(v any) any {
-	switch v := v.(type) {
-	case json.Number:
-		if text, ok := canonicalNumber(v.String()); ok {
-			return json.Number(text)
-		}
-	case []any:
-		out := make([]any, len(v))
-		for i := range v {
-			out[i] = canonical(v[i])
-		}
-		return out
-	case map[string]any:
-		out := make(map[string]any, len(v))
-		for k := range v {
-			out[k] = canonical(v[k])
-		}
-		return out
-	}
-	return v
 }
 
 func describeJSON(v any) string {
@@ -150,7 +115,7 @@ func describeJSON(v any) string {
 	case string:
 		return "the text " + quote(v)
 	case json.Number:
-		return "the number " + v.String()
+		return "the number " + brief(v.String())
 	case bool:
 		return strconv.FormatBool(v)
 	case []any:
@@ -199,61 +164,14 @@ func nodeValue(typ string, n *yaml.Node) (v Value, wrong string) {
 	if !ok {
 		return v, mismatch
 	}
+	if n.ShortTag() == "!!int" && octal.MatchString(n.Value) && typ != TypeString {
+		return v, "must be plain: " + octalWrong(n.Value)
+	}
 	v, err := jsonValue(typ, decoded)
 	if err != nil {
 		return v, mismatch
 	}
 	return v, ""
-}
-
-// nodeJSON turns a node into what its JSON would decode to. It can't where a number is not finite or a key not text.
-func nodeJSON(n *yaml.Node) (any, bool) {
-	n = resolve(n)
-	switch n.Kind {
-	case yaml.SequenceNode:
-		out := make([]any, 0, len(n.Content))
-		for _, c := range n.Content {
-			v, ok := nodeJSON(c)
-			if !ok {
-				return nil, false
-			}
-			out = append(out, v)
-		}
-		return out, true
-	case yaml.MappingNode:
-		out := make(map[string]any, len(n.Content)/2)
-		for i := 0; i+1 < len(n.Content); i += 2 {
-			key := resolve(n.Content[i])
-			v, ok := nodeJSON(n.Content[i+1])
-			if !ok || key.Kind != yaml.ScalarNode {
-				return nil, false
-			}
-			out[key.Value] = v
-		}
-		return out, true
-	case yaml.ScalarNode:
-		return scalarJSON(n)
-	}
-	return nil, false
-}
-
-func scalarJSON(n *yaml.Node) (any, bool) {
-	switch n.ShortTag() {
-	case "!!null":
-		return nil, true
-	case "!!bool":
-		return strings.EqualFold(n.Value, "true"), true
-	case "!!int":
-		if i, err := yamlInt(n.Value); err == nil {
-			return json.Number(strconv.FormatInt(i, 10)), true
-		}
-		text, ok := canonicalNumber(n.Value)
-		return json.Number(text), ok
-	case "!!float":
-		text, ok := canonicalNumber(strings.ReplaceAll(n.Value, "_", ""))
-		return json.Number(text), ok
-	}
-	return n.Value, utf8.ValidString(n.Value)
 }
 
 // decoded is the value as decoded JSON has it, with numbers as json.Number.
@@ -287,4 +205,24 @@ func emptyValue(typ string) any {
 		return map[string]any{}
 	}
 	return ""
+}
+
+// equal compares by value: numbers as numbers, also those in arrays and objects.
+func (v Value) equal(other Value) bool {
+	return v.Type == other.Type && equalJSON(v.decoded(), other.decoded())
+}
+
+func equalJSON(a, b any) bool {
+	switch a := a.(type) {
+	case json.Number:
+		b, ok := b.(json.Number)
+		return ok && EqualNumbers(a, b)
+	case []any:
+		b, ok := b.([]any)
+		return ok && slices.EqualFunc(a, b, equalJSON)
+	case map[string]any:
+		b, ok := b.(map[string]any)
+		return ok && maps.EqualFunc(a, b, equalJSON)
+	}
+	return a == b
 }

@@ -173,7 +173,7 @@ func stepInputsShape() shape[[]StepInput] {
 				if !d.accept(at, "input", key, checkName) {
 					return
 				}
-				value, ok := nodeJSON(v)
+				value, ok := nodeValues(v)
 				if !ok || value == nil {
 					d.report(v, fmt.Sprintf("input %s has no value that a tool can take", quote(key)), "")
 					return
@@ -234,7 +234,7 @@ func forEachShape() shape[*ForEach] {
 }
 
 func itemList(d *decoder, n *yaml.Node, label string) ([]any, bool) {
-	value, ok := nodeJSON(n)
+	value, ok := nodeValues(n)
 	if !ok {
 		d.report(n, label+" has an item that is not a value", "")
 		return nil, false
