@@ -29,9 +29,10 @@ type Request struct {
 	// Inputs are the values for the tool's args: text as it stands on a
 	// command line, or typed values.
 	Inputs map[string]any
-	// Environment overrides the tool's variables; values are never read as
-	// references to secrets.
-	Environment []tool.EnvVar
+	// Shared overrides the tool's variables, and is overridden by inputs that are
+	// given; Environment overrides all. Values are never read as references to
+	// secrets.
+	Shared, Environment []tool.EnvVar
 	// Artifacts are folders that the tool gets from runs before it, or hands to later ones.
 	Artifacts []Artifact
 	Terminal  bool
@@ -54,8 +55,9 @@ type Artifact struct {
 // in it. caches is the directory that has all caches. The request names its
 // project, and a script that is a file has been read (tool.Tool.ReadScript).
 //
-// The environment's precedence, lowest first: the image's, the tool's, inputs,
-// the request's.
+// The environment's precedence, lowest first: the image's, the tool's with the
+// defaults of its args, what is shared by the steps of a workflow, inputs, the
+// request's own.
 func Compile(id string, req *Request, img *image.Image, caches string) (*engine.Spec, error) {
 	t := req.Tool.Defaults()
 	inputs, err := t.Inputs(req.Inputs)
@@ -88,7 +90,7 @@ func Compile(id string, req *Request, img *image.Image, caches string) (*engine.
 	for _, l := range img.Layers {
 		spec.Image.Layers = append(spec.Image.Layers, l.Path)
 	}
-	spec.Environment = compileEnvironment(t, img.Config.Env, inputs, req.Environment)
+	spec.Environment = compileEnvironment(t, img.Config.Env, req, inputs)
 	spillLarge(spec)
 	if err := compileCommand(spec, t, &img.Config); err != nil {
 		return nil, err
@@ -120,7 +122,7 @@ func capabilities(names []string) []string {
 
 // compileEnvironment keeps the order of the definition, so that a dry run
 // shows what was written; a later value of a name replaces the earlier one.
-func compileEnvironment(t *tool.Tool, imageEnv []string, inputs []tool.Input, overrides []tool.EnvVar) []engine.Variable {
+func compileEnvironment(t *tool.Tool, imageEnv []string, req *Request, inputs []tool.Input) []engine.Variable {
 	var env []engine.Variable
 	set := func(v engine.Variable) {
 		if i := slices.IndexFunc(env, func(e engine.Variable) bool { return e.Name == v.Name }); i >= 0 {
@@ -134,7 +136,7 @@ func compileEnvironment(t *tool.Tool, imageEnv []string, inputs []tool.Input, ov
 			set(engine.Variable{Name: name, Value: value})
 		}
 	}
-	for _, ref := range t.ResolveEnvironment(inputs, overrides) {
+	for _, ref := range t.ResolveEnvironment(req.Shared, inputs, req.Environment) {
 		set(engine.Variable{Name: ref.Name, Value: ref.Literal, Secret: ref.Secret})
 	}
 	return env

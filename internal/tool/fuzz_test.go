@@ -89,7 +89,7 @@ func checkParsed(t *testing.T, tool *Tool) {
 	if err != nil && len(tool.Args) == 0 {
 		t.Errorf("inputs: %v", err)
 	}
-	for _, r := range tool.ResolveEnvironment(inputs, nil) {
+	for _, r := range tool.ResolveEnvironment(nil, inputs, nil) {
 		if !ValidEnvName(r.Name) || strings.Contains(r.Literal, "\x00") || r.Secret != "" && (r.Literal != "" || !ValidSecretName(r.Secret)) {
 			t.Errorf("variable %+v", r)
 		}

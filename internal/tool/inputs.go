@@ -32,7 +32,7 @@ func (t *Tool) Inputs(given map[string]any) ([]Input, error) {
 			}
 			out = append(out, Input{Name: a.Name, Env: a.Env, Value: v.Text})
 		case a.Default != nil:
-			out = append(out, Input{Name: a.Name, Env: a.Env, Value: a.Default.Text})
+			out = append(out, Input{Name: a.Name, Env: a.Env, Value: a.Default.Text, Default: true})
 		case a.Required:
 			bad.add("argument %q (%s) is required and not given%s", a.Name, a.Type, about(a.Description))
 		}

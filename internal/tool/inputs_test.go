@@ -38,14 +38,20 @@ func TestInputs(t *testing.T) {
 	}{
 		{"defaults", typed, map[string]any{"url": "a"}, "URL=a COUNT=3", ""},
 		{"empty text is given", typed, map[string]any{"url": ""}, "URL= COUNT=3", ""},
-		{"all as text", typed, map[string]any{"url": "a", "count": "-7", "ratio": "2.50", "dry-run": "true", "hosts": `[ "b", 1.0 ]`, "spec": `{"b":1,"a":"<x>"}`}, `URL=a COUNT=-7 RATIO=2.5 DRY_RUN=true HOSTS=["b",1] SPEC_JSON={"a":"<x>","b":1}`, ""},
+		{"all as text", typed, map[string]any{"url": "a", "count": "-7", "ratio": "2.50", "dry-run": "true", "hosts": `[ "b", 1.0 ]`, "spec": `{"b":1,"a":"<x>"}`}, `URL=a COUNT=-7 RATIO=2.50 DRY_RUN=true HOSTS=["b",1.0] SPEC_JSON={"a":"<x>","b":1}`, ""},
 		{"all as JSON", typed, map[string]any{"url": "a", "count": 7.0, "ratio": 1, "dry-run": false, "hosts": []any{"b"}, "spec": map[string]any{"k": nil}}, `URL=a COUNT=7 RATIO=1 DRY_RUN=false HOSTS=["b"] SPEC_JSON={"k":null}`, ""},
 		{"large integer", typed, map[string]any{"url": "a", "count": json.Number("9007199254740993")}, "URL=a COUNT=9007199254740993", ""},
 		{"values", typed, map[string]any{"url": Value{TypeString, "v"}, "count": Value{TypeInteger, "4"}}, "URL=v COUNT=4", ""},
 		{"required", typed, nil, "", `argument "url" (string) is required and not given: Where to look`},
 		{"not an integer", typed, map[string]any{"url": "a", "count": "3.5"}, "", `argument "count" (integer): "3.5" is not a whole number`},
-		{"JSON not an integer", typed, map[string]any{"url": "a", "count": 3.5}, "", `argument "count" (integer): "3.5" is not a whole number`},
-		{"integer overflow", typed, map[string]any{"url": "a", "count": "9223372036854775808"}, "", `is not a whole number`},
+		{"JSON not an integer", typed, map[string]any{"url": "a", "count": 3.5}, "", `argument "count" (integer): the number 3.5 is not an integer`},
+		{"an integer of 20 digits", typed, map[string]any{"url": "a", "count": "12345678901234567890"}, `URL=a COUNT=12345678901234567890`, ""},
+		{"too many digits", typed, map[string]any{"url": "a", "count": strings.Repeat("9", 1001)}, "", `" is too large`},
+		{"too large", typed, map[string]any{"url": "a", "ratio": "1e400"}, "", `argument "ratio" (number): "1e400" is too large`},
+		{"as written", typed, map[string]any{"url": Scalar{"1.20", json.Number("1.20")}, "count": Scalar{"0x1F", json.Number("31")}, "ratio": Scalar{"2.50", json.Number("2.50")}}, `URL=1.20 COUNT=31 RATIO=2.50`, ""},
+		{"as written, of another type", typed, map[string]any{"url": "a", "count": Scalar{"2024-01-02", "2024-01-02"}}, "", `argument "count" (integer): 2024-01-02 is not an integer`},
+		{"octal or decimal", typed, map[string]any{"url": "a", "count": Scalar{"0755", json.Number("493")}}, "", `0755 begins with 0, which is octal to some and decimal to others; write 0o755 or 755`},
+		{"free, as written", free, map[string]any{"A": Scalar{"0755", json.Number("493")}, "B": Scalar{"~", nil}, "C": Scalar{"True", true}, "D": []any{Scalar{"1.20", json.Number("1.20")}, Scalar{"0x1F", json.Number("31")}}}, `A=0755 B=~ C=True D=[1.20,31]`, ""},
 		{"not a number", typed, map[string]any{"url": "a", "ratio": "NaN"}, "", `argument "ratio" (number): "NaN" is not a number`},
 		{"infinite", typed, map[string]any{"url": "a", "ratio": math.Inf(1)}, "", `not a finite number`},
 		{"not an option", typed, map[string]any{"url": "a", "ratio": "2"}, "", `argument "ratio" (number): "2" is not among its options, "1" or "2.5"`},
@@ -95,16 +101,19 @@ func TestEnvironmentPrecedence(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := tool.ResolveEnvironment(
-		[]Input{{Name: "a", Env: "A", Value: "/secrets/stolen"}, {Name: "c", Env: "C", Value: "3"}},
+		[]EnvVar{{Name: "B", Value: "/secrets/x"}, {Name: "E", Value: "shared"}, {Name: "A", Value: "shared"}},
+		[]Input{{Name: "a", Env: "A", Value: "/secrets/stolen"}, {Name: "c", Env: "C", Value: "3"}, {Name: "e", Env: "E", Value: "default", Default: true}, {Name: "f", Env: "F", Value: "default", Default: true}},
 		[]EnvVar{{Name: "C", Value: "/secrets/token"}, {Name: "D", Value: "4"}},
 	)
 	want := []EnvRef{
 		{Name: "TOKEN", Secret: "token"},
 		{Name: "A", Literal: "/secrets/stolen"},
-		{Name: "B", Literal: "2"},
+		{Name: "B", Literal: "/secrets/x"},
 		{Name: "PATHLIKE", Literal: "/secrets/a/b"},
 		{Name: "DOT", Literal: "/secrets/.."},
 		{Name: "FILE", Literal: "/secrets/f"},
+		{Name: "E", Literal: "shared"},
+		{Name: "F", Literal: "default"},
 		{Name: "C", Literal: "/secrets/token"},
 		{Name: "D", Literal: "4"},
 	}
@@ -127,8 +136,12 @@ func TestInputsNameNoSecret(t *testing.T) {
 		for range rapid.IntRange(0, 3).Draw(t, "overrides") {
 			over = append(over, EnvVar{Name: name.Draw(t, "name"), Value: value.Draw(t, "value")})
 		}
-		for _, r := range tool.ResolveEnvironment(inputs, over) {
-			if r.Secret != "" && (r.Secret != "token" || r.Name != "TOKEN" || len(inputs)+len(over) > 0 && replaced(r.Name, inputs, over)) {
+		var shared []EnvVar
+		for range rapid.IntRange(0, 3).Draw(t, "shared") {
+			shared = append(shared, EnvVar{Name: name.Draw(t, "name"), Value: value.Draw(t, "value")})
+		}
+		for _, r := range tool.ResolveEnvironment(shared, inputs, over) {
+			if r.Secret != "" && (r.Secret != "token" || r.Name != "TOKEN" || replaced(r.Name, inputs, append(over, shared...))) {
 				t.Fatalf("%+v names a secret", r)
 			}
 		}

@@ -144,9 +144,14 @@ func valuesShape(what string, check func(string) (wrong, hint string)) shape[[]F
 }
 
 // jsonShape is any value that JSON has too.
-func jsonShape() shape[any] {
+func jsonShape() shape[any] { return anyShape(nodeJSON) }
+
+// valueShape is an input, whose values without quotes stay what they are written as; see [Scalar].
+func valueShape() shape[any] { return anyShape(nodeValues) }
+
+func anyShape(decode func(*yaml.Node) (any, bool)) shape[any] {
 	return shape[any]{schema: schema{}, read: func(d *decoder, n *yaml.Node, label string) (any, bool) {
-		v, ok := nodeJSON(n)
+		v, ok := decode(n)
 		if !ok {
 			d.report(n, label+" has a value in it that JSON has no form for", "")
 		}

@@ -45,6 +45,12 @@ func decimal(s string) (text, wrong string) {
 	return sign + whole + fraction + exponent, ""
 }
 
+// HoldsNumber says whether a definition can hold a number of JSON.
+func HoldsNumber(n json.Number) bool {
+	_, wrong := decimal(n.String())
+	return wrong == ""
+}
+
 // whole brings a decimal number that is whole, such as 3, 3.0 or 3e2, into the form of an integer, of any size; or
 // says why it can't: "not a whole number", "too large".
 func whole(s string) (text, wrong string) {

@@ -76,7 +76,7 @@ func TestExamples(t *testing.T) {
 	if want := []string{"kubectl", "get", "pods", "--all-namespaces", "--field-selector=status.phase!=Running"}; !reflect.DeepEqual(kubectl.Command.Args(), want) {
 		t.Errorf("command %q, want %q", kubectl.Command.Args(), want)
 	}
-	if got := kubectl.ResolveEnvironment(nil, nil); !reflect.DeepEqual(got, []EnvRef{{Name: "KUBECONFIG", Literal: "/secrets/kubeconfig"}}) {
+	if got := kubectl.ResolveEnvironment(nil, nil, nil); !reflect.DeepEqual(got, []EnvRef{{Name: "KUBECONFIG", Literal: "/secrets/kubeconfig"}}) {
 		t.Errorf("a mounted path did not stay one: %v", got)
 	}
 	if err := kubectl.Runnable(); err != nil {
@@ -92,7 +92,7 @@ func TestExamples(t *testing.T) {
 		{Name: "CHANNEL", Literal: "#alerts"},
 		{Name: "MESSAGE", Literal: "Deployment completed successfully"},
 	}
-	if got := slack.ResolveEnvironment(nil, nil); !reflect.DeepEqual(got, want) {
+	if got := slack.ResolveEnvironment(nil, nil, nil); !reflect.DeepEqual(got, want) {
 		t.Errorf("environment %v, want %v", got, want)
 	}
 	if got := slack.Script.Interpreter(); !reflect.DeepEqual(got, []string{"/bin/sh", "-e"}) {
@@ -110,7 +110,7 @@ func TestExamples(t *testing.T) {
 		t.Errorf("name %q, dir %q", secrets.Name, secrets.Source.Dir)
 	}
 	var refs []string
-	for _, e := range secrets.ResolveEnvironment(nil, nil) {
+	for _, e := range secrets.ResolveEnvironment(nil, nil, nil) {
 		if e.Secret != "" {
 			refs = append(refs, e.Secret+" "+e.Name)
 		}

@@ -19,6 +19,9 @@ type Scalar struct {
 	Value any // as decoded JSON has it
 }
 
+// String is the value as it is written.
+func (s Scalar) String() string { return s.Text }
+
 // MarshalJSON encodes the value.
 func (s Scalar) MarshalJSON() ([]byte, error) { return json.Marshal(s.Value) }
 

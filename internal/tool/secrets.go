@@ -21,13 +21,14 @@ func (t *Tool) secretOf(value string) (name string, ok bool) {
 	return name, true
 }
 
-// ResolveEnvironment merges the variables of a run, later ones winning: the tool's own environment, its inputs, and
-// the overrides of a workflow's step or a command line. Each variable keeps the place where its name first came up.
+// ResolveEnvironment merges the variables of a run, later ones winning: the tool's own environment and the defaults of its
+// args, shared, which is the environment of a workflow, the inputs that are given, and the overrides of a workflow's step
+// or a command line. Each variable keeps the place where its name first came up.
 //
-// Only the tool's own environment can name a secret. What is written in inputs and overrides arrives as it is written,
+// Only the tool's own environment can name a secret. What is written elsewhere arrives as it is written,
 // /secrets/NAME included: whoever may run a tool could otherwise hand it, and have it print, any secret of the store,
 // while the definition is what was reviewed and given access.
-func (t *Tool) ResolveEnvironment(inputs []Input, overrides []EnvVar) []EnvRef {
+func (t *Tool) ResolveEnvironment(shared []EnvVar, inputs []Input, overrides []EnvVar) []EnvRef {
 	out := make([]EnvRef, 0, len(t.Environment)+len(inputs)+len(overrides))
 	place := make(map[string]int, cap(out))
 	set := func(r EnvRef) {
@@ -45,11 +46,21 @@ func (t *Tool) ResolveEnvironment(inputs []Input, overrides []EnvVar) []EnvRef {
 		}
 		set(EnvRef{Name: e.Name, Literal: e.Value})
 	}
-	for _, in := range inputs {
-		set(EnvRef{Name: in.Env, Literal: in.Value})
+	variables := func(list []EnvVar) {
+		for _, e := range list {
+			set(EnvRef{Name: e.Name, Literal: e.Value})
+		}
 	}
-	for _, e := range overrides {
-		set(EnvRef{Name: e.Name, Literal: e.Value})
+	values := func(defaults bool) {
+		for _, in := range inputs {
+			if in.Default == defaults {
+				set(EnvRef{Name: in.Env, Literal: in.Value})
+			}
+		}
 	}
+	values(true)
+	variables(shared)
+	values(false)
+	variables(overrides)
 	return out
 }

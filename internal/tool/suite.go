@@ -34,7 +34,7 @@ type Subject struct {
 // World is what a test gives the tool instead of the real world.
 type World struct {
 	Environment []EnvVar
-	// Inputs are values as decoded JSON has them, numbers as json.Number.
+	// Inputs are values as decoded JSON has them, with a [Scalar] for each that is written without quotes and isn't text.
 	Inputs map[string]any
 	// Secrets are values that stand in front of the machine's own secrets.
 	Secrets map[string]string

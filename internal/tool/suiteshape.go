@@ -93,7 +93,7 @@ func worldFields[T any](of func(*T) *World) []field[T] {
 	return []field[T]{
 		bind("environment", "Variables that override the tool's, as a list of KEY=value or a mapping.", environmentShape(),
 			func(t *T) *[]EnvVar { return &of(t).Environment }),
-		bind("inputs", "Values for the tool's args.", byName(jsonShape(), nil, checkInputName, "input"),
+		bind("inputs", "Values for the tool's args.", byName(valueShape(), nil, checkInputName, "input"),
 			func(t *T) *map[string]any { return &of(t).Inputs }),
 		bind("secrets", "Values of secrets, by their names, instead of this machine's.", secrets,
 			func(t *T) *map[string]string { return &of(t).Secrets }),

@@ -176,6 +176,8 @@ type Value struct {
 type Input struct {
 	// Name is the input's name and Env the variable that it arrives in.
 	Name, Env, Value string
+	// Default says that nobody gave it: the value is the argument's default.
+	Default bool
 }
 
 // EnvRef is one variable of a run: a literal value, or the name of the secret whose value it gets.

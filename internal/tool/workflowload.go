@@ -99,6 +99,7 @@ func (w *Workflow) Resolve() error {
 			}
 			r.runnable(s)
 			r.inputs(s)
+			r.given(s)
 			s.References(func(ref Reference, p Position) { r.output(byName, ref, p) })
 		}
 	}
@@ -228,7 +229,26 @@ func (r *resolver) inputs(s *Step) {
 	}
 }
 
-// literal is a value without references, as decoded JSON has it.
+// given reports a variable that a step gives both as an input and in its environment: neither is above the other.
+func (r *resolver) given(s *Step) {
+	inputs := make(map[string]string, len(s.Inputs)) // by the variable that each arrives in
+	for _, in := range s.Inputs {
+		inputs[in.Name] = in.Name
+		for _, a := range s.Uses.Tool.Args {
+			if a.Name == in.Name {
+				delete(inputs, in.Name)
+				inputs[a.Env] = in.Name
+			}
+		}
+	}
+	for _, v := range s.Environment {
+		if name, both := inputs[v.Name]; both {
+			r.at(v.Position, fmt.Sprintf("step %s gives %s twice, as the input %s and in its environment", quote(s.Name), v.Name, quote(name)), "keep one of them")
+		}
+	}
+}
+
+// literal is a value without references, as an input of a tool.
 func literal(v any) (any, bool) {
 	out, err := substitute(v, func(Reference) (any, error) { return nil, errHasReference })
 	return out, err == nil

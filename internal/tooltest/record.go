@@ -7,11 +7,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/big"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -200,7 +198,7 @@ func (w *recorder) body(kind string, encoded bool, data []byte) (key string, n *
 	return "file", text(filepath.ToSlash(name)), nil
 }
 
-// jsonNode is a JSON document as YAML. It isn't one where its numbers would come back as others.
+// jsonNode is a JSON document as YAML. It isn't one where a number is too large for a definition.
 func jsonNode(data []byte) (*yaml.Node, bool) {
 	var v any
 	dec := json.NewDecoder(bytes.NewReader(data))
@@ -222,7 +220,7 @@ func valueNode(v any) (*yaml.Node, bool) {
 	case json.Number:
 		n := &yaml.Node{Kind: yaml.ScalarNode, Value: v.String()}
 		n.Tag = n.ShortTag()
-		return n, exact(v.String()) && (n.Tag == "!!int" || n.Tag == "!!float")
+		return n, tool.HoldsNumber(v) && (n.Tag == "!!int" || n.Tag == "!!float")
 	case []any:
 		n := &yaml.Node{Kind: yaml.SequenceNode}
 		for _, item := range v {
@@ -250,20 +248,6 @@ func valueNode(v any) (*yaml.Node, bool) {
 		return n, true
 	}
 	return nil, false
-}
-
-// exact reports whether a number keeps its value where numbers are of 64 bits.
-func exact(s string) bool {
-	if _, err := strconv.ParseInt(s, 10, 64); err == nil {
-		return true
-	}
-	f, err := strconv.ParseFloat(s, 64)
-	if err != nil {
-		return false
-	}
-	before, ok := new(big.Rat).SetString(s)
-	after, okAfter := new(big.Rat).SetString(strconv.FormatFloat(f, 'g', -1, 64))
-	return ok && okAfter && before.Cmp(after) == 0
 }
 
 // text is a text that YAML reads back as one.

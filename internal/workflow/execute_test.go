@@ -17,6 +17,7 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/condition/cel"
 	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/tool"
 	"github.com/mayfly-run/mayfly/internal/secret"
 )
 
@@ -103,14 +104,14 @@ workflow:
 	if got.Inputs["IN"] != "got "+value {
 		t.Errorf("the input is %q", got.Inputs["IN"])
 	}
-	if list := got.Inputs["LIST"].([]any); list[0] != value || list[1] != json.Number("1") {
+	if list := got.Inputs["LIST"].([]any); list[0] != value || fmt.Sprint(list[1]) != "1" {
 		t.Errorf("the list is %v", list)
 	}
 	var env []string
-	for _, v := range got.Environment {
+	for _, v := range slices.Concat(got.Shared, []tool.EnvVar{{Name: "--"}}, got.Environment) {
 		env = append(env, v.Name+"="+v.Value)
 	}
-	if want := []string{"ALL=for me", "OWN=0"}; !slices.Equal(env, want) {
+	if want := []string{"ALL=for me", "--=", "OWN=0"}; !slices.Equal(env, want) {
 		t.Errorf("the environment is %q, want %q", env, want)
 	}
 	for i, e := range events {

@@ -194,8 +194,9 @@ func decodeItems(text string, r tool.Reference) ([]any, error) {
 
 // Bound is a step, or an item of one, with values in the place of its references.
 type Bound struct {
-	Inputs      map[string]any
-	Environment []tool.EnvVar
+	Inputs map[string]any
+	// Shared are the workflow's variables, Environment the step's own.
+	Shared, Environment []tool.EnvVar
 }
 
 // Bind puts values in the place of the references of a step whose turn it is; item is its index or -1.
@@ -218,16 +219,26 @@ func (p *Plan) Bind(s *States, i, item int) (*Bound, error) {
 		}
 		b.Inputs[in.Name] = v
 	}
-	for _, list := range [][]tool.StepVariable{p.Workflow.Environment, step.Environment} {
-		for _, v := range list {
-			text, err := v.Value.Text(lookup)
-			if err != nil {
-				return nil, fmt.Errorf("variable %s: %w", v.Name, err)
-			}
-			b.Environment = append(b.Environment, tool.EnvVar{Name: v.Name, Value: text, Position: v.Position})
-		}
+	var err error
+	if b.Shared, err = variables(p.Workflow.Environment, lookup); err != nil {
+		return nil, err
+	}
+	if b.Environment, err = variables(step.Environment, lookup); err != nil {
+		return nil, err
 	}
 	return b, nil
+}
+
+func variables(list []tool.StepVariable, lookup func(tool.Reference) (any, error)) ([]tool.EnvVar, error) {
+	var out []tool.EnvVar
+	for _, v := range list {
+		text, err := v.Value.Text(lookup)
+		if err != nil {
+			return nil, fmt.Errorf("variable %s: %w", v.Name, err)
+		}
+		out = append(out, tool.EnvVar{Name: v.Name, Value: text, Position: v.Position})
+	}
+	return out, nil
 }
 
 // Outcome is how a workflow ended: its status, the exit status of `mayfly run`, and why.
