@@ -78,6 +78,8 @@ func parseCondition(s string) (c Condition, wrong, hint string) {
 			if strings.HasPrefix(strings.TrimLeft(rest[at[1]:], " \t\n"), "(") {
 				c.Functions[token] = true
 			}
+		case token == "and" || token == "or" || token == "not":
+			return c, fmt.Sprintf("has the word %s, which isn't CEL", quote(token)), fmt.Sprintf("write %s", map[string]string{"and": "&&", "or": "||", "not": "!"}[token])
 		case len(token) > 1 && token[0] == '_' && strings.Trim(token[1:], "0123456789") == "":
 			return c, fmt.Sprintf("uses the name %s, which stands for a reference", quote(token)), "choose another name"
 		}

@@ -127,13 +127,9 @@ func (d *decoder) syntax(err error, data []byte) {
 		n.Line = bytes.Count(before, []byte("\n")) + 1
 		n.Column = utf8.RuneCount(before[bytes.LastIndexByte(before, '\n')+1:]) + 1
 	}
-	hint := ""
-	// The parser may name the line before or after; a tab that indents any of the three is what is wrong.
-	lines := strings.Split(string(data), "\n")
-	for i := max(n.Line-2, 0); i < min(n.Line+1, len(lines)); i++ {
-		if strings.HasPrefix(strings.TrimLeft(lines[i], " "), "\t") {
-			hint = "indent with spaces, not tabs"
-		}
+	line, hint := advise(strings.Split(string(data), "\n"), n.Line)
+	if hint != "" && n.Column == 0 {
+		n.Line = line
 	}
 	d.report(n, "this is not valid YAML: "+text[:min(len(text), 200)], hint)
 }

@@ -247,13 +247,11 @@ func (w *walker) inspectNode(n *yaml.Node) {
 		}
 		if isMerge(n.Content[i]) {
 			w.checkMerge(n.Content[i+1])
+			continue // several are as one with a list
 		}
 		if f, ok := first[key.Value]; ok {
-			hint := fmt.Sprintf("it is first given at line %d, column %d", f.Line, f.Column)
-			if isMerge(key) {
-				hint = "write one: <<: [*NAME, *OTHER]"
-			}
-			w.report(n.Content[i], fmt.Sprintf("key %s is given twice", quote(key.Value)), hint)
+			w.report(n.Content[i], fmt.Sprintf("key %s is given twice", quote(key.Value)),
+				fmt.Sprintf("it is first given at line %d, column %d", f.Line, f.Column))
 			continue
 		}
 		first[key.Value] = n.Content[i]

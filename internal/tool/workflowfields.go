@@ -125,6 +125,10 @@ func conditionShape() shape[*Condition] {
 			return nil, false
 		}
 		n = resolve(n)
+		if d.cut(n) {
+			d.report(n, label+" ends where a comment begins, inside of quotes", "put all of it in quotes: '…'")
+			return nil, false
+		}
 		c, _, _ := parseCondition(text) // checked above
 		c.Position = d.position(n)
 		switch {

@@ -99,7 +99,6 @@ func (w *Workflow) Resolve() error {
 			}
 			r.runnable(s)
 			r.inputs(s)
-			r.given(s)
 			s.References(func(ref Reference, p Position) { r.output(byName, ref, p) })
 		}
 	}
@@ -225,25 +224,6 @@ func (r *resolver) inputs(s *Step) {
 	for _, a := range t.Args {
 		if a.Required && a.Default == nil && !given[a.Name] {
 			r.at(s.Position, fmt.Sprintf("step %s doesn't give the input %s (%s), which tool %s requires%s", quote(s.Name), quote(a.Name), a.Type, quote(t.Name), about(a.Description)), fmt.Sprintf("add inputs: {%s: …}", a.Name))
-		}
-	}
-}
-
-// given reports a variable that a step gives both as an input and in its environment: neither is above the other.
-func (r *resolver) given(s *Step) {
-	inputs := make(map[string]string, len(s.Inputs)) // by the variable that each arrives in
-	for _, in := range s.Inputs {
-		inputs[in.Name] = in.Name
-		for _, a := range s.Uses.Tool.Args {
-			if a.Name == in.Name {
-				delete(inputs, in.Name)
-				inputs[a.Env] = in.Name
-			}
-		}
-	}
-	for _, v := range s.Environment {
-		if name, both := inputs[v.Name]; both {
-			r.at(v.Position, fmt.Sprintf("step %s gives %s twice, as the input %s and in its environment", quote(s.Name), v.Name, quote(name)), "keep one of them")
 		}
 	}
 }

@@ -17,8 +17,8 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/condition/cel"
 	"github.com/mayfly-run/mayfly/internal/run"
-	"github.com/mayfly-run/mayfly/internal/tool"
 	"github.com/mayfly-run/mayfly/internal/secret"
+	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
