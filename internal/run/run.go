@@ -326,7 +326,8 @@ func (r *run) attempt(ctx context.Context, t *tool.Tool, spec *engine.Spec, secr
 	if exit.Kept {
 		r.result.KeptID = spec.ID
 	}
-	if cause == nil && r.retries(t.Retry, n) {
+	// An attempt that timed out is one that failed; what ends the run ends its attempts.
+	if (cause == nil || errors.Is(cause, errTimeout)) && ctx.Err() == nil && r.retries(t.Retry, n) {
 		again = sandbox.Remove
 	}
 	return again, nil

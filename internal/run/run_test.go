@@ -337,6 +337,28 @@ func TestRetry(t *testing.T) {
 	}
 }
 
+// TestRetryOfTimeouts: each attempt has its time, and one that is over it has failed, with 124.
+func TestRetryOfTimeouts(t *testing.T) {
+	for retry, want := range map[string]int32{
+		"{attempts: 3, backoff: 1s}":                 3,
+		"{attempts: 3, backoff: 1s, on_exit: [124]}": 3,
+		"{attempts: 3, backoff: 1s, on_exit: [1]}":   1,
+	} {
+		var starts atomic.Int32
+		s := newSession(program(func(p *fake.Process) int {
+			starts.Add(1)
+			<-p.Context.Done()
+			return 0
+		}))
+		synctest.Test(t, func(t *testing.T) {
+			result, err := s.run(t, goTool+"timeout: 1s\nretry: "+retry+"\n", nil)
+			if err != nil || starts.Load() != want || result.Status != TimedOut {
+				t.Errorf("%s: %d starts, %+v, %v", retry, starts.Load(), result, err)
+			}
+		})
+	}
+}
+
 func TestRetryKeepsTheLastSandboxOnly(t *testing.T) {
 	for retry, want := range map[string]string{
 		"retry: {attempts: 3, backoff: 1ms}":                "x-3",

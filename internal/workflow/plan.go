@@ -289,8 +289,13 @@ func (n *planning) outlook(i int) (success, failure bool) {
 	for j := range n.main() {
 		failure = failure || n.counts(j)
 	}
-	ending := n.states.Ending
-	return !failure && ending == "", failure || ending != "" && ending != run.Cancelled
+	switch n.states.Ending {
+	case run.Cancelled: // after Ctrl-C neither holds
+		return false, false
+	case "":
+		return !failure, failure
+	}
+	return false, true
 }
 
 // cancel concludes what will not begin any more.
@@ -515,36 +520,40 @@ func (n *planning) items(i int) {
 }
 
 // gather is the end of a step with for_each: the first failure of its items, or success. Each output is a JSON array of
-// the items' outputs, null for an item that was skipped.
+// the items' outputs, null for an item that was skipped or has failed. A failed step has them where its failure is none
+// for others.
 func (p *Plan) gather(i int, items []StepState) StepState {
+	out := StepState{Status: run.Succeeded, Items: items}
 	skipped := 0
 	for k := range items {
-		if items[k].Failed() {
-			return StepState{
-				Status: items[k].Status, ExitCode: items[k].ExitCode,
-				Reason: fmt.Sprintf("item %d: %s", k, items[k].Reason), Items: items,
-			}
-		}
-		if items[k].Status == run.Skipped {
+		switch {
+		case items[k].Failed() && out.Status == run.Succeeded:
+			out.Status, out.ExitCode, out.Reason = items[k].Status, items[k].ExitCode, fmt.Sprintf("item %d: %s", k, items[k].Reason)
+		case items[k].Status == run.Skipped:
 			skipped++
 		}
 	}
-	out := StepState{Status: run.Succeeded, Items: items, Outputs: map[string]string{}}
 	if skipped > 0 && skipped == len(items) {
 		return StepState{Status: run.Skipped, Reason: "all its items were skipped", Items: items}
 	}
+	if out.Failed() && !p.Steps[i].ContinueOnFailure {
+		return out
+	}
+	out.Outputs = map[string]string{}
 	for _, name := range p.Steps[i].Promises() {
 		list := make([]any, len(items))
 		for k := range items {
-			if v, ok := items[k].Outputs[name]; ok {
+			if v, ok := items[k].Outputs[name]; ok && !items[k].Failed() {
 				list[k] = v
 			}
 		}
-		text, err := json.Marshal(list)
-		if err != nil {
+		var text strings.Builder
+		enc := json.NewEncoder(&text)
+		enc.SetEscapeHTML(false) // it goes to a tool, not into a page
+		if err := enc.Encode(list); err != nil {
 			panic(fmt.Sprintf("encode a list of texts: %v", err)) // which nothing keeps from being encoded
 		}
-		out.Outputs[name] = string(text)
+		out.Outputs[name] = strings.TrimSuffix(text.String(), "\n")
 	}
 	return out
 }

@@ -285,6 +285,12 @@ func TestPlan(t *testing.T) {
 			`a=succeeded b=succeeded a[0]=succeeded a[1]=succeeded -> succeeded 0`,
 		},
 		{
+			"outputs of items, some of which fail",
+			`workflow: [{name: a, tool: T, outputs: [R], for_each: [1, 2, 3], max_parallel: 1, continue_on_failure: true}, {name: b, tool: T, condition: '${a.R} == "[\"x&y\",null,\"z\"]"'}]`,
+			map[string]StepState{"a[0]": out("R", "x&y"), "a[1]": fail(5), "a[2]": out("R", "z")},
+			`a=failed(item 1: exit status 5) b=succeeded a[0]=succeeded a[1]=failed a[2]=succeeded -> succeeded 0`,
+		},
+		{
 			"what ends by its time-out", "workflow: [{name: a, tool: T}, {name: b, tool: T}]",
 			map[string]StepState{"a": {Status: run.TimedOut, ExitCode: 124}},
 			"a=timed_out b=skipped(step a timed out) -> failed 124",
@@ -544,4 +550,26 @@ func planned(t *testing.T, n int) (p *Plan, took time.Duration, allocated uint64
 		t.Fatalf("%d actions, %d steps in order", len(first), len(p.order))
 	}
 	return p, took, after.TotalAlloc - before.TotalAlloc
+}
+
+// TestFinallyAfterAnInterrupt: neither success() nor failure() holds, whatever has failed before.
+func TestFinallyAfterAnInterrupt(t *testing.T) {
+	for _, first := range []StepState{{Status: run.Cancelled, ExitCode: 130}, {Status: run.Failed, ExitCode: 1}} {
+		p := NewPlan(parse(t, `{workflow: [{name: a, tool: T}, {name: b, tool: T}], finally: [{name: yes, tool: T, condition: success()}, {name: no, tool: T, condition: failure()}, {name: any, tool: T}]}`), nil)
+		m := simulate(t, p, p.NewStates())
+		m.run(func(int) int { return 0 }, func(u unit) StepState {
+			if u.step == 0 {
+				m.s.Ending, m.s.Reason = run.Cancelled, "cancelled"
+				return first
+			}
+			return succeed()
+		})
+		ends := map[string]run.State{}
+		for i, s := range p.Steps {
+			ends[s.Name] = m.s.Steps[i].Status
+		}
+		if ends["b"] != run.Cancelled || ends["yes"] != run.Skipped || ends["no"] != run.Skipped || ends["any"] != run.Succeeded {
+			t.Errorf("after a %s: %v", first.Status, ends)
+		}
+	}
 }
