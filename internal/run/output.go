@@ -60,7 +60,7 @@ func parseOutputs(data []byte) (map[string]string, error) {
 			for {
 				text, ok := next()
 				if !ok {
-					return outputs, fmt.Errorf("line %d of $MAYFLY_OUTPUT: the value of %s has no closing %s", begin, name, delimiter)
+					return outputs, fmt.Errorf("line %d of $MAYFLY_OUTPUT: the value of %s has no closing %s%s", begin, name, delimiter, unclosed(block, delimiter))
 				}
 				if bytes.Equal(trimmed(text), delimiter) {
 					break
@@ -77,4 +77,20 @@ func parseOutputs(data []byte) (map[string]string, error) {
 		}
 		outputs[name] = string(value)
 	}
+}
+
+// unclosed says why a block isn't closed, where one of its lines shows it.
+func unclosed(block [][]byte, delimiter []byte) string {
+	plain := bytes.Trim(delimiter, `'"`)
+	for i, line := range block {
+		switch bare := bytes.TrimSpace(line); {
+		case !bytes.Equal(plain, delimiter) && bytes.Equal(bare, plain):
+			return fmt.Sprintf("; the quotes are a part of the delimiter: write <<%s", plain)
+		case bytes.Equal(bare, delimiter):
+			return fmt.Sprintf("; a line has %s with spaces around it, and it has to stand alone", delimiter)
+		case i == len(block)-1 && bytes.HasSuffix(line, delimiter):
+			return fmt.Sprintf("; the last line ends with %s: the text before it has no line break at its end", delimiter)
+		}
+	}
+	return ""
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"slices"
 	"strings"
 	"sync"
@@ -166,6 +167,9 @@ func (r *Runner) Prepare(id string, req *Request, find func(ref string) (*image.
 	if err != nil {
 		return nil, nil, err
 	}
+	if _, err := applied.Inputs(req.Inputs); err != nil { // before an image is fetched for nothing
+		return nil, nil, err
+	}
 	img, err := find(applied.Image)
 	if err != nil {
 		return nil, nil, err
@@ -195,6 +199,12 @@ func (r *run) attempts(ctx context.Context) error {
 		release = hold
 		return img, nil
 	})
+	var inputs *tool.InputError
+	if errors.As(err, &inputs) {
+		// What else is missing is said at once.
+		_, missing := r.values(ctx, r.req.Tool.SecretNames())
+		return errors.Join(err, missing)
+	}
 	if err != nil {
 		return err
 	}
@@ -256,15 +266,13 @@ func (r *run) secrets(ctx context.Context, spec *engine.Spec) (engine.Secrets, e
 	if len(names) == 0 {
 		return nil, nil
 	}
-	values := engine.Secrets{}
+	values, err := r.values(ctx, names)
+	if err != nil {
+		return nil, err
+	}
 	all := r.foreign()
 	for _, name := range names {
-		value, err := r.Secrets.Get(ctx, name)
-		if err != nil {
-			return nil, err
-		}
-		values[name] = value
-		all = append(all, value)
+		all = append(all, values[name])
 	}
 	for _, v := range spec.Environment {
 		if v.Secret == "" {
@@ -277,6 +285,21 @@ func (r *run) secrets(ctx context.Context, spec *engine.Spec) (engine.Secrets, e
 	}
 	r.masker.Store(secret.NewRedactor(all...))
 	return values, nil
+}
+
+// values fetches secrets. The error names all that are missing.
+func (r *run) values(ctx context.Context, names []string) (engine.Secrets, error) {
+	values := engine.Secrets{}
+	var errs []error
+	for _, name := range names {
+		value, err := r.Secrets.Get(ctx, name)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+		errs = append(errs, err)
+		values[name] = value
+	}
+	return values, errors.Join(errs...)
 }
 
 // maxVariable is the most that Linux takes for NAME=value and the zero byte after it (MAX_ARG_STRLEN, execve(2)).

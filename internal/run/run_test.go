@@ -213,6 +213,24 @@ func TestMissingSecretStopsBeforeAnythingStarts(t *testing.T) {
 	}
 }
 
+// TestAllThatIsMissingIsNamed: secrets and inputs at once.
+func TestAllThatIsMissingIsNamed(t *testing.T) {
+	s := newSession(program(func(*fake.Process) int { return 0 }))
+	_, err := s.run(t, goTool+"args: [{name: url, required: true}, {name: who, required: true}]\nenvironment: {KEY: /secrets/one}\nvolumes: [{name: two, secret: two}]\n", nil)
+	if err == nil {
+		t.Fatal("it ran")
+	}
+	for _, want := range []string{`argument "url"`, `argument "who"`, `secret "one" not found`, `secret "two" not found`} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("no %q in %v", want, err)
+		}
+	}
+	_, err = s.run(t, goTool+"environment: {KEY: /secrets/one, OTHER: /secrets/two}\n", nil)
+	if err == nil || !strings.Contains(err.Error(), `"one"`) || !strings.Contains(err.Error(), `"two"`) {
+		t.Error(err)
+	}
+}
+
 // A variable holds text without zero bytes: another value would change on its way, and be masked no more.
 func TestSecretsThatNoVariableHolds(t *testing.T) {
 	for value, want := range map[string]string{
@@ -407,6 +425,9 @@ func TestOutputs(t *testing.T) {
 		"nonsense\n":                            "line 1 of $MAYFLY_OUTPUT is neither",
 		"A<<END\none\ntwo\nEND\n":               "",
 		"A<<END\none\n":                         "the value of A has no closing END",
+		"A<<'END'\none\nEND\n":                  "no closing 'END'; the quotes are a part of the delimiter: write <<END",
+		"A<<END\none\n END\n":                   "no closing END; a line has END with spaces around it",
+		"A<<END\noneEND\n":                      "no closing END; the last line ends with END: the text before it has no line break at its end",
 		"A=\xff\n":                              "output A is not UTF-8",
 		"A b=c\n":                               "is not a name",
 		"\n\r\nA=1\r\nA=2\n":                    "",

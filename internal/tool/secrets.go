@@ -1,6 +1,10 @@
 package tool
 
-import "strings"
+import (
+	"maps"
+	"slices"
+	"strings"
+)
 
 // secretsDir is where secrets are mounted that say no other place, and the prefix by which a variable names one.
 const secretsDir = "/secrets"
@@ -19,6 +23,22 @@ func (t *Tool) secretOf(value string) (name string, ok bool) {
 		}
 	}
 	return name, true
+}
+
+// SecretNames are the secrets that the definition names, in its environment and its volumes, each once and in order.
+func (t *Tool) SecretNames() []string {
+	names := map[string]bool{}
+	for _, e := range t.Environment {
+		if name, ok := t.secretOf(e.Value); ok {
+			names[name] = true
+		}
+	}
+	for _, v := range t.Volumes {
+		if v.Secret != "" {
+			names[v.Secret] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(names))
 }
 
 // ResolveEnvironment merges the variables of a run, later ones winning: the tool's own environment and the defaults of its
