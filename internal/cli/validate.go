@@ -17,9 +17,9 @@ func newValidateCommand(s streams) *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "validate FILE…",
-		Short: "Check files of tools, workflows and tests",
-		Long: `Check files of tools, of workflows and of tests (NAME_test.yaml, NAME.test.yaml, tests.yaml): the
-format, the names, the values, what contradicts what, and what steps refer to. Each problem is
+		Short: "Check files of tools, workflows, tests and mocks",
+		Long: `Check files of tools, of workflows, of tests and of mocks for them, which are told by their keys:
+the format, the names, the values, what contradicts what, and what steps refer to. Each problem is
 printed as file:line:column. Exit status 1 when there is one. Warnings are for what runs but is
 probably a mistake; they don't change the exit status.`,
 		Example: `  mayfly validate check.yaml
@@ -54,7 +54,13 @@ func validate(ctx context.Context, s streams, file string) (warnings []tool.Prob
 		return nil, validateSuite(file)
 	}
 	def, _, err := loadDefinition(s.in, file)
+	var other *tool.OtherError
 	switch {
+	case errors.As(err, &other) && file != "-":
+		if other.Mocks {
+			return nil, tool.LoadMocks(file)
+		}
+		return nil, validateSuite(file)
 	case err != nil:
 		return nil, err
 	case def.Tool != nil:

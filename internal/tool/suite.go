@@ -273,6 +273,16 @@ func (s *Suite) ReadMocks(ref *FileRef) (*MockSet, error) {
 	return ParseMocks(filepath.Join(s.Source.Dir, filepath.FromSlash(ref.Path)), []byte(data))
 }
 
+// LoadMocks checks a file of mocks by itself.
+func LoadMocks(file string) error {
+	data, err := readFile(file, "mocks")
+	if err != nil {
+		return err
+	}
+	_, err = ParseMocks(file, data)
+	return err
+}
+
 // ParseMocks reads a file of mocks from data.
 func ParseMocks(name string, data []byte) (*MockSet, error) {
 	d, root := open(name, data, workflowLimits())
