@@ -82,11 +82,16 @@ func compare(m *tool.RequestMatch, req *Request) *differences {
 	if m.Port != 0 && m.Port != req.Port {
 		d.add(2, "port: "+strconv.Itoa(int(m.Port)))
 	}
-	if !m.Path.Match(req.Path) {
+	if !slices.ContainsFunc(req.paths(m.Slashed), m.Path.Match) {
 		d.add(1+3*distance(m.Path, req.Path), "path: "+m.Path.String())
 	}
 	for _, f := range m.Query {
-		if !anyValue(f.Value, req.Query[f.Name]) {
+		switch {
+		case f.All != nil:
+			if !slices.Equal(sorted(f.All), sorted(req.Query[f.Name])) {
+				d.add(1, fmt.Sprintf("query %s: %s", f.Name, strings.Join(f.All, " and ")))
+			}
+		case !anyValue(f.Value, req.Query[f.Name]):
 			d.add(1, fmt.Sprintf("query %s: %s", f.Name, f.Value))
 		}
 	}
@@ -108,6 +113,17 @@ func compare(m *tool.RequestMatch, req *Request) *differences {
 		}
 	}
 	return d
+}
+
+func sorted(values []string) []string { return slices.Sorted(slices.Values(values)) }
+
+// paths are the forms of a request's path that one of them has to be what is meant: for a path of a URL with its encoded
+// slashes, and otherwise decoded, with these, or as it came.
+func (r *Request) paths(slashed bool) []string {
+	if slashed {
+		return []string{tool.SlashedPath(r.escaped)}
+	}
+	return []string{r.Path, tool.SlashedPath(r.escaped), r.escaped}
 }
 
 // anyValue reports whether one of the values is what the matcher says; a nil one takes any.

@@ -1,10 +1,13 @@
 package httpmock
 
 import (
+	"net/http"
+	"net/url"
 	"reflect"
 	"strings"
 	"testing"
 
+	"github.com/mayfly-run/mayfly/internal/engine"
 	"github.com/mayfly-run/mayfly/internal/network"
 )
 
@@ -12,7 +15,7 @@ func request(method, url string, change ...func(*Request)) *Request {
 	scheme, rest, _ := strings.Cut(url, "://")
 	host, path, _ := strings.Cut(rest, "/")
 	path, query, _ := strings.Cut("/"+path, "?")
-	r := &Request{Method: method, URL: url, Host: host, hosts: []string{host}, Port: defaultPort(scheme), Path: path, scheme: scheme, Query: map[string][]string{}, Headers: map[string][]string{}}
+	r := &Request{Method: method, URL: url, Host: host, hosts: []string{host}, Port: defaultPort(scheme), Path: path, escaped: path, scheme: scheme, Query: map[string][]string{}, Headers: map[string][]string{}}
 	if name, value, ok := strings.Cut(query, "="); ok {
 		r.Query[name] = []string{value}
 	}
@@ -96,6 +99,47 @@ func TestLoopback(t *testing.T) {
 	} {
 		if got := Loopback(mocks(t, text)); !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: %v, want %v", text, got, want)
+		}
+	}
+}
+
+// TestPathsAndQueries: an encoded slash is one name's in a URL, and a parameter that is repeated has all of its values.
+func TestPathsAndQueries(t *testing.T) {
+	for _, c := range []struct {
+		mock, url string
+		want      bool
+	}{
+		{`url: "https://h.example/p/team%2Fapp"`, "/p/team%2Fapp", true},
+		{`url: "https://h.example/p/team%2fapp"`, "/p/team%2Fapp", true},
+		{`url: "https://h.example/p/team/app"`, "/p/team%2Fapp", false},
+		{`url: "https://h.example/p/team%2Fapp"`, "/p/team/app", false},
+		{`url: "https://h.example/a%20b"`, "/a%20b", true},
+		{`path: /p/team%2Fapp`, "/p/team%2Fapp", true},
+		{`path: /p/team/app`, "/p/team%2Fapp", true},
+		{`path: /p/team%2Fapp`, "/p/team/app", false},
+		{`path: "/rates/5%/x"`, "/rates/5%25/x", true},
+		{`path: /a b`, "/a%20b", true},
+		{`path: /a%20b`, "/a%20b", true},
+		{`url: "https://h.example/x?l=b&l=a"`, "/x?l=a&l=b", true},
+		{`url: "https://h.example/x?l=a&l=b"`, "/x?l=a", false},
+		{`url: "https://h.example/x?l=a&l=a"`, "/x?l=a&l=b", false},
+		{`path: "/x?l=a&l=b"`, "/x?l=b&l=a&m=c", true},
+		{`url: "https://h.example/x?p[]=1&p[]=2"`, "/x?p[]=1&p[]=2", true},
+		{`url: "https://h.example/x?q=a;b"`, "/x?q=a;b", true},
+		{`{path: /x, query: {q: "a;b"}}`, "/x?q=a;b&r=1", true},
+	} {
+		mock := c.mock
+		if !strings.HasPrefix(mock, "{") {
+			mock = "{" + mock + "}"
+		}
+		all := mocks(t, "\n  - "+mock+"\n")
+		u, err := url.Parse("https://h.example" + c.url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := describe(&http.Request{Method: "GET", URL: u, Host: "h.example"}, &connection{tls: true, about: engine.MockedConnection{Port: 443}})
+		if got := Match(all, make([]int, 1), r).Mock == 0; got != c.want {
+			t.Errorf("%s, asked for %s: %v", c.mock, c.url, got)
 		}
 	}
 }

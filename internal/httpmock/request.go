@@ -1,6 +1,7 @@
 package httpmock
 
 import (
+	"cmp"
 	"encoding/base64"
 	"net"
 	"net/http"
@@ -41,8 +42,9 @@ type Request struct {
 	// Problem says why nothing answered; empty where something did.
 	Problem string `json:"problem,omitempty"`
 
-	scheme string
-	hosts  []string // every name that the host goes by
+	scheme  string
+	escaped string   // the path as it came
+	hosts   []string // every name that the host goes by
 }
 
 // Refusal is a connection on which no request came.
@@ -59,7 +61,7 @@ func (r *Request) String() string {
 
 // weight is how much of a report a record takes.
 func (r *Request) weight() int {
-	size := len(r.Method) + tool.JSONLength(r.URL) + tool.JSONLength(r.Host) + tool.JSONLength(r.Path) +
+	size := len(r.Method) + tool.JSONLength(r.URL) + tool.JSONLength(r.Host) + tool.JSONLength(r.Path) + len(r.escaped) +
 		tool.JSONLength(r.Body) + base64.StdEncoding.EncodedLen(len(r.BodyBase64)) + tool.JSONLength(r.Problem)
 	for _, m := range []map[string][]string{r.Query, r.Headers} {
 		for name, values := range m {
@@ -75,7 +77,7 @@ func (r *Request) weight() int {
 // shorten leaves of a record what tells it from others, and nothing that holds the rest in memory.
 func (r *Request) shorten() {
 	short := func(s string) string { return strings.Clone(brief(s, maxShortened)) }
-	r.Method, r.URL, r.Host, r.Path = short(r.Method), short(r.URL), short(r.Host), short(r.Path)
+	r.Method, r.URL, r.Host, r.Path, r.escaped = short(r.Method), short(r.URL), short(r.Host), short(r.Path), short(r.escaped)
 	r.Protocol = short(r.Protocol) // net/http has it as a part of the request's first line
 	for i, h := range r.hosts {
 		r.hosts[i] = short(h)
@@ -115,7 +117,7 @@ func (r *Request) setBody(b *body) {
 func describe(req *http.Request, c *connection) *Request {
 	r := &Request{
 		Time: time.Now().UTC(), Method: req.Method, Port: c.about.Port, Protocol: req.Proto,
-		Path: req.URL.Path, Query: req.URL.Query(), Headers: req.Header.Clone(), scheme: "http",
+		Path: req.URL.Path, Query: tool.ParseQuery(req.URL.RawQuery), Headers: req.Header.Clone(), scheme: "http",
 	}
 	if c.tls {
 		r.scheme = "https"
@@ -123,6 +125,7 @@ func describe(req *http.Request, c *connection) *Request {
 	if r.Path == "" {
 		r.Path = "/"
 	}
+	r.escaped = cmp.Or(req.URL.EscapedPath(), "/")
 	add := func(name string) {
 		name = strings.ToLower(strings.TrimSuffix(name, "."))
 		if name != "" && !slices.Contains(r.hosts, name) {

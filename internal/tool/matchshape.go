@@ -1,7 +1,9 @@
 package tool
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"math"
 	"net/url"
 	"slices"
@@ -241,26 +243,22 @@ func checkMatch(d *decoder, n *yaml.Node, m *RequestMatch) {
 	if p := resolve(child(n, "path")); has(n, "path") && p.Kind == yaml.ScalarNode {
 		if path, query, found := strings.Cut(p.Value, "?"); found {
 			m.Path = word(path)
-			m.addQuery(d, p, query)
+			m.addQuery(query)
 		}
 	}
 }
 
-func (m *RequestMatch) addQuery(d *decoder, n *yaml.Node, query string) {
-	values, err := url.ParseQuery(query)
-	if err != nil {
-		d.report(n, "the query "+quote(query)+" can't be read: "+err.Error(), "write its parameters under query")
-		return
-	}
-	names := make([]string, 0, len(values))
-	for name := range values {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	for _, name := range names {
-		for _, v := range values[name] {
-			m.Query = append(m.Query, Field{Name: name, Value: word(v)})
+// addQuery adds the parameters of a query that is written out: each with all of its values.
+func (m *RequestMatch) addQuery(query string) {
+	values := ParseQuery(query)
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		f := Field{Name: name}
+		if all := values[name]; len(all) == 1 {
+			f.Value = word(all[0])
+		} else {
+			f.All = all
 		}
+		m.Query = append(m.Query, f)
 	}
 }
 
@@ -285,9 +283,9 @@ func readURL(d *decoder, n *yaml.Node, m *RequestMatch) {
 		}
 		m.Port = uint16(port)
 	}
-	m.Path = word(map[bool]string{true: "/", false: u.Path}[u.Path == ""])
+	m.Path, m.Slashed = word(cmp.Or(SlashedPath(u.EscapedPath()), "/")), true
 	if u.RawQuery != "" {
-		m.addQuery(d, n, u.RawQuery)
+		m.addQuery(u.RawQuery)
 	}
 }
 

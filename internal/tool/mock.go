@@ -26,6 +26,8 @@ type RequestMatch struct {
 	Host   *Matcher
 	Port   uint16 // 0 for any
 	Path   *Matcher
+	// Slashed says that Path is one of a URL, in which %2F is told from a slash; see [SlashedPath].
+	Slashed bool
 	// Query are parameters that the request has; it may have more. A nil Matcher takes any value.
 	Query []Field
 	// Headers likewise; their names are compared without regard to case.
@@ -42,6 +44,8 @@ type Field struct {
 	Name string
 	// Value is nil for any value.
 	Value *Matcher
+	// All are all the values that a URL has of a parameter, in any order; Value is nil then.
+	All []string
 }
 
 // HTTPAnswer is one answer. At most one of Reset and Timeout is set, and then nothing else but Delay.

@@ -127,7 +127,7 @@ func TestSuiteSchema(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	loaderOnly := " both no-tool empty-tests answers-empty name-lines same-name tool-name steps-of-a-tool url-port url-and-host path path-url path-regex query-bad header-name header-value header-framing" +
+	loaderOnly := " both no-tool empty-tests answers-empty name-lines same-name tool-name steps-of-a-tool url-port url-and-host path path-url path-regex header-name header-value header-framing" +
 		" two-bodies base64 answer-and-answers reset-status reset-timeout no-content file-outside mocks-absolute delay command-dots command-answers order-none allow allow-port" +
 		" input-name input-value json-value url path-glob comparison-empty "
 	checked := 0
