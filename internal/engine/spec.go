@@ -23,9 +23,14 @@ type Spec struct {
 	// Environment is the complete environment of the tool except for the secret
 	// values, PATH, HOME and HOSTNAME, which the engine fills in when absent.
 	Environment []Variable `json:"environment,omitempty"`
-	// WorkingDir is created when missing and is writable. Empty, or "/" as many
-	// images have it, means one that the engine picks.
+	// WorkingDir is created when missing and is writable, except for "/", which
+	// is as the image's root is. Empty means one that the engine picks.
 	WorkingDir string `json:"working_dir,omitempty"`
+	// Volumes are folders that the image declares as writable: they are, within
+	// the disk limit, with what the image has in them.
+	Volumes []string `json:"volumes,omitempty"`
+	// StopSignal is what the tool is asked to end by; zero is SIGTERM.
+	StopSignal Signal `json:"stop_signal,omitempty"`
 	// User is "uid[:gid]" or "name[:group]", names being looked up in the
 	// image's /etc/passwd and /etc/group. Empty means root of the sandbox,
 	// which is an unprivileged id of the host.

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -137,14 +138,15 @@ func (d *document) checkImage(lim Limits) error {
 }
 
 // readRunConfig takes over what an image says about running it. A config is data from outside: a value that no honest
-// build writes is refused, and none is changed.
+// build writes is refused. What other engines take is taken: a working directory that isn't clean or absolute, which is
+// below the root, and environment entries without a value or a name, which are left out.
 func readRunConfig(c *v1.Config) (RunConfig, error) {
 	wd := c.WorkingDir
-	if len(wd) > 1 {
-		wd = strings.TrimSuffix(wd, "/") // older builders write /app/, which is the same directory
+	if len(wd) >= maxPathBytes {
+		return RunConfig{}, hostile("working directory %.80q is too long for a path", c.WorkingDir)
 	}
-	if wd != "" && (!path.IsAbs(wd) || path.Clean(wd) != wd || len(wd) >= maxPathBytes) {
-		return RunConfig{}, hostile("working directory %.80q is not a clean absolute path", c.WorkingDir)
+	if wd != "" {
+		wd = path.Join("/", wd)
 	}
 	for _, dir := range []string{"/proc", "/sys", "/dev"} {
 		if wd == dir || strings.HasPrefix(wd, dir+"/") {
@@ -161,13 +163,12 @@ func readRunConfig(c *v1.Config) (RunConfig, error) {
 			}
 		}
 	}
-	for _, e := range c.Env {
-		if k, _, ok := strings.Cut(e, "="); !ok || k == "" {
-			return RunConfig{}, &Error{Kind: ErrMalformed, Msg: fmt.Sprintf("image environment entry %.80q is not NAME=value", e)}
-		}
-	}
+	env := slices.DeleteFunc(slices.Clone(c.Env), func(e string) bool {
+		name, _, found := strings.Cut(e, "=")
+		return !found || name == ""
+	})
 	return RunConfig{
-		Entrypoint: c.Entrypoint, Cmd: c.Cmd, Env: c.Env, WorkingDir: wd, User: c.User, Labels: c.Labels,
+		Entrypoint: c.Entrypoint, Cmd: c.Cmd, Env: env, WorkingDir: wd, User: c.User, Labels: c.Labels,
 		Volumes: c.Volumes, ExposedPorts: c.ExposedPorts, StopSignal: c.StopSignal,
 	}, nil
 }

@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/mayfly-run/mayfly/internal/engine"
@@ -71,7 +73,7 @@ func Compile(id string, req *Request, img *image.Image, caches string) (*engine.
 			Digest:    img.Digest,
 			HoldFile:  img.HoldFile,
 		},
-		WorkingDir: cmp.Or(t.WorkingDir, img.Config.WorkingDir),
+		WorkingDir: workingDir(t, &img.Config),
 		User:       cmp.Or(t.Security.User, img.Config.User),
 		Resources: engine.Resources{
 			CPU: t.Resources.CPU, Memory: t.Resources.Memory, Disk: t.Resources.Disk,
@@ -94,6 +96,12 @@ func Compile(id string, req *Request, img *image.Image, caches string) (*engine.
 	spillLarge(spec)
 	if err := compileCommand(spec, t, &img.Config); err != nil {
 		return nil, err
+	}
+	spec.StopSignal = stopSignal(img.Config.StopSignal)
+	for _, dir := range slices.Sorted(maps.Keys(img.Config.Volumes)) {
+		if dir = path.Clean(dir); path.IsAbs(dir) && dir != "/" {
+			spec.Volumes = append(spec.Volumes, dir)
+		}
 	}
 	for _, v := range t.Volumes {
 		m, err := compileVolume(req, v, img, caches)
@@ -118,6 +126,39 @@ func capabilities(names []string) []string {
 		out = append(out, "CAP_"+n)
 	}
 	return out
+}
+
+// workingDir is where the tool starts: where it says, or where its image says.
+// An image that says "/" or nothing starts there by its own command, whose
+// files are relative to it; a tool's command starts in a folder that is writable.
+func workingDir(t *tool.Tool, config *image.RunConfig) string {
+	switch dir := cmp.Or(config.WorkingDir, "/"); {
+	case t.WorkingDir != "":
+		return t.WorkingDir
+	case dir != "/":
+		return dir
+	case t.Command == nil && t.Script == nil:
+		return "/"
+	}
+	return ""
+}
+
+// stopSignal reads the signal of an image's configuration: SIGQUIT, QUIT or 3.
+// One that isn't known is none.
+func stopSignal(s string) engine.Signal {
+	if n, err := strconv.Atoi(s); err == nil && n > 0 && n <= mostSignal {
+		return engine.Signal(n)
+	}
+	return stopSignals[strings.TrimPrefix(strings.ToUpper(s), "SIG")]
+}
+
+// mostSignal is the largest number of a signal (signal(7)).
+const mostSignal = 64
+
+// stopSignals are those that images name, by Linux's numbers on all its
+// architectures.
+var stopSignals = map[string]engine.Signal{
+	"HUP": 1, "INT": 2, "QUIT": 3, "ABRT": 6, "KILL": 9, "USR1": 10, "USR2": 12, "TERM": 15, "WINCH": 28,
 }
 
 // compileEnvironment keeps the order of the definition, so that a dry run

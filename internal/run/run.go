@@ -2,6 +2,7 @@ package run
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -333,7 +334,7 @@ func (r *run) attempt(ctx context.Context, t *tool.Tool, spec *engine.Spec, secr
 		return nil, err
 	}
 	r.state(Running, "", shown)
-	exit, cause, err := r.supervise(ctx, sandbox, t.Timeout)
+	exit, cause, err := r.supervise(ctx, sandbox, spec.StopSignal, t.Timeout)
 	if flushErr := flush(); err == nil {
 		err = flushErr
 	}
@@ -394,7 +395,7 @@ var errTimeout = errors.New("timed out")
 // supervise passes on the sandbox's events, ends the tool when its time is up
 // or the run is cancelled, and waits for its end. cause is why the tool was
 // ended, nil when it ended by itself.
-func (r *run) supervise(ctx context.Context, sandbox engine.Sandbox, timeout time.Duration) (exit engine.Exit, cause, err error) {
+func (r *run) supervise(ctx context.Context, sandbox engine.Sandbox, stop engine.Signal, timeout time.Duration) (exit engine.Exit, cause, err error) {
 	work, cancel := context.WithTimeoutCause(ctx, timeout, errTimeout)
 	defer cancel()
 	ended := make(chan struct{})
@@ -412,7 +413,7 @@ func (r *run) supervise(ctx context.Context, sandbox engine.Sandbox, timeout tim
 			break
 		}
 		cause = context.Cause(work)
-		r.end(sandbox, ended)
+		r.end(sandbox, stop, ended)
 	})
 	for e := range sandbox.Events() {
 		r.sandboxEvent(e)
@@ -424,9 +425,9 @@ func (r *run) supervise(ctx context.Context, sandbox engine.Sandbox, timeout tim
 }
 
 // end asks the tool to end, and makes it.
-func (r *run) end(sandbox engine.Sandbox, ended <-chan struct{}) {
+func (r *run) end(sandbox engine.Sandbox, stop engine.Signal, ended <-chan struct{}) {
 	// A failure to signal means that the sandbox is gone, which Wait reports.
-	_ = sandbox.Signal(engine.SIGTERM)
+	_ = sandbox.Signal(cmp.Or(stop, engine.SIGTERM))
 	grace := time.NewTimer(r.opts.Grace)
 	defer grace.Stop()
 	select {

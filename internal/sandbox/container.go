@@ -1,6 +1,8 @@
 package sandbox
 
 import (
+	"bytes"
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -69,6 +71,9 @@ func newBundle(start *wire.Start, r *rootfs) (*bundle, error) {
 	if err := r.writeNames(hostname, spec.Network); err != nil {
 		return nil, err
 	}
+	if err := r.nameUser(); err != nil {
+		return nil, err
+	}
 	env := withMocks(environment(spec, start.Secrets, r.home, hostname), spec.Mocks)
 	argv := slices.Clone(spec.Args)
 	if err := r.checkCommand(argv, env, r.workdir); err != nil {
@@ -96,8 +101,8 @@ func (r *rootfs) choosePlaces(spec *engine.Spec, idCount int) (err error) {
 	}
 	r.home = homeOf(spec, r.user)
 	r.workdir = spec.WorkingDir
-	if r.workdir == "" || r.workdir == "/" {
-		r.workdir = fallbackDir // "/" can't be made writable without all below it
+	if r.workdir == "" {
+		r.workdir = fallbackDir
 	}
 	r.workdir = filepath.Clean(r.workdir)
 	for _, m := range spec.Mounts {
@@ -106,6 +111,11 @@ func (r *rootfs) choosePlaces(spec *engine.Spec, idCount int) (err error) {
 	if spec.Mocks != nil {
 		for _, name := range spec.Mocks.Commands {
 			r.targets = append(r.targets, filepath.Join(commandsDir, name))
+		}
+	}
+	for _, dir := range spec.Volumes {
+		if r.checkPlace("volume", dir) == nil { // another is the image's affair, and harmless
+			r.volumes = append(r.volumes, dir)
 		}
 	}
 	return r.checkPlaces(spec)
@@ -156,12 +166,19 @@ func (b *bundle) mounts(start *wire.Start, r *rootfs) ([]specs.Mount, error) {
 	slices.SortStableFunc(tools, func(a, b specs.Mount) int {
 		return strings.Count(a.Destination, "/") - strings.Count(b.Destination, "/")
 	})
+	mounts = append(mounts, tools...)
+	places := r.places(mounts)
 	for _, m := range tools {
-		if _, err := r.mkdirAll(filepath.Dir(m.Destination)); err != nil {
+		if err := r.makeParents(places, filepath.Dir(m.Destination)); err != nil {
 			return nil, err
 		}
 	}
-	return append(mounts, tools...), nil
+	for _, dir := range []string{r.home, r.workdir} {
+		if err := r.makeParents(places, dir); err != nil {
+			return nil, err
+		}
+	}
+	return mounts, nil
 }
 
 // writeNames writes the files by which names are found.
@@ -265,36 +282,43 @@ func homeOf(spec *engine.Spec, user identity) string {
 	return home
 }
 
-// writableDirs mounts the home and the working directory writable over the
-// read-only root. A directory that a tool's own mount already covers is left
-// to it.
+// writableDirs mounts the home, the working directory and the image's volumes
+// writable over the read-only root. A directory that a tool's own mount already
+// covers is left to it, and so is "/".
 func (r *rootfs) writableDirs(spec *engine.Spec, tools []specs.Mount) ([]specs.Mount, error) {
-	dirs := []string{r.home}
-	if r.workdir != r.home {
-		dirs = append(dirs, r.workdir)
-	}
-	slices.SortFunc(dirs, func(a, b string) int { return len(a) - len(b) })
+	dirs := append([]string{r.home, r.workdir}, r.volumes...)
+	slices.SortFunc(dirs, func(a, b string) int { return cmp.Or(len(a)-len(b), strings.Compare(a, b)) })
 	var mounts []specs.Mount
-	for _, dir := range dirs {
+	for _, dir := range slices.Compact(dirs) {
 		covered := slices.ContainsFunc(tools, func(m specs.Mount) bool { return m.Destination == dir })
-		if covered || dir == "/tmp" || strings.HasPrefix(dir, "/tmp/") || dir == "/dev/shm" {
+		if covered || dir == "/" || dir == "/tmp" || strings.HasPrefix(dir, "/tmp/") || dir == "/dev/shm" {
 			continue
 		}
+		at, err := r.inRoot(dir)
+		if err != nil {
+			return nil, err
+		}
+		_, missing := os.Lstat(at)
 		host, err := r.mkdirAll(dir)
 		if err != nil {
 			return nil, err
 		}
-		uid, gid := r.user.hostIDs(r.firstID)
-		if err := os.Chown(host, uid, gid); err != nil {
-			return nil, err
+		// What the image has at a volume stays whose it is.
+		if dir == r.home || dir == r.workdir || missing != nil {
+			uid, gid := r.user.hostIDs(r.firstID)
+			if err := os.Chown(host, uid, gid); err != nil {
+				return nil, err
+			}
 		}
 		if spec.Security.Writable {
+			r.own = append(r.own, ownPlace{dir, host})
 			continue
 		}
 		source, err := r.hold(host, strconv.Itoa(len(mounts)))
 		if err != nil {
 			return nil, err
 		}
+		r.own = append(r.own, ownPlace{dir, source})
 		mounts = append(mounts, bind(source, dir, "rw"))
 	}
 	return mounts, nil
@@ -319,7 +343,7 @@ func (r *rootfs) toolMounts(spec *engine.Spec, secrets engine.Secrets) ([]specs.
 			if !ok {
 				return nil, &engine.InvalidError{Field: "secret " + m.Secret, Why: "no value was given for it"}
 			}
-			source, err := r.readOnlyFile("secrets", name, value, 0o400)
+			source, err := r.readOnlyFile("secrets", name, endLine(value), 0o400)
 			if err != nil {
 				return nil, fmt.Errorf("write secret %s to its memory file system: %w", m.Secret, err)
 			}
@@ -360,6 +384,15 @@ func (r *rootfs) toolMounts(spec *engine.Spec, secrets engine.Secrets) ([]specs.
 	return mounts, nil
 }
 
+// endLine gives a key or certificate (RFC 7468) the line break at its end that a
+// shell's $(…) has taken: ssh refuses a key without it.
+func endLine(value []byte) []byte {
+	if bytes.HasPrefix(value, []byte("-----BEGIN ")) && bytes.HasSuffix(value, []byte("-----")) {
+		return append(slices.Clone(value), '\n')
+	}
+	return value
+}
+
 // environment is the tool's: what the spec says, the secrets' values, and what
 // every program expects.
 func environment(spec *engine.Spec, secrets engine.Secrets, home, hostname string) []string {
@@ -370,6 +403,10 @@ func environment(spec *engine.Spec, secrets engine.Secrets, home, hostname strin
 		env = append(env, name+"="+value)
 	}
 	for _, v := range spec.Environment {
+		if v.Name == "HOME" && v.Secret == "" {
+			add(v.Name, home) // which is writable, whatever the image says
+			continue
+		}
 		add(v.Name, v.In(secrets))
 	}
 	for _, d := range []struct{ name, value string }{{"PATH", defaultPath}, {"HOME", home}, {"HOSTNAME", hostname}} {

@@ -1,11 +1,78 @@
 package sandbox
 
 import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
 	"path"
+	"slices"
 	"strings"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/mayfly-run/mayfly/internal/engine"
 )
+
+// ownPlace is a folder of the tool's: where it is in the sandbox, and on the host.
+type ownPlace struct{ dir, host string }
+
+// places are all folders that the tool may write to: its own of the image's
+// root, and what is mounted for it.
+func (r *rootfs) places(mounts []specs.Mount) []ownPlace {
+	all := slices.Clone(r.own)
+	for _, m := range mounts {
+		if info, err := os.Lstat(m.Source); err == nil && info.IsDir() && slices.Contains(m.Options, "rw") {
+			all = append(all, ownPlace{m.Destination, m.Source})
+		}
+	}
+	return all
+}
+
+// makeParents makes a folder and its missing parents in the sandbox. Those that
+// are in a place of the tool's belong to the tool: it writes beside what is
+// mounted there, as kubectl does beside ~/.kube/config.
+func (r *rootfs) makeParents(places []ownPlace, dir string) error {
+	var in ownPlace
+	for _, p := range places {
+		if len(p.dir) > len(in.dir) && (dir == p.dir || strings.HasPrefix(dir, p.dir+"/")) {
+			in = p
+		}
+	}
+	if in.dir == "" {
+		_, err := r.mkdirAll(dir)
+		return err
+	}
+	// What is there may have been saved by a run: no link leads out of it.
+	root, err := os.OpenRoot(in.host)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	uid, gid := r.user.hostIDs(r.firstID)
+	at := ""
+	for part := range strings.SplitSeq(strings.Trim(strings.TrimPrefix(dir, in.dir), "/"), "/") {
+		if part == "" {
+			continue
+		}
+		at = path.Join(at, part)
+		err := root.Mkdir(at, 0o755)
+		switch {
+		case errors.Is(err, fs.ErrExist):
+			if info, err := root.Stat(at); err != nil || !info.IsDir() {
+				_, err := r.mkdirAll(dir) // a link that leads elsewhere in the image, or no folder
+				return err
+			}
+			continue
+		case err != nil:
+			return fmt.Errorf("make %s in the sandbox: %w", path.Join(in.dir, at), err)
+		}
+		if err := root.Lchown(at, uid, gid); err != nil {
+			return fmt.Errorf("make %s in the sandbox: %w", path.Join(in.dir, at), err)
+		}
+	}
+	return nil
+}
 
 // kernelDirs are mounted by the sandbox itself after its image. What an image
 // has there, and what a link to there means, is decided by the kernel and not

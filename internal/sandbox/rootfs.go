@@ -38,6 +38,8 @@ type rootfs struct {
 	home    string
 	workdir string
 	targets []string // where the tool's own mounts go
+	volumes []string // what the image declares as writable
+	own     []ownPlace
 	caches  []*cache
 	sized   []string // volumes with a size of their own, each a file system
 

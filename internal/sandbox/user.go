@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 
 	"github.com/moby/sys/user"
@@ -18,6 +19,9 @@ type identity struct {
 	uid, gid int
 	groups   []int
 	home     string // as the image's passwd has it, or ""
+	// files are /etc/passwd and /etc/group as the sandbox needs them, where the
+	// image's have no line for the user or the group.
+	files map[string]string
 }
 
 // maxPasswdBytes bounds what is read of the image's user files, which are as
@@ -30,11 +34,11 @@ func (i identity) hostIDs(firstID int) (uid, gid int) { return firstID + i.uid, 
 // lookUpUser resolves "uid[:gid]" or "name[:group]" with the image's own
 // /etc/passwd and /etc/group.
 func (r *rootfs) lookUpUser(name string, idCount int) (identity, error) {
-	passwd, err := r.openUserFile("/etc/passwd")
+	passwd, err := r.openUserFile(passwdFile)
 	if err != nil {
 		return identity{}, err
 	}
-	group, err := r.openUserFile("/etc/group")
+	group, err := r.openUserFile(groupFile)
 	if err != nil {
 		return identity{}, err
 	}
@@ -48,7 +52,57 @@ func (r *rootfs) lookUpUser(name string, idCount int) (identity, error) {
 			return identity{}, &engine.InvalidError{Field: fmt.Sprintf("user %q", name), Why: fmt.Sprintf("id %d is outside 0 to %d, the ids that a sandbox has", n, idCount-1)}
 		}
 	}
+	id.files = map[string]string{}
+	if !names(passwd, id.uid) {
+		id.files[passwdFile] = passwd
+	}
+	if !names(group, id.gid) {
+		id.files[groupFile] = group
+	}
 	return id, nil
+}
+
+const (
+	passwdFile = "/etc/passwd"
+	groupFile  = "/etc/group"
+)
+
+// names says whether a line of a user file, name:password:id:…, has an id.
+func names(file string, id int) bool {
+	for line := range strings.Lines(file) {
+		if fields := strings.Split(strings.TrimRight(line, "\n"), ":"); len(fields) > 2 && fields[2] == strconv.Itoa(id) {
+			return true
+		}
+	}
+	return false
+}
+
+// nameUser gives a user or a group without a name a line of its own, as other
+// engines do: ssh, git and Python's getpass refuse to work for nobody.
+func (r *rootfs) nameUser() error {
+	for file, text := range r.user.files {
+		if text != "" && !strings.HasSuffix(text, "\n") {
+			text += "\n"
+		}
+		name, id := "tool", r.user.uid
+		if file == groupFile {
+			id = r.user.gid
+		}
+		if id == 0 {
+			name = "root"
+		}
+		if strings.Contains("\n"+text, "\n"+name+":") {
+			name = strconv.Itoa(id)
+		}
+		line := fmt.Sprintf("%s:x:%d:\n", name, id)
+		if file == passwdFile {
+			line = fmt.Sprintf("%s:x:%d:%d::%s:/bin/sh\n", name, id, r.user.gid, r.home)
+		}
+		if err := r.writeFile(file, []byte(text+line)); err != nil {
+			return fmt.Errorf("give the tool's user a name in %s of the sandbox: %w", file, err)
+		}
+	}
+	return nil
 }
 
 // openUserFile reads one of the image's user files; a missing one is empty.

@@ -120,9 +120,6 @@ func checkAbsolute(s string) (wrong, hint string) {
 }
 
 func checkWorkingDir(s string) (wrong, hint string) {
-	if s == "/" {
-		return "can't be made writable without all below it", "name a folder, or begin the command with: cd /"
-	}
 	return checkAbsolute(s)
 }
 
