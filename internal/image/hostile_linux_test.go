@@ -193,7 +193,6 @@ func TestPullRefusesHostileDocuments(t *testing.T) {
 		"layer missing in config": {bend(func(m *v1.Manifest) { m.Layers = append(m.Layers, m.Layers[0]) }), ErrMalformed},
 		"wrong diff id":           {wrongDiff, ErrDigest},
 		"128 layers":              {imagetest.Build(t, imagetest.Config{}, many...), ErrBudget},
-		"relative directory":      {with(imagetest.Config{WorkingDir: "etc"}), ErrHostile},
 		"climbing directory":      {with(imagetest.Config{WorkingDir: "/a/../../proc"}), ErrHostile},
 		"directory in proc":       {with(imagetest.Config{WorkingDir: "/proc/self/fd/8"}), ErrHostile},
 		"proc itself":             {with(imagetest.Config{WorkingDir: "/proc"}), ErrHostile},
@@ -202,8 +201,6 @@ func TestPullRefusesHostileDocuments(t *testing.T) {
 		"user with a newline":     {with(imagetest.Config{User: "root\nroot"}), ErrHostile},
 		"long user":               {with(imagetest.Config{User: strings.Repeat("u", 256)}), ErrHostile},
 		"zero byte":               {with(imagetest.Config{Cmd: []string{"a\x00b"}}), ErrHostile},
-		"environment without =":   {with(imagetest.Config{Env: []string{"PATH"}}), ErrMalformed},
-		"nameless environment":    {with(imagetest.Config{Env: []string{"=x"}}), ErrMalformed},
 		"5 MiB of labels":         {with(imagetest.Config{Labels: map[string]string{"l": strings.Repeat("l", 5<<20)}}), ErrBudget},
 	} {
 		t.Run(name, func(t *testing.T) {

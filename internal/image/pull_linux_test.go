@@ -357,3 +357,26 @@ func (c *cutWriter) Write(p []byte) (int, error) {
 	c.ResponseWriter.(http.Flusher).Flush()
 	panic(http.ErrAbortHandler)
 }
+
+// TestOddConfigs: what other engines take is taken.
+func TestOddConfigs(t *testing.T) {
+	for name, c := range map[string]struct {
+		config imagetest.Config
+		dir    string
+		env    []string
+	}{
+		"relative directory": {imagetest.Config{WorkingDir: "app"}, "/app", nil},
+		"unclean directory":  {imagetest.Config{WorkingDir: "/app//x/./y/../"}, "/app/x", nil},
+		"above the root":     {imagetest.Config{WorkingDir: "/../app"}, "/app", nil},
+		"odd environment":    {imagetest.Config{Env: []string{"PATH=/bin", "NAME", "=x", "A=b=c"}}, "", []string{"PATH=/bin", "A=b=c"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			host := imagetest.NewRegistry(t)
+			imagetest.Push(t, host+"/odd:1", c.config, imagetest.Tar(t, file{Name: "f"}))
+			img := mustPull(t, testStore(t), host+"/odd:1")
+			if img.Config.WorkingDir != c.dir || !slices.Equal(img.Config.Env, c.env) {
+				t.Errorf("%q, %q", img.Config.WorkingDir, img.Config.Env)
+			}
+		})
+	}
+}
