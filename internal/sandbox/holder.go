@@ -67,10 +67,11 @@ func (h *holder) namespace(kind string) string {
 	return "/proc/" + strconv.Itoa(h.process.Pid) + "/ns/" + kind
 }
 
-// sockstat are the files that count the sockets of the holder's network namespace.
+// sockstat are the files that count the sockets of the holder's network
+// namespace, or list them.
 func (h *holder) sockstat() []string {
 	dir := "/proc/" + strconv.Itoa(h.process.Pid) + "/net/"
-	return []string{dir + "sockstat", dir + "sockstat6"}
+	return []string{dir + "sockstat", dir + "sockstat6", dir + "netlink"}
 }
 
 // kill ends every process of the sandbox; reap waits until they are gone.

@@ -81,7 +81,8 @@ var (
 	ipv6Ignored = []span{{unix.IPV6_ADD_MEMBERSHIP, unix.IPV6_DROP_MEMBERSHIP}, {unix.IPV6_RECVERR, unix.IPV6_RECVERR}, {unix.IPV6_JOIN_ANYCAST, unix.IPV6_LEAVE_ANYCAST}, {unix.MCAST_JOIN_GROUP, unix.MCAST_MSFILTER}}
 	// 14, 32 and 38 to 41 are keys of TCP_MD5SIG and TCP_AO, for routers, in no
 	// cgroup; 31 is TCP_ULP, another protocol's code on a connection.
-	tcpOptions = []span{{0, 13}, {15, 30}, {33, 37}, {42, 63}}
+	tcpOptions     = []span{{0, 13}, {15, 30}, {33, 37}, {42, 63}}
+	netlinkOptions = []span{{1, 5}, {10, 12}} // groups, and what answers have in them; 8, NETLINK_LISTEN_ALL_NSID, and the rings of packets aren't
 	// 100 is UDP_ENCAP, for tunnels.
 	udpOptions = []span{{1, 1}, {101, 104}} // UDP_CORK, UDP_NO_CHECK6_TX … UDP_GRO
 )
@@ -174,14 +175,22 @@ func argumentRules(raw bool) []specs.LinuxSyscall {
 
 // socketRules allow the families, types and protocols that the userspace
 // network and local programs need. Any other would have the kernel look for its
-// module. A tool with CAP_NET_RAW chooses the protocols of its packets.
+// module, and is as on a kernel without it. A tool with CAP_NET_RAW chooses the
+// protocols of its packets. By NETLINK_ROUTE a program lists the interfaces and
+// routes of the sandbox; changing any takes a capability (rtnetlink(7)).
 func socketRules(raw bool) []specs.LinuxSyscall {
 	rules := []specs.LinuxSyscall{
 		allow("socket", exactly(0, unix.AF_UNIX)),
 		allow("socketpair", exactly(0, unix.AF_UNIX)),
 	}
+	for _, b := range blocks(0, complement([]span{{unix.AF_UNIX, unix.AF_INET}, {unix.AF_INET6, unix.AF_INET6}, {unix.AF_NETLINK, unix.AF_NETLINK}}, mostFamilies)) {
+		rules = append(rules, failWhen(unix.EAFNOSUPPORT, "socket", b))
+	}
 	// The type has flags beside it (socket(2)).
 	const types = ^uint64(unix.SOCK_CLOEXEC | unix.SOCK_NONBLOCK)
+	for _, kind := range []uint64{unix.SOCK_RAW, unix.SOCK_DGRAM} {
+		rules = append(rules, allow("socket", exactly(0, unix.AF_NETLINK), masked(1, types, kind), exactly(2, unix.NETLINK_ROUTE)))
+	}
 	for family, ping := range map[uint64]uint64{unix.AF_INET: unix.IPPROTO_ICMP, unix.AF_INET6: unix.IPPROTO_ICMPV6} {
 		for kind, protocols := range map[uint64][]uint64{
 			unix.SOCK_STREAM: {unix.IPPROTO_IP, unix.IPPROTO_TCP},
@@ -198,6 +207,9 @@ func socketRules(raw bool) []specs.LinuxSyscall {
 	return rules
 }
 
+// mostFamilies is beyond the numbers of address families; above it a call gets EPERM.
+const mostFamilies = 63
+
 // optionRules are those of setsockopt(2).
 func optionRules() []specs.LinuxSyscall {
 	var rules []specs.LinuxSyscall
@@ -211,6 +223,7 @@ func optionRules() []specs.LinuxSyscall {
 		{unix.SOL_IPV6, ipv6Options, ipv6Ignored},
 		{unix.SOL_TCP, tcpOptions, nil},
 		{unix.SOL_UDP, udpOptions, nil},
+		{unix.SOL_NETLINK, netlinkOptions, nil},
 	} {
 		for _, b := range blocks(2, o.spans) {
 			rules = append(rules, allow("setsockopt", exactly(1, o.level), b))

@@ -15,14 +15,16 @@ func TestTooManySockets(t *testing.T) {
 	}
 	const memory = 256 << 20 // 1,024 sockets
 	tests := map[string]struct {
-		v4, v6 string // "" is no file
-		memory int64
-		want   bool
-		fails  bool
+		v4, v6  string // "" is no file
+		netlink string
+		memory  int64
+		want    bool
+		fails   bool
 	}{
 		"as many as may be": {v4: sockstat(1000, 20, 4), memory: memory},
 		"one more":          {v4: sockstat(1000, 20, 5), memory: memory, want: true},
 		"both versions":     {v4: sockstat(1000, 0, 0), v6: "TCP6: inuse 25\nUDP6: inuse 0\nFRAG6: inuse 9999 memory 9\n", memory: memory, want: true},
+		"netlink":           {v4: sockstat(1000, 20, 4), netlink: "sk               Eth Pid        Groups   Rmem     Wmem     Dump  Locks    Drops    Inode\n0000000000000000 0   0          00000000 0        0        0     2        0        1\n0000000000000000 15  0          00000000 0        0        0     2        0        2\n", memory: memory, want: true},
 		"the least":         {v4: sockstat(engine.MinSockets, 0, 0), memory: 4 << 20},
 		"above the least":   {v4: sockstat(engine.MinSockets+1, 0, 0), memory: 4 << 20, want: true},
 		"gone":              {memory: memory},
@@ -31,8 +33,8 @@ func TestTooManySockets(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			var files []string
-			for i, text := range []string{tt.v4, tt.v6} {
-				files = append(files, filepath.Join(t.TempDir(), fmt.Sprint(i)))
+			for i, text := range []string{tt.v4, tt.v6, tt.netlink} {
+				files = append(files, filepath.Join(t.TempDir(), []string{"sockstat", "sockstat6", "netlink"}[i]))
 				if text == "" {
 					continue
 				}

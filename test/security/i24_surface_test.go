@@ -186,7 +186,7 @@ func TestI24_Options(t *testing.T) {
 		}
 	}
 	t.Run("setsockopt", func(t *testing.T) {
-		check(t, decisions(t, "Sockets", 2), b.attack("surface", "setsockopt", "0", "1", "6", "17", "41", "58", "132", "136", "255", "263", "271", "282", "284", "285"))
+		check(t, decisions(t, "Sockets", 2), b.attack("surface", "setsockopt", "0", "1", "6", "17", "41", "58", "132", "136", "255", "263", "270", "271", "282", "284", "285"))
 	})
 	t.Run("prctl", func(t *testing.T) {
 		got := b.attack("surface", "prctl")

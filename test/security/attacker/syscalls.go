@@ -122,6 +122,9 @@ func sockets([]string) {
 			if family == unix.AF_UNIX {
 				continue // its raw ones are datagrams (unix(7))
 			}
+			if family == unix.AF_NETLINK {
+				protocol = unix.NETLINK_GENERIC // NETLINK_ROUTE is allowed
+			}
 			fd, err := unix.Socket(family, k.kind, protocol)
 			if err == nil {
 				_ = unix.Close(fd)
@@ -132,6 +135,13 @@ func sockets([]string) {
 			_, err := unix.Socketpair(family, unix.SOCK_STREAM, 0)
 			report(fmt.Sprintf("pair %d", family), err)
 		}
+	}
+	for protocol := range 32 { // of netlink
+		if protocol == unix.NETLINK_ROUTE {
+			continue
+		}
+		_, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW, protocol)
+		report(fmt.Sprintf("netlink %d", protocol), err)
 	}
 	// Protocols whose code the kernel would load as a module.
 	for _, protocol := range []int{unix.IPPROTO_DCCP, unix.IPPROTO_L2TP, unix.IPPROTO_SCTP, unix.IPPROTO_UDPLITE, 256 /* IPPROTO_SMC */, unix.IPPROTO_MPTCP} {
