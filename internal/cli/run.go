@@ -35,12 +35,12 @@ type runFlags struct {
 func newRunCommand(s streams) *cobra.Command {
 	f := &runFlags{resources: map[string]*string{}}
 	c := &cobra.Command{
-		Use:   "run FILE|NAME|-",
+		Use:   "run FILE|FOLDER|NAME|-",
 		Short: "Run a tool, or a workflow of tools, each in a sandbox of its own",
 		Long: `Run a tool in a sandbox of its own, or a workflow: each of its steps in one of its own.
 
-The tool or workflow is a file, the name of a tool in the tools folder of this project, or -
-for a definition on standard input. What it prints appears as it prints it, its secrets masked.
+The tool or workflow is a file, a folder with one, the name of a tool in the tools folder of
+this project, or - for a definition on standard input. What it prints appears as it prints it, its secrets masked.
 
 Exit status: the tool's own (0-123); 124 timed out; 125 Mayfly's own failure; 126 the command
 can't be executed; 127 it isn't in the image; 128+n killed by signal n (130 interrupted). That
@@ -184,11 +184,15 @@ func (f *runFlags) warn(s streams, def *tool.Definition) {
 	}
 }
 
-// toolPath is the file of a tool given by path or by name. What looks like a
-// path is one.
+// toolPath is the file of a tool given by path, by folder or by name. What looks
+// like a path is one.
 func toolPath(name string) (string, error) {
-	if tool.IsPath(name) {
-		return name, nil
+	file, noFolder := tool.InFolder(name)
+	switch {
+	case file != "":
+		return file, nil
+	case tool.IsPath(name):
+		return name, noFolder
 	}
 	if info, err := os.Stat(name); err == nil && !info.IsDir() {
 		return name, nil
@@ -197,7 +201,11 @@ func toolPath(name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return tool.Find(cwd, name)
+	found, err := tool.Find(cwd, name)
+	if err != nil && noFolder != nil {
+		return "", noFolder
+	}
+	return found, err
 }
 
 // override applies the flags that stand above the definition.

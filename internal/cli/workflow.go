@@ -21,7 +21,7 @@ import (
 func (f *runFlags) checkArgs(args []string) error {
 	switch {
 	case f.resume == "" && len(args) != 1:
-		return fmt.Errorf("accepts 1 arg(s), received %d", len(args)) // as cobra says it
+		return explainArguments(args)
 	case f.resume != "" && len(args) > 0:
 		return errors.New("--resume knows which workflow it is: leave the file out")
 	}

@@ -125,7 +125,7 @@ func (d *document) checkImage(lim Limits) error {
 		if err := checkSHA256(l.Digest); err != nil {
 			return err
 		}
-		if !l.MediaType.IsLayer() {
+		if !l.MediaType.IsLayer() && l.MediaType != dockerZstd {
 			return &Error{Kind: ErrMalformed, Msg: fmt.Sprintf("layer of unknown type %.80q", l.MediaType)}
 		}
 		// A blob is hardly larger than what is in it, so one beyond the budget can't be a layer within it.
@@ -136,6 +136,9 @@ func (d *document) checkImage(lim Limits) error {
 	}
 	return nil
 }
+
+// dockerZstd is what some builders say of a layer that is compressed with zstd and whose manifest is Docker's.
+const dockerZstd = types.MediaType("application/vnd.docker.image.rootfs.diff.tar.zstd")
 
 // readRunConfig takes over what an image says about running it. A config is data from outside: a value that no honest
 // build writes is refused. What other engines take is taken: a working directory that isn't clean or absolute, which is

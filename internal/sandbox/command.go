@@ -21,6 +21,9 @@ import (
 // closed its pipes, a failed execve(2) can only be an exit status.
 func (r *rootfs) checkCommand(argv, env []string, cwd string) error {
 	name := argv[0]
+	if err := checkSize(argv, env); err != nil {
+		return err
+	}
 	if strings.Contains(name, "/") {
 		return r.checkExecutable(name, path.Join(cwdIfRelative(name, cwd), name), 0)
 	}
@@ -48,6 +51,36 @@ func (r *rootfs) checkCommand(argv, env []string, cwd string) error {
 		return denied
 	}
 	return &engine.CommandError{Path: name, NotFound: true, Why: "it is in none of PATH=" + search}
+}
+
+// The most that Linux takes for one argument or variable with its zero byte
+// (MAX_ARG_STRLEN), and for all with their pointers: a quarter of the stack's
+// limit, which is 8 MiB (execve(2)).
+const (
+	maxArgument  = 128 << 10
+	maxArguments = 2 << 20
+)
+
+// checkSize finds what execve(2) would refuse as "argument list too long".
+func checkSize(argv, env []string) error {
+	total := 0
+	for i, list := range [][]string{argv, env} {
+		for _, s := range list {
+			total += len(s) + 1 + 8
+			if len(s) < maxArgument {
+				continue
+			}
+			if i == 0 {
+				return &engine.CommandError{Path: argv[0], Why: fmt.Sprintf("an argument has %d bytes, and Linux takes 128 KiB; write the text as script, or mount it as a file", len(s))}
+			}
+			name, _, _ := strings.Cut(s, "=")
+			return &engine.CommandError{Path: argv[0], Why: fmt.Sprintf("the variable %.60s has %d bytes, and Linux takes 128 KiB; mount the value as a file", name, len(s))}
+		}
+	}
+	if total > maxArguments {
+		return &engine.CommandError{Path: argv[0], Why: fmt.Sprintf("its arguments and variables have %d bytes, and Linux takes 2 MiB of them; write text as script, or mount it as files", total)}
+	}
+	return nil
 }
 
 func cwdIfRelative(name, cwd string) string {
@@ -100,6 +133,9 @@ func (r *rootfs) checkExecutable(name, at string, depth int) error {
 	switch {
 	case strings.HasPrefix(string(head), "#!"):
 		line, _, _ := strings.Cut(string(head[2:]), "\n")
+		if strings.HasSuffix(line, "\r") {
+			return fail("the first line of %s ends with a carriage return, as Windows writes lines; save it with line feeds alone", at)
+		}
 		interpreter := strings.Fields(line)
 		if len(interpreter) == 0 {
 			return fail("its first line names no interpreter")

@@ -70,6 +70,41 @@ func Find(startDir, name string) (file string, err error) {
 	return "", missing
 }
 
+// InFolder is the file of the definition that a folder is for: tool.yaml, workflow.yaml, one with the folder's name, or
+// the only one that isn't of tests or mocks. It is "" where dir is no folder.
+func InFolder(dir string) (file string, err error) {
+	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+		return "", nil //nolint:nilerr // it is a name or a file, or isn't there, which others say
+	}
+	absolute, err := filepath.Abs(dir)
+	if err != nil {
+		return "", err
+	}
+	for _, name := range []string{"tool.yaml", "workflow.yaml", filepath.Base(absolute) + ".yaml"} {
+		if file := filepath.Join(dir, name); isFile(file) {
+			return file, nil
+		}
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return "", err
+	}
+	var found []string
+	for _, e := range entries {
+		if name := e.Name(); e.Type().IsRegular() && strings.HasSuffix(name, ".yaml") && !strings.HasSuffix(name, "_test.yaml") &&
+			!strings.HasSuffix(name, ".test.yaml") && !strings.HasSuffix(name, ".mocks.yaml") && name != "tests.yaml" {
+			found = append(found, filepath.Join(dir, name))
+		}
+	}
+	switch len(found) {
+	case 0:
+		return "", fmt.Errorf("folder %s has no tool.yaml, workflow.yaml or other definition", quote(dir))
+	case 1:
+		return found[0], nil
+	}
+	return "", fmt.Errorf("folder %s has several definitions; name one: %s", quote(dir), listing(found))
+}
+
 func isFile(p string) bool {
 	info, err := os.Stat(p)
 	return err == nil && info.Mode().IsRegular()

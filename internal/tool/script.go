@@ -6,6 +6,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
+	"slices"
 	"strings"
 )
 
@@ -57,8 +59,22 @@ func (t *Tool) ReadScript() error {
 		}
 		return newError([]Problem{{Position: t.Script.Position, Text: fmt.Sprintf("script file %q can't be read: %v", t.Script.File, err), Hint: hint}})
 	}
+	if windowsLines(text) {
+		return newError([]Problem{{
+			Position: t.Script.Position, Text: fmt.Sprintf("script file %q has the line breaks of Windows (CR LF), which a shell takes for a part of its words", t.Script.File),
+			Hint: fmt.Sprintf(`save it with line feeds alone: sed -i 's/\r$//' %s`, t.Script.File),
+		}})
+	}
 	t.Script.Text = text
 	return nil
+}
+
+// windowsLines says whether a script is for a shell and has the line breaks of Windows.
+func windowsLines(text string) bool {
+	shell := slices.ContainsFunc(strings.Fields(strings.Join(Interpreter(text), " ")), func(word string) bool {
+		return slices.Contains([]string{"sh", "ash", "bash", "dash", "ksh", "zsh"}, path.Base(word))
+	})
+	return shell && strings.Contains(text, "\r\n")
 }
 
 func readInside(dir, name string, most int64) (string, error) {
