@@ -49,6 +49,9 @@ type Exit struct {
 	// TooManySockets says that the run was ended as OutOfMemory for its number
 	// of sockets, not for what its cgroup counted (see SocketBytes).
 	TooManySockets bool `json:"too_many_sockets,omitempty"`
+	// TooManyProcesses says that the kernel has refused a process or a thread
+	// for the limit of them.
+	TooManyProcesses bool `json:"too_many_processes,omitempty"`
 
 	Started  time.Time `json:"started"`
 	Finished time.Time `json:"finished"`

@@ -137,7 +137,7 @@ func TestPathsAndQueries(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r := describe(&http.Request{Method: "GET", URL: u, Host: "h.example"}, &connection{tls: true, about: engine.MockedConnection{Port: 443}})
+		r := describe(&http.Request{Method: http.MethodGet, URL: u, Host: "h.example"}, &connection{tls: true, about: engine.MockedConnection{Port: 443}})
 		if got := Match(all, make([]int, 1), r).Mock == 0; got != c.want {
 			t.Errorf("%s, asked for %s: %v", c.mock, c.url, got)
 		}

@@ -488,16 +488,32 @@ func (r *run) conclude(t *tool.Tool, exit *engine.Exit, cause error) {
 			res.Reason = fmt.Sprintf("out of memory: the tool had more sockets than its memory limit of %s allows, one for each 256Ki or %d in any case", bytesText(t.Resources.Memory), engine.MinSockets)
 		}
 		res.Hint = "raise resources.memory in the tool, or --memory"
+		if files := exit.Usage.DiskBytes; files > t.Resources.Memory/4 {
+			res.Hint = fmt.Sprintf("files are in memory and count, %d MiB of them at the end; %s", files>>20, res.Hint)
+		}
 	case exit.Signal != 0:
 		res.Status = Failed
 		res.Reason = fmt.Sprintf("killed by signal %d", exit.Signal)
+		res.Hint = limitHint(t, exit)
 	case exit.Code != 0:
 		res.Status = Failed
 		res.Reason = fmt.Sprintf("exit status %d", exit.Code)
+		res.Hint = limitHint(t, exit)
 	default:
 		res.Status, res.Reason = Succeeded, ""
 	}
 	r.outputs(t, exit)
+}
+
+// limitHint names a limit that a failed tool has reached.
+func limitHint(t *tool.Tool, exit *engine.Exit) string {
+	switch {
+	case exit.TooManyProcesses:
+		return fmt.Sprintf("the tool reached its limit of %d processes and threads; raise resources.pids in the tool, or --pids", t.Resources.PIDs)
+	case exit.Usage.DiskBytes >= t.Resources.Disk-t.Resources.Disk/64:
+		return fmt.Sprintf("the tool's files took all of its disk, %s; raise resources.disk in the tool, or --disk", bytesText(t.Resources.Disk))
+	}
+	return ""
 }
 
 // outputs reads the tool's outputs. A succeeded tool has to have written them

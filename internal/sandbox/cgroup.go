@@ -115,6 +115,16 @@ func (a accounts) outOfMemory() (bool, error) {
 	return kills > 0, ignoreMissing(err)
 }
 
+// tooManyProcesses says whether the kernel has refused a process for the limit.
+func (a accounts) tooManyProcesses() (bool, error) {
+	controller := "pids"
+	if a.unified {
+		controller = ""
+	}
+	refused, err := a.field(controller, "pids.events", "max")
+	return refused > 0, ignoreMissing(err)
+}
+
 func ignoreMissing(err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil

@@ -199,6 +199,9 @@ func (s *supervisor) run(stdin, stdout, stderr *os.File) (*engine.Exit, error) {
 	if err != nil {
 		return nil, err
 	}
+	if exit.TooManyProcesses, err = s.accounts.tooManyProcesses(); err != nil {
+		return nil, err
+	}
 	exit.OutOfMemory, exit.TooManySockets = oom || killed, s.manySockets
 	if b.output != nil {
 		if exit.Output, exit.OutputTruncated, err = readOutput(b.output, s.start.Spec.MaxOutputBytes); err != nil {
