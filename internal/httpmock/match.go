@@ -104,8 +104,8 @@ func compare(m *tool.RequestMatch, req *Request) *differences {
 			d.add(1, fmt.Sprintf("header %s: %s", f.Name, f.Value))
 		}
 	}
-	if why := m.Body.Mismatch(req.Content()); why != "" {
-		d.add(1, "body: it "+why)
+	if why := m.Body.Mismatch(req.Content()); why != "" && !sameForm(m.Body, req) {
+		d.add(1, "body: it "+why+came(req.Content()))
 	}
 	if m.HasJSON {
 		if why := compareJSON(m.JSON, req); why != "" {
@@ -124,6 +124,35 @@ func (r *Request) paths(slashed bool) []string {
 		return []string{tool.SlashedPath(r.escaped)}
 	}
 	return []string{r.Path, tool.SlashedPath(r.escaped), r.escaped}
+}
+
+// maxBodyShown is the largest body that a message shows: whole, since a part of a secret isn't masked.
+const maxBodyShown = 1000
+
+func came(body string) string {
+	if len(body) > maxBodyShown {
+		return fmt.Sprintf("; it came with %d bytes", len(body))
+	}
+	return "; it came as " + strconv.Quote(body)
+}
+
+// sameForm says whether a form has the fields that are meant, in another order: clients write them as they like.
+func sameForm(m *tool.Matcher, req *Request) bool {
+	want, exact := m.Exact()
+	form := strings.HasPrefix(http.Header(req.Headers).Get("Content-Type"), "application/x-www-form-urlencoded")
+	if !exact || !form {
+		return false
+	}
+	wanted, got := tool.ParseQuery(want), tool.ParseQuery(req.Content())
+	if len(wanted) != len(got) {
+		return false
+	}
+	for name, values := range wanted {
+		if !slices.Equal(sorted(values), sorted(got[name])) {
+			return false
+		}
+	}
+	return true
 }
 
 // anyValue reports whether one of the values is what the matcher says; a nil one takes any.

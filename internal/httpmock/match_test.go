@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/url"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -67,7 +68,7 @@ func TestMatch(t *testing.T) {
 		{request("POST", "http://h/post", bearer, content(`{} x`)), -1, "http[4], differs in json: the body has something after its JSON"},
 		{request("POST", "http://h/post", content(`x`)), -1, "http[4], differs in header authorization: Bearer * and json: the body isn't JSON"},
 		{request("POST", "http://h/text", content(`say hello`)), 5, ""},
-		{request("POST", "http://h/text", content(`say`)), -1, `http[5], differs in body: it does not contain "hello"`},
+		{request("POST", "http://h/text", content(`say`)), -1, `http[5], differs in body: it does not contain "hello"; it came as "say"`},
 		{request("GET", "http://h/twice"), -1, "http[6], differs in its times: it has answered 2 requests"},
 	} {
 		v := Match(all, used, c.req)
@@ -141,5 +142,32 @@ func TestPathsAndQueries(t *testing.T) {
 		if got := Match(all, make([]int, 1), r).Mock == 0; got != c.want {
 			t.Errorf("%s, asked for %s: %v", c.mock, c.url, got)
 		}
+	}
+}
+
+func TestForms(t *testing.T) {
+	all := mocks(t, `
+  - {method: POST, path: /token, request: {body: "grant_type=x&scope=a b"}}
+`)
+	form := header("Content-Type", "application/x-www-form-urlencoded; charset=utf-8")
+	for body, want := range map[string]bool{
+		"grant_type=x&scope=a b":     true,
+		"scope=a+b&grant_type=x":     true,
+		"scope=a%20b&grant_type=x":   true,
+		"scope=b&grant_type=x":       false,
+		"scope=a+b":                  false,
+		"scope=a+b&grant_type=x&y=1": false,
+	} {
+		r := request("POST", "http://h/token", form, content(body))
+		v := Match(all, []int{0}, r)
+		if (v.Mock == 0) != want {
+			t.Errorf("%s: %+v", body, v)
+		}
+		if !want && !strings.Contains(v.Problem(all, r), "it came as "+strconv.Quote(body)) {
+			t.Error(v.Problem(all, r))
+		}
+	}
+	if v := Match(all, []int{0}, request("POST", "http://h/token", content("scope=a b&grant_type=x"))); v.Mock == 0 {
+		t.Error("a text that isn't a form is taken for one")
 	}
 }
