@@ -19,16 +19,7 @@ import (
 
 // answer gives a request its mock's answer.
 func (r *Responder) answer(w http.ResponseWriter, req *http.Request, c *connection, record *Request, a *tool.HTTPAnswer) {
-	if a.Delay > 0 {
-		// The client may have ended its half and still wait: only the test's end cuts a delay short.
-		timer := time.NewTimer(a.Delay)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-		case <-r.closing:
-			r.abort(c)
-		}
-	}
+	r.pause(a.Delay, c)
 	switch {
 	case a.Timeout:
 		select {
@@ -52,6 +43,11 @@ func (r *Responder) answer(w http.ResponseWriter, req *http.Request, c *connecti
 		w.WriteHeader(status)
 		return
 	}
+	if len(a.Chunks) > 0 {
+		w.WriteHeader(status)
+		r.chunks(w, req, c, a.Chunks)
+		return
+	}
 	content, size, err := r.content(a, h)
 	if err != nil {
 		// It is the test's mistake, which its report shows.
@@ -68,6 +64,38 @@ func (r *Responder) answer(w http.ResponseWriter, req *http.Request, c *connecti
 	}
 	if _, err := io.Copy(w, content); err != nil {
 		r.left(req, c) // the tool has gone, or the mock's Content-Length is too short
+	}
+}
+
+// pause waits. The client may have ended its half and still wait: only the test's end cuts a delay short.
+func (r *Responder) pause(delay time.Duration, c *connection) {
+	if delay <= 0 {
+		return
+	}
+	timer := time.NewTimer(delay)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-r.closing:
+		r.abort(c)
+	}
+}
+
+// chunks sends a body in parts.
+func (r *Responder) chunks(w http.ResponseWriter, req *http.Request, c *connection, chunks []tool.Chunk) {
+	if req.Method == http.MethodHead {
+		return
+	}
+	flush := http.NewResponseController(w)
+	for _, chunk := range chunks {
+		r.pause(chunk.Delay, c)
+		_, err := io.WriteString(w, chunk.Body)
+		if err == nil {
+			err = flush.Flush()
+		}
+		if err != nil {
+			r.left(req, c) // the tool has gone
+		}
 	}
 }
 

@@ -56,10 +56,18 @@ type HTTPAnswer struct {
 	Body, JSON string
 	Data       []byte
 	File       string
-	Delay      time.Duration
+	// Chunks are a body in parts instead.
+	Chunks []Chunk
+	Delay  time.Duration
 	// Reset resets the connection; Timeout never answers.
 	Reset, Timeout bool
 	Position       Position
+}
+
+// Chunk is a part of a body, sent Delay after the one before it.
+type Chunk struct {
+	Body  string
+	Delay time.Duration
 }
 
 // Header is one header of an answer.

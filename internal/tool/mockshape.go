@@ -46,7 +46,7 @@ func httpMockShape() shape[HTTPMock] {
 			m.Answers = []HTTPAnswer{m.only}
 			return
 		}
-		for _, key := range []string{"status", "headers", "body", "json", "body_base64", "file", "delay", "reset", "timeout"} {
+		for _, key := range []string{"status", "headers", "body", "json", "body_base64", "file", "chunks", "delay", "reset", "timeout"} {
 			if has(n, key) {
 				d.report(child(n, key), key+" is given beside answers", "put it into one of the answers; what a request has to be stands under request")
 			}
@@ -100,6 +100,8 @@ func answerFields[T any](of func(*T) *HTTPAnswer) []field[T] {
 			func(t *T) *[]byte { return &of(t).Data }),
 		bind("file", "A file of the test file's folder that has the body of the answer.", text(schema{"minLength": 1}, checkBeside),
 			func(t *T) *string { return &of(t).File }),
+		bind("chunks", "The parts of the body, sent one after the other, each after its delay: events of a server, a watch.", list("a chunk", chunkShape()),
+			func(t *T) *[]Chunk { return &of(t).Chunks }),
 		bind("delay", "How long the answer takes, such as 500ms.", duration(0, maxDelay),
 			func(t *T) *time.Duration { return &of(t).Delay }),
 		bind("reset", "Resets the connection instead of answering.", boolean(),
@@ -107,6 +109,13 @@ func answerFields[T any](of func(*T) *HTTPAnswer) []field[T] {
 		bind("timeout", "Never answers.", boolean(),
 			func(t *T) *bool { return &of(t).Timeout }),
 	}
+}
+
+func chunkShape() shape[Chunk] {
+	return object("a chunk", []field[Chunk]{
+		needed(bind("body", "The text of the part.", loose(nil), func(c *Chunk) *string { return &c.Body })),
+		bind("delay", "How long before it is sent, such as 500ms.", duration(0, maxDelay), func(c *Chunk) *time.Duration { return &c.Delay }),
+	}, nil)
 }
 
 // bytesShape are bytes written in base64 (RFC 4648 section 4).
@@ -152,7 +161,7 @@ func answerHeadersShape() shape[[]Header] {
 
 func checkAnswer(d *decoder, n *yaml.Node, a *HTTPAnswer) {
 	var bodies []string
-	for _, key := range []string{"body", "json", "body_base64", "file"} {
+	for _, key := range []string{"body", "json", "body_base64", "file", "chunks"} {
 		if has(n, key) {
 			bodies = append(bodies, key)
 		}
