@@ -238,7 +238,7 @@ func TestCommandWithoutAShell(t *testing.T) {
 		for _, writable := range []bool{false, true} {
 			spec := l.withCommands(s, "", "kubectl")
 			spec.Args, spec.User, spec.Security.Writable = []string{"kubectl", "version"}, user, writable
-			spec.Resources.PIDs = 1
+			spec.Resources.PIDs = 8 // libcontainer's threads count until it executes the command
 			r, err := l.try(spec, strings.NewReader("input"))
 			if err != nil || r.Code != 3 || r.stdout != "[\"kubectl\" \"version\"]\n" || r.stderr != "\"input\"\n" {
 				t.Errorf("user %q, writable %v: %v %+v", user, writable, err, r)
