@@ -3,9 +3,8 @@ package secret
 import (
 	"bytes"
 	"cmp"
-	"encoding/base64"
 	"encoding/binary"
-	"encoding/hex"
+	"hash/maphash"
 	"slices"
 )
 
@@ -14,6 +13,8 @@ const (
 	maxWindows = 2048
 	// largeValue is the size from which only the most common encodings are looked for, to keep the index small.
 	largeValue = 4 << 10
+	// maxComposed bounds the texts in two encodings, of all values together.
+	maxComposed = 3 << 20
 )
 
 // builder makes an index.
@@ -21,154 +22,165 @@ type builder struct {
 	array   []byte
 	ends    []uint32
 	windows []window
+	texts   []text
+	seen    map[uint64][]int // of texts, by the hash of their bytes
+	units   int
 }
 
-// encoded is a text at the end of the array.
-type encoded struct {
-	from  int
-	parts []segment // to be found by themselves, from its beginning
+// text is a unit in some form, in the array.
+type text struct {
+	unit     int
+	from, to int
+	kind     textKind
+	plain    bool      // it is the unit as it is
+	parts    []segment // to be found by themselves, from its beginning
 }
 
-// add adds the encodings of a value.
-func (b *builder) add(value []byte) {
-	parts := segments(value)
-	if len(parts) == 0 {
-		return
-	}
-	first := len(b.ends)
-	if len(value) > largeValue {
-		b.array = slices.Grow(b.array, 16*len(value)) // what it comes to, mostly
-	}
-	b.addEscapes(value, parts, first)
-	// From here on the bytes count from the beginning of the whole.
-	whole := parts[0]
-	value = value[whole.from:whole.to]
-	encodable := parts[:0]
-	for i, p := range parts {
-		if i == 0 || p.to-p.from >= minEncodedLine {
-			encodable = append(encodable, p.scaled(p.from-whole.from, p.to-whole.from))
+var hashSeed = maphash.MakeSeed()
+
+// add adds the forms of values.
+func (b *builder) add(values ...[]byte) {
+	b.seen = map[uint64][]int{}
+	list := encoders()
+	for _, value := range values {
+		large := len(value) > largeValue
+		if large {
+			b.array = slices.Grow(b.array, 20*len(value)) // what it comes to, mostly
+		}
+		for _, u := range units(value) {
+			b.addForms(u, list, large)
 		}
 	}
-	b.addHex(value, encodable, first)
-	for offset := range 3 {
-		b.addBase64(value, offset, encodable, first)
-	}
+	b.compose(list)
+	b.texts, b.seen = nil, nil
 }
 
-// addEscapes adds the encodings that go character by character.
-func (b *builder) addEscapes(value []byte, parts []segment, first int) {
-	list := escapes()
-	if len(value) > largeValue {
-		list = commonEscapes()
+// addForms adds what each encoder makes of a unit.
+func (b *builder) addForms(u unit, list []encoder, large bool) {
+	whole := u.parts[0]
+	parts := make([]segment, len(u.parts))
+	for i, p := range u.parts {
+		parts[i] = p.scaled(p.from-whole.from, p.to-whole.from)
 	}
-	// The places in the value at which a part begins or ends, and where they come to be in the encoding.
-	var marks []int
-	for _, p := range parts {
-		marks = append(marks, p.from, p.to)
-	}
-	slices.Sort(marks)
-	marks = slices.Compact(marks)
-	places := make([]int, len(marks))
-	var plain encoded
-	for i, escape := range list {
-		text := encoded{len(b.array), make([]segment, len(parts))}
-		for j := 1; j < len(marks); j++ {
-			b.array = escape(b.array, string(value[marks[j-1]:marks[j]]))
-			places[j] = len(b.array) - text.from
+	source := u.text[whole.from:whole.to]
+	b.units++
+	plain := text{unit: b.units, from: len(b.array), to: len(b.array) + len(source), parts: parts}
+	var before *text
+	for _, e := range list {
+		if !large || e.large {
+			before = b.addText(e, source, plain, before)
 		}
-		for j, p := range parts {
-			from, _ := slices.BinarySearch(marks, p.from)
-			to, _ := slices.BinarySearch(marks, p.to)
-			text.parts[j] = p.scaled(places[from], places[to])
-		}
-		if i == 0 {
-			plain = text
-		}
-		b.addText(text, plain, plainText, first)
 	}
 }
 
-func (b *builder) addHex(value []byte, parts []segment, first int) {
-	lower := encoded{len(b.array), make([]segment, len(parts))}
-	for i, p := range parts {
-		lower.parts[i] = p.scaled(2*p.from, 2*p.to)
-	}
-	b.array = hex.AppendEncode(b.array, value)
-	b.addText(lower, lower, hexText, first)
-	upper := encoded{len(b.array), lower.parts}
-	b.array = append(b.array, bytes.ToUpper(b.array[lower.from:][:2*len(value)])...)
-	b.addText(upper, lower, hexText, first)
-}
-
-// addBase64 adds the base64 encodings of anything that has value in it after a number of bytes that leaves the
-// remainder offset when divided by 3: the characters that have no bits of what stands around.
-func (b *builder) addBase64(value []byte, offset int, parts []segment, first int) {
-	kind := base64Text
-	if (offset+len(value))%3 != 0 {
-		kind = partialText
-	}
-	padded := append(make([]byte, offset, offset+len(value)), value...)
-	defer clear(padded)
-	skip, end := (8*offset+5)/6, 8*len(padded)/6
-	inside := make([]segment, len(parts))
-	for i, p := range parts {
-		inside[i] = p.scaled((8*(offset+p.from)+5)/6-skip, 8*(offset+p.to)/6-skip)
-	}
-	var std encoded
-	for i, enc := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
-		text := encoded{len(b.array), inside}
-		b.array = enc.AppendEncode(b.array, padded)
-		b.array = append(b.array[:text.from], b.array[text.from+skip:text.from+end]...)
-		if i == 0 {
-			std = text
+// compose adds what the outer encoders make of what the others made, the likeliest and the smallest first, as far as
+// there is room.
+func (b *builder) compose(list []encoder) {
+	inner := slices.DeleteFunc(slices.Clone(b.texts), func(t text) bool { return t.plain || t.kind == dumpText || t.to-t.from < minEncodedLine })
+	slices.SortStableFunc(inner, func(x, y text) int { return cmp.Compare(x.to-x.from, y.to-y.from) })
+	limit := len(b.array) + maxComposed
+	before := make([]*text, len(inner))
+	for _, e := range list {
+		if !e.outer {
+			continue
 		}
-		b.addText(text, std, kind, first)
-	}
-}
-
-// addText adds the text that is at the end of the array, or takes it away if it is among those from the first-th on.
-// Windows that the other text, one that was added, has at the same place of the same part are in the index by that.
-func (b *builder) addText(text, other encoded, kind textKind, first int) {
-	content := b.array[text.from:]
-	for i := first; i < len(b.ends); i++ {
-		from := uint32(0)
-		if i > 0 {
-			from = b.ends[i-1]
-		}
-		if bytes.Equal(b.array[from:b.ends[i]], content) {
-			b.array = b.array[:text.from]
-			return
-		}
-	}
-	b.ends = append(b.ends, uint32(len(b.array)))
-	size := kind.window()
-	step := max(size, (len(content)+maxWindows-1)/maxWindows)
-	for i, p := range text.parts {
-		q := other.parts[i]
-		alike := text.from != other.from && q.to-q.from == p.to-p.from
-		add := func(at, n int) {
-			if kind == plainText {
-				n = len(bytes.TrimRight(content[at:at+n], space)) // what only goes with what follows
-			}
-			if n < MinMasked || alike && bytes.Equal(content[at:at+n], b.array[other.from+q.from+at-p.from:][:n]) {
-				return
-			}
-			b.addWindow(text.from+at, n, kind)
-		}
-		// A line break too near the beginning for join hides the first window, but not this one.
-		if rest := p.to - p.from - minJoin; kind != plainText && rest >= minEncodedLine {
-			add(p.from+minJoin, min(rest, size))
-		}
-		at := p.from
-		for ; at+size < p.to; at += step {
-			add(at, size)
-			if p.edges {
+		for i, t := range inner {
+			if len(b.array)+2*(t.to-t.from) > limit {
 				break
 			}
+			before[i] = b.addText(e, b.array[t.from:t.to], t, before[i])
 		}
-		// The last one ends where the part does.
-		at = max(p.from, p.to-size)
-		add(at, p.to-at)
+	}
+}
+
+// addText adds what an encoder makes of a text, unless the unit has it already, when it returns nil. before is what the
+// encoder before this one made of it.
+func (b *builder) addText(e encoder, source []byte, of text, before *text) *text {
+	parts, like := of.parts, &of
+	if e.kind != plainText {
+		parts, like = slices.DeleteFunc(slices.Clone(parts), func(p segment) bool {
+			return p != parts[0] && p.to-p.from < minEncodedLine
+		}), nil
+	}
+	if e.sibling {
+		like = before
+	}
+	t := text{unit: of.unit, from: len(b.array), kind: e.kindOf(len(source)), plain: len(b.array) == of.from}
+	b.array, t.parts = e.encode(b.array, source, parts)
+	t.to = len(b.array)
+	content := b.array[t.from:]
+	hash := maphash.Bytes(hashSeed, content)
+	for _, i := range b.seen[hash] {
+		if o := b.texts[i]; o.unit == t.unit && bytes.Equal(b.array[o.from:o.to], content) {
+			b.array = b.array[:t.from]
+			return nil
+		}
+	}
+	b.seen[hash] = append(b.seen[hash], len(b.texts))
+	b.texts = append(b.texts, t)
+	b.ends = append(b.ends, uint32(t.to))
+	if t.kind == dumpText {
+		b.addRows(t)
+		return &t
+	}
+	for i, p := range t.parts {
+		var q segment
+		if like != nil && like.from != t.from {
+			q = like.parts[i].scaled(like.from+like.parts[i].from, like.from+like.parts[i].to)
+		}
+		b.addPart(t, p, q)
+	}
+	return &t
+}
+
+// addPart adds the windows of a part of a text. Those that another part of the array has at the same places are in the
+// index by that.
+func (b *builder) addPart(t text, p, other segment) {
+	content := b.array[t.from:t.to]
+	size := t.kind.window()
+	step := max(size, (len(content)+maxWindows-1)/maxWindows)
+	alike := other.to-other.from == p.to-p.from
+	add := func(at, n int) {
+		if t.kind == plainText {
+			n = len(bytes.TrimRight(content[at:at+n], space)) // what only goes with what follows
+		}
+		if n < MinMasked || alike && bytes.Equal(content[at:at+n], b.array[other.from+at-p.from:][:n]) {
+			return
+		}
+		b.addWindow(t.from+at, n, t.kind)
+	}
+	// A line break too near the beginning for join hides the first window, but not this one.
+	if rest := p.to - p.from - minJoin; t.kind != plainText && rest >= minEncodedLine {
+		add(p.from+minJoin, min(rest, size))
+	}
+	at := p.from
+	for ; at+size < p.to; at += step {
+		add(at, size)
+		if p.edges {
+			break
+		}
+	}
+	// The last one ends where the part does.
+	at = max(p.from, p.to-size)
+	add(at, p.to-at)
+}
+
+// addRows adds the windows of a text that a program prints in rows, which may begin at any byte.
+func (b *builder) addRows(t text) {
+	content := b.array[t.from:t.to]
+	for at := range content {
+		if at > 0 && content[at-1] != ' ' {
+			continue // a group begins elsewhere
+		}
+		n, digits := 0, 0
+		for ; at+n < len(content) && digits < 2*rowBytes; n++ {
+			if content[at+n] != ' ' {
+				digits++
+			}
+		}
+		if digits == 2*rowBytes {
+			b.addWindow(t.from+at, n, dumpText)
+		}
 	}
 }
 

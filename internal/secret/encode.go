@@ -1,131 +1,161 @@
 package secret
 
 import (
-	"fmt"
-	"html"
-	"strings"
-	"unicode/utf8"
+	"bytes"
+	"encoding/base32"
+	"encoding/base64"
+	"encoding/hex"
+	"slices"
 )
 
-// escape is an encoding of text that goes character by character, so that the encoding of a line is a part of the
-// encoding of the whole.
-type escape func(dst []byte, s string) []byte
+// encoder writes a text in another form, and says where the parts of the text are in that.
+//
+// The forms that are looked for aren't a list of cases: each encoder is applied to a value, and those that programs
+// often apply to what has been encoded before (outer) to what came of that once more. A registry's secret in the output
+// of kubectl is base64 in base64, an event in a log is JSON in JSON, a redirection has a URL in a URL.
+type encoder struct {
+	kind         textKind
+	bits, offset int  // of base64 and base32: of a character; bytes before the text
+	large        bool // also of values larger than largeValue
+	outer        bool // also of a text in another form
+	// sibling says that it differs from the encoder before it in few characters, so that most windows are alike.
+	sibling bool
+	encode  func(dst, s []byte, parts []segment) ([]byte, []segment)
+}
 
-// escapes lists the character-wise encodings that are looked for. Most values come out of most of them unchanged and
-// are then looked for once.
-func escapes() []escape {
-	list := []escape{
-		func(dst []byte, s string) []byte { return append(dst, s...) },
-		func(dst []byte, s string) []byte { return append(dst, strings.ReplaceAll(s, `'`, `'\''`)...) }, // sh -x, shlex.quote
-		backslashed,
-		func(dst []byte, s string) []byte { return append(dst, html.EscapeString(s)...) },
+// kindOf is the kind of what n bytes come to.
+func (e encoder) kindOf(n int) textKind {
+	if e.bits > 0 && 8*(e.offset+n)%e.bits != 0 {
+		return partialText
+	}
+	return e.kind
+}
+
+// encoders lists all of them, those first that are the likeliest to be met as an outer form.
+func encoders() []encoder {
+	list := []encoder{bytewise(unchanged, true, false)}
+	for offset := range 3 {
+		list = append(list,
+			bitwise(base64.RawStdEncoding, 6, offset, true),
+			sibling(bitwise(base64.RawURLEncoding, 6, offset, true)))
+	}
+	list = append(list,
+		bytewise(jsonStyle{}.escape, true, true),
+		bytewise(jsonStyle{html: true}.escape, true, true),
+		bytewise(jsonStyle{ascii: true}.escape, false, true),
+		bytewise(urlStyle{keep: "-_.~", upper: true}.escape, true, true),
+		bytewise(urlStyle{keep: "-_.~", upper: true, plus: true}.escape, true, true),
+		bytewise(urlStyle{keep: "-_.~"}.escape, false, true),
+		bytewise(urlStyle{keep: "-_.~", plus: true}.escape, false, true),
+		bytewise(urlStyle{keep: "-_.!~*'()", upper: true}.escape, false, true),
+		hexadecimal(false), sibling(hexadecimal(true)))
+	for _, q := range quotings() {
+		list = append(list, bytewise(q.escape, false, q.outer))
 	}
 	for _, upper := range []bool{false, true} {
-		for _, j := range []jsonStyle{
-			{},                         // JavaScript
-			{html: true},               // Go
-			{slash: true},              // some C and Java libraries
-			{ascii: true},              // Python
-			{ascii: true, slash: true}, // PHP
-		} {
+		for _, j := range []jsonStyle{{}, {html: true}, {slash: true}, {ascii: true}, {ascii: true, slash: true}} {
 			j.upper = upper
-			list = append(list, j.escape)
+			list = append(list, bytewise(j.escape, false, false))
 		}
-		for _, u := range []urlStyle{
-			{keep: "-_.~", plus: true},        // forms: Go's QueryEscape, Python's quote_plus
-			{keep: "-_.~"},                    // RFC 3986: curl --data-urlencode, jq @uri
-			{keep: "-_.~/"},                   // Python's quote
-			{keep: "-_.!~*'()"},               // JavaScript's encodeURIComponent
-			{keep: "-_.*", plus: true},        // JavaScript's URLSearchParams, Java
-			{keep: "-_.~$&+:=@"},              // Go's PathEscape
-			{keep: "-_.!~*'();/?:@&=+$,#[]|"}, // JavaScript's encodeURI, a URL as a whole
+		for _, keep := range []string{
+			"-_.~/",                   // Python's quote
+			"-_.!~*'()",               // JavaScript's encodeURIComponent
+			"-_.~$&+:=@",              // Go's PathEscape
+			"-_.!~*'();/?:@&=+$,#[]|", // JavaScript's encodeURI, a URL as a whole
 		} {
-			u.upper = upper
-			list = append(list, u.escape)
+			list = append(list, bytewise(urlStyle{keep: keep, upper: upper}.escape, false, false))
+		}
+		list = append(list, bytewise(urlStyle{keep: "-_.*", plus: true, upper: upper}.escape, false, false)) // JavaScript's URLSearchParams, Java
+	}
+	for offset := range 5 {
+		list = append(list, bitwise(base32.StdEncoding.WithPadding(base32.NoPadding), 5, offset, false))
+	}
+	for _, group := range []int{1, 2} {
+		for first := range group {
+			list = append(list, dump(group, group-first))
 		}
 	}
 	return list
 }
 
-// commonEscapes lists those for large values.
-func commonEscapes() []escape {
-	return []escape{
-		func(dst []byte, s string) []byte { return append(dst, s...) },
-		jsonStyle{}.escape,
-		jsonStyle{html: true}.escape,
-		urlStyle{keep: "-_.~", upper: true}.escape,
-		urlStyle{keep: "-_.~", upper: true, plus: true}.escape,
-	}
+func sibling(e encoder) encoder {
+	e.sibling = true
+	return e
 }
 
-// backslashed is the quoting of bash's printf %q and Python's re.escape, of what has no line breaks.
-func backslashed(dst []byte, s string) []byte {
-	for i := range len(s) {
-		if c := s[i]; c > ' ' && c < utf8.RuneSelf && !isAlnum(c) && strings.IndexByte("%+,-./:=@_", c) < 0 || c == ' ' {
-			dst = append(dst, '\\')
+// bytewise is an encoder of an escape. A part of the text is a part of the encoding.
+func bytewise(escape escape, large, outer bool) encoder {
+	return encoder{kind: plainText, large: large, outer: outer, encode: func(dst, s []byte, parts []segment) ([]byte, []segment) {
+		// The places in the text at which a part begins or ends, and where they come to be in the encoding.
+		marks := []int{0, len(s)}
+		for _, p := range parts {
+			marks = append(marks, p.from, p.to)
 		}
-		dst = append(dst, s[i])
-	}
-	return dst
-}
-
-func isAlnum(c byte) bool {
-	return '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
-}
-
-// jsonStyle is what a JSON library escapes beside what it must.
-type jsonStyle struct {
-	html, slash, ascii, upper bool
-}
-
-func (j jsonStyle) escape(dst []byte, s string) []byte {
-	unit := "\\u%04x"
-	if j.upper {
-		unit = "\\u%04X"
-	}
-	for i := 0; i < len(s); {
-		r, size := utf8.DecodeRuneInString(s[i:])
-		short := strings.IndexRune("\"\\\b\f\n\r\t", r)
-		switch {
-		case r == utf8.RuneError && size == 1:
-			dst = append(dst, s[i])
-		case short >= 0:
-			dst = append(dst, '\\', `"\bfnrt`[short])
-		case r == '/' && j.slash:
-			dst = append(dst, `\/`...)
-		case r < ' ', j.html && (r == '<' || r == '>' || r == '&' || r == '\u2028' || r == '\u2029'), j.ascii && r >= 0x7f && r <= 0xffff:
-			dst = fmt.Appendf(dst, unit, r)
-		case j.ascii && r > 0xffff:
-			high, low := 0xd800+(r-0x10000)>>10, 0xdc00+(r-0x10000)&0x3ff
-			dst = fmt.Appendf(fmt.Appendf(dst, unit, high), unit, low)
-		default:
-			dst = append(dst, s[i:i+size]...)
+		slices.Sort(marks)
+		marks = slices.Compact(marks)
+		from, places := len(dst), make([]int, len(marks))
+		for i := 1; i < len(marks); i++ {
+			dst = escape(dst, string(s[marks[i-1]:marks[i]]))
+			places[i] = len(dst) - from
 		}
-		i += size
-	}
-	return dst
-}
-
-// urlStyle is what a URL library leaves as it is beside letters and digits.
-type urlStyle struct {
-	keep        string
-	plus, upper bool // a space is "+"; the digits after "%" are upper case
-}
-
-func (u urlStyle) escape(dst []byte, s string) []byte {
-	digits := "0123456789abcdef"
-	if u.upper {
-		digits = "0123456789ABCDEF"
-	}
-	for i := range len(s) {
-		switch c := s[i]; {
-		case isAlnum(c), strings.IndexByte(u.keep, c) >= 0:
-			dst = append(dst, c)
-		case c == ' ' && u.plus:
-			dst = append(dst, '+')
-		default:
-			dst = append(dst, '%', digits[c>>4], digits[c&15])
+		encoded := make([]segment, len(parts))
+		for i, p := range parts {
+			from, _ := slices.BinarySearch(marks, p.from)
+			to, _ := slices.BinarySearch(marks, p.to)
+			encoded[i] = p.scaled(places[from], places[to])
 		}
-	}
-	return dst
+		return dst, encoded
+	}}
+}
+
+func hexadecimal(upper bool) encoder {
+	return encoder{kind: hexText, large: true, outer: !upper, encode: func(dst, s []byte, parts []segment) ([]byte, []segment) {
+		from := len(dst)
+		dst = hex.AppendEncode(dst, s)
+		if upper {
+			copy(dst[from:], bytes.ToUpper(dst[from:]))
+		}
+		encoded := make([]segment, len(parts))
+		for i, p := range parts {
+			encoded[i] = p.scaled(2*p.from, 2*p.to)
+		}
+		return dst, encoded
+	}}
+}
+
+// bitEncoding is base64 and base32.
+type bitEncoding interface {
+	AppendEncode(dst, src []byte) []byte
+}
+
+// bitwise encodes, with so many bits a character, anything that has the text in it after a number of bytes that leaves
+// the remainder offset when divided by the bytes of a group: the characters that have no bits of what stands around.
+func bitwise(enc bitEncoding, size, offset int, common bool) encoder {
+	return encoder{kind: base64Text, bits: size, offset: offset, large: common, outer: common, encode: func(dst, s []byte, parts []segment) ([]byte, []segment) {
+		padded := append(make([]byte, offset, offset+len(s)), s...)
+		defer clear(padded)
+		skip, end := (8*offset+size-1)/size, 8*len(padded)/size
+		from := len(dst)
+		dst = enc.AppendEncode(dst, padded)
+		dst = append(dst[:from], dst[from+skip:from+end]...)
+		encoded := make([]segment, len(parts))
+		for i, p := range parts {
+			encoded[i] = p.scaled((8*(offset+p.from)+size-1)/size-skip, 8*(offset+p.to)/size-skip)
+		}
+		return dst, encoded
+	}}
+}
+
+// dump is what xxd(1), hexdump(1) and od(1) print: bytes in groups, of which the first has so many.
+func dump(group, first int) encoder {
+	return encoder{kind: dumpText, encode: func(dst, s []byte, parts []segment) ([]byte, []segment) {
+		from := len(dst)
+		for i := range s {
+			if i > 0 && (i-first)%group == 0 {
+				dst = append(dst, ' ')
+			}
+			dst = hex.AppendEncode(dst, s[i:i+1])
+		}
+		return dst, []segment{{from: 0, to: len(dst) - from}}
+	}}
 }

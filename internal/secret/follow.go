@@ -17,14 +17,15 @@ type follower struct {
 	matched int   // the end of what has agreed
 	gap     int   // bytes of a line break since then
 	tail    uint8 // what came after the end of the text
+	row     row   // of a dump
 }
 
-// The tail of base64: at most one character that has bits of what follows the value, then padding.
+// The tail of base64 and base32: at most one character that has bits of what follows the value, then padding of up to
+// six characters.
 const (
 	tailCharacter uint8 = iota
 	tailPadding
-	tailPadding2
-	tailDone
+	tailDone = tailPadding + 6
 )
 
 // startFollower follows the text of a window that begins at pos and ends at end, unless that is being done.
@@ -37,10 +38,10 @@ func (s *stream) startFollower(w *window, end int) {
 			return
 		}
 	}
-	if len(s.followers) == maxFollowers || at == textEnd && w.kind != partialText {
+	if len(s.followers) == maxFollowers || at == textEnd && w.kind != partialText && w.kind != dumpText {
 		return
 	}
-	s.followers = append(s.followers, follower{at: at, end: textEnd, kind: w.kind, next: end, matched: end})
+	s.followers = append(s.followers, follower{at: at, end: textEnd, kind: w.kind, next: end, matched: end, row: row{begun: true}})
 }
 
 // follow hands the byte at pos to the followers.
@@ -60,6 +61,9 @@ func (s *stream) follow() {
 func (s *stream) step(f *follower) bool {
 	c := s.buf[s.pos]
 	f.next++
+	if f.kind == dumpText {
+		return s.stepRow(f, c)
+	}
 	switch {
 	case f.at < f.end && c == s.ix.array[f.at]:
 		f.at++
@@ -76,7 +80,7 @@ func (s *stream) step(f *follower) bool {
 	}
 	s.mask(f.matched, f.next)
 	f.matched, f.gap = f.next, 0
-	return f.at < f.end || f.kind == partialText && f.tail < tailDone || f.tail == tailPadding2
+	return f.at < f.end || f.kind == partialText && f.tail < tailDone || f.tail > tailPadding && f.tail < tailDone
 }
 
 // isGap says whether a byte belongs to a line break, which is followed by the indentation of the next line.
@@ -88,7 +92,7 @@ func isGap(c byte, begun bool) bool {
 // only a part of it was encoded.
 func (f *follower) takeTail(c byte) bool {
 	switch {
-	case c == '=' && f.kind >= base64Text && f.tail <= tailPadding2 && f.gap == 0:
+	case c == '=' && f.kind >= base64Text && f.tail < tailDone && f.gap == 0:
 		f.end = f.at
 		f.tail = max(f.tail, tailPadding) + 1
 		return true

@@ -19,11 +19,13 @@ const (
 	hexText              // may be wrapped into lines
 	base64Text           // the same, and padding may come after it
 	partialText          // the same, and before that a character with the last bits and some of what follows
+	dumpText             // hexadecimal in groups and rows
 )
 
 const (
 	maxWindow     = 32
 	encodedWindow = 16 // of base64 and hexadecimal, which nothing else looks like
+	rowBytes      = 4  // of a dump, in a window
 )
 
 func (k textKind) window() int {
@@ -32,6 +34,9 @@ func (k textKind) window() int {
 	}
 	return encodedWindow
 }
+
+// wraps says that a text may be wrapped into lines.
+func (k textKind) wraps() bool { return k != plainText && k != dumpText }
 
 // window is a piece of a text.
 type window struct {

@@ -43,7 +43,7 @@ func (s *stream) findJoined(rest []byte, last bool) (wait bool) {
 	if more && len(joined) < encodedWindow && !last {
 		return true
 	}
-	if i >= 0 && s.ix.windows[i].kind != plainText && int(s.ix.windows[i].n) > before {
+	if i >= 0 && s.ix.windows[i].kind.wraps() && int(s.ix.windows[i].n) > before {
 		s.found(i, after-before)
 	}
 	return false

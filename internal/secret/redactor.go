@@ -14,7 +14,7 @@ const Mask = "***"
 const MinMasked = 4
 
 // Maskable says whether a value is long enough to be masked.
-func Maskable(value []byte) bool { return len(segments(value)) > 0 }
+func Maskable(value []byte) bool { return len(units(value)) > 0 }
 
 // Redactor masks secrets: each place where a value stands, in any of the encodings below, becomes ***. Places that
 // overlap or touch become one.
@@ -56,13 +56,15 @@ type Redactor struct {
 
 // NewRedactor returns a redactor for the values, which it copies.
 func NewRedactor(values ...[]byte) *Redactor {
-	b := &builder{}
-	for i, v := range values {
+	var different [][]byte
+	for _, v := range values {
 		// The same value under two names is one.
-		if !slices.ContainsFunc(values[:i], func(other []byte) bool { return bytes.Equal(other, v) }) {
-			b.add(v)
+		if !slices.ContainsFunc(different, func(other []byte) bool { return bytes.Equal(other, v) }) {
+			different = append(different, v)
 		}
 	}
+	b := &builder{}
+	b.add(different...)
 	return &Redactor{index: b.build()}
 }
 

@@ -2,7 +2,7 @@ package secret
 
 import (
 	"bytes"
-	"slices"
+	"regexp"
 	"strings"
 )
 
@@ -21,8 +21,8 @@ func (s segment) scaled(from, to int) segment { return segment{from, to, s.edges
 // are a few letters that may well stand somewhere else.
 const minEncodedLine = 8
 
-// segments returns the parts of a value to mask: the whole first, less what only gives it form at its ends, then its
-// lines if it has several, and the values in lines that are pairs.
+// segments returns the parts of a text to mask: the whole first, less what only gives it form at its ends, then its
+// lines if it has several. Of a line that is a pair it is the value if that is masked alone (see classify).
 func segments(value []byte) []segment {
 	trim := func(s segment) segment {
 		part := value[s.from:s.to]
@@ -44,20 +44,15 @@ func segments(value []byte) []segment {
 			end = at + i
 		}
 		line := trim(segment{from: at, to: end})
-		if line.to-line.from >= MinMasked && !isForm(string(value[line.from:line.to])) {
-			lines = append(lines, line)
-			if v, ok := pairValue(string(value[line.from:line.to])); ok {
-				lines = append(lines, segment{line.from + v.from, line.from + v.to, true})
-			}
+		if part, ok := lineSegment(string(value[line.from:line.to])); ok {
+			lines = append(lines, segment{from: line.from + part.from, to: line.from + part.to})
 		}
 		at = end + 1
 	}
-	// A key is found by what it has, not by a boundary that each key has.
-	if len(lines) > 0 && bytes.HasPrefix(value[whole.from:], []byte(pemBoundary)) {
-		last := slices.MaxFunc(lines, func(a, b segment) int { return a.to - b.to })
-		whole.from, whole.to = lines[0].from, last.to
+	// It is found by what it has to hide, not by a boundary or a heading that others have too.
+	if n := len(lines); n > 0 {
+		whole = segment{lines[0].from, lines[n-1].to, true}
 	}
-	whole.edges = len(lines) > 0
 	return append([]segment{whole}, lines...)
 }
 
@@ -66,11 +61,33 @@ const (
 	pemBoundary = "-----BEGIN "
 )
 
-// isForm says that a line of a value has nothing to hide: a PEM boundary, brackets, or a key whose value begins below
-// it or is too short to be masked, as in `users:`, `"auth": {` and `apiVersion: v1`. A key with a digit or a sign in it
-// could be something else.
+// lineSegment is the part of a line to mask, if it has one.
+func lineSegment(line string) (segment, bool) {
+	if len(line) < MinMasked || isForm(line) {
+		return segment{}, false
+	}
+	if key, value, ok := pairOf(line); ok {
+		switch classify(key, line[value.from:value.to]) {
+		case alone:
+			return value, true
+		case readable:
+			if isWords(key) {
+				return segment{}, false
+			}
+		case withKey:
+		}
+	}
+	return segment{to: len(line)}, true
+}
+
+// isForm says that a line of a value has nothing to hide: a PEM boundary, brackets, the heading of a section, or a key
+// whose value begins below it or is too short to be masked, as in `users:`, `"auth": {` and `apiVersion: v1`. A key
+// with a digit or a sign in it could be something else.
 func isForm(line string) bool {
 	if strings.HasPrefix(line, pemBoundary) || strings.HasPrefix(line, "-----END ") {
+		return true
+	}
+	if strings.HasPrefix(line, "[") && strings.HasSuffix(line, "]") && isWords(line[1:len(line)-1]) {
 		return true
 	}
 	const brackets = "{}[](),; "
@@ -81,20 +98,17 @@ func isForm(line string) bool {
 	return line == ""
 }
 
-// minPairValue is the length of the value of a pair from which it is masked without its key: tokens and keys are that
-// long, while a shorter one may be a word that logs are full of.
-const minPairValue = 16
+var pair = regexp.MustCompile(`^(?:- |export )?["']?([A-Za-z_][\w.-]{0,63})["']?(?:: |\s*=)\s*`)
 
-// pairValue finds the value in a line such as `token: abc`, `"token": "abc",` and `export TOKEN='abc'`, if it is one
-// long word.
-func pairValue(line string) (segment, bool) {
-	i := strings.IndexAny(line, ":=")
-	if i < 1 || i > 64 || strings.ContainsAny(strings.TrimPrefix(strings.TrimPrefix(line[:i], "- "), "export "), " \t") {
-		return segment{}, false
+// pairOf finds the key and the value in a line such as `token: abc`, `"token": "abc",` and `export TOKEN='abc'`.
+func pairOf(line string) (key string, value segment, ok bool) {
+	m := pair.FindStringSubmatchIndex(line)
+	if m == nil {
+		return "", segment{}, false
 	}
 	const around = " \t\"'"
-	value := strings.TrimLeft(line[i+1:], around)
-	from := len(line) - len(value)
-	value = strings.TrimRight(strings.TrimRight(value, ",; "), around)
-	return segment{from: from, to: from + len(value)}, len(value) >= minPairValue && !strings.ContainsAny(value, " \t")
+	rest := strings.TrimLeft(line[m[1]:], around)
+	from := len(line) - len(rest)
+	rest = strings.TrimRight(strings.TrimRight(rest, ",; "), around)
+	return line[m[2]:m[3]], segment{from: from, to: from + len(rest)}, len(rest) >= MinMasked
 }

@@ -1,0 +1,121 @@
+package secret
+
+import (
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// class is how a leaf is masked.
+type class int
+
+const (
+	readable class = iota // it isn't
+	withKey               // together with its key, as they are written
+	alone                 // wherever it stands
+)
+
+// classify decides about a leaf. What a key says is a secret is one, and so is what is as long as a token and has no
+// reader's words in it. What is short and in words, or is what its key says is a name, stays readable: `default`,
+// `kubernetes`, a user, an address. Everything else is too short or too wordy to be looked for by itself.
+func classify(key, value string) class {
+	value = strings.TrimSpace(value)
+	words := keyWords(key)
+	switch {
+	case len(value) < MinMasked, slices.Contains([]string{"true", "false", "null", "none"}, strings.ToLower(value)):
+		return readable
+	case namesSecret(words) && !(words[len(words)-1] == "key" && isPath(value)):
+		return alone
+	case isAddress(value):
+		return readable
+	case namesName(words) && isWords(value):
+		return readable
+	case strings.Contains(value, "\n"):
+		return alone
+	case len(value) >= minLeaf && !strings.ContainsAny(value, " \t"):
+		return alone
+	case shortWord.MatchString(value):
+		return readable
+	case key == "":
+		return readable
+	}
+	return withKey
+}
+
+// shortWord matches a word such as Config, and a small number such as a port.
+var shortWord = regexp.MustCompile(`^([A-Z]?[a-z]+([A-Z][a-z]+)?|[A-Z]+|[0-9]{1,5})$`)
+
+var keyWord = regexp.MustCompile(`[A-Z]+[a-z0-9]*|[a-z0-9]+`)
+
+// keyWords are the words of a key, in lower case and without an s at their end: those of clientSecret, aws_secret_key
+// and client-key-data.
+func keyWords(key string) []string {
+	words := keyWord.FindAllString(key, -1)
+	for i, w := range words {
+		if words[i] = strings.ToLower(w); w != "pass" {
+			words[i] = strings.TrimSuffix(words[i], "s")
+		}
+	}
+	for len(words) > 1 && slices.Contains([]string{"data", "value", "string", "base64", "b64", "text"}, words[len(words)-1]) {
+		words = words[:len(words)-1]
+	}
+	return words
+}
+
+var (
+	secretWord = regexp.MustCompile(`^(passphrase|pass|pas|pwd|passcode|pin|credential|jwt|bearer|cookie|signature|sig|.*(password|passwd|secret|token|apikey|accesskey|secretkey|privatekey))$`)
+	nameWord   = regexp.MustCompile(`^(.*name|namespace|cluster|context|user|login|server|host|domain|region|zone|location|project|organization|org|tenant|account|email|mail|uri|url|endpoint|kind|type|version|path|file|command|arg|mode|format|output|profile|environment|env|language|scheme|protocol|port|database|db|driver|algorithm|alg|label|group|issuer|scope|role|id|family)$`)
+)
+
+// namesSecret says that what stands under a key is a secret by the last word of the key: a name, a path or a type of a
+// secret has another one.
+func namesSecret(words []string) bool {
+	n := len(words)
+	return n > 0 && (secretWord.MatchString(words[n-1]) || n > 1 && words[n-1] == "key" && words[n-2] != "public")
+}
+
+func namesName(words []string) bool {
+	return len(words) > 0 && nameWord.MatchString(words[len(words)-1])
+}
+
+// isWords says that a text is a chain of words and small numbers, such as kind-demo-1, arn:aws:eks:eu-west-1:12:cluster/a
+// and Service_Account.
+func isWords(value string) bool {
+	parts := strings.FieldsFunc(value, func(r rune) bool { return strings.ContainsRune("-_./:@ ,+=%()", r) })
+	for _, part := range parts {
+		if len(part) > 24 || !chainWord.MatchString(part) {
+			return false
+		}
+	}
+	return len(parts) > 0
+}
+
+// chainWord matches a word, which may have a number behind it, and what an account's number has for digits.
+var chainWord = regexp.MustCompile(`^([A-Z]?[a-z]+([A-Z][a-z]{2,})*|[A-Z]+)?[0-9]{0,3}([a-z]{1,7}[0-9]?)?$|^[0-9]{1,12}$`)
+
+// isPath says that a text is a path of words.
+func isPath(value string) bool {
+	return (strings.HasPrefix(value, "/") || strings.HasPrefix(value, "./")) && isWords(value)
+}
+
+// isAddress says that a text is a URL with nothing in it but a host and a path of words, or an address of mail.
+func isAddress(value string) bool {
+	if local, domain, ok := strings.Cut(value, "@"); ok && !strings.ContainsAny(value, ":/") {
+		return strings.Contains(domain, ".") && isWords(local) && isWords(domain)
+	}
+	u, err := url.Parse(value)
+	if err != nil || u.Scheme == "" || u.Host == "" {
+		return false
+	}
+	return u.User == nil && u.RawQuery == "" && u.Fragment == "" && (strings.Trim(u.Path, "/") == "" || isWords(u.Path))
+}
+
+// passwordOf returns the password that a URL has in it.
+func passwordOf(value string) (string, bool) {
+	u, err := url.Parse(value)
+	if err != nil || u.User == nil {
+		return "", false
+	}
+	return u.User.Password()
+}
