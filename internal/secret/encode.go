@@ -53,7 +53,7 @@ func encoders() []encoder {
 		list = append(list, bytewise(q.escape, false, q.outer))
 	}
 	for _, upper := range []bool{false, true} {
-		for _, j := range []jsonStyle{{}, {html: true}, {slash: true}, {ascii: true}, {ascii: true, slash: true}} {
+		for _, j := range []jsonStyle{{}, {html: true}, {slash: true}, {del: true}, {ascii: true}, {ascii: true, slash: true}} {
 			j.upper = upper
 			list = append(list, bytewise(j.escape, false, false))
 		}

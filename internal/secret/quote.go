@@ -21,30 +21,52 @@ type quoting struct {
 // quotings lists those that differ from each other. Most values come out of most of them unchanged and are then looked
 // for once.
 func quotings() []quoting {
-	return []quoting{
+	list := []quoting{
 		{replaced(`'`, `'\''`), true},                                  // bash -x, jq's @sh
 		{replaced(`'`, `'"'"'`), true},                                 // set -x of dash and busybox, Python's shlex
 		{replaced(`'`, `''`), true},                                    // YAML, SQL
 		{replaced(`"`, `""`), false},                                   // CSV
 		{replaced(`"`, `\"`, `\`, `\\`, `$`, `\$`, "`", "\\`"), false}, // "…" of bash's declare -p
-		{replaced(`'`, `\'`, `\`, `\\`), false},                        // '…' of Perl
-		{backslashed("%+,-./:=@_"), false},                             // bash's printf %q
-		{backslashed("!\"%',/:;<=>@_`"), false},                        // Python's re.escape
-		{backslashed("_"), false},                                      // Perl's quotemeta
-		{replaced(`&`, "&amp;", `<`, "&lt;", `>`, "&gt;", `"`, "&#34;", `'`, "&#39;"), false},   // Go
-		{replaced(`&`, "&amp;", `<`, "&lt;", `>`, "&gt;", `"`, "&quot;", `'`, "&#39;"), false},  // jq, PHP
-		{replaced(`&`, "&amp;", `<`, "&lt;", `>`, "&gt;", `"`, "&quot;", `'`, "&#x27;"), false}, // Python
-		{replaced(`&`, "&amp;", `<`, "&lt;", `>`, "&gt;", `"`, "&quot;", `'`, "&apos;"), false}, // XML
-		{cStyle{quote: `'`, control: `\x%02x`}.escape, false},                                   // Python's repr
-		{cStyle{control: `\x%02x`}.escape, false},                                               // the same, between double quotes
-		{cStyle{quote: `'`, control: `\x%02x`, bytes: `\x%02x`}.escape, false},                  // the same, of bytes
-		{cStyle{quote: `'`, control: `\x%02x`, latin: `\x%02x`}.escape, false},                  // Python's ascii
-		{cStyle{quote: `"`, control: `\x%02x`, latin: `\x%02X`}.escape, false},                  // YAML's "…"
-		{cStyle{quote: `"`, control: `\x%02x`, short: "\a\v"}.escape, false},                    // Go's %q
-		{cStyle{quote: `'`, control: `\%03o`, short: "\a\v\x1b"}.escape, false},                 // $'…' of bash
-		{cStyle{quote: `'`, control: `\%03o`, short: "\a\v\x1b", bytes: `\%03o`}.escape, false}, // the same in the C locale
+		{backslashed(isPrintfSign), false},                             // bash's printf %q
+		{backslashed(isPatternSign), false},                            // Python's re.escape
+		{backslashed(func(c byte) bool { return c != '_' }), false},    // Perl's quotemeta
+		{shellEscape(false), false},                                    // printf(1) and ls(1)
+		{shellEscape(true), false},                                     // the same in the C locale
 	}
+	for _, quotes := range [][2]string{
+		{"&#34;", "&#39;"},   // Go
+		{"&quot;", "&#39;"},  // PHP, jq
+		{"&quot;", "&#x27;"}, // Python
+		{"&quot;", "&apos;"}, // XML
+	} {
+		list = append(list, quoting{replaced(`&`, "&amp;", `<`, "&lt;", `>`, "&gt;", `"`, quotes[0], `'`, quotes[1]), false})
+	}
+	for _, c := range []cStyle{
+		{short: python, control: `\x%02x`},                                 // Python's repr; Perl's '…'
+		{short: python, control: `\x%02x`, bytes: `\x%02x`},                // the same, of bytes
+		{short: python, control: `\x%02x`, latin: `\x%02x`},                // Python's ascii
+		{short: "n\nr\rt\tb\bf\f", control: `\x%02X`},                      // JavaScript's inspect
+		{short: bash, control: `\%03o`},                                    // bash's $'…'
+		{short: bash, control: `\%03o`, bytes: `\%03o`},                    // the same in the C locale
+		{quote: `"`, short: "n\nr\rt\tb\bf\fa\av\v", control: `\x%02x`},    // Go's %q
+		{quote: `"`, short: yamlShort, control: `\x%02X`},                  // YAML's "…"
+		{quote: `"`, short: yamlShort, control: `\x%02X`, latin: `\x%02X`}, // the same in ASCII
+	} {
+		list = append(list, quoting{c.escape, false})
+		if c.quote == "" { // programs choose the quotes that are not in the text
+			c.quote = "'"
+			list = append(list, quoting{c.escape, false})
+		}
+	}
+	return list
 }
+
+// The control characters that have a letter, behind it.
+const (
+	python    = "n\nr\rt\t"
+	bash      = "n\nr\rt\tb\bf\fa\av\vE\x1b"
+	yamlShort = "n\nr\rt\tb\bf\fa\av\ve\x1b0\x00"
+)
 
 // replaced writes strings instead of others.
 func replaced(oldnew ...string) escape {
@@ -52,14 +74,43 @@ func replaced(oldnew ...string) escape {
 	return func(dst []byte, s string) []byte { return append(dst, r.Replace(s)...) }
 }
 
-// backslashed writes a backslash before spaces and signs, except some.
-func backslashed(keep string) escape {
+// backslashed writes a backslash before some bytes that are not letters and digits.
+func backslashed(which func(c byte) bool) escape {
 	return func(dst []byte, s string) []byte {
 		for i := range len(s) {
-			if c := s[i]; c >= ' ' && c < utf8.RuneSelf && !isAlnum(c) && strings.IndexByte(keep, c) < 0 {
+			if !isAlnum(s[i]) && which(s[i]) {
 				dst = append(dst, '\\')
 			}
 			dst = append(dst, s[i])
+		}
+		return dst
+	}
+}
+
+func isPrintfSign(c byte) bool {
+	return c >= ' ' && c < utf8.RuneSelf && strings.IndexByte("%+,-./:=@_", c) < 0
+}
+
+func isPatternSign(c byte) bool { return strings.IndexByte("\t\n\v\f\r #$&()*+-.?[\\]^{|}~", c) >= 0 }
+
+// shellEscape is the quoting of GNU programs: '…' with $'…' for each run of what isn't printable.
+func shellEscape(ascii bool) escape {
+	style := cStyle{short: bash[:len(bash)-2], control: `\%03o`, bytes: `\%03o`}
+	return func(dst []byte, s string) []byte {
+		for len(s) > 0 {
+			n := strings.IndexFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f || ascii && r >= utf8.RuneSelf })
+			if n < 0 {
+				n = len(s)
+			}
+			dst, s = append(dst, strings.ReplaceAll(s[:n], `'`, `'\''`)...), s[n:]
+			if s == "" {
+				break
+			}
+			n = strings.IndexFunc(s, func(r rune) bool { return r >= ' ' && r != 0x7f && (!ascii || r < utf8.RuneSelf) })
+			if n < 0 {
+				return style.escape(append(dst, `'$'`...), s) // what closes it may be left
+			}
+			dst, s = append(style.escape(append(dst, `'$'`...), s[:n]), `''`...), s[n:]
 		}
 		return dst
 	}
@@ -72,36 +123,31 @@ func isAlnum(c byte) bool {
 // cStyle is text with the escapes of C.
 type cStyle struct {
 	quote   string // the quote that has a backslash before it
-	control string // how control characters are written that have no letter
-	short   string // those that have one, beside \n, \r and \t
+	short   string // the control characters that have a letter, behind it
+	control string // how the others are written
 	bytes   string // how the bytes of what isn't ASCII are written; as they are if it is empty
 	latin   string // how what isn't ASCII is written up to U+00FF, and \u and \U beyond that
 }
 
 func (c cStyle) escape(dst []byte, s string) []byte {
-	const control, letters = "\n\r\t\a\v\x1b", "nrtavE"
 	for i := 0; i < len(s); {
 		r, size := utf8.DecodeRuneInString(s[i:])
-		short := strings.IndexRune(control, r)
+		invalid := r == utf8.RuneError && size == 1
 		switch {
 		case r == '\\' || c.quote != "" && strings.HasPrefix(s[i:], c.quote):
 			dst = append(dst, '\\', s[i])
-		case short >= 0 && (short < 3 || strings.ContainsRune(c.short, r)):
-			dst = append(dst, '\\', letters[short])
 		case r < ' ' || r == 0x7f:
-			dst = fmt.Appendf(dst, c.control, r)
+			if at := strings.IndexRune(c.short, r); at > 0 {
+				dst = append(dst, '\\', c.short[at-1])
+			} else {
+				dst = fmt.Appendf(dst, c.control, r)
+			}
 		case r >= utf8.RuneSelf && c.bytes != "":
 			for _, b := range []byte(s[i : i+size]) {
 				dst = fmt.Appendf(dst, c.bytes, b)
 			}
-		case r >= utf8.RuneSelf && c.latin != "" && !(r == utf8.RuneError && size == 1):
-			format := "\\U%08x"
-			if r <= 0xff {
-				format = c.latin
-			} else if r <= 0xffff {
-				format = "\\u%04x"
-			}
-			dst = fmt.Appendf(dst, format, r)
+		case r >= utf8.RuneSelf && c.latin != "" && !invalid:
+			dst = fmt.Appendf(dst, c.unicode(r), r)
 		default:
 			dst = append(dst, s[i:i+size]...)
 		}
@@ -110,9 +156,24 @@ func (c cStyle) escape(dst []byte, s string) []byte {
 	return dst
 }
 
+func (c cStyle) unicode(r rune) string {
+	switch upper := strings.HasSuffix(c.latin, "X"); {
+	case r <= 0xff:
+		return c.latin
+	case r <= 0xffff && upper:
+		return `\u%04X`
+	case r <= 0xffff:
+		return `\u%04x`
+	case upper:
+		return `\U%08X`
+	default:
+		return `\U%08x`
+	}
+}
+
 // jsonStyle is what a JSON library escapes beside what it must.
 type jsonStyle struct {
-	html, slash, ascii, upper bool
+	html, slash, ascii, del, upper bool
 }
 
 func (j jsonStyle) escape(dst []byte, s string) []byte {
@@ -130,7 +191,7 @@ func (j jsonStyle) escape(dst []byte, s string) []byte {
 			dst = append(dst, '\\', `"\bfnrt`[short])
 		case r == '/' && j.slash:
 			dst = append(dst, `\/`...)
-		case r < ' ', j.html && (r == '<' || r == '>' || r == '&' || r == '\u2028' || r == '\u2029'), j.ascii && r >= 0x7f && r <= 0xffff:
+		case r < ' ', j.del && r == 0x7f, j.html && (r == '<' || r == '>' || r == '&' || r == '\u2028' || r == '\u2029'), j.ascii && r >= 0x7f && r <= 0xffff:
 			dst = fmt.Appendf(dst, unit, r)
 		case j.ascii && r > 0xffff:
 			high, low := 0xd800+(r-0x10000)>>10, 0xdc00+(r-0x10000)&0x3ff
