@@ -7,6 +7,10 @@ import (
 	"strings"
 )
 
+// minLeaf is the length of a leaf from which it is masked whatever its key is: tokens and keys are that long, while a
+// shorter one may be a word that logs are full of.
+const minLeaf = 16
+
 // class is how a leaf is masked.
 type class int
 

@@ -3,6 +3,8 @@ package secret
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
+	"io"
 	"regexp"
 
 	"go.yaml.in/yaml/v3"
@@ -18,6 +20,9 @@ type leaf struct {
 	source []byte // it and its key as they are written
 }
 
+// keyOfKeys is what keys themselves stand under: they are names, unless they are no words.
+const keyOfKeys = "name"
+
 // leavesOf returns the leaves of JSON and of YAML that has a mapping; none if the value is neither.
 func leavesOf(value []byte) []leaf {
 	trimmed := bytes.TrimSpace(value)
@@ -27,22 +32,21 @@ func leavesOf(value []byte) []leaf {
 	if len(trimmed) > maxYAML || !looksLikeYAML.Match(trimmed) {
 		return nil
 	}
-	var doc yaml.Node
 	decoder, docs := yaml.NewDecoder(bytes.NewReader(trimmed)), &yamlLeaves{lines: bytes.Split(trimmed, []byte("\n"))}
-	for range 64 {
+	for {
+		var doc yaml.Node
 		if err := decoder.Decode(&doc); err != nil {
-			if err.Error() == "EOF" {
+			if errors.Is(err, io.EOF) && docs.mapped {
 				return docs.leaves
 			}
 			return nil // it is something else, whose lines are masked
 		}
 		docs.walk("", &doc)
 	}
-	return docs.leaves
 }
 
 // looksLikeYAML matches a flow mapping, and several lines of which the first is a key, an item or the mark of a document.
-var looksLikeYAML = regexp.MustCompile(`^(\{|(#[^\n]*\n|\s*\n)*(---[^\n]*\n|- [^\n]*\n|["']?[A-Za-z_][\w./-]*["']?:( [^\n]*)?\n))`)
+var looksLikeYAML = regexp.MustCompile(`^(\{|(#[^\n]*\n|\s*\n)*(---( [^\n]*)?\n|- [^\n]*\n|["']?[A-Za-z_][\w./-]*["']?:( [^\n]*)?\n))`)
 
 // jsonLeaves returns the scalars of valid JSON, except true, false and null.
 func jsonLeaves(value []byte) []leaf {
@@ -82,7 +86,7 @@ func jsonLeaves(value []byte) []leaf {
 		}
 		if wantKey {
 			key, keyFrom, wantKey = text, from, false
-			leaves = append(leaves, leaf{value: text})
+			leaves = append(leaves, leaf{key: keyOfKeys, value: text})
 			continue
 		}
 		if !isKey() {
@@ -99,14 +103,16 @@ func jsonLeaves(value []byte) []leaf {
 type yamlLeaves struct {
 	lines  [][]byte
 	leaves []leaf
+	mapped bool // there is a mapping
 }
 
 func (y *yamlLeaves) walk(key string, n *yaml.Node) {
 	switch n.Kind {
 	case yaml.MappingNode:
+		y.mapped = true
 		for i := 0; i+1 < len(n.Content); i += 2 {
 			if k := n.Content[i]; k.Kind == yaml.ScalarNode {
-				y.leaves = append(y.leaves, leaf{value: k.Value})
+				y.leaves = append(y.leaves, leaf{key: keyOfKeys, value: k.Value})
 				y.walk(k.Value, n.Content[i+1])
 			} else {
 				y.walk(key, k)

@@ -3,6 +3,7 @@ package secret
 import (
 	"bytes"
 	"encoding/base64"
+	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -14,13 +15,8 @@ type unit struct {
 	parts []segment // that are masked by themselves; the whole is the first
 }
 
-const (
-	// minLeaf is the length of a leaf from which it is masked whatever its key is: tokens and keys are that long, while
-	// a shorter one may be a word that logs are full of.
-	minLeaf = 16
-	// maxNested is how deep leaves in leaves are looked into, such as a kubeconfig that has a key in base64.
-	maxNested = 4
-)
+// maxNested is how deep texts in texts are looked into, such as a key in a kubeconfig in base64.
+const maxNested = 4
 
 // units returns what to mask of a value: its leaves if it is JSON or YAML, and otherwise the value itself. Of leaves
 // those that have nothing to hide are left out (see classify), and if that is all of them the value is masked itself.
@@ -33,29 +29,41 @@ func units(value []byte) []unit {
 type collector struct{ units []unit }
 
 func (c *collector) add(value []byte, depth int) {
-	found := len(c.units)
-	if depth < maxNested {
-		for _, l := range leavesOf(value) {
-			c.addLeaf(l, depth)
-		}
-	}
-	if len(c.units) > found {
+	if depth > maxNested {
 		return
 	}
-	if parts := segments(value); len(parts) > 0 {
-		c.units = append(c.units, unit{value, parts})
-		c.addDecoded(value, depth)
-		c.addPairs(value, parts, depth)
+	found := len(c.units)
+	if c.addLeaves(value, depth); len(c.units) > found {
+		return
+	}
+	parts := segments(value)
+	if len(parts) == 0 {
+		return
+	}
+	c.units = append(c.units, unit{value, parts})
+	c.addInner(value, depth)
+	for _, line := range parts[1:] {
+		c.addInner(value[line.from:line.to], depth)
 	}
 }
 
+// addLeaves adds the leaves of a structure, and says whether the value is one.
+func (c *collector) addLeaves(value []byte, depth int) bool {
+	leaves := leavesOf(value)
+	for _, l := range leaves {
+		c.addLeaf(l, depth)
+	}
+	return len(leaves) > 0
+}
+
 func (c *collector) addLeaf(l leaf, depth int) {
+	if depth < maxNested && c.addLeaves([]byte(l.value), depth+1) {
+		return
+	}
 	switch classify(l.key, l.value) {
+	case readable:
 	case alone:
 		c.add([]byte(l.value), depth+1)
-		if password, ok := passwordOf(l.value); ok {
-			c.add([]byte(password), maxNested)
-		}
 	case withKey:
 		if parts := segments(l.source); len(parts) > 0 {
 			c.units = append(c.units, unit{l.source, parts})
@@ -63,28 +71,22 @@ func (c *collector) addLeaf(l leaf, depth int) {
 	}
 }
 
-// addPairs looks into the values of lines that are pairs, which segments has as parts already.
-func (c *collector) addPairs(value []byte, parts []segment, depth int) {
-	for _, p := range parts[1:] {
-		c.addDecoded(value[p.from:p.to], depth)
-	}
-}
+var userPassword = regexp.MustCompile(`^[\w.@$+-]*:(\S+)$`)
 
-// addDecoded adds what a text is the base64 of, if that is text too: the user and password of a registry, a PEM of a
-// kubeconfig.
-func (c *collector) addDecoded(value []byte, depth int) {
-	value = bytes.TrimSpace(value)
-	if depth >= maxNested || len(value) < minLeaf {
-		return
+// addInner adds what is in a text that programs take apart: the password of a URL, and what the text is the base64 of
+// if that is text too, such as the user and password of a registry and a key of a kubeconfig.
+func (c *collector) addInner(value []byte, depth int) {
+	if password, ok := passwordOf(string(value)); ok {
+		c.add([]byte(password), depth+1)
 	}
-	flat := strings.NewReplacer("\n", "", "\r", "", "-", "+", "_", "/").Replace(string(value))
+	flat := strings.NewReplacer("\n", "", "\r", "", "-", "+", "_", "/").Replace(string(bytes.TrimSpace(value)))
 	raw, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(flat, "="))
-	if err != nil || len(raw) < minEncodedLine || !isText(raw) {
+	if err != nil || len(raw) < MinMasked || !isText(raw) {
 		return
 	}
 	c.add(raw, depth+1)
-	if _, password, ok := bytes.Cut(raw, []byte(":")); ok && !bytes.ContainsAny(raw, " \n") {
-		c.add(password, maxNested)
+	if m := userPassword.FindSubmatch(raw); m != nil {
+		c.add(m[1], depth+1)
 	}
 }
 

@@ -1,0 +1,234 @@
+package secret
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"math/rand/v2"
+	"net/url"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+// randomPEM is a key of n bytes.
+func randomPEM(n int, seed uint64) string {
+	rnd := rand.New(rand.NewPCG(seed, 7))
+	raw := make([]byte, n)
+	for i := range raw {
+		raw[i] = byte(rnd.Uint32())
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: raw}))
+}
+
+func jsonText(t testing.TB, v any, indent string) string {
+	t.Helper()
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetIndent("", indent)
+	if err := enc.Encode(v); err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(b.String())
+}
+
+func b64(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
+
+const token = "sha256~AbCdEf0123456789AbCdEf0123"
+
+func serviceAccount(t testing.TB, key, indent string) string {
+	return jsonText(t, map[string]string{
+		"type": "service_account", "project_id": "demo-1", "private_key_id": "3f1c9a0b7d5e4f6a8b2c1d0e9f8a7b6c5d4e3f2a", "private_key": key,
+		"client_email": "ci-runner@demo-1.iam.gserviceaccount.com", "token_uri": "https://oauth2.googleapis.com/token",
+		"client_x509_cert_url": "https://www.googleapis.com/robot/v1/metadata/x509/ci%40demo-1.iam.gserviceaccount.com",
+	}, indent)
+}
+
+func kubeconfigOf(key string) string {
+	return `apiVersion: v1
+kind: Config
+current-context: default
+clusters:
+- name: kubernetes
+  cluster:
+    server: https://10.0.0.1:6443
+    certificate-authority-data: ` + b64(randomPEM(300, 9)) + `
+contexts:
+- name: default
+  context: {cluster: kubernetes, namespace: default, user: admin}
+users:
+- name: admin
+  user:
+    client-key-data: ` + b64(key) + `
+    token: ` + token + `
+    username: operator
+    password: "hunter2"
+`
+}
+
+// TestLeavesOfStructures says of secrets that are JSON, YAML or lines with pairs what is masked and what stays readable.
+func TestLeavesOfStructures(t *testing.T) {
+	key := randomPEM(200, 8)
+	lines := strings.Split(strings.TrimSpace(key), "\n")
+	keyForms := append([]string{key, b64(key), b64(b64(key)), jsonText(t, key, "")}, lines[1:len(lines)-1]...)
+	for _, tc := range []struct {
+		name, value    string
+		hides, remains []string
+	}{
+		{
+			"service account", serviceAccount(t, key, "  "), append(keyForms, "3f1c9a0b7d5e4f6a8b2c1d0e9f8a7b6c5d4e3f2a"),
+			[]string{`"type": "service_account"`, "demo-1", "ci-runner@demo-1.iam.gserviceaccount.com", "https://oauth2.googleapis.com/token", "client_x509_cert_url", "private_key", "{\n", "-----BEGIN PRIVATE KEY-----"},
+		},
+		{"service account in one line", serviceAccount(t, key, ""), keyForms, []string{`"type":"service_account"`, "demo-1"}},
+		{
+			"kubeconfig", kubeconfigOf(key), append(keyForms, token, "hunter2", b64("x"+token), url.QueryEscape(token)),
+			[]string{"apiVersion: v1\nkind: Config\n", "  namespace: default\n", "cluster: kubernetes", "current-context: default", "certificate-authority-data", "operator", "https://10.0.0.1:6443", "kubernetes default admin"},
+		},
+		{"kubeconfig in base64", b64(kubeconfigOf(key)), append(keyForms, token, "hunter2"), []string{"namespace: default", "kubernetes"}},
+		{
+			"registry", `{"auths": {"https://index.docker.io/v1/": {"auth": "` + b64("robot:p4ss-w0rd") + `"}}}`,
+			[]string{b64("robot:p4ss-w0rd"), "robot:p4ss-w0rd", "p4ss-w0rd", b64(`{"auth":"` + b64("robot:p4ss-w0rd") + `"}`)},
+			[]string{"robot", "https://index.docker.io/v1/", "auths"},
+		},
+		{
+			"Kubernetes secret", "apiVersion: v1\nkind: Secret\nmetadata: {name: db, namespace: default}\ndata:\n  password: " + b64("hunter2") + "\n",
+			[]string{b64("hunter2"), "hunter2"}, []string{"namespace: default", "kind: Secret", "name: db"},
+		},
+		{
+			"short ones without a name", `{"realm": "prod", "answer": "k2", "code": "12-34", "port": 8443}`,
+			[]string{`"code": "12-34"`},
+			[]string{"prod", "12-34", "8443"},
+		},
+		{"nothing but words", `{"answer": "forty", "kind": "Config"}`, []string{`{"answer": "forty", "kind": "Config"}`}, []string{"forty", "Config"}},
+		{"YAML's quotes", "a: 'it''s-a-long-0ne-of-2'\nb: \"tab\\tand 1 more line\\n2\"\nc: |\n  hunter22\n  hunter33\n", []string{"it's-a-long-0ne-of-2", "it''s-a-long-0ne-of-2", "tab\tand 1 more line", "hunter22", "hunter33"}, []string{"a: b"}},
+		{"a folded one", "user: ci\ntoken: \"abcdefgh\n  ijkl\"\n", []string{"abcdefgh ijkl"}, []string{"user: ci"}},
+		{"JSON in YAML", "config.json: '{\"clientSecret\": \"Xy8Q~abc\", \"name\": \"web\"}'\nkind: Config\n", []string{"Xy8Q~abc"}, []string{"web", `"name": "web"`, "config.json"}},
+		{"several documents", "kind: Config\n---\npassword: hunter2\n", []string{"hunter2"}, []string{"kind: Config"}},
+		{
+			"credentials of AWS", "[default]\nregion = us-east-1\naws_access_key_id = AKIAIOSFODNN7EXAMPLE\naws_secret_access_key = wJalrXUtnFEMI/K7MDENG/bPxRfiCY\n[profile prod-1]\noutput = json\n",
+			[]string{"wJalrXUtnFEMI/K7MDENG/bPxRfiCY", "AKIAIOSFODNN7EXAMPLE"}, []string{"[default]", "region = us-east-1", "aws_secret_access_key", "[profile prod-1]", "output = json"},
+		},
+		{"environment", "export DB_PASSWORD='hunter2'\nREGION=eu-1\nDSN=postgres://app:s3cr-t@db/app\nNOTE=two words 2\n", []string{"hunter2", "s3cr-t", "postgres://app:s3cr-t@db/app", "NOTE=two words 2"}, []string{"DB_PASSWORD", "REGION=eu-1", "two words 2"}},
+		{"a URL", "https://u:p4ss-word@example.org/a?b=c", []string{"https://u:p4ss-word@example.org/a?b=c", "p4ss-word"}, []string{"https://example.org/a"}},
+		{"a passphrase with a colon", "my dog: 4 legs", []string{"my dog: 4 legs"}, []string{"4 legs", "my dog"}},
+		{"lines that begin like YAML", "abc: [x1y\nhunter2-hunter2\n", []string{"hunter2-hunter2", "abc: [x1y"}, []string{"abc: y"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			r := NewRedactor([]byte(tc.value))
+			for _, s := range tc.hides {
+				for _, text := range []string{s, "x " + s + "\n"} {
+					got := byteByByte(t, r, text)
+					// Of a key in base64 twice, 54 characters of its boundary stay.
+					if !strings.Contains(got, Mask) || strings.Contains(got, s) || longestShared(got, s) > 60 {
+						t.Fatalf("%q became %q", text, got)
+					}
+				}
+			}
+			for _, s := range tc.remains {
+				if got := byteByByte(t, r, s); got != s {
+					t.Errorf("%q became %q", s, got)
+				}
+			}
+		})
+	}
+}
+
+// longestShared is the length of the longest text that is in both.
+func longestShared(a, b string) int {
+	longest := 0
+	for i := range a {
+		for i+longest < len(a) && strings.Contains(b, a[i:i+longest+1]) {
+			longest++
+		}
+	}
+	return longest
+}
+
+// TestStructuresLeakInNoForm prints structures as programs do, and searches all of what is left, decoded too.
+func TestStructuresLeakInNoForm(t *testing.T) {
+	key := randomPEM(1200, 8)
+	for name, value := range map[string]string{"service account": serviceAccount(t, key, "  "), "kubeconfig": kubeconfigOf(key)} {
+		r := NewRedactor([]byte(value))
+		for form, text := range map[string]string{
+			"as it is": value, "CRLF": strings.ReplaceAll(value, "\n", "\r\n"), "in one line": strings.ReplaceAll(value, "\n", ""),
+			"base64": b64(value), "base64 in lines": wrapped(b64(value), 76, ""), "base64 in short lines": wrapped(b64(value), 64, "  "),
+			"base64url": base64.URLEncoding.EncodeToString([]byte(value)), "base64 in base64": b64(b64(value)),
+			"JSON": jsonText(t, value, ""), "JSON in JSON": jsonText(t, jsonText(t, value, ""), ""),
+			"URL": url.QueryEscape(value), "URL in URL": url.QueryEscape(url.QueryEscape(value)),
+			"a secret's manifest": fmt.Sprintf("data:\n  f: %s\n", b64(value)), "an object": jsonText(t, map[string]string{"f": b64(value)}, " "),
+			"key": key, "key in base64": b64(key), "key in hex": hex.EncodeToString([]byte(key)), "quoted": "'" + strings.ReplaceAll(value, "'", `'"'"'`) + "'",
+		} {
+			got := byteByByte(t, r, text)
+			if !strings.Contains(got, Mask) {
+				t.Errorf("%s, %s: %.100q…", name, form, got)
+			}
+			for _, canary := range append(strings.Split(strings.TrimSpace(key), "\n")[1:], token) {
+				if strings.HasPrefix(canary, "-----") || name == "service account" && canary == token {
+					continue
+				}
+				if left := leftOf(got, canary); left > 11 {
+					t.Fatalf("%s, %s: %d bytes of %q are in %q", name, form, left, canary, got)
+				}
+			}
+		}
+	}
+}
+
+// leftOf is how much in a row of a secret is in a text, and in what that is the encoding of.
+func leftOf(text, value string) int {
+	texts := []string{text}
+	for depth := 0; depth < 2; depth++ {
+		var inner []string
+		for _, s := range texts {
+			if u, err := url.QueryUnescape(s); err == nil && u != s {
+				inner = append(inner, u)
+			}
+			flat := strings.NewReplacer("-", "+", "_", "/", "\n", "", "\r", "", " ", "").Replace(s)
+			for _, run := range strings.FieldsFunc(flat, func(r rune) bool { return r >= 0x80 || !isBase64(byte(r)) }) {
+				for shift := range 4 {
+					part := run[min(shift, len(run)):]
+					if raw, _ := base64.RawStdEncoding.DecodeString(part[:len(part)/4*4]); len(raw) > 11 {
+						inner = append(inner, string(raw))
+					}
+				}
+			}
+		}
+		texts = append(texts, inner...)
+	}
+	longest := 0
+	for _, s := range texts {
+		longest = max(longest, longestShared(value, s))
+	}
+	return longest
+}
+
+// TestWordsOfAStructureStayReadable draws structures and holds that their words aren't masked, and that their tokens are.
+func TestWordsOfAStructureStayReadable(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		word := rapid.SampledFrom([]string{"default", "kubernetes", "kube-system", "admin", "web-1", "eu-west-1", "Config", "v1beta1", "my_project"})
+		token := rapid.StringMatching(`[A-Za-z][0-9][A-Za-z0-9]{4}[0-9]{2}[A-Za-z0-9]{14,40}`)
+		fields, words, tokens := map[string]any{}, []string{}, []string{}
+		for range rapid.IntRange(1, 6).Draw(t, "fields") {
+			w, s := word.Draw(t, "word"), token.Draw(t, "token")
+			nested := map[string]any{rapid.SampledFrom([]string{"name", "namespace", "cluster", "userName", "kind"}).Draw(t, "name"): w}
+			nested[rapid.SampledFrom([]string{"token", "client-secret", "data", "x", "API_KEY"}).Draw(t, "key")] = s
+			fields[rapid.SampledFrom([]string{"users", "a", "contexts", "spec"}).Draw(t, "field")+fmt.Sprint(len(tokens))] = []any{nested}
+			words, tokens = append(words, w), append(tokens, s)
+		}
+		value := jsonText(&testing.T{}, fields, rapid.SampledFrom([]string{"", "  "}).Draw(t, "indent"))
+		r := NewRedactor([]byte(value))
+		log := strings.Join(words, " ")
+		if got := r.String(log); got != log {
+			t.Fatalf("of %s, %q became %q", value, log, got)
+		}
+		for _, s := range tokens {
+			if got := r.String("<" + s + ">"); got != "<***>" {
+				t.Fatalf("of %s, %q became %q", value, s, got)
+			}
+		}
+	})
+}
