@@ -11,8 +11,9 @@ import (
 const (
 	// maxWindows bounds the windows of a text, except those at the beginnings and ends of lines.
 	maxWindows = 2048
-	// largeValue is the size from which only the most common encodings are looked for, to keep the index small.
-	largeValue = 4 << 10
+	// mediumValue and largeValue are the sizes from which an encoder may be left out (encoder.limit).
+	mediumValue = 4 << 10
+	largeValue  = 64 << 10
 	// maxComposed bounds the texts in two encodings, of all values together.
 	maxComposed = 3 << 20
 )
@@ -33,6 +34,7 @@ type text struct {
 	from, to int
 	kind     textKind
 	plain    bool      // it is the unit as it is
+	by       []uint8   // the encoders that make it of the unit
 	parts    []segment // to be found by themselves, from its beginning
 }
 
@@ -43,20 +45,19 @@ func (b *builder) add(values ...[]byte) {
 	b.seen = map[uint64][]int{}
 	list := encoders()
 	for _, value := range values {
-		large := len(value) > largeValue
-		if large {
+		if len(value) > largeValue {
 			b.array = slices.Grow(b.array, 20*len(value)) // what it comes to, mostly
 		}
 		for _, u := range units(value) {
-			b.addForms(u, list, large)
+			b.addForms(u, list, len(value))
 		}
 	}
 	b.compose(list)
 	b.texts, b.seen = nil, nil
 }
 
-// addForms adds what each encoder makes of a unit.
-func (b *builder) addForms(u unit, list []encoder, large bool) {
+// addForms adds what each encoder makes of a unit of a value of some size.
+func (b *builder) addForms(u unit, list []encoder, size int) {
 	whole := u.parts[0]
 	parts := make([]segment, len(u.parts))
 	for i, p := range u.parts {
@@ -66,36 +67,36 @@ func (b *builder) addForms(u unit, list []encoder, large bool) {
 	b.units++
 	plain := text{unit: b.units, from: len(b.array), to: len(b.array) + len(source), parts: parts}
 	var before *text
-	for _, e := range list {
-		if !large || e.large {
-			before = b.addText(e, source, plain, before)
+	for i, e := range list {
+		if size <= e.limit {
+			before = b.addText(e, uint8(i), source, plain, before)
 		}
 	}
 }
 
-// compose adds what the outer encoders make of what the others made, the likeliest and the smallest first, as far as
-// there is room.
+// compose adds what the outer encoders make of what the others made, and every escape of what it made itself, the
+// likeliest and the smallest first, as far as there is room.
 func (b *builder) compose(list []encoder) {
 	inner := slices.DeleteFunc(slices.Clone(b.texts), func(t text) bool { return t.plain || t.kind == dumpText || t.to-t.from < minEncodedLine })
 	slices.SortStableFunc(inner, func(x, y text) int { return cmp.Compare(x.to-x.from, y.to-y.from) })
 	limit := len(b.array) + maxComposed
 	before := make([]*text, len(inner))
-	for _, e := range list {
-		if !e.outer {
-			continue
-		}
+	for k, e := range list {
 		for i, t := range inner {
+			if !e.outer && (e.kind != plainText || !slices.Contains(t.by, uint8(k))) {
+				continue
+			}
 			if len(b.array)+2*(t.to-t.from) > limit {
 				break
 			}
-			before[i] = b.addText(e, b.array[t.from:t.to], t, before[i])
+			before[i] = b.addText(e, uint8(k), b.array[t.from:t.to], t, before[i])
 		}
 	}
 }
 
 // addText adds what an encoder makes of a text, unless the unit has it already, when it returns nil. before is what the
-// encoder before this one made of it.
-func (b *builder) addText(e encoder, source []byte, of text, before *text) *text {
+// encoder before this one, the one with the number by, made of it.
+func (b *builder) addText(e encoder, by uint8, source []byte, of text, before *text) *text {
 	parts, like := of.parts, &of
 	if e.kind != plainText {
 		parts, like = slices.DeleteFunc(slices.Clone(parts), func(p segment) bool {
@@ -105,13 +106,14 @@ func (b *builder) addText(e encoder, source []byte, of text, before *text) *text
 	if e.sibling {
 		like = before
 	}
-	t := text{unit: of.unit, from: len(b.array), kind: e.kindOf(len(source)), plain: len(b.array) == of.from}
+	t := text{unit: of.unit, from: len(b.array), kind: e.kindOf(len(source)), plain: len(b.array) == of.from, by: []uint8{by}}
 	b.array, t.parts = e.encode(b.array, source, parts)
 	t.to = len(b.array)
 	content := b.array[t.from:]
 	hash := maphash.Bytes(hashSeed, content)
 	for _, i := range b.seen[hash] {
-		if o := b.texts[i]; o.unit == t.unit && bytes.Equal(b.array[o.from:o.to], content) {
+		if o := &b.texts[i]; o.unit == t.unit && bytes.Equal(b.array[o.from:o.to], content) {
+			o.by = append(o.by, by)
 			b.array = b.array[:t.from]
 			return nil
 		}

@@ -16,7 +16,7 @@ import (
 type encoder struct {
 	kind         textKind
 	bits, offset int  // of base64 and base32: of a character; bytes before the text
-	large        bool // also of values larger than largeValue
+	limit        int  // the size of values from which it is left out, to keep the index small
 	outer        bool // also of a text in another form
 	// sibling says that it differs from the encoder before it in few characters, so that most windows are alike.
 	sibling bool
@@ -33,29 +33,29 @@ func (e encoder) kindOf(n int) textKind {
 
 // encoders lists all of them, those first that are the likeliest to be met as an outer form.
 func encoders() []encoder {
-	list := []encoder{bytewise(unchanged, true, false)}
+	list := []encoder{bytewise(unchanged, MaxValueBytes, false)}
 	for offset := range 3 {
 		list = append(list,
-			bitwise(base64.RawStdEncoding, 6, offset, true),
-			sibling(bitwise(base64.RawURLEncoding, 6, offset, true)))
+			bitwise(base64.RawStdEncoding, 6, offset, MaxValueBytes),
+			sibling(bitwise(base64.RawURLEncoding, 6, offset, MaxValueBytes)))
 	}
 	list = append(list,
-		bytewise(jsonStyle{}.escape, true, true),
-		bytewise(jsonStyle{html: true}.escape, true, true),
-		bytewise(jsonStyle{ascii: true}.escape, false, true),
-		bytewise(urlStyle{keep: "-_.~", upper: true}.escape, true, true),
-		bytewise(urlStyle{keep: "-_.~", upper: true, plus: true}.escape, true, true),
-		bytewise(urlStyle{keep: "-_.~"}.escape, false, true),
-		bytewise(urlStyle{keep: "-_.~", plus: true}.escape, false, true),
-		bytewise(urlStyle{keep: "-_.!~*'()", upper: true}.escape, false, true),
+		bytewise(jsonStyle{}.escape, MaxValueBytes, true),
+		bytewise(jsonStyle{html: true}.escape, MaxValueBytes, true),
+		bytewise(jsonStyle{ascii: true}.escape, largeValue, true),
+		bytewise(urlStyle{keep: "-_.~", upper: true}.escape, MaxValueBytes, true),
+		bytewise(urlStyle{keep: "-_.~", upper: true, plus: true}.escape, MaxValueBytes, true),
+		bytewise(urlStyle{keep: "-_.~"}.escape, largeValue, true),
+		bytewise(urlStyle{keep: "-_.~", plus: true}.escape, largeValue, true),
+		bytewise(urlStyle{keep: "-_.!~*'()", upper: true}.escape, largeValue, true),
 		hexadecimal(false), sibling(hexadecimal(true)))
 	for _, q := range quotings() {
-		list = append(list, bytewise(q.escape, false, q.outer))
+		list = append(list, bytewise(q.escape, largeValue, q.outer))
 	}
 	for _, upper := range []bool{false, true} {
 		for _, j := range []jsonStyle{{}, {html: true}, {slash: true}, {del: true}, {ascii: true}, {ascii: true, slash: true}} {
 			j.upper = upper
-			list = append(list, bytewise(j.escape, false, false))
+			list = append(list, bytewise(j.escape, largeValue, false))
 		}
 		for _, keep := range []string{
 			"-_.~/",                   // Python's quote
@@ -63,12 +63,12 @@ func encoders() []encoder {
 			"-_.~$&+:=@",              // Go's PathEscape
 			"-_.!~*'();/?:@&=+$,#[]|", // JavaScript's encodeURI, a URL as a whole
 		} {
-			list = append(list, bytewise(urlStyle{keep: keep, upper: upper}.escape, false, false))
+			list = append(list, bytewise(urlStyle{keep: keep, upper: upper}.escape, largeValue, false))
 		}
-		list = append(list, bytewise(urlStyle{keep: "-_.*", plus: true, upper: upper}.escape, false, false)) // JavaScript's URLSearchParams, Java
+		list = append(list, bytewise(urlStyle{keep: "-_.*", plus: true, upper: upper}.escape, largeValue, false)) // JavaScript's URLSearchParams, Java
 	}
 	for offset := range 5 {
-		list = append(list, bitwise(base32.StdEncoding.WithPadding(base32.NoPadding), 5, offset, false))
+		list = append(list, bitwise(base32.StdEncoding.WithPadding(base32.NoPadding), 5, offset, mediumValue))
 	}
 	for _, group := range []int{1, 2} {
 		for first := range group {
@@ -84,8 +84,8 @@ func sibling(e encoder) encoder {
 }
 
 // bytewise is an encoder of an escape. A part of the text is a part of the encoding.
-func bytewise(escape escape, large, outer bool) encoder {
-	return encoder{kind: plainText, large: large, outer: outer, encode: func(dst, s []byte, parts []segment) ([]byte, []segment) {
+func bytewise(escape escape, limit int, outer bool) encoder {
+	return encoder{kind: plainText, limit: limit, outer: outer, encode: func(dst, s []byte, parts []segment) ([]byte, []segment) {
 		// The places in the text at which a part begins or ends, and where they come to be in the encoding.
 		marks := []int{0, len(s)}
 		for _, p := range parts {
@@ -109,7 +109,7 @@ func bytewise(escape escape, large, outer bool) encoder {
 }
 
 func hexadecimal(upper bool) encoder {
-	return encoder{kind: hexText, large: true, outer: !upper, encode: func(dst, s []byte, parts []segment) ([]byte, []segment) {
+	return encoder{kind: hexText, limit: MaxValueBytes, outer: !upper, encode: func(dst, s []byte, parts []segment) ([]byte, []segment) {
 		from := len(dst)
 		dst = hex.AppendEncode(dst, s)
 		if upper {
@@ -130,8 +130,8 @@ type bitEncoding interface {
 
 // bitwise encodes, with so many bits a character, anything that has the text in it after a number of bytes that leaves
 // the remainder offset when divided by the bytes of a group: the characters that have no bits of what stands around.
-func bitwise(enc bitEncoding, size, offset int, common bool) encoder {
-	return encoder{kind: base64Text, bits: size, offset: offset, large: common, outer: common, encode: func(dst, s []byte, parts []segment) ([]byte, []segment) {
+func bitwise(enc bitEncoding, size, offset int, limit int) encoder {
+	return encoder{kind: base64Text, bits: size, offset: offset, limit: limit, outer: limit == MaxValueBytes, encode: func(dst, s []byte, parts []segment) ([]byte, []segment) {
 		padded := append(make([]byte, offset, offset+len(s)), s...)
 		defer clear(padded)
 		skip, end := (8*offset+size-1)/size, 8*len(padded)/size
@@ -148,7 +148,7 @@ func bitwise(enc bitEncoding, size, offset int, common bool) encoder {
 
 // dump is what xxd(1), hexdump(1) and od(1) print: bytes in groups, of which the first has so many.
 func dump(group, first int) encoder {
-	return encoder{kind: dumpText, encode: func(dst, s []byte, parts []segment) ([]byte, []segment) {
+	return encoder{kind: dumpText, limit: mediumValue, encode: func(dst, s []byte, parts []segment) ([]byte, []segment) {
 		from := len(dst)
 		for i := range s {
 			if i > 0 && (i-first)%group == 0 {
