@@ -2,6 +2,7 @@ package secret
 
 import (
 	"bytes"
+	"encoding/base32"
 	"encoding/base64"
 	"encoding/hex"
 	"slices"
@@ -27,7 +28,7 @@ func drawText(t *rapid.T, values [][]byte) []byte {
 			piece = slices.Clone(rapid.SampledFrom(values).Draw(t, "of"))
 		}
 		before := rapid.SampledFrom([]string{"", "x", "xy", "user:pass:"}).Draw(t, "before")
-		switch rapid.IntRange(0, 5).Draw(t, "how") {
+		switch rapid.IntRange(0, 8).Draw(t, "how") {
 		case 0:
 		case 1:
 			piece = []byte(base64.StdEncoding.EncodeToString(append([]byte(before), piece...)))
@@ -39,6 +40,13 @@ func drawText(t *rapid.T, values [][]byte) []byte {
 			piece = jsonStyle{html: true}.escape(nil, string(piece))
 		case 5:
 			piece = []byte(rapid.SampledFrom([]string{"\n", " ", "=", "ab", "log line\n", "\r\n  "}).Draw(t, "other"))
+		case 6:
+			style := rapid.SampledFrom(dumpStyles).Draw(t, "style")
+			piece = []byte(style.dump(append([]byte(before), piece...)))
+		case 7:
+			piece = []byte(base64.StdEncoding.EncodeToString([]byte(before + base64.StdEncoding.EncodeToString(piece))))
+		case 8:
+			piece = []byte(base32.StdEncoding.EncodeToString(append([]byte(before), piece...)))
 		}
 		if rapid.Bool().Draw(t, "cut") && len(piece) > 0 {
 			from := rapid.IntRange(0, len(piece)-1).Draw(t, "from")

@@ -2,6 +2,7 @@ package secret
 
 import (
 	"bytes"
+	"encoding/base32"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -90,12 +91,16 @@ func TestEveryEncodingIsMasked(t *testing.T) {
 // TestEncodingsOfTheirOwn has values that no other encoding masks as well: each is one window, and large ones have few
 // encodings.
 func TestEncodingsOfTheirOwn(t *testing.T) {
+	medium := strings.Repeat("0123456789abcdef", mediumValue/16) + "\n" + `a/b "<'@ z`
 	large := strings.Repeat("0123456789abcdef", largeValue/16) + "\n" + `a/b "<'@ z`
 	for _, tc := range []struct{ name, value, encoded string }{
 		{"RFC 3986", `a/b '@`, `a%2Fb%20%27%40`},
 		{"go json of a line separator", "é\u2028cd", `é\u2028cd`},
 		{"go json of a paragraph separator", "é\u2029cd", `é\u2029cd`},
 		{"python json beyond 16 bits", "ab\U0001f511cd", `ab\ud83d\udd11cd`},
+		{"shell quotes of a medium one", medium, `a/b "<'\''@ z`},
+		{"Python's quotes of a medium one", medium, `a/b "<\'@ z`},
+		{"Perl's quotemeta", "a%b=c\x02d", "a\\%b\\=c\\\x02d"},
 		{"json of a large one", large, `a/b \"<'@ z`},
 		{"go json of a large one", large, `a/b \"\u003c'@ z`},
 		{"RFC 3986 of a large one", large, `a%2Fb%20%22%3C%27%40%20z`},
@@ -193,6 +198,21 @@ func TestBase64InsideOfSomethingLarger(t *testing.T) {
 						t.Errorf("%q became %q: too much is left", in, got)
 					}
 				}
+			}
+		}
+	}
+}
+
+func TestBase32InsideOfSomethingLarger(t *testing.T) {
+	r := NewRedactor([]byte("hunter2-canary"))
+	for before := range 6 {
+		for after := range 6 {
+			in := "otp " + base32.StdEncoding.EncodeToString([]byte("user:"[:before%6]+"hunter2-canary"+":uvwx"[:after])) + " end"
+			got := byteByByte(t, r, in)
+			prefix, suffix, ok := strings.Cut(got, Mask)
+			// The characters that have bits of other things are left, and no padding of what is masked up to its end.
+			if !ok || len(prefix) > len("otp ")+before*8/5+1 || len(suffix) > len(" end")+after*8/5+8 || after == 0 && suffix != " end" {
+				t.Errorf("%q became %q", in, got)
 			}
 		}
 	}
