@@ -13,7 +13,7 @@ const (
 	maxWindows = 2048
 	// mediumValue and largeValue are the sizes from which an encoder may be left out (encoder.limit).
 	mediumValue = 4 << 10
-	largeValue  = 64 << 10
+	largeValue  = 32 << 10
 	// maxComposed bounds the texts in two encodings, of all values together.
 	maxComposed = 3 << 20
 )

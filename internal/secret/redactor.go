@@ -21,35 +21,45 @@ func Maskable(value []byte) bool { return len(units(value)) > 0 }
 //
 // # What is found
 //
-//   - the whole value, and each line of it (see below), as it is;
-//   - in base64, standard and URL-safe, padded or not, also as a part of something larger that was encoded (three
-//     alignments), and also when wrapped into lines;
-//   - in hexadecimal, lower and upper case, also when wrapped into lines;
-//   - URL-encoded, for queries and for paths, with what different libraries leave as it is, in both cases of %2f;
-//   - as a part of a JSON string, with what different libraries escape;
-//   - quoted for a shell with single quotes or backslashes, and escaped for HTML.
+// A value is looked for as it is and in the form that each of these gives it, and the forms of the common ones are looked
+// for within what any of them makes once more (base64 in base64, JSON in JSON, a URL in a URL, JSON in base64):
 //
-// Of values larger than 4 KiB, URLs and JSON are found as the most common libraries write them, and quoting isn't,
-// which keeps the index small.
+//   - base64, standard and URL-safe, padded or not, also as a part of something larger that was encoded (three
+//     alignments), and also when wrapped into lines; base32 likewise, not in others;
+//   - hexadecimal, lower and upper case, also when wrapped into lines, and the rows of xxd, hexdump and od;
+//   - URLs, for queries and for paths, with what different libraries leave as it is, in both cases of %2f;
+//   - JSON strings, with what different libraries escape, and the escapes of C, Python, JavaScript, Go and YAML;
+//   - the quoting of shells, YAML, CSV, HTML and of patterns.
+//
+// # What is looked for of a value
+//
+// Of JSON and YAML the leaves are, decoded, and not the whole (see classify): what stands under a key that names a
+// secret, and what has 16 bytes or more and isn't an address or made of words. Anything else that isn't a word, a small
+// number or a name is looked for together with its key, as it is written. Of a value in which that leaves nothing, the
+// whole is looked for. Of a leaf, or any value, that is base64 of text, the text is looked for too, and the password in a
+// URL and in `user:password`.
+//
+// Of other values it is the whole and each line, but not a line that is shorter than MinMasked or only gives the rest its
+// form: a PEM boundary, brackets, `users:`, `[default]`. A line such as `token: abc` or `export TOKEN=abc` is a leaf.
 //
 // White space at the ends of a value and of a line isn't a part of it. A value shorter than MinMasked isn't masked, so
-// that an empty one does no harm. In a value of several lines each line is masked by itself, and in a line such as
-// `token: abc` a value of 16 bytes or more, but not a line that is shorter than MinMasked or only gives the rest its
-// form: a PEM boundary, brackets, `users:`, `apiVersion: v1`. Lines of less than 8 bytes aren't looked for in base64
-// and hexadecimal.
+// that an empty one does no harm. Lines of less than 8 bytes aren't looked for in base64 and hexadecimal.
 //
 // Of something longer than a window (32 bytes; 16 characters of base64 and hexadecimal) a part is enough: it is masked
 // from the first window that is there in full to where it differs. Windows follow one another without a gap; those of
 // an encoding that would have more than 2,048 stand further apart, but one is at each line's beginning.
 //
 // What can remain of a secret in base64: up to 4 bits of its first byte and of a line's last one, in the characters
-// before and after the mask. And in wrapped base64 and hexadecimal, up to 4 characters if the line ends just there.
+// before and after the mask, and in base64 of base64 two bytes. In wrapped base64 and hexadecimal, up to 4 characters if
+// the line ends just there; in a dump, up to three bytes before the end of a row or of the half of one.
 //
 // # What it costs
 //
-// The time per byte hardly depends on how many secrets there are. The memory is about 60 times the size of values of
-// up to 4 KiB and 20 to 40 times that of larger ones, 16 KiB at least, and 128 KiB at most for each stream. A Redactor
-// doesn't change; any number of goroutines may use it.
+// The time per byte hardly depends on how many secrets there are, up to some hundreds. Base32 and dumps are left out for
+// values over 4 KiB, and all but the most common encodings for those over 32 KiB. Forms in forms take 7 MiB at most for
+// all values together, the likeliest ones and the smallest values first. Without them a token takes 20 KiB, and a value 20
+// to 200 times its size, the more the more signs it has; with them a token takes 30 KiB, and a kubeconfig of 6 KB 2.7 MiB.
+// A stream takes 128 KiB at most. A Redactor doesn't change; any number of goroutines may use it.
 type Redactor struct {
 	index *index // nil: there is nothing to mask
 }

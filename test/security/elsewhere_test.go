@@ -242,6 +242,48 @@ script: |
 	}
 }
 
+// TestS02_StructuresAreMaskedByTheirLeaves prints parts of a kubeconfig and of
+// a service account as tools do, and what looks like the rest of them.
+func TestS02_StructuresAreMaskedByTheirLeaves(t *testing.T) {
+	c := newCLI(t)
+	const line1, line2 = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASC", "BKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj"
+	given := map[string]string{
+		"account": "{\n  \"type\": \"service_account\",\n  \"private_key\": \"-----BEGIN PRIVATE KEY-----\\n" + line1 + "\\n" + line2 + "\\n-----END PRIVATE KEY-----\\n\"\n}\n",
+		"config":  "apiVersion: v1\nkind: Config\ncontexts:\n- context:\n    cluster: kubernetes\n    namespace: default\nusers:\n- name: ci\n  user:\n    token: sha256~AbCdEf0123456789\n    auth: " + base64.StdEncoding.EncodeToString([]byte("ci:sw0rdf1sh-9")) + "\n",
+		"quote":   `tw0'qu0tes "of" 1t`,
+	}
+	flags := []string{"--quiet"}
+	for name, value := range given {
+		file := filepath.Join(c.home, name)
+		if err := os.WriteFile(file, []byte(value), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		flags = append(flags, "--secret", name+"=file:"+file)
+	}
+	path := c.tool("leaves", `
+volumes: [{name: account, secret: account}, {name: config, secret: config}, {name: quote, secret: quote}]
+script: |
+  sed -n 's/.*"private_key": "\(.*\)"/\1/p' /secrets/account | sed 's/\\n/\n/g'
+  sed -n 's/.*token: /Bearer /p; s/.*auth: //p' /secrets/config; sed -n 's/.*auth: //p' /secrets/config | base64 -d; echo
+  base64 /secrets/config | base64
+  q=$(cat /secrets/quote); (set -x; : "$q") 2>&1; printf %s "$q" | xxd
+  echo "kind: Config"; echo "    cluster: kubernetes"; echo "    namespace: default"; echo "type service_account of ci"
+`)
+	d := c.mayfly(append([]string{"run", path}, flags...)...)
+	text := d.stdout + d.stderr
+	if d.code != 0 {
+		t.Fatalf("%+v", d)
+	}
+	for _, hidden := range []string{line1, line2, "AbCdEf01", "sw0rdf1sh", base64.StdEncoding.EncodeToString([]byte("ci:sw0rdf1sh-9")), "qu0tes", "7475 30", "7477 3027"} {
+		if strings.Contains(text, hidden) {
+			t.Errorf("it shows %q: %s", hidden, text)
+		}
+	}
+	if shown := "kind: Config\n    cluster: kubernetes\n    namespace: default\ntype service_account of ci\n"; !strings.HasSuffix(d.stdout, shown) {
+		t.Errorf("its end isn't %q: %s", shown, text)
+	}
+}
+
 // TestS05_YAMLBombs gives the whole program definitions that grow, and bounds
 // its time and memory.
 func TestS05_YAMLBombs(t *testing.T) {
