@@ -34,7 +34,7 @@ type text struct {
 	from, to int
 	kind     textKind
 	plain    bool      // it is the unit as it is
-	by       []uint8   // the encoders that make it of the unit
+	by       int       // the encoder that makes it
 	parts    []segment // to be found by themselves, from its beginning
 }
 
@@ -69,7 +69,7 @@ func (b *builder) addForms(u unit, list []encoder, size int) {
 	var before *text
 	for i, e := range list {
 		if size <= e.limit {
-			before = b.addText(e, uint8(i), source, plain, before)
+			before = b.addText(e, i, source, plain, before)
 		}
 	}
 }
@@ -83,20 +83,20 @@ func (b *builder) compose(list []encoder) {
 	before := make([]*text, len(inner))
 	for k, e := range list {
 		for i, t := range inner {
-			if !e.outer && (e.kind != plainText || !slices.Contains(t.by, uint8(k))) {
+			if !e.outer && (e.kind != plainText || t.by != k) {
 				continue
 			}
 			if len(b.array)+2*(t.to-t.from) > limit {
 				break
 			}
-			before[i] = b.addText(e, uint8(k), b.array[t.from:t.to], t, before[i])
+			before[i] = b.addText(e, k, b.array[t.from:t.to], t, before[i])
 		}
 	}
 }
 
 // addText adds what an encoder makes of a text, unless the unit has it already, when it returns nil. before is what the
 // encoder before this one, the one with the number by, made of it.
-func (b *builder) addText(e encoder, by uint8, source []byte, of text, before *text) *text {
+func (b *builder) addText(e encoder, by int, source []byte, of text, before *text) *text {
 	parts, like := of.parts, &of
 	if e.kind != plainText {
 		parts, like = slices.DeleteFunc(slices.Clone(parts), func(p segment) bool {
@@ -106,14 +106,13 @@ func (b *builder) addText(e encoder, by uint8, source []byte, of text, before *t
 	if e.sibling {
 		like = before
 	}
-	t := text{unit: of.unit, from: len(b.array), kind: e.kindOf(len(source)), plain: len(b.array) == of.from, by: []uint8{by}}
+	t := text{unit: of.unit, from: len(b.array), kind: e.kindOf(len(source)), plain: len(b.array) == of.from, by: by}
 	b.array, t.parts = e.encode(b.array, source, parts)
 	t.to = len(b.array)
 	content := b.array[t.from:]
 	hash := maphash.Bytes(hashSeed, content)
 	for _, i := range b.seen[hash] {
-		if o := &b.texts[i]; o.unit == t.unit && bytes.Equal(b.array[o.from:o.to], content) {
-			o.by = append(o.by, by)
+		if o := b.texts[i]; o.unit == t.unit && bytes.Equal(b.array[o.from:o.to], content) {
 			b.array = b.array[:t.from]
 			return nil
 		}

@@ -96,7 +96,8 @@ func TestLeavesOfStructures(t *testing.T) {
 		},
 		{
 			"Kubernetes secret", "apiVersion: v1\nkind: Secret\nmetadata: {name: db, namespace: default}\ndata:\n  password: " + b64("hunter2") + "\n",
-			[]string{b64("hunter2"), "hunter2"}, []string{"namespace: default", "kind: Secret", "name: db"},
+			[]string{b64("hunter2"), "hunter2"},
+			[]string{"namespace: default", "kind: Secret", "name: db"},
 		},
 		{
 			"short ones without a name", `{"realm": "prod", "answer": "k2", "code": "12-34", "port": 8443}`,
@@ -110,7 +111,8 @@ func TestLeavesOfStructures(t *testing.T) {
 		{"several documents", "kind: Config\n---\npassword: hunter2\n", []string{"hunter2"}, []string{"kind: Config"}},
 		{
 			"credentials of AWS", "[default]\nregion = us-east-1\naws_access_key_id = AKIAIOSFODNN7EXAMPLE\naws_secret_access_key = wJalrXUtnFEMI/K7MDENG/bPxRfiCY\n[profile prod-1]\noutput = json\n",
-			[]string{"wJalrXUtnFEMI/K7MDENG/bPxRfiCY", "AKIAIOSFODNN7EXAMPLE"}, []string{"[default]", "region = us-east-1", "aws_secret_access_key", "[profile prod-1]", "output = json"},
+			[]string{"wJalrXUtnFEMI/K7MDENG/bPxRfiCY", "AKIAIOSFODNN7EXAMPLE"},
+			[]string{"[default]", "region = us-east-1", "aws_secret_access_key", "[profile prod-1]", "output = json"},
 		},
 		{"environment", "export DB_PASSWORD='hunter2'\nREGION=eu-1\nDSN=postgres://app:s3cr-t@db/app\nNOTE=two words 2\n", []string{"hunter2", "s3cr-t", "postgres://app:s3cr-t@db/app", "NOTE=two words 2"}, []string{"DB_PASSWORD", "REGION=eu-1", "two words 2"}},
 		{"a URL", "https://u:p4ss-word@example.org/a?b=c", []string{"https://u:p4ss-word@example.org/a?b=c", "p4ss-word"}, []string{"https://example.org/a"}},

@@ -21,8 +21,8 @@ func Maskable(value []byte) bool { return len(units(value)) > 0 }
 //
 // # What is found
 //
-// A value is looked for as it is and in the form that each of these gives it, and the forms of the common ones are looked
-// for within what any of them makes once more (base64 in base64, JSON in JSON, a URL in a URL, JSON in base64):
+// A value is looked for as it is and in the form that each of these gives it. The forms of the common ones are looked for
+// within what any of them makes once more (base64 in base64, JSON in JSON, a URL in a URL, JSON in base64):
 //
 //   - base64, standard and URL-safe, padded or not, also as a part of something larger that was encoded (three
 //     alignments), and also when wrapped into lines; base32 likewise, not in others;
@@ -36,10 +36,10 @@ func Maskable(value []byte) bool { return len(units(value)) > 0 }
 // Of JSON and YAML the leaves are, decoded, and not the whole (see classify): what stands under a key that names a
 // secret, and what has 16 bytes or more and isn't an address or made of words. Anything else that isn't a word, a small
 // number or a name is looked for together with its key, as it is written. Of a value in which that leaves nothing, the
-// whole is looked for. Of a leaf, or any value, that is base64 of text, the text is looked for too, and the password in a
-// URL and in `user:password`.
+// whole is looked for. Of a leaf, or any value, that is base64 of text, the text is looked for too, and the password in
+// a URL and in `user:password`.
 //
-// Of other values it is the whole and each line, but not a line that is shorter than MinMasked or only gives the rest its
+// Of other values it is the whole and each line, but not one that is shorter than MinMasked or only gives the rest its
 // form: a PEM boundary, brackets, `users:`, `[default]`. A line such as `token: abc` or `export TOKEN=abc` is a leaf.
 //
 // White space at the ends of a value and of a line isn't a part of it. A value shorter than MinMasked isn't masked, so
@@ -57,9 +57,9 @@ func Maskable(value []byte) bool { return len(units(value)) > 0 }
 //
 // The time per byte hardly depends on how many secrets there are, up to some hundreds. Base32 and dumps are left out for
 // values over 4 KiB, and all but the most common encodings for those over 32 KiB. Forms in forms take 7 MiB at most for
-// all values together, the likeliest ones and the smallest values first. Without them a token takes 20 KiB, and a value 20
-// to 200 times its size, the more the more signs it has; with them a token takes 30 KiB, and a kubeconfig of 6 KB 2.7 MiB.
-// A stream takes 128 KiB at most. A Redactor doesn't change; any number of goroutines may use it.
+// all values together, the likeliest ones and the smallest values first. Without them a token takes 20 KiB, and a value
+// 20 to 200 times its size, the more the more signs it has; with them a token takes 30 KiB, and a kubeconfig of 6 KB
+// 2.7 MiB. A stream takes 128 KiB at most. A Redactor doesn't change; any number of goroutines may use it.
 type Redactor struct {
 	index *index // nil: there is nothing to mask
 }

@@ -65,6 +65,8 @@ func encodings(t *testing.T) map[string]string {
 		"json slash":         `p@ss\/w0rd+<\"é'&\\ ~x`,
 		"json upper":         `p@ss/w0rd+<\"\u00E9'&\\ ~x`,
 		"html":               html.EscapeString(canary),
+		"python html":        `p@ss/w0rd+&lt;&quot;é&#x27;&amp;\ ~x`,
+		"php html":           `p@ss/w0rd+&lt;&quot;é&#39;&amp;\ ~x`,
 		"sh":                 `p@ss/w0rd+<"é'\''&\ ~x`,
 		"printf %q":          `p@ss/w0rd+\<\"é\'\&\\\ \~x`,
 	}
@@ -100,6 +102,8 @@ func TestEncodingsOfTheirOwn(t *testing.T) {
 		{"python json beyond 16 bits", "ab\U0001f511cd", `ab\ud83d\udd11cd`},
 		{"shell quotes of a medium one", medium, `a/b "<'\''@ z`},
 		{"Python's quotes of a medium one", medium, `a/b "<\'@ z`},
+		{"Go's %q", "ab\"\x1bcd", `ab\"\x1bcd`},
+		{"Python's repr", "ab\"\x1bcd", `ab"\x1bcd`},
 		{"Perl's quotemeta", "a%b=c\x02d", "a\\%b\\=c\\\x02d"},
 		{"json of a large one", large, `a/b \"<'@ z`},
 		{"go json of a large one", large, `a/b \"\u003c'@ z`},
