@@ -31,7 +31,7 @@ func classify(key, value string) class {
 		return readable
 	case namesSecret(words) && !(words[len(words)-1] == "key" && isPath(value)):
 		return alone
-	case isAddress(value):
+	case isAddress(value), isPath(value):
 		return readable
 	case namesName(words) && isWords(value):
 		return readable

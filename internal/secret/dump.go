@@ -19,9 +19,8 @@ const maxRowRest = 96
 // row is what a follower knows of a dump.
 type row struct {
 	state rowState
-	rest  uint8  // bytes masked in state rowRest
-	wide  uint32 // what was expected at the last space that was one too many; 0 if there was none
-	begun bool   // something has agreed in this row
+	rest  uint8 // bytes masked in state rowRest
+	begun bool  // something has agreed in this row
 }
 
 // stepRow takes a follower of a dump one byte on, and says whether it goes on from there.
@@ -38,17 +37,8 @@ func (s *stream) stepRow(f *follower, c byte) bool {
 			s.takeRow(f)
 			return true
 		}
-		if c == ' ' && f.at < f.end && f.gap < 4 {
-			// Between the halves of a row, or before the characters.
-			f.row.wide = f.at
-			f.gap++
-			return true
-		}
 		if !f.row.begun {
 			return false
-		}
-		if f.row.wide > 0 {
-			f.at = f.row.wide
 		}
 		f.row.state = rowRest
 		return s.stepRow(f, c)

@@ -87,3 +87,12 @@ func TestDumps(t *testing.T) {
 		}
 	}
 }
+
+func TestTheRestOfARowIsBounded(t *testing.T) {
+	r := NewRedactor([]byte("p@ss w0rd"))
+	long := strings.Repeat("z", 500)
+	got := byteByByte(t, r, "70 40 73 73 "+long)
+	if !strings.HasPrefix(got, Mask+"z") || len(got) < 400 {
+		t.Errorf("it became %q", got)
+	}
+}
