@@ -303,6 +303,7 @@ func TestWhatIsMaskedOfAValue(t *testing.T) {
 		{"CRLF at the end", "hunter2\r\n", "<hunter2>", "<***>"},
 		{"spaces around", "  hunter2  ", "hunter2", "***"},
 		{"short lines together", "ab\ncd\nef", "ab\ncd\nef ab", "*** ab"},
+		{"a short pair", "abcdef=xy\nsecond", "abcdef=xy abcdef", "*** abcdef"},
 		{"two short lines", "user\npass1", "pass1 user", "*** ***"},
 		{"form", config, "apiVersion: v1\nusers:\n{\n", "apiVersion: v1\nusers:\n{\n"},
 		{"a name", config, "it is - name: admin-user", "it is - name: admin-user"},
