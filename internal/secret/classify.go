@@ -2,7 +2,6 @@ package secret
 
 import (
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -39,7 +38,7 @@ func classify(key, value string) class {
 		return alone
 	case len(value) >= minLeaf && !strings.ContainsAny(value, " \t"):
 		return alone
-	case shortWord.MatchString(value):
+	case shortWord().MatchString(value):
 		return readable
 	case key == "":
 		return readable
@@ -48,14 +47,14 @@ func classify(key, value string) class {
 }
 
 // shortWord matches a word such as Config, and a small number such as a port.
-var shortWord = regexp.MustCompile(`^([A-Z]?[a-z]+([A-Z][a-z]+)?|[A-Z]+|[0-9]{1,5})$`)
+var shortWord = pattern(`^([A-Z]?[a-z]+([A-Z][a-z]+)?|[A-Z]+|[0-9]{1,5})$`)
 
-var keyWord = regexp.MustCompile(`[A-Z]+[a-z0-9]*|[a-z0-9]+`)
+var keyWord = pattern(`[A-Z]+[a-z0-9]*|[a-z0-9]+`)
 
 // keyWords are the words of a key, in lower case and without an s at their end: those of clientSecret, aws_secret_key
 // and client-key-data.
 func keyWords(key string) []string {
-	words := keyWord.FindAllString(key, -1)
+	words := keyWord().FindAllString(key, -1)
 	for i, w := range words {
 		if words[i] = strings.ToLower(w); w != "pass" {
 			words[i] = strings.TrimSuffix(words[i], "s")
@@ -68,19 +67,19 @@ func keyWords(key string) []string {
 }
 
 var (
-	secretWord = regexp.MustCompile(`^(passphrase|pass|pas|pwd|passcode|pin|credential|jwt|bearer|cookie|signature|sig|.*(password|passwd|secret|token|apikey|accesskey|secretkey|privatekey))$`)
-	nameWord   = regexp.MustCompile(`^(.*name|namespace|cluster|context|user|login|server|host|domain|region|zone|location|project|organization|org|tenant|account|email|mail|uri|url|endpoint|kind|type|version|path|file|command|arg|mode|format|output|profile|environment|env|language|scheme|protocol|port|database|db|driver|algorithm|alg|label|group|issuer|scope|role|id|family)$`)
+	secretWord = pattern(`^(passphrase|pass|pas|pwd|passcode|pin|credential|jwt|bearer|cookie|signature|sig|.*(password|passwd|secret|token|apikey|accesskey|secretkey|privatekey))$`)
+	nameWord   = pattern(`^(.*name|namespace|cluster|context|user|login|server|host|domain|region|zone|location|project|organization|org|tenant|account|email|mail|uri|url|endpoint|kind|type|version|path|file|command|arg|mode|format|output|profile|environment|env|language|scheme|protocol|port|database|db|driver|algorithm|alg|label|group|issuer|scope|role|id|family)$`)
 )
 
 // namesSecret says that what stands under a key is a secret by the last word of the key: a name, a path or a type of a
 // secret has another one.
 func namesSecret(words []string) bool {
 	n := len(words)
-	return n > 0 && (secretWord.MatchString(words[n-1]) || n > 1 && words[n-1] == "key" && words[n-2] != "public")
+	return n > 0 && (secretWord().MatchString(words[n-1]) || n > 1 && words[n-1] == "key" && words[n-2] != "public")
 }
 
 func namesName(words []string) bool {
-	return len(words) > 0 && nameWord.MatchString(words[len(words)-1])
+	return len(words) > 0 && nameWord().MatchString(words[len(words)-1])
 }
 
 // isWords says that a text is a chain of words and small numbers, such as kind-demo-1, arn:aws:eks:eu-west-1:12:cluster/a
@@ -88,7 +87,7 @@ func namesName(words []string) bool {
 func isWords(value string) bool {
 	parts := strings.FieldsFunc(value, func(r rune) bool { return strings.ContainsRune("-_./:@ ,+=%()", r) })
 	for _, part := range parts {
-		if len(part) > 24 || !chainWord.MatchString(part) {
+		if len(part) > 24 || !chainWord().MatchString(part) {
 			return false
 		}
 	}
@@ -96,7 +95,7 @@ func isWords(value string) bool {
 }
 
 // chainWord matches a word, which may have a number behind it, and what an account's number has for digits.
-var chainWord = regexp.MustCompile(`^([A-Z]?[a-z]+([A-Z][a-z]{2,})*|[A-Z]+)?[0-9]{0,3}([a-z]{1,7}[0-9]?)?$|^[0-9]{1,12}$`)
+var chainWord = pattern(`^([A-Z]?[a-z]+([A-Z][a-z]{2,})*|[A-Z]+)?[0-9]{0,3}([a-z]{1,7}[0-9]?)?$|^[0-9]{1,12}$`)
 
 // isPath says that a text is a path of words.
 func isPath(value string) bool {

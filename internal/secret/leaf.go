@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"regexp"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -29,7 +28,7 @@ func leavesOf(value []byte) []leaf {
 	if len(trimmed) > 0 && (trimmed[0] == '{' || trimmed[0] == '[') && json.Valid(trimmed) {
 		return jsonLeaves(trimmed)
 	}
-	if len(trimmed) > maxYAML || !looksLikeYAML.Match(trimmed) {
+	if len(trimmed) > maxYAML || !looksLikeYAML().Match(trimmed) {
 		return nil
 	}
 	decoder, docs := yaml.NewDecoder(bytes.NewReader(trimmed)), &yamlLeaves{lines: bytes.Split(trimmed, []byte("\n"))}
@@ -46,7 +45,7 @@ func leavesOf(value []byte) []leaf {
 }
 
 // looksLikeYAML matches a flow mapping, and several lines of which the first is a key, an item or the mark of a document.
-var looksLikeYAML = regexp.MustCompile(`^(\{|(#[^\n]*\n|\s*\n)*(---( [^\n]*)?\n|- [^\n]*\n|["']?[A-Za-z_][\w./-]*["']?:( [^\n]*)?\n))`)
+var looksLikeYAML = pattern(`^(\{|(#[^\n]*\n|\s*\n)*(---( [^\n]*)?\n|- [^\n]*\n|["']?[A-Za-z_][\w./-]*["']?:( [^\n]*)?\n))`)
 
 // jsonLeaves returns the scalars of valid JSON, except true, false and null.
 func jsonLeaves(value []byte) []leaf {

@@ -2,7 +2,6 @@ package secret
 
 import (
 	"bytes"
-	"regexp"
 	"strings"
 )
 
@@ -98,11 +97,11 @@ func isForm(line string) bool {
 	return line == ""
 }
 
-var pair = regexp.MustCompile(`^(?:- |export )?["']?([A-Za-z_][\w.-]{0,63})["']?(?:: |\s*=)\s*`)
+var pair = pattern(`^(?:- |export )?["']?([A-Za-z_][\w.-]{0,63})["']?(?:: |\s*=)\s*`)
 
 // pairOf finds the key and the value in a line such as `token: abc`, `"token": "abc",` and `export TOKEN='abc'`.
 func pairOf(line string) (key string, value segment, ok bool) {
-	m := pair.FindStringSubmatchIndex(line)
+	m := pair().FindStringSubmatchIndex(line)
 	if m == nil {
 		return "", segment{}, false
 	}

@@ -3,7 +3,6 @@ package secret
 import (
 	"bytes"
 	"encoding/base64"
-	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -71,7 +70,7 @@ func (c *collector) addLeaf(l leaf, depth int) {
 	}
 }
 
-var userPassword = regexp.MustCompile(`^[\w.@$+-]*:(\S+)$`)
+var userPassword = pattern(`^[\w.@$+-]*:(\S+)$`)
 
 // addInner adds what is in a text that programs take apart: the password of a URL, and what the text is the base64 of
 // if that is text too, such as the user and password of a registry and a key of a kubeconfig.
@@ -85,7 +84,7 @@ func (c *collector) addInner(value []byte, depth int) {
 		return
 	}
 	c.add(raw, depth+1)
-	if m := userPassword.FindSubmatch(raw); m != nil {
+	if m := userPassword().FindSubmatch(raw); m != nil {
 		c.add(m[1], depth+1)
 	}
 }
