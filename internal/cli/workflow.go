@@ -236,7 +236,7 @@ func (f *runFlags) execute(ctx context.Context, s streams, b *begun, open func(w
 	}
 	store := runs(dir, openSecrets(dir))
 	if err := store.Prune(); err != nil && !f.quiet {
-		fmt.Fprintln(s.err, "mayfly: old runs can't be removed:", err) // which is no reason not to run
+		fmt.Fprintln(s.err, "mayfly: old runs can't be removed:", err) // the run goes on without it
 	}
 	if err := b.checkArtifacts(store); err != nil {
 		return err

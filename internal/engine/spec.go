@@ -172,7 +172,7 @@ type Resources struct {
 	Memory    int64 `json:"memory_bytes"`        // with files on the sandbox's own file system; no swap
 	Disk      int64 `json:"disk_bytes"`          // what the tool may write, volumes with a size of their own not counted
 	PIDs      int64 `json:"pids"`                // processes and threads
-	Bandwidth int64 `json:"bandwidth,omitempty"` // bits per second each way; zero is no limit
+	Bandwidth int64 `json:"bandwidth,omitempty"` // bits per second each way; zero means unlimited
 }
 
 // Security is what a tool may ask of the sandbox's profile.

@@ -71,7 +71,7 @@ func Find(startDir, name string) (file string, err error) {
 }
 
 // InFolder is the file of the definition that a folder is for: tool.yaml, workflow.yaml, one with the folder's name, or
-// the only one that isn't of tests or mocks. It is "" where dir is no folder.
+// the only one that isn't of tests or mocks. It is "" where dir isn't a folder.
 func InFolder(dir string) (file string, err error) {
 	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
 		return "", nil //nolint:nilerr // it is a name or a file, or isn't there, which others say

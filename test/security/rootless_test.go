@@ -4,7 +4,6 @@ package security
 
 import (
 	"errors"
-	"io"
 	"os"
 	"os/exec"
 	"os/user"
@@ -52,7 +51,7 @@ func newRootless(t *testing.T) *cli {
 		}
 	}
 	for _, name := range []string{"mayfly", "mayfly-shim"} {
-		copyFile(t, filepath.Join(testbed.Bin(t), name), filepath.Join(bin, name))
+		testbed.CopyProgram(t, filepath.Join(testbed.Bin(t), name), filepath.Join(bin, name))
 	}
 	testbed.OwnPrograms(bin)
 	c.tools, c.home, c.run = tools, filepath.Join(u.HomeDir, "mayfly-home"), filepath.Join(u.HomeDir, "mayfly-home", "run")
@@ -126,28 +125,6 @@ func removeCgroups(t *testing.T, uid int) {
 		if err := os.Remove(dir); err != nil && !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("remove the delegated cgroup: %v", err)
 		}
-	}
-}
-
-func copyFile(t *testing.T, from, to string) {
-	t.Helper()
-	in, err := os.Open(from)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer in.Close()
-	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o755)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := io.Copy(out, in); err != nil {
-		t.Fatal(err)
-	}
-	if err := out.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Chmod(to, 0o755); err != nil {
-		t.Fatal(err)
 	}
 }
 

@@ -3,8 +3,6 @@
 package testbed
 
 import (
-	"io"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -19,7 +17,7 @@ import (
 func TestLeftovers(t *testing.T) {
 	programs := t.TempDir()
 	shim := filepath.Join(programs, "mayfly-shim")
-	copyProgram(t, filepath.Join(Bin(t), "mayfly-shim"), shim)
+	CopyProgram(t, filepath.Join(Bin(t), "mayfly-shim"), shim)
 	h := &enginetest.Harness{Engine: oci.New(shim, "/run/mayfly", nil), Image: Busybox(t), Args: enginetest.Shell}
 	spec := h.Spec(enginetest.Sleep, "")
 	s, err := h.Engine.Start(t.Context(), spec, nil, engine.Streams{})
@@ -56,25 +54,6 @@ func TestLeftovers(t *testing.T) {
 	}
 	if !own(filepath.Join(Bin(t), "mayfly-shim"), Bin(t)) || own("/usr/bin/mayfly-shim", Bin(t)) {
 		t.Error("the programs that are built aren't the tests', or those of the host are")
-	}
-}
-
-func copyProgram(t *testing.T, from, to string) {
-	t.Helper()
-	in, err := os.Open(from)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer in.Close()
-	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o755)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := io.Copy(out, in); err != nil {
-		t.Fatal(err)
-	}
-	if err := out.Close(); err != nil {
-		t.Fatal(err)
 	}
 }
 

@@ -151,3 +151,18 @@ func lasting() (map[string]bool, error) {
 	maps.DeleteFunc(left, func(what string, _ bool) bool { return !again[what] })
 	return left, err
 }
+
+// CopyProgram copies a built program, for everybody to execute.
+func CopyProgram(tb testing.TB, from, to string) {
+	tb.Helper()
+	data, err := os.ReadFile(from)
+	if err == nil {
+		err = os.WriteFile(to, data, 0o755)
+	}
+	if err == nil {
+		err = os.Chmod(to, 0o755) // whatever the umask says
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
+}
