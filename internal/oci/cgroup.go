@@ -148,8 +148,8 @@ func ownCgroup(controller string) (string, error) {
 }
 
 // killIn kills the processes in some directories of the cgroup of a run, and
-// waits for their end. It doesn't wait for one that is hopeless already: what
-// can't be killed holds no other run up. hopeless may be nil.
+// waits for their end. It doesn't wait for one that is hopeless, which only a
+// process that was waited for can be; hopeless may be nil.
 func killIn(run string, dirs []string, within time.Duration, hopeless func(pid int) bool) error {
 	late, stop := process.Late(within)
 	defer stop()

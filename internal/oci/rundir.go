@@ -125,6 +125,22 @@ func (d *runDir) takeLock(flags int) error {
 	return nil
 }
 
+// giveUp records that what was killed in this run hasn't ended in the time it
+// has: the next sweep doesn't wait for it again. The lock's content says it.
+func (d *runDir) giveUp() error {
+	_, err := d.lock.WriteString("stuck\n")
+	return err
+}
+
+// givenUp says whether somebody has waited in vain for what was killed.
+func (d *runDir) givenUp() (bool, error) {
+	info, err := d.lock.Stat()
+	if err != nil {
+		return false, err
+	}
+	return info.Size() > 0, nil
+}
+
 // root is where the shim mounts the sandbox, in its own mount namespace only
 // (an ordinary user's elsewhere: sandbox/mountpoint.go).
 func (d *runDir) root() string { return filepath.Join(d.path, "root") }

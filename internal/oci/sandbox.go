@@ -207,7 +207,7 @@ func (s *sandbox) close() error {
 	case s.runDir == nil:
 	case stuck != nil:
 		// A sweep removes it when its processes have ended; doctor names them until then.
-		errs = append(errs, stuck, s.runDir.lock.Close())
+		errs = append(errs, stuck, s.runDir.giveUp(), s.runDir.lock.Close())
 	case s.kept():
 		// The shim lives on, and removes the directory when it ends.
 		errs = append(errs, s.runDir.lock.Close())

@@ -38,10 +38,28 @@ func stuckError(cgroup string, pids []int) error {
 	return fmt.Errorf("what was killed doesn't end: %s; cgroup %s; it ends when the kernel lets it, or with a restart", said, cgroup)
 }
 
-// stuckRuns names the processes of live runs that were killed and haven't
-// ended; of dead runs, Sweep does.
+// stuckRuns names the processes of live runs that were killed and don't end;
+// those of dead runs, Sweep does. A process that is about to end looks stuck for
+// a moment, too, so they have the time to end that any other has.
 func (e *Engine) stuckRuns() ([]string, error) {
-	var stuck []string
+	late, stop := process.Late(e.patience.kill)
+	defer stop()
+	for {
+		stuck, err := e.dying()
+		if err != nil || len(stuck) == 0 {
+			return nil, err
+		}
+		select {
+		case <-late:
+			return stuck, nil
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+// dying names the processes of live runs that were killed and haven't ended.
+func (e *Engine) dying() ([]string, error) {
+	var dying []string
 	for _, at := range append(e.elsewhere(), e) {
 		ids, err := at.runIDs()
 		if err != nil {
@@ -54,9 +72,9 @@ func (e *Engine) stuckRuns() ([]string, error) {
 			}
 			pids = slices.DeleteFunc(pids, func(pid int) bool { return !process.Stuck(pid) })
 			if said := process.Describe(pids...); said != "" {
-				stuck = append(stuck, fmt.Sprintf("run %s: %s", id, said))
+				dying = append(dying, fmt.Sprintf("run %s: %s", id, said))
 			}
 		}
 	}
-	return stuck, nil
+	return dying, nil
 }

@@ -98,9 +98,18 @@ func (e *Engine) sweepOne(name string) error {
 	case err != nil:
 		return err
 	}
+	// A process that is about to end looks stuck for a moment, too.
+	givenUp, err := d.givenUp()
+	if err != nil {
+		return errors.Join(err, d.lock.Close())
+	}
+	var hopeless func(pid int) bool
+	if givenUp {
+		hopeless = process.Stuck
+	}
 	cgroup := e.cgroupOf(id)
-	if err := killAll(cgroup, e.patience.kill, process.Stuck); err != nil {
-		return errors.Join(fmt.Errorf("run %s: %w", id, err), d.lock.Close()) // nothing of it can be removed
+	if err := killAll(cgroup, e.patience.kill, hopeless); err != nil {
+		return errors.Join(fmt.Errorf("run %s: %w", id, err), d.giveUp(), d.lock.Close()) // nothing of it can be removed
 	}
 	return errors.Join(removeCgroup(cgroup), d.remove())
 }
