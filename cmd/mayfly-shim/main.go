@@ -25,9 +25,11 @@ func init() {
 		// The container's side of libcontainer; it doesn't return. It and the tool stay on this thread.
 		runtime.LockOSThread()
 		debug.SetGCPercent(-1) // it lives for milliseconds
-		if err := sandbox.ScopeSelf(); err != nil {
-			fmt.Fprintln(os.Stderr, "mayfly-shim:", err)
-			os.Exit(1)
+		for _, confine := range []func() error{sandbox.ScopeSelf, sandbox.FilterSelf} {
+			if err := confine(); err != nil {
+				fmt.Fprintln(os.Stderr, "mayfly-shim:", err)
+				os.Exit(1)
+			}
 		}
 		libcontainer.Init()
 	}

@@ -224,9 +224,12 @@ func toolProcess(spec *engine.Spec, r *rootfs, argv, env []string) *specs.Proces
 // confinement is the cgroup with its limits, the system calls, and what of
 // /proc and /sys can't be seen; the namespaces are the supervisor's to add.
 func confinement(start *wire.Start) (*specs.Linux, error) {
-	seccomp, err := seccompProfile(start.Spec.Security.Capabilities)
-	if err != nil {
-		return nil, err
+	seccomp := toolProfile(start.Spec.Security.Capabilities) // the rest of it is on libcontainer's process (FilterSelf)
+	if start.Spec.Security.OtherRuntime() {
+		var err error
+		if seccomp, err = seccompProfile(start.Spec.Security.Capabilities); err != nil {
+			return nil, err
+		}
 	}
 	resources, err := cgroupResources(start.Spec.Resources)
 	if err != nil {

@@ -125,19 +125,23 @@ func seccompProfile(capabilities []string) (*specs.LinuxSeccomp, error) {
 		p.Architectures = p.Architectures[:1]
 	}
 	own := argumentRules(slices.Contains(capabilities, "CAP_NET_RAW"))
-	taken := []string{"socketcall"} // its arguments are behind a pointer
+	taken := map[string]bool{"socketcall": true} // its arguments are behind a pointer
 	for _, r := range refusedSyscalls {
-		taken = append(taken, r.names...)
+		for _, name := range r.names {
+			taken[name] = true
+		}
 		if r.errno != unix.EPERM { // that is the profile's own
 			own = append(own, fail(r.errno, r.names...))
 		}
 	}
 	for _, r := range own {
-		taken = append(taken, r.Names...)
+		for _, name := range r.Names {
+			taken[name] = true
+		}
 	}
 	var kept []specs.LinuxSyscall
 	for _, rule := range p.Syscalls {
-		rule.Names = slices.DeleteFunc(slices.Clone(rule.Names), func(name string) bool { return slices.Contains(taken, name) })
+		rule.Names = slices.DeleteFunc(slices.Clone(rule.Names), func(name string) bool { return taken[name] })
 		if len(rule.Names) > 0 {
 			kept = append(kept, rule)
 		}
@@ -186,10 +190,8 @@ func socketRules(raw bool) []specs.LinuxSyscall {
 	for _, b := range blocks(0, complement([]span{{unix.AF_UNIX, unix.AF_INET}, {unix.AF_INET6, unix.AF_INET6}, {unix.AF_NETLINK, unix.AF_NETLINK}}, mostFamilies)) {
 		rules = append(rules, failWhen(unix.EAFNOSUPPORT, "socket", b))
 	}
-	// The type has flags beside it (socket(2)).
-	const types = ^uint64(unix.SOCK_CLOEXEC | unix.SOCK_NONBLOCK)
 	for _, kind := range []uint64{unix.SOCK_RAW, unix.SOCK_DGRAM} {
-		rules = append(rules, allow("socket", exactly(0, unix.AF_NETLINK), masked(1, types, kind), exactly(2, unix.NETLINK_ROUTE)))
+		rules = append(rules, allow("socket", exactly(0, unix.AF_NETLINK), masked(1, socketTypes, kind), exactly(2, unix.NETLINK_ROUTE)))
 	}
 	for family, ping := range map[uint64]uint64{unix.AF_INET: unix.IPPROTO_ICMP, unix.AF_INET6: unix.IPPROTO_ICMPV6} {
 		for kind, protocols := range map[uint64][]uint64{
@@ -197,15 +199,18 @@ func socketRules(raw bool) []specs.LinuxSyscall {
 			unix.SOCK_DGRAM:  {unix.IPPROTO_IP, unix.IPPROTO_UDP, ping},
 		} {
 			for _, protocol := range protocols {
-				rules = append(rules, allow("socket", exactly(0, family), masked(1, types, kind), exactly(2, protocol)))
+				rules = append(rules, allow("socket", exactly(0, family), masked(1, socketTypes, kind), exactly(2, protocol)))
 			}
 		}
 		if raw {
-			rules = append(rules, allow("socket", exactly(0, family), masked(1, types, unix.SOCK_RAW)))
+			rules = append(rules, allow("socket", exactly(0, family), masked(1, socketTypes, unix.SOCK_RAW)))
 		}
 	}
 	return rules
 }
+
+// socketTypes are the bits of a socket's type, which has flags beside it (socket(2)).
+const socketTypes = ^uint64(unix.SOCK_CLOEXEC | unix.SOCK_NONBLOCK)
 
 // mostFamilies is beyond the numbers of address families; above it a call gets EPERM.
 const mostFamilies = 63
