@@ -313,11 +313,16 @@ func complement(spans []span, most uint64) []span {
 }
 
 // adviceRules are those of madvise(2): all except MADV_MERGEABLE, by which a
-// tool would learn of equal pages of others. 102 and 103 are MADV_GUARD_INSTALL
-// and MADV_GUARD_REMOVE.
+// tool would learn of equal pages of others, and MADV_COLD and MADV_PAGEOUT,
+// which would take a shared layer's pages from all runs of the image. 102 and 103
+// are MADV_GUARD_INSTALL and MADV_GUARD_REMOVE.
 func adviceRules() []specs.LinuxSyscall {
-	rules := []specs.LinuxSyscall{failWhen(unix.EINVAL, "madvise", exactly(2, unix.MADV_MERGEABLE))}
-	for _, b := range blocks(2, []span{{0, unix.MADV_MERGEABLE - 1}, {unix.MADV_MERGEABLE + 1, 31}, {102, 103}}) {
+	refused := []span{{unix.MADV_MERGEABLE, unix.MADV_MERGEABLE}, {unix.MADV_COLD, unix.MADV_PAGEOUT}}
+	var rules []specs.LinuxSyscall
+	for _, b := range blocks(2, refused) {
+		rules = append(rules, failWhen(unix.EINVAL, "madvise", b))
+	}
+	for _, b := range blocks(2, append(complement(refused, 31), span{102, 103})) {
 		rules = append(rules, allow("madvise", b))
 	}
 	return rules

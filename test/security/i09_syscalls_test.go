@@ -21,7 +21,7 @@ func TestI09_DeniedSystemCalls(t *testing.T) {
 	// As a kernel without it; an allowed ioctl of no descriptor is EBADF, and advice of no bytes succeeds.
 	want := map[string]string{
 		"ioctl SIOCGIFBR": "EINVAL", "ioctl SIOCSIFBR": "EINVAL", "ioctl SIOCADDDLCI": "EINVAL", "ioctl SIOCGIFVLAN": "EINVAL", "ioctl SIOCBRADDBR": "EINVAL",
-		"madvise MADV_MERGEABLE": "EINVAL", "ioctl TIOCSETD": "EINVAL", "ioctl TIOCSETD beyond": "EINVAL", "prctl PR_SCHED_CORE": "EINVAL",
+		"madvise MADV_MERGEABLE": "EINVAL", "madvise MADV_COLD": "EINVAL", "madvise MADV_PAGEOUT": "EINVAL", "ioctl TIOCSETD": "EINVAL", "ioctl TIOCSETD beyond": "EINVAL", "prctl PR_SCHED_CORE": "EINVAL",
 		// Allowed, they would be EBADF here.
 		"splice": "EINVAL", "sendfile": "EINVAL", "getsockopt TCP_ZEROCOPY_RECEIVE": "EINVAL", "fadvise64 POSIX_FADV_DONTNEED": "done",
 		"setsockopt IP_ADD_MEMBERSHIP": "done", "setsockopt MCAST_JOIN_GROUP": "done",

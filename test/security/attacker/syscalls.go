@@ -51,6 +51,8 @@ var denied = []struct {
 	{"memfd_create MFD_HUGETLB", unix.SYS_MEMFD_CREATE, []uintptr{0, unix.MFD_HUGETLB}},
 	{"shmget SHM_HUGETLB", unix.SYS_SHMGET, []uintptr{unix.IPC_PRIVATE, 2 << 20, 0o4000 | 0o600}},
 	{"madvise MADV_MERGEABLE", unix.SYS_MADVISE, []uintptr{0, 0, unix.MADV_MERGEABLE}},
+	{"madvise MADV_COLD", unix.SYS_MADVISE, []uintptr{0, 0, unix.MADV_COLD}},
+	{"madvise MADV_PAGEOUT", unix.SYS_MADVISE, []uintptr{0, 0, unix.MADV_PAGEOUT}},
 	{"prctl PR_SCHED_CORE", unix.SYS_PRCTL, []uintptr{unix.PR_SCHED_CORE, unix.PR_SCHED_CORE_CREATE, 0, unix.PR_SCHED_CORE_SCOPE_THREAD}},
 	{"ioctl TIOCSETD", unix.SYS_IOCTL, []uintptr{bad, unix.TIOCSETD}},
 	{"ioctl SIOCGIFBR", unix.SYS_IOCTL, []uintptr{bad, unix.SIOCGIFBR}},
