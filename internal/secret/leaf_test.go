@@ -100,6 +100,16 @@ func TestLeavesOfStructures(t *testing.T) {
 			[]string{"namespace: default", "kind: Secret", "name: db"},
 		},
 		{
+			"a registry's in a manifest in base64", b64("apiVersion: v1\nkind: Secret\ndata:\n  .dockerconfigjson: " + b64(`{"auths": {"index.docker.io": {"auth": "`+b64("robot:p4ss-w0rd")+`"}}}`) + "\n"),
+			[]string{b64("robot:p4ss-w0rd"), "robot:p4ss-w0rd", "p4ss-w0rd"},
+			[]string{"robot", "kind: Secret"},
+		},
+		{
+			"passwords like structures", "user: ci\npassword: \"{hunter2}\"\ntoken: '{\"a\":\"forty\"}'\nsecret: sw0rd-fish\n",
+			[]string{"{hunter2}", `{"a":"forty"}`, "sw0rd-fish"},
+			[]string{"user: ci", "hunter2", "forty"},
+		},
+		{
 			"short ones without a name", `{"realm": "prod", "answer": "k2", "code": "12-34", "port": 8443}`,
 			[]string{`"code": "12-34"`},
 			[]string{`"realm": "prod"`, `"port": 8443`, "12-34"},

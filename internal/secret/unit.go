@@ -28,11 +28,8 @@ func units(value []byte) []unit {
 type collector struct{ units []unit }
 
 func (c *collector) add(value []byte, depth int) {
-	if depth > maxNested {
-		return
-	}
 	found := len(c.units)
-	if c.addLeaves(value, depth); len(c.units) > found {
+	if depth <= maxNested && c.addLeaves(value, depth) && len(c.units) > found {
 		return
 	}
 	parts := segments(value)
@@ -40,6 +37,9 @@ func (c *collector) add(value []byte, depth int) {
 		return
 	}
 	c.units = append(c.units, unit{value, parts})
+	if depth > maxNested {
+		return
+	}
 	c.addInner(value, depth)
 	for _, line := range parts[1:] {
 		c.addInner(value[line.from:line.to], depth)
@@ -56,7 +56,9 @@ func (c *collector) addLeaves(value []byte, depth int) bool {
 }
 
 func (c *collector) addLeaf(l leaf, depth int) {
-	if depth < maxNested && c.addLeaves([]byte(l.value), depth+1) {
+	// A password may look like a structure, `{hunter2}` like YAML's.
+	found := len(c.units)
+	if depth < maxNested && c.addLeaves([]byte(l.value), depth+1) && (len(c.units) > found || !namesSecret(keyWords(l.key))) {
 		return
 	}
 	switch classify(l.key, l.value) {
