@@ -102,6 +102,8 @@ func TestHostileDefinitions(t *testing.T) {
 		{"one long tag", fill("image: !", "x", " b"), "tag"},
 		{"one long string", fill("image: \"", "\\n", "\""), "too long for an image reference"},
 		{"long unknown keys", fill(strings.Repeat("k", 1000)+": 1\n", "\n ", "\nx"), tooMany},
+		{"integers with large exponents", "image: a\nargs: [{name: a, type: integer, options: [" + strings.Repeat("1e-999999, ", 9900) + "]}]", "must be an integer"},
+		{"one long integer", fill("image: a\nargs: [{name: a, type: integer, default: !!int +", "1", "}]"), "must be an integer"},
 		{"too large", strings.Repeat("#", size+1), "larger than 1048576 bytes"},
 		{"UTF-16", "\xff\xfei\x00m\x00", "not UTF-8"},
 		{"binary", "image: a\x00", "NUL byte"},

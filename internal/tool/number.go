@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// Numbers stay what they are written as, digit for digit: no float is on their way.
+// Numbers keep their digits: none passes through a float.
 
 // maxDigits bounds a number. Nothing that computes takes more, and arithmetic with more takes long.
 const maxDigits = 1000
@@ -58,11 +58,18 @@ func whole(s string) (text, wrong string) {
 	if wrong == "too large" {
 		return "", wrong
 	}
-	r, ok := new(big.Rat).SetString(s)
-	if wrong != "" || !ok || !r.IsInt() {
+	n, ok := partsOf(s)
+	if wrong != "" || !ok {
 		return "", "not a whole number"
 	}
-	return r.Num().String(), ""
+	if n.digits == "" {
+		return "0", ""
+	}
+	if n.power.Cmp(big.NewInt(int64(len(n.digits)))) < 0 {
+		return "", "not a whole number"
+	}
+	zeros := int(n.power.Int64()) - len(n.digits) // decimal lets no power pass that is larger than maxDigits
+	return n.sign + n.digits + strings.Repeat("0", zeros), ""
 }
 
 // EqualNumbers compares two numbers of JSON by value: 1.0 is 1, and no digit is too far behind to count.
@@ -70,29 +77,41 @@ func EqualNumbers(a, b json.Number) bool {
 	if a == b {
 		return true
 	}
-	return normal(a) == normal(b)
+	x, ok := partsOf(a.String())
+	y, both := partsOf(b.String())
+	return ok && both && x.sign == y.sign && x.digits == y.digits && x.power.Cmp(y.power) == 0
 }
 
-// normal is the one form that equal numbers share: digits that neither begin nor end with 0, and the power of ten that
-// the first is.
-func normal(n json.Number) string {
-	s := strings.ToLower(n.String())
-	sign := ""
+// parts are what equal numbers share: a number is 0.digits times ten to the power. Computing that would take time and
+// memory by the size of the exponent, which a few characters make as large as they like.
+type parts struct {
+	sign   string
+	digits string // neither begin nor end with 0; none of 0, whose power is 0 and which has no sign
+	power  *big.Int
+}
+
+// partsOf takes a number of JSON, or of [decimal], apart. It can't where the exponent has more than maxDigits.
+func partsOf(s string) (parts, bool) {
+	n := parts{power: new(big.Int)}
 	if strings.HasPrefix(s, "-") {
-		sign, s = "-", s[1:]
+		n.sign, s = "-", s[1:]
 	}
-	mantissa, exponent, _ := strings.Cut(s, "e")
+	mantissa, exponent, _ := strings.Cut(strings.ToLower(s), "e")
 	whole, fraction, _ := strings.Cut(mantissa, ".")
 	digits := strings.TrimLeft(whole+fraction, "0")
 	if digits == "" {
-		return "0"
+		n.sign = ""
+		return n, true
 	}
-	power := new(big.Int)
 	if exponent != "" {
-		if _, ok := power.SetString(strings.TrimPrefix(exponent, "+"), 10); !ok {
-			return n.String()
+		if len(exponent) > maxDigits {
+			return n, false
+		}
+		if _, ok := n.power.SetString(exponent, 10); !ok {
+			return n, false
 		}
 	}
-	power.Add(power, big.NewInt(int64(len(digits)-len(fraction))))
-	return sign + "." + strings.TrimRight(digits, "0") + "e" + power.String()
+	n.power.Add(n.power, big.NewInt(int64(len(digits)-len(fraction))))
+	n.digits = strings.TrimRight(digits, "0")
+	return n, true
 }

@@ -3,6 +3,7 @@ package tool
 import (
 	"encoding/json"
 	"math/big"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -24,6 +25,11 @@ func TestNumbers(t *testing.T) {
 		{"0.1234567890123456789", "0.1234567890123456789", ""},
 		{"1e400", "too large", "too large"},
 		{"1e-400", "1e-400", ""},
+		{"1e-9999999999999999999", "1e-9999999999999999999", ""},
+		{"0e9999999999999999999", "0e9999999999999999999", "0"},
+		{"-1.500e3", "-1.500e3", "-1500"},
+		{"0.0012e4", "0.0012e4", "12"},
+		{"0.0012e3", "0.0012e3", ""},
 		{"", "not a number", "not a whole number"},
 		{"-", "not a number", "not a whole number"},
 		{"1-2", "not a number", "not a whole number"},
@@ -63,6 +69,16 @@ func TestEqualNumbers(t *testing.T) {
 	for a, b := range map[json.Number]json.Number{"1234567890123456788": "1234567890123456789", "12345678901234567891": "12345678901234567892", "0.1": "0.10000000000000001", "1": "-1"} {
 		if EqualNumbers(a, b) {
 			t.Errorf("%s is %s", a, b)
+		}
+	}
+}
+
+// TestNumbersOfAnySize holds that what a comparison takes doesn't grow with an exponent faster than its text.
+func TestNumbersOfAnySize(t *testing.T) {
+	for name, exponent := range map[string]string{"value": "-999999999", "text": strings.Repeat("9", 4<<20)} {
+		a, b := json.Number("1e"+exponent), json.Number("1e"+exponent+"8")
+		if EqualNumbers(a, b) || !EqualNumbers(a, json.Number("1e"+exponent)) {
+			t.Errorf("%s: numbers with large exponents are compared wrongly", name)
 		}
 	}
 }

@@ -83,6 +83,9 @@ func scalarJSON(n *yaml.Node) (any, bool) {
 		if jsonNumber.MatchString(n.Value) {
 			return json.Number(n.Value), true
 		}
+		if len(n.Value) > maxDigits {
+			return nil, false
+		}
 		i, ok := new(big.Int).SetString(strings.ReplaceAll(n.Value, "_", ""), 0)
 		if !ok {
 			return nil, false
