@@ -54,7 +54,7 @@ func validate(ctx context.Context, s streams, file string) (warnings []tool.Prob
 		return nil, validateSuite(file)
 	}
 	def, _, err := loadDefinition(s.in, file)
-	var other *tool.OtherError
+	var other *tool.NotRunnableError
 	switch {
 	case errors.As(err, &other) && file != "-":
 		if other.Mocks {

@@ -10,23 +10,30 @@ import (
 // This file says what to write where a file isn't YAML. The parser names the line before or after, or the one where the
 // mapping begins that the wrong line is in, so lines are looked at for what people write that YAML takes for its own.
 
-// advise finds the line that is wrong near the one that the parser names, from 1, and says what to write there.
+// advise finds the line that is wrong at or after the one that the parser names, from 1, and says what to write there.
+// Lines of block scalars, such as those of a script, are never wrong.
 func advise(lines []string, named int) (line int, hint string) {
-	near := max(named-2, 0)
-	for i := near; i < min(named+1, len(lines)); i++ {
-		if strings.HasPrefix(strings.TrimLeft(lines[i], " "), "\t") {
+	blocks := blockFinder{block: -1}
+	for i, text := range lines {
+		text = strings.TrimRight(text, "\r")
+		near := i <= named
+		if !near && blocks.lost {
+			break
+		}
+		if blocks.inside(text) || i < named-2 {
+			continue
+		}
+		if near && strings.HasPrefix(strings.TrimLeft(text, " "), "\t") {
 			return i + 1, "indent with spaces, not tabs"
 		}
-	}
-	for i := near; i < len(lines); i++ {
-		if hint := adviceFor(lines[i]); hint != "" {
+		if hint := adviceFor(text); hint != "" {
 			return i + 1, hint
 		}
 	}
 	return named, ""
 }
 
-// keyed is a line with a key and a value; or an item of a list.
+// keyed matches a line with a key and a value, or a list item.
 var keyed = regexp.MustCompile(`^ *(?:- +)*(?:[A-Za-z_][A-Za-z0-9_.-]*:(?: +|$)|- +)(.*)$`)
 
 func adviceFor(line string) string {
@@ -44,19 +51,19 @@ func adviceFor(line string) string {
 		}
 	case '!':
 		if !strings.HasPrefix(value, "!!") {
-			return `a text that begins with "!" has to be in quotes: ` + singleQuoted(value)
+			return `a text that begins with "!" must be in quotes: ` + singleQuoted(value)
 		}
 	case '%', '@', '`':
-		return "a text that begins with " + quote(value[:1]) + " has to be in quotes: " + singleQuoted(value)
+		return "a text that begins with " + quote(value[:1]) + " must be in quotes: " + singleQuoted(value)
 	case '{', '[':
 		if bare.MatchString(value) {
-			return `between brackets a reference has to be in quotes: "${…}"`
+			return `between brackets a reference must be in quotes: "${…}"`
 		}
 	case '|', '>', '&', '*':
 	default:
 		text, _, _ := strings.Cut(value, " #")
 		if strings.Contains(text, ": ") || strings.HasSuffix(text, ":") {
-			return `a text with ": " in it has to be in quotes: ` + singleQuoted(value)
+			return `a text with ": " in it must be in quotes: ` + singleQuoted(value)
 		}
 	}
 	return ""
@@ -65,7 +72,7 @@ func adviceFor(line string) string {
 // bare is a reference in a flow collection without quotes around it.
 var bare = regexp.MustCompile(`[\[{,:] *\$\{`)
 
-// cut says whether a text without quotes around it has lost its end to a comment: quotes in it are open there.
+// cut reports whether an unquoted value lost its end to a comment inside quotes.
 func (d *decoder) cut(n *yaml.Node) bool {
 	if n.Style != 0 || n.Line < 1 || n.Line > len(d.lines) {
 		return false

@@ -54,7 +54,7 @@ func (d *decoder) document(data []byte) *yaml.Node {
 		return nil
 	}
 	if err != nil {
-		d.syntax(err, data)
+		d.syntax(err)
 		return nil
 	}
 	if found == 0 || len(docs[0].Content) == 0 {
@@ -114,22 +114,24 @@ func parseYAML(data []byte, docs *[2]yaml.Node) (found int, err error) {
 }
 
 // syntax turns an error of the YAML parser, "yaml: line 3: what is wrong", into a problem. The parser gives no column.
-func (d *decoder) syntax(err error, data []byte) {
+func (d *decoder) syntax(err error) {
 	text := strings.TrimPrefix(err.Error(), "yaml: ")
 	n := &yaml.Node{}
 	if m := regexp.MustCompile(`^line (\d+): `).FindStringSubmatch(text); m != nil {
 		text = text[len(m[0]):]
 		n.Line, _ = strconv.Atoi(m[1]) // a number that doesn't fit stays 0 and is shown as line 1
 	}
+	hint := ""
 	if name, found := strings.CutPrefix(text, "unknown anchor '"); found {
 		name, _, _ = strings.Cut(name, "' referenced")
-		before, _, _ := bytes.Cut(data, []byte("*"+name))
-		n.Line = bytes.Count(before, []byte("\n")) + 1
-		n.Column = utf8.RuneCount(before[bytes.LastIndexByte(before, '\n')+1:]) + 1
-	}
-	line, hint := advise(strings.Split(string(data), "\n"), n.Line)
-	if hint != "" && n.Column == 0 {
-		n.Line = line
+		for i, line := range d.lines {
+			if before, _, found := strings.Cut(line, "*"+name); found {
+				n.Line, n.Column = i+1, utf8.RuneCountInString(before)+1
+				break
+			}
+		}
+	} else {
+		n.Line, hint = advise(d.lines, n.Line)
 	}
 	d.report(n, "this is not valid YAML: "+text[:min(len(text), 200)], hint)
 }

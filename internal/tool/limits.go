@@ -57,17 +57,12 @@ func (l limits) admit(data []byte) (text, hint string) {
 func separators(data []byte) int {
 	text := string(data)
 	// Breaks of YAML 1.1 other than "\n" and "\r\n" would let lines hide inside what looks like one line of a block.
-	certain := !strings.ContainsAny(strings.ReplaceAll(text, "\r\n", "\n"), "\r\u0085\u2028\u2029\ufeff")
+	blocks := blockFinder{block: -1, lost: strings.ContainsAny(strings.ReplaceAll(text, "\r\n", "\n"), "\r\u0085\u2028\u2029\ufeff")}
 	count := 0
-	block := -1 // column of the key or dash whose block scalar the lines are in
 	for line := range strings.Lines(text) {
 		line = strings.TrimRight(line, "\r\n")
-		body := strings.TrimLeft(line, " ")
-		if block >= 0 {
-			if body == "" || len(line)-len(body) > block {
-				continue
-			}
-			block = -1
+		if blocks.inside(line) {
+			continue
 		}
 		count++
 		for i := range len(line) {
@@ -75,11 +70,29 @@ func separators(data []byte) int {
 				count++
 			}
 		}
-		if certain {
-			block, certain = readLine(line)
-		}
 	}
 	return count
+}
+
+// blockFinder finds the lines of block scalars in a text that is read line by line.
+type blockFinder struct {
+	block int  // column of the key or dash whose block scalar the lines are in; -1 outside
+	lost  bool // from here on it isn't certain where block scalars begin
+}
+
+// inside reports whether the next line is one of a block scalar.
+func (b *blockFinder) inside(line string) bool {
+	if body := strings.TrimLeft(line, " "); b.block >= 0 {
+		if body == "" || len(line)-len(body) > b.block {
+			return true
+		}
+		b.block = -1
+	}
+	if !b.lost {
+		block, certain := readLine(line)
+		b.block, b.lost = block, !certain
+	}
+	return false
 }
 
 // readLine judges one line in block context: whether its end is certainly outside quotes and flow collections, and, if

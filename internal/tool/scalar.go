@@ -1,6 +1,7 @@
 package tool
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -113,10 +114,12 @@ func (s Scalar) as(typ string) (Value, error) {
 	return v, nil
 }
 
-// octal is a number that YAML 1.1 takes for an octal one, and YAML 1.2 and everybody else for a decimal one.
+// octal matches a number that YAML 1.1 reads as octal and YAML 1.2 as decimal.
 var octal = regexp.MustCompile(`^[+-]?0[0-7_]+$`)
 
 func octalWrong(s string) string {
-	digits := strings.TrimLeft(strings.TrimLeft(s, "+-"), "0_")
-	return fmt.Sprintf("%s begins with 0, which is octal to some and decimal to others; write 0o%s or %s, or put it in quotes if it is text", brief(s), brief(digits), brief(digits))
+	unsigned := strings.TrimLeft(s, "+-")
+	sign := brief(strings.TrimPrefix(s[:len(s)-len(unsigned)], "+"))
+	digits := brief(cmp.Or(strings.TrimLeft(unsigned, "0_"), "0"))
+	return fmt.Sprintf("%s is octal in YAML 1.1 and decimal in YAML 1.2; write %s0o%s or %s%s, or put it in quotes if it is text", brief(s), sign, digits, sign, digits)
 }

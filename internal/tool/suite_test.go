@@ -338,3 +338,22 @@ func FuzzParseSuite(f *testing.F) {
 		}
 	})
 }
+
+// TestFilesThatDoNotRun tells files of tests and of mocks from tools and workflows.
+func TestFilesThatDoNotRun(t *testing.T) {
+	for text, want := range map[string]string{
+		"tool: a.yaml\ntests: []":                    "this is a file of tests",
+		"tests: []\nhttp: []":                        "this is a file of tests",
+		"tool: a.yaml\ntests: []\nhttp: []":          "this is a file of tests",
+		"http: []":                                   "this is a file of mocks",
+		"commands: []":                               "this is a file of mocks",
+		"image: alpine\ntests: []":                   `unknown key "tests" in a tool`,
+		"workflow: []\nhttp: []":                     "",
+		"parallel_tools: []\ncommands: []\ntests: 1": "",
+	} {
+		_, err := ParseDefinition("a.yaml", []byte(text))
+		if err == nil || want != "" && !strings.Contains(err.Error(), want) || want == "" && strings.Contains(err.Error(), "a file of") {
+			t.Errorf("%q: %v, want %q", text, err, want)
+		}
+	}
+}

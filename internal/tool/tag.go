@@ -21,25 +21,34 @@ func (w *walker) checkTag(n *yaml.Node) {
 	switch {
 	case n.Style&yaml.TaggedStyle == 0:
 		if n.Kind != yaml.AliasNode && w.bangs[place{n.Line, n.Column}] {
-			w.report(n, `a text that begins with "!" has to be in quotes; without them YAML takes the "!" for a tag`,
-				"write it as "+singleQuoted("!"+n.Value))
+			w.report(n, `text that begins with "!" must be in quotes: YAML takes an unquoted "!" for a tag`,
+				"write "+singleQuoted("!"+n.Value))
 		}
 	case slices.Contains(coreTags(), n.ShortTag()):
 	case strings.HasPrefix(n.Tag, "!") && !strings.HasPrefix(n.Tag, "!!") && n.Kind == yaml.ScalarNode:
 		text := strings.TrimSpace(n.Tag + " " + n.Value)
 		w.report(n, fmt.Sprintf("the tag %s is not supported", quote(n.Tag)), "if it is text, put it in quotes: "+singleQuoted(text))
+		asText(n, text)
 	default:
 		w.report(n, fmt.Sprintf("the tag %s is not supported", quote(n.Tag)), "leave it out, or put text in quotes")
+		asText(n, n.Value)
+	}
+}
+
+// asText makes text of a scalar whose tag has been reported, so that one mistake is one message.
+func asText(n *yaml.Node, text string) {
+	if n.Kind == yaml.ScalarNode {
+		n.Tag, n.Style, n.Value = "!!str", yaml.SingleQuotedStyle, text
 	}
 }
 
 // place is where a node begins: a line and a column, from 1.
 type place struct{ line, column int }
 
-// bang is what a node begins with that has a tag, alone or after an anchor.
+// bang matches the start of a node with a tag, alone or after an anchor.
 var bang = regexp.MustCompile(`(?:&[^\s,\[\]{}]+[ \t]+)?!`)
 
-// bangs are the places of all of them, whatever they are in.
+// bangs returns the places of all matches, also those in text.
 func bangs(lines []string) map[place]bool {
 	found := map[place]bool{}
 	for i, line := range lines {

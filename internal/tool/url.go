@@ -7,26 +7,28 @@ import (
 
 // SlashedPath decodes the path of a URL except for the slashes that are encoded: "team%2Fapp" is one name, as an id of
 // GitLab's is, and "team/app" are two (RFC 3986, section 2.2).
-func SlashedPath(escaped string) string {
+func SlashedPath(escaped string) string { return percentDecode(escaped, true) }
+
+// percentDecode decodes the escapes of a text, except for those that aren't any (WHATWG's URL standard, section 1.3), and
+// slashes if they are to be kept.
+func percentDecode(escaped string, keepSlash bool) string {
 	var b strings.Builder
 	for i := 0; i < len(escaped); i++ {
-		if i+2 >= len(escaped) || escaped[i] != '%' {
+		if escaped[i] != '%' {
 			b.WriteByte(escaped[i])
 			continue
 		}
-		switch code := strings.ToUpper(escaped[i : i+3]); code {
-		case "%2F":
-			b.WriteString(code)
-			i += 2
-		default:
-			text, err := url.PathUnescape(code)
-			if err != nil {
-				b.WriteByte('%')
-				continue
-			}
-			b.WriteString(text)
-			i += 2
+		code := strings.ToUpper(escaped[i:min(i+3, len(escaped))])
+		text, err := url.PathUnescape(code)
+		switch {
+		case err != nil:
+			b.WriteByte('%')
+			continue
+		case keepSlash && text == "/":
+			text = code
 		}
+		b.WriteString(text)
+		i += 2
 	}
 	return b.String()
 }
@@ -46,10 +48,4 @@ func ParseQuery(query string) url.Values {
 	return values
 }
 
-func unescapeForm(s string) string {
-	text, err := url.QueryUnescape(s)
-	if err != nil {
-		return strings.ReplaceAll(s, "+", " ")
-	}
-	return text
-}
+func unescapeForm(s string) string { return percentDecode(strings.ReplaceAll(s, "+", " "), false) }

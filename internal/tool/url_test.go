@@ -29,6 +29,8 @@ func TestParseQuery(t *testing.T) {
 		"a+b=c+d%26":     "map[a b:[c d&]]",
 		"a=50%&&b=%zz+x": "map[a:[50%] b:[%zz x]]",
 		"p[]=1&p[]=2":    "map[p[]:[1 2]]",
+		"a%20b%zz=%41%":  "map[a b%zz:[A%]]",
+		"a%2Bb=%2f+%2B":  "map[a+b:[/ +]]",
 		"":               "map[]",
 	} {
 		if got := fmt.Sprint(ParseQuery(query)); got != want {

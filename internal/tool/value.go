@@ -165,7 +165,7 @@ func nodeValue(typ string, n *yaml.Node) (v Value, wrong string) {
 		return v, mismatch
 	}
 	if n.ShortTag() == "!!int" && octal.MatchString(n.Value) && typ != TypeString {
-		return v, "must be plain: " + octalWrong(n.Value)
+		return v, "is ambiguous: " + octalWrong(n.Value)
 	}
 	v, err := jsonValue(typ, decoded)
 	if err != nil {

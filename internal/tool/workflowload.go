@@ -51,8 +51,8 @@ func ParseDefinition(name string, data []byte) (*Definition, error) {
 	if root == nil {
 		return nil, newError(d.problems)
 	}
-	if other := d.other(root); other != nil {
-		return nil, other
+	if err := d.notRunnable(root); err != nil {
+		return nil, err
 	}
 	if d.workflow(root) == nil {
 		t, err := d.tool(name, root)
@@ -77,34 +77,34 @@ func ParseDefinition(name string, data []byte) (*Definition, error) {
 	return &Definition{Workflow: &w}, nil
 }
 
-// OtherError says that a file holds something that isn't run by itself: tests, or mocks for them.
-type OtherError struct {
+// NotRunnableError is returned for a file of tests or of mocks, which isn't run by itself.
+type NotRunnableError struct {
 	Mocks bool // otherwise tests
 	err   *Error
 }
 
-// other recognises files of tests and of mocks by their top-level keys.
-func (d *decoder) other(root *yaml.Node) error {
+// notRunnable recognises files of tests and of mocks by their top-level keys.
+func (d *decoder) notRunnable(root *yaml.Node) error {
 	if keyOf(root, "image", "command", "script", "parallel_tools") != nil {
 		return nil
 	}
 	tests := keyOf(root, "tests")
 	mocks := keyOf(root, "http", "commands")
 	switch {
-	case tests != nil && (mocks == nil || keyOf(root, "tool", "workflow") != nil):
+	case tests != nil:
 		d.report(tests, "this is a file of tests", "run it with mayfly test")
-		return &OtherError{err: newError(d.problems)}
+		return &NotRunnableError{err: newError(d.problems)}
 	case mocks != nil && keyOf(root, "tool", "workflow") == nil:
 		d.report(mocks, "this is a file of mocks", "name it in a file of tests: mocks: FILE")
-		return &OtherError{Mocks: true, err: newError(d.problems)}
+		return &NotRunnableError{Mocks: true, err: newError(d.problems)}
 	}
 	return nil
 }
 
-func (e *OtherError) Error() string { return e.err.Error() }
+func (e *NotRunnableError) Error() string { return e.err.Error() }
 
 // Unwrap returns the error as one of a definition.
-func (e *OtherError) Unwrap() error { return e.err }
+func (e *NotRunnableError) Unwrap() error { return e.err }
 
 // Resolve finds and reads the tools that the steps name, and checks what can be checked then: the inputs that steps
 // give, and the outputs that they refer to. Every problem is reported, in one *[Error].
