@@ -184,17 +184,15 @@ func (f *runFlags) warn(s streams, def *tool.Definition) {
 	}
 }
 
-// toolPath is the file of a tool given by path, by folder or by name. What looks
-// like a path is one.
+// toolPath is the file of a tool given by path, by name or by folder. What looks like a path is one, and a folder hides no
+// tool of its name: a folder for a tool's files often has that.
 func toolPath(name string) (string, error) {
-	file, noFolder := tool.InFolder(name)
+	info, err := os.Stat(name)
+	folder := err == nil && info.IsDir()
 	switch {
-	case file != "":
-		return file, nil
-	case tool.IsPath(name):
-		return name, noFolder
-	}
-	if info, err := os.Stat(name); err == nil && !info.IsDir() {
+	case folder && tool.IsPath(name):
+		return tool.InFolder(name)
+	case err == nil && !folder, tool.IsPath(name):
 		return name, nil
 	}
 	cwd, err := os.Getwd()
@@ -202,8 +200,8 @@ func toolPath(name string) (string, error) {
 		return "", err
 	}
 	found, err := tool.Find(cwd, name)
-	if err != nil && noFolder != nil {
-		return "", noFolder
+	if err != nil && folder {
+		return tool.InFolder(name)
 	}
 	return found, err
 }

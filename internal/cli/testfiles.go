@@ -12,16 +12,6 @@ import (
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
-// isTestFile tells a file of tests by its name.
-func isTestFile(name string) bool {
-	base := filepath.Base(name)
-	stem, yaml := strings.CutSuffix(base, ".yaml")
-	if !yaml {
-		stem, yaml = strings.CutSuffix(base, ".yml")
-	}
-	return yaml && (stem == "tests" || strings.HasSuffix(stem, "_test") || strings.HasSuffix(stem, ".test"))
-}
-
 // findTests lists the files of tests that the command line names, each once: files as they are, and those below
 // folders. Hidden folders and those of packages are left out, and links to folders aren't followed.
 func findTests(paths []string) ([]string, error) {
@@ -52,7 +42,7 @@ func findTests(paths []string) ([]string, error) {
 				return nil //nolint:nilerr // what can't be read has no tests for us
 			case d.IsDir() && file != path && (strings.HasPrefix(d.Name(), ".") || d.Name() == "node_modules" || d.Name() == "vendor"):
 				return filepath.SkipDir
-			case !d.IsDir() && isTestFile(file):
+			case !d.IsDir() && tool.IsTestFile(file):
 				found++
 				add(file)
 			}

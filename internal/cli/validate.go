@@ -50,7 +50,7 @@ probably a mistake; they don't change the exit status.`,
 // validate reads a definition and finds all that is wrong with it before it runs. Warnings are for what runs but is
 // probably a mistake.
 func validate(ctx context.Context, s streams, file string) (warnings []tool.Problem, err error) {
-	if isTestFile(file) {
+	if tool.IsTestFile(file) {
 		return nil, validateSuite(file)
 	}
 	def, _, err := loadDefinition(s.in, file)

@@ -71,11 +71,8 @@ func Find(startDir, name string) (file string, err error) {
 }
 
 // InFolder is the file of the definition that a folder is for: tool.yaml, workflow.yaml, one with the folder's name, or
-// the only one that isn't of tests or mocks. It is "" where dir isn't a folder.
+// the only one that isn't of tests or mocks.
 func InFolder(dir string) (file string, err error) {
-	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
-		return "", nil //nolint:nilerr // it is a name or a file, or isn't there, which others say
-	}
 	absolute, err := filepath.Abs(dir)
 	if err != nil {
 		return "", err
@@ -91,8 +88,9 @@ func InFolder(dir string) (file string, err error) {
 	}
 	var found []string
 	for _, e := range entries {
-		if name := e.Name(); e.Type().IsRegular() && strings.HasSuffix(name, ".yaml") && !strings.HasSuffix(name, "_test.yaml") &&
-			!strings.HasSuffix(name, ".test.yaml") && !strings.HasSuffix(name, ".mocks.yaml") && name != "tests.yaml" {
+		name := e.Name()
+		stem, yaml := cutYAML(name)
+		if yaml && !IsTestFile(name) && !strings.HasSuffix(stem, ".mocks") && isFile(filepath.Join(dir, name)) {
 			found = append(found, filepath.Join(dir, name))
 		}
 	}
@@ -103,6 +101,19 @@ func InFolder(dir string) (file string, err error) {
 		return found[0], nil
 	}
 	return "", fmt.Errorf("folder %s has several definitions; name one: %s", quote(dir), listing(found))
+}
+
+// IsTestFile reports whether a file is one of tests by its name.
+func IsTestFile(name string) bool {
+	stem, yaml := cutYAML(filepath.Base(name))
+	return yaml && (stem == "tests" || strings.HasSuffix(stem, "_test") || strings.HasSuffix(stem, ".test"))
+}
+
+func cutYAML(name string) (stem string, found bool) {
+	if stem, found = strings.CutSuffix(name, ".yaml"); found {
+		return stem, true
+	}
+	return strings.CutSuffix(name, ".yml")
 }
 
 func isFile(p string) bool {

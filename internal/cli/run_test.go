@@ -1,0 +1,51 @@
+package cli
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestToolPath finds what the command line names: a path, a tool by its name, or a folder.
+func TestToolPath(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for _, file := range []string{"deploy/values.yaml", "tools/deploy.yaml", "tools/check/tool.yaml", "check", "alone/it.yml", "alone/it_test.yml", "alone/it.mocks.yaml", "two/a.yaml", "two/b.yaml", "tool.yaml"} {
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.MkdirAll("linked", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("../tools/deploy.yaml", "linked/other.yaml"); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{
+		"deploy":        "/tools/deploy.yaml", // the folder of that name hides no tool
+		"./deploy":      "deploy/values.yaml",
+		"deploy/":       "deploy/values.yaml",
+		"check":         "check",
+		"alone":         "alone/it.yml",
+		"linked":        "linked/other.yaml",
+		".":             "tool.yaml",
+		"./check":       "./check",
+		"missing.yaml":  "missing.yaml",
+		"two":           "folder \"two\" has several definitions; name one: two/a.yaml or two/b.yaml",
+		"./two":         "folder \"./two\" has several definitions",
+		"missing":       `tool "missing" is not found`,
+		"tools/check":   "tools/check/tool.yaml",
+		"tools/missing": "tools/missing",
+	} {
+		got, err := toolPath(name)
+		if err != nil {
+			got = err.Error()
+		}
+		if !strings.HasSuffix(got, want) && (err == nil || !strings.Contains(got, want)) {
+			t.Errorf("%q: %s, want %s", name, got, want)
+		}
+	}
+}
