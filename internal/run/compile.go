@@ -143,23 +143,35 @@ func workingDir(t *tool.Tool, config *image.RunConfig) string {
 	return ""
 }
 
-// stopSignal reads the signal of an image's configuration: SIGQUIT, QUIT or 3.
-// One that isn't known is none.
+// stopSignal reads the signal of an image's configuration: SIGQUIT, QUIT or 3, or SIGRTMIN+3. One that isn't known is
+// none: the image is asked to end as if it named no signal.
 func stopSignal(s string) engine.Signal {
-	if n, err := strconv.Atoi(s); err == nil && n > 0 && n <= mostSignal {
+	if n, err := strconv.Atoi(s); err == nil && n > 0 && n <= rtmax {
 		return engine.Signal(n)
 	}
-	return stopSignals[strings.TrimPrefix(strings.ToUpper(s), "SIG")]
+	name := strings.TrimPrefix(strings.ToUpper(s), "SIG")
+	if i := slices.Index(signalNames, name); i > 0 {
+		return engine.Signal(i)
+	}
+	for base, first := range map[string]int{"RTMIN": rtmin, "RTMAX": rtmax} {
+		offset, found := strings.CutPrefix(name, base)
+		n, err := strconv.Atoi(cmp.Or(offset, "0"))
+		if signal := first + n; found && err == nil && signal >= rtmin && signal <= rtmax {
+			return engine.Signal(signal)
+		}
+	}
+	return 0
 }
 
-// mostSignal is the largest number of a signal (signal(7)).
-const mostSignal = 64
+// The real-time signals (signal(7)): glibc keeps the first two of the kernel's for itself, and musl the first three.
+const (
+	rtmin = 34
+	rtmax = 64
+)
 
-// stopSignals are those that images name, by Linux's numbers on all its
-// architectures.
-var stopSignals = map[string]engine.Signal{
-	"HUP": 1, "INT": 2, "QUIT": 3, "ABRT": 6, "KILL": 9, "USR1": 10, "USR2": 12, "TERM": 15, "WINCH": 28,
-}
+// signalNames are those of the signals from 1 on as Linux on amd64 and arm64 numbers them (signal(7)), whatever mayfly runs on.
+var signalNames = strings.Split(" HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT "+
+	"CHLD CONT STOP TSTP TTIN TTOU URG XCPU XFSZ VTALRM PROF WINCH IO PWR SYS", " ")
 
 // compileEnvironment keeps the order of the definition, so that a dry run
 // shows what was written; a later value of a name replaces the earlier one.
