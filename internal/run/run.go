@@ -202,7 +202,7 @@ func (r *run) attempts(ctx context.Context) error {
 	})
 	var inputs *tool.InputError
 	if errors.As(err, &inputs) {
-		// What else is missing is said at once.
+		// The secrets that are missing are named at once, too. The values of the others are dropped.
 		_, missing := r.values(ctx, r.req.Tool.SecretNames())
 		return errors.Join(err, missing)
 	}

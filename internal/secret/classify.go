@@ -56,7 +56,7 @@ var keyWord = pattern(`[A-Z]+[a-z0-9]*|[a-z0-9]+`)
 func keyWords(key string) []string {
 	words := keyWord().FindAllString(key, -1)
 	for i, w := range words {
-		if words[i] = strings.ToLower(w); w != "pass" {
+		if words[i] = strings.ToLower(w); words[i] != "pass" {
 			words[i] = strings.TrimSuffix(words[i], "s")
 		}
 	}
@@ -67,7 +67,7 @@ func keyWords(key string) []string {
 }
 
 var (
-	secretWord = pattern(`^(passphrase|pass|pas|pwd|passcode|pin|credential|jwt|bearer|cookie|signature|sig|.*(password|passwd|secret|token|apikey|accesskey|secretkey|privatekey))$`)
+	secretWord = pattern(`^(passphrase|pass|pwd|passcode|pin|credential|jwt|bearer|cookie|signature|sig|.*(password|passwd|secret|token|apikey|accesskey|secretkey|privatekey))$`)
 	nameWord   = pattern(`^(.*name|namespace|cluster|context|user|login|server|host|domain|region|zone|location|project|organization|org|tenant|account|email|mail|uri|url|endpoint|kind|type|version|path|file|command|arg|mode|format|output|profile|environment|env|language|scheme|protocol|port|database|db|driver|algorithm|alg|label|group|issuer|scope|role|id|family)$`)
 )
 
@@ -94,7 +94,7 @@ func isWords(value string) bool {
 	return len(parts) > 0
 }
 
-// chainWord matches a word, which may have a number behind it, and what an account's number has for digits.
+// chainWord matches a word, with or without a number after it, or up to 12 digits, as account ids have.
 var chainWord = pattern(`^([A-Z]?[a-z]+([A-Z][a-z]{2,})*|[A-Z]+)?[0-9]{0,3}([a-z]{1,7}[0-9]?)?$|^[0-9]{1,12}$`)
 
 // isPath says that a text is a path of words.

@@ -131,7 +131,7 @@ func TestLeavesOfStructures(t *testing.T) {
 			[]string{"wJalrXUtnFEMI/K7MDENG/bPxRfiCY", "AKIAIOSFODNN7EXAMPLE"},
 			[]string{"[default]", "region = us-east-1", "aws_secret_access_key", "[profile prod-1]", "output = json"},
 		},
-		{"environment", "export DB_PASSWORD='hunter2'\nREGION=eu-1\nq9XzR7tW=prod\nDSN=postgres://app:s3cr-t@db/app\nNOTE=two words 2\n", []string{"hunter2", "s3cr-t", "postgres://app:s3cr-t@db/app", "NOTE=two words 2", "q9XzR7tW=prod"}, []string{"DB_PASSWORD", "REGION=eu-1", "two words 2"}},
+		{"environment", "export DB_PASSWORD='hunter2'\nDB_PASS=hunter3\nREGION=eu-1\nq9XzR7tW=prod\nDSN=postgres://app:s3cr-t@db/app\nNOTE=two words 2\n", []string{"hunter2", "hunter3", "s3cr-t", "postgres://app:s3cr-t@db/app", "NOTE=two words 2", "q9XzR7tW=prod"}, []string{"DB_PASSWORD", "REGION=eu-1", "two words 2"}},
 		{"a URL", "https://u:p4ss-word@example.org/a?b=c", []string{"https://u:p4ss-word@example.org/a?b=c", "p4ss-word"}, []string{"https://example.org/a"}},
 		{"a passphrase with a colon", "my dog: 4 legs", []string{"my dog: 4 legs"}, []string{"4 legs", "my dog"}},
 		{"lines that begin like YAML", "abc: [x1y\nhunter2-hunter2\n", []string{"hunter2-hunter2", "abc: [x1y"}, []string{"abc: y"}},
