@@ -6,25 +6,26 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // This file knows what people type who come from docker, kubectl or gh, and says what it is called here.
 
-// otherNames are commands of other programs.
+// otherNames are commands of other programs, and what to use here.
 var otherNames = map[string]string{
 	"images": "mayfly image ls",
 	"pull":   "mayfly image pull IMAGE",
 	"load":   "mayfly image load FILE",
 	"rmi":    "mayfly image rm IMAGE",
 	"prune":  "mayfly image prune",
-	"ps":     "mayfly runs, for workflows; a tool's run ends with its command",
-	"list":   "mayfly runs, for workflows",
-	"logs":   "mayfly run --json FILE > run.jsonl, which has each line of a run",
-	"exec":   "mayfly shell RUN -- COMMAND, in a sandbox that --keep-on-failure keeps",
-	"attach": "mayfly shell RUN",
-	"rm":     "mayfly shell --remove RUN, for a sandbox that was kept",
-	"stop":   "Ctrl-C where it runs",
-	"kill":   "Ctrl-C where it runs, twice",
+	"ps":     "mayfly runs (workflows only)",
+	"list":   "mayfly runs (workflows only)",
+	"logs":   "mayfly run --json FILE > run.jsonl to keep its output",
+	"exec":   "mayfly shell RUN -- COMMAND (of a run that --keep-on-failure kept)",
+	"attach": "mayfly shell RUN (of a run that --keep-on-failure kept)",
+	"rm":     "mayfly shell --remove RUN (of a run that --keep-on-failure kept)",
+	"stop":   "Ctrl-C where it was started",
+	"kill":   "Ctrl-C twice where it was started",
 	"check":  "mayfly validate FILE",
 	"lint":   "mayfly validate FILE",
 	"apply":  "mayfly run FILE",
@@ -34,36 +35,44 @@ var otherNames = map[string]string{
 func unknownCommand(root *cobra.Command, name string) error {
 	hint := ""
 	if here, known := otherNames[name]; known {
-		hint = "; did you mean " + here + "?"
+		hint = "; use " + here
 	} else if near := root.SuggestionsFor(name); len(near) > 0 {
 		hint = fmt.Sprintf("; did you mean mayfly %s?", near[0])
 	}
 	return &usageError{command: "mayfly", err: fmt.Errorf("unknown command %q%s", name, hint)}
 }
 
-// explainRun says what a wrong flag of `mayfly run` is called here.
+const (
+	noMounts = "folders of this machine can't be mounted; volumes copy in a file or folder beside the tool's file: [{name: NAME, file: PATH, mount_path: /PATH}]"
+	noPorts  = "a tool can't be reached from outside its sandbox, so there are no ports to publish"
+)
+
+// otherFlags are flags of other programs that run something, long and short ones, and what is true here.
+var otherFlags = map[string]string{
+	"v": noMounts, "volume": noMounts, "mount": noMounts,
+	"p": noPorts, "publish": noPorts, "port": noPorts,
+	"entrypoint": "set command in the tool",
+	"workdir":    "set working_dir in the tool",
+	"cap-add":    "set security: {capabilities: […]} in the tool",
+	"read-only":  "the root is read-only unless the tool sets security: {read_only: false}",
+	"restart":    "set retry in the tool",
+	"name":       "set name in the tool",
+	"label":      "set labels in the tool",
+	"rm":         "a sandbox is always removed",
+	"detach":     "a run ends with its command",
+}
+
+// explainRun says what is here instead of a flag that `mayfly run` doesn't have.
 func explainRun(err error) error {
-	text := err.Error()
-	if strings.HasPrefix(text, "unknown shorthand flag: 'v'") || strings.HasPrefix(text, "unknown flag: --volume") || strings.HasPrefix(text, "unknown flag: --mount") {
-		return errors.New("folders of this machine aren't mounted; a file or folder beside the tool's own is copied in by its volumes: [{name: NAME, file: PATH, mount_path: /PATH}]")
-	}
-	if strings.HasPrefix(text, "unknown shorthand flag: 'p'") || strings.HasPrefix(text, "unknown flag: --publish") || strings.HasPrefix(text, "unknown flag: --port") {
-		return errors.New("a tool serves nobody outside of its sandbox, so there are no ports to publish")
-	}
-	name, found := strings.CutPrefix(text, "unknown flag: --")
-	if !found {
+	var missing *pflag.NotExistError
+	if !errors.As(err, &missing) {
 		return err
 	}
-	for flag, key := range map[string]string{
-		"entrypoint": "command: in the tool", "workdir": "working_dir: in the tool", "cap-add": "security: {capabilities: […]} in the tool",
-		"read-only": "security: {read_only: …} in the tool; it is so by default", "restart": "retry: in the tool", "name": "name: in the tool",
-		"rm": "nothing: a sandbox is always removed", "detach": "nothing: a run ends with the command", "label": "labels: in the tool",
-	} {
-		if name == flag {
-			return fmt.Errorf("%w; here it is %s", err, key)
-		}
+	name := missing.GetSpecifiedName()
+	if here, known := otherFlags[name]; known {
+		return fmt.Errorf("%w; %s", err, here)
 	}
-	if name != "" && !strings.Contains(name, "-") {
+	if missing.GetSpecifiedShortnames() == "" && !strings.Contains(name, "-") {
 		return fmt.Errorf("%w; an input of the tool is given as --arg %s=VALUE", err, name)
 	}
 	return err
@@ -75,7 +84,7 @@ func explainArguments(args []string) error {
 		return fmt.Errorf("%q is given as --arg: mayfly run %s --arg %s", args[1], args[0], args[1])
 	}
 	if len(args) > 1 {
-		return fmt.Errorf("one file or name is run, and %d are given; a command stands in the file: command: […]", len(args))
+		return fmt.Errorf("one file, folder or name can be run, not %d; a tool's command is set in its file: command: […]", len(args))
 	}
 	return errors.New("the file, the folder or the name of a tool or workflow is missing")
 }
