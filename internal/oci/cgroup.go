@@ -159,7 +159,7 @@ func killIn(run string, dirs []string, within time.Duration, hopeless func(pid i
 			return err
 		}
 		if hopeless != nil && slices.ContainsFunc(pids, hopeless) {
-			return stuckError(run, pids)
+			return newStuckError(run, pids)
 		}
 		for _, pid := range pids {
 			if err := unix.Kill(pid, unix.SIGKILL); err != nil && !errors.Is(err, unix.ESRCH) {
@@ -168,7 +168,7 @@ func killIn(run string, dirs []string, within time.Duration, hopeless func(pid i
 		}
 		select {
 		case <-late:
-			return stuckError(run, pids)
+			return newStuckError(run, pids)
 		case <-time.After(wait):
 		}
 	}

@@ -126,8 +126,12 @@ func (d *runDir) takeLock(flags int) error {
 }
 
 // giveUp records that what was killed in this run hasn't ended in the time it
-// has: the next sweep doesn't wait for it again. The lock's content says it.
-func (d *runDir) giveUp() error {
+// has, if why says so: the next sweep doesn't wait for it again. The lock's content says it.
+func (d *runDir) giveUp(why error) error {
+	var stuck *stuckError
+	if !errors.As(why, &stuck) {
+		return nil
+	}
 	_, err := d.lock.WriteString("stuck\n")
 	return err
 }

@@ -207,7 +207,7 @@ func (s *sandbox) close() error {
 	case s.runDir == nil:
 	case stuck != nil:
 		// A sweep removes it when its processes have ended; doctor names them until then.
-		errs = append(errs, stuck, s.runDir.giveUp(), s.runDir.lock.Close())
+		errs = append(errs, stuck, s.runDir.giveUp(stuck), s.runDir.lock.Close())
 	case s.kept():
 		// The shim lives on, and removes the directory when it ends.
 		errs = append(errs, s.runDir.lock.Close())
@@ -259,7 +259,7 @@ func (s *sandbox) reap() error {
 				_ = s.cmd.Process.Kill()
 			}
 		}
-		s.stuck = stuckError(wire.ShimCgroup(s.cgroup), []int{s.cmd.Process.Pid})
+		s.stuck = newStuckError(wire.ShimCgroup(s.cgroup), []int{s.cmd.Process.Pid})
 		s.reapErr = s.stuck
 	})
 	return s.reapErr

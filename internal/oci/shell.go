@@ -109,9 +109,6 @@ func (e *Engine) RemoveKept(id string) error {
 	}
 }
 
-// maxShellRequest is what the shim reads at once, together with the streams.
-const maxShellRequest = 32 << 10
-
 // Shell runs a process in a kept sandbox and returns its exit status. Sizes of
 // the terminal arrive on resized.
 func (e *Engine) Shell(id string, args []string, terminal bool, size [2]uint16, resized <-chan [2]uint16, streams engine.Streams) (int, error) {
@@ -129,8 +126,8 @@ func (e *Engine) Shell(id string, args []string, terminal bool, size [2]uint16, 
 	if err != nil {
 		return 0, err
 	}
-	if len(req) > maxShellRequest {
-		return 0, fmt.Errorf("the command has %d bytes, and a shell takes %d; write it to a file, or give it on standard input: mayfly shell %s -- sh < FILE", len(req), maxShellRequest, id)
+	if len(req) > wire.MaxShellRequest {
+		return 0, fmt.Errorf("the command has %d bytes, and a shell takes %d; write it to a file, or give it on standard input: mayfly shell %s -- sh < FILE", len(req), wire.MaxShellRequest, id)
 	}
 	rights := unix.UnixRights(int(stdio.theirs[0].Fd()), int(stdio.theirs[1].Fd()), int(stdio.theirs[2].Fd()))
 	if _, _, err := conn.WriteMsgUnix(req, rights, nil); err != nil {

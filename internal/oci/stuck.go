@@ -29,13 +29,19 @@ func (e *Engine) overdue(doing, id string, since time.Time) error {
 	return process.Overdue(doing, since, pids, os.Getpid())
 }
 
-// stuckError names processes that were killed and don't end.
-func stuckError(cgroup string, pids []int) error {
+// stuckError says that processes were killed and don't end.
+type stuckError struct{ cgroup, processes string }
+
+func newStuckError(cgroup string, pids []int) *stuckError {
 	said := process.Describe(pids...)
 	if said == "" {
 		said = fmt.Sprintf("processes %v", pids)
 	}
-	return fmt.Errorf("what was killed doesn't end: %s; cgroup %s; it ends when the kernel lets it, or with a restart", said, cgroup)
+	return &stuckError{cgroup, said}
+}
+
+func (e *stuckError) Error() string {
+	return fmt.Sprintf("what was killed doesn't end: %s; cgroup %s; it ends when the kernel lets it, or with a restart", e.processes, e.cgroup)
 }
 
 // stuckRuns names the processes of live runs that were killed and don't end;

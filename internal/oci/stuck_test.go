@@ -5,6 +5,7 @@ package oci
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -142,4 +143,37 @@ func TestI25_WhatCantBeKilled(t *testing.T) {
 		t.Error(err)
 	}
 	nothingLeft(t, e)
+}
+
+// TestOnlyWhatDoesNotEndIsGivenUp holds that a cgroup that can't be read doesn't count as one whose processes don't end:
+// the next sweep waits for those of it.
+func TestOnlyWhatDoesNotEndIsGivenUp(t *testing.T) {
+	unreadable := t.TempDir()
+	if err := os.Mkdir(filepath.Join(unreadable, "cgroup.procs"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, tc := range map[string]struct {
+		why  error
+		want bool
+	}{
+		"a cgroup that can't be read":  {killIn("x", []string{unreadable}, time.Minute, nil), false},
+		"a process that doesn't end":   {fmt.Errorf("run x: %w", newStuckError("x", []int{1})), true},
+		"a process and another reason": {errors.Join(errors.New("x"), newStuckError("x", []int{1})), true},
+	} {
+		lock, err := os.Create(filepath.Join(t.TempDir(), "lock"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer lock.Close()
+		d := &runDir{lock: lock}
+		if tc.why == nil {
+			t.Errorf("%s: no error", name)
+		}
+		if err := d.giveUp(tc.why); err != nil {
+			t.Error(err)
+		}
+		if got, err := d.givenUp(); err != nil || got != tc.want {
+			t.Errorf("%s: given up: %v, %v; want %v", name, got, err, tc.want)
+		}
+	}
 }

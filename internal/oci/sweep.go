@@ -109,7 +109,7 @@ func (e *Engine) sweepOne(name string) error {
 	}
 	cgroup := e.cgroupOf(id)
 	if err := killAll(cgroup, e.patience.kill, hopeless); err != nil {
-		return errors.Join(fmt.Errorf("run %s: %w", id, err), d.giveUp(), d.lock.Close()) // nothing of it can be removed
+		return errors.Join(fmt.Errorf("run %s: %w", id, err), d.giveUp(err), d.lock.Close()) // nothing of it can be removed
 	}
 	return errors.Join(removeCgroup(cgroup), d.remove())
 }

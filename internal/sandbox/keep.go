@@ -124,7 +124,7 @@ func receiveShell(conn *net.UnixConn) (*wire.Shell, []*os.File, error) {
 	if err := conn.SetReadDeadline(time.Now().Add(shellRequestTime)); err != nil {
 		return nil, nil, err
 	}
-	data, control := make([]byte, 64<<10), make([]byte, unix.CmsgSpace(3*4))
+	data, control := make([]byte, wire.MaxShellRequest), make([]byte, unix.CmsgSpace(3*4))
 	n, cn, _, _, err := conn.ReadMsgUnix(data, control)
 	if err != nil {
 		return nil, nil, err
@@ -164,7 +164,7 @@ func (s *supervisor) runShell(conn *net.UnixConn, req *wire.Shell, files []*os.F
 			Remedy:  "give standard input another way: mayfly shell RUN -- COMMAND < /dev/null",
 		}
 	}
-	// What the tool has left may lead elsewhere than what was looked at for it.
+	// The tool may have replaced folders by links since they were checked.
 	if err := s.rootfs.checkPlaces(s.start.Spec); err != nil {
 		return 0, err
 	}

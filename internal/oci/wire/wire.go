@@ -143,6 +143,12 @@ type Shell struct {
 	Remove bool `json:"remove,omitempty"`
 }
 
+// MaxShellRequest is the largest request for a shell, encoded. The shim
+// reads it at once: a read ends after the piece that has the streams
+// (unix(7)), and Linux makes pieces of at least this size of what is written
+// (unix_stream_sendmsg, UNIX_SKB_FRAGS_SZ).
+const MaxShellRequest = 32 << 10
+
 // ShellExit is how the process ended.
 type ShellExit struct {
 	Code    int      `json:"code"`
