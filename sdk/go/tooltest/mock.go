@@ -37,15 +37,23 @@ type Request struct {
 type Response struct {
 	Status  int
 	Headers http.Header
-	// At most one of these is the body: text, bytes, a value that is sent as JSON, and a file of the test's folder.
-	Body  string
-	Bytes []byte
-	JSON  any
-	File  string
+	// At most one of these is the body: text, bytes, a value that is sent as JSON, a file of the test's folder, and parts
+	// that are sent one after the other.
+	Body   string
+	Bytes  []byte
+	JSON   any
+	File   string
+	Chunks []Chunk
 	// Delay is how long the answer takes.
 	Delay time.Duration
 	// Reset resets the connection instead, and Timeout never answers.
 	Reset, Timeout bool
+}
+
+// Chunk is a part of a body, which is sent after its delay.
+type Chunk struct {
+	Body  string
+	Delay time.Duration
 }
 
 // Call says which calls of a mocked command are meant.
@@ -147,13 +155,13 @@ func (r *Response) definition() (map[string]any, error) {
 		headers = http.Header{}
 	}
 	text, kind, bodies := r.Body, "text/plain; charset=utf-8", 0
-	for _, given := range []bool{r.Body != "", r.Bytes != nil, r.JSON != nil, r.File != ""} {
+	for _, given := range []bool{r.Body != "", r.Bytes != nil, r.JSON != nil, r.File != "", len(r.Chunks) > 0} {
 		if given {
 			bodies++
 		}
 	}
 	if bodies > 1 {
-		return nil, fmt.Errorf("a response has %d of Body, Bytes, JSON and File: keep one of them", bodies)
+		return nil, fmt.Errorf("a response has %d of Body, Bytes, JSON, File and Chunks: keep one of them", bodies)
 	}
 	if r.JSON != nil {
 		data, err := json.Marshal(r.JSON)
@@ -180,6 +188,14 @@ func (r *Response) definition() (map[string]any, error) {
 		m["headers"] = headers
 	}
 	set(m, "file", r.File)
+	if len(r.Chunks) > 0 {
+		chunks := make([]map[string]any, len(r.Chunks))
+		for i, c := range r.Chunks {
+			chunks[i] = map[string]any{"body": c.Body}
+			delay(chunks[i], c.Delay)
+		}
+		m["chunks"] = chunks
+	}
 	delay(m, r.Delay)
 	set(m, "reset", r.Reset)
 	set(m, "timeout", r.Timeout)

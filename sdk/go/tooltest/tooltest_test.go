@@ -74,6 +74,7 @@ func TestBodies(t *testing.T) {
 		"bytes":  {tooltest.Response{Bytes: []byte("\x00\xff")}, []byte("\x00\xff"), "application/octet-stream"},
 		"null":   {tooltest.Response{JSON: json.RawMessage("null")}, []byte("null"), "application/json"},
 		"xml":    {tooltest.Response{Body: "<a/>", Headers: http.Header{"Content-Type": {"application/xml"}}}, []byte("<a/>"), "application/xml"},
+		"parts":  {tooltest.Response{Chunks: []tooltest.Chunk{{Body: "a"}, {Body: "b", Delay: time.Millisecond}}}, []byte("ab"), "text/plain; charset=utf-8"},
 		"a file": {tooltest.Response{File: "testdata/workflows/release.yaml"}, nil, "application/yaml"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -73,6 +73,15 @@ class TestProtocol(Case):
         self.assertEqual(pathlib.Path(f"{fake}.cwd").read_text().strip(), os.path.dirname(os.path.abspath(__file__)))
         self.assertEqual(pathlib.Path(f"{fake}.args").read_text(), "test --json -\n")
 
+    def test_bodies_in_parts(self):
+        fake = self.fake_line()
+        parts = [{"body": "a"}, {"body": "b", "delay": 0.5}]
+        self.mock_http("GET", "/events", chunks=parts, answers=[{"chunks": parts}])
+        self.load_tool({"image": "x"}).execute()
+        sent = json.loads(pathlib.Path(f"{fake}.sent").read_text())["tests"][0]["http"][0]
+        self.assertEqual(sent["chunks"], [{"body": "a"}, {"body": "b", "delay": "500ms"}])
+        self.assertEqual(sent["answers"], [{"chunks": sent["chunks"]}])
+
     def test_keys_that_come_later_and_keys_that_are_missing(self):
         self.fake_line(stdout="", stdout_base64="AP8=", requests=[{"method": "GET", "mock": "http[7]", "novel": 1}], calls=[{}], connections=[{"novel": 1}])
         result = self.load_tool({}).execute()

@@ -85,6 +85,7 @@ def answer(
     delay: Optional[Duration] = None,
     reset: bool = False,
     timeout: bool = False,
+    chunks: Optional[Sequence[Mapping[str, Any]]] = None,
 ) -> Dict[str, Any]:
     """An answer's form in a file of tests."""
     out: Dict[str, Any] = {}
@@ -105,12 +106,21 @@ def answer(
         out["headers"] = sent
     if file is not None:
         out["file"] = os.fspath(file)
+    if chunks is not None:
+        out["chunks"] = [_chunk(**one) for one in chunks]
     if delay is not None:
         out["delay"] = duration(delay)
     if reset:
         out["reset"] = True
     if timeout:
         out["timeout"] = True
+    return out
+
+
+def _chunk(body: str, delay: Optional[Duration] = None) -> Dict[str, Any]:
+    out: Dict[str, Any] = {"body": body}
+    if delay is not None:
+        out["delay"] = duration(delay)
     return out
 
 

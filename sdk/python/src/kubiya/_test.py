@@ -142,12 +142,14 @@ class ToolTest(unittest.TestCase):
         timeout: bool = False,
         times: Optional[int] = None,
         answers: Optional[Sequence[Mapping[str, Any]]] = None,
+        chunks: Optional[Sequence[Mapping[str, Any]]] = None,
     ) -> None:
         """Answer requests, with all that docs/TESTING.md has for it.
 
         request is what a request has to carry: ``{"headers": {...}, "json": ..., "body": ...}``. file is a file of the test's
-        folder. reset resets the connection, timeout never answers. answers are given one after the other, the last one again
-        and again; each is a mapping of status, headers, body, json, file, delay, reset and timeout.
+        folder. chunks are the parts of a body, each a mapping of body and delay, sent one after the other. reset resets the
+        connection, timeout never answers. answers are given one after the other, the last one again and again; each is a
+        mapping of status, headers, body, json, file, chunks, delay, reset and timeout.
         """
         definition: Dict[str, Any] = {}
         if method is not None:
@@ -168,7 +170,7 @@ class ToolTest(unittest.TestCase):
             if "body" in wanted:
                 wanted["body"] = to_yaml(wanted["body"])
             definition["request"] = wanted
-        definition.update(_mocks.answer(status, headers, body, json, file, delay, reset, timeout))
+        definition.update(_mocks.answer(status, headers, body, json, file, delay, reset, timeout, chunks))
         if answers is not None:
             definition["answers"] = [_mocks.answer(**one) for one in answers]
         if times is not None:
