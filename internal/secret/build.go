@@ -11,7 +11,7 @@ import (
 const (
 	// maxWindows bounds the windows of a text, except those at the beginnings and ends of lines.
 	maxWindows = 2048
-	// mediumValue and largeValue are the sizes from which an encoder may be left out (encoder.limit).
+	// mediumValue and largeValue are the largest values that some encoders are applied to (encoder.limit).
 	mediumValue = 4 << 10
 	largeValue  = 32 << 10
 	// maxComposed bounds the texts in two encodings, of all values together.

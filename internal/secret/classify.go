@@ -19,9 +19,10 @@ const (
 	alone                 // wherever it stands
 )
 
-// classify decides about a leaf. What a key says is a secret is one, and so is what is as long as a token and has no
-// reader's words in it. What is short and in words, or is what its key says is a name, stays readable: `default`,
-// `kubernetes`, a user, an address. Everything else is too short or too wordy to be looked for by itself.
+// classify decides about a leaf. What its own key says is a secret is one, unless it is the path of a key, and so is what
+// has several lines, or is as long as a token and has no space, words or not. A path and an address stay readable, and so do
+// words that their key says are a name, such as a namespace, and a single short word. Everything else is too short or too
+// wordy to be looked for by itself.
 func classify(key, value string) class {
 	value = strings.TrimSpace(value)
 	words := keyWords(key)

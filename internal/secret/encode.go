@@ -10,13 +10,12 @@ import (
 
 // encoder writes a text in another form, and says where the parts of the text are in that.
 //
-// The forms that are looked for aren't a list of cases: each encoder is applied to a value, and those that programs
-// often apply to what has been encoded before (outer) to what came of that once more. A registry's secret in the output
+// The forms aren't a list of cases: each encoder is applied to a value, and outer ones once more to the result. A registry's secret in the output
 // of kubectl is base64 in base64, an event in a log is JSON in JSON, a redirection has a URL in a URL.
 type encoder struct {
 	kind         textKind
 	bits, offset int  // of base64 and base32: of a character; bytes before the text
-	limit        int  // the size of values from which it is left out, to keep the index small
+	limit        int  // the largest value that it is applied to, to keep the index small
 	outer        bool // also of a text in another form
 	// sibling says that it differs from the encoder before it in few characters, so that most windows are alike.
 	sibling bool

@@ -33,10 +33,10 @@ func Maskable(value []byte) bool { return len(units(value)) > 0 }
 //
 // # What is looked for of a value
 //
-// Of JSON and YAML the leaves are, decoded, and not the whole (see classify): what stands under a key that names a
-// secret, and what has 16 bytes or more and isn't an address or made of words. Anything else that isn't a word, a small
-// number or a name is looked for together with its key, as it is written. Of a value in which that leaves nothing, the
-// whole is looked for. Of a leaf, or any value, that is base64 of text, the text is looked for too, and the password in
+// Of JSON and YAML the leaves are, decoded, and not the whole (see classify): every one whose own key names a secret, and
+// every other of several lines, or of 16 bytes or more without a space, except a path, an address without a password, and
+// words under a key that names something. Anything else that isn't a word or a small number is looked for together with
+// its key, as it is written. Of a value in which that leaves nothing, the whole is looked for. Of a leaf, or any value, that is base64 of text, the text is looked for too, and the password in
 // a URL and in `user:password`.
 //
 // Of other values it is the whole and each line, but not one that is shorter than MinMasked or only gives the rest its
@@ -107,8 +107,8 @@ func (r *Redactor) Map(m map[string]string) map[string]string {
 
 // Writer returns a writer that masks the secrets in what passes through it to w, however they are cut into writes.
 //
-// It holds back what may be the beginning of a secret, and nothing else: less than a window's 32 bytes, and the white
-// space after a part of a secret, at most 64. Close writes what is held; it doesn't close w. Write takes all of p unless w fails:
+// It holds back what may be the beginning of a secret, and nothing else: less than a window's 32 bytes, and at most 64
+// bytes of white space, or of the offset of a dump's next row, after a part of a secret. Close writes what is held; it doesn't close w. Write takes all of p unless w fails:
 // then it and every later call return w's error, and it isn't known how much of p was written. One goroutine at a time
 // may use it. A Writer without secrets hands p on as it is.
 func (r *Redactor) Writer(w io.Writer) io.WriteCloser {
