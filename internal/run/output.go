@@ -7,8 +7,12 @@ import (
 	"unicode/utf8"
 )
 
-// maxOutput bounds one output's value.
-const maxOutput = 1 << 20
+// maxOutput bounds one output's value, and maxOutputs how many there are: a name
+// takes more memory here than in the tool's file.
+const (
+	maxOutput  = 1 << 20
+	maxOutputs = 10_000
+)
 
 var outputName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]*$`)
 
@@ -55,7 +59,7 @@ func parseOutputs(data []byte) (map[string]string, error) {
 			if len(delimiter) == 0 {
 				return outputs, fmt.Errorf("line %d of $MAYFLY_OUTPUT: %s<< has no delimiter", line, name)
 			}
-			begin := line
+			begin, size := line, -1
 			var block [][]byte
 			for {
 				text, ok := next()
@@ -64,6 +68,9 @@ func parseOutputs(data []byte) (map[string]string, error) {
 				}
 				if bytes.Equal(trimmed(text), delimiter) {
 					break
+				}
+				if size += 1 + len(text); size > maxOutput {
+					return outputs, fmt.Errorf("output %s, from line %d of $MAYFLY_OUTPUT, has more than the %d bytes that an output may have", name, begin, maxOutput)
 				}
 				block = append(block, text)
 			}
@@ -75,7 +82,9 @@ func parseOutputs(data []byte) (map[string]string, error) {
 		if !utf8.Valid(value) {
 			return outputs, fmt.Errorf("output %s is not UTF-8; encode it, with base64 say", name)
 		}
-		outputs[name] = string(value)
+		if outputs[name] = string(value); len(outputs) > maxOutputs {
+			return nil, fmt.Errorf("line %d of $MAYFLY_OUTPUT: there are more than %d outputs", line, maxOutputs)
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package run
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -30,4 +31,26 @@ func FuzzParseOutputs(f *testing.F) {
 			t.Errorf("the error doesn't say where: %v", err)
 		}
 	})
+}
+
+// TestManyOutputs: the file of outputs may be much larger than what it may say.
+func TestManyOutputs(t *testing.T) {
+	var many strings.Builder
+	for i := range maxOutputs + 1 {
+		fmt.Fprintf(&many, "n%d=\n", i)
+	}
+	for name, test := range map[string]struct{ file, want string }{
+		"names":           {many.String(), "line 10001 of $MAYFLY_OUTPUT: there are more than 10000 outputs"},
+		"one name":        {strings.Repeat("a=1\n", 2*maxOutputs), ""},
+		"lines":           {"a<<E\n" + strings.Repeat("\n", 2*maxOutput) + "E\n", "output a, from line 1 of $MAYFLY_OUTPUT, has more than the 1048576 bytes that an output may have"},
+		"as many lines":   {"a<<E\n" + strings.Repeat("\n", maxOutput) + "E\n", ""},
+		"a line too many": {"a<<E\n" + strings.Repeat("\n", maxOutput+2) + "E\n", "output a, from"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := parseOutputs([]byte(test.file))
+			if err == nil != (test.want == "") || err != nil && !strings.HasPrefix(err.Error(), test.want) {
+				t.Errorf("%v", err)
+			}
+		})
+	}
 }
