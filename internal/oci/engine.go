@@ -159,7 +159,7 @@ func (e *Engine) begin(ctx context.Context, spec *engine.Spec, secrets engine.Se
 	if err := e.prepareCgroups(); err != nil {
 		return nil, fmt.Errorf("make the cgroup of all runs: %w", err)
 	}
-	runDir, err := e.newRunDir(spec.ID)
+	runDir, err := e.newRunDir(ctx, spec.ID)
 	if err != nil {
 		return nil, err
 	}

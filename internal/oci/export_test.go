@@ -3,6 +3,7 @@
 package oci
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"os"
@@ -32,7 +33,7 @@ func (e *Engine) Orphan(spec *engine.Spec, endWithin time.Duration) (shim *exec.
 	if err := e.prepareCgroups(); err != nil {
 		return nil, nil, err
 	}
-	dir, err := e.newRunDir(spec.ID)
+	dir, err := e.newRunDir(context.Background(), spec.ID)
 	if err != nil {
 		return nil, nil, err
 	}

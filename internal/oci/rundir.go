@@ -3,16 +3,21 @@
 package oci
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/mayfly-run/mayfly/internal/oci/wire"
+	"github.com/mayfly-run/mayfly/internal/process"
 )
 
 // runDir is the directory of one live run. Its lock says that mayfly or the
@@ -26,15 +31,15 @@ type runDir struct {
 // then, so that no sweep takes it for an abandoned one. The root of root's
 // sandboxes is searched by the run's own ids, so every directory down to it has
 // to let them pass; none lets them list.
-func (e *Engine) newRunDir(id string) (*runDir, error) {
-	d, err := e.makeRunDir(id)
+func (e *Engine) newRunDir(ctx context.Context, id string) (*runDir, error) {
+	d, err := e.makeRunDir(ctx, id)
 	if err != nil {
 		return nil, fmt.Errorf("make the run's directory: %w", err)
 	}
 	return d, nil
 }
 
-func (e *Engine) makeRunDir(id string) (*runDir, error) {
+func (e *Engine) makeRunDir(ctx context.Context, id string) (*runDir, error) {
 	runs := e.runsDir()
 	if err := e.makeOwnDir(); err != nil {
 		return nil, err
@@ -43,7 +48,7 @@ func (e *Engine) makeRunDir(id string) (*runDir, error) {
 		return nil, err
 	}
 	// Shared by those who make a directory, so that a sweep can tell when nobody does.
-	making, err := lockDir(runs, unix.LOCK_SH)
+	making, err := awaitLock(ctx, runs, e.patience.start)
 	if err != nil {
 		return nil, err
 	}
@@ -79,6 +84,47 @@ func lockDir(path string, how int) (*os.File, error) {
 		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
 	return f, nil
+}
+
+// awaitLock shares a directory's lock as soon as nobody has it alone. A sweep
+// has, for a moment; one that is stopped holds no start up for ever.
+func awaitLock(ctx context.Context, path string, within time.Duration) (*os.File, error) {
+	late, stop := process.Late(within)
+	defer stop()
+	for wait := time.Millisecond; ; wait = min(2*wait, 50*time.Millisecond) {
+		f, err := lockDir(path, unix.LOCK_SH|unix.LOCK_NB)
+		if !errors.Is(err, unix.EWOULDBLOCK) {
+			return f, err
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case <-late:
+			return nil, fmt.Errorf("%s has been locked for %s by %s; end it, or let it go on", path, within, cmp.Or(process.Describe(lockHolders(path)...), "another mayfly"))
+		}
+	}
+}
+
+// lockHolders are the processes that have a lock of a file, by /proc/locks (proc_locks(5)).
+func lockHolders(path string) []int {
+	var st unix.Stat_t
+	data, err := os.ReadFile("/proc/locks")
+	if err != nil || unix.Stat(path, &st) != nil {
+		return nil // it is for a message
+	}
+	file := fmt.Sprintf("%02x:%02x:%d", unix.Major(st.Dev), unix.Minor(st.Dev), st.Ino)
+	var pids []int
+	for line := range strings.Lines(string(data)) {
+		fields := strings.Fields(line)
+		if len(fields) < 6 || fields[1] != "FLOCK" || fields[5] != file {
+			continue
+		}
+		if pid, err := strconv.Atoi(fields[4]); err == nil {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
 }
 
 // makeOwnDir makes the engine's directory. One that others can write to is

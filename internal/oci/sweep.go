@@ -79,23 +79,8 @@ func (e *Engine) sweep() error {
 func (e *Engine) sweepOne(name string) error {
 	d := &runDir{path: filepath.Join(e.runsDir(), name)}
 	id, unfinished := strings.CutPrefix(name, newPrefix)
-	if unfinished {
-		// While nobody makes a directory, it is abandoned; otherwise its age tells.
-		if nobody, err := lockDir(e.runsDir(), unix.LOCK_EX|unix.LOCK_NB); err == nil {
-			defer nobody.Close()
-		} else if info, err := os.Stat(d.path); err != nil || time.Since(info.ModTime()) < newDirAge {
-			return ignoreMissing(err)
-		}
-	}
-	err := d.takeLock(0)
-	switch {
-	case errors.Is(err, errLocked):
-		return nil
-	case errors.Is(err, fs.ErrNotExist):
-		// Its last owner is between removing the lock and the directory, or
-		// was killed there.
-		return d.remove()
-	case err != nil:
+	taken, err := e.take(d, unfinished)
+	if err != nil || !taken {
 		return err
 	}
 	// A process that is about to end looks stuck for a moment, too.
@@ -112,6 +97,29 @@ func (e *Engine) sweepOne(name string) error {
 		return errors.Join(fmt.Errorf("run %s: %w", id, err), d.giveUp(err), d.lock.Close()) // nothing of it can be removed
 	}
 	return errors.Join(removeCgroup(cgroup), d.remove())
+}
+
+// take locks the directory of a dead run. It removes one that has no lock.
+func (e *Engine) take(d *runDir, unfinished bool) (bool, error) {
+	if unfinished {
+		// While nobody makes a directory, it is abandoned; otherwise its age tells.
+		// Those who make one wait meanwhile.
+		if nobody, err := lockDir(e.runsDir(), unix.LOCK_EX|unix.LOCK_NB); err == nil {
+			defer nobody.Close()
+		} else if info, err := os.Stat(d.path); err != nil || time.Since(info.ModTime()) < newDirAge {
+			return false, ignoreMissing(err)
+		}
+	}
+	err := d.takeLock(0)
+	switch {
+	case errors.Is(err, errLocked):
+		return false, nil
+	case errors.Is(err, fs.ErrNotExist):
+		// Its last owner is between removing the lock and the directory, or
+		// was killed there.
+		return false, d.remove()
+	}
+	return err == nil, err
 }
 
 // runIDs are the runs that have a directory, whole or half made.

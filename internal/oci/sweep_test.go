@@ -3,7 +3,9 @@
 package oci
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,11 +19,11 @@ import (
 
 func TestSweepRemovesOnlyWhatIsDead(t *testing.T) {
 	e := New("/nonexistent", t.TempDir(), nil)
-	alive, err := e.newRunDir("alive")
+	alive, err := e.newRunDir(t.Context(), "alive")
 	if err != nil {
 		t.Fatal(err)
 	}
-	dead, err := e.newRunDir("dead")
+	dead, err := e.newRunDir(t.Context(), "dead")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +79,7 @@ func TestSweepRemovesOnlyWhatIsDead(t *testing.T) {
 // directory.
 func TestRemoveStopsAtAMount(t *testing.T) {
 	e := New("/nonexistent", t.TempDir(), nil)
-	d, err := e.newRunDir("mounted")
+	d, err := e.newRunDir(t.Context(), "mounted")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,7 +138,7 @@ func TestLeasesAreDisjoint(t *testing.T) {
 func TestSweepLooksAtOwnDirectoriesOnly(t *testing.T) {
 	dead := func(e *Engine) string {
 		t.Helper()
-		d, err := e.newRunDir("dead")
+		d, err := e.newRunDir(t.Context(), "dead")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -182,7 +184,7 @@ func TestSweepLooksAtOwnDirectoriesOnly(t *testing.T) {
 	// What runs in it keeps it.
 	e := New("/nonexistent", t.TempDir(), nil)
 	e.former = filepath.Join(t.TempDir(), "former")
-	alive, err := New("/nonexistent", e.former, nil).newRunDir("alive")
+	alive, err := New("/nonexistent", e.former, nil).newRunDir(t.Context(), "alive")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -206,8 +208,41 @@ func TestRunDirectoriesAreMadeInOwnDirectoriesOnly(t *testing.T) {
 		if err := change(dir); err != nil {
 			t.Fatal(err)
 		}
-		if d, err := New("/nonexistent", dir, nil).newRunDir("id"); err == nil {
+		if d, err := New("/nonexistent", dir, nil).newRunDir(t.Context(), "id"); err == nil {
 			t.Errorf("%s: made %s", name, d.path)
 		}
+	}
+}
+
+// TestI25_AStoppedSweep: another mayfly that is stopped with the lock of all
+// runs holds a start up no longer than its deadline, and not after Ctrl-C.
+func TestI25_AStoppedSweep(t *testing.T) {
+	e := New("/nonexistent", t.TempDir(), nil)
+	if err := os.Mkdir(e.runsDir(), 0o711); err != nil {
+		t.Fatal(err)
+	}
+	stopped, err := lockDir(e.runsDir(), unix.LOCK_EX)
+	if err != nil {
+		t.Fatal(err)
+	}
+	interrupted := errors.New("interrupted")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	time.AfterFunc(10*time.Millisecond, func() { cancel(interrupted) })
+	if _, err := e.newRunDir(ctx, "id"); !errors.Is(err, interrupted) {
+		t.Error(err)
+	}
+	e.patience.start = 10 * time.Millisecond
+	self := fmt.Sprintf("(process %d)", os.Getpid())
+	if _, err := e.newRunDir(t.Context(), "id"); err == nil || !strings.Contains(err.Error(), "has been locked for ") || !strings.Contains(err.Error(), self) {
+		t.Error(err)
+	}
+	time.AfterFunc(10*time.Millisecond, func() { _ = stopped.Close() })
+	e.patience.start = time.Hour
+	d, err := e.newRunDir(t.Context(), "id")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.remove(); err != nil {
+		t.Error(err)
 	}
 }
