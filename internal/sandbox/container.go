@@ -157,6 +157,7 @@ func (b *bundle) mounts(start *wire.Start, r *rootfs) ([]specs.Mount, error) {
 		return nil, err
 	}
 	tools = append(tools, mocks...)
+	r.mounted = writableVolumes(tools)
 	writable, err := r.writableDirs(spec, tools)
 	if err != nil {
 		return nil, err
@@ -167,7 +168,7 @@ func (b *bundle) mounts(start *wire.Start, r *rootfs) ([]specs.Mount, error) {
 		return strings.Count(a.Destination, "/") - strings.Count(b.Destination, "/")
 	})
 	mounts = append(mounts, tools...)
-	places := r.places(mounts)
+	places := slices.Concat(r.own, writableVolumes(mounts))
 	for _, m := range tools {
 		if err := r.makeParents(places, filepath.Dir(m.Destination)); err != nil {
 			return nil, err
@@ -178,7 +179,7 @@ func (b *bundle) mounts(start *wire.Start, r *rootfs) ([]specs.Mount, error) {
 			return nil, err
 		}
 	}
-	return mounts, nil
+	return mounts, r.checkInVolumes()
 }
 
 // writeNames writes the files by which names are found.
@@ -286,14 +287,14 @@ func homeOf(spec *engine.Spec, user identity) string {
 }
 
 // writableDirs mounts the home, the working directory and the image's volumes
-// writable over the read-only root. A directory that a tool's own mount already
-// covers is left to it, and so is "/".
+// writable over the read-only root. A directory that is in one of the tool's own
+// mounts is left to it, and so is "/".
 func (r *rootfs) writableDirs(spec *engine.Spec, tools []specs.Mount) ([]specs.Mount, error) {
 	dirs := append([]string{r.home, r.workdir}, r.volumes...)
 	slices.SortFunc(dirs, func(a, b string) int { return cmp.Or(len(a)-len(b), strings.Compare(a, b)) })
 	var mounts []specs.Mount
 	for _, dir := range slices.Compact(dirs) {
-		covered := slices.ContainsFunc(tools, func(m specs.Mount) bool { return m.Destination == dir })
+		covered := slices.ContainsFunc(tools, func(m specs.Mount) bool { return within(dir, m.Destination) })
 		if covered || dir == "/" || dir == "/tmp" || strings.HasPrefix(dir, "/tmp/") || dir == "/dev/shm" {
 			continue
 		}

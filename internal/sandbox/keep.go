@@ -165,7 +165,7 @@ func (s *supervisor) runShell(conn *net.UnixConn, req *wire.Shell, files []*os.F
 		}
 	}
 	// The tool may have replaced folders by links since they were checked.
-	if err := s.rootfs.checkPlaces(s.start.Spec); err != nil {
+	if err := errors.Join(s.rootfs.checkPlaces(s.start.Spec), s.rootfs.checkInVolumes()); err != nil {
 		return 0, err
 	}
 	if err := s.limitShell(); err != nil {

@@ -17,10 +17,9 @@ import (
 // ownPlace is a folder of the tool's: where it is in the sandbox, and on the host.
 type ownPlace struct{ dir, host string }
 
-// places are all folders that the tool may write to: its own of the image's
-// root, and what is mounted for it.
-func (r *rootfs) places(mounts []specs.Mount) []ownPlace {
-	all := slices.Clone(r.own)
+// writableVolumes are the folders that are mounted for the tool to write to.
+func writableVolumes(mounts []specs.Mount) []ownPlace {
+	var all []ownPlace
 	for _, m := range mounts {
 		if info, err := os.Lstat(m.Source); err == nil && info.IsDir() && slices.Contains(m.Options, "rw") {
 			all = append(all, ownPlace{m.Destination, m.Source})
@@ -29,17 +28,27 @@ func (r *rootfs) places(mounts []specs.Mount) []ownPlace {
 	return all
 }
 
+// within says whether a folder of the sandbox is parent or below it.
+func within(dir, parent string) bool {
+	return dir == parent || strings.HasPrefix(dir, parent+"/")
+}
+
+// innermost is the one of places that dir is in, if any.
+func innermost(places []ownPlace, dir string) (in ownPlace, found bool) {
+	for _, p := range places {
+		if within(dir, p.dir) && len(p.dir) > len(in.dir) {
+			in = p
+		}
+	}
+	return in, in.dir != ""
+}
+
 // makeParents makes a folder and its missing parents in the sandbox. Those that
 // are in a place of the tool's belong to the tool: it writes beside what is
 // mounted there, as kubectl does beside ~/.kube/config.
 func (r *rootfs) makeParents(places []ownPlace, dir string) error {
-	var in ownPlace
-	for _, p := range places {
-		if len(p.dir) > len(in.dir) && (dir == p.dir || strings.HasPrefix(dir, p.dir+"/")) {
-			in = p
-		}
-	}
-	if in.dir == "" {
+	in, found := innermost(places, dir)
+	if !found {
 		_, err := r.mkdirAll(dir)
 		return err
 	}
@@ -69,6 +78,27 @@ func (r *rootfs) makeParents(places []ownPlace, dir string) error {
 		}
 		if err := root.Lchown(at, uid, gid); err != nil {
 			return fmt.Errorf("make %s in the sandbox: %w", path.Join(in.dir, at), err)
+		}
+	}
+	return nil
+}
+
+// checkInVolumes refuses a home or working directory below a volume that a link
+// there, which the tool or an earlier run left, leads out of the volume.
+func (r *rootfs) checkInVolumes() error {
+	for field, dir := range map[string]string{"working directory": r.workdir, "home directory": r.home} {
+		in, found := innermost(r.mounted, dir)
+		if !found || dir == in.dir {
+			continue
+		}
+		root, err := os.OpenRoot(in.host)
+		if err != nil {
+			return err
+		}
+		info, err := root.Stat(strings.TrimPrefix(dir, in.dir+"/"))
+		_ = root.Close()
+		if err != nil || !info.IsDir() {
+			return &engine.InvalidError{Field: field + " " + dir, Why: "it isn't a folder of the volume " + in.dir + ", or a link there leads out of the volume; name the folder itself"}
 		}
 	}
 	return nil

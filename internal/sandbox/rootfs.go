@@ -40,6 +40,7 @@ type rootfs struct {
 	targets []string // where the tool's own mounts go
 	volumes []string // what the image declares as writable
 	own     []ownPlace
+	mounted []ownPlace // the tool's volumes that it may write to
 	caches  []*cache
 	sized   []string // volumes with a size of their own, each a file system
 
