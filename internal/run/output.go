@@ -70,14 +70,14 @@ func parseOutputs(data []byte) (map[string]string, error) {
 					break
 				}
 				if size += 1 + len(text); size > maxOutput {
-					return outputs, fmt.Errorf("output %s, from line %d of $MAYFLY_OUTPUT, has more than the %d bytes that an output may have", name, begin, maxOutput)
+					return outputs, tooLarge(begin, name)
 				}
 				block = append(block, text)
 			}
 			value = bytes.Join(block, []byte("\n"))
 		}
 		if len(value) > maxOutput {
-			return outputs, fmt.Errorf("output %s has %d bytes, more than the %d that an output may have", name, len(value), maxOutput)
+			return outputs, tooLarge(line, name)
 		}
 		if !utf8.Valid(value) {
 			return outputs, fmt.Errorf("output %s is not UTF-8; encode it, with base64 say", name)
@@ -86,6 +86,10 @@ func parseOutputs(data []byte) (map[string]string, error) {
 			return nil, fmt.Errorf("line %d of $MAYFLY_OUTPUT: there are more than %d outputs", line, maxOutputs)
 		}
 	}
+}
+
+func tooLarge(line int, name string) error {
+	return fmt.Errorf("line %d of $MAYFLY_OUTPUT: %s has more than the %d bytes that an output may have", line, name, maxOutput)
 }
 
 // unclosed says why a block isn't closed, where one of its lines shows it.
