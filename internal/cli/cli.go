@@ -162,12 +162,13 @@ func printError(w io.Writer, err error) {
 	if err == nil || errors.As(err, &exit) {
 		return
 	}
-	fmt.Fprintf(w, "mayfly: %s\n", shown(err.Error()))
+	text := err.Error()
 	var denied *run.DeniedError
 	if errors.As(err, &denied) {
-		fmt.Fprintf(w, "  %s\n", denied.Remedy())
+		text += "; " + denied.Remedy()
 	}
 	if errors.Is(err, os.ErrPermission) && os.Geteuid() != 0 {
-		fmt.Fprintln(w, "  run it as root, or see 'mayfly doctor' for what an ordinary user needs")
+		text += "; run it as root, or see 'mayfly doctor' for what an ordinary user needs"
 	}
+	fmt.Fprintf(w, "mayfly: %s\n", shown(text))
 }

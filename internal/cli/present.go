@@ -181,10 +181,11 @@ func (p *presenter) finish(result *run.Result, err error) error {
 		return p.failed
 	}
 	if result.Status != run.Succeeded {
-		p.notes.now(p.notes.note(result.Reason))
+		text := result.Reason
 		if result.Hint != "" {
-			p.notes.now("  " + result.Hint)
+			text += "; " + result.Hint
 		}
+		p.notes.now(p.notes.note(text))
 	}
 	switch {
 	case result.Kept:

@@ -86,6 +86,7 @@ of a workflow is the one of its first step that failed.`,
 		{"memory", "memory limit, such as 256Mi"},
 		{"disk", "limit of what the tool may write, such as 1Gi"},
 		{"pids", "limit of processes and threads"},
+		{"nofile", "limit of a process's open files"},
 		{"bandwidth", "network limit each way, such as 10Mbps"},
 	} {
 		f.resources[r.name] = fl.String(r.name, "", "`LIMIT`: "+r.help)

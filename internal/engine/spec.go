@@ -172,8 +172,17 @@ type Resources struct {
 	Memory    int64 `json:"memory_bytes"`        // with files on the sandbox's own file system; no swap
 	Disk      int64 `json:"disk_bytes"`          // what the tool may write, volumes with a size of their own not counted
 	PIDs      int64 `json:"pids"`                // processes and threads
+	NoFile    int64 `json:"nofile,omitempty"`    // files that a process may have open; zero means OpenFiles, which it may raise to MostOpenFiles
 	Bandwidth int64 `json:"bandwidth,omitempty"` // bits per second each way; zero means unlimited
 }
+
+// How many files a process may have open when Resources don't say, where the
+// host allows as many: the soft and the hard limit. Programs that use select(2)
+// or go through all descriptors fear more than the first; the others raise it.
+const (
+	OpenFiles     = 1024
+	MostOpenFiles = 65536
+)
 
 // Security is what a tool may ask of the sandbox's profile.
 type Security struct {

@@ -3,6 +3,10 @@
 package oci
 
 import (
+	"fmt"
+
+	"golang.org/x/sys/unix"
+
 	"github.com/mayfly-run/mayfly/internal/engine"
 	"github.com/mayfly-run/mayfly/internal/network"
 )
@@ -11,6 +15,9 @@ import (
 // expensive to find out is found by the step that needs it.
 func (e *Engine) check(spec *engine.Spec) error {
 	if err := spec.Validate(); err != nil {
+		return err
+	}
+	if err := checkOpenFiles(spec.Resources.NoFile); err != nil {
 		return err
 	}
 	if e.rootless != nil {
@@ -28,4 +35,20 @@ func (e *Engine) check(spec *engine.Spec) error {
 		}
 	}
 	return nil
+}
+
+// checkOpenFiles refuses more open files than this host allows (getrlimit(2)).
+func checkOpenFiles(limit int64) error {
+	var own unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &own); err != nil {
+		return fmt.Errorf("read the limit of open files: %w", err)
+	}
+	if uint64(limit) <= own.Max {
+		return nil
+	}
+	return &engine.Unsupported{
+		Feature: fmt.Sprintf("nofile %d", limit),
+		Why:     fmt.Sprintf("this host allows a process %d open files", own.Max),
+		Remedy:  "raise that (ulimit -Hn, or LimitNOFILE= of the service that starts mayfly), or lower resources.nofile",
+	}
 }

@@ -101,6 +101,7 @@ func (l limits) numbers() []number {
 		{"resources.memory", r.Memory, bytesText(r.Memory)},
 		{"resources.disk", r.Disk, bytesText(r.Disk)},
 		{"resources.pids", r.PIDs, fmt.Sprint(r.PIDs)},
+		{"resources.nofile", r.NoFile, fmt.Sprint(r.NoFile)},
 		{"resources.bandwidth", r.Bandwidth, fmt.Sprintf("%d bit/s", r.Bandwidth)},
 		{"timeout", int64(l.timeout), l.timeout.String()},
 	}

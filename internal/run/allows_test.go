@@ -62,7 +62,7 @@ func TestPolicyAllows(t *testing.T) {
 egress: whatever the tool's network reaches
 images: any
 max: no limit
-capabilities: NET_BIND_SERVICE
+capabilities: CHOWN, DAC_OVERRIDE, FOWNER, FSETID, SETGID, SETUID, KILL, NET_BIND_SERVICE
 runtimes: any
 read_only: tools may set read_only: false
 defaults: cpu 1000m, memory 512Mi, disk 1Gi, pids 512, timeout 10m0s, network open`,

@@ -77,11 +77,11 @@ func Compile(id string, req *Request, img *image.Image, caches string) (*engine.
 		User:       cmp.Or(t.Security.User, img.Config.User),
 		Resources: engine.Resources{
 			CPU: t.Resources.CPU, Memory: t.Resources.Memory, Disk: t.Resources.Disk,
-			PIDs: t.Resources.PIDs, Bandwidth: t.Resources.Bandwidth,
+			PIDs: t.Resources.PIDs, NoFile: t.Resources.NoFile, Bandwidth: t.Resources.Bandwidth,
 		},
 		Security: engine.Security{
 			Writable:     t.Security.ReadOnly != nil && !*t.Security.ReadOnly,
-			Capabilities: capabilities(t.Security.Capabilities),
+			Capabilities: capabilities(t.Security.Kept()),
 			Runtime:      t.Security.Runtime,
 		},
 		Network:  *t.Network,
@@ -93,6 +93,9 @@ func Compile(id string, req *Request, img *image.Image, caches string) (*engine.
 		spec.Image.Layers = append(spec.Image.Layers, l.Path)
 	}
 	spec.Environment = compileEnvironment(t, img.Config.Env, req, inputs)
+	if extractsAsRoot(spec) {
+		spec.Environment = append(spec.Environment, engine.Variable{Name: tarOptions, Value: "--no-same-owner"})
+	}
 	spillLarge(spec)
 	if err := compileCommand(spec, t, &img.Config); err != nil {
 		return nil, err
@@ -193,6 +196,16 @@ func compileEnvironment(t *tool.Tool, imageEnv []string, req *Request, inputs []
 		set(engine.Variable{Name: ref.Name, Value: ref.Literal, Secret: ref.Secret})
 	}
 	return env
+}
+
+// tarOptions is what GNU tar reads options from.
+const tarOptions = "TAR_OPTIONS"
+
+// extractsAsRoot says whether the tool is a root who may not change owners,
+// which GNU tar tries to as any root, and fails. Other programs of the kind do without.
+func extractsAsRoot(spec *engine.Spec) bool {
+	return isRoot(spec.User) && !slices.Contains(spec.Security.Capabilities, "CAP_CHOWN") &&
+		!slices.ContainsFunc(spec.Environment, func(v engine.Variable) bool { return v.Name == tarOptions })
 }
 
 // compileCommand decides what is executed: the tool's command or script,

@@ -15,6 +15,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/mayfly-run/mayfly/internal/engine"
 	"github.com/mayfly-run/mayfly/internal/image"
 	"github.com/mayfly-run/mayfly/internal/network"
 	"github.com/mayfly-run/mayfly/internal/tool"
@@ -28,10 +29,10 @@ const DefaultPolicyPath = "/etc/mayfly/policy.yaml"
 // host without one.
 //
 //	defaults: {memory: 256Mi, timeout: 2m}   # where a tool says nothing
-//	max: {cpu: 2, memory: 2Gi, disk: 4Gi, pids: 512, bandwidth: 100Mbps, timeout: 30m}
+//	max: {cpu: 2, memory: 2Gi, disk: 4Gi, pids: 512, nofile: 4096, bandwidth: 100Mbps, timeout: 30m}
 //	networks: [none, list]               # the modes that tools may use
 //	egress: [{host: "*.example.com"}]    # a tool's egress rules have to be inside of these
-//	capabilities: [NET_BIND_SERVICE]     # instead of the built-in list, which is this one
+//	capabilities: [root, NET_BIND_SERVICE]   # instead of the built-in list, which is this one
 //	runtimes: [default, gvisor]
 //	images: ["registry.example.com/tools/*"]
 //	read_only: true                      # refuse read_only: false
@@ -63,7 +64,8 @@ type limits struct {
 }
 
 // builtinCapabilities are those that a tool may ask for when no policy says.
-var builtinCapabilities = []string{"NET_BIND_SERVICE"}
+// In the run's own user namespace they reach its own files and processes only.
+var builtinCapabilities = append(slices.Clone(tool.RootCapabilities), "NET_BIND_SERVICE")
 
 // maxPolicyBytes bounds the file.
 const maxPolicyBytes = 1 << 20
@@ -238,6 +240,7 @@ func (p *Policy) fill(t *tool.Tool) {
 	r.Memory = cmp.Or(r.Memory, d.Memory, lower(most.Memory, b.Memory))
 	r.Disk = cmp.Or(r.Disk, d.Disk, lower(most.Disk, b.Disk))
 	r.PIDs = cmp.Or(r.PIDs, d.PIDs, lower(most.PIDs, b.PIDs))
+	r.NoFile = cmp.Or(r.NoFile, d.NoFile, lower(most.NoFile, engine.MostOpenFiles))
 	r.Bandwidth = cmp.Or(r.Bandwidth, d.Bandwidth, lower(most.Bandwidth, b.Bandwidth))
 	t.Timeout = cmp.Or(t.Timeout, p.defaults.timeout, time.Duration(lower(int64(p.max.timeout), int64(builtin.Timeout))))
 	switch {
@@ -255,8 +258,10 @@ func (p *Policy) check(t, written *tool.Tool) error {
 	if p != nil && p.file.Capabilities != nil {
 		capabilities, where = p.file.Capabilities, p.path
 	}
-	for _, c := range t.Security.Capabilities {
-		if !slices.ContainsFunc(capabilities, func(allowed string) bool { return strings.TrimPrefix(allowed, "CAP_") == c }) {
+	for _, c := range t.Security.Kept() {
+		if !slices.ContainsFunc(capabilities, func(allowed string) bool {
+			return strings.TrimPrefix(allowed, "CAP_") == c || allowed == tool.RootShort && slices.Contains(tool.RootCapabilities, c)
+		}) {
 			return &DeniedError{What: "capability " + c, Allows: "allowed are " + listOr(capabilities), Policy: where}
 		}
 	}

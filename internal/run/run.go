@@ -327,7 +327,8 @@ func (r *run) attempt(ctx context.Context, t *tool.Tool, spec *engine.Spec, secr
 		shown, r.result.Attempts = n, n
 	}
 	r.state(Creating, "", shown)
-	stdout, stderr, flush := r.streams()
+	var last lastOutput
+	stdout, stderr, flush := r.streams(&last)
 	streams := engine.Streams{Stdin: r.opts.Stdin, Stdout: stdout, Stderr: stderr}
 	sandbox, err := r.Engine.Start(ctx, spec, secrets, streams)
 	if err != nil {
@@ -346,6 +347,9 @@ func (r *run) attempt(ctx context.Context, t *tool.Tool, spec *engine.Spec, secr
 		return nil, err
 	}
 	r.conclude(t, &exit, cause)
+	if r.result.Status == Failed && r.result.Hint == "" {
+		r.result.Hint = last.advice(spec, exit.Code)
+	}
 	r.result.KeptID = ""
 	if exit.Kept {
 		r.result.KeptID = spec.ID
@@ -365,15 +369,15 @@ func (r *run) retries(retry *tool.Retry, n int) bool {
 }
 
 // streams are the writers that the engine gives the tool's output to.
-func (r *run) streams() (stdout, stderr io.Writer, flush func() error) {
+func (r *run) streams(last *lastOutput) (stdout, stderr io.Writer, flush func() error) {
 	mask := r.masker.Load()
 	if r.opts.Stdout != nil || r.opts.Stderr != nil {
-		out, err := mask.Writer(orDiscard(r.opts.Stdout)), mask.Writer(orDiscard(r.opts.Stderr))
+		out, err := mask.Writer(last.and(orDiscard(r.opts.Stdout))), mask.Writer(last.and(orDiscard(r.opts.Stderr)))
 		return out, err, func() error { return errors.Join(out.Close(), err.Close()) }
 	}
 	emit := func(l *Log) { r.emit(Event{Log: l}) }
 	outLog, errLog := &logWriter{stream: "stdout", emit: emit}, &logWriter{stream: "stderr", emit: emit}
-	out, err := mask.Writer(outLog), mask.Writer(errLog)
+	out, err := mask.Writer(last.and(outLog)), mask.Writer(last.and(errLog))
 	return out, err, func() error {
 		joined := errors.Join(out.Close(), err.Close())
 		outLog.flush()

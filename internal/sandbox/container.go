@@ -209,7 +209,7 @@ func toolProcess(spec *engine.Spec, r *rootfs, argv, env []string) *specs.Proces
 		NoNewPrivileges: true,
 		Capabilities:    &specs.LinuxCapabilities{Bounding: caps, Effective: caps, Permitted: caps, Inheritable: caps, Ambient: caps},
 		Rlimits: []specs.POSIXRlimit{
-			{Type: "RLIMIT_NOFILE", Soft: 1024, Hard: 1024},
+			openFiles(spec.Resources.NoFile),
 			// A limit of one byte, unlike zero, also keeps core_pattern
 			// from piping the memory to a program of the host (core(5)).
 			{Type: "RLIMIT_CORE", Soft: 1, Hard: 1},
@@ -220,6 +220,13 @@ func toolProcess(spec *engine.Spec, r *rootfs, argv, env []string) *specs.Proces
 			{Type: "RLIMIT_MEMLOCK", Soft: 256 << 10, Hard: 256 << 10},
 		},
 	}
+}
+
+func openFiles(limit int64) specs.POSIXRlimit {
+	if limit != 0 {
+		return specs.POSIXRlimit{Type: "RLIMIT_NOFILE", Soft: uint64(limit), Hard: uint64(limit)}
+	}
+	return specs.POSIXRlimit{Type: "RLIMIT_NOFILE", Soft: engine.OpenFiles, Hard: engine.MostOpenFiles}
 }
 
 // confinement is the cgroup with its limits, the system calls, and what of

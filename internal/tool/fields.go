@@ -118,6 +118,8 @@ func resourcesShape() shape[Resources] {
 			func(r *Resources) *int64 { return &r.Disk }),
 		bind("pids", "Number of processes and threads.", integer(1, 1<<22),
 			func(r *Resources) *int64 { return &r.PIDs }),
+		bind("nofile", "Number of files that a process may have open; without it 1024, which it may raise to 65536.", integer(16, 1<<20),
+			func(r *Resources) *int64 { return &r.NoFile }),
 		bind("bandwidth", "Bits per second in each direction, such as 10Mbps.", quantity([]string{"string"}, parseBandwidth),
 			func(r *Resources) *int64 { return &r.Bandwidth }),
 	}, nil)
@@ -125,12 +127,13 @@ func resourcesShape() shape[Resources] {
 
 func securityShape() shape[Security] {
 	capability := convert(text(nil, checkCapability), plainCapability)
+	one, several := convert(capability, func(c string) []string { return []string{c} }), list("capability", capability)
 	return object("security", []field[Security]{
 		bind("user", "Who the tool runs as: a user, or a user and a group, by id or name, such as 1000:1000.", loose(checkUser),
 			func(s *Security) *string { return &s.User }),
 		bind("read_only", "Whether the root filesystem is read-only; it is unless this says false.", pointer(boolean()),
 			func(s *Security) **bool { return &s.ReadOnly }),
-		bind("capabilities", "Linux capabilities to keep; none by default.", list("capability", capability),
+		bind("capabilities", "Linux capabilities to keep, none by default; root is short for those that change owners and users.", byKind("a capability or a list of them", &one, &several, nil),
 			func(s *Security) *[]string { return &s.Capabilities }),
 		bind("runtime", "The OCI runtime: default, or gvisor where it is installed.", text(schema{"minLength": 1}, checkRuntime),
 			func(s *Security) *string { return &s.Runtime }),

@@ -16,7 +16,7 @@ func (r *Resources) Set(name, value string) error {
 		return err
 	}
 	for _, f := range []struct{ into, from *int64 }{
-		{&r.CPU, &v.CPU}, {&r.Memory, &v.Memory}, {&r.Disk, &v.Disk}, {&r.PIDs, &v.PIDs}, {&r.Bandwidth, &v.Bandwidth},
+		{&r.CPU, &v.CPU}, {&r.Memory, &v.Memory}, {&r.Disk, &v.Disk}, {&r.PIDs, &v.PIDs}, {&r.NoFile, &v.NoFile}, {&r.Bandwidth, &v.Bandwidth},
 	} {
 		if *f.from != 0 {
 			*f.into = *f.from

@@ -137,6 +137,9 @@ type Resources struct {
 	Memory, Disk int64
 	// PIDs is the number of processes and threads.
 	PIDs int64
+	// NoFile is the number of files that a process may have open. Without it the
+	// soft limit is 1024 and the hard one 65536.
+	NoFile int64
 	// Bandwidth is in bits per second, for each direction.
 	Bandwidth int64
 }
@@ -147,7 +150,8 @@ type Security struct {
 	User string
 	// ReadOnly is whether the root filesystem is; nil where the definition doesn't say.
 	ReadOnly *bool
-	// Capabilities are the Linux capabilities asked for, in upper case without CAP_.
+	// Capabilities are the Linux capabilities asked for, in upper case without
+	// CAP_, as they are written: ROOT stands for several (Kept).
 	Capabilities []string
 	// Runtime names the OCI runtime, "default" being the embedded one.
 	Runtime string

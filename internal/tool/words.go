@@ -193,15 +193,42 @@ func capabilities() []string {
 	}
 }
 
+// RootCapabilities are those by which root changes owners and users, and uses
+// files and processes of others, as programs expect of it. RootShort stands for them.
+var RootCapabilities = []string{"CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "SETGID", "SETUID", "KILL"}
+
+// RootShort is the short form of RootCapabilities in a list of capabilities.
+const RootShort = "root"
+
+// Kept are the capabilities that the tool keeps, with what the short form stands for.
+func (s Security) Kept() []string {
+	var out []string
+	for _, name := range s.Capabilities {
+		these := []string{name}
+		if name == strings.ToUpper(RootShort) {
+			these = RootCapabilities
+		}
+		for _, c := range these {
+			if !slices.Contains(out, c) {
+				out = append(out, c)
+			}
+		}
+	}
+	return out
+}
+
 // plainCapability returns a capability's name in upper case without CAP_.
 func plainCapability(s string) string {
 	return strings.TrimPrefix(strings.ToUpper(s), "CAP_")
 }
 
 func checkCapability(s string) (wrong, hint string) {
+	if s == RootShort {
+		return "", ""
+	}
 	name := plainCapability(s)
 	if name == "ALL" {
-		return "would keep every capability", "name the ones that the tool needs"
+		return "would keep every capability", "name the ones that the tool needs, or write root for those that change owners and users"
 	}
 	if all := capabilities(); !slices.Contains(all, name) {
 		near := nearest(name, all)

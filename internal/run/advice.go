@@ -1,0 +1,86 @@
+package run
+
+import (
+	"fmt"
+	"io"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/mayfly-run/mayfly/internal/engine"
+)
+
+// lastOutput keeps the end of what a tool writes, masked, for advice about why
+// it failed. It is written to by both streams.
+type lastOutput struct {
+	mu  sync.Mutex
+	end []byte
+}
+
+// lastOutputBytes is a screenful: the reason of a failure stands at the end.
+const lastOutputBytes = 4 << 10
+
+// Write implements [io.Writer].
+func (l *lastOutput) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.end = append(l.end, p[max(0, len(p)-lastOutputBytes):]...)
+	if excess := len(l.end) - lastOutputBytes; excess > 0 {
+		l.end = append(l.end[:0], l.end[excess:]...)
+	}
+	return len(p), nil
+}
+
+// and also writes to w what is kept.
+func (l *lastOutput) and(w io.Writer) io.Writer {
+	return writerFunc(func(p []byte) (int, error) {
+		n, err := w.Write(p)
+		_, _ = l.Write(p[:n])
+		return n, err
+	})
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
+
+// The last lines that are looked at, and what they say in the words of libc.
+const lastLines = 15
+
+var (
+	notPermitted = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`(?i)(?:operation not permitted|permission denied)(?:[).]*|: .*)$`)
+	})
+	noSecret = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`(?i)/secrets/([A-Za-z0-9][A-Za-z0-9._-]*).*no such file or directory|no such file or directory.*/secrets/([A-Za-z0-9][A-Za-z0-9._-]*)`)
+	})
+)
+
+// advice says what may help a tool that failed with an exit status, by the last
+// lines that it wrote.
+func (l *lastOutput) advice(spec *engine.Spec, status int) string {
+	l.mu.Lock()
+	lines := strings.Split(strings.TrimRight(string(l.end), "\r\n"), "\n")
+	l.mu.Unlock()
+	for _, line := range slices.Backward(lines[max(0, len(lines)-lastLines):]) {
+		line = strings.TrimRight(line, "\r ")
+		if m := noSecret().FindStringSubmatch(line); m != nil {
+			name := m[1] + m[2]
+			return fmt.Sprintf("no secret is mounted at /secrets/%s; add volumes: [{name: %s, secret: %s}] to the tool", name, name, name)
+		}
+		if status != exitNotExecutable && isRoot(spec.User) && !slices.Contains(spec.Security.Capabilities, "CAP_CHOWN") && notPermitted().MatchString(line) {
+			return "root has no capabilities unless the tool asks for them: security: {capabilities: root} lets it change owners and users and use files of others"
+		}
+	}
+	return ""
+}
+
+// exitNotExecutable is a shell's exit status for a file without permission to execute.
+const exitNotExecutable = 126
+
+// isRoot says whether a tool's user, as "user:group", is root for sure.
+func isRoot(user string) bool {
+	name, _, _ := strings.Cut(user, ":")
+	return name == "" || name == "0" || name == "root"
+}

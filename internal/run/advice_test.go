@@ -1,0 +1,50 @@
+package run
+
+import (
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/mayfly-run/mayfly/internal/engine"
+)
+
+func TestAdvice(t *testing.T) {
+	const root, secret = "capabilities: root", "secret is mounted at"
+	for _, test := range []struct {
+		name, output, want string
+		status             int
+		user               string
+		capabilities       []string
+	}{
+		{"chown", "chown: a: Operation not permitted", root, 1, "", nil},
+		{"Python", "PermissionError: [Errno 1] Operation not permitted: 'a'", root, 1, "0:0", nil},
+		{"apt", "E: setgroups 65534 failed - setgroups (1: Operation not permitted)\nE: more\n", root, 100, "root", nil},
+		{"another user", "chown: a: Operation not permitted", "", 1, "1000", nil},
+		{"a user of that name", "chown: a: Operation not permitted", "", 1, "rooted", nil},
+		{"it has them", "chown: a: Operation not permitted", "", 1, "", []string{"CAP_CHOWN"}},
+		{"ssh", "git@host: Permission denied (publickey).", "", 128, "", nil},
+		{"a file that isn't executable", "sh: ./x: Permission denied", "", 126, "", nil},
+		{"long ago", "rm: Operation not permitted" + strings.Repeat("\nmore", 20), "", 1, "", nil},
+		{"no secret", "cat: can't open '/secrets/db_password': No such file or directory", secret + " /secrets/db_password; add volumes: [{name: db_password, secret: db_password}]", 1, "", nil},
+		{"no secret, Python", "FileNotFoundError: [Errno 2] No such file or directory: '/secrets/token'", secret + " /secrets/token;", 1, "1000", nil},
+		{"another file", "cat: /etc/x: No such file or directory", "", 1, "", nil},
+		{"nothing", "", "", 1, "", nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var last lastOutput
+			w := last.and(io.Discard)
+			for _, line := range append([]string{strings.Repeat("x", 3*lastOutputBytes)}, strings.SplitAfter(test.output, "\n")...) {
+				if n, err := io.WriteString(w, "\n"+strings.TrimSuffix(line, "\n")); err != nil || n == 0 {
+					t.Fatal(n, err)
+				}
+			}
+			if len(last.end) > lastOutputBytes {
+				t.Errorf("%d bytes are kept", len(last.end))
+			}
+			spec := &engine.Spec{User: test.user, Security: engine.Security{Capabilities: test.capabilities}}
+			if got := last.advice(spec, test.status); got == "" != (test.want == "") || !strings.Contains(got, test.want) {
+				t.Errorf("%q", got)
+			}
+		})
+	}
+}
