@@ -24,7 +24,8 @@ type builder struct {
 	ends    []uint32
 	windows []window
 	texts   []text
-	seen    map[uint64][]int // of texts, by the hash of their bytes
+	seen    map[uint64][]int // of texts, by the hash of their bytes and their unit
+	sizes   map[string]int   // of units: the smallest value that each is of
 	units   int
 }
 
@@ -42,18 +43,22 @@ var hashSeed = maphash.MakeSeed()
 
 // add adds the forms of values.
 func (b *builder) add(values ...[]byte) {
-	b.seen = map[uint64][]int{}
+	b.seen, b.sizes = map[uint64][]int{}, map[string]int{}
 	list := encoders()
 	for _, value := range values {
 		if len(value) > largeValue {
 			b.array = slices.Grow(b.array, 20*len(value)) // what it comes to, mostly
 		}
 		for _, u := range units(value) {
-			b.addForms(u, list, len(value))
+			// A value may have the same leaf thousands of times.
+			if size, found := b.sizes[string(u.text)]; !found || len(value) < size {
+				b.sizes[string(u.text)] = len(value)
+				b.addForms(u, list, len(value))
+			}
 		}
 	}
 	b.compose(list)
-	b.texts, b.seen = nil, nil
+	b.texts, b.seen, b.sizes = nil, nil, nil
 }
 
 // addForms adds what each encoder makes of a unit of a value of some size.
@@ -110,7 +115,7 @@ func (b *builder) addText(e encoder, by int, source []byte, of text, before *tex
 	b.array, t.parts = e.encode(b.array, source, parts)
 	t.to = len(b.array)
 	content := b.array[t.from:]
-	hash := maphash.Bytes(hashSeed, content)
+	hash := maphash.Bytes(hashSeed, content) + uint64(t.unit)
 	for _, i := range b.seen[hash] {
 		if o := b.texts[i]; o.unit == t.unit && bytes.Equal(b.array[o.from:o.to], content) {
 			b.array = b.array[:t.from]

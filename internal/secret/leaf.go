@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -110,23 +111,66 @@ func (y *yamlLeaves) walk(key string, n *yaml.Node) {
 	case yaml.MappingNode:
 		y.mapped = true
 		for i := 0; i+1 < len(n.Content); i += 2 {
-			if k := n.Content[i]; k.Kind == yaml.ScalarNode {
-				y.leaves = append(y.leaves, leaf{key: keyOfKeys, value: k.Value})
-				y.walk(k.Value, n.Content[i+1])
-			} else {
+			k, v := n.Content[i], n.Content[i+1]
+			if k.Kind != yaml.ScalarNode {
 				y.walk(key, k)
-				y.walk(key, n.Content[i+1])
+				y.walk(key, v)
+				continue
+			}
+			y.leaves = append(y.leaves, leaf{key: keyOfKeys, value: k.Value})
+			if v.Kind == yaml.ScalarNode {
+				y.scalar(k.Value, k, v)
+			} else {
+				y.walk(k.Value, v)
 			}
 		}
 	case yaml.ScalarNode:
-		if n.Tag == "!!null" || n.Tag == "!!bool" {
-			return
-		}
-		source := bytes.TrimSpace(y.lines[min(n.Line, len(y.lines))-1])
-		y.leaves = append(y.leaves, leaf{key, n.Value, bytes.TrimSpace(bytes.TrimPrefix(source, []byte("- ")))})
+		y.scalar(key, n, n)
 	default: // documents and lists; an alias stands for what is walked elsewhere
 		for _, child := range n.Content {
 			y.walk(key, child)
 		}
 	}
+}
+
+// scalar adds a leaf, written from one node on.
+func (y *yamlLeaves) scalar(key string, from, n *yaml.Node) {
+	if n.Tag == "!!null" || n.Tag == "!!bool" {
+		return
+	}
+	source := y.source(from, n)
+	if source == nil { // written over several lines, say
+		source = bytes.TrimSpace(y.lines[min(n.Line, len(y.lines))-1])
+		source = bytes.TrimSpace(bytes.TrimPrefix(source, []byte("- ")))
+	}
+	y.leaves = append(y.leaves, leaf{key, n.Value, source})
+}
+
+// source is a line from one node to the end of another, where that is written as
+// it is. A flow mapping has many on a line.
+func (y *yamlLeaves) source(from, to *yaml.Node) []byte {
+	if from.Line != to.Line || to.Line > len(y.lines) {
+		return nil
+	}
+	line := y.lines[to.Line-1]
+	begin, at := column(line, from), column(line, to)
+	for _, quote := range []string{"", `'`, `"`} {
+		if text := quote + to.Value + quote; begin >= 0 && at >= begin && bytes.HasPrefix(line[at:], []byte(text)) {
+			return line[begin : at+len(text)]
+		}
+	}
+	return nil
+}
+
+// column is where in a line a node begins, or -1: columns are of characters.
+func column(line []byte, n *yaml.Node) int {
+	at := 0
+	for range n.Column - 1 {
+		if at >= len(line) {
+			return -1
+		}
+		_, size := utf8.DecodeRune(line[at:])
+		at += size
+	}
+	return at
 }

@@ -251,3 +251,42 @@ func TestWordsOfAStructureStayReadable(t *testing.T) {
 		}
 	})
 }
+
+// TestLeavesOfOneLine: what masking takes grows with a value, however it is
+// written, and leaves that are alike take as much as one.
+func TestLeavesOfOneLine(t *testing.T) {
+	size := func(value string) int {
+		var b builder
+		b.add([]byte(value))
+		return len(b.array)
+	}
+	flow := func(n int, item string) string {
+		var items []string
+		for i := range n {
+			items = append(items, fmt.Sprintf(item, i))
+		}
+		return "{" + strings.Join(items, ", ") + "}"
+	}
+	for name, item := range map[string]string{
+		"flow":             `'item_%d': 'välue!'`,
+		"flow, not quoted": `item_%d: vä lue!`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			if n := size(flow(200, item)); n > 2*maxComposed {
+				t.Errorf("%d bytes for 200", n)
+			}
+		})
+	}
+	t.Run("alike", func(t *testing.T) {
+		one, many := size(`[{"password":"changeme1"}]`), size("["+strings.Repeat(`{"password":"changeme1"},`, 2000)+`{}]`)
+		if many > one {
+			t.Errorf("%d bytes for one, and %d for 2,000", one, many)
+		}
+	})
+	t.Run("with its key", func(t *testing.T) {
+		got := NewRedactor([]byte(flow(3, `'user_%d': 'ab cd!'`))).String("seen: 'user_1': 'ab cd!' and 'ab cd!'")
+		if got != "seen: *** and 'ab cd!'" {
+			t.Error(got)
+		}
+	})
+}
