@@ -2,7 +2,6 @@ package tool
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -73,16 +72,18 @@ func finishArg(d *decoder, n *yaml.Node, a *rawArg) {
 	if options := resolve(child(n, "options")); has(n, "options") && options.Kind == yaml.SequenceNode && len(options.Content) == 0 {
 		d.report(options, label+" has an empty list of options", "leave options out to allow every value")
 	}
+	given := map[string]bool{}
 	for _, o := range a.options {
 		v, wrong := nodeValue(a.Type, o)
 		if wrong != "" {
 			d.report(o, fmt.Sprintf("an option of %s %s", label, wrong), valueHint(a.Type, o))
 			continue
 		}
-		if slices.ContainsFunc(a.Options, v.equal) {
+		if given[v.key()] {
 			d.report(o, fmt.Sprintf("an option of %s is given twice: %s", label, quote(v.Text)), "")
 			continue
 		}
+		given[v.key()] = true
 		a.Options = append(a.Options, v)
 	}
 	if a.fallback == nil {
@@ -93,7 +94,7 @@ func finishArg(d *decoder, n *yaml.Node, a *rawArg) {
 		d.report(a.fallback, fmt.Sprintf("the default of %s %s", label, wrong), valueHint(a.Type, a.fallback))
 		return
 	}
-	if len(a.options) > 0 && len(a.Options) == len(a.options) && !slices.ContainsFunc(a.Options, v.equal) {
+	if len(a.options) > 0 && len(a.Options) == len(a.options) && !given[v.key()] {
 		d.report(a.fallback, fmt.Sprintf("the default of %s, %s, is not among its options", label, quote(v.Text)), "the options are "+optionList(a.Options))
 		return
 	}

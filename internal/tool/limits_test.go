@@ -62,6 +62,14 @@ func wantRefusal(t *testing.T, parse func() error, want string, most time.Durati
 	}
 }
 
+func numbered(n int, item string) string {
+	items := make([]string, n)
+	for i := range items {
+		items[i] = fmt.Sprintf(item, i)
+	}
+	return strings.Join(items, ", ")
+}
+
 // TestHostileDefinitions is attack S05.
 func TestHostileDefinitions(t *testing.T) {
 	size := int(toolLimits().fileSize)
@@ -103,6 +111,7 @@ func TestHostileDefinitions(t *testing.T) {
 		{"one long string", fill("image: \"", "\\n", "\""), "too long for an image reference"},
 		{"long unknown keys", fill(strings.Repeat("k", 1000)+": 1\n", "\n ", "\nx"), tooMany},
 		{"integers with large exponents", "image: a\nargs: [{name: a, type: integer, options: [" + strings.Repeat("1e-999999, ", 9900) + "]}]", "must be an integer"},
+		{"many options", "image: a\nargs: [{name: a, type: array, options: [" + numbered(4900, "[%d]") + ", [1]]}]", "is given twice"},
 		{"one long integer", fill("image: a\nargs: [{name: a, type: integer, default: !!int +", "1", "}]"), "must be an integer"},
 		{"too large", strings.Repeat("#", size+1), "larger than 1048576 bytes"},
 		{"UTF-16", "\xff\xfei\x00m\x00", "not UTF-8"},

@@ -208,21 +208,46 @@ func emptyValue(typ string) any {
 }
 
 // equal compares by value: numbers as numbers, also those in arrays and objects.
-func (v Value) equal(other Value) bool {
-	return v.Type == other.Type && equalJSON(v.decoded(), other.decoded())
+func (v Value) equal(other Value) bool { return v.Type == other.Type && v.key() == other.key() }
+
+// key is a text that equal values of a type share, and no others.
+func (v Value) key() string {
+	switch v.Type {
+	case TypeString, TypeBoolean:
+		return v.Text
+	}
+	var b strings.Builder
+	writeKey(&b, v.decoded())
+	return b.String()
 }
 
-func equalJSON(a, b any) bool {
-	switch a := a.(type) {
+func writeKey(b *strings.Builder, decoded any) {
+	switch decoded := decoded.(type) {
 	case json.Number:
-		b, ok := b.(json.Number)
-		return ok && EqualNumbers(a, b)
+		n, ok := partsOf(decoded.String())
+		if !ok {
+			b.WriteString(decoded.String())
+			return
+		}
+		fmt.Fprintf(b, "%s.%se%s", n.sign, n.digits, n.power)
 	case []any:
-		b, ok := b.([]any)
-		return ok && slices.EqualFunc(a, b, equalJSON)
+		b.WriteByte('[')
+		for _, item := range decoded {
+			writeKey(b, item)
+			b.WriteByte(',')
+		}
+		b.WriteByte(']')
 	case map[string]any:
-		b, ok := b.(map[string]any)
-		return ok && maps.EqualFunc(a, b, equalJSON)
+		b.WriteByte('{')
+		for _, key := range slices.Sorted(maps.Keys(decoded)) {
+			fmt.Fprintf(b, "%q:", key)
+			writeKey(b, decoded[key])
+			b.WriteByte(',')
+		}
+		b.WriteByte('}')
+	case string:
+		fmt.Fprintf(b, "%q", decoded)
+	default:
+		fmt.Fprint(b, decoded)
 	}
-	return a == b
 }
