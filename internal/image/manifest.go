@@ -141,8 +141,8 @@ func (d *document) checkImage(lim Limits) error {
 const dockerZstd = types.MediaType("application/vnd.docker.image.rootfs.diff.tar.zstd")
 
 // readRunConfig takes over what an image says about running it. A config is data from outside: a value that no honest
-// build writes is refused. What other engines take is taken: a working directory that isn't clean or absolute, which is
-// below the root, and environment entries without a value or a name, which are left out.
+// build writes is refused. What other engines accept is accepted: a working directory that is relative or not clean is
+// taken below the root; environment entries without a name or value are dropped.
 func readRunConfig(c *v1.Config) (RunConfig, error) {
 	wd := c.WorkingDir
 	if len(wd) >= maxPathBytes {

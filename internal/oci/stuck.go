@@ -46,7 +46,7 @@ func (e *stuckError) Error() string {
 
 // stuckRuns names the processes of live runs that were killed and don't end;
 // those of dead runs, Sweep does. A process that is about to end looks stuck for
-// a moment, too, so they have the time to end that any other has.
+// a moment, too, so this waits as long as for any other process.
 func (e *Engine) stuckRuns() ([]string, error) {
 	late, stop := process.Late(e.patience.kill)
 	defer stop()

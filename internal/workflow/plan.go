@@ -520,8 +520,8 @@ func (n *planning) items(i int) {
 }
 
 // gather is the end of a step with for_each: the first failure of its items, or success. Each output is a JSON array of
-// the items' outputs, null for an item that was skipped or has failed. A failed step has them where its failure is none
-// for others.
+// the items' outputs, null for an item that was skipped or has failed. A failed step has outputs only with
+// continue_on_failure.
 func (p *Plan) gather(i int, items []StepState) StepState {
 	out := StepState{Status: run.Succeeded, Items: items}
 	skipped := 0
