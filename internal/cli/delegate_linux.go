@@ -13,7 +13,7 @@ import (
 // delegateCgroups hands cgroups to a user, given by name or number.
 func delegateCgroups(s streams, name string) error {
 	if os.Geteuid() != 0 {
-		return fmt.Errorf("only root hands over cgroups; as root: mayfly doctor --delegate %s", name)
+		return fmt.Errorf("only root can delegate cgroups; run as root: mayfly doctor --delegate %s", name)
 	}
 	u, err := user.Lookup(name)
 	if err != nil {

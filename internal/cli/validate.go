@@ -18,7 +18,7 @@ func newValidateCommand(s streams) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "validate FILE…",
 		Short: "Check files of tools, workflows, tests and mocks",
-		Long: `Check files of tools, of workflows, of tests and of mocks for them, which are told by their keys:
+		Long: `Check files of tools, workflows, tests and mocks (told apart by their keys):
 the format, the names, the values, what contradicts what, and what steps refer to. Each problem is
 printed as file:line:column. Exit status 1 when there is one. Warnings are for what runs but is
 probably a mistake; they don't change the exit status.`,

@@ -189,7 +189,7 @@ func (u *unpacker) hardLink(name string, h *tar.Header) error {
 		err = unix.Fstatat(int(tdir.Fd()), path.Base(target), &st, unix.AT_SYMLINK_NOFOLLOW)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		return &Error{Kind: ErrMalformed, Msg: fmt.Sprintf("hard link to %q, which isn't in this layer before it; a link to a file of a layer below is left out of every layer's own files: build the image so that one step makes both, or copy the file", h.Linkname)}
+		return &Error{Kind: ErrMalformed, Msg: fmt.Sprintf("hard link to %q, which is not earlier in this layer; create both names in one build step, or copy the file", h.Linkname)}
 	}
 	if err != nil {
 		return err

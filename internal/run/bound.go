@@ -55,7 +55,7 @@ func (p *Policy) checkEgress(t *tool.Tool) error {
 				where = p.path
 			}
 		} else if r.GrantsPrivate() {
-			allows = "its networks leave out open, so a list may hold no private address and no " + network.HostName + "; policy egress, which stands in the place of open and public, can allow them"
+			allows = "its networks don't include open, so an egress list may not contain private addresses or " + network.HostName + "; set egress in the policy, which replaces open and public, to allow them"
 		}
 		if allows != "" {
 			return &DeniedError{What: "the egress rule " + place(r, t.EgressAt, i), Allows: allows, Policy: where}

@@ -81,7 +81,7 @@ func TestN07_NetworksWithoutOpen(t *testing.T) {
 	} {
 		_, err := closed.Apply(parseTool(t, "network: ["+rule+"]"))
 		var denied *DeniedError
-		if allowed != (err == nil) || err != nil && (!errors.As(err, &denied) || !strings.Contains(err.Error(), "(tool.yaml:1:11): its networks leave out open, so a list may hold no private address")) {
+		if allowed != (err == nil) || err != nil && (!errors.As(err, &denied) || !strings.Contains(err.Error(), "(tool.yaml:1:11): its networks don't include open, so an egress list may not contain private addresses")) {
 			t.Errorf("%s: %v", rule, err)
 		}
 		if _, err := open.Apply(parseTool(t, "network: ["+rule+"]")); err != nil {

@@ -100,9 +100,9 @@ func unclosed(block [][]byte, delimiter []byte) string {
 		case !bytes.Equal(plain, delimiter) && bytes.Equal(bare, plain):
 			return fmt.Sprintf("; the quotes are a part of the delimiter: write <<%s", plain)
 		case bytes.Equal(bare, delimiter):
-			return fmt.Sprintf("; a line has %s with spaces around it, and it has to stand alone", delimiter)
+			return fmt.Sprintf("; a line has %s with spaces around it; the delimiter must be alone on its line", delimiter)
 		case i == len(block)-1 && bytes.HasSuffix(line, delimiter):
-			return fmt.Sprintf("; the last line ends with %s: the text before it has no line break at its end", delimiter)
+			return fmt.Sprintf("; the last line ends with %s; add a line break before it", delimiter)
 		}
 	}
 	return ""

@@ -114,7 +114,7 @@ func parsePolicy(path string, data []byte) (*Policy, error) {
 		return nil, fmt.Errorf("policy %s: %w", path, err)
 	}
 	if p.file.Networks != nil && len(p.file.Networks) == 0 {
-		return nil, fmt.Errorf("policy %s: networks has no value, so that no tool could run; list those that are allowed, such as [none]", path)
+		return nil, fmt.Errorf("policy %s: networks is empty, so no tool could run; list what is allowed, such as [none]", path)
 	}
 	var err error
 	if p.defaults, err = parseLimits(p.file.Defaults, true); err != nil {

@@ -126,7 +126,7 @@ func conditionShape() shape[*Condition] {
 		}
 		n = resolve(n)
 		if d.cut(n) {
-			d.report(n, label+" ends where a comment begins, inside of quotes", "put all of it in quotes: '…'")
+			d.report(n, label+` is cut off at " #", which begins a comment`, "put all of it in quotes: '…'")
 			return nil, false
 		}
 		c, _, _ := parseCondition(text) // checked above
