@@ -52,11 +52,12 @@ func subordinateIDs(uid int) (subordinates, error) {
 			}
 		}
 		if f.into.count < minSubordinateIDs {
-			return s, &engine.Unsupported{
+			flags, err := subordinateFlags()
+			return s, errors.Join(&engine.Unsupported{
 				Feature: "rootless run",
 				Why:     fmt.Sprintf("%s gives user %s %d subordinate ids, and a sandbox needs %d", f.path, name, f.into.count, minSubordinateIDs),
-				Remedy:  "as root: usermod " + subordinateFlags() + " " + name,
-			}
+				Remedy:  "as root: usermod " + flags + " " + name,
+			}, err)
 		}
 	}
 	return s, nil
@@ -68,17 +69,22 @@ const (
 )
 
 // subordinateFlags are those of usermod(8) that give a user ids which nobody has.
-func subordinateFlags() string {
+// Ids of a file that can't be read aren't among them.
+func subordinateFlags() (string, error) {
 	var taken []idRange
+	var errs []error
 	for _, file := range []string{subuidFile, subgidFile} {
-		ranges, _ := subid.ParseSubIDFile(file) // a file that can't be read is for usermod to name
+		ranges, err := subid.ParseSubIDFile(file)
+		if !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
 		for _, r := range ranges {
 			taken = append(taken, idRange{int(r.SubID), int(r.Count)})
 		}
 	}
 	first := freeIDs(taken)
 	ids := fmt.Sprintf("%d-%d", first, first+minSubordinateIDs-1)
-	return "--add-subuids " + ids + " --add-subgids " + ids
+	return "--add-subuids " + ids + " --add-subgids " + ids, errors.Join(errs...)
 }
 
 // freeIDs is the beginning of as many ids as a sandbox needs that are in none of
