@@ -99,7 +99,7 @@ func tooManySockets(files []string, memory int64) (bool, error) {
 		data, err := os.ReadFile(file)
 		switch {
 		case errors.Is(err, fs.ErrNotExist) && i > 0:
-			continue // a kernel without IPv6, or a test without netlink
+			continue // a kernel without IPv6
 		case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ESRCH), errors.Is(err, unix.EINVAL):
 			return false, nil // the process is gone, and the sandbox with it
 		case err != nil:

@@ -15,7 +15,7 @@ func TestTooManySockets(t *testing.T) {
 	}
 	const memory = 256 << 20 // 1,024 sockets
 	tests := map[string]struct {
-		v4, v6  string // "" is no file
+		v4, v6  string // "" is no file; there is always one of netlink
 		netlink string
 		memory  int64
 		want    bool
@@ -35,7 +35,7 @@ func TestTooManySockets(t *testing.T) {
 			var files []string
 			for i, text := range []string{tt.v4, tt.v6, tt.netlink} {
 				files = append(files, filepath.Join(t.TempDir(), []string{"sockstat", "sockstat6", "netlink"}[i]))
-				if text == "" {
+				if text == "" && i < 2 {
 					continue
 				}
 				if err := os.WriteFile(files[i], []byte(text), 0o600); err != nil {

@@ -7,10 +7,10 @@ package secret
 type rowState uint8
 
 const (
-	rowBytesState rowState = iota // at the numbers
-	rowRest                       // behind them
-	rowOffset                     // in the next row, at the offset that it may begin with
-	rowSpace                      // behind that
+	inNumbers rowState = iota // at the numbers
+	inRest                    // behind them
+	inOffset                  // in the next row, at the offset that it may begin with
+	inIndent                  // behind that
 )
 
 // maxRowRest bounds what is masked behind the numbers of a row.
@@ -19,14 +19,14 @@ const maxRowRest = 96
 // row is what a follower knows of a dump.
 type row struct {
 	state rowState
-	rest  uint8 // bytes masked in state rowRest
+	rest  uint8 // bytes masked in state inRest
 	begun bool  // something has agreed in this row
 }
 
 // stepRow takes a follower of a dump one byte on, and says whether it goes on from there.
 func (s *stream) stepRow(f *follower, c byte) bool {
 	switch f.row.state {
-	case rowBytesState:
+	case inNumbers:
 		if f.at < f.end && c == s.ix.array[f.at] {
 			f.at++
 			if c == ' ' {
@@ -40,23 +40,23 @@ func (s *stream) stepRow(f *follower, c byte) bool {
 		if !f.row.begun {
 			return false
 		}
-		f.row.state = rowRest
+		f.row.state = inRest
 		return s.stepRow(f, c)
-	case rowRest:
+	case inRest:
 		if c == '\n' {
-			f.row, f.gap = row{state: rowOffset}, f.gap+1
+			f.row, f.gap = row{state: inOffset}, f.gap+1
 			return f.at < f.end
 		}
 		f.row.rest++
 		s.takeRow(f)
 		return f.row.rest < maxRowRest
-	case rowOffset:
+	case inOffset:
 		f.gap++
 		if c == ' ' || c == ':' {
-			f.row.state = rowSpace
+			f.row.state = inIndent
 		}
 		return f.gap < maxGap && (c == ' ' || c == ':' || isHex(c))
-	default: // rowSpace
+	default: // inIndent
 		if c == ' ' {
 			f.gap++
 			return f.gap < maxGap
@@ -64,7 +64,7 @@ func (s *stream) stepRow(f *follower, c byte) bool {
 		if f.at < f.end && s.ix.array[f.at] == ' ' {
 			f.at++
 		}
-		f.row.state = rowBytesState
+		f.row.state = inNumbers
 		return s.stepRow(f, c)
 	}
 }

@@ -33,17 +33,18 @@ func (d *decoder) position(n *yaml.Node) Position {
 // maxKeptProblems bounds what a hostile file makes of its problems; it is wrong with the first of them.
 const maxKeptProblems = 1000
 
-func (d *decoder) report(n *yaml.Node, text, hint string) {
-	if len(d.problems) >= maxKeptProblems {
-		return
+func (d *decoder) report(n *yaml.Node, text, hint string) { d.reportAt(d.position(n), text, hint) }
+
+func (d *decoder) reportAt(p Position, text, hint string) {
+	if len(d.problems) < maxKeptProblems {
+		d.problems = append(d.problems, Problem{Position: p, Text: text, Hint: hint})
 	}
-	d.problems = append(d.problems, Problem{Position: d.position(n), Text: text, Hint: hint})
 }
 
 // document parses data into its only YAML document, checked against the limits; nil after a problem that stops reading.
 func (d *decoder) document(data []byte) *yaml.Node {
 	if text, hint := d.limits.admit(data); text != "" {
-		d.problems = append(d.problems, Problem{Position: Position{File: d.file}, Text: text, Hint: hint})
+		d.reportAt(Position{File: d.file}, text, hint)
 		return nil
 	}
 	d.lines = strings.Split(string(data), "\n")

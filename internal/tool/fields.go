@@ -33,7 +33,7 @@ func toolShape() shape[Tool] {
 		bind("security", "How the tool is confined.", securityShape(),
 			func(t *Tool) *Security { return &t.Security }),
 		networkField("What may be reached: none, public (no private networks), open, or a list of rules."),
-		bind("working_dir", "Absolute path of the directory that the tool starts in.", text(schema{"pattern": "^/."}, checkWorkingDir),
+		bind("working_dir", "Absolute path of the directory that the tool starts in.", text(schema{"pattern": "^/."}, checkAbsolute),
 			func(t *Tool) *string { return &t.WorkingDir }),
 		bind("timeout", "How long each attempt of a run may take, such as 30s, 5m or 1h30m.", timeoutShape(),
 			func(t *Tool) *time.Duration { return &t.Timeout }),

@@ -99,13 +99,20 @@ func jsonValue(typ string, v any) (Value, error) {
 }
 
 func compact(typ string, v any) (Value, error) {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false) // the text goes to a variable, not into a page
-	if err := enc.Encode(v); err != nil {
+	text, err := JSON(v)
+	if err != nil {
 		return Value{}, fmt.Errorf("encode %s: %w", typ, err)
 	}
-	return Value{typ, strings.TrimSuffix(b.String(), "\n")}, nil
+	return Value{typ, text}, nil
+}
+
+// JSON encodes a value for a variable: in one line, and with < and > as they are, since it goes into no page.
+func JSON(v any) (string, error) {
+	var b strings.Builder
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	err := enc.Encode(v)
+	return strings.TrimSuffix(b.String(), "\n"), err
 }
 
 func describeJSON(v any) string {

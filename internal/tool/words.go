@@ -119,10 +119,6 @@ func checkAbsolute(s string) (wrong, hint string) {
 	return "", ""
 }
 
-func checkWorkingDir(s string) (wrong, hint string) {
-	return checkAbsolute(s)
-}
-
 func checkMountPath(s string) (wrong, hint string) {
 	if wrong, hint := checkAbsolute(s); wrong != "" {
 		return wrong, hint

@@ -22,7 +22,7 @@ func checkStep(d *decoder, n *yaml.Node, s *Step) {
 	}
 	for _, v := range s.Environment {
 		if slices.ContainsFunc(s.Inputs, func(in StepInput) bool { return in.Name == v.Name }) {
-			d.report(&yaml.Node{Line: v.Position.Line, Column: v.Position.Column}, fmt.Sprintf("%s is given twice, as an input and in the step's environment", quote(v.Name)), "keep one of them")
+			d.reportAt(v.Position, fmt.Sprintf("%s is given twice, as an input and in the step's environment", quote(v.Name)), "keep one of them")
 		}
 	}
 	made := map[string]bool{}

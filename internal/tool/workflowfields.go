@@ -199,7 +199,7 @@ func stepEnvironmentShape() shape[[]StepVariable] {
 			at := &yaml.Node{Line: v.Position.Line, Column: v.Position.Column}
 			d.reserved(v.Name, func() *yaml.Node { return at })
 			if seen[v.Name] {
-				d.report(at, fmt.Sprintf("variable %s is given twice", quote(v.Name)), "")
+				d.reportAt(v.Position, fmt.Sprintf("variable %s is given twice", quote(v.Name)), "")
 			}
 			seen[v.Name] = true
 			out = append(out, StepVariable{Name: v.Name, Value: templateText(d, at, "variable "+v.Name, v.Value), Position: v.Position})

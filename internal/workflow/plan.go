@@ -13,7 +13,6 @@
 package workflow
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -547,13 +546,11 @@ func (p *Plan) gather(i int, items []StepState) StepState {
 				list[k] = v
 			}
 		}
-		var text strings.Builder
-		enc := json.NewEncoder(&text)
-		enc.SetEscapeHTML(false) // it goes to a tool, not into a page
-		if err := enc.Encode(list); err != nil {
+		text, err := tool.JSON(list)
+		if err != nil {
 			panic(fmt.Sprintf("encode a list of texts: %v", err)) // which nothing keeps from being encoded
 		}
-		out.Outputs[name] = strings.TrimSuffix(text.String(), "\n")
+		out.Outputs[name] = text
 	}
 	return out
 }
