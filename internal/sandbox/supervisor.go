@@ -114,6 +114,7 @@ func (r *reporter) event(e engine.Event) {
 
 // supervisor is one sandbox.
 type supervisor struct {
+	views    int // of the limits: one for each container
 	start    *wire.Start
 	report   *reporter
 	requests chan wire.Request // closed when mayfly is gone
@@ -289,6 +290,11 @@ func (s *supervisor) startContainer(stdin, stdout, stderr *os.File) error {
 	if !s.oci.Process.Terminal {
 		if err := s.giveStreams(stdin, stdout, stderr); err != nil {
 			return fmt.Errorf("give the tool its streams: %w", err)
+		}
+	}
+	if !s.start.Spec.Security.OtherRuntime() {
+		if err := s.showLimits(); err != nil {
+			return fmt.Errorf("show the tool its limits: %w", err)
 		}
 	}
 	c, err := s.newContainer()

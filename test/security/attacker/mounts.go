@@ -3,6 +3,7 @@
 package main
 
 import (
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -44,13 +45,7 @@ func mounts(args []string) {
 	_, err = unix.OpenTree(unix.AT_FDCWD, "/", unix.OPEN_TREE_CLONE)
 	report("open_tree", err)
 	report("mount_setattr", unix.MountSetattr(unix.AT_FDCWD, "/", 0, &unix.MountAttr{Attr_clr: unix.MOUNT_ATTR_RDONLY}))
-	// What is mounted already, if anything is.
-	for _, pattern := range []string{"/sys/fs/cgroup/release_agent", "/sys/fs/cgroup/*/release_agent", "/sys/fs/cgroup/*"} {
-		found, _ := filepath.Glob(pattern)
-		for _, f := range found {
-			report("found "+f, nil)
-		}
-	}
+	ownCgroup()
 	if len(args) == 0 {
 		c := exec.Command("/proc/self/exe", "mounts", "child")
 		c.SysProcAttr = &syscall.SysProcAttr{
@@ -60,4 +55,26 @@ func mounts(args []string) {
 		c.Stdout = os.Stdout
 		report("unshare -Ur", c.Run())
 	}
+}
+
+// ownCgroup tries to change what is mounted of cgroups, or to find more than the
+// run's own there.
+func ownCgroup() {
+	_ = filepath.WalkDir("/sys/fs/cgroup", func(at string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			report("walk "+at, err)
+		case d.Name() == "release_agent":
+			report("found "+at, nil)
+		case d.IsDir():
+			report("mkdir in "+at, os.Mkdir(filepath.Join(at, "child"), 0o755))
+			report("remount "+at, unix.Mount("", at, "", unix.MS_REMOUNT|unix.MS_BIND, ""))
+			report("umount "+at, unix.Unmount(at, unix.MNT_DETACH))
+		default:
+			f, err := os.OpenFile(at, os.O_WRONLY, 0)
+			report("write "+at, err)
+			_ = f.Close()
+		}
+		return nil
+	})
 }

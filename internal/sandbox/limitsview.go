@@ -1,0 +1,94 @@
+package sandbox
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/opencontainers/cgroups"
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+)
+
+// cgroupMount is where programs look for the limits that they are in: the JVM,
+// Node and Go size themselves by them (cgroups(7)).
+const cgroupMount = "/sys/fs/cgroup"
+
+// shownControllers are those of cgroup v1 whose files programs read. The JVM
+// wants the first four, or takes none.
+var shownControllers = []string{"memory", "cpu", "cpuacct", "cpuset", "pids"}
+
+// showLimits mounts the run's own cgroup, read-only, where programs look for it.
+// The cgroup is made here, so that it can be mounted before libcontainer has it.
+// A shell's is a new one.
+func (s *supervisor) showLimits() error {
+	s.views++
+	at := filepath.Join(s.rootfs.dir, "held", fmt.Sprintf("cgroup%d", s.views))
+	if err := s.rootfs.mkdir(at, 0o755, s.rootfs.firstID, s.rootfs.firstID); err != nil {
+		return err
+	}
+	if cgroups.IsCgroup2UnifiedMode() {
+		if err := mountCgroup(filepath.Join(cgroupMount, s.start.Cgroup), at); err != nil {
+			return err
+		}
+	} else if err := s.showControllers(at); err != nil {
+		return err
+	}
+	attr := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_NOEXEC}
+	if err := unix.MountSetattr(unix.AT_FDCWD, at, unix.AT_RECURSIVE, &attr); err != nil {
+		return fmt.Errorf("make %s read-only: %w", at, err)
+	}
+	for i, m := range s.oci.Mounts {
+		if m.Destination == cgroupMount {
+			s.oci.Mounts[i].Source = at
+			return nil
+		}
+	}
+	s.oci.Mounts = append(s.oci.Mounts, specs.Mount{
+		Destination: cgroupMount, Type: "bind", Source: at, Options: []string{"rbind", "ro", "nosuid", "nodev", "noexec", "rprivate"},
+	})
+	return nil
+}
+
+// showControllers mounts the cgroup of each hierarchy of v1 that there is.
+func (s *supervisor) showControllers(at string) error {
+	if err := cloneMount(at, at); err != nil { // so that it has attributes of its own
+		return err
+	}
+	for _, controller := range shownControllers {
+		hierarchy := filepath.Join(cgroupMount, controller)
+		if _, err := os.Stat(filepath.Join(hierarchy, filepath.Dir(s.start.Cgroup))); errors.Is(err, fs.ErrNotExist) {
+			continue // the kernel doesn't have it, or an ordinary user wasn't given it
+		}
+		target := filepath.Join(at, controller)
+		if err := s.rootfs.mkdir(target, 0o755, s.rootfs.firstID, s.rootfs.firstID); err != nil {
+			return err
+		}
+		if err := mountCgroup(filepath.Join(hierarchy, s.start.Cgroup), target); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func mountCgroup(dir, target string) error {
+	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("make the run's cgroup: %w", err)
+	}
+	return cloneMount(dir, target)
+}
+
+// cloneMount mounts a folder at another place, too, or at its own.
+func cloneMount(dir, target string) error {
+	tree, err := unix.OpenTree(unix.AT_FDCWD, dir, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
+	if err != nil {
+		return fmt.Errorf("mount %s: %w", dir, err)
+	}
+	defer unix.Close(tree)
+	if err := unix.MoveMount(tree, "", unix.AT_FDCWD, target, unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
+		return fmt.Errorf("mount %s: %w", dir, err)
+	}
+	return nil
+}
