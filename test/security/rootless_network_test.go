@@ -3,6 +3,8 @@
 package security
 
 import (
+	"errors"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -29,24 +31,54 @@ func (c *cli) openTUN() {
 	c.prefix = append([]string{"unshare", "--mount", "--propagation", "private", "sh", "-c", "mount --bind " + tun + ` /dev/net/tun && exec "$@"`, "sh"}, c.prefix...)
 }
 
+// serveLoopback accepts connections on one port of this machine's loopback.
+func serveLoopback(t *testing.T) (port string) {
+	t.Helper()
+	port = "0"
+	for _, host := range []string{"127.0.0.1", "::1"} {
+		listener, err := net.Listen("tcp", net.JoinHostPort(host, port))
+		if errors.Is(err, unix.EADDRNOTAVAIL) || errors.Is(err, unix.EAFNOSUPPORT) {
+			continue // a machine without IPv6
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = listener.Close() })
+		go func() {
+			for {
+				conn, err := listener.Accept()
+				if err != nil {
+					return
+				}
+				_ = conn.Close()
+			}
+		}()
+		_, port, _ = net.SplitHostPort(listener.Addr().String())
+	}
+	return port
+}
+
 // TestN01_Rootless: the network of an ordinary user's runs is held to the same
-// rules: names and addresses that no rule has, other questions of a listed name,
-// and this machine.
+// rules: it reaches no name and no address that no rule has, and this machine
+// neither by its name nor on its loopback.
 func TestN01_Rootless(t *testing.T) {
 	c := newRootless(t)
 	c.openTUN()
+	port := serveLoopback(t)
 	tool := c.tool("net", "")
 	definition := "name: net\nimage: " + cliImage + "\nnetwork: {egress: [{host: good.example, ports: [80]}, {cidr: 198.51.100.0/24, ports: [80]}]}\nscript: |\n" +
-		"  for a in evil.example 192.0.0.192 169.254.169.254 127.0.0.1 203.0.113.1 fd00:c1::a9fe:a9fe; do nc -w 2 $a 80 </dev/null || true; done\n" +
+		"  for a in evil.example 192.0.0.192 169.254.169.254 203.0.113.1 fd00:c1::a9fe:a9fe 127.0.0.1 host.mayfly.internal; do\n" +
+		"    nc -w 2 $a " + port + " </dev/null && echo reached $a || true\n" +
+		"  done\n" +
 		"  echo over\n"
 	if err := os.WriteFile(tool, []byte(definition), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	d := c.mayfly("run", tool)
-	if d.code != 0 || !strings.Contains(d.stdout, "over") {
+	if d.code != 0 || d.stdout != "over\n" {
 		t.Fatalf("%+v", d)
 	}
-	for _, what := range []string{"evil.example", "192.0.0.192", "169.254.169.254", "203.0.113.1", "fd00:c1::a9fe:a9fe"} {
+	for _, what := range []string{"evil.example", "192.0.0.192", "169.254.169.254", "203.0.113.1", "fd00:c1::a9fe:a9fe", "host.mayfly.internal"} {
 		if !strings.Contains(d.stderr, what) {
 			t.Errorf("nothing is said of %s: %s", what, d.stderr)
 		}
