@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/mayfly-run/mayfly/internal/image"
 	"github.com/mayfly-run/mayfly/internal/run"
@@ -75,7 +76,16 @@ of a workflow is the one of its first step that failed.`,
 			return f.run(cmd.Context(), s, args[0])
 		},
 	}
-	fl := c.Flags()
+	f.add(c.Flags())
+	c.MarkFlagsMutuallyExclusive("from", "only")
+	c.MarkFlagsMutuallyExclusive("json", "quiet")
+	c.MarkFlagsMutuallyExclusive("json", "tty")
+	c.MarkFlagsMutuallyExclusive("suggest-egress", "json") // its connection events have the rules
+	c.MarkFlagsMutuallyExclusive("suggest-egress", "tty")
+	return c
+}
+
+func (f *runFlags) add(fl *pflag.FlagSet) {
 	fl.StringArrayVarP(&f.args, "arg", "a", nil, "input `NAME=VALUE`; may be repeated")
 	fl.StringArrayVarP(&f.env, "env", "e", nil, "variable `NAME=VALUE`, or NAME to pass on this one; may be repeated")
 	fl.StringArrayVarP(&f.secrets, "secret", "s", nil, "secret `NAME=env:VAR`, NAME=file:PATH or NAME=- (standard input); may be repeated")
@@ -104,12 +114,6 @@ of a workflow is the one of its first step that failed.`,
 	fl.StringVar(&f.from, "from", "", "of a workflow, run this `STEP` and what comes after it")
 	fl.StringVar(&f.only, "only", "", "of a workflow, run this `STEP` alone")
 	fl.StringArrayVar(&f.skip, "skip", nil, "of a workflow, leave out this `STEP`; may be repeated")
-	c.MarkFlagsMutuallyExclusive("from", "only")
-	c.MarkFlagsMutuallyExclusive("json", "quiet")
-	c.MarkFlagsMutuallyExclusive("json", "tty")
-	c.MarkFlagsMutuallyExclusive("suggest-egress", "json") // its connection events have the rules
-	c.MarkFlagsMutuallyExclusive("suggest-egress", "tty")
-	return c
 }
 
 func (f *runFlags) run(ctx context.Context, s streams, name string) error {

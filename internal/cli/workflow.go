@@ -203,25 +203,9 @@ func (f *runFlags) checkWorkflowFlags() error {
 func (f *runFlags) execute(ctx context.Context, s streams, b *begun, open func(workflow.Runs) (*workflow.Journal, error)) (err error) {
 	conditions := condition.NewProcess("")
 	defer func() { err = errors.Join(err, conditions.Close()) }()
-	if f.timeout != "" {
-		if err := b.def.SetTimeout(f.timeout); err != nil {
-			return runUsage("--timeout: %w", err)
-		}
-	}
-	environment, err := variables(f.env)
+	opts, err := f.settle(ctx, b, conditions)
 	if err != nil {
 		return err
-	}
-	if err := b.plan.CheckInputs(); err != nil {
-		return err
-	}
-	if err := workflow.CheckConditions(ctx, b.plan, conditions); err != nil {
-		return err
-	}
-	whole := f.from == "" && f.only == "" && len(f.skip) == 0
-	again, err := b.plan.Select(b.states, workflow.Selection{From: f.from, Only: f.only, Skip: f.skip})
-	if err != nil {
-		return &usageError{command: "mayfly run", err: err}
 	}
 	if f.dryRun {
 		return f.printPlan(ctx, s, b, conditions)
@@ -258,20 +242,14 @@ func (f *runFlags) execute(ctx context.Context, s streams, b *begun, open func(w
 	s, forget := watchReaders(s, func() { close(gone) })
 	defer forget()
 	view := newStepView(s, f, b)
-	opts := workflow.Options{
-		ID: b.id, States: b.states, Resumed: b.resumed, Again: again, Partial: !whole, Journal: journal, ArtifactDir: store.ArtifactDir(b.id),
-		Environment: environment, Grace: f.grace, Emit: view.event,
-	}
-	if f.keepOnFailure {
-		opts.KeepFor = f.keepFor
-	}
+	opts.Journal, opts.ArtifactDir, opts.Emit = journal, store.ArtifactDir(b.id), view.event
 	kill := run.Options{}
 	ctx, stop := cancelOnSignals(ctx, &kill, gone, view.interrupted, func() {})
 	defer stop()
 	opts.Kill = kill.Kill
 	executor := &workflow.Executor{Runner: h.runner, Conditions: conditions, Secrets: seen.Values}
 	result, err := executor.Run(ctx, b.plan, opts)
-	if result.Status == run.Succeeded && whole {
+	if result.Status == run.Succeeded && !opts.Partial {
 		err = errors.Join(err, os.RemoveAll(store.ArtifactDir(b.id))) // all have run that could want one
 	}
 	if err := view.finish(result, err); err != nil {
@@ -281,6 +259,36 @@ func (f *runFlags) execute(ctx context.Context, s streams, b *begun, open func(w
 		return nil
 	}
 	return &exitError{status: result.ExitCode}
+}
+
+// settle checks what can be checked before anything runs, and says how the workflow is run.
+func (f *runFlags) settle(ctx context.Context, b *begun, conditions condition.Evaluator) (workflow.Options, error) {
+	opts := workflow.Options{
+		ID: b.id, States: b.states, Resumed: b.resumed, Grace: f.grace,
+		Partial: f.from != "" || f.only != "" || len(f.skip) > 0,
+	}
+	if f.keepOnFailure {
+		opts.KeepFor = f.keepFor
+	}
+	if f.timeout != "" {
+		if err := b.def.SetTimeout(f.timeout); err != nil {
+			return opts, runUsage("--timeout: %w", err)
+		}
+	}
+	var err error
+	if opts.Environment, err = variables(f.env); err != nil {
+		return opts, err
+	}
+	if err := b.plan.CheckInputs(); err != nil {
+		return opts, err
+	}
+	if err := workflow.CheckConditions(ctx, b.plan, conditions); err != nil {
+		return opts, err
+	}
+	if opts.Again, err = b.plan.Select(b.states, workflow.Selection{From: f.from, Only: f.only, Skip: f.skip}); err != nil {
+		return opts, &usageError{command: "mayfly run", err: err}
+	}
+	return opts, nil
 }
 
 // checkArtifacts finds artifacts that are gone, before anything runs: a run that succeeded as a whole keeps none.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/engine"
 	"github.com/mayfly-run/mayfly/internal/engine/enginetest"
+	"github.com/mayfly-run/mayfly/internal/oci"
 	"github.com/mayfly-run/mayfly/test/testbed"
 )
 
@@ -71,41 +72,50 @@ func TestI25_AToolThatCantBeKilled(t *testing.T) {
 	if err := s.Close(); err == nil || !strings.Contains(err.Error(), "what was killed doesn't end") {
 		t.Error(err)
 	}
-	// The next run sweeps what it can, and doctor says what it can't. It doesn't wait for it.
 	engineUnderTest.EndWithin(time.Hour)
 	engineUnderTest.KillWithin(time.Hour)
-	next := h.Spec(enginetest.Exit, "0")
-	n, err := h.Engine.Start(t.Context(), next, nil, engine.Streams{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for range n.Events() {
-	}
-	if exit, err := n.Wait(); err != nil || exit.Code != 0 {
-		t.Errorf("%+v, %v", exit, err)
-	}
-	if err := n.Close(); err != nil {
-		t.Error(err)
-	}
+	nextRunDoesNotWait(t, h)
 	if err := engineUnderTest.Sweep(); err == nil || !strings.Contains(err.Error(), "run "+spec.ID) {
 		t.Errorf("sweep: %v", err)
 	}
-	// A sweep that is the first to find it waits: what is about to end looks the same for a moment.
-	if err := os.Truncate("/run/mayfly/runs/"+spec.ID+"/lock", 0); err != nil {
+	firstSweepWaits(t, engineUnderTest, spec.ID, thawOnce)
+}
+
+// firstSweepWaits has a sweep that is the first to find a run wait for it: what is about to end looks stuck for a moment.
+func firstSweepWaits(t *testing.T, e *oci.Engine, id string, thaw func()) {
+	t.Helper()
+	if err := os.Truncate("/run/mayfly/runs/"+id+"/lock", 0); err != nil {
 		t.Fatal(err)
 	}
 	swept := make(chan error, 1)
-	go func() { swept <- engineUnderTest.Sweep() }()
+	go func() { swept <- e.Sweep() }()
 	select {
 	case err := <-swept:
 		t.Fatalf("it doesn't wait: %v", err)
 	case <-time.After(300 * time.Millisecond):
 	}
-	thawOnce()
+	thaw()
 	if err := <-swept; err != nil {
 		t.Fatal(err)
 	}
-	if err := unix.Access("/run/mayfly/runs/"+spec.ID, unix.F_OK); err == nil {
+	if err := unix.Access("/run/mayfly/runs/"+id, unix.F_OK); err == nil {
 		t.Error("its directory is left")
+	}
+}
+
+// nextRunDoesNotWait runs a tool beside one that can't be killed: its start sweeps what it can, and waits for nothing.
+func nextRunDoesNotWait(t *testing.T, h *enginetest.Harness) {
+	t.Helper()
+	s, err := h.Engine.Start(t.Context(), h.Spec(enginetest.Exit, "0"), nil, engine.Streams{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range s.Events() {
+	}
+	if exit, err := s.Wait(); err != nil || exit.Code != 0 {
+		t.Errorf("%+v, %v", exit, err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
 	}
 }

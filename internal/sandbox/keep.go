@@ -183,6 +183,13 @@ func (s *supervisor) runShell(conn *net.UnixConn, req *wire.Shell, files []*os.F
 	for _, f := range files {
 		_ = f.Close()
 	}
+	return s.watchShell(conn, deadline)
+}
+
+// watchShell waits for the end of a shell and returns its exit status, or ends it
+// and says why: by the deadline, when whoever asked has gone, or when it has too
+// many sockets.
+func (s *supervisor) watchShell(conn *net.UnixConn, deadline time.Time) (int, error) {
 	gone := make(chan struct{})
 	go func() {
 		// The other side says nothing more; a read ends when it has gone, or
@@ -193,8 +200,8 @@ func (s *supervisor) runShell(conn *net.UnixConn, req *wire.Shell, files []*os.F
 	}()
 	count := time.NewTicker(socketInterval)
 	defer count.Stop()
-	for {
-		var why error
+	var why error
+	for why == nil {
 		select {
 		case <-s.ended:
 			code, _ := exitStatus(s.state)
@@ -204,21 +211,20 @@ func (s *supervisor) runShell(conn *net.UnixConn, req *wire.Shell, files []*os.F
 			if err != nil {
 				return 0, errors.Join(err, s.container.signal(unix.SIGKILL))
 			}
-			if !many {
-				continue
+			if many {
+				why = errors.New("the shell is ended: it had more sockets than the run's memory limit allows; open fewer, or run the tool with more memory")
 			}
-			why = errors.New("the shell is ended: it had more sockets than the run's memory limit allows; open fewer, or run the tool with more memory")
 		case <-gone:
 			why = errors.New("the sandbox's time is up")
 		}
-		s.expectEnd()
-		if err := s.container.signal(unix.SIGKILL); err != nil {
-			return 0, err
-		}
-		<-s.ended
-		s.pauseEnd()
-		return 0, why
 	}
+	s.expectEnd()
+	if err := s.container.signal(unix.SIGKILL); err != nil {
+		return 0, err
+	}
+	<-s.ended
+	s.pauseEnd()
+	return 0, why
 }
 
 // leastShell is the least that a shell may use when the sandbox's files take

@@ -193,21 +193,8 @@ func (s *supervisor) run(stdin, stdout, stderr *os.File) (*engine.Exit, error) {
 		s.reap()
 		s.closeNetwork()
 	}
-	if exit.Usage, err = s.usage(); err != nil {
-		return nil, fmt.Errorf("read what the tool used: %w", err)
-	}
-	killed, err := s.accounts.outOfMemory()
-	if err != nil {
+	if err := s.outcome(exit, oom, b.output); err != nil {
 		return nil, err
-	}
-	if exit.TooManyProcesses, err = s.accounts.tooManyProcesses(); err != nil {
-		return nil, err
-	}
-	exit.OutOfMemory, exit.TooManySockets = oom || killed, s.manySockets
-	if b.output != nil {
-		if exit.Output, exit.OutputTruncated, err = readOutput(b.output, s.start.Spec.MaxOutputBytes); err != nil {
-			return nil, err
-		}
 	}
 	// Only a success is saved. Whatever is kept isn't one, so no process of the
 	// tool is alive here.
@@ -218,6 +205,28 @@ func (s *supervisor) run(stdin, stdout, stderr *os.File) (*engine.Exit, error) {
 		}
 	}
 	return exit, nil
+}
+
+// outcome fills in what is known when the tool has ended: what it used, which
+// limits it reached, and its outputs.
+func (s *supervisor) outcome(exit *engine.Exit, oom bool, output *os.File) (err error) {
+	if exit.Usage, err = s.usage(); err != nil {
+		return fmt.Errorf("read what the tool used: %w", err)
+	}
+	killed, err := s.accounts.outOfMemory()
+	if err != nil {
+		return err
+	}
+	if exit.TooManyProcesses, err = s.accounts.tooManyProcesses(); err != nil {
+		return err
+	}
+	exit.OutOfMemory, exit.TooManySockets = oom || killed, s.manySockets
+	if output != nil {
+		if exit.Output, exit.OutputTruncated, err = readOutput(output, s.start.Spec.MaxOutputBytes); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func exitStatus(state *os.ProcessState) (int, engine.Signal) {

@@ -417,19 +417,6 @@ func (n *planning) decided(i, item int, value *any) bool {
 	return true
 }
 
-// perItem reports whether a step's condition is about each of its items.
-func perItem(s *tool.Step) bool {
-	if s.ForEach == nil || s.Condition == nil {
-		return false
-	}
-	for _, r := range s.Condition.References {
-		if r.From == tool.FromItem {
-			return true
-		}
-	}
-	return false
-}
-
 // Missing says why a step can't have what it refers to, now that steps have ended; "" when it may. undelivered says that a
 // step succeeded without it, which a resumed run of another definition finds: to skip it then would be to leave it out unnoticed.
 func (p *Plan) Missing(s *States, i int) (reason string, undelivered bool) {
@@ -460,97 +447,4 @@ func (p *Plan) Missing(s *States, i int) (reason string, undelivered bool) {
 // State is the state of the step of a name, which has to exist.
 func (p *Plan) State(s *States, name string) *StepState {
 	return &s.Steps[p.byName[name]]
-}
-
-// items plans a step with for_each that has begun.
-func (n *planning) items(i int) {
-	s, st := n.Steps[i], &n.states.Steps[i]
-	if st.Items == nil {
-		return // its one run is under way
-	}
-	busy, failed, open := 0, -1, false
-	for k := range st.Items {
-		switch item := &st.Items[k]; {
-		case item.Status == run.Running:
-			busy++
-		case item.Failed() && failed < 0:
-			failed = k
-		case item.Status == "":
-			open = true
-		}
-	}
-	if !open {
-		if busy == 0 {
-			n.conclude(i, -1, n.gather(i, st.Items))
-		}
-		return
-	}
-	limit := s.MaxParallel
-	if limit == 0 {
-		limit = len(st.Items)
-	}
-	for k := range st.Items {
-		if st.Items[k].Status != "" {
-			continue
-		}
-		switch {
-		case n.states.Ending != "" && i < n.main():
-			n.cancel(i, k)
-			continue
-		case failed >= 0 && !s.ContinueOnFailure:
-			n.skip(i, k, fmt.Sprintf("item %d %s", failed, ended(st.Items[failed].Status)))
-			continue
-		case busy >= limit || n.room <= 0:
-			return
-		}
-		if perItem(s) {
-			value, err := n.ItemValue(n.states, i, k)
-			if err != nil {
-				n.failure(i, k, "%s", err)
-				continue
-			}
-			if n.decided(i, k, &value) {
-				continue
-			}
-		}
-		n.start(i, k)
-		busy++
-	}
-}
-
-// gather is the end of a step with for_each: the first failure of its items, or success. Each output is a JSON array of
-// the items' outputs, null for an item that was skipped or has failed. A failed step has outputs only with
-// continue_on_failure.
-func (p *Plan) gather(i int, items []StepState) StepState {
-	out := StepState{Status: run.Succeeded, Items: items}
-	skipped := 0
-	for k := range items {
-		switch {
-		case items[k].Failed() && out.Status == run.Succeeded:
-			out.Status, out.ExitCode, out.Reason = items[k].Status, items[k].ExitCode, fmt.Sprintf("item %d: %s", k, items[k].Reason)
-		case items[k].Status == run.Skipped:
-			skipped++
-		}
-	}
-	if skipped > 0 && skipped == len(items) {
-		return StepState{Status: run.Skipped, Reason: "all its items were skipped", Items: items}
-	}
-	if out.Failed() && !p.Steps[i].ContinueOnFailure {
-		return out
-	}
-	out.Outputs = map[string]string{}
-	for _, name := range p.Steps[i].Promises() {
-		list := make([]any, len(items))
-		for k := range items {
-			if v, ok := items[k].Outputs[name]; ok && !items[k].Failed() {
-				list[k] = v
-			}
-		}
-		text, err := tool.JSON(list)
-		if err != nil {
-			panic(fmt.Sprintf("encode a list of texts: %v", err)) // which nothing keeps from being encoded
-		}
-		out.Outputs[name] = text
-	}
-	return out
 }

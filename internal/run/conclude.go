@@ -1,0 +1,97 @@
+package run
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/mayfly-run/mayfly/internal/engine"
+	"github.com/mayfly-run/mayfly/internal/tool"
+)
+
+// conclude turns the tool's exit into the run's result.
+func (r *run) conclude(t *tool.Tool, exit *engine.Exit, cause error) {
+	res := &r.result
+	res.Usage = exit.Usage
+	res.Kept = exit.Kept
+	res.ExitCode = exit.Code
+	res.Hint = ""
+	switch {
+	case errors.Is(cause, errTimeout):
+		res.Status, res.ExitCode = TimedOut, 124
+		res.Reason = fmt.Sprintf("timed out after %s", t.Timeout)
+		res.Hint = "raise timeout in the tool, or --timeout"
+	case cause != nil:
+		res.Status, res.ExitCode = Cancelled, 130
+		res.Reason = "cancelled"
+	case exit.OutOfMemory:
+		res.Status, res.ExitCode = OutOfMemory, 137
+		res.Reason = fmt.Sprintf("out of memory: the tool used all of its %s", bytesText(t.Resources.Memory))
+		if exit.TooManySockets {
+			res.Reason = fmt.Sprintf("out of memory: the tool had more sockets than its memory limit of %s allows, one for each 256Ki or %d in any case", bytesText(t.Resources.Memory), engine.MinSockets)
+		}
+		res.Hint = "raise resources.memory in the tool, or --memory"
+		if files := exit.Usage.DiskBytes; files > t.Resources.Memory/4 {
+			res.Hint = fmt.Sprintf("files are in memory and count, %d MiB of them at the end; %s", files>>20, res.Hint)
+		}
+	case exit.Signal != 0:
+		res.Status = Failed
+		res.Reason = fmt.Sprintf("killed by signal %d", exit.Signal)
+		res.Hint = limitHint(t, exit)
+	case exit.Code != 0:
+		res.Status = Failed
+		res.Reason = fmt.Sprintf("exit status %d", exit.Code)
+		res.Hint = limitHint(t, exit)
+	default:
+		res.Status, res.Reason = Succeeded, ""
+	}
+	r.outputs(t, exit)
+}
+
+// limitHint names a limit that a failed tool has reached.
+func limitHint(t *tool.Tool, exit *engine.Exit) string {
+	switch {
+	case exit.TooManyProcesses:
+		return fmt.Sprintf("the tool reached its limit of %d processes and threads; raise resources.pids in the tool, or --pids", t.Resources.PIDs)
+	case exit.Usage.DiskBytes >= t.Resources.Disk-t.Resources.Disk/64:
+		return fmt.Sprintf("the tool's files took all of its disk, %s; raise resources.disk in the tool, or --disk", bytesText(t.Resources.Disk))
+	}
+	return ""
+}
+
+// outputs reads the tool's outputs. A succeeded tool has to have written them
+// well and all that it promised.
+func (r *run) outputs(t *tool.Tool, exit *engine.Exit) {
+	res := &r.result
+	outputs, err := parseOutputs(exit.Output)
+	res.Outputs = outputs
+	if err == nil && exit.OutputTruncated {
+		err = fmt.Errorf("$MAYFLY_OUTPUT is larger than %s", bytesText(MaxOutputBytes))
+	}
+	if err == nil {
+		var missing []string
+		for _, name := range t.Outputs {
+			if _, ok := outputs[name]; !ok {
+				missing = append(missing, name)
+			}
+		}
+		if len(missing) > 0 {
+			err = fmt.Errorf("the tool ended without writing the output %s that it declares; write %s=value to $MAYFLY_OUTPUT", strings.Join(missing, ", "), missing[0])
+		}
+	}
+	if err != nil && res.Status == Succeeded {
+		res.Status, res.ExitCode, res.Reason = Failed, 125, err.Error()
+	}
+}
+
+func bytesText(n int64) string {
+	for _, unit := range []struct {
+		size int64
+		name string
+	}{{1 << 30, "Gi"}, {1 << 20, "Mi"}, {1 << 10, "Ki"}} {
+		if n >= unit.size && n%unit.size == 0 {
+			return fmt.Sprintf("%d%s", n/unit.size, unit.name)
+		}
+	}
+	return fmt.Sprintf("%d bytes", n)
+}
