@@ -16,6 +16,7 @@ const (
 	maxNameBytes   = 255      // NAME_MAX of every Linux file system that matters
 	maxPathBytes   = 4096     // PATH_MAX
 	maxID          = 65535    // a sandbox has 65,536 ids
+	overflowID     = 65534    // nobody (user_namespaces(7))
 	maxZstdWindow  = 64 << 20 // bytes of memory a zstd frame may make the decoder hold
 	maxDirBytes    = 64 << 20 // bytes of directory names kept to set their times last
 	tarEntryBytes  = 2 << 10  // what headers may add to a layer's tar for an entry, beyond its content

@@ -93,8 +93,13 @@ func (u *unpacker) entry(h *tar.Header, content io.Reader) error {
 	if err != nil || kind == leftover {
 		return err
 	}
-	if h.Uid < 0 || h.Uid > maxID || h.Gid < 0 || h.Gid > maxID {
-		return hostile("owner %d:%d is outside 0-%d, the ids that a sandbox has", h.Uid, h.Gid, maxID)
+	if h.Uid < 0 || h.Gid < 0 {
+		return hostile("owner %d:%d is negative", h.Uid, h.Gid)
+	}
+	for _, id := range []*int{&h.Uid, &h.Gid} {
+		if *id > maxID {
+			*id = overflowID // as a user namespace shows an id that it doesn't have
+		}
 	}
 	h.Uid, h.Gid = h.Uid+u.firstID, h.Gid+u.firstID
 	if kind != hidesNothing {

@@ -130,8 +130,6 @@ func TestUnpackRefusesHostileTars(t *testing.T) {
 		"deep name":                   {ErrBudget, []file{{Name: deep, Body: "x"}}},
 		"empty link":                  {ErrHostile, []file{{Name: "l", Type: tar.TypeSymlink}}},
 		"long link":                   {ErrHostile, []file{{Name: "l", Type: tar.TypeSymlink, Link: strings.Repeat("n/", 2048)}}},
-		"owner beyond the sandbox":    {ErrHostile, []file{{Name: "f", UID: 65536}}},
-		"group beyond the sandbox":    {ErrHostile, []file{{Name: "f", GID: 1 << 31}}},
 		"whiteout of nothing":         {ErrHostile, []file{{Name: "d/.wh."}}},
 		"whiteout of dot":             {ErrHostile, []file{{Name: "d/.wh.."}}},
 		"whiteout of dot-dot":         {ErrHostile, []file{{Name: "d/.wh..."}}},
@@ -210,6 +208,21 @@ func TestUnpackLeavesWhatLinksLeadTo(t *testing.T) {
 					}
 				}
 			})
+		}
+	}
+}
+
+// Owners that a sandbox has no ids for are nobody's, never those of a neighbour.
+func TestUnpackOwners(t *testing.T) {
+	dir, _, err := unpack(t, testStore(t), imagetest.Tar(t,
+		file{Name: "last", UID: 65535, GID: 65535}, file{Name: "user", UID: 65536, GID: 1}, file{Name: "group", UID: 1, GID: 1 << 31}, file{Name: "ad", UID: 1<<31 - 2, GID: 1<<31 - 2}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string][2]uint32{"last": {65535, 65535}, "user": {65534, 1}, "group": {1, 65534}, "ad": {65534, 65534}} {
+		var st unix.Stat_t
+		if err := unix.Stat(filepath.Join(dir, name), &st); err != nil || [2]uint32{st.Uid, st.Gid} != want {
+			t.Errorf("%s: %d:%d, %v; want %v", name, st.Uid, st.Gid, err, want)
 		}
 	}
 }

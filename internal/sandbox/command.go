@@ -55,10 +55,10 @@ func (r *rootfs) checkCommand(argv, env []string, cwd string) error {
 
 // The most that Linux takes for one argument or variable with its zero byte
 // (MAX_ARG_STRLEN), and for all with their pointers: a quarter of the stack's
-// limit, which is 8 MiB (execve(2)).
+// limit, which toolProcess sets (execve(2)).
 const (
 	maxArgument  = 128 << 10
-	maxArguments = 2 << 20
+	maxArguments = stackLimit / 4
 )
 
 // checkSize finds what execve(2) would refuse as "argument list too long".

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -210,6 +211,9 @@ func toolProcess(spec *engine.Spec, r *rootfs, argv, env []string) *specs.Proces
 		Capabilities:    &specs.LinuxCapabilities{Bounding: caps, Effective: caps, Permitted: caps, Inheritable: caps, Ambient: caps},
 		Rlimits: []specs.POSIXRlimit{
 			openFiles(spec.Resources.NoFile),
+			// Otherwise it is that of whoever started mayfly: a program's arguments may take a quarter
+			// of it (execve(2)), and each thread gets one of this size (pthread_create(3)).
+			{Type: "RLIMIT_STACK", Soft: stackLimit, Hard: math.MaxUint64},
 			// A limit of one byte, unlike zero, also keeps core_pattern
 			// from piping the memory to a program of the host (core(5)).
 			{Type: "RLIMIT_CORE", Soft: 1, Hard: 1},
@@ -221,6 +225,9 @@ func toolProcess(spec *engine.Spec, r *rootfs, argv, env []string) *specs.Proces
 		},
 	}
 }
+
+// stackLimit is the soft limit of a stack, as Linux begins with (_STK_LIM).
+const stackLimit = 8 << 20
 
 func openFiles(limit int64) specs.POSIXRlimit {
 	if limit != 0 {
@@ -420,7 +427,9 @@ func environment(spec *engine.Spec, secrets engine.Secrets, home, hostname strin
 		}
 		add(v.Name, v.In(secrets))
 	}
-	for _, d := range []struct{ name, value string }{{"PATH", defaultPath}, {"HOME", home}, {"HOSTNAME", hostname}} {
+	// What OpenMP and nproc(1) go by; they can't see a limit of time.
+	threads := strconv.FormatInt((spec.Resources.CPU+999)/1000, 10)
+	for _, d := range []struct{ name, value string }{{"PATH", defaultPath}, {"HOME", home}, {"HOSTNAME", hostname}, {"OMP_NUM_THREADS", threads}} {
 		if !have[d.name] {
 			add(d.name, d.value)
 		}

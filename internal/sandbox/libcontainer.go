@@ -49,7 +49,7 @@ const rlimitSigpending = 11
 
 func rlimits(limits []specs.POSIXRlimit) []configs.Rlimit {
 	number := map[string]int{
-		"RLIMIT_NOFILE": unix.RLIMIT_NOFILE, "RLIMIT_CORE": unix.RLIMIT_CORE,
+		"RLIMIT_NOFILE": unix.RLIMIT_NOFILE, "RLIMIT_STACK": unix.RLIMIT_STACK, "RLIMIT_CORE": unix.RLIMIT_CORE,
 		"RLIMIT_SIGPENDING": rlimitSigpending, "RLIMIT_MEMLOCK": unix.RLIMIT_MEMLOCK,
 	}
 	var out []configs.Rlimit
