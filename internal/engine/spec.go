@@ -103,10 +103,21 @@ type Image struct {
 	Digest    string `json:"digest"`
 	// Layers are the directories of the unpacked layers, lowest first.
 	Layers []string `json:"layers"`
+	// Folders are those of the image to give an owner, in the image's own ids, and
+	// a mode before the start: the layers don't show them.
+	Folders []Folder `json:"folders,omitempty"`
 	// HoldFile, unless empty, is a file on which a shared lock (flock(2)) keeps
 	// the layers from being removed. The caller has one until Close; a sandbox
 	// that is kept takes its own.
 	HoldFile string `json:"hold_file,omitempty"`
+}
+
+// Folder is an absolute path in an image with its owner and mode.
+type Folder struct {
+	Path string `json:"path"`
+	UID  int    `json:"uid"`
+	GID  int    `json:"gid"`
+	Mode uint32 `json:"mode"`
 }
 
 // Variable is one environment variable: a literal value, or the name of the

@@ -111,6 +111,7 @@ func (u *unpacker) rememberTime(name string, h *tar.Header) error {
 }
 
 func (u *unpacker) directory(name string, h *tar.Header) error {
+	delete(u.implied, name)
 	dir, base := path.Split(name)
 	parent, err := u.in(path.Clean("./" + dir))
 	if err != nil {

@@ -20,8 +20,19 @@ type Image struct {
 	Size    int64     `json:"size"`
 	Created time.Time `json:"created,omitzero"`
 	Pulled  time.Time `json:"pulled,omitzero"`
+	// Folders are those whose owner and mode overlayfs shows wrong.
+	Folders []Folder `json:"-"`
 	// HoldFile is what Hold locks, for a process that outlives the one with the hold.
 	HoldFile string `json:"-"`
+}
+
+// Folder is what a folder of the image has to be. A layer that has something in a
+// folder of a lower one and doesn't list it hides its owner and mode.
+type Folder struct {
+	Path string `json:"path"`
+	UID  int    `json:"uid"`
+	GID  int    `json:"gid"`
+	Mode uint32 `json:"mode"`
 }
 
 // RunConfig is what an image says about how to run it (image-spec, config.md). It is data from outside: names in User

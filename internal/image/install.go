@@ -71,6 +71,10 @@ func (s *Store) publishImage(w *workDir, p *plan, trees []treeRecord, refs []ref
 	for i, l := range p.layers {
 		rec.Layers = append(rec.Layers, layerRecord{DiffID: l.diffID, Digest: l.digest, Blob: l.size, Size: trees[i].Bytes})
 	}
+	var err error
+	if rec.Folders, err = s.folders(rec.Layers, trees); err != nil {
+		return fmt.Errorf("find out whose the image's folders are: %w", err)
+	}
 	if err := s.publish(w, s.blobPath(p.manifestID), p.manifest); err != nil {
 		return err
 	}

@@ -19,6 +19,7 @@ type imageRecord struct {
 	Config   RunConfig     `json:"config"`
 	Layers   []layerRecord `json:"layers"` // as the manifest lists them
 	Created  time.Time     `json:"created,omitzero"`
+	Folders  []Folder      `json:"folders,omitempty"`
 }
 
 type layerRecord struct {
@@ -44,6 +45,8 @@ type treeRecord struct {
 	Entries int64   `json:"entries"`
 	Bytes   int64   `json:"bytes"`
 	Dropped int64   `json:"dropped,omitempty"` // devices and FIFOs left out
+	// Implied are folders that the layer has something in and doesn't list.
+	Implied []string `json:"implied,omitempty"`
 }
 
 const maxRecordBytes = 16 << 20
@@ -108,7 +111,7 @@ func (s *Store) load(rec refRecord) (*Image, error) {
 	}
 	img := &Image{
 		Reference: rec.Written, Canonical: r.canonical(), Digest: r.repository() + "@" + rec.Manifest.String(),
-		ID: ir.ConfigID.String(), Platform: ir.Platform, Config: ir.Config, Created: ir.Created, Pulled: rec.Pulled,
+		ID: ir.ConfigID.String(), Platform: ir.Platform, Config: ir.Config, Created: ir.Created, Pulled: rec.Pulled, Folders: ir.Folders,
 		HoldFile: s.imagePath(rec.Manifest.Hex),
 	}
 	for i, l := range ir.Layers {

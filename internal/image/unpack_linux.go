@@ -31,6 +31,7 @@ type unpacker struct {
 
 	dirs     []dirTime // directories change as they are filled: their times are set last
 	dirBytes int
+	implied  map[string]bool
 	rec      treeRecord
 	buf      []byte
 }
@@ -48,10 +49,7 @@ func (s *Store) unpackTar(ctx context.Context, r io.Reader, dir string, image *i
 		return treeRecord{}, fmt.Errorf("unpack: %w", err)
 	}
 	defer root.Close()
-	u := &unpacker{root: root, lim: s.opts.Limits, image: image, opaque: "trusted.overlay.opaque", buf: make([]byte, 128<<10)}
-	if s.opts.UserXattr {
-		u.opaque = "user.overlay.opaque"
-	}
+	u := &unpacker{root: root, lim: s.opts.Limits, image: image, opaque: s.opaqueXattr(), buf: make([]byte, 128<<10)}
 	u.firstID = s.opts.FirstID
 	defer u.forgetParent()
 	defer func() {
@@ -66,6 +64,7 @@ func (s *Store) unpackTar(ctx context.Context, r io.Reader, dir string, image *i
 		}
 		h, err := tr.Next()
 		if err == io.EOF {
+			u.rec.Implied = u.impliedFolders()
 			return u.rec, u.setDirTimes()
 		}
 		if err != nil {
@@ -136,6 +135,7 @@ func (u *unpacker) in(dir string) (int, error) {
 	}
 	f, err := u.openDir(dir)
 	if errors.Is(err, unix.ENOENT) {
+		u.imply(dir)
 		if err := u.root.MkdirAll(dir, 0o755); err != nil {
 			return -1, contained(err)
 		}

@@ -89,6 +89,9 @@ func Compile(id string, req *Request, img *image.Image, caches string) (*engine.
 		MaxOutputBytes: MaxOutputBytes,
 		Mocks:          req.Mocks,
 	}
+	for _, f := range img.Folders {
+		spec.Image.Folders = append(spec.Image.Folders, engine.Folder(f))
+	}
 	for _, l := range img.Layers {
 		spec.Image.Layers = append(spec.Image.Layers, l.Path)
 	}

@@ -87,7 +87,27 @@ func mountRootfs(start *wire.Start, userNS string) (*rootfs, error) {
 	if err := r.mountImage(spec.Image.Layers, userNS, start.Rootless); err != nil {
 		return nil, err
 	}
+	for _, f := range spec.Image.Folders {
+		if err := r.restoreFolder(f); err != nil {
+			return nil, fmt.Errorf("give folder %s of the image its owner: %w", f.Path, err)
+		}
+	}
 	return r, nil
+}
+
+// restoreFolder gives a folder of the image its owner and mode.
+func (r *rootfs) restoreFolder(f engine.Folder) error {
+	host, err := r.inRoot(f.Path)
+	if err != nil {
+		return err
+	}
+	if info, err := os.Lstat(host); err != nil || !info.IsDir() {
+		return err // a layer above has put something else there
+	}
+	if err := os.Lchown(host, r.firstID+f.UID, r.firstID+f.GID); err != nil {
+		return err
+	}
+	return unix.Chmod(host, f.Mode&0o1777)
 }
 
 // mkdir makes a directory with exactly this mode and owner (host ids).

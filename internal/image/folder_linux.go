@@ -1,0 +1,134 @@
+package image
+
+import (
+	"errors"
+	"io/fs"
+	"maps"
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// maxImplied bounds the folders of a layer that are kept in its record.
+const maxImplied = 10_000
+
+// imply notes which folders on the way to one the tar has not listed. Overlayfs
+// shows a folder with the owner and mode that the uppermost layer gives it, so
+// those are a layer's below (image-spec, layer.md: a changeset has only what changed).
+func (u *unpacker) imply(dir string) {
+	for at := dir; at != "." && at != "/" && len(u.implied) < maxImplied; at = path.Dir(at) {
+		if _, err := u.root.Lstat(at); err == nil {
+			return
+		}
+		if u.implied == nil {
+			u.implied = map[string]bool{}
+		}
+		u.implied[at] = true
+	}
+}
+
+// impliedFolders are those that are still folders at the end of the tar.
+func (u *unpacker) impliedFolders() []string {
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(u.implied)), func(dir string) bool {
+		info, err := u.root.Lstat(dir)
+		return err != nil || !info.IsDir()
+	})
+}
+
+// folders are the implied folders of an image with the owner and mode that a
+// layer below gives them. Layers are the lowest first.
+func (s *Store) folders(layers []layerRecord, trees []treeRecord) ([]Folder, error) {
+	var names []string
+	implied := make([]map[string]bool, len(trees))
+	for i, t := range trees {
+		implied[i] = map[string]bool{}
+		for _, name := range t.Implied {
+			implied[i][name] = true
+		}
+		names = append(names, t.Implied...)
+	}
+	if len(names) == 0 {
+		return nil, nil
+	}
+	roots := make([]*os.Root, len(layers))
+	for i, l := range layers {
+		root, err := os.OpenRoot(s.treePath(l.DiffID))
+		if err != nil {
+			return nil, err
+		}
+		defer root.Close()
+		roots[i] = root
+	}
+	slices.Sort(names)
+	var out []Folder
+	for _, name := range slices.Compact(names) {
+		above := false // a layer above has it without an owner of its own
+		for i := len(roots) - 1; i >= 0; i-- {
+			info, last, err := s.inLayer(roots[i], name)
+			if err != nil {
+				return nil, err
+			}
+			if info != nil && !implied[i][name] {
+				if st, ok := info.Sys().(*syscall.Stat_t); ok && above {
+					out = append(out, Folder{Path: "/" + name, UID: int(st.Uid) - s.opts.FirstID, GID: int(st.Gid) - s.opts.FirstID, Mode: st.Mode & permissions})
+				}
+				break
+			}
+			above = above || info != nil
+			if last {
+				break
+			}
+		}
+	}
+	return out, nil
+}
+
+// inLayer is a folder in one layer, or nil if the layer doesn't have it; last
+// says that the layer hides what is below.
+func (s *Store) inLayer(root *os.Root, name string) (folder fs.FileInfo, last bool, err error) {
+	at := ""
+	for part := range strings.SplitSeq(name, "/") {
+		at = path.Join(at, part)
+		info, err := root.Lstat(at)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, last, nil
+		}
+		if err != nil {
+			return nil, false, err
+		}
+		if !info.IsDir() {
+			return nil, true, nil // a whiteout, or something else in its place
+		}
+		opaque, err := s.isOpaque(root, at)
+		if err != nil {
+			return nil, false, err
+		}
+		folder, last = info, last || opaque
+	}
+	return folder, last, nil
+}
+
+func (s *Store) isOpaque(root *os.Root, name string) (bool, error) {
+	dir, err := root.OpenFile(name, os.O_RDONLY|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return false, err
+	}
+	defer dir.Close()
+	_, err = unix.Fgetxattr(int(dir.Fd()), s.opaqueXattr(), nil)
+	if errors.Is(err, unix.ENODATA) || errors.Is(err, unix.ENOTSUP) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// opaqueXattr makes a directory opaque.
+func (s *Store) opaqueXattr() string {
+	if s.opts.UserXattr {
+		return "user.overlay.opaque"
+	}
+	return "trusted.overlay.opaque"
+}

@@ -1,0 +1,53 @@
+package image
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/mayfly-run/mayfly/internal/image/imagetest"
+)
+
+// TestFolders: a folder that a layer has something in and doesn't list is as the
+// nearest layer below has it, unless a layer between hides that.
+func TestFolders(t *testing.T) {
+	app := file{Name: "srv/app/", UID: 1000, GID: 1001, Mode: 0o700}
+	file1 := file{Name: "srv/app/new", Body: "x"}
+	for name, test := range map[string]struct {
+		layers [][]file
+		want   string
+	}{
+		"implied":           {[][]file{{app}, {file1}}, "/srv/app 1000:1001 700"},
+		"its parent, too":   {[][]file{{{Name: "srv/", UID: 7, Mode: 0o1777}, app}, {file1}}, "/srv 7:0 1777, /srv/app 1000:1001 700"},
+		"listed":            {[][]file{{app}, {{Name: "srv/app/", UID: 5, Mode: 0o755}, file1}}, ""},
+		"listed later":      {[][]file{{app}, {file1, {Name: "srv/app/", UID: 5, Mode: 0o755}}}, ""},
+		"by two":            {[][]file{{app}, {file1}, {{Name: "srv/app/other"}}}, "/srv/app 1000:1001 700"},
+		"listed above":      {[][]file{{app}, {file1}, {{Name: "srv/app/", UID: 5, Mode: 0o755}}}, ""},
+		"the nearest":       {[][]file{{app}, {{Name: "srv/app/", UID: 5, Mode: 0o750}}, {file1}}, "/srv/app 5:0 750"},
+		"nobody lists it":   {[][]file{{file1}, {{Name: "srv/app/other"}}}, ""},
+		"removed between":   {[][]file{{app}, {{Name: "srv/.wh.app"}}, {file1}}, ""},
+		"parent removed":    {[][]file{{app}, {{Name: ".wh.srv"}}, {file1}}, ""},
+		"a file between":    {[][]file{{app}, {{Name: "srv/app", Body: "x"}}, {file1}}, ""},
+		"opaque between":    {[][]file{{app}, {{Name: "srv/.wh..wh..opq"}}, {file1}}, ""},
+		"opaque itself":     {[][]file{{app}, {{Name: "srv/app/.wh..wh..opq"}, file1}}, ""},
+		"a link between":    {[][]file{{app}, {{Name: "srv", Link: "../../..", Type: '2'}}, {file1}}, ""},
+		"replaced in a tar": {[][]file{{app}, {file1, {Name: "srv/app", Body: "now a file"}}}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			host := imagetest.NewRegistry(t)
+			var layers [][]byte
+			for _, l := range test.layers {
+				layers = append(layers, imagetest.Tar(t, l...))
+			}
+			imagetest.Push(t, host+"/app:1", imagetest.Config{}, layers...)
+			var got []string
+			for _, f := range mustPull(t, testStore(t), host+"/app:1").Folders {
+				got = append(got, fmt.Sprintf("%s %d:%d %o", f.Path, f.UID, f.GID, f.Mode))
+			}
+			if slices.Sort(got); strings.Join(got, ", ") != test.want {
+				t.Errorf("%q, want %q", got, test.want)
+			}
+		})
+	}
+}
