@@ -106,6 +106,9 @@ func (r *rootfs) checkExecutable(name, at string, depth int) error {
 	if err != nil {
 		return err
 	}
+	if r.onToolMount(strings.TrimPrefix(host, r.root)) {
+		return nil
+	}
 	f, err := os.OpenFile(host, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ENOTDIR) {
 		return &engine.CommandError{Path: name, NotFound: true, Why: "there is no " + at}

@@ -77,6 +77,9 @@ func newBundle(start *wire.Start, r *rootfs) (*bundle, error) {
 	}
 	env := withMocks(environment(spec, start.Secrets, r.home, hostname), spec.Mocks)
 	argv := slices.Clone(spec.Args)
+	if err := r.linkCommands(spec.Mocks, argv, env); err != nil {
+		return nil, err
+	}
 	if err := r.checkCommand(argv, env, r.workdir); err != nil {
 		return nil, err
 	}

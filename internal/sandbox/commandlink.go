@@ -1,0 +1,122 @@
+package sandbox
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/mayfly-run/mayfly/internal/engine"
+)
+
+// linkCommands puts links to a test's mocked commands where a tool finds commands otherwise than by the PATH that it is
+// started with: at every path at which the image has a program of that name, and in the folders of the usual PATH, which
+// scripts and login shells set anew. argv is the tool's own command: a program that it names by its path is the one that
+// is under test.
+func (r *rootfs) linkCommands(m *engine.Mocks, argv, env []string) error {
+	if m == nil || len(m.Commands) == 0 {
+		return nil
+	}
+	paths, err := r.imageFiles(func(name string) bool { return slices.Contains(m.Commands, name) })
+	if err != nil {
+		return err
+	}
+	paths = slices.DeleteFunc(paths, func(at string) bool { return !r.isProgram(at) })
+	for _, dir := range r.searchPath(env) {
+		for _, name := range m.Commands {
+			paths = append(paths, path.Join(dir, name))
+		}
+	}
+	own := ""
+	if path.IsAbs(argv[0]) {
+		if own, err = r.inFolder(argv[0]); err != nil {
+			return err
+		}
+	}
+	for _, at := range paths {
+		if err := r.linkCommand(at, own); err != nil {
+			return fmt.Errorf("put the mocked command at %s of the sandbox: %w", at, err)
+		}
+	}
+	return nil
+}
+
+// searchPath are the folders of the usual PATH, and those of the tool's that the image has.
+func (r *rootfs) searchPath(env []string) []string {
+	usual := strings.Split(defaultPath, ":")
+	dirs := slices.Clone(usual)
+	for _, kv := range env {
+		if list, ok := strings.CutPrefix(kv, "PATH="); ok {
+			dirs = append(dirs, strings.Split(list, ":")...)
+		}
+	}
+	return slices.DeleteFunc(dirs, func(dir string) bool {
+		if !path.IsAbs(dir) || r.onToolMount(dir) || r.checkPlace("PATH", dir) != nil {
+			return true
+		}
+		host, err := r.inRoot(dir)
+		if err != nil {
+			return true
+		}
+		info, err := os.Lstat(host)
+		if errors.Is(err, fs.ErrNotExist) {
+			return !slices.Contains(usual, dir)
+		}
+		return err != nil || !info.IsDir()
+	})
+}
+
+// linkCommand makes a path of the sandbox a link to the mocked command of its name, unless it is the host's path own.
+func (r *rootfs) linkCommand(at, own string) error {
+	if r.onToolMount(at) {
+		return nil
+	}
+	if _, err := r.mkdirAll(path.Dir(at)); err != nil {
+		return err
+	}
+	host, err := r.inFolder(at)
+	if err != nil || host == own {
+		return err
+	}
+	switch info, err := os.Lstat(host); {
+	case err == nil && info.IsDir():
+		return nil // nobody executes it
+	case err == nil:
+		err = os.Remove(host)
+		if err != nil {
+			return err
+		}
+	case !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
+	err = os.Symlink(filepath.Join(commandsDir, path.Base(at)), host)
+	if errors.Is(err, unix.ENOSPC) {
+		err = fmt.Errorf("it doesn't fit the disk limit; raise resources.disk: %w", err)
+	}
+	if err != nil {
+		return err
+	}
+	return os.Lchown(host, r.firstID, r.firstID)
+}
+
+// inFolder is inRoot for a file that may be a link itself, which isn't followed.
+func (r *rootfs) inFolder(at string) (string, error) {
+	dir, err := r.inRoot(path.Dir(at))
+	return filepath.Join(dir, path.Base(at)), err
+}
+
+// isProgram says whether a file of the image can be executed, as itself or as what a link leads to.
+func (r *rootfs) isProgram(at string) bool {
+	host, err := r.inRoot(at)
+	if err != nil {
+		return false
+	}
+	info, err := os.Lstat(host)
+	return err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o111 != 0
+}
