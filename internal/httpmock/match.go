@@ -77,31 +77,28 @@ func compare(m *tool.RequestMatch, req *Request) *differences {
 		d.add(1, "scheme: "+m.Scheme)
 	}
 	if m.Host != nil && !slices.ContainsFunc(req.hosts, m.Host.Match) {
-		d.add(3, "host: "+m.Host.String())
+		d.add(3, "host: "+m.Host.String()+req.cameHost())
 	}
 	if m.Port != 0 && m.Port != req.Port {
 		d.add(2, "port: "+strconv.Itoa(int(m.Port)))
 	}
 	if !slices.ContainsFunc(req.paths(m.Slashed), m.Path.Match) {
-		d.add(1+3*distance(m.Path, req.Path), "path: "+m.Path.String())
+		d.add(1+3*distance(m.Path, req.Path), "path: "+m.Path.String()+req.camePath())
 	}
-	for _, f := range m.Query {
-		switch {
-		case f.All != nil:
-			if !slices.Equal(sorted(f.All), sorted(req.Query[f.Name])) {
-				d.add(1, fmt.Sprintf("query %s: %s", f.Name, strings.Join(f.All, " and ")))
-			}
-		case !anyValue(f.Value, req.Query[f.Name]):
-			d.add(1, fmt.Sprintf("query %s: %s", f.Name, f.Value))
+	for i := range m.Query {
+		f := &m.Query[i]
+		if !f.Match(req.Query[f.Name]) {
+			d.add(1, fmt.Sprintf("query %s: %s%s", f.Name, f, req.cameQuery(f.Name)))
 		}
 	}
-	for _, f := range m.Headers {
+	for i := range m.Headers {
+		f := &m.Headers[i]
 		values := req.Headers[http.CanonicalHeaderKey(f.Name)]
 		if strings.EqualFold(f.Name, "Host") {
 			values = []string{req.Host, req.authority()} // net/http keeps it apart
 		}
-		if !anyValue(f.Value, values) {
-			d.add(1, fmt.Sprintf("header %s: %s", f.Name, f.Value))
+		if !f.Match(values) {
+			d.add(1, fmt.Sprintf("header %s: %s%s", f.Name, f, cameValues(values)))
 		}
 	}
 	if why := m.Body.Mismatch(req.Content()); why != "" && !sameForm(m.Body, req) {
@@ -126,16 +123,6 @@ func (r *Request) paths(slashed bool) []string {
 	return []string{r.Path, tool.SlashedPath(r.escaped), r.escaped}
 }
 
-// maxBodyShown is the largest body that a message shows: whole, since a part of a secret isn't masked.
-const maxBodyShown = 1000
-
-func came(body string) string {
-	if len(body) > maxBodyShown {
-		return fmt.Sprintf("; it came with %d bytes", len(body))
-	}
-	return "; it came as " + strconv.Quote(body)
-}
-
 // sameForm says whether a form has the fields that are meant, in another order: clients write them as they like.
 func sameForm(m *tool.Matcher, req *Request) bool {
 	want, exact := m.Exact()
@@ -153,11 +140,6 @@ func sameForm(m *tool.Matcher, req *Request) bool {
 		}
 	}
 	return true
-}
-
-// anyValue reports whether one of the values is what the matcher says; a nil one takes any.
-func anyValue(m *tool.Matcher, values []string) bool {
-	return slices.ContainsFunc(values, m.Match)
 }
 
 // distance is how far a path is from the one that is meant: 0 to 1.

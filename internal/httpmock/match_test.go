@@ -128,6 +128,18 @@ func TestPathsAndQueries(t *testing.T) {
 		{`url: "https://h.example/x?p[]=1&p[]=2"`, "/x?p[]=1&p[]=2", true},
 		{`url: "https://h.example/x?q=a;b"`, "/x?q=a;b", true},
 		{`{path: /x, query: {q: "a;b"}}`, "/x?q=a;b&r=1", true},
+		{`{path: /x, query: {l: [b, a]}}`, "/x?l=a&l=b", true},
+		{`{path: /x, query: {l: [a, b]}}`, "/x?l=a&l=b&l=c", false},
+		{`{path: /x, query: {l: [a, a]}}`, "/x?l=a&l=b", false},
+		{`{path: /x, query: {l: ["*", {contains: a}]}}`, "/x?l=a&l=b", true},
+		{`{path: /x, query: {l: [{contains: a}, "*", a]}}`, "/x?l=b&l=ab&l=a", true},
+		{`{path: /x, query: {l: [{contains: a}, a, a]}}`, "/x?l=b&l=ab&l=a", false},
+		{`{path: /x, query: {l: {absent: true}}}`, "/x?m=1", true},
+		{`{path: /x, query: {l: {absent: true}}}`, "/x?l=1", false},
+		{`{path: /x, query: {l: {absent: true}}}`, "/x?l", false},
+		{`{path: /x, query: {l: {absent: false}}}`, "/x?l", true},
+		{`{path: /x, query: {l: {absent: false}}}`, "/x", false},
+		{`{path: /x, request: {headers: {X-A: {absent: true}, Host: h.example}}}`, "/x", true},
 	} {
 		mock := c.mock
 		if !strings.HasPrefix(mock, "{") {
@@ -169,5 +181,60 @@ func TestForms(t *testing.T) {
 	}
 	if v := Match(all, []int{0}, request("POST", "http://h/token", content("scope=a b&grant_type=x"))); v.Mock == 0 {
 		t.Error("a text that isn't a form is taken for one")
+	}
+}
+
+// TestInternationalHosts: a host is the same in the letters of its script and in those of DNS, in any case and composition.
+func TestInternationalHosts(t *testing.T) {
+	for _, c := range []struct {
+		mock, host string
+		want       bool
+	}{
+		{`host: bücher.example`, "xn--bcher-kva.example", true},
+		{`host: BÜCHER.example`, "xn--bcher-kva.example", true},
+		{"host: \"bu\\u0308cher.example\"", "xn--bcher-kva.example", true},
+		{`host: xn--bcher-kva.example`, "xn--bcher-kva.example", true},
+		{`url: "https://bücher.example/"`, "xn--bcher-kva.example", true},
+		{`url: "https://xn--bcher-kva.example/"`, "xn--bcher-kva.example", true},
+		{`host: "*.bücher.example"`, "www.xn--bcher-kva.example", true},
+		{`host: "bü*.example"`, "xn--bcher-kva.example", true},
+		{`host: {equals: [a.example, Bücher.example]}`, "XN--BCHER-KVA.example", true},
+		{`host: {contains: büch}`, "xn--bcher-kva.example", true},
+		{`host: 例え.テスト`, "xn--r8jz45g.xn--zckzah", true},
+		{`host: bucher.example`, "xn--bcher-kva.example", false},
+		{`host: bücher.example`, "xn--a.example", false}, // which is none
+	} {
+		all := mocks(t, "\n  - {"+c.mock+"}\n")
+		r := describe(&http.Request{Method: http.MethodGet, URL: &url.URL{Path: "/"}, Host: c.host}, &connection{tls: true, about: engine.MockedConnection{Port: 443}})
+		if got := Match(all, []int{0}, r).Mock == 0; got != c.want {
+			t.Errorf("%s, asked for %s: %v", c.mock, c.host, got)
+		}
+	}
+}
+
+// TestShownAsItCame: a report has what came, decoded, and as it was sent where that is something else.
+func TestShownAsItCame(t *testing.T) {
+	for _, c := range []struct{ mock, url, want string }{
+		{`{path: /a/x}`, "https://h.example/a/b%2Fc%20d", `path: /a/x; it came as "/a/b/c d", sent as /a/b%2Fc%20d`},
+		{`{path: /a/x}`, "https://h.example/a/b", `path: /a/x`},
+		{`{query: {q: x}}`, "https://h.example/?q=a%26b+c", `query q: x; it came as "a&b c", sent as a%26b+c`},
+		{`{query: {q: x}}`, "https://h.example/?q=a&r=1&%71=b", `query q: x; it came as "a" and "b"`},
+		{`{query: {q: x}}`, "https://h.example/?r=1", `query q: x`},
+		{`{query: {q: {absent: true}}}`, "https://h.example/?q=1", `query q: absent; it came as "1"`},
+		{`{query: {q: [x, "y*"]}}`, "https://h.example/?q=1", `query q: x and y*; it came as "1"`},
+		{`{query: {q: x}}`, "https://h.example/?q=" + strings.Repeat("l", 2000), `query q: x`},
+		{`{request: {headers: {X-A: b}}}`, "https://h.example/", `header X-A: b; it came as "a"`},
+		{`{host: a.example}`, "https://xn--bcher-kva.example/", `host: a.example; it came as "bücher.example", sent as xn--bcher-kva.example`},
+		{`{host: bücher.example}`, "https://h.example/", `host: bücher.example`},
+	} {
+		all := mocks(t, "\n  - "+c.mock+"\n")
+		u, err := url.Parse(c.url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := describe(&http.Request{Method: http.MethodGet, URL: u, Host: u.Host, Header: http.Header{"X-A": {"a"}}}, &connection{tls: true, about: engine.MockedConnection{Port: 443}})
+		if got := strings.Join(Match(all, []int{0}, r).Differences, " and "); got != c.want {
+			t.Errorf("%s: %s\nwant %s", c.url, got, c.want)
+		}
 	}
 }

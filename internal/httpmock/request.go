@@ -128,8 +128,10 @@ func describe(req *http.Request, c *connection) *Request {
 	r.escaped = cmp.Or(req.URL.EscapedPath(), "/")
 	add := func(name string) {
 		name = strings.ToLower(strings.TrimSuffix(name, "."))
-		if name != "" && !slices.Contains(r.hosts, name) {
-			r.hosts = append(r.hosts, name)
+		for _, form := range []string{name, inUnicode(name)} {
+			if name != "" && !slices.Contains(r.hosts, form) {
+				r.hosts = append(r.hosts, form)
+			}
 		}
 	}
 	add(hostOf(req.Host))

@@ -5,6 +5,8 @@ import (
 	"net"
 	"net/http"
 	"strings"
+
+	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
 // serve answers one request.
@@ -36,13 +38,16 @@ func (r *Responder) serve(w http.ResponseWriter, req *http.Request) {
 	mock, n := r.match(record)
 	if mock >= 0 {
 		answers := r.opts.Mocks[mock].Answers
-		r.answer(w, req, c, record, &answers[min(n, len(answers)-1)])
+		answer := &answers[min(n, len(answers)-1)]
+		if why := unspeakable(req); why != "" && agrees(answer) {
+			r.refuseProtocol(w, record, why, fmt.Sprintf("%s: %s; %s can only refuse it, with a status from 300 on", record, why, record.Mock))
+			return
+		}
+		r.answer(w, req, c, record, answer)
 		return
 	}
 	if why := unspeakable(req); why != "" {
-		// An answer rather than a reset: no client that hears of it tries again.
-		r.note(func() { record.Problem, record.Status = record.Problem+"; "+why, http.StatusNotImplemented })
-		http.Error(w, "mayfly: "+why, http.StatusNotImplemented)
+		r.refuseProtocol(w, record, why, record.Problem+"; "+why)
 		return
 	}
 	if r.opts.Forward != nil {
@@ -67,15 +72,40 @@ func (r *Responder) reading(req *http.Request) (done func(), err error) {
 	}
 }
 
-// unspeakable says what a request asks for that isn't an exchange of HTTP.
+// unspeakable says what a request asks for that isn't an exchange of HTTP, or "". A server may pass over an Upgrade (RFC
+// 9110 section 7.8), and clients that offer HTTP/2 or TLS go on without; the others have nothing to go on with.
 func unspeakable(req *http.Request) string {
+	protocol := strings.ToLower(req.Header.Get("Upgrade"))
 	switch {
 	case req.Method == http.MethodConnect:
 		return "the tool uses a proxy (CONNECT), which mocks are not; leave the proxy's variables unset"
-	case strings.EqualFold(req.Header.Get("Upgrade"), "websocket"):
+	case protocol == "websocket":
 		return "the tool asks for a websocket, which mocks don't speak"
+	case protocol == "" || !asksToUpgrade(req.Header) || strings.HasPrefix(protocol, "h2c") || strings.HasPrefix(protocol, "tls/"):
+		return ""
 	}
-	return ""
+	return fmt.Sprintf("the tool asks for another protocol, %q, which mocks don't speak", brief(req.Header.Get("Upgrade"), maxMethod))
+}
+
+// asksToUpgrade says whether the Upgrade of a header counts: Connection has to name it.
+func asksToUpgrade(h http.Header) bool {
+	for option := range strings.SplitSeq(strings.Join(h.Values("Connection"), ","), ",") {
+		if strings.EqualFold(strings.TrimSpace(option), "upgrade") {
+			return true
+		}
+	}
+	return false
+}
+
+// agrees says whether an answer would have the client go on in the protocol that it asks for.
+func agrees(a *tool.HTTPAnswer) bool {
+	return !a.Reset && !a.Timeout && a.Status < http.StatusMultipleChoices
+}
+
+// refuseProtocol answers rather than resets: no client that hears of it tries again.
+func (r *Responder) refuseProtocol(w http.ResponseWriter, record *Request, why, problem string) {
+	r.note(func() { record.Problem, record.Status = problem, http.StatusNotImplemented })
+	http.Error(w, "mayfly: "+why, http.StatusNotImplemented)
 }
 
 // abort resets the connection and leaves the handler.

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+	"golang.org/x/net/idna"
 )
 
 // This file has the shapes of what requests, calls and outputs are compared with.
@@ -129,22 +130,6 @@ func byName[V any](value shape[V], keys schema, check func(string) (wrong, hint 
 	}, func() map[string]V { return map[string]V{} })
 }
 
-// valuesShape are query parameters or headers; one without a value has to be there.
-func valuesShape(what string, check func(string) (wrong, hint string)) shape[[]Field] {
-	value := matcherShape(word)
-	read := value.read
-	value.read = func(d *decoder, n *yaml.Node, label string) (*Matcher, bool) {
-		if r := resolve(n); r.Kind == yaml.ScalarNode && r.ShortTag() == "!!null" {
-			return nil, true
-		}
-		return read(d, n, label)
-	}
-	value.schema = schema{"anyOf": append(slices.Clone(value.schema["anyOf"].([]schema)), schema{"type": "null"})}
-	return mapping(value, nil, check, what, func(f []Field, name string, m *Matcher) []Field {
-		return append(f, Field{Name: name, Value: m})
-	}, func() []Field { return nil })
-}
-
 // jsonShape is any value that JSON has too.
 func jsonShape() shape[any] { return anyShape(nodeJSON) }
 
@@ -171,8 +156,28 @@ func methodShape() shape[string] {
 	}), strings.ToUpper)
 }
 
+// hostShape is a host, in any case and with the letters of any script.
 func hostShape() shape[*Matcher] {
-	return matcherShape(func(s string) *Matcher { return word(strings.ToLower(strings.Trim(s, "[]"))) })
+	return convert(matcherShape(func(s string) *Matcher { return word(hostText(strings.Trim(s, "[]"))) }), func(m *Matcher) *Matcher {
+		if m != nil {
+			for i, s := range m.Equals {
+				m.Equals[i] = hostText(s)
+			}
+		}
+		return m
+	})
+}
+
+// hostText is a host as a request's is compared: in small letters, and in those of its script (RFC 5891 section 5), a
+// pattern's label by label.
+func hostText(s string) string {
+	labels := strings.Split(strings.ToLower(s), ".")
+	for i, label := range labels {
+		if text, err := idna.Lookup.ToUnicode(label); err == nil && !strings.Contains(label, "*") {
+			labels[i] = text
+		}
+	}
+	return strings.Join(labels, ".")
 }
 
 func pathShape() shape[*Matcher] {
@@ -208,7 +213,7 @@ func matchFields[T any](of func(*T) *RequestMatch) []field[T] {
 			func(t *T) *uint16 { return &of(t).Port }),
 		bind("path", "The path; * stands for any characters.", pathShape(),
 			func(t *T) **Matcher { return &of(t).Path }),
-		bind("query", "Parameters that the query has, by name; it may have more.", valuesShape("parameter", nil),
+		bind("query", "Parameters that the query has, by name: a value, a list of all its values, null for any, or {absent: true}; it may have more.", valuesShape("parameter", nil),
 			func(t *T) *[]Field { return &of(t).Query }),
 	}
 }
@@ -216,7 +221,7 @@ func matchFields[T any](of func(*T) *RequestMatch) []field[T] {
 // contentFields are the keys that say which request is meant by what it carries.
 func contentFields[T any](of func(*T) *RequestMatch) []field[T] {
 	return []field[T]{
-		bind("headers", "Headers that the request has, by name; it may have more.", valuesShape("header", checkHeaderName),
+		bind("headers", "Headers that the request has, by name: a value, a list of all its values, null for any, or {absent: true}; it may have more.", valuesShape("header", checkHeaderName),
 			func(t *T) *[]Field { return &of(t).Headers }),
 		bind("body", "The text of the body.", matcherShape(Equal),
 			func(t *T) **Matcher { return &of(t).Body }),
@@ -256,7 +261,9 @@ func (m *RequestMatch) addQuery(query string) {
 		if all := values[name]; len(all) == 1 {
 			f.Value = word(all[0])
 		} else {
-			f.All = all
+			for _, value := range all {
+				f.All = append(f.All, word(value))
+			}
 		}
 		m.Query = append(m.Query, f)
 	}
@@ -273,7 +280,7 @@ func readURL(d *decoder, n *yaml.Node, m *RequestMatch) {
 		return
 	}
 	m.Scheme = u.Scheme
-	m.Host = word(strings.ToLower(u.Hostname()))
+	m.Host = word(hostText(u.Hostname()))
 	m.Port = map[string]uint16{"http": 80, "https": 443}[u.Scheme]
 	if p := u.Port(); p != "" {
 		port, err := strconv.ParseUint(p, 10, 16)

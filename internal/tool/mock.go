@@ -28,7 +28,7 @@ type RequestMatch struct {
 	Path   *Matcher
 	// Slashed says that Path is one of a URL, in which %2F is told from a slash; see [SlashedPath].
 	Slashed bool
-	// Query are parameters that the request has; it may have more. A nil Matcher takes any value.
+	// Query are parameters that the request has; it may have more.
 	Query []Field
 	// Headers likewise; their names are compared without regard to case.
 	Headers []Field
@@ -37,15 +37,6 @@ type RequestMatch struct {
 	// any depth. HasJSON tells null from none.
 	JSON    any
 	HasJSON bool
-}
-
-// Field is a query parameter or header with what its value has to be.
-type Field struct {
-	Name string
-	// Value is nil for any value.
-	Value *Matcher
-	// All are all the values that a URL has of a parameter, in any order; Value is nil then.
-	All []string
 }
 
 // HTTPAnswer is one answer. At most one of Reset and Timeout is set, and then nothing else but Delay.

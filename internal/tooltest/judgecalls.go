@@ -117,11 +117,11 @@ func requestText(r *tool.RequestExpect) string {
 	if address != "" {
 		parts = append(parts, address)
 	}
-	for _, f := range r.Query {
-		parts = append(parts, fmt.Sprintf("query %s: %s", f.Name, f.Value))
+	for i := range r.Query {
+		parts = append(parts, fmt.Sprintf("query %s: %s", r.Query[i].Name, &r.Query[i]))
 	}
-	for _, f := range r.Headers {
-		parts = append(parts, fmt.Sprintf("header %s: %s", f.Name, f.Value))
+	for i := range r.Headers {
+		parts = append(parts, fmt.Sprintf("header %s: %s", r.Headers[i].Name, &r.Headers[i]))
 	}
 	if r.Body != nil {
 		parts = append(parts, "body: "+r.Body.String())

@@ -1,0 +1,112 @@
+package tool
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Field is a query parameter or header with what its values have to be. Where nothing else is set, it has to be there.
+type Field struct {
+	Name string
+	// Value is what one of the values has to be.
+	Value *Matcher
+	// All are all the values, in any order.
+	All []*Matcher
+	// Absent says that there is none.
+	Absent bool
+}
+
+// Match reports whether the values of a parameter or header are what is meant.
+func (f *Field) Match(values []string) bool {
+	switch {
+	case f.Absent:
+		return len(values) == 0
+	case f.All != nil:
+		return len(f.All) == len(values) && pairs(f.All, values)
+	}
+	return slices.ContainsFunc(values, f.Value.Match)
+}
+
+// pairs reports whether each matcher can have a value of its own (augmenting paths: a value that is taken moves to
+// another matcher where that makes room).
+func pairs(matchers []*Matcher, values []string) bool {
+	takenBy := make([]int, len(values))
+	for i := range takenBy {
+		takenBy[i] = -1
+	}
+	for i := range matchers {
+		if !take(i, matchers, values, takenBy, make([]bool, len(values))) {
+			return false
+		}
+	}
+	return true
+}
+
+func take(i int, matchers []*Matcher, values []string, takenBy []int, tried []bool) bool {
+	for j, value := range values {
+		if tried[j] || !matchers[i].Match(value) {
+			continue
+		}
+		tried[j] = true
+		if takenBy[j] < 0 || take(takenBy[j], matchers, values, takenBy, tried) {
+			takenBy[j] = i
+			return true
+		}
+	}
+	return false
+}
+
+// String is what the values have to be, for messages.
+func (f *Field) String() string {
+	switch {
+	case f.Absent:
+		return "absent"
+	case f.All != nil:
+		words := make([]string, len(f.All))
+		for i, m := range f.All {
+			words[i] = m.String()
+		}
+		return strings.Join(words, " and ")
+	}
+	return f.Value.String()
+}
+
+// maxValues bounds a list of values: comparing takes time in proportion to its square.
+const maxValues = 100
+
+// valuesShape are query parameters or headers by name: one with null has to be there, one with a list has all of these
+// values and no others, one with {absent: true} isn't there.
+func valuesShape(what string, check func(string) (wrong, hint string)) shape[[]Field] {
+	word := matcherShape(word)
+	one := convert(word, func(m *Matcher) Field { return Field{Value: m} })
+	list := list("a value", word)
+	list.schema["minItems"], list.schema["maxItems"] = 1, maxValues
+	absent := object("a comparison with absent", []field[Field]{
+		bind("absent", "Whether there is no such parameter or header.", boolean(), func(f *Field) *bool { return &f.Absent }),
+	}, nil)
+	value := shape[Field]{
+		schema: schema{"anyOf": append(slices.Clone(word.schema["anyOf"].([]schema)), list.schema, absent.schema, schema{"type": "null"})},
+		read: func(d *decoder, n *yaml.Node, label string) (Field, bool) {
+			switch r := resolve(n); {
+			case r.Kind == yaml.ScalarNode && r.ShortTag() == "!!null":
+				return Field{}, true
+			case r.Kind == yaml.MappingNode && has(r, "absent"):
+				return absent.read(d, n, label)
+			case r.Kind == yaml.SequenceNode && (len(r.Content) == 0 || len(r.Content) > maxValues):
+				d.report(n, fmt.Sprintf("%s has a list of %d values", label, len(r.Content)), fmt.Sprintf("write 1 to %d, or {absent: true} for none", maxValues))
+				return Field{}, false
+			case r.Kind == yaml.SequenceNode:
+				all, ok := list.read(d, n, label)
+				return Field{All: all}, ok
+			}
+			return one.read(d, n, label)
+		},
+	}
+	return mapping(value, nil, check, what, func(all []Field, name string, f Field) []Field {
+		f.Name = name
+		return append(all, f)
+	}, func() []Field { return nil })
+}
