@@ -64,18 +64,21 @@ func hostAddresses(t *testing.T) []string {
 	return out
 }
 
-// TestN02_HostByItsNameOnly opens one port of the host's loopback by a rule.
+// TestN02_HostByItsNameOnly opens one port of the host's loopback by a rule, whichever family listens there.
 func TestN02_HostByItsNameOnly(t *testing.T) {
 	l := newLab(t)
-	port, closed := serveHost(t, "127.0.0.1:0", welcome), serveHost(t, "127.0.0.1:0", trap(t))
-	p := list("{host: host.mayfly.internal, ports: [" + port + "]}")
-	named, other := "host.mayfly.internal:"+port, "host.mayfly.internal:"+closed
-	r := l.run(p, "dial", named, other)
-	if r.outcomes()[named] != "ok" {
-		t.Errorf("%s: %q", named, r.outcomes()[named])
+	closed := serveHost(t, "127.0.0.1:0", trap(t))
+	for _, address := range []string{"127.0.0.1:0", "[::1]:0"} {
+		port := serveHost(t, address, welcome)
+		p := list("{host: host.mayfly.internal, ports: [" + port + "]}")
+		named, other := "host.mayfly.internal:"+port, "host.mayfly.internal:"+closed
+		r := l.run(p, "dial", named, other)
+		if r.outcomes()[named] != "ok" {
+			t.Errorf("%s: %q", named, r.outcomes()[named])
+		}
+		r.refused(t, other)
+		l.run(everything, "dial", named).refused(t, named)
 	}
-	r.refused(t, other)
-	l.run(everything, "dial", named).refused(t, named)
 }
 
 // TestN02_OtherRunIsNotReached has one sandbox listen and another look for it.

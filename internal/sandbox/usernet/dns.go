@@ -234,12 +234,11 @@ const (
 	typeHTTPS dnsmessage.Type = 65
 )
 
+// gateway answers for this machine's name: by its IPv4 address alone, since resolvers prefer IPv6 (RFC 6724 section 2.1)
+// and some programs try the first address only. A connection to it finds what listens on either loopback (dialTCP).
 func (n *Network) gateway(q dnsmessage.Question) []dnsmessage.Resource {
-	switch q.Type {
-	case dnsmessage.TypeA:
+	if q.Type == dnsmessage.TypeA {
 		return []dnsmessage.Resource{addressRecord(q.Name, n.cfg.Gateway4)}
-	case dnsmessage.TypeAAAA:
-		return []dnsmessage.Resource{addressRecord(q.Name, n.cfg.Gateway6)}
 	}
 	return nil
 }

@@ -113,7 +113,7 @@ func TestDNS(t *testing.T) {
 		{"both.example.", typeHTTPS, "Success "},
 		{"gateway.example.", dnsmessage.TypeA, "Success "}, // our own addresses have no other name
 		{"host.mayfly.internal.", dnsmessage.TypeA, "Success 198.18.0.1"},
-		{"host.mayfly.internal.", dnsmessage.TypeAAAA, "Success fd6d:6179:666c:7900::1"},
+		{"host.mayfly.internal.", dnsmessage.TypeAAAA, "Success "},
 		{"host.mayfly.internal.", dnsmessage.TypeTXT, "Success "},
 	} {
 		for _, server := range []netip.Addr{gateway4, gateway6} {

@@ -1,9 +1,11 @@
 package usernet
 
 import (
+	"context"
 	"errors"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"syscall"
 	"testing"
@@ -53,6 +55,41 @@ func TestHostByRuleOnly(t *testing.T) {
 			if r := w.report("tcp", gateway.String(), int(to.Port())); r.Allowed || r.Host != network.HostName {
 				t.Errorf("report %+v", r)
 			}
+		}
+	}
+}
+
+// TestHostOnEitherLoopback reaches what listens on one of the host's two by either of its addresses, and a
+// port on which nothing listens stays refused.
+func TestHostOnEitherLoopback(t *testing.T) {
+	for _, loopback := range []string{"127.0.0.1", "::1"} {
+		to := serve(t, loopback, echoTCP)
+		for _, gateway := range []netip.Addr{gateway4, gateway6} {
+			w := newWorld(t, Config{Policy: policy(network.ModeList, "{host: host.mayfly.internal}")})
+			conn, err := w.dial("tcp", netip.AddrPortFrom(gateway, to.Port()).String())
+			if err != nil {
+				t.Errorf("%s by %s: %v", loopback, gateway, err)
+				continue
+			}
+			conn.Close()
+		}
+	}
+	for address, want := range map[string][]string{
+		gateway4.String(): {"127.0.0.1:7", "[::1]:7"}, gateway6.String(): {"[::1]:7", "127.0.0.1:7"},
+		"10.1.1.1": {"10.1.1.1:7"}, "fd00::1": {"[fd00::1]:7"}, // another machine is one place, and this one is none of its
+	} {
+		dialled := make(chan string, 10)
+		w := newWorld(t, Config{Policy: policy(network.ModeList, "{host: host.mayfly.internal}", "{cidr: 10.0.0.0/8}", `{cidr: "fd00::/8"}`), dial: func(_ context.Context, _, address string) (net.Conn, error) {
+			dialled <- address
+			return nil, syscall.ECONNREFUSED
+		}})
+		_, err := w.dial("tcp", net.JoinHostPort(address, "7"))
+		var got []string
+		for len(dialled) > 0 {
+			got = append(got, <-dialled)
+		}
+		if !errors.Is(err, syscall.ECONNREFUSED) || !slices.Equal(got, want) {
+			t.Errorf("%s: %v, dialled %q", address, err, got)
 		}
 	}
 }

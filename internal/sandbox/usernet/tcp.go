@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 
+	"golang.org/x/sys/unix"
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/adapters/gonet"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
@@ -56,7 +59,7 @@ func (n *Network) handleTCP(r *tcp.ForwarderRequest) {
 		return
 	}
 	// The host is dialled first, so that the tool sees its refusal as one.
-	conn, err := n.cfg.dial(n.ctx, "tcp", t.dial.String())
+	conn, err := n.dialTCP(&t)
 	if err != nil {
 		r.Complete(true)
 		n.fail(t, err)
@@ -86,6 +89,28 @@ func (n *Network) handleTCP(r *tcp.ForwarderRequest) {
 		c.Reason = cause(err)
 	}
 	n.cfg.Report(c)
+}
+
+// dialTCP connects to a target. This machine is one place to the tool: where nothing listens on its loopback of one family
+// of addresses, the other's is tried.
+func (n *Network) dialTCP(t *target) (net.Conn, error) {
+	conn, err := n.cfg.dial(n.ctx, "tcp", t.dial.String())
+	if err == nil || !t.Host || !nobodyListens(err) {
+		return conn, err
+	}
+	other := netip.IPv6Loopback()
+	if t.dial.Addr().Is6() {
+		other = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	}
+	if conn, otherErr := n.cfg.dial(n.ctx, "tcp", netip.AddrPortFrom(other, t.dial.Port()).String()); otherErr == nil {
+		return conn, nil
+	}
+	return nil, err
+}
+
+// nobodyListens says whether a dial failed at once; a host may also have no IPv6.
+func nobodyListens(err error) bool {
+	return slices.ContainsFunc([]error{unix.ECONNREFUSED, unix.EADDRNOTAVAIL, unix.ENETUNREACH, unix.EAFNOSUPPORT}, func(e error) bool { return errors.Is(err, e) })
 }
 
 // errCut is why a connection ended that the end of the sandbox cut.
