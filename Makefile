@@ -44,7 +44,7 @@ test: setup build images ## run everything that CI runs, and list what failed (a
 	test/all.sh lint vet cross test-race test-bounds fuzz-smoke test-sandbox test-programs test-python test-go
 
 # The base images that tests run tools in.
-TEST_IMAGES := busybox shell python kubectl clients
+TEST_IMAGES := busybox shell python kubectl clients java
 
 # Their bounds are in times or megabytes, or there is so much of something that the race detector takes minutes; what
 # could race in them, smaller ones do as well.

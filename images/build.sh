@@ -6,8 +6,9 @@
 #   mayfly/python   the shell image's content and Python 3 with requests
 #   mayfly/kubectl  kubectl, for tests; only when it is named
 #   mayfly/clients  clients of HTTP, for tests of mocks; only when it is named
+#   mayfly/java     a Java runtime, for tests of mocks; only when it is named
 #
-# usage: images/build.sh [--force] [busybox|shell|python|kubectl|clients]...
+# usage: images/build.sh [--force] [busybox|shell|python|kubectl|clients|java]...
 #
 # Archives (OCI layout, docker load takes them too) go to $MAYFLY_IMAGES_DIR, .build/images by default. An archive whose
 # inputs are unchanged is left alone. Two builds at once are safe: the second waits.
@@ -20,8 +21,8 @@ names=()
 for arg in "$@"; do
   case $arg in
     --force) force=1 ;;
-    busybox | shell | python | kubectl | clients) names+=("$arg") ;;
-    *) echo "images/build.sh: $arg: want --force, busybox, shell, python, kubectl or clients" >&2; exit 2 ;;
+    busybox | shell | python | kubectl | clients | java) names+=("$arg") ;;
+    *) echo "images/build.sh: $arg: want --force, busybox, shell, python, kubectl, clients or java" >&2; exit 2 ;;
   esac
 done
 [ ${#names[@]} -gt 0 ] || names=(busybox shell python)
@@ -102,6 +103,11 @@ build() {
       bootstrap clients busybox-static,bash,curl,jq,ca-certificates,wget,git,nodejs,python3,python3-requests,python3-aiohttp
       mkimage -name mayfly/clients:latest -rootfs "$work/clients.tar" -out "$out/clients.tar" \
         -env PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin -env PYTHONUNBUFFERED=1 -env LANG=C.UTF-8 -cmd /bin/bash
+      ;;
+    java)
+      bootstrap java busybox-static,ca-certificates,default-jre-headless
+      mkimage -name mayfly/java:latest -rootfs "$work/java.tar" -out "$out/java.tar" \
+        -env PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/usr/lib/jvm/default-java/bin -cmd /usr/bin/java
       ;;
   esac
 }

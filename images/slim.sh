@@ -57,6 +57,11 @@ fi
 # What was removed isn't missed.
 case $name in
   kubectl) chroot . /usr/bin/kubectl version --client >/dev/null ;;
+  java)
+    mount -t proc proc proc # where Java looks for itself
+    chroot . /usr/lib/jvm/default-java/bin/java -version 2>/dev/null || { umount proc; exit 1; }
+    umount proc
+    ;;
   clients)
     chroot . /usr/bin/curl --version >/dev/null
     chroot . /usr/bin/wget --version >/dev/null

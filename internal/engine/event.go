@@ -62,6 +62,9 @@ type Exit struct {
 	Output          []byte `json:"output,omitempty"`
 	OutputTruncated bool   `json:"output_truncated,omitempty"`
 
+	// Trusting are the tool's own files and variables to whose certificates Mocks.Authority was added.
+	Trusting []string `json:"trusting,omitempty"`
+
 	// Kept says that the sandbox was kept for a look inside (Spec.KeepFor).
 	Kept bool `json:"kept,omitempty"`
 }

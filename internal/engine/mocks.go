@@ -45,7 +45,8 @@ type Mocks struct {
 	Allow network.Policy `json:"allow"`
 	// Loopback are the ports of the sandbox's own loopback that mocks may answer for: at most 100 ranges.
 	Loopback []network.PortRange `json:"loopback,omitempty"`
-	// Authority is a certificate (PEM) that the sandbox trusts beside those of its image.
+	// Authority is a certificate (PEM) that the sandbox trusts beside those of its image, of the tool's files, secrets and
+	// variables.
 	Authority []byte `json:"authority,omitempty"`
 
 	Commands      []string `json:"commands,omitempty"`

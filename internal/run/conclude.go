@@ -14,6 +14,7 @@ func (r *run) conclude(t *tool.Tool, exit *engine.Exit, cause error) {
 	res := &r.result
 	res.Usage = exit.Usage
 	res.Kept = exit.Kept
+	res.Trusting = exit.Trusting
 	res.ExitCode = exit.Code
 	res.Hint = ""
 	switch {

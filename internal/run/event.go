@@ -189,6 +189,8 @@ type Result struct {
 	Kept bool `json:"kept,omitempty"`
 	// KeptID is the sandbox's id: the run's, or that of its last attempt.
 	KeptID string `json:"kept_id,omitempty"`
+	// Trusting are the tool's own files and variables to whose certificates a test's authority was added.
+	Trusting []string `json:"-"`
 	// Steps are a workflow's, in the order of its definition, those of finally last.
 	Steps []StepResult `json:"steps,omitempty"`
 }

@@ -274,6 +274,7 @@ func (r *run) secrets(ctx context.Context, spec *engine.Spec) (engine.Secrets, e
 	for _, name := range names {
 		all = append(all, values[name])
 	}
+	all = append(all, r.trusting(values)...)
 	for _, v := range spec.Environment {
 		if v.Secret == "" {
 			continue

@@ -63,6 +63,10 @@ func newBundle(start *wire.Start, r *rootfs) (*bundle, error) {
 	if err := r.choosePlaces(spec, start.IDCount); err != nil {
 		return nil, err
 	}
+	r.trusting = newTrusting(spec.Mocks)
+	if err := r.trustImage(); err != nil {
+		return nil, err
+	}
 	b := &bundle{}
 	mounts, err := b.mounts(start, r)
 	if err != nil {
@@ -75,7 +79,7 @@ func newBundle(start *wire.Start, r *rootfs) (*bundle, error) {
 	if err := r.nameUser(); err != nil {
 		return nil, err
 	}
-	env := withMocks(environment(spec, start.Secrets, r.home, hostname), spec.Mocks)
+	env := withMocks(r.trusting.environment(environment(spec, start.Secrets, r.home, hostname)), spec.Mocks)
 	argv := slices.Clone(spec.Args)
 	if err := r.linkCommands(spec.Mocks, argv, env); err != nil {
 		return nil, err
@@ -364,7 +368,7 @@ func (r *rootfs) toolMounts(spec *engine.Spec, secrets engine.Secrets) ([]specs.
 			if !ok {
 				return nil, &engine.InvalidError{Field: "secret " + m.Secret, Why: "no value was given for it"}
 			}
-			source, err := r.readOnlyFile("secrets", name, endLine(value), 0o400)
+			source, err := r.readOnlyFile("secrets", name, r.trusting.content(m.Target, endLine(value)), 0o400)
 			if err != nil {
 				return nil, fmt.Errorf("write secret %s to its memory file system: %w", m.Secret, err)
 			}
@@ -374,7 +378,7 @@ func (r *rootfs) toolMounts(spec *engine.Spec, secrets engine.Secrets) ([]specs.
 			if m.Executable {
 				mode = 0o555
 			}
-			source, err := r.readOnlyFile("scratch", name, m.Content, mode)
+			source, err := r.readOnlyFile("scratch", name, r.trusting.content(m.Target, m.Content), mode)
 			if err != nil {
 				return nil, err
 			}
@@ -382,6 +386,9 @@ func (r *rootfs) toolMounts(spec *engine.Spec, secrets engine.Secrets) ([]specs.
 		case engine.MountFile:
 			source, err := r.copyIn(m.Source, m.Path, name)
 			if err != nil {
+				return nil, fmt.Errorf("volume %s: %w", m.Target, err)
+			}
+			if err := r.trusting.tree(source, m.Target); err != nil {
 				return nil, fmt.Errorf("volume %s: %w", m.Target, err)
 			}
 			mounts = append(mounts, bind(source, m.Target, "ro"))

@@ -31,6 +31,7 @@ type rootfs struct {
 	dir     string // the tmpfs
 	root    string // the overlay
 	firstID int
+	layers  int // below lower
 	// diskLimit is the size of the tmpfs.
 	diskLimit int64
 
@@ -43,6 +44,8 @@ type rootfs struct {
 	mounted []ownPlace // the tool's volumes that it may write to
 	caches  []*cache
 	sized   []string // volumes with a size of their own, each a file system
+
+	trusting *trusting // nil outside of tests
 
 	secretsMounted bool
 }
@@ -59,7 +62,7 @@ func mountRootfs(start *wire.Start, userNS string) (*rootfs, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &rootfs{dir: dir, root: filepath.Join(dir, "root"), firstID: start.FirstID, diskLimit: spec.Resources.Disk}
+	r := &rootfs{dir: dir, root: filepath.Join(dir, "root"), firstID: start.FirstID, layers: len(spec.Image.Layers), diskLimit: spec.Resources.Disk}
 	if userNS == "" {
 		r.firstID = 0
 	}

@@ -221,6 +221,9 @@ func (s *supervisor) outcome(exit *engine.Exit, oom bool, output *os.File) (err 
 		return err
 	}
 	exit.OutOfMemory, exit.TooManySockets = oom || killed, s.manySockets
+	if s.rootfs.trusting != nil {
+		exit.Trusting = s.rootfs.trusting.changed
+	}
 	if output != nil {
 		if exit.Output, exit.OutputTruncated, err = readOutput(output, s.start.Spec.MaxOutputBytes); err != nil {
 			return err

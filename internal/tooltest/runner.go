@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/mayfly-run/mayfly/internal/commandmock"
@@ -231,4 +232,7 @@ func (s *session) collect() {
 		}
 	}
 	slices.Sort(res.Notes)
+	if res.Result != nil && len(res.Result.Trusting) > 0 {
+		res.Notes = append(res.Notes, fmt.Sprintf("the tool brings certificates of its own; so that it trusts the mocks, the test's authority was added to %s", strings.Join(res.Result.Trusting, ", ")))
+	}
 }

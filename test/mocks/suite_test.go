@@ -22,13 +22,8 @@ import (
 	"github.com/mayfly-run/mayfly/test/testbed"
 )
 
-// home is a Mayfly home with the image of clients, for all tests of this package.
+// home is a Mayfly home with the images of clients, for all tests of this package.
 var home = sync.OnceValues(func() (string, error) {
-	archive, err := os.Open(filepath.Join(testbed.Root(), ".build", "images", "clients.tar"))
-	if err != nil {
-		return "", fmt.Errorf("%w; build it with: images/build.sh clients", err)
-	}
-	defer archive.Close()
 	dir, err := os.MkdirTemp("", "mocks-home-")
 	if err != nil {
 		return "", err
@@ -38,9 +33,23 @@ var home = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	_, err = store.Load(context.Background(), archive)
-	return dir, err
+	for _, name := range []string{"clients", "java"} {
+		if err := load(store, name); err != nil {
+			return "", err
+		}
+	}
+	return dir, nil
 })
+
+func load(store *image.Store, name string) error {
+	archive, err := os.Open(filepath.Join(testbed.Root(), ".build", "images", name+".tar"))
+	if err != nil {
+		return fmt.Errorf("%w; build it with: images/build.sh %s", err, name)
+	}
+	defer archive.Close()
+	_, err = store.Load(context.Background(), archive)
+	return err
+}
 
 // homes is what TestMain has to remove.
 var homes string

@@ -1,0 +1,24 @@
+package run
+
+import (
+	"github.com/mayfly-run/mayfly/internal/engine"
+	"github.com/mayfly-run/mayfly/internal/trust"
+)
+
+// trusting are the values as a test's sandbox has them, where its authority was added to their certificates.
+func (r *run) trusting(values engine.Secrets) [][]byte {
+	if r.req.Mocks == nil {
+		return nil
+	}
+	a := trust.New(r.req.Mocks.Authority)
+	if a == nil {
+		return nil
+	}
+	var out [][]byte
+	for _, value := range values {
+		if changed, ok := a.AddToText(value); ok {
+			out = append(out, changed)
+		}
+	}
+	return out
+}

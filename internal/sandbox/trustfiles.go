@@ -1,0 +1,197 @@
+package sandbox
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/mayfly-run/mayfly/internal/engine"
+	"github.com/mayfly-run/mayfly/internal/trust"
+)
+
+// Clients that bring certificates of their own don't look at the system's: libraries that carry a bundle (certifi, gRPC),
+// Java with its keystore, a kubeconfig that names its cluster's authority, curl --cacert. So in a test its authority is
+// added to what the image carries, to what the tool mounts, and to its variables (package trust).
+
+// trusting adds a test's authority to certificates; a nil one leaves them.
+type trusting struct {
+	*trust.Authority
+	// changed are the tool's own files and variables to which it was added.
+	changed []string
+}
+
+func newTrusting(m *engine.Mocks) *trusting {
+	if m == nil {
+		return nil
+	}
+	if a := trust.New(m.Authority); a != nil {
+		return &trusting{Authority: a}
+	}
+	return nil
+}
+
+// content is what a file or variable of the tool has in the sandbox.
+func (t *trusting) content(of string, content []byte) []byte {
+	if t == nil || len(content) > maxBundle {
+		return content
+	}
+	out, changed := t.Add(content)
+	if changed {
+		t.name(of)
+	}
+	return out
+}
+
+// maxNamed is how many of the tool's own files and variables are named.
+const maxNamed = 20
+
+func (t *trusting) name(of string) {
+	switch {
+	case len(t.changed) < maxNamed:
+		t.changed = append(t.changed, of)
+	case len(t.changed) == maxNamed:
+		t.changed = append(t.changed, "others")
+	}
+}
+
+// environment is the tool's, likewise.
+func (t *trusting) environment(env []string) []string {
+	if t == nil {
+		return env
+	}
+	for i, kv := range env {
+		name, value, _ := strings.Cut(kv, "=")
+		env[i] = name + "=" + string(t.content("variable "+name, []byte(value)))
+	}
+	return env
+}
+
+// tree changes what is mounted for the tool at a path: a file, or those of a folder. No link is followed.
+func (t *trusting) tree(host, at string) error {
+	if t == nil {
+		return nil
+	}
+	return filepath.WalkDir(host, func(file string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		changed, err := t.file(file)
+		if changed {
+			t.name(at + strings.TrimPrefix(file, host))
+		}
+		return err
+	})
+}
+
+// file changes a file in place, and leaves its owner and mode.
+func (t *trusting) file(host string) (changed bool, err error) {
+	f, err := os.OpenFile(host, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil || !info.Mode().IsRegular() || info.Size() > maxBundle {
+		return false, err
+	}
+	content, err := io.ReadAll(io.LimitReader(f, maxBundle))
+	if err != nil {
+		return false, err
+	}
+	out, changed := t.Add(content)
+	if !changed {
+		return false, nil
+	}
+	to, err := os.OpenFile(host, os.O_WRONLY|os.O_TRUNC|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return false, err
+	}
+	_, err = io.Copy(to, bytes.NewReader(out))
+	if err = errors.Join(err, to.Close()); errors.Is(err, unix.ENOSPC) {
+		err = fmt.Errorf("the certificates don't fit the disk limit; raise resources.disk: %w", err)
+	}
+	return true, err
+}
+
+// systemCertificates are where a system keeps the certificates that its bundles are made from, one a file: what reads the
+// system's certificates reads the bundles, or a folder of hashes.
+var systemCertificates = []string{"/etc/ssl/certs", "/etc/pki/ca-trust", "/etc/ca-certificates", "/usr/share/ca-certificates", "/usr/local/share/ca-certificates", "/usr/share/pki"}
+
+// hashFolder is where OpenSSL looks for a certificate by its name's hash when nobody names a bundle; /usr/lib/ssl/certs
+// and the like lead there.
+const hashFolder = "/etc/ssl/certs"
+
+// trustImage adds a test's authority to the certificates that the image carries beside the system's bundles, which have
+// mounts of their own (trustMounts).
+func (r *rootfs) trustImage() error {
+	if r.trusting == nil {
+		return nil
+	}
+	found, err := r.imageFiles(namesCertificates)
+	if err != nil {
+		return err
+	}
+	found = slices.DeleteFunc(found, isSystems) // hundreds, which are quicker told by their paths
+	seen := map[string]bool{}
+	for _, at := range found {
+		host, err := r.inRoot(at)
+		if err != nil {
+			return err
+		}
+		target := "/" + strings.TrimPrefix(strings.TrimPrefix(host, r.root), "/")
+		if seen[target] || isSystems(target) || slices.Contains(imageBundles, target) {
+			continue
+		}
+		seen[target] = true
+		switch info, err := os.Lstat(host); {
+		case errors.Is(err, fs.ErrNotExist) && strings.HasSuffix(at, "/lib/security/cacerts"):
+			err = r.writeFile(target, r.trusting.Keystore()) // Java's, whose package's script was not run
+			if err != nil {
+				return err
+			}
+		case err == nil && info.Mode().IsRegular():
+			if _, err := r.trusting.file(host); err != nil {
+				return fmt.Errorf("add the test's authority to %s of the image: %w", at, err)
+			}
+		}
+	}
+	return r.trustHash()
+}
+
+// isSystems says whether a file is one of the system's single certificates.
+func isSystems(at string) bool {
+	return !isKeystore(path.Base(at)) && slices.ContainsFunc(systemCertificates, func(dir string) bool { return strings.HasPrefix(at, dir+"/") })
+}
+
+// trustHash puts the authority where OpenSSL looks for it by itself.
+func (r *rootfs) trustHash() error {
+	name := r.trusting.HashName()
+	host, err := r.inRoot(hashFolder)
+	if err != nil || name == "" || r.onToolMount(hashFolder) || r.checkPlace("certificates", hashFolder) != nil {
+		return err
+	}
+	if info, err := os.Lstat(host); err != nil || !info.IsDir() {
+		return nil //nolint:nilerr // an image without OpenSSL
+	}
+	return r.writeFile(path.Join(hashFolder, name), r.trusting.PEM())
+}
+
+// namesCertificates says whether a file of the image may be one of certificates, by its name.
+func namesCertificates(name string) bool {
+	lower := strings.ToLower(name)
+	return slices.Contains([]string{".pem", ".crt", ".cer"}, path.Ext(lower)) || isKeystore(lower) || strings.HasPrefix(lower, "cacert")
+}
+
+// isKeystore says whether a file may be a keystore of Java's, by its name.
+func isKeystore(name string) bool {
+	return name == "cacerts" || name == "jssecacerts" || slices.Contains([]string{".jks", ".p12", ".pfx", ".keystore", ".truststore"}, path.Ext(strings.ToLower(name)))
+}

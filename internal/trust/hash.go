@@ -1,0 +1,55 @@
+package trust
+
+import (
+	"crypto/sha1" //nolint:gosec // OpenSSL's own
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"encoding/binary"
+	"fmt"
+	"strings"
+)
+
+// HashName is the name under which OpenSSL looks for the authority in a folder of certificates: the hash of its subject
+// in a form of its own (X509_NAME_hash(3)), in which words are in small letters, one blank apart, and in UTF-8. It is
+// empty for what isn't a certificate.
+func (a *Authority) HashName() string {
+	cert, err := x509.ParseCertificate(a.der)
+	if err != nil {
+		return ""
+	}
+	var subject pkix.RDNSequence
+	if _, err := asn1.Unmarshal(cert.RawSubject, &subject); err != nil {
+		return ""
+	}
+	var canonical []byte
+	for _, set := range subject {
+		for _, attribute := range set {
+			text, ok := attribute.Value.(string)
+			if !ok || len(set) != 1 {
+				return ""
+			}
+			value := asn1.RawValue{Tag: asn1.TagUTF8String, Bytes: []byte(lower(strings.Join(strings.Fields(text), " ")))}
+			encoded, err := asn1.MarshalWithParams([]struct {
+				Type  asn1.ObjectIdentifier
+				Value asn1.RawValue
+			}{{attribute.Type, value}}, "set")
+			if err != nil {
+				return ""
+			}
+			canonical = append(canonical, encoded...)
+		}
+	}
+	sum := sha1.Sum(canonical) //nolint:gosec // OpenSSL's own
+	return fmt.Sprintf("%08x.0", binary.LittleEndian.Uint32(sum[:]))
+}
+
+// lower has the letters of ASCII small; OpenSSL leaves others.
+func lower(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r >= 'A' && r <= 'Z' {
+			return r + 'a' - 'A'
+		}
+		return r
+	}, s)
+}

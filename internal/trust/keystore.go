@@ -1,0 +1,101 @@
+package trust
+
+import (
+	"bytes"
+	"crypto/sha1" //nolint:gosec // the format's own
+	"crypto/x509"
+	"encoding/binary"
+	"unicode/utf16"
+
+	"software.sslmate.com/src/go-pkcs12"
+)
+
+// Java's keystores: JKS (sun.security.provider.JavaKeyStore) and PKCS#12 (RFC 7292), which since Java 18 need no password.
+// Whichever of them a file is, Java finds out itself.
+
+// alias is the authority's name in a keystore.
+const alias = "mayfly-test-authority"
+
+// passwords are those that keystores of authorities have: Java's own, and none.
+var passwords = []string{"changeit", ""}
+
+const (
+	jksMagic   = 0xfeedfeed
+	jksVersion = 2
+	jksHeader  = 12 // magic, version and number of entries
+	jksTrusted = 2  // the kind of an entry that is a certificate
+)
+
+// Keystore is a keystore of Java's with the authority alone.
+func (a *Authority) Keystore() []byte {
+	head := binary.BigEndian.AppendUint32(nil, jksMagic)
+	head = binary.BigEndian.AppendUint32(head, jksVersion)
+	return a.jks(binary.BigEndian.AppendUint32(head, 0), passwords[0])
+}
+
+// jks completes a JKS keystore without its digest by the authority.
+func (a *Authority) jks(entries []byte, password string) []byte {
+	out := bytes.Clone(entries)
+	binary.BigEndian.PutUint32(out[8:], binary.BigEndian.Uint32(out[8:])+1)
+	text := func(s string) {
+		out = binary.BigEndian.AppendUint16(out, uint16(len(s)))
+		out = append(out, s...)
+	}
+	out = binary.BigEndian.AppendUint32(out, jksTrusted)
+	text(alias)
+	out = binary.BigEndian.AppendUint64(out, 0) // when it was made
+	text("X.509")
+	out = binary.BigEndian.AppendUint32(out, uint32(len(a.der)))
+	out = append(out, a.der...)
+	return append(out, jksDigest(out, password)...)
+}
+
+// jksDigest is what the end of a JKS keystore has.
+func jksDigest(entries []byte, password string) []byte {
+	h := sha1.New() //nolint:gosec // the format's own
+	for _, unit := range utf16.Encode([]rune(password)) {
+		h.Write(binary.BigEndian.AppendUint16(nil, unit))
+	}
+	h.Write([]byte("Mighty Aphrodite"))
+	h.Write(entries)
+	return h.Sum(nil)
+}
+
+// addToKeystore is Add for keystores.
+func (a *Authority) addToKeystore(file []byte) ([]byte, bool) {
+	switch {
+	case len(file) >= jksHeader+sha1.Size && binary.BigEndian.Uint32(file) == jksMagic && binary.BigEndian.Uint32(file[4:]) == jksVersion:
+		entries, digest := file[:len(file)-sha1.Size], file[len(file)-sha1.Size:]
+		for _, password := range passwords {
+			if bytes.Equal(jksDigest(entries, password), digest) {
+				return a.jks(entries, password), true
+			}
+		}
+	case file[0] == 0x30: // a SEQUENCE (X.690 section 8.9)
+		return a.addToPKCS12(file)
+	}
+	return file, false
+}
+
+// addToPKCS12 is addToKeystore for PKCS#12. A file says itself how long its password is worked on: the deadline of a start
+// is what bounds that.
+func (a *Authority) addToPKCS12(file []byte) ([]byte, bool) {
+	own, err := x509.ParseCertificate(a.der)
+	if err != nil {
+		return file, false
+	}
+	for _, password := range passwords {
+		certificates, err := pkcs12.DecodeTrustStore(file, password)
+		if err != nil {
+			continue
+		}
+		encoder := pkcs12.Modern2023
+		if password == "" {
+			encoder = pkcs12.Passwordless
+		}
+		if out, err := encoder.EncodeTrustStore(append(certificates, own), password); err == nil {
+			return out, true
+		}
+	}
+	return file, false
+}
