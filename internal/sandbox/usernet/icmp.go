@@ -78,8 +78,8 @@ func (n *Network) handleEcho6(pkt *stack.PacketBuffer) {
 func (n *Network) startEcho(e echo) {
 	t := n.decide(e.dst, 0, network.ICMP)
 	if !t.verdict.Allowed {
-		n.prohibited(e)
 		n.deny(t)
+		n.prohibited(e)
 		return
 	}
 	if limit := n.up; limit != nil && !limit.AllowN(time.Now(), min(len(e.payload), limit.Burst())) {

@@ -44,13 +44,13 @@ func (n *Network) handleTCP(r *tcp.ForwarderRequest) {
 	}
 	t := n.decide(addr, port, network.TCP)
 	if !t.verdict.Allowed {
+		n.deny(t)        // first: a tool that ends at the answer doesn't outrun its report
 		r.Complete(true) // a reset: the tool's connect fails at once
-		n.deny(t)
 		return
 	}
 	if !n.slots.tcp.take() {
-		r.Complete(true)
 		n.overflow(t)
+		r.Complete(true)
 		return
 	}
 	defer n.slots.tcp.release()
