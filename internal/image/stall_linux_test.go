@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -153,5 +154,17 @@ func dripUntilGone(w http.ResponseWriter, r *http.Request) {
 		case <-time.After(10 * time.Millisecond):
 		case <-r.Context().Done():
 		}
+	}
+}
+
+// TestNoAnswer: a registry that takes a request and says nothing has stalled,
+// whichever of the two clocks is first, the transport's or the body's.
+func TestNoAnswer(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
+	defer server.Close()
+	client := &http.Client{Transport: &http.Transport{ResponseHeaderTimeout: time.Millisecond}}
+	_, err := client.Get(server.URL)
+	if err = explain("r.example", err); !errors.Is(err, ErrStalled) {
+		t.Error(err)
 	}
 }
