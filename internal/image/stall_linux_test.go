@@ -163,7 +163,10 @@ func TestNoAnswer(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
 	defer server.Close()
 	client := &http.Client{Transport: &http.Transport{ResponseHeaderTimeout: time.Millisecond}}
-	_, err := client.Get(server.URL)
+	answer, err := client.Get(server.URL)
+	if err == nil {
+		_ = answer.Body.Close()
+	}
 	if err = explain("r.example", err); !errors.Is(err, ErrStalled) {
 		t.Error(err)
 	}
