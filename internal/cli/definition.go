@@ -1,8 +1,10 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"os"
 
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
@@ -33,11 +35,7 @@ func loadDefinition(in io.Reader, name string) (def *tool.Definition, text strin
 			return nil, "", err
 		}
 	} else {
-		path, err := toolPath(name)
-		if err != nil {
-			return nil, "", err
-		}
-		if def, err = tool.LoadDefinition(path); err != nil {
+		if def, err = loadNamed(name); err != nil {
 			return nil, "", err
 		}
 	}
@@ -45,4 +43,72 @@ func loadDefinition(in io.Reader, name string) (def *tool.Definition, text strin
 		return def, text, def.Workflow.Resolve()
 	}
 	return def, text, def.Tool.ReadScript()
+}
+
+// loadNamed reads the tool or workflow given by path, by name or by folder.
+func loadNamed(name string) (*tool.Definition, error) {
+	path, byName, err := toolPath(name)
+	if err != nil {
+		return nil, err
+	}
+	if byName {
+		return tool.LoadNamed(".", name)
+	}
+	return tool.LoadDefinition(path)
+}
+
+// toolPath is the file of a tool given by path, by name or by folder. What looks like a path is one, and a folder hides no
+// tool of its name: a folder for a tool's files often has that.
+func toolPath(name string) (path string, byName bool, err error) {
+	info, err := os.Stat(name)
+	folder := err == nil && info.IsDir()
+	switch {
+	case folder && tool.IsPath(name):
+		path, err = tool.InFolder(name)
+		return path, false, err
+	case err == nil && !folder, tool.IsPath(name):
+		return name, false, nil
+	}
+	path, err = tool.Find(".", name)
+	var missing *tool.NotFoundError
+	if folder && errors.As(err, &missing) {
+		path, err = tool.InFolder(name)
+		return path, false, err
+	}
+	return path, true, err
+}
+
+// vet refuses definitions that another user could have put in the way of a search for their names. An ordinary user's is
+// looked at before the user namespace is entered: in it root's files can't be told from those of others.
+func vet(name string) error {
+	if os.Geteuid() == 0 || name == "-" {
+		return nil // loading it does the same
+	}
+	if _, _, err := loadDefinition(nil, name); untrusted(err) {
+		return err
+	}
+	return nil
+}
+
+// vetTests is [vet] for files of tests.
+func vetTests(paths []string) error {
+	if os.Geteuid() == 0 {
+		return nil
+	}
+	files, err := findTests(paths)
+	if err != nil {
+		return nil //nolint:nilerr // found again, and said, by whoever runs them
+	}
+	for _, file := range files {
+		if err := validateSuite(file); untrusted(err) {
+			return err
+		}
+	}
+	return nil
+}
+
+// untrusted reports whether an error is about a file that another user could have put there. Any other comes again later.
+func untrusted(err error) bool {
+	var refused *tool.UntrustedError
+	return errors.As(err, &refused)
 }

@@ -117,6 +117,9 @@ func (f *runFlags) add(fl *pflag.FlagSet) {
 }
 
 func (f *runFlags) run(ctx context.Context, s streams, name string) error {
+	if err := vet(name); err != nil {
+		return err
+	}
 	if err := enterNamespace(); err != nil { // before anything of stdin is read
 		return err
 	}
@@ -187,28 +190,6 @@ func (f *runFlags) warn(s streams, def *tool.Definition) {
 		w.Text = "warning: " + w.Text
 		fmt.Fprintln(s.err, "mayfly:", w)
 	}
-}
-
-// toolPath is the file of a tool given by path, by name or by folder. What looks like a path is one, and a folder hides no
-// tool of its name: a folder for a tool's files often has that.
-func toolPath(name string) (string, error) {
-	info, err := os.Stat(name)
-	folder := err == nil && info.IsDir()
-	switch {
-	case folder && tool.IsPath(name):
-		return tool.InFolder(name)
-	case err == nil && !folder, tool.IsPath(name):
-		return name, nil
-	}
-	cwd, err := os.Getwd()
-	if err != nil {
-		return "", err
-	}
-	found, err := tool.Find(cwd, name)
-	if err != nil && folder {
-		return tool.InFolder(name)
-	}
-	return found, err
 }
 
 // override applies the flags that stand above the definition.

@@ -40,7 +40,7 @@ func TestToolPath(t *testing.T) {
 		"tools/check":   "tools/check/tool.yaml",
 		"tools/missing": "tools/missing",
 	} {
-		got, err := toolPath(name)
+		got, _, err := toolPath(name)
 		if err != nil {
 			got = err.Error()
 		}

@@ -79,6 +79,9 @@ func (f *runFlags) runWorkflow(ctx context.Context, s streams, w *tool.Workflow,
 
 // resumeWorkflow goes on with a run of a workflow.
 func (f *runFlags) resumeWorkflow(ctx context.Context, s streams) error {
+	if err := f.vetResumed(ctx); err != nil {
+		return err
+	}
 	if err := enterNamespace(); err != nil {
 		return err
 	}
@@ -139,6 +142,30 @@ func (f *runFlags) pastWorkflow(past *workflow.Past) (*tool.Workflow, error) {
 		def.Workflow.Source.Dir = h.Dir
 	}
 	return def.Workflow, def.Workflow.Resolve()
+}
+
+// vetResumed is [vet] for the workflow of a run that goes on.
+func (f *runFlags) vetResumed(ctx context.Context) error {
+	if os.Geteuid() == 0 {
+		return nil
+	}
+	dir, err := home()
+	if err != nil {
+		return err
+	}
+	store := runs(dir, openSecrets(dir))
+	id, err := store.Find(f.resume)
+	if err != nil {
+		return err
+	}
+	journal, past, err := store.Open(ctx, id)
+	if err != nil {
+		return err
+	}
+	if _, err = f.pastWorkflow(past); !untrusted(err) {
+		err = nil
+	}
+	return errors.Join(err, journal.Close())
 }
 
 // absoluteSecrets are secret flags that mean the same in any folder.

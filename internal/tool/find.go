@@ -39,15 +39,22 @@ func (e *NotFoundError) Is(target error) bool { return target == os.ErrNotExist 
 
 // Find returns the path of the definition of a named tool: tools/NAME/tool.yaml or tools/NAME.yaml in startDir or the
 // nearest folder above it, up to and including the project's root (the one with a mayfly.yaml) or, outside projects,
-// the filesystem's. It opens no file. Where there is none, the error is a *[NotFoundError].
+// the filesystem's. It opens no file. Where there is none, the error is a *[NotFoundError]; where another user could have
+// put it in a folder above, an *[UntrustedError].
 func Find(startDir, name string) (file string, err error) {
+	file, _, err = find(startDir, name)
+	return file, err
+}
+
+// find is [Find]. above is the folder that it climbed to; empty for startDir itself.
+func find(startDir, name string) (file, above string, err error) {
 	if wrong, hint := checkName(name); wrong != "" {
 		// Also keeps the search inside the folders of tools: a name can't be "../x".
-		return "", fmt.Errorf("tool %s %s; %s", quote(name), wrong, hint)
+		return "", "", fmt.Errorf("tool %s %s; %s", quote(name), wrong, hint)
 	}
 	dir, err := filepath.Abs(startDir)
 	if err != nil {
-		return "", fmt.Errorf("find tool %s: %w", name, err)
+		return "", "", fmt.Errorf("find tool %s: %w", name, err)
 	}
 	missing := &NotFoundError{Name: name}
 	var names []string
@@ -55,7 +62,7 @@ func Find(startDir, name string) (file string, err error) {
 		tools := filepath.Join(dir, "tools")
 		for _, candidate := range []string{filepath.Join(tools, name, "tool.yaml"), filepath.Join(tools, name+".yaml")} {
 			if isFile(candidate) {
-				return candidate, nil
+				return candidate, above, trustedAbove(above, candidate)
 			}
 			missing.Looked = append(missing.Looked, candidate)
 		}
@@ -64,10 +71,34 @@ func Find(startDir, name string) (file string, err error) {
 		if parent == dir || isFile(filepath.Join(dir, projectFile)) {
 			break
 		}
-		dir = parent
+		dir, above = parent, parent
 	}
 	missing.Nearest = nearest(name, names)
-	return "", missing
+	return "", "", missing
+}
+
+func trustedAbove(above, file string) error {
+	if above == "" {
+		return nil
+	}
+	return trusted(above, file)
+}
+
+// LoadNamed finds the tool or workflow of a name, as [Find] does, and reads it, as [LoadDefinition] does.
+func LoadNamed(startDir, name string) (*Definition, error) {
+	file, above, err := find(startDir, name)
+	if err != nil {
+		return nil, err
+	}
+	def, err := LoadDefinition(file)
+	switch {
+	case err != nil:
+		return nil, err
+	case def.Tool != nil:
+		return def, def.Tool.trustFiles(above)
+	}
+	def.Workflow.above = above
+	return def, nil
 }
 
 // InFolder is the file of the definition that a folder is for: tool.yaml, workflow.yaml, one with the folder's name, or

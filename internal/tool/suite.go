@@ -165,7 +165,7 @@ func (s *Suite) LoadTool() (*Tool, error) {
 		t := s.Tool.Inline.clone()
 		return t, t.ReadScript()
 	}
-	file, err := s.subjectFile(s.Tool)
+	file, above, err := s.subjectFile(s.Tool)
 	if err != nil {
 		return nil, err
 	}
@@ -176,6 +176,9 @@ func (s *Suite) LoadTool() (*Tool, error) {
 	// The shim, which copies the tool's files, has another working directory.
 	if t.Source.Dir, err = filepath.Abs(t.Source.Dir); err != nil {
 		return nil, err
+	}
+	if err := t.trustFiles(above); err != nil {
+		return nil, fmt.Errorf("%s: %w", s.Tool.Position, err)
 	}
 	return t, t.ReadScript()
 }
@@ -241,15 +244,15 @@ func (s *Suite) LoadWorkflow() (*Workflow, error) {
 	return def.Workflow, nil
 }
 
-func (s *Suite) subjectFile(subject *Subject) (string, error) {
+// subjectFile is the file of what is tested, and the folder that the search for it climbed to, if it did.
+func (s *Suite) subjectFile(subject *Subject) (file, above string, err error) {
 	if IsPath(subject.Name) {
-		return s.path(subject.Name), nil
+		return s.path(subject.Name), "", nil
 	}
-	file, err := Find(cmp.Or(s.Source.Dir, "."), subject.Name)
-	if err != nil {
-		return "", fmt.Errorf("%s: %w", subject.Position, err)
+	if file, above, err = find(cmp.Or(s.Source.Dir, "."), subject.Name); err != nil {
+		return "", "", fmt.Errorf("%s: %w", subject.Position, err)
 	}
-	return file, nil
+	return file, above, nil
 }
 
 // path is a path that the suite gives, from its folder.

@@ -24,6 +24,8 @@ type Workflow struct {
 	Chain  bool
 	Labels map[string]string
 	Source Source
+
+	above string // the folder that the search for it climbed to, if it did; see trusted
 }
 
 // Step is one step of a workflow.

@@ -1,6 +1,7 @@
 package tool
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -107,13 +108,16 @@ func (e *NotRunnableError) Error() string { return e.err.Error() }
 func (e *NotRunnableError) Unwrap() error { return e.err }
 
 // Resolve finds and reads the tools that the steps name, and checks what can be checked then: the inputs that steps
-// give, and the outputs that they refer to. Every problem is reported, in one *[Error].
+// give, and the outputs that they refer to. Every problem is reported, in one *[Error]; a tool that another user could have
+// put there is refused by an error that wraps an *[UntrustedError].
 func (w *Workflow) Resolve() error {
 	r := &resolver{w: w, tools: map[string]*resolved{}}
 	all := w.All()
 	for _, s := range all {
 		if s.Uses.Tool == nil {
 			r.find(s)
+		} else if err := s.Uses.Tool.trustFiles(w.above); err != nil {
+			r.add(s, err)
 		} else if err := s.Uses.Tool.ReadScript(); err != nil {
 			r.add(s, err)
 		}
@@ -132,7 +136,10 @@ func (w *Workflow) Resolve() error {
 			s.References(func(ref Reference, p Position) { r.output(byName, ref, p) })
 		}
 	}
-	if len(r.problems) > 0 {
+	switch {
+	case r.refused != nil:
+		return r.refused
+	case len(r.problems) > 0:
 		return newError(r.problems)
 	}
 	return nil
@@ -143,6 +150,7 @@ type resolver struct {
 	w        *Workflow
 	tools    map[string]*resolved
 	problems []Problem
+	refused  error // the first that wraps an [UntrustedError]
 }
 
 type resolved struct {
@@ -160,6 +168,10 @@ func (r *resolver) add(s *Step, err error) {
 	if errors.As(err, &own) {
 		r.problems = append(r.problems, own.Problems...)
 		return
+	}
+	var refused *UntrustedError
+	if errors.As(err, &refused) && r.refused == nil {
+		r.refused = fmt.Errorf("%s: the tool of step %s: %w", s.Uses.Position, quote(s.Name), err)
 	}
 	var missing *NotFoundError
 	if errors.As(err, &missing) {
@@ -190,15 +202,19 @@ func (r *resolver) load(name string) (*Tool, error) {
 	if r.w.Source.Dir == "" && (IsPath(name) && !filepath.IsAbs(name)) {
 		return nil, errors.New("the workflow comes from no folder, so it has no files; save it to a file")
 	}
-	path := name
+	path, above := name, r.w.above
 	switch {
 	case !IsPath(name):
-		var err error
-		if path, err = Find(r.w.Source.Dir, name); err != nil {
+		found, climbed, err := find(r.w.Source.Dir, name)
+		if err != nil {
 			return nil, err
 		}
+		path, above = found, cmp.Or(above, climbed)
 	case !filepath.IsAbs(name):
 		path = filepath.Join(r.w.Source.Dir, filepath.FromSlash(name))
+	}
+	if err := trustedAbove(above, path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
 	}
 	t, err := Load(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -208,6 +224,9 @@ func (r *resolver) load(name string) (*Tool, error) {
 		return nil, err
 	}
 	if t.Source.Dir, err = filepath.Abs(t.Source.Dir); err != nil {
+		return nil, err
+	}
+	if err := t.trustFiles(above); err != nil {
 		return nil, err
 	}
 	return t, t.ReadScript()

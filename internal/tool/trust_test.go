@@ -1,0 +1,165 @@
+//go:build unix
+
+package tool
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestFoundAbove lays out a project in whose folder above a tool is found by its name, changes one thing that another user
+// could have done, and looks whether the tool is refused for it.
+func TestFoundAbove(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Fatal("run it as root: it gives files to others")
+	}
+	const other = 4242
+	chown := func(path string, uid, gid int) func(string) error {
+		return func(dir string) error { return os.Lchown(filepath.Join(dir, path), uid, gid) }
+	}
+	chmod := func(path string, mode os.FileMode) func(string) error {
+		return func(dir string) error { return os.Chmod(filepath.Join(dir, path), mode) }
+	}
+	link := func(path, target string, uid int) func(string) error {
+		return func(dir string) error {
+			path := filepath.Join(dir, path)
+			if err := os.Rename(path, filepath.Join(dir, target)); err != nil {
+				return err
+			}
+			if err := os.Symlink(filepath.Join(dir, target), path); err != nil {
+				return err
+			}
+			return os.Lchown(path, uid, uid)
+		}
+	}
+	for _, c := range []struct {
+		name   string
+		change func(dir string) error
+		at     string // what is refused
+		text   string
+	}{
+		{"nothing", func(string) error { return nil }, "", ""},
+		{"the file is another's", chown("tools/x/tool.yaml", other, 0), "tools/x/tool.yaml", "tools/x/tool.yaml belongs to uid 4242"},
+		{"its folder is", chown("tools/x", other, 0), "tools/x", ""},
+		{"the folder of tools is", chown("tools", other, 0), "tools", ""},
+		{"the folder above is", chown("", other, 0), "", "belongs to uid 4242"},
+		{"others can write to the file", chmod("tools/x/tool.yaml", 0o646), "tools/x/tool.yaml", "others can write to"},
+		{"to its folder", chmod("tools/x", 0o757), "tools/x", ""},
+		{"to the folder of tools", chmod("tools", 0o757), "tools", ""},
+		{"to the folder above, sticky", chmod("", 0o777|os.ModeSticky), "", "others can write to"},
+		{"a group can", func(dir string) error {
+			return errors.Join(chown("tools", 0, 27)(dir), chmod("tools", 0o775)(dir))
+		}, "tools", "others can write to"},
+		{"a group of the owner's own can", chmod("tools", 0o775), "", ""},
+		{"the script is another's", chown("tools/x/x.sh", other, 0), "tools/x/x.sh", ""},
+		{"a file in what is mounted is", chown("tools/x/data/deep/f", other, 0), "tools/x/data/deep/f", ""},
+		{"a link of another's", link("tools/x", "elsewhere", other), "tools/x", ""},
+		{"a link of one's own", link("tools/x", "elsewhere", 0), "", ""},
+		{"a link to a folder that is another's", func(dir string) error {
+			return errors.Join(link("tools/x/tool.yaml", "elsewhere.yaml", 0)(dir), chown("elsewhere.yaml", other, 0)(dir))
+		}, "elsewhere.yaml", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir, err := filepath.EvalSymlinks(t.TempDir())
+			if err != nil {
+				t.Fatal(err)
+			}
+			for name, text := range map[string]string{
+				"tools/x/tool.yaml":        "image: alpine\nscript: {file: x.sh}\nvolumes: [{name: d, file: data, mount_path: /d}]\n",
+				"tools/x/x.sh":             "true\n",
+				"tools/x/data/deep/f":      "f\n",
+				"below/flow.yaml":          "workflow: [{name: a, tool: x}]\n",
+				"below/x_test.yaml":        "tool: x\ntests: [{name: t}]\n",
+				"tools/flow.yaml":          "workflow: [{name: a, tool: ./x/tool.yaml}]\n",
+				"tools/inlined.yaml":       "workflow: [{name: a, tool: {image: alpine, volumes: [{name: d, file: x, mount_path: /d}]}}]\n",
+				"below/deeper/placeholder": "",
+			} {
+				file := filepath.Join(dir, name)
+				if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := os.Chmod(dir, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := c.change(dir); err != nil {
+				t.Fatal(err)
+			}
+			wrong := c.at != "" || c.text != ""
+			for way, load := range map[string]func() error{
+				"by name": func() error { _, err := LoadNamed(filepath.Join(dir, "below/deeper"), "x"); return err },
+				"a workflow's, by name": func() error {
+					def, err := LoadDefinition(filepath.Join(dir, "below/flow.yaml"))
+					return errors.Join(err, resolveAll(def))
+				},
+				"a test's": func() error {
+					s, err := LoadSuite(filepath.Join(dir, "below/x_test.yaml"))
+					if err != nil {
+						return err
+					}
+					_, err = s.LoadTool()
+					return err
+				},
+				"of a workflow found by name, by path": func() error {
+					def, err := LoadNamed(filepath.Join(dir, "below"), "flow")
+					return errors.Join(err, resolveAll(def))
+				},
+				"written out in a workflow found by name": func() error {
+					def, err := LoadNamed(filepath.Join(dir, "below"), "inlined")
+					return errors.Join(err, resolveAll(def))
+				},
+			} {
+				err := load()
+				var refused *UntrustedError
+				switch {
+				case !wrong && err != nil:
+					t.Errorf("%s: %v", way, err)
+				case wrong && !errors.As(err, &refused):
+					t.Errorf("%s: it isn't refused: %v", way, err)
+				case wrong && (refused.Path != filepath.Join(dir, c.at) || !strings.Contains(err.Error(), c.text) || !strings.Contains(err.Error(), "give its path: "+refused.File)):
+					t.Errorf("%s: %v", way, err)
+				}
+			}
+			// In the folder itself, and by its path, it is what the user named.
+			if _, err := LoadNamed(dir, "x"); err != nil {
+				t.Error("in the folder itself:", err)
+			}
+			if _, err := LoadDefinition(filepath.Join(dir, "tools/x/tool.yaml")); err != nil {
+				t.Error("by its path:", err)
+			}
+		})
+	}
+}
+
+func resolveAll(def *Definition) error {
+	if def == nil {
+		return nil
+	}
+	return def.Workflow.Resolve()
+}
+
+// TestSudoIsTheUser: whoever became root by sudo is trusted, as by git, and nobody else is.
+func TestSudoIsTheUser(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Fatal("run it as root: it gives files to others")
+	}
+	dir := t.TempDir()
+	file := filepath.Join(dir, "tools", "x.yaml")
+	if err := errors.Join(os.Mkdir(filepath.Dir(file), 0o755), os.Mkdir(filepath.Join(dir, "below"), 0o755), os.WriteFile(file, []byte("image: alpine\n"), 0o644), os.Chown(file, 4242, 4242)); err != nil {
+		t.Fatal(err)
+	}
+	for uid, refused := range map[int]bool{4242: false, 4243: true} {
+		t.Setenv("SUDO_UID", fmt.Sprint(uid))
+		var wrong *UntrustedError
+		if _, err := LoadNamed(filepath.Join(dir, "below"), "x"); errors.As(err, &wrong) != refused {
+			t.Errorf("SUDO_UID=%d: %v", uid, err)
+		}
+	}
+}
