@@ -2,6 +2,7 @@ package tool
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -122,4 +123,23 @@ func valueHint(typ string, n *yaml.Node) string {
 		return "leave the quotes out"
 	}
 	return ""
+}
+
+// argsOfTool are a tool's args. A list of plain words is what Kubernetes calls args, the end of a command.
+func argsOfTool() shape[[]Arg] {
+	s := list("an argument", argShape())
+	read := s.read
+	s.read = func(d *decoder, n *yaml.Node, label string) ([]Arg, bool) {
+		r := resolve(n)
+		if r.Kind != yaml.SequenceNode || len(r.Content) == 0 || slices.ContainsFunc(r.Content, func(c *yaml.Node) bool { return resolve(c).Kind != yaml.ScalarNode }) {
+			return read(d, n, label)
+		}
+		words := make([]string, len(r.Content))
+		for i, c := range r.Content {
+			words[i] = resolve(c).Value
+		}
+		d.report(n, "args are the inputs that a tool takes, and these are words", "put them after the program: command: [PROGRAM, "+brief(strings.Join(words, ", "))+"]; an input is {name: NAME}")
+		return nil, false
+	}
+	return s
 }

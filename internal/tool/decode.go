@@ -20,6 +20,7 @@ type decoder struct {
 	limits   limits
 	lines    []string // of the file, which no position is beyond; none for a part of another file
 	problems []Problem
+	listed   map[string]bool // of what the keys were listed; see unknownKey
 }
 
 func (d *decoder) position(n *yaml.Node) Position {
@@ -50,6 +51,14 @@ func (d *decoder) document(data []byte) *yaml.Node {
 	d.lines = strings.Split(string(data), "\n")
 	var docs [2]yaml.Node
 	found, err := parseYAML(fromJSON(data), &docs)
+	var first *yaml.Node
+	if found > 0 && len(docs[0].Content) > 0 {
+		first = docs[0].Content[0]
+	}
+	if text, hint := d.foreignFile(first); text != "" {
+		d.reportAt(Position{File: d.file}, text, hint)
+		return nil
+	}
 	if found == 2 {
 		d.report(&docs[1], "the file holds more than one YAML document", "a definition is one document; put each in its own file")
 		return nil

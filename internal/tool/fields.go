@@ -1,6 +1,7 @@
 package tool
 
 import (
+	"fmt"
 	"strings"
 	"time"
 
@@ -22,7 +23,7 @@ func toolShape() shape[Tool] {
 			func(t *Tool) **Command { return &t.Command }),
 		bind("script", "A program to run instead of a command: its text (the #! line is honoured, sh -e is the default) or {file: …} from the tool's folder.", scriptShape(),
 			func(t *Tool) **Script { return &t.Script }),
-		bind("args", "The typed inputs that the tool takes. A tool without them takes any input as a variable of that name.", list("an argument", argShape()),
+		bind("args", "The typed inputs that the tool takes. A tool without them takes any input as a variable of that name.", argsOfTool(),
 			func(t *Tool) *[]Arg { return &t.Args }),
 		bind("environment", "Variables, as a list of KEY=value or a mapping. A value that is exactly /secrets/NAME stands for that secret's value, unless a volume is mounted there.", environmentShape(),
 			func(t *Tool) *[]EnvVar { return &t.Environment }),
@@ -87,7 +88,7 @@ func scriptShape() shape[*Script] {
 }
 
 func volumeShape() shape[Volume] {
-	return located(object("a volume", []field[Volume]{
+	s := located(object("a volume", []field[Volume]{
 		needed(bind("name", "The volume's name.", text(schema{"pattern": filePattern}, checkFileName),
 			func(v *Volume) *string { return &v.Name })),
 		bind("secret", "Name of the secret whose value is mounted as a file.", text(schema{"pattern": secretPattern}, checkSecretName),
@@ -105,6 +106,17 @@ func volumeShape() shape[Volume] {
 		v.Position = p
 		return v
 	})
+	read := s.read
+	s.read = func(d *decoder, n *yaml.Node, label string) (Volume, bool) {
+		if r := resolve(n); r.Kind == yaml.ScalarNode {
+			if hint, ok := hostVolume(r.Value); ok {
+				d.report(n, fmt.Sprintf("volume %s: folders of this machine aren't mounted", quote(r.Value)), hint)
+				return Volume{}, false
+			}
+		}
+		return read(d, n, label)
+	}
+	return s
 }
 
 func resourcesShape() shape[Resources] {

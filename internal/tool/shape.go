@@ -81,8 +81,7 @@ func object[T any](what string, fields []field[T], finish func(d *decoder, n *ya
 			seen[key.Value], done[key.Value] = true, true
 			at := slices.Index(keys, key.Value)
 			if at < 0 {
-				d.report(n.Content[i], fmt.Sprintf("unknown key %s in %s", quote(key.Value), what), didYouMean(key.Value, keys, "its keys are "))
-				done[nearest(key.Value, keys)] = true // a required key that is misspelt is not missing too
+				done[d.unknownKey(n.Content[i], what, keys)] = true // a required key that is misspelt is not missing too
 				continue
 			}
 			fields[at].read(d, n.Content[i+1], &v)

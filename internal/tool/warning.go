@@ -2,6 +2,9 @@ package tool
 
 import (
 	"fmt"
+	"path"
+	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/net/publicsuffix"
@@ -9,8 +12,58 @@ import (
 	"github.com/mayfly-run/mayfly/internal/network"
 )
 
-// Warnings are for what runs but is probably a mistake: rules that open nothing, and names which anybody can have.
+// Warnings are for what runs but is probably a mistake: rules that open nothing, names which anybody can have, the path of
+// a script where its text should be, and secrets that aren't put in.
 func (t *Tool) Warnings() []Problem {
+	found := slices.Concat(t.scriptWarnings(), t.secretWarnings(), t.ruleWarnings())
+	if found == nil {
+		return nil
+	}
+	return newError(found).Problems
+}
+
+// scriptWarnings are for a script that is nothing but the path of a file beside the definition.
+func (t *Tool) scriptWarnings() []Problem {
+	if t.Script == nil || t.Script.File != "" || t.Source.Dir == "" {
+		return nil
+	}
+	name := path.Clean(strings.TrimSpace(t.Script.Text))
+	if strings.ContainsAny(name, " \t\n") || !filepath.IsLocal(name) || !isFile(filepath.Join(t.Source.Dir, name)) {
+		return nil
+	}
+	if slices.ContainsFunc(t.Volumes, func(v Volume) bool { return v.File != "" }) {
+		return nil // it may be mounted where the tool looks for it
+	}
+	return []Problem{{
+		Position: t.Script.Position,
+		Text:     fmt.Sprintf("script %s is read as the text of a script, and there is a file of that name beside this one, which isn't in the sandbox", quote(strings.TrimSpace(t.Script.Text))),
+		Hint:     fmt.Sprintf("to run the file write script: {file: %s}", name),
+	}}
+}
+
+// secretWarnings are for /secrets/NAME inside a longer value, which stays as it is.
+func (t *Tool) secretWarnings() []Problem {
+	var found []Problem
+	for _, e := range t.Environment {
+		_, after, inside := strings.Cut(e.Value, secretsDir+"/")
+		if !inside {
+			continue
+		}
+		name := after[:len(after)-len(strings.TrimLeft(after, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-."))]
+		mounted := slices.ContainsFunc(t.Volumes, func(v Volume) bool { return strings.HasPrefix(v.MountPath, secretsDir+"/"+name) })
+		if name == "" || e.Value == secretsDir+"/"+name || mounted {
+			continue
+		}
+		found = append(found, Problem{
+			Position: e.Position,
+			Text:     fmt.Sprintf("variable %s: %s/%s inside a longer value is no secret but text, and nothing is mounted there", e.Name, secretsDir, name),
+			Hint:     fmt.Sprintf("give the secret a variable of its own, X=%s/%s, and put the value together in the command or the script; or mount it: volumes: [{name: %s, secret: %s}]", secretsDir, name, name, name),
+		})
+	}
+	return found
+}
+
+func (t *Tool) ruleWarnings() []Problem {
 	if t.Network == nil {
 		return nil
 	}
@@ -39,10 +92,7 @@ func (t *Tool) Warnings() []Problem {
 			}
 		}
 	}
-	if found == nil {
-		return nil
-	}
-	return newError(found).Problems
+	return found
 }
 
 // Warnings are those of the tool or the workflow.

@@ -1,6 +1,8 @@
 package tool
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -20,6 +22,8 @@ func TestWarnings(t *testing.T) {
 		`{cidr: 127.0.0.0/8}`:                 "127.0.0.0/8 has only loopback destinations, which no rule opens; to reach this machine write host: host.mayfly.internal",
 		`{host: "::1"}`:                       "::1 is a loopback destination, which no rule opens; to reach this machine",
 		`{cidr: 169.254.0.0/16, dns: [corp]}`: "169.254.0.0/16 has only link-local destinations, which no rule opens; correct or remove the rule",
+		`{host: host.docker.internal}`:        "host.docker.internal is what Docker and podman call the machine; to reach this machine write host: host.mayfly.internal",
+		`{host: host.containers.internal}`:    "to reach this machine write host: host.mayfly.internal",
 		`{host: host.mayfly.internal}`:        "",
 		`{dns: [localhost]}`:                  "",
 		`{host: "*.example.co.uk"}`:           "",
@@ -47,5 +51,40 @@ func TestWarnings(t *testing.T) {
 	}
 	if w := (&Tool{}).Warnings(); w != nil {
 		t.Errorf("a tool without rules: %v", w)
+	}
+}
+
+func TestWarningsOfFilesAndSecrets(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "check.sh"), []byte("true\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string]string{
+		"script: ./check.sh":       `:2:9: script "./check.sh" is read as the text of a script, and there is a file of that name beside this one, which isn't in the sandbox; to run the file write script: {file: check.sh}`,
+		"script: check.sh":         "write script: {file: check.sh}",
+		"script: ./missing.sh":     "",
+		"script: ../check.sh":      "",
+		"script: ./check.sh -v":    "",
+		"script: {file: check.sh}": "",
+		"script: ./check.sh\nvolumes: [{name: a, file: check.sh, mount_path: /workspace/check.sh}]": "",
+		"environment: [\"H=Bearer /secrets/token\"]":                                                `:2:15: variable H: /secrets/token inside a longer value is no secret but text, and nothing is mounted there; give the secret a variable of its own, X=/secrets/token, `,
+		"environment: [H=/secrets/token.]":                                                          "",
+		"environment: [H=/secrets/token]":                                                           "",
+		"environment: [\"H=/secrets/a:/secrets/b\"]":                                                "/secrets/a inside",
+		"environment: [\"H=-f /secrets/a\"]\nvolumes: [{name: a, secret: s}]":                       "",
+		"environment: [H=/secrets/]":                                                                "",
+	} {
+		file := filepath.Join(dir, "tool.yaml")
+		if err := os.WriteFile(file, []byte("image: alpine\n"+text+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		def, err := LoadDefinition(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := def.Warnings()
+		if want == "" && got != nil || want != "" && (len(got) != 1 || !strings.Contains(got[0].String(), want)) {
+			t.Errorf("%s: %v, want %q", text, got, want)
+		}
 	}
 }

@@ -1,0 +1,171 @@
+package tool
+
+import (
+	"fmt"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// This file knows the files of Docker, compose, Kubernetes and GitHub, and says what their keys are called here.
+
+// foreignKeys are keys of other formats, by what they stand in here. An answer that is a key says just that; another is a
+// sentence.
+func foreignKeys(what string) map[string]string {
+	const (
+		asSecret   = "name secrets where they are used: environment: [NAME=/secrets/NAME], or volumes: [{name: NAME, secret: NAME}]"
+		noPorts    = "a tool can't be reached from outside its sandbox; leave it out"
+		ofItsTool  = "it belongs to the step's tool: tool: {image: IMAGE, command: […]}, or a file that tool names"
+		privileged = "no tool is privileged; security: {capabilities: root} is for apt, su and the like"
+		pull       = "the flag --pull of mayfly run says it: missing, always or never"
+		limits     = "cpu and memory stand right under resources"
+	)
+	switch what {
+	case "a tool":
+		return map[string]string{
+			"env": "environment", "envs": "environment", "variables": "environment", "env_file": "the flag --env-file of mayfly run reads one",
+			"cmd": "command", "entrypoint": "command", "run": "script", "uses": "image", "container": "image", "container_name": "name",
+			"workdir": "working_dir", "workingDir": "working_dir", "working_directory": "working_dir", "working-directory": "working_dir",
+			"user": "security: {user: …}", "read_only": "security: {read_only: …}", "cap_add": "security: {capabilities: […]}",
+			"capabilities": "security: {capabilities: […]}", "cap_drop": "a tool has no capabilities that security doesn't ask for; leave it out",
+			"securityContext": "security", "security_opt": "security", "privileged": privileged,
+			"memory": "resources: {memory: …}", "mem_limit": "resources: {memory: …}", "cpu": "resources: {cpu: …}", "cpus": "resources: {cpu: …}",
+			"pids_limit": "resources: {pids: …}", "ulimits": "resources: {nofile: …}", "limits": "resources",
+			"secrets": asSecret, "mounts": "volumes", "volumeMounts": "volumes", "tmpfs": "volumes: [{name: NAME, size: 1Gi, mount_path: /PATH}]",
+			"retries": "retry: {attempts: …}", "restart": "retry: {attempts: …}", "restartPolicy": "retry: {attempts: …}",
+			"timeout-minutes": "timeout", "ports": noPorts, "expose": noPorts, "networks": "network", "network_mode": "network",
+			"image_pull_policy": pull, "imagePullPolicy": pull, "pull_policy": pull,
+			"inputs": "args", "params": "args", "parameters": "args", "with": "args", "steps": "a workflow's steps stand under workflow: [{name: NAME, tool: {image: IMAGE}}]",
+			"depends_on": "a workflow's steps have an order: needs", "needs": "a workflow's steps have an order: needs",
+			"if": "a workflow's steps have one: condition", "condition": "a workflow's steps have one: condition",
+			"tty": "the flag --tty of mayfly run gives a terminal", "stdin_open": "the flag --interactive of mayfly run gives standard input",
+			"stdout": "tests have it: expect: {stdout: …}, in a file for mayfly test", "expect": "tests have it, in a file for mayfly test",
+		}
+	case "a step", "a step of finally":
+		return map[string]string{
+			"env": "environment", "with": "inputs", "args": "inputs", "params": "inputs", "parameters": "inputs", "arguments": "inputs", "uses": "tool",
+			"run": "tool: {image: IMAGE, script: …}", "script": "tool: {image: IMAGE, script: …}", "command": ofItsTool, "cmd": ofItsTool,
+			"image": ofItsTool, "entrypoint": ofItsTool, "user": ofItsTool, "workdir": ofItsTool, "working_dir": ofItsTool,
+			"working_directory": ofItsTool, "working-directory": ofItsTool, "memory": ofItsTool, "cpus": ofItsTool, "cap_add": ofItsTool,
+			"privileged": privileged, "volumes": ofItsTool, "resources": ofItsTool, "security": ofItsTool, "network": ofItsTool, "network_mode": ofItsTool,
+			"secrets": asSecret, "ports": noPorts, "image_pull_policy": pull, "pull_policy": pull, "retries": "retry: {attempts: …}", "restart": "retry: {attempts: …}",
+			"if": "condition", "when": "condition", "depends_on": "needs", "dependsOn": "needs", "depends": "needs", "after": "needs", "id": "name",
+			"continue-on-error": "continue_on_failure", "continue_on_error": "continue_on_failure", "allow_failure": "continue_on_failure",
+			"timeout-minutes": "timeout", "strategy": "for_each", "matrix": "for_each: {matrix: …}", "loop": "for_each", "with_items": "for_each", "foreach": "for_each",
+			"steps": "steps don't nest; all stand under workflow", "runs-on": "runner", "runs_on": "runner",
+			"stdout": "what a step hands on are its outputs, which its tool writes to $MAYFLY_OUTPUT",
+		}
+	case "a workflow":
+		return map[string]string{
+			"steps": "workflow", "jobs": "workflow", "tasks": "workflow", "tools": "workflow", "stages": "workflow", "parallel": "parallel_tools",
+			"env": "environment", "args": "inputs", "with": "inputs", "params": "inputs", "parameters": "inputs", "secrets": asSecret,
+			"on": "a workflow begins when mayfly run does; have cron or another program start it", "concurrency": "max_parallel",
+			"image": "each step's tool has its own", "always": "finally", "retries": "steps have it: retry: {attempts: …}",
+			"retry": "each step has its own", "depends_on": "steps have it: needs",
+		}
+	case "a test":
+		inExpect := func(key string) string { return "expect: {" + key + ": …}" }
+		return map[string]string{
+			"env": "environment", "args": "inputs", "with": "inputs", "params": "inputs", "stdin": "a test's tool has no standard input; give it inputs",
+			"stdout": inExpect("stdout"), "stderr": inExpect("stderr"), "exit_code": inExpect("exit_code"), "exit-code": inExpect("exit_code"),
+			"status": inExpect("status"), "outputs": inExpect("outputs"), "requests": inExpect("requests"), "assert": "expect", "asserts": "expect", "expected": "expect",
+			"command": "the tool has it; commands mocks programs that it starts", "cmd": "the tool has it; commands mocks programs that it starts",
+			"run": "the tool has its script; the test says what it expects", "network": "allow_network", "retries": "a test runs once; leave it out",
+			"if": "every test runs; leave it out", "depends_on": "tests have no order; leave it out", "needs": "tests have no order; leave it out",
+		}
+	case "resources":
+		return map[string]string{"cpus": "cpu", "mem": "memory", "mem_limit": "memory", "ram": "memory", "pids_limit": "pids", "storage": "disk", "limits": limits, "requests": limits}
+	case "security":
+		return map[string]string{
+			"runAsUser": "user", "readOnlyRootFilesystem": "read_only", "readonly": "read_only", "cap_add": "capabilities", "caps": "capabilities",
+			"cap_drop": "no capabilities are kept but those listed; leave it out", "privileged": privileged,
+		}
+	case "retry":
+		return map[string]string{"max_attempts": "attempts", "retries": "attempts", "max_retries": "attempts", "count": "attempts", "limit": "attempts", "delay": "backoff", "interval": "backoff"}
+	case "a volume":
+		return map[string]string{"source": "file", "src": "file", "path": "file", "target": "mount_path", "destination": "mount_path", "mountPath": "mount_path", "hostPath": noHostFolders, "host_path": noHostFolders}
+	case "an argument":
+		return map[string]string{"enum": "options", "choices": "options", "help": "description", "desc": "description", "value": "default"}
+	}
+	return nil
+}
+
+// unknownKey reports a key that there isn't, and returns the one that is meant, if it can be told. The keys there are are
+// listed once a file.
+func (d *decoder) unknownKey(at *yaml.Node, what string, keys []string) (meant string) {
+	key := resolve(at).Value
+	text := fmt.Sprintf("unknown key %s in %s", quote(key), what)
+	if here, known := foreignKeys(what)[key]; known {
+		meant, _, _ = strings.Cut(here, ":")
+		if slices.Contains(keys, meant) || !strings.Contains(here, " ") {
+			here = "its key here is " + here
+		}
+		d.report(at, text, here)
+		return meant
+	}
+	if meant = nearest(key, keys); meant != "" {
+		d.report(at, text, didYouMean(key, keys, ""))
+		return meant
+	}
+	if d.listed[what] {
+		d.report(at, text, "")
+		return ""
+	}
+	if d.listed == nil {
+		d.listed = map[string]bool{}
+	}
+	d.listed[what] = true
+	d.report(at, text, "its keys are "+listing(keys))
+	return ""
+}
+
+const noHostFolders = "folders of this machine aren't mounted: file copies in a file or folder beside the tool's file, size is an empty folder, cache one that is kept"
+
+// hostVolume is the hint for a volume as Docker's -v has it, SOURCE:TARGET.
+func hostVolume(s string) (hint string, ok bool) {
+	parts := strings.Split(s, ":")
+	if len(parts) < 2 || !path.IsAbs(parts[1]) {
+		return "", false
+	}
+	name := path.Base(path.Clean("/" + parts[0]))
+	if wrong, _ := checkFileName(name); wrong != "" {
+		name = "data"
+	}
+	return fmt.Sprintf("for a file or folder beside the tool's file write {name: %s, file: %s, mount_path: %s}, which is copied in; with size: 1Gi instead of file it is empty, with cache: %s kept between runs", name, name, parts[1], name), true
+}
+
+// instruction is a line that a Dockerfile begins with, comments left out.
+var instruction = regexp.MustCompile(`^(?:FROM|ARG) +[^:\s]\S*(?::\S+)?(?: +(?:AS|as) +\S+)?\s*$`)
+
+// foreignFile says what a file of another kind is, or nothing. root is nil where the file isn't YAML.
+func (d *decoder) foreignFile(root *yaml.Node) (text, hint string) {
+	const begin = "mayfly init NAME writes a tool to begin with"
+	if root == nil || root.Kind == yaml.ScalarNode {
+		for _, line := range d.lines {
+			if line = strings.TrimSpace(line); line == "" || line[0] == '#' {
+				continue
+			}
+			if instruction.MatchString(line) {
+				return "this is a Dockerfile, and images aren't built here", "build it with another program, load it with mayfly image load, and name it in a tool: image: NAME; " + begin
+			}
+			break
+		}
+		return "", ""
+	}
+	if root.Kind != yaml.MappingNode || keyOf(root, "image", "workflow", "parallel_tools", "tests", "tool") != nil {
+		return "", ""
+	}
+	services := resolve(child(root, "services"))
+	switch {
+	case has(root, "apiVersion") && has(root, "kind"):
+		return "this is a Kubernetes manifest, not a tool", "a tool is one container: its image, command and environment stand at the top; " + begin
+	case has(root, "services") && services.Kind == yaml.MappingNode:
+		return "this is a compose file, not a tool", "write a tool for what is run and ends: its image, command, environment and volumes stand at the top of a file of its own; " + begin
+	case has(root, "jobs") && keyOf(root, "on", "true", "permissions", "env", "name") != nil:
+		return "this is a GitHub workflow, not one of Mayfly's", "steps stand under workflow, each with a name and a tool: {image: IMAGE, script: …}; " + begin
+	}
+	return "", ""
+}
