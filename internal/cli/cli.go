@@ -68,10 +68,7 @@ isolated container of its own that lives only as long as the run.`,
 	root.SetOut(s.out)
 	root.SetErr(s.err)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		if cmd.Name() == "run" {
-			err = explainRun(err)
-		}
-		return &usageError{command: cmd.CommandPath(), err: err}
+		return &usageError{command: cmd.CommandPath(), err: explainFlag(cmd, err)}
 	})
 	root.AddCommand(
 		newRunCommand(s),

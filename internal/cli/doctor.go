@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -51,7 +50,7 @@ weaker than asked. "absent" is an addition that runs do without. Exit status 1 w
 				}
 			}
 			if asJSON {
-				err = json.NewEncoder(s.out).Encode(checks)
+				err = printList(s.out, checks)
 			} else {
 				_, err = io.WriteString(s.out, text.String())
 			}
@@ -65,7 +64,7 @@ weaker than asked. "absent" is an addition that runs do without. Exit status 1 w
 		},
 	}
 	c.Flags().StringVar(&delegate, "delegate", "", "as root: give `USER` cgroups of its own, for the limits of rootless runs")
-	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	jsonFlag(c.Flags(), &asJSON, "print JSON")
 	return c
 }
 

@@ -3,10 +3,13 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
 // This file knows what people type who come from docker, kubectl or gh, and says what it is called here.
@@ -56,26 +59,61 @@ var otherFlags = map[string]string{
 	"cap-add":    "set security: {capabilities: […]} in the tool",
 	"read-only":  "the root is read-only unless the tool sets security: {read_only: false}",
 	"restart":    "set retry in the tool",
+	"w":          "set working_dir in the tool",
+	"m":          "the flag here is --memory",
+	"u":          "the flag here is --user",
+	"cpus":       "the flag here is --cpu",
+	"privileged": "no tool is privileged; set security: {capabilities: root} in the tool for apt, su and the like",
+	"gpus":       "tools get no devices of this machine, so no GPUs",
+	"device":     "tools get no devices of this machine",
+	"platform":   "an image runs on the machine's own; mayfly image pull --platform chooses another",
+	"d":          "a run ends with its command, which prints to this terminal",
 	"name":       "set name in the tool",
 	"label":      "set labels in the tool",
 	"rm":         "a sandbox is always removed",
 	"detach":     "a run ends with its command",
 }
 
-// explainRun says what is here instead of a flag that `mayfly run` doesn't have.
-func explainRun(err error) error {
+// explainFlag says what is here instead of a flag that a command doesn't have.
+func explainFlag(cmd *cobra.Command, err error) error {
 	var missing *pflag.NotExistError
 	if !errors.As(err, &missing) {
 		return err
 	}
-	name := missing.GetSpecifiedName()
-	if here, known := otherFlags[name]; known {
+	name, long := missing.GetSpecifiedName(), missing.GetSpecifiedShortnames() == ""
+	if here, known := otherFlags[name]; known && cmd.Name() == "run" {
 		return fmt.Errorf("%w; %s", err, here)
 	}
-	if missing.GetSpecifiedShortnames() == "" && !strings.Contains(name, "-") {
+	if !long {
+		return err
+	}
+	var names []string
+	cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+	if near := tool.Nearest(name, names); near != "" {
+		return fmt.Errorf("%w; did you mean --%s?", err, near)
+	}
+	if cmd.Name() == "run" && takesInput(cmd.Flags().Args(), name) {
 		return fmt.Errorf("%w; an input of the tool is given as --arg %s=VALUE", err, name)
 	}
 	return err
+}
+
+// takesInput reports whether the tool or workflow that stood before a flag has an input of a name.
+func takesInput(args []string, name string) bool {
+	if len(args) == 0 || args[0] == "-" {
+		return false
+	}
+	def, err := loadNamed(args[0])
+	if err != nil {
+		return false
+	}
+	var inputs []tool.Arg
+	if def.Tool != nil {
+		inputs = def.Tool.Args
+	} else {
+		inputs = def.Workflow.Inputs
+	}
+	return slices.ContainsFunc(inputs, func(a tool.Arg) bool { return a.Name == name })
 }
 
 // explainArguments says what further words after the file of `mayfly run` are called here.

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -117,15 +116,7 @@ func newImageList(s streams) *cobra.Command {
 				return err
 			}
 			if asJSON {
-				if list == nil {
-					list = []*image.Image{}
-				}
-				line, err := json.Marshal(list)
-				if err != nil {
-					return err
-				}
-				_, err = fmt.Fprintf(s.out, "%s\n", escapeJSON(line))
-				return err
+				return printList(s.out, list)
 			}
 			w := tabwriter.NewWriter(s.out, 0, 0, 3, ' ', 0)
 			if !quiet {
@@ -142,7 +133,7 @@ func newImageList(s streams) *cobra.Command {
 			return w.Flush()
 		},
 	}
-	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	jsonFlag(c.Flags(), &asJSON, "print JSON")
 	c.Flags().BoolVarP(&quiet, "quiet", "q", false, "print the names only")
 	return c
 }

@@ -19,6 +19,9 @@ import (
 // runFlags are the flags of `mayfly run`.
 type runFlags struct {
 	args, env, secrets []string
+	envFile            string
+	image, user        string
+	network            string
 	timeout            string
 	grace              time.Duration
 	resources          map[string]*string
@@ -36,12 +39,12 @@ type runFlags struct {
 func newRunCommand(s streams) *cobra.Command {
 	f := &runFlags{resources: map[string]*string{}}
 	c := &cobra.Command{
-		Use:   "run FILE|FOLDER|NAME|-",
+		Use:   "run FILE|FOLDER|NAME|- | run --image IMAGE [-- COMMAND…]",
 		Short: "Run a tool, or a workflow of tools, each in a sandbox of its own",
 		Long: `Run a tool in a sandbox of its own, or a workflow: each of its steps in one of its own.
 
 The tool or workflow is a file, a folder with one, the name of a tool in the tools folder of
-this project, or - for a definition on standard input. What it prints appears as it prints it, its secrets masked.
+this project, or - for a definition on standard input. With --image there is none. What it prints appears as it prints it, its secrets masked.
 
 Exit status: the tool's own (0-123); 124 timed out; 125 Mayfly's own failure; 126 the command
 can't be executed; 127 it isn't in the image; 128+n killed by signal n (130 interrupted). That
@@ -58,6 +61,9 @@ of a workflow is the one of its first step that failed.`,
   # the egress rules that this tool needs
   mayfly run check.yaml --suggest-egress
 
+  # a command in an image, without a file
+  mayfly run --image alpine --network none -- echo hello
+
   # a shell in the tool's sandbox
   mayfly run shell.yaml -it
 
@@ -67,13 +73,13 @@ of a workflow is the one of its first step that failed.`,
 
   # one step of it alone
   mayfly run release.yaml --only build-app`,
-		Args: func(_ *cobra.Command, args []string) error { return f.checkArgs(args) },
+		Args: func(cmd *cobra.Command, args []string) error { return f.checkArgs(args, cmd.ArgsLenAtDash()) },
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f.keepOnFailure = f.keepOnFailure || cmd.Flags().Changed("keep-for")
 			if f.resume != "" {
 				return f.resumeWorkflow(cmd.Context(), s)
 			}
-			return f.run(cmd.Context(), s, args[0])
+			return f.run(cmd.Context(), s, args)
 		},
 	}
 	f.add(c.Flags())
@@ -88,6 +94,10 @@ of a workflow is the one of its first step that failed.`,
 func (f *runFlags) add(fl *pflag.FlagSet) {
 	fl.StringArrayVarP(&f.args, "arg", "a", nil, "input `NAME=VALUE`; may be repeated")
 	fl.StringArrayVarP(&f.env, "env", "e", nil, "variable `NAME=VALUE`, or NAME to pass on this one; may be repeated")
+	fl.StringVar(&f.envFile, "env-file", "", "`FILE` of variables, one NAME=VALUE a line; those of --env come after")
+	fl.StringVar(&f.image, "image", "", "`IMAGE` to run, with the command after --, instead of a file")
+	fl.StringVar(&f.user, "user", "", "`USER` to run as, such as 1000:1000")
+	fl.StringVar(&f.network, "network", "", "what may be reached: `none`, public or open")
 	fl.StringArrayVarP(&f.secrets, "secret", "s", nil, "secret `NAME=env:VAR`, NAME=file:PATH or NAME=- (standard input); may be repeated")
 	fl.StringVar(&f.timeout, "timeout", "", "`DURATION` after which the tool is ended, such as 90s")
 	fl.DurationVar(&f.grace, "grace", run.DefaultGrace, "time between TERM and KILL when the tool is ended; 0 kills it at once")
@@ -102,7 +112,7 @@ func (f *runFlags) add(fl *pflag.FlagSet) {
 		f.resources[r.name] = fl.String(r.name, "", "`LIMIT`: "+r.help)
 	}
 	fl.StringVar(&f.pull, "pull", "missing", "when to pull the image: `missing`, always or never")
-	fl.BoolVar(&f.json, "json", false, "print events as JSON, one a line")
+	jsonFlag(fl, &f.json, "print events as JSON, one a line")
 	fl.BoolVarP(&f.quiet, "quiet", "q", false, "print the tool's own output and nothing else")
 	fl.BoolVar(&f.dryRun, "dry-run", false, "print the resolved run, secrets as references, and don't run it")
 	fl.BoolVar(&f.suggestEgress, "suggest-egress", false, "at the end, print the egress rules that the run needed")
@@ -116,14 +126,8 @@ func (f *runFlags) add(fl *pflag.FlagSet) {
 	fl.StringArrayVar(&f.skip, "skip", nil, "of a workflow, leave out this `STEP`; may be repeated")
 }
 
-func (f *runFlags) run(ctx context.Context, s streams, name string) error {
-	if err := vet(name); err != nil {
-		return err
-	}
-	if err := enterNamespace(); err != nil { // before anything of stdin is read
-		return err
-	}
-	def, text, err := loadDefinition(s.in, name)
+func (f *runFlags) run(ctx context.Context, s streams, args []string) error {
+	def, text, err := f.definition(s, args)
 	if err != nil {
 		return err
 	}
@@ -133,7 +137,7 @@ func (f *runFlags) run(ctx context.Context, s streams, name string) error {
 	}
 	t := def.Tool
 	if f.from != "" || f.only != "" || len(f.skip) > 0 {
-		return runUsage("--from, --only and --skip are about the steps of a workflow, and %s is a tool", name)
+		return runUsage("--from, --only and --skip are about the steps of a workflow, and %s is a tool", t.Name)
 	}
 	if err := f.override(t); err != nil {
 		return err
@@ -181,6 +185,30 @@ func (f *runFlags) run(ctx context.Context, s streams, name string) error {
 	return &exitError{status: result.ExitCode}
 }
 
+// definition is what is run, in the user namespace of an ordinary user.
+func (f *runFlags) definition(s streams, args []string) (def *tool.Definition, text string, err error) {
+	if f.image == "" {
+		if err := vet(args[0]); err != nil {
+			return nil, "", err
+		}
+	}
+	if err := enterNamespace(); err != nil { // before anything of stdin is read
+		return nil, "", err
+	}
+	if f.envFile != "" {
+		more, err := readEnvFile(f.envFile)
+		if err != nil {
+			return nil, "", err
+		}
+		f.env = append(more, f.env...)
+	}
+	if f.image != "" {
+		def, err = imageTool(f.image, args)
+		return def, "", err
+	}
+	return loadDefinition(s.in, args[0])
+}
+
 // warn prints what runs but is probably a mistake, as validate does.
 func (f *runFlags) warn(s streams, def *tool.Definition) {
 	if f.quiet {
@@ -197,6 +225,16 @@ func (f *runFlags) override(t *tool.Tool) error {
 	if f.timeout != "" {
 		if err := t.SetTimeout(f.timeout); err != nil {
 			return runUsage("--timeout: %w", err)
+		}
+	}
+	if f.user != "" {
+		if err := t.SetUser(f.user); err != nil {
+			return runUsage("--user: %w", err)
+		}
+	}
+	if f.network != "" {
+		if err := t.SetNetwork(f.network); err != nil {
+			return runUsage("--network: %w", err)
 		}
 	}
 	for name, value := range f.resources {

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"encoding/json"
 	"fmt"
 	"text/tabwriter"
 
@@ -29,13 +28,7 @@ was interrupted goes on with: mayfly run --resume RUN. The latest 100 are kept.`
 				return err
 			}
 			if asJSON {
-				enc := json.NewEncoder(s.out)
-				for _, r := range list {
-					if err := enc.Encode(r); err != nil {
-						return err
-					}
-				}
-				return nil
+				return printList(s.out, list)
 			}
 			w := tabwriter.NewWriter(s.out, 0, 0, 3, ' ', 0)
 			fmt.Fprintln(w, "RUN\tWORKFLOW\tSTATUS\tBEGAN\tSTEPS")
@@ -45,7 +38,7 @@ was interrupted goes on with: mayfly run --resume RUN. The latest 100 are kept.`
 			return w.Flush()
 		},
 	}
-	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object a run")
+	jsonFlag(c.Flags(), &asJSON, "print JSON")
 	c.AddCommand(&cobra.Command{
 		Use:     "rm RUN…",
 		Short:   "Remove the journals and artifacts of runs",

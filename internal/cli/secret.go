@@ -3,7 +3,6 @@ package cli
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -127,7 +126,7 @@ func newSecretList(s streams) *cobra.Command {
 				return wrong
 			}
 			if asJSON {
-				return errors.Join(json.NewEncoder(s.out).Encode(list), wrong)
+				return errors.Join(printList(s.out, list), wrong)
 			}
 			w := tabwriter.NewWriter(s.out, 0, 0, 3, ' ', 0)
 			if !quiet {
@@ -143,7 +142,7 @@ func newSecretList(s streams) *cobra.Command {
 			return errors.Join(w.Flush(), wrong)
 		},
 	}
-	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	jsonFlag(c.Flags(), &asJSON, "print JSON")
 	c.Flags().BoolVarP(&quiet, "quiet", "q", false, "print the names only")
 	return c
 }

@@ -55,7 +55,7 @@ Exit status: 0 all passed; 1 a test failed; 125 Mayfly's own failure, as a file 
 	}
 	fl := c.Flags()
 	fl.StringVar(&f.run, "run", "", "run only tests whose name matches `REGEX`")
-	fl.BoolVar(&f.json, "json", false, "print results as JSON, one a line, and a summary")
+	jsonFlag(fl, &f.json, "print results as JSON, one a line, and a summary")
 	fl.StringVar(&f.junit, "junit", "", "write a JUnit report to `FILE` too")
 	fl.BoolVar(&f.watch, "watch", false, "run again whenever a file changes, until interrupted")
 	fl.BoolVar(&f.record, "record", false, "pass on requests that no mock answers to the real network, and write the answers as mocks")

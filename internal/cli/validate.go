@@ -43,7 +43,7 @@ probably a mistake; they don't change the exit status.`,
 			return nil
 		},
 	}
-	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object a file")
+	jsonFlag(c.Flags(), &asJSON, "print one JSON object a file")
 	return c
 }
 

@@ -18,8 +18,14 @@ import (
 )
 
 // checkArgs checks what the command line names.
-func (f *runFlags) checkArgs(args []string) error {
+func (f *runFlags) checkArgs(args []string, dash int) error {
 	switch {
+	case f.image != "" && f.resume != "":
+		return errors.New("--resume knows what it runs: leave --image out")
+	case f.image != "" && len(args) > 0 && dash != 0:
+		return fmt.Errorf("with --image a command stands after --, and there is no file: mayfly run --image %s -- %s", f.image, strings.Join(args, " "))
+	case f.image != "":
+		return nil
 	case f.resume == "" && len(args) != 1:
 		return explainArguments(args)
 	case f.resume != "" && len(args) > 0:
@@ -204,6 +210,8 @@ func (f *runFlags) checkWorkflowFlags() error {
 		}
 	}
 	switch {
+	case f.user != "", f.network != "":
+		return runUsage("--user and --network are for a tool; the tools of the workflow say them: security: {user: …}, network")
 	case f.interactive, f.tty:
 		return runUsage("--interactive and --tty are for a tool: the steps of a workflow have no terminal")
 	case f.suggestEgress:

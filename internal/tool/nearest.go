@@ -23,6 +23,9 @@ func listing(words []string) string {
 	return strings.Join(words[:len(words)-1], ", ") + " or " + words[len(words)-1]
 }
 
+// Nearest returns the candidate that a word was probably meant to be, or "".
+func Nearest(word string, candidates []string) string { return nearest(word, candidates) }
+
 // nearest returns the candidate that word was probably meant to be, or "": one within a third of its length in edits.
 func nearest(word string, candidates []string) string {
 	best, bestDistance := "", 0

@@ -36,6 +36,28 @@ func (t *Tool) SetTimeout(value string) error {
 	return nil
 }
 
+// SetUser sets who the tool runs as, such as 1000:1000.
+func (t *Tool) SetUser(value string) error {
+	d := &decoder{}
+	v, _ := loose(checkUser).read(d, plain(value), "user")
+	if err := d.first(); err != nil {
+		return err
+	}
+	t.Security.User = v
+	return nil
+}
+
+// SetNetwork sets what may be reached: none, public or open.
+func (t *Tool) SetNetwork(value string) error {
+	d := &decoder{}
+	v, _ := networkShape().read(d, plain(value), "network")
+	if err := d.first(); err != nil {
+		return err
+	}
+	t.Network, t.EgressAt = v.policy, v.at
+	return nil
+}
+
 // SetTimeout sets the time-out of all steps together from its text, such as 90s.
 func (w *Workflow) SetTimeout(value string) error {
 	t := &Tool{}
