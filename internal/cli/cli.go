@@ -71,6 +71,8 @@ isolated container of its own that lives only as long as the run.`,
 		return &usageError{command: cmd.CommandPath(), err: explainFlag(cmd, err)}
 	})
 	root.AddCommand(
+		newInitCommand(s),
+		newListCommand(s),
 		newRunCommand(s),
 		newRunsCommand(s),
 		newGraphCommand(s),

@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -22,7 +23,6 @@ var otherNames = map[string]string{
 	"rmi":    "mayfly image rm IMAGE",
 	"prune":  "mayfly image prune",
 	"ps":     "mayfly runs (workflows only)",
-	"list":   "mayfly runs (workflows only)",
 	"logs":   "mayfly run --json FILE > run.jsonl to keep its output",
 	"exec":   "mayfly shell RUN -- COMMAND (of a run that --keep-on-failure kept)",
 	"attach": "mayfly shell RUN (of a run that --keep-on-failure kept)",
@@ -31,6 +31,9 @@ var otherNames = map[string]string{
 	"kill":   "Ctrl-C twice where it was started",
 	"check":  "mayfly validate FILE",
 	"lint":   "mayfly validate FILE",
+	"new":    "mayfly init NAME",
+	"create": "mayfly init NAME",
+	"tools":  "mayfly ls",
 	"apply":  "mayfly run FILE",
 }
 
@@ -39,10 +42,22 @@ func unknownCommand(root *cobra.Command, name string) error {
 	hint := ""
 	if here, known := otherNames[name]; known {
 		hint = "; use " + here
+	} else if isDefinition(name) {
+		hint = fmt.Sprintf("; did you mean mayfly run %s?", name)
 	} else if near := root.SuggestionsFor(name); len(near) > 0 {
 		hint = fmt.Sprintf("; did you mean mayfly %s?", near[0])
 	}
 	return &usageError{command: "mayfly", err: fmt.Errorf("unknown command %q%s", name, hint)}
+}
+
+// isDefinition reports whether a word that is no command is something to run.
+func isDefinition(name string) bool {
+	path, _, err := toolPath(name)
+	if err != nil {
+		return false
+	}
+	ext := filepath.Ext(path)
+	return ext == ".yaml" || ext == ".yml"
 }
 
 const (

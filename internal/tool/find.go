@@ -52,13 +52,16 @@ func find(startDir, name string) (file, above string, err error) {
 		// Also keeps the search inside the folders of tools: a name can't be "../x".
 		return "", "", fmt.Errorf("tool %s %s; %s", quote(name), wrong, hint)
 	}
-	dir, err := filepath.Abs(startDir)
+	dirs, err := searched(startDir)
 	if err != nil {
 		return "", "", fmt.Errorf("find tool %s: %w", name, err)
 	}
 	missing := &NotFoundError{Name: name}
 	var names []string
-	for {
+	for i, dir := range dirs {
+		if i > 0 {
+			above = dir
+		}
 		tools := filepath.Join(dir, "tools")
 		for _, candidate := range []string{filepath.Join(tools, name, "tool.yaml"), filepath.Join(tools, name+".yaml")} {
 			if isFile(candidate) {
@@ -67,14 +70,37 @@ func find(startDir, name string) (file, above string, err error) {
 			missing.Looked = append(missing.Looked, candidate)
 		}
 		names = append(names, toolsIn(tools)...)
-		parent := filepath.Dir(dir)
-		if parent == dir || isFile(filepath.Join(dir, projectFile)) {
-			break
-		}
-		dir, above = parent, parent
 	}
 	missing.Nearest = nearest(name, names)
 	return "", "", missing
+}
+
+// searched are the folders whose tools are found by name, the nearest first.
+func searched(startDir string) ([]string, error) {
+	dir, err := filepath.Abs(startDir)
+	if err != nil {
+		return nil, err
+	}
+	dirs := []string{dir}
+	for parent := filepath.Dir(dir); parent != dir && !isFile(filepath.Join(dir, projectFile)); parent = filepath.Dir(dir) {
+		dirs = append(dirs, parent)
+		dir = parent
+	}
+	return dirs, nil
+}
+
+// Names lists what [Find] finds, sorted.
+func Names(startDir string) ([]string, error) {
+	dirs, err := searched(startDir)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, dir := range dirs {
+		names = append(names, toolsIn(filepath.Join(dir, "tools"))...)
+	}
+	slices.Sort(names)
+	return slices.Compact(names), nil
 }
 
 func trustedAbove(above, file string) error {

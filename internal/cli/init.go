@@ -1,0 +1,92 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mayfly-run/mayfly/internal/tool"
+)
+
+// The files of a tool to begin with; NAME and IMAGE are put in.
+const (
+	initTool = `name: NAME
+description: Greets somebody
+image: IMAGE
+script: {file: NAME.sh}
+args:                       # each arrives as a variable: who as WHO
+  - {name: who, description: Whom to greet, default: world}
+network: none               # or public, open, a list: [{host: api.example.com, ports: [443]}]
+timeout: 1m
+`
+	initScript = `#!/bin/sh -eu
+echo "Hello, $WHO!"
+`
+	initTests = `tool: ./tool.yaml
+tests:
+  - name: greets the world
+    expect: {stdout: {contains: "Hello, world!"}}
+  - name: greets by name
+    inputs: {who: Ada}
+    expect: {stdout: {contains: "Hello, Ada!"}}
+`
+)
+
+func newInitCommand(s streams) *cobra.Command {
+	image := "busybox:latest"
+	c := &cobra.Command{
+		Use:   "init [NAME]",
+		Short: "Write a tool to begin with, its script and its test",
+		Long: `Write a tool to begin with, its script and its test, into tools/NAME; hello is the name where none is given.
+Nothing that is there is overwritten.`,
+		Example: `  mayfly init backup
+  mayfly test tools/backup
+  mayfly run backup --arg who=you`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			name := "hello"
+			if len(args) == 1 {
+				name = args[0]
+			}
+			return initialize(s, name, image)
+		},
+	}
+	c.Flags().StringVar(&image, "image", image, "`IMAGE` that the tool runs in; it needs a shell")
+	return c
+}
+
+func initialize(s streams, name, image string) error {
+	fill := strings.NewReplacer("NAME", name, "IMAGE", image).Replace
+	text := fill(initTool)
+	if _, err := tool.Parse("tool.yaml", []byte(text)); err != nil { // what stands in it are the name and the image
+		return &usageError{command: "mayfly init", err: err}
+	}
+	dir := filepath.Join("tools", name)
+	if _, err := os.Lstat(dir + ".yaml"); !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("there is a tool %s.yaml; choose another name: mayfly init NAME", dir)
+	}
+	if err := os.MkdirAll("tools", 0o777); err != nil {
+		return err
+	}
+	err := os.Mkdir(dir, 0o777)
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%s is there already and stays as it is; choose another name: mayfly init NAME", dir)
+	}
+	if err != nil {
+		return err
+	}
+	for _, f := range []struct{ name, text string }{{"tool.yaml", text}, {name + ".sh", initScript}, {name + "_test.yaml", initTests}} {
+		file := filepath.Join(dir, f.name)
+		if err := os.WriteFile(file, []byte(f.text), 0o666); err != nil {
+			return err
+		}
+		fmt.Fprintln(s.out, file)
+	}
+	fmt.Fprintf(s.err, "mayfly: try it: mayfly run %s --arg who=you; test it: mayfly test %s\n", name, dir)
+	return nil
+}
