@@ -48,7 +48,7 @@ func openHost(command string, secretFlags []string, stdin io.Reader, pull string
 		images: images,
 		runner: &run.Runner{
 			Engine:  engine,
-			Images:  pulling{Store: images, when: pull},
+			Images:  pulling{Store: images, when: pull, configured: images.Configured("docker.io")},
 			Secrets: secret.Chain{given, openSecrets(dir)},
 			Policy:  policy,
 			Caches:  filepath.Join(dir, "caches"),

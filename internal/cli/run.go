@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -140,6 +141,9 @@ func (f *runFlags) run(ctx context.Context, s streams, args []string) error {
 		return runUsage("--from, --only and --skip are about the steps of a workflow, and %s is a tool", t.Name)
 	}
 	if err := f.override(t); err != nil {
+		return err
+	}
+	if err := f.checkSecretFlags(t); err != nil {
 		return err
 	}
 	req := &run.Request{Tool: t, Terminal: f.tty}
@@ -304,6 +308,8 @@ func runUsage(format string, args ...any) error {
 type pulling struct {
 	*image.Store
 	when string
+	// configured says that the operator or the user has set where Docker's images come from.
+	configured bool
 }
 
 func (p pulling) Lookup(ref string) (*image.Image, error) {
@@ -315,7 +321,58 @@ func (p pulling) Lookup(ref string) (*image.Image, error) {
 
 func (p pulling) Pull(ctx context.Context, ref string, opts image.PullOptions) (*image.Image, error) {
 	if p.when == "never" {
-		return nil, fmt.Errorf("image %s is not in the store and --pull=never; pull it with: mayfly image pull %s", ref, ref)
+		hint := ""
+		if near := p.nearest(ref); near != "" {
+			hint = fmt.Sprintf("; did you mean %s, which is?", near)
+		}
+		return nil, fmt.Errorf("image %s is not in the store and --pull=never%s; pull it with: mayfly image pull %s", ref, hint, ref)
 	}
-	return p.Store.Pull(ctx, ref, opts)
+	if err := p.ownImage(ref); err != nil {
+		return nil, err
+	}
+	img, err := p.Store.Pull(ctx, ref, opts)
+	if err != nil {
+		if near := p.nearest(ref); near != "" {
+			err = fmt.Errorf("%w; did you mean %s, which is in the store?", err, near)
+		}
+	}
+	return img, err
+}
+
+// ownImage is the error for an image of this project that isn't in the store: its images are built and in no public
+// registry, where the name may be anybody's. A registry or mirror that is configured may have them.
+func (p pulling) ownImage(ref string) error {
+	name, own := strings.CutPrefix(strings.TrimPrefix(ref, "docker.io/"), "mayfly/")
+	if !own || p.configured {
+		return nil
+	}
+	if _, err := p.Store.Lookup(ref); err == nil {
+		return fmt.Errorf("image %s is built here and in no registry to pull it from; leave out --pull=%s", ref, p.when)
+	}
+	name, _, _ = strings.Cut(name, "@")
+	name, _, _ = strings.Cut(name, ":")
+	hint := ""
+	if near := p.nearest(ref); near != "" {
+		hint = fmt.Sprintf("; did you mean %s, which is in the store?", near)
+	}
+	return fmt.Errorf("image %s is not in the store%s; build it with make images, and load it: mayfly image load .build/images/%s.tar", ref, hint, name)
+}
+
+// nearest is the name in the store that a name was probably meant to be, or "".
+func (p pulling) nearest(ref string) string {
+	list, err := p.List()
+	if err != nil {
+		return "" // the image itself is what the error is about
+	}
+	named := map[string]string{}
+	for _, img := range list {
+		named[familiar(img.Reference)] = img.Reference
+	}
+	near := tool.Nearest(familiar(ref), slices.Sorted(maps.Keys(named)))
+	return named[near]
+}
+
+// familiar is a name without what is understood: Docker's registry, and the tag latest.
+func familiar(ref string) string {
+	return strings.TrimSuffix(strings.TrimPrefix(strings.TrimPrefix(ref, "docker.io/"), "library/"), ":latest")
 }

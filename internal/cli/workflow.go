@@ -63,6 +63,9 @@ func (f *runFlags) runWorkflow(ctx context.Context, s streams, w *tool.Workflow,
 	if err != nil {
 		return err
 	}
+	if err := f.checkSecretFlags(toolsOf(w)...); err != nil {
+		return err
+	}
 	b := &begun{id: run.NewID(), def: w, plan: workflow.NewPlan(w, values)}
 	b.states = b.plan.NewStates()
 	return f.execute(ctx, s, b, func(store workflow.Runs) (*workflow.Journal, error) {
@@ -118,6 +121,9 @@ func (f *runFlags) resumeWorkflow(ctx context.Context, s streams) error {
 	if err != nil {
 		return errors.Join(err, journal.Close())
 	}
+	if err := f.checkSecretFlags(toolsOf(w)...); err != nil {
+		return errors.Join(err, journal.Close())
+	}
 	f.secrets = append(missingFrom(past.Header.Secrets, f.secrets), f.secrets...)
 	f.env = append(past.Header.Environment, f.env...)
 	b := &begun{id: past.Header.ID, def: w, plan: workflow.NewPlan(w, values), resumed: true, masked: past.Masked}
@@ -148,6 +154,14 @@ func (f *runFlags) pastWorkflow(past *workflow.Past) (*tool.Workflow, error) {
 		def.Workflow.Source.Dir = h.Dir
 	}
 	return def.Workflow, def.Workflow.Resolve()
+}
+
+func toolsOf(w *tool.Workflow) []*tool.Tool {
+	var tools []*tool.Tool
+	for _, step := range w.All() {
+		tools = append(tools, step.Uses.Tool)
+	}
+	return tools
 }
 
 // vetResumed is [vet] for the workflow of a run that goes on.
@@ -257,7 +271,7 @@ func (f *runFlags) execute(ctx context.Context, s streams, b *begun, open func(w
 	if err := store.Prune(); err != nil && !f.quiet {
 		fmt.Fprintln(s.err, "mayfly: old runs can't be removed:", err) // the run goes on without it
 	}
-	if err := b.checkArtifacts(store); err != nil {
+	if err := errors.Join(b.checkArtifacts(store), b.precheck(ctx, h, opts.Environment, conditions)); err != nil {
 		return err
 	}
 	for _, step := range b.plan.Steps {

@@ -55,6 +55,11 @@ type Store struct {
 	opts Options
 }
 
+// Configured reports whether the settings say where the images of a registry come from.
+func (s *Store) Configured(registry string) bool {
+	return len(s.opts.Registries.of(registry).Mirrors) > 0
+}
+
 // Open opens the store in the directory root. It touches no disk: directories are made when something is put in them.
 func Open(root string, opts Options) (*Store, error) {
 	abs, err := filepath.Abs(root)

@@ -1,0 +1,111 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+
+	"github.com/mayfly-run/mayfly/internal/condition"
+	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/tool"
+	"github.com/mayfly-run/mayfly/internal/workflow"
+)
+
+// This file finds what a run would fail of before its first step has changed anything.
+
+// precheck returns all that the steps still to run would be refused for: the operator's policy, and secrets that nobody
+// has. A step whose condition is known to be false isn't one of them.
+func (b *begun) precheck(ctx context.Context, h *host, env []tool.EnvVar, conditions condition.Evaluator) error {
+	ahead := *b
+	ahead.states = &workflow.States{}
+	*ahead.states = *b.states
+	ahead.states.Steps = slices.Clone(b.states.Steps)
+	var errs []error
+	asked := map[string]bool{}
+	for i, step := range b.plan.Steps {
+		planned, err := planStep(ctx, &ahead, i, conditions)
+		if err != nil {
+			return err
+		}
+		if planned.Runs == "no" {
+			if st := &ahead.states.Steps[i]; !st.Ended() {
+				*st = workflow.StepState{Status: run.Skipped} // which others may need
+			}
+			continue
+		}
+		if err := checkStep(h, step); err != nil {
+			errs = append(errs, fmt.Errorf("step %s: %w", step.Name, err))
+		}
+		for _, name := range neededSecrets(b.def, step, env) {
+			if asked[name] {
+				continue
+			}
+			asked[name] = true
+			// What it is, is dropped: the step asks again.
+			if _, err := h.runner.Secrets.Get(ctx, name); errors.Is(err, fs.ErrNotExist) {
+				errs = append(errs, fmt.Errorf("step %s: %w", step.Name, err))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// neededSecrets are the secrets of a step's tool, less those whose variable the workflow, the step or the command line sets.
+func neededSecrets(w *tool.Workflow, step *tool.Step, env []tool.EnvVar) []string {
+	t := step.Uses.Tool
+	var shared []tool.EnvVar
+	for _, v := range w.Environment {
+		shared = append(shared, tool.EnvVar{Name: v.Name})
+	}
+	var inputs []tool.Input
+	for _, in := range step.Inputs {
+		variable := in.Name
+		if i := slices.IndexFunc(t.Args, func(a tool.Arg) bool { return a.Name == in.Name }); i >= 0 {
+			variable = t.Args[i].Env
+		}
+		inputs = append(inputs, tool.Input{Name: in.Name, Env: variable})
+	}
+	var own []tool.EnvVar
+	for _, v := range step.Environment {
+		own = append(own, tool.EnvVar{Name: v.Name})
+	}
+	var names []string
+	for _, ref := range t.ResolveEnvironment(shared, inputs, append(own, env...)) {
+		if ref.Secret != "" {
+			names = append(names, ref.Secret)
+		}
+	}
+	for _, v := range t.Volumes {
+		if v.Secret != "" {
+			names = append(names, v.Secret)
+		}
+	}
+	return names
+}
+
+// checkSecretFlags refuses a --secret that nothing asks for, which is most likely another's name misspelt.
+func (f *runFlags) checkSecretFlags(tools ...*tool.Tool) error {
+	var named []string
+	for _, t := range tools {
+		named = append(named, t.SecretNames()...)
+	}
+	slices.Sort(named)
+	named = slices.Compact(named)
+	for _, flag := range f.secrets {
+		name, _, found := strings.Cut(flag, "=")
+		if !found || !tool.ValidSecretName(name) || slices.Contains(named, name) {
+			continue // what isn't NAME=… is refused by whoever reads it, who repeats no value
+		}
+		hint := "no secret is named there; name it: environment: [NAME=/secrets/" + name + "]"
+		if near := tool.Nearest(name, named); near != "" {
+			hint = fmt.Sprintf("did you mean %q?", near)
+		} else if len(named) > 0 {
+			hint = "the secrets asked for are " + strings.Join(named, ", ")
+		}
+		return runUsage("--secret %s: nothing asks for a secret of that name; %s", name, hint)
+	}
+	return nil
+}
