@@ -5,6 +5,8 @@ import (
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
+
+	"github.com/mayfly-run/mayfly/internal/workflow"
 )
 
 func newRunsCommand(s streams) *cobra.Command {
@@ -33,7 +35,7 @@ was interrupted goes on with: mayfly run --resume RUN. The latest 100 are kept.`
 			w := tabwriter.NewWriter(s.out, 0, 0, 3, ' ', 0)
 			fmt.Fprintln(w, "RUN\tWORKFLOW\tSTATUS\tBEGAN\tSTEPS")
 			for _, r := range list {
-				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d succeeded\n", printableLine([]byte(r.ID)), printableLine([]byte(r.Workflow)), printableLine([]byte(r.Status)), ago(r.Began), r.Succeeded)
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", printableLine([]byte(r.ID)), printableLine([]byte(r.Workflow)), printableLine([]byte(r.Status)), ago(r.Began), stepCounts(r))
 			}
 			return w.Flush()
 		},
@@ -63,4 +65,16 @@ was interrupted goes on with: mayfly run --resume RUN. The latest 100 are kept.`
 		},
 	})
 	return c
+}
+
+// stepCounts is how the steps of a run ended.
+func stepCounts(r workflow.Summary) string {
+	text := fmt.Sprintf("%d succeeded", r.Succeeded)
+	if r.Failed > 0 {
+		text += fmt.Sprintf(", %d failed", r.Failed)
+	}
+	if r.Skipped > 0 {
+		text += fmt.Sprintf(", %d skipped", r.Skipped)
+	}
+	return text
 }

@@ -13,12 +13,12 @@ import (
 )
 
 func newShellCommand(s streams) *cobra.Command {
-	var remove bool
+	var remove, asJSON bool
 	c := &cobra.Command{
 		Use:   "shell [RUN [-- COMMAND…]]",
 		Short: "Look inside the sandbox of a tool that failed",
 		Long: `Look inside the sandbox of a tool that failed and was run with --keep-on-failure: its files as it left
-them, its network rules, its limits. Without RUN, list the sandboxes that are kept.`,
+them, its network rules, its limits. The beginning of RUN's id is enough. Without RUN, list the sandboxes that are kept.`,
 		Example: `  mayfly run check.yaml --keep-on-failure
   mayfly shell 01a20974-721d-7515-b4bb-132b84d3651b
   mayfly shell 01a20974-721d-7515-b4bb-132b84d3651b -- ls -l /tmp
@@ -31,26 +31,41 @@ them, its network rules, its limits. Without RUN, list the sandboxes that are ke
 			switch {
 			case remove && len(args) != 1:
 				return &usageError{command: "mayfly shell", err: errors.New("--remove takes one RUN, and no command")}
+			case asJSON && len(args) > 0:
+				return &usageError{command: "mayfly shell", err: errors.New("--json is for the list; it takes no RUN")}
 			case len(args) == 0:
-				return listKept(s, e)
-			case remove:
-				return e.RemoveKept(args[0])
+				return listKept(s, e, asJSON)
+			}
+			id, err := e.FindKept(args[0])
+			if err != nil {
+				return err
+			}
+			if remove {
+				if err := e.RemoveKept(id); err != nil {
+					return err
+				}
+				_, err := fmt.Fprintln(s.out, id)
+				return err
 			}
 			command := args[1:]
 			if len(command) == 0 {
 				command = []string{"sh"}
 			}
-			return shell(s, e, args[0], command)
+			return shell(s, e, id, command)
 		},
 	}
 	c.Flags().BoolVar(&remove, "remove", false, "end the sandbox and remove it")
+	jsonFlag(c.Flags(), &asJSON, "print the list as JSON")
 	return c
 }
 
-func listKept(s streams, e *oci.Engine) error {
+func listKept(s streams, e *oci.Engine, asJSON bool) error {
 	kept, err := e.KeptRuns()
 	if err != nil {
 		return err
+	}
+	if asJSON {
+		return printList(s.out, kept)
 	}
 	w := tabwriter.NewWriter(s.out, 0, 0, 3, ' ', 0)
 	fmt.Fprintln(w, "RUN\tKEPT")

@@ -12,8 +12,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
-// findTests lists the files of tests that the command line names, each once: files as they are, and those below
-// folders. Hidden folders and those of packages are left out, and links to folders aren't followed.
+// findTests lists the files of tests that the command line names, each once: files as they are, and those below folders.
 func findTests(paths []string) ([]string, error) {
 	if len(paths) == 0 {
 		paths = []string{"."}
@@ -33,29 +32,37 @@ func findTests(paths []string) ([]string, error) {
 			add(filepath.Clean(path))
 			continue
 		}
-		found := 0
-		err = filepath.WalkDir(path, func(file string, d fs.DirEntry, err error) error {
-			switch {
-			case err != nil && file == path:
-				return err
-			case err != nil:
-				return nil //nolint:nilerr // what can't be read has no tests for us
-			case d.IsDir() && file != path && (strings.HasPrefix(d.Name(), ".") || d.Name() == "node_modules" || d.Name() == "vendor"):
-				return filepath.SkipDir
-			case !d.IsDir() && tool.IsTestFile(file):
-				found++
-				add(file)
-			}
-			return nil
-		})
+		below, err := filesBelow(path, tool.IsTestFile)
 		if err != nil {
 			return nil, fmt.Errorf("find tests: %w", err)
 		}
-		if found == 0 {
+		if len(below) == 0 {
 			return nil, fmt.Errorf("there are no tests below %s; their files are called NAME_test.yaml, NAME.test.yaml or tests.yaml", path)
+		}
+		for _, file := range below {
+			add(file)
 		}
 	}
 	return files, nil
+}
+
+// filesBelow lists the files below a folder that are wanted. Hidden folders and those of packages are left out, and links to
+// folders aren't followed.
+func filesBelow(path string, wanted func(file string) bool) (files []string, err error) {
+	err = filepath.WalkDir(path, func(file string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil && file == path:
+			return err
+		case err != nil:
+			return nil //nolint:nilerr // what can't be read has nothing for us
+		case d.IsDir() && file != path && (strings.HasPrefix(d.Name(), ".") || d.Name() == "node_modules" || d.Name() == "vendor"):
+			return filepath.SkipDir
+		case !d.IsDir() && wanted(file):
+			files = append(files, file)
+		}
+		return nil
+	})
+	return files, err
 }
 
 // loadSuite reads a file of tests.

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -16,17 +18,22 @@ import (
 func newValidateCommand(s streams) *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
-		Use:   "validate FILE…",
+		Use:   "validate FILE|FOLDER…",
 		Short: "Check files of tools, workflows, tests and mocks",
 		Long: `Check files of tools, workflows, tests and mocks (told apart by their keys):
-the format, the names, the values, what contradicts what, and what steps refer to. Each problem is
+the format, the names, the values, what contradicts what, and what steps refer to. Of a folder, every .yaml and .yml file
+below it is checked, hidden folders and those of packages left out. Each problem is
 printed as file:line:column. Exit status 1 when there is one. Warnings are for what runs but is
 probably a mistake; they don't change the exit status.`,
 		Example: `  mayfly validate check.yaml
   mayfly validate tools/*/tool.yaml
   generate-tool | mayfly validate -`,
 		Args: cobra.MinimumNArgs(1),
-		RunE: func(cmd *cobra.Command, files []string) error {
+		RunE: func(cmd *cobra.Command, given []string) error {
+			files, err := definitionsIn(given)
+			if err != nil {
+				return err
+			}
 			bad := false
 			for _, file := range files {
 				warnings, err := validate(cmd.Context(), s, file)
@@ -45,6 +52,34 @@ probably a mistake; they don't change the exit status.`,
 	}
 	jsonFlag(c.Flags(), &asJSON, "print one JSON object a file")
 	return c
+}
+
+// definitionsIn are the files to check: those given, and those below folders. A name is a tool's.
+func definitionsIn(given []string) ([]string, error) {
+	var files []string
+	for _, path := range given {
+		info, err := os.Stat(path)
+		if err != nil || !info.IsDir() {
+			files = append(files, path) // whoever reads it says what is wrong
+			continue
+		}
+		if _, byName, err := toolPath(path); err == nil && byName { // which a folder of the name doesn't hide
+			files = append(files, path)
+			continue
+		}
+		below, err := filesBelow(path, func(file string) bool {
+			ext := filepath.Ext(file)
+			return (ext == ".yaml" || ext == ".yml") && filepath.Base(file) != tool.ProjectFile
+		})
+		if err != nil {
+			return nil, err
+		}
+		if len(below) == 0 {
+			return nil, fmt.Errorf("there are no .yaml files below %s", path)
+		}
+		files = append(files, below...)
+	}
+	return files, nil
 }
 
 // validate reads a definition and finds all that is wrong with it before it runs. Warnings are for what runs but is

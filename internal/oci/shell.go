@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -20,8 +21,8 @@ import (
 
 // Kept is a sandbox that was kept after its tool failed.
 type Kept struct {
-	ID    string
-	Since time.Time
+	ID    string    `json:"id"`
+	Since time.Time `json:"kept"`
 }
 
 // KeptRuns lists the sandboxes that can be looked into.
@@ -58,6 +59,30 @@ type NotKeptError struct{ ID string }
 
 func (e *NotKeptError) Error() string {
 	return fmt.Sprintf("no kept sandbox of run %q; mayfly run --keep-on-failure keeps one, and mayfly shell lists them", e.ID)
+}
+
+// FindKept is the id of the kept sandbox that is meant by an id or by the beginning of one.
+func (e *Engine) FindKept(given string) (string, error) {
+	kept, err := e.KeptRuns()
+	if err != nil {
+		return "", err
+	}
+	var found []string
+	for _, k := range kept {
+		if k.ID == given {
+			return given, nil
+		}
+		if given != "" && strings.HasPrefix(k.ID, given) {
+			found = append(found, k.ID)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return "", &NotKeptError{ID: given}
+	case 1:
+		return found[0], nil
+	}
+	return "", fmt.Errorf("%q is the beginning of %d runs; write more of the id: %s", given, len(found), strings.Join(found[:min(len(found), 3)], ", "))
 }
 
 // dialKept connects to a kept sandbox, and says which directory its run has.

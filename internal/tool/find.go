@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// projectFile marks the folder at which the search for tools ends.
-const projectFile = "mayfly.yaml"
+// ProjectFile marks the folder at which the search for tools ends.
+const ProjectFile = "mayfly.yaml"
 
 // NotFoundError says that no tool of a name was found. It matches os.ErrNotExist.
 type NotFoundError struct {
@@ -82,7 +82,7 @@ func searched(startDir string) ([]string, error) {
 		return nil, err
 	}
 	dirs := []string{dir}
-	for parent := filepath.Dir(dir); parent != dir && !isFile(filepath.Join(dir, projectFile)); parent = filepath.Dir(dir) {
+	for parent := filepath.Dir(dir); parent != dir && !isFile(filepath.Join(dir, ProjectFile)); parent = filepath.Dir(dir) {
 		dirs = append(dirs, parent)
 		dir = parent
 	}

@@ -31,8 +31,10 @@ type Summary struct {
 	// steps were left out, interrupted when it was killed, damaged when its journal can't
 	// be read.
 	Status run.State `json:"status"`
-	// Succeeded is the number of its steps that did.
+	// Succeeded, Failed and Skipped are the numbers of its steps that did or were; what else a step can end as is failed.
 	Succeeded int `json:"succeeded"`
+	Failed    int `json:"failed"`
+	Skipped   int `json:"skipped"`
 }
 
 // List lists the runs, the latest first. No output of a step is read.
@@ -64,7 +66,7 @@ func (r Runs) summary(id string) (Summary, error) {
 	}
 	defer f.Close()
 	lines := bufio.NewReaderSize(f, 64<<10)
-	succeeded := map[string]bool{}
+	ends := map[string]run.State{} // a step that began again counts by how that ends
 	for {
 		line, err := readLine(lines)
 		if errors.Is(err, io.EOF) {
@@ -88,16 +90,21 @@ func (r Runs) summary(id string) (Summary, error) {
 		case entryEnd:
 			s.Status = e.Status
 		case entryStep:
-			switch {
-			case e.Item != nil || e.Status == "":
-			case e.Status == run.Succeeded:
-				succeeded[e.Step] = true
-			default: // a step that began again counts by how that ends
-				delete(succeeded, e.Step)
+			if e.Item == nil && e.Status != "" {
+				ends[e.Step] = e.Status
 			}
 		}
 	}
-	s.Succeeded = len(succeeded)
+	for _, status := range ends {
+		switch status {
+		case run.Succeeded:
+			s.Succeeded++
+		case run.Skipped:
+			s.Skipped++
+		default:
+			s.Failed++
+		}
+	}
 	if s.Status == "" {
 		s.Status = interrupted
 		if errors.Is(probe(f), errRunning) {
