@@ -70,8 +70,7 @@ func toolPath(name string) (path string, byName bool, err error) {
 		return name, false, nil
 	}
 	path, err = tool.Find(".", name)
-	var missing *tool.NotFoundError
-	if folder && errors.As(err, &missing) {
+	if folder && err != nil && !untrusted(err) {
 		path, err = tool.InFolder(name)
 		return path, false, err
 	}
