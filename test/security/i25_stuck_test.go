@@ -69,7 +69,7 @@ func TestI25_CtrlCDuringAStart(t *testing.T) {
 	if code := cmd.ProcessState.ExitCode(); code != 130 || !strings.Contains(said.String(), "interrupted") {
 		t.Errorf("exit status %d: %s", code, said)
 	}
-	if left, err := os.ReadDir("/run/mayfly/runs"); err != nil || len(left) > 0 {
+	if left, err := testbed.Leftovers(); err != nil || len(left) > 0 {
 		t.Errorf("left %v, %v", left, err)
 	}
 }

@@ -61,15 +61,14 @@ func (p *project) latest() string {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	line, _, _ := bytes.Cut(out, []byte("\n"))
-	if len(line) == 0 {
-		return ""
-	}
-	var run struct{ ID string }
-	if err := json.Unmarshal(line, &run); err != nil {
+	var runs []struct{ ID string }
+	if err := json.Unmarshal(out, &runs); err != nil {
 		p.t.Fatal(err)
 	}
-	return run.ID
+	if len(runs) == 0 {
+		return ""
+	}
+	return runs[0].ID
 }
 
 // twenty has twenty steps: a chain by outputs, steps side by side, items, an artifact and a finally.
