@@ -191,7 +191,7 @@ func TestErrors(t *testing.T) {
 		`^HTTP\(/x\) at tooltest_test.go:\d+: status .*999`: func(t *testing.T, r *recorder) {
 			tooltest.Inline(r, shell("true")).HTTP(tooltest.Request{Path: "/x"}, tooltest.Response{Status: 999}).Run(t.Context(), nil)
 		},
-		`^HTTP\(any request\) at .*: a response has 2 of Body, Bytes, JSON and File`: func(_ *testing.T, r *recorder) {
+		`^HTTP\(any request\) at .*: a response has 2 of Body, Bytes, JSON, File and Chunks`: func(_ *testing.T, r *recorder) {
 			tooltest.Inline(r, shell("true")).HTTP(tooltest.Request{}, tooltest.Response{Body: "x", JSON: 1})
 		},
 		`^Command\(a/b\) at tooltest_test.go:\d+: .*is a path`: func(t *testing.T, r *recorder) {
