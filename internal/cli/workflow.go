@@ -100,16 +100,7 @@ func (f *runFlags) resumeWorkflow(ctx context.Context, s streams) error {
 	if len(f.args) > 0 {
 		return runUsage("--arg: a run that goes on keeps its inputs; run the workflow anew to give others")
 	}
-	dir, err := home()
-	if err != nil {
-		return err
-	}
-	store := runs(dir, openSecrets(dir))
-	id, err := store.Find(f.resume)
-	if err != nil {
-		return err
-	}
-	journal, past, err := store.Open(ctx, id)
+	store, journal, past, err := f.openPast(ctx)
 	if err != nil {
 		return err
 	}
@@ -164,21 +155,27 @@ func toolsOf(w *tool.Workflow) []*tool.Tool {
 	return tools
 }
 
+// openPast opens the run that goes on.
+func (f *runFlags) openPast(ctx context.Context) (workflow.Runs, *workflow.Journal, *workflow.Past, error) {
+	dir, err := home()
+	if err != nil {
+		return workflow.Runs{}, nil, nil, err
+	}
+	store := runs(dir, openSecrets(dir))
+	id, err := store.Find(f.resume)
+	if err != nil {
+		return store, nil, nil, err
+	}
+	journal, past, err := store.Open(ctx, id)
+	return store, journal, past, err
+}
+
 // vetResumed is [vet] for the workflow of a run that goes on.
 func (f *runFlags) vetResumed(ctx context.Context) error {
 	if os.Geteuid() == 0 {
 		return nil
 	}
-	dir, err := home()
-	if err != nil {
-		return err
-	}
-	store := runs(dir, openSecrets(dir))
-	id, err := store.Find(f.resume)
-	if err != nil {
-		return err
-	}
-	journal, past, err := store.Open(ctx, id)
+	_, journal, past, err := f.openPast(ctx)
 	if err != nil {
 		return err
 	}

@@ -56,7 +56,7 @@ func (t *Tool) secretWarnings() []Problem {
 		}
 		found = append(found, Problem{
 			Position: e.Position,
-			Text:     fmt.Sprintf("variable %s: %s/%s inside a longer value is no secret but text, and nothing is mounted there", e.Name, secretsDir, name),
+			Text:     fmt.Sprintf("variable %s: %s/%s inside a longer value stays text, and nothing is mounted there", e.Name, secretsDir, name),
 			Hint:     fmt.Sprintf("give the secret a variable of its own, X=%s/%s, and put the value together in the command or the script; or mount it: volumes: [{name: %s, secret: %s}]", secretsDir, name, name, name),
 		})
 	}

@@ -67,7 +67,7 @@ func TestWarningsOfFilesAndSecrets(t *testing.T) {
 		"script: ./check.sh -v":    "",
 		"script: {file: check.sh}": "",
 		"script: ./check.sh\nvolumes: [{name: a, file: check.sh, mount_path: /workspace/check.sh}]": "",
-		"environment: [\"H=Bearer /secrets/token\"]":                                                `:2:15: variable H: /secrets/token inside a longer value is no secret but text, and nothing is mounted there; give the secret a variable of its own, X=/secrets/token, `,
+		"environment: [\"H=Bearer /secrets/token\"]":                                                `:2:15: variable H: /secrets/token inside a longer value stays text, and nothing is mounted there; give the secret a variable of its own, X=/secrets/token, `,
 		"environment: [H=/secrets/token.]":                                                          "",
 		"environment: [H=/secrets/token]":                                                           "",
 		"environment: [\"H=/secrets/a:/secrets/b\"]":                                                "/secrets/a inside",
