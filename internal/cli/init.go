@@ -38,7 +38,7 @@ tests:
 )
 
 func newInitCommand(s streams) *cobra.Command {
-	image := "busybox:latest"
+	var image string
 	c := &cobra.Command{
 		Use:   "init [NAME]",
 		Short: "Write a tool to begin with, its script and its test",
@@ -53,11 +53,32 @@ Nothing that is there is overwritten.`,
 			if len(args) == 1 {
 				name = args[0]
 			}
+			if image == "" {
+				var err error
+				if image, err = imageToBegin(); err != nil {
+					return err
+				}
+			}
 			return initialize(s, name, image)
 		},
 	}
-	c.Flags().StringVar(&image, "image", image, "`IMAGE` that the tool runs in; it needs a shell")
+	c.Flags().StringVar(&image, "image", "", "`IMAGE` that the tool runs in; it needs a shell. Without it busybox:latest, or one of Mayfly's own that is here")
 	return c
+}
+
+// imageToBegin is an image with a shell: one that is on this machine, if there is.
+func imageToBegin() (string, error) {
+	const pulled = "busybox:latest"
+	images, err := store()
+	if err != nil {
+		return "", err
+	}
+	for _, ref := range []string{pulled, "mayfly/shell", "mayfly/busybox"} {
+		if _, err := images.Lookup(ref); err == nil {
+			return ref, nil
+		}
+	}
+	return pulled, nil
 }
 
 func initialize(s streams, name, image string) error {
