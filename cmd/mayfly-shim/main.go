@@ -1,5 +1,9 @@
 //go:build linux
 
+// The shim's cgroup bounds its memory, not its processors: it doesn't look for
+// such a bound as it starts.
+//go:debug containermaxprocs=0
+
 // Command mayfly-shim supervises one sandbox of the embedded engine. mayfly
 // starts it with the descriptors that package wire lists; it is of no use by hand.
 package main

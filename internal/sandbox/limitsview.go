@@ -16,9 +16,9 @@ import (
 // Node and Go size themselves by them (cgroups(7)).
 const cgroupMount = "/sys/fs/cgroup"
 
-// shownControllers are those of cgroup v1 whose files programs read. The JVM
-// wants the first four, or takes none.
-var shownControllers = []string{"memory", "cpu", "cpuacct", "cpuset", "pids"}
+// shownControllers are those of cgroup v1 whose files programs size themselves
+// by. The JVM wants all four, or takes none.
+var shownControllers = []string{"memory", "cpu", "cpuacct", "cpuset"}
 
 // showLimits mounts the run's own cgroup, read-only, where programs look for it.
 // The cgroup is made here, so that it can be mounted before libcontainer has it.
@@ -46,8 +46,9 @@ func (s *supervisor) showLimits() error {
 			return nil
 		}
 	}
+	// It keeps its attributes: options here would have it mounted once more.
 	s.oci.Mounts = append(s.oci.Mounts, specs.Mount{
-		Destination: cgroupMount, Type: "bind", Source: at, Options: []string{"rbind", "ro", "nosuid", "nodev", "noexec", "rprivate"},
+		Destination: cgroupMount, Type: "bind", Source: at, Options: []string{"rbind", "rprivate"},
 	})
 	return nil
 }

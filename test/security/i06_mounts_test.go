@@ -50,7 +50,7 @@ func TestI06_ItsOwnCgroup(t *testing.T) {
 		cat memory.max memory/memory.limit_in_bytes 2>/dev/null
 		cut -d: -f3 /proc/self/cgroup | sort -u
 		grep ' /sys/fs/cgroup/*[a-z]* .* - cgroup' /proc/self/mountinfo | cut -d' ' -f4,6 | sort -u
-		find . -mindepth 1 -type d | grep -v -e '^./memory$' -e '^./cpu$' -e '^./cpuacct$' -e '^./cpuset$' -e '^./pids$'
+		find . -mindepth 1 -type d | grep -v -e '^./memory$' -e '^./cpu$' -e '^./cpuacct$' -e '^./cpuset$'
 		find . -name '*procs' -exec cat {} + | sort -u | wc -l`)
 	r := b.run(spec, nil)
 	if want := fmt.Sprintf("%d\n/\n/ ro,nosuid,nodev,noexec,relatime\n", spec.Resources.Memory); !strings.HasPrefix(r.stdout, want) {
