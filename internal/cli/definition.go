@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
@@ -77,36 +78,52 @@ func toolPath(name string) (path string, byName bool, err error) {
 	return path, true, err
 }
 
-// vet refuses definitions that another user could have put in the way of a search for their names. An ordinary user's is
-// looked at before the user namespace is entered: in it root's files can't be told from those of others.
-func vet(name string) error {
-	if os.Geteuid() == 0 || name == "-" {
-		return nil // loading it does the same
+// vet refuses definitions that another user could have planted where a search for their names finds them. An ordinary
+// user's are looked at before the user namespace is entered: in it root's files can't be told from those of others. It
+// reports whether it has seen all that will be read: not of standard input or a pipe, which can be read only once, nor
+// where something is missing, which another user could put there meanwhile.
+func vet(name string) (seen bool, err error) {
+	if os.Geteuid() == 0 || readOnce(name) {
+		return false, nil // reading it does the same
 	}
-	if _, _, err := loadDefinition(nil, name); untrusted(err) {
-		return err
+	_, _, err = loadDefinition(nil, name)
+	if untrusted(err) {
+		return false, err
 	}
-	return nil
+	return err == nil, nil
 }
 
 // vetTests is [vet] for files of tests.
-func vetTests(paths []string) error {
+func vetTests(paths []string) (seen bool, err error) {
 	if os.Geteuid() == 0 {
-		return nil
+		return false, nil
+	}
+	if slices.ContainsFunc(paths, readOnce) {
+		return false, nil
 	}
 	files, err := findTests(paths)
-	if err != nil {
-		return nil //nolint:nilerr // found again, and said, by whoever runs them
-	}
+	seen = err == nil
 	for _, file := range files {
 		if err := validateSuite(file); untrusted(err) {
-			return err
+			return false, err
+		} else if err != nil {
+			seen = false
 		}
 	}
-	return nil
+	return seen, nil
 }
 
-// untrusted reports whether an error is about a file that another user could have put there. Any other comes again later.
+// readOnce reports whether a file is gone once it was read: standard input, or a shell's <(…).
+func readOnce(name string) bool {
+	if name == "-" {
+		return true
+	}
+	info, err := os.Stat(name)
+	return err == nil && !info.IsDir() && !info.Mode().IsRegular()
+}
+
+// untrusted reports whether an error is about a file that another user could have put there. Any other error is reported by
+// the load that follows.
 func untrusted(err error) bool {
 	var refused *tool.UntrustedError
 	return errors.As(err, &refused)

@@ -9,6 +9,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/engine"
 	"github.com/mayfly-run/mayfly/internal/image"
 	"github.com/mayfly-run/mayfly/internal/oci"
+	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
 // newEngine is the embedded engine.
@@ -69,7 +70,8 @@ func runtimeDirs(r *oci.Rootless, home string) []string {
 // enterNamespace starts the command again as root of a user namespace, for an
 // ordinary user: images are unpacked and sandboxes made with the user's
 // subordinate ids. It returns when there is nothing to do, or with an error.
-func enterNamespace() error {
+// vetted says that all definitions it will read were looked at by [vet].
+func enterNamespace(vetted bool) error {
 	if os.Geteuid() == 0 {
 		return nil
 	}
@@ -84,7 +86,11 @@ func enterNamespace() error {
 	if err != nil {
 		return err
 	}
-	return oci.Enter(shim, os.Args, []string{"MAYFLY_HOME=" + dir})
+	seen := ""
+	if vetted {
+		seen = "yes"
+	}
+	return oci.Enter(shim, os.Args, []string{"MAYFLY_HOME=" + dir, tool.VettedEnv + "=" + seen})
 }
 
 // storeOptions are the image store's for this user.
@@ -99,7 +105,7 @@ func storeOptions() (image.Options, error) {
 // probeHost says what this host can enforce, as a run of this user finds it.
 func probeHost(dir string) ([]engine.Check, error) {
 	unsupported := &engine.Unsupported{}
-	err := enterNamespace()
+	err := enterNamespace(false)
 	if errors.As(err, &unsupported) {
 		return []engine.Check{{Feature: unsupported.Feature, Status: engine.CheckMissing, Detail: unsupported.Why, Remedy: unsupported.Remedy}}, nil
 	}

@@ -191,20 +191,17 @@ func (f *runFlags) run(ctx context.Context, s streams, args []string) error {
 
 // definition is what is run, in the user namespace of an ordinary user.
 func (f *runFlags) definition(s streams, args []string) (def *tool.Definition, text string, err error) {
+	vetted := false
 	if f.image == "" {
-		if err := vet(args[0]); err != nil {
+		if vetted, err = vet(args[0]); err != nil {
 			return nil, "", err
 		}
 	}
-	if err := enterNamespace(); err != nil { // before anything of stdin is read
+	if err := enterNamespace(vetted); err != nil { // before anything of stdin is read
 		return nil, "", err
 	}
-	if f.envFile != "" {
-		more, err := readEnvFile(f.envFile)
-		if err != nil {
-			return nil, "", err
-		}
-		f.env = append(more, f.env...)
+	if err := f.readEnvFile(); err != nil {
+		return nil, "", err
 	}
 	if f.image != "" {
 		def, err = imageTool(f.image, args)

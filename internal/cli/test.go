@@ -100,10 +100,11 @@ func (f *testFlags) command(ctx context.Context, s streams, paths []string) (err
 	case slices.Contains(paths, "-") && (len(paths) > 1 || f.watch || f.record):
 		return testUsage("- is standard input, which is read once: it stands alone, without --watch and --record")
 	}
-	if err := vetTests(paths); err != nil {
+	vetted, err := vetTests(paths)
+	if err != nil {
 		return err
 	}
-	if err := enterNamespace(); err != nil { // before anything of stdin is read
+	if err := enterNamespace(vetted && !f.watch); err != nil { // before anything of stdin is read
 		return err
 	}
 	stdin := s.in

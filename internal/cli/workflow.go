@@ -88,10 +88,14 @@ func (f *runFlags) runWorkflow(ctx context.Context, s streams, w *tool.Workflow,
 
 // resumeWorkflow goes on with a run of a workflow.
 func (f *runFlags) resumeWorkflow(ctx context.Context, s streams) error {
-	if err := f.vetResumed(ctx); err != nil {
+	vetted, err := f.vetResumed(ctx)
+	if err != nil {
 		return err
 	}
-	if err := enterNamespace(); err != nil {
+	if err := enterNamespace(vetted); err != nil {
+		return err
+	}
+	if err := f.readEnvFile(); err != nil {
 		return err
 	}
 	if err := f.checkWorkflowFlags(); err != nil {
@@ -171,18 +175,20 @@ func (f *runFlags) openPast(ctx context.Context) (workflow.Runs, *workflow.Journ
 }
 
 // vetResumed is [vet] for the workflow of a run that goes on.
-func (f *runFlags) vetResumed(ctx context.Context) error {
+func (f *runFlags) vetResumed(ctx context.Context) (seen bool, err error) {
 	if os.Geteuid() == 0 {
-		return nil
+		return false, nil
 	}
 	_, journal, past, err := f.openPast(ctx)
 	if err != nil {
-		return err
+		return false, err
 	}
-	if _, err = f.pastWorkflow(past); !untrusted(err) {
+	_, err = f.pastWorkflow(past)
+	seen = err == nil
+	if !untrusted(err) {
 		err = nil
 	}
-	return errors.Join(err, journal.Close())
+	return seen, errors.Join(err, journal.Close())
 }
 
 // absoluteSecrets are secret flags that mean the same in any folder.

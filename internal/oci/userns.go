@@ -135,7 +135,8 @@ func Enter(shim string, args []string, env []string) error {
 	}
 	argv = append(append(argv, self), args...)
 	count := min(ids.users.count, ids.groups.count)
-	env = append(os.Environ(), append(env, rootlessEnv+"="+fmt.Sprintf("%d:%d:%s", os.Geteuid(), count, cgroup))...)
+	// The first of a name counts for those who read it (environ(7) says nothing).
+	env = slices.Concat(env, []string{rootlessEnv + "=" + fmt.Sprintf("%d:%d:%s", os.Geteuid(), count, cgroup)}, os.Environ())
 	if err := syscall.Exec(shim, argv, env); err != nil {
 		return fmt.Errorf("start %s: %w", shim, err)
 	}

@@ -1,6 +1,7 @@
 package tool
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -11,7 +12,7 @@ import (
 	"strings"
 )
 
-// This file refuses what others could have put in the way of a search. A definition gets the secrets of whoever runs it, and
+// This file refuses definitions that another user could have planted where a search finds them. A definition gets the secrets of whoever runs it, and
 // a search that climbs may come to a folder such as /tmp, where any user of the machine can make one of a common name. git
 // has safe.directory against the same.
 
@@ -80,9 +81,7 @@ func chain(above, file string) []string {
 // trustedUsers are root, the user, and whoever became root by sudo, as for git.
 func trustedUsers() []int {
 	uids := []int{0, os.Geteuid()}
-	if os.Getenv("MAYFLY_ROOTLESS") != "" {
-		// In the user namespace of an ordinary user (package oci) all that isn't the user's belongs to nobody, root's too. The
-		// command has looked before it entered.
+	if os.Getenv(VettedEnv) != "" {
 		return append(uids, overflowUID)
 	}
 	if sudo, err := strconv.Atoi(os.Getenv("SUDO_UID")); err == nil && os.Geteuid() == 0 {
@@ -90,6 +89,11 @@ func trustedUsers() []int {
 	}
 	return uids
 }
+
+// VettedEnv is set in the user namespace of an ordinary user (package oci) for a process whose definitions were all looked
+// at before it was entered. Inside, what isn't the user's belongs to nobody, root's files as those of others, and nobody is
+// trusted only then.
+const VettedEnv = "MAYFLY_VETTED"
 
 // overflowUID stands for owners that a user namespace has no number for (user_namespaces(7)).
 const overflowUID = 65534
@@ -123,15 +127,27 @@ func (t *Tool) trustFiles(above string) error {
 	return nil
 }
 
-// trustTree is [trusted] for all that is in a folder, too. What isn't there is for whoever reads it to report.
+// trustTree is [trusted] for all that is in a folder, too, which may be a link's. What isn't there is for whoever reads it
+// to report.
 func trustTree(above, path string) error {
-	return filepath.WalkDir(path, func(path string, _ fs.DirEntry, err error) error {
+	if err := trusted(above, path); err != nil {
+		return absent(err)
+	}
+	target, err := filepath.EvalSymlinks(path) // WalkDir stays at a link
+	if err != nil {
+		return absent(err)
+	}
+	return filepath.WalkDir(target, func(path string, _ fs.DirEntry, err error) error {
 		if err == nil {
 			err = trusted(above, path)
 		}
-		if os.IsNotExist(err) {
-			return nil
-		}
-		return err
+		return absent(err)
 	})
+}
+
+func absent(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }

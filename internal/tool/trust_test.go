@@ -57,6 +57,9 @@ func TestFoundAbove(t *testing.T) {
 		{"a group of the owner's own can", chmod("tools", 0o775), "", ""},
 		{"the script is another's", chown("tools/x/x.sh", other, 0), "tools/x/x.sh", ""},
 		{"a file in what is mounted is", chown("tools/x/data/deep/f", other, 0), "tools/x/data/deep/f", ""},
+		{"a file behind a link that is mounted", func(dir string) error {
+			return errors.Join(link("tools/x/data", "tools/x/real", 0)(dir), chown("tools/x/real/deep/f", other, 0)(dir))
+		}, "tools/x/real/deep/f", ""},
 		{"a link of another's", link("tools/x", "elsewhere", other), "tools/x", ""},
 		{"a link of one's own", link("tools/x", "elsewhere", 0), "", ""},
 		{"a link to a folder that is another's", func(dir string) error {

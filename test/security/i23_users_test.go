@@ -201,42 +201,54 @@ for h in pids freezer devices; do for i in 1 2 3 4 5 6 7 8 9; do rmdir $h/$own 2
 // TestI23_DefinitionsOfOthers: a definition that another user has put into a folder above is not run by its name, and gets
 // no secret, whoever runs it and whatever names it. Root's own above is.
 func TestI23_DefinitionsOfOthers(t *testing.T) {
+	const flow, suite = "workflow: [{name: a, tool: deploy}]\n", "tool: deploy\nsecrets: {t: secret}\ntests: [{name: t}]\n"
 	for who, c := range map[string]*cli{"root": newCLI(t), "a user": newRootless(t)} {
 		shared := filepath.Join(c.tools, "shared")
 		below := filepath.Join(shared, "below")
 		command(t, "mkdir", "-p", filepath.Join(shared, "tools"), below)
 		for name, text := range map[string]string{
 			"shared/tools/deploy.yaml":      "image: " + cliImage + "\nnetwork: none\ncommand: echo ran $T\nenvironment: [T=/secrets/t]\n",
-			"shared/below/flow.yaml":        "workflow: [{name: a, tool: deploy}]\n",
-			"shared/below/deploy_test.yaml": "tool: deploy\nsecrets: {t: secret}\ntests: [{name: t}]\n",
+			"shared/below/flow.yaml":        flow,
+			"shared/below/deploy_test.yaml": suite,
 			"shared/below/value":            "secret",
 		} {
 			if err := os.WriteFile(filepath.Join(c.tools, name), []byte(text), 0o644); err != nil {
 				t.Fatal(err)
 			}
 		}
-		look := func(args ...string) done {
+		look := func(stdin string, args ...string) done {
 			t.Helper()
 			cmd := c.command(args...)
-			cmd.Dir = below
+			cmd.Dir, cmd.Stdin = below, strings.NewReader(stdin)
 			out, err := cmd.CombinedOutput()
 			return done{stdout: string(out), code: cmd.ProcessState.ExitCode(), stderr: fmt.Sprint(err)}
 		}
-		ways := [][]string{{"run", "deploy", "--secret", "t=file:value"}, {"run", "flow.yaml", "--secret", "t=file:value"}, {"test", "deploy_test.yaml"}}
-		for _, args := range ways {
-			if d := look(args...); d.code != 0 {
-				t.Errorf("%s, root's own, %v: %+v", who, args, d)
+		ways := []struct {
+			stdin string
+			args  []string
+		}{
+			{"", []string{"run", "deploy", "--secret", "t=file:value"}},
+			{"", []string{"run", "flow.yaml", "--secret", "t=file:value"}},
+			{"", []string{"test", "deploy_test.yaml"}},
+			{flow, []string{"run", "-", "--secret", "t=file:value"}},
+			{suite, []string{"test", "-"}},
+		}
+		for _, w := range ways {
+			// An ordinary user's standard input can't be looked at before the namespace, in which root is as unknown as others.
+			works := who == "root" || w.stdin == ""
+			if d := look(w.stdin, w.args...); d.code == 0 != works {
+				t.Errorf("%s, root's own, %v: %+v", who, w.args, d)
 			}
 		}
 		for _, change := range [][]string{
-			{"chown", "nobody", filepath.Join(shared, "tools", "deploy.yaml")},
-			{"chown", "nobody", filepath.Join(shared, "tools")},
+			{"chown", "4321", filepath.Join(shared, "tools", "deploy.yaml")},
+			{"chown", "4321", filepath.Join(shared, "tools")},
 			{"chmod", "1777", shared},
 		} {
 			command(t, change[0], change[1], change[2])
-			for _, args := range ways {
-				if d := look(args...); d.code == 0 || strings.Contains(d.stdout, "ran ") || !strings.Contains(d.stdout, "to run it all the same give its path: ") {
-					t.Errorf("%s, after %v, %v: %+v", who, change, args, d)
+			for _, w := range ways {
+				if d := look(w.stdin, w.args...); d.code == 0 || strings.Contains(d.stdout, "ran ") || !strings.Contains(d.stdout, "to run it all the same give its path: ") {
+					t.Errorf("%s, after %v, %v: %+v", who, change, w.args, d)
 				}
 			}
 			command(t, "chown", "root", filepath.Join(shared, "tools"), filepath.Join(shared, "tools", "deploy.yaml"))
