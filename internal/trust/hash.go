@@ -44,7 +44,8 @@ func (a *Authority) HashName() string {
 	return fmt.Sprintf("%08x.0", binary.LittleEndian.Uint32(sum[:]))
 }
 
-// lower has the letters of ASCII small; OpenSSL leaves others.
+// lower maps the ASCII letters to lower case and leaves all others, as OpenSSL
+// does.
 func lower(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r >= 'A' && r <= 'Z' {

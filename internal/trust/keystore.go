@@ -26,14 +26,15 @@ const (
 	jksTrusted = 2  // the kind of an entry that is a certificate
 )
 
-// Keystore is a keystore of Java's with the authority alone.
+// Keystore returns a JKS keystore that holds only the authority.
 func (a *Authority) Keystore() []byte {
 	head := binary.BigEndian.AppendUint32(nil, jksMagic)
 	head = binary.BigEndian.AppendUint32(head, jksVersion)
 	return a.jks(binary.BigEndian.AppendUint32(head, 0), passwords[0])
 }
 
-// jks completes a JKS keystore without its digest by the authority.
+// jks adds the authority to a JKS keystore that lacks its digest, and appends
+// the digest.
 func (a *Authority) jks(entries []byte, password string) []byte {
 	out := bytes.Clone(entries)
 	binary.BigEndian.PutUint32(out[8:], binary.BigEndian.Uint32(out[8:])+1)
@@ -50,7 +51,7 @@ func (a *Authority) jks(entries []byte, password string) []byte {
 	return append(out, jksDigest(out, password)...)
 }
 
-// jksDigest is what the end of a JKS keystore has.
+// jksDigest returns the digest at the end of a JKS keystore.
 func jksDigest(entries []byte, password string) []byte {
 	h := sha1.New() //nolint:gosec // the format's own
 	for _, unit := range utf16.Encode([]rune(password)) {
@@ -77,13 +78,17 @@ func (a *Authority) addToKeystore(file []byte) ([]byte, bool) {
 	return file, false
 }
 
-// addToPKCS12 is addToKeystore for PKCS#12. A file says itself how long its password is worked on: the deadline of a start
-// is what bounds that.
+// addToPKCS12 is addToKeystore for PKCS#12, as long as there are rounds for it.
 func (a *Authority) addToPKCS12(file []byte) ([]byte, bool) {
 	own, err := x509.ParseCertificate(a.der)
 	if err != nil {
 		return file, false
 	}
+	n := rounds(file, 0)
+	if a.rounds+n > maxRounds {
+		return file, false
+	}
+	a.rounds += n
 	for _, password := range passwords {
 		certificates, err := pkcs12.DecodeTrustStore(file, password)
 		if err != nil {

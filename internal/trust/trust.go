@@ -13,9 +13,11 @@ import (
 )
 
 // Authority is a certificate to be trusted.
+// It isn't for several goroutines.
 type Authority struct {
-	der  []byte
-	body []string // the base64 of it, in lines
+	der    []byte
+	body   []string // the base64 of it, in lines
+	rounds int64    // of hashing that were spent on keystores; see maxRounds
 }
 
 // New reads an authority's certificate, in PEM. It is nil when that has none.
@@ -127,24 +129,25 @@ func nextBlock(text []byte, from int) (block, bool) {
 		}
 		b := block{from: from + i}
 		from = b.from + len(begin)
+		// First, so that the end is looked for once.
+		if b.lineBreak = breakAhead.Find(text[from:min(from+maxBreak, len(text))]); b.lineBreak == nil {
+			continue
+		}
 		n := bytes.Index(text[from:], []byte(end))
 		if n < 0 {
 			return block{}, false
 		}
-		inner := text[from : from+n]
 		b.to = from + n + len(end)
-		if b.lineBreak = breakAhead.Find(inner[:min(n, maxBreak)]); b.lineBreak != nil {
-			b.encoded = bytes.ReplaceAll(inner, b.lineBreak, nil)
-			return b, true
-		}
+		b.encoded = bytes.ReplaceAll(text[from:from+n], b.lineBreak, nil)
+		return b, true
 	}
 }
 
 // maxBreak bounds how far a line is indented.
 const maxBreak = 1000
 
-// addToPEM adds to each group of certificates of which one is an authority: in a file of PEM they are one group, and
-// within another text what follows one another.
+// addToPEM adds to each group of certificates of which one is an authority: a PEM file is one group; within another text,
+// certificates that directly follow one another are.
 func (a *Authority) addToPEM(text []byte) ([]byte, bool) {
 	var out []byte
 	copied, trusted := 0, false

@@ -7,9 +7,11 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
+	"math"
 	"math/big"
 	"strings"
 	"testing"
@@ -155,6 +157,75 @@ func TestKeystores(t *testing.T) {
 	if _, changed := a.Add(one); changed {
 		t.Error("a JKS with another password is changed")
 	}
+}
+
+// TestAddIsLinear: what isn't quite PEM takes about as long as what is.
+func TestAddIsLinear(t *testing.T) {
+	a := New([]byte(certify(t, "Test", true, nil).pem))
+	const size = 2 << 20
+	took := func(unit string) time.Duration {
+		text := []byte(strings.Repeat(unit, size/len(unit)) + "\n" + end + "\n")
+		began := time.Now()
+		a.Add(text)
+		return time.Since(began)
+	}
+	usual := took(certify(t, "Root", true, nil).pem)
+	for _, unit := range []string{begin + "x", begin + "\n", begin + end, begin + "\n" + end, encodedBegin} {
+		if hostile := took(unit); hostile > 20*usual+time.Second {
+			t.Errorf("%s for %q, again and again; %s for a bundle of that size", hostile, unit, usual)
+		}
+	}
+}
+
+// TestKeystoreRounds: keystores say themselves how long a password is worked on, and are left as they are where that is
+// too long, alone or together.
+func TestKeystoreRounds(t *testing.T) {
+	root := certify(t, "Root", true, nil)
+	keystore := func(iterations int) []byte {
+		t.Helper()
+		file, err := pkcs12.Modern2023.WithIterations(iterations).EncodeTrustStore([]*x509.Certificate{root.cert}, "changeit")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
+	if n := rounds(keystore(3000), 0); n < 3000 || n > 4*3000 {
+		t.Errorf("%d rounds are found in a file of 3000 for each part", n)
+	}
+	a := New([]byte(certify(t, "Test", true, nil).pem))
+	a.rounds = maxRounds - 3*3000
+	for i, want := range []bool{true, false} {
+		if _, changed := a.Add(keystore(3000)); changed != want {
+			t.Errorf("%d: changed %v with %d rounds spent", i, changed, a.rounds)
+		}
+	}
+	type parameters struct {
+		Salt   []byte
+		Rounds *big.Int
+	}
+	for _, n := range []*big.Int{big.NewInt(math.MaxInt32), new(big.Int).Lsh(big.NewInt(1), 2000)} {
+		der, err := asn1.Marshal(struct{ Content []byte }{must(asn1.Marshal(parameters{[]byte("salt"), n}))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if found := rounds(der, 0); found <= maxRounds {
+			t.Errorf("%d rounds for %s", found, n)
+		}
+	}
+	deep := []byte("x")
+	for range 1000 {
+		deep = must(asn1.Marshal(deep))
+	}
+	if found := rounds(deep, 0); found <= maxRounds {
+		t.Errorf("%d rounds for what is nested 1000 deep", found)
+	}
+}
+
+func must(der []byte, err error) []byte {
+	if err != nil {
+		panic(err)
+	}
+	return der
 }
 
 // TestHashName has what openssl x509 -subject_hash prints for these subjects.
