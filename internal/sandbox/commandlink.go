@@ -33,11 +33,9 @@ func (r *rootfs) linkCommands(m *engine.Mocks, argv, env []string) error {
 			paths = append(paths, path.Join(dir, name))
 		}
 	}
-	own := ""
-	if path.IsAbs(argv[0]) {
-		if own, err = r.inFolder(argv[0]); err != nil {
-			return err
-		}
+	own, err := r.ownProgram(argv[0])
+	if err != nil {
+		return err
 	}
 	for _, at := range paths {
 		if err := r.linkCommand(at, own); err != nil {
@@ -47,7 +45,33 @@ func (r *rootfs) linkCommands(m *engine.Mocks, argv, env []string) error {
 	return nil
 }
 
-// searchPath are the folders of the usual PATH, and those of the tool's that the image has.
+// ownProgram are the paths on the host of a program that is named by its path: of the link that it may be, of those that
+// it leads to, and of the program.
+func (r *rootfs) ownProgram(at string) (paths []string, err error) {
+	if !path.IsAbs(at) {
+		return nil, nil
+	}
+	for range maxLinks {
+		host, err := r.inFolder(at)
+		if err != nil {
+			return nil, err
+		}
+		paths = append(paths, host)
+		target, err := os.Readlink(host)
+		if err != nil {
+			return paths, nil //nolint:nilerr // it is no link, or isn't there: whoever executes it says so
+		}
+		if at = target; !path.IsAbs(target) {
+			at = path.Join(strings.TrimPrefix(path.Dir(host), r.root), target)
+		}
+	}
+	return paths, nil
+}
+
+// maxLinks is as many as Linux follows (path_resolution(7)).
+const maxLinks = 40
+
+// searchPath are the folders of the usual PATH, and those of the tool's own PATH that exist in the image.
 func (r *rootfs) searchPath(env []string) []string {
 	usual := strings.Split(defaultPath, ":")
 	dirs := slices.Clone(usual)
@@ -72,16 +96,23 @@ func (r *rootfs) searchPath(env []string) []string {
 	})
 }
 
-// linkCommand makes a path of the sandbox a link to the mocked command of its name, unless it is the host's path own.
-func (r *rootfs) linkCommand(at, own string) error {
+// linkCommand makes a path of the sandbox a link to the mocked command of its name. own are paths of the tool's own program
+// on the host, which stays.
+func (r *rootfs) linkCommand(at string, own []string) error {
 	if r.onToolMount(at) {
 		return nil
 	}
-	if _, err := r.mkdirAll(path.Dir(at)); err != nil {
+	host, err := r.inFolder(at)
+	if err != nil || slices.Contains(own, host) {
 		return err
 	}
-	host, err := r.inFolder(at)
-	if err != nil || host == own {
+	// A folder that is there stays as closed as it is.
+	if _, err := os.Lstat(filepath.Dir(host)); errors.Is(err, fs.ErrNotExist) {
+		_, err = r.mkdirAll(path.Dir(at))
+		if err != nil {
+			return err
+		}
+	} else if err != nil {
 		return err
 	}
 	switch info, err := os.Lstat(host); {

@@ -1,7 +1,6 @@
 package sandbox
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -63,7 +62,7 @@ func (t *trusting) name(of string) {
 	}
 }
 
-// environment is the tool's, likewise.
+// environment adds the authority to the values of variables.
 func (t *trusting) environment(env []string) []string {
 	if t == nil {
 		return env
@@ -111,15 +110,21 @@ func (t *trusting) file(host string) (changed bool, err error) {
 	if !changed {
 		return false, nil
 	}
-	to, err := os.OpenFile(host, os.O_WRONLY|os.O_TRUNC|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
-	if err != nil {
-		return false, err
-	}
-	_, err = io.Copy(to, bytes.NewReader(out))
-	if err = errors.Join(err, to.Close()); errors.Is(err, unix.ENOSPC) {
+	err = overwrite(host, out)
+	if errors.Is(err, unix.ENOSPC) {
 		err = fmt.Errorf("the certificates don't fit the disk limit; raise resources.disk: %w", err)
 	}
 	return true, err
+}
+
+// overwrite writes a file anew. To open one of the image's layers copies it.
+func overwrite(host string, content []byte) error {
+	f, err := os.OpenFile(host, os.O_WRONLY|os.O_TRUNC|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	return errors.Join(err, f.Close())
 }
 
 // systemCertificates are where a system keeps the certificates that its bundles are made from, one a file: what reads the
@@ -140,7 +145,7 @@ func (r *rootfs) trustImage() error {
 	if err != nil {
 		return err
 	}
-	found = slices.DeleteFunc(found, isSystems) // hundreds, which are quicker told by their paths
+	found = slices.DeleteFunc(found, isSystems) // hundreds of them; comparing paths is faster than resolving each
 	seen := map[string]bool{}
 	for _, at := range found {
 		host, err := r.inRoot(at)
@@ -162,6 +167,8 @@ func (r *rootfs) trustImage() error {
 			if _, err := r.trusting.file(host); err != nil {
 				return fmt.Errorf("add the test's authority to %s of the image: %w", at, err)
 			}
+		case err != nil && !isAbsent(err):
+			return fmt.Errorf("add the test's authority to %s of the image: %w", at, err)
 		}
 	}
 	return r.trustHash()
@@ -179,11 +186,18 @@ func (r *rootfs) trustHash() error {
 	if err != nil || name == "" || r.onToolMount(hashFolder) || r.checkPlace("certificates", hashFolder) != nil {
 		return err
 	}
-	if info, err := os.Lstat(host); err != nil || !info.IsDir() {
-		return nil //nolint:nilerr // an image without OpenSSL
+	info, err := os.Lstat(host)
+	if err != nil && !isAbsent(err) {
+		return fmt.Errorf("add the test's authority to %s of the image: %w", hashFolder, err)
+	}
+	if err != nil || !info.IsDir() {
+		return nil // an image without OpenSSL
 	}
 	return r.writeFile(path.Join(hashFolder, name), r.trusting.PEM())
 }
+
+// isAbsent reports whether there is nothing at a path, whose parent may be a file.
+func isAbsent(err error) bool { return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) }
 
 // namesCertificates says whether a file of the image may be one of certificates, by its name.
 func namesCertificates(name string) bool {
