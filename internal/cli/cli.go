@@ -15,7 +15,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mayfly-run/mayfly/internal/engine"
-	"github.com/mayfly-run/mayfly/internal/run"
 )
 
 // version is set by the build.
@@ -162,10 +161,6 @@ func printError(w io.Writer, err error) {
 		return
 	}
 	text := err.Error()
-	var denied *run.DeniedError
-	if errors.As(err, &denied) {
-		text += "; " + denied.Remedy()
-	}
 	if errors.Is(err, os.ErrPermission) && os.Geteuid() != 0 {
 		text += "; run it as root, or see 'mayfly doctor' for what an ordinary user needs"
 	}

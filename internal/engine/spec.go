@@ -103,8 +103,8 @@ type Image struct {
 	Digest    string `json:"digest"`
 	// Layers are the directories of the unpacked layers, lowest first.
 	Layers []string `json:"layers"`
-	// Folders are those of the image to give an owner, in the image's own ids, and
-	// a mode before the start: the layers don't show them.
+	// Folders are folders of the image whose owner (in the image's ids) and mode
+	// have to be set before the start: overlayfs shows the wrong ones.
 	Folders []Folder `json:"folders,omitempty"`
 	// HoldFile, unless empty, is a file on which a shared lock (flock(2)) keeps
 	// the layers from being removed. The caller has one until Close; a sandbox
@@ -179,17 +179,18 @@ type Mount struct {
 // Resources are hard limits. Every field is enforced or Start fails; zero
 // values are not allowed except where said.
 type Resources struct {
-	CPU       int64 `json:"cpu_millis"`          // thousandths of a core
-	Memory    int64 `json:"memory_bytes"`        // with files on the sandbox's own file system; no swap
-	Disk      int64 `json:"disk_bytes"`          // what the tool may write, volumes with a size of their own not counted
-	PIDs      int64 `json:"pids"`                // processes and threads
-	NoFile    int64 `json:"nofile,omitempty"`    // files that a process may have open; zero means OpenFiles, which it may raise to MostOpenFiles
-	Bandwidth int64 `json:"bandwidth,omitempty"` // bits per second each way; zero means unlimited
+	CPU        int64 `json:"cpu_millis"`            // thousandths of a core
+	Memory     int64 `json:"memory_bytes"`          // with files on the sandbox's own file system; no swap
+	Disk       int64 `json:"disk_bytes"`            // what the tool may write, volumes with a size of their own not counted
+	PIDs       int64 `json:"pids"`                  // processes and threads
+	NoFile     int64 `json:"nofile,omitempty"`      // files that a process may have open; zero means OpenFiles, which it may raise to MostNoFile
+	MostNoFile int64 `json:"most_nofile,omitempty"` // the hard limit where NoFile is zero; zero means MostOpenFiles
+	Bandwidth  int64 `json:"bandwidth,omitempty"`   // bits per second each way; zero means unlimited
 }
 
 // How many files a process may have open when Resources don't say, where the
 // host allows as many: the soft and the hard limit. Programs that use select(2)
-// or go through all descriptors fear more than the first; the others raise it.
+// or close every descriptor need a low soft limit; others raise it.
 const (
 	OpenFiles     = 1024
 	MostOpenFiles = 65536

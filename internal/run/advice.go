@@ -67,6 +67,9 @@ func (l *lastOutput) advice(spec *engine.Spec, status int) string {
 		line = strings.TrimRight(line, "\r ")
 		if m := noSecret().FindStringSubmatch(line); m != nil {
 			name := m[1] + m[2]
+			if mounted(spec, "/secrets/"+name) {
+				continue
+			}
 			return fmt.Sprintf("no secret is mounted at /secrets/%s; add volumes: [{name: %s, secret: %s}] to the tool", name, name, name)
 		}
 		if status != exitNotExecutable && isRoot(spec.User) && !slices.Contains(spec.Security.Capabilities, "CAP_CHOWN") && notPermitted().MatchString(line) {
@@ -74,6 +77,11 @@ func (l *lastOutput) advice(spec *engine.Spec, status int) string {
 		}
 	}
 	return ""
+}
+
+// mounted reports whether a path is a mount's, or has one below it.
+func mounted(spec *engine.Spec, path string) bool {
+	return slices.ContainsFunc(spec.Mounts, func(m engine.Mount) bool { return m.Target == path || strings.HasPrefix(m.Target, path+"/") })
 }
 
 // exitNotExecutable is a shell's exit status for a file without permission to execute.

@@ -27,6 +27,7 @@ func TestAdvice(t *testing.T) {
 		{"long ago", "rm: Operation not permitted" + strings.Repeat("\nmore", 20), "", 1, "", nil},
 		{"no secret", "cat: can't open '/secrets/db_password': No such file or directory", secret + " /secrets/db_password; add volumes: [{name: db_password, secret: db_password}]", 1, "", nil},
 		{"no secret, Python", "FileNotFoundError: [Errno 2] No such file or directory: '/secrets/token'", secret + " /secrets/token;", 1, "1000", nil},
+		{"one of a folder of secrets", "cat: can't open '/secrets/mounted/user': No such file or directory", "", 1, "", nil},
 		{"another file", "cat: /etc/x: No such file or directory", "", 1, "", nil},
 		{"nothing", "", "", 1, "", nil},
 	} {
@@ -41,7 +42,8 @@ func TestAdvice(t *testing.T) {
 			if len(last.end) > lastOutputBytes {
 				t.Errorf("%d bytes are kept", len(last.end))
 			}
-			spec := &engine.Spec{User: test.user, Security: engine.Security{Capabilities: test.capabilities}}
+			mounts := []engine.Mount{{Target: "/secrets/mounted/password"}}
+			spec := &engine.Spec{Mounts: mounts, User: test.user, Security: engine.Security{Capabilities: test.capabilities}}
 			if got := last.advice(spec, test.status); got == "" != (test.want == "") || !strings.Contains(got, test.want) {
 				t.Errorf("%q", got)
 			}

@@ -10,19 +10,19 @@ import (
 // TestRefusedDefaults: who says nothing is told what the tool has by default, and what to write.
 func TestRefusedDefaults(t *testing.T) {
 	for policy, want := range map[string]struct{ refused, key string }{
-		"networks: [none, list]":                                             {"network open, the default of the tool (tool.yaml:1:1), which doesn't set network: allowed are none, list; write network in the tool (policy.yaml)", "network"},
-		"networks: [public]":                                                 {"network open, the default of the tool (tool.yaml:1:1), which doesn't set network: allowed are public;", "network"},
+		"networks: [none, list]":                                             {"network open, the default of the tool (tool.yaml:1:1), which doesn't set network: allowed are none, list (policy.yaml); write network in the tool, with what is allowed, or", "network"},
+		"networks: [public]":                                                 {"network open, the default of the tool (tool.yaml:1:1), which doesn't set network: allowed are public (", "network"},
 		"networks: [none]\negress: [{host: a.example}]":                      {"network list, the default", "network"},
 		"networks: [none]\ndefaults: {network: public}":                      {"network public, the default", "network"},
-		"runtimes: [gvisor]":                                                 {"runtime default, the default of the tool (tool.yaml:1:1), which doesn't set security.runtime: allowed are gvisor;", "security.runtime"},
-		"defaults: {memory: 2Gi}\nmax: {memory: 1Gi}":                        {"memory 2Gi, the default of the tool (tool.yaml:1:1), which doesn't set resources.memory: at most 1Gi is allowed;", "resources.memory"},
+		"runtimes: [gvisor]":                                                 {"runtime default, the default of the tool (tool.yaml:1:1), which doesn't set security.runtime: allowed are gvisor (", "security.runtime"},
+		"defaults: {memory: 2Gi}\nmax: {memory: 1Gi}":                        {"memory 2Gi, the default of the tool (tool.yaml:1:1), which doesn't set resources.memory: at most 1Gi is allowed (", "resources.memory"},
 		"defaults: {timeout: 2h}\nmax: {timeout: 1h}":                        {"timeout 2h0m0s, the default of the tool (tool.yaml:1:1), which doesn't set timeout: at most 1h0m0s", "timeout"},
 		"defaults: {bandwidth: 2Mbps, memory: 8Mi}\nmax: {bandwidth: 1Mbps}": {"bandwidth 2000000 bit/s, the default", "resources.bandwidth"},
 	} {
 		p := mustPolicy(t, policy)
 		_, err := p.Apply(parseTool(t, "image: alpine"))
 		var denied *DeniedError
-		if !errors.As(err, &denied) || !strings.Contains(err.Error(), want.refused) || denied.Missing != want.key || !strings.HasPrefix(denied.Remedy(), "write "+want.key+" in the tool") {
+		if !errors.As(err, &denied) || !strings.Contains(err.Error(), want.refused) || denied.Missing != want.key || !strings.Contains(err.Error(), "; write "+want.key+" in the tool") {
 			t.Errorf("%q: %v, want %q", policy, err, want)
 		}
 		if own := p.RefusedDefault(); own == nil || own.Missing != want.key {

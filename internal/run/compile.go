@@ -77,7 +77,7 @@ func Compile(id string, req *Request, img *image.Image, caches string) (*engine.
 		User:       cmp.Or(t.Security.User, img.Config.User),
 		Resources: engine.Resources{
 			CPU: t.Resources.CPU, Memory: t.Resources.Memory, Disk: t.Resources.Disk,
-			PIDs: t.Resources.PIDs, NoFile: t.Resources.NoFile, Bandwidth: t.Resources.Bandwidth,
+			PIDs: t.Resources.PIDs, NoFile: t.Resources.NoFile, MostNoFile: t.Resources.MostNoFile, Bandwidth: t.Resources.Bandwidth,
 		},
 		Security: engine.Security{
 			Writable:     t.Security.ReadOnly != nil && !*t.Security.ReadOnly,
@@ -204,8 +204,8 @@ func compileEnvironment(t *tool.Tool, imageEnv []string, req *Request, inputs []
 // tarOptions is what GNU tar reads options from.
 const tarOptions = "TAR_OPTIONS"
 
-// extractsAsRoot says whether the tool is a root who may not change owners,
-// which GNU tar tries to as any root, and fails. Other programs of the kind do without.
+// extractsAsRoot reports whether the tool runs as root without CAP_CHOWN: GNU tar
+// then tries to set owners and fails; other archivers don't try.
 func extractsAsRoot(spec *engine.Spec) bool {
 	return isRoot(spec.User) && !slices.Contains(spec.Security.Capabilities, "CAP_CHOWN") &&
 		!slices.ContainsFunc(spec.Environment, func(v engine.Variable) bool { return v.Name == tarOptions })

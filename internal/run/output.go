@@ -80,10 +80,10 @@ func parseOutputs(data []byte) (map[string]string, error) {
 			return outputs, tooLarge(line, name)
 		}
 		if !utf8.Valid(value) {
-			return outputs, fmt.Errorf("output %s is not UTF-8; encode it, with base64 say", name)
+			return outputs, fmt.Errorf("line %d of $MAYFLY_OUTPUT: %s is not UTF-8; encode it, such as with base64", line, name)
 		}
 		if outputs[name] = string(value); len(outputs) > maxOutputs {
-			return nil, fmt.Errorf("line %d of $MAYFLY_OUTPUT: there are more than %d outputs", line, maxOutputs)
+			return nil, fmt.Errorf("line %d of $MAYFLY_OUTPUT: there are more than %d outputs; write one JSON value instead", line, maxOutputs)
 		}
 	}
 }

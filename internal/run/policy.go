@@ -15,7 +15,6 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"github.com/mayfly-run/mayfly/internal/engine"
 	"github.com/mayfly-run/mayfly/internal/image"
 	"github.com/mayfly-run/mayfly/internal/network"
 	"github.com/mayfly-run/mayfly/internal/tool"
@@ -189,20 +188,13 @@ type DeniedError struct {
 	At      tool.Position
 }
 
+// Error says what is refused, what is allowed, and what to do.
 func (e *DeniedError) Error() string {
 	if e.Missing != "" {
-		return fmt.Sprintf("the policy of this host refuses %s, the default of the tool (%s), which doesn't set %s: %s; write %s in the tool (%s)",
-			e.What, e.At, e.Missing, e.Allows, e.Missing, e.Policy)
+		return fmt.Sprintf("the policy of this host refuses %s, the default of the tool (%s), which doesn't set %s: %s (%s); write %s in the tool, with what is allowed, or have the host's operator change the policy",
+			e.What, e.At, e.Missing, e.Allows, e.Policy, e.Missing)
 	}
-	return fmt.Sprintf("the policy of this host refuses %s: %s (%s)", e.What, e.Allows, e.Policy)
-}
-
-// Remedy says what to do.
-func (e *DeniedError) Remedy() string {
-	if e.Missing != "" {
-		return "write " + e.Missing + " in the tool, with what is allowed, or have the host's operator change the policy"
-	}
-	return "ask for no more in the tool, or have the host's operator change the policy"
+	return fmt.Sprintf("the policy of this host refuses %s: %s (%s); ask for no more in the tool, or have the host's operator change the policy", e.What, e.Allows, e.Policy)
 }
 
 // Path is the policy's file.
@@ -240,7 +232,8 @@ func (p *Policy) fill(t *tool.Tool) {
 	r.Memory = cmp.Or(r.Memory, d.Memory, lower(most.Memory, b.Memory))
 	r.Disk = cmp.Or(r.Disk, d.Disk, lower(most.Disk, b.Disk))
 	r.PIDs = cmp.Or(r.PIDs, d.PIDs, lower(most.PIDs, b.PIDs))
-	r.NoFile = cmp.Or(r.NoFile, d.NoFile, lower(most.NoFile, engine.MostOpenFiles))
+	r.NoFile = cmp.Or(r.NoFile, d.NoFile)
+	r.MostNoFile = most.NoFile
 	r.Bandwidth = cmp.Or(r.Bandwidth, d.Bandwidth, lower(most.Bandwidth, b.Bandwidth))
 	t.Timeout = cmp.Or(t.Timeout, p.defaults.timeout, time.Duration(lower(int64(p.max.timeout), int64(builtin.Timeout))))
 	switch {

@@ -428,7 +428,7 @@ func TestOutputs(t *testing.T) {
 		"A<<'END'\none\nEND\n":                  "no closing 'END'; the quotes are a part of the delimiter: write <<END",
 		"A<<END\none\n END\n":                   "no closing END; a line has END with spaces around it; the delimiter must be alone on its line",
 		"A<<END\noneEND\n":                      "no closing END; the last line ends with END; add a line break before it",
-		"A=\xff\n":                              "output A is not UTF-8",
+		"A=\xff\n":                              "line 1 of $MAYFLY_OUTPUT: A is not UTF-8",
 		"A b=c\n":                               "is not a name",
 		"\n\r\nA=1\r\nA=2\n":                    "",
 		"A=" + strings.Repeat("x", maxOutput+1): "more than the",

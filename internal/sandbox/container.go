@@ -217,7 +217,7 @@ func toolProcess(spec *engine.Spec, r *rootfs, argv, env []string) *specs.Proces
 		NoNewPrivileges: true,
 		Capabilities:    &specs.LinuxCapabilities{Bounding: caps, Effective: caps, Permitted: caps, Inheritable: caps, Ambient: caps},
 		Rlimits: []specs.POSIXRlimit{
-			openFiles(spec.Resources.NoFile),
+			openFiles(&spec.Resources),
 			// Otherwise it is that of whoever started mayfly: a program's arguments may take a quarter
 			// of it (execve(2)), and each thread gets one of this size (pthread_create(3)).
 			{Type: "RLIMIT_STACK", Soft: stackLimit, Hard: math.MaxUint64},
@@ -236,11 +236,13 @@ func toolProcess(spec *engine.Spec, r *rootfs, argv, env []string) *specs.Proces
 // stackLimit is the soft limit of a stack, as Linux begins with (_STK_LIM).
 const stackLimit = 8 << 20
 
-func openFiles(limit int64) specs.POSIXRlimit {
-	if limit != 0 {
-		return specs.POSIXRlimit{Type: "RLIMIT_NOFILE", Soft: uint64(limit), Hard: uint64(limit)}
+func openFiles(r *engine.Resources) specs.POSIXRlimit {
+	soft, hard := r.NoFile, r.NoFile
+	if soft == 0 {
+		hard = cmp.Or(r.MostNoFile, engine.MostOpenFiles)
+		soft = min(engine.OpenFiles, hard)
 	}
-	return specs.POSIXRlimit{Type: "RLIMIT_NOFILE", Soft: engine.OpenFiles, Hard: engine.MostOpenFiles}
+	return specs.POSIXRlimit{Type: "RLIMIT_NOFILE", Soft: uint64(soft), Hard: uint64(hard)}
 }
 
 // confinement is the cgroup with its limits, the system calls, and what of

@@ -140,6 +140,8 @@ type Resources struct {
 	// NoFile is the number of files that a process may have open. Without it the
 	// soft limit is 1024 and the hard one 65536.
 	NoFile int64
+	// MostNoFile is the hard limit where NoFile isn't said, which a host's policy may lower.
+	MostNoFile int64
 	// Bandwidth is in bits per second, for each direction.
 	Bandwidth int64
 }
