@@ -2,6 +2,7 @@ package image
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"maps"
 	"os"
@@ -19,16 +20,20 @@ const maxImplied = 10_000
 // imply notes which folders on the way to one the tar has not listed. Overlayfs
 // shows a folder with the owner and mode that the uppermost layer gives it, so
 // those are a layer's below (image-spec, layer.md: a changeset has only what changed).
-func (u *unpacker) imply(dir string) {
-	for at := dir; at != "." && at != "/" && len(u.implied) < maxImplied; at = path.Dir(at) {
+func (u *unpacker) imply(dir string) error {
+	for at := dir; at != "." && at != "/"; at = path.Dir(at) {
 		if _, err := u.root.Lstat(at); err == nil {
-			return
+			return nil
+		}
+		if len(u.implied) == maxImplied {
+			return &Error{Kind: ErrBudget, Msg: fmt.Sprintf("layer leaves out more than %d folders of its files", maxImplied)}
 		}
 		if u.implied == nil {
 			u.implied = map[string]bool{}
 		}
 		u.implied[at] = true
 	}
+	return nil
 }
 
 // impliedFolders are those that are still folders at the end of the tar.

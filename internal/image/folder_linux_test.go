@@ -51,3 +51,15 @@ func TestFolders(t *testing.T) {
 		})
 	}
 }
+
+// TestTooManyFolders: a layer that leaves out the folders of its files is refused where they are too many to look for.
+func TestTooManyFolders(t *testing.T) {
+	host := imagetest.NewRegistry(t)
+	var files []file
+	for i := range maxImplied + 1 {
+		files = append(files, file{Name: fmt.Sprintf("d%d/f", i)})
+	}
+	imagetest.Push(t, host+"/app:1", imagetest.Config{}, imagetest.Tar(t, files...))
+	_, err := testStore(t).Pull(t.Context(), host+"/app:1", PullOptions{})
+	wantKind(t, err, ErrBudget)
+}

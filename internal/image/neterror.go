@@ -44,7 +44,7 @@ func explain(host string, err error) error {
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		return &Error{Kind: ErrTruncated, Msg: reg + ": the connection ended early", Err: err, Hint: "try again"}
 	case strings.Contains(err.Error(), "timeout awaiting response headers"): // net/http has no type for it
-		return &Error{Kind: ErrStalled, Msg: reg + ": it sends no answer", Err: err, Hint: "try again, or set a mirror"}
+		return &Error{Kind: ErrStalled, Msg: reg + ": it doesn't answer", Err: err, Hint: "try again, or set a mirror"}
 	case errors.As(err, &op), errors.Is(err, context.DeadlineExceeded), isTimeout(err):
 		return &Error{Kind: ErrUnreachable, Msg: reg + ": no connection", Err: err, Hint: "check the network and the registry"}
 	default:

@@ -135,7 +135,9 @@ func (u *unpacker) in(dir string) (int, error) {
 	}
 	f, err := u.openDir(dir)
 	if errors.Is(err, unix.ENOENT) {
-		u.imply(dir)
+		if err := u.imply(dir); err != nil {
+			return -1, err
+		}
 		if err := u.root.MkdirAll(dir, 0o755); err != nil {
 			return -1, contained(err)
 		}
