@@ -81,7 +81,7 @@ var otherFlags = map[string]string{
 	"privileged": "no tool is privileged; set security: {capabilities: root} in the tool for apt, su and the like",
 	"gpus":       "tools get no devices of this machine, so no GPUs",
 	"device":     "tools get no devices of this machine",
-	"platform":   "an image runs on the machine's own; mayfly image pull --platform chooses another",
+	"platform":   "images run on this machine's platform; mayfly image pull --platform pulls for another",
 	"d":          "a run ends with its command, which prints to this terminal",
 	"name":       "set name in the tool",
 	"label":      "set labels in the tool",
@@ -89,7 +89,7 @@ var otherFlags = map[string]string{
 	"detach":     "a run ends with its command",
 }
 
-// explainFlag says what is here instead of a flag that a command doesn't have.
+// explainFlag adds what to use instead of an unknown flag.
 func explainFlag(cmd *cobra.Command, err error) error {
 	var missing *pflag.NotExistError
 	if !errors.As(err, &missing) {

@@ -88,10 +88,13 @@ func initialize(s streams, name, image string) error {
 		return &usageError{command: "mayfly init", err: err}
 	}
 	dir := filepath.Join("tools", name)
-	if _, err := os.Lstat(dir + ".yaml"); !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("there is a tool %s.yaml; choose another name: mayfly init NAME", dir)
-	}
 	if err := os.MkdirAll("tools", 0o777); err != nil {
+		return err
+	}
+	switch _, err := os.Lstat(dir + ".yaml"); {
+	case err == nil:
+		return fmt.Errorf("there is a tool %s.yaml; choose another name: mayfly init NAME", dir)
+	case !errors.Is(err, fs.ErrNotExist):
 		return err
 	}
 	err := os.Mkdir(dir, 0o777)

@@ -22,7 +22,7 @@ func (outputFormat) Type() string { return "string" }
 
 func (o outputFormat) Set(format string) error {
 	if format != "json" {
-		return fmt.Errorf("the only other format is json")
+		return fmt.Errorf("the only format is json; leave -o out for text")
 	}
 	return o.flags.Set("json", "true")
 }

@@ -16,7 +16,7 @@ import (
 
 // This file finds what a run would fail of before its first step has changed anything.
 
-// precheck returns all that the steps still to run would be refused for: the operator's policy, and secrets that nobody
+// precheck returns everything for which a step that is still to run would be refused: the operator's policy, and secrets that nobody
 // has. A step whose condition is known to be false isn't one of them.
 func (b *begun) precheck(ctx context.Context, h *host, env []tool.EnvVar, conditions condition.Evaluator) error {
 	ahead := *b
@@ -44,7 +44,7 @@ func (b *begun) precheck(ctx context.Context, h *host, env []tool.EnvVar, condit
 				continue
 			}
 			asked[name] = true
-			// What it is, is dropped: the step asks again.
+			// The value is dropped; the step reads it again.
 			if _, err := h.runner.Secrets.Get(ctx, name); errors.Is(err, fs.ErrNotExist) {
 				errs = append(errs, fmt.Errorf("step %s: %w", step.Name, err))
 			}

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -320,20 +321,24 @@ func (p pulling) Pull(ctx context.Context, ref string, opts image.PullOptions) (
 	if p.when == "never" {
 		hint := ""
 		if near := p.nearest(ref); near != "" {
-			hint = fmt.Sprintf("; did you mean %s, which is?", near)
+			hint = fmt.Sprintf("; did you mean %s, which is in the store?", near)
 		}
-		return nil, fmt.Errorf("image %s is not in the store and --pull=never%s; pull it with: mayfly image pull %s", ref, hint, ref)
+		return nil, fmt.Errorf("image %s is not in the store and --pull=never; pull it with: mayfly image pull %s%s", ref, ref, hint)
 	}
 	if err := p.ownImage(ref); err != nil {
 		return nil, err
 	}
 	img, err := p.Store.Pull(ctx, ref, opts)
-	if err != nil {
-		if near := p.nearest(ref); near != "" {
-			err = fmt.Errorf("%w; did you mean %s, which is in the store?", err, near)
-		}
+	if err == nil || ctx.Err() != nil || errors.Is(err, image.ErrNoSpace) {
+		return img, err // another image is no way out of it
 	}
-	return img, err
+	if _, here := p.Store.Lookup(ref); here == nil {
+		return nil, fmt.Errorf("%w; leave out --pull=%s to use the one in the store", err, p.when)
+	}
+	if near := p.nearest(ref); near != "" {
+		return nil, fmt.Errorf("%w; did you mean %s, which is in the store?", err, near)
+	}
+	return nil, err
 }
 
 // ownImage is the error for an image of this project that isn't in the store: its images are built and in no public

@@ -6,12 +6,10 @@ import (
 	"strconv"
 	"strings"
 
-	"golang.org/x/net/idna"
-
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
-// This file has what came instead of what a mock means: decoded, and as it was sent where that is something else.
+// This file describes what a request had where a mock differs: decoded, and also as sent where that differs.
 
 // maxShown is the largest text that a message shows: whole, since a part of a secret isn't masked.
 const maxShown = 1000
@@ -64,20 +62,8 @@ func (r *Request) camePath() string {
 
 // cameHost likewise.
 func (r *Request) cameHost() string {
-	if text := inUnicode(r.Host); text != r.Host {
+	if text := tool.UnicodeHost(r.Host); text != r.Host {
 		return cameValues([]string{text}, r.Host)
 	}
 	return ""
-}
-
-// inUnicode is a name with its labels' own letters: those that begin with xn-- stand for others (RFC 5890 section 2.3.2.1).
-func inUnicode(name string) string {
-	if !strings.Contains(name, "xn--") {
-		return name
-	}
-	text, err := idna.Lookup.ToUnicode(name)
-	if err != nil {
-		return name
-	}
-	return text
 }

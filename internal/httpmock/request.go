@@ -128,7 +128,7 @@ func describe(req *http.Request, c *connection) *Request {
 	r.escaped = cmp.Or(req.URL.EscapedPath(), "/")
 	add := func(name string) {
 		name = strings.ToLower(strings.TrimSuffix(name, "."))
-		for _, form := range []string{name, inUnicode(name)} {
+		for _, form := range []string{name, tool.UnicodeHost(name)} {
 			if name != "" && !slices.Contains(r.hosts, form) {
 				r.hosts = append(r.hosts, form)
 			}

@@ -63,7 +63,7 @@ func dialled(c *connection) []string {
 func handshakeError(err error) error {
 	text := err.Error()
 	if errors.Is(err, io.EOF) || strings.Contains(text, "certificate") || strings.Contains(text, "bad record MAC") {
-		return fmt.Errorf("the tool ended the TLS handshake (%w): it doesn't seem to trust the test's authority. That is among the system's certificates, and beside those of the files, secrets and variables that the sandbox is given; a program whose certificates are compiled in, pinned, or made during the run has to be told to use /run/mayfly/ca-bundle.pem", err)
+		return fmt.Errorf("the tool ended the TLS handshake (%w): it doesn't seem to trust the test's authority; where its certificates are compiled in, pinned or made during the run, have it use /run/mayfly/ca-bundle.pem", err)
 	}
 	return fmt.Errorf("the TLS handshake failed: %w", err)
 }

@@ -21,7 +21,7 @@ func (r Rule) Dead() *Dead {
 		// RFC 6761, section 6.3: these names are the loopback's, which is the sandbox's own.
 		return &Dead{Why: r.Host + " is the sandbox itself", Machine: true}
 	case !r.CIDR.IsValid() && (r.Host == "host.docker.internal" || r.Host == "host.containers.internal"):
-		return &Dead{Why: r.Host + " is what Docker and podman call the machine", Machine: true}
+		return &Dead{Why: r.Host + " is Docker's and podman's name for this machine", Machine: true}
 	case below(r.Host, "mayfly.internal"):
 		return &Dead{Why: HostName + " is the only name of Mayfly's", Machine: true}
 	}

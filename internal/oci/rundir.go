@@ -86,9 +86,10 @@ func lockDir(path string, how int) (*os.File, error) {
 	return f, nil
 }
 
-// awaitLock shares a directory's lock as soon as nobody has it alone. A sweep
-// has, for a moment; one that is stopped holds no start up for ever.
+// awaitLock takes a shared lock of a directory. A sweep holds it exclusively for
+// a moment; a sweep that is stopped must not block starts for ever.
 func awaitLock(ctx context.Context, path string, within time.Duration) (*os.File, error) {
+	begin := time.Now()
 	late, stop := process.Late(within)
 	defer stop()
 	for wait := time.Millisecond; ; wait = min(2*wait, 50*time.Millisecond) {
@@ -101,7 +102,7 @@ func awaitLock(ctx context.Context, path string, within time.Duration) (*os.File
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
 		case <-late:
-			return nil, fmt.Errorf("%s has been locked for %s by %s; end it, or let it go on", path, within, cmp.Or(process.Describe(lockHolders(path)...), "another mayfly"))
+			return nil, fmt.Errorf("%s has been locked for %s by %s; end that process, or continue it with kill -CONT", path, time.Since(begin).Round(time.Second), cmp.Or(process.Describe(lockHolders(path)...), "another mayfly"))
 		}
 	}
 }

@@ -65,10 +65,10 @@ func (w *walk) folder(dir string) error {
 	return nil
 }
 
-// documentation is what is only read by people (FHS section 4.11), and a third of a Debian image's folders.
+// documentation holds neither programs nor certificates (FHS section 4.11), and a third of a Debian image's folders.
 var documentation = []string{"/usr/share/doc", "/usr/share/info", "/usr/share/locale", "/usr/share/man", "/usr/share/zoneinfo"}
 
-// covered says whether what the image has at a path is not what the tool finds there, or nothing that it executes or reads.
+// covered reports whether a path needs no look: the tool finds something else there, or it holds only documentation.
 func (w *walk) covered(at string) bool {
 	return at == "/tmp" || at == path.Dir(commandsDir) || slices.Contains(kernelDirs, at) || slices.Contains(documentation, at) || w.onToolMount(at)
 }

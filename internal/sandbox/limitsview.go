@@ -12,12 +12,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// cgroupMount is where programs look for the limits that they are in: the JVM,
-// Node and Go size themselves by them (cgroups(7)).
+// cgroupMount is where programs look for their limits: the JVM, Node and Go size
+// themselves by them (cgroups(7)).
 const cgroupMount = "/sys/fs/cgroup"
 
 // shownControllers are those of cgroup v1 whose files programs size themselves
-// by. The JVM wants all four, or takes none.
+// by. The JVM needs all four to use any.
 var shownControllers = []string{"memory", "cpu", "cpuacct", "cpuset"}
 
 // showLimits mounts the run's own cgroup, read-only, where programs look for it.
@@ -81,7 +81,7 @@ func mountCgroup(dir, target string) error {
 	return cloneMount(dir, target)
 }
 
-// cloneMount mounts a folder at another place, too, or at its own.
+// cloneMount bind-mounts a folder at target, which may be the folder itself.
 func cloneMount(dir, target string) error {
 	tree, err := unix.OpenTree(unix.AT_FDCWD, dir, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
 	if err != nil {

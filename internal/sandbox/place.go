@@ -98,7 +98,7 @@ func (r *rootfs) checkInVolumes() error {
 		info, err := root.Stat(strings.TrimPrefix(dir, in.dir+"/"))
 		_ = root.Close()
 		if err != nil || !info.IsDir() {
-			return &engine.InvalidError{Field: field + " " + dir, Why: "it isn't a folder of the volume " + in.dir + ", or a link there leads out of the volume; name the folder itself"}
+			return &engine.InvalidError{Field: field + " " + dir, Why: "it isn't a folder of the volume " + in.dir + ", or a link there leads out of the volume; set it to a folder of the volume"}
 		}
 	}
 	return nil

@@ -186,14 +186,14 @@ func (r *rootfs) trustHash() error {
 	if err != nil || name == "" || r.onToolMount(hashFolder) || r.checkPlace("certificates", hashFolder) != nil {
 		return err
 	}
-	info, err := os.Lstat(host)
-	if err != nil && !isAbsent(err) {
+	switch info, err := os.Lstat(host); {
+	case err == nil && info.IsDir():
+		return r.writeFile(path.Join(hashFolder, name), r.trusting.PEM())
+	case err == nil || isAbsent(err): // an image without OpenSSL
+		return nil
+	default:
 		return fmt.Errorf("add the test's authority to %s of the image: %w", hashFolder, err)
 	}
-	if err != nil || !info.IsDir() {
-		return nil // an image without OpenSSL
-	}
-	return r.writeFile(path.Join(hashFolder, name), r.trusting.PEM())
 }
 
 // isAbsent reports whether there is nothing at a path, whose parent may be a file.

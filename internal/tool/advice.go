@@ -10,7 +10,8 @@ import (
 // This file says what to write where a file isn't YAML. The parser names the line before or after, or the one where the
 // mapping begins that the wrong line is in, so lines are looked at for what people write that YAML takes for its own.
 
-// advise finds the line that is wrong at or after the one that the parser names, from 1, and says what to write there.
+// advise finds the line that is wrong, from the one before the line that the parser names, and says what to write there.
+// Lines count from 1.
 // Lines of block scalars, such as those of a script, are never wrong.
 func advise(lines []string, named int) (line int, hint string) {
 	blocks := blockFinder{block: -1}

@@ -20,7 +20,7 @@ type decoder struct {
 	limits   limits
 	lines    []string // of the file, which no position is beyond; none for a part of another file
 	problems []Problem
-	listed   map[string]bool // of what the keys were listed; see unknownKey
+	listed   map[string]bool // kinds of object whose keys were listed; see unknownKey
 }
 
 func (d *decoder) position(n *yaml.Node) Position {

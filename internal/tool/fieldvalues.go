@@ -8,14 +8,14 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Field is a query parameter or header with what its values have to be. Where nothing else is set, it has to be there.
+// Field is a query parameter or header and what its values must be. Without any other field it requires any value.
 type Field struct {
 	Name string
-	// Value is what one of the values has to be.
+	// Value is what one of the values must match.
 	Value *Matcher
 	// All are all the values, in any order.
 	All []*Matcher
-	// Absent says that there is none.
+	// Absent requires that there is none.
 	Absent bool
 }
 

@@ -93,14 +93,17 @@ func foreignKeys(what string) map[string]string {
 	return nil
 }
 
-// unknownKey reports a key that there isn't, and returns the one that is meant, if it can be told. The keys there are are
-// listed once a file.
+// unknownKey reports an unknown key and returns the key that was probably meant, or "". It lists the known keys once for
+// each kind of object.
 func (d *decoder) unknownKey(at *yaml.Node, what string, keys []string) (meant string) {
 	key := resolve(at).Value
 	text := fmt.Sprintf("unknown key %s in %s", quote(key), what)
 	if here, known := foreignKeys(what)[key]; known {
 		meant, _, _ = strings.Cut(here, ":")
-		if slices.Contains(keys, meant) || !strings.Contains(here, " ") {
+		if !slices.Contains(keys, meant) {
+			meant = "" // a sentence
+		}
+		if meant != "" || !strings.Contains(here, " ") {
 			here = "its key here is " + here
 		}
 		d.report(at, text, here)
@@ -142,7 +145,7 @@ var instruction = regexp.MustCompile(`^(?:FROM|ARG) +[^:\s]\S*(?::\S+)?(?: +(?:A
 
 // foreignFile says what a file of another kind is, or nothing. root is nil where the file isn't YAML.
 func (d *decoder) foreignFile(root *yaml.Node) (text, hint string) {
-	const begin = "mayfly init NAME writes a tool to begin with"
+	const begin = "mayfly init NAME writes an example to start from"
 	if root == nil || root.Kind == yaml.ScalarNode {
 		for _, line := range d.lines {
 			if line = strings.TrimSpace(line); line == "" || line[0] == '#' {
@@ -163,7 +166,7 @@ func (d *decoder) foreignFile(root *yaml.Node) (text, hint string) {
 	case has(root, "apiVersion") && has(root, "kind"):
 		return "this is a Kubernetes manifest, not a tool", "a tool is one container: its image, command and environment stand at the top; " + begin
 	case has(root, "services") && services.Kind == yaml.MappingNode:
-		return "this is a compose file, not a tool", "write a tool for what is run and ends: its image, command, environment and volumes stand at the top of a file of its own; " + begin
+		return "this is a compose file, not a tool", "write a tool for a program that runs and ends: its image, command, environment and volumes stand at the top of a file of its own; " + begin
 	case has(root, "jobs") && keyOf(root, "on", "true", "permissions", "env", "name") != nil:
 		return "this is a GitHub workflow, not one of Mayfly's", "steps stand under workflow, each with a name and a tool: {image: IMAGE, script: …}; " + begin
 	}

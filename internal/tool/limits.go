@@ -82,7 +82,8 @@ type blockFinder struct {
 
 // inside reports whether the next line is one of a block scalar.
 func (b *blockFinder) inside(line string) bool {
-	if body := strings.TrimLeft(line, " "); b.block >= 0 {
+	if b.block >= 0 {
+		body := strings.TrimLeft(line, " ")
 		if body == "" || len(line)-len(body) > b.block {
 			return true
 		}

@@ -158,19 +158,19 @@ func methodShape() shape[string] {
 
 // hostShape is a host, in any case and with the letters of any script.
 func hostShape() shape[*Matcher] {
-	return convert(matcherShape(func(s string) *Matcher { return word(hostText(strings.Trim(s, "[]"))) }), func(m *Matcher) *Matcher {
+	return convert(matcherShape(func(s string) *Matcher { return word(UnicodeHost(strings.Trim(s, "[]"))) }), func(m *Matcher) *Matcher {
 		if m != nil {
 			for i, s := range m.Equals {
-				m.Equals[i] = hostText(s)
+				m.Equals[i] = UnicodeHost(s)
 			}
 		}
 		return m
 	})
 }
 
-// hostText is a host as a request's is compared: in small letters, and in those of its script (RFC 5891 section 5), a
-// pattern's label by label.
-func hostText(s string) string {
+// UnicodeHost is a host as it is compared: in small letters, and in those of its script (RFC 5891 section 5), label by
+// label, since a pattern has labels that are no names.
+func UnicodeHost(s string) string {
 	labels := strings.Split(strings.ToLower(s), ".")
 	for i, label := range labels {
 		if text, err := idna.Lookup.ToUnicode(label); err == nil && !strings.Contains(label, "*") {
@@ -280,7 +280,7 @@ func readURL(d *decoder, n *yaml.Node, m *RequestMatch) {
 		return
 	}
 	m.Scheme = u.Scheme
-	m.Host = word(hostText(u.Hostname()))
+	m.Host = word(UnicodeHost(u.Hostname()))
 	m.Port = map[string]uint16{"http": 80, "https": 443}[u.Scheme]
 	if p := u.Port(); p != "" {
 		port, err := strconv.ParseUint(p, 10, 16)

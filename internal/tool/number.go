@@ -86,11 +86,11 @@ func EqualNumbers(a, b json.Number) bool {
 // memory by the size of the exponent, which a few characters make as large as they like.
 type parts struct {
 	sign   string
-	digits string // neither begin nor end with 0; none of 0, whose power is 0 and which has no sign
+	digits string // begins and ends with a digit other than 0; empty for zero, whose power is 0 and which has no sign
 	power  *big.Int
 }
 
-// partsOf takes a number of JSON, or of [decimal], apart. It can't where the exponent has more than maxDigits.
+// partsOf takes a number of JSON, or of [decimal], apart. It reports false for an exponent of more than maxDigits characters.
 func partsOf(s string) (parts, bool) {
 	n := parts{power: new(big.Int)}
 	if strings.HasPrefix(s, "-") {

@@ -12,9 +12,9 @@ import (
 	"strings"
 )
 
-// This file refuses definitions that another user could have planted where a search finds them. A definition gets the secrets of whoever runs it, and
-// a search that climbs may come to a folder such as /tmp, where any user of the machine can make one of a common name. git
-// has safe.directory against the same.
+// This file refuses definitions that another user could have planted where a search finds them. A definition gets the
+// secrets of whoever runs it, and a search that climbs may come to a folder such as /tmp, where any user of the machine can
+// make one of a common name. git has safe.directory against the same.
 
 // UntrustedError says that a file was found by climbing to a folder above, where another user could have put it.
 type UntrustedError struct {

@@ -50,7 +50,8 @@ func (t *Tool) secretWarnings() []Problem {
 			continue
 		}
 		name := after[:len(after)-len(strings.TrimLeft(after, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-."))]
-		mounted := slices.ContainsFunc(t.Volumes, func(v Volume) bool { return strings.HasPrefix(v.MountPath, secretsDir+"/"+name) })
+		at := secretsDir + "/" + name
+		mounted := slices.ContainsFunc(t.Volumes, func(v Volume) bool { return v.MountPath == at || strings.HasPrefix(v.MountPath, at+"/") })
 		if name == "" || e.Value == secretsDir+"/"+name || mounted {
 			continue
 		}

@@ -22,7 +22,7 @@ func TestWarnings(t *testing.T) {
 		`{cidr: 127.0.0.0/8}`:                 "127.0.0.0/8 has only loopback destinations, which no rule opens; to reach this machine write host: host.mayfly.internal",
 		`{host: "::1"}`:                       "::1 is a loopback destination, which no rule opens; to reach this machine",
 		`{cidr: 169.254.0.0/16, dns: [corp]}`: "169.254.0.0/16 has only link-local destinations, which no rule opens; correct or remove the rule",
-		`{host: host.docker.internal}`:        "host.docker.internal is what Docker and podman call the machine; to reach this machine write host: host.mayfly.internal",
+		`{host: host.docker.internal}`:        "host.docker.internal is Docker's and podman's name for this machine; to reach this machine write host: host.mayfly.internal",
 		`{host: host.containers.internal}`:    "to reach this machine write host: host.mayfly.internal",
 		`{host: host.mayfly.internal}`:        "",
 		`{dns: [localhost]}`:                  "",

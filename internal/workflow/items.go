@@ -108,7 +108,7 @@ func (p *Plan) gather(i int, items []StepState) StepState {
 		}
 		text, err := tool.JSON(list)
 		if err != nil {
-			panic(fmt.Sprintf("encode a list of texts: %v", err)) // which nothing keeps from being encoded
+			panic(fmt.Sprintf("encode a list of texts: %v", err)) // a list of strings always encodes
 		}
 		out.Outputs[name] = text
 	}

@@ -31,7 +31,7 @@ type Summary struct {
 	// steps were left out, interrupted when it was killed, damaged when its journal can't
 	// be read.
 	Status run.State `json:"status"`
-	// Succeeded, Failed and Skipped are the numbers of its steps that did or were; what else a step can end as is failed.
+	// Succeeded, Failed and Skipped count its steps by how they ended; one that was cancelled or timed out counts as failed.
 	Succeeded int `json:"succeeded"`
 	Failed    int `json:"failed"`
 	Skipped   int `json:"skipped"`

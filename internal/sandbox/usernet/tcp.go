@@ -108,7 +108,7 @@ func (n *Network) dialTCP(t *target) (net.Conn, error) {
 	return nil, err
 }
 
-// nobodyListens says whether a dial failed at once; a host may also have no IPv6.
+// nobodyListens reports whether nothing listens there, or the host lacks that family.
 func nobodyListens(err error) bool {
 	return slices.ContainsFunc([]error{unix.ECONNREFUSED, unix.EADDRNOTAVAIL, unix.ENETUNREACH, unix.EAFNOSUPPORT}, func(e error) bool { return errors.Is(err, e) })
 }
