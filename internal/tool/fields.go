@@ -130,7 +130,7 @@ func resourcesShape() shape[Resources] {
 			func(r *Resources) *int64 { return &r.Disk }),
 		bind("pids", "Number of processes and threads.", integer(1, 1<<22),
 			func(r *Resources) *int64 { return &r.PIDs }),
-		bind("nofile", "Number of files that a process may have open; without it 1024, which it may raise to 65536.", integer(16, 1<<20),
+		bind("nofile", "Number of files that a process may have open; without it 1024, which it may raise to 65536.", integer(64, 1<<20),
 			func(r *Resources) *int64 { return &r.NoFile }),
 		bind("bandwidth", "Bits per second in each direction, such as 10Mbps.", quantity([]string{"string"}, parseBandwidth),
 			func(r *Resources) *int64 { return &r.Bandwidth }),

@@ -35,53 +35,81 @@ func (e *UntrustedError) Error() string {
 	return fmt.Sprintf("%s was found by its name in a folder above, and %s: whoever put it there would get your secrets; read it, and to run it all the same give its path: %s", e.File, why, e.File)
 }
 
-// trusted returns an *[UntrustedError] unless file, the folders that it is in up to and including above, and what links
-// lead to belong to root or the user and can be written by nobody else. A sticky folder is no exception: anybody can add
-// to it.
+// trusted returns an *[UntrustedError] unless nobody but root and the user decides what is read at a path: all folders and
+// links on the way to it belong to them, and others can write neither to those nor to the file. Up to above a sticky folder
+// such as /tmp is no danger to what the user has in it; from there on anybody could add to one.
 func trusted(above, file string) error {
-	target, err := filepath.EvalSymlinks(file)
+	root, err := filepath.EvalSymlinks(above)
 	if err != nil {
 		return err
 	}
-	paths := chain(above, file)
-	if target != file {
-		paths = append(paths, target, filepath.Dir(target))
+	path, err := filepath.Abs(file)
+	if err != nil {
+		return err
 	}
-	for _, path := range paths {
-		info, err := os.Lstat(path)
+	at, left := filepath.VolumeName(path)+string(filepath.Separator), split(strings.TrimPrefix(path, filepath.VolumeName(path)))
+	for links := 0; ; {
+		info, err := os.Lstat(at)
 		if err != nil {
 			return err
 		}
-		uid, gid, known := ownerOf(info)
-		if !known {
-			continue // of a system that has no owners of this kind
+		if refused := judge(at, info, at == root || strings.HasPrefix(at, root+string(filepath.Separator))); refused != nil {
+			refused.File = file
+			return refused
 		}
-		writable := info.Mode()&0o002 != 0 || info.Mode()&0o020 != 0 && gid != 0 && gid != uid // a group of the owner alone has its number
-		writable = writable && info.Mode()&fs.ModeSymlink == 0                                 // whose mode says nothing, symlink(7)
-		if writable || !slices.Contains(trustedUsers(), uid) {
-			return &UntrustedError{File: file, Path: path, Owner: userName(uid), Writable: writable}
+		if info.Mode()&fs.ModeSymlink != 0 {
+			target, err := os.Readlink(at)
+			if err != nil {
+				return err
+			}
+			if links++; links > maxLinks {
+				return fmt.Errorf("%s: too many links", file)
+			}
+			if at = filepath.Dir(at); filepath.IsAbs(target) {
+				at = string(filepath.Separator)
+			}
+			left = append(split(target), left...)
 		}
+		if len(left) == 0 {
+			return nil
+		}
+		at, left = filepath.Join(at, left[0]), left[1:]
+	}
+}
+
+// maxLinks is as many as Linux follows (path_resolution(7)).
+const maxLinks = 40
+
+func split(path string) []string {
+	return strings.FieldsFunc(path, func(r rune) bool { return r == filepath.Separator })
+}
+
+// judge looks at one file, folder or link on the way. inside says that it is the folder that was climbed to, or below it.
+func judge(path string, info fs.FileInfo, inside bool) *UntrustedError {
+	uid, gid, known := ownerOf(info)
+	if !known {
+		return nil // of a system that has no owners of this kind
+	}
+	others, group := info.Mode()&0o002 != 0, info.Mode()&0o020 != 0
+	// A group of the owner alone has its number. With an access control list the bits are what any of it may (acl(5)).
+	group = group && (gid != 0 && gid != uid || hasACL(path))
+	switch {
+	case info.Mode()&fs.ModeSymlink != 0: // whose mode says nothing, symlink(7)
+		others, group = false, false
+	case info.IsDir() && !inside:
+		// Who shares a folder with a group has the project in it all the same.
+		others, group = others && info.Mode()&fs.ModeSticky == 0, false
+	}
+	if others || group || !slices.Contains(trustedUsers(!inside && info.IsDir()), uid) {
+		return &UntrustedError{Path: path, Owner: userName(uid), Writable: others || group}
 	}
 	return nil
 }
 
-// chain is a file and the folders that it is in, up to above; its own folder alone where it is elsewhere.
-func chain(above, file string) []string {
-	paths := []string{file, filepath.Dir(file)}
-	if inside, err := filepath.Rel(above, file); err != nil || inside == ".." || strings.HasPrefix(inside, ".."+string(filepath.Separator)) {
-		return paths
-	}
-	for dir := filepath.Dir(file); dir != above && dir != filepath.Dir(dir); {
-		dir = filepath.Dir(dir)
-		paths = append(paths, dir)
-	}
-	return paths
-}
-
 // trustedUsers are root, the user, and whoever became root by sudo, as for git.
-func trustedUsers() []int {
+func trustedUsers(around bool) []int {
 	uids := []int{0, os.Geteuid()}
-	if os.Getenv(VettedEnv) != "" {
+	if vetted, within := os.LookupEnv(VettedEnv); vetted != "" || within && around {
 		return append(uids, overflowUID)
 	}
 	if sudo, err := strconv.Atoi(os.Getenv("SUDO_UID")); err == nil && os.Geteuid() == 0 {
@@ -91,8 +119,8 @@ func trustedUsers() []int {
 }
 
 // VettedEnv is set in the user namespace of an ordinary user (package oci) for a process whose definitions were all looked
-// at before it was entered. Inside, what isn't the user's belongs to nobody, root's files as those of others, and nobody is
-// trusted only then.
+// at before it was entered, and empty for others. Inside, what isn't the user's belongs to nobody, root's files as those of
+// others, and nobody is trusted only then, or to have the folders around the one that was climbed to, such as "/".
 const VettedEnv = "MAYFLY_VETTED"
 
 // overflowUID stands for owners that a user namespace has no number for (user_namespaces(7)).

@@ -3,12 +3,15 @@
 package tool
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // TestFoundAbove lays out a project in whose folder above a tool is found by its name, changes one thing that another user
@@ -65,12 +68,30 @@ func TestFoundAbove(t *testing.T) {
 		{"a link to a folder that is another's", func(dir string) error {
 			return errors.Join(link("tools/x/tool.yaml", "elsewhere.yaml", 0)(dir), chown("elsewhere.yaml", other, 0)(dir))
 		}, "elsewhere.yaml", ""},
+		{"a link on the way is another's", func(dir string) error {
+			second := filepath.Join(dir, "second")
+			return errors.Join(link("tools/x/tool.yaml", "real.yaml", 0)(dir), os.Symlink("real.yaml", second), os.Lchown(second, other, 0),
+				os.Remove(filepath.Join(dir, "tools/x/tool.yaml")), os.Symlink("../../second", filepath.Join(dir, "tools/x/tool.yaml")))
+		}, "second", ""},
+		{"a link without an end", func(dir string) error {
+			return errors.Join(os.RemoveAll(filepath.Join(dir, "tools/x/data")), os.Symlink("data", filepath.Join(dir, "tools/x/data")))
+		}, "", "too many links"},
+		{"the folder around is another's", chown("..", other, 0), "..", "belongs to uid 4242"},
+		{"others can write to the folder around", chmod("..", 0o777), "..", "others can write to"},
+		{"to the folder around, sticky", chmod("..", 0o777|os.ModeSticky), "", ""},
+		{"a group can write to the folder around", func(dir string) error {
+			return errors.Join(chown("..", 0, 27)(dir), chmod("..", 0o775)(dir))
+		}, "", ""},
+		{"an access control list lets another write", func(dir string) error {
+			return unix.Setxattr(filepath.Join(dir, "tools/x/tool.yaml"), "system.posix_acl_access", writableBy(other), 0)
+		}, "tools/x/tool.yaml", "others can write to"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			dir, err := filepath.EvalSymlinks(t.TempDir())
+			around, err := filepath.EvalSymlinks(t.TempDir())
 			if err != nil {
 				t.Fatal(err)
 			}
+			dir := filepath.Join(around, "project")
 			for name, text := range map[string]string{
 				"tools/x/tool.yaml":        "image: alpine\nscript: {file: x.sh}\nvolumes: [{name: d, file: data, mount_path: /d}]\n",
 				"tools/x/x.sh":             "true\n",
@@ -124,6 +145,10 @@ func TestFoundAbove(t *testing.T) {
 				switch {
 				case !wrong && err != nil:
 					t.Errorf("%s: %v", way, err)
+				case c.at == "" && c.text == "too many links":
+					if err == nil || !strings.Contains(err.Error(), c.text) {
+						t.Errorf("%s: %v", way, err)
+					}
 				case wrong && !errors.As(err, &refused):
 					t.Errorf("%s: it isn't refused: %v", way, err)
 				case wrong && (refused.Path != filepath.Join(dir, c.at) || !strings.Contains(err.Error(), c.text) || !strings.Contains(err.Error(), "give its path: "+refused.File)):
@@ -165,4 +190,19 @@ func TestSudoIsTheUser(t *testing.T) {
 			t.Errorf("SUDO_UID=%d: %v", uid, err)
 		}
 	}
+}
+
+// writableBy is the access control list user::rw-,user:UID:rw-,group::r--,mask::rw-,other::r-- (linux/posix_acl_xattr.h).
+func writableBy(uid uint32) []byte {
+	const nobody = 0xffffffff
+	out := binary.LittleEndian.AppendUint32(nil, 2)
+	for _, e := range []struct {
+		tag, perm uint16
+		id        uint32
+	}{{1, 6, nobody}, {2, 6, uid}, {4, 4, nobody}, {0x10, 6, nobody}, {0x20, 4, nobody}} {
+		out = binary.LittleEndian.AppendUint16(out, e.tag)
+		out = binary.LittleEndian.AppendUint16(out, e.perm)
+		out = binary.LittleEndian.AppendUint32(out, e.id)
+	}
+	return out
 }

@@ -1,0 +1,5 @@
+//go:build !linux
+
+package tool
+
+func hasACL(string) bool { return false }
