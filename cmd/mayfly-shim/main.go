@@ -29,7 +29,7 @@ func init() {
 		// The container's side of libcontainer; it doesn't return. It and the tool stay on this thread.
 		runtime.LockOSThread()
 		debug.SetGCPercent(-1) // it lives for milliseconds
-		for _, confine := range []func() error{sandbox.ScopeSelf, sandbox.FilterSelf} {
+		for _, confine := range []func() error{sandbox.LimitSelf, sandbox.ScopeSelf, sandbox.FilterSelf} {
 			if err := confine(); err != nil {
 				fmt.Fprintln(os.Stderr, "mayfly-shim:", err)
 				os.Exit(1)

@@ -103,6 +103,9 @@ func (r *rootfs) checkExecutable(name, at string, depth int) error {
 		return &engine.CommandError{Path: name, Why: fmt.Sprintf(format, args...)}
 	}
 	host, err := r.inRoot(at)
+	if errors.Is(err, unix.ELOOP) {
+		return &engine.CommandError{Path: name, NotFound: true, Why: at + " is a link that leads nowhere"}
+	}
 	if err != nil {
 		return err
 	}

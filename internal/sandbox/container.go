@@ -224,11 +224,9 @@ func toolProcess(spec *engine.Spec, r *rootfs, argv, env []string) *specs.Proces
 			// A limit of one byte, unlike zero, also keeps core_pattern
 			// from piping the memory to a program of the host (core(5)).
 			{Type: "RLIMIT_CORE", Soft: 1, Hard: 1},
-			// Queued signals and timers, and bytes of System V segments that are
-			// locked, are counted for the user that made the sandbox as well:
-			// root's for all runs (RLIMIT_SIGPENDING, user_namespaces(7)).
-			{Type: "RLIMIT_SIGPENDING", Soft: 1024, Hard: 1024},
-			{Type: "RLIMIT_MEMLOCK", Soft: 256 << 10, Hard: 256 << 10},
+			// Of each of the run's users. All together have as much (holder.c).
+			{Type: "RLIMIT_SIGPENDING", Soft: runSignals, Hard: runSignals},
+			{Type: "RLIMIT_MEMLOCK", Soft: runLocked, Hard: runLocked},
 		},
 	}
 }

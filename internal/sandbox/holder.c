@@ -24,17 +24,22 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/securebits.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "holder.h"
+
+// The first id of the runs of an ordinary user, who is id 0 of the user namespace around them (oci/ids.go).
+#define SHARED_IDS 1
 
 // The precision of timers that a process has if nobody changed it, in nanoseconds.
 #define KERNEL_SLACK (50 * 1000UL)
@@ -168,8 +173,8 @@ static void hold(int argc, char **argv, int leash, int ready)
 	char byte;
 	ssize_t n;
 
-	// The parent-death signal here, too: the change of user below takes it away.
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0)
+	// The parent-death signal here, too: the change of user below takes it away. The owner's took its files of /proc away.
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || prctl(PR_SET_DUMPABLE, 1) != 0)
 		_exit(1);
 	// It has nothing of the shim's: neither the tool's streams nor the locks on the run's ids and directory.
 	if (dup2(leash, 0) < 0 || dup2(ready, 1) < 0 || syscall(SYS_close_range, 2, ~0U, 0) != 0)
@@ -229,10 +234,54 @@ static void holder_failed(const char *doing)
 	mayfly_holder.doing = doing;
 }
 
+// owner is who makes the run's namespaces. What their users take of the kernel's counts is counted for each of them, and
+// again for the owner (user_namespaces(7), getrlimit(2)). As root of the host, the owner would have all runs take from what
+// root has, and a tool that changes its user as much as it likes; so the owner is the run's own first id, and its limits are
+// those of the run as a whole.
+struct owner {
+	uid_t id; // 0 for none: the runs of an ordinary user share their ids, and what they take is that user's own
+	struct rlimit signals, locked;
+};
+
+static int lower_limit(int resource, struct rlimit *was, rlim_t to)
+{
+	struct rlimit now;
+
+	if (getrlimit(resource, was) != 0)
+		return -1;
+	now = *was;
+	if (now.rlim_cur > to)
+		now.rlim_cur = to;
+	return setrlimit(resource, &now);
+}
+
+// become_owner lasts until end_owner. The shim keeps its capabilities (SECBIT_NO_SETUID_FIXUP, capabilities(7)).
+static int become_owner(struct owner *o)
+{
+	if (o->id == 0)
+		return 0;
+	if (lower_limit(RLIMIT_SIGPENDING, &o->signals, MAYFLY_RUN_SIGNALS) != 0 || lower_limit(RLIMIT_MEMLOCK, &o->locked, MAYFLY_RUN_LOCKED) != 0)
+		return -1;
+	if (prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP) != 0)
+		return -1;
+	return setresuid(-1, o->id, -1);
+}
+
+static int end_owner(struct owner *o)
+{
+	if (o->id == 0)
+		return 0;
+	// The change of user took the shim's own files of /proc from it (PR_SET_DUMPABLE, prctl(2)).
+	if (setresuid(-1, 0, -1) != 0 || prctl(PR_SET_SECUREBITS, 0) != 0 || prctl(PR_SET_DUMPABLE, 1) != 0)
+		return -1;
+	return setrlimit(RLIMIT_SIGPENDING, &o->signals) != 0 || setrlimit(RLIMIT_MEMLOCK, &o->locked) != 0 ? -1 : 0;
+}
+
 // start_holder is the shim's side. What fails is told by mayfly_holder, since nobody listens yet.
 static void start_holder(int argc, char **argv)
 {
 	int leash[2], ready[2];
+	struct owner owner = {.id = strtoul(argv[2], NULL, 10)};
 
 	if (pipe2(leash, O_CLOEXEC) != 0 || pipe2(ready, O_CLOEXEC) != 0) {
 		holder_failed("make its pipes");
@@ -242,15 +291,23 @@ static void start_holder(int argc, char **argv)
 	mayfly_holder.ready = ready[0];
 	// glibc has no wrapper that forks into namespaces. What it would correct in the child (its own idea of the thread's
 	// number) the holder doesn't use.
+	if (owner.id == SHARED_IDS)
+		owner.id = 0;
+	if (become_owner(&owner) != 0) {
+		holder_failed("become the owner of its namespaces");
+		return;
+	}
 	mayfly_holder.pid = syscall(SYS_clone, CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWPID | SIGCHLD, 0, 0, 0, 0);
+	if (mayfly_holder.pid == 0)
+		hold(argc, argv, leash[0], ready[1]);
 	if (mayfly_holder.pid < 0) {
 		holder_failed("make its first process");
 		return;
 	}
-	if (mayfly_holder.pid == 0)
-		hold(argc, argv, leash[0], ready[1]);
 	close(ready[1]);
-	if (write_map("uid_map", argv[2], argv[3]) != 0 || write_map("gid_map", argv[2], argv[3]) != 0)
+	if (end_owner(&owner) != 0)
+		holder_failed("be root again");
+	else if (write_map("uid_map", argv[2], argv[3]) != 0 || write_map("gid_map", argv[2], argv[3]) != 0)
 		holder_failed("set its ids");
 	else if (write(leash[1], "1", 1) != 1)
 		holder_failed("start its first process");

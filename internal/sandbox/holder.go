@@ -15,6 +15,12 @@ import (
 	"syscall"
 )
 
+// Limits of a run that both the holder and the tool's process have.
+const (
+	runSignals = C.MAYFLY_RUN_SIGNALS
+	runLocked  = C.MAYFLY_RUN_LOCKED
+)
+
 // holder is the process that owns a sandbox's user, network and pid
 // namespaces (see holder.c).
 type holder struct {

@@ -30,35 +30,18 @@ func newLibContainer(id string, oci *specs.Spec, config *configs.Config, r *root
 	if err != nil {
 		return nil, err
 	}
+	passLimits(oci.Process.Rlimits)
 	p := &libcontainer.Process{
 		Init: true,
 		Args: oci.Process.Args,
 		Env:  oci.Process.Env,
 		Cwd:  oci.Process.Cwd,
 		UID:  r.user.uid, GID: r.user.gid, AdditionalGroups: r.user.groups,
-		Rlimits: rlimits(oci.Process.Rlimits),
 	}
 	if size := oci.Process.ConsoleSize; oci.Process.Terminal && size != nil {
 		p.ConsoleWidth, p.ConsoleHeight = uint16(size.Width), uint16(size.Height)
 	}
 	return &libContainer{container: c, process: p, terminal: oci.Process.Terminal, memory: *oci.Linux.Resources.Memory.Limit}, nil
-}
-
-// rlimitSigpending is RLIMIT_SIGPENDING of asm-generic/resource.h.
-const rlimitSigpending = 11
-
-func rlimits(limits []specs.POSIXRlimit) []configs.Rlimit {
-	number := map[string]int{
-		"RLIMIT_NOFILE": unix.RLIMIT_NOFILE, "RLIMIT_STACK": unix.RLIMIT_STACK, "RLIMIT_CORE": unix.RLIMIT_CORE,
-		"RLIMIT_SIGPENDING": rlimitSigpending, "RLIMIT_MEMLOCK": unix.RLIMIT_MEMLOCK,
-	}
-	var out []configs.Rlimit
-	for _, l := range limits {
-		own := unix.Rlimit{Max: l.Hard}
-		_ = unix.Getrlimit(number[l.Type], &own) // where the host allows less, that is the limit
-		out = append(out, configs.Rlimit{Type: number[l.Type], Soft: min(l.Soft, own.Max), Hard: min(l.Hard, own.Max)})
-	}
-	return out
 }
 
 func (c *libContainer) start(stdin, stdout, stderr *os.File) error {

@@ -91,7 +91,9 @@ func mountRootfs(start *wire.Start, userNS string) (*rootfs, error) {
 		return nil, err
 	}
 	for _, f := range spec.Image.Folders {
-		if err := r.restoreFolder(f); err != nil {
+		if err := r.restoreFolder(f); errors.Is(err, unix.ENOSPC) {
+			return nil, fmt.Errorf("the folders of the image whose owner has to be set (%d) don't fit the disk limit; raise resources.disk: %w", len(spec.Image.Folders), err)
+		} else if err != nil {
 			return nil, fmt.Errorf("give folder %s of the image its owner: %w", f.Path, err)
 		}
 	}
@@ -199,7 +201,11 @@ func mountLayer(layer, target string, userNS int) error {
 // followed as the sandbox would and never out of it. Nothing of the tool runs
 // yet, so what is checked can't change before it is used.
 func (r *rootfs) inRoot(path string) (string, error) {
-	return securejoin.SecureJoin(r.root, path)
+	host, err := securejoin.SecureJoin(r.root, path)
+	if errors.Is(err, unix.ELOOP) { // whose text has the path on the host
+		err = fmt.Errorf("find %s in the image: %w", path, unix.ELOOP)
+	}
+	return host, err
 }
 
 // mkdirAll makes path and its missing parents in the sandbox, as root of the

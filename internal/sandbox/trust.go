@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path"
 	"strings"
@@ -84,16 +85,28 @@ func (r *rootfs) trustMounts(authority []byte) ([]specs.Mount, error) {
 			return nil, err
 		}
 	}
-	if main != "" {
-		return mounts, put("bundle", authority, main, debianBundle)
+	if main == "" {
+		return mounts, nil
 	}
-	return mounts, nil
+	targets := []string{main}
+	// Nothing can be mounted over a link that leads nowhere.
+	host, err := r.inFolder(debianBundle)
+	if err != nil && !errors.Is(err, unix.ELOOP) {
+		return nil, err
+	}
+	if info, statErr := os.Lstat(host); err == nil && (statErr != nil || info.Mode()&fs.ModeSymlink == 0) {
+		targets = append(targets, debianBundle)
+	}
+	return mounts, put("bundle", authority, targets...)
 }
 
 // imageBundle reads a bundle of the image and says where it is, its links resolved as the sandbox would. It is nil when
 // there is none that the tool would see: what its own mounts cover is the tool's.
 func (r *rootfs) imageBundle(at string) (content []byte, target string, err error) {
 	host, err := r.inRoot(at)
+	if errors.Is(err, unix.ELOOP) {
+		return nil, "", nil // a link that leads nowhere, for the tool neither
+	}
 	if err != nil {
 		return nil, "", err
 	}

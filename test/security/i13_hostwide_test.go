@@ -2,7 +2,17 @@
 
 package security
 
-import "testing"
+import (
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/mayfly-run/mayfly/internal/tool"
+)
 
 // TestI13_HostWideLimitsAreLeft takes inotify instances, which count for the
 // user that made the sandbox, as queued signals of timers do, and terminals,
@@ -15,5 +25,84 @@ func TestI13_HostWideLimitsAreLeft(t *testing.T) {
 		if got[what] != want {
 			t.Errorf("%s: %q, want %q; %+v", what, got[what], want, r)
 		}
+	}
+}
+
+// TestI13_HostWideLimitsOfManyUsers does so as several users of a sandbox, which a tool with SETUID can be: what root of the
+// host has left stays.
+func TestI13_HostWideLimitsOfManyUsers(t *testing.T) {
+	b := newBox(t)
+	signals, instances := queuedSignals(t), freeInstances(t)
+	spec := b.shell("attacker hostwideas 2 3 4 5")
+	spec.User, spec.Security.Capabilities = "0:0", nil
+	for _, name := range tool.RootCapabilities {
+		spec.Security.Capabilities = append(spec.Security.Capabilities, "CAP_"+name)
+	}
+	stdin, end := io.Pipe()
+	l, err := b.start(spec, nil, stdin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.sandbox.Close()
+	l.stdout.until(t, "all held")
+	// Other processes of this host take some of them, too.
+	const others = 40
+	if now := queuedSignals(t); now > signals+others {
+		t.Errorf("root has %d queued signals, and had %d before; the run said %s", now, signals, l.stdout)
+	}
+	if now := freeInstances(t); now < instances-others {
+		t.Errorf("root can make %d inotify instances, and could make %d before", now, instances)
+	}
+	timers := 0
+	for line := range strings.Lines(l.stdout.String()) {
+		if rest, is := strings.CutPrefix(line, "timers\t"); is {
+			count, _, _ := strings.Cut(rest, " ")
+			n, err := strconv.Atoi(count)
+			if err != nil {
+				t.Error(err)
+			}
+			timers += n
+		}
+	}
+	if timers < 1000 || timers > 1024 {
+		t.Errorf("its users have %d queued signals together, want 1024", timers)
+	}
+	_ = end.Close() // it never fails
+	if r, err := l.wait(); err != nil || r.Code != 0 {
+		t.Errorf("%+v %v", r, err)
+	}
+}
+
+// queuedSignals are those of this process's user, root, of the whole host (proc_pid_status(5)).
+func queuedSignals(t *testing.T) int {
+	t.Helper()
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(status), "SigQ:")
+	count, _, _ := strings.Cut(strings.TrimSpace(rest), "/")
+	n, err := strconv.Atoi(count)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// freeInstances is how many inotify instances root can still make.
+func freeInstances(t *testing.T) int {
+	t.Helper()
+	var made []int
+	defer func() {
+		for _, fd := range made {
+			_ = unix.Close(fd)
+		}
+	}()
+	for {
+		fd, err := unix.InotifyInit1(unix.IN_CLOEXEC)
+		if err != nil {
+			return len(made)
+		}
+		made = append(made, fd)
 	}
 }

@@ -3,16 +3,55 @@
 package main
 
 import (
+	"bufio"
+	"errors"
 	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strconv"
+	"syscall"
 	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
+// hostWideAs has a process of each of the users take what hostWide does, and holds all of it until its input ends.
+func hostWideAs(users []string) {
+	var held []*exec.Cmd
+	var ends []io.Closer
+	for _, user := range users {
+		id, err := strconv.ParseUint(user, 10, 32)
+		if err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+		cmd := exec.Command("/proc/self/exe", "hostwide", "hold")
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(id), Gid: uint32(id)}}
+		end, err1 := cmd.StdinPipe()
+		out, err2 := cmd.StdoutPipe()
+		if err := errors.Join(err1, err2, cmd.Start()); err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+		held, ends = append(held, cmd), append(ends, end)
+		lines := bufio.NewScanner(out)
+		for lines.Scan() && lines.Text() != "held" {
+			fmt.Printf("%s of %s\n", lines.Text(), user)
+		}
+	}
+	fmt.Println("all held")
+	_, _ = io.Copy(io.Discard, os.Stdin)
+	for i, cmd := range held {
+		_ = ends[i].Close()
+		_ = cmd.Wait()
+	}
+}
+
 // hostWide takes what the kernel counts for a user or for the whole host, as
 // much as there is, and holds it until the end.
-func hostWide([]string) {
+func hostWide(args []string) {
 	instances := 0
 	for {
 		fd, err := unix.InotifyInit1(0)
@@ -44,4 +83,8 @@ func hostWide([]string) {
 		time.Sleep(time.Millisecond)
 	}
 	fmt.Printf("inotify\t%d\nterminals\t%d\ntimers\t%d\n", instances, terminals, timers)
+	if len(args) > 0 {
+		fmt.Println("held")
+		_, _ = io.Copy(io.Discard, os.Stdin)
+	}
 }

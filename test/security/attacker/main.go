@@ -45,6 +45,7 @@ var attacks = map[string]func([]string){
 	"crash":      crash,
 	"crashed":    crashed,
 	"hostwide":   hostWide,
+	"hostwideas": hostWideAs,
 	"filters":    filters,
 	"hold":       holdSockets,
 	"queues":     queues,

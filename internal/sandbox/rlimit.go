@@ -1,0 +1,58 @@
+package sandbox
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+)
+
+// The limits of a process (getrlimit(2)) are set by libcontainer's process itself, which may lower its own. libcontainer
+// has its parent set them, and a parent of other ids has to have CAP_SYS_RESOURCE for that, which root often lacks in a
+// container or under a hardened service. They come to the process as its argv[0], which libcontainer takes from ours.
+
+// limitsPrefix begins an argv[0] that has limits.
+const limitsPrefix = "mayfly-init "
+
+// passLimits has libcontainer's processes that are made from now on limit themselves.
+func passLimits(limits []specs.POSIXRlimit) {
+	var b strings.Builder
+	b.WriteString(limitsPrefix)
+	for _, l := range limits {
+		number := limitNumbers[l.Type]
+		own := unix.Rlimit{Max: l.Hard}
+		_ = unix.Getrlimit(number, &own) // where the host allows less, that is the limit
+		fmt.Fprintf(&b, "%d:%d:%d ", number, min(l.Soft, own.Max), min(l.Hard, own.Max))
+	}
+	os.Args[0] = b.String()
+}
+
+// rlimitSigpending is RLIMIT_SIGPENDING of asm-generic/resource.h.
+const rlimitSigpending = 11
+
+var limitNumbers = map[string]int{
+	"RLIMIT_NOFILE": unix.RLIMIT_NOFILE, "RLIMIT_STACK": unix.RLIMIT_STACK, "RLIMIT_CORE": unix.RLIMIT_CORE,
+	"RLIMIT_SIGPENDING": rlimitSigpending, "RLIMIT_MEMLOCK": unix.RLIMIT_MEMLOCK,
+}
+
+// LimitSelf takes the limits that passLimits gave to this process.
+func LimitSelf() error {
+	list, found := strings.CutPrefix(os.Args[0], limitsPrefix)
+	if !found {
+		return fmt.Errorf("no limits came to this process, only %q", os.Args[0])
+	}
+	for _, text := range strings.Fields(list) {
+		var number int
+		var limit unix.Rlimit
+		if _, err := fmt.Sscanf(text, "%d:%d:%d", &number, &limit.Cur, &limit.Max); err != nil {
+			return fmt.Errorf("read the limit %q: %w", text, err)
+		}
+		// Of open files, it also has the Go runtime leave them to the tool as they are.
+		if err := unix.Setrlimit(number, &limit); err != nil {
+			return fmt.Errorf("set limit %d: %w", number, err)
+		}
+	}
+	return nil
+}
