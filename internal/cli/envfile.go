@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"io"
 	"os"
 	"strconv"
 	"strings"
@@ -8,14 +9,25 @@ import (
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
+// maxEnvFile is more than the variables and arguments of a program may have (execve(2)).
+const maxEnvFile = 4 << 20
+
 // readEnvFile puts the variables of --env-file before those of --env, which win.
 func (f *runFlags) readEnvFile() error {
 	if f.envFile == "" {
 		return nil
 	}
-	data, err := os.ReadFile(f.envFile)
+	file, err := os.Open(f.envFile)
 	if err != nil {
 		return runUsage("--env-file: %w", err)
+	}
+	defer file.Close()
+	data, err := io.ReadAll(io.LimitReader(file, maxEnvFile+1))
+	if err != nil {
+		return runUsage("--env-file: %w", err)
+	}
+	if len(data) > maxEnvFile {
+		return runUsage("--env-file %s has more than %d bytes, and a program takes fewer", f.envFile, maxEnvFile)
 	}
 	more, err := parseEnvFile(f.envFile, string(data))
 	if err != nil {

@@ -14,7 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxImplied bounds the folders of a layer that are kept in its record.
+// maxImplied bounds the implied folders of a layer, which are kept in its record, and those of an image: each start sets
+// their owners.
 const maxImplied = 10_000
 
 // imply notes which folders on the way to one the tar has not listed. Overlayfs
@@ -69,8 +70,12 @@ func (s *Store) folders(layers []layerRecord, trees []treeRecord) ([]Folder, err
 		roots[i] = root
 	}
 	slices.Sort(names)
+	names = slices.Compact(names)
+	if len(names) > maxImplied {
+		return nil, &Error{Kind: ErrBudget, Msg: fmt.Sprintf("image leaves out more than %d folders of its files", maxImplied)}
+	}
 	var out []Folder
-	for _, name := range slices.Compact(names) {
+	for _, name := range names {
 		above := false // a layer above has it without an owner of its own
 		for i := len(roots) - 1; i >= 0; i-- {
 			info, last, err := s.inLayer(roots[i], name)

@@ -52,14 +52,23 @@ func TestFolders(t *testing.T) {
 	}
 }
 
-// TestTooManyFolders: a layer that leaves out the folders of its files is refused where they are too many to look for.
+// TestTooManyFolders: an image that leaves out the folders of its files is refused where they are too many to look for,
+// in a layer or in all.
 func TestTooManyFolders(t *testing.T) {
 	host := imagetest.NewRegistry(t)
-	var files []file
-	for i := range maxImplied + 1 {
-		files = append(files, file{Name: fmt.Sprintf("d%d/f", i)})
+	layer := func(name string, n int) []byte {
+		var files []file
+		for i := range n {
+			files = append(files, file{Name: fmt.Sprintf("%s%d/f", name, i)})
+		}
+		return imagetest.Tar(t, files...)
 	}
-	imagetest.Push(t, host+"/app:1", imagetest.Config{}, imagetest.Tar(t, files...))
-	_, err := testStore(t).Pull(t.Context(), host+"/app:1", PullOptions{})
-	wantKind(t, err, ErrBudget)
+	for name, layers := range map[string][][]byte{
+		"one": {layer("d", maxImplied+1)},
+		"two": {layer("d", maxImplied/2+1), layer("e", maxImplied/2+1)},
+	} {
+		imagetest.Push(t, host+"/"+name+":1", imagetest.Config{}, layers...)
+		_, err := testStore(t).Pull(t.Context(), host+"/"+name+":1", PullOptions{})
+		wantKind(t, err, ErrBudget)
+	}
 }

@@ -99,6 +99,27 @@ func TestTrustTooLarge(t *testing.T) {
 	wantInvalid(t, err, "/etc/ssl/cert.pem")
 }
 
+// TestTrustPassesOverLinks: links of an image that lead nowhere keep no test from running.
+func TestTrustPassesOverLinks(t *testing.T) {
+	for name, l := range map[string]imagetest.File{
+		"a certificate":         link("opt/loop.pem", "loop.pem"),
+		"a keystore":            link("opt/cacerts", "cacerts"),
+		"the bundle":            link("etc/ssl/certs/ca-certificates.crt", "ca-certificates.crt"),
+		"the bundle, elsewhere": link("etc/ssl/certs/ca-certificates.crt", "/proc/self/fd/3"),
+		"the folder":            link("etc/ssl/certs", "certs"),
+		"a folder of PATH":      link("usr/local/bin", "bin"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			l, s := newLab(t, l), newServer(t, nil, func(c *command) { c.exit(0) })
+			spec := l.withCommands(s, "cat $SSL_CERT_FILE", "kubectl")
+			spec.Mocks.Authority = []byte(authority)
+			if r := l.run(spec, nil); r.stdout != authority {
+				t.Errorf("%q %q", r.stdout, r.stderr)
+			}
+		})
+	}
+}
+
 // TestTrustLeavesTheToolsFiles: a volume of the tool's on a bundle is the tool's.
 func TestTrustLeavesTheToolsFiles(t *testing.T) {
 	l, s := newLab(t, imagetest.File{Name: "etc/ssl/cert.pem", Body: bundle}), newServer(t, nil, nil)
