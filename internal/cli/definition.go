@@ -48,34 +48,31 @@ func loadDefinition(in io.Reader, name string) (def *tool.Definition, text strin
 
 // loadNamed reads the tool or workflow given by path, by name or by folder.
 func loadNamed(name string) (*tool.Definition, error) {
-	path, byName, err := toolPath(name)
+	found, _, err := toolPath(name)
 	if err != nil {
 		return nil, err
 	}
-	if byName {
-		return tool.LoadNamed(".", name)
-	}
-	return tool.LoadDefinition(path)
+	return found.Load()
 }
 
 // toolPath is the file of a tool given by path, by name or by folder. What looks like a path is one, and a folder hides no
 // tool of its name: a folder for a tool's files often has that.
-func toolPath(name string) (path string, byName bool, err error) {
+func toolPath(name string) (found tool.Found, byName bool, err error) {
 	info, err := os.Stat(name)
 	folder := err == nil && info.IsDir()
 	switch {
 	case folder && tool.IsPath(name):
-		path, err = tool.InFolder(name)
-		return path, false, err
+		found.File, err = tool.InFolder(name)
+		return found, false, err
 	case err == nil && !folder, tool.IsPath(name):
-		return name, false, nil
+		return tool.Found{File: name}, false, nil
 	}
-	path, err = tool.Find(".", name)
+	found, err = tool.Find(".", name)
 	if folder && err != nil && !untrusted(err) {
-		path, err = tool.InFolder(name)
-		return path, false, err
+		found.File, err = tool.InFolder(name)
+		return found, false, err
 	}
-	return path, true, err
+	return found, true, err
 }
 
 // vet refuses definitions that another user could have planted where a search for their names finds them. An ordinary

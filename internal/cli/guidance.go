@@ -52,11 +52,11 @@ func unknownCommand(root *cobra.Command, name string) error {
 
 // isDefinition reports whether a word that is no command is something to run.
 func isDefinition(name string) bool {
-	path, _, err := toolPath(name)
+	found, _, err := toolPath(name)
 	if err != nil {
 		return false
 	}
-	ext := filepath.Ext(path)
+	ext := filepath.Ext(found.File)
 	return ext == ".yaml" || ext == ".yml"
 }
 

@@ -40,7 +40,8 @@ func TestToolPath(t *testing.T) {
 		"tools/check":   "tools/check/tool.yaml",
 		"tools/missing": "tools/missing",
 	} {
-		got, _, err := toolPath(name)
+		found, _, err := toolPath(name)
+		got := found.File
 		if err != nil {
 			got = err.Error()
 		}

@@ -114,7 +114,6 @@ func (r *reporter) event(e engine.Event) {
 
 // supervisor is one sandbox.
 type supervisor struct {
-	views    int // of the limits: one for each container
 	start    *wire.Start
 	report   *reporter
 	requests chan wire.Request // closed when mayfly is gone
@@ -125,6 +124,7 @@ type supervisor struct {
 	rootfs      *rootfs
 	oci         *specs.Spec
 	container   container
+	views       int              // how often the limits were mounted: once for each container
 	ended       chan struct{}    // closed when the container's first process was reaped
 	state       *os.ProcessState // how, valid then
 	accounts    accounts

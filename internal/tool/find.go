@@ -37,27 +37,29 @@ func (e *NotFoundError) Error() string {
 // Is reports that the error is one of absence.
 func (e *NotFoundError) Is(target error) bool { return target == os.ErrNotExist }
 
-// Find returns the path of the definition of a named tool: tools/NAME/tool.yaml or tools/NAME.yaml in startDir or the
+// Found is a definition that was found by its name.
+type Found struct {
+	File string
+	// above is the folder that the search climbed to; empty for the one where it began.
+	above string
+}
+
+// Find looks for the definition of a named tool: tools/NAME/tool.yaml or tools/NAME.yaml in startDir or the
 // nearest folder above it, up to and including the project's root (the one with a mayfly.yaml) or, outside projects,
 // the filesystem's. It opens no file. Where there is none, the error is a *[NotFoundError]; where another user could have
 // put it in a folder above, an *[UntrustedError].
-func Find(startDir, name string) (file string, err error) {
-	file, _, err = find(startDir, name)
-	return file, err
-}
-
-// find is [Find]. above is the folder that it climbed to; empty for startDir itself.
-func find(startDir, name string) (file, above string, err error) {
+func Find(startDir, name string) (Found, error) {
 	if wrong, hint := checkName(name); wrong != "" {
 		// Also keeps the search inside the folders of tools: a name can't be "../x".
-		return "", "", fmt.Errorf("tool %s %s; %s", quote(name), wrong, hint)
+		return Found{}, fmt.Errorf("tool %s %s; %s", quote(name), wrong, hint)
 	}
 	dirs, err := searched(startDir)
 	if err != nil {
-		return "", "", fmt.Errorf("find tool %s: %w", name, err)
+		return Found{}, fmt.Errorf("find tool %s: %w", name, err)
 	}
 	missing := &NotFoundError{Name: name}
 	var names []string
+	above := ""
 	for i, dir := range dirs {
 		if i > 0 {
 			above = dir
@@ -65,14 +67,14 @@ func find(startDir, name string) (file, above string, err error) {
 		tools := filepath.Join(dir, "tools")
 		for _, candidate := range []string{filepath.Join(tools, name, "tool.yaml"), filepath.Join(tools, name+".yaml")} {
 			if isFile(candidate) {
-				return candidate, above, trustedAbove(above, candidate)
+				return Found{candidate, above}, trustedAbove(above, candidate)
 			}
 			missing.Looked = append(missing.Looked, candidate)
 		}
 		names = append(names, toolsIn(tools)...)
 	}
 	missing.Nearest = nearest(name, names)
-	return "", "", missing
+	return Found{}, missing
 }
 
 // searched are the folders whose tools are found by name, the nearest first.
@@ -110,20 +112,25 @@ func trustedAbove(above, file string) error {
 	return trusted(above, file)
 }
 
-// LoadNamed finds the tool or workflow of a name, as [Find] does, and reads it, as [LoadDefinition] does.
+// LoadNamed finds the tool or workflow of a name, as [Find] does, and reads it.
 func LoadNamed(startDir, name string) (*Definition, error) {
-	file, above, err := find(startDir, name)
+	found, err := Find(startDir, name)
 	if err != nil {
 		return nil, err
 	}
-	def, err := LoadDefinition(file)
+	return found.Load()
+}
+
+// Load reads what was found, as [LoadDefinition] does.
+func (f Found) Load() (*Definition, error) {
+	def, err := LoadDefinition(f.File)
 	switch {
 	case err != nil:
 		return nil, err
 	case def.Tool != nil:
-		return def, def.Tool.trustFiles(above)
+		return def, def.Tool.trustFiles(f.above)
 	}
-	def.Workflow.above = above
+	def.Workflow.above = f.above
 	return def, nil
 }
 

@@ -310,7 +310,7 @@ func TestFind(t *testing.T) {
 		{filepath.Join(root, "project"), "deploy", top},
 		{sub, "notify", flat},
 	} {
-		if got, err := Find(tt.dir, tt.name); err != nil || got != tt.want {
+		if got, err := Find(tt.dir, tt.name); err != nil || got.File != tt.want {
 			t.Errorf("find %s from %s: %q, %v; want %q", tt.name, tt.dir, got, err, tt.want)
 		}
 	}

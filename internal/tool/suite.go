@@ -249,10 +249,11 @@ func (s *Suite) subjectFile(subject *Subject) (file, above string, err error) {
 	if IsPath(subject.Name) {
 		return s.path(subject.Name), "", nil
 	}
-	if file, above, err = find(cmp.Or(s.Source.Dir, "."), subject.Name); err != nil {
+	found, err := Find(cmp.Or(s.Source.Dir, "."), subject.Name)
+	if err != nil {
 		return "", "", fmt.Errorf("%s: %w", subject.Position, err)
 	}
-	return file, above, nil
+	return found.File, found.above, nil
 }
 
 // path is a path that the suite gives, from its folder.

@@ -205,11 +205,11 @@ func (r *resolver) load(name string) (*Tool, error) {
 	path, above := name, r.w.above
 	switch {
 	case !IsPath(name):
-		found, climbed, err := find(r.w.Source.Dir, name)
+		found, err := Find(r.w.Source.Dir, name)
 		if err != nil {
 			return nil, err
 		}
-		path, above = found, cmp.Or(above, climbed)
+		path, above = found.File, cmp.Or(above, found.above)
 	case !filepath.IsAbs(name):
 		path = filepath.Join(r.w.Source.Dir, filepath.FromSlash(name))
 	}

@@ -34,28 +34,40 @@ func (c *cli) openTUN() {
 // serveLoopback accepts connections on one port of this machine's loopback.
 func serveLoopback(t *testing.T) (port string) {
 	t.Helper()
-	port = "0"
-	for _, host := range []string{"127.0.0.1", "::1"} {
-		listener, err := net.Listen("tcp", net.JoinHostPort(host, port))
-		if errors.Is(err, unix.EADDRNOTAVAIL) || errors.Is(err, unix.EAFNOSUPPORT) {
-			continue // a machine without IPv6
-		}
+	for range 100 {
+		four, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() { _ = listener.Close() })
-		go func() {
-			for {
-				conn, err := listener.Accept()
-				if err != nil {
-					return
-				}
-				_ = conn.Close()
-			}
-		}()
-		_, port, _ = net.SplitHostPort(listener.Addr().String())
+		_, port, _ = net.SplitHostPort(four.Addr().String())
+		six, err := net.Listen("tcp", net.JoinHostPort("::1", port))
+		if errors.Is(err, unix.EADDRINUSE) {
+			_ = four.Close()
+			continue // another process has that port there
+		}
+		serve(t, four)
+		if err == nil {
+			serve(t, six)
+		} else if !errors.Is(err, unix.EADDRNOTAVAIL) && !errors.Is(err, unix.EAFNOSUPPORT) { // a machine without IPv6
+			t.Fatal(err)
+		}
+		return port
 	}
-	return port
+	t.Fatal("no port is free on both loopbacks")
+	return ""
+}
+
+func serve(t *testing.T, listener net.Listener) {
+	t.Cleanup(func() { _ = listener.Close() })
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			_ = conn.Close()
+		}
+	}()
 }
 
 // TestN01_Rootless: the network of an ordinary user's runs is held to the same
