@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mayfly-run/mayfly/internal/engine"
+	"github.com/mayfly-run/mayfly/internal/run"
 )
 
 // version is set by the build.
@@ -125,7 +126,7 @@ func (e *exitError) Error() string { return fmt.Sprintf("exit status %d", e.stat
 
 // statusFailure is the exit status for Mayfly's own failures, as docker run
 // and other programs that run programs have it.
-const statusFailure = 125
+const statusFailure = run.ExitError
 
 // exitStatus maps an error to an exit status. That of a run is in its result
 // (package run).

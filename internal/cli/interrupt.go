@@ -15,7 +15,7 @@ import (
 var errInterrupted = errors.New("interrupted")
 
 // statusInterrupted is a run's exit status then.
-const statusInterrupted = 130
+const statusInterrupted = run.ExitCancelled
 
 // sameSignal is for how long the same signal again is one: timeout(1) sends it to the process, and to its group too.
 const sameSignal = 100 * time.Millisecond

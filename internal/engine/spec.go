@@ -9,8 +9,9 @@ import (
 	"github.com/mayfly-run/mayfly/internal/network"
 )
 
-// Spec says everything about a sandbox but its secret values. It is pure data:
-// made by run.Compile without looking at the host, and safe to print or store.
+// Spec says everything about a sandbox except its secret values. It is data, and
+// safe to print or store, but not for another host: the image's layers and
+// HoldFile, the sources of mounts and the sockets of mocks are paths of this one.
 // Its text is UTF-8 without NUL; see [Spec.Validate].
 type Spec struct {
 	// ID is the run's id: lower-case letters, digits and '-', at most 64.

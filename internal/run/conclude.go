@@ -19,11 +19,11 @@ func (r *run) conclude(t *tool.Tool, exit *engine.Exit, cause error) {
 	res.Hint = ""
 	switch {
 	case errors.Is(cause, errTimeout):
-		res.Status, res.ExitCode = TimedOut, 124
+		res.Status, res.ExitCode = TimedOut, ExitTimedOut
 		res.Reason = fmt.Sprintf("timed out after %s", t.Timeout)
 		res.Hint = "raise timeout in the tool, or --timeout"
 	case cause != nil:
-		res.Status, res.ExitCode = Cancelled, 130
+		res.Status, res.ExitCode = Cancelled, ExitCancelled
 		res.Reason = "cancelled"
 	case exit.OutOfMemory:
 		res.Status, res.ExitCode = OutOfMemory, 137
@@ -81,7 +81,7 @@ func (r *run) outputs(t *tool.Tool, exit *engine.Exit) {
 		}
 	}
 	if err != nil && res.Status == Succeeded {
-		res.Status, res.ExitCode, res.Reason = Failed, 125, err.Error()
+		res.Status, res.ExitCode, res.Reason = Failed, ExitError, err.Error()
 	}
 }
 

@@ -31,6 +31,13 @@ const (
 	Skipped     State = "skipped"       // a workflow's step whose condition was false
 )
 
+// Exit statuses of a run that aren't its tool's own.
+const (
+	ExitTimedOut  = 124
+	ExitError     = 125
+	ExitCancelled = 130 // as a shell's after Ctrl-C
+)
+
 // Event is one thing that happened in a run. Events of a run have consecutive
 // Seq from 1. Exactly one of the pointers is set; in JSON its fields stand
 // beside the common ones, with "type" saying which it is.

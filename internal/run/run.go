@@ -132,7 +132,7 @@ func (r *run) do(ctx context.Context) (*Result, error) {
 func (r *run) fail(ctx context.Context, err error) {
 	res := &r.result
 	res.Reason = err.Error()
-	res.Status, res.ExitCode = Error, 125
+	res.Status, res.ExitCode = Error, ExitError
 	var command *engine.CommandError
 	var denied *DeniedError
 	switch {
@@ -143,7 +143,7 @@ func (r *run) fail(ctx context.Context, err error) {
 	case errors.Is(err, engine.ErrLost):
 		res.Status = Lost
 	case ctx.Err() != nil && errors.Is(err, context.Cause(ctx)):
-		res.Status, res.ExitCode = Cancelled, 130
+		res.Status, res.ExitCode = Cancelled, ExitCancelled
 		res.Reason = "cancelled before the tool started"
 	}
 }

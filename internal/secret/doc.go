@@ -1,7 +1,7 @@
 // Package secret knows where secrets come from, and keeps them out of what a run prints.
 //
-// A [Source] gives the value of a secret by its name. There are three: what the command line says ([ParseFlags]), the
-// encrypted store of this machine ([Store]), and a [Chain] of sources that are asked in order.
+// A [Source] gives the value of a secret by its name. What the command line says ([ParseFlags]) is one, the encrypted
+// store of this machine ([Store]) another, and a [Chain] asks several in order.
 //
 // A [Redactor] masks values, in every encoding that a tool is likely to print them in, in strings and byte streams.
 //

@@ -3,7 +3,7 @@
 // A definition is read in one pass over its YAML nodes, guided by one table of fields per mapping. The same tables
 // produce the JSON Schema, so that an editor and the loader agree. Every problem found carries its file, line and
 // column. What a definition means for a run (which secret, which variable, which default) is answered here too, by
-// pure functions of a [Tool]; nothing in this package starts, resolves or fetches anything.
+// functions of a [Tool]. It reads the files that a definition names, and starts and fetches nothing.
 package tool
 
 import (

@@ -239,7 +239,7 @@ func (x *execution) start(i, item int) {
 	x.begun(i)
 	x.journal(entry{Type: entryStep, Step: step.Name, Item: itemOf(item), Status: run.Running}, false)
 	if x.broken != nil && i < x.plan.main() { // finally undoes what was done, written down or not
-		x.conclude(i, item, StepState{Status: run.Cancelled, ExitCode: 130, Reason: x.states.Reason}, nil)
+		x.conclude(i, item, StepState{Status: run.Cancelled, ExitCode: run.ExitCancelled, Reason: x.states.Reason}, nil)
 		return
 	}
 	if st, ok := x.opts.Mocked[step.Name]; ok {
@@ -248,7 +248,7 @@ func (x *execution) start(i, item int) {
 	}
 	bound, err := x.plan.Bind(x.states, i, item)
 	if err != nil {
-		x.conclude(i, item, StepState{Status: run.Error, ExitCode: 125, Reason: err.Error()}, nil)
+		x.conclude(i, item, StepState{Status: run.Error, ExitCode: run.ExitError, Reason: err.Error()}, nil)
 		return
 	}
 	req := x.request(step, bound)

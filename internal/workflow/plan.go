@@ -1,13 +1,13 @@
 // Package workflow plans and executes workflows.
 //
 // Planning is pure: [Plan.Next] says what to do next given the definition and how each step stands, and nothing else. It
-// starts nothing, waits for nothing and remembers nothing, so that a run that goes on after a crash plans as one that
+// starts nothing, waits for nothing and remembers nothing except a list of items that it has read once, so that a run that goes on after a crash plans as one that
 // never stopped. What is impure comes in from outside: conditions are evaluated by a function that Next is given.
 //
 //	definition, states --Next--> actions (start, skip, …) --Apply--> states
 //	                               |                                  ^
 //	                               v                                  |
-//	                            a run of the step's tool --Finish-----'
+//	                            a run of the step's tool -------------'
 //
 // [Executor] does what the plan says, as runs of tools; [Journal] writes each change of a step's state to a file.
 package workflow
@@ -236,7 +236,7 @@ func (n *planning) skip(i, item int, reason string) {
 
 // failure is the end of a step whose definition turned out to be wrong.
 func (n *planning) failure(i, item int, format string, args ...any) {
-	n.conclude(i, item, StepState{Status: run.Error, ExitCode: 125, Reason: fmt.Sprintf(format, args...)})
+	n.conclude(i, item, StepState{Status: run.Error, ExitCode: run.ExitError, Reason: fmt.Sprintf(format, args...)})
 }
 
 // counts reports whether the failure of step i is one for others.
@@ -299,7 +299,7 @@ func (n *planning) outlook(i int) (success, failure bool) {
 
 // cancel concludes what will not begin any more.
 func (n *planning) cancel(i, item int) {
-	n.conclude(i, item, StepState{Status: run.Cancelled, ExitCode: 130, Reason: n.states.Reason})
+	n.conclude(i, item, StepState{Status: run.Cancelled, ExitCode: run.ExitCancelled, Reason: n.states.Reason})
 }
 
 // ended says how a step ended, for "step x …".

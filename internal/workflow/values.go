@@ -245,11 +245,11 @@ func variables(list []tool.StepVariable, lookup func(tool.Reference) (any, error
 func (p *Plan) Outcome(s *States) (status run.State, exitCode int, reason string) {
 	switch s.Ending {
 	case run.Cancelled:
-		return run.Cancelled, 130, s.Reason
+		return run.Cancelled, run.ExitCancelled, s.Reason
 	case run.TimedOut:
-		return run.TimedOut, 124, s.Reason
+		return run.TimedOut, run.ExitTimedOut, s.Reason
 	case run.Error:
-		return run.Error, 125, s.Reason
+		return run.Error, run.ExitError, s.Reason
 	}
 	for i := range s.Steps {
 		st := &s.Steps[i]
