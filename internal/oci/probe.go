@@ -24,7 +24,7 @@ func (e *Engine) Probe(store string) []engine.Check {
 	return slices.Concat(
 		[]engine.Check{e.probeUser(), probeKernel(), probeUserNamespaces(), probeIDMap(store), probeOverlay(), probeTUN(), probeSeccomp()},
 		e.probeCgroups(),
-		[]engine.Check{probeSwap(), probeSockets(), probeSwapped(), probeLandlock(), e.probeAppArmor(), e.probeGVisor(), ok("mayfly-shim", e.shim), e.probeLeftovers(), e.probeStuck()},
+		[]engine.Check{e.probeOwner(), probeSwap(), probeSockets(), probeSwapped(), probeLandlock(), e.probeAppArmor(), e.probeGVisor(), ok("mayfly-shim", e.shim), e.probeLeftovers(), e.probeStuck()},
 	)
 }
 

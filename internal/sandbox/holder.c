@@ -24,7 +24,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <linux/securebits.h>
+#include <linux/capability.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -38,7 +38,8 @@
 
 #include "holder.h"
 
-// The first id of the runs of an ordinary user, who is id 0 of the user namespace around them (oci/ids.go).
+// The first id of the runs of an ordinary user, who is id 0 of the user namespace around them (oci/ids.go). They share
+// their ids, and what they take is that user's own.
 #define SHARED_IDS 1
 
 // The precision of timers that a process has if nobody changed it, in nanoseconds.
@@ -238,10 +239,19 @@ static void holder_failed(const char *doing)
 // again for the owner (user_namespaces(7), getrlimit(2)). As root of the host, the owner would have all runs take from what
 // root has, and a tool that changes its user as much as it likes; so the owner is the run's own first id, and its limits are
 // those of the run as a whole.
+//
+// An owner has all capabilities in its namespace, and root is not the owner then. A shim that lacks one that it needs there
+// (oci/probe.go has the list) leaves root the owner, which doctor says.
 struct owner {
-	uid_t id; // 0 for none: the runs of an ordinary user share their ids, and what they take is that user's own
+	uid_t id; // 0 for root
 	struct rlimit signals, locked;
+	struct __user_cap_data_struct capabilities[_LINUX_CAPABILITY_U32S_3];
 };
+
+static struct __user_cap_header_struct cap_header(void)
+{
+	return (struct __user_cap_header_struct){.version = _LINUX_CAPABILITY_VERSION_3};
+}
 
 static int lower_limit(int resource, struct rlimit *was, rlim_t to)
 {
@@ -255,16 +265,30 @@ static int lower_limit(int resource, struct rlimit *was, rlim_t to)
 	return setrlimit(resource, &now);
 }
 
-// become_owner lasts until end_owner. The shim keeps its capabilities (SECBIT_NO_SETUID_FIXUP, capabilities(7)).
-static int become_owner(struct owner *o)
+// set_user changes the effective user and keeps the capabilities, which that takes away or gives (capabilities(7)).
+static int set_user(struct owner *o, uid_t id)
 {
-	if (o->id == 0)
+	struct __user_cap_header_struct header = cap_header();
+
+	return setresuid(-1, id, -1) != 0 || syscall(SYS_capset, &header, o->capabilities) != 0 ? -1 : 0;
+}
+
+// become_owner lasts until end_owner.
+static int become_owner(struct owner *o, uid_t first)
+{
+	struct __user_cap_header_struct header = cap_header();
+	const __u32 needed = 1U << CAP_KILL | 1U << CAP_NET_ADMIN;
+
+	if (first == SHARED_IDS)
+		return 0;
+	if (syscall(SYS_capget, &header, o->capabilities) != 0)
+		return -1;
+	if ((o->capabilities[0].effective & needed) != needed)
 		return 0;
 	if (lower_limit(RLIMIT_SIGPENDING, &o->signals, MAYFLY_RUN_SIGNALS) != 0 || lower_limit(RLIMIT_MEMLOCK, &o->locked, MAYFLY_RUN_LOCKED) != 0)
 		return -1;
-	if (prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP) != 0)
-		return -1;
-	return setresuid(-1, o->id, -1);
+	o->id = first;
+	return set_user(o, first);
 }
 
 static int end_owner(struct owner *o)
@@ -272,7 +296,7 @@ static int end_owner(struct owner *o)
 	if (o->id == 0)
 		return 0;
 	// The change of user took the shim's own files of /proc from it (PR_SET_DUMPABLE, prctl(2)).
-	if (setresuid(-1, 0, -1) != 0 || prctl(PR_SET_SECUREBITS, 0) != 0 || prctl(PR_SET_DUMPABLE, 1) != 0)
+	if (set_user(o, 0) != 0 || prctl(PR_SET_DUMPABLE, 1) != 0)
 		return -1;
 	return setrlimit(RLIMIT_SIGPENDING, &o->signals) != 0 || setrlimit(RLIMIT_MEMLOCK, &o->locked) != 0 ? -1 : 0;
 }
@@ -281,7 +305,7 @@ static int end_owner(struct owner *o)
 static void start_holder(int argc, char **argv)
 {
 	int leash[2], ready[2];
-	struct owner owner = {.id = strtoul(argv[2], NULL, 10)};
+	struct owner owner = {.id = 0};
 
 	if (pipe2(leash, O_CLOEXEC) != 0 || pipe2(ready, O_CLOEXEC) != 0) {
 		holder_failed("make its pipes");
@@ -291,9 +315,7 @@ static void start_holder(int argc, char **argv)
 	mayfly_holder.ready = ready[0];
 	// glibc has no wrapper that forks into namespaces. What it would correct in the child (its own idea of the thread's
 	// number) the holder doesn't use.
-	if (owner.id == SHARED_IDS)
-		owner.id = 0;
-	if (become_owner(&owner) != 0) {
+	if (become_owner(&owner, strtoul(argv[2], NULL, 10)) != 0) {
 		holder_failed("become the owner of its namespaces");
 		return;
 	}
