@@ -1,6 +1,7 @@
 package tool
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -67,7 +68,7 @@ func Find(startDir, name string) (Found, error) {
 		tools := filepath.Join(dir, "tools")
 		for _, candidate := range []string{filepath.Join(tools, name, "tool.yaml"), filepath.Join(tools, name+".yaml")} {
 			if isFile(candidate) {
-				return Found{candidate, above}, trustedAbove(above, candidate)
+				return Found{candidate, above}, trustedSearch(dirs[:i+1], candidate)
 			}
 			missing.Looked = append(missing.Looked, candidate)
 		}
@@ -103,6 +104,28 @@ func Names(startDir string) ([]string, error) {
 	}
 	slices.Sort(names)
 	return slices.Compact(names), nil
+}
+
+// trustedSearch is [trusted] for what was found in the last of the folders that were looked through. Another user must not
+// be able to put one into a nearer folder either: before it is read, or for the next time.
+func trustedSearch(dirs []string, file string) error {
+	last := len(dirs) - 1
+	if last == 0 {
+		return nil // where the user is
+	}
+	for _, dir := range dirs[1:last] {
+		for _, folder := range []string{dir, filepath.Join(dir, "tools")} {
+			var refused *UntrustedError
+			err := trusted(dir, folder)
+			if errors.As(err, &refused) {
+				refused.File = file
+			}
+			if err := absent(err); err != nil {
+				return err
+			}
+		}
+	}
+	return trusted(dirs[last], file)
 }
 
 func trustedAbove(above, file string) error {

@@ -53,7 +53,14 @@ func trusted(above, file string) error {
 		if err != nil {
 			return err
 		}
-		if refused := judge(at, info, at == root || strings.HasPrefix(at, root+string(filepath.Separator))); refused != nil {
+		where := elsewhere
+		switch {
+		case at == root || strings.HasPrefix(at, root+string(filepath.Separator)):
+			where = inside
+		case at == string(filepath.Separator) || strings.HasPrefix(root, at+string(filepath.Separator)):
+			where = around
+		}
+		if refused := judge(at, info, where); refused != nil {
 			refused.File = file
 			return refused
 		}
@@ -77,6 +84,15 @@ func trusted(above, file string) error {
 	}
 }
 
+// region is where something on the way stands, by the folder that was climbed to.
+type region int
+
+const (
+	elsewhere region = iota // a link led there
+	around                 // a folder that that folder is in
+	inside                 // it, and what is below it
+)
+
 // maxLinks is as many as Linux follows (path_resolution(7)).
 const maxLinks = 40
 
@@ -84,8 +100,8 @@ func split(path string) []string {
 	return strings.FieldsFunc(path, func(r rune) bool { return r == filepath.Separator })
 }
 
-// judge looks at one file, folder or link on the way. inside says that it is the folder that was climbed to, or below it.
-func judge(path string, info fs.FileInfo, inside bool) *UntrustedError {
+// judge looks at one file, folder or link on the way.
+func judge(path string, info fs.FileInfo, where region) *UntrustedError {
 	uid, gid, known := ownerOf(info)
 	if !known {
 		return nil // of a system that has no owners of this kind
@@ -96,20 +112,21 @@ func judge(path string, info fs.FileInfo, inside bool) *UntrustedError {
 	switch {
 	case info.Mode()&fs.ModeSymlink != 0: // whose mode says nothing, symlink(7)
 		others, group = false, false
-	case info.IsDir() && !inside:
+	case info.IsDir() && where != inside:
+		sticky := info.Mode()&fs.ModeSticky != 0
 		// Who shares a folder with a group has the project in it all the same.
-		others, group = others && info.Mode()&fs.ModeSticky == 0, false
+		others, group = others && !sticky, group && !sticky && where != around
 	}
-	if others || group || !slices.Contains(trustedUsers(!inside && info.IsDir()), uid) {
+	if others || group || !slices.Contains(trustedUsers(info.IsDir() && where == around), uid) {
 		return &UntrustedError{Path: path, Owner: userName(uid), Writable: others || group}
 	}
 	return nil
 }
 
 // trustedUsers are root, the user, and whoever became root by sudo, as for git.
-func trustedUsers(around bool) []int {
+func trustedUsers(aroundIt bool) []int {
 	uids := []int{0, os.Geteuid()}
-	if vetted, within := os.LookupEnv(VettedEnv); vetted != "" || within && around {
+	if vetted, within := os.LookupEnv(VettedEnv); vetted != "" || within && aroundIt {
 		return append(uids, overflowUID)
 	}
 	if sudo, err := strconv.Atoi(os.Getenv("SUDO_UID")); err == nil && os.Geteuid() == 0 {

@@ -82,6 +82,15 @@ func TestFoundAbove(t *testing.T) {
 		{"a group can write to the folder around", func(dir string) error {
 			return errors.Join(chown("..", 0, 27)(dir), chmod("..", 0o775)(dir))
 		}, "", ""},
+		{"a folder on the way up is another's", chown("below", other, 0), "below", "belongs to uid 4242"},
+		{"its folder of tools is", func(dir string) error {
+			tools := filepath.Join(dir, "below/tools")
+			return errors.Join(os.Mkdir(tools, 0o755), os.Chown(tools, other, 0))
+		}, "below/tools", "belongs to uid 4242"},
+		{"a link out into a group's folder", func(dir string) error {
+			group := filepath.Join(dir, "../group")
+			return errors.Join(os.Mkdir(group, 0o755), os.Chown(group, 0, 27), os.Chmod(group, 0o775), link("tools/x/tool.yaml", "../group/real.yaml", 0)(dir))
+		}, "../group", "others can write to"},
 		{"an access control list lets another write", func(dir string) error {
 			return unix.Setxattr(filepath.Join(dir, "tools/x/tool.yaml"), "system.posix_acl_access", writableBy(other), 0)
 		}, "tools/x/tool.yaml", "others can write to"},
@@ -96,8 +105,8 @@ func TestFoundAbove(t *testing.T) {
 				"tools/x/tool.yaml":        "image: alpine\nscript: {file: x.sh}\nvolumes: [{name: d, file: data, mount_path: /d}]\n",
 				"tools/x/x.sh":             "true\n",
 				"tools/x/data/deep/f":      "f\n",
-				"below/flow.yaml":          "workflow: [{name: a, tool: x}]\n",
-				"below/x_test.yaml":        "tool: x\ntests: [{name: t}]\n",
+				"below/deeper/flow.yaml":   "workflow: [{name: a, tool: x}]\n",
+				"below/deeper/x_test.yaml": "tool: x\ntests: [{name: t}]\n",
 				"tools/flow.yaml":          "workflow: [{name: a, tool: ./x/tool.yaml}]\n",
 				"tools/inlined.yaml":       "workflow: [{name: a, tool: {image: alpine, volumes: [{name: d, file: x, mount_path: /d}]}}]\n",
 				"below/deeper/placeholder": "",
@@ -120,11 +129,11 @@ func TestFoundAbove(t *testing.T) {
 			for way, load := range map[string]func() error{
 				"by name": func() error { _, err := LoadNamed(filepath.Join(dir, "below/deeper"), "x"); return err },
 				"a workflow's, by name": func() error {
-					def, err := LoadDefinition(filepath.Join(dir, "below/flow.yaml"))
+					def, err := LoadDefinition(filepath.Join(dir, "below/deeper/flow.yaml"))
 					return errors.Join(err, resolveAll(def))
 				},
 				"a test's": func() error {
-					s, err := LoadSuite(filepath.Join(dir, "below/x_test.yaml"))
+					s, err := LoadSuite(filepath.Join(dir, "below/deeper/x_test.yaml"))
 					if err != nil {
 						return err
 					}
@@ -132,11 +141,11 @@ func TestFoundAbove(t *testing.T) {
 					return err
 				},
 				"of a workflow found by name, by path": func() error {
-					def, err := LoadNamed(filepath.Join(dir, "below"), "flow")
+					def, err := LoadNamed(filepath.Join(dir, "below/deeper"), "flow")
 					return errors.Join(err, resolveAll(def))
 				},
 				"written out in a workflow found by name": func() error {
-					def, err := LoadNamed(filepath.Join(dir, "below"), "inlined")
+					def, err := LoadNamed(filepath.Join(dir, "below/deeper"), "inlined")
 					return errors.Join(err, resolveAll(def))
 				},
 			} {
@@ -186,7 +195,7 @@ func TestSudoIsTheUser(t *testing.T) {
 	for uid, refused := range map[int]bool{4242: false, 4243: true} {
 		t.Setenv("SUDO_UID", fmt.Sprint(uid))
 		var wrong *UntrustedError
-		if _, err := LoadNamed(filepath.Join(dir, "below"), "x"); errors.As(err, &wrong) != refused {
+		if _, err := LoadNamed(filepath.Join(dir, "below/deeper"), "x"); errors.As(err, &wrong) != refused {
 			t.Errorf("SUDO_UID=%d: %v", uid, err)
 		}
 	}
