@@ -3,7 +3,7 @@
 set -euo pipefail
 
 need=()
-for p in gcc libc6-dev libseccomp-dev pkg-config busybox-static mmdebstrap uidmap runsc iproute2 python3 python3-pytest; do
+for p in gcc libc6-dev libseccomp-dev pkg-config busybox-static mmdebstrap uidmap runsc iproute2 xz-utils bzip2 python3 python3-pytest; do
   dpkg-query -W -f='${Status}' "$p" 2>/dev/null | grep -q '^install ok installed' || need+=("$p")
 done
 # Clients that the mocks of tests are tried with, wherever they are from.

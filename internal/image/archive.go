@@ -2,6 +2,7 @@ package image
 
 import (
 	"archive/tar"
+	"bufio"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -12,6 +13,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -38,20 +40,30 @@ type spooled struct {
 const (
 	maxArchiveFiles = 50_000 // 127 layers and two documents for each of hundreds of images
 	maxLinkHops     = 8
+	tarBlock        = 512 // what a tar's header has (pax(1))
 )
 
 // spool reads a tar, compressed or not, into dir.
 func spool(ctx context.Context, r io.Reader, dir string, lim Limits) (*archive, error) {
-	plain, done, err := decompress(&contextReader{ctx, r})
+	plain, done, err := decompressArchive(&contextReader{ctx, r})
 	if err != nil {
 		return nil, err
 	}
 	defer done()
+	head := bufio.NewReaderSize(plain, tarBlock)
+	begin, err := head.Peek(tarBlock)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	begin = slices.Clone(begin)
 	a := &archive{files: map[string]v1.Hash{}, links: map[string]string{}, blobs: map[v1.Hash]spooled{}, limit: lim.ManifestBytes}
 	total := 2 * lim.ImageBytes
-	tr := tar.NewReader(&budgetReader{r: plain, left: total + maxArchiveFiles*tarEntryBytes, what: "archive"})
+	tr := tar.NewReader(&budgetReader{r: head, left: total + maxArchiveFiles*tarEntryBytes, what: "archive"})
 	for n := 0; ; n++ {
 		h, err := tr.Next()
+		if n == 0 && (errors.Is(err, tar.ErrHeader) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF)) {
+			return nil, &Error{Kind: ErrMalformed, Msg: "it is " + whatIs(begin) + ", not the archive of an image", Hint: loadHint}
+		}
 		if errors.Is(err, io.EOF) {
 			return a, nil
 		}

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -176,4 +177,63 @@ func TestLoadFromABrokenPipe(t *testing.T) {
 	broken := errors.New("broken")
 	_, err := testStore(t).Load(t.Context(), failingReader{broken})
 	wantKind(t, err, broken)
+}
+
+// TestLoadCompressed: archives come as people compress them.
+func TestLoadCompressed(t *testing.T) {
+	archive := imagetest.Layout(t, "a:1", imagetest.Build(t, imagetest.Config{}, imagetest.Tar(t, file{Name: "f", Body: "x"})))
+	for _, command := range [][]string{{"xz"}, {"xz", "-9e"}, {"xz", "-T2", "--block-size=1KiB"}, {"bzip2"}, {"gzip"}} {
+		compressed := filter(t, archive, command...)
+		if _, err := testStore(t).Load(t.Context(), bytes.NewReader(compressed)); err != nil {
+			t.Errorf("%v: %v", command, err)
+		}
+		_, err := testStore(t).Load(t.Context(), bytes.NewReader(compressed[:len(compressed)/2]))
+		if !errors.Is(err, ErrMalformed) && !errors.Is(err, ErrTruncated) {
+			t.Errorf("half of it by %v: %v", command, err)
+		}
+	}
+	// A dictionary of 128 MiB, which is more than any preset takes.
+	_, err := testStore(t).Load(t.Context(), bytes.NewReader(filter(t, archive, "xz", "--lzma2=dict=128MiB")))
+	if !errors.Is(err, ErrMalformed) || !strings.Contains(err.Error(), "dictionary size exceeds max") {
+		t.Errorf("a dictionary of 128 MiB: %v", err)
+	}
+}
+
+// filter is what a program makes of its standard input.
+func filter(t *testing.T, in []byte, argv ...string) []byte {
+	t.Helper()
+	cmd := exec.Command(argv[0], append(argv[1:], "-c")...)
+	cmd.Stdin = bytes.NewReader(in)
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%v: %v", argv, err)
+	}
+	return out
+}
+
+// TestLoadSaysWhatItIs: what isn't an image is named.
+func TestLoadSaysWhatItIs(t *testing.T) {
+	sector := make([]byte, 1024)
+	sector[510], sector[511] = 0x55, 0xaa
+	for want, content := range map[string][]byte{
+		"it is an empty file, not the archive of an image": nil,
+		"an empty tar archive":                             make([]byte, 1024),
+		"a zip archive":                                    []byte("PK\x03\x04 and more"),
+		"a program":                                        []byte("\x7fELF\x02\x01"),
+		"the disk of a virtual machine (QCOW2)":            []byte("QFI\xfb\x00\x00\x00\x03"),
+		"a disk with a boot sector":                        sector,
+		"a web page":                                       []byte("\n<!DOCTYPE html><title>404</title>"),
+		"a file of JSON":                                   []byte(`{"schemaVersion": 2}`),
+		"a text file, not":                                 []byte(strings.Repeat("FROM debian # größer\n", 40)),
+		"a file of an unknown kind":                        []byte("\x00\x01\x02"),
+		"it is a text file":                                imagetest.Gzip(t, []byte("hello\n")),
+		"the file system of a container or machine":        imagetest.Tar(t, file{Name: "etc/passwd", Body: "root"}),
+		"has neither an index.json nor a manifest.json (give an OCI layout":                                                        imagetest.Tar(t, file{Name: "readme"}),
+		"its manifest.json is in the folder image/ and not at its top (make the tar in that folder: tar -C image -cf image.tar .)": imagetest.Tar(t, file{Name: "image/manifest.json", Body: "[]"}),
+	} {
+		_, err := testStore(t).Load(t.Context(), bytes.NewReader(content))
+		if !errors.Is(err, ErrMalformed) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
 }

@@ -3,12 +3,14 @@ package image
 import (
 	"bufio"
 	"bytes"
+	"compress/bzip2"
 	"errors"
 	"fmt"
 	"io"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
+	"github.com/therootcompany/xz"
 )
 
 // decompress finds out by its first bytes how src is compressed (gzip, zstd or not at all: image-spec, layer.md) and
@@ -37,6 +39,26 @@ func decompress(src io.Reader) (r io.Reader, close func(), err error) {
 	default:
 		return br, func() {}, nil
 	}
+}
+
+// decompressArchive is decompress for archives of people, who also have them in xz and bzip2.
+func decompressArchive(src io.Reader) (r io.Reader, close func(), err error) {
+	br := bufio.NewReaderSize(src, 64<<10)
+	head, err := br.Peek(6)
+	if err != nil && err != io.EOF {
+		return nil, nil, err
+	}
+	switch {
+	case bytes.HasPrefix(head, []byte("\xfd7zXZ\x00")):
+		x, err := xz.NewReader(br, maxXZWindow)
+		if err != nil {
+			return nil, nil, malformed("xz archive", err)
+		}
+		return &kindReader{x, "xz archive"}, func() {}, nil
+	case bytes.HasPrefix(head, []byte("BZh")):
+		return &kindReader{bzip2.NewReader(br), "bzip2 archive"}, func() {}, nil
+	}
+	return decompress(br)
 }
 
 // isZstd knows a frame and a skippable frame, which may come first (RFC 8878, 3.1).

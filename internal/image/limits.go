@@ -18,6 +18,7 @@ const (
 	maxID          = 65535    // a sandbox has 65,536 ids
 	overflowID     = 65534    // nobody (user_namespaces(7))
 	maxZstdWindow  = 64 << 20 // bytes of memory a zstd frame may make the decoder hold
+	maxXZWindow    = 64 << 20 // the same of xz, as much as xz -9 takes
 	maxDirBytes    = 64 << 20 // bytes of directory names kept to set their times last
 	tarEntryBytes  = 2 << 10  // what headers may add to a layer's tar for an entry, beyond its content
 	tarPaddingSlop = 1 << 20  // zero blocks after the end of a tar

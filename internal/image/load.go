@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -24,7 +26,7 @@ type loadable struct {
 }
 
 // Load brings the images of an archive into the store: an OCI image layout, or what docker save writes, in a tar that
-// may be compressed with gzip or zstd. It returns one image for each name, in the archive's order. The archive is read
+// may be compressed with gzip, zstd, xz or bzip2. It returns one image for each name, in the archive's order. The archive is read
 // as a stream, and trusted no more than a registry.
 func (s *Store) Load(ctx context.Context, r io.Reader) ([]*Image, error) {
 	if err := s.prepare(); err != nil {
@@ -93,12 +95,28 @@ func (s *Store) readArchive(a *archive) ([]loadable, error) {
 	case isDocker:
 		found, err = s.readDocker(a, docker)
 	default:
-		err = &Error{Kind: ErrMalformed, Msg: "no index.json and no manifest.json", Hint: "give an OCI layout or the output of docker save"}
+		err = a.isNoImage()
 	}
 	if err == nil && len(found) == 0 {
 		err = &Error{Kind: ErrMalformed, Msg: "the archive holds no image"}
 	}
 	return found, err
+}
+
+// loadHint is what load takes.
+const loadHint = "give an OCI layout or the output of docker save or podman save, in a tar"
+
+// isNoImage says what a tar is that isn't an image.
+func (a *archive) isNoImage() error {
+	for _, name := range slices.Sorted(maps.Keys(a.files)) {
+		if slices.Contains([]string{"etc/passwd", "etc/os-release", "usr/lib/os-release", "bin/busybox"}, name) {
+			return &Error{Kind: ErrMalformed, Msg: "it is the file system of a container or machine, not the archive of an image", Hint: "docker import makes an image of it, and docker save its archive"}
+		}
+		if dir, file := path.Split(name); (file == "index.json" || file == "manifest.json") && strings.Count(dir, "/") == 1 {
+			return &Error{Kind: ErrMalformed, Msg: fmt.Sprintf("its %s is in the folder %s and not at its top", file, dir), Hint: "make the tar in that folder: tar -C " + strings.TrimSuffix(dir, "/") + " -cf image.tar ."}
+		}
+	}
+	return &Error{Kind: ErrMalformed, Msg: "it has neither an index.json nor a manifest.json", Hint: loadHint}
 }
 
 func (s *Store) readLayout(a *archive, manifests []v1.Descriptor, docker []dockerEntry) ([]loadable, error) {
