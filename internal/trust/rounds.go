@@ -14,7 +14,8 @@ const maxRounds = 5_000_000
 const maxNested = 32
 
 // rounds are how often a password is hashed to read a PKCS#12 file, which says so itself, up to 2^31 for each of its parts:
-// the INTEGER that follows a salt (RFC 7292 section 4, MacData; RFC 8018 appendix A). Contents are DER in an OCTET STRING.
+// the INTEGER that follows a salt, which is an OCTET STRING (RFC 7292 section 4, MacData; RFC 8018 appendix A). Readers
+// look at the numbers of tags and not at their classes, and take contents from any value, so this does too.
 func rounds(der []byte, depth int) int64 {
 	if depth > maxNested {
 		return maxRounds + 1
@@ -27,18 +28,15 @@ func rounds(der []byte, depth int) int64 {
 		if err != nil {
 			return total // what isn't DER isn't read as a keystore either
 		}
-		octets := v.Class == asn1.ClassUniversal && v.Tag == asn1.TagOctetString
-		switch {
-		case v.IsCompound || octets:
-			total += rounds(v.Bytes, depth+1)
-		case afterSalt && v.Class == asn1.ClassUniversal && v.Tag == asn1.TagInteger:
+		if afterSalt && v.Tag == asn1.TagInteger && !v.IsCompound {
 			n := new(big.Int).SetBytes(v.Bytes)
 			if !n.IsInt64() || n.Int64() > math.MaxInt32 {
 				return maxRounds + 1
 			}
 			total += n.Int64()
 		}
-		afterSalt, der = octets, rest
+		total += rounds(v.Bytes, depth+1)
+		afterSalt, der = v.Tag == asn1.TagOctetString && !v.IsCompound, rest
 	}
 	return total
 }

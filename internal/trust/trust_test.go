@@ -212,6 +212,16 @@ func TestKeystoreRounds(t *testing.T) {
 			t.Errorf("%d rounds for %s", found, n)
 		}
 	}
+	// Salts of another class, and contents in something else than an OCTET STRING.
+	for _, der := range [][]byte{
+		{0x30, 10, 0x84, 2, 's', 'a', 0x02, 4, 0x7f, 0xff, 0xff, 0xff},
+		{0x0c, 12, 0x30, 10, 0x04, 2, 's', 'a', 0x02, 4, 0x7f, 0xff, 0xff, 0xff},
+		{0x80, 12, 0x30, 10, 0x04, 2, 's', 'a', 0x82, 4, 0x7f, 0xff, 0xff, 0xff},
+	} {
+		if found := rounds(der, 0); found <= maxRounds {
+			t.Errorf("%d rounds for %x", found, der)
+		}
+	}
 	deep := []byte("x")
 	for range 1000 {
 		deep = must(asn1.Marshal(deep))
