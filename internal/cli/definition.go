@@ -77,37 +77,36 @@ func toolPath(name string) (found tool.Found, byName bool, err error) {
 
 // vet refuses definitions that another user could have planted where a search for their names finds them. An ordinary
 // user's are looked at before the user namespace is entered: in it root's files can't be told from those of others. It
-// reports whether it has seen all that will be read: not of standard input or a pipe, which can be read only once, nor
-// where something is missing, which another user could put there meanwhile.
-func vet(name string) (seen bool, err error) {
-	if os.Geteuid() == 0 || readOnce(name) {
-		return false, nil // reading it does the same
+// says what was looked at. Of standard input or a pipe, which can be read only once, that is where a search would come to.
+func vet(name string) (tool.Vetted, error) {
+	if os.Geteuid() == 0 {
+		return "", nil // reading it does the same
 	}
-	_, _, err = loadDefinition(nil, name)
-	if untrusted(err) {
-		return false, err
+	if readOnce(name) {
+		return tool.VetSearch("."), nil
 	}
-	return err == nil, nil
+	_, _, err := loadDefinition(nil, name)
+	return tool.VettedAll, err
 }
 
 // vetTests is [vet] for files of tests.
-func vetTests(paths []string) (seen bool, err error) {
+func vetTests(paths []string) (tool.Vetted, error) {
 	if os.Geteuid() == 0 {
-		return false, nil
+		return "", nil
 	}
 	if slices.ContainsFunc(paths, readOnce) {
-		return false, nil
+		return tool.VetSearch("."), nil
 	}
 	files, err := findTests(paths)
-	seen = err == nil
+	if err != nil {
+		return "", err
+	}
 	for _, file := range files {
-		if err := validateSuite(file); untrusted(err) {
-			return false, err
-		} else if err != nil {
-			seen = false
+		if err := validateSuite(file); err != nil {
+			return "", err
 		}
 	}
-	return seen, nil
+	return tool.VettedAll, nil
 }
 
 // readOnce reports whether a file is gone once it was read: standard input, or a shell's <(…).

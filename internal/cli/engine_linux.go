@@ -70,8 +70,8 @@ func runtimeDirs(r *oci.Rootless, home string) []string {
 // enterNamespace starts the command again as root of a user namespace, for an
 // ordinary user: images are unpacked and sandboxes made with the user's
 // subordinate ids. It returns when there is nothing to do, or with an error.
-// vetted says that all definitions it will read were looked at by [vet].
-func enterNamespace(vetted bool) error {
+// vetted says what [vet] has looked at of the definitions that it will read.
+func enterNamespace(vetted tool.Vetted) error {
 	if os.Geteuid() == 0 {
 		return nil
 	}
@@ -86,11 +86,7 @@ func enterNamespace(vetted bool) error {
 	if err != nil {
 		return err
 	}
-	seen := ""
-	if vetted {
-		seen = "yes"
-	}
-	return oci.Enter(shim, os.Args, []string{"MAYFLY_HOME=" + dir, tool.VettedEnv + "=" + seen})
+	return oci.Enter(shim, os.Args, []string{"MAYFLY_HOME=" + dir, tool.VettedEnv + "=" + string(vetted)})
 }
 
 // storeOptions are the image store's for this user.
@@ -105,7 +101,7 @@ func storeOptions() (image.Options, error) {
 // probeHost says what this host can enforce, as a run of this user finds it.
 func probeHost(dir string) ([]engine.Check, error) {
 	unsupported := &engine.Unsupported{}
-	err := enterNamespace(false)
+	err := enterNamespace("")
 	if errors.As(err, &unsupported) {
 		return []engine.Check{{Feature: unsupported.Feature, Status: engine.CheckMissing, Detail: unsupported.Why, Remedy: unsupported.Remedy}}, nil
 	}

@@ -20,7 +20,7 @@ func newEngine() (engine.Engine, error) {
 }
 
 // enterNamespace does nothing: there are no user namespaces to enter.
-func enterNamespace(bool) error { return nil }
+func enterNamespace(tool.Vetted) error { return nil }
 
 func storeOptions() (image.Options, error) { return image.Options{}, nil }
 

@@ -3,14 +3,16 @@ package cli
 import (
 	"io"
 	"os"
-	"strconv"
 	"strings"
 
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
 // maxEnvFile is more than the variables and arguments of a program may have (execve(2)).
-const maxEnvFile = 4 << 20
+const (
+	maxEnvFile      = 4 << 20
+	maxEnvVariables = 10_000
+)
 
 // readEnvFile puts the variables of --env-file before those of --env, which win.
 func (f *runFlags) readEnvFile() error {
@@ -39,7 +41,7 @@ func (f *runFlags) readEnvFile() error {
 
 // parseEnvFile reads the lines NAME=VALUE, or NAME to pass on this one, of a file as --env has them. Empty lines and those
 // that begin with # are left out, and so are an export and a pair of quotes around a value, which .env files have. Errors
-// repeat no value: such files hold credentials.
+// repeat nothing of a line: such files hold credentials, and what isn't a variable may be a part of one.
 func parseEnvFile(file, text string) ([]string, error) {
 	var out []string
 	number := 0
@@ -51,16 +53,14 @@ func parseEnvFile(file, text string) ([]string, error) {
 		}
 		name, value, given := strings.Cut(strings.TrimPrefix(strings.TrimLeft(line, " \t"), "export "), "=")
 		if name = strings.TrimSpace(name); !tool.ValidEnvName(name) {
-			if !given {
-				name = "the line" // which may be the rest of a value
-			} else {
-				name = strconv.Quote(name)
-			}
-			return nil, runUsage("%s:%d: %s is not the name of a variable; write NAME=VALUE, with letters, digits and _ in NAME", file, number, name)
+			return nil, runUsage("%s:%d: the line is not NAME=VALUE, with letters, digits and _ in NAME", file, number)
+		}
+		if len(out) == maxEnvVariables {
+			return nil, runUsage("%s has more than %d variables", file, maxEnvVariables)
 		}
 		if !given {
 			if _, given = os.LookupEnv(name); !given {
-				return nil, runUsage("%s:%d: there is no variable %s here; write %s=VALUE", file, number, name, name)
+				return nil, runUsage("%s:%d: the line has no value, and there is no variable of that name here to pass on; write NAME=VALUE", file, number)
 			}
 			out = append(out, name)
 			continue

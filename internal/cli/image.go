@@ -23,7 +23,7 @@ func newImageCommand(s streams) *cobra.Command {
   mayfly image prune --all`,
 		Args:              cobra.NoArgs,
 		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-		PersistentPreRunE: func(*cobra.Command, []string) error { return enterNamespace(false) },
+		PersistentPreRunE: func(*cobra.Command, []string) error { return enterNamespace("") },
 	}
 	c.AddCommand(newImagePull(s), newImageList(s), newImageLoad(s), newImageSave(s), newImageRemove(s), newImagePrune(s), newImageInspect(s))
 	return c

@@ -192,7 +192,7 @@ func (f *runFlags) run(ctx context.Context, s streams, args []string) error {
 
 // definition is what is run, in the user namespace of an ordinary user.
 func (f *runFlags) definition(s streams, args []string) (def *tool.Definition, text string, err error) {
-	vetted := false
+	vetted := tool.Vetted("")
 	if f.image == "" {
 		if vetted, err = vet(args[0]); err != nil {
 			return nil, "", err

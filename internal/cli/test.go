@@ -104,7 +104,10 @@ func (f *testFlags) command(ctx context.Context, s streams, paths []string) (err
 	if err != nil {
 		return err
 	}
-	if err := enterNamespace(vetted && !f.watch); err != nil { // before anything of stdin is read
+	if f.watch { // reads them again and again
+		vetted = tool.VetSearch(".")
+	}
+	if err := enterNamespace(vetted); err != nil { // before anything of stdin is read
 		return err
 	}
 	stdin := s.in

@@ -175,20 +175,16 @@ func (f *runFlags) openPast(ctx context.Context) (workflow.Runs, *workflow.Journ
 }
 
 // vetResumed is [vet] for the workflow of a run that goes on.
-func (f *runFlags) vetResumed(ctx context.Context) (seen bool, err error) {
+func (f *runFlags) vetResumed(ctx context.Context) (tool.Vetted, error) {
 	if os.Geteuid() == 0 {
-		return false, nil
+		return "", nil
 	}
 	_, journal, past, err := f.openPast(ctx)
 	if err != nil {
-		return false, err
+		return "", err
 	}
 	_, err = f.pastWorkflow(past)
-	seen = err == nil
-	if !untrusted(err) {
-		err = nil
-	}
-	return seen, errors.Join(err, journal.Close())
+	return tool.VettedAll, errors.Join(err, journal.Close())
 }
 
 // absoluteSecrets are secret flags that mean the same in any folder.

@@ -89,8 +89,8 @@ type region int
 
 const (
 	elsewhere region = iota // a link led there
-	around                 // a folder that that folder is in
-	inside                 // it, and what is below it
+	around                  // a folder that that folder is in
+	inside                  // it, and what is below it
 )
 
 // maxLinks is as many as Linux follows (path_resolution(7)).
@@ -126,7 +126,7 @@ func judge(path string, info fs.FileInfo, where region) *UntrustedError {
 // trustedUsers are root, the user, and whoever became root by sudo, as for git.
 func trustedUsers(aroundIt bool) []int {
 	uids := []int{0, os.Geteuid()}
-	if vetted, within := os.LookupEnv(VettedEnv); vetted != "" || within && aroundIt {
+	if vetted := Vetted(os.Getenv(VettedEnv)); vetted == VettedAll || vetted == VettedAround && aroundIt {
 		return append(uids, overflowUID)
 	}
 	if sudo, err := strconv.Atoi(os.Getenv("SUDO_UID")); err == nil && os.Geteuid() == 0 {
@@ -135,10 +135,28 @@ func trustedUsers(aroundIt bool) []int {
 	return uids
 }
 
-// VettedEnv is set in the user namespace of an ordinary user (package oci) for a process whose definitions were all looked
-// at before it was entered, and empty for others. Inside, what isn't the user's belongs to nobody, root's files as those of
-// others, and nobody is trusted only then, or to have the folders around the one that was climbed to, such as "/".
-const VettedEnv = "MAYFLY_VETTED"
+// Vetted is what was looked at before the user namespace of an ordinary user (package oci) was entered. Inside, what isn't
+// the user's belongs to nobody, root's files as those of others, so that nobody can be trusted only with what was.
+type Vetted string
+
+const (
+	// VettedAll is all definitions with their files.
+	VettedAll Vetted = "all"
+	// VettedAround are the folders from "/" on to the one where names are looked for first.
+	VettedAround Vetted = "around"
+
+	// VettedEnv is the variable that says so inside.
+	VettedEnv = "MAYFLY_VETTED"
+)
+
+// VetSearch looks at the folders around startDir.
+func VetSearch(startDir string) Vetted {
+	dir, err := filepath.Abs(startDir)
+	if err != nil || trusted(dir, dir) != nil {
+		return ""
+	}
+	return VettedAround
+}
 
 // overflowUID stands for owners that a user namespace has no number for (user_namespaces(7)).
 const overflowUID = 65534

@@ -254,5 +254,22 @@ func TestI23_DefinitionsOfOthers(t *testing.T) {
 			command(t, "chown", "root", filepath.Join(shared, "tools"), filepath.Join(shared, "tools", "deploy.yaml"))
 			command(t, "chmod", "755", shared)
 		}
+		if who == "root" {
+			continue
+		}
+		// The user's own project works in every way, except where another decides what it is.
+		command(t, "chown", "-R", c.uid, shared)
+		for _, w := range ways {
+			if d := look(w.stdin, w.args...); d.code != 0 {
+				t.Errorf("the user's own, %v: %+v", w.args, d)
+			}
+		}
+		command(t, "chown", "4321", c.tools)
+		for _, w := range ways {
+			if d := look(w.stdin, w.args...); d.code == 0 {
+				t.Errorf("the user's own in a folder of another's, %v: %+v", w.args, d)
+			}
+		}
+		command(t, "chown", c.uid, c.tools)
 	}
 }
