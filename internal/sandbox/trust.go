@@ -94,7 +94,8 @@ func (r *rootfs) trustMounts(authority []byte) ([]specs.Mount, error) {
 	if err != nil && !errors.Is(err, unix.ELOOP) {
 		return nil, err
 	}
-	if info, statErr := os.Lstat(host); err == nil && (statErr != nil || info.Mode()&fs.ModeSymlink == 0) {
+	at := "/" + strings.TrimPrefix(strings.TrimPrefix(host, r.root), "/")
+	if info, statErr := os.Lstat(host); err == nil && (statErr != nil || info.Mode()&fs.ModeSymlink == 0) && r.checkPlace("certificates", at) == nil {
 		targets = append(targets, debianBundle)
 	}
 	return mounts, put("bundle", authority, targets...)

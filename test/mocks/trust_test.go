@@ -107,6 +107,7 @@ func TestTrustPassesOverLinks(t *testing.T) {
 		"the bundle":            link("etc/ssl/certs/ca-certificates.crt", "ca-certificates.crt"),
 		"the bundle, elsewhere": link("etc/ssl/certs/ca-certificates.crt", "/proc/self/fd/3"),
 		"the folder":            link("etc/ssl/certs", "certs"),
+		"the folder, elsewhere": link("etc/ssl/certs", "/proc/self/cwd"),
 		"a folder of PATH":      link("usr/local/bin", "bin"),
 	} {
 		t.Run(name, func(t *testing.T) {
