@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -53,6 +54,22 @@ func TestStartsAtOnceLeaveTheirProcessor(t *testing.T) {
 		t.Fatal(err)
 	}
 	cpus, tools := field(string(own), "Cpus_allowed_list"), processors(t)
+	// A busy machine may look only when no start is under way.
+	narrowed := false
+	for deadline := time.Now().Add(testbed.Patience); !narrowed && time.Now().Before(deadline); {
+		if narrowed = startManyAtOnce(t, cpus, tools); runtime.NumCPU() == 1 {
+			return
+		}
+	}
+	if !narrowed {
+		t.Error("no shim stayed on a processor")
+	}
+}
+
+// startManyAtOnce checks where the tools of many sandboxes run, and their shims afterwards. It reports whether it has seen
+// a shim that stayed on a processor.
+func startManyAtOnce(t *testing.T, cpus, tools string) (narrowed bool) {
+	t.Helper()
 	h := &enginetest.Harness{Engine: testbed.Engine(t), Image: testbed.Busybox(t), Args: enginetest.Shell}
 	script := enginetest.Program{Name: "affinity", Shell: "cat /proc/self/status; echo slack: $(cat /proc/self/timerslack_ns); read -r line"}
 	var runs sync.WaitGroup
@@ -84,7 +101,6 @@ func TestStartsAtOnceLeaveTheirProcessor(t *testing.T) {
 			}
 		})
 	}
-	narrowed := false
 	for left := cap(started); left > 0; {
 		select {
 		case <-started:
@@ -92,9 +108,6 @@ func TestStartsAtOnceLeaveTheirProcessor(t *testing.T) {
 		default:
 			narrowed = narrowed || len(threadsElsewhere(t, cpus)) > 0
 		}
-	}
-	if !narrowed && runtime.NumCPU() > 1 {
-		t.Error("no shim stayed on a processor")
 	}
 	var narrow []string
 	for deadline := time.Now().Add(testbed.Patience); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
@@ -107,9 +120,10 @@ func TestStartsAtOnceLeaveTheirProcessor(t *testing.T) {
 	}
 	_ = end.Close() // it never fails
 	runs.Wait()
+	return narrowed
 }
 
-// threadsElsewhere are the threads of all shims whose processors are others.
+// threadsElsewhere are the threads of this process's shims whose processors are others.
 func threadsElsewhere(t *testing.T, cpus string) []string {
 	t.Helper()
 	statuses, err := filepath.Glob("/proc/[0-9]*/task/*/status")
@@ -122,7 +136,8 @@ func threadsElsewhere(t *testing.T, cpus string) []string {
 		if err != nil {
 			continue // it ended
 		}
-		if name := field(string(status), "Name"); name == "mayfly-shim" && field(string(status), "Cpus_allowed_list") != cpus {
+		name, parent := field(string(status), "Name"), field(string(status), "PPid")
+		if name == "mayfly-shim" && parent == strconv.Itoa(os.Getpid()) && field(string(status), "Cpus_allowed_list") != cpus {
 			found = append(found, path)
 		}
 	}
