@@ -23,7 +23,7 @@ type host struct {
 // openHost puts the packages together: the image store, the secrets with
 // those of the command line first, the engine. Nothing is made yet. command is
 // the one that is run, for errors.
-func openHost(command string, secretFlags []string, stdin io.Reader, pull string) (*host, error) {
+func openHost(command string, secretFlags []string, stdin io.Reader, pull string, notices io.Writer) (*host, error) {
 	dir, err := home()
 	if err != nil {
 		return nil, err
@@ -48,7 +48,7 @@ func openHost(command string, secretFlags []string, stdin io.Reader, pull string
 		images: images,
 		runner: &run.Runner{
 			Engine:  engine,
-			Images:  pulling{Store: images, when: pull, configured: images.Configured("docker.io")},
+			Images:  pulling{Store: images, when: pull, configured: images.Configured("docker.io"), notice: notices},
 			Secrets: secret.Chain{given, openSecrets(dir)},
 			Policy:  policy,
 			Caches:  filepath.Join(dir, "caches"),

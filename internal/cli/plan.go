@@ -37,7 +37,7 @@ type plannedStep struct {
 
 // printPlan prints what a run of the workflow would do.
 func (f *runFlags) printPlan(ctx context.Context, s streams, b *begun, conditions condition.Evaluator) error {
-	h, err := openHost("mayfly run", f.secrets, s.in, f.pull)
+	h, err := openHost("mayfly run", f.secrets, s.in, f.pull, nil)
 	if err != nil {
 		return err
 	}

@@ -114,7 +114,7 @@ func (f *testFlags) command(ctx context.Context, s streams, paths []string) (err
 	if slices.Contains(paths, "-") {
 		stdin = nil // the tests are there
 	}
-	h, err := openHost("mayfly test", f.secrets, stdin, f.pull)
+	h, err := openHost("mayfly test", f.secrets, stdin, f.pull, nil)
 	if err != nil {
 		return err
 	}

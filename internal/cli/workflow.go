@@ -258,7 +258,7 @@ func (f *runFlags) execute(ctx context.Context, s streams, b *begun, open func(w
 	if f.dryRun {
 		return f.printPlan(ctx, s, b, conditions)
 	}
-	h, err := openHost("mayfly run", f.secrets, s.in, f.pull)
+	h, err := openHost("mayfly run", f.secrets, s.in, f.pull, nil)
 	if err != nil {
 		return err
 	}

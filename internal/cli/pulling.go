@@ -1,0 +1,126 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/mayfly-run/mayfly/internal/image"
+	"github.com/mayfly-run/mayfly/internal/tool"
+)
+
+// pulling decides when images are pulled: it is a run.Images.
+type pulling struct {
+	*image.Store
+	when string
+	// configured says that the operator or the user has set where Docker's images come from.
+	configured bool
+	// notice, unless nil, is where it says what the store has instead of an image that it asks for.
+	notice io.Writer
+}
+
+func (p pulling) Lookup(ref string) (*image.Image, error) {
+	if p.when == "always" {
+		return nil, image.ErrNotFound
+	}
+	return p.Store.Lookup(ref)
+}
+
+func (p pulling) Pull(ctx context.Context, ref string, opts image.PullOptions) (*image.Image, error) {
+	if p.when == "never" {
+		hint := ""
+		if near := p.nearest(ref); near != "" {
+			hint = fmt.Sprintf("; did you mean %s, which is in the store?", near)
+		}
+		return nil, fmt.Errorf("image %s is not in the store and --pull=never; pull it with: mayfly image pull %s%s", ref, ref, hint)
+	}
+	if err := p.ownImage(ref); err != nil {
+		return nil, err
+	}
+	if others := p.beside(ref); p.notice != nil && p.when != "always" && len(others) > 0 {
+		fmt.Fprintf(p.notice, "mayfly: image %s is not in the store, which has %s; asking the registry\n", ref, strings.Join(others, ", "))
+	}
+	img, err := p.Store.Pull(ctx, ref, opts)
+	if err == nil || ctx.Err() != nil || errors.Is(err, image.ErrNoSpace) {
+		return img, err // another image is no way out of it
+	}
+	if _, here := p.Store.Lookup(ref); here == nil {
+		return nil, fmt.Errorf("%w; leave out --pull=%s to use the one in the store", err, p.when)
+	}
+	if near := p.nearest(ref); near != "" {
+		return nil, fmt.Errorf("%w; did you mean %s, which is in the store?", err, near)
+	}
+	return nil, err
+}
+
+// ownImage is the error for an image of this project that isn't in the store: its images are built and in no public
+// registry, where the name may be anybody's. A registry or mirror that is configured may have them.
+func (p pulling) ownImage(ref string) error {
+	name, own := strings.CutPrefix(strings.TrimPrefix(ref, "docker.io/"), "mayfly/")
+	if !own || p.configured {
+		return nil
+	}
+	if _, err := p.Store.Lookup(ref); err == nil {
+		return fmt.Errorf("image %s is built here and in no registry to pull it from; leave out --pull=%s", ref, p.when)
+	}
+	name, _, _ = strings.Cut(name, "@")
+	name, _, _ = strings.Cut(name, ":")
+	hint := ""
+	if near := p.nearest(ref); near != "" {
+		hint = fmt.Sprintf("; did you mean %s, which is in the store?", near)
+	}
+	return fmt.Errorf("image %s is not in the store%s; build it with make images, and load it: mayfly image load .build/images/%s.tar", ref, hint, name)
+}
+
+// nearest is the name in the store that a name was probably meant to be, or "".
+func (p pulling) nearest(ref string) string {
+	list, err := p.List()
+	if err != nil {
+		return "" // the image itself is what the error is about
+	}
+	named := map[string]string{}
+	for _, img := range list {
+		named[familiar(img.Reference)] = img.Reference
+	}
+	near := tool.Nearest(familiar(ref), slices.Sorted(maps.Keys(named)))
+	return named[near]
+}
+
+// familiar is a name without what is understood: Docker's registry, and the tag latest.
+func familiar(ref string) string {
+	return strings.TrimSuffix(strings.TrimPrefix(strings.TrimPrefix(ref, "docker.io/"), "library/"), ":latest")
+}
+
+// beside are the images of the store that have another tag or are for another platform, a few of them.
+func (p pulling) beside(ref string) []string {
+	const few = 3
+	list, err := p.List()
+	if err != nil {
+		return nil // the image itself is what the error is about
+	}
+	name, repository := familiar(ref), untagged(familiar(ref))
+	var found []string
+	for _, img := range list {
+		switch other := familiar(img.Reference); {
+		case untagged(other) != repository || len(found) == few:
+		case other == name:
+			found = append(found, other+" for "+img.Platform.String())
+		default:
+			found = append(found, other)
+		}
+	}
+	return found
+}
+
+// untagged is a name without its tag and digest.
+func untagged(name string) string {
+	name, _, _ = strings.Cut(name, "@")
+	if i := strings.LastIndexByte(name, ':'); i > strings.LastIndexByte(name, '/') {
+		name = name[:i]
+	}
+	return name
+}
