@@ -120,7 +120,7 @@ $(TOOLS)/%: tools/go.mod tools/go.sum
 
 .PHONY: lint
 lint: $(TOOLS)/golangci-lint ## run golangci-lint as configured
-	$(TOOLS)/golangci-lint run
+	$(TOOLS)/golangci-lint run --allow-parallel-runners
 
 .PHONY: format
 format: $(TOOLS)/golangci-lint ## format the code
