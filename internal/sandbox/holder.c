@@ -1,8 +1,8 @@
 // What mayfly-shim is and does before the Go runtime begins, and above all the
 // namespace holder: the sandbox's first process.
 //
-// It is process 1 of the sandbox's pid namespace and the owner of its user and
-// network namespaces, which the tool joins. It does nothing but live, so that
+// It is process 1 of the sandbox's pid namespace and keeps its user and network
+// namespaces, which the tool joins. It does nothing but live, so that
 //   - one SIGKILL to it ends every process of the sandbox at once, whatever
 //     they do (a tool that forks without end, or that gave up its parent-death
 //     signal, can't outrun it: pid_namespaces(7));
