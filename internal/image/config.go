@@ -1,39 +1,37 @@
 package image
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net"
 	"net/netip"
 	"strings"
 
-	"go.yaml.in/yaml/v3"
+	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
 // Config says how registries are reached, by their host[:port] as it stands in image names; docker.io and
 // index.docker.io are the same.
 type Config struct {
-	Registries map[string]Registry `yaml:"registries"`
+	Registries map[string]Registry
 }
 
 // Registry is the setting of one registry, or of a mirror that has an entry of its own.
 type Registry struct {
 	// Mirrors are tried in order before the registry itself: host[:port], with a path under which the mirror keeps this
 	// registry's repositories if need be, and with http:// if it has no TLS.
-	Mirrors []string `yaml:"mirrors"`
+	Mirrors []string
 	// PlainHTTP allows HTTP without TLS. Registries on this machine (localhost, 127.0.0.0/8, ::1) may always use it.
-	PlainHTTP bool `yaml:"plain_http"`
+	PlainHTTP bool
 	// CAFile is a PEM file of authorities trusted for this registry, beside the system's.
-	CAFile string `yaml:"ca_file"`
+	CAFile string
 	// TokenHosts are hosts of other sites to which this registry's credentials may be sent to get a token. The
 	// registry's own site (index.docker.io and auth.docker.io) is always allowed.
-	TokenHosts []string `yaml:"token_hosts"`
+	TokenHosts []string
 	// RedirectHosts are hosts, with or without a port, to which this registry may send its clients although they are at
 	// private addresses. They get no credentials. Those of TokenHosts may be there too.
-	RedirectHosts []string `yaml:"redirect_hosts"`
+	RedirectHosts []string
 }
 
 const maxConfigBytes = 1 << 20
@@ -48,29 +46,23 @@ func LoadConfig(path string) (Config, error) {
 	if err != nil {
 		return Config{}, fmt.Errorf("read registry settings: %w", err)
 	}
-	c, err := parseConfig(raw)
-	if err != nil {
-		return Config{}, fmt.Errorf("registry settings %s: %w", path, err)
-	}
-	return c, nil
+	return parseConfig(path, raw)
 }
 
-func parseConfig(raw []byte) (Config, error) {
-	var c Config
-	dec := yaml.NewDecoder(bytes.NewReader(raw))
-	dec.KnownFields(true)
-	if err := dec.Decode(&c); err != nil && !errors.Is(err, io.EOF) {
+func parseConfig(path string, raw []byte) (Config, error) {
+	file, err := tool.ParseRegistries(path, raw, func(mirror string) bool {
+		_, err := parseEndpoint(mirror)
+		return err == nil
+	})
+	if err != nil {
 		return Config{}, err
 	}
-	for host, r := range c.Registries {
-		if host == "" || strings.ContainsAny(host, "/@ ") {
-			return Config{}, fmt.Errorf("registry %q: want host or host:port", host)
+	var c Config
+	for host, r := range file.Registries {
+		if c.Registries == nil {
+			c.Registries = map[string]Registry{}
 		}
-		for _, m := range r.Mirrors {
-			if _, err := parseEndpoint(m); err != nil {
-				return Config{}, fmt.Errorf("registry %s: %w", host, err)
-			}
-		}
+		c.Registries[host] = Registry(r)
 	}
 	return c, nil
 }

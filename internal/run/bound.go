@@ -14,27 +14,6 @@ type bound struct {
 	at    []tool.Position
 }
 
-// parseEgress reads the policy's egress rules and compares them with its other keys; nil without any.
-func (p *Policy) parseEgress() (*bound, error) {
-	if p.file.Egress.IsZero() {
-		return nil, nil //nolint:nilnil // a nil bound is none
-	}
-	var b bound
-	var err error
-	if b.rules, b.at, err = tool.ParseEgress(p.path, &p.file.Egress); err != nil {
-		return nil, err
-	}
-	for _, mode := range []network.Mode{network.ModePublic, network.ModeOpen} {
-		if slices.Contains(p.file.Networks, string(mode)) {
-			return nil, fmt.Errorf("policy %s: networks: %s reaches more than any egress rules; leave it out, or leave egress out", p.path, mode)
-		}
-		if p.defaults.network == mode {
-			return nil, fmt.Errorf("policy %s: defaults: network %s reaches more than any egress rules; leave it out, and tools that say nothing have the egress", p.path, mode)
-		}
-	}
-	return &b, nil
-}
-
 // checkEgress refuses what a tool may reach beyond the policy's egress rules. Where the policy has none, but doesn't let
 // tools have mode open, it refuses what would be that mode by another name: lists that hold private addresses or this
 // machine.

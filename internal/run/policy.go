@@ -1,7 +1,6 @@
 package run
 
 import (
-	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -12,8 +11,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"go.yaml.in/yaml/v3"
 
 	"github.com/mayfly-run/mayfly/internal/image"
 	"github.com/mayfly-run/mayfly/internal/network"
@@ -36,23 +33,11 @@ const DefaultPolicyPath = "/etc/mayfly/policy.yaml"
 //	images: ["registry.example.com/tools/*"]
 //	read_only: true                      # refuse read_only: false
 type Policy struct {
-	file     policyFile
+	file     *tool.PolicyFile
 	defaults limits
 	max      limits
 	egress   *bound // nil where the file has none
 	path     string
-}
-
-// policyFile is the file as it is written.
-type policyFile struct {
-	Defaults     map[string]string `yaml:"defaults"`
-	Max          map[string]string `yaml:"max"`
-	Networks     []string          `yaml:"networks"`
-	Egress       yaml.Node         `yaml:"egress"`
-	Capabilities []string          `yaml:"capabilities"`
-	Runtimes     []string          `yaml:"runtimes"`
-	Images       []string          `yaml:"images"`
-	ReadOnly     bool              `yaml:"read_only"`
 }
 
 // limits are values for what a tool can ask; zero means not said.
@@ -96,87 +81,18 @@ func LoadPolicy(path string) (*Policy, error) {
 }
 
 func parsePolicy(path string, data []byte) (*Policy, error) {
-	p := &Policy{path: path}
-	dec := yaml.NewDecoder(bytes.NewReader(data))
-	dec.KnownFields(true)
-	if err := dec.Decode(&p.file); err != nil && !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("policy %s: %w", path, err)
-	}
-	switch err := dec.Decode(new(yaml.Node)); {
-	case errors.Is(err, io.EOF):
-	case err != nil:
-		return nil, fmt.Errorf("policy %s: %w", path, err)
-	default:
-		return nil, fmt.Errorf("policy %s: the file holds more than one YAML document; put everything into the first one, and remove the lines '---'", path)
-	}
-	if err := refuseEmpty(data); err != nil {
-		return nil, fmt.Errorf("policy %s: %w", path, err)
-	}
-	if p.file.Networks != nil && len(p.file.Networks) == 0 {
-		return nil, fmt.Errorf("policy %s: networks is empty, so no tool could run; list what is allowed, such as [none]", path)
-	}
-	var err error
-	if p.defaults, err = parseLimits(p.file.Defaults, true); err != nil {
-		return nil, fmt.Errorf("policy %s: defaults: %w", path, err)
-	}
-	if p.max, err = parseLimits(p.file.Max, false); err != nil {
-		return nil, fmt.Errorf("policy %s: max: %w", path, err)
-	}
-	for _, mode := range p.file.Networks {
-		if !slices.Contains(modes, network.Mode(mode)) {
-			return nil, fmt.Errorf("policy %s: networks: %q is none of none, list, public and open", path, mode)
-		}
-	}
-	if p.egress, err = p.parseEgress(); err != nil {
+	file, err := tool.ParsePolicy(path, data)
+	if err != nil {
 		return nil, err
 	}
-	for _, pattern := range p.file.Images {
-		if _, err := globMatch(pattern, ""); err != nil {
-			return nil, fmt.Errorf("policy %s: images: %q: %w", path, pattern, err)
-		}
+	p := &Policy{path: path, file: file, defaults: limitsIn(file.Defaults), max: limitsIn(file.Max)}
+	if file.Egress != nil {
+		p.egress = &bound{file.Egress, file.EgressAt}
 	}
 	return p, nil
 }
 
-// refuseEmpty refuses a key without a value, which would be read as no limit.
-func refuseEmpty(data []byte) error {
-	var values map[string]any
-	if err := yaml.Unmarshal(data, &values); err != nil {
-		return err
-	}
-	for key, value := range values {
-		if value == nil {
-			return fmt.Errorf("%s has no value; give it one, or leave it out", key)
-		}
-	}
-	return nil
-}
-
-var modes = []network.Mode{network.ModeNone, network.ModeList, network.ModePublic, network.ModeOpen}
-
-func parseLimits(values map[string]string, withNetwork bool) (limits, error) {
-	var l limits
-	for key, value := range values {
-		switch {
-		case key == "timeout":
-			t := tool.Tool{}
-			if err := t.SetTimeout(value); err != nil {
-				return l, err
-			}
-			l.timeout = t.Timeout
-		case key == "network" && withNetwork:
-			l.network = network.Mode(value)
-			if l.network == network.ModeList || !slices.Contains(modes, l.network) {
-				return l, fmt.Errorf("network %q is none of none, public and open", value)
-			}
-		default:
-			if err := l.resources.Set(key, value); err != nil {
-				return l, err
-			}
-		}
-	}
-	return l, nil
-}
+func limitsIn(l tool.PolicyLimits) limits { return limits{l.Resources, l.Timeout, l.Network} }
 
 // DeniedError says that the operator's policy refuses a run.
 type DeniedError struct {

@@ -20,7 +20,9 @@ type decoder struct {
 	limits   limits
 	lines    []string // of the file, which no position is beyond; none for a part of another file
 	problems []Problem
-	listed   map[string]bool // kinds of object whose keys were listed; see unknownKey
+	// mayBeEmpty says that a file without a document is one without keys.
+	mayBeEmpty bool
+	listed     map[string]bool // kinds of object whose keys were listed; see unknownKey
 }
 
 func (d *decoder) position(n *yaml.Node) Position {
@@ -66,6 +68,9 @@ func (d *decoder) document(data []byte) *yaml.Node {
 	if err != nil {
 		d.syntax(err)
 		return nil
+	}
+	if d.mayBeEmpty && (found == 0 || len(docs[0].Content) == 0 || docs[0].Content[0].ShortTag() == "!!null") {
+		return &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
 	}
 	if found == 0 || len(docs[0].Content) == 0 {
 		d.report(&yaml.Node{}, "the file is empty", "a tool needs at least an image")

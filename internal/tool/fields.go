@@ -119,9 +119,11 @@ func volumeShape() shape[Volume] {
 	return s
 }
 
-func resourcesShape() shape[Resources] {
+func resourcesShape() shape[Resources] { return object("resources", resourcesFields(), nil) }
+
+func resourcesFields() []field[Resources] {
 	size := quantity([]string{"string", "integer"}, parseSize(4<<20, 16<<40))
-	return object("resources", []field[Resources]{
+	return []field[Resources]{
 		bind("cpu", "Processors, such as 2, 0.5 or 500m.", quantity([]string{"string", "number"}, parseCPU),
 			func(r *Resources) *int64 { return &r.CPU }),
 		bind("memory", "Memory, such as 256Mi or 1G.", size,
@@ -134,7 +136,7 @@ func resourcesShape() shape[Resources] {
 			func(r *Resources) *int64 { return &r.NoFile }),
 		bind("bandwidth", "Bits per second in each direction, such as 10Mbps.", quantity([]string{"string"}, parseBandwidth),
 			func(r *Resources) *int64 { return &r.Bandwidth }),
-	}, nil)
+	}
 }
 
 func securityShape() shape[Security] {

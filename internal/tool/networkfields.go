@@ -50,19 +50,6 @@ func egressShape() shape[placed] {
 	})
 }
 
-// ParseEgress reads a list of egress rules, as a tool has it, out of another file, and says where each stands. The error
-// is an *[Error].
-func ParseEgress(file string, n *yaml.Node) ([]network.Rule, []Position, error) {
-	d := &decoder{file: file, limits: toolLimits()}
-	if d.inspect(n) {
-		merge(n, map[*yaml.Node]bool{})
-		if p, ok := egressShape().read(d, n, "egress"); ok && len(d.problems) == 0 {
-			return p.policy.Egress, p.at, nil
-		}
-	}
-	return nil, nil, newError(d.problems)
-}
-
 func ruleShape() shape[network.Rule] {
 	host := convert(text(schema{"minLength": 1}, func(s string) (string, string) {
 		if err := (network.Rule{Host: s}).Validate(); err != nil || s == "" {

@@ -1,0 +1,49 @@
+package image
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestConfigErrors: what is wrong with the settings of registries is said with its place.
+func TestConfigErrors(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "registries.json")
+	load := func(text string) (Config, error) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return LoadConfig(path)
+	}
+	for text, want := range map[string]string{
+		`{"registry": {}}`: `:1:2: unknown key "registry" in the registry settings; did you mean "registries"?`,
+		`{"registries": {"a.example": {"mirror": []}}}`: `:1:31: unknown key "mirror" in a registry; did you mean "mirrors"?`,
+		`{"registries": {"a.example": {"mirrors": 5}}}`: `:1:42: mirrors must be a list`,
+		"registries:\n  a.example:\n    plain_http: on": `:3:17: plain_http must be true or false`,
+		`{"registries": {"https://a.example": {}}}`:     `:1:17: a registry "https://a.example" is not a host; write host or host:port`,
+		`{"registries": {"a": {"mirrors": ["a b"]}}}`:   `a mirror "a b" is not the address of one; write [http://]host[:port][/path]`,
+		`[]`:                                 `the registry settings must be a mapping of keys`,
+		`{`:                                  `this is not valid YAML`,
+		`{"registries": {"a": {}, "a": {}}}`: `"a"`,
+	} {
+		_, err := load(text)
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), path+":") {
+			t.Errorf("%s: %v, want %s%s", text, err, path, want)
+		}
+		if strings.Contains(err.Error(), "image.") || strings.Contains(err.Error(), "unmarshal") {
+			t.Errorf("%s: it has names of Go: %v", text, err)
+		}
+	}
+	for _, text := range []string{"", "# none\n", "{}", `{"registries": {}}`} {
+		if c, err := load(text); err != nil || len(c.Registries) != 0 {
+			t.Errorf("%q: %v %v", text, c, err)
+		}
+	}
+	c, err := load(`{"registries": {"a.example:5000": {"mirrors": ["http://m.example/x"], "plain_http": true, "ca_file": "/ca.pem", "token_hosts": ["t"], "redirect_hosts": ["r"]}}}`)
+	r := c.Registries["a.example:5000"]
+	if err != nil || len(r.Mirrors) != 1 || !r.PlainHTTP || r.CAFile != "/ca.pem" || len(r.TokenHosts) != 1 || len(r.RedirectHosts) != 1 {
+		t.Errorf("%+v %v", c, err)
+	}
+}

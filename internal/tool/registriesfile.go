@@ -1,0 +1,57 @@
+package tool
+
+import "strings"
+
+// RegistriesFile are the settings of registries as they are written, by host[:port]; see image.Config.
+type RegistriesFile struct {
+	Registries map[string]RegistrySettings
+}
+
+// RegistrySettings are those of one registry; see image.Registry.
+type RegistrySettings struct {
+	Mirrors       []string
+	PlainHTTP     bool
+	CAFile        string
+	TokenHosts    []string
+	RedirectHosts []string
+}
+
+// ParseRegistries reads the settings of registries. An empty file has none. isMirror knows the address of a mirror. The
+// error is an *[Error].
+func ParseRegistries(file string, data []byte, isMirror func(string) bool) (*RegistriesFile, error) {
+	d := &decoder{file: file, limits: workflowLimits(), mayBeEmpty: true}
+	var r RegistriesFile
+	if root := d.document(data); root != nil {
+		r, _ = registriesShape(isMirror).read(d, root, "the registry settings")
+	}
+	if len(d.problems) > 0 {
+		return nil, newError(d.problems)
+	}
+	return &r, nil
+}
+
+func registriesShape(isMirror func(string) bool) shape[RegistriesFile] {
+	const hosts = "host or host:port"
+	host := func(s string) (string, string) {
+		if s == "" || strings.ContainsAny(s, "/@ \t\n") {
+			return "is not a host", "write " + hosts
+		}
+		return "", ""
+	}
+	mirror := func(s string) (string, string) {
+		if !isMirror(s) {
+			return "is not the address of one", "write [http://]host[:port][/path]"
+		}
+		return "", ""
+	}
+	one := object("a registry", []field[RegistrySettings]{
+		bind("mirrors", "Tried in order before the registry itself.", list("a mirror", text(nil, mirror)), func(r *RegistrySettings) *[]string { return &r.Mirrors }),
+		bind("plain_http", "Whether HTTP without TLS is allowed.", boolean(), func(r *RegistrySettings) *bool { return &r.PlainHTTP }),
+		bind("ca_file", "A PEM file of authorities that are trusted for it.", text(nil, nil), func(r *RegistrySettings) *string { return &r.CAFile }),
+		bind("token_hosts", "Hosts of other sites that may get its credentials.", list("a host", text(nil, nil)), func(r *RegistrySettings) *[]string { return &r.TokenHosts }),
+		bind("redirect_hosts", "Hosts at private addresses to which it may lead.", list("a host", text(nil, nil)), func(r *RegistrySettings) *[]string { return &r.RedirectHosts }),
+	}, nil)
+	return object("the registry settings", []field[RegistriesFile]{
+		bind("registries", "The settings by "+hosts+".", byName(one, schema{}, host, "a registry"), func(f *RegistriesFile) *map[string]RegistrySettings { return &f.Registries }),
+	}, nil)
+}
