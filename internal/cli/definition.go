@@ -97,16 +97,20 @@ func vetTests(paths []string) (tool.Vetted, error) {
 	if slices.ContainsFunc(paths, readOnce) {
 		return tool.VetSearch("."), nil
 	}
+	seen := tool.VettedAll
 	files, err := findTests(paths)
 	if err != nil {
-		return "", err
+		seen = tool.VetSearch(".") // the error comes again, from whoever runs them
 	}
 	for _, file := range files {
-		if err := validateSuite(file); err != nil {
+		switch err := validateSuite(file); {
+		case untrusted(err):
 			return "", err
+		case err != nil: // not all was looked at; --record may be about to write what is missing
+			seen = tool.VetSearch(".")
 		}
 	}
-	return tool.VettedAll, nil
+	return seen, nil
 }
 
 // readOnce reports whether a file is gone once it was read: standard input, or a shell's <(…).
@@ -118,8 +122,7 @@ func readOnce(name string) bool {
 	return err == nil && !info.IsDir() && !info.Mode().IsRegular()
 }
 
-// untrusted reports whether an error is about a file that another user could have put there. Any other error is reported by
-// the load that follows.
+// untrusted reports whether an error is about a file that another user could have put there.
 func untrusted(err error) bool {
 	var refused *tool.UntrustedError
 	return errors.As(err, &refused)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/engine"
 	"github.com/mayfly-run/mayfly/internal/image"
+	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
 // newEngine fails: the embedded engine is made of Linux namespaces.

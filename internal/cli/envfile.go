@@ -8,7 +8,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
-// maxEnvFile is more than the variables and arguments of a program may have (execve(2)).
+// Both are more than Linux passes to a program in practice (execve(2)).
 const (
 	maxEnvFile      = 4 << 20
 	maxEnvVariables = 10_000
@@ -29,7 +29,7 @@ func (f *runFlags) readEnvFile() error {
 		return runUsage("--env-file: %w", err)
 	}
 	if len(data) > maxEnvFile {
-		return runUsage("--env-file %s has more than %d bytes, and a program takes fewer", f.envFile, maxEnvFile)
+		return runUsage("--env-file %s is larger than %d bytes, more than Linux passes to a program; pass large values as files", f.envFile, maxEnvFile)
 	}
 	more, err := parseEnvFile(f.envFile, string(data))
 	if err != nil {
@@ -56,7 +56,7 @@ func parseEnvFile(file, text string) ([]string, error) {
 			return nil, runUsage("%s:%d: the line is not NAME=VALUE, with letters, digits and _ in NAME", file, number)
 		}
 		if len(out) == maxEnvVariables {
-			return nil, runUsage("%s has more than %d variables", file, maxEnvVariables)
+			return nil, runUsage("--env-file %s has more than %d variables; leave out those that the tool doesn't need", file, maxEnvVariables)
 		}
 		if !given {
 			if _, given = os.LookupEnv(name); !given {

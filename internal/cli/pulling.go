@@ -48,7 +48,7 @@ func (p pulling) Pull(ctx context.Context, ref string, opts image.PullOptions) (
 	if err == nil || ctx.Err() != nil || errors.Is(err, image.ErrNoSpace) {
 		return img, err // another image is no way out of it
 	}
-	if _, here := p.Store.Lookup(ref); here == nil {
+	if _, missing := p.Store.Lookup(ref); missing == nil {
 		return nil, fmt.Errorf("%w; leave out --pull=%s to use the one in the store", err, p.when)
 	}
 	if near := p.nearest(ref); near != "" {

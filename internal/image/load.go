@@ -108,10 +108,12 @@ const loadHint = "give an OCI layout or the output of docker save or podman save
 
 // isNoImage says what a tar is that isn't an image.
 func (a *archive) isNoImage() error {
-	for _, name := range slices.Sorted(maps.Keys(a.files)) {
-		if slices.Contains([]string{"etc/passwd", "etc/os-release", "usr/lib/os-release", "bin/busybox"}, name) {
+	for _, name := range []string{"etc/passwd", "etc/os-release", "usr/lib/os-release", "bin/busybox"} {
+		if _, found := a.files[name]; found {
 			return &Error{Kind: ErrMalformed, Msg: "it is the file system of a container or machine, not the archive of an image", Hint: "docker import makes an image of it, and docker save its archive"}
 		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(a.files)) {
 		if dir, file := path.Split(name); (file == "index.json" || file == "manifest.json") && strings.Count(dir, "/") == 1 {
 			return &Error{Kind: ErrMalformed, Msg: fmt.Sprintf("its %s is in the folder %s and not at its top", file, dir), Hint: "make the tar in that folder: tar -C " + strings.TrimSuffix(dir, "/") + " -cf image.tar ."}
 		}

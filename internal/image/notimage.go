@@ -25,7 +25,7 @@ var signatures = []struct {
 	{0, "\xed\xab\xee\xdb", "an RPM package"},
 	{0, "070701", "a cpio archive"},
 	{0, "\x04\x22\x4d\x18", "a file compressed with lz4"},
-	{32, "SIF_MAGIC", "an image of Singularity (SIF); write it as an OCI archive"},
+	{32, "SIF_MAGIC", "an image of Singularity (SIF)"},
 	{510, "\x55\xaa", "a disk with a boot sector"},
 }
 
@@ -46,7 +46,7 @@ func whatIs(head []byte) string {
 	case len(text) == 0 || bytes.IndexByte(text, 0) >= 0 || !validText(text):
 		return "a file of an unknown kind"
 	case text[0] == '<':
-		return "a web page, such as an error of a server that it was downloaded from"
+		return "a web page, such as a server sends instead of a file"
 	case text[0] == '{' || text[0] == '[':
 		return "a file of JSON"
 	default:

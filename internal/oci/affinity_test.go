@@ -54,7 +54,7 @@ func TestStartsAtOnceLeaveTheirProcessor(t *testing.T) {
 		t.Fatal(err)
 	}
 	cpus, tools := field(string(own), "Cpus_allowed_list"), processors(t)
-	// A busy machine may look only when no start is under way.
+	// On a busy machine this process may get to look only when no start is under way: try again.
 	narrowed := false
 	for deadline := time.Now().Add(testbed.Patience); !narrowed && time.Now().Before(deadline); {
 		if narrowed = startManyAtOnce(t, cpus, tools); runtime.NumCPU() == 1 {

@@ -21,7 +21,7 @@ var ownerCapabilities = []struct {
 func (e *Engine) probeOwner() engine.Check {
 	const feature = "kernel counts per run"
 	if e.rootless != nil {
-		return ok(feature, "of the user's, whose ids the runs share")
+		return ok(feature, "counted for this user, whose ids all of the user's runs share")
 	}
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData
@@ -37,6 +37,6 @@ func (e *Engine) probeOwner() engine.Check {
 	if len(lacking) == 0 {
 		return ok(feature, "")
 	}
-	return absent(feature, "inotify instances and queued signals of all runs are counted for root: this process has no "+strings.Join(lacking, " and no "),
-		"start mayfly with it, as with CapabilityBoundingSet= of a service or --cap-add of a container")
+	return absent(feature, "inotify instances and queued signals of all runs are counted for root: this process lacks "+strings.Join(lacking, ", "),
+		"give mayfly these capabilities, with CapabilityBoundingSet= in its service or --cap-add for its container")
 }

@@ -135,7 +135,7 @@ func Enter(shim string, args []string, env []string) error {
 	}
 	argv = append(append(argv, self), args...)
 	count := min(ids.users.count, ids.groups.count)
-	// The first of a name counts for those who read it (environ(7) says nothing).
+	// Where a name is there twice, os.Getenv and getenv(3) return the first.
 	env = slices.Concat(env, []string{rootlessEnv + "=" + fmt.Sprintf("%d:%d:%s", os.Geteuid(), count, cgroup)}, os.Environ())
 	if err := syscall.Exec(shim, argv, env); err != nil {
 		return fmt.Errorf("start %s: %w", shim, err)

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mayfly-run/mayfly/internal/engine"
 	"github.com/mayfly-run/mayfly/internal/image"
 	"github.com/mayfly-run/mayfly/internal/network"
 	"github.com/mayfly-run/mayfly/internal/tool"
@@ -149,7 +150,7 @@ func (p *Policy) fill(t *tool.Tool) {
 	r.Disk = cmp.Or(r.Disk, d.Disk, lower(most.Disk, b.Disk))
 	r.PIDs = cmp.Or(r.PIDs, d.PIDs, lower(most.PIDs, b.PIDs))
 	r.NoFile = cmp.Or(r.NoFile, d.NoFile)
-	r.MostNoFile = most.NoFile
+	r.MostNoFile = lower(most.NoFile, engine.MostOpenFiles)
 	r.Bandwidth = cmp.Or(r.Bandwidth, d.Bandwidth, lower(most.Bandwidth, b.Bandwidth))
 	t.Timeout = cmp.Or(t.Timeout, p.defaults.timeout, time.Duration(lower(int64(p.max.timeout), int64(builtin.Timeout))))
 	switch {

@@ -59,7 +59,7 @@ func (r *rootfs) ownProgram(at string) (paths []string, err error) {
 		paths = append(paths, host)
 		target, err := os.Readlink(host)
 		if err != nil {
-			return paths, nil //nolint:nilerr // it is no link, or isn't there: whoever executes it says so
+			return paths, nil //nolint:nilerr // it isn't a link, or doesn't exist; executing it reports that
 		}
 		if at = target; !path.IsAbs(target) {
 			at = path.Join(strings.TrimPrefix(path.Dir(host), r.root), target)

@@ -224,7 +224,7 @@ func toolProcess(spec *engine.Spec, r *rootfs, argv, env []string) *specs.Proces
 			// A limit of one byte, unlike zero, also keeps core_pattern
 			// from piping the memory to a program of the host (core(5)).
 			{Type: "RLIMIT_CORE", Soft: 1, Hard: 1},
-			// Of each of the run's users. All together have as much (holder.c).
+			// For each user of the sandbox; holder.c sets the same limit for all of them together.
 			{Type: "RLIMIT_SIGPENDING", Soft: runSignals, Hard: runSignals},
 			{Type: "RLIMIT_MEMLOCK", Soft: runLocked, Hard: runLocked},
 		},

@@ -119,8 +119,8 @@ static void enter_userns(int argc, char **argv)
 	_exit(125);
 }
 
-// limit_in_userns sets a limit of this user namespace, which else shares its creator's: root's of the host. A kernel
-// without it has nothing to share.
+// limit_in_userns sets a limit of this user namespace; without it only the creator's limit holds. A kernel that doesn't
+// have the file has no such limit.
 static int limit_in_userns(const char *file, const char *value)
 {
 	int fd = open(file, O_WRONLY | O_CLOEXEC), failed;
@@ -174,7 +174,8 @@ static void hold(int argc, char **argv, int leash, int ready)
 	char byte;
 	ssize_t n;
 
-	// The parent-death signal here, too: the change of user below takes it away. The owner's took its files of /proc away.
+	// The parent-death signal here, too: the change of user below takes it away. Becoming the owner
+	// made the process not dumpable, so its files in /proc were root's (proc(5)).
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || prctl(PR_SET_DUMPABLE, 1) != 0)
 		_exit(1);
 	// It has nothing of the shim's: neither the tool's streams nor the locks on the run's ids and directory.
@@ -240,8 +241,9 @@ static void holder_failed(const char *doing)
 // root has, and a tool that changes its user as much as it likes; so the owner is the run's own first id, and its limits are
 // those of the run as a whole.
 //
-// An owner has all capabilities in its namespace, and root is not the owner then. A shim that lacks one that it needs there
-// (oci/probe.go has the list) leaves root the owner, which doctor says.
+// The creator of a user namespace has all capabilities in it. Where the run's first id is the creator, root has in it only
+// those that it has itself; so a shim that lacks one that it needs there (ownerCapabilities in oci/owner.go) stays the
+// creator as root, and doctor reports it.
 struct owner {
 	uid_t id; // 0 for root
 	struct rlimit signals, locked;

@@ -21,7 +21,7 @@ const (
 	runLocked  = C.MAYFLY_RUN_LOCKED
 )
 
-// holder is the process that owns a sandbox's user, network and pid
+// holder is the process that keeps a sandbox's user, network and pid
 // namespaces (see holder.c).
 type holder struct {
 	process *os.Process

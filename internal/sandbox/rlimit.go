@@ -49,7 +49,7 @@ func LimitSelf() error {
 		if _, err := fmt.Sscanf(text, "%d:%d:%d", &number, &limit.Cur, &limit.Max); err != nil {
 			return fmt.Errorf("read the limit %q: %w", text, err)
 		}
-		// Of open files, it also has the Go runtime leave them to the tool as they are.
+		// It also keeps the Go runtime from restoring the limit of open files at exec.
 		if err := unix.Setrlimit(number, &limit); err != nil {
 			return fmt.Errorf("set limit %d: %w", number, err)
 		}

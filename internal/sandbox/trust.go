@@ -89,16 +89,31 @@ func (r *rootfs) trustMounts(authority []byte) ([]specs.Mount, error) {
 		return mounts, nil
 	}
 	targets := []string{main}
-	// Nothing can be mounted over a link that leads nowhere.
-	host, err := r.inFolder(debianBundle)
-	if err != nil && !errors.Is(err, unix.ELOOP) {
+	switch mountable, err := r.isMountable(debianBundle); {
+	case err != nil:
 		return nil, err
-	}
-	at := "/" + strings.TrimPrefix(strings.TrimPrefix(host, r.root), "/")
-	if info, statErr := os.Lstat(host); err == nil && (statErr != nil || info.Mode()&fs.ModeSymlink == 0) && r.checkPlace("certificates", at) == nil {
+	case mountable:
 		targets = append(targets, debianBundle)
 	}
 	return mounts, put("bundle", authority, targets...)
+}
+
+// isMountable reports whether a file can be mounted at a path: not over a link of the image, nor where its links lead out of
+// what is the image's.
+func (r *rootfs) isMountable(path string) (bool, error) {
+	host, err := r.inFolder(path)
+	if errors.Is(err, unix.ELOOP) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	inside := r.checkPlace("certificates", "/"+strings.TrimPrefix(strings.TrimPrefix(host, r.root), "/")) == nil
+	info, err := os.Lstat(host)
+	if isAbsent(err) {
+		return inside, nil
+	}
+	return inside && err == nil && info.Mode()&fs.ModeSymlink == 0, err
 }
 
 // imageBundle reads a bundle of the image and says where it is, its links resolved as the sandbox would. It is nil when
@@ -106,7 +121,7 @@ func (r *rootfs) trustMounts(authority []byte) ([]specs.Mount, error) {
 func (r *rootfs) imageBundle(at string) (content []byte, target string, err error) {
 	host, err := r.inRoot(at)
 	if errors.Is(err, unix.ELOOP) {
-		return nil, "", nil // a link that leads nowhere, for the tool neither
+		return nil, "", nil // a dangling link; the tool can't read it either
 	}
 	if err != nil {
 		return nil, "", err

@@ -150,7 +150,7 @@ func (r *rootfs) trustImage() error {
 	for _, at := range found {
 		host, err := r.inRoot(at)
 		if errors.Is(err, unix.ELOOP) {
-			continue // a link that leads nowhere, for the tool neither
+			continue // a dangling link; the tool can't read it either
 		}
 		if err != nil {
 			return err

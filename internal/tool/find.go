@@ -68,7 +68,7 @@ func Find(startDir, name string) (Found, error) {
 		tools := filepath.Join(dir, "tools")
 		for _, candidate := range []string{filepath.Join(tools, name, "tool.yaml"), filepath.Join(tools, name+".yaml")} {
 			if isFile(candidate) {
-				return Found{candidate, above}, trustedSearch(dirs[:i+1], candidate)
+				return Found{candidate, above}, trustedSearch(dirs[:i+1], name, candidate)
 			}
 			missing.Looked = append(missing.Looked, candidate)
 		}
@@ -108,20 +108,22 @@ func Names(startDir string) ([]string, error) {
 
 // trustedSearch is [trusted] for what was found in the last of the folders that were looked through. Another user must not
 // be able to put one into a nearer folder either: before it is read, or for the next time.
-func trustedSearch(dirs []string, file string) error {
+func trustedSearch(dirs []string, name, file string) error {
 	last := len(dirs) - 1
 	if last == 0 {
 		return nil // where the user is
 	}
 	for _, dir := range dirs[1:last] {
-		for _, folder := range []string{dir, filepath.Join(dir, "tools")} {
+		tools := filepath.Join(dir, "tools")
+		for _, place := range []string{dir, tools, filepath.Join(tools, name), filepath.Join(tools, name+".yaml")} {
 			var refused *UntrustedError
-			err := trusted(dir, folder)
+			err := trusted(dir, place)
 			if errors.As(err, &refused) {
-				refused.File = file
+				refused.File, refused.Nearer = file, true
+				return refused
 			}
 			if err := absent(err); err != nil {
-				return err
+				return fmt.Errorf("find tool %s: %w", name, err)
 			}
 		}
 	}

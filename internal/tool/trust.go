@@ -24,6 +24,8 @@ type UntrustedError struct {
 	Owner string
 	// Writable says that others may write to Path; otherwise it is its owner who isn't trusted.
 	Writable bool
+	// Nearer says that Path is a folder that the search came through, where another user could put one of the same name.
+	Nearer bool
 }
 
 // Error says what is refused, why, and how to use it all the same.
@@ -31,6 +33,9 @@ func (e *UntrustedError) Error() string {
 	why := fmt.Sprintf("%s belongs to %s", e.Path, e.Owner)
 	if e.Writable {
 		why = fmt.Sprintf("others can write to %s, which belongs to %s", e.Path, e.Owner)
+	}
+	if e.Nearer {
+		return fmt.Sprintf("%s was found by its name in a folder above, and another user could put one of that name nearer: %s; to run it all the same give its path: %s", e.File, why, e.File)
 	}
 	return fmt.Sprintf("%s was found by its name in a folder above, and %s: whoever put it there would get your secrets; read it, and to run it all the same give its path: %s", e.File, why, e.File)
 }
@@ -55,9 +60,9 @@ func trusted(above, file string) error {
 		}
 		where := elsewhere
 		switch {
-		case at == root || strings.HasPrefix(at, root+string(filepath.Separator)):
+		case within(root, at):
 			where = inside
-		case at == string(filepath.Separator) || strings.HasPrefix(root, at+string(filepath.Separator)):
+		case within(at, root):
 			where = around
 		}
 		if refused := judge(at, info, where); refused != nil {
@@ -82,6 +87,12 @@ func trusted(above, file string) error {
 		}
 		at, left = filepath.Join(at, left[0]), left[1:]
 	}
+}
+
+// within reports whether a path is a folder or below it.
+func within(folder, path string) bool {
+	separator := string(filepath.Separator)
+	return path == folder || strings.HasPrefix(path, strings.TrimSuffix(folder, separator)+separator)
 }
 
 // region is where something on the way stands, by the folder that was climbed to.
@@ -117,17 +128,27 @@ func judge(path string, info fs.FileInfo, where region) *UntrustedError {
 		// Who shares a folder with a group has the project in it all the same.
 		others, group = others && !sticky, group && !sticky && where != around
 	}
-	if others || group || !slices.Contains(trustedUsers(info.IsDir() && where == around), uid) {
+	folder := ""
+	if info.IsDir() && where == around {
+		folder = path
+	}
+	if others || group || !slices.Contains(trustedUsers(folder), uid) {
 		return &UntrustedError{Path: path, Owner: userName(uid), Writable: others || group}
 	}
 	return nil
 }
 
-// trustedUsers are root, the user, and whoever became root by sudo, as for git.
-func trustedUsers(aroundIt bool) []int {
+// trustedUsers are root, the user, and whoever became root by sudo, as for git; in the user namespace of an ordinary user also
+// nobody, as far as was looked at before: around is a folder around the one that was climbed to, or "".
+func trustedUsers(around string) []int {
 	uids := []int{0, os.Geteuid()}
-	if vetted := Vetted(os.Getenv(VettedEnv)); vetted == VettedAll || vetted == VettedAround && aroundIt {
-		return append(uids, overflowUID)
+	if os.Getenv("MAYFLY_ROOTLESS") != "" { // which package oci has checked
+		vetted := os.Getenv(VettedEnv)
+		dir, isAround := strings.CutPrefix(vetted, string(VettedAround))
+		if vetted == string(VettedAll) || isAround && around != "" && within(around, dir) {
+			uids = append(uids, overflowUID)
+		}
+		return uids
 	}
 	if sudo, err := strconv.Atoi(os.Getenv("SUDO_UID")); err == nil && os.Geteuid() == 0 {
 		uids = append(uids, sudo)
@@ -142,8 +163,9 @@ type Vetted string
 const (
 	// VettedAll is all definitions with their files.
 	VettedAll Vetted = "all"
-	// VettedAround are the folders from "/" on to the one where names are looked for first.
-	VettedAround Vetted = "around"
+	// VettedAround begins with this and goes on with the folder where names are looked for first, whose folders around it
+	// were looked at.
+	VettedAround Vetted = "around:"
 
 	// VettedEnv is the variable that says so inside.
 	VettedEnv = "MAYFLY_VETTED"
@@ -155,7 +177,10 @@ func VetSearch(startDir string) Vetted {
 	if err != nil || trusted(dir, dir) != nil {
 		return ""
 	}
-	return VettedAround
+	if dir, err = filepath.EvalSymlinks(dir); err != nil {
+		return ""
+	}
+	return VettedAround + Vetted(dir)
 }
 
 // overflowUID stands for owners that a user namespace has no number for (user_namespaces(7)).

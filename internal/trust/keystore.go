@@ -16,6 +16,9 @@ import (
 // alias is the authority's name in a keystore.
 const alias = "mayfly-test-authority"
 
+// triesOfPasswords is how often a PKCS#12 file is read with one of them at the most: none is tried in two forms.
+const triesOfPasswords = 3
+
 // passwords are those that keystores of authorities have: Java's own, and none.
 var passwords = []string{"changeit", ""}
 
@@ -84,7 +87,7 @@ func (a *Authority) addToPKCS12(file []byte) ([]byte, bool) {
 	if err != nil {
 		return file, false
 	}
-	n := rounds(file, 0)
+	n := triesOfPasswords * rounds(file, 0)
 	if a.rounds+n > maxRounds {
 		return file, false
 	}

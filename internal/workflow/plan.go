@@ -1,8 +1,8 @@
 // Package workflow plans and executes workflows.
 //
 // Planning is pure: [Plan.Next] says what to do next given the definition and how each step stands, and nothing else. It
-// starts nothing, waits for nothing and remembers nothing except a list of items that it has read once, so that a run that goes on after a crash plans as one that
-// never stopped. What is impure comes in from outside: conditions are evaluated by a function that Next is given.
+// starts nothing and waits for nothing. It keeps only a list of items, which it reads once, so a run that is resumed plans
+// as one that never stopped. What is impure comes in from outside: conditions are evaluated by a function that Next is given.
 //
 //	definition, states --Next--> actions (start, skip, …) --Apply--> states
 //	                               |                                  ^
