@@ -2,6 +2,7 @@ package run
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -87,6 +88,16 @@ func TestPolicyFillsWhatAToolLeavesOpen(t *testing.T) {
 	}
 	if got.Timeout != 2*time.Minute || got.Network.Mode != network.ModePublic {
 		t.Errorf("timeout %v, network %v", got.Timeout, got.Network)
+	}
+}
+
+// TestPolicyOfOpenFiles: a maximum lowers what a tool that says nothing may have at most, and raises nothing.
+func TestPolicyOfOpenFiles(t *testing.T) {
+	for most, want := range map[int]int64{4096: 4096, 65536: 0, 500_000: 0} {
+		got, err := mustPolicy(t, fmt.Sprintf("max: {nofile: %d}", most)).Apply(parseTool(t, "name: a"))
+		if err != nil || got.Resources.NoFile != 0 || got.Resources.MostNoFile != want {
+			t.Errorf("a maximum of %d: %+v %v, want %d", most, got.Resources, err, want)
+		}
 	}
 }
 
