@@ -48,7 +48,7 @@ TEST_IMAGES := busybox shell python kubectl clients java
 
 # Their bounds are in times or megabytes, or there is so much of something that the race detector takes minutes; what
 # could race in them, smaller ones do as well.
-BOUNDS := ^Test(HostileDefinitions|LargeTransfer|UnpackRefusesFiveMillionEntries|PullStopsBombs|UnpackBoundsDirectoryNames|LookupIsFast|LoadRefusesHostileArchives|ManyConnections|ManyMockedConnections|PlanScale|RepetitiveSecret|StreamingNeedsLittleMemory|WorkflowLimits)$$
+BOUNDS := ^Test(AddIsLinear|HostileDefinitions|LargeTransfer|UnpackRefusesFiveMillionEntries|PullStopsBombs|UnpackBoundsDirectoryNames|LookupIsFast|LoadRefusesHostileArchives|ManyConnections|ManyMockedConnections|PlanScale|RepetitiveSecret|StreamingNeedsLittleMemory|WorkflowLimits)$$
 
 .PHONY: test-pure
 test-pure: ## test the packages that need no sandbox

@@ -173,8 +173,8 @@ func TestAddIsLinear(t *testing.T) {
 		return best
 	}
 	for _, unit := range []string{begin + "x", begin + "\n", begin + end, begin + "\n" + end, encodedBegin} {
-		const size, times = 64 << 10, 16
-		if one, many := took(unit, size), took(unit, times*size); many > 6*times*one {
+		const size, times = 256 << 10, 8
+		if one, many := took(unit, size), took(unit, times*size); many > 4*times*one {
 			t.Errorf("%s for %d bytes of %q, again and again, and %s for %d times as many", one, size, unit, many, times)
 		}
 	}
