@@ -32,17 +32,15 @@ func (p pulling) Lookup(ref string) (*image.Image, error) {
 
 func (p pulling) Pull(ctx context.Context, ref string, opts image.PullOptions) (*image.Image, error) {
 	if p.when == "never" {
-		hint := ""
-		if near := p.nearest(ref); near != "" {
-			hint = fmt.Sprintf("; did you mean %s, which is in the store?", near)
-		}
-		return nil, fmt.Errorf("image %s is not in the store and --pull=never; pull it with: mayfly image pull %s%s", ref, ref, hint)
+		return nil, fmt.Errorf("image %s is not in the store and --pull=never; pull it with: mayfly image pull %s%s", ref, ref, p.suggestion(ref))
 	}
 	if err := p.ownImage(ref); err != nil {
 		return nil, err
 	}
-	if others := p.beside(ref); p.notice != nil && p.when != "always" && len(others) > 0 {
-		fmt.Fprintf(p.notice, "mayfly: image %s is not in the store, which has %s; asking the registry\n", ref, strings.Join(others, ", "))
+	if p.notice != nil && p.when != "always" {
+		if others := p.beside(ref); len(others) > 0 {
+			fmt.Fprintf(p.notice, "mayfly: image %s is not in the store, which has %s; asking the registry\n", ref, strings.Join(others, ", "))
+		}
 	}
 	img, err := p.Store.Pull(ctx, ref, opts)
 	if err == nil || ctx.Err() != nil || errors.Is(err, image.ErrNoSpace) {
@@ -51,10 +49,16 @@ func (p pulling) Pull(ctx context.Context, ref string, opts image.PullOptions) (
 	if _, missing := p.Store.Lookup(ref); missing == nil {
 		return nil, fmt.Errorf("%w; leave out --pull=%s to use the one in the store", err, p.when)
 	}
-	if near := p.nearest(ref); near != "" {
-		return nil, fmt.Errorf("%w; did you mean %s, which is in the store?", err, near)
+	return nil, fmt.Errorf("%w%s", err, p.suggestion(ref))
+}
+
+// suggestion is the end of an error that names the image of the store that was probably meant, or "".
+func (p pulling) suggestion(ref string) string {
+	near := p.nearest(ref)
+	if near == "" {
+		return ""
 	}
-	return nil, err
+	return fmt.Sprintf("; did you mean %s, which is in the store?", near)
 }
 
 // ownImage is the error for an image of this project that isn't in the store: its images are built and in no public
@@ -69,11 +73,7 @@ func (p pulling) ownImage(ref string) error {
 	}
 	name, _, _ = strings.Cut(name, "@")
 	name, _, _ = strings.Cut(name, ":")
-	hint := ""
-	if near := p.nearest(ref); near != "" {
-		hint = fmt.Sprintf("; did you mean %s, which is in the store?", near)
-	}
-	return fmt.Errorf("image %s is not in the store%s; build it with make images, and load it: mayfly image load .build/images/%s.tar", ref, hint, name)
+	return fmt.Errorf("image %s is not in the store%s; build it with make images, and load it: mayfly image load .build/images/%s.tar", ref, p.suggestion(ref), name)
 }
 
 // nearest is the name in the store that a name was probably meant to be, or "".
