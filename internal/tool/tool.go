@@ -1,4 +1,5 @@
-// Package tool reads tool definitions: YAML in, typed and validated values out.
+// Package tool reads tool definitions: YAML in, typed and validated values out. An operator's policy and the settings of
+// registries are read by the same code.
 //
 // A definition is read in one pass over its YAML nodes, guided by one table of fields per mapping. The same tables
 // produce the JSON Schema, so that an editor and the loader agree. Every problem found carries its file, line and
