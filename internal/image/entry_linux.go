@@ -170,8 +170,7 @@ func (u *unpacker) symlink(name string, h *tar.Header) error {
 	return nil
 }
 
-// hardLink links to an earlier entry. A layer is a changeset of its own: the file linked to must be in it
-// (image-spec, layer.md, "Hard links").
+// hardLink links to an earlier entry (image-spec, layer.md, "Hard links"), or notes a link to a layer below.
 func (u *unpacker) hardLink(name string, h *tar.Header) error {
 	target, err := cleanName(h.Linkname, u.lim.PathDepth)
 	if err != nil {
@@ -190,10 +189,16 @@ func (u *unpacker) hardLink(name string, h *tar.Header) error {
 		err = unix.Fstatat(int(tdir.Fd()), path.Base(target), &st, unix.AT_SYMLINK_NOFOLLOW)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		return &Error{Kind: ErrMalformed, Msg: fmt.Sprintf("hard link to %q, which is not earlier in this layer; create both names in one build step, or copy the file", h.Linkname)}
+		return u.noteLink(name, target)
 	}
 	if err != nil {
 		return err
+	}
+	if below, ok := u.notedLink(int(tdir.Fd()), path.Base(target)); ok {
+		if name == target {
+			return nil
+		}
+		return u.noteLink(name, below)
 	}
 	if typ := st.Mode & unix.S_IFMT; typ != unix.S_IFREG && typ != unix.S_IFLNK {
 		return hostile("hard link to %q, which is not a file", h.Linkname)

@@ -14,8 +14,8 @@ import (
 // reference finds all of it.
 func (s *Store) install(ctx context.Context, w *workDir, p *plan, refs []refRecord, from blobSource, prog *progress) error {
 	rec := holdRecord{Owner: "pull", Manifest: p.manifestID, Blobs: []v1.Hash{p.manifestID, p.configID}}
-	for _, l := range p.layers {
-		rec.DiffIDs = append(rec.DiffIDs, l.diffID)
+	for i, l := range p.layers {
+		rec.DiffIDs = append(rec.DiffIDs, l.diffID, linkLayerID(p.file.RootFS.DiffIDs[:i+1]))
 		rec.Blobs = append(rec.Blobs, l.digest)
 	}
 	release, err := s.hold(ctx, rec)
@@ -72,6 +72,9 @@ func (s *Store) publishImage(w *workDir, p *plan, trees []treeRecord, refs []ref
 		rec.Layers = append(rec.Layers, layerRecord{DiffID: l.diffID, Digest: l.digest, Blob: l.size, Size: trees[i].Bytes})
 	}
 	var err error
+	if rec.Layers, trees, err = s.addLinkLayers(w, rec.Layers, trees); err != nil {
+		return err
+	}
 	if rec.Folders, err = s.folders(rec.Layers, trees); err != nil {
 		return fmt.Errorf("find out whose the image's folders are: %w", err)
 	}

@@ -269,7 +269,7 @@ func TestPruneUnderLoad(t *testing.T) {
 	host := imagetest.NewRegistry(t)
 	s := testStore(t)
 	for _, n := range []string{"a", "b", "c"} {
-		imagetest.Push(t, host+"/"+n+":1", imagetest.Config{Cmd: []string{n}}, imagetest.Tar(t, file{Name: "shared"}), imagetest.Tar(t, file{Name: "d/" + n, Body: n}))
+		imagetest.Push(t, host+"/"+n+":1", imagetest.Config{Cmd: []string{n}}, imagetest.Tar(t, file{Name: "shared"}), imagetest.Tar(t, file{Name: "d/" + n, Body: n}), imagetest.Tar(t, hardlink("below", "d/"+n)))
 	}
 	const enough = 3
 	begin := time.Now()
@@ -310,6 +310,9 @@ func TestPruneUnderLoad(t *testing.T) {
 				for range 5 {
 					if b, err := os.ReadFile(filepath.Join(img.Layers[1].Path, "d", n)); string(b) != n {
 						t.Errorf("held layer reads %q, %v", b, err)
+					}
+					if b, err := os.ReadFile(filepath.Join(img.Layers[3].Path, "below")); string(b) != n {
+						t.Errorf("held layer of links reads %q, %v", b, err)
 					}
 				}
 				used.Add(1)

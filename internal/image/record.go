@@ -47,6 +47,8 @@ type treeRecord struct {
 	Dropped int64   `json:"dropped,omitempty"` // devices and FIFOs left out
 	// Implied are folders that the layer has something in and doesn't list.
 	Implied []string `json:"implied,omitempty"`
+	// LinksBelow are hard links to files of layers below.
+	LinksBelow []linkBelow `json:"links_below,omitempty"`
 }
 
 const maxRecordBytes = 16 << 20

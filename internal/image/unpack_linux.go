@@ -32,6 +32,8 @@ type unpacker struct {
 	dirs     []dirTime // directories change as they are filled: their times are set last
 	dirBytes int
 	implied  map[string]bool
+	links    []linkBelow
+	linkMark string // what placeholders of links begin with
 	rec      treeRecord
 	buf      []byte
 }
@@ -64,7 +66,11 @@ func (s *Store) unpackTar(ctx context.Context, r io.Reader, dir string, image *i
 		}
 		h, err := tr.Next()
 		if err == io.EOF {
-			u.rec.Implied = u.impliedFolders()
+			links, err := u.linksBelow()
+			if err != nil {
+				return treeRecord{}, fmt.Errorf("unpack: %w", err)
+			}
+			u.rec.LinksBelow, u.rec.Implied = links, u.impliedFolders()
 			return u.rec, u.setDirTimes()
 		}
 		if err != nil {

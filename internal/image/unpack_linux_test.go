@@ -118,8 +118,6 @@ func TestUnpackRefusesHostileTars(t *testing.T) {
 		"loop of links":               {ErrHostile, []file{{Name: "l", Type: tar.TypeSymlink, Link: "m"}, {Name: "m", Type: tar.TypeSymlink, Link: "l"}, {Name: "l/f", Body: "x"}}},
 		"hard link up":                {ErrHostile, []file{{Name: "h", Type: tar.TypeLink, Link: "../canary/secret"}}},
 		"hard link through link":      {ErrHostile, []file{{Name: "l", Type: tar.TypeSymlink, Link: "../canary"}, {Name: "h", Type: tar.TypeLink, Link: "l/secret"}}},
-		"hard link to absolute name":  {ErrMalformed, []file{{Name: "h", Type: tar.TypeLink, Link: "/etc/passwd"}}},
-		"hard link to nothing":        {ErrMalformed, []file{{Name: "h", Type: tar.TypeLink, Link: "gone"}}},
 		"hard link to a directory":    {ErrHostile, []file{{Name: "d/"}, {Name: "h", Type: tar.TypeLink, Link: "d"}}},
 		"hard link to a whiteout":     {ErrHostile, []file{{Name: ".wh.f"}, {Name: "h", Type: tar.TypeLink, Link: "f"}}},
 		"hard link to its name":       {ErrHostile, []file{{Name: ".wh.f"}, {Name: "h", Type: tar.TypeLink, Link: ".wh.f"}}},

@@ -1,0 +1,225 @@
+package image
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sys/unix"
+)
+
+// noteLink puts a placeholder, which later entries may replace or link to, where the link will be: a symbolic link
+// whose text no layer can know before.
+func (u *unpacker) noteLink(name, target string) error {
+	if len(u.links) == maxLinksBelow {
+		return &Error{Kind: ErrBudget, Msg: fmt.Sprintf("layer has more than %d hard links to files of layers below", maxLinksBelow)}
+	}
+	if u.linkMark == "" {
+		u.linkMark = rand.Text()
+	}
+	text := u.linkMark + "/" + strconv.Itoa(len(u.links))
+	u.links = append(u.links, linkBelow{name, target})
+	_, err := u.create(name, func(dirfd int, base string) error { return unix.Symlinkat(text, dirfd, base) })
+	return err
+}
+
+// notedLink is the target of the placeholder at base, if it is one.
+func (u *unpacker) notedLink(dirfd int, base string) (target string, ok bool) {
+	if u.linkMark == "" {
+		return "", false
+	}
+	buf := make([]byte, len(u.linkMark)+20)
+	n, err := unix.Readlinkat(dirfd, base, buf)
+	if err != nil {
+		return "", false
+	}
+	number, ok := strings.CutPrefix(string(buf[:n]), u.linkMark+"/")
+	i, err := strconv.Atoi(number)
+	if !ok || err != nil || i >= len(u.links) {
+		return "", false
+	}
+	return u.links[i].Target, true
+}
+
+// linksBelow removes the placeholders that are still there at the end of the tar, and returns their links.
+func (u *unpacker) linksBelow() ([]linkBelow, error) {
+	var kept []linkBelow
+	for i, l := range u.links {
+		if text, err := u.root.Readlink(l.Name); err != nil || text != u.linkMark+"/"+strconv.Itoa(i) {
+			continue
+		}
+		for dir := path.Dir(l.Name); dir != "."; dir = path.Dir(dir) {
+			if info, err := u.root.Lstat(dir); err != nil {
+				return nil, err
+			} else if !info.IsDir() {
+				return nil, noSuchTarget(l) // its layer of links would have a folder in the link's place
+			}
+		}
+		if err := u.root.Remove(l.Name); err != nil {
+			return nil, err
+		}
+		kept = append(kept, l)
+	}
+	return kept, nil
+}
+
+func noSuchTarget(l linkBelow) error {
+	return &Error{
+		Kind: ErrMalformed, Msg: fmt.Sprintf("hard link %q to %q, which is neither earlier in its layer nor in a layer below", l.Name, l.Target),
+		Hint: "create both names in one build step, or copy the file",
+	}
+}
+
+// addLinkLayers puts the layers of links into an image's layers, each onto the one that it belongs to.
+func (s *Store) addLinkLayers(w *workDir, layers []layerRecord, trees []treeRecord) ([]layerRecord, []treeRecord, error) {
+	var outLayers []layerRecord
+	var outTrees []treeRecord
+	var diffs []v1.Hash
+	for i, l := range layers {
+		diffs = append(diffs, l.DiffID)
+		outLayers, outTrees = append(outLayers, l), append(outTrees, trees[i])
+		if len(trees[i].LinksBelow) == 0 {
+			continue
+		}
+		id := linkLayerID(diffs)
+		tree, there, err := s.readTree(id)
+		if err == nil && !there {
+			tree, err = s.makeLinkLayer(w, id, outLayers, trees[i].LinksBelow)
+		}
+		if err != nil {
+			return nil, nil, fmt.Errorf("layer %s: %w", l.Digest, err)
+		}
+		outLayers, outTrees = append(outLayers, layerRecord{DiffID: id, Digest: l.Digest}), append(outTrees, tree)
+	}
+	if len(outLayers) > s.opts.Limits.Layers {
+		return nil, nil, &Error{Kind: ErrBudget, Msg: fmt.Sprintf("image has %d layers, those for hard links to layers below included: the most is %d", len(outLayers), s.opts.Limits.Layers)}
+	}
+	return outLayers, outTrees, nil
+}
+
+func (s *Store) makeLinkLayer(w *workDir, id v1.Hash, layers []layerRecord, links []linkBelow) (rec treeRecord, err error) {
+	dir, err := os.MkdirTemp(w.path, "links-")
+	if err != nil {
+		return rec, noSpace(err)
+	}
+	defer func() { err = errors.Join(err, removeTree(dir)) }()
+	layer := filepath.Join(dir, "layer")
+	if rec, err = s.fillLinkLayer(filepath.Join(layer, "tree"), layers, links); err != nil {
+		return rec, noSpace(err)
+	}
+	rec.DiffID = id
+	data, err := json.Marshal(rec)
+	if err != nil {
+		return rec, err
+	}
+	if err := os.WriteFile(filepath.Join(layer, "layer.json"), data, 0o600); err != nil {
+		return rec, noSpace(err)
+	}
+	if !s.opts.NoSync {
+		if err := syncTree(layer); err != nil {
+			return rec, err
+		}
+	}
+	err = s.rename(layer, s.layerPath(id))
+	// Another pull may have been faster.
+	if _, there, readErr := s.readTree(id); err != nil && readErr == nil && there {
+		err = nil
+	}
+	return rec, err
+}
+
+func (s *Store) fillLinkLayer(tree string, layers []layerRecord, links []linkBelow) (rec treeRecord, err error) {
+	roots := make([]*os.Root, len(layers))
+	for i, l := range layers {
+		if roots[i], err = os.OpenRoot(s.treePath(l.DiffID)); err != nil {
+			return rec, err
+		}
+		defer roots[i].Close()
+	}
+	if err := os.MkdirAll(tree, 0o755); err != nil {
+		return rec, err
+	}
+	if err := likeRoot(tree, roots[len(roots)-1]); err != nil {
+		return rec, err
+	}
+	root, err := os.OpenRoot(tree)
+	if err != nil {
+		return rec, err
+	}
+	defer root.Close()
+	folders := &unpacker{root: root}
+	for _, l := range links {
+		from, err := s.findBelow(roots[:len(roots)-1], l)
+		if err != nil {
+			return rec, err
+		}
+		fd, err := folders.in(path.Dir(l.Name))
+		if err == nil {
+			err = unix.Linkat(int(from.Fd()), path.Base(l.Target), fd, path.Base(l.Name), 0)
+		}
+		from.Close()
+		if err != nil {
+			folders.forgetParent()
+			return rec, fmt.Errorf("link %q to %q: %w", l.Name, l.Target, err)
+		}
+	}
+	folders.forgetParent()
+	return treeRecord{Entries: int64(len(links)), Implied: folders.impliedFolders()}, nil
+}
+
+// likeRoot gives the root of a tree the owner and mode of the one below, which overlayfs would show otherwise.
+func likeRoot(tree string, below *os.Root) error {
+	info, err := below.Stat(".")
+	if err != nil {
+		return err
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return os.Chmod(tree, info.Mode().Perm())
+	}
+	if err := os.Chown(tree, int(st.Uid), int(st.Gid)); err != nil {
+		return err
+	}
+	return unix.Chmod(tree, st.Mode&permissions)
+}
+
+// findBelow returns the open folder of a link's target, in the uppermost layer that has it. What is no file, or behind a
+// symbolic link, is not found.
+func (s *Store) findBelow(roots []*os.Root, l linkBelow) (*os.File, error) {
+	dir := path.Dir(l.Target)
+	for i := len(roots) - 1; i >= 0; i-- {
+		last := false
+		if dir != "." {
+			folder, hides, err := s.inLayer(roots[i], dir)
+			if err != nil {
+				return nil, err
+			}
+			if last = hides; folder == nil {
+				if last {
+					break
+				}
+				continue
+			}
+		}
+		info, err := roots[i].Lstat(l.Target)
+		if err == nil && (info.Mode().IsRegular() || info.Mode()&fs.ModeSymlink != 0) {
+			return roots[i].OpenFile(dir, os.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+		if err == nil || last { // something else, or a whiteout
+			break
+		}
+	}
+	return nil, noSuchTarget(l)
+}
