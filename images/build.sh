@@ -2,7 +2,7 @@
 # Builds the project's base images from the machine's Debian mirror, without Docker:
 #
 #   mayfly/busybox  static busybox and nothing else
-#   mayfly/shell    busybox, bash, curl, jq and certificates
+#   mayfly/shell    busybox, bash, curl, wget, jq and certificates
 #   mayfly/python   the shell image's content and Python 3 with requests
 #   mayfly/kubectl  kubectl, for tests; only when it is named
 #   mayfly/clients  clients of HTTP, for tests of mocks; only when it is named
@@ -85,12 +85,12 @@ build() {
       mkimage -name mayfly/busybox:latest -busybox /bin/busybox -env PATH=/bin -cmd /bin/sh -out "$out/busybox.tar"
       ;;
     shell)
-      bootstrap shell busybox-static,bash,curl,jq,ca-certificates
+      bootstrap shell busybox-static,bash,curl,wget,jq,ca-certificates
       mkimage -name mayfly/shell:latest -rootfs "$work/shell.tar" -out "$out/shell.tar" \
         -env PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin -cmd /bin/bash
       ;;
     python)
-      bootstrap python busybox-static,bash,curl,jq,ca-certificates,python3,python3-requests
+      bootstrap python busybox-static,bash,curl,wget,jq,ca-certificates,python3,python3-requests
       mkimage -name mayfly/python:latest -rootfs "$work/python.tar" -out "$out/python.tar" \
         -env PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin -env PYTHONUNBUFFERED=1 -env LANG=C.UTF-8 -cmd /usr/bin/python3
       ;;

@@ -22,7 +22,8 @@ rm -rf usr/lib/*-linux-gnu/{perl-base,perl,gconv,audit,security,engines-3,ossl-m
 for applet in $(usr/bin/busybox --list); do
   [ -e "usr/bin/$applet" ] || [ -L "usr/bin/$applet" ] || [ -e "usr/sbin/$applet" ] || ln -s busybox "usr/bin/$applet"
 done
-ln -sf busybox usr/bin/sh
+# busybox's shell runs its own wget and date without looking for others, or for mocks.
+if [ -e usr/bin/bash ]; then ln -sf bash usr/bin/sh; else ln -sf busybox usr/bin/sh; fi
 
 mkdir -p etc home/user root tmp var/tmp run proc sys dev usr/local/bin
 cat >etc/passwd <<'P'
