@@ -64,6 +64,8 @@ type Exit struct {
 
 	// Trusting are the tool's own files and variables to whose certificates Mocks.Authority was added.
 	Trusting []string `json:"trusting,omitempty"`
+	// MayRunItself are the mocked commands that the tool's shell may run itself, without looking for a file.
+	MayRunItself []string `json:"may_run_itself,omitempty"`
 
 	// Kept says that the sandbox was kept for a look inside (Spec.KeepFor).
 	Kept bool `json:"kept,omitempty"`

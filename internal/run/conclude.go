@@ -14,7 +14,7 @@ func (r *run) conclude(t *tool.Tool, exit *engine.Exit, cause error) {
 	res := &r.result
 	res.Usage = exit.Usage
 	res.Kept = exit.Kept
-	res.Trusting = exit.Trusting
+	res.Trusting, res.MayRunItself = exit.Trusting, exit.MayRunItself
 	res.ExitCode = exit.Code
 	res.Hint = ""
 	switch {

@@ -198,6 +198,8 @@ type Result struct {
 	KeptID string `json:"kept_id,omitempty"`
 	// Trusting are the tool's own files and variables to whose certificates a test's authority was added.
 	Trusting []string `json:"-"`
+	// MayRunItself are a test's mocked commands that the tool's shell may run itself, without looking for a file.
+	MayRunItself []string `json:"-"`
 	// Steps are a workflow's, in the order of its definition, those of finally last.
 	Steps []StepResult `json:"steps,omitempty"`
 }

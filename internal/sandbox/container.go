@@ -81,6 +81,9 @@ func newBundle(start *wire.Start, r *rootfs) (*bundle, error) {
 	}
 	env := withMocks(r.trusting.environment(environment(spec, start.Secrets, r.home, hostname)), spec.Mocks)
 	argv := slices.Clone(spec.Args)
+	if spec.Mocks != nil {
+		r.mayRunMocked = r.mayRunItself(spec, env)
+	}
 	if err := r.linkCommands(spec.Mocks, argv, env); err != nil {
 		return nil, err
 	}

@@ -45,7 +45,8 @@ type rootfs struct {
 	caches  []*cache
 	sized   []string // volumes with a size of their own, each a file system
 
-	trusting *trusting // nil outside of tests
+	trusting     *trusting // nil outside of tests
+	mayRunMocked []string  // what mayRunItself says
 
 	secretsMounted bool
 }

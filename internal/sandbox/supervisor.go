@@ -224,6 +224,7 @@ func (s *supervisor) outcome(exit *engine.Exit, oom bool, output *os.File) (err 
 	if s.rootfs.trusting != nil {
 		exit.Trusting = s.rootfs.trusting.changed
 	}
+	exit.MayRunItself = s.rootfs.mayRunMocked
 	if output != nil {
 		if exit.Output, exit.OutputTruncated, err = readOutput(output, s.start.Spec.MaxOutputBytes); err != nil {
 			return err

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/mayfly-run/mayfly/internal/commandmock"
 	"github.com/mayfly-run/mayfly/internal/engine"
 	"github.com/mayfly-run/mayfly/internal/network"
 	"github.com/mayfly-run/mayfly/internal/run"
@@ -43,6 +44,7 @@ func (s *session) judge() {
 		}
 	}
 	s.judgeUse(e)
+	s.judgeUncalled()
 	if len(res.Failures) > 0 {
 		s.notes()
 	}
@@ -160,6 +162,20 @@ func (s *session) judgeUse(e *tool.Expect) {
 	for i, n := range s.mocks.commands.Used() {
 		m := &s.world.Commands[i]
 		check(m.Label, m.Position, m.Times, n, "calls")
+	}
+}
+
+// judgeUncalled finds the mocked commands that nobody called because the tool's shell has them built in. A test that
+// passed then would have tested the real command.
+func (s *session) judgeUncalled() {
+	for _, name := range s.mayRunItself {
+		called := slices.ContainsFunc(s.result.Calls, func(c commandmock.Call) bool { return c.Command == name })
+		mock := slices.IndexFunc(s.world.Commands, func(m tool.CommandMock) bool { return m.Command == name })
+		if called || mock < 0 || s.mocks.commands.Dropped() > 0 {
+			continue
+		}
+		m := &s.world.Commands[mock]
+		s.fail(KindUnusedMock, fmt.Sprintf("%s (%s) answered nothing: the tool's shell has %s built in, and may have run that; call it by a path, such as /bin/%s", m.Label, m.Position, name, name), "")
 	}
 }
 

@@ -136,6 +136,8 @@ type session struct {
 
 	stdout, stderr output
 	dropped        int // connections that were too many to be kept
+	trusting       []string
+	mayRunItself   []string
 }
 
 // maxConnections is how many of a run's connections are kept.
@@ -169,7 +171,23 @@ func (s *session) runTool(ctx context.Context) error {
 		Grace: s.Grace, Kill: s.Kill, Stdout: &s.stdout, Stderr: &s.stderr, Emit: s.emit, Progress: s.Progress,
 	})
 	s.result.Result = result
+	s.ended(result)
 	return err
+}
+
+// ended keeps what a tool's run says of its mocks.
+func (s *session) ended(r *run.Result) {
+	if r == nil {
+		return
+	}
+	for _, kept := range []struct {
+		all   *[]string
+		these []string
+	}{{&s.trusting, r.Trusting}, {&s.mayRunItself, r.MayRunItself}} {
+		*kept.all = append(*kept.all, kept.these...)
+		slices.Sort(*kept.all)
+		*kept.all = slices.Compact(*kept.all)
+	}
 }
 
 // environment is the test's, except for what the file says of a variable that one of the test's own inputs arrives in: what a
@@ -232,7 +250,7 @@ func (s *session) collect() {
 		}
 	}
 	slices.Sort(res.Notes)
-	if res.Result != nil && len(res.Result.Trusting) > 0 {
-		res.Notes = append(res.Notes, fmt.Sprintf("the tool brings certificates of its own; so that it trusts the mocks, the test's authority was added to %s", strings.Join(res.Result.Trusting, ", ")))
+	if len(s.trusting) > 0 {
+		res.Notes = append(res.Notes, fmt.Sprintf("the tool brings certificates of its own; so that it trusts the mocks, the test's authority was added to %s", strings.Join(s.trusting, ", ")))
 	}
 }

@@ -92,6 +92,7 @@ func (s *session) stepEvent(e run.Event) {
 	case e.Log != nil:
 		_, _ = s.stdout.Write(e.Log.Bytes())
 	case e.Result != nil && e.Step != "":
+		s.ended(e.Result)
 		name, _, _ := strings.Cut(e.Step, "[")
 		if mock, ok := s.test.Steps[name]; ok && mock.Stdout != "" {
 			_, _ = s.stdout.Write([]byte(strings.TrimSuffix(mock.Stdout, "\n") + "\n"))
