@@ -93,6 +93,9 @@ func progressText(e image.ProgressEvent) string {
 	case image.Downloading:
 		text += fmt.Sprintf("  layer %d/%d  %s of %s", e.Layer, e.Layers, sizeText(e.Current), sizeText(e.Total))
 	case image.Waiting:
+		if e.Layer == 0 {
+			return text + "  another process is removing images"
+		}
 		text += fmt.Sprintf("  layer %d/%d  another process is fetching it", e.Layer, e.Layers)
 	}
 	return text

@@ -29,6 +29,7 @@ type presenter struct {
 	enc      *json.Encoder
 	spinner  *spinner // nil when there is no terminal, or nothing to wait for
 	egress   []engine.Connection
+	running  bool
 	finished bool
 	failed   error // the first failure to print what was asked for
 }
@@ -135,6 +136,7 @@ func (p *presenter) state(s *run.StateChange) {
 		}
 		p.spinner.show("starting")
 	case run.Running:
+		p.running = true
 		p.spinner.show("running")
 	}
 }
@@ -150,9 +152,14 @@ func (p *presenter) interrupted() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.spinner.stop()
-	if !p.f.quiet && !p.f.json && !p.finished {
-		p.notes.now(p.notes.note(fmt.Sprintf("ending the tool; it has %s (press Ctrl-C again to kill it now)", p.f.grace)))
+	if p.f.quiet || p.f.json || p.finished {
+		return
 	}
+	text := "ending before the tool starts"
+	if p.running {
+		text = fmt.Sprintf("ending the tool; it has %s (press Ctrl-C again to kill it now)", p.f.grace)
+	}
+	p.notes.now(p.notes.note(text))
 }
 
 // finish says how the run ended. Its error is that not everything asked for could be printed.

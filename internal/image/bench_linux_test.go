@@ -47,7 +47,7 @@ func BenchmarkHold(b *testing.B) {
 		b.Fatal(err)
 	}
 	for b.Loop() {
-		release, err := s.Hold(img, "bench")
+		release, err := s.Hold(b.Context(), img, "bench")
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -73,7 +73,7 @@ func TestLookupIsFast(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		release, err := s.Hold(img, "test")
+		release, err := s.Hold(t.Context(), img, "test")
 		if err != nil {
 			t.Fatal(err)
 		}

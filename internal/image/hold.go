@@ -19,10 +19,13 @@ import (
 // run's id say, for the error. It fails with ErrNotFound if the image was pruned since it was looked up; then it wants
 // pulling again. release may be called more than once.
 //
+// Whoever else has the lock for longer than an instant, a prune that was stopped say, is named in the error, after 30 s on an
+// idle machine; ctx ends the wait at once.
+//
 // The hold is a shared flock on the image's own record, which Prune must have exclusively to take it: no file is made or
 // removed, so that a start costs some microseconds.
-func (s *Store) Hold(img *Image, owner string) (release func() error, err error) {
-	f, err := s.lockImage(img)
+func (s *Store) Hold(ctx context.Context, img *Image, owner string) (release func() error, err error) {
+	f, err := s.lockImage(ctx, img)
 	if err != nil {
 		return nil, fmt.Errorf("hold %s for %s: %w", img.Reference, owner, err)
 	}
@@ -40,14 +43,16 @@ func (s *Store) Hold(img *Image, owner string) (release func() error, err error)
 
 // lockImage takes the shared lock of an image's record. Prune has the exclusive one for an instant only: while it looks
 // whether somebody holds the image, and while it renames it away.
-func (s *Store) lockImage(img *Image) (*os.File, error) {
+func (s *Store) lockImage(ctx context.Context, img *Image) (*os.File, error) {
 	_, digest, _ := strings.Cut(img.Digest, "@")
 	manifest, err := parseSHA256(digest)
 	if err != nil {
 		return nil, err
 	}
 	path := s.imagePath(manifest.Hex)
-	for {
+	late, stop, locked := s.late(path)
+	defer stop()
+	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
 		f, err := os.Open(path)
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil, notPulled(img.Reference, img.Platform)
@@ -62,7 +67,13 @@ func (s *Store) lockImage(img *Image) (*os.File, error) {
 		if err = errors.Join(err, f.Close()); err != nil {
 			return nil, err
 		}
-		time.Sleep(time.Millisecond)
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case <-late:
+			return nil, locked()
+		}
 	}
 }
 
@@ -79,13 +90,13 @@ type holdRecord struct {
 
 // hold writes down what a pull is about to look for and bring in, under the shared gc lock, so that no prune is under
 // way that doesn't know of it.
-func (s *Store) hold(ctx context.Context, rec holdRecord) (release func() error, err error) {
+func (s *Store) hold(ctx context.Context, rec holdRecord, waiting func()) (release func() error, err error) {
 	rec.PID, rec.Since = os.Getpid(), time.Now().UTC()
 	data, err := json.Marshal(rec)
 	if err != nil {
 		return nil, fmt.Errorf("hold: %w", err)
 	}
-	gc, err := acquire(ctx, s.gcLock(), false, nil)
+	gc, err := acquire(ctx, s.gcLock(), false, waiting)
 	if err != nil {
 		return nil, fmt.Errorf("hold: %w", err)
 	}

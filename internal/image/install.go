@@ -18,7 +18,7 @@ func (s *Store) install(ctx context.Context, w *workDir, p *plan, refs []refReco
 		rec.DiffIDs = append(rec.DiffIDs, l.diffID, linkLayerID(p.file.RootFS.DiffIDs[:i+1]))
 		rec.Blobs = append(rec.Blobs, l.digest)
 	}
-	release, err := s.hold(ctx, rec)
+	release, err := s.hold(ctx, rec, func() { prog.send(ProgressEvent{Phase: Waiting}) })
 	if err != nil {
 		return err
 	}

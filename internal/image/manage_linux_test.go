@@ -2,7 +2,9 @@ package image
 
 import (
 	"bytes"
+	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
@@ -133,7 +135,7 @@ func TestPruneKeepsWhatIsReferencedOrHeld(t *testing.T) {
 	imagetest.Push(t, host+"/keep:1", imagetest.Config{}, shared)
 	imagetest.Push(t, host+"/drop:1", imagetest.Config{}, shared, own)
 	keep, drop := mustPull(t, s, host+"/keep:1"), mustPull(t, s, host+"/drop:1")
-	release, err := s.Hold(drop, "test")
+	release, err := s.Hold(t.Context(), drop, "test")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,7 +169,7 @@ func TestPruneKeepsWhatIsReferencedOrHeld(t *testing.T) {
 	if imagetest.HashTree(t, keep.Layers[0].Path) != before {
 		t.Error("prune changed a layer that stays")
 	}
-	if _, err := s.Hold(drop, "late"); err == nil {
+	if _, err := s.Hold(t.Context(), drop, "late"); err == nil {
 		t.Error("held what is gone")
 	} else {
 		wantKind(t, err, ErrNotFound)
@@ -300,7 +302,7 @@ func TestPruneUnderLoad(t *testing.T) {
 				if err != nil {
 					continue
 				}
-				release, err := s.Hold(img, "load")
+				release, err := s.Hold(t.Context(), img, "load")
 				if err != nil {
 					if !isKind(err, ErrNotFound) {
 						t.Errorf("hold: %v", err)
@@ -361,5 +363,42 @@ func TestConfigFile(t *testing.T) {
 	c := Config{Registries: map[string]Registry{"docker.io": {Mirrors: []string{"m/p"}}}}
 	if e, err := c.endpoints("index.docker.io"); err != nil || len(e) != 2 || e[0].host != "m" || e[0].prefix != "p" {
 		t.Errorf("endpoints are %+v, %v", e, err)
+	}
+}
+
+// TestI25_AStoppedPrune: a prune that is stopped with an image's lock holds a start up no longer than its deadline, and not
+// after Ctrl-C.
+func TestI25_AStoppedPrune(t *testing.T) {
+	host := imagetest.NewRegistry(t)
+	s := testStore(t)
+	imagetest.Push(t, host+"/app:1", imagetest.Config{}, imagetest.Tar(t, file{Name: "f"}))
+	img := mustPull(t, s, host+"/app:1")
+	stopped, err := os.Open(img.HoldFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stopped.Close()
+	if ok, err := tryFlock(stopped, true); err != nil || !ok {
+		t.Fatal(ok, err)
+	}
+	interrupted := errors.New("interrupted")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	time.AfterFunc(10*time.Millisecond, func() { cancel(interrupted) })
+	if _, err := s.Hold(ctx, img, "test"); !errors.Is(err, interrupted) {
+		t.Error(err)
+	}
+	s.holdWithin = 10 * time.Millisecond
+	self := fmt.Sprintf("(process %d)", os.Getpid())
+	if _, err := s.Hold(t.Context(), img, "test"); err == nil || !strings.Contains(err.Error(), "has been locked for ") || !strings.Contains(err.Error(), self) {
+		t.Error(err)
+	}
+	s.holdWithin = time.Hour
+	time.AfterFunc(10*time.Millisecond, func() { _ = stopped.Close() })
+	release, err := s.Hold(t.Context(), img, "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := release(); err != nil {
+		t.Error(err)
 	}
 }

@@ -39,7 +39,7 @@ func pullAsProcess(args []string) error {
 	if err != nil {
 		return err
 	}
-	release, err := s.Hold(img, "test process")
+	release, err := s.Hold(context.Background(), img, "test process")
 	if err != nil {
 		return err
 	}

@@ -9,7 +9,7 @@ import (
 // Phase is a step of a pull or of a layer.
 type Phase string
 
-// The phases. Resolving and Done are of the whole image, the others of one layer.
+// The phases. Resolving and Done are of the whole image, the others of one layer; Waiting without a layer is for a prune.
 const (
 	Resolving   Phase = "resolving"   // asking the registry what the reference means
 	Waiting     Phase = "waiting"     // another process is fetching this layer

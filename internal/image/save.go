@@ -61,7 +61,7 @@ func (a *archiveWriter) add(ref string) (err error) {
 	if err != nil {
 		return err
 	}
-	release, err := a.s.Hold(d.Image, "save")
+	release, err := a.s.Hold(a.ctx, d.Image, "save")
 	if err != nil {
 		return err
 	}

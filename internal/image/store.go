@@ -53,6 +53,8 @@ type Options struct {
 type Store struct {
 	root string
 	opts Options
+	// holdWithin is how long a hold waits for another process, on an idle machine.
+	holdWithin time.Duration
 }
 
 // Configured reports whether the settings say where the images of a registry come from.
@@ -91,7 +93,7 @@ func Open(root string, opts Options) (*Store, error) {
 	if opts.Jobs <= 0 {
 		opts.Jobs = 4
 	}
-	return &Store{root: abs, opts: opts}, nil
+	return &Store{root: abs, opts: opts, holdWithin: holdWithin}, nil
 }
 
 func (s *Store) tmpDir() string   { return filepath.Join(s.root, "tmp") }

@@ -3,15 +3,12 @@
 package oci
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -102,30 +99,9 @@ func awaitLock(ctx context.Context, path string, within time.Duration) (*os.File
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
 		case <-late:
-			return nil, fmt.Errorf("%s has been locked for %s by %s; end that process, or continue it with kill -CONT", path, time.Since(begin).Round(time.Second), cmp.Or(process.Describe(lockHolders(path)...), "another mayfly"))
+			return nil, process.Locked(path, begin)
 		}
 	}
-}
-
-// lockHolders are the processes that have a lock of a file, by /proc/locks (proc_locks(5)).
-func lockHolders(path string) []int {
-	var st unix.Stat_t
-	data, err := os.ReadFile("/proc/locks")
-	if err != nil || unix.Stat(path, &st) != nil {
-		return nil // it is for a message
-	}
-	file := fmt.Sprintf("%02x:%02x:%d", unix.Major(st.Dev), unix.Minor(st.Dev), st.Ino)
-	var pids []int
-	for line := range strings.Lines(string(data)) {
-		fields := strings.Fields(line)
-		if len(fields) < 6 || fields[1] != "FLOCK" || fields[5] != file {
-			continue
-		}
-		if pid, err := strconv.Atoi(fields[4]); err == nil {
-			pids = append(pids, pid)
-		}
-	}
-	return pids
 }
 
 // makeOwnDir makes the engine's directory. One that others can write to is

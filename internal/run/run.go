@@ -33,7 +33,7 @@ type Images interface {
 	// Pull fetches it.
 	Pull(ctx context.Context, ref string, opts image.PullOptions) (*image.Image, error)
 	// Hold keeps it from being removed until release.
-	Hold(img *image.Image, owner string) (release func() error, err error)
+	Hold(ctx context.Context, img *image.Image, owner string) (release func() error, err error)
 }
 
 // Runner runs tools on one engine. Its fields are set before the first run and
@@ -192,9 +192,9 @@ func (r *run) attempts(ctx context.Context) error {
 			return nil, err
 		}
 		r.result.Image = img.Digest
-		hold, err := r.Images.Hold(img, r.opts.ID)
+		hold, err := r.Images.Hold(ctx, img, r.opts.ID)
 		if err != nil {
-			return nil, fmt.Errorf("hold image %s: %w", ref, err)
+			return nil, err
 		}
 		release = hold
 		return img, nil

@@ -29,6 +29,7 @@ type images struct {
 	present bool
 	pulled  atomic.Int32
 	held    atomic.Int32
+	locked  func() // another process has the lock; called by whoever waits for it
 }
 
 func (i *images) Lookup(ref string) (*image.Image, error) {
@@ -44,7 +45,12 @@ func (i *images) Pull(_ context.Context, ref string, _ image.PullOptions) (*imag
 	return i.Lookup(ref)
 }
 
-func (i *images) Hold(*image.Image, string) (func() error, error) {
+func (i *images) Hold(ctx context.Context, _ *image.Image, _ string) (func() error, error) {
+	if i.locked != nil {
+		i.locked()
+		<-ctx.Done()
+		return nil, context.Cause(ctx)
+	}
 	i.held.Add(1)
 	return func() error { i.held.Add(-1); return nil }, nil
 }
@@ -290,6 +296,17 @@ func TestCancel(t *testing.T) {
 	}
 	result, err := s.runner.Run(ctx, &Request{Tool: parseTool(t, "image: i\n"+goTool)}, s.opts)
 	if err != nil || result.Status != Cancelled || result.ExitCode != 130 {
+		t.Errorf("%+v, %v", result, err)
+	}
+}
+
+// A run that waits for its image's lock is cancelled as every other.
+func TestCancelBeforeTheStart(t *testing.T) {
+	s := newSession(program(func(*fake.Process) int { return 0 }))
+	ctx, cancel := context.WithCancel(t.Context())
+	s.runner.Images = &images{present: true, locked: cancel}
+	result, err := s.runner.Run(ctx, &Request{Tool: parseTool(t, "image: i\n"+goTool)}, s.opts)
+	if !errors.Is(err, context.Canceled) || result.Status != Cancelled || result.ExitCode != 130 {
 		t.Errorf("%+v, %v", result, err)
 	}
 }

@@ -40,7 +40,7 @@ func (images) Pull(context.Context, string, image.PullOptions) (*image.Image, er
 	return nil, image.ErrNotFound
 }
 
-func (images) Hold(*image.Image, string) (func() error, error) {
+func (images) Hold(context.Context, *image.Image, string) (func() error, error) {
 	return func() error { return nil }, nil
 }
 
