@@ -49,6 +49,9 @@ type Exit struct {
 	// TooManySockets says that the run was ended as OutOfMemory for its number
 	// of sockets, not for what its cgroup counted (see SocketBytes).
 	TooManySockets bool `json:"too_many_sockets,omitempty"`
+	// TooManyLocks says that the run was ended as OutOfMemory for its number of
+	// locks of files (see MaxLocks).
+	TooManyLocks bool `json:"too_many_locks,omitempty"`
 	// TooManyProcesses says that the kernel has refused a process or a thread
 	// for the limit of them.
 	TooManyProcesses bool `json:"too_many_processes,omitempty"`
@@ -78,3 +81,7 @@ const (
 	SocketBytes = 256 << 10
 	MinSockets  = 512
 )
+
+// MaxLocks is how many locks of parts of files a run may have: they are in no
+// cgroup.
+const MaxLocks = 4096

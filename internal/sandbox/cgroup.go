@@ -125,6 +125,15 @@ func (a accounts) tooManyProcesses() (bool, error) {
 	return refused > 0, ignoreMissing(err)
 }
 
+// processes are the cgroup's, a line each.
+func (a accounts) processes() ([]byte, error) {
+	controller := "pids"
+	if a.unified {
+		controller = ""
+	}
+	return a.read(controller, "cgroup.procs")
+}
+
 func ignoreMissing(err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil

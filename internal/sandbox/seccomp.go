@@ -101,6 +101,13 @@ const prGetAuxv = 0x41555856
 const cloneNamespaceFlags = unix.CLONE_NEWNS | unix.CLONE_NEWCGROUP | unix.CLONE_NEWUTS |
 	unix.CLONE_NEWIPC | unix.CLONE_NEWUSER | unix.CLONE_NEWPID | unix.CLONE_NEWNET
 
+// fileCommands are those of fcntl(2), except F_OFD_GETLK, F_OFD_SETLK and
+// F_OFD_SETLKW, 36 to 38: nobody could say whose such locks are (filelocks.go).
+var (
+	fileCommands    = []span{{0, 35}, {39, 63}, {unix.F_SETLEASE, unix.F_SETLEASE + 127}}
+	refusedCommands = []span{{unix.F_OFD_GETLK, unix.F_OFD_SETLKW}}
+)
+
 // shmHugetlb is SHM_HUGETLB of linux/shm.h.
 const shmHugetlb = 0o4000
 
@@ -152,9 +159,12 @@ func seccompProfile(capabilities []string) (*specs.LinuxSeccomp, error) {
 
 // argumentRules are those of system calls whose arguments decide.
 func argumentRules(raw bool) []specs.LinuxSyscall {
-	rules := slices.Concat(socketRules(raw), optionRules(), readOptionRules(), prctlRules(), ioctlRules(), adviceRules())
+	rules := slices.Concat(socketRules(raw), optionRules(), readOptionRules(), prctlRules(), ioctlRules(), adviceRules(), lockRules())
 	return append(rules,
-		allow("clone", masked(0, cloneNamespaceFlags, 0)),
+		// Only threads may share their descriptors: the locks of files, which
+		// are counted by process, would outlive the process that made them.
+		allow("clone", masked(0, cloneNamespaceFlags|unix.CLONE_FILES, 0)),
+		allow("clone", masked(0, cloneNamespaceFlags|unix.CLONE_FILES|unix.CLONE_THREAD, unix.CLONE_FILES|unix.CLONE_THREAD)),
 		// So that programs fall back to clone, whose flags can be seen.
 		fail(unix.ENOSYS, "clone3"),
 		// FIFOs, for mkfifo(1), and no devices.
@@ -291,6 +301,18 @@ func ioctlRules() []specs.LinuxSyscall {
 	for _, b := range blocks(1, refusedRequests) {
 		b.Value &= requestBits
 		rules = append(rules, failWhen(unix.EINVAL, "ioctl", b))
+	}
+	return rules
+}
+
+// lockRules are those of fcntl(2).
+func lockRules() []specs.LinuxSyscall {
+	var rules []specs.LinuxSyscall
+	for _, b := range blocks(1, fileCommands) {
+		rules = append(rules, allow("fcntl", b))
+	}
+	for _, b := range blocks(1, refusedCommands) {
+		rules = append(rules, failWhen(unix.EINVAL, "fcntl", b))
 	}
 	return rules
 }

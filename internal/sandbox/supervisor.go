@@ -129,9 +129,11 @@ type supervisor struct {
 	state       *os.ProcessState // how, valid then
 	accounts    accounts
 	ending      ending
-	asked       bool  // mayfly asked the tool to end
-	manySockets bool  // the tool had more sockets than its memory limit allows
-	uncounted   error // why its sockets can't be counted
+	asked       bool // mayfly asked the tool to end
+	manySockets bool // the tool had more sockets than its memory limit allows
+	manyLocks   bool // the tool had more than engine.MaxLocks
+	locks       lockCounter
+	uncounted   error // why its sockets or locks can't be counted
 	killed      bool  // the holder was killed, and the namespaces with it
 	held        int64 // bytes of the sandbox's files that were counted for cgroups which are gone
 }
@@ -220,7 +222,7 @@ func (s *supervisor) outcome(exit *engine.Exit, oom bool, output *os.File) (err 
 	if exit.TooManyProcesses, err = s.accounts.tooManyProcesses(); err != nil {
 		return err
 	}
-	exit.OutOfMemory, exit.TooManySockets = oom || killed, s.manySockets
+	exit.OutOfMemory, exit.TooManySockets, exit.TooManyLocks = oom || killed, s.manySockets, s.manyLocks
 	if s.rootfs.trusting != nil {
 		exit.Trusting = s.rootfs.trusting.changed
 	}
@@ -325,6 +327,7 @@ func (s *supervisor) startContainer(stdin, stdout, stderr *os.File) error {
 		close(ended)
 	}()
 	s.accounts = accounts{paths: s.container.cgroupPaths(), unified: cgroups.IsCgroup2UnifiedMode()}
+	s.locks = lockCounter{file: "/proc/locks", procs: s.accounts.processes}
 	return nil
 }
 
@@ -410,13 +413,8 @@ func (s *supervisor) watch() (outOfMemory bool) {
 		case <-settled.C:
 			_ = s.holder.runAnywhere() // nothing but speed depends on it
 		case <-count.C:
-			many, err := tooManySockets(s.holder.sockstat(), s.start.Spec.Resources.Memory)
-			switch {
-			case err != nil:
-				s.uncounted = err
-				s.endTool()
-			case many:
-				outOfMemory, s.manySockets = true, true
+			if s.count() || s.uncounted != nil {
+				outOfMemory = outOfMemory || s.uncounted == nil
 				s.endTool()
 			}
 		case <-tick.C:
@@ -435,6 +433,18 @@ func (s *supervisor) watch() (outOfMemory bool) {
 			}
 		}
 	}
+}
+
+// count says whether the sandbox has more than a run may have of what no cgroup
+// counts, and notes what.
+func (s *supervisor) count() bool {
+	sockets, err := tooManySockets(s.holder.sockstat(), s.start.Spec.Resources.Memory)
+	locks := false
+	if err == nil {
+		locks, err = s.locks.tooMany()
+	}
+	s.manySockets, s.manyLocks, s.uncounted = s.manySockets || sockets, s.manyLocks || locks, err
+	return sockets || locks
 }
 
 func (s *supervisor) serve(req wire.Request) {

@@ -50,6 +50,8 @@ var attacks = map[string]func([]string){
 	"hold":       holdSockets,
 	"queues":     queues,
 	"abandon":    abandonConnections,
+	"locks":      lockParts,
+	"lock-kinds": lockKinds,
 	"cork":       cork,
 	"surface":    surface,
 	"files":      files,

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"strconv"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// lockParts locks as many parts of files as its first argument says, by as many
+// processes as the second says, and waits.
+func lockParts(args []string) {
+	const each = 1000 // of a file: the kernel looks through a file's locks for each
+	count, _ := strconv.Atoi(args[0])
+	processes, _ := strconv.Atoi(args[1])
+	for range processes - 1 {
+		c := exec.Command("/proc/self/exe", "locks", strconv.Itoa(count/processes), "1")
+		c.Stdout = os.Stdout
+		if err := c.Start(); err != nil {
+			report("start", err)
+			return
+		}
+	}
+	count /= processes
+	var file *os.File
+	for made := range count {
+		if made%each == 0 {
+			var err error
+			if file, err = os.CreateTemp("", "locked"); err != nil {
+				report("file", err)
+				return
+			}
+			defer runtime.KeepAlive(file)
+		}
+		lock := unix.Flock_t{Type: unix.F_WRLCK, Start: int64(each-made%each) * 2, Len: 1}
+		if err := unix.FcntlFlock(file.Fd(), unix.F_SETLK, &lock); err != nil {
+			report("lock", err)
+			return
+		}
+	}
+	time.Sleep(2 * time.Second) // long enough to be counted
+	fmt.Println("locked\tdone")
+}
+
+// lockKinds are those whose locks name no process, and descriptors that
+// outlive whoever locked.
+func lockKinds([]string) {
+	file, err := os.CreateTemp("", "locked")
+	if err != nil {
+		report("file", err)
+		return
+	}
+	for name, command := range map[string]int{"F_OFD_GETLK": unix.F_OFD_GETLK, "F_OFD_SETLK": unix.F_OFD_SETLK, "F_OFD_SETLKW": unix.F_OFD_SETLKW, "F_SETLK": unix.F_SETLK, "F_SETLKW": unix.F_SETLKW, "F_GETLK": unix.F_GETLK} {
+		lock := unix.Flock_t{Type: unix.F_WRLCK, Len: 1}
+		report(name, unix.FcntlFlock(file.Fd(), command, &lock))
+	}
+	lock := unix.Flock_t{Type: unix.F_WRLCK, Len: 1}
+	report("F_OFD_SETLK beyond 32 bits", raw(unix.SYS_FCNTL, file.Fd(), unix.F_OFD_SETLK|1<<32, uintptr(unsafe.Pointer(&lock))))
+	report("a process with shared descriptors", fork(unix.SYS_CLONE, unix.CLONE_FILES|uintptr(unix.SIGCHLD)))
+}

@@ -1,0 +1,72 @@
+//go:build linux
+
+package security
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mayfly-run/mayfly/internal/engine"
+)
+
+// TestI15_LocksAreCounted: locks of parts of files are in no cgroup, and have no number of their own.
+func TestI15_LocksAreCounted(t *testing.T) {
+	b := newBox(t)
+	for name, c := range map[string]struct {
+		args []string
+		ends bool
+	}{
+		"few":           {[]string{"attacker", "locks", "4000", "1"}, false},
+		"many":          {[]string{"attacker", "locks", "50000", "1"}, true},
+		"of some":       {[]string{"attacker", "locks", "50000", "20"}, true},
+		"few of others": {[]string{"attacker", "locks", "4000", "4"}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			spec := b.spec(c.args...)
+			spec.Resources.Memory = 64 << 20
+			r := b.run(spec, nil)
+			if got := r.OutOfMemory && r.TooManyLocks; got != c.ends || strings.Contains(r.stdout, "done") == c.ends {
+				t.Errorf("%+v %s", r.Exit, r.stdout)
+			}
+		})
+	}
+}
+
+// TestI15_LocksHaveAProcess: those whose owner can't be told are refused.
+func TestI15_LocksHaveAProcess(t *testing.T) {
+	got := newBox(t).attack("lock-kinds")
+	for what, want := range map[string]string{
+		"F_OFD_GETLK": "EINVAL", "F_OFD_SETLK": "EINVAL", "F_OFD_SETLKW": "EINVAL", "F_OFD_SETLK beyond 32 bits": "EPERM",
+		"F_GETLK": "done", "F_SETLK": "done", "F_SETLKW": "done", "a process with shared descriptors": "EPERM",
+	} {
+		if got[what] != want {
+			t.Errorf("%s: %q, want %q", what, got[what], want)
+		}
+	}
+}
+
+// TestI15_AShellsLocksAreCounted does so in a sandbox that was kept.
+func TestI15_AShellsLocksAreCounted(t *testing.T) {
+	b := newBox(t)
+	spec := b.shell("exit 3")
+	spec.KeepFor = 10 * time.Minute
+	s, err := b.engine.Start(t.Context(), spec, nil, engine.Streams{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range s.Events() {
+	}
+	if exit, err := s.Wait(); err != nil || !exit.Kept {
+		t.Errorf("%+v, %v", exit, err)
+	}
+	out := newOutput()
+	_, err = b.engine.Shell(spec.ID, []string{"attacker", "locks", "50000", "1"}, false, [2]uint16{}, nil, engine.Streams{Stdout: out, Stderr: out})
+	if err == nil || !strings.Contains(err.Error(), "more than 4096 locks") || strings.Contains(out.String(), "done") {
+		t.Errorf("%v, %s", err, out)
+	}
+	if err := s.Remove(); err != nil {
+		t.Error(err)
+	}
+	b.gone(spec.ID)
+}
