@@ -37,16 +37,18 @@ var (
 		"/proc/latency_stats", "/proc/sched_debug", "/proc/scsi", "/proc/timer_list",
 		"/proc/timer_stats", "/sys/devices/virtual/powercap", "/sys/firmware",
 		// Of other runs, and of what the host does.
-		"/proc/buddyinfo", "/proc/diskstats", "/proc/key-users", "/proc/locks", "/proc/pressure",
-		"/proc/schedstat", "/proc/softirqs", "/proc/vmstat", "/proc/zoneinfo",
+		"/proc/buddyinfo", "/proc/diskstats", "/proc/fs", "/proc/irq", "/proc/key-users", "/proc/locks", "/proc/pressure",
+		"/proc/schedstat", "/proc/softirqs", "/proc/sys/fs/aio-nr", "/proc/sys/fs/dentry-state", "/proc/sys/fs/file-nr",
+		"/proc/sys/fs/inode-nr", "/proc/sys/fs/inode-state", "/proc/sys/fs/quota", "/proc/sys/kernel/pty", "/proc/vmstat",
+		"/proc/zoneinfo", "/sys/devices/system/node", "/sys/devices/virtual/bdi", "/sys/devices/virtual/block", "/sys/kernel",
 		// Of what the host is.
 		"/proc/cmdline", "/proc/consoles", "/proc/driver", "/proc/iomem", "/proc/ioports", "/proc/kallsyms",
 		"/proc/modules", "/proc/partitions", "/proc/swaps",
-		"/sys/devices/virtual/dmi", "/sys/fs/btrfs", "/sys/fs/ext4", "/sys/fs/xfs", "/sys/hypervisor",
-		"/sys/kernel/debug", "/sys/kernel/security", "/sys/kernel/slab", "/sys/kernel/tracing", "/sys/module",
+		"/sys/devices/virtual/dmi", "/sys/fs/bcachefs", "/sys/fs/btrfs", "/sys/fs/ext4", "/sys/fs/f2fs", "/sys/fs/nilfs2",
+		"/sys/fs/xfs", "/sys/hypervisor", "/sys/module",
 	}
 	readOnlyPaths = []string{
-		"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger",
+		"/proc/bus", "/proc/sys", "/proc/sysrq-trigger",
 	}
 )
 

@@ -3,6 +3,9 @@
 package security
 
 import (
+	"cmp"
+	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -51,32 +54,36 @@ func decisions(t *testing.T, heading string, columns int) map[string]string {
 // with each of the second's.
 func rowNames(t *testing.T, cells []string) (names []string) {
 	t.Helper()
-	for _, first := range strings.Fields(cells[0]) {
-		if len(cells) == 1 {
-			names = append(names, spanned(t, first)...)
-			continue
-		}
-		for _, second := range strings.Fields(cells[1]) {
-			for _, n := range spanned(t, second) {
-				names = append(names, first+" "+n)
+	names = []string{""}
+	for _, cell := range cells {
+		var all []string
+		for _, name := range strings.Fields(cell) {
+			for _, n := range spanned(t, name) {
+				for _, before := range names {
+					all = append(all, strings.TrimPrefix(before+" "+n, " "))
+				}
 			}
 		}
+		names = all
 	}
 	return names
 }
 
-// spanned is a name, or the numbers of a span such as 9-25.
+// spanned is a name, or the numbers of a span such as 9-25 or 0x8980-0x89ff.
 func spanned(t *testing.T, name string) []string {
 	t.Helper()
-	m := regexp.MustCompile(`^(\d+)-(\d+)$`).FindStringSubmatch(name)
-	if m == nil {
+	from, to, _ := strings.Cut(name, "-")
+	first, err := strconv.ParseInt(from, 0, 32)
+	if err != nil {
 		return []string{name}
 	}
-	first, _ := strconv.Atoi(m[1])
-	last, _ := strconv.Atoi(m[2])
+	last, err := strconv.ParseInt(cmp.Or(to, from), 0, 32)
+	if err != nil {
+		return []string{name}
+	}
 	var out []string
 	for n := first; n <= last; n++ {
-		out = append(out, strconv.Itoa(n))
+		out = append(out, strconv.FormatInt(n, 10))
 	}
 	return out
 }
@@ -188,6 +195,32 @@ func TestI24_Options(t *testing.T) {
 	t.Run("setsockopt", func(t *testing.T) {
 		check(t, decisions(t, "Sockets", 2), b.attack("surface", "setsockopt", "0", "1", "6", "17", "41", "58", "132", "136", "255", "263", "270", "271", "282", "284", "285"))
 	})
+	// No descriptor is -1: what the profile lets through is EBADF.
+	for heading, call := range map[string]string{"Devices and their ioctls": "ioctl", "fcntl": "fcntl", "getsockopt": "getsockopt"} {
+		t.Run(call, func(t *testing.T) {
+			columns := 1
+			if call == "getsockopt" {
+				columns = 2
+			}
+			got, decided := b.attack("surface", call), decisions(t, heading, columns)
+			for option, outcome := range got {
+				if outcome == "EBADF" {
+					got[option] = "allowed"
+				}
+			}
+			if maps.Equal(got, decided) {
+				return
+			}
+			for option := range decided {
+				if got[option] != decided[option] {
+					t.Errorf("%s is %q and should be %q", option, got[option], decided[option])
+				}
+			}
+			if len(got) > len(decided) {
+				t.Errorf("%d were tried, and %d are decided on", len(got), len(decided))
+			}
+		})
+	}
 	t.Run("prctl", func(t *testing.T) {
 		got := b.attack("surface", "prctl")
 		// PR_CAPBSET_DROP, PR_SET_SECUREBITS, PR_SET_MM and the two of IO_FLUSHER take a capability.
@@ -242,6 +275,55 @@ func TestI24_Files(t *testing.T) {
 	}
 	if empty == 0 {
 		t.Error("the page names no empty folder of /sys")
+	}
+}
+
+// TestI24_FilesThatChange: what one run changes in a file and another reads is a
+// channel between them. All files that change while neighbours come and go, and
+// do what the kernel counts, are on the list.
+func TestI24_FilesThatChange(t *testing.T) {
+	b := newBox(t)
+	listed := slices.Collect(maps.Keys(decisions(t, "Files that change", 1)))
+	reader, line := io.Pipe()
+	watch, err := b.start(b.spec("attacker", "changes", "/proc", "/proc/self/net/", "/sys"), nil, reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	watch.stdout.until(t, "ready")
+	stirring, end := io.Pipe()
+	stir, err := b.start(b.spec("attacker", "stir"), nil, stirring)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stir.stdout.until(t, "stirring")
+	b.run(b.spec("attacker", "nothing"), nil)
+	if _, err := io.WriteString(line, "again\n"); err != nil {
+		t.Error(err)
+	}
+	r, err := watch.wait()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = end.Close()
+	if _, err := stir.wait(); err != nil {
+		t.Error(err)
+	}
+	changed := 0
+	for path, outcome := range r.lines() {
+		if outcome != "changed" {
+			continue
+		}
+		changed++
+		if !slices.ContainsFunc(listed, func(pattern string) bool {
+			ok, err := filepath.Match(pattern, path)
+			return err == nil && ok || strings.HasSuffix(pattern, "/") && strings.HasPrefix(path, pattern)
+		}) {
+			t.Errorf("%s changes", path)
+		}
+	}
+	t.Logf("%s files, %d changed", r.lines()["files"], changed)
+	if changed < 3 {
+		t.Errorf("only %d files changed: nothing was seen", changed)
 	}
 }
 

@@ -17,7 +17,7 @@ import (
 
 // surface makes system calls, each with arguments that mean nothing (-1) and in
 // a process of its own, and says what came of it. Its arguments are NUMBER, or
-// "setsockopt LEVEL" or "prctl" for all that have a name with a number up to 127.
+// "setsockopt LEVEL", "getsockopt", "prctl", "ioctl" or "fcntl" for all numbers that a name may have.
 func surface(args []string) {
 	runtime.LockOSThread()
 	switch args[0] {
@@ -31,6 +31,20 @@ func surface(args []string) {
 	case "prctl":
 		for option := range uintptr(128) {
 			report(strconv.Itoa(int(option)), inChild(unix.SYS_PRCTL, option, bad, bad, bad, bad))
+		}
+	case "ioctl", "fcntl":
+		nr, most := uintptr(unix.SYS_IOCTL), uintptr(0xffff)
+		if args[0] == "fcntl" {
+			nr, most = unix.SYS_FCNTL, 1151
+		}
+		for request := range most + 1 {
+			report(strconv.Itoa(int(request)), raw(nr, bad, request, bad))
+		}
+	case "getsockopt":
+		for level := range uintptr(512) {
+			for option := range uintptr(128) {
+				report(fmt.Sprintf("%d %d", level, option), raw(unix.SYS_GETSOCKOPT, bad, level, option, bad, bad))
+			}
 		}
 	default:
 		for _, number := range args {
