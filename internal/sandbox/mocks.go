@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -69,7 +70,11 @@ func (r *rootfs) commandMounts(m *engine.Mocks) ([]specs.Mount, error) {
 		return nil, nil
 	}
 	// Mounted here first: the container's side may not search every folder that they are in.
-	program, err := r.bindHere("/proc/self/exe", "command")
+	shim, err := r.ownShim()
+	if err != nil {
+		return nil, fmt.Errorf("put the mocked commands into the sandbox: %w", err)
+	}
+	program, err := r.bindHere(shim, "command")
 	if err != nil {
 		return nil, err
 	}
@@ -87,6 +92,31 @@ func (r *rootfs) commandMounts(m *engine.Mocks) ([]specs.Mount, error) {
 		mounts = append(mounts, bind(program, filepath.Join(commandsDir, name), "ro"))
 	}
 	return mounts, nil
+}
+
+// ownShim is this program's file in an overlay of the run's own. By the host's file a tool could have the host's disk flush
+// (fsync(2)), and would share locks and inotify marks with the host and other runs.
+func (r *rootfs) ownShim() (string, error) {
+	exe, err := os.Executable()
+	if err != nil {
+		return "", err
+	}
+	dir, err := os.Open(filepath.Dir(exe))
+	if err != nil {
+		return "", err
+	}
+	defer dir.Close()
+	target, empty := filepath.Join(r.dir, "shim"), filepath.Join(r.dir, "empty")
+	for _, d := range []string{target, empty} { // one folder alone can't be an overlay without an upper one
+		if err := r.mkdir(d, 0o711, r.firstID, r.firstID); err != nil {
+			return "", err
+		}
+	}
+	options := fmt.Sprintf("lowerdir=%s:/proc/self/fd/%d", empty, dir.Fd())
+	if err := unix.Mount("mayfly", target, "overlay", unix.MS_RDONLY|unix.MS_NOSUID|unix.MS_NODEV, options); err != nil {
+		return "", fmt.Errorf("mount %s as an overlay: %w", filepath.Dir(exe), err)
+	}
+	return filepath.Join(target, filepath.Base(exe)), nil
 }
 
 // bindHere mounts a file of the host in the sandbox's own file system, outside of its root.
