@@ -34,8 +34,11 @@ func TestI15_LocksAreCounted(t *testing.T) {
 }
 
 // TestI15_LocksHaveAProcess: those whose owner can't be told are refused.
-func TestI15_LocksHaveAProcess(t *testing.T) {
-	got := newBox(t).attack("lock-kinds")
+func TestI15_LocksHaveAProcess(t *testing.T) { locksHaveAProcess(t, newBox(t).attack) }
+
+func locksHaveAProcess(t *testing.T, try attack) {
+	t.Helper()
+	got := try("lock-kinds")
 	for what, want := range map[string]string{
 		"F_OFD_GETLK": "EINVAL", "F_OFD_SETLK": "EINVAL", "F_OFD_SETLKW": "EINVAL", "F_OFD_SETLK beyond 32 bits": "EPERM",
 		"F_GETLK": "done", "F_SETLK": "done", "F_SETLKW": "done", "a process with shared descriptors": "EPERM",

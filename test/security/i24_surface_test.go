@@ -133,8 +133,13 @@ var unmade = []string{"exit", "exit_group", "fork", "vfork", "clone", "rt_sigret
 // TestI24_SystemCalls makes every system call in a sandbox. Those whose
 // arguments decide are made with arguments that mean nothing, and refused for
 // them by the profile or by the kernel.
-func TestI24_SystemCalls(t *testing.T) {
-	b := newBox(t)
+func TestI24_SystemCalls(t *testing.T) { systemCallsAsDecided(t, newBox(t).attack) }
+
+// attack runs the attacker in a sandbox and returns what it says of each thing that it tried.
+type attack func(args ...string) map[string]string
+
+func systemCallsAsDecided(t *testing.T, try attack) {
+	t.Helper()
 	numbers, decided := systemCalls(t), decisions(t, "System calls", 1)
 	names := map[string]string{}
 	args := []string{"surface"}
@@ -153,7 +158,7 @@ func TestI24_SystemCalls(t *testing.T) {
 			t.Errorf("%s is in the list and isn't a system call", name)
 		}
 	}
-	got := b.attack(args...)
+	got := try(args...)
 	for number, name := range names {
 		outcome, want := got[number], decided[name]
 		refused := outcome == "EPERM" || outcome == "ENOSYS"
@@ -172,8 +177,10 @@ func TestI24_SystemCalls(t *testing.T) {
 
 // TestI24_Options makes setsockopt(2) and prctl(2) with every option, on
 // nothing: what is let through fails there.
-func TestI24_Options(t *testing.T) {
-	b := newBox(t)
+func TestI24_Options(t *testing.T) { optionsAsDecided(t, newBox(t).attack) }
+
+func optionsAsDecided(t *testing.T, try attack) {
+	t.Helper()
 	check := func(t *testing.T, decided, got map[string]string) {
 		t.Helper()
 		for option, outcome := range got {
@@ -193,7 +200,7 @@ func TestI24_Options(t *testing.T) {
 		}
 	}
 	t.Run("setsockopt", func(t *testing.T) {
-		check(t, decisions(t, "Sockets", 2), b.attack("surface", "setsockopt", "0", "1", "6", "17", "41", "58", "132", "136", "255", "263", "270", "271", "282", "284", "285"))
+		check(t, decisions(t, "Sockets", 2), try("surface", "setsockopt", "0", "1", "6", "17", "41", "58", "132", "136", "255", "263", "270", "271", "282", "284", "285"))
 	})
 	// No descriptor is -1: what the profile lets through is EBADF.
 	for heading, call := range map[string]string{"Devices and their ioctls": "ioctl", "fcntl": "fcntl", "getsockopt": "getsockopt"} {
@@ -202,7 +209,7 @@ func TestI24_Options(t *testing.T) {
 			if call == "getsockopt" {
 				columns = 2
 			}
-			got, decided := b.attack("surface", call), decisions(t, heading, columns)
+			got, decided := try("surface", call), decisions(t, heading, columns)
 			for option, outcome := range got {
 				if outcome == "EBADF" {
 					got[option] = "allowed"
@@ -222,7 +229,7 @@ func TestI24_Options(t *testing.T) {
 		})
 	}
 	t.Run("prctl", func(t *testing.T) {
-		got := b.attack("surface", "prctl")
+		got := try("surface", "prctl")
 		// PR_CAPBSET_DROP, PR_SET_SECUREBITS, PR_SET_MM and the two of IO_FLUSHER take a capability.
 		for _, option := range []string{"24", "28", "35", "57", "58"} {
 			if got[option] == "EPERM" {

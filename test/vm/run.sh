@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs tests in a virtual machine with what this machine may not have: cgroup v2, systemd, AppArmor, and Debian's own
-# kernel. Usage: test/vm/run.sh [-run REGEXP]; the regexp chooses the attacks of test/security, "." all of them.
+# kernel. Usage: test/vm/run.sh [-run REGEXP]; the regexp chooses the attacks of test/security and test/network, "." all of them.
 #
 # The machine is emulated, so it needs no KVM and is about thirty times slower. It boots the tests as a systemd service:
 # programs come from this checkout over 9p, read-only, at the path that they have here; what they print comes back as a file.
@@ -8,8 +8,9 @@ set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 here=$root/test/vm
 build=$root/.build/vm
-attacks='^Test(I06|I08|I09|I10|I15|I14_Rootless|I18_Rootless|S01)'
-[ "${1:-}" != -run ] || attacks=${2:?usage: test/vm/run.sh [-run REGEXP]}
+attacks='^Test(I06|I08|I09|I10|I12|I13|I15|I22|I23|I24|I14_Rootless|I18_Rootless|S01)'
+networks='^TestN0[256]_'
+[ "${1:-}" != -run ] || attacks=${2:?usage: test/vm/run.sh [-run REGEXP]} networks=$2
 
 need=()
 for p in qemu-system-x86 e2fsprogs mmdebstrap; do
@@ -34,15 +35,18 @@ cd "$root"
 cp -r bin "$build/share/"
 export CGO_ENABLED=0
 go build -o "$build/share/attacker" ./test/security/attacker
+go build -o "$build/share/client" ./test/network/client
 go test -c -o "$build/share/oci.test" ./internal/oci
 go test -c -o "$build/share/security.test" ./test/security
+go test -c -o "$build/share/network.test" ./test/network
 cat >"$build/share/tests.sh" <<EOF
 export HOME=/root MAYFLY_TEST_BIN=/share/bin MAYFLY_TEST_PROGRAMS=/share MAYFLY_TEST_PATIENCE=10m TMPDIR=/var/tmp
 mkdir -p '$root' && mount -t 9p -o trans=virtio,version=9p2000.L,ro checkout '$root'
 mount | grep cgroup; uname -sr
 cd '$root/internal/oci' && /share/oci.test -test.v -test.timeout 15m; oci=\$?
 cd '$root/test/security' && /share/security.test -test.v -test.timeout 80m -test.run '$attacks'; security=\$?
-[ \$oci = 0 ] && [ \$security = 0 ] && touch /share/passed
+cd '$root/test/network' && /share/network.test -test.v -test.timeout 30m -test.run '$networks'; network=\$?
+[ \$oci = 0 ] && [ \$security = 0 ] && [ \$network = 0 ] && touch /share/passed
 EOF
 
 touch "$build/share/log"
