@@ -157,7 +157,7 @@ func (p *presenter) interrupted() {
 	}
 	text := "ending before the tool starts"
 	if p.running {
-		text = fmt.Sprintf("ending the tool; it has %s (press Ctrl-C again to kill it now)", p.f.grace)
+		text = fmt.Sprintf("ending the tool; it has %s (press Ctrl-C again to kill it now, and once more to leave at once)", p.f.grace)
 	}
 	p.notes.now(p.notes.note(text))
 }

@@ -219,7 +219,7 @@ func (v *plainView) interrupted() {
 }
 
 func interruptedText(f *runFlags) string {
-	return fmt.Sprintf("mayfly: ending the steps; they have %s, and those of finally run to their end (press Ctrl-C again to kill all of them now)", f.grace)
+	return fmt.Sprintf("mayfly: ending the steps; they have %s, and those of finally run to their end (press Ctrl-C again to kill all of them now, and once more to leave at once)", f.grace)
 }
 
 func (v *plainView) finish(result *run.Result, err error) error {

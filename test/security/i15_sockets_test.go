@@ -92,6 +92,21 @@ func noQueueIsNobodys(t *testing.T, try attack) {
 	}
 }
 
+// TestI15_BuffersAreSmall: the sizes that buffers begin with, get in any case, and end at are the sandbox's own.
+func TestI15_BuffersAreSmall(t *testing.T) {
+	b := newBox(t)
+	for name, want := range map[string]string{
+		"ipv4/tcp_rmem": "4096\t16384\t262144", "ipv4/tcp_wmem": "4096\t16384\t2097152", "ipv4/udp_rmem_min": "4096", "ipv4/udp_wmem_min": "4096",
+		"core/optmem_max": "4096", "core/somaxconn": "128", "ipv4/tcp_max_tw_buckets": "4096",
+	} {
+		r := b.run(b.shell("cat /proc/sys/net/"+name+" || true"), nil)
+		// A namespace doesn't have those that a kernel has for the host only.
+		if got := strings.TrimSpace(r.stdout); got != want && (got != "" || strings.HasPrefix(name, "ipv4/tcp_")) {
+			t.Errorf("%s is %q and should be %q", name, got, want)
+		}
+	}
+}
+
 // TestI15_SocketsAreCounted: connections that nobody accepts are in no cgroup and
 // have no descriptor, and datagrams that are never sent are in none, either. The
 // shim counts the sockets.
