@@ -18,13 +18,17 @@ import (
 // their owners.
 const maxImplied = 10_000
 
-// imply notes which folders on the way to one the tar has not listed. Overlayfs
+// impliedMode is that of a folder of no tar.
+const impliedMode = 0o755
+
+// imply makes a folder, and notes which of those on the way to it the tar has not listed. Overlayfs
 // shows a folder with the owner and mode that the uppermost layer gives it, so
 // those are a layer's below (image-spec, layer.md: a changeset has only what changed).
 func (u *unpacker) imply(dir string) error {
+	var made []string
 	for at := dir; at != "." && at != "/"; at = path.Dir(at) {
 		if _, err := u.root.Lstat(at); err == nil {
-			return nil
+			break
 		}
 		if len(u.implied) == maxImplied {
 			return &Error{Kind: ErrBudget, Msg: fmt.Sprintf("layer leaves out more than %d folders of its files", maxImplied)}
@@ -33,6 +37,16 @@ func (u *unpacker) imply(dir string) error {
 			u.implied = map[string]bool{}
 		}
 		u.implied[at] = true
+		made = append(made, at)
+	}
+	if err := u.root.MkdirAll(dir, impliedMode); err != nil {
+		return contained(err)
+	}
+	for _, at := range made {
+		// An image is the same for whoever pulls it, whatever the umask.
+		if err := u.root.Chmod(at, impliedMode); err != nil {
+			return contained(err)
+		}
 	}
 	return nil
 }

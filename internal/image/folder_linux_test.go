@@ -2,9 +2,13 @@ package image
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/mayfly-run/mayfly/internal/image/imagetest"
 )
@@ -49,6 +53,20 @@ func TestFolders(t *testing.T) {
 				t.Errorf("%q, want %q", got, test.want)
 			}
 		})
+	}
+}
+
+// TestFoldersIgnoreTheUmask: a folder that no layer lists is open to the tool's user, whoever pulls the image.
+func TestFoldersIgnoreTheUmask(t *testing.T) {
+	defer unix.Umask(unix.Umask(0o077))
+	dir, _, err := unpack(t, testStore(t), imagetest.Tar(t, file{Name: "opt/app/f", Body: "x"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"opt", "opt/app"} {
+		if info, err := os.Stat(filepath.Join(dir, name)); err != nil || info.Mode().Perm() != 0o755 {
+			t.Errorf("%s: %v, %v", name, info.Mode(), err)
+		}
 	}
 }
 

@@ -144,9 +144,6 @@ func (u *unpacker) in(dir string) (int, error) {
 		if err := u.imply(dir); err != nil {
 			return -1, err
 		}
-		if err := u.root.MkdirAll(dir, 0o755); err != nil {
-			return -1, contained(err)
-		}
 		f, err = u.openDir(dir)
 	}
 	if err != nil {

@@ -38,11 +38,10 @@ func (e *Engine) newRunDir(ctx context.Context, id string) (*runDir, error) {
 
 func (e *Engine) makeRunDir(ctx context.Context, id string) (*runDir, error) {
 	runs := e.runsDir()
-	if err := e.makeOwnDir(); err != nil {
-		return nil, err
-	}
-	if err := os.MkdirAll(runs, 0o711); err != nil {
-		return nil, err
+	for _, dir := range []string{e.dir, runs} {
+		if err := makeOwnDir(dir); err != nil {
+			return nil, err
+		}
 	}
 	// Shared by those who make a directory, so that a sweep can tell when nobody does.
 	making, err := awaitLock(ctx, runs, e.patience.start)
@@ -51,12 +50,17 @@ func (e *Engine) makeRunDir(ctx context.Context, id string) (*runDir, error) {
 	}
 	defer making.Close()
 	d := &runDir{path: filepath.Join(runs, newPrefix+id)}
-	if err := os.Mkdir(d.path, 0o711); err != nil {
+	if err := os.Mkdir(d.path, passable); err != nil {
 		return nil, err
 	}
-	err = d.takeLock(os.O_CREATE | os.O_EXCL)
+	if err = os.Chmod(d.path, passable); err == nil {
+		err = d.takeLock(os.O_CREATE | os.O_EXCL)
+	}
 	if err == nil {
-		err = os.Mkdir(d.root(), 0o711)
+		err = os.Mkdir(d.root(), passable)
+	}
+	if err == nil {
+		err = os.Chmod(d.root(), passable)
 	}
 	final := filepath.Join(runs, id)
 	if err == nil {
@@ -104,16 +108,21 @@ func awaitLock(ctx context.Context, path string, within time.Duration) (*os.File
 	}
 }
 
-// makeOwnDir makes the engine's directory. One that others can write to is
+// passable is the mode of the directories down to a sandbox's root. It is set,
+// and not only asked for: the umask of whoever starts mayfly may clear bits, and
+// one start with a umask of 077 must not close them to all later ones.
+const passable = 0o711
+
+// makeOwnDir makes a directory of the engine's. One that others can write to is
 // refused: they would choose what is swept, and what a shell talks to.
-func (e *Engine) makeOwnDir() error {
-	if err := os.MkdirAll(e.dir, 0o711); err != nil {
+func makeOwnDir(path string) error {
+	if err := os.MkdirAll(path, passable); err != nil {
 		return err
 	}
-	if !OwnDir(e.dir) {
-		return fmt.Errorf("%s is not a directory that only this user can write to; remove it", e.dir)
+	if !OwnDir(path) {
+		return fmt.Errorf("%s is not a directory that only this user can write to; remove it", path)
 	}
-	return os.Chmod(e.dir, 0o711)
+	return os.Chmod(path, passable)
 }
 
 // OwnDir reports whether path is a directory, and no link to one, that is this

@@ -109,6 +109,33 @@ func TestRemoveStopsAtAMount(t *testing.T) {
 	}
 }
 
+// TestRunDirectoriesIgnoreTheUmask: the run's own ids pass through each of them, also where an earlier start left them closed.
+func TestRunDirectoriesIgnoreTheUmask(t *testing.T) {
+	defer unix.Umask(unix.Umask(0o077))
+	for name, closed := range map[string]bool{"new": false, "closed before": true} {
+		t.Run(name, func(t *testing.T) {
+			e := New("/nonexistent", filepath.Join(t.TempDir(), "run"), nil)
+			if closed {
+				if err := os.MkdirAll(e.runsDir(), 0o700); err != nil {
+					t.Fatal(err)
+				}
+			}
+			d, err := e.newRunDir(t.Context(), "run")
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, dir := range []string{e.dir, e.runsDir(), d.path, d.root()} {
+				if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o711 {
+					t.Errorf("%s: %v, %v", dir, info.Mode(), err)
+				}
+			}
+			if err := d.remove(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 func TestLeasesAreDisjoint(t *testing.T) {
 	e := New("/nonexistent", t.TempDir(), nil)
 	seen := map[int]bool{}

@@ -32,6 +32,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -355,6 +356,9 @@ static void stay_here(void)
 __attribute__((constructor)) static void mayfly_before_go(int argc, char **argv)
 {
 	if (argc == 5 && strcmp(argv[1], "supervise") == 0) {
+		// What the shim makes is for the run's own ids, too: its modes aren't for the umask of whoever started mayfly to
+		// choose. It makes no file of that user's.
+		umask(022);
 		// mayfly's threads may have another (sysmon.go), and the tool takes this one.
 		if (prctl(PR_SET_TIMERSLACK, KERNEL_SLACK) != 0)
 			_exit(1);
