@@ -144,6 +144,13 @@ func (b *bundle) mounts(start *wire.Start, r *rootfs) ([]specs.Mount, error) {
 		{Destination: "/dev/pts", Type: "devpts", Source: "devpts", Options: []string{"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "max=64"}},
 		{Destination: "/sys", Type: "sysfs", Source: "sysfs", Options: []string{"nosuid", "nodev", "noexec", "ro"}},
 	}
+	if !start.Rootless && !spec.Security.OtherRuntime() { // gVisor's kernel has devices of its own
+		devices, err := r.ownDevices()
+		if err != nil {
+			return nil, err
+		}
+		mounts, r.hasDevices = append(mounts, devices...), len(devices) > 0
+	}
 	for _, d := range []struct{ name, target string }{{"tmp", "/tmp"}, {"shm", "/dev/shm"}} {
 		source, err := r.scratch(d.name, 0o777|os.ModeSticky)
 		if err != nil {

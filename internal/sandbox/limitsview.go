@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/opencontainers/cgroups"
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -22,12 +23,16 @@ var shownControllers = []string{"memory", "cpu", "cpuacct", "cpuset"}
 
 // showLimits mounts the run's own cgroup, read-only, where programs look for it.
 // The cgroup is made here, so that it can be mounted before libcontainer has it.
-// A shell's is a new one.
+// A shell's is a new one, and takes the place of the one before, which is gone.
 func (s *supervisor) showLimits() error {
-	s.views++
-	at := filepath.Join(s.rootfs.dir, "held", fmt.Sprintf("cgroup%d", s.views))
-	if err := s.rootfs.mkdir(at, 0o755, s.rootfs.firstID, s.rootfs.firstID); err != nil {
-		return err
+	at := filepath.Join(s.rootfs.dir, "held", "cgroup")
+	switch err := unix.Unmount(at, unix.MNT_DETACH); {
+	case errors.Is(err, unix.ENOENT): // the first
+		if err := s.rootfs.mkdir(at, 0o755, s.rootfs.firstID, s.rootfs.firstID); err != nil {
+			return err
+		}
+	case err != nil && !errors.Is(err, unix.EINVAL): // not mounted, since that failed for a shell before
+		return fmt.Errorf("unmount %s: %w", at, err)
 	}
 	if cgroups.IsCgroup2UnifiedMode() {
 		if err := mountCgroup(filepath.Join(cgroupMount, s.start.Cgroup), at); err != nil {
@@ -40,11 +45,8 @@ func (s *supervisor) showLimits() error {
 	if err := unix.MountSetattr(unix.AT_FDCWD, at, unix.AT_RECURSIVE, &attr); err != nil {
 		return fmt.Errorf("make %s read-only: %w", at, err)
 	}
-	for i, m := range s.oci.Mounts {
-		if m.Destination == cgroupMount {
-			s.oci.Mounts[i].Source = at
-			return nil
-		}
+	if slices.ContainsFunc(s.oci.Mounts, func(m specs.Mount) bool { return m.Destination == cgroupMount }) {
+		return nil
 	}
 	// It keeps its attributes: options here would have it mounted once more.
 	s.oci.Mounts = append(s.oci.Mounts, specs.Mount{
@@ -64,7 +66,8 @@ func (s *supervisor) showControllers(at string) error {
 			continue // the kernel doesn't have it, or an ordinary user wasn't given it
 		}
 		target := filepath.Join(at, controller)
-		if err := s.rootfs.mkdir(target, 0o755, s.rootfs.firstID, s.rootfs.firstID); err != nil {
+		err := s.rootfs.mkdir(target, 0o755, s.rootfs.firstID, s.rootfs.firstID)
+		if err != nil && !errors.Is(err, fs.ErrExist) { // from the container before
 			return err
 		}
 		if err := mountCgroup(filepath.Join(hierarchy, s.start.Cgroup), target); err != nil {

@@ -22,6 +22,7 @@ import (
 //	  upper, work   what the tool changes
 //	  root          the overlay of the two: the tool's "/"
 //	  tmp, shm, …   the writable directories that are not part of the image
+//	  devices       a tmpfs of device nodes of the run's own, as root
 //	  secrets       a tmpfs of its own, not swapped where the kernel can do that (mountSecrets)
 //
 // The tool sees root read-only; its home and working directory are the same
@@ -49,6 +50,7 @@ type rootfs struct {
 	mayRunMocked []string  // what mayRunItself says
 
 	secretsMounted bool
+	hasDevices     bool // of its own
 }
 
 // secretTmpfsBytes bounds the memory that all secrets of a run take.

@@ -124,7 +124,6 @@ type supervisor struct {
 	rootfs      *rootfs
 	oci         *specs.Spec
 	container   container
-	views       int              // how often the limits were mounted: once for each container
 	ended       chan struct{}    // closed when the container's first process was reaped
 	state       *os.ProcessState // how, valid then
 	accounts    accounts
@@ -378,6 +377,9 @@ func (s *supervisor) newContainer() (container, error) {
 	}
 	if config.AppArmorProfile, err = loadAppArmor(s.start.Rootless); err != nil {
 		return nil, err
+	}
+	if s.rootfs.hasDevices {
+		config.Devices = nil // the host's, which it would mount; the cgroup's rules for devices are elsewhere
 	}
 	return newLibContainer(s.start.Spec.ID, s.oci, config, s.rootfs)
 }

@@ -3,7 +3,10 @@
 package security
 
 import (
+	"fmt"
+	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -61,5 +64,49 @@ func TestI02_AKeptSandboxIsATrap(t *testing.T) {
 	}
 	if shells == 0 {
 		t.Error("no shell saw anything: the canary was out of reach in any case")
+	}
+}
+
+// TestShellsLeaveNothingBehind: what the shim mounts for a shell goes with it, however many there are.
+func TestShellsLeaveNothingBehind(t *testing.T) {
+	b := newBox(t)
+	spec := b.shell("exit 1")
+	spec.KeepFor = 10 * time.Minute
+	s, err := b.engine.Start(t.Context(), spec, nil, engine.Streams{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range s.Events() {
+	}
+	if exit, err := s.Wait(); err != nil || !exit.Kept {
+		t.Fatalf("%+v, %v", exit, err)
+	}
+	defer func() {
+		if err := s.Remove(); err != nil {
+			t.Error(err)
+		}
+		b.gone(spec.ID)
+	}()
+	shims := pidsOf(t, spec.ID+".shim")
+	if len(shims) != 1 {
+		t.Fatalf("its shims are %d", shims)
+	}
+	limits := "cat /sys/fs/cgroup/memory/memory.limit_in_bytes 2>/dev/null || cat /sys/fs/cgroup/memory.max"
+	var mounts []int
+	for range 3 {
+		out := newOutput()
+		code, err := b.engine.Shell(spec.ID, []string{"sh", "-c", limits}, false, [2]uint16{}, nil, engine.Streams{Stdout: out, Stderr: out})
+		limit, _ := strconv.ParseInt(strings.TrimSpace(out.String()), 10, 64)
+		if err != nil || code != 0 || limit <= 0 || limit > spec.Resources.Memory { // less by what files there are
+			t.Errorf("the shell: %d, %v, and its memory limit is %q", code, err, out)
+		}
+		data, err := os.ReadFile(fmt.Sprintf("/proc/%d/mountinfo", shims[0]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		mounts = append(mounts, strings.Count(string(data), "\n"))
+	}
+	if mounts[0] == 0 || mounts[0] != mounts[2] {
+		t.Errorf("the shim's mounts after each shell: %d", mounts)
 	}
 }

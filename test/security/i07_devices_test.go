@@ -4,8 +4,13 @@ package security
 
 import (
 	"archive/tar"
+	"fmt"
+	"io"
+	"os"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/mayfly-run/mayfly/internal/engine"
 	"github.com/mayfly-run/mayfly/internal/image/imagetest"
@@ -84,6 +89,71 @@ func TestI07_TheHostsDevicesKeepTheirOwner(t *testing.T) {
 	for _, path := range []string{"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"} {
 		if got := describe(t, path); !strings.HasPrefix(got, "Dcrw-rw-rw- 0:0 ") {
 			t.Errorf("the host's %s is %s", path, got)
+		}
+	}
+}
+
+// TestI07_DevicesAreTheRunsOwn: what a tool marks or locks of its devices is neither the host's nor another run's.
+func TestI07_DevicesAreTheRunsOwn(t *testing.T) {
+	b := newBox(t)
+	type marking struct {
+		*live
+		end *io.PipeWriter
+	}
+	var runs []marking
+	for range 2 {
+		stdin, end := io.Pipe()
+		l, err := b.start(b.spec("attacker", "marks"), nil, stdin)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.sandbox.Close()
+		l.stdout.until(t, "marked\n")
+		runs = append(runs, marking{l, end})
+	}
+	devices := []string{"null", "zero", "full", "random", "urandom"}
+	inodes := map[string]string{}
+	for _, name := range append(devices, "tty") {
+		var st unix.Stat_t
+		if err := unix.Stat("/dev/"+name, &st); err != nil {
+			t.Fatal(err)
+		}
+		inodes[fmt.Sprintf("%d:%d", st.Dev, st.Ino)] = "the host's " + name
+	}
+	for _, name := range devices {
+		f, err := os.Open("/dev/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+			t.Errorf("the host can't lock its %s: %v", name, err)
+		}
+		if err := f.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	for i, m := range runs {
+		_ = m.end.Close() // it never fails
+		r, err := m.wait()
+		got := r.lines()
+		if err != nil || got["seen"] != "0" || got["own seen"] != "true" {
+			t.Errorf("run %d: %+v, %v", i, r, err)
+		}
+		for what, outcome := range got {
+			switch kind, name, _ := strings.Cut(what, " "); kind {
+			case "inode":
+				if other := inodes[outcome]; other != "" {
+					t.Errorf("run %d: its %s is %s", i, name, other)
+				}
+				inodes[outcome] = fmt.Sprintf("run %d's %s", i, name)
+			case "lock", "mark":
+				if outcome != "done" {
+					t.Errorf("run %d: %s: %s", i, what, outcome)
+				}
+			}
+		}
+		if len(got) != 6+5+6+2 {
+			t.Errorf("run %d: %v", i, got)
 		}
 	}
 }

@@ -28,6 +28,7 @@ var attacks = map[string]func([]string){
 	"mounts":     mounts,
 	"namespaces": namespaces,
 	"devices":    devices,
+	"marks":      marks,
 	"syscalls":   syscalls,
 	"sockets":    sockets,
 	"int80":      func([]string) { foreign(int80) },
