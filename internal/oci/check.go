@@ -4,6 +4,7 @@ package oci
 
 import (
 	"fmt"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -25,7 +26,7 @@ func (e *Engine) check(spec *engine.Spec) error {
 			return &engine.Unsupported{Feature: "runtime " + spec.Security.Runtime, Why: "it needs root on the host", Remedy: "run mayfly as root, or leave security.runtime out"}
 		}
 	}
-	checks := append(e.probeCgroups(), probeSockets())
+	checks := append(slices.Concat(e.probeCapabilities(), e.probeCgroups()), probeSockets())
 	if spec.Network.Mode != network.ModeNone {
 		checks = append(checks, probeTUN())
 	}

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -23,8 +24,8 @@ import (
 func (e *Engine) Probe(store string) []engine.Check {
 	return slices.Concat(
 		[]engine.Check{e.probeUser(), probeKernel(), probeUserNamespaces(), probeIDMap(store), probeOverlay(), probeTUN(), probeSeccomp()},
-		e.probeCgroups(),
-		[]engine.Check{e.probeOwner(), probeSwap(), probeSockets(), probeSwapped(), probeLandlock(), e.probeAppArmor(), e.probeGVisor(), ok("mayfly-shim", e.shim), e.probeLeftovers(), e.probeStuck()},
+		e.probeCgroups(), e.probeCapabilities(),
+		[]engine.Check{probeOpenFiles(), probeSwap(), probeSockets(), probeSwapped(), probeLandlock(), e.probeAppArmor(), e.probeGVisor(), ok("mayfly-shim", e.shim), e.probeLeftovers(), e.probeStuck()},
 	)
 }
 
@@ -247,6 +248,34 @@ func probeSockets() engine.Check {
 		return missing(feature, "this kernel's cgroup v1 has no "+wire.SocketLimitFile, "use cgroup v2, or a kernel with CONFIG_MEMCG_V1")
 	}
 	return ok(feature, "cgroup v1: a quarter of the memory limit, 32 MiB at most, beside it; v1 doesn't count connections that nobody has accepted, datagrams and packets in parts, and locks of files: they are bounded by numbers (docs/SECURITY.md)")
+}
+
+// enoughOpenFiles is more than three runs can take: an open file is some 200 bytes of a run's memory limit, so one of
+// 512 MiB has 2.7 million at most.
+const enoughOpenFiles = 10_000_000
+
+const featureOpenFiles = "open files of the host"
+
+// probeOpenFiles says whether a few runs could take all open files of the host.
+func probeOpenFiles() engine.Check {
+	data, err := os.ReadFile("/proc/sys/fs/file-max")
+	if err != nil {
+		return absent(featureOpenFiles, err.Error(), "")
+	}
+	return checkFileMax(strings.TrimSpace(string(data)))
+}
+
+// checkFileMax judges fs.file-max (proc_sys_fs(5)), of which a run has no share.
+func checkFileMax(value string) engine.Check {
+	most, err := strconv.ParseUint(value, 10, 64)
+	if err != nil {
+		return absent(featureOpenFiles, "fs.file-max: "+err.Error(), "")
+	}
+	if most < enoughOpenFiles {
+		return absent(featureOpenFiles, fmt.Sprintf("at most %d (fs.file-max), which runs with much memory can take: then only root can open any", most),
+			"sysctl -w fs.file-max=9223372036854775807, as systemd does at boot")
+	}
+	return ok(featureOpenFiles, "")
 }
 
 // noSocketMemory finds nosocket among the values of a kernel's cgroup.memory=.

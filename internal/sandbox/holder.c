@@ -243,7 +243,7 @@ static void holder_failed(const char *doing)
 // those of the run as a whole.
 //
 // The creator of a user namespace has all capabilities in it. Where the run's first id is the creator, root has in it only
-// those that it has itself; so a shim that lacks one that it needs there (ownerCapabilities in oci/owner.go) stays the
+// those that it has itself; so a shim that lacks one that it needs there (ownerCapabilities in oci/capabilities.go) stays the
 // creator as root, and doctor reports it.
 struct owner {
 	uid_t id; // 0 for root

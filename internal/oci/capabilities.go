@@ -1,0 +1,97 @@
+//go:build linux
+
+package oci
+
+import (
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/mayfly-run/mayfly/internal/engine"
+)
+
+// capabilities are a set of them: a bit for each (capabilities(7)).
+type capabilities uint64
+
+type capability struct {
+	name   string
+	number uint
+}
+
+var (
+	// startCapabilities are what root's mayfly and shim need for any run: the ids of a sandbox are not their own.
+	startCapabilities = []capability{
+		{"CAP_CHOWN", unix.CAP_CHOWN},
+		{"CAP_DAC_OVERRIDE", unix.CAP_DAC_OVERRIDE},
+		{"CAP_FOWNER", unix.CAP_FOWNER},
+		{"CAP_SETGID", unix.CAP_SETGID},
+		{"CAP_SETUID", unix.CAP_SETUID},
+		{"CAP_SYS_ADMIN", unix.CAP_SYS_ADMIN},   // mounts and namespaces
+		{"CAP_SYS_CHROOT", unix.CAP_SYS_CHROOT}, // to join a mount namespace (setns(2))
+		{"CAP_SYS_PTRACE", unix.CAP_SYS_PTRACE}, // to join the namespaces of the holder, which nobody else may look into
+	}
+	// ownerCapabilities are what the shim needs in a sandbox's namespaces when the run's own first id has made them, as it
+	// has anyway in those that it made itself (holder.c).
+	ownerCapabilities = []capability{{"CAP_KILL", unix.CAP_KILL}, {"CAP_NET_ADMIN", unix.CAP_NET_ADMIN}}
+	// deviceCapabilities are what the shim needs for device nodes of a run's own (sandbox/devices.go).
+	deviceCapabilities = []capability{{"CAP_MKNOD", unix.CAP_MKNOD}}
+)
+
+const (
+	featureStart   = "ids and namespaces of runs"
+	featureOwner   = "kernel counts per run"
+	featureDevices = "devices per run"
+)
+
+const giveCapabilities = "give mayfly these capabilities, with CapabilityBoundingSet= in its service or --cap-add for its container"
+
+// probeCapabilities says what the capabilities of this process are enough for.
+func (e *Engine) probeCapabilities() []engine.Check {
+	if e.rootless != nil {
+		return []engine.Check{
+			ok(featureStart, "those of the user's own namespace"),
+			ok(featureOwner, "counted for this user, whose ids all of the user's runs share"),
+			absent(featureDevices, "runs have the host's /dev/null and the like: only root makes device nodes", "run mayfly as root; the sandbox doesn't depend on it"),
+		}
+	}
+	have, err := effectiveCapabilities()
+	if err != nil {
+		return []engine.Check{missing(featureStart, err.Error(), "")}
+	}
+	return have.checks()
+}
+
+func effectiveCapabilities() (capabilities, error) {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	if err := unix.Capget(&header, &data[0]); err != nil {
+		return 0, err
+	}
+	return capabilities(data[1].Effective)<<32 | capabilities(data[0].Effective), nil
+}
+
+// checks are those of root.
+func (c capabilities) checks() []engine.Check {
+	checks := []engine.Check{ok(featureStart, ""), ok(featureOwner, ""), ok(featureDevices, "")}
+	if lacking := c.lacking(startCapabilities); lacking != "" {
+		checks[0] = missing(featureStart, "this process lacks "+lacking, giveCapabilities)
+	}
+	if lacking := c.lacking(ownerCapabilities); lacking != "" {
+		checks[1] = absent(featureOwner, "inotify instances and queued signals of all runs are counted for root: this process lacks "+lacking, giveCapabilities)
+	}
+	if lacking := c.lacking(deviceCapabilities); lacking != "" {
+		checks[2] = absent(featureDevices, "runs have the host's /dev/null and the like: this process lacks "+lacking, giveCapabilities)
+	}
+	return checks
+}
+
+// lacking are the names of the wanted that aren't there.
+func (c capabilities) lacking(wanted []capability) string {
+	var names []string
+	for _, w := range wanted {
+		if c&(1<<w.number) == 0 {
+			names = append(names, w.name)
+		}
+	}
+	return strings.Join(names, ", ")
+}
