@@ -261,7 +261,7 @@ func confinement(start *wire.Start) (*specs.Linux, error) {
 	seccomp := toolProfile(start.Spec.Security.Capabilities) // the rest of it is on libcontainer's process (FilterSelf)
 	if start.Spec.Security.OtherRuntime() {
 		var err error
-		if seccomp, err = seccompProfile(start.Spec.Security.Capabilities); err != nil {
+		if seccomp, err = sentryProfile(start.Spec.Security.Capabilities); err != nil {
 			return nil, err
 		}
 	}

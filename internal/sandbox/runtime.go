@@ -32,7 +32,7 @@ type runtimeProgram struct {
 // gVisor's sandbox uses the sockets of the namespace that it is in ("host" in
 // its words), which is the run's own: the egress policy holds for it as for
 // any other. Its limits are those of the cgroup that it is put in. Its kernel
-// applies the seccomp profile too, which it doesn't unless it is told.
+// applies a seccomp profile too (sentryProfile), which it doesn't unless it is told.
 var runtimes = map[string]runtimeProgram{
 	"gvisor": {"runsc", []string{"--network=host", "--ignore-cgroups", "--host-uds=none", "--oci-seccomp"}},
 }

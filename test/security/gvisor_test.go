@@ -3,13 +3,16 @@
 package security
 
 import (
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/mayfly-run/mayfly/internal/engine"
 	"github.com/mayfly-run/mayfly/internal/network"
+	"github.com/mayfly-run/mayfly/test/testbed"
 )
 
 // gvisor is a spec under Debian's runsc, which test/setup.sh installs.
@@ -122,4 +125,46 @@ func TestI06_GVisor(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestGVisorRunsPrograms: what the C library falls back from on other kernels, it falls back from there: Debian 12's starts
+// threads and looks up names. What would enlarge queues of the host's sockets stays refused.
+func TestGVisorRunsPrograms(t *testing.T) {
+	c := newCLI(t)
+	if d := c.mayfly("image", "load", "--input", filepath.Join(testbed.Root(), ".build/images/python.tar")); d.code != 0 {
+		t.Fatalf("%s; build it with images/build.sh", d.stderr)
+	}
+	path := filepath.Join(c.tools, "programs.yaml")
+	text := `
+name: programs
+image: mayfly/python:latest
+security: {runtime: gvisor}
+resources: {pids: 256}
+network: {egress: [{host: host.mayfly.internal, ports: [80]}]}
+command:
+  - python3
+  - -c
+  - |
+    import os, socket, threading
+    def attempt(what, f):
+        try: print(what, f())
+        except OSError as e: print(what, e.strerror)
+    ended = []
+    threads = [threading.Thread(target=ended.append, args=[i]) for i in range(4)]
+    for thread in threads: thread.start()
+    for thread in threads: thread.join()
+    print("threads", len(ended))
+    attempt("name", lambda: socket.getaddrinfo("host.mayfly.internal", 80)[0][4])
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    attempt("receive buffer", lambda: s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 24))
+    attempt("group", lambda: s.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, bytes([224, 0, 0, 9, 0, 0, 0, 0])))
+`
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	d := c.mayfly("run", path)
+	want := "threads 4\nname ('198.18.0.1', 80)\nreceive buffer Operation not permitted\ngroup Operation not permitted\n"
+	if d.code != 0 || d.stdout != want {
+		t.Errorf("status %d, %q, want %q; %s", d.code, d.stdout, want, d.stderr)
+	}
 }
