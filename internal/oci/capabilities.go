@@ -3,6 +3,9 @@
 package oci
 
 import (
+	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -38,9 +41,8 @@ var (
 )
 
 const (
-	featureStart   = "ids and namespaces of runs"
-	featureOwner   = "kernel counts per run"
-	featureDevices = "devices per run"
+	featureStart = "ids and namespaces of runs"
+	featureOwner = "kernel counts per run"
 )
 
 const giveCapabilities = "give mayfly these capabilities, with CapabilityBoundingSet= in its service or --cap-add for its container"
@@ -51,7 +53,6 @@ func (e *Engine) probeCapabilities() []engine.Check {
 		return []engine.Check{
 			ok(featureStart, "those of the user's own namespace"),
 			ok(featureOwner, "counted for this user, whose ids all of the user's runs share"),
-			absent(featureDevices, "runs have the host's /dev/null and the like: only root makes device nodes", "run mayfly as root; the sandbox doesn't depend on it"),
 		}
 	}
 	have, err := effectiveCapabilities()
@@ -59,6 +60,39 @@ func (e *Engine) probeCapabilities() []engine.Check {
 		return []engine.Check{missing(featureStart, err.Error(), "")}
 	}
 	return have.checks()
+}
+
+// probeDevices says whether runs have device nodes of their own.
+func (e *Engine) probeDevices() engine.Check {
+	const feature, hosts = "devices per run", "runs have the host's /dev/null and the like: "
+	if e.rootless != nil {
+		return absent(feature, hosts+"only root makes device nodes", "run mayfly as root; the sandbox doesn't depend on it")
+	}
+	have, err := effectiveCapabilities()
+	if err != nil {
+		return missing(feature, err.Error(), "")
+	}
+	if lacking := have.lacking(deviceCapabilities); lacking != "" {
+		return absent(feature, hosts+"this process lacks "+lacking, giveCapabilities)
+	}
+	if err := tryDevice(); err != nil {
+		return absent(feature, hosts+err.Error(), "let mayfly make device nodes: by DeviceAllow= of its service, or outside of a container's user namespace")
+	}
+	return ok(feature, "")
+}
+
+// tryDevice makes a device node: more than the capability decides that (mknod(2)).
+func tryDevice() (err error) {
+	dir, err := os.MkdirTemp("", "mayfly-device-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	path := filepath.Join(dir, "null")
+	if err := unix.Mknod(path, unix.S_IFCHR|0o600, int(unix.Mkdev(1, 3))); err != nil {
+		return &os.PathError{Op: "mknod", Path: path, Err: err}
+	}
+	return nil
 }
 
 func effectiveCapabilities() (capabilities, error) {
@@ -72,15 +106,12 @@ func effectiveCapabilities() (capabilities, error) {
 
 // checks are those of root.
 func (c capabilities) checks() []engine.Check {
-	checks := []engine.Check{ok(featureStart, ""), ok(featureOwner, ""), ok(featureDevices, "")}
+	checks := []engine.Check{ok(featureStart, ""), ok(featureOwner, "")}
 	if lacking := c.lacking(startCapabilities); lacking != "" {
 		checks[0] = missing(featureStart, "this process lacks "+lacking, giveCapabilities)
 	}
 	if lacking := c.lacking(ownerCapabilities); lacking != "" {
 		checks[1] = absent(featureOwner, "inotify instances and queued signals of all runs are counted for root: this process lacks "+lacking, giveCapabilities)
-	}
-	if lacking := c.lacking(deviceCapabilities); lacking != "" {
-		checks[2] = absent(featureDevices, "runs have the host's /dev/null and the like: this process lacks "+lacking, giveCapabilities)
 	}
 	return checks
 }

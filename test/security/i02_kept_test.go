@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -87,7 +88,7 @@ func TestShellsLeaveNothingBehind(t *testing.T) {
 		}
 		b.gone(spec.ID)
 	}()
-	shims := pidsOf(t, spec.ID+".shim")
+	shims := slices.DeleteFunc(pidsOf(t, spec.ID+".shim"), func(pid int) bool { return commandOf(pid) != "mayfly-shim" }) // the holder may be there, too
 	if len(shims) != 1 {
 		t.Fatalf("its shims are %d", shims)
 	}
