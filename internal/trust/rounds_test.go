@@ -1,0 +1,200 @@
+package trust
+
+import (
+	"bytes"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"fmt"
+	"math"
+	"math/big"
+	"slices"
+	"testing"
+	"time"
+
+	"software.sslmate.com/src/go-pkcs12"
+)
+
+// manyRounds take a reader a time that can be measured; what is read with few takes less than half of it.
+const manyRounds = 100_000
+
+// value is one of DER: its first byte, and the values in it, or what else it has.
+type value struct {
+	tag    byte
+	within []value
+	bytes  []byte
+}
+
+func (v value) der() []byte {
+	content := v.bytes
+	for _, w := range v.within {
+		content = append(content[:len(content):len(content)], w.der()...)
+	}
+	head := []byte{v.tag, byte(len(content))}
+	if len(content) > 127 {
+		head = []byte{v.tag, 0x82, byte(len(content) >> 8), byte(len(content))}
+	}
+	if len(content) > 127 && len(content) < 256 {
+		head = []byte{v.tag, 0x81, byte(len(content))}
+	}
+	return append(head, content...)
+}
+
+func sequence(within ...value) value { return value{tag: 0x30, within: within} }
+
+func octets(text string) value { return value{tag: 0x04, bytes: []byte(text)} }
+
+func marshaled(of any) value {
+	der := must(asn1.Marshal(of))
+	return value{tag: der[0], bytes: der[2:]}
+}
+
+func number(n int) value { return marshaled(n) }
+
+func identifier(arcs ...int) value { return marshaled(asn1.ObjectIdentifier(arcs)) }
+
+// keystores are files of n rounds, one for each way in which a reader comes to them (RFC 7292 section 4, RFC 8018 sections
+// A.4 and A.5, RFC 9579).
+func keystores(n int) map[string]value {
+	data, encrypted := identifier(1, 2, 840, 113549, 1, 7, 1), identifier(1, 2, 840, 113549, 1, 7, 6)
+	explicit := func(v value) value { return value{tag: 0xa0, within: []value{v}} }
+	file := func(parts value, more ...value) value {
+		return sequence(append([]value{number(3), sequence(data, explicit(value{tag: 0x04, within: []value{parts}}))}, more...)...)
+	}
+	sha256 := sequence(identifier(1, 2, 840, 113549, 2, 9))
+	pbkdf2 := sequence(identifier(1, 2, 840, 113549, 1, 5, 12), sequence(octets("saltsalt"), number(n), number(32), sha256))
+	ciphertext := func(algorithm value) value {
+		content := sequence(data, algorithm, value{tag: 0x80, bytes: make([]byte, 32)})
+		return file(sequence(sequence(encrypted, explicit(sequence(number(0), content)))))
+	}
+	mac := func(algorithm value, n int) value {
+		return file(sequence(), sequence(sequence(algorithm, octets("digest")), octets("salt"), number(n)))
+	}
+	aes := sequence(identifier(2, 16, 840, 1, 101, 3, 4, 1, 42), octets("0123456789abcdef"))
+	return map[string]value{
+		"MAC":    mac(sequence(identifier(2, 16, 840, 1, 101, 3, 4, 2, 1)), n),
+		"PBMAC1": mac(sequence(identifier(1, 2, 840, 113549, 1, 5, 14), sequence(pbkdf2, sha256)), 1),
+		"PBES2":  ciphertext(sequence(identifier(1, 2, 840, 113549, 1, 5, 13), sequence(pbkdf2, aes))),
+		"PBE":    ciphertext(sequence(identifier(1, 2, 840, 113549, 1, 12, 1, 3), sequence(octets("saltsalt"), number(n)))),
+	}
+}
+
+// spellings calls try with a file, and with each that has one of its values written otherwise: of another class, primitive
+// or constructed, in another value, with something before or after it, or without it.
+func spellings(file value, try func(value)) {
+	try(file)
+	var each func(v *value)
+	each = func(v *value) {
+		was := *v
+		for bits := byte(0x20); bits != 0; bits += 0x20 {
+			v.tag = was.tag ^ bits
+			try(file)
+		}
+		for _, tag := range []byte{0x02, 0x04, 0x0c, 0x22, 0x24, 0x30, 0x31, 0x80, 0xa0, 0xa4} {
+			*v = value{tag: tag, within: []value{was}}
+			try(file)
+			*v = value{tag: tag, within: was.within, bytes: was.bytes}
+			try(file)
+		}
+		*v = was
+		own := v.within
+		for i := range own {
+			for _, other := range []value{number(1), octets(""), {tag: 0x05}, {tag: 0x02}} {
+				v.within = slices.Insert(slices.Clone(own), i, other)
+				try(file)
+				v.within = append(slices.Clone(own), other)
+				try(file)
+			}
+			v.within = slices.Delete(slices.Clone(own), i, i+1)
+			try(file)
+		}
+		v.within = own
+		for i := range own {
+			each(&own[i])
+		}
+	}
+	each(&file)
+}
+
+// reads is how long the reader that keystores are given to works on one, at the least of some tries.
+func reads(der []byte, tries int, enough time.Duration) time.Duration {
+	best := time.Duration(math.MaxInt64)
+	for range tries {
+		began := time.Now()
+		for _, password := range passwords {
+			_, _ = pkcs12.DecodeTrustStore(der, password)
+		}
+		if best = min(best, time.Since(began)); best < enough {
+			break
+		}
+	}
+	return best
+}
+
+// TestRoundsOfAnySpelling: a file in which few rounds are found is read in no time, however it is written.
+func TestRoundsOfAnySpelling(t *testing.T) {
+	for name, file := range keystores(manyRounds) {
+		t.Run(name, func(t *testing.T) {
+			long := reads(file.der(), 3, 0) / 2
+			if short := reads(keystores(1)[name].der(), 10, long); short >= long {
+				t.Fatalf("%s with %d rounds, %s with one", 2*long, manyRounds, short)
+			}
+			all, worked := 0, 0
+			spellings(file, func(v value) {
+				all++
+				der := v.der()
+				found := rounds(der, 0)
+				if found >= manyRounds && worked > 0 {
+					return
+				}
+				if took := reads(der, 10, long); took >= long {
+					worked++
+					if found < manyRounds {
+						t.Errorf("%d rounds are found in %x, which takes %s", found, der, took)
+					}
+				}
+			})
+			if all < 100 || worked == 0 {
+				t.Errorf("%d spellings are tried, and the reader works on %d", all, worked)
+			}
+		})
+	}
+}
+
+// FuzzRounds is TestRoundsOfAnySpelling for what else there may be.
+func FuzzRounds(f *testing.F) {
+	for _, file := range keystores(10 * manyRounds) {
+		f.Add(file.der())
+	}
+	long := reads(keystores(manyRounds)["PBMAC1"].der(), 3, 0)
+	f.Fuzz(func(t *testing.T, der []byte) {
+		if found := rounds(der, 0); found < manyRounds/100 {
+			if took := reads(der, 10, long); took >= long {
+				t.Errorf("%d rounds are found in %x, which takes %s", found, der, took)
+			}
+		}
+	})
+}
+
+// TestRoundsOfCertificates: the numbers of certificates aren't taken for rounds, so that a store of many is read.
+func TestRoundsOfCertificates(t *testing.T) {
+	var certificates []*x509.Certificate
+	for i := range 30 {
+		made := certify(t, fmt.Sprint(i), true, nil)
+		template := &x509.Certificate{
+			SerialNumber: big.NewInt(math.MaxInt32 + int64(i)), Subject: pkix.Name{CommonName: fmt.Sprint(i)},
+			NotBefore: made.cert.NotBefore, NotAfter: made.cert.NotAfter,
+		}
+		cert, err := x509.ParseCertificate(must(x509.CreateCertificate(nil, template, template, made.key.Public(), made.key)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		certificates = append(certificates, cert)
+	}
+	for password, encoder := range map[string]*pkcs12.Encoder{"": pkcs12.Passwordless, "changeit": pkcs12.Modern2026} {
+		file := must(encoder.EncodeTrustStore(certificates, password))
+		if out, changed := New([]byte(certify(t, "Test", true, nil).pem)).Add(file); !changed || bytes.Equal(out, file) {
+			t.Errorf("%q: %d rounds are found", password, rounds(file, 0))
+		}
+	}
+}
