@@ -24,6 +24,7 @@ import (
 // trusting adds a test's authority to certificates; a nil one leaves them.
 type trusting struct {
 	*trust.Authority
+	imageBytes int64 // that were read of the image's files
 	// changed are the tool's own files and variables to which it was added.
 	changed []string
 }
@@ -117,6 +118,25 @@ func (t *trusting) file(host string) (changed bool, err error) {
 	return true, err
 }
 
+// maxImageBytes bounds what is read of the image's files that may be of certificates. Those of real images have a few
+// megabytes; hard links of one file have as much as that file, each.
+const maxImageBytes = 64 << 20
+
+// imageFile is file for one of the image, at a path and of a size.
+func (t *trusting) imageFile(host, at string, size int64) error {
+	if size > maxBundle {
+		return nil
+	}
+	if t.imageBytes += size; t.imageBytes > maxImageBytes {
+		return &engine.InvalidError{Field: "image", Why: fmt.Sprintf(
+			"its files that may be of certificates (.pem, .crt, .cer, keystores) have more than %d MiB up to %s, and in a test the mocks' authority is added to each; remove those that the tool doesn't need from the image, or mount a volume over their folder", maxImageBytes>>20, at)}
+	}
+	if _, err := t.file(host); err != nil {
+		return fmt.Errorf("add the test's authority to %s of the image: %w", at, err)
+	}
+	return nil
+}
+
 // overwrite writes a file anew. To open one of the image's layers copies it.
 func overwrite(host string, content []byte) error {
 	f, err := os.OpenFile(host, os.O_WRONLY|os.O_TRUNC|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
@@ -167,8 +187,8 @@ func (r *rootfs) trustImage() error {
 				return err
 			}
 		case err == nil && info.Mode().IsRegular():
-			if _, err := r.trusting.file(host); err != nil {
-				return fmt.Errorf("add the test's authority to %s of the image: %w", at, err)
+			if err := r.trusting.imageFile(host, at, info.Size()); err != nil {
+				return err
 			}
 		case err != nil && !isAbsent(err):
 			return fmt.Errorf("add the test's authority to %s of the image: %w", at, err)
