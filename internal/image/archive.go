@@ -30,6 +30,9 @@ type archive struct {
 	links map[string]string   // docker save's links to a layer that two images share
 	blobs map[v1.Hash]spooled // by content
 	limit int64               // bytes of a document
+	kept  int64               // bytes of blobs
+	free  int64               // of those that the archive may have however small it is
+	from  *contextReader
 }
 
 type spooled struct {
@@ -40,12 +43,15 @@ type spooled struct {
 const (
 	maxArchiveFiles = 50_000 // 127 layers and two documents for each of hundreds of images
 	maxLinkHops     = 8
+	maxExpansion    = 1000 // times what was read of the archive: more than gzip makes of zeros is a bomb of bzip2, xz or zstd
+	freeShare       = 32   // of an image's bytes is what any archive may have; of 40 GiB
 	tarBlock        = 512 // what a tar's header has (pax(1))
 )
 
 // spool reads a tar, compressed or not, into dir.
 func spool(ctx context.Context, r io.Reader, dir string, lim Limits) (*archive, error) {
-	plain, done, err := decompressArchive(&contextReader{ctx, r})
+	from := &contextReader{ctx: ctx, r: r}
+	plain, done, err := decompressArchive(from)
 	if err != nil {
 		return nil, err
 	}
@@ -56,7 +62,7 @@ func spool(ctx context.Context, r io.Reader, dir string, lim Limits) (*archive, 
 		return nil, err
 	}
 	begin = slices.Clone(begin)
-	a := &archive{files: map[string]v1.Hash{}, links: map[string]string{}, blobs: map[v1.Hash]spooled{}, limit: lim.ManifestBytes}
+	a := &archive{files: map[string]v1.Hash{}, links: map[string]string{}, blobs: map[v1.Hash]spooled{}, limit: lim.ManifestBytes, free: lim.ImageBytes / freeShare, from: from}
 	total := 2 * lim.ImageBytes
 	tr := tar.NewReader(&budgetReader{r: head, left: total + maxArchiveFiles*tarEntryBytes, what: "archive"})
 	for n := 0; ; n++ {
@@ -102,7 +108,7 @@ func (a *archive) add(name, file string, r io.Reader) error {
 	}
 	defer f.Close()
 	sum := sha256.New()
-	n, err := io.Copy(io.MultiWriter(sum, &diskWriter{f}), r)
+	n, err := io.Copy(io.MultiWriter(sum, &diskWriter{f}, a), r)
 	if err != nil {
 		return fmt.Errorf("file %q of the archive: %w", name, tarError(err))
 	}
@@ -111,7 +117,40 @@ func (a *archive) add(name, file string, r io.Reader) error {
 	if want, ok := strings.CutPrefix(name, "blobs/sha256/"); ok && want != h.Hex {
 		return &Error{Kind: ErrDigest, Msg: fmt.Sprintf("blob sha256:%s of the archive has digest %s", want, h)}
 	}
-	a.files[name], a.blobs[h] = h, spooled{file, n}
+	a.files[name] = h
+	if _, again := a.blobs[h]; again {
+		a.kept -= n
+		return os.Remove(file)
+	}
+	a.blobs[h] = spooled{file, n}
+	return nil
+}
+
+// Write counts what is kept, which ends with the error of a bomb: what an archive names is often said at its end only.
+func (a *archive) Write(p []byte) (int, error) {
+	if a.kept += int64(len(p)); a.kept-a.free > maxExpansion*a.from.count {
+		return 0, &Error{Kind: ErrBudget, Msg: fmt.Sprintf("its files are more than %d times as large as the archive", maxExpansion), Hint: "is it made to fill disks? A real one can be decompressed beforehand"}
+	}
+	return len(p), nil
+}
+
+// keep removes what none of the images has.
+func (a *archive) keep(images []loadable) error {
+	named := map[v1.Hash]bool{}
+	for _, i := range images {
+		for _, l := range i.plan.layers {
+			named[l.digest] = true
+		}
+	}
+	for h, b := range a.blobs {
+		if named[h] {
+			continue
+		}
+		if err := os.Remove(b.path); err != nil {
+			return err
+		}
+		delete(a.blobs, h)
+	}
 	return nil
 }
 
@@ -169,13 +208,16 @@ func (a *archive) open(_ context.Context, l layerPlan, _ int) (io.ReadCloser, er
 
 // contextReader ends between two reads when the context does.
 type contextReader struct {
-	ctx context.Context
-	r   io.Reader
+	ctx   context.Context
+	r     io.Reader
+	count int64 // of bytes that were read
 }
 
 func (c *contextReader) Read(p []byte) (int, error) {
 	if c.ctx.Err() != nil {
 		return 0, context.Cause(c.ctx)
 	}
-	return c.r.Read(p)
+	n, err := c.r.Read(p)
+	c.count += int64(n)
+	return n, err
 }

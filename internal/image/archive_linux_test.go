@@ -168,6 +168,49 @@ func TestLoadStopsAtItsBudget(t *testing.T) {
 	}
 }
 
+// TestM03_FilesThatNoImageNames: an archive of a few kilobytes fills no disk with what its images don't have, as they may be
+// named at its end only; what they don't have isn't kept when that is known.
+func TestM03_FilesThatNoImageNames(t *testing.T) {
+	layer := imagetest.Tar(t, file{Name: "f", Body: "x"})
+	whole := imagetest.Layout(t, "a:1", imagetest.Build(t, imagetest.Config{}, layer))
+	zeros := imagetest.Tar(t, file{Name: "one", Body: string(make([]byte, 20<<20))}, file{Name: "two", Body: string(make([]byte, 20<<20))})
+	archive := append(zeros[:len(zeros)-2*tarBlock:len(zeros)-2*tarBlock], whole...)
+	o := testOptions()
+	o.Limits = Limits{LayerBytes: 32 << 20, ImageBytes: 64 << 20}
+	for name, c := range map[string]struct {
+		raw  []byte
+		kind error
+	}{
+		"as it is":  {archive, nil},
+		"zstd":      {imagetest.Zstd(t, archive), ErrBudget},
+		"bzip2":     {filter(t, archive, "bzip2"), ErrBudget},
+		"the image": {imagetest.Zstd(t, whole), nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := openStore(t, t.TempDir(), o)
+			if _, err := s.Load(t.Context(), bytes.NewReader(c.raw)); c.kind != nil || err != nil {
+				wantKind(t, err, c.kind)
+			}
+		})
+	}
+
+	s, dir := openStore(t, t.TempDir(), o), t.TempDir()
+	a, err := spool(t.Context(), bytes.NewReader(archive), dir, s.opts.Limits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := len(readDir(t, dir)); got != len(a.blobs) || got != len(a.files)-1 || a.kept > 21<<20 {
+		t.Errorf("%d files are kept of %d, two of which are the same: %d bytes", got, len(a.files), a.kept)
+	}
+	found, err := s.readArchive(a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := a.keep(found); err != nil || len(a.blobs) != 1 || len(readDir(t, dir)) != 1 {
+		t.Errorf("beside the one layer there are %v in %q: %v", a.blobs, readDir(t, dir), err)
+	}
+}
+
 // failingReader is a pipe that breaks.
 type failingReader struct{ err error }
 

@@ -52,6 +52,9 @@ func (s *Store) loadArchive(ctx context.Context, w *workDir, r io.Reader) ([]*Im
 		return nil, err
 	}
 	found, err := s.readArchive(a)
+	if err == nil {
+		err = a.keep(found)
+	}
 	if err != nil {
 		return nil, err
 	}
