@@ -45,7 +45,7 @@ const (
 	maxLinkHops     = 8
 	maxExpansion    = 1000 // times what was read of the archive: more than gzip makes of zeros is a bomb of bzip2, xz or zstd
 	freeShare       = 32   // of an image's bytes is what any archive may have; of 40 GiB
-	tarBlock        = 512 // what a tar's header has (pax(1))
+	tarBlock        = 512  // what a tar's header has (pax(1))
 )
 
 // spool reads a tar, compressed or not, into dir.
