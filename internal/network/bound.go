@@ -1,6 +1,9 @@
 package network
 
-import "net/netip"
+import (
+	"net/netip"
+	"slices"
+)
 
 // Part is a part of a rule, by the name that it has in a file.
 type Part string
@@ -130,28 +133,33 @@ func (r Rule) GrantsPrivate() bool {
 	if isHostName(r.Host) {
 		return true
 	}
-	if a, ok := literal(r.Host); ok {
-		return !publicRange(netip.PrefixFrom(a, a.BitLen()))
+	p, ok := r.ownRange()
+	return ok && !publicRange(p)
+}
+
+// NamesPrivate reports whether the rule is for addresses that aren't public alone, or for this machine: what it opens of them
+// is meant, and isn't just within a wide range.
+func (r Rule) NamesPrivate() bool {
+	if isHostName(r.Host) {
+		return true
 	}
-	return r.CIDR.IsValid() && !publicRange(unmapPrefix(r.CIDR))
+	p, ok := r.ownRange()
+	return ok && privateRange(p)
+}
+
+// ownRange is the range of a rule for addresses.
+func (r *Rule) ownRange() (p netip.Prefix, ok bool) {
+	if a, ok := literal(r.Host); ok {
+		return netip.PrefixFrom(a, a.BitLen()), true
+	}
+	return unmapPrefix(r.CIDR), r.CIDR.IsValid()
 }
 
 // publicRange reports whether every address of the range is public, and every IPv4 address that the range spells out
 // inside of one. (ISATAP's, of which any /64 has all, are not part of a range that doesn't spell them out; see contains.)
 func publicRange(p netip.Prefix) bool {
-	around := special{class: classPrivate}
-	most := -1
-	for _, s := range specials() {
-		switch line := netip.MustParsePrefix(s.prefix); {
-		case line.Bits() > p.Bits():
-			if s.class != classPublic && p.Contains(line.Addr()) {
-				return false
-			}
-		case line.Contains(p.Addr()) && line.Bits() > most:
-			around, most = s, line.Bits()
-		}
-	}
-	if around.class != classPublic {
+	around, some := classesOf(p)
+	if !around || some[false] {
 		return false
 	}
 	for _, inner := range rangesInside(p) {
@@ -160,6 +168,35 @@ func publicRange(p netip.Prefix) bool {
 		}
 	}
 	return true
+}
+
+// privateRange reports whether no address of the range is public, or only for the IPv4 addresses in it that aren't.
+func privateRange(p netip.Prefix) bool {
+	around, some := classesOf(p)
+	if !around {
+		return !some[true]
+	}
+	embedded := rangesInside(p)
+	return len(embedded) > 0 && !slices.ContainsFunc(embedded, func(inner netip.Prefix) bool { return !privateRange(inner) })
+}
+
+// classesOf says whether the special range around one is public, and of those in it whether some are public (true) or
+// aren't (false).
+func classesOf(p netip.Prefix) (around bool, some map[bool]bool) {
+	most := -1
+	some = map[bool]bool{}
+	for _, s := range specials() {
+		public := s.class == classPublic
+		switch line := netip.MustParsePrefix(s.prefix); {
+		case line.Bits() > p.Bits():
+			if p.Contains(line.Addr()) {
+				some[public] = true
+			}
+		case line.Contains(p.Addr()) && line.Bits() > most:
+			around, most = public, line.Bits()
+		}
+	}
+	return around, some
 }
 
 // sixToFour has IPv4 addresses behind its prefix (RFC 3056, section 2).

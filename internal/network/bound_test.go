@@ -232,6 +232,48 @@ func TestGrantsPrivate(t *testing.T) {
 	}
 }
 
+func TestNamesPrivate(t *testing.T) {
+	for text, want := range map[string]bool{
+		"api.example": false, "dns corp": false, HostName + ":80": true,
+		"10.0.0.1": true, "192.168.0.0/16": true, "host db.corp cidr 10.0.0.0/8": true, "100.64.0.0/10": true, "fd00::/8": true, "fc00::/7": true,
+		"192.0.2.1": false, "203.0.113.0/24": false, "0.0.0.0/0": false, "::/0": false, "10.0.0.0/7": false, "host *.corp cidr 0.0.0.0/0": false,
+		"2000::/3": false, "64:ff9b::/96": false, "64:ff9b::a00:0/104": true, "2002:a00::/24": true, "2002:808::/32": false, "8000::/1": true,
+	} {
+		if got := mustRules(t, text)[0].NamesPrivate(); got != want {
+			t.Errorf("%s: %v, want %v", text, got, want)
+		}
+	}
+}
+
+// TestRulesThatNamePrivateReachNothingPublic: what is private as a whole has no public address in it.
+func TestRulesThatNamePrivateReachNothingPublic(t *testing.T) {
+	named := 0
+	rapid.Check(t, func(t *rapid.T) {
+		r := rules().Draw(t, "rule")
+		if !r.NamesPrivate() || strings.EqualFold(r.Host, HostName) {
+			return
+		}
+		named++
+		if !r.GrantsPrivate() {
+			t.Fatalf("%s names private addresses and grants none", r)
+		}
+		address := within(r).Draw(t, "address")
+		if IsAddress(r.Host) {
+			address = netip.MustParseAddr(r.Host)
+		}
+		// The IPv4 addresses within those of IPv6 (RFC 4291 section 2.5.5.2) are no part of a range of IPv6.
+		if address.Is4In6() && !r.CIDR.Addr().Is4In6() {
+			return
+		}
+		if Public(address) {
+			t.Fatalf("%s has %s", r, address)
+		}
+	})
+	if named == 0 {
+		t.Error("no rule names private addresses")
+	}
+}
+
 // TestPublicRulesReachWhatIsPublic: a rule that grants nothing private reaches no address that isn't public, be it by
 // what is embedded in another.
 func TestPublicRulesReachWhatIsPublic(t *testing.T) {

@@ -17,7 +17,7 @@ type bound struct {
 // checkEgress refuses what a tool may reach beyond the policy's egress rules. Where the policy has none, but doesn't let
 // tools have mode open, it refuses what would be that mode by another name: lists that hold private addresses or this
 // machine.
-func (p *Policy) checkEgress(t *tool.Tool) error {
+func (p *Policy) checkEgress(t, written *tool.Tool) error {
 	switch {
 	case p.egress == nil && (p.file.Networks == nil || slices.Contains(p.file.Networks, string(network.ModeOpen))):
 		return nil
@@ -37,11 +37,19 @@ func (p *Policy) checkEgress(t *tool.Tool) error {
 			allows = "its networks don't include open, so an egress list may not contain private addresses or " + network.HostName + "; set egress in the policy, which replaces open and public, to allow them"
 		}
 		if allows != "" {
-			return &DeniedError{What: "the egress rule " + place(r, t.EgressAt, i), Allows: allows, Policy: where}
+			e := &DeniedError{What: "the egress rule " + place(r, t.EgressAt, i), Allows: allows, Policy: where}
+			if written.Network == nil {
+				e.Missing, e.At = "network", written.Source.Position
+			}
+			return e
 		}
 	}
 	return nil
 }
+
+// Private addresses have to be meant: a rule for all addresses, or for a wider range, opens those of a tool's rules that
+// are public.
+const unnamed = "it opens private addresses, which %s holds and doesn't name; only a rule of the policy for them alone allows them, such as {cidr: \"10.0.0.0/8\"}"
 
 // outside says by what a rule is outside of the bound, of the nearest of its rules, and where that stands; "" where it is
 // inside of one.
@@ -49,16 +57,24 @@ func (b *bound) outside(r network.Rule) (allows, where string) {
 	// Who has the right host and the wrong port wants to know of the port.
 	order := []network.Part{network.PartHost, network.PartCIDR, network.PartProtocol, network.PartPorts, network.PartDNS}
 	nearest, by := -1, network.Part("")
+	private, wide := r.GrantsPrivate(), -1
 	for i, most := range b.rules {
 		part := r.Outside(most)
-		if part == "" {
+		switch {
+		case part == "" && private && !most.NamesPrivate():
+			wide = i
+			continue
+		case part == "":
 			return "", ""
 		}
 		if slices.Index(order, part) > slices.Index(order, by) {
 			nearest, by = i, part
 		}
 	}
-	if by == "" {
+	switch {
+	case wide >= 0:
+		return fmt.Sprintf(unnamed, b.rules[wide]), b.at[wide].String()
+	case by == "":
 		return "its egress is empty", ""
 	}
 	near, where := b.rules[nearest].String(), b.at[nearest].String()

@@ -89,3 +89,47 @@ func TestN07_NetworksWithoutOpen(t *testing.T) {
 		}
 	}
 }
+
+// TestN07_PrivateRangesAreNamed: a policy's rule for a wide range opens no private addresses and not this machine.
+func TestN07_PrivateRangesAreNamed(t *testing.T) {
+	const all = `{cidr: 0.0.0.0/0}, {cidr: "::/0"}, {host: "*.corp", cidr: 0.0.0.0/0}`
+	for _, tt := range []struct {
+		policy, rule string
+		allowed      bool
+	}{
+		{all, "{cidr: 203.0.113.0/24}", true},
+		{all, "{host: 192.0.2.1}", true},
+		{all, `{cidr: "2001:db8::/32"}`, true},
+		{all, "{cidr: 10.0.0.0/8}", false},
+		{all, "{host: 192.168.1.1}", false},
+		{all, `{cidr: "fd00::/8"}`, false},
+		{all, `{cidr: "64:ff9b::a00:0/104"}`, false},
+		{all, "{cidr: 0.0.0.0/0}", false},
+		{all, "{cidr: 8.0.0.0/6}", false},
+		{all, "{host: db.corp, cidr: 10.0.0.1/32}", false},
+		{all, "{host: host.mayfly.internal}", false},
+		{"{cidr: 10.0.0.0/7}", "{cidr: 10.0.0.0/8}", false},
+		{"{cidr: 10.0.0.0/7}", "{cidr: 11.0.0.0/8}", true},
+		{all + ", {cidr: 10.0.0.0/8}", "{cidr: 10.0.0.0/8}", true},
+		{all + ", {cidr: 10.0.0.0/8}", "{host: 192.168.1.1}", false},
+		{all + ", {host: 192.168.1.1}", "{host: 192.168.1.1}", true},
+		{all + `, {host: "*.corp", cidr: 10.0.0.0/8}`, "{host: db.corp, cidr: 10.0.0.1/32}", true},
+		{all + `, {cidr: "fc00::/7"}`, `{cidr: "fd00::/8"}`, true},
+		{all + ", {host: host.mayfly.internal}", "{host: host.mayfly.internal}", true},
+	} {
+		_, err := mustPolicy(t, "egress: ["+tt.policy+"]").Apply(parseTool(t, "network: ["+tt.rule+"]"))
+		var denied *DeniedError
+		if (err == nil) != tt.allowed || err != nil && (!errors.As(err, &denied) || denied.Missing != "" || strings.Count(err.Error(), "policy.yaml:1:") != 1) {
+			t.Errorf("%s under %s: %v, want allowed: %v", tt.rule, tt.policy, err, tt.allowed)
+		}
+	}
+	// A tool that says nothing has the policy's rules, and is told so.
+	p := mustPolicy(t, "egress: [{cidr: 0.0.0.0/0}]")
+	_, err := p.Apply(parseTool(t, "name: a"))
+	if err == nil || !strings.Contains(err.Error(), "which doesn't set network: it opens private addresses, which {cidr: \"0.0.0.0/0\"} holds and doesn't name") || p.RefusedDefault() == nil {
+		t.Errorf("a tool that says nothing: %v", err)
+	}
+	if _, err := mustPolicy(t, "egress: [{cidr: 0.0.0.0/0}]\ndefaults: {network: none}").Apply(parseTool(t, "name: a")); err != nil {
+		t.Errorf("with a default: %v", err)
+	}
+}

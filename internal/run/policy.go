@@ -200,7 +200,7 @@ func (p *Policy) checkKinds(t, written *tool.Tool) error {
 		}
 		return e
 	}
-	if err := p.checkEgress(t); err != nil {
+	if err := p.checkEgress(t, written); err != nil {
 		return err
 	}
 	if list := p.file.Runtimes; list != nil && !slices.Contains(list, t.Security.Runtime) {
