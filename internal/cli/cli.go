@@ -33,7 +33,10 @@ func Main(ctx context.Context, args []string, in io.Reader, out, errOut io.Write
 	s := streams{in: in, out: out, err: errOut}
 	root := newRoot(s)
 	root.SetArgs(goStyle(args))
-	err := root.ExecuteContext(ctx)
+	err := checkNamespace()
+	if err == nil {
+		err = root.ExecuteContext(ctx)
+	}
 	printError(errOut, err)
 	return exitStatus(err)
 }

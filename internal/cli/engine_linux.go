@@ -41,6 +41,13 @@ func embedded() (*oci.Engine, error) {
 	return oci.New(shim, dirs[0], r, dirs[1:]...), nil
 }
 
+// checkNamespace refuses the variable of the user namespace where somebody else has set it: no command knows then whose
+// files it works with.
+func checkNamespace() error {
+	_, err := oci.Entered()
+	return err
+}
+
 // rootless is nil for root. Before the user namespace is entered it says who
 // the user is and nothing of the ids.
 func rootless() (*oci.Rootless, error) {
@@ -74,9 +81,6 @@ func runtimeDirs(r *oci.Rootless, home string) []string {
 func enterNamespace(vetted tool.Vetted) error {
 	if os.Geteuid() == 0 {
 		return nil
-	}
-	if _, err := oci.Entered(); err != nil {
-		return err
 	}
 	dir, err := home() // as the user has it
 	if err != nil {

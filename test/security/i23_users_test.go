@@ -138,7 +138,7 @@ func TestI23_TheNamespacesVariable(t *testing.T) {
 		for _, value := range []string{user.uid + ":65536:", "0:65536:/", "1:4294967295:", "", "nonsense"} {
 			env := c.env
 			c.env = append(env[:len(env):len(env)], "MAYFLY_ROOTLESS="+value)
-			for _, args := range [][]string{{"run", path}, {"run", path, "--dry-run"}, {"image", "ls"}, {"doctor"}} {
+			for _, args := range [][]string{{"run", path}, {"run", path, "--dry-run"}, {"image", "ls"}, {"doctor"}, {"doctor", "--delegate", testUser}, {"version"}} {
 				if d := c.mayfly(args...); d.code == 0 || !strings.Contains(d.stderr, "MAYFLY_ROOTLESS") || strings.Contains(d.stdout, "done") {
 					t.Errorf("%s, %v with %q: %+v", who, args, value, d)
 				}
