@@ -69,7 +69,7 @@ func toolPath(name string) (found tool.Found, byName bool, err error) {
 	}
 	found, err = tool.Find(".", name)
 	if folder && err != nil && !untrusted(err) {
-		found.File, err = tool.InFolder(name)
+		found, err = tool.FindIn(".", name)
 		return found, false, err
 	}
 	return found, true, err
@@ -99,7 +99,10 @@ func vetTests(paths []string) (tool.Vetted, error) {
 	}
 	seen := tool.VettedAll
 	files, err := findTests(paths)
-	if err != nil {
+	switch {
+	case untrusted(err):
+		return "", err
+	case err != nil:
 		seen = tool.VetSearch(".") // the error comes again, from whoever runs them
 	}
 	for _, file := range files {

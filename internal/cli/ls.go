@@ -67,9 +67,15 @@ func listHere() ([]listed, error) {
 		if e.IsDir() || ext != ".yaml" && ext != ".yml" || tool.IsTestFile(e.Name()) {
 			continue
 		}
-		if def, err := tool.LoadDefinition(e.Name()); err == nil { // other files may be anything
-			list = append(list, describe(e.Name(), def))
+		def, err := tool.LoadDefinition(e.Name())
+		if err != nil {
+			continue // other files may be anything
 		}
+		if err := tool.TrustBelow(".", e.Name()); err != nil {
+			list = append(list, listed{Name: e.Name(), Arguments: []listedArgument{}, Error: err.Error()})
+			continue
+		}
+		list = append(list, describe(e.Name(), def))
 	}
 	names, err := tool.Names(".")
 	if err != nil {

@@ -12,12 +12,14 @@ import (
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
-// findTests lists the files of tests that the command line names, each once: files as they are, and those below folders.
+// findTests lists the files of tests that the command line names, each once: files as they are, and those below folders,
+// which another user must not be able to have put there.
 func findTests(paths []string) ([]string, error) {
 	if len(paths) == 0 {
 		paths = []string{"."}
 	}
 	var files []string
+	var refused []error
 	add := func(file string) {
 		if !slices.Contains(files, file) {
 			files = append(files, file)
@@ -40,10 +42,14 @@ func findTests(paths []string) ([]string, error) {
 			return nil, fmt.Errorf("there are no tests below %s; their files are called NAME_test.yaml, NAME.test.yaml or tests.yaml", path)
 		}
 		for _, file := range below {
+			if err := tool.TrustBelow(path, file); err != nil {
+				refused = append(refused, err)
+				continue
+			}
 			add(file)
 		}
 	}
-	return files, nil
+	return files, errors.Join(refused...)
 }
 
 // filesBelow lists the files below a folder that are wanted. Hidden folders and those of packages are left out, and links to

@@ -36,11 +36,11 @@ probably a mistake; they don't change the exit status.`,
 			}
 			bad := false
 			for _, file := range files {
-				warnings, err := validate(cmd.Context(), s, file)
+				warnings, err := file.validate(cmd.Context(), s)
 				if err != nil {
 					bad = true
 				}
-				if err := printValidation(s, asJSON, file, warnings, err); err != nil {
+				if err := printValidation(s, asJSON, file.path, warnings, err); err != nil {
 					return err
 				}
 			}
@@ -54,17 +54,20 @@ probably a mistake; they don't change the exit status.`,
 	return c
 }
 
+// checked is a file to check, or a name of one. below is the folder where it was found.
+type checked struct{ path, below string }
+
 // definitionsIn are the files to check: those given, and those below folders. A name is a tool's.
-func definitionsIn(given []string) ([]string, error) {
-	var files []string
+func definitionsIn(given []string) ([]checked, error) {
+	var files []checked
 	for _, path := range given {
 		info, err := os.Stat(path)
 		if err != nil || !info.IsDir() {
-			files = append(files, path) // whoever reads it says what is wrong
+			files = append(files, checked{path: path}) // whoever reads it says what is wrong
 			continue
 		}
 		if _, byName, err := toolPath(path); err == nil && byName { // which a folder of the name doesn't hide
-			files = append(files, path)
+			files = append(files, checked{path: path})
 			continue
 		}
 		below, err := filesBelow(path, func(file string) bool {
@@ -77,9 +80,21 @@ func definitionsIn(given []string) ([]string, error) {
 		if len(below) == 0 {
 			return nil, fmt.Errorf("there are no .yaml files below %s", path)
 		}
-		files = append(files, below...)
+		for _, file := range below {
+			files = append(files, checked{file, path})
+		}
 	}
 	return files, nil
+}
+
+// validate checks the file, which another user must not be able to have put below a folder.
+func (c checked) validate(ctx context.Context, s streams) (warnings []tool.Problem, err error) {
+	if c.below != "" {
+		if err := tool.TrustBelow(c.below, c.path); err != nil {
+			return nil, err
+		}
+	}
+	return validate(ctx, s, c.path)
 }
 
 // validate reads a definition and finds all that is wrong with it before it runs. Warnings are for what runs but is

@@ -41,14 +41,14 @@ func (e *NotFoundError) Is(target error) bool { return target == os.ErrNotExist 
 // Found is a definition that was found by its name.
 type Found struct {
 	File string
-	// above is the folder that the search climbed to; empty for the one where it began.
+	// above is the folder that the search came to; empty for a file that was given by its path.
 	above string
 }
 
 // Find looks for the definition of a named tool: tools/NAME/tool.yaml or tools/NAME.yaml in startDir or the
 // nearest folder above it, up to and including the project's root (the one with a mayfly.yaml) or, outside projects,
 // the filesystem's. It opens no file. Where there is none, the error is a *[NotFoundError]; where another user could have
-// put it in a folder above, an *[UntrustedError].
+// put it there, an *[UntrustedError].
 func Find(startDir, name string) (Found, error) {
 	if wrong, hint := checkName(name); wrong != "" {
 		// Also keeps the search inside the folders of tools: a name can't be "../x".
@@ -60,15 +60,11 @@ func Find(startDir, name string) (Found, error) {
 	}
 	missing := &NotFoundError{Name: name}
 	var names []string
-	above := ""
 	for i, dir := range dirs {
-		if i > 0 {
-			above = dir
-		}
 		tools := filepath.Join(dir, "tools")
 		for _, candidate := range []string{filepath.Join(tools, name, "tool.yaml"), filepath.Join(tools, name+".yaml")} {
 			if isFile(candidate) {
-				return Found{candidate, above}, trustedSearch(dirs[:i+1], name, candidate)
+				return Found{candidate, dir}, trustedSearch(dirs[:i+1], name, candidate)
 			}
 			missing.Looked = append(missing.Looked, candidate)
 		}
@@ -110,10 +106,7 @@ func Names(startDir string) ([]string, error) {
 // be able to put one into a nearer folder either: before it is read, or for the next time.
 func trustedSearch(dirs []string, name, file string) error {
 	last := len(dirs) - 1
-	if last == 0 {
-		return nil // where the user is
-	}
-	for _, dir := range dirs[1:last] {
+	for _, dir := range dirs[:last] {
 		tools := filepath.Join(dir, "tools")
 		for _, place := range []string{dir, tools, filepath.Join(tools, name), filepath.Join(tools, name+".yaml")} {
 			var refused *UntrustedError
@@ -137,6 +130,15 @@ func trustedAbove(above, file string) error {
 	return trusted(above, file)
 }
 
+// TrustBelow returns an *[UntrustedError] where another user could have put a file that a search found below a folder.
+func TrustBelow(folder, file string) error {
+	dir, err := filepath.Abs(folder)
+	if err != nil {
+		return err
+	}
+	return trusted(dir, file)
+}
+
 // LoadNamed finds the tool or workflow of a name, as [Find] does, and reads it.
 func LoadNamed(startDir, name string) (*Definition, error) {
 	found, err := Find(startDir, name)
@@ -144,6 +146,19 @@ func LoadNamed(startDir, name string) (*Definition, error) {
 		return nil, err
 	}
 	return found.Load()
+}
+
+// FindIn is [InFolder] for a folder in the one where names are looked for: it is found by its name, too.
+func FindIn(startDir, name string) (Found, error) {
+	above, err := filepath.Abs(startDir)
+	if err != nil {
+		return Found{}, err
+	}
+	file, err := InFolder(filepath.Join(startDir, name))
+	if err != nil {
+		return Found{}, err
+	}
+	return Found{file, above}, trusted(above, file)
 }
 
 // Load reads what was found, as [LoadDefinition] does.

@@ -13,10 +13,10 @@ import (
 )
 
 // This file refuses definitions that another user could have planted where a search finds them. A definition gets the
-// secrets of whoever runs it, and a search that climbs may come to a folder such as /tmp, where any user of the machine can
-// make one of a common name. git has safe.directory against the same.
+// secrets of whoever runs it, and a search may begin in a folder such as /tmp or climb to it, where any user of the machine
+// can make one of a common name, or look for tests below one. git has safe.directory against the same.
 
-// UntrustedError says that a file was found by climbing to a folder above, where another user could have put it.
+// UntrustedError says that a file was found by a search in a place where another user could have put it.
 type UntrustedError struct {
 	// File is what would have been read, Path the file, link or folder at fault: File, or one that it is in.
 	File, Path string
@@ -35,9 +35,9 @@ func (e *UntrustedError) Error() string {
 		why = fmt.Sprintf("others can write to %s, which belongs to %s", e.Path, e.Owner)
 	}
 	if e.Nearer {
-		return fmt.Sprintf("%s was found by its name in a folder above, and another user could put one of that name nearer: %s; to run it all the same give its path: %s", e.File, why, e.File)
+		return fmt.Sprintf("%s was found by its name, and another user could put one of that name nearer: %s; to run it all the same give its path: %s", e.File, why, e.File)
 	}
-	return fmt.Sprintf("%s was found by its name in a folder above, and %s: whoever put it there would get your secrets; read it, and to run it all the same give its path: %s", e.File, why, e.File)
+	return fmt.Sprintf("%s was found by a search, and %s: whoever put it there would get your secrets; read it, and to run it all the same give its path: %s", e.File, why, e.File)
 }
 
 // trusted returns an *[UntrustedError] unless nobody but root and the user decides what is read at a path: all folders and

@@ -172,14 +172,48 @@ func TestFoundAbove(t *testing.T) {
 					t.Errorf("%s: %v", way, err)
 				}
 			}
-			// In the folder itself, and by its path, it is what the user named.
-			if _, err := LoadNamed(dir, "x"); err != nil {
+			// Where the search begins is looked at as where it comes to is, without what is nearer; by its path it is what the
+			// user named.
+			here := wrong && !strings.HasPrefix(c.at, "below") && c.text != "too many links"
+			var refused *UntrustedError
+			if _, err := LoadNamed(dir, "x"); errors.As(err, &refused) != here {
 				t.Error("in the folder itself:", err)
+			}
+			of := strings.HasSuffix(c.at, "x.sh") || strings.HasSuffix(c.at, "deep/f")
+			if err := TrustBelow(dir, filepath.Join(dir, "tools/x/tool.yaml")); errors.As(err, &refused) != (here && !of) {
+				t.Error("found below it:", err)
 			}
 			if _, err := LoadDefinition(filepath.Join(dir, "tools/x/tool.yaml")); err != nil {
 				t.Error("by its path:", err)
 			}
 		})
+	}
+}
+
+// TestNearerToAWorkflowAbove: the folder of a workflow that was found above is one where nobody is, and its tools are looked
+// for there first.
+func TestNearerToAWorkflowAbove(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Fatal("run it as root: it gives files to others")
+	}
+	dir := t.TempDir()
+	below, nearer := filepath.Join(dir, "below"), filepath.Join(dir, "tools/tools")
+	if err := errors.Join(
+		os.MkdirAll(nearer, 0o755), os.Mkdir(below, 0o755),
+		os.WriteFile(filepath.Join(dir, "tools/t.yaml"), []byte("image: alpine\n"), 0o644),
+		os.WriteFile(filepath.Join(dir, "tools/flow.yaml"), []byte("workflow: [{name: a, tool: t}]\n"), 0o644),
+	); err != nil {
+		t.Fatal(err)
+	}
+	for uid, want := range map[int]bool{0: false, 4242: true} {
+		if err := os.Chown(nearer, uid, uid); err != nil {
+			t.Fatal(err)
+		}
+		def, err := LoadNamed(below, "flow")
+		var refused *UntrustedError
+		if err := errors.Join(err, resolveAll(def)); errors.As(err, &refused) != want || !want && err != nil {
+			t.Errorf("of %d: %v", uid, err)
+		}
 	}
 }
 

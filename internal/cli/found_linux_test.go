@@ -1,0 +1,79 @@
+package cli
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestI23_FoundBelow: a file that a search finds below a folder is refused where another user could have put it there; by its
+// path it is taken.
+func TestI23_FoundBelow(t *testing.T) {
+	t.Setenv("MAYFLY_HOME", t.TempDir())
+	dir := t.TempDir()
+	t.Chdir(dir)
+	for name, text := range map[string]string{
+		"own/tool.yaml":          "image: alpine\n",
+		"theirs/x_test.yaml":     "tool: {image: alpine}\ntests: [{name: a}]\n",
+		"theirs/deploy/run.yaml": "image: alpine\n",
+		"here.yaml":              "image: alpine\n",
+		"tools/named.yaml":       "image: alpine\n",
+	} {
+		if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o755), os.WriteFile(name, []byte(text), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	command := func(args ...string) (status int, text string) {
+		var out bytes.Buffer
+		status = Main(t.Context(), args, strings.NewReader(""), &out, &out)
+		return status, out.String()
+	}
+	const theirs = "theirs/x_test.yaml was found by a search, and "
+	for _, c := range []struct {
+		folder string // that another user has
+		args   []string
+		status int // with it
+		text   string
+	}{
+		{"theirs", []string{"validate", "."}, 1, theirs},
+		{"theirs", []string{"validate", "theirs/x_test.yaml", "theirs/deploy/run.yaml"}, 0, ""},
+		{"theirs/x_test.yaml", []string{"validate", "theirs"}, 1, theirs},
+		{".", []string{"validate", "named"}, 1, "named.yaml was found by a search, and "},
+		{".", []string{"graph", "named"}, statusFailure, "named.yaml was found by a search, and "},
+		{"own", []string{"validate", "own"}, 1, "tool.yaml was found by a search, and "},
+		{"own", []string{"graph", "own"}, statusFailure, "tool.yaml was found by a search, and "},
+		{".", []string{"validate", "./here.yaml"}, 0, ""},
+		{".", []string{"ls"}, 0, "here.yaml was found by a search, and "},
+	} {
+		for uid, foreign := range map[int]bool{0: false, 4242: true} {
+			if err := os.Chown(c.folder, uid, uid); err != nil {
+				t.Fatal(err)
+			}
+			status, text := command(c.args...)
+			refused := strings.Contains(text, "whoever put it there would get your secrets")
+			switch {
+			case foreign && (status != c.status || refused != (c.text != "") || !strings.Contains(text, c.text)):
+				t.Errorf("mayfly %q with %s of %d: status %d, %s", c.args, c.folder, uid, status, text)
+			case !foreign && (refused || status != 0 && c.args[0] != "graph"): // it is of no workflow
+				t.Errorf("mayfly %q of one's own: status %d, %s", c.args, status, text)
+			}
+		}
+		if err := os.Chown(c.folder, 0, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Chown("theirs", 4242, 4242); err != nil {
+		t.Fatal(err)
+	}
+	for _, paths := range [][]string{nil, {"."}, {"theirs"}, {"theirs/x_test.yaml", "theirs"}} {
+		if suites, err := loadSuites(nil, paths); !untrusted(err) || !strings.Contains(err.Error(), theirs) {
+			t.Errorf("the tests of %q: %d, %v", paths, len(suites), err)
+		}
+	}
+	if suites, err := loadSuites(nil, []string{"theirs/x_test.yaml"}); err != nil || len(suites) != 1 {
+		t.Errorf("tests by their path: %d, %v", len(suites), err)
+	}
+}
