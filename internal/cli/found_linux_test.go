@@ -77,3 +77,35 @@ func TestI23_FoundBelow(t *testing.T) {
 		t.Errorf("tests by their path: %d, %v", len(suites), err)
 	}
 }
+
+// TestValidateNotesHosts: what else answers at a host's addresses is said once, of tools that are valid.
+func TestValidateNotesHosts(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for name, text := range map[string]string{
+		"a.yaml":     "image: alpine\nnetwork: [{host: a.example.com}]\n",
+		"b.yaml":     "image: alpine\nnetwork: [{host: b.github.io}]\n",
+		"bad.yaml":   "image: alpine\nnetwork: [{host: a.example.com}]\nbad: key\n",
+		"range.yaml": "image: alpine\nnetwork: [{cidr: 192.0.2.0/24}]\n",
+		"flow.yaml":  "workflow: [{name: one, tool: ./a.yaml}]\n",
+	} {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct {
+		args     []string
+		notes    int
+		warnings int
+	}{
+		{[]string{"./a.yaml", "./b.yaml"}, 1, 1},
+		{[]string{"./bad.yaml", "./range.yaml"}, 0, 0},
+		{[]string{"./flow.yaml"}, 1, 0},
+		{[]string{"./a.yaml", "./b.yaml", "--json"}, 0, 0},
+	} {
+		var out, errOut bytes.Buffer
+		Main(t.Context(), append([]string{"validate"}, c.args...), strings.NewReader(""), &out, &errOut)
+		if text := errOut.String(); strings.Count(text, "note: ") != c.notes || strings.Count(text, "warning: ") != c.warnings || strings.Contains(out.String(), "note") {
+			t.Errorf("%q: %s%s", c.args, text, &out)
+		}
+	}
+}

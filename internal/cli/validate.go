@@ -24,7 +24,7 @@ func newValidateCommand(s streams) *cobra.Command {
 the format, the names, the values, what contradicts what, and what steps refer to. Of a folder, every .yaml and .yml file
 below it is checked, hidden folders and those of packages left out. Each problem is
 printed as file:line:column. Exit status 1 when there is one. Warnings are for what runs but is
-probably a mistake; they don't change the exit status.`,
+probably a mistake, and for hosts that share their addresses with others; they don't change the exit status.`,
 		Example: `  mayfly validate check.yaml
   mayfly validate tools/*/tool.yaml
   generate-tool | mayfly validate -`,
@@ -34,15 +34,23 @@ probably a mistake; they don't change the exit status.`,
 			if err != nil {
 				return err
 			}
-			bad := false
+			bad, byHost := false, false
 			for _, file := range files {
-				warnings, err := file.validate(cmd.Context(), s)
+				def, err := file.validate(cmd.Context(), s)
+				var warnings []tool.Problem
+				if def != nil {
+					warnings = def.HostWarnings()
+					byHost = byHost || err == nil && def.OpensHosts()
+				}
 				if err != nil {
 					bad = true
 				}
 				if err := printValidation(s, asJSON, file.path, warnings, err); err != nil {
 					return err
 				}
+			}
+			if byHost && !asJSON {
+				fmt.Fprintln(s.err, "note: a rule by host opens the addresses that the name has: what else answers there, by another TLS name or Host, is open too, for 10.5 minutes after each look-up")
 			}
 			if bad {
 				return &exitError{status: 1}
@@ -88,7 +96,7 @@ func definitionsIn(given []string) ([]checked, error) {
 }
 
 // validate checks the file, which another user must not be able to have put below a folder.
-func (c checked) validate(ctx context.Context, s streams) (warnings []tool.Problem, err error) {
+func (c checked) validate(ctx context.Context, s streams) (*tool.Definition, error) {
 	if c.below != "" {
 		if err := tool.TrustBelow(c.below, c.path); err != nil {
 			return nil, err
@@ -97,13 +105,13 @@ func (c checked) validate(ctx context.Context, s streams) (warnings []tool.Probl
 	return validate(ctx, s, c.path)
 }
 
-// validate reads a definition and finds all that is wrong with it before it runs. Warnings are for what runs but is
-// probably a mistake.
-func validate(ctx context.Context, s streams, file string) (warnings []tool.Problem, err error) {
+// validate reads a definition and finds all that is wrong with it before it runs. def is nil for other files, and where it
+// can't be read.
+func validate(ctx context.Context, s streams, file string) (def *tool.Definition, err error) {
 	if tool.IsTestFile(file) {
 		return nil, validateSuite(file)
 	}
-	def, _, err := loadDefinition(s.in, file)
+	def, _, err = loadDefinition(s.in, file)
 	var other *tool.NotRunnableError
 	switch {
 	case errors.As(err, &other) && file != "-":
@@ -114,11 +122,11 @@ func validate(ctx context.Context, s streams, file string) (warnings []tool.Prob
 	case err != nil:
 		return nil, err
 	case def.Tool != nil:
-		return def.Warnings(), def.Tool.Runnable()
+		return def, def.Tool.Runnable()
 	}
 	conditions := condition.NewProcess("")
 	err = workflow.CheckConditions(ctx, workflow.NewPlan(def.Workflow, nil), conditions)
-	return def.Warnings(), errors.Join(err, conditions.Close())
+	return def, errors.Join(err, conditions.Close())
 }
 
 func printValidation(s streams, asJSON bool, file string, warnings []tool.Problem, err error) error {

@@ -147,6 +147,12 @@ func (r Rule) NamesPrivate() bool {
 	return ok && privateRange(p)
 }
 
+// ByName reports whether the rule is for a host by its name, or for those of a wildcard: what it opens are addresses, at which
+// others may answer. This machine's name is none of them.
+func (r Rule) ByName() bool {
+	return r.Host != "" && !isHostName(r.Host) && !isAddress(r.Host)
+}
+
 // ownRange is the range of a rule for addresses.
 func (r *Rule) ownRange() (p netip.Prefix, ok bool) {
 	if a, ok := literal(r.Host); ok {

@@ -104,6 +104,55 @@ func (d *Definition) Warnings() []Problem {
 	return d.Tool.Warnings()
 }
 
+// HostWarnings are those of [Definition.Warnings], and for names below a platform that many share. They are for who writes the
+// rules: what is open by them is no mistake.
+func (d *Definition) HostWarnings() []Problem {
+	found := d.Warnings()
+	for _, t := range d.tools() {
+		found = append(found, t.sharedWarnings()...)
+	}
+	return found
+}
+
+func (t *Tool) sharedWarnings() []Problem {
+	if t.Network == nil {
+		return nil
+	}
+	var found []Problem
+	for i, r := range t.Network.Egress {
+		name, wild := strings.CutPrefix(r.Host, "*.")
+		suffix, icann := publicsuffix.PublicSuffix(name)
+		// In the list's other section are those under which a hoster's customers have names.
+		if i >= len(t.EgressAt) || !r.ByName() || icann || !strings.Contains(suffix, ".") || wild && name == suffix {
+			continue
+		}
+		found = append(found, Problem{
+			Position: t.EgressAt[i],
+			Text:     fmt.Sprintf("host %s: other sites of %s may answer at the same addresses, which the rule opens", quote(r.Host), suffix),
+			Hint:     "give the tool no secret that these may not have, or name a host that shares no address",
+		})
+	}
+	if found == nil {
+		return nil
+	}
+	return newError(found).Problems
+}
+
+// OpensHosts reports whether a rule names a host by name, other than this machine.
+func (d *Definition) OpensHosts() bool {
+	return slices.ContainsFunc(d.tools(), func(t *Tool) bool {
+		return t.Network != nil && slices.ContainsFunc(t.Network.Egress, network.Rule.ByName)
+	})
+}
+
+// tools are the tool, or those of the workflow as far as it is resolved, each once.
+func (d *Definition) tools() []*Tool {
+	if d.Workflow != nil {
+		return d.Workflow.tools()
+	}
+	return []*Tool{d.Tool}
+}
+
 // deadRule is the warning of a rule that opens nothing.
 func deadRule(at Position, dead *network.Dead) Problem {
 	hint := "correct or remove the rule"
@@ -116,16 +165,24 @@ func deadRule(at Position, dead *network.Dead) Problem {
 // Warnings are those of the workflow's tools, as far as it is resolved; each tool's once.
 func (w *Workflow) Warnings() []Problem {
 	var found []Problem
+	for _, t := range w.tools() {
+		found = append(found, t.Warnings()...)
+	}
+	return found
+}
+
+func (w *Workflow) tools() []*Tool {
+	var all []*Tool
 	seen := map[Position]bool{}
 	for _, steps := range [][]Step{w.Steps, w.Finally} {
 		for _, s := range steps {
 			if t := s.Uses.Tool; t != nil && !seen[t.Source.Position] {
 				seen[t.Source.Position] = true
-				found = append(found, t.Warnings()...)
+				all = append(all, t)
 			}
 		}
 	}
-	return found
+	return all
 }
 
 // isPublicSuffix reports whether names are registered right below the domain (https://publicsuffix.org/list): a registry's,

@@ -54,6 +54,36 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
+// TestHostWarnings: names below what a hoster's customers share are warned of once, and those of an owner alone are not.
+func TestHostWarnings(t *testing.T) {
+	for rule, want := range map[string]string{
+		`{host: d111.cloudfront.net, ports: [443]}`: `host "d111.cloudfront.net": other sites of cloudfront.net may answer at the same addresses, which the rule opens; give the tool no secret`,
+		`{host: x.github.io}`:                       "other sites of github.io",
+		`{host: bucket.s3.amazonaws.com}`:           "other sites of s3.amazonaws.com",
+		`{host: s3.amazonaws.com}`:                  "other sites of s3.amazonaws.com",
+		`{host: "*.x.github.io"}`:                   "other sites of github.io",
+		`{host: "*.github.io"}`:                     `anybody can have a name below github.io`,
+		`{host: api.example.co.uk}`:                 "",
+		`{host: api.example.com}`:                   "",
+		`{host: db.corp}`:                           "",
+		`{host: host.mayfly.internal}`:              "",
+		`{host: 192.0.2.1}`:                         "",
+		`{cidr: 192.0.2.0/24}`:                      "",
+	} {
+		def, err := ParseDefinition("tool.yaml", []byte("image: alpine\nnetwork:\n  - "+rule+"\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := def.HostWarnings()
+		if want == "" && len(got) > 0 || want != "" && (len(got) != 1 || !strings.HasPrefix(got[0].String(), "tool.yaml:3:5: ") || !strings.Contains(got[0].String(), want)) {
+			t.Errorf("%s: %v, want %q", rule, got, want)
+		}
+		if byName := strings.Contains(rule, "host") && !strings.Contains(rule, "internal") && !strings.Contains(rule, "192"); def.OpensHosts() != byName {
+			t.Errorf("%s: by name: %v", rule, !byName)
+		}
+	}
+}
+
 func TestWarningsOfFilesAndSecrets(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "check.sh"), []byte("true\n"), 0o600); err != nil {
