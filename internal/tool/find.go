@@ -41,15 +41,17 @@ func (e *NotFoundError) Is(target error) bool { return target == os.ErrNotExist 
 // Found is a definition that was found by its name.
 type Found struct {
 	File string
-	// above is the folder that the search came to; empty for a file that was given by its path.
-	above string
+	reach
 }
 
 // Find looks for the definition of a named tool: tools/NAME/tool.yaml or tools/NAME.yaml in startDir or the
 // nearest folder above it, up to and including the project's root (the one with a mayfly.yaml) or, outside projects,
 // the filesystem's. It opens no file. Where there is none, the error is a *[NotFoundError]; where another user could have
 // put it there, an *[UntrustedError].
-func Find(startDir, name string) (Found, error) {
+func Find(startDir, name string) (Found, error) { return find(startDir, name, -1) }
+
+// find is Find for a name of a file that was given by its path, and is giver's.
+func find(startDir, name string, giver int) (Found, error) {
 	if wrong, hint := checkName(name); wrong != "" {
 		// Also keeps the search inside the folders of tools: a name can't be "../x".
 		return Found{}, fmt.Errorf("tool %s %s; %s", quote(name), wrong, hint)
@@ -64,7 +66,7 @@ func Find(startDir, name string) (Found, error) {
 		tools := filepath.Join(dir, "tools")
 		for _, candidate := range []string{filepath.Join(tools, name, "tool.yaml"), filepath.Join(tools, name+".yaml")} {
 			if isFile(candidate) {
-				return Found{candidate, dir}, trustedSearch(dirs[:i+1], name, candidate)
+				return Found{candidate, reach{dir, giver}}, trustedSearch(dirs[:i+1], name, candidate, giver)
 			}
 			missing.Looked = append(missing.Looked, candidate)
 		}
@@ -102,15 +104,15 @@ func Names(startDir string) ([]string, error) {
 	return slices.Compact(names), nil
 }
 
-// trustedSearch is [trusted] for what was found in the last of the folders that were looked through. Another user must not
+// trustedSearch is [reach.trusted] for what was found in the last of the folders that were looked through. Another user must not
 // be able to put one into a nearer folder either: before it is read, or for the next time.
-func trustedSearch(dirs []string, name, file string) error {
+func trustedSearch(dirs []string, name, file string, giver int) error {
 	last := len(dirs) - 1
 	for _, dir := range dirs[:last] {
 		tools := filepath.Join(dir, "tools")
 		for _, place := range []string{dir, tools, filepath.Join(tools, name), filepath.Join(tools, name+".yaml")} {
 			var refused *UntrustedError
-			err := trusted(dir, place)
+			err := reach{dir, giver}.trusted(place)
 			if errors.As(err, &refused) {
 				refused.File, refused.Nearer = file, true
 				return refused
@@ -120,14 +122,7 @@ func trustedSearch(dirs []string, name, file string) error {
 			}
 		}
 	}
-	return trusted(dirs[last], file)
-}
-
-func trustedAbove(above, file string) error {
-	if above == "" {
-		return nil
-	}
-	return trusted(above, file)
+	return reach{dirs[last], giver}.trusted(file)
 }
 
 // TrustBelow returns an *[UntrustedError] where another user could have put a file that a search found below a folder.
@@ -136,7 +131,7 @@ func TrustBelow(folder, file string) error {
 	if err != nil {
 		return err
 	}
-	return trusted(dir, file)
+	return reach{dir, -1}.trusted(file)
 }
 
 // LoadNamed finds the tool or workflow of a name, as [Find] does, and reads it.
@@ -158,7 +153,8 @@ func FindIn(startDir, name string) (Found, error) {
 	if err != nil {
 		return Found{}, err
 	}
-	return Found{file, above}, trusted(above, file)
+	r := reach{above, -1}
+	return Found{file, r}, r.trusted(file)
 }
 
 // Load reads what was found, as [LoadDefinition] does.
@@ -168,9 +164,9 @@ func (f Found) Load() (*Definition, error) {
 	case err != nil:
 		return nil, err
 	case def.Tool != nil:
-		return def, def.Tool.trustFiles(f.above)
+		return def, def.Tool.trustFiles(f.reach)
 	}
-	def.Workflow.above = f.above
+	def.Workflow.reach = f.reach
 	return def, nil
 }
 

@@ -165,7 +165,7 @@ func (s *Suite) LoadTool() (*Tool, error) {
 		t := s.Tool.Inline.clone()
 		return t, t.ReadScript()
 	}
-	file, above, err := s.subjectFile(s.Tool)
+	file, found, err := s.subjectFile(s.Tool)
 	if err != nil {
 		return nil, err
 	}
@@ -177,7 +177,7 @@ func (s *Suite) LoadTool() (*Tool, error) {
 	if t.Source.Dir, err = filepath.Abs(t.Source.Dir); err != nil {
 		return nil, err
 	}
-	if err := t.trustFiles(above); err != nil {
+	if err := t.trustFiles(found); err != nil {
 		return nil, fmt.Errorf("%s: %w", s.Tool.Position, err)
 	}
 	return t, t.ReadScript()
@@ -244,16 +244,17 @@ func (s *Suite) LoadWorkflow() (*Workflow, error) {
 	return def.Workflow, nil
 }
 
-// subjectFile is the file of what is tested, and the folder that the search for it climbed to, if it did.
-func (s *Suite) subjectFile(subject *Subject) (file, above string, err error) {
+// subjectFile is the file of what is tested, and the reach of the search for it.
+func (s *Suite) subjectFile(subject *Subject) (string, reach, error) {
+	given := reachOf(s.Source.Path)
 	if IsPath(subject.Name) {
-		return s.path(subject.Name), "", nil
+		return s.path(subject.Name), given, nil
 	}
-	found, err := Find(cmp.Or(s.Source.Dir, "."), subject.Name)
+	found, err := find(cmp.Or(s.Source.Dir, "."), subject.Name, given.giver)
 	if err != nil {
-		return "", "", fmt.Errorf("%s: %w", subject.Position, err)
+		return "", given, fmt.Errorf("%s: %w", subject.Position, err)
 	}
-	return found.File, found.above, nil
+	return found.File, found.reach, nil
 }
 
 // path is a path that the suite gives, from its folder.

@@ -40,11 +40,32 @@ func (e *UntrustedError) Error() string {
 	return fmt.Sprintf("%s was found by a search, and %s: whoever put it there would get your secrets; read it, and to run it all the same give its path: %s", e.File, why, e.File)
 }
 
-// trusted returns an *[UntrustedError] unless nobody but root and the user decides what is read at a path: all folders and
-// links on the way to it belong to them, and others can write neither to those nor to the file. Up to above a sticky folder
-// such as /tmp is no danger to what the user has in it; from there on anybody could add to one.
-func trusted(above, file string) error {
-	root, err := filepath.EvalSymlinks(above)
+// reach is how far the search for a name came, and whose files it takes.
+type reach struct {
+	// above is the folder that it came to; empty for a file that was given by its path.
+	above string
+	// giver is whose the file is that was given by its path and has the name, or -1: whoever runs it takes what it names.
+	giver int
+}
+
+// reachOf is the reach of names that a file has which was given by its path.
+func reachOf(file string) reach {
+	if info, err := os.Stat(file); err == nil {
+		if uid, _, known := ownerOf(info); known {
+			return reach{giver: uid}
+		}
+	}
+	return reach{giver: -1}
+}
+
+// trusted returns an *[UntrustedError] unless nobody but root, the user and the giver decides what is read at a path: all
+// folders and links on the way to it belong to them, and others can write neither to those nor to the file. Up to above a
+// sticky folder such as /tmp is no danger to what the user has in it; from there on anybody could add to one.
+func (r reach) trusted(file string) error {
+	if r.above == "" {
+		return nil
+	}
+	root, err := filepath.EvalSymlinks(r.above)
 	if err != nil {
 		return err
 	}
@@ -65,7 +86,7 @@ func trusted(above, file string) error {
 		case within(at, root):
 			where = around
 		}
-		if refused := judge(at, info, where); refused != nil {
+		if refused := r.judge(at, info, where); refused != nil {
 			refused.File = file
 			return refused
 		}
@@ -112,7 +133,7 @@ func split(path string) []string {
 }
 
 // judge looks at one file, folder or link on the way.
-func judge(path string, info fs.FileInfo, where region) *UntrustedError {
+func (r reach) judge(path string, info fs.FileInfo, where region) *UntrustedError {
 	uid, gid, known := ownerOf(info)
 	if !known {
 		return nil // of a system that has no owners of this kind
@@ -132,7 +153,7 @@ func judge(path string, info fs.FileInfo, where region) *UntrustedError {
 	if info.IsDir() && where == around {
 		folder = path
 	}
-	if others || group || !slices.Contains(trustedUsers(folder), uid) {
+	if others || group || uid != r.giver && !slices.Contains(trustedUsers(folder), uid) {
 		return &UntrustedError{Path: path, Owner: userName(uid), Writable: others || group}
 	}
 	return nil
@@ -174,7 +195,7 @@ const (
 // VetSearch looks at the folders around startDir.
 func VetSearch(startDir string) Vetted {
 	dir, err := filepath.Abs(startDir)
-	if err != nil || trusted(dir, dir) != nil {
+	if err != nil || (reach{dir, -1}).trusted(dir) != nil {
 		return ""
 	}
 	if dir, err = filepath.EvalSymlinks(dir); err != nil {
@@ -194,13 +215,10 @@ func userName(uid int) string {
 	return "uid " + number
 }
 
-// trustFiles is [trusted] for the files that a tool names: its script, and what its volumes mount, whole folders included.
-func (t *Tool) trustFiles(above string) error {
-	if above == "" {
-		return nil
-	}
+// trustFiles is [reach.trusted] for the files that a tool names: its script, and what its volumes mount, whole folders included.
+func (t *Tool) trustFiles(r reach) error {
 	if t.Script != nil && t.Script.File != "" {
-		if err := trustTree(above, filepath.Join(t.Source.Dir, t.Script.File)); err != nil {
+		if err := r.trustedTree(filepath.Join(t.Source.Dir, t.Script.File)); err != nil {
 			return err
 		}
 	}
@@ -208,17 +226,17 @@ func (t *Tool) trustFiles(above string) error {
 		if v.File == "" {
 			continue
 		}
-		if err := trustTree(above, filepath.Join(t.Source.Dir, v.File)); err != nil {
+		if err := r.trustedTree(filepath.Join(t.Source.Dir, v.File)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// trustTree is [trusted] for all that is in a folder, too, which may be a link's. What isn't there is for whoever reads it
+// trustedTree is [reach.trusted] for all that is in a folder, too, which may be a link's. What isn't there is for whoever reads it
 // to report.
-func trustTree(above, path string) error {
-	if err := trusted(above, path); err != nil {
+func (r reach) trustedTree(path string) error {
+	if err := r.trusted(path); err != nil {
 		return absent(err)
 	}
 	target, err := filepath.EvalSymlinks(path) // WalkDir stays at a link
@@ -227,7 +245,7 @@ func trustTree(above, path string) error {
 	}
 	return filepath.WalkDir(target, func(path string, _ fs.DirEntry, err error) error {
 		if err == nil {
-			err = trusted(above, path)
+			err = r.trusted(path)
 		}
 		return absent(err)
 	})

@@ -217,6 +217,57 @@ func TestNearerToAWorkflowAbove(t *testing.T) {
 	}
 }
 
+// TestNamesOfAGivenFile: whoever gives a workflow's or a test's path takes the tools that it names, as long as they are its
+// owner's, root's or the user's own.
+func TestNamesOfAGivenFile(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Fatal("run it as root: it gives files to others")
+	}
+	for _, c := range []struct {
+		name               string
+		given, tools, file int
+		refused            bool
+	}{
+		{"all the user's", 0, 0, 0, false},
+		{"all another's", 4242, 4242, 4242, false},
+		{"another's, with a tool of root's", 4242, 0, 0, false},
+		{"the user's, with another's tool", 0, 0, 4242, true},
+		{"the user's, with another's folder", 0, 4242, 0, true},
+		{"another's, with a third one's tool", 4242, 4242, 4243, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := t.TempDir()
+			flow, suite, script := filepath.Join(dir, "flow.yaml"), filepath.Join(dir, "a_test.yaml"), filepath.Join(dir, "tools/run.sh")
+			for path, text := range map[string]string{
+				flow: "workflow: [{name: a, tool: t}]\n", suite: "tool: t\ntests: [{name: a}]\n",
+				filepath.Join(dir, "tools/t.yaml"): "image: alpine\nscript: {file: run.sh}\n", script: "true\n",
+			} {
+				if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o644)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := errors.Join(os.Chown(flow, c.given, 0), os.Chown(suite, c.given, 0), os.Chown(filepath.Join(dir, "tools"), c.tools, 0), os.Chown(script, c.file, 0)); err != nil {
+				t.Fatal(err)
+			}
+			def, err := LoadDefinition(flow)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s, err := LoadSuite(suite)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, suiteErr := s.LoadTool()
+			for kind, err := range map[string]error{"workflow": def.Workflow.Resolve(), "test": suiteErr} {
+				var refused *UntrustedError
+				if errors.As(err, &refused) != c.refused || !c.refused && err != nil {
+					t.Errorf("%s: %v", kind, err)
+				}
+			}
+		})
+	}
+}
+
 func resolveAll(def *Definition) error {
 	if def == nil {
 		return nil

@@ -25,7 +25,7 @@ type Workflow struct {
 	Labels map[string]string
 	Source Source
 
-	above string // the folder that the search for it climbed to, if it did; see trusted
+	reach reach // of the search for it
 }
 
 // Step is one step of a workflow.

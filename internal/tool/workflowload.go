@@ -116,7 +116,7 @@ func (w *Workflow) Resolve() error {
 	for _, s := range all {
 		if s.Uses.Tool == nil {
 			r.find(s)
-		} else if err := s.Uses.Tool.trustFiles(w.above); err != nil {
+		} else if err := s.Uses.Tool.trustFiles(w.reach); err != nil {
 			r.add(s, err)
 		} else if err := s.Uses.Tool.ReadScript(); err != nil {
 			r.add(s, err)
@@ -202,18 +202,21 @@ func (r *resolver) load(name string) (*Tool, error) {
 	if r.w.Source.Dir == "" && (IsPath(name) && !filepath.IsAbs(name)) {
 		return nil, errors.New("the workflow comes from no folder, so it has no files; save it to a file")
 	}
-	path, above := name, r.w.above
+	path, given := name, r.w.reach
+	if given.above == "" {
+		given = reachOf(r.w.Source.Path)
+	}
 	switch {
 	case !IsPath(name):
-		found, err := Find(r.w.Source.Dir, name)
+		found, err := find(r.w.Source.Dir, name, given.giver)
 		if err != nil {
 			return nil, err
 		}
-		path, above = found.File, cmp.Or(above, found.above)
+		path, given.above = found.File, cmp.Or(given.above, found.above)
 	case !filepath.IsAbs(name):
 		path = filepath.Join(r.w.Source.Dir, filepath.FromSlash(name))
 	}
-	if err := trustedAbove(above, path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := given.trusted(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
 	t, err := Load(path)
@@ -226,7 +229,7 @@ func (r *resolver) load(name string) (*Tool, error) {
 	if t.Source.Dir, err = filepath.Abs(t.Source.Dir); err != nil {
 		return nil, err
 	}
-	if err := t.trustFiles(above); err != nil {
+	if err := t.trustFiles(given); err != nil {
 		return nil, err
 	}
 	return t, t.ReadScript()
