@@ -36,7 +36,7 @@ probably a mistake, and for hosts that share their addresses with others; they d
 			}
 			bad, byHost := false, false
 			for _, file := range files {
-				def, err := file.validate(cmd.Context(), s)
+				def, err := validate(cmd.Context(), s, file)
 				var warnings []tool.Problem
 				if def != nil {
 					warnings = def.HostWarnings()
@@ -45,7 +45,7 @@ probably a mistake, and for hosts that share their addresses with others; they d
 				if err != nil {
 					bad = true
 				}
-				if err := printValidation(s, asJSON, file.path, warnings, err); err != nil {
+				if err := printValidation(s, asJSON, file, warnings, err); err != nil {
 					return err
 				}
 			}
@@ -62,20 +62,17 @@ probably a mistake, and for hosts that share their addresses with others; they d
 	return c
 }
 
-// checked is a file to check, or a name of one. below is the folder where it was found.
-type checked struct{ path, below string }
-
 // definitionsIn are the files to check: those given, and those below folders. A name is a tool's.
-func definitionsIn(given []string) ([]checked, error) {
-	var files []checked
+func definitionsIn(given []string) ([]string, error) {
+	var files []string
 	for _, path := range given {
 		info, err := os.Stat(path)
 		if err != nil || !info.IsDir() {
-			files = append(files, checked{path: path}) // whoever reads it says what is wrong
+			files = append(files, path) // whoever reads it says what is wrong
 			continue
 		}
 		if _, byName, err := toolPath(path); err == nil && byName { // which a folder of the name doesn't hide
-			files = append(files, checked{path: path})
+			files = append(files, path)
 			continue
 		}
 		below, err := filesBelow(path, func(file string) bool {
@@ -88,21 +85,9 @@ func definitionsIn(given []string) ([]checked, error) {
 		if len(below) == 0 {
 			return nil, fmt.Errorf("there are no .yaml files below %s", path)
 		}
-		for _, file := range below {
-			files = append(files, checked{file, path})
-		}
+		files = append(files, below...)
 	}
 	return files, nil
-}
-
-// validate checks the file, which another user must not be able to have put below a folder.
-func (c checked) validate(ctx context.Context, s streams) (*tool.Definition, error) {
-	if c.below != "" {
-		if err := tool.TrustBelow(c.below, c.path); err != nil {
-			return nil, err
-		}
-	}
-	return validate(ctx, s, c.path)
 }
 
 // validate reads a definition and finds all that is wrong with it before it runs. def is nil for other files, and where it
