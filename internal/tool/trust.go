@@ -74,10 +74,20 @@ func (r reach) trusted(file string) error {
 		return err
 	}
 	at, left := filepath.VolumeName(path)+string(filepath.Separator), split(strings.TrimPrefix(path, filepath.VolumeName(path)))
+	var folder fs.FileInfo // that the last step led into
 	for links := 0; ; {
 		info, err := os.Lstat(at)
+		if errors.Is(err, fs.ErrNotExist) && folder != nil {
+			// A sticky folder, such as /tmp, protects what is there only.
+			if uid, others, group := writers(filepath.Dir(at), folder); others || group {
+				return &UntrustedError{File: file, Path: filepath.Dir(at), Owner: userName(uid), Writable: true}
+			}
+		}
 		if err != nil {
 			return err
+		}
+		if folder = nil; info.IsDir() {
+			folder = info
 		}
 		where := elsewhere
 		switch {
@@ -134,13 +144,10 @@ func split(path string) []string {
 
 // judge looks at one file, folder or link on the way.
 func (r reach) judge(path string, info fs.FileInfo, where region) *UntrustedError {
-	uid, gid, known := ownerOf(info)
-	if !known {
+	if _, _, known := ownerOf(info); !known {
 		return nil // of a system that has no owners of this kind
 	}
-	others, group := info.Mode()&0o002 != 0, info.Mode()&0o020 != 0
-	// A group of the owner alone has its number. With an access control list the bits are what any of it may (acl(5)).
-	group = group && (gid != 0 && gid != uid || hasACL(path))
+	uid, others, group := writers(path, info)
 	switch {
 	case info.Mode()&fs.ModeSymlink != 0: // whose mode says nothing, symlink(7)
 		others, group = false, false
@@ -206,6 +213,14 @@ func VetSearch(startDir string) Vetted {
 
 // overflowUID stands for owners that a user namespace has no number for (user_namespaces(7)).
 const overflowUID = 65534
+
+// writers are a file's owner, and whether others and a group may write to it.
+func writers(path string, info fs.FileInfo) (uid int, others, group bool) {
+	uid, gid, _ := ownerOf(info)
+	others, group = info.Mode()&0o002 != 0, info.Mode()&0o020 != 0
+	// A group of the owner alone has its number. With an access control list the bits are what any of it may (acl(5)).
+	return uid, others, group && (gid != 0 && gid != uid || hasACL(path))
+}
 
 func userName(uid int) string {
 	number := strconv.Itoa(uid)

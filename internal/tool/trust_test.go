@@ -217,6 +217,26 @@ func TestNearerToAWorkflowAbove(t *testing.T) {
 	}
 }
 
+// TestNearerLinks: a link in a nearer folder that leads nowhere is refused where another user could put something there.
+func TestNearerLinks(t *testing.T) {
+	for mode, want := range map[os.FileMode]bool{0o755: false, 0o777 | os.ModeSticky: true, 0o777: true} {
+		dir := t.TempDir()
+		elsewhere := t.TempDir()
+		if err := errors.Join(
+			os.MkdirAll(filepath.Join(dir, "tools"), 0o755), os.WriteFile(filepath.Join(dir, "tools/t.yaml"), []byte("image: alpine\n"), 0o644),
+			os.MkdirAll(filepath.Join(dir, "below/tools"), 0o755), os.Symlink(filepath.Join(elsewhere, "t.yaml"), filepath.Join(dir, "below/tools/t.yaml")),
+			os.Chmod(elsewhere, mode),
+		); err != nil {
+			t.Fatal(err)
+		}
+		_, err := LoadNamed(filepath.Join(dir, "below"), "t")
+		var refused *UntrustedError
+		if errors.As(err, &refused) != want || !want && err != nil || want && (!refused.Nearer || refused.Path != elsewhere) {
+			t.Errorf("%v: %v", mode, err)
+		}
+	}
+}
+
 // TestNamesOfAGivenFile: whoever gives a workflow's or a test's path takes the tools that it names, as long as they are its
 // owner's, root's or the user's own.
 func TestNamesOfAGivenFile(t *testing.T) {
