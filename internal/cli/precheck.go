@@ -88,13 +88,21 @@ func neededSecrets(w *tool.Workflow, step *tool.Step, env []tool.EnvVar) []strin
 
 // checkSecretFlags refuses a --secret that nothing asks for, which is most likely another's name misspelt.
 func (f *runFlags) checkSecretFlags(tools ...*tool.Tool) error {
+	if why := unasked(f.secrets, tools); why != "" {
+		return runUsage("%s", why)
+	}
+	return nil
+}
+
+// unasked says which of the --secret flags none of the tools asks for.
+func unasked(flags []string, tools []*tool.Tool) string {
 	var named []string
 	for _, t := range tools {
 		named = append(named, t.SecretNames()...)
 	}
 	slices.Sort(named)
 	named = slices.Compact(named)
-	for _, flag := range f.secrets {
+	for _, flag := range flags {
 		name, _, found := strings.Cut(flag, "=")
 		if !found || !tool.ValidSecretName(name) || slices.Contains(named, name) {
 			continue // what isn't NAME=… is refused by whoever reads it, who repeats no value
@@ -105,7 +113,7 @@ func (f *runFlags) checkSecretFlags(tools ...*tool.Tool) error {
 		} else if len(named) > 0 {
 			hint = "the secrets asked for are " + strings.Join(named, ", ")
 		}
-		return runUsage("--secret %s: nothing asks for a secret of that name; %s", name, hint)
+		return fmt.Sprintf("--secret %s: nothing asks for a secret of that name; %s", name, hint)
 	}
-	return nil
+	return ""
 }

@@ -158,6 +158,9 @@ func (f *testFlags) once(ctx context.Context, s streams, paths []string, pattern
 	if len(jobs) == 0 {
 		return tooltest.Summary{}, fmt.Errorf("no test has a name that --run %q matches", f.run)
 	}
+	if err := f.checkSecretFlags(jobs); err != nil {
+		return tooltest.Summary{}, err
+	}
 	p := newTestPresenter(s, f.json, len(jobs))
 	one := *r
 	one.Progress = p.progress
@@ -175,6 +178,41 @@ func (f *testFlags) once(ctx context.Context, s streams, paths []string, pattern
 		}
 	}
 	return summary, err
+}
+
+// checkSecretFlags refuses a --secret that none of the tests' tools asks for. A test whose tools can't be read says so itself.
+func (f *testFlags) checkSecretFlags(jobs []tooltest.Job) error {
+	if len(f.secrets) == 0 {
+		return nil
+	}
+	var tools []*tool.Tool
+	for _, job := range jobs {
+		tested, err := toolsUnderTest(job.Suite)
+		if err != nil {
+			return nil //nolint:nilerr // see above
+		}
+		for _, t := range tested {
+			given := *t
+			given.Environment = slices.Concat(t.Environment, job.Suite.Environment, job.Test.Environment)
+			tools = append(tools, &given)
+		}
+	}
+	if why := unasked(f.secrets, tools); why != "" {
+		return testUsage("%s", why)
+	}
+	return nil
+}
+
+func toolsUnderTest(s *tool.Suite) ([]*tool.Tool, error) {
+	if s.Tool != nil {
+		t, err := s.LoadTool()
+		return []*tool.Tool{t}, err
+	}
+	w, err := s.LoadWorkflow()
+	if err != nil {
+		return nil, err
+	}
+	return toolsOf(w), nil
 }
 
 // loadSuites reads every file of tests, and reports all that is wrong with any of them.
