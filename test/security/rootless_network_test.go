@@ -97,6 +97,55 @@ func TestN01_Rootless(t *testing.T) {
 	}
 }
 
+// TestN02_Rootless: so it is to addresses that this machine has itself, one by
+// one or as a whole range, whatever a rule's range has.
+func TestN02_Rootless(t *testing.T) {
+	c := newRootless(t)
+	c.openTUN()
+	c.prefix = append([]string{"unshare", "--net", "sh", "-c", `busybox ip link set lo up && busybox ip addr add 198.51.100.1/25 dev lo && exec "$@"`, "sh"}, c.prefix...)
+	tool := filepath.Join(c.tools, "self.yaml")
+	definition := "image: " + cliImage + "\nnetwork: {egress: [{cidr: 198.51.100.0/24}]}\nscript: |\n" +
+		"  nc -w 2 198.51.100.1 80 </dev/null && echo reached || true\n" +
+		"  nc -w 2 198.51.100.7 80 </dev/null || true\n" +
+		"  nc -w 2 198.51.100.200 80 </dev/null || true\n" +
+		"  echo over\n"
+	if err := os.WriteFile(tool, []byte(definition), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	d := c.mayfly("run", tool)
+	if d.code != 0 || d.stdout != "over\n" {
+		t.Fatalf("%+v", d)
+	}
+	for _, what := range []string{"tcp 198.51.100.1 port 80", "tcp 198.51.100.7 port 80"} {
+		if !strings.Contains(d.stderr, "refused: "+what) {
+			t.Errorf("nothing is said of %s: %s", what, d.stderr)
+		}
+	}
+	if strings.Contains(d.stderr, "refused: tcp 198.51.100.200") {
+		t.Errorf("the rule opens nothing: %s", d.stderr)
+	}
+}
+
+// TestI22_Rootless: caches are by the definition's place, not by its name.
+func TestI22_Rootless(t *testing.T) {
+	c := newRootless(t)
+	for _, folder := range []string{"one", "two"} {
+		if err := os.MkdirAll(filepath.Join(c.tools, folder), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(c.tools, folder, "deployer.yaml")
+		definition := "image: " + cliImage + "\nnetwork: none\nvolumes: [{name: c, cache: bin, mount_path: /cache}]\nscript: ls /cache; echo x > /cache/" + folder + "\n"
+		if err := os.WriteFile(path, []byte(definition), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range []string{"", folder + "\n"} {
+			if d := c.mayfly("run", path); d.code != 0 || d.stdout != want {
+				t.Errorf("%s: %+v, want %q", folder, d, want)
+			}
+		}
+	}
+}
+
 // TestN05_RootlessShimIsLimited: so is the shim, by a cgroup of its own.
 func TestN05_RootlessShimIsLimited(t *testing.T) {
 	c := newRootless(t)
