@@ -86,22 +86,27 @@ func neededSecrets(w *tool.Workflow, step *tool.Step, env []tool.EnvVar) []strin
 	return names
 }
 
-// checkSecretFlags refuses a --secret that nothing asks for, which is most likely another's name misspelt.
+// checkSecretFlags refuses a --secret that nothing asks for, which is most likely another's name misspelt. A definition that
+// asks for none is given any, as one without arguments is.
 func (f *runFlags) checkSecretFlags(tools ...*tool.Tool) error {
-	if why := unasked(f.secrets, tools); why != "" {
+	named := secretNames(tools)
+	if why := unasked(f.secrets, named); why != "" && (len(named) > 0 || f.image != "") {
 		return runUsage("%s", why)
 	}
 	return nil
 }
 
-// unasked says which of the --secret flags none of the tools asks for.
-func unasked(flags []string, tools []*tool.Tool) string {
+func secretNames(tools []*tool.Tool) []string {
 	var named []string
 	for _, t := range tools {
 		named = append(named, t.SecretNames()...)
 	}
 	slices.Sort(named)
-	named = slices.Compact(named)
+	return slices.Compact(named)
+}
+
+// unasked says which of the --secret flags gives a secret that isn't among those named.
+func unasked(flags, named []string) string {
 	for _, flag := range flags {
 		name, _, found := strings.Cut(flag, "=")
 		if !found || !tool.ValidSecretName(name) || slices.Contains(named, name) {

@@ -3,6 +3,7 @@ package sandbox
 import (
 	"bytes"
 	"cmp"
+	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -78,7 +79,7 @@ func newBundle(start *wire.Start, r *rootfs) (*bundle, error) {
 	if err := r.writeNames(hostname, spec.Network); err != nil {
 		return nil, err
 	}
-	if err := r.nameUser(); err != nil {
+	if err := errors.Join(r.nameUser(), r.keepAptRoot(spec)); err != nil {
 		return nil, err
 	}
 	env := withMocks(r.trusting.environment(environment(spec, start.Secrets, r.home, hostname)), spec.Mocks)

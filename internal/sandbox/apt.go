@@ -1,0 +1,36 @@
+package sandbox
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+
+	"github.com/mayfly-run/mayfly/internal/engine"
+)
+
+// aptConfig keeps apt root: it would become _apt to download, which takes capabilities, and stop (apt.conf(5), APT::Sandbox).
+const aptConfig = "/etc/apt/apt.conf.d/90mayfly"
+
+// keepAptRoot does so for a tool that is root without the capabilities to become another user.
+func (r *rootfs) keepAptRoot(spec *engine.Spec) error {
+	if r.user.uid != 0 || slices.Contains(spec.Security.Capabilities, "CAP_SETUID") && slices.Contains(spec.Security.Capabilities, "CAP_SETGID") {
+		return nil
+	}
+	folder, err := r.inRoot("/etc/apt/apt.conf.d")
+	if err != nil {
+		return nil //nolint:nilerr // links of the image that lead nowhere: apt has no settings there
+	}
+	info, err := os.Lstat(folder)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !info.IsDir() {
+		return nil
+	}
+	if err == nil {
+		err = r.writeFile(aptConfig, []byte("APT::Sandbox::User \"root\";\n"))
+	}
+	if err != nil {
+		return fmt.Errorf("keep apt root in the sandbox: %w", err)
+	}
+	return nil
+}
