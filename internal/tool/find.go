@@ -64,7 +64,7 @@ func find(startDir, name string, giver int) (Found, error) {
 	var names []string
 	for i, dir := range dirs {
 		tools := filepath.Join(dir, "tools")
-		for _, candidate := range []string{filepath.Join(tools, name, "tool.yaml"), filepath.Join(tools, name+".yaml")} {
+		for _, candidate := range candidates(tools, name) {
 			if isFile(candidate) {
 				return Found{candidate, reach{dir, giver}}, trustedSearch(dirs[:i+1], name, candidate, giver)
 			}
@@ -74,6 +74,11 @@ func find(startDir, name string, giver int) (Found, error) {
 	}
 	missing.Nearest = nearest(name, names)
 	return Found{}, missing
+}
+
+// candidates are the files that a name in a folder of tools may stand for.
+func candidates(tools, name string) []string {
+	return []string{filepath.Join(tools, name, "tool.yaml"), filepath.Join(tools, name+".yaml")}
 }
 
 // searched are the folders whose tools are found by name, the nearest first.
@@ -109,8 +114,7 @@ func Names(startDir string) ([]string, error) {
 func trustedSearch(dirs []string, name, file string, giver int) error {
 	last := len(dirs) - 1
 	for _, dir := range dirs[:last] {
-		tools := filepath.Join(dir, "tools")
-		for _, place := range []string{dir, tools, filepath.Join(tools, name), filepath.Join(tools, name+".yaml")} {
+		for _, place := range candidates(filepath.Join(dir, "tools"), name) {
 			var refused *UntrustedError
 			err := reach{dir, giver}.trusted(place)
 			if errors.As(err, &refused) {
@@ -143,7 +147,7 @@ func LoadNamed(startDir, name string) (*Definition, error) {
 	return found.Load()
 }
 
-// FindIn is [InFolder] for a folder in the one where names are looked for: it is found by its name, too.
+// FindIn is [InFolder] for a folder given by its name. Like [Find] it checks who could have put it there.
 func FindIn(startDir, name string) (Found, error) {
 	above, err := filepath.Abs(startDir)
 	if err != nil {

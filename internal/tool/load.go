@@ -14,6 +14,9 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
+// stdinName is what standard input is called in messages.
+const stdinName = "<stdin>"
+
 // Load reads the definition in a file. The result is lenient: a definition without a name is named after its file, and
 // one without an image loads; see [Tool.Runnable]. The error is an *[Error] where the definition is wrong, a
 // *[WorkflowError] where the file holds a workflow, and wraps the system's where the file can't be read.
@@ -74,7 +77,7 @@ func Parse(name string, data []byte) (*Tool, error) {
 // open parses data to its only document; nil after a problem.
 func open(name string, data []byte, l limits) (*decoder, *yaml.Node) {
 	if name == "-" {
-		name = "<stdin>"
+		name = stdinName
 	}
 	d := &decoder{file: name, limits: l}
 	return d, d.document(data)

@@ -210,6 +210,15 @@ func (s *Suite) LoadWorkflow() (*Workflow, error) {
 	if err != nil {
 		return nil, err
 	}
+	r := reachOf(s.Source.Path)
+	if !IsPath(s.Workflow.Name) {
+		if r.above, err = filepath.Abs(s.Source.Dir); err != nil {
+			return nil, err
+		}
+		if err := r.trusted(file); err != nil {
+			return nil, fmt.Errorf("%s: %w", s.Workflow.Position, err)
+		}
+	}
 	def, err := LoadDefinition(file)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", s.Workflow.Position, err)
@@ -217,6 +226,7 @@ func (s *Suite) LoadWorkflow() (*Workflow, error) {
 	if def.Workflow == nil {
 		return nil, fmt.Errorf("%s: %s is a tool; name it under tool and not under workflow", s.Workflow.Position, file)
 	}
+	def.Workflow.reach = r
 	if err := def.Workflow.Resolve(); err != nil {
 		return nil, err
 	}

@@ -44,18 +44,25 @@ func (e *UntrustedError) Error() string {
 type reach struct {
 	// above is the folder that it came to; empty for a file that was given by its path.
 	above string
-	// giver is whose the file is that was given by its path and has the name, or -1: whoever runs it takes what it names.
+	// giver is the owner of the file, given by its path, that contains the name; -1 if there is none.
 	giver int
 }
 
 // reachOf is the reach of names that a file has which was given by its path.
 func reachOf(file string) reach {
-	if info, err := os.Stat(file); err == nil {
-		if uid, _, known := ownerOf(info); known {
-			return reach{giver: uid}
-		}
+	nobody := reach{giver: -1}
+	if file == stdinName || file == "-" {
+		return nobody
 	}
-	return reach{giver: -1}
+	info, err := os.Stat(file)
+	if err != nil {
+		return nobody
+	}
+	uid, _, known := ownerOf(info)
+	if !known || uid == overflowUID && os.Getenv("MAYFLY_ROOTLESS") != "" { // which is everybody there
+		return nobody
+	}
+	return reach{giver: uid}
 }
 
 // trusted returns an *[UntrustedError] unless nobody but root, the user and the giver decides what is read at a path: all
@@ -79,14 +86,14 @@ func (r reach) trusted(file string) error {
 		info, err := os.Lstat(at)
 		if errors.Is(err, fs.ErrNotExist) && folder != nil {
 			// A sticky folder, such as /tmp, protects what is there only.
-			if uid, others, group := writers(filepath.Dir(at), folder); others || group {
+			if uid, others, group, _ := writers(filepath.Dir(at), folder); others || group {
 				return &UntrustedError{File: file, Path: filepath.Dir(at), Owner: userName(uid), Writable: true}
 			}
 		}
 		if err != nil {
 			return err
 		}
-		if folder = nil; info.IsDir() {
+		if info.IsDir() {
 			folder = info
 		}
 		where := elsewhere
@@ -109,7 +116,7 @@ func (r reach) trusted(file string) error {
 				return fmt.Errorf("%s: too many links", file)
 			}
 			if at = filepath.Dir(at); filepath.IsAbs(target) {
-				at = string(filepath.Separator)
+				at, folder = string(filepath.Separator), nil
 			}
 			left = append(split(target), left...)
 		}
@@ -144,10 +151,10 @@ func split(path string) []string {
 
 // judge looks at one file, folder or link on the way.
 func (r reach) judge(path string, info fs.FileInfo, where region) *UntrustedError {
-	if _, _, known := ownerOf(info); !known {
-		return nil // of a system that has no owners of this kind
+	uid, others, group, known := writers(path, info)
+	if !known {
+		return nil
 	}
-	uid, others, group := writers(path, info)
 	switch {
 	case info.Mode()&fs.ModeSymlink != 0: // whose mode says nothing, symlink(7)
 		others, group = false, false
@@ -214,12 +221,16 @@ func VetSearch(startDir string) Vetted {
 // overflowUID stands for owners that a user namespace has no number for (user_namespaces(7)).
 const overflowUID = 65534
 
-// writers are a file's owner, and whether others and a group may write to it.
-func writers(path string, info fs.FileInfo) (uid int, others, group bool) {
-	uid, gid, _ := ownerOf(info)
+// writers are a file's owner, and whether others and a group may write to it; known is false on a system that has no owners
+// of this kind.
+func writers(path string, info fs.FileInfo) (uid int, others, group, known bool) {
+	uid, gid, known := ownerOf(info)
+	if !known {
+		return uid, false, false, false
+	}
 	others, group = info.Mode()&0o002 != 0, info.Mode()&0o020 != 0
 	// A group of the owner alone has its number. With an access control list the bits are what any of it may (acl(5)).
-	return uid, others, group && (gid != 0 && gid != uid || hasACL(path))
+	return uid, others, group && (gid != 0 && gid != uid || hasACL(path)), true
 }
 
 func userName(uid int) string {
@@ -232,6 +243,9 @@ func userName(uid int) string {
 
 // trustFiles is [reach.trusted] for the files that a tool names: its script, and what its volumes mount, whole folders included.
 func (t *Tool) trustFiles(r reach) error {
+	if r.above == "" {
+		return nil
+	}
 	if t.Script != nil && t.Script.File != "" {
 		if err := r.trustedTree(filepath.Join(t.Source.Dir, t.Script.File)); err != nil {
 			return err

@@ -224,15 +224,28 @@ func TestNearerLinks(t *testing.T) {
 		elsewhere := t.TempDir()
 		if err := errors.Join(
 			os.MkdirAll(filepath.Join(dir, "tools"), 0o755), os.WriteFile(filepath.Join(dir, "tools/t.yaml"), []byte("image: alpine\n"), 0o644),
-			os.MkdirAll(filepath.Join(dir, "below/tools"), 0o755), os.Symlink(filepath.Join(elsewhere, "t.yaml"), filepath.Join(dir, "below/tools/t.yaml")),
-			os.Chmod(elsewhere, mode),
+			os.MkdirAll(filepath.Join(dir, "below"), 0o755), os.Chmod(elsewhere, mode),
 		); err != nil {
 			t.Fatal(err)
 		}
-		_, err := LoadNamed(filepath.Join(dir, "below"), "t")
-		var refused *UntrustedError
-		if errors.As(err, &refused) != want || !want && err != nil || want && (!refused.Nearer || refused.Path != elsewhere) {
-			t.Errorf("%v: %v", mode, err)
+		nearer := filepath.Join(dir, "below/tools")
+		for how, link := range map[string]func() error{
+			"the file": func() error {
+				return os.Symlink(filepath.Join(elsewhere, "t.yaml"), filepath.Join(nearer, "t.yaml"))
+			},
+			"two links, the second relative": func() error {
+				return errors.Join(os.Symlink("nothing.yaml", filepath.Join(elsewhere, "own")), os.Symlink(filepath.Join(elsewhere, "own"), filepath.Join(nearer, "t.yaml")))
+			},
+			"the folder of the file": func() error { return os.Symlink(elsewhere, filepath.Join(nearer, "t")) },
+		} {
+			if err := errors.Join(os.RemoveAll(nearer), os.Mkdir(nearer, 0o755), link()); err != nil {
+				t.Fatal(err)
+			}
+			_, err := LoadNamed(filepath.Join(dir, "below"), "t")
+			var refused *UntrustedError
+			if errors.As(err, &refused) != want || !want && err != nil || want && (!refused.Nearer || refused.Path != elsewhere) {
+				t.Errorf("%s, %v: %v", how, mode, err)
+			}
 		}
 	}
 }
@@ -258,7 +271,9 @@ func TestNamesOfAGivenFile(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			dir := t.TempDir()
 			flow, suite, script := filepath.Join(dir, "flow.yaml"), filepath.Join(dir, "a_test.yaml"), filepath.Join(dir, "tools/run.sh")
+			flowSuite, flows := filepath.Join(dir, "b_test.yaml"), filepath.Join(dir, "workflows/named.yaml")
 			for path, text := range map[string]string{
+				flowSuite: "workflow: named\ntests: [{name: a}]\n", flows: "workflow: [{name: a, tool: t}]\n",
 				flow: "workflow: [{name: a, tool: t}]\n", suite: "tool: t\ntests: [{name: a}]\n",
 				filepath.Join(dir, "tools/t.yaml"): "image: alpine\nscript: {file: run.sh}\n", script: "true\n",
 			} {
@@ -266,7 +281,7 @@ func TestNamesOfAGivenFile(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if err := errors.Join(os.Chown(flow, c.given, 0), os.Chown(suite, c.given, 0), os.Chown(filepath.Join(dir, "tools"), c.tools, 0), os.Chown(script, c.file, 0)); err != nil {
+			if err := errors.Join(os.Chown(flow, c.given, 0), os.Chown(suite, c.given, 0), os.Chown(flowSuite, c.given, 0), os.Chown(flows, c.file, 0), os.Chown(filepath.Join(dir, "tools"), c.tools, 0), os.Chown(script, c.file, 0)); err != nil {
 				t.Fatal(err)
 			}
 			def, err := LoadDefinition(flow)
@@ -278,13 +293,29 @@ func TestNamesOfAGivenFile(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, suiteErr := s.LoadTool()
-			for kind, err := range map[string]error{"workflow": def.Workflow.Resolve(), "test": suiteErr} {
+			s, err = LoadSuite(flowSuite)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, flowErr := s.LoadWorkflow()
+			for kind, err := range map[string]error{"workflow": def.Workflow.Resolve(), "test": suiteErr, "test of a workflow": flowErr} {
 				var refused *UntrustedError
 				if errors.As(err, &refused) != c.refused || !c.refused && err != nil {
 					t.Errorf("%s: %v", kind, err)
 				}
 			}
 		})
+	}
+}
+
+// TestStandardInputGivesNobody: a file in the working folder with the name that standard input has in messages is nobody's.
+func TestStandardInputGivesNobody(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := errors.Join(os.WriteFile(stdinName, nil, 0o600), os.Chown(stdinName, 4242, 4242)); err != nil {
+		t.Fatal(err)
+	}
+	if r := reachOf(stdinName); r.giver != -1 {
+		t.Errorf("it gives %d", r.giver)
 	}
 }
 
