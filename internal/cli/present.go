@@ -124,6 +124,7 @@ func deniedText(c *engine.Connection) string {
 }
 
 func (p *presenter) state(s *run.StateChange) {
+	p.running = s.State == run.Running
 	switch s.State {
 	case run.Pulling:
 		p.spinner.show("pulling " + s.Detail)
@@ -136,7 +137,6 @@ func (p *presenter) state(s *run.StateChange) {
 		}
 		p.spinner.show("starting")
 	case run.Running:
-		p.running = true
 		p.spinner.show("running")
 	}
 }

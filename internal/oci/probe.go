@@ -247,7 +247,7 @@ func probeSockets() engine.Check {
 	if _, err := os.Stat(filepath.Join(cgroupRoot, "memory", wire.SocketLimitFile)); err != nil {
 		return missing(feature, "this kernel's cgroup v1 has no "+wire.SocketLimitFile, "use cgroup v2, or a kernel with CONFIG_MEMCG_V1")
 	}
-	return ok(feature, "cgroup v1: a quarter of the memory limit, 32 MiB at most, beside it; v1 doesn't count connections that nobody has accepted, datagrams and packets in parts, and locks of files: they are bounded by numbers (docs/SECURITY.md)")
+	return ok(feature, "cgroup v1: a quarter of the memory limit, 32 MiB at most, beside it; v1 doesn't count connections that nobody has accepted, and datagrams and packets in parts: they are bounded by numbers (docs/SECURITY.md)")
 }
 
 // enoughOpenFiles is more than three runs can take: an open file is some 200 bytes of a run's memory limit, so one of

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
@@ -23,43 +24,59 @@ type lockCounter struct {
 	next  time.Time
 }
 
-// tooMany says whether the run has more than engine.MaxLocks. Where other
-// processes of the host have many, it looks less often: a fiftieth of the time
-// at the most goes into looking.
+// mostPause is between two looks at the most, whatever a look takes: the kernel
+// gives a list of many locks slowly.
+const mostPause = time.Second
+
+// tooMany says whether the run has more than engine.MaxLocks.
 func (c *lockCounter) tooMany() (bool, error) {
 	begin := time.Now()
 	if begin.Before(c.next) {
 		return false, nil
 	}
-	defer func() { c.next = time.Now().Add(50 * time.Since(begin)) }()
-	data, err := os.ReadFile(c.file)
+	defer func() { c.next = time.Now().Add(min(10*time.Since(begin), mostPause)) }()
+	procs, err := c.procs()
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil // the sandbox is gone
+	}
+	if err != nil {
+		return false, fmt.Errorf("count the locks of files: %w", err)
+	}
+	own := map[string]bool{}
+	for pid := range bytes.FieldsSeq(procs) {
+		own[string(pid)] = true
+	}
+	file, err := os.Open(c.file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil // a kernel without CONFIG_FILE_LOCKING
 	}
 	if err != nil {
 		return false, fmt.Errorf("count the locks of files: %w", err)
 	}
-	if bytes.Count(data, []byte{'\n'}) <= engine.MaxLocks {
-		return false, nil
-	}
-	// proc_locks(5): "1: POSIX  ADVISORY  WRITE 123 fd:00:2531452 0 EOF", and with "->" before POSIX one that waits.
-	byProcess := map[string]int{}
-	for line := range bytes.Lines(data) {
-		fields := bytes.Fields(line)
-		if len(fields) > 2 && string(fields[1]) == "->" {
-			fields = fields[1:]
-		}
-		if len(fields) > 4 && string(fields[1]) == "POSIX" {
-			byProcess[string(fields[4])]++
-		}
-	}
-	procs, err := c.procs()
-	if err != nil {
-		return false, ignoreMissing(err) // the sandbox is gone
-	}
+	defer file.Close()
 	locks := 0
-	for pid := range bytes.FieldsSeq(procs) {
-		locks += byProcess[string(pid)]
+	lines := bufio.NewScanner(file)
+	for lines.Scan() && locks <= engine.MaxLocks {
+		if own[string(lockOwner(lines.Bytes()))] {
+			locks++
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return false, fmt.Errorf("count the locks of files: %w", err)
 	}
 	return locks > engine.MaxLocks, nil
+}
+
+// lockOwner is the process that a line of proc_locks(5) names, if the lock is of
+// a part of a file: "1: POSIX  ADVISORY  WRITE 123 fd:00:2531452 0 EOF", with
+// "->" before POSIX where it waits.
+func lockOwner(line []byte) []byte {
+	fields := bytes.Fields(line)
+	if len(fields) > 2 && string(fields[1]) == "->" {
+		fields = fields[1:]
+	}
+	if len(fields) < 5 || string(fields[1]) != "POSIX" {
+		return nil
+	}
+	return fields[4]
 }

@@ -207,13 +207,13 @@ func (s *supervisor) watchShell(conn *net.UnixConn, deadline time.Time) (int, er
 			code, _ := exitStatus(s.state)
 			return code, s.container.signal(unix.SIGKILL) // what the shell left running
 		case <-count.C:
-			many := s.count()
+			sockets, locks, err := s.count()
 			switch {
-			case s.uncounted != nil:
-				return 0, errors.Join(s.uncounted, s.container.signal(unix.SIGKILL))
-			case many && s.manyLocks:
+			case err != nil:
+				return 0, errors.Join(err, s.container.signal(unix.SIGKILL))
+			case locks:
 				why = fmt.Errorf("the shell is ended: it had more than %d locks of parts of files; lock fewer at once", engine.MaxLocks)
-			case many:
+			case sockets:
 				why = errors.New("the shell is ended: it had more sockets than the run's memory limit allows; open fewer, or run the tool with more memory")
 			}
 		case <-gone:

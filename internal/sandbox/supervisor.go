@@ -415,8 +415,14 @@ func (s *supervisor) watch() (outOfMemory bool) {
 		case <-settled.C:
 			_ = s.holder.runAnywhere() // nothing but speed depends on it
 		case <-count.C:
-			if s.count() || s.uncounted != nil {
-				outOfMemory = outOfMemory || s.uncounted == nil
+			sockets, locks, err := s.count()
+			switch {
+			case err != nil:
+				s.uncounted = err
+				s.endTool()
+			case sockets || locks:
+				outOfMemory = true
+				s.manySockets, s.manyLocks = s.manySockets || sockets, s.manyLocks || locks
 				s.endTool()
 			}
 		case <-tick.C:
@@ -437,16 +443,15 @@ func (s *supervisor) watch() (outOfMemory bool) {
 	}
 }
 
-// count says whether the sandbox has more than a run may have of what no cgroup
-// counts, and notes what.
-func (s *supervisor) count() bool {
-	sockets, err := tooManySockets(s.holder.sockstat(), s.start.Spec.Resources.Memory)
-	locks := false
-	if err == nil {
-		locks, err = s.locks.tooMany()
+// count says whether the sandbox has more sockets or locks, which no cgroup
+// counts, than a run may have.
+func (s *supervisor) count() (sockets, locks bool, err error) {
+	sockets, err = tooManySockets(s.holder.sockstat(), s.start.Spec.Resources.Memory)
+	if err != nil {
+		return false, false, err
 	}
-	s.manySockets, s.manyLocks, s.uncounted = s.manySockets || sockets, s.manyLocks || locks, err
-	return sockets || locks
+	locks, err = s.locks.tooMany()
+	return sockets, locks, err
 }
 
 func (s *supervisor) serve(req wire.Request) {

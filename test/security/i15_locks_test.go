@@ -18,8 +18,8 @@ func TestI15_LocksAreCounted(t *testing.T) {
 		ends bool
 	}{
 		"few":           {[]string{"attacker", "locks", "4000", "1"}, false},
-		"many":          {[]string{"attacker", "locks", "50000", "1"}, true},
-		"of some":       {[]string{"attacker", "locks", "50000", "20"}, true},
+		"many":          {[]string{"attacker", "locks", "50000", "1", "end"}, true},
+		"of some":       {[]string{"attacker", "locks", "50000", "20", "end"}, true},
 		"few of others": {[]string{"attacker", "locks", "4000", "4"}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -64,7 +64,7 @@ func TestI15_AShellsLocksAreCounted(t *testing.T) {
 		t.Errorf("%+v, %v", exit, err)
 	}
 	out := newOutput()
-	_, err = b.engine.Shell(spec.ID, []string{"attacker", "locks", "50000", "1"}, false, [2]uint16{}, nil, engine.Streams{Stdout: out, Stderr: out})
+	_, err = b.engine.Shell(spec.ID, []string{"attacker", "locks", "50000", "1", "end"}, false, [2]uint16{}, nil, engine.Streams{Stdout: out, Stderr: out})
 	if err == nil || !strings.Contains(err.Error(), "more than 4096 locks") || strings.Contains(out.String(), "done") {
 		t.Errorf("%v, %s", err, out)
 	}
