@@ -24,7 +24,7 @@ func (s *Store) install(ctx context.Context, w *workDir, p *plan, refs []refReco
 	}
 	trees, err := s.installLayers(ctx, w, p, from, prog)
 	if err == nil {
-		err = s.publishImage(w, p, trees, refs)
+		err = s.publishImage(ctx, w, p, trees, refs)
 	}
 	return errors.Join(err, release())
 }
@@ -64,7 +64,7 @@ func (s *Store) installLayers(ctx context.Context, w *workDir, p *plan, from blo
 	return trees, failed
 }
 
-func (s *Store) publishImage(w *workDir, p *plan, trees []treeRecord, refs []refRecord) error {
+func (s *Store) publishImage(ctx context.Context, w *workDir, p *plan, trees []treeRecord, refs []refRecord) error {
 	rec := imageRecord{
 		Manifest: p.manifestID, ConfigID: p.configID, Platform: p.platform(), Config: p.run, Created: p.file.Created.Time,
 	}
@@ -72,7 +72,7 @@ func (s *Store) publishImage(w *workDir, p *plan, trees []treeRecord, refs []ref
 		rec.Layers = append(rec.Layers, layerRecord{DiffID: l.diffID, Digest: l.digest, Blob: l.size, Size: trees[i].Bytes})
 	}
 	var err error
-	if rec.Layers, trees, err = s.addLinkLayers(w, rec.Layers, trees); err != nil {
+	if rec.Layers, trees, err = s.addLinkLayers(ctx, w, rec.Layers, trees); err != nil {
 		return err
 	}
 	if rec.Folders, err = s.folders(rec.Layers, trees); err != nil {

@@ -1,6 +1,7 @@
 package image
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
@@ -11,7 +12,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sys/unix"
@@ -20,8 +20,17 @@ import (
 // noteLink puts a placeholder, which later entries may replace or link to, where the link will be: a symbolic link
 // whose text no layer can know before.
 func (u *unpacker) noteLink(name, target string) error {
-	if len(u.links) == maxLinksBelow {
-		return &Error{Kind: ErrBudget, Msg: fmt.Sprintf("layer has more than %d hard links to files of layers below", maxLinksBelow)}
+	if u.linkBytes += len(name) + len(target); len(u.links) == maxLinksBelow || u.linkBytes > maxLinkBytes {
+		return tooManyLinks("layer")
+	}
+	for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
+		// The layer of links would have a folder in its place.
+		if info, err := u.root.Lstat(dir); err == nil && !info.IsDir() {
+			return &Error{
+				Kind: ErrMalformed, Msg: fmt.Sprintf("hard link to %q of a layer below, in a folder that is a symbolic link, %q", target, dir),
+				Hint: "create both names in one build step, or copy the file",
+			}
+		}
 	}
 	if u.linkMark == "" {
 		u.linkMark = rand.Text()
@@ -57,19 +66,16 @@ func (u *unpacker) linksBelow() ([]linkBelow, error) {
 		if text, err := u.root.Readlink(l.Name); err != nil || text != u.linkMark+"/"+strconv.Itoa(i) {
 			continue
 		}
-		for dir := path.Dir(l.Name); dir != "."; dir = path.Dir(dir) {
-			if info, err := u.root.Lstat(dir); err != nil {
-				return nil, err
-			} else if !info.IsDir() {
-				return nil, noSuchTarget(l) // its layer of links would have a folder in the link's place
-			}
-		}
 		if err := u.root.Remove(l.Name); err != nil {
 			return nil, err
 		}
 		kept = append(kept, l)
 	}
 	return kept, nil
+}
+
+func tooManyLinks(of string) error {
+	return &Error{Kind: ErrBudget, Msg: fmt.Sprintf("%s has more than %d hard links to files of layers below, or more than %d bytes of names of them", of, maxLinksBelow, maxLinkBytes)}
 }
 
 func noSuchTarget(l linkBelow) error {
@@ -80,7 +86,13 @@ func noSuchTarget(l linkBelow) error {
 }
 
 // addLinkLayers puts the layers of links into an image's layers, each onto the one that it belongs to.
-func (s *Store) addLinkLayers(w *workDir, layers []layerRecord, trees []treeRecord) ([]layerRecord, []treeRecord, error) {
+func (s *Store) addLinkLayers(ctx context.Context, w *workDir, layers []layerRecord, trees []treeRecord) ([]layerRecord, []treeRecord, error) {
+	links := 0
+	for _, t := range trees {
+		if links += len(t.LinksBelow); links > maxLinksBelow {
+			return nil, nil, tooManyLinks("image")
+		}
+	}
 	var outLayers []layerRecord
 	var outTrees []treeRecord
 	var diffs []v1.Hash
@@ -93,7 +105,7 @@ func (s *Store) addLinkLayers(w *workDir, layers []layerRecord, trees []treeReco
 		id := linkLayerID(diffs)
 		tree, there, err := s.readTree(id)
 		if err == nil && !there {
-			tree, err = s.makeLinkLayer(w, id, outLayers, trees[i].LinksBelow)
+			tree, err = s.makeLinkLayer(ctx, w, id, outLayers, trees[i].LinksBelow)
 		}
 		if err != nil {
 			return nil, nil, fmt.Errorf("layer %s: %w", l.Digest, err)
@@ -106,14 +118,14 @@ func (s *Store) addLinkLayers(w *workDir, layers []layerRecord, trees []treeReco
 	return outLayers, outTrees, nil
 }
 
-func (s *Store) makeLinkLayer(w *workDir, id v1.Hash, layers []layerRecord, links []linkBelow) (rec treeRecord, err error) {
+func (s *Store) makeLinkLayer(ctx context.Context, w *workDir, id v1.Hash, layers []layerRecord, links []linkBelow) (rec treeRecord, err error) {
 	dir, err := os.MkdirTemp(w.path, "links-")
 	if err != nil {
 		return rec, noSpace(err)
 	}
 	defer func() { err = errors.Join(err, removeTree(dir)) }()
 	layer := filepath.Join(dir, "layer")
-	if rec, err = s.fillLinkLayer(filepath.Join(layer, "tree"), layers, links); err != nil {
+	if rec, err = s.fillLinkLayer(ctx, filepath.Join(layer, "tree"), layers, links); err != nil {
 		return rec, noSpace(err)
 	}
 	rec.DiffID = id
@@ -137,7 +149,7 @@ func (s *Store) makeLinkLayer(w *workDir, id v1.Hash, layers []layerRecord, link
 	return rec, err
 }
 
-func (s *Store) fillLinkLayer(tree string, layers []layerRecord, links []linkBelow) (rec treeRecord, err error) {
+func (s *Store) fillLinkLayer(ctx context.Context, tree string, layers []layerRecord, links []linkBelow) (rec treeRecord, err error) {
 	roots := make([]*os.Root, len(layers))
 	for i, l := range layers {
 		if roots[i], err = os.OpenRoot(s.treePath(l.DiffID)); err != nil {
@@ -157,8 +169,12 @@ func (s *Store) fillLinkLayer(tree string, layers []layerRecord, links []linkBel
 	}
 	defer root.Close()
 	folders := &unpacker{root: root}
+	below := &layersBelow{s: s, roots: roots, folders: map[folderOf]folderIn{}}
 	for _, l := range links {
-		from, err := s.findBelow(roots[:len(roots)-1], l)
+		if ctx.Err() != nil {
+			return rec, context.Cause(ctx)
+		}
+		from, err := below.find(l)
 		if err != nil {
 			return rec, err
 		}
@@ -178,13 +194,14 @@ func (s *Store) fillLinkLayer(tree string, layers []layerRecord, links []linkBel
 
 // likeRoot gives the root of a tree the owner and mode of the one below, which overlayfs would show otherwise.
 func likeRoot(tree string, below *os.Root) error {
-	info, err := below.Stat(".")
+	dir, err := below.Open(".")
 	if err != nil {
 		return err
 	}
-	st, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
-		return os.Chmod(tree, info.Mode().Perm())
+	defer dir.Close()
+	var st unix.Stat_t
+	if err := unix.Fstat(int(dir.Fd()), &st); err != nil {
+		return err
 	}
 	if err := os.Chown(tree, int(st.Uid), int(st.Gid)); err != nil {
 		return err
@@ -192,32 +209,57 @@ func likeRoot(tree string, below *os.Root) error {
 	return unix.Chmod(tree, st.Mode&permissions)
 }
 
-// findBelow returns the open folder of a link's target, in the uppermost layer that has it. What is no file, or behind a
+// layersBelow are the layers that links are looked for in, the lowest first; the last is the links' own, whose files don't
+// count, but what it hides does.
+type layersBelow struct {
+	s       *Store
+	roots   []*os.Root
+	folders map[folderOf]folderIn
+}
+
+type folderOf struct {
+	layer int
+	dir   string
+}
+
+// folderIn says whether a layer has a folder, and whether it hides what is below.
+type folderIn struct{ there, hides bool }
+
+func (b *layersBelow) folder(layer int, dir string) (folderIn, error) {
+	key := folderOf{layer, dir}
+	if known, ok := b.folders[key]; ok {
+		return known, nil
+	}
+	info, hides, err := b.s.inLayer(b.roots[layer], dir)
+	if err != nil {
+		return folderIn{}, err
+	}
+	b.folders[key] = folderIn{info != nil, hides}
+	return b.folders[key], nil
+}
+
+// find returns the open folder of a link's target, in the uppermost layer that has it. What isn't a file, or is behind a
 // symbolic link, is not found.
-func (s *Store) findBelow(roots []*os.Root, l linkBelow) (*os.File, error) {
-	dir := path.Dir(l.Target)
-	for i := len(roots) - 1; i >= 0; i-- {
-		last := false
-		if dir != "." {
-			folder, hides, err := s.inLayer(roots[i], dir)
-			if err != nil {
-				return nil, err
-			}
-			if last = hides; folder == nil {
-				if last {
-					break
-				}
-				continue
-			}
-		}
-		info, err := roots[i].Lstat(l.Target)
-		if err == nil && (info.Mode().IsRegular() || info.Mode()&fs.ModeSymlink != 0) {
-			return roots[i].OpenFile(dir, os.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
-		}
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+func (b *layersBelow) find(l linkBelow) (*os.File, error) {
+	dir, own := path.Dir(l.Target), len(b.roots)-1
+	for i := own; i >= 0; i-- {
+		in, err := b.folder(i, dir)
+		if err != nil {
 			return nil, err
 		}
-		if err == nil || last { // something else, or a whiteout
+		if in.there && i < own {
+			info, err := b.roots[i].Lstat(l.Target)
+			if err == nil && (info.Mode().IsRegular() || info.Mode()&fs.ModeSymlink != 0) {
+				return b.roots[i].OpenFile(dir, os.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
+			}
+			if err == nil { // something else, or a whiteout
+				break
+			}
+			if !errors.Is(err, fs.ErrNotExist) {
+				return nil, err
+			}
+		}
+		if in.hides {
 			break
 		}
 	}

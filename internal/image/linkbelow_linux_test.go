@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -25,32 +26,35 @@ func TestLinksBelow(t *testing.T) {
 		want   string // of srv/link
 		kind   error
 	}{
-		"in the layer below":     {[][]file{below, {hardlink("srv/link", "srv/a")}}, content, nil},
-		"two layers below":       {[][]file{below, {{Name: "x"}}, {hardlink("srv/link", "srv/a")}}, content, nil},
-		"the nearest":            {[][]file{below, {{Name: "srv/a", Body: "nearer"}}, {hardlink("srv/link", "srv/a")}}, "nearer", nil},
-		"replaces a file below":  {[][]file{below, {{Name: "srv/link", Body: "old"}}, {hardlink("srv/link", "srv/a")}}, content, nil},
-		"replaces an earlier":    {[][]file{below, {{Name: "srv/link", Body: "old"}, hardlink("srv/link", "srv/a")}}, content, nil},
-		"replaces a whiteout":    {[][]file{below, {{Name: "srv/.wh.link"}, hardlink("srv/link", "srv/a")}}, content, nil},
-		"replaced later":         {[][]file{below, {hardlink("srv/link", "srv/a"), {Name: "srv/link", Body: "mine"}}}, "mine", nil},
-		"replaced above":         {[][]file{below, {hardlink("srv/link", "srv/a")}, {{Name: "srv/link", Body: "above"}}}, "above", nil},
-		"its target goes above":  {[][]file{below, {hardlink("srv/link", "srv/a")}, {{Name: "srv/.wh.a"}}}, content, nil},
-		"of a link":              {[][]file{below, {hardlink("srv/b", "srv/a"), hardlink("srv/link", "srv/b")}}, content, nil},
-		"of a link that changes": {[][]file{below, {hardlink("srv/b", "srv/a"), hardlink("srv/link", "srv/b"), {Name: "srv/b", Body: "new"}}}, content, nil},
-		"of a link below":        {[][]file{below, {hardlink("srv/b", "srv/a")}, {hardlink("srv/link", "srv/b")}}, content, nil},
-		"its target changes":     {[][]file{below, {hardlink("srv/link", "srv/a"), {Name: "srv/a", Body: "new"}}}, content, nil},
-		"of itself":              {[][]file{below, {{Name: "srv/link", Body: "old"}}, {hardlink("srv/link", "srv/link")}}, "old", nil},
-		"by an absolute name":    {[][]file{below, {hardlink("srv/link", "/srv/a")}}, content, nil},
-		"a symbolic link":        {[][]file{below, {{Name: "srv/s", Type: tar.TypeSymlink, Link: "a"}}, {hardlink("srv/link", "srv/s")}}, content, nil},
-		"listed later":           {[][]file{below, {hardlink("srv/link", "srv/b"), {Name: "srv/b", Body: "later"}}}, "", ErrMalformed},
-		"nowhere":                {[][]file{below, {hardlink("srv/link", "srv/gone")}}, "", ErrMalformed},
-		"the host's":             {[][]file{below, {hardlink("srv/link", "/etc/passwd")}}, "", ErrMalformed},
-		"removed between":        {[][]file{below, {{Name: "srv/.wh.a"}}, {hardlink("srv/link", "srv/a")}}, "", ErrMalformed},
-		"folder removed between": {[][]file{below, {{Name: ".wh.srv"}}, {hardlink("srv/link", "srv/a")}}, "", ErrMalformed},
-		"opaque between":         {[][]file{below, {{Name: "srv/.wh..wh..opq"}}, {hardlink("srv/link", "srv/a")}}, "", ErrMalformed},
-		"a folder":               {[][]file{below, {{Name: "srv/d/"}}, {hardlink("srv/link", "srv/d")}}, "", ErrMalformed},
-		"behind a link below":    {[][]file{below, {{Name: "l", Type: tar.TypeSymlink, Link: "srv"}}, {hardlink("srv/link", "l/a")}}, "", ErrMalformed},
-		"out by a link below":    {[][]file{below, {{Name: "l", Type: tar.TypeSymlink, Link: "/etc"}}, {hardlink("srv/link", "l/passwd")}}, "", ErrMalformed},
-		"its folder is a link":   {[][]file{below, {{Name: "srv/"}, {Name: "l", Type: tar.TypeSymlink, Link: "srv"}, hardlink("l/link", "srv/a")}}, "", ErrMalformed},
+		"in the layer below":      {[][]file{below, {hardlink("srv/link", "srv/a")}}, content, nil},
+		"in the root":             {[][]file{{{Name: "top", Body: content}}, {hardlink("srv/link", "top")}}, content, nil},
+		"two layers below":        {[][]file{below, {{Name: "x"}}, {hardlink("srv/link", "srv/a")}}, content, nil},
+		"the nearest":             {[][]file{below, {{Name: "srv/a", Body: "nearer"}}, {hardlink("srv/link", "srv/a")}}, "nearer", nil},
+		"replaces a file below":   {[][]file{below, {{Name: "srv/link", Body: "old"}}, {hardlink("srv/link", "srv/a")}}, content, nil},
+		"replaces an earlier":     {[][]file{below, {{Name: "srv/link", Body: "old"}, hardlink("srv/link", "srv/a")}}, content, nil},
+		"replaces a whiteout":     {[][]file{below, {{Name: "srv/.wh.link"}, hardlink("srv/link", "srv/a")}}, content, nil},
+		"replaced later":          {[][]file{below, {hardlink("srv/link", "srv/a"), {Name: "srv/link", Body: "mine"}}}, "mine", nil},
+		"replaced above":          {[][]file{below, {hardlink("srv/link", "srv/a")}, {{Name: "srv/link", Body: "above"}}}, "above", nil},
+		"its target goes above":   {[][]file{below, {hardlink("srv/link", "srv/a")}, {{Name: "srv/.wh.a"}}}, content, nil},
+		"of a link":               {[][]file{below, {hardlink("srv/b", "srv/a"), hardlink("srv/link", "srv/b")}}, content, nil},
+		"of a link that changes":  {[][]file{below, {hardlink("srv/b", "srv/a"), hardlink("srv/link", "srv/b"), {Name: "srv/b", Body: "new"}}}, content, nil},
+		"of a link below":         {[][]file{below, {hardlink("srv/b", "srv/a")}, {hardlink("srv/link", "srv/b")}}, content, nil},
+		"its target changes":      {[][]file{below, {hardlink("srv/link", "srv/a"), {Name: "srv/a", Body: "new"}}}, content, nil},
+		"of itself":               {[][]file{below, {{Name: "srv/link", Body: "old"}}, {hardlink("srv/link", "srv/link")}}, "old", nil},
+		"by an absolute name":     {[][]file{below, {hardlink("srv/link", "/srv/a")}}, content, nil},
+		"a symbolic link":         {[][]file{below, {{Name: "srv/s", Type: tar.TypeSymlink, Link: "a"}}, {hardlink("srv/link", "srv/s")}}, content, nil},
+		"listed later":            {[][]file{below, {hardlink("srv/link", "srv/b"), {Name: "srv/b", Body: "later"}}}, "", ErrMalformed},
+		"nowhere":                 {[][]file{below, {hardlink("srv/link", "srv/gone")}}, "", ErrMalformed},
+		"the host's":              {[][]file{below, {hardlink("srv/link", "/etc/passwd")}}, "", ErrMalformed},
+		"removed between":         {[][]file{below, {{Name: "srv/.wh.a"}}, {hardlink("srv/link", "srv/a")}}, "", ErrMalformed},
+		"folder removed between":  {[][]file{below, {{Name: ".wh.srv"}}, {hardlink("srv/link", "srv/a")}}, "", ErrMalformed},
+		"opaque between":          {[][]file{below, {{Name: "srv/.wh..wh..opq"}}, {hardlink("srv/link", "srv/a")}}, "", ErrMalformed},
+		"hidden by its own layer": {[][]file{below, {{Name: "srv/"}, {Name: "srv/.wh..wh..opq"}, hardlink("link", "srv/a"), hardlink("srv/link", "srv/a")}}, "", ErrMalformed},
+		"its folder was a link":   {[][]file{below, {{Name: "srv/"}, {Name: "l", Type: tar.TypeSymlink, Link: "srv"}, hardlink("l/link", "srv/a"), {Name: "l/"}}}, "", ErrMalformed},
+		"a folder":                {[][]file{below, {{Name: "srv/d/"}}, {hardlink("srv/link", "srv/d")}}, "", ErrMalformed},
+		"behind a link below":     {[][]file{below, {{Name: "l", Type: tar.TypeSymlink, Link: "srv"}}, {hardlink("srv/link", "l/a")}}, "", ErrMalformed},
+		"out by a link below":     {[][]file{below, {{Name: "l", Type: tar.TypeSymlink, Link: "/etc"}}, {hardlink("srv/link", "l/passwd")}}, "", ErrMalformed},
+		"its folder is a link":    {[][]file{below, {{Name: "srv/"}, {Name: "l", Type: tar.TypeSymlink, Link: "srv"}, hardlink("l/link", "srv/a")}}, "", ErrMalformed},
 	} {
 		t.Run(name, func(t *testing.T) {
 			host := imagetest.NewRegistry(t)
@@ -154,6 +158,22 @@ func TestTooManyLinksBelow(t *testing.T) {
 	t.Run("in a layer", func(t *testing.T) {
 		host := imagetest.NewRegistry(t)
 		imagetest.Push(t, host+"/app:1", imagetest.Config{}, imagetest.Tar(t, file{Name: "a", Body: "x"}), imagetest.Tar(t, links...))
+		_, err := testStore(t).Pull(t.Context(), host+"/app:1", PullOptions{})
+		wantKind(t, err, ErrBudget)
+	})
+	t.Run("in an image", func(t *testing.T) {
+		host := imagetest.NewRegistry(t)
+		imagetest.Push(t, host+"/app:1", imagetest.Config{}, imagetest.Tar(t, file{Name: "a", Body: "x"}), imagetest.Tar(t, links[:maxLinksBelow/2+1]...), imagetest.Tar(t, links[maxLinksBelow/2-1:maxLinksBelow]...))
+		_, err := testStore(t).Pull(t.Context(), host+"/app:1", PullOptions{})
+		wantKind(t, err, ErrBudget)
+	})
+	t.Run("long names", func(t *testing.T) {
+		var long []file
+		for i := range maxLinkBytes/2000 + 1 {
+			long = append(long, hardlink(fmt.Sprint("l", i), strings.Repeat("ten-bytes/", 200)+"a"))
+		}
+		host := imagetest.NewRegistry(t)
+		imagetest.Push(t, host+"/app:1", imagetest.Config{}, imagetest.Tar(t, long...))
 		_, err := testStore(t).Pull(t.Context(), host+"/app:1", PullOptions{})
 		wantKind(t, err, ErrBudget)
 	})

@@ -29,13 +29,14 @@ type unpacker struct {
 	parent     *os.File // the directory last worked in, which is most often the next one too
 	parentPath string
 
-	dirs     []dirTime // directories change as they are filled: their times are set last
-	dirBytes int
-	implied  map[string]bool
-	links    []linkBelow
-	linkMark string // what placeholders of links begin with
-	rec      treeRecord
-	buf      []byte
+	dirs      []dirTime // directories change as they are filled: their times are set last
+	dirBytes  int
+	implied   map[string]bool
+	links     []linkBelow
+	linkBytes int
+	linkMark  string // what placeholders of links begin with
+	rec       treeRecord
+	buf       []byte
 }
 
 type dirTime struct {

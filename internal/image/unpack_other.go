@@ -18,6 +18,6 @@ func syncTree(string) error { return nil }
 
 func (s *Store) folders([]layerRecord, []treeRecord) ([]Folder, error) { return nil, nil }
 
-func (s *Store) addLinkLayers(_ *workDir, layers []layerRecord, trees []treeRecord) ([]layerRecord, []treeRecord, error) {
+func (s *Store) addLinkLayers(_ context.Context, _ *workDir, layers []layerRecord, trees []treeRecord) ([]layerRecord, []treeRecord, error) {
 	return layers, trees, nil
 }
