@@ -186,12 +186,15 @@ func (f *testFlags) checkSecretFlags(jobs []tooltest.Job) error {
 		return nil
 	}
 	var tools []*tool.Tool
+	tested := map[*tool.Suite][]*tool.Tool{}
 	for _, job := range jobs {
-		tested, err := toolsUnderTest(job.Suite)
-		if err != nil {
-			return nil //nolint:nilerr // see above
+		if tested[job.Suite] == nil {
+			var err error
+			if tested[job.Suite], err = toolsUnderTest(job.Suite); err != nil {
+				return nil //nolint:nilerr // see above
+			}
 		}
-		for _, t := range tested {
+		for _, t := range tested[job.Suite] {
 			given := *t
 			given.Environment = slices.Concat(t.Environment, job.Suite.Environment, job.Test.Environment)
 			tools = append(tools, &given)

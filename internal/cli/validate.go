@@ -50,7 +50,7 @@ probably a mistake, and for hosts that share their addresses with others; they d
 				}
 			}
 			if byHost && !asJSON {
-				fmt.Fprintln(s.err, "note: a rule by host opens the addresses that the name has: what else answers there, by another TLS name or Host, is open too, for 10.5 minutes after each look-up")
+				fmt.Fprintln(s.err, "note: a rule by host allows the addresses of the name, for 10.5 minutes after each look-up; any other site at these addresses is allowed too")
 			}
 			if bad {
 				return &exitError{status: 1}

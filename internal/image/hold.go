@@ -19,8 +19,8 @@ import (
 // run's id say, for the error. It fails with ErrNotFound if the image was pruned since it was looked up; then it wants
 // pulling again. release may be called more than once.
 //
-// Whoever else has the lock for longer than an instant, a prune that was stopped say, is named in the error, after 30 s on an
-// idle machine; ctx ends the wait at once.
+// If another process keeps the lock, such as a prune that was stopped, Hold fails after 30 s (longer on a busy machine) and
+// names it; ctx ends the wait at once.
 //
 // The hold is a shared flock on the image's own record, which Prune must have exclusively to take it: no file is made or
 // removed, so that a start costs some microseconds.

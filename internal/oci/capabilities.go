@@ -4,6 +4,7 @@ package oci
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -85,7 +86,7 @@ func (e *Engine) probeDevices() engine.Check {
 func tryDevice() (err error) {
 	dir, err := os.MkdirTemp("", "mayfly-device-")
 	if err != nil {
-		return err
+		return fmt.Errorf("it can't be tried: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	path := filepath.Join(dir, "null")

@@ -47,9 +47,8 @@ func (p *Policy) checkEgress(t, written *tool.Tool) error {
 	return nil
 }
 
-// Private addresses have to be meant: a rule for all addresses, or for a wider range, opens those of a tool's rules that
-// are public.
-const unnamed = "it opens private addresses, which %s holds and doesn't name; only a rule of the policy for them alone allows them, such as {cidr: \"10.0.0.0/8\"}"
+// A wide rule of the policy allows public addresses only.
+const privateNotNamed = "it opens private addresses, and the policy's rule %s allows public ones only; allow private ones by a rule for them alone, such as {cidr: \"10.0.0.0/8\"}"
 
 // outside says by what a rule is outside of the bound, of the nearest of its rules, and where that stands; "" where it is
 // inside of one.
@@ -73,7 +72,7 @@ func (b *bound) outside(r network.Rule) (allows, where string) {
 	}
 	switch {
 	case wide >= 0:
-		return fmt.Sprintf(unnamed, b.rules[wide]), b.at[wide].String()
+		return fmt.Sprintf(privateNotNamed, b.rules[wide]), b.at[wide].String()
 	case by == "":
 		return "its egress is empty", ""
 	}

@@ -27,15 +27,15 @@ func (r *run) conclude(t *tool.Tool, exit *engine.Exit, cause error) {
 		res.Reason = "cancelled"
 	case exit.OutOfMemory:
 		res.Status, res.ExitCode = OutOfMemory, 137
-		res.Reason = fmt.Sprintf("out of memory: the tool used all of its %s", bytesText(t.Resources.Memory))
-		if exit.TooManySockets {
-			res.Reason = fmt.Sprintf("out of memory: the tool had more sockets than its memory limit of %s allows, one for each 256Ki or %d in any case", bytesText(t.Resources.Memory), engine.MinSockets)
-		}
 		res.Hint = "raise resources.memory in the tool, or --memory"
-		if exit.TooManyLocks {
+		switch {
+		case exit.TooManyLocks:
 			res.Reason = fmt.Sprintf("out of memory: the tool had more than %d locks of parts of files, which are the kernel's memory", engine.MaxLocks)
 			res.Hint = "have the tool lock fewer parts of files at once"
-			break
+		case exit.TooManySockets:
+			res.Reason = fmt.Sprintf("out of memory: the tool had more sockets than its memory limit of %s allows, one for each 256Ki or %d in any case", bytesText(t.Resources.Memory), engine.MinSockets)
+		default:
+			res.Reason = fmt.Sprintf("out of memory: the tool used all of its %s", bytesText(t.Resources.Memory))
 		}
 		if files := exit.Usage.DiskBytes; files > t.Resources.Memory/4 {
 			res.Hint = fmt.Sprintf("files are in memory and count, %d MiB of them at the end; %s", files>>20, res.Hint)

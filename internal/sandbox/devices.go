@@ -18,8 +18,8 @@ var deviceNodes = []struct {
 
 // ownDevices makes device nodes for this run alone. libcontainer would mount the
 // host's: what is marked or locked there is so for the host and all other runs
-// (inotify(7), flock(2)). Without CAP_MKNOD, as an ordinary user is, there are
-// none, and libcontainer's are used: doctor says so.
+// (inotify(7), flock(2)). Without CAP_MKNOD, which an ordinary
+// user lacks, libcontainer mounts the host's; doctor says so.
 //
 // They are root's of the host, as the host's are: no user of the sandbox can
 // change them.

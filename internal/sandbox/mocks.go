@@ -101,20 +101,23 @@ func (r *rootfs) ownShim() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	dir, err := os.Open(filepath.Dir(exe))
+	dir, err := unix.Open(filepath.Dir(exe), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return "", err
+		return "", &os.PathError{Op: "open", Path: filepath.Dir(exe), Err: err}
 	}
-	defer dir.Close()
+	defer unix.Close(dir)
 	target, empty := filepath.Join(r.dir, "shim"), filepath.Join(r.dir, "empty")
 	for _, d := range []string{target, empty} { // one folder alone can't be an overlay without an upper one
 		if err := r.mkdir(d, 0o711, r.firstID, r.firstID); err != nil {
 			return "", err
 		}
 	}
-	options := fmt.Sprintf("lowerdir=%s:/proc/self/fd/%d", empty, dir.Fd())
+	options := fmt.Sprintf("lowerdir=%s:/proc/self/fd/%d", empty, dir)
 	if err := unix.Mount("mayfly", target, "overlay", unix.MS_RDONLY|unix.MS_NOSUID|unix.MS_NODEV, options); err != nil {
-		return "", fmt.Errorf("mount %s as an overlay: %w", filepath.Dir(exe), err)
+		return "", &engine.Unsupported{
+			Feature: "mocked commands", Why: fmt.Sprintf("the folder of mayfly-shim, %s, can't be the lower layer of an overlay: %v", filepath.Dir(exe), err),
+			Remedy: "install mayfly-shim on another file system, such as ext4, xfs or tmpfs",
+		}
 	}
 	return filepath.Join(target, filepath.Base(exe)), nil
 }

@@ -22,6 +22,7 @@ import (
 //	  upper, work   what the tool changes
 //	  root          the overlay of the two: the tool's "/"
 //	  tmp, shm, …   the writable directories that are not part of the image
+//	  shim, empty   in tests: an overlay of the folder of mayfly-shim, which mocked commands are
 //	  devices       a tmpfs of device nodes of the run's own, as root
 //	  secrets       a tmpfs of its own, not swapped where the kernel can do that (mountSecrets)
 //

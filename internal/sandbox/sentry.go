@@ -7,9 +7,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// hostsUnderGVisor are calls whose rules stay for gVisor although they have an errno other than EPERM: options, which reach
+// keptUnderGVisor are calls whose rules stay for gVisor although they have an errno other than EPERM: options, which reach
 // the host's kernel, since the sandbox has the sockets of its network namespace (runtimes), and the tool's own filters.
-var hostsUnderGVisor = []string{"setsockopt", "getsockopt", "seccomp", "prctl"}
+var keptUnderGVisor = []string{"setsockopt", "getsockopt", "seccomp", "prctl"}
 
 // sentryProfile is the profile for gVisor. runsc fails what is refused with EPERM, whatever errno the profile has, and
 // programs go on after that of a kernel without the call, and not after EPERM: glibc then has no threads (clone3). The
@@ -22,7 +22,7 @@ func sentryProfile(capabilities []string) (*specs.LinuxSeccomp, error) {
 		return nil, err
 	}
 	for i, rule := range p.Syscalls {
-		if rule.ErrnoRet != nil && !slices.Contains(hostsUnderGVisor, rule.Names[0]) {
+		if rule.ErrnoRet != nil && *rule.ErrnoRet != uint(unix.EPERM) && !slices.Contains(keptUnderGVisor, rule.Names[0]) {
 			p.Syscalls[i] = specs.LinuxSyscall{Names: rule.Names, Action: specs.ActAllow, Args: rule.Args}
 		}
 	}

@@ -36,8 +36,11 @@ func (r *rootfs) mayRunItself(spec *engine.Spec, env []string) []string {
 
 // shellText is the text that a tool's shell reads from its arguments or script.
 func shellText(spec *engine.Spec) (shell, text string) {
-	at := slices.IndexFunc(spec.Args, func(arg string) bool { return slices.Contains(shells, path.Base(arg)) })
-	if at < 0 || at > 2 { // env, or busybox, before it
+	at := 0
+	if before := path.Base(spec.Args[0]); (before == "env" || before == "busybox") && len(spec.Args) > 1 {
+		at = 1
+	}
+	if !slices.Contains(shells, path.Base(spec.Args[at])) {
 		return "", ""
 	}
 	last := spec.Args[len(spec.Args)-1]

@@ -109,7 +109,8 @@ func Push(t testing.TB, ref string, c Config, layers ...[]byte) string {
 // PushImage pushes an image or an index as it is, right or wrong, and returns the manifest's digest.
 func PushImage(t testing.TB, ref string, i Image) string {
 	t.Helper()
-	return PushVia(t, http.DefaultClient, "http", ref, i)
+	// Another test's server that closes has the default client's connections closed.
+	return PushVia(t, &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}, "http", ref, i)
 }
 
 // PushVia is PushImage through a client of the test's own, with TLS for instance.

@@ -60,7 +60,7 @@ func (w *world) sockets(n, kind int, to netip.AddrPort, keep bool, use func(fd i
 		}
 		// Nothing that a test of limits does may hang.
 		_ = unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &unix.Timeval{Sec: int64(patience / time.Second)})
-		err = unix.Connect(fd, &unix.SockaddrInet4{Addr: to.Addr().As4(), Port: int(to.Port())})
+		err = connect(fd, to)
 		if err == nil {
 			err = use(fd)
 		}
@@ -86,6 +86,26 @@ func (w *world) sockets(n, kind int, to netip.AddrPort, keep bool, use func(fd i
 		w.t.Fatal(failed)
 	}
 	return refused
+}
+
+// connect waits for a connection. A signal, which Go sends itself, interrupts connect(2) of a socket with a time limit, and
+// the connection goes on being made (connect(3p)).
+func connect(fd int, to netip.AddrPort) error {
+	err := unix.Connect(fd, &unix.SockaddrInet4{Addr: to.Addr().As4(), Port: int(to.Port())})
+	if !errors.Is(err, unix.EINTR) {
+		return err
+	}
+	for err = unix.EINTR; errors.Is(err, unix.EINTR); {
+		_, err = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}, int(patience/time.Millisecond))
+	}
+	if err != nil {
+		return err
+	}
+	errno, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ERROR)
+	if err == nil && errno != 0 {
+		err = unix.Errno(errno)
+	}
+	return err
 }
 
 // TestManyConnections opens 10,000 connections to a server that never reads,
@@ -141,8 +161,11 @@ func TestManyFlows(t *testing.T) {
 	before := memory(t)
 	big := make([]byte, 8000)
 	w.sockets(50_000, unix.SOCK_DGRAM, to, false, func(fd int) error {
-		_, err := unix.Write(fd, big)
-		return err
+		for {
+			if _, err := unix.Write(fd, big); !errors.Is(err, unix.EINTR) {
+				return err
+			}
+		}
 	})
 	eventually(t, "half of what may be open is", func() bool { return w.n.slots.udp.used.Load() >= maxUDP/2 })
 	time.Sleep(500 * time.Millisecond) // for more
