@@ -8,7 +8,7 @@ set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 here=$root/test/vm
 build=$root/.build/vm
-attacks='^Test(I06|I08|I09|I10|I12|I13|I15|I22|I23|I24|I14_Rootless|I18_Rootless|S01)'
+attacks='^Test(I06|I08|I09|I10|I12|I13|I15|I22|I23_(TheNamespaces|WhatDelegation|Definitions)|I24|I14_Rootless|I18_Rootless|S01)'
 networks='^TestN0[256]_'
 [ "${1:-}" != -run ] || attacks=${2:?usage: test/vm/run.sh [-run REGEXP]} networks=$2
 
@@ -35,6 +35,7 @@ cd "$root"
 cp -r bin "$build/share/"
 export CGO_ENABLED=0
 go build -o "$build/share/attacker" ./test/security/attacker
+cp "$(go list -m -f '{{.Dir}}' golang.org/x/sys)/unix/zsysnum_linux_$(go env GOARCH).go" "$build/share/"
 go build -o "$build/share/client" ./test/network/client
 go test -c -o "$build/share/oci.test" ./internal/oci
 go test -c -o "$build/share/security.test" ./test/security
