@@ -186,7 +186,7 @@ func (r *cliRun) process(kind string) int {
 	}
 	shim := 0
 	for _, pid := range tools {
-		if parent := field(r.c.t, pid, "PPid")[0]; commandOf(parent) == "mayfly-shim" {
+		if parent := parentOf(pid); commandOf(parent) == "mayfly-shim" {
 			shim = parent
 		}
 	}

@@ -111,3 +111,15 @@ func allAbove(numbers []int, least int) bool {
 	}
 	return len(numbers) > 0
 }
+
+// parentOf is a process's parent, or 0 when it has ended meanwhile.
+func parentOf(pid int) int {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0
+	}
+	_, rest, _ := strings.Cut(string(data), "\nPPid:")
+	line, _, _ := strings.Cut(rest, "\n")
+	parent, _ := strconv.Atoi(strings.TrimSpace(line))
+	return parent
+}
