@@ -15,10 +15,10 @@ import (
 //	unpacking     the link is noted in the layer's record
 //	publishing    a layer of links is put onto the layer, for this image: a second name in the store for each file
 const (
-	// maxLinksBelow bounds those of an image: each is looked for in the layers below.
-	maxLinksBelow = 10_000
+	// maxLinksBelow bounds those of an image: each is looked for in the layers below, and may need a folder.
+	maxLinksBelow = 1000
 	// maxLinkBytes bounds the names of a layer's, which are in its record.
-	maxLinkBytes = 4 << 20
+	maxLinkBytes = 1 << 20
 )
 
 // linkBelow is one such link; both names are clean.

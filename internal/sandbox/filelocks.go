@@ -17,7 +17,7 @@ import (
 // any number of them. So they are counted, by the processes that have them.
 // Those of open file descriptions, which name no process, and descriptors that
 // are shared between processes are refused (seccomp.go). A lock of a whole file
-// (flock(2)) or a lease is one for each open file, which is counted.
+// (flock(2)) is one for each open file, which is counted itself; the lock is not.
 type lockCounter struct {
 	file  string // /proc/locks, except in tests
 	procs func() ([]byte, error)

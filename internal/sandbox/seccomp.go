@@ -102,10 +102,11 @@ const cloneNamespaceFlags = unix.CLONE_NEWNS | unix.CLONE_NEWCGROUP | unix.CLONE
 	unix.CLONE_NEWIPC | unix.CLONE_NEWUSER | unix.CLONE_NEWPID | unix.CLONE_NEWNET
 
 // fileCommands are those of fcntl(2), except F_OFD_GETLK, F_OFD_SETLK and
-// F_OFD_SETLKW, 36 to 38: nobody could say whose such locks are (filelocks.go).
+// F_OFD_SETLKW, 36 to 38: nobody could say whose such locks are (filelocks.go);
+// and except F_SETLEASE, for file servers, whose leases are in no cgroup.
 var (
-	fileCommands    = []span{{0, 35}, {39, 63}, {unix.F_SETLEASE, unix.F_SETLEASE + 127}}
-	refusedCommands = []span{{unix.F_OFD_GETLK, unix.F_OFD_SETLKW}}
+	fileCommands    = []span{{0, 35}, {39, 63}, {unix.F_GETLEASE, unix.F_SETLEASE + 127}}
+	refusedCommands = []span{{unix.F_OFD_GETLK, unix.F_OFD_SETLKW}, {unix.F_SETLEASE, unix.F_SETLEASE}}
 )
 
 // shmHugetlb is SHM_HUGETLB of linux/shm.h.
