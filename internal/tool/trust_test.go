@@ -14,12 +14,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestFoundAbove lays out a project in whose folder above a tool is found by its name, changes one thing that another user
-// could have done, and looks whether the tool is refused for it.
-func TestFoundAbove(t *testing.T) {
+func needRoot(t *testing.T) {
+	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Fatal("run it as root: it gives files to others")
 	}
+}
+
+// TestFoundAbove lays out a project in whose folder above a tool is found by its name, changes one thing that another user
+// could have done, and looks whether the tool is refused for it.
+func TestFoundAbove(t *testing.T) {
+	needRoot(t)
 	const other = 4242
 	chown := func(path string, uid, gid int) func(string) error {
 		return func(dir string) error { return os.Lchown(filepath.Join(dir, path), uid, gid) }
@@ -193,9 +198,7 @@ func TestFoundAbove(t *testing.T) {
 // TestNearerToAWorkflowAbove: the folder of a workflow that was found above is one where nobody is, and its tools are looked
 // for there first.
 func TestNearerToAWorkflowAbove(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Fatal("run it as root: it gives files to others")
-	}
+	needRoot(t)
 	dir := t.TempDir()
 	below, nearer := filepath.Join(dir, "below"), filepath.Join(dir, "tools/tools")
 	if err := errors.Join(
@@ -253,9 +256,7 @@ func TestNearerLinks(t *testing.T) {
 // TestNamesOfAGivenFile: whoever gives a workflow's or a test's path takes the tools that it names, as long as they are its
 // owner's, root's or the user's own.
 func TestNamesOfAGivenFile(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Fatal("run it as root: it gives files to others")
-	}
+	needRoot(t)
 	for _, c := range []struct {
 		name               string
 		given, tools, file int
@@ -328,9 +329,7 @@ func resolveAll(def *Definition) error {
 
 // TestSudoIsTheUser: whoever became root by sudo is trusted, as by git, and nobody else is.
 func TestSudoIsTheUser(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Fatal("run it as root: it gives files to others")
-	}
+	needRoot(t)
 	dir := t.TempDir()
 	file := filepath.Join(dir, "tools", "x.yaml")
 	if err := errors.Join(os.Mkdir(filepath.Dir(file), 0o755), os.Mkdir(filepath.Join(dir, "below"), 0o755), os.WriteFile(file, []byte("image: alpine\n"), 0o644), os.Chown(file, 4242, 4242)); err != nil {

@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/mayfly-run/mayfly/internal/engine"
 )
@@ -35,32 +34,19 @@ func TestI02_AKeptSandboxIsATrap(t *testing.T) {
 			}
 			spec := b.shell("cd " + top + " && mv x y && ln -s / x; exit 1")
 			spec.Environment = []engine.Variable{{Name: "HOME", Value: c.home}}
-			spec.WorkingDir, spec.Security.Runtime, spec.KeepFor = c.workdir, c.runtime, 10*time.Minute
+			spec.WorkingDir, spec.Security.Runtime = c.workdir, c.runtime
 			spec.Resources.PIDs = 512 // gVisor's own threads count
-			s, err := b.engine.Start(t.Context(), spec, nil, engine.Streams{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			for range s.Events() {
-			}
-			if exit, err := s.Wait(); err != nil || !exit.Kept {
-				t.Errorf("%+v, %v", exit, err)
-			}
-			out := newOutput()
-			var code int
-			code, err = b.engine.Shell(spec.ID, []string{"sh", "-c", "cat " + filepath.Base(b.canary.path) + " $HOME/" + filepath.Base(b.canary.path) + " " + b.canary.path + "; grep -c . /proc/self/mountinfo; echo over"}, false, [2]uint16{}, nil, engine.Streams{Stdout: out, Stderr: out})
-			started := strings.Contains(out.String(), "over")
+			b.keep(t, spec)
+			canary := filepath.Base(b.canary.path)
+			said, code, err := b.look(spec, "sh", "-c", "cat "+canary+" $HOME/"+canary+" "+b.canary.path+"; grep -c . /proc/self/mountinfo; echo over")
+			started := strings.Contains(said, "over")
 			if started == (err != nil) {
-				t.Errorf("the shell: %d, %v, and it said %q", code, err, out)
+				t.Errorf("the shell: %d, %v, and it said %q", code, err, said)
 			}
 			if started {
 				shells++
 			}
-			b.canary.unseenIn(out.String())
-			if err := s.Remove(); err != nil {
-				t.Error(err)
-			}
-			b.gone(spec.ID)
+			b.canary.unseenIn(said)
 		})
 	}
 	if shells == 0 {
@@ -72,22 +58,7 @@ func TestI02_AKeptSandboxIsATrap(t *testing.T) {
 func TestShellsLeaveNothingBehind(t *testing.T) {
 	b := newBox(t)
 	spec := b.shell("exit 1")
-	spec.KeepFor = 10 * time.Minute
-	s, err := b.engine.Start(t.Context(), spec, nil, engine.Streams{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for range s.Events() {
-	}
-	if exit, err := s.Wait(); err != nil || !exit.Kept {
-		t.Fatalf("%+v, %v", exit, err)
-	}
-	defer func() {
-		if err := s.Remove(); err != nil {
-			t.Error(err)
-		}
-		b.gone(spec.ID)
-	}()
+	b.keep(t, spec)
 	shims := slices.DeleteFunc(pidsOf(t, spec.ID+".shim"), func(pid int) bool { return commandOf(pid) != "mayfly-shim" }) // the holder may be there, too
 	if len(shims) != 1 {
 		t.Fatalf("its shims are %d", shims)
@@ -95,11 +66,10 @@ func TestShellsLeaveNothingBehind(t *testing.T) {
 	limits := "cat /sys/fs/cgroup/memory/memory.limit_in_bytes 2>/dev/null || cat /sys/fs/cgroup/memory.max"
 	var mounts []int
 	for range 3 {
-		out := newOutput()
-		code, err := b.engine.Shell(spec.ID, []string{"sh", "-c", limits}, false, [2]uint16{}, nil, engine.Streams{Stdout: out, Stderr: out})
-		limit, _ := strconv.ParseInt(strings.TrimSpace(out.String()), 10, 64)
+		said, code, err := b.look(spec, "sh", "-c", limits)
+		limit, _ := strconv.ParseInt(strings.TrimSpace(said), 10, 64)
 		if err != nil || code != 0 || limit <= 0 || limit > spec.Resources.Memory { // less by what files there are
-			t.Errorf("the shell: %d, %v, and its memory limit is %q", code, err, out)
+			t.Errorf("the shell: %d, %v, and its memory limit is %q", code, err, said)
 		}
 		data, err := os.ReadFile(fmt.Sprintf("/proc/%d/mountinfo", shims[0]))
 		if err != nil {

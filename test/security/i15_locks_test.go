@@ -5,9 +5,6 @@ package security
 import (
 	"strings"
 	"testing"
-	"time"
-
-	"github.com/mayfly-run/mayfly/internal/engine"
 )
 
 // TestI15_LocksAreCounted: locks of parts of files are in no cgroup, and have no number of their own.
@@ -53,23 +50,9 @@ func locksHaveAProcess(t *testing.T, try attack) {
 func TestI15_AShellsLocksAreCounted(t *testing.T) {
 	b := newBox(t)
 	spec := b.shell("exit 3")
-	spec.KeepFor = 10 * time.Minute
-	s, err := b.engine.Start(t.Context(), spec, nil, engine.Streams{})
-	if err != nil {
-		t.Fatal(err)
+	b.keep(t, spec)
+	said, _, err := b.look(spec, "attacker", "locks", "50000", "1", "end")
+	if err == nil || !strings.Contains(err.Error(), "more than 4096 locks") || strings.Contains(said, "done") {
+		t.Errorf("%v, %s", err, said)
 	}
-	for range s.Events() {
-	}
-	if exit, err := s.Wait(); err != nil || !exit.Kept {
-		t.Errorf("%+v, %v", exit, err)
-	}
-	out := newOutput()
-	_, err = b.engine.Shell(spec.ID, []string{"attacker", "locks", "50000", "1", "end"}, false, [2]uint16{}, nil, engine.Streams{Stdout: out, Stderr: out})
-	if err == nil || !strings.Contains(err.Error(), "more than 4096 locks") || strings.Contains(out.String(), "done") {
-		t.Errorf("%v, %s", err, out)
-	}
-	if err := s.Remove(); err != nil {
-		t.Error(err)
-	}
-	b.gone(spec.ID)
 }
