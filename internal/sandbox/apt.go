@@ -10,10 +10,11 @@ import (
 	"github.com/mayfly-run/mayfly/internal/engine"
 )
 
-// aptConfig keeps apt root: it would become _apt to download, which takes capabilities, and stop (apt.conf(5), APT::Sandbox).
+// aptConfig has apt stay root. Otherwise it becomes _apt to download (APT::Sandbox::User, apt.conf(5)), which takes
+// capabilities, and fails.
 const aptConfig = "/etc/apt/apt.conf.d/90mayfly"
 
-// keepAptRoot does so for a tool that is root without the capabilities to become another user.
+// keepAptRoot writes aptConfig for a tool that is root without the capabilities to become another user.
 func (r *rootfs) keepAptRoot(spec *engine.Spec) error {
 	if r.user.uid != 0 || slices.Contains(spec.Security.Capabilities, "CAP_SETUID") && slices.Contains(spec.Security.Capabilities, "CAP_SETGID") {
 		return nil

@@ -17,12 +17,11 @@ var deviceNodes = []struct {
 }{{"null", 1, 3}, {"zero", 1, 5}, {"full", 1, 7}, {"random", 1, 8}, {"urandom", 1, 9}, {"tty", 5, 0}}
 
 // ownDevices makes device nodes for this run alone. libcontainer would mount the
-// host's: what is marked or locked there is so for the host and all other runs
-// (inotify(7), flock(2)). Without CAP_MKNOD, which an ordinary
-// user lacks, libcontainer mounts the host's; doctor says so.
+// host's, and a mark or a lock on one (inotify(7), flock(2)) would be there for
+// the host and all other runs. Without CAP_MKNOD, which an ordinary user lacks,
+// there are none, and libcontainer does so; doctor says it.
 //
-// They are root's of the host, as the host's are: no user of the sandbox can
-// change them.
+// They belong to the host's root: no user of the sandbox can change them.
 func (r *rootfs) ownDevices() ([]specs.Mount, error) {
 	dir := filepath.Join(r.dir, "devices")
 	if err := os.Mkdir(dir, 0o711); err != nil {

@@ -9,8 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mayfly-run/mayfly/internal/engine"
-
 	"github.com/mayfly-run/mayfly/test/testbed"
 )
 
