@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -137,7 +138,11 @@ func explainArguments(args []string) error {
 		return fmt.Errorf("%q is given as --arg: mayfly run %s --arg %s", args[1], args[0], args[1])
 	}
 	if len(args) > 1 {
-		return fmt.Errorf("one file, folder or name can be run, not %d; a tool's command is set in its file: command: […]", len(args))
+		why := fmt.Errorf("one file, folder or name can be run, not %d; a tool's command is set in its file: command: […]", len(args))
+		if _, err := os.Stat(args[0]); err != nil {
+			why = fmt.Errorf("%w; if %s is an image: mayfly run --image %s -- %s …", why, args[0], args[0], args[1])
+		}
+		return why
 	}
 	return errors.New("the file, the folder or the name of a tool or workflow is missing")
 }

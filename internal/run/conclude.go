@@ -36,9 +36,9 @@ func (r *run) conclude(t *tool.Tool, exit *engine.Exit, cause error) {
 			res.Reason = fmt.Sprintf("out of memory: the tool had more sockets than its memory limit of %s allows, one for each 256Ki or %d in any case", bytesText(t.Resources.Memory), engine.MinSockets)
 		default:
 			res.Reason = fmt.Sprintf("out of memory: the tool used all of its %s", bytesText(t.Resources.Memory))
-		}
-		if files := exit.Usage.DiskBytes; files > t.Resources.Memory/4 {
-			res.Hint = fmt.Sprintf("files are in memory and count, %d MiB of them at the end; %s", files>>20, res.Hint)
+			if files := exit.Usage.DiskBytes; files > t.Resources.Memory/4 {
+				res.Hint = fmt.Sprintf("files are in memory and count, %d MiB of them at the end; %s", files>>20, res.Hint)
+			}
 		}
 	case exit.Signal != 0:
 		res.Status = Failed

@@ -180,14 +180,14 @@ func (s *session) ended(r *run.Result) {
 	if r == nil {
 		return
 	}
-	for _, kept := range []struct {
-		all   *[]string
-		these []string
-	}{{&s.trusting, r.Trusting}, {&s.mayRunItself, r.MayRunItself}} {
-		*kept.all = append(*kept.all, kept.these...)
-		slices.Sort(*kept.all)
-		*kept.all = slices.Compact(*kept.all)
-	}
+	s.trusting = union(s.trusting, r.Trusting)
+	s.mayRunItself = union(s.mayRunItself, r.MayRunItself)
+}
+
+// union are the names of both lists, in order.
+func union(a, b []string) []string {
+	all := slices.Sorted(slices.Values(slices.Concat(a, b)))
+	return slices.Compact(all)
 }
 
 // environment is the test's, except for what the file says of a variable that one of the test's own inputs arrives in: what a
