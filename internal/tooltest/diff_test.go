@@ -78,7 +78,7 @@ func TestJUnit(t *testing.T) {
 	results := []*Result{
 		{Name: "a", File: "x_test.yaml", Line: 3, Status: Passed, DurationMS: 1234, Stdout: "\x1b[31mred\x00"},
 		{Name: "b <&>", File: "x_test.yaml", Status: Failed, Failures: []Failure{{Message: "first"}, {Message: "second", Diff: "-a\n+b\n"}}, Notes: []string{"n"}},
-		{Name: "c", File: "y_test.yaml", Status: Errored, Error: "no image"},
+		{Name: "c", File: "y_test.yaml", Status: Errored, Error: "cancelled", Failures: []Failure{{Message: "no mock"}}},
 	}
 	if err := WriteJUnit(&out, results, Summary{Tests: 3, Passed: 1, Failed: 1, Errors: 1, DurationMS: 2000}); err != nil {
 		t.Fatal(err)
@@ -93,5 +93,8 @@ func TestJUnit(t *testing.T) {
 	c := back.Suites[0].Cases
 	if c[0].Time != "1.234" || c[0].Stdout != "\ufffd[31mred\ufffd" || c[1].Name != "b <&>" || c[1].Failure.Message != "first" || c[1].Failure.Text != "first\nsecond\n-a\n+b\nnote: n\n" {
 		t.Errorf("cases %+v", c)
+	}
+	if e := back.Suites[1].Cases[0].Error; e.Message != "cancelled" || e.Text != "cancelled\nno mock\n" {
+		t.Errorf("the interrupted test's is %+v", e)
 	}
 }

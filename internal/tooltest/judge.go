@@ -16,7 +16,6 @@ import (
 // judge compares what happened with what the test expects.
 func (s *session) judge() {
 	res, e := s.result, &s.test.Expect
-	s.unmatched()
 	s.judgeEnd(res.Result, e)
 	s.judgeStream(KindStdout, e.Stdout, s.stdout.data)
 	s.judgeStream(KindStderr, e.Stderr, s.stderr.data)

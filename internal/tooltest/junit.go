@@ -59,7 +59,7 @@ func WriteJUnit(w io.Writer, results []*Result, s Summary) error {
 			c.Failure = &junitFailure{Message: clean(r.Failures[0].Message), Text: clean(reportOf(r))}
 		case Errored:
 			suite.Errors++
-			c.Error = &junitFailure{Message: clean(r.Error), Text: clean(r.Error)}
+			c.Error = &junitFailure{Message: clean(r.Error), Text: clean(reportOf(r))}
 		}
 		suite.Tests++
 		suite.ms += r.DurationMS
@@ -82,9 +82,12 @@ func WriteJUnit(w io.Writer, results []*Result, s Summary) error {
 
 func seconds(ms int64) string { return fmt.Sprintf("%.3f", float64(ms)/1000) }
 
-// reportOf is all that is to be said about a failed test.
+// reportOf is all that is to be said about a test that didn't pass.
 func reportOf(r *Result) string {
 	var b strings.Builder
+	if r.Error != "" {
+		b.WriteString(r.Error + "\n")
+	}
 	for _, f := range r.Failures {
 		b.WriteString(f.Message + "\n" + f.Diff)
 	}

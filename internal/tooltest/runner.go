@@ -109,6 +109,7 @@ func (r *Runner) run(ctx context.Context, s *tool.Suite, t *tool.Test, res *Resu
 		return errors.New(one.secrets.redactor(false).String(failure.Error()))
 	}
 	defer one.mask()
+	one.unmatched()
 	if status := res.Result.Status; own(status) && t.Expect.Status != string(status) {
 		return errors.New(res.Result.Reason)
 	}

@@ -297,6 +297,23 @@ func TestUnmatchedBeyondTheRecord(t *testing.T) {
 	}
 }
 
+// A client tries again for minutes where nothing answers: whoever interrupts it is told what has no mock.
+func TestInterruptedSaysWhatHasNoMock(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	r := newRunner(func(p *process) int {
+		p.get("GET", "api.example.com", 80, "/x", "")
+		cancel()
+		<-p.Context.Done()
+		return 0
+	})
+	s := parse(t, "tool: {image: i, command: [go, a]}\ntests: [{name: a, expect: {exit_code: 3}}]\n")
+	res := r.Run(ctx, s, &s.Tests[0])
+	if got := messages(res); res.Status != Errored || got != "unmatched_request: GET http://api.example.com/x has no mock; there are none\n" {
+		t.Errorf("%s %s: %s", res.Status, res.Error, got)
+	}
+}
+
 func TestTimes(t *testing.T) {
 	once := func(p *process) int {
 		_, _ = p.get("GET", "h.example.com", 80, "/a", "")
