@@ -65,7 +65,6 @@ isolated container of its own that lives only as long as the run.`,
 			return cmd.Help()
 		},
 	}
-	root.SuggestionsMinimumDistance = 2
 	root.SetVersionTemplate(versionText())
 	root.SetIn(s.in)
 	root.SetOut(s.out)
@@ -88,38 +87,12 @@ isolated container of its own that lives only as long as the run.`,
 		newDoctorCommand(s),
 		newVersionCommand(s),
 	)
+	completeHelp(root)
 	for _, c := range root.Commands() {
 		wrapArgs(c)
 	}
 	return root
 }
-
-// wrapArgs makes the complaints of cobra about positional arguments usage errors.
-func wrapArgs(c *cobra.Command) {
-	if check := c.Args; check != nil {
-		c.Args = func(cmd *cobra.Command, args []string) error {
-			if err := check(cmd, args); err != nil {
-				return &usageError{command: cmd.CommandPath(), err: err}
-			}
-			return nil
-		}
-	}
-	for _, sub := range c.Commands() {
-		wrapArgs(sub)
-	}
-}
-
-// usageError is a command line that makes no sense.
-type usageError struct {
-	command string
-	err     error
-}
-
-func (e *usageError) Error() string {
-	return fmt.Sprintf("%v; see '%s --help'", e.err, e.command)
-}
-
-func (e *usageError) Unwrap() error { return e.err }
 
 // exitError carries the exit status of a command that has already said what
 // there is to say.

@@ -50,9 +50,10 @@ func loadDefinition(in io.Reader, name string) (def *tool.Definition, text strin
 func loadNamed(name string) (*tool.Definition, error) {
 	found, _, err := toolPath(name)
 	if err != nil {
-		return nil, err
+		return nil, explainMissing(name, err)
 	}
-	return found.Load()
+	def, err := found.Load()
+	return def, explainMissing(name, err)
 }
 
 // toolPath is the file of a tool given by path, by name or by folder. What looks like a path is one, and a folder hides no

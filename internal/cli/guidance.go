@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
@@ -38,17 +40,19 @@ var otherNames = map[string]string{
 	"apply":  "mayfly run FILE",
 }
 
-// unknownCommand is the error of a command that there isn't.
-func unknownCommand(root *cobra.Command, name string) error {
+// unknownCommand is the error of a command that there isn't, of mayfly or below one of its commands.
+func unknownCommand(parent *cobra.Command, name string) error {
+	const similar = 2 // letters that may differ
+	parent.SuggestionsMinimumDistance = similar
 	hint := ""
-	if here, known := otherNames[name]; known {
+	if here, known := otherNames[name]; known && !parent.HasParent() {
 		hint = "; use " + here
-	} else if isDefinition(name) {
+	} else if !parent.HasParent() && isDefinition(name) {
 		hint = fmt.Sprintf("; did you mean mayfly run %s?", name)
-	} else if near := root.SuggestionsFor(name); len(near) > 0 {
-		hint = fmt.Sprintf("; did you mean mayfly %s?", near[0])
+	} else if near := parent.SuggestionsFor(name); len(near) > 0 {
+		hint = fmt.Sprintf("; did you mean %s %s?", parent.CommandPath(), near[0])
 	}
-	return &usageError{command: "mayfly", err: fmt.Errorf("unknown command %q%s", name, hint)}
+	return &usageError{command: parent.CommandPath(), err: fmt.Errorf("unknown command %q%s", name, hint)}
 }
 
 // isDefinition reports whether a word that is no command is something to run.
@@ -145,4 +149,52 @@ func explainArguments(args []string) error {
 		return why
 	}
 	return errors.New("the file, the folder or the name of a tool or workflow is missing")
+}
+
+// explainMissing names the file that may have been meant where a definition isn't there.
+func explainMissing(name string, err error) error {
+	if !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	var missing *tool.NotFoundError
+	byName := errors.As(err, &missing)
+	if byName && missing.Nearest != "" {
+		return err
+	}
+	dir, base := filepath.Split(name)
+	entries, _ := os.ReadDir(filepath.Clean(dir)) // without it there is nothing to suggest
+	files := map[string]string{}                  // by their names without .yaml or .yml
+	for _, e := range entries {
+		if ext := filepath.Ext(e.Name()); ext == ".yaml" || ext == ".yml" {
+			files[strings.TrimSuffix(e.Name(), ext)] = e.Name()
+		}
+	}
+	stem := strings.TrimSuffix(base, filepath.Ext(base))
+	near := files[stem]
+	if near == "" {
+		near = files[tool.Nearest(stem, slices.Collect(maps.Keys(files)))]
+	}
+	switch {
+	case near == "" || near == base:
+		return err
+	case byName:
+		missing.Nearest = dir + near
+		return err
+	}
+	return fmt.Errorf("%w; did you mean %s?", err, dir+near)
+}
+
+// explainEnvironment names --arg where an argument is missing whose variable --env sets.
+func explainEnvironment(req *run.Request, err error) error {
+	var inputs *tool.InputError
+	if !errors.As(err, &inputs) {
+		return err
+	}
+	for _, a := range req.Tool.Args {
+		set := slices.ContainsFunc(req.Environment, func(v tool.EnvVar) bool { return v.Name == a.Name || v.Name == a.Env })
+		if _, given := req.Inputs[a.Name]; set && !given && a.Required {
+			inputs.Problems = append(inputs.Problems, fmt.Sprintf("--env sets variables, and an argument is given as --arg %s=VALUE", a.Name))
+		}
+	}
+	return err
 }

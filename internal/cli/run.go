@@ -83,11 +83,11 @@ of a workflow is the one of its first step that failed.`,
 		},
 	}
 	f.add(c.Flags())
-	c.MarkFlagsMutuallyExclusive("from", "only")
-	c.MarkFlagsMutuallyExclusive("json", "quiet")
-	c.MarkFlagsMutuallyExclusive("json", "tty")
-	c.MarkFlagsMutuallyExclusive("suggest-egress", "json") // its connection events have the rules
-	c.MarkFlagsMutuallyExclusive("suggest-egress", "tty")
+	exclusive(c, "from", "only")
+	exclusive(c, "json", "quiet")
+	exclusive(c, "json", "tty")
+	exclusive(c, "suggest-egress", "json") // its connection events have the rules
+	exclusive(c, "suggest-egress", "tty")
 	return c
 }
 
@@ -157,7 +157,7 @@ func (f *runFlags) run(ctx context.Context, s streams, args []string) error {
 		return err
 	}
 	if f.dryRun {
-		return dryRun(s.out, h, req)
+		return explainEnvironment(req, dryRun(s.out, h, req))
 	}
 	f.dropNamedCaches(s, h, t)
 	opts := run.Options{ID: run.NewID(), Grace: f.grace}
@@ -179,7 +179,7 @@ func (f *runFlags) run(ctx context.Context, s streams, args []string) error {
 	ctx, stop := cancelOnSignals(ctx, &opts, nil, p.interrupted, restore)
 	defer stop()
 	result, err := h.runner.Run(ctx, req, opts)
-	if err := p.finish(result, err); err != nil {
+	if err := p.finish(result, explainEnvironment(req, err)); err != nil {
 		return err
 	}
 	if result.ExitCode == 0 {

@@ -211,8 +211,8 @@ The new key has the old one's passphrase, unless another is given.`,
 	}
 	pass.flags(c, "put the key behind another passphrase, asked for on the terminal")
 	c.Flags().BoolVar(&none, "no-passphrase", false, "keep the key without a passphrase")
-	c.MarkFlagsMutuallyExclusive("no-passphrase", "passphrase")
-	c.MarkFlagsMutuallyExclusive("no-passphrase", "passphrase-from")
+	exclusive(c, "no-passphrase", "passphrase")
+	exclusive(c, "no-passphrase", "passphrase-from")
 	return c
 }
 
@@ -225,7 +225,7 @@ type newPassphrase struct {
 func (p *newPassphrase) flags(c *cobra.Command, help string) {
 	c.Flags().BoolVar(&p.ask, "passphrase", false, help)
 	c.Flags().StringVar(&p.from, "passphrase-from", "", "the same, with the passphrase in `env:VARIABLE`, file:PATH or - (standard input)")
-	c.MarkFlagsMutuallyExclusive("passphrase", "passphrase-from")
+	exclusive(c, "passphrase", "passphrase-from")
 }
 
 func (p *newPassphrase) wanted() bool { return p.ask || p.from != "" }

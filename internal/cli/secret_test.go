@@ -38,7 +38,7 @@ func TestSecretCommands(t *testing.T) {
 		{args: "set token --from -", stdin: "s3cr3t-canary", out: "token version 3\n"},
 		{args: "set pin", stdin: "123\n", out: "pin version 1\n", err: "warning: the value of pin has less than 4 characters; it will not be masked in what tools print\n"},
 		{args: "set none", stdin: "\n", status: 125, err: "mayfly: the value of none is empty, and wasn't set; to do without it: mayfly secret rm none\n"},
-		{args: "set token s3cr3t-canary", status: 125, err: "mayfly: accepts 1 arg(s), received 2; see 'mayfly secret set --help'\n"},
+		{args: "set token s3cr3t-canary", status: 125, err: "mayfly: mayfly secret set takes NAME, not 2 arguments; see 'mayfly secret set --help'\n"},
 		{args: "set token --from s3cr3t-canary", status: 125, err: "mayfly: read the value of token: a value can't stand on the command line"},
 		{args: "set token --from env:MAYFLY_TEST_UNSET", status: 125, err: "mayfly: read the value of token: env:MAYFLY_TEST_UNSET: there is no variable MAYFLY_TEST_UNSET in the environment; export it first\n"},
 		{args: "set a/b", status: 125, err: `mayfly: "a/b" can't be the name of a secret; use letters`},

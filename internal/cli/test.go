@@ -62,8 +62,8 @@ Exit status: 0 all passed; 1 a test failed; 125 Mayfly's own failure, as a file 
 	fl.IntVar(&f.parallel, "parallel", runtime.NumCPU(), "run `N` tests at once")
 	fl.StringArrayVarP(&f.secrets, "secret", "s", nil, "secret `NAME=env:VAR`, NAME=file:PATH or NAME=- (standard input), for tests that give none of the name; may be repeated")
 	fl.StringVar(&f.pull, "pull", "missing", "when to pull images: `missing`, always or never")
-	c.MarkFlagsMutuallyExclusive("watch", "record")
-	c.MarkFlagsMutuallyExclusive("watch", "junit")
+	exclusive(c, "watch", "record")
+	exclusive(c, "watch", "junit")
 	return c
 }
 

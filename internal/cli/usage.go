@@ -1,0 +1,89 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// usageError is a command line that makes no sense.
+type usageError struct {
+	command string
+	err     error
+}
+
+func (e *usageError) Error() string {
+	return fmt.Sprintf("%v; see '%s --help'", e.err, e.command)
+}
+
+func (e *usageError) Unwrap() error { return e.err }
+
+// wrapArgs makes what is wrong with the words after a command's flags a usage error, which says what the command takes.
+func wrapArgs(c *cobra.Command) {
+	if check := c.Args; check != nil {
+		c.Args = func(cmd *cobra.Command, args []string) error {
+			switch err := check(cmd, args); {
+			case err == nil:
+				return nil
+			case cmd.HasAvailableSubCommands():
+				return unknownCommand(cmd, args[0])
+			case cmd.Name() == "run": // which knows more
+				return &usageError{command: cmd.CommandPath(), err: err}
+			}
+			return &usageError{command: cmd.CommandPath(), err: operandError(cmd, args)}
+		}
+	}
+	for _, sub := range c.Commands() {
+		wrapArgs(sub)
+	}
+}
+
+// operandError says which words a command takes; its usage line names them. It repeats none of several: one may be a secret's
+// value.
+func operandError(cmd *cobra.Command, args []string) error {
+	_, takes, some := strings.Cut(cmd.Use, " ")
+	switch {
+	case !some:
+		return fmt.Errorf("%s takes no arguments", cmd.CommandPath())
+	case len(args) == 0:
+		return fmt.Errorf("%s is missing: %s %s", takes, cmd.CommandPath(), takes)
+	case len(args) == 1:
+		return fmt.Errorf("%s takes %s, not %q", cmd.CommandPath(), takes, args[0])
+	}
+	return fmt.Errorf("%s takes %s, not %d arguments", cmd.CommandPath(), takes, len(args))
+}
+
+// exclusive refuses a command with both of two flags.
+func exclusive(c *cobra.Command, a, b string) {
+	others := c.PreRunE
+	c.PreRunE = func(cmd *cobra.Command, args []string) error {
+		if cmd.Flags().Changed(a) && cmd.Flags().Changed(b) {
+			return &usageError{command: cmd.CommandPath(), err: fmt.Errorf("--%s and --%s can't be given together", a, b)}
+		}
+		if others != nil {
+			return others(cmd, args)
+		}
+		return nil
+	}
+}
+
+// completeHelp makes words after the commands that cobra adds errors, as they are after all others.
+func completeHelp(root *cobra.Command) {
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	for _, c := range root.Commands() {
+		switch c.Name() {
+		case "help":
+			c.Run, c.RunE = nil, func(_ *cobra.Command, args []string) error {
+				found, rest, err := root.Find(args)
+				if err != nil || len(rest) > 0 {
+					return unknownCommand(found, args[len(args)-1])
+				}
+				return found.Help()
+			}
+		case "completion":
+			c.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+		}
+	}
+}
