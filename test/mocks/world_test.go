@@ -218,7 +218,8 @@ func TestClientsHostile(t *testing.T) {
 		hostile := &webClient{"hostile", "python3 /tools/hostile.py", []string{"hostile.py"}, ""}
 		s.one(hostile, c.name, c.name, nil, map[string]any{
 			"timeout": "10m", "expect": map[string]any{"exit_code": "any"},
-			"http": []any{map[string]any{"path": "/hello"}}, "commands": []any{map[string]any{"command": "deploy"}},
+			"http":     []any{map[string]any{"path": "/hello"}, map[string]any{"path": "/held", "timeout": true}},
+			"commands": []any{map[string]any{"command": "deploy"}},
 		})
 		t.Run(c.name, func(t *testing.T) {
 			r := s.run(c.name + "_test.yaml")

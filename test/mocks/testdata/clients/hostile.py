@@ -71,7 +71,7 @@ def many():
         try:
             s = dial()
             held.append(s)
-            s.sendall(b"GET ")  # who is silent is told so after 2 s, in which a slow machine doesn't get to 1,000
+            s.sendall(b"GET /held HTTP/1.1\r\nHost: x\r\n\r\n")  # never answered: all else has a deadline, which a slow machine meets
         except OSError:
             pass
     print("open", len(held))
