@@ -302,7 +302,7 @@ func TestInterruptedSaysWhatHasNoMock(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	r := newRunner(func(p *process) int {
-		p.get("GET", "api.example.com", 80, "/x", "")
+		_, _ = p.get("GET", "api.example.com", 80, "/x", "")
 		cancel()
 		<-p.Context.Done()
 		return 0
