@@ -4,6 +4,7 @@ package oci
 
 import (
 	"math"
+	"os"
 	"strings"
 	"testing"
 
@@ -46,6 +47,18 @@ func TestFileMax(t *testing.T) {
 		"10000000": engine.CheckOK, "9223372036854775807": engine.CheckOK,
 	} {
 		if c := checkFileMax(value); c.Status != want || want == engine.CheckAbsent && value != "" && !strings.Contains(c.Remedy, "sysctl -w fs.file-max=") {
+			t.Errorf("%q: %+v, want %s", value, c, want)
+		}
+	}
+}
+
+func TestTCPMem(t *testing.T) {
+	page := int64(os.Getpagesize())
+	for value, want := range map[string]engine.CheckStatus{
+		"1 2 99\n": engine.CheckAbsent, "": engine.CheckAbsent, "1 2 x": engine.CheckAbsent,
+		"1 2 100\n": engine.CheckOK, "287898\t383865\t575796\n": engine.CheckOK,
+	} {
+		if c := checkTCPMem(value, 100*page); c.Status != want || value == "1 2 99\n" && c.Remedy != "sysctl -w net.ipv4.tcp_mem='100 100 200', or run tools with smaller memory limits" {
 			t.Errorf("%q: %+v, want %s", value, c, want)
 		}
 	}

@@ -25,7 +25,7 @@ func (e *Engine) Probe(store string) []engine.Check {
 	return slices.Concat(
 		[]engine.Check{e.probeUser(), probeKernel(), probeUserNamespaces(), probeIDMap(store), probeOverlay(), probeTUN(), probeSeccomp()},
 		e.probeCgroups(), e.probeCapabilities(),
-		[]engine.Check{e.probeDevices(), probeOpenFiles(), probeSwap(), probeSockets(), probeSwapped(), probeLandlock(), e.probeAppArmor(), e.probeGVisor(), ok("mayfly-shim", e.shim), e.probeLeftovers(), e.probeStuck()},
+		[]engine.Check{e.probeDevices(), probeOpenFiles(), probeSocketMemory(), probeSwap(), probeSockets(), probeSwapped(), probeLandlock(), e.probeAppArmor(), e.probeGVisor(), ok("mayfly-shim", e.shim), e.probeLeftovers(), e.probeStuck()},
 	)
 }
 
@@ -276,6 +276,48 @@ func checkFileMax(value string) engine.Check {
 			"sysctl -w fs.file-max=9223372036854775807, as systemd does at boot")
 	}
 	return ok(featureOpenFiles, "")
+}
+
+// What the sockets of one run can hold: those of the tool, and those of the shim, whose limit is 128 MiB on v1, and whose
+// buffers are bounded to less than 256 MiB on v2.
+const (
+	socketsOfARunV1 = (32 + 128) << 20
+	socketsOfARunV2 = (512 + 256) << 20
+)
+
+const featureSocketMemory = "memory for sockets of the host"
+
+// probeSocketMemory says whether one run could take all that the host has for connections.
+func probeSocketMemory() engine.Check {
+	v2, err := unified()
+	if err != nil {
+		return absent(featureSocketMemory, err.Error(), "")
+	}
+	data, err := os.ReadFile("/proc/sys/net/ipv4/tcp_mem")
+	if err != nil {
+		return absent(featureSocketMemory, err.Error(), "")
+	}
+	if v2 {
+		return checkTCPMem(string(data), socketsOfARunV2)
+	}
+	return checkTCPMem(string(data), socketsOfARunV1)
+}
+
+// checkTCPMem judges net.ipv4.tcp_mem, the marks of all connections in pages (tcp(7)), of which a run has no share.
+func checkTCPMem(value string, run int64) engine.Check {
+	marks := strings.Fields(value)
+	if len(marks) != 3 {
+		return absent(featureSocketMemory, fmt.Sprintf("net.ipv4.tcp_mem is %q", value), "")
+	}
+	pages, err := strconv.ParseInt(marks[2], 10, 64)
+	if err != nil {
+		return absent(featureSocketMemory, "net.ipv4.tcp_mem: "+err.Error(), "")
+	}
+	if most := pages * int64(os.Getpagesize()); most < run {
+		return absent(featureSocketMemory, fmt.Sprintf("%d MiB for TCP (net.ipv4.tcp_mem), of which one run can take %d", most>>20, run>>20),
+			fmt.Sprintf("sysctl -w net.ipv4.tcp_mem='%[1]d %[1]d %[2]d', or run tools with smaller memory limits", run/int64(os.Getpagesize()), 2*run/int64(os.Getpagesize())))
+	}
+	return ok(featureSocketMemory, "")
 }
 
 // noSocketMemory finds nosocket among the values of a kernel's cgroup.memory=.

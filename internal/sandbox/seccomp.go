@@ -67,9 +67,10 @@ type span struct{ first, last uint64 }
 //	26 50 51 52 SO_ATTACH_FILTER, SO_ATTACH_BPF, and the same for groups of sockets: compiled filters fill
 //	            net.core.bpf_jit_limit, which is the host's, and their release has locked kernels up.
 //	37 65       SO_TIMESTAMPING, and 60 and 61, SO_ZEROCOPY and SO_TXTIME: send what was sent back into a queue of errors.
+//	73          SO_RESERVE_MEM: books memory of net.ipv4.tcp_mem and udp_mem, which are the host's, for no data at all.
 //	78 and more those of devices' memory, and what isn't invented yet.
 var (
-	socketOptions = []span{{0, 7}, {9, 17}, {19, 25}, {27, 36}, {38, 49}, {53, 59}, {62, 64}, {66, 77}}
+	socketOptions = []span{{0, 7}, {9, 17}, {19, 25}, {27, 36}, {38, 49}, {53, 59}, {62, 64}, {66, 72}, {74, 77}}
 	// A resolver has to be able to ask for errors (IP_RECVERR); asking does nothing.
 	// So has one of multicast, which leads nowhere here, to be able to join a group
 	// (35 to 48; 20, 21, 27, 28 and 42 to 48 of IPv6): memberships are in no cgroup, and their
