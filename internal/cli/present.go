@@ -39,7 +39,7 @@ func newPresenter(s streams, f *runFlags) *presenter {
 	p.enc.SetEscapeHTML(false)
 	terminal := isTerminal(s.err)
 	p.notes = &notes{w: s.err, color: terminal && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"}
-	if terminal && !f.json && !f.quiet && !f.tty {
+	if terminal && !f.json && !f.quiet {
 		p.spinner = newSpinner(s.err)
 	}
 	return p
@@ -137,6 +137,10 @@ func (p *presenter) state(s *run.StateChange) {
 		}
 		p.spinner.show("starting")
 	case run.Running:
+		if p.f.tty {
+			p.spinner.stop() // the terminal is the tool's
+			return
+		}
 		p.spinner.show("running")
 	}
 }

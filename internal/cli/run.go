@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -126,7 +127,7 @@ func (f *runFlags) add(fl *pflag.FlagSet) {
 	fl.StringArrayVar(&f.skip, "skip", nil, "of a workflow, leave out this `STEP`; may be repeated")
 }
 
-func (f *runFlags) run(ctx context.Context, s streams, args []string) error {
+func (f *runFlags) run(ctx context.Context, s streams, args []string) (err error) {
 	def, text, err := f.definition(s, args)
 	if err != nil {
 		return err
@@ -171,10 +172,12 @@ func (f *runFlags) run(ctx context.Context, s streams, args []string) error {
 	p.attach(&opts)
 	restore := func() {}
 	if f.tty {
-		if restore, err = attachTerminal(s, req, &opts); err != nil {
-			return err
+		own, failed := attachTerminal(s, req, &opts)
+		if failed != nil {
+			return failed
 		}
-		defer restore()
+		restore = own.giveBack
+		defer func() { err = errors.Join(err, own.close()) }()
 	}
 	ctx, stop := cancelOnSignals(ctx, &opts, nil, p.interrupted, restore)
 	defer stop()

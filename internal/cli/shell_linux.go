@@ -77,16 +77,16 @@ func listKept(s streams, e *oci.Engine, asJSON bool) error {
 
 func shell(s streams, e *oci.Engine, id string, command []string) (err error) {
 	streams := engine.Streams{Stdin: s.in, Stdout: s.out, Stderr: s.err}
-	t := &ownTerminal{}
-	in, isFile := s.in.(*os.File)
-	terminal := isFile && isTerminal(in) && isTerminal(s.out)
-	if terminal {
-		if t, err = takeTerminal(in); err != nil {
-			return err
+	var terminal *oci.Terminal
+	if in, isFile := s.in.(*os.File); isFile && isTerminal(in) && isTerminal(s.out) {
+		own, failed := openTerminal(in)
+		if failed != nil {
+			return failed
 		}
-		defer func() { err = errors.Join(err, t.restore()) }()
+		defer func() { err = errors.Join(err, own.close()) }()
+		terminal = &oci.Terminal{Columns: own.columns, Rows: own.rows, Resized: own.resized, Take: own.take}
 	}
-	code, err := e.Shell(id, command, terminal, t.size, t.resized, streams)
+	code, err := e.Shell(id, command, terminal, streams)
 	if err != nil {
 		return err
 	}

@@ -3,52 +3,85 @@ package cli
 import (
 	"errors"
 	"os"
+	"sync"
 
 	"golang.org/x/term"
 
 	"github.com/mayfly-run/mayfly/internal/run"
 )
 
-// ownTerminal is the terminal of this command, handed to a tool: raw, so that
-// every key reaches it.
+// ownTerminal is the terminal of this command. While a tool or a shell runs, it is raw, so that every key reaches that;
+// before and after, Ctrl-C ends this command as anywhere.
 type ownTerminal struct {
-	size    [2]uint16
-	resized <-chan [2]uint16
-	restore func() error
+	in         *os.File
+	columns    uint16
+	rows       uint16
+	resized    chan [2]uint16
+	stopResize func()
+
+	mu  sync.Mutex
+	old *term.State // nil unless it is raw
+	err error       // the first failure
 }
 
-func takeTerminal(in *os.File) (*ownTerminal, error) {
+func openTerminal(in *os.File) (*ownTerminal, error) {
 	columns, rows, err := term.GetSize(int(in.Fd()))
 	if err != nil {
 		return nil, err
 	}
-	old, err := term.MakeRaw(int(in.Fd()))
-	if err != nil {
-		return nil, err
-	}
-	resized := make(chan [2]uint16, 1)
-	stop := notifyResize(in, resized)
-	return &ownTerminal{
-		size:    [2]uint16{uint16(columns), uint16(rows)},
-		resized: resized,
-		restore: func() error {
-			stop()
-			return term.Restore(int(in.Fd()), old)
-		},
-	}, nil
+	t := &ownTerminal{in: in, columns: uint16(columns), rows: uint16(rows), resized: make(chan [2]uint16, 1)}
+	t.stopResize = notifyResize(in, t.resized)
+	return t, nil
 }
 
-// attachTerminal gives a run our terminal. restore takes it back.
-func attachTerminal(s streams, req *run.Request, opts *run.Options) (restore func(), err error) {
+// take makes it raw.
+func (t *ownTerminal) take() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.old != nil {
+		return
+	}
+	old, err := term.MakeRaw(int(t.in.Fd()))
+	if err != nil {
+		t.err = errors.Join(t.err, err)
+		return
+	}
+	t.old = old
+}
+
+// giveBack undoes take.
+func (t *ownTerminal) giveBack() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.old == nil {
+		return
+	}
+	t.err = errors.Join(t.err, term.Restore(int(t.in.Fd()), t.old))
+	t.old = nil
+}
+
+// close gives it back for good. Its error is that it couldn't be taken or given back.
+func (t *ownTerminal) close() error {
+	t.stopResize()
+	t.giveBack()
+	return t.err
+}
+
+// attachTerminal gives a run our terminal while its tool runs.
+func attachTerminal(s streams, req *run.Request, opts *run.Options) (*ownTerminal, error) {
 	in, ok := s.in.(*os.File)
 	if !ok || !isTerminal(in) {
 		return nil, &usageError{command: "mayfly run", err: errors.New("--tty: standard input is not a terminal")}
 	}
-	t, err := takeTerminal(in)
+	t, err := openTerminal(in)
 	if err != nil {
 		return nil, err
 	}
-	req.Columns, req.Rows = t.size[0], t.size[1]
+	req.Columns, req.Rows = t.columns, t.rows
 	opts.Stdin, opts.Resized = in, t.resized
-	return func() { _ = t.restore() }, nil // nothing can be done about it, and the shell's reset helps
+	opts.Attach = func() (detach func()) {
+		t.take()
+		return t.giveBack
+	}
+	return t, nil
 }

@@ -18,6 +18,9 @@ import (
 	"github.com/mayfly-run/mayfly/internal/oci/wire"
 )
 
+// StartWithin changes how long a start may take, of a shell too.
+func (e *Engine) StartWithin(d time.Duration) { e.patience.start = d }
+
 // EndWithin changes how long taking a sandbox down may take.
 func (e *Engine) EndWithin(d time.Duration) { e.patience.end = d }
 

@@ -17,6 +17,7 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/engine"
 	"github.com/mayfly-run/mayfly/internal/oci/wire"
+	"github.com/mayfly-run/mayfly/internal/process"
 )
 
 // Kept is a sandbox that was kept after its tool failed.
@@ -109,45 +110,105 @@ func dialSocket(dir string) (*net.UnixConn, error) {
 	return net.DialUnix("unix", nil, wire.SocketIn(f))
 }
 
-// RemoveKept ends a kept sandbox and waits until it is gone.
+// RemoveKept ends a kept sandbox, with a shell that is open in it, and waits until it is gone.
 func (e *Engine) RemoveKept(id string) error {
 	conn, dir, err := e.dialKept(id)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	if err := json.NewEncoder(conn).Encode(wire.Shell{Remove: true}); err != nil {
-		return err
+	begun := time.Now()
+	late, stop := process.Late(e.patience.end)
+	defer stop()
+	shim := shimOf(conn)
+	overdue := func() error { return process.Overdue("end", begun, []int{shim}) }
+	lost := json.NewEncoder(conn).Encode(wire.Shell{Remove: true}) // or it is being removed already
+	if lost == nil {
+		select {
+		case reply := <-shellReplies(conn):
+			if reply.Failure != nil {
+				lost = reply.Failure.Err()
+			}
+		case <-late:
+			return overdue()
+		}
 	}
-	var exit wire.ShellExit
-	if err := json.NewDecoder(conn).Decode(&exit); err != nil {
-		return err
-	}
-	// The shim removes the run's directory last.
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for { // the shim removes the run's directory last
+		gone := lost != nil && unix.Kill(shim, 0) != nil
 		if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}
-		if time.Now().After(deadline) {
-			return fmt.Errorf("the sandbox of run %s is still there: %s", id, dir)
+		if gone {
+			return lost
+		}
+		select {
+		case <-late:
+			return overdue()
+		case <-time.After(5 * time.Millisecond):
 		}
 	}
 }
 
-// Shell runs a process in a kept sandbox and returns its exit status. Sizes of
-// the terminal arrive on resized.
-func (e *Engine) Shell(id string, args []string, terminal bool, size [2]uint16, resized <-chan [2]uint16, streams engine.Streams) (int, error) {
+// shimOf is the process that serves a kept sandbox (SO_PEERCRED, unix(7)); 0 when it can't be told.
+func shimOf(conn *net.UnixConn) (pid int) {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return 0
+	}
+	_ = raw.Control(func(fd uintptr) {
+		if peer, err := unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED); err == nil {
+			pid = int(peer.Pid)
+		}
+	})
+	return pid
+}
+
+// shellReplies are the replies to a request, the last of them its end.
+func shellReplies(conn *net.UnixConn) <-chan wire.ShellReply {
+	replies := make(chan wire.ShellReply, 2)
+	go func() {
+		dec := json.NewDecoder(conn)
+		for {
+			var reply wire.ShellReply
+			if err := dec.Decode(&reply); err != nil {
+				reply = wire.ShellReply{Code: 125, Failure: wire.NewFailure(engine.ErrLost)}
+			}
+			replies <- reply
+			if !reply.Started {
+				return
+			}
+		}
+	}()
+	return replies
+}
+
+// Terminal is the caller's terminal, which a shell gets.
+type Terminal struct {
+	Columns, Rows uint16
+	// Resized are its new sizes.
+	Resized <-chan [2]uint16
+	// Take is called when the shell has started: from then on what is typed is the shell's, Ctrl-C too.
+	Take func()
+}
+
+// Shell runs a process in a kept sandbox and returns its exit status. Without a terminal it has the streams alone.
+func (e *Engine) Shell(id string, args []string, terminal *Terminal, streams engine.Streams) (int, error) {
 	conn, _, err := e.dialKept(id)
 	if err != nil {
 		return 0, err
 	}
 	defer conn.Close()
-	stdio, err := newStdio(terminal, streams)
+	stdio, err := newStdio(terminal != nil, streams)
 	if err != nil {
 		return 0, err
 	}
 	defer stdio.close()
-	req, err := json.Marshal(wire.Shell{Args: args, Terminal: terminal, Columns: size[0], Rows: size[1]})
+	ask := wire.Shell{Args: args, Terminal: terminal != nil}
+	var resized <-chan [2]uint16
+	if terminal != nil {
+		ask.Columns, ask.Rows, resized = terminal.Columns, terminal.Rows, terminal.Resized
+	}
+	req, err := json.Marshal(ask)
 	if err != nil {
 		return 0, err
 	}
@@ -159,31 +220,31 @@ func (e *Engine) Shell(id string, args []string, terminal bool, size [2]uint16, 
 		return 0, err
 	}
 	stdio.closeTheirs()
-	exits := make(chan wire.ShellExit, 1)
-	go func() {
-		var exit wire.ShellExit
-		if err := json.NewDecoder(conn).Decode(&exit); err != nil {
-			exit = wire.ShellExit{Code: 125, Failure: wire.NewFailure(engine.ErrLost)}
-		}
-		if stdio.console != nil { // unblocks a wait for a terminal that never came
-			_ = unix.Shutdown(int(stdio.console.Fd()), unix.SHUT_RDWR)
-		}
-		exits <- exit
-	}()
-	startErr := stdio.start()
+	begun := time.Now()
+	late, stop := process.Late(e.patience.start)
+	defer stop()
+	replies := shellReplies(conn)
 	for {
 		select {
+		case <-late:
+			return 0, process.Overdue("start a shell", begun, []int{shimOf(conn)})
 		case size := <-resized:
 			_ = stdio.resize(size[0], size[1]) // a terminal of the wrong size still works
-			continue
-		case exit := <-exits:
-			if exit.Failure != nil {
-				return exit.Code, exit.Failure.Err()
+		case reply := <-replies:
+			if !reply.Started {
+				if reply.Failure != nil {
+					return reply.Code, reply.Failure.Err()
+				}
+				return reply.Code, stdio.wait()
 			}
-			if startErr != nil {
-				return exit.Code, startErr
+			stop()
+			late = nil
+			if err := stdio.start(); err != nil {
+				return 0, err
 			}
-			return exit.Code, stdio.wait()
+			if terminal != nil {
+				terminal.Take()
+			}
 		}
 	}
 }

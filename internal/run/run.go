@@ -69,6 +69,9 @@ type Options struct {
 	Mask func() [][]byte
 	// Resized reports new sizes of the terminal.
 	Resized <-chan [2]uint16
+	// Attach, unless nil, is called when the tool runs, and detach when it has ended: between the two the terminal that
+	// Stdin is is the tool's.
+	Attach func() (detach func())
 }
 
 // NewID returns a new run id: a UUIDv7, so that ids sort by time.
@@ -335,7 +338,12 @@ func (r *run) attempt(ctx context.Context, t *tool.Tool, spec *engine.Spec, secr
 		return nil, err
 	}
 	r.state(Running, "", shown)
+	detach := func() {}
+	if r.opts.Attach != nil {
+		detach = r.opts.Attach()
+	}
 	exit, cause, err := r.supervise(ctx, sandbox, spec.StopSignal, t.Timeout)
+	detach()
 	if flushErr := flush(); err == nil {
 		err = flushErr
 	}

@@ -3,19 +3,24 @@
 package security
 
 import (
+	"fmt"
+	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/mayfly-run/mayfly/test/testbed"
 )
 
-// TestI25_CtrlCDuringAStart interrupts a run whose shim answers nothing: it ends
-// as cancelled, soon, and nothing is left. That a start and an end have a
-// deadline, and what can't be killed, is tested in internal/oci.
+// TestI25_CtrlCDuringAStart interrupts a run whose shim or whose registry answers nothing: it ends as cancelled, soon, and
+// nothing is left. A terminal that is to be the tool's is this command's until the tool runs, so that Ctrl-C is a signal there
+// too. That a start and an end have a deadline, and what can't be killed, is tested in internal/oci.
 func TestI25_CtrlCDuringAStart(t *testing.T) {
 	c := newCLI(t)
 	programs := t.TempDir()
@@ -33,43 +38,118 @@ func TestI25_CtrlCDuringAStart(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	cmd := c.command("run", c.tool("never", "command: echo never\n"))
-	cmd.Path, cmd.Args[0] = filepath.Join(programs, "mayfly"), filepath.Join(programs, "mayfly")
-	said := newOutput()
-	cmd.Stdout, cmd.Stderr = said, said
-	if err := cmd.Start(); err != nil {
+	registry, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
 		t.Fatal(err)
 	}
-	ended := make(chan struct{})
+	defer registry.Close()
+	asked := make(chan net.Conn, 100)
 	go func() {
-		defer close(ended)
-		_ = cmd.Wait()
+		for {
+			conn, err := registry.Accept()
+			if err != nil {
+				return
+			}
+			asked <- conn // and says nothing
+		}
 	}()
+	shim := func(ended <-chan struct{}) error {
+		for end := time.Now().Add(testbed.Patience); os.Remove(started) != nil; time.Sleep(time.Millisecond) {
+			if time.Now().After(end) {
+				return fmt.Errorf("the shim doesn't start")
+			}
+		}
+		return nil
+	}
+	pull := func(ended <-chan struct{}) error {
+		select {
+		case <-asked:
+			return nil
+		case <-ended:
+			return fmt.Errorf("it asks no registry")
+		}
+	}
+	never := c.tool("never", "command: echo never\n")
+	for _, k := range []struct {
+		name     string
+		args     []string
+		terminal bool
+		reached  func(ended <-chan struct{}) error
+	}{
+		{"shim", []string{"run", never}, false, shim},
+		{"shim, terminal", []string{"run", "-it", never}, true, shim},
+		{"registry", []string{"run", "--image", registry.Addr().String() + "/never"}, false, pull},
+		{"registry, terminal", []string{"run", "-it", "--image", registry.Addr().String() + "/never"}, true, pull},
+	} {
+		t.Run(k.name, func(t *testing.T) {
+			cmd := c.command(k.args...)
+			cmd.Path, cmd.Args[0] = filepath.Join(programs, "mayfly"), filepath.Join(programs, "mayfly")
+			said := newOutput()
+			cmd.Stdout, cmd.Stderr = said, said
+			interrupt := func() error { return cmd.Process.Signal(syscall.SIGINT) }
+			if k.terminal {
+				keyboard := onTerminal(t, cmd)
+				interrupt = func() error {
+					_, err := keyboard.WriteString("\x03")
+					return err
+				}
+			}
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			ended := make(chan struct{})
+			go func() {
+				defer close(ended)
+				_ = cmd.Wait()
+			}()
+			t.Cleanup(func() {
+				_ = cmd.Process.Kill() // it may have ended
+				<-ended
+			})
+			if err := k.reached(ended); err != nil {
+				t.Fatalf("%v: %s", err, said)
+			}
+			if err := interrupt(); err != nil {
+				t.Error(err)
+			}
+			select {
+			case <-ended:
+			case <-time.After(testbed.Patience):
+				t.Fatalf("it doesn't end: %s", said)
+			}
+			if code := cmd.ProcessState.ExitCode(); code != 130 || !strings.Contains(said.String(), "interrupted") {
+				t.Errorf("exit status %d: %s", code, said)
+			}
+			if left, err := testbed.Leftovers(); err != nil || len(left) > 0 {
+				t.Errorf("left %v, %v", left, err)
+			}
+		})
+	}
+}
+
+// onTerminal gives a command a terminal of its own as its standard input (pty(7)), and returns the side of its keyboard.
+func onTerminal(t *testing.T, cmd *exec.Cmd) (keyboard *os.File) {
+	t.Helper()
+	keyboard, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.IoctlSetPointerInt(int(keyboard.Fd()), unix.TIOCSPTLCK, 0); err != nil {
+		t.Fatal(err)
+	}
+	n, err := unix.IoctlGetInt(int(keyboard.Fd()), unix.TIOCGPTN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	terminal, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() {
-		_ = cmd.Process.Kill() // it may have ended
-		<-ended
+		_ = terminal.Close()
+		_ = keyboard.Close()
 	})
-	for end := time.Now().Add(testbed.Patience); ; time.Sleep(time.Millisecond) {
-		if _, err := os.Stat(started); err == nil {
-			break
-		}
-		if time.Now().After(end) {
-			t.Fatal("the shim doesn't start")
-		}
-	}
-	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
-		t.Error(err)
-	}
-	select {
-	case <-ended:
-	case <-time.After(testbed.Patience):
-		_ = cmd.Process.Kill()
-		t.Fatalf("it doesn't end: %s", said)
-	}
-	if code := cmd.ProcessState.ExitCode(); code != 130 || !strings.Contains(said.String(), "interrupted") {
-		t.Errorf("exit status %d: %s", code, said)
-	}
-	if left, err := testbed.Leftovers(); err != nil || len(left) > 0 {
-		t.Errorf("left %v, %v", left, err)
-	}
+	cmd.Stdin = terminal
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true, Ctty: 0}
+	return keyboard
 }

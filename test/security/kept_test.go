@@ -33,6 +33,6 @@ func (b *box) keep(t *testing.T, spec *engine.Spec) {
 // look runs a command in a kept sandbox and returns what it said.
 func (b *box) look(spec *engine.Spec, argv ...string) (said string, code int, err error) {
 	out := newOutput()
-	code, err = b.engine.Shell(spec.ID, argv, false, [2]uint16{}, nil, engine.Streams{Stdout: out, Stderr: out})
+	code, err = b.engine.Shell(spec.ID, argv, nil, engine.Streams{Stdout: out, Stderr: out})
 	return out.String(), code, err
 }

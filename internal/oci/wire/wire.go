@@ -122,7 +122,8 @@ func (f *Failure) Err() error {
 //
 //	mayfly shell                   mayfly-shim
 //	  |---- Shell + descriptors ------>|  stdin, stdout, stderr (SCM_RIGHTS); with a terminal, its socket and two spare
-//	  |<--- ShellExit -----------------|
+//	  |<--- ShellReply: started -------|
+//	  |<--- ShellReply: its end -------|  the only one for a removal, and for a second shell beside one that runs
 //
 // The end of the stream from mayfly ends the shell.
 const SocketName = "shell"
@@ -149,8 +150,9 @@ type Shell struct {
 // (unix_stream_sendmsg, UNIX_SKB_FRAGS_SZ).
 const MaxShellRequest = 32 << 10
 
-// ShellExit is how the process ended.
-type ShellExit struct {
+// ShellReply says that the process has started, and then how it ended.
+type ShellReply struct {
+	Started bool     `json:"started,omitempty"`
 	Code    int      `json:"code"`
 	Failure *Failure `json:"failure,omitempty"`
 }

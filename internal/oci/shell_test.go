@@ -1,0 +1,119 @@
+//go:build linux
+
+package oci_test
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/mayfly-run/mayfly/internal/engine"
+	"github.com/mayfly-run/mayfly/internal/engine/enginetest"
+	"github.com/mayfly-run/mayfly/internal/oci"
+	"github.com/mayfly-run/mayfly/test/testbed"
+)
+
+// keptSandbox is the kept sandbox of a tool that failed.
+func keptSandbox(t *testing.T) (e *oci.Engine, s engine.Sandbox, id string) {
+	t.Helper()
+	e = testbed.Engine(t)
+	h := &enginetest.Harness{Engine: e, Image: testbed.Busybox(t), Args: enginetest.Shell}
+	spec := h.Spec(enginetest.Exit, "3")
+	spec.KeepFor = 10 * time.Minute
+	s, err := e.Start(t.Context(), spec, nil, engine.Streams{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range s.Events() {
+	}
+	if exit, err := s.Wait(); err != nil || !exit.Kept {
+		t.Fatalf("%+v, %v", exit, err)
+	}
+	return e, s, spec.ID
+}
+
+// shimOf is the process of a kept sandbox: the one whose standard streams nobody has, in the run's own cgroup.
+func shimOf(t *testing.T, id string) int {
+	t.Helper()
+	found, err := filepath.Glob("/proc/[0-9]*/cgroup")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range found {
+		groups, _ := os.ReadFile(path) // it may have ended
+		name, _ := os.ReadFile(filepath.Join(filepath.Dir(path), "comm"))
+		if strings.Contains(string(groups), id) && strings.TrimSpace(string(name)) == "mayfly-shim" {
+			pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return pid
+		}
+	}
+	t.Fatalf("run %s has no shim", id)
+	return 0
+}
+
+// TestI25_AShellHasADeadline: a shell in a kept sandbox and its removal end when its shim doesn't answer, and name it.
+func TestI25_AShellHasADeadline(t *testing.T) {
+	e, s, id := keptSandbox(t)
+	shim := shimOf(t, id)
+	if err := unix.Kill(shim, unix.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	e.StartWithin(100 * time.Millisecond)
+	e.EndWithin(100 * time.Millisecond)
+	want := func(doing string) *regexp.Regexp {
+		return regexp.MustCompile(`^the sandbox didn't ` + doing + ` in \S+: mayfly-shim \(process ` + strconv.Itoa(shim) + `\) is stopped`)
+	}
+	if _, err := e.Shell(id, []string{"/bin/true"}, nil, engine.Streams{}); err == nil || !want("start a shell").MatchString(err.Error()) {
+		t.Error(err)
+	}
+	if err := e.RemoveKept(id); err == nil || !want("end").MatchString(err.Error()) {
+		t.Error(err)
+	}
+	if err := unix.Kill(shim, unix.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	e.EndWithin(time.Hour)
+	// The removal above asked for it already.
+	if err := s.Remove(); err != nil && !strings.Contains(err.Error(), "no kept sandbox of run") {
+		t.Error(err)
+	}
+}
+
+// TestOneShellAtATime: a second one is refused at once, and a removal ends the one that is open.
+func TestOneShellAtATime(t *testing.T) {
+	e, s, id := keptSandbox(t)
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	ended := make(chan error, 1)
+	go func() {
+		defer writer.Close()
+		_, err := e.Shell(id, []string{"/bin/sh", "-c", "echo open; exec sleep 1000"}, nil, engine.Streams{Stdout: writer})
+		ended <- err
+	}()
+	if _, err := reader.Read(make([]byte, 100)); err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	if _, err := e.Shell(id, []string{"/bin/echo", "second"}, nil, engine.Streams{Stdout: &out}); err == nil || !strings.Contains(err.Error(), "there is one at a time") || out.Len() > 0 {
+		t.Errorf("%v, %q", err, out.String())
+	}
+	if err := s.Remove(); err != nil {
+		t.Error(err)
+	}
+	if err := <-ended; err == nil || !strings.Contains(err.Error(), "the shell is ended: the sandbox is removed") {
+		t.Error(err)
+	}
+}
