@@ -82,6 +82,7 @@ func TestN01_Rootless(t *testing.T) {
 		"  for a in evil.example 192.0.0.192 169.254.169.254 203.0.113.1 fd00:c1::a9fe:a9fe 127.0.0.1 host.mayfly.internal; do\n" +
 		"    nc -w 2 $a " + port + " </dev/null && echo reached $a || true\n" +
 		"  done\n" +
+		"  nslookup -type=txt good.example >/dev/null 2>&1 || true\n" + // a type that only dns: opens
 		"  echo over\n"
 	if err := os.WriteFile(tool, []byte(definition), 0o644); err != nil {
 		t.Fatal(err)
@@ -90,7 +91,7 @@ func TestN01_Rootless(t *testing.T) {
 	if d.code != 0 || d.stdout != "over\n" {
 		t.Fatalf("%+v", d)
 	}
-	for _, what := range []string{"evil.example", "192.0.0.192", "169.254.169.254", "203.0.113.1", "fd00:c1::a9fe:a9fe", "host.mayfly.internal"} {
+	for _, what := range []string{"evil.example", "192.0.0.192", "169.254.169.254", "203.0.113.1", "fd00:c1::a9fe:a9fe", "host.mayfly.internal", "refused: dns good.example"} {
 		if !strings.Contains(d.stderr, what) {
 			t.Errorf("nothing is said of %s: %s", what, d.stderr)
 		}
@@ -98,15 +99,16 @@ func TestN01_Rootless(t *testing.T) {
 }
 
 // TestN02_Rootless: so it is to addresses that this machine has itself, one by
-// one or as a whole range, whatever a rule's range has.
+// one, as a whole range, or for all of a network, whatever a rule's range has.
 func TestN02_Rootless(t *testing.T) {
 	c := newRootless(t)
 	c.openTUN()
-	c.prefix = append([]string{"unshare", "--net", "sh", "-c", `busybox ip link set lo up && busybox ip addr add 198.51.100.1/25 dev lo && exec "$@"`, "sh"}, c.prefix...)
+	c.prefix = append([]string{"unshare", "--net", "sh", "-c", `busybox ip link set lo up && busybox ip addr add 198.51.100.1/25 dev lo && busybox ip link add v0 type veth && busybox ip addr add 198.51.100.129/26 broadcast + dev v0 && busybox ip link set v0 up && exec "$@"`, "sh"}, c.prefix...)
 	tool := filepath.Join(c.tools, "self.yaml")
 	definition := "image: " + cliImage + "\nnetwork: {egress: [{cidr: 198.51.100.0/24}]}\nscript: |\n" +
 		"  nc -w 2 198.51.100.1 80 </dev/null && echo reached || true\n" +
 		"  nc -w 2 198.51.100.7 80 </dev/null || true\n" +
+		"  nc -w 2 198.51.100.191 80 </dev/null || true\n" +
 		"  nc -w 2 198.51.100.200 80 </dev/null || true\n" +
 		"  echo over\n"
 	if err := os.WriteFile(tool, []byte(definition), 0o644); err != nil {
@@ -116,7 +118,7 @@ func TestN02_Rootless(t *testing.T) {
 	if d.code != 0 || d.stdout != "over\n" {
 		t.Fatalf("%+v", d)
 	}
-	for _, what := range []string{"tcp 198.51.100.1 port 80", "tcp 198.51.100.7 port 80"} {
+	for _, what := range []string{"tcp 198.51.100.1 port 80", "tcp 198.51.100.7 port 80", "tcp 198.51.100.191 port 80"} {
 		if !strings.Contains(d.stderr, "refused: "+what) {
 			t.Errorf("nothing is said of %s: %s", what, d.stderr)
 		}
@@ -163,6 +165,13 @@ func TestN05_RootlessShimIsLimited(t *testing.T) {
 	data, err := os.ReadFile(filepath.Join(dir, file))
 	if err != nil || strings.TrimSpace(string(data)) != strconv.FormatInt(want, 10) {
 		t.Errorf("the shim's limit is %q, %v; want %d", data, err, want)
+	}
+	if !unified() { // which counts sockets with the rest
+		for group, want := range map[string]string{dir: "134217728\n", filepath.Join(parent, r.id): "33554432\n"} {
+			if got, err := os.ReadFile(filepath.Join(group, wire.SocketLimitFile)); err != nil || string(got) != want {
+				t.Errorf("the limit of sockets in %s is %q, %v; want %q", group, got, err, want)
+			}
+		}
 	}
 	if procs, err := os.ReadFile(filepath.Join(dir, "cgroup.procs")); err != nil || len(strings.Fields(string(procs))) == 0 {
 		t.Errorf("nothing is in %s: %q, %v", dir, procs, err)
