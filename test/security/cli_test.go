@@ -110,8 +110,10 @@ type cliRun struct {
 	c   *cli
 	cmd *exec.Cmd
 	id  string
-	log *output // the tool's output, from the events
-	end chan struct{}
+	// stdin is the tool's with -i.
+	stdin io.WriteCloser
+	log   *output // the tool's output, from the events
+	end   chan struct{}
 }
 
 // startRun starts one and waits until the tool has printed text.
@@ -127,6 +129,9 @@ func (c *cli) launch(path string, flags ...string) *cliRun {
 	r := &cliRun{c: c, cmd: c.command(append([]string{"run", path, "--json"}, flags...)...), log: newOutput(), end: make(chan struct{})}
 	pipe, err := r.cmd.StdoutPipe()
 	if err != nil {
+		c.t.Fatal(err)
+	}
+	if r.stdin, err = r.cmd.StdinPipe(); err != nil {
 		c.t.Fatal(err)
 	}
 	r.cmd.Stderr = r.log

@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -51,13 +52,16 @@ script: |
   cat /secrets/file; echo; echo $STORED $GIVEN; echo $STORED | base64; env >&2
   echo "A=$GIVEN" > $MAYFLY_OUTPUT; echo ready; %s
 `
-	for name, last := range map[string]string{"success": "sleep 1; true", "failure": "sleep 1; exit 3", "crash": "sleep 1; kill -SEGV $$", "unknown": "no-such-command $GIVEN"} {
+	for name, last := range map[string]string{"success": "read x; true", "failure": "read x; exit 3", "crash": "read x; kill -SEGV $$", "unknown": "no-such-command $GIVEN"} {
 		path := c.tool("secrets-"+name, fmt.Sprintf(definition, last))
-		r := c.startRun(path, "ready", "--secret", "given=file:"+given)
-		if pids := pidsOf(t, r.id); name != "unknown" && len(pids) > 0 {
+		r := c.startRun(path, "ready", "-i", "--secret", "given=file:"+given)
+		if name != "unknown" {
 			searchProcesses(t, search, r.cmd.Process.Pid, r.process("shim"), r.process("holder"))
 		}
 		filesBelow(t, func(path string, data []byte) { search(path+" during "+name, data) }, c.home, c.tools, c.run)
+		if err := r.stdin.Close(); err != nil && !errors.Is(err, os.ErrClosed) { // the unknown command has ended
+			t.Error(err)
+		}
 		r.wait()
 		search("the events of "+name, []byte(r.log.String()))
 	}
