@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mayfly-run/mayfly/internal/oci/wire"
 	"github.com/mayfly-run/mayfly/test/testbed"
 )
 
@@ -146,7 +147,14 @@ func TestN05_HostSocketsAreBounded(t *testing.T) {
 		go func() { _, _ = io.Copy(conn, endless{}) }() // until the connection ends
 		<-block
 	})
+	spec := l.spec(public, "client", "hoard", net.JoinHostPort(server4, port), "300")
+	spec.Resources.Memory = 64 << 20
 	before := testbed.SocketMemory(t, "TCP")
+	held := func() int64 { return testbed.SocketMemory(t, "TCP") - before }
+	if testbed.Unified() { // where the tool's own sockets need a limit that they fit in, and aren't what is measured
+		spec.Resources.Memory = 1 << 30
+		held = func() int64 { return testbed.SocketsOf(t, "/sys/fs/cgroup/mayfly/"+wire.ShimCgroup(spec.ID)) }
+	}
 	var most atomic.Int64
 	stop := make(chan struct{})
 	var watching sync.WaitGroup
@@ -154,7 +162,7 @@ func TestN05_HostSocketsAreBounded(t *testing.T) {
 		tick := time.NewTicker(20 * time.Millisecond)
 		defer tick.Stop()
 		for {
-			most.Store(max(most.Load(), testbed.SocketMemory(t, "TCP")-before))
+			most.Store(max(most.Load(), held()))
 			select {
 			case <-stop:
 				return
@@ -162,8 +170,6 @@ func TestN05_HostSocketsAreBounded(t *testing.T) {
 			}
 		}
 	})
-	spec := l.spec(public, "client", "hoard", net.JoinHostPort(server4, port), "300")
-	spec.Resources.Memory = 64 << 20
 	r := l.runSpec(spec)
 	close(stop)
 	watching.Wait()
@@ -171,7 +177,7 @@ func TestN05_HostSocketsAreBounded(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	t.Logf("%d MiB", most.Load()>>20)
-	if most.Load() > floodMemory {
+	if most.Load() == 0 || most.Load() > floodMemory {
 		t.Errorf("the sockets hold %d MiB", most.Load()>>20)
 	}
 }

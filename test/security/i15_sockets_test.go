@@ -43,11 +43,11 @@ func TestI15_SocketsAreInTheLimit(t *testing.T) {
 			var sockets int // fewer where the backlog's take all descriptors
 			_, scan := fmt.Sscan(r.lines()["sockets"], &sockets)
 			// On v2 the queues may leave the tool no memory for itself.
-			if full := unified() && r.OutOfMemory; err != nil || !full && (scan != nil || sockets < 1) {
+			if full := testbed.Unified() && r.OutOfMemory; err != nil || !full && (scan != nil || sockets < 1) {
 				t.Errorf("%+v, %v, %v", r, err, scan)
 			}
 			limit := int64(32 << 20) // a quarter of the run's, and what connections hold that nobody accepts
-			if unified() {
+			if testbed.Unified() {
 				limit = 96 << 20 // all of it
 			}
 			if held < 4<<20 {
@@ -59,12 +59,6 @@ func TestI15_SocketsAreInTheLimit(t *testing.T) {
 			t.Logf("%d sockets hold %d MiB", sockets, held>>20)
 		})
 	}
-}
-
-// unified says whether cgroups are v2, where sockets are in the memory limit.
-func unified() bool {
-	_, err := os.Stat("/sys/fs/cgroup/cgroup.controllers")
-	return err == nil
 }
 
 // TestI15_NoQueueIsNobodys: errors, time stamps and answers to pings would wait
@@ -114,7 +108,7 @@ func TestI15_SocketsAreCounted(t *testing.T) {
 		spec := b.spec(args...)
 		spec.Resources.Memory = 32 << 20
 		// On v2 their other ends may fill the memory limit before they are counted.
-		if r := b.run(spec, nil); !r.OutOfMemory || !r.TooManySockets && !unified() || strings.Contains(r.stdout, "done") {
+		if r := b.run(spec, nil); !r.OutOfMemory || !r.TooManySockets && !testbed.Unified() || strings.Contains(r.stdout, "done") {
 			t.Errorf("%v: %+v", args, r)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/mayfly-run/mayfly/internal/oci/wire"
+	"github.com/mayfly-run/mayfly/test/testbed"
 )
 
 // TestN05_ShimIsLimited: what a tool makes its shim hold ends at the limit of
@@ -22,7 +23,7 @@ func TestN05_ShimIsLimited(t *testing.T) {
 	l.stdout.until(t, "up")
 	want := map[string]int64{"memory.limit_in_bytes": 512<<20 + spec.Resources.Disk, wire.SocketLimitFile: 128 << 20}
 	root := "/sys/fs/cgroup/memory/mayfly"
-	if unified() {
+	if testbed.Unified() {
 		want, root = map[string]int64{"memory.max": 640<<20 + spec.Resources.Disk}, "/sys/fs/cgroup/mayfly"
 	}
 	dir := filepath.Join(root, wire.ShimCgroup(spec.ID))

@@ -5,6 +5,8 @@ package security
 import (
 	"strings"
 	"testing"
+
+	"github.com/mayfly-run/mayfly/test/testbed"
 )
 
 // TestI24_Rootless: what a tool of an ordinary user can ask of the kernel, and
@@ -29,7 +31,7 @@ func TestI24_Rootless(t *testing.T) {
 	for what, args := range map[string]string{"more sockets than its memory limit": "abandon", "more than 4096 locks": "locks, \"50000\", \"1\", end"} {
 		t.Run(what, func(t *testing.T) {
 			d := c.mayfly("run", c.tool("many", "resources: {memory: 64Mi}\ncommand: [attacker, "+args+"]\n"))
-			if d.code != 137 || !strings.Contains(d.stderr, what) && !(unified() && args == "abandon") || strings.Contains(d.stdout, "done") {
+			if d.code != 137 || !strings.Contains(d.stderr, what) && !(testbed.Unified() && args == "abandon") || strings.Contains(d.stdout, "done") {
 				t.Errorf("%+v", d)
 			}
 		})

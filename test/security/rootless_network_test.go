@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/mayfly-run/mayfly/internal/oci/wire"
+	"github.com/mayfly-run/mayfly/test/testbed"
 )
 
 // openTUN gives the commands of an ordinary user a /dev/net/tun that is open to
@@ -154,7 +155,7 @@ func TestN05_RootlessShimIsLimited(t *testing.T) {
 	r := c.startRun(c.tool("idle", "resources: {disk: 64Mi}\nscript: echo up; sleep 300\n"), "up")
 	parent, file := "/sys/fs/cgroup/memory/mayfly-"+c.uid, "memory.limit_in_bytes"
 	want := int64(512<<20 + 64<<20)
-	if unified() {
+	if testbed.Unified() {
 		out, err := exec.Command("sh", "-c", "dirname $(find /sys/fs/cgroup -name '"+r.id+".shim' -type d)").Output()
 		if err != nil {
 			t.Fatal(err)
@@ -166,7 +167,7 @@ func TestN05_RootlessShimIsLimited(t *testing.T) {
 	if err != nil || strings.TrimSpace(string(data)) != strconv.FormatInt(want, 10) {
 		t.Errorf("the shim's limit is %q, %v; want %d", data, err, want)
 	}
-	if !unified() { // which counts sockets with the rest
+	if !testbed.Unified() { // which counts sockets with the rest
 		for group, want := range map[string]string{dir: "134217728\n", filepath.Join(parent, r.id): "33554432\n"} {
 			if got, err := os.ReadFile(filepath.Join(group, wire.SocketLimitFile)); err != nil || string(got) != want {
 				t.Errorf("the limit of sockets in %s is %q, %v; want %q", group, got, err, want)

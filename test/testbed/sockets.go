@@ -3,10 +3,15 @@
 package testbed
 
 import (
+	"errors"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // SocketMemory is what the host's sockets of a protocol (TCP, UDP) hold, in bytes: the last number of its line, in pages,
@@ -30,5 +35,33 @@ func SocketMemory(tb testing.TB, protocol string) int64 {
 		return pages * int64(os.Getpagesize())
 	}
 	tb.Fatalf("no %s in %s", protocol, data)
+	return 0
+}
+
+// Unified says whether cgroups are v2, where sockets are in the memory limit.
+func Unified() bool {
+	_, err := os.Stat("/sys/fs/cgroup/cgroup.controllers")
+	return err == nil
+}
+
+// SocketsOf is what the sockets of a cgroup of v2 hold, in bytes (memory.stat); 0 where it is gone.
+func SocketsOf(tb testing.TB, group string) int64 {
+	tb.Helper()
+	data, err := os.ReadFile(filepath.Join(group, "memory.stat"))
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENODEV) {
+		return 0
+	}
+	if err != nil {
+		tb.Error(err)
+	}
+	for line := range strings.Lines(string(data)) {
+		if n, ok := strings.CutPrefix(line, "sock "); ok {
+			bytes, err := strconv.ParseInt(strings.TrimSpace(n), 10, 64)
+			if err != nil {
+				tb.Error(err)
+			}
+			return bytes
+		}
+	}
 	return 0
 }
