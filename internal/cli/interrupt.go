@@ -75,7 +75,7 @@ func cancelOnSignals(ctx context.Context, opts *run.Options, gone <-chan struct{
 // that is ignored, as nohup does, stays so.
 func onEndingSignal(undo func()) (stop func()) {
 	signals := make(chan os.Signal, 1)
-	for _, sig := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
+	for _, sig := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT} {
 		if !signal.Ignored(sig) {
 			signal.Notify(signals, sig)
 		}

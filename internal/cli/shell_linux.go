@@ -84,6 +84,7 @@ func shell(s streams, e *oci.Engine, id string, command []string) (err error) {
 			return failed
 		}
 		defer func() { err = errors.Join(err, own.close()) }()
+		defer onEndingSignal(own.giveBack)()
 		terminal = &oci.Terminal{Columns: own.columns, Rows: own.rows, Resized: own.resized, Take: own.take}
 	}
 	code, err := e.Shell(id, command, terminal, streams)

@@ -50,6 +50,15 @@ func (e *Engine) keptRuns() ([]Kept, error) {
 		if err != nil {
 			return nil, err
 		}
+		dead := &runDir{path: filepath.Dir(path)}
+		if err := dead.takeLock(0); err == nil || errors.Is(err, fs.ErrNotExist) {
+			if dead.lock != nil {
+				_ = dead.lock.Close()
+			}
+			continue // the next start removes it
+		} else if !errors.Is(err, errLocked) {
+			return nil, err
+		}
 		kept = append(kept, Kept{ID: filepath.Base(filepath.Dir(path)), Since: info.ModTime().UTC()})
 	}
 	return kept, nil

@@ -4,6 +4,7 @@ package oci_test
 
 import (
 	"bytes"
+	"net"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -17,16 +18,17 @@ import (
 	"github.com/mayfly-run/mayfly/internal/engine"
 	"github.com/mayfly-run/mayfly/internal/engine/enginetest"
 	"github.com/mayfly-run/mayfly/internal/oci"
+	"github.com/mayfly-run/mayfly/internal/oci/wire"
 	"github.com/mayfly-run/mayfly/test/testbed"
 )
 
-// keptSandbox is the kept sandbox of a tool that failed.
-func keptSandbox(t *testing.T) (e *oci.Engine, s engine.Sandbox, id string) {
+// keptSandbox is the kept sandbox of a tool that failed: a shell's text, which ends with another status than 0.
+func keptSandbox(t *testing.T, text string) (e *oci.Engine, s engine.Sandbox, id string) {
 	t.Helper()
 	e = testbed.Engine(t)
 	h := &enginetest.Harness{Engine: e, Image: testbed.Busybox(t), Args: enginetest.Shell}
 	spec := h.Spec(enginetest.Exit, "3")
-	spec.KeepFor = 10 * time.Minute
+	spec.Args, spec.KeepFor = []string{"/bin/sh", "-c", text}, 10*time.Minute
 	s, err := e.Start(t.Context(), spec, nil, engine.Streams{})
 	if err != nil {
 		t.Fatal(err)
@@ -63,7 +65,7 @@ func shimOf(t *testing.T, id string) int {
 
 // TestI25_AShellHasADeadline: a shell in a kept sandbox and its removal end when its shim doesn't answer, and name it.
 func TestI25_AShellHasADeadline(t *testing.T) {
-	e, s, id := keptSandbox(t)
+	e, s, id := keptSandbox(t, "exit 3")
 	shim := shimOf(t, id)
 	if err := unix.Kill(shim, unix.SIGSTOP); err != nil {
 		t.Fatal(err)
@@ -91,7 +93,7 @@ func TestI25_AShellHasADeadline(t *testing.T) {
 
 // TestOneShellAtATime: a second one is refused at once, and a removal ends the one that is open.
 func TestOneShellAtATime(t *testing.T) {
-	e, s, id := keptSandbox(t)
+	e, s, id := keptSandbox(t, "exit 3")
 	reader, writer, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -114,6 +116,47 @@ func TestOneShellAtATime(t *testing.T) {
 		t.Error(err)
 	}
 	if err := <-ended; err == nil || !strings.Contains(err.Error(), "the shell is ended: the sandbox is removed") {
+		t.Error(err)
+	}
+}
+
+// TestShellInAFullSandbox: a tool that has used up its number of files keeps nobody out, and a shell that can't start leaves
+// nothing on the host.
+func TestShellInAFullSandbox(t *testing.T) {
+	e, s, id := keptSandbox(t, "cd /tmp; i=0; while { : > f$i; } 2>/dev/null; do i=$((i+1)); done; exit 3")
+	for range 2 {
+		var out bytes.Buffer
+		if code, err := e.Shell(id, []string{"/bin/echo", "in"}, nil, engine.Streams{Stdout: &out}); err != nil || code != 0 || out.String() != "in\n" {
+			t.Errorf("%d, %v, %q", code, err, out.String())
+		}
+	}
+	if err := s.Remove(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestShellsThatAskNothing: connections that say nothing, and requests without a command, hold nobody up.
+func TestShellsThatAskNothing(t *testing.T) {
+	e, s, id := keptSandbox(t, "exit 3")
+	socket := filepath.Join("/run/mayfly/runs", id, wire.SocketName)
+	for range 10 {
+		conn, err := net.Dial("unix", socket)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+	}
+	began := time.Now()
+	if _, err := e.Shell(id, nil, nil, engine.Streams{}); err == nil || !strings.Contains(err.Error(), "a shell without a command") {
+		t.Error(err)
+	}
+	if code, err := e.Shell(id, []string{"/bin/true"}, nil, engine.Streams{}); err != nil || code != 0 {
+		t.Error(code, err)
+	}
+	if took := time.Since(began); took > testbed.Patience/2 {
+		t.Errorf("it took %v", took)
+	}
+	if err := s.Remove(); err != nil {
 		t.Error(err)
 	}
 }

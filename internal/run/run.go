@@ -96,6 +96,9 @@ type run struct {
 	opts   Options
 	masker atomic.Pointer[secret.Redactor]
 
+	stdin   *input    // that of all attempts, where there may be several
+	resized [2]uint16 // the terminal's last size, once it has changed
+
 	mu     sync.Mutex // serializes events
 	seq    int64
 	seen   map[engine.Connection]bool
@@ -216,6 +219,10 @@ func (r *run) attempts(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if r.opts.Stdin != nil && t.Retry != nil && t.Retry.Attempts > 1 {
+		r.stdin = newInput(r.opts.Stdin)
+		defer r.stdin.close()
+	}
 	for attempt := 1; ; attempt++ {
 		again, err := r.attempt(ctx, t, spec, secrets, attempt)
 		if err != nil || again == nil {
@@ -333,6 +340,14 @@ func (r *run) attempt(ctx context.Context, t *tool.Tool, spec *engine.Spec, secr
 	var last lastOutput
 	stdout, stderr, flush := r.streams(&last)
 	streams := engine.Streams{Stdin: r.opts.Stdin, Stdout: stdout, Stderr: stderr}
+	if r.stdin != nil {
+		var end func()
+		streams.Stdin, end = r.stdin.next()
+		defer end()
+	}
+	if r.resized != [2]uint16{} {
+		spec.Columns, spec.Rows = r.resized[0], r.resized[1]
+	}
 	sandbox, err := r.Engine.Start(ctx, spec, secrets, streams)
 	if err != nil {
 		return nil, err
@@ -416,6 +431,7 @@ func (r *run) supervise(ctx context.Context, sandbox engine.Sandbox, stop engine
 		for {
 			select {
 			case size := <-r.opts.Resized:
+				r.resized = size
 				_ = sandbox.Resize(size[0], size[1]) // a terminal of the wrong size still works
 				continue
 			case <-work.Done():

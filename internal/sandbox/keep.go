@@ -78,8 +78,12 @@ func (s *supervisor) serveShells(exit *engine.Exit) error {
 	}
 }
 
+// maxAsking is how many connections may be about to say what they want.
+const maxAsking = 16
+
 // acceptShells passes requests on until the sandbox's time is up.
 func acceptShells(ctx context.Context, listener *net.UnixListener, requests chan<- *shellRequest) error {
+	asking := make(chan struct{}, maxAsking)
 	for {
 		conn, err := listener.AcceptUnix()
 		if errors.Is(err, os.ErrDeadlineExceeded) {
@@ -88,17 +92,20 @@ func acceptShells(ctx context.Context, listener *net.UnixListener, requests chan
 		if err != nil {
 			return err
 		}
-		req, err := receiveShell(conn)
-		if err != nil {
-			req.fail(err)
-			continue
-		}
-		select {
-		case requests <- req:
-		case <-ctx.Done():
-			req.close()
-			return nil
-		}
+		asking <- struct{}{}
+		go func() {
+			defer func() { <-asking }()
+			req, err := receiveShell(conn)
+			if err != nil {
+				req.fail(err)
+				return
+			}
+			select {
+			case requests <- req:
+			case <-ctx.Done():
+				req.close()
+			}
+		}()
 	}
 }
 

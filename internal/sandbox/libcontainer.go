@@ -24,9 +24,24 @@ type libContainer struct {
 	cgroups   map[string]string
 }
 
+// stateDir is where libcontainer has what it knows of a container.
+func (r *rootfs) stateDir() string { return filepath.Join(r.dir, "state") }
+
+// mountState makes a file system of its own for that: in the tool's, a tool that has used up its disk or its number of files
+// would keep everybody out of its kept sandbox.
+func (r *rootfs) mountState() error {
+	if err := os.Mkdir(r.stateDir(), 0o711); err != nil {
+		return err
+	}
+	if err := unix.Mount("mayfly-state", r.stateDir(), "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "size=4m,nr_inodes=64,mode=0711"); err != nil {
+		return fmt.Errorf("mount the memory file system for the container's state: %w", err)
+	}
+	return nil
+}
+
 func newLibContainer(id string, oci *specs.Spec, config *configs.Config, r *rootfs) (*libContainer, error) {
 	config.ParentDeathSignal = int(unix.SIGKILL)
-	c, err := libcontainer.Create(filepath.Join(r.dir, "state"), id, config)
+	c, err := libcontainer.Create(r.stateDir(), id, config)
 	if err != nil {
 		return nil, err
 	}

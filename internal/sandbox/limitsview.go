@@ -77,6 +77,21 @@ func (s *supervisor) showControllers(at string) error {
 	return nil
 }
 
+// hideLimits removes the cgroups that showLimits has made for a container which then wasn't. Those of one that was are gone.
+func (s *supervisor) hideLimits() error {
+	dirs := []string{filepath.Join(cgroupMount, s.start.Cgroup)}
+	for _, controller := range shownControllers {
+		dirs = append(dirs, filepath.Join(cgroupMount, controller, s.start.Cgroup))
+	}
+	var errs []error
+	for _, dir := range dirs {
+		if err := unix.Rmdir(dir); err != nil && !errors.Is(err, unix.ENOENT) {
+			errs = append(errs, fmt.Errorf("remove the cgroup %s: %w", dir, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
 func mountCgroup(dir, target string) error {
 	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("make the run's cgroup: %w", err)

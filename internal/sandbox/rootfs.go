@@ -83,6 +83,9 @@ func mountRootfs(start *wire.Start, userNS string) (*rootfs, error) {
 	if err := unix.Mount("mayfly", r.dir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, options); err != nil {
 		return nil, fmt.Errorf("mount the sandbox's memory file system: %w", err)
 	}
+	if err := r.mountState(); err != nil {
+		return nil, err
+	}
 	for _, d := range []struct {
 		name string
 		mode os.FileMode

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"runtime"
 	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/engine"
 	"github.com/mayfly-run/mayfly/internal/oci/wire"
+	"github.com/mayfly-run/mayfly/internal/process"
 )
 
 // shellRequest is a request for a shell, or for the sandbox's end.
@@ -84,6 +86,9 @@ func receiveShell(conn *net.UnixConn) (*shellRequest, error) {
 	if err := json.Unmarshal(data[:n], &req.Shell); err != nil {
 		return req, err
 	}
+	if !req.Remove && len(req.Args) == 0 {
+		return req, errors.New("a shell without a command")
+	}
 	if !req.Remove && len(req.files) != 3 {
 		return req, fmt.Errorf("%d streams instead of three", len(req.files))
 	}
@@ -113,7 +118,12 @@ func (s *supervisor) runShell(req *shellRequest, others <-chan *shellRequest, de
 	s.oci.Process.Args = req.Args
 	s.oci.Process.Terminal = req.Terminal
 	s.oci.Process.ConsoleSize = &specs.Box{Width: uint(req.Columns), Height: uint(req.Rows)}
-	if err := s.startContainer(req.files[0], req.files[1], req.files[2]); err != nil {
+	// A start that is stuck has the time of an end: nobody else ends the sandbox meanwhile.
+	stuck := process.NewDeadline(s.start.EndWithin, func() { os.Exit(1) })
+	err = s.startContainer(req.files[0], req.files[1], req.files[2])
+	stuck.Stop()
+	if err != nil {
+		runtime.GC() // closes what libcontainer leaves open of the container before
 		return 0, nil, err
 	}
 	for _, f := range req.files {

@@ -521,7 +521,7 @@ func (s *supervisor) clean() error {
 	if s.container != nil {
 		err = errors.Join(err, s.container.destroy())
 	}
-	return err
+	return errors.Join(err, s.hideLimits())
 }
 
 func (s *supervisor) closeNetwork() {
