@@ -40,8 +40,8 @@ var celToken = regexp.MustCompile(`(?s)` +
 	`|\$\{` +
 	`|[A-Za-z_][A-Za-z0-9_]*`)
 
-// celOperators are CEL's for the words of other languages.
-var celOperators = map[string]string{"and": "&&", "or": "||", "not": "!"}
+// celOperators are CEL's for the words of other languages, in any case.
+var celOperators = map[string]string{"and": "&&", "or": "||", "not": "!", "is": `==, or != for "is not"`}
 
 // parseCondition reads a condition. Whether its expression is CEL is for whoever evaluates it to say.
 func parseCondition(s string) (c Condition, wrong, hint string) {
@@ -81,8 +81,8 @@ func parseCondition(s string) (c Condition, wrong, hint string) {
 			if strings.HasPrefix(strings.TrimLeft(rest[at[1]:], " \t\n"), "(") {
 				c.Functions[token] = true
 			}
-		case celOperators[token] != "":
-			return c, fmt.Sprintf("has the word %s, which isn't CEL", quote(token)), "write " + celOperators[token]
+		case celOperators[strings.ToLower(token)] != "" && !strings.HasSuffix(out.String(), "."):
+			return c, fmt.Sprintf("has the word %s, which isn't CEL", quote(token)), "write " + celOperators[strings.ToLower(token)]
 		case len(token) > 1 && token[0] == '_' && strings.Trim(token[1:], "0123456789") == "":
 			return c, fmt.Sprintf("uses the name %s, which stands for a reference", quote(token)), "choose another name"
 		}

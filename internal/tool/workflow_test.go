@@ -154,6 +154,10 @@ func TestParseCondition(t *testing.T) {
 		{`_0 == "x"`, "", "stands for a reference"},
 		{`${item} in ["a"] && always()`, `_0      in ["a"] && always()`, ""},
 		{`${}`, "", "means nothing"},
+		{`${a.R} AND true`, "", `has the word "AND"`},
+		{`${a.R} Or true`, "", `has the word "Or"`},
+		{`${a.R} is "x"`, "", `has the word "is"`},
+		{`${item}.is == "x" && "a is b" == 'A AND B'`, `_0     .is == "x" && "a is b" == 'A AND B'`, ""},
 		{strings.Repeat("x", 5000), "", "longer than"},
 	}
 	for _, test := range tests {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -114,7 +113,10 @@ func (e *Evaluator) compile(x condition.Expression) (*cel.Env, *cel.Ast, *condit
 	}
 	tree, issues := env.CompileSource(common.NewTextSource(x.Text))
 	if err := issues.Err(); err != nil {
-		return nil, nil, problem(issues), nil
+		return nil, nil, problem(x.Text, issues), nil
+	}
+	if p := inexact(x.Text, tree); p != nil {
+		return nil, nil, p, nil
 	}
 	if t := tree.OutputType(); !t.IsExactType(cel.BoolType) && !t.IsExactType(cel.DynType) {
 		return nil, nil, &condition.Problem{Text: fmt.Sprintf("a condition is true or false, and this is of type %s", t)}, nil
@@ -123,30 +125,20 @@ func (e *Evaluator) compile(x condition.Expression) (*cel.Env, *cel.Ast, *condit
 }
 
 // problem is the first of the parser's or checker's complaints.
-func problem(issues *cel.Issues) *condition.Problem {
+func problem(text string, issues *cel.Issues) *condition.Problem {
 	list := issues.Errors()
 	if len(list) == 0 {
 		return &condition.Problem{Text: issues.Err().Error()}
 	}
 	first := list[0]
-	text := strings.TrimSpace(strings.TrimPrefix(first.Message, "Syntax error: "))
-	return &condition.Problem{Text: text + advice(text), Line: first.Location.Line(), Column: first.Location.Column() + 1}
-}
-
-// numbers are operations of a text and a number, as the checker says that there are none.
-var numbers = regexp.MustCompile(`^found no matching overload for .* applied to '\((string, (int|uint|double)|(int|uint|double), string)\)'`)
-
-// advice is what to write instead, for the mistakes of who doesn't know CEL.
-func advice(text string) string {
-	switch {
-	case strings.HasPrefix(text, "token recognition error at: '="):
-		return "; two equal signs compare: =="
-	case numbers.MatchString(text):
-		return "; one side is text, the other a number: put the number in quotes, or int(…) or double(…) around the text"
-	case strings.HasPrefix(text, "undeclared reference to '"):
-		return `; write ${STEP.OUTPUT} or ${inputs.NAME} for a value, and quotes around a text`
+	p := &condition.Problem{Line: first.Location.Line(), Column: first.Location.Column() + 1}
+	said := strings.TrimSpace(strings.TrimPrefix(first.Message, "Syntax error: "))
+	if number := literalAt(text, p.Line, p.Column); invalidNumber.MatchString(said) && number != "" {
+		p.Text = brief(number) + " " + tooLarge + "; " + asText
+		return p
 	}
-	return ""
+	p.Text = said + advice(said)
+	return p
 }
 
 // Check implements [condition.Evaluator].
@@ -177,7 +169,9 @@ func (e *Evaluator) Evaluate(ctx context.Context, x condition.Expression, v cond
 	}
 	values := map[string]any{successVariable: v.Success, failureVariable: v.Failure}
 	for name, value := range v.Variables {
-		values[name] = native(value, x.Variables[name])
+		if values[name], err = native(value, x.Variables[name]); err != nil {
+			return false, &condition.Problem{Text: err.Error()}, nil
+		}
 	}
 	out, _, err := program.ContextEval(ctx, values)
 	if err != nil {

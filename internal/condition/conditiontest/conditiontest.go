@@ -17,6 +17,7 @@ import (
 func Test(t *testing.T, open func(t *testing.T) condition.Evaluator) {
 	t.Run("evaluate", func(t *testing.T) { evaluate(t, open(t)) })
 	t.Run("check", func(t *testing.T) { check(t, open(t)) })
+	t.Run("numbers", func(t *testing.T) { numbers(t, open(t)) })
 	t.Run("bombs", func(t *testing.T) { bombs(t, open(t)) })
 	t.Run("at once", func(t *testing.T) { atOnce(t, open(t)) })
 	t.Run("cancelled", func(t *testing.T) { cancelled(t, open(t)) })
@@ -106,6 +107,54 @@ func check(t *testing.T, e condition.Evaluator) {
 	}
 	if got, err := e.Check(t.Context(), nil); err != nil || len(got) != 0 {
 		t.Errorf("nothing to check: %v, %v", got, err)
+	}
+}
+
+// numbers keep their digits, or are refused: a rounded one would equal others.
+func numbers(t *testing.T, e condition.Evaluator) {
+	const large, digits = "is too large for a condition", "has more digits than a condition computes with"
+	for _, c := range []struct {
+		text string
+		typ  condition.Type
+		x, y any
+		want any // true or false, or why it has no value
+	}{
+		{`x == y`, condition.Int, json.Number("12345678901234567890123"), json.Number("12345678901234567890124"), large},
+		{`x in [1, y]`, condition.Int, json.Number("1"), json.Number("-9223372036854775809"), large},
+		{`string(x) == "9223372036854775807"`, condition.Int, json.Number("9223372036854775807"), json.Number("0"), true},
+		{`x == y`, condition.Int, json.Number("9007199254740993"), json.Number("9007199254740992"), false},
+		{`x == 12345678901234567890123`, condition.Int, json.Number("1"), json.Number("0"), "12345678901234567890123 " + large},
+		{`x == -9223372036854775809`, condition.Int, json.Number("1"), json.Number("0"), large},
+		{`uint(x) == 18446744073709551616u`, condition.Int, json.Number("1"), json.Number("0"), large},
+		{`x == y`, condition.Any, json.Number("12345678901234567890123"), json.Number("12345678901234567890124"), large},
+		{`x.n == y.n`, condition.Any, map[string]any{"n": json.Number("1e400")}, map[string]any{"n": json.Number("1")}, large},
+		{`x == y`, condition.Any, []any{json.Number("12345678901234567890123")}, []any{}, large},
+		{`x == y`, condition.Any, json.Number("9007199254740993"), json.Number("9007199254740992.0"), false},
+		{`x == y`, condition.Any, json.Number("1e18"), json.Number("1000000000000000000"), true},
+		{`x == y`, condition.Any, json.Number("1e19"), json.Number("1"), large},
+		{`x / y == 1.5`, condition.Any, json.Number("3.0"), json.Number("2.0"), true},
+		{`x == y`, condition.Any, json.Number("3.0"), json.Number("3"), true},
+		{`x == y`, condition.Double, json.Number("0.1000000000000000055"), json.Number("0.1"), digits},
+		{`x == y`, condition.Double, json.Number("9007199254740993"), json.Number("1"), digits},
+		{`x == y`, condition.Double, json.Number("1e400"), json.Number("1"), large},
+		{`x == y`, condition.Double, json.Number("1e-400"), json.Number("0"), "is too small for a condition"},
+		{`x == y`, condition.Double, json.Number("0e-400"), json.Number("-0.000"), true},
+		{`x == 0.1000000000000000055`, condition.Double, json.Number("0.1"), json.Number("0"), "0.1000000000000000055 " + digits},
+		{`x == 1e400`, condition.Double, json.Number("1"), json.Number("0"), large},
+		{`x == 1.20 && y < -.5`, condition.Double, json.Number("1.2"), json.Number("-1e22"), true},
+		{`x == "0.1000000000000000055"`, condition.String, "0.1000000000000000055", "", true},
+	} {
+		x := condition.Expression{Text: c.text, Variables: map[string]condition.Type{"x": c.typ, "y": c.typ}}
+		got, problem, err := e.Evaluate(t.Context(), x, condition.Values{Variables: map[string]any{"x": c.x, "y": c.y}})
+		why, refused := c.want.(string)
+		switch {
+		case err != nil:
+			t.Errorf("%s of %v and %v: %v", c.text, c.x, c.y, err)
+		case refused && (problem == nil || !strings.Contains(problem.Text, why) || !strings.Contains(problem.Text, "compare it as text")):
+			t.Errorf("%s of %v and %v: %v, %v; want %s", c.text, c.x, c.y, got, problem, why)
+		case !refused && (problem != nil || got != c.want):
+			t.Errorf("%s of %v and %v: %v, %v; want %v", c.text, c.x, c.y, got, problem, c.want)
+		}
 	}
 }
 

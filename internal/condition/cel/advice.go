@@ -1,0 +1,31 @@
+package cel
+
+import (
+	"regexp"
+	"strings"
+)
+
+// invalidNumber is how the parser refuses a number that its type can't hold.
+var invalidNumber = regexp.MustCompile(`^invalid (int|uint|double) literal`)
+
+// overload is how the checker says that there is no operation of two types; a list is one of its items here.
+var overload = regexp.MustCompile(`^found no matching overload for .* applied to '\((?:list\()?(string|int|uint|double)\)?, (?:list\()?(string|int|uint|double)\)?\)'`)
+
+// advice is what to write instead, for the mistakes of who doesn't know CEL.
+func advice(text string) string {
+	if types := overload.FindStringSubmatch(text); types != nil && types[1] != types[2] {
+		switch {
+		case types[1] == "string" || types[2] == "string":
+			return "; one side is text, the other a number: put the number in quotes, or int(…) or double(…) around the text"
+		case types[1] == "double" || types[2] == "double":
+			return "; one side is a decimal number, the other a whole one: write 5.0 instead of 5, or double(…) around it"
+		}
+	}
+	switch {
+	case strings.HasPrefix(text, "token recognition error at: '="):
+		return "; two equal signs compare: =="
+	case strings.HasPrefix(text, "undeclared reference to '"):
+		return `; write ${STEP.OUTPUT} or ${inputs.NAME} for a value, and quotes around a text`
+	}
+	return ""
+}
