@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/mayfly-run/mayfly/internal/condition"
@@ -36,7 +38,7 @@ type plannedStep struct {
 }
 
 // printPlan prints what a run of the workflow would do.
-func (f *runFlags) printPlan(ctx context.Context, s streams, b *begun, conditions condition.Evaluator) error {
+func (f *runFlags) printPlan(ctx context.Context, s streams, b *begun, env []tool.EnvVar, conditions condition.Evaluator) error {
 	h, err := openHost("mayfly run", f.secrets, s.in, f.pull, nil)
 	if err != nil {
 		return err
@@ -46,6 +48,7 @@ func (f *runFlags) printPlan(ctx context.Context, s streams, b *begun, condition
 		if steps[i], err = planStep(ctx, b, i, conditions); err != nil {
 			return err
 		}
+		steps[i].Inputs, steps[i].Environment = b.plan.Shown(i, env)
 		if st := &b.states.Steps[i]; steps[i].Runs == "no" {
 			if !st.Ended() {
 				*st = workflow.StepState{Status: run.Skipped} // which others may need
@@ -81,7 +84,6 @@ func planStep(ctx context.Context, b *begun, i int, conditions condition.Evaluat
 		Step: step.Name, Tool: step.Uses.Tool.Name, Image: step.Uses.Tool.Image, After: b.before(i),
 		Finally: i >= len(b.def.Steps), Outputs: step.Promises(), Runs: "yes", Runner: step.Runner,
 	}
-	p.Inputs, p.Environment = b.plan.Shown(i)
 	if step.ForEach != nil {
 		p.Items = -1
 		if step.ForEach.Reference == nil || step.ForEach.Reference.From == tool.FromInputs {
@@ -194,8 +196,8 @@ func printSteps(w io.Writer, b *begun, steps []plannedStep) error {
 			}
 			say("input", "%s = %s", in.Name, text)
 		}
-		for _, v := range b.plan.Steps[n].Environment {
-			say("env", "%s = %s", v.Name, p.Environment[v.Name])
+		for _, name := range slices.Sorted(maps.Keys(p.Environment)) {
+			say("env", "%s = %s", name, p.Environment[name])
 		}
 		if len(p.Outputs) > 0 {
 			say("outputs", "%s", strings.Join(p.Outputs, ", "))

@@ -256,7 +256,7 @@ func (f *runFlags) execute(ctx context.Context, s streams, b *begun, open func(w
 		return err
 	}
 	if f.dryRun {
-		return f.printPlan(ctx, s, b, conditions)
+		return f.printPlan(ctx, s, b, opts.Environment, conditions)
 	}
 	h, err := openHost("mayfly run", f.secrets, s.in, f.pull, nil)
 	if err != nil {

@@ -75,9 +75,9 @@ func finishArg(d *decoder, n *yaml.Node, a *rawArg) {
 	}
 	given := map[string]bool{}
 	for _, o := range a.options {
-		v, wrong := nodeValue(a.Type, o)
+		v, wrong, hint := nodeValue(a.Type, o)
 		if wrong != "" {
-			d.report(o, fmt.Sprintf("an option of %s %s", label, wrong), valueHint(a.Type, o))
+			d.report(o, fmt.Sprintf("an option of %s %s", label, wrong), hint)
 			continue
 		}
 		if given[v.key()] {
@@ -90,9 +90,9 @@ func finishArg(d *decoder, n *yaml.Node, a *rawArg) {
 	if a.fallback == nil {
 		return
 	}
-	v, wrong := nodeValue(a.Type, a.fallback)
+	v, wrong, hint := nodeValue(a.Type, a.fallback)
 	if wrong != "" {
-		d.report(a.fallback, fmt.Sprintf("the default of %s %s", label, wrong), valueHint(a.Type, a.fallback))
+		d.report(a.fallback, fmt.Sprintf("the default of %s %s", label, wrong), hint)
 		return
 	}
 	if len(a.options) > 0 && len(a.Options) == len(a.options) && !given[v.key()] {
@@ -115,9 +115,6 @@ func valueHint(typ string, n *yaml.Node) string {
 	n = resolve(n)
 	if n.Kind != yaml.ScalarNode || n.ShortTag() == "!!null" {
 		return ""
-	}
-	if typ == TypeString {
-		return quoteHint(n)
 	}
 	if _, err := parseValue(typ, n.Value); err == nil && n.Style&(yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle) != 0 {
 		return "leave the quotes out"

@@ -213,10 +213,11 @@ func describe(n *yaml.Node) string {
 	switch n.ShortTag() {
 	case "!!null":
 		return "empty"
-	case "!!int", "!!float":
-		return "the number " + brief(n.Value)
 	case "!!bool":
 		return n.Value
+	}
+	if numeric(n) {
+		return "the number " + brief(n.Value)
 	}
 	if tag := n.ShortTag(); tag != "!!str" && tag != "!!timestamp" {
 		return "a value with the tag " + brief(tag)

@@ -143,7 +143,7 @@ func securityShape() shape[Security] {
 	capability := convert(text(nil, checkCapability), plainCapability)
 	one, several := convert(capability, func(c string) []string { return []string{c} }), list("capability", capability)
 	return object("security", []field[Security]{
-		bind("user", "Who the tool runs as: a user, or a user and a group, by id or name, such as 1000:1000.", loose(checkUser),
+		bind("user", "Who the tool runs as: a user, or a user and a group, by id or name, such as 1000:1000.", unambiguous(loose(checkUser)),
 			func(s *Security) *string { return &s.User }),
 		bind("read_only", "Whether the root filesystem is read-only; it is unless this says false.", pointer(boolean()),
 			func(s *Security) **bool { return &s.ReadOnly }),

@@ -1,6 +1,7 @@
 package tool
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -68,6 +69,17 @@ func (t *Tool) CheckInput(name string, value any) error {
 		}
 	}
 	return nil
+}
+
+// Written is one value for the tool as people see it: a [Scalar] as it is written where the tool gets it so, and otherwise
+// what it means.
+func (t *Tool) Written(name string, value any) (any, error) {
+	s, ok := value.(Scalar)
+	i := slices.IndexFunc(t.Args, func(a Arg) bool { return a.Name == name })
+	if ok && (len(t.Args) == 0 || i >= 0 && t.Args[i].Type == TypeString) {
+		return s.Text, nil
+	}
+	return Decoded(value)
 }
 
 func about(description string) string {
@@ -148,6 +160,9 @@ func freeText(raw any) (string, error) {
 	v, err := normalize(raw)
 	if err != nil {
 		return "", err
+	}
+	if n, ok := v.(json.Number); ok {
+		return n.String(), nil // digit for digit
 	}
 	for _, typ := range types() {
 		if value, err := jsonValue(typ, v); err == nil {

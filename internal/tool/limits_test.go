@@ -112,7 +112,7 @@ func TestHostileDefinitions(t *testing.T) {
 		{"long unknown keys", fill(strings.Repeat("k", 1000)+": 1\n", "\n ", "\nx"), tooMany},
 		{"integers with large exponents", "image: a\nargs: [{name: a, type: integer, options: [" + strings.Repeat("1e-999999, ", 9900) + "]}]", "must be an integer"},
 		{"many options", "image: a\nargs: [{name: a, type: array, options: [" + numbered(4900, "[%d]") + ", [1]]}]", "is given twice"},
-		{"one long integer", fill("image: a\nargs: [{name: a, type: integer, default: !!int +", "1", "}]"), "must be an integer"},
+		{"one long integer", fill("image: a\nargs: [{name: a, type: integer, default: !!int +", "1", "}]"), "is too large"},
 		{"too large", strings.Repeat("#", size+1), "larger than 1048576 bytes"},
 		{"UTF-16", "\xff\xfei\x00m\x00", "not UTF-8"},
 		{"binary", "image: a\x00", "NUL byte"},

@@ -136,13 +136,14 @@ func jsonShape() shape[any] { return anyShape(nodeJSON) }
 // valueShape is an input, whose values without quotes stay what they are written as; see [Scalar].
 func valueShape() shape[any] { return anyShape(nodeValues) }
 
-func anyShape(decode func(*yaml.Node) (any, bool)) shape[any] {
+func anyShape(decode func(*yaml.Node) (any, *valueError)) shape[any] {
 	return shape[any]{schema: schema{}, read: func(d *decoder, n *yaml.Node, label string) (any, bool) {
-		v, ok := decode(n)
-		if !ok {
-			d.report(n, label+" has a value in it that JSON has no form for", "")
+		v, bad := decode(n)
+		if bad != nil {
+			d.report(bad.node, label+" "+bad.in(n), bad.hint)
+			return nil, false
 		}
-		return v, ok
+		return v, true
 	}}
 }
 

@@ -92,12 +92,12 @@ func dnsShape() shape[string] {
 }
 
 func portShape() shape[network.PortRange] {
-	s := convert(loose(func(s string) (string, string) {
+	s := convert(unambiguous(loose(func(s string) (string, string) {
 		if _, err := network.ParsePorts(s); err != nil {
 			return "is out of range", "write a number from 1 to 65535 or a range such as 8000-8100"
 		}
 		return "", ""
-	}), func(s string) network.PortRange {
+	})), func(s string) network.PortRange {
 		p, _ := network.ParsePorts(s) // checked above; after a problem the zero range is never used
 		return p
 	})

@@ -2,8 +2,10 @@ package tool
 
 import (
 	"encoding/json"
+	"errors"
 	"math"
 	"math/big"
+	"regexp"
 	"strconv"
 	"strings"
 )
@@ -13,20 +15,32 @@ import (
 // maxDigits bounds a number. Nothing that computes takes more, and arithmetic with more takes long.
 const maxDigits = 1000
 
+// tooLarge is what is wrong with a number that nothing could hold; errTooLarge the same as an error.
+const tooLarge = "too large"
+
+var errTooLarge = errors.New(tooLarge)
+
+// plainNumber is a decimal number as YAML 1.2 writes it (section 10.3.2).
+var plainNumber = regexp.MustCompile(`^[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?$`)
+
 // decimal brings a finite decimal number into JSON's form, its digits as they are; or says why it can't: "not a
 // number", "too large".
 func decimal(s string) (text, wrong string) {
-	if s == "" || strings.Trim(s, "+-.0123456789eE") != "" {
-		return "", "not a number"
-	}
-	f, err := strconv.ParseFloat(s, 64)
-	large := math.IsInf(f, 0) // by its exponent, or by its digits, which are bounded
 	switch {
-	case err != nil && !large:
+	case !plainNumber.MatchString(s):
 		return "", "not a number"
-	case len(s) > maxDigits, large && strings.ContainsAny(s, "eE"):
-		return "", "too large"
+	case len(s) > maxDigits:
+		return "", tooLarge
 	}
+	// By its exponent: the digits are bounded.
+	if f, err := strconv.ParseFloat(s, 64); err != nil && math.IsInf(f, 0) && strings.ContainsAny(s, "eE") {
+		return "", tooLarge
+	}
+	return decimalForm(s), ""
+}
+
+// decimalForm is a [plainNumber] in JSON's form.
+func decimalForm(s string) string {
 	sign := ""
 	if s = strings.TrimPrefix(s, "+"); s[0] == '-' {
 		sign, s = "-", s[1:]
@@ -42,7 +56,7 @@ func decimal(s string) (text, wrong string) {
 	if fraction != "" {
 		fraction = "." + fraction
 	}
-	return sign + whole + fraction + exponent, ""
+	return sign + whole + fraction + exponent
 }
 
 // HoldsNumber says whether a definition can hold a number of JSON.
@@ -55,7 +69,7 @@ func HoldsNumber(n json.Number) bool {
 // says why it can't: "not a whole number", "too large".
 func whole(s string) (text, wrong string) {
 	s, wrong = decimal(s)
-	if wrong == "too large" {
+	if wrong == tooLarge {
 		return "", wrong
 	}
 	n, ok := partsOf(s)

@@ -1,9 +1,11 @@
 package tool
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"math/bits"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -49,23 +51,23 @@ func rateUnit(unit string) (factor uint64, ok bool) {
 }
 
 // scale multiplies a decimal number such as "1.5" by factor, rounding up to a whole number. It works on integers, since
-// a float would turn 0.1 into something else. ok is false where the text is not such a number or the result exceeds an
-// int64.
-func scale(number string, factor uint64) (v int64, ok bool) {
+// a float would turn 0.1 into something else. What is not such a number is a syntax error of strconv, and what exceeds an int64
+// a range error.
+func scale(number string, factor uint64) (int64, error) {
 	whole, fraction, dotted := strings.Cut(number, ".")
-	if whole == "" || len(whole) > 19 || len(fraction) > 9 || dotted && fraction == "" {
-		return 0, false
+	if whole == "" || len(fraction) > 9 || dotted && fraction == "" {
+		return 0, strconv.ErrSyntax
 	}
 	if strings.Trim(whole, "0123456789") != "" || strings.Trim(fraction, "0123456789") != "" {
-		return 0, false
+		return 0, strconv.ErrSyntax
 	}
 	w, err := strconv.ParseUint(whole, 10, 64)
 	if err != nil {
-		return 0, false
+		return 0, strconv.ErrRange // its digits are digits
 	}
 	high, low := bits.Mul64(w, factor)
 	if high != 0 {
-		return 0, false
+		return 0, strconv.ErrRange
 	}
 	if fraction != "" {
 		f, _ := strconv.ParseUint(fraction, 10, 64) // at most nine digits
@@ -78,13 +80,13 @@ func scale(number string, factor uint64) (v int64, ok bool) {
 		}
 		var carry uint64
 		if low, carry = bits.Add64(low, quotient, 0); carry != 0 {
-			return 0, false
+			return 0, strconv.ErrRange
 		}
 	}
 	if low > math.MaxInt64 {
-		return 0, false
+		return 0, strconv.ErrRange
 	}
-	return int64(low), true
+	return int64(low), nil
 }
 
 // splitUnit parts "1.5Gi" into "1.5" and "Gi".
@@ -101,8 +103,8 @@ func parseSize(least, most int64) func(string) (v int64, wrong, hint string) {
 	return func(s string) (int64, string, string) {
 		number, unit := splitUnit(s)
 		factor, known := sizeUnit(unit)
-		v, ok := scale(number, factor)
-		if !known || !ok {
+		v, err := scale(number, factor)
+		if !known || errors.Is(err, strconv.ErrSyntax) {
 			hint := "write a number with a unit, such as 256Mi or 1G"
 			if short, found := strings.CutSuffix(unit, "B"); found && number != "" {
 				if _, known := sizeUnit(short); known && short != "" {
@@ -111,7 +113,7 @@ func parseSize(least, most int64) func(string) (v int64, wrong, hint string) {
 			}
 			return 0, "is not a size", hint
 		}
-		if v < least || v > most {
+		if err != nil || v < least || v > most {
 			return 0, "is out of range", fmt.Sprintf("it must be from %s to %s", formatSize(least), formatSize(most))
 		}
 		return v, "", ""
@@ -137,16 +139,20 @@ func parseCPU(s string) (v int64, wrong, hint string) {
 	if unit == "m" {
 		factor = 1
 	}
-	v, ok := scale(number, factor)
-	if !ok || unit != "" && unit != "m" {
+	v, err := scale(number, factor)
+	if errors.Is(err, strconv.ErrSyntax) || unit != "" && unit != "m" {
 		return 0, "is not an amount of processors", "write a number of them or of their thousandths, such as 2, 0.5 or 500m"
+	}
+	const span = "it must be from 10m to 1024"
+	if err != nil {
+		return 0, "is out of range", span
 	}
 	// scale rounds up; here a finer number is more likely a slip than a wish.
 	if _, fraction, _ := strings.Cut(number, "."); len(strings.TrimRight(fraction, "0")) > 3 || unit == "m" && strings.Trim(fraction, "0") != "" {
 		return 0, "is finer than a thousandth of a processor", fmt.Sprintf("write %dm", v)
 	}
 	if v < least || v > most {
-		return 0, "is out of range", "it must be from 10m to 1024"
+		return 0, "is out of range", span
 	}
 	return v, "", ""
 }
@@ -156,19 +162,22 @@ func parseBandwidth(s string) (v int64, wrong, hint string) {
 	const least, most = 8_000, 1_000_000_000_000
 	number, unit := splitUnit(s)
 	factor, known := rateUnit(unit)
-	v, ok := scale(number, factor)
-	if !known || !ok {
+	v, err := scale(number, factor)
+	if !known || errors.Is(err, strconv.ErrSyntax) {
 		hint := "write bits per second with a unit, such as 10Mbps or 1Gbps"
 		if strings.HasSuffix(unit, "Bps") || strings.HasSuffix(unit, "B/s") {
 			hint = "it is in bits, not bytes, per second: write it as 10Mbps or 1Gbps"
 		}
 		return 0, "is not a bandwidth", hint
 	}
-	if v < least || v > most {
+	if err != nil || v < least || v > most {
 		return 0, "is out of range", "it must be from 8kbps to 1000Gbps"
 	}
 	return v, "", ""
 }
+
+// durations matches what time.ParseDuration takes, however large.
+var durations = regexp.MustCompile(`^[-+]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:ns|us|µs|μs|ms|s|m|h))+$`)
 
 // parseDuration returns a reader of durations as Go writes them: 90s, 5m, 1h30m.
 func parseDuration(least, most time.Duration) func(string) (v int64, wrong, hint string) {
@@ -181,10 +190,11 @@ func parseDuration(least, most time.Duration) func(string) (v int64, wrong, hint
 			return 0, "has no unit", hint
 		}
 		d, err := time.ParseDuration(s)
-		if err != nil {
+		large := err != nil && durations.MatchString(s)
+		if err != nil && !large {
 			return 0, "is not a duration", hint
 		}
-		if d < least || d > most {
+		if large || d < least || d > most {
 			return 0, "is out of range", fmt.Sprintf("it must be from %s to %s", short(least), short(most))
 		}
 		return int64(d), "", ""

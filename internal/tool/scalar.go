@@ -14,7 +14,7 @@ import (
 )
 
 // Scalar is a value without quotes that YAML takes for something else than text: a number, true, null or a date. What
-// takes text gets it as it is written; anything else gets its value.
+// takes text gets it as it is written; anything else gets its value, by [Decoded].
 type Scalar struct {
 	Text  string
 	Value any // as decoded JSON has it
@@ -23,80 +23,17 @@ type Scalar struct {
 // String is the value as it is written.
 func (s Scalar) String() string { return s.Text }
 
-// MarshalJSON encodes the value.
-func (s Scalar) MarshalJSON() ([]byte, error) { return json.Marshal(s.Value) }
-
-// nodeValues turns a node into what its JSON would decode to, with a [Scalar] for each value without quotes that isn't
-// text. It can't where a number is not finite or a key not text.
-func nodeValues(n *yaml.Node) (any, bool) { return decodeNode(n, scalar) }
-
-// nodeJSON turns a node into what its JSON would decode to.
-func nodeJSON(n *yaml.Node) (any, bool) { return decodeNode(n, scalarJSON) }
-
-func decodeNode(n *yaml.Node, scalar func(*yaml.Node) (any, bool)) (any, bool) {
-	n = resolve(n)
-	switch n.Kind {
-	case yaml.SequenceNode:
-		out := make([]any, 0, len(n.Content))
-		for _, c := range n.Content {
-			v, ok := decodeNode(c, scalar)
-			if !ok {
-				return nil, false
-			}
-			out = append(out, v)
-		}
-		return out, true
-	case yaml.MappingNode:
-		out := make(map[string]any, len(n.Content)/2)
-		for i := 0; i+1 < len(n.Content); i += 2 {
-			key := resolve(n.Content[i])
-			v, ok := decodeNode(n.Content[i+1], scalar)
-			if !ok || key.Kind != yaml.ScalarNode {
-				return nil, false
-			}
-			out[key.Value] = v
-		}
-		return out, true
-	case yaml.ScalarNode:
-		return scalar(n)
+// json is the value as decoded JSON has it, or why it isn't certain which one is meant.
+func (s Scalar) json() (any, error) {
+	switch wrong := ambiguous(s.Text); {
+	case wrong != "":
+		return nil, errors.New(wrong)
+	case s.Value == nil && notFinite.MatchString(s.Text):
+		return nil, fmt.Errorf("%s is not a finite number; put it in quotes if it is text", s.Text)
+	case s.Value == nil && len(s.Text) > maxDigits:
+		return nil, fmt.Errorf("%s is %w", brief(s.Text), errTooLarge)
 	}
-	return nil, false
-}
-
-func scalar(n *yaml.Node) (any, bool) {
-	v, ok := scalarJSON(n)
-	if _, text := v.(string); text || !ok || n.Value == "" {
-		return v, ok
-	}
-	return Scalar{Text: n.Value, Value: v}, true
-}
-
-// jsonNumber is a number as JSON has it (RFC 8259, section 6).
-var jsonNumber = regexp.MustCompile(`^-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?$`)
-
-func scalarJSON(n *yaml.Node) (any, bool) {
-	switch n.ShortTag() {
-	case "!!null":
-		return nil, true
-	case "!!bool":
-		return strings.EqualFold(n.Value, "true"), true
-	case "!!int":
-		if jsonNumber.MatchString(n.Value) {
-			return json.Number(n.Value), true
-		}
-		if len(n.Value) > maxDigits {
-			return nil, false
-		}
-		i, ok := new(big.Int).SetString(strings.ReplaceAll(n.Value, "_", ""), 0)
-		if !ok {
-			return nil, false
-		}
-		return json.Number(i.String()), true
-	case "!!float":
-		text, wrong := decimal(strings.ReplaceAll(n.Value, "_", ""))
-		return json.Number(text), wrong == ""
-	}
-	return n.Value, utf8.ValidString(n.Value)
+	return s.Value, nil
 }
 
 // as is the value of a type: as written for text, and otherwise by what it means.
@@ -104,22 +41,183 @@ func (s Scalar) as(typ string) (Value, error) {
 	if typ == TypeString {
 		return Value{typ, s.Text}, nil
 	}
-	if octal.MatchString(s.Text) && (typ == TypeInteger || typ == TypeNumber) {
-		return Value{}, errors.New(octalWrong(s.Text))
-	}
-	v, err := jsonValue(typ, s.Value)
+	decoded, err := s.json()
 	if err != nil {
+		return Value{}, err
+	}
+	v, err := jsonValue(typ, decoded)
+	switch {
+	case errors.Is(err, errTooLarge):
+		return v, fmt.Errorf("%s is %w", brief(s.Text), errTooLarge)
+	case err != nil:
 		return v, fmt.Errorf("%s is not %s", brief(s.Text), article(typ))
 	}
 	return v, nil
 }
 
-// octal matches a number that YAML 1.1 reads as octal and YAML 1.2 as decimal.
-var octal = regexp.MustCompile(`^[+-]?0[0-7_]+$`)
+// Decoded replaces each [Scalar] in a value by what it means: what is left is what decoded JSON has.
+func Decoded(v any) (any, error) {
+	switch v := v.(type) {
+	case Scalar:
+		return v.json()
+	case []any:
+		out := make([]any, len(v))
+		for i := range v {
+			var err error
+			if out[i], err = Decoded(v[i]); err != nil {
+				return nil, err
+			}
+		}
+		return out, nil
+	case map[string]any:
+		out := make(map[string]any, len(v))
+		for k := range v {
+			var err error
+			if out[k], err = Decoded(v[k]); err != nil {
+				return nil, err
+			}
+		}
+		return out, nil
+	}
+	return v, nil
+}
 
-func octalWrong(s string) string {
+// valueError is a node that JSON has no value for.
+type valueError struct {
+	node *yaml.Node
+	// wrong completes "it is …".
+	wrong, hint string
+}
+
+// in says what is wrong with the whole that n is, of which the node may be a part.
+func (e *valueError) in(n *yaml.Node) string {
+	if e.node == resolve(n) {
+		return "is " + e.wrong
+	}
+	return "has a value in it that is " + e.wrong
+}
+
+// nodeValues turns a node into what its JSON would decode to, with a [Scalar] for each value without quotes that isn't
+// text.
+func nodeValues(n *yaml.Node) (any, *valueError) { return decodeNode(n, scalar) }
+
+// nodeJSON turns a node into what its JSON would decode to.
+func nodeJSON(n *yaml.Node) (any, *valueError) { return decodeNode(n, scalarJSON) }
+
+func decodeNode(n *yaml.Node, scalar func(*yaml.Node) (any, *valueError)) (any, *valueError) {
+	n = resolve(n)
+	switch n.Kind {
+	case yaml.SequenceNode:
+		out := make([]any, 0, len(n.Content))
+		for _, c := range n.Content {
+			v, bad := decodeNode(c, scalar)
+			if bad != nil {
+				return nil, bad
+			}
+			out = append(out, v)
+		}
+		return out, nil
+	case yaml.MappingNode:
+		out := make(map[string]any, len(n.Content)/2)
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			key := resolve(n.Content[i])
+			if key.Kind != yaml.ScalarNode {
+				return nil, &valueError{node: n.Content[i], wrong: "under a key that isn't text"}
+			}
+			v, bad := decodeNode(n.Content[i+1], scalar)
+			if bad != nil {
+				return nil, bad
+			}
+			out[key.Value] = v
+		}
+		return out, nil
+	}
+	return scalar(n)
+}
+
+func scalar(n *yaml.Node) (any, *valueError) {
+	v, bad := scalarJSON(n)
+	if _, text := v.(string); text || n.Value == "" {
+		return v, bad
+	}
+	if bad != nil && !numeric(n) {
+		return nil, bad
+	}
+	return Scalar{Text: n.Value, Value: v}, nil // what is wrong with a number is not, where it turns out to be text
+}
+
+// numeric reports whether a node is a number, also where the parser takes one that 64 bits can't hold, such as 1e400, for
+// text.
+func numeric(n *yaml.Node) bool {
+	switch n.ShortTag() {
+	case "!!int", "!!float":
+		return n.Kind == yaml.ScalarNode
+	case "!!str":
+		text := strings.ReplaceAll(n.Value, "_", "")
+		return n.Kind == yaml.ScalarNode && n.Style == 0 && (plainNumber.MatchString(text) || basedNumber.MatchString(text))
+	}
+	return false
+}
+
+// basedNumber is a whole number that isn't decimal.
+var basedNumber = regexp.MustCompile(`^[-+]?0(?:x[0-9a-fA-F]+|o[0-7]+|b[01]+)$`)
+
+// notFinite matches what YAML has for what isn't a finite number (YAML 1.2.2, section 10.3.2).
+var notFinite = regexp.MustCompile(`^[-+]?\.(?:inf|Inf|INF|nan|NaN|NAN)$`)
+
+// jsonNumber is a number as JSON has it (RFC 8259, section 6).
+var jsonNumber = regexp.MustCompile(`^-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?$`)
+
+func scalarJSON(n *yaml.Node) (any, *valueError) {
+	switch tag := n.ShortTag(); {
+	case numeric(n):
+		return numberJSON(n)
+	case tag == "!!null":
+		return nil, nil
+	case tag == "!!bool":
+		return strings.EqualFold(n.Value, "true"), nil
+	case n.Kind != yaml.ScalarNode || !utf8.ValidString(n.Value):
+		return nil, &valueError{node: n, wrong: "not one that JSON has"}
+	}
+	return n.Value, nil
+}
+
+func numberJSON(n *yaml.Node) (any, *valueError) {
+	if wrong := ambiguous(n.Value); wrong != "" {
+		return nil, &valueError{node: n, wrong: "ambiguous: " + wrong}
+	}
+	text := strings.ReplaceAll(n.Value, "_", "")
+	switch {
+	case jsonNumber.MatchString(n.Value):
+		return json.Number(n.Value), nil
+	case notFinite.MatchString(n.Value):
+		return nil, &valueError{node: n, wrong: "not a finite number: " + n.Value, hint: quoteHint(n)}
+	case len(n.Value) > maxDigits:
+		return nil, &valueError{node: n, wrong: tooLarge + ": " + brief(n.Value)}
+	case plainNumber.MatchString(text):
+		return json.Number(decimalForm(text)), nil
+	}
+	i, ok := new(big.Int).SetString(text, 0)
+	if !ok {
+		return nil, &valueError{node: n, wrong: "not a number that JSON has: " + brief(n.Value), hint: quoteHint(n)}
+	}
+	return json.Number(i.String()), nil
+}
+
+// zeros matches a whole number with zeros before it, which the versions of YAML read differently.
+var zeros = regexp.MustCompile(`^[+-]?0[0-9_]+$`)
+
+// ambiguous says what to write instead of a number that the versions of YAML read differently (YAML 1.1's int type has
+// octal numbers without an "o", and no decimal ones that begin with 0; in YAML 1.2.2, section 10.3.2, all are decimal).
+func ambiguous(s string) string {
+	if !zeros.MatchString(s) {
+		return ""
+	}
 	unsigned := strings.TrimLeft(s, "+-")
 	sign := brief(strings.TrimPrefix(s[:len(s)-len(unsigned)], "+"))
 	digits := brief(cmp.Or(strings.TrimLeft(unsigned, "0_"), "0"))
+	if strings.ContainsAny(unsigned, "89") {
+		return fmt.Sprintf("%s is text in YAML 1.1 and a number in YAML 1.2; write %s%s, or put it in quotes if it is text", brief(s), sign, digits)
+	}
 	return fmt.Sprintf("%s is octal in YAML 1.1 and decimal in YAML 1.2; write %s0o%s or %s%s, or put it in quotes if it is text", brief(s), sign, digits, sign, digits)
 }

@@ -1,6 +1,7 @@
 package tool
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -201,7 +202,7 @@ func (d *decoder) accept(n *yaml.Node, label, value string, check func(string) (
 
 // quantity is a number with a unit, which parse turns into a whole number of the smallest unit.
 func quantity[N int64 | int](types []string, parse func(string) (v N, wrong, hint string)) shape[N] {
-	return shape[N]{schema: schema{"type": types}, read: func(d *decoder, n *yaml.Node, label string) (N, bool) {
+	return unambiguous(shape[N]{schema: schema{"type": types}, read: func(d *decoder, n *yaml.Node, label string) (N, bool) {
 		n = resolve(n)
 		tag := n.ShortTag()
 		if n.Kind != yaml.ScalarNode || tag != "!!str" && tag != "!!int" && tag != "!!float" {
@@ -215,19 +216,19 @@ func quantity[N int64 | int](types []string, parse func(string) (v N, wrong, hin
 			return 0, false
 		}
 		return v, true
-	}}
+	}})
 }
 
 // integer is a whole number in a range.
 func integer(least, most int64) shape[int64] {
 	sch := schema{"type": "integer", "minimum": least, "maximum": most}
-	return shape[int64]{schema: sch, read: func(d *decoder, n *yaml.Node, label string) (int64, bool) {
+	return unambiguous(shape[int64]{schema: sch, read: func(d *decoder, n *yaml.Node, label string) (int64, bool) {
 		n = resolve(n)
-		if n.Kind != yaml.ScalarNode || n.ShortTag() != "!!int" {
+		v, err := yamlInt(n)
+		if errors.Is(err, strconv.ErrSyntax) {
 			d.report(n, fmt.Sprintf("%s must be a whole number, not %s", label, describe(n)), "")
 			return 0, false
 		}
-		v, err := yamlInt(n.Value)
 		if err != nil || v < least || v > most {
 			span := fmt.Sprintf("from %d to %d", least, most)
 			if most == math.MaxInt64 {
@@ -237,12 +238,36 @@ func integer(least, most int64) shape[int64] {
 			return 0, false
 		}
 		return v, true
-	}}
+	}})
 }
 
-// yamlInt reads the ways in which YAML writes whole numbers: decimal, 0x, 0o and 0b, with underscores.
-func yamlInt(s string) (int64, error) {
-	return strconv.ParseInt(strings.ReplaceAll(s, "_", ""), 0, 64)
+// yamlInt reads the ways in which YAML writes whole numbers: decimal, 0x, 0o and 0b, with underscores. What isn't one is
+// a syntax error of strconv, and what is too large a range error.
+func yamlInt(n *yaml.Node) (int64, error) {
+	if !numeric(n) {
+		return 0, strconv.ErrSyntax
+	}
+	s := strings.ReplaceAll(n.Value, "_", "")
+	if _, wrong := decimal(s); wrong == tooLarge {
+		return 0, strconv.ErrRange // which the parser takes for a float, or for text
+	}
+	return strconv.ParseInt(s, 0, 64)
+}
+
+// unambiguous refuses numbers that the versions of YAML read differently.
+func unambiguous[V any](s shape[V]) shape[V] {
+	read := s.read
+	s.read = func(d *decoder, n *yaml.Node, label string) (V, bool) {
+		if r := resolve(n); numeric(r) {
+			if wrong := ambiguous(r.Value); wrong != "" {
+				var zero V
+				d.report(r, label+" is ambiguous: "+wrong, "")
+				return zero, false
+			}
+		}
+		return read(d, n, label)
+	}
+	return s
 }
 
 // boolean is true or false.

@@ -153,6 +153,24 @@ func TestSuiteSchema(t *testing.T) {
 	}
 }
 
+// TestNumbersOfMocks: a number in a mock's JSON is a number, digit for digit, whatever holds it.
+func TestNumbersOfMocks(t *testing.T) {
+	s, err := ParseSuite("x_test.yaml", []byte(`
+tool: x
+tests: [{name: a, http: [{path: /, request: {json: 1e400}, json: [1e400, 1_000, +358, 0xFFFFFFFFFFFFFFFFF, .5, 1.20, -0.0, "1e400", !!str 5]}]}]
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	mock := s.Tests[0].HTTP[0]
+	if want := `[1e400,1000,358,295147905179352825855,0.5,1.20,-0.0,"1e400","5"]`; mock.Answers[0].JSON != want {
+		t.Errorf("the answer is %s, want %s", mock.Answers[0].JSON, want)
+	}
+	if n, ok := mock.JSON.(json.Number); !ok || !EqualNumbers(n, "1e400") {
+		t.Errorf("the matcher is the %T %v", mock.JSON, mock.JSON)
+	}
+}
+
 // A mock's file and a file of mocks are of the suite's folder, whatever links say.
 func TestMocksStayInTheFolder(t *testing.T) {
 	outside := t.TempDir()

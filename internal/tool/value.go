@@ -26,18 +26,15 @@ func parseValue(typ, s string) (Value, error) {
 	case TypeString:
 		return Value{typ, s}, nil
 	case TypeInteger:
-		if strings.Trim(s, "+-0123456789") != "" {
-			return Value{}, fmt.Errorf("%s is not a whole number", quote(s))
-		}
-		text, wrong := whole(s)
+		text, wrong := whole(s) // 3.0 and 3e2 too, as in a file
 		if wrong != "" {
-			return Value{}, fmt.Errorf("%s is %s", quote(s), wrong)
+			return Value{}, numberError(quote(s), wrong)
 		}
 		return Value{typ, text}, nil
 	case TypeNumber:
 		text, wrong := decimal(s)
 		if wrong != "" {
-			return Value{}, fmt.Errorf("%s is %s", quote(s), wrong)
+			return Value{}, numberError(quote(s), wrong)
 		}
 		return Value{typ, text}, nil
 	case TypeBoolean:
@@ -59,6 +56,13 @@ func parseValue(typ, s string) (Value, error) {
 	return Value{}, fmt.Errorf("%s is not a JSON %s", quote(s), typ)
 }
 
+func numberError(what, wrong string) error {
+	if wrong == tooLarge {
+		return fmt.Errorf("%s is %w", what, errTooLarge)
+	}
+	return fmt.Errorf("%s is %s", what, wrong)
+}
+
 // jsonValue checks that decoded JSON (with numbers as json.Number) is of the type.
 func jsonValue(typ string, v any) (Value, error) {
 	mismatch := fmt.Errorf("%s is not %s", describeJSON(v), article(typ))
@@ -74,8 +78,8 @@ func jsonValue(typ string, v any) (Value, error) {
 		if typ == TypeInteger {
 			// 3.0 and 3e2 are whole too: JSON has one kind of number (JSON Schema 2020-12 section 6.1.1 of Core).
 			text, wrong := whole(v.String())
-			if wrong == "too large" {
-				return Value{}, fmt.Errorf("%s is too large", describeJSON(v))
+			if wrong == tooLarge {
+				return Value{}, numberError(describeJSON(v), wrong)
 			}
 			if wrong != "" {
 				return Value{}, mismatch
@@ -147,6 +151,10 @@ func normalize(v any) (any, error) {
 		// YAML libraries turn a plain date into a time; written as text it is not what the author wrote.
 		return nil, errors.New("it is a time; put it in quotes to give it as text")
 	}
+	v, err := Decoded(v)
+	if err != nil {
+		return nil, err
+	}
 	if f := reflect.ValueOf(v); f.CanFloat() && (math.IsNaN(f.Float()) || math.IsInf(f.Float(), 0)) {
 		return nil, errors.New("it is not a finite number")
 	}
@@ -164,21 +172,24 @@ func normalize(v any) (any, error) {
 }
 
 // nodeValue reads a YAML node of a definition as a value of the type. wrong completes "the default of … must be …".
-func nodeValue(typ string, n *yaml.Node) (v Value, wrong string) {
+func nodeValue(typ string, n *yaml.Node) (v Value, wrong, hint string) {
 	n = resolve(n)
-	mismatch := fmt.Sprintf("must be %s, not %s", article(typ), describe(n))
-	decoded, ok := nodeJSON(n)
-	if !ok {
-		return v, mismatch
+	if typ == TypeString && n.Kind == yaml.ScalarNode && (numeric(n) || n.ShortTag() == "!!bool") {
+		return Value{typ, n.Value}, "", "" // as it is written
 	}
-	if n.ShortTag() == "!!int" && octal.MatchString(n.Value) && typ != TypeString {
-		return v, "is ambiguous: " + octalWrong(n.Value)
+	mismatch := fmt.Sprintf("must be %s, not %s", article(typ), describe(n))
+	decoded, bad := nodeJSON(n)
+	if bad != nil {
+		return v, bad.in(n), bad.hint
 	}
 	v, err := jsonValue(typ, decoded)
-	if err != nil {
-		return v, mismatch
+	switch {
+	case errors.Is(err, errTooLarge):
+		return v, "is too large: " + brief(n.Value), ""
+	case err != nil:
+		return v, mismatch, valueHint(typ, n)
 	}
-	return v, ""
+	return v, "", ""
 }
 
 // decoded is the value as decoded JSON has it, with numbers as json.Number.

@@ -177,9 +177,11 @@ func stepInputsShape() shape[[]StepInput] {
 				if !d.accept(at, "input", key, checkName) {
 					return
 				}
-				value, ok := nodeValues(v)
-				if !ok || value == nil {
-					d.report(v, fmt.Sprintf("input %s has no value that a tool can take", quote(key)), "")
+				value, ok := valueShape().read(d, v, "input "+quote(key))
+				if ok && value == nil {
+					d.report(v, fmt.Sprintf("input %s has no value", quote(key)), `write "" for an empty text`)
+				}
+				if value == nil {
 					return
 				}
 				out = append(out, StepInput{Name: key, Value: templates(d, v, "input "+quote(key), value), Position: d.position(v)})
@@ -238,9 +240,8 @@ func forEachShape() shape[*ForEach] {
 }
 
 func itemList(d *decoder, n *yaml.Node, label string) ([]any, bool) {
-	value, ok := nodeValues(n)
+	value, ok := valueShape().read(d, n, label)
 	if !ok {
-		d.report(n, label+" has an item that is not a value", "")
 		return nil, false
 	}
 	list, _ := templates(d, n, label, value).([]any)

@@ -247,7 +247,11 @@ func (r *resolver) inputs(s *Step) {
 	t := s.Uses.Tool
 	if len(t.Args) == 0 {
 		for _, in := range s.Inputs {
-			if _, err := freeInputs(map[string]any{in.Name: ""}); err != nil {
+			value, ok := literal(in.Value)
+			if !ok {
+				value = ""
+			}
+			if _, err := freeInputs(map[string]any{in.Name: value}); err != nil {
 				r.at(in.Position, fmt.Sprintf("step %s: %v", quote(s.Name), err), "")
 			}
 		}

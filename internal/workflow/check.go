@@ -39,22 +39,13 @@ func CheckConditions(ctx context.Context, p *Plan, e condition.Evaluator) error 
 }
 
 // CheckInputs reports, in one *[tool.Error], which values that are known already a step's tool will refuse: those that come
-// from the workflow's inputs alone.
+// from the workflow's inputs and the items in the file alone.
 func (p *Plan) CheckInputs() error {
 	var problems []tool.Problem
-	for _, step := range p.Steps {
+	for i, step := range p.Steps {
 		for _, in := range step.Inputs {
-			v, err := tool.Substitute(in.Value, func(r tool.Reference) (any, error) {
-				if r.From != tool.FromInputs {
-					return nil, errUnknown
-				}
-				return p.inputs[r.Name], nil
-			})
-			if err != nil {
-				continue // it isn't known yet
-			}
-			if err := step.Uses.Tool.CheckInput(in.Name, v); err != nil {
-				problems = append(problems, tool.Problem{Position: in.Position, Text: fmt.Sprintf("step %s: %v", step.Name, err)})
+			if text := p.refused(i, in); text != "" {
+				problems = append(problems, tool.Problem{Position: in.Position, Text: fmt.Sprintf("step %s%s", step.Name, text)})
 			}
 		}
 	}
@@ -62,6 +53,50 @@ func (p *Plan) CheckInputs() error {
 		return nil
 	}
 	return tool.NewError(problems)
+}
+
+// maxCheckedItems bounds for how many items an input is checked before anything runs; each is at its turn, too.
+const maxCheckedItems = 10_000
+
+// refused says why the tool of step i refuses an input, for which of its items, or "".
+func (p *Plan) refused(i int, in tool.StepInput) string {
+	step := p.Steps[i]
+	check := func(item *any) error {
+		v, err := tool.Substitute(in.Value, func(r tool.Reference) (any, error) { return p.given(r, item) })
+		if err != nil {
+			return nil //nolint:nilerr // it isn't known yet
+		}
+		return step.Uses.Tool.CheckInput(in.Name, v)
+	}
+	if err := check(nil); err != nil {
+		return ": " + err.Error()
+	}
+	fe := step.ForEach
+	if fe == nil || fe.Reference != nil || perItem(step) { // whose condition may leave the item out
+		return ""
+	}
+	count, err := p.ItemCount(nil, i)
+	if err != nil {
+		return "" // can't be: the items are in the file
+	}
+	for k := range min(count, maxCheckedItems) {
+		item, err := writtenItem(fe, k, func(r tool.Reference) (any, error) { return p.given(r, nil) })
+		if err != nil {
+			continue // it isn't known yet
+		}
+		if err := check(&item); err != nil {
+			return fmt.Sprintf(", item %d: %v", k, err)
+		}
+	}
+	return ""
+}
+
+// given is the value of a reference that doesn't depend on a step.
+func (p *Plan) given(r tool.Reference, item *any) (any, error) {
+	if r.From == tool.FromStep {
+		return nil, errUnknown
+	}
+	return p.value(nil, r, item)
 }
 
 // conditionProblem places a problem in the file.

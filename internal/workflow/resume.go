@@ -71,6 +71,7 @@ func (p *Plan) itemsDigest(s *States, i int) string {
 		if err != nil {
 			return ""
 		}
+		// A value without quotes counts as it is written, too: a tool.Scalar is encoded with both.
 		if err := json.NewEncoder(sum).Encode(value); err != nil {
 			panic(fmt.Sprintf("encode an item of step %s: %v", p.Steps[i].Name, err)) // which was decoded from text
 		}

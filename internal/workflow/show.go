@@ -10,8 +10,8 @@ import (
 )
 
 // Shown returns a step's inputs and variables for people who plan: with the values of the workflow's inputs in their
-// places, and other references as they are written.
-func (p *Plan) Shown(i int) (inputs map[string]any, environment map[string]string) {
+// places, and other references as they are written. env are the variables of the command line, which come before all others.
+func (p *Plan) Shown(i int, env []tool.EnvVar) (inputs map[string]any, environment map[string]string) {
 	lookup := func(r tool.Reference) (any, error) {
 		if r.From == tool.FromInputs {
 			return p.inputs[r.Name], nil
@@ -21,6 +21,9 @@ func (p *Plan) Shown(i int) (inputs map[string]any, environment map[string]strin
 	inputs, environment = map[string]any{}, map[string]string{}
 	for _, in := range p.Steps[i].Inputs {
 		v, err := tool.Substitute(in.Value, lookup)
+		if err == nil {
+			v, err = p.Steps[i].Uses.Tool.Written(in.Name, v)
+		}
 		if err != nil {
 			v = err.Error()
 		}
@@ -32,11 +35,16 @@ func (p *Plan) Shown(i int) (inputs map[string]any, environment map[string]strin
 			if err != nil {
 				text = err.Error()
 			}
-			environment[v.Name] = strings.ReplaceAll(text, "\n", `\n`)
+			environment[v.Name] = oneLine(text)
 		}
+	}
+	for _, v := range env {
+		environment[v.Name] = oneLine(v.Value)
 	}
 	return inputs, environment
 }
+
+func oneLine(s string) string { return strings.ReplaceAll(s, "\n", `\n`) }
 
 var errUnknown = errors.New("the value isn't known yet")
 
@@ -52,7 +60,9 @@ func (p *Plan) Known(ctx context.Context, s *States, i int, e condition.Evaluato
 		if err != nil {
 			return false, nil, false, nil //nolint:nilerr // that it isn't known is the answer
 		}
-		v.Variables[tool.Variable(k)] = value
+		if v.Variables[tool.Variable(k)], err = tool.Decoded(value); err != nil {
+			return false, &condition.Problem{Text: err.Error()}, true, nil
+		}
 	}
 	value, problem, err = e.Evaluate(ctx, p.Expression(step), v)
 	return value, problem, err == nil, err

@@ -55,6 +55,9 @@ func (n *planning) judge(i int, item *any) (bool, *condition.Problem) {
 	v.Success, v.Failure = n.outlook(i)
 	for k, r := range s.Condition.References {
 		value, err := n.value(n.states, r, item)
+		if err == nil {
+			value, err = tool.Decoded(value)
+		}
 		if err != nil {
 			return false, &condition.Problem{Text: err.Error()}
 		}
@@ -124,9 +127,7 @@ func (p *Plan) ItemCount(s *States, i int) (int, error) {
 // ItemValue is an item of a step with for_each: what decoded JSON has.
 func (p *Plan) ItemValue(s *States, i, item int) (any, error) {
 	fe := p.Steps[i].ForEach
-	value := func(r tool.Reference) (any, error) { return p.value(s, r, nil) }
-	switch {
-	case fe.Reference != nil:
+	if fe.Reference != nil {
 		list, err := p.items(s, i)
 		if err != nil {
 			return nil, err
@@ -135,20 +136,26 @@ func (p *Plan) ItemValue(s *States, i, item int) (any, error) {
 			return nil, fmt.Errorf("%s has %d items and no item %d", fe.Reference, len(list), item)
 		}
 		return list[item], nil
-	case fe.Matrix != nil:
-		out := map[string]any{}
-		for k := len(fe.Matrix) - 1; k >= 0; k-- {
-			l := fe.Matrix[k]
-			v, err := tool.Substitute(l.Items[item%len(l.Items)], value)
-			if err != nil {
-				return nil, err
-			}
-			out[l.Name] = v
-			item /= len(l.Items)
-		}
-		return out, nil
 	}
-	return tool.Substitute(fe.Items[item], value)
+	return writtenItem(fe, item, func(r tool.Reference) (any, error) { return p.value(s, r, nil) })
+}
+
+// writtenItem is an item of a list or matrix that stands in the file.
+func writtenItem(fe *tool.ForEach, item int, value func(tool.Reference) (any, error)) (any, error) {
+	if fe.Matrix == nil {
+		return tool.Substitute(fe.Items[item], value)
+	}
+	out := map[string]any{}
+	for k := len(fe.Matrix) - 1; k >= 0; k-- {
+		l := fe.Matrix[k]
+		v, err := tool.Substitute(l.Items[item%len(l.Items)], value)
+		if err != nil {
+			return nil, err
+		}
+		out[l.Name] = v
+		item /= len(l.Items)
+	}
+	return out, nil
 }
 
 // maxReferencedItems bounds a list that a tool wrote.
@@ -211,11 +218,26 @@ func (p *Plan) Bind(s *States, i, item int) (*Bound, error) {
 		value = &v
 	}
 	lookup := func(r tool.Reference) (any, error) { return p.value(s, r, value) }
+	b, err := p.bind(step, lookup)
+	if err == nil {
+		return b, nil
+	}
+	if null := nullItem(step, lookup); null != nil {
+		err = fmt.Errorf(`%w; to leave out such items, write condition: "%s != null"`, err, null)
+	}
+	return nil, err
+}
+
+func (p *Plan) bind(step *tool.Step, lookup func(tool.Reference) (any, error)) (*Bound, error) {
 	b := &Bound{Inputs: make(map[string]any, len(step.Inputs))}
 	for _, in := range step.Inputs {
 		v, err := tool.Substitute(in.Value, lookup)
 		if err != nil {
 			return nil, fmt.Errorf("input %s: %w", in.Name, err)
+		}
+		// The run checks its inputs, and masks what it says of them; what is null it need not mask.
+		if err := step.Uses.Tool.CheckInput(in.Name, v); err != nil && v == nil {
+			return nil, err
 		}
 		b.Inputs[in.Name] = v
 	}
@@ -227,6 +249,21 @@ func (p *Plan) Bind(s *States, i, item int) (*Bound, error) {
 		return nil, err
 	}
 	return b, nil
+}
+
+// nullItem is a reference of the step to an item, or a part of one, that is null: what a failed item of an earlier for_each
+// hands on.
+func nullItem(step *tool.Step, lookup func(tool.Reference) (any, error)) *tool.Reference {
+	var null *tool.Reference
+	step.References(func(r tool.Reference, _ tool.Position) {
+		if r.From != tool.FromItem || null != nil {
+			return
+		}
+		if v, err := lookup(r); err == nil && v == nil {
+			null = &r
+		}
+	})
+	return null
 }
 
 func variables(list []tool.StepVariable, lookup func(tool.Reference) (any, error)) ([]tool.EnvVar, error) {
