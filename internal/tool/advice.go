@@ -15,20 +15,38 @@ import (
 // Lines of block scalars, such as those of a script, are never wrong.
 func advise(lines []string, named int) (line int, hint string) {
 	blocks := blockFinder{block: -1}
-	for i, text := range lines {
-		text = strings.TrimRight(text, "\r")
-		near := i <= named
-		if !near && blocks.lost {
+	var depth indents
+	for i := 0; i < len(lines); i++ {
+		text := strings.TrimRight(lines[i], " \t\r")
+		near, lost := i <= named, blocks.lost
+		if !near && lost {
 			break
 		}
-		if blocks.inside(text) || i < named-2 {
+		if blocks.inside(text) {
 			continue
 		}
-		if near && strings.HasPrefix(strings.TrimLeft(text, " "), "\t") {
-			return i + 1, "indent with spaces, not tabs"
-		}
-		if hint := adviceFor(text); hint != "" {
+		if hint := depth.check(i, text); hint != "" && !lost && i >= named-1 {
 			return i + 1, hint
+		}
+		after, wrong, hint, ok := i+1, i, "", true
+		if value, least := flowIn(text); value != "" && !lost {
+			if after, wrong, hint, ok = adviseFlow(lines, i, value, least); ok {
+				blocks.lost = false // it has been read
+			}
+		}
+		switch {
+		case after < named-1:
+		case near && strings.HasPrefix(strings.TrimLeft(text, " "), "\t"):
+			return i + 1, "indent with spaces, not tabs"
+		case hint != "":
+			return wrong + 1, hint
+		case i >= named-2:
+			if hint := adviceFor(text); hint != "" {
+				return i + 1, hint
+			}
+		}
+		if ok {
+			i = after - 1
 		}
 	}
 	return named, ""
@@ -37,8 +55,28 @@ func advise(lines []string, named int) (line int, hint string) {
 // keyed matches a line with a key and a value, or a list item.
 var keyed = regexp.MustCompile(`^ *(?:- +)*(?:[A-Za-z_][A-Za-z0-9_.-]*:(?: +|$)|- +)(.*)$`)
 
+// flowIn is the flow collection that begins in a line, and the column that its further lines are indented beyond.
+func flowIn(line string) (value string, least int) {
+	least = len(line) - len(strings.TrimLeft(line, " "))
+	value = strings.TrimLeft(line, " ")
+	if m := keyed.FindStringSubmatch(line); m != nil {
+		value = m[1]
+	} else {
+		least = -1
+	}
+	if value == "" || value[0] != '[' && value[0] != '{' {
+		return "", 0
+	}
+	return value, least
+}
+
+const (
+	quotesEnd     = "the quotes end before the text does; put all of it in quotes: "
+	bareReference = `between brackets a reference must be in quotes: "${…}"`
+)
+
 func adviceFor(line string) string {
-	m := keyed.FindStringSubmatch(strings.TrimRight(line, " \t\r"))
+	m := keyed.FindStringSubmatch(line)
 	if m == nil || m[1] == "" {
 		return ""
 	}
@@ -48,20 +86,13 @@ func adviceFor(line string) string {
 		end := quotedLength(value)
 		rest := strings.TrimLeft(value[max(end, 0):], " ")
 		if end > 0 && rest != "" && rest[0] != '#' {
-			return "the quotes end before the text does; put all of it in quotes: " + singleQuoted(value)
+			return quotesEnd + singleQuoted(value)
 		}
-	case '!':
-		if !strings.HasPrefix(value, "!!") {
-			return `a text that begins with "!" must be in quotes: ` + singleQuoted(value)
-		}
-	case '%', '@', '`':
-		return "a text that begins with " + quote(value[:1]) + " must be in quotes: " + singleQuoted(value)
-	case '{', '[':
-		if bare.MatchString(value) {
-			return `between brackets a reference must be in quotes: "${…}"`
-		}
-	case '|', '>', '&', '*':
+	case '|', '>', '&', '{', '[':
 	default:
+		if hint := beginning(value); hint != "" {
+			return hint
+		}
 		text, _, _ := strings.Cut(value, " #")
 		if strings.Contains(text, ": ") || strings.HasSuffix(text, ":") {
 			return `a text with ": " in it must be in quotes: ` + singleQuoted(value)
@@ -70,8 +101,26 @@ func adviceFor(line string) string {
 	return ""
 }
 
-// bare is a reference in a flow collection without quotes around it.
-var bare = regexp.MustCompile(`[\[{,:] *\$\{`)
+// beginning says what is wrong with how a text without quotes begins.
+func beginning(text string) string {
+	if text == "" {
+		return ""
+	}
+	switch text[0] {
+	case '!':
+		if strings.HasPrefix(text, "!!") {
+			return ""
+		}
+	case '*': // an alias has a name
+		if len(text) > 1 && (isAlnum(text[1]) || text[1] == '_' || text[1] == '-') {
+			return ""
+		}
+	case '%', '@', '`':
+	default:
+		return ""
+	}
+	return "a text that begins with " + quote(text[:1]) + " must be in quotes: " + singleQuoted(text)
+}
 
 // cut reports whether an unquoted value lost its end to a comment inside quotes.
 func (d *decoder) cut(n *yaml.Node) bool {

@@ -164,7 +164,7 @@ func text(extra schema, check func(string) (wrong, hint string)) shape[string] {
 		n = resolve(n)
 		// A plain date is text to everybody but YAML 1.1.
 		if n.Kind != yaml.ScalarNode || n.ShortTag() != "!!str" && n.ShortTag() != "!!timestamp" {
-			hint := ""
+			hint := pairHint(n)
 			if n.Kind == yaml.ScalarNode && n.ShortTag() != "!!null" {
 				hint = quoteHint(n)
 			}
@@ -181,11 +181,19 @@ func loose(check func(string) (wrong, hint string)) shape[string] {
 	return shape[string]{schema: sch, read: func(d *decoder, n *yaml.Node, label string) (string, bool) {
 		n = resolve(n)
 		if n.Kind != yaml.ScalarNode || n.ShortTag() == "!!null" {
-			d.report(n, fmt.Sprintf("%s must be text or a number, not %s", label, describe(n)), "")
+			d.report(n, fmt.Sprintf("%s must be text or a number, not %s", label, describe(n)), pairHint(n))
 			return "", false
 		}
 		return n.Value, d.accept(n, label, n.Value, check)
 	}}
+}
+
+// pairHint helps where text has a ": " in it, by which it is a mapping.
+func pairHint(n *yaml.Node) string {
+	if n.Kind != yaml.MappingNode || len(n.Content) != 2 || n.Content[0].Kind != yaml.ScalarNode || n.Content[1].Kind != yaml.ScalarNode {
+		return ""
+	}
+	return "if it is text, put it in quotes: " + singleQuoted(n.Content[0].Value+": "+n.Content[1].Value)
 }
 
 func (d *decoder) accept(n *yaml.Node, label, value string, check func(string) (wrong, hint string)) bool {
