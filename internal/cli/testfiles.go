@@ -92,6 +92,11 @@ func validateSuite(file string) error {
 	if err != nil {
 		return err
 	}
+	return checkSuite(suite)
+}
+
+// checkSuite finds what is wrong with what a file of tests names.
+func checkSuite(suite *tool.Suite) error {
 	var errs []error
 	if suite.Tool != nil {
 		t, err := suite.LoadTool()

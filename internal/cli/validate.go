@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -96,13 +97,20 @@ func validate(ctx context.Context, s streams, file string) (def *tool.Definition
 	if tool.IsTestFile(file) {
 		return nil, validateSuite(file)
 	}
-	def, _, err = loadDefinition(s.in, file)
+	var data []byte
+	if file == "-" {
+		if data, err = readDefinition(s.in); err != nil {
+			return nil, err
+		}
+	}
+	def, _, err = loadDefinition(bytes.NewReader(data), file)
 	var other *tool.NotRunnableError
 	switch {
-	case errors.As(err, &other) && file != "-":
-		if other.Mocks {
-			return nil, tool.LoadMocks(file)
-		}
+	case errors.As(err, &other) && file == "-":
+		return nil, validateOther(other.Mocks, data)
+	case errors.As(err, &other) && other.Mocks:
+		return nil, tool.LoadMocks(file)
+	case errors.As(err, &other):
 		return nil, validateSuite(file)
 	case err != nil:
 		return nil, err
@@ -112,6 +120,24 @@ func validate(ctx context.Context, s streams, file string) (def *tool.Definition
 	conditions := condition.NewProcess("")
 	err = workflow.CheckConditions(ctx, workflow.NewPlan(def.Workflow, nil), conditions)
 	return def, errors.Join(err, conditions.Close())
+}
+
+// validateOther is for tests and mocks from standard input; the files that they name are in the current folder.
+func validateOther(mocks bool, data []byte) error {
+	if mocks {
+		_, err := tool.ParseMocks("-", data)
+		return err
+	}
+	suite, err := tool.ParseSuite("-", data)
+	if err != nil {
+		return err
+	}
+	dir, err := workingDir()
+	if err != nil {
+		return err
+	}
+	suite.SetDir(dir)
+	return checkSuite(suite)
 }
 
 func printValidation(s streams, asJSON bool, file string, warnings []tool.Problem, err error) error {

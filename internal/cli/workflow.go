@@ -61,7 +61,7 @@ func (f *runFlags) runWorkflow(ctx context.Context, s streams, w *tool.Workflow,
 	}
 	values, err := w.Values(given)
 	if err != nil {
-		return err
+		return f.alsoSecrets(ctx, s, w, err)
 	}
 	if err := f.checkSecretFlags(toolsOf(w)...); err != nil {
 		return err

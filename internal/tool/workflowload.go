@@ -91,6 +91,9 @@ func (d *decoder) notRunnable(root *yaml.Node) error {
 	}
 	tests := keyOf(root, "tests")
 	mocks := keyOf(root, "http", "commands")
+	if tests != nil && resolve(child(root, "tests")).Kind == yaml.MappingNode && keyOf(root, "tool", "workflow") == nil {
+		tests, mocks = nil, tests // mocks of single tests, by their names
+	}
 	switch {
 	case tests != nil:
 		d.report(tests, "this is a file of tests", "run it with mayfly test")
