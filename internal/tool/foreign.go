@@ -22,11 +22,14 @@ func foreignKeys(what string) map[string]string {
 		privileged = "no tool is privileged; security: {capabilities: root} is for apt, su and the like"
 		pull       = "the flag --pull of mayfly run says it: missing, always or never"
 		limits     = "cpu and memory stand right under resources"
+		shell      = "the first line of a script says it: #!/bin/bash"
+		health     = "a tool runs and ends, so nothing asks for its health; leave it out"
+		envFrom    = "name each one: environment: [NAME=value], and NAME=/secrets/NAME for a secret"
 	)
 	switch what {
 	case "a tool":
 		return map[string]string{
-			"env": "environment", "envs": "environment", "variables": "environment", "env_file": "the flag --env-file of mayfly run reads one",
+			"env": "environment", "envs": "environment", "vars": "environment", "variables": "environment", "envFrom": envFrom, "env_file": "the flag --env-file of mayfly run reads one",
 			"cmd": "command", "entrypoint": "command", "run": "script", "uses": "image", "container": "image", "container_name": "name",
 			"workdir": "working_dir", "workingDir": "working_dir", "working_directory": "working_dir", "working-directory": "working_dir",
 			"user": "security: {user: …}", "read_only": "security: {read_only: …}", "cap_add": "security: {capabilities: […]}",
@@ -36,7 +39,8 @@ func foreignKeys(what string) map[string]string {
 			"pids_limit": "resources: {pids: …}", "ulimits": "resources: {nofile: …}", "limits": "resources",
 			"secrets": asSecret, "mounts": "volumes", "volumeMounts": "volumes", "tmpfs": "volumes: [{name: NAME, size: 1Gi, mount_path: /PATH}]",
 			"retries": "retry: {attempts: …}", "restart": "retry: {attempts: …}", "restartPolicy": "retry: {attempts: …}",
-			"timeout-minutes": "timeout", "ports": noPorts, "expose": noPorts, "networks": "network", "network_mode": "network",
+			"timeout-minutes": "timeout", "ports": noPorts, "expose": noPorts, "networks": "network", "network_mode": "network", "egress": "network: [{host: …}]", "allow_network": "network: [{host: …}]",
+			"healthcheck": health, "livenessProbe": health, "readinessProbe": health, "shell": shell,
 			"image_pull_policy": pull, "imagePullPolicy": pull, "pull_policy": pull,
 			"inputs": "args", "params": "args", "parameters": "args", "with": "args", "steps": "a workflow's steps stand under workflow: [{name: NAME, tool: {image: IMAGE}}]",
 			"depends_on": "a workflow's steps have an order: needs", "needs": "a workflow's steps have an order: needs",
@@ -46,7 +50,8 @@ func foreignKeys(what string) map[string]string {
 		}
 	case "a step", "a step of finally":
 		return map[string]string{
-			"env": "environment", "with": "inputs", "args": "inputs", "params": "inputs", "parameters": "inputs", "arguments": "inputs", "uses": "tool",
+			"env": "environment", "vars": "environment", "variables": "environment", "envFrom": envFrom, "shell": shell, "egress": ofItsTool, "healthcheck": health,
+			"with": "inputs", "args": "inputs", "params": "inputs", "parameters": "inputs", "arguments": "inputs", "uses": "tool",
 			"run": "tool: {image: IMAGE, script: …}", "script": "tool: {image: IMAGE, script: …}", "command": ofItsTool, "cmd": ofItsTool,
 			"image": ofItsTool, "entrypoint": ofItsTool, "user": ofItsTool, "workdir": ofItsTool, "working_dir": ofItsTool,
 			"working_directory": ofItsTool, "working-directory": ofItsTool, "memory": ofItsTool, "cpus": ofItsTool, "cap_add": ofItsTool,
@@ -61,15 +66,20 @@ func foreignKeys(what string) map[string]string {
 	case "a workflow":
 		return map[string]string{
 			"steps": "workflow", "jobs": "workflow", "tasks": "workflow", "tools": "workflow", "stages": "workflow", "parallel": "parallel_tools",
-			"env": "environment", "args": "inputs", "with": "inputs", "params": "inputs", "parameters": "inputs", "secrets": asSecret,
+			"env": "environment", "vars": "environment", "variables": "environment", "args": "inputs", "with": "inputs", "params": "inputs", "parameters": "inputs", "secrets": asSecret,
 			"on": "a workflow begins when mayfly run does; have cron or another program start it", "concurrency": "max_parallel",
 			"image": "each step's tool has its own", "always": "finally", "retries": "steps have it: retry: {attempts: …}",
 			"retry": "each step has its own", "depends_on": "steps have it: needs",
 		}
+	case "a test file":
+		return map[string]string{
+			"env": "environment", "vars": "environment", "variables": "environment", "args": "inputs", "with": "inputs", "params": "inputs",
+			"user": "the tool has it: security: {user: …}", "cases": "tests", "expect": "each test has its own, under tests", "network": "allow_network",
+		}
 	case "a test":
 		inExpect := func(key string) string { return "expect: {" + key + ": …}" }
 		return map[string]string{
-			"env": "environment", "args": "inputs", "with": "inputs", "params": "inputs", "stdin": "a test's tool has no standard input; give it inputs",
+			"env": "environment", "vars": "environment", "variables": "environment", "user": "the tool has it: security: {user: …}", "args": "inputs", "with": "inputs", "params": "inputs", "stdin": "a test's tool has no standard input; give it inputs",
 			"stdout": inExpect("stdout"), "stderr": inExpect("stderr"), "exit_code": inExpect("exit_code"), "exit-code": inExpect("exit_code"),
 			"status": inExpect("status"), "outputs": inExpect("outputs"), "requests": inExpect("requests"), "assert": "expect", "asserts": "expect", "expected": "expect",
 			"command": "the tool has it; commands mocks programs that it starts", "cmd": "the tool has it; commands mocks programs that it starts",

@@ -22,23 +22,42 @@ func (t *Tool) Warnings() []Problem {
 	return newError(found).Problems
 }
 
-// scriptWarnings are for a script that is nothing but the path of a file beside the definition.
+// scriptWarnings are for a script that is nothing but the path of a file of this machine.
 func (t *Tool) scriptWarnings() []Problem {
 	if t.Script == nil || t.Script.File != "" || t.Source.Dir == "" {
 		return nil
 	}
-	name := path.Clean(strings.TrimSpace(t.Script.Text))
-	if strings.ContainsAny(name, " \t\n") || !filepath.IsLocal(name) || !isFile(filepath.Join(t.Source.Dir, name)) {
+	text := strings.TrimSpace(t.Script.Text)
+	name := path.Clean(text)
+	file := name
+	if !path.IsAbs(name) {
+		file = filepath.Join(t.Source.Dir, name)
+	}
+	if strings.ContainsAny(name, " \t\n") || path.IsAbs(name) && ofImages(name) || !isFile(file) {
 		return nil
 	}
 	if slices.ContainsFunc(t.Volumes, func(v Volume) bool { return v.File != "" }) {
 		return nil // it may be mounted where the tool looks for it
 	}
+	if !filepath.IsLocal(name) {
+		return []Problem{{
+			Position: t.Script.Position,
+			Text:     fmt.Sprintf("script %s is read as the text of a script, and that file of this machine isn't in the sandbox", quote(text)),
+			Hint:     fmt.Sprintf("to run the file keep it in this file's folder, %s, and write script: {file: %s}", t.Source.Dir, path.Base(name)),
+		}}
+	}
 	return []Problem{{
 		Position: t.Script.Position,
-		Text:     fmt.Sprintf("script %s is read as the text of a script, and there is a file of that name beside this one, which isn't in the sandbox", quote(strings.TrimSpace(t.Script.Text))),
+		Text:     fmt.Sprintf("script %s is read as the text of a script, and there is a file of that name beside this one, which isn't in the sandbox", quote(text)),
 		Hint:     fmt.Sprintf("to run the file write script: {file: %s}", name),
 	}}
+}
+
+// ofImages reports whether a path is in a folder where images have programs (the Filesystem Hierarchy Standard, 3.0): there
+// a script that is a path runs the image's.
+func ofImages(name string) bool {
+	root, _, _ := strings.Cut(name[1:], "/")
+	return slices.Contains([]string{"bin", "sbin", "lib", "lib64", "usr", "opt", "etc", "app"}, root) || path.Dir(name) == "/"
 }
 
 // secretWarnings are for /secrets/NAME inside a longer value, which stays as it is.

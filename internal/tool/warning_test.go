@@ -89,13 +89,25 @@ func TestWarningsOfFilesAndSecrets(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "check.sh"), []byte("true\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	other := t.TempDir()
+	if err := os.WriteFile(filepath.Join(other, "e.sh"), []byte("true\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	beside, err := filepath.Rel(dir, filepath.Join(other, "e.sh"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	for text, want := range map[string]string{
-		"script: ./check.sh":       `:2:9: script "./check.sh" is read as the text of a script, and there is a file of that name beside this one, which isn't in the sandbox; to run the file write script: {file: check.sh}`,
-		"script: check.sh":         "write script: {file: check.sh}",
-		"script: ./missing.sh":     "",
-		"script: ../check.sh":      "",
-		"script: ./check.sh -v":    "",
-		"script: {file: check.sh}": "",
+		"script: " + other + "/e.sh": `/e.sh" is read as the text of a script, and that file of this machine isn't in the sandbox; to run the file keep it in this file's folder, ` + dir + `, and write script: {file: e.sh}`,
+		"script: " + beside:          "write script: {file: e.sh}",
+		"script: /bin/sh":            "", // the image's own
+		"script: " + other + "/e.s":  "",
+		"script: ./check.sh":         `:2:9: script "./check.sh" is read as the text of a script, and there is a file of that name beside this one, which isn't in the sandbox; to run the file write script: {file: check.sh}`,
+		"script: check.sh":           "write script: {file: check.sh}",
+		"script: ./missing.sh":       "",
+		"script: ../check.sh":        "",
+		"script: ./check.sh -v":      "",
+		"script: {file: check.sh}":   "",
 		"script: ./check.sh\nvolumes: [{name: a, file: check.sh, mount_path: /workspace/check.sh}]": "",
 		"environment: [\"H=Bearer /secrets/token\"]":                                                `:2:15: variable H: /secrets/token inside a longer value stays text, and nothing is mounted there; give the secret a variable of its own, X=/secrets/token, `,
 		"environment: [H=/secrets/token.]":                                                          "",

@@ -56,6 +56,9 @@ func ParseDefinition(name string, data []byte) (*Definition, error) {
 		return nil, err
 	}
 	if d.workflow(root) == nil {
+		if d.misspelt(root); len(d.problems) > 0 {
+			return nil, newError(d.problems)
+		}
 		t, err := d.tool(name, root)
 		if err != nil {
 			return nil, err
@@ -103,6 +106,21 @@ func (d *decoder) notRunnable(root *yaml.Node) error {
 		return &NotRunnableError{Mocks: true, err: newError(d.problems)}
 	}
 	return nil
+}
+
+// misspelt reports a key that was probably meant to make the file a workflow, of which all others would be unknown.
+func (d *decoder) misspelt(root *yaml.Node) {
+	kinds := []string{"workflow", "parallel_tools"}
+	if len(d.problems) > 0 || root.Kind != yaml.MappingNode || keyOf(root, "image", "command", "script") != nil {
+		return
+	}
+	for i := 0; i+1 < len(root.Content); i += 2 {
+		key := resolve(root.Content[i]).Value
+		if near := nearest(key, kinds); near != "" && resolve(root.Content[i+1]).Kind == yaml.SequenceNode {
+			d.report(root.Content[i], fmt.Sprintf("unknown key %s", quote(key)), didYouMean(key, kinds, ""))
+			return
+		}
+	}
 }
 
 func (e *NotRunnableError) Error() string { return e.err.Error() }
