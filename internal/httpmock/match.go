@@ -115,12 +115,16 @@ func compare(m *tool.RequestMatch, req *Request) *differences {
 func sorted(values []string) []string { return slices.Sorted(slices.Values(values)) }
 
 // paths are the forms of a request's path that one of them has to be what is meant: for a path of a URL with its encoded
-// slashes, and otherwise decoded, with these, or as it came.
+// slashes, and otherwise this, as it came, or decoded, unless decoding makes it the path of something else.
 func (r *Request) paths(slashed bool) []string {
+	kept := tool.SlashedPath(r.escaped)
 	if slashed {
-		return []string{tool.SlashedPath(r.escaped)}
+		return []string{kept}
 	}
-	return []string{r.Path, tool.SlashedPath(r.escaped), r.escaped}
+	if strings.Contains(kept, "%2F") || strings.Contains(strings.ToUpper(r.Path), "%2F") {
+		return []string{kept, r.escaped}
+	}
+	return []string{r.Path, kept, r.escaped}
 }
 
 // sameForm says whether a form has the fields that are meant, in another order: clients write them as they like.

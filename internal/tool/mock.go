@@ -26,7 +26,7 @@ type RequestMatch struct {
 	Host   *Matcher
 	Port   uint16 // 0 for any
 	Path   *Matcher
-	// Slashed says that Path is one of a URL, in which %2F is told from a slash; see [SlashedPath].
+	// Slashed says that Path is one of a URL, which a path that only decodes to it is not; see [SlashedPath].
 	Slashed bool
 	// Query are parameters that the request has; it may have more.
 	Query []Field

@@ -6,11 +6,12 @@ import (
 )
 
 // SlashedPath decodes the path of a URL except for the slashes that are encoded: "team%2Fapp" is one name, as an id of
-// GitLab's is, and "team/app" are two (RFC 3986, section 2.2).
+// GitLab's is, and "team/app" are two (RFC 3986, section 2.2). It leaves %25 too, which tells "team%252Fapp" from the first
+// (section 2.4).
 func SlashedPath(escaped string) string { return percentDecode(escaped, true) }
 
 // percentDecode decodes the escapes of a text, except for those that aren't any (WHATWG's URL standard, section 1.3), and
-// slashes if they are to be kept.
+// slashes and percent signs if they are to be kept.
 func percentDecode(escaped string, keepSlash bool) string {
 	var b strings.Builder
 	for i := 0; i < len(escaped); i++ {
@@ -24,7 +25,7 @@ func percentDecode(escaped string, keepSlash bool) string {
 		case err != nil:
 			b.WriteByte('%')
 			continue
-		case keepSlash && text == "/":
+		case keepSlash && (text == "/" || text == "%"):
 			text = code
 		}
 		b.WriteString(text)

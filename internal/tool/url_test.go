@@ -9,7 +9,9 @@ func TestSlashedPath(t *testing.T) {
 	for escaped, want := range map[string]string{
 		"/a%2Fb/c":    "/a%2Fb/c",
 		"/a%2fb":      "/a%2Fb",
-		"/a%20b%25":   "/a b%",
+		"/a%20b%25":   "/a b%25",
+		"/a%252Fb":    "/a%252Fb",
+		"/a%25252f":   "/a%25252f",
 		"/%E6%97%A5":  "/日",
 		"/5%":         "/5%",
 		"/5%zz%2F":    "/5%zz%2F",
