@@ -93,31 +93,23 @@ func cwdIfRelative(name, cwd string) string {
 // maxInterpreters is the kernel's limit on scripts that name scripts (execve(2)).
 const maxInterpreters = 4
 
-// checkExecutable checks one file. The tool's own mounts aren't in place yet,
-// so what lies on one of them isn't checked.
+// checkExecutable checks one file.
 func (r *rootfs) checkExecutable(name, at string, depth int) error {
-	if r.onToolMount(at) {
-		return nil
-	}
 	fail := func(format string, args ...any) error {
 		return &engine.CommandError{Path: name, Why: fmt.Sprintf(format, args...)}
 	}
-	host, err := r.inRoot(at)
-	if errors.Is(err, unix.ELOOP) {
+	f, where, err := r.openExecutable(at)
+	switch {
+	case errors.Is(err, errNotExecuted):
+		return fail("%s is mounted as a secret, which can't be executed", at)
+	case errors.Is(err, unix.ELOOP):
 		return &engine.CommandError{Path: name, NotFound: true, Why: at + " is a link that leads nowhere"}
-	}
-	if err != nil {
-		return err
-	}
-	if r.onToolMount(strings.TrimPrefix(host, r.root)) {
-		return nil
-	}
-	f, err := os.OpenFile(host, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
-	if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ENOTDIR) {
+	case errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ENOTDIR):
 		return &engine.CommandError{Path: name, NotFound: true, Why: "there is no " + at}
-	}
-	if err != nil {
+	case err != nil:
 		return err
+	case f == nil:
+		return nil
 	}
 	defer f.Close()
 	info, err := f.Stat()
@@ -130,7 +122,7 @@ func (r *rootfs) checkExecutable(name, at string, depth int) error {
 	case !info.Mode().IsRegular():
 		return fail("%s is not a regular file", at)
 	case info.Mode().Perm()&0o111 == 0:
-		return fail("%s has no execute permission; chmod +x it in the image", at)
+		return fail("%s has no execute permission; chmod +x %s", at, where)
 	}
 	head, err := bufio.NewReaderSize(io.LimitReader(f, 256), 256).Peek(256)
 	if err != nil && !errors.Is(err, io.EOF) {
@@ -149,10 +141,12 @@ func (r *rootfs) checkExecutable(name, at string, depth int) error {
 		if depth >= maxInterpreters {
 			return fail("its interpreters are scripts themselves, more than %d deep", maxInterpreters)
 		}
-		if err := r.checkExecutable(name, path.Clean("/"+interpreter[0]), depth+1); err != nil {
-			return fail("its interpreter %s: %v", interpreter[0], err)
+		err := r.checkExecutable(name, path.Clean("/"+interpreter[0]), depth+1)
+		var ce *engine.CommandError
+		if errors.As(err, &ce) {
+			return fail("its interpreter %s: %s", interpreter[0], ce.Why)
 		}
-		return nil
+		return err
 	case strings.HasPrefix(string(head), elf.ELFMAG):
 		return r.checkELF(f, fail)
 	default:

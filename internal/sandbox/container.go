@@ -113,7 +113,7 @@ func (r *rootfs) choosePlaces(spec *engine.Spec, idCount int) (err error) {
 	if r.user, err = r.lookUpUser(spec.User, idCount); err != nil {
 		return err
 	}
-	r.home = homeOf(spec, r.user)
+	r.home = r.homeOf(spec)
 	r.workdir = spec.WorkingDir
 	if r.workdir == "" {
 		r.workdir = fallbackDir
@@ -163,6 +163,7 @@ func (b *bundle) mounts(start *wire.Start, r *rootfs) ([]specs.Mount, error) {
 	if err != nil {
 		return nil, err
 	}
+	r.sources = slices.Clone(tools)
 	if spec.MaxOutputBytes > 0 {
 		source, err := r.readOnlyFile("scratch", "output", nil, 0o600)
 		if err != nil {
@@ -301,23 +302,6 @@ func ids(groups []int) []uint32 {
 func hostname(id string) string {
 	id = strings.ReplaceAll(id, "-", "")
 	return "mayfly-" + id[max(0, len(id)-12):]
-}
-
-// homeOf is the tool's home directory: as its environment says, or else the
-// image's passwd; a user that has none gets root's, since that is where tools'
-// volumes for credentials are mounted.
-func homeOf(spec *engine.Spec, user identity) string {
-	home := user.home
-	for _, v := range spec.Environment {
-		if v.Name == "HOME" && v.Secret == "" {
-			home = v.Value
-		}
-	}
-	home = filepath.Clean(home)
-	if home == "." || home == "/" || home == "/nonexistent" || !filepath.IsAbs(home) {
-		return rootHome
-	}
-	return home
 }
 
 // writableDirs mounts the home, the working directory and the image's volumes

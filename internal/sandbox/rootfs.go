@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	securejoin "github.com/cyphar/filepath-securejoin"
+	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"github.com/mayfly-run/mayfly/internal/engine"
@@ -40,8 +41,9 @@ type rootfs struct {
 	user    identity
 	home    string
 	workdir string
-	targets []string // where the tool's own mounts go
-	volumes []string // what the image declares as writable
+	targets []string      // where the tool's own mounts go
+	sources []specs.Mount // of the tool's volumes
+	volumes []string      // what the image declares as writable
 	own     []ownPlace
 	mounted []ownPlace // the tool's volumes that it may write to
 	caches  []*cache

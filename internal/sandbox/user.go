@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -60,6 +61,33 @@ func (r *rootfs) lookUpUser(name string, idCount int) (identity, error) {
 		id.files[groupFile] = group
 	}
 	return id, nil
+}
+
+// homeOf is the tool's home directory: as its environment says, or else the
+// image's passwd; a user that has none, or one that can't be made writable,
+// gets root's, since that is where tools' volumes for credentials are mounted.
+func (r *rootfs) homeOf(spec *engine.Spec) string {
+	home := r.user.home
+	for _, v := range spec.Environment {
+		if v.Name == "HOME" && v.Secret == "" {
+			home = v.Value
+		}
+	}
+	home = filepath.Clean(home)
+	if home == "/" || home == "/nonexistent" || r.checkPlace("home directory", home) != nil || r.isNoFolder(home) {
+		return rootHome
+	}
+	return home
+}
+
+// isNoFolder says whether the image has something else where a folder is meant to be, or on the way there.
+func (r *rootfs) isNoFolder(at string) bool {
+	host, err := r.inRoot(at)
+	if err != nil {
+		return true
+	}
+	info, err := os.Lstat(host)
+	return err == nil && !info.IsDir() || errors.Is(err, unix.ENOTDIR)
 }
 
 const (

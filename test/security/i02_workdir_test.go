@@ -58,22 +58,31 @@ func TestI02_WorkingDirInTheDefinition(t *testing.T) {
 	}
 }
 
-// TestI02_HomeByDescriptorIsRejected is the same by the variable HOME and by
-// the image's passwd, since Mayfly makes the home writable.
-func TestI02_HomeByDescriptorIsRejected(t *testing.T) {
-	b := newBox(t, imagetest.File{Name: "etc/passwd", Body: "root:x:0:0::/root:/bin/sh\nevil:x:1:1::/proc/self/fd/7:/bin/sh\n"}, link("home7", "/proc/self/fd/7"))
-	for _, home := range []string{"/proc/self/fd/7", "/home7", "/dev/fd/7", "/proc", "/sys/fs"} {
-		spec := b.shell("cd; pwd; ls -la")
-		spec.Environment = []engine.Variable{{Name: "HOME", Value: home}}
-		var invalid *engine.InvalidError
-		if r, err := b.try(spec, nil); !errors.As(err, &invalid) {
-			t.Errorf("HOME=%s: %+v, %v", home, r, err)
+// TestI02_HomeByDescriptorIsNotUsed is the same by the variable HOME and by
+// the image's passwd, since Mayfly makes the home writable: it is /root then.
+func TestI02_HomeByDescriptorIsNotUsed(t *testing.T) {
+	b := newBox(t, imagetest.File{Name: "etc/passwd", Body: "root:x:0:0::/root:/bin/sh\nevil:x:1:1::/proc/self/fd/7:/bin/sh\nsvc:x:2:2::/dev/null:/bin/false\n"},
+		link("home7", "/proc/self/fd/7"), link("loop", "/loop"))
+	look := func(name string, change func(*engine.Spec)) {
+		t.Helper()
+		spec := b.shell(`cd; pwd; touch new && ls -a; cat ../../../../..` + b.canary.path)
+		change(spec)
+		r, err := b.try(spec, nil)
+		if err != nil || r.stdout != "/root\n.\n..\nnew\n" || !strings.Contains(r.stderr, "No such file") {
+			t.Errorf("%s: %+v, %v", name, r, err)
 		}
 	}
+	for _, home := range []string{"/proc/self/fd/7", "/home7", "/dev/fd/7", "/proc", "/dev", "/sys/fs", "/dev/null", "/dev/null/x", "/etc/passwd", "/etc/passwd/x", "/loop", "x", "", "/"} {
+		look("HOME="+home, func(spec *engine.Spec) { spec.Environment = []engine.Variable{{Name: "HOME", Value: home}} })
+	}
+	for _, user := range []string{"evil", "svc"} {
+		look("user "+user, func(spec *engine.Spec) { spec.User = user })
+	}
+	// What the image makes of /root is checked, too.
+	b = newBox(t, link("root", "/proc/self/fd/7"))
 	spec := b.shell("cd; pwd; ls -la")
-	spec.User = "evil"
 	var invalid *engine.InvalidError
 	if r, err := b.try(spec, nil); !errors.As(err, &invalid) {
-		t.Errorf("user evil: %+v, %v", r, err)
+		t.Errorf("a link as /root: %+v, %v", r, err)
 	}
 }

@@ -1,0 +1,97 @@
+package sandbox
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/mayfly-run/mayfly/internal/engine"
+)
+
+// foreignELF is the header of a program for a processor that no machine of Mayfly's has (EM_SPARC).
+const foreignELF = "\x7fELF\x02\x01\x01" + "\x00\x00\x00\x00\x00\x00\x00\x00\x00" + "\x02\x00\x02\x00\x01\x00\x00\x00" +
+	"\x00\x00\x00\x00\x00\x00\x00\x00" + "\x00\x00\x00\x00\x00\x00\x00\x00" + "\x00\x00\x00\x00\x00\x00\x00\x00" +
+	"\x00\x00\x00\x00\x40\x00\x38\x00\x00\x00\x40\x00\x00\x00\x00\x00"
+
+// TestCheckMountedCommand: what is wrong with a command is found in a file or a folder that is mounted, as it is in the image.
+func TestCheckMountedCommand(t *testing.T) {
+	dir := t.TempDir()
+	root, folder := filepath.Join(dir, "root"), filepath.Join(dir, "folder")
+	for _, d := range []string{"root/bin", "folder/sub"} {
+		if err := os.MkdirAll(filepath.Join(dir, d), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, file := range map[string]struct {
+		text string
+		mode os.FileMode
+	}{
+		"root/bin/sh":    {foreignELF, 0o755},
+		"root/bin/inner": {"#!/t/good\n", 0o755},
+		"good":           {"#!/m/sh\n", 0o755},
+		"folder/sh":      {"", 0o755},
+		"folder/plain":   {"echo x\n", 0o755},
+		"folder/cr":      {"#!/bin/sh\r\n", 0o755},
+		"folder/no":      {"#!/bin/nosuch\n", 0o755},
+		"folder/foreign": {foreignELF, 0o755},
+		"folder/mode":    {"#!/bin/sh\n", 0o644},
+		"secret":         {"#!/secret/text\n", 0o400},
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(file.text), file.mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for link, to := range map[string]string{"inside": "cr", "out": "/bin/sh", "up": "../../bin/sh"} {
+		if err := os.Symlink(to, filepath.Join(folder, link)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := &rootfs{dir: dir, root: root, targets: []string{"/t/good", "/m", "/t/secret", "/usr/mocked"}, sources: []specs.Mount{
+		bind(filepath.Join(dir, "good"), "/t/good", "ro"),
+		bind(folder, "/m", "ro"),
+		bind(filepath.Join(dir, "secret"), "/t/secret", "ro", "noexec"),
+	}}
+	for _, tt := range []struct {
+		command  string
+		notFound bool
+		want     string // of the error; empty for none
+	}{
+		{"/m/plain", false, "/m/plain is neither a program nor a script with a #! line"},
+		{"/m/cr", false, "the first line of /m/cr ends with a carriage return"},
+		{"/m/inside", false, "the first line of /m/inside ends with a carriage return"},
+		{"/m/no", false, "its interpreter /bin/nosuch: "},
+		{"/m/foreign", false, "it is a program for another processor"},
+		{"/m/mode", false, "/m/mode has no execute permission; chmod +x the file that is mounted there"},
+		{"/m/sub", false, "/m/sub is a directory"},
+		{"/m", false, "/m is a directory"},
+		{"/m/nosuch", true, "there is no /m/nosuch"},
+		{"/m/cr/x", true, "there is no /m/cr/x"},
+		{"/t/good/x", true, "there is no /t/good/x"},
+		{"/t/secret", false, "/t/secret is mounted as a secret, which can't be executed"},
+		{"/bin/inner", false, "its interpreter /t/good: "},
+		// Only the sandbox can tell what these are.
+		{"/m/out", false, ""},
+		{"/m/up", false, ""},
+		{"/usr/mocked", false, ""},
+	} {
+		err := r.checkCommand([]string{tt.command}, nil, "/")
+		var ce *engine.CommandError
+		switch {
+		case tt.want == "" && err != nil:
+			t.Errorf("%s: %v", tt.command, err)
+		case tt.want == "":
+		case !errors.As(err, &ce) || !strings.Contains(ce.Why, tt.want) || ce.NotFound != tt.notFound:
+			t.Errorf("%s: %v, want %s", tt.command, err, tt.want)
+		}
+	}
+	// A link in a folder may lead to a place that another mount covers.
+	r.targets = append(r.targets, "/m/sub")
+	r.sources = append(r.sources, bind(root, "/m/sub", "ro"))
+	if err := r.checkCommand([]string{"/m/plain"}, nil, "/"); err != nil {
+		t.Errorf("a folder with a mount in it: %v", err)
+	}
+}
