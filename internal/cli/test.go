@@ -200,8 +200,7 @@ func (f *testFlags) checkSecretFlags(jobs []tooltest.Job) error {
 			tools = append(tools, &given)
 		}
 	}
-	named := secretNames(tools)
-	if why := unasked(f.secrets, named); why != "" && len(named) > 0 {
+	if why := unasked(f.secrets, secretNames(tools)); why != "" {
 		return testUsage("%s", why)
 	}
 	return nil
