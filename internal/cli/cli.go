@@ -69,9 +69,7 @@ isolated container of its own that lives only as long as the run.`,
 	root.SetIn(s.in)
 	root.SetOut(s.out)
 	root.SetErr(s.err)
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return &usageError{command: cmd.CommandPath(), err: explainFlag(cmd, err)}
-	})
+	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(
 		newInitCommand(s),
 		newListCommand(s),

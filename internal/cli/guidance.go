@@ -18,7 +18,7 @@ import (
 
 // This file knows what people type who come from docker, kubectl or gh, and says what it is called here.
 
-// otherNames are commands of other programs, and what to use here.
+// otherNames are commands of other programs, and what to use here; those below a command stand after its name.
 var otherNames = map[string]string{
 	"images": "mayfly image ls",
 	"pull":   "mayfly image pull IMAGE",
@@ -38,6 +38,19 @@ var otherNames = map[string]string{
 	"create": "mayfly init NAME",
 	"tools":  "mayfly ls",
 	"apply":  "mayfly run FILE",
+
+	"image delete":  "mayfly image rm IMAGE",
+	"image remove":  "mayfly image rm IMAGE",
+	"runs list":     "mayfly runs",
+	"runs ls":       "mayfly runs",
+	"runs delete":   "mayfly runs rm RUN",
+	"runs remove":   "mayfly runs rm RUN",
+	"secret add":    "mayfly secret set NAME",
+	"secret create": "mayfly secret set NAME",
+	"secret delete": "mayfly secret rm NAME",
+	"secret get":    "mayfly secret ls for the names; values are for tools alone",
+	"secret remove": "mayfly secret rm NAME",
+	"secret show":   "mayfly secret ls for the names; values are for tools alone",
 }
 
 // unknownCommand is the error of a command that there isn't, of mayfly or below one of its commands.
@@ -45,7 +58,8 @@ func unknownCommand(parent *cobra.Command, name string) error {
 	const similar = 2 // letters that may differ
 	parent.SuggestionsMinimumDistance = similar
 	hint := ""
-	if here, known := otherNames[name]; known && !parent.HasParent() {
+	path := strings.TrimPrefix(parent.CommandPath()+" "+name, parent.Root().Name()+" ")
+	if here, known := otherNames[path]; known {
 		hint = "; use " + here
 	} else if !parent.HasParent() && isDefinition(name) {
 		hint = fmt.Sprintf("; did you mean mayfly run %s?", name)
@@ -82,6 +96,11 @@ var otherFlags = map[string]string{
 	"w":          "set working_dir in the tool",
 	"m":          "the flag here is --memory",
 	"u":          "the flag here is --user",
+	"net":        "the flag here is --network, with none, public or open",
+	"var":        "an input is given as --arg NAME=VALUE",
+	"set":        "an input is given as --arg NAME=VALUE",
+	"input":      "an input is given as --arg NAME=VALUE",
+	"param":      "an input is given as --arg NAME=VALUE",
 	"cpus":       "the flag here is --cpu",
 	"privileged": "no tool is privileged; set security: {capabilities: root} in the tool for apt, su and the like",
 	"gpus":       "tools get no devices of this machine, so no GPUs",
@@ -94,6 +113,14 @@ var otherFlags = map[string]string{
 	"detach":     "a run ends with its command",
 }
 
+// flagError is the error of a flag: after a command that there isn't, of this.
+func flagError(cmd *cobra.Command, err error) error {
+	if words := cmd.Flags().Args(); len(words) > 0 && cmd.HasAvailableSubCommands() {
+		return unknownCommand(cmd, words[0])
+	}
+	return &usageError{command: cmd.CommandPath(), err: explainFlag(cmd, err)}
+}
+
 // explainFlag adds what to use instead of an unknown flag.
 func explainFlag(cmd *cobra.Command, err error) error {
 	var missing *pflag.NotExistError
@@ -101,31 +128,38 @@ func explainFlag(cmd *cobra.Command, err error) error {
 		return err
 	}
 	name, long := missing.GetSpecifiedName(), missing.GetSpecifiedShortnames() == ""
-	if here, known := otherFlags[name]; known && cmd.Name() == "run" {
-		return fmt.Errorf("%w; %s", err, here)
+	var input string
+	if cmd.Name() == "run" && long {
+		input = nearInput(cmd.Flags().Args(), name)
 	}
-	if !long {
+	here, known := otherFlags[name]
+	switch {
+	case input != name && known && cmd.Name() == "run":
+		return fmt.Errorf("%w; %s", err, here)
+	case !long:
 		return err
+	case name == "format" && cmd.Flags().Lookup("json") != nil:
+		return fmt.Errorf("%w; the flag here is --json", err)
 	}
 	var names []string
 	cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
-	if near := tool.Nearest(name, names); near != "" {
+	if near := tool.Nearest(name, names); near != "" && input != name {
 		return fmt.Errorf("%w; did you mean --%s?", err, near)
 	}
-	if cmd.Name() == "run" && takesInput(cmd.Flags().Args(), name) {
-		return fmt.Errorf("%w; an input of the tool is given as --arg %s=VALUE", err, name)
+	if input != "" {
+		return fmt.Errorf("%w; an input of the tool is given as --arg %s=VALUE", err, input)
 	}
 	return err
 }
 
-// takesInput reports whether the tool or workflow that stood before a flag has an input of a name.
-func takesInput(args []string, name string) bool {
+// nearInput returns the input that a flag most likely means, of the tool or workflow that stood before it.
+func nearInput(args []string, name string) string {
 	if len(args) == 0 || args[0] == "-" {
-		return false
+		return ""
 	}
 	def, err := loadNamed(args[0])
 	if err != nil {
-		return false
+		return ""
 	}
 	var inputs []tool.Arg
 	if def.Tool != nil {
@@ -133,7 +167,11 @@ func takesInput(args []string, name string) bool {
 	} else {
 		inputs = def.Workflow.Inputs
 	}
-	return slices.ContainsFunc(inputs, func(a tool.Arg) bool { return a.Name == name })
+	var names []string
+	for _, a := range inputs {
+		names = append(names, a.Name)
+	}
+	return tool.Nearest(name, names)
 }
 
 // explainArguments says what further words after the file of `mayfly run` are called here.

@@ -18,7 +18,7 @@ type outputFormat struct{ flags *pflag.FlagSet }
 
 func (outputFormat) String() string { return "" }
 
-func (outputFormat) Type() string { return "string" }
+func (outputFormat) Type() string { return "format" }
 
 func (o outputFormat) Set(format string) error {
 	if format != "json" {

@@ -2,9 +2,13 @@ package cli
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
 // usageError is a command line that makes no sense.
@@ -19,24 +23,42 @@ func (e *usageError) Error() string {
 
 func (e *usageError) Unwrap() error { return e.err }
 
-// wrapArgs makes what is wrong with the words after a command's flags a usage error, which says what the command takes.
+// wrapArgs makes what is wrong with a command's flags that have no value, and the words after them, a usage error, which says
+// what the command takes.
 func wrapArgs(c *cobra.Command) {
-	if check := c.Args; check != nil {
-		c.Args = func(cmd *cobra.Command, args []string) error {
-			switch err := check(cmd, args); {
-			case err == nil:
-				return nil
-			case cmd.HasAvailableSubCommands():
-				return unknownCommand(cmd, args[0])
-			case cmd.Name() == "run": // which knows more
-				return &usageError{command: cmd.CommandPath(), err: err}
-			}
-			return &usageError{command: cmd.CommandPath(), err: operandError(cmd, args)}
+	check := c.Args
+	if check == nil {
+		check = cobra.ArbitraryArgs // as cobra has it below a root
+	}
+	c.Args = func(cmd *cobra.Command, args []string) error {
+		if name := emptyFlag(cmd.Flags()); name != "" {
+			return &usageError{command: cmd.CommandPath(), err: fmt.Errorf("--%s has an empty value, as from a variable that isn't set; give it one, or leave the flag out", name)}
 		}
+		switch err := check(cmd, args); {
+		case err == nil:
+			return nil
+		case cmd.HasAvailableSubCommands():
+			return unknownCommand(cmd, args[0])
+		case cmd.Name() == "run": // which knows more
+			return &usageError{command: cmd.CommandPath(), err: err}
+		}
+		return &usageError{command: cmd.CommandPath(), err: operandError(cmd, args)}
 	}
 	for _, sub := range c.Commands() {
 		wrapArgs(sub)
 	}
+}
+
+// emptyFlag is a flag that is given without a value, if there is one: what it would limit must not stay as it is unnoticed.
+func emptyFlag(flags *pflag.FlagSet) string {
+	found := ""
+	flags.Visit(func(f *pflag.Flag) {
+		list, several := f.Value.(pflag.SliceValue)
+		if several && slices.Contains(list.GetSlice(), "") || f.Value.Type() == "string" && f.Value.String() == "" {
+			found = f.Name
+		}
+	})
+	return found
 }
 
 // operandError says which words a command takes; its usage line names them. It repeats none of several: one may be a secret's
@@ -49,6 +71,9 @@ func operandError(cmd *cobra.Command, args []string) error {
 	case len(args) == 0:
 		return fmt.Errorf("%s is missing: %s %s", takes, cmd.CommandPath(), takes)
 	case len(args) == 1:
+		if near := tool.Nearest(args[0], cmd.ValidArgs); near != "" {
+			return fmt.Errorf("%s takes %s, not %q; did you mean %s?", cmd.CommandPath(), takes, args[0], near)
+		}
 		return fmt.Errorf("%s takes %s, not %q", cmd.CommandPath(), takes, args[0])
 	}
 	return fmt.Errorf("%s takes %s, not %d arguments", cmd.CommandPath(), takes, len(args))
