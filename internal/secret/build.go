@@ -63,18 +63,12 @@ func (b *builder) add(values ...[]byte) {
 
 // addForms adds what each encoder makes of a unit of a value of some size.
 func (b *builder) addForms(u unit, list []encoder, size int) {
-	whole := u.parts[0]
-	parts := make([]segment, len(u.parts))
-	for i, p := range u.parts {
-		parts[i] = p.scaled(p.from-whole.from, p.to-whole.from)
-	}
-	source := u.text[whole.from:whole.to]
 	b.units++
-	plain := text{unit: b.units, from: len(b.array), to: len(b.array) + len(source), parts: parts}
+	plain := text{unit: b.units, from: len(b.array), to: len(b.array) + len(u.text), parts: u.parts}
 	var before *text
 	for i, e := range list {
 		if size <= e.limit {
-			before = b.addText(e, i, source, plain, before)
+			before = b.addText(e, i, u.text, plain, before)
 		}
 	}
 }

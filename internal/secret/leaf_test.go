@@ -156,6 +156,48 @@ func TestLeavesOfStructures(t *testing.T) {
 	}
 }
 
+// TestPairsStayAsTheyStand prints whole secrets of lines with pairs, and holds that their values alone are masked.
+func TestPairsStayAsTheyStand(t *testing.T) {
+	for name, tc := range map[string]struct{ value, want string }{
+		"environment": {
+			"PASSWORD=hunter22\nDEBUG=true\nHOST=db.internal\nMODE=x\nTOKEN=abcd1234efgh\nREGION=eu\n",
+			"PASSWORD=***\nDEBUG=true\nHOST=db.internal\nMODE=x\nTOKEN=***\nREGION=eu\n",
+		},
+		"exported": {
+			"export API_TOKEN='abcd1234efgh'\nexport REGION=eu-west-1\n# of the team\nexport DB_PASSWORD=\"hunter22\"\nRETRIES=3\n",
+			"export API_TOKEN='***'\nexport REGION=eu-west-1\n***\nexport DB_PASSWORD=\"***\"\nRETRIES=3\n",
+		},
+		"credentials of AWS": {
+			"[default]\naws_access_key_id = AKIAIOSFODNN7EXAMPLE\naws_secret_access_key = wJalrXUtnFEMI/K7MDENG/bPxRfiCY\nregion = us-east-1\n[profile prod-1]\nrole = x\naws_secret_access_key = 0JalrXUtnFEMI/K7MDENG/bPxRfiCZ\n",
+			"[default]\naws_access_key_id = ***\naws_secret_access_key = ***\nregion = us-east-1\n[profile prod-1]\nrole = x\naws_secret_access_key = ***\n",
+		},
+		"pairs before others": {
+			"user = builder\nabcd1234efgh\nijkl5678mnop\nmode = x\nqrst9012uvwx\n",
+			"user = builder\n***\nmode = x\n***\n",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := NewRedactor([]byte(tc.value))
+			for form, as := range map[string]func(string) string{
+				"as it is": func(s string) string { return s },
+				"in JSON":  func(s string) string { return jsonText(t, s, "") },
+				"for URLs": func(s string) string { return strings.ReplaceAll(url.QueryEscape(s), url.QueryEscape(Mask), Mask) },
+			} {
+				if got, want := byteByByte(t, r, as(tc.value)), as(tc.want); got != want {
+					t.Errorf("%s:\n%s\nwant\n%s", form, got, want)
+				}
+			}
+			got := byteByByte(t, r, b64(tc.value))
+			for _, line := range strings.Split(tc.value, "\n") {
+				_, value, _ := strings.Cut(line, "=")
+				if value = strings.Trim(value, ` '"`); !strings.Contains(tc.want, line) && leftOf(got, value) > 4 {
+					t.Errorf("in base64 %q stays: %s", value, got)
+				}
+			}
+		})
+	}
+}
+
 // longestShared is the length of the longest text that is in both.
 func longestShared(a, b string) int {
 	longest := 0

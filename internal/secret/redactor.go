@@ -40,7 +40,8 @@ func Maskable(value []byte) bool { return len(units(value)) > 0 }
 // a URL and in `user:password`.
 //
 // Of other values it is the whole and each line, but not one that is shorter than MinMasked or only gives the rest its
-// form: a PEM boundary, brackets, `users:`, `[default]`. A line such as `token: abc` or `export TOKEN=abc` is a leaf.
+// form: a PEM boundary, brackets, `users:`, `[default]`. A line such as `token: abc` or
+// `export TOKEN=abc` is a leaf, and among such lines one like `MODE=x` is none.
 //
 // White space at the ends of a value and of a line isn't a part of it. A value shorter than MinMasked isn't masked, so
 // that an empty one does no harm. Lines of less than 8 bytes aren't looked for in base64 and hexadecimal.

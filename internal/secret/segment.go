@@ -20,39 +20,63 @@ func (s segment) scaled(from, to int) segment { return segment{from, to, s.edges
 // are a few letters that may well stand somewhere else.
 const minEncodedLine = 8
 
-// segments returns the parts of a text to mask: the whole first, less what only gives it form at its ends, then its
-// lines if it has several. Of a line that is a pair it is the value if that is masked alone (see classify).
-func segments(value []byte) []segment {
-	trim := func(s segment) segment {
-		part := value[s.from:s.to]
-		s.from += len(part) - len(bytes.TrimLeft(part, space))
-		s.to -= len(part) - len(bytes.TrimRight(part, space))
-		return s.scaled(s.from, max(s.from, s.to))
-	}
-	whole := trim(segment{to: len(value)})
-	if whole.to-whole.from < MinMasked {
+// runs returns the units of a text: the whole, less what only gives it form at its ends, with its lines if it has
+// several. A line that is a pair is one by itself, since what is around it may be readable: of it, that is the value if
+// that is masked alone (see classify). In larger texts it is a part of the whole like any line, which takes less memory.
+func runs(value []byte) []unit {
+	value = bytes.Trim(value, space)
+	if len(value) < MinMasked {
 		return nil
 	}
-	if bytes.IndexByte(value[whole.from:whole.to], '\n') < 0 {
-		return []segment{whole}
+	whole := unit{value, []segment{{to: len(value)}}}
+	if bytes.IndexByte(value, '\n') < 0 {
+		return []unit{whole}
 	}
-	var lines []segment
-	for at := whole.from; at < whole.to; {
-		end := whole.to
-		if i := bytes.IndexByte(value[at:whole.to], '\n'); i >= 0 {
-			end = at + i
+	var (
+		found  []unit
+		lines  []segment // since the last pair
+		apart  = len(value) <= maxYAML
+		paired = apart && hasPair().Match(value)
+	)
+	end := func() {
+		if len(lines) > 0 {
+			found = append(found, runOf(value, lines))
 		}
-		line := trim(segment{from: at, to: end})
-		if part, ok := lineSegment(string(value[line.from:line.to])); ok {
-			lines = append(lines, segment{from: line.from + part.from, to: line.from + part.to})
+		lines = nil
+	}
+	at := 0
+	for line := range bytes.SplitSeq(value, []byte("\n")) {
+		from := at + len(line) - len(bytes.TrimLeft(line, space))
+		at += len(line) + 1
+		part, isPair := lineSegment(string(bytes.Trim(line, space)), paired)
+		isPair = isPair && apart
+		if isPair {
+			end()
 		}
-		at = end + 1
+		if part.to > 0 {
+			lines = append(lines, segment{from: from + part.from, to: from + part.to})
+		}
+		if isPair {
+			end()
+		}
 	}
-	// It is found by what it has to hide, not by a boundary or a heading that others have too.
-	if n := len(lines); n > 0 {
-		whole = segment{lines[0].from, lines[n-1].to, true}
+	end()
+	if len(found) == 0 {
+		return []unit{whole}
 	}
-	return append([]segment{whole}, lines...)
+	return found
+}
+
+// runOf is the unit of lines. It is found by what it has to hide, not by a boundary or a heading that others have too.
+func runOf(value []byte, lines []segment) unit {
+	from, to := lines[0].from, lines[len(lines)-1].to
+	parts := []segment{{to: to - from, edges: len(lines) > 1}}
+	if len(lines) > 1 {
+		for _, l := range lines {
+			parts = append(parts, l.scaled(l.from-from, l.to-from))
+		}
+	}
+	return unit{value[from:to], parts}
 }
 
 const (
@@ -60,24 +84,34 @@ const (
 	pemBoundary = "-----BEGIN "
 )
 
-// lineSegment is the part of a line to mask, if it has one.
-func lineSegment(line string) (segment, bool) {
+// lineSegment is the part of a line to mask, which is empty if it has none, and whether the line is a pair. Among pairs
+// one with a value that is too short to be masked is readable.
+func lineSegment(line string, paired bool) (part segment, isPair bool) {
+	if paired && shortPair().MatchString(line) {
+		return segment{}, true
+	}
 	if len(line) < MinMasked || isForm(line) {
 		return segment{}, false
 	}
-	if key, value, ok := pairOf(line); ok {
+	key, value, isPair := pairOf(line)
+	if isPair {
 		switch classify(key, line[value.from:value.to]) {
 		case alone:
 			return value, true
 		case readable:
 			if isWords(key) {
-				return segment{}, false
+				return segment{}, true
 			}
 		case withKey:
 		}
 	}
-	return segment{to: len(line)}, true
+	return segment{to: len(line)}, isPair
 }
+
+var (
+	hasPair   = pattern(`(?m)^\s*(?:export )?[A-Za-z_][\w.-]{0,63}\s*=\s*[^\s=][^\n]{3}`)
+	shortPair = pattern(`^(?:export )?[A-Za-z_]{1,63}\s*=\s*["']?[^\s="']{1,3}["']?$`)
+)
 
 // isForm says that a line of a value has nothing to hide: a PEM boundary, brackets, the heading of a section, or a key
 // whose value begins below it or is too short to be masked, as in `users:`, `"auth": {` and `apiVersion: v1`. A key

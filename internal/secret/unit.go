@@ -8,7 +8,7 @@ import (
 	"unicode/utf8"
 )
 
-// unit is a text that is masked wherever it stands: a value, or a leaf of one that is JSON or YAML.
+// unit is a text that is masked wherever it stands: a value, or a leaf of one that is JSON, YAML or lines with pairs.
 type unit struct {
 	text  []byte
 	parts []segment // that are masked by themselves; the whole is the first
@@ -32,17 +32,22 @@ func (c *collector) add(value []byte, depth int) {
 	if depth <= maxNested && c.addLeaves(value, depth) && len(c.units) > found {
 		return
 	}
-	parts := segments(value)
-	if len(parts) == 0 {
-		return
-	}
-	c.units = append(c.units, unit{value, parts})
-	if depth > maxNested {
+	all := runs(value)
+	c.units = append(c.units, all...)
+	if len(all) == 0 || depth > maxNested {
 		return
 	}
 	c.addInner(value, depth)
-	for _, line := range parts[1:] {
-		c.addInner(value[line.from:line.to], depth)
+	for _, u := range all {
+		lines := u.parts
+		if len(lines) > 1 {
+			lines = lines[1:]
+		} else if len(all) == 1 {
+			continue // it is the value
+		}
+		for _, line := range lines {
+			c.addInner(u.text[line.from:line.to], depth)
+		}
 	}
 }
 
@@ -66,9 +71,7 @@ func (c *collector) addLeaf(l leaf, depth int) {
 	case alone:
 		c.add([]byte(l.value), depth+1)
 	case withKey:
-		if parts := segments(l.source); len(parts) > 0 {
-			c.units = append(c.units, unit{l.source, parts})
-		}
+		c.units = append(c.units, runs(l.source)...)
 	}
 }
 
