@@ -66,8 +66,18 @@ func encoders() []encoder {
 		}
 		list = append(list, bytewise(urlStyle{keep: "-_.*", plus: true, upper: upper}.escape, largeValue, false)) // JavaScript's URLSearchParams, Java
 	}
+	for _, j := range []jsonStyle{
+		{html: true, ascii: true},                              // Ruby on Rails
+		{html: true, ascii: true, signs: "'"},                  // Python's Flask
+		{html: true, ascii: true, signs: "\"'+`", upper: true}, // .NET
+	} {
+		list = append(list, bytewise(j.escape, largeValue, false))
+	}
+	list = append(list, bytewise(percent("%%%02x"), mediumValue, false), bytewise(percent("%%%02X"), mediumValue, false))
 	for offset := range 5 {
-		list = append(list, bitwise(base32.StdEncoding.WithPadding(base32.NoPadding), 5, offset, mediumValue))
+		for _, alphabet := range []*base32.Encoding{base32.StdEncoding, lowerBase32} {
+			list = append(list, bitwise(alphabet.WithPadding(base32.NoPadding), 5, offset, mediumValue))
+		}
 	}
 	for _, group := range []int{1, 2} {
 		for first := range group {
@@ -76,6 +86,8 @@ func encoders() []encoder {
 	}
 	return list
 }
+
+var lowerBase32 = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567")
 
 func sibling(e encoder) encoder {
 	e.sibling = true

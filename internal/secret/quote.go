@@ -174,6 +174,7 @@ func (c cStyle) unicode(r rune) string {
 // jsonStyle is what a JSON library escapes beside what it must.
 type jsonStyle struct {
 	html, slash, ascii, del, upper bool
+	signs                          string // others that are written in hexadecimal
 }
 
 func (j jsonStyle) escape(dst []byte, s string) []byte {
@@ -187,6 +188,8 @@ func (j jsonStyle) escape(dst []byte, s string) []byte {
 		switch {
 		case r == utf8.RuneError && size == 1:
 			dst = append(dst, s[i])
+		case strings.ContainsRune(j.signs, r):
+			dst = fmt.Appendf(dst, unit, r)
 		case short >= 0:
 			dst = append(dst, '\\', `"\bfnrt`[short])
 		case r == '/' && j.slash:
@@ -202,6 +205,16 @@ func (j jsonStyle) escape(dst []byte, s string) []byte {
 		i += size
 	}
 	return dst
+}
+
+// percent writes every byte in hexadecimal.
+func percent(format string) escape {
+	return func(dst []byte, s string) []byte {
+		for i := range len(s) {
+			dst = fmt.Appendf(dst, format, s[i])
+		}
+		return dst
+	}
 }
 
 // urlStyle is what a URL library leaves as it is beside letters and digits.

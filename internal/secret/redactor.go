@@ -25,9 +25,9 @@ func Maskable(value []byte) bool { return len(units(value)) > 0 }
 // within what any of them makes once more (base64 in base64, JSON in JSON, a URL in a URL, JSON in base64):
 //
 //   - base64, standard and URL-safe, padded or not, also as a part of something larger that was encoded (three
-//     alignments), and also when wrapped into lines; base32 likewise, not in others;
+//     alignments), and also when wrapped into lines; base32 likewise, in both cases, not in others;
 //   - hexadecimal, lower and upper case, also when wrapped into lines, and the rows of xxd, hexdump and od;
-//   - URLs, for queries and for paths, with what different libraries leave as it is, in both cases of %2f;
+//   - URLs, for queries and for paths, with what different libraries leave as it is, or nothing, in both cases of %2f;
 //   - JSON strings, with what different libraries escape, and the escapes of C, Python, JavaScript, Go and YAML;
 //   - the quoting of shells, YAML, CSV, HTML and of patterns.
 //
@@ -58,8 +58,8 @@ func Maskable(value []byte) bool { return len(units(value)) > 0 }
 //
 // The time per byte hardly depends on how many secrets there are, up to some hundreds. Base32 and dumps are left out for
 // values over 4 KiB, and all but the most common encodings for those over 32 KiB. Forms in forms take 7 MiB at most for
-// all values together, the likeliest ones and the smallest values first. Without them a token takes 20 KiB, and a value
-// 20 to 200 times its size, the more the more signs it has; with them a token takes 30 KiB, and a kubeconfig of 6 KB
+// all values together, the likeliest ones and the smallest values first. Without them a value takes
+// 20 to 200 times its size, the more the more signs it has; with them a token takes 40 KiB, and a kubeconfig of 6 KB
 // 2.7 MiB. A stream takes 128 KiB at most. A Redactor doesn't change; any number of goroutines may use it.
 type Redactor struct {
 	index *index // nil: there is nothing to mask
