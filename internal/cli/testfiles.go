@@ -27,8 +27,12 @@ func findTests(paths []string) ([]string, error) {
 	}
 	for _, path := range paths {
 		info, err := os.Stat(path)
+		var system *fs.PathError
+		if errors.As(err, &system) {
+			err = system.Err // without the name of the system call
+		}
 		if err != nil {
-			return nil, fmt.Errorf("find tests: %w", err)
+			return nil, fmt.Errorf("tests %s can't be read: %w", path, err)
 		}
 		if !info.IsDir() {
 			add(filepath.Clean(path))

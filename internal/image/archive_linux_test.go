@@ -272,8 +272,8 @@ func TestLoadSaysWhatItIs(t *testing.T) {
 		"a file of an unknown kind":                        []byte("\x00\x01\x02"),
 		"it is a text file":                                imagetest.Gzip(t, []byte("hello\n")),
 		"the file system of a container or machine":        imagetest.Tar(t, file{Name: "app/manifest.json", Body: "{}"}, file{Name: "etc/passwd", Body: "root"}),
-		"has neither an index.json nor a manifest.json (give an OCI layout":                                                        imagetest.Tar(t, file{Name: "readme"}),
-		"its manifest.json is in the folder image/ and not at its top (make the tar in that folder: tar -C image -cf image.tar .)": imagetest.Tar(t, file{Name: "image/manifest.json", Body: "[]"}),
+		"has neither an index.json nor a manifest.json; give an OCI layout":                                                       imagetest.Tar(t, file{Name: "readme"}),
+		"its manifest.json is in the folder image/ and not at its top; make the tar in that folder: tar -C image -cf image.tar .": imagetest.Tar(t, file{Name: "image/manifest.json", Body: "[]"}),
 	} {
 		_, err := testStore(t).Load(t.Context(), bytes.NewReader(content))
 		if !errors.Is(err, ErrMalformed) || !strings.Contains(err.Error(), want) {

@@ -93,7 +93,7 @@ func volumeShape() shape[Volume] {
 			func(v *Volume) *string { return &v.Name })),
 		bind("secret", "Name of the secret whose value is mounted as a file.", text(schema{"pattern": secretPattern}, checkSecretName),
 			func(v *Volume) *string { return &v.Secret }),
-		bind("file", "Path of a file or folder inside the tool's folder, mounted read-only.", text(schema{"minLength": 1}, checkInside),
+		bind("file", "Path of a file or folder inside the tool's folder, mounted read-only.", text(schema{"minLength": 1}, checkVolumeFile),
 			func(v *Volume) *string { return &v.File }),
 		bind("size", "Size of an empty directory that is gone after the run, such as 1Gi.",
 			quantity([]string{"string", "integer"}, parseSize(4<<10, 16<<40)),

@@ -26,7 +26,7 @@ func (e *NotFoundError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "tool %s is not found", quote(e.Name))
 	if e.Nearest != "" {
-		fmt.Fprintf(&b, " (did you mean %q?)", e.Nearest)
+		fmt.Fprintf(&b, "; did you mean %q?", e.Nearest)
 	}
 	b.WriteString("; looked for")
 	for _, p := range e.Looked {

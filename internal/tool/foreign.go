@@ -25,6 +25,7 @@ func foreignKeys(what string) map[string]string {
 		shell      = "the first line of a script says it: #!/bin/bash"
 		health     = "a tool runs and ends, so nothing asks for its health; leave it out"
 		envFrom    = "name each one: environment: [NAME=value], and NAME=/secrets/NAME for a secret"
+		asSize     = "its key here is size, as in size: 1Gi"
 	)
 	switch what {
 	case "a tool":
@@ -96,7 +97,12 @@ func foreignKeys(what string) map[string]string {
 	case "retry":
 		return map[string]string{"max_attempts": "attempts", "retries": "attempts", "max_retries": "attempts", "count": "attempts", "limit": "attempts", "delay": "backoff", "interval": "backoff"}
 	case "a volume":
-		return map[string]string{"source": "file", "src": "file", "path": "file", "target": "mount_path", "destination": "mount_path", "mountPath": "mount_path", "hostPath": noHostFolders, "host_path": noHostFolders}
+		return map[string]string{
+			"source": noSource, "src": noSource, "path": "file", "type": "its other keys say it; leave it out", "target": "mount_path", "destination": "mount_path", "mountPath": "mount_path", "hostPath": noHostFolders, "host_path": noHostFolders, "bind": noHostFolders,
+			"emptyDir": asSize, "empty_dir": asSize, "tmpfs": asSize, "secretName": "secret",
+			"configMap": "a file or folder beside the tool's file stands for one: file: PATH", "persistentVolumeClaim": "cache, as in cache: NAME, is kept between runs",
+			"readOnly": "files and secrets are read-only, size and cache writable; leave it out", "read_only": "files and secrets are read-only, size and cache writable; leave it out",
+		}
 	case "an argument":
 		return map[string]string{"enum": "options", "choices": "options", "help": "description", "desc": "description", "value": "default"}
 	}
@@ -134,6 +140,8 @@ func (d *decoder) unknownKey(at *yaml.Node, what string, keys []string) (meant s
 	d.report(at, text, "its keys are "+listing(keys))
 	return ""
 }
+
+const noSource = "its key here is file, a path beside the tool's file; folders of this machine aren't mounted"
 
 const noHostFolders = "folders of this machine aren't mounted: file copies in a file or folder beside the tool's file, size is an empty folder, cache one that is kept"
 
@@ -177,8 +185,16 @@ func (d *decoder) foreignFile(root *yaml.Node) (text, hint string) {
 		return "this is a Kubernetes manifest, not a tool", "a tool is one container: its image, command and environment stand at the top; " + begin
 	case has(root, "services") && services.Kind == yaml.MappingNode:
 		return "this is a compose file, not a tool", "write a tool for a program that runs and ends: its image, command, environment and volumes stand at the top of a file of its own; " + begin
+	case isAction(root):
+		return "this is an action of GitHub, not a tool", "a tool is one container: its image, and its command or script, stand at the top, its inputs under args; " + begin
 	case has(root, "jobs") && keyOf(root, "on", "true", "permissions", "env", "name") != nil:
 		return "this is a GitHub workflow, not one of Mayfly's", "steps stand under workflow, each with a name and a tool: {image: IMAGE, script: …}; " + begin
 	}
 	return "", ""
+}
+
+// isAction says whether a file is the action.yml of GitHub.
+func isAction(root *yaml.Node) bool {
+	runs := resolve(child(root, "runs"))
+	return has(root, "runs") && runs.Kind == yaml.MappingNode && has(runs, "using")
 }

@@ -322,7 +322,7 @@ func TestFind(t *testing.T) {
 	if len(missing.Looked) != 4 || missing.Looked[3] != filepath.Join(root, "project", "tools", "notfy.yaml") {
 		t.Errorf("looked in %q", missing.Looked)
 	}
-	if !strings.HasPrefix(err.Error(), `tool "notfy" is not found (did you mean "notify"?); looked for`+"\n  ") {
+	if !strings.HasPrefix(err.Error(), `tool "notfy" is not found; did you mean "notify"?; looked for`+"\n  ") {
 		t.Errorf("message is %q", err)
 	}
 	for _, name := range []string{"outside", "../tools/outside", "", "deploy/tool"} {

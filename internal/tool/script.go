@@ -53,10 +53,6 @@ func (t *Tool) ReadScript() error {
 		if t.Source.Dir != "" {
 			hint = "the path is relative to the tool's folder, " + t.Source.Dir
 		}
-		var system *fs.PathError
-		if errors.As(err, &system) {
-			err = system.Err // without the name of the system call
-		}
 		return newError([]Problem{{Position: t.Script.Position, Text: fmt.Sprintf("script file %q can't be read: %v", t.Script.File, err), Hint: hint}})
 	}
 	if windowsLines(text) {
@@ -83,30 +79,39 @@ func readInside(dir, name string, most int64) (string, error) {
 	}
 	root, err := os.OpenRoot(dir)
 	if err != nil {
-		return "", err
+		return "", withoutCall(err)
 	}
 	defer root.Close()
 	// Looked at before it is opened: opening a FIFO would wait for its writer.
 	info, err := root.Stat(name)
 	if err != nil {
-		return "", err
+		return "", withoutCall(err)
 	}
 	if !info.Mode().IsRegular() {
 		return "", errors.New("it is not a regular file")
 	}
 	f, err := root.Open(name)
 	if err != nil {
-		return "", err
+		return "", withoutCall(err)
 	}
 	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, most+1))
 	switch {
 	case err != nil:
-		return "", err
+		return "", withoutCall(err)
 	case int64(len(data)) > most:
 		return "", fmt.Errorf("it is larger than %d bytes", most)
 	case len(data) == 0:
 		return "", errors.New("it is empty")
 	}
 	return string(data), nil
+}
+
+// withoutCall is the error of a file without its name, which the message has, and the name of the system call.
+func withoutCall(err error) error {
+	var system *fs.PathError
+	if errors.As(err, &system) {
+		return system.Err
+	}
+	return err
 }

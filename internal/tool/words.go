@@ -146,10 +146,29 @@ func checkInside(s string) (wrong, hint string) {
 	case s == ".." || strings.HasPrefix(s, "../") || strings.Contains(s, "/../") || strings.HasSuffix(s, "/.."):
 		return "leaves the tool's folder", advice
 	}
-	if clean := path.Clean(s); clean != s || clean == "." {
+	switch clean := path.Clean(s); clean {
+	case s:
+		if s == "." {
+			return "is the tool's whole folder", "name a file or a folder in it, such as check.py or lib"
+		}
+	case ".":
 		return "is not a clean path", advice
+	default:
+		return "is not a clean path", "write " + quote(clean)
 	}
 	return "", ""
+}
+
+// checkVolumeFile is checkInside for what is mounted, where another path is most likely one of this machine.
+func checkVolumeFile(s string) (wrong, hint string) {
+	if strings.HasPrefix(s, "~/") {
+		return `starts with "~", which stands for nobody's home here`, noHostFolders
+	}
+	wrong, hint = checkInside(s)
+	if wrong != "" && (path.IsAbs(s) || strings.HasPrefix(path.Clean(s), "..")) {
+		hint = noHostFolders
+	}
+	return wrong, hint
 }
 
 func checkUser(s string) (wrong, hint string) {
