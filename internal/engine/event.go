@@ -55,6 +55,8 @@ type Exit struct {
 	// TooManyProcesses says that the kernel has refused a process or a thread
 	// for the limit of them.
 	TooManyProcesses bool `json:"too_many_processes,omitempty"`
+	// Full is where nothing more could be written at the end; nil where there was room everywhere.
+	Full *Full `json:"full,omitempty"`
 
 	Started  time.Time `json:"started"`
 	Finished time.Time `json:"finished"`
@@ -72,6 +74,14 @@ type Exit struct {
 
 	// Kept says that the sandbox was kept for a look inside (Spec.KeepFor).
 	Kept bool `json:"kept,omitempty"`
+}
+
+// Full says what has no room left.
+type Full struct {
+	// Volume is where a volume with a size of its own is mounted; empty for the disk limit.
+	Volume string `json:"volume,omitempty"`
+	// Files says that it is their number that fills it.
+	Files bool `json:"files,omitempty"`
 }
 
 // A run may have one socket of TCP, UDP or raw IP for each SocketBytes of its

@@ -45,12 +45,13 @@ type writerFunc func([]byte) (int, error)
 
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 
-// The last lines that are looked at, and what they say in the words of libc.
+// The last lines that are looked at, and what they say in the words of libc, with what Node, Rust and busybox put behind.
+// (ping's socket needs another capability.)
 const lastLines = 15
 
 var (
 	notPermitted = sync.OnceValue(func() *regexp.Regexp {
-		return regexp.MustCompile(`(?i)(?:operation not permitted|permission denied)(?:[).]*|: .*)$`)
+		return regexp.MustCompile(`(?i)(?:operation not permitted|permission denied)(?:[).]*|: .*|, [a-z]+(?: '.*)?| \((?:os error \d+|are you root\?)\))$`)
 	})
 	noSecret = sync.OnceValue(func() *regexp.Regexp {
 		return regexp.MustCompile(`(?i)/secrets/([A-Za-z0-9][A-Za-z0-9._-]*).*no such file or directory|no such file or directory.*/secrets/([A-Za-z0-9][A-Za-z0-9._-]*)`)
@@ -72,7 +73,7 @@ func (l *lastOutput) advice(spec *engine.Spec, status int) string {
 			}
 			return fmt.Sprintf("no secret is mounted at /secrets/%s; add volumes: [{name: %s, secret: %s}] to the tool", name, name, name)
 		}
-		if status != exitNotExecutable && isRoot(spec.User) && !slices.Contains(spec.Security.Capabilities, "CAP_CHOWN") && notPermitted().MatchString(line) {
+		if status != exitNotExecutable && isRoot(spec.User) && !slices.Contains(spec.Security.Capabilities, "CAP_CHOWN") && notPermitted().MatchString(line) && !strings.HasPrefix(line, "ping: ") {
 			return "root has no capabilities unless the tool asks for them: security: {capabilities: root} lets it change owners and users and use files of others"
 		}
 	}

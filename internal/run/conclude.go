@@ -59,10 +59,19 @@ func limitHint(t *tool.Tool, exit *engine.Exit) string {
 	switch {
 	case exit.TooManyProcesses:
 		return fmt.Sprintf("the tool reached its limit of %d processes and threads; raise resources.pids in the tool, or --pids", t.Resources.PIDs)
-	case exit.Usage.DiskBytes >= t.Resources.Disk-t.Resources.Disk/64:
-		return fmt.Sprintf("the tool's files took all of its disk, %s; raise resources.disk in the tool, or --disk", bytesText(t.Resources.Disk))
+	case exit.Full == nil:
+		return ""
 	}
-	return ""
+	what, size, raise := "its disk", t.Resources.Disk, "resources.disk in the tool, or --disk"
+	for _, v := range t.Volumes {
+		if exit.Full.Volume != "" && v.MountPath == exit.Full.Volume {
+			what, size, raise = "the volume "+v.MountPath, v.Size, "its size in the tool"
+		}
+	}
+	if exit.Full.Files {
+		return fmt.Sprintf("the tool made as many files as %s of %s has room for, one for each 4Ki (1024 in any case); raise %s", what, bytesText(size), raise)
+	}
+	return fmt.Sprintf("the tool's files took all of %s, %s; raise %s", what, bytesText(size), raise)
 }
 
 // outputs reads the tool's outputs. A succeeded tool has to have written them

@@ -48,7 +48,7 @@ func (r *rootfs) restoreCache(m engine.Mount, name string) (_ *cache, err error)
 	if c.size == 0 {
 		c.size = r.diskLimit
 	}
-	if c.dir, err = r.scratchVolume(name, m.Size); err != nil {
+	if c.dir, err = r.scratchVolume(name, m.Target, m.Size); err != nil {
 		return nil, err
 	}
 	if m.Kind == engine.MountArtifact {

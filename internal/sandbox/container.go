@@ -390,7 +390,7 @@ func (r *rootfs) toolMounts(spec *engine.Spec, secrets engine.Secrets) ([]specs.
 			}
 			mounts = append(mounts, bind(source, m.Target, "ro"))
 		case engine.MountScratch:
-			source, err := r.scratchVolume(name, m.Size)
+			source, err := r.scratchVolume(name, m.Target, m.Size)
 			if err != nil {
 				return nil, fmt.Errorf("volume %s: %w", m.Target, err)
 			}

@@ -47,7 +47,7 @@ type rootfs struct {
 	own     []ownPlace
 	mounted []ownPlace // the tool's volumes that it may write to
 	caches  []*cache
-	sized   []string // volumes with a size of their own, each a file system
+	sized   []ownPlace // volumes with a size of their own, each a file system
 
 	trusting     *trusting // nil outside of tests
 	mayRunMocked []string  // what mayRunItself says
@@ -358,12 +358,27 @@ func (r *rootfs) diskBytes() (int64, error) {
 // fileBytes is what all of the sandbox's files take.
 func (r *rootfs) fileBytes() (int64, error) {
 	sum, err := r.diskBytes()
-	for _, dir := range r.sized {
+	for _, v := range r.sized {
 		var st unix.Statfs_t
-		if err := unix.Statfs(dir, &st); err != nil {
+		if err := unix.Statfs(v.host, &st); err != nil {
 			return 0, err
 		}
 		sum += int64(st.Blocks-st.Bfree) * st.Bsize
 	}
 	return sum, err
+}
+
+// full says which of the sandbox's file systems has no room left, all but a
+// part in 64, which a program that writes more than that at once leaves.
+func (r *rootfs) full() (*engine.Full, error) {
+	for _, p := range append([]ownPlace{{"", r.dir}}, r.sized...) {
+		var st unix.Statfs_t
+		if err := unix.Statfs(p.host, &st); err != nil {
+			return nil, err
+		}
+		if files := st.Ffree <= st.Files/64; files || st.Bfree <= st.Blocks/64 {
+			return &engine.Full{Volume: p.dir, Files: files}, nil
+		}
+	}
+	return nil, nil
 }

@@ -221,6 +221,9 @@ func (s *supervisor) outcome(exit *engine.Exit, oom bool, output *os.File) (err 
 	if exit.TooManyProcesses, err = s.accounts.tooManyProcesses(); err != nil {
 		return err
 	}
+	if exit.Full, err = s.rootfs.full(); err != nil {
+		return fmt.Errorf("read what the tool's files take: %w", err)
+	}
 	exit.OutOfMemory, exit.TooManySockets, exit.TooManyLocks = oom || killed, s.manySockets, s.manyLocks
 	if s.rootfs.trusting != nil {
 		exit.Trusting = s.rootfs.trusting.changed

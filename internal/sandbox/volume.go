@@ -91,7 +91,7 @@ func (r *rootfs) copyFile(root *os.Root, name, target string, info fs.FileInfo) 
 
 // scratchVolume makes an empty writable directory. With a size it has a memory
 // file system of its own, without one it shares the disk limit.
-func (r *rootfs) scratchVolume(name string, size int64) (string, error) {
+func (r *rootfs) scratchVolume(name, target string, size int64) (string, error) {
 	dir, err := r.scratch(name, 0o700)
 	if err != nil || size == 0 {
 		return dir, err
@@ -101,6 +101,6 @@ func (r *rootfs) scratchVolume(name string, size int64) (string, error) {
 	if err := unix.Mount("mayfly", dir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, options); err != nil {
 		return "", err
 	}
-	r.sized = append(r.sized, dir)
+	r.sized = append(r.sized, ownPlace{target, dir})
 	return dir, nil
 }

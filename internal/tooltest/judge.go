@@ -199,6 +199,7 @@ func (s *session) notes() {
 			res.Notes = append(res.Notes, text)
 		}
 	}
+	res.Notes = append(res.Notes, s.hints...)
 	if len(res.UnusedMocks) > 0 {
 		res.Notes = append(res.Notes, "mocks that answered nothing: "+strings.Join(res.UnusedMocks, ", "))
 	}

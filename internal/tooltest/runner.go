@@ -139,6 +139,7 @@ type session struct {
 	dropped        int // connections that were too many to be kept
 	trusting       []string
 	mayRunItself   []string
+	hints          []string // of runs that failed
 }
 
 // maxConnections is how many of a run's connections are kept.
@@ -183,6 +184,9 @@ func (s *session) ended(r *run.Result) {
 	}
 	s.trusting = union(s.trusting, r.Trusting)
 	s.mayRunItself = union(s.mayRunItself, r.MayRunItself)
+	if r.Hint != "" {
+		s.hints = union(s.hints, []string{r.Hint})
+	}
 }
 
 // union are the names of both lists, in order.
