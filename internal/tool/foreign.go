@@ -103,6 +103,12 @@ func foreignKeys(what string) map[string]string {
 			"configMap": "a file or folder beside the tool's file stands for one: file: PATH", "persistentVolumeClaim": "cache, as in cache: NAME, is kept between runs",
 			"readOnly": "files and secrets are read-only, size and cache writable; leave it out", "read_only": "files and secrets are read-only, size and cache writable; leave it out",
 		}
+	case "a registry":
+		return map[string]string{
+			"insecure": "plain_http", "http": "plain_http", "insecure_skip_verify": "ca_file", "skip_verify": "ca_file", "ca": "ca_file", "certs": "ca_file",
+			"endpoint": "mirrors", "endpoints": "mirrors", "auth": "credentials are those of docker login", "username": "credentials are those of docker login",
+			"password": "credentials are those of docker login",
+		}
 	case "an argument":
 		return map[string]string{"enum": "options", "choices": "options", "help": "description", "desc": "description", "value": "default"}
 	}

@@ -56,7 +56,7 @@ func policyShape() shape[PolicyFile] {
 			}
 		}},
 		bind("capabilities", "The capabilities that a tool may ask for.", list("a capability", text(nil, checkCapability)), func(p *PolicyFile) *[]string { return &p.Capabilities }),
-		bind("runtimes", "The runtimes that tools may use.", list("a runtime", text(nil, checkRuntime)), func(p *PolicyFile) *[]string { return &p.Runtimes }),
+		bind("runtimes", "The runtimes that tools may use.", list("a runtime", choice("runtime", "default", "gvisor")), func(p *PolicyFile) *[]string { return &p.Runtimes }),
 		bind("images", "Patterns of the images that tools may use.", list("an image", text(nil, checkImagePattern)), func(p *PolicyFile) *[]string { return &p.Images }),
 		bind("read_only", "Whether the image's file system has to stay read-only.", boolean(), func(p *PolicyFile) *bool { return &p.ReadOnly }),
 	}, checkPolicy)

@@ -48,8 +48,8 @@ func registriesShape(isMirror func(string) bool) shape[RegistriesFile] {
 		bind("mirrors", "Tried in order before the registry itself.", list("a mirror", text(nil, mirror)), func(r *RegistrySettings) *[]string { return &r.Mirrors }),
 		bind("plain_http", "Whether HTTP without TLS is allowed.", boolean(), func(r *RegistrySettings) *bool { return &r.PlainHTTP }),
 		bind("ca_file", "A PEM file of authorities that are trusted for it.", text(nil, nil), func(r *RegistrySettings) *string { return &r.CAFile }),
-		bind("token_hosts", "Hosts of other sites that may get its credentials.", list("a host", text(nil, nil)), func(r *RegistrySettings) *[]string { return &r.TokenHosts }),
-		bind("redirect_hosts", "Hosts at private addresses to which it may lead.", list("a host", text(nil, nil)), func(r *RegistrySettings) *[]string { return &r.RedirectHosts }),
+		bind("token_hosts", "Hosts of other sites that may get its credentials.", list("a host", text(nil, host)), func(r *RegistrySettings) *[]string { return &r.TokenHosts }),
+		bind("redirect_hosts", "Hosts at private addresses to which it may lead.", list("a host", text(nil, host)), func(r *RegistrySettings) *[]string { return &r.RedirectHosts }),
 	}, nil)
 	return object("the registry settings", []field[RegistriesFile]{
 		bind("registries", "The settings by "+hosts+".", byName(one, schema{}, host, "a registry"), func(f *RegistriesFile) *map[string]RegistrySettings { return &f.Registries }),

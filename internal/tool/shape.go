@@ -104,7 +104,7 @@ func list[V any](what string, s shape[V]) shape[[]V] {
 	return shape[[]V]{schema: schema{"type": "array", "items": s.schema}, read: func(d *decoder, n *yaml.Node, label string) ([]V, bool) {
 		n = resolve(n)
 		if n.Kind != yaml.SequenceNode {
-			d.report(n, fmt.Sprintf("%s must be a list, not %s", label, describe(n)), "")
+			d.report(n, fmt.Sprintf("%s must be a list, not %s", label, describe(n)), listHint(n, s.schema))
 			return nil, false
 		}
 		out := make([]V, 0, len(n.Content))
@@ -118,6 +118,26 @@ func list[V any](what string, s shape[V]) shape[[]V] {
 		}
 		return out, true
 	}}
+}
+
+// listHint writes a value as a list of it, where its items are no mappings.
+func listHint(n *yaml.Node, item schema) string {
+	if n.Kind != yaml.ScalarNode || n.Value == "" || !isScalar(item) {
+		return ""
+	}
+	value := brief(n.Value)
+	if n.ShortTag() == "!!str" && strings.ContainsAny(value, ":,[]{}#*&!|>'\"%@`") {
+		value = quote(value)
+	}
+	return "write [" + value + "]"
+}
+
+// isScalar says whether a schema takes scalars alone.
+func isScalar(s schema) bool {
+	if any, several := s["anyOf"].([]schema); several {
+		return !slices.ContainsFunc(any, func(s schema) bool { return !isScalar(s) })
+	}
+	return s["enum"] != nil || s["type"] != nil && s["type"] != "object" && s["type"] != "array"
 }
 
 // byKind picks a shape by the kind of node; a nil shape is a kind that isn't taken.
