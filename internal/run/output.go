@@ -94,11 +94,15 @@ func tooLarge(line int, name string) error {
 
 // unclosed says why a block isn't closed, where one of its lines shows it.
 func unclosed(block [][]byte, delimiter []byte) string {
-	plain := bytes.Trim(delimiter, `'"`)
+	plain := bytes.Trim(bytes.TrimPrefix(delimiter, []byte("-")), `'"`)
+	added := "the quotes are"
+	if delimiter[0] == '-' { // a shell's <<-, which takes tabs off the lines
+		added = `the "-" is`
+	}
 	for i, line := range block {
 		switch bare := bytes.TrimSpace(line); {
 		case !bytes.Equal(plain, delimiter) && bytes.Equal(bare, plain):
-			return fmt.Sprintf("; the quotes are a part of the delimiter: write <<%s", plain)
+			return fmt.Sprintf("; %s a part of the delimiter: write <<%s", added, plain)
 		case bytes.Equal(bare, delimiter):
 			return fmt.Sprintf("; a line has %s with spaces around it; the delimiter must be alone on its line", delimiter)
 		case i == len(block)-1 && bytes.HasSuffix(line, delimiter):
