@@ -442,7 +442,7 @@ func TestOutputs(t *testing.T) {
 		"nonsense\n":                            "line 1 of $MAYFLY_OUTPUT is neither",
 		"A<<END\none\ntwo\nEND\n":               "",
 		"A<<END\none\n":                         "the value of A has no closing END",
-		"A<<-END\none\n\tEND\n":                  `no closing -END; the "-" is a part of the delimiter: write <<END`,
+		"A<<-END\none\n\tEND\n":                 `no closing -END; the "-" is a part of the delimiter: write <<END`,
 		"A<<'END'\none\nEND\n":                  "no closing 'END'; the quotes are a part of the delimiter: write <<END",
 		"A<<END\none\n END\n":                   "no closing END; a line has END with spaces around it; the delimiter must be alone on its line",
 		"A<<END\noneEND\n":                      "no closing END; the last line ends with END; add a line break before it",
