@@ -36,6 +36,9 @@ func openHost(command string, secretFlags []string, stdin io.Reader, pull string
 	if err != nil {
 		return nil, &usageError{command: command, err: err}
 	}
+	if err := given.Missing(); err != nil {
+		return nil, err
+	}
 	engine, err := newEngine()
 	if err != nil {
 		return nil, err

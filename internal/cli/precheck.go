@@ -86,9 +86,11 @@ func neededSecrets(w *tool.Workflow, step *tool.Step, env []tool.EnvVar) []strin
 	return names
 }
 
-// checkSecretFlags refuses a --secret that nothing asks for, which is most likely another's name misspelt.
+// checkSecretFlags refuses a --secret that nothing asks for, which is most likely another's name misspelt. A definition that
+// asks for none is given any, as one without arguments is.
 func (f *runFlags) checkSecretFlags(tools ...*tool.Tool) error {
-	if why := unasked(f.secrets, secretNames(tools)); why != "" {
+	named := secretNames(tools)
+	if why := unasked(f.secrets, named); why != "" && (len(named) > 0 || f.image != "") {
 		return runUsage("%s", why)
 	}
 	return nil

@@ -200,7 +200,8 @@ func (f *testFlags) checkSecretFlags(jobs []tooltest.Job) error {
 			tools = append(tools, &given)
 		}
 	}
-	if why := unasked(f.secrets, secretNames(tools)); why != "" {
+	named := secretNames(tools)
+	if why := unasked(f.secrets, named); why != "" && len(named) > 0 {
 		return testUsage("%s", why)
 	}
 	return nil

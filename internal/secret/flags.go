@@ -5,13 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
-// flags are the secrets of a command line.
-type flags struct {
+// Flags are the secrets of a command line.
+type Flags struct {
 	given map[string]*origin
 }
 
@@ -20,8 +22,8 @@ type flags struct {
 //
 // A value itself is refused, since every user of a machine can see the arguments of its processes; so is what can't be
 // told from one. No error repeats what may be a value.
-func ParseFlags(list []string, stdin io.Reader) (Source, error) {
-	f := &flags{given: make(map[string]*origin, len(list))}
+func ParseFlags(list []string, stdin io.Reader) (*Flags, error) {
+	f := &Flags{given: make(map[string]*origin, len(list))}
 	var fromStdin string
 	for i, item := range list {
 		name, from, ok := strings.Cut(item, "=")
@@ -46,8 +48,19 @@ func ParseFlags(list []string, stdin io.Reader) (Source, error) {
 	return f, nil
 }
 
+// Missing names all that aren't there: variables that aren't set, and files. Nothing is read.
+func (f *Flags) Missing() error {
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(f.given)) {
+		if err := f.given[name].missing(); err != nil {
+			errs = append(errs, fmt.Errorf("--secret %s=%s: %w", name, f.given[name], err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // Get is Source's.
-func (f *flags) Get(ctx context.Context, name string) ([]byte, error) {
+func (f *Flags) Get(ctx context.Context, name string) ([]byte, error) {
 	o := f.given[name]
 	if o == nil {
 		return nil, &NotFoundError{Name: name, Searched: []string{"--secret flags"}}

@@ -85,13 +85,27 @@ func (o *origin) read(ctx context.Context) ([]byte, error) {
 	return bytes.Clone(o.value), o.err
 }
 
+// missing says what isn't there, without reading it.
+func (o *origin) missing() error {
+	switch o.kind {
+	case originEnv:
+		if _, ok := os.LookupEnv(o.arg); !ok {
+			return fmt.Errorf("there is no variable %s in the environment; export it first", o.arg)
+		}
+	case originFile:
+		_, err := os.Stat(o.arg)
+		return err
+	}
+	return nil
+}
+
 func (o *origin) fetch() ([]byte, error) {
 	switch o.kind {
 	case originEnv:
-		value, ok := os.LookupEnv(o.arg)
-		if !ok {
-			return nil, fmt.Errorf("there is no variable %s in the environment; export it first", o.arg)
+		if err := o.missing(); err != nil {
+			return nil, err
 		}
+		value := os.Getenv(o.arg)
 		if len(value) > MaxValueBytes {
 			return nil, errTooLarge
 		}
