@@ -20,6 +20,11 @@ func checkStep(d *decoder, n *yaml.Node, s *Step) {
 	if s.Uses.Tool != nil && s.Uses.Tool.Name == "" {
 		s.Uses.Tool.Name = s.Name
 	}
+	for _, v := range s.Environment {
+		if slices.ContainsFunc(s.Inputs, func(in StepInput) bool { return in.Name == v.Name }) {
+			d.reportAt(v.Position, fmt.Sprintf("%s is given twice, as an input and in the step's environment", quote(v.Name)), "keep one of them")
+		}
+	}
 	made := map[string]bool{}
 	for i, a := range s.Artifacts {
 		if a.From != "" {

@@ -154,7 +154,6 @@ func (w *Workflow) Resolve() error {
 			}
 			r.runnable(s)
 			r.inputs(s)
-			r.twice(s)
 			s.References(func(ref Reference, p Position) { r.output(byName, ref, p) })
 		}
 	}
@@ -302,26 +301,6 @@ func (r *resolver) inputs(s *Step) {
 	for _, a := range t.Args {
 		if a.Required && a.Default == nil && !given[a.Name] {
 			r.at(s.Position, fmt.Sprintf("step %s doesn't give the input %s (%s), which tool %s requires%s", quote(s.Name), quote(a.Name), a.Type, quote(t.Name), about(a.Description)), fmt.Sprintf("add inputs: {%s: …}", a.Name))
-		}
-	}
-}
-
-// twice reports variables that a step gives both as an input, in whatever variable that arrives, and in its environment.
-func (r *resolver) twice(s *Step) {
-	for _, v := range s.Environment {
-		for _, in := range s.Inputs {
-			variable := in.Name
-			if i := slices.IndexFunc(s.Uses.Tool.Args, func(a Arg) bool { return a.Name == in.Name }); i >= 0 {
-				variable = s.Uses.Tool.Args[i].Env
-			}
-			if variable != v.Name {
-				continue
-			}
-			what := "as an input"
-			if variable != in.Name {
-				what = "as the input " + quote(in.Name) + ", which arrives in it,"
-			}
-			r.at(v.Position, fmt.Sprintf("%s is given twice, %s and in the step's environment", quote(v.Name), what), "keep one of them")
 		}
 	}
 }
