@@ -182,6 +182,15 @@ func scalarJSON(n *yaml.Node) (any, *valueError) {
 	return n.Value, nil
 }
 
+// writtenJSON is scalarJSON, except that what the versions of YAML read differently is text, as it is written: in JSON it is
+// no number.
+func writtenJSON(n *yaml.Node) (any, *valueError) {
+	if numeric(n) && ambiguous(n.Value) != "" {
+		return n.Value, nil
+	}
+	return scalarJSON(n)
+}
+
 func numberJSON(n *yaml.Node) (any, *valueError) {
 	if wrong := ambiguous(n.Value); wrong != "" {
 		return nil, &valueError{node: n, wrong: "ambiguous: " + wrong}

@@ -157,13 +157,13 @@ func TestSuiteSchema(t *testing.T) {
 func TestNumbersOfMocks(t *testing.T) {
 	s, err := ParseSuite("x_test.yaml", []byte(`
 tool: x
-tests: [{name: a, http: [{path: /, request: {json: 1e400}, json: [1e400, 1_000, +358, 0xFFFFFFFFFFFFFFFFF, .5, 1.20, -0.0, "1e400", !!str 5]}]}]
+tests: [{name: a, http: [{path: /, request: {json: 1e400}, json: [1e400, 1_000, +358, 0xFFFFFFFFFFFFFFFFF, .5, 1.20, -0.0, "1e400", !!str 5, 0755]}]}]
 `))
 	if err != nil {
 		t.Fatal(err)
 	}
 	mock := s.Tests[0].HTTP[0]
-	if want := `[1e400,1000,358,295147905179352825855,0.5,1.20,-0.0,"1e400","5"]`; mock.Answers[0].JSON != want {
+	if want := `[1e400,1000,358,295147905179352825855,0.5,1.20,-0.0,"1e400","5","0755"]`; mock.Answers[0].JSON != want {
 		t.Errorf("the answer is %s, want %s", mock.Answers[0].JSON, want)
 	}
 	if n, ok := mock.JSON.(json.Number); !ok || !EqualNumbers(n, "1e400") {
