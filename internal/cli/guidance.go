@@ -231,7 +231,7 @@ func explainEnvironment(req *run.Request, err error) error {
 	for _, a := range req.Tool.Args {
 		set := slices.ContainsFunc(req.Environment, func(v tool.EnvVar) bool { return v.Name == a.Name || v.Name == a.Env })
 		if _, given := req.Inputs[a.Name]; set && !given && a.Required {
-			inputs.Problems = append(inputs.Problems, fmt.Sprintf("--env sets variables, and an argument is given as --arg %s=VALUE", a.Name))
+			inputs.Problems = append(inputs.Problems, fmt.Sprintf("--env sets a variable, not an argument; write --arg %s=VALUE", a.Name))
 		}
 	}
 	return err

@@ -172,9 +172,9 @@ func (f *runFlags) run(ctx context.Context, s streams, args []string) (err error
 	p.attach(&opts)
 	restore := func() {}
 	if f.tty {
-		own, failed := attachTerminal(s, req, &opts)
-		if failed != nil {
-			return failed
+		own, openErr := attachTerminal(s, req, &opts)
+		if openErr != nil {
+			return openErr
 		}
 		restore = own.giveBack
 		defer func() { err = errors.Join(err, own.close()) }()

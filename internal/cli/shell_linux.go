@@ -79,9 +79,9 @@ func shell(s streams, e *oci.Engine, id string, command []string) (err error) {
 	streams := engine.Streams{Stdin: s.in, Stdout: s.out, Stderr: s.err}
 	var terminal *oci.Terminal
 	if in, isFile := s.in.(*os.File); isFile && isTerminal(in) && isTerminal(s.out) {
-		own, failed := openTerminal(in)
-		if failed != nil {
-			return failed
+		own, openErr := openTerminal(in)
+		if openErr != nil {
+			return openErr
 		}
 		defer func() { err = errors.Join(err, own.close()) }()
 		defer onEndingSignal(own.giveBack)()

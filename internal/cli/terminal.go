@@ -10,8 +10,8 @@ import (
 	"github.com/mayfly-run/mayfly/internal/run"
 )
 
-// ownTerminal is the terminal of this command. While a tool or a shell runs, it is raw, so that every key reaches that;
-// before and after, Ctrl-C ends this command as anywhere.
+// ownTerminal is the terminal of this command. While a tool or a shell runs, it is raw, so that every key reaches that
+// program; before and after, Ctrl-C ends this command as usual.
 type ownTerminal struct {
 	in         *os.File
 	columns    uint16
@@ -60,7 +60,7 @@ func (t *ownTerminal) giveBack() {
 	t.old = nil
 }
 
-// close gives it back for good. Its error is that it couldn't be taken or given back.
+// close gives it back for good. It returns what went wrong when it was taken or given back.
 func (t *ownTerminal) close() error {
 	t.stopResize()
 	t.giveBack()

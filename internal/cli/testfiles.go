@@ -27,12 +27,8 @@ func findTests(paths []string) ([]string, error) {
 	}
 	for _, path := range paths {
 		info, err := os.Stat(path)
-		var system *fs.PathError
-		if errors.As(err, &system) {
-			err = system.Err // without the name of the system call
-		}
 		if err != nil {
-			return nil, fmt.Errorf("tests %s can't be read: %w", path, err)
+			return nil, fmt.Errorf("tests %s can't be read: %w", path, tool.WithoutCall(err))
 		}
 		if !info.IsDir() {
 			add(filepath.Clean(path))
@@ -40,7 +36,7 @@ func findTests(paths []string) ([]string, error) {
 		}
 		below, err := filesBelow(path, tool.IsTestFile)
 		if err != nil {
-			return nil, fmt.Errorf("find tests: %w", err)
+			return nil, fmt.Errorf("tests below %s can't be read: %w", path, err)
 		}
 		if len(below) == 0 {
 			return nil, fmt.Errorf("there are no tests below %s; their files are called NAME_test.yaml, NAME.test.yaml or tests.yaml", path)

@@ -23,7 +23,7 @@ func (e *usageError) Error() string {
 
 func (e *usageError) Unwrap() error { return e.err }
 
-// wrapArgs makes what is wrong with a command's flags that have no value, and the words after them, a usage error, which says
+// wrapArgs makes empty values of flags, and arguments that a command doesn't take, usage errors that say what it takes.
 // what the command takes.
 func wrapArgs(c *cobra.Command) {
 	check := c.Args
@@ -93,7 +93,7 @@ func exclusive(c *cobra.Command, a, b string) {
 	}
 }
 
-// completeHelp makes words after the commands that cobra adds errors, as they are after all others.
+// completeHelp makes cobra's own commands, help and completion, refuse unknown words, as all others do.
 func completeHelp(root *cobra.Command) {
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
@@ -103,7 +103,7 @@ func completeHelp(root *cobra.Command) {
 			c.Run, c.RunE = nil, func(_ *cobra.Command, args []string) error {
 				found, rest, err := root.Find(args)
 				if err != nil || len(rest) > 0 {
-					return unknownCommand(found, args[len(args)-1])
+					return unknownCommand(found, slices.Concat(rest, args)[0])
 				}
 				return found.Help()
 			}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net/http"
 	"os"
 	"path"
@@ -143,11 +142,7 @@ func (r *Responder) content(a *tool.HTTPAnswer, h http.Header) (content io.ReadC
 func (r *Responder) file(name string, h http.Header) (content io.ReadCloser, size int64, err error) {
 	f, size, err := openInside(r.opts.Dir, name)
 	if err != nil {
-		var at *fs.PathError
-		if errors.As(err, &at) {
-			err = at.Err
-		}
-		return nil, 0, fmt.Errorf("its file %s: %w", name, err)
+		return nil, 0, fmt.Errorf("its file %s: %w", name, tool.WithoutCall(err))
 	}
 	if h.Get("Content-Type") == "" {
 		h.Set("Content-Type", kindOf(name))

@@ -114,8 +114,8 @@ func compare(m *tool.RequestMatch, req *Request) *differences {
 
 func sorted(values []string) []string { return slices.Sorted(slices.Values(values)) }
 
-// paths are the forms of a request's path that one of them has to be what is meant: for a path of a URL with its encoded
-// slashes, and otherwise this, as it came, or decoded, unless what is decoded was encoded twice.
+// paths are the forms of a request's path, one of which has to match: for the path of a URL only the one that keeps encoded
+// slashes and percent signs; otherwise also the path as it came and, unless a slash in it was encoded twice, the decoded one.
 func (r *Request) paths(slashed bool) []string {
 	kept := tool.SlashedPath(r.escaped)
 	if slashed {

@@ -278,8 +278,8 @@ func checkFileMax(value string) engine.Check {
 	return ok(featureOpenFiles, "")
 }
 
-// What the sockets of one run can hold: those of the tool, and those of the shim, whose limit is 128 MiB on v1, and whose
-// buffers are bounded to less than 256 MiB on v2.
+// What the sockets of one run can hold. On v1 the limits are 32 MiB for the tool and 128 MiB for the shim. On v2 it is the
+// default memory limit, 512 MiB, and less than 256 MiB of the shim's buffers.
 const (
 	socketsOfARunV1 = (32 + 128) << 20
 	socketsOfARunV2 = (512 + 256) << 20
@@ -315,7 +315,7 @@ func checkTCPMem(value string, run int64) engine.Check {
 	}
 	if most := pages * int64(os.Getpagesize()); most < run {
 		return absent(featureSocketMemory, fmt.Sprintf("%d MiB for TCP (net.ipv4.tcp_mem), of which one run can take %d", most>>20, run>>20),
-			fmt.Sprintf("sysctl -w net.ipv4.tcp_mem='%[1]d %[1]d %[2]d', or run tools with smaller memory limits", run/int64(os.Getpagesize()), 2*run/int64(os.Getpagesize())))
+			fmt.Sprintf("sysctl -w net.ipv4.tcp_mem='%[1]d %[1]d %[2]d'", run/int64(os.Getpagesize()), 2*run/int64(os.Getpagesize())))
 	}
 	return ok(featureSocketMemory, "")
 }

@@ -157,6 +157,20 @@ func (d *runDir) takeLock(flags int) error {
 	return nil
 }
 
+// alive reports whether the run's shim lives, which has the lock.
+func (d *runDir) alive() (bool, error) {
+	err := d.takeLock(0)
+	switch {
+	case errors.Is(err, errLocked):
+		return true, nil
+	case errors.Is(err, fs.ErrNotExist):
+		return false, nil
+	case err != nil:
+		return false, err
+	}
+	return false, d.lock.Close()
+}
+
 // giveUp records that what was killed in this run hasn't ended in the time it
 // has, if why says so: the next sweep doesn't wait for it again. The lock's content says it.
 func (d *runDir) giveUp(why error) error {

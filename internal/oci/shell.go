@@ -50,14 +50,11 @@ func (e *Engine) keptRuns() ([]Kept, error) {
 		if err != nil {
 			return nil, err
 		}
-		dead := &runDir{path: filepath.Dir(path)}
-		if err := dead.takeLock(0); err == nil || errors.Is(err, fs.ErrNotExist) {
-			if dead.lock != nil {
-				_ = dead.lock.Close()
-			}
-			continue // the next start removes it
-		} else if !errors.Is(err, errLocked) {
+		switch alive, err := (&runDir{path: filepath.Dir(path)}).alive(); {
+		case err != nil:
 			return nil, err
+		case !alive:
+			continue // the next start removes it
 		}
 		kept = append(kept, Kept{ID: filepath.Base(filepath.Dir(path)), Since: info.ModTime().UTC()})
 	}
@@ -131,7 +128,7 @@ func (e *Engine) RemoveKept(id string) error {
 	defer stop()
 	shim := shimOf(conn)
 	overdue := func() error { return process.Overdue("end", begun, []int{shim}) }
-	lost := json.NewEncoder(conn).Encode(wire.Shell{Remove: true}) // or it is being removed already
+	lost := json.NewEncoder(conn).Encode(wire.Shell{Remove: true}) // an error may mean that it is being removed already
 	if lost == nil {
 		select {
 		case reply := <-shellReplies(conn):
@@ -172,7 +169,8 @@ func shimOf(conn *net.UnixConn) (pid int) {
 	return pid
 }
 
-// shellReplies are the replies to a request, the last of them its end.
+// shellReplies are the replies to a request, the last of them its end. Both fit into the channel, so that nothing blocks
+// when nobody reads.
 func shellReplies(conn *net.UnixConn) <-chan wire.ShellReply {
 	replies := make(chan wire.ShellReply, 2)
 	go func() {

@@ -22,7 +22,7 @@ import (
 	"github.com/mayfly-run/mayfly/test/testbed"
 )
 
-// keptSandbox is the kept sandbox of a tool that failed: a shell's text, which ends with another status than 0.
+// keptSandbox runs a shell script that fails, and returns its kept sandbox.
 func keptSandbox(t *testing.T, text string) (e *oci.Engine, s engine.Sandbox, id string) {
 	t.Helper()
 	e = testbed.Engine(t)
@@ -41,7 +41,7 @@ func keptSandbox(t *testing.T, text string) (e *oci.Engine, s engine.Sandbox, id
 	return e, s, spec.ID
 }
 
-// shimOf is the process of a kept sandbox: the one whose standard streams nobody has, in the run's own cgroup.
+// shimOf is the process id of a run's shim: the process named mayfly-shim in the run's cgroups.
 func shimOf(t *testing.T, id string) int {
 	t.Helper()
 	found, err := filepath.Glob("/proc/[0-9]*/cgroup")
@@ -109,7 +109,7 @@ func TestOneShellAtATime(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	if _, err := e.Shell(id, []string{"/bin/echo", "second"}, nil, engine.Streams{Stdout: &out}); err == nil || !strings.Contains(err.Error(), "there is one at a time") || out.Len() > 0 {
+	if _, err := e.Shell(id, []string{"/bin/echo", "second"}, nil, engine.Streams{Stdout: &out}); err == nil || !strings.Contains(err.Error(), "only one can be") || out.Len() > 0 {
 		t.Errorf("%v, %q", err, out.String())
 	}
 	if err := s.Remove(); err != nil {
@@ -147,7 +147,7 @@ func TestShellsThatAskNothing(t *testing.T) {
 		defer conn.Close()
 	}
 	began := time.Now()
-	if _, err := e.Shell(id, nil, nil, engine.Streams{}); err == nil || !strings.Contains(err.Error(), "a shell without a command") {
+	if _, err := e.Shell(id, nil, nil, engine.Streams{}); err == nil || !strings.Contains(err.Error(), "the request for a shell names no command") {
 		t.Error(err)
 	}
 	if code, err := e.Shell(id, []string{"/bin/true"}, nil, engine.Streams{}); err != nil || code != 0 {

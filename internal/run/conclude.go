@@ -69,7 +69,7 @@ func limitHint(t *tool.Tool, exit *engine.Exit) string {
 		}
 	}
 	if exit.Full.Files {
-		return fmt.Sprintf("the tool made as many files as %s of %s has room for, one for each 4Ki (1024 in any case); raise %s", what, bytesText(size), raise)
+		return fmt.Sprintf("the tool made as many files as %s of %s has room for, one for each 4Ki (at least 1024); raise %s", what, bytesText(size), raise)
 	}
 	return fmt.Sprintf("the tool's files took all of %s, %s; raise %s", what, bytesText(size), raise)
 }

@@ -14,7 +14,7 @@ type input struct {
 	done  bool           // nothing more comes, or nobody wants it
 }
 
-// newInput begins to read. Nobody waits for the end of that: it may be in a read of a terminal that has nothing to say.
+// newInput begins to read. Nothing waits for its end: the read may block on a terminal where nobody types.
 func newInput(from io.Reader) *input {
 	in := &input{}
 	in.ready = sync.NewCond(&in.mu)
@@ -32,8 +32,8 @@ func (in *input) pump(from io.Reader) {
 			if to == nil {
 				return
 			}
-			n, _ := to.Write(rest) // its error is that the attempt has ended; the rest is the next one's
-			rest = rest[n:]
+			taken, _ := to.Write(rest) // its error is that the attempt has ended; the rest is the next one's
+			rest = rest[taken:]
 		}
 		if err != nil {
 			return
@@ -41,7 +41,7 @@ func (in *input) pump(from io.Reader) {
 	}
 }
 
-// attempt waits for one; nil when there is none any more.
+// attempt waits until an attempt reads, and returns its pipe; nil when none will.
 func (in *input) attempt() *io.PipeWriter {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -70,7 +70,7 @@ func (in *input) next() (r io.Reader, end func()) {
 	}
 }
 
-// close says that nothing more comes.
+// close says that nothing more comes, or that nobody reads any more.
 func (in *input) close() {
 	in.mu.Lock()
 	defer in.mu.Unlock()

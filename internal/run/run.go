@@ -69,8 +69,8 @@ type Options struct {
 	Mask func() [][]byte
 	// Resized reports new sizes of the terminal.
 	Resized <-chan [2]uint16
-	// Attach, unless nil, is called when the tool runs, and detach when it has ended: between the two the terminal that
-	// Stdin is is the tool's.
+	// Attach, unless nil, is called when the tool starts, and detach when it has ended. In between, the terminal on Stdin
+	// belongs to the tool.
 	Attach func() (detach func())
 }
 

@@ -17,20 +17,18 @@ var errNotExecuted = errors.New("mounted noexec")
 // and says where its mode is set; it returns no file where only the sandbox
 // will know which it is.
 func (r *rootfs) openExecutable(at string) (f *os.File, where string, err error) {
-	if r.onToolMount(at) {
-		f, err = r.openMounted(at)
-		return f, "the file that is mounted there", err
+	if !r.onToolMount(at) {
+		host, err := r.inRoot(at)
+		if err != nil {
+			return nil, "", err
+		}
+		if at = strings.TrimPrefix(host, r.root); !r.onToolMount(at) {
+			f, err = os.OpenFile(host, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+			return f, "it in the image", err
+		}
 	}
-	host, err := r.inRoot(at)
-	if err != nil {
-		return nil, "", err
-	}
-	if inside := strings.TrimPrefix(host, r.root); r.onToolMount(inside) {
-		f, err = r.openMounted(inside)
-		return f, "the file that is mounted there", err
-	}
-	f, err = os.OpenFile(host, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
-	return f, "it in the image", err
+	f, err = r.openMounted(at)
+	return f, "the file that is mounted there", err
 }
 
 // openMounted opens a file of the innermost of the tool's volumes that it is in.

@@ -24,10 +24,10 @@ type libContainer struct {
 	cgroups   map[string]string
 }
 
-// stateDir is where libcontainer has what it knows of a container.
+// stateDir is where libcontainer keeps its state of a container.
 func (r *rootfs) stateDir() string { return filepath.Join(r.dir, "state") }
 
-// mountState makes a file system of its own for that: in the tool's, a tool that has used up its disk or its number of files
+// mountState gives stateDir a file system of its own: in the tool's, a tool that has used up its disk or its number of files
 // would keep everybody out of its kept sandbox.
 func (r *rootfs) mountState() error {
 	if err := os.Mkdir(r.stateDir(), 0o711); err != nil {

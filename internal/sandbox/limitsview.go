@@ -77,7 +77,8 @@ func (s *supervisor) showControllers(at string) error {
 	return nil
 }
 
-// hideLimits removes the cgroups that showLimits has made for a container which then wasn't. Those of one that was are gone.
+// hideLimits removes the cgroups that showLimits made for a container that was then not created. Those of a created one
+// are gone already.
 func (s *supervisor) hideLimits() error {
 	dirs := []string{filepath.Join(cgroupMount, s.start.Cgroup)}
 	for _, controller := range shownControllers {

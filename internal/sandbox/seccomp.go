@@ -67,7 +67,7 @@ type span struct{ first, last uint64 }
 //	26 50 51 52 SO_ATTACH_FILTER, SO_ATTACH_BPF, and the same for groups of sockets: compiled filters fill
 //	            net.core.bpf_jit_limit, which is the host's, and their release has locked kernels up.
 //	37 65       SO_TIMESTAMPING, and 60 and 61, SO_ZEROCOPY and SO_TXTIME: send what was sent back into a queue of errors.
-//	73          SO_RESERVE_MEM: books memory of net.ipv4.tcp_mem and udp_mem, which are the host's, for no data at all.
+//	73          SO_RESERVE_MEM: reserves memory of the host's net.ipv4.tcp_mem and udp_mem without holding data.
 //	78 and more those of devices' memory, and what isn't invented yet.
 var (
 	socketOptions = []span{{0, 7}, {9, 17}, {19, 25}, {27, 36}, {38, 49}, {53, 59}, {62, 64}, {66, 72}, {74, 77}}

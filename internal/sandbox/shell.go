@@ -24,7 +24,7 @@ type shellRequest struct {
 	files []*os.File // standard input, output and error
 }
 
-// reply is the last that whoever asked hears; he may have gone.
+// reply sends the last message that whoever asked gets; they may have gone.
 func (r *shellRequest) reply(reply wire.ShellReply) {
 	_ = json.NewEncoder(r.conn).Encode(reply)
 	r.close()
@@ -58,7 +58,7 @@ func (s *supervisor) shell(req *shellRequest, others <-chan *shellRequest, deadl
 // shellRequestTime bounds the wait for a request after its connection.
 const shellRequestTime = 5 * time.Second
 
-// receiveShell is never nil: it can always be answered.
+// receiveShell reads a request. The request isn't nil even with an error, so that it can be answered.
 func receiveShell(conn *net.UnixConn) (*shellRequest, error) {
 	req := &shellRequest{conn: conn}
 	if err := conn.SetReadDeadline(time.Now().Add(shellRequestTime)); err != nil {
@@ -87,7 +87,7 @@ func receiveShell(conn *net.UnixConn) (*shellRequest, error) {
 		return req, err
 	}
 	if !req.Remove && len(req.Args) == 0 {
-		return req, errors.New("a shell without a command")
+		return req, errors.New("the request for a shell names no command")
 	}
 	if !req.Remove && len(req.files) != 3 {
 		return req, fmt.Errorf("%d streams instead of three", len(req.files))
@@ -123,7 +123,7 @@ func (s *supervisor) runShell(req *shellRequest, others <-chan *shellRequest, de
 	err = s.startContainer(req.files[0], req.files[1], req.files[2])
 	stuck.Stop()
 	if err != nil {
-		runtime.GC() // closes what libcontainer leaves open of the container before
+		runtime.GC() // closes the descriptors that libcontainer leaves open for the previous container
 		return 0, nil, err
 	}
 	for _, f := range req.files {
@@ -165,7 +165,7 @@ func (s *supervisor) watchShell(conn *net.UnixConn, others <-chan *shellRequest,
 			}
 		case other := <-others:
 			if !other.Remove {
-				other.fail(errors.New("a shell is open in the sandbox, and there is one at a time; end it first"))
+				other.fail(errors.New("a shell is already open in the sandbox, and only one can be; end it first"))
 				continue
 			}
 			removal, why = other, errors.New("the shell is ended: the sandbox is removed")

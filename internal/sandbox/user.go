@@ -63,7 +63,7 @@ func (r *rootfs) lookUpUser(name string, idCount int) (identity, error) {
 	return id, nil
 }
 
-// homeOf is the tool's home directory: as its environment says, or else the
+// homeOf is the tool's home directory: as its environment says, otherwise the
 // image's passwd; a user that has none, or one that can't be made writable,
 // gets root's, since that is where tools' volumes for credentials are mounted.
 func (r *rootfs) homeOf(spec *engine.Spec) string {

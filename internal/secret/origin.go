@@ -9,6 +9,8 @@ import (
 	"os"
 	"strings"
 	"sync"
+
+	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
 type originKind int
@@ -93,8 +95,9 @@ func (o *origin) missing() error {
 			return fmt.Errorf("there is no variable %s in the environment; export it first", o.arg)
 		}
 	case originFile:
-		_, err := os.Stat(o.arg)
-		return err
+		if _, err := os.Stat(o.arg); err != nil {
+			return tool.WithoutCall(err)
+		}
 	}
 	return nil
 }

@@ -38,12 +38,12 @@ func readFile(file, what string) ([]byte, error) {
 	// Without waiting for a FIFO's writer: read then refuses it.
 	f, err := os.OpenFile(file, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
-		return nil, fmt.Errorf("%s %s can't be read: %w", what, file, withoutCall(err))
+		return nil, fmt.Errorf("%s %s can't be read: %w", what, file, WithoutCall(err))
 	}
 	defer f.Close()
 	data, err := read(f)
 	if err != nil {
-		return nil, fmt.Errorf("%s %s can't be read: %w", what, file, withoutCall(err))
+		return nil, fmt.Errorf("%s %s can't be read: %w", what, file, WithoutCall(err))
 	}
 	return data, nil
 }

@@ -131,9 +131,7 @@ func byName[V any](value shape[V], keys schema, check func(string) (wrong, hint 
 }
 
 // jsonShape is any value that JSON has too.
-func jsonShape() shape[any] {
-	return anyShape(func(n *yaml.Node) (any, *valueError) { return decodeNode(n, writtenJSON) })
-}
+func jsonShape() shape[any] { return anyShape(nodeWritten) }
 
 // valueShape is an input, whose values without quotes stay what they are written as; see [Scalar].
 func valueShape() shape[any] { return anyShape(nodeValues) }

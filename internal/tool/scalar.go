@@ -23,7 +23,7 @@ type Scalar struct {
 // String is the value as it is written.
 func (s Scalar) String() string { return s.Text }
 
-// json is the value as decoded JSON has it, or why it isn't certain which one is meant.
+// json is the value as decoded JSON has it, or the reason why there is none.
 func (s Scalar) json() (any, error) {
 	switch wrong := ambiguous(s.Text); {
 	case wrong != "":
@@ -177,10 +177,13 @@ func scalarJSON(n *yaml.Node) (any, *valueError) {
 	case tag == "!!bool":
 		return strings.EqualFold(n.Value, "true"), nil
 	case n.Kind != yaml.ScalarNode || !utf8.ValidString(n.Value):
-		return nil, &valueError{node: n, wrong: "not one that JSON has"}
+		return nil, &valueError{node: n, wrong: "not a JSON value"}
 	}
 	return n.Value, nil
 }
+
+// nodeWritten is nodeJSON with writtenJSON.
+func nodeWritten(n *yaml.Node) (any, *valueError) { return decodeNode(n, writtenJSON) }
 
 // writtenJSON is scalarJSON, except that what the versions of YAML read differently is text, as it is written: in JSON it is
 // no number.
@@ -208,7 +211,7 @@ func numberJSON(n *yaml.Node) (any, *valueError) {
 	}
 	i, ok := new(big.Int).SetString(text, 0)
 	if !ok {
-		return nil, &valueError{node: n, wrong: "not a number that JSON has: " + brief(n.Value), hint: quoteHint(n)}
+		return nil, &valueError{node: n, wrong: "not a JSON number: " + brief(n.Value), hint: quoteHint(n)}
 	}
 	return json.Number(i.String()), nil
 }

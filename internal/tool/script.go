@@ -79,26 +79,26 @@ func readInside(dir, name string, most int64) (string, error) {
 	}
 	root, err := os.OpenRoot(dir)
 	if err != nil {
-		return "", withoutCall(err)
+		return "", WithoutCall(err)
 	}
 	defer root.Close()
 	// Looked at before it is opened: opening a FIFO would wait for its writer.
 	info, err := root.Stat(name)
 	if err != nil {
-		return "", withoutCall(err)
+		return "", WithoutCall(err)
 	}
 	if !info.Mode().IsRegular() {
 		return "", errors.New("it is not a regular file")
 	}
 	f, err := root.Open(name)
 	if err != nil {
-		return "", withoutCall(err)
+		return "", WithoutCall(err)
 	}
 	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, most+1))
 	switch {
 	case err != nil:
-		return "", withoutCall(err)
+		return "", WithoutCall(err)
 	case int64(len(data)) > most:
 		return "", fmt.Errorf("it is larger than %d bytes", most)
 	case len(data) == 0:
@@ -107,8 +107,8 @@ func readInside(dir, name string, most int64) (string, error) {
 	return string(data), nil
 }
 
-// withoutCall is the error of a file without its name, which the message has, and the name of the system call.
-func withoutCall(err error) error {
+// WithoutCall is the error of a file without its name, which the message has, and the name of the system call.
+func WithoutCall(err error) error {
 	var system *fs.PathError
 	if errors.As(err, &system) {
 		return system.Err

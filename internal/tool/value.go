@@ -171,7 +171,8 @@ func normalize(v any) (any, error) {
 	return out, nil
 }
 
-// nodeValue reads a YAML node of a definition as a value of the type. wrong completes "the default of … must be …".
+// nodeValue reads a YAML node of a definition as a value of the type. wrong
+// completes "the default of …", and hint says what to write.
 func nodeValue(typ string, n *yaml.Node) (v Value, wrong, hint string) {
 	n = resolve(n)
 	if typ == TypeString && n.Kind == yaml.ScalarNode && (numeric(n) || n.ShortTag() == "!!bool") {

@@ -64,7 +64,7 @@ func (p *Plan) refused(i int, in tool.StepInput) string {
 	check := func(item *any) error {
 		v, err := tool.Substitute(in.Value, func(r tool.Reference) (any, error) { return p.given(r, item) })
 		if err != nil {
-			return nil //nolint:nilerr // it isn't known yet
+			return nil //nolint:nilerr // it isn't known yet, or is refused when the step runs
 		}
 		return step.Uses.Tool.CheckInput(in.Name, v)
 	}
@@ -77,7 +77,7 @@ func (p *Plan) refused(i int, in tool.StepInput) string {
 	}
 	count, err := p.ItemCount(nil, i)
 	if err != nil {
-		return "" // can't be: the items are in the file
+		return ": " + err.Error()
 	}
 	for k := range min(count, maxCheckedItems) {
 		item, err := writtenItem(fe, k, func(r tool.Reference) (any, error) { return p.given(r, nil) })

@@ -132,8 +132,8 @@ var newer = []string{
 	"open_tree_attr", "file_getattr", "file_setattr", "listns", "rseq_slice_yield",
 }
 
-// past are calls that a newer kernel lets through past any filter. An older one asks the filter, and doesn't have them.
-var past = []string{"uretprobe", "uprobe"}
+// unfiltered are calls that a newer kernel lets through past any filter. An older kernel asks the filter and doesn't have them.
+var unfiltered = []string{"uretprobe", "uprobe"}
 
 // unmade would end or block the attacker itself.
 var unmade = []string{"exit", "exit_group", "fork", "vfork", "clone", "rt_sigreturn", "restart_syscall", "kill", "tkill", "tgkill"}
@@ -173,7 +173,7 @@ func systemCallsAsDecided(t *testing.T, try attack) {
 		switch {
 		case outcome == natural[name] && outcome != "", slices.Contains(newer, name) && outcome == "ENOSYS":
 		case want == "allowed" && !refused:
-		case slices.Contains(past, name) && outcome == "EPERM":
+		case slices.Contains(unfiltered, name) && outcome == "EPERM":
 		case want == "by argument":
 		case want == "succeeds" && outcome == "done":
 		case want == outcome:

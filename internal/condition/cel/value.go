@@ -62,10 +62,10 @@ func nativeNumber(s string, t condition.Type) (any, error) {
 	return nativeWhole(s)
 }
 
-// wholeDoubles is 2^53: beyond it, a double isn't the only one for its whole number.
+// wholeDoubles is 2^53: from there on, several whole numbers share one double.
 const wholeDoubles = 1 << 53
 
-// nativeWhole is a number that a double holds and that is larger than wholeDoubles, such as 1e18: an int, as it is where
+// nativeWhole is a number with a magnitude of at least wholeDoubles that a double holds, such as 1e18: an int, as it is where
 // it is written without an exponent, so that both are equal.
 func nativeWhole(s string) (any, error) {
 	r, ok := new(big.Rat).SetString(s) // double has bounded its digits and its exponent

@@ -71,7 +71,7 @@ def many():
         try:
             s = dial()
             held.append(s)
-            s.sendall(b"GET /held HTTP/1.1\r\nHost: x\r\n\r\n")  # never answered: all else has a deadline, which a slow machine meets
+            s.sendall(b"GET /held HTTP/1.1\r\nHost: x\r\n\r\n")  # never answered: every other request has a deadline, which a slow machine misses
         except OSError:
             pass
     print("open", len(held))
