@@ -48,9 +48,9 @@ var otherNames = map[string]string{
 	"secret add":    "mayfly secret set NAME",
 	"secret create": "mayfly secret set NAME",
 	"secret delete": "mayfly secret rm NAME",
-	"secret get":    "mayfly secret ls for the names; values are for tools alone",
+	"secret get":    "mayfly secret ls for the names; only tools get the values",
 	"secret remove": "mayfly secret rm NAME",
-	"secret show":   "mayfly secret ls for the names; values are for tools alone",
+	"secret show":   "mayfly secret ls for the names; only tools get the values",
 }
 
 // unknownCommand is the error of a command that there isn't, of mayfly or below one of its commands.

@@ -39,18 +39,49 @@ func (b *begun) precheck(ctx context.Context, h *host, env []tool.EnvVar, condit
 		if err := checkStep(h, step); err != nil {
 			errs = append(errs, fmt.Errorf("step %s: %w", step.Name, err))
 		}
-		for _, name := range neededSecrets(b.def, step, env) {
-			if asked[name] {
-				continue
-			}
-			asked[name] = true
-			// The value is dropped; the step reads it again.
-			if _, err := h.runner.Secrets.Get(ctx, name); errors.Is(err, fs.ErrNotExist) {
-				errs = append(errs, fmt.Errorf("step %s: %w", step.Name, err))
-			}
-		}
+		errs = append(errs, h.missingSecrets(ctx, b.def, step, env, asked)...)
 	}
 	return errors.Join(errs...)
+}
+
+// alsoSecrets adds to what is wrong with a workflow's inputs the secrets that nobody has, so that all that is missing is named
+// at once. A step with a condition isn't looked at, since whether it runs can't be known without the inputs.
+func (f *runFlags) alsoSecrets(ctx context.Context, s streams, w *tool.Workflow, wrong error) error {
+	if f.dryRun || f.only != "" || f.from != "" || len(f.skip) > 0 {
+		return wrong // not all that is named is needed
+	}
+	env, err := variables(f.env)
+	if err != nil {
+		return errors.Join(wrong, err)
+	}
+	h, err := openHost("mayfly run", f.secrets, s.in, f.pull, nil)
+	if err != nil {
+		return errors.Join(wrong, err)
+	}
+	errs := []error{wrong}
+	asked := map[string]bool{}
+	for _, step := range w.All() {
+		if step.Condition != nil {
+			continue
+		}
+		errs = append(errs, h.missingSecrets(ctx, w, step, env, asked)...)
+	}
+	return errors.Join(errs...)
+}
+
+// missingSecrets are the secrets of a step that nobody has. Each is asked for once.
+func (h *host) missingSecrets(ctx context.Context, w *tool.Workflow, step *tool.Step, env []tool.EnvVar, asked map[string]bool) (errs []error) {
+	for _, name := range neededSecrets(w, step, env) {
+		if asked[name] {
+			continue
+		}
+		asked[name] = true
+		// The value is dropped; the step reads it again.
+		if _, err := h.runner.Secrets.Get(ctx, name); errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, fmt.Errorf("step %s: %w", step.Name, err))
+		}
+	}
+	return errs
 }
 
 // neededSecrets are the secrets of a step's tool, less those whose variable the workflow, the step or the command line sets.

@@ -109,7 +109,7 @@ func (f *flow) colon() (hint string, ok bool) {
 func (f *flow) comment() (hint string, ok bool) {
 	own := !f.keyed && strings.HasPrefix(f.value, "#") && strings.IndexByte("]}", f.rest[len(f.rest)-1]) < 0
 	if strings.ContainsAny(f.rest, ",]}") && f.value != "" && !own {
-		return "\"#\" after a space begins a comment, which the line's end belongs to; put the text in quotes: " + singleQuoted(flowText(f.value)), true
+		return "\"#\" after a space begins a comment, so the rest of the line is lost; put the text in quotes: " + singleQuoted(flowText(f.value)), true
 	}
 	if own {
 		f.value = ""

@@ -22,8 +22,8 @@ func foreignKeys(what string) map[string]string {
 		privileged = "no tool is privileged; security: {capabilities: root} is for apt, su and the like"
 		pull       = "the flag --pull of mayfly run says it: missing, always or never"
 		limits     = "cpu and memory stand right under resources"
-		shell      = "the first line of a script says it: #!/bin/bash"
-		health     = "a tool runs and ends, so nothing asks for its health; leave it out"
+		shell      = "the script's first line names its shell: #!/bin/bash"
+		health     = "a tool runs and ends, so it has no health checks; leave it out"
 		envFrom    = "name each one: environment: [NAME=value], and NAME=/secrets/NAME for a secret"
 		asSize     = "its key here is size, as in size: 1Gi"
 	)
@@ -100,7 +100,7 @@ func foreignKeys(what string) map[string]string {
 		return map[string]string{
 			"source": noSource, "src": noSource, "path": "file", "type": "its other keys say it; leave it out", "target": "mount_path", "destination": "mount_path", "mountPath": "mount_path", "hostPath": noHostFolders, "host_path": noHostFolders, "bind": noHostFolders,
 			"emptyDir": asSize, "empty_dir": asSize, "tmpfs": asSize, "secretName": "secret",
-			"configMap": "a file or folder beside the tool's file stands for one: file: PATH", "persistentVolumeClaim": "cache, as in cache: NAME, is kept between runs",
+			"configMap": "use a file or folder beside the tool's file instead: file: PATH", "persistentVolumeClaim": "cache, as in cache: NAME, is kept between runs",
 			"readOnly": "files and secrets are read-only, size and cache writable; leave it out", "read_only": "files and secrets are read-only, size and cache writable; leave it out",
 		}
 	case "a registry":
@@ -192,14 +192,14 @@ func (d *decoder) foreignFile(root *yaml.Node) (text, hint string) {
 	case has(root, "services") && services.Kind == yaml.MappingNode:
 		return "this is a compose file, not a tool", "write a tool for a program that runs and ends: its image, command, environment and volumes stand at the top of a file of its own; " + begin
 	case isAction(root):
-		return "this is an action of GitHub, not a tool", "a tool is one container: its image, and its command or script, stand at the top, its inputs under args; " + begin
+		return "this is a GitHub action, not a tool", "a tool is one container: its image, and its command or script, stand at the top, its inputs under args; " + begin
 	case has(root, "jobs") && keyOf(root, "on", "true", "permissions", "env", "name") != nil:
 		return "this is a GitHub workflow, not one of Mayfly's", "steps stand under workflow, each with a name and a tool: {image: IMAGE, script: …}; " + begin
 	}
 	return "", ""
 }
 
-// isAction says whether a file is the action.yml of GitHub.
+// isAction reports whether a file is the action.yml of a GitHub action.
 func isAction(root *yaml.Node) bool {
 	runs := resolve(child(root, "runs"))
 	return has(root, "runs") && runs.Kind == yaml.MappingNode && has(runs, "using")

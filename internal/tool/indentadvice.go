@@ -75,11 +75,11 @@ func like(l level) string {
 	spaces := fmt.Sprintf("with %d spaces", l.column)
 	switch l.column {
 	case 0:
-		spaces = "without spaces before it"
+		spaces = "with no spaces"
 	case 1:
 		spaces = "with one space"
 	}
-	return fmt.Sprintf("indent it as line %d, %s", l.line+1, spaces)
+	return fmt.Sprintf("indent it like line %d, %s", l.line+1, spaces)
 }
 
 func isDash(s string) bool { return s == "-" || strings.HasPrefix(s, "- ") }

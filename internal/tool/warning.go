@@ -42,8 +42,8 @@ func (t *Tool) scriptWarnings() []Problem {
 	if !filepath.IsLocal(name) {
 		return []Problem{{
 			Position: t.Script.Position,
-			Text:     fmt.Sprintf("script %s is read as the text of a script, and that file of this machine isn't in the sandbox", quote(text)),
-			Hint:     fmt.Sprintf("to run the file keep it in this file's folder, %s, and write script: {file: %s}", t.Source.Dir, path.Base(name)),
+			Text:     fmt.Sprintf("script %s is read as the text of a script, and the file at that path on this machine isn't in the sandbox", quote(text)),
+			Hint:     fmt.Sprintf("to run the file, keep it in this file's folder, %s, and write script: {file: %s}", t.Source.Dir, path.Base(name)),
 		}}
 	}
 	return []Problem{{

@@ -98,7 +98,7 @@ func TestWarningsOfFilesAndSecrets(t *testing.T) {
 		t.Fatal(err)
 	}
 	for text, want := range map[string]string{
-		"script: " + other + "/e.sh": `/e.sh" is read as the text of a script, and that file of this machine isn't in the sandbox; to run the file keep it in this file's folder, ` + dir + `, and write script: {file: e.sh}`,
+		"script: " + other + "/e.sh": `/e.sh" is read as the text of a script, and the file at that path on this machine isn't in the sandbox; to run the file, keep it in this file's folder, ` + dir + `, and write script: {file: e.sh}`,
 		"script: " + beside:          "write script: {file: e.sh}",
 		"script: /bin/sh":            "", // the image's own
 		"script: " + other + "/e.s":  "",

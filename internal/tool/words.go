@@ -162,7 +162,7 @@ func checkInside(s string) (wrong, hint string) {
 // checkVolumeFile is checkInside for what is mounted, where another path is most likely one of this machine.
 func checkVolumeFile(s string) (wrong, hint string) {
 	if strings.HasPrefix(s, "~/") {
-		return `starts with "~", which stands for nobody's home here`, noHostFolders
+		return `starts with "~", which isn't expanded here`, noHostFolders
 	}
 	wrong, hint = checkInside(s)
 	if wrong != "" && (path.IsAbs(s) || strings.HasPrefix(path.Clean(s), "..")) {

@@ -95,7 +95,7 @@ func double(s string) (f float64, wrong string) {
 	exact, ok := new(big.Rat).SetString(s)
 	shortest, _ := new(big.Rat).SetString(strconv.FormatFloat(f, 'g', -1, 64)) // what this writes is a number
 	if !ok || exact.Cmp(shortest) != 0 {
-		return 0, "has more digits than a condition computes with"
+		return 0, "has more digits than a condition can compute with"
 	}
 	return f, ""
 }

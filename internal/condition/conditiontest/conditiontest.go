@@ -112,7 +112,7 @@ func check(t *testing.T, e condition.Evaluator) {
 
 // numbers keep their digits, or are refused: a rounded one would equal others.
 func numbers(t *testing.T, e condition.Evaluator) {
-	const large, digits = "is too large for a condition", "has more digits than a condition computes with"
+	const large, digits = "is too large for a condition", "has more digits than a condition can compute with"
 	for _, c := range []struct {
 		text string
 		typ  condition.Type
