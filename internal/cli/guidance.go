@@ -113,7 +113,7 @@ var otherFlags = map[string]string{
 	"detach":     "a run ends with its command",
 }
 
-// flagError is the error of a flag: after a command that there isn't, of this.
+// flagError is the error of a wrong flag, or of an unknown command that stands before it.
 func flagError(cmd *cobra.Command, err error) error {
 	if words := cmd.Flags().Args(); len(words) > 0 && cmd.HasAvailableSubCommands() {
 		return unknownCommand(cmd, words[0])

@@ -18,6 +18,7 @@ type outputFormat struct{ flags *pflag.FlagSet }
 
 func (outputFormat) String() string { return "" }
 
+// Type isn't string: String is always empty, which emptyFlag would refuse.
 func (outputFormat) Type() string { return "format" }
 
 func (o outputFormat) Set(format string) error {

@@ -24,11 +24,10 @@ func (e *usageError) Error() string {
 func (e *usageError) Unwrap() error { return e.err }
 
 // wrapArgs makes empty values of flags, and arguments that a command doesn't take, usage errors that say what it takes.
-// what the command takes.
 func wrapArgs(c *cobra.Command) {
 	check := c.Args
 	if check == nil {
-		check = cobra.ArbitraryArgs // as cobra has it below a root
+		check = cobra.ArbitraryArgs // what cobra does for nil, except in the root
 	}
 	c.Args = func(cmd *cobra.Command, args []string) error {
 		if name := emptyFlag(cmd.Flags()); name != "" {
@@ -39,7 +38,7 @@ func wrapArgs(c *cobra.Command) {
 			return nil
 		case cmd.HasAvailableSubCommands():
 			return unknownCommand(cmd, args[0])
-		case cmd.Name() == "run": // which knows more
+		case cmd.Name() == "run": // its own check says more
 			return &usageError{command: cmd.CommandPath(), err: err}
 		}
 		return &usageError{command: cmd.CommandPath(), err: operandError(cmd, args)}
@@ -49,7 +48,7 @@ func wrapArgs(c *cobra.Command) {
 	}
 }
 
-// emptyFlag is a flag that is given without a value, if there is one: what it would limit must not stay as it is unnoticed.
+// emptyFlag is the name of a flag with an empty value, or "": a limit that was meant must not be left out unnoticed.
 func emptyFlag(flags *pflag.FlagSet) string {
 	found := ""
 	flags.Visit(func(f *pflag.Flag) {

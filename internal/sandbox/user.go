@@ -74,14 +74,14 @@ func (r *rootfs) homeOf(spec *engine.Spec) string {
 		}
 	}
 	home = filepath.Clean(home)
-	if home == "/" || home == "/nonexistent" || r.checkPlace("home directory", home) != nil || r.isNoFolder(home) {
+	if home == "/" || home == "/nonexistent" || r.checkPlace("home directory", home) != nil || r.notFolder(home) {
 		return rootHome
 	}
 	return home
 }
 
-// isNoFolder says whether the image has something else where a folder is meant to be, or on the way there.
-func (r *rootfs) isNoFolder(at string) bool {
+// notFolder reports whether the image has something other than a folder at a path, or on the way there.
+func (r *rootfs) notFolder(at string) bool {
 	host, err := r.inRoot(at)
 	if err != nil {
 		return true

@@ -12,7 +12,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
-// Flags are the secrets of a command line.
+// Flags are the secrets of a command line; it is a [Source].
 type Flags struct {
 	given map[string]*origin
 }

@@ -40,7 +40,7 @@ var celToken = regexp.MustCompile(`(?s)` +
 	`|\$\{` +
 	`|[A-Za-z_][A-Za-z0-9_]*`)
 
-// celOperators are CEL's for the words of other languages, in any case.
+// celOperators are CEL's for the words of other languages, in upper or lower case.
 var celOperators = map[string]string{"and": "&&", "or": "||", "not": "!", "is": `==, or != for "is not"`}
 
 // parseCondition reads a condition. Whether its expression is CEL is for whoever evaluates it to say.

@@ -186,7 +186,7 @@ func scalarJSON(n *yaml.Node) (any, *valueError) {
 func nodeWritten(n *yaml.Node) (any, *valueError) { return decodeNode(n, writtenJSON) }
 
 // writtenJSON is scalarJSON, except that what the versions of YAML read differently is text, as it is written: in JSON it is
-// no number.
+// not a number.
 func writtenJSON(n *yaml.Node) (any, *valueError) {
 	if numeric(n) && ambiguous(n.Value) != "" {
 		return n.Value, nil

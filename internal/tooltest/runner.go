@@ -189,7 +189,7 @@ func (s *session) ended(r *run.Result) {
 	}
 }
 
-// union are the names of both lists, in order.
+// union returns the names of both lists, sorted, each once.
 func union(a, b []string) []string {
 	all := slices.Sorted(slices.Values(slices.Concat(a, b)))
 	return slices.Compact(all)

@@ -55,7 +55,8 @@ func (p *Plan) CheckInputs() error {
 	return tool.NewError(problems)
 }
 
-// maxCheckedItems bounds for how many items an input is checked before anything runs; each is at its turn, too.
+// maxCheckedItems bounds the items for which an input is checked before anything runs; every item is checked again when it
+// runs.
 const maxCheckedItems = 10_000
 
 // refused says why the tool of step i refuses an input, for which of its items, or "".

@@ -11,7 +11,7 @@ var invalidNumber = regexp.MustCompile(`^invalid (int|uint|double) literal`)
 // overload is how the checker says that there is no operation of two types; a list is one of its items here.
 var overload = regexp.MustCompile(`^found no matching overload for .* applied to '\((?:list\()?(string|int|uint|double)\)?, (?:list\()?(string|int|uint|double)\)?\)'`)
 
-// advice is what to write instead, for the mistakes of who doesn't know CEL.
+// advice is what to write instead, for the mistakes of people who don't know CEL.
 func advice(text string) string {
 	if types := overload.FindStringSubmatch(text); types != nil && types[1] != types[2] {
 		switch {
