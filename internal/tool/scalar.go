@@ -57,14 +57,22 @@ func (s Scalar) as(typ string) (Value, error) {
 
 // Decoded replaces each [Scalar] in a value by what it means: what is left is what decoded JSON has.
 func Decoded(v any) (any, error) {
+	return withLeaves(v, func(leaf any) (any, error) {
+		if s, ok := leaf.(Scalar); ok {
+			return s.json()
+		}
+		return leaf, nil
+	})
+}
+
+// withLeaves is a value with f of each thing in it that isn't a list or a mapping in the place of that thing.
+func withLeaves(v any, f func(leaf any) (any, error)) (any, error) {
 	switch v := v.(type) {
-	case Scalar:
-		return v.json()
 	case []any:
 		out := make([]any, len(v))
 		for i := range v {
 			var err error
-			if out[i], err = Decoded(v[i]); err != nil {
+			if out[i], err = withLeaves(v[i], f); err != nil {
 				return nil, err
 			}
 		}
@@ -73,13 +81,13 @@ func Decoded(v any) (any, error) {
 		out := make(map[string]any, len(v))
 		for k := range v {
 			var err error
-			if out[k], err = Decoded(v[k]); err != nil {
+			if out[k], err = withLeaves(v[k], f); err != nil {
 				return nil, err
 			}
 		}
 		return out, nil
 	}
-	return v, nil
+	return f(v)
 }
 
 // valueError is a node that JSON has no value for.

@@ -8,35 +8,17 @@ import (
 
 // Substitute puts values in the place of references: v is what decoded JSON has with a [Template] for each text, as in
 // a [StepInput]. A template that is one reference becomes the value itself, any other one text.
-func Substitute(v any, value func(Reference) (any, error)) (any, error) { return substitute(v, value) }
-
-func substitute(v any, value func(Reference) (any, error)) (any, error) {
-	switch v := v.(type) {
-	case Template:
-		if ref, ok := v.Sole(); ok {
+func Substitute(v any, value func(Reference) (any, error)) (any, error) {
+	return withLeaves(v, func(leaf any) (any, error) {
+		t, ok := leaf.(Template)
+		if !ok {
+			return leaf, nil
+		}
+		if ref, ok := t.Sole(); ok {
 			return value(ref)
 		}
-		return v.Text(value)
-	case []any:
-		out := make([]any, len(v))
-		for i := range v {
-			var err error
-			if out[i], err = substitute(v[i], value); err != nil {
-				return nil, err
-			}
-		}
-		return out, nil
-	case map[string]any:
-		out := make(map[string]any, len(v))
-		for k := range v {
-			var err error
-			if out[k], err = substitute(v[k], value); err != nil {
-				return nil, err
-			}
-		}
-		return out, nil
-	}
-	return v, nil
+		return t.Text(value)
+	})
 }
 
 // Text is the template with values in the place of its references.

@@ -307,7 +307,7 @@ func (r *resolver) inputs(s *Step) {
 
 // literal is a value without references, as an input of a tool.
 func literal(v any) (any, bool) {
-	out, err := substitute(v, func(Reference) (any, error) { return nil, errHasReference })
+	out, err := Substitute(v, func(Reference) (any, error) { return nil, errHasReference })
 	return out, err == nil
 }
 
