@@ -105,13 +105,16 @@ func validate(ctx context.Context, s streams, file string) (def *tool.Definition
 	}
 	def, _, err = loadDefinition(bytes.NewReader(data), file)
 	var other *tool.NotRunnableError
-	switch {
-	case errors.As(err, &other) && file == "-":
-		return nil, validateOther(other.Mocks, data)
-	case errors.As(err, &other) && other.Mocks:
-		return nil, tool.LoadMocks(file)
-	case errors.As(err, &other):
+	if errors.As(err, &other) {
+		switch {
+		case file == "-":
+			return nil, validateOther(other.Mocks, data)
+		case other.Mocks:
+			return nil, tool.LoadMocks(file)
+		}
 		return nil, validateSuite(file)
+	}
+	switch {
 	case err != nil:
 		return nil, err
 	case def.Tool != nil:

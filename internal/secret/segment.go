@@ -20,10 +20,10 @@ func (s segment) scaled(from, to int) segment { return segment{from, to, s.edges
 // are a few letters that may well stand somewhere else.
 const minEncodedLine = 8
 
-// runs returns the units of a text: the whole, less what only gives it form at its ends, with its lines if it has
+// textUnits returns the units of a text: the whole, less what only gives it form at its ends, with its lines if it has
 // several. A line that is a pair is one by itself, since what is around it may be readable: of it, that is the value if
 // that is masked alone (see classify). In larger texts it is a part of the whole like any line, which takes less memory.
-func runs(value []byte) []unit {
+func textUnits(value []byte) []unit {
 	value = bytes.Trim(value, space)
 	if len(value) < MinMasked {
 		return nil
@@ -40,7 +40,7 @@ func runs(value []byte) []unit {
 	)
 	end := func() {
 		if len(lines) > 0 {
-			found = append(found, runOf(value, lines))
+			found = append(found, linesUnit(value, lines))
 		}
 		lines = nil
 	}
@@ -67,8 +67,8 @@ func runs(value []byte) []unit {
 	return found
 }
 
-// runOf is the unit of lines. It is found by what it has to hide, not by a boundary or a heading that others have too.
-func runOf(value []byte, lines []segment) unit {
+// linesUnit is the unit of lines. It is found by what it has to hide, not by a boundary or a heading that others have too.
+func linesUnit(value []byte, lines []segment) unit {
 	from, to := lines[0].from, lines[len(lines)-1].to
 	parts := []segment{{to: to - from, edges: len(lines) > 1}}
 	if len(lines) > 1 {

@@ -32,7 +32,7 @@ func (c *collector) add(value []byte, depth int) {
 	if depth <= maxNested && c.addLeaves(value, depth) && len(c.units) > found {
 		return
 	}
-	all := runs(value)
+	all := textUnits(value)
 	c.units = append(c.units, all...)
 	if len(all) == 0 || depth > maxNested {
 		return
@@ -71,7 +71,7 @@ func (c *collector) addLeaf(l leaf, depth int) {
 	case alone:
 		c.add([]byte(l.value), depth+1)
 	case withKey:
-		c.units = append(c.units, runs(l.source)...)
+		c.units = append(c.units, textUnits(l.source)...)
 	}
 }
 

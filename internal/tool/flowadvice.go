@@ -11,10 +11,10 @@ type flow struct {
 	line  int // index
 	rest  string
 	// least is the column that lines of the collection are indented beyond; -1 for a whole file.
-	least int
-	open  []bracket
-	keyed bool   // the entry has a key already
-	value string // the rest of the line where the entry's value begins
+	least  int
+	open   []bracket
+	hasKey bool   // the entry has a key already
+	value  string // the rest of the line where the entry's value begins
 }
 
 type bracket struct {
@@ -93,21 +93,21 @@ func (f *flow) take(n int) { f.rest = f.rest[n:] }
 // entry begins the next entry after one character.
 func (f *flow) entry() {
 	f.take(1)
-	f.keyed, f.value = false, strings.TrimLeft(f.rest, " ")
+	f.hasKey, f.value = false, strings.TrimLeft(f.rest, " ")
 }
 
 func (f *flow) colon() (hint string, ok bool) {
-	if f.keyed {
+	if f.hasKey {
 		return `a text with ": " in it must be in quotes: ` + singleQuoted(flowText(f.value)), true
 	}
 	f.take(1)
-	f.keyed, f.value = true, strings.TrimLeft(f.rest, " ")
+	f.hasKey, f.value = true, strings.TrimLeft(f.rest, " ")
 	return "", true
 }
 
 // comment is wrong where it takes a bracket or a comma with it, and isn't one of its own.
 func (f *flow) comment() (hint string, ok bool) {
-	own := !f.keyed && strings.HasPrefix(f.value, "#") && strings.IndexByte("]}", f.rest[len(f.rest)-1]) < 0
+	own := !f.hasKey && strings.HasPrefix(f.value, "#") && strings.IndexByte("]}", f.rest[len(f.rest)-1]) < 0
 	if strings.ContainsAny(f.rest, ",]}") && f.value != "" && !own {
 		return "\"#\" after a space begins a comment, so the rest of the line is lost; put the text in quotes: " + singleQuoted(flowText(f.value)), true
 	}

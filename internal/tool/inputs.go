@@ -71,9 +71,9 @@ func (t *Tool) CheckInput(name string, value any) error {
 	return nil
 }
 
-// Written is one value for the tool as people see it: a [Scalar] as it is written where the tool gets it so, and otherwise
-// what it means.
-func (t *Tool) Written(name string, value any) (any, error) {
+// Shown is an input's value as a plan shows it: a [Scalar] as it is written where the tool gets it so, otherwise what it
+// means.
+func (t *Tool) Shown(name string, value any) (any, error) {
 	s, ok := value.(Scalar)
 	i := slices.IndexFunc(t.Args, func(a Arg) bool { return a.Name == name })
 	if ok && (len(t.Args) == 0 || i >= 0 && t.Args[i].Type == TypeString) {

@@ -176,8 +176,8 @@ func parseBandwidth(s string) (v int64, wrong, hint string) {
 	return v, "", ""
 }
 
-// durations matches what time.ParseDuration takes, however large.
-var durations = regexp.MustCompile(`^[-+]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:ns|us|µs|μs|ms|s|m|h))+$`)
+// goDuration matches what time.ParseDuration takes, however large.
+var goDuration = regexp.MustCompile(`^[-+]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:ns|us|µs|μs|ms|s|m|h))+$`)
 
 // parseDuration returns a reader of durations as Go writes them: 90s, 5m, 1h30m.
 func parseDuration(least, most time.Duration) func(string) (v int64, wrong, hint string) {
@@ -190,7 +190,7 @@ func parseDuration(least, most time.Duration) func(string) (v int64, wrong, hint
 			return 0, "has no unit", hint
 		}
 		d, err := time.ParseDuration(s)
-		large := err != nil && durations.MatchString(s)
+		large := err != nil && goDuration.MatchString(s)
 		if err != nil && !large {
 			return 0, "is not a duration", hint
 		}

@@ -132,10 +132,10 @@ func listHint(n *yaml.Node, item schema) string {
 	return "write [" + value + "]"
 }
 
-// isScalar says whether a schema takes scalars alone.
+// isScalar reports whether a schema takes only scalars.
 func isScalar(s schema) bool {
-	if any, several := s["anyOf"].([]schema); several {
-		return !slices.ContainsFunc(any, func(s schema) bool { return !isScalar(s) })
+	if kinds, several := s["anyOf"].([]schema); several {
+		return !slices.ContainsFunc(kinds, func(s schema) bool { return !isScalar(s) })
 	}
 	return s["enum"] != nil || s["type"] != nil && s["type"] != "object" && s["type"] != "array"
 }

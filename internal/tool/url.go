@@ -12,7 +12,7 @@ func SlashedPath(escaped string) string { return percentDecode(escaped, true) }
 
 // percentDecode decodes the escapes of a text, except for those that aren't any (WHATWG's URL standard, section 1.3), and
 // slashes and percent signs if they are to be kept.
-func percentDecode(escaped string, keepSlash bool) string {
+func percentDecode(escaped string, keep bool) string {
 	var b strings.Builder
 	for i := 0; i < len(escaped); i++ {
 		if escaped[i] != '%' {
@@ -25,7 +25,7 @@ func percentDecode(escaped string, keepSlash bool) string {
 		case err != nil:
 			b.WriteByte('%')
 			continue
-		case keepSlash && (text == "/" || text == "%"):
+		case keep && (text == "/" || text == "%"):
 			text = code
 		}
 		b.WriteString(text)

@@ -146,11 +146,11 @@ func checkInside(s string) (wrong, hint string) {
 	case s == ".." || strings.HasPrefix(s, "../") || strings.Contains(s, "/../") || strings.HasSuffix(s, "/.."):
 		return "leaves the tool's folder", advice
 	}
+	if s == "." {
+		return "is the tool's whole folder", "name a file or a folder in it, such as check.py or lib"
+	}
 	switch clean := path.Clean(s); clean {
 	case s:
-		if s == "." {
-			return "is the tool's whole folder", "name a file or a folder in it, such as check.py or lib"
-		}
 	case ".":
 		return "is not a clean path", advice
 	default:

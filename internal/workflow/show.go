@@ -22,7 +22,7 @@ func (p *Plan) Shown(i int, env []tool.EnvVar) (inputs map[string]any, environme
 	for _, in := range p.Steps[i].Inputs {
 		v, err := tool.Substitute(in.Value, lookup)
 		if err == nil {
-			v, err = p.Steps[i].Uses.Tool.Written(in.Name, v)
+			v, err = p.Steps[i].Uses.Tool.Shown(in.Name, v)
 		}
 		if err != nil {
 			v = err.Error()

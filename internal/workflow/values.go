@@ -235,9 +235,10 @@ func (p *Plan) bind(step *tool.Step, lookup func(tool.Reference) (any, error)) (
 		if err != nil {
 			return nil, fmt.Errorf("input %s: %w", in.Name, err)
 		}
-		// The run checks its inputs, and masks what it says of them; what is null it need not mask.
-		if err := step.Uses.Tool.CheckInput(in.Name, v); err != nil && v == nil {
-			return nil, err
+		if v == nil { // The run checks all inputs, and masks its errors; in one about null there is nothing to mask.
+			if err := step.Uses.Tool.CheckInput(in.Name, nil); err != nil {
+				return nil, err
+			}
 		}
 		b.Inputs[in.Name] = v
 	}

@@ -3,6 +3,7 @@
 package security
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -38,25 +39,11 @@ func TestI25_CtrlCDuringAStart(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	registry, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer registry.Close()
-	asked := make(chan net.Conn, 100)
-	go func() {
-		for {
-			conn, err := registry.Accept()
-			if err != nil {
-				return
-			}
-			asked <- conn // and says nothing
-		}
-	}()
-	shim := func(ended <-chan struct{}) error {
+	registry, asked := silentRegistry(t)
+	shim := func(<-chan struct{}) error {
 		for end := time.Now().Add(testbed.Patience); os.Remove(started) != nil; time.Sleep(time.Millisecond) {
 			if time.Now().After(end) {
-				return fmt.Errorf("the shim doesn't start")
+				return errors.New("the shim doesn't start")
 			}
 		}
 		return nil
@@ -66,7 +53,7 @@ func TestI25_CtrlCDuringAStart(t *testing.T) {
 		case <-asked:
 			return nil
 		case <-ended:
-			return fmt.Errorf("it asks no registry")
+			return errors.New("it asks no registry")
 		}
 	}
 	never := c.tool("never", "command: echo never\n")
@@ -78,8 +65,8 @@ func TestI25_CtrlCDuringAStart(t *testing.T) {
 	}{
 		{"shim", []string{"run", never}, false, shim},
 		{"shim, terminal", []string{"run", "-it", never}, true, shim},
-		{"registry", []string{"run", "--image", registry.Addr().String() + "/never"}, false, pull},
-		{"registry, terminal", []string{"run", "-it", "--image", registry.Addr().String() + "/never"}, true, pull},
+		{"registry", []string{"run", "--image", registry + "/never"}, false, pull},
+		{"registry, terminal", []string{"run", "-it", "--image", registry + "/never"}, true, pull},
 	} {
 		t.Run(k.name, func(t *testing.T) {
 			cmd := c.command(k.args...)
@@ -94,37 +81,64 @@ func TestI25_CtrlCDuringAStart(t *testing.T) {
 					return err
 				}
 			}
-			if err := cmd.Start(); err != nil {
-				t.Fatal(err)
-			}
-			ended := make(chan struct{})
-			go func() {
-				defer close(ended)
-				_ = cmd.Wait()
-			}()
-			t.Cleanup(func() {
-				_ = cmd.Process.Kill() // it may have ended
-				<-ended
-			})
-			if err := k.reached(ended); err != nil {
-				t.Fatalf("%v: %s", err, said)
-			}
-			if err := interrupt(); err != nil {
-				t.Error(err)
-			}
-			select {
-			case <-ended:
-			case <-time.After(testbed.Patience):
-				t.Fatalf("it doesn't end: %s", said)
-			}
-			if code := cmd.ProcessState.ExitCode(); code != 130 || !strings.Contains(said.String(), "interrupted") {
-				t.Errorf("exit status %d: %s", code, said)
-			}
-			if left, err := testbed.Leftovers(); err != nil || len(left) > 0 {
-				t.Errorf("left %v, %v", left, err)
-			}
+			interrupted(t, cmd, said, k.reached, interrupt)
 		})
 	}
+}
+
+// interrupted starts a run, interrupts it where it has come to, and checks its end.
+func interrupted(t *testing.T, cmd *exec.Cmd, said *output, reached func(ended <-chan struct{}) error, interrupt func() error) {
+	t.Helper()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = cmd.Wait()
+	}()
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill() // it may have ended
+		<-ended
+	})
+	if err := reached(ended); err != nil {
+		t.Fatalf("%v: %s", err, said)
+	}
+	if err := interrupt(); err != nil {
+		t.Error(err)
+	}
+	select {
+	case <-ended:
+	case <-time.After(testbed.Patience):
+		t.Fatalf("it doesn't end: %s", said)
+	}
+	if code := cmd.ProcessState.ExitCode(); code != 130 || !strings.Contains(said.String(), "interrupted") {
+		t.Errorf("exit status %d: %s", code, said)
+	}
+	if left, err := testbed.Leftovers(); err != nil || len(left) > 0 {
+		t.Errorf("left %v, %v", left, err)
+	}
+}
+
+// silentRegistry accepts connections and says nothing.
+func silentRegistry(t *testing.T) (address string, asked <-chan net.Conn) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	conns := make(chan net.Conn, 100)
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			conns <- conn
+		}
+	}()
+	return listener.Addr().String(), conns
 }
 
 // onTerminal gives a command a terminal of its own as its standard input (pty(7)), and returns the side of its keyboard.
