@@ -159,7 +159,12 @@ func (x *execution) execute(ctx context.Context) {
 		select {
 		case f := <-x.done:
 			x.busy--
+			// The end of a step may be seen before that of the workflow, which was the reason for it.
+			if f.result.Status == run.Cancelled {
+				x.endIfOver()
+			}
 			x.finish(f)
+			x.endIfOver()
 		case <-ending:
 			ending = nil
 			x.end()
@@ -167,6 +172,13 @@ func (x *execution) execute(ctx context.Context) {
 			kill = nil
 			cancelLast()
 		}
+	}
+}
+
+// endIfOver is end, where what ends the workflow has happened.
+func (x *execution) endIfOver() {
+	if x.main.Err() != nil {
+		x.end()
 	}
 }
 

@@ -139,6 +139,35 @@ func TestExecuteCancelled(t *testing.T) {
 	}
 }
 
+// What ends a workflow ends its steps, whose ends may be seen first: the result is the same, however often it happens.
+func TestExecuteEndsBeforeItIsSeen(t *testing.T) {
+	for range 300 {
+		for definition, want := range map[string]string{
+			`{workflow: [{name: a, tool: T}, {name: b, tool: T}]}`:                 "a=cancelled b=cancelled -> cancelled 130",
+			`{timeout: 100ms, workflow: [{name: a, tool: T}]}`:                     "a=cancelled -> timed_out 124",
+			`{timeout: 100ms, workflow: [{name: a, tool: T}, {name: b, tool: T}]}`: "a=cancelled b=cancelled -> timed_out 124",
+		} {
+			p := NewPlan(parse(t, definition), nil)
+			ctx, cancel := context.WithCancel(t.Context())
+			if p.Workflow.Timeout > 0 {
+				p.Workflow.Timeout = time.Microsecond
+			}
+			r := &scripted{tools: map[string]func(context.Context, *run.Request) *run.Result{"a": func(ctx context.Context, _ *run.Request) *run.Result {
+				if p.Workflow.Timeout == 0 {
+					cancel()
+				}
+				<-ctx.Done()
+				return &run.Result{Status: run.Cancelled, ExitCode: 130, Reason: "cancelled"}
+			}}}
+			result, err := executor(r).Run(ctx, p, Options{})
+			cancel()
+			if got := summary(result); err != nil || got != want {
+				t.Fatalf("got %s, %v; want %s", got, err, want)
+			}
+		}
+	}
+}
+
 func TestExecuteKilled(t *testing.T) {
 	p := NewPlan(parse(t, `{workflow: [{name: a, tool: T}], finally: [{name: bye, tool: T}, {name: never, tool: T}]}`), nil)
 	began := make(chan struct{})
