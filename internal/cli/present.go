@@ -132,8 +132,10 @@ func (p *presenter) state(s *run.StateChange) {
 		if s.Attempt > 1 {
 			p.spinner.stop()
 			if !p.f.quiet {
-				p.notes.now(p.notes.note(fmt.Sprintf("attempt %d", s.Attempt)))
+				p.notes.now(p.notes.note(attemptText(s)))
 			}
+			p.spinner.show(attemptText(s))
+			return
 		}
 		p.spinner.show("starting")
 	case run.Running:

@@ -168,6 +168,13 @@ func (f *runFlags) run(ctx context.Context, s streams, args []string) (err error
 	if f.interactive {
 		opts.Stdin = s.in
 	}
+	var gone chan struct{}
+	if f.tty { // SIGPIPE would leave the terminal as the tool has it
+		gone = make(chan struct{})
+		watched, forget := watchReaders(s, func() { close(gone) })
+		defer forget()
+		s = watched
+	}
 	p := newPresenter(s, f)
 	p.attach(&opts)
 	restore := func() {}
@@ -179,7 +186,7 @@ func (f *runFlags) run(ctx context.Context, s streams, args []string) (err error
 		restore = own.giveBack
 		defer func() { err = errors.Join(err, own.close()) }()
 	}
-	ctx, stop := cancelOnSignals(ctx, &opts, nil, p.interrupted, restore)
+	ctx, stop := cancelOnSignals(ctx, &opts, gone, p.interrupted, restore)
 	defer stop()
 	result, err := h.runner.Run(ctx, req, opts)
 	if err := p.finish(result, explainEnvironment(req, err)); err != nil {

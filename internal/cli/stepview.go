@@ -154,11 +154,16 @@ func noteText(e run.Event) string {
 	case e.State.State == run.Pulling:
 		return "pulling " + e.State.Detail
 	case e.State.State == run.Creating && e.State.Attempt > 1:
-		return fmt.Sprintf("attempt %d", e.State.Attempt)
+		return attemptText(e.State)
 	case e.State.State == run.Running && e.State.Attempt <= 1:
 		return strings.TrimSpace("started " + e.State.Detail)
 	}
 	return ""
+}
+
+// attemptText announces another attempt: when, and why.
+func attemptText(s *run.StateChange) string {
+	return strings.TrimSpace(fmt.Sprintf("attempt %d %s", s.Attempt, s.Detail))
 }
 
 // endText says how a step ended.

@@ -137,7 +137,7 @@ func (e *Event) UnmarshalJSON(data []byte) error {
 // StateChange is the entry into a state.
 type StateChange struct {
 	State State `json:"state"`
-	// Detail says more for people, such as the image being pulled.
+	// Detail says more for people: the image being pulled, or when the next attempt begins, and why.
 	Detail string `json:"detail,omitempty"`
 	// Attempt is the number of the attempt, from 1, when the tool is retried.
 	Attempt int `json:"attempt,omitempty"`

@@ -219,16 +219,23 @@ func (r *run) attempts(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if r.opts.Stdin != nil && t.Retry != nil && t.Retry.Attempts > 1 {
+	if r.opts.Stdin != nil && several(t.Retry) {
 		r.stdin = newInput(r.opts.Stdin)
 		defer r.stdin.close()
 	}
+	first := 0 // without a number, unless there may be others
+	if several(t.Retry) {
+		first = 1
+	}
+	r.state(Creating, "", first)
 	for attempt := 1; ; attempt++ {
 		again, err := r.attempt(ctx, t, spec, secrets, attempt)
 		if err != nil || again == nil {
 			return err
 		}
-		if !sleep(ctx, backoff(t.Retry, attempt)) {
+		pause := backoff(t.Retry, attempt)
+		r.state(Creating, fmt.Sprintf("in %s, after: %s", pause, r.result.Reason), attempt+1)
+		if !sleep(ctx, pause) {
 			return nil // the last attempt's result stands
 		}
 		if err := again(); err != nil {
@@ -248,6 +255,11 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	case <-ctx.Done():
 		return false
 	}
+}
+
+// several reports whether a tool may have more attempts than one.
+func several(retry *tool.Retry) bool {
+	return retry != nil && retry.Attempts > 1
 }
 
 // backoff is the pause after an attempt: it doubles each time, to a limit.
@@ -333,10 +345,9 @@ func noVariable(name string, value []byte) string {
 // another; then it removes what this one has kept.
 func (r *run) attempt(ctx context.Context, t *tool.Tool, spec *engine.Spec, secrets engine.Secrets, n int) (again func() error, err error) {
 	shown := 0
-	if t.Retry != nil && t.Retry.Attempts > 1 {
+	if several(t.Retry) {
 		shown, r.result.Attempts = n, n
 	}
-	r.state(Creating, "", shown)
 	var last lastOutput
 	stdout, stderr, flush := r.streams(&last)
 	streams := engine.Streams{Stdin: r.opts.Stdin, Stdout: stdout, Stderr: stderr}

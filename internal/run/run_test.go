@@ -420,6 +420,12 @@ func TestRetryStopsWhenCancelled(t *testing.T) {
 		if err != nil || starts.Load() != 1 || result.Status != Failed {
 			t.Errorf("%d starts, %+v, %v", starts.Load(), result, err)
 		}
+		// The pause has been announced: nothing runs then.
+		want := StateChange{State: Creating, Detail: "in 1h0m0s, after: exit status 1", Attempt: 2}
+		before := s.events[len(s.events)-3] // of the last state, and the result
+		if before.State == nil || *before.State != want {
+			t.Errorf("before the end %+v, want %+v", before.State, want)
+		}
 	})
 }
 
