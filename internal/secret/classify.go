@@ -20,7 +20,7 @@ const (
 )
 
 // classify decides about a leaf. What its own key says is a secret is one, unless it is the path of a key, and so is what
-// has several lines, or is as long as a token and has no space, words or not. A path and an address stay readable, and so do
+// has several lines, or is as long as a token and has no space, words or not, or has a token after the name of a scheme. A path and an address stay readable, and so do
 // words that their key says are a name, such as a namespace, and a single short word. Everything else is too short or too
 // wordy to be looked for by itself.
 func classify(key, value string) class {
@@ -38,6 +38,8 @@ func classify(key, value string) class {
 	case strings.Contains(value, "\n"):
 		return alone
 	case len(value) >= minLeaf && !strings.ContainsAny(value, " \t"):
+		return alone
+	case isCredentials(value):
 		return alone
 	case shortWord().MatchString(value):
 		return readable
@@ -68,7 +70,7 @@ func keyWords(key string) []string {
 }
 
 var (
-	secretWord = pattern(`^(passphrase|pass|pwd|passcode|pin|credential|jwt|bearer|cookie|signature|sig|.*(password|passwd|secret|token|apikey|accesskey|secretkey|privatekey))$`)
+	secretWord = pattern(`^(passphrase|pass|pwd|passcode|pin|credential|jwt|bearer|cookie|signature|sig|authorization|.*(password|passwd|secret|token|apikey|accesskey|secretkey|privatekey))$`)
 	nameWord   = pattern(`^(.*name|namespace|cluster|context|user|login|server|host|domain|region|zone|location|project|organization|org|tenant|account|email|mail|uri|url|endpoint|kind|type|version|path|file|command|arg|mode|format|output|profile|environment|env|language|scheme|protocol|port|database|db|driver|algorithm|alg|label|group|issuer|scope|role|id|family)$`)
 )
 

@@ -133,6 +133,23 @@ func TestLeavesOfStructures(t *testing.T) {
 		},
 		{"environment", "export DB_PASSWORD='hunter2'\nDB_PASS=hunter3\nREGION=eu-1\nq9XzR7tW=prod\nDSN=postgres://app:s3cr-t@db/app\nNOTE=two words 2\n", []string{"hunter2", "hunter3", "s3cr-t", "postgres://app:s3cr-t@db/app", "NOTE=two words 2", "q9XzR7tW=prod"}, []string{"DB_PASSWORD", "REGION=eu-1", "two words 2"}},
 		{"a URL", "https://u:p4ss-word@example.org/a?b=c", []string{"https://u:p4ss-word@example.org/a?b=c", "p4ss-word"}, []string{"https://example.org/a"}},
+		{
+			"headers", `{"headers": {"Authorization": "Basic dXNlcjpwYXNzd29yZDEyMw==", "X-Custom": "ApiKey 9944b09199c62bcf9418ad84", "Accept": "text plain", "note": "Token authentication"}}`,
+			[]string{"dXNlcjpwYXNzd29yZDEyMw==", "Basic dXNlcjpwYXNzd29yZDEyMw==", "password123", "9944b09199c62bcf9418ad84"},
+			[]string{"Basic", "ApiKey", "text plain", "Token authentication"},
+		},
+		{"a header", "Authorization: Bearer a1B2.c3D4", []string{"Authorization: Bearer a1B2.c3D4", "a1B2.c3D4"}, []string{"Authorization", "Bearer"}},
+		{"two words", "Token authentication", []string{"Token authentication"}, []string{"authentication", "Token"}},
+		{
+			"a connection string", "Server=tcp:db.example.net,1433;User ID=app;Password=p4ss word;Encrypt=True", []string{"p4ss word"},
+			[]string{"Server=tcp:db.example.net,1433", "User ID=app", "Encrypt=True"},
+		},
+		{"of Azure", "DefaultEndpointsProtocol=https;AccountName=store1;AccountKey=q9XzR7tWq9XzR7tWq9XzR7tW==;EndpointSuffix=core.windows.net", []string{"q9XzR7tWq9XzR7tWq9XzR7tW=="}, []string{"store1", "core.windows.net"}},
+		{"of libpq", "host=db.example.org user=app password='s3cr-t' dbname=shop", []string{"s3cr-t"}, []string{"db.example.org", "shop"}},
+		{"a signed address", "https://store1.example.net/c?sv=2024-01&sig=aB3%2FxYz9", []string{"aB3%2FxYz9"}, []string{"https://store1.example.net/c"}},
+		{"netrc", "machine api.example.org\n  login robot\n  password p4ss-w0rd\nmachine b.example.org login x password s3cr-t2\n", []string{"p4ss-w0rd", "s3cr-t2"}, []string{"api.example.org", "robot"}},
+		{"pgpass", "db.example.org:5432:shop:app:p4ss-w0rd\n*:*:*:root:s3cr-t2\n", []string{"p4ss-w0rd", "s3cr-t2"}, []string{"db.example.org", "shop"}},
+		{"XML", "<settings>\n <server><id>nexus</id><username>ci</username><password>p4ss-w0rd</password></server>\n <db user=\"app\" password=\"s3cr-t2\"/>\n</settings>", []string{"p4ss-w0rd", "s3cr-t2"}, []string{"nexus", "app"}},
 		{"a passphrase with a colon", "my dog: 4 legs", []string{"my dog: 4 legs"}, []string{"4 legs", "my dog"}},
 		{"lines that begin like YAML", "abc: [x1y\nhunter2-hunter2\n", []string{"hunter2-hunter2", "abc: [x1y"}, []string{"abc: y"}},
 	} {

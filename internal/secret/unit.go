@@ -1,13 +1,5 @@
 package secret
 
-import (
-	"bytes"
-	"encoding/base64"
-	"strings"
-	"unicode"
-	"unicode/utf8"
-)
-
 // unit is a text that is masked wherever it stands: a value, or a leaf of one that is JSON, YAML or lines with pairs.
 type unit struct {
 	text  []byte
@@ -73,27 +65,4 @@ func (c *collector) addLeaf(l leaf, depth int) {
 	case withKey:
 		c.units = append(c.units, textUnits(l.source)...)
 	}
-}
-
-var userPassword = pattern(`^[\w.@$+-]*:(\S+)$`)
-
-// addInner adds what is in a text that programs take apart: the password of a URL, and what the text is the base64 of
-// if that is text too, such as the user and password of a registry and a key of a kubeconfig.
-func (c *collector) addInner(value []byte, depth int) {
-	if password, ok := passwordOf(string(value)); ok {
-		c.add([]byte(password), depth+1)
-	}
-	flat := strings.NewReplacer("\n", "", "\r", "", "-", "+", "_", "/").Replace(string(bytes.TrimSpace(value)))
-	raw, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(flat, "="))
-	if err != nil || len(raw) < MinMasked || !isText(raw) {
-		return
-	}
-	c.add(raw, depth+1)
-	if m := userPassword().FindSubmatch(raw); m != nil {
-		c.add(m[1], depth+1)
-	}
-}
-
-func isText(b []byte) bool {
-	return utf8.Valid(b) && bytes.IndexFunc(b, func(r rune) bool { return unicode.IsControl(r) && !strings.ContainsRune("\n\r\t", r) }) < 0
 }
