@@ -202,6 +202,9 @@ func socketRules(raw bool) []specs.LinuxSyscall {
 	for _, b := range blocks(0, complement([]span{{unix.AF_UNIX, unix.AF_INET}, {unix.AF_INET6, unix.AF_INET6}, {unix.AF_NETLINK, unix.AF_NETLINK}}, mostFamilies)) {
 		rules = append(rules, failWhen(unix.EAFNOSUPPORT, "socket", b))
 	}
+	for _, b := range blocks(2, complement([]span{{unix.NETLINK_ROUTE, unix.NETLINK_ROUTE}}, mostFamilies)) {
+		rules = append(rules, failWhen(unix.EAFNOSUPPORT, "socket", exactly(0, unix.AF_NETLINK), b)) // libaudit goes on without it, as useradd does
+	}
 	for _, kind := range []uint64{unix.SOCK_RAW, unix.SOCK_DGRAM} {
 		rules = append(rules, allow("socket", exactly(0, unix.AF_NETLINK), masked(1, socketTypes, kind), exactly(2, unix.NETLINK_ROUTE)))
 	}
@@ -224,7 +227,7 @@ func socketRules(raw bool) []specs.LinuxSyscall {
 // socketTypes are the bits of a socket's type, which has flags beside it (socket(2)).
 const socketTypes = ^uint64(unix.SOCK_CLOEXEC | unix.SOCK_NONBLOCK)
 
-// mostFamilies is beyond the numbers of address families; above it a call gets EPERM.
+// mostFamilies is beyond the numbers of address families, and of netlink's; above it a call gets EPERM.
 const mostFamilies = 63
 
 // optionRules are those of setsockopt(2).
