@@ -1,6 +1,7 @@
 package tool
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -67,12 +68,15 @@ func (f *Field) String() string {
 	case f.All != nil:
 		words := make([]string, len(f.All))
 		for i, m := range f.All {
-			words[i] = m.String()
+			words[i] = orEmpty(m.String())
 		}
 		return strings.Join(words, " and ")
 	}
-	return f.Value.String()
+	return orEmpty(f.Value.String())
 }
+
+// orEmpty shows a text that would be seen as nothing.
+func orEmpty(s string) string { return cmp.Or(s, `""`) }
 
 // maxValues bounds a list of values: comparing takes time in proportion to its square.
 const maxValues = 100

@@ -113,13 +113,16 @@ func Equal(s string) *Matcher { return &Matcher{Equals: []string{s}} }
 func Glob(s string) *Matcher { return &Matcher{Glob: []Pattern{globPattern(s)}} }
 
 // globPattern compiles a glob. Everything but * stands for itself.
-func globPattern(s string) Pattern {
-	parts := strings.Split(s, "*")
+func globPattern(s string) Pattern { return globOf(strings.Split(s, "*")) }
+
+// globOf compiles a glob of the parts between its asterisks.
+func globOf(parts []string) Pattern {
+	quoted := make([]string, len(parts))
 	for i := range parts {
-		parts[i] = regexp.QuoteMeta(parts[i])
+		quoted[i] = regexp.QuoteMeta(parts[i])
 	}
 	// Quoted text and .* always compile.
-	return Pattern{Text: s, re: regexp.MustCompile(`(?s)\A` + strings.Join(parts, ".*") + `\z`)}
+	return Pattern{Text: strings.Join(parts, "*"), re: regexp.MustCompile(`(?s)\A` + strings.Join(quoted, ".*") + `\z`)}
 }
 
 // maxPattern bounds the text of a pattern: matching takes time in proportion to it.

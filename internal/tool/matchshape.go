@@ -88,6 +88,18 @@ func word(s string) *Matcher {
 	return Equal(s)
 }
 
+// escapedWord is the word that a part of a URL is decoded to. A * that is written as %2A stands for itself.
+func escapedWord(s string, decode func(string) string) *Matcher {
+	parts := strings.Split(s, "*")
+	if len(parts) == 1 {
+		return Equal(decode(s))
+	}
+	for i := range parts {
+		parts[i] = decode(parts[i])
+	}
+	return &Matcher{Glob: []Pattern{globOf(parts)}}
+}
+
 // output is a matcher of what a program printed, whose last line break nobody thinks of.
 func output(s string) *Matcher { return &Matcher{Equals: []string{s}, Line: true} }
 
@@ -256,14 +268,14 @@ func checkMatch(d *decoder, n *yaml.Node, m *RequestMatch) {
 
 // addQuery adds the parameters of a query that is written out: each with all of its values.
 func (m *RequestMatch) addQuery(query string) {
-	values := ParseQuery(query)
+	values := escapedQuery(query)
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		f := Field{Name: name}
 		if all := values[name]; len(all) == 1 {
-			f.Value = word(all[0])
+			f.Value = escapedWord(all[0], unescapeForm)
 		} else {
 			for _, value := range all {
-				f.All = append(f.All, word(value))
+				f.All = append(f.All, escapedWord(value, unescapeForm))
 			}
 		}
 		m.Query = append(m.Query, f)
@@ -291,7 +303,7 @@ func readURL(d *decoder, n *yaml.Node, m *RequestMatch) {
 		}
 		m.Port = uint16(port)
 	}
-	m.Path, m.Slashed = word(cmp.Or(SlashedPath(u.EscapedPath()), "/")), true
+	m.Path, m.Slashed = escapedWord(cmp.Or(u.EscapedPath(), "/"), SlashedPath), true
 	if u.RawQuery != "" {
 		m.addQuery(u.RawQuery)
 	}

@@ -37,6 +37,17 @@ func percentDecode(escaped string, keep bool) string {
 // ParseQuery reads the parameters of a query as browsers and servers do (WHATWG's URL standard, section 5.1): ";" is a
 // part of a value, and so is an escape that isn't one.
 func ParseQuery(query string) url.Values {
+	values := escapedQuery(query)
+	for _, list := range values {
+		for i := range list {
+			list[i] = unescapeForm(list[i])
+		}
+	}
+	return values
+}
+
+// escapedQuery has the values as they are sent.
+func escapedQuery(query string) url.Values {
 	values := url.Values{}
 	for pair := range strings.SplitSeq(query, "&") {
 		if pair == "" {
@@ -44,7 +55,7 @@ func ParseQuery(query string) url.Values {
 		}
 		name, value, _ := strings.Cut(pair, "=")
 		name = unescapeForm(name)
-		values[name] = append(values[name], unescapeForm(value))
+		values[name] = append(values[name], value)
 	}
 	return values
 }
