@@ -43,6 +43,7 @@ func TestScripts(t *testing.T) {
 	registry := imagetest.NewRegistry(t)
 	imagetest.PushBusybox(t, registry+"/busybox:latest")
 	imagetest.Push(t, registry+"/empty:latest", imagetest.Config{}, imagetest.Tar(t, imagetest.File{Name: "etc/", Type: tar.TypeDir}))
+	pushPlaces(t, registry+"/places:latest")
 	for archive, as := range map[string]string{"kubectl.tar": "kubiya/kubectl:latest", "shell.tar": "alpine/curl:latest"} {
 		if err := imagetest.PushArchive(filepath.Join(images(), archive), registry+"/"+as); err != nil {
 			t.Fatalf("%v; build it with images/build.sh", err)
@@ -102,6 +103,22 @@ func TestScripts(t *testing.T) {
 			return err
 		},
 	})
+}
+
+// pushPlaces makes an image that declares volumes, some of which it has, and has no working directory.
+func pushPlaces(t *testing.T, ref string) {
+	t.Helper()
+	imagetest.Push(t, ref, imagetest.Config{
+		Env: []string{"PATH=/bin"}, Entrypoint: []string{"./tool"}, StopSignal: "SIGUSR1",
+		Volumes: map[string]struct{}{"/var/db": {}, "/var/shared": {}, "/new/volume": {}},
+	}, imagetest.BusyboxLayer(t), imagetest.Tar(
+		t,
+		imagetest.File{Name: "tool", Body: "#!/bin/sh\necho in $(pwd), $(cat conf)\n", Mode: 0o755},
+		imagetest.File{Name: "conf", Body: "with conf"},
+		imagetest.File{Name: "var/db/", Type: tar.TypeDir, Mode: 0o700, UID: 999, GID: 999},
+		imagetest.File{Name: "var/db/file", Body: "of the image", UID: 999, GID: 999},
+		imagetest.File{Name: "var/shared/", Type: tar.TypeDir, Mode: 0o1777},
+	))
 }
 
 func images() string { return filepath.Join(testbed.Root(), ".build", "images") }

@@ -320,10 +320,15 @@ func (r *rootfs) writableDirs(spec *engine.Spec, tools []specs.Mount) ([]specs.M
 		if err != nil {
 			return nil, err
 		}
-		_, missing := os.Lstat(at)
+		had, missing := os.Lstat(at)
 		host, err := r.mkdirAll(dir)
 		if err != nil {
 			return nil, err
+		}
+		if missing == nil { // only the way there is opened: a server may insist on 0700 for its data
+			if err := os.Chmod(host, had.Mode()); err != nil {
+				return nil, err
+			}
 		}
 		// What the image has at a volume stays whose it is.
 		if dir == r.home || dir == r.workdir || missing != nil {

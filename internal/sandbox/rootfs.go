@@ -242,7 +242,7 @@ func (r *rootfs) mkdirAll(path string) (string, error) {
 		case !info.IsDir():
 			return "", &engine.InvalidError{Field: "path " + path, Why: at + " is not a directory in the image"}
 		case info.Mode().Perm()&0o111 != 0o111:
-			if err := os.Chmod(host, info.Mode().Perm()|0o111); err != nil {
+			if err := os.Chmod(host, info.Mode()|0o111); err != nil {
 				return "", err
 			}
 		}
