@@ -60,9 +60,11 @@ func environmentShape() shape[[]EnvVar] {
 					return
 				}
 				e := EnvVar{Name: key, Position: d.position(at)}
-				// "KEY:" with nothing after it is an empty value, as KEY= is in a list.
+				// "KEY:" with nothing after it is an empty value, as KEY= is in a list; "KEY: ~" is as it is written.
 				if r := resolve(v); r.Kind != yaml.ScalarNode || r.ShortTag() != "!!null" {
 					e.Value, _ = value.read(d, v, "variable "+key)
+				} else {
+					e.Value = r.Value
 				}
 				out = append(out, e)
 			})

@@ -3,6 +3,7 @@ package tool
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -248,15 +249,23 @@ func itemList(d *decoder, n *yaml.Node, label string) ([]any, bool) {
 	return list, true
 }
 
+// notLists are the keys of GitHub's matrix that aren't names of lists; taken for one, the step would run for what they exclude.
+func notLists() []string { return []string{"exclude", "include"} }
+
 func matrixShape() shape[[]MatrixList] {
 	return shape[[]MatrixList]{
-		schema: schema{"type": "object", "minProperties": 1, "additionalProperties": schema{"type": "array", "minItems": 1}},
+		schema: schema{
+			"type": "object", "minProperties": 1, "additionalProperties": schema{"type": "array", "minItems": 1},
+			"propertyNames": schema{"not": schema{"enum": notLists()}},
+		},
 		read: func(d *decoder, n *yaml.Node, label string) ([]MatrixList, bool) {
 			var out []MatrixList
 			product, before := 1.0, len(d.problems)
 			d.eachPair(n, label, func(key string, at, v *yaml.Node) {
 				v = resolve(v)
 				switch {
+				case slices.Contains(notLists(), key):
+					d.report(at, fmt.Sprintf("a matrix can't %s combinations", key), "write each one as an item: for_each: [{os: linux, arch: amd64}, …]")
 				case !d.accept(at, "list", key, checkName):
 				case v.Kind != yaml.SequenceNode || len(v.Content) == 0:
 					d.report(v, fmt.Sprintf("list %s of the matrix must have items", quote(key)), "write it as [a, b]")
