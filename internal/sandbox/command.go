@@ -25,7 +25,12 @@ func (r *rootfs) checkCommand(argv, env []string, cwd string) error {
 		return err
 	}
 	if strings.Contains(name, "/") {
-		return r.checkExecutable(name, path.Join(cwdIfRelative(name, cwd), name), 0)
+		err := r.checkExecutable(name, path.Join(cwdIfRelative(name, cwd), name), 0)
+		var ce *engine.CommandError
+		if errors.As(err, &ce) && ce.NotFound {
+			ce.Why += r.elsewhere(name, cwd)
+		}
+		return err
 	}
 	search := ""
 	for _, kv := range env {
@@ -50,7 +55,7 @@ func (r *rootfs) checkCommand(argv, env []string, cwd string) error {
 	if denied != nil {
 		return denied
 	}
-	return &engine.CommandError{Path: name, NotFound: true, Why: "it is in none of PATH=" + search}
+	return &engine.CommandError{Path: name, NotFound: true, Why: "it is in none of PATH=" + search + r.elsewhere(name, cwd)}
 }
 
 // The most that Linux takes for one argument or variable with its zero byte
