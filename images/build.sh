@@ -5,7 +5,7 @@
 #   mayfly/shell    busybox, bash, curl, wget, jq and certificates
 #   mayfly/python   the shell image's content and Python 3 with requests
 #   mayfly/kubectl  kubectl, for tests; only when it is named
-#   mayfly/clients  clients of HTTP, for tests of mocks; only when it is named
+#   mayfly/clients  programs that people bring (git, ssh, Node, Python and others), for tests; only when it is named
 #   mayfly/java     a Java runtime, for tests of mocks; only when it is named
 #
 # usage: images/build.sh [--force] [busybox|shell|python|kubectl|clients|java]...
@@ -100,7 +100,7 @@ build() {
         -env PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin -cmd /usr/bin/kubectl
       ;;
     clients)
-      bootstrap clients busybox-static,bash,curl,jq,ca-certificates,wget,git,nodejs,python3,python3-requests,python3-aiohttp
+      bootstrap clients busybox-static,bash,curl,jq,ca-certificates,wget,git,nodejs,openssh-client,python3,python3-requests,python3-aiohttp,tar
       mkimage -name mayfly/clients:latest -rootfs "$work/clients.tar" -out "$out/clients.tar" \
         -env PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin -env PYTHONUNBUFFERED=1 -env LANG=C.UTF-8 -cmd /bin/bash
       ;;

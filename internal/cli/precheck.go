@@ -121,7 +121,14 @@ func neededSecrets(w *tool.Workflow, step *tool.Step, env []tool.EnvVar) []strin
 // asks for none is given any, as one without arguments is.
 func (f *runFlags) checkSecretFlags(tools ...*tool.Tool) error {
 	named := secretNames(tools)
-	if why := unasked(f.secrets, named); why != "" && (len(named) > 0 || f.image != "") {
+	if f.image != "" && len(f.secrets) > 0 {
+		name, _, _ := strings.Cut(f.secrets[0], "=")
+		if !tool.ValidSecretName(name) {
+			name = "NAME"
+		}
+		return runUsage("--secret: a command in an image asks for no secrets, which a file does: environment: [NAME=/secrets/%s]; mayfly init writes a file to begin with", name)
+	}
+	if why := unasked(f.secrets, named); why != "" && len(named) > 0 {
 		return runUsage("%s", why)
 	}
 	return nil

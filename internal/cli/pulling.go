@@ -84,7 +84,9 @@ func (p pulling) nearest(ref string) string {
 	}
 	named := map[string]string{}
 	for _, img := range list {
-		named[familiar(img.Reference)] = img.Reference
+		if name := familiar(img.Reference); name != familiar(ref) { // which is for another platform
+			named[name] = img.Reference
+		}
 	}
 	near := tool.Nearest(familiar(ref), slices.Sorted(maps.Keys(named)))
 	return named[near]

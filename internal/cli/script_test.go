@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/mayfly-run/mayfly/internal/image"
@@ -29,6 +30,7 @@ func TestMain(m *testing.M) { testbed.Main(m) }
 //	$REGISTRY  a registry with the image busybox, and images of the names that the reference's examples have
 //	$SLOW      a registry that takes its time with the image slow
 //	$LOCKED    a registry that wants a password
+//	$OTHER     an archive with the image $CLOSED/other for another processor
 //	$CLOSED    an address where nothing listens
 //	$IMAGES    the folder of the project's base images (make images)
 //	$EXAMPLES  the reference's examples
@@ -66,6 +68,7 @@ func TestScripts(t *testing.T) {
 	}))
 	t.Cleanup(server.Close)
 	closed := closedAddress(t)
+	other := imagetest.ArchiveOf(t, closed+"/other:latest", imagetest.BuildFor(t, v1.Platform{OS: "linux", Architecture: "s390x"}, imagetest.Config{}, layer), layer)
 
 	testscript.Run(t, testscript.Params{
 		Dir:             "testdata/script",
@@ -87,6 +90,10 @@ func TestScripts(t *testing.T) {
 			env.Setenv("SLOW", slow.Host)
 			env.Setenv("LOCKED", strings.TrimPrefix(locked.URL, "http://"))
 			env.Setenv("CLOSED", closed)
+			env.Setenv("OTHER", filepath.Join(env.WorkDir, "other.tar"))
+			if err := os.WriteFile(env.Getenv("OTHER"), other, 0o600); err != nil {
+				return err
+			}
 			env.Setenv("IMAGES", images())
 			env.Setenv("PROJECT", testbed.Root())
 			env.Setenv("EXAMPLES", filepath.Join(testbed.Root(), "internal", "tool", "testdata", "examples"))
@@ -118,7 +125,7 @@ func pushPlaces(t *testing.T, ref string) {
 		imagetest.File{Name: "var/db/", Type: tar.TypeDir, Mode: 0o700, UID: 999, GID: 999},
 		imagetest.File{Name: "var/db/file", Body: "of the image", UID: 999, GID: 999},
 		imagetest.File{Name: "var/shared/", Type: tar.TypeDir, Mode: 0o1777},
-	))
+	), imagetest.Tar(t, imagetest.File{Name: "var/db/more"})) // whose folders are the ones below
 }
 
 func images() string { return filepath.Join(testbed.Root(), ".build", "images") }

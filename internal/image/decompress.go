@@ -71,7 +71,7 @@ func isZstd(head []byte) bool {
 }
 
 func malformed(what string, err error) error {
-	return &Error{Kind: ErrMalformed, Msg: what, Err: err}
+	return &Error{Kind: ErrMalformed, Msg: what, Err: inWords(err)}
 }
 
 // kindReader gives a decoder's own errors their kind; those of the source below pass as they are.

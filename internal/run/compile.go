@@ -24,6 +24,8 @@ const (
 // Request is what somebody asks to run.
 type Request struct {
 	Tool *tool.Tool
+	// Step is the step of a workflow that the tool runs for, if any.
+	Step string
 	// Project is whose caches the tool has, together with its name; see
 	// [ProjectOf], which says it when this is empty. Who runs tools for others,
 	// as a server does, names theirs.

@@ -21,13 +21,16 @@ func (r *run) conclude(t *tool.Tool, exit *engine.Exit, cause error) {
 	case errors.Is(cause, errTimeout):
 		res.Status, res.ExitCode = TimedOut, ExitTimedOut
 		res.Reason = fmt.Sprintf("timed out after %s", t.Timeout)
-		res.Hint = "raise timeout in the tool, or --timeout"
+		res.Hint = r.req.raise("timeout", "timeout")
+		if r.req.Step != "" { // whose time stands above its tool's
+			res.Hint = "raise timeout in the step " + r.req.Step
+		}
 	case cause != nil:
 		res.Status, res.ExitCode = Cancelled, ExitCancelled
 		res.Reason = "cancelled"
 	case exit.OutOfMemory:
 		res.Status, res.ExitCode = OutOfMemory, 137
-		res.Hint = "raise resources.memory in the tool, or --memory"
+		res.Hint = r.req.raise("resources.memory", "memory")
 		switch {
 		case exit.TooManyLocks:
 			res.Reason = fmt.Sprintf("out of memory: the tool had more than %d locks of parts of files, which are the kernel's memory", engine.MaxLocks)
@@ -43,35 +46,43 @@ func (r *run) conclude(t *tool.Tool, exit *engine.Exit, cause error) {
 	case exit.Signal != 0:
 		res.Status = Failed
 		res.Reason = fmt.Sprintf("killed by signal %d", exit.Signal)
-		res.Hint = limitHint(t, exit)
+		res.Hint = r.limitHint(t, exit)
 	case exit.Code != 0:
 		res.Status = Failed
 		res.Reason = fmt.Sprintf("exit status %d", exit.Code)
-		res.Hint = limitHint(t, exit)
+		res.Hint = r.limitHint(t, exit)
 	default:
 		res.Status, res.Reason = Succeeded, ""
 	}
 	r.outputs(t, exit)
 }
 
+// raise says how a limit is raised, which a flag does for a tool that is run by itself.
+func (q *Request) raise(key, flag string) string {
+	if q.Step != "" || q.Mocks != nil {
+		return "raise " + key + " in the tool"
+	}
+	return "raise " + key + " in the tool, or --" + flag
+}
+
 // limitHint names a limit that a failed tool has reached.
-func limitHint(t *tool.Tool, exit *engine.Exit) string {
+func (r *run) limitHint(t *tool.Tool, exit *engine.Exit) string {
 	switch {
 	case exit.TooManyProcesses:
-		return fmt.Sprintf("the tool reached its limit of %d processes and threads; raise resources.pids in the tool, or --pids", t.Resources.PIDs)
+		return fmt.Sprintf("the tool reached its limit of %d processes and threads; %s", t.Resources.PIDs, r.req.raise("resources.pids", "pids"))
 	case exit.Full == nil:
 		return ""
 	}
-	what, size, raise := "its disk", t.Resources.Disk, "resources.disk in the tool, or --disk"
+	what, size, raise := "its disk", t.Resources.Disk, r.req.raise("resources.disk", "disk")
 	for _, v := range t.Volumes {
 		if exit.Full.Volume != "" && v.MountPath == exit.Full.Volume {
-			what, size, raise = "the volume "+v.MountPath, v.Size, "its size in the tool"
+			what, size, raise = "the volume "+v.MountPath, v.Size, "raise its size in the tool"
 		}
 	}
 	if exit.Full.Files {
-		return fmt.Sprintf("the tool made as many files as %s of %s has room for, one for each 4Ki (at least 1024); raise %s", what, bytesText(size), raise)
+		return fmt.Sprintf("the tool made as many files as %s of %s has room for, one for each 4Ki (at least 1024); %s", what, bytesText(size), raise)
 	}
-	return fmt.Sprintf("the tool's files took all of %s, %s; raise %s", what, bytesText(size), raise)
+	return fmt.Sprintf("the tool's files took all of %s, %s; %s", what, bytesText(size), raise)
 }
 
 // outputs reads the tool's outputs. A succeeded tool has to have written them

@@ -531,3 +531,26 @@ func TestRawStreams(t *testing.T) {
 		t.Errorf("stdout %q, stderr %q, events %q", out.String(), errOut.String(), s.logs("stdout"))
 	}
 }
+
+// TestRaise: a hint names a flag only where there is one, and the step whose time stands above its tool's.
+func TestRaise(t *testing.T) {
+	of := parseTool(t, "image: i\n"+goTool)
+	for _, c := range []struct {
+		request       Request
+		timeout, pids string
+	}{
+		{Request{}, "raise timeout in the tool, or --timeout", "raise resources.pids in the tool, or --pids"},
+		{Request{Step: "deploy"}, "raise timeout in the step deploy", "raise resources.pids in the tool"},
+		{Request{Mocks: &engine.Mocks{}}, "raise timeout in the tool", "raise resources.pids in the tool"},
+	} {
+		r := &run{req: &c.request}
+		r.conclude(of, &engine.Exit{}, errTimeout)
+		if r.result.Hint != c.timeout {
+			t.Errorf("%+v: %q, want %q", c.request, r.result.Hint, c.timeout)
+		}
+		r.conclude(of, &engine.Exit{Code: 1, TooManyProcesses: true}, nil)
+		if !strings.HasSuffix(r.result.Hint, "; "+c.pids) {
+			t.Errorf("%+v: %q, want %q", c.request, r.result.Hint, c.pids)
+		}
+	}
+}

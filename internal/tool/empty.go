@@ -13,7 +13,7 @@ func (w *walker) checkEmpty(key, value *yaml.Node) {
 	if value.Kind != yaml.ScalarNode || value.Value != "" || value.ShortTag() != "!!null" {
 		return
 	}
-	text, is := "", ""
+	var text, is string
 	switch comment := key.LineComment; {
 	case value.Anchor != "":
 		text, is = "&"+value.Anchor, "an anchor"

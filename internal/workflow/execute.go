@@ -293,7 +293,7 @@ func (x *execution) request(step *tool.Step, bound *Bound) *run.Request {
 	if step.Retry != nil {
 		t.Retry = step.Retry
 	}
-	req := &run.Request{Tool: &t, Inputs: bound.Inputs, Shared: bound.Shared, Environment: append(bound.Environment, x.opts.Environment...)}
+	req := &run.Request{Tool: &t, Step: step.Name, Inputs: bound.Inputs, Shared: bound.Shared, Environment: append(bound.Environment, x.opts.Environment...)}
 	for _, a := range step.Artifacts {
 		made, from := a.From == "", a.From
 		if made {

@@ -133,7 +133,12 @@ func Layout(t testing.TB, name string, i Image) []byte {
 // DockerArchive is what docker save wrote before it knew OCI: a directory for each layer, and links for shared ones.
 func DockerArchive(t testing.TB, name string, c Config, layers ...[]byte) []byte {
 	t.Helper()
-	i := Build(t, c, layers...)
+	return ArchiveOf(t, name, Build(t, c, layers...), layers...)
+}
+
+// ArchiveOf is the same of an image that is built.
+func ArchiveOf(t testing.TB, name string, i Image, layers ...[]byte) []byte {
+	t.Helper()
 	var files []File
 	var names []string
 	for n, l := range layers {

@@ -1,0 +1,32 @@
+package image
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+)
+
+// inWords says what a document has in the wrong place without the names of our types. Any other error stays as it is.
+func inWords(err error) error {
+	var wrong *json.UnmarshalTypeError
+	if !errors.As(err, &wrong) {
+		return err
+	}
+	want := "a number"
+	switch wrong.Type.Kind() {
+	case reflect.Slice, reflect.Array:
+		want = "a list"
+	case reflect.Map, reflect.Struct, reflect.Pointer:
+		want = "an object"
+	case reflect.String:
+		want = "a string"
+	case reflect.Bool:
+		want = "true or false"
+	}
+	where := "the document"
+	if wrong.Field != "" {
+		where = wrong.Field
+	}
+	return fmt.Errorf("%s is of the kind %s, where %s belongs", where, wrong.Value, want)
+}
