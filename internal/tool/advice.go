@@ -38,6 +38,12 @@ func advise(lines []string, named int) (line int, hint string) {
 			if after, wrong, hint, ok = adviseFlow(lines, i, value, least); ok {
 				blocks.lost = false // it has been read
 			}
+		} else if value := quotesIn(text); value != "" && !lost {
+			if q := readQuotes(lines, i, value, "#"); q.hint == "" {
+				after, blocks.lost = q.end+1, false
+			} else if q.end == len(lines) {
+				return q.wrong + 1, q.hint
+			}
 		}
 		switch {
 		case after < named-1:
@@ -46,8 +52,8 @@ func advise(lines []string, named int) (line int, hint string) {
 		case hint != "":
 			return wrong + 1, hint
 		case i >= named-2:
-			if hint := adviceFor(lines, i, text); hint != "" {
-				return i + 1, hint
+			if wrong, hint := adviceFor(lines, i, text); hint != "" {
+				return wrong + 1, hint
 			}
 		}
 		if ok {
@@ -81,19 +87,29 @@ const (
 )
 
 // adviceFor says what is wrong with the value in a line, of which text is the part without spaces at its end.
-func adviceFor(lines []string, line int, text string) string {
+func adviceFor(lines []string, line int, text string) (wrong int, hint string) {
+	if value := quotesIn(text); value != "" {
+		q := readQuotes(lines, line, value, "#")
+		if q.hint == quotesEnd {
+			q.hint += singleQuoted(value)
+		}
+		return q.wrong, q.hint
+	}
+	return line, adviceForPlain(text)
+}
+
+// adviceForPlain says what is wrong with a value that isn't in quotes, or with how a key begins.
+func adviceForPlain(text string) (hint string) {
 	m := keyed.FindStringSubmatch(text)
-	if m == nil || m[1] == "" {
-		return ""
+	if m == nil {
+		key := strings.TrimLeft(text, " ")
+		return beginning(key[:max(keyEnd(key), 0)])
 	}
 	value := m[1]
+	if value == "" {
+		return ""
+	}
 	switch value[0] {
-	case '\'', '"':
-		_, _, hint := adviseQuotes(lines, line, value, "#")
-		if hint == quotesEnd {
-			hint += singleQuoted(value)
-		}
-		return hint
 	case '|', '>':
 		if !blockHeader.MatchString(value) {
 			return "what follows " + quote(value[:1]) + " stands in the next lines, indented"

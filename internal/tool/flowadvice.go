@@ -109,6 +109,9 @@ func (f *flow) token() (hint string, ok bool) {
 	if f.entry.read == readWhole && strings.IndexByte(",]}:#", c) < 0 {
 		return f.noComma(), true
 	}
+	if f.entry.read == readPlain && strings.IndexByte(",[]{}:#", c) < 0 {
+		return f.plain() // it goes on from the line before
+	}
 	switch c {
 	case '[', '{':
 		return f.opening(), true
@@ -191,6 +194,13 @@ func (f *flow) colon() (hint string) {
 	case f.entry.hasKey && f.entry.line < f.line:
 		f.wrong = f.before
 		return "a comma is missing at the end of the line"
+	case f.entry.line < f.line && f.entry.read == readPlain: // a key is one line (chapter 7.4.2)
+		f.wrong = f.entry.line
+		if strings.HasPrefix(f.entry.value, "//") {
+			return `a comment begins with "#"`
+		}
+		f.wrong = f.before
+		return "a comma is missing at the end of the line"
 	case f.entry.hasKey:
 		return `a text with ": " in it must be in quotes: ` + singleQuoted(flowText(f.entry.value))
 	}
@@ -213,30 +223,33 @@ func (f *flow) comment() (hint string, ok bool) {
 }
 
 func (f *flow) quoted() (hint string) {
-	end, after, hint := adviseQuotes(f.lines, f.line, f.rest, ",]}:#\"'[{")
-	if hint == quotesEnd {
+	q := readQuotes(f.lines, f.line, f.rest, ",]}:#\"'[{")
+	if q.hint == quotesEnd {
 		n := quotedLength(f.rest)
-		return hint + singleQuoted(f.rest[:n]+flowText(f.rest[n:]))
+		return q.hint + singleQuoted(f.rest[:n]+flowText(f.rest[n:]))
 	}
-	if hint != "" {
-		return hint
+	if q.hint != "" {
+		f.wrong = q.wrong
+		return q.hint
 	}
-	if end > f.line {
+	if q.end > f.line {
 		f.before = f.line
 	}
-	f.line, f.rest = end, after
+	f.line, f.rest = q.end, q.after
 	f.take(0, readWhole)
 	return ""
 }
 
 // plain reads text without quotes.
 func (f *flow) plain() (hint string, ok bool) {
-	text := flowText(f.rest)
-	if strings.IndexByte("|>", f.rest[0]) >= 0 {
-		return mustBeQuoted(text), true
-	}
-	if hint := beginning(text); hint != "" {
-		return hint, true
+	if f.entry.read != readPlain {
+		text := flowText(f.rest)
+		if strings.IndexByte("|>", f.rest[0]) >= 0 {
+			return mustBeQuoted(text), true
+		}
+		if hint := beginning(text); hint != "" {
+			return hint, true
+		}
 	}
 	n := 0
 	for n < len(f.rest) {

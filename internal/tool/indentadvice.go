@@ -72,18 +72,39 @@ func (d *indents) text(l level, rest string) (hint string) {
 	case n == 0:
 		d.colonless.line, d.colonless.hint = l.line, noSpace(rest)
 		return ""
-	case strings.IndexByte("\"'[{]}&!*", rest[0]) >= 0 || l.column > d.levels[n-1].column:
+	case strings.IndexByte("[{]}&!*", rest[0]) >= 0 || l.column > d.levels[n-1].column:
 		return ""
 	}
 	if hint := noSpace(rest); hint != "" {
 		return hint
+	}
+	if strings.IndexByte(`"'`, rest[0]) >= 0 {
+		return quotedKey(rest)
 	}
 	for _, mark := range []string{"<<<<<<<", "=======", ">>>>>>>"} {
 		if strings.HasPrefix(rest, mark) {
 			return "a merge left its marks here; keep one side"
 		}
 	}
-	return `a key has ": " after it; indent the line further if it goes on with the text before`
+	return noColon
+}
+
+const noColon = `a key has ": " after it; indent the line further if it goes on with the text before`
+
+// quotedKey says what is wrong after a key in quotes.
+func quotedKey(rest string) (hint string) {
+	n := quotedLength(rest)
+	if n < 0 {
+		return ""
+	}
+	after, colon := strings.CutPrefix(strings.TrimLeft(rest[n:], " "), ":")
+	switch {
+	case !colon:
+		return noColon
+	case after == "" || after[0] == ' ':
+		return ""
+	}
+	return "write a space after the colon: " + brief(rest[:n]+": "+after)
 }
 
 // unspaced matches a key without a space after its colon, except in a URL.

@@ -8,33 +8,48 @@ import (
 
 // This file says what is wrong in a text in quotes (YAML 1.2.2, chapters 7.3.1 and 7.3.2).
 
-// endOfQuotes finds where the quoted text ends that rest, the end of a line, begins with: the line, and what follows in it.
-func endOfQuotes(lines []string, line int, rest string) (end int, after string, found bool) {
-	mark := rest[:1]
-	for {
-		if n := quotedLength(rest); n > 0 {
-			return line, strings.TrimLeft(strings.TrimRight(rest[n:], " \t\r"), " "), true
-		}
-		if line++; line == len(lines) {
-			return line, "", false
-		}
-		rest = mark + lines[line]
-	}
+// quotes is what there is to say of a text in quotes.
+type quotes struct {
+	end   int    // the line where it ends; that after the last where it doesn't
+	after string // what follows it in that line
+	wrong int    // the line that hint is about
+	hint  string
 }
 
-// adviseQuotes says what is wrong with the quoted text that rest begins with, where only the given characters may follow
-// it. It also returns where the text ends.
-func adviseQuotes(lines []string, line int, rest, followers string) (end int, after, hint string) {
-	end, after, found := endOfQuotes(lines, line, rest)
-	follows := after != "" && strings.IndexByte(followers, after[0]) < 0
-	switch hint = badEscape(rest); {
-	case hint != "":
-	case !found, follows && end > line:
-		hint = "the quotes aren't closed; end the text with " + rest[:1]
-	case follows:
-		hint = quotesEnd
+// readQuotes reads the quoted text that rest, the end of a line, begins with, and says what is wrong with it. Only the given
+// characters may follow it.
+func readQuotes(lines []string, line int, rest, followers string) quotes {
+	mark := rest[:1]
+	q := quotes{end: line, wrong: line}
+	for {
+		if hint := badEscape(rest); hint != "" && q.hint == "" {
+			q.wrong, q.hint = q.end, hint
+		}
+		if n := quotedLength(rest); n > 0 {
+			q.after = strings.TrimLeft(strings.TrimRight(rest[n:], " \t\r"), " ")
+			break
+		}
+		if q.end++; q.end == len(lines) {
+			break
+		}
+		rest = mark + lines[q.end]
 	}
-	return end, after, hint
+	follows := q.after != "" && strings.IndexByte(followers, q.after[0]) < 0
+	switch {
+	case q.end == len(lines), follows && q.end > line:
+		q.wrong, q.hint = line, "the quotes aren't closed; end the text with "+mark
+	case follows && q.hint == "":
+		q.hint = quotesEnd
+	}
+	return q
+}
+
+// quotesIn is the text in quotes that begins in a line, as the value of a key or an item.
+func quotesIn(line string) (value string) {
+	if m := keyed.FindStringSubmatch(line); m != nil && m[1] != "" && strings.IndexByte("\"'", m[1][0]) >= 0 {
+		return m[1]
+	}
+	return ""
 }
 
 // badEscape says what to write for an escape in double quotes that YAML doesn't have (YAML 1.2.2, chapter 5.7).
