@@ -12,7 +12,7 @@ import (
 
 // advise finds the line that is wrong, from the one before the line that the parser names, and says what to write there.
 // Lines count from 1.
-// Lines of block scalars, such as those of a script, are never wrong.
+// Lines of block scalars, such as those of a script, are wrong in nothing except their indentation.
 func advise(lines []string, named int) (line int, hint string) {
 	blocks := blockLines{blockFinder: blockFinder{block: -1}}
 	var depth indents

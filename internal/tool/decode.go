@@ -137,7 +137,7 @@ func (d *decoder) syntax(err error) {
 		text = text[len(m[0]):]
 		n.Line, _ = strconv.Atoi(m[1]) // a number that doesn't fit stays 0 and is shown as line 1
 	}
-	hint := ""
+	var hint string
 	name, anchor := strings.CutPrefix(text, "unknown anchor '")
 	switch {
 	case anchor:

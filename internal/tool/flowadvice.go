@@ -131,8 +131,8 @@ func (f *flow) token() (hint string, ok bool) {
 	case '?': // of a key (chapter 8.2.2), as everywhere between brackets
 		f.take(1, readProperty)
 	case '&', '!':
-		if hint := beginning(flowText(f.rest)); hint != "" {
-			return hint, true
+		if f.begins() {
+			return beginning(flowText(f.rest)), true
 		}
 		end := strings.IndexAny(f.rest, " ,]}")
 		if end < 0 {
@@ -240,15 +240,17 @@ func (f *flow) quoted() (hint string) {
 	return ""
 }
 
+// begins reports whether a text begins as none may, from its first characters: all of the line isn't read for each token.
+func (f *flow) begins() bool { return beginning(f.rest[:min(len(f.rest), 2)]) != "" }
+
 // plain reads text without quotes.
 func (f *flow) plain() (hint string, ok bool) {
 	if f.entry.read != readPlain {
-		text := flowText(f.rest)
 		if strings.IndexByte("|>", f.rest[0]) >= 0 {
-			return mustBeQuoted(text), true
+			return mustBeQuoted(flowText(f.rest)), true
 		}
-		if hint := beginning(text); hint != "" {
-			return hint, true
+		if f.begins() {
+			return beginning(flowText(f.rest)), true
 		}
 	}
 	n := 0

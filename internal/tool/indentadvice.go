@@ -48,7 +48,7 @@ func (d *indents) check(line int, text string) (wrong int, hint string) {
 	if hint != "" {
 		return line, hint
 	}
-	for isDash(rest) {
+	for isDash(rest) && len(d.levels) <= maxDepth { // which no valid file exceeds
 		after := strings.TrimLeft(rest[1:], " ")
 		column += len(rest) - len(after)
 		rest = after
