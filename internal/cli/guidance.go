@@ -20,24 +20,35 @@ import (
 
 // otherNames are commands of other programs, and what to use here; those below a command stand after its name.
 var otherNames = map[string]string{
-	"images": "mayfly image ls",
-	"pull":   "mayfly image pull IMAGE",
-	"load":   "mayfly image load FILE",
-	"rmi":    "mayfly image rm IMAGE",
-	"prune":  "mayfly image prune",
-	"ps":     "mayfly runs (workflows only)",
-	"logs":   "mayfly run --json FILE > run.jsonl to keep its output",
-	"exec":   "mayfly shell RUN -- COMMAND (of a run that --keep-on-failure kept)",
-	"attach": "mayfly shell RUN (of a run that --keep-on-failure kept)",
-	"rm":     "mayfly shell --remove RUN (of a run that --keep-on-failure kept)",
-	"stop":   "Ctrl-C where it was started",
-	"kill":   "Ctrl-C twice where it was started",
-	"check":  "mayfly validate FILE",
-	"lint":   "mayfly validate FILE",
-	"new":    "mayfly init NAME",
-	"create": "mayfly init NAME",
-	"tools":  "mayfly ls",
-	"apply":  "mayfly run FILE",
+	"images":  "mayfly image ls",
+	"pull":    "mayfly image pull IMAGE",
+	"load":    "mayfly image load FILE",
+	"rmi":     "mayfly image rm IMAGE",
+	"save":    "mayfly image save IMAGE",
+	"inspect": "mayfly image inspect IMAGE",
+	"login":   "docker login, whose credentials mayfly image pull uses",
+	"logout":  "docker logout, whose credentials mayfly image pull uses",
+	"build":   "docker build and docker save, then mayfly image load FILE",
+	"info":    "mayfly doctor",
+	"up":      "mayfly run FILE",
+	"start":   "mayfly run FILE",
+	"list":    "mayfly ls",
+	"prune":   "mayfly image prune",
+	"ps":      "mayfly runs (workflows only)",
+	"logs":    "mayfly run --json FILE > run.jsonl to keep its output",
+	"exec":    "mayfly shell RUN -- COMMAND (of a run that --keep-on-failure kept)",
+	"attach":  "mayfly shell RUN (of a run that --keep-on-failure kept)",
+	"rm":      "mayfly shell --remove RUN (of a run that --keep-on-failure kept)",
+	"stop":    "Ctrl-C where it was started",
+	"kill":    "Ctrl-C twice where it was started",
+	"check":   "mayfly validate FILE",
+	"lint":    "mayfly validate FILE",
+	"new":     "mayfly init NAME",
+	"create":  "mayfly init NAME",
+	"tools":   "mayfly ls",
+	"apply":   "mayfly run FILE",
+
+	"get": "mayfly ls for tools and workflows, mayfly runs for runs",
 
 	"image delete":  "mayfly image rm IMAGE",
 	"image remove":  "mayfly image rm IMAGE",
@@ -55,18 +66,36 @@ var otherNames = map[string]string{
 
 // unknownCommand is the error of a command that there isn't, of mayfly or below one of its commands.
 func unknownCommand(parent *cobra.Command, name string) error {
-	const similar = 2 // letters that may differ
-	parent.SuggestionsMinimumDistance = similar
 	hint := ""
 	path := strings.TrimPrefix(parent.CommandPath()+" "+name, parent.Root().Name()+" ")
 	if here, known := otherNames[path]; known {
 		hint = "; use " + here
 	} else if !parent.HasParent() && isDefinition(name) {
 		hint = fmt.Sprintf("; did you mean mayfly run %s?", name)
-	} else if near := parent.SuggestionsFor(name); len(near) > 0 {
-		hint = fmt.Sprintf("; did you mean %s %s?", parent.CommandPath(), near[0])
+	} else if near := nearCommand(parent, name); near != "" {
+		hint = fmt.Sprintf("; did you mean %s %s?", parent.CommandPath(), near)
 	}
 	return &usageError{command: parent.CommandPath(), err: fmt.Errorf("unknown command %q%s", name, hint)}
+}
+
+// nearCommand returns the command below parent that a word was probably meant to be: the nearest, or one that begins with
+// it, or "".
+func nearCommand(parent *cobra.Command, word string) string {
+	var names []string
+	begin := ""
+	for _, c := range parent.Commands() {
+		if !c.IsAvailableCommand() {
+			continue
+		}
+		names = append(names, c.Name())
+		if begin == "" && len(word) > 1 && strings.HasPrefix(c.Name(), strings.ToLower(word)) {
+			begin = c.Name()
+		}
+	}
+	if near := tool.Nearest(word, names); near != "" {
+		return near
+	}
+	return begin
 }
 
 // isDefinition reports whether a word that is no command is something to run.

@@ -232,7 +232,7 @@ func TestPolicyFileErrors(t *testing.T) {
 		"runtimes: gvisor":                      `runtimes must be a list, not the text "gvisor"; write [gvisor]`,
 		"runtimes: [foo]":                       `runtime "foo" is not a runtime; write default or gvisor`,
 		"egress: [{host: a.example, ports: a}]": `ports must be a list, not the text "a"; write [a]`,
-		"max:\n  memory: 1Gi\n bad":             "policy.yaml:2:1: this is not valid YAML",
+		"max:\n  memory: 1Gi\n bad":             "policy.yaml:3:1: this is not valid YAML",
 		"max: {}\nmax: {}":                      "max",
 		"networks: !host [none]":                "policy.yaml:1:11: ",
 

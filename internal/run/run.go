@@ -121,6 +121,7 @@ func (r *run) do(ctx context.Context) (*Result, error) {
 	res.Timeline.Finished = time.Now().UTC()
 	res.DurationMS = res.Timeline.Finished.Sub(res.Timeline.Queued).Milliseconds()
 	if err != nil {
+		err = withAdvice(r.req.Tool, err)
 		r.fail(ctx, err)
 		err = r.masked(err)
 	}

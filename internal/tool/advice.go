@@ -12,9 +12,9 @@ import (
 
 // advise finds the line that is wrong, from the one before the line that the parser names, and says what to write there.
 // Lines count from 1.
-// Lines of block scalars, such as those of a script, are never wrong.
+// Lines of block scalars, such as those of a script, are wrong in nothing except their indentation.
 func advise(lines []string, named int) (line int, hint string) {
-	blocks := blockFinder{block: -1}
+	blocks := blockLines{blockFinder: blockFinder{block: -1}}
 	var depth indents
 	for i := 0; i < len(lines); i++ {
 		text := strings.TrimRight(lines[i], " \t\r")
@@ -22,27 +22,38 @@ func advise(lines []string, named int) (line int, hint string) {
 		if !near && lost {
 			break
 		}
-		if blocks.inside(text) {
-			continue
+		inside, hint := blocks.check(text)
+		wrong := i
+		if !inside && hint == "" {
+			wrong, hint = depth.check(i, text)
 		}
-		if hint := depth.check(i, text); hint != "" && !lost && i >= named-1 {
-			return i + 1, hint
+		if hint != "" && !lost && i >= named-1 {
+			return wrong + 1, hint
+		}
+		if inside {
+			continue
 		}
 		after, wrong, hint, ok := i+1, i, "", true
 		if value, least := flowIn(text); value != "" && !lost {
 			if after, wrong, hint, ok = adviseFlow(lines, i, value, least); ok {
 				blocks.lost = false // it has been read
 			}
+		} else if value := quotesIn(text); value != "" && !lost {
+			if q := readQuotes(lines, i, value, "#"); q.hint == "" {
+				after, blocks.lost = q.end+1, false
+			} else if q.end == len(lines) {
+				return q.wrong + 1, q.hint
+			}
 		}
 		switch {
 		case after < named-1:
-		case near && strings.HasPrefix(strings.TrimLeft(text, " "), "\t"):
+		case (near || blocks.left) && strings.HasPrefix(strings.TrimLeft(text, " "), "\t"):
 			return i + 1, "indent with spaces, not tabs"
 		case hint != "":
 			return wrong + 1, hint
 		case i >= named-2:
-			if hint := adviceFor(text); hint != "" {
-				return i + 1, hint
+			if wrong, hint := adviceFor(lines, i, text); hint != "" {
+				return wrong + 1, hint
 			}
 		}
 		if ok {
@@ -75,23 +86,41 @@ const (
 	bareReference = `between brackets a reference must be in quotes: "${…}"`
 )
 
-func adviceFor(line string) string {
-	m := keyed.FindStringSubmatch(line)
-	if m == nil || m[1] == "" {
-		return ""
+// adviceFor says what is wrong with the value in a line, of which text is the part without spaces at its end.
+func adviceFor(lines []string, line int, text string) (wrong int, hint string) {
+	if value := quotesIn(text); value != "" {
+		q := readQuotes(lines, line, value, "#")
+		if q.hint == quotesEnd {
+			q.hint += singleQuoted(value)
+		}
+		return q.wrong, q.hint
+	}
+	return line, adviceForPlain(text)
+}
+
+// adviceForPlain says what is wrong with a value that isn't in quotes, or with how a key begins.
+func adviceForPlain(text string) (hint string) {
+	m := keyed.FindStringSubmatch(text)
+	if m == nil {
+		key := strings.TrimLeft(text, " ")
+		return beginning(key[:max(keyEnd(key), 0)])
 	}
 	value := m[1]
+	if value == "" {
+		return ""
+	}
 	switch value[0] {
-	case '\'', '"':
-		end := quotedLength(value)
-		rest := strings.TrimLeft(value[max(end, 0):], " ")
-		if end > 0 && rest != "" && rest[0] != '#' {
-			return quotesEnd + singleQuoted(value)
+	case '|', '>':
+		if !blockHeader.MatchString(value) {
+			return "what follows " + quote(value[:1]) + " stands in the next lines, indented"
 		}
-	case '|', '>', '&', '{', '[':
+	case '&', '{', '[':
 	default:
 		if hint := beginning(value); hint != "" {
 			return hint
+		}
+		if strings.HasPrefix(value, "- ") {
+			return "write a list between brackets, [a, b], or each item in a line of its own"
 		}
 		text, _, _ := strings.Cut(value, " #")
 		if strings.Contains(text, ": ") || strings.HasSuffix(text, ":") {
@@ -115,11 +144,35 @@ func beginning(text string) string {
 		if len(text) > 1 && (isAlnum(text[1]) || text[1] == '_' || text[1] == '-') {
 			return ""
 		}
-	case '%', '@', '`':
+	case '?':
+		if !strings.HasPrefix(text, "? ") {
+			return ""
+		}
+	case '%', '@', '`', ',', ']', '}':
 	default:
 		return ""
 	}
+	return mustBeQuoted(text)
+}
+
+func mustBeQuoted(text string) string {
 	return "a text that begins with " + quote(text[:1]) + " must be in quotes: " + singleQuoted(text)
+}
+
+// template says what to write for a template's text, {{ x }}, which YAML takes for a mapping that is a key of another.
+func (d *decoder) template(key *yaml.Node) (hint string) {
+	if key.Kind != yaml.MappingNode || key.Line < 1 || key.Line > len(d.lines) {
+		return ""
+	}
+	line := []rune(d.lines[key.Line-1])
+	if key.Column < 2 || key.Column > len(line) {
+		return ""
+	}
+	text, _, closed := strings.Cut(string(line[key.Column-2:]), "}}")
+	if !closed || !strings.HasPrefix(text, "{{") {
+		return ""
+	}
+	return mustBeQuoted(text + "}}")
 }
 
 // cut reports whether an unquoted value lost its end to a comment inside quotes.

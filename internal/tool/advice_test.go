@@ -8,6 +8,7 @@ import (
 // TestAdvise: a file that isn't YAML is wrong in the right line, with what to write there.
 func TestAdvise(t *testing.T) {
 	const quotes = " must be in quotes: "
+	const quotesForQuestion = ` a text with "?" in it must be in quotes: `
 	for _, c := range []struct{ name, text, want string }{
 		{"condition", "workflow:\n  - {name: a}\n  - {name: b, condition: ! ${inputs.x}}\ninputs: []\n", "3:" + `'! ${inputs.x}'`},
 		{"condition with quotes", "workflow:\n  - {name: a}\n  - {name: b, condition: ! ${inputs.x} == \"a\"}\n", "3:" + `'! ${inputs.x} == "a"'`},
@@ -32,6 +33,58 @@ func TestAdvise(t *testing.T) {
 		{"star", "image: a\nnetwork:\n  - host: *.slack.com\n", "3:" + quotes + `'*.slack.com'`},
 		{"star in a list", "image: a\ncommand: [ls, *.txt]\n", "2:" + quotes + `'*.txt'`},
 		{"list at its key's column", "image: a\nargs:\n- name: a\n  type: string\n- name: b\n description: c\n", "6:indent it like line 5, with 2 spaces"},
+		{"question mark in a mapping", "image: a\nenvironment: {URL: http://x/?a=1}\ntimeout: 5s\n", "2:between brackets" + quotesForQuestion + `'http://x/?a=1'`},
+		{"question mark in a list", "image: a\ncommand: [curl, http://x/?q=1]\n", "2:between brackets" + quotesForQuestion + `'http://x/?q=1'`},
+		{"question mark in a deep list", "image: a\nenvironment:\n  A: b\nnetwork: [{host: a.b?c}]\n", "4:between brackets" + quotesForQuestion + `'a.b?c'`},
+		{"question mark in lines", "image: a\nenvironment: {\n  A: 1,\n  B: x?y,\n  C: 2\n}\n", "4:between brackets" + quotesForQuestion + `'x?y'`},
+		{"question mark and a space", "image: a\ndescription: ? x\n", "2:" + quotes + `'? x'`},
+		{"bar in a list", "image: a\ncommand: [sh, |]\n", "2:" + quotes + `'|'`},
+		{"tab in a script", "image: a\nscript: |\n  if true; then\n\techo x\n  fi\n", "4:indent with spaces, not tabs"},
+		{"text after a list", "image: a\nenvironment:\n  B: [x] y\n", "3:text follows the last bracket; put all of it in quotes: '[x] y'"},
+		{"text after a mapping", "image: a\ndescription: {{ x }} y\n", "2:text follows the last bracket; put all of it in quotes: '{{ x }} y'"},
+		{"text after lines of a list", "image: a\ncommand: [x,\n  y] z\n", "3:text follows the last bracket; put all of it in quotes"},
+		{"no space after the colon", "image: a\nenvironment:\n  A: 1\n  B:2\n  C: 3\n", "4:write a space after the colon: B: 2"},
+		{"no space in the first line", "image:a/b\ncommand: x\n", "1:write a space after the colon: image: a/b"},
+		{"no space in an item", "image: a\nargs:\n  - name:b\n    type: string\n", "3:write a space after the colon: name: b"},
+		{"no colon", "image: a\ncommand\ntimeout: 5s\n", "2:a key has \": \" after it"},
+		{"merge conflict", "image: a\n<<<<<<< HEAD\ncommand: x\n=======\ncommand: y\n>>>>>>> b\n", "2:a merge left its marks here; keep one side"},
+		{"script too short", "image: a\nscript: |\n    echo a\n  echo b\ntimeout: 5s\n", "4:indent it like the other lines of the block, with 4 spaces or more"},
+		{"script too short after another", "image: a\ndescription: |\n  b\nscript: |2\n    echo a\n  echo b\n echo c\n", "7:indent it like the other lines of the block, with 2 spaces or more"},
+		{"here-document", "image: a\nscript: |\n  cat <<EOF\nhello world\nEOF\n  x\ntimeout: 5s\n", "4:indent it like the other lines of the block, with 2 spaces or more"},
+		{"keys in a list", "image: a\nenvironment:\n  - A=1\n  B: 2\n", `4:line 3 is an item of a list and this is a key; begin both with "- " or neither`},
+		{"items in a mapping", "image: a\nenvironment:\n  A: 1\n  - B=2\n", `4:line 3 is a key and this is an item of a list; begin both with "- " or neither`},
+		{"wrong bracket", "image: a\nenvironment: {A: [x}\n", `2:the bracket isn't closed; add "]"`},
+		{"no comma between lines", "image: a\nenvironment: {\n  A: 1\n  B: 2\n}\n", `3:a comma is missing at the end of the line`},
+		{"no comma in JSON", "{\"image\": \"mayfly/shell\"\n \"command\": \"x\"}\n", `1:a comma is missing at the end of the line`},
+		{"no comma in a line of JSON", "{\"image\": \"mayfly/shell\" \"command\": \"x\"}\n", `1:a comma is missing before '"command": "x"'`},
+		{"no comma after a number in JSON", "{\"a\": {\"b\": 1\n  \"c\": 2},\n \"image\": \"x\"}\n", `1:a comma is missing at the end of the line`},
+		{"no comma after a collection", "{\"command\": [\"x\"]\n \"image\": \"y\"}\n", `1:a comma is missing at the end of the line`},
+		{"a comma too many", "{\"image\": \"a\",\n \"command\": \"x\",,}\n", `2:nothing stands before this comma; remove it`},
+		{"comma first", "image: a\nenvironment:\n  A: ,b\n", "3:" + quotes + `',b'`},
+		{"bracket first", "image: a\nenvironment:\n  A: a]\n  B: ]b\n", "4:" + quotes + `']b'`},
+		{"escape in a list", "image: a\ncommand: [\"grep\", \"\\d+\"]\n", `2:YAML has no escape \d; write \\d, or use single quotes: '\d+'`},
+		{"path of Windows", "image: a\nenvironment:\n  P: \"C:\\Users\\x\"\n", `3:8 hexadecimal digits must follow \U; write \\U, or use single quotes: 'C:\Users\x'`},
+		{"dollar", "image: a\ncommand: \"echo \\$x\"\n", `2:YAML has no escape \$; write \\$, or use single quotes: 'echo \$x'`},
+		{"dollar in quotes", "image: a\ncommand: \"echo \\\"\\$x\\\"\"\n", `2:YAML has no escape \$; write \\$`},
+		{"open quote", "image: a\ncommand: 'a\ntimeout: 5s\n", "2:the quotes aren't closed; end the text with '"},
+		{"open quote before another", "image: a\nenvironment:\n  A: \"x\n  B: \"y\"\n  C: z\n", `3:the quotes aren't closed; end the text with "`},
+		{"open quote in a mapping", "image: a\nenvironment: {A: \"x}\ncommand: \"true\"\n", `2:the quotes aren't closed; end the text with "`},
+		{"open quote in a list", "image: a\ncommand: [echo, \"a\", 'b\", c]\n", "2:the quotes aren't closed; end the text with '"},
+		{"text beside a bar", "image: a\nscript: | echo hi\n", `2:what follows "|" stands in the next lines, indented`},
+		{"open quote in the first line", "image: \"a\ncommand: b\n", `1:the quotes aren't closed; end the text with "`},
+		{"escape in the next line", "image: a\ncommand: \"a\n  b \\d\"\n", `3:YAML has no escape \d`},
+		{"escape in the next line of a list", "image: a\ncommand: [a, \"b\n  \\d\"]\n", `3:YAML has no escape \d`},
+		{"after quotes of two lines", "image: a\ndescription: \"two\n  lines\"\nenvironment:\n  A: {x: y z: a}\n", "5:" + quotes + `'y z: a'`},
+		{"key that begins with a mark", "image: a\nenvironment:\n  %A: x\n", "3:" + quotes + `'%A'`},
+		{"no colon after quotes", "image: a\nlabels:\n  a: b\n  \"c\" d\n", `4:a key has ": " after it`},
+		{"no space after quotes", "image: a\nlabels:\n  a: b\n  \"c\":d\n", `4:write a space after the colon: "c": d`},
+		{"comment of JSON", "{\n  \"image\": \"a\",\n  // c\n  \"command\": [\"x\"]\n}\n", `3:a comment begins with "#"`},
+		{"no comma before a key", "image: a\nenvironment: {A,\n  B\n  C: d}\n", "3:a comma is missing at the end of the line"},
+		{"bracket in a text", "image: a\ncommand: [jq, .items[0]]\n", "2:between brackets a text with \"[\" in it must be in quotes: '.items[0]'"},
+		{"bracket too many", "image: a\nlabels: {a: b}}\n", "2:the last bracket closes none; remove it"},
+		{"text after JSON", "{\"image\": \"a\"} b\n", "1:nothing follows the last bracket; remove the rest of the line"},
+		{"text of two lines", "image: a\ncommand: [a\n  |b\n  !c\n  \"d\", e: f: g]\n", "5:" + quotes + `'f: g'`},
+		{"list beside its key", "image: a\ncommand: - x\n", "2:write a list between brackets, [a, b], or each item in a line of its own"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := Parse("t.yaml", []byte(c.text))
@@ -40,6 +93,34 @@ func TestAdvise(t *testing.T) {
 				t.Errorf("%v, want %s in line %s", err, hint, line)
 			}
 		})
+	}
+}
+
+// TestTemplate: a template's braces are valid YAML, and the message says what to write for them.
+func TestTemplate(t *testing.T) {
+	for _, line := range []string{"  A: {{ x }}", "  {A: {{ x }}, B: c}", "  A: {{x}}"} {
+		_, err := Parse("t.yaml", []byte("image: a\nenvironment:\n"+line+"\n"))
+		text := line[strings.Index(line, "{{") : strings.Index(line, "}}")+2]
+		if err == nil || !strings.Contains(err.Error(), `a text that begins with "{" must be in quotes: '`+text+"'") {
+			t.Errorf("%s: %v", line, err)
+		}
+	}
+	_, err := Parse("t.yaml", []byte("image: a\nenvironment: {[a]: b}\n"))
+	if err == nil || strings.Contains(err.Error(), "in quotes: '{") {
+		t.Errorf("a list as a key: %v", err)
+	}
+}
+
+// TestControlCharacter: the parser names no line for a character that YAML doesn't have.
+func TestControlCharacter(t *testing.T) {
+	for _, c := range []struct{ file, at string }{
+		{"image: a\ncommand: a\ab\n", "t.yaml:2:11: "},
+		{"image: é\r\ncommand: é\u0085\ta\x7f\n", "t.yaml:2:14: "},
+	} {
+		_, err := Parse("t.yaml", []byte(c.file))
+		if err == nil || !strings.HasPrefix(err.Error(), c.at+"this is not valid YAML: ") || !strings.Contains(err.Error(), "an escape in double quotes") {
+			t.Errorf("%q: %v", c.file, err)
+		}
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
@@ -136,20 +137,34 @@ func (d *decoder) syntax(err error) {
 		text = text[len(m[0]):]
 		n.Line, _ = strconv.Atoi(m[1]) // a number that doesn't fit stays 0 and is shown as line 1
 	}
-	hint := ""
-	if name, found := strings.CutPrefix(text, "unknown anchor '"); found {
+	var hint string
+	name, anchor := strings.CutPrefix(text, "unknown anchor '")
+	switch {
+	case anchor:
 		name, _, _ = strings.Cut(name, "' referenced")
-		for i, line := range d.lines {
-			if before, _, found := strings.Cut(line, "*"+name); found {
-				n.Line, n.Column = i+1, utf8.RuneCountInString(before)+1
-				break
-			}
-		}
-	} else {
+		d.find(n, func(line string) int { return strings.Index(line, "*"+name) })
+		hint = mustBeQuoted("*" + name)
+	case text == "control characters are not allowed":
+		d.find(n, func(line string) int { return strings.IndexFunc(strings.TrimSuffix(line, "\r"), isControl) })
+		hint = `write it as an escape in double quotes, such as "\e" or "\x07"`
+	default:
 		n.Line, hint = advise(d.lines, n.Line)
 	}
 	d.report(n, "this is not valid YAML: "+text[:min(len(text), 200)], hint)
 }
+
+// find puts n where index first finds something in a line.
+func (d *decoder) find(n *yaml.Node, index func(line string) int) {
+	for i, line := range d.lines {
+		if at := index(line); at >= 0 {
+			n.Line, n.Column = i+1, utf8.RuneCountInString(line[:at])+1
+			return
+		}
+	}
+}
+
+// isControl reports whether a character can't be in YAML as it is (YAML 1.2.2, chapter 5.1).
+func isControl(r rune) bool { return r != '\t' && r != '\u0085' && unicode.IsControl(r) }
 
 // resolve follows an alias to its node.
 func resolve(n *yaml.Node) *yaml.Node {

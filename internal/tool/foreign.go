@@ -189,11 +189,13 @@ func (d *decoder) foreignFile(root *yaml.Node) (text, hint string) {
 	switch {
 	case has(root, "apiVersion") && has(root, "kind"):
 		return "this is a Kubernetes manifest, not a tool", "a tool is one container: its image, command and environment stand at the top; " + begin
+	case isPod(root) || has(root, "spec") && isPod(resolve(child(root, "spec"))):
+		return "this is a part of a Kubernetes manifest, not a tool", "a tool is one container: its image, command and environment stand at the top; " + begin
 	case has(root, "services") && services.Kind == yaml.MappingNode:
 		return "this is a compose file, not a tool", "write a tool for a program that runs and ends: its image, command, environment and volumes stand at the top of a file of its own; " + begin
 	case isAction(root):
 		return "this is a GitHub action, not a tool", "a tool is one container: its image, and its command or script, stand at the top, its inputs under args; " + begin
-	case has(root, "jobs") && keyOf(root, "on", "true", "permissions", "env", "name") != nil:
+	case has(root, "jobs") && (keyOf(root, "on", "true", "permissions", "env", "name") != nil || hasJob(resolve(child(root, "jobs")))):
 		return "this is a GitHub workflow, not one of Mayfly's", "steps stand under workflow, each with a name and a tool: {image: IMAGE, script: …}; " + begin
 	}
 	return "", ""
@@ -203,4 +205,29 @@ func (d *decoder) foreignFile(root *yaml.Node) (text, hint string) {
 func isAction(root *yaml.Node) bool {
 	runs := resolve(child(root, "runs"))
 	return has(root, "runs") && runs.Kind == yaml.MappingNode && has(runs, "using")
+}
+
+// isPod reports whether a mapping is the description of a pod, or of what makes pods.
+func isPod(n *yaml.Node) bool {
+	if n.Kind != yaml.MappingNode {
+		return false
+	}
+	if has(n, "template") {
+		template := resolve(child(n, "template"))
+		return template.Kind == yaml.MappingNode && has(template, "spec")
+	}
+	return keyOf(n, "containers", "initContainers") != nil
+}
+
+// hasJob reports whether one of the jobs of a file is as GitHub has them.
+func hasJob(jobs *yaml.Node) bool {
+	if jobs.Kind != yaml.MappingNode {
+		return false
+	}
+	for i := 1; i < len(jobs.Content); i += 2 {
+		if job := resolve(jobs.Content[i]); job.Kind == yaml.MappingNode && keyOf(job, "runs-on", "uses") != nil {
+			return true
+		}
+	}
+	return false
 }

@@ -2,6 +2,7 @@ package tool
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 )
 
@@ -10,41 +11,112 @@ import (
 type indents struct {
 	levels []level
 	opened bool // the line before has a key or dash without a value, so that a deeper collection may follow
+	// colonless is the line before where it may be a key without a space after its colon.
+	colonless struct {
+		line int
+		hint string
+	}
 }
 
-type level struct{ column, line int }
+type level struct {
+	column, line int
+	item         bool // of a list
+}
 
-// check looks at a line outside of block scalars and flow collections, and says how it should be indented if it is wrong.
-func (d *indents) check(line int, text string) (hint string) {
+// check looks at a line outside of block scalars and flow collections, and says how it should be written if it, or the one
+// before, is wrong.
+func (d *indents) check(line int, text string) (wrong int, hint string) {
 	rest := strings.TrimLeft(text, " ")
 	switch {
-	case rest == "" || rest[0] == '#':
-		return ""
+	case rest == "" || rest[0] == '#' || rest[0] == '\t':
+		return line, ""
 	case rest == "---":
 		*d = indents{}
-		return ""
+		return line, ""
 	}
+	before := d.colonless
+	d.colonless.hint = ""
 	column := len(text) - len(rest)
-	if !isDash(rest) && keyEnd(rest) < 0 {
-		return "" // a text goes on, or it isn't a collection
+	if isText(rest) {
+		return line, d.text(level{column: column, line: line}, rest)
 	}
-	if hint := d.enter(level{column, line}); hint != "" {
-		return hint
+	first := len(d.levels) == 0
+	hint = d.enter(level{column, line, isDash(rest)})
+	if before.hint != "" && (hint != "" || first) {
+		return before.line, before.hint
 	}
-	for isDash(rest) {
+	if hint != "" {
+		return line, hint
+	}
+	for isDash(rest) && len(d.levels) <= maxDepth { // which no valid file exceeds
 		after := strings.TrimLeft(rest[1:], " ")
 		column += len(rest) - len(after)
 		rest = after
 		if isDash(rest) || keyEnd(rest) >= 0 {
-			d.levels = append(d.levels, level{column, line})
+			d.levels = append(d.levels, level{column, line, isDash(rest)})
 		}
 	}
 	value := rest
 	if end := keyEnd(rest); end >= 0 {
 		value = strings.TrimLeft(rest[end+1:], " ")
+	} else {
+		d.colonless.line, d.colonless.hint = line, noSpace(rest)
 	}
 	d.opened = value == "" || strings.IndexByte("#&!", value[0]) >= 0
-	return ""
+	return line, ""
+}
+
+// text looks at a line that is neither a key nor an item, and so goes on with the text before if it is indented enough.
+func (d *indents) text(l level, rest string) (hint string) {
+	switch n := len(d.levels); {
+	case n == 0:
+		d.colonless.line, d.colonless.hint = l.line, noSpace(rest)
+		return ""
+	case strings.IndexByte("[{]}&!*", rest[0]) >= 0 || l.column > d.levels[n-1].column:
+		return ""
+	}
+	if hint := noSpace(rest); hint != "" {
+		return hint
+	}
+	if strings.IndexByte(`"'`, rest[0]) >= 0 {
+		return quotedKey(rest)
+	}
+	for _, mark := range []string{"<<<<<<<", "=======", ">>>>>>>"} {
+		if strings.HasPrefix(rest, mark) {
+			return "a merge left its marks here; keep one side"
+		}
+	}
+	return noColon
+}
+
+const noColon = `a key has ": " after it; indent the line further if it goes on with the text before`
+
+// quotedKey says what is wrong after a key in quotes.
+func quotedKey(rest string) (hint string) {
+	n := quotedLength(rest)
+	if n < 0 {
+		return ""
+	}
+	after, colon := strings.CutPrefix(strings.TrimLeft(rest[n:], " "), ":")
+	switch {
+	case !colon:
+		return noColon
+	case after == "" || after[0] == ' ':
+		return ""
+	}
+	return "write a space after the colon: " + brief(rest[:n]+": "+after)
+}
+
+// unspaced matches a key without a space after its colon, except in a URL.
+var unspaced = regexp.MustCompile(`^([A-Za-z_][A-Za-z0-9_.-]*):([^ /].*)$`)
+
+// noSpace says how to write a key without a space after its colon.
+func noSpace(text string) (hint string) {
+	m := unspaced.FindStringSubmatch(text)
+	if m == nil {
+		return ""
+	}
+	return "write a space after the colon: " + brief(m[1]+": "+m[2])
 }
 
 // enter leaves the collections that a line is not in any more, or begins one.
@@ -54,14 +126,12 @@ func (d *indents) enter(l level) (hint string) {
 		left = &d.levels[n-1]
 		d.levels = d.levels[:n-1]
 	}
-	if len(d.levels) == 0 && left == nil {
+	switch n := len(d.levels); {
+	case n == 0 && left == nil:
 		d.levels = []level{l}
 		return ""
-	}
-	switch n := len(d.levels); {
 	case n > 0 && d.levels[n-1].column == l.column:
-		d.levels[n-1].line = l.line
-		return ""
+		return d.goOn(l)
 	case left != nil:
 		return like(*left)
 	case d.opened:
@@ -71,15 +141,80 @@ func (d *indents) enter(l level) (hint string) {
 	return like(d.levels[len(d.levels)-1])
 }
 
-func like(l level) string {
-	spaces := fmt.Sprintf("with %d spaces", l.column)
-	switch l.column {
-	case 0:
-		spaces = "with no spaces"
-	case 1:
-		spaces = "with one space"
+// goOn goes on with the collection at a line's column, or with the one around it: a list may stand at the column of its
+// key.
+func (d *indents) goOn(l level) (hint string) {
+	n := len(d.levels) - 1
+	top := &d.levels[n]
+	switch {
+	case top.item == l.item:
+		top.line = l.line
+	case l.item && d.opened:
+		d.levels = append(d.levels, l)
+	case !l.item && n > 0 && d.levels[n-1].column == l.column:
+		d.levels = d.levels[:n]
+		d.levels[n-1].line = l.line
+	case l.item:
+		return fmt.Sprintf(`line %d is a key and this is an item of a list; begin both with "- " or neither`, top.line+1)
+	default:
+		return fmt.Sprintf(`line %d is an item of a list and this is a key; begin both with "- " or neither`, top.line+1)
 	}
-	return fmt.Sprintf("indent it like line %d, %s", l.line+1, spaces)
+	return ""
+}
+
+func like(l level) string {
+	return fmt.Sprintf("indent it like line %d, %s", l.line+1, withSpaces(l.column))
+}
+
+func withSpaces(n int) string {
+	switch n {
+	case 0:
+		return "with no spaces"
+	case 1:
+		return "with one space"
+	}
+	return fmt.Sprintf("with %d spaces", n)
+}
+
+// blockLines follows the lines of block scalars, such as those of a script (YAML 1.2.2, chapter 8.1), of which the first
+// says how all are indented.
+type blockLines struct {
+	blockFinder
+	indent int  // of the block's lines; 0 before the first
+	left   bool // the line before was one of a block scalar, and this isn't
+}
+
+// check reports whether the next line is in a block scalar, and says how it should be indented if it is wrong.
+func (b *blockLines) check(text string) (inside bool, hint string) {
+	before := b.block >= 0
+	inside = b.inside(text)
+	b.left = before && !inside
+	rest := strings.TrimLeft(text, " ")
+	column := len(text) - len(rest)
+	switch {
+	case inside && rest == "":
+		return true, ""
+	case inside && b.indent == 0:
+		b.indent = column
+	case inside && column < b.indent && rest[0] != '#', b.left && b.indent > 0 && isText(rest):
+		return inside, "indent it like the other lines of the block, " + withSpaces(b.indent) + " or more"
+	}
+	if m := blockHeader.FindStringSubmatch(text); !inside && b.block >= 0 {
+		b.indent = 0
+		if m != nil && m[1] != "" {
+			b.indent = b.block + int(m[1][0]-'0')
+		}
+	}
+	return inside, ""
+}
+
+// blockHeader matches what a block scalar begins with; its group is how much further than its key the lines are indented.
+var blockHeader = regexp.MustCompile(`(?:^|[ \t])[|>][+-]?([1-9])?[+-]?(?: +#.*)?$`)
+
+// isText reports whether a line is neither a key, nor an item, nor a comment, nor the mark of a document's end, nor
+// indented by a tab.
+func isText(rest string) bool {
+	return rest != "" && strings.IndexByte("#\t?:", rest[0]) < 0 && rest != "---" && rest != "..." && !isDash(rest) && keyEnd(rest) < 0
 }
 
 func isDash(s string) bool { return s == "-" || strings.HasPrefix(s, "- ") }

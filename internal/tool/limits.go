@@ -256,7 +256,7 @@ func (w *walker) inspectNode(n *yaml.Node) {
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key := resolve(n.Content[i])
 		if key.Kind != yaml.ScalarNode {
-			w.report(n.Content[i], "a key must be text, not "+describe(key), "")
+			w.report(n.Content[i], "a key must be text, not "+describe(key), w.template(key))
 			continue
 		}
 		w.checkEmpty(key, n.Content[i+1])

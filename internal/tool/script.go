@@ -61,9 +61,19 @@ func (t *Tool) ReadScript() error {
 			Hint: fmt.Sprintf(`save it with line feeds alone: sed -i 's/\r$//' %s`, t.Script.File),
 		}})
 	}
+	if strings.HasPrefix(text, byteOrderMark) {
+		return newError([]Problem{{
+			Position: t.Script.Position, Text: fmt.Sprintf("script file %q begins with a byte order mark, so its first line isn't read", t.Script.File),
+			Hint: fmt.Sprintf(`save it as UTF-8 without one: sed -i '1s/^\xEF\xBB\xBF//' %s`, t.Script.File),
+		}})
+	}
 	t.Script.Text = text
 	return nil
 }
+
+// byteOrderMark is what some editors begin UTF-8 with. Before a #! it hides the line from the kernel and from [Interpreter],
+// and a shell takes it for a part of its first word.
+const byteOrderMark = "\ufeff"
 
 // windowsLines says whether a script is for a shell and has the line breaks of Windows.
 func windowsLines(text string) bool {

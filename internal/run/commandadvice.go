@@ -1,0 +1,61 @@
+package run
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/mayfly-run/mayfly/internal/engine"
+	"github.com/mayfly-run/mayfly/internal/tool"
+)
+
+// builtins are commands of shells that images don't have as programs, as a program couldn't do what they do (POSIX.1-2024,
+// XCU 2.15, and bash(1)).
+var builtins = []string{
+	".", "alias", "cd", "declare", "eval", "exec", "export", "let", "local", "popd", "pushd", "read", "readonly", "set", "shift", "shopt",
+	"source", "trap", "type", "ulimit", "umask", "unset", "wait",
+}
+
+// withAdvice adds to the error of a command that isn't found what its list should be, where its first word is for a shell.
+func withAdvice(t *tool.Tool, err error) error {
+	var missing *engine.CommandError
+	if !errors.As(err, &missing) || !missing.NotFound || t.Command == nil || len(t.Command.Argv) == 0 || t.Command.Argv[0] != missing.Path {
+		return err
+	}
+	if advice := commandAdvice(t.Command.Argv); advice != "" {
+		return fmt.Errorf("%w; %s", err, advice)
+	}
+	return err
+}
+
+// plainWords matches words that are the same to a shell and in a list of YAML.
+var plainWords = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^[A-Za-z0-9_./+-][A-Za-z0-9_./+=-]*(?: [A-Za-z0-9_./+-][A-Za-z0-9_./+=-]*)*$`)
+})
+
+func commandAdvice(argv []string) string {
+	const most = 60 // characters of a command that a message repeats
+	line := strings.Join(argv, " ")
+	plain := len(line) <= most && plainWords().MatchString(line) && !slices.ContainsFunc(argv[1:], func(word string) bool { return strings.Contains(word, " ") })
+	if slices.Contains(builtins, argv[0]) {
+		example := argv[0] + " …"
+		if plain {
+			example = line + " && …"
+		}
+		return fmt.Sprintf("%q is built into shells and isn't a program; write command: '%s' for a shell", argv[0], example)
+	}
+	if !strings.ContainsAny(argv[0], " \t\n") {
+		return ""
+	}
+	advice := "the first word of a list is a program alone; write "
+	switch {
+	case plain:
+		return fmt.Sprintf("%scommand: '%s' for a shell, or [%s]", advice, line, strings.ReplaceAll(line, " ", ", "))
+	case len(argv) == 1 && len(line) <= most && !strings.ContainsAny(line, "\t\n"):
+		return fmt.Sprintf("%scommand: '%s' for a shell", advice, strings.ReplaceAll(line, "'", "''"))
+	}
+	return advice + "the command as one text for a shell"
+}

@@ -1,0 +1,35 @@
+package tool
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestReadScript: what an editor of another system adds to a script is said before a shell takes it for a command.
+func TestReadScript(t *testing.T) {
+	for _, c := range []struct{ name, text, want string }{
+		{"plain", "#!/bin/sh\necho a\n", ""},
+		{"line breaks of Windows", "#!/bin/sh\r\necho a\r\n", `t.yaml:2:1: script file "x.sh" has the line breaks of Windows (CR LF)`},
+		{"line breaks of Windows for another program", "#!/usr/bin/python3\r\nprint(1)\r\n", ""},
+		{"byte order mark", "\ufeff#!/bin/bash\necho a\n", `t.yaml:2:1: script file "x.sh" begins with a byte order mark, so its first line isn't read; save it as UTF-8 without one: sed -i '1s/^\xEF\xBB\xBF//' x.sh`},
+		{"byte order mark for another program", "\ufeff#!/usr/bin/python3\nprint(1)\n", `begins with a byte order mark`},
+		{"byte order mark within", "#!/bin/sh\necho '\ufeff'\n", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := t.TempDir()
+			if err := os.WriteFile(filepath.Join(dir, "x.sh"), []byte(c.text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			tool := &Tool{Source: Source{Dir: dir}, Script: &Script{File: "x.sh", Position: Position{File: "t.yaml", Line: 2, Column: 1}}}
+			err := tool.ReadScript()
+			switch {
+			case c.want == "" && (err != nil || tool.Script.Text != c.text):
+				t.Errorf("%v, %q", err, tool.Script.Text)
+			case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)):
+				t.Errorf("%v, want %s", err, c.want)
+			}
+		})
+	}
+}
