@@ -3,6 +3,8 @@ package tool
 import (
 	"fmt"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -91,5 +93,21 @@ func parseCondition(s string) (c Condition, wrong, hint string) {
 	}
 	out.WriteString(rest)
 	c.Expression = out.String()
-	return c, "", ""
+	wrong, hint = c.checkStatuses()
+	return c, wrong, hint
+}
+
+// statusComparison matches a variable that is compared with a text, on either side.
+var statusComparison = regexp.MustCompile(`\b_([0-9]+) *[=!]= *["']([^"'\\]*)["']|["']([^"'\\]*)["'] *[=!]= *_([0-9]+)\b`)
+
+// checkStatuses refuses the comparison of a step's status with a word that is none: it would be false for ever, and the
+// step skipped without a word.
+func (c *Condition) checkStatuses() (wrong, hint string) {
+	for _, m := range statusComparison.FindAllStringSubmatch(c.Expression, -1) {
+		i, err := strconv.Atoi(m[1] + m[4])
+		if word := m[2] + m[3]; err == nil && i < len(c.References) && c.References[i].From == FromStep && c.References[i].Name == FieldStatus && !slices.Contains(states(), word) {
+			return fmt.Sprintf("compares a status with %s, which none is", quote(word)), "the statuses are " + strings.Join(states(), ", ")
+		}
+	}
+	return "", ""
 }
