@@ -141,7 +141,8 @@ func TestLeavesOfStructures(t *testing.T) {
 		{"a header", "Authorization: Bearer a1B2.c3D4", []string{"Authorization: Bearer a1B2.c3D4", "a1B2.c3D4"}, []string{"Authorization", "Bearer"}},
 		{"two words", "Token authentication", []string{"Token authentication"}, []string{"authentication", "Token"}},
 		{
-			"a connection string", "Server=tcp:db.example.net,1433;User ID=app;Password=p4ss word;Encrypt=True", []string{"p4ss word"},
+			"a connection string", "Server=tcp:db.example.net,1433;User ID=app;Password=p4ss word;Encrypt=True",
+			[]string{"p4ss word"},
 			[]string{"Server=tcp:db.example.net,1433", "User ID=app", "Encrypt=True"},
 		},
 		{"of Azure", "DefaultEndpointsProtocol=https;AccountName=store1;AccountKey=q9XzR7tWq9XzR7tWq9XzR7tW==;EndpointSuffix=core.windows.net", []string{"q9XzR7tWq9XzR7tWq9XzR7tW=="}, []string{"store1", "core.windows.net"}},
