@@ -1,0 +1,63 @@
+package tool
+
+import "testing"
+
+// TestEnvironmentAsWritten: a variable has the text that stands in the file, whatever YAML takes it for.
+func TestEnvironmentAsWritten(t *testing.T) {
+	const values = "{A: 1.20, B: 0755, C: 0x1F, D: 1e3, E: 1_000, F: +358401234567, G: 2024-01-02, H: no, I: on, J: True, K: ~, L: null, M: , N: '', O: 12:30:45, P: 12345678901234567890, Q: .inf, R: 0o17}"
+	const want = "A=1.20 B=0755 C=0x1F D=1e3 E=1_000 F=+358401234567 G=2024-01-02 H=no I=on J=True K=~ L=null M= N= O=12:30:45 P=12345678901234567890 Q=.inf R=0o17"
+	tool, err := Parse("t.yaml", []byte("image: i\nenvironment: "+values+"\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := variablesOf(tool.Environment); got != want {
+		t.Errorf("a tool's are %s\nwant %s", got, want)
+	}
+	def, err := ParseDefinition("w.yaml", []byte("environment: "+values+"\nworkflow: [{name: a, tool: {image: i}, environment: "+values+"}]\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for of, list := range map[string][]StepVariable{"workflow": def.Workflow.Environment, "step": def.Workflow.Steps[0].Environment} {
+		var got []EnvVar
+		for _, v := range list {
+			text, err := v.Value.Text(nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, EnvVar{Name: v.Name, Value: text})
+		}
+		if got := variablesOf(got); got != want {
+			t.Errorf("a %s's are %s\nwant %s", of, got, want)
+		}
+	}
+}
+
+// TestDefaultsAsWritten: the default and the options of an argument are as they are written where its type is text, and
+// what they mean where it is another.
+func TestDefaultsAsWritten(t *testing.T) {
+	for _, tt := range []struct{ arg, want string }{
+		{"default: 1.20", "1.20"},
+		{"default: 0755", "0755"},
+		{"default: 2024-01-02", "2024-01-02"},
+		{"default: no", "no"},
+		{"default: True", "True"},
+		{"default: 1_000", "1_000"},
+		{"default: 12345678901234567890", "12345678901234567890"},
+		{"default: 1.20, options: [1.2, 1.20]", "1.20"},
+		{"type: integer, default: 0x1F", "31"},
+		{"type: integer, default: 1_000", "1000"},
+		{"type: number, default: 1.20", "1.20"},
+		{"type: boolean, default: True", "true"},
+		{"type: array, default: [1.20, 9007199254740993, True]", "[1.20,9007199254740993,true]"},
+	} {
+		tool, err := Parse("t.yaml", []byte("image: i\nargs: [{name: v, "+tt.arg+"}]\n"))
+		if err != nil {
+			t.Errorf("%s: %v", tt.arg, err)
+			continue
+		}
+		inputs, err := tool.Inputs(nil)
+		if err != nil || len(inputs) != 1 || inputs[0].Value != tt.want {
+			t.Errorf("%s: %+v, %v, want %s", tt.arg, inputs, err, tt.want)
+		}
+	}
+}
