@@ -2,8 +2,10 @@ package sandbox
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -64,7 +66,7 @@ func TestCheckMountedCommand(t *testing.T) {
 		{"/m/cr", false, "the first line of /m/cr ends with a carriage return"},
 		{"/m/inside", false, "the first line of /m/inside ends with a carriage return"},
 		{"/m/no", false, "its interpreter /bin/nosuch: "},
-		{"/m/foreign", false, "it is a program for another processor"},
+		{"/m/foreign", false, "it is a program for another processor (EM_SPARC); pull the image for " + runtime.GOARCH},
 		{"/m/mode", false, "/m/mode has no execute permission; chmod +x the file that is mounted there"},
 		{"/m/sub", false, "/m/sub is a directory"},
 		{"/m", false, "/m is a directory"},
@@ -93,5 +95,43 @@ func TestCheckMountedCommand(t *testing.T) {
 	r.sources = append(r.sources, bind(root, "/m/sub", "ro"))
 	if err := r.checkCommand([]string{"/m/plain"}, nil, "/"); err != nil {
 		t.Errorf("a folder with a mount in it: %v", err)
+	}
+}
+
+// TestArgumentListTooLong: what Linux would refuse is told before anything starts, with what to do instead.
+func TestArgumentListTooLong(t *testing.T) {
+	numbered := func(n, size int) []string {
+		list := make([]string, n)
+		for i := range list {
+			list[i] = fmt.Sprintf("V%04d=%s", i, strings.Repeat("z", size-len("V0000=")))
+		}
+		return list
+	}
+	const limit = 128 << 10 // of one, with its zero byte
+	for _, tt := range []struct {
+		name      string
+		argv, env []string
+		want      string // of the error; empty for none
+	}{
+		{"an argument", []string{"sh", "-c", strings.Repeat("x", limit-1)}, nil, ""},
+		{"a larger argument", []string{"sh", "-c", strings.Repeat("x", limit)}, nil, "an argument has 131072 bytes, and Linux takes 128 KiB; write the text as script, or mount it as a file"},
+		{"a variable", []string{"sh"}, numbered(1, limit-1), ""},
+		{"a larger variable", []string{"sh"}, append(numbered(1, 10), "DOC="+strings.Repeat("x", limit)), "the variable DOC has 131076 bytes, and Linux takes 128 KiB; mount the value as a file"},
+		{"900 kB of variables", []string{"sh"}, numbered(900, 1000), ""},
+		{"2 MiB of variables", []string{"sh"}, numbered(2<<20/1009, 1000), ""},
+		{"more variables", []string{"sh"}, numbered(2<<20/1009+1, 1000), "its arguments and variables have 2097722 bytes, and Linux takes 2 MiB of them; write text as script, or mount it as files"},
+		{"more arguments", append([]string{"sh"}, numbered(2<<20/1009+1, 1000)...), nil, "and Linux takes 2 MiB of them; write text as script"},
+		{"both together", append([]string{"sh"}, numbered(1100, 1000)...), numbered(1100, 1000), "and Linux takes 2 MiB of them; write text as script"},
+		{"many short ones", append([]string{"sh"}, numbered(150_000, 8)...), nil, "and Linux takes 2 MiB of them"},
+	} {
+		// The program isn't there: what is too long comes before.
+		err := (&rootfs{root: t.TempDir()}).checkCommand(tt.argv, tt.env, "/")
+		var ce *engine.CommandError
+		switch {
+		case !errors.As(err, &ce) || ce.Path != "sh":
+			t.Errorf("%s: %v", tt.name, err)
+		case tt.want == "" && !ce.NotFound, tt.want != "" && (ce.NotFound || !strings.Contains(ce.Why, tt.want)):
+			t.Errorf("%s: %s, want %s", tt.name, ce.Why, tt.want)
+		}
 	}
 }

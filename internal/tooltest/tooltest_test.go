@@ -520,24 +520,3 @@ func TestOutputIsBounded(t *testing.T) {
 		t.Errorf("%d bytes of output (%v), %q", len(r.Stdout), r.StdoutTruncated, r.StderrBase64)
 	}
 }
-
-// What a test says itself wins over what its file says for all, in whichever of the two ways each says it.
-func TestOwnInputsWin(t *testing.T) {
-	s := parse(t, `
-tool: {image: i, command: [go, a], args: [{name: service_url}]}
-environment: {SERVICE_URL: of-the-file, OTHER: stays}
-tests:
-- {name: of the file}
-- {name: own input, inputs: {service_url: own}}
-- {name: own variable, inputs: {service_url: input}, environment: {SERVICE_URL: own}}
-`)
-	for i, want := range []string{"of-the-file", "own", "own"} {
-		r := newRunner(func(p *process) int {
-			fmt.Fprint(p.Stdout, p.Getenv("SERVICE_URL"), " ", p.Getenv("OTHER"))
-			return 0
-		})
-		if res := r.Run(t.Context(), s, &s.Tests[i]); res.Stdout != want+" stays" {
-			t.Errorf("%s: %q %s", s.Tests[i].Name, res.Stdout, res.Error)
-		}
-	}
-}

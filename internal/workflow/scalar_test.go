@@ -1,10 +1,13 @@
 package workflow
 
 import (
+	"context"
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
@@ -87,6 +90,48 @@ func TestItemsOfAllKinds(t *testing.T) {
 		}
 		if got := summary(result) + result.Reason; !strings.Contains(got, c.want) {
 			t.Errorf("%s: %s, want %s", c.text, got, c.want)
+		}
+	}
+}
+
+// What tools get of an item is what stands in the file, or in the output that the items come from: digit for digit.
+func TestItemsArriveAsWritten(t *testing.T) {
+	const numbers = `20200219, 9007199254740993, 12345678901234567890, 0.1, 1.20, 1e3, -0.0`
+	listed := strings.Split(numbers, ", ")
+	for _, c := range []struct {
+		text string
+		want []string
+	}{
+		{`for_each: [1.20, no, on, 0644, 2024-01-02, 12:30:45, 0x1F, 0o17, 1e3, 1_000, +358401234567, True, ~, .inf, 12345678901234567890], inputs: {V: "${item}"}`,
+			[]string{"1.20", "no", "on", "0644", "2024-01-02", "12:30:45", "0x1F", "0o17", "1e3", "1_000", "+358401234567", "True", "~", ".inf", "12345678901234567890"}},
+		{`for_each: [1.20, no], inputs: {V: "v${item}"}`, []string{"v1.20", "vno"}},
+		{`for_each: [{v: 1.20}, {v: 2024-01-02}], inputs: {V: "${item.v}"}`, []string{"1.20", "2024-01-02"}},
+		{`for_each: [{v: 1.20}], inputs: {V: "${item}"}`, []string{`{"v":1.20}`}},
+		{`for_each: {matrix: {go: [1.19, 1.20], day: [2024-01-02], on: [no]}}, inputs: {V: "${item.go} ${item.day} ${item.on}"}`, []string{"1.19 2024-01-02 no", "1.20 2024-01-02 no"}},
+		{`for_each: {matrix: {go: [1.20]}}, inputs: {V: "${item.go}"}`, []string{"1.20"}},
+		{`for_each: "${z.L}", inputs: {V: "${item}"}`, listed},
+		{`for_each: "${z.O}", inputs: {V: "${item.id}"}`, listed},
+		{`for_each: "${z.O}", inputs: {V: "${item}"}`, []string{`{"id":20200219}`, `{"id":9007199254740993}`, `{"id":12345678901234567890}`, `{"id":0.1}`, `{"id":1.20}`, `{"id":1e3}`, `{"id":-0.0}`}},
+	} {
+		p := NewPlan(parse(t, `workflow: [{name: z, tool: T, outputs: [L, O]}, {name: a, tool: T, max_parallel: 1, `+c.text+`}]`), nil)
+		var got []string
+		tools := map[string]func(context.Context, *run.Request) *run.Result{"a": func(_ context.Context, req *run.Request) *run.Result {
+			inputs, err := req.Tool.Inputs(req.Inputs)
+			if err != nil {
+				t.Errorf("%s: %v", c.text, err)
+			}
+			for _, in := range inputs {
+				got = append(got, in.Value)
+			}
+			return &run.Result{Status: run.Succeeded}
+		}}
+		z := succeed("L", "["+numbers+"]", "O", `[{"id": `+strings.Join(listed, `}, {"id": `)+`}]`)
+		result, err := executor(&scripted{tools: tools}).Run(t.Context(), p, Options{Mocked: map[string]StepState{"z": z}})
+		if err != nil || result.Status != run.Succeeded {
+			t.Errorf("%s: %s %s, %v", c.text, summary(result), result.Reason, err)
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%s: %q, want %q", c.text, got, c.want)
 		}
 	}
 }
