@@ -22,6 +22,24 @@ import (
 	"github.com/mayfly-run/mayfly/internal/image/imagetest"
 )
 
+// typed is an image whose manifest says these media types, none where one is empty; the registry says it is an OCI one then.
+func typed(t *testing.T, i imagetest.Image, manifest, config, layers types.MediaType) imagetest.Image {
+	t.Helper()
+	var m v1.Manifest
+	if err := json.Unmarshal(i.Manifest, &m); err != nil {
+		t.Fatal(err)
+	}
+	m.MediaType, m.Config.MediaType = manifest, config
+	for n := range m.Layers {
+		m.Layers[n].MediaType = layers
+	}
+	i.Manifest = imagetest.JSON(t, m)
+	if manifest != "" {
+		i.MediaType = manifest
+	}
+	return i
+}
+
 func TestPullAllFormats(t *testing.T) {
 	host := imagetest.NewRegistry(t)
 	plain := imagetest.Tar(t, file{Name: "plain", Body: "1"})
@@ -32,18 +50,18 @@ func TestPullAllFormats(t *testing.T) {
 		Entrypoint: []string{"/e"}, Cmd: []string{"c"}, Env: []string{"A=b", "EMPTY="}, WorkingDir: "/w/", User: "1000:1000",
 		Labels: map[string]string{"l": "v"},
 	}
-	oci := imagetest.Build(t, c, plain, gz, members, zs)
-	docker := imagetest.Build(t, c, plain, gz, members, zs)
-	var m v1.Manifest
-	if err := json.Unmarshal(docker.Manifest, &m); err != nil {
-		t.Fatal(err)
-	}
-	m.MediaType, m.Config.MediaType = types.DockerManifestSchema2, types.DockerConfigJSON
-	for i := range m.Layers {
-		m.Layers[i].MediaType = types.DockerLayer // as Docker says of all, whatever they are
-	}
-	docker.Manifest, docker.MediaType = imagetest.JSON(t, m), types.DockerManifestSchema2
-	for name, i := range map[string]imagetest.Image{"oci": oci, "docker": docker} {
+	built := imagetest.Build(t, c, plain, gz, members, zs)
+	for name, i := range map[string]imagetest.Image{
+		"oci":    built,
+		"docker": typed(t, built, types.DockerManifestSchema2, types.DockerConfigJSON, types.DockerLayer),
+		// Each of these says something else than what all of its layers are.
+		"docker-zstd":        typed(t, built, types.DockerManifestSchema2, types.DockerConfigJSON, "application/vnd.docker.image.rootfs.diff.tar.zstd"),
+		"docker-foreign":     typed(t, built, types.DockerManifestSchema2, types.DockerConfigJSON, types.DockerForeignLayer),
+		"docker-with-oci":    typed(t, built, types.DockerManifestSchema2, types.OCIConfigJSON, types.OCILayer),
+		"oci-restricted":     typed(t, built, types.OCIManifestSchema1, types.OCIConfigJSON, types.OCIRestrictedLayer),
+		"oci-restricted-tar": typed(t, built, types.OCIManifestSchema1, types.OCIConfigJSON, types.OCIUncompressedRestrictedLayer),
+		"oci-untyped":        typed(t, built, "", "", types.OCIUncompressedLayer),
+	} {
 		t.Run(name, func(t *testing.T) {
 			s := testStore(t)
 			ref := host + "/some/" + name + ":1"
@@ -71,6 +89,36 @@ func TestPullAllFormats(t *testing.T) {
 				}
 			}
 			fsck(t, s)
+		})
+	}
+}
+
+// An index needn't say what it or its entries are, and what stands beside the image, such as an attestation, isn't taken.
+func TestPullIndexWithoutMediaTypes(t *testing.T) {
+	host := imagetest.NewRegistry(t)
+	beside := imagetest.BuildFor(t, v1.Platform{OS: "unknown", Architecture: "unknown"}, imagetest.Config{}, imagetest.Tar(t, file{Name: "attestation"}))
+	image := imagetest.Build(t, imagetest.Config{}, imagetest.Tar(t, file{Name: "image"}))
+	imagetest.PushImage(t, host+"/x:beside", beside)
+	imagetest.PushImage(t, host+"/x:image", image)
+	for name, entries := range map[string]bool{"of the index": false, "of its entries as well": true} {
+		t.Run(name, func(t *testing.T) {
+			index := imagetest.Index(t, beside, image)
+			var m v1.IndexManifest
+			if err := json.Unmarshal(index.Manifest, &m); err != nil {
+				t.Fatal(err)
+			}
+			m.MediaType = ""
+			for n := range m.Manifests {
+				if entries {
+					m.Manifests[n].MediaType = ""
+				}
+			}
+			index.Manifest = imagetest.JSON(t, m)
+			imagetest.PushImage(t, host+"/x:1", index)
+			img := mustPull(t, testStore(t), host+"/x:1")
+			if len(img.Layers) != 1 || strings.Join(readDir(t, img.Layers[0].Path), " ") != "image" {
+				t.Errorf("the image is %+v", img)
+			}
 		})
 	}
 }
