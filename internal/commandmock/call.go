@@ -45,15 +45,16 @@ func (c *Call) setStdin(in *stdin) {
 
 // String is the call as one could type it.
 func (c *Call) String() string {
-	words := []string{quoted(c.Command)}
+	text := quoted(c.Command)
 	for _, a := range c.Args {
-		words = append(words, quoted(a))
+		const most = 200
+		word := " " + quoted(a)
+		if len(text)+len(word) > most {
+			return text + " …" // no part of a word: a part of a secret isn't masked
+		}
+		text += word
 	}
-	const most = 200
-	if text := []rune(strings.Join(words, " ")); len(text) > most {
-		return string(text[:most]) + "…"
-	}
-	return strings.Join(words, " ")
+	return text
 }
 
 // quoted quotes a word for a shell, where it has to be.

@@ -230,17 +230,16 @@ func part(want, got any, at string) string {
 	return ""
 }
 
+// maxShownJSON is the longest JSON value that a message shows.
+const maxShownJSON = 200
+
 // inBrief is a JSON value for a message.
 func inBrief(v any) string {
 	text, err := json.Marshal(v)
 	if err != nil {
 		return fmt.Sprint(v)
 	}
-	const most = 60
-	if r := []rune(string(text)); len(r) > most {
-		return string(r[:most]) + "…"
-	}
-	return string(text)
+	return brief(string(text), maxShownJSON)
 }
 
 func plural(n int, noun string) string {

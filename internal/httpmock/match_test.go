@@ -257,3 +257,31 @@ func TestShownAsItCame(t *testing.T) {
 		}
 	}
 }
+
+// TestShownIsBounded: a message shows a text whole or not at all, since a part of a secret isn't masked.
+func TestShownIsBounded(t *testing.T) {
+	long := func(n int) string { return strings.Repeat("l", n) }
+	for _, c := range []struct{ mock, body, want string }{
+		{`{request: {body: x}}`, "a\n\x1b", `body: it is not "x"; it came as "a\n\x1b"`},
+		{`{request: {body: x}}`, long(1000), `body: it is not "x"; it came as "` + long(1000) + `"`},
+		{`{request: {body: x}}`, long(1001), `body: it is not "x"; it came with 1001 bytes`},
+		{`{request: {body: {contains: x}}}`, long(1001), `body: it does not contain "x"; it came with 1001 bytes`},
+		{`{request: {json: x}}`, `"` + long(198) + `"`, `json: the body is "` + long(198) + `", not "x"`},
+		{`{request: {json: x}}`, `"` + long(199) + `"`, `json: the body is (201 bytes), not "x"`},
+	} {
+		r := request("POST", "http://h.example/", content(c.body))
+		if got := strings.Join(Match(mocks(t, "\n  - "+c.mock+"\n"), []int{0}, r).Differences, " and "); got != c.want {
+			t.Errorf("%d bytes for %s: %s\nwant %s", len(c.body), c.mock, got, c.want)
+		}
+	}
+	for _, c := range []struct{ url, want string }{
+		{"http://h.example/" + long(483), "GET http://h.example/" + long(483)},
+		{"http://h.example/" + long(484), "GET http://h.example/(485 bytes)"},
+		{"https://h.example:8443?q=" + long(500), "GET https://h.example:8443/(503 bytes)"},
+		{"http://" + long(500) + "/", "GET (508 bytes)"},
+	} {
+		if got := (&Request{Method: "GET", URL: c.url}).String(); got != c.want {
+			t.Errorf("%s is %s, want %s", c.url, got, c.want)
+		}
+	}
+}

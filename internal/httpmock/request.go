@@ -3,6 +3,7 @@ package httpmock
 import (
 	"cmp"
 	"encoding/base64"
+	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
@@ -56,7 +57,7 @@ type Refusal struct {
 
 // String is the request's method and address, as much of them as a message has room for.
 func (r *Request) String() string {
-	return brief(r.Method, maxMethod) + " " + brief(r.URL, maxShortened)
+	return brief(r.Method, maxMethod) + " " + briefURL(r.URL)
 }
 
 // weight is how much of a report a record takes.
@@ -77,7 +78,7 @@ func (r *Request) weight() int {
 // shorten leaves of a record what tells it from others, and nothing that holds the rest in memory.
 func (r *Request) shorten() {
 	short := func(s string) string { return strings.Clone(brief(s, maxShortened)) }
-	r.Method, r.URL, r.Host, r.Path, r.escaped = short(r.Method), short(r.URL), short(r.Host), short(r.Path), short(r.escaped)
+	r.Method, r.URL, r.Host, r.Path, r.escaped = short(r.Method), strings.Clone(briefURL(r.URL)), short(r.Host), short(r.Path), short(r.escaped)
 	r.Protocol = short(r.Protocol) // net/http has it as a part of the request's first line
 	for i, h := range r.hosts {
 		r.hosts[i] = short(h)
@@ -85,15 +86,21 @@ func (r *Request) shorten() {
 	r.Headers, r.Query, r.Body, r.BodyBase64, r.BodyTruncated = nil, nil, "", nil, true
 }
 
-// brief is a text of at most so many bytes, a part of a letter at its end not counted.
+// brief is a text, or its size where it is longer than most: never a part of it, since a part of a secret isn't masked.
 func brief(s string, most int) string {
 	if len(s) <= most {
 		return s
 	}
-	for most > 0 && !utf8.RuneStart(s[most]) {
-		most--
+	return fmt.Sprintf("(%d bytes)", len(s))
+}
+
+// briefURL is an address, or what is before its path with the size of the rest.
+func briefURL(s string) string {
+	scheme, rest, _ := strings.Cut(s, "://")
+	if end := strings.IndexAny(rest, "/?"); len(s) > maxShortened && end >= 0 && end < maxShortened/2 {
+		return scheme + "://" + rest[:end] + "/" + brief(rest[end:], 0)
 	}
-	return s[:most] + "…"
+	return brief(s, maxShortened)
 }
 
 // Content is the body's beginning.

@@ -93,13 +93,23 @@ func (r *Responder) admitHTTP(from net.Conn, c *connection) (net.Conn, error) {
 		case known && http:
 			return &peeked{Conn: from, in: io.MultiReader(bytes.NewReader(head), from), conn: c}, c.SetDeadline(time.Time{})
 		case known:
-			return nil, fmt.Errorf("the tool sent %s, which isn't HTTP; mocks speak HTTP", strconv.QuoteToASCII(string(head[:min(len(head), 24)])))
+			return nil, fmt.Errorf("the tool sent %s, which isn't HTTP; mocks speak HTTP", begun(head))
 		case err != nil && len(head) == 0:
 			return nil, r.silence(err)
 		case err != nil:
 			return nil, fmt.Errorf("the tool sent %s and no more, which isn't a request of HTTP", strconv.QuoteToASCII(string(head)))
 		}
 	}
+}
+
+// begun is what came first, whole where it is short: of what is longer only as much as tells many protocols apart, since a
+// part of a secret isn't masked.
+func begun(head []byte) string {
+	const whole, part = 64, 4
+	if len(head) <= whole {
+		return strconv.QuoteToASCII(string(head))
+	}
+	return fmt.Sprintf("%s and more", strconv.QuoteToASCII(string(head[:part])))
 }
 
 // looksLikeHTTP judges the beginning of a request: a method (RFC 9110 section 9.1), which may be that of HTTP/2's

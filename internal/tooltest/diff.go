@@ -12,11 +12,11 @@ const (
 	diffContext  = 3
 )
 
-// quote is a text for a message, shortened.
+// quote is a text for a message, whole or not at all, since a part of a secret isn't masked.
 func quote(s string) string {
-	const most = 100
-	if r := []rune(s); len(r) > most {
-		s = string(r[:most]) + "…"
+	const most = 1000
+	if len(s) > most {
+		return fmt.Sprintf("of %d bytes", len(s))
 	}
 	return strconv.Quote(s)
 }
