@@ -33,7 +33,7 @@ var home = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	for _, name := range []string{"clients", "java"} {
+	for _, name := range []string{"clients", "java", "kubectl"} {
 		if err := load(store, name); err != nil {
 			return "", err
 		}
