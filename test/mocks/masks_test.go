@@ -52,7 +52,8 @@ contexts: [{name: default, context: {cluster: kubernetes, namespace: default, us
 users: [{name: admin, user: {token: ` + token + `}}]
 `
 	s := newSuites(t)
-	discovery := map[string]any{"/api": map[string]any{"kind": "APIVersions", "versions": []string{"v1"}}, "/apis": map[string]any{"kind": "APIGroupList", "apiVersion": "v1", "groups": []any{}},
+	discovery := map[string]any{
+		"/api": map[string]any{"kind": "APIVersions", "versions": []string{"v1"}}, "/apis": map[string]any{"kind": "APIGroupList", "apiVersion": "v1", "groups": []any{}},
 		"/api/v1": map[string]any{"kind": "APIResourceList", "groupVersion": "v1", "resources": []any{
 			map[string]any{"name": "pods", "singularName": "pod", "namespaced": true, "kind": "Pod", "verbs": []string{"get", "list"}, "shortNames": []string{"po"}},
 		}},
