@@ -116,12 +116,3 @@ func isAddress(value string) bool {
 	}
 	return u.User == nil && u.RawQuery == "" && u.Fragment == "" && (strings.Trim(u.Path, "/") == "" || isWords(u.Path))
 }
-
-// passwordOf returns the password that a URL has in it.
-func passwordOf(value string) (string, bool) {
-	u, err := url.Parse(value)
-	if err != nil || u.User == nil {
-		return "", false
-	}
-	return u.User.Password()
-}

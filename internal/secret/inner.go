@@ -3,20 +3,18 @@ package secret
 import (
 	"bytes"
 	"encoding/base64"
+	"encoding/xml"
+	"net/url"
 	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 )
 
-// addInner adds what is in a text that programs take apart and print by itself: what the text is the base64 of, if that is
-// text too, such as the user and password of a registry, and the passwords that a form of text has at known places.
+// addInner adds what is in a text that programs take apart and print by itself: the passwords that a form of text has at
+// known places, and what the text is the base64 of, if that is text too, such as the user and password of a registry.
 func (c *collector) addInner(value []byte, depth int) {
-	for _, password := range passwordsIn(strings.TrimSpace(string(value))) {
-		if password = strings.TrimSpace(password); len(password) >= MinMasked && len(password) < len(value) {
-			c.add([]byte(password), depth+1)
-		}
-	}
+	c.addPasswords(value, depth)
 	flat := strings.NewReplacer("\n", "", "\r", "", "-", "+", "_", "/").Replace(string(bytes.TrimSpace(value)))
 	raw, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(flat, "="))
 	if err != nil || len(raw) < MinMasked || !isText(raw) {
@@ -28,72 +26,195 @@ func (c *collector) addInner(value []byte, depth int) {
 	}
 }
 
+// addPasswords adds the passwords in a text.
+func (c *collector) addPasswords(value []byte, depth int) {
+	for _, password := range passwordsIn(strings.TrimSpace(string(value))) {
+		if password = strings.TrimSpace(password); classify("password", password) == alone && len(password) < len(value) {
+			c.add([]byte(password), depth+1)
+		}
+	}
+}
+
 var (
 	userPassword = pattern(`^[\w.@$+-]*:(\S+)$`)
 	// hostPassword matches a line of .pgpass: host, port, database, user and password (PostgreSQL, 34.16).
-	hostPassword = pattern(`^[^:\s]+:(?:\d+|\*):[^:\s]+:[^:\s]+:(\S+)$`)
+	hostPassword = pattern(`^[^:\s]+:(?:\d+|\*):[^:]+:[^:]+:(\S+)$`)
+	headerLine   = pattern(`^([\w-]+): *(\S[^\n]*)$`)
 	// machinePassword matches an entry of .netrc, whose words stand in one line or several (netrc(5)).
-	machinePassword = pattern(`(?s)(?:^|\s)(?:machine\s+\S+|default)\s.*?\bpassword\s+(\S+)`)
-	element         = pattern(`<([\w.:-]+)[^<>]*>([^<>]+)</`)
-	attribute       = pattern(`([\w.:-]+)="([^"<>]*)"`)
+	machinePassword = pattern(`(?m)^\s*(?:machine\s+\S+|default)(?:\s+(?:login|account)\s+\S+)*\s+password\s+("[^"]*"|\S+)`)
 )
 
 // passwordsIn returns the passwords in a text of one of the forms that have them at known places.
 func passwordsIn(text string) []string {
-	var out []string
-	if password, ok := passwordOf(text); ok {
-		out = append(out, password)
+	if strings.HasPrefix(strings.TrimPrefix(text, "\ufeff"), "<") {
+		return xmlPasswords(text)
 	}
+	var out []string
 	if password, ok := credentialsOf(text); ok {
 		out = append(out, password)
 	}
+	if m := headerLine().FindStringSubmatch(text); m != nil && isPassword(m[1], m[2]) {
+		out = append(out, m[2])
+	}
 	if m := hostPassword().FindStringSubmatch(text); m != nil {
-		out = append(out, m[1])
+		out = append(out, m[1], strings.NewReplacer(`\:`, ":", `\\`, `\`).Replace(m[1]))
 	}
 	for _, m := range machinePassword().FindAllStringSubmatch(text, -1) {
-		out = append(out, m[1])
+		out = append(out, strings.Trim(m[1], `"`))
 	}
-	if strings.HasPrefix(text, "<") { // XML
-		for _, m := range slices.Concat(element().FindAllStringSubmatch(text, -1), attribute().FindAllStringSubmatch(text, -1)) {
-			if namesSecret(keyWords(m[1])) {
-				out = append(out, m[2])
-			}
-		}
-		return out
+	if u, err := url.Parse(text); err == nil && u.Host != "" {
+		return append(out, urlPasswords(u)...)
 	}
 	return append(out, pairPasswords(text)...)
 }
 
-// pairPasswords returns the values of the pairs whose keys name a secret: those of a connection string
-// (Server=db;Password=…), of a URL's query and of what PostgreSQL's libpq takes (host=db password=…).
-func pairPasswords(text string) []string {
+// urlPasswords returns the password of a URL, and the values of its query whose names say that they are secret.
+func urlPasswords(u *url.URL) []string {
 	var out []string
-	between := func(r rune) bool { return r == ';' }
-	if !strings.Contains(text, ";") {
-		between = func(r rune) bool { return unicode.IsSpace(r) || strings.ContainsRune("&?,", r) }
+	if password, ok := u.User.Password(); ok {
+		out = append(out, password)
 	}
-	for _, pair := range strings.FieldsFunc(text, between) {
-		key, value, ok := strings.Cut(pair, "=")
-		if ok && namesSecret(keyWords(key)) {
-			out = append(out, strings.Trim(value, `"'`))
+	for pair := range strings.SplitSeq(u.RawQuery, "&") {
+		key, value, _ := strings.Cut(pair, "=")
+		if !isPassword(key, value) {
+			continue
+		}
+		out = append(out, value)
+		if decoded, err := url.QueryUnescape(value); err == nil {
+			out = append(out, decoded)
 		}
 	}
 	return out
 }
 
-var credentials = pattern(`^(?:[\w-]+: *)?([A-Za-z][\w-]{1,23}) +([\w.~+/-]+=*)$`)
+// pairPasswords returns the values of the pairs whose keys name a secret: those of a connection string
+// (Server=db;Password=…) and of what PostgreSQL's libpq takes (host=db password=…).
+func pairPasswords(text string) []string {
+	end := func(r rune) bool { return r == ';' }
+	if !strings.Contains(text, ";") {
+		end = func(r rune) bool { return unicode.IsSpace(r) || r == ',' || r == '&' }
+	}
+	var out []string
+	for text != "" {
+		key, rest, found := strings.Cut(text, "=")
+		if !found {
+			break
+		}
+		if i := strings.LastIndexFunc(key, end); i >= 0 {
+			key = strings.TrimLeftFunc(key[i:], end)
+		}
+		rest = strings.TrimLeft(rest, " ")
+		value, after := quotedValue(rest)
+		if after < 0 {
+			after = strings.IndexFunc(rest, end)
+			if after < 0 {
+				after = len(rest)
+			}
+			value = rest[:after]
+		}
+		if isPassword(key, value) {
+			out = append(out, value)
+		}
+		text = rest[after:]
+	}
+	return out
+}
+
+// quotedValue returns what is in the quotes that a text begins with, and where they end, or -1. A quote in them is doubled
+// or has a backslash before it.
+func quotedValue(text string) (value string, end int) {
+	if text == "" || text[0] != '"' && text[0] != '\'' {
+		return "", -1
+	}
+	var b strings.Builder
+	for i := 1; i < len(text); i++ {
+		switch next := i + 1; {
+		case (text[i] == '\\' || text[i] == text[0]) && next < len(text) && text[next] == text[0]:
+			b.WriteByte(text[0])
+			i++
+		case text[i] == text[0]:
+			return b.String(), next
+		default:
+			b.WriteByte(text[i])
+		}
+	}
+	return "", -1
+}
+
+// isPassword says that a key, of a pair or in XML, names a secret, and that its value isn't one word of a setting, as in
+// sort_key=name.
+func isPassword(key, value string) bool {
+	words := keyWords(key)
+	return namesSecret(words) && classify(key, value) == alone && !(words[len(words)-1] == "key" && shortWord().MatchString(value))
+}
+
+// xmlPasswords returns the texts and the attributes of XML whose names say that they are secret, and the passwords in the
+// others. What has no end stops where it does.
+func xmlPasswords(text string) []string {
+	decoder := xml.NewDecoder(strings.NewReader(strings.TrimPrefix(text, "\ufeff")))
+	decoder.Strict = false
+	var out []string
+	add := func(name, value string) {
+		value = strings.TrimSpace(value)
+		if isPassword(name, value) {
+			out = append(out, value)
+		} else if !strings.HasPrefix(value, "<") {
+			out = append(out, passwordsIn(value)...)
+		}
+	}
+	var open []string
+	for {
+		token, err := decoder.RawToken()
+		if err != nil {
+			return out
+		}
+		switch token := token.(type) {
+		case xml.StartElement:
+			open = append(open, token.Name.Local)
+			for _, a := range token.Attr {
+				add(attributeName(token, a), a.Value)
+			}
+		case xml.EndElement:
+			open = open[:max(0, len(open)-1)]
+		case xml.CharData:
+			if len(open) > 0 {
+				add(open[len(open)-1], string(token))
+			}
+		}
+	}
+}
+
+// attributeName is the name of an attribute; of the value in <add key="…" value="…"/> it is what stands in the other.
+func attributeName(e xml.StartElement, a xml.Attr) string {
+	if a.Name.Local == "value" {
+		for _, other := range e.Attr {
+			if other.Name.Local == "key" || other.Name.Local == "name" {
+				return other.Value
+			}
+		}
+	}
+	return a.Name.Local
+}
+
+var credentials = pattern(`^([\w-]+: *)?([A-Za-z][\w-]{1,23}) +([\w.~+/-]+=*)$`)
 
 // schemes are those of HTTP whose credentials are one word (RFC 9110, 11.4), and those that services made up.
 var schemes = []string{"basic", "bearer", "token", "apikey", "api-key", "jwt", "negotiate"}
 
 // credentialsOf returns the credentials in what follows `Authorization:`, with or without that: `Bearer eyJhbGciOi…`.
-// Of two words it says that they are just that, unless the second is as long as a token and looks like one.
+// Two plain words, such as "Token authentication", are not credentials.
 func credentialsOf(value string) (string, bool) {
 	m := credentials().FindStringSubmatch(value)
-	if m == nil || isWords(m[2]) || len(m[2]) < minLeaf && !slices.Contains(schemes, strings.ToLower(m[1])) {
+	if m == nil {
 		return "", false
 	}
-	return m[2], true
+	known := slices.Contains(schemes, strings.ToLower(m[2]))
+	switch {
+	case known && (m[1] != "" || strings.ContainsAny(m[3], "0123456789")):
+	case isWords(m[3]), !known && len(m[3]) < minLeaf:
+		return "", false
+	}
+	return m[3], true
 }
 
 func isCredentials(value string) bool {

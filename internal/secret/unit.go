@@ -64,5 +64,6 @@ func (c *collector) addLeaf(l leaf, depth int) {
 		c.add([]byte(l.value), depth+1)
 	case withKey:
 		c.units = append(c.units, textUnits(l.source)...)
+		c.addPasswords([]byte(l.value), depth)
 	}
 }
