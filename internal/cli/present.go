@@ -30,6 +30,7 @@ type presenter struct {
 	spinner  *spinner // nil when there is no terminal, or nothing to wait for
 	egress   []engine.Connection
 	running  bool
+	again    bool // another attempt is announced
 	finished bool
 	failed   error // the first failure to print what was asked for
 }
@@ -134,6 +135,7 @@ func (p *presenter) state(s *run.StateChange) {
 			if !p.f.quiet {
 				p.notes.now(p.notes.note(attemptText(s)))
 			}
+			p.again = true
 			p.spinner.show(attemptText(s))
 			return
 		}
@@ -162,6 +164,9 @@ func (p *presenter) interrupted() {
 		return
 	}
 	text := "ending before the tool starts"
+	if p.again {
+		text = "ending before the next attempt"
+	}
 	if p.running {
 		text = fmt.Sprintf("ending the tool; it has %s (press Ctrl-C again to kill it now, and once more to leave at once)", p.f.grace)
 	}

@@ -22,9 +22,6 @@ func (r *run) conclude(t *tool.Tool, exit *engine.Exit, cause error) {
 		res.Status, res.ExitCode = TimedOut, ExitTimedOut
 		res.Reason = fmt.Sprintf("timed out after %s", t.Timeout)
 		res.Hint = r.req.raise("timeout", "timeout")
-		if r.req.Step != "" { // whose time stands above its tool's
-			res.Hint = "raise timeout in the step " + r.req.Step
-		}
 	case cause != nil:
 		res.Status, res.ExitCode = Cancelled, ExitCancelled
 		res.Reason = "cancelled"
@@ -59,7 +56,10 @@ func (r *run) conclude(t *tool.Tool, exit *engine.Exit, cause error) {
 
 // raise says how a limit is raised, which a flag does for a tool that is run by itself.
 func (q *Request) raise(key, flag string) string {
-	if q.Step != "" || q.Mocks != nil {
+	switch {
+	case q.Step != "" && key == "timeout":
+		return "raise timeout in the step " + q.Step // which replaces its tool's
+	case q.Step != "" || q.Mocks != nil:
 		return "raise " + key + " in the tool"
 	}
 	return "raise " + key + " in the tool, or --" + flag

@@ -152,6 +152,9 @@ func (r *run) fail(ctx context.Context, err error) {
 	case ctx.Err() != nil && errors.Is(err, context.Cause(ctx)):
 		res.Status, res.ExitCode = Cancelled, ExitCancelled
 		res.Reason = "cancelled before the tool started"
+		if res.Attempts > 1 {
+			res.Reason = fmt.Sprintf("cancelled before attempt %d started", res.Attempts)
+		}
 	}
 }
 
@@ -235,7 +238,7 @@ func (r *run) attempts(ctx context.Context) error {
 			return err
 		}
 		pause := backoff(t.Retry, attempt)
-		r.state(Creating, fmt.Sprintf("in %s, after: %s", pause, r.result.Reason), attempt+1)
+		r.state(Creating, r.masker.Load().String(fmt.Sprintf("in %s, after: %s", pause, r.result.Reason)), attempt+1)
 		if !sleep(ctx, pause) {
 			return nil // the last attempt's result stands
 		}
