@@ -84,7 +84,7 @@ func (p pulling) nearest(ref string) string {
 	}
 	named := map[string]string{}
 	for _, img := range list {
-		if name := familiar(img.Reference); name != familiar(ref) { // which is for another platform
+		if name := familiar(img.Reference); name != familiar(ref) { // the same name is an image for another platform
 			named[name] = img.Reference
 		}
 	}

@@ -117,7 +117,7 @@ func pushPlaces(t *testing.T, ref string) {
 	t.Helper()
 	imagetest.Push(t, ref, imagetest.Config{
 		Env: []string{"PATH=/bin"}, Entrypoint: []string{"./tool"}, StopSignal: "SIGUSR1",
-		Volumes: map[string]struct{}{"/var/db": {}, "/var/shared": {}, "/new/volume": {}},
+		Volumes: map[string]struct{}{"/var/db": {}, "/var/db/inner": {}, "/var/shared": {}, "/new/volume": {}},
 	}, imagetest.BusyboxLayer(t), imagetest.Tar(
 		t,
 		imagetest.File{Name: "tool", Body: "#!/bin/sh\necho in $(pwd), $(cat conf)\n", Mode: 0o755},

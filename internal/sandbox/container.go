@@ -310,6 +310,10 @@ func hostname(id string) string {
 func (r *rootfs) writableDirs(spec *engine.Spec, tools []specs.Mount) ([]specs.Mount, error) {
 	dirs := append([]string{r.home, r.workdir}, r.volumes...)
 	slices.SortFunc(dirs, func(a, b string) int { return cmp.Or(len(a)-len(b), strings.Compare(a, b)) })
+	modes, err := r.volumeModes()
+	if err != nil {
+		return nil, err
+	}
 	var mounts []specs.Mount
 	for _, dir := range slices.Compact(dirs) {
 		covered := slices.ContainsFunc(tools, func(m specs.Mount) bool { return within(dir, m.Destination) })
@@ -320,15 +324,10 @@ func (r *rootfs) writableDirs(spec *engine.Spec, tools []specs.Mount) ([]specs.M
 		if err != nil {
 			return nil, err
 		}
-		had, missing := os.Lstat(at)
+		_, missing := os.Lstat(at)
 		host, err := r.mkdirAll(dir)
 		if err != nil {
 			return nil, err
-		}
-		if missing == nil { // only the way there is opened: a server may insist on 0700 for its data
-			if err := os.Chmod(host, had.Mode()); err != nil {
-				return nil, err
-			}
 		}
 		// What the image has at a volume stays whose it is.
 		if dir == r.home || dir == r.workdir || missing != nil {
@@ -348,7 +347,31 @@ func (r *rootfs) writableDirs(spec *engine.Spec, tools []specs.Mount) ([]specs.M
 		r.own = append(r.own, ownPlace{dir, source})
 		mounts = append(mounts, bind(source, dir, "rw"))
 	}
+	for host, mode := range modes {
+		if err := os.Chmod(host, mode); err != nil {
+			return nil, err
+		}
+	}
 	return mounts, nil
+}
+
+// volumeModes are the modes of the image's volumes, which mkdirAll opens for others to pass through. They get them back,
+// since a server may insist on 0700 for its data, except where the tool's own folders are in there.
+func (r *rootfs) volumeModes() (map[string]os.FileMode, error) {
+	modes := map[string]os.FileMode{}
+	for _, dir := range r.volumes {
+		if within(r.home, dir) || within(r.workdir, dir) {
+			continue
+		}
+		host, err := r.inRoot(dir)
+		if err != nil {
+			return nil, err
+		}
+		if info, err := os.Lstat(host); err == nil && info.IsDir() {
+			modes[host] = info.Mode()
+		}
+	}
+	return modes, nil
 }
 
 // toolMounts puts the tool's volumes in place.

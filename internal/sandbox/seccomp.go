@@ -203,7 +203,7 @@ func socketRules(raw bool) []specs.LinuxSyscall {
 		rules = append(rules, failWhen(unix.EAFNOSUPPORT, "socket", b))
 	}
 	for _, b := range blocks(2, complement([]span{{unix.NETLINK_ROUTE, unix.NETLINK_ROUTE}}, mostFamilies)) {
-		rules = append(rules, failWhen(unix.EAFNOSUPPORT, "socket", exactly(0, unix.AF_NETLINK), b)) // libaudit goes on without it, as useradd does
+		rules = append(rules, failWhen(unix.EAFNOSUPPORT, "socket", exactly(0, unix.AF_NETLINK), b)) // libaudit, which useradd uses, goes on when the kernel doesn't have the family
 	}
 	for _, kind := range []uint64{unix.SOCK_RAW, unix.SOCK_DGRAM} {
 		rules = append(rules, allow("socket", exactly(0, unix.AF_NETLINK), masked(1, socketTypes, kind), exactly(2, unix.NETLINK_ROUTE)))
