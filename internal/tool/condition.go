@@ -97,16 +97,16 @@ func parseCondition(s string) (c Condition, wrong, hint string) {
 	return c, wrong, hint
 }
 
-// statusComparison matches a variable that is compared with a text, on either side.
-var statusComparison = regexp.MustCompile(`\b_([0-9]+) *[=!]= *["']([^"'\\]*)["']|["']([^"'\\]*)["'] *[=!]= *_([0-9]+)\b`)
+// statusComparison matches a variable that is compared with a text, on either side, where both are whole operands.
+var statusComparison = regexp.MustCompile(`(?:^|[(!&|?:,[]) *(?:_([0-9]+) *[=!]= *["']([^"'\\]*)["']|["']([^"'\\]*)["'] *[=!]= *_([0-9]+)) *(?:$|[)&|?:,\]])`)
 
-// checkStatuses refuses the comparison of a step's status with a word that is none: it would be false for ever, and the
-// step skipped without a word.
+// checkStatuses refuses to compare a step's status with a text that is not a status: the result is always the same, and
+// the step would be skipped in silence.
 func (c *Condition) checkStatuses() (wrong, hint string) {
 	for _, m := range statusComparison.FindAllStringSubmatch(c.Expression, -1) {
 		i, err := strconv.Atoi(m[1] + m[4])
-		if word := m[2] + m[3]; err == nil && i < len(c.References) && c.References[i].From == FromStep && c.References[i].Name == FieldStatus && !slices.Contains(states(), word) {
-			return fmt.Sprintf("compares a status with %s, which none is", quote(word)), "the statuses are " + strings.Join(states(), ", ")
+		if word := m[2] + m[3]; err == nil && word != "" && i < len(c.References) && c.References[i].From == FromStep && c.References[i].Name == FieldStatus && !slices.Contains(states(), word) {
+			return fmt.Sprintf("compares a status with %s, which is not a status", quote(word)), "the statuses are " + strings.Join(states(), ", ")
 		}
 	}
 	return "", ""

@@ -60,7 +60,7 @@ func environmentShape() shape[[]EnvVar] {
 					return
 				}
 				e := EnvVar{Name: key, Position: d.position(at)}
-				// "KEY:" with nothing after it is an empty value, as KEY= is in a list; "KEY: ~" is as it is written.
+				// "KEY:" with nothing after it is an empty value, as KEY= is in a list; "KEY: ~" and "KEY: null" are as they are written.
 				if r := resolve(v); r.Kind != yaml.ScalarNode || r.ShortTag() != "!!null" {
 					e.Value, _ = value.read(d, v, "variable "+key)
 				} else {

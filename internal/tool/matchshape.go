@@ -303,10 +303,20 @@ func readURL(d *decoder, n *yaml.Node, m *RequestMatch) {
 		}
 		m.Port = uint16(port)
 	}
-	m.Path, m.Slashed = escapedWord(cmp.Or(u.EscapedPath(), "/"), SlashedPath), true
+	m.Path, m.Slashed = escapedWord(cmp.Or(writtenPath(s), "/"), SlashedPath), true
 	if u.RawQuery != "" {
 		m.addQuery(u.RawQuery)
 	}
+}
+
+// writtenPath is the path of a URL as it is written: url.URL escapes all of a path that has a character it would escape.
+func writtenPath(s string) string {
+	_, s, _ = strings.Cut(s, "://")
+	s, _, _ = strings.Cut(s, "?")
+	if i := strings.IndexByte(s, '/'); i >= 0 {
+		return s[i:]
+	}
+	return ""
 }
 
 // checkHeaderName takes tokens of RFC 9110 section 5.6.2.

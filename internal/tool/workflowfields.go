@@ -249,7 +249,7 @@ func itemList(d *decoder, n *yaml.Node, label string) ([]any, bool) {
 	return list, true
 }
 
-// notLists are the keys of GitHub's matrix that aren't names of lists; taken for one, the step would run for what they exclude.
+// notLists are keys of GitHub's matrix that add or remove combinations. Read as lists, they would run what the author excludes.
 func notLists() []string { return []string{"exclude", "include"} }
 
 func matrixShape() shape[[]MatrixList] {
