@@ -28,5 +28,9 @@ func inWords(err error) error {
 	if wrong.Field != "" {
 		where = wrong.Field
 	}
-	return fmt.Errorf("%s is of the kind %s, where %s belongs", where, wrong.Value, want)
+	got, ok := map[string]string{"string": "a string", "object": "an object", "array": "a list", "bool": "true or false", "number": "a number"}[wrong.Value]
+	if !ok {
+		got = wrong.Value // such as "number 5"
+	}
+	return fmt.Errorf("%s must be %s, not %s", where, want, got)
 }

@@ -9,12 +9,12 @@ import (
 
 func TestInWords(t *testing.T) {
 	for text, want := range map[string]string{
-		`{"config": {"Cmd": "echo hi"}}`:       "config.Cmd is of the kind string, where a list belongs",
-		`{"config": {"Env": {}}}`:              "config.Env is of the kind object, where a list belongs",
-		`{"config": {"Labels": ["a"]}}`:        "config.Labels is of the kind array, where an object belongs",
-		`{"architecture": 5}`:                  "architecture is of the kind number, where a string belongs",
-		`{"config": {"ArgsEscaped": "false"}}`: "config.ArgsEscaped is of the kind string, where true or false belongs",
-		`[]`:                                   "the document is of the kind array, where an object belongs",
+		`{"config": {"Cmd": "echo hi"}}`:       "config.Cmd must be a list, not a string",
+		`{"config": {"Env": {}}}`:              "config.Env must be a list, not an object",
+		`{"config": {"Labels": ["a"]}}`:        "config.Labels must be an object, not a list",
+		`{"architecture": 5}`:                  "architecture must be a string, not a number",
+		`{"config": {"ArgsEscaped": "false"}}`: "config.ArgsEscaped must be true or false, not a string",
+		`[]`:                                   "the document must be an object, not a list",
 		`{`:                                    "unexpected end of JSON input",
 	} {
 		if err := inWords(json.Unmarshal([]byte(text), &v1.ConfigFile{})); err == nil || err.Error() != want {

@@ -136,7 +136,7 @@ func DockerArchive(t testing.TB, name string, c Config, layers ...[]byte) []byte
 	return ArchiveOf(t, name, Build(t, c, layers...), layers...)
 }
 
-// ArchiveOf is the same of an image that is built.
+// ArchiveOf is DockerArchive for an image that has been built.
 func ArchiveOf(t testing.TB, name string, i Image, layers ...[]byte) []byte {
 	t.Helper()
 	var files []File
