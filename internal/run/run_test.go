@@ -554,3 +554,28 @@ func TestRaise(t *testing.T) {
 		}
 	}
 }
+
+// TestAttemptsShowNoSecret: what a tool wrote to $MAYFLY_OUTPUT is in the reason that another attempt is announced with.
+func TestAttemptsShowNoSecret(t *testing.T) {
+	s := newSession(program(func(p *fake.Process) int {
+		p.Output = []byte("x hunter2hunter2=1\n")
+		return 0
+	}))
+	result, err := s.run(t, goTool+"retry: {attempts: 2, backoff: 1ms}\nenvironment: [T=/secrets/token]\n", nil)
+	if err != nil || result.Attempts != 2 {
+		t.Fatalf("%+v, %v", result, err)
+	}
+	announced := false
+	for _, e := range s.events {
+		if e.State == nil {
+			continue
+		}
+		announced = announced || strings.HasPrefix(e.State.Detail, "in 1ms, after: ")
+		if strings.Contains(e.State.Detail, "hunter2hunter2") {
+			t.Errorf("%+v", e.State)
+		}
+	}
+	if !announced {
+		t.Errorf("no attempt is announced: %+v", s.events)
+	}
+}
