@@ -139,6 +139,10 @@ cross: ## build mayfly for macOS and Windows
 bench: setup build images ## measure the budgets beside docker, podman and runc (as root)
 	bench/run.sh $(BENCHFLAGS)
 
+.PHONY: bench-masks
+bench-masks: setup build ## measure masking on the output of real programs (as root)
+	bench/masks.sh
+
 .PHONY: clean
 clean: ## remove what was built
 	rm -rf bin .build
