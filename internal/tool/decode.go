@@ -23,7 +23,8 @@ type decoder struct {
 	problems []Problem
 	// mayBeEmpty says that a file without a document is one without keys.
 	mayBeEmpty bool
-	listed     map[string]bool // kinds of object whose keys were listed; see unknownKey
+	listed     map[string]bool     // kinds of object whose keys were listed; see unknownKey
+	lost       map[*yaml.Node]bool // values that YAML took for something else, so that any other problem of theirs follows
 }
 
 func (d *decoder) position(n *yaml.Node) Position {
@@ -37,7 +38,11 @@ func (d *decoder) position(n *yaml.Node) Position {
 // maxKeptProblems bounds what a hostile file makes of its problems; it is wrong with the first of them.
 const maxKeptProblems = 1000
 
-func (d *decoder) report(n *yaml.Node, text, hint string) { d.reportAt(d.position(n), text, hint) }
+func (d *decoder) report(n *yaml.Node, text, hint string) {
+	if !d.lost[n] {
+		d.reportAt(d.position(n), text, hint)
+	}
+}
 
 func (d *decoder) reportAt(p Position, text, hint string) {
 	if len(d.problems) < maxKeptProblems {
