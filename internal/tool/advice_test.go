@@ -119,11 +119,37 @@ func TestControlCharacter(t *testing.T) {
 	for _, c := range []struct{ file, at string }{
 		{"image: a\ncommand: a\ab\n", "t.yaml:2:11: "},
 		{"image: é\r\ncommand: é\u0085\ta\x7f\n", "t.yaml:2:14: "},
+		{"image: a\ncommand: 'x\ufffe'\n", "t.yaml:2:12: "},
+		{"image: a\ncommand: 'é\uffff'\n", "t.yaml:2:12: "},
+		{"image: a\rdescription: b\ncommand: a\ab\n", "t.yaml:2:11: "},
 	} {
 		_, err := Parse("t.yaml", []byte(c.file))
 		if err == nil || !strings.HasPrefix(err.Error(), c.at+"this is not valid YAML: ") || !strings.Contains(err.Error(), "an escape in double quotes") {
 			t.Errorf("%q: %v", c.file, err)
 		}
+	}
+}
+
+// TestUnknownAlias: the parser names no line for an alias of no anchor.
+func TestUnknownAlias(t *testing.T) {
+	for _, c := range []struct{ name, file, at, alias string }{
+		{"in a comment before", "image: a\n# use *x here\ncommand: [*x]\n", "3:11", "x"},
+		{"in a text before", "image: a\ndescription: use *x here\ncommand: [a,*x]\n", "3:13", "x"},
+		{"beside a longer one", "image: a\nlabels: {a: &xy b, c: *xy, é: *x}\n", "2:31", "x"},
+		{"misspelt", "image: a\nlabels: &base {a: b}\nenvironment: *bse\n", "3:14", "bse"},
+		{"in a list", "image: a\ncommand:\n  - \"# \"\n  - b#c\n  - *y-1\n", "5:5", "y-1"},
+		{"in a line of its own", "image: a\ncommand:\n  *x\n", "3:3", "x"},
+		{"as a key", "image: a\nlabels:\n  *x : b\n", "3:3", "x"},
+		{"after quotes with a comment's mark", "image: a\nlabels: {a: \" #\", b: *x}\n", "2:22", "x"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := Parse("t.yaml", []byte(c.file))
+			want := "t.yaml:" + c.at + ": this is not valid YAML: unknown anchor '" + c.alias + "' referenced; a text that begins with \"*\" must be in quotes: '*" +
+				c.alias + "'; if it stands for another value, that value must begin with &" + c.alias
+			if err == nil || err.Error() != want {
+				t.Errorf("%v, want %s", err, want)
+			}
+		})
 	}
 }
 
