@@ -48,7 +48,7 @@ func (d *indents) check(line int, text string) (wrong int, hint string) {
 	if hint != "" {
 		return line, hint
 	}
-	for isDash(rest) && len(d.levels) <= maxDepth { // which no valid file exceeds
+	for isDash(rest) && len(d.levels) <= maxDepth { // a valid file is never deeper
 		after := strings.TrimLeft(rest[1:], " ")
 		column += len(rest) - len(after)
 		rest = after
@@ -96,6 +96,9 @@ const noColon = `a key has ": " after it; indent the line further if it goes on 
 
 // quotedKey says what is wrong after a key in quotes.
 func quotedKey(rest string) (hint string) {
+	if hint := badEscape(rest); hint != "" {
+		return hint
+	}
 	n := quotedLength(rest)
 	if n < 0 {
 		return ""
@@ -202,9 +205,9 @@ func (b *blockLines) check(text string) (inside bool, hint string) {
 	case inside && column < b.indent && rest[0] != '#', b.left && b.indent > 0 && isText(rest) && !meantForKey(rest):
 		return inside, "indent it like the other lines of the block, " + withSpaces(b.indent) + " or more"
 	}
-	if m := blockHeader.FindStringSubmatch(text); !inside && b.block >= 0 {
+	if !inside && b.block >= 0 {
 		b.indent = 0
-		if m != nil && m[1] != "" {
+		if m := blockHeader.FindStringSubmatch(text); m != nil && m[1] != "" {
 			b.indent = b.block + int(m[1][0]-'0')
 		}
 	}
