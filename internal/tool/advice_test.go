@@ -137,6 +137,7 @@ func TestControlCharacter(t *testing.T) {
 func TestUnknownAlias(t *testing.T) {
 	for _, c := range []struct{ name, file, at, alias string }{
 		{"in a comment before", "image: a\n# use *x here\ncommand: [*x]\n", "3:11", "x"},
+		{"as an item in a comment", "image: a #, *x\n# - *x\ncommand: [*x]\n", "3:11", "x"},
 		{"in a text before", "image: a\ndescription: use *x here\ncommand: [a,*x]\n", "3:13", "x"},
 		{"beside a longer one", "image: a\nlabels: {a: &xy b, c: *xy, é: *x}\n", "2:31", "x"},
 		{"misspelt", "image: a\nlabels: &base {a: b}\nenvironment: *bse\n", "3:14", "bse"},

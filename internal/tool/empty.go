@@ -49,20 +49,15 @@ func (w *walker) commentAfter(key, value *yaml.Node, flow bool) (comment string,
 		return "", 0
 	}
 	rest := string(line[key.Column-1:])
-	length := len(key.Value)
-	switch {
-	case key.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle) != 0:
-		length = quotedLength(rest)
-	case !strings.HasPrefix(rest, key.Value): // an anchor or a tag is before it
-		length = -1
+	if key.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle) != 0 {
+		rest = rest[max(quotedLength(rest), 0):]
+	} else {
+		rest = strings.TrimPrefix(rest, key.Value)
 	}
-	if length < 0 {
-		return "", 0
-	}
-	after, colon := strings.CutPrefix(strings.TrimLeft(rest[length:], " \t"), ":")
-	comment = strings.TrimLeft(after, " \t")
+	rest, colon := strings.CutPrefix(strings.TrimLeft(rest, " \t"), ":")
+	comment = strings.TrimLeft(rest, " \t")
 	if !colon || !strings.HasPrefix(comment, "#") {
 		return "", 0
 	}
-	return comment, key.Column + utf8.RuneCountInString(rest[:len(rest)-len(comment)])
+	return comment, len(line) - utf8.RuneCountInString(comment) + 1
 }
