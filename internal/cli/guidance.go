@@ -26,8 +26,8 @@ var otherNames = map[string]string{
 	"rmi":     "mayfly image rm IMAGE",
 	"save":    "mayfly image save IMAGE",
 	"inspect": "mayfly image inspect IMAGE",
-	"login":   "docker login, whose credentials mayfly image pull uses",
-	"logout":  "docker logout, whose credentials mayfly image pull uses",
+	"login":   "docker login; mayfly image pull uses its credentials",
+	"logout":  "docker logout; mayfly image pull uses its credentials",
 	"build":   "docker build and docker save, then mayfly image load FILE",
 	"info":    "mayfly doctor",
 	"up":      "mayfly run FILE",
@@ -47,8 +47,7 @@ var otherNames = map[string]string{
 	"create":  "mayfly init NAME",
 	"tools":   "mayfly ls",
 	"apply":   "mayfly run FILE",
-
-	"get": "mayfly ls for tools and workflows, mayfly runs for runs",
+	"get":     "mayfly ls for tools and workflows, mayfly runs for runs",
 
 	"image delete":  "mayfly image rm IMAGE",
 	"image remove":  "mayfly image rm IMAGE",
@@ -98,7 +97,7 @@ func nearCommand(parent *cobra.Command, word string) string {
 	return begin
 }
 
-// isDefinition reports whether a word that is no command is something to run.
+// isDefinition reports whether a word that isn't a command is something to run.
 func isDefinition(name string) bool {
 	found, _, err := toolPath(name)
 	if err != nil {

@@ -7,7 +7,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/engine/fake"
 )
 
-// TestCommandAdvice: a command whose first word is no program, but a shell's line or one of its builtins, is told so.
+// TestCommandAdvice: a command whose first word isn't a program, but a shell's line or one of its builtins, is told so.
 func TestCommandAdvice(t *testing.T) {
 	const line, builtin = "the first word of a list is a program alone; ", " is built into shells and isn't a program; "
 	for _, c := range []struct{ command, want string }{

@@ -103,6 +103,9 @@ func adviceForPlain(text string) (hint string) {
 	m := keyed.FindStringSubmatch(text)
 	if m == nil {
 		key := strings.TrimLeft(text, " ")
+		if hint := badEscape(key); hint != "" {
+			return hint
+		}
 		return beginning(key[:max(keyEnd(key), 0)])
 	}
 	value := m[1]
@@ -111,7 +114,7 @@ func adviceForPlain(text string) (hint string) {
 	}
 	switch value[0] {
 	case '|', '>':
-		if !blockHeader.MatchString(value) {
+		if at := blockHeader.FindStringIndex(value); at == nil || at[0] > 0 {
 			return "what follows " + quote(value[:1]) + " stands in the next lines, indented"
 		}
 	case '&', '{', '[':

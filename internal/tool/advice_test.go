@@ -51,6 +51,9 @@ func TestAdvise(t *testing.T) {
 		{"script too short", "image: a\nscript: |\n    echo a\n  echo b\ntimeout: 5s\n", "4:indent it like the other lines of the block, with 4 spaces or more"},
 		{"script too short after another", "image: a\ndescription: |\n  b\nscript: |2\n    echo a\n  echo b\n echo c\n", "7:indent it like the other lines of the block, with 2 spaces or more"},
 		{"here-document", "image: a\nscript: |\n  cat <<EOF\nhello world\nEOF\n  x\ntimeout: 5s\n", "4:indent it like the other lines of the block, with 2 spaces or more"},
+		{"no space after a script", "image: a\nscript: |\n  a\ncommand:x\n", "4:write a space after the colon: command: x"},
+		{"merge conflict after a script", "image: a\nscript: |\n  a\n<<<<<<< HEAD\ncommand: x\n", "4:a merge left its marks here; keep one side"},
+		{"no colon after a script", "image: a\nscript: |\n  a\ncommand\n", "4:a key has \": \" after it"},
 		{"keys in a list", "image: a\nenvironment:\n  - A=1\n  B: 2\n", `4:line 3 is an item of a list and this is a key; begin both with "- " or neither`},
 		{"items in a mapping", "image: a\nenvironment:\n  A: 1\n  - B=2\n", `4:line 3 is a key and this is an item of a list; begin both with "- " or neither`},
 		{"wrong bracket", "image: a\nenvironment: {A: [x}\n", `2:the bracket isn't closed; add "]"`},
@@ -78,6 +81,9 @@ func TestAdvise(t *testing.T) {
 		{"key that begins with a mark", "image: a\nenvironment:\n  %A: x\n", "3:" + quotes + `'%A'`},
 		{"no colon after quotes", "image: a\nlabels:\n  a: b\n  \"c\" d\n", `4:a key has ": " after it`},
 		{"no space after quotes", "image: a\nlabels:\n  a: b\n  \"c\":d\n", `4:write a space after the colon: "c": d`},
+		{"escape in a key", "image: a\nlabels:\n  \"C:\\d\": x\n", `3:YAML has no escape \d; write \\d, or use single quotes: 'C:\d'`},
+		{"escape in a key without a space", "image: a\nlabels:\n  a: b\n  \"C:\\d\":x\n", `4:YAML has no escape \d; write \\d, or use single quotes: 'C:\d'`},
+		{"text of a block beside a bar", "image: a\nscript: | echo hi | cat |\n", `2:what follows "|" stands in the next lines, indented`},
 		{"comment of JSON", "{\n  \"image\": \"a\",\n  // c\n  \"command\": [\"x\"]\n}\n", `3:a comment begins with "#"`},
 		{"no comma before a key", "image: a\nenvironment: {A,\n  B\n  C: d}\n", "3:a comma is missing at the end of the line"},
 		{"bracket in a text", "image: a\ncommand: [jq, .items[0]]\n", "2:between brackets a text with \"[\" in it must be in quotes: '.items[0]'"},
@@ -116,11 +122,38 @@ func TestControlCharacter(t *testing.T) {
 	for _, c := range []struct{ file, at string }{
 		{"image: a\ncommand: a\ab\n", "t.yaml:2:11: "},
 		{"image: é\r\ncommand: é\u0085\ta\x7f\n", "t.yaml:2:14: "},
+		{"image: a\ncommand: 'x\ufffe'\n", "t.yaml:2:12: "},
+		{"image: a\ncommand: 'é\uffff'\n", "t.yaml:2:12: "},
+		{"image: a\rdescription: b\ncommand: a\ab\n", "t.yaml:2:11: "},
 	} {
 		_, err := Parse("t.yaml", []byte(c.file))
 		if err == nil || !strings.HasPrefix(err.Error(), c.at+"this is not valid YAML: ") || !strings.Contains(err.Error(), "an escape in double quotes") {
 			t.Errorf("%q: %v", c.file, err)
 		}
+	}
+}
+
+// TestUnknownAlias: the parser names no line for an alias of no anchor.
+func TestUnknownAlias(t *testing.T) {
+	for _, c := range []struct{ name, file, at, alias string }{
+		{"in a comment before", "image: a\n# use *x here\ncommand: [*x]\n", "3:11", "x"},
+		{"as an item in a comment", "image: a #, *x\n# - *x\ncommand: [*x]\n", "3:11", "x"},
+		{"in a text before", "image: a\ndescription: use *x here\ncommand: [a,*x]\n", "3:13", "x"},
+		{"beside a longer one", "image: a\nlabels: {a: &xy b, c: *xy, é: *x}\n", "2:31", "x"},
+		{"misspelt", "image: a\nlabels: &base {a: b}\nenvironment: *bse\n", "3:14", "bse"},
+		{"in a list", "image: a\ncommand:\n  - \"# \"\n  - b#c\n  - *y-1\n", "5:5", "y-1"},
+		{"in a line of its own", "image: a\ncommand:\n  *x\n", "3:3", "x"},
+		{"as a key", "image: a\nlabels:\n  *x : b\n", "3:3", "x"},
+		{"after quotes with a comment's mark", "image: a\nlabels: {a: \" #\", b: *x}\n", "2:22", "x"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := Parse("t.yaml", []byte(c.file))
+			want := "t.yaml:" + c.at + ": this is not valid YAML: unknown anchor '" + c.alias + "' referenced; a text that begins with \"*\" must be in quotes: '*" +
+				c.alias + "'; if it stands for another value, that value must begin with &" + c.alias
+			if err == nil || err.Error() != want {
+				t.Errorf("%v, want %s", err, want)
+			}
+		})
 	}
 }
 

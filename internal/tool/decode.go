@@ -23,7 +23,8 @@ type decoder struct {
 	problems []Problem
 	// mayBeEmpty says that a file without a document is one without keys.
 	mayBeEmpty bool
-	listed     map[string]bool // kinds of object whose keys were listed; see unknownKey
+	listed     map[string]bool     // kinds of object whose keys were listed; see unknownKey
+	lost       map[*yaml.Node]bool // values that YAML took for something else, so that any other problem of theirs follows
 }
 
 func (d *decoder) position(n *yaml.Node) Position {
@@ -37,7 +38,11 @@ func (d *decoder) position(n *yaml.Node) Position {
 // maxKeptProblems bounds what a hostile file makes of its problems; it is wrong with the first of them.
 const maxKeptProblems = 1000
 
-func (d *decoder) report(n *yaml.Node, text, hint string) { d.reportAt(d.position(n), text, hint) }
+func (d *decoder) report(n *yaml.Node, text, hint string) {
+	if !d.lost[n] {
+		d.reportAt(d.position(n), text, hint)
+	}
+}
 
 func (d *decoder) reportAt(p Position, text, hint string) {
 	if len(d.problems) < maxKeptProblems {
@@ -142,10 +147,13 @@ func (d *decoder) syntax(err error) {
 	switch {
 	case anchor:
 		name, _, _ = strings.Cut(name, "' referenced")
-		d.find(n, func(line string) int { return strings.Index(line, "*"+name) })
-		hint = mustBeQuoted("*" + name)
+		d.find(n, func(line string) int { return aliasIn(withoutComment(line), name) })
+		if n.Line == 0 { // what looked like a comment was in quotes
+			d.find(n, func(line string) int { return aliasIn(line, name) })
+		}
+		hint = mustBeQuoted("*"+name) + "; if it stands for another value, that value must begin with &" + brief(name)
 	case text == "control characters are not allowed":
-		d.find(n, func(line string) int { return strings.IndexFunc(strings.TrimSuffix(line, "\r"), isControl) })
+		d.find(n, func(line string) int { return strings.IndexFunc(line, isControl) })
 		hint = `write it as an escape in double quotes, such as "\e" or "\x07"`
 	default:
 		n.Line, hint = advise(d.lines, n.Line)
@@ -163,8 +171,33 @@ func (d *decoder) find(n *yaml.Node, index func(line string) int) {
 	}
 }
 
+// alias matches where a value or a key may be an alias; its group is the name, whose characters the parser limits.
+var alias = regexp.MustCompile(`(?:^\s*|[-:?]\s+|[\[{,]\s*)\*([A-Za-z0-9_-]+)`)
+
+// aliasIn returns where an alias of a name is in a line, or -1.
+func aliasIn(line, name string) int {
+	for _, at := range alias.FindAllStringSubmatchIndex(line, -1) {
+		if line[at[2]:at[3]] == name {
+			return at[2] - 1
+		}
+	}
+	return -1
+}
+
+// commentMark matches what begins a comment, except in quotes.
+var commentMark = regexp.MustCompile(`(?:^|\s)#`)
+
+func withoutComment(line string) string {
+	if at := commentMark.FindStringIndex(line); at != nil {
+		return line[:at[0]]
+	}
+	return line
+}
+
 // isControl reports whether a character can't be in YAML as it is (YAML 1.2.2, chapter 5.1).
-func isControl(r rune) bool { return r != '\t' && r != '\u0085' && unicode.IsControl(r) }
+func isControl(r rune) bool {
+	return r == '\ufffe' || r == '\uffff' || unicode.IsControl(r) && !strings.ContainsRune("\t\r\u0085", r)
+}
 
 // resolve follows an alias to its node.
 func resolve(n *yaml.Node) *yaml.Node {

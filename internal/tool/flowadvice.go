@@ -59,10 +59,10 @@ func adviseFlow(lines []string, line int, value string, least int) (after, wrong
 			return f.line + 1, f.wrong, hint, ok
 		}
 		if len(f.open) == 0 {
-			if f.line == line {
-				return line + 1, line, f.follows(value), true
+			if f.line != line {
+				value = ""
 			}
-			return f.line + 1, f.line, f.follows(""), true
+			return f.line + 1, f.line, f.follows(value), true
 		}
 	}
 }
@@ -128,7 +128,7 @@ func (f *flow) token() (hint string, ok bool) {
 		return f.quoted(), true
 	case ':':
 		return f.colon(), true
-	case '?': // of a key (chapter 8.2.2), as everywhere between brackets
+	case '?': // between brackets "?" always begins a key (chapter 8.2.2)
 		f.take(1, readProperty)
 	case '&', '!':
 		if f.begins() {
@@ -240,7 +240,8 @@ func (f *flow) quoted() (hint string) {
 	return ""
 }
 
-// begins reports whether a text begins as none may, from its first characters: all of the line isn't read for each token.
+// begins reports whether the text begins with a character that text without quotes can't begin with. It reads two
+// characters, because reading the rest of the line for each token takes quadratic time.
 func (f *flow) begins() bool { return beginning(f.rest[:min(len(f.rest), 2)]) != "" }
 
 // plain reads text without quotes.

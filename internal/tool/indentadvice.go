@@ -48,7 +48,7 @@ func (d *indents) check(line int, text string) (wrong int, hint string) {
 	if hint != "" {
 		return line, hint
 	}
-	for isDash(rest) && len(d.levels) <= maxDepth { // which no valid file exceeds
+	for isDash(rest) && len(d.levels) <= maxDepth { // a valid file is never deeper
 		after := strings.TrimLeft(rest[1:], " ")
 		column += len(rest) - len(after)
 		rest = after
@@ -81,18 +81,24 @@ func (d *indents) text(l level, rest string) (hint string) {
 	if strings.IndexByte(`"'`, rest[0]) >= 0 {
 		return quotedKey(rest)
 	}
-	for _, mark := range []string{"<<<<<<<", "=======", ">>>>>>>"} {
-		if strings.HasPrefix(rest, mark) {
-			return "a merge left its marks here; keep one side"
-		}
+	if mergeMark(rest) {
+		return "a merge left its marks here; keep one side"
 	}
 	return noColon
+}
+
+// mergeMark reports whether a line is what git leaves of a merge with conflicts.
+func mergeMark(rest string) bool {
+	return strings.HasPrefix(rest, "<<<<<<<") || strings.HasPrefix(rest, "=======") || strings.HasPrefix(rest, ">>>>>>>")
 }
 
 const noColon = `a key has ": " after it; indent the line further if it goes on with the text before`
 
 // quotedKey says what is wrong after a key in quotes.
 func quotedKey(rest string) (hint string) {
+	if hint := badEscape(rest); hint != "" {
+		return hint
+	}
 	n := quotedLength(rest)
 	if n < 0 {
 		return ""
@@ -196,12 +202,12 @@ func (b *blockLines) check(text string) (inside bool, hint string) {
 		return true, ""
 	case inside && b.indent == 0:
 		b.indent = column
-	case inside && column < b.indent && rest[0] != '#', b.left && b.indent > 0 && isText(rest):
+	case inside && column < b.indent && rest[0] != '#', b.left && b.indent > 0 && isText(rest) && !meantForKey(rest):
 		return inside, "indent it like the other lines of the block, " + withSpaces(b.indent) + " or more"
 	}
-	if m := blockHeader.FindStringSubmatch(text); !inside && b.block >= 0 {
+	if !inside && b.block >= 0 {
 		b.indent = 0
-		if m != nil && m[1] != "" {
+		if m := blockHeader.FindStringSubmatch(text); m != nil && m[1] != "" {
 			b.indent = b.block + int(m[1][0]-'0')
 		}
 	}
@@ -210,6 +216,15 @@ func (b *blockLines) check(text string) (inside bool, hint string) {
 
 // blockHeader matches what a block scalar begins with; its group is how much further than its key the lines are indented.
 var blockHeader = regexp.MustCompile(`(?:^|[ \t])[|>][+-]?([1-9])?[+-]?(?: +#.*)?$`)
+
+// meantForKey reports whether a text after a block scalar is rather a key, or the mark of a merge, than a line of the
+// block: indented like those, it would be one without a word.
+func meantForKey(rest string) bool {
+	return bareKey.MatchString(rest) || noSpace(rest) != "" || mergeMark(rest)
+}
+
+// bareKey matches what may be a key without its colon.
+var bareKey = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]*$`)
 
 // isText reports whether a line is neither a key, nor an item, nor a comment, nor the mark of a document's end, nor
 // indented by a tab.

@@ -259,7 +259,7 @@ func (w *walker) inspectNode(n *yaml.Node) {
 			w.report(n.Content[i], "a key must be text, not "+describe(key), w.template(key))
 			continue
 		}
-		w.checkEmpty(key, n.Content[i+1])
+		w.checkEmpty(n, i)
 		if isMerge(n.Content[i]) {
 			w.checkMerge(n.Content[i+1])
 			continue // several are as one with a list

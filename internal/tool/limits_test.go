@@ -106,6 +106,8 @@ func TestHostileDefinitions(t *testing.T) {
 		{"beside a block", fill("key: |\n  a\nother: [", "a,", "]"), tooMany},
 		{"one long key", fill("", "k", ": 1"), "not valid YAML"},
 		{"one long alias", fill("image: *", "x", ""), "not valid YAML"},
+		{"many aliases in a script", fill("image: a\nscript: |\n  ", ",*x", "\nname: *y"), "unknown anchor 'y'"},
+		{"many empty keys in a long line", fill("image: a\nlabels: {"+strings.Repeat("a: , ", 4900)+"b: '", "#", "'}\n"), "is given twice"},
 		{"one long name", fill("name: ", "é", ""), "is not a name"},
 		{"one long tag", fill("image: !", "x", " b"), "tag"},
 		{"one long string", fill("image: \"", "\\n", "\""), "too long for an image reference"},

@@ -54,7 +54,7 @@ func quotesIn(line string) (value string) {
 
 // badEscape says what to write for an escape in double quotes that YAML doesn't have (YAML 1.2.2, chapter 5.7).
 func badEscape(s string) (hint string) {
-	if s[0] != '"' {
+	if !strings.HasPrefix(s, `"`) {
 		return ""
 	}
 	text, end := s[1:], quotedLength(s)
@@ -79,7 +79,7 @@ func badEscape(s string) (hint string) {
 // hexEscapes are the escapes that digits follow, and how many.
 var hexEscapes = map[byte]int{'x': 2, 'u': 4, 'U': 8}
 
-// isEscape says whether s, what stands after a backslash, begins with an escape of YAML, or the single quote that the
+// isEscape reports whether s, what stands after a backslash, begins with an escape of YAML, or the single quote that the
 // parser takes too. It doesn't take the slash, but JSON has it; see [fromJSON].
 func isEscape(s string) bool {
 	digits := hexEscapes[s[0]]

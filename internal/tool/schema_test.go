@@ -72,7 +72,7 @@ func TestSchemaRejects(t *testing.T) {
 		"quantities":   "bad-size size-bytes-suffix size-small cpu cpu-fine cpu-range bandwidth-bytes bandwidth-none timeout-word timeout-negative",
 		"several keys": "both env-twice volume-none volume-two volume-no-path volume-twice mount-twice capability-twice rule-empty rule-dns-empty rule-dns-ports rule-icmp rule-outside retry-backoff retry-exit-twice arg-default arg-option arg-option-twice arg-default-option arg-twice arg-env-twice arg-digit",
 		"texts":        "image-url script-escape script-absolute script-drive script-dot env-reserved env-nul volume-proc volume-dev volume-secrets volume-unclean user user-range capability capability-all runtime rule-host rule-dns rule-cidr working-dir-fd label description",
-		"YAML":         "zeros too-large duplicate merge tag custom-tag bang bang-list bang-word key-list empty comment-only two-documents syntax syntax-before-block syntax-before-quotes syntax-after-block syntax-far-after-block tab unknown-alias alias-and-quotes",
+		"YAML":         "zeros too-large duplicate merge tag custom-tag bang bang-list bang-word key-list empty comment-only two-documents syntax syntax-before-block syntax-before-quotes syntax-after-block syntax-far-after-block text-after-lines-of-a-list tab unknown-alias alias-and-quotes",
 	}
 	skip := map[string]bool{}
 	for _, names := range loaderOnly {
