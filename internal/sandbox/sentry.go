@@ -22,7 +22,7 @@ func sentryProfile(capabilities []string) (*specs.LinuxSeccomp, error) {
 		return nil, err
 	}
 	for i, rule := range p.Syscalls {
-		if rule.ErrnoRet != nil && *rule.ErrnoRet != uint(unix.EPERM) && !slices.Contains(keptUnderGVisor, rule.Names[0]) {
+		if rule.ErrnoRet != nil && *rule.ErrnoRet != uint(unix.EPERM) && !slices.Contains(keptUnderGVisor, rule.Names[0]) && !isNetlink(rule) {
 			p.Syscalls[i] = specs.LinuxSyscall{Names: rule.Names, Action: specs.ActAllow, Args: rule.Args}
 		}
 	}
@@ -33,4 +33,9 @@ func sentryProfile(capabilities []string) (*specs.LinuxSeccomp, error) {
 		allow("setsockopt", exactly(1, unix.SOL_IPV6), exactly(2, unix.IPV6_RECVERR)),
 	}, p.Syscalls...)
 	return p, nil
+}
+
+// isNetlink reports whether a rule is about sockets of netlink. The sentry has a family that the profile refuses (uevents).
+func isNetlink(rule specs.LinuxSyscall) bool {
+	return rule.Names[0] == "socket" && rule.Args[0] == exactly(0, unix.AF_NETLINK)
 }

@@ -24,7 +24,7 @@ func TestSentryProfile(t *testing.T) {
 		{"splice", [6]uint64{}, refused | uint32(unix.EINVAL), allowed},
 		{"sync", [6]uint64{}, refused, allowed},
 		{"socket", [6]uint64{unix.AF_VSOCK}, refused | uint32(unix.EAFNOSUPPORT), allowed},
-		{"socket", [6]uint64{unix.AF_NETLINK, unix.SOCK_RAW, unix.NETLINK_AUDIT}, refused | uint32(unix.EAFNOSUPPORT), allowed},
+		{"socket", [6]uint64{unix.AF_NETLINK, unix.SOCK_RAW, unix.NETLINK_AUDIT}, refused | uint32(unix.EAFNOSUPPORT), refused | uint32(unix.EAFNOSUPPORT)},
 		{"setsockopt", [6]uint64{3, unix.SOL_IP, unix.IP_RECVERR}, refused, allowed},
 		{"setsockopt", [6]uint64{3, unix.SOL_IPV6, unix.IPV6_RECVERR}, refused, allowed},
 		// Of the host's sockets, and the tool's filters.
