@@ -150,11 +150,9 @@ func unasked(flags, named []string) string {
 		if !found || !tool.ValidSecretName(name) || slices.Contains(named, name) {
 			continue // what isn't NAME=… is refused by whoever reads it, who repeats no value
 		}
-		hint := "no secret is named there; name it: environment: [NAME=/secrets/" + name + "]"
+		hint := "the secrets asked for are " + strings.Join(named, ", ")
 		if near := tool.Nearest(name, named); near != "" {
 			hint = fmt.Sprintf("did you mean %q?", near)
-		} else if len(named) > 0 {
-			hint = "the secrets asked for are " + strings.Join(named, ", ")
 		}
 		return fmt.Sprintf("--secret %s: nothing asks for a secret of that name; %s", name, hint)
 	}

@@ -45,9 +45,9 @@ func (c *Call) setStdin(in *stdin) {
 
 // String is the call as one could type it.
 func (c *Call) String() string {
+	const most = 200
 	text := quoted(c.Command)
 	for _, a := range c.Args {
-		const most = 200
 		word := " " + quoted(a)
 		if len(text)+len(word) > most {
 			return text + " …" // no part of a word: a part of a secret isn't masked

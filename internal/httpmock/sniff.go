@@ -93,7 +93,7 @@ func (r *Responder) admitHTTP(from net.Conn, c *connection) (net.Conn, error) {
 		case known && http:
 			return &peeked{Conn: from, in: io.MultiReader(bytes.NewReader(head), from), conn: c}, c.SetDeadline(time.Time{})
 		case known:
-			return nil, fmt.Errorf("the tool sent %s, which isn't HTTP; mocks speak HTTP", begun(head))
+			return nil, fmt.Errorf("the tool sent %s, which isn't HTTP; mocks speak HTTP", firstBytes(head))
 		case err != nil && len(head) == 0:
 			return nil, r.silence(err)
 		case err != nil:
@@ -102,9 +102,9 @@ func (r *Responder) admitHTTP(from net.Conn, c *connection) (net.Conn, error) {
 	}
 }
 
-// begun is what came first, whole where it is short: of what is longer only as much as tells many protocols apart, since a
+// firstBytes is what came first, whole where it is short: of what is longer only as much as tells many protocols apart, since a
 // part of a secret isn't masked.
-func begun(head []byte) string {
+func firstBytes(head []byte) string {
 	const whole, part = 64, 4
 	if len(head) <= whole {
 		return strconv.QuoteToASCII(string(head))
