@@ -1,7 +1,6 @@
 package tool
 
 import (
-	"regexp"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -64,13 +63,13 @@ func advise(lines []string, named int) (line int, hint string) {
 }
 
 // keyed matches a line with a key and a value, or a list item.
-var keyed = regexp.MustCompile(`^ *(?:- +)*(?:[A-Za-z_][A-Za-z0-9_.-]*:(?: +|$)|- +)(.*)$`)
+var keyed = pattern(`^ *(?:- +)*(?:[A-Za-z_][A-Za-z0-9_.-]*:(?: +|$)|- +)(.*)$`)
 
 // flowIn is the flow collection that begins in a line, and the column that its further lines are indented beyond.
 func flowIn(line string) (value string, least int) {
 	least = len(line) - len(strings.TrimLeft(line, " "))
 	value = strings.TrimLeft(line, " ")
-	if m := keyed.FindStringSubmatch(line); m != nil {
+	if m := keyed().FindStringSubmatch(line); m != nil {
 		value = m[1]
 	} else {
 		least = -1
@@ -100,7 +99,7 @@ func adviceFor(lines []string, line int, text string) (wrong int, hint string) {
 
 // adviceForPlain says what is wrong with a value that isn't in quotes, or with how a key begins.
 func adviceForPlain(text string) (hint string) {
-	m := keyed.FindStringSubmatch(text)
+	m := keyed().FindStringSubmatch(text)
 	if m == nil {
 		key := strings.TrimLeft(text, " ")
 		if hint := badEscape(key); hint != "" {
@@ -114,7 +113,7 @@ func adviceForPlain(text string) (hint string) {
 	}
 	switch value[0] {
 	case '|', '>':
-		if at := blockHeader.FindStringIndex(value); at == nil || at[0] > 0 {
+		if at := blockHeader().FindStringIndex(value); at == nil || at[0] > 0 {
 			return "what follows " + quote(value[:1]) + " stands in the next lines, indented"
 		}
 	case '&', '{', '[':

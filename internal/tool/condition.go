@@ -2,7 +2,6 @@ package tool
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -34,7 +33,7 @@ const maxCondition = 4096
 
 // celToken finds what can hide a reference or a call from a reader of CEL: string literals (raw, bytes, triple-quoted)
 // and comments; and references and identifiers (the CEL specification, "Syntax").
-var celToken = regexp.MustCompile(`(?s)` +
+var celToken = pattern(`(?s)` +
 	`(?:[rRbB]{1,2})?(?:""".*?"""|'''.*?''')` +
 	`|[bB]?[rR][bB]?(?:"[^"\n]*"|'[^'\n]*')` +
 	`|[bB]?(?:"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*')` +
@@ -57,7 +56,7 @@ func parseCondition(s string) (c Condition, wrong, hint string) {
 	var out strings.Builder
 	rest := s
 	for rest != "" {
-		at := celToken.FindStringIndex(rest)
+		at := celToken().FindStringIndex(rest)
 		if at == nil {
 			break
 		}
@@ -98,12 +97,12 @@ func parseCondition(s string) (c Condition, wrong, hint string) {
 }
 
 // statusComparison matches a variable that is compared with a text, on either side, where both are whole operands.
-var statusComparison = regexp.MustCompile(`(?:^|[(!&|?:,[]) *(?:_([0-9]+) *[=!]= *["']([^"'\\]*)["']|["']([^"'\\]*)["'] *[=!]= *_([0-9]+)) *(?:$|[)&|?:,\]])`)
+var statusComparison = pattern(`(?:^|[(!&|?:,[]) *(?:_([0-9]+) *[=!]= *["']([^"'\\]*)["']|["']([^"'\\]*)["'] *[=!]= *_([0-9]+)) *(?:$|[)&|?:,\]])`)
 
 // checkStatuses refuses to compare a step's status with a text that is not a status: the result is always the same, and
 // the step would be skipped in silence.
 func (c *Condition) checkStatuses() (wrong, hint string) {
-	for _, m := range statusComparison.FindAllStringSubmatch(c.Expression, -1) {
+	for _, m := range statusComparison().FindAllStringSubmatch(c.Expression, -1) {
 		i, err := strconv.Atoi(m[1] + m[4])
 		if word := m[2] + m[3]; err == nil && word != "" && i < len(c.References) && c.References[i].From == FromStep && c.References[i].Name == FieldStatus && !slices.Contains(states(), word) {
 			return fmt.Sprintf("compares a status with %s, which is not a status", quote(word)), "the statuses are " + strings.Join(states(), ", ")

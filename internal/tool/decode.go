@@ -92,7 +92,7 @@ func (d *decoder) document(data []byte) *yaml.Node {
 }
 
 // jsonEscape is an escape of JSON; the first group are those that the YAML parser doesn't know (RFC 8259 section 7).
-var jsonEscape = regexp.MustCompile(`\\(?:(/|u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|.)`)
+var jsonEscape = pattern(`\\(?:(/|u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|.)`)
 
 // fromJSON makes YAML of JSON: a file that is JSON gets its slashes and its pairs of surrogates without an escape, and any
 // other stays as it is.
@@ -100,8 +100,8 @@ func fromJSON(data []byte) []byte {
 	if !bytes.Contains(data, []byte(`\/`)) && !bytes.Contains(data, []byte(`\ud`)) && !bytes.Contains(data, []byte(`\uD`)) || !json.Valid(data) {
 		return data
 	}
-	return jsonEscape.ReplaceAllFunc(data, func(escape []byte) []byte {
-		if jsonEscape.FindSubmatchIndex(escape)[2] < 0 {
+	return jsonEscape().ReplaceAllFunc(data, func(escape []byte) []byte {
+		if jsonEscape().FindSubmatchIndex(escape)[2] < 0 {
 			return escape
 		}
 		var text string
@@ -172,11 +172,11 @@ func (d *decoder) find(n *yaml.Node, index func(line string) int) {
 }
 
 // alias matches where a value or a key may be an alias; its group is the name, whose characters the parser limits.
-var alias = regexp.MustCompile(`(?:^\s*|[-:?]\s+|[\[{,]\s*)\*([A-Za-z0-9_-]+)`)
+var alias = pattern(`(?:^\s*|[-:?]\s+|[\[{,]\s*)\*([A-Za-z0-9_-]+)`)
 
 // aliasIn returns where an alias of a name is in a line, or -1.
 func aliasIn(line, name string) int {
-	for _, at := range alias.FindAllStringSubmatchIndex(line, -1) {
+	for _, at := range alias().FindAllStringSubmatchIndex(line, -1) {
 		if line[at[2]:at[3]] == name {
 			return at[2] - 1
 		}
@@ -185,10 +185,10 @@ func aliasIn(line, name string) int {
 }
 
 // commentMark matches what begins a comment, except in quotes.
-var commentMark = regexp.MustCompile(`(?:^|\s)#`)
+var commentMark = pattern(`(?:^|\s)#`)
 
 func withoutComment(line string) string {
-	if at := commentMark.FindStringIndex(line); at != nil {
+	if at := commentMark().FindStringIndex(line); at != nil {
 		return line[:at[0]]
 	}
 	return line

@@ -3,7 +3,6 @@ package tool
 import (
 	"fmt"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -165,7 +164,7 @@ func hostVolume(s string) (hint string, ok bool) {
 }
 
 // instruction is a line that a Dockerfile begins with, comments left out.
-var instruction = regexp.MustCompile(`^(?:FROM|ARG) +[^:\s]\S*(?::\S+)?(?: +(?:AS|as) +\S+)?\s*$`)
+var instruction = pattern(`^(?:FROM|ARG) +[^:\s]\S*(?::\S+)?(?: +(?:AS|as) +\S+)?\s*$`)
 
 // foreignFile says what a file of another kind is, or nothing. root is nil where the file isn't YAML.
 func (d *decoder) foreignFile(root *yaml.Node) (text, hint string) {
@@ -175,7 +174,7 @@ func (d *decoder) foreignFile(root *yaml.Node) (text, hint string) {
 			if line = strings.TrimSpace(line); line == "" || line[0] == '#' {
 				continue
 			}
-			if instruction.MatchString(line) {
+			if instruction().MatchString(line) {
 				return "this is a Dockerfile, and images aren't built here", "build it with another program, load it with mayfly image load, and name it in a tool: image: NAME; " + begin
 			}
 			break

@@ -2,7 +2,6 @@ package tool
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 )
 
@@ -114,11 +113,11 @@ func quotedKey(rest string) (hint string) {
 }
 
 // unspaced matches a key without a space after its colon, except in a URL.
-var unspaced = regexp.MustCompile(`^([A-Za-z_][A-Za-z0-9_.-]*):([^ /].*)$`)
+var unspaced = pattern(`^([A-Za-z_][A-Za-z0-9_.-]*):([^ /].*)$`)
 
 // noSpace says how to write a key without a space after its colon.
 func noSpace(text string) (hint string) {
-	m := unspaced.FindStringSubmatch(text)
+	m := unspaced().FindStringSubmatch(text)
 	if m == nil {
 		return ""
 	}
@@ -207,7 +206,7 @@ func (b *blockLines) check(text string) (inside bool, hint string) {
 	}
 	if !inside && b.block >= 0 {
 		b.indent = 0
-		if m := blockHeader.FindStringSubmatch(text); m != nil && m[1] != "" {
+		if m := blockHeader().FindStringSubmatch(text); m != nil && m[1] != "" {
 			b.indent = b.block + int(m[1][0]-'0')
 		}
 	}
@@ -215,16 +214,16 @@ func (b *blockLines) check(text string) (inside bool, hint string) {
 }
 
 // blockHeader matches what a block scalar begins with; its group is how much further than its key the lines are indented.
-var blockHeader = regexp.MustCompile(`(?:^|[ \t])[|>][+-]?([1-9])?[+-]?(?: +#.*)?$`)
+var blockHeader = pattern(`(?:^|[ \t])[|>][+-]?([1-9])?[+-]?(?: +#.*)?$`)
 
 // meantForKey reports whether a text after a block scalar is rather a key, or the mark of a merge, than a line of the
 // block: indented like those, it would be one without a word.
 func meantForKey(rest string) bool {
-	return bareKey.MatchString(rest) || noSpace(rest) != "" || mergeMark(rest)
+	return bareKey().MatchString(rest) || noSpace(rest) != "" || mergeMark(rest)
 }
 
 // bareKey matches what may be a key without its colon.
-var bareKey = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]*$`)
+var bareKey = pattern(`^[A-Za-z_][A-Za-z0-9_.-]*$`)
 
 // isText reports whether a line is neither a key, nor an item, nor a comment, nor the mark of a document's end, nor
 // indented by a tab.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"math"
 	"math/big"
-	"regexp"
 	"strconv"
 	"strings"
 )
@@ -21,13 +20,13 @@ const tooLarge = "too large"
 var errTooLarge = errors.New(tooLarge)
 
 // plainNumber is a decimal number as YAML 1.2 writes it (section 10.3.2).
-var plainNumber = regexp.MustCompile(`^[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?$`)
+var plainNumber = pattern(`^[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?$`)
 
 // decimal brings a finite decimal number into JSON's form, its digits as they are; or says why it can't: "not a
 // number", "too large".
 func decimal(s string) (text, wrong string) {
 	switch {
-	case !plainNumber.MatchString(s):
+	case !plainNumber().MatchString(s):
 		return "", "not a number"
 	case len(s) > maxDigits:
 		return "", tooLarge

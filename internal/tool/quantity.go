@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 	"math/bits"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -177,7 +176,7 @@ func parseBandwidth(s string) (v int64, wrong, hint string) {
 }
 
 // goDuration matches what time.ParseDuration takes, however large.
-var goDuration = regexp.MustCompile(`^[-+]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:ns|us|µs|μs|ms|s|m|h))+$`)
+var goDuration = pattern(`^[-+]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:ns|us|µs|μs|ms|s|m|h))+$`)
 
 // parseDuration returns a reader of durations as Go writes them: 90s, 5m, 1h30m.
 func parseDuration(least, most time.Duration) func(string) (v int64, wrong, hint string) {
@@ -190,7 +189,7 @@ func parseDuration(least, most time.Duration) func(string) (v int64, wrong, hint
 			return 0, "has no unit", hint
 		}
 		d, err := time.ParseDuration(s)
-		large := err != nil && goDuration.MatchString(s)
+		large := err != nil && goDuration().MatchString(s)
 		if err != nil && !large {
 			return 0, "is not a duration", hint
 		}

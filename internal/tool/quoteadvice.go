@@ -46,7 +46,7 @@ func readQuotes(lines []string, line int, rest, followers string) quotes {
 
 // quotesIn is the text in quotes that begins in a line, as the value of a key or an item.
 func quotesIn(line string) (value string) {
-	if m := keyed.FindStringSubmatch(line); m != nil && m[1] != "" && strings.IndexByte("\"'", m[1][0]) >= 0 {
+	if m := keyed().FindStringSubmatch(line); m != nil && m[1] != "" && strings.IndexByte("\"'", m[1][0]) >= 0 {
 		return m[1]
 	}
 	return ""

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
-	"regexp"
 	"strings"
 	"unicode/utf8"
 
@@ -28,7 +27,7 @@ func (s Scalar) json() (any, error) {
 	switch wrong := ambiguous(s.Text); {
 	case wrong != "":
 		return nil, errors.New(wrong)
-	case s.Value == nil && notFinite.MatchString(s.Text):
+	case s.Value == nil && notFinite().MatchString(s.Text):
 		return nil, fmt.Errorf("%s is not a finite number; put it in quotes if it is text", s.Text)
 	case s.Value == nil && len(s.Text) > maxDigits:
 		return nil, fmt.Errorf("%s is %w", brief(s.Text), errTooLarge)
@@ -162,19 +161,19 @@ func numeric(n *yaml.Node) bool {
 		return n.Kind == yaml.ScalarNode
 	case "!!str":
 		text := strings.ReplaceAll(n.Value, "_", "")
-		return n.Kind == yaml.ScalarNode && n.Style == 0 && (plainNumber.MatchString(text) || basedNumber.MatchString(text))
+		return n.Kind == yaml.ScalarNode && n.Style == 0 && (plainNumber().MatchString(text) || basedNumber().MatchString(text))
 	}
 	return false
 }
 
 // basedNumber is a whole number that isn't decimal.
-var basedNumber = regexp.MustCompile(`^[-+]?0(?:x[0-9a-fA-F]+|o[0-7]+|b[01]+)$`)
+var basedNumber = pattern(`^[-+]?0(?:x[0-9a-fA-F]+|o[0-7]+|b[01]+)$`)
 
 // notFinite matches what YAML has for what isn't a finite number (YAML 1.2.2, section 10.3.2).
-var notFinite = regexp.MustCompile(`^[-+]?\.(?:inf|Inf|INF|nan|NaN|NAN)$`)
+var notFinite = pattern(`^[-+]?\.(?:inf|Inf|INF|nan|NaN|NAN)$`)
 
 // jsonNumber is a number as JSON has it (RFC 8259, section 6).
-var jsonNumber = regexp.MustCompile(`^-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?$`)
+var jsonNumber = pattern(`^-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?$`)
 
 func scalarJSON(n *yaml.Node) (any, *valueError) {
 	switch tag := n.ShortTag(); {
@@ -208,13 +207,13 @@ func numberJSON(n *yaml.Node) (any, *valueError) {
 	}
 	text := strings.ReplaceAll(n.Value, "_", "")
 	switch {
-	case jsonNumber.MatchString(n.Value):
+	case jsonNumber().MatchString(n.Value):
 		return json.Number(n.Value), nil
-	case notFinite.MatchString(n.Value):
+	case notFinite().MatchString(n.Value):
 		return nil, &valueError{node: n, wrong: "not a finite number: " + n.Value, hint: quoteHint(n)}
 	case len(n.Value) > maxDigits:
 		return nil, &valueError{node: n, wrong: tooLarge + ": " + brief(n.Value)}
-	case plainNumber.MatchString(text):
+	case plainNumber().MatchString(text):
 		return json.Number(decimalForm(text)), nil
 	}
 	i, ok := new(big.Int).SetString(text, 0)
@@ -225,12 +224,12 @@ func numberJSON(n *yaml.Node) (any, *valueError) {
 }
 
 // zeros matches a whole number with zeros before it, which the versions of YAML read differently.
-var zeros = regexp.MustCompile(`^[+-]?0[0-9_]+$`)
+var zeros = pattern(`^[+-]?0[0-9_]+$`)
 
 // ambiguous says what to write instead of a number that the versions of YAML read differently (YAML 1.1's int type has
 // octal numbers without an "o", and no decimal ones that begin with 0; in YAML 1.2.2, section 10.3.2, all are decimal).
 func ambiguous(s string) string {
-	if !zeros.MatchString(s) {
+	if !zeros().MatchString(s) {
 		return ""
 	}
 	unsigned := strings.TrimLeft(s, "+-")

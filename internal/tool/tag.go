@@ -2,7 +2,6 @@ package tool
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -46,14 +45,14 @@ func asText(n *yaml.Node, text string) {
 type place struct{ line, column int }
 
 // bang matches the start of a node with a tag, alone or after an anchor.
-var bang = regexp.MustCompile(`(?:&[^\s,\[\]{}]+[ \t]+)?!`)
+var bang = pattern(`(?:&[^\s,\[\]{}]+[ \t]+)?!`)
 
 // bangs returns the places of all matches, also those in text.
 func bangs(lines []string) map[place]bool {
 	found := map[place]bool{}
 	for i, line := range lines {
 		column, last := 1, 0
-		for _, at := range bang.FindAllStringIndex(line, -1) {
+		for _, at := range bang().FindAllStringIndex(line, -1) {
 			column += utf8.RuneCountInString(line[last:at[0]])
 			last = at[0]
 			found[place{i + 1, column}] = true
