@@ -168,16 +168,7 @@ func (f *runFlags) run(ctx context.Context, s streams, args []string) (err error
 	if f.interactive {
 		opts.Stdin = s.in
 	}
-	var gone chan struct{}
-	if f.tty { // SIGPIPE would leave the terminal as the tool has it
-		gone = make(chan struct{})
-		watched, forget := watchReaders(s, func() { close(gone) })
-		defer forget()
-		s = watched
-	}
-	p := newPresenter(s, f)
-	p.attach(&opts)
-	restore := func() {}
+	gone, restore := make(chan struct{}), func() {}
 	if f.tty {
 		own, openErr := attachTerminal(s, req, &opts)
 		if openErr != nil {
@@ -185,7 +176,12 @@ func (f *runFlags) run(ctx context.Context, s streams, args []string) (err error
 		}
 		restore = own.giveBack
 		defer func() { err = errors.Join(err, own.close()) }()
+		watched, forget := watchReaders(s, func() { close(gone) }) // SIGPIPE would leave the terminal as the tool has it
+		defer forget()
+		s = watched
 	}
+	p := newPresenter(s, f)
+	p.attach(&opts)
 	ctx, stop := cancelOnSignals(ctx, &opts, gone, p.interrupted, restore)
 	defer stop()
 	result, err := h.runner.Run(ctx, req, opts)
