@@ -118,8 +118,8 @@ func deniedText(c *engine.Connection) string {
 		target = fmt.Sprintf("%s port %d", target, c.Port)
 	}
 	text := fmt.Sprintf("%s %s: %s", c.Protocol, target, c.Reason)
-	if c.Suggest != "" {
-		text += "; to allow it, add to network.egress: " + c.Suggest
+	if remedy := c.Remedy(); remedy != "" {
+		text += "; " + remedy
 	}
 	return text
 }

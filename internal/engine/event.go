@@ -1,6 +1,9 @@
 package engine
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Event is something that a sandbox reports while it lives: exactly one of
 // the pointers is set.
@@ -35,6 +38,18 @@ type Connection struct {
 	Mocked  bool  `json:"mocked,omitempty"`
 	RxBytes int64 `json:"rx_bytes"`
 	TxBytes int64 `json:"tx_bytes"`
+}
+
+// Remedy says how a tool's file would allow a denied connection; "" where no rule does.
+func (c *Connection) Remedy() string {
+	switch {
+	case c.Suggest == "":
+		return ""
+	case strings.HasPrefix(c.Rule, "mode list"):
+		return "to allow it, add to network.egress: " + c.Suggest
+	}
+	// It is the first rule, and with one what no rule names is refused.
+	return "to allow it, give the tool network.egress with all that it needs: " + c.Suggest
 }
 
 // Exit is how a sandbox ended.

@@ -83,6 +83,11 @@ func (p Policy) Decide(d Destination) Decision {
 	deny := func(rule, reason string) Decision {
 		return Decision{Rule: rule, Host: t.show(), Reason: reason}
 	}
+	denyFor := func(mode Mode, reason string) Decision {
+		out := deny("mode "+string(mode), reason)
+		out.Suggest = t.suggest()
+		return out
+	}
 	if !t.addr.IsValid() {
 		return deny("built-in invalid address", "the destination has no valid address")
 	}
@@ -98,15 +103,13 @@ func (p Policy) Decide(d Destination) Decision {
 	}
 	switch p.Mode {
 	case ModeNone:
-		out := deny("mode none", "the network is off (mode none)")
-		out.Suggest = t.suggest()
-		return out
+		return denyFor(p.Mode, "the network is off (mode none)")
 	case ModeOpen, ModePublic:
 		if t.Host {
-			return deny("mode "+string(p.Mode), HostName+" is this machine, which only an egress rule that names it opens")
+			return denyFor(p.Mode, HostName+" is this machine, which only an egress rule that names it opens")
 		}
 		if p.Mode == ModePublic && !t.public() {
-			return deny("mode public", fmt.Sprintf("%s is not a public address (mode public)", t.addr))
+			return denyFor(p.Mode, fmt.Sprintf("%s is not a public address (mode public)", t.addr))
 		}
 		return Decision{Allowed: true, Rule: "mode " + string(p.Mode), Host: t.show()}
 	case ModeList:

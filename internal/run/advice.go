@@ -58,14 +58,22 @@ var (
 	})
 )
 
-// advice says what may help a tool that failed with an exit status, by the last
-// lines that it wrote.
-func (l *lastOutput) advice(spec *engine.Spec, status int) string {
+// lines are the last lines that the tool wrote.
+func (l *lastOutput) lines() []string {
 	l.mu.Lock()
 	lines := strings.Split(strings.TrimRight(string(l.end), "\r\n"), "\n")
 	l.mu.Unlock()
-	for _, line := range slices.Backward(lines[max(0, len(lines)-lastLines):]) {
-		line = strings.TrimRight(line, "\r ")
+	lines = lines[max(0, len(lines)-lastLines):]
+	for i, line := range lines {
+		lines[i] = strings.TrimRight(line, "\r ")
+	}
+	return lines
+}
+
+// advice says what may help a tool that failed with an exit status, by the last
+// lines that it wrote.
+func advice(spec *engine.Spec, lines []string, status int) string {
+	for _, line := range slices.Backward(lines) {
 		if m := noSecret().FindStringSubmatch(line); m != nil {
 			name := m[1] + m[2]
 			if mounted(spec, "/secrets/"+name) {

@@ -50,7 +50,7 @@ func TestAdvice(t *testing.T) {
 			}
 			mounts := []engine.Mount{{Target: "/secrets/mounted/password"}}
 			spec := &engine.Spec{Mounts: mounts, User: test.user, Security: engine.Security{Capabilities: test.capabilities}}
-			if got := last.advice(spec, test.status); got == "" != (test.want == "") || !strings.Contains(got, test.want) {
+			if got := advice(spec, last.lines(), test.status); got == "" != (test.want == "") || !strings.Contains(got, test.want) {
 				t.Errorf("%q", got)
 			}
 		})

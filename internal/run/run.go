@@ -385,9 +385,7 @@ func (r *run) attempt(ctx context.Context, t *tool.Tool, spec *engine.Spec, secr
 		return nil, err
 	}
 	r.conclude(t, &exit, cause)
-	if r.result.Status == Failed && r.result.Hint == "" {
-		r.result.Hint = last.advice(spec, exit.Code)
-	}
+	r.advise(t, spec, last.lines(), exit.Code)
 	r.result.KeptID = ""
 	if exit.Kept {
 		r.result.KeptID = spec.ID
@@ -397,6 +395,17 @@ func (r *run) attempt(ctx context.Context, t *tool.Tool, spec *engine.Spec, secr
 		again = sandbox.Remove
 	}
 	return again, nil
+}
+
+// advise gives a failed attempt a hint by what the tool wrote.
+func (r *run) advise(t *tool.Tool, spec *engine.Spec, lines []string, status int) {
+	res := &r.result
+	switch {
+	case res.Status == TimedOut:
+		res.Hint = cmp.Or(loopbackAdvice(t, spec, lines, true), res.Hint)
+	case res.Status == Failed && res.Hint == "":
+		res.Hint = cmp.Or(advice(spec, lines, status), loopbackAdvice(t, spec, lines, false))
+	}
 }
 
 func (r *run) retries(retry *tool.Retry, n int) bool {

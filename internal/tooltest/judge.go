@@ -207,8 +207,8 @@ func (s *session) notes() {
 
 func refused(c *engine.Connection) string {
 	text := attempt(c)
-	if c.Suggest != "" {
-		text += "; to allow it, add to network.egress: " + c.Suggest
+	if remedy := c.Remedy(); remedy != "" {
+		text += "; " + remedy
 	}
 	return text
 }

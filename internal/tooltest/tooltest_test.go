@@ -333,7 +333,7 @@ func TestTimes(t *testing.T) {
 // A refusal by the tool's own network explains a failure.
 func TestRefusedByItsOwnNetwork(t *testing.T) {
 	r := one(t, "  expect: {}\n", func(p *process) int {
-		p.Report(engine.Event{Connection: &engine.Connection{Host: "x.example.com", Port: 443, Protocol: "tcp", Reason: "no egress rule allows it", Suggest: `{host: "x.example.com"}`}})
+		p.Report(engine.Event{Connection: &engine.Connection{Host: "x.example.com", Port: 443, Protocol: "tcp", Rule: "mode list", Reason: "no egress rule allows it", Suggest: `{host: "x.example.com"}`}})
 		p.Report(engine.Event{Connection: &engine.Connection{Host: "y.example.com", Port: 80, Protocol: "tcp", Allowed: true, Reason: "connection refused"}})
 		p.Report(engine.Event{Connection: &engine.Connection{Host: "z.example.com", Port: 80, Protocol: "tcp", Allowed: true, Mocked: true, Reason: "reset"}})
 		return 1
