@@ -13,7 +13,9 @@ cleanup() {
 trap cleanup EXIT
 
 export MAYFLY_HOME=$work/home
-say() { printf '\n\033[1m$ %s\033[0m\n' "$*"; "$@"; }
+bold='' plain=''
+if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then bold=$'\033[1m' plain=$'\033[0m'; fi
+say() { printf '\n%s$ %s%s\n' "$bold" "$*" "$plain"; "$@"; }
 
 # A service to check: it answers /health on a free port of this machine.
 python3 - "$work/port" <<'PY' &
@@ -52,4 +54,16 @@ environment: {TOKEN: /secrets/token}
 outputs: [CHECKED]
 YAML
 say bin/mayfly run "$work/careful.yaml" --secret token=env:TOKEN
-say bin/mayfly run "$work/careful.yaml" --secret token=env:TOKEN --json | tail -n 1
+say bin/mayfly test examples/deployment-checker --run redirect
+
+cat <<END
+
+That was the demo; its images and secrets are gone. To write a tool of your own, in a folder of your own:
+
+  export PATH=$PWD/bin:\$PATH
+  mayfly image load $PWD/.build/images/shell.tar
+  mkdir ~/ops && cd ~/ops
+  mayfly init hello && mayfly test && mayfly run hello
+
+The README goes on from here.
+END

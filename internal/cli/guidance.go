@@ -112,7 +112,8 @@ const (
 	noPorts  = "a tool can't be reached from outside its sandbox, so there are no ports to publish"
 )
 
-// otherFlags are flags of other programs that run something, long and short ones, and what is true here.
+// otherFlags are flags of other programs that run something, long and short ones, and what is true here; those of a command
+// that isn't run stand after its name.
 var otherFlags = map[string]string{
 	"v": noMounts, "volume": noMounts, "mount": noMounts,
 	"p": noPorts, "publish": noPorts, "port": noPorts,
@@ -120,7 +121,9 @@ var otherFlags = map[string]string{
 	"workdir":    "set working_dir in the tool",
 	"cap-add":    "set security: {capabilities: […]} in the tool",
 	"read-only":  "the root is read-only unless the tool sets security: {read_only: false}",
-	"restart":    "set retry in the tool",
+	"restart":    "set retry: {attempts: N} in the tool",
+	"retry":      "set retry: {attempts: N} in the tool",
+	"retries":    "set retry: {attempts: N} in the tool",
 	"w":          "set working_dir in the tool",
 	"m":          "the flag here is --memory",
 	"u":          "the flag here is --user",
@@ -139,6 +142,11 @@ var otherFlags = map[string]string{
 	"label":      "set labels in the tool",
 	"rm":         "a sandbox is always removed",
 	"detach":     "a run ends with its command",
+
+	"shell rm":         "the flag here is --remove",
+	"shell i":          "a shell has this terminal; leave it out",
+	"shell t":          "a shell has this terminal; leave it out",
+	"secret set value": "a value doesn't stand on the command line, where others see it; give it on standard input, or with --from env:VARIABLE or file:PATH",
 }
 
 // flagError is the error of a wrong flag, or of an unknown command that stands before it.
@@ -156,13 +164,15 @@ func explainFlag(cmd *cobra.Command, err error) error {
 		return err
 	}
 	name, long := missing.GetSpecifiedName(), missing.GetSpecifiedShortnames() == ""
-	var input string
-	if cmd.Name() == "run" && long {
+	asked, input := name, ""
+	if cmd.Name() != "run" {
+		asked = strings.TrimPrefix(cmd.CommandPath(), cmd.Root().Name()+" ") + " " + name
+	} else if long {
 		input = nearInput(cmd.Flags().Args(), name)
 	}
-	here, known := otherFlags[name]
+	here, known := otherFlags[asked]
 	switch {
-	case input != name && known && cmd.Name() == "run":
+	case input != name && known:
 		return fmt.Errorf("%w; %s", err, here)
 	case !long:
 		return err
@@ -229,7 +239,12 @@ func explainMissing(name string, err error) error {
 	}
 	dir, base := filepath.Split(name)
 	entries, _ := os.ReadDir(filepath.Clean(dir)) // without it there is nothing to suggest
-	files := map[string]string{}                  // by their names without .yaml or .yml
+	files := map[string]string{}                  // by their names without .yaml or .yml, and folders of tools
+	for _, e := range entries {
+		if _, err := os.Stat(filepath.Join(dir, e.Name(), "tool.yaml")); err == nil {
+			files[e.Name()] = e.Name()
+		}
+	}
 	for _, e := range entries {
 		if ext := filepath.Ext(e.Name()); ext == ".yaml" || ext == ".yml" {
 			files[strings.TrimSuffix(e.Name(), ext)] = e.Name()

@@ -27,6 +27,7 @@ type plannedStep struct {
 	// Inputs and Environment have the values of the workflow's inputs, and the references that get a value later.
 	Inputs      map[string]any    `json:"inputs,omitempty"`
 	Environment map[string]string `json:"environment,omitempty"`
+	Secrets     []string          `json:"secrets,omitempty"` // their names
 	Outputs     []string          `json:"outputs,omitempty"`
 	Condition   string            `json:"condition,omitempty"`
 	// Runs is yes, no, or if: when its condition or steps before it decide.
@@ -49,6 +50,7 @@ func (f *runFlags) printPlan(ctx context.Context, s streams, b *begun, env []too
 			return err
 		}
 		steps[i].Inputs, steps[i].Environment = b.plan.Shown(i, env)
+		steps[i].Secrets = neededSecrets(b.def, step, env)
 		if st := &b.states.Steps[i]; steps[i].Runs == "no" {
 			if !st.Ended() {
 				*st = workflow.StepState{Status: run.Skipped} // which others may need
@@ -198,6 +200,9 @@ func printSteps(w io.Writer, b *begun, steps []plannedStep) error {
 		}
 		for _, name := range slices.Sorted(maps.Keys(p.Environment)) {
 			say("env", "%s = %s", name, p.Environment[name])
+		}
+		if len(p.Secrets) > 0 {
+			say("secrets", "%s", strings.Join(p.Secrets, ", "))
 		}
 		if len(p.Outputs) > 0 {
 			say("outputs", "%s", strings.Join(p.Outputs, ", "))

@@ -114,7 +114,8 @@ func neededSecrets(w *tool.Workflow, step *tool.Step, env []tool.EnvVar) []strin
 			names = append(names, v.Secret)
 		}
 	}
-	return names
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // checkSecretFlags refuses a --secret that nothing asks for, which is most likely another's name misspelt. A definition that

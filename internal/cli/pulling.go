@@ -71,9 +71,12 @@ func (p pulling) ownImage(ref string) error {
 	if _, err := p.Store.Lookup(ref); err == nil {
 		return fmt.Errorf("image %s is built here and in no registry to pull it from; leave out --pull=%s", ref, p.when)
 	}
+	if meant := p.suggestion(ref); meant != "" {
+		return fmt.Errorf("image %s is not in the store%s", ref, meant)
+	}
 	name, _, _ = strings.Cut(name, "@")
 	name, _, _ = strings.Cut(name, ":")
-	return fmt.Errorf("image %s is not in the store%s; build it with make images, and load it: mayfly image load .build/images/%s.tar", ref, p.suggestion(ref), name)
+	return fmt.Errorf("image %s is not in the store; build it with make images, and load it: mayfly image load .build/images/%s.tar", ref, name)
 }
 
 // nearest is the name in the store that a name was probably meant to be, or "".

@@ -51,7 +51,7 @@ Exit status: the tool's own (0-123); 124 timed out; 125 Mayfly's own failure; 12
 can't be executed; 127 it isn't in the image; 128+n killed by signal n (130 interrupted). That
 of a workflow is the one of its first step that failed.`,
 		Example: `  # a tool with an argument, and a secret from the environment
-  mayfly run check.yaml --arg service_url=https://example.com --secret api_token=env:API_TOKEN
+  mayfly run check.yaml --arg url=https://example.com --secret api_token=env:API_TOKEN
 
   # what would run, without running it
   mayfly run check.yaml --dry-run

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/mayfly-run/mayfly/internal/secret"
+	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
 func newSecretCommand(s streams) *cobra.Command {
@@ -161,13 +162,31 @@ func newSecretRemove(s streams) *cobra.Command {
 			}
 			for _, name := range names {
 				if err := store.Remove(cmd.Context(), name); err != nil {
-					return err
+					return explainNoSecret(store, err)
 				}
 				fmt.Fprintln(s.out, name)
 			}
 			return nil
 		},
 	}
+}
+
+// explainNoSecret names the secret that was probably meant where there is none of a name.
+func explainNoSecret(store *secret.Store, err error) error {
+	var missing *secret.NotFoundError
+	if !errors.As(err, &missing) {
+		return err
+	}
+	missing.Remedy = "mayfly secret ls lists what there is"
+	list, _ := store.List() // what can't be read is in no list
+	var names []string
+	for _, i := range list {
+		names = append(names, i.Name)
+	}
+	if near := tool.Nearest(missing.Name, names); near != "" {
+		missing.Remedy = fmt.Sprintf("did you mean %s?", near)
+	}
+	return err
 }
 
 func newSecretRotate(s streams) *cobra.Command {

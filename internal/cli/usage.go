@@ -75,7 +75,11 @@ func operandError(cmd *cobra.Command, args []string) error {
 		}
 		return fmt.Errorf("%s takes %s, not %q", cmd.CommandPath(), takes, args[0])
 	}
-	return fmt.Errorf("%s takes %s, not %d arguments", cmd.CommandPath(), takes, len(args))
+	err := fmt.Errorf("%s takes %s, not %d arguments", cmd.CommandPath(), takes, len(args))
+	if cmd.CommandPath() == "mayfly secret set" {
+		err = fmt.Errorf("%w; %s", err, otherFlags["secret set value"])
+	}
+	return err
 }
 
 // exclusive refuses a command with both of two flags.

@@ -74,6 +74,9 @@ func (l *lastOutput) lines() []string {
 // lines that it wrote.
 func advice(spec *engine.Spec, lines []string, status int) string {
 	for _, line := range slices.Backward(lines) {
+		if !spec.Security.Writable && strings.Contains(strings.ToLower(line), "read-only file system") {
+			return "the image's files are read-only unless the tool sets security: {read_only: false}; /tmp, the working directory and home can be written to"
+		}
 		if m := noSecret().FindStringSubmatch(line); m != nil {
 			name := m[1] + m[2]
 			if mounted(spec, "/secrets/"+name) {

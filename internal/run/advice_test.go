@@ -9,7 +9,7 @@ import (
 )
 
 func TestAdvice(t *testing.T) {
-	const root, secret = "capabilities: root", "secret is mounted at"
+	const root, secret, readOnly = "capabilities: root", "secret is mounted at", "security: {read_only: false}"
 	for _, test := range []struct {
 		name, output, want string
 		status             int
@@ -34,6 +34,8 @@ func TestAdvice(t *testing.T) {
 		{"no secret", "cat: can't open '/secrets/db_password': No such file or directory", secret + " /secrets/db_password; add volumes: [{name: db_password, secret: db_password}]", 1, "", nil},
 		{"no secret, Python", "FileNotFoundError: [Errno 2] No such file or directory: '/secrets/token'", secret + " /secrets/token;", 1, "1000", nil},
 		{"one of a folder of secrets", "cat: can't open '/secrets/mounted/user': No such file or directory", "", 1, "", nil},
+		{"read-only", "touch: /etc/x: Read-only file system", readOnly, 1, "1000", nil},
+		{"read-only, Node", "Error: EROFS: read-only file system, open '/etc/x'", readOnly, 1, "", nil},
 		{"another file", "cat: /etc/x: No such file or directory", "", 1, "", nil},
 		{"nothing", "", "", 1, "", nil},
 	} {

@@ -26,6 +26,7 @@ type Source interface {
 type NotFoundError struct {
 	Name     string
 	Searched []string // where it was looked for, for people
+	Remedy   string   // what to do about it, for people; "" means that it can be set
 }
 
 func (e *NotFoundError) Error() string {
@@ -33,7 +34,11 @@ func (e *NotFoundError) Error() string {
 	if len(e.Searched) > 0 {
 		where = strings.Join(e.Searched, ", ")
 	}
-	return fmt.Sprintf("secret %q not found; looked in: %s; set it with: mayfly secret set %s", e.Name, where, e.Name)
+	remedy := e.Remedy
+	if remedy == "" {
+		remedy = "set it with: mayfly secret set " + e.Name
+	}
+	return fmt.Sprintf("secret %q not found; looked in: %s; %s", e.Name, where, remedy)
 }
 
 // Is says that the error is one of absence.

@@ -120,8 +120,11 @@ func list[V any](what string, s shape[V]) shape[[]V] {
 	}}
 }
 
-// listHint writes a value as a list of it, where its items are no mappings.
+// listHint writes a value as a list of it: a scalar that is an item, a mapping that is one, or names that are keys.
 func listHint(n *yaml.Node, item schema) string {
+	if n.Kind == yaml.MappingNode && len(n.Content) > 0 {
+		return listOfKeys(n, item)
+	}
 	if n.Kind != yaml.ScalarNode || n.Value == "" || !isScalar(item) {
 		return ""
 	}
@@ -130,6 +133,24 @@ func listHint(n *yaml.Node, item schema) string {
 		value = quote(value)
 	}
 	return "write [" + value + "]"
+}
+
+func listOfKeys(n *yaml.Node, item schema) string {
+	var keys []string
+	for i := 0; i < len(n.Content); i += 2 {
+		keys = append(keys, brief(resolve(n.Content[i]).Value))
+	}
+	of, _ := item["properties"].(schema)
+	_, isItem := of[keys[0]]
+	switch {
+	case isItem:
+		return fmt.Sprintf("write [{%s: …}]", keys[0])
+	case of["name"] != nil:
+		return fmt.Sprintf("write [{name: %s, …}]", keys[0])
+	case isScalar(item) && len(keys) <= 5:
+		return "write [" + strings.Join(keys, ", ") + "]"
+	}
+	return ""
 }
 
 // isScalar reports whether a schema takes only scalars.

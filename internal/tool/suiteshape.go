@@ -102,7 +102,7 @@ func worldFields[T any](of func(*T) *World) []field[T] {
 		bind("commands", "Commands that are replaced, and what they answer; the first that matches is given.", list("a mocked command", commandMockShape()),
 			func(t *T) *[]CommandMock { return &of(t).Commands }),
 		bind("mocks", "A file of further mocks, inside this file's folder; mayfly test --record writes it.",
-			located(text(schema{"minLength": 1}, checkBeside), func(s string, p Position) *FileRef { return &FileRef{Path: s, Position: p} }),
+			located(mockFile(), func(s string, p Position) *FileRef { return &FileRef{Path: s, Position: p} }),
 			func(t *T) **FileRef { return &of(t).MockFile }),
 		bind("allow_network", "What may really be reached, where the tool's own network allows it too: hosts, as api.example.com or api.example.com:443, or egress rules.", list("an entry of allow_network", allowShape()),
 			func(t *T) *[]network.Rule { return &of(t).AllowNetwork }),
@@ -294,4 +294,16 @@ func mockSetShape() shape[MockSet] {
 	one := object("the mocks of a test", fields(), finish)
 	return object("a file of mocks", append(fields(), bind("tests", "Mocks of single tests, by their names.", byName(one, nil, checkTestName, "test"),
 		func(m *MockSet) *map[string]MockSet { return &m.Tests })), finish)
+}
+
+// mockFile is the path of a file of mocks; they themselves stand elsewhere.
+func mockFile() shape[string] {
+	path := text(schema{"minLength": 1}, checkBeside)
+	return shape[string]{schema: path.schema, read: func(d *decoder, n *yaml.Node, label string) (string, bool) {
+		if at := resolve(n); at.Kind != yaml.ScalarNode {
+			d.report(at, label+" must be the path of a file, not "+describe(at), "mocks in this file stand under http and commands")
+			return "", false
+		}
+		return path.read(d, n, label)
+	}}
 }

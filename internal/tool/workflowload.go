@@ -108,7 +108,8 @@ func (d *decoder) notRunnable(root *yaml.Node) error {
 	return nil
 }
 
-// misspelt reports a key that was probably meant to make the file a workflow, of which all others would be unknown.
+// misspelt reports a key that was probably meant to make the file a workflow, of which all others would be unknown: one that is
+// nearly right, or what other programs call it.
 func (d *decoder) misspelt(root *yaml.Node) {
 	kinds := []string{"workflow", "parallel_tools"}
 	if len(d.problems) > 0 || root.Kind != yaml.MappingNode || keyOf(root, "image", "command", "script") != nil {
@@ -116,8 +117,16 @@ func (d *decoder) misspelt(root *yaml.Node) {
 	}
 	for i := 0; i+1 < len(root.Content); i += 2 {
 		key := resolve(root.Content[i]).Value
-		if near := nearest(key, kinds); near != "" && resolve(root.Content[i+1]).Kind == yaml.SequenceNode {
+		if resolve(root.Content[i+1]).Kind != yaml.SequenceNode {
+			continue
+		}
+		near, other := nearest(key, kinds), foreignKeys("a workflow")[key]
+		switch {
+		case near != "":
 			d.report(root.Content[i], fmt.Sprintf("unknown key %s", quote(key)), didYouMean(key, kinds, ""))
+			return
+		case slices.Contains(kinds, other):
+			d.report(root.Content[i], fmt.Sprintf("unknown key %s", quote(key)), "a workflow's steps stand under "+other)
 			return
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/engine"
 	"github.com/mayfly-run/mayfly/internal/network"
 	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/secret"
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
@@ -86,12 +87,23 @@ func (s *session) judgeStream(kind string, m *tool.Matcher, got []byte) {
 	if why == "" {
 		return
 	}
+	if strings.Contains(string(got), secret.Mask) && s.expectsSecret(m) {
+		why += fmt.Sprintf("; a secret's value is %s in what the tool prints: expect that", secret.Mask)
+		s.fail(kind, kind+" "+why, "")
+		return
+	}
 	want, exact := m.Exact()
 	if diff := diffOf(want, string(got)); exact && diff != "" {
 		s.fail(kind, kind+" is not what is expected", diff)
 		return
 	}
 	s.fail(kind, kind+" "+why, "")
+}
+
+// expectsSecret reports whether a stream would have to have a secret of the test's own in it.
+func (s *session) expectsSecret(m *tool.Matcher) bool {
+	mask := s.secrets.redactor(true)
+	return slices.ContainsFunc(slices.Concat(m.Equals, m.Contains), func(text string) bool { return mask.String(text) != text })
 }
 
 // unmatched reports what the tool asked of the mocks and got no answer to, each once.

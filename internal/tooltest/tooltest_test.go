@@ -370,8 +370,31 @@ func TestSecrets(t *testing.T) {
 		t.Errorf("header %q", h)
 	}
 	none := &Runner{Runner: &run.Runner{Engine: &fake.Engine{}, Images: images{}}}
-	if r := oneOf(t, none, "  secrets: {token: x}\n"); r.Status != Errored || !strings.Contains(r.Error, `secret "real" not found; looked in: the test's secrets`) {
+	if r := oneOf(t, none, "  secrets: {token: x}\n"); r.Status != Errored || !strings.Contains(r.Error, `secret "real" not found; looked in: the test's secrets; give the test a value: secrets: {real: VALUE}`) {
 		t.Errorf("a secret that isn't there: %s %s", r.Status, r.Error)
+	}
+}
+
+// Who expects a secret in what is printed is told that it is masked.
+func TestExpectedSecret(t *testing.T) {
+	prints := func(p *process) int {
+		fmt.Fprintln(p.Stdout, "token "+p.Getenv("TOKEN"))
+		return 0
+	}
+	const told = "; a secret's value is *** in what the tool prints: expect that\n"
+	for _, c := range []struct {
+		expect string
+		told   bool
+	}{
+		{`"token test-secret-1\n"`, true},
+		{`{contains: test-secret-1}`, true},
+		{`{contains: another}`, false},
+		{`{contains: "***"}`, false},
+	} {
+		got := messages(one(t, "  expect: {stdout: "+c.expect+"}\n", prints))
+		if strings.HasSuffix(got, told) != c.told {
+			t.Errorf("%s: %q", c.expect, got)
+		}
 	}
 }
 

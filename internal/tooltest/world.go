@@ -3,6 +3,7 @@ package tooltest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"unicode/utf8"
 
@@ -80,7 +81,9 @@ func (s *secrets) Get(ctx context.Context, name string) ([]byte, error) {
 	if value, ok := s.given[name]; ok {
 		return []byte(value), nil
 	}
-	absent := &secret.NotFoundError{Name: name, Searched: []string{"the test's secrets"}}
+	absent := &secret.NotFoundError{
+		Name: name, Searched: []string{"the test's secrets"}, Remedy: fmt.Sprintf("give the test a value: secrets: {%s: VALUE}", name),
+	}
 	if s.next == nil {
 		return nil, absent
 	}
