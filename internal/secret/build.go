@@ -34,10 +34,18 @@ type text struct {
 	unit     int
 	from, to int
 	kind     textKind
-	plain    bool      // it is the unit as it is
-	by       int       // the encoder that makes it
+	plain    bool // it is the unit as it is
+	by       encoderSet
 	parts    []segment // to be found by themselves, from its beginning
 }
+
+// encoderSet are the numbers of the encoders that make a text.
+type encoderSet [2]uint64
+
+const maxEncoders = 128
+
+func (s *encoderSet) add(k int)      { s[k/64] |= 1 << (k % 64) }
+func (s *encoderSet) has(k int) bool { return s[k/64]&(1<<(k%64)) != 0 }
 
 var hashSeed = maphash.MakeSeed()
 
@@ -82,7 +90,7 @@ func (b *builder) compose(list []encoder) {
 	before := make([]*text, len(inner))
 	for k, e := range list {
 		for i, t := range inner {
-			if !e.outer && (e.kind != plainText || t.by != k) {
+			if !e.outer && (e.kind != plainText || !t.by.has(k)) {
 				continue
 			}
 			if len(b.array)+2*(t.to-t.from) > limit {
@@ -105,7 +113,8 @@ func (b *builder) addText(e encoder, by int, source []byte, of text, before *tex
 	if e.sibling {
 		like = before
 	}
-	t := text{unit: of.unit, from: len(b.array), kind: e.kindOf(len(source)), plain: len(b.array) == of.from, by: by}
+	t := text{unit: of.unit, from: len(b.array), kind: e.kindOf(len(source)), plain: len(b.array) == of.from}
+	t.by.add(by)
 	b.array, t.parts = e.encode(b.array, source, parts)
 	t.to = len(b.array)
 	content := b.array[t.from:]
@@ -113,6 +122,7 @@ func (b *builder) addText(e encoder, by int, source []byte, of text, before *tex
 	for _, i := range b.seen[hash] {
 		if o := b.texts[i]; o.unit == t.unit && bytes.Equal(b.array[o.from:o.to], content) {
 			b.array = b.array[:t.from]
+			b.texts[i].by.add(by)
 			return nil
 		}
 	}

@@ -93,6 +93,9 @@ func TestEveryEncodingIsMasked(t *testing.T) {
 // TestEncodingsOfTheirOwn has values that no other encoding masks as well: each is one window, and large ones have few
 // encodings.
 func TestEncodingsOfTheirOwn(t *testing.T) {
+	if n := len(encoders()); n > maxEncoders {
+		t.Fatalf("%d encoders, and a set holds %d", n, maxEncoders)
+	}
 	medium := strings.Repeat("0123456789abcdef", mediumValue/16) + "\n" + `a/b "<'@ z`
 	large := strings.Repeat("0123456789abcdef", largeValue/16) + "\n" + `a/b "<'@ z`
 	for _, tc := range []struct{ name, value, encoded string }{
@@ -110,6 +113,7 @@ func TestEncodingsOfTheirOwn(t *testing.T) {
 		{"base32 in lower case", "hunter2-canary", "nb2w45dfoizc2y3bnzqxe6i"},
 		{"every byte of a URL", "hunter2-can", "%68%75%6e%74%65%72%32%2d%63%61%6e"},
 		{"every byte of a URL, upper", "hunter2-can", "%68%75%6E%74%65%72%32%2D%63%61%6E"},
+		{"every byte of a URL, twice, where once is what other encoders make", "<<<<", "%25%33%63%25%33%63%25%33%63%25%33%63"},
 		{"shell quotes in JSON", `a'é<cdef`, `a'\"'\"'é<cdef`},
 		{"Perl's quotemeta", "a%b=c\x02d", "a\\%b\\=c\\\x02d"},
 		{"json of a large one", large, `a/b \"<'@ z`},

@@ -1,6 +1,7 @@
 package secret
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,7 +27,7 @@ type Source interface {
 type NotFoundError struct {
 	Name     string
 	Searched []string // where it was looked for, for people
-	Remedy   string   // what to do about it, for people; "" means that it can be set
+	Remedy   string   // what to do about it, for people; "" suggests mayfly secret set
 }
 
 func (e *NotFoundError) Error() string {
@@ -34,11 +35,7 @@ func (e *NotFoundError) Error() string {
 	if len(e.Searched) > 0 {
 		where = strings.Join(e.Searched, ", ")
 	}
-	remedy := e.Remedy
-	if remedy == "" {
-		remedy = "set it with: mayfly secret set " + e.Name
-	}
-	return fmt.Sprintf("secret %q not found; looked in: %s; %s", e.Name, where, remedy)
+	return fmt.Sprintf("secret %q not found; looked in: %s; %s", e.Name, where, cmp.Or(e.Remedy, "set it with: mayfly secret set "+e.Name))
 }
 
 // Is says that the error is one of absence.
