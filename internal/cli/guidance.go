@@ -109,11 +109,14 @@ func isDefinition(name string) bool {
 
 const (
 	noMounts = "folders of this machine can't be mounted; volumes copy in a file or folder beside the tool's file: [{name: NAME, file: PATH, mount_path: /PATH}]"
+	inTool   = "set retry: {attempts: N} in the tool"
+	noValue  = "don't put a value on the command line, where others can see it; pass it on standard input, with --from env:VARIABLE or with --from file:PATH"
+	ownShell = "a shell always has this terminal; leave the flag out"
 	noPorts  = "a tool can't be reached from outside its sandbox, so there are no ports to publish"
 )
 
-// otherFlags are flags of other programs that run something, long and short ones, and what is true here; those of a command
-// that isn't run stand after its name.
+// otherFlags are flags of other programs that run something, long and short ones, and what is true here; the key of a
+// flag of another command begins with the command.
 var otherFlags = map[string]string{
 	"v": noMounts, "volume": noMounts, "mount": noMounts,
 	"p": noPorts, "publish": noPorts, "port": noPorts,
@@ -121,9 +124,9 @@ var otherFlags = map[string]string{
 	"workdir":    "set working_dir in the tool",
 	"cap-add":    "set security: {capabilities: […]} in the tool",
 	"read-only":  "the root is read-only unless the tool sets security: {read_only: false}",
-	"restart":    "set retry: {attempts: N} in the tool",
-	"retry":      "set retry: {attempts: N} in the tool",
-	"retries":    "set retry: {attempts: N} in the tool",
+	"restart":    inTool,
+	"retry":      inTool,
+	"retries":    inTool,
 	"w":          "set working_dir in the tool",
 	"m":          "the flag here is --memory",
 	"u":          "the flag here is --user",
@@ -144,9 +147,9 @@ var otherFlags = map[string]string{
 	"detach":     "a run ends with its command",
 
 	"shell rm":         "the flag here is --remove",
-	"shell i":          "a shell has this terminal; leave it out",
-	"shell t":          "a shell has this terminal; leave it out",
-	"secret set value": "a value doesn't stand on the command line, where others see it; give it on standard input, or with --from env:VARIABLE or file:PATH",
+	"shell i":          ownShell,
+	"shell t":          ownShell,
+	"secret set value": noValue,
 }
 
 // flagError is the error of a wrong flag, or of an unknown command that stands before it.
@@ -241,13 +244,10 @@ func explainMissing(name string, err error) error {
 	entries, _ := os.ReadDir(filepath.Clean(dir)) // without it there is nothing to suggest
 	files := map[string]string{}                  // by their names without .yaml or .yml, and folders of tools
 	for _, e := range entries {
-		if _, err := os.Stat(filepath.Join(dir, e.Name(), "tool.yaml")); err == nil {
-			files[e.Name()] = e.Name()
-		}
-	}
-	for _, e := range entries {
 		if ext := filepath.Ext(e.Name()); ext == ".yaml" || ext == ".yml" {
 			files[strings.TrimSuffix(e.Name(), ext)] = e.Name()
+		} else if _, err := os.Stat(filepath.Join(dir, e.Name(), "tool.yaml")); err == nil && files[e.Name()] == "" {
+			files[e.Name()] = e.Name()
 		}
 	}
 	stem := strings.TrimSuffix(base, filepath.Ext(base))

@@ -102,7 +102,11 @@ func (p *presenter) event(e run.Event) {
 		p.state(e.State)
 	case e.Connection != nil && !e.Connection.Allowed && !p.f.quiet:
 		p.spinner.stop()
-		p.notes.add("refused: " + deniedText(e.Connection))
+		text := deniedText(e.Connection)
+		if p.f.network != "" && e.Connection.Suggest != "" {
+			text += ", and leave out --network"
+		}
+		p.notes.add("refused: " + text)
 	}
 }
 

@@ -177,7 +177,7 @@ func explainNoSecret(store *secret.Store, err error) error {
 	if !errors.As(err, &missing) {
 		return err
 	}
-	missing.Remedy = "mayfly secret ls lists what there is"
+	missing.Remedy = "to see which there are: mayfly secret ls"
 	list, _ := store.List() // what can't be read is in no list
 	var names []string
 	for _, i := range list {

@@ -77,7 +77,7 @@ func operandError(cmd *cobra.Command, args []string) error {
 	}
 	err := fmt.Errorf("%s takes %s, not %d arguments", cmd.CommandPath(), takes, len(args))
 	if cmd.CommandPath() == "mayfly secret set" {
-		err = fmt.Errorf("%w; %s", err, otherFlags["secret set value"])
+		err = fmt.Errorf("%w; %s", err, noValue)
 	}
 	return err
 }

@@ -48,8 +48,8 @@ func (c *Connection) Remedy() string {
 	case strings.HasPrefix(c.Rule, "mode list"):
 		return "to allow it, add to network.egress: " + c.Suggest
 	}
-	// It is the first rule, and with one what no rule names is refused.
-	return "to allow it, give the tool network.egress with all that it needs: " + c.Suggest
+	// The tool has no rules yet; with the first one, whatever no rule names is refused.
+	return "to allow it, list all that the tool needs under network.egress, with " + c.Suggest
 }
 
 // Exit is how a sandbox ended.

@@ -74,7 +74,7 @@ func (l *lastOutput) lines() []string {
 // lines that it wrote.
 func advice(spec *engine.Spec, lines []string, status int) string {
 	for _, line := range slices.Backward(lines) {
-		if !spec.Security.Writable && strings.Contains(strings.ToLower(line), "read-only file system") {
+		if !spec.Security.Writable && strings.Contains(strings.ToLower(line), "read-only file system") && !alwaysReadOnly(spec, line) {
 			return "the image's files are read-only unless the tool sets security: {read_only: false}; /tmp, the working directory and home can be written to"
 		}
 		if m := noSecret().FindStringSubmatch(line); m != nil {
@@ -89,6 +89,12 @@ func advice(spec *engine.Spec, lines []string, status int) string {
 		}
 	}
 	return ""
+}
+
+// alwaysReadOnly reports whether a line names what stays read-only whatever the tool asks for: the kernel's files, and mounts.
+func alwaysReadOnly(spec *engine.Spec, line string) bool {
+	return strings.Contains(line, "/proc/") || strings.Contains(line, "/sys/") ||
+		slices.ContainsFunc(spec.Mounts, func(m engine.Mount) bool { return strings.Contains(line, m.Target) })
 }
 
 // mounted reports whether a path is a mount's, or has one below it.

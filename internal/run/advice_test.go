@@ -36,6 +36,8 @@ func TestAdvice(t *testing.T) {
 		{"one of a folder of secrets", "cat: can't open '/secrets/mounted/user': No such file or directory", "", 1, "", nil},
 		{"read-only", "touch: /etc/x: Read-only file system", readOnly, 1, "1000", nil},
 		{"read-only, Node", "Error: EROFS: read-only file system, open '/etc/x'", readOnly, 1, "", nil},
+		{"read-only for everybody", "sysctl: cannot open '/proc/sys/kernel/x': Read-only file system", "", 1, "1000", nil},
+		{"read-only mount", "touch: /secrets/mounted/password: Read-only file system", "", 1, "1000", nil},
 		{"another file", "cat: /etc/x: No such file or directory", "", 1, "", nil},
 		{"nothing", "", "", 1, "", nil},
 	} {

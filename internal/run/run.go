@@ -402,9 +402,12 @@ func (r *run) advise(t *tool.Tool, spec *engine.Spec, lines []string, status int
 	res := &r.result
 	switch {
 	case res.Status == TimedOut:
-		res.Hint = cmp.Or(loopbackAdvice(t, spec, lines, true), res.Hint)
+		if waited := waitedForLoopback(t, spec); waited != "" {
+			res.Hint += "; " + waited
+		}
+		res.Hint = cmp.Or(loopbackAdvice(spec, lines), res.Hint)
 	case res.Status == Failed && res.Hint == "":
-		res.Hint = cmp.Or(advice(spec, lines, status), loopbackAdvice(t, spec, lines, false))
+		res.Hint = cmp.Or(advice(spec, lines, status), loopbackAdvice(spec, lines))
 	}
 }
 

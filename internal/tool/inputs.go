@@ -42,7 +42,7 @@ func (t *Tool) Inputs(given map[string]any) ([]Input, error) {
 		if slices.Contains(names, name) {
 			continue
 		}
-		hint := "its arguments are " + listing(names)
+		hint := "the tool's arguments are " + listing(names)
 		if near := nearest(name, names); near != "" {
 			i := slices.Index(names, near)
 			hint = fmt.Sprintf("did you mean %q (%s)?", near, t.Args[i].Type)

@@ -64,6 +64,11 @@ func (m *Matcher) Exact() (string, bool) {
 	return "", false
 }
 
+// Wanted are the texts and patterns that have to be found, each as it stands in the file.
+func (m *Matcher) Wanted() []string {
+	return slices.Concat(m.Equals, m.Contains, texts(m.Glob), texts(m.Regex))
+}
+
 // String is the matcher for messages: the text that it takes, or its conditions.
 func (m *Matcher) String() string {
 	if m == nil {

@@ -128,29 +128,30 @@ func listHint(n *yaml.Node, item schema) string {
 	if n.Kind != yaml.ScalarNode || n.Value == "" || !isScalar(item) {
 		return ""
 	}
-	value := brief(n.Value)
-	if n.ShortTag() == "!!str" && strings.ContainsAny(value, ":,[]{}#*&!|>'\"%@`") {
-		value = quote(value)
-	}
-	return "write [" + value + "]"
+	return "write [" + asItem(n) + "]"
 }
 
 func listOfKeys(n *yaml.Node, item schema) string {
-	var keys []string
-	for i := 0; i < len(n.Content); i += 2 {
-		keys = append(keys, brief(resolve(n.Content[i]).Value))
-	}
 	of, _ := item["properties"].(schema)
-	_, isItem := of[keys[0]]
-	switch {
-	case isItem:
-		return fmt.Sprintf("write [{%s: …}]", keys[0])
+	first := asItem(resolve(n.Content[0]))
+	switch _, isItem := of[n.Content[0].Value]; {
+	case isItem && resolve(n.Content[1]).Kind != yaml.MappingNode:
+		return fmt.Sprintf("write [{%s: …}]", first)
 	case of["name"] != nil:
-		return fmt.Sprintf("write [{name: %s, …}]", keys[0])
-	case isScalar(item) && len(keys) <= 5:
-		return "write [" + strings.Join(keys, ", ") + "]"
+		return fmt.Sprintf("write [{name: %s, …}]", first)
+	case isScalar(item):
+		return "write [" + first + ", …]"
 	}
 	return ""
+}
+
+// asItem writes a scalar as an item of a list, in quotes where it needs them.
+func asItem(n *yaml.Node) string {
+	value := brief(n.Value)
+	if n.ShortTag() == "!!str" && strings.ContainsAny(value, ":,[]{}#*&!|>'\"%@`") {
+		return quote(value)
+	}
+	return value
 }
 
 // isScalar reports whether a schema takes only scalars.

@@ -296,12 +296,12 @@ func mockSetShape() shape[MockSet] {
 		func(m *MockSet) *map[string]MockSet { return &m.Tests })), finish)
 }
 
-// mockFile is the path of a file of mocks; they themselves stand elsewhere.
+// mockFile is the path of a file of mocks; those written in this file go under http and commands.
 func mockFile() shape[string] {
 	path := text(schema{"minLength": 1}, checkBeside)
 	return shape[string]{schema: path.schema, read: func(d *decoder, n *yaml.Node, label string) (string, bool) {
 		if at := resolve(n); at.Kind != yaml.ScalarNode {
-			d.report(at, label+" must be the path of a file, not "+describe(at), "mocks in this file stand under http and commands")
+			d.report(at, label+" must be the path of a file, not "+describe(at), "in this file, mocks go under http and commands")
 			return "", false
 		}
 		return path.read(d, n, label)

@@ -108,8 +108,8 @@ func (d *decoder) notRunnable(root *yaml.Node) error {
 	return nil
 }
 
-// misspelt reports a key that was probably meant to make the file a workflow, of which all others would be unknown: one that is
-// nearly right, or what other programs call it.
+// misspelt reports a key that was probably meant to make the file a workflow: one that is nearly right, or that other programs
+// use. Otherwise every other key would be reported as unknown.
 func (d *decoder) misspelt(root *yaml.Node) {
 	kinds := []string{"workflow", "parallel_tools"}
 	if len(d.problems) > 0 || root.Kind != yaml.MappingNode || keyOf(root, "image", "command", "script") != nil {
