@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mayfly-run/mayfly/internal/engine"
-	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/policy"
 )
 
 func newDoctorCommand(s streams) *cobra.Command {
@@ -71,21 +71,21 @@ weaker than asked. "absent" is an addition that runs do without. Exit status 1 w
 // checkPolicy says what the operator's policy allows, or what is wrong with it.
 func checkPolicy() []engine.Check {
 	const feature = "operator's policy"
-	policy, err := loadPolicy()
+	p, err := loadPolicy()
 	switch {
 	case err != nil:
 		return []engine.Check{{Feature: feature, Status: engine.CheckMissing, Detail: err.Error(), Remedy: "correct that; until then nothing runs"}}
-	case policy == nil:
-		return []engine.Check{{Feature: feature, Status: engine.CheckAbsent, Detail: run.DefaultPolicyPath + " is not there; tools may use any network, image and limit"}}
+	case p == nil:
+		return []engine.Check{{Feature: feature, Status: engine.CheckAbsent, Detail: policy.DefaultPath + " is not there; tools may use any network, image and limit"}}
 	}
-	checks := []engine.Check{{Feature: feature, Status: engine.CheckOK, Detail: policy.Path()}}
-	for _, a := range policy.Allows() {
+	checks := []engine.Check{{Feature: feature, Status: engine.CheckOK, Detail: p.Path()}}
+	for _, a := range p.Allows() {
 		c := engine.Check{Feature: "policy: " + a.Key, Status: engine.CheckOK, Detail: a.Text}
 		switch a.Key {
 		case "images":
-			checkImages(&c, policy)
+			checkImages(&c, p)
 		case "defaults":
-			checkDefaults(&c, policy)
+			checkDefaults(&c, p)
 		}
 		checks = append(checks, c)
 	}
@@ -93,8 +93,8 @@ func checkPolicy() []engine.Check {
 }
 
 // checkImages says which patterns hold for no image.
-func checkImages(c *engine.Check, policy *run.Policy) {
-	dead, all := policy.DeadImages()
+func checkImages(c *engine.Check, p *policy.Policy) {
+	dead, all := p.DeadImages()
 	switch {
 	case all:
 		c.Status, c.Remedy = engine.CheckMissing, "write patterns such as registry.example.com/tools/*; until then nothing runs"
@@ -106,8 +106,8 @@ func checkImages(c *engine.Check, policy *run.Policy) {
 }
 
 // checkDefaults says what of the defaults the policy itself refuses. Tools that set it themselves run.
-func checkDefaults(c *engine.Check, policy *run.Policy) {
-	if denied := policy.RefusedDefault(); denied != nil {
+func checkDefaults(c *engine.Check, p *policy.Policy) {
+	if denied := p.RefusedDefault(); denied != nil {
 		c.Status = engine.CheckAbsent
 		c.Detail += fmt.Sprintf("; the policy refuses the default %s: %s", denied.What, denied.Allows)
 		c.Remedy = fmt.Sprintf("write %s in each tool, or give the policy defaults that it allows", denied.Missing)

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"github.com/mayfly-run/mayfly/internal/image"
+	"github.com/mayfly-run/mayfly/internal/policy"
 	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/secret"
 	"github.com/mayfly-run/mayfly/internal/tool"
@@ -43,7 +44,7 @@ func openHost(command string, secretFlags []string, stdin io.Reader, pull string
 	if err != nil {
 		return nil, err
 	}
-	policy, err := loadPolicy()
+	allowed, err := loadPolicy()
 	if err != nil {
 		return nil, err
 	}
@@ -53,7 +54,7 @@ func openHost(command string, secretFlags []string, stdin io.Reader, pull string
 			Engine:  engine,
 			Images:  pulling{Store: images, when: pull, configured: images.Configured("docker.io"), notice: notices},
 			Secrets: secret.Chain{given, openSecrets(dir)},
-			Policy:  policy,
+			Policy:  allowed,
 			Caches:  filepath.Join(dir, "caches"),
 		},
 	}, nil
@@ -79,16 +80,16 @@ const policyVariable = "MAYFLY_POLICY"
 
 // loadPolicy reads the operator's policy; nil is a host without one. A policy that somebody names has to be there:
 // without it runs would be allowed more than was meant.
-func loadPolicy() (*run.Policy, error) {
+func loadPolicy() (*policy.Policy, error) {
 	path := os.Getenv(policyVariable)
 	if path == "" {
-		return run.FindPolicy(run.DefaultPolicyPath)
+		return policy.Find(policy.DefaultPath)
 	}
-	policy, err := run.LoadPolicy(path)
+	p, err := policy.Load(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%s: %w; correct the path, or unset the variable to use the host's policy; for no limits name an empty file", policyVariable, err)
 	}
-	return policy, err
+	return p, err
 }
 
 // openImages opens the store of images with the registries' configuration.

@@ -33,9 +33,9 @@ func (r *run) conclude(t *tool.Tool, exit *engine.Exit, cause error) {
 			res.Reason = fmt.Sprintf("out of memory: the tool had more than %d locks of parts of files, which are the kernel's memory", engine.MaxLocks)
 			res.Hint = "have the tool lock fewer parts of files at once"
 		case exit.TooManySockets:
-			res.Reason = fmt.Sprintf("out of memory: the tool had more sockets than its memory limit of %s allows, one for each 256Ki or %d in any case", bytesText(t.Resources.Memory), engine.MinSockets)
+			res.Reason = fmt.Sprintf("out of memory: the tool had more sockets than its memory limit of %s allows, one for each 256Ki or %d in any case", tool.FormatSize(t.Resources.Memory), engine.MinSockets)
 		default:
-			res.Reason = fmt.Sprintf("out of memory: the tool used all of its %s", bytesText(t.Resources.Memory))
+			res.Reason = fmt.Sprintf("out of memory: the tool used all of its %s", tool.FormatSize(t.Resources.Memory))
 			if files := exit.Usage.DiskBytes; files > t.Resources.Memory/4 {
 				res.Hint = fmt.Sprintf("files are in memory and count, %d MiB of them at the end; %s", files>>20, res.Hint)
 			}
@@ -80,9 +80,9 @@ func (r *run) limitHint(t *tool.Tool, exit *engine.Exit) string {
 		}
 	}
 	if exit.Full.Files {
-		return fmt.Sprintf("the tool made as many files as %s of %s has room for, one for each 4Ki (at least 1024); %s", what, bytesText(size), raise)
+		return fmt.Sprintf("the tool made as many files as %s of %s has room for, one for each 4Ki (at least 1024); %s", what, tool.FormatSize(size), raise)
 	}
-	return fmt.Sprintf("the tool's files took all of %s, %s; %s", what, bytesText(size), raise)
+	return fmt.Sprintf("the tool's files took all of %s, %s; %s", what, tool.FormatSize(size), raise)
 }
 
 // outputs reads the tool's outputs. A succeeded tool has to have written them
@@ -92,7 +92,7 @@ func (r *run) outputs(t *tool.Tool, exit *engine.Exit) {
 	outputs, err := parseOutputs(exit.Output)
 	res.Outputs = outputs
 	if err == nil && exit.OutputTruncated {
-		err = fmt.Errorf("$MAYFLY_OUTPUT is larger than %s", bytesText(MaxOutputBytes))
+		err = fmt.Errorf("$MAYFLY_OUTPUT is larger than %s", tool.FormatSize(MaxOutputBytes))
 	}
 	if err == nil {
 		var missing []string
@@ -108,16 +108,4 @@ func (r *run) outputs(t *tool.Tool, exit *engine.Exit) {
 	if err != nil && res.Status == Succeeded {
 		res.Status, res.ExitCode, res.Reason = Failed, ExitError, err.Error()
 	}
-}
-
-func bytesText(n int64) string {
-	for _, unit := range []struct {
-		size int64
-		name string
-	}{{1 << 30, "Gi"}, {1 << 20, "Mi"}, {1 << 10, "Ki"}} {
-		if n >= unit.size && n%unit.size == 0 {
-			return fmt.Sprintf("%d%s", n/unit.size, unit.name)
-		}
-	}
-	return fmt.Sprintf("%d bytes", n)
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/engine"
 	"github.com/mayfly-run/mayfly/internal/image"
+	"github.com/mayfly-run/mayfly/internal/policy"
 	"github.com/mayfly-run/mayfly/internal/secret"
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
@@ -42,8 +43,8 @@ type Runner struct {
 	Engine  engine.Engine
 	Images  Images
 	Secrets secret.Source
-	Policy  *Policy // nil is a host without one
-	Caches  string  // the directory of cache volumes
+	Policy  *policy.Policy // nil is a host without one
+	Caches  string         // the directory of cache volumes
 }
 
 // Options are how a run is carried out, beside what it is.
@@ -141,7 +142,7 @@ func (r *run) fail(ctx context.Context, err error) {
 	res.Reason = err.Error()
 	res.Status, res.ExitCode = Error, ExitError
 	var command *engine.CommandError
-	var denied *DeniedError
+	var denied *policy.DeniedError
 	switch {
 	case errors.As(err, &denied):
 		res.Status = Denied

@@ -20,6 +20,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/engine/fake"
 	"github.com/mayfly-run/mayfly/internal/image"
 	"github.com/mayfly-run/mayfly/internal/secret"
+	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -578,4 +579,13 @@ func TestAttemptsShowNoSecret(t *testing.T) {
 	if !announced {
 		t.Errorf("no attempt is announced: %+v", s.events)
 	}
+}
+
+func parseTool(t *testing.T, text string) *tool.Tool {
+	t.Helper()
+	parsed, err := tool.Parse("tool.yaml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return parsed
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/network"
 )
 
-// PolicyFile is an operator's policy as it is written; run.Policy is what it means. A list that isn't there is nil.
+// PolicyFile is an operator's policy as it is written; policy.Policy is what it means. A list that isn't there is nil.
 type PolicyFile struct {
 	Defaults, Max PolicyLimits
 	Networks      []string // modes

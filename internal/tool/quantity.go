@@ -113,15 +113,15 @@ func parseSize(least, most int64) func(string) (v int64, wrong, hint string) {
 			return 0, "is not a size", hint
 		}
 		if err != nil || v < least || v > most {
-			return 0, "is out of range", fmt.Sprintf("it must be from %s to %s", formatSize(least), formatSize(most))
+			return 0, "is out of range", fmt.Sprintf("it must be from %s to %s", FormatSize(least), FormatSize(most))
 		}
 		return v, "", ""
 	}
 }
 
-// formatSize writes a size in the largest binary unit that divides it.
-func formatSize(v int64) string {
-	for _, unit := range []string{"Ti", "Gi", "Mi", "Ki"} {
+// FormatSize writes a size as a definition has it: in the largest unit that divides it, a binary one if there is one.
+func FormatSize(v int64) string {
+	for _, unit := range []string{"Ti", "Gi", "Mi", "Ki", "T", "G", "M", "k"} {
 		factor, _ := sizeUnit(unit)
 		if v != 0 && v%int64(factor) == 0 {
 			return strconv.FormatInt(v/int64(factor), 10) + unit

@@ -138,8 +138,8 @@ func FuzzQuantity(f *testing.F) {
 				t.Errorf("%s %q: white space is taken", kind, s)
 			}
 			if kind == "size" {
-				if back, wrong, _ := p.parse(formatSize(v)); wrong != "" || back != v {
-					t.Errorf("size %q: %d is written %s, which reads as %d", s, v, formatSize(v), back)
+				if back, wrong, _ := p.parse(FormatSize(v)); wrong != "" || back != v {
+					t.Errorf("size %q: %d is written %s, which reads as %d", s, v, FormatSize(v), back)
 				}
 			}
 		}

@@ -1,4 +1,4 @@
-package run
+package policy
 
 import (
 	"errors"
@@ -36,7 +36,7 @@ func parseTool(t *testing.T, text string) *tool.Tool {
 }
 
 func TestPolicyRefusesWhatExceedsIt(t *testing.T) {
-	p, err := parsePolicy("policy.yaml", []byte(fullPolicy))
+	p, err := parse("policy.yaml", []byte(fullPolicy))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +73,7 @@ func TestPolicyRefusesWhatExceedsIt(t *testing.T) {
 }
 
 func TestPolicyFillsWhatAToolLeavesOpen(t *testing.T) {
-	p, err := parsePolicy("policy.yaml", []byte(fullPolicy))
+	p, err := parse("policy.yaml", []byte(fullPolicy))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -183,21 +183,21 @@ func TestPolicyImages(t *testing.T) {
 // TestN07_AMissingPolicy: a host has no policy only where there is none, not where one is named or meant.
 func TestN07_AMissingPolicy(t *testing.T) {
 	missing := filepath.Join(t.TempDir(), "missing.yaml")
-	if p, err := FindPolicy(missing); p != nil || err != nil {
+	if p, err := Find(missing); p != nil || err != nil {
 		t.Errorf("find a missing file: %v, %v", p, err)
 	}
-	if p, err := LoadPolicy(missing); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), missing) {
+	if p, err := Load(missing); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), missing) {
 		t.Errorf("load a missing file: %v, %v", p, err)
 	}
 	dangling := filepath.Join(t.TempDir(), "policy.yaml")
 	if err := os.Symlink(missing, dangling); err != nil {
 		t.Fatal(err)
 	}
-	if p, err := FindPolicy(dangling); err == nil || !strings.Contains(err.Error(), dangling) {
+	if p, err := Find(dangling); err == nil || !strings.Contains(err.Error(), dangling) {
 		t.Errorf("a link to a missing file: %v, %v", p, err)
 	}
 	dir := t.TempDir()
-	if p, err := FindPolicy(dir); err == nil || strings.Count(err.Error(), dir) != 1 {
+	if p, err := Find(dir); err == nil || strings.Count(err.Error(), dir) != 1 {
 		t.Errorf("a folder: %v, %v; want the path once", p, err)
 	}
 }
@@ -244,7 +244,7 @@ func TestPolicyFileErrors(t *testing.T) {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := LoadPolicy(path); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), path) {
+		if _, err := Load(path); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), path) {
 			t.Errorf("%.60q: %v, want %q and the path", text, err, want)
 		}
 	}
@@ -262,7 +262,7 @@ func TestPolicyOfTheDocs(t *testing.T) {
 	if !found || !found2 || !found3 {
 		t.Fatal("there is no example")
 	}
-	if _, err := parsePolicy("policy.yaml", []byte(example)); err != nil {
+	if _, err := parse("policy.yaml", []byte(example)); err != nil {
 		t.Error(err)
 	}
 }

@@ -1,4 +1,6 @@
-package run
+// Package policy is what the operator of a host allows its tools: defaults, maxima, networks, capabilities, images. A
+// [Policy] is read from a file by the code that reads tools, and applied to a tool before anything of it is fetched.
+package policy
 
 import (
 	"cmp"
@@ -18,8 +20,8 @@ import (
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
-// DefaultPolicyPath is the operator's policy of a host.
-const DefaultPolicyPath = "/etc/mayfly/policy.yaml"
+// DefaultPath is the operator's policy of a host.
+const DefaultPath = "/etc/mayfly/policy.yaml"
 
 // Policy is what the operator of a host allows. It sets the defaults and refuses
 // what exceeds it; it can widen only the list of capabilities. A nil Policy is a
@@ -55,17 +57,17 @@ var builtinCapabilities = append(slices.Clone(tool.RootCapabilities), "NET_BIND_
 // maxPolicyBytes bounds the file.
 const maxPolicyBytes = 1 << 20
 
-// FindPolicy reads the policy at path; a host without the file has none. A link that leads nowhere is an error: the
+// Find reads the policy at path; a host without the file has none. A link that leads nowhere is an error: the
 // operator means to have a policy.
-func FindPolicy(path string) (*Policy, error) {
+func Find(path string) (*Policy, error) {
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
 		return nil, nil //nolint:nilnil // a nil Policy is a valid one
 	}
-	return LoadPolicy(path)
+	return Load(path)
 }
 
-// LoadPolicy reads the policy at path. The file has to be there.
-func LoadPolicy(path string) (*Policy, error) {
+// Load reads the policy at path. The file has to be there.
+func Load(path string) (*Policy, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("read the policy: %w", err)
@@ -78,10 +80,10 @@ func LoadPolicy(path string) (*Policy, error) {
 	if len(data) > maxPolicyBytes {
 		return nil, fmt.Errorf("read the policy %s: it is larger than %d bytes", path, maxPolicyBytes)
 	}
-	return parsePolicy(path, data)
+	return parse(path, data)
 }
 
-func parsePolicy(path string, data []byte) (*Policy, error) {
+func parse(path string, data []byte) (*Policy, error) {
 	file, err := tool.ParsePolicy(path, data)
 	if err != nil {
 		return nil, err
@@ -164,7 +166,7 @@ func (p *Policy) fill(t *tool.Tool) {
 
 // check refuses what exceeds the policy. t is filled in, written is the tool as it was before.
 func (p *Policy) check(t, written *tool.Tool) error {
-	capabilities, where := builtinCapabilities, "the built-in policy; "+DefaultPolicyPath+" can allow more"
+	capabilities, where := builtinCapabilities, "the built-in policy; "+DefaultPath+" can allow more"
 	if p != nil && p.file.Capabilities != nil {
 		capabilities, where = p.file.Capabilities, p.path
 	}

@@ -1,4 +1,4 @@
-package run
+package policy
 
 import (
 	"cmp"
@@ -98,8 +98,8 @@ func (l limits) numbers() []number {
 	r := l.resources
 	return []number{
 		{"resources.cpu", r.CPU, fmt.Sprintf("%dm", r.CPU)},
-		{"resources.memory", r.Memory, bytesText(r.Memory)},
-		{"resources.disk", r.Disk, bytesText(r.Disk)},
+		{"resources.memory", r.Memory, tool.FormatSize(r.Memory)},
+		{"resources.disk", r.Disk, tool.FormatSize(r.Disk)},
 		{"resources.pids", r.PIDs, fmt.Sprint(r.PIDs)},
 		{"resources.nofile", r.NoFile, fmt.Sprint(r.NoFile)},
 		{"resources.bandwidth", r.Bandwidth, fmt.Sprintf("%d bit/s", r.Bandwidth)},

@@ -1,4 +1,4 @@
-package run
+package policy
 
 import (
 	"errors"
@@ -10,7 +10,7 @@ import (
 
 func mustPolicy(t *testing.T, text string) *Policy {
 	t.Helper()
-	p, err := parsePolicy("policy.yaml", []byte(text))
+	p, err := parse("policy.yaml", []byte(text))
 	if err != nil {
 		t.Fatal(err)
 	}
