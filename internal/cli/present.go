@@ -122,8 +122,8 @@ func deniedText(c *engine.Connection) string {
 		target = fmt.Sprintf("%s port %d", target, c.Port)
 	}
 	text := fmt.Sprintf("%s %s: %s", c.Protocol, target, c.Reason)
-	if remedy := c.Remedy(); remedy != "" {
-		text += "; " + remedy
+	if c.Remedy != "" {
+		text += "; " + c.Remedy
 	}
 	return text
 }

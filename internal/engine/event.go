@@ -1,9 +1,6 @@
 package engine
 
-import (
-	"strings"
-	"time"
-)
+import "time"
 
 // Event is something that a sandbox reports while it lives: exactly one of
 // the pointers is set.
@@ -34,22 +31,11 @@ type Connection struct {
 	Rule     string `json:"rule"`             // what allowed or denied it
 	Reason   string `json:"reason,omitempty"` // why it was denied or why it failed, for people
 	Suggest  string `json:"suggest,omitempty"`
+	Remedy   string `json:"remedy,omitempty"` // what to do in the tool's file, for people; the run knows it, and no engine
 	// Mocked says that a test's mocks answered, and that nothing left the machine.
 	Mocked  bool  `json:"mocked,omitempty"`
 	RxBytes int64 `json:"rx_bytes"`
 	TxBytes int64 `json:"tx_bytes"`
-}
-
-// Remedy says how a tool's file would allow a denied connection; "" where no rule does.
-func (c *Connection) Remedy() string {
-	switch {
-	case c.Suggest == "":
-		return ""
-	case strings.HasPrefix(c.Rule, "mode list"):
-		return "to allow it, add to network.egress: " + c.Suggest
-	}
-	// The tool has no rules yet; with the first one, whatever no rule names is refused.
-	return "to allow it, list all that the tool needs under network.egress, with " + c.Suggest
 }
 
 // Exit is how a sandbox ended.

@@ -143,6 +143,9 @@ func (p Policy) decideList(t *target) Decision {
 		out.Suggest = t.suggestFor(rebound)
 		out.Reason = fmt.Sprintf("%s resolves to the private address %s, which a rule with only a host does not open; "+
 			"give the rule a cidr too", HostText(rebound), t.addr)
+	case t.otherName() != nil:
+		out.Suggest = nil
+		out.Reason = fmt.Sprintf("%s; here it is %s, which only an egress rule that names it opens", t.otherName().Why, HostName)
 	default:
 		out.Reason = "no egress rule allows " + t.text()
 		if r := p.rangeFor(t); r != nil && out.Suggest != nil {
@@ -151,6 +154,17 @@ func (p Policy) decideList(t *target) Decision {
 		}
 	}
 	return out
+}
+
+// otherName says why a name leads nowhere that is another program's for this machine; nil for any other target.
+func (t *target) otherName() *Dead {
+	if len(t.Names) == 0 {
+		return nil
+	}
+	if dead := (Rule{Host: t.Names[0]}).Dead(); dead != nil && dead.Machine {
+		return dead
+	}
+	return nil
 }
 
 // rangeFor returns the first rule with only a range that would allow an unresolved target if its name led into the range.

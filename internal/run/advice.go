@@ -53,6 +53,10 @@ var (
 	notPermitted = sync.OnceValue(func() *regexp.Regexp {
 		return regexp.MustCompile(`(?i)(?:operation not permitted|permission denied)(?:[).]*|: .*|, [a-z]+(?: '.*)?| \((?:os error \d+|are you root\?)\))$`)
 	})
+	// As in "touch: /etc/x: Read-only file system" and "EROFS: read-only file system, open '/etc/x'", with the path.
+	readOnlyFile = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`(?i)(/[\w./@+-]*)['"‘’]*: read-only file system$|read-only file system(?:, \w+|:) ['"](/[^'"]*)['"]`)
+	})
 	noSecret = sync.OnceValue(func() *regexp.Regexp {
 		return regexp.MustCompile(`(?i)/secrets/([A-Za-z0-9][A-Za-z0-9._-]*).*no such file or directory|no such file or directory.*/secrets/([A-Za-z0-9][A-Za-z0-9._-]*)`)
 	})
@@ -74,9 +78,6 @@ func (l *lastOutput) lines() []string {
 // lines that it wrote.
 func advice(spec *engine.Spec, lines []string, status int) string {
 	for _, line := range slices.Backward(lines) {
-		if !spec.Security.Writable && strings.Contains(strings.ToLower(line), "read-only file system") && !alwaysReadOnly(spec, line) {
-			return "the image's files are read-only unless the tool sets security: {read_only: false}; /tmp, the working directory and home can be written to"
-		}
 		if m := noSecret().FindStringSubmatch(line); m != nil {
 			name := m[1] + m[2]
 			if mounted(spec, "/secrets/"+name) {
@@ -91,10 +92,26 @@ func advice(spec *engine.Spec, lines []string, status int) string {
 	return ""
 }
 
-// alwaysReadOnly reports whether a line names what stays read-only whatever the tool asks for: the kernel's files, and mounts.
-func alwaysReadOnly(spec *engine.Spec, line string) bool {
-	return strings.Contains(line, "/proc/") || strings.Contains(line, "/sys/") ||
-		slices.ContainsFunc(spec.Mounts, func(m engine.Mount) bool { return strings.Contains(line, m.Target) })
+// readOnlyAdvice is for a tool that tried to change the image's files.
+func readOnlyAdvice(spec *engine.Spec, lines []string) string {
+	if spec.Security.Writable {
+		return ""
+	}
+	for _, line := range slices.Backward(lines) {
+		m := readOnlyFile().FindStringSubmatch(line)
+		if m != nil && !alwaysReadOnly(spec, m[1]+m[2]) {
+			return "the image's files are read-only unless the tool sets security: {read_only: false}; /tmp and home can be written to"
+		}
+	}
+	return ""
+}
+
+// alwaysReadOnly reports whether a path stays read-only whatever the tool asks for: the kernel's files, and mounts with what
+// is above and below them.
+func alwaysReadOnly(spec *engine.Spec, file string) bool {
+	below := func(a, b string) bool { return a == b || strings.HasPrefix(a, strings.TrimSuffix(b, "/")+"/") }
+	return below(file, "/proc") || below(file, "/sys") || below(file, "/run") ||
+		slices.ContainsFunc(spec.Mounts, func(m engine.Mount) bool { return below(file, m.Target) || below(m.Target, file) })
 }
 
 // mounted reports whether a path is a mount's, or has one below it.

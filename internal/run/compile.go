@@ -57,7 +57,7 @@ type Artifact struct {
 // Compile makes the spec of one run. It is a pure function: the same request
 // and image give the same spec, nothing is looked up, and no secret's value is
 // in it. caches is the directory that has all caches. The request names its
-// project, and a script that is a file has been read (tool.Tool.ReadScript).
+// project, and a script that is a file has been read (tool.Tool.ReadFiles).
 //
 // The environment's precedence, lowest first: the image's, the tool's with the
 // defaults of its args, what is shared by the steps of a workflow, inputs, the

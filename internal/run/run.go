@@ -386,7 +386,7 @@ func (r *run) attempt(ctx context.Context, t *tool.Tool, spec *engine.Spec, secr
 		return nil, err
 	}
 	r.conclude(t, &exit, cause)
-	r.advise(t, spec, last.lines(), exit.Code)
+	r.advise(spec, last.lines(), exit.Code)
 	r.result.KeptID = ""
 	if exit.Kept {
 		r.result.KeptID = spec.ID
@@ -396,20 +396,6 @@ func (r *run) attempt(ctx context.Context, t *tool.Tool, spec *engine.Spec, secr
 		again = sandbox.Remove
 	}
 	return again, nil
-}
-
-// advise gives a failed attempt a hint by what the tool wrote.
-func (r *run) advise(t *tool.Tool, spec *engine.Spec, lines []string, status int) {
-	res := &r.result
-	switch {
-	case res.Status == TimedOut:
-		if waited := waitedForLoopback(t, spec); waited != "" {
-			res.Hint += "; " + waited
-		}
-		res.Hint = cmp.Or(loopbackAdvice(spec, lines), res.Hint)
-	case res.Status == Failed && res.Hint == "":
-		res.Hint = cmp.Or(advice(spec, lines, status), loopbackAdvice(spec, lines))
-	}
 }
 
 func (r *run) retries(retry *tool.Retry, n int) bool {
@@ -505,10 +491,11 @@ func (r *run) sandboxEvent(e engine.Event) {
 		// A name is the tool's own choice, and so is what it puts into it.
 		mask := r.masker.Load()
 		c.Host, c.Reason, c.Suggest = mask.String(c.Host), mask.String(c.Reason), mask.String(c.Suggest)
-		r.emit(Event{Connection: &c})
 		if !c.Allowed {
+			c.Remedy = r.remedy(c.Suggest)
 			r.denied(c)
 		}
+		r.emit(Event{Connection: &c})
 	}
 }
 

@@ -218,8 +218,8 @@ func (s *session) notes() {
 
 func refused(c *engine.Connection) string {
 	text := attempt(c)
-	if remedy := c.Remedy(); remedy != "" {
-		text += "; " + remedy
+	if c.Remedy != "" {
+		text += "; " + c.Remedy
 	}
 	return text
 }

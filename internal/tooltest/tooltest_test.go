@@ -333,12 +333,12 @@ func TestTimes(t *testing.T) {
 // A refusal by the tool's own network explains a failure.
 func TestRefusedByItsOwnNetwork(t *testing.T) {
 	r := one(t, "  expect: {}\n", func(p *process) int {
-		p.Report(engine.Event{Connection: &engine.Connection{Host: "x.example.com", Port: 443, Protocol: "tcp", Rule: "mode list", Reason: "no egress rule allows it", Suggest: `{host: "x.example.com"}`}})
+		p.Report(engine.Event{Connection: &engine.Connection{Host: "x.example.com", Port: 443, Protocol: "tcp", Reason: "no egress rule allows it", Suggest: `{host: "x.example.com"}`}})
 		p.Report(engine.Event{Connection: &engine.Connection{Host: "y.example.com", Port: 80, Protocol: "tcp", Allowed: true, Reason: "connection refused"}})
 		p.Report(engine.Event{Connection: &engine.Connection{Host: "z.example.com", Port: 80, Protocol: "tcp", Allowed: true, Mocked: true, Reason: "reset"}})
 		return 1
 	})
-	want := `the tool's own network refuses tcp x.example.com port 443: no egress rule allows it; to allow it, add to network.egress: {host: "x.example.com"}`
+	want := `the tool's own network refuses tcp x.example.com port 443: no egress rule allows it; to allow it, list all that the tool needs under network.egress, with {host: "x.example.com"}`
 	if len(r.Notes) != 2 || r.Notes[0] != want || r.Notes[1] != "not reached: tcp y.example.com port 80: connection refused" {
 		t.Errorf("notes %q", r.Notes)
 	}

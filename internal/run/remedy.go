@@ -1,0 +1,63 @@
+package run
+
+import (
+	"cmp"
+	"errors"
+	"slices"
+
+	"github.com/mayfly-run/mayfly/internal/engine"
+	"github.com/mayfly-run/mayfly/internal/network"
+	"github.com/mayfly-run/mayfly/internal/policy"
+	"github.com/mayfly-run/mayfly/internal/tool"
+)
+
+// This file says what to change in a tool that failed or was refused, where the operator's policy allows the change.
+
+// advise gives a failed attempt a hint by the last lines that the tool wrote.
+func (r *run) advise(spec *engine.Spec, lines []string, status int) {
+	res := &r.result
+	switch {
+	case res.Status == TimedOut:
+		if local := loopbackAdvice(spec, lines); local != "" {
+			res.Hint += "; " + local
+		}
+	case res.Status == Failed && res.Hint == "":
+		readOnly := false
+		res.Hint = cmp.Or(
+			advice(spec, lines, status),
+			r.allowed(readOnlyAdvice(spec, lines), func(t *tool.Tool) { t.Security.ReadOnly = &readOnly }),
+			loopbackAdvice(spec, lines),
+		)
+	}
+}
+
+// remedy says how the tool's file would allow what the network refused, by the rule that would.
+func (r *run) remedy(rule string) string {
+	if rule == "" || len(r.seen) >= maxDenied {
+		return ""
+	}
+	parsed, err := tool.Parse("rule", []byte("network: ["+rule+"]"))
+	if err != nil {
+		return "" // a secret was in it
+	}
+	list := *parsed.Network
+	// With a first rule, what no rule names is refused.
+	text := "to allow it, list all that the tool needs under network.egress, with " + rule
+	if own := r.req.Tool.Network; own != nil && own.Mode == network.ModeList {
+		list.Egress = slices.Concat(own.Egress, list.Egress)
+		text = "to allow it, add to network.egress: " + rule
+	}
+	return cmp.Or(r.allowed(text, func(t *tool.Tool) { t.Network, t.EgressAt = &list, nil }), "the policy of this host allows no rule for it")
+}
+
+// allowed is the advice, or "" where the operator's policy refuses the tool that follows it.
+func (r *run) allowed(advice string, follow func(*tool.Tool)) string {
+	changed := *r.req.Tool
+	follow(&changed)
+	_, err := r.Policy.Apply(&changed)
+	var denied *policy.DeniedError
+	if errors.As(err, &denied) {
+		return ""
+	}
+	return advice
+}

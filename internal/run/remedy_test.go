@@ -1,0 +1,77 @@
+package run
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/mayfly-run/mayfly/internal/engine"
+	"github.com/mayfly-run/mayfly/internal/policy"
+)
+
+// TestRemedies: what a tool is told to change is what its file has, and what the policy allows.
+func TestRemedies(t *testing.T) {
+	const rule = `{host: "a.example", ports: [443]}`
+	const list, add, none = "to allow it, list all that the tool needs under network.egress, with " + rule, "to allow it, add to network.egress: " + rule, "the policy of this host allows no rule for it"
+	for _, c := range []struct{ name, tool, policy, suggest, want string }{
+		{"no list", "name: a", "", rule, list},
+		{"a mode", "network: public", "", rule, list},
+		{"a list", "network: [{host: b.example}]", "", rule, add},
+		{"the policy's list", "name: a", "egress: [{host: b.example}, {host: a.example}]", rule, list},
+		{"outside of the policy's", "network: [{host: b.example}]", "egress: [{host: b.example}]", rule, none},
+		{"no lists", "network: public", "networks: [public]", rule, none},
+		{"no rule", "name: a", "", "", ""},
+		{"a masked one", "name: a", "", `{host: "***.example"}`, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := &run{Runner: &Runner{Policy: policyOf(t, c.policy)}, req: &Request{Tool: parseTool(t, c.tool)}}
+			if got := r.remedy(c.suggest); got != c.want {
+				t.Errorf("%q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+func TestAdvise(t *testing.T) {
+	const refused, etc, raise = "connect ECONNREFUSED 127.0.0.1:3000", "touch: /etc/x: Read-only file system", "raise timeout in the tool, or --timeout"
+	const local, writable = "localhost is the sandbox itself; this machine is host.mayfly.internal, which a rule of network.egress opens",
+		"the image's files are read-only unless the tool sets security: {read_only: false}; /tmp and home can be written to"
+	for _, c := range []struct {
+		name, line, policy string
+		status             State
+		hint, want         string
+	}{
+		{"localhost", refused, "", Failed, "", local},
+		{"localhost until its time was up", refused, "", TimedOut, raise, raise + "; " + local},
+		{"its time was up", "x", "", TimedOut, raise, raise},
+		{"read-only", etc, "", Failed, "", writable},
+		{"read-only by policy", etc, "read_only: true", Failed, "", ""},
+		{"a hint already", refused, "", Failed, "raise resources.disk", "raise resources.disk"},
+		{"nothing", "x", "", Failed, "", ""},
+		{"it went well", refused, "", Succeeded, "", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := &run{Runner: &Runner{Policy: policyOf(t, c.policy)}, req: &Request{Tool: parseTool(t, "name: a")}, result: Result{Status: c.status, Hint: c.hint}}
+			r.advise(&engine.Spec{}, []string{c.line}, 1)
+			if r.result.Hint != c.want {
+				t.Errorf("%q", r.result.Hint)
+			}
+		})
+	}
+}
+
+func policyOf(t *testing.T, text string) *policy.Policy {
+	t.Helper()
+	if text == "" {
+		return nil
+	}
+	file := filepath.Join(t.TempDir(), "policy.yaml")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p, err := policy.Load(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
