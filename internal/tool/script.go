@@ -40,10 +40,39 @@ func Interpreter(text string) []string {
 // maxScriptBytes bounds a script that is a file.
 const maxScriptBytes = 1 << 20
 
-// ReadScript reads the file of a script that is one into its text, so that it can be run; it does nothing for other
-// tools. The file is looked for in the tool's folder and nowhere else, whatever symbolic links say: the folder comes
+// ReadFiles reads the file of a script that is one into its text, so that it can be run, and finds which files of volumes
+// are missing. They are looked for in the tool's folder and nowhere else, whatever symbolic links say: the folder comes
 // out of somebody's repository.
-func (t *Tool) ReadScript() error {
+func (t *Tool) ReadFiles() error {
+	return errors.Join(t.readScript(), t.missingFiles())
+}
+
+// missingFiles are the files and folders of volumes that aren't there.
+func (t *Tool) missingFiles() error {
+	var problems []Problem
+	for _, v := range t.Volumes {
+		if v.File == "" || t.Source.Dir == "" {
+			continue
+		}
+		root, err := os.OpenRoot(t.Source.Dir)
+		if err == nil {
+			_, err = root.Stat(v.File)
+			_ = root.Close()
+		}
+		if errors.Is(err, fs.ErrNotExist) {
+			problems = append(problems, Problem{
+				Position: v.Position, Text: fmt.Sprintf("volume %s: there is no file or folder %q", v.Name, v.File),
+				Hint: "the path is relative to the tool's folder, " + t.Source.Dir,
+			})
+		}
+	}
+	if problems == nil {
+		return nil
+	}
+	return newError(problems)
+}
+
+func (t *Tool) readScript() error {
 	if t.Script == nil || t.Script.File == "" || t.Script.Text != "" {
 		return nil
 	}

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestReadScript: what an editor of another system adds to a script is said before a shell takes it for a command.
-func TestReadScript(t *testing.T) {
+// TestReadFiles: what an editor of another system adds to a script is said before a shell takes it for a command.
+func TestReadFiles(t *testing.T) {
 	for _, c := range []struct{ name, text, want string }{
 		{"plain", "#!/bin/sh\necho a\n", ""},
 		{"line breaks of Windows", "#!/bin/sh\r\necho a\r\n", `t.yaml:2:1: script file "x.sh" has the line breaks of Windows (CR LF)`},
@@ -27,7 +27,7 @@ func TestReadScript(t *testing.T) {
 				t.Fatal(err)
 			}
 			tool := &Tool{Source: Source{Dir: dir}, Script: &Script{File: "x.sh", Position: Position{File: "t.yaml", Line: 2, Column: 1}}}
-			err := tool.ReadScript()
+			err := tool.ReadFiles()
 			switch {
 			case c.want == "" && (err != nil || tool.Script.Text != c.text):
 				t.Errorf("%v, %q", err, tool.Script.Text)

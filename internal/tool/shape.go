@@ -125,17 +125,23 @@ func listHint(n *yaml.Node, item schema) string {
 	if n.Kind == yaml.MappingNode && len(n.Content) > 0 {
 		return listOfKeys(n, item)
 	}
-	if n.Kind != yaml.ScalarNode || n.Value == "" || !isScalar(item) {
-		return ""
+	if value := asItem(n); value != "" && n.Value != "" && isScalar(item) {
+		return "write [" + value + "]"
 	}
-	return "write [" + asItem(n) + "]"
+	return ""
 }
 
 func listOfKeys(n *yaml.Node, item schema) string {
 	of, _ := item["properties"].(schema)
+	isItem := len(n.Content) > 2 || resolve(n.Content[1]).Kind != yaml.MappingNode // one mapping by a name that is also a key
+	for i := 0; i < len(n.Content); i += 2 {
+		isItem = isItem && of[resolve(n.Content[i]).Value] != nil
+	}
 	first := asItem(resolve(n.Content[0]))
-	switch _, isItem := of[n.Content[0].Value]; {
-	case isItem && resolve(n.Content[1]).Kind != yaml.MappingNode:
+	switch {
+	case first == "":
+		return ""
+	case isItem:
 		return fmt.Sprintf("write [{%s: …}]", first)
 	case of["name"] != nil:
 		return fmt.Sprintf("write [{name: %s, …}]", first)
@@ -145,10 +151,15 @@ func listOfKeys(n *yaml.Node, item schema) string {
 	return ""
 }
 
-// asItem writes a scalar as an item of a list, in quotes where it needs them.
+// asItem writes a scalar as an item of a list, in quotes where it needs them; "" for one that isn't text or a number.
 func asItem(n *yaml.Node) string {
 	value := brief(n.Value)
-	if n.ShortTag() == "!!str" && strings.ContainsAny(value, ":,[]{}#*&!|>'\"%@`") {
+	switch {
+	case n.Kind != yaml.ScalarNode || n.ShortTag() == "!!null":
+		return ""
+	case n.ShortTag() != "!!str":
+		return value
+	case strings.ContainsAny(value, ":,[]{}#*&!|>'\"%@`-") || (&yaml.Node{Kind: yaml.ScalarNode, Value: value}).ShortTag() != "!!str":
 		return quote(value)
 	}
 	return value

@@ -163,7 +163,7 @@ func (s *Suite) SetDir(dir string) {
 func (s *Suite) LoadTool() (*Tool, error) {
 	if s.Tool.Inline != nil {
 		t := s.Tool.Inline.clone()
-		return t, t.ReadScript()
+		return t, t.ReadFiles()
 	}
 	file, found, err := s.subjectFile(s.Tool)
 	if err != nil {
@@ -180,7 +180,7 @@ func (s *Suite) LoadTool() (*Tool, error) {
 	if err := t.trustFiles(found); err != nil {
 		return nil, fmt.Errorf("%s: %w", s.Tool.Position, err)
 	}
-	return t, t.ReadScript()
+	return t, t.ReadFiles()
 }
 
 // WorkflowFile is the path of the workflow under test. One given by name is looked for as NAME.yaml and

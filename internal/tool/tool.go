@@ -76,7 +76,7 @@ func (c *Command) Args() []string {
 
 // Script is a program given as text, or as a file of the tool's folder.
 type Script struct {
-	// Text is the program; where File is set it is empty until [Tool.ReadScript].
+	// Text is the program; where File is set it is empty until [Tool.ReadFiles].
 	Text string
 	// File is a slash-separated path inside the tool's folder.
 	File     string

@@ -13,9 +13,9 @@ import (
 )
 
 // Warnings are for what runs but is probably a mistake: rules that open nothing, names which anybody can have, the path of
-// a script where its text should be, and secrets that aren't put in.
+// a script where its text should be, secrets that aren't put in, and text for another program.
 func (t *Tool) Warnings() []Problem {
-	found := slices.Concat(t.scriptWarnings(), t.secretWarnings(), t.ruleWarnings())
+	found := slices.Concat(t.scriptWarnings(), t.secretWarnings(), t.elsewhereWarnings(), t.ruleWarnings())
 	if found == nil {
 		return nil
 	}
@@ -183,7 +183,7 @@ func deadRule(at Position, dead *network.Dead) Problem {
 
 // Warnings are those of the workflow's tools, as far as it is resolved; each tool's once.
 func (w *Workflow) Warnings() []Problem {
-	var found []Problem
+	found := w.elsewhereWarnings()
 	for _, t := range w.tools() {
 		found = append(found, t.Warnings()...)
 	}

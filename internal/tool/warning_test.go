@@ -115,9 +115,27 @@ func TestWarningsOfFilesAndSecrets(t *testing.T) {
 		"environment: [\"H=/secrets/a:/secrets/b\"]":                                                "/secrets/a inside",
 		"environment: [\"H=-f /secrets/a\"]\nvolumes: [{name: a, secret: s}]":                       "",
 		"environment: [H=/secrets/]":                                                                "",
+		"environment: {H: \"Bearer ${{ secrets.token }}\"}":                                         `:2:15: variable H: ${{ secrets.token }} is plain text here; a secret is the whole value of a variable: H: /secrets/token`,
+		"environment: {H: \"{{ token }}\"}":                                                         "{{ token }} is plain text here; the variables of args arrive by themselves",
+		"environment: {H: \"{{.Names}} {{range .}}\"}":                                              "",
+		"environment: {PATH: \"/opt/bin:$PATH\"}":                                                   `variable PATH: $PATH is plain text here: no shell reads it; set it in the command or script: export PATH="/opt/bin:$PATH"`,
+		"environment: {H: \"costs $5 and $HOME\"}":                                                  "",
+		"args: [{name: path}]":                                                                      `:2:8: argument "path" arrives as PATH, which is where programs are looked for; give it another variable: env: INPUT_PATH`,
+		"args: [{name: path, env: FILE}]":                                                           "",
+		"command: [echo, a, \"&&\", echo, b]":                                                       "no shell reads the list of command, so \"&&\" is an argument; write the command as one text",
+		"command: [sh, -c, \"a && b\"]":                                                             "",
+		"command: [sh, ./check.sh]":                                                                 `the file "check.sh" of this folder isn't in the sandbox; run it with script: {file: check.sh}, or mount it: `,
+		"command: ./check.sh -v":                                                                    `the file "check.sh" of this folder isn't in the sandbox`,
+		"command: [sh, ./missing.sh]":                                                               "",
+		"command: [sh, check.sh]\nvolumes: [{name: a, file: check.sh, mount_path: /workspace/check.sh}]": "",
+		"command: echo a=b >> $GITHUB_OUTPUT":                                             `$GITHUB_OUTPUT and its like are GitHub's; outputs are written as NAME=value lines: >> "$MAYFLY_OUTPUT"`,
+		"script: echo a=b >> ${GITHUB_ENV}":                                               "are GitHub's",
+		"workflow: [{name: a, tool: {image: b}, environment: {S: /secrets/token}}]":       "variable S: /secrets/token is plain text here: only a tool's own environment can name a secret; write it in the environment of the step's tool",
+		"workflow: [{name: a, tool: {image: b}, inputs: {s: \"x {{ b.TAG }}\"}}]":         "input s: {{ b.TAG }} is plain text here; a reference is written as ${STEP.OUTPUT} or ${inputs.NAME}",
+		"workflow: [{name: a, tool: {image: b}, inputs: {s: \"x /secrets/a {{.TAG}}\"}}]": "",
 	} {
 		file := filepath.Join(dir, "tool.yaml")
-		if err := os.WriteFile(file, []byte("image: alpine\n"+text+"\n"), 0o600); err != nil {
+		if err := os.WriteFile(file, []byte(firstLine(text)+"\n"+text+"\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		def, err := LoadDefinition(file)
@@ -129,4 +147,12 @@ func TestWarningsOfFilesAndSecrets(t *testing.T) {
 			t.Errorf("%s: %v, want %q", text, got, want)
 		}
 	}
+}
+
+// firstLine is a definition's first line: an image, unless it is a workflow.
+func firstLine(text string) string {
+	if strings.HasPrefix(text, "workflow:") {
+		return "name: a"
+	}
+	return "image: alpine"
 }

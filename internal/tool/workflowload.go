@@ -148,7 +148,7 @@ func (w *Workflow) Resolve() error {
 			r.find(s)
 		} else if err := s.Uses.Tool.trustFiles(w.reach); err != nil {
 			r.add(s, err)
-		} else if err := s.Uses.Tool.ReadScript(); err != nil {
+		} else if err := s.Uses.Tool.ReadFiles(); err != nil {
 			r.add(s, err)
 		}
 	}
@@ -262,7 +262,7 @@ func (r *resolver) load(name string) (*Tool, error) {
 	if err := t.trustFiles(given); err != nil {
 		return nil, err
 	}
-	return t, t.ReadScript()
+	return t, t.ReadFiles()
 }
 
 func (r *resolver) runnable(s *Step) {

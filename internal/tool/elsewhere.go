@@ -1,0 +1,134 @@
+package tool
+
+import (
+	"cmp"
+	"fmt"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// This file knows text that means something to another program or in another place, and is just text where it stands.
+
+var (
+	// ${{ secrets.token }} of GitHub, {{ token }} of Ansible; {{.Name}} of Go's templates is for the tool.
+	elsewhereReference = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`\$?\{\{\s*([A-Za-z_][A-Za-z0-9_.-]*)\s*\}\}`)
+	})
+	// A variable that is a whole entry of a list such as PATH.
+	expandedEntry = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`(?:^|:)\$(?:[A-Za-z_][A-Za-z0-9_]*|\{[A-Za-z_][A-Za-z0-9_]*\})(?:$|:)`)
+	})
+	outputOfGitHub = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\$\{?GITHUB_(?:OUTPUT|ENV|STEP_SUMMARY)\b`) })
+)
+
+// elsewhereWarnings are for a tool's texts that only another program would read.
+func (t *Tool) elsewhereWarnings() []Problem {
+	var found []Problem
+	for _, v := range t.Environment {
+		if m := elsewhereReference().FindStringSubmatch(v.Value); m != nil {
+			hint := "the variables of args arrive by themselves"
+			if name, secret := strings.CutPrefix(m[1], "secrets."); secret {
+				hint = fmt.Sprintf("a secret is the whole value of a variable: %s: /secrets/%s", v.Name, name)
+			}
+			found = append(found, Problem{v.Position, fmt.Sprintf("variable %s: %s is plain text here", v.Name, m[0]), hint})
+		} else if m := expandedEntry().FindString(v.Value); m != "" {
+			found = append(found, Problem{
+				v.Position, fmt.Sprintf("variable %s: %s is plain text here: no shell reads it", v.Name, strings.Trim(m, ":")),
+				fmt.Sprintf("set it in the command or script: export %s=\"%s\"", v.Name, v.Value),
+			})
+		}
+	}
+	for _, a := range t.Args {
+		if what, owned := ownedVariables[a.Env]; owned {
+			found = append(found, Problem{
+				a.Position, fmt.Sprintf("argument %s arrives as %s, which is %s", quote(a.Name), a.Env, what),
+				fmt.Sprintf("give it another variable: env: %s_%s", "INPUT", a.Env),
+			})
+		}
+	}
+	if text, at := t.program(); outputOfGitHub().MatchString(text) {
+		found = append(found, Problem{at, "$GITHUB_OUTPUT and its like are GitHub's", `outputs are written as NAME=value lines: >> "$MAYFLY_OUTPUT"`})
+	}
+	return append(found, t.commandWarnings()...)
+}
+
+// ownedVariables are set by every shell, or decide how it and other programs run (POSIX.1-2017, shell, 2.5.3; bash(1); ld.so(8)).
+var ownedVariables = map[string]string{
+	"PATH": "where programs are looked for", "IFS": "how a shell splits words", "PWD": "the shell's working directory", "OLDPWD": "the shell's working directory before",
+	"PPID": "set by the shell", "UID": "set by bash", "EUID": "set by bash", "RANDOM": "set by the shell", "SECONDS": "set by the shell", "LINENO": "set by the shell",
+	"HOME": "the tool's home folder", "LD_PRELOAD": "read by every program", "LD_LIBRARY_PATH": "where libraries are looked for", "BASH_ENV": "a script that bash runs first",
+}
+
+// program is what a shell or another interpreter is given, and where it stands.
+func (t *Tool) program() (string, Position) {
+	switch {
+	case t.Script != nil:
+		return t.Script.Text, t.Script.Position
+	case t.Command != nil:
+		return cmp.Or(t.Command.Shell, strings.Join(t.Command.Argv, "\n")), t.Command.Position
+	}
+	return "", Position{}
+}
+
+// commandWarnings are for words of a command that nothing reads as they are meant: a shell's in a list, and files that aren't
+// in the sandbox.
+func (t *Tool) commandWarnings() []Problem {
+	if t.Command == nil {
+		return nil
+	}
+	at := t.Command.Position
+	for _, word := range t.Command.Argv {
+		if slices.Contains([]string{"&&", "||", "|", ";", ">", ">>", "2>&1"}, word) {
+			return []Problem{{at, fmt.Sprintf("no shell reads the list of command, so %s is an argument", quote(word)), "write the command as one text: command: A && B"}}
+		}
+	}
+	words := t.Command.Argv
+	if t.Command.Shell != "" {
+		words = strings.Fields(t.Command.Shell)
+	}
+	hasFiles := slices.ContainsFunc(t.Volumes, func(v Volume) bool { return v.File != "" })
+	for _, word := range words {
+		name := path.Clean(word)
+		if t.Source.Dir == "" || hasFiles || path.Ext(name) == "" || path.IsAbs(name) || !filepath.IsLocal(name) || !isFile(filepath.Join(t.Source.Dir, name)) {
+			continue
+		}
+		return []Problem{{
+			at, fmt.Sprintf("the file %s of this folder isn't in the sandbox", quote(name)),
+			fmt.Sprintf("run it with script: {file: %s}, or mount it: volumes: [{name: NAME, file: %s, mount_path: /workspace/%s}]", name, name, path.Base(name)),
+		}}
+	}
+	return nil
+}
+
+// elsewhereWarnings are for texts of a workflow that only another program would read, or that mean something in a tool alone.
+func (w *Workflow) elsewhereWarnings() []Problem {
+	var found []Problem
+	look := func(at Position, what string, value any) {
+		template, _ := value.(Template)
+		for _, part := range template.Parts {
+			name, isPath := strings.CutPrefix(part.Text, secretsDir+"/")
+			if isPath && len(template.Parts) == 1 && ValidSecretName(name) {
+				found = append(found, Problem{at, fmt.Sprintf("%s: %s is plain text here: only a tool's own environment can name a secret", what, part.Text), "write it in the environment of the step's tool"})
+			}
+			if m := elsewhereReference().FindString(part.Text); m != "" {
+				found = append(found, Problem{at, fmt.Sprintf("%s: %s is plain text here", what, m), "a reference is written as ${STEP.OUTPUT} or ${inputs.NAME}"})
+			}
+		}
+	}
+	for _, v := range w.Environment {
+		look(v.Position, "variable "+v.Name, v.Value)
+	}
+	for _, s := range slices.Concat(w.Steps, w.Finally) {
+		for _, v := range s.Environment {
+			look(v.Position, "variable "+v.Name, v.Value)
+		}
+		for _, in := range s.Inputs {
+			look(in.Position, "input "+in.Name, in.Value)
+		}
+	}
+	return found
+}
