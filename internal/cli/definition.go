@@ -43,7 +43,7 @@ func loadDefinition(in io.Reader, name string) (def *tool.Definition, text strin
 	if def.Workflow != nil {
 		return def, text, def.Workflow.Resolve()
 	}
-	return def, text, def.Tool.ReadScript()
+	return def, text, def.Tool.ReadFiles()
 }
 
 // loadNamed reads the tool or workflow given by path, by name or by folder.

@@ -146,10 +146,12 @@ var otherFlags = map[string]string{
 	"rm":         "a sandbox is always removed",
 	"detach":     "a run ends with its command",
 
-	"shell rm":         "the flag here is --remove",
-	"shell i":          ownShell,
-	"shell t":          ownShell,
-	"secret set value": noValue,
+	"shell rm":          "the flag here is --remove",
+	"shell i":           ownShell,
+	"shell t":           ownShell,
+	"shell tty":         ownShell,
+	"shell interactive": ownShell,
+	"secret set value":  noValue,
 }
 
 // flagError is the error of a wrong flag, or of an unknown command that stands before it.
@@ -242,11 +244,11 @@ func explainMissing(name string, err error) error {
 	}
 	dir, base := filepath.Split(name)
 	entries, _ := os.ReadDir(filepath.Clean(dir)) // without it there is nothing to suggest
-	files := map[string]string{}                  // by their names without .yaml or .yml, and folders of tools
+	files := map[string]string{}                  // by their names without .yaml or .yml, and folders
 	for _, e := range entries {
 		if ext := filepath.Ext(e.Name()); ext == ".yaml" || ext == ".yml" {
 			files[strings.TrimSuffix(e.Name(), ext)] = e.Name()
-		} else if _, err := os.Stat(filepath.Join(dir, e.Name(), "tool.yaml")); err == nil && files[e.Name()] == "" {
+		} else if !e.Type().IsRegular() && files[e.Name()] == "" {
 			files[e.Name()] = e.Name()
 		}
 	}
@@ -256,13 +258,13 @@ func explainMissing(name string, err error) error {
 		near = files[tool.Nearest(stem, slices.Collect(maps.Keys(files)))]
 	}
 	switch {
-	case near == "" || near == base:
+	case near == "" || near == base || !isDefinition(dir+near):
 		return err
 	case byName:
 		missing.Nearest = dir + near
 		return err
 	}
-	return fmt.Errorf("%w; did you mean %s?", err, dir+near)
+	return fmt.Errorf("%w; did you mean %s?", err, printableLine([]byte(dir+near)))
 }
 
 // explainEnvironment names --arg where an argument is missing whose variable --env sets.

@@ -45,6 +45,7 @@ func cancelOnSignals(ctx context.Context, opts *run.Options, gone <-chan struct{
 				if n > 0 {
 					continue
 				}
+				restore() // nobody sees what the tool does with the terminal
 			case s := <-signals:
 				if s == last && time.Since(at) < sameSignal {
 					continue

@@ -69,7 +69,11 @@ func listHere() ([]listed, error) {
 		}
 		def, err := tool.LoadDefinition(e.Name())
 		if err != nil {
-			continue // other files may be anything
+			if isMeant(e.Name()) {
+				text, _, _ := strings.Cut(err.Error(), "\n")
+				list = append(list, listed{Name: e.Name(), Arguments: []listedArgument{}, Error: text})
+			}
+			continue
 		}
 		if err := tool.TrustBelow(".", e.Name()); err != nil {
 			list = append(list, listed{Name: e.Name(), Arguments: []listedArgument{}, Error: err.Error()})
@@ -91,6 +95,16 @@ func listHere() ([]listed, error) {
 		list = append(list, describe(name, def))
 	}
 	return list, nil
+}
+
+// isMeant reports whether a file that can't be read as a definition is meant to be one; others may be anything.
+func isMeant(file string) bool {
+	info, err := os.Stat(file)
+	if err != nil || !info.Mode().IsRegular() || info.Size() > maxDefinitionBytes {
+		return false
+	}
+	data, err := os.ReadFile(file)
+	return err == nil && (hasKey(data, "image") || hasKey(data, "workflow") || hasKey(data, "parallel_tools"))
 }
 
 func describe(name string, def *tool.Definition) listed {

@@ -119,7 +119,10 @@ func (f *testFlags) command(ctx context.Context, s streams, paths []string) (err
 		return err
 	}
 	opts := run.Options{}
-	ctx, stop := cancelOnSignals(ctx, &opts, nil, func() {}, func() {})
+	gone := make(chan struct{})
+	s, forget := watchReaders(s, func() { close(gone) }) // SIGPIPE would leave the mocks' folder
+	defer forget()
+	ctx, stop := cancelOnSignals(ctx, &opts, gone, func() {}, func() {})
 	defer stop()
 	conditions := condition.NewProcess("")
 	defer func() { err = errors.Join(err, conditions.Close()) }()
@@ -146,6 +149,9 @@ func (f *testFlags) once(ctx context.Context, s streams, paths []string, pattern
 	suites, err := loadSuites(s.in, paths)
 	if err != nil {
 		return tooltest.Summary{}, err
+	}
+	for _, file := range unnamedTests(paths) {
+		fmt.Fprintf(s.err, "mayfly: %s has tests and isn't run: give it a name that ends in _test.yaml, or name it\n", printableLine([]byte(file)))
 	}
 	var jobs []tooltest.Job
 	for _, suite := range suites {

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -50,6 +51,41 @@ func findTests(paths []string) ([]string, error) {
 		}
 	}
 	return files, errors.Join(refused...)
+}
+
+// unnamedTests lists the files below folders that have tests, but no name of such a file.
+func unnamedTests(paths []string) []string {
+	if len(paths) == 0 {
+		paths = []string{"."}
+	}
+	var files []string
+	for _, path := range paths {
+		if info, err := os.Stat(path); err != nil || !info.IsDir() {
+			continue
+		}
+		below, _ := filesBelow(path, func(file string) bool { // what can't be read has been said
+			ext := filepath.Ext(file)
+			return (ext == ".yaml" || ext == ".yml") && strings.Contains(strings.ToLower(file), "test") && !tool.IsTestFile(file) && hasTests(file)
+		})
+		files = append(files, below...)
+	}
+	slices.Sort(files)
+	return slices.Compact(files)
+}
+
+// hasTests reports whether a file has what a file of tests has to have at its top.
+func hasTests(file string) bool {
+	info, err := os.Stat(file)
+	if err != nil || !info.Mode().IsRegular() || info.Size() > maxDefinitionBytes {
+		return false
+	}
+	data, err := os.ReadFile(file)
+	return err == nil && hasKey(data, "tests") && (hasKey(data, "tool") || hasKey(data, "workflow"))
+}
+
+// hasKey reports whether a line of YAML begins with a key.
+func hasKey(data []byte, key string) bool {
+	return bytes.HasPrefix(data, []byte(key+":")) || bytes.Contains(data, []byte("\n"+key+":"))
 }
 
 // filesBelow lists the files below a folder that are wanted. Hidden folders and those of packages are left out, and links to

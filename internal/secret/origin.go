@@ -91,8 +91,11 @@ func (o *origin) read(ctx context.Context) ([]byte, error) {
 func (o *origin) missing() error {
 	switch o.kind {
 	case originEnv:
-		if _, ok := os.LookupEnv(o.arg); !ok {
+		switch value, ok := os.LookupEnv(o.arg); {
+		case !ok:
 			return fmt.Errorf("there is no variable %s in the environment; export it first", o.arg)
+		case value == "":
+			return fmt.Errorf("the variable %s is empty, as a secret that wasn't given; set it first", o.arg)
 		}
 	case originFile:
 		if _, err := os.Stat(o.arg); err != nil {
