@@ -10,7 +10,7 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/image"
 	"github.com/mayfly-run/mayfly/internal/policy"
-	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/run/local"
 	"github.com/mayfly-run/mayfly/internal/secret"
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
@@ -18,7 +18,7 @@ import (
 // host is this machine, put together to run tools.
 type host struct {
 	images *image.Store
-	runner *run.Runner
+	runner *local.Runner
 }
 
 // openHost puts the packages together: the image store, the secrets with
@@ -50,7 +50,7 @@ func openHost(command string, secretFlags []string, stdin io.Reader, pull string
 	}
 	return &host{
 		images: images,
-		runner: &run.Runner{
+		runner: &local.Runner{
 			Engine:  engine,
 			Images:  pulling{Store: images, when: pull, configured: images.Configured("docker.io"), notice: notices},
 			Secrets: secret.Chain{given, openSecrets(dir)},
@@ -62,7 +62,7 @@ func openHost(command string, secretFlags []string, stdin io.Reader, pull string
 
 // dropNamedCaches says which caches of an earlier version are gone before a run that would have had them.
 func (f *runFlags) dropNamedCaches(s streams, h *host, t *tool.Tool) {
-	dropped, err := run.DropNamedCaches(h.runner.Caches, t)
+	dropped, err := local.DropNamedCaches(h.runner.Caches, t)
 	if f.quiet {
 		return
 	}

@@ -20,13 +20,12 @@ const statusInterrupted = run.ExitCancelled
 // sameSignal is for how long the same signal again is one: timeout(1) sends it to the process, and to its group too.
 const sameSignal = 100 * time.Millisecond
 
-// cancelOnSignals ends the run at the first INT, TERM or HUP (a terminal that is closed), giving the tool its grace, and at once at the second. The third
+// cancelOnSignals ends the run at the first INT, TERM or HUP (a terminal that is closed), giving the tool its grace, and at once at the second, when kill is closed. The third
 // ends this program, after restore: a reader that takes nothing could block it for ever. The sandbox ends with it. That
 // gone is closed counts as the first.
-func cancelOnSignals(ctx context.Context, opts *run.Options, gone <-chan struct{}, first, restore func()) (context.Context, func()) {
+func cancelOnSignals(ctx context.Context, gone <-chan struct{}, first, restore func()) (working context.Context, kill <-chan struct{}, stop func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	kill := make(chan struct{})
-	opts.Kill = kill
+	killed := make(chan struct{})
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	if !signal.Ignored(syscall.SIGHUP) { // as nohup does
@@ -57,7 +56,7 @@ func cancelOnSignals(ctx context.Context, opts *run.Options, gone <-chan struct{
 				cancel(errInterrupted)
 				go first() // it prints, which may take as long as a reader likes
 			case 1:
-				close(kill)
+				close(killed)
 			case 2:
 				restore()
 				os.Exit(statusInterrupted)
@@ -65,7 +64,7 @@ func cancelOnSignals(ctx context.Context, opts *run.Options, gone <-chan struct{
 			n++
 		}
 	}()
-	return ctx, func() {
+	return ctx, killed, func() {
 		signal.Stop(signals)
 		close(done)
 		cancel(nil)

@@ -16,6 +16,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/image"
 	"github.com/mayfly-run/mayfly/internal/network"
 	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/run/local"
 )
 
 // presenter shows a run: events as JSON, or the tool's output with what a
@@ -53,7 +54,7 @@ func isTerminal(stream any) bool {
 }
 
 // attach has a run report to the presenter.
-func (p *presenter) attach(opts *run.Options) {
+func (p *presenter) attach(opts *local.Options) {
 	opts.Emit = p.event
 	opts.Progress = p.progress
 	if !p.f.json {

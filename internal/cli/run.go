@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/run/local"
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
@@ -146,7 +147,7 @@ func (f *runFlags) run(ctx context.Context, s streams, args []string) (err error
 	if err := f.checkSecretFlags(t); err != nil {
 		return err
 	}
-	req := &run.Request{Tool: t, Terminal: f.tty}
+	req := &run.Request{ID: run.NewID(), Tool: t, Terminal: f.tty, Grace: f.grace}
 	if req.Inputs, err = assignments(f.args); err != nil {
 		return err
 	}
@@ -161,9 +162,9 @@ func (f *runFlags) run(ctx context.Context, s streams, args []string) (err error
 		return explainEnvironment(req, dryRun(s.out, h, req))
 	}
 	f.dropNamedCaches(s, h, t)
-	opts := run.Options{ID: run.NewID(), Grace: f.grace}
+	var opts local.Options
 	if f.keepOnFailure {
-		opts.KeepFor = f.keepFor
+		req.KeepFor = f.keepFor
 	}
 	if f.interactive {
 		opts.Stdin = s.in
@@ -182,9 +183,10 @@ func (f *runFlags) run(ctx context.Context, s streams, args []string) (err error
 	}
 	p := newPresenter(s, f)
 	p.attach(&opts)
-	ctx, stop := cancelOnSignals(ctx, &opts, gone, p.interrupted, restore)
+	ctx, kill, stop := cancelOnSignals(ctx, gone, p.interrupted, restore)
 	defer stop()
-	result, err := h.runner.Run(ctx, req, opts)
+	opts.Kill = kill
+	result, err := h.runner.RunWith(ctx, req, opts)
 	if err := p.finish(result, explainEnvironment(req, err)); err != nil {
 		return err
 	}

@@ -118,15 +118,14 @@ func (f *testFlags) command(ctx context.Context, s streams, paths []string) (err
 	if err != nil {
 		return err
 	}
-	opts := run.Options{}
 	gone := make(chan struct{})
 	s, forget := watchReaders(s, func() { close(gone) }) // SIGPIPE would leave the mocks' folder
 	defer forget()
-	ctx, stop := cancelOnSignals(ctx, &opts, gone, func() {}, func() {})
+	ctx, kill, stop := cancelOnSignals(ctx, gone, func() {}, func() {})
 	defer stop()
 	conditions := condition.NewProcess("")
 	defer func() { err = errors.Join(err, conditions.Close()) }()
-	r := &tooltest.Runner{Runner: h.runner, Conditions: conditions, Record: f.record, Grace: run.DefaultGrace, Kill: opts.Kill}
+	r := &tooltest.Runner{Runner: h.runner, Conditions: conditions, Record: f.record, Grace: run.DefaultGrace, Kill: kill}
 	if f.watch {
 		return f.watching(ctx, s, paths, pattern, r)
 	}

@@ -291,10 +291,9 @@ func (f *runFlags) execute(ctx context.Context, s streams, b *begun, open func(w
 	defer forget()
 	view := newStepView(s, f, b)
 	opts.Journal, opts.ArtifactDir, opts.Emit = journal, store.ArtifactDir(b.id), view.event
-	kill := run.Options{}
-	ctx, stop := cancelOnSignals(ctx, &kill, gone, view.interrupted, func() {})
+	ctx, kill, stop := cancelOnSignals(ctx, gone, view.interrupted, func() {})
 	defer stop()
-	opts.Kill = kill.Kill
+	opts.Kill = kill
 	executor := &workflow.Executor{Runner: h.runner, Conditions: conditions, Secrets: seen.Values}
 	result, err := executor.Run(ctx, b.plan, opts)
 	if result.Status == run.Succeeded && !opts.Partial {

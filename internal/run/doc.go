@@ -1,12 +1,3 @@
-// Package run is one run of a tool, from its definition to its result.
-//
-// [Compile] makes an engine.Spec of a tool, its inputs and an image's
-// configuration: a pure function, so that a dry run prints exactly what a run
-// does. A [Runner] resolves the image and the secrets, starts the spec on an
-// engine, enforces the time-out, retries, reports everything as [Event] values
-// with secrets masked, and ends with one [Result].
-//
-// The caller's context is the work's: cancelling it asks the tool to end (TERM,
-// then after the grace KILL). Cleaning up depends on no context, so that a
-// cancelled run is taken down as completely as any other.
+// Package run is one run as a message: what somebody asks for ([Request]), what happens ([Event]), and how it ended
+// ([Result]). It carries nothing out; a [Runner] does, as that of run/local on this machine.
 package run

@@ -15,20 +15,21 @@ import (
 	"github.com/mayfly-run/mayfly/internal/httpmock"
 	"github.com/mayfly-run/mayfly/internal/image"
 	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/run/local"
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
 // Runner runs tests. Its fields are set before the first and not changed.
 type Runner struct {
 	// Runner runs the tools; its secrets come after a test's own.
-	Runner *run.Runner
+	Runner *local.Runner
 	// Conditions evaluates those of workflows.
 	Conditions condition.Evaluator
 	// Record passes requests that no mock answers on to the real network, and hands what came back to be written.
 	Record bool
 	// Roots are what a recording trusts in TLS; nil for this machine's own.
 	Roots *x509.CertPool
-	// Grace and Kill are run.Options'.
+	// Grace is each run's (run.Request), and Kill all runs' (run.Watch).
 	Grace time.Duration
 	Kill  <-chan struct{}
 	// Progress is called while images are pulled.
@@ -72,7 +73,7 @@ func (r *Runner) run(ctx context.Context, s *tool.Suite, t *tool.Test, res *Resu
 		return err
 	}
 	one := &session{Runner: r, suite: s, test: t, world: w, result: res}
-	if one.project, err = run.ProjectOf(s.Source.Dir); err != nil {
+	if one.project, err = local.ProjectOf(s.Source.Dir); err != nil {
 		return err
 	}
 	one.secrets = &secrets{given: w.Secrets, next: r.Runner.Secrets}
@@ -158,7 +159,7 @@ func (s *session) emit(e run.Event) {
 }
 
 // runner is the runner of tools with the test's secrets.
-func (s *session) runner() *run.Runner {
+func (s *session) runner() *local.Runner {
 	r := *s.Runner.Runner
 	r.Secrets = s.secrets
 	return &r
@@ -168,9 +169,9 @@ func (s *session) runTool(ctx context.Context) error {
 	if s.world.Timeout != 0 {
 		s.tool.Timeout = s.world.Timeout
 	}
-	req := &run.Request{Tool: s.tool, Project: s.project, Inputs: s.inputs(), Environment: s.environment(), Mocks: &s.mocks.mocks}
-	result, err := s.runner().Run(ctx, req, run.Options{
-		Grace: s.Grace, Kill: s.Kill, Stdout: &s.stdout, Stderr: &s.stderr, Emit: s.emit, Progress: s.Progress,
+	req := &run.Request{Tool: s.tool, Project: s.project, Inputs: s.inputs(), Environment: s.environment(), Mocks: &s.mocks.mocks, Grace: s.Grace}
+	result, err := s.runner().RunWith(ctx, req, local.Options{
+		Watch: run.Watch{Kill: s.Kill, Emit: s.emit}, Stdout: &s.stdout, Stderr: &s.stderr, Progress: s.Progress,
 	})
 	s.result.Result = result
 	s.ended(result)

@@ -22,7 +22,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/engine"
 	"github.com/mayfly-run/mayfly/internal/engine/fake"
 	"github.com/mayfly-run/mayfly/internal/image"
-	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/run/local"
 	"github.com/mayfly-run/mayfly/internal/secret"
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
@@ -79,7 +79,7 @@ func (m *mocked) Start(ctx context.Context, spec *engine.Spec, secrets engine.Se
 
 // newRunner is a runner whose tools are the program.
 func newRunner(program func(p *process) int) *Runner {
-	return &Runner{Runner: &run.Runner{Engine: &mocked{program: program}, Images: images{}, Secrets: values{"real": "machine-secret-1"}}}
+	return &Runner{Runner: &local.Runner{Engine: &mocked{program: program}, Images: images{}, Secrets: values{"real": "machine-secret-1"}}}
 }
 
 // answer is what a request got.
@@ -369,7 +369,7 @@ func TestSecrets(t *testing.T) {
 	if h := r.Requests[0].Headers["X-Token"]; len(h) != 1 || h[0] != "test-secret-1" {
 		t.Errorf("header %q", h)
 	}
-	none := &Runner{Runner: &run.Runner{Engine: &fake.Engine{}, Images: images{}}}
+	none := &Runner{Runner: &local.Runner{Engine: &fake.Engine{}, Images: images{}}}
 	if r := oneOf(t, none, "  secrets: {token: x}\n"); r.Status != Errored || !strings.Contains(r.Error, `secret "real" not found; looked in: the test's secrets; give the test a value: secrets: {real: VALUE}`) {
 		t.Errorf("a secret that isn't there: %s %s", r.Status, r.Error)
 	}

@@ -16,15 +16,9 @@ import (
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
-// Runner carries out one run of a tool: here, or wherever it decides. The result is never nil. It may be called from
-// several goroutines.
-type Runner interface {
-	Run(ctx context.Context, req *run.Request, opts run.Options) (*run.Result, error)
-}
-
 // Executor executes workflows. Its fields are set before the first and not changed.
 type Executor struct {
-	Runner     Runner
+	Runner     run.Runner
 	Conditions condition.Evaluator
 	// Secrets are the values that the Runner's tools were given so far. What a step hands on may have them in it, so
 	// they are masked in all that comes after.
@@ -269,8 +263,8 @@ func (x *execution) start(i, item int) {
 		ctx = x.last
 	}
 	name := StepName(step.Name, item)
-	opts := run.Options{
-		ID: run.NewID(), Grace: x.opts.Grace, KeepFor: x.opts.KeepFor, Kill: x.opts.Kill, Mask: x.Secrets,
+	watch := run.Watch{
+		Kill: x.opts.Kill, Mask: x.Secrets,
 		Emit: func(e run.Event) {
 			e.Step = name
 			x.emit(e)
@@ -278,7 +272,7 @@ func (x *execution) start(i, item int) {
 	}
 	x.busy++
 	go func() {
-		result, _ := x.Runner.Run(ctx, req, opts) // the result says why, too
+		result, _ := x.Runner.Run(ctx, req, watch) // the result says why, too
 		x.done <- finished{i, item, result}
 	}()
 }
@@ -293,7 +287,10 @@ func (x *execution) request(step *tool.Step, bound *Bound) *run.Request {
 	if step.Retry != nil {
 		t.Retry = step.Retry
 	}
-	req := &run.Request{Tool: &t, Step: step.Name, Inputs: bound.Inputs, Shared: bound.Shared, Environment: append(bound.Environment, x.opts.Environment...)}
+	req := &run.Request{
+		ID: run.NewID(), Tool: &t, Step: step.Name, Inputs: bound.Inputs, Shared: bound.Shared,
+		Environment: append(bound.Environment, x.opts.Environment...), Grace: x.opts.Grace, KeepFor: x.opts.KeepFor,
+	}
 	for _, a := range step.Artifacts {
 		made, from := a.From == "", a.From
 		if made {

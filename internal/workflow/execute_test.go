@@ -31,7 +31,7 @@ type scripted struct {
 	runs []string
 }
 
-func (s *scripted) Run(ctx context.Context, req *run.Request, opts run.Options) (*run.Result, error) {
+func (s *scripted) Run(ctx context.Context, req *run.Request, watch run.Watch) (*run.Result, error) {
 	s.mu.Lock()
 	s.runs = append(s.runs, req.Tool.Name)
 	s.mu.Unlock()
@@ -39,7 +39,7 @@ func (s *scripted) Run(ctx context.Context, req *run.Request, opts run.Options) 
 	if f := s.tools[req.Tool.Name]; f != nil {
 		result = f(ctx, req)
 	}
-	opts.Emit(run.Event{Result: result})
+	watch.Emit(run.Event{Result: result})
 	return result, nil
 }
 
@@ -64,7 +64,7 @@ func untilCancelled(began chan<- struct{}) func(context.Context, *run.Request) *
 	}
 }
 
-func executor(r Runner) *Executor { return &Executor{Runner: r, Conditions: &cel.Evaluator{}} }
+func executor(r run.Runner) *Executor { return &Executor{Runner: r, Conditions: &cel.Evaluator{}} }
 
 func collect(events *[]run.Event) func(run.Event) {
 	return func(e run.Event) { *events = append(*events, e) }

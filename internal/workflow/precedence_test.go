@@ -9,6 +9,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/engine/fake"
 	"github.com/mayfly-run/mayfly/internal/image"
 	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/run/local"
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
@@ -52,7 +53,7 @@ workflow:
 		got = append(got, text)
 		return 0
 	}
-	runner := &run.Runner{Engine: &fake.Engine{Programs: map[string]fake.Program{"go": program}}, Images: present{}}
+	runner := &local.Runner{Engine: &fake.Engine{Programs: map[string]fake.Program{"go": program}}, Images: present{}}
 	result, err := executor(runner).Run(t.Context(), p, Options{Environment: []tool.EnvVar{{Name: "CLI", Value: "cli"}, {Name: "ONLY", Value: "cli"}}})
 	if err != nil || result.Status != run.Succeeded {
 		t.Fatalf("%s %s, %v", summary(result), result.Reason, err)

@@ -18,6 +18,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/image"
 	"github.com/mayfly-run/mayfly/internal/image/imagetest"
 	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/run/local"
 	"github.com/mayfly-run/mayfly/internal/tool"
 	"github.com/mayfly-run/mayfly/test/testbed"
 )
@@ -114,7 +115,7 @@ func TestM07_HostileConfigurations(t *testing.T) {
 		if config.Entrypoint == nil {
 			d.Command = &tool.Command{Argv: []string{"sh", "-c", `attacker status; ls -la . ; cat ./canary ` + canary.path + `; echo x > "$MAYFLY_OUTPUT"; echo x > ./canary`}}
 		}
-		spec, err := run.Compile(newID(), &run.Request{Tool: d}, img, t.TempDir())
+		spec, err := local.Compile(newID(), &run.Request{Tool: d}, img, t.TempDir())
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue

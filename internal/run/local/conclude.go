@@ -1,4 +1,4 @@
-package run
+package local
 
 import (
 	"errors"
@@ -6,11 +6,12 @@ import (
 	"strings"
 
 	"github.com/mayfly-run/mayfly/internal/engine"
+	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
 // conclude turns the tool's exit into the run's result.
-func (r *run) conclude(t *tool.Tool, exit *engine.Exit, cause error) {
+func (r *execution) conclude(t *tool.Tool, exit *engine.Exit, cause error) {
 	res := &r.result
 	res.Usage = exit.Usage
 	res.Kept = exit.Kept
@@ -19,15 +20,15 @@ func (r *run) conclude(t *tool.Tool, exit *engine.Exit, cause error) {
 	res.Hint = ""
 	switch {
 	case errors.Is(cause, errTimeout):
-		res.Status, res.ExitCode = TimedOut, ExitTimedOut
+		res.Status, res.ExitCode = run.TimedOut, run.ExitTimedOut
 		res.Reason = fmt.Sprintf("timed out after %s", t.Timeout)
-		res.Hint = r.req.raise("timeout", "timeout")
+		res.Hint = raise(r.req, "timeout", "timeout")
 	case cause != nil:
-		res.Status, res.ExitCode = Cancelled, ExitCancelled
+		res.Status, res.ExitCode = run.Cancelled, run.ExitCancelled
 		res.Reason = "cancelled"
 	case exit.OutOfMemory:
-		res.Status, res.ExitCode = OutOfMemory, 137
-		res.Hint = r.req.raise("resources.memory", "memory")
+		res.Status, res.ExitCode = run.OutOfMemory, 137
+		res.Hint = raise(r.req, "resources.memory", "memory")
 		switch {
 		case exit.TooManyLocks:
 			res.Reason = fmt.Sprintf("out of memory: the tool had more than %d locks of parts of files, which are the kernel's memory", engine.MaxLocks)
@@ -41,21 +42,21 @@ func (r *run) conclude(t *tool.Tool, exit *engine.Exit, cause error) {
 			}
 		}
 	case exit.Signal != 0:
-		res.Status = Failed
+		res.Status = run.Failed
 		res.Reason = fmt.Sprintf("killed by signal %d", exit.Signal)
 		res.Hint = r.limitHint(t, exit)
 	case exit.Code != 0:
-		res.Status = Failed
+		res.Status = run.Failed
 		res.Reason = fmt.Sprintf("exit status %d", exit.Code)
 		res.Hint = r.limitHint(t, exit)
 	default:
-		res.Status, res.Reason = Succeeded, ""
+		res.Status, res.Reason = run.Succeeded, ""
 	}
 	r.outputs(t, exit)
 }
 
 // raise says how a limit is raised, which a flag does for a tool that is run by itself.
-func (q *Request) raise(key, flag string) string {
+func raise(q *run.Request, key, flag string) string {
 	switch {
 	case q.Step != "" && key == "timeout":
 		return "raise timeout in the step " + q.Step // which replaces its tool's
@@ -66,14 +67,14 @@ func (q *Request) raise(key, flag string) string {
 }
 
 // limitHint names a limit that a failed tool has reached.
-func (r *run) limitHint(t *tool.Tool, exit *engine.Exit) string {
+func (r *execution) limitHint(t *tool.Tool, exit *engine.Exit) string {
 	switch {
 	case exit.TooManyProcesses:
-		return fmt.Sprintf("the tool reached its limit of %d processes and threads; %s", t.Resources.PIDs, r.req.raise("resources.pids", "pids"))
+		return fmt.Sprintf("the tool reached its limit of %d processes and threads; %s", t.Resources.PIDs, raise(r.req, "resources.pids", "pids"))
 	case exit.Full == nil:
 		return ""
 	}
-	what, size, raise := "its disk", t.Resources.Disk, r.req.raise("resources.disk", "disk")
+	what, size, raise := "its disk", t.Resources.Disk, raise(r.req, "resources.disk", "disk")
 	for _, v := range t.Volumes {
 		if exit.Full.Volume != "" && v.MountPath == exit.Full.Volume {
 			what, size, raise = "the volume "+v.MountPath, v.Size, "raise its size in the tool"
@@ -87,7 +88,7 @@ func (r *run) limitHint(t *tool.Tool, exit *engine.Exit) string {
 
 // outputs reads the tool's outputs. A succeeded tool has to have written them
 // well and all that it promised.
-func (r *run) outputs(t *tool.Tool, exit *engine.Exit) {
+func (r *execution) outputs(t *tool.Tool, exit *engine.Exit) {
 	res := &r.result
 	outputs, err := parseOutputs(exit.Output)
 	res.Outputs = outputs
@@ -105,7 +106,7 @@ func (r *run) outputs(t *tool.Tool, exit *engine.Exit) {
 			err = fmt.Errorf("the tool ended without writing the output %s that it declares; write %s=value to $MAYFLY_OUTPUT", strings.Join(missing, ", "), missing[0])
 		}
 	}
-	if err != nil && res.Status == Succeeded {
-		res.Status, res.ExitCode, res.Reason = Failed, ExitError, err.Error()
+	if err != nil && res.Status == run.Succeeded {
+		res.Status, res.ExitCode, res.Reason = run.Failed, run.ExitError, err.Error()
 	}
 }

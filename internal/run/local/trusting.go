@@ -1,4 +1,4 @@
-package run
+package local
 
 import (
 	"github.com/mayfly-run/mayfly/internal/engine"
@@ -6,7 +6,7 @@ import (
 )
 
 // trusting are the values as a test's sandbox has them, where its authority was added to their certificates.
-func (r *run) trusting(values engine.Secrets) [][]byte {
+func (r *execution) trusting(values engine.Secrets) [][]byte {
 	if r.req.Mocks == nil {
 		return nil
 	}

@@ -1,4 +1,4 @@
-package run
+package local
 
 import (
 	"cmp"
@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 
 	"github.com/mayfly-run/mayfly/internal/image"
+	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
@@ -36,7 +37,7 @@ func ProjectOf(dir string) (string, error) {
 }
 
 // project is the one whose caches a run has. A test's are its own: what mocks have answered isn't for a real run.
-func (req *Request) project() (string, error) {
+func projectOf(req *run.Request) (string, error) {
 	p := req.Project
 	var err error
 	if p == "" {

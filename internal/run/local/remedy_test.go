@@ -1,4 +1,4 @@
-package run
+package local
 
 import (
 	"os"
@@ -7,6 +7,7 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/engine"
 	"github.com/mayfly-run/mayfly/internal/policy"
+	"github.com/mayfly-run/mayfly/internal/run"
 )
 
 // TestRemedies: what a tool is told to change is what its file has, and what the policy allows.
@@ -24,7 +25,7 @@ func TestRemedies(t *testing.T) {
 		{"a masked one", "name: a", "", `{host: "***.example"}`, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			r := &run{Runner: &Runner{Policy: policyOf(t, c.policy)}, req: &Request{Tool: parseTool(t, c.tool)}}
+			r := &execution{Runner: &Runner{Policy: policyOf(t, c.policy)}, req: &run.Request{Tool: parseTool(t, c.tool)}}
 			if got := r.remedy(c.suggest); got != c.want {
 				t.Errorf("%q, want %q", got, c.want)
 			}
@@ -38,20 +39,20 @@ func TestAdvise(t *testing.T) {
 		"the image's files are read-only unless the tool sets security: {read_only: false}; /tmp and home can be written to"
 	for _, c := range []struct {
 		name, line, policy string
-		status             State
+		status             run.State
 		hint, want         string
 	}{
-		{"localhost", refused, "", Failed, "", local},
-		{"localhost until its time was up", refused, "", TimedOut, raise, raise + "; " + local},
-		{"its time was up", "x", "", TimedOut, raise, raise},
-		{"read-only", etc, "", Failed, "", writable},
-		{"read-only by policy", etc, "read_only: true", Failed, "", ""},
-		{"a hint already", refused, "", Failed, "raise resources.disk", "raise resources.disk"},
-		{"nothing", "x", "", Failed, "", ""},
-		{"it went well", refused, "", Succeeded, "", ""},
+		{"localhost", refused, "", run.Failed, "", local},
+		{"localhost until its time was up", refused, "", run.TimedOut, raise, raise + "; " + local},
+		{"its time was up", "x", "", run.TimedOut, raise, raise},
+		{"read-only", etc, "", run.Failed, "", writable},
+		{"read-only by policy", etc, "read_only: true", run.Failed, "", ""},
+		{"a hint already", refused, "", run.Failed, "raise resources.disk", "raise resources.disk"},
+		{"nothing", "x", "", run.Failed, "", ""},
+		{"it went well", refused, "", run.Succeeded, "", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			r := &run{Runner: &Runner{Policy: policyOf(t, c.policy)}, req: &Request{Tool: parseTool(t, "name: a")}, result: Result{Status: c.status, Hint: c.hint}}
+			r := &execution{Runner: &Runner{Policy: policyOf(t, c.policy)}, req: &run.Request{Tool: parseTool(t, "name: a")}, result: run.Result{Status: c.status, Hint: c.hint}}
 			r.advise(&engine.Spec{}, []string{c.line}, 1)
 			if r.result.Hint != c.want {
 				t.Errorf("%q", r.result.Hint)

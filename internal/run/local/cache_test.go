@@ -1,4 +1,4 @@
-package run
+package local
 
 import (
 	"os"
@@ -8,20 +8,21 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/engine"
 	"github.com/mayfly-run/mayfly/internal/image"
+	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
 const cached = "name: deployer\nimage: r.example.com/team/app:1\ncommand: [x]\nvolumes: [{name: c, cache: pip, mount_path: /c}]\n"
 
 // cacheOf is the file that a run of a definition would keep its cache in, below the directory of caches.
-func cacheOf(t *testing.T, dir, definition string, change func(*Request)) string {
+func cacheOf(t *testing.T, dir, definition string, change func(*run.Request)) string {
 	t.Helper()
 	d, err := tool.Parse("t.yaml", []byte(definition))
 	if err != nil {
 		t.Fatal(err)
 	}
 	d.Source.Dir = dir
-	req := &Request{Tool: d}
+	req := &run.Request{Tool: d}
 	if change != nil {
 		change(req)
 	}
@@ -48,8 +49,8 @@ func TestCachesBelongToAProjectAToolAndAnImage(t *testing.T) {
 	if !strings.HasPrefix(own, "deployer/pip/") || len(own) != len("deployer/pip/")+32 {
 		t.Errorf("the cache is %s", own)
 	}
-	named := func(project string) func(*Request) { return func(r *Request) { r.Project = project } }
-	mocked := func(r *Request) { r.Mocks = &engine.Mocks{} }
+	named := func(project string) func(*run.Request) { return func(r *run.Request) { r.Project = project } }
+	mocked := func(r *run.Request) { r.Mocks = &engine.Mocks{} }
 	for name, c := range map[string]struct {
 		path string
 		same bool

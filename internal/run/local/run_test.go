@@ -1,4 +1,4 @@
-package run
+package local
 
 import (
 	"context"
@@ -19,6 +19,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/engine"
 	"github.com/mayfly-run/mayfly/internal/engine/fake"
 	"github.com/mayfly-run/mayfly/internal/image"
+	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/secret"
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
@@ -70,20 +71,32 @@ func (v values) Get(_ context.Context, name string) ([]byte, error) {
 type session struct {
 	runner *Runner
 	images *images
-	events []Event
+	events []run.Event
+	req    run.Request // of all its runs
 	opts   Options
+}
+
+// request is the session's request for a tool.
+func (s *session) request(t *testing.T, text string) *run.Request {
+	t.Helper()
+	req := s.req
+	req.Tool = parseTool(t, text)
+	return &req
 }
 
 func newSession(programs map[string]fake.Program) *session {
 	s := &session{images: &images{present: true}}
 	s.runner = &Runner{Engine: &fake.Engine{Programs: programs}, Images: s.images, Secrets: values{"token": "hunter2hunter2"}}
-	s.opts = Options{Grace: 50 * time.Millisecond, Emit: func(e Event) { s.events = append(s.events, e) }}
+	s.req.Grace = 50 * time.Millisecond
+	s.opts.Emit = func(e run.Event) { s.events = append(s.events, e) }
 	return s
 }
 
-func (s *session) run(t *testing.T, text string, inputs map[string]any) (*Result, error) {
+func (s *session) run(t *testing.T, text string, inputs map[string]any) (*run.Result, error) {
 	t.Helper()
-	result, err := s.runner.Run(t.Context(), &Request{Tool: parseTool(t, "image: an-image\n"+text), Inputs: inputs}, s.opts)
+	req := s.request(t, "image: an-image\n"+text)
+	req.Inputs = inputs
+	result, err := s.runner.RunWith(t.Context(), req, s.opts)
 	if held := s.images.held.Load(); held != 0 {
 		t.Errorf("%d holds on the image are left", held)
 	}
@@ -91,8 +104,8 @@ func (s *session) run(t *testing.T, text string, inputs map[string]any) (*Result
 }
 
 // states are the states that the run entered.
-func (s *session) states() []State {
-	var out []State
+func (s *session) states() []run.State {
+	var out []run.State
 	for _, e := range s.events {
 		if e.State != nil {
 			out = append(out, e.State.State)
@@ -126,10 +139,10 @@ func TestEventsInOrder(t *testing.T) {
 	}))
 	s.images.present = false
 	result, err := s.run(t, goTool, nil)
-	if err != nil || result.Status != Succeeded || result.ExitCode != 0 {
+	if err != nil || result.Status != run.Succeeded || result.ExitCode != 0 {
 		t.Fatalf("%+v, %v", result, err)
 	}
-	if want := []State{Queued, Pulling, Creating, Running, Succeeded}; !reflect.DeepEqual(s.states(), want) {
+	if want := []run.State{run.Queued, run.Pulling, run.Creating, run.Running, run.Succeeded}; !reflect.DeepEqual(s.states(), want) {
 		t.Errorf("states %v, want %v", s.states(), want)
 	}
 	if s.logs("stdout") != "out\n" || s.logs("stderr") != "err\n" {
@@ -165,7 +178,7 @@ func TestEventsSurviveJSON(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var back Event
+		var back run.Event
 		if err := json.Unmarshal(data, &back); err != nil {
 			t.Fatalf("%s: %v", data, err)
 		}
@@ -215,7 +228,7 @@ func TestMissingSecretStopsBeforeAnythingStarts(t *testing.T) {
 	s := newSession(program(func(*fake.Process) int { started = true; return 0 }))
 	result, err := s.run(t, goTool+"environment: {KEY: /secrets/nosuch}\n", nil)
 	var missing *secret.NotFoundError
-	if !errors.As(err, &missing) || result.Status != Error || result.ExitCode != 125 || started {
+	if !errors.As(err, &missing) || result.Status != run.Error || result.ExitCode != 125 || started {
 		t.Errorf("%+v, %v, started %v", result, err, started)
 	}
 }
@@ -274,7 +287,7 @@ func TestTimeout(t *testing.T) {
 			return 0
 		}))
 		result, err := s.run(t, goTool+"timeout: 150ms\n", nil)
-		if err != nil || result.Status != TimedOut || result.ExitCode != 124 || result.Reason != "timed out after 150ms" {
+		if err != nil || result.Status != run.TimedOut || result.ExitCode != 124 || result.Reason != "timed out after 150ms" {
 			t.Errorf("stubborn %v: %+v, %v", stubborn, result, err)
 		}
 		if s.logs("stdout") != "last words\n" {
@@ -289,14 +302,14 @@ func TestCancel(t *testing.T) {
 		return 0
 	}))
 	ctx, cancel := context.WithCancel(t.Context())
-	s.opts.Emit = func(e Event) {
+	s.opts.Emit = func(e run.Event) {
 		s.events = append(s.events, e)
-		if e.State != nil && e.State.State == Running {
+		if e.State != nil && e.State.State == run.Running {
 			cancel()
 		}
 	}
-	result, err := s.runner.Run(ctx, &Request{Tool: parseTool(t, "image: i\n"+goTool)}, s.opts)
-	if err != nil || result.Status != Cancelled || result.ExitCode != 130 {
+	result, err := s.runner.RunWith(ctx, s.request(t, "image: i\n"+goTool), s.opts)
+	if err != nil || result.Status != run.Cancelled || result.ExitCode != 130 {
 		t.Errorf("%+v, %v", result, err)
 	}
 }
@@ -306,8 +319,8 @@ func TestCancelBeforeTheStart(t *testing.T) {
 	s := newSession(program(func(*fake.Process) int { return 0 }))
 	ctx, cancel := context.WithCancel(t.Context())
 	s.runner.Images = &images{present: true, locked: cancel}
-	result, err := s.runner.Run(ctx, &Request{Tool: parseTool(t, "image: i\n"+goTool)}, s.opts)
-	if !errors.Is(err, context.Canceled) || result.Status != Cancelled || result.ExitCode != 130 {
+	result, err := s.runner.RunWith(ctx, s.request(t, "image: i\n"+goTool), s.opts)
+	if !errors.Is(err, context.Canceled) || result.Status != run.Cancelled || result.ExitCode != 130 {
 		t.Errorf("%+v, %v", result, err)
 	}
 }
@@ -319,12 +332,12 @@ func TestKillCutsTheGraceShort(t *testing.T) {
 		<-p.Context.Done()
 		return 0
 	}))
-	s.opts.Grace = time.Hour
+	s.req.Grace = time.Hour
 	s.opts.Kill = kill
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(50*time.Millisecond, func() { cancel(); close(kill) })
-	result, err := s.runner.Run(ctx, &Request{Tool: parseTool(t, "image: i\n"+goTool)}, s.opts)
-	if err != nil || result.Status != Cancelled {
+	result, err := s.runner.RunWith(ctx, s.request(t, "image: i\n"+goTool), s.opts)
+	if err != nil || result.Status != run.Cancelled {
 		t.Errorf("%+v, %v", result, err)
 	}
 }
@@ -335,11 +348,11 @@ func TestNoGrace(t *testing.T) {
 		<-p.Context.Done()
 		return 0
 	}))
-	s.opts.Grace = 0
+	s.req.Grace = 0
 	synctest.Test(t, func(t *testing.T) {
 		begin := time.Now()
 		result, err := s.run(t, goTool+"timeout: 1s\n", nil)
-		if took := time.Since(begin); err != nil || result.Status != TimedOut || took != time.Second {
+		if took := time.Since(begin); err != nil || result.Status != run.TimedOut || took != time.Second {
 			t.Errorf("after %v: %+v, %v", took, result, err)
 		}
 	})
@@ -350,14 +363,14 @@ func TestRetry(t *testing.T) {
 		retry        string
 		fails, code  int
 		starts       int32
-		status       State
+		status       run.State
 		wantAttempts int
 	}{
-		{"retry: {attempts: 3, backoff: 1ms}", 2, 1, 3, Succeeded, 3},
-		{"retry: {attempts: 3, backoff: 1ms}", 9, 1, 3, Failed, 3},
-		{"retry: {attempts: 3, backoff: 1ms, on_exit: [75]}", 9, 1, 1, Failed, 1},
-		{"retry: {attempts: 3, backoff: 1ms, on_exit: [75]}", 1, 75, 2, Succeeded, 2},
-		{"", 9, 1, 1, Failed, 0},
+		{"retry: {attempts: 3, backoff: 1ms}", 2, 1, 3, run.Succeeded, 3},
+		{"retry: {attempts: 3, backoff: 1ms}", 9, 1, 3, run.Failed, 3},
+		{"retry: {attempts: 3, backoff: 1ms, on_exit: [75]}", 9, 1, 1, run.Failed, 1},
+		{"retry: {attempts: 3, backoff: 1ms, on_exit: [75]}", 1, 75, 2, run.Succeeded, 2},
+		{"", 9, 1, 1, run.Failed, 0},
 	} {
 		var starts atomic.Int32
 		s := newSession(program(func(*fake.Process) int {
@@ -388,7 +401,7 @@ func TestRetryOfTimeouts(t *testing.T) {
 		}))
 		synctest.Test(t, func(t *testing.T) {
 			result, err := s.run(t, goTool+"timeout: 1s\nretry: "+retry+"\n", nil)
-			if err != nil || starts.Load() != want || result.Status != TimedOut {
+			if err != nil || starts.Load() != want || result.Status != run.TimedOut {
 				t.Errorf("%s: %d starts, %+v, %v", retry, starts.Load(), result, err)
 			}
 		})
@@ -402,7 +415,7 @@ func TestRetryKeepsTheLastSandboxOnly(t *testing.T) {
 		"": "x",
 	} {
 		s := newSession(program(func(*fake.Process) int { return 1 }))
-		s.opts.ID, s.opts.KeepFor = "x", time.Minute
+		s.req.ID, s.req.KeepFor = "x", time.Minute
 		result, err := s.run(t, goTool+retry+"\n", nil)
 		kept := s.runner.Engine.(*fake.Engine).Kept()
 		if err != nil || !result.Kept || result.KeptID != want || !slices.Equal(kept, []string{want}) {
@@ -417,12 +430,12 @@ func TestRetryStopsWhenCancelled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(time.Minute, cancel) // within the pause
-		result, err := s.runner.Run(ctx, &Request{Tool: parseTool(t, "image: i\n"+goTool+"retry: {attempts: 9, backoff: 1h}")}, s.opts)
-		if err != nil || starts.Load() != 1 || result.Status != Failed {
+		result, err := s.runner.RunWith(ctx, s.request(t, "image: i\n"+goTool+"retry: {attempts: 9, backoff: 1h}"), s.opts)
+		if err != nil || starts.Load() != 1 || result.Status != run.Failed {
 			t.Errorf("%d starts, %+v, %v", starts.Load(), result, err)
 		}
 		// The pause has been announced: nothing runs then.
-		want := StateChange{State: Creating, Detail: "in 1h0m0s, after: exit status 1", Attempt: 2}
+		want := run.StateChange{State: run.Creating, Detail: "in 1h0m0s, after: exit status 1", Attempt: 2}
 		before := s.events[len(s.events)-3] // of the last state, and the result
 		if before.State == nil || *before.State != want {
 			t.Errorf("before the end %+v, want %+v", before.State, want)
@@ -464,10 +477,10 @@ func TestOutputs(t *testing.T) {
 			t.Fatal(err)
 		}
 		if want == "" {
-			if result.Status != Succeeded || result.Outputs["A"] == "" {
+			if result.Status != run.Succeeded || result.Outputs["A"] == "" {
 				t.Errorf("%.40q: %+v", output, result)
 			}
-		} else if result.Status != Failed || result.ExitCode != 125 || !strings.Contains(result.Reason, want) {
+		} else if result.Status != run.Failed || result.ExitCode != 125 || !strings.Contains(result.Reason, want) {
 			t.Errorf("%.40q: %+v, want %q", output, result, want)
 		}
 	}
@@ -476,14 +489,14 @@ func TestOutputs(t *testing.T) {
 func TestEngineFailures(t *testing.T) {
 	for _, c := range []struct {
 		err    error
-		status State
+		status run.State
 		code   int
 	}{
-		{&engine.Unsupported{Feature: "f", Why: "w", Remedy: "r"}, Error, 125},
-		{&engine.CommandError{Path: "x", NotFound: true}, Failed, 127},
-		{&engine.CommandError{Path: "x"}, Failed, 126},
-		{engine.ErrLost, Lost, 125},
-		{errors.New("token hunter2hunter2 leaked"), Error, 125},
+		{&engine.Unsupported{Feature: "f", Why: "w", Remedy: "r"}, run.Error, 125},
+		{&engine.CommandError{Path: "x", NotFound: true}, run.Failed, 127},
+		{&engine.CommandError{Path: "x"}, run.Failed, 126},
+		{engine.ErrLost, run.Lost, 125},
+		{errors.New("token hunter2hunter2 leaked"), run.Error, 125},
 	} {
 		s := newSession(program(func(*fake.Process) int { return 0 }))
 		s.runner.Engine.(*fake.Engine).Fail = func(*engine.Spec) error { return c.err }
@@ -537,14 +550,14 @@ func TestRawStreams(t *testing.T) {
 func TestRaise(t *testing.T) {
 	of := parseTool(t, "image: i\n"+goTool)
 	for _, c := range []struct {
-		request       Request
+		request       run.Request
 		timeout, pids string
 	}{
-		{Request{}, "raise timeout in the tool, or --timeout", "raise resources.pids in the tool, or --pids"},
-		{Request{Step: "deploy"}, "raise timeout in the step deploy", "raise resources.pids in the tool"},
-		{Request{Mocks: &engine.Mocks{}}, "raise timeout in the tool", "raise resources.pids in the tool"},
+		{run.Request{}, "raise timeout in the tool, or --timeout", "raise resources.pids in the tool, or --pids"},
+		{run.Request{Step: "deploy"}, "raise timeout in the step deploy", "raise resources.pids in the tool"},
+		{run.Request{Mocks: &engine.Mocks{}}, "raise timeout in the tool", "raise resources.pids in the tool"},
 	} {
-		r := &run{req: &c.request}
+		r := &execution{req: &c.request}
 		r.conclude(of, &engine.Exit{}, errTimeout)
 		if r.result.Hint != c.timeout {
 			t.Errorf("%+v: %q, want %q", c.request, r.result.Hint, c.timeout)

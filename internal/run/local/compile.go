@@ -1,4 +1,4 @@
-package run
+package local
 
 import (
 	"cmp"
@@ -11,6 +11,7 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/engine"
 	"github.com/mayfly-run/mayfly/internal/image"
+	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
@@ -21,39 +22,6 @@ const (
 	MaxOutputBytes = 64 << 20
 )
 
-// Request is what somebody asks to run.
-type Request struct {
-	Tool *tool.Tool
-	// Step is the step of a workflow that the tool runs for, if any.
-	Step string
-	// Project is whose caches the tool has, together with its name; see
-	// [ProjectOf], which says it when this is empty. Who runs tools for others,
-	// as a server does, names theirs.
-	Project string
-	// Inputs are the values for the tool's args: text as it stands on a
-	// command line, or typed values.
-	Inputs map[string]any
-	// Shared overrides the tool's variables, and is overridden by inputs that are
-	// given; Environment overrides all. Values are never read as references to
-	// secrets.
-	Shared, Environment []tool.EnvVar
-	// Artifacts are folders that the tool gets from runs before it, or hands to later ones.
-	Artifacts []Artifact
-	Terminal  bool
-	Columns   uint16
-	Rows      uint16
-	// Mocks stands in for what the tool reaches out to, in a test of it.
-	Mocks *engine.Mocks
-}
-
-// Artifact is a folder of a sandbox that outlives it, as the file Dir/Name.tar of the host.
-type Artifact struct {
-	Dir, Name string
-	Target    string // in the sandbox
-	// Made says that this run makes it, once it has succeeded; else it is there already.
-	Made bool
-}
-
 // Compile makes the spec of one run. It is a pure function: the same request
 // and image give the same spec, nothing is looked up, and no secret's value is
 // in it. caches is the directory that has all caches. The request names its
@@ -62,7 +30,7 @@ type Artifact struct {
 // The environment's precedence, lowest first: the image's, the tool's with the
 // defaults of its args, what is shared by the steps of a workflow, inputs, the
 // request's own.
-func Compile(id string, req *Request, img *image.Image, caches string) (*engine.Spec, error) {
+func Compile(id string, req *run.Request, img *image.Image, caches string) (*engine.Spec, error) {
 	t := req.Tool.Defaults()
 	inputs, err := t.Inputs(req.Inputs)
 	if err != nil {
@@ -183,7 +151,7 @@ var signalNames = strings.Split(" HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 S
 
 // compileEnvironment keeps the order of the definition, so that a dry run
 // shows what was written; a later value of a name replaces the earlier one.
-func compileEnvironment(t *tool.Tool, imageEnv []string, req *Request, inputs []tool.Input) []engine.Variable {
+func compileEnvironment(t *tool.Tool, imageEnv []string, req *run.Request, inputs []tool.Input) []engine.Variable {
 	var env []engine.Variable
 	set := func(v engine.Variable) {
 		if i := slices.IndexFunc(env, func(e engine.Variable) bool { return e.Name == v.Name }); i >= 0 {
@@ -231,7 +199,7 @@ func compileCommand(spec *engine.Spec, t *tool.Tool, config *image.RunConfig) er
 	return nil
 }
 
-func compileVolume(req *Request, v tool.Volume, img *image.Image, caches string) (engine.Mount, error) {
+func compileVolume(req *run.Request, v tool.Volume, img *image.Image, caches string) (engine.Mount, error) {
 	m := engine.Mount{Target: v.MountPath, Size: v.Size}
 	var err error
 	switch {

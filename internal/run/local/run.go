@@ -1,4 +1,4 @@
-package run
+package local
 
 import (
 	"bytes"
@@ -14,18 +14,13 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/google/uuid"
-
 	"github.com/mayfly-run/mayfly/internal/engine"
 	"github.com/mayfly-run/mayfly/internal/image"
 	"github.com/mayfly-run/mayfly/internal/policy"
+	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/secret"
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
-
-// DefaultGrace is how long a tool has between TERM and KILL, unless somebody
-// says otherwise.
-const DefaultGrace = 10 * time.Second
 
 // Images is where a run's image comes from.
 type Images interface {
@@ -47,27 +42,16 @@ type Runner struct {
 	Caches  string         // the directory of cache volumes
 }
 
-// Options are how a run is carried out, beside what it is.
+// Options are what a run has of this machine, beside what its request says.
 type Options struct {
-	// ID is the run's id; a new UUIDv7 when empty.
-	ID string
-	// Grace is the time between TERM and KILL; zero kills at once.
-	Grace time.Duration
-	// KeepFor keeps the sandbox of a failed tool; see engine.Spec.
-	KeepFor time.Duration
+	run.Watch
 	// Stdin is what the tool reads; nil is nothing.
 	Stdin io.Reader
 	// Stdout and Stderr get the tool's output, secrets masked. When both are
 	// nil the output is log events.
 	Stdout, Stderr io.Writer
-	// Emit is called with each event, one at a time, and must not block for long.
-	Emit func(Event)
 	// Progress is called while the image is pulled.
 	Progress func(image.ProgressEvent)
-	// Kill, when closed, ends a tool that is being given its grace.
-	Kill <-chan struct{}
-	// Mask, unless nil, returns values that are masked beside the tool's own secrets: those that came from elsewhere.
-	Mask func() [][]byte
 	// Resized reports new sizes of the terminal.
 	Resized <-chan [2]uint16
 	// Attach, unless nil, is called when the tool starts, and detach when it has ended. In between, the terminal on Stdin
@@ -75,25 +59,27 @@ type Options struct {
 	Attach func() (detach func())
 }
 
-// NewID returns a new run id: a UUIDv7, so that ids sort by time.
-func NewID() string { return uuid.Must(uuid.NewV7()).String() }
-
-// Run runs a tool to its end. The result is never nil; err is the failure
-// behind a status of error, denied or lost, and nil when it is the tool's own.
-func (r *Runner) Run(ctx context.Context, req *Request, opts Options) (*Result, error) {
-	if opts.ID == "" {
-		opts.ID = NewID()
-	}
-	run := &run{Runner: r, req: req, opts: opts, seen: map[engine.Connection]bool{}}
-	run.result.Outputs = map[string]string{}
-	run.masker.Store(secret.NewRedactor(run.foreign()...))
-	return run.do(ctx)
+// Run is run.Runner's: it runs a tool to its end.
+func (r *Runner) Run(ctx context.Context, req *run.Request, watch run.Watch) (*run.Result, error) {
+	return r.RunWith(ctx, req, Options{Watch: watch})
 }
 
-// run is one run under way.
-type run struct {
+// RunWith is [Runner.Run] for a tool that has something of this machine, as its terminal.
+func (r *Runner) RunWith(ctx context.Context, req *run.Request, opts Options) (*run.Result, error) {
+	asked := *req
+	if asked.ID == "" {
+		asked.ID = run.NewID()
+	}
+	x := &execution{Runner: r, req: &asked, opts: opts, seen: map[engine.Connection]bool{}}
+	x.result.Outputs = map[string]string{}
+	x.masker.Store(secret.NewRedactor(x.foreign()...))
+	return x.do(ctx)
+}
+
+// execution is one run under way.
+type execution struct {
 	*Runner
-	req    *Request
+	req    *run.Request
 	opts   Options
 	masker atomic.Pointer[secret.Redactor]
 
@@ -103,11 +89,11 @@ type run struct {
 	mu     sync.Mutex // serializes events
 	seq    int64
 	seen   map[engine.Connection]bool
-	result Result
+	result run.Result
 }
 
 // foreign are the values to mask that are no secrets of the tool's own.
-func (r *run) foreign() [][]byte {
+func (r *execution) foreign() [][]byte {
 	if r.opts.Mask == nil {
 		return nil
 	}
@@ -115,8 +101,8 @@ func (r *run) foreign() [][]byte {
 }
 
 // do takes the run through its states and reports the last.
-func (r *run) do(ctx context.Context) (*Result, error) {
-	r.state(Queued, "", 0)
+func (r *execution) do(ctx context.Context) (*run.Result, error) {
+	r.state(run.Queued, "", 0)
 	err := r.attempts(ctx)
 	res := &r.result
 	res.Timeline.Finished = time.Now().UTC()
@@ -132,26 +118,26 @@ func (r *run) do(ctx context.Context) (*Result, error) {
 	shown := *res
 	shown.Outputs = mask.Map(res.Outputs)
 	r.state(res.Status, "", 0)
-	r.emit(Event{Result: &shown})
+	r.emit(run.Event{Result: &shown})
 	return res, err
 }
 
 // fail sets the result for a failure of Mayfly's.
-func (r *run) fail(ctx context.Context, err error) {
+func (r *execution) fail(ctx context.Context, err error) {
 	res := &r.result
 	res.Reason = err.Error()
-	res.Status, res.ExitCode = Error, ExitError
+	res.Status, res.ExitCode = run.Error, run.ExitError
 	var command *engine.CommandError
 	var denied *policy.DeniedError
 	switch {
 	case errors.As(err, &denied):
-		res.Status = Denied
+		res.Status = run.Denied
 	case errors.As(err, &command):
-		res.Status, res.ExitCode = Failed, command.ExitCode()
+		res.Status, res.ExitCode = run.Failed, command.ExitCode()
 	case errors.Is(err, engine.ErrLost):
-		res.Status = Lost
+		res.Status = run.Lost
 	case ctx.Err() != nil && errors.Is(err, context.Cause(ctx)):
-		res.Status, res.ExitCode = Cancelled, ExitCancelled
+		res.Status, res.ExitCode = run.Cancelled, run.ExitCancelled
 		res.Reason = "cancelled before the tool started"
 		if res.Attempts > 1 {
 			res.Reason = fmt.Sprintf("cancelled before attempt %d started", res.Attempts)
@@ -161,7 +147,7 @@ func (r *run) fail(ctx context.Context, err error) {
 
 // masked is err with every secret in its text masked; an error that needs it
 // loses what it wraps.
-func (r *run) masked(err error) error {
+func (r *execution) masked(err error) error {
 	if text := err.Error(); r.masker.Load().String(text) != text {
 		return errors.New(r.masker.Load().String(text))
 	}
@@ -170,7 +156,7 @@ func (r *run) masked(err error) error {
 
 // Prepare is the tool as this host runs it, and the spec of a run of it. find
 // is asked for the image once the policy allows it.
-func (r *Runner) Prepare(id string, req *Request, find func(ref string) (*image.Image, error)) (*tool.Tool, *engine.Spec, error) {
+func (r *Runner) Prepare(id string, req *run.Request, find func(ref string) (*image.Image, error)) (*tool.Tool, *engine.Spec, error) {
 	if err := req.Tool.Runnable(); err != nil {
 		return nil, nil, err
 	}
@@ -187,7 +173,7 @@ func (r *Runner) Prepare(id string, req *Request, find func(ref string) (*image.
 	}
 	asked := *req
 	asked.Tool = applied
-	if asked.Project, err = req.project(); err != nil {
+	if asked.Project, err = projectOf(req); err != nil {
 		return nil, nil, err
 	}
 	spec, err := Compile(id, &asked, img, r.Caches)
@@ -195,15 +181,15 @@ func (r *Runner) Prepare(id string, req *Request, find func(ref string) (*image.
 }
 
 // attempts prepares the run and starts the tool as often as its retry says.
-func (r *run) attempts(ctx context.Context) error {
+func (r *execution) attempts(ctx context.Context) error {
 	release := func() error { return nil }
 	defer func() { _ = release() }() // a hold ends with the process at the latest
-	t, spec, err := r.Prepare(r.opts.ID, r.req, func(ref string) (img *image.Image, err error) {
+	t, spec, err := r.Prepare(r.req.ID, r.req, func(ref string) (img *image.Image, err error) {
 		if img, err = r.resolve(ctx, ref); err != nil {
 			return nil, err
 		}
 		r.result.Image = img.Digest
-		hold, err := r.Images.Hold(ctx, img, r.opts.ID)
+		hold, err := r.Images.Hold(ctx, img, r.req.ID)
 		if err != nil {
 			return nil, err
 		}
@@ -219,7 +205,7 @@ func (r *run) attempts(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	spec.KeepFor = r.opts.KeepFor
+	spec.KeepFor = r.req.KeepFor
 	secrets, err := r.secrets(ctx, spec)
 	if err != nil {
 		return err
@@ -232,14 +218,14 @@ func (r *run) attempts(ctx context.Context) error {
 	if several(t.Retry) {
 		first = 1
 	}
-	r.state(Creating, "", first)
+	r.state(run.Creating, "", first)
 	for attempt := 1; ; attempt++ {
 		again, err := r.attempt(ctx, t, spec, secrets, attempt)
 		if err != nil || again == nil {
 			return err
 		}
 		pause := backoff(t.Retry, attempt)
-		r.state(Creating, r.masker.Load().String(fmt.Sprintf("in %s, after: %s", pause, r.result.Reason)), attempt+1)
+		r.state(run.Creating, r.masker.Load().String(fmt.Sprintf("in %s, after: %s", pause, r.result.Reason)), attempt+1)
 		if !sleep(ctx, pause) {
 			return nil // the last attempt's result stands
 		}
@@ -247,7 +233,7 @@ func (r *run) attempts(ctx context.Context) error {
 			return fmt.Errorf("remove the sandbox of attempt %d: %w", attempt, err)
 		}
 		// Each attempt is a sandbox of its own.
-		spec.ID = fmt.Sprintf("%s-%d", r.opts.ID, attempt+1)
+		spec.ID = fmt.Sprintf("%s-%d", r.req.ID, attempt+1)
 	}
 }
 
@@ -277,18 +263,18 @@ func backoff(retry *tool.Retry, attempt int) time.Duration {
 }
 
 // resolve finds the image, pulling it when it isn't there.
-func (r *run) resolve(ctx context.Context, ref string) (*image.Image, error) {
+func (r *execution) resolve(ctx context.Context, ref string) (*image.Image, error) {
 	img, err := r.Images.Lookup(ref)
 	if !errors.Is(err, image.ErrNotFound) {
 		return img, err
 	}
-	r.state(Pulling, ref, 0)
+	r.state(run.Pulling, ref, 0)
 	return r.Images.Pull(ctx, ref, image.PullOptions{Progress: r.opts.Progress})
 }
 
 // secrets fetches the values that the spec names, and has them masked from
 // here on.
-func (r *run) secrets(ctx context.Context, spec *engine.Spec) (engine.Secrets, error) {
+func (r *execution) secrets(ctx context.Context, spec *engine.Spec) (engine.Secrets, error) {
 	names := secretNames(spec)
 	if len(names) == 0 {
 		return nil, nil
@@ -316,7 +302,7 @@ func (r *run) secrets(ctx context.Context, spec *engine.Spec) (engine.Secrets, e
 }
 
 // values fetches secrets. The error names all that are missing.
-func (r *run) values(ctx context.Context, names []string) (engine.Secrets, error) {
+func (r *execution) values(ctx context.Context, names []string) (engine.Secrets, error) {
 	values := engine.Secrets{}
 	var errs []error
 	for _, name := range names {
@@ -348,7 +334,7 @@ func noVariable(name string, value []byte) string {
 
 // attempt runs the tool once. again is nil unless the retry rules ask for
 // another; then it removes what this one has kept.
-func (r *run) attempt(ctx context.Context, t *tool.Tool, spec *engine.Spec, secrets engine.Secrets, n int) (again func() error, err error) {
+func (r *execution) attempt(ctx context.Context, t *tool.Tool, spec *engine.Spec, secrets engine.Secrets, n int) (again func() error, err error) {
 	shown := 0
 	if several(t.Retry) {
 		shown, r.result.Attempts = n, n
@@ -368,7 +354,7 @@ func (r *run) attempt(ctx context.Context, t *tool.Tool, spec *engine.Spec, secr
 	if err != nil {
 		return nil, err
 	}
-	r.state(Running, "", shown)
+	r.state(run.Running, "", shown)
 	detach := func() {}
 	if r.opts.Attach != nil {
 		detach = r.opts.Attach()
@@ -398,21 +384,21 @@ func (r *run) attempt(ctx context.Context, t *tool.Tool, spec *engine.Spec, secr
 	return again, nil
 }
 
-func (r *run) retries(retry *tool.Retry, n int) bool {
-	if retry == nil || n >= retry.Attempts || r.result.Status == Succeeded || r.result.Status == Cancelled {
+func (r *execution) retries(retry *tool.Retry, n int) bool {
+	if retry == nil || n >= retry.Attempts || r.result.Status == run.Succeeded || r.result.Status == run.Cancelled {
 		return false
 	}
 	return len(retry.OnExit) == 0 || slices.Contains(retry.OnExit, r.result.ExitCode)
 }
 
 // streams are the writers that the engine gives the tool's output to.
-func (r *run) streams(last *lastOutput) (stdout, stderr io.Writer, flush func() error) {
+func (r *execution) streams(last *lastOutput) (stdout, stderr io.Writer, flush func() error) {
 	mask := r.masker.Load()
 	if r.opts.Stdout != nil || r.opts.Stderr != nil {
 		out, err := mask.Writer(last.and(orDiscard(r.opts.Stdout))), mask.Writer(last.and(orDiscard(r.opts.Stderr)))
 		return out, err, func() error { return errors.Join(out.Close(), err.Close()) }
 	}
-	emit := func(l *Log) { r.emit(Event{Log: l}) }
+	emit := func(l *run.Log) { r.emit(run.Event{Log: l}) }
 	outLog, errLog := &logWriter{stream: "stdout", emit: emit}, &logWriter{stream: "stderr", emit: emit}
 	out, err := mask.Writer(last.and(outLog)), mask.Writer(last.and(errLog))
 	return out, err, func() error {
@@ -436,7 +422,7 @@ var errTimeout = errors.New("timed out")
 // supervise passes on the sandbox's events, ends the tool when its time is up
 // or the run is cancelled, and waits for its end. cause is why the tool was
 // ended, nil when it ended by itself.
-func (r *run) supervise(ctx context.Context, sandbox engine.Sandbox, stop engine.Signal, timeout time.Duration) (exit engine.Exit, cause, err error) {
+func (r *execution) supervise(ctx context.Context, sandbox engine.Sandbox, stop engine.Signal, timeout time.Duration) (exit engine.Exit, cause, err error) {
 	work, cancel := context.WithTimeoutCause(ctx, timeout, errTimeout)
 	defer cancel()
 	ended := make(chan struct{})
@@ -467,10 +453,10 @@ func (r *run) supervise(ctx context.Context, sandbox engine.Sandbox, stop engine
 }
 
 // end asks the tool to end, and makes it.
-func (r *run) end(sandbox engine.Sandbox, stop engine.Signal, ended <-chan struct{}) {
+func (r *execution) end(sandbox engine.Sandbox, stop engine.Signal, ended <-chan struct{}) {
 	// A failure to signal means that the sandbox is gone, which Wait reports.
 	_ = sandbox.Signal(cmp.Or(stop, engine.SIGTERM))
-	grace := time.NewTimer(r.opts.Grace)
+	grace := time.NewTimer(r.req.Grace)
 	defer grace.Stop()
 	select {
 	case <-ended:
@@ -482,10 +468,10 @@ func (r *run) end(sandbox engine.Sandbox, stop engine.Signal, ended <-chan struc
 	<-ended
 }
 
-func (r *run) sandboxEvent(e engine.Event) {
+func (r *execution) sandboxEvent(e engine.Event) {
 	switch {
 	case e.Usage != nil:
-		r.emit(Event{Metric: e.Usage})
+		r.emit(run.Event{Metric: e.Usage})
 	case e.Connection != nil:
 		c := *e.Connection
 		// A name is the tool's own choice, and so is what it puts into it.
@@ -495,14 +481,14 @@ func (r *run) sandboxEvent(e engine.Event) {
 			c.Remedy = r.remedy(c.Suggest)
 			r.denied(c)
 		}
-		r.emit(Event{Connection: &c})
+		r.emit(run.Event{Connection: &c})
 	}
 }
 
 // maxDenied bounds the destinations that a result lists.
 const maxDenied = 100
 
-func (r *run) denied(c engine.Connection) {
+func (r *execution) denied(c engine.Connection) {
 	if len(r.seen) < maxDenied && !r.seen[c] {
 		r.seen[c] = true
 		r.result.DeniedConnections = append(r.result.DeniedConnections, c)
@@ -510,34 +496,34 @@ func (r *run) denied(c engine.Connection) {
 }
 
 // state enters a state.
-func (r *run) state(s State, detail string, attempt int) {
+func (r *execution) state(s run.State, detail string, attempt int) {
 	now := time.Now().UTC()
 	line := &r.result.Timeline
 	switch s {
-	case Queued:
+	case run.Queued:
 		line.Queued = now
-	case Pulling:
+	case run.Pulling:
 		line.Pulling = now
-	case Creating:
+	case run.Creating:
 		if line.Creating.IsZero() {
 			line.Creating = now
 		}
-	case Running:
+	case run.Running:
 		if line.Started.IsZero() {
 			line.Started = now
 		}
 	}
-	r.emit(Event{State: &StateChange{State: s, Detail: detail, Attempt: attempt}})
+	r.emit(run.Event{State: &run.StateChange{State: s, Detail: detail, Attempt: attempt}})
 }
 
 // emit numbers an event and hands it on.
-func (r *run) emit(e Event) {
+func (r *execution) emit(e run.Event) {
 	if r.opts.Emit == nil {
 		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.seq++
-	e.Seq, e.Time, e.Run = r.seq, time.Now().UTC(), r.opts.ID
+	e.Seq, e.Time, e.Run = r.seq, time.Now().UTC(), r.req.ID
 	r.opts.Emit(e)
 }

@@ -1,20 +1,21 @@
-package run
+package local
 
 import (
 	"bytes"
 	"testing"
 	"time"
 
+	"github.com/mayfly-run/mayfly/internal/run"
 	"pgregory.net/rapid"
 )
 
 // collect returns a writer whose pieces it appends to the list.
-func collect(pieces *[]Log) *logWriter {
-	return &logWriter{stream: "stdout", emit: func(l *Log) { *pieces = append(*pieces, *l) }}
+func collect(pieces *[]run.Log) *logWriter {
+	return &logWriter{stream: "stdout", emit: func(l *run.Log) { *pieces = append(*pieces, *l) }}
 }
 
 func TestLogWriterEmitsWholeLines(t *testing.T) {
-	var pieces []Log
+	var pieces []run.Log
 	w := collect(&pieces)
 	for _, b := range []byte("one\ntwo\nthr") {
 		if _, err := w.Write([]byte{b}); err != nil {
@@ -34,8 +35,8 @@ func TestLogWriterEmitsWholeLines(t *testing.T) {
 }
 
 func TestLogWriterDoesNotKeepAPromptBack(t *testing.T) {
-	got := make(chan Log, 1)
-	w := &logWriter{stream: "stdout", emit: func(l *Log) { got <- *l }}
+	got := make(chan run.Log, 1)
+	w := &logWriter{stream: "stdout", emit: func(l *run.Log) { got <- *l }}
 	if _, err := w.Write([]byte("password: ")); err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +59,7 @@ func TestLogWriterLosesNothing(t *testing.T) {
 			rapid.Map(rapid.String(), func(s string) []byte { return []byte(s) }),
 			rapid.Map(rapid.IntRange(0, 3*maxLogPiece), func(n int) []byte { return bytes.Repeat([]byte("é"), n/2) }),
 		)).Draw(t, "parts")
-		var pieces []Log
+		var pieces []run.Log
 		w := collect(&pieces)
 		var want, got []byte
 		for _, p := range parts {
@@ -84,7 +85,7 @@ func TestLogWriterLosesNothing(t *testing.T) {
 }
 
 func TestLogWriterKeepsCharactersWhole(t *testing.T) {
-	var pieces []Log
+	var pieces []run.Log
 	w := collect(&pieces)
 	text := bytes.Repeat([]byte("x"), maxLogPiece-1)
 	text = append(text, "€uro"...)

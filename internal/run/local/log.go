@@ -1,10 +1,12 @@
-package run
+package local
 
 import (
 	"bytes"
 	"sync"
 	"time"
 	"unicode/utf8"
+
+	"github.com/mayfly-run/mayfly/internal/run"
 )
 
 // logWriter turns one stream of the tool into log events: whole lines where it
@@ -13,7 +15,7 @@ import (
 // character that is cut by the end of a piece stays whole.
 type logWriter struct {
 	stream string
-	emit   func(*Log)
+	emit   func(*run.Log)
 
 	mu      sync.Mutex
 	waiting []byte
@@ -73,9 +75,9 @@ func (w *logWriter) put(n int) {
 	}
 	data := w.waiting[:n]
 	if utf8.Valid(data) {
-		w.emit(&Log{Stream: w.stream, Data: string(data)})
+		w.emit(&run.Log{Stream: w.stream, Data: string(data)})
 	} else {
-		w.emit(&Log{Stream: w.stream, DataBase64: bytes.Clone(data)})
+		w.emit(&run.Log{Stream: w.stream, DataBase64: bytes.Clone(data)})
 	}
 	w.waiting = append(w.waiting[:0], w.waiting[n:]...)
 }

@@ -1,4 +1,4 @@
-package run
+package local
 
 import (
 	"cmp"
@@ -8,20 +8,21 @@ import (
 	"github.com/mayfly-run/mayfly/internal/engine"
 	"github.com/mayfly-run/mayfly/internal/network"
 	"github.com/mayfly-run/mayfly/internal/policy"
+	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
 // This file says what to change in a tool that failed or was refused, where the operator's policy allows the change.
 
 // advise gives a failed attempt a hint by the last lines that the tool wrote.
-func (r *run) advise(spec *engine.Spec, lines []string, status int) {
+func (r *execution) advise(spec *engine.Spec, lines []string, status int) {
 	res := &r.result
 	switch {
-	case res.Status == TimedOut:
+	case res.Status == run.TimedOut:
 		if local := loopbackAdvice(spec, lines); local != "" {
 			res.Hint += "; " + local
 		}
-	case res.Status == Failed && res.Hint == "":
+	case res.Status == run.Failed && res.Hint == "":
 		readOnly := false
 		res.Hint = cmp.Or(
 			advice(spec, lines, status),
@@ -32,7 +33,7 @@ func (r *run) advise(spec *engine.Spec, lines []string, status int) {
 }
 
 // remedy says how the tool's file would allow what the network refused, by the rule that would.
-func (r *run) remedy(rule string) string {
+func (r *execution) remedy(rule string) string {
 	if rule == "" || len(r.seen) >= maxDenied {
 		return ""
 	}
@@ -51,7 +52,7 @@ func (r *run) remedy(rule string) string {
 }
 
 // allowed is the advice, or "" where the operator's policy refuses the tool that follows it.
-func (r *run) allowed(advice string, follow func(*tool.Tool)) string {
+func (r *execution) allowed(advice string, follow func(*tool.Tool)) string {
 	changed := *r.req.Tool
 	follow(&changed)
 	_, err := r.Policy.Apply(&changed)

@@ -1,0 +1,56 @@
+package run
+
+import (
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/mayfly-run/mayfly/internal/engine"
+	"github.com/mayfly-run/mayfly/internal/tool"
+)
+
+// DefaultGrace is how long a tool has between TERM and KILL, unless somebody
+// says otherwise.
+const DefaultGrace = 10 * time.Second
+
+// NewID returns a new run id: a UUIDv7, so that ids sort by time.
+func NewID() string { return uuid.Must(uuid.NewV7()).String() }
+
+// Request is what somebody asks to run.
+type Request struct {
+	// ID is the run's id; a new UUIDv7 when empty.
+	ID   string
+	Tool *tool.Tool
+	// Step is the step of a workflow that the tool runs for, if any.
+	Step string
+	// Project is whose caches the tool has, together with its name; when it is
+	// empty, that of the tool's folder. Who runs tools for others, as a server
+	// does, names theirs.
+	Project string
+	// Inputs are the values for the tool's args: text as it stands on a
+	// command line, or typed values.
+	Inputs map[string]any
+	// Shared overrides the tool's variables, and is overridden by inputs that are
+	// given; Environment overrides all. Values are never read as references to
+	// secrets.
+	Shared, Environment []tool.EnvVar
+	// Artifacts are folders that the tool gets from runs before it, or hands to later ones.
+	Artifacts []Artifact
+	// Grace is the time between TERM and KILL; zero kills at once.
+	Grace time.Duration
+	// KeepFor keeps the sandbox of a failed tool; see engine.Spec.
+	KeepFor  time.Duration
+	Terminal bool
+	Columns  uint16
+	Rows     uint16
+	// Mocks stands in for what the tool reaches out to, in a test of it.
+	Mocks *engine.Mocks
+}
+
+// Artifact is a folder of a sandbox that outlives it, as the file Dir/Name.tar of the host.
+type Artifact struct {
+	Dir, Name string
+	Target    string // in the sandbox
+	// Made says that this run makes it, once it has succeeded; otherwise it is there already.
+	Made bool
+}

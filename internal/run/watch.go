@@ -1,0 +1,22 @@
+package run
+
+import "context"
+
+// Runner carries out runs: here, or wherever it decides.
+//
+// Run returns when the run has ended and left nothing behind. The result is never nil; err is the failure behind a status of
+// error, denied or lost, and nil where it is the tool's own. Cancelling ctx asks the tool to end: TERM, and KILL after the
+// request's grace. Run may be called from several goroutines.
+type Runner interface {
+	Run(ctx context.Context, req *Request, watch Watch) (*Result, error)
+}
+
+// Watch is how a caller follows a run, and hurries its end.
+type Watch struct {
+	// Emit is called with each event, one at a time, and must not block for long.
+	Emit func(Event)
+	// Kill, when closed, ends a tool that is being given its grace.
+	Kill <-chan struct{}
+	// Mask, unless nil, returns values that are masked beside the tool's own secrets: those that came from elsewhere.
+	Mask func() [][]byte
+}
