@@ -35,7 +35,7 @@ func (f *runFlags) checkArgs(args []string, dash int) error {
 }
 
 // runs is the directory of the journals of workflows.
-func runs(dir string, sealer workflow.Sealer) workflow.Runs {
+func runs(dir string, sealer run.Sealer) workflow.Runs {
 	return workflow.Runs{Dir: filepath.Join(dir, "runs"), Sealer: sealer}
 }
 
@@ -281,11 +281,9 @@ func (f *runFlags) execute(ctx context.Context, s streams, b *begun, open func(w
 		return err
 	}
 	defer func() { err = errors.Join(err, journal.Close()) }()
-	seen := secret.NewSeen(h.runner.Secrets)
-	for _, value := range b.masked {
-		seen.Add(value)
+	if h.runner.Sealer, err = secret.NewBox(); err != nil {
+		return err
 	}
-	h.runner.Secrets = seen
 	gone := make(chan struct{})
 	s, forget := watchReaders(s, func() { close(gone) })
 	defer forget()
@@ -293,8 +291,8 @@ func (f *runFlags) execute(ctx context.Context, s streams, b *begun, open func(w
 	opts.Journal, opts.ArtifactDir, opts.Emit = journal, store.ArtifactDir(b.id), view.event
 	ctx, kill, stop := cancelOnSignals(ctx, gone, view.interrupted, func() {})
 	defer stop()
-	opts.Kill = kill
-	executor := &workflow.Executor{Runner: h.runner, Conditions: conditions, Secrets: seen.Values}
+	opts.Kill, opts.Masked = kill, b.masked
+	executor := &workflow.Executor{Runner: h.runner, Conditions: conditions, Sealer: h.runner.Sealer}
 	result, err := executor.Run(ctx, b.plan, opts)
 	if result.Status == run.Succeeded && !opts.Partial {
 		err = errors.Join(err, os.RemoveAll(store.ArtifactDir(b.id))) // all have run that could want one

@@ -180,8 +180,11 @@ type Result struct {
 	// Reason says why, for people; empty for a success.
 	Reason string `json:"reason"`
 	// Hint says what to do about it, where there is something to do.
-	Hint    string            `json:"hint,omitempty"`
+	Hint string `json:"hint,omitempty"`
+	// Outputs have every secret masked, unless the tool was run by itself here.
 	Outputs map[string]string `json:"outputs"`
+	// Handed is what goes to later runs, a sealed [Handed]; nil where no secret can be in it. Events don't have it.
+	Handed []byte `json:"handed,omitempty"`
 	// Image is what ran: repository@sha256:….
 	Image      string       `json:"image"`
 	Timeline   Timeline     `json:"timeline"`

@@ -36,6 +36,9 @@ type Request struct {
 	Shared, Environment []tool.EnvVar
 	// Artifacts are folders that the tool gets from runs before it, or hands to later ones.
 	Artifacts []Artifact
+	// Masked are values that are masked beside the tool's own secrets, since they came from runs before it: a sealed
+	// [Handed].
+	Masked []byte
 	// Grace is the time between TERM and KILL; zero kills at once.
 	Grace time.Duration
 	// KeepFor keeps the sandbox of a failed tool; see engine.Spec.

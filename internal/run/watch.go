@@ -17,6 +17,4 @@ type Watch struct {
 	Emit func(Event)
 	// Kill, when closed, ends a tool that is being given its grace.
 	Kill <-chan struct{}
-	// Mask, unless nil, returns values that are masked beside the tool's own secrets: those that came from elsewhere.
-	Mask func() [][]byte
 }

@@ -27,18 +27,7 @@ func (s *Store) Seal(ctx context.Context, data []byte) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("seal data: %w", err)
 	}
-	var out bytes.Buffer
-	w, err := age.Encrypt(&out, keys.latest.Recipient())
-	if err == nil {
-		_, err = w.Write(data)
-	}
-	if err == nil {
-		err = w.Close()
-	}
-	if err != nil {
-		return nil, fmt.Errorf("seal data: %w", err)
-	}
-	return out.Bytes(), nil
+	return encrypt(data, keys.latest.Recipient())
 }
 
 // Unseal decrypts what Seal returned. Its error is ErrTampered when that was changed.

@@ -20,11 +20,12 @@ func (s *session) runWorkflow(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	seen := secret.NewSeen(s.secrets)
 	runner := s.runner()
-	runner.Secrets = seen
+	if runner.Sealer, err = secret.NewBox(); err != nil {
+		return err
+	}
 	states := plan.NewStates()
-	executor := &workflow.Executor{Runner: runner, Conditions: s.Conditions, Secrets: seen.Values}
+	executor := &workflow.Executor{Runner: runner, Conditions: s.Conditions, Sealer: runner.Sealer}
 	result, err := executor.Run(ctx, plan, workflow.Options{
 		ID: run.NewID(), States: states, ArtifactDir: filepath.Join(s.mocks.folder.path, "artifacts"), Environment: s.world.Environment, Mocked: s.mockedSteps(),
 		Prepare: func(_ string, req *run.Request) {

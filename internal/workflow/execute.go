@@ -1,6 +1,7 @@
 package workflow
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -20,9 +21,8 @@ import (
 type Executor struct {
 	Runner     run.Runner
 	Conditions condition.Evaluator
-	// Secrets are the values that the Runner's tools were given so far. What a step hands on may have them in it, so
-	// they are masked in all that comes after.
-	Secrets func() [][]byte
+	// Sealer opens what the Runner's runs hand on, and seals it for later ones; nil for runs without secrets.
+	Sealer run.Sealer
 }
 
 // Options are how a workflow is executed, beside what it is.
@@ -36,6 +36,8 @@ type Options struct {
 	Again   []string
 	// Partial says that steps were left out: the run doesn't succeed as a whole, so that the rest can still run.
 	Partial bool
+	// Masked are values that may be in what steps handed on before this run went on.
+	Masked [][]byte
 	// Journal gets each change of a step's state; nil for none.
 	Journal *Journal
 	// ArtifactDir is where the artifacts of the run are kept.
@@ -72,8 +74,11 @@ type execution struct {
 	was    []bool // succeeded before this run went on
 	usage  engine.Usage
 	broken error // the journal's
+	// masked are the values that were handed on so far: what comes after may have them in it. sealed is a [run.Handed] of
+	// them; both are nil where nothing was.
+	masked [][]byte
+	sealed []byte
 	masker *secret.Redactor
-	masked int // values of masker
 
 	mu  sync.Mutex // serializes events
 	seq int64
@@ -97,13 +102,16 @@ type finished struct {
 //
 // Cancelling ctx ends the steps that run, and then the steps of finally run.
 func (e *Executor) Run(ctx context.Context, plan *Plan, opts Options) (*run.Result, error) {
-	x := &execution{Executor: e, plan: plan, opts: opts, states: opts.States, done: make(chan finished)}
+	x := &execution{Executor: e, plan: plan, opts: opts, states: opts.States, done: make(chan finished), masker: secret.NewRedactor()}
 	if x.states == nil {
 		x.states = plan.NewStates()
 	}
 	x.times, x.was = make([]times, len(plan.Steps)), make([]bool, len(plan.Steps))
 	for i := range x.states.Steps {
 		x.was[i] = x.states.Steps[i].Ended()
+	}
+	if err := x.mask(opts.Masked); err != nil {
+		x.breaks(err)
 	}
 	result := &run.Result{Outputs: map[string]string{}}
 	result.Timeline.Queued = time.Now().UTC()
@@ -117,7 +125,7 @@ func (e *Executor) Run(ctx context.Context, plan *Plan, opts Options) (*run.Resu
 	result.Timeline.Finished = time.Now().UTC()
 	result.DurationMS = result.Timeline.Finished.Sub(result.Timeline.Queued).Milliseconds()
 	result.Status, result.ExitCode, result.Reason = plan.Outcome(x.states)
-	result.Reason = x.mask().String(result.Reason)
+	result.Reason = x.masker.String(result.Reason)
 	result.Usage, result.Steps = x.usage, x.results()
 	end := result.Status
 	if end == run.Succeeded && opts.Partial {
@@ -264,7 +272,7 @@ func (x *execution) start(i, item int) {
 	}
 	name := StepName(step.Name, item)
 	watch := run.Watch{
-		Kill: x.opts.Kill, Mask: x.Secrets,
+		Kill: x.opts.Kill,
 		Emit: func(e run.Event) {
 			e.Step = name
 			x.emit(e)
@@ -289,7 +297,7 @@ func (x *execution) request(step *tool.Step, bound *Bound) *run.Request {
 	}
 	req := &run.Request{
 		ID: run.NewID(), Tool: &t, Step: step.Name, Inputs: bound.Inputs, Shared: bound.Shared,
-		Environment: append(bound.Environment, x.opts.Environment...), Grace: x.opts.Grace, KeepFor: x.opts.KeepFor,
+		Environment: append(bound.Environment, x.opts.Environment...), Grace: x.opts.Grace, KeepFor: x.opts.KeepFor, Masked: x.sealed,
 	}
 	for _, a := range step.Artifacts {
 		made, from := a.From == "", a.From
@@ -312,7 +320,11 @@ func (x *execution) finish(f finished) {
 	x.usage.NetworkTxBytes += r.Usage.NetworkTxBytes
 	x.usage.MemoryPeakBytes = max(x.usage.MemoryPeakBytes, r.Usage.MemoryPeakBytes)
 	x.usage.DiskBytes = max(x.usage.DiskBytes, r.Usage.DiskBytes)
-	st := StepState{Status: r.Status, ExitCode: r.ExitCode, Reason: r.Reason, Outputs: x.promised(f.step, r.Outputs)}
+	outputs, err := x.handed(r)
+	st := StepState{Status: r.Status, ExitCode: r.ExitCode, Reason: r.Reason, Outputs: x.promised(f.step, outputs)}
+	if err != nil {
+		st = StepState{Status: run.Error, ExitCode: run.ExitError, Reason: err.Error()}
+	}
 	x.conclude(f.step, f.item, st, r)
 }
 
@@ -330,7 +342,7 @@ func (x *execution) promised(i int, outputs map[string]string) map[string]string
 // conclude notes the end of a step or item. result is what its run reported, nil when nothing ran.
 func (x *execution) conclude(i, item int, st StepState, result *run.Result) {
 	step := x.plan.Steps[i]
-	st.Reason = x.mask().String(st.Reason)
+	st.Reason = x.masker.String(st.Reason)
 	if item >= 0 {
 		x.states.Steps[i].Items[item] = st
 	} else {
@@ -358,43 +370,69 @@ func (x *execution) shown(outputs map[string]string) map[string]string {
 	if outputs == nil {
 		return map[string]string{}
 	}
-	return x.mask().Map(outputs)
+	return x.masker.Map(outputs)
 }
 
 // seal encrypts the outputs of an entry when a secret is in them. A folder that a step hands on may have one in it, too:
 // then what is to be masked later is written down.
 func (x *execution) seal(step *tool.Step, e *entry) error {
-	if x.opts.Journal == nil || len(x.values()) == 0 {
+	if x.opts.Journal == nil || len(x.masked) == 0 {
 		return nil
 	}
 	tainted := e.Status == run.Succeeded && slices.ContainsFunc(step.Artifacts, func(a tool.Artifact) bool { return a.From == "" })
-	for name, v := range x.mask().Map(e.Outputs) {
+	for name, v := range x.masker.Map(e.Outputs) {
 		tainted = tainted || e.Outputs[name] != v
 	}
 	if !tainted {
 		return nil
 	}
-	outputs := e.Outputs
+	handed := run.Handed{Outputs: e.Outputs, Masked: x.masked}
 	e.Outputs = nil
 	var err error
-	e.Sealed, err = x.opts.Journal.seal(sealed{Outputs: outputs, Masked: x.values()})
+	// No run's context: what a step did has to be written down.
+	e.Sealed, err = handed.Seal(context.Background(), x.opts.Journal.sealer)
 	return err
 }
 
-func (x *execution) values() [][]byte {
-	if x.Secrets == nil {
-		return nil
+// handed opens what a run hands on: its outputs as they are, and what is masked from here on.
+func (x *execution) handed(r *run.Result) (outputs map[string]string, err error) {
+	if r.Handed == nil {
+		return r.Outputs, nil
 	}
-	return x.Secrets()
+	if x.Sealer == nil {
+		return nil, errors.New("the run hands secrets on, and nothing here opens them")
+	}
+	handed, err := run.Unseal(context.Background(), x.Sealer, r.Handed)
+	if err != nil {
+		return nil, fmt.Errorf("open what the run hands on: %w", err)
+	}
+	if err := x.mask(handed.Masked); err != nil {
+		return nil, err
+	}
+	if handed.Outputs != nil {
+		return handed.Outputs, nil
+	}
+	return r.Outputs, nil
 }
 
-// mask masks all secrets so far. It is made anew when there are more: that takes far longer than using it.
-func (x *execution) mask() *secret.Redactor {
-	values := x.values()
-	if x.masker == nil || len(values) != x.masked {
-		x.masker, x.masked = secret.NewRedactor(values...), len(values)
+// mask has further values masked in all that comes after.
+func (x *execution) mask(values [][]byte) error {
+	before := len(x.masked)
+	for _, v := range values {
+		if !slices.ContainsFunc(x.masked, func(m []byte) bool { return bytes.Equal(m, v) }) {
+			x.masked = append(x.masked, v)
+		}
 	}
-	return x.masker
+	if len(x.masked) == before {
+		return nil
+	}
+	x.masker = secret.NewRedactor(x.masked...)
+	if x.Sealer == nil {
+		return errors.New("there are secrets to mask, and nothing here seals them")
+	}
+	var err error
+	x.sealed, err = (&run.Handed{Masked: x.masked}).Seal(context.Background(), x.Sealer)
+	return err
 }
 
 // journal writes a change down. When that fails, no further step starts: what isn't written down would run twice.

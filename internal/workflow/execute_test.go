@@ -224,10 +224,15 @@ func TestJournalKeepsSecretsSealed(t *testing.T) {
 	store := Runs{Dir: t.TempDir(), Sealer: plainSealer{}}
 	p := NewPlan(parse(t, `workflow: [{name: a, tool: T, outputs: [R, S]}, {name: b, tool: T, inputs: {IN: "${a.R}"}}]`), nil)
 	var got any
+	var masked *run.Handed
 	r := &scripted{tools: map[string]func(context.Context, *run.Request) *run.Result{
-		"a": outputs("R", "it is "+value, "S", "plain"),
-		"b": func(_ context.Context, req *run.Request) *run.Result {
+		"a": handsOn(t, value, "R", "it is "+value, "S", "plain"),
+		"b": func(ctx context.Context, req *run.Request) *run.Result {
 			got = req.Inputs["IN"]
+			var err error
+			if masked, err = run.Unseal(ctx, plainSealer{}, req.Masked); err != nil {
+				t.Error(err)
+			}
 			return exit(1)(nil, nil)
 		},
 	}}
@@ -236,7 +241,7 @@ func TestJournalKeepsSecretsSealed(t *testing.T) {
 		t.Fatal(err)
 	}
 	e := executor(r)
-	e.Secrets = func() [][]byte { return [][]byte{[]byte(value)} }
+	e.Sealer = plainSealer{}
 	if _, err := e.Run(t.Context(), p, Options{Journal: j}); err != nil {
 		t.Fatal(err)
 	}
@@ -245,6 +250,9 @@ func TestJournalKeepsSecretsSealed(t *testing.T) {
 	}
 	if got != "it is "+value {
 		t.Errorf("the next step got %q", got)
+	}
+	if len(masked.Masked) != 1 || string(masked.Masked[0]) != value || masked.Outputs != nil {
+		t.Errorf("the next step masks %q", masked.Masked)
 	}
 	data, err := os.ReadFile(store.path("r"))
 	if err != nil {
@@ -266,6 +274,47 @@ func TestJournalKeepsSecretsSealed(t *testing.T) {
 	}
 	if secret.NewRedactor([]byte(value)).String(string(data)) != string(data) {
 		t.Error("the journal has the secret in one of its encodings")
+	}
+}
+
+// handsOn is a tool that writes a secret into its outputs, as a runner hands them on.
+func handsOn(t *testing.T, value string, pairs ...string) func(context.Context, *run.Request) *run.Result {
+	return func(ctx context.Context, req *run.Request) *run.Result {
+		result := outputs(pairs...)(ctx, req)
+		handed := run.Handed{Outputs: result.Outputs, Masked: [][]byte{[]byte(value)}}
+		var err error
+		if result.Handed, err = handed.Seal(ctx, plainSealer{}); err != nil {
+			t.Error(err)
+		}
+		result.Outputs = secret.NewRedactor([]byte(value)).Map(result.Outputs)
+		return result
+	}
+}
+
+// What is sealed and can't be opened ends the step that hands it on: those after it would print secrets.
+func TestSealedForSomebodyElse(t *testing.T) {
+	p := NewPlan(parse(t, `workflow: [{name: a, tool: T, outputs: [R]}, {name: b, tool: T, inputs: {IN: "${a.R}"}}]`), nil)
+	changed := func(ctx context.Context, req *run.Request) *run.Result {
+		result := handsOn(t, "correct-horse-battery", "R", "x")(ctx, req)
+		result.Handed = result.Handed[1:]
+		return result
+	}
+	for name, c := range map[string]struct {
+		tool   func(context.Context, *run.Request) *run.Result
+		sealer run.Sealer
+		want   string
+	}{
+		"changed":   {changed, plainSealer{}, "open what the run hands on"},
+		"no sealer": {handsOn(t, "correct-horse-battery", "R", "x"), nil, "nothing here opens them"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := executor(&scripted{tools: map[string]func(context.Context, *run.Request) *run.Result{"a": c.tool}})
+			e.Sealer = c.sealer
+			result, err := e.Run(t.Context(), p, Options{})
+			if err != nil || result.Status != run.Error || result.Steps[0].Status != run.Error || !strings.Contains(result.Reason, c.want) || result.Steps[1].Status != run.Skipped {
+				t.Errorf("%s: %s, %v", summary(result), result.Reason, err)
+			}
+		})
 	}
 }
 

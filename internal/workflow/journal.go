@@ -56,12 +56,6 @@ const (
 	entryEnd    = "end"
 )
 
-// Sealer encrypts what must not lie on a disk as it is.
-type Sealer interface {
-	Seal(ctx context.Context, data []byte) ([]byte, error)
-	Unseal(ctx context.Context, sealed []byte) ([]byte, error)
-}
-
 // Journal is the file of one run of a workflow, to which each change of a step's state is appended: its start before it
 // starts, its end when it has ended. A kill at any moment leaves a file from which the run can go on; at most the last
 // line is cut, and then that change counts as not made. One process at a time has it.
@@ -72,13 +66,13 @@ type Sealer interface {
 //	{"type":"end","status":"failed"}
 type Journal struct {
 	file   *os.File
-	sealer Sealer
+	sealer run.Sealer
 }
 
 // Runs is the directory of journals.
 type Runs struct {
 	Dir    string
-	Sealer Sealer
+	Sealer run.Sealer
 }
 
 func (r Runs) path(id string) string { return filepath.Join(r.Dir, id+".jsonl") }
@@ -207,7 +201,7 @@ func readLine(from *bufio.Reader) ([]byte, error) {
 	}
 }
 
-func (p *Past) add(ctx context.Context, e *entry, sealer Sealer) error {
+func (p *Past) add(ctx context.Context, e *entry, sealer run.Sealer) error {
 	switch e.Type {
 	case entryRun:
 		if e.Run == nil || len(p.steps) > 0 {
@@ -230,19 +224,15 @@ func (p *Past) add(ctx context.Context, e *entry, sealer Sealer) error {
 	return nil
 }
 
-func (p *Past) addStep(ctx context.Context, e *entry, sealer Sealer) error {
+func (p *Past) addStep(ctx context.Context, e *entry, sealer run.Sealer) error {
 	st := StepState{Status: e.Status, ExitCode: e.ExitCode, Reason: e.Reason, Outputs: e.Outputs}
 	if e.Sealed != nil {
-		data, err := sealer.Unseal(ctx, e.Sealed)
+		handed, err := run.Unseal(ctx, sealer, e.Sealed)
 		if err != nil {
 			return fmt.Errorf("the outputs of step %s: %w", e.Step, err)
 		}
-		var s sealed
-		if err := json.Unmarshal(data, &s); err != nil {
-			return fmt.Errorf("the outputs of step %s: %w", e.Step, err)
-		}
-		st.Outputs = s.Outputs
-		p.Masked = append(p.Masked, s.Masked...)
+		st.Outputs = handed.Outputs
+		p.Masked = append(p.Masked, handed.Masked...)
 	}
 	s := p.steps[e.Step]
 	if s == nil {
@@ -288,22 +278,6 @@ func (j *Journal) append(e entry, durable bool) error {
 		return syncData(j.file)
 	}
 	return nil
-}
-
-// sealed is what is encrypted of a step: outputs with secrets in them, and those secrets, which whoever goes on with the
-// run has to mask.
-type sealed struct {
-	Outputs map[string]string `json:"outputs"`
-	Masked  [][]byte          `json:"masked"`
-}
-
-// seal encrypts outputs. It depends on no run's context: what a step did has to be written down.
-func (j *Journal) seal(s sealed) ([]byte, error) {
-	data, err := json.Marshal(s)
-	if err != nil {
-		return nil, err
-	}
-	return j.sealer.Seal(context.Background(), data)
 }
 
 // Close lets go of the journal.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -39,6 +40,7 @@ type Runner struct {
 	Images  Images
 	Secrets secret.Source
 	Policy  *policy.Policy // nil is a host without one
+	Sealer  run.Sealer     // of what runs hand on and are handed; nil for a runner whose runs are by themselves
 	Caches  string         // the directory of cache volumes
 }
 
@@ -59,21 +61,31 @@ type Options struct {
 	Attach func() (detach func())
 }
 
-// Run is run.Runner's: it runs a tool to its end.
+// Run is run.Runner's: it runs a tool to its end, and seals what it hands on.
 func (r *Runner) Run(ctx context.Context, req *run.Request, watch run.Watch) (*run.Result, error) {
-	return r.RunWith(ctx, req, Options{Watch: watch})
+	x := r.execution(req, Options{Watch: watch})
+	result, err := x.do(ctx)
+	// What the tool did has to be known, whatever has ended meanwhile.
+	if sealErr := x.handOn(context.WithoutCancel(ctx)); sealErr != nil {
+		return result, errors.Join(err, sealErr)
+	}
+	return result, err
 }
 
-// RunWith is [Runner.Run] for a tool that has something of this machine, as its terminal.
+// RunWith runs a tool by itself, with something of this machine, as its terminal. The result has the outputs as they are.
 func (r *Runner) RunWith(ctx context.Context, req *run.Request, opts Options) (*run.Result, error) {
+	return r.execution(req, opts).do(ctx)
+}
+
+func (r *Runner) execution(req *run.Request, opts Options) *execution {
 	asked := *req
 	if asked.ID == "" {
 		asked.ID = run.NewID()
 	}
 	x := &execution{Runner: r, req: &asked, opts: opts, seen: map[engine.Connection]bool{}}
 	x.result.Outputs = map[string]string{}
-	x.masker.Store(secret.NewRedactor(x.foreign()...))
-	return x.do(ctx)
+	x.masker.Store(secret.NewRedactor())
+	return x
 }
 
 // execution is one run under way.
@@ -83,6 +95,8 @@ type execution struct {
 	opts   Options
 	masker atomic.Pointer[secret.Redactor]
 
+	foreign [][]byte  // values to mask that are no secrets of the tool's own
+	given   [][]byte  // values of the tool's own
 	stdin   *input    // that of all attempts, where there may be several
 	resized [2]uint16 // the terminal's last size, once it has changed
 
@@ -92,18 +106,50 @@ type execution struct {
 	result run.Result
 }
 
-// foreign are the values to mask that are no secrets of the tool's own.
-func (r *execution) foreign() [][]byte {
-	if r.opts.Mask == nil {
+// unseal has the values masked that came from runs before this one.
+func (r *execution) unseal(ctx context.Context) error {
+	if r.req.Masked == nil {
 		return nil
 	}
-	return r.opts.Mask()
+	if r.Sealer == nil {
+		return errors.New("the request has sealed values, and nothing here opens them")
+	}
+	handed, err := run.Unseal(ctx, r.Sealer, r.req.Masked)
+	if err != nil {
+		return fmt.Errorf("open what runs before this one handed on: %w", err)
+	}
+	r.foreign = handed.Masked
+	r.masker.Store(secret.NewRedactor(r.foreign...))
+	return nil
+}
+
+// handOn seals what later runs get of this one, and masks the outputs in its result where a secret is in them.
+func (r *execution) handOn(ctx context.Context) error {
+	if len(r.given) == 0 && len(r.foreign) == 0 {
+		return nil
+	}
+	if r.Sealer == nil {
+		return errors.New("the run has secrets to hand on, and nothing here seals them")
+	}
+	res := &r.result
+	handed := &run.Handed{Masked: slices.Concat(r.foreign, r.given)}
+	if shown := r.masker.Load().Map(res.Outputs); !maps.Equal(shown, res.Outputs) {
+		handed.Outputs, res.Outputs = res.Outputs, shown
+	}
+	var err error
+	if res.Handed, err = handed.Seal(ctx, r.Sealer); err != nil {
+		return fmt.Errorf("seal what the run hands on: %w", err)
+	}
+	return nil
 }
 
 // do takes the run through its states and reports the last.
 func (r *execution) do(ctx context.Context) (*run.Result, error) {
 	r.state(run.Queued, "", 0)
-	err := r.attempts(ctx)
+	err := r.unseal(ctx)
+	if err == nil {
+		err = r.attempts(ctx)
+	}
 	res := &r.result
 	res.Timeline.Finished = time.Now().UTC()
 	res.DurationMS = res.Timeline.Finished.Sub(res.Timeline.Queued).Milliseconds()
@@ -283,11 +329,10 @@ func (r *execution) secrets(ctx context.Context, spec *engine.Spec) (engine.Secr
 	if err != nil {
 		return nil, err
 	}
-	all := r.foreign()
 	for _, name := range names {
-		all = append(all, values[name])
+		r.given = append(r.given, bytes.Clone(values[name]))
 	}
-	all = append(all, r.trusting(values)...)
+	all := slices.Concat(r.foreign, r.given, r.trusting(values))
 	for _, v := range spec.Environment {
 		if v.Secret == "" {
 			continue

@@ -1,6 +1,7 @@
 package local
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -601,4 +602,56 @@ func parseTool(t *testing.T, text string) *tool.Tool {
 		t.Fatal(err)
 	}
 	return parsed
+}
+
+// TestHandsOn: what a run hands on is sealed with the secrets that may be in it, and the next run masks them.
+func TestHandsOn(t *testing.T) {
+	const token = "hunter2hunter2"
+	s := newSession(map[string]fake.Program{"go": func(p *fake.Process) int {
+		fmt.Fprintln(p.Stdout, p.Getenv("IN"))
+		p.Output = []byte("R=it is " + p.Getenv("T") + "\nS=plain\n")
+		return 0
+	}})
+	box, err := secret.NewBox()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.runner.Sealer = box
+	first, err := s.runner.Run(t.Context(), s.request(t, "image: i\ncommand: [go]\nenvironment: {T: /secrets/token}\noutputs: [R, S]"), s.opts.Watch)
+	if err != nil || first.Outputs["R"] != "it is ***" || first.Outputs["S"] != "plain" || first.Handed == nil {
+		t.Fatalf("%+v, %v", first, err)
+	}
+	handed, err := run.Unseal(t.Context(), box, first.Handed)
+	if err != nil || handed.Outputs["R"] != "it is "+token || len(handed.Masked) != 1 || string(handed.Masked[0]) != token {
+		t.Fatalf("%+v, %v", handed, err)
+	}
+	if bytes.Contains(first.Handed, []byte(token)) {
+		t.Error("it isn't sealed")
+	}
+
+	s.events = nil
+	req := s.request(t, "image: i\ncommand: [go]")
+	req.Inputs = map[string]any{"IN": handed.Outputs["R"]}
+	if req.Masked, err = (&run.Handed{Masked: handed.Masked}).Seal(t.Context(), box); err != nil {
+		t.Fatal(err)
+	}
+	second, err := s.runner.Run(t.Context(), req, s.opts.Watch)
+	if err != nil || s.logs("stdout") != "it is ***\n" {
+		t.Errorf("%q, %v", s.logs("stdout"), err)
+	}
+	if handed, err = run.Unseal(t.Context(), box, second.Handed); err != nil || len(handed.Masked) != 1 || string(handed.Masked[0]) != token || handed.Outputs != nil {
+		t.Errorf("%+v, %v: what one run was handed, later ones are, too", handed, err)
+	}
+
+	req.Masked[len(req.Masked)-1] ^= 1
+	if result, err := s.runner.Run(t.Context(), req, s.opts.Watch); result.Status != run.Error || !errors.Is(err, secret.ErrTampered) || result.Timeline.Started != (time.Time{}) {
+		t.Errorf("changed on its way: %s, %v", result.Status, err)
+	}
+	s.runner.Sealer = nil
+	if result, err := s.runner.Run(t.Context(), req, s.opts.Watch); result.Status != run.Error || err == nil || !strings.Contains(err.Error(), "nothing here opens them") {
+		t.Errorf("without a sealer: %s, %v", result.Status, err)
+	}
+	if _, err := s.runner.Run(t.Context(), s.request(t, "image: i\ncommand: [go]\nenvironment: {T: /secrets/token}"), s.opts.Watch); err == nil || !strings.Contains(err.Error(), "nothing here seals them") {
+		t.Errorf("secrets without a sealer: %v", err)
+	}
 }

@@ -1,0 +1,56 @@
+package secret
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+
+	"filippo.io/age"
+)
+
+// Box seals data for this process alone: its key is in memory and nowhere else. Its methods are safe from several
+// goroutines.
+type Box struct{ key *age.X25519Identity }
+
+// NewBox returns a box with a key of its own.
+func NewBox() (*Box, error) {
+	key, err := age.GenerateX25519Identity()
+	if err != nil {
+		return nil, fmt.Errorf("make a key: %w", err)
+	}
+	return &Box{key}, nil
+}
+
+// Seal encrypts data.
+func (b *Box) Seal(_ context.Context, data []byte) ([]byte, error) {
+	return encrypt(data, b.key.Recipient())
+}
+
+// Unseal decrypts what Seal returned. Its error is ErrTampered when that was changed, or is another box's.
+func (b *Box) Unseal(_ context.Context, sealed []byte) ([]byte, error) {
+	r, err := age.Decrypt(bytes.NewReader(sealed), b.key)
+	if err != nil {
+		return nil, fmt.Errorf("unseal data: %w", ErrTampered)
+	}
+	data, err := io.ReadAll(r)
+	if err != nil {
+		return nil, fmt.Errorf("unseal data: %w", ErrTampered)
+	}
+	return data, nil
+}
+
+func encrypt(data []byte, to age.Recipient) ([]byte, error) {
+	var out bytes.Buffer
+	w, err := age.Encrypt(&out, to)
+	if err == nil {
+		_, err = w.Write(data)
+	}
+	if err == nil {
+		err = w.Close()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("seal data: %w", err)
+	}
+	return out.Bytes(), nil
+}
