@@ -199,10 +199,11 @@ type Result struct {
 	Kept bool `json:"kept,omitempty"`
 	// KeptID is the sandbox's id: the run's, or that of its last attempt.
 	KeptID string `json:"kept_id,omitempty"`
-	// Trusting are the tool's own files and variables to whose certificates a test's authority was added.
-	Trusting []string `json:"-"`
-	// MayRunItself are a test's mocked commands that the tool's shell may run itself, without looking for a file.
-	MayRunItself []string `json:"-"`
+	// Trusting are the tool's own files and variables to whose certificates a test's authority was added. Events don't have it.
+	Trusting []string `json:"trusting,omitempty"`
+	// MayRunItself are a test's mocked commands that the tool's shell may run itself, without looking for a file. Events don't
+	// have it.
+	MayRunItself []string `json:"may_run_itself,omitempty"`
 	// Steps are a workflow's, in the order of its definition, those of finally last.
 	Steps []StepResult `json:"steps,omitempty"`
 }

@@ -19,41 +19,43 @@ func NewID() string { return uuid.Must(uuid.NewV7()).String() }
 // Request is what somebody asks to run.
 type Request struct {
 	// ID is the run's id; a new UUIDv7 when empty.
-	ID   string
-	Tool *tool.Tool
+	ID   string     `json:"id,omitempty"`
+	Tool *tool.Tool `json:"tool"`
 	// Step is the step of a workflow that the tool runs for, if any.
-	Step string
+	Step string `json:"step,omitempty"`
 	// Project is whose caches the tool has, together with its name; when it is
 	// empty, that of the tool's folder. Who runs tools for others, as a server
 	// does, names theirs.
-	Project string
+	Project string `json:"project,omitempty"`
 	// Inputs are the values for the tool's args: text as it stands on a
-	// command line, or typed values.
-	Inputs map[string]any
+	// command line, or typed values. They are sent with their types.
+	Inputs Values `json:"inputs,omitempty"`
 	// Shared overrides the tool's variables, and is overridden by inputs that are
 	// given; Environment overrides all. Values are never read as references to
 	// secrets.
-	Shared, Environment []tool.EnvVar
+	Shared      []tool.EnvVar `json:"shared,omitempty"`
+	Environment []tool.EnvVar `json:"environment,omitempty"`
 	// Artifacts are folders that the tool gets from runs before it, or hands to later ones.
-	Artifacts []Artifact
+	Artifacts []Artifact `json:"artifacts,omitempty"`
 	// Masked are values that are masked beside the tool's own secrets, since they came from runs before it: a sealed
 	// [Handed].
-	Masked []byte
+	Masked []byte `json:"masked,omitempty"`
 	// Grace is the time between TERM and KILL; zero kills at once.
-	Grace time.Duration
+	Grace time.Duration `json:"grace"`
 	// KeepFor keeps the sandbox of a failed tool; see engine.Spec.
-	KeepFor  time.Duration
-	Terminal bool
-	Columns  uint16
-	Rows     uint16
+	KeepFor  time.Duration `json:"keep_for,omitempty"`
+	Terminal bool          `json:"terminal,omitempty"`
+	Columns  uint16        `json:"columns,omitempty"`
+	Rows     uint16        `json:"rows,omitempty"`
 	// Mocks stands in for what the tool reaches out to, in a test of it.
-	Mocks *engine.Mocks
+	Mocks *engine.Mocks `json:"mocks,omitempty"`
 }
 
 // Artifact is a folder of a sandbox that outlives it, as the file Dir/Name.tar of the host.
 type Artifact struct {
-	Dir, Name string
-	Target    string // in the sandbox
+	Dir    string `json:"dir"`
+	Name   string `json:"name"`
+	Target string `json:"target"` // in the sandbox
 	// Made says that this run makes it, once it has succeeded; otherwise it is there already.
-	Made bool
+	Made bool `json:"made,omitempty"`
 }

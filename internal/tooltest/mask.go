@@ -34,6 +34,7 @@ func (s *session) mask() {
 	}
 	shown := *res.Result // the run's own is the caller's of the runner
 	shown.Outputs = mask.Map(shown.Outputs)
+	shown.Trusting, shown.MayRunItself = nil, nil // the notes say it
 	res.Result = &shown
 	for name, step := range res.Steps {
 		step.Outputs, step.Reason = mask.Map(step.Outputs), mask.String(step.Reason)

@@ -17,6 +17,7 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/condition/cel"
 	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/run/runtest"
 	"github.com/mayfly-run/mayfly/internal/secret"
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
@@ -64,7 +65,10 @@ func untilCancelled(began chan<- struct{}) func(context.Context, *run.Request) *
 	}
 }
 
-func executor(r run.Runner) *Executor { return &Executor{Runner: r, Conditions: &cel.Evaluator{}} }
+// executor is one of workflows on a runner that is elsewhere: it gets what a message carries.
+func executor(r run.Runner) *Executor {
+	return &Executor{Runner: runtest.OverJSON(r), Conditions: &cel.Evaluator{}}
+}
 
 func collect(events *[]run.Event) func(run.Event) {
 	return func(e run.Event) { *events = append(*events, e) }

@@ -163,6 +163,7 @@ func (r *execution) do(ctx context.Context) (*run.Result, error) {
 	// Outputs hold what the tool chose to hand on; the event is for people.
 	shown := *res
 	shown.Outputs = mask.Map(res.Outputs)
+	shown.Trusting, shown.MayRunItself = nil, nil
 	r.state(res.Status, "", 0)
 	r.emit(run.Event{Result: &shown})
 	return res, err
