@@ -55,7 +55,7 @@ func openHost(command string, secretFlags []string, stdin io.Reader, pull string
 			Images:  pulling{Store: images, when: pull, configured: images.Configured("docker.io"), notice: notices},
 			Secrets: secret.Chain{given, openSecrets(dir)},
 			Policy:  allowed,
-			Caches:  filepath.Join(dir, "caches"),
+			Places:  local.Places{Caches: filepath.Join(dir, "caches")},
 		},
 	}, nil
 }

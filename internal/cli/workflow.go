@@ -12,6 +12,7 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/condition"
 	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/run/local"
 	"github.com/mayfly-run/mayfly/internal/secret"
 	"github.com/mayfly-run/mayfly/internal/tool"
 	"github.com/mayfly-run/mayfly/internal/workflow"
@@ -288,7 +289,8 @@ func (f *runFlags) execute(ctx context.Context, s streams, b *begun, open func(w
 	s, forget := watchReaders(s, func() { close(gone) })
 	defer forget()
 	view := newStepView(s, f, b)
-	opts.Journal, opts.ArtifactDir, opts.Emit = journal, store.ArtifactDir(b.id), view.event
+	opts.Journal, opts.Emit = journal, view.event
+	h.runner.Artifacts = local.Artifacts(store.ArtifactDir(b.id))
 	ctx, kill, stop := cancelOnSignals(ctx, gone, view.interrupted, func() {})
 	defer stop()
 	opts.Kill, opts.Masked = kill, b.masked
@@ -346,7 +348,10 @@ func (b *begun) checkArtifacts(store workflow.Runs) error {
 			if a.From == "" || b.plan.State(b.states, a.From).Status != run.Succeeded {
 				continue
 			}
-			file := filepath.Join(store.ArtifactDir(b.id), a.From, a.Name+".tar")
+			file, err := local.Artifacts(store.ArtifactDir(b.id)).Path(b.plan.State(b.states, a.From).Artifacts[a.Name])
+			if err != nil {
+				return fmt.Errorf("the artifact %s of step %s: %w; go on with --from %s", a.Name, a.From, err, a.From)
+			}
 			if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
 				return fmt.Errorf("step %s needs the artifact %s of step %s, which is gone: a run that has succeeded keeps none; go on with --from %s", step.Name, a.Name, a.From, a.From)
 			} else if err != nil {

@@ -185,6 +185,8 @@ type Result struct {
 	Outputs map[string]string `json:"outputs"`
 	// Handed is what goes to later runs, a sealed [Handed]; nil where no secret can be in it. Events don't have it.
 	Handed []byte `json:"handed,omitempty"`
+	// Artifacts are the digests of what a succeeded run made, by name.
+	Artifacts map[string]string `json:"artifacts,omitempty"`
 	// Image is what ran: repository@sha256:….
 	Image      string       `json:"image"`
 	Timeline   Timeline     `json:"timeline"`

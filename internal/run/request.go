@@ -51,11 +51,11 @@ type Request struct {
 	Mocks *engine.Mocks `json:"mocks,omitempty"`
 }
 
-// Artifact is a folder of a sandbox that outlives it, as the file Dir/Name.tar of the host.
+// Artifact is a folder of a sandbox that outlives it: a run makes it, once it has succeeded, or gets one that is there.
 type Artifact struct {
-	Dir    string `json:"dir"`
 	Name   string `json:"name"`
 	Target string `json:"target"` // in the sandbox
-	// Made says that this run makes it, once it has succeeded; otherwise it is there already.
-	Made bool `json:"made,omitempty"`
+	Made   bool   `json:"made,omitempty"`
+	// Digest says which one it gets, as sha256:HEX; the result has those of what was made.
+	Digest string `json:"digest,omitempty"`
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/run/local"
 	"github.com/mayfly-run/mayfly/internal/secret"
 	"github.com/mayfly-run/mayfly/internal/workflow"
 )
@@ -24,10 +25,11 @@ func (s *session) runWorkflow(ctx context.Context) error {
 	if runner.Sealer, err = secret.NewBox(); err != nil {
 		return err
 	}
+	runner.Artifacts = local.Artifacts(filepath.Join(s.mocks.folder.path, "artifacts"))
 	states := plan.NewStates()
 	executor := &workflow.Executor{Runner: runner, Conditions: s.Conditions, Sealer: runner.Sealer}
 	result, err := executor.Run(ctx, plan, workflow.Options{
-		ID: run.NewID(), States: states, ArtifactDir: filepath.Join(s.mocks.folder.path, "artifacts"), Environment: s.world.Environment, Mocked: s.mockedSteps(),
+		ID: run.NewID(), States: states, Environment: s.world.Environment, Mocked: s.mockedSteps(),
 		Prepare: func(_ string, req *run.Request) {
 			req.Mocks, req.Project = &s.mocks.mocks, s.project
 			if s.world.Timeout != 0 {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -40,8 +39,6 @@ type Options struct {
 	Masked [][]byte
 	// Journal gets each change of a step's state; nil for none.
 	Journal *Journal
-	// ArtifactDir is where the artifacts of the run are kept.
-	ArtifactDir string
 	// Environment is for the tools of all steps, above their own.
 	Environment []tool.EnvVar
 	// Mocked are the steps that a test answers for: they don't run.
@@ -265,7 +262,11 @@ func (x *execution) start(i, item int) {
 		x.conclude(i, item, StepState{Status: run.Error, ExitCode: run.ExitError, Reason: err.Error()}, nil)
 		return
 	}
-	req := x.request(step, bound)
+	req, err := x.request(step, bound)
+	if err != nil {
+		x.conclude(i, item, StepState{Status: run.Error, ExitCode: run.ExitError, Reason: err.Error()}, nil)
+		return
+	}
 	ctx := x.main
 	if i >= x.plan.main() {
 		ctx = x.last
@@ -286,7 +287,7 @@ func (x *execution) start(i, item int) {
 }
 
 // request is a step's tool with what the step says of it.
-func (x *execution) request(step *tool.Step, bound *Bound) *run.Request {
+func (x *execution) request(step *tool.Step, bound *Bound) (*run.Request, error) {
 	t := *step.Uses.Tool
 	t.Outputs = step.Promises()
 	if step.Timeout > 0 {
@@ -300,16 +301,18 @@ func (x *execution) request(step *tool.Step, bound *Bound) *run.Request {
 		Environment: append(bound.Environment, x.opts.Environment...), Grace: x.opts.Grace, KeepFor: x.opts.KeepFor, Masked: x.sealed,
 	}
 	for _, a := range step.Artifacts {
-		made, from := a.From == "", a.From
-		if made {
-			from = step.Name
+		artifact := run.Artifact{Name: a.Name, Target: a.Path, Made: a.From == ""}
+		if !artifact.Made {
+			if artifact.Digest = x.plan.State(x.states, a.From).Artifacts[a.Name]; artifact.Digest == "" {
+				return nil, fmt.Errorf("step %s has made no artifact %s", a.From, a.Name)
+			}
 		}
-		req.Artifacts = append(req.Artifacts, run.Artifact{Dir: filepath.Join(x.opts.ArtifactDir, from), Name: a.Name, Target: a.Path, Made: made})
+		req.Artifacts = append(req.Artifacts, artifact)
 	}
 	if x.opts.Prepare != nil {
 		x.opts.Prepare(step.Name, req)
 	}
-	return req
+	return req, nil
 }
 
 // finish notes the end of a run.
@@ -321,7 +324,7 @@ func (x *execution) finish(f finished) {
 	x.usage.MemoryPeakBytes = max(x.usage.MemoryPeakBytes, r.Usage.MemoryPeakBytes)
 	x.usage.DiskBytes = max(x.usage.DiskBytes, r.Usage.DiskBytes)
 	outputs, err := x.handed(r)
-	st := StepState{Status: r.Status, ExitCode: r.ExitCode, Reason: r.Reason, Outputs: x.promised(f.step, outputs)}
+	st := StepState{Status: r.Status, ExitCode: r.ExitCode, Reason: r.Reason, Outputs: x.promised(f.step, outputs), Artifacts: r.Artifacts}
 	if err != nil {
 		st = StepState{Status: run.Error, ExitCode: run.ExitError, Reason: err.Error()}
 	}
@@ -349,7 +352,7 @@ func (x *execution) conclude(i, item int, st StepState, result *run.Result) {
 		x.states.Steps[i] = st
 		x.times[i].finished = time.Now().UTC()
 	}
-	e := entry{Type: entryStep, Step: step.Name, Item: itemOf(item), Status: st.Status, ExitCode: st.ExitCode, Reason: st.Reason, Outputs: st.Outputs}
+	e := entry{Type: entryStep, Step: step.Name, Item: itemOf(item), Status: st.Status, ExitCode: st.ExitCode, Reason: st.Reason, Outputs: st.Outputs, Artifacts: st.Artifacts}
 	if st.Items != nil {
 		e.Outputs = nil // they are gathered again from those of its items
 	}

@@ -295,6 +295,54 @@ func handsOn(t *testing.T, value string, pairs ...string) func(context.Context, 
 	}
 }
 
+// TestArtifactsByDigest: a step gets what an earlier one made by its digest, also after the run went on from its journal.
+func TestArtifactsByDigest(t *testing.T) {
+	const digest = "sha256:0123"
+	store := Runs{Dir: t.TempDir()}
+	p := NewPlan(parse(t, `workflow: [{name: a, tool: T, artifacts: [{name: x}]}, {name: b, tool: T, artifacts: [{name: x, from: a}]}]`), nil)
+	j, err := store.Create(Header{ID: "r"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var asked []run.Artifact
+	makes := func(digests map[string]string) *Executor {
+		return executor(&scripted{tools: map[string]func(context.Context, *run.Request) *run.Result{
+			"a": func(_ context.Context, req *run.Request) *run.Result {
+				asked = append(asked, req.Artifacts...)
+				return &run.Result{Status: run.Succeeded, Artifacts: digests}
+			},
+			"b": func(_ context.Context, req *run.Request) *run.Result {
+				asked = append(asked, req.Artifacts...)
+				return exit(1)(nil, nil)
+			},
+		}})
+	}
+	if _, err := makes(map[string]string{"x": digest}).Run(t.Context(), p, Options{Journal: j}); err != nil {
+		t.Fatal(err)
+	}
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	j, past, err := store.Open(t.Context(), "r")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer j.Close()
+	if _, err := makes(nil).Run(t.Context(), p, Options{Journal: j, States: p.Resume(past)}); err != nil {
+		t.Fatal(err)
+	}
+	got := run.Artifact{Name: "x", Target: "/artifacts/x", Digest: digest}
+	if want := []run.Artifact{{Name: "x", Target: "/artifacts/x", Made: true}, got, got}; !slices.Equal(asked, want) {
+		t.Errorf("asked for %+v, want %+v", asked, want)
+	}
+
+	// A step that promises one and made none.
+	result, err := makes(nil).Run(t.Context(), p, Options{})
+	if err != nil || result.Status != run.Error || result.Reason != "step b failed: step a has made no artifact x" {
+		t.Errorf("%s: %s, %v", summary(result), result.Reason, err)
+	}
+}
+
 // What is sealed and can't be opened ends the step that hands it on: those after it would print secrets.
 func TestSealedForSomebodyElse(t *testing.T) {
 	p := NewPlan(parse(t, `workflow: [{name: a, tool: T, outputs: [R]}, {name: b, tool: T, inputs: {IN: "${a.R}"}}]`), nil)

@@ -45,6 +45,8 @@ type entry struct {
 	ExitCode int               `json:"exit_code,omitempty"`
 	Reason   string            `json:"reason,omitempty"`
 	Outputs  map[string]string `json:"outputs,omitempty"`
+	// Artifacts are the digests of what the step made, by name.
+	Artifacts map[string]string `json:"artifacts,omitempty"`
 	// Sealed has the outputs of a step that wrote a secret into them.
 	Sealed []byte `json:"sealed,omitempty"`
 }
@@ -225,7 +227,7 @@ func (p *Past) add(ctx context.Context, e *entry, sealer run.Sealer) error {
 }
 
 func (p *Past) addStep(ctx context.Context, e *entry, sealer run.Sealer) error {
-	st := StepState{Status: e.Status, ExitCode: e.ExitCode, Reason: e.Reason, Outputs: e.Outputs}
+	st := StepState{Status: e.Status, ExitCode: e.ExitCode, Reason: e.Reason, Outputs: e.Outputs, Artifacts: e.Artifacts}
 	if e.Sealed != nil {
 		handed, err := run.Unseal(ctx, sealer, e.Sealed)
 		if err != nil {

@@ -97,6 +97,8 @@ type StepState struct {
 	ExitCode int
 	Reason   string
 	Outputs  map[string]string
+	// Artifacts are the digests of what the step made, by name.
+	Artifacts map[string]string
 	// Items are those of a for_each, once it is known what they are.
 	Items []StepState
 

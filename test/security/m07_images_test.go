@@ -115,7 +115,7 @@ func TestM07_HostileConfigurations(t *testing.T) {
 		if config.Entrypoint == nil {
 			d.Command = &tool.Command{Argv: []string{"sh", "-c", `attacker status; ls -la . ; cat ./canary ` + canary.path + `; echo x > "$MAYFLY_OUTPUT"; echo x > ./canary`}}
 		}
-		spec, err := local.Compile(newID(), &run.Request{Tool: d}, img, t.TempDir())
+		spec, err := local.Compile(newID(), &run.Request{Tool: d}, img, local.Places{Caches: t.TempDir()})
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue

@@ -26,7 +26,7 @@ func cacheOf(t *testing.T, dir, definition string, change func(*run.Request)) st
 	if change != nil {
 		change(req)
 	}
-	r := &Runner{Caches: "/caches"}
+	r := &Runner{Places: Places{Caches: "/caches"}}
 	_, spec, err := r.Prepare("id", req, func(ref string) (*image.Image, error) { return &image.Image{Reference: ref}, nil })
 	if err != nil {
 		t.Fatal(err)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"path"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,15 +23,21 @@ const (
 	MaxOutputBytes = 64 << 20
 )
 
+// Places are the folders of this machine that a run's mounts come from.
+type Places struct {
+	Caches    string // that has all caches
+	Artifacts Artifacts
+}
+
 // Compile makes the spec of one run. It is a pure function: the same request
 // and image give the same spec, nothing is looked up, and no secret's value is
-// in it. caches is the directory that has all caches. The request names its
+// in it. The request names its
 // project, and a script that is a file has been read (tool.Tool.ReadFiles).
 //
 // The environment's precedence, lowest first: the image's, the tool's with the
 // defaults of its args, what is shared by the steps of a workflow, inputs, the
 // request's own.
-func Compile(id string, req *run.Request, img *image.Image, caches string) (*engine.Spec, error) {
+func Compile(id string, req *run.Request, img *image.Image, at Places) (*engine.Spec, error) {
 	t := req.Tool.Defaults()
 	inputs, err := t.Inputs(req.Inputs)
 	if err != nil {
@@ -80,18 +87,22 @@ func Compile(id string, req *run.Request, img *image.Image, caches string) (*eng
 		}
 	}
 	for _, v := range t.Volumes {
-		m, err := compileVolume(req, v, img, caches)
+		m, err := compileVolume(req, v, img, at.Caches)
 		if err != nil {
 			return nil, err
 		}
 		spec.Mounts = append(spec.Mounts, m)
 	}
 	for _, a := range req.Artifacts {
-		kind := engine.MountHanded
-		if a.Made {
-			kind = engine.MountArtifact
+		m := engine.Mount{Kind: engine.MountArtifact, Target: a.Target, Source: at.Artifacts.making(req.ID), Path: a.Name}
+		if !a.Made {
+			file, err := at.Artifacts.Path(a.Digest)
+			if err != nil {
+				return nil, fmt.Errorf("artifact %s: %w", a.Name, err)
+			}
+			m.Kind, m.Source, m.Path = engine.MountHanded, string(at.Artifacts), strings.TrimSuffix(filepath.Base(file), ".tar")
 		}
-		spec.Mounts = append(spec.Mounts, engine.Mount{Kind: kind, Target: a.Target, Source: a.Dir, Path: a.Name})
+		spec.Mounts = append(spec.Mounts, m)
 	}
 	return spec, nil
 }

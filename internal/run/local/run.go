@@ -41,7 +41,7 @@ type Runner struct {
 	Secrets secret.Source
 	Policy  *policy.Policy // nil is a host without one
 	Sealer  run.Sealer     // of what runs hand on and are handed; nil for a runner whose runs are by themselves
-	Caches  string         // the directory of cache volumes
+	Places
 }
 
 // Options are what a run has of this machine, beside what its request says.
@@ -123,6 +123,14 @@ func (r *execution) unseal(ctx context.Context) error {
 	return nil
 }
 
+// keepArtifacts takes what a succeeded run made, and drops it otherwise.
+func (r *execution) keepArtifacts() (err error) {
+	if r.result.Status == run.Succeeded {
+		r.result.Artifacts, err = r.Artifacts.keep(r.req.ID, r.req.Artifacts)
+	}
+	return errors.Join(err, r.Artifacts.drop(r.req.ID))
+}
+
 // handOn seals what later runs get of this one, and masks the outputs in its result where a secret is in them.
 func (r *execution) handOn(ctx context.Context) error {
 	if len(r.given) == 0 && len(r.foreign) == 0 {
@@ -151,6 +159,7 @@ func (r *execution) do(ctx context.Context) (*run.Result, error) {
 		err = r.attempts(ctx)
 	}
 	res := &r.result
+	err = errors.Join(err, r.keepArtifacts())
 	res.Timeline.Finished = time.Now().UTC()
 	res.DurationMS = res.Timeline.Finished.Sub(res.Timeline.Queued).Milliseconds()
 	if err != nil {
@@ -223,7 +232,7 @@ func (r *Runner) Prepare(id string, req *run.Request, find func(ref string) (*im
 	if asked.Project, err = projectOf(req); err != nil {
 		return nil, nil, err
 	}
-	spec, err := Compile(id, &asked, img, r.Caches)
+	spec, err := Compile(id, &asked, img, r.Places)
 	return applied, spec, err
 }
 
