@@ -21,7 +21,16 @@ import (
 	"github.com/mayfly-run/mayfly/test/testbed"
 )
 
-func TestMain(m *testing.M) { testbed.Main(m) }
+func TestMain(m *testing.M) {
+	if text := os.Getenv(machineEnv); text != "" { // a runner's process, of TestStepsRunElsewhere
+		if err := serveRuns(text); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	testbed.Main(m)
+}
 
 // project is a folder with a workflow, and a Mayfly home with the image busybox.
 type project struct {

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 
 	"github.com/mayfly-run/mayfly/internal/image"
 	"github.com/mayfly-run/mayfly/internal/run"
@@ -36,8 +37,12 @@ func ProjectOf(dir string) (string, error) {
 	return kind + abs, nil
 }
 
-// project is the one whose caches a run has. A test's are its own: what mocks have answered isn't for a real run.
+// projectOf is the project whose caches a run has, "" for a run without any: the folder of a tool from elsewhere isn't here.
+// A test's are its own: what mocks have answered isn't for a real run.
 func projectOf(req *run.Request) (string, error) {
+	if !slices.ContainsFunc(req.Tool.Volumes, func(v tool.Volume) bool { return v.Cache != "" }) {
+		return "", nil
+	}
 	p := req.Project
 	var err error
 	if p == "" {

@@ -1,0 +1,151 @@
+package runtest
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/mayfly-run/mayfly/internal/run"
+)
+
+// A runner in another process is asked and answers in JSON, one frame a line:
+//
+//	-> {"id":1,"run":{…}}           a request
+//	-> {"id":1,"cancel":true}       its end is asked for
+//	-> {"id":1,"kill":true}         and hurried
+//	<- {"id":1,"event":{…}}         …
+//	<- {"id":1,"result":{…},"error":"…"}
+//
+// There is nothing else between the two.
+type frame struct {
+	ID     int          `json:"id"`
+	Run    *run.Request `json:"run,omitempty"`
+	Cancel bool         `json:"cancel,omitempty"`
+	Kill   bool         `json:"kill,omitempty"`
+	Event  *run.Event   `json:"event,omitempty"`
+	Result *run.Result  `json:"result,omitempty"`
+	Error  string       `json:"error,omitempty"`
+}
+
+// Serve carries out what is asked for until in ends; then it cancels what still runs, and waits for it.
+func Serve(ctx context.Context, r run.Runner, in io.Reader, out io.Writer) error {
+	ctx, cancel := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer cancel()
+	answers := &frames{enc: json.NewEncoder(out)}
+	type control struct {
+		cancel context.CancelFunc
+		kill   func()
+	}
+	controls := map[int]control{}
+	dec := json.NewDecoder(in)
+	for {
+		var f frame
+		if err := dec.Decode(&f); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return fmt.Errorf("read a frame: %w", err)
+		}
+		switch c := controls[f.ID]; {
+		case f.Run != nil:
+			runCtx, end := context.WithCancel(ctx)
+			killed := make(chan struct{})
+			controls[f.ID] = control{end, sync.OnceFunc(func() { close(killed) })}
+			running.Go(func() {
+				defer end()
+				watch := run.Watch{Kill: killed, Emit: func(e run.Event) { answers.send(frame{ID: f.ID, Event: &e}) }}
+				answer := frame{ID: f.ID}
+				var err error
+				if answer.Result, err = r.Run(runCtx, f.Run, watch); err != nil {
+					answer.Error = err.Error()
+				}
+				answers.send(answer)
+			})
+		case f.Cancel && c.cancel != nil:
+			c.cancel()
+		case f.Kill && c.kill != nil:
+			c.kill()
+		}
+	}
+}
+
+type frames struct {
+	mu  sync.Mutex
+	enc *json.Encoder
+}
+
+// send writes a frame. Who reads no more gets none; its process ends, and this one with it.
+func (f *frames) send(one frame) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	_ = f.enc.Encode(one)
+}
+
+// Client is a runner in another process.
+type Client struct {
+	asks *frames
+
+	mu      sync.Mutex
+	last    int
+	answers map[int]chan frame
+	ended   chan struct{} // closed when nothing more comes
+}
+
+// NewClient returns the runner that [Serve] is on the other side of. It reads until in ends.
+func NewClient(in io.Reader, out io.Writer) *Client {
+	c := &Client{asks: &frames{enc: json.NewEncoder(out)}, answers: map[int]chan frame{}, ended: make(chan struct{})}
+	go func() {
+		defer close(c.ended)
+		for dec := json.NewDecoder(in); ; {
+			var f frame
+			if dec.Decode(&f) != nil {
+				return
+			}
+			c.mu.Lock()
+			answers := c.answers[f.ID]
+			c.mu.Unlock()
+			if answers != nil {
+				answers <- f
+			}
+		}
+	}()
+	return c
+}
+
+// Run is run.Runner's. A runner that is gone makes the run lost.
+func (c *Client) Run(ctx context.Context, req *run.Request, watch run.Watch) (*run.Result, error) {
+	answers := make(chan frame)
+	c.mu.Lock()
+	c.last++
+	id := c.last
+	c.answers[id] = answers
+	c.mu.Unlock()
+	c.asks.send(frame{ID: id, Run: req})
+	done, kill := ctx.Done(), watch.Kill
+	for {
+		select {
+		case f := <-answers:
+			switch {
+			case f.Result != nil && f.Error != "":
+				return f.Result, errors.New(f.Error)
+			case f.Result != nil:
+				return f.Result, nil
+			case f.Event != nil && watch.Emit != nil:
+				watch.Emit(*f.Event)
+			}
+		case <-done:
+			done = nil
+			c.asks.send(frame{ID: id, Cancel: true})
+		case <-kill:
+			kill = nil
+			c.asks.send(frame{ID: id, Kill: true})
+		case <-c.ended:
+			err := errors.New("the runner is gone")
+			return &run.Result{Status: run.Lost, ExitCode: run.ExitError, Reason: err.Error()}, err
+		}
+	}
+}
