@@ -20,7 +20,8 @@ const statusInterrupted = run.ExitCancelled
 // sameSignal is for how long the same signal again is one: timeout(1) sends it to the process, and to its group too.
 const sameSignal = 100 * time.Millisecond
 
-// cancelOnSignals ends the run at the first INT, TERM or HUP (a terminal that is closed), giving the tool its grace, and at once at the second, when kill is closed. The third
+// cancelOnSignals ends the run at the first INT, TERM or HUP (a terminal that is closed), giving the tool its grace, and closes
+// kill at the second, which ends it at once. The third
 // ends this program, after restore: a reader that takes nothing could block it for ever. The sandbox ends with it. That
 // gone is closed counts as the first.
 func cancelOnSignals(ctx context.Context, gone <-chan struct{}, first, restore func()) (working context.Context, kill <-chan struct{}, stop func()) {

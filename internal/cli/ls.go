@@ -64,7 +64,7 @@ func listHere() ([]listed, error) {
 	}
 	for _, e := range entries {
 		ext := filepath.Ext(e.Name())
-		if e.IsDir() || ext != ".yaml" && ext != ".yml" || tool.IsTestFile(e.Name()) {
+		if e.IsDir() || strings.HasPrefix(e.Name(), ".") || ext != ".yaml" && ext != ".yml" || tool.IsTestFile(e.Name()) {
 			continue
 		}
 		def, err := tool.LoadDefinition(e.Name())
@@ -104,7 +104,8 @@ func isMeant(file string) bool {
 		return false
 	}
 	data, err := os.ReadFile(file)
-	return err == nil && (hasKey(data, "image") || hasKey(data, "workflow") || hasKey(data, "parallel_tools"))
+	return err == nil && (hasKey(data, "image") && (hasKey(data, "command") || hasKey(data, "script")) || hasKey(data, "parallel_tools") ||
+		hasKey(data, "workflow") && !hasKey(data, "stages"))
 }
 
 func describe(name string, def *tool.Definition) listed {

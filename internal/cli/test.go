@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"regexp"
 	"runtime"
 	"slices"
@@ -150,6 +151,9 @@ func (f *testFlags) once(ctx context.Context, s streams, paths []string, pattern
 		return tooltest.Summary{}, err
 	}
 	for _, file := range unnamedTests(paths) {
+		if f.watch || slices.ContainsFunc(paths, func(p string) bool { return filepath.Clean(p) == file }) {
+			continue
+		}
 		fmt.Fprintf(s.err, "mayfly: %s has tests and isn't run: give it a name that ends in _test.yaml, or name it\n", printableLine([]byte(file)))
 	}
 	var jobs []tooltest.Job

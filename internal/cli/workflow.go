@@ -291,6 +291,9 @@ func (f *runFlags) execute(ctx context.Context, s streams, b *begun, open func(w
 	view := newStepView(s, f, b)
 	opts.Journal, opts.Emit = journal, view.event
 	h.runner.Artifacts = local.Artifacts(store.ArtifactDir(b.id))
+	if err := h.runner.Artifacts.Sweep(b.artifacts()); err != nil { // what a killed run was making, and what was made anew since
+		return err
+	}
 	ctx, kill, stop := cancelOnSignals(ctx, gone, view.interrupted, func() {})
 	defer stop()
 	opts.Kill, opts.Masked = kill, b.masked
@@ -338,8 +341,20 @@ func (f *runFlags) settle(ctx context.Context, b *begun, conditions condition.Ev
 	return opts, nil
 }
 
+// artifacts are the digests of what the steps have made so far.
+func (b *begun) artifacts() map[string]bool {
+	digests := map[string]bool{}
+	for i := range b.states.Steps {
+		for _, digest := range b.states.Steps[i].Artifacts {
+			digests[digest] = true
+		}
+	}
+	return digests
+}
+
 // checkArtifacts finds artifacts that are gone, before anything runs: a run that succeeded as a whole keeps none.
 func (b *begun) checkArtifacts(store workflow.Runs) error {
+	artifacts := local.Artifacts(store.ArtifactDir(b.id))
 	for i, step := range b.plan.Steps {
 		if b.states.Steps[i].Ended() {
 			continue
@@ -348,9 +363,13 @@ func (b *begun) checkArtifacts(store workflow.Runs) error {
 			if a.From == "" || b.plan.State(b.states, a.From).Status != run.Succeeded {
 				continue
 			}
-			file, err := local.Artifacts(store.ArtifactDir(b.id)).Path(b.plan.State(b.states, a.From).Artifacts[a.Name])
+			digest := b.plan.State(b.states, a.From).Artifacts[a.Name]
+			if digest == "" {
+				return fmt.Errorf("step %s needs the artifact %s, which step %s didn't make in this run: the workflow has changed since, or an earlier version of Mayfly ran it; go on with --from %s", step.Name, a.Name, a.From, a.From)
+			}
+			file, err := artifacts.Path(digest)
 			if err != nil {
-				return fmt.Errorf("the artifact %s of step %s: %w; go on with --from %s", a.Name, a.From, err, a.From)
+				return err
 			}
 			if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
 				return fmt.Errorf("step %s needs the artifact %s of step %s, which is gone: a run that has succeeded keeps none; go on with --from %s", step.Name, a.Name, a.From, a.From)

@@ -145,7 +145,7 @@ func (p Policy) decideList(t *target) Decision {
 			"give the rule a cidr too", HostText(rebound), t.addr)
 	case t.otherName() != nil:
 		out.Suggest = nil
-		out.Reason = fmt.Sprintf("%s; here it is %s, which only an egress rule that names it opens", t.otherName().Why, HostName)
+		out.Reason = fmt.Sprintf("%s; this machine is %s, which only an egress rule that names it opens", t.otherName().Why, HostName)
 	default:
 		out.Reason = "no egress rule allows " + t.text()
 		if r := p.rangeFor(t); r != nil && out.Suggest != nil {

@@ -96,7 +96,7 @@ func TestDecide(t *testing.T) {
 		{"unknown protocol", open, Destination{Address: netip.MustParseAddr("192.0.2.1")}, false, "built-in unknown protocol", `protocol ""`, ""},
 
 		{"empty list", list(), to("192.0.2.1", 443, "a.example"), false, "mode list", "no egress rule allows a.example (192.0.2.1) tcp port 443", `{host: "a.example", ports: [443]}`},
-		{"Docker's name for this machine", list("a.example:443"), with(to("198.18.0.9", 80, "host.docker.internal"), unresolved), false, "mode list", "host.docker.internal is Docker's and podman's name for this machine; here it is host.mayfly.internal", ""},
+		{"Docker's name for this machine", list("a.example:443"), with(to("198.18.0.9", 80, "host.docker.internal"), unresolved), false, "mode list", "host.docker.internal is Docker's and podman's name for this machine; this machine is host.mayfly.internal", ""},
 		{"exact host", list("a.example:443"), to("192.0.2.1", 443, "a.example"), true, "host a.example:443", "", ""},
 		{"second name", list("a.example:443"), to("192.0.2.1", 443, "b.example", "a.example"), true, "host a.example:443", "", ""},
 		{"other port", list("a.example:443"), to("192.0.2.1", 80, "a.example"), false, "mode list", "port 80", `{host: "a.example", ports: [80]}`},

@@ -48,7 +48,7 @@ func ParseFlags(list []string, stdin io.Reader) (*Flags, error) {
 	return f, nil
 }
 
-// Missing names all that aren't there: variables that aren't set, and files. Nothing is read.
+// Missing names all that aren't there: variables that aren't set or are empty, and files. Nothing is read.
 func (f *Flags) Missing() error {
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(f.given)) {

@@ -95,7 +95,7 @@ func (o *origin) missing() error {
 		case !ok:
 			return fmt.Errorf("there is no variable %s in the environment; export it first", o.arg)
 		case value == "":
-			return fmt.Errorf("the variable %s is empty, as a secret that wasn't given; set it first", o.arg)
+			return fmt.Errorf("the variable %s is empty; set it to the secret's value", o.arg)
 		}
 	case originFile:
 		if _, err := os.Stat(o.arg); err != nil {

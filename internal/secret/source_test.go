@@ -91,7 +91,7 @@ func TestParseFlagsReads(t *testing.T) {
 	t.Setenv("MAYFLY_TEST_EMPTY", "")
 	for _, tc := range []struct{ flag, stdin, want, err string }{
 		{"a=env:MAYFLY_TEST_SECRET", "", "from the environment\n", ""},
-		{"a=env:MAYFLY_TEST_EMPTY", "", "", "--secret a=env:MAYFLY_TEST_EMPTY: the variable MAYFLY_TEST_EMPTY is empty, as a secret that wasn't given; set it first"},
+		{"a=env:MAYFLY_TEST_EMPTY", "", "", "--secret a=env:MAYFLY_TEST_EMPTY: the variable MAYFLY_TEST_EMPTY is empty; set it to the secret's value"},
 		{"a=file:" + file, "", "from a file\r\n", ""},
 		{"a=-", "typed\n", "typed", ""},
 		{"a=-", "typed\r\n", "typed", ""},

@@ -14,15 +14,15 @@ import (
 // This file knows text that means something to another program or in another place, and is just text where it stands.
 
 var (
-	// ${{ secrets.token }} of GitHub, {{ token }} of Ansible; {{.Name}} of Go's templates is for the tool.
+	// ${{ secrets.token }} of GitHub. {{ name }} and {{.Name}} are for templates that the tool fills in.
 	elsewhereReference = sync.OnceValue(func() *regexp.Regexp {
-		return regexp.MustCompile(`\$?\{\{\s*([A-Za-z_][A-Za-z0-9_.-]*)\s*\}\}`)
+		return regexp.MustCompile(`\$\{\{\s*([A-Za-z_][A-Za-z0-9_.-]*)\s*\}\}`)
 	})
 	// A variable that is a whole entry of a list such as PATH.
 	expandedEntry = sync.OnceValue(func() *regexp.Regexp {
 		return regexp.MustCompile(`(?:^|:)\$(?:[A-Za-z_][A-Za-z0-9_]*|\{[A-Za-z_][A-Za-z0-9_]*\})(?:$|:)`)
 	})
-	outputOfGitHub = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\$\{?GITHUB_(?:OUTPUT|ENV|STEP_SUMMARY)\b`) })
+	outputOfGitHub = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`>>\s*"?\$\{?GITHUB_OUTPUT\b`) })
 )
 
 // elsewhereWarnings are for a tool's texts that only another program would read.
@@ -43,23 +43,23 @@ func (t *Tool) elsewhereWarnings() []Problem {
 		}
 	}
 	for _, a := range t.Args {
-		if what, owned := ownedVariables[a.Env]; owned {
+		if what, owned := ownedVariables[a.Env]; owned && strings.EqualFold(a.Env, a.Name) { // otherwise env says it
 			found = append(found, Problem{
 				a.Position, fmt.Sprintf("argument %s arrives as %s, which is %s", quote(a.Name), a.Env, what),
-				fmt.Sprintf("give it another variable: env: %s_%s", "INPUT", a.Env),
+				"give it another variable: env: INPUT_" + a.Env,
 			})
 		}
 	}
-	if text, at := t.program(); outputOfGitHub().MatchString(text) {
-		found = append(found, Problem{at, "$GITHUB_OUTPUT and its like are GitHub's", `outputs are written as NAME=value lines: >> "$MAYFLY_OUTPUT"`})
+	if text, at := t.program(); outputOfGitHub().MatchString(text) && !strings.Contains(text, "MAYFLY_OUTPUT") {
+		found = append(found, Problem{at, "$GITHUB_OUTPUT is GitHub's", `outputs are written as NAME=value lines: >> "$MAYFLY_OUTPUT"`})
 	}
 	return append(found, t.commandWarnings()...)
 }
 
-// ownedVariables are set by every shell, or decide how it and other programs run (POSIX.1-2017, shell, 2.5.3; bash(1); ld.so(8)).
+// ownedVariables are set by every shell, or decide how it and other programs run (POSIX.1-2017, shell, 2.5.3; ld.so(8)).
 var ownedVariables = map[string]string{
 	"PATH": "where programs are looked for", "IFS": "how a shell splits words", "PWD": "the shell's working directory", "OLDPWD": "the shell's working directory before",
-	"PPID": "set by the shell", "UID": "set by bash", "EUID": "set by bash", "RANDOM": "set by the shell", "SECONDS": "set by the shell", "LINENO": "set by the shell",
+	"PPID": "set by the shell", "LINENO": "set by the shell",
 	"HOME": "the tool's home folder", "LD_PRELOAD": "read by every program", "LD_LIBRARY_PATH": "where libraries are looked for", "BASH_ENV": "a script that bash runs first",
 }
 
@@ -82,7 +82,7 @@ func (t *Tool) commandWarnings() []Problem {
 	}
 	at := t.Command.Position
 	for _, word := range t.Command.Argv {
-		if slices.Contains([]string{"&&", "||", "|", ";", ">", ">>", "2>&1"}, word) {
+		if slices.Contains([]string{"&&", "||", ">>", "2>&1"}, word) {
 			return []Problem{{at, fmt.Sprintf("no shell reads the list of command, so %s is an argument", quote(word)), "write the command as one text: command: A && B"}}
 		}
 	}
@@ -90,10 +90,10 @@ func (t *Tool) commandWarnings() []Problem {
 	if t.Command.Shell != "" {
 		words = strings.Fields(t.Command.Shell)
 	}
-	hasFiles := slices.ContainsFunc(t.Volumes, func(v Volume) bool { return v.File != "" })
 	for _, word := range words {
 		name := path.Clean(word)
-		if t.Source.Dir == "" || hasFiles || path.Ext(name) == "" || path.IsAbs(name) || !filepath.IsLocal(name) || !isFile(filepath.Join(t.Source.Dir, name)) {
+		// Other words may be files of the image, which many build from the same folder.
+		if !strings.HasPrefix(word, "./") || t.Source.Dir == "" || t.Volumes != nil || !filepath.IsLocal(name) || !isFile(filepath.Join(t.Source.Dir, name)) {
 			continue
 		}
 		return []Problem{{
@@ -104,31 +104,35 @@ func (t *Tool) commandWarnings() []Problem {
 	return nil
 }
 
-// elsewhereWarnings are for texts of a workflow that only another program would read, or that mean something in a tool alone.
+// elsewhereWarnings are for texts of a workflow that mean something in a tool alone.
 func (w *Workflow) elsewhereWarnings() []Problem {
 	var found []Problem
-	look := func(at Position, what string, value any) {
+	look := func(at Position, what string, value any, tools ...*Tool) {
 		template, _ := value.(Template)
-		for _, part := range template.Parts {
-			name, isPath := strings.CutPrefix(part.Text, secretsDir+"/")
-			if isPath && len(template.Parts) == 1 && ValidSecretName(name) {
-				found = append(found, Problem{at, fmt.Sprintf("%s: %s is plain text here: only a tool's own environment can name a secret", what, part.Text), "write it in the environment of the step's tool"})
-			}
-			if m := elsewhereReference().FindString(part.Text); m != "" {
-				found = append(found, Problem{at, fmt.Sprintf("%s: %s is plain text here", what, m), "a reference is written as ${STEP.OUTPUT} or ${inputs.NAME}"})
-			}
+		if len(template.Parts) != 1 {
+			return
+		}
+		text := template.Parts[0].Text
+		name, isPath := strings.CutPrefix(text, secretsDir+"/")
+		if isPath && ValidSecretName(name) && !slices.ContainsFunc(tools, func(t *Tool) bool { return t.mounts(text) }) {
+			found = append(found, Problem{at, fmt.Sprintf("%s: %s is plain text here: only a tool's own environment can name a secret", what, text), "write it in the environment of the step's tool"})
 		}
 	}
 	for _, v := range w.Environment {
-		look(v.Position, "variable "+v.Name, v.Value)
+		look(v.Position, "variable "+v.Name, v.Value, w.tools()...)
 	}
 	for _, s := range slices.Concat(w.Steps, w.Finally) {
 		for _, v := range s.Environment {
-			look(v.Position, "variable "+v.Name, v.Value)
+			look(v.Position, "variable "+v.Name, v.Value, s.Uses.Tool)
 		}
 		for _, in := range s.Inputs {
-			look(in.Position, "input "+in.Name, in.Value)
+			look(in.Position, "input "+in.Name, in.Value, s.Uses.Tool)
 		}
 	}
 	return found
+}
+
+// mounts reports whether a volume of the tool is at a path, or above it.
+func (t *Tool) mounts(file string) bool {
+	return t != nil && slices.ContainsFunc(t.Volumes, func(v Volume) bool { return file == v.MountPath || strings.HasPrefix(file, v.MountPath+"/") })
 }

@@ -44,11 +44,15 @@ const maxScriptBytes = 1 << 20
 // are missing. They are looked for in the tool's folder and nowhere else, whatever symbolic links say: the folder comes
 // out of somebody's repository.
 func (t *Tool) ReadFiles() error {
-	return errors.Join(t.readScript(), t.missingFiles())
+	problems := slices.Concat(t.readScript(), t.missingFiles())
+	if problems == nil {
+		return nil
+	}
+	return newError(problems)
 }
 
 // missingFiles are the files and folders of volumes that aren't there.
-func (t *Tool) missingFiles() error {
+func (t *Tool) missingFiles() []Problem {
 	var problems []Problem
 	for _, v := range t.Volumes {
 		if v.File == "" || t.Source.Dir == "" {
@@ -66,13 +70,10 @@ func (t *Tool) missingFiles() error {
 			})
 		}
 	}
-	if problems == nil {
-		return nil
-	}
-	return newError(problems)
+	return problems
 }
 
-func (t *Tool) readScript() error {
+func (t *Tool) readScript() []Problem {
 	if t.Script == nil || t.Script.File == "" || t.Script.Text != "" {
 		return nil
 	}
@@ -82,19 +83,19 @@ func (t *Tool) readScript() error {
 		if t.Source.Dir != "" {
 			hint = "the path is relative to the tool's folder, " + t.Source.Dir
 		}
-		return newError([]Problem{{Position: t.Script.Position, Text: fmt.Sprintf("script file %q can't be read: %v", t.Script.File, err), Hint: hint}})
+		return []Problem{{Position: t.Script.Position, Text: fmt.Sprintf("script file %q can't be read: %v", t.Script.File, err), Hint: hint}}
 	}
 	if windowsLines(text) {
-		return newError([]Problem{{
+		return []Problem{{
 			Position: t.Script.Position, Text: fmt.Sprintf("script file %q has the line breaks of Windows (CR LF), which a shell takes for a part of its words", t.Script.File),
 			Hint: fmt.Sprintf(`save it with line feeds alone: sed -i 's/\r$//' %s`, t.Script.File),
-		}})
+		}}
 	}
 	if strings.HasPrefix(text, byteOrderMark) {
-		return newError([]Problem{{
+		return []Problem{{
 			Position: t.Script.Position, Text: fmt.Sprintf("script file %q begins with a byte order mark, so its first line isn't read", t.Script.File),
 			Hint: fmt.Sprintf(`save it as UTF-8 without one: sed -i '1s/^\xEF\xBB\xBF//' %s`, t.Script.File),
-		}})
+		}}
 	}
 	t.Script.Text = text
 	return nil

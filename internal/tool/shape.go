@@ -125,7 +125,7 @@ func listHint(n *yaml.Node, item schema) string {
 	if n.Kind == yaml.MappingNode && len(n.Content) > 0 {
 		return listOfKeys(n, item)
 	}
-	if value := asItem(n); value != "" && n.Value != "" && isScalar(item) {
+	if value := asItem(n); value != "" && isScalar(item) {
 		return "write [" + value + "]"
 	}
 	return ""
@@ -155,11 +155,11 @@ func listOfKeys(n *yaml.Node, item schema) string {
 func asItem(n *yaml.Node) string {
 	value := brief(n.Value)
 	switch {
-	case n.Kind != yaml.ScalarNode || n.ShortTag() == "!!null":
+	case n.Kind != yaml.ScalarNode || n.ShortTag() == "!!null" || value == "":
 		return ""
 	case n.ShortTag() != "!!str":
 		return value
-	case strings.ContainsAny(value, ":,[]{}#*&!|>'\"%@`-") || (&yaml.Node{Kind: yaml.ScalarNode, Value: value}).ShortTag() != "!!str":
+	case strings.ContainsAny(value, ":,[]{}#*&!|>'\"%@`") || value[:1] == "-" || (&yaml.Node{Kind: yaml.ScalarNode, Value: value}).ShortTag() != "!!str":
 		return quote(value)
 	}
 	return value

@@ -116,7 +116,7 @@ func TestWarningsOfFilesAndSecrets(t *testing.T) {
 		"environment: [\"H=-f /secrets/a\"]\nvolumes: [{name: a, secret: s}]":                       "",
 		"environment: [H=/secrets/]":                                                                "",
 		"environment: {H: \"Bearer ${{ secrets.token }}\"}":                                         `:2:15: variable H: ${{ secrets.token }} is plain text here; a secret is the whole value of a variable: H: /secrets/token`,
-		"environment: {H: \"{{ token }}\"}":                                                         "{{ token }} is plain text here; the variables of args arrive by themselves",
+		"environment: {H: \"{{ token }}\"}":                                                         "",
 		"environment: {H: \"{{.Names}} {{range .}}\"}":                                              "",
 		"environment: {PATH: \"/opt/bin:$PATH\"}":                                                   `variable PATH: $PATH is plain text here: no shell reads it; set it in the command or script: export PATH="/opt/bin:$PATH"`,
 		"environment: {H: \"costs $5 and $HOME\"}":                                                  "",
@@ -128,11 +128,17 @@ func TestWarningsOfFilesAndSecrets(t *testing.T) {
 		"command: ./check.sh -v":                                                                    `the file "check.sh" of this folder isn't in the sandbox`,
 		"command: [sh, ./missing.sh]":                                                               "",
 		"command: [sh, check.sh]\nvolumes: [{name: a, file: check.sh, mount_path: /workspace/check.sh}]": "",
-		"command: echo a=b >> $GITHUB_OUTPUT":                                             `$GITHUB_OUTPUT and its like are GitHub's; outputs are written as NAME=value lines: >> "$MAYFLY_OUTPUT"`,
-		"script: echo a=b >> ${GITHUB_ENV}":                                               "are GitHub's",
-		"workflow: [{name: a, tool: {image: b}, environment: {S: /secrets/token}}]":       "variable S: /secrets/token is plain text here: only a tool's own environment can name a secret; write it in the environment of the step's tool",
-		"workflow: [{name: a, tool: {image: b}, inputs: {s: \"x {{ b.TAG }}\"}}]":         "input s: {{ b.TAG }} is plain text here; a reference is written as ${STEP.OUTPUT} or ${inputs.NAME}",
-		"workflow: [{name: a, tool: {image: b}, inputs: {s: \"x /secrets/a {{.TAG}}\"}}]": "",
+		"command: echo a=b >> $GITHUB_OUTPUT":                                       `$GITHUB_OUTPUT is GitHub's; outputs are written as NAME=value lines: >> "$MAYFLY_OUTPUT"`,
+		"script: echo a=b >> ${GITHUB_OUTPUT}":                                      "$GITHUB_OUTPUT is GitHub's",
+		"script: test -n $GITHUB_OUTPUT":                                            "",
+		"script: echo a >> ${MAYFLY_OUTPUT:-$GITHUB_OUTPUT}":                        "",
+		"command: [find, ., -exec, rm, \"{}\", \";\"]":                              "",
+		"command: [sh, check.sh]":                                                   "", // the image may have it
+		"args: [{name: seconds}]":                                                   "",
+		"args: [{name: where, env: HOME}]":                                          "",
+		"workflow: [{name: a, tool: {image: b}, environment: {S: /secrets/token}}]": "variable S: /secrets/token is plain text here: only a tool's own environment can name a secret; write it in the environment of the step's tool",
+		"workflow: [{name: a, tool: {image: b, volumes: [{name: token, secret: token}]}, environment: {S: /secrets/token}}]": "",
+		"workflow: [{name: a, tool: {image: b}, inputs: {s: \"x /secrets/a {{.TAG}}\"}}]":                                    "",
 	} {
 		file := filepath.Join(dir, "tool.yaml")
 		if err := os.WriteFile(file, []byte(firstLine(text)+"\n"+text+"\n"), 0o600); err != nil {
