@@ -185,7 +185,7 @@ type Result struct {
 	Outputs map[string]string `json:"outputs"`
 	// Handed is what goes to later runs, a sealed [Handed]; nil where no secret can be in it. Events don't have it.
 	Handed []byte `json:"handed,omitempty"`
-	// Artifacts are the digests of what a succeeded run made, by name.
+	// Artifacts are the digests of what a succeeded run made, by name. Events don't have it.
 	Artifacts map[string]string `json:"artifacts,omitempty"`
 	// Image is what ran: repository@sha256:….
 	Image      string       `json:"image"`
@@ -201,10 +201,9 @@ type Result struct {
 	Kept bool `json:"kept,omitempty"`
 	// KeptID is the sandbox's id: the run's, or that of its last attempt.
 	KeptID string `json:"kept_id,omitempty"`
-	// Trusting are the tool's own files and variables to whose certificates a test's authority was added. Events don't have it.
+	// Trusting are the tool's own files and variables to whose certificates a test's authority was added.
 	Trusting []string `json:"trusting,omitempty"`
-	// MayRunItself are a test's mocked commands that the tool's shell may run itself, without looking for a file. Events don't
-	// have it.
+	// MayRunItself are a test's mocked commands that the tool's shell may run itself, without looking for a file.
 	MayRunItself []string `json:"may_run_itself,omitempty"`
 	// Steps are a workflow's, in the order of its definition, those of finally last.
 	Steps []StepResult `json:"steps,omitempty"`

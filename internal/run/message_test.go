@@ -117,13 +117,14 @@ func TestValuesArriveAsTheyAre(t *testing.T) {
 
 func TestValuesRefused(t *testing.T) {
 	for text, want := range map[string]string{
-		`{"a":{}}`:                    "input a: it has no value",
-		`{"a":{"list":[{}]}}`:         "input a: it has no value",
-		`{"a":{"object":{"b":{}}}}`:   "input a: it has no value",
-		`{"a":{"scalar":"x"}}`:        "input a: it has no value",
-		`{"a":{"date":"2026-01-01"}}`: `unknown field "date"`,
-		`{"a":{"number":"x"}}`:        "invalid number",
-		`{"a":"text"}`:                "cannot unmarshal string",
+		`{"a":{}}`:                       "input a: it has no value",
+		`{"a":{"list":[{}]}}`:            "input a: it has no value",
+		`{"a":{"object":{"b":{}}}}`:      "input a: it has no value",
+		`{"a":{"scalar":"x"}}`:           "input a: it is of no one type",
+		`{"a":{"text":"x","bool":true}}`: "input a: it is of no one type",
+		`{"a":{"date":"2026-01-01"}}`:    `unknown field "date"`,
+		`{"a":{"number":"x"}}`:           "invalid number",
+		`{"a":"text"}`:                   "cannot unmarshal string",
 	} {
 		var v Values
 		if err := json.Unmarshal([]byte(text), &v); err == nil || !strings.Contains(err.Error(), want) {

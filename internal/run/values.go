@@ -108,6 +108,15 @@ func typedOf(item any) (value, error) {
 }
 
 func (v *value) plain() (any, error) {
+	set := 0
+	for _, is := range []bool{v.Text != nil, v.Number != "", v.Bool != nil, v.Null, v.List != nil, v.Object != nil, v.Scalar != nil} {
+		if is {
+			set++
+		}
+	}
+	if set > 1 || (v.Scalar == nil) != (v.Value == nil) {
+		return nil, errors.New("it is of no one type")
+	}
 	switch {
 	case v.Null:
 		return nil, nil //nolint:nilnil // null is a value
@@ -117,7 +126,7 @@ func (v *value) plain() (any, error) {
 		return *v.Bool, nil
 	case v.Number != "":
 		return v.Number, nil
-	case v.Scalar != nil && v.Value != nil:
+	case v.Scalar != nil:
 		meant, err := v.Value.plain()
 		return tool.Scalar{Text: *v.Scalar, Value: meant}, err
 	case v.List != nil:

@@ -15,6 +15,9 @@ type Runner interface {
 type Watch struct {
 	// Emit is called with each event, one at a time, and must not block for long.
 	Emit func(Event)
+	// Mask, unless nil, is called once the run has its secrets, and before the tool starts, with a sealed [Handed]: what is to be
+	// masked from here on in all that knows of this run. It may be called from any goroutine.
+	Mask func(sealed []byte)
 	// Kill, when closed, ends a tool that is being given its grace.
 	Kill <-chan struct{}
 }

@@ -73,9 +73,10 @@ type execution struct {
 	broken error // the journal's
 	// masked are the values that were handed on so far: what comes after may have them in it. sealed is a [run.Handed] of
 	// them; both are nil where nothing was.
-	masked [][]byte
-	sealed []byte
-	masker *secret.Redactor
+	masking sync.Mutex // of the next three
+	masked  [][]byte
+	sealed  []byte
+	masker  *secret.Redactor
 
 	mu  sync.Mutex // serializes events
 	seq int64
@@ -122,7 +123,7 @@ func (e *Executor) Run(ctx context.Context, plan *Plan, opts Options) (*run.Resu
 	result.Timeline.Finished = time.Now().UTC()
 	result.DurationMS = result.Timeline.Finished.Sub(result.Timeline.Queued).Milliseconds()
 	result.Status, result.ExitCode, result.Reason = plan.Outcome(x.states)
-	result.Reason = x.masker.String(result.Reason)
+	result.Reason = x.redactor().String(result.Reason)
 	result.Usage, result.Steps = x.usage, x.results()
 	end := result.Status
 	if end == run.Succeeded && opts.Partial {
@@ -274,6 +275,15 @@ func (x *execution) start(i, item int) {
 	name := StepName(step.Name, item)
 	watch := run.Watch{
 		Kill: x.opts.Kill,
+		Mask: func(sealed []byte) {
+			// What can't be opened ends the step by its result, which has the same.
+			if x.Sealer == nil {
+				return
+			}
+			if handed, err := run.Unseal(context.Background(), x.Sealer, sealed); err == nil {
+				_ = x.mask(handed.Masked)
+			}
+		},
 		Emit: func(e run.Event) {
 			e.Step = name
 			x.emit(e)
@@ -281,7 +291,10 @@ func (x *execution) start(i, item int) {
 	}
 	x.busy++
 	go func() {
-		result, _ := x.Runner.Run(ctx, req, watch) // the result says why, too
+		result, err := x.Runner.Run(ctx, req, watch)
+		if err != nil && result.Status == run.Succeeded { // otherwise the result says why, too
+			result = &run.Result{Status: run.Error, ExitCode: run.ExitError, Reason: err.Error()}
+		}
 		x.done <- finished{i, item, result}
 	}()
 }
@@ -298,8 +311,9 @@ func (x *execution) request(step *tool.Step, bound *Bound) (*run.Request, error)
 	}
 	req := &run.Request{
 		ID: run.NewID(), Tool: &t, Step: step.Name, Inputs: bound.Inputs, Shared: bound.Shared,
-		Environment: append(bound.Environment, x.opts.Environment...), Grace: x.opts.Grace, KeepFor: x.opts.KeepFor, Masked: x.sealed,
+		Environment: append(bound.Environment, x.opts.Environment...), Grace: x.opts.Grace, KeepFor: x.opts.KeepFor,
 	}
+	req.Masked, _ = x.masks()
 	for _, a := range step.Artifacts {
 		artifact := run.Artifact{Name: a.Name, Target: a.Path, Made: a.From == ""}
 		if !artifact.Made {
@@ -326,7 +340,8 @@ func (x *execution) finish(f finished) {
 	outputs, err := x.handed(r)
 	st := StepState{Status: r.Status, ExitCode: r.ExitCode, Reason: r.Reason, Outputs: x.promised(f.step, outputs), Artifacts: r.Artifacts}
 	if err != nil {
-		st = StepState{Status: run.Error, ExitCode: run.ExitError, Reason: err.Error()}
+		x.conclude(f.step, f.item, StepState{Status: run.Error, ExitCode: run.ExitError, Reason: err.Error()}, nil)
+		return
 	}
 	x.conclude(f.step, f.item, st, r)
 }
@@ -345,7 +360,7 @@ func (x *execution) promised(i int, outputs map[string]string) map[string]string
 // conclude notes the end of a step or item. result is what its run reported, nil when nothing ran.
 func (x *execution) conclude(i, item int, st StepState, result *run.Result) {
 	step := x.plan.Steps[i]
-	st.Reason = x.masker.String(st.Reason)
+	st.Reason = x.redactor().String(st.Reason)
 	if item >= 0 {
 		x.states.Steps[i].Items[item] = st
 	} else {
@@ -373,23 +388,24 @@ func (x *execution) shown(outputs map[string]string) map[string]string {
 	if outputs == nil {
 		return map[string]string{}
 	}
-	return x.masker.Map(outputs)
+	return x.redactor().Map(outputs)
 }
 
 // seal encrypts the outputs of an entry when a secret is in them. A folder that a step hands on may have one in it, too:
 // then what is to be masked later is written down.
 func (x *execution) seal(step *tool.Step, e *entry) error {
-	if x.opts.Journal == nil || len(x.masked) == 0 {
+	_, masked := x.masks()
+	if x.opts.Journal == nil || len(masked) == 0 {
 		return nil
 	}
 	tainted := e.Status == run.Succeeded && slices.ContainsFunc(step.Artifacts, func(a tool.Artifact) bool { return a.From == "" })
-	for name, v := range x.masker.Map(e.Outputs) {
+	for name, v := range x.redactor().Map(e.Outputs) {
 		tainted = tainted || e.Outputs[name] != v
 	}
 	if !tainted {
 		return nil
 	}
-	handed := run.Handed{Outputs: e.Outputs, Masked: x.masked}
+	handed := run.Handed{Outputs: e.Outputs, Masked: masked}
 	e.Outputs = nil
 	var err error
 	// No run's context: what a step did has to be written down.
@@ -418,8 +434,24 @@ func (x *execution) handed(r *run.Result) (outputs map[string]string, err error)
 	return r.Outputs, nil
 }
 
+// redactor masks what was handed on so far.
+func (x *execution) redactor() *secret.Redactor {
+	x.masking.Lock()
+	defer x.masking.Unlock()
+	return x.masker
+}
+
+// masks are the values that were handed on so far, sealed and as they are.
+func (x *execution) masks() (sealed []byte, masked [][]byte) {
+	x.masking.Lock()
+	defer x.masking.Unlock()
+	return x.sealed, slices.Clone(x.masked)
+}
+
 // mask has further values masked in all that comes after.
 func (x *execution) mask(values [][]byte) error {
+	x.masking.Lock()
+	defer x.masking.Unlock()
 	before := len(x.masked)
 	for _, v := range values {
 		if !slices.ContainsFunc(x.masked, func(m []byte) bool { return bytes.Equal(m, v) }) {

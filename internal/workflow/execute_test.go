@@ -343,6 +343,59 @@ func TestArtifactsByDigest(t *testing.T) {
 	}
 }
 
+// TestMasksWhileOthersRun: what one step was given is masked and sealed of the steps beside it as soon as its tool has it.
+func TestMasksWhileOthersRun(t *testing.T) {
+	const value = "correct-horse-battery"
+	store := Runs{Dir: t.TempDir(), Sealer: plainSealer{}}
+	p := NewPlan(parse(t, `workflow: [{name: a, tool: T, needs: []}, {name: b, tool: T, needs: [], outputs: [R]}]`), nil)
+	journal := func() string {
+		data, err := os.ReadFile(store.path("r"))
+		if err != nil {
+			t.Error(err)
+		}
+		return string(data)
+	}
+	told := make(chan struct{})
+	r := runnerFunc(func(ctx context.Context, req *run.Request, watch run.Watch) (*run.Result, error) {
+		if req.Step == "a" {
+			sealed, err := (&run.Handed{Masked: [][]byte{[]byte(value)}}).Seal(ctx, plainSealer{})
+			if err != nil {
+				t.Error(err)
+			}
+			watch.Mask(sealed)
+			close(told)
+			for !strings.Contains(journal(), `"status":"succeeded"`) {
+				time.Sleep(time.Millisecond)
+			}
+			return &run.Result{Status: run.Lost, ExitCode: run.ExitError}, nil
+		}
+		<-told
+		return &run.Result{Status: run.Succeeded, Outputs: map[string]string{"R": "by another way: " + value}}, nil
+	})
+	j, err := store.Create(Header{ID: "r"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := executor(r)
+	e.Sealer = plainSealer{}
+	result, err := e.Run(t.Context(), p, Options{Journal: j})
+	if err != nil || result.Steps[1].Status != run.Succeeded {
+		t.Errorf("%s, %v", summary(result), err)
+	}
+	if text := journal(); strings.Contains(text, value) || !strings.Contains(text, `"sealed"`) {
+		t.Errorf("the journal is\n%s", text)
+	}
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+type runnerFunc func(ctx context.Context, req *run.Request, watch run.Watch) (*run.Result, error)
+
+func (r runnerFunc) Run(ctx context.Context, req *run.Request, watch run.Watch) (*run.Result, error) {
+	return r(ctx, req, watch)
+}
+
 // What is sealed and can't be opened ends the step that hands it on: those after it would print secrets.
 func TestSealedForSomebodyElse(t *testing.T) {
 	p := NewPlan(parse(t, `workflow: [{name: a, tool: T, outputs: [R]}, {name: b, tool: T, inputs: {IN: "${a.R}"}}]`), nil)

@@ -47,7 +47,7 @@ type entry struct {
 	Outputs  map[string]string `json:"outputs,omitempty"`
 	// Artifacts are the digests of what the step made, by name.
 	Artifacts map[string]string `json:"artifacts,omitempty"`
-	// Sealed has the outputs of a step that wrote a secret into them.
+	// Sealed is a sealed run.Handed, of a step that may have handed a secret on.
 	Sealed []byte `json:"sealed,omitempty"`
 }
 

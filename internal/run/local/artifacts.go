@@ -1,11 +1,13 @@
 package local
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -36,14 +38,14 @@ func (a Artifacts) Path(digest string) (string, error) {
 func (a Artifacts) making(id string) string { return filepath.Join(string(a), "making-"+id) }
 
 // keep takes what a succeeded run made, and returns the digests by name.
-func (a Artifacts) keep(id string, list []run.Artifact) (map[string]string, error) {
+func (a Artifacts) keep(ctx context.Context, id string, list []run.Artifact) (map[string]string, error) {
 	var kept map[string]string
 	for _, artifact := range list {
 		if !artifact.Made {
 			continue
 		}
 		file := filepath.Join(a.making(id), artifact.Name+".tar")
-		digest, err := digestOf(file)
+		digest, err := digestOf(ctx, file)
 		if err != nil {
 			return nil, fmt.Errorf("artifact %s: %w", artifact.Name, err)
 		}
@@ -70,14 +72,41 @@ func (a Artifacts) drop(id string) error {
 	return os.RemoveAll(a.making(id))
 }
 
-func digestOf(file string) (digest string, err error) {
+// Sweep removes what isn't kept: all but the artifacts of these digests. No run may be making any.
+func (a Artifacts) Sweep(digests map[string]bool) error {
+	entries, err := os.ReadDir(string(a))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	for _, e := range entries {
+		if name, isTar := strings.CutSuffix(e.Name(), ".tar"); !isTar || !digests[digestPrefix+name] {
+			err = errors.Join(err, os.RemoveAll(filepath.Join(string(a), e.Name())))
+		}
+	}
+	return err
+}
+
+// untilDone reads until a context is done.
+type untilDone struct {
+	ctx context.Context // of one call
+	r   io.Reader
+}
+
+func (u untilDone) Read(p []byte) (int, error) {
+	if u.ctx.Err() != nil {
+		return 0, context.Cause(u.ctx)
+	}
+	return u.r.Read(p)
+}
+
+func digestOf(ctx context.Context, file string) (digest string, err error) {
 	f, err := os.Open(file)
 	if err != nil {
 		return "", err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
 	sum := sha256.New()
-	if _, err := io.Copy(sum, f); err != nil {
+	if _, err := io.Copy(sum, untilDone{ctx, f}); err != nil {
 		return "", err
 	}
 	return digestPrefix + hex.EncodeToString(sum.Sum(nil)), nil

@@ -34,9 +34,9 @@ func (r *execution) conclude(t *tool.Tool, exit *engine.Exit, cause error) {
 			res.Reason = fmt.Sprintf("out of memory: the tool had more than %d locks of parts of files, which are the kernel's memory", engine.MaxLocks)
 			res.Hint = "have the tool lock fewer parts of files at once"
 		case exit.TooManySockets:
-			res.Reason = fmt.Sprintf("out of memory: the tool had more sockets than its memory limit of %s allows, one for each 256Ki or %d in any case", tool.FormatSize(t.Resources.Memory), engine.MinSockets)
+			res.Reason = fmt.Sprintf("out of memory: the tool had more sockets than its memory limit of %s allows, one for each 256Ki or %d in any case", inBytes(t.Resources.Memory), engine.MinSockets)
 		default:
-			res.Reason = fmt.Sprintf("out of memory: the tool used all of its %s", tool.FormatSize(t.Resources.Memory))
+			res.Reason = fmt.Sprintf("out of memory: the tool used all of its %s", inBytes(t.Resources.Memory))
 			if files := exit.Usage.DiskBytes; files > t.Resources.Memory/4 {
 				res.Hint = fmt.Sprintf("files are in memory and count, %d MiB of them at the end; %s", files>>20, res.Hint)
 			}
@@ -81,9 +81,9 @@ func (r *execution) limitHint(t *tool.Tool, exit *engine.Exit) string {
 		}
 	}
 	if exit.Full.Files {
-		return fmt.Sprintf("the tool made as many files as %s of %s has room for, one for each 4Ki (at least 1024); %s", what, tool.FormatSize(size), raise)
+		return fmt.Sprintf("the tool made as many files as %s of %s has room for, one for each 4Ki (at least 1024); %s", what, inBytes(size), raise)
 	}
-	return fmt.Sprintf("the tool's files took all of %s, %s; %s", what, tool.FormatSize(size), raise)
+	return fmt.Sprintf("the tool's files took all of %s, %s; %s", what, inBytes(size), raise)
 }
 
 // outputs reads the tool's outputs. A succeeded tool has to have written them
@@ -93,7 +93,7 @@ func (r *execution) outputs(t *tool.Tool, exit *engine.Exit) {
 	outputs, err := parseOutputs(exit.Output)
 	res.Outputs = outputs
 	if err == nil && exit.OutputTruncated {
-		err = fmt.Errorf("$MAYFLY_OUTPUT is larger than %s", tool.FormatSize(MaxOutputBytes))
+		err = fmt.Errorf("$MAYFLY_OUTPUT is larger than %s", inBytes(MaxOutputBytes))
 	}
 	if err == nil {
 		var missing []string
@@ -109,4 +109,13 @@ func (r *execution) outputs(t *tool.Tool, exit *engine.Exit) {
 	if err != nil && res.Status == run.Succeeded {
 		res.Status, res.ExitCode, res.Reason = run.Failed, run.ExitError, err.Error()
 	}
+}
+
+// inBytes is a size for people, who have to see that a number is one of bytes.
+func inBytes(n int64) string {
+	text := tool.FormatSize(n)
+	if n == 0 || text[len(text)-1] >= '0' && text[len(text)-1] <= '9' {
+		text += " bytes"
+	}
+	return text
 }

@@ -32,11 +32,20 @@ func (r *execution) advise(spec *engine.Spec, lines []string, status int) {
 	}
 }
 
-// remedy says how the tool's file would allow what the network refused, by the rule that would.
+// remedy says how the tool's file would allow what the network refused, by the rule that would; "" past as many as a result has.
 func (r *execution) remedy(rule string) string {
-	if rule == "" || len(r.seen) >= maxDenied {
-		return ""
+	if text, known := r.remedies[rule]; known || rule == "" || len(r.remedies) >= maxDenied {
+		return text
 	}
+	text := r.newRemedy(rule)
+	if r.remedies == nil {
+		r.remedies = map[string]string{}
+	}
+	r.remedies[rule] = text
+	return text
+}
+
+func (r *execution) newRemedy(rule string) string {
 	parsed, err := tool.Parse("rule", []byte("network: ["+rule+"]"))
 	if err != nil {
 		return "" // a secret was in it

@@ -64,12 +64,8 @@ type Options struct {
 // Run is run.Runner's: it runs a tool to its end, and seals what it hands on.
 func (r *Runner) Run(ctx context.Context, req *run.Request, watch run.Watch) (*run.Result, error) {
 	x := r.execution(req, Options{Watch: watch})
-	result, err := x.do(ctx)
-	// What the tool did has to be known, whatever has ended meanwhile.
-	if sealErr := x.handOn(context.WithoutCancel(ctx)); sealErr != nil {
-		return result, errors.Join(err, sealErr)
-	}
-	return result, err
+	x.seals = true
+	return x.do(ctx)
 }
 
 // RunWith runs a tool by itself, with something of this machine, as its terminal. The result has the outputs as they are.
@@ -95,15 +91,18 @@ type execution struct {
 	opts   Options
 	masker atomic.Pointer[secret.Redactor]
 
+	seals   bool      // what the run hands on is sealed
 	foreign [][]byte  // values to mask that are no secrets of the tool's own
 	given   [][]byte  // values of the tool's own
 	stdin   *input    // that of all attempts, where there may be several
 	resized [2]uint16 // the terminal's last size, once it has changed
 
-	mu     sync.Mutex // serializes events
-	seq    int64
-	seen   map[engine.Connection]bool
-	result run.Result
+	mu   sync.Mutex // serializes events
+	seq  int64
+	seen map[engine.Connection]bool
+	// remedies are those of rules, so that a tool that tries again and again costs little.
+	remedies map[string]string
+	result   run.Result
 }
 
 // unseal has the values masked that came from runs before this one.
@@ -124,22 +123,23 @@ func (r *execution) unseal(ctx context.Context) error {
 }
 
 // keepArtifacts takes what a succeeded run made, and drops it otherwise.
-func (r *execution) keepArtifacts() (err error) {
+func (r *execution) keepArtifacts(ctx context.Context) (err error) {
 	if r.result.Status == run.Succeeded {
-		r.result.Artifacts, err = r.Artifacts.keep(r.req.ID, r.req.Artifacts)
+		r.result.Artifacts, err = r.Artifacts.keep(ctx, r.req.ID, r.req.Artifacts)
 	}
 	return errors.Join(err, r.Artifacts.drop(r.req.ID))
 }
 
 // handOn seals what later runs get of this one, and masks the outputs in its result where a secret is in them.
 func (r *execution) handOn(ctx context.Context) error {
-	if len(r.given) == 0 && len(r.foreign) == 0 {
+	res := &r.result
+	if !r.seals || len(r.given) == 0 && len(r.foreign) == 0 {
 		return nil
 	}
 	if r.Sealer == nil {
-		return errors.New("the run has secrets to hand on, and nothing here seals them")
+		res.Outputs = map[string]string{}
+		return errNoSealer
 	}
-	res := &r.result
 	handed := &run.Handed{Masked: slices.Concat(r.foreign, r.given)}
 	if shown := r.masker.Load().Map(res.Outputs); !maps.Equal(shown, res.Outputs) {
 		handed.Outputs, res.Outputs = res.Outputs, shown
@@ -151,6 +151,26 @@ func (r *execution) handOn(ctx context.Context) error {
 	return nil
 }
 
+var errNoSealer = errors.New("the run has secrets to hand on, and nothing here seals them")
+
+// tellMasks says what is to be masked wherever the run is known, before its tool can have written any of it.
+func (r *execution) tellMasks(ctx context.Context) error {
+	switch {
+	case !r.seals || len(r.given) == 0:
+		return nil
+	case r.Sealer == nil:
+		return errNoSealer
+	case r.opts.Mask == nil:
+		return nil
+	}
+	sealed, err := (&run.Handed{Masked: r.given}).Seal(ctx, r.Sealer)
+	if err != nil {
+		return fmt.Errorf("seal what is to be masked: %w", err)
+	}
+	r.opts.Mask(sealed)
+	return nil
+}
+
 // do takes the run through its states and reports the last.
 func (r *execution) do(ctx context.Context) (*run.Result, error) {
 	r.state(run.Queued, "", 0)
@@ -159,7 +179,8 @@ func (r *execution) do(ctx context.Context) (*run.Result, error) {
 		err = r.attempts(ctx)
 	}
 	res := &r.result
-	err = errors.Join(err, r.keepArtifacts())
+	// What the tool did has to be known, whatever has ended meanwhile.
+	err = errors.Join(err, r.keepArtifacts(ctx), r.handOn(context.WithoutCancel(ctx)))
 	res.Timeline.Finished = time.Now().UTC()
 	res.DurationMS = res.Timeline.Finished.Sub(res.Timeline.Queued).Milliseconds()
 	if err != nil {
@@ -172,7 +193,7 @@ func (r *execution) do(ctx context.Context) (*run.Result, error) {
 	// Outputs hold what the tool chose to hand on; the event is for people.
 	shown := *res
 	shown.Outputs = mask.Map(res.Outputs)
-	shown.Trusting, shown.MayRunItself = nil, nil
+	shown.Handed, shown.Artifacts = nil, nil
 	r.state(res.Status, "", 0)
 	r.emit(run.Event{Result: &shown})
 	return res, err
@@ -353,7 +374,7 @@ func (r *execution) secrets(ctx context.Context, spec *engine.Spec) (engine.Secr
 		}
 	}
 	r.masker.Store(secret.NewRedactor(all...))
-	return values, nil
+	return values, r.tellMasks(ctx)
 }
 
 // values fetches secrets. The error names all that are missing.

@@ -16,6 +16,7 @@ import (
 //	-> {"id":1,"run":{…}}           a request
 //	-> {"id":1,"cancel":true}       its end is asked for
 //	-> {"id":1,"kill":true}         and hurried
+//	<- {"id":1,"mask":"…"}          what is masked from here on, sealed
 //	<- {"id":1,"event":{…}}         …
 //	<- {"id":1,"result":{…},"error":"…"}
 //
@@ -26,6 +27,7 @@ type frame struct {
 	Cancel bool         `json:"cancel,omitempty"`
 	Kill   bool         `json:"kill,omitempty"`
 	Event  *run.Event   `json:"event,omitempty"`
+	Mask   []byte       `json:"mask,omitempty"`
 	Result *run.Result  `json:"result,omitempty"`
 	Error  string       `json:"error,omitempty"`
 }
@@ -57,13 +59,18 @@ func Serve(ctx context.Context, r run.Runner, in io.Reader, out io.Writer) error
 			controls[f.ID] = control{end, sync.OnceFunc(func() { close(killed) })}
 			running.Go(func() {
 				defer end()
-				watch := run.Watch{Kill: killed, Emit: func(e run.Event) { answers.send(frame{ID: f.ID, Event: &e}) }}
+				// Who reads no more has gone, and ends this side by closing in.
+				watch := run.Watch{
+					Kill: killed,
+					Emit: func(e run.Event) { _ = answers.send(frame{ID: f.ID, Event: &e}) },
+					Mask: func(sealed []byte) { _ = answers.send(frame{ID: f.ID, Mask: sealed}) },
+				}
 				answer := frame{ID: f.ID}
 				var err error
 				if answer.Result, err = r.Run(runCtx, f.Run, watch); err != nil {
 					answer.Error = err.Error()
 				}
-				answers.send(answer)
+				_ = answers.send(answer)
 			})
 		case f.Cancel && c.cancel != nil:
 			c.cancel()
@@ -78,11 +85,11 @@ type frames struct {
 	enc *json.Encoder
 }
 
-// send writes a frame. Who reads no more gets none; its process ends, and this one with it.
-func (f *frames) send(one frame) {
+// send writes a frame. It fails for what can't be sent, and for a reader that has gone.
+func (f *frames) send(one frame) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	_ = f.enc.Encode(one)
+	return f.enc.Encode(one)
 }
 
 // Client is a runner in another process.
@@ -124,7 +131,15 @@ func (c *Client) Run(ctx context.Context, req *run.Request, watch run.Watch) (*r
 	id := c.last
 	c.answers[id] = answers
 	c.mu.Unlock()
-	c.asks.send(frame{ID: id, Run: req})
+	defer func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		delete(c.answers, id)
+	}()
+	if err := c.asks.send(frame{ID: id, Run: req}); err != nil {
+		err = fmt.Errorf("ask the runner: %w", err)
+		return &run.Result{Status: run.Lost, ExitCode: run.ExitError, Reason: err.Error()}, err
+	}
 	done, kill := ctx.Done(), watch.Kill
 	for {
 		select {
@@ -136,13 +151,15 @@ func (c *Client) Run(ctx context.Context, req *run.Request, watch run.Watch) (*r
 				return f.Result, nil
 			case f.Event != nil && watch.Emit != nil:
 				watch.Emit(*f.Event)
+			case f.Mask != nil && watch.Mask != nil:
+				watch.Mask(f.Mask)
 			}
 		case <-done:
 			done = nil
-			c.asks.send(frame{ID: id, Cancel: true})
+			_ = c.asks.send(frame{ID: id, Cancel: true}) // a runner that has gone ends the loop
 		case <-kill:
 			kill = nil
-			c.asks.send(frame{ID: id, Kill: true})
+			_ = c.asks.send(frame{ID: id, Kill: true})
 		case <-c.ended:
 			err := errors.New("the runner is gone")
 			return &run.Result{Status: run.Lost, ExitCode: run.ExitError, Reason: err.Error()}, err
