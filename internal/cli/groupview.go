@@ -166,7 +166,7 @@ func (v *groupView) interrupted() {
 func (v *groupView) finish(result *run.Result, err error) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	printTimeline(v.s.out, v.b, result, nil)
+	printTimeline(v.s.out, result, nil)
 	printWorkflowEnd(v.s.err, v.b, result, err)
 	if v.failed != nil {
 		return fmt.Errorf("print the run: %w", v.failed)

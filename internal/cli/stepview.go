@@ -236,7 +236,7 @@ func (v *plainView) finish(result *run.Result, err error) error {
 			fmt.Fprintln(v.s.err, "mayfly: "+result.Reason)
 		}
 	} else {
-		printTimeline(v.s.err, v.b, result, nil)
+		printTimeline(v.s.err, result, nil)
 		printWorkflowEnd(v.s.err, v.b, result, err)
 	}
 	if v.failed != nil {

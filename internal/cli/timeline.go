@@ -21,7 +21,7 @@ const (
 //	build-app   ██████████                       1.2s  succeeded
 //	run-tests             ███████████████████    2.3s  failed
 //	deploy-app                                         skipped
-func printTimeline(w io.Writer, b *begun, result *run.Result, paint func(run.State, string) string) {
+func printTimeline(w io.Writer, result *run.Result, paint func(run.State, string) string) {
 	if paint == nil {
 		paint = func(_ run.State, text string) string { return text }
 	}

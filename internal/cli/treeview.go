@@ -322,7 +322,7 @@ func (v *treeView) finish(result *run.Result, err error) error {
 		}
 	}
 	fmt.Fprintln(v.s.err)
-	printTimeline(v.s.err, v.b, result, v.paint)
+	printTimeline(v.s.err, result, v.paint)
 	printWorkflowEnd(v.s.err, v.b, result, err)
 	if v.failed != nil {
 		return fmt.Errorf("print the run: %w", v.failed)

@@ -11,58 +11,28 @@ import (
 
 // This file knows the files of Docker, compose, Kubernetes and GitHub, and says what their keys are called here.
 
+// What other formats have that is nothing here, or stands elsewhere.
+const (
+	asSecret       = "name secrets where they are used: environment: [NAME=/secrets/NAME], or volumes: [{name: NAME, secret: NAME}]"
+	noPorts        = "a tool can't be reached from outside its sandbox; leave it out"
+	ofItsTool      = "it belongs to the step's tool: tool: {image: IMAGE, command: […]}, or a file that tool names"
+	noPrivileged   = "no tool is privileged; security: {capabilities: root} is for apt, su and the like"
+	pullFlag       = "the flag --pull of mayfly run says it: missing, always or never"
+	underResources = "cpu and memory stand right under resources"
+	shellInScript  = "the script's first line names its shell: #!/bin/bash"
+	noHealthChecks = "a tool runs and ends, so it has no health checks; leave it out"
+	eachVariable   = "name each one: environment: [NAME=value], and NAME=/secrets/NAME for a secret"
+	asSize         = "its key here is size, as in size: 1Gi"
+)
+
 // foreignKeys are keys of other formats, by what they stand in here. An answer that is a key says just that; another is a
 // sentence.
 func foreignKeys(what string) map[string]string {
-	const (
-		asSecret   = "name secrets where they are used: environment: [NAME=/secrets/NAME], or volumes: [{name: NAME, secret: NAME}]"
-		noPorts    = "a tool can't be reached from outside its sandbox; leave it out"
-		ofItsTool  = "it belongs to the step's tool: tool: {image: IMAGE, command: […]}, or a file that tool names"
-		privileged = "no tool is privileged; security: {capabilities: root} is for apt, su and the like"
-		pull       = "the flag --pull of mayfly run says it: missing, always or never"
-		limits     = "cpu and memory stand right under resources"
-		shell      = "the script's first line names its shell: #!/bin/bash"
-		health     = "a tool runs and ends, so it has no health checks; leave it out"
-		envFrom    = "name each one: environment: [NAME=value], and NAME=/secrets/NAME for a secret"
-		asSize     = "its key here is size, as in size: 1Gi"
-	)
 	switch what {
 	case "a tool":
-		return map[string]string{
-			"env": "environment", "envs": "environment", "vars": "environment", "variables": "environment", "envFrom": envFrom, "env_file": "the flag --env-file of mayfly run reads one",
-			"cmd": "command", "entrypoint": "command", "run": "script", "uses": "image", "container": "image", "container_name": "name",
-			"workdir": "working_dir", "workingDir": "working_dir", "working_directory": "working_dir", "working-directory": "working_dir",
-			"user": "security: {user: …}", "read_only": "security: {read_only: …}", "cap_add": "security: {capabilities: […]}",
-			"capabilities": "security: {capabilities: […]}", "cap_drop": "a tool has no capabilities that security doesn't ask for; leave it out",
-			"securityContext": "security", "security_opt": "security", "privileged": privileged,
-			"memory": "resources: {memory: …}", "mem_limit": "resources: {memory: …}", "cpu": "resources: {cpu: …}", "cpus": "resources: {cpu: …}",
-			"pids_limit": "resources: {pids: …}", "ulimits": "resources: {nofile: …}", "limits": "resources",
-			"secrets": asSecret, "mounts": "volumes", "volumeMounts": "volumes", "tmpfs": "volumes: [{name: NAME, size: 1Gi, mount_path: /PATH}]",
-			"retries": "retry: {attempts: …}", "restart": "retry: {attempts: …}", "restartPolicy": "retry: {attempts: …}",
-			"timeout-minutes": "timeout", "ports": noPorts, "expose": noPorts, "networks": "network", "network_mode": "network", "egress": "network: [{host: …}]", "allow_network": "network: [{host: …}]",
-			"healthcheck": health, "livenessProbe": health, "readinessProbe": health, "shell": shell,
-			"image_pull_policy": pull, "imagePullPolicy": pull, "pull_policy": pull,
-			"inputs": "args", "params": "args", "parameters": "args", "with": "args", "steps": "a workflow's steps stand under workflow: [{name: NAME, tool: {image: IMAGE}}]",
-			"depends_on": "a workflow's steps have an order: needs", "needs": "a workflow's steps have an order: needs",
-			"if": "a workflow's steps have one: condition", "condition": "a workflow's steps have one: condition",
-			"tty": "the flag --tty of mayfly run gives a terminal", "stdin_open": "the flag --interactive of mayfly run gives standard input",
-			"stdout": "tests have it: expect: {stdout: …}, in a file for mayfly test", "expect": "tests have it, in a file for mayfly test",
-		}
+		return foreignToolKeys()
 	case "a step", "a step of finally":
-		return map[string]string{
-			"env": "environment", "vars": "environment", "variables": "environment", "envFrom": envFrom, "shell": shell, "egress": ofItsTool, "healthcheck": health,
-			"with": "inputs", "args": "inputs", "params": "inputs", "parameters": "inputs", "arguments": "inputs", "uses": "tool",
-			"run": "tool: {image: IMAGE, script: …}", "script": "tool: {image: IMAGE, script: …}", "command": ofItsTool, "cmd": ofItsTool,
-			"image": ofItsTool, "entrypoint": ofItsTool, "user": ofItsTool, "workdir": ofItsTool, "working_dir": ofItsTool,
-			"working_directory": ofItsTool, "working-directory": ofItsTool, "memory": ofItsTool, "cpus": ofItsTool, "cap_add": ofItsTool,
-			"privileged": privileged, "volumes": ofItsTool, "resources": ofItsTool, "security": ofItsTool, "network": ofItsTool, "network_mode": ofItsTool,
-			"secrets": asSecret, "ports": noPorts, "image_pull_policy": pull, "pull_policy": pull, "retries": "retry: {attempts: …}", "restart": "retry: {attempts: …}",
-			"if": "condition", "when": "condition", "depends_on": "needs", "dependsOn": "needs", "depends": "needs", "after": "needs", "id": "name",
-			"continue-on-error": "continue_on_failure", "continue_on_error": "continue_on_failure", "allow_failure": "continue_on_failure",
-			"timeout-minutes": "timeout", "strategy": "for_each", "matrix": "for_each: {matrix: …}", "loop": "for_each", "with_items": "for_each", "foreach": "for_each",
-			"steps": "steps don't nest; all stand under workflow", "runs-on": "runner", "runs_on": "runner",
-			"stdout": "what a step hands on are its outputs, which its tool writes to $MAYFLY_OUTPUT",
-		}
+		return foreignStepKeys()
 	case "a workflow":
 		return map[string]string{
 			"steps": "workflow", "jobs": "workflow", "tasks": "workflow", "tools": "workflow", "stages": "workflow", "parallel": "parallel_tools",
@@ -87,11 +57,11 @@ func foreignKeys(what string) map[string]string {
 			"if": "every test runs; leave it out", "depends_on": "tests have no order; leave it out", "needs": "tests have no order; leave it out",
 		}
 	case "resources":
-		return map[string]string{"cpus": "cpu", "mem": "memory", "mem_limit": "memory", "ram": "memory", "pids_limit": "pids", "storage": "disk", "limits": limits, "requests": limits}
+		return map[string]string{"cpus": "cpu", "mem": "memory", "mem_limit": "memory", "ram": "memory", "pids_limit": "pids", "storage": "disk", "limits": underResources, "requests": underResources}
 	case "security":
 		return map[string]string{
 			"runAsUser": "user", "readOnlyRootFilesystem": "read_only", "readonly": "read_only", "cap_add": "capabilities", "caps": "capabilities",
-			"cap_drop": "no capabilities are kept but those listed; leave it out", "privileged": privileged,
+			"cap_drop": "no capabilities are kept but those listed; leave it out", "privileged": noPrivileged,
 		}
 	case "retry":
 		return map[string]string{"max_attempts": "attempts", "retries": "attempts", "max_retries": "attempts", "count": "attempts", "limit": "attempts", "delay": "backoff", "interval": "backoff"}
@@ -112,6 +82,46 @@ func foreignKeys(what string) map[string]string {
 		return map[string]string{"enum": "options", "choices": "options", "help": "description", "desc": "description", "value": "default"}
 	}
 	return nil
+}
+
+func foreignToolKeys() map[string]string {
+	return map[string]string{
+		"env": "environment", "envs": "environment", "vars": "environment", "variables": "environment", "envFrom": eachVariable, "env_file": "the flag --env-file of mayfly run reads one",
+		"cmd": "command", "entrypoint": "command", "run": "script", "uses": "image", "container": "image", "container_name": "name",
+		"workdir": "working_dir", "workingDir": "working_dir", "working_directory": "working_dir", "working-directory": "working_dir",
+		"user": "security: {user: …}", "read_only": "security: {read_only: …}", "cap_add": "security: {capabilities: […]}",
+		"capabilities": "security: {capabilities: […]}", "cap_drop": "a tool has no capabilities that security doesn't ask for; leave it out",
+		"securityContext": "security", "security_opt": "security", "privileged": noPrivileged,
+		"memory": "resources: {memory: …}", "mem_limit": "resources: {memory: …}", "cpu": "resources: {cpu: …}", "cpus": "resources: {cpu: …}",
+		"pids_limit": "resources: {pids: …}", "ulimits": "resources: {nofile: …}", "limits": "resources",
+		"secrets": asSecret, "mounts": "volumes", "volumeMounts": "volumes", "tmpfs": "volumes: [{name: NAME, size: 1Gi, mount_path: /PATH}]",
+		"retries": "retry: {attempts: …}", "restart": "retry: {attempts: …}", "restartPolicy": "retry: {attempts: …}",
+		"timeout-minutes": "timeout", "ports": noPorts, "expose": noPorts, "networks": "network", "network_mode": "network", "egress": "network: [{host: …}]", "allow_network": "network: [{host: …}]",
+		"healthcheck": noHealthChecks, "livenessProbe": noHealthChecks, "readinessProbe": noHealthChecks, "shell": shellInScript,
+		"image_pull_policy": pullFlag, "imagePullPolicy": pullFlag, "pull_policy": pullFlag,
+		"inputs": "args", "params": "args", "parameters": "args", "with": "args", "steps": "a workflow's steps stand under workflow: [{name: NAME, tool: {image: IMAGE}}]",
+		"depends_on": "a workflow's steps have an order: needs", "needs": "a workflow's steps have an order: needs",
+		"if": "a workflow's steps have one: condition", "condition": "a workflow's steps have one: condition",
+		"tty": "the flag --tty of mayfly run gives a terminal", "stdin_open": "the flag --interactive of mayfly run gives standard input",
+		"stdout": "tests have it: expect: {stdout: …}, in a file for mayfly test", "expect": "tests have it, in a file for mayfly test",
+	}
+}
+
+func foreignStepKeys() map[string]string {
+	return map[string]string{
+		"env": "environment", "vars": "environment", "variables": "environment", "envFrom": eachVariable, "shell": shellInScript, "egress": ofItsTool, "healthcheck": noHealthChecks,
+		"with": "inputs", "args": "inputs", "params": "inputs", "parameters": "inputs", "arguments": "inputs", "uses": "tool",
+		"run": "tool: {image: IMAGE, script: …}", "script": "tool: {image: IMAGE, script: …}", "command": ofItsTool, "cmd": ofItsTool,
+		"image": ofItsTool, "entrypoint": ofItsTool, "user": ofItsTool, "workdir": ofItsTool, "working_dir": ofItsTool,
+		"working_directory": ofItsTool, "working-directory": ofItsTool, "memory": ofItsTool, "cpus": ofItsTool, "cap_add": ofItsTool,
+		"privileged": noPrivileged, "volumes": ofItsTool, "resources": ofItsTool, "security": ofItsTool, "network": ofItsTool, "network_mode": ofItsTool,
+		"secrets": asSecret, "ports": noPorts, "image_pull_policy": pullFlag, "pull_policy": pullFlag, "retries": "retry: {attempts: …}", "restart": "retry: {attempts: …}",
+		"if": "condition", "when": "condition", "depends_on": "needs", "dependsOn": "needs", "depends": "needs", "after": "needs", "id": "name",
+		"continue-on-error": "continue_on_failure", "continue_on_error": "continue_on_failure", "allow_failure": "continue_on_failure",
+		"timeout-minutes": "timeout", "strategy": "for_each", "matrix": "for_each: {matrix: …}", "loop": "for_each", "with_items": "for_each", "foreach": "for_each",
+		"steps": "steps don't nest; all stand under workflow", "runs-on": "runner", "runs_on": "runner",
+		"stdout": "what a step hands on are its outputs, which its tool writes to $MAYFLY_OUTPUT",
+	}
 }
 
 // unknownKey reports an unknown key and returns the key that was probably meant, or "". It lists the known keys once for

@@ -28,65 +28,92 @@ var outputName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]*$`)
 // carriage return is a part of a block's lines, and of no other line's end.
 func parseOutputs(data []byte) (map[string]string, error) {
 	outputs := map[string]string{}
-	line := 0
-	next := func() (text []byte, ok bool) {
-		if len(data) == 0 {
-			return nil, false
-		}
-		line++
-		text, data, _ = bytes.Cut(data, []byte("\n"))
-		return text, true
-	}
-	trimmed := func(text []byte) []byte { return bytes.TrimSuffix(text, []byte("\r")) }
+	lines := outputLines{rest: data}
 	for {
-		text, ok := next()
+		text, ok := lines.next()
 		if !ok {
 			return outputs, nil
 		}
 		if text = trimmed(text); len(text) == 0 {
 			continue
 		}
-		at := bytes.IndexAny(text, "=<")
-		if at < 0 || (text[at] == '<' && !bytes.HasPrefix(text[at:], []byte("<<"))) {
-			return outputs, fmt.Errorf("line %d of $MAYFLY_OUTPUT is neither NAME=value nor NAME<<DELIMITER", line)
-		}
-		name, value := string(text[:at]), text[at+1:]
-		if !outputName.MatchString(name) {
-			return outputs, fmt.Errorf("line %d of $MAYFLY_OUTPUT: %.60q is not a name; use letters, digits, _ and -", line, name)
-		}
-		if text[at] == '<' {
-			delimiter := bytes.TrimSpace(text[at+2:])
-			if len(delimiter) == 0 {
-				return outputs, fmt.Errorf("line %d of $MAYFLY_OUTPUT: %s<< has no delimiter", line, name)
-			}
-			begin, size := line, -1
-			var block [][]byte
-			for {
-				text, ok := next()
-				if !ok {
-					return outputs, fmt.Errorf("line %d of $MAYFLY_OUTPUT: the value of %s has no closing %s%s", begin, name, delimiter, unclosed(block, delimiter))
-				}
-				if bytes.Equal(trimmed(text), delimiter) {
-					break
-				}
-				if size += 1 + len(text); size > maxOutput {
-					return outputs, tooLarge(begin, name)
-				}
-				block = append(block, text)
-			}
-			value = bytes.Join(block, []byte("\n"))
-		}
-		if len(value) > maxOutput {
-			return outputs, tooLarge(line, name)
-		}
-		if !utf8.Valid(value) {
-			return outputs, fmt.Errorf("line %d of $MAYFLY_OUTPUT: %s is not UTF-8; encode it, such as with base64", line, name)
+		name, value, err := lines.output(text)
+		if err != nil {
+			return outputs, err
 		}
 		if outputs[name] = string(value); len(outputs) > maxOutputs {
-			return nil, fmt.Errorf("line %d of $MAYFLY_OUTPUT: there are more than %d outputs; write one JSON value instead", line, maxOutputs)
+			return nil, lines.errorf("there are more than %d outputs; write one JSON value instead", maxOutputs)
 		}
 	}
 }
+
+// outputLines are the lines that are left, and the number of the last one that was read.
+type outputLines struct {
+	rest []byte
+	line int
+}
+
+func (l *outputLines) next() (text []byte, ok bool) {
+	if len(l.rest) == 0 {
+		return nil, false
+	}
+	l.line++
+	text, l.rest, _ = bytes.Cut(l.rest, []byte("\n"))
+	return text, true
+}
+
+func (l *outputLines) errorf(format string, args ...any) error {
+	return fmt.Errorf("line %d of $MAYFLY_OUTPUT: %w", l.line, fmt.Errorf(format, args...))
+}
+
+// output reads the output that a line begins.
+func (l *outputLines) output(text []byte) (name string, value []byte, err error) {
+	at := bytes.IndexAny(text, "=<")
+	if at < 0 || (text[at] == '<' && !bytes.HasPrefix(text[at:], []byte("<<"))) {
+		return "", nil, fmt.Errorf("line %d of $MAYFLY_OUTPUT is neither NAME=value nor NAME<<DELIMITER", l.line)
+	}
+	name, value = string(text[:at]), text[at+1:]
+	if !outputName.MatchString(name) {
+		return "", nil, l.errorf("%.60q is not a name; use letters, digits, _ and -", name)
+	}
+	if text[at] == '<' {
+		if value, err = l.block(name, bytes.TrimSpace(text[at+2:])); err != nil {
+			return "", nil, err
+		}
+	}
+	switch {
+	case len(value) > maxOutput:
+		return "", nil, tooLarge(l.line, name)
+	case !utf8.Valid(value):
+		return "", nil, l.errorf("%s is not UTF-8; encode it, such as with base64", name)
+	}
+	return name, value, nil
+}
+
+// block reads the lines up to the delimiter.
+func (l *outputLines) block(name string, delimiter []byte) ([]byte, error) {
+	if len(delimiter) == 0 {
+		return nil, l.errorf("%s<< has no delimiter", name)
+	}
+	begin, size := l.line, -1
+	var block [][]byte
+	for {
+		text, ok := l.next()
+		switch {
+		case !ok:
+			l.line = begin
+			return nil, l.errorf("the value of %s has no closing %s%s", name, delimiter, unclosed(block, delimiter))
+		case bytes.Equal(trimmed(text), delimiter):
+			return bytes.Join(block, []byte("\n")), nil
+		}
+		if size += 1 + len(text); size > maxOutput {
+			return nil, tooLarge(begin, name)
+		}
+		block = append(block, text)
+	}
+}
+
+func trimmed(text []byte) []byte { return bytes.TrimSuffix(text, []byte("\r")) }
 
 func tooLarge(line int, name string) error {
 	return fmt.Errorf("line %d of $MAYFLY_OUTPUT: %s has more than the %d bytes that an output may have", line, name, maxOutput)

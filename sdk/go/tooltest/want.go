@@ -176,57 +176,21 @@ func came(n, times int, none bool) string {
 
 // differences say what keeps a request from being what is meant.
 func differences(want *Request, got *RecordedRequest) []string {
+	at, err := addressOf(want)
+	if err != nil {
+		return []string{"url: " + err.Error()}
+	}
 	var out []string
-	differ := func(what, value, pattern string) {
-		if pattern != "" && !glob(pattern, value) {
-			out = append(out, fmt.Sprintf("%s: %q is not %q", what, value, pattern))
-		}
-	}
-	host, port, path := want.Host, want.Port, want.Path
-	path, query, _ := strings.Cut(path, "?")
-	if want.URL != "" {
-		u, err := url.Parse(want.URL)
-		if err != nil {
-			return []string{"url: " + err.Error()}
-		}
-		if !strings.HasPrefix(got.URL, u.Scheme+"://") {
-			out = append(out, "scheme: want "+u.Scheme)
-		}
-		host, path, query = u.Hostname(), u.Path, u.RawQuery
-		if port, err = strconv.Atoi(u.Port()); err != nil { // it has none, or one that is no number
-			port = map[string]int{"https": 443, "http": 80}[u.Scheme]
-		}
-		if path == "" {
-			path = "/"
-		}
-	}
 	if want.Method != "" && !strings.EqualFold(want.Method, got.Method) {
 		out = append(out, "method: want "+strings.ToUpper(want.Method))
 	}
-	differ("host", got.Host, strings.ToLower(host))
-	if port != 0 && port != got.Port {
-		out = append(out, fmt.Sprintf("port: %d is not %d", got.Port, port))
-	}
-	differ("path", got.Path, path)
+	out = append(out, at.differences(got)...)
 	if want.PathRegex != "" {
 		if re, err := regexp.Compile(`^(?:` + want.PathRegex + `)$`); err != nil || !re.MatchString(got.Path) {
 			out = append(out, fmt.Sprintf("path: %q does not match %q", got.Path, want.PathRegex))
 		}
 	}
-	values, err := url.ParseQuery(query)
-	if err != nil {
-		out = append(out, "query: "+err.Error())
-	}
-	for name, value := range want.Query {
-		values.Add(name, value)
-	}
-	for _, name := range slices.Sorted(maps.Keys(values)) {
-		for _, value := range values[name] {
-			if !anyGlob(value, got.Query[name]) {
-				out = append(out, fmt.Sprintf("query %s: %q is not %q", name, got.Query[name], value))
-			}
-		}
-	}
+	out = append(out, queryDifferences(at.query, want.Query, got)...)
 	for _, name := range slices.Sorted(maps.Keys(want.Headers)) {
 		have := got.Headers.Values(name)
 		if strings.EqualFold(name, "Host") {
@@ -236,6 +200,74 @@ func differences(want *Request, got *RecordedRequest) []string {
 			out = append(out, fmt.Sprintf("header %s: %q is not %q", name, have, value))
 		}
 	}
+	return append(out, bodyDifferences(want, got)...)
+}
+
+// address is where a request is meant to go: its fields, and instead of them what its URL says.
+type address struct {
+	scheme, host, path, query string
+	port                      int
+}
+
+func addressOf(want *Request) (address, error) {
+	a := address{host: want.Host, port: want.Port}
+	a.path, a.query, _ = strings.Cut(want.Path, "?")
+	if want.URL == "" {
+		return a, nil
+	}
+	u, err := url.Parse(want.URL)
+	if err != nil {
+		return a, err
+	}
+	a = address{scheme: u.Scheme, host: u.Hostname(), path: u.Path, query: u.RawQuery}
+	if a.port, err = strconv.Atoi(u.Port()); err != nil { // it has none, or one that isn't a number
+		a.port = map[string]int{"https": 443, "http": 80}[u.Scheme]
+	}
+	if a.path == "" {
+		a.path = "/"
+	}
+	return a, nil
+}
+
+func (a *address) differences(got *RecordedRequest) []string {
+	var out []string
+	differ := func(what, value, pattern string) {
+		if pattern != "" && !glob(pattern, value) {
+			out = append(out, fmt.Sprintf("%s: %q is not %q", what, value, pattern))
+		}
+	}
+	if a.scheme != "" && !strings.HasPrefix(got.URL, a.scheme+"://") {
+		out = append(out, "scheme: want "+a.scheme)
+	}
+	differ("host", got.Host, strings.ToLower(a.host))
+	if a.port != 0 && a.port != got.Port {
+		out = append(out, fmt.Sprintf("port: %d is not %d", got.Port, a.port))
+	}
+	differ("path", got.Path, a.path)
+	return out
+}
+
+func queryDifferences(query string, want map[string]string, got *RecordedRequest) []string {
+	var out []string
+	values, err := url.ParseQuery(query)
+	if err != nil {
+		out = append(out, "query: "+err.Error())
+	}
+	for name, value := range want {
+		values.Add(name, value)
+	}
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		for _, value := range values[name] {
+			if !anyGlob(value, got.Query[name]) {
+				out = append(out, fmt.Sprintf("query %s: %q is not %q", name, got.Query[name], value))
+			}
+		}
+	}
+	return out
+}
+
+func bodyDifferences(want *Request, got *RecordedRequest) []string {
+	var out []string
 	if want.Body != "" && want.Body != string(got.Body) {
 		out = append(out, fmt.Sprintf("body: it is not %q", want.Body))
 	}

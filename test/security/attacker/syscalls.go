@@ -106,6 +106,30 @@ func syscalls([]string) {
 // sockets tries every family of sockets (socket(2)), and the raw ones of those
 // that are allowed.
 func sockets([]string) {
+	socketFamilies()
+	for protocol := range 32 { // of netlink
+		if protocol == unix.NETLINK_ROUTE {
+			continue
+		}
+		_, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW, protocol)
+		report(fmt.Sprintf("netlink %d", protocol), err)
+	}
+	// Protocols whose code the kernel would load as a module.
+	for _, protocol := range []int{unix.IPPROTO_DCCP, unix.IPPROTO_L2TP, unix.IPPROTO_SCTP, unix.IPPROTO_UDPLITE, 256 /* IPPROTO_SMC */, unix.IPPROTO_MPTCP} {
+		for _, kind := range []int{unix.SOCK_STREAM, unix.SOCK_DGRAM, unix.SOCK_SEQPACKET} {
+			for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
+				_, err := unix.Socket(family, kind, protocol)
+				report(fmt.Sprintf("family %d type %d protocol %d", family, kind, protocol), err)
+			}
+		}
+	}
+	for _, protocol := range []int{unix.IPPROTO_ICMP, unix.IPPROTO_TCP, unix.IPPROTO_RAW} {
+		_, err := unix.Socket(unix.AF_INET, unix.SOCK_RAW, protocol)
+		report(fmt.Sprintf("raw ip %d", protocol), err)
+	}
+}
+
+func socketFamilies() {
 	kinds := []struct {
 		name string
 		kind int
@@ -137,26 +161,6 @@ func sockets([]string) {
 			_, err := unix.Socketpair(family, unix.SOCK_STREAM, 0)
 			report(fmt.Sprintf("pair %d", family), err)
 		}
-	}
-	for protocol := range 32 { // of netlink
-		if protocol == unix.NETLINK_ROUTE {
-			continue
-		}
-		_, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW, protocol)
-		report(fmt.Sprintf("netlink %d", protocol), err)
-	}
-	// Protocols whose code the kernel would load as a module.
-	for _, protocol := range []int{unix.IPPROTO_DCCP, unix.IPPROTO_L2TP, unix.IPPROTO_SCTP, unix.IPPROTO_UDPLITE, 256 /* IPPROTO_SMC */, unix.IPPROTO_MPTCP} {
-		for _, kind := range []int{unix.SOCK_STREAM, unix.SOCK_DGRAM, unix.SOCK_SEQPACKET} {
-			for _, family := range []int{unix.AF_INET, unix.AF_INET6} {
-				_, err := unix.Socket(family, kind, protocol)
-				report(fmt.Sprintf("family %d type %d protocol %d", family, kind, protocol), err)
-			}
-		}
-	}
-	for _, protocol := range []int{unix.IPPROTO_ICMP, unix.IPPROTO_TCP, unix.IPPROTO_RAW} {
-		_, err := unix.Socket(unix.AF_INET, unix.SOCK_RAW, protocol)
-		report(fmt.Sprintf("raw ip %d", protocol), err)
 	}
 }
 
