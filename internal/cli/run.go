@@ -103,15 +103,8 @@ func (f *runFlags) add(fl *pflag.FlagSet) {
 	fl.StringArrayVarP(&f.secrets, "secret", "s", nil, "secret `NAME=env:VAR`, NAME=file:PATH or NAME=- (standard input); may be repeated")
 	fl.StringVar(&f.timeout, "timeout", "", "`DURATION` after which the tool is ended, such as 90s")
 	fl.DurationVar(&f.grace, "grace", run.DefaultGrace, "time between TERM and KILL when the tool is ended; 0 kills it at once")
-	for _, r := range []struct{ name, help string }{
-		{"cpu", "processors, such as 2 or 500m"},
-		{"memory", "memory limit, such as 256Mi"},
-		{"disk", "limit of what the tool may write, such as 1Gi"},
-		{"pids", "limit of processes and threads"},
-		{"nofile", "limit of a process's open files"},
-		{"bandwidth", "network limit each way, such as 10Mbps"},
-	} {
-		f.resources[r.name] = fl.String(r.name, "", "`LIMIT`: "+r.help)
+	for _, l := range tool.Limits() {
+		f.resources[l.Name] = fl.String(l.Name, "", "`LIMIT`: "+l.Usage)
 	}
 	fl.StringVar(&f.pull, "pull", "missing", "when to pull the image: `missing`, always or never")
 	jsonFlag(fl, &f.json, "print events as JSON, one a line")

@@ -5,6 +5,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/spf13/pflag"
+
+	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
 // TestToolPath finds what the command line names: a path, a tool by its name, or a folder.
@@ -47,6 +51,32 @@ func TestToolPath(t *testing.T) {
 		}
 		if !strings.HasSuffix(got, want) && (err == nil || !strings.Contains(got, want)) {
 			t.Errorf("%q: %s, want %s", name, got, want)
+		}
+	}
+}
+
+// TestLimitsAreComplete: every limit has a flag, which sets it, and is named where a workflow refuses it.
+func TestLimitsAreComplete(t *testing.T) {
+	for _, l := range tool.Limits() {
+		flag := newRunCommand(streams{}).Flags().Lookup(l.Name)
+		if flag == nil || !strings.Contains(flag.Usage, l.Usage) {
+			t.Errorf("mayfly run has no --%s", l.Name)
+			continue
+		}
+		f := runFlags{resources: map[string]*string{}}
+		f.add(pflag.NewFlagSet("run", pflag.ContinueOnError))
+		*f.resources[l.Name] = "100000000"
+		if l.Name == "cpu" || l.Name == "pids" || l.Name == "nofile" {
+			*f.resources[l.Name] = "100"
+		} else if l.Name == "bandwidth" {
+			*f.resources[l.Name] = "1Mbps"
+		}
+		set := &tool.Tool{}
+		if err := f.override(set); err != nil || *l.Of(&set.Resources) == 0 {
+			t.Errorf("--%s sets nothing: %v", l.Name, err)
+		}
+		if err := f.checkWorkflowFlags(); err == nil || !strings.Contains(err.Error(), "--"+l.Name+" ") {
+			t.Errorf("--%s for a workflow: %v", l.Name, err)
 		}
 	}
 }

@@ -3,7 +3,6 @@ package policy
 import (
 	"cmp"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -95,16 +94,12 @@ type number struct {
 func (n number) name() string { return n.key[strings.LastIndexByte(n.key, '.')+1:] }
 
 func (l limits) numbers() []number {
-	r := l.resources
-	return []number{
-		{"resources.cpu", r.CPU, fmt.Sprintf("%dm", r.CPU)},
-		{"resources.memory", r.Memory, tool.FormatSize(r.Memory)},
-		{"resources.disk", r.Disk, tool.FormatSize(r.Disk)},
-		{"resources.pids", r.PIDs, fmt.Sprint(r.PIDs)},
-		{"resources.nofile", r.NoFile, fmt.Sprint(r.NoFile)},
-		{"resources.bandwidth", r.Bandwidth, fmt.Sprintf("%d bit/s", r.Bandwidth)},
-		{"timeout", int64(l.timeout), l.timeout.String()},
+	var list []number
+	for _, limit := range tool.Limits() {
+		value := *limit.Of(&l.resources)
+		list = append(list, number{"resources." + limit.Name, value, limit.Text(value)})
 	}
+	return append(list, number{"timeout", int64(l.timeout), l.timeout.String()})
 }
 
 // String lists what is said.

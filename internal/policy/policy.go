@@ -146,14 +146,15 @@ func (p *Policy) fill(t *tool.Tool) {
 		}
 		return 0
 	}
-	r, d, most, b := &t.Resources, &p.defaults.resources, &p.max.resources, &builtin.Resources
-	r.CPU = cmp.Or(r.CPU, d.CPU, lower(most.CPU, b.CPU))
-	r.Memory = cmp.Or(r.Memory, d.Memory, lower(most.Memory, b.Memory))
-	r.Disk = cmp.Or(r.Disk, d.Disk, lower(most.Disk, b.Disk))
-	r.PIDs = cmp.Or(r.PIDs, d.PIDs, lower(most.PIDs, b.PIDs))
-	r.NoFile = cmp.Or(r.NoFile, d.NoFile)
-	r.MostNoFile = lower(most.NoFile, engine.MostOpenFiles)
-	r.Bandwidth = cmp.Or(r.Bandwidth, d.Bandwidth, lower(most.Bandwidth, b.Bandwidth))
+	for _, l := range tool.Limits() {
+		own, most := l.Of(&t.Resources), *l.Of(&p.max.resources)
+		*own = cmp.Or(*own, *l.Of(&p.defaults.resources))
+		if l.Hard != nil {
+			*l.Hard(&t.Resources) = lower(most, engine.MostOpenFiles)
+		} else {
+			*own = cmp.Or(*own, lower(most, *l.Of(&builtin.Resources)))
+		}
+	}
 	t.Timeout = cmp.Or(t.Timeout, p.defaults.timeout, time.Duration(lower(int64(p.max.timeout), int64(builtin.Timeout))))
 	switch {
 	case t.Network != nil:

@@ -266,3 +266,25 @@ func TestPolicyOfTheDocs(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestLimitsAreComplete: a policy bounds every limit, and gives it a default.
+func TestLimitsAreComplete(t *testing.T) {
+	values := map[string][3]string{ // a maximum, more than it, and a default
+		"cpu": {"1", "2", "0.5"}, "memory": {"64Mi", "128Mi", "32Mi"}, "disk": {"64Mi", "128Mi", "32Mi"}, "pids": {"100", "200", "50"},
+		"nofile": {"100", "200", "80"}, "bandwidth": {"1Mbps", "2Mbps", "500kbps"},
+	}
+	for _, l := range tool.Limits() {
+		v := values[l.Name]
+		p := mustPolicy(t, fmt.Sprintf("max: {%s: %s}\ndefaults: {%s: %s}", l.Name, v[0], l.Name, v[2]))
+		_, err := p.Apply(parseTool(t, fmt.Sprintf("resources: {%s: %s}", l.Name, v[1])))
+		var denied *DeniedError
+		if !errors.As(err, &denied) || !strings.HasPrefix(denied.What, l.Name+" ") {
+			t.Errorf("%s: %s is allowed, and the maximum is %s: %v", l.Name, v[1], v[0], err)
+		}
+		got, err := p.Apply(parseTool(t, "name: a"))
+		want := parseTool(t, fmt.Sprintf("resources: {%s: %s}", l.Name, v[2]))
+		if err != nil || *l.Of(&got.Resources) != *l.Of(&want.Resources) {
+			t.Errorf("%s: a tool that says nothing has %d, not the default %s: %v", l.Name, *l.Of(&got.Resources), v[2], err)
+		}
+	}
+}

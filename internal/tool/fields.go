@@ -122,21 +122,11 @@ func volumeShape() shape[Volume] {
 func resourcesShape() shape[Resources] { return object("resources", resourcesFields(), nil) }
 
 func resourcesFields() []field[Resources] {
-	size := quantity([]string{"string", "integer"}, parseSize(4<<20, 16<<40))
-	return []field[Resources]{
-		bind("cpu", "Processors, such as 2, 0.5 or 500m.", quantity([]string{"string", "number"}, parseCPU),
-			func(r *Resources) *int64 { return &r.CPU }),
-		bind("memory", "Memory, such as 256Mi or 1G.", size,
-			func(r *Resources) *int64 { return &r.Memory }),
-		bind("disk", "What the tool may write to disk, such as 1Gi.", size,
-			func(r *Resources) *int64 { return &r.Disk }),
-		bind("pids", "Number of processes and threads.", integer(1, 1<<22),
-			func(r *Resources) *int64 { return &r.PIDs }),
-		bind("nofile", "Number of files that a process may have open; without it 1024, which it may raise to 65536.", integer(64, 1<<20),
-			func(r *Resources) *int64 { return &r.NoFile }),
-		bind("bandwidth", "Bits per second in each direction, such as 10Mbps.", quantity([]string{"string"}, parseBandwidth),
-			func(r *Resources) *int64 { return &r.Bandwidth }),
+	var fields []field[Resources]
+	for _, l := range Limits() {
+		fields = append(fields, bind(l.Name, l.doc, l.shape, l.Of))
 	}
+	return fields
 }
 
 func securityShape() shape[Security] {

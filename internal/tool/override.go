@@ -15,11 +15,9 @@ func (r *Resources) Set(name, value string) error {
 	if err := d.first(); err != nil {
 		return err
 	}
-	for _, f := range []struct{ into, from *int64 }{
-		{&r.CPU, &v.CPU}, {&r.Memory, &v.Memory}, {&r.Disk, &v.Disk}, {&r.PIDs, &v.PIDs}, {&r.NoFile, &v.NoFile}, {&r.Bandwidth, &v.Bandwidth},
-	} {
-		if *f.from != 0 {
-			*f.into = *f.from
+	for _, l := range Limits() {
+		if set := *l.Of(&v); set != 0 {
+			*l.Of(r) = set
 		}
 	}
 	return nil

@@ -52,10 +52,7 @@ func Compile(id string, req *run.Request, img *image.Image, at Places) (*engine.
 		},
 		WorkingDir: workingDir(t, &img.Config),
 		User:       cmp.Or(t.Security.User, img.Config.User),
-		Resources: engine.Resources{
-			CPU: t.Resources.CPU, Memory: t.Resources.Memory, Disk: t.Resources.Disk,
-			PIDs: t.Resources.PIDs, NoFile: t.Resources.NoFile, MostNoFile: t.Resources.MostNoFile, Bandwidth: t.Resources.Bandwidth,
-		},
+		Resources:  engine.Resources(t.Resources), // the same fields, so that none is left out
 		Security: engine.Security{
 			Writable:     t.Security.ReadOnly != nil && !*t.Security.ReadOnly,
 			Capabilities: capabilities(t.Security.Kept()),

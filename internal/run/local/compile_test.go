@@ -4,6 +4,9 @@ import (
 	"testing"
 
 	"github.com/mayfly-run/mayfly/internal/engine"
+	"github.com/mayfly-run/mayfly/internal/image"
+	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
 func TestStopSignal(t *testing.T) {
@@ -14,6 +17,32 @@ func TestStopSignal(t *testing.T) {
 	} {
 		if got := stopSignal(s); got != want {
 			t.Errorf("%q: %d, want %d", s, got, want)
+		}
+	}
+}
+
+// TestLimitsAreComplete: every limit of a tool is in its spec.
+func TestLimitsAreComplete(t *testing.T) {
+	compile := func(change func(*tool.Resources)) engine.Resources {
+		d := parseTool(t, "image: i\ncommand: [go]")
+		full := *d.Defaults()
+		change(&full.Resources)
+		spec, err := Compile("id", &run.Request{Tool: &full}, &image.Image{Reference: "i"}, Places{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return spec.Resources
+	}
+	before := compile(func(*tool.Resources) {})
+	for _, l := range tool.Limits() {
+		if after := compile(func(r *tool.Resources) { *l.Of(r) += 8 << 20 }); after == before {
+			t.Errorf("the spec doesn't have %s", l.Name)
+		}
+		if l.Hard == nil {
+			continue
+		}
+		if after := compile(func(r *tool.Resources) { *l.Hard(r) += 8 }); after == before {
+			t.Errorf("the spec doesn't have the hard limit of %s", l.Name)
 		}
 	}
 }

@@ -1,0 +1,56 @@
+package tool
+
+import "fmt"
+
+// Limit is one of a run's limits. What reads, sets, checks or prints limits goes through [Limits], so that a further one can't be
+// forgotten in one place.
+type Limit struct {
+	// Name is the key in a tool's resources and in a policy's defaults and max, and the flag of mayfly run.
+	Name string
+	// Usage describes the flag, in a few words.
+	Usage string
+	// Of is the limit in resources; zero means that it isn't said.
+	Of func(*Resources) *int64
+	// Hard, unless nil, is where a policy's maximum goes for a tool that says nothing: the most that it can raise the limit to.
+	Hard func(*Resources) *int64
+	// Text writes a value for people.
+	Text func(int64) string
+
+	doc   string // of the schema
+	shape shape[int64]
+}
+
+// Limits are all limits of a run but its time-out.
+func Limits() []Limit {
+	size := quantity([]string{"string", "integer"}, parseSize(4<<20, 16<<40))
+	count := func(v int64) string { return fmt.Sprint(v) }
+	return []Limit{
+		{
+			Name: "cpu", Usage: "processors, such as 2 or 500m", Of: func(r *Resources) *int64 { return &r.CPU },
+			Text: func(v int64) string { return fmt.Sprintf("%dm", v) },
+			doc:  "Processors, such as 2, 0.5 or 500m.", shape: quantity([]string{"string", "number"}, parseCPU),
+		},
+		{
+			Name: "memory", Usage: "memory limit, such as 256Mi", Of: func(r *Resources) *int64 { return &r.Memory },
+			Text: FormatSize, doc: "Memory, such as 256Mi or 1G.", shape: size,
+		},
+		{
+			Name: "disk", Usage: "limit of what the tool may write, such as 1Gi", Of: func(r *Resources) *int64 { return &r.Disk },
+			Text: FormatSize, doc: "What the tool may write to disk, such as 1Gi.", shape: size,
+		},
+		{
+			Name: "pids", Usage: "limit of processes and threads", Of: func(r *Resources) *int64 { return &r.PIDs },
+			Text: count, doc: "Number of processes and threads.", shape: integer(1, 1<<22),
+		},
+		{
+			Name: "nofile", Usage: "limit of a process's open files",
+			Of: func(r *Resources) *int64 { return &r.NoFile }, Hard: func(r *Resources) *int64 { return &r.MostNoFile },
+			Text: count, doc: "Number of files that a process may have open; without it 1024, which it may raise to 65536.", shape: integer(64, 1<<20),
+		},
+		{
+			Name: "bandwidth", Usage: "network limit each way, such as 10Mbps", Of: func(r *Resources) *int64 { return &r.Bandwidth },
+			Text: func(v int64) string { return fmt.Sprintf("%d bit/s", v) },
+			doc:  "Bits per second in each direction, such as 10Mbps.", shape: quantity([]string{"string"}, parseBandwidth),
+		},
+	}
+}
