@@ -8,14 +8,12 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strconv"
-	"strings"
-	"unicode"
 
 	"github.com/spf13/cobra"
 
 	"github.com/mayfly-run/mayfly/internal/engine"
 	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/textsafe"
 )
 
 // version is set by the build.
@@ -121,12 +119,7 @@ func exitStatus(err error) int {
 // shown is a text for people, in which a name that somebody else chose, a
 // file's or an argument's, can't steer the terminal.
 func shown(text string) string {
-	return strings.Map(func(r rune) rune {
-		if r == '\n' || r == '\t' || strconv.IsPrint(r) {
-			return r
-		}
-		return unicode.ReplacementChar
-	}, text)
+	return textsafe.Replace(text, "\n\t")
 }
 
 // printError says what went wrong and what to do about it.

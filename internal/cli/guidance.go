@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/textsafe"
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
@@ -264,7 +265,7 @@ func explainMissing(name string, err error) error {
 		missing.Nearest = dir + near
 		return err
 	}
-	return fmt.Errorf("%w; did you mean %s?", err, printableLine([]byte(dir+near)))
+	return fmt.Errorf("%w; did you mean %s?", err, textsafe.Line([]byte(dir+near)))
 }
 
 // explainEnvironment names --arg where an argument is missing whose variable --env sets.

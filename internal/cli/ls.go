@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mayfly-run/mayfly/internal/textsafe"
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
@@ -142,7 +143,7 @@ func printHere(s streams, list []listed) error {
 		if l.Error != "" {
 			text = "can't be read: " + l.Error
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", printableLine([]byte(l.Name)), l.Kind, printableLine([]byte(strings.Join(args, " "))), printableLine([]byte(text)))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", textsafe.Line([]byte(l.Name)), l.Kind, textsafe.Line([]byte(strings.Join(args, " "))), textsafe.Line([]byte(text)))
 	}
 	return w.Flush()
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mayfly-run/mayfly/internal/textsafe"
 	"github.com/mayfly-run/mayfly/internal/workflow"
 )
 
@@ -35,7 +36,7 @@ was interrupted goes on with: mayfly run --resume RUN. The latest 100 are kept.`
 			w := tabwriter.NewWriter(s.out, 0, 0, 3, ' ', 0)
 			fmt.Fprintln(w, "RUN\tWORKFLOW\tSTATUS\tBEGAN\tSTEPS")
 			for _, r := range list {
-				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", printableLine([]byte(r.ID)), printableLine([]byte(r.Workflow)), printableLine([]byte(r.Status)), ago(r.Began), stepCounts(r))
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", textsafe.Line([]byte(r.ID)), textsafe.Line([]byte(r.Workflow)), textsafe.Line([]byte(r.Status)), ago(r.Began), stepCounts(r))
 			}
 			return w.Flush()
 		},

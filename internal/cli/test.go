@@ -16,6 +16,7 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/condition"
 	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/textsafe"
 	"github.com/mayfly-run/mayfly/internal/tool"
 	"github.com/mayfly-run/mayfly/internal/tooltest"
 )
@@ -154,7 +155,7 @@ func (f *testFlags) once(ctx context.Context, s streams, paths []string, pattern
 		if f.watch || slices.ContainsFunc(paths, func(p string) bool { return filepath.Clean(p) == file }) {
 			continue
 		}
-		fmt.Fprintf(s.err, "mayfly: %s has tests and isn't run: give it a name that ends in _test.yaml, or name it\n", printableLine([]byte(file)))
+		fmt.Fprintf(s.err, "mayfly: %s has tests and isn't run: give it a name that ends in _test.yaml, or name it\n", textsafe.Line([]byte(file)))
 	}
 	var jobs []tooltest.Job
 	for _, suite := range suites {

@@ -7,9 +7,9 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode"
 
 	"github.com/mayfly-run/mayfly/internal/image"
+	"github.com/mayfly-run/mayfly/internal/textsafe"
 	"github.com/mayfly-run/mayfly/internal/tooltest"
 )
 
@@ -73,7 +73,7 @@ func (p *testPresenter) result(r *tooltest.Result) {
 	var b strings.Builder
 	if r.File != p.file {
 		p.file = r.File
-		fmt.Fprintln(&b, plainText(r.File))
+		fmt.Fprintln(&b, textsafe.Replace(r.File, "\t"))
 	}
 	mark, code := "PASS ", "32"
 	switch r.Status {
@@ -82,16 +82,16 @@ func (p *testPresenter) result(r *tooltest.Result) {
 	case tooltest.Errored:
 		mark, code = "ERROR", "31"
 	}
-	fmt.Fprintf(&b, "  %s %s (%s)\n", p.paint(code, mark), plainText(r.Name), millis(r.DurationMS))
+	fmt.Fprintf(&b, "  %s %s (%s)\n", p.paint(code, mark), textsafe.Replace(r.Name, "\t"), millis(r.DurationMS))
 	if r.Status == tooltest.Passed {
 		for _, n := range r.Notes {
-			fmt.Fprintf(&b, "      note: %s\n", plainText(n))
+			fmt.Fprintf(&b, "      note: %s\n", textsafe.Replace(n, "\t"))
 		}
 	} else {
 		p.report(&b, r)
 	}
 	if r.Recorded != "" {
-		fmt.Fprintf(&b, "      recorded: %s\n", plainText(r.Recorded))
+		fmt.Fprintf(&b, "      recorded: %s\n", textsafe.Replace(r.Recorded, "\t"))
 	}
 	_, err := io.WriteString(p.out, b.String())
 	p.keep(err)
@@ -107,7 +107,7 @@ func (p *testPresenter) report(b *strings.Builder, r *tooltest.Result) {
 	for _, f := range r.Failures {
 		block(b, indent, "", f.Message)
 		for line := range strings.Lines(f.Diff) {
-			line = plainText(strings.TrimSuffix(line, "\n"))
+			line = textsafe.Replace(strings.TrimSuffix(line, "\n"), "\t")
 			switch {
 			case strings.HasPrefix(line, "-"):
 				line = p.paint("31", line)
@@ -154,7 +154,7 @@ func printTraffic(b *strings.Builder, indent, name string, list []string) {
 	fmt.Fprintf(b, "%s%s:\n", indent, name)
 	const most = 10
 	for _, text := range list[:min(len(list), most)] {
-		fmt.Fprintf(b, "%s  %s\n", indent, plainText(text))
+		fmt.Fprintf(b, "%s  %s\n", indent, textsafe.Replace(text, "\t"))
 	}
 	if more := len(list) - most; more > 0 {
 		fmt.Fprintf(b, "%s  and %d more\n", indent, more)
@@ -182,7 +182,7 @@ func stream(b *strings.Builder, indent, name, text string, data []byte) {
 		if len(line) > 1000 {
 			line = line[:1000] + "…"
 		}
-		fmt.Fprintf(b, "%s  %s\n", indent, plainText(line))
+		fmt.Fprintf(b, "%s  %s\n", indent, textsafe.Replace(line, "\t"))
 	}
 }
 
@@ -192,7 +192,7 @@ func block(b *strings.Builder, indent, prefix, text string) {
 		if i > 0 {
 			prefix = "  "
 		}
-		fmt.Fprintf(b, "%s%s%s\n", indent, prefix, plainText(line))
+		fmt.Fprintf(b, "%s%s%s\n", indent, prefix, textsafe.Replace(line, "\t"))
 	}
 }
 
@@ -236,14 +236,4 @@ func (p *testPresenter) paint(code, text string) string {
 
 func millis(ms int64) string {
 	return fmt.Sprintf("%.2fs", (time.Duration(ms) * time.Millisecond).Seconds())
-}
-
-// plainText keeps a tool's text from steering the terminal.
-func plainText(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r == '\t' || unicode.IsPrint(r) {
-			return r
-		}
-		return unicode.ReplacementChar
-	}, s)
 }

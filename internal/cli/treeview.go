@@ -7,11 +7,11 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode"
 
 	"golang.org/x/term"
 
 	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/textsafe"
 	"github.com/mayfly-run/mayfly/internal/workflow"
 )
 
@@ -141,7 +141,7 @@ func (v *treeView) fold(step string, n *treeNode) {
 }
 
 func (v *treeView) line(n *treeNode, step, stream string, line []byte) {
-	text := printableLine(line)
+	text := textsafe.Line(line)
 	v.keep(n, text)
 	if stream == "stdout" && v.outLines {
 		if _, err := io.WriteString(v.s.out, step+" | "+string(line)+"\n"); err != nil && v.failed == nil {
@@ -159,30 +159,6 @@ func (v *treeView) keep(n *treeNode, text string) {
 	if len(n.tail) > tailLines {
 		n.tail = append([]string(nil), n.tail[len(n.tail)-tailLines:]...)
 	}
-}
-
-// printableLine is a line of a tool that can't steer the terminal: escape sequences and controls are left out.
-func printableLine(line []byte) string {
-	text := string(line[:min(len(line), 4096)])
-	if i := strings.LastIndexByte(strings.TrimRight(text, "\r"), '\r'); i >= 0 {
-		text = text[i+1:] // what a progress bar shows last
-	}
-	var b strings.Builder
-	escaped := false
-	for _, r := range text {
-		switch {
-		case r == '\x1b':
-			escaped = true
-		case escaped:
-			// A sequence ends with a letter (ECMA-48, 5.4); "[" begins its parameters.
-			escaped = !(unicode.IsLetter(r) || r == '~' || r == '\\')
-		case r == '\t':
-			b.WriteByte(' ')
-		case unicode.IsPrint(r):
-			b.WriteRune(r)
-		}
-	}
-	return b.String()
 }
 
 func (v *treeView) size() (columns, rows int) {
@@ -266,11 +242,11 @@ func (v *treeView) nodeLine(n *treeNode, name string, width, columns int, indent
 	case run.Succeeded:
 		mark = "✓"
 	case run.Skipped:
-		mark, detail = "-", "skipped: "+printableLine([]byte(n.reason))
+		mark, detail = "-", "skipped: "+textsafe.Line([]byte(n.reason))
 	case run.Queued, run.Pulling, run.Creating, run.Running:
 		mark, detail = "●", n.last
 	default:
-		mark, detail = "✗", string(n.state)+": "+printableLine([]byte(n.reason))
+		mark, detail = "✗", string(n.state)+": "+textsafe.Line([]byte(n.reason))
 	}
 	if !n.begun.IsZero() && n.state != run.Skipped {
 		end := n.ended

@@ -2,8 +2,9 @@ package image
 
 import (
 	"errors"
-	"strconv"
 	"strings"
+
+	"github.com/mayfly-run/mayfly/internal/textsafe"
 )
 
 // The kinds of failure that a caller may want to tell apart, with errors.Is.
@@ -77,23 +78,7 @@ func (e *Error) Error() string {
 		b.WriteString("; ")
 		b.WriteString(e.Hint)
 	}
-	return printable(b.String())
-}
-
-func printable(s string) string {
-	s = strings.ToValidUTF8(s, "\uFFFD")
-	if !strings.ContainsFunc(s, func(r rune) bool { return !strconv.IsPrint(r) }) {
-		return s
-	}
-	var b strings.Builder
-	for _, r := range s {
-		if strconv.IsPrint(r) {
-			b.WriteRune(r)
-		} else {
-			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
-		}
-	}
-	return b.String()
+	return textsafe.Escape(b.String())
 }
 
 // Unwrap gives errors.Is and errors.As both the kind and the cause.

@@ -5,7 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"unicode"
+
+	"github.com/mayfly-run/mayfly/internal/textsafe"
 )
 
 // maxProblems bounds how many problems one [Error] reports: past the first few, the rest tend to follow from them.
@@ -22,9 +23,9 @@ type Position struct {
 // String returns "file:line:column", the form that editors and terminals turn into links.
 func (p Position) String() string {
 	if p.Line == 0 {
-		return printable(p.File)
+		return textsafe.Replace(p.File, "")
 	}
-	return fmt.Sprintf("%s:%d:%d", printable(p.File), p.Line, p.Column)
+	return fmt.Sprintf("%s:%d:%d", textsafe.Replace(p.File, ""), p.Line, p.Column)
 }
 
 // Problem is one thing that is wrong with a definition.
@@ -64,7 +65,7 @@ func NewError(problems []Problem) *Error { return newError(problems) }
 // each becomes one line that can't steer a terminal.
 func newError(problems []Problem) *Error {
 	for i := range problems {
-		problems[i].Text, problems[i].Hint = printable(problems[i].Text), printable(problems[i].Hint)
+		problems[i].Text, problems[i].Hint = textsafe.Replace(problems[i].Text, ""), textsafe.Replace(problems[i].Hint, "")
 	}
 	slices.SortStableFunc(problems, func(a, b Problem) int {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
@@ -74,16 +75,6 @@ func newError(problems []Problem) *Error {
 		problems = problems[:maxProblems]
 	}
 	return &Error{Problems: problems}
-}
-
-// printable replaces each character that is not a graphic one, such as controls and changes of the writing direction.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return unicode.ReplacementChar
-	}, s)
 }
 
 // WorkflowError says that a file holds a workflow where a tool was expected. It is no fault of the file: whoever

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/mayfly-run/mayfly/internal/network"
+	"github.com/mayfly-run/mayfly/internal/textsafe"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -170,7 +171,7 @@ func testShape() shape[Test] {
 }
 
 func checkTestName(s string) (wrong, hint string) {
-	if strings.TrimSpace(s) == "" || len(s) > 200 || strings.Contains(s, "\n") || printable(s) != s {
+	if strings.TrimSpace(s) == "" || len(s) > 200 || strings.Contains(s, "\n") || textsafe.Replace(s, "") != s {
 		return "is not the name of a test", "write one line of at most 200 characters"
 	}
 	return "", ""
