@@ -53,8 +53,17 @@ func (t *Tool) elsewhereWarnings() []Problem {
 	if text, at := t.program(); outputOfGitHub().MatchString(text) && !strings.Contains(text, "MAYFLY_OUTPUT") {
 		found = append(found, Problem{at, "$GITHUB_OUTPUT is GitHub's", `outputs are written as NAME=value lines: >> "$MAYFLY_OUTPUT"`})
 	}
+	if s := t.Script; s != nil && s.Text != "" && !strings.HasPrefix(s.Text, "#!") && interpreters[path.Ext(s.File)] != "" {
+		found = append(found, Problem{
+			s.Position, fmt.Sprintf("script file %s has no #! line, so /bin/sh runs it", quote(s.File)),
+			"let its first line name its interpreter: #!/usr/bin/env " + interpreters[path.Ext(s.File)],
+		})
+	}
 	return append(found, t.commandWarnings()...)
 }
+
+// interpreters are those of scripts that no shell can run, by the ends of their names.
+var interpreters = map[string]string{".py": "python3", ".js": "node", ".mjs": "node", ".rb": "ruby", ".pl": "perl", ".php": "php"}
 
 // ownedVariables are set by every shell, or decide how it and other programs run (POSIX.1-2017, shell, 2.5.3; ld.so(8)).
 var ownedVariables = map[string]string{

@@ -89,6 +89,11 @@ func TestWarningsOfFilesAndSecrets(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "check.sh"), []byte("true\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	for name, text := range map[string]string{"run.py": "import os\n", "named.py": "#!/usr/bin/python3\nimport os\n"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 	other := t.TempDir()
 	if err := os.WriteFile(filepath.Join(other, "e.sh"), []byte("true\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -108,6 +113,8 @@ func TestWarningsOfFilesAndSecrets(t *testing.T) {
 		"script: ../check.sh":        "",
 		"script: ./check.sh -v":      "",
 		"script: {file: check.sh}":   "",
+		"script: {file: run.py}":     `script file "run.py" has no #! line, so /bin/sh runs it; let its first line name its interpreter: #!/usr/bin/env python3`,
+		"script: {file: named.py}":   "",
 		"script: ./check.sh\nvolumes: [{name: a, file: check.sh, mount_path: /workspace/check.sh}]": "",
 		"environment: [\"H=Bearer /secrets/token\"]":                                                `:2:15: variable H: /secrets/token inside a longer value stays text, and nothing is mounted there; give the secret a variable of its own, X=/secrets/token, `,
 		"environment: [H=/secrets/token.]":                                                          "",
@@ -147,6 +154,11 @@ func TestWarningsOfFilesAndSecrets(t *testing.T) {
 		def, err := LoadDefinition(file)
 		if err != nil {
 			t.Fatal(err)
+		}
+		if def.Tool != nil {
+			if err := def.Tool.ReadFiles(); err != nil {
+				t.Fatal(err)
+			}
 		}
 		got := def.Warnings()
 		if want == "" && got != nil || want != "" && (len(got) != 1 || !strings.Contains(got[0].String(), want)) {
