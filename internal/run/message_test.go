@@ -131,7 +131,7 @@ func TestValuesRefused(t *testing.T) {
 			t.Errorf("%s: %v, want %s", text, err, want)
 		}
 	}
-	if _, err := json.Marshal(Values{"a": struct{}{}}); err == nil || !strings.Contains(err.Error(), "input a: a struct {} is no value of an input") {
+	if _, err := json.Marshal(Values{"a": struct{}{}}); err == nil || !strings.Contains(err.Error(), "input a: an input can't be a struct {}") {
 		t.Errorf("an unknown type: %v", err)
 	}
 }

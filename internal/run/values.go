@@ -104,7 +104,7 @@ func typedOf(item any) (value, error) {
 		}
 		return value{Object: &object}, nil
 	}
-	return value{}, fmt.Errorf("a %T is no value of an input", item)
+	return value{}, fmt.Errorf("an input can't be a %T", item)
 }
 
 func (v *value) plain() (any, error) {

@@ -29,6 +29,9 @@ var (
 func (t *Tool) elsewhereWarnings() []Problem {
 	var found []Problem
 	for _, v := range t.Environment {
+		if !strings.Contains(v.Value, "$") {
+			continue // no expression is compiled for nothing at each start
+		}
 		if m := elsewhereReference().FindStringSubmatch(v.Value); m != nil {
 			hint := "the variables of args arrive by themselves"
 			if name, secret := strings.CutPrefix(m[1], "secrets."); secret {
@@ -50,7 +53,7 @@ func (t *Tool) elsewhereWarnings() []Problem {
 			})
 		}
 	}
-	if text, at := t.program(); outputOfGitHub().MatchString(text) && !strings.Contains(text, "MAYFLY_OUTPUT") {
+	if text, at := t.program(); strings.Contains(text, "GITHUB_OUTPUT") && outputOfGitHub().MatchString(text) && !strings.Contains(text, "MAYFLY_OUTPUT") {
 		found = append(found, Problem{at, "$GITHUB_OUTPUT is GitHub's", `outputs are written as NAME=value lines: >> "$MAYFLY_OUTPUT"`})
 	}
 	if s := t.Script; s != nil && s.Text != "" && !strings.HasPrefix(s.Text, "#!") && interpreters[path.Ext(s.File)] != "" {

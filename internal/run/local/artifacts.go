@@ -66,9 +66,6 @@ func (a Artifacts) keep(ctx context.Context, id string, list []run.Artifact) (ma
 
 // drop removes what a run made and isn't kept.
 func (a Artifacts) drop(id string) error {
-	if a == "" {
-		return nil
-	}
 	return os.RemoveAll(a.making(id))
 }
 

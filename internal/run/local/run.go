@@ -92,7 +92,7 @@ type execution struct {
 	masker atomic.Pointer[secret.Redactor]
 
 	seals   bool      // what the run hands on is sealed
-	foreign [][]byte  // values to mask that are no secrets of the tool's own
+	foreign [][]byte  // values to mask that came from runs before
 	given   [][]byte  // values of the tool's own
 	stdin   *input    // that of all attempts, where there may be several
 	resized [2]uint16 // the terminal's last size, once it has changed
@@ -124,6 +124,9 @@ func (r *execution) unseal(ctx context.Context) error {
 
 // keepArtifacts takes what a succeeded run made, and drops it otherwise.
 func (r *execution) keepArtifacts(ctx context.Context) (err error) {
+	if !slices.ContainsFunc(r.req.Artifacts, func(a run.Artifact) bool { return a.Made }) {
+		return nil
+	}
 	if r.result.Status == run.Succeeded {
 		r.result.Artifacts, err = r.Artifacts.keep(ctx, r.req.ID, r.req.Artifacts)
 	}

@@ -79,7 +79,7 @@ func heldByOthers(bin string) map[string]bool {
 	for _, program := range programs {
 		exe, err := os.Readlink(program)
 		if err != nil || !strings.HasPrefix(filepath.Base(exe), "mayfly") || filepath.Dir(exe) == bin {
-			continue // it has ended, or is no such program
+			continue // it has ended, or is another program
 		}
 		files, _ := filepath.Glob(filepath.Join(filepath.Dir(program), "fd", "*"))
 		for _, file := range files {
