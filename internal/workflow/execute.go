@@ -61,7 +61,7 @@ func StepName(step string, item int) string {
 	return fmt.Sprintf("%s[%d]", step, item)
 }
 
-// execution is one workflow under way. Its fields belong to the goroutine of Run, except for what mu guards.
+// execution is one workflow under way. Its fields belong to the goroutine of Run, except for what masking guards.
 type execution struct {
 	*Executor
 	plan   *Plan
@@ -78,8 +78,7 @@ type execution struct {
 	sealed  []byte
 	masker  *secret.Redactor
 
-	mu  sync.Mutex // serializes events
-	seq int64
+	events *run.Sequence
 
 	done chan finished
 	busy int
@@ -100,7 +99,7 @@ type finished struct {
 //
 // Cancelling ctx ends the steps that run, and then the steps of finally run.
 func (e *Executor) Run(ctx context.Context, plan *Plan, opts Options) (*run.Result, error) {
-	x := &execution{Executor: e, plan: plan, opts: opts, states: opts.States, done: make(chan finished), masker: secret.NewRedactor()}
+	x := &execution{Executor: e, plan: plan, opts: opts, states: opts.States, done: make(chan finished), masker: secret.NewRedactor(), events: run.NewSequence(opts.ID, opts.Emit)}
 	if x.states == nil {
 		x.states = plan.NewStates()
 	}
@@ -131,7 +130,7 @@ func (e *Executor) Run(ctx context.Context, plan *Plan, opts Options) (*run.Resu
 	}
 	x.journal(entry{Type: entryEnd, Status: end, ExitCode: result.ExitCode, Reason: result.Reason}, true)
 	x.state("", result.Status, "")
-	x.emit(run.Event{Result: result})
+	x.events.Emit(run.Event{Result: result})
 	return result, x.broken
 }
 
@@ -286,7 +285,7 @@ func (x *execution) start(i, item int) {
 		},
 		Emit: func(e run.Event) {
 			e.Step = name
-			x.emit(e)
+			x.events.Emit(e)
 		},
 	}
 	x.busy++
@@ -380,7 +379,7 @@ func (x *execution) conclude(i, item int, st StepState, result *run.Result) {
 	}
 	name := StepName(step.Name, item)
 	x.state(name, st.Status, st.Reason)
-	x.emit(run.Event{Step: name, Result: &run.Result{Status: st.Status, ExitCode: st.ExitCode, Reason: st.Reason, Outputs: x.shown(st.Outputs)}})
+	x.events.Emit(run.Event{Step: name, Result: &run.Result{Status: st.Status, ExitCode: st.ExitCode, Reason: st.Reason, Outputs: x.shown(st.Outputs)}})
 }
 
 // shown are outputs for people.
@@ -500,19 +499,7 @@ func (x *execution) results() []run.StepResult {
 }
 
 func (x *execution) state(step string, s run.State, detail string) {
-	x.emit(run.Event{Step: step, State: &run.StateChange{State: s, Detail: detail}})
-}
-
-// emit numbers an event and hands it on.
-func (x *execution) emit(e run.Event) {
-	if x.opts.Emit == nil {
-		return
-	}
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.seq++
-	e.Seq, e.Time, e.Run = x.seq, time.Now().UTC(), x.opts.ID
-	x.opts.Emit(e)
+	x.events.Emit(run.Event{Step: step, State: &run.StateChange{State: s, Detail: detail}})
 }
 
 func itemOf(item int) *int {

@@ -78,7 +78,7 @@ func (r *Runner) execution(req *run.Request, opts Options) *execution {
 	if asked.ID == "" {
 		asked.ID = run.NewID()
 	}
-	x := &execution{Runner: r, req: &asked, opts: opts, seen: map[engine.Connection]bool{}}
+	x := &execution{Runner: r, req: &asked, opts: opts, events: run.NewSequence(asked.ID, opts.Emit), seen: map[engine.Connection]bool{}}
 	x.result.Outputs = map[string]string{}
 	x.masker.Store(secret.NewRedactor())
 	return x
@@ -97,9 +97,8 @@ type execution struct {
 	stdin   *input    // that of all attempts, where there may be several
 	resized [2]uint16 // the terminal's last size, once it has changed
 
-	mu   sync.Mutex // serializes events
-	seq  int64
-	seen map[engine.Connection]bool
+	events *run.Sequence
+	seen   map[engine.Connection]bool
 	// remedies are those of rules, so that a tool that tries again and again costs little.
 	remedies map[string]string
 	result   run.Result
@@ -198,7 +197,7 @@ func (r *execution) do(ctx context.Context) (*run.Result, error) {
 	shown.Outputs = mask.Map(res.Outputs)
 	shown.Handed, shown.Artifacts = nil, nil
 	r.state(res.Status, "", 0)
-	r.emit(run.Event{Result: &shown})
+	r.events.Emit(run.Event{Result: &shown})
 	return res, err
 }
 
@@ -477,7 +476,7 @@ func (r *execution) streams(last *lastOutput) (stdout, stderr io.Writer, flush f
 		out, err := mask.Writer(last.and(orDiscard(r.opts.Stdout))), mask.Writer(last.and(orDiscard(r.opts.Stderr)))
 		return out, err, func() error { return errors.Join(out.Close(), err.Close()) }
 	}
-	emit := func(l *run.Log) { r.emit(run.Event{Log: l}) }
+	emit := func(l *run.Log) { r.events.Emit(run.Event{Log: l}) }
 	outLog, errLog := &logWriter{stream: "stdout", emit: emit}, &logWriter{stream: "stderr", emit: emit}
 	out, err := mask.Writer(last.and(outLog)), mask.Writer(last.and(errLog))
 	return out, err, func() error {
@@ -550,7 +549,7 @@ func (r *execution) end(sandbox engine.Sandbox, stop engine.Signal, ended <-chan
 func (r *execution) sandboxEvent(e engine.Event) {
 	switch {
 	case e.Usage != nil:
-		r.emit(run.Event{Metric: e.Usage})
+		r.events.Emit(run.Event{Metric: e.Usage})
 	case e.Connection != nil:
 		c := *e.Connection
 		// A name is the tool's own choice, and so is what it puts into it.
@@ -560,7 +559,7 @@ func (r *execution) sandboxEvent(e engine.Event) {
 			c.Remedy = r.remedy(c.Suggest)
 			r.denied(c)
 		}
-		r.emit(run.Event{Connection: &c})
+		r.events.Emit(run.Event{Connection: &c})
 	}
 }
 
@@ -592,17 +591,5 @@ func (r *execution) state(s run.State, detail string, attempt int) {
 			line.Started = now
 		}
 	}
-	r.emit(run.Event{State: &run.StateChange{State: s, Detail: detail, Attempt: attempt}})
-}
-
-// emit numbers an event and hands it on.
-func (r *execution) emit(e run.Event) {
-	if r.opts.Emit == nil {
-		return
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.seq++
-	e.Seq, e.Time, e.Run = r.seq, time.Now().UTC(), r.req.ID
-	r.opts.Emit(e)
+	r.events.Emit(run.Event{State: &run.StateChange{State: s, Detail: detail, Attempt: attempt}})
 }
