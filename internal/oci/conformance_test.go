@@ -15,6 +15,6 @@ func TestConformance(t *testing.T) {
 	e := testbed.Engine(t)
 	image := testbed.Busybox(t)
 	enginetest.Run(t, func(*testing.T) *enginetest.Harness {
-		return &enginetest.Harness{Engine: e, Image: image, Args: enginetest.Shell}
+		return testbed.HarnessOf(e, image)
 	})
 }

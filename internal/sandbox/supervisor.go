@@ -256,8 +256,8 @@ func (s *supervisor) prepare() (*bundle, error) {
 	go func() {
 		var err error
 		report := func(c engine.Connection) { s.report.event(engine.Event{Connection: &c}) }
-		if s.net, err = startNetwork(s.start.Spec, s.holder.namespace("net"), report); err == nil {
-			s.loopback, err = startLoopback(s.start.Spec, s.holder.namespace("net"), report)
+		if s.net, err = startNetwork(s.start, s.holder.namespace("net"), report); err == nil {
+			s.loopback, err = startLoopback(s.start, s.holder.namespace("net"), report)
 		}
 		networkUp <- err
 	}()
@@ -271,7 +271,7 @@ func (s *supervisor) prepareFiles() (*bundle, error) {
 	if err := checkRuntime(s.start.Spec); err != nil {
 		return nil, err
 	}
-	if err := checkMocks(s.start.Spec); err != nil {
+	if err := checkMocks(s.start); err != nil {
 		return nil, err
 	}
 	userNS := s.holder.namespace("user")

@@ -169,9 +169,9 @@ func (s *session) runTool(ctx context.Context) error {
 	if s.world.Timeout != 0 {
 		s.tool.Timeout = s.world.Timeout
 	}
-	req := &run.Request{Tool: s.tool, Project: s.project, Inputs: s.inputs(), Environment: s.environment(), Mocks: &s.mocks.mocks, Grace: s.Grace}
+	req := &run.Request{Tool: s.tool, Project: s.project, Inputs: s.inputs(), Environment: s.environment(), Mocks: &s.mocks.spec, Grace: s.Grace}
 	result, err := s.runner().RunWith(ctx, req, local.Options{
-		Watch: run.Watch{Kill: s.Kill, Emit: s.emit}, Stdout: &s.stdout, Stderr: &s.stderr, Progress: s.Progress,
+		Watch: run.Watch{Kill: s.Kill, Emit: s.emit, Mocks: s.mocks}, Stdout: &s.stdout, Stderr: &s.stderr, Progress: s.Progress,
 	})
 	s.result.Result = result
 	s.ended(result)

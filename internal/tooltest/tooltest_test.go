@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -58,6 +59,7 @@ func (v values) Get(_ context.Context, name string) ([]byte, error) {
 type process struct {
 	*fake.Process
 	mocks *engine.Mocks
+	local engine.Local
 }
 
 // mocked is the fake engine for tools with mocks: its programs do the engine's part of them by hand.
@@ -65,16 +67,22 @@ type mocked struct {
 	program func(p *process) int
 }
 
-func (m *mocked) Start(ctx context.Context, spec *engine.Spec, secrets engine.Secrets, streams engine.Streams) (engine.Sandbox, error) {
-	if err := spec.Validate(); err != nil {
+func (m *mocked) Start(ctx context.Context, spec *engine.Spec, local engine.Local, streams engine.Streams) (engine.Sandbox, error) {
+	if err := errors.Join(spec.Validate(), local.Validate(spec)); err != nil {
 		return nil, err
 	}
 	plain := *spec
 	plain.Mocks = nil // the fake engine connects to nothing
 	e := &fake.Engine{Programs: map[string]fake.Program{"go": func(p *fake.Process) int {
-		return m.program(&process{Process: p, mocks: spec.Mocks})
+		return m.program(&process{Process: p, mocks: spec.Mocks, local: local})
 	}}}
-	return e.Start(ctx, &plain, secrets, streams)
+	return e.Start(ctx, &plain, local, streams)
+}
+
+func (m *mocked) Capabilities() engine.Capabilities {
+	c := (&fake.Engine{}).Capabilities()
+	c.Mocks = true
+	return c
 }
 
 // newRunner is a runner whose tools are the program.
@@ -91,7 +99,7 @@ type answer struct {
 
 // get is the engine's and the client's side of one request.
 func (p *process) get(method, host string, port uint16, target, body string, header ...string) (*answer, error) {
-	c, err := net.Dial("unix", p.mocks.Connections)
+	c, err := net.Dial("unix", p.local.Connections)
 	if err != nil {
 		return nil, err
 	}
@@ -132,7 +140,7 @@ func (p *process) get(method, host string, port uint16, target, body string, hea
 
 // call is a process of a mocked command.
 func (p *process) call(args ...string) {
-	c, err := net.Dial("unix", p.mocks.CommandSocket)
+	c, err := net.Dial("unix", p.local.Commands)
 	if err != nil {
 		return
 	}
@@ -238,7 +246,7 @@ func TestUnmatched(t *testing.T) {
 			_, _ = p.get("GET", "h.example.com", 443, "/b", "")
 		}
 		p.call("git", "log")
-		c, err := net.Dial("unix", p.mocks.Connections)
+		c, err := net.Dial("unix", p.local.Connections)
 		if err != nil {
 			return 9
 		}
@@ -246,7 +254,7 @@ func TestUnmatched(t *testing.T) {
 		_, _ = io.WriteString(c, `{"names":["db.example.com"],"address":"198.19.0.1","port":5432}`+"\nSSH-2.0-x\r\n")
 		_, _ = io.Copy(io.Discard, c)
 		for range 2 {
-			c, err := net.Dial("unix", p.mocks.CommandSocket)
+			c, err := net.Dial("unix", p.local.Commands)
 			if err != nil {
 				return 9
 			}
@@ -275,7 +283,7 @@ func TestUnmatchedBeyondTheRecord(t *testing.T) {
 		var all sync.WaitGroup
 		for range 20 {
 			all.Go(func() {
-				c, err := net.Dial("unix", p.mocks.Connections)
+				c, err := net.Dial("unix", p.local.Connections)
 				if err != nil {
 					return
 				}

@@ -51,6 +51,8 @@ type Options struct {
 	Kill <-chan struct{}
 	// Emit is called with each event, one at a time, and must not block for long.
 	Emit func(run.Event)
+	// Mocks answers for a test what the steps' tools reach out to; see run.Watch.
+	Mocks run.Mocks
 }
 
 // StepName is the name of an item of a step in events: "check[3]", or the step's own for item -1.
@@ -273,7 +275,8 @@ func (x *execution) start(i, item int) {
 	}
 	name := StepName(step.Name, item)
 	watch := run.Watch{
-		Kill: x.opts.Kill,
+		Kill:  x.opts.Kill,
+		Mocks: x.opts.Mocks,
 		Mask: func(sealed []byte) {
 			// What can't be opened ends the step by its result, which has the same.
 			if x.Sealer == nil {

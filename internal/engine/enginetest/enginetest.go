@@ -44,7 +44,8 @@ var Programs = []Program{Exit, Print, Copy, Sleep, Stubborn, ShowVariable, ShowF
 type Harness struct {
 	Engine engine.Engine
 	// Image has what the programs need.
-	Image engine.Image
+	Image    engine.Image
+	Unpacked engine.Unpacked
 	// Args is the command line of a program with its argument.
 	Args func(p Program, argument string) []string
 }
@@ -75,17 +76,28 @@ func (h *Harness) Spec(p Program, argument string) *engine.Spec {
 	}
 }
 
+// Start starts a spec that needs nothing of this host except the image and secrets.
+func (h *Harness) Start(ctx context.Context, spec *engine.Spec, secrets engine.Secrets, streams engine.Streams) (engine.Sandbox, error) {
+	return h.Engine.Start(ctx, spec, engine.Local{Image: h.Unpacked, Secrets: secrets}, streams)
+}
+
 // ran is a run of the suite that has ended.
 type ran struct {
 	exit           engine.Exit
 	stdout, stderr string
 }
 
-// run runs a spec to its end.
+// run runs a spec that needs nothing of this host except the image and secrets.
 func (h *Harness) run(t *testing.T, spec *engine.Spec, secrets engine.Secrets, stdin io.Reader) ran {
 	t.Helper()
+	return h.runWith(t, spec, engine.Local{Image: h.Unpacked, Secrets: secrets}, stdin)
+}
+
+// runWith runs a spec to its end.
+func (h *Harness) runWith(t *testing.T, spec *engine.Spec, local engine.Local, stdin io.Reader) ran {
+	t.Helper()
 	var out, errOut bytes.Buffer
-	s, err := h.Engine.Start(t.Context(), spec, secrets, engine.Streams{Stdin: stdin, Stdout: &out, Stderr: &errOut})
+	s, err := h.Engine.Start(t.Context(), spec, local, engine.Streams{Stdin: stdin, Stdout: &out, Stderr: &errOut})
 	if err != nil {
 		t.Fatalf("start: %v", err)
 	}
@@ -169,7 +181,7 @@ func testStreams(t *testing.T, h *Harness) {
 		t.Errorf("stdout %q and stderr %q, want %q on both", r.stdout, r.stderr, text)
 	}
 	// Without writers the output goes nowhere and nothing blocks.
-	s, err := h.Engine.Start(t.Context(), h.Spec(Flood, "1000000"), nil, engine.Streams{})
+	s, err := h.Start(t.Context(), h.Spec(Flood, "1000000"), nil, engine.Streams{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -200,7 +212,7 @@ func testFlood(t *testing.T, h *Harness) {
 
 func testSignals(t *testing.T, h *Harness) {
 	for _, sig := range []engine.Signal{engine.SIGTERM, engine.SIGKILL} {
-		s, err := h.Engine.Start(t.Context(), h.Spec(Sleep, ""), nil, engine.Streams{})
+		s, err := h.Start(t.Context(), h.Spec(Sleep, ""), nil, engine.Streams{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -222,7 +234,7 @@ func testSignals(t *testing.T, h *Harness) {
 
 func testStubborn(t *testing.T, h *Harness) {
 	ready := newSignalWriter()
-	s, err := h.Engine.Start(t.Context(), h.Spec(Stubborn, ""), nil, engine.Streams{Stdout: ready})
+	s, err := h.Start(t.Context(), h.Spec(Stubborn, ""), nil, engine.Streams{Stdout: ready})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -270,7 +282,7 @@ func testLeaveBehind(t *testing.T, h *Harness) {
 func testKept(t *testing.T, h *Harness) {
 	spec := h.Spec(Exit, "3")
 	spec.KeepFor = time.Minute
-	s, err := h.Engine.Start(t.Context(), spec, nil, engine.Streams{})
+	s, err := h.Start(t.Context(), spec, nil, engine.Streams{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -286,7 +298,7 @@ func testKept(t *testing.T, h *Harness) {
 }
 
 func testClose(t *testing.T, h *Harness) {
-	s, err := h.Engine.Start(t.Context(), h.Spec(Sleep, ""), nil, engine.Streams{Stdin: neverReader{}})
+	s, err := h.Start(t.Context(), h.Spec(Sleep, ""), nil, engine.Streams{Stdin: neverReader{}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -316,7 +328,7 @@ func testAbandoned(t *testing.T, h *Harness) {
 	cause := errors.New("changed my mind")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(cause)
-	s, err := h.Engine.Start(ctx, h.Spec(Sleep, ""), nil, engine.Streams{})
+	s, err := h.Start(ctx, h.Spec(Sleep, ""), nil, engine.Streams{})
 	if s != nil || !errors.Is(err, cause) {
 		t.Fatalf("Start with a cancelled context: %v, %v", s, err)
 	}
@@ -324,7 +336,7 @@ func testAbandoned(t *testing.T, h *Harness) {
 	for i := range 10 {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		timer := time.AfterFunc(time.Duration(i)*4*time.Millisecond, func() { cancel(cause) })
-		s, err := h.Engine.Start(ctx, h.Spec(Sleep, ""), nil, engine.Streams{})
+		s, err := h.Start(ctx, h.Spec(Sleep, ""), nil, engine.Streams{})
 		timer.Stop()
 		cancel(nil)
 		switch {
@@ -346,7 +358,7 @@ func testCommandErrors(t *testing.T, h *Harness) {
 	}{{[]string{"no-such-command"}, true}, {[]string{"/no/such/command"}, true}, {[]string{"/etc"}, false}} {
 		spec := h.Spec(Exit, "0")
 		spec.Args = c.args
-		s, err := h.Engine.Start(t.Context(), spec, nil, engine.Streams{})
+		s, err := h.Start(t.Context(), spec, nil, engine.Streams{})
 		if err == nil {
 			_ = s.Close()
 		}
@@ -383,7 +395,7 @@ func testSecretFile(t *testing.T, h *Harness) {
 	}
 	spec = h.Spec(ShowFile, "/secrets/token")
 	spec.Mounts = []engine.Mount{{Kind: engine.MountSecret, Target: "/secrets/token", Secret: "token"}}
-	s, err := h.Engine.Start(t.Context(), spec, nil, engine.Streams{})
+	s, err := h.Start(t.Context(), spec, nil, engine.Streams{})
 	if err == nil {
 		_ = s.Close()
 		t.Error("it starts without a value for its secret")
@@ -432,7 +444,7 @@ func testInvalid(t *testing.T, h *Harness) {
 	} {
 		spec := h.Spec(Exit, "0")
 		bend(spec)
-		s, err := h.Engine.Start(t.Context(), spec, nil, engine.Streams{})
+		s, err := h.Start(t.Context(), spec, nil, engine.Streams{})
 		if err == nil {
 			_ = s.Close()
 		}
@@ -446,7 +458,7 @@ func testInvalid(t *testing.T, h *Harness) {
 func testUnsupported(t *testing.T, h *Harness) {
 	spec := h.Spec(Exit, "0")
 	spec.Security.Runtime = "no-such-runtime"
-	s, err := h.Engine.Start(t.Context(), spec, nil, engine.Streams{})
+	s, err := h.Start(t.Context(), spec, nil, engine.Streams{})
 	if err == nil {
 		_ = s.Close()
 	}
@@ -473,11 +485,11 @@ func testTimes(t *testing.T, h *Harness) {
 
 func testSameID(t *testing.T, h *Harness) {
 	spec := h.Spec(Sleep, "")
-	first, err := h.Engine.Start(t.Context(), spec, nil, engine.Streams{})
+	first, err := h.Start(t.Context(), spec, nil, engine.Streams{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	second, err := h.Engine.Start(t.Context(), spec, nil, engine.Streams{})
+	second, err := h.Start(t.Context(), spec, nil, engine.Streams{})
 	if err == nil {
 		_ = second.Close()
 		t.Error("the same id was started twice")
@@ -499,7 +511,7 @@ func testMany(t *testing.T, h *Harness) {
 		all.Go(func() {
 			want := fmt.Sprintf("run %d", i)
 			var out bytes.Buffer
-			s, err := h.Engine.Start(t.Context(), h.Spec(Print, want), nil, engine.Streams{Stdout: &out})
+			s, err := h.Start(t.Context(), h.Spec(Print, want), nil, engine.Streams{Stdout: &out})
 			if err != nil {
 				t.Error(err)
 				return

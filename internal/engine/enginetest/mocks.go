@@ -23,11 +23,10 @@ func testMocks(t *testing.T, h *Harness) {
 	spec := h.Spec(Mocked, "you")
 	spec.Network.Mode = network.ModePublic
 	spec.Mocks = &engine.Mocks{
-		Connections: m.listen("connections", m.connection), Allow: network.Policy{Mode: network.ModeNone},
-		Loopback: []network.PortRange{network.Port(8080)},
-		Commands: []string{"greet"}, CommandSocket: m.listen("commands", m.command),
+		Allow: network.Policy{Mode: network.ModeNone}, Loopback: []network.PortRange{network.Port(8080)}, Commands: []string{"greet"},
 	}
-	probe, err := h.Engine.Start(t.Context(), spec, nil, engine.Streams{})
+	local := engine.Local{Image: h.Unpacked, Connections: m.listen("connections", m.connection), Commands: m.listen("commands", m.command)}
+	probe, err := h.Engine.Start(t.Context(), spec, local, engine.Streams{})
 	var u *engine.Unsupported
 	if errors.As(err, &u) {
 		if u.Feature == "" || u.Why == "" || u.Remedy == "" {
@@ -41,7 +40,7 @@ func testMocks(t *testing.T, h *Harness) {
 	if err := probe.Close(); err != nil {
 		t.Error(err)
 	}
-	r := h.run(t, spec, nil, nil)
+	r := h.runWith(t, spec, local, nil)
 	if want := "localhost true\napi.example false\ngreet you, you\n"; r.stdout != want || r.stderr != "" || r.exit.Code != 7 {
 		t.Errorf("%+v, want %q", r, want)
 	}

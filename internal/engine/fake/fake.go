@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/mayfly-run/mayfly/internal/engine"
+	"github.com/mayfly-run/mayfly/internal/network"
 )
 
 // Program is what a command does. It returns its exit status, and has to
@@ -67,11 +68,14 @@ type Engine struct {
 var _ engine.Engine = (*Engine)(nil)
 
 // Start implements [engine.Engine].
-func (e *Engine) Start(ctx context.Context, spec *engine.Spec, secrets engine.Secrets, streams engine.Streams) (engine.Sandbox, error) {
+func (e *Engine) Start(ctx context.Context, spec *engine.Spec, local engine.Local, streams engine.Streams) (engine.Sandbox, error) {
 	if err := context.Cause(ctx); err != nil {
 		return nil, err
 	}
 	if err := spec.Validate(); err != nil {
+		return nil, err
+	}
+	if err := local.Validate(spec); err != nil {
 		return nil, err
 	}
 	if e.Fail != nil {
@@ -79,17 +83,15 @@ func (e *Engine) Start(ctx context.Context, spec *engine.Spec, secrets engine.Se
 			return nil, err
 		}
 	}
-	if spec.Security.OtherRuntime() {
-		return nil, &engine.Unsupported{Feature: "runtime " + spec.Security.Runtime, Why: "the fake engine has none", Remedy: "leave security.runtime out"}
-	}
-	if spec.Mocks != nil {
-		return nil, &engine.Unsupported{Feature: "mocks", Why: "the fake engine connects to nothing", Remedy: "use the embedded engine"}
+	capabilities := e.Capabilities()
+	if err := capabilities.Check(spec); err != nil {
+		return nil, err
 	}
 	program, err := e.find(spec.Args)
 	if err != nil {
 		return nil, err
 	}
-	p, err := newProcess(spec, secrets, streams)
+	p, err := newProcess(spec, local.Secrets, streams)
 	if err != nil {
 		return nil, err
 	}
@@ -108,6 +110,11 @@ func (e *Engine) Start(ctx context.Context, spec *engine.Spec, secrets engine.Se
 	p.Context, s.kill = context.WithCancelCause(context.Background())
 	go s.run(program, p)
 	return s, nil
+}
+
+// Capabilities implements [engine.Engine].
+func (e *Engine) Capabilities() engine.Capabilities {
+	return engine.Capabilities{Networks: network.Modes(), Mounts: engine.MountKinds(), Keeps: true}
 }
 
 func (e *Engine) find(args []string) (Program, error) {

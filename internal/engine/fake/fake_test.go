@@ -8,7 +8,6 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/mayfly-run/mayfly/internal/engine"
 	"github.com/mayfly-run/mayfly/internal/engine/enginetest"
 	"github.com/mayfly-run/mayfly/internal/engine/fake"
 )
@@ -84,7 +83,6 @@ func TestConformance(t *testing.T) {
 	enginetest.Run(t, func(*testing.T) *enginetest.Harness {
 		return &enginetest.Harness{
 			Engine: &fake.Engine{Programs: programs},
-			Image:  engine.Image{Layers: []string{"/nowhere"}},
 			Args:   func(p enginetest.Program, argument string) []string { return []string{p.Name, argument} },
 		}
 	})
