@@ -29,8 +29,6 @@ type Spec struct {
 	// Volumes are folders that the image declares as writable: they are, within
 	// the disk limit, with what the image has in them.
 	Volumes []string `json:"volumes,omitempty"`
-	// StopSignal is what the tool is asked to end by; zero is SIGTERM.
-	StopSignal Signal `json:"stop_signal,omitempty"`
 	// User is "uid[:gid]" or "name[:group]", names being looked up in the
 	// image's /etc/passwd and /etc/group. Empty means root of the sandbox,
 	// which is an unprivileged id of the host.

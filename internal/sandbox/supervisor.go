@@ -128,9 +128,10 @@ type supervisor struct {
 	state       *os.ProcessState // how, valid then
 	accounts    accounts
 	ending      ending
-	asked       bool // mayfly asked the tool to end
-	manySockets bool // the tool had more sockets than its memory limit allows
-	manyLocks   bool // the tool had more than engine.MaxLocks
+	asked       bool          // mayfly asked the tool to end
+	sent        engine.Signal // the last signal that mayfly asked for
+	manySockets bool          // the tool had more sockets than its memory limit allows
+	manyLocks   bool          // the tool had more than engine.MaxLocks
 	locks       lockCounter
 	uncounted   error // why its sockets or locks can't be counted
 	killed      bool  // the holder was killed, and the namespaces with it
@@ -180,6 +181,9 @@ func (s *supervisor) run(stdin, stdout, stderr *os.File) (*engine.Exit, error) {
 	exit.Finished = time.Now().UTC()
 
 	exit.Code, exit.Signal = exitStatus(s.state)
+	if s.sent != 0 && exit.Code == 128+int(s.sent) { // all that another runtime says of a signal
+		exit.Signal = s.sent
+	}
 	exit.Kept = s.start.Spec.KeepFor > 0 && (exit.Code != 0 || oom || s.asked) && !s.killed
 	if exit.Kept {
 		// The namespaces stay for who looks inside; the tool's processes don't.
@@ -461,7 +465,7 @@ func (s *supervisor) serve(req wire.Request) {
 	if req.Signal == nil {
 		return
 	}
-	s.asked = true
+	s.asked, s.sent = true, *req.Signal
 	if *req.Signal == engine.SIGKILL {
 		s.endTool()
 		return

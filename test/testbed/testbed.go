@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/mayfly-run/mayfly/internal/engine"
 	"github.com/mayfly-run/mayfly/internal/engine/enginetest"
 	"github.com/mayfly-run/mayfly/internal/image"
@@ -113,7 +115,12 @@ func Harness(tb testing.TB, image Image) *enginetest.Harness {
 
 // HarnessOf has an engine that executes images under test.
 func HarnessOf(e engine.Engine, image Image) *enginetest.Harness {
-	return &enginetest.Harness{Engine: e, Image: image.Image, Unpacked: image.Unpacked, Args: enginetest.Shell}
+	h := &enginetest.Harness{Engine: e, Image: image.Image, Unpacked: image.Unpacked, Args: enginetest.Shell}
+	var own unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &own); err == nil && own.Max < engine.MostOpenFiles {
+		h.MostOpenFiles = int64(own.Max)
+	}
+	return h
 }
 
 // EmptyPolicy writes a policy that limits nothing into the folder: with MAYFLY_POLICY naming it, the machine's own is no

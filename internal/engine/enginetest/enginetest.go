@@ -17,35 +17,18 @@ import (
 	"github.com/mayfly-run/mayfly/internal/network"
 )
 
-// Program is a tool that the suite runs. An engine that executes images runs
-// Shell with "sh -c"; the fake has a Go function of the same Name.
-type Program struct{ Name, Shell string }
-
-// The programs of the suite. Each takes one argument, $1 in the shell.
-var (
-	Exit         = Program{"exit", `exit "$1"`}
-	Print        = Program{"print", `printf '%s' "$1"; printf '%s' "$1" >&2`}
-	Copy         = Program{"copy", `cat`}
-	Sleep        = Program{"sleep", `sleep 300`}
-	Stubborn     = Program{"stubborn", `trap '' TERM; echo ready; while :; do sleep 1; done`}
-	ShowVariable = Program{"show-variable", `eval "printf '%s' \"\$$1\""`}
-	ShowFile     = Program{"show-file", `cat "$1"`}
-	WriteOutput  = Program{"write-output", `printf '%s' "$1" > "$MAYFLY_OUTPUT"`}
-	Flood        = Program{"flood", `head -c "$1" /dev/zero`}
-	LeaveBehind  = Program{"leave-behind", `sleep 300 & echo started`}
-	WorkingDir   = Program{"working-dir", `pwd; : > written-here`}
-	Mocked       = Program{"mocked", `sleep 1 | nc localhost 8080 && sleep 1 | nc api.example 80 && printf '%s' "$1" | greet "$1"`}
-)
-
-// Programs are all of them.
-var Programs = []Program{Exit, Print, Copy, Sleep, Stubborn, ShowVariable, ShowFile, WriteOutput, Flood, LeaveBehind, WorkingDir, Mocked}
-
 // Harness is an engine under test.
 type Harness struct {
 	Engine engine.Engine
 	// Image has what the programs need.
 	Image    engine.Image
 	Unpacked engine.Unpacked
+	// Runtime is the Security.Runtime under test; empty for the engine's own.
+	Runtime string
+	// OwnProcesses is how many processes and threads the runtime has beside the tool's, which count for its limit.
+	OwnProcesses int64
+	// MostOpenFiles is the most that the host allows, where that is less than engine.MostOpenFiles.
+	MostOpenFiles int64
 	// Args is the command line of a program with its argument.
 	Args func(p Program, argument string) []string
 }
@@ -64,6 +47,8 @@ var serial struct {
 }
 
 // Spec is a spec of a program with small limits and no network.
+//
+// An engine that makes containers of another runtime has it named in each spec.
 func (h *Harness) Spec(p Program, argument string) *engine.Spec {
 	serial.Lock()
 	serial.n++
@@ -71,7 +56,8 @@ func (h *Harness) Spec(p Program, argument string) *engine.Spec {
 	serial.Unlock()
 	return &engine.Spec{
 		ID: id, Image: h.Image, Args: h.Args(p, argument),
-		Resources: engine.Resources{CPU: 1000, Memory: 256 << 20, Disk: 64 << 20, PIDs: 64},
+		Resources: engine.Resources{CPU: 1000, Memory: 256 << 20, Disk: 64 << 20, PIDs: 64 + h.OwnProcesses},
+		Security:  engine.Security{Runtime: h.Runtime},
 		Network:   network.Policy{Mode: network.ModeNone},
 	}
 }
@@ -134,37 +120,83 @@ func wait(t *testing.T, s engine.Sandbox) (engine.Exit, error) {
 	}
 }
 
+// conformance is a test of the suite, with the fields that it shows to have their effect: of [engine.Spec] and what is in it, and of
+// [engine.Local]. What a field stands for elsewhere, as Mount.Target, counts there.
+type conformance struct {
+	name   string
+	test   func(*testing.T, *Harness)
+	fields string
+}
+
+// suite is all of it.
+func suite() []conformance {
+	return []conformance{
+		{"exit status", testExitStatus, "Args Network.Mode Local.Image"},
+		{"image", testImage, "Image.Reference Image.Digest"},
+		{"streams", testStreams, ""},
+		{"input", testInput, ""},
+		{"a flood of output arrives whole", testFlood, ""},
+		{"signals", testSignals, ""},
+		{"a tool that ignores TERM", testStubborn, ""},
+		{"what a tool leaves running ends with it", testLeaveBehind, ""},
+		{"close while it runs", testClose, ""},
+		{"start is abandoned", testAbandoned, ""},
+		{"command errors", testCommandErrors, ""},
+		{"environment and secrets", testEnvironment, "Environment.Name Environment.Value Environment.Secret Local.Secrets"},
+		{"user", testUser, "User"},
+		{"secret files", testSecretFile, "Mounts.Secret"},
+		{"content files", testContentFile, "Mounts.Kind Mounts.Target Mounts.Content Mounts.Executable"},
+		{"files of the tool", testFiles, "Mounts.Folder Mounts.Path Local.Folders"},
+		{"scratch volumes", testScratch, "Mounts.Size"},
+		{"caches", testCache, ""},
+		{"artifacts", testArtifacts, ""},
+		{"what is writable", testWritable, "Volumes Security.Writable"},
+		{"outputs", testOutputs, "MaxOutputBytes"},
+		{"working directory", testWorkingDir, "WorkingDir"},
+		{"text that isn't UTF-8, and rules that make no sense", testInvalid, ""},
+		{"what the host lacks", testLacking, ""},
+		{"capabilities", testCapabilities, "Security.Capabilities"},
+		{"unsupported", testUnsupported, "Security.Runtime"},
+		{"processor", testProcessor, "Resources.CPU"},
+		{"memory", testMemory, "Resources.Memory"},
+		{"disk", testDisk, "Resources.Disk"},
+		{"processes", testProcesses, "Resources.PIDs"},
+		{"open files", testOpenFiles, "Resources.NoFile Resources.MostNoFile"},
+		{"bandwidth", testBandwidth, "Resources.Bandwidth"},
+		{"egress", testEgress, "Network.Egress"},
+		{"terminal", testTerminal, "Terminal Columns Rows"},
+		{"mocks", testMocks, "Mocks.Allow Mocks.Loopback Mocks.Commands Local.Connections Local.Commands"},
+		{"a test's authority", testAuthority, "Mocks.Authority"},
+		{"times and usage", testTimes, ""},
+		{"kept after a failure, looked into, and removed", testKept, "KeepFor"},
+		{"an id is used once at a time", testSameID, "ID"},
+		{"many at once", testMany, ""},
+	}
+}
+
 // Run runs the suite.
 func Run(t *testing.T, newHarness func(t *testing.T) *Harness) {
-	for _, c := range []struct {
-		name string
-		test func(*testing.T, *Harness)
-	}{
-		{"exit status", testExitStatus},
-		{"streams", testStreams},
-		{"input", testInput},
-		{"a flood of output arrives whole", testFlood},
-		{"signals", testSignals},
-		{"a tool that ignores TERM", testStubborn},
-		{"what a tool leaves running ends with it", testLeaveBehind},
-		{"close while it runs", testClose},
-		{"start is abandoned", testAbandoned},
-		{"command errors", testCommandErrors},
-		{"environment and secrets", testEnvironment},
-		{"secret files", testSecretFile},
-		{"content files", testContentFile},
-		{"outputs", testOutputs},
-		{"working directory", testWorkingDir},
-		{"text that isn't UTF-8, and rules that make no sense", testInvalid},
-		{"unsupported", testUnsupported},
-		{"mocks", testMocks},
-		{"times and usage", testTimes},
-		{"kept after a failure, and removed", testKept},
-		{"an id is used once at a time", testSameID},
-		{"many at once", testMany},
-	} {
-		t.Run(c.name, func(t *testing.T) { c.test(t, newHarness(t)) })
+	shown := map[string]bool{}
+	for _, c := range suite() {
+		t.Run(c.name, func(t *testing.T) {
+			h := newHarness(t)
+			seen := &watched{Engine: h.Engine, set: map[string]bool{}}
+			h.Engine = seen
+			c.test(t, h)
+			for _, field := range strings.Fields(c.fields) {
+				if shown[field] = true; !seen.has(field) {
+					t.Errorf("this test is said to be of %s, and starts nothing that has it", field)
+				}
+			}
+		})
 	}
+	t.Run("each field has a test", func(t *testing.T) {
+		for _, field := range Fields() {
+			if !shown[field] {
+				t.Errorf("%s: no test of the suite is about it", field)
+			}
+		}
+	})
 }
 
 func testExitStatus(t *testing.T, h *Harness) {
@@ -279,24 +311,6 @@ func testLeaveBehind(t *testing.T, h *Harness) {
 	}
 }
 
-func testKept(t *testing.T, h *Harness) {
-	spec := h.Spec(Exit, "3")
-	spec.KeepFor = time.Minute
-	s, err := h.Start(t.Context(), spec, nil, engine.Streams{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if exit, err := wait(t, s); err != nil || exit.Code != 3 || !exit.Kept {
-		t.Errorf("%+v, %v; want it kept", exit, err)
-	}
-	if err := s.Close(); err != nil {
-		t.Error(err)
-	}
-	if err := s.Remove(); err != nil { // or the check for leftovers finds it
-		t.Error(err)
-	}
-}
-
 func testClose(t *testing.T, h *Harness) {
 	s, err := h.Start(t.Context(), h.Spec(Sleep, ""), nil, engine.Streams{Stdin: neverReader{}})
 	if err != nil {
@@ -402,14 +416,6 @@ func testSecretFile(t *testing.T, h *Harness) {
 	}
 }
 
-func testContentFile(t *testing.T, h *Harness) {
-	spec := h.Spec(ShowFile, "/etc/tool/config.txt")
-	spec.Mounts = []engine.Mount{{Kind: engine.MountContent, Target: "/etc/tool/config.txt", Content: []byte("content\n")}}
-	if r := h.run(t, spec, nil, nil); r.stdout != "content\n" {
-		t.Errorf("the file has %q: %s", r.stdout, r.stderr)
-	}
-}
-
 func testOutputs(t *testing.T, h *Harness) {
 	spec := h.Spec(WriteOutput, "A=b\n")
 	spec.MaxOutputBytes = 100
@@ -452,22 +458,6 @@ func testInvalid(t *testing.T, h *Harness) {
 		if !errors.As(err, &invalid) {
 			t.Errorf("%q %v %v: %v", spec.Args, spec.Environment, spec.Network, err)
 		}
-	}
-}
-
-func testUnsupported(t *testing.T, h *Harness) {
-	spec := h.Spec(Exit, "0")
-	spec.Security.Runtime = "no-such-runtime"
-	s, err := h.Start(t.Context(), spec, nil, engine.Streams{})
-	if err == nil {
-		_ = s.Close()
-	}
-	var u *engine.Unsupported
-	if !errors.As(err, &u) {
-		t.Fatalf("an unknown runtime: %v", err)
-	}
-	if u.Feature == "" || u.Why == "" || u.Remedy == "" {
-		t.Errorf("it doesn't say everything: %#v", u)
 	}
 }
 
@@ -530,6 +520,44 @@ func testMany(t *testing.T, h *Harness) {
 		})
 	}
 	all.Wait()
+}
+
+// printed collects what a tool prints, and lets a test wait for some of it.
+type printed struct {
+	mu    sync.Mutex
+	text  strings.Builder
+	grown chan struct{}
+}
+
+func newPrinted() *printed { return &printed{grown: make(chan struct{}, 1)} }
+
+func (p *printed) Write(b []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.text.Write(b)
+	select {
+	case p.grown <- struct{}{}:
+	default:
+	}
+	return len(b), nil
+}
+
+func (p *printed) String() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.text.String()
+}
+
+func (p *printed) until(t *testing.T, text string) {
+	t.Helper()
+	deadline := time.After(startTime)
+	for !strings.Contains(p.String(), text) {
+		select {
+		case <-p.grown:
+		case <-deadline:
+			t.Fatalf("no %q in %q", text, p)
+		}
+	}
 }
 
 // signalWriter tells of its first byte.

@@ -78,7 +78,6 @@ func Compile(id string, req *run.Request, img *image.Image, at Places) (*engine.
 	if err := compileCommand(spec, t, &img.Config); err != nil {
 		return nil, local, err
 	}
-	spec.StopSignal = stopSignal(img.Config.StopSignal)
 	for _, dir := range slices.Sorted(maps.Keys(img.Config.Volumes)) {
 		if dir = path.Clean(dir); path.IsAbs(dir) && dir != "/" {
 			spec.Volumes = append(spec.Volumes, dir)

@@ -237,7 +237,8 @@ func (r *execution) masked(err error) error {
 type Prepared struct {
 	Tool  *tool.Tool // as this host runs it
 	Spec  *engine.Spec
-	Local engine.Local // without secrets and the sockets of mocks
+	Local engine.Local  // without secrets and the sockets of mocks
+	Stop  engine.Signal // what the image asks to be ended by; zero is SIGTERM
 }
 
 // Prepare makes what the engine is given. find is asked for the image once the
@@ -262,7 +263,7 @@ func (r *Runner) Prepare(id string, req *run.Request, find func(ref string) (*im
 	if asked.Project, err = projectOf(req); err != nil {
 		return nil, err
 	}
-	p := &Prepared{Tool: applied}
+	p := &Prepared{Tool: applied, Stop: stopSignal(img.Config.StopSignal)}
 	p.Spec, p.Local, err = Compile(id, &asked, img, r.Places)
 	return p, err
 }
@@ -483,7 +484,7 @@ func (r *execution) attempt(ctx context.Context, p *Prepared, n int) (again func
 	if r.opts.Attach != nil {
 		detach = r.opts.Attach()
 	}
-	exit, cause, err := r.supervise(ctx, sandbox, spec.StopSignal, t.Timeout)
+	exit, cause, err := r.supervise(ctx, sandbox, p.Stop, t.Timeout)
 	detach()
 	if flushErr := flush(); err == nil {
 		err = flushErr
