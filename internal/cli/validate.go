@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mayfly-run/mayfly/internal/condition"
+	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/tool"
 	"github.com/mayfly-run/mayfly/internal/workflow"
 )
@@ -54,7 +55,7 @@ probably a mistake, and for hosts that share their addresses with others; they d
 				fmt.Fprintln(s.err, "note: a rule by host allows the addresses of the name, for 10.5 minutes after each look-up; any other site at these addresses is allowed too")
 			}
 			if bad {
-				return &exitError{status: 1}
+				return &exitError{status: run.ExitFailed}
 			}
 			return nil
 		},

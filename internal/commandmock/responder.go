@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/mayfly-run/mayfly/internal/engine"
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
@@ -208,7 +209,7 @@ func (r *Responder) match(call *Call) tool.CommandAnswer {
 		call.Mock = m.Label
 	} else {
 		call.Problem = v.Problem(r.mocks, call)
-		answer = tool.CommandAnswer{Stderr: "mayfly: " + call.Problem + "\n", ExitCode: statusUnmatched}
+		answer = tool.CommandAnswer{Stderr: "mayfly: " + call.Problem + "\n", ExitCode: engine.ExitNotFound}
 	}
 	call.ExitCode = answer.ExitCode
 	r.add(call)

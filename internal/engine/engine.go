@@ -76,6 +76,7 @@ type Signal int
 
 // The signals that Mayfly itself sends.
 const (
+	SIGINT  Signal = 2
 	SIGKILL Signal = 9
 	SIGTERM Signal = 15
 )

@@ -140,7 +140,7 @@ func shellReplies(conn *net.UnixConn) <-chan wire.ShellReply {
 		for {
 			var reply wire.ShellReply
 			if err := dec.Decode(&reply); err != nil {
-				reply = wire.ShellReply{Code: 125, Failure: wire.NewFailure(engine.ErrLost)}
+				reply = wire.ShellReply{Code: engine.ExitFailure, Failure: wire.NewFailure(engine.ErrLost)}
 			}
 			replies <- reply
 			if !reply.Started {

@@ -31,13 +31,6 @@ const (
 	Skipped     State = "skipped"       // a workflow's step whose condition was false
 )
 
-// Exit statuses of a run that aren't its tool's own.
-const (
-	ExitTimedOut  = 124
-	ExitError     = 125
-	ExitCancelled = 130 // as a shell's after Ctrl-C
-)
-
 // Event is one thing that happened in a run. Events of a run have consecutive
 // Seq from 1. Exactly one of the pointers is set; in JSON its fields stand
 // beside the common ones, with "type" saying which it is.
@@ -173,9 +166,8 @@ type Timeline struct {
 // Result is how a run ended.
 type Result struct {
 	Status State `json:"status"`
-	// ExitCode is the exit status of `mayfly run`: the tool's own, or 124
-	// timed out, 125 Mayfly's own failure, 126 and 127 command not executable
-	// and not found, 128+n killed by signal n.
+	// ExitCode is the exit status of `mayfly run`: the tool's own, or one of
+	// the constants Exit…, or that of a signal ([engine.ExitSignal]).
 	ExitCode int `json:"exit_code"`
 	// Reason says why, for people; empty for a success.
 	Reason string `json:"reason"`

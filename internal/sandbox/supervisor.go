@@ -244,7 +244,8 @@ func (s *supervisor) outcome(exit *engine.Exit, oom bool, output *os.File) (err 
 func exitStatus(state *os.ProcessState) (int, engine.Signal) {
 	status, ok := state.Sys().(syscall.WaitStatus)
 	if ok && status.Signaled() {
-		return 128 + int(status.Signal()), engine.Signal(status.Signal())
+		sig := engine.Signal(status.Signal())
+		return engine.ExitSignal(sig), sig
 	}
 	return state.ExitCode(), 0
 }

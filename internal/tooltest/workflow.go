@@ -82,7 +82,7 @@ func (s *session) mockedSteps() map[string]workflow.StepState {
 		if mock.Status != "" {
 			st.Status = run.State(mock.Status)
 			if st.ExitCode == 0 && st.Failed() {
-				st.ExitCode = 1
+				st.ExitCode = run.ExitFailed
 			}
 		}
 		if st.Failed() {

@@ -303,7 +303,7 @@ func (p *Plan) Outcome(s *States) (status run.State, exitCode int, reason string
 		case run.Error, run.Denied, run.Lost, run.Cancelled: // cancelled is a step of finally that was killed
 			status = st.Status
 		}
-		return status, max(1, st.ExitCode), reason
+		return status, max(run.ExitFailed, st.ExitCode), reason
 	}
 	return run.Succeeded, 0, ""
 }

@@ -252,7 +252,7 @@ func testSignals(t *testing.T, h *Harness) {
 			t.Errorf("signal %d: %v", sig, err)
 		}
 		exit, err := wait(t, s)
-		if err != nil || exit.Code != 128+int(sig) || exit.Signal != sig {
+		if err != nil || exit.Code != engine.ExitSignal(sig) || exit.Signal != sig {
 			t.Errorf("after signal %d: %+v, %v", sig, exit, err)
 		}
 		if err := s.Signal(sig); err != nil {
@@ -295,7 +295,7 @@ func testStubborn(t *testing.T, h *Harness) {
 	case <-time.After(startTime):
 		t.Fatal("it doesn't end at KILL")
 	}
-	if exit, err := s.Wait(); err != nil || exit.Code != 137 {
+	if exit, err := s.Wait(); err != nil || exit.Code != engine.ExitSignal(engine.SIGKILL) {
 		t.Errorf("a second Wait: %+v, %v", exit, err)
 	}
 }

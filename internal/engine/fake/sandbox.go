@@ -42,7 +42,7 @@ func (s *sandbox) run(program Program) {
 	s.exit.Code = code
 	var sig signalled
 	if errors.As(context.Cause(p.Context), &sig) {
-		s.exit.Code, s.exit.Signal = 128+int(sig), engine.Signal(sig)
+		s.exit.Code, s.exit.Signal = engine.ExitSignal(engine.Signal(sig)), engine.Signal(sig)
 	}
 	s.exit.Finished = time.Now().UTC()
 	cpu := p.cpu

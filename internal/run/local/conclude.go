@@ -27,7 +27,7 @@ func (r *execution) conclude(t *tool.Tool, exit *engine.Exit, cause error) {
 		res.Status, res.ExitCode = run.Cancelled, run.ExitCancelled
 		res.Reason = "cancelled"
 	case exit.OutOfMemory:
-		res.Status, res.ExitCode = run.OutOfMemory, 137
+		res.Status, res.ExitCode = run.OutOfMemory, run.ExitOutOfMemory
 		res.Hint = raise(r.req, "resources.memory", "memory")
 		switch {
 		case exit.TooManyLocks:
