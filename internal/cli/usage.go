@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
@@ -20,6 +21,9 @@ type usageError struct {
 func (e *usageError) Error() string {
 	return fmt.Sprintf("%v; see '%s --help'", e.err, e.command)
 }
+
+// Code is run.Coder's.
+func (e *usageError) Code() run.Code { return run.CodeInvalidUsage }
 
 func (e *usageError) Unwrap() error { return e.err }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/condition"
 	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/run/failure"
 	"github.com/mayfly-run/mayfly/internal/tool"
 	"github.com/mayfly-run/mayfly/internal/workflow"
 )
@@ -151,8 +152,9 @@ func printValidation(s streams, asJSON bool, file string, warnings []tool.Proble
 			Valid    bool           `json:"valid"`
 			Problems []tool.Problem `json:"problems,omitempty"`
 			Warnings []tool.Problem `json:"warnings,omitempty"`
+			Code     run.Code       `json:"code,omitempty"`
 			Error    string         `json:"error,omitempty"`
-		}{File: file, Valid: err == nil, Warnings: warnings}
+		}{File: file, Valid: err == nil, Warnings: warnings, Code: failure.CodeOf(err)}
 		var problems *tool.Error
 		if errors.As(err, &problems) {
 			out.Problems = problems.Problems

@@ -169,7 +169,8 @@ type Result struct {
 	// ExitCode is the exit status of `mayfly run`: the tool's own, or one of
 	// the constants Exit…, or that of a signal ([engine.ExitSignal]).
 	ExitCode int `json:"exit_code"`
-	// Reason says why, for people; empty for a success.
+	// Code says why, for programs, and Reason for people; both are empty for a success.
+	Code   Code   `json:"code,omitempty"`
 	Reason string `json:"reason"`
 	// Hint says what to do about it, where there is something to do.
 	Hint string `json:"hint,omitempty"`
@@ -206,6 +207,7 @@ type StepResult struct {
 	Step     string    `json:"step"`
 	Status   State     `json:"status"`
 	ExitCode int       `json:"exit_code"`
+	Code     Code      `json:"code,omitempty"`
 	Reason   string    `json:"reason,omitempty"`
 	Started  time.Time `json:"started,omitzero"`
 	Finished time.Time `json:"finished,omitzero"`

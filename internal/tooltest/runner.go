@@ -15,6 +15,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/httpmock"
 	"github.com/mayfly-run/mayfly/internal/image"
 	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/run/failure"
 	"github.com/mayfly-run/mayfly/internal/run/local"
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
@@ -44,7 +45,11 @@ func (r *Runner) Run(ctx context.Context, s *tool.Suite, t *tool.Test) *Result {
 	res.DurationMS = time.Since(begin).Milliseconds()
 	switch {
 	case err != nil:
-		res.Status, res.Error = Errored, err.Error()
+		res.Status, res.Error, res.Code = Errored, err.Error(), failure.CodeOf(err)
+		var wrong *tool.Error
+		if errors.As(err, &wrong) {
+			res.Problems = wrong.Problems
+		}
 	case len(res.Failures) > 0:
 		res.Status = Failed
 	default:
@@ -63,7 +68,7 @@ func newResult(t *tool.Test) *Result {
 // notRun is the result of a test that wasn't begun.
 func notRun(j *Job) *Result {
 	res := newResult(j.Test)
-	res.Status, res.Error = Errored, "not run: the tests were interrupted"
+	res.Status, res.Error, res.Code = Errored, "not run: the tests were interrupted", run.CodeCancelled
 	return res
 }
 
@@ -95,30 +100,38 @@ func (r *Runner) run(ctx context.Context, s *tool.Suite, t *tool.Test, res *Resu
 		return err
 	}
 	defer func() { err = errors.Join(err, one.mocks.close()) }()
-	var failure error
+	var failed error
 	if one.tool != nil {
-		failure = one.runTool(ctx)
+		failed = one.runTool(ctx)
 	} else {
-		failure = one.runWorkflow(ctx)
+		failed = one.runWorkflow(ctx)
 	}
 	// Whatever the tool has begun is answered or ended before what was recorded is looked at.
 	if err := one.mocks.close(); err != nil {
 		return err
 	}
 	one.collect()
-	if failure != nil && res.Result == nil {
-		return errors.New(one.secrets.redactor(false).String(failure.Error()))
+	if failed != nil && res.Result == nil {
+		return one.masked(failed)
 	}
 	defer one.mask()
 	one.unmatched()
 	if status := res.Result.Status; own(status) && t.Expect.Status != string(status) {
-		return errors.New(res.Result.Reason)
+		return run.NewError(res.Result.Code, res.Result.Reason)
 	}
 	one.judge()
 	if r.Record {
 		return one.record()
 	}
 	return nil
+}
+
+// masked is an error with every secret in its text masked; one that needs it loses what it wraps, except for its code.
+func (s *session) masked(err error) error {
+	if text := s.secrets.redactor(false).String(err.Error()); text != err.Error() {
+		return run.NewError(failure.CodeOf(err), text)
+	}
+	return err
 }
 
 // own reports whether a run ended by Mayfly's failure and not by the tool.

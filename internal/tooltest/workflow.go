@@ -48,7 +48,7 @@ func (s *session) runWorkflow(ctx context.Context) (err error) {
 	s.result.Steps = make(map[string]StepResult, len(plan.Steps))
 	for i, step := range plan.Steps {
 		st := &states.Steps[i]
-		s.result.Steps[step.Name] = StepResult{Status: st.Status, ExitCode: st.ExitCode, Outputs: st.Outputs, Reason: st.Reason}
+		s.result.Steps[step.Name] = StepResult{Status: st.Status, ExitCode: st.ExitCode, Outputs: st.Outputs, Code: st.Code, Reason: st.Reason}
 	}
 	return err
 }
@@ -77,10 +77,11 @@ func (s *session) mockedSteps() map[string]workflow.StepState {
 		mock := s.test.Steps[name]
 		st := workflow.StepState{Status: run.Succeeded, Outputs: mock.Outputs}
 		if mock.ExitCode != nil && *mock.ExitCode != 0 {
-			st.Status, st.ExitCode = run.Failed, *mock.ExitCode
+			st.Status, st.ExitCode, st.Code = run.Failed, *mock.ExitCode, run.CodeToolFailed
 		}
 		if mock.Status != "" {
 			st.Status = run.State(mock.Status)
+			st.Code = codes[st.Status]
 			if st.ExitCode == 0 && st.Failed() {
 				st.ExitCode = run.ExitFailed
 			}
@@ -91,6 +92,12 @@ func (s *session) mockedSteps() map[string]workflow.StepState {
 		out[name] = st
 	}
 	return out
+}
+
+// codes are those of the ends that a mocked step can have.
+var codes = map[run.State]run.Code{
+	run.Failed: run.CodeToolFailed, run.TimedOut: run.CodeTimedOut, run.Cancelled: run.CodeCancelled, run.OutOfMemory: run.CodeOutOfMemory,
+	run.Denied: run.CodePolicyDenied, run.Error: run.CodeError, run.Lost: run.CodeSandboxLost, run.Skipped: run.CodeSkipped,
 }
 
 // stepEvent keeps what the steps print, and their connections. It is called with one event at a time.

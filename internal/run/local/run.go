@@ -19,6 +19,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/image"
 	"github.com/mayfly-run/mayfly/internal/policy"
 	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/run/failure"
 	"github.com/mayfly-run/mayfly/internal/secret"
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
@@ -204,19 +205,11 @@ func (r *execution) do(ctx context.Context) (*run.Result, error) {
 // fail sets the result for a failure of Mayfly's.
 func (r *execution) fail(ctx context.Context, err error) {
 	res := &r.result
-	res.Reason = err.Error()
-	res.Status, res.ExitCode = run.Error, run.ExitError
-	var command *engine.CommandError
-	var denied *policy.DeniedError
-	switch {
-	case errors.As(err, &denied):
-		res.Status = run.Denied
-	case errors.As(err, &command):
-		res.Status, res.ExitCode = run.Failed, command.ExitCode()
-	case errors.Is(err, engine.ErrLost):
-		res.Status = run.Lost
-	case ctx.Err() != nil && errors.Is(err, context.Cause(ctx)):
-		res.Status, res.ExitCode = run.Cancelled, run.ExitCancelled
+	f := failure.Of(err)
+	res.Status, res.ExitCode, res.Code, res.Reason = f.State, f.ExitCode, f.Code, err.Error()
+	// What failed because the run was ended didn't fail by itself.
+	if f.State == run.Error && ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
+		res.Status, res.ExitCode, res.Code = run.Cancelled, run.ExitCancelled, run.CodeCancelled
 		res.Reason = "cancelled before the tool started"
 		if res.Attempts > 1 {
 			res.Reason = fmt.Sprintf("cancelled before attempt %d started", res.Attempts)
@@ -225,10 +218,10 @@ func (r *execution) fail(ctx context.Context, err error) {
 }
 
 // masked is err with every secret in its text masked; an error that needs it
-// loses what it wraps.
+// loses what it wraps, except for its code.
 func (r *execution) masked(err error) error {
 	if text := err.Error(); r.masker.Load().String(text) != text {
-		return errors.New(r.masker.Load().String(text))
+		return run.NewError(failure.CodeOf(err), r.masker.Load().String(text))
 	}
 	return err
 }

@@ -163,7 +163,7 @@ func (c *Client) Run(ctx context.Context, req *run.Request, watch run.Watch) (*r
 	}()
 	if err := c.asks.send(frame{ID: id, Run: req}); err != nil {
 		err = fmt.Errorf("ask the runner: %w", err)
-		return &run.Result{Status: run.Lost, ExitCode: run.ExitError, Reason: err.Error()}, err
+		return &run.Result{Status: run.Lost, ExitCode: run.ExitError, Code: run.CodeSandboxLost, Reason: err.Error()}, err
 	}
 	done, kill := ctx.Done(), watch.Kill
 	for {
@@ -187,7 +187,7 @@ func (c *Client) Run(ctx context.Context, req *run.Request, watch run.Watch) (*r
 			_ = c.asks.send(frame{ID: id, Kill: true})
 		case <-c.ended:
 			err := errors.New("the runner is gone")
-			return &run.Result{Status: run.Lost, ExitCode: run.ExitError, Reason: err.Error()}, err
+			return &run.Result{Status: run.Lost, ExitCode: run.ExitError, Code: run.CodeSandboxLost, Reason: err.Error()}, err
 		}
 	}
 }
