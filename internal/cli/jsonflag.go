@@ -59,23 +59,7 @@ func printJSONError(w io.Writer, err error) error {
 		return nil
 	}
 	f := failure.Of(err)
-	return encodeLine(w, jsonError{Type: "error", Code: f.Code, Error: err.Error(), Problems: problemsOf(err), ExitCode: f.ExitCode})
-}
-
-// problemsOf are the places of what is wrong with definitions, those of several files too.
-func problemsOf(err error) []tool.Problem {
-	var wrong *tool.Error
-	if several, ok := err.(interface{ Unwrap() []error }); ok {
-		var all []tool.Problem
-		for _, e := range several.Unwrap() {
-			all = append(all, problemsOf(e)...)
-		}
-		return all
-	}
-	if errors.As(err, &wrong) {
-		return wrong.Problems
-	}
-	return nil
+	return encodeLine(w, jsonError{Type: "error", Code: f.Code, Error: err.Error(), Problems: tool.Problems(err), ExitCode: f.ExitCode})
 }
 
 // printList prints a listing as JSON, one array, which is [] for nothing.

@@ -7,7 +7,9 @@ import (
 
 // HTTPMock is an answer to HTTP requests, with what a request has to be to get it.
 type HTTPMock struct {
-	// Label is the mock's name in messages, such as "http[1]".
+	// Name is the one that the file gives it; it may be empty.
+	Name string
+	// Label is the mock's name in messages: its own, or one such as "http[1]".
 	Label string
 	RequestMatch
 	// Answers are given one after the other; the last one is given again, without end or up to Times. There is one at
@@ -66,6 +68,7 @@ type Header struct{ Name, Value string }
 
 // CommandMock is an answer to calls of a command.
 type CommandMock struct {
+	Name    string
 	Label   string
 	Command string
 	// Args is nil for any arguments.

@@ -5,8 +5,11 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/mayfly-run/mayfly/internal/textsafe"
 )
 
 // This file has the shapes of mocks.
@@ -37,7 +40,8 @@ func httpMockShape() shape[HTTPMock] {
 		bind("answers", "Several answers, given one after the other; the last one is repeated.", list("an answer", answerShape()),
 			func(m *rawHTTPMock) *[]HTTPAnswer { return &m.Answers }),
 		bind("times", "How many requests the mock answers, and has to; any number where it doesn't say.", timesShape(),
-			func(m *rawHTTPMock) **int { return &m.Times }))
+			func(m *rawHTTPMock) **int { return &m.Times }),
+		bind("name", mockNameDoc, mockNameShape(), func(m *rawHTTPMock) *string { return &m.Name }))
 	return located(convert(object("a mock", fields, func(d *decoder, n *yaml.Node, m *rawHTTPMock) {
 		checkMatch(d, n, &m.RequestMatch)
 		if !has(n, "answers") {
@@ -55,6 +59,20 @@ func httpMockShape() shape[HTTPMock] {
 	}), func(m rawHTTPMock) HTTPMock { return m.HTTPMock }), func(m HTTPMock, p Position) HTTPMock {
 		m.Position = p
 		return m
+	})
+}
+
+const (
+	mockNameDoc = "What messages and results call the mock, instead of by its place, as http[0]."
+	maxMockName = 500
+)
+
+func mockNameShape() shape[string] {
+	return text(schema{"minLength": 1, "maxLength": maxMockName}, func(s string) (string, string) {
+		if strings.TrimSpace(s) == "" || utf8.RuneCountInString(s) > maxMockName || strings.Contains(s, "\n") || textsafe.Replace(s, "") != s {
+			return "is not a name of a mock", fmt.Sprintf("write one line of at most %d characters", maxMockName)
+		}
+		return "", ""
 	})
 }
 
@@ -209,7 +227,8 @@ func commandMockShape() shape[CommandMock] {
 			list("an answer", object("an answer", commandAnswerFields(func(a *CommandAnswer) *CommandAnswer { return a }), nil)),
 			func(m *rawCommandMock) *[]CommandAnswer { return &m.Answers }),
 		bind("times", "How many calls the mock answers, and has to; any number where it doesn't say.", timesShape(),
-			func(m *rawCommandMock) **int { return &m.Times }))
+			func(m *rawCommandMock) **int { return &m.Times }),
+		bind("name", mockNameDoc, mockNameShape(), func(m *rawCommandMock) *string { return &m.Name }))
 	return located(convert(object("a mocked command", fields, func(d *decoder, n *yaml.Node, m *rawCommandMock) {
 		if !has(n, "answers") {
 			m.Answers = []CommandAnswer{m.only}

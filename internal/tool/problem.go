@@ -77,6 +77,42 @@ func newError(problems []Problem) *Error {
 	return &Error{Problems: problems}
 }
 
+// PlacedError is an error with the place of a definition that it is about.
+type PlacedError struct {
+	Position
+	Err error
+}
+
+// Error is "file:line:column: error".
+func (e *PlacedError) Error() string { return e.Position.String() + ": " + e.Err.Error() }
+
+// Unwrap returns the error without its place.
+func (e *PlacedError) Unwrap() error { return e.Err }
+
+// Problems are the places of definitions that an error is about, with what is wrong there; none where it is about none.
+func Problems(err error) []Problem {
+	switch e := err.(type) { //nolint:errorlint // it unwraps step by step
+	case *Error:
+		return e.Problems
+	case *WorkflowError:
+		return []Problem{{Position: e.Position, Text: strings.TrimPrefix(e.Error(), e.Position.String()+": ")}}
+	case *PlacedError:
+		if inner := Problems(e.Err); len(inner) > 0 {
+			return inner
+		}
+		return []Problem{{Position: e.Position, Text: e.Err.Error()}}
+	case interface{ Unwrap() []error }:
+		var all []Problem
+		for _, one := range e.Unwrap() {
+			all = append(all, Problems(one)...)
+		}
+		return all
+	case interface{ Unwrap() error }:
+		return Problems(e.Unwrap())
+	}
+	return nil
+}
+
 // WorkflowError says that a file holds a workflow where a tool was expected. It is no fault of the file: whoever
 // understands workflows can take the data to their own parser.
 type WorkflowError struct {

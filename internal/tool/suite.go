@@ -171,14 +171,14 @@ func (s *Suite) LoadTool() (*Tool, error) {
 	}
 	t, err := Load(file)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", s.Tool.Position, err)
+		return nil, &PlacedError{s.Tool.Position, err}
 	}
 	// The shim, which copies the tool's files, has another working directory.
 	if t.Source.Dir, err = filepath.Abs(t.Source.Dir); err != nil {
 		return nil, err
 	}
 	if err := t.trustFiles(found); err != nil {
-		return nil, fmt.Errorf("%s: %w", s.Tool.Position, err)
+		return nil, &PlacedError{s.Tool.Position, err}
 	}
 	return t, t.ReadFiles()
 }
@@ -216,15 +216,15 @@ func (s *Suite) LoadWorkflow() (*Workflow, error) {
 			return nil, err
 		}
 		if err := r.trusted(file); err != nil {
-			return nil, fmt.Errorf("%s: %w", s.Workflow.Position, err)
+			return nil, &PlacedError{s.Workflow.Position, err}
 		}
 	}
 	def, err := LoadDefinition(file)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", s.Workflow.Position, err)
+		return nil, &PlacedError{s.Workflow.Position, err}
 	}
 	if def.Workflow == nil {
-		return nil, fmt.Errorf("%s: %s is a tool; name it under tool and not under workflow", s.Workflow.Position, file)
+		return nil, &PlacedError{s.Workflow.Position, fmt.Errorf("%s is a tool; name it under tool and not under workflow", file)}
 	}
 	def.Workflow.reach = r
 	if err := def.Workflow.Resolve(); err != nil {
@@ -262,7 +262,7 @@ func (s *Suite) subjectFile(subject *Subject) (string, reach, error) {
 	}
 	found, err := find(cmp.Or(s.Source.Dir, "."), subject.Name, given.giver)
 	if err != nil {
-		return "", given, fmt.Errorf("%s: %w", subject.Position, err)
+		return "", given, &PlacedError{subject.Position, err}
 	}
 	return found.File, found.reach, nil
 }

@@ -201,7 +201,7 @@ func (r *resolver) add(s *Step, err error) {
 	}
 	var refused *UntrustedError
 	if errors.As(err, &refused) && r.refused == nil {
-		r.refused = fmt.Errorf("%s: the tool of step %s: %w", s.Uses.Position, quote(s.Name), err)
+		r.refused = &PlacedError{s.Uses.Position, fmt.Errorf("the tool of step %s: %w", quote(s.Name), err)}
 	}
 	var missing *NotFoundError
 	if errors.As(err, &missing) {

@@ -46,10 +46,7 @@ func (r *Runner) Run(ctx context.Context, s *tool.Suite, t *tool.Test) *Result {
 	switch {
 	case err != nil:
 		res.Status, res.Error, res.Code = Errored, err.Error(), failure.CodeOf(err)
-		var wrong *tool.Error
-		if errors.As(err, &wrong) {
-			res.Problems = wrong.Problems
-		}
+		res.Problems = tool.Problems(err)
 	case len(res.Failures) > 0:
 		res.Status = Failed
 	default:

@@ -101,6 +101,8 @@ func rules() []rule {
 		is("image.ErrMalformed", image.ErrMalformed, failed(run.CodeImageInvalid)),
 		is("image.ErrHostile", image.ErrHostile, failed(run.CodeImageInvalid)),
 
+		typed(func(*tool.PlacedError) Failure { return failed(run.CodeInvalidDefinition) }),
+
 		is("syscall.ENOSPC", syscall.ENOSPC, failed(run.CodeNoSpace)),
 		is("fs.ErrPermission", fs.ErrPermission, failed(run.CodePermissionDenied)),
 		is("fs.ErrNotExist", fs.ErrNotExist, failed(run.CodeFileNotFound)),

@@ -225,7 +225,7 @@ func compileCommand(spec *engine.Spec, t *tool.Tool, config *image.RunConfig) er
 	default:
 		spec.Args = append(slices.Clone(config.Entrypoint), config.Cmd...)
 		if len(spec.Args) == 0 {
-			return fmt.Errorf("%s: tool %q has neither command nor script, and image %s has no entrypoint; add a command", t.Source.Position, t.Name, spec.Image.Reference)
+			return &tool.PlacedError{Position: t.Source.Position, Err: fmt.Errorf("tool %q has neither command nor script, and image %s has no entrypoint; add a command", t.Name, spec.Image.Reference)}
 		}
 	}
 	return nil

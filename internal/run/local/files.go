@@ -38,7 +38,7 @@ func Pack(ctx context.Context, store content.Store, t *tool.Tool) error {
 func noFolder(t *tool.Tool) error {
 	for _, v := range t.Volumes {
 		if v.File != "" {
-			return fmt.Errorf("%s: volume %s: the definition comes from no folder, so it has no files; save it to a file", v.Position, v.Name)
+			return &tool.PlacedError{Position: v.Position, Err: fmt.Errorf("volume %s: the definition comes from no folder, so it has no files; save it to a file", v.Name)}
 		}
 	}
 	return nil

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from dataclasses import dataclass, field
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, Type, Union
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Type, Union
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from ._match import ArgsMatch, TextMatch, args_mismatch, json_mismatch, mismatch, values_mismatch
@@ -131,6 +131,7 @@ class Step:
     exit_code: int
     outputs: Dict[str, str]
     reason: str
+    code: str = ""
 
 
 @dataclass(frozen=True)
@@ -153,6 +154,8 @@ class Result:
     exit_code: int
     #: Why, for people; "" for a success.
     reason: str
+    #: Why, for programs: timed_out, tool_failed…, as docs/TOOL-FORMAT.md lists it; "" for a success.
+    code: str
     #: What was printed, secrets masked; the first 8 MiB.
     stdout_bytes: bytes
     stderr_bytes: bytes
@@ -178,14 +181,8 @@ class Result:
     _failure: Type[BaseException] = field(default=AssertionError)
 
     @classmethod
-    def from_json(
-        cls,
-        data: Dict[str, Any],
-        label: Callable[[str], str] = str,
-        message: Callable[[str], str] = str,
-        failure: Type[BaseException] = AssertionError,
-    ) -> Result:
-        """Read a line of ``mayfly test --json``. label names a mock, message the mocks in a message."""
+    def from_json(cls, data: Dict[str, Any], failure: Type[BaseException] = AssertionError) -> Result:
+        """Read a line of ``mayfly test --json``."""
         run = data.get("result") or {}
         usage = run.get("usage") or {}
         return cls(
@@ -193,6 +190,7 @@ class Result:
             status=run.get("status", ""),
             exit_code=run.get("exit_code", 0),
             reason=run.get("reason") or "",
+            code=run.get("code") or "",
             stdout_bytes=_bytes(data, "stdout"),
             stderr_bytes=_bytes(data, "stderr"),
             stdout_truncated=bool(data.get("stdout_truncated")),
@@ -200,16 +198,16 @@ class Result:
             outputs=dict(run.get("outputs") or {}),
             duration=run.get("duration_ms", 0) / 1000,
             usage=Usage(**{key: usage[key] for key in Usage.__dataclass_fields__ if key in usage}),
-            requests=[_request(r, label, message) for r in data.get("requests") or []],
-            calls=[_call(c, label, message) for c in data.get("calls") or []],
+            requests=[_request(r) for r in data.get("requests") or []],
+            calls=[_call(c) for c in data.get("calls") or []],
             connections=[_connection(c) for c in data.get("connections") or []],
-            unused_mocks=[label(m) for m in data.get("unused_mocks") or []],
+            unused_mocks=list(data.get("unused_mocks") or []),
             steps={
-                name: Step(s.get("status", ""), s.get("exit_code", 0), dict(s.get("outputs") or {}), s.get("reason") or "")
+                name: Step(s.get("status", ""), s.get("exit_code", 0), dict(s.get("outputs") or {}), s.get("reason") or "", s.get("code") or "")
                 for name, s in (data.get("steps") or {}).items()
             },
-            failures=[Failure(f.get("kind", ""), message(f.get("message", ""))) for f in data.get("failures") or []],
-            notes=[message(n) for n in data.get("notes") or []],
+            failures=[Failure(f.get("kind", ""), f.get("message", "")) for f in data.get("failures") or []],
+            notes=list(data.get("notes") or []),
             raw=data,
             _failure=failure,
         )
@@ -360,7 +358,7 @@ _MOST_REQUESTS = 10
 _MOST_LINES = 20
 
 
-def _request(r: Mapping[str, Any], label: Callable[[str], str], message: Callable[[str], str]) -> Request:
+def _request(r: Mapping[str, Any]) -> Request:
     return Request(
         method=r.get("method", ""),
         url=r.get("url", ""),
@@ -373,23 +371,23 @@ def _request(r: Mapping[str, Any], label: Callable[[str], str], message: Callabl
         body_size=r.get("body_size", 0),
         body_truncated=bool(r.get("body_truncated")),
         protocol=r.get("protocol", ""),
-        mock=label(r["mock"]) if r.get("mock") else "",
+        mock=r.get("mock") or "",
         status=r.get("status", 0),
-        problem=message(r.get("problem") or ""),
+        problem=r.get("problem") or "",
         seq=r.get("seq", 0),
         time=r.get("time", ""),
     )
 
 
-def _call(c: Mapping[str, Any], label: Callable[[str], str], message: Callable[[str], str]) -> Call:
+def _call(c: Mapping[str, Any]) -> Call:
     return Call(
         command=c.get("command", ""),
         args=list(c.get("args") or []),
         stdin_bytes=_bytes(c, "stdin"),
         stdin_size=c.get("stdin_size", 0),
         exit_code=c.get("exit_code", 0),
-        mock=label(c["mock"]) if c.get("mock") else "",
-        problem=message(c.get("problem") or ""),
+        mock=c.get("mock") or "",
+        problem=c.get("problem") or "",
         seq=c.get("seq", 0),
         time=c.get("time", ""),
     )
