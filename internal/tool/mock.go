@@ -103,7 +103,7 @@ type Matcher struct {
 	Contains    []string
 	NotContains []string
 	Matches     []Pattern
-	// Line says that a line break at the end makes no difference to Equals.
+	// Line says that a line break at the end makes no difference to Equals, Glob and Regex.
 	Line bool
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Type, Union
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -421,7 +422,8 @@ def _differences(
     query: Optional[Mapping[str, Optional[TextMatch]]],
 ) -> List[str]:
     out = []
-    wanted: List[Tuple[str, TextMatch]] = []
+    wanted: Dict[str, Any] = {}
+    slashed = False
     if isinstance(path, str):
         split = urlsplit(path) if "://" in path else None
         if split is not None:
@@ -429,24 +431,24 @@ def _differences(
                 out.append(f"scheme: want {split.scheme}")
             host = host if host is not None else split.hostname
             port = port if port is not None else split.port or {"https": 443}.get(split.scheme, 80)
-            path, rest = unquote(split.path) or "/", split.query
+            path, rest, slashed = _slashed(split.path) or "/", split.query, True
         else:
             path, _, rest = path.partition("?")
-        wanted = [(name, value) for name, values in parse_qs(rest, keep_blank_values=True).items() for value in values]
+        # A parameter that is repeated has exactly these values.
+        wanted = {name: values if len(values) > 1 else values[0] for name, values in parse_qs(rest, keep_blank_values=True).items()}
     if method is not None and method.upper() != request.method:
         out.append(f"method: want {method.upper()}")
     if isinstance(host, str):
-        host = host.lower()
+        host = _unicode_host(host)
     why = mismatch(host, request.host, glob=True)
-    if why:
+    if why and mismatch(host, _unicode_host(request.host), glob=True):
         out.append("host: " + why)
     if port is not None and port != request.port:
         out.append(f"port: {request.port} is not {port}")
-    why = mismatch(path, request.path, glob=True)
-    if why:
-        out.append("path: " + why)
-    for name, value in wanted:
-        out += values_mismatch("query", {name: value}, request.query, fold=False)
+    whys = [mismatch(path, form, glob=True) for form in _paths(request, slashed)]
+    if all(whys):
+        out.append("path: " + whys[0])
+    out += values_mismatch("query", wanted, request.query, fold=False)
     out += values_mismatch("query", query or {}, request.query, fold=False)
     out += values_mismatch("header", headers or {}, {"Host": [request.host, f"{request.host}:{request.port}"], **request.headers}, fold=True)
     if json is not None:
@@ -458,9 +460,50 @@ def _differences(
             out.append(f"body: {request.body[:200]!r} is not {bytes(body)[:200]!r}")
     else:
         why = mismatch(body, request.text, glob=False)
-        if why:
+        if why and not _same_form(body, request):
             out.append("body: " + why)
     return out
+
+
+def _slashed(path: str) -> str:
+    """The path of a URL, decoded except for slashes and percent signs that are encoded, which are no others."""
+    kept = re.sub("%(2f|25)", lambda m: "%25" + m[1].upper(), path, flags=re.I)
+    return unquote(kept)
+
+
+def _paths(request: Request, slashed: bool) -> List[str]:
+    """The forms of a path, one of which has to be the one that is meant: for that of a URL only the one that keeps encoded
+    slashes; otherwise also the path as it came and, unless a slash in it was encoded twice, the decoded one.
+    """
+    escaped = request.url.partition("://")[2].partition("?")[0]
+    escaped = escaped[escaped.find("/") :] if "/" in escaped else "/"
+    kept = _slashed(escaped)
+    if slashed:
+        return [kept]
+    return [kept, escaped] if "%2F" in request.path.upper() else [request.path, kept, escaped]
+
+
+def _unicode_host(host: str) -> str:
+    """A host in small letters, and in those of its script."""
+    return ".".join(_unicode_label(label) for label in host.lower().split("."))
+
+
+def _unicode_label(label: str) -> str:
+    if not label.startswith("xn--"):
+        return label
+    try:
+        return label[len("xn--") :].encode().decode("punycode")
+    except UnicodeError:
+        return label
+
+
+def _same_form(want: Any, request: Request) -> bool:
+    """Whether a form has the fields that are meant, in any order."""
+    kind = request.header("Content-Type") or ""
+    if not isinstance(want, str) or not kind.startswith("application/x-www-form-urlencoded"):
+        return False
+    wanted, got = (parse_qs(text, keep_blank_values=True) for text in (want, request.text))
+    return {name: sorted(values) for name, values in wanted.items()} == {name: sorted(values) for name, values in got.items()}
 
 
 def _came(n: int) -> str:
