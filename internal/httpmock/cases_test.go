@@ -74,7 +74,7 @@ func recorded(t *testing.T, want *Request) *Request {
 	got := describe(req, &connection{tls: u.Scheme == "https", about: engine.MockedConnection{Port: want.Port}})
 	got.setBody(&body{kept: bytes.Clone([]byte(want.Body)), size: int64(len(want.Body))})
 	for what, pair := range map[string][2]any{
-		"host": {got.Host, want.Host}, "path": {got.Path, want.Path}, "query": {map[string][]string(got.Query), want.Query}, "port": {got.Port, want.Port},
+		"host": {got.Host, want.Host}, "path": {got.Path, want.Path}, "query": {got.Query, want.Query}, "port": {got.Port, want.Port},
 	} {
 		if !reflect.DeepEqual(pair[0], pair[1]) {
 			t.Errorf("the %s is recorded as %q, and the case has %q", what, pair[0], pair[1])

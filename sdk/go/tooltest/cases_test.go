@@ -27,7 +27,7 @@ func TestSharedCases(t *testing.T) {
 	}
 	run := 0
 	for _, c := range cases {
-		differs := false
+		var differs bool
 		if c.Request != nil {
 			want, ok := wantedRequest(t, c.Want)
 			if !ok {

@@ -2,7 +2,6 @@ package tooltest
 
 import (
 	"math/big"
-	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -68,7 +67,7 @@ func paired(patterns, values []string) bool {
 
 // sameForm reports whether a form has the fields that are meant, in any order.
 func sameForm(want string, got *RecordedRequest) bool {
-	if !strings.HasPrefix(http.Header(got.Headers).Get("Content-Type"), "application/x-www-form-urlencoded") {
+	if !strings.HasPrefix(got.Headers.Get("Content-Type"), "application/x-www-form-urlencoded") {
 		return false
 	}
 	wanted, err := url.ParseQuery(want)
