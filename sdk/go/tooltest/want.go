@@ -257,8 +257,10 @@ func queryDifferences(query string, want map[string]string, got *RecordedRequest
 	}
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		wanted := values[name]
-		// A parameter that is repeated has exactly these values.
-		if len(wanted) == 1 && !anyGlob(wanted[0], got.Query[name]) || len(wanted) > 1 && !paired(wanted, got.Query[name]) {
+		switch {
+		case len(wanted) == 1 && !anyGlob(wanted[0], got.Query[name]):
+			out = append(out, fmt.Sprintf("query %s: %q is not %q", name, got.Query[name], wanted[0]))
+		case len(wanted) > 1 && !paired(wanted, got.Query[name]): // a repeated one has exactly these values
 			out = append(out, fmt.Sprintf("query %s: %q is not %q", name, got.Query[name], wanted))
 		}
 	}
