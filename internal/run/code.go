@@ -45,6 +45,7 @@ const (
 	CodeRegistryDenied      Code = "registry_denied"
 	CodeRegistryRefused     Code = "registry_refused"
 	CodeNoSpace             Code = "no_space"
+	CodeNotKept             Code = "not_kept"
 
 	CodeError Code = "error"
 )
@@ -103,6 +104,7 @@ func Codes() []CodeInfo {
 		{CodeRegistryDenied, failure, "the registry refuses the credentials, or wants some", "the image store"},
 		{CodeRegistryRefused, failure, "what the registry does isn't safe: its TLS, plain HTTP, where it leads", "the image store"},
 		{CodeNoSpace, failure, "the disk is full", "the image store"},
+		{CodeNotKept, "125", "no sandbox of that run is kept", "the engine"},
 
 		{CodeError, failure, "any other failure", "Mayfly"},
 	}

@@ -181,7 +181,7 @@ func (s *supervisor) run(stdin, stdout, stderr *os.File) (*engine.Exit, error) {
 	exit.Finished = time.Now().UTC()
 
 	exit.Code, exit.Signal = exitStatus(s.state)
-	if s.sent != 0 && exit.Code == 128+int(s.sent) { // all that another runtime says of a signal
+	if s.sent != 0 && exit.Code == engine.ExitSignal(s.sent) { // all that another runtime says of a signal
 		exit.Signal = s.sent
 	}
 	exit.Kept = s.start.Spec.KeepFor > 0 && (exit.Code != 0 || oom || s.asked) && !s.killed

@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"github.com/mayfly-run/mayfly/internal/condition"
+	"github.com/mayfly-run/mayfly/internal/content"
 	"github.com/mayfly-run/mayfly/internal/engine"
 	"github.com/mayfly-run/mayfly/internal/image"
 	"github.com/mayfly-run/mayfly/internal/policy"
@@ -64,8 +65,10 @@ func rules() []rule {
 		}),
 		is("engine.ErrLost", engine.ErrLost, Failure{run.CodeSandboxLost, run.ExitError, run.Lost}),
 		typed(func(*engine.Unsupported) Failure { return failed(run.CodeUnsupported) }),
+		typed(func(*engine.NotKeptError) Failure { return failed(run.CodeNotKept) }),
 		typed(func(*engine.InvalidError) Failure { return failed(run.CodeInvalidDefinition) }),
 
+		typed(func(*content.DigestError) Failure { return failed(run.CodeInvalidInput) }),
 		typed(func(*tool.InputError) Failure { return failed(run.CodeInvalidInput) }),
 		typed(func(*tool.UntrustedError) Failure { return failed(run.CodeUntrusted) }),
 		typed(func(*tool.NotFoundError) Failure { return failed(run.CodeToolNotFound) }),

@@ -67,7 +67,7 @@ func TestEveryErrorHasACode(t *testing.T) {
 		have[r.name] = true
 	}
 	found := 0
-	for _, pkg := range []string{"condition", "engine", "image", "policy", "secret", "tool", "workflow"} {
+	for _, pkg := range []string{"condition", "content", "engine", "image", "policy", "secret", "tool", "workflow"} {
 		for _, name := range exportedErrors(t, filepath.Join("..", "..", pkg)) {
 			found++
 			name = pkg + "." + name
