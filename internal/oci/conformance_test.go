@@ -25,7 +25,7 @@ func TestConformanceOfGVisor(t *testing.T) {
 	image := testbed.Busybox(t)
 	enginetest.Run(t, func(*testing.T) *enginetest.Harness {
 		h := testbed.HarnessOf(e, image)
-		h.Runtime, h.OwnProcesses, h.MostOpenFiles = "gvisor", 192, 0 // its kernel has limits of its own
+		h.Runtime, h.OwnProcesses, h.MostOpenFiles = "gvisor", testbed.GVisorProcesses, 0 // its kernel has limits of its own
 		return h
 	})
 }

@@ -37,7 +37,7 @@ func runLinked(t *testing.T, c *canary, place, to string) {
 	for dir := filepath.Dir(place); dir != "."; dir = filepath.Dir(dir) {
 		files = append(files, imagetest.File{Name: dir + "/"})
 	}
-	b := &box{t: t, engine: testbed.Engine(t), canary: c, image: imageOf(t, append(files, link(place, to))...)}
+	b := &box{t: t, engine: testbed.UnderTest(t), canary: c, image: imageOf(t, append(files, link(place, to))...)}
 	spec := b.shell(`
 		for f in /etc/hosts /etc/passwd /dev/null /tmp/x /root/x /workspace/x /data/x /cache/x "$MAYFLY_OUTPUT" ` + place + ` ` + place + `/canary; do
 			echo attack 2>&1 >> "$f"; chmod 0 "$f"; rm -f "$f"; cat "$f"; done

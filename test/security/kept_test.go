@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/mayfly-run/mayfly/internal/engine"
+	"github.com/mayfly-run/mayfly/test/testbed"
 )
 
 // keep runs a tool that fails and keeps its sandbox until the end of the test, which has to find nothing left of it then.
@@ -33,6 +34,6 @@ func (b *box) keep(t *testing.T, spec *engine.Spec) {
 // look runs a command in a kept sandbox and returns what it said.
 func (b *box) look(spec *engine.Spec, argv ...string) (said string, code int, err error) {
 	out := newOutput()
-	code, err = b.engine.Shell(spec.ID, argv, nil, engine.Streams{Stdout: out, Stderr: out})
+	code, err = testbed.Engine(b.t).Shell(spec.ID, argv, nil, engine.Streams{Stdout: out, Stderr: out})
 	return out.String(), code, err
 }

@@ -63,7 +63,7 @@ func TestM07_HostilePasswd(t *testing.T) {
 			"zero":      link(name, "/dev/zero"),
 			"process":   link(name, "/proc/1/environ"),
 		} {
-			b := &box{t: t, engine: testbed.Engine(t), canary: c, image: imageOf(t, imagetest.File{Name: "etc/"}, f)}
+			b := &box{t: t, engine: testbed.UnderTest(t), canary: c, image: imageOf(t, imagetest.File{Name: "etc/"}, f)}
 			// Unpacking drops these two (M02); a layer that has them all the same must do no harm.
 			if special := f.Type == tar.TypeFifo || f.Type == tar.TypeChar; special {
 				place := filepath.Join(b.image.Unpacked.Layers[len(b.image.Unpacked.Layers)-1], name)
@@ -106,7 +106,7 @@ func TestM07_HostileConfigurations(t *testing.T) {
 		"user":        {User: "70000:70000"},
 		"arguments":   {Entrypoint: []string{"sh", "-c", strings.Repeat("#", 3<<20)}},
 	} {
-		b := &box{t: t, engine: testbed.Engine(t), canary: canary, image: testbed.UnpackInto(t, store, config, imagetest.BusyboxLayer(t), attackerLayer(t))}
+		b := &box{t: t, engine: testbed.UnderTest(t), canary: canary, image: testbed.UnpackInto(t, store, config, imagetest.BusyboxLayer(t), attackerLayer(t))}
 		img, err := store.Lookup(b.image.Reference)
 		if err != nil {
 			t.Fatal(err)
