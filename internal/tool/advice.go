@@ -3,6 +3,7 @@ package tool
 import (
 	"strings"
 
+	"github.com/mayfly-run/mayfly/internal/lazyregexp"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -63,7 +64,7 @@ func advise(lines []string, named int) (line int, hint string) {
 }
 
 // keyed matches a line with a key and a value, or a list item.
-var keyed = pattern(`^ *(?:- +)*(?:[A-Za-z_][A-Za-z0-9_.-]*:(?: +|$)|- +)(.*)$`)
+var keyed = lazyregexp.New(`^ *(?:- +)*(?:[A-Za-z_][A-Za-z0-9_.-]*:(?: +|$)|- +)(.*)$`)
 
 // flowIn is the flow collection that begins in a line, and the column that its further lines are indented beyond.
 func flowIn(line string) (value string, least int) {

@@ -20,17 +20,10 @@ type rawArg struct {
 	options  []*yaml.Node
 }
 
-// node takes any value as it stands, for what depends on other keys.
-func node() shape[*yaml.Node] {
-	return shape[*yaml.Node]{schema: schema{}, read: func(_ *decoder, n *yaml.Node, _ string) (*yaml.Node, bool) {
-		return n, true
-	}}
-}
-
 func argShape() shape[Arg] {
 	options := list("an option", node())
 	options.schema = schema{"type": "array", "minItems": 1}
-	raw := object("an argument", []field[rawArg]{
+	raw := objectWithHints("an argument", []field[rawArg]{
 		needed(bind("name", "The input's name.", text(schema{"pattern": namePattern}, checkName),
 			func(a *rawArg) *string { return &a.Name })),
 		bind("type", "The input's type; string where none is given.", choice("type", types()...),
@@ -45,7 +38,7 @@ func argShape() shape[Arg] {
 			func(a *rawArg) *[]*yaml.Node { return &a.options }),
 		bind("env", "The variable that the input arrives in; the name in upper case where none is given.", text(schema{"pattern": envPattern}, checkEnvName),
 			func(a *rawArg) *string { return &a.Env }),
-	}, finishArg)
+	}, hintsForArgument, finishArg)
 	return located(convert(raw, func(a rawArg) Arg { return a.Arg }), func(a Arg, p Position) Arg {
 		a.Position = p
 		return a

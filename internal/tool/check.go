@@ -32,50 +32,21 @@ func checkTool(d *decoder, n *yaml.Node, t *Tool) {
 	}
 	// The variables that tell a tool where its output file is are not its own to set.
 	for i, e := range t.Environment {
-		d.reserved(e.Name, func() *yaml.Node { return item(n, "environment", i) })
+		reserved(d, e.Name, func() *yaml.Node { return item(n, "environment", i) })
 	}
 	for i, a := range t.Args {
-		d.reserved(a.Env, func() *yaml.Node { return item(n, "args", i) })
+		reserved(d, a.Env, func() *yaml.Node { return item(n, "args", i) })
 	}
 }
 
 // reserved reports a variable that a run sets itself, so that a tool's own value would be lost.
-func (d *decoder) reserved(name string, at func() *yaml.Node) {
+func reserved(d *decoder, name string, at func() *yaml.Node) {
 	if isReserved(name) {
 		d.report(at(), fmt.Sprintf("variable %s is set by Mayfly", quote(name)), "choose another name")
 	}
 }
 
 func isReserved(name string) bool { return name == "MAYFLY_OUTPUT" || name == "KUBIYA_OUTPUT" }
-
-// unique reports values of a list that were there before. key is the key of an item that holds the value, if it is a
-// mapping.
-func unique[V any](d *decoder, n *yaml.Node, list, what string, values []V, of func(V) string, key string) {
-	if len(values) == 0 || !has(n, list) {
-		return
-	}
-	seen := make(map[string]int, len(values))
-	place := func(i int) *yaml.Node {
-		at := item(n, list, i)
-		if resolve(at).Kind == yaml.MappingNode && key != "" {
-			return child(resolve(at), key)
-		}
-		return at
-	}
-	for i, v := range values {
-		s := of(v)
-		if s == "" {
-			continue // not given, or not valid and reported
-		}
-		if first, ok := seen[s]; ok && resolve(child(n, list)).Kind == yaml.SequenceNode {
-			p := d.position(place(first))
-			d.report(place(i), fmt.Sprintf("%s %s is used twice", what, quote(s)),
-				fmt.Sprintf("it is first used at line %d, column %d", p.Line, p.Column))
-			continue
-		}
-		seen[s] = i
-	}
-}
 
 func checkVolume(d *decoder, n *yaml.Node, v *Volume) {
 	var sources []string

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/mayfly-run/mayfly/internal/lazyregexp"
 )
 
 // Condition is when a step runs: a CEL expression over references.
@@ -33,7 +35,7 @@ const maxCondition = 4096
 
 // celToken finds what can hide a reference or a call from a reader of CEL: string literals (raw, bytes, triple-quoted)
 // and comments; and references and identifiers (the CEL specification, "Syntax").
-var celToken = pattern(`(?s)` +
+var celToken = lazyregexp.New(`(?s)` +
 	`(?:[rRbB]{1,2})?(?:""".*?"""|'''.*?''')` +
 	`|[bB]?[rR][bB]?(?:"[^"\n]*"|'[^'\n]*')` +
 	`|[bB]?(?:"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*')` +
@@ -97,7 +99,7 @@ func parseCondition(s string) (c Condition, wrong, hint string) {
 }
 
 // statusComparison matches a variable that is compared with a text, on either side, where both are whole operands.
-var statusComparison = pattern(`(?:^|[(!&|?:,[]) *(?:_([0-9]+) *[=!]= *["']([^"'\\]*)["']|["']([^"'\\]*)["'] *[=!]= *_([0-9]+)) *(?:$|[)&|?:,\]])`)
+var statusComparison = lazyregexp.New(`(?:^|[(!&|?:,[]) *(?:_([0-9]+) *[=!]= *["']([^"'\\]*)["']|["']([^"'\\]*)["'] *[=!]= *_([0-9]+)) *(?:$|[)&|?:,\]])`)
 
 // checkStatuses refuses to compare a step's status with a text that is not a status: the result is always the same, and
 // the step would be skipped in silence.

@@ -12,20 +12,86 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/mayfly-run/mayfly/internal/lazyregexp"
 	"go.yaml.in/yaml/v3"
 )
+
+// Format is a kind of file: how much of it is read, and what is said where a file isn't one.
+type Format struct {
+	Bounds Bounds
+	// MayBeEmpty says that a file without a document is one without keys.
+	MayBeEmpty bool
+	// Empty, TooLarge and TooManyParts are the hints for such files.
+	Empty, TooLarge, TooManyParts string
+	// Foreign, unless nil, says what a file of another program is, and what to do with it. root is nil where the file isn't YAML.
+	Foreign func(lines []string, root *yaml.Node) (wrong, hint string)
+}
+
+// ParseShape reads data as one document that a shape takes; what is the document's name in messages, and name the file's. The
+// error is an *[Error].
+func ParseShape[V any](f Format, name string, data []byte, s shape[V], what string) (V, error) {
+	d, root := f.Open(name, data)
+	var v V
+	if root != nil {
+		v, _ = s.read(d, root, what)
+	}
+	return v, d.Err()
+}
+
+// Open parses data to its only document, which is nil after a problem. name is the file's name in messages; "-" stands for
+// standard input.
+func (f Format) Open(name string, data []byte) (*decoder, *yaml.Node) {
+	if name == "-" {
+		name = stdinName
+	}
+	d := &decoder{file: name, format: f}
+	return d, d.document(data)
+}
+
+// Decode reads a node that is in no file, such as one of [Plain]. The error is the first problem, without its position.
+func Decode[V any](s shape[V], n *yaml.Node, label string) (V, error) {
+	d := &decoder{}
+	v, _ := s.read(d, n, label)
+	if len(d.problems) == 0 {
+		return v, nil
+	}
+	p := d.problems[0]
+	if p.Hint != "" {
+		return v, fmt.Errorf("%s; %s", p.Text, p.Hint)
+	}
+	return v, errors.New(p.Text)
+}
+
+// Plain is a scalar as YAML reads it without quotes.
+func Plain(value string) *yaml.Node {
+	n := &yaml.Node{Kind: yaml.ScalarNode, Value: value}
+	n.Tag = n.ShortTag()
+	return n
+}
+
+// stdinName is what standard input is called in messages.
+const stdinName = "<stdin>"
 
 // decoder collects the problems of one file.
 type decoder struct {
 	file     string
-	limits   limits
+	format   Format
 	lines    []string // of the file, which no position is beyond; none for a part of another file
 	problems []Problem
-	// mayBeEmpty says that a file without a document is one without keys.
-	mayBeEmpty bool
-	listed     map[string]bool     // kinds of object whose keys were listed; see unknownKey
-	lost       map[*yaml.Node]bool // values that YAML took for something else, so that any other problem of theirs follows
+	listed   map[string]bool     // kinds of object whose keys were listed; see unknownKey
+	lost     map[*yaml.Node]bool // values that YAML took for something else, so that any other problem of theirs follows
 }
+
+// Err is everything that is wrong, as an *[Error], or nil.
+func (d *decoder) Err() error {
+	if len(d.problems) == 0 {
+		return nil
+	}
+	return NewError(d.problems)
+}
+
+// Count is how many problems there are.
+func (d *decoder) Count() int { return len(d.problems) }
 
 func (d *decoder) position(n *yaml.Node) Position {
 	p := Position{File: d.file, Line: max(n.Line, 1), Column: max(n.Column, 1)}
@@ -52,7 +118,7 @@ func (d *decoder) reportAt(p Position, text, hint string) {
 
 // document parses data into its only YAML document, checked against the limits; nil after a problem that stops reading.
 func (d *decoder) document(data []byte) *yaml.Node {
-	if text, hint := d.limits.admit(data); text != "" {
+	if text, hint := d.format.admit(data); text != "" {
 		d.reportAt(Position{File: d.file}, text, hint)
 		return nil
 	}
@@ -63,9 +129,11 @@ func (d *decoder) document(data []byte) *yaml.Node {
 	if found > 0 && len(docs[0].Content) > 0 {
 		first = docs[0].Content[0]
 	}
-	if text, hint := d.foreignFile(first); text != "" {
-		d.reportAt(Position{File: d.file}, text, hint)
-		return nil
+	if d.format.Foreign != nil {
+		if text, hint := d.format.Foreign(d.lines, first); text != "" {
+			d.reportAt(Position{File: d.file}, text, hint)
+			return nil
+		}
 	}
 	if found == 2 {
 		d.report(&docs[1], "the file holds more than one YAML document", "a definition is one document; put each in its own file")
@@ -75,11 +143,11 @@ func (d *decoder) document(data []byte) *yaml.Node {
 		d.syntax(err)
 		return nil
 	}
-	if d.mayBeEmpty && (found == 0 || len(docs[0].Content) == 0 || docs[0].Content[0].ShortTag() == "!!null") {
+	if d.format.MayBeEmpty && (found == 0 || len(docs[0].Content) == 0 || docs[0].Content[0].ShortTag() == "!!null") {
 		return &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
 	}
 	if found == 0 || len(docs[0].Content) == 0 {
-		d.report(&yaml.Node{}, "the file is empty", "a tool needs at least an image")
+		d.report(&yaml.Node{}, "the file is empty", d.format.Empty)
 		return nil
 	}
 	root := docs[0].Content[0]
@@ -92,7 +160,7 @@ func (d *decoder) document(data []byte) *yaml.Node {
 }
 
 // jsonEscape is an escape of JSON; the first group are those that the YAML parser doesn't know (RFC 8259 section 7).
-var jsonEscape = pattern(`\\(?:(/|u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|.)`)
+var jsonEscape = lazyregexp.New(`\\(?:(/|u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|.)`)
 
 // fromJSON makes YAML of JSON: a file that is JSON gets its slashes and its pairs of surrogates without an escape, and any
 // other stays as it is.
@@ -172,7 +240,7 @@ func (d *decoder) find(n *yaml.Node, index func(line string) int) {
 }
 
 // alias matches where a value or a key may be an alias; its group is the name, whose characters the parser limits.
-var alias = pattern(`(?:^\s*|[-:?]\s+|[\[{,]\s*)\*([A-Za-z0-9_-]+)`)
+var alias = lazyregexp.New(`(?:^\s*|[-:?]\s+|[\[{,]\s*)\*([A-Za-z0-9_-]+)`)
 
 // aliasIn returns where an alias of a name is in a line, or -1.
 func aliasIn(line, name string) int {
@@ -185,7 +253,7 @@ func aliasIn(line, name string) int {
 }
 
 // commentMark matches what begins a comment, except in quotes.
-var commentMark = pattern(`(?:^|\s)#`)
+var commentMark = lazyregexp.New(`(?:^|\s)#`)
 
 func withoutComment(line string) string {
 	if at := commentMark().FindStringIndex(line); at != nil {
@@ -205,48 +273,6 @@ func resolve(n *yaml.Node) *yaml.Node {
 		n = n.Alias
 	}
 	return n
-}
-
-// child returns the value of a key of the mapping n, or n itself: the best place to point at.
-func child(n *yaml.Node, key string) *yaml.Node {
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		if resolve(n.Content[i]).Value == key {
-			return n.Content[i+1]
-		}
-	}
-	return n
-}
-
-// item returns the i-th value of the list under a key of the mapping n, or the nearest thing to it.
-func item(n *yaml.Node, key string, i int) *yaml.Node {
-	list := resolve(child(n, key))
-	if list.Kind == yaml.SequenceNode && i < len(list.Content) {
-		return list.Content[i]
-	}
-	return list
-}
-
-// has reports whether the mapping n has a key.
-func has(n *yaml.Node, key string) bool { return child(n, key) != n }
-
-// quote quotes text for a message, shortened so that the message stays one readable line.
-func quote(s string) string { return strconv.Quote(brief(s)) }
-
-// brief shortens text that comes from the file; a message must not grow with it.
-func brief(s string) string {
-	const most = 60
-	if utf8.RuneCountInString(s) <= most {
-		return s
-	}
-	return string([]rune(s)[:most]) + "…"
-}
-
-// quoteHint says how to turn a scalar into text.
-func quoteHint(n *yaml.Node) string {
-	if brief(n.Value) != n.Value {
-		return "put it in quotes"
-	}
-	return "put it in quotes: " + strconv.Quote(n.Value)
 }
 
 // describe says in a few words what a node is, for "must be text, not …".
@@ -271,12 +297,4 @@ func describe(n *yaml.Node) string {
 		return "a value with the tag " + brief(tag)
 	}
 	return "the text " + quote(n.Value)
-}
-
-// article puts "a" or "an" before a noun.
-func article(noun string) string {
-	if strings.IndexByte("aeiou", noun[0]) >= 0 {
-		return "an " + noun
-	}
-	return "a " + noun
 }

@@ -5,24 +5,20 @@ import (
 	"fmt"
 	"path"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
-	"sync"
+
+	"github.com/mayfly-run/mayfly/internal/lazyregexp"
 )
 
 // This file knows text that means something to another program or in another place, and is just text where it stands.
 
 var (
 	// ${{ secrets.token }} of GitHub. {{ name }} and {{.Name}} are for templates that the tool fills in.
-	elsewhereReference = sync.OnceValue(func() *regexp.Regexp {
-		return regexp.MustCompile(`\$\{\{\s*([A-Za-z_][A-Za-z0-9_.-]*)\s*\}\}`)
-	})
+	elsewhereReference = lazyregexp.New(`\$\{\{\s*([A-Za-z_][A-Za-z0-9_.-]*)\s*\}\}`)
 	// A variable that is a whole entry of a list such as PATH.
-	expandedEntry = sync.OnceValue(func() *regexp.Regexp {
-		return regexp.MustCompile(`(?:^|:)\$(?:[A-Za-z_][A-Za-z0-9_]*|\{[A-Za-z_][A-Za-z0-9_]*\})(?:$|:)`)
-	})
-	outputOfGitHub = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`>>\s*"?\$\{?GITHUB_OUTPUT\b`) })
+	expandedEntry  = lazyregexp.New(`(?:^|:)\$(?:[A-Za-z_][A-Za-z0-9_]*|\{[A-Za-z_][A-Za-z0-9_]*\})(?:$|:)`)
+	outputOfGitHub = lazyregexp.New(`>>\s*"?\$\{?GITHUB_OUTPUT\b`)
 )
 
 // elsewhereWarnings are for a tool's texts that only another program would read.

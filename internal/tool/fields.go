@@ -12,7 +12,7 @@ import (
 // not variables so that a process that reads no definition doesn't pay for them.
 
 func toolShape() shape[Tool] {
-	return object("a tool", []field[Tool]{
+	return objectWithHints("a tool", []field[Tool]{
 		bind("name", "The tool's name. Without one, the name of the file is taken.", text(schema{"pattern": namePattern}, checkName),
 			func(t *Tool) *string { return &t.Name }),
 		bind("description", "What the tool does, for people.", text(nil, checkPrintable),
@@ -44,11 +44,7 @@ func toolShape() shape[Tool] {
 			func(t *Tool) *[]string { return &t.Outputs }),
 		bind("labels", "Labels of the tool, for people and programs to find it by.", labelsShape(),
 			func(t *Tool) *map[string]string { return &t.Labels }),
-	}, checkTool)
-}
-
-func duration(least, most time.Duration) shape[time.Duration] {
-	return convert(quantity([]string{"string"}, parseDuration(least, most)), func(v int64) time.Duration { return time.Duration(v) })
+	}, hintsForTool, checkTool)
 }
 
 func commandShape() shape[*Command] {
@@ -81,14 +77,14 @@ func scriptShape() shape[*Script] {
 		return "", ""
 	}), func(s string, p Position) *Script { return &Script{Text: s, Position: p} })
 	file := located(object("a script", []field[string]{
-		needed(bind("file", "Path of the script inside the tool's folder.", text(schema{"minLength": 1}, checkInside),
+		needed(bind("file", "Path of the script inside the tool's folder.", text(schema{"minLength": 1}, checkInside()),
 			func(s *string) *string { return s })),
 	}, nil), func(s string, p Position) *Script { return &Script{File: s, Position: p} })
 	return byKind("text or {file: …}", &inline, nil, &file)
 }
 
 func volumeShape() shape[Volume] {
-	s := located(object("a volume", []field[Volume]{
+	s := located(objectWithHints("a volume", []field[Volume]{
 		needed(bind("name", "The volume's name.", text(schema{"pattern": filePattern}, checkFileName),
 			func(v *Volume) *string { return &v.Name })),
 		bind("secret", "Name of the secret whose value is mounted as a file.", text(schema{"pattern": secretPattern}, checkSecretName),
@@ -96,13 +92,13 @@ func volumeShape() shape[Volume] {
 		bind("file", "Path of a file or folder inside the tool's folder, mounted read-only.", text(schema{"minLength": 1}, checkVolumeFile),
 			func(v *Volume) *string { return &v.File }),
 		bind("size", "Size of an empty directory that is gone after the run, such as 1Gi.",
-			quantity([]string{"string", "integer"}, parseSize(4<<10, 16<<40)),
+			size(4<<10, 16<<40),
 			func(v *Volume) *int64 { return &v.Size }),
 		bind("cache", "Name of a directory that is kept between runs of this tool, for each folder that holds the tool's file.", text(schema{"pattern": filePattern}, checkFileName),
 			func(v *Volume) *string { return &v.Cache }),
 		bind("mount_path", "Absolute path to mount at; /secrets/NAME of the volume for a secret without one.", text(schema{"pattern": "^/."}, checkMountPath),
 			func(v *Volume) *string { return &v.MountPath }),
-	}, checkVolume), func(v Volume, p Position) Volume {
+	}, hintsForVolume, checkVolume), func(v Volume, p Position) Volume {
 		v.Position = p
 		return v
 	})
@@ -119,7 +115,9 @@ func volumeShape() shape[Volume] {
 	return s
 }
 
-func resourcesShape() shape[Resources] { return object("resources", resourcesFields(), nil) }
+func resourcesShape() shape[Resources] {
+	return objectWithHints("resources", resourcesFields(), hintsForResources, nil)
+}
 
 func resourcesFields() []field[Resources] {
 	var fields []field[Resources]
@@ -132,7 +130,7 @@ func resourcesFields() []field[Resources] {
 func securityShape() shape[Security] {
 	capability := convert(text(nil, checkCapability), plainCapability)
 	one, several := convert(capability, func(c string) []string { return []string{c} }), list("capability", capability)
-	return object("security", []field[Security]{
+	return objectWithHints("security", []field[Security]{
 		bind("user", "Who the tool runs as: a user, or a user and a group, by id or name, such as 1000:1000.", unambiguous(loose(checkUser)),
 			func(s *Security) *string { return &s.User }),
 		bind("read_only", "Whether the root filesystem is read-only; it is unless this says false.", pointer(boolean()),
@@ -141,12 +139,12 @@ func securityShape() shape[Security] {
 			func(s *Security) *[]string { return &s.Capabilities }),
 		bind("runtime", "The OCI runtime: default, or gvisor where it is installed.", text(schema{"minLength": 1}, checkRuntime),
 			func(s *Security) *string { return &s.Runtime }),
-	}, nil)
+	}, hintsForSecurity, nil)
 }
 
 func retryShape() shape[Retry] {
 	whole := func(v int64) int { return int(v) }
-	return object("retry", []field[Retry]{
+	return objectWithHints("retry", []field[Retry]{
 		needed(bind("attempts", "How many times to run at most, the first one included.", convert(integer(1, 100), whole),
 			func(r *Retry) *int { return &r.Attempts })),
 		bind("backoff", "Pause before the second attempt; it doubles with each further one.", duration(0, 24*time.Hour),
@@ -156,7 +154,7 @@ func retryShape() shape[Retry] {
 		bind("on_exit", "Exit statuses that are worth another attempt; every one but 0 where none is given.",
 			list("an exit status", convert(integer(1, 255), whole)),
 			func(r *Retry) *[]int { return &r.OnExit }),
-	}, checkRetry)
+	}, hintsForRetry, checkRetry)
 }
 
 func labelsShape() shape[map[string]string] {
@@ -171,23 +169,4 @@ func labelsShape() shape[map[string]string] {
 		})
 		return out, ok
 	}}
-}
-
-// eachPair calls f for every key of a mapping whose keys are free.
-func (d *decoder) eachPair(n *yaml.Node, label string, f func(key string, at, value *yaml.Node)) bool {
-	n = resolve(n)
-	if n.Kind != yaml.MappingNode {
-		d.report(n, label+" must be a mapping of keys, not "+describe(n), "")
-		return false
-	}
-	seen := map[string]bool{}
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		key := resolve(n.Content[i])
-		if key.Kind != yaml.ScalarNode || seen[key.Value] {
-			continue // reported by inspect
-		}
-		seen[key.Value] = true
-		f(key.Value, n.Content[i], n.Content[i+1])
-	}
-	return true
 }

@@ -72,7 +72,7 @@ func find(startDir, name string, giver int) (Found, error) {
 		}
 		names = append(names, toolsIn(tools)...)
 	}
-	missing.Nearest = nearest(name, names)
+	missing.Nearest = Nearest(name, names)
 	return Found{}, missing
 }
 
@@ -218,11 +218,6 @@ func cutYAML(name string) (stem string, found bool) {
 		return stem, true
 	}
 	return strings.CutSuffix(name, ".yml")
-}
-
-func isFile(p string) bool {
-	info, err := os.Stat(p)
-	return err == nil && info.Mode().IsRegular()
 }
 
 // toolsIn lists the names of the tools in a folder of tools; a folder that can't be read has none to suggest.

@@ -48,7 +48,7 @@ func FuzzParse(f *testing.F) {
 func checkProblems(t *testing.T, err error, data []byte) {
 	t.Helper()
 	var e *Error
-	if !errors.As(err, &e) || len(e.Problems) == 0 || len(e.Problems) > maxProblems {
+	if !errors.As(err, &e) || len(e.Problems) == 0 || len(e.Problems) > MaxProblems {
 		t.Fatalf("error is %v", err)
 	}
 	lines := strings.Split(string(data), "\n")
@@ -132,7 +132,7 @@ func FuzzWorkflow(f *testing.F) {
 			err = w.Resolve()
 		}
 		var e *Error
-		if err != nil && (!errors.As(err, &e) || len(e.Problems) == 0 || len(e.Problems) > maxProblems) {
+		if err != nil && (!errors.As(err, &e) || len(e.Problems) == 0 || len(e.Problems) > MaxProblems) {
 			t.Fatalf("error is %v", err)
 		}
 	})

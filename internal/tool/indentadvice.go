@@ -3,6 +3,8 @@ package tool
 import (
 	"fmt"
 	"strings"
+
+	"github.com/mayfly-run/mayfly/internal/lazyregexp"
 )
 
 // indents are the columns of the block collections that a line is in (YAML 1.2.2, chapter 8.2), to find the line whose
@@ -113,7 +115,7 @@ func quotedKey(rest string) (hint string) {
 }
 
 // unspaced matches a key without a space after its colon, except in a URL.
-var unspaced = pattern(`^([A-Za-z_][A-Za-z0-9_.-]*):([^ /].*)$`)
+var unspaced = lazyregexp.New(`^([A-Za-z_][A-Za-z0-9_.-]*):([^ /].*)$`)
 
 // noSpace says how to write a key without a space after its colon.
 func noSpace(text string) (hint string) {
@@ -214,7 +216,7 @@ func (b *blockLines) check(text string) (inside bool, hint string) {
 }
 
 // blockHeader matches what a block scalar begins with; its group is how much further than its key the lines are indented.
-var blockHeader = pattern(`(?:^|[ \t])[|>][+-]?([1-9])?[+-]?(?: +#.*)?$`)
+var blockHeader = lazyregexp.New(`(?:^|[ \t])[|>][+-]?([1-9])?[+-]?(?: +#.*)?$`)
 
 // meantForKey reports whether a text after a block scalar is rather a key, or the mark of a merge, than a line of the
 // block: indented like those, it would be one without a word.
@@ -223,7 +225,7 @@ func meantForKey(rest string) bool {
 }
 
 // bareKey matches what may be a key without its colon.
-var bareKey = pattern(`^[A-Za-z_][A-Za-z0-9_.-]*$`)
+var bareKey = lazyregexp.New(`^[A-Za-z_][A-Za-z0-9_.-]*$`)
 
 // isText reports whether a line is neither a key, nor an item, nor a comment, nor the mark of a document's end, nor
 // indented by a tab.

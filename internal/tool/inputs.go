@@ -43,7 +43,7 @@ func (t *Tool) Inputs(given map[string]any) ([]Input, error) {
 			continue
 		}
 		hint := "the tool's arguments are " + listing(names)
-		if near := nearest(name, names); near != "" {
+		if near := Nearest(name, names); near != "" {
 			i := slices.Index(names, near)
 			hint = fmt.Sprintf("did you mean %q (%s)?", near, t.Args[i].Type)
 		}
@@ -178,7 +178,7 @@ type InputError struct {
 }
 
 func (e *InputError) add(format string, args ...any) {
-	if len(e.Problems) < maxProblems {
+	if len(e.Problems) < MaxProblems {
 		e.Problems = append(e.Problems, fmt.Sprintf(format, args...))
 	}
 }

@@ -22,21 +22,21 @@ type Limit struct {
 
 // Limits are all limits of a run but its time-out.
 func Limits() []Limit {
-	size := quantity([]string{"string", "integer"}, parseSize(4<<20, 16<<40))
+	bytes := size(4<<20, 16<<40)
 	count := func(v int64) string { return fmt.Sprint(v) }
 	return []Limit{
 		{
 			Name: "cpu", Usage: "processors, such as 2 or 500m", Of: func(r *Resources) *int64 { return &r.CPU },
 			Text: func(v int64) string { return fmt.Sprintf("%dm", v) },
-			doc:  "Processors, such as 2, 0.5 or 500m.", shape: quantity([]string{"string", "number"}, parseCPU),
+			doc:  "Processors, such as 2, 0.5 or 500m.", shape: processors(),
 		},
 		{
 			Name: "memory", Usage: "memory limit, such as 256Mi", Of: func(r *Resources) *int64 { return &r.Memory },
-			Text: FormatSize, doc: "Memory, such as 256Mi or 1G.", shape: size,
+			Text: FormatSize, doc: "Memory, such as 256Mi or 1G.", shape: bytes,
 		},
 		{
 			Name: "disk", Usage: "limit of what the tool may write, such as 1Gi", Of: func(r *Resources) *int64 { return &r.Disk },
-			Text: FormatSize, doc: "What the tool may write to disk, such as 1Gi.", shape: size,
+			Text: FormatSize, doc: "What the tool may write to disk, such as 1Gi.", shape: bytes,
 		},
 		{
 			Name: "pids", Usage: "limit of processes and threads", Of: func(r *Resources) *int64 { return &r.PIDs },
@@ -50,7 +50,7 @@ func Limits() []Limit {
 		{
 			Name: "bandwidth", Usage: "network limit each way, such as 10Mbps", Of: func(r *Resources) *int64 { return &r.Bandwidth },
 			Text: func(v int64) string { return fmt.Sprintf("%d bit/s", v) },
-			doc:  "Bits per second in each direction, such as 10Mbps.", shape: quantity([]string{"string"}, parseBandwidth),
+			doc:  "Bits per second in each direction, such as 10Mbps.", shape: bandwidth(),
 		},
 	}
 }

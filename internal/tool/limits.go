@@ -9,44 +9,47 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// limits are what a definition may make the loader do. They hold before and beside every other check, so that a hostile
-// file costs less than a second and 64 MB (attack S05).
-type limits struct {
-	fileSize   int64 // bytes
-	nodes      int   // counted with each alias replaced by what it stands for
-	separators int
+// This file keeps hostile files from the YAML parser, which builds a node of some 170 bytes for as little as two bytes of text and
+// expands aliases without end. There are three steps, each cheap by what the one before has let through:
+//
+//  1. admit looks at the bytes: the size, and the number of characters that could separate two nodes, which bounds what the
+//     parser builds. Scripts are long and full of such characters, so the lines of block scalars don't count; readLine
+//     finds those without a parser, and only as long as there is no doubt about where a block scalar begins and ends.
+//  2. The parser runs.
+//  3. inspect walks the document, counts its nodes with each alias replaced by what it stands for, and checks what holds for
+//     every node.
+
+// Bounds are what a file may make a reader do. They hold before and beside every other check, so that a hostile file costs less
+// than a second and 64 MB (attack S05).
+type Bounds struct {
+	FileSize int64 // bytes
+	// Nodes is the number of values and keys, counted with each alias replaced by what it stands for.
+	Nodes int
+	// Separators is the number of characters outside of block scalars that could separate two nodes.
+	Separators int
 }
 
+// maxDepth bounds how deep values are nested.
 const maxDepth = 64
 
-func toolLimits() limits { return limits{fileSize: 1 << 20, nodes: 10_000, separators: 40_000} }
+// smallBounds are for a file that one person writes.
+func smallBounds() Bounds { return Bounds{FileSize: 1 << 20, Nodes: 10_000, Separators: 40_000} }
 
-// workflowLimits let a graph have 10,000 steps, and a recording some thousands of requests.
-func workflowLimits() limits { return limits{fileSize: 2 << 20, nodes: 200_000, separators: 200_000} }
+// largeBounds are for a file that may come from a program, of thousands of parts. No format has larger ones.
+func largeBounds() Bounds { return Bounds{FileSize: 2 << 20, Nodes: 200_000, Separators: 200_000} }
 
-// limitsOf are those of a workflow where a line begins as one of a workflow would. What the file is, the parser says; this
-// decides how much of it may be parsed.
-func limitsOf(data []byte) limits {
-	for line := range bytes.Lines(data) {
-		if bytes.HasPrefix(line, []byte("workflow:")) || bytes.HasPrefix(line, []byte("parallel_tools:")) {
-			return workflowLimits()
-		}
-	}
-	return toolLimits()
-}
-
-// admit refuses data that should not reach the YAML parser at all. The parser builds a node of some 170 bytes for as
-// little as two bytes of text, so the number of nodes must be bounded before it runs; separators bounds it from above.
-func (l limits) admit(data []byte) (text, hint string) {
+// admit refuses data that should not reach the YAML parser at all.
+func (f Format) admit(data []byte) (text, hint string) {
+	l := f.Bounds
 	switch {
-	case int64(len(data)) > l.fileSize:
-		return fmt.Sprintf("the file is larger than %d bytes", l.fileSize), "put long scripts in a file beside it: script: {file: NAME}"
+	case int64(len(data)) > l.FileSize:
+		return fmt.Sprintf("the file is larger than %d bytes", l.FileSize), f.TooLarge
 	case !utf8.Valid(data):
 		return "the file is not UTF-8 text", ""
 	case bytes.IndexByte(data, 0) >= 0:
 		return "the file has a NUL byte in it, so it is not text", ""
-	case separators(data) > l.separators:
-		return "the file has too many parts to be a definition", `write long text as a block ("script: |"), or put it in a file beside this one`
+	case separators(data) > l.Separators:
+		return "the file has too many parts to be a definition", f.TooManyParts
 	}
 	return "", ""
 }
@@ -220,8 +223,8 @@ type walker struct {
 }
 
 func (w *walker) walk(n *yaml.Node, depth int) bool {
-	if w.nodes++; w.nodes > w.limits.nodes {
-		w.report(n, fmt.Sprintf("the definition has more than %d values", w.limits.nodes), "aliases count as often as they are used")
+	if w.nodes++; w.nodes > w.format.Bounds.Nodes {
+		w.report(n, fmt.Sprintf("the definition has more than %d values", w.format.Bounds.Nodes), "aliases count as often as they are used")
 		return false
 	}
 	if depth > maxDepth {

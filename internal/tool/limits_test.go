@@ -23,7 +23,7 @@ func bomb(levels int) string {
 // is read on this machine, which is a second on one of ours. The least of several counts, as another program may be busy.
 func refusal(t *testing.T) time.Duration {
 	t.Helper()
-	text := []byte("image: a\nscript: |\n" + strings.Repeat("  a, b: [c] - {d}\n", int(toolLimits().fileSize)/18-10))
+	text := []byte("image: a\nscript: |\n" + strings.Repeat("  a, b: [c] - {d}\n", int(smallBounds().FileSize)/18-10))
 	least := time.Hour
 	for range 5 {
 		start := time.Now()
@@ -72,7 +72,7 @@ func numbered(n int, item string) string {
 
 // TestHostileDefinitions is attack S05.
 func TestHostileDefinitions(t *testing.T) {
-	size := int(toolLimits().fileSize)
+	size := int(smallBounds().FileSize)
 	fill := func(head, unit, tail string) string {
 		return head + strings.Repeat(unit, (size-len(head)-len(tail))/len(unit)) + tail
 	}

@@ -1,21 +1,14 @@
 package tool
 
 import (
-	"errors"
+	"bytes"
 	"fmt"
-	"io"
-	"os"
 	"path"
 	"path/filepath"
-	"slices"
 	"strings"
-	"syscall"
 
 	"go.yaml.in/yaml/v3"
 )
-
-// stdinName is what standard input is called in messages.
-const stdinName = "<stdin>"
 
 // Load reads the definition in a file. The result is lenient: a definition without a name is named after its file, and
 // one without an image loads; see [Tool.Runnable]. The error is an *[Error] where the definition is wrong, a
@@ -33,91 +26,53 @@ func Load(file string) (*Tool, error) {
 	return t, nil
 }
 
-// readFile reads the file of a definition, a tool or something else.
-func readFile(file, what string) ([]byte, error) {
-	// Without waiting for a FIFO's writer: read then refuses it.
-	f, err := os.OpenFile(file, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, fmt.Errorf("%s %s can't be read: %w", what, file, WithoutCall(err))
-	}
-	defer f.Close()
-	data, err := read(f)
-	if err != nil {
-		return nil, fmt.Errorf("%s %s can't be read: %w", what, file, WithoutCall(err))
-	}
-	return data, nil
-}
-
-// read reads a regular file up to just past the largest size allowed, so that Parse can refuse it. A device or a pipe
-// could keep a reader waiting for ever.
-func read(f *os.File) ([]byte, error) {
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if info.IsDir() {
-		return nil, errors.New("it is a folder; name the file in it")
-	}
-	if !info.Mode().IsRegular() {
-		return nil, errors.New("it is not a regular file")
-	}
-	return io.ReadAll(io.LimitReader(f, workflowLimits().fileSize+1))
-}
-
 // Parse reads a definition from data. name is the file's name in errors, and the tool's where it gives none; "-" stands
 // for standard input. See [Load] for the errors.
 func Parse(name string, data []byte) (*Tool, error) {
-	d, root := open(name, data, limitsOf(data))
+	d, root := formatOf(data).Open(name, data)
 	if root == nil {
-		return nil, newError(d.problems)
+		return nil, d.Err()
 	}
-	if w := d.workflow(root); w != nil {
-		return nil, w
+	if key := workflowKey(root); key != nil {
+		return nil, &WorkflowError{Position: d.position(key), Key: key.Value}
 	}
-	return d.tool(name, root)
+	return decodeTool(d, name, root)
 }
 
-// open parses data to its only document; nil after a problem.
-func open(name string, data []byte, l limits) (*decoder, *yaml.Node) {
-	if name == "-" {
-		name = stdinName
+// formatOf is the format of tools and workflows. It has room for a graph of 10,000 steps where a line begins as one of a workflow
+// would. What the file is, the parser says; this decides how much of it may be parsed.
+func formatOf(data []byte) Format {
+	f := Format{
+		Bounds: smallBounds(), Foreign: foreignFile,
+		Empty:        "a tool needs at least an image",
+		TooLarge:     "put long scripts in a file beside it: script: {file: NAME}",
+		TooManyParts: `write long text as a block ("script: |"), or put it in a file beside this one`,
 	}
-	d := &decoder{file: name, limits: l}
-	return d, d.document(data)
+	for line := range bytes.Lines(data) {
+		if bytes.HasPrefix(line, []byte("workflow:")) || bytes.HasPrefix(line, []byte("parallel_tools:")) {
+			f.Bounds = largeBounds()
+			break
+		}
+	}
+	return f
 }
 
-func (d *decoder) tool(name string, root *yaml.Node) (*Tool, error) {
+// decodeTool reads the tool that is the document of a file.
+func decodeTool(d *decoder, name string, root *yaml.Node) (*Tool, error) {
 	t, _ := toolShape().read(d, root, "a tool")
-	if len(d.problems) > 0 {
-		return nil, newError(d.problems)
+	if err := d.Err(); err != nil {
+		return nil, err
 	}
-	t.Source = Source{Path: d.file, Position: d.position(root)}
+	at := d.position(root)
+	t.Source = Source{Path: at.File, Position: at}
 	if t.Name == "" {
 		t.Name = nameOf(name)
 	}
 	return &t, nil
 }
 
-// workflow recognises a workflow by its top-level keys.
-func (d *decoder) workflow(root *yaml.Node) *WorkflowError {
-	if key := keyOf(root, "workflow", "parallel_tools"); key != nil {
-		return &WorkflowError{Position: d.position(key), Key: resolve(key).Value}
-	}
-	return nil
-}
-
-// keyOf is the first key of an object that has one of these names, or nil.
-func keyOf(root *yaml.Node, names ...string) *yaml.Node {
-	if root.Kind != yaml.MappingNode {
-		return nil
-	}
-	for i := 0; i+1 < len(root.Content); i += 2 {
-		if slices.Contains(names, resolve(root.Content[i]).Value) {
-			return root.Content[i]
-		}
-	}
-	return nil
-}
+// workflowKey is the key that makes a workflow of a file, or nil.
+func workflowKey(root *yaml.Node) *yaml.Node { return keyOf(root, "workflow", "parallel_tools") }
 
 // nameOf makes a tool's name of its file's: the base name without extension, or the folder's for NAME/tool.yaml, which
 // is how folders of tools are laid out. Characters that a name can't have become hyphens.
@@ -149,11 +104,24 @@ func nameOf(file string) string {
 // image then says.
 func (t *Tool) Runnable() error {
 	if t.Image == "" {
-		return newError([]Problem{{
+		return NewError([]Problem{{
 			Position: t.Source.Position,
 			Text:     fmt.Sprintf("tool %s has no image, so there is nothing to run it in", quote(t.Name)),
 			Hint:     "add image: NAME:TAG",
 		}})
 	}
 	return nil
+}
+
+// WorkflowError says that a file holds a workflow where a tool was expected. It is no fault of the file: whoever
+// understands workflows can take the data to their own parser.
+type WorkflowError struct {
+	Position
+	// Key is the top-level key that gave it away: "workflow" or "parallel_tools".
+	Key string
+}
+
+// Error says what the file is and what to do with it.
+func (e *WorkflowError) Error() string {
+	return fmt.Sprintf("%s: this is a workflow (it has the key %q), not a tool", e.Position, e.Key)
 }

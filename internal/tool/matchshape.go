@@ -16,23 +16,6 @@ import (
 
 // This file has the shapes of what requests, calls and outputs are compared with.
 
-// oneOrMore is one value or a list of them.
-func oneOrMore[V any](what string, s shape[V]) shape[[]V] {
-	one := convert(s, func(v V) []V { return []V{v} })
-	more := list(what, s)
-	read := more.read
-	more.read = func(d *decoder, n *yaml.Node, label string) ([]V, bool) {
-		v, ok := read(d, n, label)
-		if ok && len(v) == 0 {
-			d.report(n, label+" is an empty list", "leave it out")
-			return nil, false
-		}
-		return v, ok
-	}
-	more.schema["minItems"] = 1
-	return byKind("a text or a list of them", &one, &more, nil)
-}
-
 // patternShape is a pattern that compile accepts.
 func patternShape(compile func(string) (Pattern, error)) shape[Pattern] {
 	return convert(loose(func(s string) (string, string) {
@@ -111,52 +94,6 @@ func outputShape() shape[*Matcher] {
 		}
 		return m
 	})
-}
-
-// mapping is a mapping with free keys, in the order of the file.
-func mapping[V, M any](value shape[V], keys schema, check func(string) (wrong, hint string), what string, add func(M, string, V) M, begin func() M) shape[M] {
-	sch := schema{"type": "object", "additionalProperties": value.schema}
-	if keys != nil {
-		sch["propertyNames"] = keys
-	}
-	return shape[M]{schema: sch, read: func(d *decoder, n *yaml.Node, label string) (M, bool) {
-		before := len(d.problems)
-		out := begin()
-		ok := d.eachPair(n, label, func(key string, at, v *yaml.Node) {
-			if check != nil && !d.accept(at, what, key, check) {
-				return
-			}
-			if value, ok := value.read(d, v, what+" "+quote(key)); ok {
-				out = add(out, key, value)
-			}
-		})
-		return out, ok && len(d.problems) == before
-	}}
-}
-
-// byName is a mapping with free keys as a map.
-func byName[V any](value shape[V], keys schema, check func(string) (wrong, hint string), what string) shape[map[string]V] {
-	return mapping(value, keys, check, what, func(m map[string]V, k string, v V) map[string]V {
-		m[k] = v
-		return m
-	}, func() map[string]V { return map[string]V{} })
-}
-
-// jsonShape is any value that JSON has too.
-func jsonShape() shape[any] { return anyShape(nodeWritten) }
-
-// valueShape is an input, whose values without quotes stay what they are written as; see [Scalar].
-func valueShape() shape[any] { return anyShape(nodeValues) }
-
-func anyShape(decode func(*yaml.Node) (any, *valueError)) shape[any] {
-	return shape[any]{schema: schema{}, read: func(d *decoder, n *yaml.Node, label string) (any, bool) {
-		v, bad := decode(n)
-		if bad != nil {
-			d.report(bad.node, label+" "+bad.in(n), bad.hint)
-			return nil, false
-		}
-		return v, true
-	}}
 }
 
 // methodShape is a method of HTTP, in any case.

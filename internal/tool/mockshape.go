@@ -58,13 +58,6 @@ func httpMockShape() shape[HTTPMock] {
 	})
 }
 
-// notEmpty reports a list without items.
-func notEmpty(d *decoder, n *yaml.Node, key string) {
-	if l := resolve(child(n, key)); l.Kind == yaml.SequenceNode && len(l.Content) == 0 {
-		d.report(l, key+" is an empty list", "leave it out, or add an item")
-	}
-}
-
 func timesShape() shape[*int] {
 	return pointer(convert(integer(1, 1_000_000), func(v int64) int { return int(v) }))
 }
@@ -88,17 +81,17 @@ func answerFields[T any](of func(*T) *HTTPAnswer) []field[T] {
 			key: "json", doc: "The body of the answer, as JSON.", schema: schema{},
 			read: func(d *decoder, n *yaml.Node, t *T) {
 				if v, ok := jsonShape().read(d, n, "json"); ok {
-					text, err := compact(TypeObject, v)
+					text, err := JSON(v)
 					if err != nil {
-						d.report(n, err.Error(), "")
+						d.report(n, "json can't be encoded: "+err.Error(), "")
 					}
-					of(t).JSON = text.Text
+					of(t).JSON = text
 				}
 			},
 		},
 		bind("body_base64", "The body of the answer in base64, for what isn't text. It is sent as it is.", bytesShape(),
 			func(t *T) *[]byte { return &of(t).Data }),
-		bind("file", "A file of the test file's folder that has the body of the answer.", text(schema{"minLength": 1}, checkBeside),
+		bind("file", "A file of the test file's folder that has the body of the answer.", text(schema{"minLength": 1}, checkBeside()),
 			func(t *T) *string { return &of(t).File }),
 		bind("chunks", "The parts of the body, sent one after the other, each after its delay: events of a server, a watch.", list("a chunk", chunkShape()),
 			func(t *T) *[]Chunk { return &of(t).Chunks }),
@@ -131,11 +124,8 @@ func bytesShape() shape[[]byte] {
 	})
 }
 
-// checkBeside is checkInside for the folder of a test file.
-func checkBeside(s string) (wrong, hint string) {
-	wrong, hint = checkInside(s)
-	return strings.ReplaceAll(wrong, "the tool's folder", "the test file's folder"), strings.ReplaceAll(hint, "the tool's folder, such as check.py or lib/check.py", "the test file's folder")
-}
+// checkBeside accepts paths that stay in the folder of the test file.
+func checkBeside() func(string) (wrong, hint string) { return insideFolder("the test file") }
 
 // answerHeadersShape are the headers of an answer, several of a name in their order.
 func answerHeadersShape() shape[[]Header] {

@@ -9,7 +9,7 @@ import (
 // didYouMean returns a hint for a word that is not among the known ones: the nearest of them, or, where none is near,
 // all of them after the given words.
 func didYouMean(word string, known []string, otherwise string) string {
-	if near := nearest(word, known); near != "" {
+	if near := Nearest(word, known); near != "" {
 		return "did you mean " + strconv.Quote(near) + "?"
 	}
 	return otherwise + listing(known)
@@ -23,11 +23,8 @@ func listing(words []string) string {
 	return strings.Join(words[:len(words)-1], ", ") + " or " + words[len(words)-1]
 }
 
-// Nearest returns the candidate that a word was probably meant to be, or "".
-func Nearest(word string, candidates []string) string { return nearest(word, candidates) }
-
-// nearest returns the candidate that word was probably meant to be, or "": one within a third of its length in edits.
-func nearest(word string, candidates []string) string {
+// Nearest returns the candidate that a word was probably meant to be, or "": one within a third of its length in edits.
+func Nearest(word string, candidates []string) string {
 	best, bestDistance := "", 0
 	if len(word) > 64 {
 		return "" // no candidate is that long, and distances cost the product of the lengths

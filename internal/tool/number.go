@@ -7,6 +7,8 @@ import (
 	"math/big"
 	"strconv"
 	"strings"
+
+	"github.com/mayfly-run/mayfly/internal/lazyregexp"
 )
 
 // Numbers keep their digits: none passes through a float.
@@ -20,7 +22,7 @@ const tooLarge = "too large"
 var errTooLarge = errors.New(tooLarge)
 
 // plainNumber is a decimal number as YAML 1.2 writes it (section 10.3.2).
-var plainNumber = pattern(`^[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?$`)
+var plainNumber = lazyregexp.New(`^[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?$`)
 
 // decimal brings a finite decimal number into JSON's form, its digits as they are; or says why it can't: "not a
 // number", "too large".

@@ -226,7 +226,7 @@ func TestNames(t *testing.T) {
 func TestLoad(t *testing.T) {
 	dir := t.TempDir()
 	big := filepath.Join(dir, "big.yaml")
-	if err := os.WriteFile(big, []byte(strings.Repeat("#", int(toolLimits().fileSize)+1)), 0o600); err != nil {
+	if err := os.WriteFile(big, []byte(strings.Repeat("#", int(smallBounds().FileSize)+1)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := Load(big); err == nil || !strings.Contains(err.Error(), "larger than 1048576 bytes") {
@@ -241,7 +241,7 @@ func TestLoad(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if data, err := read(f); err != nil || int64(len(data)) != workflowLimits().fileSize+1 {
+	if data, err := read(f); err != nil || int64(len(data)) != largeBounds().FileSize+1 {
 		t.Errorf("%d bytes were read of a large file, %v", len(data), err)
 	}
 	if _, err := Load(filepath.Join(dir, "none.yaml")); !errors.Is(err, os.ErrNotExist) {
@@ -259,7 +259,7 @@ func TestErrorCap(t *testing.T) {
 	}
 	_, err := Parse("tool.yaml", []byte("environment:\n"+b.String()))
 	var e *Error
-	if !errors.As(err, &e) || len(e.Problems) != maxProblems || e.Problems[0].Line != 2 {
+	if !errors.As(err, &e) || len(e.Problems) != MaxProblems || e.Problems[0].Line != 2 {
 		t.Fatalf("got %v", err)
 	}
 }

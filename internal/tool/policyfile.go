@@ -32,13 +32,9 @@ type PolicyLimits struct {
 
 // ParsePolicy reads a policy. An empty file is an empty one. The error is an *[Error].
 func ParsePolicy(file string, data []byte) (*PolicyFile, error) {
-	d := &decoder{file: file, limits: workflowLimits(), mayBeEmpty: true}
-	var p PolicyFile
-	if root := d.document(data); root != nil {
-		p, _ = policyShape().read(d, root, "the policy")
-	}
-	if len(d.problems) > 0 {
-		return nil, newError(d.problems)
+	p, err := ParseShape(Format{Bounds: largeBounds(), MayBeEmpty: true}, file, data, policyShape(), "the policy")
+	if err != nil {
+		return nil, err
 	}
 	return &p, nil
 }

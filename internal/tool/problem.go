@@ -9,8 +9,8 @@ import (
 	"github.com/mayfly-run/mayfly/internal/textsafe"
 )
 
-// maxProblems bounds how many problems one [Error] reports: past the first few, the rest tend to follow from them.
-const maxProblems = 20
+// MaxProblems bounds how many problems one [Error] reports: past the first few, the rest tend to follow from them.
+const MaxProblems = 20
 
 // Position is a place in a definition. Line and Column start at 1, and Column counts characters, not bytes; both are 0
 // where a problem is with the file as a whole.
@@ -58,12 +58,9 @@ func (e *Error) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// NewError returns an error of problems, of which there is at least one.
-func NewError(problems []Problem) *Error { return newError(problems) }
-
-// newError sorts problems by position and drops repeats and what exceeds the cap. Texts quote a file that may be hostile:
-// each becomes one line that can't steer a terminal.
-func newError(problems []Problem) *Error {
+// NewError returns an error of problems, of which there is at least one. It sorts them by position, and drops repeats and what
+// exceeds [MaxProblems]. Texts quote a file that may be hostile: each becomes one line that can't steer a terminal.
+func NewError(problems []Problem) *Error {
 	for i := range problems {
 		problems[i].Text, problems[i].Hint = textsafe.Replace(problems[i].Text, ""), textsafe.Replace(problems[i].Hint, "")
 	}
@@ -71,21 +68,8 @@ func newError(problems []Problem) *Error {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 	})
 	problems = slices.Compact(problems)
-	if len(problems) > maxProblems {
-		problems = problems[:maxProblems]
+	if len(problems) > MaxProblems {
+		problems = problems[:MaxProblems]
 	}
 	return &Error{Problems: problems}
-}
-
-// WorkflowError says that a file holds a workflow where a tool was expected. It is no fault of the file: whoever
-// understands workflows can take the data to their own parser.
-type WorkflowError struct {
-	Position
-	// Key is the top-level key that gave it away: "workflow" or "parallel_tools".
-	Key string
-}
-
-// Error says what the file is and what to do with it.
-func (e *WorkflowError) Error() string {
-	return fmt.Sprintf("%s: this is a workflow (it has the key %q), not a tool", e.Position, e.Key)
 }

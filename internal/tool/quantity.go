@@ -8,7 +8,45 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/mayfly-run/mayfly/internal/lazyregexp"
+	"go.yaml.in/yaml/v3"
 )
+
+// quantity is a number with a unit, which parse turns into a whole number of the smallest unit.
+func quantity(types []string, parse func(string) (v int64, wrong, hint string)) shape[int64] {
+	return unambiguous(shape[int64]{schema: schema{"type": types}, read: func(d *decoder, n *yaml.Node, label string) (int64, bool) {
+		n = resolve(n)
+		tag := n.ShortTag()
+		if n.Kind != yaml.ScalarNode || tag != "!!str" && tag != "!!int" && tag != "!!float" {
+			_, _, hint := parse("")
+			d.report(n, fmt.Sprintf("%s must be a number with a unit, not %s", label, describe(n)), hint)
+			return 0, false
+		}
+		v, wrong, hint := parse(n.Value)
+		if wrong != "" {
+			d.report(n, fmt.Sprintf("%s %s %s", label, quote(n.Value), wrong), hint)
+			return 0, false
+		}
+		return v, true
+	}})
+}
+
+// size is an amount of bytes, such as 256Mi, 1.5G or 1048576.
+func size(least, most int64) shape[int64] {
+	return quantity([]string{"string", "integer"}, parseSize(least, most))
+}
+
+// processors is an amount of processors, such as 2, 0.5 or 500m, as thousandths of one: from 10m to 1024.
+func processors() shape[int64] { return quantity([]string{"string", "number"}, parseCPU) }
+
+// bandwidth is a rate, such as 10Mbps, as bits per second: from 8kbps to 1000Gbps.
+func bandwidth() shape[int64] { return quantity([]string{"string"}, parseBandwidth) }
+
+// duration is a time, such as 30s, 5m or 1h30m.
+func duration(least, most time.Duration) shape[time.Duration] {
+	return convert(quantity([]string{"string"}, parseDuration(least, most)), func(v int64) time.Duration { return time.Duration(v) })
+}
 
 // The units of sizes: those of Kubernetes quantities, with "K" besides its "k".
 func sizeUnit(unit string) (factor uint64, ok bool) {
@@ -176,7 +214,7 @@ func parseBandwidth(s string) (v int64, wrong, hint string) {
 }
 
 // goDuration matches what time.ParseDuration takes, however large.
-var goDuration = pattern(`^[-+]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:ns|us|µs|μs|ms|s|m|h))+$`)
+var goDuration = lazyregexp.New(`^[-+]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:ns|us|µs|μs|ms|s|m|h))+$`)
 
 // parseDuration returns a reader of durations as Go writes them: 90s, 5m, 1h30m.
 func parseDuration(least, most time.Duration) func(string) (v int64, wrong, hint string) {

@@ -19,13 +19,9 @@ type RegistrySettings struct {
 // ParseRegistries reads the settings of registries. An empty file has none. isMirror knows the address of a mirror. The
 // error is an *[Error].
 func ParseRegistries(file string, data []byte, isMirror func(string) bool) (*RegistriesFile, error) {
-	d := &decoder{file: file, limits: workflowLimits(), mayBeEmpty: true}
-	var r RegistriesFile
-	if root := d.document(data); root != nil {
-		r, _ = registriesShape(isMirror).read(d, root, "the registry settings")
-	}
-	if len(d.problems) > 0 {
-		return nil, newError(d.problems)
+	r, err := ParseShape(Format{Bounds: largeBounds(), MayBeEmpty: true}, file, data, registriesShape(isMirror), "the registry settings")
+	if err != nil {
+		return nil, err
 	}
 	return &r, nil
 }
@@ -44,14 +40,23 @@ func registriesShape(isMirror func(string) bool) shape[RegistriesFile] {
 		}
 		return "", ""
 	}
-	one := object("a registry", []field[RegistrySettings]{
+	one := objectWithHints("a registry", []field[RegistrySettings]{
 		bind("mirrors", "Tried in order before the registry itself.", list("a mirror", text(nil, mirror)), func(r *RegistrySettings) *[]string { return &r.Mirrors }),
 		bind("plain_http", "Whether HTTP without TLS is allowed.", boolean(), func(r *RegistrySettings) *bool { return &r.PlainHTTP }),
 		bind("ca_file", "A PEM file of authorities that are trusted for it.", text(nil, nil), func(r *RegistrySettings) *string { return &r.CAFile }),
 		bind("token_hosts", "Hosts of other sites that may get its credentials.", list("a host", text(nil, host)), func(r *RegistrySettings) *[]string { return &r.TokenHosts }),
 		bind("redirect_hosts", "Hosts at private addresses to which it may lead.", list("a host", text(nil, host)), func(r *RegistrySettings) *[]string { return &r.RedirectHosts }),
-	}, nil)
+	}, hintsForRegistry, nil)
 	return object("the registry settings", []field[RegistriesFile]{
 		bind("registries", "The settings by "+hosts+".", byName(one, schema{}, host, "a registry"), func(f *RegistriesFile) *map[string]RegistrySettings { return &f.Registries }),
 	}, nil)
+}
+
+// hintsForRegistry are the keys of other formats.
+func hintsForRegistry() map[string]string {
+	return map[string]string{
+		"insecure": "plain_http", "http": "plain_http", "insecure_skip_verify": "ca_file", "skip_verify": "ca_file", "ca": "ca_file", "certs": "ca_file",
+		"endpoint": "mirrors", "endpoints": "mirrors", "auth": "credentials are those of docker login", "username": "credentials are those of docker login",
+		"password": "credentials are those of docker login",
+	}
 }

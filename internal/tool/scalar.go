@@ -9,6 +9,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/mayfly-run/mayfly/internal/lazyregexp"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -167,13 +168,13 @@ func numeric(n *yaml.Node) bool {
 }
 
 // basedNumber is a whole number that isn't decimal.
-var basedNumber = pattern(`^[-+]?0(?:x[0-9a-fA-F]+|o[0-7]+|b[01]+)$`)
+var basedNumber = lazyregexp.New(`^[-+]?0(?:x[0-9a-fA-F]+|o[0-7]+|b[01]+)$`)
 
 // notFinite matches what YAML has for what isn't a finite number (YAML 1.2.2, section 10.3.2).
-var notFinite = pattern(`^[-+]?\.(?:inf|Inf|INF|nan|NaN|NAN)$`)
+var notFinite = lazyregexp.New(`^[-+]?\.(?:inf|Inf|INF|nan|NaN|NAN)$`)
 
 // jsonNumber is a number as JSON has it (RFC 8259, section 6).
-var jsonNumber = pattern(`^-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?$`)
+var jsonNumber = lazyregexp.New(`^-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?$`)
 
 func scalarJSON(n *yaml.Node) (any, *valueError) {
 	switch tag := n.ShortTag(); {
@@ -224,7 +225,7 @@ func numberJSON(n *yaml.Node) (any, *valueError) {
 }
 
 // zeros matches a whole number with zeros before it, which the versions of YAML read differently.
-var zeros = pattern(`^[+-]?0[0-9_]+$`)
+var zeros = lazyregexp.New(`^[+-]?0[0-9_]+$`)
 
 // ambiguous says what to write instead of a number that the versions of YAML read differently (YAML 1.1's int type has
 // octal numbers without an "o", and no decimal ones that begin with 0; in YAML 1.2.2, section 10.3.2, all are decimal).

@@ -16,6 +16,7 @@ func WorkflowSchema() []byte { return workflowShape().schema.document("Mayfly wo
 // SuiteSchema likewise returns the JSON Schema of a test file.
 func SuiteSchema() []byte { return suiteShape().schema.document("Mayfly tests") }
 
+// document is the schema as a file, for a kind of file that people know by the title.
 func (s schema) document(title string) []byte {
 	s["$schema"] = "https://json-schema.org/draft/2020-12/schema"
 	s["title"] = title

@@ -3,7 +3,6 @@ package tool
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -48,7 +47,7 @@ func (t *Tool) ReadFiles() error {
 	if problems == nil {
 		return nil
 	}
-	return newError(problems)
+	return NewError(problems)
 }
 
 // missingFiles are the files and folders of volumes that aren't there.
@@ -111,47 +110,4 @@ func windowsLines(text string) bool {
 		return slices.Contains([]string{"sh", "ash", "bash", "dash", "ksh", "zsh"}, path.Base(word))
 	})
 	return shell && strings.Contains(text, "\r\n")
-}
-
-func readInside(dir, name string, most int64) (string, error) {
-	if dir == "" {
-		return "", errors.New("the definition comes from no folder")
-	}
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return "", WithoutCall(err)
-	}
-	defer root.Close()
-	// Looked at before it is opened: opening a FIFO would wait for its writer.
-	info, err := root.Stat(name)
-	if err != nil {
-		return "", WithoutCall(err)
-	}
-	if !info.Mode().IsRegular() {
-		return "", errors.New("it is not a regular file")
-	}
-	f, err := root.Open(name)
-	if err != nil {
-		return "", WithoutCall(err)
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, most+1))
-	switch {
-	case err != nil:
-		return "", WithoutCall(err)
-	case int64(len(data)) > most:
-		return "", fmt.Errorf("it is larger than %d bytes", most)
-	case len(data) == 0:
-		return "", errors.New("it is empty")
-	}
-	return string(data), nil
-}
-
-// WithoutCall is the error of a file without its name, which the message has, and the name of the system call.
-func WithoutCall(err error) error {
-	var system *fs.PathError
-	if errors.As(err, &system) {
-		return system.Err
-	}
-	return err
 }

@@ -115,21 +115,31 @@ type MockSet struct {
 	Tests    map[string]MockSet
 }
 
+// suiteFormat is the format of files of tests and of mocks, which a recording may have written.
+func suiteFormat() Format {
+	return Format{
+		Bounds: largeBounds(), Foreign: foreignFile,
+		Empty: "add tool: NAME and tests: [{name: NAME}]", TooLarge: "put long bodies in files beside it: file: NAME",
+		TooManyParts: "write long text as a block (\"body: |\"), or put it in a file beside this one",
+	}
+}
+
 // ParseSuite reads a suite from data, as [Parse] does a tool.
 func ParseSuite(name string, data []byte) (*Suite, error) {
-	d, root := open(name, data, workflowLimits())
+	d, root := suiteFormat().Open(name, data)
 	if root == nil {
-		return nil, newError(d.problems)
+		return nil, d.Err()
 	}
 	if key := keyOf(root, "image", "command", "script", "parallel_tools", "workflow"); key != nil && keyOf(root, "tests", "tool") == nil {
 		d.report(key, "this is not a file of tests, which has the key tests", "add tests, or run a tool or a workflow with mayfly run")
-		return nil, newError(d.problems)
+		return nil, d.Err()
 	}
 	s, _ := suiteShape().read(d, root, "a test file")
-	if len(d.problems) > 0 {
-		return nil, newError(d.problems)
+	if err := d.Err(); err != nil {
+		return nil, err
 	}
-	s.Source = Source{Path: d.file, Position: d.position(root)}
+	at := d.position(root)
+	s.Source = Source{Path: at.File, Position: at}
 	if s.Tool != nil && s.Tool.Inline != nil && s.Tool.Inline.Name == "" {
 		s.Tool.Inline.Name = nameOf(name)
 	}
@@ -198,7 +208,7 @@ func (s *Suite) WorkflowFile() (string, error) {
 		}
 		looked = append(looked, file)
 	}
-	return "", newError([]Problem{{
+	return "", NewError([]Problem{{
 		Position: s.Workflow.Position, Text: fmt.Sprintf("workflow %s is not found", quote(name)),
 		Hint: "looked for " + listing(looked),
 	}})
@@ -249,7 +259,7 @@ func (s *Suite) LoadWorkflow() (*Workflow, error) {
 		}
 	}
 	if len(problems) > 0 {
-		return nil, newError(problems)
+		return nil, NewError(problems)
 	}
 	return def.Workflow, nil
 }
@@ -278,9 +288,9 @@ func (s *Suite) path(name string) string {
 
 // ReadMocks reads a file of mocks that a suite names.
 func (s *Suite) ReadMocks(ref *FileRef) (*MockSet, error) {
-	data, err := readInside(cmp.Or(s.Source.Dir, "."), ref.Path, workflowLimits().fileSize)
+	data, err := readInside(cmp.Or(s.Source.Dir, "."), ref.Path, largeBounds().FileSize)
 	if err != nil {
-		return nil, newError([]Problem{{
+		return nil, NewError([]Problem{{
 			Position: ref.Position, Text: fmt.Sprintf("file of mocks %q can't be read: %v", ref.Path, err),
 			Hint: "write it, or have mayfly test --record write it; the path is relative to the folder of the test file",
 		}})
@@ -300,13 +310,9 @@ func LoadMocks(file string) error {
 
 // ParseMocks reads a file of mocks from data.
 func ParseMocks(name string, data []byte) (*MockSet, error) {
-	d, root := open(name, data, workflowLimits())
-	if root == nil {
-		return nil, newError(d.problems)
-	}
-	set, _ := mockSetShape().read(d, root, "a file of mocks")
-	if len(d.problems) > 0 {
-		return nil, newError(d.problems)
+	set, err := ParseShape(suiteFormat(), name, data, mockSetShape(), "a file of mocks")
+	if err != nil {
+		return nil, err
 	}
 	label := filepath.Base(name) + " "
 	set.label(label)

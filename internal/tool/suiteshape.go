@@ -28,7 +28,7 @@ func suiteShape() shape[Suite] {
 	}
 	fields = append(fields, worldFields(func(s *Suite) *World { return &s.World })...)
 	fields = append(fields, needed(bind("tests", "The tests.", list("a test", testShape()), func(s *Suite) *[]Test { return &s.Tests })))
-	return object("a test file", fields, checkSuite)
+	return objectWithHints("a test file", fields, hintsForSuite, checkSuite)
 }
 
 func subjectShape(what string) shape[*Subject] {
@@ -164,7 +164,7 @@ func testShape() shape[Test] {
 			func(t *Test) *map[string]StepMock { return &t.Steps }),
 		bind("expect", "What the run is expected to do; it is expected to succeed where neither exit_code nor status is given.", expectShape(),
 			func(t *Test) *Expect { return &t.Expect }))
-	return located(object("a test", fields, nil), func(t Test, p Position) Test {
+	return located(objectWithHints("a test", fields, hintsForTest, nil), func(t Test, p Position) Test {
 		t.Position = p
 		return t
 	})
@@ -299,7 +299,7 @@ func mockSetShape() shape[MockSet] {
 
 // mockFile is the path of a file of mocks; those written in this file go under http and commands.
 func mockFile() shape[string] {
-	path := text(schema{"minLength": 1}, checkBeside)
+	path := text(schema{"minLength": 1}, checkBeside())
 	return shape[string]{schema: path.schema, read: func(d *decoder, n *yaml.Node, label string) (string, bool) {
 		if at := resolve(n); at.Kind != yaml.ScalarNode {
 			d.report(at, label+" must be the path of a file, not "+describe(at), "in this file, mocks go under http and commands")

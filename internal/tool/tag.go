@@ -6,6 +6,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/mayfly-run/mayfly/internal/lazyregexp"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -45,7 +46,7 @@ func asText(n *yaml.Node, text string) {
 type place struct{ line, column int }
 
 // bang matches the start of a node with a tag, alone or after an anchor.
-var bang = pattern(`(?:&[^\s,\[\]{}]+[ \t]+)?!`)
+var bang = lazyregexp.New(`(?:&[^\s,\[\]{}]+[ \t]+)?!`)
 
 // bangs returns the places of all matches, also those in text.
 func bangs(lines []string) map[place]bool {

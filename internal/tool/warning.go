@@ -19,7 +19,7 @@ func (t *Tool) Warnings() []Problem {
 	if found == nil {
 		return nil
 	}
-	return newError(found).Problems
+	return NewError(found).Problems
 }
 
 // scriptWarnings are for a script that is nothing but the path of a file of this machine.
@@ -154,7 +154,7 @@ func (t *Tool) sharedWarnings() []Problem {
 	if found == nil {
 		return nil
 	}
-	return newError(found).Problems
+	return NewError(found).Problems
 }
 
 // OpensHosts reports whether a rule names a host by name, other than this machine.

@@ -11,19 +11,6 @@ import (
 // This file says which words are allowed where. Each check returns what is wrong with a text and a hint, both empty
 // when nothing is, in the form that shapes report.
 
-func isAlnum(c byte) bool {
-	return c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'z'
-}
-
-func madeOf(s, punctuation string) bool {
-	for i := range len(s) {
-		if !isAlnum(s[i]) && strings.IndexByte(punctuation, s[i]) < 0 {
-			return false
-		}
-	}
-	return true
-}
-
 const namePattern = `^[A-Za-z0-9_-]{1,63}$`
 
 func checkName(s string) (wrong, hint string) {
@@ -69,17 +56,6 @@ func ValidEnvName(s string) bool {
 func checkEnvName(s string) (wrong, hint string) {
 	if !ValidEnvName(s) {
 		return "is not the name of a variable", `use letters, digits and "_", and no digit at the start`
-	}
-	return "", ""
-}
-
-// checkPrintable accepts text without control characters but line breaks and tabs: the texts of a definition end up on
-// terminals.
-func checkPrintable(s string) (wrong, hint string) {
-	for _, r := range s {
-		if unicode.IsControl(r) && r != '\n' && r != '\t' {
-			return "has a control character in it", ""
-		}
 	}
 	return "", ""
 }
@@ -132,31 +108,9 @@ func checkMountPath(s string) (wrong, hint string) {
 	return "", ""
 }
 
-// checkInside accepts slash-separated paths that stay in the tool's folder by their text. Symbolic links are for
-// whoever opens the file: it is to be opened through the folder, as os.Root does.
-func checkInside(s string) (wrong, hint string) {
-	const advice = "write a path inside the tool's folder, such as check.py or lib/check.py"
-	switch {
-	case s == "" || len(s) > 4095 || strings.ContainsFunc(s, unicode.IsControl):
-		return "is not a path", advice
-	case strings.Contains(s, `\`):
-		return `has a "\" in it`, `separate folders with "/"`
-	case s[0] == '/' || len(s) > 1 && s[1] == ':':
-		return "is an absolute path", advice
-	case s == ".." || strings.HasPrefix(s, "../") || strings.Contains(s, "/../") || strings.HasSuffix(s, "/.."):
-		return "leaves the tool's folder", advice
-	}
-	if s == "." {
-		return "is the tool's whole folder", "name a file or a folder in it, such as check.py or lib"
-	}
-	switch clean := path.Clean(s); clean {
-	case s:
-	case ".":
-		return "is not a clean path", advice
-	default:
-		return "is not a clean path", "write " + quote(clean)
-	}
-	return "", ""
+// checkInside accepts paths that stay in the tool's folder.
+func checkInside() func(string) (wrong, hint string) {
+	return insideFolder("the tool", "check.py", "lib/check.py")
 }
 
 // checkVolumeFile is checkInside for what is mounted, where another path is most likely one of this machine.
@@ -164,7 +118,7 @@ func checkVolumeFile(s string) (wrong, hint string) {
 	if strings.HasPrefix(s, "~/") {
 		return `starts with "~", which isn't expanded here`, noHostFolders
 	}
-	wrong, hint = checkInside(s)
+	wrong, hint = checkInside()(s)
 	if wrong != "" && (path.IsAbs(s) || strings.HasPrefix(path.Clean(s), "..")) {
 		hint = noHostFolders
 	}
@@ -246,7 +200,7 @@ func checkCapability(s string) (wrong, hint string) {
 		return "would keep every capability", "name the ones that the tool needs, or write root for those that change owners and users"
 	}
 	if all := capabilities(); !slices.Contains(all, name) {
-		near := nearest(name, all)
+		near := Nearest(name, all)
 		if near != "" {
 			near = fmt.Sprintf("did you mean %q?", near)
 		}

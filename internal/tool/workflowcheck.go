@@ -66,7 +66,7 @@ func checkWorkflow(d *decoder, n *yaml.Node, w *Workflow) {
 		c.names = append(c.names, s.Name)
 	}
 	for i, s := range all {
-		if len(d.problems) >= maxProblems {
+		if d.Count() >= MaxProblems {
 			return
 		}
 		c.step(i, s)
@@ -86,7 +86,7 @@ type workflowChecker struct {
 }
 
 func (c *workflowChecker) at(p Position, text, hint string) {
-	c.problems = append(c.problems, Problem{Position: p, Text: text, Hint: hint})
+	c.reportAt(p, text, hint)
 }
 
 func (c *workflowChecker) step(i int, s *Step) {
@@ -159,7 +159,7 @@ func (c *workflowChecker) input(r Reference, p Position) {
 		names = append(names, a.Name)
 	}
 	hint := "declare it: inputs: [{name: " + r.Name + "}]"
-	if near := nearest(r.Name, names); near != "" {
+	if near := Nearest(r.Name, names); near != "" {
 		hint = fmt.Sprintf("did you mean ${inputs.%s}?", near)
 	}
 	c.at(p, fmt.Sprintf("the workflow has no input %s", quote(r.Name)), hint)

@@ -15,7 +15,7 @@ import (
 func workflowShape() shape[Workflow] {
 	steps := list("a step", stepShape("a step", true))
 	finally := list("a step of finally", stepShape("a step of finally", false))
-	return object("a workflow", []field[Workflow]{
+	return objectWithHints("a workflow", []field[Workflow]{
 		bind("name", "The workflow's name. Without one, the name of the file is taken.", text(schema{"pattern": namePattern}, checkName),
 			func(w *Workflow) *string { return &w.Name }),
 		bind("description", "What the workflow does, for people.", text(nil, checkPrintable),
@@ -36,7 +36,7 @@ func workflowShape() shape[Workflow] {
 			func(w *Workflow) *int { return &w.MaxParallel }),
 		bind("labels", "Labels of the workflow, for people and programs to find it by.", labelsShape(),
 			func(w *Workflow) *map[string]string { return &w.Labels }),
-	}, checkWorkflow)
+	}, hintsForWorkflow, checkWorkflow)
 }
 
 func parallelShape() shape[int] {
@@ -76,7 +76,7 @@ func stepShape(what string, needs bool) shape[Step] {
 		fields = append(fields, bind("needs", "Names of the steps that have to end before this one starts.", list("a needed step", text(schema{"pattern": namePattern}, checkName)),
 			func(s *Step) *[]string { return &s.Needs }))
 	}
-	return located(object(what, fields, checkStep), func(s Step, p Position) Step {
+	return located(objectWithHints(what, fields, hintsForStep, checkStep), func(s Step, p Position) Step {
 		s.Position = p
 		return s
 	})
@@ -173,7 +173,7 @@ func stepInputsShape() shape[[]StepInput] {
 		schema: schema{"type": "object", "propertyNames": schema{"pattern": namePattern}},
 		read: func(d *decoder, n *yaml.Node, label string) ([]StepInput, bool) {
 			var out []StepInput
-			before := len(d.problems)
+			before := d.Count()
 			d.eachPair(n, label, func(key string, at, v *yaml.Node) {
 				if !d.accept(at, "input", key, checkName) {
 					return
@@ -187,7 +187,7 @@ func stepInputsShape() shape[[]StepInput] {
 				}
 				out = append(out, StepInput{Name: key, Value: templates(d, v, "input "+quote(key), value), Position: d.position(v)})
 			})
-			return out, len(d.problems) == before
+			return out, d.Count() == before
 		},
 	}
 }
@@ -200,7 +200,7 @@ func stepEnvironmentShape() shape[[]StepVariable] {
 		seen := map[string]bool{}
 		for _, v := range vars {
 			at := &yaml.Node{Line: v.Position.Line, Column: v.Position.Column}
-			d.reserved(v.Name, func() *yaml.Node { return at })
+			reserved(d, v.Name, func() *yaml.Node { return at })
 			if seen[v.Name] {
 				d.reportAt(v.Position, fmt.Sprintf("variable %s is given twice", quote(v.Name)), "")
 			}
@@ -260,7 +260,7 @@ func matrixShape() shape[[]MatrixList] {
 		},
 		read: func(d *decoder, n *yaml.Node, label string) ([]MatrixList, bool) {
 			var out []MatrixList
-			product, before := 1.0, len(d.problems)
+			product, before := 1.0, d.Count()
 			d.eachPair(n, label, func(key string, at, v *yaml.Node) {
 				v = resolve(v)
 				switch {
@@ -278,10 +278,10 @@ func matrixShape() shape[[]MatrixList] {
 			if product > maxItems {
 				d.report(n, fmt.Sprintf("the matrix has more than %d combinations", maxItems), "")
 			}
-			if len(out) == 0 && len(d.problems) == before {
+			if len(out) == 0 && d.Count() == before {
 				d.report(n, "the matrix has no lists", "write it as {NAME: [a, b]}")
 			}
-			return out, len(d.problems) == before
+			return out, d.Count() == before
 		},
 	}
 }

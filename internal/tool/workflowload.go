@@ -48,34 +48,35 @@ func LoadDefinition(file string) (*Definition, error) {
 
 // ParseDefinition reads a tool or workflow from data; see [Parse].
 func ParseDefinition(name string, data []byte) (*Definition, error) {
-	d, root := open(name, data, limitsOf(data))
+	d, root := formatOf(data).Open(name, data)
 	if root == nil {
-		return nil, newError(d.problems)
+		return nil, d.Err()
 	}
-	if err := d.notRunnable(root); err != nil {
+	if err := notRunnable(d, root); err != nil {
 		return nil, err
 	}
-	if d.workflow(root) == nil {
-		if d.misspelt(root); len(d.problems) > 0 {
-			return nil, newError(d.problems)
+	if workflowKey(root) == nil {
+		if misspelt(d, root); d.Count() > 0 {
+			return nil, d.Err()
 		}
-		t, err := d.tool(name, root)
+		t, err := decodeTool(d, name, root)
 		if err != nil {
 			return nil, err
 		}
 		return &Definition{Tool: t}, nil
 	}
 	w, _ := workflowShape().read(d, root, "a workflow")
-	if len(d.problems) > 0 {
-		return nil, newError(d.problems)
+	if err := d.Err(); err != nil {
+		return nil, err
 	}
-	w.Source = Source{Path: d.file, Position: d.position(root)}
+	at := d.position(root)
+	w.Source = Source{Path: at.File, Position: at}
 	if w.Name == "" {
 		w.Name = nameOf(name)
 	}
 	for _, s := range w.All() {
 		if t := s.Uses.Tool; t != nil {
-			t.Source.Path = d.file
+			t.Source.Path = at.File
 		}
 	}
 	return &Definition{Workflow: &w}, nil
@@ -83,12 +84,12 @@ func ParseDefinition(name string, data []byte) (*Definition, error) {
 
 // NotRunnableError is returned for a file of tests or of mocks, which isn't run by itself.
 type NotRunnableError struct {
-	Mocks bool // otherwise tests
-	err   *Error
+	Mocks bool  // otherwise tests
+	err   error // an *[Error]
 }
 
 // notRunnable recognises files of tests and of mocks by their top-level keys.
-func (d *decoder) notRunnable(root *yaml.Node) error {
+func notRunnable(d *decoder, root *yaml.Node) error {
 	if keyOf(root, "image", "command", "script", "parallel_tools") != nil {
 		return nil
 	}
@@ -100,19 +101,19 @@ func (d *decoder) notRunnable(root *yaml.Node) error {
 	switch {
 	case tests != nil:
 		d.report(tests, "this is a file of tests", "run it with mayfly test")
-		return &NotRunnableError{err: newError(d.problems)}
+		return &NotRunnableError{err: d.Err()}
 	case mocks != nil && keyOf(root, "tool", "workflow") == nil:
 		d.report(mocks, "this is a file of mocks", "name it in a file of tests: mocks: FILE")
-		return &NotRunnableError{Mocks: true, err: newError(d.problems)}
+		return &NotRunnableError{Mocks: true, err: d.Err()}
 	}
 	return nil
 }
 
 // misspelt reports a key that was probably meant to make the file a workflow: one that is nearly right, or that other programs
 // use. Otherwise every other key would be reported as unknown.
-func (d *decoder) misspelt(root *yaml.Node) {
+func misspelt(d *decoder, root *yaml.Node) {
 	kinds := []string{"workflow", "parallel_tools"}
-	if len(d.problems) > 0 || root.Kind != yaml.MappingNode || keyOf(root, "image", "command", "script") != nil {
+	if root.Kind != yaml.MappingNode || keyOf(root, "image", "command", "script") != nil {
 		return
 	}
 	for i := 0; i+1 < len(root.Content); i += 2 {
@@ -120,7 +121,7 @@ func (d *decoder) misspelt(root *yaml.Node) {
 		if resolve(root.Content[i+1]).Kind != yaml.SequenceNode {
 			continue
 		}
-		near, other := nearest(key, kinds), foreignKeys("a workflow")[key]
+		near, other := Nearest(key, kinds), hintsForWorkflow()[key]
 		switch {
 		case near != "":
 			d.report(root.Content[i], fmt.Sprintf("unknown key %s", quote(key)), didYouMean(key, kinds, ""))
@@ -158,7 +159,7 @@ func (w *Workflow) Resolve() error {
 			byName[s.Name] = s
 		}
 		for _, s := range all {
-			if len(r.problems) >= maxProblems {
+			if len(r.problems) >= MaxProblems {
 				break
 			}
 			r.runnable(s)
@@ -170,7 +171,7 @@ func (w *Workflow) Resolve() error {
 	case r.refused != nil:
 		return r.refused
 	case len(r.problems) > 0:
-		return newError(r.problems)
+		return NewError(r.problems)
 	}
 	return nil
 }
@@ -333,7 +334,7 @@ func (r *resolver) output(steps map[string]*Step, ref Reference, p Position) {
 		return
 	}
 	hint := fmt.Sprintf("add it to that step: outputs: [%s]", ref.Name)
-	if near := nearest(ref.Name, promised); near != "" {
+	if near := Nearest(ref.Name, promised); near != "" {
 		hint = fmt.Sprintf("did you mean ${%s.%s}?", ref.Step, near)
 	}
 	r.at(p, fmt.Sprintf("step %s promises no output %s", quote(ref.Step), quote(ref.Name)), hint)
@@ -364,4 +365,14 @@ func (w *Workflow) Values(given map[string]any) (map[string]any, error) {
 		}
 	}
 	return out, nil
+}
+
+// SetTimeout sets the time-out of all steps together from its text, such as 90s.
+func (w *Workflow) SetTimeout(value string) error {
+	v, err := Decode(timeoutShape(), Plain(value), "timeout")
+	if err != nil {
+		return err
+	}
+	w.Timeout = v
+	return nil
 }
