@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/shape"
 	"github.com/mayfly-run/mayfly/internal/textsafe"
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
@@ -92,7 +93,7 @@ func nearCommand(parent *cobra.Command, word string) string {
 			begin = c.Name()
 		}
 	}
-	if near := tool.Nearest(word, names); near != "" {
+	if near := shape.Nearest(word, names); near != "" {
 		return near
 	}
 	return begin
@@ -187,7 +188,7 @@ func explainFlag(cmd *cobra.Command, err error) error {
 	}
 	var names []string
 	cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
-	if near := tool.Nearest(name, names); near != "" && input != name {
+	if near := shape.Nearest(name, names); near != "" && input != name {
 		return fmt.Errorf("%w; did you mean --%s?", err, near)
 	}
 	if input != "" {
@@ -215,7 +216,7 @@ func nearInput(args []string, name string) string {
 	for _, a := range inputs {
 		names = append(names, a.Name)
 	}
-	return tool.Nearest(name, names)
+	return shape.Nearest(name, names)
 }
 
 // explainArguments says what further words after the file of `mayfly run` are called here.
@@ -256,7 +257,7 @@ func explainMissing(name string, err error) error {
 	stem := strings.TrimSuffix(base, filepath.Ext(base))
 	near := files[stem]
 	if near == "" {
-		near = files[tool.Nearest(stem, slices.Collect(maps.Keys(files)))]
+		near = files[shape.Nearest(stem, slices.Collect(maps.Keys(files)))]
 	}
 	switch {
 	case near == "" || near == base || !isDefinition(dir+near):

@@ -10,6 +10,7 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/condition"
 	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/shape"
 	"github.com/mayfly-run/mayfly/internal/tool"
 	"github.com/mayfly-run/mayfly/internal/workflow"
 )
@@ -152,7 +153,7 @@ func unasked(flags, named []string) string {
 			continue // what isn't NAME=… is refused by whoever reads it, who repeats no value
 		}
 		hint := "the secrets asked for are " + strings.Join(named, ", ")
-		if near := tool.Nearest(name, named); near != "" {
+		if near := shape.Nearest(name, named); near != "" {
 			hint = fmt.Sprintf("did you mean %q?", near)
 		}
 		return fmt.Sprintf("--secret %s: nothing asks for a secret of that name; %s", name, hint)

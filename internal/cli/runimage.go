@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 
+	"github.com/mayfly-run/mayfly/internal/shape"
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
@@ -20,7 +21,7 @@ func imageTool(ref string, command []string) (*tool.Definition, error) {
 		return nil, err
 	}
 	def, err := tool.ParseDefinition("command line", data)
-	var wrong *tool.Error
+	var wrong *shape.Error
 	if errors.As(err, &wrong) {
 		text := wrong.Problems[0].Text
 		if hint := wrong.Problems[0].Hint; hint != "" {

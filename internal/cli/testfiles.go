@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/mayfly-run/mayfly/internal/shape"
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
@@ -29,7 +30,7 @@ func findTests(paths []string) ([]string, error) {
 	for _, path := range paths {
 		info, err := os.Stat(path)
 		if err != nil {
-			return nil, fmt.Errorf("tests %s can't be read: %w", path, tool.WithoutCall(err))
+			return nil, fmt.Errorf("tests %s can't be read: %w", path, shape.WithoutCall(err))
 		}
 		if !info.IsDir() {
 			add(filepath.Clean(path))

@@ -5,10 +5,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/mayfly-run/mayfly/internal/shape"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-
-	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
 // usageError is a command line that makes no sense.
@@ -70,7 +69,7 @@ func operandError(cmd *cobra.Command, args []string) error {
 	case len(args) == 0:
 		return fmt.Errorf("%s is missing: %s %s", takes, cmd.CommandPath(), takes)
 	case len(args) == 1:
-		if near := tool.Nearest(args[0], cmd.ValidArgs); near != "" {
+		if near := shape.Nearest(args[0], cmd.ValidArgs); near != "" {
 			return fmt.Errorf("%s takes %s, not %q; did you mean %s?", cmd.CommandPath(), takes, args[0], near)
 		}
 		return fmt.Errorf("%s takes %s, not %q", cmd.CommandPath(), takes, args[0])

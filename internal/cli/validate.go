@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mayfly-run/mayfly/internal/condition"
+	"github.com/mayfly-run/mayfly/internal/shape"
 	"github.com/mayfly-run/mayfly/internal/tool"
 	"github.com/mayfly-run/mayfly/internal/workflow"
 )
@@ -38,7 +39,7 @@ probably a mistake, and for hosts that share their addresses with others; they d
 			bad, byHost := false, false
 			for _, file := range files {
 				def, err := validate(cmd.Context(), s, file)
-				var warnings []tool.Problem
+				var warnings []shape.Problem
 				if def != nil {
 					warnings = def.HostWarnings()
 					byHost = byHost || err == nil && def.OpensHosts()
@@ -143,16 +144,16 @@ func validateOther(mocks bool, data []byte) error {
 	return checkSuite(suite)
 }
 
-func printValidation(s streams, asJSON bool, file string, warnings []tool.Problem, err error) error {
+func printValidation(s streams, asJSON bool, file string, warnings []shape.Problem, err error) error {
 	if asJSON {
 		out := struct {
-			File     string         `json:"file"`
-			Valid    bool           `json:"valid"`
-			Problems []tool.Problem `json:"problems,omitempty"`
-			Warnings []tool.Problem `json:"warnings,omitempty"`
-			Error    string         `json:"error,omitempty"`
+			File     string          `json:"file"`
+			Valid    bool            `json:"valid"`
+			Problems []shape.Problem `json:"problems,omitempty"`
+			Warnings []shape.Problem `json:"warnings,omitempty"`
+			Error    string          `json:"error,omitempty"`
 		}{File: file, Valid: err == nil, Warnings: warnings}
-		var problems *tool.Error
+		var problems *shape.Error
 		if errors.As(err, &problems) {
 			out.Problems = problems.Problems
 		} else if err != nil {

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mayfly-run/mayfly/internal/shape"
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
@@ -142,7 +143,7 @@ func (r *Responder) content(a *tool.HTTPAnswer, h http.Header) (content io.ReadC
 func (r *Responder) file(name string, h http.Header) (content io.ReadCloser, size int64, err error) {
 	f, size, err := openInside(r.opts.Dir, name)
 	if err != nil {
-		return nil, 0, fmt.Errorf("its file %s: %w", name, tool.WithoutCall(err))
+		return nil, 0, fmt.Errorf("its file %s: %w", name, shape.WithoutCall(err))
 	}
 	if h.Get("Content-Type") == "" {
 		h.Set("Content-Type", kindOf(name))

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/mayfly-run/mayfly/internal/shape"
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
@@ -219,7 +220,7 @@ func part(want, got any, at string) string {
 		return ""
 	case json.Number:
 		number, ok := got.(json.Number)
-		if !ok || !tool.EqualNumbers(want, number) {
+		if !ok || !shape.EqualNumbers(want, number) {
 			return differ
 		}
 		return ""

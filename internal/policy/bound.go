@@ -5,13 +5,14 @@ import (
 	"slices"
 
 	"github.com/mayfly-run/mayfly/internal/network"
+	"github.com/mayfly-run/mayfly/internal/shape"
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
 // bound are the policy's egress rules: each rule of a tool has to be inside of one.
 type bound struct {
 	rules []network.Rule
-	at    []tool.Position
+	at    []shape.Position
 }
 
 // checkEgress refuses what a tool may reach beyond the policy's egress rules. Where the policy has none, but doesn't let
@@ -101,7 +102,7 @@ func (b *bound) text(most int) string {
 }
 
 // place is a rule's text with where it stands.
-func place(r network.Rule, at []tool.Position, i int) string {
+func place(r network.Rule, at []shape.Position, i int) string {
 	if i < len(at) {
 		return fmt.Sprintf("%s (%s)", r, at[i])
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/engine"
 	"github.com/mayfly-run/mayfly/internal/image"
 	"github.com/mayfly-run/mayfly/internal/network"
+	"github.com/mayfly-run/mayfly/internal/shape"
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
@@ -104,7 +105,7 @@ type DeniedError struct {
 	Policy string // the policy's file, or the place in it
 	// Missing is the key of What where the tool doesn't have it and What is the default; At is the tool then.
 	Missing string
-	At      tool.Position
+	At      shape.Position
 }
 
 // Error says what is refused, what is allowed, and what to do.

@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/mayfly-run/mayfly/internal/lazyregexp"
+	"github.com/mayfly-run/mayfly/internal/shape"
 )
 
 // Condition is when a step runs: a CEL expression over references.
@@ -21,7 +22,7 @@ type Condition struct {
 	References []Reference
 	// Functions are which of success, failure and always the expression calls.
 	Functions map[string]bool
-	Position  Position
+	Position  shape.Position
 	// Offset is how many columns after Position the first line of Text begins; negative where its columns are not those
 	// of the file.
 	Offset int
@@ -85,9 +86,9 @@ func parseCondition(s string) (c Condition, wrong, hint string) {
 				c.Functions[token] = true
 			}
 		case celOperators[strings.ToLower(token)] != "" && !strings.HasSuffix(out.String(), "."):
-			return c, fmt.Sprintf("has the word %s, which isn't CEL", quote(token)), "write " + celOperators[strings.ToLower(token)]
+			return c, fmt.Sprintf("has the word %s, which isn't CEL", shape.Quote(token)), "write " + celOperators[strings.ToLower(token)]
 		case len(token) > 1 && token[0] == '_' && strings.Trim(token[1:], "0123456789") == "":
-			return c, fmt.Sprintf("uses the name %s, which stands for a reference", quote(token)), "choose another name"
+			return c, fmt.Sprintf("uses the name %s, which stands for a reference", shape.Quote(token)), "choose another name"
 		}
 		out.WriteString(token)
 		rest = rest[at[1]:]
@@ -107,7 +108,7 @@ func (c *Condition) checkStatuses() (wrong, hint string) {
 	for _, m := range statusComparison().FindAllStringSubmatch(c.Expression, -1) {
 		i, err := strconv.Atoi(m[1] + m[4])
 		if word := m[2] + m[3]; err == nil && word != "" && i < len(c.References) && c.References[i].From == FromStep && c.References[i].Name == FieldStatus && !slices.Contains(states(), word) {
-			return fmt.Sprintf("compares a status with %s, which is not a status", quote(word)), "the statuses are " + strings.Join(states(), ", ")
+			return fmt.Sprintf("compares a status with %s, which is not a status", shape.Quote(word)), "the statuses are " + strings.Join(states(), ", ")
 		}
 	}
 	return "", ""

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/mayfly-run/mayfly/internal/shape"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -83,33 +84,33 @@ const maxValues = 100
 
 // valuesShape are query parameters or headers by name: one with null has to be there, one with a list has all of these
 // values and no others, one with {absent: true} isn't there.
-func valuesShape(what string, check func(string) (wrong, hint string)) shape[[]Field] {
+func valuesShape(what string, check func(string) (wrong, hint string)) shape.Shape[[]Field] {
 	word := matcherShape(word)
-	one := convert(word, func(m *Matcher) Field { return Field{Value: m} })
-	list := list("a value", word)
-	list.schema["minItems"], list.schema["maxItems"] = 1, maxValues
-	absent := object("a comparison with absent", []field[Field]{
-		bind("absent", "Whether there is no such parameter or header.", boolean(), func(f *Field) *bool { return &f.Absent }),
+	one := shape.Convert(word, func(m *Matcher) Field { return Field{Value: m} })
+	list := shape.List("a value", word)
+	list.Schema["minItems"], list.Schema["maxItems"] = 1, maxValues
+	absent := shape.Object("a comparison with absent", []shape.Field[Field]{
+		shape.Bind("absent", "Whether there is no such parameter or header.", shape.Boolean(), func(f *Field) *bool { return &f.Absent }),
 	}, nil)
-	value := shape[Field]{
-		schema: schema{"anyOf": append(slices.Clone(word.schema["anyOf"].([]schema)), list.schema, absent.schema, schema{"type": "null"})},
-		read: func(d *decoder, n *yaml.Node, label string) (Field, bool) {
-			switch r := resolve(n); {
+	value := shape.Shape[Field]{
+		Schema: shape.Schema{"anyOf": append(slices.Clone(word.Schema["anyOf"].([]shape.Schema)), list.Schema, absent.Schema, shape.Schema{"type": "null"})},
+		Read: func(d *shape.Decoder, n *yaml.Node, label string) (Field, bool) {
+			switch r := shape.Resolve(n); {
 			case r.Kind == yaml.ScalarNode && r.ShortTag() == "!!null":
 				return Field{}, true
-			case r.Kind == yaml.MappingNode && has(r, "absent"):
-				return absent.read(d, n, label)
+			case r.Kind == yaml.MappingNode && shape.Has(r, "absent"):
+				return absent.Read(d, n, label)
 			case r.Kind == yaml.SequenceNode && (len(r.Content) == 0 || len(r.Content) > maxValues):
-				d.report(n, fmt.Sprintf("%s has a list of %d values", label, len(r.Content)), fmt.Sprintf("write 1 to %d, or {absent: true} for none", maxValues))
+				d.Report(n, fmt.Sprintf("%s has a list of %d values", label, len(r.Content)), fmt.Sprintf("write 1 to %d, or {absent: true} for none", maxValues))
 				return Field{}, false
 			case r.Kind == yaml.SequenceNode:
-				all, ok := list.read(d, n, label)
+				all, ok := list.Read(d, n, label)
 				return Field{All: all}, ok
 			}
-			return one.read(d, n, label)
+			return one.Read(d, n, label)
 		},
 	}
-	return mapping(value, nil, check, what, func(all []Field, name string, f Field) []Field {
+	return shape.Mapping(value, nil, check, what, func(all []Field, name string, f Field) []Field {
 		f.Name = name
 		return append(all, f)
 	}, func() []Field { return nil })

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/mayfly-run/mayfly/internal/shape"
 )
 
 // ProjectFile marks the folder at which the search for tools ends.
@@ -24,7 +26,7 @@ type NotFoundError struct {
 // Error says what was looked for, where, and what may have been meant.
 func (e *NotFoundError) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "tool %s is not found", quote(e.Name))
+	fmt.Fprintf(&b, "tool %s is not found", shape.Quote(e.Name))
 	if e.Nearest != "" {
 		fmt.Fprintf(&b, "; did you mean %q?", e.Nearest)
 	}
@@ -54,7 +56,7 @@ func Find(startDir, name string) (Found, error) { return find(startDir, name, -1
 func find(startDir, name string, giver int) (Found, error) {
 	if wrong, hint := checkName(name); wrong != "" {
 		// Also keeps the search inside the folders of tools: a name can't be "../x".
-		return Found{}, fmt.Errorf("tool %s %s; %s", quote(name), wrong, hint)
+		return Found{}, fmt.Errorf("tool %s %s; %s", shape.Quote(name), wrong, hint)
 	}
 	dirs, err := searched(startDir)
 	if err != nil {
@@ -65,14 +67,14 @@ func find(startDir, name string, giver int) (Found, error) {
 	for i, dir := range dirs {
 		tools := filepath.Join(dir, "tools")
 		for _, candidate := range candidates(tools, name) {
-			if isFile(candidate) {
+			if shape.IsFile(candidate) {
 				return Found{candidate, reach{dir, giver}}, trustedSearch(dirs[:i+1], name, candidate, giver)
 			}
 			missing.Looked = append(missing.Looked, candidate)
 		}
 		names = append(names, toolsIn(tools)...)
 	}
-	missing.Nearest = Nearest(name, names)
+	missing.Nearest = shape.Nearest(name, names)
 	return Found{}, missing
 }
 
@@ -88,7 +90,7 @@ func searched(startDir string) ([]string, error) {
 		return nil, err
 	}
 	dirs := []string{dir}
-	for parent := filepath.Dir(dir); parent != dir && !isFile(filepath.Join(dir, ProjectFile)); parent = filepath.Dir(dir) {
+	for parent := filepath.Dir(dir); parent != dir && !shape.IsFile(filepath.Join(dir, ProjectFile)); parent = filepath.Dir(dir) {
 		dirs = append(dirs, parent)
 		dir = parent
 	}
@@ -182,7 +184,7 @@ func InFolder(dir string) (file string, err error) {
 		return "", err
 	}
 	for _, name := range []string{"tool.yaml", "workflow.yaml", filepath.Base(absolute) + ".yaml"} {
-		if file := filepath.Join(dir, name); isFile(file) {
+		if file := filepath.Join(dir, name); shape.IsFile(file) {
 			return file, nil
 		}
 	}
@@ -194,17 +196,17 @@ func InFolder(dir string) (file string, err error) {
 	for _, e := range entries {
 		name := e.Name()
 		stem, yaml := cutYAML(name)
-		if yaml && !IsTestFile(name) && !strings.HasSuffix(stem, ".mocks") && isFile(filepath.Join(dir, name)) {
+		if yaml && !IsTestFile(name) && !strings.HasSuffix(stem, ".mocks") && shape.IsFile(filepath.Join(dir, name)) {
 			found = append(found, filepath.Join(dir, name))
 		}
 	}
 	switch len(found) {
 	case 0:
-		return "", fmt.Errorf("folder %s has no tool.yaml, workflow.yaml or other definition", quote(dir))
+		return "", fmt.Errorf("folder %s has no tool.yaml, workflow.yaml or other definition", shape.Quote(dir))
 	case 1:
 		return found[0], nil
 	}
-	return "", fmt.Errorf("folder %s has several definitions; name one: %s", quote(dir), listing(found))
+	return "", fmt.Errorf("folder %s has several definitions; name one: %s", shape.Quote(dir), shape.Listing(found))
 }
 
 // IsTestFile reports whether a file is one of tests by its name.
@@ -229,7 +231,7 @@ func toolsIn(dir string) []string {
 	var names []string
 	for _, e := range entries {
 		switch {
-		case e.IsDir() && isFile(filepath.Join(dir, e.Name(), "tool.yaml")):
+		case e.IsDir() && shape.IsFile(filepath.Join(dir, e.Name(), "tool.yaml")):
 			names = append(names, e.Name())
 		case !e.IsDir() && strings.HasSuffix(e.Name(), ".yaml"):
 			names = append(names, strings.TrimSuffix(e.Name(), ".yaml"))

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/mayfly-run/mayfly/internal/lazyregexp"
+	"github.com/mayfly-run/mayfly/internal/shape"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -113,20 +114,20 @@ func foreignFile(lines []string, root *yaml.Node) (text, hint string) {
 		}
 		return "", ""
 	}
-	if root.Kind != yaml.MappingNode || keyOf(root, "image", "workflow", "parallel_tools", "tests", "tool") != nil {
+	if root.Kind != yaml.MappingNode || shape.KeyOf(root, "image", "workflow", "parallel_tools", "tests", "tool") != nil {
 		return "", ""
 	}
-	services := resolve(child(root, "services"))
+	services := shape.Resolve(shape.Child(root, "services"))
 	switch {
-	case has(root, "apiVersion") && has(root, "kind"):
+	case shape.Has(root, "apiVersion") && shape.Has(root, "kind"):
 		return "this is a Kubernetes manifest, not a tool", "a tool is one container: its image, command and environment stand at the top; " + begin
-	case isPod(root) || has(root, "spec") && isPod(resolve(child(root, "spec"))):
+	case isPod(root) || shape.Has(root, "spec") && isPod(shape.Resolve(shape.Child(root, "spec"))):
 		return "this is a part of a Kubernetes manifest, not a tool", "a tool is one container: its image, command and environment stand at the top; " + begin
-	case has(root, "services") && services.Kind == yaml.MappingNode:
+	case shape.Has(root, "services") && services.Kind == yaml.MappingNode:
 		return "this is a compose file, not a tool", "write a tool for a program that runs and ends: its image, command, environment and volumes stand at the top of a file of its own; " + begin
 	case isAction(root):
 		return "this is a GitHub action, not a tool", "a tool is one container: its image, and its command or script, stand at the top, its inputs under args; " + begin
-	case has(root, "jobs") && (keyOf(root, "on", "true", "permissions", "env", "name") != nil || hasJob(resolve(child(root, "jobs")))):
+	case shape.Has(root, "jobs") && (shape.KeyOf(root, "on", "true", "permissions", "env", "name") != nil || hasJob(shape.Resolve(shape.Child(root, "jobs")))):
 		return "this is a GitHub workflow, not one of Mayfly's", "steps stand under workflow, each with a name and a tool: {image: IMAGE, script: …}; " + begin
 	}
 	return "", ""
@@ -134,8 +135,8 @@ func foreignFile(lines []string, root *yaml.Node) (text, hint string) {
 
 // isAction reports whether a file is the action.yml of a GitHub action.
 func isAction(root *yaml.Node) bool {
-	runs := resolve(child(root, "runs"))
-	return has(root, "runs") && runs.Kind == yaml.MappingNode && has(runs, "using")
+	runs := shape.Resolve(shape.Child(root, "runs"))
+	return shape.Has(root, "runs") && runs.Kind == yaml.MappingNode && shape.Has(runs, "using")
 }
 
 // isPod reports whether a mapping is the description of a pod, or of what makes pods.
@@ -143,11 +144,11 @@ func isPod(n *yaml.Node) bool {
 	if n.Kind != yaml.MappingNode {
 		return false
 	}
-	if has(n, "template") {
-		template := resolve(child(n, "template"))
-		return template.Kind == yaml.MappingNode && has(template, "spec")
+	if shape.Has(n, "template") {
+		template := shape.Resolve(shape.Child(n, "template"))
+		return template.Kind == yaml.MappingNode && shape.Has(template, "spec")
 	}
-	return keyOf(n, "containers", "initContainers") != nil
+	return shape.KeyOf(n, "containers", "initContainers") != nil
 }
 
 // hasJob reports whether one of the jobs of a file is as GitHub has them.
@@ -156,7 +157,7 @@ func hasJob(jobs *yaml.Node) bool {
 		return false
 	}
 	for i := 1; i < len(jobs.Content); i += 2 {
-		if job := resolve(jobs.Content[i]); job.Kind == yaml.MappingNode && keyOf(job, "runs-on", "uses") != nil {
+		if job := shape.Resolve(jobs.Content[i]); job.Kind == yaml.MappingNode && shape.KeyOf(job, "runs-on", "uses") != nil {
 			return true
 		}
 	}

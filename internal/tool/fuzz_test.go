@@ -7,11 +7,14 @@ import (
 	"strings"
 	"testing"
 	"unicode"
+
+	"github.com/mayfly-run/mayfly/internal/shape"
+	"github.com/mayfly-run/mayfly/internal/shape/shapetest"
 )
 
 func FuzzParse(f *testing.F) {
 	for _, file := range []string{"accepted.txt", "everything.txt", "rejected.txt"} {
-		for _, body := range cases(f, file) {
+		for _, body := range shapetest.Cases(f, "testdata/"+file) {
 			text, _, _ := strings.Cut(body, "-- want\n")
 			f.Add([]byte(text))
 		}
@@ -47,8 +50,8 @@ func FuzzParse(f *testing.F) {
 // checkProblems holds the problems of a file to what editors rely on.
 func checkProblems(t *testing.T, err error, data []byte) {
 	t.Helper()
-	var e *Error
-	if !errors.As(err, &e) || len(e.Problems) == 0 || len(e.Problems) > MaxProblems {
+	var e *shape.Error
+	if !errors.As(err, &e) || len(e.Problems) == 0 || len(e.Problems) > shape.MaxProblems {
 		t.Fatalf("error is %v", err)
 	}
 	lines := strings.Split(string(data), "\n")
@@ -99,7 +102,7 @@ func checkParsed(t *testing.T, tool *Tool) {
 // FuzzWorkflow parses workflows: whatever the text, the answer is a workflow that can be resolved and planned, or
 // problems with positions.
 func FuzzWorkflow(f *testing.F) {
-	for _, body := range cases(f, "workflows-rejected.txt") {
+	for _, body := range shapetest.Cases(f, "testdata/workflows-rejected.txt") {
 		text, _, _ := strings.Cut(body, "-- want\n")
 		f.Add([]byte(text))
 	}
@@ -123,7 +126,7 @@ func FuzzWorkflow(f *testing.F) {
 				}
 			}
 			for _, s := range w.All() {
-				s.References(func(r Reference, _ Position) {
+				s.References(func(r Reference, _ shape.Position) {
 					if again, _, wrong, _ := parseReference(r.String()); wrong != "" || again != r {
 						t.Errorf("reference %s is read as %+v, %s", r, again, wrong)
 					}
@@ -131,8 +134,8 @@ func FuzzWorkflow(f *testing.F) {
 			}
 			err = w.Resolve()
 		}
-		var e *Error
-		if err != nil && (!errors.As(err, &e) || len(e.Problems) == 0 || len(e.Problems) > MaxProblems) {
+		var e *shape.Error
+		if err != nil && (!errors.As(err, &e) || len(e.Problems) == 0 || len(e.Problems) > shape.MaxProblems) {
 			t.Fatalf("error is %v", err)
 		}
 	})

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/mayfly-run/mayfly/internal/shape"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -14,7 +15,7 @@ import (
 // one without an image loads; see [Tool.Runnable]. The error is an *[Error] where the definition is wrong, a
 // *[WorkflowError] where the file holds a workflow, and wraps the system's where the file can't be read.
 func Load(file string) (*Tool, error) {
-	data, err := readFile(file, "tool")
+	data, err := shape.ReadFile(file, "tool")
 	if err != nil {
 		return nil, err
 	}
@@ -34,23 +35,23 @@ func Parse(name string, data []byte) (*Tool, error) {
 		return nil, d.Err()
 	}
 	if key := workflowKey(root); key != nil {
-		return nil, &WorkflowError{Position: d.position(key), Key: key.Value}
+		return nil, &WorkflowError{Position: d.Position(key), Key: key.Value}
 	}
 	return decodeTool(d, name, root)
 }
 
 // formatOf is the format of tools and workflows. It has room for a graph of 10,000 steps where a line begins as one of a workflow
 // would. What the file is, the parser says; this decides how much of it may be parsed.
-func formatOf(data []byte) Format {
-	f := Format{
-		Bounds: smallBounds(), Foreign: foreignFile,
+func formatOf(data []byte) shape.Format {
+	f := shape.Format{
+		Bounds: shape.SmallBounds(), Foreign: foreignFile,
 		Empty:        "a tool needs at least an image",
 		TooLarge:     "put long scripts in a file beside it: script: {file: NAME}",
 		TooManyParts: `write long text as a block ("script: |"), or put it in a file beside this one`,
 	}
 	for line := range bytes.Lines(data) {
 		if bytes.HasPrefix(line, []byte("workflow:")) || bytes.HasPrefix(line, []byte("parallel_tools:")) {
-			f.Bounds = largeBounds()
+			f.Bounds = shape.LargeBounds()
 			break
 		}
 	}
@@ -58,12 +59,12 @@ func formatOf(data []byte) Format {
 }
 
 // decodeTool reads the tool that is the document of a file.
-func decodeTool(d *decoder, name string, root *yaml.Node) (*Tool, error) {
-	t, _ := toolShape().read(d, root, "a tool")
+func decodeTool(d *shape.Decoder, name string, root *yaml.Node) (*Tool, error) {
+	t, _ := toolShape().Read(d, root, "a tool")
 	if err := d.Err(); err != nil {
 		return nil, err
 	}
-	at := d.position(root)
+	at := d.Position(root)
 	t.Source = Source{Path: at.File, Position: at}
 	if t.Name == "" {
 		t.Name = nameOf(name)
@@ -72,7 +73,7 @@ func decodeTool(d *decoder, name string, root *yaml.Node) (*Tool, error) {
 }
 
 // workflowKey is the key that makes a workflow of a file, or nil.
-func workflowKey(root *yaml.Node) *yaml.Node { return keyOf(root, "workflow", "parallel_tools") }
+func workflowKey(root *yaml.Node) *yaml.Node { return shape.KeyOf(root, "workflow", "parallel_tools") }
 
 // nameOf makes a tool's name of its file's: the base name without extension, or the folder's for NAME/tool.yaml, which
 // is how folders of tools are laid out. Characters that a name can't have become hyphens.
@@ -87,7 +88,7 @@ func nameOf(file string) string {
 	}
 	var b strings.Builder
 	for _, r := range base {
-		if r >= 0x80 || !madeOf(string(r), "_-") {
+		if r >= 0x80 || !shape.MadeOf(string(r), "_-") {
 			r = '-'
 		}
 		if b.Len() < 63 {
@@ -104,9 +105,9 @@ func nameOf(file string) string {
 // image then says.
 func (t *Tool) Runnable() error {
 	if t.Image == "" {
-		return NewError([]Problem{{
+		return shape.NewError([]shape.Problem{{
 			Position: t.Source.Position,
-			Text:     fmt.Sprintf("tool %s has no image, so there is nothing to run it in", quote(t.Name)),
+			Text:     fmt.Sprintf("tool %s has no image, so there is nothing to run it in", shape.Quote(t.Name)),
 			Hint:     "add image: NAME:TAG",
 		}})
 	}
@@ -116,7 +117,7 @@ func (t *Tool) Runnable() error {
 // WorkflowError says that a file holds a workflow where a tool was expected. It is no fault of the file: whoever
 // understands workflows can take the data to their own parser.
 type WorkflowError struct {
-	Position
+	shape.Position
 	// Key is the top-level key that gave it away: "workflow" or "parallel_tools".
 	Key string
 }

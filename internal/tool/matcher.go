@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/mayfly-run/mayfly/internal/shape"
 )
 
 // Match reports whether the text is what the matcher says. A nil Matcher takes any.
@@ -33,17 +35,17 @@ func (m *Matcher) Mismatch(s string) string {
 	}
 	for _, part := range m.Contains {
 		if !strings.Contains(s, part) {
-			return "does not contain " + quote(part)
+			return "does not contain " + shape.Quote(part)
 		}
 	}
 	for _, part := range m.NotContains {
 		if strings.Contains(s, part) {
-			return "contains " + quote(part)
+			return "contains " + shape.Quote(part)
 		}
 	}
 	for _, p := range m.Matches {
 		if !p.Match(s) {
-			return "has no match of " + quote(p.Text)
+			return "has no match of " + shape.Quote(p.Text)
 		}
 	}
 	return ""
@@ -75,10 +77,10 @@ func (m *Matcher) String() string {
 		return "any"
 	}
 	if s, ok := m.Exact(); ok {
-		return brief(s)
+		return shape.Brief(s)
 	}
 	if len(m.Glob) == 1 && m.Equals == nil && m.Regex == nil && m.Contains == nil && m.NotContains == nil && m.Matches == nil {
-		return brief(m.Glob[0].Text)
+		return shape.Brief(m.Glob[0].Text)
 	}
 	var parts []string
 	add := func(key string, words []string) {
@@ -106,9 +108,9 @@ func texts(patterns []Pattern) []string {
 func alternatives(words []string) string {
 	quoted := make([]string, len(words))
 	for i, w := range words {
-		quoted[i] = quote(w)
+		quoted[i] = shape.Quote(w)
 	}
-	return listing(quoted)
+	return shape.Listing(quoted)
 }
 
 // Equal is a matcher that takes one text.

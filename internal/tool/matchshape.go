@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/mayfly-run/mayfly/internal/shape"
 	"go.yaml.in/yaml/v3"
 	"golang.org/x/net/idna"
 )
@@ -17,8 +18,8 @@ import (
 // This file has the shapes of what requests, calls and outputs are compared with.
 
 // patternShape is a pattern that compile accepts.
-func patternShape(compile func(string) (Pattern, error)) shape[Pattern] {
-	return convert(loose(func(s string) (string, string) {
+func patternShape(compile func(string) (Pattern, error)) shape.Shape[Pattern] {
+	return shape.Convert(shape.Loose(func(s string) (string, string) {
 		if _, err := compile(s); err != nil {
 			return err.Error(), ""
 		}
@@ -30,37 +31,37 @@ func patternShape(compile func(string) (Pattern, error)) shape[Pattern] {
 }
 
 // conditionsShape is a matcher as a mapping of conditions.
-func conditionsShape() shape[*Matcher] {
-	words := oneOrMore("a text", loose(nil))
-	regex := func(whole bool) shape[[]Pattern] {
-		return oneOrMore("a pattern", patternShape(func(s string) (Pattern, error) { return regexPattern(s, whole) }))
+func conditionsShape() shape.Shape[*Matcher] {
+	words := shape.OneOrMore("a text", shape.Loose(nil))
+	regex := func(whole bool) shape.Shape[[]Pattern] {
+		return shape.OneOrMore("a pattern", patternShape(func(s string) (Pattern, error) { return regexPattern(s, whole) }))
 	}
-	globs := oneOrMore("a pattern", patternShape(func(s string) (Pattern, error) { return globPattern(s), nil }))
-	return pointer(object("a comparison", []field[Matcher]{
-		bind("equals", "The text, or a list of texts of which it is one.", words,
+	globs := shape.OneOrMore("a pattern", patternShape(func(s string) (Pattern, error) { return globPattern(s), nil }))
+	return shape.Pointer(shape.Object("a comparison", []shape.Field[Matcher]{
+		shape.Bind("equals", "The text, or a list of texts of which it is one.", words,
 			func(m *Matcher) *[]string { return &m.Equals }),
-		bind("glob", "A pattern for the whole text, in which * stands for any characters; or a list of patterns of which one holds.", globs,
+		shape.Bind("glob", "A pattern for the whole text, in which * stands for any characters; or a list of patterns of which one holds.", globs,
 			func(m *Matcher) *[]Pattern { return &m.Glob }),
-		bind("regex", "A regular expression (RE2) for the whole text; or a list of them of which one holds.", regex(true),
+		shape.Bind("regex", "A regular expression (RE2) for the whole text; or a list of them of which one holds.", regex(true),
 			func(m *Matcher) *[]Pattern { return &m.Regex }),
-		bind("contains", "A text, or several, each of which is in it.", words,
+		shape.Bind("contains", "A text, or several, each of which is in it.", words,
 			func(m *Matcher) *[]string { return &m.Contains }),
-		bind("not_contains", "A text, or several, none of which is in it.", words,
+		shape.Bind("not_contains", "A text, or several, none of which is in it.", words,
 			func(m *Matcher) *[]string { return &m.NotContains }),
-		bind("matches", "A regular expression, or several, each of which matches a part of it; ^ and $ are the ends of a line.", regex(false),
+		shape.Bind("matches", "A regular expression, or several, each of which matches a part of it; ^ and $ are the ends of a line.", regex(false),
 			func(m *Matcher) *[]Pattern { return &m.Matches }),
-	}, func(d *decoder, n *yaml.Node, _ *Matcher) {
+	}, func(d *shape.Decoder, n *yaml.Node, _ *Matcher) {
 		if len(n.Content) == 0 {
-			d.report(n, "a comparison has no condition", "add one of equals, glob, regex, contains, not_contains or matches")
+			d.Report(n, "a comparison has no condition", "add one of equals, glob, regex, contains, not_contains or matches")
 		}
 	}))
 }
 
 // matcherShape is a text, which scalar makes a matcher of, or a mapping of conditions.
-func matcherShape(scalar func(string) *Matcher) shape[*Matcher] {
-	plain := convert(loose(nil), scalar)
+func matcherShape(scalar func(string) *Matcher) shape.Shape[*Matcher] {
+	plain := shape.Convert(shape.Loose(nil), scalar)
 	keyed := conditionsShape()
-	return byKind("a text or a comparison", &plain, nil, &keyed)
+	return shape.ByKind("a text or a comparison", &plain, nil, &keyed)
 }
 
 // word is a matcher of a text in which * stands for any characters.
@@ -87,8 +88,8 @@ func escapedWord(s string, decode func(string) string) *Matcher {
 func output(s string) *Matcher { return &Matcher{Equals: []string{s}, Line: true} }
 
 // outputShape is a matcher of what a program printed.
-func outputShape() shape[*Matcher] {
-	return convert(matcherShape(output), func(m *Matcher) *Matcher {
+func outputShape() shape.Shape[*Matcher] {
+	return shape.Convert(matcherShape(output), func(m *Matcher) *Matcher {
 		if m != nil {
 			m.Line = true
 		}
@@ -97,8 +98,8 @@ func outputShape() shape[*Matcher] {
 }
 
 // methodShape is a method of HTTP, in any case.
-func methodShape() shape[string] {
-	return convert(text(schema{"pattern": "^[A-Za-z-]{1,32}$"}, func(s string) (string, string) {
+func methodShape() shape.Shape[string] {
+	return shape.Convert(shape.Text(shape.Schema{"pattern": "^[A-Za-z-]{1,32}$"}, func(s string) (string, string) {
 		if s == "" || len(s) > 32 || strings.Trim(strings.ToUpper(s), "ABCDEFGHIJKLMNOPQRSTUVWXYZ-") != "" {
 			return "is not a method of HTTP", "write GET, POST, or leave it out for any"
 		}
@@ -107,8 +108,8 @@ func methodShape() shape[string] {
 }
 
 // hostShape is a host, in any case and with the letters of any script.
-func hostShape() shape[*Matcher] {
-	return convert(matcherShape(func(s string) *Matcher { return word(UnicodeHost(strings.Trim(s, "[]"))) }), func(m *Matcher) *Matcher {
+func hostShape() shape.Shape[*Matcher] {
+	return shape.Convert(matcherShape(func(s string) *Matcher { return word(UnicodeHost(strings.Trim(s, "[]"))) }), func(m *Matcher) *Matcher {
 		if m != nil {
 			for i, s := range m.Equals {
 				m.Equals[i] = UnicodeHost(s)
@@ -130,16 +131,16 @@ func UnicodeHost(s string) string {
 	return strings.Join(labels, ".")
 }
 
-func pathShape() shape[*Matcher] {
+func pathShape() shape.Shape[*Matcher] {
 	s := matcherShape(word)
-	read := s.read
-	s.read = func(d *decoder, n *yaml.Node, label string) (*Matcher, bool) {
-		if r := resolve(n); r.Kind == yaml.ScalarNode && r.ShortTag() == "!!str" && !strings.HasPrefix(r.Value, "/") && !strings.HasPrefix(r.Value, "*") {
+	read := s.Read
+	s.Read = func(d *shape.Decoder, n *yaml.Node, label string) (*Matcher, bool) {
+		if r := shape.Resolve(n); r.Kind == yaml.ScalarNode && r.ShortTag() == "!!str" && !strings.HasPrefix(r.Value, "/") && !strings.HasPrefix(r.Value, "*") {
 			hint := `it starts with "/"`
 			if strings.Contains(r.Value, "://") {
-				hint = "write url: " + brief(r.Value)
+				hint = "write url: " + shape.Brief(r.Value)
 			}
-			d.report(n, fmt.Sprintf("path %s is not a path", quote(r.Value)), hint)
+			d.Report(n, fmt.Sprintf("path %s is not a path", shape.Quote(r.Value)), hint)
 			return nil, false
 		}
 		return read(d, n, label)
@@ -148,54 +149,54 @@ func pathShape() shape[*Matcher] {
 }
 
 // matchFields are the keys that say which request is meant by its address.
-func matchFields[T any](of func(*T) *RequestMatch) []field[T] {
-	return []field[T]{
-		bind("method", "The method of the request; any where none is given.", methodShape(),
+func matchFields[T any](of func(*T) *RequestMatch) []shape.Field[T] {
+	return []shape.Field[T]{
+		shape.Bind("method", "The method of the request; any where none is given.", methodShape(),
 			func(t *T) *string { return &of(t).Method }),
 		{
-			key: "url", doc: "Short for scheme, host, port, path and query: https://api.example.com/v1/users?page=1.",
-			schema: schema{"type": "string", "pattern": "^https?://."},
-			read:   func(d *decoder, n *yaml.Node, t *T) { readURL(d, n, of(t)) },
+			Key: "url", Doc: "Short for scheme, host, port, path and query: https://api.example.com/v1/users?page=1.",
+			Schema: shape.Schema{"type": "string", "pattern": "^https?://."},
+			Read:   func(d *shape.Decoder, n *yaml.Node, t *T) { readURL(d, n, of(t)) },
 		},
-		bind("host", "The host, by its name or address, as the request, TLS or the lookup names it; * stands for any characters.", hostShape(),
+		shape.Bind("host", "The host, by its name or address, as the request, TLS or the lookup names it; * stands for any characters.", hostShape(),
 			func(t *T) **Matcher { return &of(t).Host }),
-		bind("port", "The port that the tool connects to.", convert(integer(1, math.MaxUint16), func(v int64) uint16 { return uint16(v) }),
+		shape.Bind("port", "The port that the tool connects to.", shape.Convert(shape.Integer(1, math.MaxUint16), func(v int64) uint16 { return uint16(v) }),
 			func(t *T) *uint16 { return &of(t).Port }),
-		bind("path", "The path; * stands for any characters.", pathShape(),
+		shape.Bind("path", "The path; * stands for any characters.", pathShape(),
 			func(t *T) **Matcher { return &of(t).Path }),
-		bind("query", "Parameters that the query has, by name: a value, a list of all its values, null for any, or {absent: true}; it may have more.", valuesShape("parameter", nil),
+		shape.Bind("query", "Parameters that the query has, by name: a value, a list of all its values, null for any, or {absent: true}; it may have more.", valuesShape("parameter", nil),
 			func(t *T) *[]Field { return &of(t).Query }),
 	}
 }
 
 // contentFields are the keys that say which request is meant by what it carries.
-func contentFields[T any](of func(*T) *RequestMatch) []field[T] {
-	return []field[T]{
-		bind("headers", "Headers that the request has, by name: a value, a list of all its values, null for any, or {absent: true}; it may have more.", valuesShape("header", checkHeaderName),
+func contentFields[T any](of func(*T) *RequestMatch) []shape.Field[T] {
+	return []shape.Field[T]{
+		shape.Bind("headers", "Headers that the request has, by name: a value, a list of all its values, null for any, or {absent: true}; it may have more.", valuesShape("header", checkHeaderName),
 			func(t *T) *[]Field { return &of(t).Headers }),
-		bind("body", "The text of the body.", matcherShape(Equal),
+		shape.Bind("body", "The text of the body.", matcherShape(Equal),
 			func(t *T) **Matcher { return &of(t).Body }),
 		{
-			key: "json", doc: "A part of the body as JSON: its objects may have more keys.", schema: schema{},
-			read: func(d *decoder, n *yaml.Node, t *T) {
+			Key: "json", Doc: "A part of the body as JSON: its objects may have more keys.", Schema: shape.Schema{},
+			Read: func(d *shape.Decoder, n *yaml.Node, t *T) {
 				m := of(t)
-				m.JSON, m.HasJSON = jsonShape().read(d, n, "json")
+				m.JSON, m.HasJSON = shape.AnyJSON().Read(d, n, "json")
 			},
 		},
 	}
 }
 
 // checkMatch finds contradictions between the keys of a request, and takes the query out of its path.
-func checkMatch(d *decoder, n *yaml.Node, m *RequestMatch) {
-	if has(n, "url") {
+func checkMatch(d *shape.Decoder, n *yaml.Node, m *RequestMatch) {
+	if shape.Has(n, "url") {
 		for _, key := range []string{"host", "port", "path"} {
-			if has(n, key) {
-				d.report(child(n, key), key+" is given beside url", "keep one of them")
+			if shape.Has(n, key) {
+				d.Report(shape.Child(n, key), key+" is given beside url", "keep one of them")
 			}
 		}
 		return
 	}
-	if p := resolve(child(n, "path")); has(n, "path") && p.Kind == yaml.ScalarNode {
+	if p := shape.Resolve(shape.Child(n, "path")); shape.Has(n, "path") && p.Kind == yaml.ScalarNode {
 		if path, query, found := strings.Cut(p.Value, "?"); found {
 			m.Path = word(path)
 			m.addQuery(query)
@@ -219,14 +220,14 @@ func (m *RequestMatch) addQuery(query string) {
 	}
 }
 
-func readURL(d *decoder, n *yaml.Node, m *RequestMatch) {
-	s, ok := text(nil, nil).read(d, n, "url")
+func readURL(d *shape.Decoder, n *yaml.Node, m *RequestMatch) {
+	s, ok := shape.Text(nil, nil).Read(d, n, "url")
 	if !ok {
 		return
 	}
 	u, err := url.Parse(s)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil || u.Fragment != "" {
-		d.report(n, fmt.Sprintf("url %s is not a URL of HTTP", quote(s)), "write it as https://api.example.com/v1/users")
+		d.Report(n, fmt.Sprintf("url %s is not a URL of HTTP", shape.Quote(s)), "write it as https://api.example.com/v1/users")
 		return
 	}
 	m.Scheme = u.Scheme
@@ -235,7 +236,7 @@ func readURL(d *decoder, n *yaml.Node, m *RequestMatch) {
 	if p := u.Port(); p != "" {
 		port, err := strconv.ParseUint(p, 10, 16)
 		if err != nil || port == 0 {
-			d.report(n, fmt.Sprintf("the port of url %s is out of range", quote(s)), "ports go from 1 to 65535")
+			d.Report(n, fmt.Sprintf("the port of url %s is out of range", shape.Quote(s)), "ports go from 1 to 65535")
 			return
 		}
 		m.Port = uint16(port)
@@ -258,7 +259,7 @@ func writtenPath(s string) string {
 
 // checkHeaderName takes tokens of RFC 9110 section 5.6.2.
 func checkHeaderName(s string) (wrong, hint string) {
-	if s == "" || len(s) > 256 || !madeOf(s, "!#$%&'*+-.^_`|~") {
+	if s == "" || len(s) > 256 || !shape.MadeOf(s, "!#$%&'*+-.^_`|~") {
 		return "is not the name of a header", "use letters, digits and \"-\""
 	}
 	return "", ""

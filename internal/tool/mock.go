@@ -3,6 +3,8 @@ package tool
 import (
 	"regexp"
 	"time"
+
+	"github.com/mayfly-run/mayfly/internal/shape"
 )
 
 // HTTPMock is an answer to HTTP requests, with what a request has to be to get it.
@@ -15,7 +17,7 @@ type HTTPMock struct {
 	Answers []HTTPAnswer
 	// Times is how many requests the mock answers, and is expected to; nil for any number.
 	Times    *int
-	Position Position
+	Position shape.Position
 }
 
 // RequestMatch is what a request has to be; every part that is set has to hold.
@@ -52,7 +54,7 @@ type HTTPAnswer struct {
 	Delay  time.Duration
 	// Reset resets the connection; Timeout never answers.
 	Reset, Timeout bool
-	Position       Position
+	Position       shape.Position
 }
 
 // Chunk is a part of a body, sent Delay after the one before it.
@@ -74,7 +76,7 @@ type CommandMock struct {
 	Stdin    *Matcher
 	Answers  []CommandAnswer
 	Times    *int
-	Position Position
+	Position shape.Position
 }
 
 // ArgsMatch is what the arguments of a call have to be: as many as there are words, or more where it is a Prefix.

@@ -3,12 +3,13 @@ package tool
 import (
 	"time"
 
+	"github.com/mayfly-run/mayfly/internal/shape"
 	"go.yaml.in/yaml/v3"
 )
 
 // Set sets one limit from its text, as "memory" and "256Mi" would in a definition. The error has no position.
 func (r *Resources) Set(name, value string) error {
-	v, err := Decode(resourcesShape(), &yaml.Node{Kind: yaml.MappingNode, Content: []*yaml.Node{Plain(name), Plain(value)}}, "resources")
+	v, err := shape.Decode(resourcesShape(), &yaml.Node{Kind: yaml.MappingNode, Content: []*yaml.Node{shape.Plain(name), shape.Plain(value)}}, "resources")
 	if err != nil {
 		return err
 	}
@@ -22,7 +23,7 @@ func (r *Resources) Set(name, value string) error {
 
 // SetTimeout sets the time-out from its text, such as 90s.
 func (t *Tool) SetTimeout(value string) error {
-	v, err := Decode(timeoutShape(), Plain(value), "timeout")
+	v, err := shape.Decode(timeoutShape(), shape.Plain(value), "timeout")
 	if err != nil {
 		return err
 	}
@@ -32,7 +33,7 @@ func (t *Tool) SetTimeout(value string) error {
 
 // SetUser sets who the tool runs as, such as 1000:1000.
 func (t *Tool) SetUser(value string) error {
-	v, err := Decode(loose(checkUser), Plain(value), "user")
+	v, err := shape.Decode(shape.Loose(checkUser), shape.Plain(value), "user")
 	if err != nil {
 		return err
 	}
@@ -42,7 +43,7 @@ func (t *Tool) SetUser(value string) error {
 
 // SetNetwork sets what may be reached: none, public or open.
 func (t *Tool) SetNetwork(value string) error {
-	v, err := Decode(networkShape(), Plain(value), "network")
+	v, err := shape.Decode(networkShape(), shape.Plain(value), "network")
 	if err != nil {
 		return err
 	}
@@ -50,4 +51,6 @@ func (t *Tool) SetNetwork(value string) error {
 	return nil
 }
 
-func timeoutShape() shape[time.Duration] { return duration(100*time.Millisecond, 720*time.Hour) }
+func timeoutShape() shape.Shape[time.Duration] {
+	return shape.Duration(100*time.Millisecond, 720*time.Hour)
+}

@@ -3,6 +3,8 @@ package tool
 import (
 	"fmt"
 	"strings"
+
+	"github.com/mayfly-run/mayfly/internal/shape"
 )
 
 // Where the value of a [Reference] comes from.
@@ -112,7 +114,7 @@ func parseReference(s string) (ref Reference, length int, wrong, hint string) {
 	}
 	inside := strings.TrimSpace(s[2:end])
 	source, name, dotted := strings.Cut(inside, ".")
-	unknown := fmt.Sprintf("has the reference %s, which means nothing", quote(s[:end+1]))
+	unknown := fmt.Sprintf("has the reference %s, which means nothing", shape.Quote(s[:end+1]))
 	wrongName, _ := checkName(source)
 	switch {
 	case source == FromItem && !dotted:

@@ -1,6 +1,10 @@
 package tool
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/mayfly-run/mayfly/internal/shape"
+)
 
 // RegistriesFile are the settings of registries as they are written, by host[:port]; see image.Config.
 type RegistriesFile struct {
@@ -19,14 +23,14 @@ type RegistrySettings struct {
 // ParseRegistries reads the settings of registries. An empty file has none. isMirror knows the address of a mirror. The
 // error is an *[Error].
 func ParseRegistries(file string, data []byte, isMirror func(string) bool) (*RegistriesFile, error) {
-	r, err := ParseShape(Format{Bounds: largeBounds(), MayBeEmpty: true}, file, data, registriesShape(isMirror), "the registry settings")
+	r, err := shape.Parse(shape.Format{Bounds: shape.LargeBounds(), MayBeEmpty: true}, file, data, registriesShape(isMirror), "the registry settings")
 	if err != nil {
 		return nil, err
 	}
 	return &r, nil
 }
 
-func registriesShape(isMirror func(string) bool) shape[RegistriesFile] {
+func registriesShape(isMirror func(string) bool) shape.Shape[RegistriesFile] {
 	const hosts = "host or host:port"
 	host := func(s string) (string, string) {
 		if s == "" || strings.ContainsAny(s, "/@ \t\n") {
@@ -40,15 +44,15 @@ func registriesShape(isMirror func(string) bool) shape[RegistriesFile] {
 		}
 		return "", ""
 	}
-	one := objectWithHints("a registry", []field[RegistrySettings]{
-		bind("mirrors", "Tried in order before the registry itself.", list("a mirror", text(nil, mirror)), func(r *RegistrySettings) *[]string { return &r.Mirrors }),
-		bind("plain_http", "Whether HTTP without TLS is allowed.", boolean(), func(r *RegistrySettings) *bool { return &r.PlainHTTP }),
-		bind("ca_file", "A PEM file of authorities that are trusted for it.", text(nil, nil), func(r *RegistrySettings) *string { return &r.CAFile }),
-		bind("token_hosts", "Hosts of other sites that may get its credentials.", list("a host", text(nil, host)), func(r *RegistrySettings) *[]string { return &r.TokenHosts }),
-		bind("redirect_hosts", "Hosts at private addresses to which it may lead.", list("a host", text(nil, host)), func(r *RegistrySettings) *[]string { return &r.RedirectHosts }),
+	one := shape.ObjectWithHints("a registry", []shape.Field[RegistrySettings]{
+		shape.Bind("mirrors", "Tried in order before the registry itself.", shape.List("a mirror", shape.Text(nil, mirror)), func(r *RegistrySettings) *[]string { return &r.Mirrors }),
+		shape.Bind("plain_http", "Whether HTTP without TLS is allowed.", shape.Boolean(), func(r *RegistrySettings) *bool { return &r.PlainHTTP }),
+		shape.Bind("ca_file", "A PEM file of authorities that are trusted for it.", shape.Text(nil, nil), func(r *RegistrySettings) *string { return &r.CAFile }),
+		shape.Bind("token_hosts", "Hosts of other sites that may get its credentials.", shape.List("a host", shape.Text(nil, host)), func(r *RegistrySettings) *[]string { return &r.TokenHosts }),
+		shape.Bind("redirect_hosts", "Hosts at private addresses to which it may lead.", shape.List("a host", shape.Text(nil, host)), func(r *RegistrySettings) *[]string { return &r.RedirectHosts }),
 	}, hintsForRegistry, nil)
-	return object("the registry settings", []field[RegistriesFile]{
-		bind("registries", "The settings by "+hosts+".", byName(one, schema{}, host, "a registry"), func(f *RegistriesFile) *map[string]RegistrySettings { return &f.Registries }),
+	return shape.Object("the registry settings", []shape.Field[RegistriesFile]{
+		shape.Bind("registries", "The settings by "+hosts+".", shape.Map(one, shape.Schema{}, host, "a registry"), func(f *RegistriesFile) *map[string]RegistrySettings { return &f.Registries }),
 	}, nil)
 }
 

@@ -8,6 +8,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/mayfly-run/mayfly/internal/shape"
 )
 
 // Interpreter returns the program, with its arguments, that runs the script's text; the path of the script follows it.
@@ -47,12 +49,12 @@ func (t *Tool) ReadFiles() error {
 	if problems == nil {
 		return nil
 	}
-	return NewError(problems)
+	return shape.NewError(problems)
 }
 
 // missingFiles are the files and folders of volumes that aren't there.
-func (t *Tool) missingFiles() []Problem {
-	var problems []Problem
+func (t *Tool) missingFiles() []shape.Problem {
+	var problems []shape.Problem
 	for _, v := range t.Volumes {
 		if v.File == "" || t.Source.Dir == "" {
 			continue
@@ -63,7 +65,7 @@ func (t *Tool) missingFiles() []Problem {
 			_ = root.Close()
 		}
 		if errors.Is(err, fs.ErrNotExist) {
-			problems = append(problems, Problem{
+			problems = append(problems, shape.Problem{
 				Position: v.Position, Text: fmt.Sprintf("volume %s: there is no file or folder %q", v.Name, v.File),
 				Hint: "the path is relative to the tool's folder, " + t.Source.Dir,
 			})
@@ -72,26 +74,26 @@ func (t *Tool) missingFiles() []Problem {
 	return problems
 }
 
-func (t *Tool) readScript() []Problem {
+func (t *Tool) readScript() []shape.Problem {
 	if t.Script == nil || t.Script.File == "" || t.Script.Text != "" {
 		return nil
 	}
-	text, err := readInside(t.Source.Dir, t.Script.File, maxScriptBytes)
+	text, err := shape.ReadInside(t.Source.Dir, t.Script.File, maxScriptBytes)
 	if err != nil {
 		hint := "save it to a file, in whose folder the script is"
 		if t.Source.Dir != "" {
 			hint = "the path is relative to the tool's folder, " + t.Source.Dir
 		}
-		return []Problem{{Position: t.Script.Position, Text: fmt.Sprintf("script file %q can't be read: %v", t.Script.File, err), Hint: hint}}
+		return []shape.Problem{{Position: t.Script.Position, Text: fmt.Sprintf("script file %q can't be read: %v", t.Script.File, err), Hint: hint}}
 	}
 	if windowsLines(text) {
-		return []Problem{{
+		return []shape.Problem{{
 			Position: t.Script.Position, Text: fmt.Sprintf("script file %q has the line breaks of Windows (CR LF), which a shell takes for a part of its words", t.Script.File),
 			Hint: fmt.Sprintf(`save it with line feeds alone: sed -i 's/\r$//' %s`, t.Script.File),
 		}}
 	}
 	if strings.HasPrefix(text, byteOrderMark) {
-		return []Problem{{
+		return []shape.Problem{{
 			Position: t.Script.Position, Text: fmt.Sprintf("script file %q begins with a byte order mark, so its first line isn't read", t.Script.File),
 			Hint: fmt.Sprintf(`save it as UTF-8 without one: sed -i '1s/^\xEF\xBB\xBF//' %s`, t.Script.File),
 		}}

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/mayfly-run/mayfly/internal/shape/shapetest"
 )
 
 // variablesOf are the variables of a tool's environment, as they arrive.
@@ -77,7 +79,7 @@ func TestSharedKeys(t *testing.T) {
 		"tests":    {SuiteSchema(), func(s string) error { _, err := ParseSuite("a_test.yaml", []byte(s)); return err }, "tool: {image: i}\ntests: [{name: a%s}]\n"},
 	}
 	for kind, k := range kinds {
-		s := compiled(t, k.schema)
+		s := shapetest.Compile(t, k.schema)
 		plain := strings.ReplaceAll(k.text, "%s", "")
 		for name, tt := range map[string]struct {
 			text string
@@ -93,7 +95,7 @@ func TestSharedKeys(t *testing.T) {
 				if err := k.parse(tt.text); (err == nil) != tt.ok {
 					t.Errorf("the parser says %v", err)
 				}
-				if err := s.Validate(instance(t, tt.text)); (err == nil) != tt.ok {
+				if err := s.Validate(shapetest.Instance(t, tt.text)); (err == nil) != tt.ok {
 					t.Errorf("the schema says %v", err)
 				}
 			})

@@ -1,15 +1,16 @@
 package tool
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
+
+	"github.com/mayfly-run/mayfly/internal/shape"
 )
 
 // Substitute puts values in the place of references: v is what decoded JSON has with a [Template] for each text, as in
 // a [StepInput]. A template that is one reference becomes the value itself, any other one text.
 func Substitute(v any, value func(Reference) (any, error)) (any, error) {
-	return withLeaves(v, func(leaf any) (any, error) {
+	return shape.MapLeaves(v, func(leaf any) (any, error) {
 		t, ok := leaf.(Template)
 		if !ok {
 			return leaf, nil
@@ -33,19 +34,11 @@ func (t Template) Text(value func(Reference) (any, error)) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		text, err := TextOf(v)
+		text, err := shape.TextOf(v)
 		if err != nil {
 			return "", fmt.Errorf("%s: %w", p.Reference, err)
 		}
 		b.WriteString(text)
 	}
 	return b.String(), nil
-}
-
-// TextOf is a value, as decoded JSON has it, in the form in which a tool gets it.
-func TextOf(v any) (string, error) {
-	if n, ok := v.(json.Number); ok {
-		return n.String(), nil
-	}
-	return freeText(v)
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/mayfly-run/mayfly/internal/network"
+	"github.com/mayfly-run/mayfly/internal/shape"
 )
 
 // Suite is one file of tests: what is tested, what holds for all of its tests, and the tests.
@@ -28,7 +29,7 @@ type Suite struct {
 type Subject struct {
 	Name     string
 	Inline   *Tool
-	Position Position
+	Position shape.Position
 }
 
 // World is what a test gives the tool instead of the real world.
@@ -51,7 +52,7 @@ type World struct {
 // FileRef is a path that a suite names, inside the suite's folder.
 type FileRef struct {
 	Path     string
-	Position Position
+	Position shape.Position
 }
 
 // Test is one run with its world, and what is expected of it.
@@ -61,7 +62,7 @@ type Test struct {
 	// Steps are the steps of a workflow that don't run but end as is said here.
 	Steps    map[string]StepMock
 	Expect   Expect
-	Position Position
+	Position shape.Position
 }
 
 // StepMock is the end of a workflow's step that a test replaces.
@@ -70,7 +71,7 @@ type StepMock struct {
 	Status   string
 	ExitCode *int
 	Stdout   string
-	Position Position
+	Position shape.Position
 }
 
 // Expect is what a test expects; what isn't set isn't looked at.
@@ -96,7 +97,7 @@ type Expect struct {
 type RequestExpect struct {
 	RequestMatch
 	Count    *int
-	Position Position
+	Position shape.Position
 }
 
 // CallExpect are calls of a mocked command that a tool is expected to make.
@@ -105,7 +106,7 @@ type CallExpect struct {
 	Args     *ArgsMatch
 	Stdin    *Matcher
 	Count    *int
-	Position Position
+	Position shape.Position
 }
 
 // MockSet is a file of mocks: for every test of a suite, and for single ones by their names.
@@ -116,9 +117,9 @@ type MockSet struct {
 }
 
 // suiteFormat is the format of files of tests and of mocks, which a recording may have written.
-func suiteFormat() Format {
-	return Format{
-		Bounds: largeBounds(), Foreign: foreignFile,
+func suiteFormat() shape.Format {
+	return shape.Format{
+		Bounds: shape.LargeBounds(), Foreign: foreignFile,
 		Empty: "add tool: NAME and tests: [{name: NAME}]", TooLarge: "put long bodies in files beside it: file: NAME",
 		TooManyParts: "write long text as a block (\"body: |\"), or put it in a file beside this one",
 	}
@@ -130,15 +131,15 @@ func ParseSuite(name string, data []byte) (*Suite, error) {
 	if root == nil {
 		return nil, d.Err()
 	}
-	if key := keyOf(root, "image", "command", "script", "parallel_tools", "workflow"); key != nil && keyOf(root, "tests", "tool") == nil {
-		d.report(key, "this is not a file of tests, which has the key tests", "add tests, or run a tool or a workflow with mayfly run")
+	if key := shape.KeyOf(root, "image", "command", "script", "parallel_tools", "workflow"); key != nil && shape.KeyOf(root, "tests", "tool") == nil {
+		d.Report(key, "this is not a file of tests, which has the key tests", "add tests, or run a tool or a workflow with mayfly run")
 		return nil, d.Err()
 	}
-	s, _ := suiteShape().read(d, root, "a test file")
+	s, _ := suiteShape().Read(d, root, "a test file")
 	if err := d.Err(); err != nil {
 		return nil, err
 	}
-	at := d.position(root)
+	at := d.Position(root)
 	s.Source = Source{Path: at.File, Position: at}
 	if s.Tool != nil && s.Tool.Inline != nil && s.Tool.Inline.Name == "" {
 		s.Tool.Inline.Name = nameOf(name)
@@ -148,7 +149,7 @@ func ParseSuite(name string, data []byte) (*Suite, error) {
 
 // LoadSuite reads the suite in a file.
 func LoadSuite(file string) (*Suite, error) {
-	data, err := readFile(file, "test file")
+	data, err := shape.ReadFile(file, "test file")
 	if err != nil {
 		return nil, err
 	}
@@ -203,14 +204,14 @@ func (s *Suite) WorkflowFile() (string, error) {
 	var looked []string
 	for _, candidate := range []string{name + ".yaml", name + ".yml", filepath.Join("workflows", name+".yaml"), filepath.Join("workflows", name+".yml")} {
 		file := filepath.Join(s.Source.Dir, candidate)
-		if isFile(file) {
+		if shape.IsFile(file) {
 			return file, nil
 		}
 		looked = append(looked, file)
 	}
-	return "", NewError([]Problem{{
-		Position: s.Workflow.Position, Text: fmt.Sprintf("workflow %s is not found", quote(name)),
-		Hint: "looked for " + listing(looked),
+	return "", shape.NewError([]shape.Problem{{
+		Position: s.Workflow.Position, Text: fmt.Sprintf("workflow %s is not found", shape.Quote(name)),
+		Hint: "looked for " + shape.Listing(looked),
 	}})
 }
 
@@ -244,10 +245,10 @@ func (s *Suite) LoadWorkflow() (*Workflow, error) {
 	for _, step := range def.Workflow.All() {
 		names = append(names, step.Name)
 	}
-	var problems []Problem
-	unknown := func(name string, p Position) {
+	var problems []shape.Problem
+	unknown := func(name string, p shape.Position) {
 		if !slices.Contains(names, name) {
-			problems = append(problems, Problem{Position: p, Text: "the workflow has no step " + quote(name), Hint: didYouMean(name, names, "its steps are ")})
+			problems = append(problems, shape.Problem{Position: p, Text: "the workflow has no step " + shape.Quote(name), Hint: shape.DidYouMean(name, names, "its steps are ")})
 		}
 	}
 	for _, t := range s.Tests {
@@ -259,7 +260,7 @@ func (s *Suite) LoadWorkflow() (*Workflow, error) {
 		}
 	}
 	if len(problems) > 0 {
-		return nil, NewError(problems)
+		return nil, shape.NewError(problems)
 	}
 	return def.Workflow, nil
 }
@@ -288,9 +289,9 @@ func (s *Suite) path(name string) string {
 
 // ReadMocks reads a file of mocks that a suite names.
 func (s *Suite) ReadMocks(ref *FileRef) (*MockSet, error) {
-	data, err := readInside(cmp.Or(s.Source.Dir, "."), ref.Path, largeBounds().FileSize)
+	data, err := shape.ReadInside(cmp.Or(s.Source.Dir, "."), ref.Path, shape.LargeBounds().FileSize)
 	if err != nil {
-		return nil, NewError([]Problem{{
+		return nil, shape.NewError([]shape.Problem{{
 			Position: ref.Position, Text: fmt.Sprintf("file of mocks %q can't be read: %v", ref.Path, err),
 			Hint: "write it, or have mayfly test --record write it; the path is relative to the folder of the test file",
 		}})
@@ -300,7 +301,7 @@ func (s *Suite) ReadMocks(ref *FileRef) (*MockSet, error) {
 
 // LoadMocks checks a file of mocks by itself.
 func LoadMocks(file string) error {
-	data, err := readFile(file, "mocks")
+	data, err := shape.ReadFile(file, "mocks")
 	if err != nil {
 		return err
 	}
@@ -310,7 +311,7 @@ func LoadMocks(file string) error {
 
 // ParseMocks reads a file of mocks from data.
 func ParseMocks(name string, data []byte) (*MockSet, error) {
-	set, err := ParseShape(suiteFormat(), name, data, mockSetShape(), "a file of mocks")
+	set, err := shape.Parse(suiteFormat(), name, data, mockSetShape(), "a file of mocks")
 	if err != nil {
 		return nil, err
 	}

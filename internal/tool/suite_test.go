@@ -1,7 +1,6 @@
 package tool
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,11 +10,12 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/santhosh-tekuri/jsonschema/v6"
+	"github.com/mayfly-run/mayfly/internal/shape"
+	"github.com/mayfly-run/mayfly/internal/shape/shapetest"
 )
 
 func TestSuitesRejected(t *testing.T) {
-	for name, body := range cases(t, "suites-rejected.txt") {
+	for name, body := range shapetest.Cases(t, "testdata/suites-rejected.txt") {
 		t.Run(name, func(t *testing.T) {
 			text, want, ok := strings.Cut(body, "-- want\n")
 			if !ok {
@@ -28,7 +28,7 @@ func TestSuitesRejected(t *testing.T) {
 			if got := err.Error() + "\n"; got != want {
 				t.Errorf("got\n%swant\n%s", got, want)
 			}
-			var e *Error
+			var e *shape.Error
 			if !errors.As(err, &e) {
 				t.Errorf("error is a %T", err)
 			}
@@ -37,7 +37,7 @@ func TestSuitesRejected(t *testing.T) {
 }
 
 func TestSuiteEverything(t *testing.T) {
-	all := cases(t, "suites-everything.txt")
+	all := shapetest.Cases(t, "testdata/suites-everything.txt")
 	s, err := ParseSuite("checks_test.yaml", []byte(all["everything"]))
 	if err != nil {
 		t.Fatal(err)
@@ -88,7 +88,7 @@ func TestSuiteEverything(t *testing.T) {
 
 // What any program writes as JSON is read: YAML knows neither pairs of surrogates nor "\\/".
 func TestSuiteInJSON(t *testing.T) {
-	s, err := ParseSuite("-", []byte(cases(t, "suites-everything.txt")["json"]))
+	s, err := ParseSuite("-", []byte(shapetest.Cases(t, "testdata/suites-everything.txt")["json"]))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,20 +110,9 @@ func TestSuiteInJSON(t *testing.T) {
 }
 
 func TestSuiteSchema(t *testing.T) {
-	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(SuiteSchema()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := jsonschema.NewCompiler()
-	if err := c.AddResource("test.json", doc); err != nil {
-		t.Fatal(err)
-	}
-	s, err := c.Compile("test.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, text := range cases(t, "suites-everything.txt") {
-		if err := s.Validate(instance(t, text)); err != nil {
+	s := shapetest.Compile(t, SuiteSchema())
+	for name, text := range shapetest.Cases(t, "testdata/suites-everything.txt") {
+		if err := s.Validate(shapetest.Instance(t, text)); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -131,13 +120,13 @@ func TestSuiteSchema(t *testing.T) {
 		" two-bodies base64 answer-and-answers reset-status reset-timeout no-content file-outside mocks-absolute delay command-dots command-answers order-none allow allow-port" +
 		" input-name input-value json-value url path-glob comparison-empty "
 	checked := 0
-	for name, body := range cases(t, "suites-rejected.txt") {
+	for name, body := range shapetest.Cases(t, "testdata/suites-rejected.txt") {
 		if strings.Contains(loaderOnly, " "+name+" ") {
 			continue
 		}
 		checked++
 		text, _, _ := strings.Cut(body, "-- want\n")
-		if err := s.Validate(instance(t, text)); err == nil {
+		if err := s.Validate(shapetest.Instance(t, text)); err == nil {
 			t.Errorf("%s: the schema accepts it", name)
 		}
 	}
@@ -148,7 +137,7 @@ func TestSuiteSchema(t *testing.T) {
 	if err := json.Unmarshal(SuiteSchema(), &root); err != nil {
 		t.Fatal(err)
 	}
-	if n := undescribed(t, "test", root); n < 150 {
+	if n := shapetest.Undescribed(t, "test", root); n < 150 {
 		t.Errorf("only %d keys are described", n)
 	}
 }
@@ -166,7 +155,7 @@ tests: [{name: a, http: [{path: /, request: {json: 1e400}, json: [1e400, 1_000, 
 	if want := `[1e400,1000,358,295147905179352825855,0.5,1.20,-0.0,"1e400","5","0755"]`; mock.Answers[0].JSON != want {
 		t.Errorf("the answer is %s, want %s", mock.Answers[0].JSON, want)
 	}
-	if n, ok := mock.JSON.(json.Number); !ok || !EqualNumbers(n, "1e400") {
+	if n, ok := mock.JSON.(json.Number); !ok || !shape.EqualNumbers(n, "1e400") {
 		t.Errorf("the matcher is the %T %v", mock.JSON, mock.JSON)
 	}
 }
@@ -317,7 +306,7 @@ func TestMatcher(t *testing.T) {
 
 func FuzzParseSuite(f *testing.F) {
 	for _, file := range []string{"suites-everything.txt", "suites-rejected.txt"} {
-		for _, body := range cases(f, file) {
+		for _, body := range shapetest.Cases(f, "testdata/"+file) {
 			text, _, _ := strings.Cut(body, "-- want\n")
 			f.Add([]byte(text))
 		}

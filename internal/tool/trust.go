@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/mayfly-run/mayfly/internal/shape"
 )
 
 // This file refuses definitions that another user could have planted where a search finds them. A definition gets the
@@ -51,7 +53,7 @@ type reach struct {
 // reachOf is the reach of names that a file has which was given by its path.
 func reachOf(file string) reach {
 	nobody := reach{giver: -1}
-	if file == stdinName || file == "-" {
+	if file == shape.StdinName || file == "-" {
 		return nobody
 	}
 	info, err := os.Stat(file)

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mayfly-run/mayfly/internal/shape"
 	"golang.org/x/sys/unix"
 )
 
@@ -312,10 +313,10 @@ func TestNamesOfAGivenFile(t *testing.T) {
 // TestStandardInputGivesNobody: a file in the working folder with the name that standard input has in messages is nobody's.
 func TestStandardInputGivesNobody(t *testing.T) {
 	t.Chdir(t.TempDir())
-	if err := errors.Join(os.WriteFile(stdinName, nil, 0o600), os.Chown(stdinName, 4242, 4242)); err != nil {
+	if err := errors.Join(os.WriteFile(shape.StdinName, nil, 0o600), os.Chown(shape.StdinName, 4242, 4242)); err != nil {
 		t.Fatal(err)
 	}
-	if r := reachOf(stdinName); r.giver != -1 {
+	if r := reachOf(shape.StdinName); r.giver != -1 {
 		t.Errorf("it gives %d", r.giver)
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+
+	"github.com/mayfly-run/mayfly/internal/shape"
 )
 
 // This file says which words are allowed where. Each check returns what is wrong with a text and a hint, both empty
@@ -14,7 +16,7 @@ import (
 const namePattern = `^[A-Za-z0-9_-]{1,63}$`
 
 func checkName(s string) (wrong, hint string) {
-	if s == "" || len(s) > 63 || !madeOf(s, "_-") {
+	if s == "" || len(s) > 63 || !shape.MadeOf(s, "_-") {
 		return "is not a name", `use letters, digits, "-" and "_", at most 63 of them`
 	}
 	return "", ""
@@ -24,7 +26,7 @@ func checkName(s string) (wrong, hint string) {
 const filePattern = `^[A-Za-z0-9_-][A-Za-z0-9._-]{0,62}$`
 
 func checkFileName(s string) (wrong, hint string) {
-	if s == "" || len(s) > 63 || s[0] == '.' || !madeOf(s, "._-") {
+	if s == "" || len(s) > 63 || s[0] == '.' || !shape.MadeOf(s, "._-") {
 		return "is not a name", `use letters, digits, ".", "-" and "_", at most 63 of them, and no "." at the start`
 	}
 	return "", ""
@@ -35,7 +37,7 @@ const secretPattern = `^[A-Za-z0-9_-][A-Za-z0-9._-]{0,252}$`
 // ValidSecretName reports whether s can name a secret: letters, digits, '.', '-' and '_', not starting with '.', at
 // most 253 of them. Without a slash or a colon in it, a name can't leave the store that it is looked up in.
 func ValidSecretName(s string) bool {
-	return s != "" && len(s) <= 253 && s[0] != '.' && madeOf(s, "._-")
+	return s != "" && len(s) <= 253 && s[0] != '.' && shape.MadeOf(s, "._-")
 }
 
 func checkSecretName(s string) (wrong, hint string) {
@@ -50,7 +52,7 @@ const envPattern = `^[A-Za-z_][A-Za-z0-9_]{0,254}$`
 // ValidEnvName reports whether s can name an environment variable in every shell (POSIX.1-2017, Base Definitions,
 // section 8.1, with the lower-case letters that it leaves to applications).
 func ValidEnvName(s string) bool {
-	return s != "" && len(s) <= 255 && (s[0] < '0' || s[0] > '9') && madeOf(s, "_")
+	return s != "" && len(s) <= 255 && (s[0] < '0' || s[0] > '9') && shape.MadeOf(s, "_")
 }
 
 func checkEnvName(s string) (wrong, hint string) {
@@ -85,7 +87,7 @@ func checkAbsolute(s string) (wrong, hint string) {
 		return "has a control character in it", ""
 	}
 	if clean := path.Clean(s); clean != s {
-		return "is not a clean path", "write " + quote(clean)
+		return "is not a clean path", "write " + shape.Quote(clean)
 	}
 	for _, root := range []string{"/proc", "/sys", "/dev"} {
 		if s == root || strings.HasPrefix(s, root+"/") {
@@ -110,7 +112,7 @@ func checkMountPath(s string) (wrong, hint string) {
 
 // checkInside accepts paths that stay in the tool's folder.
 func checkInside() func(string) (wrong, hint string) {
-	return insideFolder("the tool", "check.py", "lib/check.py")
+	return shape.InsideFolder("the tool", "check.py", "lib/check.py")
 }
 
 // checkVolumeFile is checkInside for what is mounted, where another path is most likely one of this machine.
@@ -132,7 +134,7 @@ func checkUser(s string) (wrong, hint string) {
 		if i == 1 && !both {
 			break
 		}
-		if part == "" || len(part) > 32 || !madeOf(part, "._-") || part[0] == '-' {
+		if part == "" || len(part) > 32 || !shape.MadeOf(part, "._-") || part[0] == '-' {
 			return "is not a user", advice
 		}
 		// Ids above 65,535 have no place in a sandbox's range of 65,536 ids.
@@ -144,7 +146,7 @@ func checkUser(s string) (wrong, hint string) {
 }
 
 func checkRuntime(s string) (wrong, hint string) {
-	if s == "" || len(s) > 63 || !isAlnum(s[0]) || !madeOf(s, "._-") {
+	if s == "" || len(s) > 63 || !shape.IsAlnum(s[0]) || !shape.MadeOf(s, "._-") {
 		return "is not the name of a runtime", "write default or gvisor"
 	}
 	return "", ""
@@ -200,7 +202,7 @@ func checkCapability(s string) (wrong, hint string) {
 		return "would keep every capability", "name the ones that the tool needs, or write root for those that change owners and users"
 	}
 	if all := capabilities(); !slices.Contains(all, name) {
-		near := Nearest(name, all)
+		near := shape.Nearest(name, all)
 		if near != "" {
 			near = fmt.Sprintf("did you mean %q?", near)
 		}
@@ -210,7 +212,7 @@ func checkCapability(s string) (wrong, hint string) {
 }
 
 func checkLabelKey(s string) (wrong, hint string) {
-	if s == "" || len(s) > 253 || !madeOf(s, "._-/") || !isAlnum(s[0]) || !isAlnum(s[len(s)-1]) {
+	if s == "" || len(s) > 253 || !shape.MadeOf(s, "._-/") || !shape.IsAlnum(s[0]) || !shape.IsAlnum(s[len(s)-1]) {
 		return "is not the key of a label", `use letters, digits, ".", "-", "_" and "/", with a letter or digit at both ends`
 	}
 	return "", ""

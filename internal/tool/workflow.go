@@ -4,6 +4,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/mayfly-run/mayfly/internal/shape"
 )
 
 // Workflow is a definition that chains tools.
@@ -50,7 +52,7 @@ type Step struct {
 	Artifacts   []Artifact
 	// Runner are the labels of where to run.
 	Runner   []string
-	Position Position
+	Position shape.Position
 }
 
 // StepTool is the tool of a step: named, or defined in place.
@@ -59,21 +61,21 @@ type StepTool struct {
 	Name string
 	// Tool is what it stands for; nil for a name until [Workflow.Resolve].
 	Tool     *Tool
-	Position Position
+	Position shape.Position
 }
 
 // StepInput is an input as a step gives it. Value is what decoded JSON has, with a [Template] for each text.
 type StepInput struct {
 	Name     string
 	Value    any
-	Position Position
+	Position shape.Position
 }
 
 // StepVariable is a variable as a workflow or a step gives it.
 type StepVariable struct {
 	Name     string
 	Value    Template
-	Position Position
+	Position shape.Position
 }
 
 // ForEach says what a step is repeated for. Exactly one field is set.
@@ -84,7 +86,7 @@ type ForEach struct {
 	Reference *Reference
 	// Matrix is a list of named lists; the items are their combinations, the last list changing fastest.
 	Matrix   []MatrixList
-	Position Position
+	Position shape.Position
 }
 
 // MatrixList is one dimension of a matrix.
@@ -100,7 +102,7 @@ type Artifact struct {
 	From string
 	// Path is where the folder is in the sandbox.
 	Path     string
-	Position Position
+	Position shape.Position
 }
 
 // All returns the steps and those of finally.
@@ -116,7 +118,7 @@ func (w *Workflow) All() []*Step {
 }
 
 // References calls f with each reference of the step and where it is.
-func (s *Step) References(f func(Reference, Position)) {
+func (s *Step) References(f func(Reference, shape.Position)) {
 	for _, in := range s.Inputs {
 		eachReference(in.Value, func(r Reference) { f(r, in.Position) })
 	}

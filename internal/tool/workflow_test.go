@@ -10,6 +10,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/mayfly-run/mayfly/internal/shape"
+	"github.com/mayfly-run/mayfly/internal/shape/shapetest"
 )
 
 func resolveText(text string) error {
@@ -22,7 +25,7 @@ func resolveText(text string) error {
 }
 
 func TestWorkflowsRejected(t *testing.T) {
-	for name, body := range cases(t, "workflows-rejected.txt") {
+	for name, body := range shapetest.Cases(t, "testdata/workflows-rejected.txt") {
 		t.Run(name, func(t *testing.T) {
 			text, want, ok := strings.Cut(body, "-- want\n")
 			if !ok {
@@ -35,7 +38,7 @@ func TestWorkflowsRejected(t *testing.T) {
 			if got := err.Error() + "\n"; got != want {
 				t.Errorf("got\n%swant\n%s", got, want)
 			}
-			var e *Error
+			var e *shape.Error
 			if !errors.As(err, &e) {
 				t.Errorf("error is a %T", err)
 			}
@@ -178,10 +181,10 @@ func TestWorkflowLimits(t *testing.T) {
 		{"lists", "workflow: [" + strings.Repeat("[],", 60_000) + "]", "must be a mapping of keys"},
 		{"unknown steps", "workflow:\n" + strings.Repeat("- {name: s, tool: t, needs: [zzzzz]}\n", 8000), "is there twice"},
 	}
-	most := 2 * refusal(t) // the file may have twice the bytes
+	most := 2 * shapetest.LongestRefusal(t, shape.SmallBounds().FileSize, func(text string) error { _, err := Parse("t.yaml", []byte(text)); return err }) // the file may have twice the bytes
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			wantRefusal(t, func() error { _, err := ParseDefinition("w.yaml", []byte(test.text)); return err }, test.want, most)
+			shapetest.WantRefusal(t, func() error { _, err := ParseDefinition("w.yaml", []byte(test.text)); return err }, test.want, most)
 		})
 	}
 }

@@ -5,24 +5,25 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/mayfly-run/mayfly/internal/shape"
 	"go.yaml.in/yaml/v3"
 )
 
 // This file holds the checks of workflows that look at several keys or steps at once.
 
-func checkStep(d *decoder, n *yaml.Node, s *Step) {
-	unique(d, n, "outputs", "output", s.Outputs, func(s string) string { return s }, "")
-	unique(d, n, "artifacts", "artifact path", s.Artifacts, func(a Artifact) string { return a.Path }, "path")
-	unique(d, n, "needs", "needed step", s.Needs, func(s string) string { return s }, "")
-	if has(n, "max_parallel") && !has(n, "for_each") {
-		d.report(child(n, "max_parallel"), "max_parallel of a step is about its for_each, and it has none", "write it at the top of the file to bound the steps that run at once")
+func checkStep(d *shape.Decoder, n *yaml.Node, s *Step) {
+	shape.Unique(d, n, "outputs", "output", s.Outputs, func(s string) string { return s }, "")
+	shape.Unique(d, n, "artifacts", "artifact path", s.Artifacts, func(a Artifact) string { return a.Path }, "path")
+	shape.Unique(d, n, "needs", "needed step", s.Needs, func(s string) string { return s }, "")
+	if shape.Has(n, "max_parallel") && !shape.Has(n, "for_each") {
+		d.Report(shape.Child(n, "max_parallel"), "max_parallel of a step is about its for_each, and it has none", "write it at the top of the file to bound the steps that run at once")
 	}
 	if s.Uses.Tool != nil && s.Uses.Tool.Name == "" {
 		s.Uses.Tool.Name = s.Name
 	}
 	for _, v := range s.Environment {
 		if slices.ContainsFunc(s.Inputs, func(in StepInput) bool { return in.Name == v.Name }) {
-			d.reportAt(v.Position, fmt.Sprintf("%s is given twice, as an input and in the step's environment", quote(v.Name)), "keep one of them")
+			d.ReportAt(v.Position, fmt.Sprintf("%s is given twice, as an input and in the step's environment", shape.Quote(v.Name)), "keep one of them")
 		}
 	}
 	made := map[string]bool{}
@@ -31,42 +32,42 @@ func checkStep(d *decoder, n *yaml.Node, s *Step) {
 			continue
 		}
 		if made[a.Name] {
-			d.report(item(n, "artifacts", i), fmt.Sprintf("the step makes the artifact %s twice", quote(a.Name)), "")
+			d.Report(shape.Item(n, "artifacts", i), fmt.Sprintf("the step makes the artifact %s twice", shape.Quote(a.Name)), "")
 		}
 		made[a.Name] = true
 		if s.ForEach != nil {
-			d.report(item(n, "artifacts", i), "a step with for_each can't make an artifact: each item would make it anew", "have a later step gather what the items hand on as outputs")
+			d.Report(shape.Item(n, "artifacts", i), "a step with for_each can't make an artifact: each item would make it anew", "have a later step gather what the items hand on as outputs")
 		}
 	}
 }
 
 // checkWorkflow finds what is wrong between the steps of a workflow.
-func checkWorkflow(d *decoder, n *yaml.Node, w *Workflow) {
-	if has(n, "workflow") && has(n, "parallel_tools") {
-		d.report(child(n, "parallel_tools"), "a workflow has both workflow and parallel_tools", "keep one of them: with needs, steps of workflow run side by side too")
+func checkWorkflow(d *shape.Decoder, n *yaml.Node, w *Workflow) {
+	if shape.Has(n, "workflow") && shape.Has(n, "parallel_tools") {
+		d.Report(shape.Child(n, "parallel_tools"), "a workflow has both workflow and parallel_tools", "keep one of them: with needs, steps of workflow run side by side too")
 		return
 	}
 	if len(w.Steps) == 0 {
 		for _, key := range []string{"workflow", "parallel_tools"} {
-			if list := resolve(child(n, key)); has(n, key) && list.Kind == yaml.SequenceNode && len(list.Content) == 0 {
-				d.report(list, key+" has no steps", "")
+			if list := shape.Resolve(shape.Child(n, key)); shape.Has(n, key) && list.Kind == yaml.SequenceNode && len(list.Content) == 0 {
+				d.Report(list, key+" has no steps", "")
 			}
 		}
 	}
-	unique(d, n, "inputs", "input name", w.Inputs, func(a Arg) string { return a.Name }, "name")
-	w.Chain = has(n, "workflow") && !slices.ContainsFunc(w.Steps, func(s Step) bool { return s.Needs != nil })
-	c := &workflowChecker{decoder: d, w: w, steps: make(map[string]int, len(w.Steps)+len(w.Finally))}
+	shape.Unique(d, n, "inputs", "input name", w.Inputs, func(a Arg) string { return a.Name }, "name")
+	w.Chain = shape.Has(n, "workflow") && !slices.ContainsFunc(w.Steps, func(s Step) bool { return s.Needs != nil })
+	c := &workflowChecker{Decoder: d, w: w, steps: make(map[string]int, len(w.Steps)+len(w.Finally))}
 	all := w.All()
 	for i, s := range all {
 		if first, ok := c.steps[s.Name]; ok && s.Name != "" {
-			c.at(s.Position, fmt.Sprintf("step %s is there twice", quote(s.Name)), fmt.Sprintf("it is first there at line %d, column %d", all[first].Position.Line, all[first].Position.Column))
+			c.at(s.Position, fmt.Sprintf("step %s is there twice", shape.Quote(s.Name)), fmt.Sprintf("it is first there at line %d, column %d", all[first].Position.Line, all[first].Position.Column))
 			continue
 		}
 		c.steps[s.Name] = i
 		c.names = append(c.names, s.Name)
 	}
 	for i, s := range all {
-		if d.Count() >= MaxProblems {
+		if d.Count() >= shape.MaxProblems {
 			return
 		}
 		c.step(i, s)
@@ -79,14 +80,14 @@ func checkWorkflow(d *decoder, n *yaml.Node, w *Workflow) {
 
 // workflowChecker has what the checks of one workflow share.
 type workflowChecker struct {
-	*decoder
+	*shape.Decoder
 	w     *Workflow
 	steps map[string]int // by name, in w.All()
 	names []string
 }
 
-func (c *workflowChecker) at(p Position, text, hint string) {
-	c.reportAt(p, text, hint)
+func (c *workflowChecker) at(p shape.Position, text, hint string) {
+	c.ReportAt(p, text, hint)
 }
 
 func (c *workflowChecker) step(i int, s *Step) {
@@ -98,21 +99,21 @@ func (c *workflowChecker) step(i int, s *Step) {
 			from := c.w.All()[c.steps[a.From]]
 			made := func(b Artifact) bool { return b.From == "" && b.Name == a.Name }
 			if !slices.ContainsFunc(from.Artifacts, made) {
-				c.at(a.Position, fmt.Sprintf("step %s makes no artifact %s", quote(a.From), quote(a.Name)), fmt.Sprintf("add it to that step: artifacts: [{name: %s}]", a.Name))
+				c.at(a.Position, fmt.Sprintf("step %s makes no artifact %s", shape.Quote(a.From), shape.Quote(a.Name)), fmt.Sprintf("add it to that step: artifacts: [{name: %s}]", a.Name))
 			}
 		}
 	}
-	s.References(func(r Reference, p Position) { c.reference(i, s, r, p) })
+	s.References(func(r Reference, p shape.Position) { c.reference(i, s, r, p) })
 	if fe := s.ForEach; fe != nil {
 		if r := fe.Reference; r != nil && r.From == FromInputs {
 			for _, a := range c.w.Inputs {
-				if a.Name == r.Name && a.Type != TypeArray && a.Type != "" { // an unknown type was told of
-					c.at(fe.Position, fmt.Sprintf("for_each takes a list, and input %s is %s", quote(a.Name), article(a.Type)), "give the input the type array")
+				if a.Name == r.Name && a.Type != shape.TypeArray && a.Type != "" { // an unknown type was told of
+					c.at(fe.Position, fmt.Sprintf("for_each takes a list, and input %s is %s", shape.Quote(a.Name), shape.Article(a.Type)), "give the input the type array")
 				}
 			}
 		}
 		own := &Step{ForEach: fe}
-		own.References(func(r Reference, p Position) {
+		own.References(func(r Reference, p shape.Position) {
 			if r.From == FromItem {
 				c.at(p, "for_each refers to its own item", "")
 			}
@@ -121,25 +122,25 @@ func (c *workflowChecker) step(i int, s *Step) {
 }
 
 // precedes checks that a step of the given name is one that can end before step i starts.
-func (c *workflowChecker) precedes(i int, s *Step, name string, p Position, does string) bool {
+func (c *workflowChecker) precedes(i int, s *Step, name string, p shape.Position, does string) bool {
 	j, ok := c.steps[name]
 	main := len(c.w.Steps)
 	switch {
 	case !ok:
-		c.at(p, fmt.Sprintf("step %s %s step %s, which isn't there", quote(s.Name), does, quote(name)), didYouMean(name, c.names, "the steps are "))
+		c.at(p, fmt.Sprintf("step %s %s step %s, which isn't there", shape.Quote(s.Name), does, shape.Quote(name)), shape.DidYouMean(name, c.names, "the steps are "))
 	case i == j:
-		c.at(p, fmt.Sprintf("step %s %s itself", quote(s.Name), does), "")
+		c.at(p, fmt.Sprintf("step %s %s itself", shape.Quote(s.Name), does), "")
 	case j >= main && i < main:
-		c.at(p, fmt.Sprintf("step %s %s step %s, which is one of finally and runs last", quote(s.Name), does, quote(name)), "")
+		c.at(p, fmt.Sprintf("step %s %s step %s, which is one of finally and runs last", shape.Quote(s.Name), does, shape.Quote(name)), "")
 	case j > i && (c.w.Chain || i >= main):
-		c.at(p, fmt.Sprintf("step %s %s step %s, which comes later", quote(s.Name), does, quote(name)), "write it further up")
+		c.at(p, fmt.Sprintf("step %s %s step %s, which comes later", shape.Quote(s.Name), does, shape.Quote(name)), "write it further up")
 	default:
 		return true
 	}
 	return false
 }
 
-func (c *workflowChecker) reference(i int, s *Step, r Reference, p Position) {
+func (c *workflowChecker) reference(i int, s *Step, r Reference, p shape.Position) {
 	switch r.From {
 	case FromStep:
 		c.precedes(i, s, r.Step, p, "refers to "+r.String()+" of")
@@ -150,7 +151,7 @@ func (c *workflowChecker) reference(i int, s *Step, r Reference, p Position) {
 	}
 }
 
-func (c *workflowChecker) input(r Reference, p Position) {
+func (c *workflowChecker) input(r Reference, p shape.Position) {
 	var names []string
 	for _, a := range c.w.Inputs {
 		if a.Name == r.Name {
@@ -159,15 +160,15 @@ func (c *workflowChecker) input(r Reference, p Position) {
 		names = append(names, a.Name)
 	}
 	hint := "declare it: inputs: [{name: " + r.Name + "}]"
-	if near := Nearest(r.Name, names); near != "" {
+	if near := shape.Nearest(r.Name, names); near != "" {
 		hint = fmt.Sprintf("did you mean ${inputs.%s}?", near)
 	}
-	c.at(p, fmt.Sprintf("the workflow has no input %s", quote(r.Name)), hint)
+	c.at(p, fmt.Sprintf("the workflow has no input %s", shape.Quote(r.Name)), hint)
 }
 
-func (c *workflowChecker) item(s *Step, r Reference, p Position) {
+func (c *workflowChecker) item(s *Step, r Reference, p shape.Position) {
 	if s.ForEach == nil {
-		c.at(p, fmt.Sprintf("step %s refers to %s and has no for_each", quote(s.Name), r), "")
+		c.at(p, fmt.Sprintf("step %s refers to %s and has no for_each", shape.Quote(s.Name), r), "")
 		return
 	}
 	if s.ForEach.Matrix == nil {
@@ -180,7 +181,7 @@ func (c *workflowChecker) item(s *Step, r Reference, p Position) {
 		}
 		names = append(names, l.Name)
 	}
-	c.at(p, fmt.Sprintf("the matrix of step %s has no list %s", quote(s.Name), quote(r.Name)), didYouMean(r.Name, names, "its lists are "))
+	c.at(p, fmt.Sprintf("the matrix of step %s has no list %s", shape.Quote(s.Name), shape.Quote(r.Name)), shape.DidYouMean(r.Name, names, "its lists are "))
 }
 
 // environment checks the variables for all steps, which no single step or item gives.
@@ -272,7 +273,7 @@ func (w *Workflow) Edges() [][]int {
 			j, ok := byName[a.From]
 			add(j, ok && a.From != "")
 		}
-		s.References(func(r Reference, _ Position) {
+		s.References(func(r Reference, _ shape.Position) {
 			if r.From == FromStep {
 				j, ok := byName[r.Step]
 				add(j, ok)

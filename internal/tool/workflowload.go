@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/mayfly-run/mayfly/internal/shape"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -20,7 +21,7 @@ type Definition struct {
 
 // LoadDefinition reads the tool or workflow in a file; see [Load]. The folder of its Source is absolute.
 func LoadDefinition(file string) (*Definition, error) {
-	data, err := readFile(file, "definition")
+	data, err := shape.ReadFile(file, "definition")
 	if err != nil {
 		return nil, err
 	}
@@ -65,11 +66,11 @@ func ParseDefinition(name string, data []byte) (*Definition, error) {
 		}
 		return &Definition{Tool: t}, nil
 	}
-	w, _ := workflowShape().read(d, root, "a workflow")
+	w, _ := workflowShape().Read(d, root, "a workflow")
 	if err := d.Err(); err != nil {
 		return nil, err
 	}
-	at := d.position(root)
+	at := d.Position(root)
 	w.Source = Source{Path: at.File, Position: at}
 	if w.Name == "" {
 		w.Name = nameOf(name)
@@ -89,21 +90,21 @@ type NotRunnableError struct {
 }
 
 // notRunnable recognises files of tests and of mocks by their top-level keys.
-func notRunnable(d *decoder, root *yaml.Node) error {
-	if keyOf(root, "image", "command", "script", "parallel_tools") != nil {
+func notRunnable(d *shape.Decoder, root *yaml.Node) error {
+	if shape.KeyOf(root, "image", "command", "script", "parallel_tools") != nil {
 		return nil
 	}
-	tests := keyOf(root, "tests")
-	mocks := keyOf(root, "http", "commands")
-	if tests != nil && resolve(child(root, "tests")).Kind == yaml.MappingNode && keyOf(root, "tool", "workflow") == nil {
+	tests := shape.KeyOf(root, "tests")
+	mocks := shape.KeyOf(root, "http", "commands")
+	if tests != nil && shape.Resolve(shape.Child(root, "tests")).Kind == yaml.MappingNode && shape.KeyOf(root, "tool", "workflow") == nil {
 		tests, mocks = nil, tests // mocks of single tests, by their names
 	}
 	switch {
 	case tests != nil:
-		d.report(tests, "this is a file of tests", "run it with mayfly test")
+		d.Report(tests, "this is a file of tests", "run it with mayfly test")
 		return &NotRunnableError{err: d.Err()}
-	case mocks != nil && keyOf(root, "tool", "workflow") == nil:
-		d.report(mocks, "this is a file of mocks", "name it in a file of tests: mocks: FILE")
+	case mocks != nil && shape.KeyOf(root, "tool", "workflow") == nil:
+		d.Report(mocks, "this is a file of mocks", "name it in a file of tests: mocks: FILE")
 		return &NotRunnableError{Mocks: true, err: d.Err()}
 	}
 	return nil
@@ -111,23 +112,23 @@ func notRunnable(d *decoder, root *yaml.Node) error {
 
 // misspelt reports a key that was probably meant to make the file a workflow: one that is nearly right, or that other programs
 // use. Otherwise every other key would be reported as unknown.
-func misspelt(d *decoder, root *yaml.Node) {
+func misspelt(d *shape.Decoder, root *yaml.Node) {
 	kinds := []string{"workflow", "parallel_tools"}
-	if root.Kind != yaml.MappingNode || keyOf(root, "image", "command", "script") != nil {
+	if root.Kind != yaml.MappingNode || shape.KeyOf(root, "image", "command", "script") != nil {
 		return
 	}
 	for i := 0; i+1 < len(root.Content); i += 2 {
-		key := resolve(root.Content[i]).Value
-		if resolve(root.Content[i+1]).Kind != yaml.SequenceNode {
+		key := shape.Resolve(root.Content[i]).Value
+		if shape.Resolve(root.Content[i+1]).Kind != yaml.SequenceNode {
 			continue
 		}
-		near, other := Nearest(key, kinds), hintsForWorkflow()[key]
+		near, other := shape.Nearest(key, kinds), hintsForWorkflow()[key]
 		switch {
 		case near != "":
-			d.report(root.Content[i], fmt.Sprintf("unknown key %s", quote(key)), didYouMean(key, kinds, ""))
+			d.Report(root.Content[i], fmt.Sprintf("unknown key %s", shape.Quote(key)), shape.DidYouMean(key, kinds, ""))
 			return
 		case slices.Contains(kinds, other):
-			d.report(root.Content[i], fmt.Sprintf("unknown key %s", quote(key)), "a workflow's steps stand under "+other)
+			d.Report(root.Content[i], fmt.Sprintf("unknown key %s", shape.Quote(key)), "a workflow's steps stand under "+other)
 			return
 		}
 	}
@@ -159,19 +160,19 @@ func (w *Workflow) Resolve() error {
 			byName[s.Name] = s
 		}
 		for _, s := range all {
-			if len(r.problems) >= MaxProblems {
+			if len(r.problems) >= shape.MaxProblems {
 				break
 			}
 			r.runnable(s)
 			r.inputs(s)
-			s.References(func(ref Reference, p Position) { r.output(byName, ref, p) })
+			s.References(func(ref Reference, p shape.Position) { r.output(byName, ref, p) })
 		}
 	}
 	switch {
 	case r.refused != nil:
 		return r.refused
 	case len(r.problems) > 0:
-		return NewError(r.problems)
+		return shape.NewError(r.problems)
 	}
 	return nil
 }
@@ -180,7 +181,7 @@ func (w *Workflow) Resolve() error {
 type resolver struct {
 	w        *Workflow
 	tools    map[string]*resolved
-	problems []Problem
+	problems []shape.Problem
 	refused  error // the first that wraps an [UntrustedError]
 }
 
@@ -189,20 +190,20 @@ type resolved struct {
 	err  error
 }
 
-func (r *resolver) at(p Position, text, hint string) {
-	r.problems = append(r.problems, Problem{Position: p, Text: text, Hint: hint})
+func (r *resolver) at(p shape.Position, text, hint string) {
+	r.problems = append(r.problems, shape.Problem{Position: p, Text: text, Hint: hint})
 }
 
 // add reports an error about a step's tool: its own problems where it has some, and else one of the step.
 func (r *resolver) add(s *Step, err error) {
-	var own *Error
+	var own *shape.Error
 	if errors.As(err, &own) {
 		r.problems = append(r.problems, own.Problems...)
 		return
 	}
 	var refused *UntrustedError
 	if errors.As(err, &refused) && r.refused == nil {
-		r.refused = fmt.Errorf("%s: the tool of step %s: %w", s.Uses.Position, quote(s.Name), err)
+		r.refused = fmt.Errorf("%s: the tool of step %s: %w", s.Uses.Position, shape.Quote(s.Name), err)
 	}
 	var missing *NotFoundError
 	if errors.As(err, &missing) {
@@ -210,10 +211,10 @@ func (r *resolver) add(s *Step, err error) {
 		if missing.Nearest != "" {
 			hint = fmt.Sprintf("did you mean %q?", missing.Nearest)
 		}
-		r.at(s.Uses.Position, fmt.Sprintf("step %s: there is no tool %s", quote(s.Name), quote(missing.Name)), hint)
+		r.at(s.Uses.Position, fmt.Sprintf("step %s: there is no tool %s", shape.Quote(s.Name), shape.Quote(missing.Name)), hint)
 		return
 	}
-	r.at(s.Uses.Position, fmt.Sprintf("the tool of step %s: %v", quote(s.Name), err), "")
+	r.at(s.Uses.Position, fmt.Sprintf("the tool of step %s: %v", shape.Quote(s.Name), err), "")
 }
 
 func (r *resolver) find(s *Step) {
@@ -283,7 +284,7 @@ func (r *resolver) inputs(s *Step) {
 				value = ""
 			}
 			if _, err := freeInputs(map[string]any{in.Name: value}); err != nil {
-				r.at(in.Position, fmt.Sprintf("step %s: %v", quote(s.Name), err), "")
+				r.at(in.Position, fmt.Sprintf("step %s: %v", shape.Quote(s.Name), err), "")
 			}
 		}
 		return
@@ -297,7 +298,7 @@ func (r *resolver) inputs(s *Step) {
 		given[in.Name] = true
 		i := slices.Index(names, in.Name)
 		if i < 0 {
-			r.at(in.Position, fmt.Sprintf("step %s gives the input %s, which tool %s doesn't take", quote(s.Name), quote(in.Name), quote(t.Name)), didYouMean(in.Name, names, "it takes "))
+			r.at(in.Position, fmt.Sprintf("step %s gives the input %s, which tool %s doesn't take", shape.Quote(s.Name), shape.Quote(in.Name), shape.Quote(t.Name)), shape.DidYouMean(in.Name, names, "it takes "))
 			continue
 		}
 		value, ok := literal(in.Value)
@@ -305,12 +306,12 @@ func (r *resolver) inputs(s *Step) {
 			continue
 		}
 		if _, err := t.Args[i].value(value); err != nil {
-			r.at(in.Position, fmt.Sprintf("step %s, input %s (%s): %v", quote(s.Name), quote(in.Name), t.Args[i].Type, err), "")
+			r.at(in.Position, fmt.Sprintf("step %s, input %s (%s): %v", shape.Quote(s.Name), shape.Quote(in.Name), t.Args[i].Type, err), "")
 		}
 	}
 	for _, a := range t.Args {
 		if a.Required && a.Default == nil && !given[a.Name] {
-			r.at(s.Position, fmt.Sprintf("step %s doesn't give the input %s (%s), which tool %s requires%s", quote(s.Name), quote(a.Name), a.Type, quote(t.Name), about(a.Description)), fmt.Sprintf("add inputs: {%s: …}", a.Name))
+			r.at(s.Position, fmt.Sprintf("step %s doesn't give the input %s (%s), which tool %s requires%s", shape.Quote(s.Name), shape.Quote(a.Name), a.Type, shape.Quote(t.Name), about(a.Description)), fmt.Sprintf("add inputs: {%s: …}", a.Name))
 		}
 	}
 }
@@ -324,7 +325,7 @@ func literal(v any) (any, bool) {
 var errHasReference = errors.New("it has a reference")
 
 // output checks that a step promises the output that a reference is to.
-func (r *resolver) output(steps map[string]*Step, ref Reference, p Position) {
+func (r *resolver) output(steps map[string]*Step, ref Reference, p shape.Position) {
 	if !ref.IsOutput() {
 		return
 	}
@@ -334,10 +335,10 @@ func (r *resolver) output(steps map[string]*Step, ref Reference, p Position) {
 		return
 	}
 	hint := fmt.Sprintf("add it to that step: outputs: [%s]", ref.Name)
-	if near := Nearest(ref.Name, promised); near != "" {
+	if near := shape.Nearest(ref.Name, promised); near != "" {
 		hint = fmt.Sprintf("did you mean ${%s.%s}?", ref.Step, near)
 	}
-	r.at(p, fmt.Sprintf("step %s promises no output %s", quote(ref.Step), quote(ref.Name)), hint)
+	r.at(p, fmt.Sprintf("step %s promises no output %s", shape.Quote(ref.Step), shape.Quote(ref.Name)), hint)
 }
 
 // Values checks what is given for the workflow's inputs, as [Tool.Inputs] does, and returns the value of each input as
@@ -355,12 +356,12 @@ func (w *Workflow) Values(given map[string]any) (map[string]any, error) {
 	}
 	out := make(map[string]any, len(w.Inputs))
 	for _, a := range w.Inputs {
-		out[a.Name] = emptyValue(a.Type)
+		out[a.Name] = shape.EmptyValue(a.Type)
 	}
 	for _, in := range checked {
 		for _, a := range w.Inputs {
 			if a.Name == in.Name {
-				out[a.Name] = Value{Type: a.Type, Text: in.Value}.decoded()
+				out[a.Name] = shape.Value{Type: a.Type, Text: in.Value}.Decoded()
 			}
 		}
 	}
@@ -369,7 +370,7 @@ func (w *Workflow) Values(given map[string]any) (map[string]any, error) {
 
 // SetTimeout sets the time-out of all steps together from its text, such as 90s.
 func (w *Workflow) SetTimeout(value string) error {
-	v, err := Decode(timeoutShape(), Plain(value), "timeout")
+	v, err := shape.Decode(timeoutShape(), shape.Plain(value), "timeout")
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/network"
 	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/secret"
+	"github.com/mayfly-run/mayfly/internal/shape"
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
@@ -157,7 +158,7 @@ func (s *session) unmatched() {
 
 // judgeUse compares how often mocks answered with what they and the test say.
 func (s *session) judgeUse(e *tool.Expect) {
-	check := func(label string, at tool.Position, times *int, used int, noun string) {
+	check := func(label string, at shape.Position, times *int, used int, noun string) {
 		switch {
 		case times != nil && used < *times:
 			s.fail(KindUnusedMock, fmt.Sprintf("%s (%s) answered %d of the %d %s that its times says", label, at, used, *times, noun), "")

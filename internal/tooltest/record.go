@@ -17,6 +17,7 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/httpmock"
 	"github.com/mayfly-run/mayfly/internal/secret"
+	"github.com/mayfly-run/mayfly/internal/shape"
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
@@ -220,7 +221,7 @@ func valueNode(v any) (*yaml.Node, bool) {
 	case json.Number:
 		n := &yaml.Node{Kind: yaml.ScalarNode, Value: v.String()}
 		n.Tag = n.ShortTag()
-		return n, tool.HoldsNumber(v) && (n.Tag == "!!int" || n.Tag == "!!float")
+		return n, shape.HoldsNumber(v) && (n.Tag == "!!int" || n.Tag == "!!float")
 	case []any:
 		n := &yaml.Node{Kind: yaml.SequenceNode}
 		for _, item := range v {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/mayfly-run/mayfly/internal/condition"
+	"github.com/mayfly-run/mayfly/internal/shape"
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
@@ -26,7 +27,7 @@ func CheckConditions(ctx context.Context, p *Plan, e condition.Evaluator) error 
 	if err != nil {
 		return err
 	}
-	var problems []tool.Problem
+	var problems []shape.Problem
 	for i, f := range found {
 		if f != nil {
 			problems = append(problems, conditionProblem(steps[i], f))
@@ -35,24 +36,24 @@ func CheckConditions(ctx context.Context, p *Plan, e condition.Evaluator) error 
 	if len(problems) == 0 {
 		return nil
 	}
-	return tool.NewError(problems)
+	return shape.NewError(problems)
 }
 
 // CheckInputs reports, in one *[tool.Error], which values that are known already a step's tool will refuse: those that come
 // from the workflow's inputs and the items in the file alone.
 func (p *Plan) CheckInputs() error {
-	var problems []tool.Problem
+	var problems []shape.Problem
 	for i, step := range p.Steps {
 		for _, in := range step.Inputs {
 			if text := p.refused(i, in); text != "" {
-				problems = append(problems, tool.Problem{Position: in.Position, Text: fmt.Sprintf("step %s%s", step.Name, text)})
+				problems = append(problems, shape.Problem{Position: in.Position, Text: fmt.Sprintf("step %s%s", step.Name, text)})
 			}
 		}
 	}
 	if len(problems) == 0 {
 		return nil
 	}
-	return tool.NewError(problems)
+	return shape.NewError(problems)
 }
 
 // maxCheckedItems bounds the items for which an input is checked before anything runs; every item is checked again when it
@@ -101,9 +102,9 @@ func (p *Plan) given(r tool.Reference, item *any) (any, error) {
 }
 
 // conditionProblem places a problem in the file.
-func conditionProblem(s *tool.Step, f *condition.Problem) tool.Problem {
+func conditionProblem(s *tool.Step, f *condition.Problem) shape.Problem {
 	c := s.Condition
-	p := tool.Problem{Position: c.Position, Text: fmt.Sprintf("the condition of step %s: %s", s.Name, f.Text)}
+	p := shape.Problem{Position: c.Position, Text: fmt.Sprintf("the condition of step %s: %s", s.Name, f.Text)}
 	switch {
 	case f.Line == 0:
 	case c.Offset >= 0 && f.Line == 1:

@@ -1,6 +1,9 @@
 package workflow
 
-import "github.com/mayfly-run/mayfly/internal/tool"
+import (
+	"github.com/mayfly-run/mayfly/internal/shape"
+	"github.com/mayfly-run/mayfly/internal/tool"
+)
 
 // This file is for drawings of a plan.
 
@@ -17,7 +20,7 @@ func (p *Plan) Carries(from, to int) []string {
 			out = append(out, name)
 		}
 	}
-	p.Steps[to].References(func(r tool.Reference, _ tool.Position) {
+	p.Steps[to].References(func(r tool.Reference, _ shape.Position) {
 		if r.From == tool.FromStep && r.Step == p.Steps[from].Name {
 			add(r.Name)
 		}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/shape"
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
@@ -106,7 +107,7 @@ func (p *Plan) gather(i int, items []StepState) StepState {
 				list[k] = v
 			}
 		}
-		text, err := tool.JSON(list)
+		text, err := shape.JSON(list)
 		if err != nil {
 			panic(fmt.Sprintf("encode a list of texts: %v", err)) // a list of strings always encodes
 		}

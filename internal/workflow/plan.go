@@ -18,6 +18,7 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/condition"
 	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/shape"
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
@@ -423,7 +424,7 @@ func (n *planning) decided(i, item int, value *any) bool {
 // step succeeded without it, which a resumed run of another definition finds: to skip it then would be to leave it out unnoticed.
 func (p *Plan) Missing(s *States, i int) (reason string, undelivered bool) {
 	step := p.Steps[i]
-	step.References(func(r tool.Reference, _ tool.Position) {
+	step.References(func(r tool.Reference, _ shape.Position) {
 		if reason != "" || !r.IsOutput() {
 			return
 		}

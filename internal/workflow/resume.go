@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/shape"
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
@@ -168,7 +169,7 @@ func (p *Plan) checkSelection(s *States, out []string) error {
 				wrong = fmt.Errorf("step %s needs %s, and %s leaves step %s out; give --resume RUN of a run in which it succeeded", step.Name, what, out[j], from)
 			}
 		}
-		step.References(func(r tool.Reference, _ tool.Position) {
+		step.References(func(r tool.Reference, _ shape.Position) {
 			if r.IsOutput() {
 				need(r.String(), r.Step)
 			}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/mayfly-run/mayfly/internal/condition"
+	"github.com/mayfly-run/mayfly/internal/shape"
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
@@ -60,7 +61,7 @@ func (p *Plan) Known(ctx context.Context, s *States, i int, e condition.Evaluato
 		if err != nil {
 			return false, nil, false, nil //nolint:nilerr // that it isn't known is the answer
 		}
-		if v.Variables[tool.Variable(k)], err = tool.Decoded(value); err != nil {
+		if v.Variables[tool.Variable(k)], err = shape.Decoded(value); err != nil {
 			return false, &condition.Problem{Text: err.Error()}, true, nil
 		}
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/condition"
 	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/shape"
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
@@ -56,7 +57,7 @@ func (n *planning) judge(i int, item *any) (bool, *condition.Problem) {
 	for k, r := range s.Condition.References {
 		value, err := n.value(n.states, r, item)
 		if err == nil {
-			value, err = tool.Decoded(value)
+			value, err = shape.Decoded(value)
 		}
 		if err != nil {
 			return false, &condition.Problem{Text: err.Error()}
@@ -95,13 +96,13 @@ func (p *Plan) typeOf(r tool.Reference) condition.Type {
 
 func inputType(t string) condition.Type {
 	switch t {
-	case tool.TypeString:
+	case shape.TypeString:
 		return condition.String
-	case tool.TypeInteger:
+	case shape.TypeInteger:
 		return condition.Int
-	case tool.TypeNumber:
+	case shape.TypeNumber:
 		return condition.Double
-	case tool.TypeBoolean:
+	case shape.TypeBoolean:
 		return condition.Bool
 	}
 	return condition.Any
@@ -256,7 +257,7 @@ func (p *Plan) bind(step *tool.Step, lookup func(tool.Reference) (any, error)) (
 // hands on.
 func nullItem(step *tool.Step, lookup func(tool.Reference) (any, error)) *tool.Reference {
 	var null *tool.Reference
-	step.References(func(r tool.Reference, _ tool.Position) {
+	step.References(func(r tool.Reference, _ shape.Position) {
 		if r.From != tool.FromItem || null != nil {
 			return
 		}

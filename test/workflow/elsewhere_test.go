@@ -26,6 +26,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/run/local"
 	"github.com/mayfly-run/mayfly/internal/run/runtest"
 	"github.com/mayfly-run/mayfly/internal/secret"
+	"github.com/mayfly-run/mayfly/internal/shape"
 	"github.com/mayfly-run/mayfly/internal/tool"
 	"github.com/mayfly-run/mayfly/internal/workflow"
 	"github.com/mayfly-run/mayfly/test/testbed"
@@ -218,7 +219,7 @@ workflow:
 		if err := os.RemoveAll(folder); err != nil {
 			t.Fatal(err)
 		}
-		return workflow.NewPlan(def.Workflow, map[string]any{"version": tool.Scalar{Text: "1.20", Value: json.Number("1.2")}})
+		return workflow.NewPlan(def.Workflow, map[string]any{"version": shape.Scalar{Text: "1.20", Value: json.Number("1.2")}})
 	}
 
 	key := make([]byte, 32)

@@ -1,4 +1,4 @@
-package tool
+package shape
 
 import (
 	"fmt"
@@ -21,16 +21,16 @@ func (w *walker) checkTag(n *yaml.Node) {
 	switch {
 	case n.Style&yaml.TaggedStyle == 0:
 		if n.Kind != yaml.AliasNode && w.bangs[place{n.Line, n.Column}] {
-			w.report(n, `text that begins with "!" must be in quotes: YAML takes an unquoted "!" for a tag`,
+			w.Report(n, `text that begins with "!" must be in quotes: YAML takes an unquoted "!" for a tag`,
 				"write "+singleQuoted("!"+n.Value))
 		}
 	case slices.Contains(coreTags(), n.ShortTag()):
 	case strings.HasPrefix(n.Tag, "!") && !strings.HasPrefix(n.Tag, "!!") && n.Kind == yaml.ScalarNode:
 		text := strings.TrimSpace(n.Tag + " " + n.Value)
-		w.report(n, fmt.Sprintf("the tag %s is not supported", quote(n.Tag)), "if it is text, put it in quotes: "+singleQuoted(text))
+		w.Report(n, fmt.Sprintf("the tag %s is not supported", Quote(n.Tag)), "if it is text, put it in quotes: "+singleQuoted(text))
 		asText(n, text)
 	default:
-		w.report(n, fmt.Sprintf("the tag %s is not supported", quote(n.Tag)), "leave it out, or put text in quotes")
+		w.Report(n, fmt.Sprintf("the tag %s is not supported", Quote(n.Tag)), "leave it out, or put text in quotes")
 		asText(n, n.Value)
 	}
 }
@@ -63,4 +63,4 @@ func bangs(lines []string) map[place]bool {
 }
 
 // singleQuoted is text as YAML has it in single quotes, shortened.
-func singleQuoted(s string) string { return "'" + strings.ReplaceAll(brief(s), "'", "''") + "'" }
+func singleQuoted(s string) string { return "'" + strings.ReplaceAll(Brief(s), "'", "''") + "'" }

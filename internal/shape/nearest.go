@@ -1,4 +1,4 @@
-package tool
+package shape
 
 import (
 	"slices"
@@ -6,17 +6,17 @@ import (
 	"strings"
 )
 
-// didYouMean returns a hint for a word that is not among the known ones: the nearest of them, or, where none is near,
+// DidYouMean returns a hint for a word that is not among the known ones: the nearest of them, or, where none is near,
 // all of them after the given words.
-func didYouMean(word string, known []string, otherwise string) string {
+func DidYouMean(word string, known []string, otherwise string) string {
 	if near := Nearest(word, known); near != "" {
 		return "did you mean " + strconv.Quote(near) + "?"
 	}
-	return otherwise + listing(known)
+	return otherwise + Listing(known)
 }
 
-// listing writes words as "a, b or c".
-func listing(words []string) string {
+// Listing writes words as "a, b or c".
+func Listing(words []string) string {
 	if len(words) < 2 {
 		return strings.Join(words, "")
 	}

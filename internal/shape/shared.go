@@ -1,4 +1,4 @@
-package tool
+package shape
 
 import (
 	"fmt"
@@ -20,7 +20,7 @@ func dropShared(root *yaml.Node) {
 	}
 	kept := root.Content[:0:0]
 	for i := 0; i+1 < len(root.Content); i += 2 {
-		if !strings.HasPrefix(resolve(root.Content[i]).Value, sharedPrefix) {
+		if !strings.HasPrefix(Resolve(root.Content[i]).Value, sharedPrefix) {
 			kept = append(kept, root.Content[i], root.Content[i+1])
 		}
 	}
@@ -32,12 +32,12 @@ func isMerge(key *yaml.Node) bool { return key.Kind == yaml.ScalarNode && key.Sh
 // checkMerge reports the value of a merge key that isn't a mapping or a list of them.
 func (w *walker) checkMerge(n *yaml.Node) {
 	sources := []*yaml.Node{n}
-	if r := resolve(n); r.Kind == yaml.SequenceNode {
+	if r := Resolve(n); r.Kind == yaml.SequenceNode {
 		sources = r.Content
 	}
 	for _, s := range sources {
-		if resolve(s).Kind != yaml.MappingNode {
-			w.report(s, fmt.Sprintf(`"<<" takes a mapping or a list of mappings, not %s`, describe(s)), "write <<: *NAME or <<: [*NAME, *OTHER]")
+		if Resolve(s).Kind != yaml.MappingNode {
+			w.Report(s, fmt.Sprintf(`"<<" takes a mapping or a list of mappings, not %s`, Describe(s)), "write <<: *NAME or <<: [*NAME, *OTHER]")
 		}
 	}
 }
@@ -45,7 +45,7 @@ func (w *walker) checkMerge(n *yaml.Node) {
 // merge puts what merge keys stand for in their place, in all of the tree. What a mapping has itself comes first, then
 // the mappings of a list in their order. inspect has bounded what there is, aliases counted as often as they are used.
 func merge(n *yaml.Node, done map[*yaml.Node]bool) {
-	n = resolve(n)
+	n = Resolve(n)
 	if done[n] {
 		return
 	}
@@ -62,22 +62,22 @@ func merge(n *yaml.Node, done map[*yaml.Node]bool) {
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
 		if !isMerge(key) {
-			own, has[resolve(key).Value] = append(own, key, value), true
+			own, has[Resolve(key).Value] = append(own, key, value), true
 			continue
 		}
-		if r := resolve(value); r.Kind == yaml.SequenceNode {
+		if r := Resolve(value); r.Kind == yaml.SequenceNode {
 			sources = append(sources, r.Content...)
 		} else {
 			sources = append(sources, r)
 		}
 	}
 	for _, s := range sources {
-		s = resolve(s)
+		s = Resolve(s)
 		if s.Kind != yaml.MappingNode {
 			continue // reported
 		}
 		for i := 0; i+1 < len(s.Content); i += 2 {
-			if key := resolve(s.Content[i]).Value; !has[key] {
+			if key := Resolve(s.Content[i]).Value; !has[key] {
 				own, has[key] = append(own, s.Content[i], s.Content[i+1]), true
 			}
 		}

@@ -1,4 +1,4 @@
-package tool
+package shape
 
 import (
 	"bytes"
@@ -32,11 +32,11 @@ type Bounds struct {
 // maxDepth bounds how deep values are nested.
 const maxDepth = 64
 
-// smallBounds are for a file that one person writes.
-func smallBounds() Bounds { return Bounds{FileSize: 1 << 20, Nodes: 10_000, Separators: 40_000} }
+// SmallBounds are for a file that one person writes.
+func SmallBounds() Bounds { return Bounds{FileSize: 1 << 20, Nodes: 10_000, Separators: 40_000} }
 
-// largeBounds are for a file that may come from a program, of thousands of parts. No format has larger ones.
-func largeBounds() Bounds { return Bounds{FileSize: 2 << 20, Nodes: 200_000, Separators: 200_000} }
+// LargeBounds are for a file that may come from a program, of thousands of parts. No format has larger ones.
+func LargeBounds() Bounds { return Bounds{FileSize: 2 << 20, Nodes: 200_000, Separators: 200_000} }
 
 // admit refuses data that should not reach the YAML parser at all.
 func (f Format) admit(data []byte) (text, hint string) {
@@ -210,13 +210,13 @@ func flowCloses(s string) bool {
 
 // inspect walks the whole document once, alias by alias, and reports what holds for every node: the limits, duplicate
 // keys, what merge keys take, tags and NUL characters. It returns false where a limit stopped it: such a document is not read.
-func (d *decoder) inspect(root *yaml.Node) bool {
-	w := &walker{decoder: d, seen: map[*yaml.Node]bool{}, bangs: bangs(d.lines)}
+func (d *Decoder) inspect(root *yaml.Node) bool {
+	w := &walker{Decoder: d, seen: map[*yaml.Node]bool{}, bangs: bangs(d.lines)}
 	return w.walk(root, 1)
 }
 
 type walker struct {
-	*decoder
+	*Decoder
 	nodes int
 	bangs map[place]bool      // where a node with a tag may begin
 	seen  map[*yaml.Node]bool // nodes whose problems are reported; an alias leads to a node again
@@ -224,11 +224,11 @@ type walker struct {
 
 func (w *walker) walk(n *yaml.Node, depth int) bool {
 	if w.nodes++; w.nodes > w.format.Bounds.Nodes {
-		w.report(n, fmt.Sprintf("the definition has more than %d values", w.format.Bounds.Nodes), "aliases count as often as they are used")
+		w.Report(n, fmt.Sprintf("the definition has more than %d values", w.format.Bounds.Nodes), "aliases count as often as they are used")
 		return false
 	}
 	if depth > maxDepth {
-		w.report(n, fmt.Sprintf("values are nested more than %d deep", maxDepth), "")
+		w.Report(n, fmt.Sprintf("values are nested more than %d deep", maxDepth), "")
 		return false
 	}
 	if n.Kind == yaml.AliasNode {
@@ -250,16 +250,16 @@ func (w *walker) walk(n *yaml.Node, depth int) bool {
 func (w *walker) inspectNode(n *yaml.Node) {
 	w.checkTag(n)
 	if n.Kind == yaml.ScalarNode && strings.IndexByte(n.Value, 0) >= 0 {
-		w.report(n, "the value has a NUL character in it, which no variable, argument or path can hold", "")
+		w.Report(n, "the value has a NUL character in it, which no variable, argument or path can hold", "")
 	}
 	if n.Kind != yaml.MappingNode {
 		return
 	}
 	first := make(map[string]*yaml.Node, len(n.Content)/2)
 	for i := 0; i+1 < len(n.Content); i += 2 {
-		key := resolve(n.Content[i])
+		key := Resolve(n.Content[i])
 		if key.Kind != yaml.ScalarNode {
-			w.report(n.Content[i], "a key must be text, not "+describe(key), w.template(key))
+			w.Report(n.Content[i], "a key must be text, not "+Describe(key), w.template(key))
 			continue
 		}
 		w.checkEmpty(n, i)
@@ -268,7 +268,7 @@ func (w *walker) inspectNode(n *yaml.Node) {
 			continue // several are as one with a list
 		}
 		if f, ok := first[key.Value]; ok {
-			w.report(n.Content[i], fmt.Sprintf("key %s is given twice", quote(key.Value)),
+			w.Report(n.Content[i], fmt.Sprintf("key %s is given twice", Quote(key.Value)),
 				fmt.Sprintf("it is first given at line %d, column %d", f.Line, f.Column))
 			continue
 		}

@@ -1,4 +1,4 @@
-package tool
+package shape
 
 import (
 	"fmt"
@@ -26,8 +26,8 @@ func (w *walker) checkEmpty(mapping *yaml.Node, i int) {
 		text, is, otherwise = comment, "a comment", `if it is a comment, write a space after "#"`
 		value.Line, value.Column = key.Line, column
 	}
-	w.report(value, fmt.Sprintf("%s has no value: YAML takes %s for %s", quote(resolve(key).Value), brief(text), is),
-		fmt.Sprintf("if it is text, put it in quotes: %s; %s", singleQuoted(brief(text)), otherwise))
+	w.Report(value, fmt.Sprintf("%s has no value: YAML takes %s for %s", Quote(Resolve(key).Value), Brief(text), is),
+		fmt.Sprintf("if it is text, put it in quotes: %s; %s", singleQuoted(Brief(text)), otherwise))
 	asText(value, text)
 	if w.lost == nil {
 		w.lost = map[*yaml.Node]bool{}

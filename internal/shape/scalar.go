@@ -1,4 +1,4 @@
-package tool
+package shape
 
 import (
 	"cmp"
@@ -31,7 +31,7 @@ func (s Scalar) json() (any, error) {
 	case s.Value == nil && notFinite().MatchString(s.Text):
 		return nil, fmt.Errorf("%s is not a finite number; put it in quotes if it is text", s.Text)
 	case s.Value == nil && len(s.Text) > maxDigits:
-		return nil, fmt.Errorf("%s is %w", brief(s.Text), errTooLarge)
+		return nil, fmt.Errorf("%s is %w", Brief(s.Text), errTooLarge)
 	}
 	return s.Value, nil
 }
@@ -48,16 +48,16 @@ func (s Scalar) as(typ string) (Value, error) {
 	v, err := jsonValue(typ, decoded)
 	switch {
 	case errors.Is(err, errTooLarge):
-		return v, fmt.Errorf("%s is %w", brief(s.Text), errTooLarge)
+		return v, fmt.Errorf("%s is %w", Brief(s.Text), errTooLarge)
 	case err != nil:
-		return v, fmt.Errorf("%s is not %s", brief(s.Text), article(typ))
+		return v, fmt.Errorf("%s is not %s", Brief(s.Text), Article(typ))
 	}
 	return v, nil
 }
 
 // Decoded replaces each [Scalar] in a value by what it means: what is left is what decoded JSON has.
 func Decoded(v any) (any, error) {
-	return withLeaves(v, func(leaf any) (any, error) {
+	return MapLeaves(v, func(leaf any) (any, error) {
 		if s, ok := leaf.(Scalar); ok {
 			return s.json()
 		}
@@ -65,14 +65,14 @@ func Decoded(v any) (any, error) {
 	})
 }
 
-// withLeaves is a value with f of each thing in it that isn't a list or a mapping in the place of that thing.
-func withLeaves(v any, f func(leaf any) (any, error)) (any, error) {
+// MapLeaves is a value with f of each thing in it that isn't a list or a mapping in the place of that thing.
+func MapLeaves(v any, f func(leaf any) (any, error)) (any, error) {
 	switch v := v.(type) {
 	case []any:
 		out := make([]any, len(v))
 		for i := range v {
 			var err error
-			if out[i], err = withLeaves(v[i], f); err != nil {
+			if out[i], err = MapLeaves(v[i], f); err != nil {
 				return nil, err
 			}
 		}
@@ -81,7 +81,7 @@ func withLeaves(v any, f func(leaf any) (any, error)) (any, error) {
 		out := make(map[string]any, len(v))
 		for k := range v {
 			var err error
-			if out[k], err = withLeaves(v[k], f); err != nil {
+			if out[k], err = MapLeaves(v[k], f); err != nil {
 				return nil, err
 			}
 		}
@@ -99,7 +99,7 @@ type valueError struct {
 
 // in says what is wrong with the whole that n is, of which the node may be a part.
 func (e *valueError) in(n *yaml.Node) string {
-	if e.node == resolve(n) {
+	if e.node == Resolve(n) {
 		return "is " + e.wrong
 	}
 	return "has a value in it that is " + e.wrong
@@ -113,7 +113,7 @@ func nodeValues(n *yaml.Node) (any, *valueError) { return decodeNode(n, scalar) 
 func nodeJSON(n *yaml.Node) (any, *valueError) { return decodeNode(n, scalarJSON) }
 
 func decodeNode(n *yaml.Node, scalar func(*yaml.Node) (any, *valueError)) (any, *valueError) {
-	n = resolve(n)
+	n = Resolve(n)
 	switch n.Kind {
 	case yaml.SequenceNode:
 		out := make([]any, 0, len(n.Content))
@@ -128,7 +128,7 @@ func decodeNode(n *yaml.Node, scalar func(*yaml.Node) (any, *valueError)) (any, 
 	case yaml.MappingNode:
 		out := make(map[string]any, len(n.Content)/2)
 		for i := 0; i+1 < len(n.Content); i += 2 {
-			key := resolve(n.Content[i])
+			key := Resolve(n.Content[i])
 			if key.Kind != yaml.ScalarNode {
 				return nil, &valueError{node: n.Content[i], wrong: "under a key that isn't text"}
 			}
@@ -213,13 +213,13 @@ func numberJSON(n *yaml.Node) (any, *valueError) {
 	case notFinite().MatchString(n.Value):
 		return nil, &valueError{node: n, wrong: "not a finite number: " + n.Value, hint: quoteHint(n)}
 	case len(n.Value) > maxDigits:
-		return nil, &valueError{node: n, wrong: tooLarge + ": " + brief(n.Value)}
+		return nil, &valueError{node: n, wrong: tooLarge + ": " + Brief(n.Value)}
 	case plainNumber().MatchString(text):
 		return json.Number(decimalForm(text)), nil
 	}
 	i, ok := new(big.Int).SetString(text, 0)
 	if !ok {
-		return nil, &valueError{node: n, wrong: "not a JSON number: " + brief(n.Value), hint: quoteHint(n)}
+		return nil, &valueError{node: n, wrong: "not a JSON number: " + Brief(n.Value), hint: quoteHint(n)}
 	}
 	return json.Number(i.String()), nil
 }
@@ -234,10 +234,10 @@ func ambiguous(s string) string {
 		return ""
 	}
 	unsigned := strings.TrimLeft(s, "+-")
-	sign := brief(strings.TrimPrefix(s[:len(s)-len(unsigned)], "+"))
-	digits := brief(cmp.Or(strings.TrimLeft(unsigned, "0_"), "0"))
+	sign := Brief(strings.TrimPrefix(s[:len(s)-len(unsigned)], "+"))
+	digits := Brief(cmp.Or(strings.TrimLeft(unsigned, "0_"), "0"))
 	if strings.ContainsAny(unsigned, "89") {
-		return fmt.Sprintf("%s is text in YAML 1.1 and a number in YAML 1.2; write %s%s, or put it in quotes if it is text", brief(s), sign, digits)
+		return fmt.Sprintf("%s is text in YAML 1.1 and a number in YAML 1.2; write %s%s, or put it in quotes if it is text", Brief(s), sign, digits)
 	}
-	return fmt.Sprintf("%s is octal in YAML 1.1 and decimal in YAML 1.2; write %s0o%s or %s%s, or put it in quotes if it is text", brief(s), sign, digits, sign, digits)
+	return fmt.Sprintf("%s is octal in YAML 1.1 and decimal in YAML 1.2; write %s0o%s or %s%s, or put it in quotes if it is text", Brief(s), sign, digits, sign, digits)
 }

@@ -1,4 +1,4 @@
-package tool
+package shape
 
 import (
 	"bytes"
@@ -17,6 +17,45 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
+// The types of a value, as JSON Schema names them.
+const (
+	TypeString  = "string"
+	TypeInteger = "integer"
+	TypeNumber  = "number"
+	TypeBoolean = "boolean"
+	TypeArray   = "array"
+	TypeObject  = "object"
+)
+
+// Types lists the types of a value.
+func Types() []string {
+	return []string{TypeString, TypeInteger, TypeNumber, TypeBoolean, TypeArray, TypeObject}
+}
+
+// Value is a value of one of the types, in the form in which a tool gets it. Equal values are equal under ==.
+type Value struct {
+	// Type is one of the constants.
+	Type string
+	// Text is the value as text: a string as it is, numbers in their shortest decimal form, true or false, and arrays
+	// and objects as compact JSON with sorted keys.
+	Text string
+}
+
+// ValueOf is a value of the type: raw is text, which is read by the type, a [Scalar], or what decoded JSON has.
+func ValueOf(typ string, raw any) (Value, error) {
+	switch s := raw.(type) {
+	case string:
+		return parseValue(typ, s)
+	case Scalar:
+		return s.as(typ)
+	}
+	v, err := normalize(raw)
+	if err != nil {
+		return Value{}, err
+	}
+	return jsonValue(typ, v)
+}
+
 // parseValue reads text, as it comes from a command line, as a value of the type.
 func parseValue(typ, s string) (Value, error) {
 	if strings.IndexByte(s, 0) >= 0 {
@@ -28,18 +67,18 @@ func parseValue(typ, s string) (Value, error) {
 	case TypeInteger:
 		text, wrong := whole(s) // 3.0 and 3e2 too, as in a file
 		if wrong != "" {
-			return Value{}, numberError(quote(s), wrong)
+			return Value{}, numberError(Quote(s), wrong)
 		}
 		return Value{typ, text}, nil
 	case TypeNumber:
 		text, wrong := decimal(s)
 		if wrong != "" {
-			return Value{}, numberError(quote(s), wrong)
+			return Value{}, numberError(Quote(s), wrong)
 		}
 		return Value{typ, text}, nil
 	case TypeBoolean:
 		if s != "true" && s != "false" {
-			return Value{}, fmt.Errorf("%s is neither true nor false", quote(s))
+			return Value{}, fmt.Errorf("%s is neither true nor false", Quote(s))
 		}
 		return Value{typ, s}, nil
 	}
@@ -53,7 +92,7 @@ func parseValue(typ, s string) (Value, error) {
 			return jsonValue(typ, v)
 		}
 	}
-	return Value{}, fmt.Errorf("%s is not a JSON %s", quote(s), typ)
+	return Value{}, fmt.Errorf("%s is not a JSON %s", Quote(s), typ)
 }
 
 func numberError(what, wrong string) error {
@@ -65,7 +104,7 @@ func numberError(what, wrong string) error {
 
 // jsonValue checks that decoded JSON (with numbers as json.Number) is of the type.
 func jsonValue(typ string, v any) (Value, error) {
-	mismatch := fmt.Errorf("%s is not %s", describeJSON(v), article(typ))
+	mismatch := fmt.Errorf("%s is not %s", describeJSON(v), Article(typ))
 	switch v := v.(type) {
 	case string:
 		if typ == TypeString {
@@ -124,9 +163,9 @@ func describeJSON(v any) string {
 	case nil:
 		return "null"
 	case string:
-		return "the text " + quote(v)
+		return "the text " + Quote(v)
 	case json.Number:
-		return "the number " + brief(v.String())
+		return "the number " + Brief(v.String())
 	case bool:
 		return strconv.FormatBool(v)
 	case []any:
@@ -171,14 +210,14 @@ func normalize(v any) (any, error) {
 	return out, nil
 }
 
-// nodeValue reads a YAML node of a definition as a value of the type. wrong
+// NodeValue reads a YAML node of a definition as a value of the type. wrong
 // completes "the default of …", and hint says what to write.
-func nodeValue(typ string, n *yaml.Node) (v Value, wrong, hint string) {
-	n = resolve(n)
+func NodeValue(typ string, n *yaml.Node) (v Value, wrong, hint string) {
+	n = Resolve(n)
 	if typ == TypeString && n.Kind == yaml.ScalarNode && (numeric(n) || n.ShortTag() == "!!bool") {
 		return Value{typ, n.Value}, "", "" // as it is written
 	}
-	mismatch := fmt.Sprintf("must be %s, not %s", article(typ), describe(n))
+	mismatch := fmt.Sprintf("must be %s, not %s", Article(typ), Describe(n))
 	decoded, bad := nodeJSON(n)
 	if bad != nil {
 		return v, bad.in(n), bad.hint
@@ -186,15 +225,15 @@ func nodeValue(typ string, n *yaml.Node) (v Value, wrong, hint string) {
 	v, err := jsonValue(typ, decoded)
 	switch {
 	case errors.Is(err, errTooLarge):
-		return v, "is too large: " + brief(n.Value), ""
+		return v, "is too large: " + Brief(n.Value), ""
 	case err != nil:
 		return v, mismatch, valueHint(typ, n)
 	}
 	return v, "", ""
 }
 
-// decoded is the value as decoded JSON has it, with numbers as json.Number.
-func (v Value) decoded() any {
+// Decoded is the value as decoded JSON has it, with numbers as json.Number.
+func (v Value) Decoded() any {
 	switch v.Type {
 	case TypeString:
 		return v.Text
@@ -212,7 +251,8 @@ func (v Value) decoded() any {
 	return out
 }
 
-func emptyValue(typ string) any {
+// EmptyValue is the empty value of a type, as decoded JSON has it.
+func EmptyValue(typ string) any {
 	switch typ {
 	case TypeInteger, TypeNumber:
 		return json.Number("0")
@@ -226,17 +266,17 @@ func emptyValue(typ string) any {
 	return ""
 }
 
-// equal compares by value: numbers as numbers, also those in arrays and objects.
-func (v Value) equal(other Value) bool { return v.Type == other.Type && v.key() == other.key() }
+// Equal compares by value: numbers as numbers, also those in arrays and objects.
+func (v Value) Equal(other Value) bool { return v.Type == other.Type && v.Key() == other.Key() }
 
-// key is a text that equal values of a type share, and no others.
-func (v Value) key() string {
+// Key is a text that equal values of a type share, and no others.
+func (v Value) Key() string {
 	switch v.Type {
 	case TypeString, TypeBoolean:
 		return v.Text
 	}
 	var b strings.Builder
-	writeKey(&b, v.decoded())
+	writeKey(&b, v.Decoded())
 	return b.String()
 }
 
@@ -269,4 +309,40 @@ func writeKey(b *strings.Builder, decoded any) {
 	default:
 		fmt.Fprint(b, decoded)
 	}
+}
+
+// TextOf is a value in the form in which a tool gets it, whatever its type.
+func TextOf(raw any) (string, error) {
+	switch s := raw.(type) {
+	case string:
+		v, err := parseValue(TypeString, s)
+		return v.Text, err
+	case Scalar:
+		return s.Text, nil
+	}
+	v, err := normalize(raw)
+	if err != nil {
+		return "", err
+	}
+	if n, ok := v.(json.Number); ok {
+		return n.String(), nil // digit for digit
+	}
+	for _, typ := range Types() {
+		if value, err := jsonValue(typ, v); err == nil {
+			return value.Text, nil
+		}
+	}
+	return "", fmt.Errorf("%s has no form as text", describeJSON(v))
+}
+
+// valueHint helps where a scalar misses its type by its quotes alone.
+func valueHint(typ string, n *yaml.Node) string {
+	n = Resolve(n)
+	if n.Kind != yaml.ScalarNode || n.ShortTag() == "!!null" {
+		return ""
+	}
+	if _, err := parseValue(typ, n.Value); err == nil && n.Style&(yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle) != 0 {
+		return "leave the quotes out"
+	}
+	return ""
 }

@@ -1,4 +1,4 @@
-package tool
+package shape
 
 import (
 	"fmt"
@@ -16,35 +16,35 @@ import (
 // This file has the shapes of texts, and checks of them. A check returns what is wrong with a text and a hint, both empty when
 // nothing is.
 
-// text is a string that check, if any, accepts. check returns what is wrong ("is not a name") and a hint.
-func text(extra schema, check func(string) (wrong, hint string)) shape[string] {
-	sch := schema{"type": "string"}
+// Text is a string that check, if any, accepts. check returns what is wrong ("is not a name") and a hint.
+func Text(extra Schema, check func(string) (wrong, hint string)) Shape[string] {
+	sch := Schema{"type": "string"}
 	maps.Copy(sch, extra)
-	return shape[string]{schema: sch, read: func(d *decoder, n *yaml.Node, label string) (string, bool) {
-		n = resolve(n)
+	return Shape[string]{Schema: sch, Read: func(d *Decoder, n *yaml.Node, label string) (string, bool) {
+		n = Resolve(n)
 		// A plain date is text to everybody but YAML 1.1.
 		if n.Kind != yaml.ScalarNode || n.ShortTag() != "!!str" && n.ShortTag() != "!!timestamp" {
 			hint := pairHint(n)
 			if n.Kind == yaml.ScalarNode && n.ShortTag() != "!!null" {
 				hint = quoteHint(n)
 			}
-			d.report(n, fmt.Sprintf("%s must be text, not %s", label, describe(n)), hint)
+			d.Report(n, fmt.Sprintf("%s must be text, not %s", label, Describe(n)), hint)
 			return "", false
 		}
-		return n.Value, d.accept(n, label, n.Value, check)
+		return n.Value, d.Accept(n, label, n.Value, check)
 	}}
 }
 
-// loose is text in which numbers and true or false stand for themselves as written: "1.10" stays 1.10.
-func loose(check func(string) (wrong, hint string)) shape[string] {
-	sch := schema{"type": []string{"string", "number", "boolean"}}
-	return shape[string]{schema: sch, read: func(d *decoder, n *yaml.Node, label string) (string, bool) {
-		n = resolve(n)
+// Loose is text in which numbers and true or false stand for themselves as written: "1.10" stays 1.10.
+func Loose(check func(string) (wrong, hint string)) Shape[string] {
+	sch := Schema{"type": []string{"string", "number", "boolean"}}
+	return Shape[string]{Schema: sch, Read: func(d *Decoder, n *yaml.Node, label string) (string, bool) {
+		n = Resolve(n)
 		if n.Kind != yaml.ScalarNode || n.ShortTag() == "!!null" {
-			d.report(n, fmt.Sprintf("%s must be text or a number, not %s", label, describe(n)), pairHint(n))
+			d.Report(n, fmt.Sprintf("%s must be text or a number, not %s", label, Describe(n)), pairHint(n))
 			return "", false
 		}
-		return n.Value, d.accept(n, label, n.Value, check)
+		return n.Value, d.Accept(n, label, n.Value, check)
 	}}
 }
 
@@ -56,7 +56,8 @@ func pairHint(n *yaml.Node) string {
 	return "if it is text, put it in quotes: " + singleQuoted(n.Content[0].Value+": "+n.Content[1].Value)
 }
 
-func (d *decoder) accept(n *yaml.Node, label, value string, check func(string) (wrong, hint string)) bool {
+// Accept reports what a check finds wrong with a value, and whether it found nothing.
+func (d *Decoder) Accept(n *yaml.Node, label, value string, check func(string) (wrong, hint string)) bool {
 	if check == nil {
 		return true
 	}
@@ -64,40 +65,40 @@ func (d *decoder) accept(n *yaml.Node, label, value string, check func(string) (
 	if wrong == "" {
 		return true
 	}
-	d.report(n, fmt.Sprintf("%s %s %s", label, quote(value), wrong), hint)
+	d.Report(n, fmt.Sprintf("%s %s %s", label, Quote(value), wrong), hint)
 	return false
 }
 
-// choice is text out of a few words.
-func choice(what string, words ...string) shape[string] {
-	s := loose(func(s string) (string, string) {
+// Choice is text out of a few words.
+func Choice(what string, words ...string) Shape[string] {
+	s := Loose(func(s string) (string, string) {
 		if slices.Contains(words, s) {
 			return "", ""
 		}
-		return "is not " + article(what), didYouMean(s, words, "write ")
+		return "is not " + Article(what), DidYouMean(s, words, "write ")
 	})
-	s.schema = schema{"enum": words}
+	s.Schema = Schema{"enum": words}
 	return s
 }
 
-// isAlnum reports whether a byte is an ASCII letter or digit.
-func isAlnum(c byte) bool {
+// IsAlnum reports whether a byte is an ASCII letter or digit.
+func IsAlnum(c byte) bool {
 	return c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'z'
 }
 
-// madeOf reports whether a text has ASCII letters, digits and the given punctuation alone.
-func madeOf(s, punctuation string) bool {
+// MadeOf reports whether a text has ASCII letters, digits and the given punctuation alone.
+func MadeOf(s, punctuation string) bool {
 	for i := range len(s) {
-		if !isAlnum(s[i]) && strings.IndexByte(punctuation, s[i]) < 0 {
+		if !IsAlnum(s[i]) && strings.IndexByte(punctuation, s[i]) < 0 {
 			return false
 		}
 	}
 	return true
 }
 
-// checkPrintable accepts text without control characters but line breaks and tabs: the texts of a definition end up on
+// Printable accepts text without control characters but line breaks and tabs: the texts of a definition end up on
 // terminals.
-func checkPrintable(s string) (wrong, hint string) {
+func Printable(s string) (wrong, hint string) {
 	for _, r := range s {
 		if unicode.IsControl(r) && r != '\n' && r != '\t' {
 			return "has a control character in it", ""
@@ -106,11 +107,11 @@ func checkPrintable(s string) (wrong, hint string) {
 	return "", ""
 }
 
-// quote quotes text for a message, shortened so that the message stays one readable line.
-func quote(s string) string { return strconv.Quote(brief(s)) }
+// Quote quotes text for a message, shortened so that the message stays one readable line.
+func Quote(s string) string { return strconv.Quote(Brief(s)) }
 
-// brief shortens text that comes from the file; a message must not grow with it.
-func brief(s string) string {
+// Brief shortens text that comes from the file; a message must not grow with it.
+func Brief(s string) string {
 	const most = 60
 	if utf8.RuneCountInString(s) <= most {
 		return s
@@ -120,29 +121,29 @@ func brief(s string) string {
 
 // quoteHint says how to turn a scalar into text.
 func quoteHint(n *yaml.Node) string {
-	if brief(n.Value) != n.Value {
+	if Brief(n.Value) != n.Value {
 		return "put it in quotes"
 	}
 	return "put it in quotes: " + strconv.Quote(n.Value)
 }
 
-// article puts "a" or "an" before a noun.
-func article(noun string) string {
+// Article puts "a" or "an" before a noun.
+func Article(noun string) string {
 	if strings.IndexByte("aeiou", noun[0]) >= 0 {
 		return "an " + noun
 	}
 	return "a " + noun
 }
 
-// insideFolder accepts slash-separated paths that stay in a folder by their text. Symbolic links are for whoever opens the
+// InsideFolder accepts slash-separated paths that stay in a folder by their text. Symbolic links are for whoever opens the
 // file: it is to be opened through the folder, as os.Root does. Whose folder it is, such as "the tool", and examples of files in
 // it are for messages.
-func insideFolder(owner string, examples ...string) func(string) (wrong, hint string) {
+func InsideFolder(owner string, examples ...string) func(string) (wrong, hint string) {
 	folder := owner + "'s folder"
 	advice, some := "write a path inside "+folder, "name a file or a folder in it"
 	if len(examples) > 0 {
-		advice += ", such as " + listing(examples)
-		some += ", such as " + listing(examples)
+		advice += ", such as " + Listing(examples)
+		some += ", such as " + Listing(examples)
 	}
 	return func(s string) (wrong, hint string) {
 		switch {
@@ -163,7 +164,7 @@ func insideFolder(owner string, examples ...string) func(string) (wrong, hint st
 		case ".":
 			return "is not a clean path", advice
 		default:
-			return "is not a clean path", "write " + quote(clean)
+			return "is not a clean path", "write " + Quote(clean)
 		}
 	}
 }

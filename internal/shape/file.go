@@ -1,4 +1,4 @@
-package tool
+package shape
 
 import (
 	"errors"
@@ -11,9 +11,9 @@ import (
 
 // This file reads files that may be anybody's.
 
-// readFile reads a file, up to just past the largest size of any format, so that [Format.Open] refuses what is larger. what says in
+// ReadFile reads a file, up to just past the largest size of any format, so that [Format.Open] refuses what is larger. what says in
 // messages what the file is.
-func readFile(file, what string) ([]byte, error) {
+func ReadFile(file, what string) ([]byte, error) {
 	// Without waiting for a FIFO's writer: read then refuses it.
 	f, err := os.OpenFile(file, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
@@ -39,12 +39,12 @@ func read(f *os.File) ([]byte, error) {
 	if !info.Mode().IsRegular() {
 		return nil, errors.New("it is not a regular file")
 	}
-	return io.ReadAll(io.LimitReader(f, largeBounds().FileSize+1))
+	return io.ReadAll(io.LimitReader(f, LargeBounds().FileSize+1))
 }
 
-// readInside reads a file of a folder, and of nowhere else, whatever symbolic links say: the folder comes out of somebody's
+// ReadInside reads a file of a folder, and of nowhere else, whatever symbolic links say: the folder comes out of somebody's
 // repository.
-func readInside(dir, name string, most int64) (string, error) {
+func ReadInside(dir, name string, most int64) (string, error) {
 	if dir == "" {
 		return "", errors.New("the definition comes from no folder")
 	}
@@ -87,8 +87,8 @@ func WithoutCall(err error) error {
 	return err
 }
 
-// isFile reports whether there is a regular file at a path.
-func isFile(p string) bool {
+// IsFile reports whether there is a regular file at a path.
+func IsFile(p string) bool {
 	info, err := os.Stat(p)
 	return err == nil && info.Mode().IsRegular()
 }

@@ -1,4 +1,4 @@
-package tool
+package shape
 
 import "strings"
 
@@ -86,7 +86,7 @@ func (f *flow) follows(text string) (hint string) {
 
 // next goes to the next line, or says that the collection isn't closed.
 func (f *flow) next() (hint string) {
-	unclosed := "the bracket isn't closed; add " + quote(string(f.open[len(f.open)-1].close))
+	unclosed := "the bracket isn't closed; add " + Quote(string(f.open[len(f.open)-1].close))
 	if f.line++; f.line == len(f.lines) {
 		return unclosed
 	}
@@ -172,7 +172,7 @@ func (f *flow) closing() (hint string) {
 	top := f.open[len(f.open)-1]
 	if top.close != f.rest[0] {
 		f.wrong = top.line
-		return "the bracket isn't closed; add " + quote(string(top.close)) + " before " + quote(f.rest[:1])
+		return "the bracket isn't closed; add " + Quote(string(top.close)) + " before " + Quote(f.rest[:1])
 	}
 	f.open = f.open[:len(f.open)-1]
 	f.take(1, readWhole)
@@ -276,7 +276,7 @@ func (f *flow) plain() (hint string, ok bool) {
 }
 
 func inText(mark string) string {
-	return "between brackets a text with " + quote(mark) + " in it must be in quotes: "
+	return "between brackets a text with " + Quote(mark) + " in it must be in quotes: "
 }
 
 // flowText is the text that s begins with and that was meant to end before the next entry, references and brackets in it

@@ -1,4 +1,4 @@
-package tool
+package shape
 
 import (
 	"strings"
@@ -115,7 +115,7 @@ func adviceForPlain(text string) (hint string) {
 	switch value[0] {
 	case '|', '>':
 		if at := blockHeader().FindStringIndex(value); at == nil || at[0] > 0 {
-			return "what follows " + quote(value[:1]) + " stands in the next lines, indented"
+			return "what follows " + Quote(value[:1]) + " stands in the next lines, indented"
 		}
 	case '&', '{', '[':
 	default:
@@ -144,7 +144,7 @@ func beginning(text string) string {
 			return ""
 		}
 	case '*': // an alias has a name
-		if len(text) > 1 && (isAlnum(text[1]) || text[1] == '_' || text[1] == '-') {
+		if len(text) > 1 && (IsAlnum(text[1]) || text[1] == '_' || text[1] == '-') {
 			return ""
 		}
 	case '?':
@@ -159,11 +159,11 @@ func beginning(text string) string {
 }
 
 func mustBeQuoted(text string) string {
-	return "a text that begins with " + quote(text[:1]) + " must be in quotes: " + singleQuoted(text)
+	return "a text that begins with " + Quote(text[:1]) + " must be in quotes: " + singleQuoted(text)
 }
 
 // template says what to write for a template's text, {{ x }}, which YAML takes for a mapping that is a key of another.
-func (d *decoder) template(key *yaml.Node) (hint string) {
+func (d *Decoder) template(key *yaml.Node) (hint string) {
 	if key.Kind != yaml.MappingNode || key.Line < 1 || key.Line > len(d.lines) {
 		return ""
 	}
@@ -178,8 +178,8 @@ func (d *decoder) template(key *yaml.Node) (hint string) {
 	return mustBeQuoted(text + "}}")
 }
 
-// cut reports whether an unquoted value lost its end to a comment inside quotes.
-func (d *decoder) cut(n *yaml.Node) bool {
+// CutOff reports whether an unquoted value lost its end to a comment inside quotes.
+func (d *Decoder) CutOff(n *yaml.Node) bool {
 	if n.Style != 0 || n.Line < 1 || n.Line > len(d.lines) {
 		return false
 	}

@@ -1,4 +1,4 @@
-package tool
+package shape
 
 import (
 	"bytes"
@@ -16,42 +16,10 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Format is a kind of file: how much of it is read, and what is said where a file isn't one.
-type Format struct {
-	Bounds Bounds
-	// MayBeEmpty says that a file without a document is one without keys.
-	MayBeEmpty bool
-	// Empty, TooLarge and TooManyParts are the hints for such files.
-	Empty, TooLarge, TooManyParts string
-	// Foreign, unless nil, says what a file of another program is, and what to do with it. root is nil where the file isn't YAML.
-	Foreign func(lines []string, root *yaml.Node) (wrong, hint string)
-}
-
-// ParseShape reads data as one document that a shape takes; what is the document's name in messages, and name the file's. The
-// error is an *[Error].
-func ParseShape[V any](f Format, name string, data []byte, s shape[V], what string) (V, error) {
-	d, root := f.Open(name, data)
-	var v V
-	if root != nil {
-		v, _ = s.read(d, root, what)
-	}
-	return v, d.Err()
-}
-
-// Open parses data to its only document, which is nil after a problem. name is the file's name in messages; "-" stands for
-// standard input.
-func (f Format) Open(name string, data []byte) (*decoder, *yaml.Node) {
-	if name == "-" {
-		name = stdinName
-	}
-	d := &decoder{file: name, format: f}
-	return d, d.document(data)
-}
-
 // Decode reads a node that is in no file, such as one of [Plain]. The error is the first problem, without its position.
-func Decode[V any](s shape[V], n *yaml.Node, label string) (V, error) {
-	d := &decoder{}
-	v, _ := s.read(d, n, label)
+func Decode[V any](s Shape[V], n *yaml.Node, label string) (V, error) {
+	d := &Decoder{}
+	v, _ := s.Read(d, n, label)
 	if len(d.problems) == 0 {
 		return v, nil
 	}
@@ -69,11 +37,8 @@ func Plain(value string) *yaml.Node {
 	return n
 }
 
-// stdinName is what standard input is called in messages.
-const stdinName = "<stdin>"
-
-// decoder collects the problems of one file.
-type decoder struct {
+// Decoder collects the problems of one file.
+type Decoder struct {
 	file     string
 	format   Format
 	lines    []string // of the file, which no position is beyond; none for a part of another file
@@ -83,7 +48,7 @@ type decoder struct {
 }
 
 // Err is everything that is wrong, as an *[Error], or nil.
-func (d *decoder) Err() error {
+func (d *Decoder) Err() error {
 	if len(d.problems) == 0 {
 		return nil
 	}
@@ -91,9 +56,10 @@ func (d *decoder) Err() error {
 }
 
 // Count is how many problems there are.
-func (d *decoder) Count() int { return len(d.problems) }
+func (d *Decoder) Count() int { return len(d.problems) }
 
-func (d *decoder) position(n *yaml.Node) Position {
+// Position is where a node begins.
+func (d *Decoder) Position(n *yaml.Node) Position {
 	p := Position{File: d.file, Line: max(n.Line, 1), Column: max(n.Column, 1)}
 	if len(d.lines) > 0 {
 		p.Line = min(p.Line, len(d.lines))
@@ -104,22 +70,24 @@ func (d *decoder) position(n *yaml.Node) Position {
 // maxKeptProblems bounds what a hostile file makes of its problems; it is wrong with the first of them.
 const maxKeptProblems = 1000
 
-func (d *decoder) report(n *yaml.Node, text, hint string) {
+// Report says what is wrong with a node, and what to write instead, or "".
+func (d *Decoder) Report(n *yaml.Node, text, hint string) {
 	if !d.lost[n] {
-		d.reportAt(d.position(n), text, hint)
+		d.ReportAt(d.Position(n), text, hint)
 	}
 }
 
-func (d *decoder) reportAt(p Position, text, hint string) {
+// ReportAt is [Decoder.Report] for a place.
+func (d *Decoder) ReportAt(p Position, text, hint string) {
 	if len(d.problems) < maxKeptProblems {
 		d.problems = append(d.problems, Problem{Position: p, Text: text, Hint: hint})
 	}
 }
 
 // document parses data into its only YAML document, checked against the limits; nil after a problem that stops reading.
-func (d *decoder) document(data []byte) *yaml.Node {
+func (d *Decoder) document(data []byte) *yaml.Node {
 	if text, hint := d.format.admit(data); text != "" {
-		d.reportAt(Position{File: d.file}, text, hint)
+		d.ReportAt(Position{File: d.file}, text, hint)
 		return nil
 	}
 	d.lines = strings.Split(string(data), "\n")
@@ -131,12 +99,12 @@ func (d *decoder) document(data []byte) *yaml.Node {
 	}
 	if d.format.Foreign != nil {
 		if text, hint := d.format.Foreign(d.lines, first); text != "" {
-			d.reportAt(Position{File: d.file}, text, hint)
+			d.ReportAt(Position{File: d.file}, text, hint)
 			return nil
 		}
 	}
 	if found == 2 {
-		d.report(&docs[1], "the file holds more than one YAML document", "a definition is one document; put each in its own file")
+		d.Report(&docs[1], "the file holds more than one YAML document", "a definition is one document; put each in its own file")
 		return nil
 	}
 	if err != nil {
@@ -147,7 +115,7 @@ func (d *decoder) document(data []byte) *yaml.Node {
 		return &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
 	}
 	if found == 0 || len(docs[0].Content) == 0 {
-		d.report(&yaml.Node{}, "the file is empty", d.format.Empty)
+		d.Report(&yaml.Node{}, "the file is empty", d.format.Empty)
 		return nil
 	}
 	root := docs[0].Content[0]
@@ -203,7 +171,7 @@ func parseYAML(data []byte, docs *[2]yaml.Node) (found int, err error) {
 }
 
 // syntax turns an error of the YAML parser, "yaml: line 3: what is wrong", into a problem. The parser gives no column.
-func (d *decoder) syntax(err error) {
+func (d *Decoder) syntax(err error) {
 	text := strings.TrimPrefix(err.Error(), "yaml: ")
 	n := &yaml.Node{}
 	if m := regexp.MustCompile(`^line (\d+): `).FindStringSubmatch(text); m != nil {
@@ -219,18 +187,18 @@ func (d *decoder) syntax(err error) {
 		if n.Line == 0 { // what looked like a comment was in quotes
 			d.find(n, func(line string) int { return aliasIn(line, name) })
 		}
-		hint = mustBeQuoted("*"+name) + "; if it stands for another value, that value must begin with &" + brief(name)
+		hint = mustBeQuoted("*"+name) + "; if it stands for another value, that value must begin with &" + Brief(name)
 	case text == "control characters are not allowed":
 		d.find(n, func(line string) int { return strings.IndexFunc(line, isControl) })
 		hint = `write it as an escape in double quotes, such as "\e" or "\x07"`
 	default:
 		n.Line, hint = advise(d.lines, n.Line)
 	}
-	d.report(n, "this is not valid YAML: "+text[:min(len(text), 200)], hint)
+	d.Report(n, "this is not valid YAML: "+text[:min(len(text), 200)], hint)
 }
 
 // find puts n where index first finds something in a line.
-func (d *decoder) find(n *yaml.Node, index func(line string) int) {
+func (d *Decoder) find(n *yaml.Node, index func(line string) int) {
 	for i, line := range d.lines {
 		if at := index(line); at >= 0 {
 			n.Line, n.Column = i+1, utf8.RuneCountInString(line[:at])+1
@@ -267,17 +235,17 @@ func isControl(r rune) bool {
 	return r == '\ufffe' || r == '\uffff' || unicode.IsControl(r) && !strings.ContainsRune("\t\r\u0085", r)
 }
 
-// resolve follows an alias to its node.
-func resolve(n *yaml.Node) *yaml.Node {
+// Resolve follows an alias to its node.
+func Resolve(n *yaml.Node) *yaml.Node {
 	for n.Kind == yaml.AliasNode {
 		n = n.Alias
 	}
 	return n
 }
 
-// describe says in a few words what a node is, for "must be text, not …".
-func describe(n *yaml.Node) string {
-	n = resolve(n)
+// Describe says in a few words what a node is, for "must be text, not …".
+func Describe(n *yaml.Node) string {
+	n = Resolve(n)
 	switch n.Kind {
 	case yaml.MappingNode:
 		return "a mapping"
@@ -291,10 +259,10 @@ func describe(n *yaml.Node) string {
 		return n.Value
 	}
 	if numeric(n) {
-		return "the number " + brief(n.Value)
+		return "the number " + Brief(n.Value)
 	}
 	if tag := n.ShortTag(); tag != "!!str" && tag != "!!timestamp" {
-		return "a value with the tag " + brief(tag)
+		return "a value with the tag " + Brief(tag)
 	}
-	return "the text " + quote(n.Value)
+	return "the text " + Quote(n.Value)
 }

@@ -1,4 +1,4 @@
-package tool
+package shape
 
 import (
 	"fmt"
@@ -83,7 +83,7 @@ func TestQuantities(t *testing.T) {
 
 func TestShortDurations(t *testing.T) {
 	for d, want := range map[time.Duration]string{time.Hour: "1h", 90 * time.Second: "1m30s", time.Minute: "1m", 10 * time.Second: "10s", 0: "0s", 100 * time.Millisecond: "100ms"} {
-		if got := short(d); got != want {
+		if got := FormatDuration(d); got != want {
 			t.Errorf("%d: %q, want %q", d, got, want)
 		}
 	}

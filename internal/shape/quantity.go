@@ -1,4 +1,4 @@
-package tool
+package shape
 
 import (
 	"errors"
@@ -14,38 +14,38 @@ import (
 )
 
 // quantity is a number with a unit, which parse turns into a whole number of the smallest unit.
-func quantity(types []string, parse func(string) (v int64, wrong, hint string)) shape[int64] {
-	return unambiguous(shape[int64]{schema: schema{"type": types}, read: func(d *decoder, n *yaml.Node, label string) (int64, bool) {
-		n = resolve(n)
+func quantity(types []string, parse func(string) (v int64, wrong, hint string)) Shape[int64] {
+	return Unambiguous(Shape[int64]{Schema: Schema{"type": types}, Read: func(d *Decoder, n *yaml.Node, label string) (int64, bool) {
+		n = Resolve(n)
 		tag := n.ShortTag()
 		if n.Kind != yaml.ScalarNode || tag != "!!str" && tag != "!!int" && tag != "!!float" {
 			_, _, hint := parse("")
-			d.report(n, fmt.Sprintf("%s must be a number with a unit, not %s", label, describe(n)), hint)
+			d.Report(n, fmt.Sprintf("%s must be a number with a unit, not %s", label, Describe(n)), hint)
 			return 0, false
 		}
 		v, wrong, hint := parse(n.Value)
 		if wrong != "" {
-			d.report(n, fmt.Sprintf("%s %s %s", label, quote(n.Value), wrong), hint)
+			d.Report(n, fmt.Sprintf("%s %s %s", label, Quote(n.Value), wrong), hint)
 			return 0, false
 		}
 		return v, true
 	}})
 }
 
-// size is an amount of bytes, such as 256Mi, 1.5G or 1048576.
-func size(least, most int64) shape[int64] {
+// Size is an amount of bytes, such as 256Mi, 1.5G or 1048576.
+func Size(least, most int64) Shape[int64] {
 	return quantity([]string{"string", "integer"}, parseSize(least, most))
 }
 
-// processors is an amount of processors, such as 2, 0.5 or 500m, as thousandths of one: from 10m to 1024.
-func processors() shape[int64] { return quantity([]string{"string", "number"}, parseCPU) }
+// Processors is an amount of processors, such as 2, 0.5 or 500m, as thousandths of one: from 10m to 1024.
+func Processors() Shape[int64] { return quantity([]string{"string", "number"}, parseCPU) }
 
-// bandwidth is a rate, such as 10Mbps, as bits per second: from 8kbps to 1000Gbps.
-func bandwidth() shape[int64] { return quantity([]string{"string"}, parseBandwidth) }
+// Bandwidth is a rate, such as 10Mbps, as bits per second: from 8kbps to 1000Gbps.
+func Bandwidth() Shape[int64] { return quantity([]string{"string"}, parseBandwidth) }
 
-// duration is a time, such as 30s, 5m or 1h30m.
-func duration(least, most time.Duration) shape[time.Duration] {
-	return convert(quantity([]string{"string"}, parseDuration(least, most)), func(v int64) time.Duration { return time.Duration(v) })
+// Duration is a time, such as 30s, 5m or 1h30m.
+func Duration(least, most time.Duration) Shape[time.Duration] {
+	return Convert(quantity([]string{"string"}, parseDuration(least, most)), func(v int64) time.Duration { return time.Duration(v) })
 }
 
 // The units of sizes: those of Kubernetes quantities, with "K" besides its "k".
@@ -232,14 +232,14 @@ func parseDuration(least, most time.Duration) func(string) (v int64, wrong, hint
 			return 0, "is not a duration", hint
 		}
 		if large || d < least || d > most {
-			return 0, "is out of range", fmt.Sprintf("it must be from %s to %s", short(least), short(most))
+			return 0, "is out of range", fmt.Sprintf("it must be from %s to %s", FormatDuration(least), FormatDuration(most))
 		}
 		return int64(d), "", ""
 	}
 }
 
-// short writes a duration without the units that are zero: 1h instead of 1h0m0s.
-func short(d time.Duration) string {
+// FormatDuration writes a duration without the units that are zero: 1h instead of 1h0m0s.
+func FormatDuration(d time.Duration) string {
 	s := d.String()
 	if strings.HasSuffix(s, "m0s") {
 		s = strings.TrimSuffix(s, "0s")

@@ -1,9 +1,17 @@
-package tool
+package shape
 
 import (
 	"strings"
 	"testing"
+
+	"github.com/mayfly-run/mayfly/internal/shape/shapetest"
 )
+
+// yamlError is what is wrong with a text that should be YAML.
+func yamlError(text string) error {
+	d, _ := Format{Bounds: LargeBounds()}.Open("t.yaml", []byte(text))
+	return d.Err()
+}
 
 // TestAdvise: a file that isn't YAML is wrong in the right line, with what to write there.
 func TestAdvise(t *testing.T) {
@@ -93,7 +101,7 @@ func TestAdvise(t *testing.T) {
 		{"list beside its key", "image: a\ncommand: - x\n", "2:write a list between brackets, [a, b], or each item in a line of its own"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			_, err := Parse("t.yaml", []byte(c.text))
+			err := yamlError(c.text)
 			line, hint, _ := strings.Cut(c.want, ":")
 			if err == nil || !strings.HasPrefix(err.Error(), "t.yaml:"+line+":1: this is not valid YAML: ") || !strings.Contains(err.Error(), hint) {
 				t.Errorf("%v, want %s in line %s", err, hint, line)
@@ -105,13 +113,13 @@ func TestAdvise(t *testing.T) {
 // TestTemplate: a template's braces are valid YAML, and the message says what to write for them.
 func TestTemplate(t *testing.T) {
 	for _, line := range []string{"  A: {{ x }}", "  {A: {{ x }}, B: c}", "  A: {{x}}"} {
-		_, err := Parse("t.yaml", []byte("image: a\nenvironment:\n"+line+"\n"))
+		err := yamlError("image: a\nenvironment:\n" + line + "\n")
 		text := line[strings.Index(line, "{{") : strings.Index(line, "}}")+2]
 		if err == nil || !strings.Contains(err.Error(), `a text that begins with "{" must be in quotes: '`+text+"'") {
 			t.Errorf("%s: %v", line, err)
 		}
 	}
-	_, err := Parse("t.yaml", []byte("image: a\nenvironment: {[a]: b}\n"))
+	err := yamlError("image: a\nenvironment: {[a]: b}\n")
 	if err == nil || strings.Contains(err.Error(), "in quotes: '{") {
 		t.Errorf("a list as a key: %v", err)
 	}
@@ -126,7 +134,7 @@ func TestControlCharacter(t *testing.T) {
 		{"image: a\ncommand: 'é\uffff'\n", "t.yaml:2:12: "},
 		{"image: a\rdescription: b\ncommand: a\ab\n", "t.yaml:2:11: "},
 	} {
-		_, err := Parse("t.yaml", []byte(c.file))
+		err := yamlError(c.file)
 		if err == nil || !strings.HasPrefix(err.Error(), c.at+"this is not valid YAML: ") || !strings.Contains(err.Error(), "an escape in double quotes") {
 			t.Errorf("%q: %v", c.file, err)
 		}
@@ -147,7 +155,7 @@ func TestUnknownAlias(t *testing.T) {
 		{"after quotes with a comment's mark", "image: a\nlabels: {a: \" #\", b: *x}\n", "2:22", "x"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			_, err := Parse("t.yaml", []byte(c.file))
+			err := yamlError(c.file)
 			want := "t.yaml:" + c.at + ": this is not valid YAML: unknown anchor '" + c.alias + "' referenced; a text that begins with \"*\" must be in quotes: '*" +
 				c.alias + "'; if it stands for another value, that value must begin with &" + c.alias
 			if err == nil || err.Error() != want {
@@ -160,8 +168,8 @@ func TestUnknownAlias(t *testing.T) {
 // TestAdviseFindsNothing: what is valid has no advice, wherever the parser may have stopped.
 func TestAdviseFindsNothing(t *testing.T) {
 	texts := map[string]string{}
-	for _, file := range []string{"accepted.txt", "everything.txt", "suites-everything.txt"} {
-		for name, text := range cases(t, file) {
+	for _, file := range []string{"../tool/testdata/accepted.txt", "../tool/testdata/everything.txt", "../tool/testdata/suites-everything.txt"} {
+		for name, text := range shapetest.Cases(t, file) {
 			texts[file+" "+name] = text
 		}
 	}

@@ -1,4 +1,4 @@
-package tool
+package shape
 
 import (
 	"fmt"
@@ -111,7 +111,7 @@ func quotedKey(rest string) (hint string) {
 	case after == "" || after[0] == ' ':
 		return ""
 	}
-	return "write a space after the colon: " + brief(rest[:n]+": "+after)
+	return "write a space after the colon: " + Brief(rest[:n]+": "+after)
 }
 
 // unspaced matches a key without a space after its colon, except in a URL.
@@ -123,7 +123,7 @@ func noSpace(text string) (hint string) {
 	if m == nil {
 		return ""
 	}
-	return "write a space after the colon: " + brief(m[1]+": "+m[2])
+	return "write a space after the colon: " + Brief(m[1]+": "+m[2])
 }
 
 // enter leaves the collections that a line is not in any more, or begins one.

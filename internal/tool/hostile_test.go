@@ -2,10 +2,11 @@ package tool
 
 import (
 	"fmt"
-	"runtime"
 	"strings"
 	"testing"
-	"time"
+
+	"github.com/mayfly-run/mayfly/internal/shape"
+	"github.com/mayfly-run/mayfly/internal/shape/shapetest"
 )
 
 // bomb nests aliases so that a few hundred bytes stand for 9^levels values.
@@ -19,49 +20,6 @@ func bomb(levels int) string {
 	return b.String()
 }
 
-// refusal is how long the refusal of a definition takes at most: fifty times as long as a harmless one of the most bytes
-// is read on this machine, which is a second on one of ours. The least of several counts, as another program may be busy.
-func refusal(t *testing.T) time.Duration {
-	t.Helper()
-	text := []byte("image: a\nscript: |\n" + strings.Repeat("  a, b: [c] - {d}\n", int(smallBounds().FileSize)/18-10))
-	least := time.Hour
-	for range 5 {
-		start := time.Now()
-		if _, err := Parse("t.yaml", text); err != nil {
-			t.Fatal(err)
-		}
-		least = min(least, time.Since(start))
-	}
-	return 50 * least
-}
-
-// wantRefusal has a text refused in little time and 64 MB.
-func wantRefusal(t *testing.T, parse func() error, want string, most time.Duration) {
-	t.Helper()
-	var took time.Duration
-	for attempt := 0; attempt == 0 || took > most && attempt < 10; attempt++ {
-		var before, after runtime.MemStats
-		runtime.ReadMemStats(&before)
-		start := time.Now()
-		err := parse()
-		took = time.Since(start)
-		runtime.ReadMemStats(&after)
-		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Fatalf("got %.200v, want an error with %q", err, want)
-		}
-		if len(err.Error()) > 20_000 {
-			t.Fatalf("the message has %d bytes", len(err.Error()))
-		}
-		// All that is allocated, freed or not: more than what is ever held at once.
-		if got := after.TotalAlloc - before.TotalAlloc; got > 64<<20 {
-			t.Fatalf("allocated %d MB", got>>20)
-		}
-	}
-	if took > most {
-		t.Errorf("took %s, more than %s, each of ten times", took, most)
-	}
-}
-
 func numbered(n int, item string) string {
 	items := make([]string, n)
 	for i := range items {
@@ -72,7 +30,7 @@ func numbered(n int, item string) string {
 
 // TestHostileDefinitions is attack S05.
 func TestHostileDefinitions(t *testing.T) {
-	size := int(smallBounds().FileSize)
+	size := int(shape.SmallBounds().FileSize)
 	fill := func(head, unit, tail string) string {
 		return head + strings.Repeat(unit, (size-len(head)-len(tail))/len(unit)) + tail
 	}
@@ -119,30 +77,11 @@ func TestHostileDefinitions(t *testing.T) {
 		{"UTF-16", "\xff\xfei\x00m\x00", "not UTF-8"},
 		{"binary", "image: a\x00", "NUL byte"},
 	}
-	most := refusal(t)
+	parse := func(text string) error { _, err := Parse("t.yaml", []byte(text)); return err }
+	most := shapetest.LongestRefusal(t, shape.SmallBounds().FileSize, parse)
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			wantRefusal(t, func() error { _, err := Parse("t.yaml", []byte(tt.text)); return err }, tt.want, most)
+			shapetest.WantRefusal(t, func() error { return parse(tt.text) }, tt.want, most)
 		})
-	}
-}
-
-// TestLongScripts holds the limits to letting long but harmless definitions through.
-func TestLongScripts(t *testing.T) {
-	script := strings.Repeat("  a, b: [c] - {d}\n", 50_000)
-	heads := []string{
-		"script: |\n",
-		"description: say \"hi\"\nscript: |-\n",
-		"# comment, with [brackets\nimage: 'a'\nnetwork: [{host: \"*.slack.com\", ports: [443]}]\nscript: >  # folded\n",
-		"environment:\n  - A=\"x y\"\n  - B='c'\nscript: |2\n",
-		"labels: {a: \"b\", c: 'd, e'}\ncommand:\n  - \"-x\"\n  - --field=a,b\nenvironment:\n  A:\n  B: |\n    text\nlabel:\nscript: |+\n",
-	}
-	for _, head := range heads {
-		if n := separators([]byte(head + script)); n > 100 {
-			t.Errorf("%q: %d separators counted; the script was not skipped", head, n)
-		}
-	}
-	if _, err := Parse("t.yaml", []byte("image: a\nscript: |\n"+script+"timeout: 5m\n")); err != nil {
-		t.Error(err)
 	}
 }
