@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mayfly-run/mayfly/internal/ownership"
 	"github.com/mayfly-run/mayfly/internal/textsafe"
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
@@ -76,7 +77,7 @@ func listHere() ([]listed, error) {
 			}
 			continue
 		}
-		if err := tool.TrustBelow(".", e.Name()); err != nil {
+		if err := ownership.CheckBelow(".", e.Name()); err != nil {
 			list = append(list, listed{Name: e.Name(), Arguments: []listedArgument{}, Error: err.Error()})
 			continue
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/mayfly-run/mayfly/internal/ownership"
 	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/run/local"
 	"github.com/mayfly-run/mayfly/internal/tool"
@@ -191,7 +192,7 @@ func (f *runFlags) run(ctx context.Context, s streams, args []string) (err error
 
 // definition is what is run, in the user namespace of an ordinary user.
 func (f *runFlags) definition(s streams, args []string) (def *tool.Definition, text string, err error) {
-	vetted := tool.Vetted("")
+	vetted := ownership.Vetted("")
 	if f.image == "" {
 		if vetted, err = vet(args[0]); err != nil {
 			return nil, "", err

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mayfly-run/mayfly/internal/condition"
+	"github.com/mayfly-run/mayfly/internal/ownership"
 	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/textsafe"
 	"github.com/mayfly-run/mayfly/internal/tool"
@@ -107,7 +108,7 @@ func (f *testFlags) command(ctx context.Context, s streams, paths []string) (err
 		return err
 	}
 	if f.watch { // reads them again and again
-		vetted = tool.VetSearch(".")
+		vetted = ownership.Vet(".")
 	}
 	if err := enterNamespace(vetted); err != nil { // before anything of stdin is read
 		return err

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/mayfly-run/mayfly/internal/ownership"
 	"github.com/mayfly-run/mayfly/internal/shape"
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
@@ -44,7 +45,7 @@ func findTests(paths []string) ([]string, error) {
 			return nil, fmt.Errorf("there are no tests below %s; their files are called NAME_test.yaml, NAME.test.yaml or tests.yaml", path)
 		}
 		for _, file := range below {
-			if err := tool.TrustBelow(path, file); err != nil {
+			if err := ownership.CheckBelow(path, file); err != nil {
 				refused = append(refused, err)
 				continue
 			}

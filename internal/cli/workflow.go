@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/mayfly-run/mayfly/internal/condition"
+	"github.com/mayfly-run/mayfly/internal/ownership"
 	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/run/local"
 	"github.com/mayfly-run/mayfly/internal/secret"
@@ -176,7 +177,7 @@ func (f *runFlags) openPast(ctx context.Context) (workflow.Runs, *workflow.Journ
 }
 
 // vetResumed is [vet] for the workflow of a run that goes on.
-func (f *runFlags) vetResumed(ctx context.Context) (tool.Vetted, error) {
+func (f *runFlags) vetResumed(ctx context.Context) (ownership.Vetted, error) {
 	if os.Geteuid() == 0 {
 		return "", nil
 	}
@@ -185,7 +186,7 @@ func (f *runFlags) vetResumed(ctx context.Context) (tool.Vetted, error) {
 		return "", err
 	}
 	_, err = f.pastWorkflow(past)
-	return tool.VettedAll, errors.Join(err, journal.Close())
+	return ownership.VettedAll, errors.Join(err, journal.Close())
 }
 
 // absoluteSecrets are secret flags that mean the same in any folder.

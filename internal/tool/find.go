@@ -3,11 +3,13 @@ package tool
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
+	"github.com/mayfly-run/mayfly/internal/ownership"
 	"github.com/mayfly-run/mayfly/internal/shape"
 )
 
@@ -42,8 +44,8 @@ func (e *NotFoundError) Is(target error) bool { return target == os.ErrNotExist 
 
 // Found is a definition that was found by its name.
 type Found struct {
-	File string
-	reach
+	File   string
+	search ownership.Search
 }
 
 // Find looks for the definition of a named tool: tools/NAME/tool.yaml or tools/NAME.yaml in startDir or the
@@ -68,7 +70,7 @@ func find(startDir, name string, giver int) (Found, error) {
 		tools := filepath.Join(dir, "tools")
 		for _, candidate := range candidates(tools, name) {
 			if shape.IsFile(candidate) {
-				return Found{candidate, reach{dir, giver}}, trustedSearch(dirs[:i+1], name, candidate, giver)
+				return Found{candidate, ownership.Search{Above: dir, Giver: giver}}, trustedSearch(dirs[:i+1], name, candidate, giver)
 			}
 			missing.Looked = append(missing.Looked, candidate)
 		}
@@ -111,33 +113,24 @@ func Names(startDir string) ([]string, error) {
 	return slices.Compact(names), nil
 }
 
-// trustedSearch is [reach.trusted] for what was found in the last of the folders that were looked through. Another user must not
+// trustedSearch is [ownership.Search.Check] for what was found in the last of the folders that were looked through. Another user must not
 // be able to put one into a nearer folder either: before it is read, or for the next time.
 func trustedSearch(dirs []string, name, file string, giver int) error {
 	last := len(dirs) - 1
 	for _, dir := range dirs[:last] {
 		for _, place := range candidates(filepath.Join(dir, "tools"), name) {
-			var refused *UntrustedError
-			err := reach{dir, giver}.trusted(place)
+			var refused *ownership.UntrustedError
+			err := ownership.Search{Above: dir, Giver: giver}.Check(place)
 			if errors.As(err, &refused) {
 				refused.File, refused.Nearer = file, true
 				return refused
 			}
-			if err := absent(err); err != nil {
+			if err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return fmt.Errorf("find tool %s: %w", name, err)
 			}
 		}
 	}
-	return reach{dirs[last], giver}.trusted(file)
-}
-
-// TrustBelow returns an *[UntrustedError] where another user could have put a file that a search found below a folder.
-func TrustBelow(folder, file string) error {
-	dir, err := filepath.Abs(folder)
-	if err != nil {
-		return err
-	}
-	return reach{dir, -1}.trusted(file)
+	return ownership.Search{Above: dirs[last], Giver: giver}.Check(file)
 }
 
 // LoadNamed finds the tool or workflow of a name, as [Find] does, and reads it.
@@ -159,8 +152,8 @@ func FindIn(startDir, name string) (Found, error) {
 	if err != nil {
 		return Found{}, err
 	}
-	r := reach{above, -1}
-	return Found{file, r}, r.trusted(file)
+	r := ownership.Search{Above: above, Giver: -1}
+	return Found{file, r}, r.Check(file)
 }
 
 // Load reads what was found, as [LoadDefinition] does.
@@ -170,9 +163,9 @@ func (f Found) Load() (*Definition, error) {
 	case err != nil:
 		return nil, err
 	case def.Tool != nil:
-		return def, def.Tool.trustFiles(f.reach)
+		return def, def.Tool.trustFiles(f.search)
 	}
-	def.Workflow.reach = f.reach
+	def.Workflow.search = f.search
 	return def, nil
 }
 

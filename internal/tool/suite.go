@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/mayfly-run/mayfly/internal/network"
+	"github.com/mayfly-run/mayfly/internal/ownership"
 	"github.com/mayfly-run/mayfly/internal/shape"
 )
 
@@ -221,12 +222,12 @@ func (s *Suite) LoadWorkflow() (*Workflow, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := reachOf(s.Source.Path)
+	r := s.Source.named()
 	if !IsPath(s.Workflow.Name) {
-		if r.above, err = filepath.Abs(s.Source.Dir); err != nil {
+		if r.Above, err = filepath.Abs(s.Source.Dir); err != nil {
 			return nil, err
 		}
-		if err := r.trusted(file); err != nil {
+		if err := r.Check(file); err != nil {
 			return nil, fmt.Errorf("%s: %w", s.Workflow.Position, err)
 		}
 	}
@@ -237,7 +238,7 @@ func (s *Suite) LoadWorkflow() (*Workflow, error) {
 	if def.Workflow == nil {
 		return nil, fmt.Errorf("%s: %s is a tool; name it under tool and not under workflow", s.Workflow.Position, file)
 	}
-	def.Workflow.reach = r
+	def.Workflow.search = r
 	if err := def.Workflow.Resolve(); err != nil {
 		return nil, err
 	}
@@ -266,16 +267,16 @@ func (s *Suite) LoadWorkflow() (*Workflow, error) {
 }
 
 // subjectFile is the file of what is tested, and the reach of the search for it.
-func (s *Suite) subjectFile(subject *Subject) (string, reach, error) {
-	given := reachOf(s.Source.Path)
+func (s *Suite) subjectFile(subject *Subject) (string, ownership.Search, error) {
+	given := s.Source.named()
 	if IsPath(subject.Name) {
 		return s.path(subject.Name), given, nil
 	}
-	found, err := find(cmp.Or(s.Source.Dir, "."), subject.Name, given.giver)
+	found, err := find(cmp.Or(s.Source.Dir, "."), subject.Name, given.Giver)
 	if err != nil {
 		return "", given, fmt.Errorf("%s: %w", subject.Position, err)
 	}
-	return found.File, found.reach, nil
+	return found.File, found.search, nil
 }
 
 // path is a path that the suite gives, from its folder.

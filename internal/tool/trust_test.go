@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/mayfly-run/mayfly/internal/shape"
+	"github.com/mayfly-run/mayfly/internal/ownership"
 	"golang.org/x/sys/unix"
 )
 
@@ -164,7 +164,7 @@ func TestFoundAbove(t *testing.T) {
 				},
 			} {
 				err := load()
-				var refused *UntrustedError
+				var refused *ownership.UntrustedError
 				switch {
 				case !wrong && err != nil:
 					t.Errorf("%s: %v", way, err)
@@ -181,12 +181,12 @@ func TestFoundAbove(t *testing.T) {
 			// Where the search begins is looked at as where it comes to is, without what is nearer; by its path it is what the
 			// user named.
 			here := wrong && !strings.HasPrefix(c.at, "below") && c.text != "too many links"
-			var refused *UntrustedError
+			var refused *ownership.UntrustedError
 			if _, err := LoadNamed(dir, "x"); errors.As(err, &refused) != here {
 				t.Error("in the folder itself:", err)
 			}
 			of := strings.HasSuffix(c.at, "x.sh") || strings.HasSuffix(c.at, "deep/f")
-			if err := TrustBelow(dir, filepath.Join(dir, "tools/x/tool.yaml")); errors.As(err, &refused) != (here && !of) {
+			if err := ownership.CheckBelow(dir, filepath.Join(dir, "tools/x/tool.yaml")); errors.As(err, &refused) != (here && !of) {
 				t.Error("found below it:", err)
 			}
 			if _, err := LoadDefinition(filepath.Join(dir, "tools/x/tool.yaml")); err != nil {
@@ -214,7 +214,7 @@ func TestNearerToAWorkflowAbove(t *testing.T) {
 			t.Fatal(err)
 		}
 		def, err := LoadNamed(below, "flow")
-		var refused *UntrustedError
+		var refused *ownership.UntrustedError
 		if err := errors.Join(err, resolveAll(def)); errors.As(err, &refused) != want || !want && err != nil {
 			t.Errorf("of %d: %v", uid, err)
 		}
@@ -246,7 +246,7 @@ func TestNearerLinks(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, err := LoadNamed(filepath.Join(dir, "below"), "t")
-			var refused *UntrustedError
+			var refused *ownership.UntrustedError
 			if errors.As(err, &refused) != want || !want && err != nil || want && (!refused.Nearer || refused.Path != elsewhere) {
 				t.Errorf("%s, %v: %v", how, mode, err)
 			}
@@ -301,23 +301,12 @@ func TestNamesOfAGivenFile(t *testing.T) {
 			}
 			_, flowErr := s.LoadWorkflow()
 			for kind, err := range map[string]error{"workflow": def.Workflow.Resolve(), "test": suiteErr, "test of a workflow": flowErr} {
-				var refused *UntrustedError
+				var refused *ownership.UntrustedError
 				if errors.As(err, &refused) != c.refused || !c.refused && err != nil {
 					t.Errorf("%s: %v", kind, err)
 				}
 			}
 		})
-	}
-}
-
-// TestStandardInputGivesNobody: a file in the working folder with the name that standard input has in messages is nobody's.
-func TestStandardInputGivesNobody(t *testing.T) {
-	t.Chdir(t.TempDir())
-	if err := errors.Join(os.WriteFile(shape.StdinName, nil, 0o600), os.Chown(shape.StdinName, 4242, 4242)); err != nil {
-		t.Fatal(err)
-	}
-	if r := reachOf(shape.StdinName); r.giver != -1 {
-		t.Errorf("it gives %d", r.giver)
 	}
 }
 
@@ -338,7 +327,7 @@ func TestSudoIsTheUser(t *testing.T) {
 	}
 	for uid, refused := range map[int]bool{4242: false, 4243: true} {
 		t.Setenv("SUDO_UID", fmt.Sprint(uid))
-		var wrong *UntrustedError
+		var wrong *ownership.UntrustedError
 		if _, err := LoadNamed(filepath.Join(dir, "below/deeper"), "x"); errors.As(err, &wrong) != refused {
 			t.Errorf("SUDO_UID=%d: %v", uid, err)
 		}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/mayfly-run/mayfly/internal/ownership"
 	"github.com/mayfly-run/mayfly/internal/shape"
 )
 
@@ -27,7 +28,7 @@ type Workflow struct {
 	Labels map[string]string
 	Source Source
 
-	reach reach // of the search for it
+	search ownership.Search // of the search for it
 }
 
 // Step is one step of a workflow.

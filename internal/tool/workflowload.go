@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/mayfly-run/mayfly/internal/ownership"
 	"github.com/mayfly-run/mayfly/internal/shape"
 	"go.yaml.in/yaml/v3"
 )
@@ -148,7 +149,7 @@ func (w *Workflow) Resolve() error {
 	for _, s := range all {
 		if s.Uses.Tool == nil {
 			r.find(s)
-		} else if err := s.Uses.Tool.trustFiles(w.reach); err != nil {
+		} else if err := s.Uses.Tool.trustFiles(w.search); err != nil {
 			r.add(s, err)
 		} else if err := s.Uses.Tool.ReadFiles(); err != nil {
 			r.add(s, err)
@@ -201,7 +202,7 @@ func (r *resolver) add(s *Step, err error) {
 		r.problems = append(r.problems, own.Problems...)
 		return
 	}
-	var refused *UntrustedError
+	var refused *ownership.UntrustedError
 	if errors.As(err, &refused) && r.refused == nil {
 		r.refused = fmt.Errorf("%s: the tool of step %s: %w", s.Uses.Position, shape.Quote(s.Name), err)
 	}
@@ -234,21 +235,21 @@ func (r *resolver) load(name string) (*Tool, error) {
 	if r.w.Source.Dir == "" && (IsPath(name) && !filepath.IsAbs(name)) {
 		return nil, errors.New("the workflow comes from no folder, so it has no files; save it to a file")
 	}
-	path, given := name, r.w.reach
-	if given.above == "" {
-		given = reachOf(r.w.Source.Path)
+	path, given := name, r.w.search
+	if given.Above == "" {
+		given = r.w.Source.named()
 	}
 	switch {
 	case !IsPath(name):
-		found, err := find(r.w.Source.Dir, name, given.giver)
+		found, err := find(r.w.Source.Dir, name, given.Giver)
 		if err != nil {
 			return nil, err
 		}
-		path, given.above = found.File, cmp.Or(given.above, found.above)
+		path, given.Above = found.File, cmp.Or(given.Above, found.search.Above)
 	case !filepath.IsAbs(name):
 		path = filepath.Join(r.w.Source.Dir, filepath.FromSlash(name))
 	}
-	if err := given.trusted(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := given.Check(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
 	t, err := Load(path)

@@ -1,4 +1,7 @@
-package tool
+// Package ownership refuses files that another user could have planted where a search finds them. A definition gets the secrets
+// of whoever runs it, and a search may begin in a folder such as /tmp or climb to it, where any user of the machine can make
+// one of a common name, or look for tests below one. git has safe.directory against the same.
+package ownership
 
 import (
 	"errors"
@@ -10,13 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/mayfly-run/mayfly/internal/shape"
 )
-
-// This file refuses definitions that another user could have planted where a search finds them. A definition gets the
-// secrets of whoever runs it, and a search may begin in a folder such as /tmp or climb to it, where any user of the machine
-// can make one of a common name, or look for tests below one. git has safe.directory against the same.
 
 // UntrustedError says that a file was found by a search in a place where another user could have put it.
 type UntrustedError struct {
@@ -42,20 +39,17 @@ func (e *UntrustedError) Error() string {
 	return fmt.Sprintf("%s was found by a search, and %s: whoever put it there would get your secrets; read it, and to run it all the same give its path: %s", e.File, why, e.File)
 }
 
-// reach is how far the search for a name came, and whose files it takes.
-type reach struct {
-	// above is the folder that it came to; empty for a file that was given by its path.
-	above string
-	// giver is the owner of the file, given by its path, that contains the name; -1 if there is none.
-	giver int
+// Search is how far the search for a name came, and whose files it takes.
+type Search struct {
+	// Above is the folder that it came to; empty for a file that was given by its path.
+	Above string
+	// Giver is the owner of the file, given by its path, that contains the name; -1 if there is none.
+	Giver int
 }
 
-// reachOf is the reach of names that a file has which was given by its path.
-func reachOf(file string) reach {
-	nobody := reach{giver: -1}
-	if file == shape.StdinName || file == "-" {
-		return nobody
-	}
+// GivenBy is the search for names that a file has which was given by its path.
+func GivenBy(file string) Search {
+	nobody := Search{Giver: -1}
 	info, err := os.Stat(file)
 	if err != nil {
 		return nobody
@@ -64,17 +58,17 @@ func reachOf(file string) reach {
 	if !known || uid == overflowUID && os.Getenv("MAYFLY_ROOTLESS") != "" { // which is everybody there
 		return nobody
 	}
-	return reach{giver: uid}
+	return Search{Giver: uid}
 }
 
-// trusted returns an *[UntrustedError] unless nobody but root, the user and the giver decides what is read at a path: all
-// folders and links on the way to it belong to them, and others can write neither to those nor to the file. Up to above a
+// Check returns an *[UntrustedError] unless nobody but root, the user and the giver decides what is read at a path: all
+// folders and links on the way to it belong to them, and others can write neither to those nor to the file. Up to Above a
 // sticky folder such as /tmp is no danger to what the user has in it; from there on anybody could add to one.
-func (r reach) trusted(file string) error {
-	if r.above == "" {
+func (s Search) Check(file string) error {
+	if s.Above == "" {
 		return nil
 	}
-	root, err := filepath.EvalSymlinks(r.above)
+	root, err := filepath.EvalSymlinks(s.Above)
 	if err != nil {
 		return err
 	}
@@ -105,7 +99,7 @@ func (r reach) trusted(file string) error {
 		case within(at, root):
 			where = around
 		}
-		if refused := r.judge(at, info, where); refused != nil {
+		if refused := s.judge(at, info, where); refused != nil {
 			refused.File = file
 			return refused
 		}
@@ -152,7 +146,7 @@ func split(path string) []string {
 }
 
 // judge looks at one file, folder or link on the way.
-func (r reach) judge(path string, info fs.FileInfo, where region) *UntrustedError {
+func (s Search) judge(path string, info fs.FileInfo, where region) *UntrustedError {
 	uid, others, group, known := writers(path, info)
 	if !known {
 		return nil
@@ -169,7 +163,7 @@ func (r reach) judge(path string, info fs.FileInfo, where region) *UntrustedErro
 	if info.IsDir() && where == around {
 		folder = path
 	}
-	if others || group || uid != r.giver && !slices.Contains(trustedUsers(folder), uid) {
+	if others || group || uid != s.Giver && !slices.Contains(trustedUsers(folder), uid) {
 		return &UntrustedError{Path: path, Owner: userName(uid), Writable: others || group}
 	}
 	return nil
@@ -208,10 +202,10 @@ const (
 	VettedEnv = "MAYFLY_VETTED"
 )
 
-// VetSearch looks at the folders around startDir.
-func VetSearch(startDir string) Vetted {
+// Vet looks at the folders around startDir.
+func Vet(startDir string) Vetted {
 	dir, err := filepath.Abs(startDir)
-	if err != nil || (reach{dir, -1}).trusted(dir) != nil {
+	if err != nil || (Search{dir, -1}).Check(dir) != nil {
 		return ""
 	}
 	if dir, err = filepath.EvalSymlinks(dir); err != nil {
@@ -243,31 +237,10 @@ func userName(uid int) string {
 	return "uid " + number
 }
 
-// trustFiles is [reach.trusted] for the files that a tool names: its script, and what its volumes mount, whole folders included.
-func (t *Tool) trustFiles(r reach) error {
-	if r.above == "" {
-		return nil
-	}
-	if t.Script != nil && t.Script.File != "" {
-		if err := r.trustedTree(filepath.Join(t.Source.Dir, t.Script.File)); err != nil {
-			return err
-		}
-	}
-	for _, v := range t.Volumes {
-		if v.File == "" {
-			continue
-		}
-		if err := r.trustedTree(filepath.Join(t.Source.Dir, v.File)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// trustedTree is [reach.trusted] for all that is in a folder, too, which may be a link's. What isn't there is for whoever reads it
+// CheckTree is [Search.Check] for all that is in a folder, too, which may be a link's. What isn't there is for whoever reads it
 // to report.
-func (r reach) trustedTree(path string) error {
-	if err := r.trusted(path); err != nil {
+func (s Search) CheckTree(path string) error {
+	if err := s.Check(path); err != nil {
 		return absent(err)
 	}
 	target, err := filepath.EvalSymlinks(path) // WalkDir stays at a link
@@ -276,7 +249,7 @@ func (r reach) trustedTree(path string) error {
 	}
 	return filepath.WalkDir(target, func(path string, _ fs.DirEntry, err error) error {
 		if err == nil {
-			err = r.trusted(path)
+			err = s.Check(path)
 		}
 		return absent(err)
 	})
@@ -287,4 +260,13 @@ func absent(err error) error {
 		return nil
 	}
 	return err
+}
+
+// CheckBelow returns an *[UntrustedError] where another user could have put a file that a search found below a folder.
+func CheckBelow(folder, file string) error {
+	dir, err := filepath.Abs(folder)
+	if err != nil {
+		return err
+	}
+	return Search{dir, -1}.Check(file)
 }

@@ -1,5 +1,5 @@
 //go:build !linux
 
-package tool
+package ownership
 
 func hasACL(string) bool { return false }

@@ -1,4 +1,4 @@
-package tool
+package ownership
 
 import "golang.org/x/sys/unix"
 
