@@ -17,6 +17,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/condition"
 	"github.com/mayfly-run/mayfly/internal/ownership"
 	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/suite"
 	"github.com/mayfly-run/mayfly/internal/textsafe"
 	"github.com/mayfly-run/mayfly/internal/tool"
 	"github.com/mayfly-run/mayfly/internal/tooltest"
@@ -197,7 +198,7 @@ func (f *testFlags) checkSecretFlags(jobs []tooltest.Job) error {
 		return nil
 	}
 	var tools []*tool.Tool
-	tested := map[*tool.Suite][]*tool.Tool{}
+	tested := map[*suite.Suite][]*tool.Tool{}
 	for _, job := range jobs {
 		if tested[job.Suite] == nil {
 			var err error
@@ -218,7 +219,7 @@ func (f *testFlags) checkSecretFlags(jobs []tooltest.Job) error {
 	return nil
 }
 
-func toolsUnderTest(s *tool.Suite) ([]*tool.Tool, error) {
+func toolsUnderTest(s *suite.Suite) ([]*tool.Tool, error) {
 	if s.Tool != nil {
 		t, err := s.LoadTool()
 		return []*tool.Tool{t}, err
@@ -231,13 +232,13 @@ func toolsUnderTest(s *tool.Suite) ([]*tool.Tool, error) {
 }
 
 // loadSuites reads every file of tests, and reports all that is wrong with any of them.
-func loadSuites(in io.Reader, paths []string) ([]*tool.Suite, error) {
+func loadSuites(in io.Reader, paths []string) ([]*suite.Suite, error) {
 	if slices.Equal(paths, []string{"-"}) {
 		data, err := readDefinition(in)
 		if err != nil {
 			return nil, err
 		}
-		suite, err := tool.ParseSuite("-", data)
+		s, err := suite.Parse("-", data)
 		if err != nil {
 			return nil, err
 		}
@@ -245,14 +246,14 @@ func loadSuites(in io.Reader, paths []string) ([]*tool.Suite, error) {
 		if err != nil {
 			return nil, err
 		}
-		suite.SetDir(dir)
-		return []*tool.Suite{suite}, nil
+		s.SetDir(dir)
+		return []*suite.Suite{s}, nil
 	}
 	files, err := findTests(paths)
 	if err != nil {
 		return nil, err
 	}
-	var suites []*tool.Suite
+	var suites []*suite.Suite
 	var errs []error
 	for _, file := range files {
 		suite, err := loadSuite(file)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/ownership"
 	"github.com/mayfly-run/mayfly/internal/shape"
+	"github.com/mayfly-run/mayfly/internal/suite"
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
@@ -110,8 +111,8 @@ func filesBelow(path string, wanted func(file string) bool) (files []string, err
 }
 
 // loadSuite reads a file of tests.
-func loadSuite(file string) (*tool.Suite, error) {
-	suite, err := tool.LoadSuite(file)
+func loadSuite(file string) (*suite.Suite, error) {
+	suite, err := suite.Load(file)
 	if err != nil {
 		return nil, err
 	}
@@ -134,7 +135,7 @@ func validateSuite(file string) error {
 }
 
 // checkSuite finds what is wrong with what a file of tests names.
-func checkSuite(suite *tool.Suite) error {
+func checkSuite(suite *suite.Suite) error {
 	var errs []error
 	if suite.Tool != nil {
 		t, err := suite.LoadTool()

@@ -13,6 +13,7 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/condition"
 	"github.com/mayfly-run/mayfly/internal/shape"
+	"github.com/mayfly-run/mayfly/internal/suite"
 	"github.com/mayfly-run/mayfly/internal/tool"
 	"github.com/mayfly-run/mayfly/internal/workflow"
 )
@@ -111,7 +112,7 @@ func validate(ctx context.Context, s streams, file string) (def *tool.Definition
 		case file == "-":
 			return nil, validateOther(other.Mocks, data)
 		case other.Mocks:
-			return nil, tool.LoadMocks(file)
+			return nil, suite.LoadMocks(file)
 		}
 		return nil, validateSuite(file)
 	}
@@ -129,10 +130,10 @@ func validate(ctx context.Context, s streams, file string) (def *tool.Definition
 // validateOther is for tests and mocks from standard input; the files that they name are in the current folder.
 func validateOther(mocks bool, data []byte) error {
 	if mocks {
-		_, err := tool.ParseMocks("-", data)
+		_, err := suite.ParseMocks("-", data)
 		return err
 	}
-	suite, err := tool.ParseSuite("-", data)
+	suite, err := suite.Parse("-", data)
 	if err != nil {
 		return err
 	}
@@ -186,7 +187,7 @@ after a first line such as: # yaml-language-server: $schema=tool.schema.json`,
 		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
 		ValidArgs: []string{"tool", "workflow", "test"},
 		RunE: func(_ *cobra.Command, args []string) error {
-			schema := map[string]func() []byte{"tool": tool.Schema, "workflow": tool.WorkflowSchema, "test": tool.SuiteSchema}[args[0]]
+			schema := map[string]func() []byte{"tool": tool.Schema, "workflow": tool.WorkflowSchema, "test": suite.Schema}[args[0]]
 			_, err := s.out.Write(schema())
 			return err
 		},

@@ -11,16 +11,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mayfly-run/mayfly/internal/suite"
 	"go.uber.org/goleak"
-
-	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func mocks(t testing.TB, text string) []tool.CommandMock {
+func mocks(t testing.TB, text string) []suite.CommandMock {
 	t.Helper()
-	s, err := tool.ParseSuite("x_test.yaml", []byte("tool: x\ntests:\n- name: a\n  commands:\n"+text))
+	s, err := suite.Parse("x_test.yaml", []byte("tool: x\ntests:\n- name: a\n  commands:\n"+text))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,7 +32,7 @@ const patience = time.Minute
 // listen starts a responder that has patience with who calls, and listenAsUsed one that has as little as it really has.
 func listen(t *testing.T, text string) *Responder {
 	t.Helper()
-	return listenWith(t, text, func(folder string, mocks []tool.CommandMock) (*Responder, error) {
+	return listenWith(t, text, func(folder string, mocks []suite.CommandMock) (*Responder, error) {
 		return listenFor(folder, mocks, times{args: 2 * patience, pause: 2 * patience, most: 2 * patience})
 	})
 }
@@ -43,7 +42,7 @@ func listenAsUsed(t *testing.T, text string) *Responder {
 	return listenWith(t, text, Listen)
 }
 
-func listenWith(t *testing.T, text string, start func(string, []tool.CommandMock) (*Responder, error)) *Responder {
+func listenWith(t *testing.T, text string, start func(string, []suite.CommandMock) (*Responder, error)) *Responder {
 	t.Helper()
 	folder, err := os.MkdirTemp("", "mock")
 	if err != nil {

@@ -14,13 +14,13 @@ import (
 	"sync"
 	"time"
 
-	"github.com/mayfly-run/mayfly/internal/tool"
+	"github.com/mayfly-run/mayfly/internal/suite"
 )
 
 // Responder answers the mocked commands of one test.
 type Responder struct {
 	times    times
-	mocks    []tool.CommandMock
+	mocks    []suite.CommandMock
 	socket   string
 	listener net.Listener
 	closing  chan struct{}
@@ -38,14 +38,14 @@ type Responder struct {
 
 // Listen starts a responder at a socket in the folder, which has to be the caller's alone: the socket itself is open to
 // everybody, since a sandbox's users are nobody that this machine knows.
-func Listen(folder string, mocks []tool.CommandMock) (*Responder, error) {
+func Listen(folder string, mocks []suite.CommandMock) (*Responder, error) {
 	return listenFor(folder, mocks, times{args: argsTimeout, pause: stdinPause, most: stdinMost})
 }
 
 // times are argsTimeout, stdinPause and stdinMost; tests of other things have more.
 type times struct{ args, pause, most time.Duration }
 
-func listenFor(folder string, mocks []tool.CommandMock, times times) (*Responder, error) {
+func listenFor(folder string, mocks []suite.CommandMock, times times) (*Responder, error) {
 	r := &Responder{
 		times: times,
 		mocks: mocks, socket: filepath.Join(folder, "commands"), closing: make(chan struct{}),
@@ -206,7 +206,7 @@ func (r *Responder) serve(c net.Conn) {
 // stdin reads the standard input: to its end where a mock of the command asks for it, else until it pauses, or has gone on
 // for long enough.
 func (r *Responder) stdin(c net.Conn, command string) (*stdin, error) {
-	whole := slices.ContainsFunc(r.mocks, func(m tool.CommandMock) bool { return m.Command == command && m.Stdin != nil })
+	whole := slices.ContainsFunc(r.mocks, func(m suite.CommandMock) bool { return m.Command == command && m.Stdin != nil })
 	in := &stdin{}
 	buf := make([]byte, 32<<10)
 	end := time.Now().Add(r.times.most)
@@ -230,11 +230,11 @@ func (r *Responder) stdin(c net.Conn, command string) (*stdin, error) {
 }
 
 // match finds the answer to a call and records it.
-func (r *Responder) match(call *Call) tool.CommandAnswer {
+func (r *Responder) match(call *Call) suite.CommandAnswer {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	v := Match(r.mocks, r.used, call)
-	var answer tool.CommandAnswer
+	var answer suite.CommandAnswer
 	if v.Mock >= 0 {
 		m := &r.mocks[v.Mock]
 		answer = m.Answers[min(r.used[v.Mock], len(m.Answers)-1)]
@@ -242,7 +242,7 @@ func (r *Responder) match(call *Call) tool.CommandAnswer {
 		call.Mock = m.Label
 	} else {
 		call.Problem = v.Problem(r.mocks, call)
-		answer = tool.CommandAnswer{Stderr: "mayfly: " + call.Problem + "\n", ExitCode: statusUnmatched}
+		answer = suite.CommandAnswer{Stderr: "mayfly: " + call.Problem + "\n", ExitCode: statusUnmatched}
 	}
 	call.ExitCode = answer.ExitCode
 	r.add(call)
@@ -258,9 +258,9 @@ func (r *Responder) add(call *Call) {
 		}
 		return
 	}
-	size := tool.JSONLength(call.Stdin) + base64.StdEncoding.EncodedLen(len(call.StdinBase64))
+	size := suite.JSONLength(call.Stdin) + base64.StdEncoding.EncodedLen(len(call.StdinBase64))
 	for _, a := range call.Args {
-		size += tool.JSONLength(a) + 16 // the string itself
+		size += suite.JSONLength(a) + 16 // the string itself
 	}
 	call.Seq = len(r.calls) + 1
 	if r.recorded+size > maxRecorded {

@@ -3,8 +3,6 @@ package shape
 import (
 	"strings"
 	"testing"
-
-	"github.com/mayfly-run/mayfly/internal/shape/shapetest"
 )
 
 // yamlError is what is wrong with a text that should be YAML.
@@ -162,24 +160,5 @@ func TestUnknownAlias(t *testing.T) {
 				t.Errorf("%v, want %s", err, want)
 			}
 		})
-	}
-}
-
-// TestAdviseFindsNothing: what is valid has no advice, wherever the parser may have stopped.
-func TestAdviseFindsNothing(t *testing.T) {
-	texts := map[string]string{}
-	for _, file := range []string{"../tool/testdata/accepted.txt", "../tool/testdata/everything.txt", "../tool/testdata/suites-everything.txt"} {
-		for name, text := range shapetest.Cases(t, file) {
-			texts[file+" "+name] = text
-		}
-	}
-	for name, text := range texts {
-		lines := strings.Split(text, "\n")
-		for named := range lines {
-			if line, hint := advise(lines, named); hint != "" {
-				t.Errorf("%s, from line %d on: line %d: %s", name, named, line, hint)
-				break
-			}
-		}
 	}
 }

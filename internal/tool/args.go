@@ -20,7 +20,7 @@ func argShape() shape.Shape[Arg] {
 	options := shape.List("an option", shape.Node())
 	options.Schema = shape.Schema{"type": "array", "minItems": 1}
 	raw := shape.ObjectWithHints("an argument", []shape.Field[rawArg]{
-		shape.Required(shape.Bind("name", "The input's name.", shape.Text(shape.Schema{"pattern": namePattern}, checkName),
+		shape.Required(shape.Bind("name", "The input's name.", shape.Text(shape.Schema{"pattern": NamePattern}, CheckName),
 			func(a *rawArg) *string { return &a.Name })),
 		shape.Bind("type", "The input's type; string where none is given.", shape.Choice("type", shape.Types()...),
 			func(a *rawArg) *string { return &a.Type }),

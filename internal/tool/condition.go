@@ -107,9 +107,14 @@ var statusComparison = lazyregexp.New(`(?:^|[(!&|?:,[]) *(?:_([0-9]+) *[=!]= *["
 func (c *Condition) checkStatuses() (wrong, hint string) {
 	for _, m := range statusComparison().FindAllStringSubmatch(c.Expression, -1) {
 		i, err := strconv.Atoi(m[1] + m[4])
-		if word := m[2] + m[3]; err == nil && word != "" && i < len(c.References) && c.References[i].From == FromStep && c.References[i].Name == FieldStatus && !slices.Contains(states(), word) {
-			return fmt.Sprintf("compares a status with %s, which is not a status", shape.Quote(word)), "the statuses are " + strings.Join(states(), ", ")
+		if word := m[2] + m[3]; err == nil && word != "" && i < len(c.References) && c.References[i].From == FromStep && c.References[i].Name == FieldStatus && !slices.Contains(States(), word) {
+			return fmt.Sprintf("compares a status with %s, which is not a status", shape.Quote(word)), "the statuses are " + strings.Join(States(), ", ")
 		}
 	}
 	return "", ""
+}
+
+// States are the ends that a run can have (package run).
+func States() []string {
+	return []string{"succeeded", "failed", "timed_out", "cancelled", "out_of_memory", "denied", "error", "lost", "skipped"}
 }

@@ -27,7 +27,8 @@ func splitEnv(s string) (v EnvVar, wrong, hint string) {
 	return EnvVar{Name: name, Value: value}, "", ""
 }
 
-func environmentShape() shape.Shape[[]EnvVar] {
+// EnvironmentShape is the shape of variables: a list of KEY=value, or a mapping.
+func EnvironmentShape() shape.Shape[[]EnvVar] {
 	entry := shape.Located(shape.Convert(shape.Text(shape.Schema{"pattern": `^[A-Za-z_][A-Za-z0-9_]*=`}, func(s string) (string, string) {
 		_, wrong, hint := splitEnv(s)
 		return wrong, hint

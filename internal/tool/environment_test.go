@@ -1,6 +1,9 @@
 package tool
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 // TestEnvironmentAsWritten: a variable has the text that stands in the file, whatever YAML takes it for.
 func TestEnvironmentAsWritten(t *testing.T) {
@@ -30,6 +33,15 @@ func TestEnvironmentAsWritten(t *testing.T) {
 			t.Errorf("a %s's are %s\nwant %s", of, got, want)
 		}
 	}
+}
+
+// variablesOf are the variables of a tool's environment, as they arrive.
+func variablesOf(list []EnvVar) string {
+	words := make([]string, len(list))
+	for i, v := range list {
+		words[i] = v.Name + "=" + v.Value
+	}
+	return strings.Join(words, " ")
 }
 
 // TestDefaultsAsWritten: the default and the options of an argument are as they are written where its type is text, and

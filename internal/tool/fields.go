@@ -12,9 +12,10 @@ import (
 // This file holds the tables: which keys a definition has, what each takes and what it means. They are functions and
 // not variables so that a process that reads no definition doesn't pay for them.
 
-func toolShape() shape.Shape[Tool] {
+// Shape is the shape of a tool.
+func Shape() shape.Shape[Tool] {
 	return shape.ObjectWithHints("a tool", []shape.Field[Tool]{
-		shape.Bind("name", "The tool's name. Without one, the name of the file is taken.", shape.Text(shape.Schema{"pattern": namePattern}, checkName),
+		shape.Bind("name", "The tool's name. Without one, the name of the file is taken.", shape.Text(shape.Schema{"pattern": NamePattern}, CheckName),
 			func(t *Tool) *string { return &t.Name }),
 		shape.Bind("description", "What the tool does, for people.", shape.Text(nil, shape.Printable),
 			func(t *Tool) *string { return &t.Description }),
@@ -26,7 +27,7 @@ func toolShape() shape.Shape[Tool] {
 			func(t *Tool) **Script { return &t.Script }),
 		shape.Bind("args", "The typed inputs that the tool takes. A tool without them takes any input as a variable of that name.", argsOfTool(),
 			func(t *Tool) *[]Arg { return &t.Args }),
-		shape.Bind("environment", "Variables, as a list of KEY=value or a mapping. A value that is exactly /secrets/NAME stands for that secret's value, unless a volume is mounted there.", environmentShape(),
+		shape.Bind("environment", "Variables, as a list of KEY=value or a mapping. A value that is exactly /secrets/NAME stands for that secret's value, unless a volume is mounted there.", EnvironmentShape(),
 			func(t *Tool) *[]EnvVar { return &t.Environment }),
 		shape.Bind("volumes", "What is mounted: secrets, files of the tool's folder, empty directories, caches.", shape.List("a volume", volumeShape()),
 			func(t *Tool) *[]Volume { return &t.Volumes }),
@@ -37,7 +38,7 @@ func toolShape() shape.Shape[Tool] {
 		networkField("What may be reached: none, public (no private networks), open, or a list of rules."),
 		shape.Bind("working_dir", "Absolute path of the directory that the tool starts in.", shape.Text(shape.Schema{"pattern": "^/."}, checkAbsolute),
 			func(t *Tool) *string { return &t.WorkingDir }),
-		shape.Bind("timeout", "How long each attempt of a run may take, such as 30s, 5m or 1h30m.", timeoutShape(),
+		shape.Bind("timeout", "How long each attempt of a run may take, such as 30s, 5m or 1h30m.", TimeoutShape(),
 			func(t *Tool) *time.Duration { return &t.Timeout }),
 		shape.Bind("retry", "How a failed run is repeated.", shape.Pointer(retryShape()),
 			func(t *Tool) **Retry { return &t.Retry }),
@@ -88,7 +89,7 @@ func volumeShape() shape.Shape[Volume] {
 	s := shape.Located(shape.ObjectWithHints("a volume", []shape.Field[Volume]{
 		shape.Required(shape.Bind("name", "The volume's name.", shape.Text(shape.Schema{"pattern": filePattern}, checkFileName),
 			func(v *Volume) *string { return &v.Name })),
-		shape.Bind("secret", "Name of the secret whose value is mounted as a file.", shape.Text(shape.Schema{"pattern": secretPattern}, checkSecretName),
+		shape.Bind("secret", "Name of the secret whose value is mounted as a file.", shape.Text(shape.Schema{"pattern": SecretPattern}, CheckSecretName),
 			func(v *Volume) *string { return &v.Secret }),
 		shape.Bind("file", "Path of a file or folder inside the tool's folder, mounted read-only.", shape.Text(shape.Schema{"minLength": 1}, checkVolumeFile),
 			func(v *Volume) *string { return &v.File }),

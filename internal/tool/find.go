@@ -44,19 +44,23 @@ func (e *NotFoundError) Is(target error) bool { return target == os.ErrNotExist 
 
 // Found is a definition that was found by its name.
 type Found struct {
-	File   string
-	search ownership.Search
+	File string
+	// Search is the one that found it.
+	Search ownership.Search
 }
 
 // Find looks for the definition of a named tool: tools/NAME/tool.yaml or tools/NAME.yaml in startDir or the
 // nearest folder above it, up to and including the project's root (the one with a mayfly.yaml) or, outside projects,
 // the filesystem's. It opens no file. Where there is none, the error is a *[NotFoundError]; where another user could have
 // put it there, an *[UntrustedError].
-func Find(startDir, name string) (Found, error) { return find(startDir, name, -1) }
+func Find(startDir, name string) (Found, error) {
+	return FindFor(startDir, name, ownership.Search{Giver: -1})
+}
 
-// find is Find for a name of a file that was given by its path, and is giver's.
-func find(startDir, name string, giver int) (Found, error) {
-	if wrong, hint := checkName(name); wrong != "" {
+// FindFor is [Find] for a name that a file has: by says whose files it takes.
+func FindFor(startDir, name string, by ownership.Search) (Found, error) {
+	giver := by.Giver
+	if wrong, hint := CheckName(name); wrong != "" {
 		// Also keeps the search inside the folders of tools: a name can't be "../x".
 		return Found{}, fmt.Errorf("tool %s %s; %s", shape.Quote(name), wrong, hint)
 	}
@@ -163,9 +167,9 @@ func (f Found) Load() (*Definition, error) {
 	case err != nil:
 		return nil, err
 	case def.Tool != nil:
-		return def, def.Tool.trustFiles(f.search)
+		return def, def.Tool.CheckFiles(f.Search)
 	}
-	def.Workflow.search = f.search
+	def.Workflow.FoundBy(f.Search)
 	return def, nil
 }
 
@@ -230,5 +234,5 @@ func toolsIn(dir string) []string {
 			names = append(names, strings.TrimSuffix(e.Name(), ".yaml"))
 		}
 	}
-	return slices.DeleteFunc(names, func(n string) bool { wrong, _ := checkName(n); return wrong != "" })
+	return slices.DeleteFunc(names, func(n string) bool { wrong, _ := CheckName(n); return wrong != "" })
 }

@@ -99,8 +99,8 @@ func hostVolume(s string) (hint string, ok bool) {
 // instruction is a line that a Dockerfile begins with, comments left out.
 var instruction = lazyregexp.New(`^(?:FROM|ARG) +[^:\s]\S*(?::\S+)?(?: +(?:AS|as) +\S+)?\s*$`)
 
-// foreignFile says what a file of another kind is, or nothing. root is nil where the file isn't YAML.
-func foreignFile(lines []string, root *yaml.Node) (text, hint string) {
+// ForeignFile says what a file of another kind is, or nothing. root is nil where the file isn't YAML.
+func ForeignFile(lines []string, root *yaml.Node) (text, hint string) {
 	const begin = "mayfly init NAME writes an example to start from"
 	if root == nil || root.Kind == yaml.ScalarNode {
 		for _, line := range lines {

@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"unicode"
 
 	"github.com/mayfly-run/mayfly/internal/shape"
 	"github.com/mayfly-run/mayfly/internal/shape/shapetest"
@@ -43,37 +42,13 @@ func FuzzParse(f *testing.F) {
 		if errors.As(err, &workflow) {
 			return
 		}
-		checkProblems(t, err, data)
+		shapetest.CheckProblems(t, err, data)
 	})
-}
-
-// checkProblems holds the problems of a file to what editors rely on.
-func checkProblems(t *testing.T, err error, data []byte) {
-	t.Helper()
-	var e *shape.Error
-	if !errors.As(err, &e) || len(e.Problems) == 0 || len(e.Problems) > shape.MaxProblems {
-		t.Fatalf("error is %v", err)
-	}
-	lines := strings.Split(string(data), "\n")
-	last := 0
-	for _, p := range e.Problems {
-		if p.Line == 0 && p.Column == 0 {
-			continue // about the file as a whole
-		}
-		// The parser counts other breaks than "\n" as the ends of lines, so columns are held to what is left.
-		if p.Line < last || p.Line > len(lines) || p.Column < 1 || p.Column > len(data)+1 {
-			t.Errorf("position %s is not in the file", p.Position)
-		}
-		last = p.Line
-		if strings.ContainsFunc(p.String(), func(r rune) bool { return !unicode.IsPrint(r) }) {
-			t.Errorf("problem %q is not one printable line", p)
-		}
-	}
 }
 
 // checkParsed holds an accepted tool to what the packages that use it rely on.
 func checkParsed(t *testing.T, tool *Tool) {
-	if wrong, _ := checkName(tool.Name); wrong != "" {
+	if wrong, _ := CheckName(tool.Name); wrong != "" {
 		t.Errorf("name %q %s", tool.Name, wrong)
 	}
 	full := tool.Defaults()

@@ -44,7 +44,7 @@ func Parse(name string, data []byte) (*Tool, error) {
 // would. What the file is, the parser says; this decides how much of it may be parsed.
 func formatOf(data []byte) shape.Format {
 	f := shape.Format{
-		Bounds: shape.SmallBounds(), Foreign: foreignFile,
+		Bounds: shape.SmallBounds(), Foreign: ForeignFile,
 		Empty:        "a tool needs at least an image",
 		TooLarge:     "put long scripts in a file beside it: script: {file: NAME}",
 		TooManyParts: `write long text as a block ("script: |"), or put it in a file beside this one`,
@@ -60,14 +60,14 @@ func formatOf(data []byte) shape.Format {
 
 // decodeTool reads the tool that is the document of a file.
 func decodeTool(d *shape.Decoder, name string, root *yaml.Node) (*Tool, error) {
-	t, _ := toolShape().Read(d, root, "a tool")
+	t, _ := Shape().Read(d, root, "a tool")
 	if err := d.Err(); err != nil {
 		return nil, err
 	}
 	at := d.Position(root)
 	t.Source = Source{Path: at.File, Position: at}
 	if t.Name == "" {
-		t.Name = nameOf(name)
+		t.Name = NameOf(name)
 	}
 	return &t, nil
 }
@@ -75,9 +75,9 @@ func decodeTool(d *shape.Decoder, name string, root *yaml.Node) (*Tool, error) {
 // workflowKey is the key that makes a workflow of a file, or nil.
 func workflowKey(root *yaml.Node) *yaml.Node { return shape.KeyOf(root, "workflow", "parallel_tools") }
 
-// nameOf makes a tool's name of its file's: the base name without extension, or the folder's for NAME/tool.yaml, which
+// NameOf makes a tool's name of its file's: the base name without extension, or the folder's for NAME/tool.yaml, which
 // is how folders of tools are laid out. Characters that a name can't have become hyphens.
-func nameOf(file string) string {
+func NameOf(file string) string {
 	if file == "-" {
 		return "stdin"
 	}

@@ -41,7 +41,7 @@ func egressShape() shape.Shape[placed] {
 		network.Rule
 		at shape.Position
 	}
-	return shape.Convert(shape.List("a rule", shape.Located(ruleShape(), func(r network.Rule, at shape.Position) rule { return rule{r, at} })), func(rules []rule) placed {
+	return shape.Convert(shape.List("a rule", shape.Located(RuleShape(), func(r network.Rule, at shape.Position) rule { return rule{r, at} })), func(rules []rule) placed {
 		p := placed{policy: &network.Policy{Mode: network.ModeList, Egress: make([]network.Rule, len(rules))}}
 		for i, r := range rules {
 			p.policy.Egress[i] = r.Rule
@@ -51,7 +51,8 @@ func egressShape() shape.Shape[placed] {
 	})
 }
 
-func ruleShape() shape.Shape[network.Rule] {
+// RuleShape is the shape of an egress rule.
+func RuleShape() shape.Shape[network.Rule] {
 	host := shape.Convert(shape.Text(shape.Schema{"minLength": 1}, func(s string) (string, string) {
 		if err := (network.Rule{Host: s}).Validate(); err != nil || s == "" {
 			return "is not a host", "write a name such as api.example.com, *.example.com, or an address"

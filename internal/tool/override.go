@@ -23,7 +23,7 @@ func (r *Resources) Set(name, value string) error {
 
 // SetTimeout sets the time-out from its text, such as 90s.
 func (t *Tool) SetTimeout(value string) error {
-	v, err := shape.Decode(timeoutShape(), shape.Plain(value), "timeout")
+	v, err := shape.Decode(TimeoutShape(), shape.Plain(value), "timeout")
 	if err != nil {
 		return err
 	}
@@ -51,6 +51,7 @@ func (t *Tool) SetNetwork(value string) error {
 	return nil
 }
 
-func timeoutShape() shape.Shape[time.Duration] {
+// TimeoutShape is the shape of how long a run may take.
+func TimeoutShape() shape.Shape[time.Duration] {
 	return shape.Duration(100*time.Millisecond, 720*time.Hour)
 }

@@ -7,16 +7,16 @@ import (
 	"github.com/mayfly-run/mayfly/internal/shape"
 )
 
-// named is how far names that a definition has may lead: its files are taken from whoever gave it.
-func (s Source) named() ownership.Search {
+// Search is how far names that a definition has may lead: its files are taken from whoever gave it.
+func (s Source) Search() ownership.Search {
 	if s.Path == shape.StdinName || s.Path == "-" {
 		return ownership.Search{Giver: -1}
 	}
 	return ownership.GivenBy(s.Path)
 }
 
-// trustFiles is [ownership.Search.Check] for the files that a tool names: its script, and what its volumes mount, whole folders included.
-func (t *Tool) trustFiles(r ownership.Search) error {
+// CheckFiles is [ownership.Search.Check] for the files that a tool names: its script, and what its volumes mount, whole folders included.
+func (t *Tool) CheckFiles(r ownership.Search) error {
 	if r.Above == "" {
 		return nil
 	}

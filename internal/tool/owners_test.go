@@ -14,7 +14,7 @@ func TestStandardInputGivesNobody(t *testing.T) {
 	if err := errors.Join(os.WriteFile(shape.StdinName, nil, 0o600), os.Chown(shape.StdinName, 4242, 4242)); err != nil {
 		t.Fatal(err)
 	}
-	if r := (Source{Path: shape.StdinName}).named(); r.Giver != -1 {
+	if r := (Source{Path: shape.StdinName}).Search(); r.Giver != -1 {
 		t.Errorf("it gives %d", r.Giver)
 	}
 }

@@ -197,7 +197,7 @@ func TestNames(t *testing.T) {
 		if err != nil || got.Name != tt.want {
 			t.Errorf("%s: name %v, %v; want %q", tt.file, got, err, tt.want)
 		}
-		if wrong, _ := checkName(got.Name); wrong != "" {
+		if wrong, _ := CheckName(got.Name); wrong != "" {
 			t.Errorf("%s: name %q %s", tt.file, got.Name, wrong)
 		}
 	}

@@ -67,7 +67,7 @@ func policyLimits(defaults bool) shape.Shape[PolicyLimits] {
 			f.Read(d, n, &into.Resources)
 		}})
 	}
-	fields = append(fields, shape.Bind("timeout", "The time-out of an attempt.", timeoutShape(), func(l *PolicyLimits) *time.Duration { return &l.Timeout }))
+	fields = append(fields, shape.Bind("timeout", "The time-out of an attempt.", TimeoutShape(), func(l *PolicyLimits) *time.Duration { return &l.Timeout }))
 	what := "max"
 	if defaults {
 		what = "defaults"

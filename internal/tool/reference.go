@@ -115,14 +115,14 @@ func parseReference(s string) (ref Reference, length int, wrong, hint string) {
 	inside := strings.TrimSpace(s[2:end])
 	source, name, dotted := strings.Cut(inside, ".")
 	unknown := fmt.Sprintf("has the reference %s, which means nothing", shape.Quote(s[:end+1]))
-	wrongName, _ := checkName(source)
+	wrongName, _ := CheckName(source)
 	switch {
 	case source == FromItem && !dotted:
 		return Reference{From: FromItem}, end + 1, "", ""
 	case wrongName != "" || !dotted || name == "":
 		return ref, 0, unknown, advice
 	case source == FromItem, source == FromInputs:
-		if wrong, _ := checkName(name); wrong != "" {
+		if wrong, _ := CheckName(name); wrong != "" {
 			return ref, 0, unknown, advice
 		}
 		return Reference{From: source, Name: name}, end + 1, "", ""

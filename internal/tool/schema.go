@@ -3,10 +3,7 @@ package tool
 // Schema returns the JSON Schema (2020-12) of a tool's definition, for editors. It is made from the tables that the
 // loader reads by, and describes the shape of a definition: keys, types and the values that a pattern can tell. What
 // takes more, such as two keys that exclude each other, only the loader finds.
-func Schema() []byte { return toolShape().Schema.Document("Mayfly tool") }
+func Schema() []byte { return Shape().Schema.Document("Mayfly tool") }
 
 // WorkflowSchema returns the JSON Schema of a workflow's definition; see [Schema].
 func WorkflowSchema() []byte { return workflowShape().Schema.Document("Mayfly workflow") }
-
-// SuiteSchema likewise returns the JSON Schema of a test file.
-func SuiteSchema() []byte { return suiteShape().Schema.Document("Mayfly tests") }

@@ -13,9 +13,11 @@ import (
 // This file says which words are allowed where. Each check returns what is wrong with a text and a hint, both empty
 // when nothing is, in the form that shapes report.
 
-const namePattern = `^[A-Za-z0-9_-]{1,63}$`
+// NamePattern is what [CheckName] accepts, as a pattern of JSON Schema.
+const NamePattern = `^[A-Za-z0-9_-]{1,63}$`
 
-func checkName(s string) (wrong, hint string) {
+// CheckName accepts what tools, arguments and steps can be called.
+func CheckName(s string) (wrong, hint string) {
 	if s == "" || len(s) > 63 || !shape.MadeOf(s, "_-") {
 		return "is not a name", `use letters, digits, "-" and "_", at most 63 of them`
 	}
@@ -32,7 +34,8 @@ func checkFileName(s string) (wrong, hint string) {
 	return "", ""
 }
 
-const secretPattern = `^[A-Za-z0-9_-][A-Za-z0-9._-]{0,252}$`
+// SecretPattern is what [CheckSecretName] accepts.
+const SecretPattern = `^[A-Za-z0-9_-][A-Za-z0-9._-]{0,252}$`
 
 // ValidSecretName reports whether s can name a secret: letters, digits, '.', '-' and '_', not starting with '.', at
 // most 253 of them. Without a slash or a colon in it, a name can't leave the store that it is looked up in.
@@ -40,7 +43,8 @@ func ValidSecretName(s string) bool {
 	return s != "" && len(s) <= 253 && s[0] != '.' && shape.MadeOf(s, "._-")
 }
 
-func checkSecretName(s string) (wrong, hint string) {
+// CheckSecretName accepts the names of secrets.
+func CheckSecretName(s string) (wrong, hint string) {
 	if !ValidSecretName(s) {
 		return "is not the name of a secret", `use letters, digits, ".", "-" and "_", and no "." at the start`
 	}

@@ -17,7 +17,7 @@ func workflowShape() shape.Shape[Workflow] {
 	steps := shape.List("a step", stepShape("a step", true))
 	finally := shape.List("a step of finally", stepShape("a step of finally", false))
 	return shape.ObjectWithHints("a workflow", []shape.Field[Workflow]{
-		shape.Bind("name", "The workflow's name. Without one, the name of the file is taken.", shape.Text(shape.Schema{"pattern": namePattern}, checkName),
+		shape.Bind("name", "The workflow's name. Without one, the name of the file is taken.", shape.Text(shape.Schema{"pattern": NamePattern}, CheckName),
 			func(w *Workflow) *string { return &w.Name }),
 		shape.Bind("description", "What the workflow does, for people.", shape.Text(nil, shape.Printable),
 			func(w *Workflow) *string { return &w.Description }),
@@ -31,7 +31,7 @@ func workflowShape() shape.Shape[Workflow] {
 			func(w *Workflow) *[]Step { return &w.Steps }),
 		shape.Bind("finally", "Steps that run in order when all others have ended, however they ended.", finally,
 			func(w *Workflow) *[]Step { return &w.Finally }),
-		shape.Bind("timeout", "How long all steps together may take, those of finally not counted.", timeoutShape(),
+		shape.Bind("timeout", "How long all steps together may take, those of finally not counted.", TimeoutShape(),
 			func(w *Workflow) *time.Duration { return &w.Timeout }),
 		shape.Bind("max_parallel", "How many steps may run at once.", parallelShape(),
 			func(w *Workflow) *int { return &w.MaxParallel }),
@@ -46,7 +46,7 @@ func parallelShape() shape.Shape[int] {
 
 func stepShape(what string, needs bool) shape.Shape[Step] {
 	fields := []shape.Field[Step]{
-		shape.Required(shape.Bind("name", "The step's name, by which others refer to it.", shape.Text(shape.Schema{"pattern": namePattern}, checkStepName),
+		shape.Required(shape.Bind("name", "The step's name, by which others refer to it.", shape.Text(shape.Schema{"pattern": NamePattern}, checkStepName),
 			func(s *Step) *string { return &s.Name })),
 		shape.Required(shape.Bind("tool", "What runs: a tool's name, a path from the workflow's folder, or a definition.", stepToolShape(),
 			func(s *Step) *StepTool { return &s.Uses })),
@@ -58,7 +58,7 @@ func stepShape(what string, needs bool) shape.Shape[Step] {
 			func(s *Step) *[]string { return &s.Outputs }),
 		shape.Bind("condition", "When the step runs: a CEL expression over references; success(), failure() and always() tell of the steps before.", conditionShape(),
 			func(s *Step) **Condition { return &s.Condition }),
-		shape.Bind("timeout", "How long each attempt of the step may take, instead of what its tool says.", timeoutShape(),
+		shape.Bind("timeout", "How long each attempt of the step may take, instead of what its tool says.", TimeoutShape(),
 			func(s *Step) *time.Duration { return &s.Timeout }),
 		shape.Bind("retry", "How a failed step is repeated, instead of what its tool says.", shape.Pointer(retryShape()),
 			func(s *Step) **Retry { return &s.Retry }),
@@ -74,7 +74,7 @@ func stepShape(what string, needs bool) shape.Shape[Step] {
 			func(s *Step) *[]string { return &s.Runner }),
 	}
 	if needs {
-		fields = append(fields, shape.Bind("needs", "Names of the steps that have to end before this one starts.", shape.List("a needed step", shape.Text(shape.Schema{"pattern": namePattern}, checkName)),
+		fields = append(fields, shape.Bind("needs", "Names of the steps that have to end before this one starts.", shape.List("a needed step", shape.Text(shape.Schema{"pattern": NamePattern}, CheckName)),
 			func(s *Step) *[]string { return &s.Needs }))
 	}
 	return shape.Located(shape.ObjectWithHints(what, fields, hintsForStep, checkStep), func(s Step, p shape.Position) Step {
@@ -87,7 +87,7 @@ func checkStepName(s string) (wrong, hint string) {
 	if s == FromInputs || s == FromItem {
 		return "is what references begin with", "choose another name"
 	}
-	return checkName(s)
+	return CheckName(s)
 }
 
 func checkOutputName(s string) (wrong, hint string) {
@@ -102,9 +102,9 @@ func stepToolShape() shape.Shape[StepTool] {
 		if IsPath(s) {
 			return shape.Printable(s)
 		}
-		return checkName(s)
+		return CheckName(s)
 	}), func(s string, p shape.Position) StepTool { return StepTool{Name: s, Position: p} })
-	inline := shape.Located(toolShape(), func(t Tool, p shape.Position) StepTool {
+	inline := shape.Located(Shape(), func(t Tool, p shape.Position) StepTool {
 		t.Source.Position = p
 		return StepTool{Tool: &t, Position: p}
 	})
@@ -171,12 +171,12 @@ func templates(d *shape.Decoder, n *yaml.Node, label string, v any) any {
 
 func stepInputsShape() shape.Shape[[]StepInput] {
 	return shape.Shape[[]StepInput]{
-		Schema: shape.Schema{"type": "object", "propertyNames": shape.Schema{"pattern": namePattern}},
+		Schema: shape.Schema{"type": "object", "propertyNames": shape.Schema{"pattern": NamePattern}},
 		Read: func(d *shape.Decoder, n *yaml.Node, label string) ([]StepInput, bool) {
 			var out []StepInput
 			before := d.Count()
 			d.EachPair(n, label, func(key string, at, v *yaml.Node) {
-				if !d.Accept(at, "input", key, checkName) {
+				if !d.Accept(at, "input", key, CheckName) {
 					return
 				}
 				value, ok := shape.Any().Read(d, v, "input "+shape.Quote(key))
@@ -194,7 +194,7 @@ func stepInputsShape() shape.Shape[[]StepInput] {
 }
 
 func stepEnvironmentShape() shape.Shape[[]StepVariable] {
-	plain := environmentShape()
+	plain := EnvironmentShape()
 	return shape.Shape[[]StepVariable]{Schema: plain.Schema, Read: func(d *shape.Decoder, n *yaml.Node, label string) ([]StepVariable, bool) {
 		vars, ok := plain.Read(d, n, label)
 		out := make([]StepVariable, 0, len(vars))
@@ -267,7 +267,7 @@ func matrixShape() shape.Shape[[]MatrixList] {
 				switch {
 				case slices.Contains(notLists(), key):
 					d.Report(at, fmt.Sprintf("a matrix can't %s combinations", key), "write each one as an item: for_each: [{os: linux, arch: amd64}, …]")
-				case !d.Accept(at, "list", key, checkName):
+				case !d.Accept(at, "list", key, CheckName):
 				case v.Kind != yaml.SequenceNode || len(v.Content) == 0:
 					d.Report(v, fmt.Sprintf("list %s of the matrix must have items", shape.Quote(key)), "write it as [a, b]")
 				default:
@@ -291,7 +291,7 @@ func artifactShape() shape.Shape[Artifact] {
 	return shape.Located(shape.Object("an artifact", []shape.Field[Artifact]{
 		shape.Required(shape.Bind("name", "The artifact's name.", shape.Text(shape.Schema{"pattern": filePattern}, checkFileName),
 			func(a *Artifact) *string { return &a.Name })),
-		shape.Bind("from", "Name of the step that made it; without one, this step makes it.", shape.Text(shape.Schema{"pattern": namePattern}, checkName),
+		shape.Bind("from", "Name of the step that made it; without one, this step makes it.", shape.Text(shape.Schema{"pattern": NamePattern}, CheckName),
 			func(a *Artifact) *string { return &a.From }),
 		shape.Bind("path", "Absolute path of the folder in the sandbox; /artifacts/NAME where none is given.", shape.Text(shape.Schema{"pattern": "^/."}, checkMountPath),
 			func(a *Artifact) *string { return &a.Path }),

@@ -74,7 +74,7 @@ func ParseDefinition(name string, data []byte) (*Definition, error) {
 	at := d.Position(root)
 	w.Source = Source{Path: at.File, Position: at}
 	if w.Name == "" {
-		w.Name = nameOf(name)
+		w.Name = NameOf(name)
 	}
 	for _, s := range w.All() {
 		if t := s.Uses.Tool; t != nil {
@@ -149,7 +149,7 @@ func (w *Workflow) Resolve() error {
 	for _, s := range all {
 		if s.Uses.Tool == nil {
 			r.find(s)
-		} else if err := s.Uses.Tool.trustFiles(w.search); err != nil {
+		} else if err := s.Uses.Tool.CheckFiles(w.search); err != nil {
 			r.add(s, err)
 		} else if err := s.Uses.Tool.ReadFiles(); err != nil {
 			r.add(s, err)
@@ -177,6 +177,9 @@ func (w *Workflow) Resolve() error {
 	}
 	return nil
 }
+
+// FoundBy says which search found the workflow, so that the files of its tools are looked at as it was.
+func (w *Workflow) FoundBy(s ownership.Search) { w.search = s }
 
 // resolver reads each tool once.
 type resolver struct {
@@ -237,15 +240,15 @@ func (r *resolver) load(name string) (*Tool, error) {
 	}
 	path, given := name, r.w.search
 	if given.Above == "" {
-		given = r.w.Source.named()
+		given = r.w.Source.Search()
 	}
 	switch {
 	case !IsPath(name):
-		found, err := find(r.w.Source.Dir, name, given.Giver)
+		found, err := FindFor(r.w.Source.Dir, name, given)
 		if err != nil {
 			return nil, err
 		}
-		path, given.Above = found.File, cmp.Or(given.Above, found.search.Above)
+		path, given.Above = found.File, cmp.Or(given.Above, found.Search.Above)
 	case !filepath.IsAbs(name):
 		path = filepath.Join(r.w.Source.Dir, filepath.FromSlash(name))
 	}
@@ -262,7 +265,7 @@ func (r *resolver) load(name string) (*Tool, error) {
 	if t.Source.Dir, err = filepath.Abs(t.Source.Dir); err != nil {
 		return nil, err
 	}
-	if err := t.trustFiles(given); err != nil {
+	if err := t.CheckFiles(given); err != nil {
 		return nil, err
 	}
 	return t, t.ReadFiles()
@@ -371,7 +374,7 @@ func (w *Workflow) Values(given map[string]any) (map[string]any, error) {
 
 // SetTimeout sets the time-out of all steps together from its text, such as 90s.
 func (w *Workflow) SetTimeout(value string) error {
-	v, err := shape.Decode(timeoutShape(), shape.Plain(value), "timeout")
+	v, err := shape.Decode(TimeoutShape(), shape.Plain(value), "timeout")
 	if err != nil {
 		return err
 	}

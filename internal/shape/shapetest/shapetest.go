@@ -5,12 +5,15 @@ package shapetest
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"os"
 	"runtime"
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 
+	"github.com/mayfly-run/mayfly/internal/shape"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"go.yaml.in/yaml/v3"
 )
@@ -144,5 +147,29 @@ func WantRefusal(t *testing.T, parse func() error, want string, most time.Durati
 	}
 	if took > most {
 		t.Errorf("took %s, more than %s, each of ten times", took, most)
+	}
+}
+
+// CheckProblems holds the problems of a file to what editors rely on.
+func CheckProblems(t *testing.T, err error, data []byte) {
+	t.Helper()
+	var e *shape.Error
+	if !errors.As(err, &e) || len(e.Problems) == 0 || len(e.Problems) > shape.MaxProblems {
+		t.Fatalf("error is %v", err)
+	}
+	lines := strings.Split(string(data), "\n")
+	last := 0
+	for _, p := range e.Problems {
+		if p.Line == 0 && p.Column == 0 {
+			continue // about the file as a whole
+		}
+		// The parser counts other breaks than "\n" as the ends of lines, so columns are held to what is left.
+		if p.Line < last || p.Line > len(lines) || p.Column < 1 || p.Column > len(data)+1 {
+			t.Errorf("position %s is not in the file", p.Position)
+		}
+		last = p.Line
+		if strings.ContainsFunc(p.String(), func(r rune) bool { return !unicode.IsPrint(r) }) {
+			t.Errorf("problem %q is not one printable line", p)
+		}
 	}
 }

@@ -1,4 +1,4 @@
-package tool
+package suite
 
 // This file knows what other formats call the keys of tests. An answer that is a key says just that; another is a sentence.
 

@@ -1,4 +1,4 @@
-package tool
+package suite
 
 import (
 	"encoding/json"
@@ -12,16 +12,17 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/shape"
 	"github.com/mayfly-run/mayfly/internal/shape/shapetest"
+	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
 func TestSuitesRejected(t *testing.T) {
-	for name, body := range shapetest.Cases(t, "testdata/suites-rejected.txt") {
+	for name, body := range shapetest.Cases(t, "testdata/rejected.txt") {
 		t.Run(name, func(t *testing.T) {
 			text, want, ok := strings.Cut(body, "-- want\n")
 			if !ok {
 				t.Fatal("the case says nothing to want")
 			}
-			_, err := ParseSuite("x_test.yaml", []byte(text))
+			_, err := Parse("x_test.yaml", []byte(text))
 			if err == nil {
 				t.Fatal("no error")
 			}
@@ -37,8 +38,8 @@ func TestSuitesRejected(t *testing.T) {
 }
 
 func TestSuiteEverything(t *testing.T) {
-	all := shapetest.Cases(t, "testdata/suites-everything.txt")
-	s, err := ParseSuite("checks_test.yaml", []byte(all["everything"]))
+	all := shapetest.Cases(t, "testdata/everything.txt")
+	s, err := Parse("checks_test.yaml", []byte(all["everything"]))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +78,7 @@ func TestSuiteEverything(t *testing.T) {
 	if len(s.AllowNetwork) != 4 || s.AllowNetwork[1].Ports[0].First != 443 {
 		t.Errorf("allow_network %+v", s.AllowNetwork)
 	}
-	flow, err := ParseSuite("x_test.yaml", []byte(all["workflow"]))
+	flow, err := Parse("x_test.yaml", []byte(all["workflow"]))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +89,7 @@ func TestSuiteEverything(t *testing.T) {
 
 // What any program writes as JSON is read: YAML knows neither pairs of surrogates nor "\\/".
 func TestSuiteInJSON(t *testing.T) {
-	s, err := ParseSuite("-", []byte(shapetest.Cases(t, "testdata/suites-everything.txt")["json"]))
+	s, err := Parse("-", []byte(shapetest.Cases(t, "testdata/everything.txt")["json"]))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,18 +101,18 @@ func TestSuiteInJSON(t *testing.T) {
 		t.Errorf("bytes %q", got)
 	}
 	for _, text := range []string{`{"tool": "a\ud83d", "tests": []}`, `{"tool": "x", "tests": [{"name": "\ud83d\u0041"}]}`} {
-		if _, err := ParseSuite("-", []byte(text)); err == nil {
+		if _, err := Parse("-", []byte(text)); err == nil {
 			t.Errorf("half a character is taken: %s", text)
 		}
 	}
-	if _, err := ParseSuite("-", []byte(`{"tool": "x", "tests": [{"name": "a\/b", "htp": []}]}`)); err == nil || !strings.HasPrefix(err.Error(), "<stdin>:1:41: unknown key") {
+	if _, err := Parse("-", []byte(`{"tool": "x", "tests": [{"name": "a\/b", "htp": []}]}`)); err == nil || !strings.HasPrefix(err.Error(), "<stdin>:1:41: unknown key") {
 		t.Errorf("error is %v", err)
 	}
 }
 
 func TestSuiteSchema(t *testing.T) {
-	s := shapetest.Compile(t, SuiteSchema())
-	for name, text := range shapetest.Cases(t, "testdata/suites-everything.txt") {
+	s := shapetest.Compile(t, Schema())
+	for name, text := range shapetest.Cases(t, "testdata/everything.txt") {
 		if err := s.Validate(shapetest.Instance(t, text)); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -120,7 +121,7 @@ func TestSuiteSchema(t *testing.T) {
 		" two-bodies base64 answer-and-answers reset-status reset-timeout no-content file-outside mocks-absolute delay command-dots command-answers order-none allow allow-port" +
 		" input-name input-value json-value url path-glob comparison-empty "
 	checked := 0
-	for name, body := range shapetest.Cases(t, "testdata/suites-rejected.txt") {
+	for name, body := range shapetest.Cases(t, "testdata/rejected.txt") {
 		if strings.Contains(loaderOnly, " "+name+" ") {
 			continue
 		}
@@ -134,7 +135,7 @@ func TestSuiteSchema(t *testing.T) {
 		t.Errorf("only %d cases are left to the schema", checked)
 	}
 	var root map[string]any
-	if err := json.Unmarshal(SuiteSchema(), &root); err != nil {
+	if err := json.Unmarshal(Schema(), &root); err != nil {
 		t.Fatal(err)
 	}
 	if n := shapetest.Undescribed(t, "test", root); n < 150 {
@@ -144,7 +145,7 @@ func TestSuiteSchema(t *testing.T) {
 
 // TestNumbersOfMocks: a number in a mock's JSON is a number, digit for digit, whatever holds it.
 func TestNumbersOfMocks(t *testing.T) {
-	s, err := ParseSuite("x_test.yaml", []byte(`
+	s, err := Parse("x_test.yaml", []byte(`
 tool: x
 tests: [{name: a, http: [{path: /, request: {json: 1e400}, json: [1e400, 1_000, +358, 0xFFFFFFFFFFFFFFFFF, .5, 1.20, -0.0, "1e400", !!str 5, 0755]}]}]
 `))
@@ -174,7 +175,7 @@ func TestMocksStayInTheFolder(t *testing.T) {
 	if err := os.WriteFile(file, []byte("tool: x\nmocks: m.yaml\ntests: [{name: a}]\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s, err := LoadSuite(file)
+	s, err := Load(file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -219,7 +220,7 @@ func TestSuiteFindsItsTool(t *testing.T) {
 		"namd":                               `x_test.yaml:1:7: tool "namd" is not found; did you mean "named"?`,
 		"nowhere.yaml":                       "x_test.yaml:1:7: tool ",
 	} {
-		s, err := ParseSuite("x_test.yaml", []byte("tool: "+subject+"\ntests: [{name: a}]\n"))
+		s, err := Parse("x_test.yaml", []byte("tool: "+subject+"\ntests: [{name: a}]\n"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -234,7 +235,7 @@ func TestSuiteFindsItsTool(t *testing.T) {
 		}
 	}
 	for name, want := range map[string]string{"flow": filepath.Join(dir, "workflows", "flow.yaml"), "x/y.yaml": filepath.Join(dir, "x", "y.yaml"), "/x/y.yaml": "/x/y.yaml", "none": ""} {
-		s := &Suite{Workflow: &Subject{Name: name}, Source: Source{Dir: dir}}
+		s := &Suite{Workflow: &Subject{Name: name}, Source: tool.Source{Dir: dir}}
 		if got, err := s.WorkflowFile(); got != want || (err == nil) != (want != "") {
 			t.Errorf("workflow %s is %q (%v)", name, got, err)
 		}
@@ -259,11 +260,11 @@ func TestDocumentedSuites(t *testing.T) {
 				text = strings.Replace(text, "tool: x", "workflow: x", 1)
 			}
 		}
-		if _, err := ParseSuite("TESTING.md", []byte(text)); err != nil {
+		if _, err := Parse("TESTING.md", []byte(text)); err != nil {
 			t.Errorf("%v in\n%s", err, text)
 		}
 	}
-	if _, err := LoadSuite("../../examples/deployment-checker/tests.yaml"); err != nil {
+	if _, err := Load("../../examples/deployment-checker/tests.yaml"); err != nil {
 		t.Error(err)
 	}
 }
@@ -305,16 +306,16 @@ func TestMatcher(t *testing.T) {
 }
 
 func FuzzParseSuite(f *testing.F) {
-	for _, file := range []string{"suites-everything.txt", "suites-rejected.txt"} {
+	for _, file := range []string{"everything.txt", "rejected.txt"} {
 		for _, body := range shapetest.Cases(f, "testdata/"+file) {
 			text, _, _ := strings.Cut(body, "-- want\n")
 			f.Add([]byte(text))
 		}
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		s, err := ParseSuite("x_test.yaml", data)
+		s, err := Parse("x_test.yaml", data)
 		if err != nil {
-			checkProblems(t, err, data)
+			shapetest.CheckProblems(t, err, data)
 			return
 		}
 		if (s.Tool == nil) == (s.Workflow == nil) || len(s.Tests) == 0 {
@@ -361,7 +362,7 @@ func TestFilesThatDoNotRun(t *testing.T) {
 		"workflow: []\nhttp: []":                     "",
 		"parallel_tools: []\ncommands: []\ntests: 1": "",
 	} {
-		_, err := ParseDefinition("a.yaml", []byte(text))
+		_, err := tool.ParseDefinition("a.yaml", []byte(text))
 		if err == nil || want != "" && !strings.Contains(err.Error(), want) || want == "" && strings.Contains(err.Error(), "a file of") {
 			t.Errorf("%q: %v, want %q", text, err, want)
 		}

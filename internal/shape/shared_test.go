@@ -1,4 +1,4 @@
-package tool
+package shape_test
 
 import (
 	"strings"
@@ -6,10 +6,12 @@ import (
 	"time"
 
 	"github.com/mayfly-run/mayfly/internal/shape/shapetest"
+	"github.com/mayfly-run/mayfly/internal/suite"
+	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
 // variablesOf are the variables of a tool's environment, as they arrive.
-func variablesOf(list []EnvVar) string {
+func variablesOf(list []tool.EnvVar) string {
 	words := make([]string, len(list))
 	for i, v := range list {
 		words[i] = v.Name + "=" + v.Value
@@ -31,14 +33,14 @@ func TestMergeKeys(t *testing.T) {
 		"in quotes":         {`{"<<": *a}`, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			tool, err := Parse("t.yaml", []byte(anchors+"image: i\nenvironment: "+tt.environment+"\n"))
+			parsed, err := tool.Parse("t.yaml", []byte(anchors+"image: i\nenvironment: "+tt.environment+"\n"))
 			switch {
 			case tt.want == "" && err == nil:
 				t.Error("it is taken for a merge key")
 			case tt.want != "" && err != nil:
 				t.Error(err)
-			case tt.want != "" && variablesOf(tool.Environment) != tt.want:
-				t.Errorf("got %s, want %s", variablesOf(tool.Environment), tt.want)
+			case tt.want != "" && variablesOf(parsed.Environment) != tt.want:
+				t.Errorf("got %s, want %s", variablesOf(parsed.Environment), tt.want)
 			}
 		})
 	}
@@ -46,7 +48,7 @@ func TestMergeKeys(t *testing.T) {
 
 // A step may be merged from another, and what one file shares stays out of the other steps.
 func TestMergedSteps(t *testing.T) {
-	def, err := ParseDefinition("w.yaml", []byte(`
+	def, err := tool.ParseDefinition("w.yaml", []byte(`
 x-deploy: &deploy
   tool: {image: i}
   retry: {attempts: 2}
@@ -61,7 +63,7 @@ workflow:
 	if staging.Name != "staging" || staging.Retry.Attempts != 2 || staging.Timeout != 0 {
 		t.Errorf("staging is %+v", staging)
 	}
-	where, err := production.Inputs[0].Value.(Template).Text(nil)
+	where, err := production.Inputs[0].Value.(tool.Template).Text(nil)
 	if production.Name != "production" || production.Retry.Attempts != 2 || production.Timeout != 5*time.Minute || err != nil || where != "staging" {
 		t.Errorf("production is %+v, %v", production, err)
 	}
@@ -74,9 +76,9 @@ func TestSharedKeys(t *testing.T) {
 		parse  func(text string) error
 		text   string
 	}{
-		"tool":     {Schema(), func(s string) error { _, err := Parse("t.yaml", []byte(s)); return err }, "image: i\nlabels: {a: b}\nresources: {cpu: 1%s}\n"},
-		"workflow": {WorkflowSchema(), func(s string) error { _, err := ParseDefinition("w.yaml", []byte(s)); return err }, "workflow: [{name: a, tool: {image: i}%s}]\n"},
-		"tests":    {SuiteSchema(), func(s string) error { _, err := ParseSuite("a_test.yaml", []byte(s)); return err }, "tool: {image: i}\ntests: [{name: a%s}]\n"},
+		"tool":     {tool.Schema(), func(s string) error { _, err := tool.Parse("t.yaml", []byte(s)); return err }, "image: i\nlabels: {a: b}\nresources: {cpu: 1%s}\n"},
+		"workflow": {tool.WorkflowSchema(), func(s string) error { _, err := tool.ParseDefinition("w.yaml", []byte(s)); return err }, "workflow: [{name: a, tool: {image: i}%s}]\n"},
+		"tests":    {suite.Schema(), func(s string) error { _, err := suite.Parse("a_test.yaml", []byte(s)); return err }, "tool: {image: i}\ntests: [{name: a%s}]\n"},
 	}
 	for kind, k := range kinds {
 		s := shapetest.Compile(t, k.schema)

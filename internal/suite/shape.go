@@ -1,4 +1,4 @@
-package tool
+package suite
 
 import (
 	"fmt"
@@ -10,14 +10,15 @@ import (
 	"github.com/mayfly-run/mayfly/internal/network"
 	"github.com/mayfly-run/mayfly/internal/shape"
 	"github.com/mayfly-run/mayfly/internal/textsafe"
+	"github.com/mayfly-run/mayfly/internal/tool"
 	"go.yaml.in/yaml/v3"
 )
 
 // This file has the shapes of suites, tests and what they expect.
 
 func suiteShape() shape.Shape[Suite] {
-	inline := shape.Located(toolShape(), func(t Tool, p shape.Position) *Subject {
-		t.Source = Source{Path: p.File, Position: p}
+	inline := shape.Located(tool.Shape(), func(t tool.Tool, p shape.Position) *Subject {
+		t.Source = tool.Source{Path: p.File, Position: p}
 		return &Subject{Inline: &t, Position: p}
 	})
 	named := subjectShape("name or path")
@@ -32,12 +33,15 @@ func suiteShape() shape.Shape[Suite] {
 	return shape.ObjectWithHints("a test file", fields, hintsForSuite, checkSuite)
 }
 
+// Schema returns the JSON Schema of a test file; see tool.Schema.
+func Schema() []byte { return suiteShape().Schema.Document("Mayfly tests") }
+
 func subjectShape(what string) shape.Shape[*Subject] {
 	return shape.Located(shape.Text(shape.Schema{"minLength": 1}, func(s string) (string, string) {
-		if IsPath(s) && len(s) < 4096 && !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' }) {
+		if tool.IsPath(s) && len(s) < 4096 && !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' }) {
 			return "", ""
 		}
-		if wrong, hint := checkName(s); wrong != "" {
+		if wrong, hint := tool.CheckName(s); wrong != "" {
 			return "is not a " + what, hint
 		}
 		return "", ""
@@ -91,10 +95,10 @@ func label(http []HTTPMock, commands []CommandMock) {
 }
 
 func worldFields[T any](of func(*T) *World) []shape.Field[T] {
-	secrets := shape.Map(shape.Loose(nil), shape.Schema{"pattern": secretPattern}, checkSecretName, "secret")
+	secrets := shape.Map(shape.Loose(nil), shape.Schema{"pattern": tool.SecretPattern}, tool.CheckSecretName, "secret")
 	return []shape.Field[T]{
-		shape.Bind("environment", "Variables that override the tool's, as a list of KEY=value or a mapping.", environmentShape(),
-			func(t *T) *[]EnvVar { return &of(t).Environment }),
+		shape.Bind("environment", "Variables that override the tool's, as a list of KEY=value or a mapping.", tool.EnvironmentShape(),
+			func(t *T) *[]tool.EnvVar { return &of(t).Environment }),
 		shape.Bind("inputs", "Values for the tool's args.", shape.Map(shape.Any(), nil, checkInputName, "input"),
 			func(t *T) *map[string]any { return &of(t).Inputs }),
 		shape.Bind("secrets", "Values of secrets, by their names, instead of this machine's.", secrets,
@@ -108,7 +112,7 @@ func worldFields[T any](of func(*T) *World) []shape.Field[T] {
 			func(t *T) **FileRef { return &of(t).MockFile }),
 		shape.Bind("allow_network", "What may really be reached, where the tool's own network allows it too: hosts, as api.example.com or api.example.com:443, or egress rules.", shape.List("an entry of allow_network", allowShape()),
 			func(t *T) *[]network.Rule { return &of(t).AllowNetwork }),
-		shape.Bind("timeout", "How long each run may take, such as 30s, instead of the tool's own timeout.", timeoutShape(),
+		shape.Bind("timeout", "How long each run may take, such as 30s, instead of the tool's own timeout.", tool.TimeoutShape(),
 			func(t *T) *time.Duration { return &of(t).Timeout }),
 	}
 }
@@ -131,7 +135,7 @@ func allowShape() shape.Shape[network.Rule] {
 		r, _ := parseAllow(s) // checked above; after a problem the zero rule is never used
 		return r
 	})
-	rule := ruleShape()
+	rule := tool.RuleShape()
 	return shape.ByKind("a host or an egress rule", &host, nil, &rule)
 }
 
@@ -161,7 +165,7 @@ func testShape() shape.Shape[Test] {
 	}
 	fields = append(fields, worldFields(func(t *Test) *World { return &t.World })...)
 	fields = append(fields,
-		shape.Bind("steps", "Steps of the workflow that don't run but end as is said here, by their names.", shape.Map(stepMockShape(), shape.Schema{"pattern": namePattern}, checkName, "step"),
+		shape.Bind("steps", "Steps of the workflow that don't run but end as is said here, by their names.", shape.Map(stepMockShape(), shape.Schema{"pattern": tool.NamePattern}, tool.CheckName, "step"),
 			func(t *Test) *map[string]StepMock { return &t.Steps }),
 		shape.Bind("expect", "What the run is expected to do; it is expected to succeed where neither exit_code nor status is given.", expectShape(),
 			func(t *Test) *Expect { return &t.Expect }))
@@ -182,7 +186,7 @@ func stepMockShape() shape.Shape[StepMock] {
 	return shape.Located(shape.Object("a mocked step", []shape.Field[StepMock]{
 		shape.Bind("outputs", "The step's outputs.", shape.Map(shape.Loose(nil), nil, nil, "output"),
 			func(s *StepMock) *map[string]string { return &s.Outputs }),
-		shape.Bind("status", "How the step ends; succeeded, or failed where exit_code isn't 0.", shape.Choice("status", states()...),
+		shape.Bind("status", "How the step ends; succeeded, or failed where exit_code isn't 0.", shape.Choice("status", tool.States()...),
 			func(s *StepMock) *string { return &s.Status }),
 		shape.Bind("exit_code", "The step's exit status.", shape.Pointer(shape.Convert(shape.Integer(0, 255), func(v int64) int { return int(v) })),
 			func(s *StepMock) **int { return &s.ExitCode }),
@@ -201,11 +205,6 @@ func stepMockShape() shape.Shape[StepMock] {
 	})
 }
 
-// states are the ends that a run can have (package run).
-func states() []string {
-	return []string{"succeeded", "failed", "timed_out", "cancelled", "out_of_memory", "denied", "error", "lost", "skipped"}
-}
-
 func expectShape() shape.Shape[Expect] {
 	return shape.Object("expect", []shape.Field[Expect]{
 		{
@@ -222,7 +221,7 @@ func expectShape() shape.Shape[Expect] {
 				}
 			},
 		},
-		shape.Bind("status", "How the run ends, such as succeeded, failed or timed_out.", shape.Choice("status", states()...),
+		shape.Bind("status", "How the run ends, such as succeeded, failed or timed_out.", shape.Choice("status", tool.States()...),
 			func(e *Expect) *string { return &e.Status }),
 		shape.Bind("stdout", "What the tool prints.", outputShape(),
 			func(e *Expect) **Matcher { return &e.Stdout }),
@@ -243,7 +242,7 @@ func expectShape() shape.Shape[Expect] {
 			func(e *Expect) *bool { return &e.InOrder }),
 		shape.Bind("all_mocks_used", "Whether each mock has to answer once at least.", shape.Boolean(),
 			func(e *Expect) *bool { return &e.AllMocksUsed }),
-		shape.Bind("steps", "How steps of the workflow end, by their names.", shape.Map(shape.Choice("status", states()...), shape.Schema{"pattern": namePattern}, checkName, "step"),
+		shape.Bind("steps", "How steps of the workflow end, by their names.", shape.Map(shape.Choice("status", tool.States()...), shape.Schema{"pattern": tool.NamePattern}, tool.CheckName, "step"),
 			func(e *Expect) *map[string]string { return &e.Steps }),
 	}, func(d *shape.Decoder, n *yaml.Node, e *Expect) {
 		if e.InOrder && shape.Has(n, "requests") && slices.ContainsFunc(e.Requests, func(r RequestExpect) bool { return r.Count != nil && *r.Count == 0 }) {

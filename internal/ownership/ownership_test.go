@@ -1,6 +1,6 @@
 //go:build unix
 
-package tool
+package ownership_test
 
 import (
 	"encoding/binary"
@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/mayfly-run/mayfly/internal/ownership"
+	"github.com/mayfly-run/mayfly/internal/suite"
+	"github.com/mayfly-run/mayfly/internal/tool"
 	"golang.org/x/sys/unix"
 )
 
@@ -141,13 +143,13 @@ func TestFoundAbove(t *testing.T) {
 			}
 			wrong := c.at != "" || c.text != ""
 			for way, load := range map[string]func() error{
-				"by name": func() error { _, err := LoadNamed(filepath.Join(dir, "below/deeper"), "x"); return err },
+				"by name": func() error { _, err := tool.LoadNamed(filepath.Join(dir, "below/deeper"), "x"); return err },
 				"a workflow's, by name": func() error {
-					def, err := LoadDefinition(filepath.Join(dir, "below/deeper/flow.yaml"))
+					def, err := tool.LoadDefinition(filepath.Join(dir, "below/deeper/flow.yaml"))
 					return errors.Join(err, resolveAll(def))
 				},
 				"a test's": func() error {
-					s, err := LoadSuite(filepath.Join(dir, "below/deeper/x_test.yaml"))
+					s, err := suite.Load(filepath.Join(dir, "below/deeper/x_test.yaml"))
 					if err != nil {
 						return err
 					}
@@ -155,11 +157,11 @@ func TestFoundAbove(t *testing.T) {
 					return err
 				},
 				"of a workflow found by name, by path": func() error {
-					def, err := LoadNamed(filepath.Join(dir, "below/deeper"), "flow")
+					def, err := tool.LoadNamed(filepath.Join(dir, "below/deeper"), "flow")
 					return errors.Join(err, resolveAll(def))
 				},
 				"written out in a workflow found by name": func() error {
-					def, err := LoadNamed(filepath.Join(dir, "below/deeper"), "inlined")
+					def, err := tool.LoadNamed(filepath.Join(dir, "below/deeper"), "inlined")
 					return errors.Join(err, resolveAll(def))
 				},
 			} {
@@ -182,14 +184,14 @@ func TestFoundAbove(t *testing.T) {
 			// user named.
 			here := wrong && !strings.HasPrefix(c.at, "below") && c.text != "too many links"
 			var refused *ownership.UntrustedError
-			if _, err := LoadNamed(dir, "x"); errors.As(err, &refused) != here {
+			if _, err := tool.LoadNamed(dir, "x"); errors.As(err, &refused) != here {
 				t.Error("in the folder itself:", err)
 			}
 			of := strings.HasSuffix(c.at, "x.sh") || strings.HasSuffix(c.at, "deep/f")
 			if err := ownership.CheckBelow(dir, filepath.Join(dir, "tools/x/tool.yaml")); errors.As(err, &refused) != (here && !of) {
 				t.Error("found below it:", err)
 			}
-			if _, err := LoadDefinition(filepath.Join(dir, "tools/x/tool.yaml")); err != nil {
+			if _, err := tool.LoadDefinition(filepath.Join(dir, "tools/x/tool.yaml")); err != nil {
 				t.Error("by its path:", err)
 			}
 		})
@@ -213,7 +215,7 @@ func TestNearerToAWorkflowAbove(t *testing.T) {
 		if err := os.Chown(nearer, uid, uid); err != nil {
 			t.Fatal(err)
 		}
-		def, err := LoadNamed(below, "flow")
+		def, err := tool.LoadNamed(below, "flow")
 		var refused *ownership.UntrustedError
 		if err := errors.Join(err, resolveAll(def)); errors.As(err, &refused) != want || !want && err != nil {
 			t.Errorf("of %d: %v", uid, err)
@@ -245,7 +247,7 @@ func TestNearerLinks(t *testing.T) {
 			if err := errors.Join(os.RemoveAll(nearer), os.Mkdir(nearer, 0o755), link()); err != nil {
 				t.Fatal(err)
 			}
-			_, err := LoadNamed(filepath.Join(dir, "below"), "t")
+			_, err := tool.LoadNamed(filepath.Join(dir, "below"), "t")
 			var refused *ownership.UntrustedError
 			if errors.As(err, &refused) != want || !want && err != nil || want && (!refused.Nearer || refused.Path != elsewhere) {
 				t.Errorf("%s, %v: %v", how, mode, err)
@@ -272,30 +274,30 @@ func TestNamesOfAGivenFile(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dir := t.TempDir()
-			flow, suite, script := filepath.Join(dir, "flow.yaml"), filepath.Join(dir, "a_test.yaml"), filepath.Join(dir, "tools/run.sh")
+			flow, tests, script := filepath.Join(dir, "flow.yaml"), filepath.Join(dir, "a_test.yaml"), filepath.Join(dir, "tools/run.sh")
 			flowSuite, flows := filepath.Join(dir, "b_test.yaml"), filepath.Join(dir, "workflows/named.yaml")
 			for path, text := range map[string]string{
 				flowSuite: "workflow: named\ntests: [{name: a}]\n", flows: "workflow: [{name: a, tool: t}]\n",
-				flow: "workflow: [{name: a, tool: t}]\n", suite: "tool: t\ntests: [{name: a}]\n",
+				flow: "workflow: [{name: a, tool: t}]\n", tests: "tool: t\ntests: [{name: a}]\n",
 				filepath.Join(dir, "tools/t.yaml"): "image: alpine\nscript: {file: run.sh}\n", script: "true\n",
 			} {
 				if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o644)); err != nil {
 					t.Fatal(err)
 				}
 			}
-			if err := errors.Join(os.Chown(flow, c.given, 0), os.Chown(suite, c.given, 0), os.Chown(flowSuite, c.given, 0), os.Chown(flows, c.file, 0), os.Chown(filepath.Join(dir, "tools"), c.tools, 0), os.Chown(script, c.file, 0)); err != nil {
+			if err := errors.Join(os.Chown(flow, c.given, 0), os.Chown(tests, c.given, 0), os.Chown(flowSuite, c.given, 0), os.Chown(flows, c.file, 0), os.Chown(filepath.Join(dir, "tools"), c.tools, 0), os.Chown(script, c.file, 0)); err != nil {
 				t.Fatal(err)
 			}
-			def, err := LoadDefinition(flow)
+			def, err := tool.LoadDefinition(flow)
 			if err != nil {
 				t.Fatal(err)
 			}
-			s, err := LoadSuite(suite)
+			s, err := suite.Load(tests)
 			if err != nil {
 				t.Fatal(err)
 			}
 			_, suiteErr := s.LoadTool()
-			s, err = LoadSuite(flowSuite)
+			s, err = suite.Load(flowSuite)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -310,7 +312,7 @@ func TestNamesOfAGivenFile(t *testing.T) {
 	}
 }
 
-func resolveAll(def *Definition) error {
+func resolveAll(def *tool.Definition) error {
 	if def == nil {
 		return nil
 	}
@@ -328,7 +330,7 @@ func TestSudoIsTheUser(t *testing.T) {
 	for uid, refused := range map[int]bool{4242: false, 4243: true} {
 		t.Setenv("SUDO_UID", fmt.Sprint(uid))
 		var wrong *ownership.UntrustedError
-		if _, err := LoadNamed(filepath.Join(dir, "below/deeper"), "x"); errors.As(err, &wrong) != refused {
+		if _, err := tool.LoadNamed(filepath.Join(dir, "below/deeper"), "x"); errors.As(err, &wrong) != refused {
 			t.Errorf("SUDO_UID=%d: %v", uid, err)
 		}
 	}

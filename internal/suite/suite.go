@@ -1,4 +1,6 @@
-package tool
+// Package suite reads files of tests of tools and workflows, and of mocks: what is tested, what answers instead of the real
+// world, and what is expected. Mocks and expectations share their matchers, which say what a text, a request or a call has to be.
+package suite
 
 import (
 	"cmp"
@@ -11,6 +13,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/network"
 	"github.com/mayfly-run/mayfly/internal/ownership"
 	"github.com/mayfly-run/mayfly/internal/shape"
+	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
 // Suite is one file of tests: what is tested, what holds for all of its tests, and the tests.
@@ -23,19 +26,19 @@ type Suite struct {
 	World
 	Tests []Test
 
-	Source Source
+	Source tool.Source
 }
 
 // Subject is what a suite tests: something by its name or path, or a tool written out in the suite.
 type Subject struct {
 	Name     string
-	Inline   *Tool
+	Inline   *tool.Tool
 	Position shape.Position
 }
 
 // World is what a test gives the tool instead of the real world.
 type World struct {
-	Environment []EnvVar
+	Environment []tool.EnvVar
 	// Inputs are values as decoded JSON has them, with a [Scalar] for each that is written without quotes and isn't text.
 	Inputs map[string]any
 	// Secrets are values that stand in front of the machine's own secrets.
@@ -120,14 +123,14 @@ type MockSet struct {
 // suiteFormat is the format of files of tests and of mocks, which a recording may have written.
 func suiteFormat() shape.Format {
 	return shape.Format{
-		Bounds: shape.LargeBounds(), Foreign: foreignFile,
+		Bounds: shape.LargeBounds(), Foreign: tool.ForeignFile,
 		Empty: "add tool: NAME and tests: [{name: NAME}]", TooLarge: "put long bodies in files beside it: file: NAME",
 		TooManyParts: "write long text as a block (\"body: |\"), or put it in a file beside this one",
 	}
 }
 
-// ParseSuite reads a suite from data, as [Parse] does a tool.
-func ParseSuite(name string, data []byte) (*Suite, error) {
+// Parse reads a suite from data, as [Parse] does a tool.
+func Parse(name string, data []byte) (*Suite, error) {
 	d, root := suiteFormat().Open(name, data)
 	if root == nil {
 		return nil, d.Err()
@@ -141,20 +144,20 @@ func ParseSuite(name string, data []byte) (*Suite, error) {
 		return nil, err
 	}
 	at := d.Position(root)
-	s.Source = Source{Path: at.File, Position: at}
+	s.Source = tool.Source{Path: at.File, Position: at}
 	if s.Tool != nil && s.Tool.Inline != nil && s.Tool.Inline.Name == "" {
-		s.Tool.Inline.Name = nameOf(name)
+		s.Tool.Inline.Name = tool.NameOf(name)
 	}
 	return &s, nil
 }
 
-// LoadSuite reads the suite in a file.
-func LoadSuite(file string) (*Suite, error) {
+// Load reads the suite in a file.
+func Load(file string) (*Suite, error) {
 	data, err := shape.ReadFile(file, "test file")
 	if err != nil {
 		return nil, err
 	}
-	s, err := ParseSuite(file, data)
+	s, err := Parse(file, data)
 	if err != nil {
 		return nil, err
 	}
@@ -172,16 +175,16 @@ func (s *Suite) SetDir(dir string) {
 
 // LoadTool returns the tool under test, ready to run: a copy of the inline one, or the one that is named, a path being
 // relative to the suite's folder.
-func (s *Suite) LoadTool() (*Tool, error) {
+func (s *Suite) LoadTool() (*tool.Tool, error) {
 	if s.Tool.Inline != nil {
-		t := s.Tool.Inline.clone()
+		t := s.Tool.Inline.Clone()
 		return t, t.ReadFiles()
 	}
 	file, found, err := s.subjectFile(s.Tool)
 	if err != nil {
 		return nil, err
 	}
-	t, err := Load(file)
+	t, err := tool.Load(file)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", s.Tool.Position, err)
 	}
@@ -189,7 +192,7 @@ func (s *Suite) LoadTool() (*Tool, error) {
 	if t.Source.Dir, err = filepath.Abs(t.Source.Dir); err != nil {
 		return nil, err
 	}
-	if err := t.trustFiles(found); err != nil {
+	if err := t.CheckFiles(found); err != nil {
 		return nil, fmt.Errorf("%s: %w", s.Tool.Position, err)
 	}
 	return t, t.ReadFiles()
@@ -199,7 +202,7 @@ func (s *Suite) LoadTool() (*Tool, error) {
 // workflows/NAME.yaml beside the suite.
 func (s *Suite) WorkflowFile() (string, error) {
 	name := s.Workflow.Name
-	if IsPath(name) {
+	if tool.IsPath(name) {
 		return s.path(name), nil
 	}
 	var looked []string
@@ -217,13 +220,13 @@ func (s *Suite) WorkflowFile() (string, error) {
 }
 
 // LoadWorkflow returns the workflow under test with its tools. The steps that the tests name have to be its own.
-func (s *Suite) LoadWorkflow() (*Workflow, error) {
+func (s *Suite) LoadWorkflow() (*tool.Workflow, error) {
 	file, err := s.WorkflowFile()
 	if err != nil {
 		return nil, err
 	}
-	r := s.Source.named()
-	if !IsPath(s.Workflow.Name) {
+	r := s.Source.Search()
+	if !tool.IsPath(s.Workflow.Name) {
 		if r.Above, err = filepath.Abs(s.Source.Dir); err != nil {
 			return nil, err
 		}
@@ -231,14 +234,14 @@ func (s *Suite) LoadWorkflow() (*Workflow, error) {
 			return nil, fmt.Errorf("%s: %w", s.Workflow.Position, err)
 		}
 	}
-	def, err := LoadDefinition(file)
+	def, err := tool.LoadDefinition(file)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", s.Workflow.Position, err)
 	}
 	if def.Workflow == nil {
 		return nil, fmt.Errorf("%s: %s is a tool; name it under tool and not under workflow", s.Workflow.Position, file)
 	}
-	def.Workflow.search = r
+	def.Workflow.FoundBy(r)
 	if err := def.Workflow.Resolve(); err != nil {
 		return nil, err
 	}
@@ -268,15 +271,15 @@ func (s *Suite) LoadWorkflow() (*Workflow, error) {
 
 // subjectFile is the file of what is tested, and the reach of the search for it.
 func (s *Suite) subjectFile(subject *Subject) (string, ownership.Search, error) {
-	given := s.Source.named()
-	if IsPath(subject.Name) {
+	given := s.Source.Search()
+	if tool.IsPath(subject.Name) {
 		return s.path(subject.Name), given, nil
 	}
-	found, err := find(cmp.Or(s.Source.Dir, "."), subject.Name, given.Giver)
+	found, err := tool.FindFor(cmp.Or(s.Source.Dir, "."), subject.Name, given)
 	if err != nil {
 		return "", given, fmt.Errorf("%s: %w", subject.Position, err)
 	}
-	return found.File, found.search, nil
+	return found.File, found.Search, nil
 }
 
 // path is a path that the suite gives, from its folder.
