@@ -16,6 +16,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/shape"
 	"github.com/mayfly-run/mayfly/internal/textsafe"
 	"github.com/mayfly-run/mayfly/internal/tool"
+	"github.com/mayfly-run/mayfly/internal/workflow/definition"
 )
 
 // This file knows what people type who come from docker, kubectl or gh, and says what it is called here.
@@ -239,7 +240,7 @@ func explainMissing(name string, err error) error {
 	if !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	var missing *tool.NotFoundError
+	var missing *definition.NotFoundError
 	byName := errors.As(err, &missing)
 	if byName && missing.Nearest != "" {
 		return err

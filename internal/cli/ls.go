@@ -12,6 +12,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/ownership"
 	"github.com/mayfly-run/mayfly/internal/textsafe"
 	"github.com/mayfly-run/mayfly/internal/tool"
+	"github.com/mayfly-run/mayfly/internal/workflow/definition"
 )
 
 // listed is a tool or a workflow as `mayfly ls` shows it.
@@ -66,10 +67,10 @@ func listHere() ([]listed, error) {
 	}
 	for _, e := range entries {
 		ext := filepath.Ext(e.Name())
-		if e.IsDir() || strings.HasPrefix(e.Name(), ".") || ext != ".yaml" && ext != ".yml" || tool.IsTestFile(e.Name()) {
+		if e.IsDir() || strings.HasPrefix(e.Name(), ".") || ext != ".yaml" && ext != ".yml" || definition.IsTestFile(e.Name()) {
 			continue
 		}
-		def, err := tool.LoadDefinition(e.Name())
+		def, err := definition.Load(e.Name())
 		if err != nil {
 			if isMeant(e.Name()) {
 				text, _, _ := strings.Cut(err.Error(), "\n")
@@ -83,12 +84,12 @@ func listHere() ([]listed, error) {
 		}
 		list = append(list, describe(e.Name(), def))
 	}
-	names, err := tool.Names(".")
+	names, err := definition.Names(".")
 	if err != nil {
 		return nil, err
 	}
 	for _, name := range names {
-		def, err := tool.LoadNamed(".", name)
+		def, err := definition.LoadNamed(".", name)
 		if err != nil {
 			text, _, _ := strings.Cut(err.Error(), "\n")
 			list = append(list, listed{Name: name, Arguments: []listedArgument{}, Error: text})
@@ -110,7 +111,7 @@ func isMeant(file string) bool {
 		hasKey(data, "workflow") && !hasKey(data, "stages"))
 }
 
-func describe(name string, def *tool.Definition) listed {
+func describe(name string, def *definition.Definition) listed {
 	l := listed{Name: name, Kind: "tool", Arguments: []listedArgument{}}
 	var args []tool.Arg
 	if t := def.Tool; t != nil {

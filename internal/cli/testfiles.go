@@ -13,7 +13,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/ownership"
 	"github.com/mayfly-run/mayfly/internal/shape"
 	"github.com/mayfly-run/mayfly/internal/suite"
-	"github.com/mayfly-run/mayfly/internal/tool"
+	"github.com/mayfly-run/mayfly/internal/workflow/definition"
 )
 
 // findTests lists the files of tests that the command line names, each once: files as they are, and those below folders,
@@ -38,7 +38,7 @@ func findTests(paths []string) ([]string, error) {
 			add(filepath.Clean(path))
 			continue
 		}
-		below, err := filesBelow(path, tool.IsTestFile)
+		below, err := filesBelow(path, definition.IsTestFile)
 		if err != nil {
 			return nil, fmt.Errorf("tests below %s can't be read: %w", path, err)
 		}
@@ -68,7 +68,7 @@ func unnamedTests(paths []string) []string {
 		}
 		below, _ := filesBelow(path, func(file string) bool { // what can't be read has been said
 			ext := filepath.Ext(file)
-			return (ext == ".yaml" || ext == ".yml") && strings.Contains(strings.ToLower(file), "test") && !tool.IsTestFile(file) && hasTests(file)
+			return (ext == ".yaml" || ext == ".yml") && strings.Contains(strings.ToLower(file), "test") && !definition.IsTestFile(file) && hasTests(file)
 		})
 		files = append(files, below...)
 	}

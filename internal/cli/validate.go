@@ -16,6 +16,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/suite"
 	"github.com/mayfly-run/mayfly/internal/tool"
 	"github.com/mayfly-run/mayfly/internal/workflow"
+	"github.com/mayfly-run/mayfly/internal/workflow/definition"
 )
 
 func newValidateCommand(s streams) *cobra.Command {
@@ -80,7 +81,7 @@ func definitionsIn(given []string) ([]string, error) {
 		}
 		below, err := filesBelow(path, func(file string) bool {
 			ext := filepath.Ext(file)
-			return (ext == ".yaml" || ext == ".yml") && filepath.Base(file) != tool.ProjectFile
+			return (ext == ".yaml" || ext == ".yml") && filepath.Base(file) != definition.ProjectFile
 		})
 		if err != nil {
 			return nil, err
@@ -95,8 +96,8 @@ func definitionsIn(given []string) ([]string, error) {
 
 // validate reads a definition and finds all that is wrong with it before it runs. def is nil for other files, and where it
 // can't be read.
-func validate(ctx context.Context, s streams, file string) (def *tool.Definition, err error) {
-	if tool.IsTestFile(file) {
+func validate(ctx context.Context, s streams, file string) (def *definition.Definition, err error) {
+	if definition.IsTestFile(file) {
 		return nil, validateSuite(file)
 	}
 	var data []byte
@@ -106,7 +107,7 @@ func validate(ctx context.Context, s streams, file string) (def *tool.Definition
 		}
 	}
 	def, _, err = loadDefinition(bytes.NewReader(data), file)
-	var other *tool.NotRunnableError
+	var other *definition.NotRunnableError
 	if errors.As(err, &other) {
 		switch {
 		case file == "-":
@@ -187,7 +188,7 @@ after a first line such as: # yaml-language-server: $schema=tool.schema.json`,
 		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
 		ValidArgs: []string{"tool", "workflow", "test"},
 		RunE: func(_ *cobra.Command, args []string) error {
-			schema := map[string]func() []byte{"tool": tool.Schema, "workflow": tool.WorkflowSchema, "test": suite.Schema}[args[0]]
+			schema := map[string]func() []byte{"tool": tool.Schema, "workflow": definition.Schema, "test": suite.Schema}[args[0]]
 			_, err := s.out.Write(schema())
 			return err
 		},

@@ -17,6 +17,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/secret"
 	"github.com/mayfly-run/mayfly/internal/tool"
 	"github.com/mayfly-run/mayfly/internal/workflow"
+	"github.com/mayfly-run/mayfly/internal/workflow/definition"
 )
 
 // checkArgs checks what the command line names.
@@ -44,7 +45,7 @@ func runs(dir string, sealer run.Sealer) workflow.Runs {
 // begun is a run of a workflow before its first step.
 type begun struct {
 	id     string
-	def    *tool.Workflow
+	def    *definition.Workflow
 	plan   *workflow.Plan
 	states *workflow.States
 	// resumed says that the run goes on; masked are the secrets that its steps have handed on before.
@@ -53,7 +54,7 @@ type begun struct {
 }
 
 // runWorkflow runs a workflow from its beginning. text is its definition where that came from standard input.
-func (f *runFlags) runWorkflow(ctx context.Context, s streams, w *tool.Workflow, text string) error {
+func (f *runFlags) runWorkflow(ctx context.Context, s streams, w *definition.Workflow, text string) error {
 	if err := f.checkWorkflowFlags(); err != nil {
 		return err
 	}
@@ -133,13 +134,13 @@ func (f *runFlags) resumeWorkflow(ctx context.Context, s streams) error {
 }
 
 // pastWorkflow reads the definition of a run as it is now: what made it fail may have been fixed since.
-func (f *runFlags) pastWorkflow(past *workflow.Past) (*tool.Workflow, error) {
+func (f *runFlags) pastWorkflow(past *workflow.Past) (*definition.Workflow, error) {
 	h := past.Header
-	def, err := func() (*tool.Definition, error) {
+	def, err := func() (*definition.Definition, error) {
 		if h.Text != "" {
-			return tool.ParseDefinition("-", []byte(h.Text))
+			return definition.Parse("-", []byte(h.Text))
 		}
-		return tool.LoadDefinition(h.File)
+		return definition.Load(h.File)
 	}()
 	switch {
 	case err != nil:
@@ -153,7 +154,7 @@ func (f *runFlags) pastWorkflow(past *workflow.Past) (*tool.Workflow, error) {
 	return def.Workflow, def.Workflow.Resolve()
 }
 
-func toolsOf(w *tool.Workflow) []*tool.Tool {
+func toolsOf(w *definition.Workflow) []*tool.Tool {
 	var tools []*tool.Tool
 	for _, step := range w.All() {
 		tools = append(tools, step.Uses.Tool)

@@ -13,7 +13,7 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/ownership"
 	"github.com/mayfly-run/mayfly/internal/suite"
-	"github.com/mayfly-run/mayfly/internal/tool"
+	"github.com/mayfly-run/mayfly/internal/workflow/definition"
 	"golang.org/x/sys/unix"
 )
 
@@ -143,9 +143,9 @@ func TestFoundAbove(t *testing.T) {
 			}
 			wrong := c.at != "" || c.text != ""
 			for way, load := range map[string]func() error{
-				"by name": func() error { _, err := tool.LoadNamed(filepath.Join(dir, "below/deeper"), "x"); return err },
+				"by name": func() error { _, err := definition.LoadNamed(filepath.Join(dir, "below/deeper"), "x"); return err },
 				"a workflow's, by name": func() error {
-					def, err := tool.LoadDefinition(filepath.Join(dir, "below/deeper/flow.yaml"))
+					def, err := definition.Load(filepath.Join(dir, "below/deeper/flow.yaml"))
 					return errors.Join(err, resolveAll(def))
 				},
 				"a test's": func() error {
@@ -157,11 +157,11 @@ func TestFoundAbove(t *testing.T) {
 					return err
 				},
 				"of a workflow found by name, by path": func() error {
-					def, err := tool.LoadNamed(filepath.Join(dir, "below/deeper"), "flow")
+					def, err := definition.LoadNamed(filepath.Join(dir, "below/deeper"), "flow")
 					return errors.Join(err, resolveAll(def))
 				},
 				"written out in a workflow found by name": func() error {
-					def, err := tool.LoadNamed(filepath.Join(dir, "below/deeper"), "inlined")
+					def, err := definition.LoadNamed(filepath.Join(dir, "below/deeper"), "inlined")
 					return errors.Join(err, resolveAll(def))
 				},
 			} {
@@ -184,14 +184,14 @@ func TestFoundAbove(t *testing.T) {
 			// user named.
 			here := wrong && !strings.HasPrefix(c.at, "below") && c.text != "too many links"
 			var refused *ownership.UntrustedError
-			if _, err := tool.LoadNamed(dir, "x"); errors.As(err, &refused) != here {
+			if _, err := definition.LoadNamed(dir, "x"); errors.As(err, &refused) != here {
 				t.Error("in the folder itself:", err)
 			}
 			of := strings.HasSuffix(c.at, "x.sh") || strings.HasSuffix(c.at, "deep/f")
 			if err := ownership.CheckBelow(dir, filepath.Join(dir, "tools/x/tool.yaml")); errors.As(err, &refused) != (here && !of) {
 				t.Error("found below it:", err)
 			}
-			if _, err := tool.LoadDefinition(filepath.Join(dir, "tools/x/tool.yaml")); err != nil {
+			if _, err := definition.Load(filepath.Join(dir, "tools/x/tool.yaml")); err != nil {
 				t.Error("by its path:", err)
 			}
 		})
@@ -215,7 +215,7 @@ func TestNearerToAWorkflowAbove(t *testing.T) {
 		if err := os.Chown(nearer, uid, uid); err != nil {
 			t.Fatal(err)
 		}
-		def, err := tool.LoadNamed(below, "flow")
+		def, err := definition.LoadNamed(below, "flow")
 		var refused *ownership.UntrustedError
 		if err := errors.Join(err, resolveAll(def)); errors.As(err, &refused) != want || !want && err != nil {
 			t.Errorf("of %d: %v", uid, err)
@@ -247,7 +247,7 @@ func TestNearerLinks(t *testing.T) {
 			if err := errors.Join(os.RemoveAll(nearer), os.Mkdir(nearer, 0o755), link()); err != nil {
 				t.Fatal(err)
 			}
-			_, err := tool.LoadNamed(filepath.Join(dir, "below"), "t")
+			_, err := definition.LoadNamed(filepath.Join(dir, "below"), "t")
 			var refused *ownership.UntrustedError
 			if errors.As(err, &refused) != want || !want && err != nil || want && (!refused.Nearer || refused.Path != elsewhere) {
 				t.Errorf("%s, %v: %v", how, mode, err)
@@ -288,7 +288,7 @@ func TestNamesOfAGivenFile(t *testing.T) {
 			if err := errors.Join(os.Chown(flow, c.given, 0), os.Chown(tests, c.given, 0), os.Chown(flowSuite, c.given, 0), os.Chown(flows, c.file, 0), os.Chown(filepath.Join(dir, "tools"), c.tools, 0), os.Chown(script, c.file, 0)); err != nil {
 				t.Fatal(err)
 			}
-			def, err := tool.LoadDefinition(flow)
+			def, err := definition.Load(flow)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -312,7 +312,7 @@ func TestNamesOfAGivenFile(t *testing.T) {
 	}
 }
 
-func resolveAll(def *tool.Definition) error {
+func resolveAll(def *definition.Definition) error {
 	if def == nil {
 		return nil
 	}
@@ -330,7 +330,7 @@ func TestSudoIsTheUser(t *testing.T) {
 	for uid, refused := range map[int]bool{4242: false, 4243: true} {
 		t.Setenv("SUDO_UID", fmt.Sprint(uid))
 		var wrong *ownership.UntrustedError
-		if _, err := tool.LoadNamed(filepath.Join(dir, "below/deeper"), "x"); errors.As(err, &wrong) != refused {
+		if _, err := definition.LoadNamed(filepath.Join(dir, "below/deeper"), "x"); errors.As(err, &wrong) != refused {
 			t.Errorf("SUDO_UID=%d: %v", uid, err)
 		}
 	}

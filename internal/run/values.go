@@ -10,7 +10,7 @@ import (
 )
 
 // Values are inputs as a definition or a command line has them: text, numbers, true, false, null, lists, objects, and scalars
-// that keep how they are written ([tool.Scalar]).
+// that keep how they are written ([shape.Scalar]).
 //
 // In JSON each value says what it is, since JSON's own types would lose how a scalar is written:
 //

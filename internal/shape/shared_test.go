@@ -8,6 +8,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/shape/shapetest"
 	"github.com/mayfly-run/mayfly/internal/suite"
 	"github.com/mayfly-run/mayfly/internal/tool"
+	"github.com/mayfly-run/mayfly/internal/workflow/definition"
 )
 
 // variablesOf are the variables of a tool's environment, as they arrive.
@@ -48,7 +49,7 @@ func TestMergeKeys(t *testing.T) {
 
 // A step may be merged from another, and what one file shares stays out of the other steps.
 func TestMergedSteps(t *testing.T) {
-	def, err := tool.ParseDefinition("w.yaml", []byte(`
+	def, err := definition.Parse("w.yaml", []byte(`
 x-deploy: &deploy
   tool: {image: i}
   retry: {attempts: 2}
@@ -63,7 +64,7 @@ workflow:
 	if staging.Name != "staging" || staging.Retry.Attempts != 2 || staging.Timeout != 0 {
 		t.Errorf("staging is %+v", staging)
 	}
-	where, err := production.Inputs[0].Value.(tool.Template).Text(nil)
+	where, err := production.Inputs[0].Value.(definition.Template).Text(nil)
 	if production.Name != "production" || production.Retry.Attempts != 2 || production.Timeout != 5*time.Minute || err != nil || where != "staging" {
 		t.Errorf("production is %+v, %v", production, err)
 	}
@@ -77,7 +78,7 @@ func TestSharedKeys(t *testing.T) {
 		text   string
 	}{
 		"tool":     {tool.Schema(), func(s string) error { _, err := tool.Parse("t.yaml", []byte(s)); return err }, "image: i\nlabels: {a: b}\nresources: {cpu: 1%s}\n"},
-		"workflow": {tool.WorkflowSchema(), func(s string) error { _, err := tool.ParseDefinition("w.yaml", []byte(s)); return err }, "workflow: [{name: a, tool: {image: i}%s}]\n"},
+		"workflow": {definition.Schema(), func(s string) error { _, err := definition.Parse("w.yaml", []byte(s)); return err }, "workflow: [{name: a, tool: {image: i}%s}]\n"},
 		"tests":    {suite.Schema(), func(s string) error { _, err := suite.Parse("a_test.yaml", []byte(s)); return err }, "tool: {image: i}\ntests: [{name: a%s}]\n"},
 	}
 	for kind, k := range kinds {

@@ -11,6 +11,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/shape"
 	"github.com/mayfly-run/mayfly/internal/textsafe"
 	"github.com/mayfly-run/mayfly/internal/tool"
+	"github.com/mayfly-run/mayfly/internal/workflow/definition"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -38,7 +39,7 @@ func Schema() []byte { return suiteShape().Schema.Document("Mayfly tests") }
 
 func subjectShape(what string) shape.Shape[*Subject] {
 	return shape.Located(shape.Text(shape.Schema{"minLength": 1}, func(s string) (string, string) {
-		if tool.IsPath(s) && len(s) < 4096 && !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' }) {
+		if definition.IsPath(s) && len(s) < 4096 && !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' }) {
 			return "", ""
 		}
 		if wrong, hint := tool.CheckName(s); wrong != "" {
@@ -186,7 +187,7 @@ func stepMockShape() shape.Shape[StepMock] {
 	return shape.Located(shape.Object("a mocked step", []shape.Field[StepMock]{
 		shape.Bind("outputs", "The step's outputs.", shape.Map(shape.Loose(nil), nil, nil, "output"),
 			func(s *StepMock) *map[string]string { return &s.Outputs }),
-		shape.Bind("status", "How the step ends; succeeded, or failed where exit_code isn't 0.", shape.Choice("status", tool.States()...),
+		shape.Bind("status", "How the step ends; succeeded, or failed where exit_code isn't 0.", shape.Choice("status", definition.States()...),
 			func(s *StepMock) *string { return &s.Status }),
 		shape.Bind("exit_code", "The step's exit status.", shape.Pointer(shape.Convert(shape.Integer(0, 255), func(v int64) int { return int(v) })),
 			func(s *StepMock) **int { return &s.ExitCode }),
@@ -221,7 +222,7 @@ func expectShape() shape.Shape[Expect] {
 				}
 			},
 		},
-		shape.Bind("status", "How the run ends, such as succeeded, failed or timed_out.", shape.Choice("status", tool.States()...),
+		shape.Bind("status", "How the run ends, such as succeeded, failed or timed_out.", shape.Choice("status", definition.States()...),
 			func(e *Expect) *string { return &e.Status }),
 		shape.Bind("stdout", "What the tool prints.", outputShape(),
 			func(e *Expect) **Matcher { return &e.Stdout }),
@@ -242,7 +243,7 @@ func expectShape() shape.Shape[Expect] {
 			func(e *Expect) *bool { return &e.InOrder }),
 		shape.Bind("all_mocks_used", "Whether each mock has to answer once at least.", shape.Boolean(),
 			func(e *Expect) *bool { return &e.AllMocksUsed }),
-		shape.Bind("steps", "How steps of the workflow end, by their names.", shape.Map(shape.Choice("status", tool.States()...), shape.Schema{"pattern": tool.NamePattern}, tool.CheckName, "step"),
+		shape.Bind("steps", "How steps of the workflow end, by their names.", shape.Map(shape.Choice("status", definition.States()...), shape.Schema{"pattern": tool.NamePattern}, tool.CheckName, "step"),
 			func(e *Expect) *map[string]string { return &e.Steps }),
 	}, func(d *shape.Decoder, n *yaml.Node, e *Expect) {
 		if e.InOrder && shape.Has(n, "requests") && slices.ContainsFunc(e.Requests, func(r RequestExpect) bool { return r.Count != nil && *r.Count == 0 }) {

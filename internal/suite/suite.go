@@ -14,6 +14,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/ownership"
 	"github.com/mayfly-run/mayfly/internal/shape"
 	"github.com/mayfly-run/mayfly/internal/tool"
+	"github.com/mayfly-run/mayfly/internal/workflow/definition"
 )
 
 // Suite is one file of tests: what is tested, what holds for all of its tests, and the tests.
@@ -39,7 +40,7 @@ type Subject struct {
 // World is what a test gives the tool instead of the real world.
 type World struct {
 	Environment []tool.EnvVar
-	// Inputs are values as decoded JSON has them, with a [Scalar] for each that is written without quotes and isn't text.
+	// Inputs are values as decoded JSON has them, with a [shape.Scalar] for each that is written without quotes and isn't text.
 	Inputs map[string]any
 	// Secrets are values that stand in front of the machine's own secrets.
 	Secrets map[string]string
@@ -129,7 +130,7 @@ func suiteFormat() shape.Format {
 	}
 }
 
-// Parse reads a suite from data, as [Parse] does a tool.
+// Parse reads a suite from data, as [tool.Parse] does a tool.
 func Parse(name string, data []byte) (*Suite, error) {
 	d, root := suiteFormat().Open(name, data)
 	if root == nil {
@@ -202,7 +203,7 @@ func (s *Suite) LoadTool() (*tool.Tool, error) {
 // workflows/NAME.yaml beside the suite.
 func (s *Suite) WorkflowFile() (string, error) {
 	name := s.Workflow.Name
-	if tool.IsPath(name) {
+	if definition.IsPath(name) {
 		return s.path(name), nil
 	}
 	var looked []string
@@ -220,13 +221,13 @@ func (s *Suite) WorkflowFile() (string, error) {
 }
 
 // LoadWorkflow returns the workflow under test with its tools. The steps that the tests name have to be its own.
-func (s *Suite) LoadWorkflow() (*tool.Workflow, error) {
+func (s *Suite) LoadWorkflow() (*definition.Workflow, error) {
 	file, err := s.WorkflowFile()
 	if err != nil {
 		return nil, err
 	}
 	r := s.Source.Search()
-	if !tool.IsPath(s.Workflow.Name) {
+	if !definition.IsPath(s.Workflow.Name) {
 		if r.Above, err = filepath.Abs(s.Source.Dir); err != nil {
 			return nil, err
 		}
@@ -234,7 +235,7 @@ func (s *Suite) LoadWorkflow() (*tool.Workflow, error) {
 			return nil, fmt.Errorf("%s: %w", s.Workflow.Position, err)
 		}
 	}
-	def, err := tool.LoadDefinition(file)
+	def, err := definition.Load(file)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", s.Workflow.Position, err)
 	}
@@ -272,10 +273,10 @@ func (s *Suite) LoadWorkflow() (*tool.Workflow, error) {
 // subjectFile is the file of what is tested, and the reach of the search for it.
 func (s *Suite) subjectFile(subject *Subject) (string, ownership.Search, error) {
 	given := s.Source.Search()
-	if tool.IsPath(subject.Name) {
+	if definition.IsPath(subject.Name) {
 		return s.path(subject.Name), given, nil
 	}
-	found, err := tool.FindFor(cmp.Or(s.Source.Dir, "."), subject.Name, given)
+	found, err := definition.FindFor(cmp.Or(s.Source.Dir, "."), subject.Name, given)
 	if err != nil {
 		return "", given, fmt.Errorf("%s: %w", subject.Position, err)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/shape"
 	"github.com/mayfly-run/mayfly/internal/shape/shapetest"
 	"github.com/mayfly-run/mayfly/internal/tool"
+	"github.com/mayfly-run/mayfly/internal/workflow/definition"
 )
 
 func TestSuitesRejected(t *testing.T) {
@@ -362,7 +363,7 @@ func TestFilesThatDoNotRun(t *testing.T) {
 		"workflow: []\nhttp: []":                     "",
 		"parallel_tools: []\ncommands: []\ntests: 1": "",
 	} {
-		_, err := tool.ParseDefinition("a.yaml", []byte(text))
+		_, err := definition.Parse("a.yaml", []byte(text))
 		if err == nil || want != "" && !strings.Contains(err.Error(), want) || want == "" && strings.Contains(err.Error(), "a file of") {
 			t.Errorf("%q: %v, want %q", text, err, want)
 		}

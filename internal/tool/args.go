@@ -16,7 +16,8 @@ type rawArg struct {
 	options  []*yaml.Node
 }
 
-func argShape() shape.Shape[Arg] {
+// ArgShape is the shape of a typed input.
+func ArgShape() shape.Shape[Arg] {
 	options := shape.List("an option", shape.Node())
 	options.Schema = shape.Schema{"type": "array", "minItems": 1}
 	raw := shape.ObjectWithHints("an argument", []shape.Field[rawArg]{
@@ -32,7 +33,7 @@ func argShape() shape.Shape[Arg] {
 			func(a *rawArg) **yaml.Node { return &a.fallback }),
 		shape.Bind("options", "The only values allowed.", options,
 			func(a *rawArg) *[]*yaml.Node { return &a.options }),
-		shape.Bind("env", "The variable that the input arrives in; the name in upper case where none is given.", shape.Text(shape.Schema{"pattern": envPattern}, checkEnvName),
+		shape.Bind("env", "The variable that the input arrives in; the name in upper case where none is given.", shape.Text(shape.Schema{"pattern": EnvPattern}, CheckEnvName),
 			func(a *rawArg) *string { return &a.Env }),
 	}, hintsForArgument, finishArg)
 	return shape.Located(shape.Convert(raw, func(a rawArg) Arg { return a.Arg }), func(a Arg, p shape.Position) Arg {
@@ -101,7 +102,7 @@ func optionList(options []shape.Value) string {
 
 // argsOfTool are a tool's args. A list of plain words is what Kubernetes calls args, the end of a command.
 func argsOfTool() shape.Shape[[]Arg] {
-	s := shape.List("an argument", argShape())
+	s := shape.List("an argument", ArgShape())
 	read := s.Read
 	s.Read = func(d *shape.Decoder, n *yaml.Node, label string) ([]Arg, bool) {
 		r := shape.Resolve(n)

@@ -33,15 +33,15 @@ func checkTool(d *shape.Decoder, n *yaml.Node, t *Tool) {
 	}
 	// The variables that tell a tool where its output file is are not its own to set.
 	for i, e := range t.Environment {
-		reserved(d, e.Name, func() *yaml.Node { return shape.Item(n, "environment", i) })
+		CheckReserved(d, e.Name, func() *yaml.Node { return shape.Item(n, "environment", i) })
 	}
 	for i, a := range t.Args {
-		reserved(d, a.Env, func() *yaml.Node { return shape.Item(n, "args", i) })
+		CheckReserved(d, a.Env, func() *yaml.Node { return shape.Item(n, "args", i) })
 	}
 }
 
-// reserved reports a variable that a run sets itself, so that a tool's own value would be lost.
-func reserved(d *shape.Decoder, name string, at func() *yaml.Node) {
+// CheckReserved reports a variable that a run sets itself, so that a tool's own value would be lost.
+func CheckReserved(d *shape.Decoder, name string, at func() *yaml.Node) {
 	if isReserved(name) {
 		d.Report(at(), fmt.Sprintf("variable %s is set by Mayfly", shape.Quote(name)), "choose another name")
 	}
@@ -72,7 +72,7 @@ func checkVolume(d *shape.Decoder, n *yaml.Node, v *Volume) {
 		if sources[0] != "secret" {
 			d.Report(n, fmt.Sprintf("%s has no mount_path", label), "add the absolute path to mount at")
 		} else if v.Name != "" {
-			v.MountPath = secretsDir + "/" + v.Name
+			v.MountPath = SecretsDir + "/" + v.Name
 		}
 	}
 }

@@ -113,35 +113,7 @@ func (t *Tool) commandWarnings() []shape.Problem {
 	return nil
 }
 
-// elsewhereWarnings are for texts of a workflow that mean something in a tool alone.
-func (w *Workflow) elsewhereWarnings() []shape.Problem {
-	var found []shape.Problem
-	look := func(at shape.Position, what string, value any, tools ...*Tool) {
-		template, _ := value.(Template)
-		if len(template.Parts) != 1 {
-			return
-		}
-		text := template.Parts[0].Text
-		name, isPath := strings.CutPrefix(text, secretsDir+"/")
-		if isPath && ValidSecretName(name) && !slices.ContainsFunc(tools, func(t *Tool) bool { return t.mounts(text) }) {
-			found = append(found, shape.Problem{Position: at, Text: fmt.Sprintf("%s: %s is plain text here: only a tool's own environment can name a secret", what, text), Hint: "write it in the environment of the step's tool"})
-		}
-	}
-	for _, v := range w.Environment {
-		look(v.Position, "variable "+v.Name, v.Value, w.tools()...)
-	}
-	for _, s := range slices.Concat(w.Steps, w.Finally) {
-		for _, v := range s.Environment {
-			look(v.Position, "variable "+v.Name, v.Value, s.Uses.Tool)
-		}
-		for _, in := range s.Inputs {
-			look(in.Position, "input "+in.Name, in.Value, s.Uses.Tool)
-		}
-	}
-	return found
-}
-
-// mounts reports whether a volume of the tool is at a path, or above it.
-func (t *Tool) mounts(file string) bool {
+// Mounts reports whether a volume of the tool is at a path, or above it.
+func (t *Tool) Mounts(file string) bool {
 	return t != nil && slices.ContainsFunc(t.Volumes, func(v Volume) bool { return file == v.MountPath || strings.HasPrefix(file, v.MountPath+"/") })
 }

@@ -15,7 +15,7 @@ func splitEnv(s string) (v EnvVar, wrong, hint string) {
 		return v, `has no "="`, "write KEY=value"
 	}
 	if !ValidEnvName(name) {
-		_, hint := checkEnvName(name)
+		_, hint := CheckEnvName(name)
 		return v, "has no valid name before the \"=\"", hint
 	}
 	if strings.IndexByte(value, 0) >= 0 {
@@ -52,13 +52,13 @@ func EnvironmentShape() shape.Shape[[]EnvVar] {
 	value := shape.Loose(nil)
 	keyed := shape.Shape[[]EnvVar]{
 		Schema: shape.Schema{
-			"type": "object", "propertyNames": shape.Schema{"pattern": envPattern},
+			"type": "object", "propertyNames": shape.Schema{"pattern": EnvPattern},
 			"additionalProperties": shape.Schema{"type": []string{"string", "number", "boolean", "null"}},
 		},
 		Read: func(d *shape.Decoder, n *yaml.Node, label string) ([]EnvVar, bool) {
 			var out []EnvVar
 			ok := d.EachPair(n, label, func(key string, at, v *yaml.Node) {
-				if !d.Accept(at, "variable", key, checkEnvName) {
+				if !d.Accept(at, "variable", key, CheckEnvName) {
 					return
 				}
 				e := EnvVar{Name: key, Position: d.Position(at)}

@@ -16,23 +16,6 @@ func TestEnvironmentAsWritten(t *testing.T) {
 	if got := variablesOf(tool.Environment); got != want {
 		t.Errorf("a tool's are %s\nwant %s", got, want)
 	}
-	def, err := ParseDefinition("w.yaml", []byte("environment: "+values+"\nworkflow: [{name: a, tool: {image: i}, environment: "+values+"}]\n"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for of, list := range map[string][]StepVariable{"workflow": def.Workflow.Environment, "step": def.Workflow.Steps[0].Environment} {
-		var got []EnvVar
-		for _, v := range list {
-			text, err := v.Value.Text(nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			got = append(got, EnvVar{Name: v.Name, Value: text})
-		}
-		if got := variablesOf(got); got != want {
-			t.Errorf("a %s's are %s\nwant %s", of, got, want)
-		}
-	}
 }
 
 // variablesOf are the variables of a tool's environment, as they arrive.

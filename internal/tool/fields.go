@@ -40,13 +40,13 @@ func Shape() shape.Shape[Tool] {
 			func(t *Tool) *string { return &t.WorkingDir }),
 		shape.Bind("timeout", "How long each attempt of a run may take, such as 30s, 5m or 1h30m.", TimeoutShape(),
 			func(t *Tool) *time.Duration { return &t.Timeout }),
-		shape.Bind("retry", "How a failed run is repeated.", shape.Pointer(retryShape()),
+		shape.Bind("retry", "How a failed run is repeated.", shape.Pointer(RetryShape()),
 			func(t *Tool) **Retry { return &t.Retry }),
-		shape.Bind("outputs", "Names of the values that the tool writes to the file $MAYFLY_OUTPUT.", shape.List("an output", shape.Text(shape.Schema{"pattern": envPattern}, checkEnvName)),
+		shape.Bind("outputs", "Names of the values that the tool writes to the file $MAYFLY_OUTPUT.", shape.List("an output", shape.Text(shape.Schema{"pattern": EnvPattern}, CheckEnvName)),
 			func(t *Tool) *[]string { return &t.Outputs }),
-		shape.Bind("labels", "Labels of the tool, for people and programs to find it by.", labelsShape(),
+		shape.Bind("labels", "Labels of the tool, for people and programs to find it by.", LabelsShape(),
 			func(t *Tool) *map[string]string { return &t.Labels }),
-	}, hintsForTool, checkTool)
+	}, Hints, checkTool)
 }
 
 func commandShape() shape.Shape[*Command] {
@@ -87,7 +87,7 @@ func scriptShape() shape.Shape[*Script] {
 
 func volumeShape() shape.Shape[Volume] {
 	s := shape.Located(shape.ObjectWithHints("a volume", []shape.Field[Volume]{
-		shape.Required(shape.Bind("name", "The volume's name.", shape.Text(shape.Schema{"pattern": filePattern}, checkFileName),
+		shape.Required(shape.Bind("name", "The volume's name.", shape.Text(shape.Schema{"pattern": FilePattern}, CheckFileName),
 			func(v *Volume) *string { return &v.Name })),
 		shape.Bind("secret", "Name of the secret whose value is mounted as a file.", shape.Text(shape.Schema{"pattern": SecretPattern}, CheckSecretName),
 			func(v *Volume) *string { return &v.Secret }),
@@ -96,9 +96,9 @@ func volumeShape() shape.Shape[Volume] {
 		shape.Bind("size", "Size of an empty directory that is gone after the run, such as 1Gi.",
 			shape.Size(4<<10, 16<<40),
 			func(v *Volume) *int64 { return &v.Size }),
-		shape.Bind("cache", "Name of a directory that is kept between runs of this tool, for each folder that holds the tool's file.", shape.Text(shape.Schema{"pattern": filePattern}, checkFileName),
+		shape.Bind("cache", "Name of a directory that is kept between runs of this tool, for each folder that holds the tool's file.", shape.Text(shape.Schema{"pattern": FilePattern}, CheckFileName),
 			func(v *Volume) *string { return &v.Cache }),
-		shape.Bind("mount_path", "Absolute path to mount at; /secrets/NAME of the volume for a secret without one.", shape.Text(shape.Schema{"pattern": "^/."}, checkMountPath),
+		shape.Bind("mount_path", "Absolute path to mount at; /secrets/NAME of the volume for a secret without one.", shape.Text(shape.Schema{"pattern": "^/."}, CheckMountPath),
 			func(v *Volume) *string { return &v.MountPath }),
 	}, hintsForVolume, checkVolume), func(v Volume, p shape.Position) Volume {
 		v.Position = p
@@ -144,7 +144,8 @@ func securityShape() shape.Shape[Security] {
 	}, hintsForSecurity, nil)
 }
 
-func retryShape() shape.Shape[Retry] {
+// RetryShape is the shape of how a failed run is repeated.
+func RetryShape() shape.Shape[Retry] {
 	whole := func(v int64) int { return int(v) }
 	return shape.ObjectWithHints("retry", []shape.Field[Retry]{
 		shape.Required(shape.Bind("attempts", "How many times to run at most, the first one included.", shape.Convert(shape.Integer(1, 100), whole),
@@ -159,13 +160,14 @@ func retryShape() shape.Shape[Retry] {
 	}, hintsForRetry, checkRetry)
 }
 
-func labelsShape() shape.Shape[map[string]string] {
+// LabelsShape is the shape of labels, by their keys.
+func LabelsShape() shape.Shape[map[string]string] {
 	value := shape.Loose(checkLabelValue)
 	sch := shape.Schema{"type": "object", "additionalProperties": value.Schema}
 	return shape.Shape[map[string]string]{Schema: sch, Read: func(d *shape.Decoder, n *yaml.Node, label string) (map[string]string, bool) {
 		out := map[string]string{}
 		ok := d.EachPair(n, label, func(key string, at, v *yaml.Node) {
-			if d.Accept(at, "label", key, checkLabelKey) {
+			if d.Accept(at, "label", key, CheckLabelKey) {
 				out[key], _ = value.Read(d, v, "label "+key)
 			}
 		})

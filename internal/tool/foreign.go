@@ -25,10 +25,9 @@ const (
 	asSize         = "its key here is size, as in size: 1Gi"
 )
 
-// The tables of a tool's objects have the keys of other formats, with what they are called here: an answer that is a key says
-// just that; another is a sentence.
-
-func hintsForTool() map[string]string {
+// Hints are what keys of other formats are called in a tool. An answer that is a key says just that; another is a sentence. The
+// other objects of a tool have such tables too.
+func Hints() map[string]string {
 	return map[string]string{
 		"env": "environment", "envs": "environment", "vars": "environment", "variables": "environment", "envFrom": eachVariable, "env_file": "the flag --env-file of mayfly run reads one",
 		"cmd": "command", "entrypoint": "command", "run": "script", "uses": "image", "container": "image", "container_name": "name",
@@ -90,7 +89,7 @@ func hostVolume(s string) (hint string, ok bool) {
 		return "", false
 	}
 	name := path.Base(path.Clean("/" + parts[0]))
-	if wrong, _ := checkFileName(name); wrong != "" {
+	if wrong, _ := CheckFileName(name); wrong != "" {
 		name = "data"
 	}
 	return fmt.Sprintf("for a file or folder beside the tool's file write {name: %s, file: %s, mount_path: %s}, which is copied in; with size: 1Gi instead of file it is empty, with cache: %s kept between runs", name, name, parts[1], name), true

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/mayfly-run/mayfly/internal/shape"
 	"github.com/mayfly-run/mayfly/internal/shape/shapetest"
 )
 
@@ -29,7 +28,7 @@ func FuzzParse(f *testing.F) {
 		}
 		f.Add(data)
 	}
-	f.Add([]byte(bomb(4)))
+	f.Add([]byte(shapetest.Bomb(4)))
 	f.Add([]byte("!%1b x")) // a tag that would print a control character
 	f.Add([]byte("name: !%e2%80%ae x"))
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -56,7 +55,7 @@ func checkParsed(t *testing.T, tool *Tool) {
 		t.Errorf("network: %v", err)
 	}
 	for _, v := range tool.Volumes {
-		if wrong, _ := checkMountPath(v.MountPath); wrong != "" {
+		if wrong, _ := CheckMountPath(v.MountPath); wrong != "" {
 			t.Errorf("mount path %q %s", v.MountPath, wrong)
 		}
 	}
@@ -72,46 +71,4 @@ func checkParsed(t *testing.T, tool *Tool) {
 			t.Errorf("variable %+v", r)
 		}
 	}
-}
-
-// FuzzWorkflow parses workflows: whatever the text, the answer is a workflow that can be resolved and planned, or
-// problems with positions.
-func FuzzWorkflow(f *testing.F) {
-	for _, body := range shapetest.Cases(f, "testdata/workflows-rejected.txt") {
-		text, _, _ := strings.Cut(body, "-- want\n")
-		f.Add([]byte(text))
-	}
-	for _, name := range []string{"build-test-deploy", "parallel-health-checks"} {
-		data, err := os.ReadFile(filepath.Join("testdata", "examples", name+".yaml"))
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(data)
-	}
-	f.Fuzz(func(t *testing.T, data []byte) {
-		def, err := ParseDefinition("flow.yaml", data)
-		if err == nil && def.Workflow != nil {
-			w := def.Workflow
-			w.Source.Dir = os.DevNull
-			for i, list := range w.Edges() {
-				for _, j := range list {
-					if j == i || j >= len(w.Steps) || w.Chain && j > i {
-						t.Fatalf("step %d waits for step %d", i, j)
-					}
-				}
-			}
-			for _, s := range w.All() {
-				s.References(func(r Reference, _ shape.Position) {
-					if again, _, wrong, _ := parseReference(r.String()); wrong != "" || again != r {
-						t.Errorf("reference %s is read as %+v, %s", r, again, wrong)
-					}
-				})
-			}
-			err = w.Resolve()
-		}
-		var e *shape.Error
-		if err != nil && (!errors.As(err, &e) || len(e.Problems) == 0 || len(e.Problems) > shape.MaxProblems) {
-			t.Fatalf("error is %v", err)
-		}
-	})
 }

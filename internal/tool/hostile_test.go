@@ -9,17 +9,6 @@ import (
 	"github.com/mayfly-run/mayfly/internal/shape/shapetest"
 )
 
-// bomb nests aliases so that a few hundred bytes stand for 9^levels values.
-func bomb(levels int) string {
-	var b strings.Builder
-	b.WriteString("a0: &a0 [x,x,x,x,x,x,x,x,x]\n")
-	for i := 1; i < levels; i++ {
-		ref := fmt.Sprintf("*a%d", i-1)
-		fmt.Fprintf(&b, "a%d: &a%d [%s]\n", i, i, strings.TrimSuffix(strings.Repeat(ref+", ", 9), ", "))
-	}
-	return b.String()
-}
-
 func numbered(n int, item string) string {
 	items := make([]string, n)
 	for i := range items {
@@ -36,7 +25,7 @@ func TestHostileDefinitions(t *testing.T) {
 	}
 	tooMany := "too many parts"
 	tests := []struct{ name, text, want string }{
-		{"alias bomb", bomb(20), "more than 10000 values"},
+		{"alias bomb", shapetest.Bomb(20), "more than 10000 values"},
 		{"alias bomb of many", "x: &x [" + strings.Repeat("a,", 900) + "]\ny: [" + strings.Repeat("*x, ", 50) + "]", "more than 10000 values"},
 		{"alias to itself", "a: &a [*a]", "nested more than 64 deep"},
 		{"alias to its parent", "a: &a {b: {c: *a}}", "nested more than 64 deep"},

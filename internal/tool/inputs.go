@@ -27,7 +27,7 @@ func (t *Tool) Inputs(given map[string]any) ([]Input, error) {
 		raw, ok := given[a.Name]
 		switch {
 		case ok:
-			v, err := a.value(raw)
+			v, err := a.Value(raw)
 			if err != nil {
 				bad.add("argument %q (%s): %v", a.Name, a.Type, err)
 				continue
@@ -36,7 +36,7 @@ func (t *Tool) Inputs(given map[string]any) ([]Input, error) {
 		case a.Default != nil:
 			out = append(out, Input{Name: a.Name, Env: a.Env, Value: a.Default.Text, Default: true})
 		case a.Required:
-			bad.add("argument %q (%s) is required and not given%s", a.Name, a.Type, about(a.Description))
+			bad.add("argument %q (%s) is required and not given%s", a.Name, a.Type, a.About())
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(given)) {
@@ -64,7 +64,7 @@ func (t *Tool) CheckInput(name string, value any) error {
 	}
 	for i := range t.Args {
 		if t.Args[i].Name == name {
-			if _, err := t.Args[i].value(value); err != nil {
+			if _, err := t.Args[i].Value(value); err != nil {
 				return fmt.Errorf("input %q (%s): %w", name, t.Args[i].Type, err)
 			}
 		}
@@ -72,7 +72,7 @@ func (t *Tool) CheckInput(name string, value any) error {
 	return nil
 }
 
-// Shown is an input's value as a plan shows it: a [Scalar] as it is written where the tool gets it so, otherwise what it
+// Shown is an input's value as a plan shows it: a [shape.Scalar] as it is written where the tool gets it so, otherwise what it
 // means.
 func (t *Tool) Shown(name string, value any) (any, error) {
 	s, ok := value.(shape.Scalar)
@@ -83,15 +83,16 @@ func (t *Tool) Shown(name string, value any) (any, error) {
 	return shape.Decoded(value)
 }
 
-func about(description string) string {
-	if line, _, _ := strings.Cut(description, "\n"); line != "" {
+// About is the first line of the argument's description, after a colon, for the end of a sentence.
+func (a *Arg) About() string {
+	if line, _, _ := strings.Cut(a.Description, "\n"); line != "" {
 		return ": " + line
 	}
 	return ""
 }
 
-// value reads one given value by the argument's type and options.
-func (a *Arg) value(raw any) (shape.Value, error) {
+// Value reads one given value by the argument's type and options.
+func (a *Arg) Value(raw any) (shape.Value, error) {
 	v, err := shape.ValueOf(a.Type, raw)
 	if err != nil {
 		return v, err
@@ -108,7 +109,7 @@ func freeInputs(given map[string]any) ([]Input, error) {
 	bad := &InputError{}
 	for _, name := range slices.Sorted(maps.Keys(given)) {
 		if !ValidEnvName(name) {
-			_, hint := checkEnvName(name)
+			_, hint := CheckEnvName(name)
 			bad.add("input %s can't be a variable; %s", shape.Quote(name), hint)
 			continue
 		}

@@ -12,7 +12,7 @@ import (
 )
 
 // Load reads the definition in a file. The result is lenient: a definition without a name is named after its file, and
-// one without an image loads; see [Tool.Runnable]. The error is an *[Error] where the definition is wrong, a
+// one without an image loads; see [Tool.Runnable]. The error is an *[shape.Error] where the definition is wrong, a
 // *[WorkflowError] where the file holds a workflow, and wraps the system's where the file can't be read.
 func Load(file string) (*Tool, error) {
 	data, err := shape.ReadFile(file, "tool")
@@ -30,19 +30,19 @@ func Load(file string) (*Tool, error) {
 // Parse reads a definition from data. name is the file's name in errors, and the tool's where it gives none; "-" stands
 // for standard input. See [Load] for the errors.
 func Parse(name string, data []byte) (*Tool, error) {
-	d, root := formatOf(data).Open(name, data)
+	d, root := FormatOf(data).Open(name, data)
 	if root == nil {
 		return nil, d.Err()
 	}
-	if key := workflowKey(root); key != nil {
-		return nil, &WorkflowError{Position: d.Position(key), Key: key.Value}
+	if key := WorkflowKey(root); key != nil {
+		return nil, &WorkflowError{Position: d.Position(key), Key: shape.Resolve(key).Value}
 	}
-	return decodeTool(d, name, root)
+	return Decode(d, name, root)
 }
 
-// formatOf is the format of tools and workflows. It has room for a graph of 10,000 steps where a line begins as one of a workflow
+// FormatOf is the format of tools and workflows. It has room for a graph of 10,000 steps where a line begins as one of a workflow
 // would. What the file is, the parser says; this decides how much of it may be parsed.
-func formatOf(data []byte) shape.Format {
+func FormatOf(data []byte) shape.Format {
 	f := shape.Format{
 		Bounds: shape.SmallBounds(), Foreign: ForeignFile,
 		Empty:        "a tool needs at least an image",
@@ -58,8 +58,8 @@ func formatOf(data []byte) shape.Format {
 	return f
 }
 
-// decodeTool reads the tool that is the document of a file.
-func decodeTool(d *shape.Decoder, name string, root *yaml.Node) (*Tool, error) {
+// Decode reads the tool that is the document of a file.
+func Decode(d *shape.Decoder, name string, root *yaml.Node) (*Tool, error) {
 	t, _ := Shape().Read(d, root, "a tool")
 	if err := d.Err(); err != nil {
 		return nil, err
@@ -72,8 +72,8 @@ func decodeTool(d *shape.Decoder, name string, root *yaml.Node) (*Tool, error) {
 	return &t, nil
 }
 
-// workflowKey is the key that makes a workflow of a file, or nil.
-func workflowKey(root *yaml.Node) *yaml.Node { return shape.KeyOf(root, "workflow", "parallel_tools") }
+// WorkflowKey is the key that makes a workflow of a file, or nil.
+func WorkflowKey(root *yaml.Node) *yaml.Node { return shape.KeyOf(root, "workflow", "parallel_tools") }
 
 // NameOf makes a tool's name of its file's: the base name without extension, or the folder's for NAME/tool.yaml, which
 // is how folders of tools are laid out. Characters that a name can't have become hyphens.
@@ -101,7 +101,7 @@ func NameOf(file string) string {
 	return "tool"
 }
 
-// Runnable reports, as an *[Error], why the tool can't be run as it stands, or nil. What to run may be missing: the
+// Runnable reports, as an *[shape.Error], why the tool can't be run as it stands, or nil. What to run may be missing: the
 // image then says.
 func (t *Tool) Runnable() error {
 	if t.Image == "" {

@@ -31,7 +31,7 @@ type PolicyLimits struct {
 	Network   network.Mode
 }
 
-// ParsePolicy reads a policy. An empty file is an empty one. The error is an *[Error].
+// ParsePolicy reads a policy. An empty file is an empty one. The error is an *[shape.Error].
 func ParsePolicy(file string, data []byte) (*PolicyFile, error) {
 	p, err := shape.Parse(shape.Format{Bounds: shape.LargeBounds(), MayBeEmpty: true}, file, data, policyShape(), "the policy")
 	if err != nil {

@@ -21,7 +21,7 @@ type RegistrySettings struct {
 }
 
 // ParseRegistries reads the settings of registries. An empty file has none. isMirror knows the address of a mirror. The
-// error is an *[Error].
+// error is an *[shape.Error].
 func ParseRegistries(file string, data []byte, isMirror func(string) bool) (*RegistriesFile, error) {
 	r, err := shape.Parse(shape.Format{Bounds: shape.LargeBounds(), MayBeEmpty: true}, file, data, registriesShape(isMirror), "the registry settings")
 	if err != nil {

@@ -4,6 +4,3 @@ package tool
 // loader reads by, and describes the shape of a definition: keys, types and the values that a pattern can tell. What
 // takes more, such as two keys that exclude each other, only the loader finds.
 func Schema() []byte { return Shape().Schema.Document("Mayfly tool") }
-
-// WorkflowSchema returns the JSON Schema of a workflow's definition; see [Schema].
-func WorkflowSchema() []byte { return workflowShape().Schema.Document("Mayfly workflow") }

@@ -65,20 +65,20 @@ func ofImages(name string) bool {
 func (t *Tool) secretWarnings() []shape.Problem {
 	var found []shape.Problem
 	for _, e := range t.Environment {
-		_, after, inside := strings.Cut(e.Value, secretsDir+"/")
+		_, after, inside := strings.Cut(e.Value, SecretsDir+"/")
 		if !inside {
 			continue
 		}
 		name := after[:len(after)-len(strings.TrimLeft(after, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-."))]
-		at := secretsDir + "/" + name
+		at := SecretsDir + "/" + name
 		mounted := slices.ContainsFunc(t.Volumes, func(v Volume) bool { return v.MountPath == at || strings.HasPrefix(v.MountPath, at+"/") })
-		if name == "" || e.Value == secretsDir+"/"+name || mounted {
+		if name == "" || e.Value == SecretsDir+"/"+name || mounted {
 			continue
 		}
 		found = append(found, shape.Problem{
 			Position: e.Position,
-			Text:     fmt.Sprintf("variable %s: %s/%s inside a longer value stays text, and nothing is mounted there", e.Name, secretsDir, name),
-			Hint:     fmt.Sprintf("give the secret a variable of its own, X=%s/%s, and put the value together in the command or the script; or mount it: volumes: [{name: %s, secret: %s}]", secretsDir, name, name, name),
+			Text:     fmt.Sprintf("variable %s: %s/%s inside a longer value stays text, and nothing is mounted there", e.Name, SecretsDir, name),
+			Hint:     fmt.Sprintf("give the secret a variable of its own, X=%s/%s, and put the value together in the command or the script; or mount it: volumes: [{name: %s, secret: %s}]", SecretsDir, name, name, name),
 		})
 	}
 	return found
@@ -116,25 +116,8 @@ func (t *Tool) ruleWarnings() []shape.Problem {
 	return found
 }
 
-// Warnings are those of the tool or the workflow.
-func (d *Definition) Warnings() []shape.Problem {
-	if d.Workflow != nil {
-		return d.Workflow.Warnings()
-	}
-	return d.Tool.Warnings()
-}
-
-// HostWarnings are those of [Definition.Warnings], and for names below a platform that many share. They are for who writes the
-// rules: what is open by them is no mistake.
-func (d *Definition) HostWarnings() []shape.Problem {
-	found := d.Warnings()
-	for _, t := range d.tools() {
-		found = append(found, t.sharedWarnings()...)
-	}
-	return found
-}
-
-func (t *Tool) sharedWarnings() []shape.Problem {
+// HostWarnings are for names below a platform that many share, at whose addresses others may answer.
+func (t *Tool) HostWarnings() []shape.Problem {
 	if t.Network == nil {
 		return nil
 	}
@@ -158,21 +141,6 @@ func (t *Tool) sharedWarnings() []shape.Problem {
 	return shape.NewError(found).Problems
 }
 
-// OpensHosts reports whether a rule names a host by name, other than this machine.
-func (d *Definition) OpensHosts() bool {
-	return slices.ContainsFunc(d.tools(), func(t *Tool) bool {
-		return t.Network != nil && slices.ContainsFunc(t.Network.Egress, network.Rule.ByName)
-	})
-}
-
-// tools are the tool, or those of the workflow as far as it is resolved, each once.
-func (d *Definition) tools() []*Tool {
-	if d.Workflow != nil {
-		return d.Workflow.tools()
-	}
-	return []*Tool{d.Tool}
-}
-
 // deadRule is the warning of a rule that opens nothing.
 func deadRule(at shape.Position, dead *network.Dead) shape.Problem {
 	hint := "correct or remove the rule"
@@ -180,29 +148,6 @@ func deadRule(at shape.Position, dead *network.Dead) shape.Problem {
 		hint = "to reach this machine write host: " + network.HostName + ", with its ports; the sandbox itself needs no rule"
 	}
 	return shape.Problem{Position: at, Text: "this rule opens no destination: " + dead.Why, Hint: hint}
-}
-
-// Warnings are those of the workflow's tools, as far as it is resolved; each tool's once.
-func (w *Workflow) Warnings() []shape.Problem {
-	found := w.elsewhereWarnings()
-	for _, t := range w.tools() {
-		found = append(found, t.Warnings()...)
-	}
-	return found
-}
-
-func (w *Workflow) tools() []*Tool {
-	var all []*Tool
-	seen := map[shape.Position]bool{}
-	for _, steps := range [][]Step{w.Steps, w.Finally} {
-		for _, s := range steps {
-			if t := s.Uses.Tool; t != nil && !seen[t.Source.Position] {
-				seen[t.Source.Position] = true
-				all = append(all, t)
-			}
-		}
-	}
-	return all
 }
 
 // isPublicSuffix reports whether names are registered right below the domain (https://publicsuffix.org/list): a registry's,

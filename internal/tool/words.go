@@ -24,10 +24,11 @@ func CheckName(s string) (wrong, hint string) {
 	return "", ""
 }
 
-// filePattern is for names that become the name of a file: volumes and caches.
-const filePattern = `^[A-Za-z0-9_-][A-Za-z0-9._-]{0,62}$`
+// FilePattern is what [CheckFileName] accepts.
+const FilePattern = `^[A-Za-z0-9_-][A-Za-z0-9._-]{0,62}$`
 
-func checkFileName(s string) (wrong, hint string) {
+// CheckFileName accepts names that become the name of a file: volumes and caches.
+func CheckFileName(s string) (wrong, hint string) {
 	if s == "" || len(s) > 63 || s[0] == '.' || !shape.MadeOf(s, "._-") {
 		return "is not a name", `use letters, digits, ".", "-" and "_", at most 63 of them, and no "." at the start`
 	}
@@ -51,7 +52,8 @@ func CheckSecretName(s string) (wrong, hint string) {
 	return "", ""
 }
 
-const envPattern = `^[A-Za-z_][A-Za-z0-9_]{0,254}$`
+// EnvPattern is what [CheckEnvName] accepts.
+const EnvPattern = `^[A-Za-z_][A-Za-z0-9_]{0,254}$`
 
 // ValidEnvName reports whether s can name an environment variable in every shell (POSIX.1-2017, Base Definitions,
 // section 8.1, with the lower-case letters that it leaves to applications).
@@ -59,7 +61,8 @@ func ValidEnvName(s string) bool {
 	return s != "" && len(s) <= 255 && (s[0] < '0' || s[0] > '9') && shape.MadeOf(s, "_")
 }
 
-func checkEnvName(s string) (wrong, hint string) {
+// CheckEnvName accepts the names of variables; see [ValidEnvName].
+func CheckEnvName(s string) (wrong, hint string) {
 	if !ValidEnvName(s) {
 		return "is not the name of a variable", `use letters, digits and "_", and no digit at the start`
 	}
@@ -101,15 +104,16 @@ func checkAbsolute(s string) (wrong, hint string) {
 	return "", ""
 }
 
-func checkMountPath(s string) (wrong, hint string) {
+// CheckMountPath accepts where in a sandbox something may be mounted.
+func CheckMountPath(s string) (wrong, hint string) {
 	if wrong, hint := checkAbsolute(s); wrong != "" {
 		return wrong, hint
 	}
 	if s == "/" {
 		return "would cover the whole root filesystem", "mount in a folder"
 	}
-	if s == secretsDir {
-		return "would cover the secrets", "mount below it, at " + secretsDir + "/NAME"
+	if s == SecretsDir {
+		return "would cover the secrets", "mount below it, at " + SecretsDir + "/NAME"
 	}
 	return "", ""
 }
@@ -215,7 +219,8 @@ func checkCapability(s string) (wrong, hint string) {
 	return "", ""
 }
 
-func checkLabelKey(s string) (wrong, hint string) {
+// CheckLabelKey accepts the keys of labels.
+func CheckLabelKey(s string) (wrong, hint string) {
 	if s == "" || len(s) > 253 || !shape.MadeOf(s, "._-/") || !shape.IsAlnum(s[0]) || !shape.IsAlnum(s[len(s)-1]) {
 		return "is not the key of a label", `use letters, digits, ".", "-", "_" and "/", with a letter or digit at both ends`
 	}

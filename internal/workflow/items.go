@@ -5,18 +5,18 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/shape"
-	"github.com/mayfly-run/mayfly/internal/tool"
+	"github.com/mayfly-run/mayfly/internal/workflow/definition"
 )
 
 // This file plans a step with for_each: one run for each item.
 
 // perItem reports whether a step's condition is about each of its items.
-func perItem(s *tool.Step) bool {
+func perItem(s *definition.Step) bool {
 	if s.ForEach == nil || s.Condition == nil {
 		return false
 	}
 	for _, r := range s.Condition.References {
-		if r.From == tool.FromItem {
+		if r.From == definition.FromItem {
 			return true
 		}
 	}

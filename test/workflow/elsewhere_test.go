@@ -27,8 +27,8 @@ import (
 	"github.com/mayfly-run/mayfly/internal/run/runtest"
 	"github.com/mayfly-run/mayfly/internal/secret"
 	"github.com/mayfly-run/mayfly/internal/shape"
-	"github.com/mayfly-run/mayfly/internal/tool"
 	"github.com/mayfly-run/mayfly/internal/workflow"
+	"github.com/mayfly-run/mayfly/internal/workflow/definition"
 	"github.com/mayfly-run/mayfly/test/testbed"
 )
 
@@ -209,7 +209,7 @@ workflow:
 				t.Fatal(err)
 			}
 		}
-		def, err := tool.LoadDefinition(filepath.Join(folder, "flow.yaml"))
+		def, err := definition.Load(filepath.Join(folder, "flow.yaml"))
 		if err == nil {
 			err = def.Workflow.Resolve()
 		}

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"runtime"
 	"strings"
@@ -172,4 +173,15 @@ func CheckProblems(t *testing.T, err error, data []byte) {
 			t.Errorf("problem %q is not one printable line", p)
 		}
 	}
+}
+
+// Bomb nests aliases so that a few hundred bytes stand for 9^levels values.
+func Bomb(levels int) string {
+	var b strings.Builder
+	b.WriteString("a0: &a0 [x,x,x,x,x,x,x,x,x]\n")
+	for i := 1; i < levels; i++ {
+		ref := fmt.Sprintf("*a%d", i-1)
+		fmt.Fprintf(&b, "a%d: &a%d [%s]\n", i, i, strings.TrimSuffix(strings.Repeat(ref+", ", 9), ", "))
+	}
+	return b.String()
 }

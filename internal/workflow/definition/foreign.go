@@ -1,4 +1,6 @@
-package tool
+package definition
+
+import "github.com/mayfly-run/mayfly/internal/tool"
 
 // This file knows what other formats of workflows call the keys of these. An answer that is a key says just that; another is a
 // sentence.
@@ -33,7 +35,7 @@ func hintsForStep() map[string]string {
 
 // withHintsOfTools adds the hints that are those of a tool's keys.
 func withHintsOfTools(hints map[string]string, keys ...string) map[string]string {
-	of := hintsForTool()
+	of := tool.Hints()
 	for _, key := range keys {
 		hints[key] = of[key]
 	}

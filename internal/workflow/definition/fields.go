@@ -1,4 +1,4 @@
-package tool
+package definition
 
 import (
 	"fmt"
@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/mayfly-run/mayfly/internal/shape"
+	"github.com/mayfly-run/mayfly/internal/tool"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -17,12 +18,12 @@ func workflowShape() shape.Shape[Workflow] {
 	steps := shape.List("a step", stepShape("a step", true))
 	finally := shape.List("a step of finally", stepShape("a step of finally", false))
 	return shape.ObjectWithHints("a workflow", []shape.Field[Workflow]{
-		shape.Bind("name", "The workflow's name. Without one, the name of the file is taken.", shape.Text(shape.Schema{"pattern": NamePattern}, CheckName),
+		shape.Bind("name", "The workflow's name. Without one, the name of the file is taken.", shape.Text(shape.Schema{"pattern": tool.NamePattern}, tool.CheckName),
 			func(w *Workflow) *string { return &w.Name }),
 		shape.Bind("description", "What the workflow does, for people.", shape.Text(nil, shape.Printable),
 			func(w *Workflow) *string { return &w.Description }),
-		shape.Bind("inputs", "The typed inputs that the workflow takes, as a tool's args; ${inputs.NAME} is the value of one.", shape.List("an input", argShape()),
-			func(w *Workflow) *[]Arg { return &w.Inputs }),
+		shape.Bind("inputs", "The typed inputs that the workflow takes, as a tool's args; ${inputs.NAME} is the value of one.", shape.List("an input", tool.ArgShape()),
+			func(w *Workflow) *[]tool.Arg { return &w.Inputs }),
 		shape.Bind("environment", "Variables for all steps, as a list of KEY=value or a mapping.", stepEnvironmentShape(),
 			func(w *Workflow) *[]StepVariable { return &w.Environment }),
 		shape.Bind("workflow", "Steps that run in order, a failure stopping the chain; with needs in any of them, a graph.", steps,
@@ -31,14 +32,17 @@ func workflowShape() shape.Shape[Workflow] {
 			func(w *Workflow) *[]Step { return &w.Steps }),
 		shape.Bind("finally", "Steps that run in order when all others have ended, however they ended.", finally,
 			func(w *Workflow) *[]Step { return &w.Finally }),
-		shape.Bind("timeout", "How long all steps together may take, those of finally not counted.", TimeoutShape(),
+		shape.Bind("timeout", "How long all steps together may take, those of finally not counted.", tool.TimeoutShape(),
 			func(w *Workflow) *time.Duration { return &w.Timeout }),
 		shape.Bind("max_parallel", "How many steps may run at once.", parallelShape(),
 			func(w *Workflow) *int { return &w.MaxParallel }),
-		shape.Bind("labels", "Labels of the workflow, for people and programs to find it by.", labelsShape(),
+		shape.Bind("labels", "Labels of the workflow, for people and programs to find it by.", tool.LabelsShape(),
 			func(w *Workflow) *map[string]string { return &w.Labels }),
 	}, hintsForWorkflow, checkWorkflow)
 }
+
+// Schema returns the JSON Schema of a workflow's definition; see [Schema].
+func Schema() []byte { return workflowShape().Schema.Document("Mayfly workflow") }
 
 func parallelShape() shape.Shape[int] {
 	return shape.Convert(shape.Integer(1, 10_000), func(v int64) int { return int(v) })
@@ -46,7 +50,7 @@ func parallelShape() shape.Shape[int] {
 
 func stepShape(what string, needs bool) shape.Shape[Step] {
 	fields := []shape.Field[Step]{
-		shape.Required(shape.Bind("name", "The step's name, by which others refer to it.", shape.Text(shape.Schema{"pattern": NamePattern}, checkStepName),
+		shape.Required(shape.Bind("name", "The step's name, by which others refer to it.", shape.Text(shape.Schema{"pattern": tool.NamePattern}, checkStepName),
 			func(s *Step) *string { return &s.Name })),
 		shape.Required(shape.Bind("tool", "What runs: a tool's name, a path from the workflow's folder, or a definition.", stepToolShape(),
 			func(s *Step) *StepTool { return &s.Uses })),
@@ -54,14 +58,14 @@ func stepShape(what string, needs bool) shape.Shape[Step] {
 			func(s *Step) *[]StepInput { return &s.Inputs }),
 		shape.Bind("environment", "Variables of this step, as a list of KEY=value or a mapping.", stepEnvironmentShape(),
 			func(s *Step) *[]StepVariable { return &s.Environment }),
-		shape.Bind("outputs", "Names of the values that the step's tool writes to the file $MAYFLY_OUTPUT.", shape.List("an output", shape.Text(shape.Schema{"pattern": envPattern}, checkOutputName)),
+		shape.Bind("outputs", "Names of the values that the step's tool writes to the file $MAYFLY_OUTPUT.", shape.List("an output", shape.Text(shape.Schema{"pattern": tool.EnvPattern}, checkOutputName)),
 			func(s *Step) *[]string { return &s.Outputs }),
 		shape.Bind("condition", "When the step runs: a CEL expression over references; success(), failure() and always() tell of the steps before.", conditionShape(),
 			func(s *Step) **Condition { return &s.Condition }),
-		shape.Bind("timeout", "How long each attempt of the step may take, instead of what its tool says.", TimeoutShape(),
+		shape.Bind("timeout", "How long each attempt of the step may take, instead of what its tool says.", tool.TimeoutShape(),
 			func(s *Step) *time.Duration { return &s.Timeout }),
-		shape.Bind("retry", "How a failed step is repeated, instead of what its tool says.", shape.Pointer(retryShape()),
-			func(s *Step) **Retry { return &s.Retry }),
+		shape.Bind("retry", "How a failed step is repeated, instead of what its tool says.", shape.Pointer(tool.RetryShape()),
+			func(s *Step) **tool.Retry { return &s.Retry }),
 		shape.Bind("continue_on_failure", "Whether steps after this one run, and the workflow succeeds, although it fails.", shape.Boolean(),
 			func(s *Step) *bool { return &s.ContinueOnFailure }),
 		shape.Bind("for_each", "What the step is repeated for: a list, a reference to a JSON array, or {matrix: …}. ${item} is the item.", forEachShape(),
@@ -74,7 +78,7 @@ func stepShape(what string, needs bool) shape.Shape[Step] {
 			func(s *Step) *[]string { return &s.Runner }),
 	}
 	if needs {
-		fields = append(fields, shape.Bind("needs", "Names of the steps that have to end before this one starts.", shape.List("a needed step", shape.Text(shape.Schema{"pattern": NamePattern}, CheckName)),
+		fields = append(fields, shape.Bind("needs", "Names of the steps that have to end before this one starts.", shape.List("a needed step", shape.Text(shape.Schema{"pattern": tool.NamePattern}, tool.CheckName)),
 			func(s *Step) *[]string { return &s.Needs }))
 	}
 	return shape.Located(shape.ObjectWithHints(what, fields, hintsForStep, checkStep), func(s Step, p shape.Position) Step {
@@ -87,14 +91,14 @@ func checkStepName(s string) (wrong, hint string) {
 	if s == FromInputs || s == FromItem {
 		return "is what references begin with", "choose another name"
 	}
-	return CheckName(s)
+	return tool.CheckName(s)
 }
 
 func checkOutputName(s string) (wrong, hint string) {
 	if s == FieldStatus || s == FieldExitCode {
 		return "is what a reference to a step's own " + s + " uses", "choose another name"
 	}
-	return checkEnvName(s)
+	return tool.CheckEnvName(s)
 }
 
 func stepToolShape() shape.Shape[StepTool] {
@@ -102,18 +106,13 @@ func stepToolShape() shape.Shape[StepTool] {
 		if IsPath(s) {
 			return shape.Printable(s)
 		}
-		return CheckName(s)
+		return tool.CheckName(s)
 	}), func(s string, p shape.Position) StepTool { return StepTool{Name: s, Position: p} })
-	inline := shape.Located(Shape(), func(t Tool, p shape.Position) StepTool {
+	inline := shape.Located(tool.Shape(), func(t tool.Tool, p shape.Position) StepTool {
 		t.Source.Position = p
 		return StepTool{Tool: &t, Position: p}
 	})
 	return shape.ByKind("the name of a tool, a path or a definition", &name, nil, &inline)
-}
-
-// IsPath reports whether a name of a tool, as people give it, is the path of a file.
-func IsPath(name string) bool {
-	return strings.ContainsAny(name, `/\`) || strings.HasSuffix(name, ".yaml") || strings.HasSuffix(name, ".yml")
 }
 
 func conditionShape() shape.Shape[*Condition] {
@@ -171,12 +170,12 @@ func templates(d *shape.Decoder, n *yaml.Node, label string, v any) any {
 
 func stepInputsShape() shape.Shape[[]StepInput] {
 	return shape.Shape[[]StepInput]{
-		Schema: shape.Schema{"type": "object", "propertyNames": shape.Schema{"pattern": NamePattern}},
+		Schema: shape.Schema{"type": "object", "propertyNames": shape.Schema{"pattern": tool.NamePattern}},
 		Read: func(d *shape.Decoder, n *yaml.Node, label string) ([]StepInput, bool) {
 			var out []StepInput
 			before := d.Count()
 			d.EachPair(n, label, func(key string, at, v *yaml.Node) {
-				if !d.Accept(at, "input", key, CheckName) {
+				if !d.Accept(at, "input", key, tool.CheckName) {
 					return
 				}
 				value, ok := shape.Any().Read(d, v, "input "+shape.Quote(key))
@@ -194,14 +193,14 @@ func stepInputsShape() shape.Shape[[]StepInput] {
 }
 
 func stepEnvironmentShape() shape.Shape[[]StepVariable] {
-	plain := EnvironmentShape()
+	plain := tool.EnvironmentShape()
 	return shape.Shape[[]StepVariable]{Schema: plain.Schema, Read: func(d *shape.Decoder, n *yaml.Node, label string) ([]StepVariable, bool) {
 		vars, ok := plain.Read(d, n, label)
 		out := make([]StepVariable, 0, len(vars))
 		seen := map[string]bool{}
 		for _, v := range vars {
 			at := &yaml.Node{Line: v.Position.Line, Column: v.Position.Column}
-			reserved(d, v.Name, func() *yaml.Node { return at })
+			tool.CheckReserved(d, v.Name, func() *yaml.Node { return at })
 			if seen[v.Name] {
 				d.ReportAt(v.Position, fmt.Sprintf("variable %s is given twice", shape.Quote(v.Name)), "")
 			}
@@ -267,7 +266,7 @@ func matrixShape() shape.Shape[[]MatrixList] {
 				switch {
 				case slices.Contains(notLists(), key):
 					d.Report(at, fmt.Sprintf("a matrix can't %s combinations", key), "write each one as an item: for_each: [{os: linux, arch: amd64}, …]")
-				case !d.Accept(at, "list", key, CheckName):
+				case !d.Accept(at, "list", key, tool.CheckName):
 				case v.Kind != yaml.SequenceNode || len(v.Content) == 0:
 					d.Report(v, fmt.Sprintf("list %s of the matrix must have items", shape.Quote(key)), "write it as [a, b]")
 				default:
@@ -289,11 +288,11 @@ func matrixShape() shape.Shape[[]MatrixList] {
 
 func artifactShape() shape.Shape[Artifact] {
 	return shape.Located(shape.Object("an artifact", []shape.Field[Artifact]{
-		shape.Required(shape.Bind("name", "The artifact's name.", shape.Text(shape.Schema{"pattern": filePattern}, checkFileName),
+		shape.Required(shape.Bind("name", "The artifact's name.", shape.Text(shape.Schema{"pattern": tool.FilePattern}, tool.CheckFileName),
 			func(a *Artifact) *string { return &a.Name })),
-		shape.Bind("from", "Name of the step that made it; without one, this step makes it.", shape.Text(shape.Schema{"pattern": NamePattern}, CheckName),
+		shape.Bind("from", "Name of the step that made it; without one, this step makes it.", shape.Text(shape.Schema{"pattern": tool.NamePattern}, tool.CheckName),
 			func(a *Artifact) *string { return &a.From }),
-		shape.Bind("path", "Absolute path of the folder in the sandbox; /artifacts/NAME where none is given.", shape.Text(shape.Schema{"pattern": "^/."}, checkMountPath),
+		shape.Bind("path", "Absolute path of the folder in the sandbox; /artifacts/NAME where none is given.", shape.Text(shape.Schema{"pattern": "^/."}, tool.CheckMountPath),
 			func(a *Artifact) *string { return &a.Path }),
 	}, func(_ *shape.Decoder, n *yaml.Node, a *Artifact) {
 		if !shape.Has(n, "path") {
@@ -306,7 +305,7 @@ func artifactShape() shape.Shape[Artifact] {
 }
 
 func labelListShape() shape.Shape[[]string] {
-	label := shape.Text(shape.Schema{"minLength": 1}, checkLabelKey)
+	label := shape.Text(shape.Schema{"minLength": 1}, tool.CheckLabelKey)
 	one := shape.Convert(label, func(s string) []string { return []string{s} })
 	many := shape.List("a label", label)
 	return shape.ByKind("a label or a list of labels", &one, &many, nil)

@@ -1,4 +1,4 @@
-package tool
+package definition
 
 import (
 	"maps"
@@ -7,6 +7,7 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/ownership"
 	"github.com/mayfly-run/mayfly/internal/shape"
+	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
 // Workflow is a definition that chains tools.
@@ -14,7 +15,7 @@ type Workflow struct {
 	Name        string
 	Description string
 	// Inputs are the typed inputs; Env of each is unused.
-	Inputs []Arg
+	Inputs []tool.Arg
 	// Environment is for all steps.
 	Environment []StepVariable
 	// Timeout is for all steps together, those of Finally not counted; zero is none.
@@ -26,7 +27,7 @@ type Workflow struct {
 	// Chain says that each step needs the one before it: the steps are those of workflow, and none says what it needs.
 	Chain  bool
 	Labels map[string]string
-	Source Source
+	Source tool.Source
 
 	search ownership.Search // of the search for it
 }
@@ -45,7 +46,7 @@ type Step struct {
 	Condition *Condition
 	// Timeout and Retry, unless zero, are instead of the tool's.
 	Timeout           time.Duration
-	Retry             *Retry
+	Retry             *tool.Retry
 	ContinueOnFailure bool
 	ForEach           *ForEach
 	// MaxParallel bounds how many items run at once; zero is no bound but the workflow's.
@@ -61,7 +62,7 @@ type StepTool struct {
 	// Name is a tool's name, or a path from the workflow's folder ([IsPath]); empty for a definition in place.
 	Name string
 	// Tool is what it stands for; nil for a name until [Workflow.Resolve].
-	Tool     *Tool
+	Tool     *tool.Tool
 	Position shape.Position
 }
 

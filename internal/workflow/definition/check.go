@@ -1,4 +1,4 @@
-package tool
+package definition
 
 import (
 	"fmt"
@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/mayfly-run/mayfly/internal/shape"
+	"github.com/mayfly-run/mayfly/internal/tool"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -54,7 +55,7 @@ func checkWorkflow(d *shape.Decoder, n *yaml.Node, w *Workflow) {
 			}
 		}
 	}
-	shape.Unique(d, n, "inputs", "input name", w.Inputs, func(a Arg) string { return a.Name }, "name")
+	shape.Unique(d, n, "inputs", "input name", w.Inputs, func(a tool.Arg) string { return a.Name }, "name")
 	w.Chain = shape.Has(n, "workflow") && !slices.ContainsFunc(w.Steps, func(s Step) bool { return s.Needs != nil })
 	c := &workflowChecker{Decoder: d, w: w, steps: make(map[string]int, len(w.Steps)+len(w.Finally))}
 	all := w.All()

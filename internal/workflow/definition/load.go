@@ -1,4 +1,7 @@
-package tool
+// Package definition reads what people write for a run: a workflow, which chains tools, or a tool by itself. It finds them by their
+// names, and says of a workflow what is wrong in it and with the tools that it names. What a workflow's steps do next is
+// planned by package workflow.
+package definition
 
 import (
 	"cmp"
@@ -11,22 +14,23 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/ownership"
 	"github.com/mayfly-run/mayfly/internal/shape"
+	"github.com/mayfly-run/mayfly/internal/tool"
 	"go.yaml.in/yaml/v3"
 )
 
 // Definition is what a file holds: exactly one field is set.
 type Definition struct {
-	Tool     *Tool
+	Tool     *tool.Tool
 	Workflow *Workflow
 }
 
-// LoadDefinition reads the tool or workflow in a file; see [Load]. The folder of its Source is absolute.
-func LoadDefinition(file string) (*Definition, error) {
+// Load reads the tool or workflow in a file; see [tool.Load]. The folder of its Source is absolute.
+func Load(file string) (*Definition, error) {
 	data, err := shape.ReadFile(file, "definition")
 	if err != nil {
 		return nil, err
 	}
-	def, err := ParseDefinition(file, data)
+	def, err := Parse(file, data)
 	if err != nil {
 		return nil, err
 	}
@@ -48,20 +52,20 @@ func LoadDefinition(file string) (*Definition, error) {
 	return def, nil
 }
 
-// ParseDefinition reads a tool or workflow from data; see [Parse].
-func ParseDefinition(name string, data []byte) (*Definition, error) {
-	d, root := formatOf(data).Open(name, data)
+// Parse reads a tool or workflow from data; see [tool.Parse].
+func Parse(name string, data []byte) (*Definition, error) {
+	d, root := tool.FormatOf(data).Open(name, data)
 	if root == nil {
 		return nil, d.Err()
 	}
 	if err := notRunnable(d, root); err != nil {
 		return nil, err
 	}
-	if workflowKey(root) == nil {
+	if tool.WorkflowKey(root) == nil {
 		if misspelt(d, root); d.Count() > 0 {
 			return nil, d.Err()
 		}
-		t, err := decodeTool(d, name, root)
+		t, err := tool.Decode(d, name, root)
 		if err != nil {
 			return nil, err
 		}
@@ -72,9 +76,9 @@ func ParseDefinition(name string, data []byte) (*Definition, error) {
 		return nil, err
 	}
 	at := d.Position(root)
-	w.Source = Source{Path: at.File, Position: at}
+	w.Source = tool.Source{Path: at.File, Position: at}
 	if w.Name == "" {
-		w.Name = NameOf(name)
+		w.Name = tool.NameOf(name)
 	}
 	for _, s := range w.All() {
 		if t := s.Uses.Tool; t != nil {
@@ -87,7 +91,7 @@ func ParseDefinition(name string, data []byte) (*Definition, error) {
 // NotRunnableError is returned for a file of tests or of mocks, which isn't run by itself.
 type NotRunnableError struct {
 	Mocks bool  // otherwise tests
-	err   error // an *[Error]
+	err   error // an *[shape.Error]
 }
 
 // notRunnable recognises files of tests and of mocks by their top-level keys.
@@ -141,8 +145,8 @@ func (e *NotRunnableError) Error() string { return e.err.Error() }
 func (e *NotRunnableError) Unwrap() error { return e.err }
 
 // Resolve finds and reads the tools that the steps name, and checks what can be checked then: the inputs that steps
-// give, and the outputs that they refer to. Every problem is reported, in one *[Error]; a tool that another user could have
-// put there is refused by an error that wraps an *[UntrustedError].
+// give, and the outputs that they refer to. Every problem is reported, in one *[shape.Error]; a tool that another user could have
+// put there is refused by an error that wraps an *[ownership.UntrustedError].
 func (w *Workflow) Resolve() error {
 	r := &resolver{w: w, tools: map[string]*resolved{}}
 	all := w.All()
@@ -186,11 +190,11 @@ type resolver struct {
 	w        *Workflow
 	tools    map[string]*resolved
 	problems []shape.Problem
-	refused  error // the first that wraps an [UntrustedError]
+	refused  error // the first that wraps an [ownership.UntrustedError]
 }
 
 type resolved struct {
-	tool *Tool
+	tool *tool.Tool
 	err  error
 }
 
@@ -234,7 +238,7 @@ func (r *resolver) find(s *Step) {
 	s.Uses.Tool = found.tool
 }
 
-func (r *resolver) load(name string) (*Tool, error) {
+func (r *resolver) load(name string) (*tool.Tool, error) {
 	if r.w.Source.Dir == "" && (IsPath(name) && !filepath.IsAbs(name)) {
 		return nil, errors.New("the workflow comes from no folder, so it has no files; save it to a file")
 	}
@@ -255,7 +259,7 @@ func (r *resolver) load(name string) (*Tool, error) {
 	if err := given.Check(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	t, err := Load(path)
+	t, err := tool.Load(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("there is no file %s", path)
 	}
@@ -287,7 +291,7 @@ func (r *resolver) inputs(s *Step) {
 			if !ok {
 				value = ""
 			}
-			if _, err := freeInputs(map[string]any{in.Name: value}); err != nil {
+			if err := t.CheckInput(in.Name, value); err != nil {
 				r.at(in.Position, fmt.Sprintf("step %s: %v", shape.Quote(s.Name), err), "")
 			}
 		}
@@ -309,13 +313,13 @@ func (r *resolver) inputs(s *Step) {
 		if !ok {
 			continue
 		}
-		if _, err := t.Args[i].value(value); err != nil {
+		if _, err := t.Args[i].Value(value); err != nil {
 			r.at(in.Position, fmt.Sprintf("step %s, input %s (%s): %v", shape.Quote(s.Name), shape.Quote(in.Name), t.Args[i].Type, err), "")
 		}
 	}
 	for _, a := range t.Args {
 		if a.Required && a.Default == nil && !given[a.Name] {
-			r.at(s.Position, fmt.Sprintf("step %s doesn't give the input %s (%s), which tool %s requires%s", shape.Quote(s.Name), shape.Quote(a.Name), a.Type, shape.Quote(t.Name), about(a.Description)), fmt.Sprintf("add inputs: {%s: …}", a.Name))
+			r.at(s.Position, fmt.Sprintf("step %s doesn't give the input %s (%s), which tool %s requires%s", shape.Quote(s.Name), shape.Quote(a.Name), a.Type, shape.Quote(t.Name), a.About()), fmt.Sprintf("add inputs: {%s: …}", a.Name))
 		}
 	}
 }
@@ -345,16 +349,16 @@ func (r *resolver) output(steps map[string]*Step, ref Reference, p shape.Positio
 	r.at(p, fmt.Sprintf("step %s promises no output %s", shape.Quote(ref.Step), shape.Quote(ref.Name)), hint)
 }
 
-// Values checks what is given for the workflow's inputs, as [Tool.Inputs] does, and returns the value of each input as
+// Values checks what is given for the workflow's inputs, as [tool.Tool.Inputs] does, and returns the value of each input as
 // decoded JSON has it. An input that is neither given nor has a default has the empty value of its type.
 func (w *Workflow) Values(given map[string]any) (map[string]any, error) {
 	if len(w.Inputs) == 0 {
 		if len(given) > 0 {
-			return nil, &InputError{Problems: []string{"the workflow takes no inputs; declare them: inputs: [{name: …}]"}}
+			return nil, &tool.InputError{Problems: []string{"the workflow takes no inputs; declare them: inputs: [{name: …}]"}}
 		}
 		return map[string]any{}, nil
 	}
-	checked, err := (&Tool{Args: w.Inputs}).Inputs(given)
+	checked, err := (&tool.Tool{Args: w.Inputs}).Inputs(given)
 	if err != nil {
 		return nil, err
 	}
@@ -374,7 +378,7 @@ func (w *Workflow) Values(given map[string]any) (map[string]any, error) {
 
 // SetTimeout sets the time-out of all steps together from its text, such as 90s.
 func (w *Workflow) SetTimeout(value string) error {
-	v, err := shape.Decode(TimeoutShape(), shape.Plain(value), "timeout")
+	v, err := shape.Decode(tool.TimeoutShape(), shape.Plain(value), "timeout")
 	if err != nil {
 		return err
 	}

@@ -1,4 +1,4 @@
-package tool
+package definition
 
 import (
 	"errors"
@@ -13,10 +13,11 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/shape"
 	"github.com/mayfly-run/mayfly/internal/shape/shapetest"
+	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
 func resolveText(text string) error {
-	def, err := ParseDefinition("flow.yaml", []byte(text))
+	def, err := Parse("flow.yaml", []byte(text))
 	if err != nil {
 		return err
 	}
@@ -25,7 +26,7 @@ func resolveText(text string) error {
 }
 
 func TestWorkflowsRejected(t *testing.T) {
-	for name, body := range shapetest.Cases(t, "testdata/workflows-rejected.txt") {
+	for name, body := range shapetest.Cases(t, "testdata/rejected.txt") {
 		t.Run(name, func(t *testing.T) {
 			text, want, ok := strings.Cut(body, "-- want\n")
 			if !ok {
@@ -82,7 +83,7 @@ finally:
 
 // TestWorkflowEverything has one workflow with every key, and says what it means.
 func TestWorkflowEverything(t *testing.T) {
-	def, err := ParseDefinition("flows/everything.yaml", []byte(everyWorkflowKey))
+	def, err := Parse("flows/everything.yaml", []byte(everyWorkflowKey))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,7 +132,7 @@ func TestWorkflowExamples(t *testing.T) {
 		"build-test-deploy":      "chain build-app(docker-builder) run-tests(test-runner) deploy-app(kubernetes-deployer)",
 		"parallel-health-checks": "parallel check-prod(health-checker) check-staging(health-checker) check-dev(health-checker)",
 	} {
-		def, err := LoadDefinition(filepath.Join("testdata", "examples", file+".yaml"))
+		def, err := Load(filepath.Join("../../tool/testdata/examples", file+".yaml"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -176,15 +177,15 @@ func TestWorkflowLimits(t *testing.T) {
 	tests := []struct{ name, text, want string }{
 		{"values", "workflow: [" + strings.Repeat("a,", 250_000) + "]", "too many parts"},
 		{"size", "workflow: x" + strings.Repeat("y", 3<<20), "larger than"},
-		{"aliases", "workflow:\n" + bomb(20), "more than 200000 values"},
+		{"aliases", "workflow:\n" + shapetest.Bomb(20), "more than 200000 values"},
 		{"words", "workflow: [" + strings.Repeat("a,", 99_000) + "]", "must be a mapping of keys"},
 		{"lists", "workflow: [" + strings.Repeat("[],", 60_000) + "]", "must be a mapping of keys"},
 		{"unknown steps", "workflow:\n" + strings.Repeat("- {name: s, tool: t, needs: [zzzzz]}\n", 8000), "is there twice"},
 	}
-	most := 2 * shapetest.LongestRefusal(t, shape.SmallBounds().FileSize, func(text string) error { _, err := Parse("t.yaml", []byte(text)); return err }) // the file may have twice the bytes
+	most := 2 * shapetest.LongestRefusal(t, shape.SmallBounds().FileSize, func(text string) error { _, err := tool.Parse("t.yaml", []byte(text)); return err }) // the file may have twice the bytes
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			shapetest.WantRefusal(t, func() error { _, err := ParseDefinition("w.yaml", []byte(test.text)); return err }, test.want, most)
+			shapetest.WantRefusal(t, func() error { _, err := Parse("w.yaml", []byte(test.text)); return err }, test.want, most)
 		})
 	}
 }

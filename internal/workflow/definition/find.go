@@ -1,4 +1,4 @@
-package tool
+package definition
 
 import (
 	"errors"
@@ -11,6 +11,7 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/ownership"
 	"github.com/mayfly-run/mayfly/internal/shape"
+	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
 // ProjectFile marks the folder at which the search for tools ends.
@@ -52,7 +53,7 @@ type Found struct {
 // Find looks for the definition of a named tool: tools/NAME/tool.yaml or tools/NAME.yaml in startDir or the
 // nearest folder above it, up to and including the project's root (the one with a mayfly.yaml) or, outside projects,
 // the filesystem's. It opens no file. Where there is none, the error is a *[NotFoundError]; where another user could have
-// put it there, an *[UntrustedError].
+// put it there, an *[ownership.UntrustedError].
 func Find(startDir, name string) (Found, error) {
 	return FindFor(startDir, name, ownership.Search{Giver: -1})
 }
@@ -60,7 +61,7 @@ func Find(startDir, name string) (Found, error) {
 // FindFor is [Find] for a name that a file has: by says whose files it takes.
 func FindFor(startDir, name string, by ownership.Search) (Found, error) {
 	giver := by.Giver
-	if wrong, hint := CheckName(name); wrong != "" {
+	if wrong, hint := tool.CheckName(name); wrong != "" {
 		// Also keeps the search inside the folders of tools: a name can't be "../x".
 		return Found{}, fmt.Errorf("tool %s %s; %s", shape.Quote(name), wrong, hint)
 	}
@@ -160,9 +161,9 @@ func FindIn(startDir, name string) (Found, error) {
 	return Found{file, r}, r.Check(file)
 }
 
-// Load reads what was found, as [LoadDefinition] does.
+// Load reads what was found, as [Load] does.
 func (f Found) Load() (*Definition, error) {
-	def, err := LoadDefinition(f.File)
+	def, err := Load(f.File)
 	switch {
 	case err != nil:
 		return nil, err
@@ -234,5 +235,10 @@ func toolsIn(dir string) []string {
 			names = append(names, strings.TrimSuffix(e.Name(), ".yaml"))
 		}
 	}
-	return slices.DeleteFunc(names, func(n string) bool { wrong, _ := CheckName(n); return wrong != "" })
+	return slices.DeleteFunc(names, func(n string) bool { wrong, _ := tool.CheckName(n); return wrong != "" })
+}
+
+// IsPath reports whether a name of a tool, as people give it, is the path of a file.
+func IsPath(name string) bool {
+	return strings.ContainsAny(name, `/\`) || strings.HasSuffix(name, ".yaml") || strings.HasSuffix(name, ".yml")
 }

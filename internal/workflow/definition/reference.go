@@ -1,10 +1,11 @@
-package tool
+package definition
 
 import (
 	"fmt"
 	"strings"
 
 	"github.com/mayfly-run/mayfly/internal/shape"
+	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
 // Where the value of a [Reference] comes from.
@@ -115,18 +116,18 @@ func parseReference(s string) (ref Reference, length int, wrong, hint string) {
 	inside := strings.TrimSpace(s[2:end])
 	source, name, dotted := strings.Cut(inside, ".")
 	unknown := fmt.Sprintf("has the reference %s, which means nothing", shape.Quote(s[:end+1]))
-	wrongName, _ := CheckName(source)
+	wrongName, _ := tool.CheckName(source)
 	switch {
 	case source == FromItem && !dotted:
 		return Reference{From: FromItem}, end + 1, "", ""
 	case wrongName != "" || !dotted || name == "":
 		return ref, 0, unknown, advice
 	case source == FromItem, source == FromInputs:
-		if wrong, _ := CheckName(name); wrong != "" {
+		if wrong, _ := tool.CheckName(name); wrong != "" {
 			return ref, 0, unknown, advice
 		}
 		return Reference{From: source, Name: name}, end + 1, "", ""
-	case !ValidEnvName(name):
+	case !tool.ValidEnvName(name):
 		return ref, 0, unknown, advice
 	}
 	return Reference{From: FromStep, Step: source, Name: name}, end + 1, "", ""
