@@ -20,7 +20,7 @@ type bound struct {
 // machine.
 func (p *Policy) checkEgress(t, written *tool.Tool) error {
 	switch {
-	case p.egress == nil && (p.file.Networks == nil || slices.Contains(p.file.Networks, string(network.ModeOpen))):
+	case p.egress == nil && (p.modes == nil || slices.Contains(p.modes, string(network.ModeOpen))):
 		return nil
 	case t.Network.Mode == network.ModeList:
 	case p.egress != nil && t.Network.Mode != network.ModeNone:

@@ -18,12 +18,15 @@ type Format struct {
 // Parse reads data as one document that a shape takes; what is the document's name in messages, and name the file's. The
 // error is an *[Error].
 func Parse[V any](f Format, name string, data []byte, s Shape[V], what string) (V, error) {
+	var v, none V
 	d, root := f.Open(name, data)
-	var v V
 	if root != nil {
 		v, _ = s.Read(d, root, what)
 	}
-	return v, d.Err()
+	if err := d.Err(); err != nil {
+		return none, err
+	}
+	return v, nil
 }
 
 // Open parses data to its only document, which is nil after a problem. name is the file's name in messages; "-" stands for

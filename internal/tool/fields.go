@@ -118,10 +118,11 @@ func volumeShape() shape.Shape[Volume] {
 }
 
 func resourcesShape() shape.Shape[Resources] {
-	return shape.ObjectWithHints("resources", resourcesFields(), hintsForResources, nil)
+	return shape.ObjectWithHints("resources", ResourcesFields(), hintsForResources, nil)
 }
 
-func resourcesFields() []shape.Field[Resources] {
+// ResourcesFields are a field for each of [Limits].
+func ResourcesFields() []shape.Field[Resources] {
 	var fields []shape.Field[Resources]
 	for _, l := range Limits() {
 		fields = append(fields, shape.Bind(l.Name, l.doc, l.shape, l.Of))
@@ -130,7 +131,7 @@ func resourcesFields() []shape.Field[Resources] {
 }
 
 func securityShape() shape.Shape[Security] {
-	capability := shape.Convert(shape.Text(nil, checkCapability), plainCapability)
+	capability := shape.Convert(shape.Text(nil, CheckCapability), plainCapability)
 	one, several := shape.Convert(capability, func(c string) []string { return []string{c} }), shape.List("capability", capability)
 	return shape.ObjectWithHints("security", []shape.Field[Security]{
 		shape.Bind("user", "Who the tool runs as: a user, or a user and a group, by id or name, such as 1000:1000.", shape.Unambiguous(shape.Loose(checkUser)),

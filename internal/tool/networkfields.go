@@ -10,42 +10,43 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// placed is a network policy with where each of its rules stands.
-type placed struct {
-	policy *network.Policy
-	at     []shape.Position
+// PlacedPolicy is a network policy with where each of its rules stands.
+type PlacedPolicy struct {
+	Policy *network.Policy
+	At     []shape.Position
 }
 
 func networkField(doc string) shape.Field[Tool] {
 	s := networkShape()
 	return shape.Field[Tool]{Key: "network", Doc: doc, Schema: s.Schema, Read: func(d *shape.Decoder, n *yaml.Node, into *Tool) {
 		if v, ok := s.Read(d, n, "network"); ok {
-			into.Network, into.EgressAt = v.policy, v.at
+			into.Network, into.EgressAt = v.Policy, v.At
 		}
 	}}
 }
 
-func networkShape() shape.Shape[placed] {
+func networkShape() shape.Shape[PlacedPolicy] {
 	mode := shape.Convert(shape.Choice("network mode", string(network.ModeNone), string(network.ModePublic), string(network.ModeOpen)),
-		func(s string) placed { return placed{policy: &network.Policy{Mode: network.Mode(s)}} })
-	plain := egressShape()
-	keyed := shape.Object("network", []shape.Field[placed]{
-		shape.Required(shape.Bind("egress", "The rules; what none of them names is out of reach.", egressShape(),
-			func(p *placed) *placed { return p })),
+		func(s string) PlacedPolicy { return PlacedPolicy{Policy: &network.Policy{Mode: network.Mode(s)}} })
+	plain := EgressShape()
+	keyed := shape.Object("network", []shape.Field[PlacedPolicy]{
+		shape.Required(shape.Bind("egress", "The rules; what none of them names is out of reach.", EgressShape(),
+			func(p *PlacedPolicy) *PlacedPolicy { return p })),
 	}, nil)
 	return shape.ByKind("none, public, open or a list of rules", &mode, &plain, &keyed)
 }
 
-func egressShape() shape.Shape[placed] {
+// EgressShape is the shape of a list of egress rules.
+func EgressShape() shape.Shape[PlacedPolicy] {
 	type rule struct {
 		network.Rule
 		at shape.Position
 	}
-	return shape.Convert(shape.List("a rule", shape.Located(RuleShape(), func(r network.Rule, at shape.Position) rule { return rule{r, at} })), func(rules []rule) placed {
-		p := placed{policy: &network.Policy{Mode: network.ModeList, Egress: make([]network.Rule, len(rules))}}
+	return shape.Convert(shape.List("a rule", shape.Located(RuleShape(), func(r network.Rule, at shape.Position) rule { return rule{r, at} })), func(rules []rule) PlacedPolicy {
+		p := PlacedPolicy{Policy: &network.Policy{Mode: network.ModeList, Egress: make([]network.Rule, len(rules))}}
 		for i, r := range rules {
-			p.policy.Egress[i] = r.Rule
-			p.at = append(p.at, r.at)
+			p.Policy.Egress[i] = r.Rule
+			p.At = append(p.At, r.at)
 		}
 		return p
 	})

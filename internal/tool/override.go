@@ -47,7 +47,7 @@ func (t *Tool) SetNetwork(value string) error {
 	if err != nil {
 		return err
 	}
-	t.Network, t.EgressAt = v.policy, v.at
+	t.Network, t.EgressAt = v.Policy, v.At
 	return nil
 }
 

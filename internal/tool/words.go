@@ -201,7 +201,8 @@ func plainCapability(s string) string {
 	return strings.TrimPrefix(strings.ToUpper(s), "CAP_")
 }
 
-func checkCapability(s string) (wrong, hint string) {
+// CheckCapability accepts the capabilities of capabilities(7), with or without CAP_, and [RootShort].
+func CheckCapability(s string) (wrong, hint string) {
 	if s == RootShort {
 		return "", ""
 	}
