@@ -25,16 +25,12 @@ func parse(path string, data []byte) (*Policy, error) {
 
 func policyShape() shape.Shape[Policy] {
 	mode := shape.Choice("network mode", string(network.ModeNone), string(network.ModeList), string(network.ModePublic), string(network.ModeOpen))
-	egress := tool.EgressShape()
+	egress := shape.Convert(tool.EgressShape(), func(rules tool.PlacedPolicy) *bound { return &bound{rules.Policy.Egress, rules.At} })
 	return shape.Object("the policy", []shape.Field[Policy]{
 		shape.Bind("defaults", "What a tool has that says nothing.", limitsShape(true), func(p *Policy) *limits { return &p.defaults }),
 		shape.Bind("max", "What a tool may ask for at most.", limitsShape(false), func(p *Policy) *limits { return &p.max }),
 		shape.Bind("networks", "The network modes that tools may use.", shape.List("a network", mode), func(p *Policy) *[]string { return &p.modes }),
-		{Key: "egress", Doc: "The rules that each egress rule of a tool has to be inside.", Schema: egress.Schema, Read: func(d *shape.Decoder, n *yaml.Node, into *Policy) {
-			if rules, ok := egress.Read(d, n, "egress"); ok {
-				into.egress = &bound{rules.Policy.Egress, rules.At}
-			}
-		}},
+		shape.Bind("egress", "The rules that each egress rule of a tool has to be inside.", egress, func(p *Policy) **bound { return &p.egress }),
 		shape.Bind("capabilities", "The capabilities that a tool may ask for.", shape.List("a capability", shape.Text(nil, tool.CheckCapability)), func(p *Policy) *[]string { return &p.capabilities }),
 		shape.Bind("runtimes", "The runtimes that tools may use.", shape.List("a runtime", shape.Choice("runtime", "default", "gvisor")), func(p *Policy) *[]string { return &p.runtimes }),
 		shape.Bind("images", "Patterns of the images that tools may use.", shape.List("an image", shape.Text(nil, checkImagePattern)), func(p *Policy) *[]string { return &p.images }),
