@@ -32,14 +32,15 @@ func (b *bench) engineRate(n int) (float64, error) {
 		Args: []string{"true"}, Network: network.Policy{Mode: network.ModeOpen},
 		Resources: engine.Resources{CPU: 1000, Memory: 512 << 20, Disk: 1 << 30, PIDs: 512},
 	}
+	var local engine.Local
 	for _, l := range img.Layers {
-		spec.Image.Layers = append(spec.Image.Layers, l.Path)
+		local.Image.Layers = append(local.Image.Layers, l.Path)
 	}
 	e := oci.New(filepath.Join(b.bin, "mayfly-shim"), "/run/mayfly", nil)
 	return rate(n, func() error {
 		s := spec
 		s.ID = run.NewID()
-		sandbox, err := e.Start(context.Background(), &s, nil, engine.Streams{})
+		sandbox, err := e.Start(context.Background(), &s, local, engine.Streams{})
 		if err != nil {
 			return err
 		}

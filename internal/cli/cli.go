@@ -11,8 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/mayfly-run/mayfly/internal/engine"
 	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/run/failure"
 	"github.com/mayfly-run/mayfly/internal/textsafe"
 )
 
@@ -31,11 +31,16 @@ func Main(ctx context.Context, args []string, in io.Reader, out, errOut io.Write
 	s := streams{in: in, out: out, err: errOut}
 	root := newRoot(s)
 	root.SetArgs(goStyle(args))
+	var command *cobra.Command
 	err := checkNamespace()
 	if err == nil {
-		err = root.ExecuteContext(ctx)
+		command, err = root.ExecuteContextC(ctx)
 	}
 	printError(errOut, err)
+	if asJSON(command) {
+		// What can't be printed is in the exit status.
+		_ = printJSONError(out, err)
+	}
 	return exitStatus(err)
 }
 
@@ -100,20 +105,16 @@ func (e *exitError) Error() string { return fmt.Sprintf("exit status %d", e.stat
 // and other programs that run programs have it.
 const statusFailure = run.ExitError
 
-// exitStatus maps an error to an exit status. That of a run is in its result
-// (package run).
+// exitStatus is the exit status of a command that ended with an error. That of a run is in its result (package run).
 func exitStatus(err error) int {
 	var exit *exitError
-	var command *engine.CommandError
 	switch {
 	case err == nil:
 		return 0
 	case errors.As(err, &exit):
 		return exit.status
-	case errors.As(err, &command):
-		return command.ExitCode()
 	}
-	return statusFailure
+	return failure.Of(err).ExitCode
 }
 
 // shown is a text for people, in which a name that somebody else chose, a

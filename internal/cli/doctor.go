@@ -9,6 +9,7 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/engine"
 	"github.com/mayfly-run/mayfly/internal/policy"
+	"github.com/mayfly-run/mayfly/internal/run"
 )
 
 func newDoctorCommand(s streams) *cobra.Command {
@@ -58,7 +59,7 @@ weaker than asked. "absent" is an addition that runs do without. Exit status 1 w
 				return err
 			}
 			if missing {
-				return &exitError{status: 1}
+				return &exitError{status: run.ExitFailed}
 			}
 			return nil
 		},

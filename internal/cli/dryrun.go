@@ -13,7 +13,7 @@ import (
 // looks at what is in the image store and fetches nothing.
 func dryRun(w io.Writer, h *host, req *run.Request) error {
 	present := true
-	t, spec, err := h.runner.Prepare(run.NewID(), req, func(ref string) (*image.Image, error) {
+	p, err := h.runner.Prepare(run.NewID(), req, func(ref string) (*image.Image, error) {
 		img, err := h.images.Lookup(ref)
 		if errors.Is(err, image.ErrNotFound) {
 			present = false
@@ -25,7 +25,7 @@ func dryRun(w io.Writer, h *host, req *run.Request) error {
 		return err
 	}
 	return printJSON(w, map[string]any{
-		"tool": t.Name, "image_present": present, "timeout": t.Timeout.String(), "retry": plannedRetryOf(t.Retry), "spec": spec,
+		"tool": p.Tool.Name, "image_present": present, "timeout": p.Tool.Timeout.String(), "retry": plannedRetryOf(p.Tool.Retry), "spec": p.Spec,
 	})
 }
 

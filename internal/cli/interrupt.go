@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/mayfly-run/mayfly/internal/engine"
 	"github.com/mayfly-run/mayfly/internal/run"
 )
 
@@ -99,7 +100,7 @@ func onEndingSignal(undo func()) (stop func()) {
 // endedBy is the exit status for a signal.
 func endedBy(sig os.Signal) int {
 	if n, ok := sig.(syscall.Signal); ok {
-		return 128 + int(n)
+		return engine.ExitSignal(engine.Signal(n))
 	}
 	return statusFailure
 }

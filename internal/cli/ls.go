@@ -10,6 +10,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mayfly-run/mayfly/internal/ownership"
+	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/run/failure"
 	"github.com/mayfly-run/mayfly/internal/textsafe"
 	"github.com/mayfly-run/mayfly/internal/tool"
 	"github.com/mayfly-run/mayfly/internal/workflow/definition"
@@ -23,8 +25,9 @@ type listed struct {
 	Description string           `json:"description"`
 	Arguments   []listedArgument `json:"arguments"`
 	File        string           `json:"file"`
-	// Error is what is wrong with the file; the rest isn't known then.
-	Error string `json:"error,omitempty"`
+	// Error is what is wrong with the file, and Code that for programs; the rest isn't known then.
+	Error string   `json:"error,omitempty"`
+	Code  run.Code `json:"code,omitempty"`
 }
 
 type listedArgument struct {
@@ -74,12 +77,12 @@ func listHere() ([]listed, error) {
 		if err != nil {
 			if isMeant(e.Name()) {
 				text, _, _ := strings.Cut(err.Error(), "\n")
-				list = append(list, listed{Name: e.Name(), Arguments: []listedArgument{}, Error: text})
+				list = append(list, listed{Name: e.Name(), Arguments: []listedArgument{}, Error: text, Code: failure.CodeOf(err)})
 			}
 			continue
 		}
 		if err := ownership.CheckBelow(".", e.Name()); err != nil {
-			list = append(list, listed{Name: e.Name(), Arguments: []listedArgument{}, Error: err.Error()})
+			list = append(list, listed{Name: e.Name(), Arguments: []listedArgument{}, Error: err.Error(), Code: failure.CodeOf(err)})
 			continue
 		}
 		list = append(list, describe(e.Name(), def))
@@ -92,7 +95,7 @@ func listHere() ([]listed, error) {
 		def, err := definition.LoadNamed(".", name)
 		if err != nil {
 			text, _, _ := strings.Cut(err.Error(), "\n")
-			list = append(list, listed{Name: name, Arguments: []listedArgument{}, Error: text})
+			list = append(list, listed{Name: name, Arguments: []listedArgument{}, Error: text, Code: failure.CodeOf(err)})
 			continue
 		}
 		list = append(list, describe(name, def))

@@ -72,7 +72,7 @@ func (f *runFlags) printPlan(ctx context.Context, s streams, b *begun, env []too
 func checkStep(h *host, step *definition.Step) error {
 	req := &run.Request{Tool: step.Uses.Tool}
 	var inputs *tool.InputError
-	_, _, err := h.runner.Prepare(run.NewID(), req, func(ref string) (*image.Image, error) {
+	_, err := h.runner.Prepare(run.NewID(), req, func(ref string) (*image.Image, error) {
 		return &image.Image{Reference: ref, Config: image.RunConfig{Cmd: []string{"the image's own"}}}, nil
 	})
 	if errors.As(err, &inputs) {

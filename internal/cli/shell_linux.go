@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mayfly-run/mayfly/internal/engine"
-	"github.com/mayfly-run/mayfly/internal/oci"
 )
 
 func newShellCommand(s streams) *cobra.Command {
@@ -36,7 +35,7 @@ them, its network rules, its limits. The beginning of RUN's id is enough. Withou
 			case len(args) == 0:
 				return listKept(s, e, asJSON)
 			}
-			id, err := e.FindKept(args[0])
+			id, err := engine.FindKept(e, args[0])
 			if err != nil {
 				return err
 			}
@@ -59,7 +58,7 @@ them, its network rules, its limits. The beginning of RUN's id is enough. Withou
 	return c
 }
 
-func listKept(s streams, e *oci.Engine, asJSON bool) error {
+func listKept(s streams, e engine.Keeper, asJSON bool) error {
 	kept, err := e.KeptRuns()
 	if err != nil {
 		return err
@@ -75,9 +74,9 @@ func listKept(s streams, e *oci.Engine, asJSON bool) error {
 	return w.Flush()
 }
 
-func shell(s streams, e *oci.Engine, id string, command []string) (err error) {
+func shell(s streams, e engine.Keeper, id string, command []string) (err error) {
 	streams := engine.Streams{Stdin: s.in, Stdout: s.out, Stderr: s.err}
-	var terminal *oci.Terminal
+	var terminal *engine.Terminal
 	if in, isFile := s.in.(*os.File); isFile && isTerminal(in) && isTerminal(s.out) {
 		own, openErr := openTerminal(in)
 		if openErr != nil {
@@ -85,7 +84,7 @@ func shell(s streams, e *oci.Engine, id string, command []string) (err error) {
 		}
 		defer func() { err = errors.Join(err, own.close()) }()
 		defer onEndingSignal(own.giveBack)()
-		terminal = &oci.Terminal{Columns: own.columns, Rows: own.rows, Resized: own.resized, Take: own.take}
+		terminal = &engine.Terminal{Columns: own.columns, Rows: own.rows, Resized: own.resized, Take: own.take}
 	}
 	code, err := e.Shell(id, command, terminal, streams)
 	if err != nil {

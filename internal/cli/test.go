@@ -142,7 +142,7 @@ func (f *testFlags) command(ctx context.Context, s streams, paths []string) (err
 	case summary.Errors > 0:
 		return &exitError{status: statusFailure}
 	case summary.Failed > 0:
-		return &exitError{status: 1}
+		return &exitError{status: run.ExitFailed}
 	}
 	return nil
 }

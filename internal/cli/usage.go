@@ -5,9 +5,11 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/mayfly-run/mayfly/internal/shape"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/shape"
 )
 
 // usageError is a command line that makes no sense.
@@ -19,6 +21,9 @@ type usageError struct {
 func (e *usageError) Error() string {
 	return fmt.Sprintf("%v; see '%s --help'", e.err, e.command)
 }
+
+// Code is run.Coder's.
+func (e *usageError) Code() run.Code { return run.CodeInvalidUsage }
 
 func (e *usageError) Unwrap() error { return e.err }
 

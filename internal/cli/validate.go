@@ -12,6 +12,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mayfly-run/mayfly/internal/condition"
+	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/run/failure"
 	"github.com/mayfly-run/mayfly/internal/shape"
 	"github.com/mayfly-run/mayfly/internal/suite"
 	"github.com/mayfly-run/mayfly/internal/tool"
@@ -57,7 +59,7 @@ probably a mistake, and for hosts that share their addresses with others; they d
 				fmt.Fprintln(s.err, "note: a rule by host allows the addresses of the name, for 10.5 minutes after each look-up; any other site at these addresses is allowed too")
 			}
 			if bad {
-				return &exitError{status: 1}
+				return &exitError{status: run.ExitFailed}
 			}
 			return nil
 		},
@@ -153,8 +155,9 @@ func printValidation(s streams, asJSON bool, file string, warnings []shape.Probl
 			Valid    bool            `json:"valid"`
 			Problems []shape.Problem `json:"problems,omitempty"`
 			Warnings []shape.Problem `json:"warnings,omitempty"`
+			Code     run.Code        `json:"code,omitempty"`
 			Error    string          `json:"error,omitempty"`
-		}{File: file, Valid: err == nil, Warnings: warnings}
+		}{File: file, Valid: err == nil, Warnings: warnings, Code: failure.CodeOf(err)}
 		var problems *shape.Error
 		if errors.As(err, &problems) {
 			out.Problems = problems.Problems

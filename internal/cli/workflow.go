@@ -11,9 +11,9 @@ import (
 	"unicode/utf8"
 
 	"github.com/mayfly-run/mayfly/internal/condition"
+	"github.com/mayfly-run/mayfly/internal/content"
 	"github.com/mayfly-run/mayfly/internal/ownership"
 	"github.com/mayfly-run/mayfly/internal/run"
-	"github.com/mayfly-run/mayfly/internal/run/local"
 	"github.com/mayfly-run/mayfly/internal/secret"
 	"github.com/mayfly-run/mayfly/internal/tool"
 	"github.com/mayfly-run/mayfly/internal/workflow"
@@ -292,8 +292,8 @@ func (f *runFlags) execute(ctx context.Context, s streams, b *begun, open func(w
 	defer forget()
 	view := newStepView(s, f, b)
 	opts.Journal, opts.Emit = journal, view.event
-	h.runner.Artifacts = local.Artifacts(store.ArtifactDir(b.id))
-	if err := h.runner.Artifacts.Sweep(b.artifacts()); err != nil { // what a killed run was making, and what was made anew since
+	h.runner.Content = content.Store(store.ArtifactDir(b.id))
+	if err := h.runner.Content.Sweep(b.artifacts()); err != nil { // what a killed run was making, and what was made anew since
 		return err
 	}
 	ctx, kill, stop := cancelOnSignals(ctx, gone, view.interrupted, func() {})
@@ -356,7 +356,7 @@ func (b *begun) artifacts() map[string]bool {
 
 // checkArtifacts finds artifacts that are gone, before anything runs: a run that succeeded as a whole keeps none.
 func (b *begun) checkArtifacts(store workflow.Runs) error {
-	artifacts := local.Artifacts(store.ArtifactDir(b.id))
+	artifacts := content.Store(store.ArtifactDir(b.id))
 	for i, step := range b.plan.Steps {
 		if b.states.Steps[i].Ended() {
 			continue

@@ -35,6 +35,3 @@ const (
 	// stdinMost is how long it reads one that doesn't pause.
 	stdinMost = time.Second
 )
-
-// statusUnmatched is the exit status of a call without a mock: a shell's for a command that isn't there.
-const statusUnmatched = 127

@@ -9,22 +9,20 @@ import (
 	"net"
 	"os"
 	"path"
-	"path/filepath"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/mayfly-run/mayfly/internal/engine"
 	"github.com/mayfly-run/mayfly/internal/suite"
 )
 
 // Responder answers the mocked commands of one test.
 type Responder struct {
-	times    times
-	mocks    []suite.CommandMock
-	socket   string
-	listener net.Listener
-	closing  chan struct{}
-	work     sync.WaitGroup
+	times   times
+	mocks   []suite.CommandMock
+	closing chan struct{}
+	work    sync.WaitGroup
 
 	mu          sync.Mutex
 	connections map[net.Conn]bool
@@ -36,34 +34,21 @@ type Responder struct {
 	refusals    map[string]int // by the reason
 }
 
-// Listen starts a responder at a socket in the folder, which has to be the caller's alone: the socket itself is open to
-// everybody, since a sandbox's users are nobody that this machine knows.
-func Listen(folder string, mocks []suite.CommandMock) (*Responder, error) {
-	return listenFor(folder, mocks, times{args: argsTimeout, pause: stdinPause, most: stdinMost})
+// New returns a responder.
+func New(mocks []suite.CommandMock) *Responder {
+	return newResponder(mocks, times{args: argsTimeout, pause: stdinPause, most: stdinMost})
 }
 
 // times are argsTimeout, stdinPause and stdinMost; tests of other things have more.
 type times struct{ args, pause, most time.Duration }
 
-func listenFor(folder string, mocks []suite.CommandMock, times times) (*Responder, error) {
-	r := &Responder{
+func newResponder(mocks []suite.CommandMock, times times) *Responder {
+	return &Responder{
 		times: times,
-		mocks: mocks, socket: filepath.Join(folder, "commands"), closing: make(chan struct{}),
+		mocks: mocks, closing: make(chan struct{}),
 		connections: map[net.Conn]bool{}, used: make([]int, len(mocks)), refusals: map[string]int{},
 	}
-	var err error
-	if r.listener, err = net.Listen("unix", r.socket); err != nil {
-		return nil, fmt.Errorf("listen for mocked commands: %w; set TMPDIR to a folder with a short path", err)
-	}
-	if err := os.Chmod(r.socket, 0o666); err != nil {
-		return nil, errors.Join(err, r.listener.Close())
-	}
-	r.work.Go(r.accept)
-	return r, nil
 }
-
-// Socket is where mocked commands find the responder.
-func (r *Responder) Socket() string { return r.socket }
 
 // Commands are the names of the mocked commands, each once.
 func (r *Responder) Commands() []string {
@@ -75,12 +60,12 @@ func (r *Responder) Commands() []string {
 }
 
 // Close ends all connections and waits until nothing of the responder is left.
-func (r *Responder) Close() error {
+func (r *Responder) Close() {
 	r.mu.Lock()
 	select {
 	case <-r.closing:
 		r.mu.Unlock()
-		return nil
+		return
 	default:
 	}
 	close(r.closing)
@@ -88,47 +73,29 @@ func (r *Responder) Close() error {
 		_ = c.Close()
 	}
 	r.mu.Unlock()
-	err := r.listener.Close()
 	r.work.Wait()
-	return err
 }
 
-func (r *Responder) accept() {
-	for {
-		c, err := r.listener.Accept()
-		if errors.Is(err, net.ErrClosed) {
-			return
-		}
-		if err != nil {
-			time.Sleep(10 * time.Millisecond) // this machine has no more descriptors for now
-			continue
-		}
-		if !r.enter(c) {
-			_ = c.Close()
-			continue
-		}
-		r.work.Go(func() {
-			defer r.leave(c)
-			r.serve(c)
-		})
-	}
-}
-
-// enter counts a connection, unless there are enough.
-func (r *Responder) enter(c net.Conn) bool {
+// Serve takes over the connection of one call (see engine.Mocks), and returns at once. One that comes after Close is closed.
+func (r *Responder) Serve(c net.Conn) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	select {
 	case <-r.closing:
-		return false
+		_ = c.Close()
+		return
 	default:
 	}
 	if len(r.connections) >= maxConnections {
 		r.refusals[fmt.Sprintf("the tool has more than %d calls at once", maxConnections)]++
-		return false
+		_ = c.Close()
+		return
 	}
 	r.connections[c] = true
-	return true
+	r.work.Go(func() { // before Close waits
+		defer r.leave(c)
+		r.serve(c)
+	})
 }
 
 func (r *Responder) leave(c net.Conn) {
@@ -242,7 +209,7 @@ func (r *Responder) match(call *Call) suite.CommandAnswer {
 		call.Mock = m.Label
 	} else {
 		call.Problem = v.Problem(r.mocks, call)
-		answer = suite.CommandAnswer{Stderr: "mayfly: " + call.Problem + "\n", ExitCode: statusUnmatched}
+		answer = suite.CommandAnswer{Stderr: "mayfly: " + call.Problem + "\n", ExitCode: engine.ExitNotFound}
 	}
 	call.ExitCode = answer.ExitCode
 	r.add(call)

@@ -14,9 +14,14 @@ type Engine interface {
 	// sandbox that has been returned no longer depends on ctx.
 	//
 	// A feature of the spec that the engine or this host can't enforce is an
-	// [*Unsupported] error, and a command that can't be executed is a
-	// [*CommandError].
-	Start(ctx context.Context, spec *Spec, secrets Secrets, streams Streams) (Sandbox, error)
+	// [*Unsupported] error, a command that can't be executed is a
+	// [*CommandError], and a spec that no host runs, or a local that lacks what
+	// the spec names, is an [*InvalidError].
+	Start(ctx context.Context, spec *Spec, local Local, streams Streams) (Sandbox, error)
+
+	// Capabilities says what the engine can do on this host, before a start. It
+	// asks no other process and doesn't block.
+	Capabilities() Capabilities
 }
 
 // Sandbox is one live container. Its methods may be called from several
@@ -55,10 +60,6 @@ type Sandbox interface {
 	Remove() error
 }
 
-// Secrets maps the name of a secret to its value. The engine keeps values in
-// memory and in the sandbox's own memory file system only.
-type Secrets map[string][]byte
-
 // Streams are the tool's standard streams. Writers are called from one
 // goroutine each; a slow writer slows the tool and nothing else. A nil Stdin
 // is an empty one, a nil writer discards. With Spec.Terminal everything the
@@ -75,6 +76,7 @@ type Signal int
 
 // The signals that Mayfly itself sends.
 const (
+	SIGINT  Signal = 2
 	SIGKILL Signal = 9
 	SIGTERM Signal = 15
 )

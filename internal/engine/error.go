@@ -35,9 +35,9 @@ func (e *CommandError) Error() string {
 // executable.
 func (e *CommandError) ExitCode() int {
 	if e.NotFound {
-		return 127
+		return ExitNotFound
 	}
-	return 126
+	return ExitNotExecutable
 }
 
 // InvalidError says that the spec itself can't be run, whatever the host: an

@@ -2,19 +2,19 @@ package engine
 
 import (
 	"fmt"
-	"path/filepath"
 	"strings"
 
 	"github.com/mayfly-run/mayfly/internal/network"
 )
 
 // Mocks replaces the world of a sandbox for a test of its tool. The tool, its image and its confinement stay as they
-// are; what it connects to is answered by whoever listens at the sockets named here, and nothing else leaves the
+// are; what it connects to is answered by whoever listens at the sockets that [Local] names, and nothing else leaves the
 // machine. Spec.Network is judged as ever: what it refuses is refused in a test too.
 //
 // # Connections
 //
-// Each TCP connection that Spec.Network allows and Allow doesn't becomes one connection to the unix socket Connections.
+// Each TCP connection that Spec.Network allows and Allow doesn't becomes one connection to the unix socket
+// Local.Connections.
 // Names that Allow doesn't open are not looked up: they get a stand-in address. On the sandbox's own loopback only
 // ports of Loopback on which nothing in the sandbox listens are taken; the sandbox's own servers work as ever.
 //
@@ -30,17 +30,16 @@ import (
 // # Commands
 //
 // Each name of Commands is an executable of a folder that stands first in the tool's PATH. A process of it connects to
-// the unix socket CommandSocket, which is mounted in the sandbox: whoever listens there takes it for hostile.
+// the unix socket Local.Commands, which is mounted in the sandbox: whoever listens there takes it for hostile.
 //
 //	command -> mocks  each argument, the command's name first: length (uint32, big endian) and bytes; 0xffffffff ends them
 //	command -> mocks  its standard input: frames as above, length 0 at its end; of a terminal only the end
 //	mocks -> command  frames: kind (one byte: 1 standard output, 2 standard error, 3 exit), length (uint32, big endian)
 //	                  and bytes; those of exit are the status, one byte, and it is the last frame
 //
-// The sandbox's users are nobody that the host knows, so everybody may write to CommandSocket (mode 0666); the folder
+// The sandbox's users are nobody that the host knows, so everybody may write to that socket (mode 0666); the folder
 // that it is in keeps the host's other users out.
 type Mocks struct {
-	Connections string `json:"connections"`
 	// Allow is what really leaves, where Spec.Network allows it too: mode none or list.
 	Allow network.Policy `json:"allow"`
 	// Loopback are the ports of the sandbox's own loopback that mocks may answer for: at most 100 ranges.
@@ -49,8 +48,7 @@ type Mocks struct {
 	// variables.
 	Authority []byte `json:"authority,omitempty"`
 
-	Commands      []string `json:"commands,omitempty"`
-	CommandSocket string   `json:"command_socket,omitempty"`
+	Commands []string `json:"commands,omitempty"`
 }
 
 // MockedConnection is what a tool tries to reach.
@@ -63,13 +61,10 @@ type MockedConnection struct {
 	Loopback bool `json:"loopback,omitempty"`
 }
 
-// validate refuses mocks that nobody could serve; mode is that of Spec.Network.
-func (m *Mocks) validate(mode network.Mode) error {
+// validate refuses mocks that nobody could serve.
+func (m *Mocks) validate() error {
 	invalid := func(why string, args ...any) error {
 		return &InvalidError{Field: "mocks", Why: fmt.Sprintf(why, args...)}
-	}
-	if (mode != network.ModeNone || len(m.Loopback) > 0) && !filepath.IsAbs(m.Connections) {
-		return invalid("the socket %q that answers connections is not an absolute path", m.Connections)
 	}
 	if err := m.Allow.Validate(); err != nil {
 		return invalid("what leaves the machine: %v", err)
@@ -84,9 +79,6 @@ func (m *Mocks) validate(mode network.Mode) error {
 		if ports.First == 0 || ports.Last < ports.First {
 			return invalid("%s is not a range of ports from 1 to 65535", ports)
 		}
-	}
-	if len(m.Commands) > 0 && !filepath.IsAbs(m.CommandSocket) {
-		return invalid("the socket %q that answers commands is not an absolute path", m.CommandSocket)
 	}
 	seen := map[string]bool{}
 	for _, name := range m.Commands {

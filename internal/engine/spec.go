@@ -9,10 +9,9 @@ import (
 	"github.com/mayfly-run/mayfly/internal/network"
 )
 
-// Spec says everything about a sandbox except its secret values. It is data, and
-// safe to print or store, but not for another host: the image's layers and
-// HoldFile, the sources of mounts and the sockets of mocks are paths of this one.
-// Its text is UTF-8 without NUL; see [Spec.Validate].
+// Spec says everything about a sandbox except its secret values and what only
+// one host has ([Local]). It is data: safe to print, to store, and to send to
+// another host. Its text is UTF-8 without NUL; see [Spec.Validate].
 type Spec struct {
 	// ID is the run's id: lower-case letters, digits and '-', at most 64.
 	ID string `json:"id"`
@@ -30,8 +29,6 @@ type Spec struct {
 	// Volumes are folders that the image declares as writable: they are, within
 	// the disk limit, with what the image has in them.
 	Volumes []string `json:"volumes,omitempty"`
-	// StopSignal is what the tool is asked to end by; zero is SIGTERM.
-	StopSignal Signal `json:"stop_signal,omitempty"`
 	// User is "uid[:gid]" or "name[:group]", names being looked up in the
 	// image's /etc/passwd and /etc/group. Empty means root of the sandbox,
 	// which is an unprivileged id of the host.
@@ -81,7 +78,7 @@ func (s *Spec) Validate() error {
 		return &InvalidError{Field: "network", Why: err.Error()}
 	}
 	if s.Mocks != nil {
-		return s.Mocks.validate(s.Network.Mode)
+		return s.Mocks.validate()
 	}
 	return nil
 }
@@ -96,29 +93,12 @@ func validText(field, text string) error {
 	return nil
 }
 
-// Image is an unpacked image.
+// Image says which image the sandbox has.
 type Image struct {
 	// Reference is what was asked for, Digest what it was resolved to
 	// (repository@sha256:…).
 	Reference string `json:"reference"`
 	Digest    string `json:"digest"`
-	// Layers are the directories of the unpacked layers, lowest first.
-	Layers []string `json:"layers"`
-	// Folders are folders of the image whose owner (in the image's ids) and mode
-	// have to be set before the start: overlayfs shows the wrong ones.
-	Folders []Folder `json:"folders,omitempty"`
-	// HoldFile, unless empty, is a file on which a shared lock (flock(2)) keeps
-	// the layers from being removed. The caller has one until Close; a sandbox
-	// that is kept takes its own.
-	HoldFile string `json:"hold_file,omitempty"`
-}
-
-// Folder is an absolute path in an image with its owner and mode.
-type Folder struct {
-	Path string `json:"path"`
-	UID  int    `json:"uid"`
-	GID  int    `json:"gid"`
-	Mode uint32 `json:"mode"`
 }
 
 // Variable is one environment variable: a literal value, or the name of the
@@ -165,11 +145,11 @@ type Mount struct {
 	Secret string `json:"secret,omitempty"`
 	// Content is the file's bytes (MountContent).
 	Content []byte `json:"content,omitempty"`
-	// Source is a directory of the host. MountFile copies Path, a local path
-	// below Source that no symbolic link leads out of; MountCache copies from
-	// Path.tar below Source, and back after a success; MountArtifact copies to
-	// it and MountHanded from it.
-	Source string `json:"source,omitempty"`
+	// Folder names one of [Local]'s. MountFile copies Path, a local path below
+	// the folder that no symbolic link leads out of; MountCache copies from
+	// Path.tar below it, and back after a success; MountArtifact copies to it
+	// and MountHanded from it.
+	Folder string `json:"folder,omitempty"`
 	Path   string `json:"path,omitempty"`
 	// Size is the limit in bytes (MountScratch, MountCache); zero shares the disk limit.
 	Size int64 `json:"size,omitempty"`

@@ -41,6 +41,8 @@ type bridge struct {
 	*Responder
 	port string
 	ca   string // file of the authority's certificate
+	// socket is where the responder takes connections as an engine hands them on.
+	socket string
 	// open counts the connections, and cut those that ended without the frame that says so.
 	open, cut atomic.Int32
 }
@@ -78,11 +80,11 @@ func listenWith(t testing.TB, opts Options, about engine.MockedConnection) *brid
 	if opts.silence == 0 {
 		opts.silence = 2 * patience // whoever connects may be slow
 	}
-	r, err := Listen(folder, opts)
+	r, err := New(opts)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bridge{Responder: r, ca: filepath.Join(folder, "ca.pem")}
+	b := &bridge{Responder: r, ca: filepath.Join(folder, "ca.pem"), socket: filepath.Join(folder, "http")}
 	if err := os.WriteFile(b.ca, r.Authority(), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -95,13 +97,23 @@ func listenWith(t testing.TB, opts Options, about engine.MockedConnection) *brid
 	if about.Port == 0 {
 		about.Port = uint16(port)
 	}
+	handed, err := net.Listen("unix", b.socket)
+	if err != nil {
+		t.Fatal(err)
+	}
 	var work sync.WaitGroup
 	t.Cleanup(func() {
 		_ = l.Close()
+		_ = handed.Close()
 		if err := r.Close(); err != nil {
 			t.Errorf("close: %v", err)
 		}
 		work.Wait()
+	})
+	work.Go(func() {
+		for c, err := handed.Accept(); err == nil; c, err = handed.Accept() {
+			r.Serve(c)
+		}
 	})
 	work.Go(func() {
 		for {
@@ -112,7 +124,7 @@ func listenWith(t testing.TB, opts Options, about engine.MockedConnection) *brid
 			b.open.Add(1)
 			work.Go(func() {
 				defer b.open.Add(-1)
-				if carry(t, c.(*net.TCPConn), r.Socket(), about) {
+				if carry(t, c.(*net.TCPConn), b.socket, about) {
 					b.cut.Add(1)
 				}
 			})

@@ -448,7 +448,7 @@ func TestCloseWaitsForNoTool(t *testing.T) {
 func TestEngineLines(t *testing.T) {
 	b := listen(t, hello, engine.MockedConnection{Address: "127.0.0.1"})
 	for _, line := range []string{strings.Repeat("x", 2*maxFirstLine), "{}x\n", "\n", `{"port": 70000}` + "\n"} {
-		c, err := net.Dial("unix", b.Socket())
+		c, err := net.Dial("unix", b.socket)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -10,8 +10,6 @@ import (
 	"log"
 	"net"
 	"net/http"
-	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -33,8 +31,6 @@ type Options struct {
 // Responder answers the connections of one test.
 type Responder struct {
 	opts      Options
-	socket    string
-	listener  net.Listener
 	authority *authority
 	server    *http.Server
 	ready     chan net.Conn
@@ -52,23 +48,17 @@ type Responder struct {
 	lost        int // of those, what nothing answered
 }
 
-// Listen starts a responder at a socket in the folder, which should be the caller's alone.
-func Listen(folder string, opts Options) (*Responder, error) {
+// New starts a responder.
+func New(opts Options) (*Responder, error) {
 	a, err := newAuthority()
 	if err != nil {
 		return nil, err
 	}
 	opts.silence = cmp.Or(opts.silence, silenceTimeout)
 	r := &Responder{
-		opts: opts, authority: a, socket: filepath.Join(folder, "http"),
+		opts: opts, authority: a,
 		ready: make(chan net.Conn), closing: make(chan struct{}), bodies: make(chan struct{}, maxBodies),
 		connections: map[*connection]bool{}, used: make([]int, len(opts.Mocks)),
-	}
-	if r.listener, err = net.Listen("unix", r.socket); err != nil {
-		return nil, fmt.Errorf("listen for the tool's connections: %w; set TMPDIR to a folder with a short path", err)
-	}
-	if err := os.Chmod(r.socket, 0o600); err != nil {
-		return nil, errors.Join(err, r.listener.Close())
 	}
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
@@ -87,13 +77,9 @@ func Listen(folder string, opts Options) (*Responder, error) {
 		},
 		ConnState: r.connState,
 	}
-	r.work.Go(r.accept)
 	r.work.Go(func() { _ = r.server.Serve(readyListener{r}) }) // ends with Close
 	return r, nil
 }
-
-// Socket is where the engine finds the responder.
-func (r *Responder) Socket() string { return r.socket }
 
 // Authority is the certificate, as PEM, that the sandbox has to trust.
 func (r *Responder) Authority() []byte { return r.authority.pem() }
@@ -112,7 +98,7 @@ func (r *Responder) Close() error {
 		c.cut()
 	}
 	r.mu.Unlock()
-	err := errors.Join(r.listener.Close(), r.server.Close())
+	err := r.server.Close()
 	r.work.Wait()
 	if r.opts.Forward != nil {
 		r.opts.Forward.close()
@@ -135,25 +121,18 @@ func (l readyListener) Accept() (net.Conn, error) {
 	}
 }
 func (l readyListener) Close() error   { return nil }
-func (l readyListener) Addr() net.Addr { return l.r.listener.Addr() }
+func (l readyListener) Addr() net.Addr { return &net.UnixAddr{Net: "unix"} }
 
-// accept takes the engine's connections.
-func (r *Responder) accept() {
-	for {
-		c, err := r.listener.Accept()
-		if err != nil {
-			select {
-			case <-r.closing:
-				return
-			default:
-			}
-			if errors.Is(err, net.ErrClosed) {
-				return
-			}
-			time.Sleep(10 * time.Millisecond) // this machine has no more descriptors for now
-			continue
-		}
-		r.work.Go(func() { r.take(c) })
+// Serve takes over one of the tool's connections as an engine hands it on (see engine.Mocks), and returns at once. One that comes
+// after Close is closed.
+func (r *Responder) Serve(c net.Conn) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	select {
+	case <-r.closing:
+		_ = c.Close()
+	default:
+		r.work.Go(func() { r.take(c) }) // before Close waits
 	}
 }
 

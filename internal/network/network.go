@@ -19,6 +19,9 @@ import (
 // "list", opens it; no wildcard and no address range does.
 const HostName = "host.mayfly.internal"
 
+// Modes are all modes.
+func Modes() []Mode { return []Mode{ModeNone, ModePublic, ModeOpen, ModeList} }
+
 // Mode says what is reachable before any rule is read.
 type Mode string
 

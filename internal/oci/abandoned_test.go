@@ -18,9 +18,9 @@ import (
 
 // TestMayflyDiesAfterTheExit: the shim has reported the exit, and mayfly is killed before it has removed the run's directory.
 func TestMayflyDiesAfterTheExit(t *testing.T) {
-	h := &enginetest.Harness{Engine: testbed.Engine(t), Image: testbed.Busybox(t), Args: enginetest.Shell}
+	h := testbed.Harness(t, testbed.Busybox(t))
 	spec := h.Spec(enginetest.Exit, "0")
-	s, err := h.Engine.Start(t.Context(), spec, nil, engine.Streams{})
+	s, err := h.Start(t.Context(), spec, nil, engine.Streams{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -70,7 +70,7 @@ func TestStartsAtOnceLeaveTheirProcessor(t *testing.T) {
 // a shim that stayed on a processor.
 func startManyAtOnce(t *testing.T, cpus, tools string) (narrowed bool) {
 	t.Helper()
-	h := &enginetest.Harness{Engine: testbed.Engine(t), Image: testbed.Busybox(t), Args: enginetest.Shell}
+	h := testbed.Harness(t, testbed.Busybox(t))
 	script := enginetest.Program{Name: "affinity", Shell: "cat /proc/self/status; echo slack: $(cat /proc/self/timerslack_ns); read -r line"}
 	var runs sync.WaitGroup
 	started := make(chan struct{}, 8*runtime.NumCPU())
@@ -79,7 +79,7 @@ func startManyAtOnce(t *testing.T, cpus, tools string) (narrowed bool) {
 		runs.Go(func() {
 			spec := h.Spec(script, "")
 			var stdout bytes.Buffer
-			s, err := h.Engine.Start(t.Context(), spec, nil, engine.Streams{Stdin: stdin, Stdout: &stdout})
+			s, err := h.Start(t.Context(), spec, nil, engine.Streams{Stdin: stdin, Stdout: &stdout})
 			started <- struct{}{}
 			if err != nil {
 				t.Error(err)

@@ -12,19 +12,37 @@ import (
 	"github.com/mayfly-run/mayfly/internal/network"
 )
 
+// Capabilities implements [engine.Engine]. Which of an ordinary user's limits hold, and whether a runtime is installed, a start
+// finds out.
+func (e *Engine) Capabilities() engine.Capabilities {
+	c := engine.Capabilities{
+		MountsLayers: true, Networks: network.Modes(), Mounts: engine.MountKinds(),
+		Terminal: true, Mocks: true, Keeps: true,
+	}
+	if e.rootless == nil {
+		c.Runtimes = []string{"gvisor"}
+	}
+	return c
+}
+
 // check refuses what this host can't enforce, before anything is made. What is
 // expensive to find out is found by the step that needs it.
-func (e *Engine) check(spec *engine.Spec) error {
+func (e *Engine) check(spec *engine.Spec, local *engine.Local) error {
 	if err := spec.Validate(); err != nil {
+		return err
+	}
+	if err := local.Validate(spec); err != nil {
 		return err
 	}
 	if err := checkOpenFiles(spec.Resources.NoFile); err != nil {
 		return err
 	}
-	if e.rootless != nil {
-		if spec.Security.OtherRuntime() {
-			return &engine.Unsupported{Feature: "runtime " + spec.Security.Runtime, Why: "it needs root on the host", Remedy: "run mayfly as root, or leave security.runtime out"}
-		}
+	if e.rootless != nil && spec.Security.OtherRuntime() {
+		return &engine.Unsupported{Feature: "runtime " + spec.Security.Runtime, Why: "it needs root on the host", Remedy: "run mayfly as root, or leave security.runtime out"}
+	}
+	capabilities := e.Capabilities()
+	if err := capabilities.Check(spec); err != nil {
+		return err
 	}
 	checks := append(slices.Concat(e.probeCapabilities(), e.probeCgroups()), probeSockets())
 	if spec.Network.Mode != network.ModeNone {

@@ -15,6 +15,17 @@ func TestConformance(t *testing.T) {
 	e := testbed.Engine(t)
 	image := testbed.Busybox(t)
 	enginetest.Run(t, func(*testing.T) *enginetest.Harness {
-		return &enginetest.Harness{Engine: e, Image: image, Args: enginetest.Shell}
+		return testbed.HarnessOf(e, image)
+	})
+}
+
+// TestConformanceOfGVisor is the suite for the engine's other runtime, Debian's runsc, which test/setup.sh installs.
+func TestConformanceOfGVisor(t *testing.T) {
+	e := testbed.Engine(t)
+	image := testbed.Busybox(t)
+	enginetest.Run(t, func(*testing.T) *enginetest.Harness {
+		h := testbed.HarnessOf(e, image)
+		h.Runtime, h.OwnProcesses, h.MostOpenFiles = "gvisor", 192, 0 // its kernel has limits of its own
+		return h
 	})
 }

@@ -94,11 +94,16 @@ func (e *Engine) cgroupParent() string {
 	}
 }
 
-var _ engine.Engine = (*Engine)(nil)
+var (
+	_ engine.Engine  = (*Engine)(nil)
+	_ engine.Keeper  = (*Engine)(nil)
+	_ engine.Prober  = (*Engine)(nil)
+	_ engine.Sweeper = (*Engine)(nil)
+)
 
 // Start implements [engine.Engine]. Whatever hangs on the way, in this process
 // or in the shim, ends it at the deadline or with ctx.
-func (e *Engine) Start(ctx context.Context, spec *engine.Spec, secrets engine.Secrets, streams engine.Streams) (engine.Sandbox, error) {
+func (e *Engine) Start(ctx context.Context, spec *engine.Spec, local engine.Local, streams engine.Streams) (engine.Sandbox, error) {
 	if err := context.Cause(ctx); err != nil {
 		return nil, err
 	}
@@ -120,7 +125,7 @@ func (e *Engine) Start(ctx context.Context, spec *engine.Spec, secrets engine.Se
 	done := make(chan started)
 	abandoned := make(chan struct{})
 	go func() {
-		s, err := e.begin(ctx, spec, secrets, streams)
+		s, err := e.begin(ctx, spec, local, streams)
 		select {
 		case done <- started{s, err}:
 		case <-abandoned:
@@ -149,9 +154,9 @@ func (e *Engine) Start(ctx context.Context, spec *engine.Spec, secrets engine.Se
 }
 
 // begin starts a sandbox, or leaves nothing of it.
-func (e *Engine) begin(ctx context.Context, spec *engine.Spec, secrets engine.Secrets, streams engine.Streams) (*sandbox, error) {
+func (e *Engine) begin(ctx context.Context, spec *engine.Spec, local engine.Local, streams engine.Streams) (*sandbox, error) {
 	e.relax.Do(relaxMonitor)
-	if err := e.check(spec); err != nil {
+	if err := e.check(spec, &local); err != nil {
 		return nil, err
 	}
 	// What another run left and can't be removed is no reason not to run: Probe reports it.
@@ -169,7 +174,7 @@ func (e *Engine) begin(ctx context.Context, spec *engine.Spec, secrets engine.Se
 	}
 	s := &sandbox{engine: e, id: spec.ID, runDir: runDir, cgroup: e.cgroupOf(spec.ID), patience: e.patience.end}
 	if s.group, err = e.makeShimGroup(s.cgroup, spec.Resources.Disk); err == nil {
-		err = s.start(ctx, e.shim, lease, spec, secrets, streams)
+		err = s.start(ctx, e.shim, lease, spec, local, streams)
 	}
 	if err = errors.Join(err, lease.release()); err != nil { // the shim has the lease now
 		s.patience = e.patience.cleanup
@@ -188,7 +193,7 @@ func (s *sandbox) where(spec *engine.Spec) string {
 }
 
 // start runs the shim and waits until the tool runs.
-func (s *sandbox) start(ctx context.Context, shim string, lease *idLease, spec *engine.Spec, secrets engine.Secrets, streams engine.Streams) error {
+func (s *sandbox) start(ctx context.Context, shim string, lease *idLease, spec *engine.Spec, local engine.Local, streams engine.Streams) error {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return err
@@ -228,7 +233,7 @@ func (s *sandbox) start(ctx context.Context, shim string, lease *idLease, spec *
 	defer stop()
 	s.enc, s.dec = json.NewEncoder(s.control), json.NewDecoder(s.control)
 	if err := s.send(wire.Request{Start: &wire.Start{
-		Spec: spec, Secrets: secrets,
+		Spec: spec, Local: local,
 		Dir: s.runDir.path, FirstID: lease.first, IDCount: lease.count, Cgroup: s.cgroup, Rootless: lease.shared,
 		OwnCgroup: s.group.dir, LeaveTo: s.engine.leaveTo(), EndWithin: s.patience,
 	}}); err != nil {

@@ -32,7 +32,7 @@ func Die(s engine.Sandbox) error { return s.(*sandbox).control.Close() }
 
 // Orphan starts the sandbox of spec and returns its shim without waiting for
 // the tool. Closing control is what the death of mayfly is to the shim.
-func (e *Engine) Orphan(spec *engine.Spec, endWithin time.Duration) (shim *exec.Cmd, control *os.File, err error) {
+func (e *Engine) Orphan(spec *engine.Spec, local engine.Local, endWithin time.Duration) (shim *exec.Cmd, control *os.File, err error) {
 	if err := e.prepareCgroups(); err != nil {
 		return nil, nil, err
 	}
@@ -60,7 +60,7 @@ func (e *Engine) Orphan(spec *engine.Spec, endWithin time.Duration) (shim *exec.
 		return nil, nil, err
 	}
 	err = json.NewEncoder(control).Encode(wire.Request{Start: &wire.Start{
-		Spec: spec, Dir: dir.path, FirstID: lease.first, IDCount: lease.count, Cgroup: e.cgroupOf(spec.ID), EndWithin: endWithin,
+		Spec: spec, Local: local, Dir: dir.path, FirstID: lease.first, IDCount: lease.count, Cgroup: e.cgroupOf(spec.ID), EndWithin: endWithin,
 	}})
 	return shim, control, errors.Join(err, theirs.Close(), null.Close(), lease.release(), dir.lock.Close())
 }

@@ -25,9 +25,9 @@ func TestI25_AToolThatCantBeKilled(t *testing.T) {
 	engineUnderTest := testbed.Engine(t)
 	engineUnderTest.EndWithin(500 * time.Millisecond)
 	engineUnderTest.KillWithin(500 * time.Millisecond)
-	h := &enginetest.Harness{Engine: engineUnderTest, Image: testbed.Busybox(t), Args: enginetest.Shell}
+	h := testbed.HarnessOf(engineUnderTest, testbed.Busybox(t))
 	spec := h.Spec(enginetest.Sleep, "")
-	s, err := h.Engine.Start(t.Context(), spec, nil, engine.Streams{})
+	s, err := h.Start(t.Context(), spec, nil, engine.Streams{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +106,7 @@ func firstSweepWaits(t *testing.T, e *oci.Engine, id string, thaw func()) {
 // nextRunDoesNotWait runs a tool beside one that can't be killed: its start sweeps what it can, and waits for nothing.
 func nextRunDoesNotWait(t *testing.T, h *enginetest.Harness) {
 	t.Helper()
-	s, err := h.Engine.Start(t.Context(), h.Spec(enginetest.Exit, "0"), nil, engine.Streams{})
+	s, err := h.Start(t.Context(), h.Spec(enginetest.Exit, "0"), nil, engine.Streams{})
 	if err != nil {
 		t.Fatal(err)
 	}

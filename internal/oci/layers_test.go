@@ -19,9 +19,9 @@ func TestManyLayers(t *testing.T) {
 		layers = append(layers, imagetest.Tar(t,
 			imagetest.File{Name: "last", Body: fmt.Sprint(i)}, imagetest.File{Name: fmt.Sprintf("f%d", i)}))
 	}
-	h := &enginetest.Harness{Engine: testbed.Engine(t), Image: testbed.Unpack(t, imagetest.Config{}, layers...), Args: enginetest.Shell}
+	h := testbed.Harness(t, testbed.Unpack(t, imagetest.Config{}, layers...))
 	spec := h.Spec(enginetest.Program{Shell: `[ "$(cat /last)" = 126 ] && [ "$(ls / | grep -c '^f[0-9]')" = 126 ]`}, "")
-	s, err := h.Engine.Start(t.Context(), spec, nil, engine.Streams{})
+	s, err := h.Start(t.Context(), spec, nil, engine.Streams{})
 	if err != nil {
 		t.Fatal(err)
 	}

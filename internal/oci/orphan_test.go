@@ -21,14 +21,14 @@ import (
 // pipe, which nobody writes to, and takes mayfly away: the shim ends all the
 // same, and the next start removes what is left.
 func TestI25_AStuckStartWithoutMayfly(t *testing.T) {
-	h := &enginetest.Harness{Engine: testbed.Engine(t), Image: testbed.Busybox(t), Args: enginetest.Shell}
+	h := testbed.Harness(t, testbed.Busybox(t))
 	spec := h.Spec(enginetest.Sleep, "")
 	caches := t.TempDir()
 	if err := unix.Mkfifo(filepath.Join(caches, "c.tar"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	spec.Mounts = append(spec.Mounts, engine.Mount{Kind: engine.MountCache, Target: "/cache", Source: caches, Path: "c"})
-	shim, control, err := testbed.Engine(t).Orphan(spec, 200*time.Millisecond)
+	spec.Mounts = append(spec.Mounts, engine.Mount{Kind: engine.MountCache, Target: "/cache", Folder: "caches", Path: "c"})
+	shim, control, err := testbed.Engine(t).Orphan(spec, engine.Local{Image: h.Unpacked, Folders: map[string]string{"caches": caches}}, 200*time.Millisecond)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,7 +10,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -20,14 +19,8 @@ import (
 	"github.com/mayfly-run/mayfly/internal/process"
 )
 
-// Kept is a sandbox that was kept after its tool failed.
-type Kept struct {
-	ID    string    `json:"id"`
-	Since time.Time `json:"kept"`
-}
-
-// KeptRuns lists the sandboxes that can be looked into.
-func (e *Engine) KeptRuns() ([]Kept, error) {
+// KeptRuns implements [engine.Keeper].
+func (e *Engine) KeptRuns() ([]engine.Kept, error) {
 	kept, err := e.keptRuns()
 	for _, other := range e.elsewhere() {
 		more, e := other.keptRuns()
@@ -36,12 +29,12 @@ func (e *Engine) KeptRuns() ([]Kept, error) {
 	return kept, err
 }
 
-func (e *Engine) keptRuns() ([]Kept, error) {
+func (e *Engine) keptRuns() ([]engine.Kept, error) {
 	sockets, err := filepath.Glob(filepath.Join(e.runsDir(), "*", wire.SocketName))
 	if err != nil {
 		return nil, err
 	}
-	var kept []Kept
+	var kept []engine.Kept
 	for _, path := range sockets {
 		info, err := os.Stat(path)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -56,46 +49,15 @@ func (e *Engine) keptRuns() ([]Kept, error) {
 		case !alive:
 			continue // the next start removes it
 		}
-		kept = append(kept, Kept{ID: filepath.Base(filepath.Dir(path)), Since: info.ModTime().UTC()})
+		kept = append(kept, engine.Kept{ID: filepath.Base(filepath.Dir(path)), Since: info.ModTime().UTC()})
 	}
 	return kept, nil
-}
-
-// NotKeptError says that a run's sandbox can't be looked into.
-type NotKeptError struct{ ID string }
-
-func (e *NotKeptError) Error() string {
-	return fmt.Sprintf("no kept sandbox of run %q; mayfly run --keep-on-failure keeps one, and mayfly shell lists them", e.ID)
-}
-
-// FindKept is the id of the kept sandbox that is meant by an id or by the beginning of one.
-func (e *Engine) FindKept(given string) (string, error) {
-	kept, err := e.KeptRuns()
-	if err != nil {
-		return "", err
-	}
-	var found []string
-	for _, k := range kept {
-		if k.ID == given {
-			return given, nil
-		}
-		if given != "" && strings.HasPrefix(k.ID, given) {
-			found = append(found, k.ID)
-		}
-	}
-	switch len(found) {
-	case 0:
-		return "", &NotKeptError{ID: given}
-	case 1:
-		return found[0], nil
-	}
-	return "", fmt.Errorf("%q is the beginning of %d runs; write more of the id: %s", given, len(found), strings.Join(found[:min(len(found), 3)], ", "))
 }
 
 // dialKept connects to a kept sandbox, and says which directory its run has.
 func (e *Engine) dialKept(id string) (conn *net.UnixConn, dir string, err error) {
 	if id != filepath.Base(id) {
-		return nil, "", &NotKeptError{ID: id}
+		return nil, "", &engine.NotKeptError{ID: id}
 	}
 	for _, at := range append([]*Engine{e}, e.elsewhere()...) {
 		dir = filepath.Join(at.runsDir(), id)
@@ -104,7 +66,7 @@ func (e *Engine) dialKept(id string) (conn *net.UnixConn, dir string, err error)
 			return conn, dir, err
 		}
 	}
-	return nil, "", &NotKeptError{ID: id}
+	return nil, "", &engine.NotKeptError{ID: id}
 }
 
 func dialSocket(dir string) (*net.UnixConn, error) {
@@ -116,7 +78,7 @@ func dialSocket(dir string) (*net.UnixConn, error) {
 	return net.DialUnix("unix", nil, wire.SocketIn(f))
 }
 
-// RemoveKept ends a kept sandbox, with a shell that is open in it, and waits until it is gone.
+// RemoveKept implements [engine.Keeper].
 func (e *Engine) RemoveKept(id string) error {
 	conn, dir, err := e.dialKept(id)
 	if err != nil {
@@ -178,7 +140,7 @@ func shellReplies(conn *net.UnixConn) <-chan wire.ShellReply {
 		for {
 			var reply wire.ShellReply
 			if err := dec.Decode(&reply); err != nil {
-				reply = wire.ShellReply{Code: 125, Failure: wire.NewFailure(engine.ErrLost)}
+				reply = wire.ShellReply{Code: engine.ExitFailure, Failure: wire.NewFailure(engine.ErrLost)}
 			}
 			replies <- reply
 			if !reply.Started {
@@ -189,17 +151,8 @@ func shellReplies(conn *net.UnixConn) <-chan wire.ShellReply {
 	return replies
 }
 
-// Terminal is the caller's terminal, which a shell gets.
-type Terminal struct {
-	Columns, Rows uint16
-	// Resized are its new sizes.
-	Resized <-chan [2]uint16
-	// Take is called when the shell has started: from then on what is typed is the shell's, Ctrl-C too.
-	Take func()
-}
-
-// Shell runs a process in a kept sandbox and returns its exit status. Without a terminal it has the streams alone.
-func (e *Engine) Shell(id string, args []string, terminal *Terminal, streams engine.Streams) (int, error) {
+// Shell implements [engine.Keeper].
+func (e *Engine) Shell(id string, args []string, terminal *engine.Terminal, streams engine.Streams) (int, error) {
 	conn, _, err := e.dialKept(id)
 	if err != nil {
 		return 0, err

@@ -26,10 +26,10 @@ import (
 func keptSandbox(t *testing.T, text string) (e *oci.Engine, s engine.Sandbox, id string) {
 	t.Helper()
 	e = testbed.Engine(t)
-	h := &enginetest.Harness{Engine: e, Image: testbed.Busybox(t), Args: enginetest.Shell}
+	h := testbed.HarnessOf(e, testbed.Busybox(t))
 	spec := h.Spec(enginetest.Exit, "3")
 	spec.Args, spec.KeepFor = []string{"/bin/sh", "-c", text}, 10*time.Minute
-	s, err := e.Start(t.Context(), spec, nil, engine.Streams{})
+	s, err := h.Start(t.Context(), spec, nil, engine.Streams{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -31,7 +31,7 @@ func stuckEngine(t *testing.T, script string) (e *Engine, spec *engine.Spec) {
 	e = New(shim, filepath.Join(dir, "run"), nil)
 	e.patience = patience{start: time.Hour, end: time.Hour, cleanup: 100 * time.Millisecond, giveUp: time.Minute, kill: time.Minute}
 	return e, &engine.Spec{
-		ID: "stuck-" + strconv.FormatInt(time.Now().UnixNano(), 10), Image: engine.Image{Layers: []string{dir}}, Args: []string{"true"},
+		ID: "stuck-" + strconv.FormatInt(time.Now().UnixNano(), 10), Args: []string{"true"},
 		Resources: engine.Resources{CPU: 1000, Memory: 64 << 20, Disk: 64 << 20, PIDs: 64},
 		Network:   network.Policy{Mode: network.ModeNone},
 	}
@@ -49,7 +49,7 @@ func TestStuckShim(t *testing.T) {
 	e, spec := stuckEngine(t, "exec sleep 300")
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
-	_, err := e.Start(ctx, spec, nil, engine.Streams{})
+	_, err := e.Start(ctx, spec, engine.Local{}, engine.Streams{})
 	if !errors.Is(err, context.DeadlineExceeded) {
 		t.Error(err)
 	}
@@ -60,7 +60,7 @@ func TestStuckShim(t *testing.T) {
 func TestI25_AStartHasADeadline(t *testing.T) {
 	e, spec := stuckEngine(t, "exec sleep 300")
 	e.patience.start = 100 * time.Millisecond
-	_, err := e.Start(t.Context(), spec, nil, engine.Streams{})
+	_, err := e.Start(t.Context(), spec, engine.Local{}, engine.Streams{})
 	if err == nil || !regexp.MustCompile(`the sandbox didn't start in .*\(process \d+\) is `).MatchString(err.Error()) {
 		t.Error(err)
 	}
@@ -117,7 +117,7 @@ func TestI25_WhatCantBeKilled(t *testing.T) {
 			}
 		}
 	}
-	_, err := e.Start(ctx, spec, nil, engine.Streams{})
+	_, err := e.Start(ctx, spec, engine.Local{}, engine.Streams{})
 	if err == nil || !strings.Contains(err.Error(), "enough") {
 		thaw()
 		t.Fatal(err)
@@ -134,7 +134,7 @@ func TestI25_WhatCantBeKilled(t *testing.T) {
 		next := *spec
 		next.ID += "-next"
 		e.patience.start = 100 * time.Millisecond
-		if _, err := e.Start(t.Context(), &next, nil, engine.Streams{}); err == nil || !strings.Contains(err.Error(), "didn't start in") {
+		if _, err := e.Start(t.Context(), &next, engine.Local{}, engine.Streams{}); err == nil || !strings.Contains(err.Error(), "didn't start in") {
 			t.Error(err)
 		}
 	}

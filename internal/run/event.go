@@ -31,13 +31,6 @@ const (
 	Skipped     State = "skipped"       // a workflow's step whose condition was false
 )
 
-// Exit statuses of a run that aren't its tool's own.
-const (
-	ExitTimedOut  = 124
-	ExitError     = 125
-	ExitCancelled = 130 // as a shell's after Ctrl-C
-)
-
 // Event is one thing that happened in a run. Events of a run have consecutive
 // Seq from 1. Exactly one of the pointers is set; in JSON its fields stand
 // beside the common ones, with "type" saying which it is.
@@ -173,11 +166,11 @@ type Timeline struct {
 // Result is how a run ended.
 type Result struct {
 	Status State `json:"status"`
-	// ExitCode is the exit status of `mayfly run`: the tool's own, or 124
-	// timed out, 125 Mayfly's own failure, 126 and 127 command not executable
-	// and not found, 128+n killed by signal n.
+	// ExitCode is the exit status of `mayfly run`: the tool's own, or one of
+	// the constants Exit…, or that of a signal ([engine.ExitSignal]).
 	ExitCode int `json:"exit_code"`
-	// Reason says why, for people; empty for a success.
+	// Code says why, for programs, and Reason for people; both are empty for a success.
+	Code   Code   `json:"code,omitempty"`
 	Reason string `json:"reason"`
 	// Hint says what to do about it, where there is something to do.
 	Hint string `json:"hint,omitempty"`
@@ -214,6 +207,7 @@ type StepResult struct {
 	Step     string    `json:"step"`
 	Status   State     `json:"status"`
 	ExitCode int       `json:"exit_code"`
+	Code     Code      `json:"code,omitempty"`
 	Reason   string    `json:"reason,omitempty"`
 	Started  time.Time `json:"started,omitzero"`
 	Finished time.Time `json:"finished,omitzero"`

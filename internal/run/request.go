@@ -47,7 +47,7 @@ type Request struct {
 	Terminal bool          `json:"terminal,omitempty"`
 	Columns  uint16        `json:"columns,omitempty"`
 	Rows     uint16        `json:"rows,omitempty"`
-	// Mocks stands in for what the tool reaches out to, in a test of it.
+	// Mocks says what of a test's tool is mocked; Watch.Mocks answers.
 	Mocks *engine.Mocks `json:"mocks,omitempty"`
 }
 

@@ -1,6 +1,9 @@
 package run
 
-import "context"
+import (
+	"context"
+	"net"
+)
 
 // Runner carries out runs: here, or wherever it decides.
 //
@@ -18,6 +21,16 @@ type Watch struct {
 	// Mask, unless nil, is called once the run has its secrets, and before the tool starts, with a sealed [Handed]: what is to be
 	// masked from here on in all that knows of this run. It may be called from any goroutine.
 	Mask func(sealed []byte)
+	// Mocks answers for a test what its tool reaches out to; it is there when Request.Mocks is.
+	Mocks Mocks
 	// Kill, when closed, ends a tool that is being given its grace.
 	Kill <-chan struct{}
+}
+
+// Mocks stands in for the world of a test's tool. Each method takes over a connection with the sandbox, in the protocols that
+// engine.Mocks describes: it returns at once, and whoever serves the connection closes it. They may be called from several
+// goroutines.
+type Mocks interface {
+	Connection(c net.Conn) // of the tool with whatever it connects to
+	Command(c net.Conn)    // of a command that the tool calls
 }

@@ -44,7 +44,7 @@ const (
 
 // restoreCache makes the run's copy.
 func (r *rootfs) restoreCache(m engine.Mount, name string) (_ *cache, err error) {
-	c := &cache{file: filepath.Join(m.Source, filepath.FromSlash(m.Path)+".tar"), size: m.Size, kind: m.Kind}
+	c := &cache{file: filepath.Join(r.folders[m.Folder], filepath.FromSlash(m.Path)+".tar"), size: m.Size, kind: m.Kind}
 	if c.size == 0 {
 		c.size = r.diskLimit
 	}

@@ -82,7 +82,7 @@ func newBundle(start *wire.Start, r *rootfs) (*bundle, error) {
 	if err := errors.Join(r.nameUser(), r.keepAptRoot(spec)); err != nil {
 		return nil, err
 	}
-	env := withMocks(r.trusting.environment(environment(spec, start.Secrets, r.home, hostname)), spec.Mocks)
+	env := withMocks(r.trusting.environment(environment(spec, start.Local.Secrets, r.home, hostname)), spec.Mocks)
 	argv := slices.Clone(spec.Args)
 	if spec.Mocks != nil {
 		r.mayRunMocked = r.mayRunItself(spec, env)
@@ -159,7 +159,7 @@ func (b *bundle) mounts(start *wire.Start, r *rootfs) ([]specs.Mount, error) {
 		}
 		mounts = append(mounts, bind(source, d.target, "rw"))
 	}
-	tools, err := r.toolMounts(spec, start.Secrets)
+	tools, err := r.toolMounts(spec, start.Local.Secrets)
 	if err != nil {
 		return nil, err
 	}
@@ -174,7 +174,7 @@ func (b *bundle) mounts(start *wire.Start, r *rootfs) ([]specs.Mount, error) {
 		}
 		tools = append(tools, bind(source, outputPath, "rw", "noexec"))
 	}
-	mocks, err := r.mockMounts(spec.Mocks)
+	mocks, err := r.mockMounts(start)
 	if err != nil {
 		return nil, err
 	}
@@ -389,11 +389,7 @@ func (r *rootfs) toolMounts(spec *engine.Spec, secrets engine.Secrets) ([]specs.
 			if err := r.mountSecrets(); err != nil {
 				return nil, err
 			}
-			value, ok := secrets[m.Secret]
-			if !ok {
-				return nil, &engine.InvalidError{Field: "secret " + m.Secret, Why: "no value was given for it"}
-			}
-			source, err := r.readOnlyFile("secrets", name, r.trusting.content(m.Target, endLine(value)), 0o400)
+			source, err := r.readOnlyFile("secrets", name, r.trusting.content(m.Target, endLine(secrets[m.Secret])), 0o400)
 			if err != nil {
 				return nil, fmt.Errorf("write secret %s to its memory file system: %w", m.Secret, err)
 			}
@@ -409,7 +405,7 @@ func (r *rootfs) toolMounts(spec *engine.Spec, secrets engine.Secrets) ([]specs.
 			}
 			mounts = append(mounts, bind(source, m.Target, "ro"))
 		case engine.MountFile:
-			source, err := r.copyIn(m.Source, m.Path, name)
+			source, err := r.copyIn(r.folders[m.Folder], m.Path, name)
 			if err != nil {
 				return nil, fmt.Errorf("volume %s: %w", m.Target, err)
 			}

@@ -49,7 +49,7 @@ func (s *supervisor) serveShells(exit *engine.Exit) error {
 	if err := unix.Dup2(int(null.Fd()), 2); err != nil {
 		return err
 	}
-	held, err := holdImage(s.start.Spec.Image.HoldFile)
+	held, err := holdImage(s.start.Local.Image.HoldFile)
 	if err != nil {
 		return err
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/engine"
 	"github.com/mayfly-run/mayfly/internal/network"
+	"github.com/mayfly-run/mayfly/internal/oci/wire"
 	"github.com/mayfly-run/mayfly/internal/sandbox/usernet"
 )
 
@@ -24,19 +25,20 @@ import (
 // The kernel does it (TPROXY): a connection's first packet goes to a socket of ours unless it finds one of the
 // sandbox's own. So the tool may listen and connect in any order, and a port that mocks don't answer for is refused as
 // ever.
-func startLoopback(spec *engine.Spec, netNS string, report func(engine.Connection)) (*usernet.Loopback, error) {
-	if spec.Mocks == nil || len(spec.Mocks.Loopback) == 0 {
+func startLoopback(start *wire.Start, netNS string, report func(engine.Connection)) (*usernet.Loopback, error) {
+	mocks := start.Spec.Mocks
+	if mocks == nil || len(mocks.Loopback) == 0 {
 		return nil, nil
 	}
 	debug.SetMemoryLimit(networkMemory) // see startNetwork
-	listeners, err := inNamespace(netNS, func() ([]*net.TCPListener, error) { return takeLoopback(spec.Mocks.Loopback) })
+	listeners, err := inNamespace(netNS, func() ([]*net.TCPListener, error) { return takeLoopback(mocks.Loopback) })
 	if err != nil {
 		return nil, &engine.Unsupported{
 			Feature: "mocks of the sandbox's localhost", Why: "the kernel can't hand connections over: " + err.Error(),
 			Remedy: "load its modules (modprobe -a nf_tables nft_tproxy nft_socket), or mock no localhost",
 		}
 	}
-	return usernet.ServeLoopback(usernet.LoopbackConfig{Listeners: listeners, Connections: spec.Mocks.Connections, Report: report}), nil
+	return usernet.ServeLoopback(usernet.LoopbackConfig{Listeners: listeners, Connections: start.Local.Connections, Report: report}), nil
 }
 
 // takeLoopback sets the rules in the calling thread's network namespace.

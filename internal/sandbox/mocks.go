@@ -12,27 +12,28 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/engine"
 	"github.com/mayfly-run/mayfly/internal/network"
+	"github.com/mayfly-run/mayfly/internal/oci/wire"
 	"github.com/mayfly-run/mayfly/internal/sandbox/usernet"
 )
 
 // checkMocks refuses mocks that nobody serves, before a tool meets resets that don't say why.
-func checkMocks(spec *engine.Spec) error {
-	m := spec.Mocks
+func checkMocks(start *wire.Start) error {
+	m := start.Spec.Mocks
 	if m == nil {
 		return nil
 	}
-	if spec.Network.Mode != network.ModeNone || len(m.Loopback) > 0 {
-		if _, err := checkSocket(m.Connections); err != nil {
+	if start.Spec.Network.Mode != network.ModeNone || len(m.Loopback) > 0 {
+		if _, err := checkSocket(start.Local.Connections); err != nil {
 			return err
 		}
 	}
 	if len(m.Commands) == 0 {
 		return nil
 	}
-	mode, err := checkSocket(m.CommandSocket)
+	mode, err := checkSocket(start.Local.Commands)
 	if err == nil && mode.Perm()&0o002 == 0 {
 		err = &engine.InvalidError{
-			Field: "mocks", Why: "the sandbox's users may not connect to the socket " + m.CommandSocket + "; give it mode 0666 in a folder that only its owner may search",
+			Field: "mocks", Why: "the sandbox's users may not connect to the socket " + start.Local.Commands + "; give it mode 0666 in a folder that only its owner may search",
 		}
 	}
 	return err
@@ -49,12 +50,12 @@ func checkSocket(at string) (os.FileMode, error) {
 	return info.Mode(), nil
 }
 
-// mocksOf is what the sandbox's network needs of a spec's mocks.
-func mocksOf(spec *engine.Spec) *usernet.Mocks {
-	if spec.Mocks == nil {
+// mocksOf is what the sandbox's network needs of a test's mocks.
+func mocksOf(start *wire.Start) *usernet.Mocks {
+	if start.Spec.Mocks == nil {
 		return nil
 	}
-	return &usernet.Mocks{Connections: spec.Mocks.Connections, Allow: spec.Mocks.Allow}
+	return &usernet.Mocks{Connections: start.Local.Connections, Allow: start.Spec.Mocks.Allow}
 }
 
 // Where a mocked command is, and the socket on which it is answered; commandstub.c has them too.
@@ -63,10 +64,10 @@ const (
 	commandSocket = "/run/mayfly/commands.sock"
 )
 
-// commandMounts put a test's mocked commands in place: each is this program, which knows by its path what it is there
+// commandMounts put a test's mocked commands, which are answered at a socket of the host, in place: each is this program, which knows by its path what it is there
 // (commandstub.c).
-func (r *rootfs) commandMounts(m *engine.Mocks) ([]specs.Mount, error) {
-	if len(m.Commands) == 0 {
+func (r *rootfs) commandMounts(names []string, at string) ([]specs.Mount, error) {
+	if len(names) == 0 {
 		return nil, nil
 	}
 	// Mounted here first: the container's side may not search every folder that they are in.
@@ -78,7 +79,7 @@ func (r *rootfs) commandMounts(m *engine.Mocks) ([]specs.Mount, error) {
 	if err != nil {
 		return nil, err
 	}
-	socket, err := r.bindHere(m.CommandSocket, "commands.sock")
+	socket, err := r.bindHere(at, "commands.sock")
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +89,7 @@ func (r *rootfs) commandMounts(m *engine.Mocks) ([]specs.Mount, error) {
 		}
 	}
 	mounts := []specs.Mount{bind(socket, commandSocket, "ro", "noexec")}
-	for _, name := range m.Commands {
+	for _, name := range names {
 		mounts = append(mounts, bind(program, filepath.Join(commandsDir, name), "ro"))
 	}
 	return mounts, nil
@@ -135,7 +136,8 @@ func (r *rootfs) bindHere(file, name string) (string, error) {
 }
 
 // mockMounts are all that a test's mocks need in the sandbox.
-func (r *rootfs) mockMounts(m *engine.Mocks) ([]specs.Mount, error) {
+func (r *rootfs) mockMounts(start *wire.Start) ([]specs.Mount, error) {
+	m := start.Spec.Mocks
 	if m == nil {
 		return nil, nil
 	}
@@ -143,7 +145,7 @@ func (r *rootfs) mockMounts(m *engine.Mocks) ([]specs.Mount, error) {
 	if err != nil {
 		return nil, err
 	}
-	commands, err := r.commandMounts(m)
+	commands, err := r.commandMounts(m.Commands, start.Local.Commands)
 	return append(trust, commands...), err
 }
 

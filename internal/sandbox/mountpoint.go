@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -61,22 +62,12 @@ func freeMountPoint(points, needed []string) string {
 // neededPaths are the files of the host that the shim looks at after the
 // sandbox is mounted, links in them followed.
 func neededPaths(start *wire.Start) ([]string, error) {
-	spec := start.Spec
-	paths := []string{start.Dir}
-	for _, l := range spec.Image.Layers {
+	local := &start.Local
+	paths := []string{start.Dir, local.Image.HoldFile, local.Connections, local.Commands}
+	for _, l := range local.Image.Layers {
 		paths = append(paths, filepath.Dir(filepath.Dir(l))) // the store's folder of layers
 	}
-	if spec.Image.HoldFile != "" {
-		paths = append(paths, spec.Image.HoldFile)
-	}
-	for _, m := range spec.Mounts {
-		if m.Source != "" {
-			paths = append(paths, m.Source)
-		}
-	}
-	if spec.Mocks != nil {
-		paths = append(paths, spec.Mocks.Connections, spec.Mocks.CommandSocket)
-	}
+	paths = slices.AppendSeq(paths, maps.Values(local.Folders))
 	if self, err := os.Executable(); err == nil { // what stands for mocked commands
 		paths = append(paths, self)
 	}

@@ -26,11 +26,11 @@ func TestMountPointHidesNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	source := func(path string) func(*engine.Spec) {
-		return func(s *engine.Spec) { s.Mounts = []engine.Mount{{Kind: engine.MountFile, Source: path}} }
+	source := func(path string) func(*engine.Local) {
+		return func(l *engine.Local) { l.Folders = map[string]string{"files": path} }
 	}
 	for name, c := range map[string]struct {
-		change func(*engine.Spec)
+		change func(*engine.Local)
 		want   string
 	}{
 		"nothing there":         {source(""), mnt},
@@ -39,16 +39,16 @@ func TestMountPointHidesNothing(t *testing.T) {
 		"a link":                {source(link), media},
 		"a cache below a link":  {source(filepath.Join(link, "caches", "new")), media},
 		"a name that is longer": {source(mnt + "-of-ours"), mnt},
-		"layers":                {func(s *engine.Spec) { s.Image.Layers[0] = mnt + "/layers/sha256-0/tree" }, media},
-		"the image's record":    {func(s *engine.Spec) { s.Image.HoldFile = mnt + "/images/x.json" }, media},
-		"mocks of connections":  {func(s *engine.Spec) { s.Mocks = &engine.Mocks{Connections: mnt + "/a"} }, media},
-		"mocks of commands":     {func(s *engine.Spec) { s.Mocks = &engine.Mocks{CommandSocket: mnt + "/a"} }, media},
-		"both":                  {func(s *engine.Spec) { s.Mocks = &engine.Mocks{Connections: mnt + "/a", CommandSocket: media + "/b"} }, ""},
+		"layers":                {func(l *engine.Local) { l.Image.Layers[0] = mnt + "/layers/sha256-0/tree" }, media},
+		"the image's record":    {func(l *engine.Local) { l.Image.HoldFile = mnt + "/images/x.json" }, media},
+		"mocks of connections":  {func(l *engine.Local) { l.Connections = mnt + "/a" }, media},
+		"mocks of commands":     {func(l *engine.Local) { l.Commands = mnt + "/a" }, media},
+		"both":                  {func(l *engine.Local) { l.Connections, l.Commands = mnt+"/a", media+"/b" }, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			spec := &engine.Spec{Image: engine.Image{Layers: []string{"/home/u/images/layers/sha256-0/tree"}}}
-			c.change(spec)
-			needed, err := neededPaths(&wire.Start{Dir: "/run/user/1000/mayfly/runs/id", Rootless: true, Spec: spec})
+			local := engine.Local{Image: engine.Unpacked{Layers: []string{"/home/u/images/layers/sha256-0/tree"}}}
+			c.change(&local)
+			needed, err := neededPaths(&wire.Start{Dir: "/run/user/1000/mayfly/runs/id", Rootless: true, Local: local})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/engine"
 	"github.com/mayfly-run/mayfly/internal/network"
+	"github.com/mayfly-run/mayfly/internal/oci/wire"
 	"github.com/mayfly-run/mayfly/internal/sandbox/usernet"
 )
 
@@ -36,7 +37,8 @@ const networkMemory = 96 << 20
 
 // startNetwork connects the network namespace at netNS as the spec says. It is
 // nil when the sandbox has no network but its own loopback.
-func startNetwork(spec *engine.Spec, netNS string, report func(engine.Connection)) (*usernet.Network, error) {
+func startNetwork(start *wire.Start, netNS string, report func(engine.Connection)) (*usernet.Network, error) {
+	spec := start.Spec
 	if spec.Network.Mode == network.ModeNone {
 		_, err := inNamespace(netNS, func() (struct{}, error) { return struct{}{}, errors.Join(boundSockets(), loopbackUp()) })
 		if err != nil {
@@ -54,7 +56,7 @@ func startNetwork(spec *engine.Spec, netNS string, report func(engine.Connection
 	return usernet.Start(usernet.Config{
 		TUN: tun, MTU: linkMTU,
 		Tool4: toolAddress4.Addr(), Tool6: toolAddress6.Addr(), Gateway4: gatewayAddress4, Gateway6: gatewayAddress6,
-		Policy: spec.Network, Mocks: mocksOf(spec), Bandwidth: spec.Resources.Bandwidth, Report: report,
+		Policy: spec.Network, Mocks: mocksOf(start), Bandwidth: spec.Resources.Bandwidth, Report: report,
 	})
 }
 

@@ -34,7 +34,8 @@ type rootfs struct {
 	dir     string // the tmpfs
 	root    string // the overlay
 	firstID int
-	layers  int // below lower
+	layers  int               // below lower
+	folders map[string]string // the host's, which mounts name
 	// diskLimit is the size of the tmpfs.
 	diskLimit int64
 
@@ -63,12 +64,12 @@ const secretTmpfsBytes = 32 << 20
 // the container. userNS is the path of the sandbox's user namespace; empty for
 // a runtime that has its own, whose file system then has the image's ids.
 func mountRootfs(start *wire.Start, userNS string) (*rootfs, error) {
-	spec := start.Spec
+	spec, image := start.Spec, &start.Local.Image
 	dir, err := mountPoint(start)
 	if err != nil {
 		return nil, err
 	}
-	r := &rootfs{dir: dir, root: filepath.Join(dir, "root"), firstID: start.FirstID, layers: len(spec.Image.Layers), diskLimit: spec.Resources.Disk}
+	r := &rootfs{dir: dir, root: filepath.Join(dir, "root"), firstID: start.FirstID, layers: len(image.Layers), folders: start.Local.Folders, diskLimit: spec.Resources.Disk}
 	if userNS == "" {
 		r.firstID = 0
 	}
@@ -96,12 +97,12 @@ func mountRootfs(start *wire.Start, userNS string) (*rootfs, error) {
 			return nil, err
 		}
 	}
-	if err := r.mountImage(spec.Image.Layers, userNS, start.Rootless); err != nil {
+	if err := r.mountImage(image.Layers, userNS, start.Rootless); err != nil {
 		return nil, err
 	}
-	for _, f := range spec.Image.Folders {
+	for _, f := range image.Folders {
 		if err := r.restoreFolder(f); errors.Is(err, unix.ENOSPC) {
-			return nil, fmt.Errorf("the folders of the image whose owner has to be set (%d) don't fit the disk limit; raise resources.disk: %w", len(spec.Image.Folders), err)
+			return nil, fmt.Errorf("the folders of the image whose owner has to be set (%d) don't fit the disk limit; raise resources.disk: %w", len(image.Folders), err)
 		} else if err != nil {
 			return nil, fmt.Errorf("give folder %s of the image its owner: %w", f.Path, err)
 		}

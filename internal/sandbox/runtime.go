@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"sync"
 	"syscall"
 	"time"
 
@@ -66,6 +67,9 @@ type runtimeContainer struct {
 	cmd    *exec.Cmd
 	kill   []string // the runtime's command that signals the tool, except the signal
 	cgroup cgroups.Manager
+
+	ended   chan struct{}  // closed when the runtime has ended
+	signals sync.WaitGroup // those under way
 }
 
 func newRuntimeContainer(spec *engine.Spec, oci *specs.Spec, cgroup *cgroups.Cgroup, r *rootfs) (*runtimeContainer, error) {
@@ -97,6 +101,7 @@ func newRuntimeContainer(spec *engine.Spec, oci *specs.Spec, cgroup *cgroups.Cgr
 	return &runtimeContainer{
 		cgroup: m,
 		kill:   kill,
+		ended:  make(chan struct{}),
 		cmd: &exec.Cmd{
 			Path: "/proc/self/exe",
 			Args: append([]string{"mayfly-wait"}, args...),
@@ -145,26 +150,44 @@ func (c *runtimeContainer) start(stdin, stdout, stderr *os.File) error {
 
 func (c *runtimeContainer) wait() *os.ProcessState {
 	_ = c.cmd.Wait() // the error repeats what the state says
+	close(c.ended)
+	c.signals.Wait()
 	return c.cmd.ProcessState
 }
 
 // killTime bounds the runtime's command that signals the tool.
 const killTime = 5 * time.Second
 
+// deliver is one try. Its error says that the runtime has no such container, not yet or no longer.
+func (c *runtimeContainer) deliver(sig unix.Signal) error {
+	ctx, cancel := context.WithTimeout(context.Background(), killTime)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, c.kill[0], append(slices.Clone(c.kill[1:]), strconv.Itoa(int(sig)))...)
+	cmd.Env, cmd.Dir = c.cmd.Env, "/"
+	return cmd.Run()
+}
+
+// signalPause is the time between two tries to signal a tool that the runtime hasn't started yet.
+const signalPause = 20 * time.Millisecond
+
 // signal has the runtime signal the tool. Its own process would end of the
-// signal, and the tool with it, without its grace.
+// signal, and the tool with it, without its grace. The runtime starts the tool
+// some time after itself, and knows of no such container before: a signal waits
+// for that.
 func (c *runtimeContainer) signal(sig unix.Signal) error {
 	if c.cmd.Process == nil {
 		return nil
 	}
 	if sig != unix.SIGKILL {
-		ctx, cancel := context.WithTimeout(context.Background(), killTime)
-		defer cancel()
-		cmd := exec.CommandContext(ctx, c.kill[0], append(slices.Clone(c.kill[1:]), strconv.Itoa(int(sig)))...)
-		cmd.Env, cmd.Dir = c.cmd.Env, "/"
-		if err := cmd.Run(); err != nil {
-			return fmt.Errorf("have the runtime send signal %d: %w", sig, err)
-		}
+		c.signals.Go(func() {
+			for c.deliver(sig) != nil {
+				select {
+				case <-c.ended:
+					return
+				case <-time.After(signalPause):
+				}
+			}
+		})
 		return nil
 	}
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {

@@ -31,7 +31,7 @@ func (r *shellRequest) reply(reply wire.ShellReply) {
 }
 
 func (r *shellRequest) fail(err error) {
-	r.reply(wire.ShellReply{Code: 125, Failure: wire.NewFailure(err)})
+	r.reply(wire.ShellReply{Code: engine.ExitFailure, Failure: wire.NewFailure(err)})
 }
 
 func (r *shellRequest) close() {

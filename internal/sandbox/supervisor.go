@@ -128,9 +128,10 @@ type supervisor struct {
 	state       *os.ProcessState // how, valid then
 	accounts    accounts
 	ending      ending
-	asked       bool // mayfly asked the tool to end
-	manySockets bool // the tool had more sockets than its memory limit allows
-	manyLocks   bool // the tool had more than engine.MaxLocks
+	asked       bool          // mayfly asked the tool to end
+	sent        engine.Signal // the last signal that mayfly asked for
+	manySockets bool          // the tool had more sockets than its memory limit allows
+	manyLocks   bool          // the tool had more than engine.MaxLocks
 	locks       lockCounter
 	uncounted   error // why its sockets or locks can't be counted
 	killed      bool  // the holder was killed, and the namespaces with it
@@ -180,6 +181,9 @@ func (s *supervisor) run(stdin, stdout, stderr *os.File) (*engine.Exit, error) {
 	exit.Finished = time.Now().UTC()
 
 	exit.Code, exit.Signal = exitStatus(s.state)
+	if s.sent != 0 && exit.Code == engine.ExitSignal(s.sent) { // all that another runtime says of a signal
+		exit.Signal = s.sent
+	}
 	exit.Kept = s.start.Spec.KeepFor > 0 && (exit.Code != 0 || oom || s.asked) && !s.killed
 	if exit.Kept {
 		// The namespaces stay for who looks inside; the tool's processes don't.
@@ -240,7 +244,8 @@ func (s *supervisor) outcome(exit *engine.Exit, oom bool, output *os.File) (err 
 func exitStatus(state *os.ProcessState) (int, engine.Signal) {
 	status, ok := state.Sys().(syscall.WaitStatus)
 	if ok && status.Signaled() {
-		return 128 + int(status.Signal()), engine.Signal(status.Signal())
+		sig := engine.Signal(status.Signal())
+		return engine.ExitSignal(sig), sig
 	}
 	return state.ExitCode(), 0
 }
@@ -256,8 +261,8 @@ func (s *supervisor) prepare() (*bundle, error) {
 	go func() {
 		var err error
 		report := func(c engine.Connection) { s.report.event(engine.Event{Connection: &c}) }
-		if s.net, err = startNetwork(s.start.Spec, s.holder.namespace("net"), report); err == nil {
-			s.loopback, err = startLoopback(s.start.Spec, s.holder.namespace("net"), report)
+		if s.net, err = startNetwork(s.start, s.holder.namespace("net"), report); err == nil {
+			s.loopback, err = startLoopback(s.start, s.holder.namespace("net"), report)
 		}
 		networkUp <- err
 	}()
@@ -271,7 +276,7 @@ func (s *supervisor) prepareFiles() (*bundle, error) {
 	if err := checkRuntime(s.start.Spec); err != nil {
 		return nil, err
 	}
-	if err := checkMocks(s.start.Spec); err != nil {
+	if err := checkMocks(s.start); err != nil {
 		return nil, err
 	}
 	userNS := s.holder.namespace("user")
@@ -461,7 +466,7 @@ func (s *supervisor) serve(req wire.Request) {
 	if req.Signal == nil {
 		return
 	}
-	s.asked = true
+	s.asked, s.sent = true, *req.Signal
 	if *req.Signal == engine.SIGKILL {
 		s.endTool()
 		return

@@ -73,3 +73,39 @@ func NewError(problems []Problem) *Error {
 	}
 	return &Error{Problems: problems}
 }
+
+// PlacedError is an error with the place of a definition that it is about.
+type PlacedError struct {
+	Position
+	Err error
+}
+
+// Error is "file:line:column: error".
+func (e *PlacedError) Error() string { return e.Position.String() + ": " + e.Err.Error() }
+
+// Unwrap returns the error without its place.
+func (e *PlacedError) Unwrap() error { return e.Err }
+
+// Problems are the places of definitions that an error is about, with what is wrong there; none where it is about none.
+func Problems(err error) []Problem {
+	switch e := err.(type) { //nolint:errorlint // it unwraps step by step
+	case *Error:
+		return e.Problems
+	case interface{ Problem() Problem }:
+		return []Problem{e.Problem()}
+	case *PlacedError:
+		if inner := Problems(e.Err); len(inner) > 0 {
+			return inner
+		}
+		return []Problem{{Position: e.Position, Text: e.Err.Error()}}
+	case interface{ Unwrap() []error }:
+		var all []Problem
+		for _, one := range e.Unwrap() {
+			all = append(all, Problems(one)...)
+		}
+		return all
+	case interface{ Unwrap() error }:
+		return Problems(e.Unwrap())
+	}
+	return nil
+}

@@ -22,7 +22,8 @@ func (m *Matcher) Mismatch(s string) string {
 		return "is not " + alternatives(m.Equals)
 	}
 	whole := func(patterns []Pattern, word string) string {
-		if len(patterns) > 0 && !slices.ContainsFunc(patterns, func(p Pattern) bool { return p.Match(s) }) {
+		holds := func(p Pattern) bool { return p.Match(s) || m.Line && p.Match(strings.TrimSuffix(s, "\n")) }
+		if len(patterns) > 0 && !slices.ContainsFunc(patterns, holds) {
 			return "does not match the " + word + " " + alternatives(texts(patterns))
 		}
 		return ""

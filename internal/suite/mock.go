@@ -9,7 +9,9 @@ import (
 
 // HTTPMock is an answer to HTTP requests, with what a request has to be to get it.
 type HTTPMock struct {
-	// Label is the mock's name in messages, such as "http[1]".
+	// Name is the one that the file gives it; it may be empty.
+	Name string
+	// Label is the mock's name in messages: its own, or one such as "http[1]".
 	Label string
 	RequestMatch
 	// Answers are given one after the other; the last one is given again, without end or up to Times. There is one at
@@ -68,6 +70,7 @@ type Header struct{ Name, Value string }
 
 // CommandMock is an answer to calls of a command.
 type CommandMock struct {
+	Name    string
 	Label   string
 	Command string
 	// Args is nil for any arguments.
@@ -102,7 +105,7 @@ type Matcher struct {
 	Contains    []string
 	NotContains []string
 	Matches     []Pattern
-	// Line says that a line break at the end makes no difference to Equals.
+	// Line says that a line break at the end makes no difference to Equals, Glob and Regex.
 	Line bool
 }
 

@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/mayfly-run/mayfly/internal/shape"
+	"github.com/mayfly-run/mayfly/internal/textsafe"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -38,7 +40,8 @@ func httpMockShape() shape.Shape[HTTPMock] {
 		shape.Bind("answers", "Several answers, given one after the other; the last one is repeated.", shape.List("an answer", answerShape()),
 			func(m *rawHTTPMock) *[]HTTPAnswer { return &m.Answers }),
 		shape.Bind("times", "How many requests the mock answers, and has to; any number where it doesn't say.", timesShape(),
-			func(m *rawHTTPMock) **int { return &m.Times }))
+			func(m *rawHTTPMock) **int { return &m.Times }),
+		shape.Bind("name", mockNameDoc, mockNameShape(), func(m *rawHTTPMock) *string { return &m.Name }))
 	return shape.Located(shape.Convert(shape.Object("a mock", fields, func(d *shape.Decoder, n *yaml.Node, m *rawHTTPMock) {
 		checkMatch(d, n, &m.RequestMatch)
 		if !shape.Has(n, "answers") {
@@ -56,6 +59,20 @@ func httpMockShape() shape.Shape[HTTPMock] {
 	}), func(m rawHTTPMock) HTTPMock { return m.HTTPMock }), func(m HTTPMock, p shape.Position) HTTPMock {
 		m.Position = p
 		return m
+	})
+}
+
+const (
+	mockNameDoc = "What messages and results call the mock, instead of by its place, as http[0]."
+	maxMockName = 500
+)
+
+func mockNameShape() shape.Shape[string] {
+	return shape.Text(shape.Schema{"minLength": 1, "maxLength": maxMockName}, func(s string) (string, string) {
+		if strings.TrimSpace(s) == "" || utf8.RuneCountInString(s) > maxMockName || strings.Contains(s, "\n") || textsafe.Replace(s, "") != s {
+			return "is not a name of a mock", fmt.Sprintf("write one line of at most %d characters", maxMockName)
+		}
+		return "", ""
 	})
 }
 
@@ -200,7 +217,8 @@ func commandMockShape() shape.Shape[CommandMock] {
 			shape.List("an answer", shape.Object("an answer", commandAnswerFields(func(a *CommandAnswer) *CommandAnswer { return a }), nil)),
 			func(m *rawCommandMock) *[]CommandAnswer { return &m.Answers }),
 		shape.Bind("times", "How many calls the mock answers, and has to; any number where it doesn't say.", timesShape(),
-			func(m *rawCommandMock) **int { return &m.Times }))
+			func(m *rawCommandMock) **int { return &m.Times }),
+		shape.Bind("name", mockNameDoc, mockNameShape(), func(m *rawCommandMock) *string { return &m.Name }))
 	return shape.Located(shape.Convert(shape.Object("a mocked command", fields, func(d *shape.Decoder, n *yaml.Node, m *rawCommandMock) {
 		if !shape.Has(n, "answers") {
 			m.Answers = []CommandAnswer{m.only}

@@ -1,6 +1,7 @@
 package suite
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -88,10 +89,10 @@ func checkKind(d *shape.Decoder, test *yaml.Node, workflow bool) {
 // label gives mocks their names in messages.
 func label(http []HTTPMock, commands []CommandMock) {
 	for i := range http {
-		http[i].Label = fmt.Sprintf("http[%d]", i)
+		http[i].Label = cmp.Or(http[i].Name, fmt.Sprintf("http[%d]", i))
 	}
 	for i := range commands {
-		commands[i].Label = fmt.Sprintf("commands[%d]", i)
+		commands[i].Label = cmp.Or(commands[i].Name, fmt.Sprintf("commands[%d]", i))
 	}
 }
 

@@ -187,14 +187,14 @@ func (s *Suite) LoadTool() (*tool.Tool, error) {
 	}
 	t, err := tool.Load(file)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", s.Tool.Position, err)
+		return nil, &shape.PlacedError{Position: s.Tool.Position, Err: err}
 	}
 	// The shim, which copies the tool's files, has another working directory.
 	if t.Source.Dir, err = filepath.Abs(t.Source.Dir); err != nil {
 		return nil, err
 	}
 	if err := t.CheckFiles(found); err != nil {
-		return nil, fmt.Errorf("%s: %w", s.Tool.Position, err)
+		return nil, &shape.PlacedError{Position: s.Tool.Position, Err: err}
 	}
 	return t, t.ReadFiles()
 }
@@ -232,15 +232,15 @@ func (s *Suite) LoadWorkflow() (*definition.Workflow, error) {
 			return nil, err
 		}
 		if err := r.Check(file); err != nil {
-			return nil, fmt.Errorf("%s: %w", s.Workflow.Position, err)
+			return nil, &shape.PlacedError{Position: s.Workflow.Position, Err: err}
 		}
 	}
 	def, err := definition.Load(file)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", s.Workflow.Position, err)
+		return nil, &shape.PlacedError{Position: s.Workflow.Position, Err: err}
 	}
 	if def.Workflow == nil {
-		return nil, fmt.Errorf("%s: %s is a tool; name it under tool and not under workflow", s.Workflow.Position, file)
+		return nil, &shape.PlacedError{Position: s.Workflow.Position, Err: fmt.Errorf("%s is a tool; name it under tool and not under workflow", file)}
 	}
 	def.Workflow.FoundBy(r)
 	if err := def.Workflow.Resolve(); err != nil {
@@ -278,7 +278,7 @@ func (s *Suite) subjectFile(subject *Subject) (string, ownership.Search, error) 
 	}
 	found, err := definition.FindFor(cmp.Or(s.Source.Dir, "."), subject.Name, given)
 	if err != nil {
-		return "", given, fmt.Errorf("%s: %w", subject.Position, err)
+		return "", given, &shape.PlacedError{Position: subject.Position, Err: err}
 	}
 	return found.File, found.Search, nil
 }

@@ -124,5 +124,10 @@ type WorkflowError struct {
 
 // Error says what the file is and what to do with it.
 func (e *WorkflowError) Error() string {
-	return fmt.Sprintf("%s: this is a workflow (it has the key %q), not a tool", e.Position, e.Key)
+	return fmt.Sprintf("%s: %s", e.Position, e.Problem().Text)
+}
+
+// Problem is the error with its place apart; see [shape.Problems].
+func (e *WorkflowError) Problem() shape.Problem {
+	return shape.Problem{Position: e.Position, Text: fmt.Sprintf("this is a workflow (it has the key %q), not a tool", e.Key)}
 }

@@ -52,6 +52,9 @@ type Source struct {
 	Path string
 	// Dir is the tool's folder, in which its script and files are; empty for a definition not read from a file.
 	Dir string
+	// Files has the files of the tool's volumes, with their paths in its folder: a tree of files by its digest (package
+	// content). It is empty where the folder itself is on this machine.
+	Files string
 	// Position is the start of the definition.
 	Position shape.Position
 }

@@ -158,22 +158,30 @@ func (s *session) unmatched() {
 
 // judgeUse compares how often mocks answered with what they and the test say.
 func (s *session) judgeUse(e *suite.Expect) {
-	check := func(label string, at shape.Position, times *int, used int, noun string) {
+	check := func(mock string, times *int, used int, noun string) {
 		switch {
 		case times != nil && used < *times:
-			s.fail(KindUnusedMock, fmt.Sprintf("%s (%s) answered %d of the %d %s that its times says", label, at, used, *times, noun), "")
+			s.fail(KindUnusedMock, fmt.Sprintf("%s answered %d of the %d %s that its times says", mock, used, *times, noun), "")
 		case e.AllMocksUsed && used == 0:
-			s.fail(KindUnusedMock, fmt.Sprintf("%s (%s) answered nothing", label, at), "")
+			s.fail(KindUnusedMock, fmt.Sprintf("%s answered nothing", mock), "")
 		}
 	}
 	for i, n := range s.mocks.http.Used() {
 		m := &s.world.HTTP[i]
-		check(m.Label, m.Position, m.Times, n, "requests")
+		check(placed(m.Name, m.Label, m.Position), m.Times, n, "requests")
 	}
 	for i, n := range s.mocks.commands.Used() {
 		m := &s.world.Commands[i]
-		check(m.Label, m.Position, m.Times, n, "calls")
+		check(placed(m.Name, m.Label, m.Position), m.Times, n, "calls")
 	}
+}
+
+// placed is a mock for a message. One with a name of its own is found by that.
+func placed(name, label string, at shape.Position) string {
+	if name != "" {
+		return label
+	}
+	return fmt.Sprintf("%s (%s)", label, at)
 }
 
 // judgeUncalled finds the mocked commands that nobody called because the tool's shell has them built in. A test that
@@ -189,7 +197,7 @@ func (s *session) judgeUncalled() {
 		if m.Times != nil || s.test.Expect.AllMocksUsed {
 			continue // judgeUse has said so
 		}
-		s.fail(KindUnusedMock, fmt.Sprintf("%s (%s) answered nothing: the tool's shell has %s built in, and may have run that; call it by a path, such as /bin/%s", m.Label, m.Position, name, name), "")
+		s.fail(KindUnusedMock, fmt.Sprintf("%s answered nothing: the tool's shell has %s built in, and may have run that; call it by a path, such as /bin/%s", placed(m.Name, m.Label, m.Position), name, name), "")
 	}
 }
 

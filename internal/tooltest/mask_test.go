@@ -37,7 +37,7 @@ func TestMessagesAreMasked(t *testing.T) {
 			p.call("git", "push", "origin", aaa(before)+secret, "main")
 		}},
 		"another protocol": {[]int{24, 64}, "which isn't HTTP", func(p *process, before int) {
-			c, err := net.Dial("unix", p.mocks.Connections)
+			c, err := net.Dial("unix", p.Local.Connections)
 			if err != nil {
 				return
 			}

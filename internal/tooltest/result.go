@@ -5,6 +5,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/engine"
 	"github.com/mayfly-run/mayfly/internal/httpmock"
 	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/shape"
 )
 
 // The statuses of a test.
@@ -26,11 +27,14 @@ type Result struct {
 	Tool     string `json:"tool,omitempty"`
 	Workflow string `json:"workflow,omitempty"`
 	Status   string `json:"status"`
-	// Error says why the test couldn't be run, where Status is error.
-	Error      string    `json:"error,omitempty"`
-	Failures   []Failure `json:"failures"`
-	Notes      []string  `json:"notes,omitempty"`
-	DurationMS int64     `json:"duration_ms"`
+	// Error says why the test couldn't be run, where Status is error, Code says so for programs, and Problems are the places
+	// of a definition that is wrong.
+	Error      string          `json:"error,omitempty"`
+	Code       run.Code        `json:"code,omitempty"`
+	Problems   []shape.Problem `json:"problems,omitempty"`
+	Failures   []Failure       `json:"failures"`
+	Notes      []string        `json:"notes,omitempty"`
+	DurationMS int64           `json:"duration_ms"`
 
 	// Result is the run's; nil where there was none.
 	Result *run.Result `json:"result"`
@@ -60,6 +64,7 @@ type StepResult struct {
 	Status   run.State         `json:"status"`
 	ExitCode int               `json:"exit_code"`
 	Outputs  map[string]string `json:"outputs,omitempty"`
+	Code     run.Code          `json:"code,omitempty"`
 	Reason   string            `json:"reason,omitempty"`
 }
 

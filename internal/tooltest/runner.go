@@ -9,12 +9,15 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mayfly-run/mayfly/internal/shape"
+
 	"github.com/mayfly-run/mayfly/internal/commandmock"
 	"github.com/mayfly-run/mayfly/internal/condition"
 	"github.com/mayfly-run/mayfly/internal/engine"
 	"github.com/mayfly-run/mayfly/internal/httpmock"
 	"github.com/mayfly-run/mayfly/internal/image"
 	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/run/failure"
 	"github.com/mayfly-run/mayfly/internal/run/local"
 	"github.com/mayfly-run/mayfly/internal/suite"
 	"github.com/mayfly-run/mayfly/internal/tool"
@@ -45,7 +48,8 @@ func (r *Runner) Run(ctx context.Context, s *suite.Suite, t *suite.Test) *Result
 	res.DurationMS = time.Since(begin).Milliseconds()
 	switch {
 	case err != nil:
-		res.Status, res.Error = Errored, err.Error()
+		res.Status, res.Error, res.Code = Errored, err.Error(), failure.CodeOf(err)
+		res.Problems = shape.Problems(err)
 	case len(res.Failures) > 0:
 		res.Status = Failed
 	default:
@@ -64,7 +68,7 @@ func newResult(t *suite.Test) *Result {
 // notRun is the result of a test that wasn't begun.
 func notRun(j *Job) *Result {
 	res := newResult(j.Test)
-	res.Status, res.Error = Errored, "not run: the tests were interrupted"
+	res.Status, res.Error, res.Code = Errored, "not run: the tests were interrupted", run.CodeCancelled
 	return res
 }
 
@@ -96,30 +100,38 @@ func (r *Runner) run(ctx context.Context, s *suite.Suite, t *suite.Test, res *Re
 		return err
 	}
 	defer func() { err = errors.Join(err, one.mocks.close()) }()
-	var failure error
+	var failed error
 	if one.tool != nil {
-		failure = one.runTool(ctx)
+		failed = one.runTool(ctx)
 	} else {
-		failure = one.runWorkflow(ctx)
+		failed = one.runWorkflow(ctx)
 	}
 	// Whatever the tool has begun is answered or ended before what was recorded is looked at.
 	if err := one.mocks.close(); err != nil {
 		return err
 	}
 	one.collect()
-	if failure != nil && res.Result == nil {
-		return errors.New(one.secrets.redactor(false).String(failure.Error()))
+	if failed != nil && res.Result == nil {
+		return one.masked(failed)
 	}
 	defer one.mask()
 	one.unmatched()
 	if status := res.Result.Status; own(status) && t.Expect.Status != string(status) {
-		return errors.New(res.Result.Reason)
+		return run.NewError(res.Result.Code, res.Result.Reason)
 	}
 	one.judge()
 	if r.Record {
 		return one.record()
 	}
 	return nil
+}
+
+// masked is an error with every secret in its text masked; one that needs it loses what it wraps, except for its code.
+func (s *session) masked(err error) error {
+	if text := s.secrets.redactor(false).String(err.Error()); text != err.Error() {
+		return run.NewError(failure.CodeOf(err), text)
+	}
+	return err
 }
 
 // own reports whether a run ended by Mayfly's failure and not by the tool.
@@ -170,9 +182,9 @@ func (s *session) runTool(ctx context.Context) error {
 	if s.world.Timeout != 0 {
 		s.tool.Timeout = s.world.Timeout
 	}
-	req := &run.Request{Tool: s.tool, Project: s.project, Inputs: s.inputs(), Environment: s.environment(), Mocks: &s.mocks.mocks, Grace: s.Grace}
+	req := &run.Request{Tool: s.tool, Project: s.project, Inputs: s.inputs(), Environment: s.environment(), Mocks: &s.mocks.spec, Grace: s.Grace}
 	result, err := s.runner().RunWith(ctx, req, local.Options{
-		Watch: run.Watch{Kill: s.Kill, Emit: s.emit}, Stdout: &s.stdout, Stderr: &s.stderr, Progress: s.Progress,
+		Watch: run.Watch{Kill: s.Kill, Emit: s.emit, Mocks: s.mocks}, Stdout: &s.stdout, Stderr: &s.stderr, Progress: s.Progress,
 	})
 	s.result.Result = result
 	s.ended(result)

@@ -54,32 +54,13 @@ func (v values) Get(_ context.Context, name string) ([]byte, error) {
 	return []byte(value), nil
 }
 
-// process is a program of a test, with the mocks that its engine was given.
-type process struct {
-	*fake.Process
-	mocks *engine.Mocks
-}
-
-// mocked is the fake engine for tools with mocks: its programs do the engine's part of them by hand.
-type mocked struct {
-	program func(p *process) int
-}
-
-func (m *mocked) Start(ctx context.Context, spec *engine.Spec, secrets engine.Secrets, streams engine.Streams) (engine.Sandbox, error) {
-	if err := spec.Validate(); err != nil {
-		return nil, err
-	}
-	plain := *spec
-	plain.Mocks = nil // the fake engine connects to nothing
-	e := &fake.Engine{Programs: map[string]fake.Program{"go": func(p *fake.Process) int {
-		return m.program(&process{Process: p, mocks: spec.Mocks})
-	}}}
-	return e.Start(ctx, &plain, secrets, streams)
-}
+// process is a program of a test.
+type process struct{ *fake.Process }
 
 // newRunner is a runner whose tools are the program.
 func newRunner(program func(p *process) int) *Runner {
-	return &Runner{Runner: &local.Runner{Engine: &mocked{program: program}, Images: images{}, Secrets: values{"real": "machine-secret-1"}}}
+	e := &fake.Engine{Programs: map[string]fake.Program{"go": func(p *fake.Process) int { return program(&process{p}) }}}
+	return &Runner{Runner: &local.Runner{Engine: e, Images: images{}, Secrets: values{"real": "machine-secret-1"}}}
 }
 
 // answer is what a request got.
@@ -91,7 +72,7 @@ type answer struct {
 
 // get is the engine's and the client's side of one request.
 func (p *process) get(method, host string, port uint16, target, body string, header ...string) (*answer, error) {
-	c, err := net.Dial("unix", p.mocks.Connections)
+	c, err := net.Dial("unix", p.Local.Connections)
 	if err != nil {
 		return nil, err
 	}
@@ -132,17 +113,7 @@ func (p *process) get(method, host string, port uint16, target, body string, hea
 
 // call is a process of a mocked command.
 func (p *process) call(args ...string) {
-	c, err := net.Dial("unix", p.mocks.CommandSocket)
-	if err != nil {
-		return
-	}
-	defer c.Close()
-	var b []byte
-	for _, a := range args {
-		b = append(binary.BigEndian.AppendUint32(b, uint32(len(a))), a...)
-	}
-	_, _ = c.Write(append(b, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0))
-	_, _ = io.Copy(io.Discard, c)
+	_, _, _, _ = p.Call("", args...) // what comes of it is recorded
 }
 
 func parse(t *testing.T, tests string) *suite.Suite {
@@ -238,7 +209,7 @@ func TestUnmatched(t *testing.T) {
 			_, _ = p.get("GET", "h.example.com", 443, "/b", "")
 		}
 		p.call("git", "log")
-		c, err := net.Dial("unix", p.mocks.Connections)
+		c, err := net.Dial("unix", p.Local.Connections)
 		if err != nil {
 			return 9
 		}
@@ -246,7 +217,7 @@ func TestUnmatched(t *testing.T) {
 		_, _ = io.WriteString(c, `{"names":["db.example.com"],"address":"198.19.0.1","port":5432}`+"\nSSH-2.0-x\r\n")
 		_, _ = io.Copy(io.Discard, c)
 		for range 2 {
-			c, err := net.Dial("unix", p.mocks.CommandSocket)
+			c, err := net.Dial("unix", p.Local.Commands)
 			if err != nil {
 				return 9
 			}
@@ -275,7 +246,7 @@ func TestUnmatchedBeyondTheRecord(t *testing.T) {
 		var all sync.WaitGroup
 		for range 20 {
 			all.Go(func() {
-				c, err := net.Dial("unix", p.mocks.Connections)
+				c, err := net.Dial("unix", p.Local.Connections)
 				if err != nil {
 					return
 				}
@@ -406,7 +377,7 @@ func TestWorld(t *testing.T) {
   allow_network: ["api.example.com:443"]
   timeout: 7s
 `, func(p *process) int {
-		m := p.mocks
+		m := p.Spec.Mocks
 		fmt.Fprintln(p.Stdout, p.Getenv("SERVICE_URL"), p.Getenv("N"), p.Getenv("OTHER"))
 		fmt.Fprintln(p.Stdout, m.Loopback, m.Commands, m.Allow.Mode, m.Allow.Egress, len(m.Authority) > 100)
 		return 0

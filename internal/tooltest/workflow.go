@@ -2,21 +2,22 @@ package tooltest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
-	"path/filepath"
 	"slices"
 	"strings"
 
+	"github.com/mayfly-run/mayfly/internal/content"
 	"github.com/mayfly-run/mayfly/internal/run"
-	"github.com/mayfly-run/mayfly/internal/run/local"
 	"github.com/mayfly-run/mayfly/internal/secret"
+	"github.com/mayfly-run/mayfly/internal/tempdir"
 	"github.com/mayfly-run/mayfly/internal/workflow"
 )
 
 // runWorkflow runs the suite's workflow: the steps that the test mocks end as it says, all others are runs of their tools
 // in the test's world. There is no journal: nothing of a test is gone on with.
-func (s *session) runWorkflow(ctx context.Context) error {
+func (s *session) runWorkflow(ctx context.Context) (err error) {
 	plan, err := s.plan(ctx)
 	if err != nil {
 		return err
@@ -25,24 +26,29 @@ func (s *session) runWorkflow(ctx context.Context) error {
 	if runner.Sealer, err = secret.NewBox(); err != nil {
 		return err
 	}
-	runner.Artifacts = local.Artifacts(filepath.Join(s.mocks.folder.path, "artifacts"))
+	artifacts, err := tempdir.New()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, artifacts.Close()) }()
+	runner.Content = content.Store(artifacts.Path)
 	states := plan.NewStates()
 	executor := &workflow.Executor{Runner: runner, Conditions: s.Conditions, Sealer: runner.Sealer}
 	result, err := executor.Run(ctx, plan, workflow.Options{
 		ID: run.NewID(), States: states, Environment: s.world.Environment, Mocked: s.mockedSteps(),
 		Prepare: func(_ string, req *run.Request) {
-			req.Mocks, req.Project = &s.mocks.mocks, s.project
+			req.Mocks, req.Project = &s.mocks.spec, s.project
 			if s.world.Timeout != 0 {
 				req.Tool.Timeout = s.world.Timeout
 			}
 		},
-		Grace: s.Grace, Kill: s.Kill, Emit: s.stepEvent,
+		Grace: s.Grace, Kill: s.Kill, Emit: s.stepEvent, Mocks: s.mocks,
 	})
 	s.result.Result = result
 	s.result.Steps = make(map[string]StepResult, len(plan.Steps))
 	for i, step := range plan.Steps {
 		st := &states.Steps[i]
-		s.result.Steps[step.Name] = StepResult{Status: st.Status, ExitCode: st.ExitCode, Outputs: st.Outputs, Reason: st.Reason}
+		s.result.Steps[step.Name] = StepResult{Status: st.Status, ExitCode: st.ExitCode, Outputs: st.Outputs, Code: st.Code, Reason: st.Reason}
 	}
 	return err
 }
@@ -71,12 +77,13 @@ func (s *session) mockedSteps() map[string]workflow.StepState {
 		mock := s.test.Steps[name]
 		st := workflow.StepState{Status: run.Succeeded, Outputs: mock.Outputs}
 		if mock.ExitCode != nil && *mock.ExitCode != 0 {
-			st.Status, st.ExitCode = run.Failed, *mock.ExitCode
+			st.Status, st.ExitCode, st.Code = run.Failed, *mock.ExitCode, run.CodeToolFailed
 		}
 		if mock.Status != "" {
 			st.Status = run.State(mock.Status)
+			st.Code = codes[st.Status]
 			if st.ExitCode == 0 && st.Failed() {
-				st.ExitCode = 1
+				st.ExitCode = run.ExitFailed
 			}
 		}
 		if st.Failed() {
@@ -85,6 +92,12 @@ func (s *session) mockedSteps() map[string]workflow.StepState {
 		out[name] = st
 	}
 	return out
+}
+
+// codes are those of the ends that a mocked step can have.
+var codes = map[run.State]run.Code{
+	run.Failed: run.CodeToolFailed, run.TimedOut: run.CodeTimedOut, run.Cancelled: run.CodeCancelled, run.OutOfMemory: run.CodeOutOfMemory,
+	run.Denied: run.CodePolicyDenied, run.Error: run.CodeError, run.Lost: run.CodeSandboxLost, run.Skipped: run.CodeSkipped,
 }
 
 // stepEvent keeps what the steps print, and their connections. It is called with one event at a time.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"sync"
 	"unicode/utf8"
 
@@ -15,56 +16,43 @@ import (
 	"github.com/mayfly-run/mayfly/internal/suite"
 )
 
-// mockWorld is what stands in for the world in one test.
+// mockWorld is what stands in for the world in one test; it is a run.Mocks.
 type mockWorld struct {
-	folder   *folder
 	http     *httpmock.Responder
 	commands *commandmock.Responder
 	forward  *httpmock.Forward
-	mocks    engine.Mocks
+	spec     engine.Mocks
 }
 
 // openWorld starts the mocks of a test. forward, unless nil, gets what no mock answers.
 func openWorld(w *suite.World, dir string, forward *httpmock.Forward) (*mockWorld, error) {
-	folder, err := newFolder()
-	if err != nil {
+	m := &mockWorld{commands: commandmock.New(w.Commands), forward: forward}
+	var err error
+	if m.http, err = httpmock.New(httpmock.Options{Mocks: w.HTTP, Dir: dir, Forward: forward}); err != nil {
 		return nil, err
 	}
-	m := &mockWorld{folder: folder, forward: forward}
-	if m.http, err = httpmock.Listen(folder.path, httpmock.Options{Mocks: w.HTTP, Dir: dir, Forward: forward}); err != nil {
-		return nil, errors.Join(err, m.close())
-	}
-	if m.commands, err = commandmock.Listen(folder.path, w.Commands); err != nil {
-		return nil, errors.Join(err, m.close())
-	}
-	m.mocks = engine.Mocks{
-		Connections:   m.http.Socket(),
-		Allow:         network.Policy{Mode: network.ModeNone},
-		Loopback:      httpmock.Loopback(w.HTTP),
-		Authority:     m.http.Authority(),
-		Commands:      m.commands.Commands(),
-		CommandSocket: m.commands.Socket(),
+	m.spec = engine.Mocks{
+		Allow:     network.Policy{Mode: network.ModeNone},
+		Loopback:  httpmock.Loopback(w.HTTP),
+		Authority: m.http.Authority(),
+		Commands:  m.commands.Commands(),
 	}
 	if len(w.AllowNetwork) > 0 {
-		m.mocks.Allow = network.Policy{Mode: network.ModeList, Egress: w.AllowNetwork}
+		m.spec.Allow = network.Policy{Mode: network.ModeList, Egress: w.AllowNetwork}
 	}
 	return m, nil
 }
 
+// Connection is run.Mocks'.
+func (m *mockWorld) Connection(c net.Conn) { m.http.Serve(c) }
+
+// Command is run.Mocks'.
+func (m *mockWorld) Command(c net.Conn) { m.commands.Serve(c) }
+
 // close ends the mocks; what they have recorded stays.
 func (m *mockWorld) close() error {
-	var errs []error
-	if m.http != nil {
-		errs = append(errs, m.http.Close())
-	}
-	if m.commands != nil {
-		errs = append(errs, m.commands.Close())
-	}
-	if m.folder != nil {
-		errs = append(errs, m.folder.close())
-		m.folder = nil // it is closed twice
-	}
-	return errors.Join(errs...)
+	m.commands.Close()
+	return m.http.Close()
 }
 
 // secrets are a test's own values in front of this machine's, which it remembers, so that nothing prints them.

@@ -52,6 +52,8 @@ type Options struct {
 	Kill <-chan struct{}
 	// Emit is called with each event, one at a time, and must not block for long.
 	Emit func(run.Event)
+	// Mocks answers for a test what the steps' tools reach out to; see run.Watch.
+	Mocks run.Mocks
 }
 
 // StepName is the name of an item of a step in events: "check[3]", or the step's own for item -1.
@@ -122,14 +124,15 @@ func (e *Executor) Run(ctx context.Context, plan *Plan, opts Options) (*run.Resu
 	x.execute(ctx)
 	result.Timeline.Finished = time.Now().UTC()
 	result.DurationMS = result.Timeline.Finished.Sub(result.Timeline.Queued).Milliseconds()
-	result.Status, result.ExitCode, result.Reason = plan.Outcome(x.states)
+	outcome := plan.Outcome(x.states)
+	result.Status, result.ExitCode, result.Code, result.Reason = outcome.Status, outcome.ExitCode, outcome.Code, outcome.Reason
 	result.Reason = x.redactor().String(result.Reason)
 	result.Usage, result.Steps = x.usage, x.results()
 	end := result.Status
 	if end == run.Succeeded && opts.Partial {
 		end = partial
 	}
-	x.journal(entry{Type: entryEnd, Status: end, ExitCode: result.ExitCode, Reason: result.Reason}, true)
+	x.journal(entry{Type: entryEnd, Status: end, ExitCode: result.ExitCode, Code: result.Code, Reason: result.Reason}, true)
 	x.state("", result.Status, "")
 	x.events.Emit(run.Event{Result: result})
 	return result, x.broken
@@ -187,9 +190,9 @@ func (x *execution) end() {
 	if x.states.Ending != "" || x.mainEnded() {
 		return
 	}
-	x.states.Ending, x.states.Reason = run.Cancelled, "cancelled"
+	x.states.Ending, x.states.Code, x.states.Reason = run.Cancelled, run.CodeCancelled, "cancelled"
 	if errors.Is(context.Cause(x.main), errTimeout) {
-		x.states.Ending, x.states.Reason = run.TimedOut, fmt.Sprintf("timed out after %s", x.plan.Workflow.Timeout)
+		x.states.Ending, x.states.Code, x.states.Reason = run.TimedOut, run.CodeTimedOut, fmt.Sprintf("timed out after %s", x.plan.Workflow.Timeout)
 	}
 }
 
@@ -251,7 +254,7 @@ func (x *execution) start(i, item int) {
 	x.begun(i)
 	x.journal(entry{Type: entryStep, Step: step.Name, Item: itemOf(item), Status: run.Running}, false)
 	if x.broken != nil && i < x.plan.main() { // finally undoes what was done, written down or not
-		x.conclude(i, item, StepState{Status: run.Cancelled, ExitCode: run.ExitCancelled, Reason: x.states.Reason}, nil)
+		x.conclude(i, item, StepState{Status: run.Cancelled, ExitCode: run.ExitCancelled, Code: run.CodeCancelled, Reason: x.states.Reason}, nil)
 		return
 	}
 	if st, ok := x.opts.Mocked[step.Name]; ok {
@@ -260,12 +263,12 @@ func (x *execution) start(i, item int) {
 	}
 	bound, err := x.plan.Bind(x.states, i, item)
 	if err != nil {
-		x.conclude(i, item, StepState{Status: run.Error, ExitCode: run.ExitError, Reason: err.Error()}, nil)
+		x.conclude(i, item, notRun(err, run.CodeInvalidInput), nil)
 		return
 	}
 	req, err := x.request(step, bound)
 	if err != nil {
-		x.conclude(i, item, StepState{Status: run.Error, ExitCode: run.ExitError, Reason: err.Error()}, nil)
+		x.conclude(i, item, notRun(err, run.CodeInvalidInput), nil)
 		return
 	}
 	ctx := x.main
@@ -274,7 +277,8 @@ func (x *execution) start(i, item int) {
 	}
 	name := StepName(step.Name, item)
 	watch := run.Watch{
-		Kill: x.opts.Kill,
+		Kill:  x.opts.Kill,
+		Mocks: x.opts.Mocks,
 		Mask: func(sealed []byte) {
 			// What can't be opened ends the step by its result, which has the same.
 			if x.Sealer == nil {
@@ -293,10 +297,24 @@ func (x *execution) start(i, item int) {
 	go func() {
 		result, err := x.Runner.Run(ctx, req, watch)
 		if err != nil && result.Status == run.Succeeded { // otherwise the result says why, too
-			result = &run.Result{Status: run.Error, ExitCode: run.ExitError, Reason: err.Error()}
+			result = &run.Result{Status: run.Error, ExitCode: run.ExitError, Code: codeOf(err, run.CodeError), Reason: err.Error()}
 		}
 		x.done <- finished{i, item, result}
 	}()
+}
+
+// notRun is the end of a step whose tool couldn't be run, or not to its end.
+func notRun(err error, code run.Code) StepState {
+	return StepState{Status: run.Error, ExitCode: run.ExitError, Code: codeOf(err, code), Reason: err.Error()}
+}
+
+// codeOf is the code that an error has, or the one given.
+func codeOf(err error, otherwise run.Code) run.Code {
+	var coder run.Coder
+	if errors.As(err, &coder) {
+		return coder.Code()
+	}
+	return otherwise
 }
 
 // request is a step's tool with what the step says of it.
@@ -338,9 +356,9 @@ func (x *execution) finish(f finished) {
 	x.usage.MemoryPeakBytes = max(x.usage.MemoryPeakBytes, r.Usage.MemoryPeakBytes)
 	x.usage.DiskBytes = max(x.usage.DiskBytes, r.Usage.DiskBytes)
 	outputs, err := x.handed(r)
-	st := StepState{Status: r.Status, ExitCode: r.ExitCode, Reason: r.Reason, Outputs: x.promised(f.step, outputs), Artifacts: r.Artifacts}
+	st := StepState{Status: r.Status, ExitCode: r.ExitCode, Code: r.Code, Reason: r.Reason, Outputs: x.promised(f.step, outputs), Artifacts: r.Artifacts}
 	if err != nil {
-		x.conclude(f.step, f.item, StepState{Status: run.Error, ExitCode: run.ExitError, Reason: err.Error()}, nil)
+		x.conclude(f.step, f.item, notRun(err, run.CodeError), nil)
 		return
 	}
 	x.conclude(f.step, f.item, st, r)
@@ -367,7 +385,7 @@ func (x *execution) conclude(i, item int, st StepState, result *run.Result) {
 		x.states.Steps[i] = st
 		x.times[i].finished = time.Now().UTC()
 	}
-	e := entry{Type: entryStep, Step: step.Name, Item: itemOf(item), Status: st.Status, ExitCode: st.ExitCode, Reason: st.Reason, Outputs: st.Outputs, Artifacts: st.Artifacts}
+	e := entry{Type: entryStep, Step: step.Name, Item: itemOf(item), Status: st.Status, ExitCode: st.ExitCode, Code: st.Code, Reason: st.Reason, Outputs: st.Outputs, Artifacts: st.Artifacts}
 	if st.Items != nil {
 		e.Outputs = nil // they are gathered again from those of its items
 	}
@@ -380,7 +398,7 @@ func (x *execution) conclude(i, item int, st StepState, result *run.Result) {
 	}
 	name := StepName(step.Name, item)
 	x.state(name, st.Status, st.Reason)
-	x.events.Emit(run.Event{Step: name, Result: &run.Result{Status: st.Status, ExitCode: st.ExitCode, Reason: st.Reason, Outputs: x.shown(st.Outputs)}})
+	x.events.Emit(run.Event{Step: name, Result: &run.Result{Status: st.Status, ExitCode: st.ExitCode, Code: st.Code, Reason: st.Reason, Outputs: x.shown(st.Outputs)}})
 }
 
 // shown are outputs for people.
@@ -483,7 +501,7 @@ func (x *execution) journal(e entry, durable bool) {
 func (x *execution) breaks(err error) {
 	x.broken = err
 	if x.states.Ending == "" {
-		x.states.Ending, x.states.Reason = run.Error, err.Error()
+		x.states.Ending, x.states.Code, x.states.Reason = run.Error, codeOf(err, run.CodeError), err.Error()
 	}
 }
 
@@ -492,7 +510,7 @@ func (x *execution) results() []run.StepResult {
 	for i, s := range x.plan.Steps {
 		st := &x.states.Steps[i]
 		out[i] = run.StepResult{
-			Step: s.Name, Status: st.Status, ExitCode: st.ExitCode, Reason: st.Reason, Items: len(st.Items),
+			Step: s.Name, Status: st.Status, ExitCode: st.ExitCode, Code: st.Code, Reason: st.Reason, Items: len(st.Items),
 			Started: x.times[i].started, Finished: x.times[i].finished, Resumed: x.was[i] && st.Status == run.Succeeded,
 		}
 	}

@@ -88,13 +88,14 @@ func (p *Plan) gather(i int, items []StepState) StepState {
 	for k := range items {
 		switch {
 		case items[k].Failed() && out.Status == run.Succeeded:
-			out.Status, out.ExitCode, out.Reason = items[k].Status, items[k].ExitCode, fmt.Sprintf("item %d: %s", k, items[k].Reason)
+			out.Status, out.ExitCode, out.Code = items[k].Status, items[k].ExitCode, items[k].Code
+			out.Reason = fmt.Sprintf("item %d: %s", k, items[k].Reason)
 		case items[k].Status == run.Skipped:
 			skipped++
 		}
 	}
 	if skipped > 0 && skipped == len(items) {
-		return StepState{Status: run.Skipped, Reason: "all its items were skipped", Items: items}
+		return StepState{Status: run.Skipped, Code: run.CodeSkipped, Reason: "all its items were skipped", Items: items}
 	}
 	if out.Failed() && !p.Steps[i].ContinueOnFailure {
 		return out

@@ -43,6 +43,7 @@ type entry struct {
 	Items    string            `json:"items,omitempty"` // digest of what the items are made of, with Count
 	Status   run.State         `json:"status,omitempty"`
 	ExitCode int               `json:"exit_code,omitempty"`
+	Code     run.Code          `json:"code,omitempty"`
 	Reason   string            `json:"reason,omitempty"`
 	Outputs  map[string]string `json:"outputs,omitempty"`
 	// Artifacts are the digests of what the step made, by name.
@@ -227,7 +228,7 @@ func (p *Past) add(ctx context.Context, e *entry, sealer run.Sealer) error {
 }
 
 func (p *Past) addStep(ctx context.Context, e *entry, sealer run.Sealer) error {
-	st := StepState{Status: e.Status, ExitCode: e.ExitCode, Reason: e.Reason, Outputs: e.Outputs, Artifacts: e.Artifacts}
+	st := StepState{Status: e.Status, ExitCode: e.ExitCode, Code: e.Code, Reason: e.Reason, Outputs: e.Outputs, Artifacts: e.Artifacts}
 	if e.Sealed != nil {
 		handed, err := run.Unseal(ctx, sealer, e.Sealed)
 		if err != nil {

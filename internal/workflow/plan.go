@@ -86,8 +86,9 @@ func (p *Plan) sort() []int {
 type States struct {
 	Steps []StepState
 	// Ending, unless empty, says that no step but those of finally starts any more, and how the workflow will have ended:
-	// run.Cancelled, run.TimedOut or run.Error. Reason is why.
+	// run.Cancelled, run.TimedOut or run.Error. Code and Reason are why.
 	Ending run.State
+	Code   run.Code
 	Reason string
 }
 
@@ -96,6 +97,7 @@ type StepState struct {
 	// Status is empty before the step begins, run.Running, or how it ended.
 	Status   run.State
 	ExitCode int
+	Code     run.Code
 	Reason   string
 	Outputs  map[string]string
 	// Artifacts are the digests of what the step made, by name.
@@ -234,12 +236,12 @@ func (n *planning) conclude(i, item int, st StepState) {
 }
 
 func (n *planning) skip(i, item int, reason string) {
-	n.conclude(i, item, StepState{Status: run.Skipped, Reason: reason})
+	n.conclude(i, item, StepState{Status: run.Skipped, Code: run.CodeSkipped, Reason: reason})
 }
 
-// failure is the end of a step whose definition turned out to be wrong.
+// failure is the end of a step whose definition, or what it is given, turned out to be wrong.
 func (n *planning) failure(i, item int, format string, args ...any) {
-	n.conclude(i, item, StepState{Status: run.Error, ExitCode: run.ExitError, Reason: fmt.Sprintf(format, args...)})
+	n.conclude(i, item, StepState{Status: run.Error, ExitCode: run.ExitError, Code: run.CodeInvalidInput, Reason: fmt.Sprintf(format, args...)})
 }
 
 // counts reports whether the failure of step i is one for others.
@@ -302,7 +304,7 @@ func (n *planning) outlook(i int) (success, failure bool) {
 
 // cancel concludes what will not begin any more.
 func (n *planning) cancel(i, item int) {
-	n.conclude(i, item, StepState{Status: run.Cancelled, ExitCode: run.ExitCancelled, Reason: n.states.Reason})
+	n.conclude(i, item, StepState{Status: run.Cancelled, ExitCode: run.ExitCancelled, Code: run.CodeCancelled, Reason: n.states.Reason})
 }
 
 // ended says how a step ended, for "step x …".

@@ -122,7 +122,7 @@ func (p *Plan) Select(s *States, sel Selection) (again []string, err error) {
 			}
 			s.Steps[i] = StepState{}
 		case flag != "" && !s.Steps[i].Ended():
-			s.Steps[i] = StepState{Status: run.Skipped, Reason: "left out by " + flag}
+			s.Steps[i] = StepState{Status: run.Skipped, Code: run.CodeSkipped, Reason: "left out by " + flag}
 		}
 	}
 	for _, i := range p.order {

@@ -196,6 +196,6 @@ func (m *simulation) summary() string {
 			add(StepName(s.Name, k), &m.s.Steps[i].Items[k])
 		}
 	}
-	status, code, _ := m.p.Outcome(m.s)
-	return fmt.Sprintf("%s -> %s %d", strings.Join(words, " "), status, code)
+	end := m.p.Outcome(m.s)
+	return fmt.Sprintf("%s -> %s %d", strings.Join(words, " "), end.Status, end.ExitCode)
 }

@@ -281,31 +281,31 @@ func variables(list []definition.StepVariable, lookup func(definition.Reference)
 	return out, nil
 }
 
-// Outcome is how a workflow ended: its status, the exit status of `mayfly run`, and why.
-func (p *Plan) Outcome(s *States) (status run.State, exitCode int, reason string) {
+// Outcome is how a workflow ended, with nothing else in the result.
+func (p *Plan) Outcome(s *States) *run.Result {
 	switch s.Ending {
 	case run.Cancelled:
-		return run.Cancelled, run.ExitCancelled, s.Reason
+		return &run.Result{Status: run.Cancelled, ExitCode: run.ExitCancelled, Code: s.Code, Reason: s.Reason}
 	case run.TimedOut:
-		return run.TimedOut, run.ExitTimedOut, s.Reason
+		return &run.Result{Status: run.TimedOut, ExitCode: run.ExitTimedOut, Code: s.Code, Reason: s.Reason}
 	case run.Error:
-		return run.Error, run.ExitError, s.Reason
+		return &run.Result{Status: run.Error, ExitCode: run.ExitError, Code: s.Code, Reason: s.Reason}
 	}
 	for i := range s.Steps {
 		st := &s.Steps[i]
 		if !st.Failed() || p.Steps[i].ContinueOnFailure {
 			continue
 		}
-		reason = fmt.Sprintf("step %s %s", p.Steps[i].Name, ended(st.Status))
+		reason := fmt.Sprintf("step %s %s", p.Steps[i].Name, ended(st.Status))
 		if st.Reason != "" {
 			reason += ": " + st.Reason
 		}
-		status = run.Failed
+		status := run.Failed
 		switch st.Status {
 		case run.Error, run.Denied, run.Lost, run.Cancelled: // cancelled is a step of finally that was killed
 			status = st.Status
 		}
-		return status, max(1, st.ExitCode), reason
+		return &run.Result{Status: status, ExitCode: max(run.ExitFailed, st.ExitCode), Code: st.Code, Reason: reason}
 	}
-	return run.Succeeded, 0, ""
+	return &run.Result{Status: run.Succeeded}
 }

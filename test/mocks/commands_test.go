@@ -19,7 +19,7 @@ import (
 // withCommands is a spec of a shell script with mocked commands.
 func (l *lab) withCommands(s *server, script string, names ...string) *engine.Spec {
 	spec := l.spec(s, none, "sh", "-c", script)
-	spec.Mocks.Commands, spec.Mocks.CommandSocket = names, s.commands
+	spec.Mocks.Commands = names
 	return spec
 }
 

@@ -25,17 +25,22 @@ import (
 // specEnv has a spec for a process that stands for mayfly: it runs it until it is killed.
 const specEnv = "MAYFLY_TEST_SPEC"
 
+type given struct {
+	Spec  *engine.Spec
+	Local engine.Local
+}
+
 // TestRunSpec is that process.
 func TestRunSpec(t *testing.T) {
 	text := os.Getenv(specEnv)
 	if text == "" {
 		return
 	}
-	var spec engine.Spec
-	if err := json.Unmarshal([]byte(text), &spec); err != nil {
+	var given given
+	if err := json.Unmarshal([]byte(text), &given); err != nil {
 		t.Fatal(err)
 	}
-	s, err := testbed.Engine(t).Start(context.Background(), &spec, nil, engine.Streams{Stdout: os.Stdout})
+	s, err := testbed.Engine(t).Start(context.Background(), given.Spec, given.Local, engine.Streams{Stdout: os.Stdout})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,8 +70,8 @@ func TestI18_KilledWithMocks(t *testing.T) {
 			})
 			l := &lab{t: t, engine: l.engine, image: l.image}
 			spec := l.spec(s, public, "sh", "-c", "sleep 300 | kubectl & sleep 300 | nc localhost 80 & sleep 300 | nc api.example 80 & wait")
-			spec.Mocks.Loopback, spec.Mocks.Commands, spec.Mocks.CommandSocket = all, []string{"kubectl"}, s.commands
-			text, err := json.Marshal(spec)
+			spec.Mocks.Loopback, spec.Mocks.Commands = all, []string{"kubectl"}
+			text, err := json.Marshal(given{spec, l.local(spec)})
 			if err != nil {
 				t.Fatal(err)
 			}

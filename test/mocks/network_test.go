@@ -155,18 +155,22 @@ func TestMocksThatNobodyServes(t *testing.T) {
 	l, s := newLab(t), newServer(t, nil, nil)
 	file := t.TempDir() + "/file"
 	for name, bend := range map[string]struct {
-		bend func(*engine.Mocks)
+		bend func(*engine.Mocks, *engine.Local)
 		why  string
 	}{
-		"no socket":         {func(m *engine.Mocks) { m.Connections = "/nowhere" }, "no such file"},
-		"no socket of it":   {func(m *engine.Mocks) { m.Connections = "/dev/null" }, "not a socket"},
-		"no command socket": {func(m *engine.Mocks) { m.Commands, m.CommandSocket = []string{"x"}, file }, "no such file"},
-		"closed to users":   {func(m *engine.Mocks) { m.Commands, m.CommandSocket = []string{"x"}, s.connections }, "0666"},
+		"no socket":         {func(_ *engine.Mocks, l *engine.Local) { l.Connections = "/nowhere" }, "no such file"},
+		"no socket of it":   {func(_ *engine.Mocks, l *engine.Local) { l.Connections = "/dev/null" }, "not a socket"},
+		"no command socket": {func(m *engine.Mocks, l *engine.Local) { m.Commands, l.Commands = []string{"x"}, file }, "no such file"},
+		"closed to users":   {func(m *engine.Mocks, l *engine.Local) { m.Commands, l.Commands = []string{"x"}, s.connections }, "0666"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			spec := l.spec(s, public, "true")
-			bend.bend(spec.Mocks)
-			_, err := l.try(spec, nil)
+			local := l.local(spec)
+			bend.bend(spec.Mocks, &local)
+			r, err := l.startWith(spec, local, nil)
+			if err == nil {
+				_, err = r.wait()
+			}
 			wantInvalid(t, err, bend.why)
 		})
 	}

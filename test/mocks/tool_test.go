@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -26,7 +27,7 @@ var clientProgram = testbed.Program("client")
 type lab struct {
 	t      *testing.T
 	engine *oci.Engine
-	image  engine.Image
+	image  testbed.Image
 }
 
 // newLab has an image of busybox, the client, and more files.
@@ -56,13 +57,27 @@ var (
 
 var serial atomic.Int64
 
-// spec is a spec with mocks for connections under a policy.
+// servers are the servers of specs, by their ids.
+var servers sync.Map
+
+// local is what a spec is given: its server's sockets.
+func (l *lab) local(spec *engine.Spec) engine.Local {
+	local := l.image.Local(nil)
+	if s, ok := servers.Load(spec.ID); ok {
+		local.Connections, local.Commands = s.(*server).connections, s.(*server).commands
+	}
+	return local
+}
+
+// spec is a spec with mocks under a policy, which a server answers.
 func (l *lab) spec(s *server, p network.Policy, args ...string) *engine.Spec {
+	id := fmt.Sprintf("mocks-%d-%d", time.Now().UnixNano(), serial.Add(1))
+	servers.Store(id, s)
 	return &engine.Spec{
-		ID: fmt.Sprintf("mocks-%d-%d", time.Now().UnixNano(), serial.Add(1)), Image: l.image, Args: args,
+		ID: id, Image: l.image.Image, Args: args,
 		Resources: engine.Resources{CPU: 2000, Memory: 512 << 20, Disk: 64 << 20, PIDs: 256},
 		Network:   p,
-		Mocks:     &engine.Mocks{Connections: s.connections, Allow: none},
+		Mocks:     &engine.Mocks{Allow: none},
 	}
 }
 
@@ -93,11 +108,15 @@ type live struct {
 }
 
 func (l *lab) start(spec *engine.Spec, stdin io.Reader) (*live, error) {
+	return l.startWith(spec, l.local(spec), stdin)
+}
+
+func (l *lab) startWith(spec *engine.Spec, local engine.Local, stdin io.Reader) (*live, error) {
 	r := &live{done: make(chan struct{})}
 	ctx, cancel := context.WithTimeout(context.Background(), testbed.Patience)
 	defer cancel()
 	var err error
-	if r.sandbox, err = l.engine.Start(ctx, spec, nil, engine.Streams{Stdin: stdin, Stdout: &r.stdout, Stderr: &r.stderr}); err != nil {
+	if r.sandbox, err = l.engine.Start(ctx, spec, local, engine.Streams{Stdin: stdin, Stdout: &r.stdout, Stderr: &r.stderr}); err != nil {
 		return nil, err
 	}
 	go func() {

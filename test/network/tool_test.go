@@ -16,7 +16,6 @@ import (
 	"github.com/mayfly-run/mayfly/internal/image/imagetest"
 	policy "github.com/mayfly-run/mayfly/internal/network"
 	"github.com/mayfly-run/mayfly/internal/network/networktest"
-	"github.com/mayfly-run/mayfly/internal/oci"
 	"github.com/mayfly-run/mayfly/test/testbed"
 )
 
@@ -26,8 +25,8 @@ var clientProgram = testbed.Program("client")
 // lab makes sandboxes with a network.
 type lab struct {
 	t      *testing.T
-	engine *oci.Engine
-	image  engine.Image
+	engine engine.Engine
+	image  testbed.Image
 }
 
 func newLab(t *testing.T) *lab {
@@ -61,7 +60,7 @@ var (
 
 func (l *lab) spec(p policy.Policy, args ...string) *engine.Spec {
 	return &engine.Spec{
-		ID: fmt.Sprintf("net-%d-%d", time.Now().UnixNano(), serial.Add(1)), Image: l.image, Args: args,
+		ID: fmt.Sprintf("net-%d-%d", time.Now().UnixNano(), serial.Add(1)), Image: l.image.Image, Args: args,
 		Resources: engine.Resources{CPU: 2000, Memory: 4 << 30, Disk: 64 << 20, PIDs: 256},
 		Network:   p,
 	}
@@ -122,7 +121,7 @@ func (l *lab) start(spec *engine.Spec) *live {
 	ctx, cancel := context.WithTimeout(context.Background(), testbed.Patience)
 	l.t.Cleanup(cancel)
 	var err error
-	r.sandbox, err = l.engine.Start(ctx, spec, nil, engine.Streams{Stdout: &r.stdout, Stderr: &r.stderr})
+	r.sandbox, err = l.engine.Start(ctx, spec, l.image.Local(nil), engine.Streams{Stdout: &r.stdout, Stderr: &r.stderr})
 	if err != nil {
 		l.t.Fatal(err)
 	}

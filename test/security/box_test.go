@@ -32,8 +32,10 @@ func attackerLayer(t *testing.T, files ...imagetest.File) []byte {
 type box struct {
 	t      *testing.T
 	engine *oci.Engine
-	image  engine.Image
+	image  testbed.Image
 	canary *canary
+	// folders are those that mounts name.
+	folders map[string]string
 }
 
 // newBox makes the image: busybox, the attacker and more files above them.
@@ -54,7 +56,7 @@ func newID() string { return fmt.Sprintf("attack-%d-%d", time.Now().UnixNano(), 
 // spec is the default profile for a command line.
 func (b *box) spec(args ...string) *engine.Spec {
 	return &engine.Spec{
-		ID: newID(), Image: b.image, Args: args,
+		ID: newID(), Image: b.image.Image, Args: args,
 		Resources: engine.Resources{CPU: 1000, Memory: 256 << 20, Disk: 64 << 20, PIDs: 64},
 		Network:   network.Policy{Mode: network.ModeNone},
 	}
@@ -131,7 +133,9 @@ func (b *box) start(spec *engine.Spec, secrets engine.Secrets, stdin io.Reader) 
 	ctx, cancel := context.WithTimeout(context.Background(), testbed.Patience)
 	defer cancel()
 	l := &live{b: b, id: spec.ID, stdout: newOutput(), stderr: newOutput(), ended: make(chan struct{})}
-	s, err := b.engine.Start(ctx, spec, secrets, engine.Streams{Stdin: stdin, Stdout: l.stdout, Stderr: l.stderr})
+	local := b.image.Local(secrets)
+	local.Folders = b.folders
+	s, err := b.engine.Start(ctx, spec, local, engine.Streams{Stdin: stdin, Stdout: l.stdout, Stderr: l.stderr})
 	if err != nil {
 		return nil, err
 	}

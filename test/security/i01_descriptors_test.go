@@ -22,10 +22,11 @@ func TestI01_OnlyTheStandardStreamsAreInherited(t *testing.T) {
 	spec.MaxOutputBytes = 100
 	spec.Network.Mode = network.ModePublic
 	spec.Environment = []engine.Variable{{Name: "TOKEN", Secret: "token"}}
+	b.folders = map[string]string{"host": t.TempDir()}
 	spec.Mounts = []engine.Mount{
 		{Kind: engine.MountSecret, Secret: "token", Target: "/secrets/token"},
 		{Kind: engine.MountScratch, Target: "/data", Size: 1 << 20},
-		{Kind: engine.MountCache, Target: "/cache", Source: t.TempDir(), Path: "c"},
+		{Kind: engine.MountCache, Target: "/cache", Folder: "host", Path: "c"},
 	}
 	onlyStreams(t, b.run(spec, engine.Secrets{"token": []byte("t0ken")}).lines())
 }

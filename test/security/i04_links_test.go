@@ -63,7 +63,7 @@ func runLinked(t *testing.T, c *canary, place, to string) {
 var linkStores = map[*testing.T]*image.Store{}
 
 // imageOf makes an image of busybox and files, in one store a test.
-func imageOf(t *testing.T, files ...imagetest.File) engine.Image {
+func imageOf(t *testing.T, files ...imagetest.File) testbed.Image {
 	t.Helper()
 	store := linkStores[t]
 	if store == nil {

@@ -72,7 +72,8 @@ func TestI16_CachesDontFillTheHost(t *testing.T) {
 	b := newBox(t)
 	kept := t.TempDir()
 	spec := b.shell("cd /cache; for i in 1 2 3 4; do truncate -s 1G hole$i; done; echo data > small; ls -la; echo made")
-	spec.Mounts = []engine.Mount{{Kind: engine.MountCache, Target: "/cache", Source: kept, Path: "t/c"}}
+	b.folders = map[string]string{"host": kept}
+	spec.Mounts = []engine.Mount{{Kind: engine.MountCache, Target: "/cache", Folder: "host", Path: "t/c"}}
 	r, err := b.try(spec, nil)
 	if err == nil && r.stdout == "" {
 		t.Errorf("%+v", r)
@@ -97,7 +98,8 @@ func TestI16_CachesDontFillTheHost(t *testing.T) {
 	}
 	// The cache isn't poisoned: the next run starts.
 	spec = b.shell("ls /cache; echo next")
-	spec.Mounts = []engine.Mount{{Kind: engine.MountCache, Target: "/cache", Source: kept, Path: "t/c"}}
+	b.folders = map[string]string{"host": kept}
+	spec.Mounts = []engine.Mount{{Kind: engine.MountCache, Target: "/cache", Folder: "host", Path: "t/c"}}
 	if r, err := b.try(spec, nil); err != nil || !strings.Contains(r.stdout, "next") {
 		t.Errorf("the next run: %+v, %v", r, err)
 	}

@@ -64,7 +64,7 @@ func TestI18_CancelledAtRandomMoments(t *testing.T) {
 		ctx, cancel := context.WithCancel(context.Background())
 		moment := time.Duration(rand.IntN(100)) * time.Millisecond
 		timer := time.AfterFunc(moment, cancel)
-		s, err := b.engine.Start(ctx, spec, nil, engine.Streams{})
+		s, err := b.engine.Start(ctx, spec, b.image.Local(nil), engine.Streams{})
 		if err == nil {
 			started++
 			time.Sleep(time.Duration(rand.IntN(20)) * time.Millisecond)

@@ -14,7 +14,7 @@ func TestI21_SharedLayersStayAsTheyAre(t *testing.T) {
 	b := newBox(t, imagetest.File{Name: "data/"}, imagetest.File{Name: "data/file", Body: "as it was", Mode: 0o666}, link("data/link", "file"),
 		imagetest.File{Name: "root/own", Body: "as it was", Mode: 0o666})
 	hash := func() (all []string) {
-		for _, l := range b.image.Layers {
+		for _, l := range b.image.Unpacked.Layers {
 			all = append(all, imagetest.HashTree(t, l))
 		}
 		return all

@@ -13,7 +13,7 @@ import (
 func (b *box) keep(t *testing.T, spec *engine.Spec) {
 	t.Helper()
 	spec.KeepFor = 10 * time.Minute
-	s, err := b.engine.Start(t.Context(), spec, nil, engine.Streams{})
+	s, err := b.engine.Start(t.Context(), spec, b.image.Local(nil), engine.Streams{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -66,7 +66,7 @@ func TestM07_HostilePasswd(t *testing.T) {
 			b := &box{t: t, engine: testbed.Engine(t), canary: c, image: imageOf(t, imagetest.File{Name: "etc/"}, f)}
 			// Unpacking drops these two (M02); a layer that has them all the same must do no harm.
 			if special := f.Type == tar.TypeFifo || f.Type == tar.TypeChar; special {
-				place := filepath.Join(b.image.Layers[len(b.image.Layers)-1], name)
+				place := filepath.Join(b.image.Unpacked.Layers[len(b.image.Unpacked.Layers)-1], name)
 				mode := map[byte]uint32{tar.TypeFifo: unix.S_IFIFO, tar.TypeChar: unix.S_IFCHR}[f.Type]
 				if err := unix.Mknod(place, mode|0o666, int(unix.Mkdev(1, 5))); err != nil {
 					t.Fatal(err)
@@ -115,7 +115,7 @@ func TestM07_HostileConfigurations(t *testing.T) {
 		if config.Entrypoint == nil {
 			d.Command = &tool.Command{Argv: []string{"sh", "-c", `attacker status; ls -la . ; cat ./canary ` + canary.path + `; echo x > "$MAYFLY_OUTPUT"; echo x > ./canary`}}
 		}
-		spec, err := local.Compile(newID(), &run.Request{Tool: d}, img, local.Places{Caches: t.TempDir()})
+		spec, _, err := local.Compile(newID(), &run.Request{Tool: d}, img, local.Places{Caches: t.TempDir()})
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue

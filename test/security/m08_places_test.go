@@ -89,7 +89,8 @@ func TestM08_FilesOfTheToolStayInItsFolder(t *testing.T) {
 		"link", "folder", "folder/canary", "up", "descriptors/3", "fifo", "zero", "..", "../..", "sub/../../..", "sub/inner", "sub/root" + b.canary.path, b.canary.path,
 	} {
 		spec := b.shell(script)
-		spec.Mounts = []engine.Mount{{Kind: engine.MountFile, Source: folder, Path: path, Target: "/data"}}
+		b.folders = map[string]string{"host": folder}
+		spec.Mounts = []engine.Mount{{Kind: engine.MountFile, Folder: "host", Path: path, Target: "/data"}}
 		if r, err := b.try(spec, nil); err == nil {
 			t.Errorf("volume of %s: it ran: %+v", path, r)
 		}
@@ -97,7 +98,8 @@ func TestM08_FilesOfTheToolStayInItsFolder(t *testing.T) {
 	}
 	// A folder with links is copied with them; they lead nowhere.
 	spec := b.shell(script)
-	spec.Mounts = []engine.Mount{{Kind: engine.MountFile, Source: folder, Path: "sub", Target: "/data"}}
+	b.folders = map[string]string{"host": folder}
+	spec.Mounts = []engine.Mount{{Kind: engine.MountFile, Folder: "host", Path: "sub", Target: "/data"}}
 	if r := b.run(spec, nil); !strings.Contains(r.stdout, "fine") {
 		t.Errorf("%+v", r)
 	}
@@ -111,7 +113,8 @@ func TestM08_FilesOfTheToolStayInItsFolder(t *testing.T) {
 func TestM08_CachesTakeNoLinksOut(t *testing.T) {
 	b := newBox(t)
 	kept := t.TempDir()
-	cache := []engine.Mount{{Kind: engine.MountCache, Target: "/cache", Source: kept, Path: "t/c"}}
+	b.folders = map[string]string{"host": kept}
+	cache := []engine.Mount{{Kind: engine.MountCache, Target: "/cache", Folder: "host", Path: "t/c"}}
 	spec := b.shell(`cd /cache; ln -s ` + b.canary.path + ` link; ln -s ` + b.canary.dir + ` dir; mkfifo fifo; mkdir -p a/b; ln -s ../../../../../../../.. a/b/up; echo kept > file`)
 	spec.Mounts = cache
 	if r := b.run(spec, nil); r.Code != 0 && !strings.Contains(r.stderr, "mkfifo") {

@@ -18,9 +18,9 @@ func TestLeftovers(t *testing.T) {
 	programs := t.TempDir()
 	shim := filepath.Join(programs, "mayfly-shim")
 	CopyProgram(t, filepath.Join(Bin(t), "mayfly-shim"), shim)
-	h := &enginetest.Harness{Engine: oci.New(shim, "/run/mayfly", nil), Image: Busybox(t), Args: enginetest.Shell}
+	h := HarnessOf(oci.New(shim, "/run/mayfly", nil), Busybox(t))
 	spec := h.Spec(enginetest.Sleep, "")
-	s, err := h.Engine.Start(t.Context(), spec, nil, engine.Streams{})
+	s, err := h.Start(t.Context(), spec, nil, engine.Streams{})
 	if err != nil {
 		t.Fatal(err)
 	}

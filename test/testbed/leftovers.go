@@ -106,7 +106,7 @@ func cgroups(found map[string]bool) error {
 }
 
 func directories(found map[string]bool) error {
-	sockets, err := filepath.Glob(filepath.Join(os.TempDir(), "mayfly-mocks-*"))
+	sockets, err := filepath.Glob(filepath.Join(os.TempDir(), "mayfly-tmp-*"))
 	if err != nil {
 		return err
 	}

@@ -16,7 +16,10 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/mayfly-run/mayfly/internal/engine"
+	"github.com/mayfly-run/mayfly/internal/engine/enginetest"
 	"github.com/mayfly-run/mayfly/internal/image"
 	"github.com/mayfly-run/mayfly/internal/image/imagetest"
 	"github.com/mayfly-run/mayfly/internal/oci"
@@ -61,15 +64,26 @@ func Engine(tb testing.TB) *oci.Engine {
 	return oci.New(filepath.Join(Bin(tb), "mayfly-shim"), "/run/mayfly", nil)
 }
 
+// Image is an image with what of it is on this host.
+type Image struct {
+	engine.Image
+	Unpacked engine.Unpacked
+}
+
+// Local is what a run of the image is given, with its secrets.
+func (i Image) Local(secrets engine.Secrets) engine.Local {
+	return engine.Local{Image: i.Unpacked, Secrets: secrets}
+}
+
 // Busybox is an image with busybox and the users root, nobody and 1000, in a
 // store of the test's own.
-func Busybox(tb testing.TB) engine.Image {
+func Busybox(tb testing.TB) Image {
 	tb.Helper()
 	return Unpack(tb, imagetest.Config{}, imagetest.BusyboxLayer(tb))
 }
 
 // Unpack makes an image of layers, given as tars.
-func Unpack(tb testing.TB, config imagetest.Config, layers ...[]byte) engine.Image {
+func Unpack(tb testing.TB, config imagetest.Config, layers ...[]byte) Image {
 	tb.Helper()
 	store, err := image.Open(tb.TempDir(), image.Options{NoSync: true})
 	if err != nil {
@@ -79,18 +93,34 @@ func Unpack(tb testing.TB, config imagetest.Config, layers ...[]byte) engine.Ima
 }
 
 // UnpackInto is Unpack with a store that the test has.
-func UnpackInto(tb testing.TB, store *image.Store, config imagetest.Config, layers ...[]byte) engine.Image {
+func UnpackInto(tb testing.TB, store *image.Store, config imagetest.Config, layers ...[]byte) Image {
 	tb.Helper()
 	archive := imagetest.DockerArchive(tb, "test.invalid/image:latest", config, layers...)
 	images, err := store.Load(tb.Context(), strings.NewReader(string(archive)))
 	if err != nil {
 		tb.Fatal(err)
 	}
-	out := engine.Image{Reference: images[0].Reference, Digest: images[0].Digest}
+	out := Image{Image: engine.Image{Reference: images[0].Reference, Digest: images[0].Digest}}
 	for _, l := range images[0].Layers {
-		out.Layers = append(out.Layers, l.Path)
+		out.Unpacked.Layers = append(out.Unpacked.Layers, l.Path)
 	}
 	return out
+}
+
+// Harness has the embedded engine under test, with an image.
+func Harness(tb testing.TB, image Image) *enginetest.Harness {
+	tb.Helper()
+	return HarnessOf(Engine(tb), image)
+}
+
+// HarnessOf has an engine that executes images under test.
+func HarnessOf(e engine.Engine, image Image) *enginetest.Harness {
+	h := &enginetest.Harness{Engine: e, Image: image.Image, Unpacked: image.Unpacked, Args: enginetest.Shell}
+	var own unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &own); err == nil && own.Max < engine.MostOpenFiles {
+		h.MostOpenFiles = int64(own.Max)
+	}
+	return h
 }
 
 // EmptyPolicy writes a policy that limits nothing into the folder: with MAYFLY_POLICY naming it, the machine's own is no

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,8 +20,15 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/mayfly-run/mayfly/internal/suite"
+
+	"github.com/mayfly-run/mayfly/internal/commandmock"
 	"github.com/mayfly-run/mayfly/internal/condition/cel"
+	"github.com/mayfly-run/mayfly/internal/content"
+	"github.com/mayfly-run/mayfly/internal/engine"
+	"github.com/mayfly-run/mayfly/internal/httpmock"
 	"github.com/mayfly-run/mayfly/internal/image"
+	"github.com/mayfly-run/mayfly/internal/network"
 	"github.com/mayfly-run/mayfly/internal/oci"
 	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/run/local"
@@ -35,9 +43,9 @@ import (
 // machine is what a runner's process has: images, secrets, a key for what is sealed, and a folder of artifacts by digest,
 // which all runners share.
 type machine struct {
-	Home, Shim, Artifacts string
-	Secrets               map[string]string
-	Key                   []byte
+	Home, Shim, Content string
+	Secrets             map[string]string
+	Key                 []byte
 }
 
 // machineEnv has a runner's machine, as JSON. A test's process with it is that runner.
@@ -55,7 +63,7 @@ func serveRuns(text string) error {
 	}
 	r := &local.Runner{
 		Engine: oci.New(m.Shim, "/run/mayfly", nil), Images: images, Secrets: given(m.Secrets), Sealer: sharedKey(m.Key),
-		Places: local.Places{Caches: filepath.Join(m.Home, "caches"), Artifacts: local.Artifacts(m.Artifacts)},
+		Places: local.Places{Caches: filepath.Join(m.Home, "caches"), Content: content.Store(m.Content)},
 	}
 	return runtest.Serve(context.Background(), r, os.Stdin, os.Stdout)
 }
@@ -164,8 +172,46 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
-// TestStepsRunElsewhere: a workflow whose steps run in two other processes in turn, which share artifacts by digest and nothing
-// else: not the workflow's folder, which is gone. It fails, and goes on from its journal.
+// world answers for what the steps reach out to, in the test's own process.
+type world struct {
+	http     *httpmock.Responder
+	commands *commandmock.Responder
+}
+
+func (w world) Connection(c net.Conn) { w.http.Serve(c) }
+func (w world) Command(c net.Conn)    { w.commands.Serve(c) }
+
+// newWorld has a web page and a command.
+func newWorld(t *testing.T) (world, *engine.Mocks) {
+	t.Helper()
+	suite, err := suite.Parse("x_test.yaml", []byte(`tool: x
+tests:
+- name: a
+  http: [{url: http://api.example/greeting, body: "hello from the test\n"}]
+  commands: [{command: git, stdout: "git as the test has it\n"}]
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	mocked := suite.Tests[0]
+	w := world{commands: commandmock.New(mocked.Commands)}
+	if w.http, err = httpmock.New(httpmock.Options{Mocks: mocked.HTTP}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		w.commands.Close()
+		if err := w.http.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return w, &engine.Mocks{
+		Allow: network.Policy{Mode: network.ModeNone}, Loopback: httpmock.Loopback(mocked.HTTP), Authority: w.http.Authority(), Commands: w.commands.Commands(),
+	}
+}
+
+// TestStepsRunElsewhere: a workflow whose steps run in two other processes in turn, which share content by digest and nothing
+// else: not the workflow's folder, which is gone. What the steps reach out to is answered in this process. The workflow fails,
+// and goes on from its journal.
 func TestStepsRunElsewhere(t *testing.T) {
 	const token = "correct-horse-battery"
 	flow := func(last string) string {
@@ -184,6 +230,10 @@ workflow:
   tool: {image: busybox, command: 'echo "use: $IN"; cat /in/f'}
   inputs: {IN: "${make.R}"}
   artifacts: [{name: out, from: make, path: /in}]
+- name: files
+  tool: {image: busybox, command: 'cat /conf/app/one.txt; cat /motd', volumes: [{name: conf, file: conf, mount_path: /conf}, {name: motd, file: motd.txt, mount_path: /motd}]}
+- name: reach
+  tool: {image: busybox, command: 'wget -q -O - http://api.example/greeting; git status'}
 - name: items
   tool: {image: busybox, command: 'echo "item $I"; echo O=$I >> $MAYFLY_OUTPUT', outputs: [O]}
   for_each: ["0755", 1.20]
@@ -196,16 +246,18 @@ workflow:
 `
 	}
 	dir := t.TempDir()
-	load := func(text string) *workflow.Plan {
+	load := func(flowText string) *workflow.Plan {
 		t.Helper()
 		folder := filepath.Join(dir, "project")
 		if err := os.Mkdir(folder, 0o700); err != nil {
 			t.Fatal(err)
 		}
-		for name, content := range map[string]string{
-			"flow.yaml": text, "make.sh": "echo \"$TOKEN in the artifact\" > /artifacts/out/f\necho \"R=it is $TOKEN\" >> $MAYFLY_OUTPUT\necho PLAIN=$VERSION >> $MAYFLY_OUTPUT\n",
+		for name, text := range map[string]string{
+			"flow.yaml": flowText, "make.sh": "echo \"$TOKEN in the artifact\" > /artifacts/out/f\necho \"R=it is $TOKEN\" >> $MAYFLY_OUTPUT\necho PLAIN=$VERSION >> $MAYFLY_OUTPUT\n",
+			"conf/app/one.txt": "a file of the tool's\n", "motd.txt": "welcome\n",
 		} {
-			if err := os.WriteFile(filepath.Join(folder, name), []byte(content), 0o600); err != nil {
+			path := filepath.Join(folder, name)
+			if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, []byte(text), 0o600)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -216,10 +268,16 @@ workflow:
 		if err != nil {
 			t.Fatal(err)
 		}
+		plan := workflow.NewPlan(def.Workflow, map[string]any{"version": shape.Scalar{Text: "1.20", Value: json.Number("1.2")}})
+		for _, s := range plan.Steps {
+			if err := local.Pack(t.Context(), content.Store(filepath.Join(dir, "content")), s.Uses.Tool); err != nil {
+				t.Fatal(err)
+			}
+		}
 		if err := os.RemoveAll(folder); err != nil {
 			t.Fatal(err)
 		}
-		return workflow.NewPlan(def.Workflow, map[string]any{"version": shape.Scalar{Text: "1.20", Value: json.Number("1.2")}})
+		return plan
 	}
 
 	key := make([]byte, 32)
@@ -231,14 +289,17 @@ workflow:
 	for range 2 {
 		p := newProject(t, "")
 		runners.machines = append(runners.machines, startMachine(t, machine{
-			Home: p.home, Shim: filepath.Join(testbed.Bin(t), "mayfly-shim"), Artifacts: filepath.Join(dir, "artifacts"),
+			Home: p.home, Shim: filepath.Join(testbed.Bin(t), "mayfly-shim"), Content: filepath.Join(dir, "content"),
 			Secrets: map[string]string{"token": token}, Key: key,
 		}, &wire))
 	}
 	var mu sync.Mutex
 	printed := map[string]string{}
+	mocks, spec := newWorld(t)
 	execute := func(plan *workflow.Plan, opts workflow.Options) *run.Result {
 		t.Helper()
+		opts.Mocks = mocks
+		opts.Prepare = func(_ string, req *run.Request) { req.Mocks = spec }
 		opts.Emit = func(e run.Event) {
 			mu.Lock()
 			defer mu.Unlock()
@@ -282,6 +343,7 @@ workflow:
 	}
 
 	for step, want := range map[string]string{
+		"files": "a file of the tool's\nwelcome\n", "reach": "hello from the test\ngit as the test has it\n",
 		"use": "use: it is ***\n*** in the artifact\n", "items[0]": "item 0755\n", "items[1]": "item 1.20\n",
 		"last": `last: ["0755","1.20"]` + "\n*** in the artifact\n",
 	} {
@@ -297,8 +359,8 @@ workflow:
 			}
 		}
 	}
-	if left, err := filepath.Glob(filepath.Join(dir, "artifacts", "*")); err != nil || len(left) != 1 || !strings.HasSuffix(left[0], ".tar") {
-		t.Errorf("of artifacts there are %v, %v", left, err)
+	if left, err := filepath.Glob(filepath.Join(dir, "content", "*")); err != nil || len(left) != 2 || !strings.HasSuffix(left[0], ".tar") {
+		t.Errorf("of content there are %v, %v", left, err)
 	}
 	if data, err := os.ReadFile(filepath.Join(dir, "runs", "r.jsonl")); err != nil && !errors.Is(err, os.ErrNotExist) || strings.Contains(string(data), token) {
 		t.Error(fmt.Errorf("the journal has the secret, or %w", err))

@@ -17,34 +17,18 @@ import (
 	"github.com/mayfly-run/mayfly/internal/network"
 )
 
-// Program is a tool that the suite runs. An engine that executes images runs
-// Shell with "sh -c"; the fake has a Go function of the same Name.
-type Program struct{ Name, Shell string }
-
-// The programs of the suite. Each takes one argument, $1 in the shell.
-var (
-	Exit         = Program{"exit", `exit "$1"`}
-	Print        = Program{"print", `printf '%s' "$1"; printf '%s' "$1" >&2`}
-	Copy         = Program{"copy", `cat`}
-	Sleep        = Program{"sleep", `sleep 300`}
-	Stubborn     = Program{"stubborn", `trap '' TERM; echo ready; while :; do sleep 1; done`}
-	ShowVariable = Program{"show-variable", `eval "printf '%s' \"\$$1\""`}
-	ShowFile     = Program{"show-file", `cat "$1"`}
-	WriteOutput  = Program{"write-output", `printf '%s' "$1" > "$MAYFLY_OUTPUT"`}
-	Flood        = Program{"flood", `head -c "$1" /dev/zero`}
-	LeaveBehind  = Program{"leave-behind", `sleep 300 & echo started`}
-	WorkingDir   = Program{"working-dir", `pwd; : > written-here`}
-	Mocked       = Program{"mocked", `sleep 1 | nc localhost 8080 && sleep 1 | nc api.example 80 && printf '%s' "$1" | greet "$1"`}
-)
-
-// Programs are all of them.
-var Programs = []Program{Exit, Print, Copy, Sleep, Stubborn, ShowVariable, ShowFile, WriteOutput, Flood, LeaveBehind, WorkingDir, Mocked}
-
 // Harness is an engine under test.
 type Harness struct {
 	Engine engine.Engine
 	// Image has what the programs need.
-	Image engine.Image
+	Image    engine.Image
+	Unpacked engine.Unpacked
+	// Runtime is the Security.Runtime under test; empty for the engine's own.
+	Runtime string
+	// OwnProcesses is how many processes and threads the runtime has beside the tool's, which count for its limit.
+	OwnProcesses int64
+	// MostOpenFiles is the most that the host allows, where that is less than engine.MostOpenFiles.
+	MostOpenFiles int64
 	// Args is the command line of a program with its argument.
 	Args func(p Program, argument string) []string
 }
@@ -63,6 +47,8 @@ var serial struct {
 }
 
 // Spec is a spec of a program with small limits and no network.
+//
+// An engine that makes containers of another runtime has it named in each spec.
 func (h *Harness) Spec(p Program, argument string) *engine.Spec {
 	serial.Lock()
 	serial.n++
@@ -70,9 +56,15 @@ func (h *Harness) Spec(p Program, argument string) *engine.Spec {
 	serial.Unlock()
 	return &engine.Spec{
 		ID: id, Image: h.Image, Args: h.Args(p, argument),
-		Resources: engine.Resources{CPU: 1000, Memory: 256 << 20, Disk: 64 << 20, PIDs: 64},
+		Resources: engine.Resources{CPU: 1000, Memory: 256 << 20, Disk: 64 << 20, PIDs: 64 + h.OwnProcesses},
+		Security:  engine.Security{Runtime: h.Runtime},
 		Network:   network.Policy{Mode: network.ModeNone},
 	}
+}
+
+// Start starts a spec that needs nothing of this host except the image and secrets.
+func (h *Harness) Start(ctx context.Context, spec *engine.Spec, secrets engine.Secrets, streams engine.Streams) (engine.Sandbox, error) {
+	return h.Engine.Start(ctx, spec, engine.Local{Image: h.Unpacked, Secrets: secrets}, streams)
 }
 
 // ran is a run of the suite that has ended.
@@ -81,11 +73,17 @@ type ran struct {
 	stdout, stderr string
 }
 
-// run runs a spec to its end.
+// run runs a spec that needs nothing of this host except the image and secrets.
 func (h *Harness) run(t *testing.T, spec *engine.Spec, secrets engine.Secrets, stdin io.Reader) ran {
 	t.Helper()
+	return h.runWith(t, spec, engine.Local{Image: h.Unpacked, Secrets: secrets}, stdin)
+}
+
+// runWith runs a spec to its end.
+func (h *Harness) runWith(t *testing.T, spec *engine.Spec, local engine.Local, stdin io.Reader) ran {
+	t.Helper()
 	var out, errOut bytes.Buffer
-	s, err := h.Engine.Start(t.Context(), spec, secrets, engine.Streams{Stdin: stdin, Stdout: &out, Stderr: &errOut})
+	s, err := h.Engine.Start(t.Context(), spec, local, engine.Streams{Stdin: stdin, Stdout: &out, Stderr: &errOut})
 	if err != nil {
 		t.Fatalf("start: %v", err)
 	}
@@ -122,37 +120,83 @@ func wait(t *testing.T, s engine.Sandbox) (engine.Exit, error) {
 	}
 }
 
+// conformance is a test of the suite, with the fields that it shows to have their effect: of [engine.Spec] and what is in it, and of
+// [engine.Local]. What a field stands for elsewhere, as Mount.Target, counts there.
+type conformance struct {
+	name   string
+	test   func(*testing.T, *Harness)
+	fields string
+}
+
+// suite is all of it.
+func suite() []conformance {
+	return []conformance{
+		{"exit status", testExitStatus, "Args Network.Mode Local.Image"},
+		{"image", testImage, "Image.Reference Image.Digest"},
+		{"streams", testStreams, ""},
+		{"input", testInput, ""},
+		{"a flood of output arrives whole", testFlood, ""},
+		{"signals", testSignals, ""},
+		{"a tool that ignores TERM", testStubborn, ""},
+		{"what a tool leaves running ends with it", testLeaveBehind, ""},
+		{"close while it runs", testClose, ""},
+		{"start is abandoned", testAbandoned, ""},
+		{"command errors", testCommandErrors, ""},
+		{"environment and secrets", testEnvironment, "Environment.Name Environment.Value Environment.Secret Local.Secrets"},
+		{"user", testUser, "User"},
+		{"secret files", testSecretFile, "Mounts.Secret"},
+		{"content files", testContentFile, "Mounts.Kind Mounts.Target Mounts.Content Mounts.Executable"},
+		{"files of the tool", testFiles, "Mounts.Folder Mounts.Path Local.Folders"},
+		{"scratch volumes", testScratch, "Mounts.Size"},
+		{"caches", testCache, ""},
+		{"artifacts", testArtifacts, ""},
+		{"what is writable", testWritable, "Volumes Security.Writable"},
+		{"outputs", testOutputs, "MaxOutputBytes"},
+		{"working directory", testWorkingDir, "WorkingDir"},
+		{"text that isn't UTF-8, and rules that make no sense", testInvalid, ""},
+		{"what the host lacks", testLacking, ""},
+		{"capabilities", testCapabilities, "Security.Capabilities"},
+		{"unsupported", testUnsupported, "Security.Runtime"},
+		{"processor", testProcessor, "Resources.CPU"},
+		{"memory", testMemory, "Resources.Memory"},
+		{"disk", testDisk, "Resources.Disk"},
+		{"processes", testProcesses, "Resources.PIDs"},
+		{"open files", testOpenFiles, "Resources.NoFile Resources.MostNoFile"},
+		{"bandwidth", testBandwidth, "Resources.Bandwidth"},
+		{"egress", testEgress, "Network.Egress"},
+		{"terminal", testTerminal, "Terminal Columns Rows"},
+		{"mocks", testMocks, "Mocks.Allow Mocks.Loopback Mocks.Commands Local.Connections Local.Commands"},
+		{"a test's authority", testAuthority, "Mocks.Authority"},
+		{"times and usage", testTimes, ""},
+		{"kept after a failure, looked into, and removed", testKept, "KeepFor"},
+		{"an id is used once at a time", testSameID, "ID"},
+		{"many at once", testMany, ""},
+	}
+}
+
 // Run runs the suite.
 func Run(t *testing.T, newHarness func(t *testing.T) *Harness) {
-	for _, c := range []struct {
-		name string
-		test func(*testing.T, *Harness)
-	}{
-		{"exit status", testExitStatus},
-		{"streams", testStreams},
-		{"input", testInput},
-		{"a flood of output arrives whole", testFlood},
-		{"signals", testSignals},
-		{"a tool that ignores TERM", testStubborn},
-		{"what a tool leaves running ends with it", testLeaveBehind},
-		{"close while it runs", testClose},
-		{"start is abandoned", testAbandoned},
-		{"command errors", testCommandErrors},
-		{"environment and secrets", testEnvironment},
-		{"secret files", testSecretFile},
-		{"content files", testContentFile},
-		{"outputs", testOutputs},
-		{"working directory", testWorkingDir},
-		{"text that isn't UTF-8, and rules that make no sense", testInvalid},
-		{"unsupported", testUnsupported},
-		{"mocks", testMocks},
-		{"times and usage", testTimes},
-		{"kept after a failure, and removed", testKept},
-		{"an id is used once at a time", testSameID},
-		{"many at once", testMany},
-	} {
-		t.Run(c.name, func(t *testing.T) { c.test(t, newHarness(t)) })
+	shown := map[string]bool{}
+	for _, c := range suite() {
+		t.Run(c.name, func(t *testing.T) {
+			h := newHarness(t)
+			seen := &watched{Engine: h.Engine, set: map[string]bool{}}
+			h.Engine = seen
+			c.test(t, h)
+			for _, field := range strings.Fields(c.fields) {
+				if shown[field] = true; !seen.has(field) {
+					t.Errorf("this test is said to be of %s, and starts nothing that has it", field)
+				}
+			}
+		})
 	}
+	t.Run("each field has a test", func(t *testing.T) {
+		for _, field := range Fields() {
+			if !shown[field] {
+				t.Errorf("%s: no test of the suite is about it", field)
+			}
+		}
+	})
 }
 
 func testExitStatus(t *testing.T, h *Harness) {
@@ -169,7 +213,7 @@ func testStreams(t *testing.T, h *Harness) {
 		t.Errorf("stdout %q and stderr %q, want %q on both", r.stdout, r.stderr, text)
 	}
 	// Without writers the output goes nowhere and nothing blocks.
-	s, err := h.Engine.Start(t.Context(), h.Spec(Flood, "1000000"), nil, engine.Streams{})
+	s, err := h.Start(t.Context(), h.Spec(Flood, "1000000"), nil, engine.Streams{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -200,7 +244,7 @@ func testFlood(t *testing.T, h *Harness) {
 
 func testSignals(t *testing.T, h *Harness) {
 	for _, sig := range []engine.Signal{engine.SIGTERM, engine.SIGKILL} {
-		s, err := h.Engine.Start(t.Context(), h.Spec(Sleep, ""), nil, engine.Streams{})
+		s, err := h.Start(t.Context(), h.Spec(Sleep, ""), nil, engine.Streams{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -208,7 +252,7 @@ func testSignals(t *testing.T, h *Harness) {
 			t.Errorf("signal %d: %v", sig, err)
 		}
 		exit, err := wait(t, s)
-		if err != nil || exit.Code != 128+int(sig) || exit.Signal != sig {
+		if err != nil || exit.Code != engine.ExitSignal(sig) || exit.Signal != sig {
 			t.Errorf("after signal %d: %+v, %v", sig, exit, err)
 		}
 		if err := s.Signal(sig); err != nil {
@@ -222,7 +266,7 @@ func testSignals(t *testing.T, h *Harness) {
 
 func testStubborn(t *testing.T, h *Harness) {
 	ready := newSignalWriter()
-	s, err := h.Engine.Start(t.Context(), h.Spec(Stubborn, ""), nil, engine.Streams{Stdout: ready})
+	s, err := h.Start(t.Context(), h.Spec(Stubborn, ""), nil, engine.Streams{Stdout: ready})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -251,7 +295,7 @@ func testStubborn(t *testing.T, h *Harness) {
 	case <-time.After(startTime):
 		t.Fatal("it doesn't end at KILL")
 	}
-	if exit, err := s.Wait(); err != nil || exit.Code != 137 {
+	if exit, err := s.Wait(); err != nil || exit.Code != engine.ExitSignal(engine.SIGKILL) {
 		t.Errorf("a second Wait: %+v, %v", exit, err)
 	}
 }
@@ -267,26 +311,8 @@ func testLeaveBehind(t *testing.T, h *Harness) {
 	}
 }
 
-func testKept(t *testing.T, h *Harness) {
-	spec := h.Spec(Exit, "3")
-	spec.KeepFor = time.Minute
-	s, err := h.Engine.Start(t.Context(), spec, nil, engine.Streams{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if exit, err := wait(t, s); err != nil || exit.Code != 3 || !exit.Kept {
-		t.Errorf("%+v, %v; want it kept", exit, err)
-	}
-	if err := s.Close(); err != nil {
-		t.Error(err)
-	}
-	if err := s.Remove(); err != nil { // or the check for leftovers finds it
-		t.Error(err)
-	}
-}
-
 func testClose(t *testing.T, h *Harness) {
-	s, err := h.Engine.Start(t.Context(), h.Spec(Sleep, ""), nil, engine.Streams{Stdin: neverReader{}})
+	s, err := h.Start(t.Context(), h.Spec(Sleep, ""), nil, engine.Streams{Stdin: neverReader{}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -316,7 +342,7 @@ func testAbandoned(t *testing.T, h *Harness) {
 	cause := errors.New("changed my mind")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(cause)
-	s, err := h.Engine.Start(ctx, h.Spec(Sleep, ""), nil, engine.Streams{})
+	s, err := h.Start(ctx, h.Spec(Sleep, ""), nil, engine.Streams{})
 	if s != nil || !errors.Is(err, cause) {
 		t.Fatalf("Start with a cancelled context: %v, %v", s, err)
 	}
@@ -324,7 +350,7 @@ func testAbandoned(t *testing.T, h *Harness) {
 	for i := range 10 {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		timer := time.AfterFunc(time.Duration(i)*4*time.Millisecond, func() { cancel(cause) })
-		s, err := h.Engine.Start(ctx, h.Spec(Sleep, ""), nil, engine.Streams{})
+		s, err := h.Start(ctx, h.Spec(Sleep, ""), nil, engine.Streams{})
 		timer.Stop()
 		cancel(nil)
 		switch {
@@ -346,7 +372,7 @@ func testCommandErrors(t *testing.T, h *Harness) {
 	}{{[]string{"no-such-command"}, true}, {[]string{"/no/such/command"}, true}, {[]string{"/etc"}, false}} {
 		spec := h.Spec(Exit, "0")
 		spec.Args = c.args
-		s, err := h.Engine.Start(t.Context(), spec, nil, engine.Streams{})
+		s, err := h.Start(t.Context(), spec, nil, engine.Streams{})
 		if err == nil {
 			_ = s.Close()
 		}
@@ -383,18 +409,10 @@ func testSecretFile(t *testing.T, h *Harness) {
 	}
 	spec = h.Spec(ShowFile, "/secrets/token")
 	spec.Mounts = []engine.Mount{{Kind: engine.MountSecret, Target: "/secrets/token", Secret: "token"}}
-	s, err := h.Engine.Start(t.Context(), spec, nil, engine.Streams{})
+	s, err := h.Start(t.Context(), spec, nil, engine.Streams{})
 	if err == nil {
 		_ = s.Close()
 		t.Error("it starts without a value for its secret")
-	}
-}
-
-func testContentFile(t *testing.T, h *Harness) {
-	spec := h.Spec(ShowFile, "/etc/tool/config.txt")
-	spec.Mounts = []engine.Mount{{Kind: engine.MountContent, Target: "/etc/tool/config.txt", Content: []byte("content\n")}}
-	if r := h.run(t, spec, nil, nil); r.stdout != "content\n" {
-		t.Errorf("the file has %q: %s", r.stdout, r.stderr)
 	}
 }
 
@@ -432,7 +450,7 @@ func testInvalid(t *testing.T, h *Harness) {
 	} {
 		spec := h.Spec(Exit, "0")
 		bend(spec)
-		s, err := h.Engine.Start(t.Context(), spec, nil, engine.Streams{})
+		s, err := h.Start(t.Context(), spec, nil, engine.Streams{})
 		if err == nil {
 			_ = s.Close()
 		}
@@ -440,22 +458,6 @@ func testInvalid(t *testing.T, h *Harness) {
 		if !errors.As(err, &invalid) {
 			t.Errorf("%q %v %v: %v", spec.Args, spec.Environment, spec.Network, err)
 		}
-	}
-}
-
-func testUnsupported(t *testing.T, h *Harness) {
-	spec := h.Spec(Exit, "0")
-	spec.Security.Runtime = "no-such-runtime"
-	s, err := h.Engine.Start(t.Context(), spec, nil, engine.Streams{})
-	if err == nil {
-		_ = s.Close()
-	}
-	var u *engine.Unsupported
-	if !errors.As(err, &u) {
-		t.Fatalf("an unknown runtime: %v", err)
-	}
-	if u.Feature == "" || u.Why == "" || u.Remedy == "" {
-		t.Errorf("it doesn't say everything: %#v", u)
 	}
 }
 
@@ -473,11 +475,11 @@ func testTimes(t *testing.T, h *Harness) {
 
 func testSameID(t *testing.T, h *Harness) {
 	spec := h.Spec(Sleep, "")
-	first, err := h.Engine.Start(t.Context(), spec, nil, engine.Streams{})
+	first, err := h.Start(t.Context(), spec, nil, engine.Streams{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	second, err := h.Engine.Start(t.Context(), spec, nil, engine.Streams{})
+	second, err := h.Start(t.Context(), spec, nil, engine.Streams{})
 	if err == nil {
 		_ = second.Close()
 		t.Error("the same id was started twice")
@@ -499,7 +501,7 @@ func testMany(t *testing.T, h *Harness) {
 		all.Go(func() {
 			want := fmt.Sprintf("run %d", i)
 			var out bytes.Buffer
-			s, err := h.Engine.Start(t.Context(), h.Spec(Print, want), nil, engine.Streams{Stdout: &out})
+			s, err := h.Start(t.Context(), h.Spec(Print, want), nil, engine.Streams{Stdout: &out})
 			if err != nil {
 				t.Error(err)
 				return
@@ -518,6 +520,44 @@ func testMany(t *testing.T, h *Harness) {
 		})
 	}
 	all.Wait()
+}
+
+// printed collects what a tool prints, and lets a test wait for some of it.
+type printed struct {
+	mu    sync.Mutex
+	text  strings.Builder
+	grown chan struct{}
+}
+
+func newPrinted() *printed { return &printed{grown: make(chan struct{}, 1)} }
+
+func (p *printed) Write(b []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.text.Write(b)
+	select {
+	case p.grown <- struct{}{}:
+	default:
+	}
+	return len(b), nil
+}
+
+func (p *printed) String() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.text.String()
+}
+
+func (p *printed) until(t *testing.T, text string) {
+	t.Helper()
+	deadline := time.After(startTime)
+	for !strings.Contains(p.String(), text) {
+		select {
+		case <-p.grown:
+		case <-deadline:
+			t.Fatalf("no %q in %q", text, p)
+		}
+	}
 }
 
 // signalWriter tells of its first byte.

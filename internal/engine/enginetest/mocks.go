@@ -4,12 +4,12 @@ import (
 	"bufio"
 	"encoding/binary"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 
@@ -23,16 +23,11 @@ func testMocks(t *testing.T, h *Harness) {
 	spec := h.Spec(Mocked, "you")
 	spec.Network.Mode = network.ModePublic
 	spec.Mocks = &engine.Mocks{
-		Connections: m.listen("connections", m.connection), Allow: network.Policy{Mode: network.ModeNone},
-		Loopback: []network.PortRange{network.Port(8080)},
-		Commands: []string{"greet"}, CommandSocket: m.listen("commands", m.command),
+		Allow: network.Policy{Mode: network.ModeNone}, Loopback: []network.PortRange{network.Port(8080)}, Commands: []string{"greet"},
 	}
-	probe, err := h.Engine.Start(t.Context(), spec, nil, engine.Streams{})
-	var u *engine.Unsupported
-	if errors.As(err, &u) {
-		if u.Feature == "" || u.Why == "" || u.Remedy == "" {
-			t.Errorf("it doesn't say everything: %#v", u)
-		}
+	local := engine.Local{Image: h.Unpacked, Connections: m.listen("connections", m.connection), Commands: m.listen("commands", m.command)}
+	probe, err := h.Engine.Start(t.Context(), spec, local, engine.Streams{})
+	if refused(t, err) {
 		return
 	}
 	if err != nil {
@@ -41,9 +36,29 @@ func testMocks(t *testing.T, h *Harness) {
 	if err := probe.Close(); err != nil {
 		t.Error(err)
 	}
-	r := h.run(t, spec, nil, nil)
+	r := h.runWith(t, spec, local, nil)
 	if want := "localhost true\napi.example false\ngreet you, you\n"; r.stdout != want || r.stderr != "" || r.exit.Code != 7 {
 		t.Errorf("%+v, want %q", r, want)
+	}
+}
+
+// testAuthority has the tool trust a test's certificate.
+func testAuthority(t *testing.T, h *Harness) {
+	const authority = "-----BEGIN CERTIFICATE-----\nbWF5Zmx5IHRlc3Q=\n-----END CERTIFICATE-----\n"
+	spec := h.Spec(Trusted, "")
+	spec.Mocks = &engine.Mocks{Allow: network.Policy{Mode: network.ModeNone}, Authority: []byte(authority)}
+	s, err := h.Start(t.Context(), spec, nil, engine.Streams{})
+	if refused(t, err) {
+		return
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	if r := h.run(t, spec, nil, nil); !strings.Contains(r.stdout, strings.TrimSpace(authority)) {
+		t.Errorf("what it trusts is %q: %s", r.stdout, r.stderr)
 	}
 }
 

@@ -1,10 +1,16 @@
 package fake_test
 
 import (
+	"bufio"
+	"context"
+	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
+	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -50,10 +56,32 @@ var programs = map[string]fake.Program{
 		return 0
 	},
 	enginetest.ShowFile.Name: func(p *fake.Process) int {
-		if _, err := p.Stdout.Write(p.Files[p.Args[1]]); err != nil {
-			return 1
+		data, err := p.ReadFile(p.Args[1])
+		if err == nil {
+			_, err = p.Stdout.Write(data)
 		}
-		return 0
+		return status(err)
+	},
+	enginetest.RunFile.Name: func(p *fake.Process) int {
+		if p.Executable(p.Args[1]) {
+			return 0
+		}
+		return 1
+	},
+	enginetest.WriteFile.Name: func(p *fake.Process) int {
+		data, _ := p.ReadFile(p.Args[1]) // a new file is empty
+		return status(p.WriteFile(p.Args[1], append(slices.Clone(data), 'x')))
+	},
+	enginetest.WriteAndFail.Name: func(p *fake.Process) int {
+		data, _ := p.ReadFile(p.Args[1])
+		if err := p.WriteFile(p.Args[1], append(slices.Clone(data), 'x')); err != nil {
+			return status(err)
+		}
+		return 3
+	},
+	enginetest.Fill.Name: func(p *fake.Process) int {
+		name, size, _ := strings.Cut(p.Args[1], " ")
+		return status(p.WriteFile(name, make([]byte, number(size))))
 	},
 	enginetest.WriteOutput.Name: func(p *fake.Process) int {
 		p.Output = append(p.Output, p.Args[1]...)
@@ -77,15 +105,119 @@ var programs = map[string]fake.Program{
 		fmt.Fprintln(p.Stdout, p.Dir)
 		return 0
 	},
-	enginetest.Mocked.Name: func(*fake.Process) int { return 1 }, // never started
+	enginetest.Who.Name: func(p *fake.Process) int {
+		fmt.Fprintf(p.Stdout, "%d\n%d\n", p.UID, p.GID)
+		return 0
+	},
+	enginetest.Privileges.Name: func(p *fake.Process) int {
+		var set uint64
+		for _, name := range p.Spec.Security.Capabilities {
+			set |= map[string]uint64{"CAP_NET_BIND_SERVICE": 1 << 10}[name]
+		}
+		fmt.Fprintf(p.Stdout, "%016x\n", set)
+		return 0
+	},
+	enginetest.Compute.Name: func(p *fake.Process) int {
+		p.Compute(time.Duration(number(p.Args[1])) * time.Second)
+		return 0
+	},
+	enginetest.Allocate.Name: func(p *fake.Process) int {
+		p.Allocate(int64(number(p.Args[1])))
+		return status(context.Cause(p.Context))
+	},
+	enginetest.Fork.Name: func(p *fake.Process) int {
+		for range number(p.Args[1]) {
+			if err := p.Fork(); err != nil {
+				return 2
+			}
+		}
+		fmt.Fprintln(p.Stdout, "started")
+		return 0
+	},
+	enginetest.OpenFiles.Name: func(p *fake.Process) int {
+		soft, hard := p.OpenFiles()
+		fmt.Fprintf(p.Stdout, "%d\n%d\n", soft, hard)
+		return 0
+	},
+	enginetest.Reach.Name: func(p *fake.Process) int {
+		host, port, _ := strings.Cut(p.Args[1], " ")
+		c, err := p.Dial(host, uint16(number(port)))
+		if err != nil {
+			return 1
+		}
+		defer c.Close()
+		data, err := p.Receive(c)
+		if err == nil {
+			_, err = p.Stdout.Write(data)
+		}
+		return status(err)
+	},
+	enginetest.Terminal.Name: func(p *fake.Process) int {
+		in := bufio.NewScanner(p.Stdin)
+		for {
+			columns, rows, _ := p.Terminal()
+			fmt.Fprintln(p.Stdout, rows, columns)
+			if !in.Scan() || in.Text() == "" {
+				break
+			}
+		}
+		fmt.Fprintln(p.Stderr, "to stderr")
+		return 0
+	},
+	enginetest.Trusted.Name: func(p *fake.Process) int {
+		data, err := p.ReadFile(p.Getenv("SSL_CERT_FILE"))
+		if err == nil {
+			_, err = p.Stdout.Write(data)
+		}
+		return status(err)
+	},
+	enginetest.Mocked.Name: func(p *fake.Process) int {
+		if err := errors.Join(show(p, "localhost", 8080), show(p, "api.example", 80)); err != nil {
+			return status(err)
+		}
+		out, _, code, err := p.Call(p.Args[1], "greet", p.Args[1])
+		if err != nil {
+			return status(err)
+		}
+		fmt.Fprint(p.Stdout, out)
+		return code
+	},
+}
+
+// status is a program's exit status.
+func status(err error) int {
+	if err != nil {
+		return 1
+	}
+	return 0
+}
+
+func number(text string) int {
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		panic(err)
+	}
+	return n
+}
+
+// show prints what a server says.
+func show(p *fake.Process, host string, port uint16) error {
+	c, err := p.Dial(host, port)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	data, err := p.Receive(c)
+	fmt.Fprint(p.Stdout, string(data))
+	return err
 }
 
 func TestConformance(t *testing.T) {
 	enginetest.Run(t, func(*testing.T) *enginetest.Harness {
 		return &enginetest.Harness{
-			Engine: &fake.Engine{Programs: programs},
-			Image:  engine.Image{Layers: []string{"/nowhere"}},
-			Args:   func(p enginetest.Program, argument string) []string { return []string{p.Name, argument} },
+			Engine: &fake.Engine{Programs: programs}, Image: engine.Image{Reference: "fake", Digest: "fake@sha256:0"},
+			Unpacked: engine.Unpacked{Layers: []string{"/nowhere"}},
+			Args:     func(p enginetest.Program, argument string) []string { return []string{p.Name, argument} },
 		}
 	})
 }

@@ -6,7 +6,7 @@
 // sandbox and exits; when the shim dies, mayfly reads it.
 //
 //	mayfly                         mayfly-shim
-//	  |---- Request{Start} ----------->|  spec and secret values, once
+//	  |---- Request{Start} ----------->|  spec, secret values and what is on this host, once
 //	  |<--- Report{Running} -----------|  the tool's first process was executed
 //	  |<--- Report{Event}… ------------|  metrics, connections; a quick tool's may come before Running
 //	  |---- Request{Signal}… --------->|
@@ -52,8 +52,8 @@ type Request struct {
 
 // Start is everything the shim needs to run one tool.
 type Start struct {
-	Spec    *engine.Spec   `json:"spec"`
-	Secrets engine.Secrets `json:"secrets,omitempty"`
+	Spec  *engine.Spec `json:"spec"`
+	Local engine.Local `json:"local"`
 
 	// Dir is the run's directory. The shim mounts on Dir/root (an ordinary
 	// user's elsewhere: sandbox/mountpoint.go); it removes Dir itself only when

@@ -85,7 +85,7 @@ func advice(spec *engine.Spec, lines []string, status int) string {
 			}
 			return fmt.Sprintf("no secret is mounted at /secrets/%s; add volumes: [{name: %s, secret: %s}] to the tool", name, name, name)
 		}
-		if status != exitNotExecutable && isRoot(spec.User) && !slices.Contains(spec.Security.Capabilities, "CAP_CHOWN") && notPermitted().MatchString(line) && !strings.HasPrefix(line, "ping: ") {
+		if status != engine.ExitNotExecutable && isRoot(spec.User) && !slices.Contains(spec.Security.Capabilities, "CAP_CHOWN") && notPermitted().MatchString(line) && !strings.HasPrefix(line, "ping: ") {
 			return "root has no capabilities unless the tool asks for them: security: {capabilities: root} lets it change owners and users and use files of others"
 		}
 	}
@@ -118,9 +118,6 @@ func alwaysReadOnly(spec *engine.Spec, file string) bool {
 func mounted(spec *engine.Spec, path string) bool {
 	return slices.ContainsFunc(spec.Mounts, func(m engine.Mount) bool { return m.Target == path || strings.HasPrefix(m.Target, path+"/") })
 }
-
-// exitNotExecutable is a shell's exit status for a file without permission to execute.
-const exitNotExecutable = 126
 
 // isRoot says whether a tool's user, as "user:group", is root for sure.
 func isRoot(user string) bool {

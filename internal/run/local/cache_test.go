@@ -27,14 +27,14 @@ func cacheOf(t *testing.T, dir, definition string, change func(*run.Request)) st
 		change(req)
 	}
 	r := &Runner{Places: Places{Caches: "/caches"}}
-	_, spec, err := r.Prepare("id", req, func(ref string) (*image.Image, error) { return &image.Image{Reference: ref}, nil })
+	p, err := r.Prepare("id", req, func(ref string) (*image.Image, error) { return &image.Image{Reference: ref}, nil })
 	if err != nil {
 		t.Fatal(err)
 	}
-	if m := spec.Mounts[0]; m.Kind != engine.MountCache || m.Source != "/caches" {
+	if m := p.Spec.Mounts[0]; m.Kind != engine.MountCache || p.Local.Folders[m.Folder] != "/caches" {
 		t.Fatalf("%+v", m)
 	}
-	return spec.Mounts[0].Path
+	return p.Spec.Mounts[0].Path
 }
 
 // I22: whoever chooses names can't choose what another project's tool finds in its cache.

@@ -10,9 +10,11 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/mayfly-run/mayfly/internal/content"
 	"github.com/mayfly-run/mayfly/internal/engine"
 	"github.com/mayfly-run/mayfly/internal/image"
 	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/shape"
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
@@ -25,31 +27,37 @@ const (
 
 // Places are the folders of this machine that a run's mounts come from.
 type Places struct {
-	Caches    string // that has all caches
-	Artifacts Artifacts
+	Caches  string        // that has all caches
+	Content content.Store // artifacts, and what tools from elsewhere bring along
 }
 
-// Compile makes the spec of one run. It is a pure function: the same request
-// and image give the same spec, nothing is looked up, and no secret's value is
-// in it. The request names its
-// project, and a script that is a file has been read (tool.Tool.ReadFiles).
+// The names that mounts have for the folders of engine.Local.
+const (
+	filesFolder   = "files"   // the tool's own
+	cachesFolder  = "caches"  // Places.Caches
+	contentFolder = "content" // Places.Content
+	makingFolder  = "making"  // the artifacts that the run makes
+)
+
+// Compile makes the spec of one run, and what of it is this machine's: all
+// except secrets and the sockets of mocks. It is a pure function: the same
+// request and image give the same spec, and nothing is looked up. The request
+// names its project, and a script that is a file has been read
+// (tool.Tool.ReadFiles).
 //
 // The environment's precedence, lowest first: the image's, the tool's with the
 // defaults of its args, what is shared by the steps of a workflow, inputs, the
 // request's own.
-func Compile(id string, req *run.Request, img *image.Image, at Places) (*engine.Spec, error) {
+func Compile(id string, req *run.Request, img *image.Image, at Places) (*engine.Spec, engine.Local, error) {
 	t := req.Tool.Defaults()
 	inputs, err := t.Inputs(req.Inputs)
+	var local engine.Local
 	if err != nil {
-		return nil, err
+		return nil, local, err
 	}
 	spec := &engine.Spec{
-		ID: id,
-		Image: engine.Image{
-			Reference: img.Reference,
-			Digest:    img.Digest,
-			HoldFile:  img.HoldFile,
-		},
+		ID:         id,
+		Image:      engine.Image{Reference: img.Reference, Digest: img.Digest},
 		WorkingDir: workingDir(t, &img.Config),
 		User:       cmp.Or(t.Security.User, img.Config.User),
 		Resources:  engine.Resources(t.Resources), // the same fields, so that none is left out
@@ -63,45 +71,62 @@ func Compile(id string, req *run.Request, img *image.Image, at Places) (*engine.
 		MaxOutputBytes: MaxOutputBytes,
 		Mocks:          req.Mocks,
 	}
-	for _, f := range img.Folders {
-		spec.Image.Folders = append(spec.Image.Folders, engine.Folder(f))
-	}
-	for _, l := range img.Layers {
-		spec.Image.Layers = append(spec.Image.Layers, l.Path)
-	}
 	spec.Environment = compileEnvironment(t, img.Config.Env, req, inputs)
 	if extractsAsRoot(spec) {
 		spec.Environment = append(spec.Environment, engine.Variable{Name: tarOptions, Value: "--no-same-owner"})
 	}
 	spillLarge(spec)
 	if err := compileCommand(spec, t, &img.Config); err != nil {
-		return nil, err
+		return nil, local, err
 	}
-	spec.StopSignal = stopSignal(img.Config.StopSignal)
 	for _, dir := range slices.Sorted(maps.Keys(img.Config.Volumes)) {
 		if dir = path.Clean(dir); path.IsAbs(dir) && dir != "/" {
 			spec.Volumes = append(spec.Volumes, dir)
 		}
 	}
 	for _, v := range t.Volumes {
-		m, err := compileVolume(req, v, img, at.Caches)
+		m, err := compileVolume(req, v, img)
 		if err != nil {
-			return nil, err
+			return nil, local, err
 		}
 		spec.Mounts = append(spec.Mounts, m)
 	}
 	for _, a := range req.Artifacts {
-		m := engine.Mount{Kind: engine.MountArtifact, Target: a.Target, Source: at.Artifacts.making(req.ID), Path: a.Name}
+		m := engine.Mount{Kind: engine.MountArtifact, Target: a.Target, Folder: makingFolder, Path: a.Name}
 		if !a.Made {
-			file, err := at.Artifacts.Path(a.Digest)
+			file, err := at.Content.Path(a.Digest)
 			if err != nil {
-				return nil, fmt.Errorf("artifact %s: %w", a.Name, err)
+				return nil, local, fmt.Errorf("artifact %s: %w", a.Name, err)
 			}
-			m.Kind, m.Source, m.Path = engine.MountHanded, string(at.Artifacts), strings.TrimSuffix(filepath.Base(file), ".tar")
+			m.Kind, m.Folder, m.Path = engine.MountHanded, contentFolder, strings.TrimSuffix(filepath.Base(file), ".tar")
 		}
 		spec.Mounts = append(spec.Mounts, m)
 	}
-	return spec, nil
+	return spec, compileLocal(spec, req, img, at), nil
+}
+
+// compileLocal is what a spec has of this machine.
+func compileLocal(spec *engine.Spec, req *run.Request, img *image.Image, at Places) engine.Local {
+	local := engine.Local{Image: engine.Unpacked{HoldFile: img.HoldFile}}
+	for _, f := range img.Folders {
+		local.Image.Folders = append(local.Image.Folders, engine.Folder(f))
+	}
+	for _, l := range img.Layers {
+		local.Image.Layers = append(local.Image.Layers, l.Path)
+	}
+	all := map[string]string{
+		filesFolder: req.Tool.Source.Dir, cachesFolder: at.Caches, contentFolder: string(at.Content), makingFolder: making(at.Content, req.ID),
+	}
+	for _, m := range spec.Mounts {
+		if m.Folder == "" {
+			continue
+		}
+		if local.Folders == nil {
+			local.Folders = map[string]string{}
+		}
+		local.Folders[m.Folder] = all[m.Folder]
+	}
+	return local
 }
 
 func capabilities(names []string) []string {
@@ -201,25 +226,25 @@ func compileCommand(spec *engine.Spec, t *tool.Tool, config *image.RunConfig) er
 	default:
 		spec.Args = append(slices.Clone(config.Entrypoint), config.Cmd...)
 		if len(spec.Args) == 0 {
-			return fmt.Errorf("%s: tool %q has neither command nor script, and image %s has no entrypoint; add a command", t.Source.Position, t.Name, spec.Image.Reference)
+			return &shape.PlacedError{Position: t.Source.Position, Err: fmt.Errorf("tool %q has neither command nor script, and image %s has no entrypoint; add a command", t.Name, spec.Image.Reference)}
 		}
 	}
 	return nil
 }
 
-func compileVolume(req *run.Request, v tool.Volume, img *image.Image, caches string) (engine.Mount, error) {
+func compileVolume(req *run.Request, v tool.Volume, img *image.Image) (engine.Mount, error) {
 	m := engine.Mount{Target: v.MountPath, Size: v.Size}
 	var err error
 	switch {
 	case v.Secret != "":
 		m.Kind, m.Secret = engine.MountSecret, v.Secret
 	case v.File != "":
-		m.Kind, m.Source, m.Path = engine.MountFile, req.Tool.Source.Dir, v.File
-		if m.Source == "" {
-			err = fmt.Errorf("%s: volume %s: the definition comes from no folder, so it has no files; save it to a file", v.Position, v.Name)
+		m.Kind, m.Folder, m.Path = engine.MountFile, filesFolder, v.File
+		if req.Tool.Source.Dir == "" && req.Tool.Source.Files == "" {
+			err = noFolder(req.Tool)
 		}
 	case v.Cache != "":
-		m.Kind, m.Source = engine.MountCache, caches
+		m.Kind, m.Folder = engine.MountCache, cachesFolder
 		m.Path, err = cachePath(req.Project, req.Tool, v.Cache, img)
 	default:
 		m.Kind = engine.MountScratch

@@ -27,7 +27,7 @@ func TestLimitsAreComplete(t *testing.T) {
 		d := parseTool(t, "image: i\ncommand: [go]")
 		full := *d.Defaults()
 		change(&full.Resources)
-		spec, err := Compile("id", &run.Request{Tool: &full}, &image.Image{Reference: "i"}, Places{})
+		spec, _, err := Compile("id", &run.Request{Tool: &full}, &image.Image{Reference: "i"}, Places{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -21,14 +21,14 @@ func (r *execution) conclude(t *tool.Tool, exit *engine.Exit, cause error) {
 	res.Hint = ""
 	switch {
 	case errors.Is(cause, errTimeout):
-		res.Status, res.ExitCode = run.TimedOut, run.ExitTimedOut
+		res.Status, res.ExitCode, res.Code = run.TimedOut, run.ExitTimedOut, run.CodeTimedOut
 		res.Reason = fmt.Sprintf("timed out after %s", t.Timeout)
 		res.Hint = raise(r.req, "timeout", "timeout")
 	case cause != nil:
-		res.Status, res.ExitCode = run.Cancelled, run.ExitCancelled
+		res.Status, res.ExitCode, res.Code = run.Cancelled, run.ExitCancelled, run.CodeCancelled
 		res.Reason = "cancelled"
 	case exit.OutOfMemory:
-		res.Status, res.ExitCode = run.OutOfMemory, 137
+		res.Status, res.ExitCode, res.Code = run.OutOfMemory, run.ExitOutOfMemory, run.CodeOutOfMemory
 		res.Hint = raise(r.req, "resources.memory", "memory")
 		switch {
 		case exit.TooManyLocks:
@@ -43,15 +43,15 @@ func (r *execution) conclude(t *tool.Tool, exit *engine.Exit, cause error) {
 			}
 		}
 	case exit.Signal != 0:
-		res.Status = run.Failed
+		res.Status, res.Code = run.Failed, run.CodeKilled
 		res.Reason = fmt.Sprintf("killed by signal %d", exit.Signal)
 		res.Hint = r.limitHint(t, exit)
 	case exit.Code != 0:
-		res.Status = run.Failed
+		res.Status, res.Code = run.Failed, run.CodeToolFailed
 		res.Reason = fmt.Sprintf("exit status %d", exit.Code)
 		res.Hint = r.limitHint(t, exit)
 	default:
-		res.Status, res.Reason = run.Succeeded, ""
+		res.Status, res.Code, res.Reason = run.Succeeded, "", ""
 	}
 	r.outputs(t, exit)
 }
@@ -108,7 +108,7 @@ func (r *execution) outputs(t *tool.Tool, exit *engine.Exit) {
 		}
 	}
 	if err != nil && res.Status == run.Succeeded {
-		res.Status, res.ExitCode, res.Reason = run.Failed, run.ExitError, err.Error()
+		res.Status, res.ExitCode, res.Code, res.Reason = run.Failed, run.ExitError, run.CodeInvalidOutput, err.Error()
 	}
 }
 

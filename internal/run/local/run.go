@@ -19,6 +19,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/image"
 	"github.com/mayfly-run/mayfly/internal/policy"
 	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/run/failure"
 	"github.com/mayfly-run/mayfly/internal/secret"
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
@@ -127,9 +128,9 @@ func (r *execution) keepArtifacts(ctx context.Context) (err error) {
 		return nil
 	}
 	if r.result.Status == run.Succeeded {
-		r.result.Artifacts, err = r.Artifacts.keep(ctx, r.req.ID, r.req.Artifacts)
+		r.result.Artifacts, err = keep(ctx, r.Content, r.req.ID, r.req.Artifacts)
 	}
-	return errors.Join(err, r.Artifacts.drop(r.req.ID))
+	return errors.Join(err, drop(r.Content, r.req.ID))
 }
 
 // handOn seals what later runs get of this one, and masks the outputs in its result where a secret is in them.
@@ -204,19 +205,11 @@ func (r *execution) do(ctx context.Context) (*run.Result, error) {
 // fail sets the result for a failure of Mayfly's.
 func (r *execution) fail(ctx context.Context, err error) {
 	res := &r.result
-	res.Reason = err.Error()
-	res.Status, res.ExitCode = run.Error, run.ExitError
-	var command *engine.CommandError
-	var denied *policy.DeniedError
-	switch {
-	case errors.As(err, &denied):
-		res.Status = run.Denied
-	case errors.As(err, &command):
-		res.Status, res.ExitCode = run.Failed, command.ExitCode()
-	case errors.Is(err, engine.ErrLost):
-		res.Status = run.Lost
-	case ctx.Err() != nil && errors.Is(err, context.Cause(ctx)):
-		res.Status, res.ExitCode = run.Cancelled, run.ExitCancelled
+	f := failure.Of(err)
+	res.Status, res.ExitCode, res.Code, res.Reason = f.State, f.ExitCode, f.Code, err.Error()
+	// What failed because the run was ended didn't fail by itself.
+	if f.State == run.Error && ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
+		res.Status, res.ExitCode, res.Code = run.Cancelled, run.ExitCancelled, run.CodeCancelled
 		res.Reason = "cancelled before the tool started"
 		if res.Attempts > 1 {
 			res.Reason = fmt.Sprintf("cancelled before attempt %d started", res.Attempts)
@@ -225,45 +218,54 @@ func (r *execution) fail(ctx context.Context, err error) {
 }
 
 // masked is err with every secret in its text masked; an error that needs it
-// loses what it wraps.
+// loses what it wraps, except for its code.
 func (r *execution) masked(err error) error {
 	if text := err.Error(); r.masker.Load().String(text) != text {
-		return errors.New(r.masker.Load().String(text))
+		return run.NewError(failure.CodeOf(err), r.masker.Load().String(text))
 	}
 	return err
 }
 
-// Prepare is the tool as this host runs it, and the spec of a run of it. find
-// is asked for the image once the policy allows it.
-func (r *Runner) Prepare(id string, req *run.Request, find func(ref string) (*image.Image, error)) (*tool.Tool, *engine.Spec, error) {
+// Prepared is a run that can be started.
+type Prepared struct {
+	Tool  *tool.Tool // as this host runs it
+	Spec  *engine.Spec
+	Local engine.Local  // without secrets and the sockets of mocks
+	Stop  engine.Signal // what the image asks to be ended by; zero is SIGTERM
+}
+
+// Prepare makes what the engine is given. find is asked for the image once the
+// policy allows it.
+func (r *Runner) Prepare(id string, req *run.Request, find func(ref string) (*image.Image, error)) (*Prepared, error) {
 	if err := req.Tool.Runnable(); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	applied, err := r.Policy.Apply(req.Tool)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if _, err := applied.Inputs(req.Inputs); err != nil { // before an image is fetched for nothing
-		return nil, nil, err
+		return nil, err
 	}
 	img, err := find(applied.Image)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	asked := *req
 	asked.Tool = applied
 	if asked.Project, err = projectOf(req); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	spec, err := Compile(id, &asked, img, r.Places)
-	return applied, spec, err
+	p := &Prepared{Tool: applied, Stop: stopSignal(img.Config.StopSignal)}
+	p.Spec, p.Local, err = Compile(id, &asked, img, r.Places)
+	return p, err
 }
 
 // attempts prepares the run and starts the tool as often as its retry says.
-func (r *execution) attempts(ctx context.Context) error {
+func (r *execution) attempts(ctx context.Context) (err error) {
 	release := func() error { return nil }
 	defer func() { _ = release() }() // a hold ends with the process at the latest
-	t, spec, err := r.Prepare(r.req.ID, r.req, func(ref string) (img *image.Image, err error) {
+	p, err := r.Prepare(r.req.ID, r.req, func(ref string) (img *image.Image, err error) {
 		if img, err = r.resolve(ctx, ref); err != nil {
 			return nil, err
 		}
@@ -284,11 +286,16 @@ func (r *execution) attempts(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	t, spec := p.Tool, p.Spec
 	spec.KeepFor = r.req.KeepFor
-	secrets, err := r.secrets(ctx, spec)
+	if p.Local.Secrets, err = r.secrets(ctx, spec); err != nil {
+		return err
+	}
+	free, err := r.provide(ctx, p)
 	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, free()) }()
 	if r.opts.Stdin != nil && several(t.Retry) {
 		r.stdin = newInput(r.opts.Stdin)
 		defer r.stdin.close()
@@ -299,7 +306,7 @@ func (r *execution) attempts(ctx context.Context) error {
 	}
 	r.state(run.Creating, "", first)
 	for attempt := 1; ; attempt++ {
-		again, err := r.attempt(ctx, t, spec, secrets, attempt)
+		again, err := r.attempt(ctx, p, attempt)
 		if err != nil || again == nil {
 			return err
 		}
@@ -410,9 +417,42 @@ func noVariable(name string, value []byte) string {
 	return ""
 }
 
+// provide makes what a run has on this machine while it lives: the files that came along with its tool, and the sockets of
+// mocks.
+func (r *execution) provide(ctx context.Context, p *Prepared) (free func() error, err error) {
+	var all []func() error
+	free = func() error {
+		var errs []error
+		for _, f := range slices.Backward(all) {
+			errs = append(errs, f())
+		}
+		return errors.Join(errs...)
+	}
+	if _, brings := p.Local.Folders[filesFolder]; brings && p.Tool.Source.Files != "" {
+		remove, err := unpackFiles(ctx, r.Content, p.Tool.Source.Files, &p.Local)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, remove)
+	}
+	if r.req.Mocks == nil {
+		return free, nil
+	}
+	if r.opts.Mocks == nil {
+		return nil, errors.Join(errors.New("the request has mocks, and nothing answers for them"), free())
+	}
+	sockets, err := listenForMocks(r.opts.Mocks, &p.Local)
+	if err != nil {
+		return nil, errors.Join(err, free())
+	}
+	all = append(all, sockets.close)
+	return free, nil
+}
+
 // attempt runs the tool once. again is nil unless the retry rules ask for
 // another; then it removes what this one has kept.
-func (r *execution) attempt(ctx context.Context, t *tool.Tool, spec *engine.Spec, secrets engine.Secrets, n int) (again func() error, err error) {
+func (r *execution) attempt(ctx context.Context, p *Prepared, n int) (again func() error, err error) {
+	t, spec := p.Tool, p.Spec
 	shown := 0
 	if several(t.Retry) {
 		shown, r.result.Attempts = n, n
@@ -428,7 +468,7 @@ func (r *execution) attempt(ctx context.Context, t *tool.Tool, spec *engine.Spec
 	if r.resized != [2]uint16{} {
 		spec.Columns, spec.Rows = r.resized[0], r.resized[1]
 	}
-	sandbox, err := r.Engine.Start(ctx, spec, secrets, streams)
+	sandbox, err := r.Engine.Start(ctx, spec, p.Local, streams)
 	if err != nil {
 		return nil, err
 	}
@@ -437,7 +477,7 @@ func (r *execution) attempt(ctx context.Context, t *tool.Tool, spec *engine.Spec
 	if r.opts.Attach != nil {
 		detach = r.opts.Attach()
 	}
-	exit, cause, err := r.supervise(ctx, sandbox, spec.StopSignal, t.Timeout)
+	exit, cause, err := r.supervise(ctx, sandbox, p.Stop, t.Timeout)
 	detach()
 	if flushErr := flush(); err == nil {
 		err = flushErr

@@ -18,6 +18,7 @@ import (
 //	-> {"id":1,"kill":true}         and hurried
 //	<- {"id":1,"mask":"…"}          what is masked from here on, sealed
 //	<- {"id":1,"event":{…}}         …
+//	<> {"id":1,"stream":7,…}        connections with a test's mocks; see stream
 //	<- {"id":1,"result":{…},"error":"…"}
 //
 // There is nothing else between the two.
@@ -28,6 +29,10 @@ type frame struct {
 	Kill   bool         `json:"kill,omitempty"`
 	Event  *run.Event   `json:"event,omitempty"`
 	Mask   []byte       `json:"mask,omitempty"`
+	Stream int          `json:"stream,omitempty"`
+	Opens  string       `json:"opens,omitempty"`
+	Data   []byte       `json:"data,omitempty"`
+	Ends   bool         `json:"ends,omitempty"`
 	Result *run.Result  `json:"result,omitempty"`
 	Error  string       `json:"error,omitempty"`
 }
@@ -44,6 +49,8 @@ func Serve(ctx context.Context, r run.Runner, in io.Reader, out io.Writer) error
 		kill   func()
 	}
 	controls := map[int]control{}
+	open := &streams{}
+	defer open.end()
 	dec := json.NewDecoder(in)
 	for {
 		var f frame
@@ -65,6 +72,9 @@ func Serve(ctx context.Context, r run.Runner, in io.Reader, out io.Writer) error
 					Emit: func(e run.Event) { _ = answers.send(frame{ID: f.ID, Event: &e}) },
 					Mask: func(sealed []byte) { _ = answers.send(frame{ID: f.ID, Mask: sealed}) },
 				}
+				if f.Run.Mocks != nil {
+					watch.Mocks = &mocks{f.ID, answers, open}
+				}
 				answer := frame{ID: f.ID}
 				var err error
 				if answer.Result, err = r.Run(runCtx, f.Run, watch); err != nil {
@@ -72,6 +82,8 @@ func Serve(ctx context.Context, r run.Runner, in io.Reader, out io.Writer) error
 				}
 				_ = answers.send(answer)
 			})
+		case f.Stream != 0:
+			open.take(f.Stream, f.Data, f.Ends)
 		case f.Cancel && c.cancel != nil:
 			c.cancel()
 		case f.Kill && c.kill != nil:
@@ -96,27 +108,40 @@ func (f *frames) send(one frame) error {
 type Client struct {
 	asks *frames
 
-	mu      sync.Mutex
-	last    int
-	answers map[int]chan frame
-	ended   chan struct{} // closed when nothing more comes
+	mu    sync.Mutex
+	last  int
+	runs  map[int]asked
+	open  streams
+	ended chan struct{} // closed when nothing more comes
+}
+
+// asked is a run that was asked for.
+type asked struct {
+	answers chan frame
+	mocks   run.Mocks
 }
 
 // NewClient returns the runner that [Serve] is on the other side of. It reads until in ends.
 func NewClient(in io.Reader, out io.Writer) *Client {
-	c := &Client{asks: &frames{enc: json.NewEncoder(out)}, answers: map[int]chan frame{}, ended: make(chan struct{})}
+	c := &Client{asks: &frames{enc: json.NewEncoder(out)}, runs: map[int]asked{}, ended: make(chan struct{})}
 	go func() {
 		defer close(c.ended)
 		for dec := json.NewDecoder(in); ; {
 			var f frame
 			if dec.Decode(&f) != nil {
+				c.open.end()
 				return
 			}
 			c.mu.Lock()
-			answers := c.answers[f.ID]
+			one := c.runs[f.ID]
 			c.mu.Unlock()
-			if answers != nil {
-				answers <- f
+			switch {
+			case f.Opens != "":
+				c.serve(f, one.mocks) // before its data comes
+			case f.Stream != 0:
+				c.open.take(f.Stream, f.Data, f.Ends)
+			case one.answers != nil:
+				one.answers <- f
 			}
 		}
 	}()
@@ -129,16 +154,16 @@ func (c *Client) Run(ctx context.Context, req *run.Request, watch run.Watch) (*r
 	c.mu.Lock()
 	c.last++
 	id := c.last
-	c.answers[id] = answers
+	c.runs[id] = asked{answers, watch.Mocks}
 	c.mu.Unlock()
 	defer func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		delete(c.answers, id)
+		delete(c.runs, id)
 	}()
 	if err := c.asks.send(frame{ID: id, Run: req}); err != nil {
 		err = fmt.Errorf("ask the runner: %w", err)
-		return &run.Result{Status: run.Lost, ExitCode: run.ExitError, Reason: err.Error()}, err
+		return &run.Result{Status: run.Lost, ExitCode: run.ExitError, Code: run.CodeSandboxLost, Reason: err.Error()}, err
 	}
 	done, kill := ctx.Done(), watch.Kill
 	for {
@@ -162,7 +187,24 @@ func (c *Client) Run(ctx context.Context, req *run.Request, watch run.Watch) (*r
 			_ = c.asks.send(frame{ID: id, Kill: true})
 		case <-c.ended:
 			err := errors.New("the runner is gone")
-			return &run.Result{Status: run.Lost, ExitCode: run.ExitError, Reason: err.Error()}, err
+			return &run.Result{Status: run.Lost, ExitCode: run.ExitError, Code: run.CodeSandboxLost, Reason: err.Error()}, err
 		}
+	}
+}
+
+// serve has a connection from the other side answered by the mocks of this one, or ends it.
+func (c *Client) serve(f frame, by run.Mocks) {
+	here, there, err := socketPair()
+	if err != nil || by == nil {
+		_ = c.asks.send(frame{ID: f.ID, Stream: f.Stream, Ends: true}) // a runner that has gone has ended it
+		return
+	}
+	c.open.add(f.Stream, here, func(data []byte, ends bool) error {
+		return c.asks.send(frame{ID: f.ID, Stream: f.Stream, Data: data, Ends: ends})
+	})
+	if f.Opens == "command" {
+		by.Command(there)
+	} else {
+		by.Connection(there)
 	}
 }

@@ -211,7 +211,7 @@ func (r *resolver) add(s *Step, err error) {
 	}
 	var refused *ownership.UntrustedError
 	if errors.As(err, &refused) && r.refused == nil {
-		r.refused = fmt.Errorf("%s: the tool of step %s: %w", s.Uses.Position, shape.Quote(s.Name), err)
+		r.refused = &shape.PlacedError{Position: s.Uses.Position, Err: fmt.Errorf("the tool of step %s: %w", shape.Quote(s.Name), err)}
 	}
 	var missing *NotFoundError
 	if errors.As(err, &missing) {

@@ -6,12 +6,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -59,26 +58,22 @@ func (t *Tool) run(ctx context.Context, inputs map[string]any) (*Result, error) 
 		if e := json.Unmarshal(line, &l); e != nil {
 			return nil, fmt.Errorf("a line of mayfly test isn't what it should be: %w", e)
 		}
-		if l.Type != "test" {
+		if l.Type != "test" && l.Type != "error" {
 			continue
 		}
 		if ctx.Err() != nil {
 			return nil, fmt.Errorf("the run was ended: %w", context.Cause(ctx))
 		}
-		if l.Status == "error" {
-			return nil, errors.New(s.located(l.Error))
+		if l.Type == "error" || l.Status == "error" {
+			return nil, errors.New(s.located(&l))
 		}
-		return l.result(t.t, s), nil
+		return l.result(t.t), nil
 	}
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("the run was ended: %w", context.Cause(ctx))
 	}
-	var said []string
-	for line := range strings.Lines(strings.TrimSpace(stderr.String())) {
-		said = append(said, strings.TrimPrefix(line, "mayfly: "))
-	}
-	if len(said) > 0 {
-		return nil, errors.New(s.located(strings.Join(said, "")))
+	if said := strings.TrimSpace(stderr.String()); said != "" {
+		return nil, errors.New(said)
 	}
 	return nil, fmt.Errorf("mayfly test ended and said nothing: %w", errors.Join(err, errors.New("there was no result")))
 }
@@ -88,7 +83,6 @@ type suite struct {
 	text   string
 	lines  int
 	owners map[int]string // labels by lines
-	labels map[string]string
 }
 
 func (t *Tool) suite(inputs map[string]any) (*suite, error) {
@@ -108,7 +102,7 @@ func (t *Tool) suite(inputs map[string]any) (*suite, error) {
 	if t.timeout != 0 {
 		test["timeout"] = milliseconds(t.timeout)
 	}
-	s := &suite{lines: 1, owners: map[int]string{}, labels: map[string]string{}}
+	s := &suite{lines: 1, owners: map[int]string{}}
 	subject, err := encode(t.subject)
 	if err != nil {
 		return nil, fmt.Errorf("the definition of the tool: %w", err)
@@ -124,7 +118,8 @@ func (t *Tool) suite(inputs map[string]any) (*suite, error) {
 		}
 		s.add(fmt.Sprintf(", %q: [", key))
 		for i, m := range slices.Backward(mocks) { // the latest comes first, as the first that matches answers
-			s.labels[fmt.Sprintf("%s[%d]", key, len(mocks)-1-i)] = m.label
+			m.definition = maps.Clone(m.definition)
+			m.definition["name"] = line(m.label, maxMockName)
 			if err := s.mock(m, "", map[bool]string{true: "]", false: ","}[i == 0]); err != nil {
 				return nil, err
 			}
@@ -163,45 +158,37 @@ func (s *suite) mock(m mock, before, after string) error {
 	return nil
 }
 
-var (
-	position = regexp.MustCompile(`<stdin>:(\d+):\d+: `)
-	nearest  = regexp.MustCompile(`(; the nearest, )((?:http|commands)\[\d+\])(, differs in )`)
-	unused   = regexp.MustCompile(`^((?:http|commands)\[\d+\])( )\(<stdin>:\d+:\d+\) `)
-	anyMock  = regexp.MustCompile(`(?:http|commands)\[\d+\]`)
-)
+// sent is what mayfly calls the file that it is sent.
+const sent = "<stdin>"
 
-// located is an error with the mock that it is about, instead of a place in what nobody has seen.
-func (s *suite) located(text string) string {
-	return position.ReplaceAllStringFunc(text, func(at string) string {
-		line, _ := strconv.Atoi(position.FindStringSubmatch(at)[1]) // no line has the number 0
-		if owner, ok := s.owners[line]; ok {
-			return owner + ": "
+// problem is a place of a file that is wrong.
+type problem struct {
+	File   string `json:"file"`
+	Line   int    `json:"line"`
+	Column int    `json:"column"`
+	Text   string `json:"text"`
+	Hint   string `json:"hint"`
+}
+
+// located is an error with the mocks that it is about, instead of places in what nobody has seen.
+func (s *suite) located(l *jsonLine) string {
+	if !slices.ContainsFunc(l.Problems, func(p problem) bool { return p.File == sent }) {
+		return l.Error
+	}
+	var out []string
+	for _, p := range l.Problems {
+		text := p.Text
+		if p.Hint != "" {
+			text += "; " + p.Hint
 		}
-		return ""
-	})
-}
-
-// label is how the test knows a mock.
-func (s *suite) label(name string) string {
-	if label, ok := s.labels[name]; ok {
-		return label
+		if p.File != sent {
+			text = fmt.Sprintf("%s:%d:%d: %s", p.File, p.Line, p.Column, text)
+		} else if owner, ok := s.owners[p.Line]; ok {
+			text = owner + ": " + text
+		}
+		out = append(out, text)
 	}
-	return name
-}
-
-// message is a message in which mocks are called as the test knows them.
-func (s *suite) message(text string) string {
-	if strings.HasPrefix(text, "mocks that answered nothing: ") {
-		return anyMock.ReplaceAllStringFunc(text, s.label)
-	}
-	text = nearest.ReplaceAllStringFunc(text, func(part string) string {
-		m := nearest.FindStringSubmatch(part)
-		return m[1] + s.label(m[2]) + m[3]
-	})
-	if m := unused.FindStringSubmatch(text); m != nil {
-		text = s.label(m[1]) + m[2] + strings.TrimPrefix(text, m[0])
-	}
-	return text
+	return strings.Join(out, "\n")
 }
 
 // encode is a value as JSON that YAML reads alike: on one line, and without characters that YAML has no plain form for.
@@ -223,17 +210,24 @@ func encode(v any) (string, error) {
 	return out.String(), nil
 }
 
+// maxMockName is the longest name of a mock that mayfly takes.
+const maxMockName = 500
+
 // testName is a name as mayfly takes it: one line of at most 200 characters.
 func testName(name string) string {
+	if name = line(name, 150); name == "" {
+		return "test"
+	}
+	return name
+}
+
+// line is a text on one line of at most so many characters.
+func line(text string, most int) string {
 	runes := []rune(strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {
 			return r
 		}
 		return '?'
-	}, name))
-	name = strings.TrimSpace(string(runes[:min(len(runes), 150)]))
-	if name == "" {
-		return "test"
-	}
-	return name
+	}, text))
+	return strings.TrimSpace(string(runes[:min(len(runes), most)]))
 }

@@ -20,6 +20,8 @@ type Result struct {
 	Status string
 	// ExitCode is the tool's own; 124 timed out, 128+n killed by signal n.
 	ExitCode int
+	// Code says why, for programs: timed_out, tool_failed…, as docs/TOOL-FORMAT.md lists it; empty for a success.
+	Code string
 	// Reason says why, for people; empty for a success.
 	Reason string
 	// Stdout and Stderr are what was printed, secrets masked; the first 8 MiB.
@@ -131,6 +133,7 @@ type StepResult struct {
 	Status   string            `json:"status"`
 	ExitCode int               `json:"exit_code"`
 	Outputs  map[string]string `json:"outputs"`
+	Code     string            `json:"code"`
 	Reason   string            `json:"reason"`
 }
 
@@ -147,11 +150,13 @@ type jsonLine struct {
 	Workflow string    `json:"workflow"`
 	Status   string    `json:"status"`
 	Error    string    `json:"error"`
+	Problems []problem `json:"problems"`
 	Failures []Failure `json:"failures"`
 	Notes    []string  `json:"notes"`
 	Result   *struct {
 		Status     string            `json:"status"`
 		ExitCode   int               `json:"exit_code"`
+		Code       string            `json:"code"`
 		Reason     string            `json:"reason"`
 		Outputs    map[string]string `json:"outputs"`
 		Usage      Usage             `json:"usage"`
@@ -170,38 +175,16 @@ type jsonLine struct {
 	UnusedMocks     []string              `json:"unused_mocks"`
 }
 
-func (l *jsonLine) result(t TB, s *suite) *Result {
+func (l *jsonLine) result(t TB) *Result {
 	r := &Result{
 		Name: l.Tool + l.Workflow, Stdout: l.Stdout + string(l.StdoutBase64), Stderr: l.Stderr + string(l.StderrBase64),
 		StdoutTruncated: l.StdoutTruncated, StderrTruncated: l.StderrTruncated,
-		Requests: l.Requests, Calls: l.Calls, Connections: l.Connections, Steps: l.Steps, t: t,
+		Requests: l.Requests, Calls: l.Calls, Connections: l.Connections, Steps: l.Steps,
+		UnusedMocks: l.UnusedMocks, Failures: l.Failures, Notes: l.Notes, t: t,
 	}
 	if l.Result != nil {
-		r.Status, r.ExitCode, r.Reason, r.Outputs = l.Result.Status, l.Result.ExitCode, l.Result.Reason, l.Result.Outputs
+		r.Status, r.ExitCode, r.Code, r.Reason, r.Outputs = l.Result.Status, l.Result.ExitCode, l.Result.Code, l.Result.Reason, l.Result.Outputs
 		r.Usage, r.Duration = l.Result.Usage, time.Duration(l.Result.DurationMS)*time.Millisecond
-	}
-	for i := range r.Requests {
-		q := &r.Requests[i]
-		if q.Mock != "" {
-			q.Mock = s.label(q.Mock)
-		}
-		q.Problem = s.message(q.Problem)
-	}
-	for i := range r.Calls {
-		c := &r.Calls[i]
-		if c.Mock != "" {
-			c.Mock = s.label(c.Mock)
-		}
-		c.Problem = s.message(c.Problem)
-	}
-	for _, name := range l.UnusedMocks {
-		r.UnusedMocks = append(r.UnusedMocks, s.label(name))
-	}
-	for _, f := range l.Failures {
-		r.Failures = append(r.Failures, Failure{Kind: f.Kind, Message: s.message(f.Message)})
-	}
-	for _, n := range l.Notes {
-		r.Notes = append(r.Notes, s.message(n))
 	}
 	return r
 }

@@ -229,7 +229,7 @@ func TestWorkflow(t *testing.T) {
 	tool.Run(t.Context(), nil).WantStatus("succeeded").WantStep("deploy", "succeeded").WantStdout("built\n", "deployed")
 	tool = tooltest.NewWorkflow(t, "workflows/release.yaml").Step("build", tooltest.Step{}).Step("check", tooltest.Step{ExitCode: 3})
 	res := tool.Run(t.Context(), nil).WantStatus("failed").WantStep("check", "failed").WantStep("deploy", "skipped")
-	if want := (tooltest.StepResult{Status: "failed", ExitCode: 3, Reason: res.Steps["check"].Reason}); !reflect.DeepEqual(res.Steps["check"], want) {
+	if want := (tooltest.StepResult{Status: "failed", ExitCode: 3, Code: "tool_failed", Reason: res.Steps["check"].Reason}); !reflect.DeepEqual(res.Steps["check"], want) {
 		t.Errorf("step %+v", res.Steps["check"])
 	}
 }

@@ -1,11 +1,13 @@
 package tooltest
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net/url"
-	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
@@ -181,12 +183,12 @@ func differences(want *Request, got *RecordedRequest) []string {
 		return []string{"url: " + err.Error()}
 	}
 	var out []string
-	if want.Method != "" && !strings.EqualFold(want.Method, got.Method) {
+	if want.Method != "" && strings.ToUpper(want.Method) != got.Method {
 		out = append(out, "method: want "+strings.ToUpper(want.Method))
 	}
 	out = append(out, at.differences(got)...)
 	if want.PathRegex != "" {
-		if re, err := regexp.Compile(`^(?:` + want.PathRegex + `)$`); err != nil || !re.MatchString(got.Path) {
+		if re, err := regexp.Compile(`(?s)\A(?:` + want.PathRegex + `)\z`); err != nil || !re.MatchString(got.Path) {
 			out = append(out, fmt.Sprintf("path: %q does not match %q", got.Path, want.PathRegex))
 		}
 	}
@@ -207,6 +209,7 @@ func differences(want *Request, got *RecordedRequest) []string {
 type address struct {
 	scheme, host, path, query string
 	port                      int
+	slashed                   bool // the path is a URL's
 }
 
 func addressOf(want *Request) (address, error) {
@@ -219,7 +222,7 @@ func addressOf(want *Request) (address, error) {
 	if err != nil {
 		return a, err
 	}
-	a = address{scheme: u.Scheme, host: u.Hostname(), path: u.Path, query: u.RawQuery}
+	a = address{scheme: u.Scheme, host: u.Hostname(), path: slashedPath(u.EscapedPath()), query: u.RawQuery, slashed: true}
 	if a.port, err = strconv.Atoi(u.Port()); err != nil { // it has none, or one that isn't a number
 		a.port = map[string]int{"https": 443, "http": 80}[u.Scheme]
 	}
@@ -231,19 +234,18 @@ func addressOf(want *Request) (address, error) {
 
 func (a *address) differences(got *RecordedRequest) []string {
 	var out []string
-	differ := func(what, value, pattern string) {
-		if pattern != "" && !glob(pattern, value) {
-			out = append(out, fmt.Sprintf("%s: %q is not %q", what, value, pattern))
-		}
-	}
 	if a.scheme != "" && !strings.HasPrefix(got.URL, a.scheme+"://") {
 		out = append(out, "scheme: want "+a.scheme)
 	}
-	differ("host", got.Host, strings.ToLower(a.host))
+	if a.host != "" && !anyGlob(unicodeHost(a.host), []string{got.Host, unicodeHost(got.Host)}) {
+		out = append(out, fmt.Sprintf("host: %q is not %q", got.Host, a.host))
+	}
 	if a.port != 0 && a.port != got.Port {
 		out = append(out, fmt.Sprintf("port: %d is not %d", got.Port, a.port))
 	}
-	differ("path", got.Path, a.path)
+	if a.path != "" && !anyGlob(a.path, got.paths(a.slashed)) {
+		out = append(out, fmt.Sprintf("path: %q is not %q", got.Path, a.path))
+	}
 	return out
 }
 
@@ -253,14 +255,18 @@ func queryDifferences(query string, want map[string]string, got *RecordedRequest
 	if err != nil {
 		out = append(out, "query: "+err.Error())
 	}
-	for name, value := range want {
-		values.Add(name, value)
-	}
 	for _, name := range slices.Sorted(maps.Keys(values)) {
-		for _, value := range values[name] {
-			if !anyGlob(value, got.Query[name]) {
-				out = append(out, fmt.Sprintf("query %s: %q is not %q", name, got.Query[name], value))
-			}
+		wanted := values[name]
+		switch {
+		case len(wanted) == 1 && !anyGlob(wanted[0], got.Query[name]):
+			out = append(out, fmt.Sprintf("query %s: %q is not %q", name, got.Query[name], wanted[0]))
+		case len(wanted) > 1 && !paired(wanted, got.Query[name]): // a repeated one has exactly these values
+			out = append(out, fmt.Sprintf("query %s: %q is not %q", name, got.Query[name], wanted))
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(want)) {
+		if !anyGlob(want[name], got.Query[name]) {
+			out = append(out, fmt.Sprintf("query %s: %q is not %q", name, got.Query[name], want[name]))
 		}
 	}
 	return out
@@ -268,7 +274,7 @@ func queryDifferences(query string, want map[string]string, got *RecordedRequest
 
 func bodyDifferences(want *Request, got *RecordedRequest) []string {
 	var out []string
-	if want.Body != "" && want.Body != string(got.Body) {
+	if want.Body != "" && want.Body != string(got.Body) && !sameForm(want.Body, got) {
 		out = append(out, fmt.Sprintf("body: it is not %q", want.Body))
 	}
 	if !strings.Contains(string(got.Body), want.BodyContains) {
@@ -297,7 +303,7 @@ func callDifference(want *Call, got *RecordedCall) string {
 		}
 	}
 	stdin := string(got.Stdin)
-	if want.Stdin != "" && stdin != want.Stdin && strings.TrimSuffix(stdin, "\n") != want.Stdin {
+	if want.Stdin != "" && strings.TrimSuffix(stdin, "\n") != strings.TrimSuffix(want.Stdin, "\n") {
 		return fmt.Sprintf("stdin: it is not %q", want.Stdin)
 	}
 	if !strings.Contains(stdin, want.StdinContains) {
@@ -337,14 +343,29 @@ func jsonDifference(want any, body []byte) string {
 	if err != nil {
 		return err.Error()
 	}
-	var w, g any
-	if err := json.Unmarshal(data, &w); err != nil {
+	w, err := decode(data)
+	if err != nil {
 		return err.Error()
 	}
-	if err := json.Unmarshal(body, &g); err != nil {
+	g, err := decode(body)
+	if err != nil {
 		return "the body isn't JSON"
 	}
 	return part(w, g, "")
+}
+
+// decode is a value of JSON whose numbers have their digits.
+func decode(data []byte) (any, error) {
+	var v any
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.UseNumber()
+	if err := dec.Decode(&v); err != nil {
+		return nil, err
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("there is something after it")
+	}
+	return v, nil
 }
 
 func part(want, got any, at string) string {
@@ -383,8 +404,13 @@ func part(want, got any, at string) string {
 			}
 		}
 		return ""
+	case json.Number:
+		if number, ok := got.(json.Number); !ok || !equalNumbers(want.String(), number.String()) {
+			return differ
+		}
+		return ""
 	}
-	if !reflect.DeepEqual(want, got) {
+	if want != got {
 		return differ
 	}
 	return ""

@@ -62,7 +62,10 @@ class TestProtocol(Case):
         self.load_tool({"image": "x"}).execute({"n": 1}, timeout=1.5)
         text = pathlib.Path(f"{fake}.sent").read_text()
         self.assertNotIn("\u2028", text)
-        self.assertEqual(json.loads(text), {
+        sent = json.loads(text)
+        for one in sent["tests"][0]["http"] + sent["tests"][0]["commands"]:
+            self.assertIn(" at test_sdk.py:", one.pop("name"))
+        self.assertEqual(sent, {
             "tool": {"image": "x"},
             "tests": [{
                 "name": self.id(), "environment": {"A": "\u2028\U0001f600\x7f"}, "inputs": {"n": 1}, "timeout": "1500ms", "expect": {"exit_code": "any"},
@@ -89,14 +92,18 @@ class TestProtocol(Case):
         self.assertEqual((result.requests[0].mock, result.requests[0].headers, result.calls[0].args), ("http[7]", {}, []))
         self.assertEqual(result.raw["novel"], {"key": 1})
 
-    def test_labels_are_only_replaced_where_mocks_are_meant(self):
-        self.mock_http_response("GET", "/", 200)
+    def test_mocks_have_names_and_messages_are_left_alone(self):
+        self.mock_http_response("GET", "/\u200b", 200)
+        self.mock_command("git", ["pull"] * 300)
         failure = {"kind": "unmatched_request", "message": "GET http://a/http[0] has no mock; the nearest, http[0], differs in path: /"}
-        self.fake_line(status="failed", failures=[failure], notes=["mocks that answered nothing: http[0], commands[3]"])
+        fake = self.fake_line(status="failed", failures=[failure], notes=["mocks that answered nothing: http[0], commands[3]"])
         with self.assertRaises(MockFailure) as caught:
             self.load_tool({}).execute()
-        self.assertRegex(str(caught.exception), r"^GET http://a/http\[0\] has no mock; the nearest, mock_http_response\('GET', '/', 200\) at test_sdk.py:\d+, differs in path: /\n")
-        self.assertRegex(str(caught.exception), r"note: mocks that answered nothing: mock_http_response\(.* at test_sdk.py:\d+, commands\[3\]")
+        self.assertTrue(str(caught.exception).startswith(failure["message"] + "\n"))
+        self.assertIn("note: mocks that answered nothing: http[0], commands[3]", str(caught.exception))
+        sent = json.loads(pathlib.Path(f"{fake}.sent").read_text())["tests"][0]
+        self.assertRegex(sent["http"][0]["name"], r"^mock_http_response\('GET', '/.*', 200\) at test_sdk.py:\d+$")
+        self.assertRegex(sent["commands"][0]["name"], r"^mock_command\('git', \['pull', .*… at test_sdk.py:\d+$|^mock_command\('git', .*\) at test_sdk.py:\d+$")
 
     def test_failure_exception(self):
         class Own(Exception):
@@ -113,11 +120,18 @@ class TestProtocol(Case):
             del self.failureException
 
     def test_errors(self):
-        self.fake_line(status="error", error="image x can't be pulled", result=None)
-        with self.assertRaisesRegex(ToolError, "^image x can't be pulled$"):
+        self.fake_line(status="error", error="image x can't be pulled", code="image_not_found", result=None)
+        with self.assertRaisesRegex(ToolError, "^image x can't be pulled$") as caught:
             self.load_tool({}).execute()
-        self.fake("echo 'mayfly: <stdin>:1:5: unknown key' >&2; exit 125")
-        with self.assertRaisesRegex(ToolError, "^unknown key$"):
+        self.assertEqual(caught.exception.code, "image_not_found")
+        problems = [{"file": "<stdin>", "line": 1, "column": 5, "text": "unknown key", "hint": "leave it out"}, {"file": "a.yaml", "line": 2, "column": 3, "text": "x"}]
+        line = json.dumps({"type": "error", "code": "invalid_definition", "error": "<stdin>:1:5: unknown key", "problems": problems, "exit_code": 125})
+        self.fake(f"echo '{line}'; echo 'mayfly: <stdin>:1:5: unknown key' >&2; exit 125")
+        with self.assertRaisesRegex(ToolError, r"^unknown key; leave it out\na.yaml:2:3: x$") as caught:
+            self.load_tool({}).execute()
+        self.assertEqual(caught.exception.code, "invalid_definition")
+        self.fake("echo 'something broke' >&2; exit 2")
+        with self.assertRaisesRegex(ToolError, "^something broke$"):
             self.load_tool({}).execute()
         self.fake("exit 3")
         with self.assertRaisesRegex(ToolError, "^mayfly test ended with status 3 and said nothing$"):

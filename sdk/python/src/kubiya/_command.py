@@ -22,10 +22,8 @@ Subject = Union[str, Mapping[str, Any]]
 # What YAML has no plain form for, but JSON has: breaks of lines, controls, and what is no character.
 _UNPRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 
-_NEAREST = re.compile(r"(; the nearest, )((?:http|commands)\[\d+\])(, differs in )")
-_UNUSED = re.compile(r"^((?:http|commands)\[\d+\]) \(<stdin>:\d+:\d+\)")
-_LABEL = re.compile(r"\b(?:http|commands)\[\d+\]")
-_AT = re.compile(r"<stdin>:(\d+):\d+: ")
+# What mayfly calls the file that it is sent.
+_SENT = "<stdin>"
 
 
 def find() -> str:
@@ -72,29 +70,15 @@ def run(
     if kind == "workflow":
         suite.steps(world.steps)
     text = suite.finish()
-    labels = {f"http[{i}]": m.label for i, m in enumerate(http)}
-    labels.update({f"commands[{i}]": m.label for i, m in enumerate(commands)})
-
-    def label(mock: str) -> str:
-        return labels.get(mock, mock)
-
-    def message(text: str) -> str:
-        if text.startswith("mocks that answered nothing: "):
-            return _LABEL.sub(lambda m: label(m[0]), text)
-        text = _NEAREST.sub(lambda m: m[1] + label(m[2]) + m[3], text)
-        return _UNUSED.sub(lambda m: label(m[1]), text)
-
     status, out, err = _execute(text.encode(), folder)
     for line in out.splitlines():
         data = json.loads(line)
-        if data.get("type") != "test":
-            continue
-        if data.get("status") == "error":
-            raise ToolError(suite.located(data.get("error") or "the run couldn't be made"))
-        return data["status"], Result.from_json(data, label, message, failure)
+        if data.get("type") == "error" or data.get("type") == "test" and data.get("status") == "error":
+            raise ToolError(suite.located(data) or "the run couldn't be made", data.get("code") or "")
+        if data.get("type") == "test":
+            return data["status"], Result.from_json(data, failure)
     said = err.decode(errors="replace").strip()
-    said = "\n".join(line[len("mayfly: ") :] if line.startswith("mayfly: ") else line for line in said.splitlines())
-    raise ToolError(suite.located(said) or f"mayfly test ended with status {status} and said nothing")
+    raise ToolError(said or f"mayfly test ended with status {status} and said nothing")
 
 
 class _Suite:
@@ -110,7 +94,7 @@ class _Suite:
             return
         self.lines.append(f", {_dumps(key)}: [")
         for i, mock in enumerate(mocks):
-            self.lines.append(_dumps(mock.definition) + ("," if i + 1 < len(mocks) else "]"))
+            self.lines.append(_dumps({"name": _line(mock.label, 500), **mock.definition}) + ("," if i + 1 < len(mocks) else "]"))
             self.owners[len(self.lines)] = mock.label
 
     def steps(self, steps: Mapping[str, Mock]) -> None:
@@ -124,9 +108,18 @@ class _Suite:
     def finish(self) -> str:
         return "\n".join(self.lines) + "}]}\n"
 
-    def located(self, text: str) -> str:
-        """An error with the mock that it is about, instead of a place in what nobody has seen."""
-        return _AT.sub(lambda m: f"{self.owners[int(m[1])]}: " if int(m[1]) in self.owners else "", text)
+    def located(self, data: Mapping[str, Any]) -> str:
+        """What is wrong, with the mocks that it is about instead of places in what nobody has seen."""
+        problems = data.get("problems") or []
+        if not any(problem.get("file") == _SENT for problem in problems):
+            return data.get("error") or ""
+        return "\n".join(self._problem(problem) for problem in problems)
+
+    def _problem(self, problem: Mapping[str, Any]) -> str:
+        file, line = problem.get("file", ""), problem.get("line", 0)
+        at = self.owners.get(line, "") if file == _SENT else f"{file}:{line}:{problem.get('column', 0)}"
+        text = problem.get("text", "") + (f"; {problem['hint']}" if problem.get("hint") else "")
+        return f"{at}: {text}" if at else text
 
 
 def _dumps(value: Any) -> str:
@@ -135,7 +128,12 @@ def _dumps(value: Any) -> str:
 
 
 def _test_name(name: str) -> str:
-    return "".join(c if c.isprintable() else "?" for c in name)[:150].strip() or "test"
+    return _line(name, 150) or "test"
+
+
+def _line(text: str, most: int) -> str:
+    """A text as mayfly takes names: one line that is not too long."""
+    return "".join(c if c.isprintable() else "?" for c in text)[:most].strip()
 
 
 def _execute(text: bytes, folder: str) -> Tuple[int, bytes, bytes]:

@@ -9,7 +9,15 @@ if TYPE_CHECKING:
 
 
 class ToolError(Exception):
-    """A run that couldn't be made, by no fault of the tool's: a definition or a mock that is wrong, a missing image."""
+    """A run that couldn't be made, by no fault of the tool's: a definition or a mock that is wrong, a missing image.
+
+    ``code`` says why, as docs/TOOL-FORMAT.md lists it: image_not_found, secret_not_found, invalid_definition…; "" where mayfly
+    didn't run.
+    """
+
+    def __init__(self, message: str, code: str = "") -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class MayflyNotFoundError(ToolError):

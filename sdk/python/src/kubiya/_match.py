@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from decimal import Decimal
 from typing import Any, Callable, Dict, List, Mapping, Optional, Pattern, Sequence, Union
 
 __unittest = True  # unittest leaves frames of modules with this name out of its tracebacks
@@ -62,11 +63,19 @@ def mismatch(want: Optional[TextMatch], got: str, glob: bool, line: bool = False
         values = list(value) if isinstance(value, (list, tuple)) else [value]
         if key not in _CONDITIONS:
             raise ValueError(f"{key!r} is no condition; there are {', '.join(_CONDITIONS)}")
-        texts = [got, got[:-1]] if line and got.endswith("\n") and key in ("equals", "glob", "regex") else [got]
-        if not any(_CONDITIONS[key](values, text) for text in texts):
+        texts, compared = [got], values
+        if line and key == "equals":
+            texts, compared = [_without_break(got)], [_without_break(v) for v in values]
+        elif line and key in ("glob", "regex"):
+            texts.append(_without_break(got))
+        if not any(_CONDITIONS[key](compared, text) for text in texts):
             wants = " or ".join(_shown(v) for v in values)
             return f"{_shown(got)} {_SAYS[key]} {wants}"
     return ""
+
+
+def _without_break(text: str) -> str:
+    return text[:-1] if text.endswith("\n") else text
 
 
 def _shown(value: Any) -> str:
@@ -82,7 +91,7 @@ def glob_pattern(glob: str) -> Pattern[str]:
 _CONDITIONS: Dict[str, Callable[[List[Any], str], bool]] = {
     "equals": lambda values, text: text in values,
     "glob": lambda values, text: any(glob_pattern(v).fullmatch(text) for v in values),
-    "regex": lambda values, text: any(re.compile(v).fullmatch(text) for v in values),
+    "regex": lambda values, text: any((v if isinstance(v, re.Pattern) else re.compile(v, re.S)).fullmatch(text) for v in values),
     "matches": lambda values, text: all((v if isinstance(v, re.Pattern) else re.compile(v, re.M)).search(text) for v in values),
     "contains": lambda values, text: all(v in text for v in values),
     "not_contains": lambda values, text: not any(v in text for v in values),
@@ -119,10 +128,15 @@ def args_mismatch(want: Optional[ArgsMatch], got: Sequence[str]) -> str:
 def json_mismatch(want: Any, body: bytes) -> str:
     """Where a body has not what is wanted, or "". Objects may have more keys."""
     try:
-        got = json.loads(body)
+        # Every digit of a number counts, and what isn't JSON, as NaN, is no number.
+        got = json.loads(body.decode(errors="replace"), parse_int=Decimal, parse_float=Decimal, parse_constant=_no_constant)
     except ValueError:
         return "the body isn't JSON"
     return _part(want, got, "")
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no value of JSON")
 
 
 def _part(want: Any, got: Any, at: str) -> str:
@@ -148,6 +162,8 @@ def _part(want: Any, got: Any, at: str) -> str:
             if why:
                 return why
         return ""
+    if isinstance(want, float):
+        want = Decimal(repr(want))
     # True == 1 in Python, and not in JSON.
     if isinstance(want, bool) != isinstance(got, bool) or want != got:
         return differ
@@ -155,11 +171,22 @@ def _part(want: Any, got: Any, at: str) -> str:
 
 
 def _brief(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False, default=repr)
+    text = str(value) if isinstance(value, Decimal) else json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= 60 else text[:60] + "…"
 
 
-def values_mismatch(kind: str, want: Mapping[str, Optional[TextMatch]], got: Mapping[str, List[str]], fold: bool) -> List[str]:
+def paired(patterns: Sequence[Optional[TextMatch]], values: Sequence[str]) -> bool:
+    """Whether each pattern can have a value of its own, and no value is left."""
+    if len(patterns) != len(values):
+        return False
+    if not patterns:
+        return True
+    return any(
+        not mismatch(patterns[0], value, glob=True) and paired(patterns[1:], [*values[:i], *values[i + 1 :]]) for i, value in enumerate(values)
+    )
+
+
+def values_mismatch(kind: str, want: Mapping[str, Any], got: Mapping[str, List[str]], fold: bool) -> List[str]:
     """What lists of values by name, headers and queries, lack; None takes any value."""
     have: Dict[str, List[str]] = {}
     for name, values in got.items():
@@ -167,7 +194,13 @@ def values_mismatch(kind: str, want: Mapping[str, Optional[TextMatch]], got: Map
     out = []
     for name, value in want.items():
         values = have.get(name.lower() if fold else name, [])
-        if not values:
+        if isinstance(value, (list, tuple)):
+            if not paired(value, values):
+                out.append(f"{kind} {name}: {values!r} is not {list(value)!r}")
+        elif isinstance(value, Mapping) and dict(value) == {"absent": True}:
+            if values:
+                out.append(f"{kind} {name}: it is there")
+        elif not values:
             out.append(f"{kind} {name}: it is missing")
         elif all(mismatch(value, v, glob=True) for v in values):
             out.append(f"{kind} {name}: {mismatch(value, values[0], glob=True)}")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from dataclasses import dataclass, field
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, Type, Union
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Type, Union
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from ._match import ArgsMatch, TextMatch, args_mismatch, json_mismatch, mismatch, values_mismatch
@@ -131,6 +132,7 @@ class Step:
     exit_code: int
     outputs: Dict[str, str]
     reason: str
+    code: str = ""
 
 
 @dataclass(frozen=True)
@@ -153,6 +155,8 @@ class Result:
     exit_code: int
     #: Why, for people; "" for a success.
     reason: str
+    #: Why, for programs: timed_out, tool_failed…, as docs/TOOL-FORMAT.md lists it; "" for a success.
+    code: str
     #: What was printed, secrets masked; the first 8 MiB.
     stdout_bytes: bytes
     stderr_bytes: bytes
@@ -178,14 +182,8 @@ class Result:
     _failure: Type[BaseException] = field(default=AssertionError)
 
     @classmethod
-    def from_json(
-        cls,
-        data: Dict[str, Any],
-        label: Callable[[str], str] = str,
-        message: Callable[[str], str] = str,
-        failure: Type[BaseException] = AssertionError,
-    ) -> Result:
-        """Read a line of ``mayfly test --json``. label names a mock, message the mocks in a message."""
+    def from_json(cls, data: Dict[str, Any], failure: Type[BaseException] = AssertionError) -> Result:
+        """Read a line of ``mayfly test --json``."""
         run = data.get("result") or {}
         usage = run.get("usage") or {}
         return cls(
@@ -193,6 +191,7 @@ class Result:
             status=run.get("status", ""),
             exit_code=run.get("exit_code", 0),
             reason=run.get("reason") or "",
+            code=run.get("code") or "",
             stdout_bytes=_bytes(data, "stdout"),
             stderr_bytes=_bytes(data, "stderr"),
             stdout_truncated=bool(data.get("stdout_truncated")),
@@ -200,16 +199,16 @@ class Result:
             outputs=dict(run.get("outputs") or {}),
             duration=run.get("duration_ms", 0) / 1000,
             usage=Usage(**{key: usage[key] for key in Usage.__dataclass_fields__ if key in usage}),
-            requests=[_request(r, label, message) for r in data.get("requests") or []],
-            calls=[_call(c, label, message) for c in data.get("calls") or []],
+            requests=[_request(r) for r in data.get("requests") or []],
+            calls=[_call(c) for c in data.get("calls") or []],
             connections=[_connection(c) for c in data.get("connections") or []],
-            unused_mocks=[label(m) for m in data.get("unused_mocks") or []],
+            unused_mocks=list(data.get("unused_mocks") or []),
             steps={
-                name: Step(s.get("status", ""), s.get("exit_code", 0), dict(s.get("outputs") or {}), s.get("reason") or "")
+                name: Step(s.get("status", ""), s.get("exit_code", 0), dict(s.get("outputs") or {}), s.get("reason") or "", s.get("code") or "")
                 for name, s in (data.get("steps") or {}).items()
             },
-            failures=[Failure(f.get("kind", ""), message(f.get("message", ""))) for f in data.get("failures") or []],
-            notes=[message(n) for n in data.get("notes") or []],
+            failures=[Failure(f.get("kind", ""), f.get("message", "")) for f in data.get("failures") or []],
+            notes=list(data.get("notes") or []),
             raw=data,
             _failure=failure,
         )
@@ -360,7 +359,7 @@ _MOST_REQUESTS = 10
 _MOST_LINES = 20
 
 
-def _request(r: Mapping[str, Any], label: Callable[[str], str], message: Callable[[str], str]) -> Request:
+def _request(r: Mapping[str, Any]) -> Request:
     return Request(
         method=r.get("method", ""),
         url=r.get("url", ""),
@@ -373,23 +372,23 @@ def _request(r: Mapping[str, Any], label: Callable[[str], str], message: Callabl
         body_size=r.get("body_size", 0),
         body_truncated=bool(r.get("body_truncated")),
         protocol=r.get("protocol", ""),
-        mock=label(r["mock"]) if r.get("mock") else "",
+        mock=r.get("mock") or "",
         status=r.get("status", 0),
-        problem=message(r.get("problem") or ""),
+        problem=r.get("problem") or "",
         seq=r.get("seq", 0),
         time=r.get("time", ""),
     )
 
 
-def _call(c: Mapping[str, Any], label: Callable[[str], str], message: Callable[[str], str]) -> Call:
+def _call(c: Mapping[str, Any]) -> Call:
     return Call(
         command=c.get("command", ""),
         args=list(c.get("args") or []),
         stdin_bytes=_bytes(c, "stdin"),
         stdin_size=c.get("stdin_size", 0),
         exit_code=c.get("exit_code", 0),
-        mock=label(c["mock"]) if c.get("mock") else "",
-        problem=message(c.get("problem") or ""),
+        mock=c.get("mock") or "",
+        problem=c.get("problem") or "",
         seq=c.get("seq", 0),
         time=c.get("time", ""),
     )
@@ -423,7 +422,8 @@ def _differences(
     query: Optional[Mapping[str, Optional[TextMatch]]],
 ) -> List[str]:
     out = []
-    wanted: List[Tuple[str, TextMatch]] = []
+    wanted: Dict[str, Any] = {}
+    slashed = False
     if isinstance(path, str):
         split = urlsplit(path) if "://" in path else None
         if split is not None:
@@ -431,24 +431,24 @@ def _differences(
                 out.append(f"scheme: want {split.scheme}")
             host = host if host is not None else split.hostname
             port = port if port is not None else split.port or {"https": 443}.get(split.scheme, 80)
-            path, rest = unquote(split.path) or "/", split.query
+            path, rest, slashed = _slashed(split.path) or "/", split.query, True
         else:
             path, _, rest = path.partition("?")
-        wanted = [(name, value) for name, values in parse_qs(rest, keep_blank_values=True).items() for value in values]
+        # A parameter that is repeated has exactly these values.
+        wanted = {name: values if len(values) > 1 else values[0] for name, values in parse_qs(rest, keep_blank_values=True).items()}
     if method is not None and method.upper() != request.method:
         out.append(f"method: want {method.upper()}")
     if isinstance(host, str):
-        host = host.lower()
+        host = _unicode_host(host)
     why = mismatch(host, request.host, glob=True)
-    if why:
+    if why and mismatch(host, _unicode_host(request.host), glob=True):
         out.append("host: " + why)
     if port is not None and port != request.port:
         out.append(f"port: {request.port} is not {port}")
-    why = mismatch(path, request.path, glob=True)
-    if why:
-        out.append("path: " + why)
-    for name, value in wanted:
-        out += values_mismatch("query", {name: value}, request.query, fold=False)
+    whys = [mismatch(path, form, glob=True) for form in _paths(request, slashed)]
+    if all(whys):
+        out.append("path: " + whys[0])
+    out += values_mismatch("query", wanted, request.query, fold=False)
     out += values_mismatch("query", query or {}, request.query, fold=False)
     out += values_mismatch("header", headers or {}, {"Host": [request.host, f"{request.host}:{request.port}"], **request.headers}, fold=True)
     if json is not None:
@@ -460,9 +460,50 @@ def _differences(
             out.append(f"body: {request.body[:200]!r} is not {bytes(body)[:200]!r}")
     else:
         why = mismatch(body, request.text, glob=False)
-        if why:
+        if why and not _same_form(body, request):
             out.append("body: " + why)
     return out
+
+
+def _slashed(path: str) -> str:
+    """The path of a URL, decoded except for slashes and percent signs that are encoded, which are no others."""
+    kept = re.sub("%(2f|25)", lambda m: "%25" + m[1].upper(), path, flags=re.I)
+    return unquote(kept)
+
+
+def _paths(request: Request, slashed: bool) -> List[str]:
+    """The forms of a path, one of which has to be the one that is meant: for that of a URL only the one that keeps encoded
+    slashes; otherwise also the path as it came and, unless a slash in it was encoded twice, the decoded one.
+    """
+    escaped = request.url.partition("://")[2].partition("?")[0]
+    escaped = escaped[escaped.find("/") :] if "/" in escaped else "/"
+    kept = _slashed(escaped)
+    if slashed:
+        return [kept]
+    return [kept, escaped] if "%2F" in request.path.upper() else [request.path, kept, escaped]
+
+
+def _unicode_host(host: str) -> str:
+    """A host in small letters, and in those of its script."""
+    return ".".join(_unicode_label(label) for label in host.lower().split("."))
+
+
+def _unicode_label(label: str) -> str:
+    if not label.startswith("xn--"):
+        return label
+    try:
+        return label[len("xn--") :].encode().decode("punycode")
+    except UnicodeError:
+        return label
+
+
+def _same_form(want: Any, request: Request) -> bool:
+    """Whether a form has the fields that are meant, in any order."""
+    kind = request.header("Content-Type") or ""
+    if not isinstance(want, str) or not kind.startswith("application/x-www-form-urlencoded"):
+        return False
+    wanted, got = (parse_qs(text, keep_blank_values=True) for text in (want, request.text))
+    return {name: sorted(values) for name, values in wanted.items()} == {name: sorted(values) for name, values in got.items()}
 
 
 def _came(n: int) -> str:

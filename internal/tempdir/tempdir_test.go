@@ -1,6 +1,6 @@
 //go:build unix
 
-package tooltest
+package tempdir
 
 import (
 	"os"
@@ -9,10 +9,10 @@ import (
 )
 
 // What a killed process has left, and nothing else, is removed by the next.
-func TestSweepFolders(t *testing.T) {
+func TestSweep(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("TMPDIR", dir)
-	live, err := newFolder()
+	live, err := New()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,26 +28,26 @@ func TestSweepFolders(t *testing.T) {
 			}
 		}
 	}
-	make(folderPrefix+"dead", "http", "commands")
-	make(folderPrefix + "begun")
+	make(prefix+"dead", "http", "commands")
+	make(prefix + "begun")
 	make("elsewhere", "http", "commands")
-	if err := os.Symlink("elsewhere", filepath.Join(dir, folderPrefix+"link")); err != nil {
+	if err := os.Symlink("elsewhere", filepath.Join(dir, prefix+"link")); err != nil {
 		t.Fatal(err)
 	}
-	sweepFolders(dir)
+	sweep(dir)
 	there := func(name string) bool {
 		_, err := os.Lstat(filepath.Join(dir, name))
 		return err == nil
 	}
 	for name, want := range map[string]bool{
-		folderPrefix + "dead": false, folderPrefix + "begun": false,
-		"elsewhere/http": true, folderPrefix + "link": true, filepath.Base(live.path): true,
+		prefix + "dead": false, prefix + "begun": false,
+		"elsewhere/http": true, prefix + "link": true, filepath.Base(live.Path): true,
 	} {
 		if there(name) != want {
 			t.Errorf("%s is there: %v", name, !want)
 		}
 	}
-	if err := live.close(); err != nil || there(filepath.Base(live.path)) {
+	if err := live.Close(); err != nil || there(filepath.Base(live.Path)) {
 		t.Errorf("its own folder stays: %v", err)
 	}
 }

@@ -1,6 +1,6 @@
 //go:build unix
 
-package tooltest
+package tempdir
 
 import (
 	"errors"
@@ -11,9 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lockFolder locks a folder of this user's with flock(2), which a kill -9 releases. The lock is nil where another
+// lockDir locks a directory of this user's with flock(2), which a kill -9 releases. The lock is nil where another
 // process has it, or has removed the folder.
-func lockFolder(path string) (io.Closer, error) {
+func lockDir(path string) (io.Closer, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil

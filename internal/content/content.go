@@ -1,0 +1,93 @@
+// Package content keeps trees of files under the digest of their tar, so that runs can name what they hand on, and what their
+// tools bring along, wherever they are carried out.
+package content
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Store is a directory that has a tar file for each tree:
+//
+//	HEX.tar          HEX is the file's SHA-256
+//
+// Other entries are whatever is being written. The directory is made for the first tree. Whoever names it removes it.
+type Store string
+
+const digestPrefix = "sha256:"
+
+// DigestError says that a text isn't a digest: sha256: and 64 hexadecimal digits in lower case.
+type DigestError struct{ Text string }
+
+func (e *DigestError) Error() string {
+	return fmt.Sprintf("%q is not the digest of a tree of files", e.Text)
+}
+
+// Path returns the file of a tree, there or not. Its error is a [*DigestError].
+func (s Store) Path(digest string) (string, error) {
+	text, ok := strings.CutPrefix(digest, digestPrefix)
+	if sum, err := hex.DecodeString(text); !ok || err != nil || len(sum) != sha256.Size || text != strings.ToLower(text) {
+		return "", &DigestError{digest}
+	}
+	return filepath.Join(string(s), text+".tar"), nil
+}
+
+// Take moves a tar file of the same file system into the store, and returns its digest.
+func (s Store) Take(ctx context.Context, file string) (digest string, err error) {
+	if digest, err = digestOf(ctx, file); err != nil {
+		return "", err
+	}
+	place, err := s.Path(digest)
+	if err == nil {
+		err = os.Rename(file, place)
+	}
+	return digest, err
+}
+
+// Sweep removes everything except the trees of these digests. Nobody may be writing.
+func (s Store) Sweep(digests map[string]bool) error {
+	entries, err := os.ReadDir(string(s))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	for _, e := range entries {
+		if name, isTar := strings.CutSuffix(e.Name(), ".tar"); !isTar || !digests[digestPrefix+name] {
+			err = errors.Join(err, os.RemoveAll(filepath.Join(string(s), e.Name())))
+		}
+	}
+	return err
+}
+
+// untilDone reads until a context is done.
+type untilDone struct {
+	ctx context.Context // of one call
+	r   io.Reader
+}
+
+func (u untilDone) Read(p []byte) (int, error) {
+	if u.ctx.Err() != nil {
+		return 0, context.Cause(u.ctx)
+	}
+	return u.r.Read(p)
+}
+
+func digestOf(ctx context.Context, file string) (digest string, err error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	sum := sha256.New()
+	if _, err := io.Copy(sum, untilDone{ctx, f}); err != nil {
+		return "", err
+	}
+	return digestPrefix + hex.EncodeToString(sum.Sum(nil)), nil
+}

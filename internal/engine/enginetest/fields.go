@@ -1,0 +1,85 @@
+package enginetest
+
+import (
+	"context"
+	"reflect"
+	"sync"
+
+	"github.com/mayfly-run/mayfly/internal/engine"
+	"github.com/mayfly-run/mayfly/internal/network"
+)
+
+// Fields are the fields that an engine has to give effect to: those of [engine.Spec], those of what is in it as Outer.Inner, and
+// those of [engine.Local].
+func Fields() []string {
+	return append(fieldsOf("", reflect.TypeFor[engine.Spec]()), fieldsOf("Local.", reflect.TypeFor[engine.Local]())...)
+}
+
+// whole are types that are one thing to an engine: what is in them is package network's, and the unpacked image's.
+var whole = map[reflect.Type]bool{
+	reflect.TypeFor[network.Rule](): true, reflect.TypeFor[network.PortRange](): true, reflect.TypeFor[engine.Unpacked](): true,
+}
+
+// policies in mocks are one thing as well: Spec.Network has a test for each part.
+const mocksPolicy = "Mocks.Allow"
+
+func fieldsOf(prefix string, t reflect.Type) []string {
+	var all []string
+	for i := range t.NumField() {
+		f := t.Field(i)
+		name := prefix + f.Name
+		inner := f.Type
+		for inner.Kind() == reflect.Pointer || inner.Kind() == reflect.Slice {
+			inner = inner.Elem()
+		}
+		if inner.Kind() == reflect.Struct && !whole[inner] && name != mocksPolicy {
+			all = append(all, fieldsOf(name+".", inner)...)
+			continue
+		}
+		all = append(all, name)
+	}
+	return all
+}
+
+// watched is an engine that notes which fields its starts set.
+type watched struct {
+	engine.Engine
+	mu  sync.Mutex
+	set map[string]bool
+}
+
+func (w *watched) Start(ctx context.Context, spec *engine.Spec, local engine.Local, streams engine.Streams) (engine.Sandbox, error) {
+	w.mu.Lock()
+	w.note("", reflect.ValueOf(*spec))
+	w.note("Local.", reflect.ValueOf(local))
+	w.mu.Unlock()
+	return w.Engine.Start(ctx, spec, local, streams)
+}
+
+func (w *watched) note(prefix string, v reflect.Value) {
+	for i := range v.NumField() {
+		f, name := v.Field(i), prefix+v.Type().Field(i).Name
+		if f.IsZero() {
+			continue
+		}
+		w.set[name] = true
+		for f.Kind() == reflect.Pointer {
+			f = f.Elem()
+		}
+		switch {
+		case f.Kind() == reflect.Struct && !whole[f.Type()]:
+			w.note(name+".", f)
+		case f.Kind() == reflect.Slice && f.Type().Elem().Kind() == reflect.Struct && !whole[f.Type().Elem()]:
+			for j := range f.Len() {
+				w.note(name+".", f.Index(j))
+			}
+		}
+	}
+}
+
+// has says whether a start had the field, or one within it.
+func (w *watched) has(field string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.set[field]
+}

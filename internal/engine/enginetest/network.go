@@ -1,0 +1,98 @@
+package enginetest
+
+import (
+	"bytes"
+	"io"
+	"net"
+	"strconv"
+	"sync"
+	"testing"
+
+	"github.com/mayfly-run/mayfly/internal/engine"
+	"github.com/mayfly-run/mayfly/internal/network"
+)
+
+// server answers each connection with a text, on this machine's loopback, which a sandbox reaches as [network.HostName].
+type server struct{ port uint16 }
+
+func (h *Harness) serve(t *testing.T, text string) server {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var work sync.WaitGroup
+	t.Cleanup(func() {
+		l.Close()
+		work.Wait()
+	})
+	work.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			work.Go(func() {
+				defer c.Close()
+				_, _ = io.WriteString(c, text) // whoever is refused has gone
+			})
+		}
+	})
+	return server{uint16(l.Addr().(*net.TCPAddr).Port)}
+}
+
+// target is what the program Reach takes.
+func (s server) target() string { return network.HostName + " " + strconv.Itoa(int(s.port)) }
+
+// policy allows the server alone.
+func (s server) policy() network.Policy {
+	return network.Policy{Mode: network.ModeList, Egress: []network.Rule{{Host: network.HostName, Ports: []network.PortRange{network.Port(s.port)}}}}
+}
+
+func testEgress(t *testing.T, h *Harness) {
+	open, closed := h.serve(t, "hello\n"), h.serve(t, "hello\n")
+	for name, c := range map[string]struct {
+		policy  network.Policy
+		server  server
+		reached bool
+	}{
+		"a rule":                {open.policy(), open, true},
+		"no rule":               {open.policy(), closed, false},
+		"no rules at all":       {network.Policy{Mode: network.ModeList}, open, false},
+		"none":                  {network.Policy{Mode: network.ModeNone}, open, false},
+		"the host isn't public": {network.Policy{Mode: network.ModePublic}, open, false},
+		"nor ever open":         {network.Policy{Mode: network.ModeOpen}, open, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			spec := h.Spec(Reach, c.server.target())
+			spec.Network = c.policy
+			var out bytes.Buffer
+			s, err := h.Start(t.Context(), spec, nil, engine.Streams{Stdout: &out})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			var connections []engine.Connection
+			for e := range s.Events() {
+				if e.Connection != nil && e.Connection.Protocol == string(network.TCP) {
+					connections = append(connections, *e.Connection)
+				}
+			}
+			if _, err := s.Wait(); err != nil {
+				t.Fatal(err)
+			}
+			if reached := out.String() == "hello\n"; reached != c.reached || !reached && out.Len() > 0 {
+				t.Errorf("it got %q", out.String())
+			}
+			if c.policy.Mode == network.ModeNone {
+				return // there is no network to report of
+			}
+			if len(connections) != 1 || connections[0].Allowed != c.reached || connections[0].Rule == "" || connections[0].Port != c.server.port {
+				t.Errorf("reported is %+v", connections)
+			}
+			if n := len(connections); n == 1 && !c.reached && connections[0].Reason == "" {
+				t.Errorf("it doesn't say why: %+v", connections[0])
+			}
+		})
+	}
+}

@@ -1,0 +1,131 @@
+package run
+
+// Code says why a run, or a command, ended as it did: for programs, which a reason for people tells nothing that lasts. A code
+// keeps its meaning; there may be new ones. A success has none.
+type Code string
+
+// The codes. [Codes] has what each means.
+const (
+	CodeToolFailed    Code = "tool_failed"
+	CodeKilled        Code = "killed"
+	CodeTimedOut      Code = "timed_out"
+	CodeCancelled     Code = "cancelled"
+	CodeOutOfMemory   Code = "out_of_memory"
+	CodeInvalidOutput Code = "invalid_output"
+	CodeSkipped       Code = "skipped"
+	CodeSandboxLost   Code = "sandbox_lost"
+
+	CodeNotFound      Code = "command_not_found"
+	CodeNotExecutable Code = "command_not_executable"
+
+	CodePolicyDenied Code = "policy_denied"
+	CodeUnsupported  Code = "unsupported"
+
+	CodeInvalidDefinition Code = "invalid_definition"
+	CodeInvalidInput      Code = "invalid_input"
+	CodeInvalidUsage      Code = "invalid_usage"
+	CodeToolNotFound      Code = "tool_not_found"
+	CodeFileNotFound      Code = "file_not_found"
+	CodeUntrusted         Code = "untrusted"
+	CodePermissionDenied  Code = "permission_denied"
+
+	CodeSecretNotFound Code = "secret_not_found"
+	CodeSecretDamaged  Code = "secret_damaged"
+	CodeKeyExists      Code = "key_exists"
+
+	CodeImageNotFound       Code = "image_not_found"
+	CodeImageAmbiguous      Code = "image_ambiguous"
+	CodeImageReference      Code = "invalid_image_reference"
+	CodeImageInvalid        Code = "invalid_image"
+	CodeImageTooLarge       Code = "image_too_large"
+	CodeImagePlatform       Code = "image_platform"
+	CodeImageMounted        Code = "image_mounted"
+	CodeRegistryUnreachable Code = "registry_unreachable"
+	CodeRegistryUnavailable Code = "registry_unavailable"
+	CodeRegistryDenied      Code = "registry_denied"
+	CodeRegistryRefused     Code = "registry_refused"
+	CodeNoSpace             Code = "no_space"
+	CodeNotKept             Code = "not_kept"
+
+	CodeError Code = "error"
+)
+
+// CodeInfo is what a code means.
+type CodeInfo struct {
+	Code Code
+	// Exit is the exit status that goes with it, as the documents write it.
+	Exit string
+	// Meaning is for people.
+	Meaning string
+	// Source is what finds it.
+	Source string
+}
+
+// Codes are all codes. docs/TOOL-FORMAT.md has the same table; a test compares the two.
+func Codes() []CodeInfo {
+	const failure = "125"
+	return []CodeInfo{
+		{CodeToolFailed, "1-255", "the tool ended with an exit status of its own", "the tool"},
+		{CodeKilled, "128+n", "signal n killed the tool", "the tool"},
+		{CodeTimedOut, "124", "the tool, or the workflow, took longer than its timeout", "the run"},
+		{CodeCancelled, "130", "whoever started it ended it", "the run"},
+		{CodeOutOfMemory, "137", "the tool used all of its memory, sockets or locks of files", "the kernel"},
+		{CodeInvalidOutput, failure, "the tool succeeded and wrote an output wrongly, or not at all", "the run"},
+		{CodeSkipped, "0", "a workflow's step did not run: its condition is false, or a step before it failed", "the workflow"},
+		{CodeSandboxLost, failure, "the sandbox vanished", "the engine"},
+
+		{CodeNotFound, "127", "the tool's command is not in the image", "the engine"},
+		{CodeNotExecutable, "126", "the tool's command can't be executed", "the engine"},
+
+		{CodePolicyDenied, failure, "the operator's policy refuses the tool", "the policy"},
+		{CodeUnsupported, failure, "this host can't enforce or do what is asked", "the engine, the image store"},
+
+		{CodeInvalidDefinition, failure, "a tool, workflow, test, policy or another file is wrong; `problems` has the places", "the definition"},
+		{CodeInvalidInput, failure, "an input, or a value that a step is given, is missing or wrong", "the definition, the workflow"},
+		{CodeInvalidUsage, failure, "the command line is wrong", "the command"},
+		{CodeToolNotFound, failure, "there is no tool or workflow of that name", "the definition"},
+		{CodeFileNotFound, failure, "there is no such file", "the system"},
+		{CodeUntrusted, failure, "another user could have put the file there that a search found", "the definition"},
+		{CodePermissionDenied, failure, "the system refuses this user something", "the system"},
+
+		{CodeSecretNotFound, failure, "nothing has the secret", "the secrets"},
+		{CodeSecretDamaged, failure, "the stored secret is damaged, or was tampered with", "the secrets"},
+		{CodeKeyExists, failure, "the store of secrets has a key already", "the secrets"},
+
+		{CodeImageNotFound, failure, "neither the store nor the registry has the image", "the image store"},
+		{CodeImageAmbiguous, failure, "more than one image begins with the short id", "the image store"},
+		{CodeImageReference, failure, "the name of the image is not a valid one", "the image store"},
+		{CodeImageInvalid, failure, "the image is damaged, malformed or hostile", "the image store"},
+		{CodeImageTooLarge, failure, "the image is larger than a limit of this host", "the image store"},
+		{CodeImagePlatform, failure, "the image is not there for this platform", "the image store"},
+		{CodeImageMounted, failure, "something is mounted in a folder that was to be removed", "the image store"},
+		{CodeRegistryUnreachable, failure, "the registry doesn't answer, or stopped answering", "the image store"},
+		{CodeRegistryUnavailable, failure, "the registry answers with a failure of its own, or a rate limit", "the image store"},
+		{CodeRegistryDenied, failure, "the registry refuses the credentials, or wants some", "the image store"},
+		{CodeRegistryRefused, failure, "what the registry does isn't safe: its TLS, plain HTTP, where it leads", "the image store"},
+		{CodeNoSpace, failure, "the disk is full", "the image store"},
+		{CodeNotKept, "125", "no sandbox of that run is kept", "the engine"},
+
+		{CodeError, failure, "any other failure", "Mayfly"},
+	}
+}
+
+// Coder is an error that knows its code.
+type Coder interface {
+	error
+	Code() Code
+}
+
+// NewError returns an error with a code and a text.
+func NewError(code Code, text string) error { return &codedError{code, text} }
+
+// codedError is an error of which only the code and the text are known any more: one in a result, or with secrets masked.
+type codedError struct {
+	code Code
+	text string
+}
+
+func (e *codedError) Error() string { return e.text }
+
+// Code is Coder's.
+func (e *codedError) Code() Code { return e.code }

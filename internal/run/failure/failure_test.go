@@ -1,0 +1,179 @@
+package failure
+
+import (
+	"errors"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/mayfly-run/mayfly/internal/engine"
+	"github.com/mayfly-run/mayfly/internal/image"
+	"github.com/mayfly-run/mayfly/internal/policy"
+	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/secret"
+	"github.com/mayfly-run/mayfly/internal/tool"
+)
+
+func TestOf(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		err  error
+		want Failure
+	}{
+		{"policy", &policy.DeniedError{}, Failure{run.CodePolicyDenied, 125, run.Denied}},
+		{"not found", &engine.CommandError{NotFound: true}, Failure{run.CodeNotFound, 127, run.Failed}},
+		{"not executable", &engine.CommandError{}, Failure{run.CodeNotExecutable, 126, run.Failed}},
+		{"lost", fmt.Errorf("run: %w", engine.ErrLost), Failure{run.CodeSandboxLost, 125, run.Lost}},
+		{"unsupported", &engine.Unsupported{}, Failure{run.CodeUnsupported, 125, run.Error}},
+		{"secret", &secret.NotFoundError{Name: "a"}, Failure{run.CodeSecretNotFound, 125, run.Error}},
+		{"image", &image.Error{Kind: image.ErrNotFound, Err: fs.ErrNotExist}, Failure{run.CodeImageNotFound, 125, run.Error}},
+		{"registry", &image.Error{Kind: image.ErrTLS}, Failure{run.CodeRegistryRefused, 125, run.Error}},
+		{"inputs and secrets", errors.Join(&tool.InputError{}, &secret.NotFoundError{}), Failure{run.CodeInvalidInput, 125, run.Error}},
+		{"file", fmt.Errorf("read: %w", fs.ErrNotExist), Failure{run.CodeFileNotFound, 125, run.Error}},
+		{"coded", fmt.Errorf("x: %w", run.NewError(run.CodeNoSpace, "full")), Failure{run.CodeNoSpace, 125, run.Error}},
+		{"other", errors.New("anything"), Failure{run.CodeError, 125, run.Error}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if got := Of(c.err); got != c.want {
+				t.Errorf("%+v, want %+v", got, c.want)
+			}
+		})
+	}
+	if code := CodeOf(nil); code != "" {
+		t.Errorf("nil has the code %q", code)
+	}
+}
+
+// uncoded are exported errors that reach no command's output by themselves.
+var uncoded = map[string]string{
+	"image.Error": "its Kind is one of image's variables, each of which has a rule",
+}
+
+// TestEveryErrorHasACode: an error that a package exports is one that somebody tells apart, and so do programs.
+func TestEveryErrorHasACode(t *testing.T) {
+	have := map[string]bool{}
+	for _, r := range rules() {
+		if have[r.name] {
+			t.Errorf("%s has two rules", r.name)
+		}
+		have[r.name] = true
+	}
+	found := 0
+	for _, pkg := range []string{"condition", "content", "engine", "image", "policy", "ownership", "secret", "shape", "suite", "tool", "workflow", "workflow/definition"} {
+		for _, name := range exportedErrors(t, filepath.Join("..", "..", pkg)) {
+			found++
+			name = path.Base(pkg) + "." + name // as reflection names the package
+			if !have[name] && uncoded[name] == "" {
+				t.Errorf("%s has no code; give it a rule in failure.go", name)
+			}
+		}
+	}
+	if found < 30 {
+		t.Errorf("only %d errors were found", found)
+	}
+}
+
+// exportedErrors are the types with a method Error and the variables that begin with Err of a package.
+func exportedErrors(t *testing.T, dir string) (names []string) {
+	t.Helper()
+	paths, err := filepath.Glob(filepath.Join(dir, "*.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range paths {
+		if strings.HasSuffix(path, "_test.go") {
+			continue
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range file.Decls {
+			names = append(names, errorsOf(d)...)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+func errorsOf(d ast.Decl) (names []string) {
+	switch d := d.(type) {
+	case *ast.FuncDecl:
+		if d.Name.Name != "Error" || d.Recv == nil || len(d.Type.Params.List) > 0 {
+			return nil
+		}
+		receiver := d.Recv.List[0].Type
+		if star, ok := receiver.(*ast.StarExpr); ok {
+			receiver = star.X
+		}
+		if id, ok := receiver.(*ast.Ident); ok && id.IsExported() {
+			names = append(names, id.Name)
+		}
+	case *ast.GenDecl:
+		for _, s := range d.Specs {
+			v, ok := s.(*ast.ValueSpec)
+			if !ok || d.Tok != token.VAR {
+				continue
+			}
+			for _, id := range v.Names {
+				if strings.HasPrefix(id.Name, "Err") {
+					names = append(names, id.Name)
+				}
+			}
+		}
+	}
+	return names
+}
+
+// TestEveryCodeIsDescribed: the constants, the table and the document have the same codes.
+func TestEveryCodeIsDescribed(t *testing.T) {
+	file, err := parser.ParseFile(token.NewFileSet(), filepath.Join("..", "code.go"), nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var constants []string
+	ast.Inspect(file, func(n ast.Node) bool {
+		if v, ok := n.(*ast.ValueSpec); ok && strings.HasPrefix(v.Names[0].Name, "Code") {
+			constants = append(constants, strings.Trim(v.Values[0].(*ast.BasicLit).Value, `"`))
+		}
+		return true
+	})
+	var table, rows []string
+	for _, c := range run.Codes() {
+		table = append(table, string(c.Code))
+		rows = append(rows, fmt.Sprintf("| `%s` | %s | %s | %s |", c.Code, c.Exit, c.Meaning, c.Source))
+	}
+	slices.Sort(constants)
+	if sorted := slices.Sorted(slices.Values(table)); !slices.Equal(constants, sorted) {
+		t.Errorf("the constants are\n%s\nand run.Codes has\n%s", constants, sorted)
+	}
+	for _, name := range table {
+		if !regexp.MustCompile(`^[a-z]+(_[a-z]+)*$`).MatchString(name) {
+			t.Errorf("%q is no code", name)
+		}
+	}
+	document, err := os.ReadFile(filepath.Join("..", "..", "..", "docs", "TOOL-FORMAT.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(document), "\n## Codes\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	var written []string
+	for line := range strings.Lines(section) {
+		if strings.HasPrefix(line, "| `") {
+			written = append(written, strings.TrimSpace(line))
+		}
+	}
+	if !slices.Equal(written, rows) {
+		t.Errorf("docs/TOOL-FORMAT.md, Codes, has\n%s\nwant\n%s", strings.Join(written, "\n"), strings.Join(rows, "\n"))
+	}
+}

@@ -1,0 +1,76 @@
+package local
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/mayfly-run/mayfly/internal/engine"
+	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/tempdir"
+)
+
+// mockSockets are where the engine brings what a test's tool reaches out to. They are in a folder that only this user may search,
+// since the socket of commands is open to everybody: a sandbox's users are nobody that this machine knows.
+type mockSockets struct {
+	dir       *tempdir.Dir
+	listeners []net.Listener
+	accepting sync.WaitGroup
+}
+
+// listenForMocks opens the sockets for a run, and names them in what the engine is given.
+func listenForMocks(mocks run.Mocks, local *engine.Local) (*mockSockets, error) {
+	dir, err := tempdir.New()
+	if err != nil {
+		return nil, err
+	}
+	s := &mockSockets{dir: dir}
+	local.Connections, local.Commands = filepath.Join(dir.Path, "connections"), filepath.Join(dir.Path, "commands")
+	err = s.listen(local.Connections, 0o600, mocks.Connection)
+	if err == nil {
+		err = s.listen(local.Commands, 0o666, mocks.Command)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("listen for what the tool reaches out to: %w; set TMPDIR to a folder with a short path", err), s.close())
+	}
+	return s, nil
+}
+
+func (s *mockSockets) listen(at string, mode os.FileMode, serve func(net.Conn)) error {
+	l, err := net.Listen("unix", at)
+	if err != nil {
+		return err
+	}
+	s.listeners = append(s.listeners, l)
+	if err := os.Chmod(at, mode); err != nil {
+		return err
+	}
+	s.accepting.Go(func() {
+		for {
+			c, err := l.Accept()
+			switch {
+			case err == nil:
+				serve(c)
+			case errors.Is(err, net.ErrClosed):
+				return
+			default:
+				time.Sleep(10 * time.Millisecond) // this machine has no more descriptors for now
+			}
+		}
+	})
+	return nil
+}
+
+// close takes no more connections. Those that were taken end with the sandbox, at the other side.
+func (s *mockSockets) close() error {
+	var errs []error
+	for _, l := range s.listeners {
+		errs = append(errs, l.Close())
+	}
+	s.accepting.Wait()
+	return errors.Join(append(errs, s.dir.Close())...)
+}

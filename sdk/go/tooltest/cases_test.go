@@ -1,0 +1,134 @@
+package tooltest
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// TestSharedCases: the cases of test/matching, which mayfly and the SDK for Python run too. Those with comparisons that
+// Request and Call can't say are left out.
+func TestSharedCases(t *testing.T) {
+	data, err := os.ReadFile(filepath.Join("..", "..", "..", "test", "matching", "cases.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var cases []struct {
+		Name    string
+		Want    map[string]json.RawMessage
+		Request *RecordedRequest
+		Call    *RecordedCall
+		Match   bool
+	}
+	if err := json.Unmarshal(data, &cases); err != nil {
+		t.Fatal(err)
+	}
+	run := 0
+	for _, c := range cases {
+		var differs bool
+		if c.Request != nil {
+			want, ok := wantedRequest(t, c.Want)
+			if !ok {
+				continue
+			}
+			differs = len(differences(want, c.Request)) > 0
+		} else {
+			want, ok := wantedCall(t, c.Want)
+			if !ok {
+				continue
+			}
+			differs = want.Command != c.Call.Command || callDifference(want, c.Call) != ""
+		}
+		run++
+		if differs == c.Match {
+			t.Errorf("%s: it matches: %t, want %t", c.Name, !differs, c.Match)
+		}
+	}
+	if run < 150 {
+		t.Errorf("only %d cases", run)
+	}
+}
+
+// read decodes a value strictly, and reports whether it is of the type.
+func read(data json.RawMessage, into any) bool {
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.DisallowUnknownFields()
+	dec.UseNumber()
+	return dec.Decode(into) == nil
+}
+
+// only reports whether a matcher has the one condition, with one text.
+func only(data json.RawMessage, condition string, into *string) bool {
+	var m map[string]string
+	if !read(data, &m) || len(m) != 1 {
+		return false
+	}
+	text, ok := m[condition]
+	*into = text
+	return ok
+}
+
+func wantedRequest(t *testing.T, keys map[string]json.RawMessage) (*Request, bool) {
+	t.Helper()
+	r := &Request{}
+	for key, value := range keys {
+		ok := true
+		switch key {
+		case "method":
+			ok = read(value, &r.Method)
+		case "url":
+			ok = read(value, &r.URL)
+		case "host":
+			ok = read(value, &r.Host)
+		case "port":
+			ok = read(value, &r.Port)
+		case "path":
+			ok = read(value, &r.Path) || only(value, "regex", &r.PathRegex)
+		case "query":
+			ok = read(value, &r.Query) && !bytes.Contains(value, []byte("null"))
+		case "headers":
+			ok = read(value, &r.Headers) && !bytes.Contains(value, []byte("null"))
+		case "body":
+			ok = read(value, &r.Body) || only(value, "contains", &r.BodyContains)
+		case "json":
+			ok = read(value, &r.JSON) && r.JSON != nil
+		default:
+			t.Fatalf("the key %s of a request is new", key)
+		}
+		if !ok {
+			return nil, false
+		}
+	}
+	return r, true
+}
+
+func wantedCall(t *testing.T, keys map[string]json.RawMessage) (*Call, bool) {
+	t.Helper()
+	c := &Call{}
+	for key, value := range keys {
+		ok := true
+		switch key {
+		case "command":
+			ok = read(value, &c.Command)
+		case "args":
+			var prefix struct {
+				Prefix []string `json:"prefix"`
+			}
+			if ok = read(value, &c.Args); !ok {
+				ok = read(value, &prefix)
+				c.Args, c.Prefix = prefix.Prefix, true
+			}
+		case "stdin":
+			// An empty Stdin stands for any.
+			ok = read(value, &c.Stdin) && c.Stdin != "" || only(value, "contains", &c.StdinContains)
+		default:
+			t.Fatalf("the key %s of a call is new", key)
+		}
+		if !ok {
+			return nil, false
+		}
+	}
+	return c, true
+}
