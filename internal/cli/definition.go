@@ -7,7 +7,8 @@ import (
 	"os"
 	"slices"
 
-	"github.com/mayfly-run/mayfly/internal/tool"
+	"github.com/mayfly-run/mayfly/internal/ownership"
+	"github.com/mayfly-run/mayfly/internal/workflow/definition"
 )
 
 // maxDefinitionBytes is more than a definition may have, so that parsing it says so.
@@ -24,14 +25,14 @@ func readDefinition(in io.Reader) ([]byte, error) {
 
 // loadDefinition reads the tool or workflow that the command line names. A workflow's tools are found and read, too.
 // text is the definition itself where it came from standard input.
-func loadDefinition(in io.Reader, name string) (def *tool.Definition, text string, err error) {
+func loadDefinition(in io.Reader, name string) (def *definition.Definition, text string, err error) {
 	if name == "-" {
 		data, err := readDefinition(in)
 		if err != nil {
 			return nil, "", err
 		}
 		text = string(data)
-		def, err = tool.ParseDefinition("-", data)
+		def, err = definition.Parse("-", data)
 		if err != nil {
 			return nil, "", err
 		}
@@ -47,7 +48,7 @@ func loadDefinition(in io.Reader, name string) (def *tool.Definition, text strin
 }
 
 // loadNamed reads the tool or workflow given by path, by name or by folder.
-func loadNamed(name string) (*tool.Definition, error) {
+func loadNamed(name string) (*definition.Definition, error) {
 	found, _, err := toolPath(name)
 	if err != nil {
 		return nil, explainMissing(name, err)
@@ -58,19 +59,19 @@ func loadNamed(name string) (*tool.Definition, error) {
 
 // toolPath is the file of a tool given by path, by name or by folder. What looks like a path is one, and a folder hides no
 // tool of its name: a folder for a tool's files often has that.
-func toolPath(name string) (found tool.Found, byName bool, err error) {
+func toolPath(name string) (found definition.Found, byName bool, err error) {
 	info, err := os.Stat(name)
 	folder := err == nil && info.IsDir()
 	switch {
-	case folder && tool.IsPath(name):
-		found.File, err = tool.InFolder(name)
+	case folder && definition.IsPath(name):
+		found.File, err = definition.InFolder(name)
 		return found, false, err
-	case err == nil && !folder, tool.IsPath(name):
-		return tool.Found{File: name}, false, nil
+	case err == nil && !folder, definition.IsPath(name):
+		return definition.Found{File: name}, false, nil
 	}
-	found, err = tool.Find(".", name)
+	found, err = definition.Find(".", name)
 	if folder && err != nil && !untrusted(err) {
-		found, err = tool.FindIn(".", name)
+		found, err = definition.FindIn(".", name)
 		return found, false, err
 	}
 	return found, true, err
@@ -79,39 +80,39 @@ func toolPath(name string) (found tool.Found, byName bool, err error) {
 // vet refuses definitions that another user could have planted where a search for their names finds them. An ordinary
 // user's are looked at before the user namespace is entered: in it root's files can't be told from those of others. It
 // says what was looked at. Of standard input or a pipe, which can be read only once, that is where a search would come to.
-func vet(name string) (tool.Vetted, error) {
+func vet(name string) (ownership.Vetted, error) {
 	if os.Geteuid() == 0 {
 		return "", nil // reading it does the same
 	}
 	if readOnce(name) {
-		return tool.VetSearch("."), nil
+		return ownership.Vet("."), nil
 	}
 	_, _, err := loadDefinition(nil, name)
-	return tool.VettedAll, err
+	return ownership.VettedAll, err
 }
 
 // vetTests is [vet] for files of tests.
-func vetTests(paths []string) (tool.Vetted, error) {
+func vetTests(paths []string) (ownership.Vetted, error) {
 	if os.Geteuid() == 0 {
 		return "", nil
 	}
 	if slices.ContainsFunc(paths, readOnce) {
-		return tool.VetSearch("."), nil
+		return ownership.Vet("."), nil
 	}
-	seen := tool.VettedAll
+	seen := ownership.VettedAll
 	files, err := findTests(paths)
 	switch {
 	case untrusted(err):
 		return "", err
 	case err != nil:
-		seen = tool.VetSearch(".") // the error comes again, from whoever runs them
+		seen = ownership.Vet(".") // the error comes again, from whoever runs them
 	}
 	for _, file := range files {
 		switch err := validateSuite(file); {
 		case untrusted(err):
 			return "", err
 		case err != nil: // not all was looked at; --record may be about to write what is missing
-			seen = tool.VetSearch(".")
+			seen = ownership.Vet(".")
 		}
 	}
 	return seen, nil
@@ -128,6 +129,6 @@ func readOnce(name string) bool {
 
 // untrusted reports whether an error is about a file that another user could have put there.
 func untrusted(err error) bool {
-	var refused *tool.UntrustedError
+	var refused *ownership.UntrustedError
 	return errors.As(err, &refused)
 }

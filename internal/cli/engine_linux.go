@@ -9,7 +9,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/engine"
 	"github.com/mayfly-run/mayfly/internal/image"
 	"github.com/mayfly-run/mayfly/internal/oci"
-	"github.com/mayfly-run/mayfly/internal/tool"
+	"github.com/mayfly-run/mayfly/internal/ownership"
 )
 
 // newEngine is the embedded engine.
@@ -78,7 +78,7 @@ func runtimeDirs(r *oci.Rootless, home string) []string {
 // ordinary user: images are unpacked and sandboxes made with the user's
 // subordinate ids. It returns when there is nothing to do, or with an error.
 // vetted says what [vet] has looked at of the definitions that it will read.
-func enterNamespace(vetted tool.Vetted) error {
+func enterNamespace(vetted ownership.Vetted) error {
 	if os.Geteuid() == 0 {
 		return nil
 	}
@@ -90,7 +90,7 @@ func enterNamespace(vetted tool.Vetted) error {
 	if err != nil {
 		return err
 	}
-	return oci.Enter(shim, os.Args, []string{"MAYFLY_HOME=" + dir, tool.VettedEnv + "=" + string(vetted)})
+	return oci.Enter(shim, os.Args, []string{"MAYFLY_HOME=" + dir, ownership.VettedEnv + "=" + string(vetted)})
 }
 
 // storeOptions are the image store's for this user.

@@ -8,7 +8,7 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/engine"
 	"github.com/mayfly-run/mayfly/internal/image"
-	"github.com/mayfly-run/mayfly/internal/tool"
+	"github.com/mayfly-run/mayfly/internal/ownership"
 )
 
 // newEngine fails: the embedded engine is made of Linux namespaces.
@@ -24,7 +24,7 @@ func newEngine() (engine.Engine, error) {
 func checkNamespace() error { return nil }
 
 // enterNamespace does nothing: there are no user namespaces to enter.
-func enterNamespace(tool.Vetted) error { return nil }
+func enterNamespace(ownership.Vetted) error { return nil }
 
 func storeOptions() (image.Options, error) { return image.Options{}, nil }
 

@@ -13,8 +13,10 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/shape"
 	"github.com/mayfly-run/mayfly/internal/textsafe"
 	"github.com/mayfly-run/mayfly/internal/tool"
+	"github.com/mayfly-run/mayfly/internal/workflow/definition"
 )
 
 // This file knows what people type who come from docker, kubectl or gh, and says what it is called here.
@@ -92,7 +94,7 @@ func nearCommand(parent *cobra.Command, word string) string {
 			begin = c.Name()
 		}
 	}
-	if near := tool.Nearest(word, names); near != "" {
+	if near := shape.Nearest(word, names); near != "" {
 		return near
 	}
 	return begin
@@ -187,7 +189,7 @@ func explainFlag(cmd *cobra.Command, err error) error {
 	}
 	var names []string
 	cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
-	if near := tool.Nearest(name, names); near != "" && input != name {
+	if near := shape.Nearest(name, names); near != "" && input != name {
 		return fmt.Errorf("%w; did you mean --%s?", err, near)
 	}
 	if input != "" {
@@ -215,7 +217,7 @@ func nearInput(args []string, name string) string {
 	for _, a := range inputs {
 		names = append(names, a.Name)
 	}
-	return tool.Nearest(name, names)
+	return shape.Nearest(name, names)
 }
 
 // explainArguments says what further words after the file of `mayfly run` are called here.
@@ -238,7 +240,7 @@ func explainMissing(name string, err error) error {
 	if !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	var missing *tool.NotFoundError
+	var missing *definition.NotFoundError
 	byName := errors.As(err, &missing)
 	if byName && missing.Nearest != "" {
 		return err
@@ -256,7 +258,7 @@ func explainMissing(name string, err error) error {
 	stem := strings.TrimSuffix(base, filepath.Ext(base))
 	near := files[stem]
 	if near == "" {
-		near = files[tool.Nearest(stem, slices.Collect(maps.Keys(files)))]
+		near = files[shape.Nearest(stem, slices.Collect(maps.Keys(files)))]
 	}
 	switch {
 	case near == "" || near == base || !isDefinition(dir+near):

@@ -6,12 +6,13 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/mayfly-run/mayfly/internal/shape"
+
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/run/failure"
-	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
 // jsonFlag adds --json and what kubectl and others call it, -o json.
@@ -45,11 +46,11 @@ func asJSON(c *cobra.Command) bool {
 
 // jsonError is the error of a command that was asked for JSON: the last line, and most often the only one.
 type jsonError struct {
-	Type     string         `json:"type"` // error
-	Code     run.Code       `json:"code"`
-	Error    string         `json:"error"`
-	Problems []tool.Problem `json:"problems,omitempty"`
-	ExitCode int            `json:"exit_code"`
+	Type     string          `json:"type"` // error
+	Code     run.Code        `json:"code"`
+	Error    string          `json:"error"`
+	Problems []shape.Problem `json:"problems,omitempty"`
+	ExitCode int             `json:"exit_code"`
 }
 
 // printJSONError prints why a command failed, unless it has printed that itself.
@@ -59,7 +60,7 @@ func printJSONError(w io.Writer, err error) error {
 		return nil
 	}
 	f := failure.Of(err)
-	return encodeLine(w, jsonError{Type: "error", Code: f.Code, Error: err.Error(), Problems: tool.Problems(err), ExitCode: f.ExitCode})
+	return encodeLine(w, jsonError{Type: "error", Code: f.Code, Error: err.Error(), Problems: shape.Problems(err), ExitCode: f.ExitCode})
 }
 
 // printList prints a listing as JSON, one array, which is [] for nothing.

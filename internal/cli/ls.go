@@ -9,10 +9,12 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mayfly-run/mayfly/internal/ownership"
 	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/run/failure"
 	"github.com/mayfly-run/mayfly/internal/textsafe"
 	"github.com/mayfly-run/mayfly/internal/tool"
+	"github.com/mayfly-run/mayfly/internal/workflow/definition"
 )
 
 // listed is a tool or a workflow as `mayfly ls` shows it.
@@ -68,10 +70,10 @@ func listHere() ([]listed, error) {
 	}
 	for _, e := range entries {
 		ext := filepath.Ext(e.Name())
-		if e.IsDir() || strings.HasPrefix(e.Name(), ".") || ext != ".yaml" && ext != ".yml" || tool.IsTestFile(e.Name()) {
+		if e.IsDir() || strings.HasPrefix(e.Name(), ".") || ext != ".yaml" && ext != ".yml" || definition.IsTestFile(e.Name()) {
 			continue
 		}
-		def, err := tool.LoadDefinition(e.Name())
+		def, err := definition.Load(e.Name())
 		if err != nil {
 			if isMeant(e.Name()) {
 				text, _, _ := strings.Cut(err.Error(), "\n")
@@ -79,18 +81,18 @@ func listHere() ([]listed, error) {
 			}
 			continue
 		}
-		if err := tool.TrustBelow(".", e.Name()); err != nil {
+		if err := ownership.CheckBelow(".", e.Name()); err != nil {
 			list = append(list, listed{Name: e.Name(), Arguments: []listedArgument{}, Error: err.Error(), Code: failure.CodeOf(err)})
 			continue
 		}
 		list = append(list, describe(e.Name(), def))
 	}
-	names, err := tool.Names(".")
+	names, err := definition.Names(".")
 	if err != nil {
 		return nil, err
 	}
 	for _, name := range names {
-		def, err := tool.LoadNamed(".", name)
+		def, err := definition.LoadNamed(".", name)
 		if err != nil {
 			text, _, _ := strings.Cut(err.Error(), "\n")
 			list = append(list, listed{Name: name, Arguments: []listedArgument{}, Error: text, Code: failure.CodeOf(err)})
@@ -112,7 +114,7 @@ func isMeant(file string) bool {
 		hasKey(data, "workflow") && !hasKey(data, "stages"))
 }
 
-func describe(name string, def *tool.Definition) listed {
+func describe(name string, def *definition.Definition) listed {
 	l := listed{Name: name, Kind: "tool", Arguments: []listedArgument{}}
 	var args []tool.Arg
 	if t := def.Tool; t != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/tool"
 	"github.com/mayfly-run/mayfly/internal/workflow"
+	"github.com/mayfly-run/mayfly/internal/workflow/definition"
 )
 
 // plannedStep is a step as a dry run shows it.
@@ -68,7 +69,7 @@ func (f *runFlags) printPlan(ctx context.Context, s streams, b *begun, env []too
 }
 
 // checkStep finds what a step's run would be refused for: a policy, or a definition that this host can't take.
-func checkStep(h *host, step *tool.Step) error {
+func checkStep(h *host, step *definition.Step) error {
 	req := &run.Request{Tool: step.Uses.Tool}
 	var inputs *tool.InputError
 	_, err := h.runner.Prepare(run.NewID(), req, func(ref string) (*image.Image, error) {
@@ -88,7 +89,7 @@ func planStep(ctx context.Context, b *begun, i int, conditions condition.Evaluat
 	}
 	if step.ForEach != nil {
 		p.Items = -1
-		if step.ForEach.Reference == nil || step.ForEach.Reference.From == tool.FromInputs {
+		if step.ForEach.Reference == nil || step.ForEach.Reference.From == definition.FromInputs {
 			n, err := b.plan.ItemCount(b.states, i)
 			if err != nil {
 				return p, fmt.Errorf("step %s: %w", step.Name, err)
@@ -141,14 +142,14 @@ func (b *begun) before(i int) []string {
 }
 
 // whenKnown names what a condition waits for.
-func whenKnown(s *tool.Step) string {
+func whenKnown(s *definition.Step) string {
 	var names []string
 	seen := map[string]bool{}
 	for _, r := range s.Condition.References {
 		switch {
-		case r.From == tool.FromItem:
+		case r.From == definition.FromItem:
 			return "its items are known and the steps before it have"
-		case r.From == tool.FromStep && !seen[r.Step]:
+		case r.From == definition.FromStep && !seen[r.Step]:
 			seen[r.Step] = true
 			names = append(names, r.Step)
 		}

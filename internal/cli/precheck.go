@@ -10,8 +10,10 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/condition"
 	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/shape"
 	"github.com/mayfly-run/mayfly/internal/tool"
 	"github.com/mayfly-run/mayfly/internal/workflow"
+	"github.com/mayfly-run/mayfly/internal/workflow/definition"
 )
 
 // This file finds what a run would fail of before its first step has changed anything.
@@ -46,7 +48,7 @@ func (b *begun) precheck(ctx context.Context, h *host, env []tool.EnvVar, condit
 
 // alsoSecrets adds to what is wrong with a workflow's inputs the secrets that nobody has, so that all that is missing is named
 // at once. A step with a condition isn't looked at, since whether it runs can't be known without the inputs.
-func (f *runFlags) alsoSecrets(ctx context.Context, s streams, w *tool.Workflow, wrong error) error {
+func (f *runFlags) alsoSecrets(ctx context.Context, s streams, w *definition.Workflow, wrong error) error {
 	if f.dryRun || f.only != "" || f.from != "" || len(f.skip) > 0 {
 		return wrong // not all that is named is needed
 	}
@@ -70,7 +72,7 @@ func (f *runFlags) alsoSecrets(ctx context.Context, s streams, w *tool.Workflow,
 }
 
 // missingSecrets are the secrets of a step that nobody has. Each is asked for once.
-func (h *host) missingSecrets(ctx context.Context, w *tool.Workflow, step *tool.Step, env []tool.EnvVar, asked map[string]bool) (errs []error) {
+func (h *host) missingSecrets(ctx context.Context, w *definition.Workflow, step *definition.Step, env []tool.EnvVar, asked map[string]bool) (errs []error) {
 	for _, name := range neededSecrets(w, step, env) {
 		if asked[name] {
 			continue
@@ -85,7 +87,7 @@ func (h *host) missingSecrets(ctx context.Context, w *tool.Workflow, step *tool.
 }
 
 // neededSecrets are the secrets of a step's tool, less those whose variable the workflow, the step or the command line sets.
-func neededSecrets(w *tool.Workflow, step *tool.Step, env []tool.EnvVar) []string {
+func neededSecrets(w *definition.Workflow, step *definition.Step, env []tool.EnvVar) []string {
 	t := step.Uses.Tool
 	var shared []tool.EnvVar
 	for _, v := range w.Environment {
@@ -152,7 +154,7 @@ func unasked(flags, named []string) string {
 			continue // what isn't NAME=… is refused by whoever reads it, who repeats no value
 		}
 		hint := "the secrets asked for are " + strings.Join(named, ", ")
-		if near := tool.Nearest(name, named); near != "" {
+		if near := shape.Nearest(name, named); near != "" {
 			hint = fmt.Sprintf("did you mean %q?", near)
 		}
 		return fmt.Sprintf("--secret %s: nothing asks for a secret of that name; %s", name, hint)

@@ -10,7 +10,7 @@ import (
 	"strings"
 
 	"github.com/mayfly-run/mayfly/internal/image"
-	"github.com/mayfly-run/mayfly/internal/tool"
+	"github.com/mayfly-run/mayfly/internal/shape"
 )
 
 // pulling decides when images are pulled: it is a run.Images.
@@ -91,7 +91,7 @@ func (p pulling) nearest(ref string) string {
 			named[name] = img.Reference
 		}
 	}
-	near := tool.Nearest(familiar(ref), slices.Sorted(maps.Keys(named)))
+	near := shape.Nearest(familiar(ref), slices.Sorted(maps.Keys(named)))
 	return named[near]
 }
 

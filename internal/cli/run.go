@@ -13,9 +13,11 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/mayfly-run/mayfly/internal/ownership"
 	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/run/local"
 	"github.com/mayfly-run/mayfly/internal/tool"
+	"github.com/mayfly-run/mayfly/internal/workflow/definition"
 )
 
 // runFlags are the flags of `mayfly run`.
@@ -190,8 +192,8 @@ func (f *runFlags) run(ctx context.Context, s streams, args []string) (err error
 }
 
 // definition is what is run, in the user namespace of an ordinary user.
-func (f *runFlags) definition(s streams, args []string) (def *tool.Definition, text string, err error) {
-	vetted := tool.Vetted("")
+func (f *runFlags) definition(s streams, args []string) (def *definition.Definition, text string, err error) {
+	vetted := ownership.Vetted("")
 	if f.image == "" {
 		if vetted, err = vet(args[0]); err != nil {
 			return nil, "", err
@@ -219,7 +221,7 @@ func (f *runFlags) notices(s streams) io.Writer {
 }
 
 // warn prints what runs but is probably a mistake, as validate does.
-func (f *runFlags) warn(s streams, def *tool.Definition) {
+func (f *runFlags) warn(s streams, def *definition.Definition) {
 	if f.quiet {
 		return
 	}

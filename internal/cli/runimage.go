@@ -4,13 +4,14 @@ import (
 	"encoding/json"
 	"errors"
 
-	"github.com/mayfly-run/mayfly/internal/tool"
+	"github.com/mayfly-run/mayfly/internal/shape"
+	"github.com/mayfly-run/mayfly/internal/workflow/definition"
 )
 
 // This file is `mayfly run --image IMAGE -- COMMAND…`, which runs without a file.
 
 // imageTool is the tool of an image and a command, none for the image's own.
-func imageTool(ref string, command []string) (*tool.Definition, error) {
+func imageTool(ref string, command []string) (*definition.Definition, error) {
 	file := map[string]any{"image": ref}
 	if len(command) > 0 {
 		file["command"] = command
@@ -19,8 +20,8 @@ func imageTool(ref string, command []string) (*tool.Definition, error) {
 	if err != nil {
 		return nil, err
 	}
-	def, err := tool.ParseDefinition("command line", data)
-	var wrong *tool.Error
+	def, err := definition.Parse("command line", data)
+	var wrong *shape.Error
 	if errors.As(err, &wrong) {
 		text := wrong.Problems[0].Text
 		if hint := wrong.Problems[0].Hint; hint != "" {

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/mayfly-run/mayfly/internal/secret"
-	"github.com/mayfly-run/mayfly/internal/tool"
+	"github.com/mayfly-run/mayfly/internal/shape"
 )
 
 func newSecretCommand(s streams) *cobra.Command {
@@ -183,7 +183,7 @@ func explainNoSecret(store *secret.Store, err error) error {
 	for _, i := range list {
 		names = append(names, i.Name)
 	}
-	if near := tool.Nearest(missing.Name, names); near != "" {
+	if near := shape.Nearest(missing.Name, names); near != "" {
 		missing.Remedy = fmt.Sprintf("did you mean %s?", near)
 	}
 	return err

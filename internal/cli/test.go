@@ -15,7 +15,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mayfly-run/mayfly/internal/condition"
+	"github.com/mayfly-run/mayfly/internal/ownership"
 	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/suite"
 	"github.com/mayfly-run/mayfly/internal/textsafe"
 	"github.com/mayfly-run/mayfly/internal/tool"
 	"github.com/mayfly-run/mayfly/internal/tooltest"
@@ -107,7 +109,7 @@ func (f *testFlags) command(ctx context.Context, s streams, paths []string) (err
 		return err
 	}
 	if f.watch { // reads them again and again
-		vetted = tool.VetSearch(".")
+		vetted = ownership.Vet(".")
 	}
 	if err := enterNamespace(vetted); err != nil { // before anything of stdin is read
 		return err
@@ -196,7 +198,7 @@ func (f *testFlags) checkSecretFlags(jobs []tooltest.Job) error {
 		return nil
 	}
 	var tools []*tool.Tool
-	tested := map[*tool.Suite][]*tool.Tool{}
+	tested := map[*suite.Suite][]*tool.Tool{}
 	for _, job := range jobs {
 		if tested[job.Suite] == nil {
 			var err error
@@ -217,7 +219,7 @@ func (f *testFlags) checkSecretFlags(jobs []tooltest.Job) error {
 	return nil
 }
 
-func toolsUnderTest(s *tool.Suite) ([]*tool.Tool, error) {
+func toolsUnderTest(s *suite.Suite) ([]*tool.Tool, error) {
 	if s.Tool != nil {
 		t, err := s.LoadTool()
 		return []*tool.Tool{t}, err
@@ -230,13 +232,13 @@ func toolsUnderTest(s *tool.Suite) ([]*tool.Tool, error) {
 }
 
 // loadSuites reads every file of tests, and reports all that is wrong with any of them.
-func loadSuites(in io.Reader, paths []string) ([]*tool.Suite, error) {
+func loadSuites(in io.Reader, paths []string) ([]*suite.Suite, error) {
 	if slices.Equal(paths, []string{"-"}) {
 		data, err := readDefinition(in)
 		if err != nil {
 			return nil, err
 		}
-		suite, err := tool.ParseSuite("-", data)
+		s, err := suite.Parse("-", data)
 		if err != nil {
 			return nil, err
 		}
@@ -244,14 +246,14 @@ func loadSuites(in io.Reader, paths []string) ([]*tool.Suite, error) {
 		if err != nil {
 			return nil, err
 		}
-		suite.SetDir(dir)
-		return []*tool.Suite{suite}, nil
+		s.SetDir(dir)
+		return []*suite.Suite{s}, nil
 	}
 	files, err := findTests(paths)
 	if err != nil {
 		return nil, err
 	}
-	var suites []*tool.Suite
+	var suites []*suite.Suite
 	var errs []error
 	for _, file := range files {
 		suite, err := loadSuite(file)

@@ -10,7 +10,10 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/mayfly-run/mayfly/internal/tool"
+	"github.com/mayfly-run/mayfly/internal/ownership"
+	"github.com/mayfly-run/mayfly/internal/shape"
+	"github.com/mayfly-run/mayfly/internal/suite"
+	"github.com/mayfly-run/mayfly/internal/workflow/definition"
 )
 
 // findTests lists the files of tests that the command line names, each once: files as they are, and those below folders,
@@ -29,13 +32,13 @@ func findTests(paths []string) ([]string, error) {
 	for _, path := range paths {
 		info, err := os.Stat(path)
 		if err != nil {
-			return nil, fmt.Errorf("tests %s can't be read: %w", path, tool.WithoutCall(err))
+			return nil, fmt.Errorf("tests %s can't be read: %w", path, shape.WithoutCall(err))
 		}
 		if !info.IsDir() {
 			add(filepath.Clean(path))
 			continue
 		}
-		below, err := filesBelow(path, tool.IsTestFile)
+		below, err := filesBelow(path, definition.IsTestFile)
 		if err != nil {
 			return nil, fmt.Errorf("tests below %s can't be read: %w", path, err)
 		}
@@ -43,7 +46,7 @@ func findTests(paths []string) ([]string, error) {
 			return nil, fmt.Errorf("there are no tests below %s; their files are called NAME_test.yaml, NAME.test.yaml or tests.yaml", path)
 		}
 		for _, file := range below {
-			if err := tool.TrustBelow(path, file); err != nil {
+			if err := ownership.CheckBelow(path, file); err != nil {
 				refused = append(refused, err)
 				continue
 			}
@@ -65,7 +68,7 @@ func unnamedTests(paths []string) []string {
 		}
 		below, _ := filesBelow(path, func(file string) bool { // what can't be read has been said
 			ext := filepath.Ext(file)
-			return (ext == ".yaml" || ext == ".yml") && strings.Contains(strings.ToLower(file), "test") && !tool.IsTestFile(file) && hasTests(file)
+			return (ext == ".yaml" || ext == ".yml") && strings.Contains(strings.ToLower(file), "test") && !definition.IsTestFile(file) && hasTests(file)
 		})
 		files = append(files, below...)
 	}
@@ -108,8 +111,8 @@ func filesBelow(path string, wanted func(file string) bool) (files []string, err
 }
 
 // loadSuite reads a file of tests.
-func loadSuite(file string) (*tool.Suite, error) {
-	suite, err := tool.LoadSuite(file)
+func loadSuite(file string) (*suite.Suite, error) {
+	suite, err := suite.Load(file)
 	if err != nil {
 		return nil, err
 	}
@@ -132,7 +135,7 @@ func validateSuite(file string) error {
 }
 
 // checkSuite finds what is wrong with what a file of tests names.
-func checkSuite(suite *tool.Suite) error {
+func checkSuite(suite *suite.Suite) error {
 	var errs []error
 	if suite.Tool != nil {
 		t, err := suite.LoadTool()

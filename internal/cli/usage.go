@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/mayfly-run/mayfly/internal/run"
-	"github.com/mayfly-run/mayfly/internal/tool"
+	"github.com/mayfly-run/mayfly/internal/shape"
 )
 
 // usageError is a command line that makes no sense.
@@ -74,7 +74,7 @@ func operandError(cmd *cobra.Command, args []string) error {
 	case len(args) == 0:
 		return fmt.Errorf("%s is missing: %s %s", takes, cmd.CommandPath(), takes)
 	case len(args) == 1:
-		if near := tool.Nearest(args[0], cmd.ValidArgs); near != "" {
+		if near := shape.Nearest(args[0], cmd.ValidArgs); near != "" {
 			return fmt.Errorf("%s takes %s, not %q; did you mean %s?", cmd.CommandPath(), takes, args[0], near)
 		}
 		return fmt.Errorf("%s takes %s, not %q", cmd.CommandPath(), takes, args[0])

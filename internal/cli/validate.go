@@ -14,8 +14,11 @@ import (
 	"github.com/mayfly-run/mayfly/internal/condition"
 	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/run/failure"
+	"github.com/mayfly-run/mayfly/internal/shape"
+	"github.com/mayfly-run/mayfly/internal/suite"
 	"github.com/mayfly-run/mayfly/internal/tool"
 	"github.com/mayfly-run/mayfly/internal/workflow"
+	"github.com/mayfly-run/mayfly/internal/workflow/definition"
 )
 
 func newValidateCommand(s streams) *cobra.Command {
@@ -40,7 +43,7 @@ probably a mistake, and for hosts that share their addresses with others; they d
 			bad, byHost := false, false
 			for _, file := range files {
 				def, err := validate(cmd.Context(), s, file)
-				var warnings []tool.Problem
+				var warnings []shape.Problem
 				if def != nil {
 					warnings = def.HostWarnings()
 					byHost = byHost || err == nil && def.OpensHosts()
@@ -80,7 +83,7 @@ func definitionsIn(given []string) ([]string, error) {
 		}
 		below, err := filesBelow(path, func(file string) bool {
 			ext := filepath.Ext(file)
-			return (ext == ".yaml" || ext == ".yml") && filepath.Base(file) != tool.ProjectFile
+			return (ext == ".yaml" || ext == ".yml") && filepath.Base(file) != definition.ProjectFile
 		})
 		if err != nil {
 			return nil, err
@@ -95,8 +98,8 @@ func definitionsIn(given []string) ([]string, error) {
 
 // validate reads a definition and finds all that is wrong with it before it runs. def is nil for other files, and where it
 // can't be read.
-func validate(ctx context.Context, s streams, file string) (def *tool.Definition, err error) {
-	if tool.IsTestFile(file) {
+func validate(ctx context.Context, s streams, file string) (def *definition.Definition, err error) {
+	if definition.IsTestFile(file) {
 		return nil, validateSuite(file)
 	}
 	var data []byte
@@ -106,13 +109,13 @@ func validate(ctx context.Context, s streams, file string) (def *tool.Definition
 		}
 	}
 	def, _, err = loadDefinition(bytes.NewReader(data), file)
-	var other *tool.NotRunnableError
+	var other *definition.NotRunnableError
 	if errors.As(err, &other) {
 		switch {
 		case file == "-":
 			return nil, validateOther(other.Mocks, data)
 		case other.Mocks:
-			return nil, tool.LoadMocks(file)
+			return nil, suite.LoadMocks(file)
 		}
 		return nil, validateSuite(file)
 	}
@@ -130,10 +133,10 @@ func validate(ctx context.Context, s streams, file string) (def *tool.Definition
 // validateOther is for tests and mocks from standard input; the files that they name are in the current folder.
 func validateOther(mocks bool, data []byte) error {
 	if mocks {
-		_, err := tool.ParseMocks("-", data)
+		_, err := suite.ParseMocks("-", data)
 		return err
 	}
-	suite, err := tool.ParseSuite("-", data)
+	suite, err := suite.Parse("-", data)
 	if err != nil {
 		return err
 	}
@@ -145,17 +148,17 @@ func validateOther(mocks bool, data []byte) error {
 	return checkSuite(suite)
 }
 
-func printValidation(s streams, asJSON bool, file string, warnings []tool.Problem, err error) error {
+func printValidation(s streams, asJSON bool, file string, warnings []shape.Problem, err error) error {
 	if asJSON {
 		out := struct {
-			File     string         `json:"file"`
-			Valid    bool           `json:"valid"`
-			Problems []tool.Problem `json:"problems,omitempty"`
-			Warnings []tool.Problem `json:"warnings,omitempty"`
-			Code     run.Code       `json:"code,omitempty"`
-			Error    string         `json:"error,omitempty"`
+			File     string          `json:"file"`
+			Valid    bool            `json:"valid"`
+			Problems []shape.Problem `json:"problems,omitempty"`
+			Warnings []shape.Problem `json:"warnings,omitempty"`
+			Code     run.Code        `json:"code,omitempty"`
+			Error    string          `json:"error,omitempty"`
 		}{File: file, Valid: err == nil, Warnings: warnings, Code: failure.CodeOf(err)}
-		var problems *tool.Error
+		var problems *shape.Error
 		if errors.As(err, &problems) {
 			out.Problems = problems.Problems
 		} else if err != nil {
@@ -188,7 +191,7 @@ after a first line such as: # yaml-language-server: $schema=tool.schema.json`,
 		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
 		ValidArgs: []string{"tool", "workflow", "test"},
 		RunE: func(_ *cobra.Command, args []string) error {
-			schema := map[string]func() []byte{"tool": tool.Schema, "workflow": tool.WorkflowSchema, "test": tool.SuiteSchema}[args[0]]
+			schema := map[string]func() []byte{"tool": tool.Schema, "workflow": definition.Schema, "test": suite.Schema}[args[0]]
 			_, err := s.out.Write(schema())
 			return err
 		},

@@ -12,10 +12,12 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/condition"
 	"github.com/mayfly-run/mayfly/internal/content"
+	"github.com/mayfly-run/mayfly/internal/ownership"
 	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/secret"
 	"github.com/mayfly-run/mayfly/internal/tool"
 	"github.com/mayfly-run/mayfly/internal/workflow"
+	"github.com/mayfly-run/mayfly/internal/workflow/definition"
 )
 
 // checkArgs checks what the command line names.
@@ -43,7 +45,7 @@ func runs(dir string, sealer run.Sealer) workflow.Runs {
 // begun is a run of a workflow before its first step.
 type begun struct {
 	id     string
-	def    *tool.Workflow
+	def    *definition.Workflow
 	plan   *workflow.Plan
 	states *workflow.States
 	// resumed says that the run goes on; masked are the secrets that its steps have handed on before.
@@ -52,7 +54,7 @@ type begun struct {
 }
 
 // runWorkflow runs a workflow from its beginning. text is its definition where that came from standard input.
-func (f *runFlags) runWorkflow(ctx context.Context, s streams, w *tool.Workflow, text string) error {
+func (f *runFlags) runWorkflow(ctx context.Context, s streams, w *definition.Workflow, text string) error {
 	if err := f.checkWorkflowFlags(); err != nil {
 		return err
 	}
@@ -132,13 +134,13 @@ func (f *runFlags) resumeWorkflow(ctx context.Context, s streams) error {
 }
 
 // pastWorkflow reads the definition of a run as it is now: what made it fail may have been fixed since.
-func (f *runFlags) pastWorkflow(past *workflow.Past) (*tool.Workflow, error) {
+func (f *runFlags) pastWorkflow(past *workflow.Past) (*definition.Workflow, error) {
 	h := past.Header
-	def, err := func() (*tool.Definition, error) {
+	def, err := func() (*definition.Definition, error) {
 		if h.Text != "" {
-			return tool.ParseDefinition("-", []byte(h.Text))
+			return definition.Parse("-", []byte(h.Text))
 		}
-		return tool.LoadDefinition(h.File)
+		return definition.Load(h.File)
 	}()
 	switch {
 	case err != nil:
@@ -152,7 +154,7 @@ func (f *runFlags) pastWorkflow(past *workflow.Past) (*tool.Workflow, error) {
 	return def.Workflow, def.Workflow.Resolve()
 }
 
-func toolsOf(w *tool.Workflow) []*tool.Tool {
+func toolsOf(w *definition.Workflow) []*tool.Tool {
 	var tools []*tool.Tool
 	for _, step := range w.All() {
 		tools = append(tools, step.Uses.Tool)
@@ -176,7 +178,7 @@ func (f *runFlags) openPast(ctx context.Context) (workflow.Runs, *workflow.Journ
 }
 
 // vetResumed is [vet] for the workflow of a run that goes on.
-func (f *runFlags) vetResumed(ctx context.Context) (tool.Vetted, error) {
+func (f *runFlags) vetResumed(ctx context.Context) (ownership.Vetted, error) {
 	if os.Geteuid() == 0 {
 		return "", nil
 	}
@@ -185,7 +187,7 @@ func (f *runFlags) vetResumed(ctx context.Context) (tool.Vetted, error) {
 		return "", err
 	}
 	_, err = f.pastWorkflow(past)
-	return tool.VettedAll, errors.Join(err, journal.Close())
+	return ownership.VettedAll, errors.Join(err, journal.Close())
 }
 
 // absoluteSecrets are secret flags that mean the same in any folder.

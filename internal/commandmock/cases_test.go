@@ -6,7 +6,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/mayfly-run/mayfly/internal/tool"
+	"github.com/mayfly-run/mayfly/internal/suite"
 )
 
 // TestSharedCases: the cases of test/matching, which the SDKs run too.
@@ -31,7 +31,7 @@ func TestSharedCases(t *testing.T) {
 		}
 		run++
 		t.Run(c.Name, func(t *testing.T) {
-			suite, err := tool.ParseSuite("x_test.yaml", []byte(`{"tool": "x", "tests": [{"name": "a", "expect": {"commands": [`+string(c.Want)+`]}}]}`))
+			suite, err := suite.Parse("x_test.yaml", []byte(`{"tool": "x", "tests": [{"name": "a", "expect": {"commands": [`+string(c.Want)+`]}}]}`))
 			if err != nil {
 				t.Fatal(err)
 			}

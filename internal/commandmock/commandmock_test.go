@@ -12,16 +12,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mayfly-run/mayfly/internal/suite"
 	"go.uber.org/goleak"
-
-	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func mocks(t testing.TB, text string) []tool.CommandMock {
+func mocks(t testing.TB, text string) []suite.CommandMock {
 	t.Helper()
-	s, err := tool.ParseSuite("x_test.yaml", []byte("tool: x\ntests:\n- name: a\n  commands:\n"+text))
+	s, err := suite.Parse("x_test.yaml", []byte("tool: x\ntests:\n- name: a\n  commands:\n"+text))
 	if err != nil {
 		t.Fatal(err)
 	}

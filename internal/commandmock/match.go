@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/mayfly-run/mayfly/internal/tool"
+	"github.com/mayfly-run/mayfly/internal/suite"
 )
 
 // Verdict is which mock answers a call.
@@ -17,7 +17,7 @@ type Verdict struct {
 }
 
 // Match finds the first mock that answers a call. used says how many calls each has answered.
-func Match(mocks []tool.CommandMock, used []int, call *Call) Verdict {
+func Match(mocks []suite.CommandMock, used []int, call *Call) Verdict {
 	v := Verdict{Mock: -1, Nearest: -1}
 	best := 0.0
 	for i := range mocks {
@@ -47,7 +47,7 @@ func Match(mocks []tool.CommandMock, used []int, call *Call) Verdict {
 }
 
 // Problem says that a call has no mock, and why the nearest isn't one.
-func (v Verdict) Problem(mocks []tool.CommandMock, call *Call) string {
+func (v Verdict) Problem(mocks []suite.CommandMock, call *Call) string {
 	text := call.String() + " has no mock"
 	if v.Nearest < 0 {
 		return text
@@ -56,7 +56,7 @@ func (v Verdict) Problem(mocks []tool.CommandMock, call *Call) string {
 }
 
 // Differences says what keeps a call from being what is meant.
-func Differences(args *tool.ArgsMatch, stdin *tool.Matcher, call *Call) []string {
+func Differences(args *suite.ArgsMatch, stdin *suite.Matcher, call *Call) []string {
 	var out []string
 	if why := compareArgs(args, call.Args); why != "" {
 		out = append(out, "args: "+why)
@@ -68,7 +68,7 @@ func Differences(args *tool.ArgsMatch, stdin *tool.Matcher, call *Call) []string
 }
 
 // compareArgs says which argument differs, or "".
-func compareArgs(m *tool.ArgsMatch, args []string) string {
+func compareArgs(m *suite.ArgsMatch, args []string) string {
 	if m == nil {
 		return ""
 	}
@@ -87,7 +87,7 @@ func compareArgs(m *tool.ArgsMatch, args []string) string {
 }
 
 // far is the share of words that differ.
-func far(m *tool.ArgsMatch, args []string) float64 {
+func far(m *suite.ArgsMatch, args []string) float64 {
 	most := max(len(m.Words), 1)
 	if !m.Prefix {
 		most = max(most, len(args))

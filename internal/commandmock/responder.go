@@ -14,13 +14,13 @@ import (
 	"time"
 
 	"github.com/mayfly-run/mayfly/internal/engine"
-	"github.com/mayfly-run/mayfly/internal/tool"
+	"github.com/mayfly-run/mayfly/internal/suite"
 )
 
 // Responder answers the mocked commands of one test.
 type Responder struct {
 	times   times
-	mocks   []tool.CommandMock
+	mocks   []suite.CommandMock
 	closing chan struct{}
 	work    sync.WaitGroup
 
@@ -35,14 +35,14 @@ type Responder struct {
 }
 
 // New returns a responder.
-func New(mocks []tool.CommandMock) *Responder {
+func New(mocks []suite.CommandMock) *Responder {
 	return newResponder(mocks, times{args: argsTimeout, pause: stdinPause, most: stdinMost})
 }
 
 // times are argsTimeout, stdinPause and stdinMost; tests of other things have more.
 type times struct{ args, pause, most time.Duration }
 
-func newResponder(mocks []tool.CommandMock, times times) *Responder {
+func newResponder(mocks []suite.CommandMock, times times) *Responder {
 	return &Responder{
 		times: times,
 		mocks: mocks, closing: make(chan struct{}),
@@ -173,7 +173,7 @@ func (r *Responder) serve(c net.Conn) {
 // stdin reads the standard input: to its end where a mock of the command asks for it, else until it pauses, or has gone on
 // for long enough.
 func (r *Responder) stdin(c net.Conn, command string) (*stdin, error) {
-	whole := slices.ContainsFunc(r.mocks, func(m tool.CommandMock) bool { return m.Command == command && m.Stdin != nil })
+	whole := slices.ContainsFunc(r.mocks, func(m suite.CommandMock) bool { return m.Command == command && m.Stdin != nil })
 	in := &stdin{}
 	buf := make([]byte, 32<<10)
 	end := time.Now().Add(r.times.most)
@@ -197,11 +197,11 @@ func (r *Responder) stdin(c net.Conn, command string) (*stdin, error) {
 }
 
 // match finds the answer to a call and records it.
-func (r *Responder) match(call *Call) tool.CommandAnswer {
+func (r *Responder) match(call *Call) suite.CommandAnswer {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	v := Match(r.mocks, r.used, call)
-	var answer tool.CommandAnswer
+	var answer suite.CommandAnswer
 	if v.Mock >= 0 {
 		m := &r.mocks[v.Mock]
 		answer = m.Answers[min(r.used[v.Mock], len(m.Answers)-1)]
@@ -209,7 +209,7 @@ func (r *Responder) match(call *Call) tool.CommandAnswer {
 		call.Mock = m.Label
 	} else {
 		call.Problem = v.Problem(r.mocks, call)
-		answer = tool.CommandAnswer{Stderr: "mayfly: " + call.Problem + "\n", ExitCode: engine.ExitNotFound}
+		answer = suite.CommandAnswer{Stderr: "mayfly: " + call.Problem + "\n", ExitCode: engine.ExitNotFound}
 	}
 	call.ExitCode = answer.ExitCode
 	r.add(call)
@@ -225,9 +225,9 @@ func (r *Responder) add(call *Call) {
 		}
 		return
 	}
-	size := tool.JSONLength(call.Stdin) + base64.StdEncoding.EncodedLen(len(call.StdinBase64))
+	size := suite.JSONLength(call.Stdin) + base64.StdEncoding.EncodedLen(len(call.StdinBase64))
 	for _, a := range call.Args {
-		size += tool.JSONLength(a) + 16 // the string itself
+		size += suite.JSONLength(a) + 16 // the string itself
 	}
 	call.Seq = len(r.calls) + 1
 	if r.recorded+size > maxRecorded {

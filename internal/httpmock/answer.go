@@ -13,11 +13,12 @@ import (
 	"strings"
 	"time"
 
-	"github.com/mayfly-run/mayfly/internal/tool"
+	"github.com/mayfly-run/mayfly/internal/shape"
+	"github.com/mayfly-run/mayfly/internal/suite"
 )
 
 // answer gives a request its mock's answer.
-func (r *Responder) answer(w http.ResponseWriter, req *http.Request, c *connection, record *Request, a *tool.HTTPAnswer) {
+func (r *Responder) answer(w http.ResponseWriter, req *http.Request, c *connection, record *Request, a *suite.HTTPAnswer) {
 	r.pause(a.Delay, c)
 	switch {
 	case a.Timeout:
@@ -81,7 +82,7 @@ func (r *Responder) pause(delay time.Duration, c *connection) {
 }
 
 // chunks sends a body in parts.
-func (r *Responder) chunks(w http.ResponseWriter, req *http.Request, c *connection, chunks []tool.Chunk) {
+func (r *Responder) chunks(w http.ResponseWriter, req *http.Request, c *connection, chunks []suite.Chunk) {
 	if req.Method == http.MethodHead {
 		return
 	}
@@ -108,7 +109,7 @@ func (r *Responder) left(req *http.Request, c *connection) {
 
 // content is the body of an answer. Text and JSON are compressed here where the mock's headers say so; a file, and
 // what isn't text, is sent as it is.
-func (r *Responder) content(a *tool.HTTPAnswer, h http.Header) (content io.ReadCloser, size int64, err error) {
+func (r *Responder) content(a *suite.HTTPAnswer, h http.Header) (content io.ReadCloser, size int64, err error) {
 	if a.File != "" {
 		return r.file(a.File, h)
 	}
@@ -142,7 +143,7 @@ func (r *Responder) content(a *tool.HTTPAnswer, h http.Header) (content io.ReadC
 func (r *Responder) file(name string, h http.Header) (content io.ReadCloser, size int64, err error) {
 	f, size, err := openInside(r.opts.Dir, name)
 	if err != nil {
-		return nil, 0, fmt.Errorf("its file %s: %w", name, tool.WithoutCall(err))
+		return nil, 0, fmt.Errorf("its file %s: %w", name, shape.WithoutCall(err))
 	}
 	if h.Get("Content-Type") == "" {
 		h.Set("Content-Type", kindOf(name))

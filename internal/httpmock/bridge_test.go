@@ -18,15 +18,15 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/mayfly-run/mayfly/internal/engine"
-	"github.com/mayfly-run/mayfly/internal/tool"
+	"github.com/mayfly-run/mayfly/internal/suite"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // mocks reads mocks as a suite has them.
-func mocks(t testing.TB, text string) []tool.HTTPMock {
+func mocks(t testing.TB, text string) []suite.HTTPMock {
 	t.Helper()
-	s, err := tool.ParseSuite("x_test.yaml", []byte("tool: x\ntests:\n- name: a\n  http:\n"+text))
+	s, err := suite.Parse("x_test.yaml", []byte("tool: x\ntests:\n- name: a\n  http:\n"+text))
 	if err != nil {
 		t.Fatal(err)
 	}

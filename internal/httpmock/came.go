@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/mayfly-run/mayfly/internal/tool"
+	"github.com/mayfly-run/mayfly/internal/suite"
 )
 
 // This file describes what a request had where a mock differs: decoded, and also as sent where that differs.
@@ -45,7 +45,7 @@ func (r *Request) cameQuery(name string) string {
 	var sent []string
 	for pair := range strings.SplitSeq(query, "&") {
 		key, value, _ := strings.Cut(pair, "=")
-		if tool.ParseQuery(key).Has(name) {
+		if suite.ParseQuery(key).Has(name) {
 			sent = append(sent, value)
 		}
 	}
@@ -62,7 +62,7 @@ func (r *Request) camePath() string {
 
 // cameHost likewise.
 func (r *Request) cameHost() string {
-	if text := tool.UnicodeHost(r.Host); text != r.Host {
+	if text := suite.UnicodeHost(r.Host); text != r.Host {
 		return cameValues([]string{text}, r.Host)
 	}
 	return ""

@@ -12,8 +12,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mayfly-run/mayfly/internal/suite"
+
 	"github.com/mayfly-run/mayfly/internal/engine"
-	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
 // TestSharedCases: the cases of test/matching, which the SDKs run too. What a request is recorded as is what they have of it.
@@ -42,7 +43,7 @@ func TestSharedCases(t *testing.T) {
 			if string(c.Want) == "{}" { // which no file may say
 				text = `{"tool": "x", "tests": [{"name": "a", "expect": {"requests": [{"count": 1}]}}]}`
 			}
-			suite, err := tool.ParseSuite("x_test.yaml", []byte(text))
+			suite, err := suite.Parse("x_test.yaml", []byte(text))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -21,7 +21,7 @@ import (
 	"time"
 
 	"github.com/mayfly-run/mayfly/internal/engine"
-	"github.com/mayfly-run/mayfly/internal/tool"
+	"github.com/mayfly-run/mayfly/internal/suite"
 )
 
 // say sends bytes and reads what comes until the end. reset says that the connection was.
@@ -479,19 +479,19 @@ func TestFilesStayInTheFolder(t *testing.T) {
 	}
 	r := &Responder{opts: Options{Dir: dir}}
 	for _, name := range []string{"link", "fifo", "../secret", "."} {
-		if f, _, err := r.content(&tool.HTTPAnswer{File: name}, http.Header{}); err == nil {
+		if f, _, err := r.content(&suite.HTTPAnswer{File: name}, http.Header{}); err == nil {
 			data, _ := io.ReadAll(f)
 			t.Errorf("%s is read: %q", name, data)
 		}
 	}
-	if _, _, err := (&Responder{}).content(&tool.HTTPAnswer{File: "x"}, http.Header{}); err == nil {
+	if _, _, err := (&Responder{}).content(&suite.HTTPAnswer{File: "x"}, http.Header{}); err == nil {
 		t.Error("a file of no folder is read")
 	}
 }
 
 func TestBytesAreSentAsTheyAre(t *testing.T) {
 	h := http.Header{"Content-Encoding": {"gzip"}}
-	body, size, err := (&Responder{}).content(&tool.HTTPAnswer{Data: []byte("\x00\xff")}, h)
+	body, size, err := (&Responder{}).content(&suite.HTTPAnswer{Data: []byte("\x00\xff")}, h)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,7 +12,8 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/mayfly-run/mayfly/internal/tool"
+	"github.com/mayfly-run/mayfly/internal/shape"
+	"github.com/mayfly-run/mayfly/internal/suite"
 )
 
 // Verdict is which mock answers a request.
@@ -26,7 +27,7 @@ type Verdict struct {
 }
 
 // Match finds the first mock that answers a request. used says how many requests each has answered.
-func Match(mocks []tool.HTTPMock, used []int, req *Request) Verdict {
+func Match(mocks []suite.HTTPMock, used []int, req *Request) Verdict {
 	v := Verdict{Mock: -1, Nearest: -1}
 	best := 0.0
 	for i := range mocks {
@@ -46,7 +47,7 @@ func Match(mocks []tool.HTTPMock, used []int, req *Request) Verdict {
 }
 
 // Problem says that a request has no mock, and why the nearest isn't one.
-func (v Verdict) Problem(mocks []tool.HTTPMock, req *Request) string {
+func (v Verdict) Problem(mocks []suite.HTTPMock, req *Request) string {
 	text := req.String() + " has no mock"
 	if v.Nearest < 0 {
 		return text + "; there are none"
@@ -55,7 +56,7 @@ func (v Verdict) Problem(mocks []tool.HTTPMock, req *Request) string {
 }
 
 // Differences says what keeps a request from being what is meant; nothing where it is.
-func Differences(m *tool.RequestMatch, req *Request) []string { return compare(m, req).texts }
+func Differences(m *suite.RequestMatch, req *Request) []string { return compare(m, req).texts }
 
 // differences are what keeps a request from matching, each by its want, weighed by how much it counts.
 type differences struct {
@@ -68,7 +69,7 @@ func (d *differences) add(weight float64, text string) {
 	d.weight += weight
 }
 
-func compare(m *tool.RequestMatch, req *Request) *differences {
+func compare(m *suite.RequestMatch, req *Request) *differences {
 	d := &differences{}
 	if m.Method != "" && m.Method != req.Method {
 		d.add(1.5, "method: "+m.Method)
@@ -117,7 +118,7 @@ func sorted(values []string) []string { return slices.Sorted(slices.Values(value
 // paths are the forms of a request's path, one of which has to match: for the path of a URL only the one that keeps encoded
 // slashes and percent signs; otherwise also the path as it came and, unless a slash in it was encoded twice, the decoded one.
 func (r *Request) paths(slashed bool) []string {
-	kept := tool.SlashedPath(r.escaped)
+	kept := suite.SlashedPath(r.escaped)
 	if slashed {
 		return []string{kept}
 	}
@@ -128,13 +129,13 @@ func (r *Request) paths(slashed bool) []string {
 }
 
 // sameForm says whether a form has the fields that are meant, in another order: clients write them as they like.
-func sameForm(m *tool.Matcher, req *Request) bool {
+func sameForm(m *suite.Matcher, req *Request) bool {
 	want, exact := m.Exact()
 	form := strings.HasPrefix(http.Header(req.Headers).Get("Content-Type"), "application/x-www-form-urlencoded")
 	if !exact || !form {
 		return false
 	}
-	wanted, got := tool.ParseQuery(want), tool.ParseQuery(req.Content())
+	wanted, got := suite.ParseQuery(want), suite.ParseQuery(req.Content())
 	if len(wanted) != len(got) {
 		return false
 	}
@@ -147,7 +148,7 @@ func sameForm(m *tool.Matcher, req *Request) bool {
 }
 
 // distance is how far a path is from the one that is meant: 0 to 1.
-func distance(m *tool.Matcher, path string) float64 {
+func distance(m *suite.Matcher, path string) float64 {
 	want, ok := m.Exact()
 	if !ok {
 		return 0.5
@@ -219,7 +220,7 @@ func part(want, got any, at string) string {
 		return ""
 	case json.Number:
 		number, ok := got.(json.Number)
-		if !ok || !tool.EqualNumbers(want, number) {
+		if !ok || !shape.EqualNumbers(want, number) {
 			return differ
 		}
 		return ""

@@ -5,12 +5,12 @@ import (
 	"net/netip"
 
 	"github.com/mayfly-run/mayfly/internal/network"
-	"github.com/mayfly-run/mayfly/internal/tool"
+	"github.com/mayfly-run/mayfly/internal/suite"
 )
 
 // Loopback are the ports of the sandbox's own loopback that the mocks may answer for: those of mocks without a host, or
 // for localhost; all where such a mock has no port.
-func Loopback(mocks []tool.HTTPMock) []network.PortRange {
+func Loopback(mocks []suite.HTTPMock) []network.PortRange {
 	var ports []network.PortRange
 	seen := map[uint16]bool{}
 	for i := range mocks {
@@ -28,7 +28,7 @@ func Loopback(mocks []tool.HTTPMock) []network.PortRange {
 }
 
 // isLocal reports whether a mock's host may be the sandbox itself.
-func isLocal(m *tool.Matcher) bool {
+func isLocal(m *suite.Matcher) bool {
 	if m == nil || m.Match("localhost") || m.Match("127.0.0.1") || m.Match("::1") {
 		return true
 	}

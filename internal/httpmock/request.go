@@ -13,7 +13,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/mayfly-run/mayfly/internal/tool"
+	"github.com/mayfly-run/mayfly/internal/suite"
 )
 
 // Request is one request of the tool, as it is recorded.
@@ -62,13 +62,13 @@ func (r *Request) String() string {
 
 // weight is how much of a report a record takes.
 func (r *Request) weight() int {
-	size := len(r.Method) + tool.JSONLength(r.URL) + tool.JSONLength(r.Host) + tool.JSONLength(r.Path) + len(r.escaped) +
-		tool.JSONLength(r.Body) + base64.StdEncoding.EncodedLen(len(r.BodyBase64)) + tool.JSONLength(r.Problem)
+	size := len(r.Method) + suite.JSONLength(r.URL) + suite.JSONLength(r.Host) + suite.JSONLength(r.Path) + len(r.escaped) +
+		suite.JSONLength(r.Body) + base64.StdEncoding.EncodedLen(len(r.BodyBase64)) + suite.JSONLength(r.Problem)
 	for _, m := range []map[string][]string{r.Query, r.Headers} {
 		for name, values := range m {
-			size += tool.JSONLength(name)
+			size += suite.JSONLength(name)
 			for _, v := range values {
-				size += tool.JSONLength(v) + 16 // the string itself
+				size += suite.JSONLength(v) + 16 // the string itself
 			}
 		}
 	}
@@ -124,7 +124,7 @@ func (r *Request) setBody(b *body) {
 func describe(req *http.Request, c *connection) *Request {
 	r := &Request{
 		Time: time.Now().UTC(), Method: req.Method, Port: c.about.Port, Protocol: req.Proto,
-		Path: req.URL.Path, Query: tool.ParseQuery(req.URL.RawQuery), Headers: req.Header.Clone(), scheme: "http",
+		Path: req.URL.Path, Query: suite.ParseQuery(req.URL.RawQuery), Headers: req.Header.Clone(), scheme: "http",
 	}
 	if c.tls {
 		r.scheme = "https"
@@ -135,7 +135,7 @@ func describe(req *http.Request, c *connection) *Request {
 	r.escaped = cmp.Or(req.URL.EscapedPath(), "/")
 	add := func(name string) {
 		name = strings.ToLower(strings.TrimSuffix(name, "."))
-		for _, form := range []string{name, tool.UnicodeHost(name)} {
+		for _, form := range []string{name, suite.UnicodeHost(name)} {
 			if name != "" && !slices.Contains(r.hosts, form) {
 				r.hosts = append(r.hosts, form)
 			}

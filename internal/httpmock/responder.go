@@ -13,12 +13,12 @@ import (
 	"sync"
 	"time"
 
-	"github.com/mayfly-run/mayfly/internal/tool"
+	"github.com/mayfly-run/mayfly/internal/suite"
 )
 
 // Options are what a responder answers, and how.
 type Options struct {
-	Mocks []tool.HTTPMock
+	Mocks []suite.HTTPMock
 	// Dir is the folder of the mocks' files; nothing outside is read, whatever links say.
 	Dir string
 	// Forward, unless nil, is given the requests that no mock answers.

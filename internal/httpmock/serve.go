@@ -6,7 +6,7 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/mayfly-run/mayfly/internal/tool"
+	"github.com/mayfly-run/mayfly/internal/suite"
 )
 
 // serve answers one request.
@@ -98,7 +98,7 @@ func asksToUpgrade(h http.Header) bool {
 }
 
 // agrees says whether an answer would have the client go on in the protocol that it asks for.
-func agrees(a *tool.HTTPAnswer) bool {
+func agrees(a *suite.HTTPAnswer) bool {
 	return !a.Reset && !a.Timeout && a.Status < http.StatusMultipleChoices
 }
 

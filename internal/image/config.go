@@ -8,7 +8,7 @@ import (
 	"net/netip"
 	"strings"
 
-	"github.com/mayfly-run/mayfly/internal/tool"
+	"github.com/mayfly-run/mayfly/internal/shape"
 )
 
 // Config says how registries are reached, by their host[:port] as it stands in image names; docker.io and
@@ -50,21 +50,7 @@ func LoadConfig(path string) (Config, error) {
 }
 
 func parseConfig(path string, raw []byte) (Config, error) {
-	file, err := tool.ParseRegistries(path, raw, func(mirror string) bool {
-		_, err := parseEndpoint(mirror)
-		return err == nil
-	})
-	if err != nil {
-		return Config{}, err
-	}
-	var c Config
-	for host, r := range file.Registries {
-		if c.Registries == nil {
-			c.Registries = map[string]Registry{}
-		}
-		c.Registries[host] = Registry(r)
-	}
-	return c, nil
+	return shape.Parse(shape.Format{Bounds: shape.LargeBounds(), MayBeEmpty: true}, path, raw, configShape(), "the registry settings")
 }
 
 // of returns the settings of a registry by its host[:port].

@@ -27,28 +27,28 @@ func (p *Policy) Allows() []Allowance {
 		egress = p.egress.text(len(p.egress.rules))
 	}
 	capabilities := builtinCapabilities
-	if p.file.Capabilities != nil {
-		capabilities = p.file.Capabilities
+	if p.capabilities != nil {
+		capabilities = p.capabilities
 	}
 	readOnly := "tools may set read_only: false"
-	if p.file.ReadOnly {
+	if p.readOnly {
 		readOnly = "the image's file system has to stay read-only"
 	}
 	silent := p.filled(&tool.Tool{})
 	return []Allowance{
 		{"networks", p.networks()},
 		{"egress", egress},
-		{"images", anyOr(p.file.Images)},
+		{"images", anyOr(p.images)},
 		{"max", cmp.Or(p.max.String(), "no limit")},
 		{"capabilities", listOr(capabilities)},
-		{"runtimes", anyOr(p.file.Runtimes)},
+		{"runtimes", anyOr(p.runtimes)},
 		{"read_only", readOnly},
 		{"defaults", limitsOf(silent).String() + ", network " + string(silent.Network.Mode)},
 	}
 }
 
 func (p *Policy) networks() string {
-	list := p.file.Networks
+	list := p.modes
 	switch {
 	case list == nil && p.egress != nil:
 		return listOr([]string{string(network.ModeNone), string(network.ModeList)})
@@ -71,16 +71,16 @@ func (p *Policy) RefusedDefault() *DeniedError {
 // DeadImages are the patterns of images that hold for no image, as far as that can be told: what isn't a name, written out
 // or with an empty part. all says that no pattern is left, so that the policy refuses every image.
 func (p *Policy) DeadImages() (dead []string, all bool) {
-	if p == nil || p.file.Images == nil {
+	if p == nil || p.images == nil {
 		return nil, false
 	}
-	for _, pattern := range p.file.Images {
+	for _, pattern := range p.images {
 		_, err := image.Canonical(pattern)
 		if strings.Contains(pattern, "//") || err != nil && !strings.ContainsAny(pattern, `*?[\`) {
 			dead = append(dead, pattern)
 		}
 	}
-	return dead, len(dead) == len(p.file.Images)
+	return dead, len(dead) == len(p.images)
 }
 
 // number is one of the limits; a value of zero isn't said.

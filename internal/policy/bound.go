@@ -5,13 +5,14 @@ import (
 	"slices"
 
 	"github.com/mayfly-run/mayfly/internal/network"
+	"github.com/mayfly-run/mayfly/internal/shape"
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
 // bound are the policy's egress rules: each rule of a tool has to be inside of one.
 type bound struct {
 	rules []network.Rule
-	at    []tool.Position
+	at    []shape.Position
 }
 
 // checkEgress refuses what a tool may reach beyond the policy's egress rules. Where the policy has none, but doesn't let
@@ -19,7 +20,7 @@ type bound struct {
 // machine.
 func (p *Policy) checkEgress(t, written *tool.Tool) error {
 	switch {
-	case p.egress == nil && (p.file.Networks == nil || slices.Contains(p.file.Networks, string(network.ModeOpen))):
+	case p.egress == nil && (p.modes == nil || slices.Contains(p.modes, string(network.ModeOpen))):
 		return nil
 	case t.Network.Mode == network.ModeList:
 	case p.egress != nil && t.Network.Mode != network.ModeNone:
@@ -101,7 +102,7 @@ func (b *bound) text(most int) string {
 }
 
 // place is a rule's text with where it stands.
-func place(r network.Rule, at []tool.Position, i int) string {
+func place(r network.Rule, at []shape.Position, i int) string {
 	if i < len(at) {
 		return fmt.Sprintf("%s (%s)", r, at[i])
 	}

@@ -1,5 +1,5 @@
 // Package policy is what the operator of a host allows its tools: defaults, maxima, networks, capabilities, images. A
-// [Policy] is read from a file by the code that reads tools, and applied to a tool before anything of it is fetched.
+// [Policy] is read from a file by package shape, as tools are, and applied to a tool before anything of it is fetched.
 package policy
 
 import (
@@ -17,6 +17,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/engine"
 	"github.com/mayfly-run/mayfly/internal/image"
 	"github.com/mayfly-run/mayfly/internal/network"
+	"github.com/mayfly-run/mayfly/internal/shape"
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
@@ -36,11 +37,13 @@ const DefaultPath = "/etc/mayfly/policy.yaml"
 //	images: ["registry.example.com/tools/*"]
 //	read_only: true                      # refuse read_only: false
 type Policy struct {
-	file     *tool.PolicyFile
-	defaults limits
-	max      limits
-	egress   *bound // nil where the file has none
-	path     string
+	path          string
+	defaults, max limits
+	modes         []string // networks; a list that the file doesn't have is nil
+	egress        *bound   // nil where the file has none
+	// capabilities are those of capabilities(7), with or without CAP_, and root.
+	capabilities, runtimes, images []string
+	readOnly                       bool
 }
 
 // limits are values for what a tool can ask; zero means not said.
@@ -83,20 +86,6 @@ func Load(path string) (*Policy, error) {
 	return parse(path, data)
 }
 
-func parse(path string, data []byte) (*Policy, error) {
-	file, err := tool.ParsePolicy(path, data)
-	if err != nil {
-		return nil, err
-	}
-	p := &Policy{path: path, file: file, defaults: limitsIn(file.Defaults), max: limitsIn(file.Max)}
-	if file.Egress != nil {
-		p.egress = &bound{file.Egress, file.EgressAt}
-	}
-	return p, nil
-}
-
-func limitsIn(l tool.PolicyLimits) limits { return limits{l.Resources, l.Timeout, l.Network} }
-
 // DeniedError says that the operator's policy refuses a run.
 type DeniedError struct {
 	What   string // what the tool asks for
@@ -104,7 +93,7 @@ type DeniedError struct {
 	Policy string // the policy's file, or the place in it
 	// Missing is the key of What where the tool doesn't have it and What is the default; At is the tool then.
 	Missing string
-	At      tool.Position
+	At      shape.Position
 }
 
 // Error says what is refused, what is allowed, and what to do.
@@ -168,8 +157,8 @@ func (p *Policy) fill(t *tool.Tool) {
 // check refuses what exceeds the policy. t is filled in, written is the tool as it was before.
 func (p *Policy) check(t, written *tool.Tool) error {
 	capabilities, where := builtinCapabilities, "the built-in policy; "+DefaultPath+" can allow more"
-	if p != nil && p.file.Capabilities != nil {
-		capabilities, where = p.file.Capabilities, p.path
+	if p != nil && p.capabilities != nil {
+		capabilities, where = p.capabilities, p.path
 	}
 	for _, c := range t.Security.Kept() {
 		if !slices.ContainsFunc(capabilities, func(allowed string) bool {
@@ -196,7 +185,7 @@ func (p *Policy) check(t, written *tool.Tool) error {
 }
 
 func (p *Policy) checkKinds(t, written *tool.Tool) error {
-	if list := p.file.Networks; list != nil && !slices.Contains(list, string(t.Network.Mode)) {
+	if list := p.modes; list != nil && !slices.Contains(list, string(t.Network.Mode)) {
 		e := &DeniedError{What: "network " + string(t.Network.Mode), Allows: "allowed are " + listOr(list), Policy: p.path}
 		if written.Network == nil {
 			e.Missing, e.At = "network", written.Source.Position
@@ -206,21 +195,21 @@ func (p *Policy) checkKinds(t, written *tool.Tool) error {
 	if err := p.checkEgress(t, written); err != nil {
 		return err
 	}
-	if list := p.file.Runtimes; list != nil && !slices.Contains(list, t.Security.Runtime) {
+	if list := p.runtimes; list != nil && !slices.Contains(list, t.Security.Runtime) {
 		e := &DeniedError{What: "runtime " + t.Security.Runtime, Allows: "allowed are " + listOr(list), Policy: p.path}
 		if written.Security.Runtime == "" {
 			e.Missing, e.At = "security.runtime", written.Source.Position
 		}
 		return e
 	}
-	if p.file.ReadOnly && t.Security.ReadOnly != nil && !*t.Security.ReadOnly {
+	if p.readOnly && t.Security.ReadOnly != nil && !*t.Security.ReadOnly {
 		return &DeniedError{What: "read_only: false", Allows: "the image's file system has to stay read-only", Policy: p.path}
 	}
 	return p.checkImage(t.Image)
 }
 
 func (p *Policy) checkImage(ref string) error {
-	if p.file.Images == nil || ref == "" {
+	if p.images == nil || ref == "" {
 		return nil
 	}
 	// The pattern may be in another form than the reference, so it is compared with all of them.
@@ -228,7 +217,7 @@ func (p *Policy) checkImage(ref string) error {
 	if err != nil {
 		return err
 	}
-	for _, pattern := range p.file.Images {
+	for _, pattern := range p.images {
 		for _, name := range names {
 			if strings.Contains(name, "@") && namesTags(pattern) {
 				continue // the digest is what is pulled; nobody compares a tag beside it
@@ -238,7 +227,7 @@ func (p *Policy) checkImage(ref string) error {
 			}
 		}
 	}
-	return &DeniedError{What: "image " + ref, Allows: "allowed are " + listOr(p.file.Images), Policy: p.path}
+	return &DeniedError{What: "image " + ref, Allows: "allowed are " + listOr(p.images), Policy: p.path}
 }
 
 // namesTags says whether a pattern is about tags: of some, not of any.

@@ -8,9 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mayfly-run/mayfly/internal/shape"
 	"pgregory.net/rapid"
-
-	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
 // TestMessagesKeepEverything fills every field of what travels, those of definitions too, and sends it: a field that JSON
@@ -45,7 +44,7 @@ func fill(t *testing.T, v reflect.Value, path string) {
 		v.Set(reflect.ValueOf(netip.MustParsePrefix("192.0.2.0/24")))
 		return
 	case Values:
-		v.Set(reflect.ValueOf(Values{"a": tool.Scalar{Text: "0755", Value: json.Number("755")}, "b": []any{"x", nil, true}}))
+		v.Set(reflect.ValueOf(Values{"a": shape.Scalar{Text: "0755", Value: json.Number("755")}, "b": []any{"x", nil, true}}))
 		return
 	}
 	switch v.Kind() {
@@ -92,7 +91,7 @@ func TestValuesArriveAsTheyAre(t *testing.T) {
 	item = func(depth int) *rapid.Generator[any] {
 		kinds := []*rapid.Generator[any]{
 			text.AsAny(), number.AsAny(), rapid.Bool().AsAny(), rapid.Just[any](nil),
-			rapid.Custom(func(t *rapid.T) any { return tool.Scalar{Text: text.Draw(t, "text"), Value: number.Draw(t, "value")} }),
+			rapid.Custom(func(t *rapid.T) any { return shape.Scalar{Text: text.Draw(t, "text"), Value: number.Draw(t, "value")} }),
 		}
 		if depth > 0 {
 			kinds = append(kinds, rapid.SliceOfN(item(depth-1), 0, 3).AsAny(), rapid.MapOfN(text, item(depth-1), 0, 3).AsAny())

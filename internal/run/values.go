@@ -6,11 +6,11 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/mayfly-run/mayfly/internal/tool"
+	"github.com/mayfly-run/mayfly/internal/shape"
 )
 
 // Values are inputs as a definition or a command line has them: text, numbers, true, false, null, lists, objects, and scalars
-// that keep how they are written ([tool.Scalar]).
+// that keep how they are written ([shape.Scalar]).
 //
 // In JSON each value says what it is, since JSON's own types would lose how a scalar is written:
 //
@@ -81,7 +81,7 @@ func typedOf(item any) (value, error) {
 		return value{Number: x}, nil
 	case int:
 		return value{Number: json.Number(fmt.Sprint(x))}, nil
-	case tool.Scalar:
+	case shape.Scalar:
 		meant, err := typedOf(x.Value)
 		return value{Scalar: &x.Text, Value: &meant}, err
 	case []any:
@@ -128,7 +128,7 @@ func (v *value) plain() (any, error) {
 		return v.Number, nil
 	case v.Scalar != nil:
 		meant, err := v.Value.plain()
-		return tool.Scalar{Text: *v.Scalar, Value: meant}, err
+		return shape.Scalar{Text: *v.Scalar, Value: meant}, err
 	case v.List != nil:
 		list := make([]any, len(*v.List))
 		for i := range *v.List {

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/mayfly-run/mayfly/internal/tool"
+	"github.com/mayfly-run/mayfly/internal/shape"
 )
 
 type originKind int
@@ -99,7 +99,7 @@ func (o *origin) missing() error {
 		}
 	case originFile:
 		if _, err := os.Stat(o.arg); err != nil {
-			return tool.WithoutCall(err)
+			return shape.WithoutCall(err)
 		}
 	}
 	return nil

@@ -7,135 +7,107 @@ import (
 	"strings"
 
 	"github.com/mayfly-run/mayfly/internal/network"
+	"github.com/mayfly-run/mayfly/internal/shape"
 	"go.yaml.in/yaml/v3"
 )
 
 // This file holds the checks that look at several keys at once.
 
 // checkTool finds contradictions between the keys of a tool.
-func checkTool(d *decoder, n *yaml.Node, t *Tool) {
-	if has(n, "command") && has(n, "script") {
-		later := child(n, "script")
-		if c := child(n, "command"); c.Line > later.Line {
+func checkTool(d *shape.Decoder, n *yaml.Node, t *Tool) {
+	if shape.Has(n, "command") && shape.Has(n, "script") {
+		later := shape.Child(n, "script")
+		if c := shape.Child(n, "command"); c.Line > later.Line {
 			later = c
 		}
-		d.report(later, "a tool has both a command and a script", "keep one of them")
+		d.Report(later, "a tool has both a command and a script", "keep one of them")
 	}
-	unique(d, n, "args", "argument name", t.Args, func(a Arg) string { return a.Name }, "name")
-	unique(d, n, "args", "argument variable", t.Args, func(a Arg) string { return a.Env }, "env")
-	unique(d, n, "volumes", "volume name", t.Volumes, func(v Volume) string { return v.Name }, "name")
-	unique(d, n, "volumes", "mount path", t.Volumes, func(v Volume) string { return v.MountPath }, "mount_path")
-	unique(d, n, "environment", "variable", t.Environment, func(e EnvVar) string { return e.Name }, "")
-	unique(d, n, "outputs", "output", t.Outputs, func(s string) string { return s }, "")
-	if security := resolve(child(n, "security")); has(n, "security") {
-		unique(d, security, "capabilities", "capability", t.Security.Capabilities, func(s string) string { return s }, "")
+	shape.Unique(d, n, "args", "argument name", t.Args, func(a Arg) string { return a.Name }, "name")
+	shape.Unique(d, n, "args", "argument variable", t.Args, func(a Arg) string { return a.Env }, "env")
+	shape.Unique(d, n, "volumes", "volume name", t.Volumes, func(v Volume) string { return v.Name }, "name")
+	shape.Unique(d, n, "volumes", "mount path", t.Volumes, func(v Volume) string { return v.MountPath }, "mount_path")
+	shape.Unique(d, n, "environment", "variable", t.Environment, func(e EnvVar) string { return e.Name }, "")
+	shape.Unique(d, n, "outputs", "output", t.Outputs, func(s string) string { return s }, "")
+	if security := shape.Resolve(shape.Child(n, "security")); shape.Has(n, "security") {
+		shape.Unique(d, security, "capabilities", "capability", t.Security.Capabilities, func(s string) string { return s }, "")
 	}
 	// The variables that tell a tool where its output file is are not its own to set.
 	for i, e := range t.Environment {
-		d.reserved(e.Name, func() *yaml.Node { return item(n, "environment", i) })
+		CheckReserved(d, e.Name, func() *yaml.Node { return shape.Item(n, "environment", i) })
 	}
 	for i, a := range t.Args {
-		d.reserved(a.Env, func() *yaml.Node { return item(n, "args", i) })
+		CheckReserved(d, a.Env, func() *yaml.Node { return shape.Item(n, "args", i) })
 	}
 }
 
-// reserved reports a variable that a run sets itself, so that a tool's own value would be lost.
-func (d *decoder) reserved(name string, at func() *yaml.Node) {
+// CheckReserved reports a variable that a run sets itself, so that a tool's own value would be lost.
+func CheckReserved(d *shape.Decoder, name string, at func() *yaml.Node) {
 	if isReserved(name) {
-		d.report(at(), fmt.Sprintf("variable %s is set by Mayfly", quote(name)), "choose another name")
+		d.Report(at(), fmt.Sprintf("variable %s is set by Mayfly", shape.Quote(name)), "choose another name")
 	}
 }
 
 func isReserved(name string) bool { return name == "MAYFLY_OUTPUT" || name == "KUBIYA_OUTPUT" }
 
-// unique reports values of a list that were there before. key is the key of an item that holds the value, if it is a
-// mapping.
-func unique[V any](d *decoder, n *yaml.Node, list, what string, values []V, of func(V) string, key string) {
-	if len(values) == 0 || !has(n, list) {
-		return
-	}
-	seen := make(map[string]int, len(values))
-	place := func(i int) *yaml.Node {
-		at := item(n, list, i)
-		if resolve(at).Kind == yaml.MappingNode && key != "" {
-			return child(resolve(at), key)
-		}
-		return at
-	}
-	for i, v := range values {
-		s := of(v)
-		if s == "" {
-			continue // not given, or not valid and reported
-		}
-		if first, ok := seen[s]; ok && resolve(child(n, list)).Kind == yaml.SequenceNode {
-			p := d.position(place(first))
-			d.report(place(i), fmt.Sprintf("%s %s is used twice", what, quote(s)),
-				fmt.Sprintf("it is first used at line %d, column %d", p.Line, p.Column))
-			continue
-		}
-		seen[s] = i
-	}
-}
-
-func checkVolume(d *decoder, n *yaml.Node, v *Volume) {
+func checkVolume(d *shape.Decoder, n *yaml.Node, v *Volume) {
 	var sources []string
 	for _, key := range []string{"secret", "file", "size", "cache"} {
-		if has(n, key) {
+		if shape.Has(n, key) {
 			sources = append(sources, key)
 		}
 	}
 	label := "a volume"
 	if v.Name != "" {
-		label = "volume " + quote(v.Name)
+		label = "volume " + shape.Quote(v.Name)
 	}
 	switch {
 	case len(sources) == 0:
-		d.report(n, label+" has no source", "add one of secret, file, size or cache")
+		d.Report(n, label+" has no source", "add one of secret, file, size or cache")
 		return
 	case len(sources) > 1:
-		d.report(child(n, sources[1]), fmt.Sprintf("%s has %d sources: %s", label, len(sources), strings.Join(sources, " and ")), "keep one of them")
+		d.Report(shape.Child(n, sources[1]), fmt.Sprintf("%s has %d sources: %s", label, len(sources), strings.Join(sources, " and ")), "keep one of them")
 		return
 	}
-	if !has(n, "mount_path") {
+	if !shape.Has(n, "mount_path") {
 		if sources[0] != "secret" {
-			d.report(n, fmt.Sprintf("%s has no mount_path", label), "add the absolute path to mount at")
+			d.Report(n, fmt.Sprintf("%s has no mount_path", label), "add the absolute path to mount at")
 		} else if v.Name != "" {
-			v.MountPath = secretsDir + "/" + v.Name
+			v.MountPath = SecretsDir + "/" + v.Name
 		}
 	}
 }
 
-func checkRule(d *decoder, n *yaml.Node, r *network.Rule) {
-	if !has(n, "host") && !has(n, "cidr") {
-		dns := resolve(child(n, "dns"))
+func checkRule(d *shape.Decoder, n *yaml.Node, r *network.Rule) {
+	if !shape.Has(n, "host") && !shape.Has(n, "cidr") {
+		dns := shape.Resolve(shape.Child(n, "dns"))
 		if dns == n || dns.Kind == yaml.SequenceNode && len(dns.Content) == 0 {
-			d.report(n, "a rule needs a host, a cidr or dns", "")
+			d.Report(n, "a rule needs a host, a cidr or dns", "")
 			return
 		}
 		for _, key := range []string{"ports", "protocol"} {
-			if has(n, key) {
-				d.report(child(n, key), "a rule with dns alone has no "+key, "add a host or a cidr, or leave "+key+" out")
+			if shape.Has(n, key) {
+				d.Report(shape.Child(n, key), "a rule with dns alone has no "+key, "add a host or a cidr, or leave "+key+" out")
 			}
 		}
 		return
 	}
-	if r.Protocol == network.ICMP && has(n, "ports") {
-		d.report(child(n, "ports"), "protocol icmp has no ports", "leave ports out")
+	if r.Protocol == network.ICMP && shape.Has(n, "ports") {
+		d.Report(shape.Child(n, "ports"), "protocol icmp has no ports", "leave ports out")
 		return
 	}
 	// A host and a cidr must both hold, which for an address outside the range nothing does.
 	if a, err := netip.ParseAddr(r.Host); err == nil && r.CIDR.IsValid() && !r.CIDR.Contains(a.Unmap()) {
-		d.report(child(n, "host"), fmt.Sprintf("address %s is outside the cidr of the same rule", r.Host), "write two rules to allow either")
+		d.Report(shape.Child(n, "host"), fmt.Sprintf("address %s is outside the cidr of the same rule", r.Host), "write two rules to allow either")
 	}
 }
 
-func checkRetry(d *decoder, n *yaml.Node, r *Retry) {
-	if has(n, "backoff") && has(n, "max_backoff") && r.MaxBackoff < r.Backoff && r.Backoff != 0 {
-		d.report(child(n, "max_backoff"), fmt.Sprintf("max_backoff %s is shorter than backoff %s", short(r.MaxBackoff), short(r.Backoff)), "")
+func checkRetry(d *shape.Decoder, n *yaml.Node, r *Retry) {
+	if shape.Has(n, "backoff") && shape.Has(n, "max_backoff") && r.MaxBackoff < r.Backoff && r.Backoff != 0 {
+		d.Report(shape.Child(n, "max_backoff"), fmt.Sprintf("max_backoff %s is shorter than backoff %s", shape.FormatDuration(r.MaxBackoff), shape.FormatDuration(r.Backoff)), "")
 	}
 	for i, status := range r.OnExit {
 		if status != 0 && slices.Contains(r.OnExit[:i], status) {
-			d.report(item(n, "on_exit", i), fmt.Sprintf("exit status %d is given twice", status), "")
+			d.Report(shape.Item(n, "on_exit", i), fmt.Sprintf("exit status %d is given twice", status), "")
 		}
 	}
 }

@@ -14,7 +14,7 @@ import (
 //
 // Bandwidth, user and working directory stay open: no limit, the user that the engine picks, the image's directory.
 func (t *Tool) Defaults() *Tool {
-	out := t.clone()
+	out := t.Clone()
 	out.Resources.CPU = cmp.Or(out.Resources.CPU, 1000)
 	out.Resources.Memory = cmp.Or(out.Resources.Memory, 512<<20)
 	out.Resources.Disk = cmp.Or(out.Resources.Disk, 1<<30)
@@ -35,8 +35,8 @@ func (t *Tool) Defaults() *Tool {
 	return out
 }
 
-// clone copies the tool with all that it points at, so that neither copy sees changes to the other.
-func (t *Tool) clone() *Tool {
+// Clone copies the tool with all that it points at, so that neither copy sees changes to the other.
+func (t *Tool) Clone() *Tool {
 	out := *t
 	if t.Command != nil {
 		c := *t.Command

@@ -5,29 +5,26 @@ import (
 	"fmt"
 	"path"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
-	"sync"
+
+	"github.com/mayfly-run/mayfly/internal/lazyregexp"
+	"github.com/mayfly-run/mayfly/internal/shape"
 )
 
 // This file knows text that means something to another program or in another place, and is just text where it stands.
 
 var (
 	// ${{ secrets.token }} of GitHub. {{ name }} and {{.Name}} are for templates that the tool fills in.
-	elsewhereReference = sync.OnceValue(func() *regexp.Regexp {
-		return regexp.MustCompile(`\$\{\{\s*([A-Za-z_][A-Za-z0-9_.-]*)\s*\}\}`)
-	})
+	elsewhereReference = lazyregexp.New(`\$\{\{\s*([A-Za-z_][A-Za-z0-9_.-]*)\s*\}\}`)
 	// A variable that is a whole entry of a list such as PATH.
-	expandedEntry = sync.OnceValue(func() *regexp.Regexp {
-		return regexp.MustCompile(`(?:^|:)\$(?:[A-Za-z_][A-Za-z0-9_]*|\{[A-Za-z_][A-Za-z0-9_]*\})(?:$|:)`)
-	})
-	outputOfGitHub = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`>>\s*"?\$\{?GITHUB_OUTPUT\b`) })
+	expandedEntry  = lazyregexp.New(`(?:^|:)\$(?:[A-Za-z_][A-Za-z0-9_]*|\{[A-Za-z_][A-Za-z0-9_]*\})(?:$|:)`)
+	outputOfGitHub = lazyregexp.New(`>>\s*"?\$\{?GITHUB_OUTPUT\b`)
 )
 
 // elsewhereWarnings are for a tool's texts that only another program would read.
-func (t *Tool) elsewhereWarnings() []Problem {
-	var found []Problem
+func (t *Tool) elsewhereWarnings() []shape.Problem {
+	var found []shape.Problem
 	for _, v := range t.Environment {
 		if !strings.Contains(v.Value, "$") {
 			continue // no expression is compiled for nothing at each start
@@ -37,29 +34,29 @@ func (t *Tool) elsewhereWarnings() []Problem {
 			if name, secret := strings.CutPrefix(m[1], "secrets."); secret {
 				hint = fmt.Sprintf("a secret is the whole value of a variable: %s: /secrets/%s", v.Name, name)
 			}
-			found = append(found, Problem{v.Position, fmt.Sprintf("variable %s: %s is plain text here", v.Name, m[0]), hint})
+			found = append(found, shape.Problem{Position: v.Position, Text: fmt.Sprintf("variable %s: %s is plain text here", v.Name, m[0]), Hint: hint})
 		} else if m := expandedEntry().FindString(v.Value); m != "" {
-			found = append(found, Problem{
-				v.Position, fmt.Sprintf("variable %s: %s is plain text here: no shell reads it", v.Name, strings.Trim(m, ":")),
-				fmt.Sprintf("set it in the command or script: export %s=\"%s\"", v.Name, v.Value),
+			found = append(found, shape.Problem{
+				Position: v.Position, Text: fmt.Sprintf("variable %s: %s is plain text here: no shell reads it", v.Name, strings.Trim(m, ":")),
+				Hint: fmt.Sprintf("set it in the command or script: export %s=\"%s\"", v.Name, v.Value),
 			})
 		}
 	}
 	for _, a := range t.Args {
 		if what, owned := ownedVariables[a.Env]; owned && strings.EqualFold(a.Env, a.Name) { // otherwise env says it
-			found = append(found, Problem{
-				a.Position, fmt.Sprintf("argument %s arrives as %s, which is %s", quote(a.Name), a.Env, what),
-				"give it another variable: env: INPUT_" + a.Env,
+			found = append(found, shape.Problem{
+				Position: a.Position, Text: fmt.Sprintf("argument %s arrives as %s, which is %s", shape.Quote(a.Name), a.Env, what),
+				Hint: "give it another variable: env: INPUT_" + a.Env,
 			})
 		}
 	}
 	if text, at := t.program(); strings.Contains(text, "GITHUB_OUTPUT") && outputOfGitHub().MatchString(text) && !strings.Contains(text, "MAYFLY_OUTPUT") {
-		found = append(found, Problem{at, "$GITHUB_OUTPUT is GitHub's", `outputs are written as NAME=value lines: >> "$MAYFLY_OUTPUT"`})
+		found = append(found, shape.Problem{Position: at, Text: "$GITHUB_OUTPUT is GitHub's", Hint: `outputs are written as NAME=value lines: >> "$MAYFLY_OUTPUT"`})
 	}
 	if s := t.Script; s != nil && s.Text != "" && !strings.HasPrefix(s.Text, "#!") && interpreters[path.Ext(s.File)] != "" {
-		found = append(found, Problem{
-			s.Position, fmt.Sprintf("script file %s has no #! line, so /bin/sh runs it", quote(s.File)),
-			"let its first line name its interpreter: #!/usr/bin/env " + interpreters[path.Ext(s.File)],
+		found = append(found, shape.Problem{
+			Position: s.Position, Text: fmt.Sprintf("script file %s has no #! line, so /bin/sh runs it", shape.Quote(s.File)),
+			Hint: "let its first line name its interpreter: #!/usr/bin/env " + interpreters[path.Ext(s.File)],
 		})
 	}
 	return append(found, t.commandWarnings()...)
@@ -76,26 +73,26 @@ var ownedVariables = map[string]string{
 }
 
 // program is what a shell or another interpreter is given, and where it stands.
-func (t *Tool) program() (string, Position) {
+func (t *Tool) program() (string, shape.Position) {
 	switch {
 	case t.Script != nil:
 		return t.Script.Text, t.Script.Position
 	case t.Command != nil:
 		return cmp.Or(t.Command.Shell, strings.Join(t.Command.Argv, "\n")), t.Command.Position
 	}
-	return "", Position{}
+	return "", shape.Position{}
 }
 
 // commandWarnings are for words of a command that nothing reads as they are meant: a shell's in a list, and files that aren't
 // in the sandbox.
-func (t *Tool) commandWarnings() []Problem {
+func (t *Tool) commandWarnings() []shape.Problem {
 	if t.Command == nil {
 		return nil
 	}
 	at := t.Command.Position
 	for _, word := range t.Command.Argv {
 		if slices.Contains([]string{"&&", "||", ">>", "2>&1"}, word) {
-			return []Problem{{at, fmt.Sprintf("no shell reads the list of command, so %s is an argument", quote(word)), "write the command as one text: command: A && B"}}
+			return []shape.Problem{{Position: at, Text: fmt.Sprintf("no shell reads the list of command, so %s is an argument", shape.Quote(word)), Hint: "write the command as one text: command: A && B"}}
 		}
 	}
 	words := t.Command.Argv
@@ -105,46 +102,18 @@ func (t *Tool) commandWarnings() []Problem {
 	for _, word := range words {
 		name := path.Clean(word)
 		// Other words may be files of the image, which many build from the same folder.
-		if !strings.HasPrefix(word, "./") || t.Source.Dir == "" || t.Volumes != nil || !filepath.IsLocal(name) || !isFile(filepath.Join(t.Source.Dir, name)) {
+		if !strings.HasPrefix(word, "./") || t.Source.Dir == "" || t.Volumes != nil || !filepath.IsLocal(name) || !shape.IsFile(filepath.Join(t.Source.Dir, name)) {
 			continue
 		}
-		return []Problem{{
-			at, fmt.Sprintf("the file %s of this folder isn't in the sandbox", quote(name)),
-			fmt.Sprintf("run it with script: {file: %s}, or mount it: volumes: [{name: NAME, file: %s, mount_path: /workspace/%s}]", name, name, path.Base(name)),
+		return []shape.Problem{{
+			Position: at, Text: fmt.Sprintf("the file %s of this folder isn't in the sandbox", shape.Quote(name)),
+			Hint: fmt.Sprintf("run it with script: {file: %s}, or mount it: volumes: [{name: NAME, file: %s, mount_path: /workspace/%s}]", name, name, path.Base(name)),
 		}}
 	}
 	return nil
 }
 
-// elsewhereWarnings are for texts of a workflow that mean something in a tool alone.
-func (w *Workflow) elsewhereWarnings() []Problem {
-	var found []Problem
-	look := func(at Position, what string, value any, tools ...*Tool) {
-		template, _ := value.(Template)
-		if len(template.Parts) != 1 {
-			return
-		}
-		text := template.Parts[0].Text
-		name, isPath := strings.CutPrefix(text, secretsDir+"/")
-		if isPath && ValidSecretName(name) && !slices.ContainsFunc(tools, func(t *Tool) bool { return t.mounts(text) }) {
-			found = append(found, Problem{at, fmt.Sprintf("%s: %s is plain text here: only a tool's own environment can name a secret", what, text), "write it in the environment of the step's tool"})
-		}
-	}
-	for _, v := range w.Environment {
-		look(v.Position, "variable "+v.Name, v.Value, w.tools()...)
-	}
-	for _, s := range slices.Concat(w.Steps, w.Finally) {
-		for _, v := range s.Environment {
-			look(v.Position, "variable "+v.Name, v.Value, s.Uses.Tool)
-		}
-		for _, in := range s.Inputs {
-			look(in.Position, "input "+in.Name, in.Value, s.Uses.Tool)
-		}
-	}
-	return found
-}
-
-// mounts reports whether a volume of the tool is at a path, or above it.
-func (t *Tool) mounts(file string) bool {
+// Mounts reports whether a volume of the tool is at a path, or above it.
+func (t *Tool) Mounts(file string) bool {
 	return t != nil && slices.ContainsFunc(t.Volumes, func(v Volume) bool { return file == v.MountPath || strings.HasPrefix(file, v.MountPath+"/") })
 }

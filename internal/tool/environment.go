@@ -3,6 +3,7 @@ package tool
 import (
 	"strings"
 
+	"github.com/mayfly-run/mayfly/internal/shape"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -14,7 +15,7 @@ func splitEnv(s string) (v EnvVar, wrong, hint string) {
 		return v, `has no "="`, "write KEY=value"
 	}
 	if !ValidEnvName(name) {
-		_, hint := checkEnvName(name)
+		_, hint := CheckEnvName(name)
 		return v, "has no valid name before the \"=\"", hint
 	}
 	if strings.IndexByte(value, 0) >= 0 {
@@ -26,43 +27,44 @@ func splitEnv(s string) (v EnvVar, wrong, hint string) {
 	return EnvVar{Name: name, Value: value}, "", ""
 }
 
-func environmentShape() shape[[]EnvVar] {
-	entry := located(convert(text(schema{"pattern": `^[A-Za-z_][A-Za-z0-9_]*=`}, func(s string) (string, string) {
+// EnvironmentShape is the shape of variables: a list of KEY=value, or a mapping.
+func EnvironmentShape() shape.Shape[[]EnvVar] {
+	entry := shape.Located(shape.Convert(shape.Text(shape.Schema{"pattern": `^[A-Za-z_][A-Za-z0-9_]*=`}, func(s string) (string, string) {
 		_, wrong, hint := splitEnv(s)
 		return wrong, hint
 	}), func(s string) EnvVar {
 		v, _, _ := splitEnv(s) // checked above; after a problem the empty variable is skipped by later checks
 		return v
-	}), func(v EnvVar, p Position) EnvVar {
+	}), func(v EnvVar, p shape.Position) EnvVar {
 		v.Position = p
 		return v
 	})
-	readEntry := entry.read
-	entry.read = func(d *decoder, n *yaml.Node, label string) (EnvVar, bool) {
-		if resolve(n).Kind == yaml.MappingNode {
-			d.report(n, label+" must be text, not a mapping", "write KEY=value, or leave out the hyphens")
+	readEntry := entry.Read
+	entry.Read = func(d *shape.Decoder, n *yaml.Node, label string) (EnvVar, bool) {
+		if shape.Resolve(n).Kind == yaml.MappingNode {
+			d.Report(n, label+" must be text, not a mapping", "write KEY=value, or leave out the hyphens")
 			return EnvVar{}, false
 		}
 		return readEntry(d, n, label)
 	}
-	entries := list("an entry of environment", entry)
+	entries := shape.List("an entry of environment", entry)
 
-	value := loose(nil)
-	keyed := shape[[]EnvVar]{
-		schema: schema{
-			"type": "object", "propertyNames": schema{"pattern": envPattern},
-			"additionalProperties": schema{"type": []string{"string", "number", "boolean", "null"}},
+	value := shape.Loose(nil)
+	keyed := shape.Shape[[]EnvVar]{
+		Schema: shape.Schema{
+			"type": "object", "propertyNames": shape.Schema{"pattern": EnvPattern},
+			"additionalProperties": shape.Schema{"type": []string{"string", "number", "boolean", "null"}},
 		},
-		read: func(d *decoder, n *yaml.Node, label string) ([]EnvVar, bool) {
+		Read: func(d *shape.Decoder, n *yaml.Node, label string) ([]EnvVar, bool) {
 			var out []EnvVar
-			ok := d.eachPair(n, label, func(key string, at, v *yaml.Node) {
-				if !d.accept(at, "variable", key, checkEnvName) {
+			ok := d.EachPair(n, label, func(key string, at, v *yaml.Node) {
+				if !d.Accept(at, "variable", key, CheckEnvName) {
 					return
 				}
-				e := EnvVar{Name: key, Position: d.position(at)}
+				e := EnvVar{Name: key, Position: d.Position(at)}
 				// "KEY:" with nothing after it is an empty value, as KEY= is in a list; "KEY: ~" and "KEY: null" are as they are written.
-				if r := resolve(v); r.Kind != yaml.ScalarNode || r.ShortTag() != "!!null" {
-					e.Value, _ = value.read(d, v, "variable "+key)
+				if r := shape.Resolve(v); r.Kind != yaml.ScalarNode || r.ShortTag() != "!!null" {
+					e.Value, _ = value.Read(d, v, "variable "+key)
 				} else {
 					e.Value = r.Value
 				}
@@ -71,5 +73,5 @@ func environmentShape() shape[[]EnvVar] {
 			return out, ok
 		},
 	}
-	return byKind("a list of KEY=value or a mapping", nil, &entries, &keyed)
+	return shape.ByKind("a list of KEY=value or a mapping", nil, &entries, &keyed)
 }

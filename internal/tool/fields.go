@@ -5,112 +5,110 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mayfly-run/mayfly/internal/shape"
 	"go.yaml.in/yaml/v3"
 )
 
 // This file holds the tables: which keys a definition has, what each takes and what it means. They are functions and
 // not variables so that a process that reads no definition doesn't pay for them.
 
-func toolShape() shape[Tool] {
-	return object("a tool", []field[Tool]{
-		bind("name", "The tool's name. Without one, the name of the file is taken.", text(schema{"pattern": namePattern}, checkName),
+// Shape is the shape of a tool.
+func Shape() shape.Shape[Tool] {
+	return shape.ObjectWithHints("a tool", []shape.Field[Tool]{
+		shape.Bind("name", "The tool's name. Without one, the name of the file is taken.", shape.Text(shape.Schema{"pattern": NamePattern}, CheckName),
 			func(t *Tool) *string { return &t.Name }),
-		bind("description", "What the tool does, for people.", text(nil, checkPrintable),
+		shape.Bind("description", "What the tool does, for people.", shape.Text(nil, shape.Printable),
 			func(t *Tool) *string { return &t.Description }),
-		bind("image", "OCI reference of the image to run, by tag or digest.", text(schema{"minLength": 1}, checkImage),
+		shape.Bind("image", "OCI reference of the image to run, by tag or digest.", shape.Text(shape.Schema{"minLength": 1}, checkImage),
 			func(t *Tool) *string { return &t.Image }),
-		bind("command", "What to run: a list of the program and its arguments, or a line for sh -c.", commandShape(),
+		shape.Bind("command", "What to run: a list of the program and its arguments, or a line for sh -c.", commandShape(),
 			func(t *Tool) **Command { return &t.Command }),
-		bind("script", "A program to run instead of a command: its text (the #! line is honoured, sh -e is the default) or {file: …} from the tool's folder.", scriptShape(),
+		shape.Bind("script", "A program to run instead of a command: its text (the #! line is honoured, sh -e is the default) or {file: …} from the tool's folder.", scriptShape(),
 			func(t *Tool) **Script { return &t.Script }),
-		bind("args", "The typed inputs that the tool takes. A tool without them takes any input as a variable of that name.", argsOfTool(),
+		shape.Bind("args", "The typed inputs that the tool takes. A tool without them takes any input as a variable of that name.", argsOfTool(),
 			func(t *Tool) *[]Arg { return &t.Args }),
-		bind("environment", "Variables, as a list of KEY=value or a mapping. A value that is exactly /secrets/NAME stands for that secret's value, unless a volume is mounted there.", environmentShape(),
+		shape.Bind("environment", "Variables, as a list of KEY=value or a mapping. A value that is exactly /secrets/NAME stands for that secret's value, unless a volume is mounted there.", EnvironmentShape(),
 			func(t *Tool) *[]EnvVar { return &t.Environment }),
-		bind("volumes", "What is mounted: secrets, files of the tool's folder, empty directories, caches.", list("a volume", volumeShape()),
+		shape.Bind("volumes", "What is mounted: secrets, files of the tool's folder, empty directories, caches.", shape.List("a volume", volumeShape()),
 			func(t *Tool) *[]Volume { return &t.Volumes }),
-		bind("resources", "Limits on what a run may use.", resourcesShape(),
+		shape.Bind("resources", "Limits on what a run may use.", resourcesShape(),
 			func(t *Tool) *Resources { return &t.Resources }),
-		bind("security", "How the tool is confined.", securityShape(),
+		shape.Bind("security", "How the tool is confined.", securityShape(),
 			func(t *Tool) *Security { return &t.Security }),
 		networkField("What may be reached: none, public (no private networks), open, or a list of rules."),
-		bind("working_dir", "Absolute path of the directory that the tool starts in.", text(schema{"pattern": "^/."}, checkAbsolute),
+		shape.Bind("working_dir", "Absolute path of the directory that the tool starts in.", shape.Text(shape.Schema{"pattern": "^/."}, checkAbsolute),
 			func(t *Tool) *string { return &t.WorkingDir }),
-		bind("timeout", "How long each attempt of a run may take, such as 30s, 5m or 1h30m.", timeoutShape(),
+		shape.Bind("timeout", "How long each attempt of a run may take, such as 30s, 5m or 1h30m.", TimeoutShape(),
 			func(t *Tool) *time.Duration { return &t.Timeout }),
-		bind("retry", "How a failed run is repeated.", pointer(retryShape()),
+		shape.Bind("retry", "How a failed run is repeated.", shape.Pointer(RetryShape()),
 			func(t *Tool) **Retry { return &t.Retry }),
-		bind("outputs", "Names of the values that the tool writes to the file $MAYFLY_OUTPUT.", list("an output", text(schema{"pattern": envPattern}, checkEnvName)),
+		shape.Bind("outputs", "Names of the values that the tool writes to the file $MAYFLY_OUTPUT.", shape.List("an output", shape.Text(shape.Schema{"pattern": EnvPattern}, CheckEnvName)),
 			func(t *Tool) *[]string { return &t.Outputs }),
-		bind("labels", "Labels of the tool, for people and programs to find it by.", labelsShape(),
+		shape.Bind("labels", "Labels of the tool, for people and programs to find it by.", LabelsShape(),
 			func(t *Tool) *map[string]string { return &t.Labels }),
-	}, checkTool)
+	}, Hints, checkTool)
 }
 
-func duration(least, most time.Duration) shape[time.Duration] {
-	return convert(quantity([]string{"string"}, parseDuration(least, most)), func(v int64) time.Duration { return time.Duration(v) })
-}
-
-func commandShape() shape[*Command] {
-	line := located(text(schema{"pattern": `\S`}, func(s string) (string, string) {
+func commandShape() shape.Shape[*Command] {
+	line := shape.Located(shape.Text(shape.Schema{"pattern": `\S`}, func(s string) (string, string) {
 		if strings.TrimSpace(s) == "" {
 			return "is empty", "leave the key out to run the image's own entrypoint"
 		}
 		return "", ""
-	}), func(s string, p Position) *Command { return &Command{Shell: s, Position: p} })
-	words := list("a word of the command", loose(nil))
-	words.schema = schema{"type": "array", "items": words.schema["items"], "minItems": 1}
-	readWords := words.read
-	words.read = func(d *decoder, n *yaml.Node, label string) ([]string, bool) {
+	}), func(s string, p shape.Position) *Command { return &Command{Shell: s, Position: p} })
+	words := shape.List("a word of the command", shape.Loose(nil))
+	words.Schema = shape.Schema{"type": "array", "items": words.Schema["items"], "minItems": 1}
+	readWords := words.Read
+	words.Read = func(d *shape.Decoder, n *yaml.Node, label string) ([]string, bool) {
 		argv, ok := readWords(d, n, label)
 		if ok && (len(argv) == 0 || argv[0] == "") {
-			d.report(n, "command has no program", "leave the key out to run the image's own entrypoint")
+			d.Report(n, "command has no program", "leave the key out to run the image's own entrypoint")
 			return nil, false
 		}
 		return argv, ok
 	}
-	argv := located(words, func(argv []string, p Position) *Command { return &Command{Argv: argv, Position: p} })
-	return byKind("text or a list of words", &line, &argv, nil)
+	argv := shape.Located(words, func(argv []string, p shape.Position) *Command { return &Command{Argv: argv, Position: p} })
+	return shape.ByKind("text or a list of words", &line, &argv, nil)
 }
 
-func scriptShape() shape[*Script] {
-	inline := located(text(schema{"pattern": `\S`}, func(s string) (string, string) {
+func scriptShape() shape.Shape[*Script] {
+	inline := shape.Located(shape.Text(shape.Schema{"pattern": `\S`}, func(s string) (string, string) {
 		if strings.TrimSpace(s) == "" {
 			return "is empty", "leave the key out to run the image's own entrypoint"
 		}
 		return "", ""
-	}), func(s string, p Position) *Script { return &Script{Text: s, Position: p} })
-	file := located(object("a script", []field[string]{
-		needed(bind("file", "Path of the script inside the tool's folder.", text(schema{"minLength": 1}, checkInside),
+	}), func(s string, p shape.Position) *Script { return &Script{Text: s, Position: p} })
+	file := shape.Located(shape.Object("a script", []shape.Field[string]{
+		shape.Required(shape.Bind("file", "Path of the script inside the tool's folder.", shape.Text(shape.Schema{"minLength": 1}, checkInside()),
 			func(s *string) *string { return s })),
-	}, nil), func(s string, p Position) *Script { return &Script{File: s, Position: p} })
-	return byKind("text or {file: …}", &inline, nil, &file)
+	}, nil), func(s string, p shape.Position) *Script { return &Script{File: s, Position: p} })
+	return shape.ByKind("text or {file: …}", &inline, nil, &file)
 }
 
-func volumeShape() shape[Volume] {
-	s := located(object("a volume", []field[Volume]{
-		needed(bind("name", "The volume's name.", text(schema{"pattern": filePattern}, checkFileName),
+func volumeShape() shape.Shape[Volume] {
+	s := shape.Located(shape.ObjectWithHints("a volume", []shape.Field[Volume]{
+		shape.Required(shape.Bind("name", "The volume's name.", shape.Text(shape.Schema{"pattern": FilePattern}, CheckFileName),
 			func(v *Volume) *string { return &v.Name })),
-		bind("secret", "Name of the secret whose value is mounted as a file.", text(schema{"pattern": secretPattern}, checkSecretName),
+		shape.Bind("secret", "Name of the secret whose value is mounted as a file.", shape.Text(shape.Schema{"pattern": SecretPattern}, CheckSecretName),
 			func(v *Volume) *string { return &v.Secret }),
-		bind("file", "Path of a file or folder inside the tool's folder, mounted read-only.", text(schema{"minLength": 1}, checkVolumeFile),
+		shape.Bind("file", "Path of a file or folder inside the tool's folder, mounted read-only.", shape.Text(shape.Schema{"minLength": 1}, checkVolumeFile),
 			func(v *Volume) *string { return &v.File }),
-		bind("size", "Size of an empty directory that is gone after the run, such as 1Gi.",
-			quantity([]string{"string", "integer"}, parseSize(4<<10, 16<<40)),
+		shape.Bind("size", "Size of an empty directory that is gone after the run, such as 1Gi.",
+			shape.Size(4<<10, 16<<40),
 			func(v *Volume) *int64 { return &v.Size }),
-		bind("cache", "Name of a directory that is kept between runs of this tool, for each folder that holds the tool's file.", text(schema{"pattern": filePattern}, checkFileName),
+		shape.Bind("cache", "Name of a directory that is kept between runs of this tool, for each folder that holds the tool's file.", shape.Text(shape.Schema{"pattern": FilePattern}, CheckFileName),
 			func(v *Volume) *string { return &v.Cache }),
-		bind("mount_path", "Absolute path to mount at; /secrets/NAME of the volume for a secret without one.", text(schema{"pattern": "^/."}, checkMountPath),
+		shape.Bind("mount_path", "Absolute path to mount at; /secrets/NAME of the volume for a secret without one.", shape.Text(shape.Schema{"pattern": "^/."}, CheckMountPath),
 			func(v *Volume) *string { return &v.MountPath }),
-	}, checkVolume), func(v Volume, p Position) Volume {
+	}, hintsForVolume, checkVolume), func(v Volume, p shape.Position) Volume {
 		v.Position = p
 		return v
 	})
-	read := s.read
-	s.read = func(d *decoder, n *yaml.Node, label string) (Volume, bool) {
-		if r := resolve(n); r.Kind == yaml.ScalarNode {
+	read := s.Read
+	s.Read = func(d *shape.Decoder, n *yaml.Node, label string) (Volume, bool) {
+		if r := shape.Resolve(n); r.Kind == yaml.ScalarNode {
 			if hint, ok := hostVolume(r.Value); ok {
-				d.report(n, fmt.Sprintf("volume %s: folders of this machine aren't mounted", quote(r.Value)), hint)
+				d.Report(n, fmt.Sprintf("volume %s: folders of this machine aren't mounted", shape.Quote(r.Value)), hint)
 				return Volume{}, false
 			}
 		}
@@ -119,75 +117,61 @@ func volumeShape() shape[Volume] {
 	return s
 }
 
-func resourcesShape() shape[Resources] { return object("resources", resourcesFields(), nil) }
+func resourcesShape() shape.Shape[Resources] {
+	return shape.ObjectWithHints("resources", ResourcesFields(), hintsForResources, nil)
+}
 
-func resourcesFields() []field[Resources] {
-	var fields []field[Resources]
+// ResourcesFields are a field for each of [Limits].
+func ResourcesFields() []shape.Field[Resources] {
+	var fields []shape.Field[Resources]
 	for _, l := range Limits() {
-		fields = append(fields, bind(l.Name, l.doc, l.shape, l.Of))
+		fields = append(fields, shape.Bind(l.Name, l.doc, l.shape, l.Of))
 	}
 	return fields
 }
 
-func securityShape() shape[Security] {
-	capability := convert(text(nil, checkCapability), plainCapability)
-	one, several := convert(capability, func(c string) []string { return []string{c} }), list("capability", capability)
-	return object("security", []field[Security]{
-		bind("user", "Who the tool runs as: a user, or a user and a group, by id or name, such as 1000:1000.", unambiguous(loose(checkUser)),
+func securityShape() shape.Shape[Security] {
+	capability := shape.Convert(shape.Text(nil, CheckCapability), plainCapability)
+	one, several := shape.Convert(capability, func(c string) []string { return []string{c} }), shape.List("capability", capability)
+	return shape.ObjectWithHints("security", []shape.Field[Security]{
+		shape.Bind("user", "Who the tool runs as: a user, or a user and a group, by id or name, such as 1000:1000.", shape.Unambiguous(shape.Loose(checkUser)),
 			func(s *Security) *string { return &s.User }),
-		bind("read_only", "Whether the root filesystem is read-only; it is unless this says false.", pointer(boolean()),
+		shape.Bind("read_only", "Whether the root filesystem is read-only; it is unless this says false.", shape.Pointer(shape.Boolean()),
 			func(s *Security) **bool { return &s.ReadOnly }),
-		bind("capabilities", "Linux capabilities to keep, none by default; root is short for those that change owners and users.", byKind("a capability or a list of them", &one, &several, nil),
+		shape.Bind("capabilities", "Linux capabilities to keep, none by default; root is short for those that change owners and users.", shape.ByKind("a capability or a list of them", &one, &several, nil),
 			func(s *Security) *[]string { return &s.Capabilities }),
-		bind("runtime", "The OCI runtime: default, or gvisor where it is installed.", text(schema{"minLength": 1}, checkRuntime),
+		shape.Bind("runtime", "The OCI runtime: default, or gvisor where it is installed.", shape.Text(shape.Schema{"minLength": 1}, checkRuntime),
 			func(s *Security) *string { return &s.Runtime }),
-	}, nil)
+	}, hintsForSecurity, nil)
 }
 
-func retryShape() shape[Retry] {
+// RetryShape is the shape of how a failed run is repeated.
+func RetryShape() shape.Shape[Retry] {
 	whole := func(v int64) int { return int(v) }
-	return object("retry", []field[Retry]{
-		needed(bind("attempts", "How many times to run at most, the first one included.", convert(integer(1, 100), whole),
+	return shape.ObjectWithHints("retry", []shape.Field[Retry]{
+		shape.Required(shape.Bind("attempts", "How many times to run at most, the first one included.", shape.Convert(shape.Integer(1, 100), whole),
 			func(r *Retry) *int { return &r.Attempts })),
-		bind("backoff", "Pause before the second attempt; it doubles with each further one.", duration(0, 24*time.Hour),
+		shape.Bind("backoff", "Pause before the second attempt; it doubles with each further one.", shape.Duration(0, 24*time.Hour),
 			func(r *Retry) *time.Duration { return &r.Backoff }),
-		bind("max_backoff", "The longest pause.", duration(0, 24*time.Hour),
+		shape.Bind("max_backoff", "The longest pause.", shape.Duration(0, 24*time.Hour),
 			func(r *Retry) *time.Duration { return &r.MaxBackoff }),
-		bind("on_exit", "Exit statuses that are worth another attempt; every one but 0 where none is given.",
-			list("an exit status", convert(integer(1, 255), whole)),
+		shape.Bind("on_exit", "Exit statuses that are worth another attempt; every one but 0 where none is given.",
+			shape.List("an exit status", shape.Convert(shape.Integer(1, 255), whole)),
 			func(r *Retry) *[]int { return &r.OnExit }),
-	}, checkRetry)
+	}, hintsForRetry, checkRetry)
 }
 
-func labelsShape() shape[map[string]string] {
-	value := loose(checkLabelValue)
-	sch := schema{"type": "object", "additionalProperties": value.schema}
-	return shape[map[string]string]{schema: sch, read: func(d *decoder, n *yaml.Node, label string) (map[string]string, bool) {
+// LabelsShape is the shape of labels, by their keys.
+func LabelsShape() shape.Shape[map[string]string] {
+	value := shape.Loose(checkLabelValue)
+	sch := shape.Schema{"type": "object", "additionalProperties": value.Schema}
+	return shape.Shape[map[string]string]{Schema: sch, Read: func(d *shape.Decoder, n *yaml.Node, label string) (map[string]string, bool) {
 		out := map[string]string{}
-		ok := d.eachPair(n, label, func(key string, at, v *yaml.Node) {
-			if d.accept(at, "label", key, checkLabelKey) {
-				out[key], _ = value.read(d, v, "label "+key)
+		ok := d.EachPair(n, label, func(key string, at, v *yaml.Node) {
+			if d.Accept(at, "label", key, CheckLabelKey) {
+				out[key], _ = value.Read(d, v, "label "+key)
 			}
 		})
 		return out, ok
 	}}
-}
-
-// eachPair calls f for every key of a mapping whose keys are free.
-func (d *decoder) eachPair(n *yaml.Node, label string, f func(key string, at, value *yaml.Node)) bool {
-	n = resolve(n)
-	if n.Kind != yaml.MappingNode {
-		d.report(n, label+" must be a mapping of keys, not "+describe(n), "")
-		return false
-	}
-	seen := map[string]bool{}
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		key := resolve(n.Content[i])
-		if key.Kind != yaml.ScalarNode || seen[key.Value] {
-			continue // reported by inspect
-		}
-		seen[key.Value] = true
-		f(key.Value, n.Content[i], n.Content[i+1])
-	}
-	return true
 }

@@ -3,9 +3,10 @@ package tool
 import (
 	"fmt"
 	"path"
-	"slices"
 	"strings"
 
+	"github.com/mayfly-run/mayfly/internal/lazyregexp"
+	"github.com/mayfly-run/mayfly/internal/shape"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -15,7 +16,6 @@ import (
 const (
 	asSecret       = "name secrets where they are used: environment: [NAME=/secrets/NAME], or volumes: [{name: NAME, secret: NAME}]"
 	noPorts        = "a tool can't be reached from outside its sandbox; leave it out"
-	ofItsTool      = "it belongs to the step's tool: tool: {image: IMAGE, command: […]}, or a file that tool names"
 	noPrivileged   = "no tool is privileged; security: {capabilities: root} is for apt, su and the like"
 	pullFlag       = "the flag --pull of mayfly run says it: missing, always or never"
 	underResources = "cpu and memory stand right under resources"
@@ -25,66 +25,9 @@ const (
 	asSize         = "its key here is size, as in size: 1Gi"
 )
 
-// foreignKeys are keys of other formats, by what they stand in here. An answer that is a key says just that; another is a
-// sentence.
-func foreignKeys(what string) map[string]string {
-	switch what {
-	case "a tool":
-		return foreignToolKeys()
-	case "a step", "a step of finally":
-		return foreignStepKeys()
-	case "a workflow":
-		return map[string]string{
-			"steps": "workflow", "jobs": "workflow", "tasks": "workflow", "tools": "workflow", "stages": "workflow", "parallel": "parallel_tools",
-			"env": "environment", "vars": "environment", "variables": "environment", "args": "inputs", "with": "inputs", "params": "inputs", "parameters": "inputs", "secrets": asSecret,
-			"on": "a workflow begins when mayfly run does; have cron or another program start it", "concurrency": "max_parallel",
-			"image": "each step's tool has its own", "always": "finally", "retries": "steps have it: retry: {attempts: …}",
-			"retry": "each step has its own", "depends_on": "steps have it: needs",
-		}
-	case "a test file":
-		return map[string]string{
-			"env": "environment", "vars": "environment", "variables": "environment", "args": "inputs", "with": "inputs", "params": "inputs",
-			"user": "the tool has it: security: {user: …}", "cases": "tests", "expect": "each test has its own, under tests", "network": "allow_network",
-		}
-	case "a test":
-		inExpect := func(key string) string { return "expect: {" + key + ": …}" }
-		return map[string]string{
-			"env": "environment", "vars": "environment", "variables": "environment", "user": "the tool has it: security: {user: …}", "args": "inputs", "with": "inputs", "params": "inputs", "stdin": "a test's tool has no standard input; give it inputs",
-			"stdout": inExpect("stdout"), "stderr": inExpect("stderr"), "exit_code": inExpect("exit_code"), "exit-code": inExpect("exit_code"),
-			"status": inExpect("status"), "outputs": inExpect("outputs"), "requests": inExpect("requests"), "assert": "expect", "asserts": "expect", "expected": "expect",
-			"command": "the tool has it; commands mocks programs that it starts", "cmd": "the tool has it; commands mocks programs that it starts",
-			"run": "the tool has its script; the test says what it expects", "network": "allow_network", "retries": "a test runs once; leave it out",
-			"if": "every test runs; leave it out", "depends_on": "tests have no order; leave it out", "needs": "tests have no order; leave it out",
-		}
-	case "resources":
-		return map[string]string{"cpus": "cpu", "mem": "memory", "mem_limit": "memory", "ram": "memory", "pids_limit": "pids", "storage": "disk", "limits": underResources, "requests": underResources}
-	case "security":
-		return map[string]string{
-			"runAsUser": "user", "readOnlyRootFilesystem": "read_only", "readonly": "read_only", "cap_add": "capabilities", "caps": "capabilities",
-			"cap_drop": "no capabilities are kept but those listed; leave it out", "privileged": noPrivileged,
-		}
-	case "retry":
-		return map[string]string{"max_attempts": "attempts", "retries": "attempts", "max_retries": "attempts", "count": "attempts", "limit": "attempts", "delay": "backoff", "interval": "backoff"}
-	case "a volume":
-		return map[string]string{
-			"source": noSource, "src": noSource, "path": "file", "type": "its other keys say it; leave it out", "target": "mount_path", "destination": "mount_path", "mountPath": "mount_path", "hostPath": noHostFolders, "host_path": noHostFolders, "bind": noHostFolders,
-			"emptyDir": asSize, "empty_dir": asSize, "tmpfs": asSize, "secretName": "secret",
-			"configMap": "use a file or folder beside the tool's file instead: file: PATH", "persistentVolumeClaim": "cache, as in cache: NAME, is kept between runs",
-			"readOnly": "files and secrets are read-only, size and cache writable; leave it out", "read_only": "files and secrets are read-only, size and cache writable; leave it out",
-		}
-	case "a registry":
-		return map[string]string{
-			"insecure": "plain_http", "http": "plain_http", "insecure_skip_verify": "ca_file", "skip_verify": "ca_file", "ca": "ca_file", "certs": "ca_file",
-			"endpoint": "mirrors", "endpoints": "mirrors", "auth": "credentials are those of docker login", "username": "credentials are those of docker login",
-			"password": "credentials are those of docker login",
-		}
-	case "an argument":
-		return map[string]string{"enum": "options", "choices": "options", "help": "description", "desc": "description", "value": "default"}
-	}
-	return nil
-}
-
-func foreignToolKeys() map[string]string {
+// Hints are what keys of other formats are called in a tool. An answer that is a key says just that; another is a sentence. The
+// other objects of a tool have such tables too.
+func Hints() map[string]string {
 	return map[string]string{
 		"env": "environment", "envs": "environment", "vars": "environment", "variables": "environment", "envFrom": eachVariable, "env_file": "the flag --env-file of mayfly run reads one",
 		"cmd": "command", "entrypoint": "command", "run": "script", "uses": "image", "container": "image", "container_name": "name",
@@ -107,53 +50,32 @@ func foreignToolKeys() map[string]string {
 	}
 }
 
-func foreignStepKeys() map[string]string {
+func hintsForResources() map[string]string {
+	return map[string]string{"cpus": "cpu", "mem": "memory", "mem_limit": "memory", "ram": "memory", "pids_limit": "pids", "storage": "disk", "limits": underResources, "requests": underResources}
+}
+
+func hintsForSecurity() map[string]string {
 	return map[string]string{
-		"env": "environment", "vars": "environment", "variables": "environment", "envFrom": eachVariable, "shell": shellInScript, "egress": ofItsTool, "healthcheck": noHealthChecks,
-		"with": "inputs", "args": "inputs", "params": "inputs", "parameters": "inputs", "arguments": "inputs", "uses": "tool",
-		"run": "tool: {image: IMAGE, script: …}", "script": "tool: {image: IMAGE, script: …}", "command": ofItsTool, "cmd": ofItsTool,
-		"image": ofItsTool, "entrypoint": ofItsTool, "user": ofItsTool, "workdir": ofItsTool, "working_dir": ofItsTool,
-		"working_directory": ofItsTool, "working-directory": ofItsTool, "memory": ofItsTool, "cpus": ofItsTool, "cap_add": ofItsTool,
-		"privileged": noPrivileged, "volumes": ofItsTool, "resources": ofItsTool, "security": ofItsTool, "network": ofItsTool, "network_mode": ofItsTool,
-		"secrets": asSecret, "ports": noPorts, "image_pull_policy": pullFlag, "pull_policy": pullFlag, "retries": "retry: {attempts: …}", "restart": "retry: {attempts: …}",
-		"if": "condition", "when": "condition", "depends_on": "needs", "dependsOn": "needs", "depends": "needs", "after": "needs", "id": "name",
-		"continue-on-error": "continue_on_failure", "continue_on_error": "continue_on_failure", "allow_failure": "continue_on_failure",
-		"timeout-minutes": "timeout", "strategy": "for_each", "matrix": "for_each: {matrix: …}", "loop": "for_each", "with_items": "for_each", "foreach": "for_each",
-		"steps": "steps don't nest; all stand under workflow", "runs-on": "runner", "runs_on": "runner",
-		"stdout": "what a step hands on are its outputs, which its tool writes to $MAYFLY_OUTPUT",
+		"runAsUser": "user", "readOnlyRootFilesystem": "read_only", "readonly": "read_only", "cap_add": "capabilities", "caps": "capabilities",
+		"cap_drop": "no capabilities are kept but those listed; leave it out", "privileged": noPrivileged,
 	}
 }
 
-// unknownKey reports an unknown key and returns the key that was probably meant, or "". It lists the known keys once for
-// each kind of object.
-func (d *decoder) unknownKey(at *yaml.Node, what string, keys []string) (meant string) {
-	key := resolve(at).Value
-	text := fmt.Sprintf("unknown key %s in %s", quote(key), what)
-	if here, known := foreignKeys(what)[key]; known {
-		meant, _, _ = strings.Cut(here, ":")
-		if !slices.Contains(keys, meant) {
-			meant = "" // a sentence
-		}
-		if meant != "" || !strings.Contains(here, " ") {
-			here = "its key here is " + here
-		}
-		d.report(at, text, here)
-		return meant
+func hintsForRetry() map[string]string {
+	return map[string]string{"max_attempts": "attempts", "retries": "attempts", "max_retries": "attempts", "count": "attempts", "limit": "attempts", "delay": "backoff", "interval": "backoff"}
+}
+
+func hintsForVolume() map[string]string {
+	return map[string]string{
+		"source": noSource, "src": noSource, "path": "file", "type": "its other keys say it; leave it out", "target": "mount_path", "destination": "mount_path", "mountPath": "mount_path", "hostPath": noHostFolders, "host_path": noHostFolders, "bind": noHostFolders,
+		"emptyDir": asSize, "empty_dir": asSize, "tmpfs": asSize, "secretName": "secret",
+		"configMap": "use a file or folder beside the tool's file instead: file: PATH", "persistentVolumeClaim": "cache, as in cache: NAME, is kept between runs",
+		"readOnly": "files and secrets are read-only, size and cache writable; leave it out", "read_only": "files and secrets are read-only, size and cache writable; leave it out",
 	}
-	if meant = nearest(key, keys); meant != "" {
-		d.report(at, text, didYouMean(key, keys, ""))
-		return meant
-	}
-	if d.listed[what] {
-		d.report(at, text, "")
-		return ""
-	}
-	if d.listed == nil {
-		d.listed = map[string]bool{}
-	}
-	d.listed[what] = true
-	d.report(at, text, "its keys are "+listing(keys))
-	return ""
+}
+
+func hintsForArgument() map[string]string {
+	return map[string]string{"enum": "options", "choices": "options", "help": "description", "desc": "description", "value": "default"}
 }
 
 const noSource = "its key here is file, a path beside the tool's file; folders of this machine aren't mounted"
@@ -167,20 +89,20 @@ func hostVolume(s string) (hint string, ok bool) {
 		return "", false
 	}
 	name := path.Base(path.Clean("/" + parts[0]))
-	if wrong, _ := checkFileName(name); wrong != "" {
+	if wrong, _ := CheckFileName(name); wrong != "" {
 		name = "data"
 	}
 	return fmt.Sprintf("for a file or folder beside the tool's file write {name: %s, file: %s, mount_path: %s}, which is copied in; with size: 1Gi instead of file it is empty, with cache: %s kept between runs", name, name, parts[1], name), true
 }
 
 // instruction is a line that a Dockerfile begins with, comments left out.
-var instruction = pattern(`^(?:FROM|ARG) +[^:\s]\S*(?::\S+)?(?: +(?:AS|as) +\S+)?\s*$`)
+var instruction = lazyregexp.New(`^(?:FROM|ARG) +[^:\s]\S*(?::\S+)?(?: +(?:AS|as) +\S+)?\s*$`)
 
-// foreignFile says what a file of another kind is, or nothing. root is nil where the file isn't YAML.
-func (d *decoder) foreignFile(root *yaml.Node) (text, hint string) {
+// ForeignFile says what a file of another kind is, or nothing. root is nil where the file isn't YAML.
+func ForeignFile(lines []string, root *yaml.Node) (text, hint string) {
 	const begin = "mayfly init NAME writes an example to start from"
 	if root == nil || root.Kind == yaml.ScalarNode {
-		for _, line := range d.lines {
+		for _, line := range lines {
 			if line = strings.TrimSpace(line); line == "" || line[0] == '#' {
 				continue
 			}
@@ -191,20 +113,20 @@ func (d *decoder) foreignFile(root *yaml.Node) (text, hint string) {
 		}
 		return "", ""
 	}
-	if root.Kind != yaml.MappingNode || keyOf(root, "image", "workflow", "parallel_tools", "tests", "tool") != nil {
+	if root.Kind != yaml.MappingNode || shape.KeyOf(root, "image", "workflow", "parallel_tools", "tests", "tool") != nil {
 		return "", ""
 	}
-	services := resolve(child(root, "services"))
+	services := shape.Resolve(shape.Child(root, "services"))
 	switch {
-	case has(root, "apiVersion") && has(root, "kind"):
+	case shape.Has(root, "apiVersion") && shape.Has(root, "kind"):
 		return "this is a Kubernetes manifest, not a tool", "a tool is one container: its image, command and environment stand at the top; " + begin
-	case isPod(root) || has(root, "spec") && isPod(resolve(child(root, "spec"))):
+	case isPod(root) || shape.Has(root, "spec") && isPod(shape.Resolve(shape.Child(root, "spec"))):
 		return "this is a part of a Kubernetes manifest, not a tool", "a tool is one container: its image, command and environment stand at the top; " + begin
-	case has(root, "services") && services.Kind == yaml.MappingNode:
+	case shape.Has(root, "services") && services.Kind == yaml.MappingNode:
 		return "this is a compose file, not a tool", "write a tool for a program that runs and ends: its image, command, environment and volumes stand at the top of a file of its own; " + begin
 	case isAction(root):
 		return "this is a GitHub action, not a tool", "a tool is one container: its image, and its command or script, stand at the top, its inputs under args; " + begin
-	case has(root, "jobs") && (keyOf(root, "on", "true", "permissions", "env", "name") != nil || hasJob(resolve(child(root, "jobs")))):
+	case shape.Has(root, "jobs") && (shape.KeyOf(root, "on", "true", "permissions", "env", "name") != nil || hasJob(shape.Resolve(shape.Child(root, "jobs")))):
 		return "this is a GitHub workflow, not one of Mayfly's", "steps stand under workflow, each with a name and a tool: {image: IMAGE, script: …}; " + begin
 	}
 	return "", ""
@@ -212,8 +134,8 @@ func (d *decoder) foreignFile(root *yaml.Node) (text, hint string) {
 
 // isAction reports whether a file is the action.yml of a GitHub action.
 func isAction(root *yaml.Node) bool {
-	runs := resolve(child(root, "runs"))
-	return has(root, "runs") && runs.Kind == yaml.MappingNode && has(runs, "using")
+	runs := shape.Resolve(shape.Child(root, "runs"))
+	return shape.Has(root, "runs") && runs.Kind == yaml.MappingNode && shape.Has(runs, "using")
 }
 
 // isPod reports whether a mapping is the description of a pod, or of what makes pods.
@@ -221,11 +143,11 @@ func isPod(n *yaml.Node) bool {
 	if n.Kind != yaml.MappingNode {
 		return false
 	}
-	if has(n, "template") {
-		template := resolve(child(n, "template"))
-		return template.Kind == yaml.MappingNode && has(template, "spec")
+	if shape.Has(n, "template") {
+		template := shape.Resolve(shape.Child(n, "template"))
+		return template.Kind == yaml.MappingNode && shape.Has(template, "spec")
 	}
-	return keyOf(n, "containers", "initContainers") != nil
+	return shape.KeyOf(n, "containers", "initContainers") != nil
 }
 
 // hasJob reports whether one of the jobs of a file is as GitHub has them.
@@ -234,7 +156,7 @@ func hasJob(jobs *yaml.Node) bool {
 		return false
 	}
 	for i := 1; i < len(jobs.Content); i += 2 {
-		if job := resolve(jobs.Content[i]); job.Kind == yaml.MappingNode && keyOf(job, "runs-on", "uses") != nil {
+		if job := shape.Resolve(jobs.Content[i]); job.Kind == yaml.MappingNode && shape.KeyOf(job, "runs-on", "uses") != nil {
 			return true
 		}
 	}

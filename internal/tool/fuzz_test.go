@@ -6,12 +6,13 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"unicode"
+
+	"github.com/mayfly-run/mayfly/internal/shape/shapetest"
 )
 
 func FuzzParse(f *testing.F) {
 	for _, file := range []string{"accepted.txt", "everything.txt", "rejected.txt"} {
-		for _, body := range cases(f, file) {
+		for _, body := range shapetest.Cases(f, "testdata/"+file) {
 			text, _, _ := strings.Cut(body, "-- want\n")
 			f.Add([]byte(text))
 		}
@@ -27,7 +28,7 @@ func FuzzParse(f *testing.F) {
 		}
 		f.Add(data)
 	}
-	f.Add([]byte(bomb(4)))
+	f.Add([]byte(shapetest.Bomb(4)))
 	f.Add([]byte("!%1b x")) // a tag that would print a control character
 	f.Add([]byte("name: !%e2%80%ae x"))
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -40,37 +41,13 @@ func FuzzParse(f *testing.F) {
 		if errors.As(err, &workflow) {
 			return
 		}
-		checkProblems(t, err, data)
+		shapetest.CheckProblems(t, err, data)
 	})
-}
-
-// checkProblems holds the problems of a file to what editors rely on.
-func checkProblems(t *testing.T, err error, data []byte) {
-	t.Helper()
-	var e *Error
-	if !errors.As(err, &e) || len(e.Problems) == 0 || len(e.Problems) > maxProblems {
-		t.Fatalf("error is %v", err)
-	}
-	lines := strings.Split(string(data), "\n")
-	last := 0
-	for _, p := range e.Problems {
-		if p.Line == 0 && p.Column == 0 {
-			continue // about the file as a whole
-		}
-		// The parser counts other breaks than "\n" as the ends of lines, so columns are held to what is left.
-		if p.Line < last || p.Line > len(lines) || p.Column < 1 || p.Column > len(data)+1 {
-			t.Errorf("position %s is not in the file", p.Position)
-		}
-		last = p.Line
-		if strings.ContainsFunc(p.String(), func(r rune) bool { return !unicode.IsPrint(r) }) {
-			t.Errorf("problem %q is not one printable line", p)
-		}
-	}
 }
 
 // checkParsed holds an accepted tool to what the packages that use it rely on.
 func checkParsed(t *testing.T, tool *Tool) {
-	if wrong, _ := checkName(tool.Name); wrong != "" {
+	if wrong, _ := CheckName(tool.Name); wrong != "" {
 		t.Errorf("name %q %s", tool.Name, wrong)
 	}
 	full := tool.Defaults()
@@ -78,7 +55,7 @@ func checkParsed(t *testing.T, tool *Tool) {
 		t.Errorf("network: %v", err)
 	}
 	for _, v := range tool.Volumes {
-		if wrong, _ := checkMountPath(v.MountPath); wrong != "" {
+		if wrong, _ := CheckMountPath(v.MountPath); wrong != "" {
 			t.Errorf("mount path %q %s", v.MountPath, wrong)
 		}
 	}
@@ -94,46 +71,4 @@ func checkParsed(t *testing.T, tool *Tool) {
 			t.Errorf("variable %+v", r)
 		}
 	}
-}
-
-// FuzzWorkflow parses workflows: whatever the text, the answer is a workflow that can be resolved and planned, or
-// problems with positions.
-func FuzzWorkflow(f *testing.F) {
-	for _, body := range cases(f, "workflows-rejected.txt") {
-		text, _, _ := strings.Cut(body, "-- want\n")
-		f.Add([]byte(text))
-	}
-	for _, name := range []string{"build-test-deploy", "parallel-health-checks"} {
-		data, err := os.ReadFile(filepath.Join("testdata", "examples", name+".yaml"))
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(data)
-	}
-	f.Fuzz(func(t *testing.T, data []byte) {
-		def, err := ParseDefinition("flow.yaml", data)
-		if err == nil && def.Workflow != nil {
-			w := def.Workflow
-			w.Source.Dir = os.DevNull
-			for i, list := range w.Edges() {
-				for _, j := range list {
-					if j == i || j >= len(w.Steps) || w.Chain && j > i {
-						t.Fatalf("step %d waits for step %d", i, j)
-					}
-				}
-			}
-			for _, s := range w.All() {
-				s.References(func(r Reference, _ Position) {
-					if again, _, wrong, _ := parseReference(r.String()); wrong != "" || again != r {
-						t.Errorf("reference %s is read as %+v, %s", r, again, wrong)
-					}
-				})
-			}
-			err = w.Resolve()
-		}
-		var e *Error
-		if err != nil && (!errors.As(err, &e) || len(e.Problems) == 0 || len(e.Problems) > maxProblems) {
-			t.Fatalf("error is %v", err)
-		}
-	})
 }

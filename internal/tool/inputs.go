@@ -1,11 +1,12 @@
 package tool
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/mayfly-run/mayfly/internal/shape"
 )
 
 // Inputs checks what is given for the tool's args and returns what the tool gets, defaults included: in the order of
@@ -26,7 +27,7 @@ func (t *Tool) Inputs(given map[string]any) ([]Input, error) {
 		raw, ok := given[a.Name]
 		switch {
 		case ok:
-			v, err := a.value(raw)
+			v, err := a.Value(raw)
 			if err != nil {
 				bad.add("argument %q (%s): %v", a.Name, a.Type, err)
 				continue
@@ -35,19 +36,19 @@ func (t *Tool) Inputs(given map[string]any) ([]Input, error) {
 		case a.Default != nil:
 			out = append(out, Input{Name: a.Name, Env: a.Env, Value: a.Default.Text, Default: true})
 		case a.Required:
-			bad.add("argument %q (%s) is required and not given%s", a.Name, a.Type, about(a.Description))
+			bad.add("argument %q (%s) is required and not given%s", a.Name, a.Type, a.About())
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(given)) {
 		if slices.Contains(names, name) {
 			continue
 		}
-		hint := "the tool's arguments are " + listing(names)
-		if near := nearest(name, names); near != "" {
+		hint := "the tool's arguments are " + shape.Listing(names)
+		if near := shape.Nearest(name, names); near != "" {
 			i := slices.Index(names, near)
 			hint = fmt.Sprintf("did you mean %q (%s)?", near, t.Args[i].Type)
 		}
-		bad.add("unknown argument %s; %s", quote(name), hint)
+		bad.add("unknown argument %s; %s", shape.Quote(name), hint)
 	}
 	if len(bad.Problems) > 0 {
 		return nil, bad
@@ -63,7 +64,7 @@ func (t *Tool) CheckInput(name string, value any) error {
 	}
 	for i := range t.Args {
 		if t.Args[i].Name == name {
-			if _, err := t.Args[i].value(value); err != nil {
+			if _, err := t.Args[i].Value(value); err != nil {
 				return fmt.Errorf("input %q (%s): %w", name, t.Args[i].Type, err)
 			}
 		}
@@ -71,48 +72,35 @@ func (t *Tool) CheckInput(name string, value any) error {
 	return nil
 }
 
-// Shown is an input's value as a plan shows it: a [Scalar] as it is written where the tool gets it so, otherwise what it
+// Shown is an input's value as a plan shows it: a [shape.Scalar] as it is written where the tool gets it so, otherwise what it
 // means.
 func (t *Tool) Shown(name string, value any) (any, error) {
-	s, ok := value.(Scalar)
+	s, ok := value.(shape.Scalar)
 	i := slices.IndexFunc(t.Args, func(a Arg) bool { return a.Name == name })
-	if ok && (len(t.Args) == 0 || i >= 0 && t.Args[i].Type == TypeString) {
+	if ok && (len(t.Args) == 0 || i >= 0 && t.Args[i].Type == shape.TypeString) {
 		return s.Text, nil
 	}
-	return Decoded(value)
+	return shape.Decoded(value)
 }
 
-func about(description string) string {
-	if line, _, _ := strings.Cut(description, "\n"); line != "" {
+// About is the first line of the argument's description, after a colon, for the end of a sentence.
+func (a *Arg) About() string {
+	if line, _, _ := strings.Cut(a.Description, "\n"); line != "" {
 		return ": " + line
 	}
 	return ""
 }
 
-// value reads one given value by the argument's type and options.
-func (a *Arg) value(raw any) (Value, error) {
-	v, err := a.typed(raw)
+// Value reads one given value by the argument's type and options.
+func (a *Arg) Value(raw any) (shape.Value, error) {
+	v, err := shape.ValueOf(a.Type, raw)
 	if err != nil {
 		return v, err
 	}
-	if len(a.Options) > 0 && !slices.ContainsFunc(a.Options, v.equal) {
-		return v, fmt.Errorf("%s is not among its options, %s", quote(v.Text), optionList(a.Options))
+	if len(a.Options) > 0 && !slices.ContainsFunc(a.Options, v.Equal) {
+		return v, fmt.Errorf("%s is not among its options, %s", shape.Quote(v.Text), optionList(a.Options))
 	}
 	return v, nil
-}
-
-func (a *Arg) typed(raw any) (Value, error) {
-	switch s := raw.(type) {
-	case string:
-		return parseValue(a.Type, s)
-	case Scalar:
-		return s.as(a.Type)
-	}
-	v, err := normalize(raw)
-	if err != nil {
-		return Value{}, err
-	}
-	return jsonValue(a.Type, v)
 }
 
 // freeInputs takes inputs for a tool that declares none: each becomes the variable of its name.
@@ -121,15 +109,15 @@ func freeInputs(given map[string]any) ([]Input, error) {
 	bad := &InputError{}
 	for _, name := range slices.Sorted(maps.Keys(given)) {
 		if !ValidEnvName(name) {
-			_, hint := checkEnvName(name)
-			bad.add("input %s can't be a variable; %s", quote(name), hint)
+			_, hint := CheckEnvName(name)
+			bad.add("input %s can't be a variable; %s", shape.Quote(name), hint)
 			continue
 		}
 		if steersLoader(name) {
 			bad.add("input %q would change how the tool's programs start; a tool that wants it declares it in args", name)
 			continue
 		}
-		text, err := freeText(given[name])
+		text, err := shape.TextOf(given[name])
 		if err != nil {
 			bad.add("input %q: %v", name, err)
 			continue
@@ -149,36 +137,13 @@ func steersLoader(name string) bool {
 	return name == "PATH" || name == "BASH_ENV" || name == "IFS" || strings.HasPrefix(name, "LD_") || isReserved(name)
 }
 
-func freeText(raw any) (string, error) {
-	switch s := raw.(type) {
-	case string:
-		v, err := parseValue(TypeString, s)
-		return v.Text, err
-	case Scalar:
-		return s.Text, nil
-	}
-	v, err := normalize(raw)
-	if err != nil {
-		return "", err
-	}
-	if n, ok := v.(json.Number); ok {
-		return n.String(), nil // digit for digit
-	}
-	for _, typ := range types() {
-		if value, err := jsonValue(typ, v); err == nil {
-			return value.Text, nil
-		}
-	}
-	return "", fmt.Errorf("%s has no form as text", describeJSON(v))
-}
-
 // InputError is everything that is wrong with the inputs given to a tool, one sentence each.
 type InputError struct {
 	Problems []string `json:"problems"`
 }
 
 func (e *InputError) add(format string, args ...any) {
-	if len(e.Problems) < maxProblems {
+	if len(e.Problems) < shape.MaxProblems {
 		e.Problems = append(e.Problems, fmt.Sprintf(format, args...))
 	}
 }

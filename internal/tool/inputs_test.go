@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mayfly-run/mayfly/internal/shape"
 	"pgregory.net/rapid"
 )
 
@@ -41,25 +42,25 @@ func TestInputs(t *testing.T) {
 		{"all as text", typed, map[string]any{"url": "a", "count": "-7", "ratio": "2.50", "dry-run": "true", "hosts": `[ "b", 1.0 ]`, "spec": `{"b":1,"a":"<x>"}`}, `URL=a COUNT=-7 RATIO=2.50 DRY_RUN=true HOSTS=["b",1.0] SPEC_JSON={"a":"<x>","b":1}`, ""},
 		{"all as JSON", typed, map[string]any{"url": "a", "count": 7.0, "ratio": 1, "dry-run": false, "hosts": []any{"b"}, "spec": map[string]any{"k": nil}}, `URL=a COUNT=7 RATIO=1 DRY_RUN=false HOSTS=["b"] SPEC_JSON={"k":null}`, ""},
 		{"large integer", typed, map[string]any{"url": "a", "count": json.Number("9007199254740993")}, "URL=a COUNT=9007199254740993", ""},
-		{"values", typed, map[string]any{"url": Value{TypeString, "v"}, "count": Value{TypeInteger, "4"}}, "URL=v COUNT=4", ""},
+		{"values", typed, map[string]any{"url": shape.Value{Type: shape.TypeString, Text: "v"}, "count": shape.Value{Type: shape.TypeInteger, Text: "4"}}, "URL=v COUNT=4", ""},
 		{"required", typed, nil, "", `argument "url" (string) is required and not given: Where to look`},
 		{"not an integer", typed, map[string]any{"url": "a", "count": "3.5"}, "", `argument "count" (integer): "3.5" is not a whole number`},
 		{"JSON not an integer", typed, map[string]any{"url": "a", "count": 3.5}, "", `argument "count" (integer): the number 3.5 is not an integer`},
 		{"an integer of 20 digits", typed, map[string]any{"url": "a", "count": "12345678901234567890"}, `URL=a COUNT=12345678901234567890`, ""},
 		{"too many digits", typed, map[string]any{"url": "a", "count": strings.Repeat("9", 1001)}, "", `" is too large`},
 		{"too large", typed, map[string]any{"url": "a", "ratio": "1e400"}, "", `argument "ratio" (number): "1e400" is too large`},
-		{"as written", typed, map[string]any{"url": Scalar{"1.20", json.Number("1.20")}, "count": Scalar{"0x1F", json.Number("31")}, "ratio": Scalar{"2.50", json.Number("2.50")}}, `URL=1.20 COUNT=31 RATIO=2.50`, ""},
-		{"as written, of another type", typed, map[string]any{"url": "a", "count": Scalar{"2024-01-02", "2024-01-02"}}, "", `argument "count" (integer): 2024-01-02 is not an integer`},
-		{"octal or decimal", typed, map[string]any{"url": "a", "count": Scalar{"0755", json.Number("493")}}, "", `0755 is octal in YAML 1.1 and decimal in YAML 1.2; write 0o755 or 755, or`},
-		{"octal zero", typed, map[string]any{"url": "a", "count": Scalar{"00", json.Number("0")}}, "", `00 is octal in YAML 1.1 and decimal in YAML 1.2; write 0o0 or 0, or`},
-		{"negative octal", typed, map[string]any{"url": "a", "count": Scalar{"-0755", json.Number("-493")}}, "", `write -0o755 or -755, or`},
-		{"free, as written", free, map[string]any{"A": Scalar{"0755", json.Number("493")}, "B": Scalar{"~", nil}, "C": Scalar{"True", true}, "D": []any{Scalar{"1.20", json.Number("1.20")}, Scalar{"0x1F", json.Number("31")}}}, `A=0755 B=~ C=True D=[1.20,31]`, ""},
-		{"octal in a list", typed, map[string]any{"url": "a", "hosts": []any{Scalar{"1.20", json.Number("1.20")}, Scalar{"0755", json.Number("493")}}}, "", `argument "hosts" (array): 0755 is octal in YAML 1.1`},
-		{"octal in a mapping", free, map[string]any{"A": map[string]any{"x": []any{Scalar{"08", json.Number("8")}}}}, "", `input "A": 08 is text in YAML 1.1 and a number in YAML 1.2; write 8, or`},
-		{"not finite", typed, map[string]any{"url": Scalar{".inf", nil}, "ratio": Scalar{"-.inf", nil}}, "", `argument "ratio" (number): -.inf is not a finite number; put it in quotes`},
-		{"not finite as text", typed, map[string]any{"url": Scalar{".inf", nil}}, `URL=.inf COUNT=3`, ""},
-		{"too large, as written", typed, map[string]any{"url": Scalar{"1e400", json.Number("1e400")}, "count": Scalar{"1e400", json.Number("1e400")}}, "", `argument "count" (integer): 1e400 is too large`},
-		{"too large, in a list", typed, map[string]any{"url": "a", "hosts": []any{Scalar{"1e400", json.Number("1e400")}}}, `URL=a COUNT=3 HOSTS=[1e400]`, ""},
+		{"as written", typed, map[string]any{"url": shape.Scalar{Text: "1.20", Value: json.Number("1.20")}, "count": shape.Scalar{Text: "0x1F", Value: json.Number("31")}, "ratio": shape.Scalar{Text: "2.50", Value: json.Number("2.50")}}, `URL=1.20 COUNT=31 RATIO=2.50`, ""},
+		{"as written, of another type", typed, map[string]any{"url": "a", "count": shape.Scalar{Text: "2024-01-02", Value: "2024-01-02"}}, "", `argument "count" (integer): 2024-01-02 is not an integer`},
+		{"octal or decimal", typed, map[string]any{"url": "a", "count": shape.Scalar{Text: "0755", Value: json.Number("493")}}, "", `0755 is octal in YAML 1.1 and decimal in YAML 1.2; write 0o755 or 755, or`},
+		{"octal zero", typed, map[string]any{"url": "a", "count": shape.Scalar{Text: "00", Value: json.Number("0")}}, "", `00 is octal in YAML 1.1 and decimal in YAML 1.2; write 0o0 or 0, or`},
+		{"negative octal", typed, map[string]any{"url": "a", "count": shape.Scalar{Text: "-0755", Value: json.Number("-493")}}, "", `write -0o755 or -755, or`},
+		{"free, as written", free, map[string]any{"A": shape.Scalar{Text: "0755", Value: json.Number("493")}, "B": shape.Scalar{Text: "~", Value: nil}, "C": shape.Scalar{Text: "True", Value: true}, "D": []any{shape.Scalar{Text: "1.20", Value: json.Number("1.20")}, shape.Scalar{Text: "0x1F", Value: json.Number("31")}}}, `A=0755 B=~ C=True D=[1.20,31]`, ""},
+		{"octal in a list", typed, map[string]any{"url": "a", "hosts": []any{shape.Scalar{Text: "1.20", Value: json.Number("1.20")}, shape.Scalar{Text: "0755", Value: json.Number("493")}}}, "", `argument "hosts" (array): 0755 is octal in YAML 1.1`},
+		{"octal in a mapping", free, map[string]any{"A": map[string]any{"x": []any{shape.Scalar{Text: "08", Value: json.Number("8")}}}}, "", `input "A": 08 is text in YAML 1.1 and a number in YAML 1.2; write 8, or`},
+		{"not finite", typed, map[string]any{"url": shape.Scalar{Text: ".inf", Value: nil}, "ratio": shape.Scalar{Text: "-.inf", Value: nil}}, "", `argument "ratio" (number): -.inf is not a finite number; put it in quotes`},
+		{"not finite as text", typed, map[string]any{"url": shape.Scalar{Text: ".inf", Value: nil}}, `URL=.inf COUNT=3`, ""},
+		{"too large, as written", typed, map[string]any{"url": shape.Scalar{Text: "1e400", Value: json.Number("1e400")}, "count": shape.Scalar{Text: "1e400", Value: json.Number("1e400")}}, "", `argument "count" (integer): 1e400 is too large`},
+		{"too large, in a list", typed, map[string]any{"url": "a", "hosts": []any{shape.Scalar{Text: "1e400", Value: json.Number("1e400")}}}, `URL=a COUNT=3 HOSTS=[1e400]`, ""},
 		{"whole", typed, map[string]any{"url": "a", "count": "1e3"}, `URL=a COUNT=1000`, ""},
 		{"whole with a point", typed, map[string]any{"url": "a", "count": "5."}, `URL=a COUNT=5`, ""},
 		{"whole and too large", typed, map[string]any{"url": "a", "count": "1e400"}, "", `argument "count" (integer): "1e400" is too large`},

@@ -1,6 +1,10 @@
 package tool
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/mayfly-run/mayfly/internal/shape"
+)
 
 // Limit is one of a run's limits. What reads, sets, checks or prints limits goes through [Limits], so that a further one can't be
 // forgotten in one place.
@@ -17,40 +21,40 @@ type Limit struct {
 	Text func(int64) string
 
 	doc   string // of the schema
-	shape shape[int64]
+	shape shape.Shape[int64]
 }
 
 // Limits are all limits of a run but its time-out.
 func Limits() []Limit {
-	size := quantity([]string{"string", "integer"}, parseSize(4<<20, 16<<40))
+	bytes := shape.Size(4<<20, 16<<40)
 	count := func(v int64) string { return fmt.Sprint(v) }
 	return []Limit{
 		{
 			Name: "cpu", Usage: "processors, such as 2 or 500m", Of: func(r *Resources) *int64 { return &r.CPU },
 			Text: func(v int64) string { return fmt.Sprintf("%dm", v) },
-			doc:  "Processors, such as 2, 0.5 or 500m.", shape: quantity([]string{"string", "number"}, parseCPU),
+			doc:  "Processors, such as 2, 0.5 or 500m.", shape: shape.Processors(),
 		},
 		{
 			Name: "memory", Usage: "memory limit, such as 256Mi", Of: func(r *Resources) *int64 { return &r.Memory },
-			Text: FormatSize, doc: "Memory, such as 256Mi or 1G.", shape: size,
+			Text: shape.FormatSize, doc: "Memory, such as 256Mi or 1G.", shape: bytes,
 		},
 		{
 			Name: "disk", Usage: "limit of what the tool may write, such as 1Gi", Of: func(r *Resources) *int64 { return &r.Disk },
-			Text: FormatSize, doc: "What the tool may write to disk, such as 1Gi.", shape: size,
+			Text: shape.FormatSize, doc: "What the tool may write to disk, such as 1Gi.", shape: bytes,
 		},
 		{
 			Name: "pids", Usage: "limit of processes and threads", Of: func(r *Resources) *int64 { return &r.PIDs },
-			Text: count, doc: "Number of processes and threads.", shape: integer(1, 1<<22),
+			Text: count, doc: "Number of processes and threads.", shape: shape.Integer(1, 1<<22),
 		},
 		{
 			Name: "nofile", Usage: "limit of a process's open files",
 			Of: func(r *Resources) *int64 { return &r.NoFile }, Hard: func(r *Resources) *int64 { return &r.MostNoFile },
-			Text: count, doc: "Number of files that a process may have open; without it 1024, which it may raise to 65536.", shape: integer(64, 1<<20),
+			Text: count, doc: "Number of files that a process may have open; without it 1024, which it may raise to 65536.", shape: shape.Integer(64, 1<<20),
 		},
 		{
 			Name: "bandwidth", Usage: "network limit each way, such as 10Mbps", Of: func(r *Resources) *int64 { return &r.Bandwidth },
 			Text: func(v int64) string { return fmt.Sprintf("%d bit/s", v) },
-			doc:  "Bits per second in each direction, such as 10Mbps.", shape: quantity([]string{"string"}, parseBandwidth),
+			doc:  "Bits per second in each direction, such as 10Mbps.", shape: shape.Bandwidth(),
 		},
 	}
 }

@@ -1,27 +1,21 @@
 package tool
 
 import (
-	"errors"
+	"bytes"
 	"fmt"
-	"io"
-	"os"
 	"path"
 	"path/filepath"
-	"slices"
 	"strings"
-	"syscall"
 
+	"github.com/mayfly-run/mayfly/internal/shape"
 	"go.yaml.in/yaml/v3"
 )
 
-// stdinName is what standard input is called in messages.
-const stdinName = "<stdin>"
-
 // Load reads the definition in a file. The result is lenient: a definition without a name is named after its file, and
-// one without an image loads; see [Tool.Runnable]. The error is an *[Error] where the definition is wrong, a
+// one without an image loads; see [Tool.Runnable]. The error is an *[shape.Error] where the definition is wrong, a
 // *[WorkflowError] where the file holds a workflow, and wraps the system's where the file can't be read.
 func Load(file string) (*Tool, error) {
-	data, err := readFile(file, "tool")
+	data, err := shape.ReadFile(file, "tool")
 	if err != nil {
 		return nil, err
 	}
@@ -33,95 +27,57 @@ func Load(file string) (*Tool, error) {
 	return t, nil
 }
 
-// readFile reads the file of a definition, a tool or something else.
-func readFile(file, what string) ([]byte, error) {
-	// Without waiting for a FIFO's writer: read then refuses it.
-	f, err := os.OpenFile(file, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, fmt.Errorf("%s %s can't be read: %w", what, file, WithoutCall(err))
-	}
-	defer f.Close()
-	data, err := read(f)
-	if err != nil {
-		return nil, fmt.Errorf("%s %s can't be read: %w", what, file, WithoutCall(err))
-	}
-	return data, nil
-}
-
-// read reads a regular file up to just past the largest size allowed, so that Parse can refuse it. A device or a pipe
-// could keep a reader waiting for ever.
-func read(f *os.File) ([]byte, error) {
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if info.IsDir() {
-		return nil, errors.New("it is a folder; name the file in it")
-	}
-	if !info.Mode().IsRegular() {
-		return nil, errors.New("it is not a regular file")
-	}
-	return io.ReadAll(io.LimitReader(f, workflowLimits().fileSize+1))
-}
-
 // Parse reads a definition from data. name is the file's name in errors, and the tool's where it gives none; "-" stands
 // for standard input. See [Load] for the errors.
 func Parse(name string, data []byte) (*Tool, error) {
-	d, root := open(name, data, limitsOf(data))
+	d, root := FormatOf(data).Open(name, data)
 	if root == nil {
-		return nil, newError(d.problems)
+		return nil, d.Err()
 	}
-	if w := d.workflow(root); w != nil {
-		return nil, w
+	if key := WorkflowKey(root); key != nil {
+		return nil, &WorkflowError{Position: d.Position(key), Key: shape.Resolve(key).Value}
 	}
-	return d.tool(name, root)
+	return Decode(d, name, root)
 }
 
-// open parses data to its only document; nil after a problem.
-func open(name string, data []byte, l limits) (*decoder, *yaml.Node) {
-	if name == "-" {
-		name = stdinName
+// FormatOf is the format of tools and workflows. It has room for a graph of 10,000 steps where a line begins as one of a workflow
+// would. What the file is, the parser says; this decides how much of it may be parsed.
+func FormatOf(data []byte) shape.Format {
+	f := shape.Format{
+		Bounds: shape.SmallBounds(), Foreign: ForeignFile,
+		Empty:        "a tool needs at least an image",
+		TooLarge:     "put long scripts in a file beside it: script: {file: NAME}",
+		TooManyParts: `write long text as a block ("script: |"), or put it in a file beside this one`,
 	}
-	d := &decoder{file: name, limits: l}
-	return d, d.document(data)
+	for line := range bytes.Lines(data) {
+		if bytes.HasPrefix(line, []byte("workflow:")) || bytes.HasPrefix(line, []byte("parallel_tools:")) {
+			f.Bounds = shape.LargeBounds()
+			break
+		}
+	}
+	return f
 }
 
-func (d *decoder) tool(name string, root *yaml.Node) (*Tool, error) {
-	t, _ := toolShape().read(d, root, "a tool")
-	if len(d.problems) > 0 {
-		return nil, newError(d.problems)
+// Decode reads the tool that is the document of a file.
+func Decode(d *shape.Decoder, name string, root *yaml.Node) (*Tool, error) {
+	t, _ := Shape().Read(d, root, "a tool")
+	if err := d.Err(); err != nil {
+		return nil, err
 	}
-	t.Source = Source{Path: d.file, Position: d.position(root)}
+	at := d.Position(root)
+	t.Source = Source{Path: at.File, Position: at}
 	if t.Name == "" {
-		t.Name = nameOf(name)
+		t.Name = NameOf(name)
 	}
 	return &t, nil
 }
 
-// workflow recognises a workflow by its top-level keys.
-func (d *decoder) workflow(root *yaml.Node) *WorkflowError {
-	if key := keyOf(root, "workflow", "parallel_tools"); key != nil {
-		return &WorkflowError{Position: d.position(key), Key: resolve(key).Value}
-	}
-	return nil
-}
+// WorkflowKey is the key that makes a workflow of a file, or nil.
+func WorkflowKey(root *yaml.Node) *yaml.Node { return shape.KeyOf(root, "workflow", "parallel_tools") }
 
-// keyOf is the first key of an object that has one of these names, or nil.
-func keyOf(root *yaml.Node, names ...string) *yaml.Node {
-	if root.Kind != yaml.MappingNode {
-		return nil
-	}
-	for i := 0; i+1 < len(root.Content); i += 2 {
-		if slices.Contains(names, resolve(root.Content[i]).Value) {
-			return root.Content[i]
-		}
-	}
-	return nil
-}
-
-// nameOf makes a tool's name of its file's: the base name without extension, or the folder's for NAME/tool.yaml, which
+// NameOf makes a tool's name of its file's: the base name without extension, or the folder's for NAME/tool.yaml, which
 // is how folders of tools are laid out. Characters that a name can't have become hyphens.
-func nameOf(file string) string {
+func NameOf(file string) string {
 	if file == "-" {
 		return "stdin"
 	}
@@ -132,7 +88,7 @@ func nameOf(file string) string {
 	}
 	var b strings.Builder
 	for _, r := range base {
-		if r >= 0x80 || !madeOf(string(r), "_-") {
+		if r >= 0x80 || !shape.MadeOf(string(r), "_-") {
 			r = '-'
 		}
 		if b.Len() < 63 {
@@ -145,15 +101,33 @@ func nameOf(file string) string {
 	return "tool"
 }
 
-// Runnable reports, as an *[Error], why the tool can't be run as it stands, or nil. What to run may be missing: the
+// Runnable reports, as an *[shape.Error], why the tool can't be run as it stands, or nil. What to run may be missing: the
 // image then says.
 func (t *Tool) Runnable() error {
 	if t.Image == "" {
-		return newError([]Problem{{
+		return shape.NewError([]shape.Problem{{
 			Position: t.Source.Position,
-			Text:     fmt.Sprintf("tool %s has no image, so there is nothing to run it in", quote(t.Name)),
+			Text:     fmt.Sprintf("tool %s has no image, so there is nothing to run it in", shape.Quote(t.Name)),
 			Hint:     "add image: NAME:TAG",
 		}})
 	}
 	return nil
+}
+
+// WorkflowError says that a file holds a workflow where a tool was expected. It is no fault of the file: whoever
+// understands workflows can take the data to their own parser.
+type WorkflowError struct {
+	shape.Position
+	// Key is the top-level key that gave it away: "workflow" or "parallel_tools".
+	Key string
+}
+
+// Error says what the file is and what to do with it.
+func (e *WorkflowError) Error() string {
+	return fmt.Sprintf("%s: %s", e.Position, e.Problem().Text)
+}
+
+// Problem is the error with its place apart; see [shape.Problems].
+func (e *WorkflowError) Problem() shape.Problem {
+	return shape.Problem{Position: e.Position, Text: fmt.Sprintf("this is a workflow (it has the key %q), not a tool", e.Key)}
 }

@@ -10,31 +10,12 @@ import (
 	"time"
 
 	"github.com/mayfly-run/mayfly/internal/network"
+	"github.com/mayfly-run/mayfly/internal/shape"
+	"github.com/mayfly-run/mayfly/internal/shape/shapetest"
 )
 
-// cases reads a file of "== name" sections.
-func cases(t testing.TB, file string) map[string]string {
-	t.Helper()
-	data, err := os.ReadFile(filepath.Join("testdata", file))
-	if err != nil {
-		t.Fatal(err)
-	}
-	out := map[string]string{}
-	for _, section := range strings.Split("\n"+strings.ReplaceAll(string(data), "\r\n", "\n"), "\n== ")[1:] {
-		name, body, _ := strings.Cut(section, "\n")
-		if body != "" && !strings.HasSuffix(body, "\n") {
-			body += "\n"
-		}
-		if _, twice := out[name]; twice {
-			t.Fatalf("case %q is there twice", name)
-		}
-		out[name] = body
-	}
-	return out
-}
-
 func TestRejected(t *testing.T) {
-	for name, body := range cases(t, "rejected.txt") {
+	for name, body := range shapetest.Cases(t, "testdata/rejected.txt") {
 		t.Run(name, func(t *testing.T) {
 			text, want, ok := strings.Cut(body, "-- want\n")
 			if !ok {
@@ -47,7 +28,7 @@ func TestRejected(t *testing.T) {
 			if got := err.Error() + "\n"; got != want {
 				t.Errorf("got\n%swant\n%s", got, want)
 			}
-			var e *Error
+			var e *shape.Error
 			if !errors.As(err, &e) {
 				t.Errorf("error is a %T", err)
 			}
@@ -56,7 +37,7 @@ func TestRejected(t *testing.T) {
 }
 
 func TestAccepted(t *testing.T) {
-	for name, body := range cases(t, "accepted.txt") {
+	for name, body := range shapetest.Cases(t, "testdata/accepted.txt") {
 		t.Run(name, func(t *testing.T) {
 			if name == "windows lines" {
 				body = strings.ReplaceAll(body, "\n", "\r\n")
@@ -136,18 +117,20 @@ func TestExamples(t *testing.T) {
 }
 
 func TestEverything(t *testing.T) {
-	got, err := Parse("deploy.yaml", []byte(cases(t, "everything.txt")["everything"]))
+	got, err := Parse("deploy.yaml", []byte(shapetest.Cases(t, "testdata/everything.txt")["everything"]))
 	if err != nil {
 		t.Fatal(err)
 	}
-	at := func(line, column int) Position { return Position{"deploy.yaml", line, column} }
+	at := func(line, column int) shape.Position {
+		return shape.Position{File: "deploy.yaml", Line: line, Column: column}
+	}
 	yes := true
 	want := &Tool{
 		Name: "deployment-checker", Description: "Waits", Image: "python:3.12-slim",
 		Command: &Command{Argv: []string{"python3", "check.py"}, Position: at(4, 10)},
 		Args: []Arg{{
-			Name: "service-url", Type: TypeString, Required: true, Env: "SERVICE_URL", Position: at(6, 5),
-			Default: &Value{TypeString, "a"}, Options: []Value{{TypeString, "a"}, {TypeString, "b"}},
+			Name: "service-url", Type: shape.TypeString, Required: true, Env: "SERVICE_URL", Position: at(6, 5),
+			Default: &shape.Value{Type: shape.TypeString, Text: "a"}, Options: []shape.Value{{Type: shape.TypeString, Text: "a"}, {Type: shape.TypeString, Text: "b"}},
 		}},
 		Environment: []EnvVar{{"TIMEOUT", "60", at(8, 5)}},
 		Volumes: []Volume{
@@ -159,7 +142,7 @@ func TestEverything(t *testing.T) {
 		Network: &network.Policy{Mode: network.ModeList, Egress: []network.Rule{
 			{Host: "*.slack.com", Ports: []network.PortRange{{First: 443, Last: 443}}},
 		}},
-		EgressAt:   []Position{at(16, 7)},
+		EgressAt:   []shape.Position{at(16, 7)},
 		WorkingDir: "/workspace", Timeout: 5 * time.Minute,
 		Retry:   &Retry{Attempts: 3, Backoff: 2 * time.Second, MaxBackoff: time.Minute, OnExit: []int{1, 75}},
 		Outputs: []string{"IMAGE_TAG"}, Labels: map[string]string{"team": "platform"},
@@ -214,7 +197,7 @@ func TestNames(t *testing.T) {
 		if err != nil || got.Name != tt.want {
 			t.Errorf("%s: name %v, %v; want %q", tt.file, got, err, tt.want)
 		}
-		if wrong, _ := checkName(got.Name); wrong != "" {
+		if wrong, _ := CheckName(got.Name); wrong != "" {
 			t.Errorf("%s: name %q %s", tt.file, got.Name, wrong)
 		}
 	}
@@ -226,23 +209,11 @@ func TestNames(t *testing.T) {
 func TestLoad(t *testing.T) {
 	dir := t.TempDir()
 	big := filepath.Join(dir, "big.yaml")
-	if err := os.WriteFile(big, []byte(strings.Repeat("#", int(toolLimits().fileSize)+1)), 0o600); err != nil {
+	if err := os.WriteFile(big, []byte(strings.Repeat("#", int(shape.SmallBounds().FileSize)+1)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := Load(big); err == nil || !strings.Contains(err.Error(), "larger than 1048576 bytes") {
 		t.Errorf("a large file: %v", err)
-	}
-	// However large, no more is read than it takes to tell.
-	if err := os.Truncate(big, 64<<20); err != nil {
-		t.Fatal(err)
-	}
-	f, err := os.Open(big)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	if data, err := read(f); err != nil || int64(len(data)) != workflowLimits().fileSize+1 {
-		t.Errorf("%d bytes were read of a large file, %v", len(data), err)
 	}
 	if _, err := Load(filepath.Join(dir, "none.yaml")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a missing file: %v", err)
@@ -258,8 +229,8 @@ func TestErrorCap(t *testing.T) {
 		b.WriteString("- A\n")
 	}
 	_, err := Parse("tool.yaml", []byte("environment:\n"+b.String()))
-	var e *Error
-	if !errors.As(err, &e) || len(e.Problems) != maxProblems || e.Problems[0].Line != 2 {
+	var e *shape.Error
+	if !errors.As(err, &e) || len(e.Problems) != shape.MaxProblems || e.Problems[0].Line != 2 {
 		t.Fatalf("got %v", err)
 	}
 }
@@ -284,50 +255,5 @@ func TestInterpreter(t *testing.T) {
 	}
 	if got := (&Command{Shell: "a | b"}).Args(); !reflect.DeepEqual(got, []string{"/bin/sh", "-c", "a | b"}) {
 		t.Errorf("a command line runs as %q", got)
-	}
-}
-
-func TestFind(t *testing.T) {
-	root := t.TempDir()
-	write := func(p string) string {
-		full := filepath.Join(root, filepath.FromSlash(p))
-		if err := os.MkdirAll(filepath.Dir(full), 0o700); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(full, []byte("image: a\n"), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return full
-	}
-	write("tools/outside.yaml")
-	write("project/mayfly.yaml")
-	top := write("project/tools/deploy/tool.yaml")
-	flat := write("project/tools/notify.yaml")
-	near := write("project/sub/tools/deploy.yaml")
-	sub := filepath.Join(root, "project", "sub")
-	for _, tt := range []struct{ dir, name, want string }{
-		{sub, "deploy", near},
-		{filepath.Join(root, "project"), "deploy", top},
-		{sub, "notify", flat},
-	} {
-		if got, err := Find(tt.dir, tt.name); err != nil || got.File != tt.want {
-			t.Errorf("find %s from %s: %q, %v; want %q", tt.name, tt.dir, got.File, err, tt.want)
-		}
-	}
-	_, err := Find(sub, "notfy")
-	var missing *NotFoundError
-	if !errors.As(err, &missing) || missing.Nearest != "notify" || !errors.Is(err, os.ErrNotExist) {
-		t.Fatalf("got %v", err)
-	}
-	if len(missing.Looked) != 4 || missing.Looked[3] != filepath.Join(root, "project", "tools", "notfy.yaml") {
-		t.Errorf("looked in %q", missing.Looked)
-	}
-	if !strings.HasPrefix(err.Error(), `tool "notfy" is not found; did you mean "notify"?; looked for`+"\n  ") {
-		t.Errorf("message is %q", err)
-	}
-	for _, name := range []string{"outside", "../tools/outside", "", "deploy/tool"} {
-		if got, err := Find(sub, name); err == nil {
-			t.Errorf("%q is found at %s", name, got.File)
-		}
 	}
 }

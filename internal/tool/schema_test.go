@@ -8,49 +8,13 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/santhosh-tekuri/jsonschema/v6"
-	"go.yaml.in/yaml/v3"
+	"github.com/mayfly-run/mayfly/internal/shape/shapetest"
 )
 
-func compiled(t testing.TB, schema []byte) *jsonschema.Schema {
-	t.Helper()
-	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(schema))
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := jsonschema.NewCompiler()
-	if err := c.AddResource("tool.json", doc); err != nil {
-		t.Fatal(err)
-	}
-	s, err := c.Compile("tool.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
-}
-
-// instance reads YAML as an editor's validator does. Dates come out as times there; editors treat them as text.
-func instance(t testing.TB, text string) any {
-	t.Helper()
-	var v any
-	if err := yaml.Unmarshal(fromJSON([]byte(text)), &v); err != nil {
-		t.Fatal(err)
-	}
-	data, err := json.Marshal(v)
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := jsonschema.UnmarshalJSON(bytes.NewReader(data))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return out
-}
-
 func TestSchemaAcceptsWhatTheLoaderDoes(t *testing.T) {
-	s := compiled(t, Schema())
-	texts := cases(t, "accepted.txt")
-	texts["everything"] = cases(t, "everything.txt")["everything"]
+	s := shapetest.Compile(t, Schema())
+	texts := shapetest.Cases(t, "testdata/accepted.txt")
+	texts["everything"] = shapetest.Cases(t, "testdata/everything.txt")["everything"]
 	texts["typed"] = typedTool
 	for _, name := range []string{"kubectl-health-check", "slack-notify", "secrets"} {
 		data, err := os.ReadFile(filepath.Join("testdata", "examples", name+".yaml"))
@@ -60,7 +24,7 @@ func TestSchemaAcceptsWhatTheLoaderDoes(t *testing.T) {
 		texts[name] = string(data)
 	}
 	for name, text := range texts {
-		if err := s.Validate(instance(t, text)); err != nil {
+		if err := s.Validate(shapetest.Instance(t, text)); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -80,8 +44,8 @@ func TestSchemaRejects(t *testing.T) {
 			skip[name] = true
 		}
 	}
-	s := compiled(t, Schema())
-	all := cases(t, "rejected.txt")
+	s := shapetest.Compile(t, Schema())
+	all := shapetest.Cases(t, "testdata/rejected.txt")
 	for name := range skip {
 		if _, ok := all[name]; !ok {
 			t.Errorf("no case is called %q", name)
@@ -94,7 +58,7 @@ func TestSchemaRejects(t *testing.T) {
 		}
 		checked++
 		text, _, _ := strings.Cut(body, "-- want\n")
-		if err := s.Validate(instance(t, text)); err == nil {
+		if err := s.Validate(shapetest.Instance(t, text)); err == nil {
 			t.Errorf("%s: the schema accepts it", name)
 		}
 	}
@@ -109,71 +73,10 @@ func TestSchemaDescribesEveryKey(t *testing.T) {
 	if err := json.Unmarshal(Schema(), &root); err != nil {
 		t.Fatal(err)
 	}
-	if keys := undescribed(t, "tool", root); keys < 45 {
+	if keys := shapetest.Undescribed(t, "tool", root); keys < 45 {
 		t.Errorf("only %d keys are described", keys)
 	}
 	if again := Schema(); !bytes.Equal(again, Schema()) {
 		t.Error("the schema differs from one call to the next")
-	}
-}
-
-// undescribed reports the keys of a schema that have no description, and counts those that have one.
-func undescribed(t *testing.T, root string, v any) int {
-	t.Helper()
-	keys := 0
-	var visit func(path string, v any)
-	visit = func(path string, v any) {
-		switch v := v.(type) {
-		case []any:
-			for _, e := range v {
-				visit(path, e)
-			}
-		case map[string]any:
-			if props, ok := v["properties"].(map[string]any); ok {
-				for name, p := range props {
-					keys++
-					if d, _ := p.(map[string]any)["description"].(string); !strings.HasSuffix(d, ".") {
-						t.Errorf("%s.%s has the description %q", path, name, d)
-					}
-					visit(path+"."+name, p)
-				}
-			}
-			visit(path, v["items"])
-			visit(path, v["anyOf"])
-		}
-	}
-	visit(root, v)
-	return keys
-}
-
-// TestWorkflowSchema accepts what the loader does, and rejects what a schema can tell is wrong.
-func TestWorkflowSchema(t *testing.T) {
-	s := compiled(t, WorkflowSchema())
-	for _, name := range []string{"build-test-deploy", "parallel-health-checks"} {
-		data, err := os.ReadFile(filepath.Join("testdata", "examples", name+".yaml"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := s.Validate(instance(t, string(data))); err != nil {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-	if err := s.Validate(instance(t, everyWorkflowKey)); err != nil {
-		t.Errorf("every key: %v", err)
-	}
-	told := 0
-	for _, name := range strings.Fields("no-tool no-name unknown-key finally-needs matrix-empty for-each-text retry tool-problem") {
-		body, ok := cases(t, "workflows-rejected.txt")[name]
-		if !ok {
-			continue
-		}
-		told++
-		text, _, _ := strings.Cut(body, "-- want\n")
-		if err := s.Validate(instance(t, text)); err == nil {
-			t.Errorf("%s: the schema accepts it", name)
-		}
-	}
-	if told < 8 {
-		t.Errorf("only %d cases were tried", told)
 	}
 }

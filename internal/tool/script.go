@@ -3,12 +3,13 @@ package tool
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/mayfly-run/mayfly/internal/shape"
 )
 
 // Interpreter returns the program, with its arguments, that runs the script's text; the path of the script follows it.
@@ -48,12 +49,12 @@ func (t *Tool) ReadFiles() error {
 	if problems == nil {
 		return nil
 	}
-	return newError(problems)
+	return shape.NewError(problems)
 }
 
 // missingFiles are the files and folders of volumes that aren't there.
-func (t *Tool) missingFiles() []Problem {
-	var problems []Problem
+func (t *Tool) missingFiles() []shape.Problem {
+	var problems []shape.Problem
 	for _, v := range t.Volumes {
 		if v.File == "" || t.Source.Dir == "" {
 			continue
@@ -64,7 +65,7 @@ func (t *Tool) missingFiles() []Problem {
 			_ = root.Close()
 		}
 		if errors.Is(err, fs.ErrNotExist) {
-			problems = append(problems, Problem{
+			problems = append(problems, shape.Problem{
 				Position: v.Position, Text: fmt.Sprintf("volume %s: there is no file or folder %q", v.Name, v.File),
 				Hint: "the path is relative to the tool's folder, " + t.Source.Dir,
 			})
@@ -73,26 +74,26 @@ func (t *Tool) missingFiles() []Problem {
 	return problems
 }
 
-func (t *Tool) readScript() []Problem {
+func (t *Tool) readScript() []shape.Problem {
 	if t.Script == nil || t.Script.File == "" || t.Script.Text != "" {
 		return nil
 	}
-	text, err := readInside(t.Source.Dir, t.Script.File, maxScriptBytes)
+	text, err := shape.ReadInside(t.Source.Dir, t.Script.File, maxScriptBytes)
 	if err != nil {
 		hint := "save it to a file, in whose folder the script is"
 		if t.Source.Dir != "" {
 			hint = "the path is relative to the tool's folder, " + t.Source.Dir
 		}
-		return []Problem{{Position: t.Script.Position, Text: fmt.Sprintf("script file %q can't be read: %v", t.Script.File, err), Hint: hint}}
+		return []shape.Problem{{Position: t.Script.Position, Text: fmt.Sprintf("script file %q can't be read: %v", t.Script.File, err), Hint: hint}}
 	}
 	if windowsLines(text) {
-		return []Problem{{
+		return []shape.Problem{{
 			Position: t.Script.Position, Text: fmt.Sprintf("script file %q has the line breaks of Windows (CR LF), which a shell takes for a part of its words", t.Script.File),
 			Hint: fmt.Sprintf(`save it with line feeds alone: sed -i 's/\r$//' %s`, t.Script.File),
 		}}
 	}
 	if strings.HasPrefix(text, byteOrderMark) {
-		return []Problem{{
+		return []shape.Problem{{
 			Position: t.Script.Position, Text: fmt.Sprintf("script file %q begins with a byte order mark, so its first line isn't read", t.Script.File),
 			Hint: fmt.Sprintf(`save it as UTF-8 without one: sed -i '1s/^\xEF\xBB\xBF//' %s`, t.Script.File),
 		}}
@@ -111,47 +112,4 @@ func windowsLines(text string) bool {
 		return slices.Contains([]string{"sh", "ash", "bash", "dash", "ksh", "zsh"}, path.Base(word))
 	})
 	return shell && strings.Contains(text, "\r\n")
-}
-
-func readInside(dir, name string, most int64) (string, error) {
-	if dir == "" {
-		return "", errors.New("the definition comes from no folder")
-	}
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return "", WithoutCall(err)
-	}
-	defer root.Close()
-	// Looked at before it is opened: opening a FIFO would wait for its writer.
-	info, err := root.Stat(name)
-	if err != nil {
-		return "", WithoutCall(err)
-	}
-	if !info.Mode().IsRegular() {
-		return "", errors.New("it is not a regular file")
-	}
-	f, err := root.Open(name)
-	if err != nil {
-		return "", WithoutCall(err)
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, most+1))
-	switch {
-	case err != nil:
-		return "", WithoutCall(err)
-	case int64(len(data)) > most:
-		return "", fmt.Errorf("it is larger than %d bytes", most)
-	case len(data) == 0:
-		return "", errors.New("it is empty")
-	}
-	return string(data), nil
-}
-
-// WithoutCall is the error of a file without its name, which the message has, and the name of the system call.
-func WithoutCall(err error) error {
-	var system *fs.PathError
-	if errors.As(err, &system) {
-		return system.Err
-	}
-	return err
 }

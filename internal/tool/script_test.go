@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/mayfly-run/mayfly/internal/shape"
 )
 
 // TestReadFiles: what an editor of another system adds to a script is said before a shell takes it for a command.
@@ -26,7 +28,7 @@ func TestReadFiles(t *testing.T) {
 			if err := os.WriteFile(filepath.Join(dir, "x.sh"), []byte(c.text), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			tool := &Tool{Source: Source{Dir: dir}, Script: &Script{File: "x.sh", Position: Position{File: "t.yaml", Line: 2, Column: 1}}}
+			tool := &Tool{Source: Source{Dir: dir}, Script: &Script{File: "x.sh", Position: shape.Position{File: "t.yaml", Line: 2, Column: 1}}}
 			err := tool.ReadFiles()
 			switch {
 			case c.want == "" && (err != nil || tool.Script.Text != c.text):

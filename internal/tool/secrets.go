@@ -6,14 +6,14 @@ import (
 	"strings"
 )
 
-// secretsDir is where secrets are mounted that say no other place, and the prefix by which a variable names one.
-const secretsDir = "/secrets"
+// SecretsDir is where secrets are mounted that say no other place, and the prefix by which a variable names one.
+const SecretsDir = "/secrets"
 
 // secretOf returns the name of the secret that an environment value of the definition stands for. A value that is
 // exactly /secrets/NAME does, unless a volume is mounted at that path: then the tool wants the path, as KUBECONFIG
 // does.
 func (t *Tool) secretOf(value string) (name string, ok bool) {
-	name, ok = strings.CutPrefix(value, secretsDir+"/")
+	name, ok = strings.CutPrefix(value, SecretsDir+"/")
 	if !ok || !ValidSecretName(name) {
 		return "", false
 	}

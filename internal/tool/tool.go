@@ -1,16 +1,15 @@
-// Package tool reads tool definitions: YAML in, typed and validated values out. An operator's policy and the settings of
-// registries are read by the same code.
+// Package tool reads tool definitions: YAML in, typed and validated values out.
 //
-// A definition is read in one pass over its YAML nodes, guided by one table of fields per mapping. The same tables
-// produce the JSON Schema, so that an editor and the loader agree. Every problem found carries its file, line and
-// column. What a definition means for a run (which secret, which variable, which default) is answered here too, by
-// functions of a [Tool]. It reads the files that a definition names, and starts and fetches nothing.
+// The tables of what keys a definition has are package shape's, which reads by them and makes the JSON Schema of them. What a
+// definition means for a run (which secret, which variable, which default) is answered here too, by functions of a [Tool].
+// They read the files that a definition names; they start nothing and fetch nothing.
 package tool
 
 import (
 	"time"
 
 	"github.com/mayfly-run/mayfly/internal/network"
+	"github.com/mayfly-run/mayfly/internal/shape"
 )
 
 // Tool is one definition. Zero values mean that the definition didn't say; [Tool.Defaults] fills them in.
@@ -32,7 +31,7 @@ type Tool struct {
 	// Network is nil where the definition doesn't say.
 	Network *network.Policy
 	// EgressAt is where each rule of Network stands; nil for rules that the definition doesn't have.
-	EgressAt []Position
+	EgressAt []shape.Position
 
 	// WorkingDir is absolute, or empty.
 	WorkingDir string
@@ -57,7 +56,7 @@ type Source struct {
 	// content). It is empty where the folder itself is on this machine.
 	Files string
 	// Position is the start of the definition.
-	Position Position
+	Position shape.Position
 }
 
 // Command is what to run instead of the image's entrypoint: an argument vector, or a line for sh -c.
@@ -66,7 +65,7 @@ type Command struct {
 	Argv []string
 	// Shell is a line for the image's own `sh -c`; empty where Argv is set.
 	Shell    string
-	Position Position
+	Position shape.Position
 }
 
 // Args returns the argument vector to execute.
@@ -83,18 +82,8 @@ type Script struct {
 	Text string
 	// File is a slash-separated path inside the tool's folder.
 	File     string
-	Position Position
+	Position shape.Position
 }
-
-// The types of an argument, as JSON Schema names them.
-const (
-	TypeString  = "string"
-	TypeInteger = "integer"
-	TypeNumber  = "number"
-	TypeBoolean = "boolean"
-	TypeArray   = "array"
-	TypeObject  = "object"
-)
 
 // Arg is one typed input.
 type Arg struct {
@@ -103,18 +92,18 @@ type Arg struct {
 	Description string
 	Required    bool
 	// Default is nil where there is none.
-	Default *Value
+	Default *shape.Value
 	// Options are the only values allowed; none means all.
-	Options []Value
+	Options []shape.Value
 	// Env is the variable that the input arrives in.
 	Env      string
-	Position Position
+	Position shape.Position
 }
 
 // EnvVar is one variable of a tool's environment, as written.
 type EnvVar struct {
 	Name, Value string
-	Position    Position
+	Position    shape.Position
 }
 
 // Volume is something mounted into the sandbox. Exactly one of Secret, File, Size and Cache is set.
@@ -130,7 +119,7 @@ type Volume struct {
 	Cache string
 	// MountPath is absolute and clean; /secrets/NAME for a secret that gives none.
 	MountPath string
-	Position  Position
+	Position  shape.Position
 }
 
 // Resources are a run's limits; zero means that the definition didn't say.
@@ -171,15 +160,6 @@ type Retry struct {
 	Backoff, MaxBackoff time.Duration
 	// OnExit are the exit statuses that are worth another attempt; none means every one but 0.
 	OnExit []int
-}
-
-// Value is a value of an argument's type, in the form in which it reaches the tool. Equal values are equal under ==.
-type Value struct {
-	// Type is the argument's type.
-	Type string
-	// Text is the value as text: a string as it is, numbers in their shortest decimal form, true or false, and arrays
-	// and objects as compact JSON with sorted keys.
-	Text string
 }
 
 // Input is a checked input on its way to the tool.

@@ -10,20 +10,21 @@ import (
 	"golang.org/x/net/publicsuffix"
 
 	"github.com/mayfly-run/mayfly/internal/network"
+	"github.com/mayfly-run/mayfly/internal/shape"
 )
 
 // Warnings are for what runs but is probably a mistake: rules that open nothing, names which anybody can have, the path of
 // a script where its text should be, secrets that aren't put in, and text for another program.
-func (t *Tool) Warnings() []Problem {
+func (t *Tool) Warnings() []shape.Problem {
 	found := slices.Concat(t.scriptWarnings(), t.secretWarnings(), t.elsewhereWarnings(), t.ruleWarnings())
 	if found == nil {
 		return nil
 	}
-	return newError(found).Problems
+	return shape.NewError(found).Problems
 }
 
 // scriptWarnings are for a script that is nothing but the path of a file of this machine.
-func (t *Tool) scriptWarnings() []Problem {
+func (t *Tool) scriptWarnings() []shape.Problem {
 	if t.Script == nil || t.Script.File != "" || t.Source.Dir == "" {
 		return nil
 	}
@@ -33,22 +34,22 @@ func (t *Tool) scriptWarnings() []Problem {
 	if !path.IsAbs(name) {
 		file = filepath.Join(t.Source.Dir, name)
 	}
-	if strings.ContainsAny(name, " \t\n") || path.IsAbs(name) && ofImages(name) || !isFile(file) {
+	if strings.ContainsAny(name, " \t\n") || path.IsAbs(name) && ofImages(name) || !shape.IsFile(file) {
 		return nil
 	}
 	if slices.ContainsFunc(t.Volumes, func(v Volume) bool { return v.File != "" }) {
 		return nil // it may be mounted where the tool looks for it
 	}
 	if !filepath.IsLocal(name) {
-		return []Problem{{
+		return []shape.Problem{{
 			Position: t.Script.Position,
-			Text:     fmt.Sprintf("script %s is read as the text of a script, and the file at that path on this machine isn't in the sandbox", quote(text)),
+			Text:     fmt.Sprintf("script %s is read as the text of a script, and the file at that path on this machine isn't in the sandbox", shape.Quote(text)),
 			Hint:     fmt.Sprintf("to run the file, keep it in this file's folder, %s, and write script: {file: %s}", t.Source.Dir, path.Base(name)),
 		}}
 	}
-	return []Problem{{
+	return []shape.Problem{{
 		Position: t.Script.Position,
-		Text:     fmt.Sprintf("script %s is read as the text of a script, and there is a file of that name beside this one, which isn't in the sandbox", quote(text)),
+		Text:     fmt.Sprintf("script %s is read as the text of a script, and there is a file of that name beside this one, which isn't in the sandbox", shape.Quote(text)),
 		Hint:     fmt.Sprintf("to run the file write script: {file: %s}", name),
 	}}
 }
@@ -61,33 +62,33 @@ func ofImages(name string) bool {
 }
 
 // secretWarnings are for /secrets/NAME inside a longer value, which stays as it is.
-func (t *Tool) secretWarnings() []Problem {
-	var found []Problem
+func (t *Tool) secretWarnings() []shape.Problem {
+	var found []shape.Problem
 	for _, e := range t.Environment {
-		_, after, inside := strings.Cut(e.Value, secretsDir+"/")
+		_, after, inside := strings.Cut(e.Value, SecretsDir+"/")
 		if !inside {
 			continue
 		}
 		name := after[:len(after)-len(strings.TrimLeft(after, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-."))]
-		at := secretsDir + "/" + name
+		at := SecretsDir + "/" + name
 		mounted := slices.ContainsFunc(t.Volumes, func(v Volume) bool { return v.MountPath == at || strings.HasPrefix(v.MountPath, at+"/") })
-		if name == "" || e.Value == secretsDir+"/"+name || mounted {
+		if name == "" || e.Value == SecretsDir+"/"+name || mounted {
 			continue
 		}
-		found = append(found, Problem{
+		found = append(found, shape.Problem{
 			Position: e.Position,
-			Text:     fmt.Sprintf("variable %s: %s/%s inside a longer value stays text, and nothing is mounted there", e.Name, secretsDir, name),
-			Hint:     fmt.Sprintf("give the secret a variable of its own, X=%s/%s, and put the value together in the command or the script; or mount it: volumes: [{name: %s, secret: %s}]", secretsDir, name, name, name),
+			Text:     fmt.Sprintf("variable %s: %s/%s inside a longer value stays text, and nothing is mounted there", e.Name, SecretsDir, name),
+			Hint:     fmt.Sprintf("give the secret a variable of its own, X=%s/%s, and put the value together in the command or the script; or mount it: volumes: [{name: %s, secret: %s}]", SecretsDir, name, name, name),
 		})
 	}
 	return found
 }
 
-func (t *Tool) ruleWarnings() []Problem {
+func (t *Tool) ruleWarnings() []shape.Problem {
 	if t.Network == nil {
 		return nil
 	}
-	var found []Problem
+	var found []shape.Problem
 	for i, r := range t.Network.Egress {
 		if i >= len(t.EgressAt) {
 			break
@@ -96,17 +97,17 @@ func (t *Tool) ruleWarnings() []Problem {
 			found = append(found, deadRule(t.EgressAt[i], dead))
 		}
 		if domain, wild := strings.CutPrefix(r.Host, "*."); wild && isPublicSuffix(domain) {
-			found = append(found, Problem{
+			found = append(found, shape.Problem{
 				Position: t.EgressAt[i],
-				Text:     fmt.Sprintf("host %s: anybody can have a name below %s, which is a public suffix", quote(r.Host), domain),
+				Text:     fmt.Sprintf("host %s: anybody can have a name below %s, which is a public suffix", shape.Quote(r.Host), domain),
 				Hint:     "name the hosts, or the domain of one owner",
 			})
 		}
 		for _, suffix := range r.DNS {
 			if isPublicSuffix(suffix) {
-				found = append(found, Problem{
+				found = append(found, shape.Problem{
 					Position: t.EgressAt[i],
-					Text:     fmt.Sprintf("dns %s: anybody can have a zone below %s, which is a public suffix, and read in it what is asked", quote(suffix), suffix),
+					Text:     fmt.Sprintf("dns %s: anybody can have a zone below %s, which is a public suffix, and read in it what is asked", shape.Quote(suffix), suffix),
 					Hint:     "name the domain of one owner",
 				})
 			}
@@ -115,29 +116,12 @@ func (t *Tool) ruleWarnings() []Problem {
 	return found
 }
 
-// Warnings are those of the tool or the workflow.
-func (d *Definition) Warnings() []Problem {
-	if d.Workflow != nil {
-		return d.Workflow.Warnings()
-	}
-	return d.Tool.Warnings()
-}
-
-// HostWarnings are those of [Definition.Warnings], and for names below a platform that many share. They are for who writes the
-// rules: what is open by them is no mistake.
-func (d *Definition) HostWarnings() []Problem {
-	found := d.Warnings()
-	for _, t := range d.tools() {
-		found = append(found, t.sharedWarnings()...)
-	}
-	return found
-}
-
-func (t *Tool) sharedWarnings() []Problem {
+// HostWarnings are for names below a platform that many share, at whose addresses others may answer.
+func (t *Tool) HostWarnings() []shape.Problem {
 	if t.Network == nil {
 		return nil
 	}
-	var found []Problem
+	var found []shape.Problem
 	for i, r := range t.Network.Egress {
 		name, wild := strings.CutPrefix(r.Host, "*.")
 		suffix, icann := publicsuffix.PublicSuffix(name)
@@ -145,63 +129,25 @@ func (t *Tool) sharedWarnings() []Problem {
 		if i >= len(t.EgressAt) || !r.ByName() || icann || !strings.Contains(suffix, ".") || wild && name == suffix {
 			continue
 		}
-		found = append(found, Problem{
+		found = append(found, shape.Problem{
 			Position: t.EgressAt[i],
-			Text:     fmt.Sprintf("host %s: other sites of %s may answer at the same addresses, which the rule opens", quote(r.Host), suffix),
+			Text:     fmt.Sprintf("host %s: other sites of %s may answer at the same addresses, which the rule opens", shape.Quote(r.Host), suffix),
 			Hint:     "give the tool no secret that these may not have, or name a host that shares no address",
 		})
 	}
 	if found == nil {
 		return nil
 	}
-	return newError(found).Problems
-}
-
-// OpensHosts reports whether a rule names a host by name, other than this machine.
-func (d *Definition) OpensHosts() bool {
-	return slices.ContainsFunc(d.tools(), func(t *Tool) bool {
-		return t.Network != nil && slices.ContainsFunc(t.Network.Egress, network.Rule.ByName)
-	})
-}
-
-// tools are the tool, or those of the workflow as far as it is resolved, each once.
-func (d *Definition) tools() []*Tool {
-	if d.Workflow != nil {
-		return d.Workflow.tools()
-	}
-	return []*Tool{d.Tool}
+	return shape.NewError(found).Problems
 }
 
 // deadRule is the warning of a rule that opens nothing.
-func deadRule(at Position, dead *network.Dead) Problem {
+func deadRule(at shape.Position, dead *network.Dead) shape.Problem {
 	hint := "correct or remove the rule"
 	if dead.Machine {
 		hint = "to reach this machine write host: " + network.HostName + ", with its ports; the sandbox itself needs no rule"
 	}
-	return Problem{Position: at, Text: "this rule opens no destination: " + dead.Why, Hint: hint}
-}
-
-// Warnings are those of the workflow's tools, as far as it is resolved; each tool's once.
-func (w *Workflow) Warnings() []Problem {
-	found := w.elsewhereWarnings()
-	for _, t := range w.tools() {
-		found = append(found, t.Warnings()...)
-	}
-	return found
-}
-
-func (w *Workflow) tools() []*Tool {
-	var all []*Tool
-	seen := map[Position]bool{}
-	for _, steps := range [][]Step{w.Steps, w.Finally} {
-		for _, s := range steps {
-			if t := s.Uses.Tool; t != nil && !seen[t.Source.Position] {
-				seen[t.Source.Position] = true
-				all = append(all, t)
-			}
-		}
-	}
-	return all
+	return shape.Problem{Position: at, Text: "this rule opens no destination: " + dead.Why, Hint: hint}
 }
 
 // isPublicSuffix reports whether names are registered right below the domain (https://publicsuffix.org/list): a registry's,

@@ -6,80 +6,65 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+
+	"github.com/mayfly-run/mayfly/internal/shape"
 )
 
 // This file says which words are allowed where. Each check returns what is wrong with a text and a hint, both empty
 // when nothing is, in the form that shapes report.
 
-func isAlnum(c byte) bool {
-	return c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'z'
-}
+// NamePattern is what [CheckName] accepts, as a pattern of JSON Schema.
+const NamePattern = `^[A-Za-z0-9_-]{1,63}$`
 
-func madeOf(s, punctuation string) bool {
-	for i := range len(s) {
-		if !isAlnum(s[i]) && strings.IndexByte(punctuation, s[i]) < 0 {
-			return false
-		}
-	}
-	return true
-}
-
-const namePattern = `^[A-Za-z0-9_-]{1,63}$`
-
-func checkName(s string) (wrong, hint string) {
-	if s == "" || len(s) > 63 || !madeOf(s, "_-") {
+// CheckName accepts what tools, arguments and steps can be called.
+func CheckName(s string) (wrong, hint string) {
+	if s == "" || len(s) > 63 || !shape.MadeOf(s, "_-") {
 		return "is not a name", `use letters, digits, "-" and "_", at most 63 of them`
 	}
 	return "", ""
 }
 
-// filePattern is for names that become the name of a file: volumes and caches.
-const filePattern = `^[A-Za-z0-9_-][A-Za-z0-9._-]{0,62}$`
+// FilePattern is what [CheckFileName] accepts.
+const FilePattern = `^[A-Za-z0-9_-][A-Za-z0-9._-]{0,62}$`
 
-func checkFileName(s string) (wrong, hint string) {
-	if s == "" || len(s) > 63 || s[0] == '.' || !madeOf(s, "._-") {
+// CheckFileName accepts names that become the name of a file: volumes and caches.
+func CheckFileName(s string) (wrong, hint string) {
+	if s == "" || len(s) > 63 || s[0] == '.' || !shape.MadeOf(s, "._-") {
 		return "is not a name", `use letters, digits, ".", "-" and "_", at most 63 of them, and no "." at the start`
 	}
 	return "", ""
 }
 
-const secretPattern = `^[A-Za-z0-9_-][A-Za-z0-9._-]{0,252}$`
+// SecretPattern is what [CheckSecretName] accepts.
+const SecretPattern = `^[A-Za-z0-9_-][A-Za-z0-9._-]{0,252}$`
 
 // ValidSecretName reports whether s can name a secret: letters, digits, '.', '-' and '_', not starting with '.', at
 // most 253 of them. Without a slash or a colon in it, a name can't leave the store that it is looked up in.
 func ValidSecretName(s string) bool {
-	return s != "" && len(s) <= 253 && s[0] != '.' && madeOf(s, "._-")
+	return s != "" && len(s) <= 253 && s[0] != '.' && shape.MadeOf(s, "._-")
 }
 
-func checkSecretName(s string) (wrong, hint string) {
+// CheckSecretName accepts the names of secrets.
+func CheckSecretName(s string) (wrong, hint string) {
 	if !ValidSecretName(s) {
 		return "is not the name of a secret", `use letters, digits, ".", "-" and "_", and no "." at the start`
 	}
 	return "", ""
 }
 
-const envPattern = `^[A-Za-z_][A-Za-z0-9_]{0,254}$`
+// EnvPattern is what [CheckEnvName] accepts.
+const EnvPattern = `^[A-Za-z_][A-Za-z0-9_]{0,254}$`
 
 // ValidEnvName reports whether s can name an environment variable in every shell (POSIX.1-2017, Base Definitions,
 // section 8.1, with the lower-case letters that it leaves to applications).
 func ValidEnvName(s string) bool {
-	return s != "" && len(s) <= 255 && (s[0] < '0' || s[0] > '9') && madeOf(s, "_")
+	return s != "" && len(s) <= 255 && (s[0] < '0' || s[0] > '9') && shape.MadeOf(s, "_")
 }
 
-func checkEnvName(s string) (wrong, hint string) {
+// CheckEnvName accepts the names of variables; see [ValidEnvName].
+func CheckEnvName(s string) (wrong, hint string) {
 	if !ValidEnvName(s) {
 		return "is not the name of a variable", `use letters, digits and "_", and no digit at the start`
-	}
-	return "", ""
-}
-
-// checkPrintable accepts text without control characters but line breaks and tabs: the texts of a definition end up on
-// terminals.
-func checkPrintable(s string) (wrong, hint string) {
-	for _, r := range s {
-		if unicode.IsControl(r) && r != '\n' && r != '\t' {
-			return "has a control character in it", ""
-		}
 	}
 	return "", ""
 }
@@ -109,7 +94,7 @@ func checkAbsolute(s string) (wrong, hint string) {
 		return "has a control character in it", ""
 	}
 	if clean := path.Clean(s); clean != s {
-		return "is not a clean path", "write " + quote(clean)
+		return "is not a clean path", "write " + shape.Quote(clean)
 	}
 	for _, root := range []string{"/proc", "/sys", "/dev"} {
 		if s == root || strings.HasPrefix(s, root+"/") {
@@ -119,44 +104,23 @@ func checkAbsolute(s string) (wrong, hint string) {
 	return "", ""
 }
 
-func checkMountPath(s string) (wrong, hint string) {
+// CheckMountPath accepts where in a sandbox something may be mounted.
+func CheckMountPath(s string) (wrong, hint string) {
 	if wrong, hint := checkAbsolute(s); wrong != "" {
 		return wrong, hint
 	}
 	if s == "/" {
 		return "would cover the whole root filesystem", "mount in a folder"
 	}
-	if s == secretsDir {
-		return "would cover the secrets", "mount below it, at " + secretsDir + "/NAME"
+	if s == SecretsDir {
+		return "would cover the secrets", "mount below it, at " + SecretsDir + "/NAME"
 	}
 	return "", ""
 }
 
-// checkInside accepts slash-separated paths that stay in the tool's folder by their text. Symbolic links are for
-// whoever opens the file: it is to be opened through the folder, as os.Root does.
-func checkInside(s string) (wrong, hint string) {
-	const advice = "write a path inside the tool's folder, such as check.py or lib/check.py"
-	switch {
-	case s == "" || len(s) > 4095 || strings.ContainsFunc(s, unicode.IsControl):
-		return "is not a path", advice
-	case strings.Contains(s, `\`):
-		return `has a "\" in it`, `separate folders with "/"`
-	case s[0] == '/' || len(s) > 1 && s[1] == ':':
-		return "is an absolute path", advice
-	case s == ".." || strings.HasPrefix(s, "../") || strings.Contains(s, "/../") || strings.HasSuffix(s, "/.."):
-		return "leaves the tool's folder", advice
-	}
-	if s == "." {
-		return "is the tool's whole folder", "name a file or a folder in it, such as check.py or lib"
-	}
-	switch clean := path.Clean(s); clean {
-	case s:
-	case ".":
-		return "is not a clean path", advice
-	default:
-		return "is not a clean path", "write " + quote(clean)
-	}
-	return "", ""
+// checkInside accepts paths that stay in the tool's folder.
+func checkInside() func(string) (wrong, hint string) {
+	return shape.InsideFolder("the tool", "check.py", "lib/check.py")
 }
 
 // checkVolumeFile is checkInside for what is mounted, where another path is most likely one of this machine.
@@ -164,7 +128,7 @@ func checkVolumeFile(s string) (wrong, hint string) {
 	if strings.HasPrefix(s, "~/") {
 		return `starts with "~", which isn't expanded here`, noHostFolders
 	}
-	wrong, hint = checkInside(s)
+	wrong, hint = checkInside()(s)
 	if wrong != "" && (path.IsAbs(s) || strings.HasPrefix(path.Clean(s), "..")) {
 		hint = noHostFolders
 	}
@@ -178,7 +142,7 @@ func checkUser(s string) (wrong, hint string) {
 		if i == 1 && !both {
 			break
 		}
-		if part == "" || len(part) > 32 || !madeOf(part, "._-") || part[0] == '-' {
+		if part == "" || len(part) > 32 || !shape.MadeOf(part, "._-") || part[0] == '-' {
 			return "is not a user", advice
 		}
 		// Ids above 65,535 have no place in a sandbox's range of 65,536 ids.
@@ -190,7 +154,7 @@ func checkUser(s string) (wrong, hint string) {
 }
 
 func checkRuntime(s string) (wrong, hint string) {
-	if s == "" || len(s) > 63 || !isAlnum(s[0]) || !madeOf(s, "._-") {
+	if s == "" || len(s) > 63 || !shape.IsAlnum(s[0]) || !shape.MadeOf(s, "._-") {
 		return "is not the name of a runtime", "write default or gvisor"
 	}
 	return "", ""
@@ -237,7 +201,8 @@ func plainCapability(s string) string {
 	return strings.TrimPrefix(strings.ToUpper(s), "CAP_")
 }
 
-func checkCapability(s string) (wrong, hint string) {
+// CheckCapability accepts the capabilities of capabilities(7), with or without CAP_, and [RootShort].
+func CheckCapability(s string) (wrong, hint string) {
 	if s == RootShort {
 		return "", ""
 	}
@@ -246,7 +211,7 @@ func checkCapability(s string) (wrong, hint string) {
 		return "would keep every capability", "name the ones that the tool needs, or write root for those that change owners and users"
 	}
 	if all := capabilities(); !slices.Contains(all, name) {
-		near := nearest(name, all)
+		near := shape.Nearest(name, all)
 		if near != "" {
 			near = fmt.Sprintf("did you mean %q?", near)
 		}
@@ -255,8 +220,9 @@ func checkCapability(s string) (wrong, hint string) {
 	return "", ""
 }
 
-func checkLabelKey(s string) (wrong, hint string) {
-	if s == "" || len(s) > 253 || !madeOf(s, "._-/") || !isAlnum(s[0]) || !isAlnum(s[len(s)-1]) {
+// CheckLabelKey accepts the keys of labels.
+func CheckLabelKey(s string) (wrong, hint string) {
+	if s == "" || len(s) > 253 || !shape.MadeOf(s, "._-/") || !shape.IsAlnum(s[0]) || !shape.IsAlnum(s[len(s)-1]) {
 		return "is not the key of a label", `use letters, digits, ".", "-", "_" and "/", with a letter or digit at both ends`
 	}
 	return "", ""

@@ -5,13 +5,13 @@ import (
 	"sync"
 	"time"
 
-	"github.com/mayfly-run/mayfly/internal/tool"
+	"github.com/mayfly-run/mayfly/internal/suite"
 )
 
 // Job is one test of a suite.
 type Job struct {
-	Suite *tool.Suite
-	Test  *tool.Test
+	Suite *suite.Suite
+	Test  *suite.Test
 }
 
 // All runs tests, so many at once. done gets each result, in the order of the jobs and from one goroutine; ended says

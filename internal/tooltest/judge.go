@@ -11,7 +11,8 @@ import (
 	"github.com/mayfly-run/mayfly/internal/network"
 	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/secret"
-	"github.com/mayfly-run/mayfly/internal/tool"
+	"github.com/mayfly-run/mayfly/internal/shape"
+	"github.com/mayfly-run/mayfly/internal/suite"
 )
 
 // judge compares what happened with what the test expects.
@@ -55,7 +56,7 @@ func (s *session) fail(kind, message, diff string) {
 }
 
 // judgeEnd compares how the run ended. Who expects nothing of it expects a success.
-func (s *session) judgeEnd(r *run.Result, e *tool.Expect) {
+func (s *session) judgeEnd(r *run.Result, e *suite.Expect) {
 	if e.Status != "" && string(r.Status) != e.Status {
 		s.fail(KindStatus, fmt.Sprintf("status %s, want %s%s", r.Status, e.Status, because(r.Reason)), "")
 	}
@@ -82,7 +83,7 @@ func because(reason string) string {
 	return ": " + reason
 }
 
-func (s *session) judgeStream(kind string, m *tool.Matcher, got []byte) {
+func (s *session) judgeStream(kind string, m *suite.Matcher, got []byte) {
 	why := m.Mismatch(string(got))
 	if why == "" {
 		return
@@ -100,7 +101,7 @@ func (s *session) judgeStream(kind string, m *tool.Matcher, got []byte) {
 }
 
 // expectsSecret reports whether a stream would have to have a secret of the test's own in it.
-func (s *session) expectsSecret(m *tool.Matcher) bool {
+func (s *session) expectsSecret(m *suite.Matcher) bool {
 	mask := s.secrets.redactor(true)
 	return slices.ContainsFunc(m.Wanted(), func(text string) bool { return mask.String(text) != text })
 }
@@ -156,7 +157,7 @@ func (s *session) unmatched() {
 }
 
 // judgeUse compares how often mocks answered with what they and the test say.
-func (s *session) judgeUse(e *tool.Expect) {
+func (s *session) judgeUse(e *suite.Expect) {
 	check := func(mock string, times *int, used int, noun string) {
 		switch {
 		case times != nil && used < *times:
@@ -176,7 +177,7 @@ func (s *session) judgeUse(e *tool.Expect) {
 }
 
 // placed is a mock for a message. One with a name of its own is found by that.
-func placed(name, label string, at tool.Position) string {
+func placed(name, label string, at shape.Position) string {
 	if name != "" {
 		return label
 	}
@@ -188,7 +189,7 @@ func placed(name, label string, at tool.Position) string {
 func (s *session) judgeUncalled() {
 	for _, name := range s.mayRunItself {
 		called := slices.ContainsFunc(s.result.Calls, func(c commandmock.Call) bool { return c.Command == name })
-		mock := slices.IndexFunc(s.world.Commands, func(m tool.CommandMock) bool { return m.Command == name })
+		mock := slices.IndexFunc(s.world.Commands, func(m suite.CommandMock) bool { return m.Command == name })
 		if called || mock < 0 || s.mocks.commands.Dropped() > 0 {
 			continue
 		}

@@ -6,11 +6,11 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/commandmock"
 	"github.com/mayfly-run/mayfly/internal/httpmock"
-	"github.com/mayfly-run/mayfly/internal/tool"
+	"github.com/mayfly-run/mayfly/internal/suite"
 )
 
 // judgeRequests compares the requests that came with those that are expected.
-func (s *session) judgeRequests(e *tool.Expect) {
+func (s *session) judgeRequests(e *suite.Expect) {
 	last := 0 // Seq of the latest of those that have come in order
 	for i := range e.Requests {
 		want := &e.Requests[i]
@@ -47,7 +47,7 @@ func (s *session) judgeRequests(e *tool.Expect) {
 }
 
 // judgeCalls likewise for commands.
-func (s *session) judgeCalls(e *tool.Expect) {
+func (s *session) judgeCalls(e *suite.Expect) {
 	for i := range e.Commands {
 		want := &e.Commands[i]
 		n := 0
@@ -96,7 +96,7 @@ func count(n *int) string {
 }
 
 // requestText is a request that is expected, in short.
-func requestText(r *tool.RequestExpect) string {
+func requestText(r *suite.RequestExpect) string {
 	var parts []string
 	if r.Method != "" {
 		parts = append(parts, r.Method)
@@ -136,7 +136,7 @@ func requestText(r *tool.RequestExpect) string {
 }
 
 // callText is a call that is expected, in short.
-func callText(c *tool.CallExpect) string {
+func callText(c *suite.CallExpect) string {
 	text := c.Command
 	if c.Args != nil {
 		for i := range c.Args.Words {

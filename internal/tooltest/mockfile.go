@@ -8,9 +8,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/mayfly-run/mayfly/internal/suite"
 	"go.yaml.in/yaml/v3"
-
-	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
 // writeMocks puts mocks into a file as those of one test; the rest of the file stays as it is.
@@ -38,7 +37,7 @@ func writeMocks(file, test string, list *yaml.Node) error {
 		return err
 	}
 	// What can't be read back would be found by the next run only.
-	if _, err := tool.ParseMocks(file, out.Bytes()); err != nil {
+	if _, err := suite.ParseMocks(file, out.Bytes()); err != nil {
 		return fmt.Errorf("what was recorded can't be written as mocks: %w", err)
 	}
 	return replaceFile(file, out.Bytes())

@@ -17,7 +17,8 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/httpmock"
 	"github.com/mayfly-run/mayfly/internal/secret"
-	"github.com/mayfly-run/mayfly/internal/tool"
+	"github.com/mayfly-run/mayfly/internal/shape"
+	"github.com/mayfly-run/mayfly/internal/suite"
 )
 
 // maxInline is the longest body that stands in the file of mocks itself; a longer one gets a file of its own.
@@ -37,8 +38,8 @@ func (s *session) forward() (*httpmock.Forward, error) {
 
 // MockFile is the file that the test's recorded mocks go to, relative to the suite's folder: the one that the test or
 // the suite names, or one named after the suite.
-func MockFile(s *tool.Suite, t *tool.Test) string {
-	for _, ref := range []*tool.FileRef{t.MockFile, s.MockFile} {
+func MockFile(s *suite.Suite, t *suite.Test) string {
+	for _, ref := range []*suite.FileRef{t.MockFile, s.MockFile} {
 		if ref != nil {
 			return filepath.FromSlash(ref.Path)
 		}
@@ -220,7 +221,7 @@ func valueNode(v any) (*yaml.Node, bool) {
 	case json.Number:
 		n := &yaml.Node{Kind: yaml.ScalarNode, Value: v.String()}
 		n.Tag = n.ShortTag()
-		return n, tool.HoldsNumber(v) && (n.Tag == "!!int" || n.Tag == "!!float")
+		return n, shape.HoldsNumber(v) && (n.Tag == "!!int" || n.Tag == "!!float")
 	case []any:
 		n := &yaml.Node{Kind: yaml.SequenceNode}
 		for _, item := range v {

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/mayfly-run/mayfly/internal/network"
+	"github.com/mayfly-run/mayfly/internal/suite"
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
@@ -114,7 +115,7 @@ tests:
 	if err != nil {
 		t.Fatal(err)
 	}
-	set, err := tool.ParseMocks("x.mocks.yaml", after)
+	set, err := suite.ParseMocks("x.mocks.yaml", after)
 	if err != nil || len(set.Tests) != 2 || len(set.Tests["first test"].HTTP) != 5 || len(set.HTTP) != 1 || !strings.Contains(string(after), "# a comment") {
 		t.Errorf("%v\n%s", err, after)
 	}
@@ -142,7 +143,7 @@ func TestMockFile(t *testing.T) {
 	for path, want := range map[string]string{
 		"a/check_test.yaml": "check.mocks.yaml", "check.test.yml": "check.mocks.yaml", "tests.yaml": "tests.mocks.yaml", "_test.yaml": "_test.mocks.yaml",
 	} {
-		if got := MockFile(&tool.Suite{Source: tool.Source{Path: path}}, &tool.Test{}); got != want {
+		if got := MockFile(&suite.Suite{Source: tool.Source{Path: path}}, &suite.Test{}); got != want {
 			t.Errorf("%s: %s, want %s", path, got, want)
 		}
 	}

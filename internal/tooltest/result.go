@@ -5,7 +5,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/engine"
 	"github.com/mayfly-run/mayfly/internal/httpmock"
 	"github.com/mayfly-run/mayfly/internal/run"
-	"github.com/mayfly-run/mayfly/internal/tool"
+	"github.com/mayfly-run/mayfly/internal/shape"
 )
 
 // The statuses of a test.
@@ -29,12 +29,12 @@ type Result struct {
 	Status   string `json:"status"`
 	// Error says why the test couldn't be run, where Status is error, Code says so for programs, and Problems are the places
 	// of a definition that is wrong.
-	Error      string         `json:"error,omitempty"`
-	Code       run.Code       `json:"code,omitempty"`
-	Problems   []tool.Problem `json:"problems,omitempty"`
-	Failures   []Failure      `json:"failures"`
-	Notes      []string       `json:"notes,omitempty"`
-	DurationMS int64          `json:"duration_ms"`
+	Error      string          `json:"error,omitempty"`
+	Code       run.Code        `json:"code,omitempty"`
+	Problems   []shape.Problem `json:"problems,omitempty"`
+	Failures   []Failure       `json:"failures"`
+	Notes      []string        `json:"notes,omitempty"`
+	DurationMS int64           `json:"duration_ms"`
 
 	// Result is the run's; nil where there was none.
 	Result *run.Result `json:"result"`

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mayfly-run/mayfly/internal/shape"
+
 	"github.com/mayfly-run/mayfly/internal/commandmock"
 	"github.com/mayfly-run/mayfly/internal/condition"
 	"github.com/mayfly-run/mayfly/internal/engine"
@@ -17,6 +19,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/run/failure"
 	"github.com/mayfly-run/mayfly/internal/run/local"
+	"github.com/mayfly-run/mayfly/internal/suite"
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
@@ -38,7 +41,7 @@ type Runner struct {
 }
 
 // Run runs one test of a suite. The result is never nil.
-func (r *Runner) Run(ctx context.Context, s *tool.Suite, t *tool.Test) *Result {
+func (r *Runner) Run(ctx context.Context, s *suite.Suite, t *suite.Test) *Result {
 	begin := time.Now()
 	res := newResult(t)
 	err := r.run(ctx, s, t, res)
@@ -46,7 +49,7 @@ func (r *Runner) Run(ctx context.Context, s *tool.Suite, t *tool.Test) *Result {
 	switch {
 	case err != nil:
 		res.Status, res.Error, res.Code = Errored, err.Error(), failure.CodeOf(err)
-		res.Problems = tool.Problems(err)
+		res.Problems = shape.Problems(err)
 	case len(res.Failures) > 0:
 		res.Status = Failed
 	default:
@@ -55,7 +58,7 @@ func (r *Runner) Run(ctx context.Context, s *tool.Suite, t *tool.Test) *Result {
 	return res
 }
 
-func newResult(t *tool.Test) *Result {
+func newResult(t *suite.Test) *Result {
 	return &Result{
 		Type: "test", Name: t.Name, File: t.Position.File, Line: t.Position.Line,
 		Failures: []Failure{}, Requests: []httpmock.Request{}, Calls: []commandmock.Call{}, Connections: []engine.Connection{}, UnusedMocks: []string{},
@@ -69,7 +72,7 @@ func notRun(j *Job) *Result {
 	return res
 }
 
-func (r *Runner) run(ctx context.Context, s *tool.Suite, t *tool.Test, res *Result) (err error) {
+func (r *Runner) run(ctx context.Context, s *suite.Suite, t *suite.Test, res *Result) (err error) {
 	w, err := s.Complete(t, !r.Record)
 	if err != nil {
 		return err
@@ -137,10 +140,10 @@ func own(s run.State) bool { return s == run.Error || s == run.Lost || s == run.
 // session is one test under way.
 type session struct {
 	*Runner
-	suite   *tool.Suite
-	test    *tool.Test
+	suite   *suite.Suite
+	test    *suite.Test
 	tool    *tool.Tool // nil for a workflow
-	world   tool.World
+	world   suite.World
 	secrets *secrets
 	mocks   *mockWorld
 	project string // the suite's, whose caches its tests have

@@ -24,7 +24,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/image"
 	"github.com/mayfly-run/mayfly/internal/run/local"
 	"github.com/mayfly-run/mayfly/internal/secret"
-	"github.com/mayfly-run/mayfly/internal/tool"
+	"github.com/mayfly-run/mayfly/internal/suite"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -116,9 +116,9 @@ func (p *process) call(args ...string) {
 	_, _, _, _ = p.Call("", args...) // what comes of it is recorded
 }
 
-func parse(t *testing.T, tests string) *tool.Suite {
+func parse(t *testing.T, tests string) *suite.Suite {
 	t.Helper()
-	s, err := tool.ParseSuite("a_test.yaml", []byte(tests))
+	s, err := suite.Parse("a_test.yaml", []byte(tests))
 	if err != nil {
 		t.Fatal(err)
 	}

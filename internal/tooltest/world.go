@@ -13,7 +13,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/httpmock"
 	"github.com/mayfly-run/mayfly/internal/network"
 	"github.com/mayfly-run/mayfly/internal/secret"
-	"github.com/mayfly-run/mayfly/internal/tool"
+	"github.com/mayfly-run/mayfly/internal/suite"
 )
 
 // mockWorld is what stands in for the world in one test; it is a run.Mocks.
@@ -25,7 +25,7 @@ type mockWorld struct {
 }
 
 // openWorld starts the mocks of a test. forward, unless nil, gets what no mock answers.
-func openWorld(w *tool.World, dir string, forward *httpmock.Forward) (*mockWorld, error) {
+func openWorld(w *suite.World, dir string, forward *httpmock.Forward) (*mockWorld, error) {
 	m := &mockWorld{commands: commandmock.New(w.Commands), forward: forward}
 	var err error
 	if m.http, err = httpmock.New(httpmock.Options{Mocks: w.HTTP, Dir: dir, Forward: forward}); err != nil {

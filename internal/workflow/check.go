@@ -5,13 +5,14 @@ import (
 	"fmt"
 
 	"github.com/mayfly-run/mayfly/internal/condition"
-	"github.com/mayfly-run/mayfly/internal/tool"
+	"github.com/mayfly-run/mayfly/internal/shape"
+	"github.com/mayfly-run/mayfly/internal/workflow/definition"
 )
 
-// CheckConditions reports everything that is wrong with the conditions of a workflow, in one *[tool.Error]; any other
+// CheckConditions reports everything that is wrong with the conditions of a workflow, in one *[shape.Error]; any other
 // error is one of the evaluator. Nothing is asked where there is no condition.
 func CheckConditions(ctx context.Context, p *Plan, e condition.Evaluator) error {
-	var steps []*tool.Step
+	var steps []*definition.Step
 	var list []condition.Expression
 	for _, s := range p.Steps {
 		if s.Condition != nil {
@@ -26,7 +27,7 @@ func CheckConditions(ctx context.Context, p *Plan, e condition.Evaluator) error 
 	if err != nil {
 		return err
 	}
-	var problems []tool.Problem
+	var problems []shape.Problem
 	for i, f := range found {
 		if f != nil {
 			problems = append(problems, conditionProblem(steps[i], f))
@@ -35,24 +36,24 @@ func CheckConditions(ctx context.Context, p *Plan, e condition.Evaluator) error 
 	if len(problems) == 0 {
 		return nil
 	}
-	return tool.NewError(problems)
+	return shape.NewError(problems)
 }
 
-// CheckInputs reports, in one *[tool.Error], which values that are known already a step's tool will refuse: those that come
+// CheckInputs reports, in one *[shape.Error], which values that are known already a step's tool will refuse: those that come
 // from the workflow's inputs and the items in the file alone.
 func (p *Plan) CheckInputs() error {
-	var problems []tool.Problem
+	var problems []shape.Problem
 	for i, step := range p.Steps {
 		for _, in := range step.Inputs {
 			if text := p.refused(i, in); text != "" {
-				problems = append(problems, tool.Problem{Position: in.Position, Text: fmt.Sprintf("step %s%s", step.Name, text)})
+				problems = append(problems, shape.Problem{Position: in.Position, Text: fmt.Sprintf("step %s%s", step.Name, text)})
 			}
 		}
 	}
 	if len(problems) == 0 {
 		return nil
 	}
-	return tool.NewError(problems)
+	return shape.NewError(problems)
 }
 
 // maxCheckedItems bounds the items for which an input is checked before anything runs; every item is checked again when it
@@ -60,10 +61,10 @@ func (p *Plan) CheckInputs() error {
 const maxCheckedItems = 10_000
 
 // refused says why the tool of step i refuses an input, for which of its items, or "".
-func (p *Plan) refused(i int, in tool.StepInput) string {
+func (p *Plan) refused(i int, in definition.StepInput) string {
 	step := p.Steps[i]
 	check := func(item *any) error {
-		v, err := tool.Substitute(in.Value, func(r tool.Reference) (any, error) { return p.given(r, item) })
+		v, err := definition.Substitute(in.Value, func(r definition.Reference) (any, error) { return p.given(r, item) })
 		if err != nil {
 			return nil //nolint:nilerr // it isn't known yet, or is refused when the step runs
 		}
@@ -81,7 +82,7 @@ func (p *Plan) refused(i int, in tool.StepInput) string {
 		return ": " + err.Error()
 	}
 	for k := range min(count, maxCheckedItems) {
-		item, err := writtenItem(fe, k, func(r tool.Reference) (any, error) { return p.given(r, nil) })
+		item, err := writtenItem(fe, k, func(r definition.Reference) (any, error) { return p.given(r, nil) })
 		if err != nil {
 			continue // it isn't known yet
 		}
@@ -93,17 +94,17 @@ func (p *Plan) refused(i int, in tool.StepInput) string {
 }
 
 // given is the value of a reference that doesn't depend on a step.
-func (p *Plan) given(r tool.Reference, item *any) (any, error) {
-	if r.From == tool.FromStep {
+func (p *Plan) given(r definition.Reference, item *any) (any, error) {
+	if r.From == definition.FromStep {
 		return nil, errUnknown
 	}
 	return p.value(nil, r, item)
 }
 
 // conditionProblem places a problem in the file.
-func conditionProblem(s *tool.Step, f *condition.Problem) tool.Problem {
+func conditionProblem(s *definition.Step, f *condition.Problem) shape.Problem {
 	c := s.Condition
-	p := tool.Problem{Position: c.Position, Text: fmt.Sprintf("the condition of step %s: %s", s.Name, f.Text)}
+	p := shape.Problem{Position: c.Position, Text: fmt.Sprintf("the condition of step %s: %s", s.Name, f.Text)}
 	switch {
 	case f.Line == 0:
 	case c.Offset >= 0 && f.Line == 1:

@@ -14,6 +14,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/secret"
 	"github.com/mayfly-run/mayfly/internal/tool"
+	"github.com/mayfly-run/mayfly/internal/workflow/definition"
 )
 
 // Executor executes workflows. Its fields are set before the first and not changed.
@@ -218,7 +219,7 @@ func (x *execution) advance() {
 	}
 }
 
-func (x *execution) evaluate(s *tool.Step, v condition.Values) (bool, *condition.Problem) {
+func (x *execution) evaluate(s *definition.Step, v condition.Values) (bool, *condition.Problem) {
 	// Not the work's context: a step of finally has a condition, too.
 	yes, problem, err := x.Conditions.Evaluate(context.WithoutCancel(x.main), x.plan.Expression(s), v)
 	if err != nil {
@@ -317,7 +318,7 @@ func codeOf(err error, otherwise run.Code) run.Code {
 }
 
 // request is a step's tool with what the step says of it.
-func (x *execution) request(step *tool.Step, bound *Bound) (*run.Request, error) {
+func (x *execution) request(step *definition.Step, bound *Bound) (*run.Request, error) {
 	t := *step.Uses.Tool
 	t.Outputs = step.Promises()
 	if step.Timeout > 0 {
@@ -410,12 +411,12 @@ func (x *execution) shown(outputs map[string]string) map[string]string {
 
 // seal encrypts the outputs of an entry when a secret is in them. A folder that a step hands on may have one in it, too:
 // then what is to be masked later is written down.
-func (x *execution) seal(step *tool.Step, e *entry) error {
+func (x *execution) seal(step *definition.Step, e *entry) error {
 	_, masked := x.masks()
 	if x.opts.Journal == nil || len(masked) == 0 {
 		return nil
 	}
-	tainted := e.Status == run.Succeeded && slices.ContainsFunc(step.Artifacts, func(a tool.Artifact) bool { return a.From == "" })
+	tainted := e.Status == run.Succeeded && slices.ContainsFunc(step.Artifacts, func(a definition.Artifact) bool { return a.From == "" })
 	for name, v := range x.redactor().Map(e.Outputs) {
 		tainted = tainted || e.Outputs[name] != v
 	}

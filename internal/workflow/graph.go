@@ -1,6 +1,9 @@
 package workflow
 
-import "github.com/mayfly-run/mayfly/internal/tool"
+import (
+	"github.com/mayfly-run/mayfly/internal/shape"
+	"github.com/mayfly-run/mayfly/internal/workflow/definition"
+)
 
 // This file is for drawings of a plan.
 
@@ -17,8 +20,8 @@ func (p *Plan) Carries(from, to int) []string {
 			out = append(out, name)
 		}
 	}
-	p.Steps[to].References(func(r tool.Reference, _ tool.Position) {
-		if r.From == tool.FromStep && r.Step == p.Steps[from].Name {
+	p.Steps[to].References(func(r definition.Reference, _ shape.Position) {
+		if r.From == definition.FromStep && r.Step == p.Steps[from].Name {
 			add(r.Name)
 		}
 	})

@@ -4,18 +4,19 @@ import (
 	"fmt"
 
 	"github.com/mayfly-run/mayfly/internal/run"
-	"github.com/mayfly-run/mayfly/internal/tool"
+	"github.com/mayfly-run/mayfly/internal/shape"
+	"github.com/mayfly-run/mayfly/internal/workflow/definition"
 )
 
 // This file plans a step with for_each: one run for each item.
 
 // perItem reports whether a step's condition is about each of its items.
-func perItem(s *tool.Step) bool {
+func perItem(s *definition.Step) bool {
 	if s.ForEach == nil || s.Condition == nil {
 		return false
 	}
 	for _, r := range s.Condition.References {
-		if r.From == tool.FromItem {
+		if r.From == definition.FromItem {
 			return true
 		}
 	}
@@ -107,7 +108,7 @@ func (p *Plan) gather(i int, items []StepState) StepState {
 				list[k] = v
 			}
 		}
-		text, err := tool.JSON(list)
+		text, err := shape.JSON(list)
 		if err != nil {
 			panic(fmt.Sprintf("encode a list of texts: %v", err)) // a list of strings always encodes
 		}

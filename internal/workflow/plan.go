@@ -18,14 +18,15 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/condition"
 	"github.com/mayfly-run/mayfly/internal/run"
-	"github.com/mayfly-run/mayfly/internal/tool"
+	"github.com/mayfly-run/mayfly/internal/shape"
+	"github.com/mayfly-run/mayfly/internal/workflow/definition"
 )
 
 // Plan is a workflow with its inputs, ready to be planned. It doesn't change.
 type Plan struct {
-	Workflow *tool.Workflow
+	Workflow *definition.Workflow
 	// Steps are those of the workflow, then those of finally.
-	Steps []*tool.Step
+	Steps []*definition.Step
 	// MaxParallel bounds the runs of tools at once.
 	MaxParallel int
 
@@ -38,8 +39,8 @@ type Plan struct {
 // DefaultMaxParallel is how many runs are under way at once where the workflow doesn't say.
 const DefaultMaxParallel = 64
 
-// NewPlan prepares a workflow that was resolved. inputs are what [tool.Workflow.Values] returned.
-func NewPlan(w *tool.Workflow, inputs map[string]any) *Plan {
+// NewPlan prepares a workflow that was resolved. inputs are what [definition.Workflow.Values] returned.
+func NewPlan(w *definition.Workflow, inputs map[string]any) *Plan {
 	p := &Plan{Workflow: w, Steps: w.All(), inputs: inputs, edges: w.Edges(), MaxParallel: w.MaxParallel}
 	if p.MaxParallel == 0 {
 		p.MaxParallel = DefaultMaxParallel
@@ -144,7 +145,7 @@ type Action struct {
 }
 
 // Conditions evaluates a step's condition.
-type Conditions func(step *tool.Step, v condition.Values) (bool, *condition.Problem)
+type Conditions func(step *definition.Step, v condition.Values) (bool, *condition.Problem)
 
 // Next returns what to do next: all of it can be done at once. It returns nothing while everything that could go on is
 // running, and nothing when the workflow has ended ([Plan.Ended]).
@@ -331,7 +332,7 @@ func (n *planning) stops(i int) int {
 	judged := map[string]bool{}
 	if c != nil {
 		for _, r := range c.References {
-			if r.From == tool.FromStep && !r.IsOutput() {
+			if r.From == definition.FromStep && !r.IsOutput() {
 				judged[r.Step] = true
 			}
 		}
@@ -425,7 +426,7 @@ func (n *planning) decided(i, item int, value *any) bool {
 // step succeeded without it, which a resumed run of another definition finds: to skip it then would be to leave it out unnoticed.
 func (p *Plan) Missing(s *States, i int) (reason string, undelivered bool) {
 	step := p.Steps[i]
-	step.References(func(r tool.Reference, _ tool.Position) {
+	step.References(func(r definition.Reference, _ shape.Position) {
 		if reason != "" || !r.IsOutput() {
 			return
 		}

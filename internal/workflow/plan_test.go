@@ -12,6 +12,7 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/tool"
+	"github.com/mayfly-run/mayfly/internal/workflow/definition"
 )
 
 func TestPlan(t *testing.T) {
@@ -340,7 +341,7 @@ func planned(t *testing.T, n int) (p *Plan, took time.Duration, allocated uint64
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	begin := time.Now()
-	def, err := tool.ParseDefinition("scale.yaml", []byte(text))
+	def, err := definition.Parse("scale.yaml", []byte(text))
 	if err != nil {
 		t.Fatal(err)
 	}

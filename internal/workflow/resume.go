@@ -9,7 +9,8 @@ import (
 	"strings"
 
 	"github.com/mayfly-run/mayfly/internal/run"
-	"github.com/mayfly-run/mayfly/internal/tool"
+	"github.com/mayfly-run/mayfly/internal/shape"
+	"github.com/mayfly-run/mayfly/internal/workflow/definition"
 )
 
 // Resume returns the states from which a run goes on: what succeeded has succeeded, and all else begins anew. Steps of
@@ -71,7 +72,7 @@ func (p *Plan) itemsDigest(s *States, i int) string {
 		if err != nil {
 			return ""
 		}
-		// A value without quotes counts as it is written, too: a tool.Scalar is encoded with both.
+		// A value without quotes counts as it is written, too: a shape.Scalar is encoded with both.
 		if err := json.NewEncoder(sum).Encode(value); err != nil {
 			panic(fmt.Sprintf("encode an item of step %s: %v", p.Steps[i].Name, err)) // which was decoded from text
 		}
@@ -168,7 +169,7 @@ func (p *Plan) checkSelection(s *States, out []string) error {
 				wrong = fmt.Errorf("step %s needs %s, and %s leaves step %s out; give --resume RUN of a run in which it succeeded", step.Name, what, out[j], from)
 			}
 		}
-		step.References(func(r tool.Reference, _ tool.Position) {
+		step.References(func(r definition.Reference, _ shape.Position) {
 			if r.IsOutput() {
 				need(r.String(), r.Step)
 			}

@@ -9,11 +9,12 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/tool"
+	"github.com/mayfly-run/mayfly/internal/workflow/definition"
 )
 
 // What a plan shows is what the run gives: values without quotes as they are written, where text is expected.
 func TestShown(t *testing.T) {
-	def, err := tool.ParseDefinition("w.yaml", []byte(`
+	def, err := definition.Parse("w.yaml", []byte(`
 inputs: [{name: x, type: number, default: 1.20}]
 environment: {SHARED: a, X: shared}
 workflow:
@@ -58,7 +59,7 @@ func TestItemsAreChecked(t *testing.T) {
 		{`{name: a, tool: {image: i}, for_each: [1, ~], inputs: {V: "${item}"}, condition: "${item} != null"}`, ""},
 		{`{name: a, tool: {image: i}, for_each: ["${inputs.l}"], inputs: {V: "${item}"}}`, ""},
 	} {
-		def, err := tool.ParseDefinition("w.yaml", []byte("workflow: ["+c.text+"]\ninputs: [{name: l, type: array}]\n"))
+		def, err := definition.Parse("w.yaml", []byte("workflow: ["+c.text+"]\ninputs: [{name: l, type: array}]\n"))
 		if err != nil {
 			t.Fatal(err)
 		}

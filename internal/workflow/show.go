@@ -6,21 +6,23 @@ import (
 	"strings"
 
 	"github.com/mayfly-run/mayfly/internal/condition"
+	"github.com/mayfly-run/mayfly/internal/shape"
 	"github.com/mayfly-run/mayfly/internal/tool"
+	"github.com/mayfly-run/mayfly/internal/workflow/definition"
 )
 
 // Shown returns a step's inputs and variables for people who plan: with the values of the workflow's inputs in their
 // places, and other references as they are written. env are the variables of the command line, which come before all others.
 func (p *Plan) Shown(i int, env []tool.EnvVar) (inputs map[string]any, environment map[string]string) {
-	lookup := func(r tool.Reference) (any, error) {
-		if r.From == tool.FromInputs {
+	lookup := func(r definition.Reference) (any, error) {
+		if r.From == definition.FromInputs {
 			return p.inputs[r.Name], nil
 		}
 		return r.String(), nil
 	}
 	inputs, environment = map[string]any{}, map[string]string{}
 	for _, in := range p.Steps[i].Inputs {
-		v, err := tool.Substitute(in.Value, lookup)
+		v, err := definition.Substitute(in.Value, lookup)
 		if err == nil {
 			v, err = p.Steps[i].Uses.Tool.Shown(in.Name, v)
 		}
@@ -29,7 +31,7 @@ func (p *Plan) Shown(i int, env []tool.EnvVar) (inputs map[string]any, environme
 		}
 		inputs[in.Name] = v
 	}
-	for _, list := range [][]tool.StepVariable{p.Workflow.Environment, p.Steps[i].Environment} {
+	for _, list := range [][]definition.StepVariable{p.Workflow.Environment, p.Steps[i].Environment} {
 		for _, v := range list {
 			text, err := v.Value.Text(lookup)
 			if err != nil {
@@ -60,7 +62,7 @@ func (p *Plan) Known(ctx context.Context, s *States, i int, e condition.Evaluato
 		if err != nil {
 			return false, nil, false, nil //nolint:nilerr // that it isn't known is the answer
 		}
-		if v.Variables[tool.Variable(k)], err = tool.Decoded(value); err != nil {
+		if v.Variables[definition.Variable(k)], err = shape.Decoded(value); err != nil {
 			return false, &condition.Problem{Text: err.Error()}, true, nil
 		}
 	}
@@ -68,8 +70,8 @@ func (p *Plan) Known(ctx context.Context, s *States, i int, e condition.Evaluato
 	return value, problem, err == nil, err
 }
 
-func (p *Plan) knownValue(s *States, r tool.Reference) (any, error) {
-	if r.From == tool.FromStep && !p.State(s, r.Step).Ended() {
+func (p *Plan) knownValue(s *States, r definition.Reference) (any, error) {
+	if r.From == definition.FromStep && !p.State(s, r.Step).Ended() {
 		return nil, errUnknown
 	}
 	return p.value(s, r, nil)

@@ -9,7 +9,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/condition"
 	"github.com/mayfly-run/mayfly/internal/condition/cel"
 	"github.com/mayfly-run/mayfly/internal/run"
-	"github.com/mayfly-run/mayfly/internal/tool"
+	"github.com/mayfly-run/mayfly/internal/workflow/definition"
 )
 
 // fataler is a testing.TB or a *rapid.T.
@@ -19,9 +19,9 @@ type fataler interface {
 }
 
 // parse reads a workflow whose tools are all {image: i}: "tool: T" stands for one.
-func parse(t fataler, text string) *tool.Workflow {
+func parse(t fataler, text string) *definition.Workflow {
 	t.Helper()
-	def, err := tool.ParseDefinition("test.yaml", []byte(strings.ReplaceAll(text, "tool: T", "tool: {image: i}")))
+	def, err := definition.Parse("test.yaml", []byte(strings.ReplaceAll(text, "tool: T", "tool: {image: i}")))
 	if err != nil {
 		t.Fatalf("%v\n%s", err, text)
 	}
@@ -33,7 +33,7 @@ func parse(t fataler, text string) *tool.Workflow {
 
 func conditions(t fataler, p *Plan) Conditions {
 	evaluator := &cel.Evaluator{}
-	return func(s *tool.Step, v condition.Values) (bool, *condition.Problem) {
+	return func(s *definition.Step, v condition.Values) (bool, *condition.Problem) {
 		yes, problem, err := evaluator.Evaluate(context.Background(), p.Expression(s), v)
 		if err != nil {
 			t.Fatalf("evaluate %q: %v", s.Condition.Text, err)

@@ -9,15 +9,17 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/condition"
 	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/shape"
 	"github.com/mayfly-run/mayfly/internal/tool"
+	"github.com/mayfly-run/mayfly/internal/workflow/definition"
 )
 
 // value returns what stands for a reference. item is nil outside of a for_each.
-func (p *Plan) value(s *States, r tool.Reference, item *any) (any, error) {
+func (p *Plan) value(s *States, r definition.Reference, item *any) (any, error) {
 	switch r.From {
-	case tool.FromInputs:
+	case definition.FromInputs:
 		return p.inputs[r.Name], nil
-	case tool.FromItem:
+	case definition.FromItem:
 		if item == nil {
 			return nil, fmt.Errorf("%s has no value here", r)
 		}
@@ -36,9 +38,9 @@ func (p *Plan) value(s *States, r tool.Reference, item *any) (any, error) {
 	}
 	st := p.State(s, r.Step)
 	switch r.Name {
-	case tool.FieldStatus:
+	case definition.FieldStatus:
 		return string(st.Status), nil
-	case tool.FieldExitCode:
+	case definition.FieldExitCode:
 		return json.Number(fmt.Sprint(st.ExitCode)), nil
 	}
 	v, ok := st.Outputs[r.Name]
@@ -56,30 +58,30 @@ func (n *planning) judge(i int, item *any) (bool, *condition.Problem) {
 	for k, r := range s.Condition.References {
 		value, err := n.value(n.states, r, item)
 		if err == nil {
-			value, err = tool.Decoded(value)
+			value, err = shape.Decoded(value)
 		}
 		if err != nil {
 			return false, &condition.Problem{Text: err.Error()}
 		}
-		v.Variables[tool.Variable(k)] = value
+		v.Variables[definition.Variable(k)] = value
 	}
 	return n.evaluate(s, v)
 }
 
 // Expression is a step's condition as an evaluator takes it.
-func (p *Plan) Expression(s *tool.Step) condition.Expression {
+func (p *Plan) Expression(s *definition.Step) condition.Expression {
 	e := condition.Expression{Text: s.Condition.Expression, Variables: map[string]condition.Type{}}
 	for i, r := range s.Condition.References {
-		e.Variables[tool.Variable(i)] = p.typeOf(r)
+		e.Variables[definition.Variable(i)] = p.typeOf(r)
 	}
 	return e
 }
 
-func (p *Plan) typeOf(r tool.Reference) condition.Type {
+func (p *Plan) typeOf(r definition.Reference) condition.Type {
 	switch r.From {
-	case tool.FromItem:
+	case definition.FromItem:
 		return condition.Any
-	case tool.FromInputs:
+	case definition.FromInputs:
 		for _, a := range p.Workflow.Inputs {
 			if a.Name == r.Name {
 				return inputType(a.Type)
@@ -87,7 +89,7 @@ func (p *Plan) typeOf(r tool.Reference) condition.Type {
 		}
 		return condition.Any
 	}
-	if r.Name == tool.FieldExitCode {
+	if r.Name == definition.FieldExitCode {
 		return condition.Int
 	}
 	return condition.String
@@ -95,13 +97,13 @@ func (p *Plan) typeOf(r tool.Reference) condition.Type {
 
 func inputType(t string) condition.Type {
 	switch t {
-	case tool.TypeString:
+	case shape.TypeString:
 		return condition.String
-	case tool.TypeInteger:
+	case shape.TypeInteger:
 		return condition.Int
-	case tool.TypeNumber:
+	case shape.TypeNumber:
 		return condition.Double
-	case tool.TypeBoolean:
+	case shape.TypeBoolean:
 		return condition.Bool
 	}
 	return condition.Any
@@ -137,18 +139,18 @@ func (p *Plan) ItemValue(s *States, i, item int) (any, error) {
 		}
 		return list[item], nil
 	}
-	return writtenItem(fe, item, func(r tool.Reference) (any, error) { return p.value(s, r, nil) })
+	return writtenItem(fe, item, func(r definition.Reference) (any, error) { return p.value(s, r, nil) })
 }
 
 // writtenItem is an item of a list or matrix that stands in the file.
-func writtenItem(fe *tool.ForEach, item int, value func(tool.Reference) (any, error)) (any, error) {
+func writtenItem(fe *definition.ForEach, item int, value func(definition.Reference) (any, error)) (any, error) {
 	if fe.Matrix == nil {
-		return tool.Substitute(fe.Items[item], value)
+		return definition.Substitute(fe.Items[item], value)
 	}
 	out := map[string]any{}
 	for k := len(fe.Matrix) - 1; k >= 0; k-- {
 		l := fe.Matrix[k]
-		v, err := tool.Substitute(l.Items[item%len(l.Items)], value)
+		v, err := definition.Substitute(l.Items[item%len(l.Items)], value)
 		if err != nil {
 			return nil, err
 		}
@@ -183,7 +185,7 @@ func (p *Plan) items(s *States, i int) ([]any, error) {
 	return list, nil
 }
 
-func decodeItems(text string, r tool.Reference) ([]any, error) {
+func decodeItems(text string, r definition.Reference) ([]any, error) {
 	var list []any
 	dec := json.NewDecoder(bytes.NewReader([]byte(text)))
 	dec.UseNumber()
@@ -217,7 +219,7 @@ func (p *Plan) Bind(s *States, i, item int) (*Bound, error) {
 		}
 		value = &v
 	}
-	lookup := func(r tool.Reference) (any, error) { return p.value(s, r, value) }
+	lookup := func(r definition.Reference) (any, error) { return p.value(s, r, value) }
 	b, err := p.bind(step, lookup)
 	if err == nil {
 		return b, nil
@@ -228,10 +230,10 @@ func (p *Plan) Bind(s *States, i, item int) (*Bound, error) {
 	return nil, err
 }
 
-func (p *Plan) bind(step *tool.Step, lookup func(tool.Reference) (any, error)) (*Bound, error) {
+func (p *Plan) bind(step *definition.Step, lookup func(definition.Reference) (any, error)) (*Bound, error) {
 	b := &Bound{Inputs: make(map[string]any, len(step.Inputs))}
 	for _, in := range step.Inputs {
-		v, err := tool.Substitute(in.Value, lookup)
+		v, err := definition.Substitute(in.Value, lookup)
 		if err != nil {
 			return nil, fmt.Errorf("input %s: %w", in.Name, err)
 		}
@@ -254,10 +256,10 @@ func (p *Plan) bind(step *tool.Step, lookup func(tool.Reference) (any, error)) (
 
 // nullItem is a reference of the step to an item, or a part of one, that is null: what a failed item of an earlier for_each
 // hands on.
-func nullItem(step *tool.Step, lookup func(tool.Reference) (any, error)) *tool.Reference {
-	var null *tool.Reference
-	step.References(func(r tool.Reference, _ tool.Position) {
-		if r.From != tool.FromItem || null != nil {
+func nullItem(step *definition.Step, lookup func(definition.Reference) (any, error)) *definition.Reference {
+	var null *definition.Reference
+	step.References(func(r definition.Reference, _ shape.Position) {
+		if r.From != definition.FromItem || null != nil {
 			return
 		}
 		if v, err := lookup(r); err == nil && v == nil {
@@ -267,7 +269,7 @@ func nullItem(step *tool.Step, lookup func(tool.Reference) (any, error)) *tool.R
 	return null
 }
 
-func variables(list []tool.StepVariable, lookup func(tool.Reference) (any, error)) ([]tool.EnvVar, error) {
+func variables(list []definition.StepVariable, lookup func(definition.Reference) (any, error)) ([]tool.EnvVar, error) {
 	var out []tool.EnvVar
 	for _, v := range list {
 		text, err := v.Value.Text(lookup)

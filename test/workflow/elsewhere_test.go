@@ -20,6 +20,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/mayfly-run/mayfly/internal/suite"
+
 	"github.com/mayfly-run/mayfly/internal/commandmock"
 	"github.com/mayfly-run/mayfly/internal/condition/cel"
 	"github.com/mayfly-run/mayfly/internal/content"
@@ -32,8 +34,9 @@ import (
 	"github.com/mayfly-run/mayfly/internal/run/local"
 	"github.com/mayfly-run/mayfly/internal/run/runtest"
 	"github.com/mayfly-run/mayfly/internal/secret"
-	"github.com/mayfly-run/mayfly/internal/tool"
+	"github.com/mayfly-run/mayfly/internal/shape"
 	"github.com/mayfly-run/mayfly/internal/workflow"
+	"github.com/mayfly-run/mayfly/internal/workflow/definition"
 	"github.com/mayfly-run/mayfly/test/testbed"
 )
 
@@ -181,7 +184,7 @@ func (w world) Command(c net.Conn)    { w.commands.Serve(c) }
 // newWorld has a web page and a command.
 func newWorld(t *testing.T) (world, *engine.Mocks) {
 	t.Helper()
-	suite, err := tool.ParseSuite("x_test.yaml", []byte(`tool: x
+	suite, err := suite.Parse("x_test.yaml", []byte(`tool: x
 tests:
 - name: a
   http: [{url: http://api.example/greeting, body: "hello from the test\n"}]
@@ -258,14 +261,14 @@ workflow:
 				t.Fatal(err)
 			}
 		}
-		def, err := tool.LoadDefinition(filepath.Join(folder, "flow.yaml"))
+		def, err := definition.Load(filepath.Join(folder, "flow.yaml"))
 		if err == nil {
 			err = def.Workflow.Resolve()
 		}
 		if err != nil {
 			t.Fatal(err)
 		}
-		plan := workflow.NewPlan(def.Workflow, map[string]any{"version": tool.Scalar{Text: "1.20", Value: json.Number("1.2")}})
+		plan := workflow.NewPlan(def.Workflow, map[string]any{"version": shape.Scalar{Text: "1.20", Value: json.Number("1.2")}})
 		for _, s := range plan.Steps {
 			if err := local.Pack(t.Context(), content.Store(filepath.Join(dir, "content")), s.Uses.Tool); err != nil {
 				t.Fatal(err)

@@ -12,10 +12,13 @@ import (
 	"github.com/mayfly-run/mayfly/internal/content"
 	"github.com/mayfly-run/mayfly/internal/engine"
 	"github.com/mayfly-run/mayfly/internal/image"
+	"github.com/mayfly-run/mayfly/internal/ownership"
 	"github.com/mayfly-run/mayfly/internal/policy"
 	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/secret"
+	"github.com/mayfly-run/mayfly/internal/shape"
 	"github.com/mayfly-run/mayfly/internal/tool"
+	"github.com/mayfly-run/mayfly/internal/workflow/definition"
 )
 
 // Failure is what an error means.
@@ -70,11 +73,11 @@ func rules() []rule {
 
 		typed(func(*content.DigestError) Failure { return failed(run.CodeInvalidInput) }),
 		typed(func(*tool.InputError) Failure { return failed(run.CodeInvalidInput) }),
-		typed(func(*tool.UntrustedError) Failure { return failed(run.CodeUntrusted) }),
-		typed(func(*tool.NotFoundError) Failure { return failed(run.CodeToolNotFound) }),
-		typed(func(*tool.Error) Failure { return failed(run.CodeInvalidDefinition) }),
+		typed(func(*ownership.UntrustedError) Failure { return failed(run.CodeUntrusted) }),
+		typed(func(*definition.NotFoundError) Failure { return failed(run.CodeToolNotFound) }),
+		typed(func(*shape.Error) Failure { return failed(run.CodeInvalidDefinition) }),
 		typed(func(*tool.WorkflowError) Failure { return failed(run.CodeInvalidDefinition) }),
-		typed(func(*tool.NotRunnableError) Failure { return failed(run.CodeInvalidDefinition) }),
+		typed(func(*definition.NotRunnableError) Failure { return failed(run.CodeInvalidDefinition) }),
 
 		typed(func(*condition.Problem) Failure { return failed(run.CodeInvalidDefinition) }),
 
@@ -104,7 +107,7 @@ func rules() []rule {
 		is("image.ErrMalformed", image.ErrMalformed, failed(run.CodeImageInvalid)),
 		is("image.ErrHostile", image.ErrHostile, failed(run.CodeImageInvalid)),
 
-		typed(func(*tool.PlacedError) Failure { return failed(run.CodeInvalidDefinition) }),
+		typed(func(*shape.PlacedError) Failure { return failed(run.CodeInvalidDefinition) }),
 
 		is("syscall.ENOSPC", syscall.ENOSPC, failed(run.CodeNoSpace)),
 		is("fs.ErrPermission", fs.ErrPermission, failed(run.CodePermissionDenied)),

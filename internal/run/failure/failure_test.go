@@ -8,6 +8,7 @@ import (
 	"go/token"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -67,10 +68,10 @@ func TestEveryErrorHasACode(t *testing.T) {
 		have[r.name] = true
 	}
 	found := 0
-	for _, pkg := range []string{"condition", "content", "engine", "image", "policy", "secret", "tool", "workflow"} {
+	for _, pkg := range []string{"condition", "content", "engine", "image", "policy", "ownership", "secret", "shape", "suite", "tool", "workflow", "workflow/definition"} {
 		for _, name := range exportedErrors(t, filepath.Join("..", "..", pkg)) {
 			found++
-			name = pkg + "." + name
+			name = path.Base(pkg) + "." + name // as reflection names the package
 			if !have[name] && uncoded[name] == "" {
 				t.Errorf("%s has no code; give it a rule in failure.go", name)
 			}

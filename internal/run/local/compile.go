@@ -14,6 +14,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/engine"
 	"github.com/mayfly-run/mayfly/internal/image"
 	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/shape"
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
@@ -225,7 +226,7 @@ func compileCommand(spec *engine.Spec, t *tool.Tool, config *image.RunConfig) er
 	default:
 		spec.Args = append(slices.Clone(config.Entrypoint), config.Cmd...)
 		if len(spec.Args) == 0 {
-			return &tool.PlacedError{Position: t.Source.Position, Err: fmt.Errorf("tool %q has neither command nor script, and image %s has no entrypoint; add a command", t.Name, spec.Image.Reference)}
+			return &shape.PlacedError{Position: t.Source.Position, Err: fmt.Errorf("tool %q has neither command nor script, and image %s has no entrypoint; add a command", t.Name, spec.Image.Reference)}
 		}
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/engine"
 	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/shape"
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
@@ -113,7 +114,7 @@ func (r *execution) outputs(t *tool.Tool, exit *engine.Exit) {
 
 // inBytes is a size for people, who have to see that a number is one of bytes.
 func inBytes(n int64) string {
-	text := tool.FormatSize(n)
+	text := shape.FormatSize(n)
 	if n == 0 || text[len(text)-1] >= '0' && text[len(text)-1] <= '9' {
 		text += " bytes"
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/content"
 	"github.com/mayfly-run/mayfly/internal/engine"
+	"github.com/mayfly-run/mayfly/internal/shape"
 	"github.com/mayfly-run/mayfly/internal/tempdir"
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
@@ -38,7 +39,7 @@ func Pack(ctx context.Context, store content.Store, t *tool.Tool) error {
 func noFolder(t *tool.Tool) error {
 	for _, v := range t.Volumes {
 		if v.File != "" {
-			return &tool.PlacedError{Position: v.Position, Err: fmt.Errorf("volume %s: the definition comes from no folder, so it has no files; save it to a file", v.Name)}
+			return &shape.PlacedError{Position: v.Position, Err: fmt.Errorf("volume %s: the definition comes from no folder, so it has no files; save it to a file", v.Name)}
 		}
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/shape"
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
@@ -42,9 +43,9 @@ func TestProcess(t *testing.T) {
 	watch := run.Watch{Emit: func(e run.Event) { events = append(events, e) }}
 	c, _ := connect(t, runner(func(_ context.Context, req *run.Request, watch run.Watch) (*run.Result, error) {
 		watch.Emit(run.Event{Seq: 1, Run: req.ID, State: &run.StateChange{State: run.Running}})
-		return &run.Result{Status: run.Error, Reason: req.Tool.Name + ": " + req.Inputs["n"].(tool.Scalar).Text}, errors.New("a reason")
+		return &run.Result{Status: run.Error, Reason: req.Tool.Name + ": " + req.Inputs["n"].(shape.Scalar).Text}, errors.New("a reason")
 	}))
-	result, err := c.Run(t.Context(), &run.Request{ID: "r", Tool: &tool.Tool{Name: "t"}, Inputs: run.Values{"n": tool.Scalar{Text: "0755"}}}, watch)
+	result, err := c.Run(t.Context(), &run.Request{ID: "r", Tool: &tool.Tool{Name: "t"}, Inputs: run.Values{"n": shape.Scalar{Text: "0755"}}}, watch)
 	if err == nil || err.Error() != "a reason" || result.Reason != "t: 0755" || len(events) != 1 || events[0].State.State != run.Running {
 		t.Errorf("%+v, %v, %+v", result, err, events)
 	}

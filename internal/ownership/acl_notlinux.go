@@ -1,0 +1,5 @@
+//go:build !linux
+
+package ownership
+
+func hasACL(string) bool { return false }

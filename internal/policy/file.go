@@ -1,0 +1,89 @@
+package policy
+
+import (
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/mayfly-run/mayfly/internal/network"
+	"github.com/mayfly-run/mayfly/internal/shape"
+	"github.com/mayfly-run/mayfly/internal/tool"
+	"go.yaml.in/yaml/v3"
+)
+
+// parse reads a policy. An empty file is an empty one. The error is a *[shape.Error].
+func parse(path string, data []byte) (*Policy, error) {
+	format := shape.Format{Bounds: shape.LargeBounds(), MayBeEmpty: true}
+	p, err := shape.Parse(format, path, data, policyShape(), "the policy")
+	if err != nil {
+		return nil, err
+	}
+	p.path = path
+	return &p, nil
+}
+
+func policyShape() shape.Shape[Policy] {
+	mode := shape.Choice("network mode", string(network.ModeNone), string(network.ModeList), string(network.ModePublic), string(network.ModeOpen))
+	egress := shape.Convert(tool.EgressShape(), func(rules tool.PlacedPolicy) *bound { return &bound{rules.Policy.Egress, rules.At} })
+	return shape.Object("the policy", []shape.Field[Policy]{
+		shape.Bind("defaults", "What a tool has that says nothing.", limitsShape(true), func(p *Policy) *limits { return &p.defaults }),
+		shape.Bind("max", "What a tool may ask for at most.", limitsShape(false), func(p *Policy) *limits { return &p.max }),
+		shape.Bind("networks", "The network modes that tools may use.", shape.List("a network", mode), func(p *Policy) *[]string { return &p.modes }),
+		shape.Bind("egress", "The rules that each egress rule of a tool has to be inside.", egress, func(p *Policy) **bound { return &p.egress }),
+		shape.Bind("capabilities", "The capabilities that a tool may ask for.", shape.List("a capability", shape.Text(nil, tool.CheckCapability)), func(p *Policy) *[]string { return &p.capabilities }),
+		shape.Bind("runtimes", "The runtimes that tools may use.", shape.List("a runtime", shape.Choice("runtime", "default", "gvisor")), func(p *Policy) *[]string { return &p.runtimes }),
+		shape.Bind("images", "Patterns of the images that tools may use.", shape.List("an image", shape.Text(nil, checkImagePattern)), func(p *Policy) *[]string { return &p.images }),
+		shape.Bind("read_only", "Whether the image's file system has to stay read-only.", shape.Boolean(), func(p *Policy) *bool { return &p.readOnly }),
+	}, checkPolicy)
+}
+
+// limitsShape are the keys of a tool's resources and time-out, and its network mode among the defaults.
+func limitsShape(defaults bool) shape.Shape[limits] {
+	var fields []shape.Field[limits]
+	for _, f := range tool.ResourcesFields() {
+		fields = append(fields, shape.Field[limits]{Key: f.Key, Doc: f.Doc, Schema: f.Schema, Read: func(d *shape.Decoder, n *yaml.Node, into *limits) {
+			f.Read(d, n, &into.resources)
+		}})
+	}
+	fields = append(fields, shape.Bind("timeout", "The time-out of an attempt.", tool.TimeoutShape(), func(l *limits) *time.Duration { return &l.timeout }))
+	what := "max"
+	if defaults {
+		what = "defaults"
+		mode := shape.Convert(shape.Choice("network mode", string(network.ModeNone), string(network.ModePublic), string(network.ModeOpen)),
+			func(s string) network.Mode { return network.Mode(s) })
+		fields = append(fields, shape.Bind("network", "The network mode.", mode, func(l *limits) *network.Mode { return &l.network }))
+	}
+	return shape.Object(what, fields, nil)
+}
+
+func checkImagePattern(s string) (wrong, hint string) {
+	if _, err := path.Match(s, ""); err != nil || strings.TrimSpace(s) == "" {
+		return "is not a pattern of images", "write it as registry.example.com/tools/*, alpine:* or alpine@*"
+	}
+	return "", ""
+}
+
+// checkPolicy refuses what would have no tool run, or more reached than the egress rules.
+func checkPolicy(d *shape.Decoder, n *yaml.Node, p *Policy) {
+	at := func(key string) *yaml.Node {
+		if found := shape.KeyOf(n, key); found != nil {
+			return found
+		}
+		return n
+	}
+	if p.modes != nil && len(p.modes) == 0 {
+		d.Report(at("networks"), "networks is empty, so no tool could run", "list what is allowed, such as [none]")
+	}
+	if p.egress == nil {
+		return
+	}
+	for _, mode := range []network.Mode{network.ModePublic, network.ModeOpen} {
+		if slices.Contains(p.modes, string(mode)) {
+			d.Report(at("networks"), "networks: "+string(mode)+" reaches more than any egress rules", "leave it out, or leave egress out")
+		}
+		if p.defaults.network == mode {
+			d.Report(at("defaults"), "defaults: network "+string(mode)+" reaches more than any egress rules", "leave it out, and tools that say nothing have the egress")
+		}
+	}
+}

@@ -1,0 +1,170 @@
+package shape
+
+import (
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// This file has the shapes of texts, and checks of them. A check returns what is wrong with a text and a hint, both empty when
+// nothing is.
+
+// Text is a string that check, if any, accepts. check returns what is wrong ("is not a name") and a hint.
+func Text(extra Schema, check func(string) (wrong, hint string)) Shape[string] {
+	sch := Schema{"type": "string"}
+	maps.Copy(sch, extra)
+	return Shape[string]{Schema: sch, Read: func(d *Decoder, n *yaml.Node, label string) (string, bool) {
+		n = Resolve(n)
+		// A plain date is text to everybody but YAML 1.1.
+		if n.Kind != yaml.ScalarNode || n.ShortTag() != "!!str" && n.ShortTag() != "!!timestamp" {
+			hint := pairHint(n)
+			if n.Kind == yaml.ScalarNode && n.ShortTag() != "!!null" {
+				hint = quoteHint(n)
+			}
+			d.Report(n, fmt.Sprintf("%s must be text, not %s", label, Describe(n)), hint)
+			return "", false
+		}
+		return n.Value, d.Accept(n, label, n.Value, check)
+	}}
+}
+
+// Loose is text in which numbers and true or false stand for themselves as written: "1.10" stays 1.10.
+func Loose(check func(string) (wrong, hint string)) Shape[string] {
+	sch := Schema{"type": []string{"string", "number", "boolean"}}
+	return Shape[string]{Schema: sch, Read: func(d *Decoder, n *yaml.Node, label string) (string, bool) {
+		n = Resolve(n)
+		if n.Kind != yaml.ScalarNode || n.ShortTag() == "!!null" {
+			d.Report(n, fmt.Sprintf("%s must be text or a number, not %s", label, Describe(n)), pairHint(n))
+			return "", false
+		}
+		return n.Value, d.Accept(n, label, n.Value, check)
+	}}
+}
+
+// pairHint helps where text has a ": " in it, by which it is a mapping.
+func pairHint(n *yaml.Node) string {
+	if n.Kind != yaml.MappingNode || len(n.Content) != 2 || n.Content[0].Kind != yaml.ScalarNode || n.Content[1].Kind != yaml.ScalarNode {
+		return ""
+	}
+	return "if it is text, put it in quotes: " + singleQuoted(n.Content[0].Value+": "+n.Content[1].Value)
+}
+
+// Accept reports what a check finds wrong with a value, and whether it found nothing.
+func (d *Decoder) Accept(n *yaml.Node, label, value string, check func(string) (wrong, hint string)) bool {
+	if check == nil {
+		return true
+	}
+	wrong, hint := check(value)
+	if wrong == "" {
+		return true
+	}
+	d.Report(n, fmt.Sprintf("%s %s %s", label, Quote(value), wrong), hint)
+	return false
+}
+
+// Choice is text out of a few words.
+func Choice(what string, words ...string) Shape[string] {
+	s := Loose(func(s string) (string, string) {
+		if slices.Contains(words, s) {
+			return "", ""
+		}
+		return "is not " + Article(what), DidYouMean(s, words, "write ")
+	})
+	s.Schema = Schema{"enum": words}
+	return s
+}
+
+// IsAlnum reports whether a byte is an ASCII letter or digit.
+func IsAlnum(c byte) bool {
+	return c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'z'
+}
+
+// MadeOf reports whether a text has ASCII letters, digits and the given punctuation alone.
+func MadeOf(s, punctuation string) bool {
+	for i := range len(s) {
+		if !IsAlnum(s[i]) && strings.IndexByte(punctuation, s[i]) < 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// Printable accepts text without control characters but line breaks and tabs: the texts of a definition end up on
+// terminals.
+func Printable(s string) (wrong, hint string) {
+	for _, r := range s {
+		if unicode.IsControl(r) && r != '\n' && r != '\t' {
+			return "has a control character in it", ""
+		}
+	}
+	return "", ""
+}
+
+// Quote quotes text for a message, shortened so that the message stays one readable line.
+func Quote(s string) string { return strconv.Quote(Brief(s)) }
+
+// Brief shortens text that comes from the file; a message must not grow with it.
+func Brief(s string) string {
+	const most = 60
+	if utf8.RuneCountInString(s) <= most {
+		return s
+	}
+	return string([]rune(s)[:most]) + "…"
+}
+
+// quoteHint says how to turn a scalar into text.
+func quoteHint(n *yaml.Node) string {
+	if Brief(n.Value) != n.Value {
+		return "put it in quotes"
+	}
+	return "put it in quotes: " + strconv.Quote(n.Value)
+}
+
+// Article puts "a" or "an" before a noun.
+func Article(noun string) string {
+	if strings.IndexByte("aeiou", noun[0]) >= 0 {
+		return "an " + noun
+	}
+	return "a " + noun
+}
+
+// InsideFolder accepts slash-separated paths that stay in a folder by their text. Symbolic links are for whoever opens the
+// file: it is to be opened through the folder, as os.Root does. Whose folder it is, such as "the tool", and examples of files in
+// it are for messages.
+func InsideFolder(owner string, examples ...string) func(string) (wrong, hint string) {
+	folder := owner + "'s folder"
+	advice, some := "write a path inside "+folder, "name a file or a folder in it"
+	if len(examples) > 0 {
+		advice += ", such as " + Listing(examples)
+		some += ", such as " + Listing(examples)
+	}
+	return func(s string) (wrong, hint string) {
+		switch {
+		case s == "" || len(s) > 4095 || strings.ContainsFunc(s, unicode.IsControl):
+			return "is not a path", advice
+		case strings.Contains(s, `\`):
+			return `has a "\" in it`, `separate folders with "/"`
+		case s[0] == '/' || len(s) > 1 && s[1] == ':':
+			return "is an absolute path", advice
+		case s == ".." || strings.HasPrefix(s, "../") || strings.Contains(s, "/../") || strings.HasSuffix(s, "/.."):
+			return "leaves " + folder, advice
+		case s == ".":
+			return "is " + owner + "'s whole folder", some
+		}
+		switch clean := path.Clean(s); clean {
+		case s:
+			return "", ""
+		case ".":
+			return "is not a clean path", advice
+		default:
+			return "is not a clean path", "write " + Quote(clean)
+		}
+	}
+}

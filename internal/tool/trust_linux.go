@@ -1,9 +1,0 @@
-package tool
-
-import "golang.org/x/sys/unix"
-
-// hasACL reports whether a file has an access control list beside its mode (acl(5)).
-func hasACL(path string) bool {
-	n, err := unix.Lgetxattr(path, "system.posix_acl_access", nil)
-	return err == nil && n > 0
-}

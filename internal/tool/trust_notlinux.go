@@ -1,5 +1,0 @@
-//go:build !linux
-
-package tool
-
-func hasACL(string) bool { return false }
