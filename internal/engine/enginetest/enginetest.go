@@ -39,7 +39,7 @@ func Shell(p Program, argument string) []string {
 }
 
 // startTime bounds one start or end of a sandbox in the suite.
-const startTime = 30 * time.Second
+const startTime = 2 * time.Minute
 
 var serial struct {
 	sync.Mutex
