@@ -2,11 +2,11 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
-# The shim is linked statically: one file that runs on any Linux distribution. For --wrap see internal/sandbox/goruntime.c.
+# All programs are linked statically: each is one file that runs on any Linux distribution. For --wrap see internal/sandbox/goruntime.c.
 SHIM_TAGS := seccomp,netgo,osusergo,shim
-SHIM_LDFLAGS := -s -w -linkmode external -extldflags "-static -Wl,--wrap=mmap -Wl,--wrap=pthread_create"
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
-LDFLAGS := -s -w -X github.com/mayfly-run/mayfly/internal/cli.version=$(VERSION)
+LDFLAGS := -s -w -X github.com/mayfly-run/mayfly/internal/program.version=$(VERSION)
+SHIM_LDFLAGS := $(LDFLAGS) -linkmode external -extldflags "-static -Wl,--wrap=mmap -Wl,--wrap=pthread_create"
 
 # Packages whose tests make real sandboxes run one at a time: each checks that it leaves nothing on the host.
 REAL := ./internal/oci/... ./internal/cli/... ./test/...
@@ -24,10 +24,9 @@ setup: ## install the Debian packages that building and testing need (as root)
 	@test/setup.sh
 
 .PHONY: build
-build: ## build bin/mayfly, bin/mayfly-shim and bin/mayfly-cel
+build: ## build bin/mayfly, bin/mayflyd, bin/mayfly-shim and bin/mayfly-cel
 	@pkg-config --exists libseccomp || { echo "make build: libseccomp's header files are missing; run 'make setup' first" >&2; exit 1; }
-	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/mayfly ./cmd/mayfly
-	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/mayfly-cel ./cmd/mayfly-cel
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/mayfly ./cmd/mayflyd ./cmd/mayfly-cel
 	go build -trimpath -tags $(SHIM_TAGS) -ldflags '$(SHIM_LDFLAGS)' -o bin/mayfly-shim ./cmd/mayfly-shim
 
 .PHONY: images
@@ -131,9 +130,9 @@ vet: ## run go vet
 	go vet ./...
 
 .PHONY: cross
-cross: ## build mayfly for macOS and Windows
-	GOOS=darwin GOARCH=arm64 CGO_ENABLED=0 go build -o /dev/null ./cmd/mayfly ./cmd/mayfly-cel
-	GOOS=windows GOARCH=amd64 CGO_ENABLED=0 go build -o /dev/null ./cmd/mayfly ./cmd/mayfly-cel
+cross: ## build what is pure Go for macOS and Windows
+	GOOS=darwin GOARCH=arm64 CGO_ENABLED=0 go build -o /dev/null ./cmd/mayfly ./cmd/mayflyd ./cmd/mayfly-cel
+	GOOS=windows GOARCH=amd64 CGO_ENABLED=0 go build -o /dev/null ./cmd/mayfly ./cmd/mayflyd ./cmd/mayfly-cel
 
 .PHONY: bench
 bench: setup build images ## measure the budgets beside docker, podman and runc (as root)
