@@ -231,6 +231,9 @@ func (s *sandbox) start(ctx context.Context, shim string, lease *idLease, spec *
 	stop := context.AfterFunc(ctx, s.hangUp)
 	defer stop()
 	s.enc, s.dec = json.NewEncoder(s.control), json.NewDecoder(s.control)
+	if err := s.enc.Encode(wire.NewHello()); err != nil {
+		return s.lost(ctx, err)
+	}
 	if err := s.send(wire.Request{Start: &wire.Start{
 		Spec: spec, Local: local,
 		Dir: s.runDir.path, FirstID: lease.first, IDCount: lease.count, Cgroup: s.cgroup, Rootless: lease.shared,
