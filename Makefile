@@ -5,6 +5,17 @@ SHELL := /bin/bash
 # All programs are linked statically: each is one file that runs on any Linux distribution. For --wrap see internal/sandbox/goruntime.c.
 SHIM_TAGS := seccomp,netgo,osusergo,shim
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+# Without the state of git in the programs: the same sources make the same bytes, wherever they are.
+GOBUILD := go build -trimpath -buildvcs=false
+BIN := bin
+PAGES := .build/pages
+
+# Where make install puts things; DESTDIR comes before them all.
+PREFIX := /usr/local
+MANDIR := $(PREFIX)/share/man
+BASHDIR := $(PREFIX)/share/bash-completion/completions
+ZSHDIR := $(PREFIX)/share/zsh/site-functions
+FISHDIR := $(PREFIX)/share/fish/vendor_completions.d
 LDFLAGS := -s -w -X github.com/mayfly-run/mayfly/internal/program.version=$(VERSION)
 SHIM_LDFLAGS := $(LDFLAGS) -linkmode external -extldflags "-static -Wl,--wrap=mmap -Wl,--wrap=pthread_create"
 
@@ -24,10 +35,33 @@ setup: ## install the Debian packages that building and testing need (as root)
 	@test/setup.sh
 
 .PHONY: build
-build: ## build bin/mayfly, bin/mayflyd, bin/mayfly-shim and bin/mayfly-cel
+build: libseccomp build-go ## build bin/mayfly, bin/mayflyd, bin/mayfly-shim and bin/mayfly-cel
+	CGO_ENABLED=1 $(GOBUILD) -tags $(SHIM_TAGS) -ldflags '$(SHIM_LDFLAGS)' -o $(BIN)/mayfly-shim ./cmd/mayfly-shim
+
+.PHONY: libseccomp
+libseccomp:
 	@pkg-config --exists libseccomp || { echo "make build: libseccomp's header files are missing; run 'make setup' first" >&2; exit 1; }
-	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/mayfly ./cmd/mayflyd ./cmd/mayfly-cel
-	go build -trimpath -tags $(SHIM_TAGS) -ldflags '$(SHIM_LDFLAGS)' -o bin/mayfly-shim ./cmd/mayfly-shim
+
+.PHONY: build-go
+build-go: ## build the programs that are pure Go, which need no C compiler
+	CGO_ENABLED=0 $(GOBUILD) -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/mayfly ./cmd/mayflyd ./cmd/mayfly-cel
+
+.PHONY: pages
+pages: ## write the man pages and the shell completions to .build/pages
+	@GOOS= GOARCH= CC= CGO_ENABLED=0 go run ./release/pages -version '$(VERSION)' $(PAGES)
+
+.PHONY: install
+install: build pages ## install programs, man pages and completions below DESTDIR and PREFIX (/usr/local)
+	install -d $(addprefix $(DESTDIR),$(PREFIX)/bin $(MANDIR)/man1 $(BASHDIR) $(ZSHDIR) $(FISHDIR))
+	install -m 755 $(addprefix $(BIN)/,mayfly mayflyd mayfly-shim mayfly-cel) $(DESTDIR)$(PREFIX)/bin
+	install -m 644 $(PAGES)/man1/*.1 $(DESTDIR)$(MANDIR)/man1
+	install -m 644 $(PAGES)/bash/mayfly $(DESTDIR)$(BASHDIR)
+	install -m 644 $(PAGES)/zsh/_mayfly $(DESTDIR)$(ZSHDIR)
+	install -m 644 $(PAGES)/fish/mayfly.fish $(DESTDIR)$(FISHDIR)
+
+.PHONY: release
+release: ## write tarballs, Debian packages, SBOMs and checksums to .build/release (as root: it installs a cross compiler)
+	VERSION='$(VERSION)' release/build.sh .build/release amd64 arm64
 
 .PHONY: images
 images: setup ## build the project's base images from Debian packages
@@ -101,6 +135,11 @@ test-security: build ## the attacks of the security profile (as root)
 test-full: build ## what takes long, whole: 10 GB of log, 200 cancelled runs, 100 kills of a workflow, 1,000 items (as root)
 	MAYFLY_TEST_FULL=1 go test -p 1 -count=1 -timeout 30m -v -run '^TestI1[78]' ./test/security
 	MAYFLY_TEST_FULL=1 go test -count=1 -timeout 30m -v -run '^TestKilled|^TestManyItems' ./test/workflow
+
+.PHONY: test-release
+test-release: release ## test the whole release, and that two builds from nothing are the same (as root)
+	MAYFLY_TEST_RELEASE=$(CURDIR)/.build/release go test -count=1 -timeout 30m -run '^TestRelease' ./test/release
+	MAYFLY_TEST_FULL=1 go test -count=1 -timeout 60m -run '^TestReproducible' ./test/release
 
 .PHONY: test-vm
 test-vm: ## test on cgroup v2, systemd and Debian's kernel, in an emulated machine: half an hour (as root)

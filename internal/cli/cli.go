@@ -42,6 +42,11 @@ func Main(ctx context.Context, args []string, in io.Reader, out, errOut io.Write
 	return exitStatus(err)
 }
 
+// Command is the command with everything below it, for its documentation.
+func Command() *cobra.Command {
+	return newRoot(streams{in: os.Stdin, out: os.Stdout, err: os.Stderr})
+}
+
 func newRoot(s streams) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "mayfly",
