@@ -10,7 +10,7 @@ if [ $# -lt 2 ]; then
   exit 2
 fi
 version=${VERSION:-$(git describe --tags --always --dirty)}
-SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
+SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || stat -c %Y CHANGELOG.md)}
 export SOURCE_DATE_EPOCH
 mkdir -p "$1"
 out=$(cd "$1" && pwd)
