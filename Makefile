@@ -2,11 +2,22 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
-# The shim is linked statically: one file that runs on any Linux distribution. For --wrap see internal/sandbox/goruntime.c.
+# All programs are linked statically: each is one file that runs on any Linux distribution. For --wrap see internal/sandbox/goruntime.c.
 SHIM_TAGS := seccomp,netgo,osusergo,shim
-SHIM_LDFLAGS := -s -w -linkmode external -extldflags "-static -Wl,--wrap=mmap -Wl,--wrap=pthread_create"
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
-LDFLAGS := -s -w -X github.com/mayfly-run/mayfly/internal/cli.version=$(VERSION)
+# Without the state of git in the programs: the same sources make the same bytes, wherever they are.
+GOBUILD := go build -trimpath -buildvcs=false
+BIN := bin
+PAGES := .build/pages
+
+# Where make install puts things; DESTDIR comes before them all.
+PREFIX := /usr/local
+MANDIR := $(PREFIX)/share/man
+BASHDIR := $(PREFIX)/share/bash-completion/completions
+ZSHDIR := $(PREFIX)/share/zsh/site-functions
+FISHDIR := $(PREFIX)/share/fish/vendor_completions.d
+LDFLAGS := -s -w -X github.com/mayfly-run/mayfly/internal/program.version=$(VERSION)
+SHIM_LDFLAGS := $(LDFLAGS) -linkmode external -extldflags "-static -Wl,--wrap=mmap -Wl,--wrap=pthread_create"
 
 # Packages whose tests make real sandboxes run one at a time: each checks that it leaves nothing on the host.
 REAL := ./internal/oci/... ./internal/cli/... ./test/...
@@ -24,11 +35,33 @@ setup: ## install the Debian packages that building and testing need (as root)
 	@test/setup.sh
 
 .PHONY: build
-build: ## build bin/mayfly, bin/mayfly-shim and bin/mayfly-cel
+build: libseccomp build-go ## build bin/mayfly, bin/mayflyd, bin/mayfly-shim and bin/mayfly-cel
+	CGO_ENABLED=1 $(GOBUILD) -tags $(SHIM_TAGS) -ldflags '$(SHIM_LDFLAGS)' -o $(BIN)/mayfly-shim ./cmd/mayfly-shim
+
+.PHONY: libseccomp
+libseccomp:
 	@pkg-config --exists libseccomp || { echo "make build: libseccomp's header files are missing; run 'make setup' first" >&2; exit 1; }
-	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/mayfly ./cmd/mayfly
-	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/mayfly-cel ./cmd/mayfly-cel
-	go build -trimpath -tags $(SHIM_TAGS) -ldflags '$(SHIM_LDFLAGS)' -o bin/mayfly-shim ./cmd/mayfly-shim
+
+.PHONY: build-go
+build-go: ## build the programs that are pure Go, which need no C compiler
+	CGO_ENABLED=0 $(GOBUILD) -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/mayfly ./cmd/mayflyd ./cmd/mayfly-cel
+
+.PHONY: pages
+pages: ## write the man pages and the shell completions to .build/pages
+	@GOOS= GOARCH= CC= CGO_ENABLED=0 go run ./release/pages -version '$(VERSION)' $(PAGES)
+
+.PHONY: install
+install: build pages ## install programs, man pages and completions below DESTDIR and PREFIX (/usr/local)
+	install -d $(addprefix $(DESTDIR),$(PREFIX)/bin $(MANDIR)/man1 $(BASHDIR) $(ZSHDIR) $(FISHDIR))
+	install -m 755 $(addprefix $(BIN)/,mayfly mayflyd mayfly-shim mayfly-cel) $(DESTDIR)$(PREFIX)/bin
+	install -m 644 $(PAGES)/man1/*.1 $(DESTDIR)$(MANDIR)/man1
+	install -m 644 $(PAGES)/bash/mayfly $(DESTDIR)$(BASHDIR)
+	install -m 644 $(PAGES)/zsh/_mayfly $(DESTDIR)$(ZSHDIR)
+	install -m 644 $(PAGES)/fish/mayfly.fish $(DESTDIR)$(FISHDIR)
+
+.PHONY: release
+release: ## write tarballs, Debian packages, SBOMs and checksums to .build/release (as root: it installs a cross compiler)
+	VERSION='$(VERSION)' release/build.sh .build/release amd64 arm64
 
 .PHONY: images
 images: setup ## build the project's base images from Debian packages
@@ -103,6 +136,11 @@ test-full: build ## what takes long, whole: 10 GB of log, 200 cancelled runs, 10
 	MAYFLY_TEST_FULL=1 go test -p 1 -count=1 -timeout 30m -v -run '^TestI1[78]' ./test/security
 	MAYFLY_TEST_FULL=1 go test -count=1 -timeout 30m -v -run '^TestKilled|^TestManyItems' ./test/workflow
 
+.PHONY: test-release
+test-release: release ## test the whole release, and that two builds from nothing are the same (as root)
+	MAYFLY_TEST_RELEASE=$(CURDIR)/.build/release go test -count=1 -timeout 30m -run '^TestRelease' ./test/release
+	MAYFLY_TEST_FULL=1 go test -count=1 -timeout 60m -run '^TestReproducible' ./test/release
+
 .PHONY: test-vm
 test-vm: ## test on cgroup v2, systemd and Debian's kernel, in an emulated machine: half an hour (as root)
 	test/vm/run.sh
@@ -131,9 +169,9 @@ vet: ## run go vet
 	go vet ./...
 
 .PHONY: cross
-cross: ## build mayfly for macOS and Windows
-	GOOS=darwin GOARCH=arm64 CGO_ENABLED=0 go build -o /dev/null ./cmd/mayfly ./cmd/mayfly-cel
-	GOOS=windows GOARCH=amd64 CGO_ENABLED=0 go build -o /dev/null ./cmd/mayfly ./cmd/mayfly-cel
+cross: ## build what is pure Go for macOS and Windows
+	GOOS=darwin GOARCH=arm64 CGO_ENABLED=0 go build -o /dev/null ./cmd/mayfly ./cmd/mayflyd ./cmd/mayfly-cel
+	GOOS=windows GOARCH=amd64 CGO_ENABLED=0 go build -o /dev/null ./cmd/mayfly ./cmd/mayflyd ./cmd/mayfly-cel
 
 .PHONY: bench
 bench: setup build images ## measure the budgets beside docker, podman and runc (as root)

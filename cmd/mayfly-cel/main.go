@@ -8,12 +8,17 @@ import (
 	"os/signal"
 
 	"github.com/mayfly-run/mayfly/internal/condition/cel"
+	"github.com/mayfly-run/mayfly/internal/program"
 )
 
 func main() {
 	// Ctrl-C is for mayfly, which ends this program by ending its input.
 	signal.Ignore(os.Interrupt)
-	if err := cel.Serve(context.Background(), os.Stdin, os.Stdout); err != nil {
+	answered, err := program.AnswerVersion(os.Stdout, program.CEL, os.Args[1:])
+	if !answered {
+		err = cel.Serve(context.Background(), os.Stdin, os.Stdout)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "mayfly-cel:", err)
 		os.Exit(1)
 	}

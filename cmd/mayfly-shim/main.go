@@ -21,6 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/mayfly-run/mayfly/internal/oci/wire"
+	"github.com/mayfly-run/mayfly/internal/program"
 	"github.com/mayfly-run/mayfly/internal/sandbox"
 )
 
@@ -43,6 +44,13 @@ func init() {
 }
 
 func main() {
+	if answered, err := program.AnswerVersion(os.Stdout, program.Shim, os.Args[1:]); answered {
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "mayfly-shim:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	if len(os.Args) != 5 || os.Args[1] != "supervise" {
 		fmt.Fprintln(os.Stderr, "mayfly-shim is started by mayfly; see: mayfly run --help")
 		os.Exit(2)

@@ -11,13 +11,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mayfly-run/mayfly/internal/program"
 	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/run/failure"
 	"github.com/mayfly-run/mayfly/internal/textsafe"
 )
-
-// version is set by the build.
-var version = "dev"
 
 // streams are the command's own standard streams.
 type streams struct {
@@ -44,6 +42,11 @@ func Main(ctx context.Context, args []string, in io.Reader, out, errOut io.Write
 	return exitStatus(err)
 }
 
+// Command is the command with everything below it, for its documentation.
+func Command() *cobra.Command {
+	return newRoot(streams{in: os.Stdin, out: os.Stdout, err: os.Stderr})
+}
+
 func newRoot(s streams) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "mayfly",
@@ -55,7 +58,7 @@ isolated container of its own that lives only as long as the run.`,
   mayfly test
   mayfly validate tools/*/tool.yaml
   mayfly doctor`,
-		Version:       version,
+		Version:       program.Version(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -68,7 +71,7 @@ isolated container of its own that lives only as long as the run.`,
 			return cmd.Help()
 		},
 	}
-	root.SetVersionTemplate(versionText())
+	root.SetVersionTemplate(program.ThisBuild().Line(program.Mayfly) + "\n")
 	root.SetIn(s.in)
 	root.SetOut(s.out)
 	root.SetErr(s.err)

@@ -10,6 +10,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/image"
 	"github.com/mayfly-run/mayfly/internal/oci"
 	"github.com/mayfly-run/mayfly/internal/ownership"
+	"github.com/mayfly-run/mayfly/internal/program"
 )
 
 // newEngine is the embedded engine.
@@ -22,7 +23,7 @@ func newEngine() (engine.Engine, error) {
 }
 
 func embedded() (*oci.Engine, error) {
-	shim, err := oci.ShimPath()
+	shim, err := program.Find(program.Shim)
 	if err != nil {
 		return nil, err
 	}
@@ -86,7 +87,7 @@ func enterNamespace(vetted ownership.Vetted) error {
 	if err != nil {
 		return err
 	}
-	shim, err := oci.ShimPath()
+	shim, err := program.Find(program.Shim)
 	if err != nil {
 		return err
 	}

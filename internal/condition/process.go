@@ -8,9 +8,10 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"sync"
 	"time"
+
+	"github.com/mayfly-run/mayfly/internal/program"
 )
 
 // Request is one line to mayfly-cel: exactly one field is set.
@@ -54,7 +55,7 @@ var _ Evaluator = (*Process)(nil)
 
 // NewProcess returns the evaluator of the program mayfly-cel at a path; empty looks for it beside this program and in
 // PATH, when it is first needed.
-func NewProcess(program string) *Process { return &Process{program: program} }
+func NewProcess(path string) *Process { return &Process{program: path} }
 
 // patience bounds a question. CEL's cost limit ends an evaluation long before; what else could take this long is a
 // broken program.
@@ -122,14 +123,14 @@ func (p *Process) start() error {
 	if p.cmd != nil {
 		return nil
 	}
-	program := p.program
-	if program == "" {
+	path := p.program
+	if path == "" {
 		var err error
-		if program, err = find(); err != nil {
+		if path, err = program.Find(program.CEL); err != nil {
 			return err
 		}
 	}
-	cmd := exec.Command(program)
+	cmd := exec.Command(path)
 	cmd.Env, cmd.Stderr = []string{"GOMEMLIMIT=256MiB"}, os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -140,27 +141,11 @@ func (p *Process) start() error {
 		return err
 	}
 	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("start %s, which evaluates conditions: %w", program, err)
+		return fmt.Errorf("start %s, which evaluates conditions: %w", path, err)
 	}
 	p.cmd, p.in, p.enc, p.dec = cmd, in, json.NewEncoder(in), json.NewDecoder(out)
 	p.enc.SetEscapeHTML(false)
 	return nil
-}
-
-// find looks for mayfly-cel.
-func find() (string, error) {
-	self, err := os.Executable()
-	if err == nil {
-		beside := filepath.Join(filepath.Dir(self), "mayfly-cel"+filepath.Ext(self))
-		if _, err := os.Stat(beside); err == nil {
-			return beside, nil
-		}
-	}
-	path, err := exec.LookPath("mayfly-cel")
-	if err != nil {
-		return "", fmt.Errorf("mayfly-cel, which evaluates conditions, is neither beside %s nor in PATH; install the programs in one folder: %w", self, err)
-	}
-	return path, nil
 }
 
 // Close implements [Evaluator].

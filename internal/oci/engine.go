@@ -24,7 +24,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -232,6 +231,9 @@ func (s *sandbox) start(ctx context.Context, shim string, lease *idLease, spec *
 	stop := context.AfterFunc(ctx, s.hangUp)
 	defer stop()
 	s.enc, s.dec = json.NewEncoder(s.control), json.NewDecoder(s.control)
+	if err := s.enc.Encode(wire.NewHello()); err != nil {
+		return s.lost(ctx, err)
+	}
 	if err := s.send(wire.Request{Start: &wire.Start{
 		Spec: spec, Local: local,
 		Dir: s.runDir.path, FirstID: lease.first, IDCount: lease.count, Cgroup: s.cgroup, Rootless: lease.shared,
@@ -276,20 +278,4 @@ func (s *sandbox) awaitRunning(ctx context.Context) error {
 			return s.lost(ctx, errors.New("it reported an exit before a start"))
 		}
 	}
-}
-
-// ShimPath finds mayfly-shim beside the running program or in PATH.
-func ShimPath() (string, error) {
-	self, err := os.Executable()
-	if err == nil {
-		beside := filepath.Join(filepath.Dir(self), "mayfly-shim")
-		if _, err := os.Stat(beside); err == nil {
-			return beside, nil
-		}
-	}
-	path, err := exec.LookPath("mayfly-shim")
-	if err != nil {
-		return "", fmt.Errorf("mayfly-shim is neither beside %s nor in PATH; install both programs in one folder: %w", self, err)
-	}
-	return path, nil
 }

@@ -59,7 +59,11 @@ func (e *Engine) Orphan(spec *engine.Spec, local engine.Local, endWithin time.Du
 	if err := shim.Start(); err != nil {
 		return nil, nil, err
 	}
-	err = json.NewEncoder(control).Encode(wire.Request{Start: &wire.Start{
+	enc := json.NewEncoder(control)
+	if err := enc.Encode(wire.NewHello()); err != nil {
+		return nil, nil, err
+	}
+	err = enc.Encode(wire.Request{Start: &wire.Start{
 		Spec: spec, Local: local, Dir: dir.path, FirstID: lease.first, IDCount: lease.count, Cgroup: e.cgroupOf(spec.ID), EndWithin: endWithin,
 	}})
 	return shim, control, errors.Join(err, theirs.Close(), null.Close(), lease.release(), dir.lock.Close())

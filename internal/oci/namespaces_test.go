@@ -3,6 +3,7 @@
 package oci_test
 
 import (
+	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/mayfly-run/mayfly/internal/oci/wire"
 	"github.com/mayfly-run/mayfly/test/testbed"
 )
 
@@ -20,7 +22,11 @@ func TestNamespacesThatCantBeMade(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer request.Close()
-	if _, err := end.WriteString(`{"start":{"spec":{"id":"none"},"dir":"` + t.TempDir() + `","end_within":60000000000}}`); err != nil {
+	hello, err := json.Marshal(wire.NewHello())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := end.WriteString(string(hello) + `{"start":{"spec":{"id":"none"},"dir":"` + t.TempDir() + `","end_within":60000000000}}`); err != nil {
 		t.Fatal(err)
 	}
 	end.Close()

@@ -52,6 +52,9 @@ const maxStartBytes = 128 << 20
 func Supervise(control *os.File, stdin, stdout, stderr *os.File) error {
 	r := &reporter{enc: json.NewEncoder(control)}
 	dec := json.NewDecoder(io.LimitReader(control, maxStartBytes))
+	if ok, err := greet(r, dec); err != nil || !ok {
+		return err
+	}
 	var first wire.Request
 	if err := dec.Decode(&first); err != nil {
 		return fmt.Errorf("read the start request: %w", err)
@@ -82,6 +85,25 @@ func Supervise(control *os.File, stdin, stdout, stderr *os.File) error {
 		return errors.Join(err, abandon(s.start))
 	}
 	return nil
+}
+
+// greet reads mayfly's hello. If it speaks another protocol, greet reports that, waits until mayfly has hung up, and returns
+// false. Until then mayfly may be sending its request.
+func greet(r *reporter, dec *json.Decoder) (bool, error) {
+	var hello wire.Hello
+	if err := dec.Decode(&hello); err != nil {
+		return false, fmt.Errorf("read mayfly's hello: %w", err)
+	}
+	err := hello.Check(wire.NewHello())
+	if err == nil {
+		return true, nil
+	}
+	if err := r.send(wire.Report{Failure: wire.NewFailure(err)}); err != nil {
+		return false, err
+	}
+	for dec.Decode(new(json.RawMessage)) == nil {
+	}
+	return false, nil
 }
 
 // done waits until mayfly has the last report, and says whether it lived to get it.

@@ -29,7 +29,8 @@ func TestMain(m *testing.M) { testbed.Main(m) }
 var heavy = []string{
 	"gvisor.dev/gvisor", "github.com/opencontainers/runc", "github.com/seccomp",
 	"k8s.io", "github.com/docker/docker", "google.golang.org/grpc", "github.com/containerd/containerd",
-	"cel.dev/cel-go", "google.golang.org/protobuf",
+	"cel.dev/cel-go", "google.golang.org/protobuf", "database/sql", "modernc.org/sqlite",
+	"github.com/mayfly-run/mayfly/internal/daemon", // mayfly executes mayflyd
 }
 
 func TestTheCommandImportsNothingHeavy(t *testing.T) {
@@ -43,7 +44,8 @@ func TestTheCommandImportsNothingHeavy(t *testing.T) {
 	}
 	for _, dep := range deps {
 		for _, h := range heavy {
-			if dep == h || strings.HasPrefix(dep, h+"/") {
+			// The module of UUIDs implements two interfaces of database/sql/driver, which is small.
+			if (dep == h || strings.HasPrefix(dep, h+"/")) && dep != "database/sql/driver" {
 				t.Errorf("cmd/mayfly imports %s", dep)
 			}
 		}

@@ -6,6 +6,7 @@
 // sandbox and exits; when the shim dies, mayfly reads it.
 //
 //	mayfly                         mayfly-shim
+//	  |---- Hello -------------------->|  a shim of another protocol reports a failure
 //	  |---- Request{Start} ----------->|  spec, secret values and what is on this host, once
 //	  |<--- Report{Running} -----------|  the tool's first process was executed
 //	  |<--- Report{Event}… ------------|  metrics, connections; a quick tool's may come before Running

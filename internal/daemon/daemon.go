@@ -1,0 +1,59 @@
+// Package daemon is the mayflyd command: what runs for long, or needs libraries that would make the start of mayfly slow.
+// mayfly starts it; so far it only says its version.
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mayfly-run/mayfly/internal/program"
+)
+
+// Main runs the command with its arguments (without the program's name) and returns the exit status: 0, or 1 after it has
+// written an error to errOut.
+func Main(ctx context.Context, args []string, out, errOut io.Writer) int {
+	root := Command()
+	root.SetArgs(args)
+	root.SetOut(out)
+	root.SetErr(errOut)
+	if err := root.ExecuteContext(ctx); err != nil {
+		fmt.Fprintf(errOut, "%s: %v\n", program.Daemon, err)
+		return 1
+	}
+	return 0
+}
+
+// Command is the command with everything below it.
+func Command() *cobra.Command {
+	root := &cobra.Command{
+		Use:           program.Daemon,
+		Short:         "Mayfly's services",
+		Long:          "The part of Mayfly that runs services. The command mayfly starts it; so far it only says its version.",
+		Version:       program.Version(),
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.NoArgs,
+		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	root.SetVersionTemplate(program.ThisBuild().Line(program.Daemon) + "\n")
+	root.AddCommand(versionCommand())
+	return root
+}
+
+func versionCommand() *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use:     "version",
+		Short:   "Print the version",
+		Example: "  mayflyd version --json",
+		Args:    cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return program.PrintVersion(c.OutOrStdout(), program.Daemon, asJSON)
+		},
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return c
+}
