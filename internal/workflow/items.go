@@ -23,8 +23,8 @@ func perItem(s *definition.Step) bool {
 	return false
 }
 
-// items plans a step with for_each that has begun.
-func (n *planning) items(i int) {
+// planItems plans a step with for_each that has begun.
+func (n *planning) planItems(i int) {
 	s, st := n.Steps[i], &n.states.Steps[i]
 	if st.Items == nil {
 		return // its one run is under way

@@ -151,7 +151,7 @@ type Conditions func(step *definition.Step, v condition.Values) (bool, *conditio
 // running, and nothing when the workflow has ended ([Plan.Ended]).
 func (p *Plan) Next(s *States, evaluate Conditions) []Action {
 	n := &planning{Plan: p, states: s, evaluate: evaluate, room: p.MaxParallel - running(s)}
-	n.blocked = make([]int, p.main())
+	n.blocked = make([]blocker, p.main())
 	ended := true
 	for _, i := range p.order {
 		n.block(i)
@@ -221,13 +221,19 @@ func (p *Plan) Apply(s *States, a Action) {
 	}
 }
 
+// blocker is a failed step that another depends on; there may be none.
+type blocker struct {
+	step int
+	ok   bool
+}
+
 // planning is one call of Next.
 type planning struct {
 	*Plan
 	states   *States
 	evaluate Conditions
-	room     int   // how many runs may start
-	blocked  []int // for each step a failed one that it depends on, plus one; 0 for none
+	room     int       // how many runs may start
+	blocked  []blocker // for each step
 	actions  []Action
 }
 
@@ -253,10 +259,10 @@ func (n *planning) counts(i int) bool {
 func (n *planning) block(i int) {
 	for _, j := range n.edges[i] {
 		if n.counts(j) {
-			n.blocked[i] = j + 1
+			n.blocked[i] = blocker{j, true}
 			return
 		}
-		if n.blocked[j] != 0 {
+		if n.blocked[j].ok {
 			n.blocked[i] = n.blocked[j]
 		}
 	}
@@ -270,15 +276,15 @@ func (n *planning) step(i int) {
 		}
 	}
 	if n.states.Steps[i].Status == run.Running {
-		n.items(i)
+		n.planItems(i)
 		return
 	}
 	if n.states.Ending != "" {
 		n.cancel(i, -1)
 		return
 	}
-	if failed := n.stops(i); failed >= 0 {
-		n.skip(i, -1, fmt.Sprintf("step %s %s", n.Steps[failed].Name, ended(n.states.Steps[failed].Status)))
+	if failed := n.stops(i); failed.ok {
+		n.skip(i, -1, fmt.Sprintf("step %s %s", n.Steps[failed.step].Name, ended(n.states.Steps[failed.step].Status)))
 		return
 	}
 	n.begin(i)
@@ -288,7 +294,7 @@ func (n *planning) step(i int) {
 // undo or report is what became of them.
 func (n *planning) outlook(i int) (success, failure bool) {
 	if i < n.main() {
-		return n.blocked[i] == 0, n.blocked[i] != 0
+		return !n.blocked[i].ok, n.blocked[i].ok
 	}
 	for j := range n.main() {
 		failure = failure || n.counts(j)
@@ -322,14 +328,14 @@ func ended(s run.State) string {
 	return "failed"
 }
 
-// stops returns a failed step because of which step i doesn't run, or -1. A condition that calls success, failure or
+// stops returns a failed step because of which step i doesn't run. A condition that calls success, failure or
 // always decides by itself; one that looks at how a step ended decides about that step.
-func (n *planning) stops(i int) int {
+func (n *planning) stops(i int) blocker {
 	c := n.Steps[i].Condition
-	if n.blocked[i] == 0 || c != nil && len(c.Functions) > 0 {
-		return -1
+	if !n.blocked[i].ok || c != nil && len(c.Functions) > 0 {
+		return blocker{}
 	}
-	judged := map[string]bool{}
+	judged := map[string]bool{} // by the condition
 	if c != nil {
 		for _, r := range c.References {
 			if r.From == definition.FromStep && !r.IsOutput() {
@@ -338,34 +344,36 @@ func (n *planning) stops(i int) int {
 		}
 	}
 	if len(judged) == 0 {
-		return n.blocked[i] - 1
+		return n.blocked[i]
 	}
-	seen := map[int]bool{}
-	var find func(i int) int
-	find = func(i int) int {
-		for _, j := range n.edges[i] {
-			if seen[j] {
-				continue
-			}
-			seen[j] = true
-			if n.counts(j) && !judged[n.Steps[j].Name] {
-				return j
-			}
-			if n.blocked[j] != 0 {
-				if k := find(j); k >= 0 {
-					return k
-				}
-			}
+	return n.unjudged(i, judged, map[int]bool{})
+}
+
+// unjudged finds a failed step that step i depends on, directly or by others, and that the condition doesn't judge. seen are the
+// steps that were looked at.
+func (n *planning) unjudged(i int, judged map[string]bool, seen map[int]bool) blocker {
+	for _, j := range n.edges[i] {
+		if seen[j] {
+			continue
 		}
-		return -1
+		seen[j] = true
+		if n.counts(j) && !judged[n.Steps[j].Name] {
+			return blocker{j, true}
+		}
+		if !n.blocked[j].ok {
+			continue
+		}
+		if found := n.unjudged(j, judged, seen); found.ok {
+			return found
+		}
 	}
-	return find(i)
+	return blocker{}
 }
 
 // finallyStep plans a step of finally whose turn it is.
 func (n *planning) finallyStep(i int) {
 	if n.states.Steps[i].Status == run.Running {
-		n.items(i)
+		n.planItems(i)
 		return
 	}
 	n.begin(i)

@@ -114,7 +114,7 @@ func (p *Plan) ItemCount(s *States, i int) (int, error) {
 	fe := p.Steps[i].ForEach
 	switch {
 	case fe.Reference != nil:
-		list, err := p.items(s, i)
+		list, err := p.listed(s, i)
 		return len(list), err
 	case fe.Matrix != nil:
 		count := 1
@@ -130,7 +130,7 @@ func (p *Plan) ItemCount(s *States, i int) (int, error) {
 func (p *Plan) ItemValue(s *States, i, item int) (any, error) {
 	fe := p.Steps[i].ForEach
 	if fe.Reference != nil {
-		list, err := p.items(s, i)
+		list, err := p.listed(s, i)
 		if err != nil {
 			return nil, err
 		}
@@ -163,9 +163,9 @@ func writtenItem(fe *definition.ForEach, item int, value func(definition.Referen
 // maxReferencedItems bounds a list that a tool wrote.
 const maxReferencedItems = 100_000
 
-// items returns the list that the reference of a step's for_each stands for. It is decoded once: what it stands for
+// listed returns the list that the reference of a step's for_each stands for. It is decoded once: what it stands for
 // doesn't change once the step's turn has come.
-func (p *Plan) items(s *States, i int) ([]any, error) {
+func (p *Plan) listed(s *States, i int) ([]any, error) {
 	st := &s.Steps[i]
 	if st.list != nil {
 		return st.list, nil
