@@ -26,7 +26,7 @@ was interrupted goes on with: mayfly run --resume RUN. The latest 100 are kept.`
 			if err != nil {
 				return err
 			}
-			list, err := runs(dir, nil).List()
+			list, err := runs(dir).List()
 			if err != nil {
 				return err
 			}
@@ -52,7 +52,7 @@ was interrupted goes on with: mayfly run --resume RUN. The latest 100 are kept.`
 			if err != nil {
 				return err
 			}
-			store := runs(dir, nil)
+			store := runs(dir)
 			for _, given := range ids {
 				id, err := store.Find(given)
 				if err != nil {

@@ -38,8 +38,8 @@ func (f *runFlags) checkArgs(args []string, dash int) error {
 }
 
 // runs is the directory of the journals of workflows.
-func runs(dir string, sealer run.Sealer) workflow.Runs {
-	return workflow.Runs{Dir: filepath.Join(dir, "runs"), Sealer: sealer}
+func runs(dir string) workflow.Runs {
+	return workflow.Runs{Dir: filepath.Join(dir, "runs")}
 }
 
 // begun is a run of a workflow before its first step.
@@ -71,7 +71,7 @@ func (f *runFlags) runWorkflow(ctx context.Context, s streams, w *definition.Wor
 	}
 	b := &begun{id: run.NewID(), def: w, plan: workflow.NewPlan(w, values)}
 	b.states = b.plan.NewStates()
-	return f.execute(ctx, s, b, func(store workflow.Runs) (*workflow.Journal, error) {
+	return f.execute(ctx, s, b, func(store workflow.Runs) (workflow.Journal, error) {
 		cwd, err := os.Getwd()
 		if err != nil {
 			return nil, err
@@ -130,7 +130,7 @@ func (f *runFlags) resumeWorkflow(ctx context.Context, s streams) error {
 		fmt.Fprintf(s.err, "mayfly: run %s has succeeded already; to run a part of it again, add --from STEP\n", b.id)
 		return errors.Join(os.RemoveAll(store.ArtifactDir(b.id)), journal.Close()) // it may have been killed before it did so
 	}
-	return f.execute(ctx, s, b, func(workflow.Runs) (*workflow.Journal, error) { return journal, nil })
+	return f.execute(ctx, s, b, func(workflow.Runs) (workflow.Journal, error) { return journal, nil })
 }
 
 // pastWorkflow reads the definition of a run as it is now: what made it fail may have been fixed since.
@@ -163,18 +163,25 @@ func toolsOf(w *definition.Workflow) []*tool.Tool {
 }
 
 // openPast opens the run that goes on.
-func (f *runFlags) openPast(ctx context.Context) (workflow.Runs, *workflow.Journal, *workflow.Past, error) {
+func (f *runFlags) openPast(ctx context.Context) (workflow.Runs, workflow.Journal, *workflow.Past, error) {
 	dir, err := home()
 	if err != nil {
 		return workflow.Runs{}, nil, nil, err
 	}
-	store := runs(dir, openSecrets(dir))
+	store := runs(dir)
 	id, err := store.Find(f.resume)
 	if err != nil {
 		return store, nil, nil, err
 	}
-	journal, past, err := store.Open(ctx, id)
-	return store, journal, past, err
+	journal, err := store.Open(id)
+	if err != nil {
+		return store, nil, nil, err
+	}
+	past, err := workflow.Recall(ctx, id, journal, openSecrets(dir))
+	if err != nil {
+		return store, nil, nil, errors.Join(err, journal.Close())
+	}
+	return store, journal, past, nil
 }
 
 // vetResumed is [vet] for the workflow of a run that goes on.
@@ -251,7 +258,7 @@ func (f *runFlags) checkWorkflowFlags() error {
 }
 
 // execute runs what is left of a workflow. open opens its journal once everything else is known to be right.
-func (f *runFlags) execute(ctx context.Context, s streams, b *begun, open func(workflow.Runs) (*workflow.Journal, error)) (err error) {
+func (f *runFlags) execute(ctx context.Context, s streams, b *begun, open func(workflow.Runs) (workflow.Journal, error)) (err error) {
 	conditions := condition.NewProcess("")
 	defer func() { err = errors.Join(err, conditions.Close()) }()
 	opts, err := f.settle(ctx, b, conditions)
@@ -269,7 +276,7 @@ func (f *runFlags) execute(ctx context.Context, s streams, b *begun, open func(w
 	if err != nil {
 		return err
 	}
-	store := runs(dir, openSecrets(dir))
+	store := runs(dir)
 	if err := store.Prune(); err != nil && !f.quiet {
 		fmt.Fprintln(s.err, "mayfly: old runs can't be removed:", err) // the run goes on without it
 	}
@@ -291,7 +298,7 @@ func (f *runFlags) execute(ctx context.Context, s streams, b *begun, open func(w
 	s, forget := watchReaders(s, func() { close(gone) })
 	defer forget()
 	view := newStepView(s, f, b)
-	opts.Journal, opts.Emit = journal, view.event
+	opts.Journal, opts.JournalSealer, opts.Emit = journal, openSecrets(dir), view.event
 	h.runner.Content = content.Store(store.ArtifactDir(b.id))
 	if err := h.runner.Content.Sweep(b.artifacts()); err != nil { // what a killed run was making, and what was made anew since
 		return err

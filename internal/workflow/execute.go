@@ -39,7 +39,9 @@ type Options struct {
 	// Masked are values that may be in what steps handed on before this run went on.
 	Masked [][]byte
 	// Journal gets each change of a step's state; nil for none.
-	Journal *Journal
+	Journal Journal
+	// JournalSealer seals what the journal has of secrets; it is there when Journal is.
+	JournalSealer run.Sealer
 	// Environment is for the tools of all steps, above their own.
 	Environment []tool.EnvVar
 	// Mocked are the steps that a test answers for: they don't run.
@@ -119,7 +121,7 @@ func (e *Executor) Run(ctx context.Context, plan *Plan, opts Options) (*run.Resu
 	result.Timeline.Started = time.Now().UTC()
 	x.state("", run.Running, "")
 	if opts.Resumed {
-		x.journal(entry{Type: entryResume, Again: x.opts.Again}, false)
+		x.journal(Entry{Type: EntryResume, Again: x.opts.Again}, false)
 	}
 	x.execute(ctx)
 	result.Timeline.Finished = time.Now().UTC()
@@ -132,7 +134,7 @@ func (e *Executor) Run(ctx context.Context, plan *Plan, opts Options) (*run.Resu
 	if end == run.Succeeded && opts.Partial {
 		end = partial
 	}
-	x.journal(entry{Type: entryEnd, Status: end, ExitCode: result.ExitCode, Code: result.Code, Reason: result.Reason}, true)
+	x.journal(Entry{Type: EntryEnd, Status: end, ExitCode: result.ExitCode, Code: result.Code, Reason: result.Reason}, true)
 	x.state("", result.Status, "")
 	x.events.Emit(run.Event{Result: result})
 	return result, x.broken
@@ -233,7 +235,7 @@ func (x *execution) act(a Action) {
 	switch a.Kind {
 	case Expand:
 		x.begun(a.Step)
-		x.journal(entry{Type: entryStep, Step: step.Name, Items: x.plan.itemsDigest(x.states, a.Step), Count: a.Count}, false)
+		x.journal(Entry{Type: EntryStep, Step: step.Name, Items: x.plan.itemsDigest(x.states, a.Step), Count: a.Count}, false)
 		x.state(step.Name, run.Running, fmt.Sprintf("%d items", a.Count))
 	case Conclude:
 		x.conclude(a.Step, a.Item, a.State, nil)
@@ -252,7 +254,7 @@ func (x *execution) begun(i int) {
 func (x *execution) start(i, item int) {
 	step := x.plan.Steps[i]
 	x.begun(i)
-	x.journal(entry{Type: entryStep, Step: step.Name, Item: itemOf(item), Status: run.Running}, false)
+	x.journal(Entry{Type: EntryStep, Step: step.Name, Item: itemOf(item), Status: run.Running}, false)
 	if x.broken != nil && i < x.plan.main() { // finally undoes what was done, written down or not
 		x.conclude(i, item, StepState{Status: run.Cancelled, ExitCode: run.ExitCancelled, Code: run.CodeCancelled, Reason: x.states.Reason}, nil)
 		return
@@ -385,7 +387,7 @@ func (x *execution) conclude(i, item int, st StepState, result *run.Result) {
 		x.states.Steps[i] = st
 		x.times[i].finished = time.Now().UTC()
 	}
-	e := entry{Type: entryStep, Step: step.Name, Item: itemOf(item), Status: st.Status, ExitCode: st.ExitCode, Code: st.Code, Reason: st.Reason, Outputs: st.Outputs, Artifacts: st.Artifacts}
+	e := Entry{Type: EntryStep, Step: step.Name, Item: itemOf(item), Status: st.Status, ExitCode: st.ExitCode, Code: st.Code, Reason: st.Reason, Outputs: st.Outputs, Artifacts: st.Artifacts}
 	if st.Items != nil {
 		e.Outputs = nil // they are gathered again from those of its items
 	}
@@ -411,7 +413,7 @@ func (x *execution) shown(outputs map[string]string) map[string]string {
 
 // seal encrypts the outputs of an entry when a secret is in them. A folder that a step hands on may have one in it, too:
 // then what is to be masked later is written down.
-func (x *execution) seal(step *definition.Step, e *entry) error {
+func (x *execution) seal(step *definition.Step, e *Entry) error {
 	_, masked := x.masks()
 	if x.opts.Journal == nil || len(masked) == 0 {
 		return nil
@@ -427,7 +429,7 @@ func (x *execution) seal(step *definition.Step, e *entry) error {
 	e.Outputs = nil
 	var err error
 	// No run's context: what a step did has to be written down.
-	e.Sealed, err = handed.Seal(context.Background(), x.opts.Journal.sealer)
+	e.Sealed, err = handed.Seal(context.Background(), x.opts.JournalSealer)
 	return err
 }
 
@@ -489,11 +491,11 @@ func (x *execution) mask(values [][]byte) error {
 }
 
 // journal writes a change down. When that fails, no further step starts: what isn't written down would run twice.
-func (x *execution) journal(e entry, durable bool) {
+func (x *execution) journal(e Entry, durable bool) {
 	if x.opts.Journal == nil || x.broken != nil {
 		return
 	}
-	if err := x.opts.Journal.append(e, durable); err != nil {
+	if err := x.opts.Journal.Append(e, durable); err != nil {
 		x.breaks(fmt.Errorf("write the run's journal: %w", err))
 	}
 }

@@ -225,7 +225,7 @@ func xor(data []byte) []byte {
 
 func TestJournalKeepsSecretsSealed(t *testing.T) {
 	const value = "correct-horse-battery"
-	store := Runs{Dir: t.TempDir(), Sealer: plainSealer{}}
+	store := Runs{Dir: t.TempDir()}
 	p := NewPlan(parse(t, `workflow: [{name: a, tool: T, outputs: [R, S]}, {name: b, tool: T, inputs: {IN: "${a.R}"}}]`), nil)
 	var got any
 	var masked *run.Handed
@@ -246,7 +246,7 @@ func TestJournalKeepsSecretsSealed(t *testing.T) {
 	}
 	e := executor(r)
 	e.Sealer = plainSealer{}
-	if _, err := e.Run(t.Context(), p, Options{Journal: j}); err != nil {
+	if _, err := e.Run(t.Context(), p, Options{Journal: j, JournalSealer: plainSealer{}}); err != nil {
 		t.Fatal(err)
 	}
 	if err := j.Close(); err != nil {
@@ -265,7 +265,7 @@ func TestJournalKeepsSecretsSealed(t *testing.T) {
 	if strings.Contains(string(data), value) || !strings.Contains(string(data), `"sealed"`) {
 		t.Errorf("the journal is\n%s", data)
 	}
-	j, past, err := store.Open(t.Context(), "r")
+	j, past, err := reopen(t, store, "r")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -317,18 +317,18 @@ func TestArtifactsByDigest(t *testing.T) {
 			},
 		}})
 	}
-	if _, err := makes(map[string]string{"x": digest}).Run(t.Context(), p, Options{Journal: j}); err != nil {
+	if _, err := makes(map[string]string{"x": digest}).Run(t.Context(), p, Options{Journal: j, JournalSealer: plainSealer{}}); err != nil {
 		t.Fatal(err)
 	}
 	if err := j.Close(); err != nil {
 		t.Fatal(err)
 	}
-	j, past, err := store.Open(t.Context(), "r")
+	j, past, err := reopen(t, store, "r")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer j.Close()
-	if _, err := makes(nil).Run(t.Context(), p, Options{Journal: j, States: p.Resume(past)}); err != nil {
+	if _, err := makes(nil).Run(t.Context(), p, Options{Journal: j, JournalSealer: plainSealer{}, States: p.Resume(past)}); err != nil {
 		t.Fatal(err)
 	}
 	got := run.Artifact{Name: "x", Target: "/artifacts/x", Digest: digest}
@@ -346,7 +346,7 @@ func TestArtifactsByDigest(t *testing.T) {
 // TestMasksWhileOthersRun: what one step was given is masked and sealed of the steps beside it as soon as its tool has it.
 func TestMasksWhileOthersRun(t *testing.T) {
 	const value = "correct-horse-battery"
-	store := Runs{Dir: t.TempDir(), Sealer: plainSealer{}}
+	store := Runs{Dir: t.TempDir()}
 	p := NewPlan(parse(t, `workflow: [{name: a, tool: T, needs: []}, {name: b, tool: T, needs: [], outputs: [R]}]`), nil)
 	journal := func() string {
 		data, err := os.ReadFile(store.path("r"))
@@ -378,7 +378,7 @@ func TestMasksWhileOthersRun(t *testing.T) {
 	}
 	e := executor(r)
 	e.Sealer = plainSealer{}
-	result, err := e.Run(t.Context(), p, Options{Journal: j})
+	result, err := e.Run(t.Context(), p, Options{Journal: j, JournalSealer: plainSealer{}})
 	if err != nil || result.Steps[1].Status != run.Succeeded {
 		t.Errorf("%s, %v", summary(result), err)
 	}
@@ -423,6 +423,20 @@ func TestSealedForSomebodyElse(t *testing.T) {
 	}
 }
 
+// reopen opens a journal and says what it tells.
+func reopen(t *testing.T, store Journals, id string) (Journal, *Past, error) {
+	t.Helper()
+	j, err := store.Open(id)
+	if err != nil {
+		return nil, nil, err
+	}
+	past, err := Recall(t.Context(), id, j, plainSealer{})
+	if err != nil {
+		return nil, nil, errors.Join(err, j.Close())
+	}
+	return j, past, nil
+}
+
 // A journal can be cut at any byte, and the run goes on: what its whole lines say holds.
 func TestJournalCutAnywhere(t *testing.T) {
 	store := Runs{Dir: t.TempDir()}
@@ -432,7 +446,7 @@ func TestJournalCutAnywhere(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := &scripted{tools: map[string]func(context.Context, *run.Request) *run.Result{"a": outputs("R", "ü\nx"), "c": exit(1)}}
-	if _, err := executor(r).Run(t.Context(), p, Options{Journal: j}); err != nil {
+	if _, err := executor(r).Run(t.Context(), p, Options{Journal: j, JournalSealer: plainSealer{}}); err != nil {
 		t.Fatal(err)
 	}
 	if err := j.Close(); err != nil {
@@ -447,7 +461,7 @@ func TestJournalCutAnywhere(t *testing.T) {
 		if err := os.WriteFile(store.path(id), []byte(strings.Replace(string(data), `"id":"whole"`, `"id":"`+id+`"`, 1)[:n]), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		j, past, err := store.Open(t.Context(), id)
+		j, past, err := reopen(t, store, id)
 		if n <= strings.IndexByte(string(data), '\n') {
 			if err == nil || !strings.Contains(err.Error(), "run the workflow anew") {
 				t.Fatalf("cut at %d: %v", n, err)
@@ -458,7 +472,7 @@ func TestJournalCutAnywhere(t *testing.T) {
 			t.Fatalf("cut at %d: %v", n, err)
 		}
 		again := &scripted{}
-		result, err := executor(again).Run(t.Context(), p, Options{Journal: j, States: p.Resume(past), Resumed: true})
+		result, err := executor(again).Run(t.Context(), p, Options{Journal: j, JournalSealer: plainSealer{}, States: p.Resume(past), Resumed: true})
 		if err != nil || result.Status != run.Succeeded {
 			t.Fatalf("cut at %d: %s, %v", n, summary(result), err)
 		}
@@ -481,11 +495,11 @@ func checkOnce(t *testing.T, path string) {
 	}
 	succeeded := map[string]int{}
 	for line := range strings.Lines(string(data)) {
-		var e entry
+		var e Entry
 		if err := json.Unmarshal([]byte(line), &e); err != nil {
 			t.Fatalf("%s: %v", line, err)
 		}
-		if e.Type == entryStep && e.Status == run.Succeeded {
+		if e.Type == EntryStep && e.Status == run.Succeeded {
 			name := e.Step
 			if e.Item != nil {
 				name = StepName(name, *e.Item)
@@ -506,10 +520,10 @@ func TestJournalIsOneProcesss(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := store.Open(t.Context(), "r"); !errors.Is(err, errRunning) {
+	if _, _, err := reopen(t, store, "r"); !errors.Is(err, ErrRunning) {
 		t.Errorf("a second opening: %v", err)
 	}
-	if err := store.Remove("r"); !errors.Is(err, errRunning) {
+	if err := store.Remove("r"); !errors.Is(err, ErrRunning) {
 		t.Errorf("the removal of a run under way: %v", err)
 	}
 	if err := j.Close(); err != nil {
@@ -522,7 +536,7 @@ func TestJournalIsOneProcesss(t *testing.T) {
 		if err := store.Remove(id); err == nil {
 			t.Errorf("Remove(%q) succeeds", id)
 		}
-		if _, _, err := store.Open(t.Context(), id); err == nil {
+		if _, _, err := reopen(t, store, id); err == nil {
 			t.Errorf("Open(%q) succeeds", id)
 		}
 	}
@@ -542,7 +556,7 @@ func TestJournalThatFails(t *testing.T) {
 			return &run.Result{Status: run.Succeeded}
 		},
 	}}
-	result, err := executor(r).Run(t.Context(), p, Options{Journal: j})
+	result, err := executor(r).Run(t.Context(), p, Options{Journal: j, JournalSealer: plainSealer{}})
 	if want := "a=succeeded b=cancelled bye=succeeded -> error 125"; err == nil || summary(result) != want {
 		t.Errorf("got %s, %v; want %s", summary(result), err, want)
 	}
@@ -559,7 +573,7 @@ func TestJournalThatFailsAtAStart(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := &scripted{}
-	result, err := executor(r).Run(t.Context(), p, Options{Journal: j})
+	result, err := executor(r).Run(t.Context(), p, Options{Journal: j, JournalSealer: plainSealer{}})
 	if want := "a=cancelled b=cancelled bye=succeeded -> error 125"; err == nil || summary(result) != want || !slices.Equal(r.runs, []string{"bye"}) {
 		t.Errorf("got %s, %v, runs %v; want %s", summary(result), err, r.runs, want)
 	}

@@ -1,15 +1,10 @@
 package workflow
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
+	"iter"
 	"time"
 
 	"github.com/mayfly-run/mayfly/internal/run"
@@ -29,9 +24,9 @@ type Header struct {
 	Secrets     []string       `json:"secrets,omitempty"`
 }
 
-// entry is one line of a journal.
-type entry struct {
-	Type string    `json:"type"` // run, step, resume or end
+// Entry is one change that a journal tells of.
+type Entry struct {
+	Type string    `json:"type"` // one of EntryRun and its like
 	Time time.Time `json:"time"`
 
 	Run   *Header  `json:"run,omitempty"`
@@ -52,59 +47,41 @@ type entry struct {
 	Sealed []byte `json:"sealed,omitempty"`
 }
 
+// The types of entries.
 const (
-	entryRun    = "run"
-	entryStep   = "step"
-	entryResume = "resume"
-	entryEnd    = "end"
+	EntryRun    = "run"    // the run begins; the first entry, and no other
+	EntryStep   = "step"   // a step, or an item of one, has another status
+	EntryResume = "resume" // the run goes on
+	EntryEnd    = "end"    // the run has ended
 )
 
-// Journal is the file of one run of a workflow, to which each change of a step's state is appended: its start before it
-// starts, its end when it has ended. A kill at any moment leaves a file from which the run can go on; at most the last
-// line is cut, and then that change counts as not made. One process at a time has it.
+// Journal is the log of one run of a workflow, to which each change of a step's state is appended: its start before it
+// starts, its end when it has ended. A kill at any moment leaves a journal from which the run can go on: an entry is there
+// as a whole, or not at all. Whoever has it open is the only one. Its methods are called by one goroutine.
 //
-//	{"type":"run","run":{"id":…,"file":…,"inputs":…}}
-//	{"type":"step","step":"build","status":"running"}
-//	{"type":"step","step":"build","status":"succeeded","outputs":{"TAG":"1.2"}}
-//	{"type":"end","status":"failed"}
-type Journal struct {
-	file   *os.File
-	sealer run.Sealer
+// Its life: Create or Open, Entries and Append in any order, Close. Package journaltest has the suite of implementations.
+type Journal interface {
+	// Append adds an entry, with the time. One that is durable survives the machine's end once Append has returned.
+	// After an error the journal holds the entry as a whole or not at all, and nothing more may be appended.
+	Append(e Entry, durable bool) error
+	// Entries are all so far, the first one first. The first error is the last of them.
+	Entries() iter.Seq2[Entry, error]
+	// Close lets go of the journal, so that it can be opened again. Nothing may be appended afterwards.
+	Close() error
 }
 
-// Runs is the directory of journals.
-type Runs struct {
-	Dir    string
-	Sealer run.Sealer
+// Journals has the journals of runs.
+type Journals interface {
+	// Create begins the journal of a new run with an entry that has the header. The error of an id that is taken is
+	// fs.ErrExist.
+	Create(h Header) (Journal, error)
+	// Open opens the journal of a run to go on with it. The error is [ErrRunning] where somebody has it open, here or in
+	// another process, and fs.ErrNotExist where there is none.
+	Open(id string) (Journal, error)
 }
 
-func (r Runs) path(id string) string { return filepath.Join(r.Dir, id+".jsonl") }
-
-// ArtifactDir is where the artifacts of a run are.
-func (r Runs) ArtifactDir(id string) string { return filepath.Join(r.Dir, id+".artifacts") }
-
-// Create begins the journal of a new run.
-func (r Runs) Create(h Header) (*Journal, error) {
-	if err := os.MkdirAll(r.Dir, 0o700); err != nil {
-		return nil, fmt.Errorf("make the directory of runs: %w", err)
-	}
-	f, err := os.OpenFile(r.path(h.ID), os.O_RDWR|os.O_CREATE|os.O_EXCL|os.O_APPEND, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("make the run's journal: %w", err)
-	}
-	j := &Journal{file: f, sealer: r.Sealer}
-	err = lock(f)
-	if err == nil {
-		err = j.append(entry{Type: entryRun, Run: &h}, false)
-	}
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("make the run's journal: %w", err), j.Close(), os.Remove(f.Name()))
-	}
-	return j, nil
-}
-
-// errRunning is the error of opening the journal of a run that some process is carrying out.
-var errRunning = errors.New("the run is under way in another process")
+// ErrRunning is the error of opening the journal of a run that some process is carrying out.
+var ErrRunning = errors.New("the run is under way in another process")
 
 // Past is what a journal tells of a run.
 type Past struct {
@@ -123,111 +100,66 @@ type pastStep struct {
 	ended bool // the run had come to an end since, and not to a good one
 }
 
-// Open opens the journal of a run to go on with it, and says what it tells.
-func (r Runs) Open(ctx context.Context, id string) (*Journal, *Past, error) {
-	if err := checkID(id); err != nil {
-		return nil, nil, err
-	}
-	f, err := os.OpenFile(r.path(id), os.O_RDWR|os.O_APPEND, 0)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil, fmt.Errorf("there is no run %q of a workflow in %s; see: mayfly runs", id, r.Dir)
-	}
-	if err != nil {
-		return nil, nil, fmt.Errorf("open the run's journal: %w", err)
-	}
-	j := &Journal{file: f, sealer: r.Sealer}
-	if err := lock(f); err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("run %s: %w", id, err), f.Close())
-	}
-	past, whole, err := r.read(ctx, f)
+// Recall says what the journal of a run tells of it. sealer opens what has a secret.
+func Recall(ctx context.Context, id string, j Journal, sealer run.Sealer) (*Past, error) {
+	past, err := recall(ctx, j.Entries(), sealer)
 	if err == nil && past.Header.ID != id {
 		err = fmt.Errorf("it is of the run %q", past.Header.ID)
 	}
-	if err == nil {
-		// A line that was cut by a kill is no line; what is appended must not continue it.
-		err = f.Truncate(whole)
-	}
 	if err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("read the journal %s: %w", f.Name(), err), f.Close())
+		return nil, fmt.Errorf("read the journal of run %s: %w", id, err)
 	}
-	return j, past, nil
+	return past, nil
 }
 
-// maxEntry bounds a line: the outputs of one step, sealed and in base64.
-const maxEntry = 512 << 20
-
-// read reads a journal, and says up to where it has whole lines.
-func (r Runs) read(ctx context.Context, f io.Reader) (*Past, int64, error) {
+func recall(ctx context.Context, entries iter.Seq2[Entry, error], sealer run.Sealer) (*Past, error) {
 	past := &Past{steps: map[string]*pastStep{}}
-	lines := bufio.NewReaderSize(f, 64<<10)
-	var whole int64
-	for number := 1; ; number++ {
-		line, err := readLine(lines)
-		if errors.Is(err, io.EOF) {
-			break // with a part of a line, or none
-		}
+	number := 0
+	for e, err := range entries {
+		number++
 		if err != nil {
-			return nil, 0, err
-		}
-		var e entry
-		if err := json.Unmarshal(line, &e); err != nil {
-			return nil, 0, fmt.Errorf("line %d is damaged: %w", number, err)
-		}
-		if number == 1 && (e.Type != entryRun || e.Run == nil) {
-			return nil, 0, errors.New("it doesn't begin with a run")
-		}
-		if err := past.add(ctx, &e, r.Sealer); err != nil {
-			return nil, 0, fmt.Errorf("line %d: %w", number, err)
-		}
-		whole += int64(len(line)) + 1
-	}
-	if whole == 0 {
-		return nil, 0, errors.New("it is empty: the run was killed before it began; run the workflow anew")
-	}
-	return past, whole, nil
-}
-
-// readLine returns a line without its end; io.EOF for one that has no end.
-func readLine(from *bufio.Reader) ([]byte, error) {
-	var line []byte
-	for {
-		piece, err := from.ReadSlice('\n')
-		line = append(line, piece...)
-		switch {
-		case err == nil:
-			return line[:len(line)-1], nil
-		case !errors.Is(err, bufio.ErrBufferFull):
 			return nil, err
-		case len(line) > maxEntry:
-			return nil, fmt.Errorf("it has a line of more than %d bytes", maxEntry)
+		}
+		if number == 1 && (e.Type != EntryRun || e.Run == nil) {
+			return nil, errors.New("it doesn't begin with a run")
+		}
+		if err := past.add(ctx, &e, sealer); err != nil {
+			return nil, fmt.Errorf("line %d: %w", number, err)
 		}
 	}
+	if number == 0 {
+		return nil, errEmpty
+	}
+	return past, nil
 }
 
-func (p *Past) add(ctx context.Context, e *entry, sealer run.Sealer) error {
+// errEmpty is the error of a journal that says nothing.
+var errEmpty = errors.New("it is empty: the run was killed before it began; run the workflow anew")
+
+func (p *Past) add(ctx context.Context, e *Entry, sealer run.Sealer) error {
 	switch e.Type {
-	case entryRun:
+	case EntryRun:
 		if e.Run == nil || len(p.steps) > 0 {
 			return errors.New("it is not the beginning of a run")
 		}
 		p.Header = *e.Run
-	case entryResume:
+	case EntryResume:
 		p.Status = ""
 		for _, name := range e.Again {
 			delete(p.steps, name)
 		}
-	case entryEnd:
+	case EntryEnd:
 		p.Status = e.Status
 		for _, s := range p.steps {
 			s.ended = e.Status != run.Succeeded
 		}
-	case entryStep:
+	case EntryStep:
 		return p.addStep(ctx, e, sealer)
 	}
 	return nil
 }
 
-func (p *Past) addStep(ctx context.Context, e *entry, sealer run.Sealer) error {
+func (p *Past) addStep(ctx context.Context, e *Entry, sealer run.Sealer) error {
 	st := StepState{Status: e.Status, ExitCode: e.ExitCode, Code: e.Code, Reason: e.Reason, Outputs: e.Outputs, Artifacts: e.Artifacts}
 	if e.Sealed != nil {
 		handed, err := run.Unseal(ctx, sealer, e.Sealed)
@@ -263,25 +195,3 @@ func (p *Past) addStep(ctx context.Context, e *entry, sealer run.Sealer) error {
 	}
 	return nil
 }
-
-// append writes one line. A line that says that something succeeded is on the disk when it returns.
-func (j *Journal) append(e entry, durable bool) error {
-	e.Time = time.Now().UTC()
-	line, err := json.Marshal(e)
-	if err != nil {
-		return err
-	}
-	if len(line) > maxEntry {
-		return fmt.Errorf("the outputs of step %s are too large to be written down", e.Step)
-	}
-	if _, err := j.file.Write(append(line, '\n')); err != nil {
-		return err
-	}
-	if durable {
-		return syncData(j.file)
-	}
-	return nil
-}
-
-// Close lets go of the journal.
-func (j *Journal) Close() error { return j.file.Close() }

@@ -18,7 +18,7 @@ func probe(f *os.File) error { return flock(f, unix.LOCK_SH) }
 func flock(f *os.File, how int) error {
 	err := unix.Flock(int(f.Fd()), how|unix.LOCK_NB)
 	if errors.Is(err, unix.EWOULDBLOCK) {
-		return errRunning
+		return ErrRunning
 	}
 	return err
 }

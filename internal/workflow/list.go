@@ -1,11 +1,7 @@
 package workflow
 
 import (
-	"bufio"
-	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"slices"
@@ -65,31 +61,22 @@ func (r Runs) summary(id string) (Summary, error) {
 		return s, err
 	}
 	defer f.Close()
-	lines := bufio.NewReaderSize(f, 64<<10)
 	ends := map[string]run.State{} // a step that began again counts by how that ends
-	for {
-		line, err := readLine(lines)
-		if errors.Is(err, io.EOF) {
-			break // the end, or a line that a kill has cut
-		}
+	for e, err := range entriesOf(f) {
 		if err != nil {
 			return s, err
 		}
-		var e entry
-		if err := json.Unmarshal(line, &e); err != nil {
-			return s, fmt.Errorf("a line is damaged: %w", err)
-		}
 		switch e.Type {
-		case entryRun:
+		case EntryRun:
 			if e.Run == nil {
 				return s, errors.New("it is not the beginning of a run")
 			}
 			s.Workflow, s.File, s.Began = e.Run.Workflow, e.Run.File, e.Time
-		case entryResume:
+		case EntryResume:
 			s.Status = ""
-		case entryEnd:
+		case EntryEnd:
 			s.Status = e.Status
-		case entryStep:
+		case EntryStep:
 			if e.Item == nil && e.Status != "" {
 				ends[e.Step] = e.Status
 			}
@@ -107,7 +94,7 @@ func (r Runs) summary(id string) (Summary, error) {
 	}
 	if s.Status == "" {
 		s.Status = interrupted
-		if errors.Is(probe(f), errRunning) {
+		if errors.Is(probe(f), ErrRunning) {
 			s.Status = run.Running
 		}
 	}

@@ -22,7 +22,7 @@ func (r Runs) Prune() error {
 	}
 	var errs []error
 	for _, id := range ids[:max(0, len(ids)-keptRuns)] {
-		if err := r.Remove(id); err != nil && !errors.Is(err, errRunning) && !errors.Is(err, fs.ErrNotExist) {
+		if err := r.Remove(id); err != nil && !errors.Is(err, ErrRunning) && !errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, err)
 		}
 	}
@@ -80,7 +80,7 @@ func checkID(id string) error {
 	return nil
 }
 
-// Remove removes the journal and the artifacts of a run; errRunning when it is under way.
+// Remove removes the journal and the artifacts of a run; ErrRunning when it is under way.
 func (r Runs) Remove(id string) error {
 	if err := checkID(id); err != nil {
 		return err

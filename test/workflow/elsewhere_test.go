@@ -315,12 +315,12 @@ workflow:
 		return result
 	}
 
-	runs := workflow.Runs{Dir: filepath.Join(dir, "runs"), Sealer: sharedKey(key)}
+	runs := workflow.Runs{Dir: filepath.Join(dir, "runs")}
 	journal, err := runs.Create(workflow.Header{ID: "r"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	result := execute(load(flow(`exit 3`)), workflow.Options{ID: "r", Journal: journal})
+	result := execute(load(flow(`exit 3`)), workflow.Options{ID: "r", Journal: journal, JournalSealer: sharedKey(key)})
 	if result.Status != run.Failed || result.ExitCode != 3 || result.Reason != "step last failed: exit status 3" {
 		t.Fatalf("%s %d: %s", result.Status, result.ExitCode, result.Reason)
 	}
@@ -331,13 +331,17 @@ workflow:
 		t.Errorf("one machine had both: %v", runners.had)
 	}
 
-	journal, past, err := runs.Open(t.Context(), "r")
+	journal, err = runs.Open("r")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer journal.Close()
+	past, err := workflow.Recall(t.Context(), "r", journal, sharedKey(key))
+	if err != nil {
+		t.Fatal(err)
+	}
 	plan := load(flow(`echo "last: $LIST"; cat /in/f; test "$IN" = "it is correct""-horse-battery"`))
-	result = execute(plan, workflow.Options{ID: "r", Journal: journal, States: plan.Resume(past), Resumed: true, Masked: past.Masked})
+	result = execute(plan, workflow.Options{ID: "r", Journal: journal, JournalSealer: sharedKey(key), States: plan.Resume(past), Resumed: true, Masked: past.Masked})
 	if result.Status != run.Succeeded || !slices.ContainsFunc(result.Steps, func(s run.StepResult) bool { return s.Step == "make" && s.Resumed }) {
 		t.Errorf("%s: %s", result.Status, result.Reason)
 	}
