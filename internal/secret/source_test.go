@@ -131,6 +131,32 @@ func TestParseFlagsReads(t *testing.T) {
 	}
 }
 
+// TestMissing: each form that names what doesn't exist is refused before anything starts, all of them at once.
+func TestMissing(t *testing.T) {
+	dir := t.TempDir()
+	put(t, filepath.Join(dir, "file"), "x")
+	t.Setenv("MAYFLY_TEST_SECRET", "x")
+	t.Setenv("MAYFLY_TEST_EMPTY", "")
+	there, err := ParseFlags([]string{"a=env:MAYFLY_TEST_SECRET", "b=file:" + dir + "/file", "c=-"}, strings.NewReader("x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := there.Missing(); err != nil {
+		t.Errorf("with all there: %v", err)
+	}
+	gone := []string{"a=env:MAYFLY_TEST_NOT_SET", "b=env:MAYFLY_TEST_EMPTY", "c=file:" + dir + "/none"}
+	missing, err := ParseFlags(gone, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = missing.Missing()
+	for _, flag := range gone {
+		if err == nil || !strings.Contains(err.Error(), "--secret "+flag+": ") {
+			t.Errorf("%s isn't named: %v", flag, err)
+		}
+	}
+}
+
 func TestNothingIsReadBeforeItIsWanted(t *testing.T) {
 	in := strings.NewReader("value\n")
 	source, err := ParseFlags([]string{"a=-"}, in)

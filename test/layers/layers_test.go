@@ -1,9 +1,10 @@
-// Package layers tests that every package has a rule of what it may import.
+// Package layers tests that every package has a rule of what it may import, and is on the map.
 package layers
 
 import (
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -55,26 +56,59 @@ func TestEveryPackageHasARule(t *testing.T) {
 			}
 		}
 	}
+	for _, name := range packages(t, root) {
+		if !rules["**/"+name+"/*.go"] && !slices.ContainsFunc(parents(name), func(p string) bool { return rules["**/"+p+"/**/*.go"] }) {
+			t.Errorf("package %s has no rule of what it may import: add one to depguard in .golangci.yml", name)
+		}
+	}
+}
+
+// TestEveryPackageIsOnTheMap: docs/ARCHITECTURE.md says in a line what each package is for.
+func TestEveryPackageIsOnTheMap(t *testing.T) {
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	document, err := os.ReadFile(filepath.Join(root, "docs", "ARCHITECTURE.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, house, _ := strings.Cut(string(document), "\n## The house\n")
+	_, house, _ = strings.Cut(house, "```\n")
+	house, _, _ = strings.Cut(house, "```\n")
+	for _, name := range packages(t, root) {
+		if !strings.HasPrefix(name, "internal/") {
+			continue
+		}
+		// Its parts stand below each other, each two spaces further right.
+		line := strings.Repeat("  ", strings.Count(name, "/")) + path.Base(name) + " "
+		if !strings.Contains("\n"+house, "\n"+line) {
+			t.Errorf("package %s is not on the map of docs/ARCHITECTURE.md", name)
+		}
+	}
+}
+
+// packages are the folders of all packages, from root.
+func packages(t *testing.T, root string) []string {
+	t.Helper()
 	list := exec.Command("go", "list", "-f", "{{.Dir}}", "./...")
 	list.Dir = root
 	out, err := list.Output()
 	if err != nil {
 		t.Fatal(err)
 	}
-	packages := strings.Fields(string(out))
-	if len(packages) < 30 {
-		t.Errorf("go list found only %d packages", len(packages))
+	names := strings.Fields(string(out))
+	if len(names) < 30 {
+		t.Errorf("go list found only %d packages", len(names))
 	}
-	for _, dir := range packages {
+	for i, dir := range names {
 		name, err := filepath.Rel(root, dir)
 		if err != nil {
 			t.Fatal(err)
 		}
-		name = filepath.ToSlash(name)
-		if !rules["**/"+name+"/*.go"] && !slices.ContainsFunc(parents(name), func(p string) bool { return rules["**/"+p+"/**/*.go"] }) {
-			t.Errorf("package %s has no rule of what it may import: add one to depguard in .golangci.yml", name)
-		}
+		names[i] = filepath.ToSlash(name)
 	}
+	return names
 }
 
 // parents are the folders that a package is below.
