@@ -46,6 +46,7 @@ const (
 	CodeRegistryRefused     Code = "registry_refused"
 	CodeNoSpace             Code = "no_space"
 	CodeNotKept             Code = "not_kept"
+	CodeRunning             Code = "already_running"
 
 	CodeError Code = "error"
 )
@@ -105,6 +106,7 @@ func Codes() []CodeInfo {
 		{CodeRegistryRefused, failure, "what the registry does isn't safe: its TLS, plain HTTP, where it leads", "the image store"},
 		{CodeNoSpace, failure, "the disk is full", "the image store"},
 		{CodeNotKept, "125", "no sandbox of that run is kept", "the engine"},
+		{CodeRunning, failure, "another process carries out that run of a workflow", "the journal"},
 
 		{CodeError, failure, "any other failure", "Mayfly"},
 	}

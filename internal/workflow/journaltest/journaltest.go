@@ -123,7 +123,7 @@ func testOrder(t *testing.T, journals, others workflow.Journals) {
 func testFields(t *testing.T, journals, others workflow.Journals) {
 	item := 3
 	full := workflow.Entry{
-		Type: workflow.EntryStep, Again: []string{"a"}, Step: "ü\n\"s", Item: &item, Count: 7, Items: "sha", Status: run.Failed, ExitCode: 3,
+		Type: workflow.EntryStep, Again: []string{"a"}, Step: "ü\n\"s", Item: &item, Count: 7, Items: "sha", Status: run.Failed, ExitCode: run.ExitError,
 		Code: run.CodeToolFailed, Reason: "why\x00", Outputs: map[string]string{"A": "line\nline"}, Artifacts: map[string]string{"out": "sha256:0"}, Sealed: []byte{0, 255},
 	}
 	v := reflect.ValueOf(full)
