@@ -81,7 +81,7 @@ type Journals interface {
 }
 
 // ErrRunning is the error of opening the journal of a run that some process is carrying out.
-var ErrRunning = errors.New("the run is under way in another process")
+var ErrRunning = run.NewError(run.CodeRunning, "the run is under way in another process")
 
 // Past is what a journal tells of a run.
 type Past struct {

@@ -18,7 +18,6 @@ import (
 	"github.com/mayfly-run/mayfly/internal/secret"
 	"github.com/mayfly-run/mayfly/internal/shape"
 	"github.com/mayfly-run/mayfly/internal/tool"
-	"github.com/mayfly-run/mayfly/internal/workflow"
 	"github.com/mayfly-run/mayfly/internal/workflow/definition"
 )
 
@@ -83,8 +82,6 @@ func rules() []rule {
 		typed(func(*condition.Problem) Failure { return failed(run.CodeInvalidDefinition) }),
 
 		typed(func(*secret.NotFoundError) Failure { return failed(run.CodeSecretNotFound) }),
-		is("workflow.ErrRunning", workflow.ErrRunning, failed(run.CodeRunning)),
-
 		is("secret.ErrTampered", secret.ErrTampered, failed(run.CodeSecretDamaged)),
 		is("secret.ErrHasKey", secret.ErrHasKey, failed(run.CodeKeyExists)),
 
