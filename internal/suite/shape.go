@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/mayfly-run/mayfly/internal/network"
 	"github.com/mayfly-run/mayfly/internal/shape"
@@ -178,7 +179,7 @@ func testShape() shape.Shape[Test] {
 }
 
 func checkTestName(s string) (wrong, hint string) {
-	if strings.TrimSpace(s) == "" || len(s) > 200 || strings.Contains(s, "\n") || textsafe.Replace(s, "") != s {
+	if strings.TrimSpace(s) == "" || utf8.RuneCountInString(s) > 200 || strings.Contains(s, "\n") || textsafe.Replace(s, "") != s {
 		return "is not the name of a test", "write one line of at most 200 characters"
 	}
 	return "", ""

@@ -369,3 +369,13 @@ func TestFilesThatDoNotRun(t *testing.T) {
 		}
 	}
 }
+
+// TestNamesOfTestsAreCharacters: a name's length is in characters, as the schema has it.
+func TestNamesOfTestsAreCharacters(t *testing.T) {
+	for name, ok := range map[string]bool{strings.Repeat("ü", 200): true, strings.Repeat("ü", 201): false, strings.Repeat("a", 201): false} {
+		_, err := Parse("x_test.yaml", []byte("tool: {image: i}\ntests: [{name: "+name+"}]\n"))
+		if (err == nil) != ok {
+			t.Errorf("%d bytes: %v", len(name), err)
+		}
+	}
+}
