@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 )
 
 // prefix begins the names of all of them.
@@ -19,9 +20,13 @@ type Dir struct {
 	lock io.Closer
 }
 
-// New makes a directory. It first removes those of processes that were killed; where it can't, it is nobody's failure.
+// swept says that this process has looked for what others left: once is enough, and a run has no time for a full /tmp.
+var swept sync.Once
+
+// New makes a directory. The first call of a process removes those of processes that were killed; where it can't, it is
+// nobody's failure.
 func New() (*Dir, error) {
-	sweep(os.TempDir())
+	swept.Do(func() { sweep(os.TempDir()) })
 	const tries = 10
 	for range tries {
 		path, err := os.MkdirTemp("", prefix) // mode 0700
