@@ -5,10 +5,8 @@ package security
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -137,10 +135,6 @@ func (b *box) start(spec *engine.Spec, secrets engine.Secrets, stdin io.Reader) 
 	local := b.image.Local(secrets)
 	local.Folders = b.folders
 	s, err := b.engine.Start(ctx, spec, local, engine.Streams{Stdin: stdin, Stdout: l.stdout, Stderr: l.stderr})
-	var lacks *engine.Unsupported
-	if errors.As(err, &lacks) && os.Getenv(testbed.EngineEnv) != "" {
-		b.t.Skipf("%s says: %v", os.Getenv(testbed.EngineEnv), err) // the embedded engine has no such excuse
-	}
 	if err != nil {
 		return nil, err
 	}
