@@ -79,7 +79,7 @@ func TestScripts(t *testing.T) {
 		},
 		Setup: func(env *testscript.Env) error {
 			home, policy := filepath.Join(env.WorkDir, "home"), filepath.Join(env.WorkDir, "policy.yaml")
-			if err := os.WriteFile(policy, nil, 0o600); err != nil { // the machine's own is no part of a session
+			if err := os.WriteFile(policy, nil, 0o600); err != nil { // the machine's own is not a part of a session
 				return err
 			}
 			env.Setenv("HOME", env.WorkDir)

@@ -65,7 +65,7 @@ func TestSecretCommands(t *testing.T) {
 	}
 }
 
-// begins says whether text is want, or begins with one that is no whole line.
+// begins says whether text is want, or begins with one that is not a whole line.
 func begins(text, want string) bool {
 	if want == "" || strings.HasSuffix(want, "\n") {
 		return text == want

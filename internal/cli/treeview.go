@@ -32,7 +32,7 @@ type treeView struct {
 	notes    []string
 	quit     chan struct{}
 	stopped  sync.WaitGroup
-	outLines bool // standard output is no terminal: what tools print there goes to it
+	outLines bool // standard output is not a terminal: what tools print there goes to it
 }
 
 // treeNode is what is shown of a step or item.

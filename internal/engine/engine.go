@@ -38,7 +38,7 @@ type Sandbox interface {
 	Events() <-chan Event
 
 	// Signal sends a signal to the tool's first process; SIGKILL ends the
-	// whole sandbox. It is no error when the tool has already ended.
+	// whole sandbox. It is not an error when the tool has already ended.
 	Signal(Signal) error
 
 	// Resize sets the size of the tool's terminal, in character cells. Without

@@ -172,7 +172,7 @@ func (s *Store) followLayout(a *archive, desc v1.Descriptor) ([]*plan, error) {
 			return nil, err
 		}
 		if d.isIndex() || (child.Platform != nil && child.Platform.OS == "unknown") {
-			continue // an attestation is no image, and an index in an index in an index has no use
+			continue // an attestation is not an image, and an index in an index in an index has no use
 		}
 		p, err := s.readPlan(a, raw, d)
 		if err != nil {

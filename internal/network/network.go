@@ -68,7 +68,7 @@ type Rule struct {
 	// A name, unlike a CIDR, never grants a private address: whoever holds the name could point it at one
 	// (DNS rebinding).
 	Host string `json:"host,omitempty"`
-	// CIDR is a range of addresses; the zero Prefix is no restriction. It grants private addresses too.
+	// CIDR is a range of addresses; the zero Prefix restricts nothing. It grants private addresses too.
 	CIDR netip.Prefix `json:"cidr,omitzero"`
 	// Ports are the ports granted; none means every port. A rule with ports is never about ICMP, which has none.
 	Ports []PortRange `json:"ports,omitempty"`

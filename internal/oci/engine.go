@@ -158,7 +158,7 @@ func (e *Engine) begin(ctx context.Context, spec *engine.Spec, local engine.Loca
 	if err := e.check(spec, &local); err != nil {
 		return nil, err
 	}
-	// What another run left and can't be removed is no reason not to run: Probe reports it.
+	// What another run left and can't be removed doesn't stop this run: Probe reports it.
 	_ = e.Sweep()
 	if err := e.prepareCgroups(); err != nil {
 		return nil, fmt.Errorf("make the cgroup of all runs: %w", err)

@@ -48,7 +48,7 @@ func TestTooManyLocks(t *testing.T) {
 	}
 	counter := lockCounter{file: t.TempDir(), procs: func() ([]byte, error) { return nil, nil }}
 	if _, err := counter.tooMany(); err == nil {
-		t.Error("what can't be read is no error")
+		t.Error("what can't be read is not an error")
 	}
 	counter.next = time.Now().Add(time.Hour)
 	if _, err := counter.tooMany(); err != nil {

@@ -39,7 +39,7 @@ type walk struct {
 func (w *walk) folder(dir string) error {
 	f, err := os.Open(w.layer + dir)
 	if errors.Is(err, unix.ENAMETOOLONG) {
-		return nil // which hardly anybody reaches, and is no reason to refuse an image
+		return nil // which hardly anybody reaches, and is not a reason to refuse an image
 	}
 	if err != nil {
 		return err

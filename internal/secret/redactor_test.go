@@ -256,7 +256,7 @@ func TestLines(t *testing.T) {
 	for _, tc := range []struct{ name, in, want string }{
 		{"one line", "key " + lines[1] + "\n", "key ***\n"},
 		{"last line", "key " + lines[3] + "\n", "key ***\n"},
-		{"a boundary is no secret", lines[0] + "\n" + lines[4], lines[0] + "\n" + lines[4]},
+		{"a boundary is not a secret", lines[0] + "\n" + lines[4], lines[0] + "\n" + lines[4]},
 		{"another key", lines[0] + "\nMC4CAQAwBQYDK2VwBCIEIAAAAA", lines[0] + "\nMC4CAQAwBQYDK2VwBCIEIAAAAA"},
 		{"as it is", pemKey, lines[0] + "\n***\n" + lines[4] + "\n"},
 		{"CRLF", strings.ReplaceAll(pemKey, "\n", "\r\n"), lines[0] + "\r\n***\r\n***\r\n***\r\n" + lines[4] + "\r\n"},

@@ -114,7 +114,7 @@ func (t *Tool) Runnable() error {
 	return nil
 }
 
-// WorkflowError says that a file holds a workflow where a tool was expected. It is no fault of the file: whoever
+// WorkflowError says that a file holds a workflow where a tool was expected. It is not a fault of the file: whoever
 // understands workflows can take the data to their own parser.
 type WorkflowError struct {
 	shape.Position

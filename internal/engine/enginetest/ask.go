@@ -164,7 +164,7 @@ func testKept(t *testing.T, h *Harness) {
 	}
 	keeper, ok := h.Engine.(*watched).Engine.(engine.Keeper)
 	if !ok {
-		t.Fatal("the engine keeps sandboxes and is no engine.Keeper")
+		t.Fatal("the engine keeps sandboxes and is not an engine.Keeper")
 	}
 	if id, err := engine.FindKept(keeper, spec.ID[:len(spec.ID)-1]); err != nil || id != spec.ID {
 		t.Errorf("found %q, %v", id, err)

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// limiter is a token bucket of bytes; nil is no limit.
+// limiter is a token bucket of bytes; nil limits nothing.
 type limiter = rate.Limiter
 
 // newLimiter is a limiter for a rate in bits per second. Its burst is a

@@ -37,7 +37,7 @@ type echo struct {
 }
 
 // handleEcho4 has an ICMPv4 packet of the tool. What isn't a whole echo request
-// is dropped: the tool is no router, and the link takes 64 KiB at once.
+// is dropped: the tool is not a router, and the link takes 64 KiB at once.
 func (n *Network) handleEcho4(pkt *stack.PacketBuffer) {
 	view := pkt.ToView()
 	packet := append([]byte(nil), view.AsSlice()...)

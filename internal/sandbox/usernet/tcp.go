@@ -163,7 +163,7 @@ func (n *Network) accept(r *tcp.ForwarderRequest) (toolConn, error) {
 
 // pipe is how the bytes of a connection are copied.
 type pipe struct {
-	up, down *limiter // nil is no limit
+	up, down *limiter // nil limits nothing
 	thrifty  bool
 	said     func() // called once the tool's side is passed on
 }
