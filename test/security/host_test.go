@@ -138,7 +138,9 @@ func describe(t *testing.T, path string) string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		data = ownLine.ReplaceAll(data, nil)
+		if path == "/etc/passwd" { // of a program, of many megabytes, the expression would take seconds
+			data = ownLine.ReplaceAll(data, nil)
+		}
 		sum := sha256.Sum256(data)
 		text += " " + hex.EncodeToString(sum[:8])
 	}
