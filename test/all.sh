@@ -1,23 +1,62 @@
 #!/usr/bin/env bash
 # Runs parts of the Makefile, all of them even when one fails, and ends with a list of the parts and of the tests that
-# failed. Usage: test/all.sh TARGET ...; the exit status is 1 if a part failed.
+# failed. A "+" begins another row of parts, which runs beside the one before it. The last row's output appears at once,
+# that of a part of another row when the part has ended.
+# Usage: test/all.sh TARGET ... [+ TARGET ...] ...; the exit status is 1 if a part failed.
 set -uo pipefail
+set -m # each row is a process group: what a part has started ends with it
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+dir=$(mktemp -d)
+pids=()
+end() {
+  for pid in "${pids[@]}"; do kill -TERM -- "-$pid" 2>/dev/null; done
+  wait
+  rm -rf "$dir"
+}
+trap end EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
 
-failed=0
-list=()
-for part in "$@"; do
-  echo "==> make $part"
-  start=$SECONDS
-  result=ok
-  make --no-print-directory "$part" 2>&1 | tee -a "$log" || { result=FAIL failed=1; }
-  list+=("$(printf '%-4s  %-14s %5ss' "$result" "$part" $((SECONDS - start)))")
+# row LIVE PART ...: runs parts one after the other.
+row() {
+  local live=$1 part start result
+  shift
+  for part in "$@"; do
+    start=$SECONDS
+    result=ok
+    echo "==> make $part"
+    if [ "$live" = yes ]; then
+      make --no-print-directory "$part" 2>&1 | tee "$dir/$part.log" || result=FAIL
+    else
+      make --no-print-directory "$part" >"$dir/$part.log" 2>&1 || result=FAIL
+      { echo "==> output of make $part"; cat "$dir/$part.log"; }
+    fi
+    printf '%-4s  %-14s %5ss\n' "$result" "$part" $((SECONDS - start)) >"$dir/$part.result"
+  done
+}
+
+parts=()
+beside=()
+for arg in "$@"; do
+  if [ "$arg" = + ]; then
+    row no "${beside[@]}" &
+    pids+=($!)
+    beside=()
+  else
+    beside+=("$arg")
+    parts+=("$arg")
+  fi
 done
+row yes "${beside[@]}" &
+pids+=($!)
+wait
 
 echo "==> summary"
 # What go test and Python's unittest print of a test or package that failed.
-grep -E '^ *--- FAIL: |^FAIL[[:space:]]+[^[:space:]]|^(FAIL|ERROR): ' "$log" | sort -u
-printf '%s\n' "${list[@]}"
+(cd "$dir" && cat -- "${parts[@]/%/.log}") | grep -E '^ *--- FAIL: |^FAIL[[:space:]]+[^[:space:]]|^(FAIL|ERROR): ' | sort -u
+failed=0
+for part in "${parts[@]}"; do
+  cat "$dir/$part.result" || failed=1 # a row that was killed
+  grep -q ^ok "$dir/$part.result" || failed=1
+done
 exit "$failed"

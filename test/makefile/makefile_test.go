@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 )
 
 // copied puts a file of the repository's into a folder.
@@ -37,6 +38,7 @@ func run(t *testing.T, dir string, env []string, argv ...string) (string, bool) 
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), argv[0], argv[1:]...)
 	cmd.Dir = dir
+	cmd.WaitDelay = 10 * time.Second // for what goes on when the program has ended
 	for _, v := range os.Environ() {
 		if name, _, _ := strings.Cut(v, "="); !strings.HasPrefix(name, "MAKE") && name != "MFLAGS" {
 			cmd.Env = append(cmd.Env, v)
@@ -74,9 +76,56 @@ last:
 	if !failed || !found || untimed(summary) != want || !strings.Contains(out, "last runs") {
 		t.Errorf("failed: %v\n%s\nwant\n%s", failed, out, want)
 	}
+	// In two rows, the summary is the same.
+	out, failed = run(t, dir, []string{"LC_ALL=C"}, all, "good", "bad", "+", "worse", "last")
+	_, summary, _ = strings.Cut(out, "==> summary\n")
+	if !failed || untimed(summary) != want || !strings.Contains(out, "good runs") || !strings.Contains(out, "last runs") {
+		t.Errorf("in two rows, failed: %v\n%s\nwant\n%s", failed, out, want)
+	}
 	out, failed = run(t, dir, []string{"LC_ALL=C"}, all, "good", "last")
 	if failed || !strings.Contains(out, "good runs") || strings.Contains(out, "FAIL") {
 		t.Errorf("of parts that pass, failed: %v\n%s", failed, out)
+	}
+}
+
+// TestRowsRunBesideEachOther: each of two parts waits for the other one.
+func TestRowsRunBesideEachOther(t *testing.T) {
+	dir := t.TempDir()
+	copied(t, dir, "test/all.sh")
+	written(t, filepath.Join(dir, "Makefile"), `
+a:
+	@mkfifo there; echo from a >there; cat back; rm there
+b:
+	@mkfifo back; until test -p there; do sleep 0.1; done; cat there; echo from b >back; rm back
+`)
+	out, failed := run(t, dir, nil, "timeout", "60", filepath.Join(dir, "test", "all.sh"), "a", "+", "b")
+	if failed || !strings.Contains(out, "from a") || !strings.Contains(out, "from b") {
+		t.Errorf("failed: %v\n%s", failed, out)
+	}
+}
+
+// TestAllEndsWhole: of a run that is ended, nothing goes on.
+func TestAllEndsWhole(t *testing.T) {
+	dir := t.TempDir()
+	copied(t, dir, "test/all.sh")
+	written(t, filepath.Join(dir, "Makefile"), `
+a b:
+	@echo begun >$@; sleep 1000; echo ended >$@
+`)
+	script := `"$0" a + b & until test -s a -a -s b; do sleep 0.1; done; kill $!; wait $!`
+	out, failed := run(t, dir, nil, "timeout", "60", "bash", "-c", script, filepath.Join(dir, "test", "all.sh"))
+	if !failed {
+		t.Errorf("it succeeds:\n%s", out)
+	}
+	processes, err := filepath.Glob("/proc/[0-9]*/cwd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range processes {
+		if cwd, err := os.Readlink(p); err == nil && cwd == dir {
+			command, _ := os.ReadFile(filepath.Join(filepath.Dir(p), "cmdline"))
+			t.Errorf("%s goes on", strings.ReplaceAll(string(command), "\x00", " "))
+		}
 	}
 }
 
