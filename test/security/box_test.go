@@ -30,18 +30,29 @@ func attackerLayer(t *testing.T, files ...imagetest.File) []byte {
 // box makes sandboxes of one image.
 type box struct {
 	t      *testing.T
-	engine engine.Engine
+	engine testbed.Subject
 	image  testbed.Image
 	canary *canary
 	// folders are those that mounts name.
 	folders map[string]string
 }
 
-// newBox makes the image: busybox, the attacker and more files above them.
+// newBox makes the image (busybox, the attacker and more files above them) for the engine under test.
 func newBox(t *testing.T, files ...imagetest.File) *box {
 	t.Helper()
+	return boxOf(t, testbed.UnderTest(t), files...)
+}
+
+// embeddedBox is for attacks on parts that only the embedded engine has, such as its process 1, its filter of system calls
+// and what it counts of the host's kernel: they run on it, whatever engine is under test.
+func embeddedBox(t *testing.T, files ...imagetest.File) *box {
+	t.Helper()
+	return boxOf(t, testbed.Embedded(t), files...)
+}
+
+func boxOf(t *testing.T, e testbed.Subject, files ...imagetest.File) *box {
+	t.Helper()
 	c := newCanary(t)
-	e := testbed.UnderTest(t)
 	return &box{
 		t: t, engine: e, canary: c,
 		image: testbed.Unpack(t, imagetest.Config{}, imagetest.BusyboxLayer(t), attackerLayer(t, files...)),

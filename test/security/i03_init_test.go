@@ -48,7 +48,7 @@ func TestI03_TheInitCantBeOverwritten(t *testing.T) {
 // TestI03_TheHolderCantBeLookedInto tries everything on process 1, as root of
 // the sandbox and as an ordinary user of it.
 func TestI03_TheHolderCantBeLookedInto(t *testing.T) {
-	b := newBox(t)
+	b := embeddedBox(t)
 	for _, user := range []string{"", "1000:1000"} {
 		spec := b.spec("attacker", "holder")
 		spec.User = user
@@ -62,7 +62,7 @@ func TestI03_TheHolderCantBeLookedInto(t *testing.T) {
 
 // TestI03_TheHolderTellsNothingOfTheHostsMounts: what is below process 1's root is in files that anybody may read.
 func TestI03_TheHolderTellsNothingOfTheHostsMounts(t *testing.T) {
-	b := newBox(t)
+	b := embeddedBox(t)
 	for _, file := range []string{"mounts", "mountinfo"} {
 		r := b.run(b.spec("cat", "/proc/1/"+file), nil)
 		if r.Code != 0 || r.stdout != "" {

@@ -38,10 +38,11 @@ func runLinked(t *testing.T, c *canary, place, to string) {
 		files = append(files, imagetest.File{Name: dir + "/"})
 	}
 	b := &box{t: t, engine: testbed.UnderTest(t), canary: c, image: imageOf(t, append(files, link(place, to))...)}
+	// Where /etc is a link to /, removing what is in it takes hours of gVisor: for each name it follows forty links.
 	spec := b.shell(`
 		for f in /etc/hosts /etc/passwd /dev/null /tmp/x /root/x /workspace/x /data/x /cache/x "$MAYFLY_OUTPUT" ` + place + ` ` + place + `/canary; do
 			echo attack 2>&1 >> "$f"; chmod 0 "$f"; rm -f "$f"; cat "$f"; done
-		rm -rf /` + place + `/* ; ls -la /` + place + `/ ; true`)
+		timeout 5 rm -rf /` + place + `/* ; ls -la /` + place + `/ ; true`)
 	spec.MaxOutputBytes = 1000
 	spec.Mounts = []engine.Mount{
 		{Kind: engine.MountSecret, Target: "/secrets/token", Secret: "token"},

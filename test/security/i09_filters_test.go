@@ -8,7 +8,7 @@ import "testing"
 // they would fill a limit of the host's (net.core.bpf_jit_limit), after which
 // no process gets a filter, and no run starts.
 func TestI09_Filters(t *testing.T) {
-	b := newBox(t)
+	b := embeddedBox(t)
 	const without = "EINVAL" // as a kernel without filters
 	t.Run("default", func(t *testing.T) { filtersAreRefused(t, b.attack("filters"), without) })
 	t.Run("CAP_NET_RAW", func(t *testing.T) {

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// TestI09_DeniedSystemCalls makes every call that the profile refuses.
+// TestI09_DeniedSystemCalls makes every call that the profile refuses. A kernel of the sandbox's own may answer one itself.
 func TestI09_DeniedSystemCalls(t *testing.T) {
 	b := newBox(t)
 	got := b.attack("syscalls")
@@ -27,10 +27,21 @@ func TestI09_DeniedSystemCalls(t *testing.T) {
 		"setsockopt IP_ADD_MEMBERSHIP": "done", "setsockopt MCAST_JOIN_GROUP": "done",
 	}
 	for what, outcome := range got {
+		if b.engine.OwnKernel {
+			if outcome == "done" && !harmlessThere[what] {
+				t.Errorf("%s: %s", what, outcome)
+			}
+			continue
+		}
 		if outcome != want[what] && (want[what] != "" || outcome != "EPERM" && outcome != "ENOSYS") {
 			t.Errorf("%s: %s", what, outcome)
 		}
 	}
+}
+
+// harmlessThere are calls that gVisor's kernel carries out, and that reach nothing of the host's.
+var harmlessThere = map[string]bool{
+	"madvise MADV_MERGEABLE": true, "madvise MADV_COLD": true, "madvise MADV_PAGEOUT": true, // advice that it doesn't follow
 }
 
 // TestI09_DeniedSockets makes sockets of every family except for what is allowed,
@@ -44,7 +55,7 @@ func TestI09_DeniedSockets(t *testing.T) {
 		}
 	}
 	for _, what := range []string{"family 17 raw", "netlink 9"} {
-		if got[what] != "EAFNOSUPPORT" {
+		if got[what] != "EAFNOSUPPORT" && !b.engine.OwnKernel {
 			t.Errorf("%s is %q, want EAFNOSUPPORT: programs go on without what the kernel doesn't have", what, got[what])
 		}
 	}
@@ -55,7 +66,7 @@ func TestI09_DeniedSockets(t *testing.T) {
 
 // TestI09_OtherSystemCallTables: the 32-bit and x32 tables have other numbers
 // for the same calls. The filter ends a thread that uses one (SIGSYS): it has no
-// errno for a table that it doesn't know.
+// errno for a table that it doesn't know. A kernel of the sandbox's own refuses the call.
 func TestI09_OtherSystemCallTables(t *testing.T) {
 	b := newBox(t)
 	for _, way := range []string{"int80", "x32"} {
@@ -66,7 +77,9 @@ func TestI09_OtherSystemCallTables(t *testing.T) {
 			}
 			continue
 		}
-		if outcome := r.lines()["foreign"]; outcome != "SIGSYS" && !(faulted(r.stderr) && faulted(onHost(t, way))) {
+		if outcome := r.lines()["foreign"]; b.engine.OwnKernel && outcome != "" && outcome != "done" {
+			continue
+		} else if outcome != "SIGSYS" && !(faulted(r.stderr) && faulted(onHost(t, way))) {
 			t.Errorf("%s: %+v", way, r)
 		}
 	}

@@ -9,7 +9,7 @@ import (
 
 // TestI15_LocksAreCounted: locks of parts of files are in no cgroup, and have no number of their own.
 func TestI15_LocksAreCounted(t *testing.T) {
-	b := newBox(t)
+	b := embeddedBox(t)
 	for name, c := range map[string]struct {
 		args []string
 		ends bool
@@ -49,7 +49,7 @@ func locksHaveAProcess(t *testing.T, try attack) {
 
 // TestI15_AShellsLocksAreCounted does so in a sandbox that was kept.
 func TestI15_AShellsLocksAreCounted(t *testing.T) {
-	b := newBox(t)
+	b := embeddedBox(t)
 	spec := b.shell("exit 3")
 	b.keep(t, spec)
 	said, _, err := b.look(spec, "attacker", "locks", "50000", "1", "end")

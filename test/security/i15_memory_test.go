@@ -15,7 +15,7 @@ import (
 func TestI15_MemoryEndsOnlyItsRun(t *testing.T) {
 	b := newBox(t)
 	small := b.shell("echo ready; head -c 8000000 /dev/zero > /tmp/f; while :; do echo tick; sleep 0.05; done")
-	small.Resources.Memory = 32 << 20
+	small.Resources.Memory = b.engine.LeastMemory + 32<<20
 	neighbour := b.mustStart(small)
 	neighbour.stdout.until(t, "tick")
 	for _, script := range []string{
@@ -29,7 +29,8 @@ func TestI15_MemoryEndsOnlyItsRun(t *testing.T) {
 		"mkdir -p /tmp/d; attacker inodes /tmp/d /dev/shm /dev",
 	} {
 		spec := b.shell(script)
-		spec.Resources.Memory, spec.Resources.Disk = 48<<20, 1<<30
+		memory := b.engine.LeastMemory + 48<<20
+		spec.Resources.Memory, spec.Resources.Disk = memory, 1<<30
 		if strings.Contains(script, "inodes") {
 			spec.Resources.Disk = 16 << 30 // for as many inodes
 		}
@@ -39,7 +40,7 @@ func TestI15_MemoryEndsOnlyItsRun(t *testing.T) {
 			t.Errorf("%s: %+v", script, r)
 		}
 		// The kernel lets what it kills, and itself, go past the limit by some pages.
-		if peak := r.Usage.MemoryPeakBytes; peak > 48<<20+1<<20 {
+		if peak := r.Usage.MemoryPeakBytes; peak > memory+1<<20 {
 			t.Errorf("%s: it had %d bytes", script, peak)
 		}
 		neighbour.stdout.until(t, strings.Repeat("tick\n", before+1))

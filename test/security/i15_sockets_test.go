@@ -63,7 +63,7 @@ func TestI15_SocketsAreInTheLimit(t *testing.T) {
 
 // TestI15_NoQueueIsNobodys: errors, time stamps and answers to pings would wait
 // in queues of sockets that no cgroup counts.
-func TestI15_NoQueueIsNobodys(t *testing.T) { noQueueIsNobodys(t, newBox(t).attack) }
+func TestI15_NoQueueIsNobodys(t *testing.T) { noQueueIsNobodys(t, embeddedBox(t).attack) }
 
 func noQueueIsNobodys(t *testing.T, try attack) {
 	t.Helper()
@@ -86,7 +86,7 @@ func noQueueIsNobodys(t *testing.T, try attack) {
 
 // TestI15_BuffersAreSmall: the sizes that buffers begin with, get in any case, and end at are the sandbox's own.
 func TestI15_BuffersAreSmall(t *testing.T) {
-	b := newBox(t)
+	b := embeddedBox(t)
 	for name, want := range map[string]string{
 		"ipv4/tcp_rmem": "4096\t16384\t262144", "ipv4/tcp_wmem": "4096\t16384\t2097152", "ipv4/udp_rmem_min": "4096", "ipv4/udp_wmem_min": "4096",
 		"core/optmem_max": "4096", "core/somaxconn": "128", "ipv4/tcp_max_tw_buckets": "4096",

@@ -141,7 +141,7 @@ var unmade = []string{"exit", "exit_group", "fork", "vfork", "clone", "rt_sigret
 // TestI24_SystemCalls makes every system call in a sandbox. Those whose
 // arguments decide are made with arguments that mean nothing, and refused for
 // them by the profile or by the kernel.
-func TestI24_SystemCalls(t *testing.T) { systemCallsAsDecided(t, newBox(t).attack) }
+func TestI24_SystemCalls(t *testing.T) { systemCallsAsDecided(t, embeddedBox(t).attack) }
 
 // attack runs the attacker in a sandbox and returns what it says of each thing that it tried.
 type attack func(args ...string) map[string]string
@@ -186,7 +186,7 @@ func systemCallsAsDecided(t *testing.T, try attack) {
 
 // TestI24_Options makes setsockopt(2) and prctl(2) with every option, on
 // nothing: what is let through fails there.
-func TestI24_Options(t *testing.T) { optionsAsDecided(t, newBox(t).attack) }
+func TestI24_Options(t *testing.T) { optionsAsDecided(t, embeddedBox(t).attack) }
 
 func optionsAsDecided(t *testing.T, try attack) {
 	t.Helper()
@@ -252,7 +252,7 @@ func optionsAsDecided(t *testing.T, try attack) {
 // TestI24_Files opens every file of /proc and /sys, except those of processes,
 // for reading and for writing.
 func TestI24_Files(t *testing.T) {
-	b := newBox(t)
+	b := embeddedBox(t)
 	filesAsDecided(t, b.attack("files", "/proc", "/sys"))
 	empty := 0
 	for _, dirs := range regexp.MustCompile(`(?s)Empty are (.*?)\. `).FindAllStringSubmatch(page(t), -1) {
@@ -304,7 +304,7 @@ func filesAsDecided(t *testing.T, outcomes map[string]string) {
 // channel between them. All files that change while neighbours come and go, and
 // do what the kernel counts, are on the list.
 func TestI24_FilesThatChange(t *testing.T) {
-	b := newBox(t)
+	b := embeddedBox(t)
 	listed := slices.Collect(maps.Keys(decisions(t, "Files that change", 1)))
 	reader, line := io.Pipe()
 	watch, err := b.start(b.spec("attacker", "changes", "/proc", "/proc/self/net/", "/sys"), nil, reader)

@@ -150,7 +150,7 @@ func TestI10_Rootless(t *testing.T) {
 		}
 	}
 	t.Run("I01", func(t *testing.T) {
-		onlyStreams(t, result{stdout: c.quiet("fds", "command: [attacker, fds]\n").stdout}.lines())
+		onlyStreams(t, result{stdout: c.quiet("fds", "command: [attacker, fds]\n").stdout}.lines(), "pipe:")
 	})
 	t.Run("I03", func(t *testing.T) {
 		for what, outcome := range (result{stdout: c.quiet("holder", "command: [attacker, holder]\n").stdout}).lines() {
