@@ -75,7 +75,7 @@ demo: setup build images ## run a real tool end to end (as root)
 
 .PHONY: test
 test: setup build ## run everything that CI runs, and list what failed (as root)
-	test/all.sh lint vet cross test-race test-bounds fuzz-smoke + test-images test-sandbox test-programs test-python test-go
+	test/all.sh lint vet cross test-race test-bounds fuzz-smoke + test-images test-sandbox test-programs test-gvisor test-python test-go
 
 .PHONY: test-images
 test-images:
@@ -135,6 +135,17 @@ test-slow: build ## run the reference's example of a test as it is: its script w
 .PHONY: test-security
 test-security: build ## the attacks of the security profile (as root)
 	go test -p 1 -count=1 -timeout $(PATIENCE) -v -run '^Test[IMNS][0-9][0-9]' ./internal/... ./test/...
+
+# Those that need no minutes, and whose answers are another kernel's there.
+GVISOR_SAMPLE := ^Test(I01|I06_ReadOnly|I07_NoDevices|I08|I09_Denied|I10|I12|I13_Hosts|I14_Fork|I16_FullDisk|M08|N02|N04_Raw)
+
+.PHONY: test-gvisor
+test-gvisor:
+	MAYFLY_TEST_ENGINE=gvisor go test -p 1 -count=1 -timeout $(PATIENCE) -run '$(GVISOR_SAMPLE)' ./test/security ./test/network
+
+.PHONY: test-security-gvisor
+test-security-gvisor: build ## the same on gVisor, whose sandboxes have a kernel of their own: half an hour (as root)
+	MAYFLY_TEST_ENGINE=gvisor go test -p 1 -count=1 -timeout $(PATIENCE) -v ./test/security ./test/network
 
 .PHONY: test-full
 test-full: build ## what takes long, whole: 10 GB of log, 200 cancelled runs, 100 kills of a workflow, 1,000 items (as root)

@@ -5,6 +5,7 @@ package network
 import (
 	"encoding/hex"
 	"net"
+	"strings"
 	"testing"
 )
 
@@ -34,6 +35,9 @@ func TestN04_ProtocolsAsThePolicySays(t *testing.T) {
 			r = l.run(p, "ask", target)
 			if got := r.outcomes()[target]; got != c.ask {
 				t.Errorf("%s: asking %s: %q", c.rule, target, got)
+			}
+			if l.engine.OwnKernel {
+				continue // it has no sockets for pings
 			}
 			spec := l.spec(p, "client", "ping", server)
 			spec.Security.Capabilities = []string{"CAP_NET_RAW"}
@@ -66,6 +70,13 @@ func TestN04_RawPackets(t *testing.T) {
 	}
 	spec := l.spec(open, append([]string{"client"}, packets...)...)
 	spec.Security.Capabilities = []string{"CAP_NET_RAW"}
+	if l.engine.OwnKernel { // it has no raw sockets
+		r := l.start(spec).wait()
+		if got := receiveAll(t, conn); len(got) != 0 || !strings.Contains(r.stderr, "address family not supported") {
+			t.Errorf("the server got %q; %+v", got, r)
+		}
+		return
+	}
 	r := l.runSpec(spec)
 	got := receiveAll(t, conn)
 	if len(got) != 1 || got[0] != "honest" {

@@ -25,14 +25,14 @@ var clientProgram = testbed.Program("client")
 // lab makes sandboxes with a network.
 type lab struct {
 	t      *testing.T
-	engine engine.Engine
+	engine testbed.Subject
 	image  testbed.Image
 }
 
 func newLab(t *testing.T) *lab {
 	t.Helper()
 	client := imagetest.Tar(t, clientProgram(t))
-	return &lab{t: t, engine: testbed.Engine(t), image: testbed.Unpack(t, imagetest.Config{}, imagetest.BusyboxLayer(t), client)}
+	return &lab{t: t, engine: testbed.UnderTest(t), image: testbed.Unpack(t, imagetest.Config{}, imagetest.BusyboxLayer(t), client)}
 }
 
 // with is the lab of a subtest.
@@ -61,7 +61,7 @@ var (
 func (l *lab) spec(p policy.Policy, args ...string) *engine.Spec {
 	return &engine.Spec{
 		ID: fmt.Sprintf("net-%d-%d", time.Now().UnixNano(), serial.Add(1)), Image: l.image.Image, Args: args,
-		Resources: engine.Resources{CPU: 2000, Memory: 4 << 30, Disk: 64 << 20, PIDs: 256},
+		Resources: engine.Resources{CPU: 2000, Memory: 4 << 30, Disk: 64 << 20, PIDs: 256 + 8*int64(l.engine.Processes)},
 		Network:   p,
 	}
 }
