@@ -121,13 +121,7 @@ func testTerminal(t *testing.T, h *Harness) {
 	spec.Terminal, spec.Columns, spec.Rows = true, 71, 23
 	in, typed := io.Pipe()
 	out := newPrinted()
-	s, err := h.Start(t.Context(), spec, nil, engine.Streams{Stdin: in, Stdout: out})
-	if refused(t, err) {
-		return
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := h.start(t, spec, engine.Local{Image: h.Unpacked}, engine.Streams{Stdin: in, Stdout: out})
 	defer s.Close()
 	defer typed.Close() // before Close waits for who reads it
 	out.until(t, "23 71")
@@ -149,13 +143,7 @@ func testTerminal(t *testing.T, h *Harness) {
 func testKept(t *testing.T, h *Harness) {
 	spec := h.Spec(Fill, "/tmp/left "+"1000000000")
 	spec.KeepFor = time.Minute
-	s, err := h.Start(t.Context(), spec, nil, engine.Streams{})
-	if refused(t, err) {
-		return
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := h.start(t, spec, engine.Local{Image: h.Unpacked}, engine.Streams{})
 	if exit, err := wait(t, s); err != nil || exit.Code == 0 || !exit.Kept {
 		t.Errorf("%+v, %v; want it kept", exit, err)
 	}

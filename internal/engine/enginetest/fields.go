@@ -4,6 +4,7 @@ import (
 	"context"
 	"reflect"
 	"sync"
+	"testing"
 
 	"github.com/mayfly-run/mayfly/internal/engine"
 	"github.com/mayfly-run/mayfly/internal/network"
@@ -41,9 +42,10 @@ func fieldsOf(prefix string, t reflect.Type) []string {
 	return all
 }
 
-// watched is an engine that notes which fields its starts set.
+// watched is an engine that notes which fields its starts set, and whose starts do no more than its capabilities say.
 type watched struct {
 	engine.Engine
+	t   *testing.T
 	mu  sync.Mutex
 	set map[string]bool
 }
@@ -53,7 +55,12 @@ func (w *watched) Start(ctx context.Context, spec *engine.Spec, local engine.Loc
 	w.note("", reflect.ValueOf(*spec))
 	w.note("Local.", reflect.ValueOf(local))
 	w.mu.Unlock()
-	return w.Engine.Start(ctx, spec, local, streams)
+	s, err := w.Engine.Start(ctx, spec, local, streams)
+	can := w.Engine.Capabilities()
+	if refusal := can.Check(spec); refusal != nil && err == nil {
+		w.t.Errorf("it starts what its capabilities leave out: %v", refusal)
+	}
+	return s, err
 }
 
 func (w *watched) note(prefix string, v reflect.Value) {

@@ -26,16 +26,6 @@ func testMocks(t *testing.T, h *Harness) {
 		Allow: network.Policy{Mode: network.ModeNone}, Loopback: []network.PortRange{network.Port(8080)}, Commands: []string{"greet"},
 	}
 	local := engine.Local{Image: h.Unpacked, Connections: m.listen("connections", m.connection), Commands: m.listen("commands", m.command)}
-	probe, err := h.Engine.Start(t.Context(), spec, local, engine.Streams{})
-	if refused(t, err) {
-		return
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := probe.Close(); err != nil {
-		t.Error(err)
-	}
 	r := h.runWith(t, spec, local, nil)
 	if want := "localhost true\napi.example false\ngreet you, you\n"; r.stdout != want || r.stderr != "" || r.exit.Code != 7 {
 		t.Errorf("%+v, want %q", r, want)
@@ -47,16 +37,6 @@ func testAuthority(t *testing.T, h *Harness) {
 	const authority = "-----BEGIN CERTIFICATE-----\nbWF5Zmx5IHRlc3Q=\n-----END CERTIFICATE-----\n"
 	spec := h.Spec(Trusted, "")
 	spec.Mocks = &engine.Mocks{Allow: network.Policy{Mode: network.ModeNone}, Authority: []byte(authority)}
-	s, err := h.Start(t.Context(), spec, nil, engine.Streams{})
-	if refused(t, err) {
-		return
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Close(); err != nil {
-		t.Error(err)
-	}
 	if r := h.run(t, spec, nil, nil); !strings.Contains(r.stdout, strings.TrimSpace(authority)) {
 		t.Errorf("what it trusts is %q: %s", r.stdout, r.stderr)
 	}

@@ -67,10 +67,7 @@ func testEgress(t *testing.T, h *Harness) {
 			spec := h.Spec(Reach, c.server.target())
 			spec.Network = c.policy
 			var out bytes.Buffer
-			s, err := h.Start(t.Context(), spec, nil, engine.Streams{Stdout: &out})
-			if err != nil {
-				t.Fatal(err)
-			}
+			s := h.start(t, spec, engine.Local{Image: h.Unpacked}, engine.Streams{Stdout: &out})
 			defer s.Close()
 			var connections []engine.Connection
 			for e := range s.Events() {

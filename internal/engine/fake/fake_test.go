@@ -17,6 +17,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/engine"
 	"github.com/mayfly-run/mayfly/internal/engine/enginetest"
 	"github.com/mayfly-run/mayfly/internal/engine/fake"
+	"github.com/mayfly-run/mayfly/internal/network"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -212,12 +213,37 @@ func show(p *fake.Process, host string, port uint16) error {
 	return err
 }
 
+func harness(e engine.Engine) *enginetest.Harness {
+	return &enginetest.Harness{
+		Engine: e, Image: engine.Image{Reference: "fake", Digest: "fake@sha256:0"},
+		Unpacked: engine.Unpacked{Layers: []string{"/nowhere"}},
+		Args:     func(p enginetest.Program, argument string) []string { return []string{p.Name, argument} },
+	}
+}
+
 func TestConformance(t *testing.T) {
-	enginetest.Run(t, func(*testing.T) *enginetest.Harness {
-		return &enginetest.Harness{
-			Engine: &fake.Engine{Programs: programs}, Image: engine.Image{Reference: "fake", Digest: "fake@sha256:0"},
-			Unpacked: engine.Unpacked{Layers: []string{"/nowhere"}},
-			Args:     func(p enginetest.Program, argument string) []string { return []string{p.Name, argument} },
-		}
-	})
+	enginetest.Run(t, func(*testing.T) *enginetest.Harness { return harness(&fake.Engine{Programs: programs}) })
+}
+
+// bare is an engine that has only what every engine has to have.
+type bare struct{ *fake.Engine }
+
+func (bare) Capabilities() engine.Capabilities {
+	return engine.Capabilities{Networks: []network.Mode{network.ModeNone}}
+}
+
+func (b bare) Start(ctx context.Context, spec *engine.Spec, local engine.Local, streams engine.Streams) (engine.Sandbox, error) {
+	if err := errors.Join(spec.Validate(), local.Validate(spec)); err != nil {
+		return nil, err
+	}
+	can := b.Capabilities()
+	if err := can.Check(spec); err != nil {
+		return nil, err
+	}
+	return b.Engine.Start(ctx, spec, local, streams)
+}
+
+// TestConformanceOfABareEngine: an engine passes that refuses what its capabilities leave out.
+func TestConformanceOfABareEngine(t *testing.T) {
+	enginetest.Run(t, func(*testing.T) *enginetest.Harness { return harness(bare{&fake.Engine{Programs: programs}}) })
 }
