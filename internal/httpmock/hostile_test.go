@@ -338,7 +338,7 @@ func TestRecordsAreBounded(t *testing.T) {
 		r.record(&Request{Problem: "no mock"})
 	}
 	if len(r.requests) != maxRequests || r.Dropped() != 100 || r.Lost() != 100 {
-		t.Errorf("%d requests are kept, %d not", len(r.requests), r.Dropped())
+		t.Errorf("%d requests are kept, %d are dropped", len(r.requests), r.Dropped())
 	}
 }
 
