@@ -12,15 +12,15 @@ import (
 	"github.com/mayfly-run/mayfly/internal/engine"
 )
 
-// EngineEnv names the engine that attacks run on; empty is the embedded one.
+// EngineEnv names the environment variable with the engine that attacks run on. If it is empty, that is the embedded one.
 const EngineEnv = "MAYFLY_TEST_ENGINE"
 
-// UnderTest is the engine that attacks run on: whatever engine passes package enginetest can be added here.
+// UnderTest returns the engine that attacks run on. Every engine that passes package enginetest can be added here.
 func UnderTest(tb testing.TB) engine.Engine {
 	tb.Helper()
 	engines := map[string]func() engine.Engine{
 		"":       func() engine.Engine { return Engine(tb) },
-		"gvisor": func() engine.Engine { return under{Engine(tb), "gvisor", GVisorProcesses} },
+		"gvisor": func() engine.Engine { return withRuntime{Engine(tb), "gvisor", GVisorProcesses} },
 	}
 	made, known := engines[os.Getenv(EngineEnv)]
 	if !known {
@@ -34,17 +34,17 @@ func UnderTest(tb testing.TB) engine.Engine {
 	return made()
 }
 
-// GVisorProcesses is how many processes and threads gVisor has beside the tool's.
+// GVisorProcesses is how many processes and threads gVisor has besides those of the tool.
 const GVisorProcesses = 192
 
-// under is an engine with a runtime that isn't its own: each spec that names none gets it.
-type under struct {
+// withRuntime is an engine that sets a runtime in each spec that names none.
+type withRuntime struct {
 	engine.Engine
 	name string
-	own  int64 // processes that the runtime has
+	own  int64 // processes that the runtime itself has
 }
 
-func (r under) Start(ctx context.Context, spec *engine.Spec, local engine.Local, streams engine.Streams) (engine.Sandbox, error) {
+func (r withRuntime) Start(ctx context.Context, spec *engine.Spec, local engine.Local, streams engine.Streams) (engine.Sandbox, error) {
 	if spec.Security.Runtime == "" {
 		own := *spec
 		own.Security.Runtime = r.name
