@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs parts of the Makefile, all of them even when one fails, and ends with a list of the parts and of the tests that
-# failed. Usage: test/all.sh TARGET ...; the exit status is 1 if a part failed.
+# Runs targets of the Makefile, all of them even if one fails, and ends with a list of the targets and of the tests that
+# failed. Usage: test/all.sh TARGET ...; the exit status is 1 if a target failed.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 log=$(mktemp)
@@ -17,7 +17,7 @@ for part in "$@"; do
 done
 
 echo "==> summary"
-# What go test and Python's unittest print of a test or package that failed.
+# The lines that go test and Python's unittest print for a failed test or package.
 grep -E '^ *--- FAIL: |^FAIL[[:space:]]+[^[:space:]]|^(FAIL|ERROR): ' "$log" | sort -u
 printf '%s\n' "${list[@]}"
 exit "$failed"
