@@ -11,8 +11,7 @@ import (
 	"testing"
 )
 
-// TestI11_RunsAtOnceHaveIDsOfTheirOwn starts 20 runs and compares the ranges of
-// host ids that their processes have.
+// TestI11_RunsAtOnceHaveIDsOfTheirOwn starts 20 runs, and checks that the ranges of host ids of their processes are different.
 func TestI11_RunsAtOnceHaveIDsOfTheirOwn(t *testing.T) {
 	b := newBox(t)
 	const runs = 20
@@ -31,7 +30,7 @@ func TestI11_RunsAtOnceHaveIDsOfTheirOwn(t *testing.T) {
 		})
 	}
 	starts.Wait()
-	taken := map[int]string{} // by the range's number
+	taken := map[int]string{} // the run of each range, by the number of the range
 	for _, l := range lives {
 		if l == nil {
 			continue
@@ -79,7 +78,7 @@ func TestI11_RunsAtOnceHaveIDsOfTheirOwn(t *testing.T) {
 	}
 }
 
-// field reads a line of numbers of /proc/PID/status.
+// field returns the numbers of a field in /proc/PID/status.
 func field(t *testing.T, pid int, name string) []int {
 	t.Helper()
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
@@ -112,7 +111,7 @@ func allAbove(numbers []int, least int) bool {
 	return len(numbers) > 0
 }
 
-// parentOf is a process's parent, or 0 when it has ended meanwhile.
+// parentOf returns the parent of a process, or 0 if the process has ended.
 func parentOf(pid int) int {
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// The lists that the profile names, as the attacker gets them: the
-// test has its own copy, so that a path lost from the code is noticed.
+// The lists of the profile, which the attacker gets. The test has its own copy, so that it notices if a path is lost from the
+// code.
 var (
 	maskedPaths = []string{
 		"/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
@@ -26,7 +26,7 @@ var (
 	}
 )
 
-// TestI12_MaskedAndReadOnlyPaths reads, writes and unmounts each.
+// TestI12_MaskedAndReadOnlyPaths tries to read, write and unmount each path.
 func TestI12_MaskedAndReadOnlyPaths(t *testing.T) {
 	b := newBox(t)
 	for _, user := range []string{"", "1000:1000"} {
@@ -47,21 +47,21 @@ func TestI12_MaskedAndReadOnlyPaths(t *testing.T) {
 			}
 		}
 	}
-	// What the masks hide must not be there by another way.
+	// What the masks hide must not be visible by another path.
 	r := b.run(b.shell(`cat /proc/self/root/proc/kcore /proc/thread-self/root/proc/keys /proc/1/root/proc/timer_list | wc -c; ls /sys/firmware /proc/acpi | grep -v : | wc -w; echo b > /proc/sysrq-trigger`), nil)
 	if !strings.HasPrefix(r.stdout, "0\n0\n") || !strings.Contains(r.stderr, "sysrq-trigger") {
 		t.Errorf("%+v", r)
 	}
 }
 
-// masksHold checks what became of using masked paths.
+// masksHold checks the outcomes of attempts on masked paths.
 func masksHold(t *testing.T, got map[string]string) {
 	t.Helper()
 	for _, p := range maskedPaths {
 		if o := got["read "+p]; o != "empty" && o != "ENOENT" && !refused(o) {
 			t.Errorf("read %s: %s", p, o)
 		}
-		// A masked file is /dev/null, where writing is nothing.
+		// A masked file is /dev/null, so writing to it has no effect.
 		if o := got["write "+p]; o != "EROFS" && o != "ENOENT" && !refused(o) && (o != "done" || got["read "+p] != "empty") {
 			t.Errorf("write %s: %s", p, o)
 		}

@@ -14,9 +14,9 @@ import (
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
-// TestI13_HostWideLimitsAreLeft takes inotify instances, which count for the
-// user that made the sandbox, as queued signals of timers do, and terminals,
-// which count for the whole host, until there are no more: all end long before the host's own limit.
+// TestI13_HostWideLimitsAreLeft takes as many inotify instances, queued signals of timers and terminals as it gets. The first
+// two count towards a limit of the user that made the sandbox, and terminals towards one of the host. All must end long before
+// the host's own limit.
 func TestI13_HostWideLimitsAreLeft(t *testing.T) {
 	b := newBox(t)
 	r := b.run(b.shell("attacker hostwide"), nil)
@@ -28,11 +28,11 @@ func TestI13_HostWideLimitsAreLeft(t *testing.T) {
 	}
 }
 
-// TestI13_HostWideLimitsOfManyUsers does so as several users of a sandbox, which a tool with SETUID can be: what root of the
-// host has left stays.
+// TestI13_HostWideLimitsOfManyUsers does the same as several users of a sandbox, which a tool with SETUID can become. The
+// host's root must keep most of what it had left.
 func TestI13_HostWideLimitsOfManyUsers(t *testing.T) {
 	b := newBox(t)
-	const others = 40 // what other processes of this host may take meanwhile
+	const others = 40 // as many may other processes of this host take meanwhile
 	if free := freeInstances(t, 2*others); free < 2*others {
 		t.Fatalf("root has only %d inotify instances left; end what holds them", free)
 	}
@@ -69,13 +69,13 @@ func TestI13_HostWideLimitsOfManyUsers(t *testing.T) {
 	if timers < 1000 || timers > 1024 {
 		t.Errorf("its users have %d queued signals together, want 1024", timers)
 	}
-	_ = end.Close() // it never fails
+	_ = end.Close() // never fails
 	if r, err := l.wait(); err != nil || r.Code != 0 {
 		t.Errorf("%+v %v", r, err)
 	}
 }
 
-// queuedSignals are those of this process's user, root, of the whole host (proc_pid_status(5)).
+// queuedSignals returns the number of queued signals of this process's user, root, on the whole host (proc_pid_status(5)).
 func queuedSignals(t *testing.T) int {
 	t.Helper()
 	status, err := os.ReadFile("/proc/self/status")
@@ -91,7 +91,7 @@ func queuedSignals(t *testing.T) int {
 	return n
 }
 
-// freeInstances is how many inotify instances root can still make, up to a number.
+// freeInstances returns how many inotify instances root can still make, at most most.
 func freeInstances(t *testing.T, most int) int {
 	t.Helper()
 	var made []int

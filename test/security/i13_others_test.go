@@ -19,8 +19,8 @@ import (
 	"github.com/mayfly-run/mayfly/internal/engine"
 )
 
-// TestI13_HostsSocketsAreUnreachable listens on the host and connects from the
-// sandbox: abstract sockets, those with a path, and TCP on the loopback.
+// TestI13_HostsSocketsAreUnreachable listens on the host and tries to connect from the sandbox, with abstract unix sockets, unix
+// sockets with a path, and TCP on the loopback.
 func TestI13_HostsSocketsAreUnreachable(t *testing.T) {
 	b := newBox(t)
 	abstract, path := "@mayfly-attack-"+strconv.Itoa(os.Getpid()), filepath.Join(b.canary.dir, "socket")
@@ -57,8 +57,7 @@ func TestI13_HostsSocketsAreUnreachable(t *testing.T) {
 	}
 }
 
-// TestI13_HostsProcessesAreInvisible lists and kills processes by the host's
-// numbers.
+// TestI13_HostsProcessesAreInvisible tries to list the host's processes, and to kill them by their numbers.
 func TestI13_HostsProcessesAreInvisible(t *testing.T) {
 	b := newBox(t)
 	victim := exec.Command("sleep", "300")
@@ -78,11 +77,11 @@ func TestI13_HostsProcessesAreInvisible(t *testing.T) {
 	if n, err := strconv.Atoi(strings.TrimSpace(count)); err != nil || n > 5 || strings.Contains(rest, "sleep 300") || strings.Contains(rest, "mayfly-shim") {
 		t.Errorf("it sees %s", r.stdout)
 	}
-	// Process 1 is the holder; where the kernel can, it gets no signal at all.
+	// Process 1 is the holder. If the kernel supports it, the holder gets no signal at all.
 	want := []string{"done"}
 	appArmor, _ := os.ReadFile("/sys/module/apparmor/parameters/enabled")
 	switch {
-	case landlockVersion() >= 6 && string(appArmor) == "Y\n": // whichever is asked first
+	case landlockVersion() >= 6 && string(appArmor) == "Y\n": // depends on which of them the kernel asks first
 		want = []string{"EPERM", "EACCES"}
 	case landlockVersion() >= 6:
 		want = []string{"EPERM"}
@@ -92,7 +91,7 @@ func TestI13_HostsProcessesAreInvisible(t *testing.T) {
 	if o := b.attack("kill", "1")["kill 1"]; !slices.Contains(want, o) {
 		t.Errorf("a signal to process 1: %s, want %s", o, want)
 	}
-	// Killing everything that it can leaves process 1 and ends no other run.
+	// Killing everything that it can kill must end neither process 1 nor another run.
 	neighbour := b.mustStart(b.shell("echo ready; sleep 300"))
 	neighbour.stdout.until(t, "ready")
 	r = b.run(b.shell("trap '' TERM; attacker kill 1 -1 & sleep 1; echo alive"), nil)
@@ -107,8 +106,8 @@ func TestI13_HostsProcessesAreInvisible(t *testing.T) {
 	}
 }
 
-// TestI13_OtherRunsAreUnreachable starts a run with files, a socket, shared
-// memory and a secret, and looks for them from another.
+// TestI13_OtherRunsAreUnreachable starts a run with files, a socket, shared memory and a secret, and searches for them from
+// another run.
 func TestI13_OtherRunsAreUnreachable(t *testing.T) {
 	b := newBox(t)
 	first := b.shell(`for d in /tmp /dev/shm "$HOME" .; do echo FIRSTRUN > $d/first; done
@@ -129,7 +128,7 @@ func TestI13_OtherRunsAreUnreachable(t *testing.T) {
 	if o := b.attack("connect", "tcp", "127.0.0.1:4444")["connect 127.0.0.1:4444"]; o != "ECONNREFUSED" {
 		t.Errorf("the other run's port: %s", o)
 	}
-	// By the host's paths, which an attacker may know.
+	// The paths on the host, which an attacker may know.
 	var paths []string
 	for _, pid := range pidsOf(t, l.id) {
 		paths = append(paths, fmt.Sprintf("/proc/%d/root/secrets/token", pid), fmt.Sprintf("/proc/%d/environ", pid))
@@ -145,7 +144,7 @@ func TestI13_OtherRunsAreUnreachable(t *testing.T) {
 	}
 }
 
-// landlockVersion is the version of Landlock that the kernel has, or 0.
+// landlockVersion returns the version of Landlock in the kernel, or 0.
 func landlockVersion() int {
 	version, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION)
 	if errno != 0 {
