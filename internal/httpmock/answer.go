@@ -155,7 +155,7 @@ func (r *Responder) file(name string, h http.Header) (content io.ReadCloser, siz
 // openInside opens a regular file inside a folder. A link that leads out of the folder is an error.
 func openInside(dir, name string) (f *os.File, size int64, err error) {
 	if dir == "" {
-		return nil, 0, errors.New("the test comes from no folder")
+		return nil, 0, errors.New("the test isn't in a file, so there is no folder for its files")
 	}
 	root, err := os.OpenRoot(dir)
 	if err != nil {

@@ -62,9 +62,9 @@ func TestNotHTTP(t *testing.T) {
 		"GE":                                   `the tool sent "GE" and no more`,
 		"":                                     "the tool sent nothing for 2s",
 		"\x16\x03\x01\x00\x05hello":            "the TLS handshake failed",
-		"GET / HTTP/1.1\r\nbad header\r\n\r\n": "malformed request",
-		"GET / HTTP/9.1\r\n\r\n":               "malformed request",
-		"GET / HTTP/1.1\r\nHost: x\r\nA: " + strings.Repeat("a", 100<<10) + "\r\n\r\n": "malformed request",
+		"GET / HTTP/1.1\r\nbad header\r\n\r\n": "malformed HTTP request",
+		"GET / HTTP/9.1\r\n\r\n":               "malformed HTTP request",
+		"GET / HTTP/1.1\r\nHost: x\r\nA: " + strings.Repeat("a", 100<<10) + "\r\n\r\n": "malformed HTTP request",
 	} {
 		opts := Options{Mocks: mocks(t, hello)}
 		if text == "" || text == "GE" {
@@ -72,7 +72,7 @@ func TestNotHTTP(t *testing.T) {
 		}
 		b := listenWith(t, opts, engine.MockedConnection{Names: []string{"db.example.com"}, Address: "198.19.0.7", Port: 5432})
 		answer, reset := b.say(t, text, false)
-		if want == "malformed request" {
+		if want == "malformed HTTP request" {
 			if !strings.HasPrefix(answer, "HTTP/1.1 4") && !strings.HasPrefix(answer, "HTTP/1.1 5") && !reset {
 				t.Errorf("%.40q: %q", text, answer)
 			}

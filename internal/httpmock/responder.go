@@ -242,7 +242,7 @@ func (r *Responder) connState(c net.Conn, state http.ConnState) {
 	malformed := state == http.StateClosed && conn.active && conn.served == 0
 	conn.mu.Unlock()
 	if malformed {
-		r.refuse(conn, errors.New("the tool sent a malformed request of HTTP, or none in time"))
+		r.refuse(conn, errors.New("the tool sent a malformed HTTP request, or none in time"))
 	}
 }
 

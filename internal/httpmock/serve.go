@@ -79,7 +79,7 @@ func unsupported(req *http.Request) string {
 	protocol := strings.ToLower(req.Header.Get("Upgrade"))
 	switch {
 	case req.Method == http.MethodConnect:
-		return "the tool uses a proxy (CONNECT), which mocks are not; leave the proxy's variables unset"
+		return "the tool uses a proxy (CONNECT), and mocks are not a proxy; leave the proxy's variables unset"
 	case protocol == "websocket":
 		return "the tool asks for a websocket, which mocks don't speak"
 	case protocol == "" || !asksToUpgrade(req.Header) || strings.HasPrefix(protocol, "h2c") || strings.HasPrefix(protocol, "tls/"):

@@ -63,7 +63,7 @@ func dialled(c *connection) []string {
 func handshakeError(err error) error {
 	text := err.Error()
 	if errors.Is(err, io.EOF) || strings.Contains(text, "certificate") || strings.Contains(text, "bad record MAC") {
-		return fmt.Errorf("the tool ended the TLS handshake (%w): it doesn't seem to trust the test's authority; where its certificates are compiled in, pinned or made during the run, have it use /run/mayfly/ca-bundle.pem", err)
+		return fmt.Errorf("the tool ended the TLS handshake (%w): it doesn't seem to trust the test's authority; if its certificates are compiled in, pinned or made during the run, make it use /run/mayfly/ca-bundle.pem", err)
 	}
 	return fmt.Errorf("the TLS handshake failed: %w", err)
 }
@@ -98,7 +98,7 @@ func (r *Responder) admitHTTP(from net.Conn, c *connection) (net.Conn, error) {
 		case err != nil && len(head) == 0:
 			return nil, r.silence(err)
 		case err != nil:
-			return nil, fmt.Errorf("the tool sent %s and no more, which isn't a request of HTTP", strconv.QuoteToASCII(string(head)))
+			return nil, fmt.Errorf("the tool sent %s and no more, which isn't an HTTP request", strconv.QuoteToASCII(string(head)))
 		}
 	}
 }

@@ -94,7 +94,7 @@ func (s *session) judgeStream(kind string, m *suite.Matcher, got []byte) {
 	}
 	want, exact := m.Exact()
 	if diff := diffOf(want, string(got)); exact && diff != "" {
-		s.fail(kind, kind+" is not what is expected"+told, diff)
+		s.fail(kind, kind+" differs from what the test expects"+told, diff)
 		return
 	}
 	s.fail(kind, kind+" "+why+told, "")
@@ -133,8 +133,8 @@ func (s *session) unmatched() {
 	for _, why := range slices.Sorted(maps.Keys(refusals)) {
 		add(KindUnmatchedCommand, "connection to the mocked commands: "+why, refusals[why])
 	}
-	add(KindUnmatchedRequest, "a request or connection without a mock, of those that were too many to be recorded", s.mocks.http.Lost())
-	add(KindUnmatchedCommand, "a call without a mock, of those that were too many to be recorded", s.mocks.commands.Lost())
+	add(KindUnmatchedRequest, "a request or connection without a mock, which was not recorded because there were too many", s.mocks.http.Lost())
+	add(KindUnmatchedCommand, "a call without a mock, which was not recorded because there were too many", s.mocks.commands.Lost())
 	const most = 20
 	shown := 0
 	for _, p := range problems {
@@ -161,7 +161,7 @@ func (s *session) judgeUse(e *suite.Expect) {
 	check := func(mock string, times *int, used int, noun string) {
 		switch {
 		case times != nil && used < *times:
-			s.fail(KindUnusedMock, fmt.Sprintf("%s answered %d of the %d %s that its times says", mock, used, *times, noun), "")
+			s.fail(KindUnusedMock, fmt.Sprintf("%s answered %d of the %d %s that times requires", mock, used, *times, noun), "")
 		case e.AllMocksUsed && used == 0:
 			s.fail(KindUnusedMock, fmt.Sprintf("%s answered nothing", mock), "")
 		}
@@ -197,7 +197,7 @@ func (s *session) judgeUncalled() {
 		if m.Times != nil || s.test.Expect.AllMocksUsed {
 			continue // judgeUse reports it
 		}
-		s.fail(KindUnusedMock, fmt.Sprintf("%s answered nothing: the tool's shell has %s built in, and may have run that; call it by a path, such as /bin/%s", placed(m.Name, m.Label, m.Position), name, name), "")
+		s.fail(KindUnusedMock, fmt.Sprintf("%s answered nothing: the tool's shell has a built-in %s, and may have run that; call the command by a path, such as /bin/%s", placed(m.Name, m.Label, m.Position), name, name), "")
 	}
 }
 

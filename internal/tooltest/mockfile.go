@@ -19,12 +19,12 @@ func writeMocks(file, test string, list *yaml.Node) error {
 	data, err := os.ReadFile(file)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		data = []byte("# Recorded by mayfly test --record. Look through it before it is shared: only known secrets are masked.\n{}\n")
+		data = []byte("# Recorded by mayfly test --record. Read it before you share it: only known secrets are masked.\n{}\n")
 	case err != nil:
 		return err
 	}
 	if err := yaml.Unmarshal(data, doc); err != nil || len(doc.Content) != 1 || doc.Content[0].Kind != yaml.MappingNode {
-		return fmt.Errorf("%s is not a file of mocks; remove it, or name another under mocks", file)
+		return fmt.Errorf("%s is not a file of mocks; remove it, or name another file under mocks", file)
 	}
 	root := doc.Content[0]
 	root.Style = 0

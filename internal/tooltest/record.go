@@ -57,7 +57,7 @@ func MockFile(s *suite.Suite, t *suite.Test) string {
 // record writes the requests that were passed on as mocks of the test, in place of those that it had.
 func (s *session) record() error {
 	if s.suite.Source.Dir == "" {
-		return errors.New("the test comes from no folder that its mocks could be written to; save it to a file")
+		return errors.New("the test isn't in a file, so there is no folder for its mocks; save it to a file")
 	}
 	name := MockFile(s.suite, s.test)
 	w := &recorder{mask: s.secrets.redactor(true), dir: s.suite.Source.Dir, files: strings.TrimSuffix(name, filepath.Ext(name)), test: s.test.Name}
@@ -137,7 +137,7 @@ func keptHeaders() []string {
 
 func (w *recorder) answer(e *httpmock.Exchange) (*yaml.Node, error) {
 	if e.Truncated {
-		return nil, fmt.Errorf("the answer to %s %s wasn't recorded whole: it is too large, or broke off; write a mock for it in the test, with a file", e.Method, w.mask.String(e.URL))
+		return nil, fmt.Errorf("the answer to %s %s wasn't recorded completely: it is too large, or was cut off; write a mock for it in the test, with a file", e.Method, w.mask.String(e.URL))
 	}
 	a := &yaml.Node{Kind: yaml.MappingNode}
 	put(a, "status", &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!int", Value: fmt.Sprint(e.Status)})

@@ -266,11 +266,11 @@ func (s *session) collect() {
 	}
 	for what, n := range map[string]int{"requests": s.mocks.http.Dropped(), "calls of commands": s.mocks.commands.Dropped(), "connections": s.dropped} {
 		if n > 0 {
-			res.Notes = append(res.Notes, fmt.Sprintf("%d %s were too many to be recorded", n, what))
+			res.Notes = append(res.Notes, fmt.Sprintf("%d %s were not recorded, because there were too many", n, what))
 		}
 	}
 	slices.Sort(res.Notes)
 	if len(s.trusting) > 0 {
-		res.Notes = append(res.Notes, fmt.Sprintf("the tool brings certificates of its own; so that it trusts the mocks, the test's authority was added to %s", strings.Join(s.trusting, ", ")))
+		res.Notes = append(res.Notes, fmt.Sprintf("the tool brings its own certificates; so that it trusts the mocks, the test's authority was added to %s", strings.Join(s.trusting, ", ")))
 	}
 }

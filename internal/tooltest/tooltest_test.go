@@ -172,7 +172,7 @@ func TestExpectations(t *testing.T) {
 		"stdout":       {`{exit_code: 3, stdout: "one\ntwo\nthree ***"}`, ""},
 		"stdout parts": {`{exit_code: 3, stdout: {contains: [one, two], matches: "^two$"}}`, ""},
 		"other part":   {`{exit_code: 3, stdout: {contains: four}}`, "stdout: stdout does not contain \"four\"\n"},
-		"other stdout": {`{exit_code: 3, stdout: "one\n2\nthree ***"}`, "stdout: stdout is not what is expected\n--- expected\n+++ got\n@@ -1,3 +1,3 @@\n one\n-2\n+two\n three ***\n"},
+		"other stdout": {`{exit_code: 3, stdout: "one\n2\nthree ***"}`, "stdout: stdout differs from what the test expects\n--- expected\n+++ got\n@@ -1,3 +1,3 @@\n one\n-2\n+two\n three ***\n"},
 		"stderr":       {`{exit_code: 3, stderr: ""}`, ""},
 		"output":       {`{exit_code: 3, outputs: {OUT: value}}`, ""},
 		"other output": {`{exit_code: 3, outputs: {OUT: x}}`, "output: output OUT, \"value\", is not \"x\"\n"},
@@ -263,7 +263,7 @@ func TestUnmatchedBeyondTheRecord(t *testing.T) {
 		_, _ = p.get("GET", "x", 80, "/b", "")
 		return 0
 	})
-	if got := messages(r); r.Status != Failed || !strings.Contains(got, "a request or connection without a mock, of those that were too many to be recorded") {
+	if got := messages(r); r.Status != Failed || !strings.Contains(got, "a request or connection without a mock, which was not recorded because there were too many") {
 		t.Errorf("%s: %d requests, %s", r.Status, len(r.Requests), got)
 	}
 }
@@ -294,7 +294,7 @@ func TestTimes(t *testing.T) {
 	if r := one(t, "  http: [{path: /a}, {path: /b}]\n", once); r.Status != Passed || len(r.UnusedMocks) != 1 {
 		t.Errorf("an unused mock: %s", messages(r))
 	}
-	if r := one(t, "  http: [{path: /a, times: 2}]\n", once); messages(r) != "unused_mock: http[0] (a_test.yaml:6:10) answered 1 of the 2 requests that its times says\n" {
+	if r := one(t, "  http: [{path: /a, times: 2}]\n", once); messages(r) != "unused_mock: http[0] (a_test.yaml:6:10) answered 1 of the 2 requests that times requires\n" {
 		t.Errorf("times: %s", messages(r))
 	}
 	if r := one(t, "  http: [{path: /a}]\n  commands: [{command: git}]\n  expect: {all_mocks_used: true}\n", once); messages(r) != "unused_mock: commands[0] (a_test.yaml:7:14) answered nothing\n" {

@@ -208,10 +208,10 @@ func TestClientsHostile(t *testing.T) {
 	}{
 		{"commands", "connection to the mocked commands: what connects isn't a mocked command", 100},
 		{"many", "the tool has more than 1000 connections at once", 150},
-		{"headers", "the tool sent a malformed request of HTTP, or none in time", 100},
+		{"headers", "the tool sent a malformed HTTP request, or none in time", 100},
 		{"body", "the tool's request ended early", 500},
 		{"tls", "the TLS handshake failed", 100},
-		{"slow", "the tool sent a malformed request of HTTP, or none in time", 150},
+		{"slow", "the tool sent a malformed HTTP request, or none in time", 150},
 		{"midway", "the tool's request ended early", 150},
 		{"flood", "has no mock; the nearest, http[0], differs in path: /hello", 500},
 	} {
