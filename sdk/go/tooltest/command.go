@@ -31,7 +31,7 @@ func mayfly() (string, error) {
 	case err == nil:
 		return filepath.Abs(path)
 	case given != "":
-		return "", fmt.Errorf("MAYFLY is %q, which is no program that can be run: %w", given, err)
+		return "", fmt.Errorf("MAYFLY is %q, which is not a program that can be run: %w", given, err)
 	}
 	return "", errors.New("the mayfly command is not found in PATH, and the environment variable MAYFLY doesn't name it. Install bin/mayfly and " +
 		"bin/mayfly-shim, which `make build` leaves in Mayfly's source, into one folder of PATH; or set MAYFLY=/path/to/mayfly")
@@ -56,7 +56,7 @@ func (t *Tool) run(ctx context.Context, inputs map[string]any) (*Result, error) 
 	for line := range bytes.Lines(stdout.Bytes()) {
 		var l jsonLine
 		if e := json.Unmarshal(line, &l); e != nil {
-			return nil, fmt.Errorf("a line of mayfly test isn't what it should be: %w", e)
+			return nil, fmt.Errorf("read a line of mayfly test --json: %w", e)
 		}
 		if l.Type != "test" && l.Type != "error" {
 			continue

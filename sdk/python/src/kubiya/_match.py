@@ -24,7 +24,7 @@ def to_yaml(value: TextMatch) -> Any:
         return {key: _conditions(v) for key, v in value.items()}
     if isinstance(value, str):
         return value
-    raise TypeError(f"{value!r} is no text, no compiled pattern and no mapping of conditions")
+    raise TypeError(f"{value!r} is not a text, a compiled pattern or a mapping of conditions")
 
 
 def _conditions(value: Any) -> Any:
@@ -43,7 +43,7 @@ def _inline_flags(pattern: Pattern[str]) -> str:
 def args_to_yaml(args: ArgsMatch) -> Any:
     """Return the form of arguments in a file of tests."""
     if isinstance(args, (str, bytes)):
-        raise TypeError(f"args is {args!r}: write a list, as {args.split()!r}")
+        raise TypeError(f"args is {args!r}: write a list, such as {args.split()!r}")
     if isinstance(args, Mapping):
         return {key: [to_yaml(word) for word in words] for key, words in args.items()}
     return [to_yaml(word) for word in args]
@@ -63,7 +63,7 @@ def mismatch(want: Optional[TextMatch], got: str, glob: bool, line: bool = False
     for key, value in want.items():
         values = list(value) if isinstance(value, (list, tuple)) else [value]
         if key not in _CONDITIONS:
-            raise ValueError(f"{key!r} is no condition; there are {', '.join(_CONDITIONS)}")
+            raise ValueError(f"{key!r} is not a condition; the conditions are {', '.join(_CONDITIONS)}")
         texts, compared = [got], values
         if line and key == "equals":
             texts, compared = [_without_break(got)], [_without_break(v) for v in values]
@@ -137,7 +137,7 @@ def json_mismatch(want: Any, body: bytes) -> str:
 
 
 def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is no value of JSON")
+    raise ValueError(f"{name} is not a JSON value")
 
 
 def _part(want: Any, got: Any, at: str) -> str:
@@ -203,7 +203,7 @@ def values_mismatch(kind: str, want: Mapping[str, Any], got: Mapping[str, List[s
                 out.append(f"{kind} {name}: {values!r} is not {list(value)!r}")
         elif isinstance(value, Mapping) and dict(value) == {"absent": True}:
             if values:
-                out.append(f"{kind} {name}: it is there")
+                out.append(f"{kind} {name}: it is present")
         elif not values:
             out.append(f"{kind} {name}: it is missing")
         elif all(mismatch(value, v, glob=True) for v in values):

@@ -63,7 +63,7 @@ def text(value: Any, what: str) -> str:
         return str(value)
     if isinstance(value, os.PathLike):
         return os.fsdecode(value)
-    raise TypeError(f"{what} is {value!r}, which is no text")
+    raise TypeError(f"{what} is {value!r}, which is not a text")
 
 
 def address(path_or_url: TextMatch) -> Tuple[str, Any]:
@@ -72,7 +72,7 @@ def address(path_or_url: TextMatch) -> Tuple[str, Any]:
         if "://" in path_or_url:
             return "url", path_or_url
         if not path_or_url.startswith(("/", "*")):
-            raise ValueError(f"{path_or_url!r} is neither a path, as /health, nor a URL, as https://api.example.com/health")
+            raise ValueError(f"{path_or_url!r} is neither a path, such as /health, nor a URL, such as https://api.example.com/health")
     return "path", to_yaml(path_or_url)
 
 
