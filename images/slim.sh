@@ -3,7 +3,7 @@
 # part of what the packages' scripts would have done, and removes what the image doesn't need.
 set -euo pipefail
 dir=$1 name=$2
-[ -n "$dir" ] && [ "$dir" != / ] && [ -d "$dir/usr" ] || { echo "slim.sh: $dir is no root directory" >&2; exit 1; }
+[ -n "$dir" ] && [ "$dir" != / ] && [ -d "$dir/usr" ] || { echo "slim.sh: $dir is not a root directory" >&2; exit 1; }
 cd "$dir"
 
 # The result of update-ca-certificates, without running it.

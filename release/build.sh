@@ -110,7 +110,7 @@ debian_package() {
   cp -R "$from/share/man" "$from/share/bash-completion" "$from/share/fish" "$root/usr/share"
   cp -R "$from/share/zsh/site-functions" "$root/usr/share/zsh/vendor-completions"
   gzip -9n "$root"/usr/share/man/man1/*.1
-  { printf 'Mayfly is licensed as follows, and contains what is named after that.\n\n' && cat LICENSE "$from/THIRD-PARTY-LICENSES"; } >"$doc/copyright"
+  { printf 'This is the license of Mayfly, followed by the licenses of everything that it contains.\n\n' && cat LICENSE "$from/THIRD-PARTY-LICENSES"; } >"$doc/copyright"
   gzip -9nc CHANGELOG.md >"$doc/changelog.gz"
   cp "$from/sbom.cdx.json" "$doc"
   cat >"$root/DEBIAN/control" <<END
@@ -125,8 +125,8 @@ Recommends: uidmap
 Suggests: runsc
 Description: serverless tools for operations
  Mayfly runs operations tools, and workflows that chain them. A tool is a short
- YAML file, and each run of it has an isolated container of its own that lives
- only as long as the run. There is no daemon to run.
+ YAML file, and each run has its own isolated container, which lives only as long
+ as the run. There is no daemon to run.
 END
   dated "$root"
   dpkg-deb --root-owner-group ${DEB_COMPRESSION:+-Z"$DEB_COMPRESSION"} --build "$root" "$out/mayfly_${debian}_$arch.deb" >/dev/null

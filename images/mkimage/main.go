@@ -37,7 +37,7 @@ func run(args []string) error {
 	fs := flag.NewFlagSet("mkimage", flag.ContinueOnError)
 	fs.StringVar(&o.name, "name", "", "reference of the image, repository:tag")
 	fs.StringVar(&o.rootfs, "rootfs", "", "tar of the root file system")
-	fs.StringVar(&o.busybox, "busybox", "", "instead of a root file system: a static busybox to make one of")
+	fs.StringVar(&o.busybox, "busybox", "", "instead of -rootfs: a static busybox, for a root file system with only that")
 	fs.StringVar(&o.out, "out", "", "archive to write")
 	fs.StringVar(&o.arch, "arch", runtime.GOARCH, "architecture of the image")
 	fs.Int64Var(&o.epoch, "epoch", 0, "time of creation, seconds since 1970")
