@@ -56,8 +56,8 @@ func (m *responders) close() error {
 	return m.http.Close()
 }
 
-// secrets returns a test's own values, and otherwise those of this machine. It remembers the machine's values in real, so
-// that they can be masked.
+// secrets is a source of a test's own values, and otherwise of this machine's. It keeps the machine's values in real, so that
+// they can be masked.
 type secrets struct {
 	given map[string]string
 	next  secret.Source

@@ -91,7 +91,7 @@ func queuedSignals(t *testing.T) int {
 	return n
 }
 
-// freeInstances returns how many inotify instances root can still make, at most most.
+// freeInstances returns how many inotify instances root can still make, counted up to most.
 func freeInstances(t *testing.T, most int) int {
 	t.Helper()
 	var made []int

@@ -35,7 +35,7 @@ func own(path, bin string) bool {
 // foreign is what the runs of other programs than the tests' have.
 type foreign struct {
 	runs map[string]bool // ids
-	pids map[string]bool // their shims and processes, and foreign shims outside every cgroup of a run
+	pids map[string]bool // processes in their cgroups, and all processes outside the cgroups of runs except the tests' own shims
 }
 
 // foreignRuns finds the runs whose shims are other programs than the tests'.

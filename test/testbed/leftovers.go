@@ -15,7 +15,7 @@ import (
 // Leftovers lists what sandboxes have on this host at the moment: processes, mounts, network namespaces that only they have,
 // cgroups and directories. It leaves out runs whose shim is another program than the tests', such as that of another
 // checkout or of a user of this machine. It lists runs that no longer have a shim. A process in another namespace is listed
-// unless it belongs to such a foreign run.
+// only if it is in the cgroup of a run, or is one of the tests' own shims.
 func Leftovers() (map[string]bool, error) {
 	before, err := foreignRuns()
 	if err != nil {

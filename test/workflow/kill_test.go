@@ -98,7 +98,7 @@ func twenty() string {
 }
 
 // TestKilledAtAnyMoment kills mayfly with SIGKILL at random moments of a workflow of twenty steps, and again while the run is
-// resumed. Resumed once more, the run must succeed, with each step having succeeded once and nothing left over.
+// resumed. When it is resumed once more, the run must succeed. Each step must have succeeded once, and nothing may be left.
 func TestKilledAtAnyMoment(t *testing.T) {
 	moments := 12
 	if os.Getenv("MAYFLY_TEST_FULL") != "" {
