@@ -1,16 +1,17 @@
-# Every target that a person calls has a description after "##"; `make help` prints them.
+# Every target for people has a description after "##", which `make help` prints.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
-# All programs are linked statically: each is one file that runs on any Linux distribution. For --wrap see internal/sandbox/goruntime.c.
+# All programs are statically linked: each is one file that runs on any Linux distribution. For --wrap see
+# internal/sandbox/goruntime.c.
 SHIM_TAGS := seccomp,netgo,osusergo,shim
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
-# Without the state of git in the programs: the same sources make the same bytes, wherever they are.
+# The programs don't contain the state of git, so that the same sources give the same bytes, wherever they are.
 GOBUILD := go build -trimpath -buildvcs=false
 BIN := bin
 PAGES := .build/pages
 
-# Where make install puts things; DESTDIR comes before them all.
+# The folders for make install. DESTDIR comes before each of them.
 PREFIX := /usr/local
 MANDIR := $(PREFIX)/share/man
 BASHDIR := $(PREFIX)/share/bash-completion/completions
@@ -19,11 +20,11 @@ FISHDIR := $(PREFIX)/share/fish/vendor_completions.d
 LDFLAGS := -s -w -X github.com/mayfly-run/mayfly/internal/program.version=$(VERSION)
 SHIM_LDFLAGS := $(LDFLAGS) -linkmode external -extldflags "-static -Wl,--wrap=mmap -Wl,--wrap=pthread_create"
 
-# Packages whose tests make real sandboxes run one at a time: each checks that it leaves nothing on the host.
+# Packages whose tests make real sandboxes. They run one at a time, since each checks that it leaves nothing on the host.
 REAL := ./internal/oci/... ./internal/cli/... ./test/...
 PURE = $(filter-out $(shell go list $(REAL) ./sdk/...),$(shell go list ./...))
 FUZZTIME := 10s
-# Ends a package whose tests hang. It is not a bound on how long tests take: they have bounds of their own for what they wait for.
+# Ends a package whose tests hang. It isn't a limit on the time of tests, which have their own limits for what they wait for.
 PATIENCE := 3h
 TOOLS := .build/tools
 export MAYFLY_TEST_BIN := $(CURDIR)/bin
@@ -45,7 +46,7 @@ libseccomp:
 	@pkg-config --exists libseccomp || { echo "make build: libseccomp's header files are missing; run 'make setup' first" >&2; exit 1; }
 
 .PHONY: build-go
-build-go: ## build the programs that are pure Go, which need no C compiler
+build-go: ## build the programs in pure Go, which need no C compiler
 	CGO_ENABLED=0 $(GOBUILD) -ldflags '$(LDFLAGS)' -o $(BIN)/ ./cmd/mayfly ./cmd/mayflyd ./cmd/mayfly-cel
 
 .PHONY: pages
@@ -81,11 +82,11 @@ test: setup build ## run everything that CI runs, and list what failed (as root)
 test-images:
 	images/build.sh $(TEST_IMAGES)
 
-# The base images that tests run tools in.
+# The images in which tests run tools.
 TEST_IMAGES := busybox shell python kubectl clients java
 
-# Their bounds are in times or megabytes, or there is so much of something that the race detector takes minutes; what
-# could race in them, smaller ones do as well.
+# Tests with bounds in time or megabytes, or with so much work that the race detector takes minutes. Smaller tests run the same
+# code under the race detector.
 BOUNDS := ^Test(AddIsLinear|HostileDefinitions|LargeTransfer|UnpackRefusesFiveMillionEntries|PullStopsBombs|UnpackBoundsDirectoryNames|LookupIsFast|LoadRefusesHostileArchives|ManyConnections|ManyMockedConnections|PlanScale|RepetitiveSecret|StreamingNeedsLittleMemory|WorkflowLimits)$$
 
 .PHONY: test-pure
@@ -109,7 +110,7 @@ test-real: build ## test real sandboxes, and that they leave nothing (as root)
 test-sandbox:
 	go test -race -p 1 -count=1 -timeout $(PATIENCE) ./internal/oci/... ./internal/cli/...
 
-# What runs there is the built programs, without the race detector.
+# These tests run the built programs, which have no race detector.
 .PHONY: test-programs
 test-programs:
 	go test -p 1 -count=1 -timeout $(PATIENCE) ./test/...
@@ -128,12 +129,12 @@ test-go:
 	go test -race -count=1 -timeout $(PATIENCE) ./sdk/...
 
 .PHONY: test-slow
-test-slow: build ## run the reference's example of a test as it is: its script waits for five minutes (as root)
+test-slow: build ## run the reference's example of a test unchanged: its script waits for five minutes (as root)
 	images/build.sh python
 	test/example.sh
 
 .PHONY: test-security
-test-security: build ## the attacks of the security profile (as root)
+test-security: build ## run the attacks of the security profile (as root)
 	go test -p 1 -count=1 -timeout $(PATIENCE) -v -run '^Test[IMNS][0-9][0-9]' ./internal/... ./test/...
 
 # Those that need no minutes, and whose answers are another kernel's there.
@@ -148,12 +149,12 @@ test-security-gvisor: build ## the same on gVisor, whose sandboxes have a kernel
 	MAYFLY_TEST_ENGINE=gvisor go test -p 1 -count=1 -timeout $(PATIENCE) -v ./test/security ./test/network
 
 .PHONY: test-full
-test-full: build ## what takes long, whole: 10 GB of log, 200 cancelled runs, 100 kills of a workflow, 1,000 items (as root)
+test-full: build ## run the long tests at full length: 10 GB of log, 200 cancelled runs, 100 kills of a workflow, 1,000 items (as root)
 	MAYFLY_TEST_FULL=1 go test -p 1 -count=1 -timeout $(PATIENCE) -v -run '^TestI1[78]' ./test/security
 	MAYFLY_TEST_FULL=1 go test -count=1 -timeout $(PATIENCE) -v -run '^TestKilled|^TestManyItems' ./test/workflow
 
 .PHONY: test-release
-test-release: release ## test the whole release, and that two builds from nothing are the same (as root)
+test-release: release ## test the whole release, and that two builds without a cache are the same (as root)
 	MAYFLY_TEST_RELEASE=$(CURDIR)/.build/release go test -count=1 -timeout $(PATIENCE) -run '^TestRelease' ./test/release
 	MAYFLY_TEST_FULL=1 go test -count=1 -timeout 60m -run '^TestReproducible' ./test/release
 
@@ -185,7 +186,7 @@ vet: ## run go vet
 	go vet ./...
 
 .PHONY: cross
-cross: ## build what is pure Go for macOS and Windows
+cross: ## build the programs in pure Go for macOS and Windows
 	GOOS=darwin GOARCH=arm64 CGO_ENABLED=0 go build -o /dev/null ./cmd/mayfly ./cmd/mayflyd ./cmd/mayfly-cel
 	GOOS=windows GOARCH=amd64 CGO_ENABLED=0 go build -o /dev/null ./cmd/mayfly ./cmd/mayflyd ./cmd/mayfly-cel
 
@@ -198,5 +199,5 @@ bench-masks: setup build ## measure masking on the output of real programs (as r
 	bench/masks.sh
 
 .PHONY: clean
-clean: ## remove what was built
+clean: ## remove everything that was built
 	rm -rf bin .build

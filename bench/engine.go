@@ -18,7 +18,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/run"
 )
 
-// engineRate runs true n times, 16 at a time, from this one process.
+// engineRate runs true n times, 16 at a time, all from this process, and returns the runs per second.
 func (b *bench) engineRate(n int) (float64, error) {
 	store, err := image.Open(filepath.Join(os.Getenv("MAYFLY_HOME"), "images"), image.Options{})
 	if err != nil {

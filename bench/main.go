@@ -1,8 +1,7 @@
 //go:build linux
 
-// Command bench measures Mayfly's budgets beside docker, podman and runc, all
-// in one run, since only ratios of one run can be compared. bench/run.sh
-// prepares its surroundings.
+// Command bench measures Mayfly's budgets beside docker, podman and runc. It measures all of them in one run, since figures of
+// different runs can't be compared. bench/run.sh prepares the machine for it.
 package main
 
 import (
@@ -16,14 +15,14 @@ import (
 	"time"
 )
 
-// bench is one session of measuring.
+// bench is one session of measurements.
 type bench struct {
 	bin, images, work string
 	runs              int
 
-	docker bool   // a daemon was started
-	podman string // how to run podman; empty without one
-	bundle string // a runc bundle; empty without runc
+	docker bool   // whether a docker daemon was started
+	podman string // the command line of podman; empty if podman is missing or doesn't work
+	bundle string // the folder of a runc bundle; empty if runc is missing
 	rows   []row
 }
 
@@ -76,7 +75,7 @@ func (b *bench) run(only string) error {
 	return nil
 }
 
-// prepare loads the images everywhere.
+// prepare starts the docker daemon, and loads the images into mayfly, docker, podman and runc.
 func (b *bench) prepare() error {
 	if err := os.Setenv("MAYFLY_HOME", filepath.Join(b.work, "home")); err != nil {
 		return err
@@ -107,7 +106,7 @@ func (b *bench) tool(name, text string) (string, error) {
 	return path, os.WriteFile(path, []byte(text), 0o600)
 }
 
-// quiet runs a command and reports what it printed only when it fails.
+// quiet runs a command. If it fails, the error has what it printed.
 func (b *bench) quiet(c *exec.Cmd) error {
 	out, err := c.CombinedOutput()
 	if err != nil {
@@ -122,8 +121,8 @@ type subject struct {
 	command func() *exec.Cmd
 }
 
-// times runs the subjects in turn, A B C A B C, so that a change of the
-// machine's speed meets all of them, and returns the median of each.
+// times runs the subjects in turn, A B C A B C, so that a change of the machine's speed affects all of them. It returns the
+// median of each.
 func (b *bench) times(n int, subjects []subject) (map[string]time.Duration, error) {
 	all := map[string][]time.Duration{}
 	for i := range n + 2 {
@@ -133,7 +132,7 @@ func (b *bench) times(n int, subjects []subject) (map[string]time.Duration, erro
 			if err := b.quiet(c); err != nil {
 				return nil, err
 			}
-			if i >= 2 { // the first two warm up
+			if i >= 2 { // the first two are warm-ups
 				all[s.name] = append(all[s.name], time.Since(begin))
 			}
 		}

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Measures masking on real output: a few MB of kubectl, aws, ansible, git, apt and jq, printed by a tool that has a kubeconfig
-# and a service account as secrets. Nothing of the secrets may be left, and nothing else may be masked. docs/SECURITY.md has
-# the figures. As root; it needs what images/build.sh needs, and a Debian mirror.
+# and a service account as secrets. No part of the secrets may be left, and nothing else may be masked. docs/SECURITY.md has
+# the figures. Run it as root; it needs what images/build.sh needs, and a Debian mirror.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 work=$(mktemp -d /var/tmp/mayfly-masks.XXXXXX)
@@ -70,7 +70,7 @@ volumes:
   - {name: s, file: server.py, mount_path: /workspace/server.py}
   - {name: all, file: all.sh, mount_path: /workspace/all.sh}
   - {name: h, file: history, mount_path: /workspace/history}
-# The output, and beside it the same in a form that isn't masked: each byte exclusive-or 1.
+# The output, and on standard error the same output in a form that isn't masked: each byte XOR 1.
 command: |
   bash /workspace/all.sh >/tmp/out 2>&1 </dev/null; kill %1 2>/dev/null
   cat /tmp/out
@@ -87,7 +87,7 @@ b64 = lambda s: base64.b64encode(s.encode()).decode()
 lines = [l for pem in (key, cert) for l in pem.splitlines() if not l.startswith("---")]
 leaves = [token, account["private_key_id"], b64(key), b64(cert)] + lines
 left = [s for s in leaves if s.encode() in masked]
-# What each mask stands for: the text between what is before and what is after it.
+# For each mask, find the text that it stands for: the raw text between the pieces before and after the mask.
 at, covered, wrong = 0, 0, []
 pieces = masked.split(b"***")
 assert raw.startswith(pieces[0]), "the outputs differ before the first mask"
@@ -96,10 +96,10 @@ whole = [open("account").read(), config, json.dumps(account), json.dumps(account
 known = [re.sub(r"\s|\\n", "", t) for t in [key, cert, b64(key), b64(cert), token, account["private_key_id"]] + [base64.b64encode(w.encode()).decode() for w in whole]]
 known += [re.sub(r"\s", "", base64.b64encode(b"x" * i + w.encode()).decode()) for w in whole for i in (1, 2)]
 def stands_for(gap):
-    flat = re.sub(r"\s|\\+[nr]?", "", gap.decode(errors="replace"))  # line breaks, also as JSON has them
-    return not gap.strip(b"*") or any(flat in k for k in known)  # or it is what the program printed
+    flat = re.sub(r"\s|\\+[nr]?", "", gap.decode(errors="replace"))  # without line breaks, also those of JSON
+    return not gap.strip(b"*") or any(flat in k for k in known)  # the program itself may have printed ***
 for piece in pieces[1:]:
-    # A short piece may stand in what is masked, too: the first place is right where that makes a mask stand for a secret.
+    # A short piece may also be in the masked text. The right place is the first at which the mask stands for a secret.
     end = first = raw.find(piece, at) if piece else at
     while 0 <= end < first + 9000 and not stands_for(raw[at:end]):
         end = raw.find(piece, end + 1)

@@ -24,7 +24,7 @@ import (
 
 const trueTool = "name: nothing\nimage: mayfly/busybox\ncommand: [\"true\"]\n"
 
-// start times one run of true, whole process, warm image, everything on.
+// start times one run of true: the whole process, with a warm image and all features on.
 func (b *bench) start() error {
 	path, err := b.tool("true", trueTool)
 	if err != nil {
@@ -66,7 +66,7 @@ func (b *bench) start() error {
 	return nil
 }
 
-// throughput runs 16 at a time.
+// throughput measures runs per second, 16 at a time.
 func (b *bench) throughput() error {
 	path, err := b.tool("true", trueTool)
 	if err != nil {
@@ -94,7 +94,7 @@ func (b *bench) throughput() error {
 	return nil
 }
 
-// rate does something n times, 16 at a time, and returns how often a second.
+// rate calls once n times, 16 at a time, and returns the calls per second.
 func rate(n int, once func() error) (float64, error) {
 	var all sync.WaitGroup
 	jobs := make(chan struct{})
@@ -122,7 +122,7 @@ func rate(n int, once func() error) (float64, error) {
 	}
 }
 
-// memory measures the shim of an idle tool.
+// memory measures the resident memory of the shim of an idle tool.
 func (b *bench) memory() error {
 	path, err := b.tool("sleep", "name: idle\nimage: mayfly/busybox\ncommand: [sleep, \"30\"]\n")
 	if err != nil {
@@ -149,7 +149,7 @@ func (b *bench) memory() error {
 	return nil
 }
 
-// statusKB reads a line of /proc/PID/status, in KiB.
+// statusKB returns the value of a field of /proc/PID/status, in KiB.
 func statusKB(pid, field string) (int, error) {
 	data, err := os.ReadFile("/proc/" + pid + "/status")
 	if err != nil {
@@ -163,10 +163,10 @@ func statusKB(pid, field string) (int, error) {
 	return 0, fmt.Errorf("no %s in /proc/%s/status", field, pid)
 }
 
-// logs prints 2 GB of text through the masking of ten secrets into a file.
+// logs measures 2 GB of text that is printed through the masking of ten secrets to a file.
 func (b *bench) logs() error {
 	const size = 2_000_000_000
-	// Written in large pieces: what is measured is Mayfly and not the talker.
+	// The tool writes large pieces, so that Mayfly's speed is measured and not the tool's.
 	text := `name: talker
 image: mayfly/python
 script: |
@@ -230,7 +230,7 @@ volumes:
 	return nil
 }
 
-// network downloads 1 GB through the userspace network and over loopback.
+// network measures a download of 1 GB through the userspace network, and one over loopback.
 func (b *bench) network() error {
 	const size = 1_000_000_000
 	chunk := make([]byte, 1<<20)
@@ -279,8 +279,7 @@ func (b *bench) network() error {
 	return nil
 }
 
-// pull fetches an image from a local registry and runs it, with an empty store
-// each time.
+// pull times the pull of an image from a local registry and one run of it, with an empty store each time.
 func (b *bench) pull() error {
 	server := httptest.NewServer(registry.New(registry.Logger(discardLog())))
 	defer server.Close()

@@ -21,7 +21,7 @@ func (b *bench) dockerCommand(args ...string) *exec.Cmd {
 
 var daemon *exec.Cmd
 
-// startDocker starts a daemon of the session's own, if there is one to start.
+// startDocker starts a separate docker daemon for the session, if docker is installed, and loads the images into it.
 func (b *bench) startDocker() error {
 	path, err := exec.LookPath("dockerd")
 	if errors.Is(err, exec.ErrNotFound) {
@@ -68,8 +68,7 @@ func (b *bench) stopDocker() {
 	_ = daemon.Wait()
 }
 
-// preparePodman finds a runtime that podman works with: Debian 12's crun
-// refuses hybrid cgroups.
+// preparePodman finds a runtime that works with podman here: Debian 12's crun refuses hybrid cgroups.
 func (b *bench) preparePodman() error {
 	path, err := exec.LookPath("podman")
 	if errors.Is(err, exec.ErrNotFound) {
@@ -98,7 +97,7 @@ func (b *bench) podmanCommand(args ...string) *exec.Cmd {
 	return exec.Command(words[0], append(words[1:], args...)...)
 }
 
-// prepareRunc makes a bundle with the rootfs already unpacked.
+// prepareRunc makes a bundle whose root file system is already unpacked.
 func (b *bench) prepareRunc() error {
 	if _, err := exec.LookPath("runc"); errors.Is(err, exec.ErrNotFound) {
 		return nil

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Measures the budgets of docs/BENCHMARKS.md beside docker, podman and runc, in one run, and prints medians and ratios.
-# Everything happens in a network namespace of its own with nothing but a loopback, and a Docker daemon started here.
+# Everything runs in a new network namespace that has only a loopback, with a Docker daemon that is started there.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"

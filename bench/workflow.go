@@ -13,8 +13,8 @@ import (
 // workflowSteps is the number of steps of the workflows that are measured.
 const workflowSteps = 40
 
-// workflow times 40 steps of true, each in a container of its own: one after the other, at once, and as docker run in a
-// shell loop. The budget is relative to single runs of the same minutes.
+// workflow times 40 steps of true, each in its own container: one after the other, all at once, and as docker run in a shell
+// loop. The budget is relative to single runs that are measured in the same minutes.
 func (b *bench) workflow() error {
 	single, err := b.tool("true", trueTool)
 	if err != nil {
@@ -66,9 +66,8 @@ func (b *bench) workflow() error {
 	return nil
 }
 
-// cores tells what this machine's cores are worth to anybody who starts containers: as many runs of runc, whose bundle is
-// ready, one after the other and at once. Under
-// some hypervisors a second core adds little to that, whoever starts them.
+// cores measures how much this machine's cores help to start containers: as many runs of runc with a prepared bundle, one
+// after the other and 16 at a time. Under some hypervisors a second core adds little, whatever starts the containers.
 func (b *bench) cores() error {
 	if b.bundle == "" {
 		return nil

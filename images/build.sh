@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
 # Builds the project's base images from the machine's Debian mirror, without Docker:
 #
-#   mayfly/busybox  static busybox and nothing else
+#   mayfly/busybox  only static busybox
 #   mayfly/shell    busybox, bash, curl, wget, jq and certificates
 #   mayfly/python   the shell image's content and Python 3 with requests
-#   mayfly/kubectl  kubectl, for tests; only when it is named
-#   mayfly/clients  programs that people bring (git, ssh, Node, Python and others), for tests; only when it is named
-#   mayfly/java     a Java runtime, for tests of mocks; only when it is named
+#   mayfly/kubectl  kubectl, for tests; only if it is named
+#   mayfly/clients  programs that tools use (git, ssh, Node, Python and others), for tests; only if it is named
+#   mayfly/java     a Java runtime, for tests of mocks; only if it is named
 #
 # usage: images/build.sh [--force] [busybox|shell|python|kubectl|clients|java]...
 #
-# Archives (OCI layout, docker load takes them too) go to $MAYFLY_IMAGES_DIR, .build/images by default. An archive whose
-# inputs are unchanged is left alone. Two builds at once are safe: the second waits.
+# Archives (OCI layout, which docker load also reads) go to $MAYFLY_IMAGES_DIR, .build/images by default. An archive whose
+# inputs are unchanged isn't built again. Two builds at once are safe: the second waits.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -27,14 +27,14 @@ for arg in "$@"; do
 done
 [ ${#names[@]} -gt 0 ] || names=(busybox shell python)
 
-# Times in the images: a fixed one, so that the same packages give the same bytes.
+# All times in the images are the same, so that the same packages give the same bytes.
 export SOURCE_DATE_EPOCH=1704067200 LC_ALL=C TZ=UTC
 
 mkdir -p "$out"
 exec 9>"$out/.lock"
 flock 9
 
-# Two of our own packages are needed on the machine; python's image needs none of the machine's Python.
+# The machine needs two packages. The python image doesn't need the machine's Python.
 need=()
 for p in busybox-static mmdebstrap; do
   dpkg-query -W -f='${Status}' "$p" 2>/dev/null | grep -q '^install ok installed' || need+=("$p")
@@ -48,7 +48,7 @@ mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' "Cod
 [ -n "$mirror" ] || mirror=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' | grep -m1 debian || true)
 [ -n "$mirror" ] || { echo "images/build.sh: apt has no Debian source for $suite: run apt-get update" >&2; exit 1; }
 
-# What an archive is made from. A newer package of the mirror doesn't count: --force takes those in.
+# The inputs of an archive. Newer packages in the mirror are not among them: --force uses those.
 inputs=$(cat "$root"/images/*.sh "$root"/images/mkimage/*.go "$root/go.sum" <(dpkg-query -W busybox-static) | sha256sum | cut -d' ' -f1)
 
 work=$(mktemp -d "$out/.build-XXXXXX")
@@ -59,8 +59,8 @@ mkimage() {
   "$work/mkimage" -epoch "$SOURCE_DATE_EPOCH" "$@"
 }
 
-# bootstrap NAME PACKAGES: unpacks packages and what they depend on, without their scripts, and throws away all that a
-# tool never runs.
+# bootstrap NAME PACKAGES: unpacks packages and their dependencies, without running their scripts, and removes everything that
+# a tool never runs.
 bootstrap() {
   local name=$1 packages=$2 dir=$work/$1.root
   local try=1

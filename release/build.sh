@@ -2,7 +2,7 @@
 # Writes a release to a folder: for each architecture a tarball, a Debian package and an SBOM, and SHA256SUMS of them all.
 # Usage: VERSION=v1.2.0 release/build.sh FOLDER ARCHITECTURE...     architectures: amd64, arm64
 #
-# The same commit, Go and Debian packages make the same bytes (SOURCE_DATE_EPOCH is the commit's time).
+# The same commit, Go and Debian packages give the same bytes (SOURCE_DATE_EPOCH is the commit's time).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 if [ $# -lt 2 ]; then
@@ -19,19 +19,20 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 umask 022
 
-# What a package's name and deb-version(7) allow: v1.2.0-rc.1 is 1.2.0~rc.1, which is before 1.2.0; a commit is before any.
+# Versions that file names and deb-version(7) allow: v1.2.0-rc.1 becomes 1.2.0~rc.1, which sorts before 1.2.0. A commit sorts
+# before every release.
 plain=${version#v}
 debian=$(sed 's/-rc/~rc/; s/-/+/g; s/^[^0-9]/0~&/' <<<"$plain")
 [[ $debian =~ ^[0-9]+\. ]] || debian="0~$debian"
 
-# compiler prints the C compiler for an architecture. For another than this machine's it takes the C library of Debian's own
-# arm64, which has its security fixes; the copy that comes with the cross compiler doesn't have them.
+# compiler prints the C compiler for an architecture. For another one than this machine's, it uses the C library of Debian's
+# arm64 port, which has its security fixes; the copy that comes with the cross compiler doesn't have them.
 compiler() {
   local dir=/usr/lib/aarch64-linux-gnu
   if [ "$1" = "$(dpkg --print-architecture)" ]; then echo gcc; else echo "aarch64-linux-gnu-gcc -B$dir -L$dir"; fi
 }
 
-# libraries prints the Debian packages that mayfly-shim is linked with, and that have their licenses.
+# libraries prints the Debian packages that mayfly-shim is linked with. They also have the licenses.
 libraries() {
   local cc
   read -ra cc <<<"$(compiler "$1")"
@@ -56,7 +57,7 @@ cross_setup() {
   DEBIAN_FRONTEND=noninteractive apt-get install -o Acquire::Retries=5 -y -qq --no-install-recommends "${need[@]}" >/dev/null
 }
 
-# in_make runs a target for an architecture.
+# in_make runs targets of the Makefile for an architecture.
 in_make() {
   local arch=$1 settings=(GOOS=linux GOARCH="$1")
   shift
@@ -66,7 +67,7 @@ in_make() {
   env "${settings[@]}" make --no-print-directory VERSION="$version" BIN="$work/$arch/programs" PAGES="$work/pages" "$@" >&2
 }
 
-# licenses prints those of everything that the programs contain. A module without one stops the release.
+# licenses prints the licenses of everything that the programs contain. A module without a license stops the release.
 licenses() {
   local arch=$1 name dir files
   GOARCH=$arch CGO_ENABLED=1 go list -deps -tags seccomp,netgo,osusergo,shim \
@@ -85,10 +86,10 @@ licenses() {
   done
 }
 
-# dated gives everything in a folder the release's time.
+# dated sets the time of everything in a folder to that of the release.
 dated() { find "$1" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +; }
 
-# tarball has one folder, whose content may be unpacked over /usr/local.
+# tarball writes a tarball with one folder, whose content may be unpacked over /usr/local.
 tarball() {
   local arch=$1 name=mayfly-$plain-linux-$1
   local root=$work/$arch/$name
@@ -109,7 +110,7 @@ debian_package() {
   cp -R "$from/share/man" "$from/share/bash-completion" "$from/share/fish" "$root/usr/share"
   cp -R "$from/share/zsh/site-functions" "$root/usr/share/zsh/vendor-completions"
   gzip -9n "$root"/usr/share/man/man1/*.1
-  { printf 'Mayfly is licensed as follows, and contains what is named after that.\n\n' && cat LICENSE "$from/THIRD-PARTY-LICENSES"; } >"$doc/copyright"
+  { printf 'This is the license of Mayfly, followed by the licenses of everything that it contains.\n\n' && cat LICENSE "$from/THIRD-PARTY-LICENSES"; } >"$doc/copyright"
   gzip -9nc CHANGELOG.md >"$doc/changelog.gz"
   cp "$from/sbom.cdx.json" "$doc"
   cat >"$root/DEBIAN/control" <<END
@@ -124,8 +125,8 @@ Recommends: uidmap
 Suggests: runsc
 Description: serverless tools for operations
  Mayfly runs operations tools, and workflows that chain them. A tool is a short
- YAML file, and each run of it has an isolated container of its own that lives
- only as long as the run. There is no daemon to run.
+ YAML file, and each run has its own isolated container, which lives only as long
+ as the run. There is no daemon to run.
 END
   dated "$root"
   dpkg-deb --root-owner-group ${DEB_COMPRESSION:+-Z"$DEB_COMPRESSION"} --build "$root" "$out/mayfly_${debian}_$arch.deb" >/dev/null

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Runs parts of the Makefile, all of them even when one fails, and ends with a list of the parts and of the tests that
-# failed. A "+" begins another row of parts, which runs beside the one before it. The last row's output appears at once,
-# that of a part of another row when the part has ended.
-# Usage: test/all.sh TARGET ... [+ TARGET ...] ...; the exit status is 1 if a part failed.
+# Runs targets of the Makefile, all of them even if one fails, and ends with a list of the targets and of the tests that
+# failed. A "+" begins another row of targets, which runs at the same time as the row before it. The output of the last row
+# appears at once, and that of a target in another row when the target has ended.
+# Usage: test/all.sh TARGET ... [+ TARGET ...] ...; the exit status is 1 if a target failed.
 set -uo pipefail
 set -m # each row is a process group: what a part has started ends with it
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -52,7 +52,7 @@ pids+=($!)
 wait
 
 echo "==> summary"
-# What go test and Python's unittest print of a test or package that failed.
+# The lines that go test and Python's unittest print for a failed test or package.
 (cd "$dir" && cat -- "${parts[@]/%/.log}") | grep -E '^ *--- FAIL: |^FAIL[[:space:]]+[^[:space:]]|^(FAIL|ERROR): ' | sort -u
 failed=0
 for part in "${parts[@]}"; do

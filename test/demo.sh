@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The demo: a real tool, end to end, in a store of its own. It needs no registry and leaves nothing behind.
+# The demo: a real tool, end to end, with its own image store. It needs no registry and leaves nothing behind.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -58,7 +58,7 @@ say bin/mayfly test examples/deployment-checker --run redirect
 
 cat <<END
 
-That was the demo; its images and secrets are gone. To write a tool of your own, in a folder of your own:
+That was the demo. Its images and secrets are removed. To write your own tool in your own folder:
 
   export PATH=$PWD/bin:\$PATH
   mayfly image load $PWD/.build/images/shell.tar

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the reference's example of a test whole and unchanged, with an image store of its own.
+# Runs the reference's example of a test unchanged, with its own image store.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)

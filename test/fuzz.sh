@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Fuzzes every fuzz target of the project for a while: usage test/fuzz.sh 10s
+# Fuzzes every fuzz target of the project for the given time. Usage: test/fuzz.sh 10s
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 time=${1:?usage: test/fuzz.sh DURATION}
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 
-# fuzz TARGET PACKAGE: go's fuzzer may call it a failure when its own time ends within an execution ("context deadline
-# exceeded", without a failing input); then the target has another go.
+# fuzz TARGET PACKAGE: fuzzes one target. Go's fuzzer may report a failure when its time ends during an execution ("context
+# deadline exceeded", without a failing input). Then the target runs again.
 fuzz() {
   local try
   for try in 1 2 3; do

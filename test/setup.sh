@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that building and testing need, those that are missing.
+# Installs the Debian packages that building and testing need and that are missing.
 set -euo pipefail
 
 need=()
 for p in gcc libc6-dev libseccomp-dev pkg-config busybox-static mmdebstrap uidmap runsc iproute2 xz-utils bzip2 python3 python3-pytest; do
   dpkg-query -W -f='${Status}' "$p" 2>/dev/null | grep -q '^install ok installed' || need+=("$p")
 done
-# Clients that the mocks of tests are tried with, wherever they are from.
+# Clients that the tests of mocks use. They need not come from a Debian package.
 for p in curl wget git node:nodejs; do
   command -v "${p%:*}" >/dev/null || need+=("${p#*:}")
 done

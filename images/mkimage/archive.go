@@ -18,7 +18,7 @@ import (
 	"github.com/klauspost/compress/gzip"
 )
 
-// layer is a compressed layer in a file.
+// layer is a compressed layer in a file. size is its size in bytes.
 type layer struct {
 	path           string
 	digest, diffID v1.Hash
@@ -29,6 +29,7 @@ func sum(h hash.Hash) v1.Hash {
 	return v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(h.Sum(nil))}
 }
 
+// compress writes a layer, compressed with gzip, to path.
 func compress(r io.Reader, path string) (l layer, err error) {
 	f, err := os.Create(path)
 	if err != nil {
@@ -37,7 +38,7 @@ func compress(r io.Reader, path string) (l layer, err error) {
 	defer func() { err = errors.Join(err, f.Close()) }()
 	plain, packed := sha256.New(), sha256.New()
 	count := &counter{w: io.MultiWriter(f, packed)}
-	z, err := gzip.NewWriterLevel(count, gzip.BestCompression) // no name and no time in its header
+	z, err := gzip.NewWriterLevel(count, gzip.BestCompression) // without a name or a time in the header
 	if err != nil {
 		return l, err
 	}
@@ -50,7 +51,7 @@ func compress(r io.Reader, path string) (l layer, err error) {
 	return layer{path: path, digest: sum(packed), diffID: sum(plain), size: count.n}, nil
 }
 
-// blob is one file of the layout.
+// blob is a JSON file of the layout.
 type blob struct {
 	digest v1.Hash
 	raw    []byte
@@ -68,7 +69,7 @@ func jsonBlob(v any) (blob, error) {
 
 func blobName(h v1.Hash) string { return "blobs/sha256/" + h.Hex }
 
-// writeArchive writes the layout (image-spec, image-layout.md) with Docker's manifest.json beside its index.
+// writeArchive writes an OCI image layout (image-spec, image-layout.md), with Docker's manifest.json beside its index, to path.
 func writeArchive(path string, o options, c v1.Config, l layer) (err error) {
 	created := v1.Time{Time: time.Unix(o.epoch, 0).UTC()}
 	config, err := jsonBlob(v1.ConfigFile{

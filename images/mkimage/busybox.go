@@ -17,7 +17,8 @@ const (
 	group  = "root:x:0:\nuser:x:1000:\nnogroup:x:65534:\n"
 )
 
-// writeBusybox writes the smallest root file system that scripts run in: busybox with a link for every applet.
+// writeBusybox writes a tar of the smallest root file system in which scripts run: busybox with a link for every applet. All
+// files have the time when.
 func writeBusybox(binary, out string, when time.Time) (err error) {
 	body, err := os.ReadFile(binary)
 	if err != nil {
@@ -68,7 +69,7 @@ func writeBusybox(binary, out string, when time.Time) (err error) {
 			r.add(tar.Header{Typeflag: tar.TypeSymlink, Name: "bin/" + a, Linkname: "busybox", Mode: 0o777}, nil)
 		}
 	}
-	// Scripts say #!/usr/bin/env.
+	// Scripts begin with #!/usr/bin/env.
 	r.add(tar.Header{Typeflag: tar.TypeSymlink, Name: "usr/bin", Linkname: "../bin", Mode: 0o777}, nil)
 	r.add(tar.Header{Typeflag: tar.TypeSymlink, Name: "usr/sbin", Linkname: "../bin", Mode: 0o777}, nil)
 	r.add(tar.Header{Typeflag: tar.TypeSymlink, Name: "sbin", Linkname: "bin", Mode: 0o777}, nil)
@@ -78,7 +79,7 @@ func writeBusybox(binary, out string, when time.Time) (err error) {
 	return r.w.Close()
 }
 
-// rootfs remembers the first error of a tar.
+// rootfs writes a tar and keeps the first error.
 type rootfs struct {
 	w    *tar.Writer
 	when time.Time
@@ -95,7 +96,7 @@ func (r *rootfs) add(h tar.Header, body []byte) {
 	}
 }
 
-// checkStatic refuses a binary that needs an interpreter, which the image wouldn't have.
+// checkStatic returns an error for a binary that needs an ELF interpreter, which the image doesn't have.
 func checkStatic(binary string) error {
 	f, err := elf.Open(binary)
 	if err != nil {

@@ -1,5 +1,5 @@
-// Command mkimage writes an image archive from a root file system: an OCI image layout in a tar, which docker load
-// takes too. The same input gives the same bytes.
+// Command mkimage writes an image archive from a root file system: an OCI image layout in a tar, which docker load also
+// reads. The same input gives the same bytes.
 //
 //	mkimage -name mayfly/shell:latest -rootfs rootfs.tar -out shell.tar
 //	mkimage -name mayfly/busybox:latest -busybox /bin/busybox -out busybox.tar
@@ -37,7 +37,7 @@ func run(args []string) error {
 	fs := flag.NewFlagSet("mkimage", flag.ContinueOnError)
 	fs.StringVar(&o.name, "name", "", "reference of the image, repository:tag")
 	fs.StringVar(&o.rootfs, "rootfs", "", "tar of the root file system")
-	fs.StringVar(&o.busybox, "busybox", "", "instead of a root file system: a static busybox to make one of")
+	fs.StringVar(&o.busybox, "busybox", "", "instead of -rootfs: a static busybox, for a root file system with only that")
 	fs.StringVar(&o.out, "out", "", "archive to write")
 	fs.StringVar(&o.arch, "arch", runtime.GOARCH, "architecture of the image")
 	fs.Int64Var(&o.epoch, "epoch", 0, "time of creation, seconds since 1970")
@@ -52,7 +52,7 @@ func run(args []string) error {
 	return build(o)
 }
 
-// build writes the archive beside its place and renames it, so that nobody reads half of one.
+// build writes the archive to a temporary file and renames it, so that nobody reads an incomplete archive.
 func build(o options) (err error) {
 	work, err := os.MkdirTemp(filepath.Dir(o.out), ".mkimage-")
 	if err != nil {
@@ -86,7 +86,7 @@ func build(o options) (err error) {
 	return nil
 }
 
-// counter counts what goes through it.
+// counter counts the bytes that are written through it.
 type counter struct {
 	w io.Writer
 	n int64

@@ -10,7 +10,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/image"
 )
 
-// The busybox image is the same whenever it is made, and Mayfly's own store takes it.
+// TestBusyboxImage checks that two builds of the busybox image are the same, and that Mayfly's store loads it.
 func TestBusyboxImage(t *testing.T) {
 	if _, err := os.Stat("/bin/busybox"); err != nil {
 		t.Fatalf("%v: apt-get install busybox-static", err)
@@ -59,6 +59,6 @@ func TestUsage(t *testing.T) {
 		}
 	}
 	if err := run([]string{"-name", "a:1", "-out", filepath.Join(t.TempDir(), "o"), "-busybox", "/etc/passwd"}); err == nil {
-		t.Error("a text is taken for busybox")
+		t.Error("a text file is accepted as busybox")
 	}
 }

@@ -6,26 +6,27 @@ import (
 	"unicode/utf8"
 )
 
-// Call is one call of a mocked command, as it is recorded.
+// Call is the record of one call of a mocked command.
 type Call struct {
 	// Seq counts calls from 1, in the order in which they were answered.
 	Seq     int       `json:"seq"`
 	Time    time.Time `json:"time"`
 	Command string    `json:"command"`
 	Args    []string  `json:"args"`
-	// Stdin is the beginning of the standard input: as text, or base64 where it isn't UTF-8.
+	// Stdin has the first 1 MiB of the standard input. If that isn't UTF-8, StdinBase64 has it instead. StdinSize is the
+	// size of all that was read, in bytes.
 	Stdin          string `json:"stdin"`
 	StdinBase64    []byte `json:"stdin_base64,omitempty"`
 	StdinSize      int64  `json:"stdin_size"`
 	StdinTruncated bool   `json:"stdin_truncated,omitempty"`
-	// Mock is the label of the mock that answered, and ExitCode its status.
+	// Mock is the label of the mock that answered, and ExitCode the exit status that the command got.
 	Mock     string `json:"mock,omitempty"`
 	ExitCode int    `json:"exit_code"`
-	// Problem says why none answered; empty where one did.
+	// Problem says why no mock answered; it is empty if one did.
 	Problem string `json:"problem,omitempty"`
 }
 
-// Input is the beginning of the standard input.
+// Input returns the part of the standard input that was kept.
 func (c *Call) Input() string {
 	if c.StdinBase64 != nil {
 		return string(c.StdinBase64)
@@ -43,21 +44,21 @@ func (c *Call) setStdin(in *stdin) {
 	}
 }
 
-// String is the call as one could type it.
+// String returns the call as a command line for a shell, without words that are too many for a message.
 func (c *Call) String() string {
 	const most = 200
 	text := quoted(c.Command)
 	for _, a := range c.Args {
 		word := " " + quoted(a)
 		if len(text)+len(word) > most {
-			return text + " …" // no part of a word: a part of a secret isn't masked
+			return text + " …" // never a part of a word, since masking doesn't find a part of a secret
 		}
 		text += word
 	}
 	return text
 }
 
-// quoted quotes a word for a shell, where it has to be.
+// quoted quotes a word for a shell, if it needs quotes.
 func quoted(s string) string {
 	plain := func(r rune) bool {
 		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("_-./:=,@%+", r)

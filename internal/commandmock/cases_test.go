@@ -9,7 +9,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/suite"
 )
 
-// TestSharedCases: the cases of test/matching, which the SDKs run too.
+// TestSharedCases runs the cases of test/matching, which the SDKs run too.
 func TestSharedCases(t *testing.T) {
 	data, err := os.ReadFile(filepath.Join("..", "..", "test", "matching", "cases.json"))
 	if err != nil {

@@ -27,10 +27,11 @@ func mocks(t testing.TB, text string) []suite.CommandMock {
 	return s.Tests[0].Commands
 }
 
-// patience is how long a test waits for what has to happen, on any machine and beside any load.
+// patience is how long a test waits for what must happen, on any machine and under any load.
 const patience = time.Minute
 
-// listen starts a responder that has patience with who calls, and listenAsUsed one that has as little as it really has.
+// listen starts a responder with long timeouts, so that a slow machine doesn't fail a test. listenAsUsed starts one with
+// the real timeouts.
 func listen(t *testing.T, text string) *served {
 	t.Helper()
 	return serveAt(t, newResponder(mocks(t, text), times{args: 2 * patience, pause: 2 * patience, most: 2 * patience}))
@@ -41,7 +42,7 @@ func listenAsUsed(t *testing.T, text string) *served {
 	return serveAt(t, New(mocks(t, text)))
 }
 
-// served is a responder with a socket where it is called.
+// served is a responder with the path of the socket where calls reach it.
 type served struct {
 	*Responder
 	socket string
@@ -86,7 +87,7 @@ func lengths(args ...string) []byte {
 	return binary.BigEndian.AppendUint32(b, argsEnd)
 }
 
-// call is a process of a mocked command. An input that is nil doesn't end.
+// call does what a process of a mocked command does, and returns what it gets. If input is nil, the input doesn't end.
 func call(t *testing.T, r *served, input *string, args ...string) (stdout, stderr string, status int) {
 	t.Helper()
 	c, err := net.Dial("unix", r.socket)
@@ -171,7 +172,7 @@ func TestAnswers(t *testing.T) {
 		t.Errorf("recorded as %+v", c)
 	}
 	if c := calls[10]; c.StdinSize != 2<<20 || len(c.Stdin) != maxStdinKept || !c.StdinTruncated {
-		t.Errorf("of a long input %d bytes are kept (%d, %v)", len(c.Stdin), c.StdinSize, c.StdinTruncated)
+		t.Errorf("%d bytes of a long input are kept (size %d, truncated %v)", len(c.Stdin), c.StdinSize, c.StdinTruncated)
 	}
 	if used := r.Used(); used[0] != 2 || used[1] != 3 || used[2] != 1 {
 		t.Errorf("used %v", used)
@@ -181,7 +182,7 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-// A command that doesn't read its input doesn't wait for it.
+// TestInputThatDoesNotEnd checks that a mock without a condition on the input doesn't wait for its end.
 func TestInputThatDoesNotEnd(t *testing.T) {
 	r := listenAsUsed(t, "  - {command: git, stdout: ok}\n")
 	if out, _, status := call(t, r, nil, "git"); out != "ok" || status != 0 { // within its patience
@@ -189,7 +190,7 @@ func TestInputThatDoesNotEnd(t *testing.T) {
 	}
 }
 
-// Nor for one that goes on and on.
+// TestInputWithoutAnEnd checks that such a mock also answers while input keeps coming.
 func TestInputWithoutAnEnd(t *testing.T) {
 	r := listenAsUsed(t, "  - {command: git, stdout: ok}\n")
 	c, err := net.Dial("unix", r.socket)
@@ -219,7 +220,8 @@ func TestInputWithoutAnEnd(t *testing.T) {
 	}
 }
 
-// What isn't a mocked command is no call, and nothing of it is kept.
+// TestForeignNames checks that a connection with another name than that of a mocked command is refused, and nothing of it
+// is kept.
 func TestForeignNames(t *testing.T) {
 	r := listen(t, "  - {command: git, stdout: ok}\n")
 	c, err := net.Dial("unix", r.socket)
@@ -238,7 +240,7 @@ func TestForeignNames(t *testing.T) {
 	}
 }
 
-// Whatever connects, the next call is answered.
+// TestHostile checks that a call is answered after connections that send garbage.
 func TestHostile(t *testing.T) {
 	r := listen(t, "  - {command: git, stdout: ok}\n  - {command: cat, stdin: {contains: x}}\n")
 	for _, data := range [][]byte{
@@ -255,10 +257,10 @@ func TestHostile(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, _ = c.Write(data) // it may be cut short
+		_, _ = c.Write(data) // fails if the responder closes early
 		c.Close()
 	}
-	// And who keeps its connections open doesn't keep others out for ever.
+	// Connections that stay open are limited too.
 	var open []net.Conn
 	for range maxConnections + 20 {
 		c, err := net.Dial("unix", r.socket)
@@ -331,7 +333,7 @@ func TestRecordsAreBounded(t *testing.T) {
 		r.add(&Call{Problem: "no mock"})
 	}
 	if len(r.calls) != maxCalls || r.Dropped() != 100 || r.Lost() != 100 {
-		t.Errorf("%d calls are kept, %d not", len(r.calls), r.Dropped())
+		t.Errorf("%d calls are kept, %d are dropped", len(r.calls), r.Dropped())
 	}
 }
 

@@ -1,21 +1,24 @@
 // Package commandmock answers the calls of commands that a test replaces.
 //
-// A [Responder] listens at a unix socket that is mounted in the sandbox (see engine.Mocks): each process of a mocked
-// command connects to it. Which mock answers a call is decided by [Match], a pure function.
+// Each process of a mocked command connects to a unix socket that is mounted in the sandbox, and an engine hands the
+// connection to a [Responder] (see engine.Mocks). [Match], a pure function, decides which mock answers a call.
 //
 // # Bounds
 //
-// Whoever connects is hostile, and need not be a mocked command. What it can make the responder hold, per test:
+// Any process of the sandbox may connect, and it may be hostile. These are the limits of what it can make the responder
+// hold, per test:
 //
-//   - 200 connections at once; what is beyond them is closed
-//   - arguments of 2 MiB in all, as Linux takes them (ARG_MAX), and 10,000 of them, within 10 s
-//   - standard input of any length, of which 1 MiB is kept
-//   - 10,000 recorded calls, and 64 MiB of their arguments and input as a report in JSON has them; what is beyond is counted
+//   - 200 connections at once; further ones are closed
+//   - 10,000 arguments with 2 MiB in all, as Linux limits them (ARG_MAX), within 10 s
+//   - standard input of any length; the first 1 MiB is kept
+//   - 10,000 recorded calls, and 64 MiB of their arguments and input, in the size that they have in a JSON report; a call
+//     beyond the 64 MiB is recorded without them, and calls beyond the 10,000 are only counted
 //
 // # Standard input
 //
-// A mock that asks for something of the standard input waits for its end. Any other answers when the input ends or
-// pauses, or after a second of one that does neither: a command that doesn't read its input doesn't wait for whoever could write some.
+// A mock with a condition on the standard input waits for the end of the input. Any other mock answers when the input ends
+// or pauses, or after a second if it does neither: a real command that doesn't read its input doesn't wait for a writer
+// either.
 package commandmock
 
 import "time"
@@ -30,8 +33,8 @@ const (
 	maxFrame       = 64 << 10
 
 	argsTimeout = 10 * time.Second
-	// stdinPause is how long a mock that needs no input waits for more of it.
+	// stdinPause is how long a mock that needs no input waits for more input.
 	stdinPause = 250 * time.Millisecond
-	// stdinMost is how long it reads one that doesn't pause.
+	// stdinMost is how long it reads an input that doesn't pause.
 	stdinMost = time.Second
 )

@@ -7,16 +7,17 @@ import (
 	"github.com/mayfly-run/mayfly/internal/suite"
 )
 
-// Verdict is which mock answers a call.
+// Verdict says which mock answers a call.
 type Verdict struct {
-	// Mock is the index of the one that does, or -1.
+	// Mock is the index of that mock, or -1 if none answers.
 	Mock int
-	// Nearest is the index of the one that comes nearest to it, or -1, and Differences say what keeps it from answering.
+	// Nearest is the index of the mock of the same command that differs least from the call, or -1 if there is none.
+	// Differences says what keeps it from answering.
 	Nearest     int
 	Differences []string
 }
 
-// Match finds the first mock that answers a call. used says how many calls each has answered.
+// Match finds the first mock that answers a call. used has the number of calls that each mock has answered.
 func Match(mocks []suite.CommandMock, used []int, call *Call) Verdict {
 	v := Verdict{Mock: -1, Nearest: -1}
 	best := 0.0
@@ -27,7 +28,7 @@ func Match(mocks []suite.CommandMock, used []int, call *Call) Verdict {
 		}
 		weight, differences := 0.0, Differences(m.Args, m.Stdin, call)
 		if m.Args != nil {
-			weight = far(m.Args, call.Args)
+			weight = distance(m.Args, call.Args)
 		}
 		if m.Stdin.Mismatch(call.Input()) != "" {
 			weight += 0.1
@@ -46,7 +47,7 @@ func Match(mocks []suite.CommandMock, used []int, call *Call) Verdict {
 	return v
 }
 
-// Problem says that a call has no mock, and why the nearest isn't one.
+// Problem says that a call has no mock, and how the nearest one differs.
 func (v Verdict) Problem(mocks []suite.CommandMock, call *Call) string {
 	text := call.String() + " has no mock"
 	if v.Nearest < 0 {
@@ -55,7 +56,7 @@ func (v Verdict) Problem(mocks []suite.CommandMock, call *Call) string {
 	return fmt.Sprintf("%s; the nearest, %s, differs in %s", text, mocks[v.Nearest].Label, strings.Join(v.Differences, " and "))
 }
 
-// Differences says what keeps a call from being what is meant.
+// Differences says how a call differs from args and stdin. The list is empty if the call matches.
 func Differences(args *suite.ArgsMatch, stdin *suite.Matcher, call *Call) []string {
 	var out []string
 	if why := compareArgs(args, call.Args); why != "" {
@@ -67,7 +68,7 @@ func Differences(args *suite.ArgsMatch, stdin *suite.Matcher, call *Call) []stri
 	return out
 }
 
-// compareArgs says which argument differs, or "".
+// compareArgs says which argument differs first, or "".
 func compareArgs(m *suite.ArgsMatch, args []string) string {
 	if m == nil {
 		return ""
@@ -86,8 +87,8 @@ func compareArgs(m *suite.ArgsMatch, args []string) string {
 	return ""
 }
 
-// far is the share of words that differ.
-func far(m *suite.ArgsMatch, args []string) float64 {
+// distance returns the share of words that differ, from 0 to 1.
+func distance(m *suite.ArgsMatch, args []string) float64 {
 	most := max(len(m.Words), 1)
 	if !m.Prefix {
 		most = max(most, len(args))

@@ -7,13 +7,13 @@ import (
 	"io"
 )
 
-// frameEnd ends the standard input, argsEnd the arguments (see engine.Mocks).
+// Special lengths: frameEnd ends the standard input, and argsEnd the arguments (see engine.Mocks).
 const (
 	frameEnd = 0
 	argsEnd  = 0xffffffff
 )
 
-// The kinds of frames to a command.
+// The kinds of frames that are sent to a command.
 const (
 	kindStdout = 1
 	kindStderr = 2
@@ -37,7 +37,7 @@ func readArgs(r io.Reader) ([]string, error) {
 		if total += int(n); n > maxArgBytes || total > maxArgBytes || len(args) >= maxArgs {
 			return nil, fmt.Errorf("%w: it sends more arguments than Linux takes", errProtocol)
 		}
-		// Read as they come: a length alone reserves nothing.
+		// The buffer grows with the data that arrives, so that a length alone reserves no memory.
 		arg, err := io.ReadAll(io.LimitReader(r, int64(n)))
 		if err == nil && len(arg) < int(n) {
 			err = io.ErrUnexpectedEOF
@@ -61,15 +61,15 @@ func readLength(r io.Reader) (uint32, error) {
 	return binary.BigEndian.Uint32(head[:]), nil
 }
 
-// stdin is the standard input of a call as it comes in.
+// stdin is the standard input of a call while it is read. kept has the first maxStdinKept bytes.
 type stdin struct {
 	kept []byte
 	size int64
-	left uint32 // of the frame under way
+	left uint32 // bytes of the current frame that haven't been read
 	done bool
 }
 
-// read takes what is there of the input: some of a frame, or the end of all. It waits for one of them.
+// read waits for input and reads some of a frame, or the end of the input.
 func (s *stdin) read(r io.Reader, buf []byte) error {
 	if s.left == 0 {
 		n, err := readLength(r)
@@ -89,7 +89,7 @@ func (s *stdin) read(r io.Reader, buf []byte) error {
 	return err
 }
 
-// writeFrame sends a frame to a command. data that is longer than a frame takes several.
+// writeFrames sends data to a command, in several frames if it is longer than maxFrame.
 func writeFrames(w io.Writer, kind byte, data []byte) error {
 	for len(data) > 0 {
 		n := min(len(data), maxFrame)

@@ -30,8 +30,8 @@ type Responder struct {
 	calls       []*Call
 	recorded    int // bytes
 	dropped     int
-	lost        int            // of those, what no mock answered
-	refusals    map[string]int // by the reason
+	lost        int            // dropped calls that no mock answered
+	refusals    map[string]int // number of connections, by the reason
 }
 
 // New returns a responder.
@@ -39,7 +39,7 @@ func New(mocks []suite.CommandMock) *Responder {
 	return newResponder(mocks, times{args: argsTimeout, pause: stdinPause, most: stdinMost})
 }
 
-// times are argsTimeout, stdinPause and stdinMost; tests of other things have more.
+// times are argsTimeout, stdinPause and stdinMost by default. Tests that are not about them set longer times.
 type times struct{ args, pause, most time.Duration }
 
 func newResponder(mocks []suite.CommandMock, times times) *Responder {
@@ -50,7 +50,7 @@ func newResponder(mocks []suite.CommandMock, times times) *Responder {
 	}
 }
 
-// Commands are the names of the mocked commands, each once.
+// Commands returns the names of the mocked commands, sorted and each once.
 func (r *Responder) Commands() []string {
 	names := map[string]bool{}
 	for i := range r.mocks {
@@ -76,7 +76,8 @@ func (r *Responder) Close() {
 	r.work.Wait()
 }
 
-// Serve takes over the connection of one call (see engine.Mocks), and returns at once. One that comes after Close is closed.
+// Serve takes over the connection of one call (see engine.Mocks) and returns immediately. A connection that arrives after
+// Close is closed.
 func (r *Responder) Serve(c net.Conn) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -105,7 +106,7 @@ func (r *Responder) leave(c net.Conn) {
 	delete(r.connections, c)
 }
 
-// refuse counts what isn't a call. A command that was killed while it said what it is, is none.
+// refuse counts a connection that isn't a call. A command that was killed while it sent its arguments is not counted.
 func (r *Responder) refuse(err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -122,7 +123,7 @@ func (r *Responder) refuse(err error) {
 	}
 }
 
-// serve answers one call. What doesn't speak the protocol is nobody's call, and gets no answer.
+// serve answers one call. A connection that doesn't follow the protocol gets no answer.
 func (r *Responder) serve(c net.Conn) {
 	if err := c.SetReadDeadline(time.Now().Add(r.times.args)); err != nil {
 		return
@@ -142,10 +143,10 @@ func (r *Responder) serve(c net.Conn) {
 	}
 	in, err := r.stdin(c, call.Command)
 	if err != nil {
-		return // the command has been killed
+		return // the command was killed
 	}
 	call.setStdin(in)
-	// What follows of an input that has only paused is read and dropped, so that whoever writes it isn't stopped.
+	// The rest of an input that has only paused is read and dropped, so that its writer isn't blocked.
 	if !in.done {
 		_ = c.SetReadDeadline(time.Time{})
 		r.work.Go(func() { _, _ = io.Copy(io.Discard, c) }) // until the connection is closed
@@ -165,13 +166,13 @@ func (r *Responder) serve(c net.Conn) {
 		data string
 	}{{kindStdout, answer.Stdout}, {kindStderr, answer.Stderr}, {kindExit, string([]byte{byte(answer.ExitCode)})}} {
 		if err := writeFrames(c, out.kind, []byte(out.data)); err != nil {
-			return // the command has been killed
+			return // the command was killed
 		}
 	}
 }
 
-// stdin reads the standard input: to its end where a mock of the command asks for it, else until it pauses, or has gone on
-// for long enough.
+// stdin reads the standard input: to its end if a mock of the command has a condition on it, otherwise until the input
+// pauses or times.most has passed.
 func (r *Responder) stdin(c net.Conn, command string) (*stdin, error) {
 	whole := slices.ContainsFunc(r.mocks, func(m suite.CommandMock) bool { return m.Command == command && m.Stdin != nil })
 	in := &stdin{}
@@ -216,7 +217,7 @@ func (r *Responder) match(call *Call) suite.CommandAnswer {
 	return answer
 }
 
-// add keeps a record, as much of it as there is room for. r.mu is held.
+// add keeps a record, or as much of it as there is room for. The caller holds r.mu.
 func (r *Responder) add(call *Call) {
 	if len(r.calls) >= maxCalls {
 		r.dropped++
@@ -238,7 +239,7 @@ func (r *Responder) add(call *Call) {
 	r.calls = append(r.calls, call)
 }
 
-// Calls are the calls so far, in order.
+// Calls returns the calls so far, in the order in which they were answered.
 func (r *Responder) Calls() []Call {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -249,28 +250,29 @@ func (r *Responder) Calls() []Call {
 	return out
 }
 
-// Dropped is how many calls were too many to be recorded.
+// Dropped returns the number of calls that weren't recorded, because there were too many.
 func (r *Responder) Dropped() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.dropped
 }
 
-// Lost is how many of those no mock answered.
+// Lost returns the number of dropped calls that no mock answered.
 func (r *Responder) Lost() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.lost
 }
 
-// Refusals are why connections were refused that aren't calls, or too many, and how many of each.
+// Refusals returns the reasons for which connections were refused, with the number of connections for each: they weren't
+// calls, or were too many at once.
 func (r *Responder) Refusals() map[string]int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return maps.Clone(r.refusals)
 }
 
-// Used is how many calls each mock has answered.
+// Used returns the number of calls that each mock has answered, in the order of the mocks.
 func (r *Responder) Used() []int {
 	r.mu.Lock()
 	defer r.mu.Unlock()

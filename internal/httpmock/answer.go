@@ -17,7 +17,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/suite"
 )
 
-// answer gives a request its mock's answer.
+// answer sends the answer of a request's mock.
 func (r *Responder) answer(w http.ResponseWriter, req *http.Request, c *connection, record *Request, a *suite.HTTPAnswer) {
 	r.pause(a.Delay, c)
 	switch {
@@ -50,7 +50,7 @@ func (r *Responder) answer(w http.ResponseWriter, req *http.Request, c *connecti
 	}
 	content, size, err := r.content(a, h)
 	if err != nil {
-		// It is the test's mistake, which its report shows.
+		// This is a mistake in the test; its report shows it.
 		r.note(func() { record.Status, record.Problem = 0, fmt.Sprintf("%s: %s: %v", record, record.Mock, err) })
 		r.abort(c)
 	}
@@ -67,7 +67,8 @@ func (r *Responder) answer(w http.ResponseWriter, req *http.Request, c *connecti
 	}
 }
 
-// pause waits. The client may have ended its half and still wait: only the test's end cuts a delay short.
+// pause waits for the delay. A client that has closed its half may still wait for the answer, so only the end of the test
+// cuts a delay short.
 func (r *Responder) pause(delay time.Duration, c *connection) {
 	if delay <= 0 {
 		return
@@ -99,7 +100,7 @@ func (r *Responder) chunks(w http.ResponseWriter, req *http.Request, c *connecti
 	}
 }
 
-// left ends a request that the client has left. Over HTTP/2 that is one stream, and the others go on.
+// left ends the handler of a request that the client has abandoned. Over HTTP/2 only that stream ends, and the others go on.
 func (r *Responder) left(req *http.Request, c *connection) {
 	if req.ProtoMajor == 2 && req.Context().Err() != nil {
 		panic(http.ErrAbortHandler)
@@ -107,8 +108,8 @@ func (r *Responder) left(req *http.Request, c *connection) {
 	r.abort(c)
 }
 
-// content is the body of an answer. Text and JSON are compressed here where the mock's headers say so; a file, and
-// what isn't text, is sent as it is.
+// content returns the body of an answer and its size in bytes, and adds the body's type to the headers. Text and JSON are
+// compressed if the mock's headers say gzip. A file and binary data are sent unchanged.
 func (r *Responder) content(a *suite.HTTPAnswer, h http.Header) (content io.ReadCloser, size int64, err error) {
 	if a.File != "" {
 		return r.file(a.File, h)
@@ -151,17 +152,17 @@ func (r *Responder) file(name string, h http.Header) (content io.ReadCloser, siz
 	return f, size, nil
 }
 
-// openInside opens a regular file of a folder that no link leads out of.
+// openInside opens a regular file inside a folder. A link that leads out of the folder is an error.
 func openInside(dir, name string) (f *os.File, size int64, err error) {
 	if dir == "" {
-		return nil, 0, errors.New("the test comes from no folder")
+		return nil, 0, errors.New("the test isn't in a file, so there is no folder for its files")
 	}
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return nil, 0, err
 	}
 	defer root.Close()
-	// Looked at before it is opened: opening a FIFO would wait for its writer.
+	// The check comes before the file is opened, since opening a FIFO would wait for its writer.
 	info, err := root.Stat(name)
 	if err != nil {
 		return nil, 0, err
@@ -173,7 +174,7 @@ func openInside(dir, name string) (f *os.File, size int64, err error) {
 	return f, info.Size(), err
 }
 
-// kindOf is the media type of a file by its name. Package mime would ask the machine's tables, which differ.
+// kindOf returns the media type of a file by its name. Package mime reads tables of the machine, and they differ.
 func kindOf(name string) string {
 	switch strings.ToLower(path.Ext(name)) {
 	case ".json":

@@ -16,19 +16,19 @@ import (
 	"time"
 )
 
-// lifetime is how long certificates last, before and after they are made: longer than any test, and tolerant of a clock
-// that is a little off.
+// Certificates are valid from lifetimeBefore until lifetimeAfter around the time when they are made: longer than any test
+// lasts, and with room for a clock that is a little wrong.
 const (
 	lifetimeBefore = time.Hour
 	lifetimeAfter  = 40 * 24 * time.Hour
 )
 
-// authority signs the certificates of one test. Its keys are in memory alone.
+// authority signs the certificates of one test. Its keys exist only in memory.
 type authority struct {
 	cert *x509.Certificate
 	der  []byte
 	key  *ecdsa.PrivateKey
-	// leafKey is that of all certificates: it tells nobody from anybody.
+	// leafKey is the key of all certificates: nothing here depends on telling servers apart.
 	leafKey *ecdsa.PrivateKey
 
 	mu     sync.Mutex
@@ -71,12 +71,12 @@ func certificate(name string) (*x509.Certificate, error) {
 	}, nil
 }
 
-// pem is the authority's certificate, for the sandbox to trust.
+// pem returns the authority's certificate, which the sandbox must trust, as PEM.
 func (a *authority) pem() []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.der})
 }
 
-// leaf is a certificate for the names and addresses given.
+// leaf returns a certificate for the given names and addresses.
 func (a *authority) leaf(names []string) (*tls.Certificate, error) {
 	key := strings.Join(names, " ")
 	a.mu.Lock()
@@ -109,14 +109,14 @@ func (a *authority) leaf(names []string) (*tls.Certificate, error) {
 	return c, nil
 }
 
-// asDNSName reports whether a name can stand in a certificate. The tool chooses it.
+// asDNSName reports whether a name, which the tool chooses, can be in a certificate.
 func asDNSName(s string) bool {
 	return s != "" && len(s) <= 253 && strings.Trim(strings.ToLower(s), "abcdefghijklmnopqrstuvwxyz0123456789.-_") == "" &&
 		s[0] != '.' && !strings.Contains(s, "..")
 }
 
-// config is how TLS is spoken on a connection: with a certificate for the name that the client asks for, or, where it
-// asks for none, for what it has dialled.
+// config returns the TLS configuration of a connection. Its certificate is for the name that the client asks for, or for
+// what the client dialled if it asks for none.
 func (a *authority) config(dialled []string) *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12,

@@ -7,17 +7,17 @@ import (
 	"strings"
 )
 
-// body is what is kept of a request's body.
+// body is the part of a request's body that is kept.
 type body struct {
 	kept      []byte
-	raw       []byte // as it was sent, as much as was asked for
-	size      int64  // as it was sent
+	raw       []byte // as sent, before decoding: as many of the first bytes as the caller asked for
+	size      int64  // of the whole body as sent, in bytes
 	truncated bool
 }
 
-// readBody reads a body to its end and keeps its beginning, and as much as raw of it as it was sent. One that came with
-// gzip is kept decoded; of that no more is decoded than is kept, so that a small body can't become a large one. A body
-// that isn't the gzip it says it is, is kept as it came.
+// readBody reads a body to its end. It keeps the first maxBodyKept bytes, and the first raw bytes as they were sent. A body
+// with the encoding gzip is kept decoded. Only as much is decoded as is kept, so that a small body can't become a large
+// one. A body that says it is gzip and isn't is kept as it was sent.
 func readBody(r io.Reader, encoding string, raw int64) (*body, error) {
 	b := &body{}
 	most := max(maxBodyKept, raw)
@@ -37,7 +37,7 @@ func readBody(r io.Reader, encoding string, raw int64) (*body, error) {
 	return b, err
 }
 
-// gunzip decodes what is kept. It reports whether it is gzip.
+// gunzip sets kept to the first most bytes of head, decoded. It changes nothing and reports false if head isn't valid gzip.
 func (b *body) gunzip(head []byte, most int64) bool {
 	z, err := gzip.NewReader(bytes.NewReader(head))
 	if err != nil {

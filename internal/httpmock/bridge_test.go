@@ -23,7 +23,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// mocks reads mocks as a suite has them.
+// mocks parses the text of mocks, as it is in a suite.
 func mocks(t testing.TB, text string) []suite.HTTPMock {
 	t.Helper()
 	s, err := suite.Parse("x_test.yaml", []byte("tool: x\ntests:\n- name: a\n  http:\n"+text))
@@ -33,21 +33,21 @@ func mocks(t testing.TB, text string) []suite.HTTPMock {
 	return s.Tests[0].HTTP
 }
 
-// patience is how long a test waits for what has to happen, on any machine and beside any load.
+// patience is how long a test waits for what must happen, on any machine and under any load.
 const patience = time.Minute
 
-// bridge is a responder with an engine's side that takes TCP connections on this machine's loopback.
+// bridge is a responder behind the engine's side, which takes TCP connections on this machine's loopback.
 type bridge struct {
 	*Responder
 	port string
 	ca   string // file of the authority's certificate
-	// socket is where the responder takes connections as an engine hands them on.
+	// socket is the path of a unix socket whose connections go to the responder as an engine hands them over.
 	socket string
-	// open counts the connections, and cut those that ended without the frame that says so.
+	// open is the number of open connections, and cut of those that ended without a frame that says so.
 	open, cut atomic.Int32
 }
 
-// ended waits for the end of all connections, which each has to be told by a frame.
+// ended waits until all connections have ended. A frame must have told the end of each.
 func (b *bridge) ended(t testing.TB) {
 	t.Helper()
 	for end := time.Now().Add(patience); b.open.Load() > 0; time.Sleep(time.Millisecond) {
@@ -60,7 +60,7 @@ func (b *bridge) ended(t testing.TB) {
 	}
 }
 
-// listen starts a responder and a bridge to it, which says of each connection what about has.
+// listen starts a responder and a bridge to it, which describes each connection with about.
 func listen(t testing.TB, text string, about engine.MockedConnection) *bridge {
 	t.Helper()
 	dir := t.TempDir()
@@ -78,7 +78,7 @@ func listenWith(t testing.TB, opts Options, about engine.MockedConnection) *brid
 	}
 	t.Cleanup(func() { os.RemoveAll(folder) })
 	if opts.silence == 0 {
-		opts.silence = 2 * patience // whoever connects may be slow
+		opts.silence = 2 * patience // clients may be slow
 	}
 	r, err := New(opts)
 	if err != nil {
@@ -133,15 +133,15 @@ func listenWith(t testing.TB, opts Options, about engine.MockedConnection) *brid
 	return b
 }
 
-// errCut is the end of a connection that no frame says.
+// errCut is the end of a connection without a frame that says so.
 var errCut = errors.New("cut")
 
-// carry is the engine's part of one connection, and says whether it was cut.
+// carry does the engine's part of one connection, and reports whether the connection was cut.
 func carry(t testing.TB, c *net.TCPConn, socket string, about engine.MockedConnection) bool {
 	defer c.Close()
 	up, err := net.Dial("unix", socket)
 	if err != nil {
-		return false // the test is over
+		return false // the test has ended
 	}
 	defer up.Close()
 	line, err := json.Marshal(about)
@@ -171,7 +171,7 @@ func carry(t testing.TB, c *net.TCPConn, socket string, about engine.MockedConne
 	return errors.Is(err, errCut)
 }
 
-// frames copies frames to the tool until they end; an error is a reset.
+// frames copies the data of frames to the tool until they end. An error means a reset.
 func frames(up io.Reader, c *net.TCPConn) error {
 	for {
 		var head [4]byte

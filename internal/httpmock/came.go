@@ -9,9 +9,10 @@ import (
 	"github.com/mayfly-run/mayfly/internal/suite"
 )
 
-// This file describes what a request had where a mock differs: decoded, and also as sent where that differs.
+// This file describes the parts of a request that differ from a mock: decoded, and also as sent if that is different.
 
-// maxShown is the largest text that a message shows: whole, since a part of a secret isn't masked.
+// maxShown is the size of the largest text that a message shows, in bytes. A message shows a text whole or not at all,
+// since masking doesn't find a part of a secret.
 const maxShown = 1000
 
 func came(body string) string {
@@ -21,7 +22,7 @@ func came(body string) string {
 	return "; it came as " + strconv.Quote(body)
 }
 
-// cameValues are the values of a parameter or header; nothing where there are none, or too much.
+// cameValues describes the values of a parameter or header. It returns "" if there are none, or if they are too long.
 func cameValues(decoded []string, sent ...string) string {
 	size := 0
 	quoted := make([]string, len(decoded))
@@ -39,7 +40,7 @@ func cameValues(decoded []string, sent ...string) string {
 	return text
 }
 
-// cameQuery are the values of a query's parameter.
+// cameQuery describes the values of a query parameter.
 func (r *Request) cameQuery(name string) string {
 	_, query, _ := strings.Cut(r.URL, "?")
 	var sent []string
@@ -52,7 +53,8 @@ func (r *Request) cameQuery(name string) string {
 	return cameValues(r.Query[name], sent...)
 }
 
-// camePath is the path where it was sent in another form; the request's own text has that one.
+// camePath describes the path if it was sent in another form than the decoded one. Otherwise it returns "", since the
+// message already shows the path.
 func (r *Request) camePath() string {
 	if r.escaped == r.Path {
 		return ""
@@ -60,7 +62,7 @@ func (r *Request) camePath() string {
 	return cameValues([]string{r.Path}, r.escaped)
 }
 
-// cameHost likewise.
+// cameHost describes the host if it was sent in another form than that of its script.
 func (r *Request) cameHost() string {
 	if text := suite.UnicodeHost(r.Host); text != r.Host {
 		return cameValues([]string{text}, r.Host)

@@ -17,7 +17,8 @@ import (
 	"github.com/mayfly-run/mayfly/internal/engine"
 )
 
-// TestSharedCases: the cases of test/matching, which the SDKs run too. What a request is recorded as is what they have of it.
+// TestSharedCases runs the cases of test/matching, which the SDKs run too. It also checks that the requests are recorded as
+// the cases have them.
 func TestSharedCases(t *testing.T) {
 	data, err := os.ReadFile(filepath.Join("..", "..", "test", "matching", "cases.json"))
 	if err != nil {
@@ -40,7 +41,7 @@ func TestSharedCases(t *testing.T) {
 		run++
 		t.Run(c.Name, func(t *testing.T) {
 			text := `{"tool": "x", "tests": [{"name": "a", "expect": {"requests": [` + string(c.Want) + `]}}]}`
-			if string(c.Want) == "{}" { // which no file may say
+			if string(c.Want) == "{}" { // not valid in a file
 				text = `{"tool": "x", "tests": [{"name": "a", "expect": {"requests": [{"count": 1}]}}]}`
 			}
 			suite, err := suite.Parse("x_test.yaml", []byte(text))
@@ -59,7 +60,8 @@ func TestSharedCases(t *testing.T) {
 	}
 }
 
-// recorded is what is recorded of a request with a method, URL, headers and body; want has all of it.
+// recorded returns the record of a request with the method, URL, headers and body of want, and checks its other fields
+// against want.
 func recorded(t *testing.T, want *Request) *Request {
 	t.Helper()
 	u, err := url.Parse(want.URL)

@@ -9,7 +9,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/engine"
 )
 
-// TestChunks: a part comes when its time has come, whenever the next one does.
+// TestChunks checks that a part is sent after its delay, without waiting for the next part.
 func TestChunks(t *testing.T) {
 	b := listen(t, `
   - {path: /events, headers: {Content-Type: text/event-stream}, chunks: [{body: "data: one\n\n"}, {delay: 1ms, body: "data: two\n\n"}, {delay: 5m, body: "data: late\n\n"}]}
@@ -33,15 +33,15 @@ func TestChunks(t *testing.T) {
 	const want = "data: one\n\ndata: two\n\n"
 	got := make([]byte, len(want))
 	if _, err := io.ReadFull(resp.Body, got); err != nil || string(got) != want {
-		t.Errorf("%q, %v", got, err)
+		t.Errorf("got %q (%v), want %q", got, err, want)
 	}
 	if resp.Header.Get("Content-Type") != "text/event-stream" || resp.ContentLength != -1 {
-		t.Errorf("%v, %d bytes", resp.Header, resp.ContentLength)
+		t.Errorf("headers %v, length %d, want an event stream without a length", resp.Header, resp.ContentLength)
 	}
 	_ = resp.Body.Close()
 	resp = get(ctx, "/all")
 	if all, err := io.ReadAll(resp.Body); err != nil || string(all) != "ab" {
-		t.Errorf("%q, %v", all, err)
+		t.Errorf("got %q (%v), want ab", all, err)
 	}
 	_ = resp.Body.Close()
 }

@@ -18,7 +18,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/engine"
 )
 
-// program runs a real client with the authority trusted the ways that clients know.
+// program runs a real client, which trusts the authority by the environment variables that clients read.
 func (b *bridge) program(t *testing.T, name string, args ...string) (stdout string, status int) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
@@ -84,7 +84,8 @@ func TestClients(t *testing.T) {
 	}
 }
 
-// The certificate is for the name that TLS asks for, or for the address that was dialled.
+// TestCertificates checks that a certificate is for the name that the client asks for in TLS, or for the address that it
+// dialled.
 func TestCertificates(t *testing.T) {
 	b := listen(t, hello, engine.MockedConnection{Names: []string{"other.example.com"}, Address: "127.0.0.1", Port: 443})
 	out, status := b.program(t, "curl", "-sS", "--http2", "-w", " %{http_version}", "--connect-to", "api.example.com:443:127.0.0.1:"+b.port, "https://api.example.com/hello")
@@ -107,23 +108,23 @@ func TestCertificates(t *testing.T) {
 	}
 	other := listen(t, hello, engine.MockedConnection{Address: "127.0.0.1"})
 	if bytes.Equal(other.Authority(), b.Authority()) {
-		t.Error("two tests have one authority")
+		t.Error("two tests have the same authority")
 	}
 	if _, status := other.program(t, "curl", "-sS", "--cacert", b.ca, "https://localhost:"+other.port+"/hello"); status != 60 {
-		t.Errorf("curl takes a certificate of another test's authority: status %d", status)
+		t.Errorf("curl accepts a certificate of another test's authority: status %d, want 60", status)
 	}
 	wait(t, func() bool { return len(other.Refusals()) == 1 })
 	if p := other.Refusals()[0].Problem; !strings.Contains(p, "trust the test's authority") {
-		t.Errorf("refused since %s", p)
+		t.Errorf("refused with %s", p)
 	}
 }
 
-// wait waits for what another goroutine brings about.
+// wait waits until done reports true.
 func wait(t *testing.T, done func() bool) {
 	t.Helper()
 	for end := time.Now().Add(patience); !done(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatal("it doesn't come about")
+			t.Fatalf("the condition isn't met after %s", patience)
 		}
 	}
 }
@@ -209,7 +210,7 @@ func TestAnswers(t *testing.T) {
 			t.Errorf("no problem has %q:\n%s", want, problems)
 		}
 	}
-	if n := strings.Count(problems, "\n"); n < 3 || n > 4 { // curl tries again where it reused a connection
+	if n := strings.Count(problems, "\n"); n < 3 || n > 4 { // curl tries again if it reused a connection
 		t.Errorf("problems:\n%s", problems)
 	}
 }
@@ -219,8 +220,8 @@ func TestNeverAnswers(t *testing.T) {
 	if _, status := b.program(t, "curl", "-sS", "-m", "1", "http://127.0.0.1:"+b.port+"/never"); status != 28 {
 		t.Errorf("status %d", status)
 	}
-	before := len(b.Requests()) // none, where curl took its second to connect
-	// A client that waits for ever holds nothing up: the clean-up of this test closes the responder under it.
+	before := len(b.Requests()) // 0 if curl needed its second to connect
+	// A client that waits forever doesn't block Close, which the clean-up of this test calls.
 	c, err := net.Dial("tcp", "127.0.0.1:"+b.port)
 	if err != nil {
 		t.Fatal(err)
@@ -272,7 +273,7 @@ func TestRequestBodies(t *testing.T) {
 	if took := time.Since(begin); took > patience {
 		t.Errorf("a client that expects 100 waited for %v", took)
 	}
-	// A bomb of 64 MB: no more is decoded than is kept.
+	// Of a gzip bomb of 64 MB, only as much is decoded as is kept.
 	var bomb bytes.Buffer
 	z = gzip.NewWriter(&bomb)
 	for range 64 {
@@ -281,6 +282,6 @@ func TestRequestBodies(t *testing.T) {
 	_ = z.Close()
 	post("PUT", "/any", &bomb, "Content-Encoding", "gzip")
 	if r := b.last(t); len(r.Content()) != maxBodyKept || !r.BodyTruncated {
-		t.Errorf("of a bomb %d bytes are kept (%v)", len(r.Content()), r.BodyTruncated)
+		t.Errorf("%d bytes of a bomb are kept (truncated %v)", len(r.Content()), r.BodyTruncated)
 	}
 }

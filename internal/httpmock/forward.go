@@ -20,15 +20,15 @@ import (
 	"github.com/mayfly-run/mayfly/internal/network"
 )
 
-// What a recording keeps: bodies of 16 MiB, 256 MiB of them in all.
+// Limits of a recording: 16 MiB per body, and 256 MiB of bodies in all.
 const (
 	maxForwarded  = 16 << 20
 	maxExchanged  = 256 << 20
 	forwardedMock = "recorded"
 )
 
-// Forward passes on to the real network the requests that no mock answers, and records the answers. A tool reaches no
-// more by it than by itself: the address that is dialled is judged by the tool's own policy.
+// Forward passes the requests that no mock answers on to the real network, and records the answers. Through it a tool
+// reaches nothing that it couldn't reach itself: its own policy decides on each address that Forward dials.
 type Forward struct {
 	policy    network.Policy
 	transport *http.Transport
@@ -44,12 +44,13 @@ type Exchange struct {
 	Method, URL string
 	Status      int
 	Headers     http.Header
-	// Body is decoded where it came compressed with gzip. Truncated says that it isn't all.
+	// Body is decoded if it came compressed with gzip. Truncated says that it is incomplete.
 	Body      []byte
 	Truncated bool
 }
 
-// NewForward passes on what the policy allows. roots are trusted in TLS; nil for those of this machine.
+// NewForward returns a Forward that passes on what the policy allows. It trusts roots in TLS, or this machine's own roots
+// if roots is nil.
 func NewForward(policy network.Policy, roots *x509.CertPool) *Forward {
 	f := &Forward{policy: policy, lookup: func(ctx context.Context, host string) ([]netip.Addr, error) {
 		return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
@@ -58,7 +59,7 @@ func NewForward(policy network.Policy, roots *x509.CertPool) *Forward {
 		DialContext:           f.dial,
 		DisableKeepAlives:     true, // a connection is for one name and address
 		DisableCompression:    true, // the tool gets what it asked for
-		ForceAttemptHTTP2:     true, // which a dialer of one's own would turn off
+		ForceAttemptHTTP2:     true, // a custom DialContext turns it off otherwise
 		TLSHandshakeTimeout:   handshakeTimeout,
 		ExpectContinueTimeout: time.Second,
 	}
@@ -68,7 +69,7 @@ func NewForward(policy network.Policy, roots *x509.CertPool) *Forward {
 	return f
 }
 
-// Exchanges are what was passed on so far, in order.
+// Exchanges returns the requests that were passed on so far, in order.
 func (f *Forward) Exchanges() []Exchange {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -81,10 +82,10 @@ func (f *Forward) Exchanges() []Exchange {
 
 func (f *Forward) close() { f.transport.CloseIdleConnections() }
 
-// targetKey is the key of what the tool has dialled in the context of a request that is passed on.
+// targetKey is the key, in the context of a request that is passed on, of what the tool dialled.
 type targetKey struct{}
 
-// dial connects to what the tool has dialled, at the first of its addresses that the tool's policy allows.
+// dial connects to what the tool dialled, at the first of its addresses that the tool's policy allows and that answers.
 func (f *Forward) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	target, _ := ctx.Value(targetKey{}).(engine.MockedConnection)
 	d := network.Destination{Names: target.Names, Port: target.Port, Protocol: network.TCP}
@@ -109,7 +110,8 @@ func (f *Forward) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	return nil, errors.Join(failed...)
 }
 
-// addresses are those of what the tool has dialled: a name has got it a stand-in, which leads nowhere.
+// addresses returns the addresses of what the tool dialled. A name must be looked up: the address that the tool got for it
+// is a stand-in that leads nowhere.
 func (f *Forward) addresses(ctx context.Context, d *network.Destination, address string) ([]netip.Addr, error) {
 	if len(d.Names) == 0 {
 		a, err := netip.ParseAddr(address)
@@ -126,11 +128,11 @@ func (f *Forward) addresses(ctx context.Context, d *network.Destination, address
 	return addresses, err
 }
 
-// isOwn reports whether an address is one of this machine's own.
+// isOwn reports whether an address belongs to this machine.
 func isOwn(a netip.Addr) bool {
 	own, err := net.InterfaceAddrs()
 	if err != nil {
-		return true // nobody can tell, so that it isn't dialled
+		return true // unknown, so it must not be dialled
 	}
 	for _, o := range own {
 		if p, err := netip.ParsePrefix(o.String()); err == nil && p.Addr().Unmap() == a {
@@ -140,7 +142,7 @@ func isOwn(a netip.Addr) bool {
 	return false
 }
 
-// forward passes a request on, and its answer back.
+// forward passes a request on to the real network, and the answer back to the tool.
 func (r *Responder) forward(w http.ResponseWriter, req *http.Request, c *connection, record *Request, content *body) {
 	if err := r.pass(w, req, c, record, content); err != nil {
 		r.note(func() { record.Status, record.Problem = 0, fmt.Sprintf("%s can't be recorded: %v", record, err) })
@@ -186,12 +188,12 @@ func (r *Responder) pass(w http.ResponseWriter, req *http.Request, c *connection
 	w.WriteHeader(answer.StatusCode)
 	kept := &bounded{most: f.room()}
 	_, err = io.Copy(w, io.TeeReader(answer.Body, kept))
-	kept.more = kept.more || err != nil // half an answer is none
+	kept.more = kept.more || err != nil // an answer that was cut off is incomplete
 	f.finish(e, kept)
 	return err
 }
 
-// bounded keeps the beginning of what is written to it.
+// bounded keeps the first most bytes that are written to it. more says that there were others.
 type bounded struct {
 	data []byte
 	most int
@@ -213,7 +215,7 @@ func (f *Forward) add(e *Exchange) {
 	}
 }
 
-// room is how much of an answer may be kept. It is set aside until finish.
+// room returns how many bytes of an answer may be kept, and reserves them until finish.
 func (f *Forward) room() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -233,7 +235,7 @@ func (f *Forward) finish(e *Exchange, kept *bounded) {
 	f.size += len(e.Body) - kept.most
 }
 
-// passedOn are the headers that go on: not those of the connection (RFC 9110 section 7.6.1).
+// passedOn returns the headers to pass on: all except those of the connection (RFC 9110 section 7.6.1).
 func passedOn(h http.Header) http.Header {
 	out := h.Clone()
 	for _, list := range h["Connection"] {

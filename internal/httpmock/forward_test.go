@@ -18,7 +18,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/network"
 )
 
-// origin is a server of the real network.
+// origin starts a server that stands for one of the real network.
 func origin(t *testing.T, tls bool) (s *httptest.Server, port uint16) {
 	t.Helper()
 	s = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -51,13 +51,13 @@ func origin(t *testing.T, tls bool) (s *httptest.Server, port uint16) {
 	return s, uint16(s.Listener.Addr().(*net.TCPAddr).Port)
 }
 
-func list(rules ...network.Rule) network.Policy {
+func listPolicy(rules ...network.Rule) network.Policy {
 	return network.Policy{Mode: network.ModeList, Egress: rules}
 }
 
 func TestForward(t *testing.T) {
 	_, port := origin(t, false)
-	f := NewForward(list(network.Rule{Host: network.HostName}), nil)
+	f := NewForward(listPolicy(network.Rule{Host: network.HostName}), nil)
 	b := listenWith(t, Options{Forward: f, Mocks: mocks(t, "  - {path: /mocked, body: mocked}\n")}, engine.MockedConnection{Names: []string{network.HostName}, Address: "198.19.0.1", Port: port})
 	base := "http://127.0.0.1:" + b.port
 	host := network.HostName + ":" + strconv.Itoa(int(port))
@@ -80,7 +80,7 @@ func TestForward(t *testing.T) {
 	}
 	all := f.Exchanges()
 	if len(all) != 6 {
-		t.Fatalf("%d exchanges are recorded", len(all))
+		t.Fatalf("%d exchanges are recorded, want 6", len(all))
 	}
 	if e := all[0]; e.URL != "http://"+host+"/a?b=c%20d" || string(e.Body) != "POST /a?b=c%20d hello" || e.Status != 200 || e.Method != http.MethodPost {
 		t.Errorf("recorded as %+v", e)
@@ -89,7 +89,7 @@ func TestForward(t *testing.T) {
 		t.Errorf("recorded as %+v", e)
 	}
 	if e := all[5]; !e.Truncated {
-		t.Errorf("of a large answer %d bytes are recorded", len(e.Body))
+		t.Errorf("%d bytes of a large answer are recorded, and it isn't marked as truncated", len(e.Body))
 	}
 	for _, r := range b.Requests() {
 		if r.Problem != "" || r.Mock == "" {
@@ -98,7 +98,8 @@ func TestForward(t *testing.T) {
 	}
 }
 
-// What the tool's own network doesn't allow isn't reached by way of a recording either, wherever a name leads.
+// TestForwardJudgesTheAddress checks that a recording doesn't reach what the tool's own network doesn't allow, whatever
+// address a name has.
 func TestForwardJudgesTheAddress(t *testing.T) {
 	_, port := origin(t, false)
 	loopback := []netip.Addr{netip.MustParseAddr("127.0.0.1")}
@@ -111,8 +112,8 @@ func TestForwardJudgesTheAddress(t *testing.T) {
 		"a name to loopback":  {network.Policy{Mode: network.ModeOpen}, engine.MockedConnection{Names: []string{"a.example.com"}}, loopback, "127.0.0.1 is a loopback destination"},
 		"a name to metadata":  {network.Policy{Mode: network.ModeOpen}, engine.MockedConnection{Names: []string{"a.example.com"}}, []netip.Addr{netip.MustParseAddr("169.254.169.254")}, "link-local"},
 		"mapped":              {network.Policy{Mode: network.ModeOpen}, engine.MockedConnection{Names: []string{"a.example.com"}}, []netip.Addr{netip.MustParseAddr("::ffff:127.0.0.1")}, "loopback"},
-		"a name to a private": {list(network.Rule{Host: "a.example.com"}), engine.MockedConnection{Names: []string{"a.example.com"}}, []netip.Addr{netip.MustParseAddr("10.1.2.3")}, "resolves to the private address 10.1.2.3"},
-		"another name":        {list(network.Rule{Host: "a.example.com"}), engine.MockedConnection{Names: []string{"b.example.com"}}, []netip.Addr{netip.MustParseAddr("192.0.2.1")}, "no egress rule allows b.example.com"},
+		"a name to a private": {listPolicy(network.Rule{Host: "a.example.com"}), engine.MockedConnection{Names: []string{"a.example.com"}}, []netip.Addr{netip.MustParseAddr("10.1.2.3")}, "resolves to the private address 10.1.2.3"},
+		"another name":        {listPolicy(network.Rule{Host: "a.example.com"}), engine.MockedConnection{Names: []string{"b.example.com"}}, []netip.Addr{netip.MustParseAddr("192.0.2.1")}, "no egress rule allows b.example.com"},
 		"an address":          {network.Policy{Mode: network.ModeOpen}, engine.MockedConnection{Address: "127.0.0.1"}, nil, "loopback"},
 		"this machine":        {network.Policy{Mode: network.ModeOpen}, engine.MockedConnection{Names: []string{network.HostName}}, nil, "only an egress rule that names it opens"},
 		"nothing":             {network.Policy{Mode: network.ModeNone}, engine.MockedConnection{Address: "192.0.2.1"}, nil, "mode none"},
@@ -124,15 +125,15 @@ func TestForwardJudgesTheAddress(t *testing.T) {
 		b := listenWith(t, Options{Forward: f}, c.about)
 		out, status := b.program(t, "curl", "-sS", "http://127.0.0.1:"+b.port+"/a")
 		if status == 0 || len(f.Exchanges()) != 0 {
-			t.Errorf("%s: curl got %q", name, out)
+			t.Errorf("%s: curl got %q, want a failure", name, out)
 		}
 		if r := b.last(t); !strings.Contains(r.Problem, c.want) || !strings.Contains(r.Problem, "can't be recorded") {
-			t.Errorf("%s: %s, want %s", name, r.Problem, c.want)
+			t.Errorf("%s: got %s, want %s", name, r.Problem, c.want)
 		}
 	}
 }
 
-// A machine's own address is dialled by no name but the one that says so.
+// TestForwardToAnOwnAddress checks that the machine's own addresses are recognized, which only network.HostName may reach.
 func TestForwardToAnOwnAddress(t *testing.T) {
 	own, err := net.InterfaceAddrs()
 	if err != nil {
@@ -141,15 +142,15 @@ func TestForwardToAnOwnAddress(t *testing.T) {
 	for _, o := range own {
 		a := netip.MustParsePrefix(o.String()).Addr()
 		if !isOwn(a.Unmap()) {
-			t.Errorf("%s isn't one", a)
+			t.Errorf("%s isn't recognized as this machine's", a)
 		}
 	}
 	if isOwn(netip.MustParseAddr("192.0.2.1")) {
-		t.Error("192.0.2.1 is one")
+		t.Error("192.0.2.1 is treated as this machine's")
 	}
 }
 
-// TLS is verified as it would be without a recording.
+// TestForwardVerifiesTLS checks that a recording verifies certificates.
 func TestForwardVerifiesTLS(t *testing.T) {
 	server, port := origin(t, true)
 	roots := x509.NewCertPool()
@@ -163,7 +164,7 @@ func TestForwardVerifiesTLS(t *testing.T) {
 		"another name": {roots, "other.example.org", "certificate is valid for example.com"},
 		"untrusted":    {nil, "example.com", "unknown authority"},
 	} {
-		f := NewForward(list(network.Rule{Host: network.HostName}), c.roots)
+		f := NewForward(listPolicy(network.Rule{Host: network.HostName}), c.roots)
 		b := listenWith(t, Options{Forward: f}, engine.MockedConnection{Names: []string{network.HostName}, Port: port})
 		host := c.host + ":" + strconv.Itoa(int(port))
 		out, status := b.program(t, "curl", "-sS", "--connect-to", host+":127.0.0.1:"+b.port, "https://"+host+"/a")

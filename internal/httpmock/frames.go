@@ -14,34 +14,34 @@ import (
 	"github.com/mayfly-run/mayfly/internal/engine"
 )
 
-// The frames that aren't data (see engine.Mocks).
+// Lengths of frames (see engine.Mocks). A frame of length frameEnd or frameReset has no data.
 const (
 	frameEnd   = 0
 	frameReset = 0xffffffff
 	maxFrame   = 64 << 10
 )
 
-// errReset is the error of a connection that was reset from here.
+// errReset is the error of a write to a connection that the responder has ended or reset.
 var errReset = errors.New("the connection is reset")
 
-// connection is one connection of the tool: what it sends is read as it comes, and what it gets is written in frames.
+// connection is one connection of the tool. Data from the tool arrives without frames; data to the tool is sent in frames.
 type connection struct {
 	net.Conn // the unix socket
 	in       *bufio.Reader
 	about    engine.MockedConnection
 	closed   func()
 
-	// Set before the first request is served.
+	// These are set before the first request is served.
 	tls        bool
 	serverName string
 
-	// served counts requests, and active says that one was begun; the server's goroutines use them.
+	// served is the number of requests, and active says that a request has begun. The server's goroutines use both.
 	mu     sync.Mutex
 	served int
 	active bool
 
 	writing sync.Mutex
-	ended   bool // an end or a reset is sent
+	ended   bool // an end or a reset was sent
 	closing sync.Once
 }
 
@@ -96,14 +96,14 @@ func (c *connection) Write(p []byte) (int, error) {
 	return written, nil
 }
 
-// CloseWrite ends what the tool gets; package net/http calls it before it closes.
+// CloseWrite ends the data to the tool. Package net/http calls it before it closes a connection.
 func (c *connection) CloseWrite() error { return c.finish(frameEnd) }
 
 // reset resets the connection.
 func (c *connection) reset() {
-	// A Write that is stuck, since the tool doesn't read, holds the lock that the frame needs.
+	// If the tool doesn't read, a Write may be stuck and hold the lock that finish needs.
 	_ = c.SetWriteDeadline(time.Now().Add(time.Second))
-	_ = c.finish(frameReset) // a tool that has gone needs none
+	_ = c.finish(frameReset) // a tool that has gone needs no reset
 	_ = c.Close()
 }
 
@@ -114,7 +114,7 @@ func (c *connection) finish(frame uint32) error {
 		return nil
 	}
 	c.ended = true
-	// A tls.Conn that is closed leaves a deadline in the past here, to have further writes fail.
+	// A tls.Conn that is closed sets a deadline in the past, so that further writes fail.
 	_ = c.SetWriteDeadline(time.Now().Add(time.Second))
 	var head [4]byte
 	binary.BigEndian.PutUint32(head[:], frame)
@@ -122,20 +122,20 @@ func (c *connection) finish(frame uint32) error {
 	return err
 }
 
-// Close ends what the tool gets, unless that has ended, and closes the socket.
+// Close ends the data to the tool, unless that has ended already, and closes the socket. It always returns nil.
 func (c *connection) Close() error {
 	c.closing.Do(func() {
-		_ = c.finish(frameEnd) // the socket's end says as much
+		_ = c.finish(frameEnd) // if it fails, the end of the socket says the same
 		c.cut()
 		c.closed()
 	})
 	return nil
 }
 
-// cut closes the socket, which ends whatever waits for a tool that neither reads nor writes.
+// cut closes the socket. Reads and writes that wait for the tool end with an error.
 func (c *connection) cut() { _ = c.Conn.Close() }
 
-// peeked is a connection from which some bytes have been read already.
+// peeked is a connection whose first bytes have been read already; in reads them again.
 type peeked struct {
 	net.Conn
 	in   io.Reader
@@ -144,7 +144,7 @@ type peeked struct {
 
 func (p *peeked) Read(b []byte) (int, error) { return p.in.Read(b) }
 
-// CloseWrite ends what the tool gets.
+// CloseWrite ends the data to the tool.
 func (p *peeked) CloseWrite() error {
 	if w, ok := p.Conn.(interface{ CloseWrite() error }); ok {
 		return w.CloseWrite()

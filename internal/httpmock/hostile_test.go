@@ -24,7 +24,8 @@ import (
 	"github.com/mayfly-run/mayfly/internal/suite"
 )
 
-// say sends bytes and reads what comes until the end. reset says that the connection was.
+// say sends text, closes its half of the connection if half is set, and returns what comes until the end. reset says that
+// the connection was reset.
 func (b *bridge) say(t *testing.T, text string, half bool) (answer string, reset bool) {
 	t.Helper()
 	c, err := net.Dial("tcp", "127.0.0.1:"+b.port)
@@ -39,7 +40,7 @@ func (b *bridge) say(t *testing.T, text string, half bool) (answer string, reset
 		t.Fatal(err)
 	}
 	if _, err := io.WriteString(c, text); errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) {
-		return "", true // which a read doesn't say again
+		return "", true // a read doesn't return this error again
 	} else if err != nil {
 		t.Fatal(err)
 	}
@@ -61,9 +62,9 @@ func TestNotHTTP(t *testing.T) {
 		"GE":                                   `the tool sent "GE" and no more`,
 		"":                                     "the tool sent nothing for 2s",
 		"\x16\x03\x01\x00\x05hello":            "the TLS handshake failed",
-		"GET / HTTP/1.1\r\nbad header\r\n\r\n": "malformed request",
-		"GET / HTTP/9.1\r\n\r\n":               "malformed request",
-		"GET / HTTP/1.1\r\nHost: x\r\nA: " + strings.Repeat("a", 100<<10) + "\r\n\r\n": "malformed request",
+		"GET / HTTP/1.1\r\nbad header\r\n\r\n": "malformed HTTP request",
+		"GET / HTTP/9.1\r\n\r\n":               "malformed HTTP request",
+		"GET / HTTP/1.1\r\nHost: x\r\nA: " + strings.Repeat("a", 100<<10) + "\r\n\r\n": "malformed HTTP request",
 	} {
 		opts := Options{Mocks: mocks(t, hello)}
 		if text == "" || text == "GE" {
@@ -71,7 +72,7 @@ func TestNotHTTP(t *testing.T) {
 		}
 		b := listenWith(t, opts, engine.MockedConnection{Names: []string{"db.example.com"}, Address: "198.19.0.7", Port: 5432})
 		answer, reset := b.say(t, text, false)
-		if want == "malformed request" {
+		if want == "malformed HTTP request" {
 			if !strings.HasPrefix(answer, "HTTP/1.1 4") && !strings.HasPrefix(answer, "HTTP/1.1 5") && !reset {
 				t.Errorf("%.40q: %q", text, answer)
 			}
@@ -86,7 +87,7 @@ func TestNotHTTP(t *testing.T) {
 	}
 }
 
-// Whether a port is open may be asked without a request.
+// TestAPortCheckIsNoRequest checks that a client may test whether a port is open without sending a request.
 func TestAPortCheckIsNoRequest(t *testing.T) {
 	b := listen(t, hello, engine.MockedConnection{Address: "127.0.0.1"})
 	if answer, _ := b.say(t, "", true); answer != "" {
@@ -98,7 +99,7 @@ func TestAPortCheckIsNoRequest(t *testing.T) {
 	}
 }
 
-// A client that ends its half still gets its answer.
+// TestHalfClosed checks that a client that closes its half of the connection still gets its answer.
 func TestHalfClosed(t *testing.T) {
 	b := listen(t, "  - {path: /, body: answered, delay: 100ms}\n", engine.MockedConnection{Address: "127.0.0.1"})
 	answer, reset := b.say(t, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", true)
@@ -123,7 +124,7 @@ func TestRefusedClearly(t *testing.T) {
 	}
 }
 
-// An HTTP/2 request without a mock takes its connection with it too.
+// TestUnmatchedHTTP2 checks that an HTTP/2 request without a mock also resets its connection.
 func TestUnmatchedHTTP2(t *testing.T) {
 	b := listen(t, hello, engine.MockedConnection{Address: "127.0.0.1"})
 	var protocols http.Protocols
@@ -140,7 +141,8 @@ func TestUnmatchedHTTP2(t *testing.T) {
 	}
 }
 
-// Connections that are opened and not used are no requests, with TLS and over HTTP/2 neither: clients open spare ones.
+// TestSpareConnections checks that connections that are opened and not used are not reported, with TLS and over HTTP/2
+// too: clients open spare ones.
 func TestSpareConnections(t *testing.T) {
 	b := listen(t, hello, engine.MockedConnection{Address: "127.0.0.1"})
 	for _, next := range [][]string{{"h2"}, {"http/1.1"}, nil} {
@@ -160,7 +162,7 @@ func TestSpareConnections(t *testing.T) {
 	}
 }
 
-// A client that leaves one request over HTTP/2 keeps the others of its connection.
+// TestOneStreamIsLeft checks that a client that abandons one request over HTTP/2 keeps the others of its connection.
 func TestOneStreamIsLeft(t *testing.T) {
 	b := listen(t, "  - {path: /slow, timeout: true}\n  - {path: /later, delay: 700ms, body: there}\n", engine.MockedConnection{Address: "127.0.0.1"})
 	var protocols http.Protocols
@@ -179,10 +181,10 @@ func TestOneStreamIsLeft(t *testing.T) {
 		body, err := io.ReadAll(resp.Body)
 		later <- fmt.Sprint(string(body), err)
 	}()
-	wait(t, func() bool { return len(b.Requests()) == 1 }) // the connection is there
+	wait(t, func() bool { return len(b.Requests()) == 1 }) // the connection exists
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	go func() { // once it has the other request too
+	go func() { // cancel when the other request has arrived too
 		for ctx.Err() == nil && len(b.Requests()) < 2 {
 			time.Sleep(time.Millisecond)
 		}
@@ -201,7 +203,7 @@ func TestOneStreamIsLeft(t *testing.T) {
 	}
 }
 
-// Of bodies that don't end, as many are read as there is room for.
+// TestBodiesUnderWay checks that only maxBodies bodies are read at once.
 func TestBodiesUnderWay(t *testing.T) {
 	b := listen(t, hello, engine.MockedConnection{Address: "127.0.0.1"})
 	const uploads = maxBodies + 40
@@ -228,7 +230,7 @@ func TestBodiesUnderWay(t *testing.T) {
 	wait(t, func() bool { return len(b.bodies) == 0 })
 }
 
-// 100 MB go either way without being held in memory.
+// TestLargeBodies sends 100 MB in each direction and checks that they aren't held in memory.
 func TestLargeBodies(t *testing.T) {
 	const size = 100 << 20
 	dir := t.TempDir()
@@ -241,7 +243,7 @@ func TestLargeBodies(t *testing.T) {
 	}
 	b := listenWith(t, Options{Dir: dir, Mocks: mocks(t, "  - {path: /large, file: large}\n")}, engine.MockedConnection{Address: "127.0.0.1"})
 	base := "http://127.0.0.1:" + b.port
-	runtime.GC() // what other tests have left
+	runtime.GC() // free what other tests have left
 	peak := make(chan uint64)
 	stop := make(chan struct{})
 	go func() {
@@ -263,7 +265,7 @@ func TestLargeBodies(t *testing.T) {
 	if out != fmt.Sprintf("%d %d", size, size) || status != 0 {
 		t.Errorf("curl: status %d, %q", status, out)
 	}
-	if most := <-peak; most > size*3/4 { // garbage is counted too
+	if most := <-peak; most > size*3/4 { // HeapAlloc includes garbage
 		t.Errorf("%d MB were held", most>>20)
 	}
 	if r := b.last(t); r.BodySize != size || len(r.Body) != maxBodyKept || !r.BodyTruncated {
@@ -271,7 +273,7 @@ func TestLargeBodies(t *testing.T) {
 	}
 }
 
-// Of a small body that becomes a large one no more is decoded than is kept.
+// TestBomb checks that only as much of a compressed body is decoded as is kept.
 func TestBomb(t *testing.T) {
 	var bomb bytes.Buffer
 	z := gzip.NewWriter(&bomb)
@@ -336,12 +338,12 @@ func TestRecordsAreBounded(t *testing.T) {
 		r.record(&Request{Problem: "no mock"})
 	}
 	if len(r.requests) != maxRequests || r.Dropped() != 100 || r.Lost() != 100 {
-		t.Errorf("%d requests are kept, %d not", len(r.requests), r.Dropped())
+		t.Errorf("%d requests are kept, %d are dropped", len(r.requests), r.Dropped())
 	}
 }
 
-// Whatever part of a request is long, a record weighs what it takes in a report; and where there is no room for it, no
-// short part of it keeps a long one in memory.
+// TestLongRequestsAreBounded checks, for each part of a request that may be long, that the weight of a record is its size
+// in a report, and that a record for which there is no room holds no long part in memory.
 func TestLongRequestsAreBounded(t *testing.T) {
 	const many = 300
 	long, zeros := strings.Repeat("a", 20_000), strings.Repeat("\x00", 20_000)
@@ -409,7 +411,7 @@ func TestCertificatesAreBounded(t *testing.T) {
 	}
 }
 
-// The end of a test waits for no tool: neither for one that says nothing, nor for one that reads nothing.
+// TestCloseWaitsForNoTool checks that Close doesn't wait for a tool that sends nothing or reads nothing.
 func TestCloseWaitsForNoTool(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "large"), make([]byte, 32<<20), 0o600); err != nil {
@@ -427,7 +429,7 @@ func TestCloseWaitsForNoTool(t *testing.T) {
 		}
 	}
 	wait(t, func() bool { return len(b.Requests()) == 1 })
-	time.Sleep(300 * time.Millisecond) // until nothing more fits between them
+	time.Sleep(300 * time.Millisecond) // until the buffers between them are full
 	begin := time.Now()
 	done := make(chan error)
 	go func() { done <- b.Close() }()
@@ -437,14 +439,14 @@ func TestCloseWaitsForNoTool(t *testing.T) {
 			t.Errorf("it took %v (%v)", took, err)
 		}
 	case <-time.After(3 * patience):
-		t.Fatal("it waits on and on")
+		t.Fatal("Close doesn't return")
 	}
 	if r := b.Refusals(); len(r) != 0 {
 		t.Errorf("what the end cut short is recorded: %+v", r)
 	}
 }
 
-// What comes from the engine's side is bounded too: a line that doesn't end, or is none.
+// TestEngineLines checks that the engine's line about a connection is bounded, and that a malformed one is refused.
 func TestEngineLines(t *testing.T) {
 	b := listen(t, hello, engine.MockedConnection{Address: "127.0.0.1"})
 	for _, line := range []string{strings.Repeat("x", 2*maxFirstLine), "{}x\n", "\n", `{"port": 70000}` + "\n"} {
@@ -452,11 +454,11 @@ func TestEngineLines(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_ = c.SetDeadline(time.Now().Add(firstLineTimeout / 2)) // it isn't its time that ends it
-		_, _ = io.WriteString(c, line)                          // it may be cut short
+		_ = c.SetDeadline(time.Now().Add(firstLineTimeout / 2)) // before the responder's own timeout
+		_, _ = io.WriteString(c, line)                          // fails if the responder closes early
 		data, err := io.ReadAll(c)
 		if os.IsTimeout(err) {
-			t.Errorf("%.20q is read on and on", line)
+			t.Errorf("%.20q isn't refused", line)
 		}
 		if string(data) != "\xff\xff\xff\xff" && len(data) > 0 {
 			t.Errorf("%.20q is answered %q", line, data)
@@ -485,7 +487,7 @@ func TestFilesStayInTheFolder(t *testing.T) {
 		}
 	}
 	if _, _, err := (&Responder{}).content(&suite.HTTPAnswer{File: "x"}, http.Header{}); err == nil {
-		t.Error("a file of no folder is read")
+		t.Error("a file is read without a folder")
 	}
 }
 

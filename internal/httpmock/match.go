@@ -16,17 +16,17 @@ import (
 	"github.com/mayfly-run/mayfly/internal/suite"
 )
 
-// Verdict is which mock answers a request.
+// Verdict says which mock answers a request.
 type Verdict struct {
-	// Mock is the index of the one that does, or -1.
+	// Mock is the index of that mock, or -1 if none answers.
 	Mock int
-	// Nearest is the index of the one that comes nearest to it, or -1 where there are none, and Differences say what
-	// keeps it from answering.
+	// Nearest is the index of the mock that differs least from the request, or -1 if there are no mocks. Differences says
+	// what keeps it from answering.
 	Nearest     int
 	Differences []string
 }
 
-// Match finds the first mock that answers a request. used says how many requests each has answered.
+// Match finds the first mock that answers a request. used has the number of requests that each mock has answered.
 func Match(mocks []suite.HTTPMock, used []int, req *Request) Verdict {
 	v := Verdict{Mock: -1, Nearest: -1}
 	best := 0.0
@@ -46,7 +46,7 @@ func Match(mocks []suite.HTTPMock, used []int, req *Request) Verdict {
 	return v
 }
 
-// Problem says that a request has no mock, and why the nearest isn't one.
+// Problem says that a request has no mock, and how the nearest one differs.
 func (v Verdict) Problem(mocks []suite.HTTPMock, req *Request) string {
 	text := req.String() + " has no mock"
 	if v.Nearest < 0 {
@@ -55,10 +55,10 @@ func (v Verdict) Problem(mocks []suite.HTTPMock, req *Request) string {
 	return fmt.Sprintf("%s; the nearest, %s, differs in %s", text, mocks[v.Nearest].Label, strings.Join(v.Differences, " and "))
 }
 
-// Differences says what keeps a request from being what is meant; nothing where it is.
+// Differences says how a request differs from m. The list is empty if the request matches.
 func Differences(m *suite.RequestMatch, req *Request) []string { return compare(m, req).texts }
 
-// differences are what keeps a request from matching, each by its want, weighed by how much it counts.
+// differences are the texts of what keeps a request from matching, and the sum of their weights.
 type differences struct {
 	texts  []string
 	weight float64
@@ -96,7 +96,7 @@ func compare(m *suite.RequestMatch, req *Request) *differences {
 		f := &m.Headers[i]
 		values := req.Headers[http.CanonicalHeaderKey(f.Name)]
 		if strings.EqualFold(f.Name, "Host") {
-			values = []string{req.Host, req.authority()} // net/http keeps it apart
+			values = []string{req.Host, req.authority()} // net/http doesn't keep it among the headers
 		}
 		if !f.Match(values) {
 			d.add(1, fmt.Sprintf("header %s: %s%s", f.Name, f, cameValues(values)))
@@ -115,8 +115,9 @@ func compare(m *suite.RequestMatch, req *Request) *differences {
 
 func sorted(values []string) []string { return slices.Sorted(slices.Values(values)) }
 
-// paths are the forms of a request's path, one of which has to match: for the path of a URL only the one that keeps encoded
-// slashes and percent signs; otherwise also the path as it came and, unless a slash in it was encoded twice, the decoded one.
+// paths returns the forms of a request's path; one of them must match. If slashed, for the path of a URL, that is only the
+// form that keeps encoded slashes and percent signs. Otherwise it is also the path as it was sent and, unless a slash in it
+// was encoded twice, the decoded path.
 func (r *Request) paths(slashed bool) []string {
 	kept := suite.SlashedPath(r.escaped)
 	if slashed {
@@ -128,7 +129,7 @@ func (r *Request) paths(slashed bool) []string {
 	return []string{r.Path, kept, r.escaped}
 }
 
-// sameForm says whether a form has the fields that are meant, in another order: clients write them as they like.
+// sameForm reports whether the body is a form with the same fields as m, in any order and encoding: clients differ in them.
 func sameForm(m *suite.Matcher, req *Request) bool {
 	want, exact := m.Exact()
 	form := strings.HasPrefix(http.Header(req.Headers).Get("Content-Type"), "application/x-www-form-urlencoded")
@@ -147,7 +148,7 @@ func sameForm(m *suite.Matcher, req *Request) bool {
 	return true
 }
 
-// distance is how far a path is from the one that is meant: 0 to 1.
+// distance returns how much a path differs from m, from 0 to 1.
 func distance(m *suite.Matcher, path string) float64 {
 	want, ok := m.Exact()
 	if !ok {
@@ -164,7 +165,7 @@ func distance(m *suite.Matcher, path string) float64 {
 	return 1 - float64(common)/float64(max(len(want), len(path), 1))
 }
 
-// compareJSON says where the body isn't what is meant.
+// compareJSON says where the body differs from want, or "".
 func compareJSON(want any, req *Request) string {
 	if req.BodyTruncated {
 		return fmt.Sprintf("the body is larger than the %d bytes that are kept", maxBodyKept)
@@ -181,7 +182,7 @@ func compareJSON(want any, req *Request) string {
 	return part(want, got, "")
 }
 
-// part says where got has not what want has, or "". Objects may have more keys.
+// part says where got lacks something that want has, or "". Objects in got may have more keys.
 func part(want, got any, at string) string {
 	where := at
 	if where == "" {
@@ -234,7 +235,7 @@ func part(want, got any, at string) string {
 // maxShownJSON is the longest JSON value that a message shows.
 const maxShownJSON = 200
 
-// inBrief is a JSON value for a message.
+// inBrief returns a JSON value as text for a message.
 func inBrief(v any) string {
 	text, err := json.Marshal(v)
 	if err != nil {

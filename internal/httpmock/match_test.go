@@ -48,7 +48,7 @@ func TestMatch(t *testing.T) {
 	for _, c := range []struct {
 		req  *Request
 		want int
-		text string // of the nearest
+		text string // what the problem says of the nearest mock
 	}{
 		{request("GET", "http://localhost/health"), 0, ""},
 		{request("GET", "http://localhost/health?x=1"), 0, ""},
@@ -82,9 +82,9 @@ func TestMatch(t *testing.T) {
 	if got := Match(nil, nil, request("GET", "http://h/")).Problem(nil, request("GET", "http://h/")); got != "GET http://h/ has no mock; there are none" {
 		t.Errorf("without mocks: %s", got)
 	}
-	// Any of the host's names will do: that of the Host header, of TLS, of the lookup.
+	// Any of the host's names may match: that of the Host header, of TLS, or of the lookup.
 	if v := Match(all, used, request("GET", "https://10.0.0.1/v1/users", func(r *Request) { r.hosts = append(r.hosts, "api.example.com") })); v.Mock != 1 {
-		t.Errorf("the name that was looked up doesn't count: %+v", v)
+		t.Errorf("the name that was looked up doesn't match: %+v", v)
 	}
 }
 
@@ -99,12 +99,13 @@ func TestLoopback(t *testing.T) {
 		"  - {port: 80}\n  - {host: localhost}": every,
 	} {
 		if got := Loopback(mocks(t, text)); !reflect.DeepEqual(got, want) {
-			t.Errorf("%s: %v, want %v", text, got, want)
+			t.Errorf("%s: got %v, want %v", text, got, want)
 		}
 	}
 }
 
-// TestPathsAndQueries: an encoded slash is one name's in a URL, and a parameter that is repeated has all of its values.
+// TestPathsAndQueries checks that an encoded slash in a URL is part of a name, and that all values of a repeated parameter
+// are compared.
 func TestPathsAndQueries(t *testing.T) {
 	for _, c := range []struct {
 		mock, url string
@@ -174,7 +175,7 @@ func TestPathsAndQueries(t *testing.T) {
 		}
 		r := describe(&http.Request{Method: http.MethodGet, URL: u, Host: "h.example"}, &connection{tls: true, about: engine.MockedConnection{Port: 443}})
 		if got := Match(all, make([]int, 1), r).Mock == 0; got != c.want {
-			t.Errorf("%s, asked for %s: %v", c.mock, c.url, got)
+			t.Errorf("%s, asked for %s: match %v, want %v", c.mock, c.url, got, c.want)
 		}
 	}
 }
@@ -202,11 +203,12 @@ func TestForms(t *testing.T) {
 		}
 	}
 	if v := Match(all, []int{0}, request("POST", "http://h/token", content("scope=a b&grant_type=x"))); v.Mock == 0 {
-		t.Error("a text that isn't a form is taken for one")
+		t.Error("a text that isn't a form is treated as one")
 	}
 }
 
-// TestInternationalHosts: a host is the same in the letters of its script and in those of DNS, in any case and composition.
+// TestInternationalHosts checks that a host matches in the letters of its script and in those of DNS, in any case and
+// composition.
 func TestInternationalHosts(t *testing.T) {
 	for _, c := range []struct {
 		mock, host string
@@ -224,17 +226,17 @@ func TestInternationalHosts(t *testing.T) {
 		{`host: {contains: büch}`, "xn--bcher-kva.example", true},
 		{`host: 例え.テスト`, "xn--r8jz45g.xn--zckzah", true},
 		{`host: bucher.example`, "xn--bcher-kva.example", false},
-		{`host: bücher.example`, "xn--a.example", false}, // which is none
+		{`host: bücher.example`, "xn--a.example", false}, // not valid
 	} {
 		all := mocks(t, "\n  - {"+c.mock+"}\n")
 		r := describe(&http.Request{Method: http.MethodGet, URL: &url.URL{Path: "/"}, Host: c.host}, &connection{tls: true, about: engine.MockedConnection{Port: 443}})
 		if got := Match(all, []int{0}, r).Mock == 0; got != c.want {
-			t.Errorf("%s, asked for %s: %v", c.mock, c.host, got)
+			t.Errorf("%s, asked for %s: match %v, want %v", c.mock, c.host, got, c.want)
 		}
 	}
 }
 
-// TestShownAsItCame: a report has what came, decoded, and as it was sent where that is something else.
+// TestShownAsItCame checks that a report has what came, decoded, and also as it was sent if that is different.
 func TestShownAsItCame(t *testing.T) {
 	for _, c := range []struct{ mock, url, want string }{
 		{`{path: /a/x}`, "https://h.example/a/b%2Fc%20d", `path: /a/x; it came as "/a/b/c d", sent as /a/b%2Fc%20d`},
@@ -257,12 +259,12 @@ func TestShownAsItCame(t *testing.T) {
 		}
 		r := describe(&http.Request{Method: http.MethodGet, URL: u, Host: u.Host, Header: http.Header{"X-A": {"a"}}}, &connection{tls: true, about: engine.MockedConnection{Port: 443}})
 		if got := strings.Join(Match(all, []int{0}, r).Differences, " and "); got != c.want {
-			t.Errorf("%s: %s\nwant %s", c.url, got, c.want)
+			t.Errorf("%s: got %s\nwant %s", c.url, got, c.want)
 		}
 	}
 }
 
-// TestShownIsBounded: a message shows a text whole or not at all, since a part of a secret isn't masked.
+// TestShownIsBounded checks that a message shows a text whole or not at all, since masking doesn't find a part of a secret.
 func TestShownIsBounded(t *testing.T) {
 	long := func(n int) string { return strings.Repeat("l", n) }
 	for _, c := range []struct{ mock, body, want string }{
@@ -275,7 +277,7 @@ func TestShownIsBounded(t *testing.T) {
 	} {
 		r := request("POST", "http://h.example/", content(c.body))
 		if got := strings.Join(Match(mocks(t, "\n  - "+c.mock+"\n"), []int{0}, r).Differences, " and "); got != c.want {
-			t.Errorf("%d bytes for %s: %s\nwant %s", len(c.body), c.mock, got, c.want)
+			t.Errorf("%d bytes for %s: got %s\nwant %s", len(c.body), c.mock, got, c.want)
 		}
 	}
 	for _, c := range []struct{ url, want string }{

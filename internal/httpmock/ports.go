@@ -8,8 +8,8 @@ import (
 	"github.com/mayfly-run/mayfly/internal/suite"
 )
 
-// Loopback are the ports of the sandbox's own loopback that the mocks may answer for: those of mocks without a host, or
-// for localhost; all where such a mock has no port.
+// Loopback returns the ports of the sandbox's own loopback that the mocks may answer: the ports of mocks without a host or
+// for localhost, and all ports if such a mock has no port.
 func Loopback(mocks []suite.HTTPMock) []network.PortRange {
 	var ports []network.PortRange
 	seen := map[uint16]bool{}

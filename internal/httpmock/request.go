@@ -16,36 +16,37 @@ import (
 	"github.com/mayfly-run/mayfly/internal/suite"
 )
 
-// Request is one request of the tool, as it is recorded.
+// Request is the record of one request of the tool.
 type Request struct {
 	// Seq counts requests from 1, in the order in which they were answered.
 	Seq    int       `json:"seq"`
 	Time   time.Time `json:"time"`
 	Method string    `json:"method"`
-	// URL is the whole address, its scheme being the connection's.
+	// URL is the whole address. Its scheme is http or https, as the connection has TLS or not.
 	URL string `json:"url"`
-	// Host is the request's, without a port; Port is the one that the tool connected to.
+	// Host is the request's host without a port. Port is the port that the tool connected to.
 	Host    string              `json:"host"`
 	Port    uint16              `json:"port"`
 	Path    string              `json:"path"` // decoded
 	Query   map[string][]string `json:"query"`
 	Headers map[string][]string `json:"headers"`
-	// Body is the body's beginning, decoded where it came compressed: as text, or base64 where it isn't UTF-8.
+	// Body has the first 1 MiB of the body, decoded if it came compressed with gzip. If that isn't UTF-8, BodyBase64 has it
+	// instead.
 	Body       string `json:"body"`
 	BodyBase64 []byte `json:"body_base64,omitempty"`
-	// BodySize is the true size, as it was sent; BodyTruncated says that Body isn't all.
+	// BodySize is the size of the whole body as it was sent, in bytes. BodyTruncated says that Body is incomplete.
 	BodySize      int64  `json:"body_size"`
 	BodyTruncated bool   `json:"body_truncated,omitempty"`
 	Protocol      string `json:"protocol"`
-	// Mock is the label of the mock that answered, and Status what it said; 0 where it said nothing.
+	// Mock is the label of the mock that answered, and Status the status of its answer, or 0 if it sent none.
 	Mock   string `json:"mock,omitempty"`
 	Status int    `json:"status,omitempty"`
-	// Problem says why nothing answered; empty where something did.
+	// Problem says why nothing answered; it is empty if a mock did.
 	Problem string `json:"problem,omitempty"`
 
 	scheme  string
-	escaped string   // the path as it came
-	hosts   []string // every name that the host goes by
+	escaped string   // the path as it was sent
+	hosts   []string // every name of the host: of the Host header, of TLS, of the lookup, and its address
 }
 
 // Refusal is a connection on which no request came.
@@ -55,12 +56,12 @@ type Refusal struct {
 	Problem string `json:"problem"`
 }
 
-// String is the request's method and address, as much of them as a message has room for.
+// String returns the request's method and address. Parts that are too long for a message are replaced by their size.
 func (r *Request) String() string {
 	return brief(r.Method, maxMethod) + " " + briefURL(r.URL)
 }
 
-// weight is how much of a report a record takes.
+// weight returns about how many bytes a record takes in a JSON report.
 func (r *Request) weight() int {
 	size := len(r.Method) + suite.JSONLength(r.URL) + suite.JSONLength(r.Host) + suite.JSONLength(r.Path) + len(r.escaped) +
 		suite.JSONLength(r.Body) + base64.StdEncoding.EncodedLen(len(r.BodyBase64)) + suite.JSONLength(r.Problem)
@@ -75,18 +76,20 @@ func (r *Request) weight() int {
 	return size
 }
 
-// shorten leaves of a record what tells it from others, and nothing that holds the rest in memory.
+// shorten removes all of a record except what tells it from others. It copies what stays, so that nothing holds the rest in
+// memory.
 func (r *Request) shorten() {
 	short := func(s string) string { return strings.Clone(brief(s, maxShortened)) }
 	r.Method, r.URL, r.Host, r.Path, r.escaped = short(r.Method), strings.Clone(briefURL(r.URL)), short(r.Host), short(r.Path), short(r.escaped)
-	r.Protocol = short(r.Protocol) // net/http has it as a part of the request's first line
+	r.Protocol = short(r.Protocol) // in net/http it is a part of the request's first line, and holds all of it
 	for i, h := range r.hosts {
 		r.hosts[i] = short(h)
 	}
 	r.Headers, r.Query, r.Body, r.BodyBase64, r.BodyTruncated = nil, nil, "", nil, true
 }
 
-// brief is a text, or its size where it is longer than most: never a part of it, since a part of a secret isn't masked.
+// brief returns s, or its size if it is longer than most bytes. It never returns a part of s, since masking doesn't find a
+// part of a secret.
 func brief(s string, most int) string {
 	if len(s) <= most {
 		return s
@@ -94,7 +97,7 @@ func brief(s string, most int) string {
 	return fmt.Sprintf("(%d bytes)", len(s))
 }
 
-// briefURL is an address, or what is before its path with the size of the rest.
+// briefURL returns an address, or if it is too long only the part before its path, with the size of the rest.
 func briefURL(s string) string {
 	scheme, rest, _ := strings.Cut(s, "://")
 	if end := strings.IndexAny(rest, "/?"); len(s) > maxShortened && end >= 0 && end < maxShortened/2 {
@@ -103,7 +106,7 @@ func briefURL(s string) string {
 	return brief(s, maxShortened)
 }
 
-// Content is the body's beginning.
+// Content returns the part of the body that was kept.
 func (r *Request) Content() string {
 	if r.BodyBase64 != nil {
 		return string(r.BodyBase64)
@@ -120,7 +123,7 @@ func (r *Request) setBody(b *body) {
 	}
 }
 
-// describe makes the record of a request without its body.
+// describe returns the record of a request without its body.
 func describe(req *http.Request, c *connection) *Request {
 	r := &Request{
 		Time: time.Now().UTC(), Method: req.Method, Port: c.about.Port, Protocol: req.Proto,
@@ -163,7 +166,7 @@ func describe(req *http.Request, c *connection) *Request {
 	return r
 }
 
-// hostOf is the host of a Host header, without its port.
+// hostOf returns the host of a Host header, without its port.
 func hostOf(host string) string {
 	if h, _, err := net.SplitHostPort(host); err == nil {
 		return h
@@ -171,7 +174,7 @@ func hostOf(host string) string {
 	return strings.Trim(host, "[]")
 }
 
-// authority is the host, with the port unless it is the scheme's own.
+// authority returns the host, and the port unless it is the scheme's default.
 func (r *Request) authority() string {
 	if r.Port == defaultPort(r.scheme) {
 		if a, err := netip.ParseAddr(r.Host); err == nil && a.Is6() {

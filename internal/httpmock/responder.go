@@ -16,15 +16,15 @@ import (
 	"github.com/mayfly-run/mayfly/internal/suite"
 )
 
-// Options are what a responder answers, and how.
+// Options says what a responder answers, and how.
 type Options struct {
 	Mocks []suite.HTTPMock
-	// Dir is the folder of the mocks' files; nothing outside is read, whatever links say.
+	// Dir is the folder of the mocks' files. Nothing outside it is read, not even through a link.
 	Dir string
-	// Forward, unless nil, is given the requests that no mock answers.
+	// Forward, unless nil, gets the requests that no mock answers.
 	Forward *Forward
 
-	// silence is silenceTimeout; tests of other things have more.
+	// silence is silenceTimeout by default. Tests that are not about it set a longer time.
 	silence time.Duration
 }
 
@@ -35,7 +35,7 @@ type Responder struct {
 	server    *http.Server
 	ready     chan net.Conn
 	closing   chan struct{}
-	bodies    chan struct{} // one element a body that is being read
+	bodies    chan struct{} // one element for each body that is being read
 	work      sync.WaitGroup
 
 	mu          sync.Mutex
@@ -45,7 +45,7 @@ type Responder struct {
 	refusals    []Refusal
 	recorded    int // bytes
 	dropped     int
-	lost        int // of those, what nothing answered
+	lost        int // dropped requests and connections that nothing answered
 }
 
 // New starts a responder.
@@ -71,7 +71,7 @@ func New(opts Options) (*Responder, error) {
 		MaxHeaderBytes:    maxHeaderBytes,
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
-		ErrorLog:          log.New(io.Discard, "", 0), // what a tool does wrong is recorded
+		ErrorLog:          log.New(io.Discard, "", 0), // a tool's mistakes are recorded instead
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
 			return context.WithValue(ctx, connectionKey{}, under(c))
 		},
@@ -81,7 +81,7 @@ func New(opts Options) (*Responder, error) {
 	return r, nil
 }
 
-// Authority is the certificate, as PEM, that the sandbox has to trust.
+// Authority returns the certificate, as PEM, that the sandbox must trust.
 func (r *Responder) Authority() []byte { return r.authority.pem() }
 
 // Close ends all connections and waits until nothing of the responder is left.
@@ -123,8 +123,8 @@ func (l readyListener) Accept() (net.Conn, error) {
 func (l readyListener) Close() error   { return nil }
 func (l readyListener) Addr() net.Addr { return &net.UnixAddr{Net: "unix"} }
 
-// Serve takes over one of the tool's connections as an engine hands it on (see engine.Mocks), and returns at once. One that comes
-// after Close is closed.
+// Serve takes over one of the tool's connections from an engine (see engine.Mocks) and returns immediately. A connection
+// that arrives after Close is closed.
 func (r *Responder) Serve(c net.Conn) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -136,7 +136,7 @@ func (r *Responder) Serve(c net.Conn) {
 	}
 }
 
-// take brings one connection to the server, or refuses it. It returns when the connection is closed.
+// take passes one connection to the server, or refuses it. It returns when the connection is closed.
 func (r *Responder) take(raw net.Conn) {
 	closed := make(chan struct{})
 	c, err := newConnection(raw, func() { close(closed) })
@@ -154,7 +154,7 @@ func (r *Responder) take(raw net.Conn) {
 	ready, err := r.admit(ctx, c)
 	if err != nil {
 		if errors.Is(err, errSilent) {
-			_ = c.Close() // it never fails
+			_ = c.Close() // always nil
 			return
 		}
 		r.refuse(c, err)
@@ -169,7 +169,7 @@ func (r *Responder) take(raw net.Conn) {
 	}
 }
 
-// enter counts a connection. It reports whether there may be one more.
+// enter adds a connection. It reports whether that is within the limit.
 func (r *Responder) enter(c *connection) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -188,7 +188,7 @@ func (r *Responder) leave(c *connection) {
 	delete(r.connections, c)
 }
 
-// refuse records a connection without a request, unless the responder itself has ended it.
+// refuse records a connection without a request, unless the responder itself is closing.
 func (r *Responder) refuse(c *connection, why error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -208,10 +208,10 @@ func (r *Responder) refuse(c *connection, why error) {
 	r.refusals = append(r.refusals, refusal)
 }
 
-// connectionKey is the key of a request's connection in its context.
+// connectionKey is the key of the connection in the context of a request.
 type connectionKey struct{}
 
-// under is the engine's connection that carries one.
+// under returns the engine's connection that c is based on, or nil.
 func under(c net.Conn) *connection {
 	for {
 		switch conn := c.(type) {
@@ -227,8 +227,8 @@ func under(c net.Conn) *connection {
 	}
 }
 
-// connState notices requests that package net/http refuses itself, since they are malformed. A connection on which none
-// was begun is none: clients open spare ones, and over HTTP/2 say hello on them.
+// connState records the connections on which package net/http itself refused a malformed request. A connection on which no
+// request began is not recorded: clients open spare ones, and over HTTP/2 also send their preface on them.
 func (r *Responder) connState(c net.Conn, state http.ConnState) {
 	conn := under(c)
 	if conn == nil {
@@ -242,11 +242,11 @@ func (r *Responder) connState(c net.Conn, state http.ConnState) {
 	malformed := state == http.StateClosed && conn.active && conn.served == 0
 	conn.mu.Unlock()
 	if malformed {
-		r.refuse(conn, errors.New("the tool sent a malformed request of HTTP, or none in time"))
+		r.refuse(conn, errors.New("the tool sent a malformed HTTP request, or none in time"))
 	}
 }
 
-// Requests are the requests so far, in order.
+// Requests returns the requests so far, in the order in which they were answered.
 func (r *Responder) Requests() []Request {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -257,28 +257,28 @@ func (r *Responder) Requests() []Request {
 	return out
 }
 
-// Refusals are the connections so far on which no request came.
+// Refusals returns the connections so far on which no request came.
 func (r *Responder) Refusals() []Refusal {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return append([]Refusal(nil), r.refusals...)
 }
 
-// Dropped is how many requests were too many to be recorded.
+// Dropped returns the number of requests and connections that weren't recorded, because there were too many.
 func (r *Responder) Dropped() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.dropped
 }
 
-// Lost is how many of those nothing answered.
+// Lost returns the number of dropped requests and connections that nothing answered.
 func (r *Responder) Lost() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.lost
 }
 
-// Used is how many requests each mock has answered.
+// Used returns the number of requests that each mock has answered, in the order of Options.Mocks.
 func (r *Responder) Used() []int {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -39,14 +39,14 @@ func (r *Responder) serve(w http.ResponseWriter, req *http.Request) {
 	if mock >= 0 {
 		answers := r.opts.Mocks[mock].Answers
 		answer := &answers[min(n, len(answers)-1)]
-		if why := unspeakable(req); why != "" && agrees(answer) {
+		if why := unsupported(req); why != "" && agrees(answer) {
 			r.refuseProtocol(w, record, why, fmt.Sprintf("%s: %s; %s can only refuse it, with a status from 300 on", record, why, record.Mock))
 			return
 		}
 		r.answer(w, req, c, record, answer)
 		return
 	}
-	if why := unspeakable(req); why != "" {
+	if why := unsupported(req); why != "" {
 		r.refuseProtocol(w, record, why, record.Problem+"; "+why)
 		return
 	}
@@ -57,7 +57,8 @@ func (r *Responder) serve(w http.ResponseWriter, req *http.Request) {
 	r.abort(c)
 }
 
-// reading waits until there is room to read one more body, so that all those that are being read are bounded.
+// reading waits until there is room to read another body, so that the number of bodies being read is bounded. The caller
+// calls done after the body has been read.
 func (r *Responder) reading(req *http.Request) (done func(), err error) {
 	if req.Body == nil || req.Body == http.NoBody {
 		return func() {}, nil
@@ -72,13 +73,13 @@ func (r *Responder) reading(req *http.Request) (done func(), err error) {
 	}
 }
 
-// unspeakable says what a request asks for that isn't an exchange of HTTP, or "". A server may pass over an Upgrade (RFC
-// 9110 section 7.8), and clients that offer HTTP/2 or TLS go on without; the others have nothing to go on with.
-func unspeakable(req *http.Request) string {
+// unsupported says which protocol other than HTTP a request asks for; it is "" if the request asks for none. A server may
+// ignore an Upgrade (RFC 9110 section 7.8). Clients that offer HTTP/2 or TLS continue without it, and others can't.
+func unsupported(req *http.Request) string {
 	protocol := strings.ToLower(req.Header.Get("Upgrade"))
 	switch {
 	case req.Method == http.MethodConnect:
-		return "the tool uses a proxy (CONNECT), which mocks are not; leave the proxy's variables unset"
+		return "the tool uses a proxy (CONNECT), and mocks are not a proxy; leave the proxy's variables unset"
 	case protocol == "websocket":
 		return "the tool asks for a websocket, which mocks don't speak"
 	case protocol == "" || !asksToUpgrade(req.Header) || strings.HasPrefix(protocol, "h2c") || strings.HasPrefix(protocol, "tls/"):
@@ -87,7 +88,7 @@ func unspeakable(req *http.Request) string {
 	return fmt.Sprintf("the tool asks for another protocol, %q, which mocks don't speak", brief(req.Header.Get("Upgrade"), maxMethod))
 }
 
-// asksToUpgrade says whether the Upgrade of a header counts: Connection has to name it.
+// asksToUpgrade reports whether the header's Upgrade takes effect: only if Connection names it.
 func asksToUpgrade(h http.Header) bool {
 	for option := range strings.SplitSeq(strings.Join(h.Values("Connection"), ","), ",") {
 		if strings.EqualFold(strings.TrimSpace(option), "upgrade") {
@@ -97,25 +98,25 @@ func asksToUpgrade(h http.Header) bool {
 	return false
 }
 
-// agrees says whether an answer would have the client go on in the protocol that it asks for.
+// agrees reports whether a client that gets this answer would continue in the protocol that it asked for.
 func agrees(a *suite.HTTPAnswer) bool {
 	return !a.Reset && !a.Timeout && a.Status < http.StatusMultipleChoices
 }
 
-// refuseProtocol answers rather than resets: no client that hears of it tries again.
+// refuseProtocol answers with status 501 instead of a reset, so that the client doesn't try again.
 func (r *Responder) refuseProtocol(w http.ResponseWriter, record *Request, why, problem string) {
 	r.note(func() { record.Problem, record.Status = problem, http.StatusNotImplemented })
 	http.Error(w, "mayfly: "+why, http.StatusNotImplemented)
 }
 
-// abort resets the connection and leaves the handler.
+// abort resets the connection and ends the handler with a panic.
 func (r *Responder) abort(c *connection) {
 	c.reset()
 	panic(http.ErrAbortHandler)
 }
 
-// match finds the mock of a request, counts its use and records the request. n is how many requests the mock has
-// answered before.
+// match finds the mock of a request, counts its use and records the request. mock is the index of the mock, or -1, and n
+// is the number of requests that the mock answered earlier.
 func (r *Responder) match(record *Request) (mock, n int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -137,7 +138,7 @@ func (r *Responder) record(record *Request) {
 	r.add(record)
 }
 
-// add keeps a record, as much of it as there is room for. r.mu is held.
+// add keeps a record, or as much of it as there is room for. The caller holds r.mu.
 func (r *Responder) add(record *Request) {
 	if len(r.requests) >= maxRequests {
 		r.drop(record.Problem)
@@ -153,7 +154,7 @@ func (r *Responder) add(record *Request) {
 	r.requests = append(r.requests, record)
 }
 
-// drop counts what there is no room for; a problem is that nothing answered it. r.mu is held.
+// drop counts a request or connection that there is no room for. problem is "" if a mock answered it. The caller holds r.mu.
 func (r *Responder) drop(problem string) {
 	r.dropped++
 	if problem != "" {
@@ -161,7 +162,7 @@ func (r *Responder) drop(problem string) {
 	}
 }
 
-// note changes a record that others may be reading.
+// note changes a record that another goroutine may be reading.
 func (r *Responder) note(change func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -14,11 +14,11 @@ import (
 	"time"
 )
 
-// errSilent is that a connection was closed before anything was sent on it, as a check of a port does.
+// errSilent says that a connection was closed before the tool sent anything, as a check of a port does.
 var errSilent = errors.New("nothing was sent")
 
-// admit finds out what a connection speaks, and makes of it one that package net/http can serve. The error says why it
-// can't be served.
+// admit detects the protocol of a connection and returns a connection that package net/http can serve. The error says why
+// there is none.
 func (r *Responder) admit(ctx context.Context, c *connection) (net.Conn, error) {
 	if err := c.SetReadDeadline(time.Now().Add(r.opts.silence)); err != nil {
 		return nil, err
@@ -41,7 +41,7 @@ func (r *Responder) admit(ctx context.Context, c *connection) (net.Conn, error) 
 	state := secure.ConnectionState()
 	c.serverName = state.ServerName
 	if state.NegotiatedProtocol == "h2" {
-		return secure, c.SetDeadline(time.Time{}) // net/http needs the connection itself to see that it is HTTP/2
+		return secure, c.SetDeadline(time.Time{}) // net/http recognizes HTTP/2 only by the *tls.Conn itself
 	}
 	if err := c.SetDeadline(time.Now().Add(r.opts.silence)); err != nil {
 		return nil, err
@@ -49,7 +49,7 @@ func (r *Responder) admit(ctx context.Context, c *connection) (net.Conn, error) 
 	return r.admitHTTP(secure, c)
 }
 
-// dialled are the names for a certificate of a client that asks for none.
+// dialled returns the names in the certificate for a client that asks for no name: those of what it dialled.
 func dialled(c *connection) []string {
 	names := []string{c.about.Address}
 	if c.about.Loopback {
@@ -58,16 +58,17 @@ func dialled(c *connection) []string {
 	return append(names, c.about.Names...)
 }
 
-// handshakeError says what to do about a failed handshake. A client that refuses a certificate says so in ways of its
-// own, or just goes.
+// handshakeError says what to do about a failed handshake. Clients refuse a certificate in different ways, or just close
+// the connection.
 func handshakeError(err error) error {
 	text := err.Error()
 	if errors.Is(err, io.EOF) || strings.Contains(text, "certificate") || strings.Contains(text, "bad record MAC") {
-		return fmt.Errorf("the tool ended the TLS handshake (%w): it doesn't seem to trust the test's authority; where its certificates are compiled in, pinned or made during the run, have it use /run/mayfly/ca-bundle.pem", err)
+		return fmt.Errorf("the tool ended the TLS handshake (%w): it doesn't seem to trust the test's authority; if its certificates are compiled in, pinned or made during the run, make it use /run/mayfly/ca-bundle.pem", err)
 	}
 	return fmt.Errorf("the TLS handshake failed: %w", err)
 }
 
+// silence turns the error of a first read into one that says what the tool did.
 func (r *Responder) silence(err error) error {
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
@@ -78,10 +79,10 @@ func (r *Responder) silence(err error) error {
 	return err
 }
 
-// maxMethod is the longest method that is waited for.
+// maxMethod is the longest method that is recognized, in bytes.
 const maxMethod = 32
 
-// admitHTTP reads the beginning of a request, and gives it back with the connection.
+// admitHTTP reads the beginning of a request and returns a connection that reads it again.
 func (r *Responder) admitHTTP(from net.Conn, c *connection) (net.Conn, error) {
 	var head []byte
 	buf := make([]byte, 4<<10)
@@ -97,13 +98,13 @@ func (r *Responder) admitHTTP(from net.Conn, c *connection) (net.Conn, error) {
 		case err != nil && len(head) == 0:
 			return nil, r.silence(err)
 		case err != nil:
-			return nil, fmt.Errorf("the tool sent %s and no more, which isn't a request of HTTP", strconv.QuoteToASCII(string(head)))
+			return nil, fmt.Errorf("the tool sent %s and no more, which isn't an HTTP request", strconv.QuoteToASCII(string(head)))
 		}
 	}
 }
 
-// firstBytes is what came first, whole where it is short: of what is longer only as much as tells many protocols apart, since a
-// part of a secret isn't masked.
+// firstBytes returns head quoted, if it is short. Of a longer one it returns only the first bytes, which are enough to tell
+// many protocols apart: masking doesn't find a part of a secret.
 func firstBytes(head []byte) string {
 	const whole, part = 64, 4
 	if len(head) <= whole {
@@ -112,8 +113,8 @@ func firstBytes(head []byte) string {
 	return fmt.Sprintf("%s and more", strconv.QuoteToASCII(string(head[:part])))
 }
 
-// looksLikeHTTP judges the beginning of a request: a method (RFC 9110 section 9.1), which may be that of HTTP/2's
-// preface, and a space. known is false where more is needed to tell.
+// looksLikeHTTP reports whether head begins with a method (RFC 9110 section 9.1), which may be the PRI of HTTP/2's preface,
+// and a space. known is false if it needs more bytes to tell.
 func looksLikeHTTP(head []byte) (known, http bool) {
 	for i, b := range head {
 		switch {

@@ -7,7 +7,8 @@ import (
 	"github.com/mayfly-run/mayfly/internal/engine"
 )
 
-// TestUpgrades: a mock doesn't pretend to speak what it doesn't, and a client that can go on without gets its answer.
+// TestUpgrades checks that a mock doesn't accept a protocol that it doesn't speak, and that a client that can continue
+// without the upgrade gets its answer.
 func TestUpgrades(t *testing.T) {
 	b := listen(t, `
   - {path: /ok, body: answered}

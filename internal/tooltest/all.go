@@ -14,8 +14,9 @@ type Job struct {
 	Test  *suite.Test
 }
 
-// All runs tests, so many at once. done gets each result, in the order of the jobs and from one goroutine; ended says
-// how many have ended, in any order. A cancelled ctx starts no more tests, and ends those that run.
+// All runs tests, at most parallel at once, and returns their count. It calls done with each result, in the order of the
+// jobs and from one goroutine. It calls ended, never concurrently, with the number of tests that have ended so far. After ctx
+// is cancelled, no more tests start, and the running ones end.
 func (r *Runner) All(ctx context.Context, jobs []Job, parallel int, ended func(n int), done func(*Result)) Summary {
 	begin := time.Now()
 	if r.Record {
@@ -58,7 +59,7 @@ func (r *Runner) All(ctx context.Context, jobs []Job, parallel int, ended func(n
 	summary := Summary{Type: "summary"}
 	for i, c := range results {
 		res := <-c
-		if res == nil { // it wasn't begun
+		if res == nil { // it wasn't started
 			res = notRun(&jobs[i])
 		}
 		summary.Add(res)

@@ -7,12 +7,13 @@ import (
 )
 
 const (
-	// maxDiffLines is how many lines of each text are compared: the time and memory grow with their product.
+	// maxDiffLines is how many lines of each text are compared. Time and memory grow with the product of the two numbers.
 	maxDiffLines = 1000
 	diffContext  = 3
 )
 
-// quote is a text for a message, whole or not at all, since a part of a secret isn't masked.
+// quote returns a text in quotes for a message, or its size if it is long: never a part of it, since masking doesn't find a
+// part of a secret.
 func quote(s string) string {
 	const most = 1000
 	if len(s) > most {
@@ -21,7 +22,7 @@ func quote(s string) string {
 	return strconv.Quote(s)
 }
 
-// diffOf is a unified diff of two texts, or nothing where both are a line at most.
+// diffOf returns a unified diff of two texts, or "" if both have at most one line.
 func diffOf(want, got string) string {
 	a, b := lines(want), lines(got)
 	if len(a) < 2 && len(b) < 2 {
@@ -42,19 +43,19 @@ func lines(s string) []string {
 	return all
 }
 
-// edit is a line of a diff: kept (' '), expected and missing ('-'), or there and not expected ('+').
+// edit is a line of a diff: common to both texts (' '), expected and missing ('-'), or present and not expected ('+').
 type edit struct {
 	op   byte
 	text string
 }
 
-// unified writes the diff from a to b.
+// unified returns the unified diff from a to b.
 func unified(a, b []string) string {
 	edits := compare(a, b)
 	var out strings.Builder
 	out.WriteString("--- expected\n+++ got\n")
 	for start := 0; start < len(edits); {
-		// A hunk begins before a change and ends when no other follows within twice the context.
+		// A hunk begins before a change, and ends when no other change follows within twice the context.
 		first := start
 		for first < len(edits) && edits[first].op == ' ' {
 			first++
@@ -110,7 +111,7 @@ func writeHunk(out *strings.Builder, edits []edit, from, to int) {
 	}
 }
 
-// compare finds the longest common subsequence of lines.
+// compare returns the edits from a to b, with a longest common subsequence of lines kept.
 func compare(a, b []string) []edit {
 	length := make([][]int32, len(a)+1)
 	for i := range length {

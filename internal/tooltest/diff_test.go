@@ -32,14 +32,14 @@ func TestDiff(t *testing.T) {
 	}
 }
 
-// The diff turns the first text into the second: what it says of lines and of their numbers is so.
+// TestDiffApplies checks that applying the diff to the first text gives the second, by its lines and its line numbers.
 func TestDiffApplies(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		line := rapid.SampledFrom([]string{"a", "b", "c", "d e"})
 		a, b := rapid.SliceOfN(line, 0, 40).Draw(t, "a"), rapid.SliceOfN(line, 0, 40).Draw(t, "b")
 		diff := unified(a, b)
 		var got []string
-		at := 0 // lines of a that are taken over
+		at := 0 // lines of a that have been used
 		for _, text := range strings.Split(strings.TrimSuffix(diff, "\n"), "\n")[2:] {
 			var fromA, nA, fromB, nB int
 			if _, err := fmt.Sscanf(text, "@@ -%d,%d +%d,%d @@", &fromA, &nA, &fromB, &nB); err == nil {
@@ -95,6 +95,6 @@ func TestJUnit(t *testing.T) {
 		t.Errorf("cases %+v", c)
 	}
 	if e := back.Suites[1].Cases[0].Error; e.Message != "cancelled" || e.Text != "cancelled\nno mock\n" {
-		t.Errorf("the interrupted test's is %+v", e)
+		t.Errorf("the error of the interrupted test is %+v", e)
 	}
 }

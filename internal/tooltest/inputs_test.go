@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// What a test says itself wins over what its file says for all, in whichever of the two ways each says it.
+// TestOwnInputsWin checks that a test's own value takes precedence over that of its file, whether each gives it as an input
+// or as a variable.
 func TestOwnInputsWin(t *testing.T) {
 	s := parse(t, `
 tool: {image: i, command: [go, a], args: [{name: service_url}]}
@@ -26,7 +27,7 @@ tests:
 	}
 }
 
-// A tool's inputs are as they stand in the file of its tests.
+// TestInputsAsWritten checks that a tool gets its inputs as they are written in the file of its tests.
 func TestInputsAsWritten(t *testing.T) {
 	s := parse(t, `
 tool: {image: i, command: [go, a], args: [{name: text}, {name: whole, type: integer}, {name: more, type: array}]}

@@ -25,7 +25,7 @@ func (s *session) judge() {
 		m := e.Outputs[name]
 		value, ok := res.Result.Outputs[name]
 		if !ok {
-			s.fail(KindOutput, fmt.Sprintf("there is no output %s%s", name, has(res.Result.Outputs)), "")
+			s.fail(KindOutput, fmt.Sprintf("there is no output %s%s", name, available(res.Result.Outputs)), "")
 			continue
 		}
 		if why := m.Mismatch(value); why != "" {
@@ -39,7 +39,7 @@ func (s *session) judge() {
 		step, ok := res.Steps[name]
 		switch want := e.Steps[name]; {
 		case !ok:
-			s.fail(KindStep, "there is no step "+name+has(res.Steps), "")
+			s.fail(KindStep, "there is no step "+name+available(res.Steps), "")
 		case string(step.Status) != want:
 			s.fail(KindStep, fmt.Sprintf("step %s ended as %s, want %s%s", name, step.Status, want, because(step.Reason)), "")
 		}
@@ -55,7 +55,7 @@ func (s *session) fail(kind, message, diff string) {
 	s.result.Failures = append(s.result.Failures, Failure{Kind: kind, Message: message, Diff: diff})
 }
 
-// judgeEnd compares how the run ended. Who expects nothing of it expects a success.
+// judgeEnd compares how the run ended. A test that expects neither a status nor an exit code expects a success.
 func (s *session) judgeEnd(r *run.Result, e *suite.Expect) {
 	if e.Status != "" && string(r.Status) != e.Status {
 		s.fail(KindStatus, fmt.Sprintf("status %s, want %s%s", r.Status, e.Status, because(r.Reason)), "")
@@ -94,19 +94,19 @@ func (s *session) judgeStream(kind string, m *suite.Matcher, got []byte) {
 	}
 	want, exact := m.Exact()
 	if diff := diffOf(want, string(got)); exact && diff != "" {
-		s.fail(kind, kind+" is not what is expected"+told, diff)
+		s.fail(kind, kind+" differs from what the test expects"+told, diff)
 		return
 	}
 	s.fail(kind, kind+" "+why+told, "")
 }
 
-// expectsSecret reports whether a stream would have to have a secret of the test's own in it.
+// expectsSecret reports whether m matches only a stream that has one of the secrets in it.
 func (s *session) expectsSecret(m *suite.Matcher) bool {
 	mask := s.secrets.redactor(true)
 	return slices.ContainsFunc(m.Wanted(), func(text string) bool { return mask.String(text) != text })
 }
 
-// unmatched reports what the tool asked of the mocks and got no answer to, each once.
+// unmatched reports the requests, calls and connections that no mock answered, each text once.
 func (s *session) unmatched() {
 	var problems [][2]string
 	times := map[[2]string]int{}
@@ -133,14 +133,14 @@ func (s *session) unmatched() {
 	for _, why := range slices.Sorted(maps.Keys(refusals)) {
 		add(KindUnmatchedCommand, "connection to the mocked commands: "+why, refusals[why])
 	}
-	add(KindUnmatchedRequest, "a request or connection without a mock, of those that were too many to be recorded", s.mocks.http.Lost())
-	add(KindUnmatchedCommand, "a call without a mock, of those that were too many to be recorded", s.mocks.commands.Lost())
+	add(KindUnmatchedRequest, "a request or connection without a mock, which was not recorded because there were too many", s.mocks.http.Lost())
+	add(KindUnmatchedCommand, "a call without a mock, which was not recorded because there were too many", s.mocks.commands.Lost())
 	const most = 20
 	shown := 0
 	for _, p := range problems {
 		n := times[p]
 		if n == 0 {
-			continue // reported
+			continue // already reported
 		}
 		times[p] = 0
 		if shown++; shown > most {
@@ -156,12 +156,12 @@ func (s *session) unmatched() {
 	}
 }
 
-// judgeUse compares how often mocks answered with what they and the test say.
+// judgeUse checks how often mocks answered: as often as their times, and at least once if all mocks must be used.
 func (s *session) judgeUse(e *suite.Expect) {
 	check := func(mock string, times *int, used int, noun string) {
 		switch {
 		case times != nil && used < *times:
-			s.fail(KindUnusedMock, fmt.Sprintf("%s answered %d of the %d %s that its times says", mock, used, *times, noun), "")
+			s.fail(KindUnusedMock, fmt.Sprintf("%s answered %d of the %d %s that times requires", mock, used, *times, noun), "")
 		case e.AllMocksUsed && used == 0:
 			s.fail(KindUnusedMock, fmt.Sprintf("%s answered nothing", mock), "")
 		}
@@ -176,7 +176,7 @@ func (s *session) judgeUse(e *suite.Expect) {
 	}
 }
 
-// placed is a mock for a message. One with a name of its own is found by that.
+// placed returns the label of a mock for a message, and its place in the file unless the mock has a name.
 func placed(name, label string, at shape.Position) string {
 	if name != "" {
 		return label
@@ -184,8 +184,8 @@ func placed(name, label string, at shape.Position) string {
 	return fmt.Sprintf("%s (%s)", label, at)
 }
 
-// judgeUncalled finds the mocked commands that nobody called because the tool's shell has them built in. A test that
-// passed then would have tested the real command.
+// judgeUncalled reports mocked commands that weren't called although the tool's shell has them built in. If such a test
+// passed, it would have tested the real command.
 func (s *session) judgeUncalled() {
 	for _, name := range s.mayRunItself {
 		called := slices.ContainsFunc(s.result.Calls, func(c commandmock.Call) bool { return c.Command == name })
@@ -195,13 +195,13 @@ func (s *session) judgeUncalled() {
 		}
 		m := &s.world.Commands[mock]
 		if m.Times != nil || s.test.Expect.AllMocksUsed {
-			continue // judgeUse has said so
+			continue // judgeUse reports it
 		}
-		s.fail(KindUnusedMock, fmt.Sprintf("%s answered nothing: the tool's shell has %s built in, and may have run that; call it by a path, such as /bin/%s", placed(m.Name, m.Label, m.Position), name, name), "")
+		s.fail(KindUnusedMock, fmt.Sprintf("%s answered nothing: the tool's shell has a built-in %s, and may have run that; call the command by a path, such as /bin/%s", placed(m.Name, m.Label, m.Position), name, name), "")
 	}
 }
 
-// notes say what may explain a failure.
+// notes adds notes that may explain a failure.
 func (s *session) notes() {
 	res := s.result
 	seen := map[string]bool{}
@@ -233,7 +233,7 @@ func refused(c *engine.Connection) string {
 	return text
 }
 
-// attempt is a connection that failed, with the reason.
+// attempt returns a text for a connection that failed, with the reason.
 func attempt(c *engine.Connection) string {
 	target := c.Address
 	if c.Host != "" {
@@ -242,8 +242,8 @@ func attempt(c *engine.Connection) string {
 	return fmt.Sprintf("%s %s port %d: %s", c.Protocol, target, c.Port, c.Reason)
 }
 
-// has lists the keys of a map, for a message that one is missing.
-func has[V any](m map[string]V) string {
+// available lists the keys of a map, for a message that one is missing.
+func available[V any](m map[string]V) string {
 	if len(m) == 0 {
 		return "; there are none"
 	}

@@ -11,7 +11,7 @@ import (
 
 // judgeRequests compares the requests that came with those that are expected.
 func (s *session) judgeRequests(e *suite.Expect) {
-	last := 0 // Seq of the latest of those that have come in order
+	last := 0 // Seq of the latest request that came in order
 	for i := range e.Requests {
 		want := &e.Requests[i]
 		label := fmt.Sprintf("expect.requests[%d], %s", i, requestText(want))
@@ -46,7 +46,7 @@ func (s *session) judgeRequests(e *suite.Expect) {
 	}
 }
 
-// judgeCalls likewise for commands.
+// judgeCalls compares the calls of commands with those that are expected.
 func (s *session) judgeCalls(e *suite.Expect) {
 	for i := range e.Commands {
 		want := &e.Commands[i]
@@ -95,7 +95,7 @@ func count(n *int) string {
 	return fmt.Sprint(*n)
 }
 
-// requestText is a request that is expected, in short.
+// requestText returns a short text for an expected request.
 func requestText(r *suite.RequestExpect) string {
 	var parts []string
 	if r.Method != "" {
@@ -135,7 +135,7 @@ func requestText(r *suite.RequestExpect) string {
 	return strings.Join(parts, " ")
 }
 
-// callText is a call that is expected, in short.
+// callText returns a short text for an expected call.
 func callText(c *suite.CallExpect) string {
 	text := c.Command
 	if c.Args != nil {

@@ -8,7 +8,7 @@ import (
 	"unicode"
 )
 
-// The elements of a JUnit report, as the common readers of it (Jenkins, GitLab, GitHub actions) take them.
+// The elements of a JUnit report, in the form that the common readers (Jenkins, GitLab, GitHub Actions) accept.
 type (
 	junitReport struct {
 		XMLName  xml.Name     `xml:"testsuites"`
@@ -82,7 +82,7 @@ func WriteJUnit(w io.Writer, results []*Result, s Summary) error {
 
 func seconds(ms int64) string { return fmt.Sprintf("%.3f", float64(ms)/1000) }
 
-// reportOf is all that is to be said about a test that didn't pass.
+// reportOf returns the whole report about a test that didn't pass.
 func reportOf(r *Result) string {
 	var b strings.Builder
 	if r.Error != "" {
@@ -97,7 +97,7 @@ func reportOf(r *Result) string {
 	return b.String()
 }
 
-// clean replaces what XML can't hold (XML 1.0 section 2.2), and what would steer a terminal.
+// clean replaces characters that XML can't contain (XML 1.0 section 2.2), and those that would control a terminal.
 func clean(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r == '\n' || r == '\t' || !unicode.IsControl(r) && r != 0xfffe && r != 0xffff {

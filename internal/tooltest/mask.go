@@ -2,8 +2,8 @@ package tooltest
 
 import "github.com/mayfly-run/mayfly/internal/secret"
 
-// mask takes this machine's secrets out of what the mocks saw and of what is said about it. What the tool printed is
-// masked already.
+// mask removes this machine's secrets from what the mocks recorded and from the messages about it. What the tool printed
+// has been masked already.
 func (s *session) mask() {
 	mask := s.secrets.redactor(false)
 	res := s.result
@@ -32,7 +32,7 @@ func (s *session) mask() {
 		c.Stdin, c.Problem = mask.String(c.Stdin), mask.String(c.Problem)
 		c.StdinBase64 = maskBytes(mask, c.StdinBase64)
 	}
-	shown := *res.Result // the run's own is the caller's of the runner
+	shown := *res.Result // a copy: the result itself belongs to the caller of the runner
 	shown.Outputs = mask.Map(shown.Outputs)
 	shown.Trusting, shown.MayRunItself = nil, nil // the notes say it
 	res.Result = &shown

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// What is said of what has no mock, or isn't what is expected, has no secret of this machine's, nor a part of one where
-// a text is too long to be shown.
+// TestMessagesAreMasked checks that messages about what has no mock, or isn't as expected, never contain one of this
+// machine's secrets, nor a part of one if a text is too long to be shown.
 func TestMessagesAreMasked(t *testing.T) {
 	const secret = "machine-secret-1"
 	aaa := func(n int) string { return strings.Repeat("a", n) }
@@ -19,7 +19,7 @@ func TestMessagesAreMasked(t *testing.T) {
 		}
 	}
 	for name, tt := range map[string]struct {
-		most []int // how long a text may be that is shown, now or once
+		most []int // the limits, now or in earlier versions, on the length of a text that is shown
 		says string
 		do   func(p *process, before int)
 	}{
@@ -74,7 +74,8 @@ func TestMessagesAreMasked(t *testing.T) {
 	}
 }
 
-// steps are sizes of what is before a secret of which the end, or the beginning, is just below or above one of most.
+// steps returns lengths of a text before the secret, such that the beginning or the end of the secret is just below or just
+// above one of the limits in most.
 func steps(most []int) (out []int) {
 	for _, n := range most {
 		for before := max(n-70, 0); before <= n; before += 6 {

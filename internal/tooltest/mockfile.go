@@ -12,18 +12,19 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// writeMocks puts mocks into a file as those of one test; the rest of the file stays as it is.
+// writeMocks writes the mocks of one test to a file, in place of those that the test had there. The rest of the file stays
+// unchanged.
 func writeMocks(file, test string, list *yaml.Node) error {
 	doc := &yaml.Node{}
 	data, err := os.ReadFile(file)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		data = []byte("# Recorded by mayfly test --record. Look through it before it is shared: only known secrets are masked.\n{}\n")
+		data = []byte("# Recorded by mayfly test --record. Read it before you share it: only known secrets are masked.\n{}\n")
 	case err != nil:
 		return err
 	}
 	if err := yaml.Unmarshal(data, doc); err != nil || len(doc.Content) != 1 || doc.Content[0].Kind != yaml.MappingNode {
-		return fmt.Errorf("%s is not a file of mocks; remove it, or name another under mocks", file)
+		return fmt.Errorf("%s is not a file of mocks; remove it, or name another file under mocks", file)
 	}
 	root := doc.Content[0]
 	root.Style = 0
@@ -36,14 +37,15 @@ func writeMocks(file, test string, list *yaml.Node) error {
 	if err := errors.Join(enc.Encode(doc), enc.Close()); err != nil {
 		return err
 	}
-	// What can't be read back would be found by the next run only.
+	// Otherwise only the next run would find mocks that can't be read back.
 	if _, err := suite.ParseMocks(file, out.Bytes()); err != nil {
 		return fmt.Errorf("what was recorded can't be written as mocks: %w", err)
 	}
 	return replaceFile(file, out.Bytes())
 }
 
-// entry is the mapping under a key, which is made where there is none.
+// entry returns the mapping under a key. It adds the key if it is missing, and replaces a value that isn't a mapping, except
+// that of http.
 func entry(n *yaml.Node, key string) *yaml.Node {
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		if n.Content[i].Value == key {
@@ -58,7 +60,7 @@ func entry(n *yaml.Node, key string) *yaml.Node {
 	return n.Content[len(n.Content)-1]
 }
 
-// replaceFile writes a file beside the one it replaces, so that nobody sees a half of it.
+// replaceFile writes a new file and renames it over the old one, so that nobody sees a file that is half written.
 func replaceFile(file string, data []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(file), ".mayfly-*")
 	if err != nil {

@@ -21,10 +21,10 @@ import (
 	"github.com/mayfly-run/mayfly/internal/suite"
 )
 
-// maxInline is the longest body that stands in the file of mocks itself; a longer one gets a file of its own.
+// maxInline is the size of the longest body that is written into the file of mocks, in bytes. A longer one gets its own file.
 const maxInline = 4 << 10
 
-// forward passes on what the tool's own network allows, as this host runs it.
+// forward returns a Forward that passes on what the tool's own network allows after this host's policy.
 func (s *session) forward() (*httpmock.Forward, error) {
 	if s.tool == nil {
 		return nil, errors.New("only tests of tools can be recorded; record those of the workflow's steps")
@@ -36,8 +36,8 @@ func (s *session) forward() (*httpmock.Forward, error) {
 	return httpmock.NewForward(*applied.Network, s.Roots), nil
 }
 
-// MockFile is the file that the test's recorded mocks go to, relative to the suite's folder: the one that the test or
-// the suite names, or one named after the suite.
+// MockFile returns the path of the file for the test's recorded mocks, relative to the suite's folder: the file that the
+// test or the suite names, or otherwise one with the suite's name.
 func MockFile(s *suite.Suite, t *suite.Test) string {
 	for _, ref := range []*suite.FileRef{t.MockFile, s.MockFile} {
 		if ref != nil {
@@ -54,10 +54,10 @@ func MockFile(s *suite.Suite, t *suite.Test) string {
 	return base + ".mocks.yaml"
 }
 
-// record writes what was passed on as mocks of the test, in the place of those that it had.
+// record writes the requests that were passed on as mocks of the test, in place of those that it had.
 func (s *session) record() error {
 	if s.suite.Source.Dir == "" {
-		return errors.New("the test comes from no folder that its mocks could be written to; save it to a file")
+		return errors.New("the test isn't in a file, so there is no folder for its mocks; save it to a file")
 	}
 	name := MockFile(s.suite, s.test)
 	w := &recorder{mask: s.secrets.redactor(true), dir: s.suite.Source.Dir, files: strings.TrimSuffix(name, filepath.Ext(name)), test: s.test.Name}
@@ -76,7 +76,7 @@ func (s *session) record() error {
 	return nil
 }
 
-// recorder makes mocks of exchanges.
+// recorder turns exchanges into mocks.
 type recorder struct {
 	mask  *secret.Redactor
 	dir   string // the suite's
@@ -85,7 +85,7 @@ type recorder struct {
 	n     int // files written
 }
 
-// mocks are the exchanges as mocks: one for each method and address, its answers in their order.
+// mocks returns the exchanges as mocks: one for each method and address, with the answers in their order.
 func (w *recorder) mocks(exchanges []httpmock.Exchange) (*yaml.Node, error) {
 	list := &yaml.Node{Kind: yaml.SequenceNode}
 	answers := map[string][]*yaml.Node{}
@@ -104,9 +104,9 @@ func (w *recorder) mocks(exchanges []httpmock.Exchange) (*yaml.Node, error) {
 	}
 	for _, e := range order {
 		mock := &yaml.Node{Kind: yaml.MappingNode}
-		put(mock, "method", text(e.Method))
+		put(mock, "method", textNode(e.Method))
 		// A secret in the address becomes ***, which any text matches.
-		put(mock, "url", text(w.mask.String(e.URL)))
+		put(mock, "url", textNode(w.mask.String(e.URL)))
 		all := answers[e.Method+" "+e.URL]
 		if same(all) {
 			mock.Content = append(mock.Content, all[0].Content...)
@@ -118,7 +118,7 @@ func (w *recorder) mocks(exchanges []httpmock.Exchange) (*yaml.Node, error) {
 	return list, nil
 }
 
-// same reports whether answers are all the same one.
+// same reports whether all answers are equal.
 func same(all []*yaml.Node) bool {
 	first, err := yaml.Marshal(all[0])
 	return err == nil && !slices.ContainsFunc(all[1:], func(n *yaml.Node) bool {
@@ -127,7 +127,7 @@ func same(all []*yaml.Node) bool {
 	})
 }
 
-// keptHeaders are the headers that a replay is likely to need. Cookies are none of them: they are credentials.
+// keptHeaders returns the headers that a replay is likely to need. Cookies are not among them: they are credentials.
 func keptHeaders() []string {
 	return []string{
 		"Content-Type", "Content-Encoding", "Content-Disposition", "Location", "Link", "Etag", "Last-Modified", "Retry-After",
@@ -137,13 +137,13 @@ func keptHeaders() []string {
 
 func (w *recorder) answer(e *httpmock.Exchange) (*yaml.Node, error) {
 	if e.Truncated {
-		return nil, fmt.Errorf("the answer to %s %s wasn't recorded whole: it is too large, or broke off; write a mock for it in the test, with a file", e.Method, w.mask.String(e.URL))
+		return nil, fmt.Errorf("the answer to %s %s wasn't recorded completely: it is too large, or was cut off; write a mock for it in the test, with a file", e.Method, w.mask.String(e.URL))
 	}
 	a := &yaml.Node{Kind: yaml.MappingNode}
 	put(a, "status", &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!int", Value: fmt.Sprint(e.Status)})
 	kind := e.Headers.Get("Content-Type")
 	body := e.Body
-	if e.Headers.Get("Content-Encoding") == "" { // what is compressed has no secret in a form that could be found
+	if e.Headers.Get("Content-Encoding") == "" { // masking can't find a secret in a compressed body
 		body = []byte(w.mask.String(string(body)))
 	}
 	key, content, err := w.body(kind, e.Headers.Get("Content-Encoding") != "", body)
@@ -154,11 +154,11 @@ func (w *recorder) answer(e *httpmock.Exchange) (*yaml.Node, error) {
 	for _, name := range keptHeaders() {
 		values := e.Headers.Values(name)
 		if len(values) == 0 || name == "Content-Type" && key == "json" && kind == "application/json" {
-			continue // that is what json has anyway
+			continue // the type that the key json sets anyway
 		}
 		list := &yaml.Node{Kind: yaml.SequenceNode, Style: yaml.FlowStyle}
 		for _, v := range values {
-			list.Content = append(list.Content, text(w.mask.String(v)))
+			list.Content = append(list.Content, textNode(w.mask.String(v)))
 		}
 		if len(values) == 1 {
 			list = list.Content[0]
@@ -174,7 +174,7 @@ func (w *recorder) answer(e *httpmock.Exchange) (*yaml.Node, error) {
 	return a, nil
 }
 
-// body is how a body is written: as JSON, as text, or as a file.
+// body returns the key and the value for a body: json, body, or file, whose file it writes. The key of an empty body is "".
 func (w *recorder) body(kind string, encoded bool, data []byte) (key string, n *yaml.Node, err error) {
 	if len(data) == 0 {
 		return "", nil, nil
@@ -186,7 +186,7 @@ func (w *recorder) body(kind string, encoded bool, data []byte) (key string, n *
 				return "json", n, nil
 			}
 		}
-		return "body", text(string(data)), nil
+		return "body", textNode(string(data)), nil
 	}
 	w.n++
 	name := filepath.Join(w.files, fmt.Sprintf("%s-%d%s", slug(w.test), w.n, extension(kind, encoded)))
@@ -196,10 +196,11 @@ func (w *recorder) body(kind string, encoded bool, data []byte) (key string, n *
 	if err := os.WriteFile(filepath.Join(w.dir, name), data, 0o644); err != nil {
 		return "", nil, err
 	}
-	return "file", text(filepath.ToSlash(name)), nil
+	return "file", textNode(filepath.ToSlash(name)), nil
 }
 
-// jsonNode is a JSON document as YAML. It isn't one where a number is too large for a definition.
+// jsonNode returns a JSON document as YAML. It returns false if data isn't JSON, or has a number that is too large for a
+// definition.
 func jsonNode(data []byte) (*yaml.Node, bool) {
 	var v any
 	dec := json.NewDecoder(bytes.NewReader(data))
@@ -217,7 +218,7 @@ func valueNode(v any) (*yaml.Node, bool) {
 	case bool:
 		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!bool", Value: fmt.Sprint(v)}, true
 	case string:
-		return text(v), true
+		return textNode(v), true
 	case json.Number:
 		n := &yaml.Node{Kind: yaml.ScalarNode, Value: v.String()}
 		n.Tag = n.ShortTag()
@@ -251,18 +252,18 @@ func valueNode(v any) (*yaml.Node, bool) {
 	return nil, false
 }
 
-// text is a text that YAML reads back as one.
-func text(s string) *yaml.Node {
+// textNode returns a node for s that YAML reads back as a string.
+func textNode(s string) *yaml.Node {
 	n := &yaml.Node{}
 	n.SetString(s)
 	return n
 }
 
 func put(n *yaml.Node, key string, value *yaml.Node) {
-	n.Content = append(n.Content, text(key), value)
+	n.Content = append(n.Content, textNode(key), value)
 }
 
-// slug is a test's name as a part of a file's: readable, and different for different names.
+// slug returns a part of a file name for a test's name: readable, and different for different names.
 func slug(s string) string {
 	sum := sha256.Sum256([]byte(s))
 	out := strings.Trim(strings.Map(func(r rune) rune {

@@ -16,7 +16,8 @@ import (
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
-// What is recorded is written beside the test, without secrets, and a replay gets the same answers.
+// TestRecordAndReplay checks that a recording is written beside the test, without secrets, and that a replay gets the same
+// answers.
 func TestRecordAndReplay(t *testing.T) {
 	count := 0
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -93,7 +94,7 @@ tests:
 	if replayed.Status != Passed {
 		t.Fatalf("%s %s %s", replayed.Status, replayed.Error, messages(replayed))
 	}
-	// The order of an object's keys has no meaning, and that of a number's digits has.
+	// The first line is compared below: the order of an object's keys may change, and the digits of a number must not.
 	normal := func(s string) string {
 		_, rest, _ := strings.Cut(s, "\n")
 		return strings.ReplaceAll(rest, "test-secret-1", "***")
@@ -101,11 +102,11 @@ tests:
 	if normal(replayed.Stdout) != normal(recorded.Stdout) {
 		t.Errorf("recorded\n%.2000s\nreplayed\n%.2000s", recorded.Stdout, replayed.Stdout)
 	}
-	// JSON comes back with its keys sorted.
+	// A replay sends JSON with its keys sorted.
 	if want := `/json 200  "{\"list\":[null,true,\"1\"],\"max\":9223372036854775807,\"n\":1.50,\"s\":\"yes\",\"token\":\"***\"}"`; !strings.HasPrefix(replayed.Stdout, want) {
 		t.Errorf("replayed is\n%.500s\nwant\n%s", replayed.Stdout, want)
 	}
-	// Another test's recording, and a person's comment, stay when one is made again.
+	// A new recording keeps another test's recording and a person's comment.
 	if err := os.WriteFile(recorded.Recorded, append([]byte("# a comment\nhttp: [{path: /common}]\n"), data...), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -127,7 +128,7 @@ tests:
 	}
 }
 
-// A number that a definition can't hold leaves the document as it was written.
+// TestExactNumbers checks that a document with a number that a definition can't hold isn't turned into YAML.
 func TestExactNumbers(t *testing.T) {
 	for text, want := range map[string]bool{
 		"1": true, "-9223372036854775808": true, "12345678901234567890": true, "1.50": true, "0.1": true, "1e5": true,
@@ -149,7 +150,7 @@ func TestMockFile(t *testing.T) {
 	}
 }
 
-// Tests whose names look alike in a file's name don't overwrite one another's files.
+// TestSlug checks that tests whose names look alike in a file name don't overwrite each other's files.
 func TestSlug(t *testing.T) {
 	long := "returns the list of all users of the system when the token is "
 	seen := map[string]string{}

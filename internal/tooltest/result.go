@@ -12,23 +12,23 @@ import (
 const (
 	Passed = "passed"
 	Failed = "failed"
-	// Errored is a test that couldn't be run, by no fault of the tool's.
+	// Errored is the status of a test that couldn't be run, without the tool being at fault.
 	Errored = "error"
 )
 
-// Result is how one test ended; `mayfly test --json` prints it as one line.
+// Result says how one test ended. `mayfly test --json` prints it as one line.
 type Result struct {
 	Type string `json:"type"` // test
 	Name string `json:"name"`
-	// File and Line are where the test is written.
+	// File and Line are the place of the test.
 	File string `json:"file"`
 	Line int    `json:"line"`
-	// Tool or Workflow is what was tested.
+	// Tool or Workflow is the name of what was tested.
 	Tool     string `json:"tool,omitempty"`
 	Workflow string `json:"workflow,omitempty"`
 	Status   string `json:"status"`
-	// Error says why the test couldn't be run, where Status is error, Code says so for programs, and Problems are the places
-	// of a definition that is wrong.
+	// If Status is error, Error says why the test couldn't be run, Code says so for programs, and Problems are the places
+	// in a definition that are wrong.
 	Error      string          `json:"error,omitempty"`
 	Code       run.Code        `json:"code,omitempty"`
 	Problems   []shape.Problem `json:"problems,omitempty"`
@@ -36,11 +36,12 @@ type Result struct {
 	Notes      []string        `json:"notes,omitempty"`
 	DurationMS int64           `json:"duration_ms"`
 
-	// Result is the run's; nil where there was none.
+	// Result is the result of the run; nil if there was no run.
 	Result *run.Result `json:"result"`
-	// Steps are those of a workflow, by their names.
+	// Steps are the steps of a workflow, by their names.
 	Steps map[string]StepResult `json:"steps,omitempty"`
-	// Stdout and Stderr are what the tool printed, secrets masked; in base64 where it isn't UTF-8.
+	// Stdout and Stderr are what the tool printed, at most the first 8 MiB of each, with secrets masked. If that isn't
+	// UTF-8, StdoutBase64 and StderrBase64 have it instead.
 	Stdout          string `json:"stdout"`
 	StdoutBase64    []byte `json:"stdout_base64,omitempty"`
 	StdoutTruncated bool   `json:"stdout_truncated,omitempty"`
@@ -83,11 +84,11 @@ const (
 	KindUnusedMock       = "unused_mock"
 )
 
-// Failure is one thing that isn't as the test expects.
+// Failure is one difference from what the test expects.
 type Failure struct {
 	Kind    string `json:"kind"`
 	Message string `json:"message"`
-	// Diff is a unified diff of texts of several lines: what was expected, and what there was.
+	// Diff is a unified diff from the expected text to the actual one, if one of them has several lines.
 	Diff string `json:"diff,omitempty"`
 }
 

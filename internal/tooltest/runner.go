@@ -23,17 +23,17 @@ import (
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
-// Runner runs tests. Its fields are set before the first and not changed.
+// Runner runs tests. Its fields must not change after the first test has started.
 type Runner struct {
-	// Runner runs the tools; its secrets come after a test's own.
+	// Runner runs the tools. A test's own secrets take precedence over the runner's.
 	Runner *local.Runner
-	// Conditions evaluates those of workflows.
+	// Conditions evaluates the conditions of workflows.
 	Conditions condition.Evaluator
-	// Record passes requests that no mock answers on to the real network, and hands what came back to be written.
+	// Record passes requests that no mock answers on to the real network, and writes the answers to a file of mocks.
 	Record bool
-	// Roots are what a recording trusts in TLS; nil for this machine's own.
+	// Roots are the certificates that a recording trusts in TLS, or nil for those of this machine.
 	Roots *x509.CertPool
-	// Grace is each run's (run.Request), and Kill all runs' (run.Watch).
+	// Grace is the Grace of each run (run.Request), and Kill the Kill of all runs (run.Watch).
 	Grace time.Duration
 	Kill  <-chan struct{}
 	// Progress is called while images are pulled.
@@ -65,7 +65,7 @@ func newResult(t *suite.Test) *Result {
 	}
 }
 
-// notRun is the result of a test that wasn't begun.
+// notRun returns the result of a test that wasn't started.
 func notRun(j *Job) *Result {
 	res := newResult(j.Test)
 	res.Status, res.Error, res.Code = Errored, "not run: the tests were interrupted", run.CodeCancelled
@@ -96,7 +96,7 @@ func (r *Runner) run(ctx context.Context, s *suite.Suite, t *suite.Test, res *Re
 			return err
 		}
 	}
-	if one.mocks, err = openWorld(&w, s.Source.Dir, forward); err != nil {
+	if one.mocks, err = startResponders(&w, s.Source.Dir, forward); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, one.mocks.close()) }()
@@ -106,7 +106,7 @@ func (r *Runner) run(ctx context.Context, s *suite.Suite, t *suite.Test, res *Re
 	} else {
 		failed = one.runWorkflow(ctx)
 	}
-	// Whatever the tool has begun is answered or ended before what was recorded is looked at.
+	// Every request that the tool has begun is answered or ended before the records are read.
 	if err := one.mocks.close(); err != nil {
 		return err
 	}
@@ -116,7 +116,7 @@ func (r *Runner) run(ctx context.Context, s *suite.Suite, t *suite.Test, res *Re
 	}
 	defer one.mask()
 	one.unmatched()
-	if status := res.Result.Status; own(status) && t.Expect.Status != string(status) {
+	if status := res.Result.Status; notTheTools(status) && t.Expect.Status != string(status) {
 		return run.NewError(res.Result.Code, res.Result.Reason)
 	}
 	one.judge()
@@ -126,7 +126,8 @@ func (r *Runner) run(ctx context.Context, s *suite.Suite, t *suite.Test, res *Re
 	return nil
 }
 
-// masked is an error with every secret in its text masked; one that needs it loses what it wraps, except for its code.
+// masked returns err, or if its text has a secret, an error with the secret masked. That error keeps the code of err, but
+// doesn't wrap it.
 func (s *session) masked(err error) error {
 	if text := s.secrets.redactor(false).String(err.Error()); text != err.Error() {
 		return run.NewError(failure.CodeOf(err), text)
@@ -134,10 +135,10 @@ func (s *session) masked(err error) error {
 	return err
 }
 
-// own reports whether a run ended by Mayfly's failure and not by the tool.
-func own(s run.State) bool { return s == run.Error || s == run.Lost || s == run.Cancelled }
+// notTheTools reports whether a run ended by a failure of Mayfly or an interruption, and not by the tool.
+func notTheTools(s run.State) bool { return s == run.Error || s == run.Lost || s == run.Cancelled }
 
-// session is one test under way.
+// session is one test while it runs.
 type session struct {
 	*Runner
 	suite   *suite.Suite
@@ -145,12 +146,12 @@ type session struct {
 	tool    *tool.Tool // nil for a workflow
 	world   suite.World
 	secrets *secrets
-	mocks   *mockWorld
-	project string // the suite's, whose caches its tests have
+	mocks   *responders
+	project string // the suite's: its tests use the caches of this project
 	result  *Result
 
 	stdout, stderr output
-	dropped        int // connections that were too many to be kept
+	dropped        int // connections that weren't kept, because there were too many
 	trusting       []string
 	mayRunItself   []string
 	hints          []string // of runs that failed
@@ -159,7 +160,7 @@ type session struct {
 // maxConnections is how many of a run's connections are kept.
 const maxConnections = 10_000
 
-// emit keeps a run's connections.
+// emit keeps the connections of a run.
 func (s *session) emit(e run.Event) {
 	if e.Connection == nil {
 		return
@@ -171,7 +172,7 @@ func (s *session) emit(e run.Event) {
 	s.result.Connections = append(s.result.Connections, *e.Connection)
 }
 
-// runner is the runner of tools with the test's secrets.
+// runner returns the runner of tools, with the test's secrets.
 func (s *session) runner() *local.Runner {
 	r := *s.Runner.Runner
 	r.Secrets = s.secrets
@@ -191,7 +192,7 @@ func (s *session) runTool(ctx context.Context) error {
 	return err
 }
 
-// ended keeps what a tool's run says of its mocks.
+// ended keeps what the result of a tool's run says about its mocks, and its hint.
 func (s *session) ended(r *run.Result) {
 	if r == nil {
 		return
@@ -209,8 +210,8 @@ func union(a, b []string) []string {
 	return slices.Compact(all)
 }
 
-// environment is the test's, except for what the file says of a variable that one of the test's own inputs arrives in: what a
-// test says itself wins over what is said for all.
+// environment returns the variables of the test, without those of the file that would override the test's own inputs. What
+// a test says itself takes precedence over what its file says for all tests.
 func (s *session) environment() []tool.EnvVar {
 	own := func(name string) bool {
 		return slices.ContainsFunc(s.test.Environment, func(v tool.EnvVar) bool { return v.Name == name })
@@ -227,15 +228,15 @@ func (s *session) environment() []tool.EnvVar {
 	})
 }
 
-// inputs are those of the test, and those that its environment gives: a variable that an argument arrives in is that
-// argument's value too, so that a required one needs not be said twice.
+// inputs returns the inputs of the test, and those that its environment gives: the variable of an argument sets that
+// argument's value too, so that a test needs to give a required argument only once.
 func (s *session) inputs() map[string]any {
 	inputs := s.world.Inputs
 	for _, a := range s.tool.Args {
 		if _, given := inputs[a.Name]; given {
 			continue
 		}
-		// The last one of a name counts, as for the tool.
+		// The last variable with a name takes effect, as for the tool.
 		for _, v := range slices.Backward(s.world.Environment) {
 			if v.Name == a.Env {
 				inputs[a.Name] = v.Value
@@ -246,7 +247,7 @@ func (s *session) inputs() map[string]any {
 	return inputs
 }
 
-// collect takes over what the run printed and what the mocks recorded.
+// collect copies what the run printed and what the mocks recorded into the result.
 func (s *session) collect() {
 	res := s.result
 	res.Stdout, res.StdoutBase64 = s.stdout.text()
@@ -265,11 +266,11 @@ func (s *session) collect() {
 	}
 	for what, n := range map[string]int{"requests": s.mocks.http.Dropped(), "calls of commands": s.mocks.commands.Dropped(), "connections": s.dropped} {
 		if n > 0 {
-			res.Notes = append(res.Notes, fmt.Sprintf("%d %s were too many to be recorded", n, what))
+			res.Notes = append(res.Notes, fmt.Sprintf("%d %s were not recorded, because there were too many", n, what))
 		}
 	}
 	slices.Sort(res.Notes)
 	if len(s.trusting) > 0 {
-		res.Notes = append(res.Notes, fmt.Sprintf("the tool brings certificates of its own; so that it trusts the mocks, the test's authority was added to %s", strings.Join(s.trusting, ", ")))
+		res.Notes = append(res.Notes, fmt.Sprintf("the tool brings its own certificates; so that it trusts the mocks, the test's authority was added to %s", strings.Join(s.trusting, ", ")))
 	}
 }

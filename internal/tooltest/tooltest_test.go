@@ -29,7 +29,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// images has every image.
+// images is a store that has every image.
 type images struct{}
 
 func (images) Lookup(ref string) (*image.Image, error) {
@@ -54,23 +54,23 @@ func (v values) Get(_ context.Context, name string) ([]byte, error) {
 	return []byte(value), nil
 }
 
-// process is a program of a test.
+// process is a running program of a test.
 type process struct{ *fake.Process }
 
-// newRunner is a runner whose tools are the program.
+// newRunner returns a runner whose tools all run program.
 func newRunner(program func(p *process) int) *Runner {
 	e := &fake.Engine{Programs: map[string]fake.Program{"go": func(p *fake.Process) int { return program(&process{p}) }}}
 	return &Runner{Runner: &local.Runner{Engine: e, Images: images{}, Secrets: values{"real": "machine-secret-1"}}}
 }
 
-// answer is what a request got.
+// answer is the answer to a request.
 type answer struct {
 	StatusCode int
 	Header     http.Header
 	Body       string
 }
 
-// get is the engine's and the client's side of one request.
+// get sends one request and returns its answer. It does the engine's and the client's part.
 func (p *process) get(method, host string, port uint16, target, body string, header ...string) (*answer, error) {
 	c, err := net.Dial("unix", p.Local.Connections)
 	if err != nil {
@@ -111,9 +111,9 @@ func (p *process) get(method, host string, port uint16, target, body string, hea
 	return &answer{resp.StatusCode, resp.Header, string(content)}, err
 }
 
-// call is a process of a mocked command.
+// call calls a mocked command.
 func (p *process) call(args ...string) {
-	_, _, _, _ = p.Call("", args...) // what comes of it is recorded
+	_, _, _, _ = p.Call("", args...) // the responder records the call
 }
 
 func parse(t *testing.T, tests string) *suite.Suite {
@@ -126,7 +126,7 @@ func parse(t *testing.T, tests string) *suite.Suite {
 	return s
 }
 
-// one runs the only test of a suite; rest is all of the test but its name, indented.
+// one runs the only test of a suite. rest is the test without its name, indented.
 func one(t *testing.T, rest string, program func(p *process) int) *Result {
 	t.Helper()
 	return oneOf(t, newRunner(program), rest)
@@ -172,7 +172,7 @@ func TestExpectations(t *testing.T) {
 		"stdout":       {`{exit_code: 3, stdout: "one\ntwo\nthree ***"}`, ""},
 		"stdout parts": {`{exit_code: 3, stdout: {contains: [one, two], matches: "^two$"}}`, ""},
 		"other part":   {`{exit_code: 3, stdout: {contains: four}}`, "stdout: stdout does not contain \"four\"\n"},
-		"other stdout": {`{exit_code: 3, stdout: "one\n2\nthree ***"}`, "stdout: stdout is not what is expected\n--- expected\n+++ got\n@@ -1,3 +1,3 @@\n one\n-2\n+two\n three ***\n"},
+		"other stdout": {`{exit_code: 3, stdout: "one\n2\nthree ***"}`, "stdout: stdout differs from what the test expects\n--- expected\n+++ got\n@@ -1,3 +1,3 @@\n one\n-2\n+two\n three ***\n"},
 		"stderr":       {`{exit_code: 3, stderr: ""}`, ""},
 		"output":       {`{exit_code: 3, outputs: {OUT: value}}`, ""},
 		"other output": {`{exit_code: 3, outputs: {OUT: x}}`, "output: output OUT, \"value\", is not \"x\"\n"},
@@ -202,7 +202,7 @@ func TestExpectations(t *testing.T) {
 	}
 }
 
-// What nobody mocked fails a test whatever it expects, each once.
+// TestUnmatched checks that requests and calls without a mock fail a test whatever it expects, each with one message.
 func TestUnmatched(t *testing.T) {
 	r := one(t, "  http: [{path: /a}]\n  commands: [{command: git, args: [status]}]\n  expect: {exit_code: any}\n", func(p *process) int {
 		for range 3 {
@@ -240,7 +240,7 @@ unmatched_command: connection to the mocked commands: what connects isn't a mock
 	}
 }
 
-// What is too much to be recorded fails the test all the same.
+// TestUnmatchedBeyondTheRecord checks that a request without a mock fails the test even if there were too many to record it.
 func TestUnmatchedBeyondTheRecord(t *testing.T) {
 	r := one(t, "  http: [{path: /a}]\n  expect: {exit_code: any}\n", func(p *process) int {
 		var all sync.WaitGroup
@@ -263,12 +263,13 @@ func TestUnmatchedBeyondTheRecord(t *testing.T) {
 		_, _ = p.get("GET", "x", 80, "/b", "")
 		return 0
 	})
-	if got := messages(r); r.Status != Failed || !strings.Contains(got, "a request or connection without a mock, of those that were too many to be recorded") {
+	if got := messages(r); r.Status != Failed || !strings.Contains(got, "a request or connection without a mock, which was not recorded because there were too many") {
 		t.Errorf("%s: %d requests, %s", r.Status, len(r.Requests), got)
 	}
 }
 
-// A client tries again for minutes where nothing answers: whoever interrupts it is told what has no mock.
+// TestInterruptedSaysWhatHasNoMock checks that a test that is interrupted names the request without a mock: a client may try
+// again for minutes if nothing answers.
 func TestInterruptedSaysWhatHasNoMock(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -293,7 +294,7 @@ func TestTimes(t *testing.T) {
 	if r := one(t, "  http: [{path: /a}, {path: /b}]\n", once); r.Status != Passed || len(r.UnusedMocks) != 1 {
 		t.Errorf("an unused mock: %s", messages(r))
 	}
-	if r := one(t, "  http: [{path: /a, times: 2}]\n", once); messages(r) != "unused_mock: http[0] (a_test.yaml:6:10) answered 1 of the 2 requests that its times says\n" {
+	if r := one(t, "  http: [{path: /a, times: 2}]\n", once); messages(r) != "unused_mock: http[0] (a_test.yaml:6:10) answered 1 of the 2 requests that times requires\n" {
 		t.Errorf("times: %s", messages(r))
 	}
 	if r := one(t, "  http: [{path: /a}]\n  commands: [{command: git}]\n  expect: {all_mocks_used: true}\n", once); messages(r) != "unused_mock: commands[0] (a_test.yaml:7:14) answered nothing\n" {
@@ -301,7 +302,7 @@ func TestTimes(t *testing.T) {
 	}
 }
 
-// A refusal by the tool's own network explains a failure.
+// TestRefusedByItsOwnNetwork checks that a refusal by the tool's own network is noted with a failure.
 func TestRefusedByItsOwnNetwork(t *testing.T) {
 	r := one(t, "  expect: {}\n", func(p *process) int {
 		p.Report(engine.Event{Connection: &engine.Connection{Host: "x.example.com", Port: 443, Protocol: "tcp", Reason: "no egress rule allows it", Suggest: `{host: "x.example.com"}`}})
@@ -336,17 +337,17 @@ func TestSecrets(t *testing.T) {
 	if r.Stdout != "*** ***\n" {
 		t.Errorf("stdout %q", r.Stdout)
 	}
-	// The test's own stands in its file, and is what its author compares with.
+	// The test's own secret is in its file, and its author compares with it.
 	if h := r.Requests[0].Headers["X-Token"]; len(h) != 1 || h[0] != "test-secret-1" {
 		t.Errorf("header %q", h)
 	}
 	none := &Runner{Runner: &local.Runner{Engine: &fake.Engine{}, Images: images{}}}
 	if r := oneOf(t, none, "  secrets: {token: x}\n"); r.Status != Errored || !strings.Contains(r.Error, `secret "real" not found; looked in: the test's secrets; give the test a value: secrets: {real: VALUE}`) {
-		t.Errorf("a secret that isn't there: %s %s", r.Status, r.Error)
+		t.Errorf("a missing secret: %s %s", r.Status, r.Error)
 	}
 }
 
-// Who expects a secret in what is printed is told that it is masked.
+// TestExpectedSecret checks that a test that expects a secret in the output is told that secrets are masked.
 func TestExpectedSecret(t *testing.T) {
 	prints := func(p *process) int {
 		fmt.Fprintln(p.Stdout, "token "+p.Getenv("TOKEN")+"\nmore")
@@ -386,7 +387,7 @@ func TestWorld(t *testing.T) {
 	if r.Stdout != want || r.Status != Passed {
 		t.Errorf("%s %q, want %q (%s)", r.Status, r.Stdout, want, r.Error)
 	}
-	// What isn't given by the test is still wanted.
+	// An argument that the test doesn't give is still required.
 	s := parse(t, "tool: {image: i, command: [go, a], args: [{name: service_url, required: true}]}\ntests: [{name: a}, {name: b, environment: {SERVICE_URL: x}}, {name: c, timeout: 100ms, environment: {SERVICE_URL: x}}]\n")
 	slow := newRunner(func(p *process) int {
 		<-p.Context.Done()
@@ -400,12 +401,13 @@ func TestWorld(t *testing.T) {
 	}
 }
 
-// Results come in the order of the tests, whatever ends first, and no more run at once than are asked for.
+// TestAllInOrder checks that results come in the order of the tests, whichever ends first, and that no more tests run at
+// once than are asked for.
 func TestAllInOrder(t *testing.T) {
 	const atOnce = 4
 	var mu sync.Mutex
 	running, most := 0, 0
-	full, last := make(chan struct{}), make(chan struct{}) // closed when as many run as may, and when the last test ends
+	full, last := make(chan struct{}), make(chan struct{}) // closed when atOnce tests run, and when the last test ends
 	closeFull := sync.OnceFunc(func() { close(full) })
 	r := newRunner(func(p *process) int {
 		mu.Lock()

@@ -15,8 +15,8 @@ import (
 	"github.com/mayfly-run/mayfly/internal/workflow"
 )
 
-// runWorkflow runs the suite's workflow: the steps that the test mocks end as it says, all others are runs of their tools
-// in the test's world. There is no journal: nothing of a test is gone on with.
+// runWorkflow runs the suite's workflow. The steps that the test mocks end as it says; all others run their tools with the
+// test's mocks and environment. There is no journal, since a test isn't resumed.
 func (s *session) runWorkflow(ctx context.Context) (err error) {
 	plan, err := s.plan(ctx)
 	if err != nil {
@@ -70,7 +70,7 @@ func (s *session) plan(ctx context.Context) (*workflow.Plan, error) {
 	return plan, workflow.CheckConditions(ctx, plan, s.Conditions)
 }
 
-// mockedSteps are the steps that don't run.
+// mockedSteps returns the end states of the steps that the test mocks, by their names. These steps don't run.
 func (s *session) mockedSteps() map[string]workflow.StepState {
 	out := map[string]workflow.StepState{}
 	for _, name := range slices.Sorted(maps.Keys(s.test.Steps)) {
@@ -94,17 +94,17 @@ func (s *session) mockedSteps() map[string]workflow.StepState {
 	return out
 }
 
-// codes are those of the ends that a mocked step can have.
+// codes has the code for each state in which a mocked step can end.
 var codes = map[run.State]run.Code{
 	run.Failed: run.CodeToolFailed, run.TimedOut: run.CodeTimedOut, run.Cancelled: run.CodeCancelled, run.OutOfMemory: run.CodeOutOfMemory,
 	run.Denied: run.CodePolicyDenied, run.Error: run.CodeError, run.Lost: run.CodeSandboxLost, run.Skipped: run.CodeSkipped,
 }
 
-// stepEvent keeps what the steps print, and their connections. It is called with one event at a time.
+// stepEvent keeps what the steps print, and their connections. It is never called concurrently.
 func (s *session) stepEvent(e run.Event) {
 	switch {
 	case e.Log != nil && e.Log.Stream == "stderr":
-		_, _ = s.stderr.Write(e.Log.Bytes()) // which takes everything
+		_, _ = s.stderr.Write(e.Log.Bytes()) // never fails
 	case e.Log != nil:
 		_, _ = s.stdout.Write(e.Log.Bytes())
 	case e.Result != nil && e.Step != "":

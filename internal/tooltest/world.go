@@ -16,17 +16,18 @@ import (
 	"github.com/mayfly-run/mayfly/internal/suite"
 )
 
-// mockWorld is what stands in for the world in one test; it is a run.Mocks.
-type mockWorld struct {
+// responders answer the requests and calls of one test. They implement run.Mocks.
+type responders struct {
 	http     *httpmock.Responder
 	commands *commandmock.Responder
 	forward  *httpmock.Forward
 	spec     engine.Mocks
 }
 
-// openWorld starts the mocks of a test. forward, unless nil, gets what no mock answers.
-func openWorld(w *suite.World, dir string, forward *httpmock.Forward) (*mockWorld, error) {
-	m := &mockWorld{commands: commandmock.New(w.Commands), forward: forward}
+// startResponders starts the responders of a test's mocks, whose files are in dir. forward, unless nil, gets the requests
+// that no mock answers.
+func startResponders(w *suite.World, dir string, forward *httpmock.Forward) (*responders, error) {
+	m := &responders{commands: commandmock.New(w.Commands), forward: forward}
 	var err error
 	if m.http, err = httpmock.New(httpmock.Options{Mocks: w.HTTP, Dir: dir, Forward: forward}); err != nil {
 		return nil, err
@@ -43,19 +44,20 @@ func openWorld(w *suite.World, dir string, forward *httpmock.Forward) (*mockWorl
 	return m, nil
 }
 
-// Connection is run.Mocks'.
-func (m *mockWorld) Connection(c net.Conn) { m.http.Serve(c) }
+// Connection implements run.Mocks.
+func (m *responders) Connection(c net.Conn) { m.http.Serve(c) }
 
-// Command is run.Mocks'.
-func (m *mockWorld) Command(c net.Conn) { m.commands.Serve(c) }
+// Command implements run.Mocks.
+func (m *responders) Command(c net.Conn) { m.commands.Serve(c) }
 
-// close ends the mocks; what they have recorded stays.
-func (m *mockWorld) close() error {
+// close ends the responders. Their records stay.
+func (m *responders) close() error {
 	m.commands.Close()
 	return m.http.Close()
 }
 
-// secrets are a test's own values in front of this machine's, which it remembers, so that nothing prints them.
+// secrets is a source of a test's own values, and otherwise of this machine's. It keeps the machine's values in real, so that
+// they can be masked.
 type secrets struct {
 	given map[string]string
 	next  secret.Source
@@ -64,7 +66,7 @@ type secrets struct {
 	real [][]byte
 }
 
-// Get is secret.Source's.
+// Get implements secret.Source.
 func (s *secrets) Get(ctx context.Context, name string) ([]byte, error) {
 	if value, ok := s.given[name]; ok {
 		return []byte(value), nil
@@ -90,8 +92,8 @@ func (s *secrets) Get(ctx context.Context, name string) ([]byte, error) {
 	return value, nil
 }
 
-// redactor masks this machine's secrets, and the test's own too where all is true. Those stand in the test's file, and
-// whoever compares a request has to see them.
+// redactor returns a redactor of this machine's secrets, and if all is true also of the test's own. The test's own are in
+// its file, and its author must see them to compare a request.
 func (s *secrets) redactor(all bool) *secret.Redactor {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -104,10 +106,10 @@ func (s *secrets) redactor(all bool) *secret.Redactor {
 	return secret.NewRedactor(values...)
 }
 
-// maxOutput is how much of each of the tool's streams is kept.
+// maxOutput is how many bytes of each of the tool's streams are kept.
 const maxOutput = 8 << 20
 
-// output keeps the beginning of a stream.
+// output keeps the first maxOutput bytes of a stream. more says that there were others.
 type output struct {
 	data []byte
 	more bool
@@ -120,7 +122,7 @@ func (o *output) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// text is the stream as text, or else as bytes.
+// text returns the stream as text, or as bytes if it isn't UTF-8.
 func (o *output) text() (text string, data []byte) {
 	if utf8.Valid(o.data) {
 		return string(o.data), nil

@@ -1,5 +1,5 @@
-// Command pages writes the man pages and the shell completions of Mayfly's commands. It is a program of its own, so that
-// mayfly doesn't carry what makes them.
+// Command pages writes the man pages and the shell completions of Mayfly's commands. It is a separate program, so that mayfly
+// doesn't contain the code for them.
 //
 //	go run ./release/pages -version v1.2.0 FOLDER
 //
@@ -35,7 +35,7 @@ func write(dir, version string) error {
 		return errors.New("name the folder to write to: go run ./release/pages FOLDER")
 	}
 	for _, name := range []string{"man1", "bash", "zsh", "fish"} {
-		// What an earlier version had must not stay.
+		// Pages of an earlier version must not stay.
 		if err := os.RemoveAll(filepath.Join(dir, name)); err != nil {
 			return err
 		}

@@ -1,9 +1,9 @@
-// Command sbom lists what built programs are made of, as CycloneDX 1.6 in JSON (cyclonedx.org/docs/1.6/json).
+// Command sbom lists the components of built programs, as CycloneDX 1.6 in JSON (cyclonedx.org/docs/1.6/json).
 //
 //	go run ./release/sbom -version v1.2.0 -libraries libc6-dev:amd64,libseccomp-dev:amd64 PROGRAM... >sbom.cdx.json
 //
 // The Go modules are those that the linker wrote into the programs ("go version -m" prints them). The libraries are the
-// Debian packages that mayfly-shim is linked with statically, which no Go tool knows of.
+// Debian packages that mayfly-shim is statically linked with, which no Go tool knows.
 package main
 
 import (
@@ -120,7 +120,7 @@ func write(w io.Writer, version, libraries string, programs []string) error {
 	return enc.Encode(d)
 }
 
-// modules are the Go modules of a program, and Go's standard library.
+// modules returns the Go modules of a program, and Go's standard library.
 func modules(path string) ([]component, error) {
 	info, err := buildinfo.ReadFile(path)
 	if err != nil {
@@ -140,13 +140,13 @@ func moduleComponent(m *debug.Module) component {
 	}
 	purl := "pkg:golang/" + m.Path + "@" + strings.ReplaceAll(m.Version, "+", "%2B")
 	c := component{Type: "library", Ref: purl, Name: m.Path, Version: m.Version, PURL: purl}
-	if m.Sum != "" { // as in go.sum, which isn't a hash of a file
+	if m.Sum != "" { // a hash as in go.sum, which isn't the hash of a file
 		c.Properties = []property{{"mayfly:go-sum", m.Sum}}
 	}
 	return c
 }
 
-// debianPackages are installed packages, with their versions.
+// debianPackages returns installed packages, given separated by commas, with their versions.
 func debianPackages(names string) ([]component, error) {
 	var list []component
 	for name := range strings.SplitSeq(names, ",") {

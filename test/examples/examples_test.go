@@ -1,6 +1,6 @@
 //go:build linux
 
-// Package examples runs the examples, as their comments say.
+// Package examples runs the examples as their comments say.
 package examples
 
 import (
@@ -21,7 +21,7 @@ import (
 
 func TestMain(m *testing.M) { testbed.Main(m) }
 
-// site is what examples/site.py is: it keeps what is PUT.
+// site is a server like examples/site.py: it keeps what it gets by PUT.
 type site struct {
 	mu   sync.Mutex
 	kept map[string]string
@@ -53,7 +53,7 @@ func (s *site) get(path string) string {
 	return s.kept[path]
 }
 
-// mayfly is the command, in the examples' folder, with the base images.
+// mayfly returns a function that runs the command in the folder of the examples, with the base images.
 func mayfly(t *testing.T) func(args ...string) (out string, status int) {
 	t.Helper()
 	home := t.TempDir()
@@ -151,7 +151,7 @@ func TestExamples(t *testing.T) {
 	}
 }
 
-// Every example is right, and passes its own tests, which need no site.
+// TestTestsOfExamples checks that every example is valid and passes its own tests, which need no site.
 func TestTestsOfExamples(t *testing.T) {
 	run := mayfly(t)
 	files, err := filepath.Glob(filepath.Join(testbed.Root(), "examples", "*", "*.yaml"))

@@ -1,4 +1,4 @@
-// Package layers tests that every package has a rule of what it may import, and is on the map.
+// Package layers tests that every package has a rule for what it may import, and is on the map of docs/ARCHITECTURE.md.
 package layers
 
 import (
@@ -20,7 +20,7 @@ type rule struct {
 	Deny     []any    `yaml:"deny"`
 }
 
-// TestEveryPackageHasARule: a package that .golangci.yml doesn't name could import anything.
+// TestEveryPackageHasARule checks that .golangci.yml has a rule for each package: one without a rule could import anything.
 func TestEveryPackageHasARule(t *testing.T) {
 	root, err := filepath.Abs("../..")
 	if err != nil {
@@ -45,25 +45,25 @@ func TestEveryPackageHasARule(t *testing.T) {
 	rules := map[string]bool{} // by their pattern of files
 	for name, r := range config.Linters.Settings.Depguard.Rules {
 		if r.ListMode != "strict" || len(r.Allow) == 0 || r.Deny != nil {
-			t.Errorf("rule %s isn't a list of what is allowed", name)
+			t.Errorf("rule %s isn't an allow-list", name)
 		}
 		for _, pattern := range r.Files {
 			rules[pattern] = true
 		}
 		for _, allowed := range r.Allow {
 			if strings.HasPrefix(allowed, "github.com/mayfly-run/mayfly") && !strings.HasSuffix(allowed, "$") {
-				t.Errorf("rule %s allows all below %s; end it in $", name, allowed)
+				t.Errorf("rule %s allows everything below %s; end the pattern with $", name, allowed)
 			}
 		}
 	}
 	for _, name := range packages(t, root) {
 		if !rules["**/"+name+"/*.go"] && !slices.ContainsFunc(parents(name), func(p string) bool { return rules["**/"+p+"/**/*.go"] }) {
-			t.Errorf("package %s has no rule of what it may import: add one to depguard in .golangci.yml", name)
+			t.Errorf("package %s has no rule for what it may import: add one to depguard in .golangci.yml", name)
 		}
 	}
 }
 
-// TestEveryPackageIsOnTheMap: docs/ARCHITECTURE.md says in a line what each package is for.
+// TestEveryPackageIsOnTheMap checks that docs/ARCHITECTURE.md has a line for each internal package.
 func TestEveryPackageIsOnTheMap(t *testing.T) {
 	root, err := filepath.Abs("../..")
 	if err != nil {
@@ -80,7 +80,7 @@ func TestEveryPackageIsOnTheMap(t *testing.T) {
 		if !strings.HasPrefix(name, "internal/") {
 			continue
 		}
-		// Its parts stand below each other, each two spaces further right.
+		// On the map each part of the path has its own line, two spaces further right than its parent.
 		line := strings.Repeat("  ", strings.Count(name, "/")) + path.Base(name) + " "
 		if !strings.Contains("\n"+house, "\n"+line) {
 			t.Errorf("package %s is not on the map of docs/ARCHITECTURE.md", name)
@@ -88,7 +88,7 @@ func TestEveryPackageIsOnTheMap(t *testing.T) {
 	}
 }
 
-// packages are the folders of all packages, from root.
+// packages returns the folders of all packages, relative to root.
 func packages(t *testing.T, root string) []string {
 	t.Helper()
 	list := exec.Command("go", "list", "-f", "{{.Dir}}", "./...")
@@ -111,7 +111,7 @@ func packages(t *testing.T, root string) []string {
 	return names
 }
 
-// parents are the folders that a package is below.
+// parents returns the folders that contain a package's folder.
 func parents(name string) []string {
 	var all []string
 	for i := len(name) - 1; i > 0; i-- {

@@ -1,6 +1,6 @@
 //go:build linux
 
-// Package makefile tests the Makefile and the script that runs its parts, in a folder of their own.
+// Package makefile tests the Makefile and the script that runs its parts, in a temporary folder.
 package makefile
 
 import (
@@ -13,17 +13,17 @@ import (
 	"time"
 )
 
-// copied puts a file of the repository's into a folder.
-func copied(t *testing.T, dir, name string) {
+// copyFile copies a file of the repository into a folder.
+func copyFile(t *testing.T, dir, name string) {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join("..", "..", name))
 	if err != nil {
 		t.Fatal(err)
 	}
-	written(t, filepath.Join(dir, name), string(data))
+	writeFile(t, filepath.Join(dir, name), string(data))
 }
 
-func written(t *testing.T, path, text string) {
+func writeFile(t *testing.T, path, text string) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		t.Fatal(err)
@@ -33,7 +33,8 @@ func written(t *testing.T, path, text string) {
 	}
 }
 
-// run runs a program without what an outer make says to inner ones, and returns what it printed and whether it failed.
+// run runs a program without the variables that an outer make passes to inner ones. It returns what the program printed, and
+// whether it failed.
 func run(t *testing.T, dir string, env []string, argv ...string) (string, bool) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), argv[0], argv[1:]...)
@@ -52,11 +53,11 @@ func run(t *testing.T, dir string, env []string, argv ...string) (string, bool) 
 	return string(out), err != nil
 }
 
-// TestAllParts: every part runs, whichever fails, and the end lists them and the tests that failed.
+// TestAllParts checks that every part runs even if one fails, and that the summary lists the parts and the failed tests.
 func TestAllParts(t *testing.T) {
 	dir := t.TempDir()
-	copied(t, dir, "test/all.sh")
-	written(t, filepath.Join(dir, "Makefile"), `
+	copyFile(t, dir, "test/all.sh")
+	writeFile(t, filepath.Join(dir, "Makefile"), `
 good:
 	@echo good runs
 bad:
@@ -88,11 +89,11 @@ last:
 	}
 }
 
-// TestRowsRunBesideEachOther: each of two parts waits for the other one.
+// TestRowsRunBesideEachOther checks that rows run at the same time: each of two targets waits for the other one.
 func TestRowsRunBesideEachOther(t *testing.T) {
 	dir := t.TempDir()
-	copied(t, dir, "test/all.sh")
-	written(t, filepath.Join(dir, "Makefile"), `
+	copyFile(t, dir, "test/all.sh")
+	writeFile(t, filepath.Join(dir, "Makefile"), `
 a:
 	@mkfifo there; echo from a >there; cat back; rm there
 b:
@@ -104,11 +105,11 @@ b:
 	}
 }
 
-// TestAllEndsWhole: of a run that is ended, nothing goes on.
+// TestAllEndsWhole checks that no process of a run goes on when the run is ended.
 func TestAllEndsWhole(t *testing.T) {
 	dir := t.TempDir()
-	copied(t, dir, "test/all.sh")
-	written(t, filepath.Join(dir, "Makefile"), `
+	copyFile(t, dir, "test/all.sh")
+	writeFile(t, filepath.Join(dir, "Makefile"), `
 a b:
 	@echo begun >$@; sleep 1000; echo ended >$@
 `)
@@ -129,10 +130,11 @@ a b:
 	}
 }
 
-// TestBuildWithoutLibseccomp: a machine without the header files is told what to do, and nothing is built.
+// TestBuildWithoutLibseccomp checks that make build, on a machine without the header files, says what to do and builds
+// nothing.
 func TestBuildWithoutLibseccomp(t *testing.T) {
 	dir := t.TempDir()
-	copied(t, dir, "Makefile")
+	copyFile(t, dir, "Makefile")
 	none := t.TempDir()
 	out, failed := run(t, dir, []string{"PKG_CONFIG_PATH=" + none, "PKG_CONFIG_LIBDIR=" + none}, "make", "--no-print-directory", "build")
 	want := "make build: libseccomp's header files are missing; run 'make setup' first\n"

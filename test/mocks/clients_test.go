@@ -16,19 +16,20 @@ import (
 	"github.com/mayfly-run/mayfly/internal/tooltest"
 )
 
-// webFeature is a thing that clients of HTTP do, and how to see that it was done: the outcome that the client prints,
-// and what the test's result has of it.
+// webFeature is something that HTTP clients do, and how to check it: the outcome that the client prints, and what the test's
+// result records.
 type webFeature struct {
 	name, outcome string
-	// url is the address that the mocks recorded; with a protocol, in that one.
+	// url is the address that the mocks must record, and protocol, unless "", the protocol of that request.
 	url, protocol string
-	// host is the name that connections were made to, and so many.
+	// connections is how many connections to host must be recorded, unless host is "".
 	host        string
 	connections int
-	// request looks at the request that has the url.
+	// request, unless nil, checks the request with the url, and says what is wrong or "".
 	request func(*httpmock.Request) string
 }
 
+// hasJSON returns a check of a request with JSON: recorded decoded if it came encoded, otherwise sent without a length.
 func hasJSON(encoding bool) func(*httpmock.Request) string {
 	return func(r *httpmock.Request) string {
 		switch {
@@ -50,6 +51,7 @@ func method(want string) func(*httpmock.Request) string {
 	}
 }
 
+// expects checks a request with Expect: 100-continue and a body.
 func expects(r *httpmock.Request) string {
 	if !slices.Contains(r.Headers["Expect"], "100-continue") || r.BodySize == 0 {
 		return fmt.Sprintf("headers %v, a body of %d bytes", r.Headers, r.BodySize)
@@ -89,15 +91,15 @@ var webFeatures = []webFeature{
 	{name: "continue", outcome: "200 continued", url: "http://api.example/continued", request: expects},
 	{name: "sequence", outcome: "503 500 200", url: "http://api.example/sequence"},
 	{name: "parallel", outcome: "50", url: "http://together.example/together", host: "together.example", connections: 50},
-	{name: "own-server", outcome: "200 own"}, // and no request is recorded
+	{name: "own-server", outcome: "200 own"}, // no request is recorded
 	{name: "other-port", outcome: "200 hello", url: "http://127.0.0.1:9001/hello"},
 }
 
-// check compares what came of a feature with what is wanted.
+// check compares the outcome of a feature, and what is recorded of it, with what is wanted.
 func (f *webFeature) check(t *testing.T, res *tooltest.Result) {
 	t.Helper()
 	if got := outcomes(res)[f.name]; got != f.outcome {
-		t.Errorf("%q, want %q", got, f.outcome)
+		t.Errorf("got %q, want %q", got, f.outcome)
 	}
 	var at *httpmock.Request
 	for i := range res.Requests {
@@ -110,7 +112,7 @@ func (f *webFeature) check(t *testing.T, res *tooltest.Result) {
 	case at == nil:
 		t.Errorf("no request of %s is recorded", f.url)
 	case f.protocol != "" && at.Protocol != f.protocol:
-		t.Errorf("it came by %s", at.Protocol)
+		t.Errorf("it came by %s, want %s", at.Protocol, f.protocol)
 	case f.request != nil && f.request(at) != "":
 		t.Errorf("%s: %s", at, f.request(at))
 	}
@@ -125,11 +127,11 @@ func (f *webFeature) check(t *testing.T, res *tooltest.Result) {
 	}
 }
 
-// webClient is a client in a tool, and what it can do.
+// webClient is a client in a tool, with the features that it can't do.
 type webClient struct {
 	name, command string
-	files         []string // of the tool, at /tools
-	lacks         string   // features that it hasn't
+	files         []string // files of the tool, which it gets in /tools
+	lacks         string   // names of the features that it can't do, separated by spaces
 }
 
 const (
@@ -157,7 +159,7 @@ func (c *webClient) has(feature string) bool {
 	return !slices.Contains(strings.Fields(c.lacks), feature)
 }
 
-// tool is the client's, with more keys.
+// tool returns the definition of the client's tool. The keys of more are added, or replace others.
 func (c *webClient) tool(more map[string]any) map[string]any {
 	volumes := []any{}
 	for i, f := range c.files {
@@ -173,7 +175,7 @@ func (c *webClient) tool(more map[string]any) map[string]any {
 	return out
 }
 
-// programs builds those of the tools that aren't scripts.
+// programs builds the clients that aren't scripts.
 func (s *suites) programs() {
 	s.t.Helper()
 	for _, c := range []struct {
@@ -182,7 +184,7 @@ func (s *suites) programs() {
 		args []string
 	}{
 		{"go-static", "CGO_ENABLED=0", []string{"go", "build", "-trimpath", "-ldflags=-s -w", "-o", filepath.Join(s.dir, "go-static"), "./webclient"}},
-		// Names are looked up by the C library.
+		// netcgo makes the C library look up names.
 		{"go-dynamic", "CGO_ENABLED=1", []string{"go", "build", "-trimpath", "-ldflags=-s -w", "-tags=netcgo", "-o", filepath.Join(s.dir, "go-dynamic"), "./webclient"}},
 		{"c-static", "LC_ALL=C", []string{"gcc", "-static", "-O1", "-D_GNU_SOURCE", "-o", filepath.Join(s.dir, "c-static"), "testdata/clients/plain.c"}},
 	} {
@@ -193,11 +195,11 @@ func (s *suites) programs() {
 		}
 	}
 	if text, err := exec.Command("ldd", filepath.Join(s.dir, "go-dynamic")).CombinedOutput(); err != nil || !strings.Contains(string(text), "libc.so") {
-		s.t.Fatalf("go-dynamic needs no C library: %v %s", err, text)
+		s.t.Fatalf("go-dynamic doesn't use the C library: %v %s", err, text)
 	}
 }
 
-// TestClients has real clients meet mocks in real sandboxes. Its subtests are the table of docs/TESTING.md.
+// TestClients runs real clients against mocks, in real sandboxes. Its subtests are the table in docs/TESTING.md.
 func TestClients(t *testing.T) {
 	s := newSuites(t)
 	s.programs()
@@ -240,7 +242,7 @@ func TestClients(t *testing.T) {
 	}
 }
 
-// judge looks at all that came of one client.
+// judge checks the results of one client.
 func (c *webClient) judge(t *testing.T, r *ran) {
 	all := r.result(t, c.name)
 	for i := range webFeatures {
@@ -254,7 +256,7 @@ func (c *webClient) judge(t *testing.T, r *ran) {
 		}
 		for _, r := range all.Requests {
 			if strings.HasPrefix(r.URL, "http://127.0.0.1:9000/") {
-				t.Errorf("the tool's own server's request was mocked: %s", &r)
+				t.Errorf("a request to the tool's own server was mocked: %s", &r)
 			}
 		}
 	})
@@ -275,7 +277,7 @@ func (c *webClient) judge(t *testing.T, r *ran) {
 			}
 		}
 		if got := outcomes(res)["denied"]; got != "refused" {
-			t.Errorf("what the list refuses: %q", got)
+			t.Errorf("a host that isn't in the list: got %q, want refused", got)
 		}
 		if !slices.ContainsFunc(res.Result.DeniedConnections, func(c engine.Connection) bool { return c.Host == "denied.example" }) {
 			t.Errorf("the refusal isn't reported: %+v", res.Result)
@@ -288,7 +290,7 @@ func (c *webClient) judge(t *testing.T, r *ran) {
 			schemes = append(schemes, "https")
 		}
 		for name, got := range outcomes(res) {
-			// Within TLS, libraries know an end that TLS didn't announce, and some tell no more of it.
+			// With TLS, some libraries report only that the connection ended without TLS's close message.
 			if got != "reset" && (name == "unmatched" || got != "cut") {
 				t.Errorf("%s: %q", name, got)
 			}

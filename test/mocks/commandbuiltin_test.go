@@ -10,8 +10,8 @@ import (
 	"github.com/mayfly-run/mayfly/internal/image/imagetest"
 )
 
-// TestCommandTheShellMayRunItself: the engine says which mocked commands a tool's text names that its shell may have built
-// in, since nobody can see such a call.
+// TestCommandTheShellMayRunItself checks that the engine reports the mocked commands in a tool's text that its shell may have
+// built in: a call of a built-in command can't be seen.
 func TestCommandTheShellMayRunItself(t *testing.T) {
 	base := newLab(t, link("usr/bin/date", "../../bin/busybox"), link("opt/sh", "/bin/busybox"), link("usr/bin/env", "../../bin/busybox"), imagetest.File{Name: "usr/bin/kubectl", Body: "#!/bin/sh\n", Mode: 0o755},
 		imagetest.File{Name: "usr/bin/bash", Body: "#!/bin/sh\n", Mode: 0o755}, imagetest.File{Name: "usr/bin/python3", Body: "#!/bin/sh\n", Mode: 0o755})
@@ -44,7 +44,7 @@ func TestCommandTheShellMayRunItself(t *testing.T) {
 				spec.Mounts = []engine.Mount{{Kind: engine.MountContent, Target: script, Content: []byte(c.content), Executable: true}}
 			}
 			if got := l.run(spec, nil).MayRunItself; !slices.Equal(got, c.want) {
-				t.Errorf("%q, want %q", got, c.want)
+				t.Errorf("got %q, want %q", got, c.want)
 			}
 		})
 	}

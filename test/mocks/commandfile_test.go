@@ -13,8 +13,8 @@ import (
 	"github.com/mayfly-run/mayfly/test/testbed"
 )
 
-// TestCommandIsNoFileOfTheHost: what stands for a mocked command is a file of the run's own, whose locks, marks and flushes
-// are nobody else's.
+// TestCommandIsNoFileOfTheHost checks that the program in place of a mocked command is a file of this run only, so that locks,
+// marks and flushes of it affect no other process.
 func TestCommandIsNoFileOfTheHost(t *testing.T) {
 	l := newLab(t)
 	s := newServer(t, nil, echo)
@@ -24,7 +24,7 @@ func TestCommandIsNoFileOfTheHost(t *testing.T) {
 	}
 	r := l.run(l.withCommands(s, "stat -L -c %d:%i /run/mayfly/commands/kubectl", "kubectl"), nil)
 	if file := strings.TrimSpace(r.stdout); file == "" || file == fmt.Sprintf("%d:%d", st.Dev, st.Ino) {
-		t.Errorf("it is %q, and the host's shim %d:%d", file, st.Dev, st.Ino)
+		t.Errorf("the command is the file %q, and the host's shim is %d:%d", file, st.Dev, st.Ino)
 	}
 	if _, err := os.Stat("/run/mayfly/commands"); err == nil {
 		t.Error("the host has the commands' folder")

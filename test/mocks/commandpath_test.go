@@ -11,7 +11,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/image/imagetest"
 )
 
-// TestCommandByAnyWay: a mocked command is met by whatever path a tool finds it, and nothing else of that name is changed.
+// TestCommandByAnyWay checks that a tool reaches a mocked command by any path, and that nothing else with that name changes.
 func TestCommandByAnyWay(t *testing.T) {
 	const realOne = "#!/bin/sh\necho the real one\n"
 	base := newLab(t,
@@ -54,7 +54,7 @@ func TestCommandByAnyWay(t *testing.T) {
 					{Kind: engine.MountScratch, Target: "/opt/volume", Size: 1 << 20},
 				}
 				if r := l.run(spec, nil); strings.TrimSpace(r.stdout) != c.want {
-					t.Errorf("writable %v: %q %q, want %q", writable, r.stdout, r.stderr, c.want)
+					t.Errorf("writable %v: got %q %q, want %q", writable, r.stdout, r.stderr, c.want)
 				}
 			}
 		})

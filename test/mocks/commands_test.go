@@ -16,14 +16,14 @@ import (
 	"github.com/mayfly-run/mayfly/test/testbed"
 )
 
-// withCommands is a spec of a shell script with mocked commands.
+// withCommands returns a spec that runs a shell script with mocked commands.
 func (l *lab) withCommands(s *server, script string, names ...string) *engine.Spec {
 	spec := l.spec(s, none, "sh", "-c", script)
 	spec.Mocks.Commands = names
 	return spec
 }
 
-// echo answers with the arguments and what it was given, and exits with 3.
+// echo answers with the arguments and the standard input, and exits with status 3.
 func echo(c *command) {
 	input, _ := io.ReadAll(c.stdin)
 	c.stdout(fmt.Sprintf("%q\n", c.args))
@@ -58,8 +58,8 @@ func TestCommand(t *testing.T) {
 	}
 }
 
-// TestCommandShadowsTheImages: a mocked command comes before the image's own, also as the tool's own command, and with
-// a PATH of the tool's.
+// TestCommandShadowsTheImages checks that a mocked command comes before the image's, also if it is the command of the tool
+// itself, and if the tool sets PATH.
 func TestCommandShadowsTheImages(t *testing.T) {
 	l, s := newLab(t), newServer(t, nil, echo)
 	for _, path := range []string{"", "/bin:/nowhere"} {
@@ -74,7 +74,7 @@ func TestCommandShadowsTheImages(t *testing.T) {
 	}
 }
 
-// TestCommandNotFound: the folder of the mocked ones hides no mistake.
+// TestCommandNotFound checks that a missing command that isn't mocked is still reported.
 func TestCommandNotFound(t *testing.T) {
 	l, s := newLab(t), newServer(t, nil, nil)
 	spec := l.withCommands(s, "", "kubectl")
@@ -85,7 +85,7 @@ func TestCommandNotFound(t *testing.T) {
 	}
 }
 
-// TestCommandAnswersFirst has the mocks answer without reading, and large, before a large input has ended.
+// TestCommandAnswersFirst checks mocks that answer without reading, or with a large answer, before a large input has ended.
 func TestCommandAnswersFirst(t *testing.T) {
 	l := newLab(t)
 	t.Run("and exits", func(t *testing.T) {
@@ -135,7 +135,7 @@ func TestCommandAnswersFirst(t *testing.T) {
 	})
 }
 
-// TestCommandInput passes 20 MB on whole.
+// TestCommandInput checks that 20 MB of standard input arrive completely.
 func TestCommandInput(t *testing.T) {
 	l := newLab(t)
 	s := newServer(t, nil, func(c *command) {
@@ -150,7 +150,7 @@ func TestCommandInput(t *testing.T) {
 	}
 }
 
-// TestCommandTerminal: a terminal's input is at its end at once, since nobody says that it ends.
+// TestCommandTerminal checks that a terminal as standard input counts as empty: nothing would tell its end.
 func TestCommandTerminal(t *testing.T) {
 	l, s := newLab(t), newServer(t, nil, echo)
 	spec := l.withCommands(s, "kubectl get; echo $?", "kubectl")
@@ -161,7 +161,7 @@ func TestCommandTerminal(t *testing.T) {
 	}
 }
 
-// TestCommandMockFails says so, with a status of its own.
+// TestCommandMockFails checks that a command whose mock fails says so, and exits with status 125.
 func TestCommandMockFails(t *testing.T) {
 	l := newLab(t)
 	for name, c := range map[string]struct {
@@ -182,7 +182,7 @@ func TestCommandMockFails(t *testing.T) {
 			}
 		})
 	}
-	t.Run("nobody listens any more", func(t *testing.T) {
+	t.Run("nobody listens", func(t *testing.T) {
 		l, s := &lab{t: t, engine: l.engine, image: l.image}, newServer(t, nil, nil)
 		live, err := l.start(l.withCommands(s, "read line; exec kubectl", "kubectl"), readerFunc(func([]byte) (int, error) {
 			s.close()
@@ -210,7 +210,7 @@ func TestCommandsManyAtOnce(t *testing.T) {
 	}
 }
 
-// TestCommandsHaveManyNames: each name is a file, as long as one may be.
+// TestCommandsHaveManyNames checks many names and unusual ones, up to the length of a file's name.
 func TestCommandsHaveManyNames(t *testing.T) {
 	l, s := newLab(t), newServer(t, nil, func(c *command) { c.exit(0) })
 	names := []string{strings.Repeat("n", 255), "[", "name with spaces", "ünï", "-rf"}
@@ -229,8 +229,8 @@ func TestCommandsHaveManyNames(t *testing.T) {
 	}
 }
 
-// TestCommandWithoutAShell in an image that has only the mocked command, as a user, with a file system that is
-// read-only or not. 16 MB are enough for it.
+// TestCommandWithoutAShell runs a mocked command in an image without any program, as root and as a user, with a read-only and
+// a writable file system.
 func TestCommandWithoutAShell(t *testing.T) {
 	image := testbed.Unpack(t, imagetest.Config{}, imagetest.Tar(t, imagetest.File{Name: "etc/"}))
 	l, s := &lab{t: t, engine: testbed.Engine(t), image: image}, newServer(t, nil, echo)
@@ -238,7 +238,7 @@ func TestCommandWithoutAShell(t *testing.T) {
 		for _, writable := range []bool{false, true} {
 			spec := l.withCommands(s, "", "kubectl")
 			spec.Args, spec.User, spec.Security.Writable = []string{"kubectl", "version"}, user, writable
-			spec.Resources.PIDs = 8 // libcontainer's threads count until it executes the command
+			spec.Resources.PIDs = 8 // includes libcontainer's threads, until it executes the command
 			r, err := l.try(spec, strings.NewReader("input"))
 			if err != nil || r.Code != 3 || r.stdout != "[\"kubectl\" \"version\"]\n" || r.stderr != "\"input\"\n" {
 				t.Errorf("user %q, writable %v: %v %+v", user, writable, err, r)
@@ -247,8 +247,8 @@ func TestCommandWithoutAShell(t *testing.T) {
 	}
 }
 
-// TestI03_MockedCommandsCantBeOverwritten attacks the program that stands for mocked commands, which is the host's own: through its
-// path, through a process that runs it, and through the folder.
+// TestI03_MockedCommandsCantBeOverwritten attacks the program in place of mocked commands, which comes from the host: through
+// its path, through a process that runs it, and through its folder.
 func TestI03_MockedCommandsCantBeOverwritten(t *testing.T) {
 	shim := filepath.Join(testbed.Bin(t), "mayfly-shim")
 	before := hash(t, shim)
@@ -283,7 +283,7 @@ echo over; client open $f`, "kubectl")
 				opened := 0
 				for what, outcome := range r.lines() {
 					opened++
-					// The last try, when nothing executes it any more.
+					// At the last try no process executes it.
 					if strings.HasPrefix(what, "/run/mayfly/commands/") && outcome == "text file busy" {
 						t.Errorf("%s: %s", what, outcome)
 					}
@@ -292,7 +292,7 @@ echo over; client open $f`, "kubectl")
 					}
 				}
 				if opened < 3 {
-					t.Errorf("%d were opened: %s", opened, r.stdout)
+					t.Errorf("%d attempts to open, want at least 3: %s", opened, r.stdout)
 				}
 			})
 		}

@@ -14,7 +14,7 @@ func wantInvalid(t *testing.T, err error, why string) {
 	t.Helper()
 	var invalid *engine.InvalidError
 	if !errors.As(err, &invalid) || !strings.Contains(err.Error(), why) {
-		t.Errorf("%v, want one with %q", err, why)
+		t.Errorf("got %v, want an error with %q", err, why)
 	}
 }
 
@@ -22,6 +22,6 @@ func wantUnsupported(t *testing.T, err error, feature string) {
 	t.Helper()
 	var u *engine.Unsupported
 	if !errors.As(err, &u) || !strings.Contains(u.Feature, feature) || u.Why == "" || u.Remedy == "" {
-		t.Errorf("%v, want one that says everything", err)
+		t.Errorf("got %v, want an engine.Unsupported for %q with its reason and remedy", err, feature)
 	}
 }

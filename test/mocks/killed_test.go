@@ -22,7 +22,7 @@ import (
 	"github.com/mayfly-run/mayfly/test/testbed"
 )
 
-// specEnv has a spec for a process that stands for mayfly: it runs it until it is killed.
+// specEnv names the environment variable with a spec, for a process that runs the spec in place of mayfly until it is killed.
 const specEnv = "MAYFLY_TEST_SPEC"
 
 type given struct {
@@ -30,7 +30,7 @@ type given struct {
 	Local engine.Local
 }
 
-// TestRunSpec is that process.
+// TestRunSpec is the program of that process. Otherwise it does nothing.
 func TestRunSpec(t *testing.T) {
 	text := os.Getenv(specEnv)
 	if text == "" {
@@ -50,8 +50,9 @@ func TestRunSpec(t *testing.T) {
 	_ = s.Close()
 }
 
-// TestI18_KilledWithMocks kills what stands for mayfly, the shim, and both, while a tool is in the middle of a mocked command, a
-// connection over the network and one over the loopback: nothing is left, on the host or with the mocks.
+// TestI18_KilledWithMocks kills the process in place of mayfly, the shim, or both, while a tool is in the middle of a mocked
+// command, of a connection over the network and of one over the loopback. Nothing may be left on the host, and the mocks'
+// connections must end.
 func TestI18_KilledWithMocks(t *testing.T) {
 	l := newLab(t)
 	for _, kinds := range [][]string{{"mayfly"}, {"shim"}, {"mayfly", "shim"}, {"shim", "mayfly"}} {
@@ -105,7 +106,7 @@ func TestI18_KilledWithMocks(t *testing.T) {
 					t.Fatal("the mocks' sockets don't end")
 				}
 			}
-			// What no process was left to remove, the next start does.
+			// The sweep of the next start removes what a killed process couldn't remove.
 			for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
 				if err := l.engine.Sweep(); err != nil {
 					t.Fatal(err)
@@ -131,7 +132,7 @@ func TestI18_KilledWithMocks(t *testing.T) {
 	}
 }
 
-// child is the only child of a process.
+// child returns the only child of a process.
 func child(t *testing.T, parent int) int {
 	t.Helper()
 	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", parent))
@@ -151,6 +152,6 @@ func child(t *testing.T, parent int) int {
 			return pid
 		}
 	}
-	t.Fatal("it has no child")
+	t.Fatalf("process %d has no child", parent)
 	return 0
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/network"
 )
 
-// TestLoopback dials localhost in every way, with and without a network.
+// TestLoopback dials localhost by each of its addresses, with and without a network.
 func TestLoopback(t *testing.T) {
 	for _, p := range []network.Policy{none, public} {
 		t.Run(string(p.Mode), func(t *testing.T) {
@@ -47,7 +47,7 @@ func TestLoopback(t *testing.T) {
 	}
 }
 
-// TestLoopbackOwnServers has the tool listen itself in every way: its servers work as ever.
+// TestLoopbackOwnServers checks that the tool's own servers on the loopback work as they do without mocks.
 func TestLoopbackOwnServers(t *testing.T) {
 	l, s := newLab(t), newServer(t, greet, nil)
 	for _, c := range []struct {
@@ -81,8 +81,8 @@ func TestLoopbackOwnServers(t *testing.T) {
 	}
 }
 
-// TestLoopbackOwnAddressIsNotMocked: the sandbox's other addresses are none of the mocks', though the same device has
-// them.
+// TestLoopbackOwnAddressIsNotMocked checks that mocks of the loopback don't answer for the sandbox's other addresses, although
+// connections to them go through the same device.
 func TestLoopbackOwnAddressIsNotMocked(t *testing.T) {
 	l, s := newLab(t), newServer(t, nil, nil)
 	targets := []string{"198.18.0.2:8080", "[fd6d:6179:666c:7900::2]:8080"}
@@ -96,8 +96,8 @@ func TestLoopbackOwnAddressIsNotMocked(t *testing.T) {
 	}
 }
 
-// TestLoopbackSamePortAgain has the tool's server close each connection first, and then its client connect from the
-// same port once more: a connection that lately ended is the server's, and the mocks don't see it.
+// TestLoopbackSamePortAgain lets the tool's server close a connection first, and the client then connect again from the same
+// port. The kernel still has the ended connection (TIME_WAIT), and the mocks must not get the new one.
 func TestLoopbackSamePortAgain(t *testing.T) {
 	l, s := newLab(t), newServer(t, nil, nil)
 	spec := l.spec(s, none, "client", "again", "127.0.0.1:8080", "127.0.0.1:41234")
@@ -107,7 +107,7 @@ func TestLoopbackSamePortAgain(t *testing.T) {
 	}
 }
 
-// TestLoopbackManyRanges has as many as a spec may.
+// TestLoopbackManyRanges checks the largest number of ranges that a spec may have.
 func TestLoopbackManyRanges(t *testing.T) {
 	l, s := newLab(t), newServer(t, greet, nil)
 	spec := l.spec(s, none, "client", "read", "localhost:3000", "[::1]:3198", "[::1]:3199")
@@ -129,7 +129,7 @@ func TestLoopbackManyAtOnce(t *testing.T) {
 	}
 }
 
-// TestLoopbackWithoutMocks: a spec without loopback mocks has the kernel's own loopback.
+// TestLoopbackWithoutMocks checks that a spec without loopback mocks has the kernel's own loopback.
 func TestLoopbackWithoutMocks(t *testing.T) {
 	l, s := newLab(t), newServer(t, nil, nil)
 	r := l.run(l.spec(s, public, "client", "read", "127.0.0.1:8080", "[::1]:8080"), nil)
@@ -140,7 +140,7 @@ func TestLoopbackWithoutMocks(t *testing.T) {
 	}
 }
 
-// each runs a test on a connection over the loopback and on one over the network, whose ways through the engine differ.
+// each runs a test with a target on the loopback and with one on the network, whose paths through the engine differ.
 func each(t *testing.T, f func(t *testing.T, target string, run func(s *server, args ...string) result)) {
 	l := newLab(t)
 	for i, host := range []string{"localhost", "api.example"} {
@@ -152,7 +152,7 @@ func each(t *testing.T, f func(t *testing.T, target string, run func(s *server, 
 				spec := l.spec(s, public, args...)
 				spec.Mocks.Loopback = all
 				r := l.run(spec, nil)
-				// A reset that comes at once has the client try localhost's other address.
+				// After an immediate reset, the client tries localhost's other address, so there may be several.
 				if len(r.connections) == 0 || !r.connections[0].Mocked {
 					t.Errorf("reports %+v", r.connections)
 				}

@@ -1,6 +1,6 @@
 //go:build linux
 
-// Package mocks tests what an engine does for a test's mocks (engine.Mocks), on real sandboxes. They run as root.
+// Package mocks tests what an engine does for a test's mocks (engine.Mocks), in real sandboxes. The tests run as root.
 package mocks
 
 import (

@@ -15,7 +15,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/tooltest"
 )
 
-// podOf is what a cluster says of a pod that was given a token.
+// podOf returns a cluster's description of a pod that has a token.
 func podOf(name, token string) map[string]any {
 	return map[string]any{
 		"apiVersion": "v1", "kind": "Pod",
@@ -28,8 +28,8 @@ func podOf(name, token string) map[string]any {
 	}
 }
 
-// TestMasksOnRealOutput has kubectl, git, jq and env print beside a kubeconfig and a service account: what is secret in them
-// is masked wherever it is printed, and nothing else is.
+// TestMasksOnRealOutput runs kubectl, git, jq and env with a kubeconfig and a service account. The secrets in them must be
+// masked wherever they are printed, and nothing else.
 func TestMasksOnRealOutput(t *testing.T) {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
@@ -109,13 +109,13 @@ users: [{name: admin, user: {token: ` + token + `}}]
 			}
 			for _, want := range run.kept {
 				if !strings.Contains(res.Stdout, want) {
-					t.Errorf("%q isn't there", want)
+					t.Errorf("the output lacks %q", want)
 				}
 			}
 			lines := strings.Split(private, "\n")
 			for _, leak := range []string{token, base64.StdEncoding.EncodeToString([]byte(token)), lines[1], lines[len(lines)/2]} {
 				if strings.Contains(res.Stdout, leak) {
-					t.Errorf("%q is there", leak)
+					t.Errorf("the output has the secret %q", leak)
 				}
 			}
 			if t.Failed() {

@@ -13,7 +13,8 @@ import (
 	"github.com/mayfly-run/mayfly/internal/network"
 )
 
-// TestNetwork dials names and addresses; the mocks answer what the policy allows, and the rest is refused and reported.
+// TestNetwork dials names and addresses. The mocks must answer those that the policy allows, and the rest must be refused and
+// reported.
 func TestNetwork(t *testing.T) {
 	const host = "host.mayfly.internal"
 	l := newLab(t)
@@ -27,12 +28,12 @@ func TestNetwork(t *testing.T) {
 			[]string{"10.1.2.3:443", "169.254.169.254:80", host + ":80", "[fd6d:6179:666c:7900::1]:80", "198.19.77.7:80"},
 		},
 		"names": {
-			list("api.example:443", "*.corp", host+":8080"),
+			listPolicy("api.example:443", "*.corp", host+":8080"),
 			[]string{"api.example:443", "db.corp:5432", host + ":8080", "198.18.0.1:8080", "[fd6d:6179:666c:7900::1]:8080"},
 			[]string{"api.example:80", "other.example:443", host + ":8081", "93.184.216.34:443", "[2001:db8::1]:443"},
 		},
 		"ranges": {
-			list("cidr 10.0.0.0/8:5432 dns corp", "{host: web.corp, cidr: 192.168.0.0/16}"),
+			listPolicy("cidr 10.0.0.0/8:5432 dns corp", "{host: web.corp, cidr: 192.168.0.0/16}"),
 			[]string{"10.1.2.3:5432", "db.corp:5432", "web.corp:80"},
 			[]string{"10.1.2.3:80", "db.corp:80", "192.168.1.1:80", "93.184.216.34:5432", "db.example:5432"},
 		},
@@ -45,7 +46,7 @@ func TestNetwork(t *testing.T) {
 					t.Errorf("%s: %q", target, got)
 					continue
 				}
-				// In turn, so the mocks saw them in this order.
+				// The client dials one target after the other, so the mocks saw them in this order.
 				name, port, _ := net.SplitHostPort(target)
 				got := s.connected()[i]
 				named := len(got.Names) == 1 && got.Names[0] == strings.ToLower(name)
@@ -78,7 +79,7 @@ func TestNetwork(t *testing.T) {
 	}
 }
 
-// TestAllowed goes out where the policy and the test allow it both.
+// TestAllowed checks that a connection reaches a real server only if both the policy and the test allow it.
 func TestAllowed(t *testing.T) {
 	l, s := newLab(t), newServer(t, greet, nil)
 	real, err := net.Listen("tcp", "127.0.0.1:0")
@@ -98,14 +99,14 @@ func TestAllowed(t *testing.T) {
 	}()
 	_, port, _ := net.SplitHostPort(real.Addr().String())
 	target := "host.mayfly.internal:" + port
-	allow := list("host.mayfly.internal:" + port)
+	allow := listPolicy("host.mayfly.internal:" + port)
 	for name, c := range map[string]struct {
 		policy, allow network.Policy
 		want          string
 		report        engine.Connection
 	}{
 		"both":       {allow, allow, "ok real", engine.Connection{Allowed: true}},
-		"the policy": {allow, list("host.mayfly.internal:1"), "ok mocked", engine.Connection{Allowed: true, Mocked: true}},
+		"the policy": {allow, listPolicy("host.mayfly.internal:1"), "ok mocked", engine.Connection{Allowed: true, Mocked: true}},
 		"the test":   {public, allow, "refused", engine.Connection{}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -114,7 +115,7 @@ func TestAllowed(t *testing.T) {
 			spec.Mocks.Allow = c.allow
 			r := l.run(spec, nil)
 			if got := r.lines()[target]; !strings.HasPrefix(got, c.want) {
-				t.Errorf("%q, want %q", got, c.want)
+				t.Errorf("got %q, want %q", got, c.want)
 			}
 			if len(r.connections) == 0 || r.connections[0].Allowed != c.report.Allowed || r.connections[0].Mocked != c.report.Mocked {
 				t.Errorf("reports %+v", r.connections)
@@ -123,7 +124,7 @@ func TestAllowed(t *testing.T) {
 	}
 }
 
-// TestOnlyTCPIsMocked: the rest would leave the machine, and is refused.
+// TestOnlyTCPIsMocked checks that other protocols, which would leave the machine, are refused.
 func TestOnlyTCPIsMocked(t *testing.T) {
 	l, s := newLab(t), newServer(t, nil, nil)
 	r := l.run(l.spec(s, public, "client", "ask", "api.example:53", "93.184.216.34:53"), nil)
@@ -150,7 +151,7 @@ func TestNetworkManyAtOnce(t *testing.T) {
 	}
 }
 
-// TestMocksThatNobodyServes are refused before the tool starts.
+// TestMocksThatNobodyServes checks that mocks without a usable socket are refused before the tool starts.
 func TestMocksThatNobodyServes(t *testing.T) {
 	l, s := newLab(t), newServer(t, nil, nil)
 	file := t.TempDir() + "/file"
@@ -176,7 +177,7 @@ func TestMocksThatNobodyServes(t *testing.T) {
 	}
 }
 
-// TestMocksUnderAnotherRuntime are refused, whether it is installed or not.
+// TestMocksUnderAnotherRuntime checks that mocks with another runtime are refused, whether it is installed or not.
 func TestMocksUnderAnotherRuntime(t *testing.T) {
 	l, s := newLab(t), newServer(t, nil, nil)
 	spec := l.spec(s, public, "true")
@@ -185,7 +186,7 @@ func TestMocksUnderAnotherRuntime(t *testing.T) {
 	wantUnsupported(t, err, "mocks")
 }
 
-// TestMocksStall: mocks that say nothing hold neither the tool's end up nor the engine's.
+// TestMocksStall checks that mocks that send nothing delay neither the end of the tool nor that of the engine.
 func TestMocksStall(t *testing.T) {
 	each(t, func(t *testing.T, target string, run func(*server, ...string) result) {
 		over := make(chan struct{})

@@ -17,7 +17,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/engine"
 )
 
-// server is a test's mocks: the other side of what package engine describes.
+// server is a test's mocks: the other side of the protocol of engine.Mocks.
 type server struct {
 	t           *testing.T
 	connections string
@@ -25,7 +25,7 @@ type server struct {
 
 	mu   sync.Mutex
 	seen []engine.MockedConnection
-	runs [][]string // the arguments of commands
+	runs [][]string // the arguments of the commands that were called
 
 	listeners []*net.UnixListener
 }
@@ -37,17 +37,17 @@ func (s *server) close() {
 	}
 }
 
-// connection is one of the tool's. Its handler ends it.
+// connection is one connection of the tool. Its handler must end it.
 type connection struct {
 	engine.MockedConnection
 	*net.UnixConn
 	from *bufio.Reader
 }
 
-// Read reads what the tool says.
+// Read reads what the tool sends.
 func (c *connection) Read(p []byte) (int, error) { return c.from.Read(p) }
 
-// Write says something to the tool.
+// Write sends data to the tool.
 func (c *connection) Write(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
@@ -63,11 +63,11 @@ func (c *connection) frame(length uint32) error {
 	return err
 }
 
-// end ends what is said to the tool, reset the connection.
+// end ends the data to the tool, and reset resets the connection.
 func (c *connection) end()   { _ = c.frame(0) }
 func (c *connection) reset() { _ = c.frame(0xffffffff) }
 
-// command is a run of a mocked command.
+// command is one call of a mocked command.
 type command struct {
 	args []string
 	*net.UnixConn
@@ -84,7 +84,7 @@ func (c *command) stdout(data string) { _ = c.frame(1, data) }
 func (c *command) stderr(data string) { _ = c.frame(2, data) }
 func (c *command) exit(code byte)     { _ = c.frame(3, string([]byte{code})) }
 
-// input reads frames until one of length 0.
+// input reads the data of frames until a frame of length 0.
 type input struct {
 	from *bufio.Reader
 	left uint32
@@ -109,7 +109,8 @@ func (i *input) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// newServer serves connections and commands; a handler that is nil is a mock that must not be asked.
+// newServer serves connections and commands, each in its own goroutine. If a handler is nil, a connection or call of its kind
+// fails the test.
 func newServer(t *testing.T, connect func(*connection), run func(*command)) *server {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "mocks") // t.TempDir's names are too long for a socket
@@ -198,18 +199,18 @@ func (s *server) listen(at string, f func(*net.UnixConn)) {
 	})
 	s.t.Cleanup(func() {
 		l.Close()
-		open.Wait() // so no handler outlives the run: its sockets end with it
+		open.Wait() // the sockets end with the run, so every handler returns
 	})
 }
 
-// connected are the connections so far.
+// connected returns the connections so far.
 func (s *server) connected() []engine.MockedConnection {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return append([]engine.MockedConnection(nil), s.seen...)
 }
 
-// greet answers with what the tool tried to reach, and ends.
+// greet answers with what the tool dialled, and ends.
 func greet(c *connection) {
 	text, _ := json.Marshal(c.MockedConnection)
 	_, _ = c.Write(append([]byte("mocked "), text...))

@@ -68,7 +68,7 @@ func TestMocksReset(t *testing.T) {
 	})
 }
 
-// TestMocksDie: half an answer must not look like a whole one.
+// TestMocksDie checks that an answer that was cut off doesn't look complete.
 func TestMocksDie(t *testing.T) {
 	each(t, func(t *testing.T, target string, run func(*server, ...string) result) {
 		s := newServer(t, func(c *connection) {
@@ -88,7 +88,7 @@ func TestToolResets(t *testing.T) {
 		s := newServer(t, func(c *connection) {
 			_, _ = io.WriteString(c, "!")
 			_, _ = io.Copy(io.Discard, c)
-			// Closed both ways: writing fails too, a moment later.
+			// The connection is closed in both directions, so writing must fail too, a little later.
 			var err error
 			for end := time.Now().Add(patience); err == nil && time.Now().Before(end); time.Sleep(time.Millisecond) {
 				_, err = c.Write([]byte("more"))
@@ -97,18 +97,18 @@ func TestToolResets(t *testing.T) {
 		}, nil)
 		run(s, "sh", "-c", "client linger "+target+"; sleep 0.3")
 		if err := <-ended; !errors.Is(err, unix.EPIPE) {
-			t.Errorf("the mocks could write: %v", err)
+			t.Errorf("writing after the tool's reset: got %v, want %v", err, unix.EPIPE)
 		}
 	})
 }
 
-// TestHundredMegabytes go both ways at once and arrive whole.
+// TestHundredMegabytes sends 100 MB in both directions at once, and checks that all of it arrives.
 func TestHundredMegabytes(t *testing.T) {
 	const size = 100 << 20
 	each(t, func(t *testing.T, target string, run func(*server, ...string) result) {
 		sums := make(chan string, 1)
 		s := newServer(t, func(c *connection) {
-			// What comes goes back.
+			// Everything that comes is sent back.
 			h := sha256.New()
 			_, err := io.CopyBuffer(struct{ io.Writer }{c}, io.TeeReader(c, h), make([]byte, 100_000))
 			if err != nil {
@@ -120,7 +120,7 @@ func TestHundredMegabytes(t *testing.T) {
 		r := run(s, "client", "big", target, fmt.Sprint(size))
 		sum := <-sums
 		if r.lines()["sent"] != sum || r.lines()["received"] != fmt.Sprintf("%d %s", size, sum) {
-			t.Errorf("%q, the mocks had %s", r.stdout, sum)
+			t.Errorf("the client had %q, the mocks %s", r.stdout, sum)
 		}
 		if c := r.connections[0]; c.TxBytes != size || c.RxBytes != size {
 			t.Errorf("report %+v", c)
@@ -128,7 +128,8 @@ func TestHundredMegabytes(t *testing.T) {
 	})
 }
 
-// TestEndlessFrame has the mocks announce 4 GB and send a little of it: nobody makes room for all.
+// TestEndlessFrame checks that mocks that announce a frame of 4 GB and send little of it make the engine reserve no memory for
+// it.
 func TestEndlessFrame(t *testing.T) {
 	each(t, func(t *testing.T, target string, run func(*server, ...string) result) {
 		s := newServer(t, func(c *connection) {
@@ -147,7 +148,7 @@ func TestEndlessFrame(t *testing.T) {
 	})
 }
 
-// TestLastWords: what the tool said before it ended reaches slow mocks, all of it.
+// TestLastWords checks that everything that the tool sent before it ended reaches slow mocks.
 func TestLastWords(t *testing.T) {
 	each(t, func(t *testing.T, target string, run func(*server, ...string) result) {
 		const size = 400_000

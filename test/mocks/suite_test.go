@@ -22,7 +22,7 @@ import (
 	"github.com/mayfly-run/mayfly/test/testbed"
 )
 
-// home is a Mayfly home with the images of clients, for all tests of this package.
+// home returns a Mayfly home with the images of the clients, for all tests of this package.
 var home = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "mocks-home-")
 	if err != nil {
@@ -51,7 +51,7 @@ func load(store *image.Store, name string) error {
 	return err
 }
 
-// homes is what TestMain has to remove.
+// homes is the folder that removeHome removes after the tests.
 var homes string
 
 func removeHome() {
@@ -60,7 +60,7 @@ func removeHome() {
 	}
 }
 
-// suites is a folder of tests that `mayfly test` runs.
+// suites is a folder of test files that `mayfly test` runs.
 type suites struct {
 	t    *testing.T
 	dir  string
@@ -98,7 +98,7 @@ func (s *suites) write(name, text string) {
 	}
 }
 
-// add writes a file of tests; JSON is YAML too.
+// add writes a test file as JSON, which is YAML too.
 func (s *suites) add(name string, suite map[string]any) {
 	s.t.Helper()
 	text, err := json.MarshalIndent(suite, "", " ")
@@ -108,7 +108,7 @@ func (s *suites) add(name string, suite map[string]any) {
 	s.write(name+"_test.yaml", string(text))
 }
 
-// command is `mayfly test` with arguments, in the folder.
+// command returns `mayfly test` with arguments, in the folder.
 func (s *suites) command(args ...string) *exec.Cmd {
 	c := exec.Command(filepath.Join(testbed.Bin(s.t), "mayfly"), append([]string{"test"}, args...)...)
 	c.Dir = s.dir
@@ -116,7 +116,8 @@ func (s *suites) command(args ...string) *exec.Cmd {
 	return c
 }
 
-// ran is what came of `mayfly test`: results by their names, and the most memory that the process had, in kB.
+// ran is the outcome of `mayfly test`: the results by the tests' names, the most memory that the process had, in kB, all of
+// its output, and how long it took.
 type ran struct {
 	results map[string]*tooltest.Result
 	peak    int
@@ -143,7 +144,7 @@ func (s *suites) await(c *exec.Cmd) *ran {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		_ = c.Wait() // its status says what the results do
+		_ = c.Wait() // the results say more than the exit status
 	}()
 	r := &ran{results: map[string]*tooltest.Result{}}
 	limit := time.After(2 * testbed.Patience)
@@ -176,7 +177,7 @@ wait:
 	return r
 }
 
-// result is that of one test, which has to be there.
+// result returns the result of one test. If there is none, it fails the test.
 func (r *ran) result(t *testing.T, name string) *tooltest.Result {
 	t.Helper()
 	res := r.results[name]
@@ -186,7 +187,7 @@ func (r *ran) result(t *testing.T, name string) *tooltest.Result {
 	return res
 }
 
-// outcomes are the lines that a client printed: a feature and what came of it.
+// outcomes returns the outcome of each feature, from the lines that a client printed.
 func outcomes(res *tooltest.Result) map[string]string {
 	return result{stdout: res.Stdout}.lines()
 }

@@ -30,14 +30,15 @@ type lab struct {
 	image  testbed.Image
 }
 
-// newLab has an image of busybox, the client, and more files.
+// newLab returns a lab with an image of busybox, the client, and more files.
 func newLab(t *testing.T, files ...imagetest.File) *lab {
 	t.Helper()
 	client := imagetest.Tar(t, append([]imagetest.File{clientProgram(t)}, files...)...)
 	return &lab{t: t, engine: testbed.Engine(t), image: testbed.Unpack(t, imagetest.Config{}, imagetest.BusyboxLayer(t), client)}
 }
 
-func list(rules ...string) network.Policy {
+// listPolicy returns a policy with these rules.
+func listPolicy(rules ...string) network.Policy {
 	p := network.Policy{Mode: network.ModeList}
 	for _, text := range rules {
 		r, err := networktest.ParseRule(text)
@@ -57,10 +58,10 @@ var (
 
 var serial atomic.Int64
 
-// servers are the servers of specs, by their ids.
+// servers has the server of each spec, by the spec's id.
 var servers sync.Map
 
-// local is what a spec is given: its server's sockets.
+// local returns the engine.Local of a spec, with the sockets of its server.
 func (l *lab) local(spec *engine.Spec) engine.Local {
 	local := l.image.Local(nil)
 	if s, ok := servers.Load(spec.ID); ok {
@@ -69,7 +70,7 @@ func (l *lab) local(spec *engine.Spec) engine.Local {
 	return local
 }
 
-// spec is a spec with mocks under a policy, which a server answers.
+// spec returns a spec with a policy and with mocks that s serves.
 func (l *lab) spec(s *server, p network.Policy, args ...string) *engine.Spec {
 	id := fmt.Sprintf("mocks-%d-%d", time.Now().UnixNano(), serial.Add(1))
 	servers.Store(id, s)
@@ -81,14 +82,14 @@ func (l *lab) spec(s *server, p network.Policy, args ...string) *engine.Spec {
 	}
 }
 
-// result is what came of a run.
+// result is the result of a run.
 type result struct {
 	engine.Exit
 	stdout, stderr string
 	connections    []engine.Connection
 }
 
-// lines are the client's: what it tried, and the outcome.
+// lines returns the outcome of each attempt, from the client's lines.
 func (r result) lines() map[string]string {
 	out := map[string]string{}
 	for line := range strings.Lines(r.stdout) {
@@ -99,7 +100,7 @@ func (r result) lines() map[string]string {
 	return out
 }
 
-// live is a run that has started.
+// live is a run in progress.
 type live struct {
 	sandbox        engine.Sandbox
 	stdout, stderr bytes.Buffer
@@ -142,7 +143,7 @@ func (r *live) wait() (result, error) {
 	return result{exit, r.stdout.String(), r.stderr.String(), r.connections}, err
 }
 
-// try runs a spec to its end; the error is that of the start, or the end's.
+// try runs a spec to its end. The error is that of the start or of the end.
 func (l *lab) try(spec *engine.Spec, stdin io.Reader) (result, error) {
 	r, err := l.start(spec, stdin)
 	if err != nil {
@@ -151,7 +152,7 @@ func (l *lab) try(spec *engine.Spec, stdin io.Reader) (result, error) {
 	return r.wait()
 }
 
-// run runs a spec whose tool has to succeed.
+// run runs a spec whose tool must end with status 0.
 func (l *lab) run(spec *engine.Spec, stdin io.Reader) result {
 	l.t.Helper()
 	r, err := l.try(spec, stdin)

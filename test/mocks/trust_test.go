@@ -20,7 +20,7 @@ func link(name, to string) imagetest.File {
 	return imagetest.File{Name: name, Type: tar.TypeSymlink, Link: to}
 }
 
-// TestTrust shows each bundle that an image may have, with the test's authority.
+// TestTrust checks that each bundle of certificates that an image may have has the test's authority added.
 func TestTrust(t *testing.T) {
 	const debian, redhat, alpine, both = "etc/ssl/certs/ca-certificates.crt", "etc/pki/tls/certs/ca-bundle.crt", "etc/ssl/cert.pem", bundle + authority
 	for name, c := range map[string]struct {
@@ -72,7 +72,7 @@ func TestTrust(t *testing.T) {
 					got[path] = strings.TrimRight(text, "\n") + "\n"
 				}
 				for path, want := range c.want {
-					if want == "IMAGE" { // the image's own /etc/passwd, and no file of the host's
+					if want == "IMAGE" { // the image's own /etc/passwd, not a file of the host
 						want = imagePasswd(t, l) + authority
 					}
 					if got[path] != want {
@@ -90,7 +90,7 @@ func imagePasswd(t *testing.T, l *lab) string {
 	return l.run(l.spec(s, none, "cat", "/etc/passwd"), nil).stdout
 }
 
-// TestTrustTooLarge: nobody reads an endless bundle into memory.
+// TestTrustTooLarge checks that a bundle that is too large is refused, since it would be read into memory.
 func TestTrustTooLarge(t *testing.T) {
 	l, s := newLab(t, imagetest.File{Name: "etc/ssl/cert.pem", Body: strings.Repeat("x", 16<<20+1)}), newServer(t, nil, nil)
 	spec := l.spec(s, none, "true")
@@ -99,7 +99,7 @@ func TestTrustTooLarge(t *testing.T) {
 	wantInvalid(t, err, "/etc/ssl/cert.pem")
 }
 
-// TestTrustPassesOverLinks: links of an image that lead nowhere keep no test from running.
+// TestTrustPassesOverLinks checks that a test runs although links of its image lead nowhere.
 func TestTrustPassesOverLinks(t *testing.T) {
 	for name, l := range map[string]imagetest.File{
 		"a certificate":         link("opt/loop.pem", "loop.pem"),
@@ -121,7 +121,7 @@ func TestTrustPassesOverLinks(t *testing.T) {
 	}
 }
 
-// TestTrustLeavesTheToolsFiles: a volume of the tool's on a bundle is the tool's.
+// TestTrustLeavesTheToolsFiles checks that a volume of the tool in place of a bundle isn't changed.
 func TestTrustLeavesTheToolsFiles(t *testing.T) {
 	l, s := newLab(t, imagetest.File{Name: "etc/ssl/cert.pem", Body: bundle}), newServer(t, nil, nil)
 	spec := l.spec(s, none, "cat", "/etc/ssl/cert.pem", "/etc/ssl/certs/ca-certificates.crt")
@@ -132,7 +132,7 @@ func TestTrustLeavesTheToolsFiles(t *testing.T) {
 	}
 }
 
-// TestTrustVariables replace the tool's own.
+// TestTrustVariables checks that the variables that name bundles replace the tool's own.
 func TestTrustVariables(t *testing.T) {
 	l, s := newLab(t), newServer(t, nil, nil)
 	spec := l.spec(s, none, "env")

@@ -16,7 +16,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/trust"
 )
 
-// certificateOf is an authority's certificate, in PEM.
+// certificateOf returns the certificate of a new authority, as PEM.
 func certificateOf(t *testing.T, name string) string {
 	t.Helper()
 	file, _ := authorityFor(t, name)
@@ -27,8 +27,8 @@ func certificateOf(t *testing.T, name string) string {
 	return string(text)
 }
 
-// TestTrustOfTheImagesFiles: certificates that an image carries for programs of its own get the test's authority, and
-// what isn't such a file stays as it is.
+// TestTrustOfTheImagesFiles checks that the test's authority is added to certificates that an image has for its own programs,
+// and that other files don't change.
 func TestTrustOfTheImagesFiles(t *testing.T) {
 	root, test := certificateOf(t, "root.example"), certificateOf(t, "test.example")
 	keystore := string(trust.New([]byte(root)).Keystore())
@@ -73,7 +73,7 @@ func TestTrustOfTheImagesFiles(t *testing.T) {
 		many.Environment = append(many.Environment, engine.Variable{Name: fmt.Sprint("CA", i), Value: root})
 	}
 	if r := l.run(many, nil); len(r.Trusting) != 21 || r.Trusting[0] != "variable CA0" || r.Trusting[20] != "others" {
-		t.Errorf("named are %q", r.Trusting)
+		t.Errorf("got %q, want 20 variables and others", r.Trusting)
 	}
 	spec := l.spec(s, none, "stat", "-c", "%u:%g %a", "/opt/app/ca.crt")
 	spec.Mocks.Authority = []byte(test)
@@ -85,8 +85,8 @@ func TestTrustOfTheImagesFiles(t *testing.T) {
 	}
 }
 
-// TestClientsWithCertificatesOfTheirOwn runs clients that are told of a file, a text or a kubeconfig's field instead of
-// the system's certificates. The report names what was changed, and a secret stays masked as it is then.
+// TestClientsWithCertificatesOfTheirOwn runs clients that get certificates from a file, a text or a field of a kubeconfig,
+// instead of the system's. The report must name what was changed, and a changed secret must still be masked.
 func TestClientsWithCertificatesOfTheirOwn(t *testing.T) {
 	s := newSuites(t)
 	root := certificateOf(t, "root.example")
@@ -155,8 +155,8 @@ print(urllib.request.urlopen("https://k8s.example.com:6443/version", context=tru
 	}
 }
 
-// TestClientsJava has Java fetch something with its own keystore, which Debian's package makes by a script that isn't run
-// for the image. keytool prints a revocation list from where it is told; that the request came is what is looked at.
+// TestClientsJava checks that Java, with its own keystore, trusts the mocks. Debian's package makes the keystore in a script
+// that isn't run for the image. keytool fetches a revocation list from a URL; the test only checks that the request came.
 func TestClientsJava(t *testing.T) {
 	s := newSuites(t)
 	s.add("java", map[string]any{

@@ -27,7 +27,7 @@ import (
 	"github.com/mayfly-run/mayfly/test/testbed"
 )
 
-// one writes a suite of one client's test; more are keys of the test.
+// one writes a test file with one test of a client. The keys of tool are added to its tool, and those of more to its test.
 func (s *suites) one(c *webClient, name, features string, tool, more map[string]any) {
 	s.t.Helper()
 	test := map[string]any{"name": name, "environment": map[string]any{"FEATURES": features}}
@@ -37,7 +37,7 @@ func (s *suites) one(c *webClient, name, features string, tool, more map[string]
 	s.add(name, map[string]any{"tool": c.tool(tool), "tests": []any{test}})
 }
 
-// TestClientsLarge has 100 MB go each way, by HTTP/1.1 and by HTTP/2, while mayfly's memory stays what it is.
+// TestClientsLarge sends 100 MB in each direction, by HTTP/1.1 and by HTTP/2, and checks that mayfly's memory stays small.
 func TestClientsLarge(t *testing.T) {
 	const most = 64 << 10 // kB
 	s := newSuites(t)
@@ -56,7 +56,7 @@ func TestClientsLarge(t *testing.T) {
 			t.Logf("200 MB took %v, mayfly had at most %d MB", r.took, r.peak>>10)
 			res := r.result(t, scheme)
 			for _, name := range []string{"down", "up"} {
-				if got := outcomes(res)[name]; !strings.HasPrefix(got, "200 104") { // with its chunks' lengths
+				if got := outcomes(res)[name]; !strings.HasPrefix(got, "200 104") { // curl's count may include the lengths of chunks
 					t.Errorf("%s: %q", name, got)
 				}
 			}
@@ -70,7 +70,7 @@ func TestClientsLarge(t *testing.T) {
 	}
 }
 
-// TestClientsCommands has a mocked command be called in the ways that programs do.
+// TestClientsCommands calls a mocked command from sh, Python and Go.
 func TestClientsCommands(t *testing.T) {
 	s := newSuites(t)
 	s.programs()
@@ -99,7 +99,7 @@ func TestClientsCommands(t *testing.T) {
 	}
 }
 
-// TestClientsGit clones a repository that mocks serve as files.
+// TestClientsGit clones a repository whose files mocks serve.
 func TestClientsGit(t *testing.T) {
 	s := newSuites(t)
 	script := `git init -q -b main r && cd r && git -c user.name=a -c user.email=a@example.com commit -q --allow-empty -m 'a mocked commit' && git clone -q --bare . ../repo.git && git -C ../repo.git update-server-info`
@@ -126,7 +126,7 @@ func TestClientsGit(t *testing.T) {
 	}
 }
 
-// authorityFor makes an authority, as a file, and a certificate of it for a name.
+// authorityFor returns the file of a new authority, and its certificate for a name.
 func authorityFor(t *testing.T, name string) (file string, cert tls.Certificate) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -148,8 +148,8 @@ func authorityFor(t *testing.T, name string) (file string, cert tls.Certificate)
 	return file, tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
 
-// TestClientsRecord records from a server of this machine's with TLS, which speaks HTTP/1.1 alone or HTTP/2 alone, and
-// replays what came.
+// TestClientsRecord records the answers of a TLS server on this machine that speaks only HTTP/1.1 or only HTTP/2, and replays
+// them.
 func TestClientsRecord(t *testing.T) {
 	for _, protocol := range []string{"http/1.1", "h2"} {
 		t.Run(protocol, func(t *testing.T) {
@@ -199,7 +199,7 @@ func TestClientsRecord(t *testing.T) {
 	}
 }
 
-// TestClientsHostile attacks the mocks from inside a test: it fails with a reason, and mayfly's memory is bounded.
+// TestClientsHostile attacks the mocks from inside a test. The test must fail with a reason, and mayfly's memory is bounded.
 func TestClientsHostile(t *testing.T) {
 	s := newSuites(t)
 	for _, c := range []struct {
@@ -208,10 +208,10 @@ func TestClientsHostile(t *testing.T) {
 	}{
 		{"commands", "connection to the mocked commands: what connects isn't a mocked command", 100},
 		{"many", "the tool has more than 1000 connections at once", 150},
-		{"headers", "the tool sent a malformed request of HTTP, or none in time", 100},
+		{"headers", "the tool sent a malformed HTTP request, or none in time", 100},
 		{"body", "the tool's request ended early", 500},
 		{"tls", "the TLS handshake failed", 100},
-		{"slow", "the tool sent a malformed request of HTTP, or none in time", 150},
+		{"slow", "the tool sent a malformed HTTP request, or none in time", 150},
 		{"midway", "the tool's request ended early", 150},
 		{"flood", "has no mock; the nearest, http[0], differs in path: /hello", 500},
 	} {
@@ -239,7 +239,7 @@ func TestClientsHostile(t *testing.T) {
 	}
 }
 
-// TestClientsKilled kills mayfly in the middle of a test: nothing of the sandbox stays, and the next test removes the
+// TestClientsKilled kills mayfly in the middle of a test. Nothing of the sandbox may stay, and the next test must remove the
 // folder of sockets.
 func TestClientsKilled(t *testing.T) {
 	s := newSuites(t)
@@ -277,7 +277,7 @@ func TestClientsKilled(t *testing.T) {
 	deadline := time.Now().Add(testbed.Patience)
 	for len(ours()) < 5 { // shim, holder, tool, cgroups, directory
 		if time.Now().After(deadline) {
-			t.Fatalf("it doesn't start: %q", ours())
+			t.Fatalf("the sandbox doesn't start: %q", ours())
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
@@ -293,7 +293,7 @@ func TestClientsKilled(t *testing.T) {
 	}
 	left, err := filepath.Glob(filepath.Join(tmp, "mayfly-*"))
 	if err != nil || len(left) != 1 {
-		t.Errorf("of the sockets: %q, %v", left, err)
+		t.Errorf("folders of sockets: got %q (%v), want one", left, err)
 	}
 	s.add("next", map[string]any{"tool": map[string]any{"name": "next", "image": "mayfly/clients", "command": "true"}, "tests": []any{map[string]any{"name": "next"}}})
 	c = s.command("next_test.yaml", "--json")
@@ -302,6 +302,6 @@ func TestClientsKilled(t *testing.T) {
 		t.Error(res.Error)
 	}
 	if left, err := os.ReadDir(tmp); err != nil || len(left) != 0 {
-		t.Errorf("left for ever: %v, %v", left, err)
+		t.Errorf("after the next test: got %v (%v), want an empty folder", left, err)
 	}
 }

@@ -18,12 +18,12 @@ import (
 	"github.com/mayfly-run/mayfly/test/testbed"
 )
 
-// Addresses of the test's internet, and of this host in it.
+// Addresses in the test's internet, and of this host in it.
 const (
 	server4, server6     = "203.0.113.10", "2001:db8::10"
 	nameServer           = "203.0.113.53"
 	host4, host6         = "203.0.113.1", "2001:db8::1"
-	private4             = "10.213.7.3" // in the internet's namespace too
+	private4             = "10.213.7.3" // also in the internet's namespace
 	hostLink, serverLink = "mayflytest0", "mayflytest1"
 )
 
@@ -42,6 +42,7 @@ func newInternet(t *testing.T) *internet {
 	return i
 }
 
+// make makes the namespace and a pair of devices between it and the host.
 func (i *internet) make() error {
 	done := make(chan error, 1)
 	go func() {
@@ -75,7 +76,7 @@ func (i *internet) make() error {
 	return setUp(hostLink, host4+"/24", host6+"/64", "10.213.7.1/24")
 }
 
-// setUp gives a device addresses.
+// setUp gives a device addresses, and waits until they can be used.
 func setUp(name string, addresses ...string) error {
 	link, err := netlink.LinkByName(name)
 	if err != nil {
@@ -96,7 +97,7 @@ func setUp(name string, addresses ...string) error {
 	if err := netlink.LinkSetUp(link); err != nil {
 		return err
 	}
-	// An IPv6 address works a while after it was set.
+	// An IPv6 address can be used only some time after it was set.
 	for end := time.Now().Add(testbed.Patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
 		list, err := netlink.AddrList(link, netlink.FAMILY_V6)
 		if err != nil {
@@ -113,8 +114,7 @@ func setUp(name string, addresses ...string) error {
 	return nil
 }
 
-// inside calls f on a thread in the internet's namespace; sockets that it
-// makes stay there.
+// inside calls f on a thread in the internet's namespace. Sockets that f makes stay there.
 func (i *internet) inside(f func()) {
 	done := make(chan error, 1)
 	go func() {
@@ -130,7 +130,7 @@ func (i *internet) inside(f func()) {
 	}
 }
 
-// serve answers connections in the internet; here in the host's namespace.
+// serve listens at an address of the internet and calls f, in this process, with each connection.
 func (i *internet) serve(address string, f func(net.Conn)) (port string) {
 	var l net.Listener
 	var err error
@@ -166,7 +166,7 @@ func (i *internet) echo(address string) (port string) {
 	return strconv.Itoa(conn.LocalAddr().(*net.UDPAddr).Port)
 }
 
-// serveHost answers connections on this host.
+// serveHost listens at an address of this host and calls f with each connection.
 func serveHost(t *testing.T, address string, f func(net.Conn)) (port string) {
 	t.Helper()
 	l, err := net.Listen("tcp", address)
@@ -194,14 +194,14 @@ func serve(t *testing.T, l net.Listener, err error, f func(net.Conn)) (port stri
 	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
 }
 
-// trap is a server that nobody may reach.
+// trap returns a handler that fails the test: nothing may reach its server.
 func trap(t *testing.T) func(net.Conn) {
 	return func(c net.Conn) { t.Errorf("%s was reached", c.LocalAddr()) }
 }
 
 func welcome(c net.Conn) { _, _ = io.WriteString(c, "hello") }
 
-// inPlaceOf calls f while a file of this process's mount namespace has another
+// inPlaceOf calls f while the file at path, in this process's mount namespace, has another content. dir is a folder for that
 // content.
 func inPlaceOf(path, content, dir string, f func()) (err error) {
 	file := dir + "/replacement"

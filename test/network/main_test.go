@@ -1,13 +1,11 @@
 //go:build linux
 
-// Package network has the attacks on the network as tests on real sandboxes,
-// named by rows N01 to N05 of docs/SECURITY.md:
+// Package network has the attacks on the network as tests on real sandboxes, named after rows N01 to N06 of docs/SECURITY.md:
 //
 //	go test -run 'TestN0'
 //
-// They run as root. The "internet" of the tests is a network namespace of
-// their own behind a pair of devices, with the documentation networks (RFC
-// 5737, RFC 3849), which count as public.
+// They run as root. The "internet" of the tests is a network namespace behind a pair of devices, with the documentation
+// networks (RFC 5737, RFC 3849), which count as public.
 package network
 
 import (
@@ -23,15 +21,14 @@ import (
 	"github.com/mayfly-run/mayfly/test/testbed"
 )
 
-// The main goroutine keeps the main thread: tests move threads to other
-// namespaces, and this one is what /proc/self shows.
+// init keeps the main goroutine on the main thread: tests move threads to other namespaces, and /proc/self shows those of the
+// main thread.
 func init() { runtime.LockOSThread() }
 
-// ownMounts says that this process has mounts of its own.
+// ownMounts names the environment variable that says that this process has its own mount namespace.
 const ownMounts = "MAYFLY_TEST_OWN_MOUNTS"
 
-// TestMain runs the tests once more, in a mount namespace of their own: some
-// put another /etc/resolv.conf in the place of the host's.
+// TestMain starts the test binary again in its own mount namespace, since some tests replace the host's /etc/resolv.conf.
 func TestMain(m *testing.M) {
 	networktest.InNamespaces(ownMounts, syscall.CLONE_NEWNS)
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {

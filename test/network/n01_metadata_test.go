@@ -12,10 +12,10 @@ import (
 	policy "github.com/mayfly-run/mayfly/internal/network"
 )
 
-// widest are the policies that allow the most.
+// widest has the policies that allow the most.
 var widest = map[string]policy.Policy{"open": open, "a list of everything": everything}
 
-// TestN01_MetadataIsNeverReached dials the metadata services in every form.
+// TestN01_MetadataIsNeverReached dials the metadata services in every form of their addresses.
 func TestN01_MetadataIsNeverReached(t *testing.T) {
 	l := newLab(t)
 	for name, p := range widest {
@@ -35,15 +35,14 @@ func TestN01_MetadataIsNeverReached(t *testing.T) {
 				"2001:db8::5efe:a9fe:a9fe", "2001:db8::200:5efe:a9fe:a9fe", "2001:0:a9fe:a9fe::f7f7:f7f7", "2001:0:808:808::5601:5601")
 			for _, c := range r.connections {
 				if c.Suggest != "" {
-					t.Errorf("suggests %s for what no rule opens", c.Suggest)
+					t.Errorf("the report suggests %s, but no rule opens this address", c.Suggest)
 				}
 			}
 		})
 	}
 }
 
-// TestN01_MetadataInDecimalAndOctal has a C program read the address, as
-// inet_aton(3) does.
+// TestN01_MetadataInDecimalAndOctal gives the address to a C program in the forms that inet_aton(3) accepts.
 func TestN01_MetadataInDecimalAndOctal(t *testing.T) {
 	l := newLab(t)
 	for _, spelling := range []string{"2852039166", "0251.0376.0251.0376", "0xa9fea9fe", "169.254.43518"} {
@@ -55,7 +54,7 @@ func TestN01_MetadataInDecimalAndOctal(t *testing.T) {
 	}
 }
 
-// TestN01_MetadataByRedirect is led there by a server that is allowed.
+// TestN01_MetadataByRedirect follows a redirect to a metadata service from a server that is allowed.
 func TestN01_MetadataByRedirect(t *testing.T) {
 	i, l := newInternet(t), newLab(t)
 	var listener net.Listener
@@ -76,7 +75,7 @@ func TestN01_MetadataByRedirect(t *testing.T) {
 	}
 }
 
-// TestN01_MetadataByName has the host's hosts file or name server lead there.
+// TestN01_MetadataByName looks up a name for which the host's name server has the address of a metadata service.
 func TestN01_MetadataByName(t *testing.T) {
 	i, l := newInternet(t), newLab(t)
 	i.nameServer(map[string][]string{"metadata.example": {"169.254.169.254"}})

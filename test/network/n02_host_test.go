@@ -13,14 +13,13 @@ import (
 	"github.com/mayfly-run/mayfly/internal/network/networktest"
 )
 
-// The addresses and the gateway of every sandbox.
+// The addresses of every sandbox and of its gateway.
 const (
 	tool4, tool6       = "198.18.0.2", "fd6d:6179:666c:7900::2"
 	gateway4, gateway6 = "198.18.0.1", "fd6d:6179:666c:7900::1"
 )
 
-// TestN02_HostIsNotReached dials what listens on this host, by every address
-// that it has, and by the sandbox's gateway.
+// TestN02_HostIsNotReached dials servers on this host by each of the host's addresses, and by the sandbox's gateway.
 func TestN02_HostIsNotReached(t *testing.T) {
 	newInternet(t)
 	l := newLab(t)
@@ -44,7 +43,7 @@ func TestN02_HostIsNotReached(t *testing.T) {
 	}
 }
 
-// hostAddresses are those of this host's devices, and the gateways.
+// hostAddresses returns the addresses of this host's devices, and of the sandbox's gateway.
 func hostAddresses(t *testing.T) []string {
 	t.Helper()
 	list, err := net.InterfaceAddrs()
@@ -54,7 +53,7 @@ func hostAddresses(t *testing.T) []string {
 	out := []string{gateway4, gateway6}
 	for _, a := range list {
 		ip := a.(*net.IPNet).IP
-		if !ip.IsLoopback() && !ip.IsLinkLocalUnicast() { // which stay in the sandbox
+		if !ip.IsLoopback() && !ip.IsLinkLocalUnicast() { // in a sandbox these are the sandbox's own
 			out = append(out, ip.String())
 		}
 	}
@@ -64,13 +63,13 @@ func hostAddresses(t *testing.T) []string {
 	return out
 }
 
-// TestN02_HostByItsNameOnly opens one port of the host's loopback by a rule, whichever family listens there.
+// TestN02_HostByItsNameOnly opens one port of the host's loopback by a rule, for a server on IPv4 and one on IPv6.
 func TestN02_HostByItsNameOnly(t *testing.T) {
 	l := newLab(t)
 	closed := serveHost(t, "127.0.0.1:0", trap(t))
 	for _, address := range []string{"127.0.0.1:0", "[::1]:0"} {
 		port := serveHost(t, address, welcome)
-		p := list("{host: host.mayfly.internal, ports: [" + port + "]}")
+		p := listPolicy("{host: host.mayfly.internal, ports: [" + port + "]}")
 		named, other := "host.mayfly.internal:"+port, "host.mayfly.internal:"+closed
 		r := l.run(p, "dial", named, other)
 		if r.outcomes()[named] != "ok" {
@@ -81,7 +80,7 @@ func TestN02_HostByItsNameOnly(t *testing.T) {
 	}
 }
 
-// TestN02_OtherRunIsNotReached has one sandbox listen and another look for it.
+// TestN02_OtherRunIsNotReached dials from one sandbox the addresses at which another sandbox listens.
 func TestN02_OtherRunIsNotReached(t *testing.T) {
 	l := newLab(t)
 	listener := l.start(l.spec(open, "sh", "-c", "client mine "+tool4+" "+tool6+"; while :; do nc -l -p 7070 </dev/null; echo REACHED; done"))
@@ -103,9 +102,8 @@ func TestN02_OtherRunIsNotReached(t *testing.T) {
 	}
 }
 
-// TestN02_WhatTheKernelTakesForItself sends datagrams to the broadcast address of
-// the host's own network, and to a range that the host takes as a whole: what
-// listens here on every address would get them.
+// TestN02_WhatTheKernelTakesForItself sends datagrams to the broadcast addresses of the host's networks, and to a range that
+// belongs to the host as a whole. A server on the host that listens at every address would get them.
 func TestN02_WhatTheKernelTakesForItself(t *testing.T) {
 	newInternet(t)
 	l := newLab(t)

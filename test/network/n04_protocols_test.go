@@ -25,7 +25,7 @@ func TestN04_ProtocolsAsThePolicySays(t *testing.T) {
 			{`{host: "` + server + `", ports: [` + tcp + `]}`, "ok", "refused", ""},
 			{`{host: other.example}`, "refused", "refused", ""},
 		} {
-			p := list(c.rule)
+			p := listPolicy(c.rule)
 			target := net.JoinHostPort(server, tcp)
 			r := l.run(p, "dial", target)
 			if got := r.outcomes()[target]; got != c.connect {
@@ -52,8 +52,8 @@ func TestN04_ProtocolsAsThePolicySays(t *testing.T) {
 	}
 }
 
-// TestN04_RawPackets sends packets that no honest kernel would: with another
-// source, of another protocol, in odd fragments.
+// TestN04_RawPackets sends packets that a kernel wouldn't send for the tool: with another source address, to forbidden
+// destinations, and of another protocol.
 func TestN04_RawPackets(t *testing.T) {
 	i, l := newInternet(t), newLab(t)
 	conn := i.listenPacket(server4 + ":9999")
@@ -89,10 +89,9 @@ func TestN04_RawPackets(t *testing.T) {
 		}
 	}
 
-	// Without the capability, which is not among the default ones, there are
-	// no raw packets at all.
+	// Without the capability, which is not among the default ones, the tool can't send raw packets.
 	plain := l.start(l.spec(open, append([]string{"client"}, packets...)...)).wait()
 	if plain.Code == 0 {
-		t.Error("raw packets without CAP_NET_RAW")
+		t.Error("raw packets were sent without CAP_NET_RAW")
 	}
 }

@@ -19,11 +19,10 @@ import (
 	"github.com/mayfly-run/mayfly/test/testbed"
 )
 
-// floodMemory bounds what the shim has of this machine's memory under a flood
-// of connections that all hold as much as they may.
+// floodMemory bounds the shim's memory, in bytes, under a flood of connections that all hold as much as they may.
 const floodMemory = 256 << 20
 
-// peak watches the memory of this process's shims.
+// peak measures the memory of this process's shims.
 type peak struct {
 	stop chan struct{}
 	done chan int64
@@ -51,17 +50,18 @@ func watchShims() *peak {
 	return p
 }
 
-// end returns the most memory that one of them had.
+// end returns the most memory that any shim had, in bytes.
 func (p *peak) end() int64 {
 	close(p.stop)
 	return <-p.done
 }
 
-// shimMemory is the most that a process has had, if it is a shim of ours.
+// shimMemory returns the most memory that a process has had, in bytes, if it is a shim of this process, otherwise 0. path is
+// its file status in /proc.
 func shimMemory(path string) int64 {
 	status, err := os.ReadFile(path)
 	if err != nil {
-		return 0 // it has ended
+		return 0 // the process has ended
 	}
 	field := map[string]string{}
 	for line := range strings.Lines(string(status)) {
@@ -75,8 +75,7 @@ func shimMemory(path string) int64 {
 	return kib << 10
 }
 
-// TestN05_ManyConnections opens 10,000 connections to a server that doesn't
-// read.
+// TestN05_ManyConnections opens 10,000 connections to a server that doesn't read.
 func TestN05_ManyConnections(t *testing.T) {
 	i, l := newInternet(t), newLab(t)
 	block := make(chan struct{})
@@ -121,12 +120,12 @@ func TestN05_ManyFlows(t *testing.T) {
 	}
 }
 
-// TestN05_DeniedFloods does the same where nothing is allowed.
+// TestN05_DeniedFloods opens 20,000 connections and flows to a destination that isn't allowed.
 func TestN05_DeniedFloods(t *testing.T) {
 	l := newLab(t)
 	p := watchShims()
 	for _, kind := range []string{"tcp", "udp"} {
-		r := l.run(list("{host: good.example}"), "flood", kind, server4+":80", "20000")
+		r := l.run(listPolicy("{host: good.example}"), "flood", kind, server4+":80", "20000")
 		if n := len(r.connections); n != 1 {
 			t.Errorf("%s: %d reports", kind, n)
 		}
@@ -136,15 +135,14 @@ func TestN05_DeniedFloods(t *testing.T) {
 	}
 }
 
-// TestN05_HostSocketsAreBounded opens 300 connections, full both ways: neither
-// the tool nor the server reads what comes. What waits in the shim's sockets is
-// the host's memory, and not in the limit of the tool.
+// TestN05_HostSocketsAreBounded opens 300 connections that fill up in both directions: neither the tool nor the server reads.
+// What waits in the shim's sockets is memory of the host, and doesn't count towards the tool's limit.
 func TestN05_HostSocketsAreBounded(t *testing.T) {
 	i, l := newInternet(t), newLab(t)
 	block := make(chan struct{})
 	defer close(block)
 	port := i.serve(server4+":0", func(conn net.Conn) {
-		// The server's own queues aren't what is measured.
+		// Keep the server's own queues small, since they aren't measured.
 		if err := errors.Join(conn.(*net.TCPConn).SetWriteBuffer(4096), conn.(*net.TCPConn).SetReadBuffer(4096)); err != nil {
 			t.Error(err)
 		}
@@ -155,7 +153,7 @@ func TestN05_HostSocketsAreBounded(t *testing.T) {
 	spec.Resources.Memory = 64 << 20
 	before := testbed.SocketMemory(t, "TCP")
 	held := func() int64 { return testbed.SocketMemory(t, "TCP") - before }
-	if testbed.Unified() { // where the tool's own sockets need a limit that they fit in, and aren't what is measured
+	if testbed.Unified() { // the tool's own sockets count towards its limit there, and only the shim's are measured
 		spec.Resources.Memory = 1 << 30
 		held = func() int64 { return testbed.SocketsOf(t, "/sys/fs/cgroup/mayfly/"+wire.ShimCgroup(spec.ID)) }
 	}
@@ -186,7 +184,7 @@ func TestN05_HostSocketsAreBounded(t *testing.T) {
 	}
 }
 
-// endless never ends.
+// endless is a reader that never ends.
 type endless struct{}
 
 func (endless) Read(p []byte) (int, error) { return len(p), nil }

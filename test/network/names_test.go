@@ -9,7 +9,7 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 )
 
-// dns is the internet's name server.
+// dns is the name server of the internet. asked counts the questions by name.
 type dns struct {
 	mu    sync.Mutex
 	asked map[string]int
@@ -21,9 +21,9 @@ func (d *dns) count(name string) int {
 	return d.asked[name]
 }
 
-// nameServer answers for names with addresses, or, with a list that has "then"
-// in it, first with those before and later with those after. A name with
-// "alias" first is an alias of the second.
+// nameServer starts a name server that answers with the addresses of a name. If the list has "then" in it, the first answers
+// have the addresses before it, and later ones those after it. A name whose list begins with "alias" is an alias of the
+// second element.
 func (i *internet) nameServer(names map[string][]string) *dns {
 	d := &dns{asked: map[string]int{}}
 	conn := i.listenPacket(nameServer + ":53")
@@ -70,7 +70,7 @@ func (d *dns) answer(m *dnsmessage.Message, names map[string][]string) {
 		if a != "then" {
 			continue
 		}
-		if d.count(name) > 2 { // A and AAAA
+		if d.count(name) > 2 { // the first lookup asks for A and AAAA
 			addresses = addresses[at+1:]
 		} else {
 			addresses = addresses[:at]
@@ -90,8 +90,8 @@ func (d *dns) answer(m *dnsmessage.Message, names map[string][]string) {
 	}
 }
 
-// withNameServer starts a run on a host whose resolv.conf names the internet's
-// name server.
+// withNameServer starts a run while the host's resolv.conf names the internet's name server, waits for its end, and stores
+// the result in r.
 func (i *internet) withNameServer(start func() *live, r *result) {
 	i.t.Helper()
 	var run *live

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// ipPacket is an IPv4 packet (RFC 791).
+// ipPacket returns an IPv4 packet (RFC 791).
 func ipPacket(src, dst string, protocol byte, payload []byte) []byte {
 	p := make([]byte, 20, 20+len(payload))
 	p[0], p[8], p[9] = 0x45, 64, protocol
@@ -22,7 +22,7 @@ func ipPacket(src, dst string, protocol byte, payload []byte) []byte {
 	return append(p, payload...)
 }
 
-// udpPacket is a datagram without a sum, which IPv4 allows (RFC 768).
+// udpPacket returns a UDP datagram in an IPv4 packet. It has no checksum, which IPv4 allows (RFC 768).
 func udpPacket(src, dst string, port uint16, text string) []byte {
 	u := make([]byte, 8)
 	binary.BigEndian.PutUint16(u, 40000)
@@ -31,7 +31,7 @@ func udpPacket(src, dst string, port uint16, text string) []byte {
 	return ipPacket(src, dst, 17, append(u, text...))
 }
 
-// checksum is the internet's (RFC 1071).
+// checksum returns the internet checksum of b (RFC 1071).
 func checksum(b []byte) uint16 {
 	sum := uint32(0)
 	for i := 0; i < len(b); i += 2 {
@@ -43,7 +43,7 @@ func checksum(b []byte) uint16 {
 	return ^uint16(sum)
 }
 
-// receiveAll reads the datagrams that have arrived.
+// receiveAll returns the datagrams that have arrived.
 func receiveAll(t *testing.T, conn net.PacketConn) (out []string) {
 	t.Helper()
 	buf := make([]byte, 65536)

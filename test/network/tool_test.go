@@ -19,7 +19,7 @@ import (
 	"github.com/mayfly-run/mayfly/test/testbed"
 )
 
-// clientProgram is the client of the attacks.
+// clientProgram is the program that the attacks run in the sandbox.
 var clientProgram = testbed.Program("client")
 
 // lab makes sandboxes with a network.
@@ -35,12 +35,13 @@ func newLab(t *testing.T) *lab {
 	return &lab{t: t, engine: testbed.UnderTest(t), image: testbed.Unpack(t, imagetest.Config{}, imagetest.BusyboxLayer(t), client)}
 }
 
-// with is the lab of a subtest.
+// with returns the same lab for a subtest.
 func (l *lab) with(t *testing.T) *lab { return &lab{t: t, engine: l.engine, image: l.image} }
 
 var serial atomic.Int64
 
-func list(rules ...string) policy.Policy {
+// listPolicy returns a policy with these rules.
+func listPolicy(rules ...string) policy.Policy {
 	p := policy.Policy{Mode: policy.ModeList}
 	for _, text := range rules {
 		r, err := networktest.ParseRule(text)
@@ -55,7 +56,7 @@ func list(rules ...string) policy.Policy {
 var (
 	open       = policy.Policy{Mode: policy.ModeOpen}
 	public     = policy.Policy{Mode: policy.ModePublic}
-	everything = list("{cidr: 0.0.0.0/0}", `{cidr: "::/0"}`)
+	everything = listPolicy("{cidr: 0.0.0.0/0}", `{cidr: "::/0"}`)
 )
 
 func (l *lab) spec(p policy.Policy, args ...string) *engine.Spec {
@@ -66,14 +67,14 @@ func (l *lab) spec(p policy.Policy, args ...string) *engine.Spec {
 	}
 }
 
-// result is what came of a run.
+// result is the result of a run.
 type result struct {
 	engine.Exit
 	stdout, stderr string
 	connections    []engine.Connection
 }
 
-// outcomes are the client's lines: target, outcome.
+// outcomes returns the outcome of each target, from the client's lines.
 func (r result) outcomes() map[string]string {
 	out := map[string]string{}
 	for line := range strings.Lines(r.stdout) {
@@ -84,7 +85,7 @@ func (r result) outcomes() map[string]string {
 	return out
 }
 
-// counts are the sums of the flooding client's lines.
+// counts returns the number of attempts by outcome, from the lines of client flood.
 func (r result) counts() map[string]int {
 	out := map[string]int{}
 	for line := range strings.Lines(r.stdout) {
@@ -96,7 +97,7 @@ func (r result) counts() map[string]int {
 	return out
 }
 
-// connection is the report of a destination, if there is one.
+// connection returns the report of a destination, or nil.
 func (r result) connection(protocol, address string) *engine.Connection {
 	for i, c := range r.connections {
 		if c.Protocol == protocol && c.Address == address {
@@ -106,7 +107,7 @@ func (r result) connection(protocol, address string) *engine.Connection {
 	return nil
 }
 
-// live is a run that has started.
+// live is a run in progress.
 type live struct {
 	l              *lab
 	sandbox        engine.Sandbox
@@ -151,7 +152,7 @@ func (r *live) wait() result {
 	return result{Exit: exit, stdout: r.stdout.String(), stderr: r.stderr.String(), connections: r.connections}
 }
 
-// run runs the client, which has to succeed; what it tries needn't.
+// run runs the client, which must end with status 0; its attempts may fail.
 func (l *lab) run(p policy.Policy, args ...string) result {
 	l.t.Helper()
 	return l.runSpec(l.spec(p, append([]string{"client"}, args...)...))
@@ -166,23 +167,23 @@ func (l *lab) runSpec(spec *engine.Spec) result {
 	return r
 }
 
-// refused says that each target was refused.
+// refused checks that each target was refused.
 func (r result) refused(t *testing.T, targets ...string) {
 	t.Helper()
 	outcomes := r.outcomes()
 	for _, target := range targets {
 		if outcomes[target] != "refused" {
-			t.Errorf("%s: %q, not refused", target, outcomes[target])
+			t.Errorf("%s: got %q, want refused", target, outcomes[target])
 		}
 	}
 }
 
-// denied says that an address was denied and reported with the reason.
+// denied checks that each address was denied, and reported with a reason and a rule.
 func (r result) denied(t *testing.T, protocol string, addresses ...string) {
 	t.Helper()
 	for _, a := range addresses {
 		if c := r.connection(protocol, a); c == nil || c.Allowed || c.Reason == "" || c.Rule == "" {
-			t.Errorf("%s: report %+v", a, c)
+			t.Errorf("%s: report %+v, want one that is denied", a, c)
 		}
 	}
 }

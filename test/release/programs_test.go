@@ -1,6 +1,6 @@
 //go:build linux
 
-// Package release tests what people install: the built programs, and the archives that make release writes.
+// Package release tests what users install: the built programs, and the archives that make release writes.
 package release
 
 import (
@@ -14,7 +14,7 @@ import (
 
 var programs = []string{"mayfly", "mayfly-cel", "mayfly-shim", "mayflyd"}
 
-// TestProgramsAreStatic: a program that names no interpreter and no library runs on any distribution.
+// TestProgramsAreStatic checks that the programs name no interpreter and no library, so that they run on any distribution.
 func TestProgramsAreStatic(t *testing.T) {
 	for _, name := range programs {
 		t.Run(name, func(t *testing.T) { isStatic(t, filepath.Join(testbed.Bin(t), name)) })
@@ -38,7 +38,7 @@ func isStatic(t *testing.T, path string) {
 	}
 }
 
-// maxCommand is the most that the command may have: it is what people download first, and what each run reads.
+// maxCommand is the largest size that the command may have, in bytes: users download it first, and each run reads it.
 const maxCommand = 16 << 20
 
 func TestTheCommandIsSmall(t *testing.T) {
@@ -47,6 +47,6 @@ func TestTheCommandIsSmall(t *testing.T) {
 		t.Fatal(err)
 	}
 	if info.Size() > maxCommand {
-		t.Errorf("mayfly has %d bytes, more than %d; what is heavy belongs in mayflyd", info.Size(), maxCommand)
+		t.Errorf("mayfly has %d bytes, more than %d; heavy packages belong in mayflyd", info.Size(), maxCommand)
 	}
 }

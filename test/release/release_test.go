@@ -26,8 +26,8 @@ import (
 	"github.com/mayfly-run/mayfly/test/testbed"
 )
 
-// folderEnv names the folder of a release that make release wrote. Without it the test writes one for this machine's
-// architecture, whose package is not compressed.
+// folderEnv names the folder of a release that make release wrote. Without it the test writes a release for this machine's
+// architecture, whose Debian package is not compressed.
 const folderEnv = "MAYFLY_TEST_RELEASE"
 
 const sample = "v0.1.0-rc.1"
@@ -46,7 +46,7 @@ func folder(t *testing.T) string {
 	return dir
 }
 
-// clean is the environment without what an outer make says to inner ones.
+// clean returns the environment without the variables that an outer make passes to inner ones.
 func clean() []string {
 	return slices.DeleteFunc(os.Environ(), func(v string) bool {
 		name, _, _ := strings.Cut(v, "=")
@@ -54,7 +54,7 @@ func clean() []string {
 	})
 }
 
-// TestRelease looks at everything that a release has, as people get it.
+// TestRelease checks every file of a release, as users get it.
 func TestRelease(t *testing.T) {
 	dir := folder(t)
 	files := checkSums(t, dir)
@@ -85,7 +85,7 @@ func TestRelease(t *testing.T) {
 	}
 }
 
-// checkSums compares SHA256SUMS with the files, and returns their names: all but itself.
+// checkSums compares SHA256SUMS with the files, and returns the names of the files that it lists.
 func checkSums(t *testing.T, dir string) []string {
 	t.Helper()
 	sums, err := os.Open(filepath.Join(dir, "SHA256SUMS"))
@@ -115,7 +115,7 @@ func checkSums(t *testing.T, dir string) []string {
 	return names
 }
 
-// unpack unpacks a tarball whose files are all root's and have one time.
+// unpack unpacks a tarball, and checks that all files belong to root and have the same time. It returns the folder.
 func unpack(t *testing.T, path string) string {
 	t.Helper()
 	f, err := os.Open(path)
@@ -155,7 +155,7 @@ func unpack(t *testing.T, path string) string {
 		}
 	}
 	if len(times) != 1 {
-		t.Errorf("its files have %d times", len(times))
+		t.Errorf("its files have %d different times, want 1", len(times))
 	}
 	return dir
 }
@@ -178,7 +178,7 @@ func checkVersions(t *testing.T, bin, base string) {
 	}
 }
 
-// checkPages: each command has a man page with its flags, and the shells read the completions.
+// checkPages checks that each command has a man page, and that the shells can parse the completions.
 func checkPages(t *testing.T, share string) {
 	t.Helper()
 	pages := 0
@@ -211,7 +211,7 @@ func checkPages(t *testing.T, share string) {
 		}
 		program, err := exec.LookPath(shell)
 		if err != nil {
-			t.Logf("%s isn't installed: its completion isn't parsed", shell) // bash is, as the Makefile needs it
+			t.Logf("%s isn't installed: its completion isn't parsed", shell) // bash is always installed: the Makefile needs it
 			continue
 		}
 		if out, err := exec.CommandContext(t.Context(), program, "-n", path).CombinedOutput(); err != nil || len(out) > 0 {
@@ -243,7 +243,7 @@ func checkSBOM(t *testing.T, path, arch string) {
 	refs := map[string]bool{}
 	for _, c := range sbom.Components {
 		if refs[c.Ref] || c.Version == "" {
-			t.Errorf("%s is there twice or has no version", c.Ref)
+			t.Errorf("%s is listed twice or has no version", c.Ref)
 		}
 		refs[c.Ref] = true
 	}
@@ -252,7 +252,7 @@ func checkSBOM(t *testing.T, path, arch string) {
 		on[d.Ref] = strings.Join(d.On, "\n")
 		for _, ref := range d.On {
 			if !refs[ref] {
-				t.Errorf("%s depends on %s, which is no component", d.Ref, ref)
+				t.Errorf("%s depends on %s, which is not a component", d.Ref, ref)
 			}
 		}
 	}
@@ -261,11 +261,11 @@ func checkSBOM(t *testing.T, path, arch string) {
 		"mayfly-shim": "pkg:deb/debian/libseccomp-dev@", "mayflyd": "pkg:golang/std@1",
 	} {
 		if !strings.Contains(on[program], want) {
-			t.Errorf("%s isn't made of %s:\n%s", program, want, on[program])
+			t.Errorf("%s doesn't depend on %s:\n%s", program, want, on[program])
 		}
 	}
 	if !strings.Contains(on["mayfly-shim"], "?arch="+arch) {
-		t.Errorf("no library of mayfly-shim is one for %s", arch)
+		t.Errorf("mayfly-shim depends on no library for %s", arch)
 	}
 }
 
@@ -320,8 +320,8 @@ func checkDebian(t *testing.T, dir string, files []string, arch string) {
 	}
 }
 
-// TestReproducible: two folders with the same sources make the same programs. MAYFLY_TEST_FULL has them compiled anew, each
-// with a cache of its own.
+// TestReproducible checks that two folders with the same sources give the same programs. With MAYFLY_TEST_FULL both are
+// compiled from the beginning, each with its own cache.
 func TestReproducible(t *testing.T) {
 	names := []string{"mayfly", "mayfly-cel", "mayflyd"}
 	if os.Getenv("MAYFLY_TEST_FULL") != "" {
@@ -356,7 +356,7 @@ func TestReproducible(t *testing.T) {
 	}
 }
 
-// copySources copies what the build reads, and makes a folder a checkout of its own.
+// copySources copies the files that the build reads to a new folder.
 func copySources(t *testing.T, to string) {
 	t.Helper()
 	for _, name := range []string{"go.mod", "go.sum", "Makefile", "cmd", "internal"} {

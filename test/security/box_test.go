@@ -21,7 +21,7 @@ import (
 
 var attackerProgram = testbed.Program("attacker")
 
-// attackerLayer is a layer with the attacker and whatever else a test adds.
+// attackerLayer returns a layer with the attacker and the files of a test.
 func attackerLayer(t *testing.T, files ...imagetest.File) []byte {
 	t.Helper()
 	return imagetest.Tar(t, append([]imagetest.File{attackerProgram(t)}, files...)...)
@@ -33,18 +33,18 @@ type box struct {
 	engine testbed.Subject
 	image  testbed.Image
 	canary *canary
-	// folders are those that mounts name.
+	// folders has the paths of the host folders that mounts name.
 	folders map[string]string
 }
 
-// newBox makes the image (busybox, the attacker and more files above them) for the engine under test.
+// newBox returns a box of the engine under test, whose image has busybox, and above it the attacker and more files.
 func newBox(t *testing.T, files ...imagetest.File) *box {
 	t.Helper()
 	return boxOf(t, testbed.UnderTest(t), files...)
 }
 
-// embeddedBox is for attacks on parts that only the embedded engine has, such as its process 1, its filter of system calls
-// and what it counts of the host's kernel: they run on it, whatever engine is under test.
+// embeddedBox returns a box of the embedded engine, for attacks on parts that only this engine has: its process 1, its filter of
+// system calls, and what it counts of the host's kernel. They run on it even if another engine is under test.
 func embeddedBox(t *testing.T, files ...imagetest.File) *box {
 	t.Helper()
 	return boxOf(t, testbed.Embedded(t), files...)
@@ -63,7 +63,7 @@ var serial atomic.Int64
 
 func newID() string { return fmt.Sprintf("attack-%d-%d", time.Now().UnixNano(), serial.Add(1)) }
 
-// spec is the default profile for a command line.
+// spec returns a spec with the default profile for a command line.
 func (b *box) spec(args ...string) *engine.Spec {
 	return &engine.Spec{
 		ID: newID(), Image: b.image.Image, Args: args,
@@ -72,17 +72,17 @@ func (b *box) spec(args ...string) *engine.Spec {
 	}
 }
 
-// shell is the spec of a shell script.
+// shell returns the spec of a shell script.
 func (b *box) shell(script string) *engine.Spec { return b.spec("sh", "-c", script) }
 
-// result is what came of a run.
+// result is the result of a run.
 type result struct {
 	engine.Exit
 	stdout, stderr string
 	connections    []engine.Connection
 }
 
-// lines are the attacker's reports: what was tried, and the outcome.
+// lines returns the outcome of each attempt, from the attacker's lines. An attempt with different outcomes has all of them.
 func (r result) lines() map[string]string {
 	out := map[string]string{}
 	for line := range strings.Lines(r.stdout) {
@@ -96,7 +96,7 @@ func (r result) lines() map[string]string {
 	return out
 }
 
-// run runs a spec that has to start.
+// run runs a spec that must start.
 func (b *box) run(spec *engine.Spec, secrets engine.Secrets) result {
 	b.t.Helper()
 	r, err := b.try(spec, secrets)
@@ -106,7 +106,7 @@ func (b *box) run(spec *engine.Spec, secrets engine.Secrets) result {
 	return r
 }
 
-// attack runs the attacker.
+// attack runs the attacker, and returns the outcome of each attempt.
 func (b *box) attack(args ...string) map[string]string {
 	b.t.Helper()
 	r := b.run(b.spec(append([]string{"attacker"}, args...)...), nil)
@@ -116,7 +116,7 @@ func (b *box) attack(args ...string) map[string]string {
 	return r.lines()
 }
 
-// try runs a spec to its end. The error is that of the start, or Wait's.
+// try runs a spec to its end. The error is that of the start or of Wait.
 func (b *box) try(spec *engine.Spec, secrets engine.Secrets) (result, error) {
 	b.t.Helper()
 	l, err := b.start(spec, secrets, nil)
@@ -127,14 +127,14 @@ func (b *box) try(spec *engine.Spec, secrets engine.Secrets) (result, error) {
 	return l.wait()
 }
 
-// live is a sandbox that runs.
+// live is a running sandbox.
 type live struct {
 	b              *box
 	id             string
 	sandbox        engine.Sandbox
 	stdout, stderr *output
 	ended          chan struct{}
-	connections    []engine.Connection // valid when it has ended
+	connections    []engine.Connection // valid after the end
 	exit           engine.Exit
 	err            error
 }
@@ -162,7 +162,7 @@ func (b *box) start(spec *engine.Spec, secrets engine.Secrets, stdin io.Reader) 
 	return l, nil
 }
 
-// mustStart is start for a spec that has to start; it is closed with the test.
+// mustStart starts a spec that must start. The sandbox is closed at the end of the test.
 func (b *box) mustStart(spec *engine.Spec) *live {
 	b.t.Helper()
 	l, err := b.start(spec, nil, nil)

@@ -26,15 +26,14 @@ import (
 
 const cliImage = "test.invalid/attacker:1"
 
-// cli is the built mayfly with a home of the test's own and the attacker's
-// image in it.
+// cli is the built mayfly with its own home, which has the attacker's image.
 type cli struct {
 	t      *testing.T
 	canary *canary
 	home   string
-	tools  string // where definitions are written
+	tools  string // the folder of definitions
 	run    string // the directory of live runs
-	uid    string // of an ordinary user
+	uid    string // the user id of an ordinary user, otherwise ""
 	prefix []string
 	env    []string
 }
@@ -59,11 +58,11 @@ func (c *cli) load(files ...imagetest.File) {
 	}
 }
 
-// command is a mayfly command. It dies with the test.
+// command returns a mayfly command, to run in the folder of the definitions.
 func (c *cli) command(args ...string) *exec.Cmd {
 	argv := append(append([]string{}, c.prefix...), filepath.Join(testbed.Bin(c.t), "mayfly"))
 	if len(c.prefix) > 0 {
-		argv = c.prefix // its last word is the user's copy
+		argv = c.prefix // its last word is the user's copy of mayfly
 	}
 	argv = append(append([]string{}, argv...), args...)
 	cmd := exec.Command(argv[0], argv[1:]...)
@@ -73,7 +72,7 @@ func (c *cli) command(args ...string) *exec.Cmd {
 	return cmd
 }
 
-// tool writes a definition of the attacker's image; rest is YAML.
+// tool writes a definition with the attacker's image and returns its path. rest is the rest of the definition, as YAML.
 func (c *cli) tool(name, rest string) string {
 	c.t.Helper()
 	path := filepath.Join(c.tools, name+".yaml")
@@ -83,7 +82,7 @@ func (c *cli) tool(name, rest string) string {
 	return path
 }
 
-// done is an ended command.
+// done is the result of a command.
 type done struct {
 	stdout, stderr string
 	code           int
@@ -105,18 +104,18 @@ func (c *cli) mayfly(args ...string) done {
 	return done{out.String(), errOut.String(), cmd.ProcessState.ExitCode()}
 }
 
-// cliRun is a `mayfly run --json` under way.
+// cliRun is a running `mayfly run --json`.
 type cliRun struct {
 	c   *cli
 	cmd *exec.Cmd
 	id  string
-	// stdin is the tool's with -i.
+	// stdin is the tool's standard input, with -i.
 	stdin io.WriteCloser
 	log   *output // the tool's output, from the events
 	end   chan struct{}
 }
 
-// startRun starts one and waits until the tool has printed text.
+// startRun starts a run and waits until the tool has printed text.
 func (c *cli) startRun(path, text string, flags ...string) *cliRun {
 	c.t.Helper()
 	r := c.launch(path, flags...)
@@ -155,7 +154,7 @@ func (c *cli) launch(path string, flags ...string) *cliRun {
 				first = false
 			}
 			if e.Log != nil {
-				_, _ = r.log.Write(e.Log.Bytes()) // it never fails
+				_, _ = r.log.Write(e.Log.Bytes()) // never fails
 			}
 		}
 		_ = r.cmd.Wait()
@@ -215,8 +214,8 @@ func (r *cliRun) process(kind string) int {
 	return 0
 }
 
-// commandOf is the name that a process was started as; empty for one that has
-// ended, also when its new parent hasn't reaped it yet.
+// commandOf returns the name that a process was started as, or "" if the process has ended, even if its parent hasn't reaped it
+// yet.
 func commandOf(pid int) string {
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
 	if err != nil || len(data) == 0 {
@@ -226,7 +225,7 @@ func commandOf(pid int) string {
 	return filepath.Base(name)
 }
 
-// nothingLeft waits a moment for the last of a run to go, and lists the rest.
+// nothingLeft waits until nothing is left of a run and none of the other processes exists, and otherwise fails the test.
 func (r *cliRun) nothingLeft(others ...int) {
 	r.c.t.Helper()
 	var left []string
@@ -246,7 +245,7 @@ func (r *cliRun) nothingLeft(others ...int) {
 	}
 }
 
-// filesBelow reads every file below directories, for searching, those with several names (busybox) once.
+// filesBelow calls visit with every file below the directories. It visits a file with several names, such as busybox, once.
 func filesBelow(t *testing.T, visit func(path string, data []byte), dirs ...string) {
 	t.Helper()
 	type inode struct{ device, number uint64 }
@@ -261,7 +260,7 @@ func filesBelow(t *testing.T, visit func(path string, data []byte), dirs ...stri
 			}
 			f, err := os.Open(p)
 			if errors.Is(err, fs.ErrNotExist) {
-				return nil // it went meanwhile
+				return nil // it was removed meanwhile
 			}
 			if err != nil {
 				return err

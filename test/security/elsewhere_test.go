@@ -22,10 +22,9 @@ import (
 	"github.com/mayfly-run/mayfly/internal/image/imagetest"
 )
 
-// The tests of this file are the whole program's on rows that packages image,
-// secret and tool test in depth.
+// The tests in this file run the whole program on rows of docs/SECURITY.md that packages image, secret and tool test in depth.
 
-// loadInto loads an image of a layer into a new store with small limits.
+// loadInto loads an image with one layer into a new store with small limits.
 func loadInto(t *testing.T, layer []byte) (dir string, err error) {
 	t.Helper()
 	dir = t.TempDir()
@@ -56,7 +55,7 @@ func diskBytes(t *testing.T, dir string) (n int64) {
 	return n
 }
 
-// TestM01_LayersStayInTheirFolder: names and links that lead out are refused.
+// TestM01_LayersStayInTheirFolder checks that names and links that lead out of the layer are refused.
 func TestM01_LayersStayInTheirFolder(t *testing.T) {
 	c := newCanary(t)
 	up := strings.Repeat("../", 20) + c.path[1:]
@@ -71,10 +70,10 @@ func TestM01_LayersStayInTheirFolder(t *testing.T) {
 		}
 		c.unchanged()
 	}
-	// What is absolute means the layer's own root.
+	// An absolute path is relative to the layer's root.
 	for _, files := range [][]imagetest.File{
 		{{Name: c.path, Body: "attack"}},
-		{{Name: "f", Type: tar.TypeLink, Link: c.path}, {Name: "f", Body: "attack"}}, // the link is gone before it is made
+		{{Name: "f", Type: tar.TypeLink, Link: c.path}, {Name: "f", Body: "attack"}}, // the file replaces the link before it would be made
 	} {
 		if _, err := loadInto(t, imagetest.Tar(t, files...)); err != nil {
 			t.Error(err)
@@ -83,7 +82,7 @@ func TestM01_LayersStayInTheirFolder(t *testing.T) {
 	}
 }
 
-// TestM02_DevicesAndOverlayAttributesAreDropped looks at the unpacked layer.
+// TestM02_DevicesAndOverlayAttributesAreDropped checks that an unpacked layer has neither devices nor extended attributes.
 func TestM02_DevicesAndOverlayAttributesAreDropped(t *testing.T) {
 	dir, err := loadInto(t, imagetest.Tar(t,
 		imagetest.File{Name: "disk", Type: tar.TypeBlock}, imagetest.File{Name: "mem", Type: tar.TypeChar},
@@ -111,7 +110,7 @@ func TestM02_DevicesAndOverlayAttributesAreDropped(t *testing.T) {
 	}
 }
 
-// TestM03_BombsStopAtTheBudget: zeros that are far smaller when compressed, and many entries.
+// TestM03_BombsStopAtTheBudget loads layers that are far larger than they are compressed, and one with many entries.
 func TestM03_BombsStopAtTheBudget(t *testing.T) {
 	large := imagetest.Tar(t, imagetest.File{Name: "zeros", Body: strings.Repeat("\x00", 160<<20)})
 	many := make([]imagetest.File, 20_000)
@@ -129,8 +128,8 @@ func TestM03_BombsStopAtTheBudget(t *testing.T) {
 	}
 }
 
-// TestM04_RegistriesThatLie serves another layer of the same size, one without
-// end and one that is cut off. Nothing of it is stored.
+// TestM04_RegistriesThatLie serves another layer of the same size, a layer without end and one that is cut off, and checks
+// that nothing of them is stored.
 func TestM04_RegistriesThatLie(t *testing.T) {
 	layer := imagetest.Tar(t, imagetest.File{Name: "f", Body: strings.Repeat("0123456789", 10_000)})
 	other := imagetest.Tar(t, imagetest.File{Name: "f", Body: strings.Repeat("9876543210", 10_000)})
@@ -155,7 +154,7 @@ func TestM04_RegistriesThatLie(t *testing.T) {
 		imagetest.Push(t, r.Host+"/app:1", imagetest.Config{}, layer)
 		c := &cli{t: t, canary: newCanary(t), home: t.TempDir(), tools: t.TempDir()}
 		c.env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + c.home, "MAYFLY_HOME=" + c.home}
-		d := c.mayfly("image", "pull", r.Host+"/app:1") // killed at the end of all patience, it has no status
+		d := c.mayfly("image", "pull", r.Host+"/app:1") // killed after testbed.Patience, it has no status
 		if d.code <= 0 || d.stderr == "" {
 			t.Errorf("%s: %+v", name, d)
 		}
@@ -165,8 +164,8 @@ func TestM04_RegistriesThatLie(t *testing.T) {
 	}
 }
 
-// TestM05_CredentialsStayWithTheirRegistry has a registry send the client for
-// a token, and for a layer, to another host.
+// TestM05_CredentialsStayWithTheirRegistry checks a registry that sends the client to another host, for a token and for a
+// layer: that host must not get the credentials.
 func TestM05_CredentialsStayWithTheirRegistry(t *testing.T) {
 	password := "PASSWORD-OF-THE-REGISTRY"
 	auth := base64.StdEncoding.EncodeToString([]byte("user:" + password))
@@ -187,7 +186,7 @@ func TestM05_CredentialsStayWithTheirRegistry(t *testing.T) {
 		}
 		http.Error(w, "", http.StatusUnauthorized)
 	})
-	// The settings let it lead there, without credentials.
+	// The settings allow the redirect, which must go without credentials.
 	c := newPuller(t, `{"registries": {"`+r.Host+`": {"redirect_hosts": [localhost]}}}`)
 	config := filepath.Join(c.home, ".docker", "config.json")
 	for _, err := range []error{os.MkdirAll(filepath.Dir(config), 0o700), os.WriteFile(config, []byte(`{"auths": {"`+r.Host+`": {"auth": "`+auth+`"}}}`), 0o600)} {
@@ -206,8 +205,7 @@ func TestM05_CredentialsStayWithTheirRegistry(t *testing.T) {
 	}
 }
 
-// TestS02_PrintedSecretsAreMasked prints a secret in each encoding, and split
-// over writes of a byte, through the whole program.
+// TestS02_PrintedSecretsAreMasked prints a secret in each encoding, and in writes of one byte, through the whole program.
 func TestS02_PrintedSecretsAreMasked(t *testing.T) {
 	c := newCLI(t)
 	const value = "s3cret+v4lue/with=signs&\"quotes\""
@@ -233,7 +231,7 @@ script: |
 			t.Errorf("%v: %+v", flags, d)
 		}
 		for offset := range 3 {
-			// The whole groups of four that the secret alone decides.
+			// The complete groups of four characters that depend only on the secret.
 			encoded := base64.StdEncoding.EncodeToString([]byte("xy"[:offset] + value))[4:36]
 			if strings.Contains(text, encoded) {
 				t.Errorf("%v: it shows base64 at offset %d: %s", flags, offset, text)
@@ -247,8 +245,8 @@ script: |
 	}
 }
 
-// TestS02_StructuresAreMaskedByTheirLeaves prints parts of a kubeconfig and of
-// a service account as tools do, and what looks like the rest of them.
+// TestS02_StructuresAreMaskedByTheirLeaves prints the secret values of a kubeconfig and of a service account as tools do, and
+// texts that look like the rest of them, which must not be masked.
 func TestS02_StructuresAreMaskedByTheirLeaves(t *testing.T) {
 	c := newCLI(t)
 	const line1, line2 = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASC", "BKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj"
@@ -289,8 +287,7 @@ script: |
 	}
 }
 
-// TestS05_YAMLBombs gives the whole program definitions that grow, and bounds
-// its time and memory.
+// TestS05_YAMLBombs gives the whole program definitions that would grow, and bounds its processor time and memory.
 func TestS05_YAMLBombs(t *testing.T) {
 	c := &cli{t: t, canary: newCanary(t), home: t.TempDir(), tools: t.TempDir()}
 	c.env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + c.home, "MAYFLY_HOME=" + c.home}
@@ -301,8 +298,8 @@ func TestS05_YAMLBombs(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	program := resident(t, out) // what the program takes for itself
-	// A harmless definition of the most bytes is the measure of the processor's time, whatever the machine.
+	program := resident(t, out) // the memory of the program itself
+	// The bound on processor time is relative to a harmless definition of about the largest size on this machine.
 	harmless := c.command("validate", c.tool("harmless", "script: |\n"+strings.Repeat("  a, b: [c] - {d}\n", 55_000)))
 	if out, err := harmless.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
@@ -319,7 +316,7 @@ func TestS05_YAMLBombs(t *testing.T) {
 	} {
 		path := c.tool("bomb", text)
 		for _, verb := range []string{"validate", "run"} {
-			// A child of this large process would inherit its peak (getrusage(2)); one of busybox's doesn't.
+			// A child of this large process would inherit its peak memory (getrusage(2)). A child of busybox doesn't.
 			cmd := c.command(verb, path)
 			cmd.Args = append([]string{"busybox", "time", "-v"}, cmd.Args...)
 			cmd.Path = "/bin/busybox"
@@ -341,7 +338,7 @@ func TestS05_YAMLBombs(t *testing.T) {
 	}
 }
 
-// resident is the peak memory in KiB that time -v reports.
+// resident returns the peak memory in KiB that time -v reports.
 func resident(t *testing.T, out []byte) (n int64) {
 	t.Helper()
 	_, rest, _ := strings.Cut(string(out), "Maximum resident set size (kbytes): ")

@@ -4,8 +4,8 @@ package security
 
 import "testing"
 
-// TestI07_GVisorLeavesTheHostsDevices: a tool without input has the host's
-// /dev/null for one, and runtimes may change the owner of what they are given.
+// TestI07_GVisorLeavesTheHostsDevices checks that gVisor doesn't change the owner of the host's /dev/null, which is the
+// standard input of a tool without input. Runtimes may change the owner of the streams that they get.
 func TestI07_GVisorLeavesTheHostsDevices(t *testing.T) {
 	b := newBox(t)
 	spec := b.gvisor("echo ran; cat")

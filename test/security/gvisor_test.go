@@ -15,7 +15,7 @@ import (
 	"github.com/mayfly-run/mayfly/test/testbed"
 )
 
-// gvisor is a spec under Debian's runsc, which test/setup.sh installs.
+// gvisor returns the spec of a shell script under Debian's runsc, which test/setup.sh installs.
 func (b *box) gvisor(script string) *engine.Spec {
 	b.t.Helper()
 	if _, err := exec.LookPath("runsc"); err != nil {
@@ -23,12 +23,11 @@ func (b *box) gvisor(script string) *engine.Spec {
 	}
 	spec := b.shell(script)
 	spec.Security.Runtime = "gvisor"
-	spec.Resources.PIDs = 256 // gVisor's own threads count
+	spec.Resources.PIDs = 256 // includes gVisor's own threads
 	return spec
 }
 
-// TestI06_GVisor runs tools under gVisor: its kernel answers, and what the
-// profile promises holds.
+// TestI06_GVisor checks that tools under gVisor run on gVisor's kernel, and that the promises of the profile hold.
 func TestI06_GVisor(t *testing.T) {
 	b := newBox(t)
 	t.Run("kernel and streams", func(t *testing.T) {
@@ -47,7 +46,7 @@ func TestI06_GVisor(t *testing.T) {
 				t.Errorf("%s is %q", key, got[key])
 			}
 		}
-		if got["Seccomp"] != "2" { // its /proc doesn't show no_new_privs
+		if got["Seccomp"] != "2" { // gVisor's /proc doesn't show no_new_privs
 			t.Errorf("%v", got)
 		}
 		for _, attack := range []string{"mounts", "namespaces", "sockets"} {
@@ -77,7 +76,7 @@ func TestI06_GVisor(t *testing.T) {
 		spec.Network = network.Policy{Mode: network.ModePublic}
 		r := b.run(spec, nil)
 		for what, outcome := range r.lines() {
-			if outcome != "ECONNREFUSED" { // what is denied is reset at once
+			if outcome != "ECONNREFUSED" { // a denied connection is reset immediately
 				t.Errorf("%s: %s", what, outcome)
 			}
 		}
@@ -127,8 +126,8 @@ func TestI06_GVisor(t *testing.T) {
 	})
 }
 
-// TestGVisorRunsPrograms: what the C library falls back from on other kernels, it falls back from there: Debian 12's starts
-// threads and looks up names. What would enlarge queues of the host's sockets stays refused.
+// TestGVisorRunsPrograms checks that Debian 12's C library, which falls back if a kernel lacks a call, starts threads and looks
+// up names under gVisor. Options that would enlarge the queues of the host's sockets must stay refused.
 func TestGVisorRunsPrograms(t *testing.T) {
 	c := newCLI(t)
 	if d := c.mayfly("image", "load", "--input", filepath.Join(testbed.Root(), ".build/images/python.tar")); d.code != 0 {

@@ -20,8 +20,7 @@ import (
 	"github.com/mayfly-run/mayfly/test/testbed"
 )
 
-// canary is a file on the host that anybody may read and write: only a sandbox's
-// walls keep its tool from it.
+// canary is a file on the host that everyone may read and write. Only the sandbox keeps its tool from it.
 type canary struct {
 	t       *testing.T
 	dir     string
@@ -31,8 +30,7 @@ type canary struct {
 
 func newCanary(t *testing.T) *canary {
 	t.Helper()
-	// Not t.TempDir: its parent's name is known only to the test, but a folder
-	// that others may not search would hide a hole.
+	// This isn't t.TempDir, since a folder that other users can't search would hide a hole.
 	dir, err := os.MkdirTemp("/var/tmp", "canary-")
 	if err != nil {
 		t.Fatal(err)
@@ -62,7 +60,7 @@ func newCanary(t *testing.T) *canary {
 	return c
 }
 
-// unchanged checks the file and that nothing lies beside it.
+// unchanged checks that the file is unchanged, and that no other file is beside it.
 func (c *canary) unchanged() {
 	c.t.Helper()
 	data, err := os.ReadFile(c.path)
@@ -78,7 +76,7 @@ func (c *canary) unchanged() {
 	}
 }
 
-// unseenIn checks that what came out of a sandbox doesn't have the content.
+// unseenIn checks that a text from a sandbox doesn't have the content of the canary.
 func (c *canary) unseenIn(text string) {
 	c.t.Helper()
 	if strings.Contains(text, c.content) {
@@ -86,8 +84,8 @@ func (c *canary) unseenIn(text string) {
 	}
 }
 
-// hostState describes what no run may change: the devices that every sandbox
-// has too, and the programs that Mayfly executes.
+// hostState describes what no run may change: the host's devices that every sandbox has too, files of the host, and the
+// programs that Mayfly executes.
 func hostState(t *testing.T) map[string]string {
 	t.Helper()
 	state := map[string]string{}
@@ -109,8 +107,8 @@ func hostState(t *testing.T) map[string]string {
 	return state
 }
 
-// repair gives a device of the host its owner and mode back: a test that finds a
-// hole must not leave the host without /dev/null.
+// repair restores the owner and mode of a device of the host: a test that finds a hole must not leave the host without
+// /dev/null.
 func repair(t *testing.T, path string) {
 	t.Helper()
 	if info, err := os.Stat(path); err != nil || info.Mode()&os.ModeCharDevice == 0 {
@@ -121,7 +119,7 @@ func repair(t *testing.T, path string) {
 	}
 }
 
-// describe gives type, mode, owner and device numbers, and the hash of a file.
+// describe returns the type, mode, owner and device number of a file, and the hash of its content.
 func describe(t *testing.T, path string) string {
 	t.Helper()
 	info, err := os.Stat(path)
@@ -147,11 +145,11 @@ func describe(t *testing.T, path string) string {
 	return text
 }
 
-// ownLine is the user of a test, who may come and go by another checkout's tests (passwd(5)).
+// ownLine matches the line of testUser in a file such as /etc/passwd (passwd(5)). Tests of another checkout may add and remove
+// that user.
 var ownLine = regexp.MustCompile(`(?m)^` + testUser + `:.*\n`)
 
-// gone checks that nothing is left of a run: no directory, no cgroup, and no
-// process that was in it.
+// gone checks that no directory, cgroup, mount or process of a run is left.
 func (b *box) gone(id string) {
 	b.t.Helper()
 	for _, what := range leftOf(b.t, "/run/mayfly", id) {
@@ -159,7 +157,7 @@ func (b *box) gone(id string) {
 	}
 }
 
-// leftOf lists what a run has on the host.
+// leftOf lists what a run has on the host. dir is the directory of live runs.
 func leftOf(t *testing.T, dir, id string) []string {
 	t.Helper()
 	var left []string
@@ -187,8 +185,7 @@ func leftOf(t *testing.T, dir, id string) []string {
 	return left
 }
 
-// pidsOf are the processes that are in a run's cgroup, by what each process
-// says itself (cgroups(7)).
+// pidsOf returns the processes in the cgroup of a run, from /proc/PID/cgroup (cgroups(7)).
 func pidsOf(t *testing.T, id string) []int {
 	t.Helper()
 	files, err := filepath.Glob("/proc/[0-9]*/cgroup")
@@ -198,9 +195,9 @@ func pidsOf(t *testing.T, id string) []int {
 	var pids []int
 	for _, f := range files {
 		data, err := os.ReadFile(f)
-		// One that has ended and that its parent hasn't reaped yet has no command line.
+		// A process that has ended and that its parent hasn't reaped yet has no command line.
 		command, _ := os.ReadFile(filepath.Join(filepath.Dir(f), "cmdline"))
-		// The shim's own cgroup has a name beside the run's.
+		// The name of the shim's own cgroup, ID.shim, doesn't match.
 		if err == nil && len(command) > 0 && strings.Contains(string(data), id+"\n") {
 			pid, err := strconv.Atoi(filepath.Base(filepath.Dir(f)))
 			if err != nil {

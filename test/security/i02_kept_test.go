@@ -14,10 +14,9 @@ import (
 	"github.com/mayfly-run/mayfly/internal/engine"
 )
 
-// TestI02_AKeptSandboxIsATrap: a tool moves the folder that its HOME is in, or
-// its working directory, and leaves a link to the host's root in its place. A
-// shell is a second container on the same folders: it sees the sandbox's, never
-// the host's. A shell may be refused instead.
+// TestI02_AKeptSandboxIsATrap checks a tool that moves the folder of its HOME or of its working directory, and leaves a link to
+// / in its place. A shell is a second container on the same folders. It must see those of the sandbox, never those of the host,
+// or be refused.
 func TestI02_AKeptSandboxIsATrap(t *testing.T) {
 	b := newBox(t)
 	at := filepath.Dir(b.canary.path)
@@ -35,7 +34,7 @@ func TestI02_AKeptSandboxIsATrap(t *testing.T) {
 			spec := b.shell("cd " + top + " && mv x y && ln -s / x; exit 1")
 			spec.Environment = []engine.Variable{{Name: "HOME", Value: c.home}}
 			spec.WorkingDir, spec.Security.Runtime = c.workdir, c.runtime
-			spec.Resources.PIDs = 512 // gVisor's own threads count
+			spec.Resources.PIDs = 512 // includes gVisor's own threads
 			b.keep(t, spec)
 			canary := filepath.Base(b.canary.path)
 			said, code, err := b.look(spec, "sh", "-c", "cat "+canary+" $HOME/"+canary+" "+b.canary.path+"; grep -c . /proc/self/mountinfo; echo over")
@@ -54,12 +53,12 @@ func TestI02_AKeptSandboxIsATrap(t *testing.T) {
 	}
 }
 
-// TestShellsLeaveNothingBehind: what the shim mounts for a shell goes with it, however many there are.
+// TestShellsLeaveNothingBehind checks that the mounts that the shim makes for shells disappear with the shells.
 func TestShellsLeaveNothingBehind(t *testing.T) {
 	b := newBox(t)
 	spec := b.shell("exit 1")
 	b.keep(t, spec)
-	shims := slices.DeleteFunc(pidsOf(t, spec.ID+".shim"), func(pid int) bool { return commandOf(pid) != "mayfly-shim" }) // the holder may be there, too
+	shims := slices.DeleteFunc(pidsOf(t, spec.ID+".shim"), func(pid int) bool { return commandOf(pid) != "mayfly-shim" }) // or the holder
 	if len(shims) != 1 {
 		t.Fatalf("its shims are %d", shims)
 	}
@@ -71,7 +70,7 @@ func TestShellsLeaveNothingBehind(t *testing.T) {
 	for range 3 {
 		said, code, err := b.look(spec, "sh", "-c", limits)
 		limit, _ := strconv.ParseInt(strings.TrimSpace(said), 10, 64)
-		if err != nil || code != 0 || limit <= 0 || limit > spec.Resources.Memory { // less by what files there are
+		if err != nil || code != 0 || limit <= 0 || limit > spec.Resources.Memory { // less than the limit, by the memory of files
 			t.Errorf("the shell: %d, %v, and its memory limit is %q", code, err, said)
 		}
 		data, err := os.ReadFile(fmt.Sprintf("/proc/%d/mountinfo", shims[0]))

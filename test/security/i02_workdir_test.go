@@ -13,16 +13,15 @@ import (
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
-// TestI02_WorkingDirByDescriptorIsRejected tries working directories that lead
-// to a descriptor which the runtime has open (CVE-2024-21626), as an image's
-// configuration may have them, plain and through links.
+// TestI02_WorkingDirByDescriptorIsRejected tries working directories, which an image's configuration may contain, that lead to a
+// descriptor that the runtime has open (CVE-2024-21626), directly and through links.
 func TestI02_WorkingDirByDescriptorIsRejected(t *testing.T) {
 	var links []imagetest.File
 	for fd := 3; fd < 12; fd++ {
 		links = append(links, link(fmt.Sprintf("fd%d", fd), fmt.Sprintf("/proc/self/fd/%d", fd)))
 	}
 	links = append(links, link("cwd1", "/proc/1/cwd"), link("procs", "/proc"),
-		// What the links lead to, as directories of the image, so that it is there before /proc is mounted.
+		// The targets of the links, as directories of the image, so that they exist before /proc is mounted.
 		imagetest.File{Name: "proc/self/"}, imagetest.File{Name: "proc/self/fd/"}, imagetest.File{Name: "proc/self/fd/7/"}, imagetest.File{Name: "proc/1/"}, imagetest.File{Name: "proc/1/cwd/"})
 	b := newBox(t, links...)
 	var dirs []string
@@ -48,7 +47,7 @@ func TestI02_WorkingDirByDescriptorIsRejected(t *testing.T) {
 	}
 }
 
-// TestI02_WorkingDirInTheDefinition is refused when the tool is read.
+// TestI02_WorkingDirInTheDefinition checks that such a working directory is refused when the definition is read.
 func TestI02_WorkingDirInTheDefinition(t *testing.T) {
 	for _, dir := range []string{"/proc/self/fd/7", "/proc/1/cwd", "/proc", "/dev/fd/7", "/sys", "../x", "/a/../proc/self/fd/7"} {
 		_, err := tool.Parse("t.yaml", []byte("name: t\nimage: x\ncommand: [sh]\nworking_dir: "+dir+"\n"))
@@ -58,8 +57,8 @@ func TestI02_WorkingDirInTheDefinition(t *testing.T) {
 	}
 }
 
-// TestI02_HomeByDescriptorIsNotUsed is the same by the variable HOME and by
-// the image's passwd, since Mayfly makes the home writable: it is /root then.
+// TestI02_HomeByDescriptorIsNotUsed tries the same with the variable HOME and with the home in the image's passwd, since
+// Mayfly makes the home writable. The home must be /root instead.
 func TestI02_HomeByDescriptorIsNotUsed(t *testing.T) {
 	b := newBox(t, imagetest.File{Name: "etc/passwd", Body: "root:x:0:0::/root:/bin/sh\nevil:x:1:1::/proc/self/fd/7:/bin/sh\nsvc:x:2:2::/dev/null:/bin/false\n"},
 		link("home7", "/proc/self/fd/7"), link("loop", "/loop"))
@@ -78,7 +77,7 @@ func TestI02_HomeByDescriptorIsNotUsed(t *testing.T) {
 	for _, user := range []string{"evil", "svc"} {
 		look("user "+user, func(spec *engine.Spec) { spec.User = user })
 	}
-	// What the image makes of /root is checked, too.
+	// The image's /root is checked too.
 	b = newBox(t, link("root", "/proc/self/fd/7"))
 	spec := b.shell("cd; pwd; ls -la")
 	var invalid *engine.InvalidError

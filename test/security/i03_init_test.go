@@ -12,9 +12,8 @@ import (
 	"github.com/mayfly-run/mayfly/test/testbed"
 )
 
-// TestI03_TheInitCantBeOverwritten tries to write to the program of every
-// process in sight while the sandbox starts and runs. That mayfly-shim's hash
-// is unchanged is checked at each test's end; see hostState.
+// TestI03_TheInitCantBeOverwritten tries to write to the program of every visible process while the sandbox starts and runs. At
+// the end of each test, the canary also checks the hash of mayfly-shim; see hostState.
 func TestI03_TheInitCantBeOverwritten(t *testing.T) {
 	b := newBox(t, imagetest.File{Name: "bin/self", Body: "#!/proc/self/exe\n", Mode: 0o755},
 		link("bin/init", "/proc/self/exe"), link("bin/one", "/proc/1/exe"))
@@ -29,8 +28,7 @@ func TestI03_TheInitCantBeOverwritten(t *testing.T) {
 			t.Errorf("%s: %s", what, outcome)
 		}
 	}
-	// The runtime must not be executed again in the sandbox's name
-	// (CVE-2019-5736: the command is a script whose interpreter is the runtime).
+	// The sandbox must not execute the runtime again (CVE-2019-5736: the command is a script whose interpreter is the runtime).
 	for _, command := range []string{"self", "/bin/self", "init", "/bin/init", "one", "/proc/self/exe", "/proc/1/exe", "/proc/self/fd/5"} {
 		r, err := b.try(b.spec(command, "supervise"), nil)
 		if err == nil && r.Code == 0 {
@@ -45,8 +43,7 @@ func TestI03_TheInitCantBeOverwritten(t *testing.T) {
 	}
 }
 
-// TestI03_TheHolderCantBeLookedInto tries everything on process 1, as root of
-// the sandbox and as an ordinary user of it.
+// TestI03_TheHolderCantBeLookedInto tries to inspect process 1, as root of the sandbox and as an ordinary user of it.
 func TestI03_TheHolderCantBeLookedInto(t *testing.T) {
 	b := embeddedBox(t)
 	for _, user := range []string{"", "1000:1000"} {
@@ -60,7 +57,8 @@ func TestI03_TheHolderCantBeLookedInto(t *testing.T) {
 	}
 }
 
-// TestI03_TheHolderTellsNothingOfTheHostsMounts: what is below process 1's root is in files that anybody may read.
+// TestI03_TheHolderTellsNothingOfTheHostsMounts checks that the files that list the mounts below process 1's root, which
+// everyone may read, are empty.
 func TestI03_TheHolderTellsNothingOfTheHostsMounts(t *testing.T) {
 	b := embeddedBox(t)
 	for _, file := range []string{"mounts", "mountinfo"} {
@@ -71,8 +69,8 @@ func TestI03_TheHolderTellsNothingOfTheHostsMounts(t *testing.T) {
 	}
 }
 
-// TestI03_TheShimIsNotWritableByTheSandboxsRoot: its root is another id of the
-// host, so that even an open descriptor couldn't be reopened for writing.
+// TestI03_TheShimIsNotWritableByTheSandboxsRoot checks that other users can't write to mayfly-shim. The sandbox's root has
+// another user id on the host, so it couldn't even reopen an open descriptor for writing.
 func TestI03_TheShimIsNotWritableByTheSandboxsRoot(t *testing.T) {
 	info, err := os.Stat(filepath.Join(testbed.Bin(t), "mayfly-shim"))
 	if err != nil {

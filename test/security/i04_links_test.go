@@ -13,10 +13,9 @@ import (
 	"github.com/mayfly-run/mayfly/test/testbed"
 )
 
-// TestI04_ImageLinksStayInside starts images whose directories are links to the
-// host's, and has the tool write wherever Mayfly mounts something. Each run may
-// fail to start, or work on something that is the sandbox's own; the canary and
-// the host's files stay as they are.
+// TestI04_ImageLinksStayInside starts images whose directories are links to the host's, with a tool that writes wherever Mayfly
+// mounts something. Each run may fail to start, or change something of the sandbox itself. The canary and the host's files must
+// not change.
 func TestI04_ImageLinksStayInside(t *testing.T) {
 	c := newCanary(t)
 	up := strings.Repeat("../", 12)
@@ -30,7 +29,7 @@ func TestI04_ImageLinksStayInside(t *testing.T) {
 	}
 }
 
-// runLinked runs one such image with every kind of mount.
+// runLinked runs an image with a link from place to to, with every kind of mount.
 func runLinked(t *testing.T, c *canary, place, to string) {
 	t.Helper()
 	var files []imagetest.File
@@ -60,10 +59,10 @@ func runLinked(t *testing.T, c *canary, place, to string) {
 	}
 }
 
-// links are unpacked once for the whole test: an image is busybox and one link.
+// linkStores has a store for each test, so that a test unpacks the layer of busybox only once.
 var linkStores = map[*testing.T]*image.Store{}
 
-// imageOf makes an image of busybox and files, in one store a test.
+// imageOf returns an image of busybox and files, in the store of the test.
 func imageOf(t *testing.T, files ...imagetest.File) testbed.Image {
 	t.Helper()
 	store := linkStores[t]

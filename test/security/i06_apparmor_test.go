@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// TestI06_AppArmor: where AppArmor is active, the tool is under its profile; and what it denies is denied by it as well.
+// TestI06_AppArmor checks that the tool is under its profile if AppArmor is active, and that its own signals and files work.
 func TestI06_AppArmor(t *testing.T) {
 	enabled, err := os.ReadFile("/sys/module/apparmor/parameters/enabled")
 	active := err == nil && strings.TrimSpace(string(enabled)) == "Y"

@@ -12,13 +12,13 @@ import (
 	"github.com/mayfly-run/mayfly/internal/image/imagetest"
 )
 
-// refused are the outcomes of an attack that met a wall.
+// refused reports whether the outcome of an attempt is that it was refused.
 func refused(outcome string) bool {
 	return outcome == "EPERM" || outcome == "ENOSYS" || outcome == "EACCES" || outcome == "EROFS"
 }
 
-// TestI06_NoMounts tries to mount, the cgroup hierarchies above all, as root of
-// the sandbox and in namespaces of the attacker's own.
+// TestI06_NoMounts tries to mount file systems, above all the cgroup hierarchies, as root of the sandbox and in namespaces that
+// the attacker tries to make.
 func TestI06_NoMounts(t *testing.T) {
 	b := newBox(t)
 	writable := b.spec("attacker", "mounts")
@@ -34,15 +34,14 @@ func TestI06_NoMounts(t *testing.T) {
 			}
 		}
 	}
-	// busybox's own, which falls back to other calls.
+	// busybox's programs, which fall back to other system calls.
 	r := b.run(b.shell(`unshare -Ur true; unshare -r mount -t cgroup -o memory none /tmp; mount -t cgroup2 none /tmp`), nil)
 	if r.stdout != "" || strings.Count(r.stderr, "ermi") < 3 {
 		t.Errorf("%+v", r)
 	}
 }
 
-// TestI06_ItsOwnCgroup: what a tool sees of cgroups is its own, with its limits,
-// from its root down, and of no other run.
+// TestI06_ItsOwnCgroup checks that a tool sees only its own cgroup, as the root and with its limits, and none of another run.
 func TestI06_ItsOwnCgroup(t *testing.T) {
 	b := embeddedBox(t)
 	b.mustStart(b.shell("sleep 100"))
@@ -56,14 +55,14 @@ func TestI06_ItsOwnCgroup(t *testing.T) {
 	if want := fmt.Sprintf("%d\n/\n/ ro,nosuid,nodev,noexec,relatime\n", spec.Resources.Memory); !strings.HasPrefix(r.stdout, want) {
 		t.Errorf("%q, want %q…", r.stdout, want)
 	}
-	// Its processes: the shell, find and what stands behind it.
+	// Its processes are the shell, find, and those of the pipe after find.
 	if n, err := strconv.Atoi(strings.TrimSpace(r.stdout[strings.LastIndex(strings.TrimSpace(r.stdout), "\n")+1:])); err != nil || n > 6 || strings.Count(r.stdout, "\n") != 4 {
 		t.Errorf("%+v", r)
 	}
 }
 
-// TestI06_ReadOnlyRootAndItsMounts checks the options of each mount: only what
-// the profile makes writable is, and nothing honours setuid bits or devices.
+// TestI06_ReadOnlyRootAndItsMounts checks the options of each mount: only the mounts that the profile makes writable are
+// writable, and no mount honours setuid bits or devices.
 // A kernel of the sandbox's own shows no such options: I07 and I10 try them.
 func TestI06_ReadOnlyRootAndItsMounts(t *testing.T) {
 	b := newBox(t, imagetest.File{Name: "home/tool/"})
@@ -77,7 +76,7 @@ func TestI06_ReadOnlyRootAndItsMounts(t *testing.T) {
 		at, options := fields[1], ","+fields[3]+","
 		switch {
 		case strings.HasPrefix(at, "/proc/") || strings.HasPrefix(at, "/sys/") || strings.HasPrefix(at, "/dev/") && !writable[at]:
-			single++ // masks and devices: I12 and I07 look at what they do
+			single++ // masks and devices, which the tests of I12 and I07 check
 			continue
 		case at == "/proc" || at == "/sys" && b.engine.OwnKernel:
 		case strings.Contains(options, ",rw,") && !writable[at]:

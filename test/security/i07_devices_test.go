@@ -16,8 +16,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/image/imagetest"
 )
 
-// TestI07_NoDevices tries to make device nodes in every writable place, and
-// lists those that are there.
+// TestI07_NoDevices tries to make device nodes in every writable place, and lists the devices that exist.
 func TestI07_NoDevices(t *testing.T) {
 	b := newBox(t,
 		imagetest.File{Name: "disk", Type: tar.TypeBlock, Mode: 0o666}, // 0:0; devices of an image are dropped (M02)
@@ -46,7 +45,7 @@ func TestI07_NoDevices(t *testing.T) {
 					t.Errorf("%s: %s: %s", name, what, outcome)
 				}
 			case strings.HasPrefix(what, "TIOC"):
-				// Without a terminal they are refused whoever asks.
+				// Without a terminal the kernel refuses these to everyone.
 				if outcome == "done" {
 					t.Errorf("%s: %s: %s", name, what, outcome)
 				}
@@ -70,9 +69,9 @@ func TestI07_NoDevices(t *testing.T) {
 	}
 }
 
-// TestI07_TheHostsDevicesKeepTheirOwner: the tool's streams are changed to its
-// user when they are pipes, and once that changed the host's /dev/null, which
-// is a tool's input when there is none. hostState compares them.
+// TestI07_TheHostsDevicesKeepTheirOwner checks that the host's devices keep their owner and mode. Pipes that are the tool's
+// streams get the tool's user as their owner; an earlier version changed the host's /dev/null like this, which is the standard
+// input of a tool without input. hostState also compares the devices.
 func TestI07_TheHostsDevicesKeepTheirOwner(t *testing.T) {
 	b := newBox(t)
 	for _, user := range []string{"", "1000:1000", "nobody"} {
@@ -96,7 +95,8 @@ func TestI07_TheHostsDevicesKeepTheirOwner(t *testing.T) {
 	}
 }
 
-// TestI07_DevicesAreTheRunsOwn: what a tool marks or locks of its devices is neither the host's nor another run's.
+// TestI07_DevicesAreTheRunsOwn checks that watches and locks on a tool's devices affect neither the host's devices nor those of
+// another run.
 func TestI07_DevicesAreTheRunsOwn(t *testing.T) {
 	b := embeddedBox(t)
 	type marking struct {
@@ -136,7 +136,7 @@ func TestI07_DevicesAreTheRunsOwn(t *testing.T) {
 		}
 	}
 	for i, m := range runs {
-		_ = m.end.Close() // it never fails
+		_ = m.end.Close() // never fails
 		r, err := m.wait()
 		got := r.lines()
 		if err != nil || got["seen"] != "0" || got["own seen"] != "true" {

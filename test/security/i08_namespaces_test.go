@@ -17,7 +17,7 @@ func TestI08_NoNamespaces(t *testing.T) {
 		for what, outcome := range got {
 			want := "EPERM"
 			if strings.HasPrefix(what, "clone3") {
-				want = "ENOSYS" // its flags are in memory, where a filter can't see them
+				want = "ENOSYS" // clone3's flags are in memory, where a filter can't see them
 			}
 			for part := range strings.FieldsSeq(outcome) {
 				if part != want && (what != "setns" || part != "EACCES") && (!b.engine.OwnKernel || part != "ENOSYS") {

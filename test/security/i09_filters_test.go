@@ -4,19 +4,18 @@ package security
 
 import "testing"
 
-// TestI09_Filters tries to give the kernel programs of classic BPF to compile:
-// they would fill a limit of the host's (net.core.bpf_jit_limit), after which
-// no process gets a filter, and no run starts.
+// TestI09_Filters tries to give the kernel programs of classic BPF to compile. They would use up a limit of the host
+// (net.core.bpf_jit_limit), after which no process could install a filter, and no run could start.
 func TestI09_Filters(t *testing.T) {
 	b := embeddedBox(t)
-	const without = "EINVAL" // as a kernel without filters
+	const without = "EINVAL" // the error of a kernel without filters
 	t.Run("default", func(t *testing.T) { filtersAreRefused(t, b.attack("filters"), without) })
 	t.Run("CAP_NET_RAW", func(t *testing.T) {
 		spec := b.spec("attacker", "filters")
 		spec.Security.Capabilities = []string{"CAP_NET_RAW"}
 		filtersAreRefused(t, b.run(spec, nil).lines(), without)
 	})
-	// gVisor has no other errno for what a profile refuses.
+	// gVisor supports only one errno for what a profile refuses.
 	t.Run("gVisor", func(t *testing.T) { filtersAreRefused(t, b.run(b.gvisor("attacker filters"), nil).lines(), "EPERM") })
 }
 

@@ -11,18 +11,20 @@ import (
 	"testing"
 )
 
-// TestI09_DeniedSystemCalls makes every call that the profile refuses. A kernel of the sandbox's own may answer one itself.
+// TestI09_DeniedSystemCalls makes every call that the profile refuses. A kernel of the sandbox's own may carry out some of them
+// itself.
 func TestI09_DeniedSystemCalls(t *testing.T) {
 	b := newBox(t)
 	got := b.attack("syscalls")
 	if len(got) < 50 {
 		t.Errorf("it tried only %v", got)
 	}
-	// As a kernel without it; an allowed ioctl of no descriptor is EBADF, and advice of no bytes succeeds.
+	// These give the error of a kernel without the call. If they were allowed, an ioctl on no descriptor would give EBADF, and
+	// advice about no bytes would succeed.
 	want := map[string]string{
 		"ioctl SIOCGIFBR": "EINVAL", "ioctl SIOCSIFBR": "EINVAL", "ioctl SIOCADDDLCI": "EINVAL", "ioctl SIOCGIFVLAN": "EINVAL", "ioctl SIOCBRADDBR": "EINVAL",
 		"madvise MADV_MERGEABLE": "EINVAL", "madvise MADV_COLD": "EINVAL", "madvise MADV_PAGEOUT": "EINVAL", "ioctl TIOCSETD": "EINVAL", "ioctl TIOCSETD beyond": "EINVAL", "prctl PR_SCHED_CORE": "EINVAL",
-		// Allowed, they would be EBADF here.
+		// If they were allowed, these would give EBADF.
 		"splice": "EINVAL", "sendfile": "EINVAL", "getsockopt TCP_ZEROCOPY_RECEIVE": "EINVAL", "fadvise64 POSIX_FADV_DONTNEED": "done",
 		"setsockopt IP_ADD_MEMBERSHIP": "done", "setsockopt MCAST_JOIN_GROUP": "done",
 	}
@@ -39,13 +41,12 @@ func TestI09_DeniedSystemCalls(t *testing.T) {
 	}
 }
 
-// harmlessThere are calls that gVisor's kernel carries out, and that reach nothing of the host's.
+// harmlessThere has the calls that gVisor's kernel carries out without any effect on the host.
 var harmlessThere = map[string]bool{
 	"madvise MADV_MERGEABLE": true, "madvise MADV_COLD": true, "madvise MADV_PAGEOUT": true, // advice that it doesn't follow
 }
 
-// TestI09_DeniedSockets makes sockets of every family except for what is allowed,
-// and raw ones of these.
+// TestI09_DeniedSockets makes sockets of every family, except for the allowed kinds, and raw sockets of the allowed families.
 func TestI09_DeniedSockets(t *testing.T) {
 	b := newBox(t)
 	got := b.attack("sockets")
@@ -64,9 +65,9 @@ func TestI09_DeniedSockets(t *testing.T) {
 	}
 }
 
-// TestI09_OtherSystemCallTables: the 32-bit and x32 tables have other numbers
-// for the same calls. The filter ends a thread that uses one (SIGSYS): it has no
-// errno for a table that it doesn't know. A kernel of the sandbox's own refuses the call.
+// TestI09_OtherSystemCallTables makes calls by the 32-bit and x32 tables, which have other numbers for the same calls. The
+// filter ends a thread that uses one (SIGSYS): it has no errno for a table that it doesn't know. A kernel of the sandbox's own
+// refuses the call.
 func TestI09_OtherSystemCallTables(t *testing.T) {
 	b := newBox(t)
 	for _, way := range []string{"int80", "x32"} {
@@ -85,13 +86,13 @@ func TestI09_OtherSystemCallTables(t *testing.T) {
 	}
 }
 
-// faulted says whether the attempt ended in a fault of the processor's.
+// faulted reports whether the attempt ended with a fault of the processor.
 func faulted(stderr string) bool {
 	return strings.Contains(stderr, "SIGSEGV: segmentation violation code=0x80")
 }
 
-// onHost makes the same attempt without a sandbox. A kernel without the table (IA32_EMULATION, ia32_emulation=0) answers it
-// with a fault there, too: then there is nothing for a filter to see.
+// onHost makes the same attempt without a sandbox. A kernel without the table (IA32_EMULATION, ia32_emulation=0) answers it with
+// a fault there too, and then a filter never sees the call.
 func onHost(t *testing.T, way string) (stderr string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "attacker")
@@ -101,6 +102,6 @@ func onHost(t *testing.T, way string) (stderr string) {
 	var out strings.Builder
 	c := exec.CommandContext(t.Context(), path, way)
 	c.Stderr = &out
-	_ = c.Run() // how it ends is in what it prints
+	_ = c.Run() // its output says how it ended
 	return out.String()
 }

@@ -9,12 +9,12 @@ import (
 	"github.com/mayfly-run/mayfly/internal/image/imagetest"
 )
 
-// fileCapabilities is security.capability with everything permitted and
-// effective (capabilities(7), "File capabilities": struct vfs_cap_data, v2).
+// fileCapabilities is the value of security.capability with all capabilities permitted and effective (capabilities(7), "File
+// capabilities": struct vfs_cap_data, version 2).
 const fileCapabilities = "\x01\x00\x00\x02" + "\xff\xff\xff\xff" + "\xff\xff\xff\xff" + "\xff\xff\xff\xff" + "\xff\xff\xff\xff"
 
-// TestI10_NothingGainsPrivileges runs copies of the attacker that are setuid,
-// setgid and have file capabilities, from the image and made by the tool.
+// TestI10_NothingGainsPrivileges runs copies of the attacker that are setuid and setgid or have file capabilities, from the
+// image and made by the tool.
 func TestI10_NothingGainsPrivileges(t *testing.T) {
 	body := attackerProgram(t).Body
 	b := newBox(t,
@@ -44,8 +44,7 @@ func TestI10_NothingGainsPrivileges(t *testing.T) {
 	}
 }
 
-// TestI10_AskedCapabilitiesAreAllThereIs: a tool that the policy allows one has
-// that one.
+// TestI10_AskedCapabilitiesAreAllThereIs checks that a tool with one allowed capability has only that one.
 func TestI10_AskedCapabilitiesAreAllThereIs(t *testing.T) {
 	b := newBox(t)
 	spec := b.spec("attacker", "status")

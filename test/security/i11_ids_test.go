@@ -11,9 +11,8 @@ import (
 	"testing"
 )
 
-// TestI11_RunsAtOnceHaveIDsOfTheirOwn starts 20 runs and compares the ranges of
-// host ids that their processes have. Where the sandbox has a kernel of its own,
-// ids are that kernel's, and its process on the host can do little.
+// TestI11_RunsAtOnceHaveIDsOfTheirOwn starts 20 runs, and checks that the ranges of host ids of their processes are different.
+// If a sandbox has a kernel of its own, ids belong to that kernel; the test checks that its process on the host is restricted.
 func TestI11_RunsAtOnceHaveIDsOfTheirOwn(t *testing.T) {
 	b := newBox(t)
 	const runs = 20
@@ -33,7 +32,7 @@ func TestI11_RunsAtOnceHaveIDsOfTheirOwn(t *testing.T) {
 		})
 	}
 	starts.Wait()
-	taken := map[int]string{} // by the range's number
+	taken := map[int]string{} // the run of each range, by the number of the range
 	for _, l := range lives {
 		if l == nil {
 			continue
@@ -85,8 +84,8 @@ func TestI11_RunsAtOnceHaveIDsOfTheirOwn(t *testing.T) {
 	}
 }
 
-// ownKernelIsBound looks for the process that executes what a tool does: it has no capability except for CAP_SYS_PTRACE, by
-// which gVisor's sentry has hold of its tool's processes, can't gain any, and makes only the system calls of a filter.
+// ownKernelIsBound checks gVisor's sentry, the process that executes a tool's system calls: it has no capability except
+// CAP_SYS_PTRACE, by which it controls its tool's processes, can't gain any, and has a filter of system calls.
 func ownKernelIsBound(t *testing.T, pids []int) {
 	t.Helper()
 	const ptrace = 1 << 19 // CAP_SYS_PTRACE (capabilities(7))
@@ -109,7 +108,7 @@ func ownKernelIsBound(t *testing.T, pids []int) {
 	}
 }
 
-// field reads a line of numbers of /proc/PID/status.
+// field returns the numbers of a field in /proc/PID/status.
 func field(t *testing.T, pid int, name string) []int {
 	t.Helper()
 	var out []int
@@ -146,7 +145,7 @@ func allAbove(numbers []int, least int) bool {
 	return len(numbers) > 0
 }
 
-// parentOf is a process's parent, or 0 when it has ended meanwhile.
+// parentOf returns the parent of a process, or 0 if the process has ended.
 func parentOf(pid int) int {
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// The lists that the profile names, as the attacker gets them: the
-// test has its own copy, so that a path lost from the code is noticed.
+// The lists of the profile, which the attacker gets. The test has its own copy, so that it notices if a path is lost from the
+// code.
 var (
 	maskedPaths = []string{
 		"/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
@@ -27,7 +27,7 @@ var (
 	}
 )
 
-// TestI12_MaskedAndReadOnlyPaths reads, writes and unmounts each.
+// TestI12_MaskedAndReadOnlyPaths tries to read, write and unmount each path.
 func TestI12_MaskedAndReadOnlyPaths(t *testing.T) {
 	b := newBox(t)
 	for _, user := range []string{"", "1000:1000"} {
@@ -48,21 +48,21 @@ func TestI12_MaskedAndReadOnlyPaths(t *testing.T) {
 			}
 		}
 	}
-	// What the masks hide must not be there by another way.
+	// What the masks hide must not be visible by another path.
 	r := b.run(b.shell(`cat /proc/self/root/proc/kcore /proc/thread-self/root/proc/keys /proc/1/root/proc/timer_list | wc -c; ls /sys/firmware /proc/acpi | grep -v : | wc -w; echo b > /proc/sysrq-trigger`), nil)
 	if !strings.HasPrefix(r.stdout, "0\n0\n") || !strings.Contains(r.stderr, "sysrq-trigger") {
 		t.Errorf("%+v", r)
 	}
 }
 
-// masksHold checks what became of using masked paths, except for those that are the sandbox's own.
+// masksHold checks the outcomes of attempts on masked paths, except for those that are the sandbox's own.
 func masksHold(t *testing.T, got map[string]string, own func(path string) bool) {
 	t.Helper()
 	for _, p := range maskedPaths {
 		if o := got["read "+p]; o != "empty" && o != "ENOENT" && !refused(o) && !own(p) {
 			t.Errorf("read %s: %s", p, o)
 		}
-		// A masked file is /dev/null, where writing is nothing.
+		// A masked file is /dev/null, so writing to it has no effect.
 		if o := got["write "+p]; o != "EROFS" && o != "ENOENT" && !refused(o) && (o != "done" || got["read "+p] != "empty") {
 			t.Errorf("write %s: %s", p, o)
 		}
@@ -72,7 +72,7 @@ func masksHold(t *testing.T, got map[string]string, own func(path string) bool) 
 	}
 }
 
-// itsOwn says whether a file that can be read tells of a kernel of the sandbox's own, and not of the host's.
+// itsOwn reports whether a readable file describes a kernel of the sandbox's own, and not the host's.
 func (b *box) itsOwn(path string) bool {
 	b.t.Helper()
 	if !b.engine.OwnKernel {

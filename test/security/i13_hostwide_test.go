@@ -15,12 +15,12 @@ import (
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
-// TestI13_HostWideLimitsAreLeft takes inotify instances, which count for the
-// user that made the sandbox, as queued signals of timers do, and terminals,
-// which count for the whole host, until there are no more: all end long before the host's own limit.
+// TestI13_HostWideLimitsAreLeft takes as many inotify instances, queued signals of timers and terminals as it gets. The first
+// two count towards a limit of the user that made the sandbox, and terminals towards one of the host. All must end long before
+// the host's own limit.
 func TestI13_HostWideLimitsAreLeft(t *testing.T) {
 	b := newBox(t)
-	if b.engine.OwnKernel { // it has them all itself: what is looked at is whether the host still has its own
+	if b.engine.OwnKernel { // its limits are its own: check that the host keeps what it has
 		b.leavesTheHosts(b.shell("attacker hostwide hold"))
 		return
 	}
@@ -33,8 +33,8 @@ func TestI13_HostWideLimitsAreLeft(t *testing.T) {
 	}
 }
 
-// TestI13_HostWideLimitsOfManyUsers does so as several users of a sandbox, which a tool with SETUID can be: what root of the
-// host has left stays.
+// TestI13_HostWideLimitsOfManyUsers does the same as several users of a sandbox, which a tool with SETUID can become. The
+// host's root must keep most of what it had left.
 func TestI13_HostWideLimitsOfManyUsers(t *testing.T) {
 	b := newBox(t)
 	spec := b.shell("attacker hostwideas 2 3 4 5")
@@ -48,8 +48,8 @@ func TestI13_HostWideLimitsOfManyUsers(t *testing.T) {
 	}
 }
 
-// leavesTheHosts runs the attacker, looks at what root of the host has left of both while it holds them, and returns how many
-// signals its users have queued.
+// leavesTheHosts runs the attacker, checks what the host's root has left of both while the attacker holds them, and returns the
+// number of queued signals of the attacker's users.
 func (b *box) leavesTheHosts(spec *engine.Spec) (timers int) {
 	t := b.t
 	t.Helper()
@@ -81,14 +81,14 @@ func (b *box) leavesTheHosts(spec *engine.Spec) (timers int) {
 			timers += n
 		}
 	}
-	_ = end.Close() // it never fails
+	_ = end.Close() // never fails
 	if r, err := l.wait(); err != nil || r.Code != 0 {
 		t.Errorf("%+v %v", r, err)
 	}
 	return timers
 }
 
-// queuedSignals are those of this process's user, root, of the whole host (proc_pid_status(5)).
+// queuedSignals returns the number of queued signals of this process's user, root, on the whole host (proc_pid_status(5)).
 func queuedSignals(t *testing.T) int {
 	t.Helper()
 	status, err := os.ReadFile("/proc/self/status")
@@ -104,7 +104,7 @@ func queuedSignals(t *testing.T) int {
 	return n
 }
 
-// freeInstances is how many inotify instances root can still make, up to a number.
+// freeInstances returns how many inotify instances root can still make, counted up to most.
 func freeInstances(t *testing.T, most int) int {
 	t.Helper()
 	var made []int

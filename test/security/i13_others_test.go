@@ -19,8 +19,8 @@ import (
 	"github.com/mayfly-run/mayfly/internal/engine"
 )
 
-// TestI13_HostsSocketsAreUnreachable listens on the host and connects from the
-// sandbox: abstract sockets, those with a path, and TCP on the loopback.
+// TestI13_HostsSocketsAreUnreachable listens on the host and tries to connect from the sandbox, with abstract unix sockets, unix
+// sockets with a path, and TCP on the loopback.
 func TestI13_HostsSocketsAreUnreachable(t *testing.T) {
 	b := newBox(t)
 	abstract, path := "@mayfly-attack-"+strconv.Itoa(os.Getpid()), filepath.Join(b.canary.dir, "socket")
@@ -57,8 +57,7 @@ func TestI13_HostsSocketsAreUnreachable(t *testing.T) {
 	}
 }
 
-// TestI13_HostsProcessesAreInvisible lists and kills processes by the host's
-// numbers.
+// TestI13_HostsProcessesAreInvisible tries to list the host's processes, and to kill them by their numbers.
 func TestI13_HostsProcessesAreInvisible(t *testing.T) {
 	b := newBox(t)
 	victim := exec.Command("sleep", "300")
@@ -81,7 +80,7 @@ func TestI13_HostsProcessesAreInvisible(t *testing.T) {
 	if !b.engine.OwnKernel {
 		b.processOneGetsNoSignal()
 	}
-	// Killing everything that it can leaves process 1 and ends no other run.
+	// Killing everything that it can kill must end neither process 1 nor another run.
 	neighbour := b.mustStart(b.shell("echo ready; sleep 300"))
 	neighbour.stdout.until(t, "ready")
 	r = b.run(b.shell("trap '' TERM; attacker kill 1 -1 & sleep 1; echo alive"), nil)
@@ -96,8 +95,8 @@ func TestI13_HostsProcessesAreInvisible(t *testing.T) {
 	}
 }
 
-// processOneGetsNoSignal: it is the holder; where the kernel can, it gets no signal at all. (In a sandbox with a kernel of its
-// own, process 1 is the tool.)
+// processOneGetsNoSignal checks that process 1, the holder, gets no signal at all if the kernel supports it. (In a sandbox with a
+// kernel of its own, process 1 is the tool.)
 func (b *box) processOneGetsNoSignal() {
 	b.t.Helper()
 	want := []string{"done"}
@@ -115,8 +114,8 @@ func (b *box) processOneGetsNoSignal() {
 	}
 }
 
-// TestI13_OtherRunsAreUnreachable starts a run with files, a socket, shared
-// memory and a secret, and looks for them from another.
+// TestI13_OtherRunsAreUnreachable starts a run with files, a socket, shared memory and a secret, and searches for them from
+// another run.
 func TestI13_OtherRunsAreUnreachable(t *testing.T) {
 	b := newBox(t)
 	first := b.shell(`for d in /tmp /dev/shm "$HOME" .; do echo FIRSTRUN > $d/first; done
@@ -137,7 +136,7 @@ func TestI13_OtherRunsAreUnreachable(t *testing.T) {
 	if o := b.attack("connect", "tcp", "127.0.0.1:4444")["connect 127.0.0.1:4444"]; o != "ECONNREFUSED" {
 		t.Errorf("the other run's port: %s", o)
 	}
-	// By the host's paths, which an attacker may know.
+	// The paths on the host, which an attacker may know.
 	var paths []string
 	for _, pid := range pidsOf(t, l.id) {
 		paths = append(paths, fmt.Sprintf("/proc/%d/root/secrets/token", pid), fmt.Sprintf("/proc/%d/environ", pid))
@@ -153,7 +152,7 @@ func TestI13_OtherRunsAreUnreachable(t *testing.T) {
 	}
 }
 
-// landlockVersion is the version of Landlock that the kernel has, or 0.
+// landlockVersion returns the version of Landlock in the kernel, or 0.
 func landlockVersion() int {
 	version, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION)
 	if errno != 0 {

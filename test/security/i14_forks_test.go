@@ -14,8 +14,7 @@ import (
 	"github.com/mayfly-run/mayfly/test/testbed"
 )
 
-// TestI14_ForkBombs runs two, the attacker's and a shell's, beside a run that
-// goes on with its work.
+// TestI14_ForkBombs runs two fork bombs, the attacker's and one in shell, beside a run that must go on with its work.
 func TestI14_ForkBombs(t *testing.T) {
 	b := newBox(t)
 	neighbour := b.mustStart(b.shell("while :; do true | true; echo tick; sleep 0.05; done"))
@@ -34,12 +33,12 @@ func TestI14_ForkBombs(t *testing.T) {
 		began := time.Now()
 		for ; time.Since(began) < 1500*time.Millisecond || time.Since(began) < testbed.Patience && (ticks() < 3 || refusals == 0 && name == "attacker"); time.Sleep(20 * time.Millisecond) {
 			most = max(most, counter(t, l.id, "pids.current"))
-			refusals = max(refusals, counter(t, l.id, "pids.events")) // the run may end of it
+			refusals = max(refusals, counter(t, l.id, "pids.events")) // the run may end because of a refusal, and its cgroup with it
 		}
 		if most > limit {
 			t.Errorf("%s: it has up to %d processes; the limit is %d", name, most, limit)
 		}
-		// A shell gives up at the first refusal, and its cgroup goes with it.
+		// A shell gives up at the first refusal, and its cgroup disappears before it can be read.
 		if refusals == 0 && name == "attacker" {
 			t.Errorf("%s: the limit was never met", name)
 		}
@@ -58,7 +57,7 @@ func TestI14_ForkBombs(t *testing.T) {
 	}
 }
 
-// counter reads the last number of a file of a run's pids cgroup.
+// counter returns the last number in a file of a run's pids cgroup, or 0 if the cgroup doesn't exist.
 func counter(t *testing.T, id, file string) int {
 	t.Helper()
 	for _, dir := range []string{"/sys/fs/cgroup/pids/mayfly", "/sys/fs/cgroup/mayfly"} {

@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// TestI15_LocksAreCounted: locks of parts of files are in no cgroup, and have no number of their own.
+// TestI15_LocksAreCounted checks that a run with too many locks of parts of files ends. No cgroup counts these locks, and no
+// other limit bounds their number.
 func TestI15_LocksAreCounted(t *testing.T) {
 	b := embeddedBox(t)
 	for name, c := range map[string]struct {
@@ -22,7 +23,7 @@ func TestI15_LocksAreCounted(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			spec := b.spec(c.args...)
 			spec.Resources.Memory = 64 << 20
-			spec.Resources.PIDs = 512 // how many threads Go's runtime starts for each process depends on the machine
+			spec.Resources.PIDs = 512 // Go's runtime starts a number of threads for each process that depends on the machine
 			r := b.run(spec, nil)
 			if got := r.OutOfMemory && r.TooManyLocks; got != c.ends || strings.Contains(r.stdout, "done") == c.ends {
 				t.Errorf("%+v %s", r.Exit, r.stdout)
@@ -31,7 +32,7 @@ func TestI15_LocksAreCounted(t *testing.T) {
 	}
 }
 
-// TestI15_LocksHaveAProcess: those whose owner can't be told are refused.
+// TestI15_LocksHaveAProcess checks that locks whose owner can't be determined are refused.
 func TestI15_LocksHaveAProcess(t *testing.T) { locksHaveAProcess(t, newBox(t).attack) }
 
 func locksHaveAProcess(t *testing.T, try attack) {
@@ -47,7 +48,7 @@ func locksHaveAProcess(t *testing.T, try attack) {
 	}
 }
 
-// TestI15_AShellsLocksAreCounted does so in a sandbox that was kept.
+// TestI15_AShellsLocksAreCounted checks the same for a shell in a kept sandbox.
 func TestI15_AShellsLocksAreCounted(t *testing.T) {
 	b := embeddedBox(t)
 	spec := b.shell("exit 3")

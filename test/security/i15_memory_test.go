@@ -9,9 +9,8 @@ import (
 	"github.com/mayfly-run/mayfly/internal/image/imagetest"
 )
 
-// TestI15_MemoryEndsOnlyItsRun takes memory in every way that there is. The run
-// ends as out of memory, whichever process the kernel chose, and a neighbour
-// with little to spare goes on.
+// TestI15_MemoryEndsOnlyItsRun takes memory in every way. The run must end as out of memory, whichever process the kernel
+// chooses, and a neighbour with a small limit must go on.
 func TestI15_MemoryEndsOnlyItsRun(t *testing.T) {
 	b := newBox(t)
 	small := b.shell("echo ready; head -c 8000000 /dev/zero > /tmp/f; while :; do echo tick; sleep 0.05; done")
@@ -20,7 +19,7 @@ func TestI15_MemoryEndsOnlyItsRun(t *testing.T) {
 	neighbour.stdout.until(t, "tick")
 	for _, script := range []string{
 		"attacker heap",
-		"attacker heap & wait; echo went on; sleep 60", // the tool's first process isn't the one that is killed
+		"attacker heap & wait; echo went on; sleep 60", // the kernel doesn't kill the tool's first process
 		"attacker sysv",
 		"attacker fill /dev/shm",
 		"attacker fill /tmp",
@@ -32,14 +31,14 @@ func TestI15_MemoryEndsOnlyItsRun(t *testing.T) {
 		memory := b.engine.LeastMemory + 48<<20
 		spec.Resources.Memory, spec.Resources.Disk = memory, 1<<30
 		if strings.Contains(script, "inodes") {
-			spec.Resources.Disk = 16 << 30 // for as many inodes
+			spec.Resources.Disk = 16 << 30 // to allow enough inodes
 		}
 		before := strings.Count(neighbour.stdout.String(), "tick")
 		r := b.run(spec, nil)
 		if !r.OutOfMemory || strings.Contains(r.stdout, "went on") {
 			t.Errorf("%s: %+v", script, r)
 		}
-		// The kernel lets what it kills, and itself, go past the limit by some pages.
+		// The kernel lets a process that it kills, and itself, exceed the limit by some pages.
 		if peak := r.Usage.MemoryPeakBytes; peak > memory+1<<20 {
 			t.Errorf("%s: it had %d bytes", script, peak)
 		}
@@ -50,9 +49,8 @@ func TestI15_MemoryEndsOnlyItsRun(t *testing.T) {
 	}
 }
 
-// TestI15_PageCacheIsReclaimed reads a file of the image that is larger than
-// the memory limit: such memory is given back, so nothing is killed, and it
-// counts for this run.
+// TestI15_PageCacheIsReclaimed reads a file of the image that is larger than the memory limit. The kernel reclaims such memory,
+// so nothing is killed, and the memory counts towards this run's limit.
 func TestI15_PageCacheIsReclaimed(t *testing.T) {
 	b := newBox(t, imagetest.File{Name: "big", Body: strings.Repeat("0123456789abcdef", 8<<20)})
 	spec := b.shell("for i in 1 2 3; do cat /big > /dev/null; done; echo read")

@@ -40,15 +40,15 @@ func TestI15_SocketsAreInTheLimit(t *testing.T) {
 			}
 			_ = end.Close()
 			r, err := l.wait()
-			var sockets int // fewer where the backlog's take all descriptors
+			var sockets int // fewer if those of the backlog use up the descriptors
 			_, scan := fmt.Sscan(r.lines()["sockets"], &sockets)
 			// On v2 the queues may leave the tool no memory for itself.
 			if full := testbed.Unified() && r.OutOfMemory; err != nil || !full && (scan != nil || sockets < 1) {
 				t.Errorf("%+v, %v, %v", r, err, scan)
 			}
-			limit := int64(32 << 20) // a quarter of the run's, and what connections hold that nobody accepts
+			limit := int64(32 << 20) // a quarter of the run's limit, and what connections hold that nobody accepts
 			if testbed.Unified() {
-				limit = 96 << 20 // all of it
+				limit = 96 << 20 // the run's whole limit, and what such connections hold
 			}
 			if held < 4<<20 {
 				t.Errorf("the attack filled %d KiB of queues alone", held>>10)
@@ -61,14 +61,14 @@ func TestI15_SocketsAreInTheLimit(t *testing.T) {
 	}
 }
 
-// TestI15_NoQueueIsNobodys: errors, time stamps and answers to pings would wait
-// in queues of sockets that no cgroup counts.
+// TestI15_NoQueueIsNobodys checks that no errors, time stamps and answers to pings wait in queues of sockets, which no cgroup
+// counts.
 func TestI15_NoQueueIsNobodys(t *testing.T) { noQueueIsNobodys(t, embeddedBox(t).attack) }
 
 func noQueueIsNobodys(t *testing.T, try attack) {
 	t.Helper()
 	got := try("queues")
-	// A packet comes back where only the host can say that none does: this kernel has one setting for all namespaces.
+	// A packet with a time stamp comes back if the kernel has only one setting for all namespaces, which is the host's.
 	returned := map[string]string{"done": "0", "ENOENT": "1"}[got["tstamp_allow_data"]]
 	for what, want := range map[string]string{
 		"recverr option": "done", "recverr": "0",
@@ -84,7 +84,7 @@ func noQueueIsNobodys(t *testing.T, try attack) {
 	}
 }
 
-// TestI15_BuffersAreSmall: the sizes that buffers begin with, get in any case, and end at are the sandbox's own.
+// TestI15_BuffersAreSmall checks the initial, minimum and maximum sizes of buffers, which are the sandbox's own settings.
 func TestI15_BuffersAreSmall(t *testing.T) {
 	b := embeddedBox(t)
 	for name, want := range map[string]string{
@@ -92,16 +92,15 @@ func TestI15_BuffersAreSmall(t *testing.T) {
 		"core/optmem_max": "4096", "core/somaxconn": "128", "ipv4/tcp_max_tw_buckets": "4096",
 	} {
 		r := b.run(b.shell("if [ -e /proc/sys/net/"+name+" ]; then cat /proc/sys/net/"+name+"; fi"), nil)
-		// A namespace doesn't have those that a kernel has for the host only.
+		// A namespace doesn't have the settings that this kernel has only for the whole host.
 		if got := strings.TrimSpace(r.stdout); got != want && (got != "" || strings.HasPrefix(name, "ipv4/tcp_")) {
 			t.Errorf("%s is %q and should be %q", name, got, want)
 		}
 	}
 }
 
-// TestI15_SocketsAreCounted: connections that nobody accepts are in no cgroup and
-// have no descriptor, and datagrams that are never sent are in none, either. The
-// shim counts the sockets.
+// TestI15_SocketsAreCounted checks that a run with too many sockets ends. Connections that nobody accepts belong to no cgroup
+// and have no descriptor, and no cgroup counts datagrams that are never sent. So the shim counts the sockets.
 func TestI15_SocketsAreCounted(t *testing.T) {
 	b := newBox(t)
 	for _, args := range [][]string{{"attacker", "abandon"}, {"attacker", "cork", "2"}} {
@@ -114,7 +113,7 @@ func TestI15_SocketsAreCounted(t *testing.T) {
 	}
 }
 
-// TestI15_AShellsSocketsAreCounted does so in a sandbox that was kept.
+// TestI15_AShellsSocketsAreCounted checks the same for a shell in a kept sandbox.
 func TestI15_AShellsSocketsAreCounted(t *testing.T) {
 	b := newBox(t)
 	spec := b.shell("exit 3")

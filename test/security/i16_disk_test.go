@@ -13,8 +13,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/engine"
 )
 
-// TestI16_FullDiskIsOnlyItsRuns fills every writable place with less disk than
-// memory.
+// TestI16_FullDiskIsOnlyItsRuns fills every writable place, with a disk limit below the memory limit.
 func TestI16_FullDiskIsOnlyItsRuns(t *testing.T) {
 	b := newBox(t)
 	neighbour := b.mustStart(b.shell("while :; do head -c 100000 /dev/zero > /tmp/f && echo tick; sleep 0.05; done"))
@@ -73,8 +72,8 @@ func TestI16_FullDiskIsOnlyItsRuns(t *testing.T) {
 	}
 }
 
-// TestI16_CachesDontFillTheHost: a cache is kept on the host's disk. A file
-// with holes takes nothing of the sandbox's disk, and must not take the host's.
+// TestI16_CachesDontFillTheHost checks a cache, which is kept on the host's disk, with sparse files. They use none of the
+// sandbox's disk, and must not use the host's either.
 func TestI16_CachesDontFillTheHost(t *testing.T) {
 	b := newBox(t)
 	kept := t.TempDir()

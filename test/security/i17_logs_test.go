@@ -18,14 +18,14 @@ import (
 	"github.com/mayfly-run/mayfly/test/testbed"
 )
 
-// maxResident bounds what mayfly and the shim may take, whatever a tool prints.
+// maxResident bounds the memory of mayfly and of the shim, whatever a tool prints.
 const maxResident = 96 << 20
 
-// TestI17_LargeLogs has a tool print without end, and compares what arrives:
-// the count, the hash, and the most memory that mayfly and the shim had.
+// TestI17_LargeLogs runs tools with large outputs. It compares the size and the hash of what arrives, and checks the peak memory
+// of mayfly and of the shim.
 func TestI17_LargeLogs(t *testing.T) {
 	noise := make([]byte, 50<<20)
-	_, _ = rand.Read(noise) // it never fails
+	_, _ = rand.Read(noise) // never fails
 	c := newCLI(t, imagetest.File{Name: "noise", Body: string(noise)})
 	size := int64(2 << 30)
 	if os.Getenv("MAYFLY_TEST_FULL") != "" {
@@ -89,7 +89,7 @@ func TestI17_LargeLogs(t *testing.T) {
 	}
 }
 
-// expectedHash is that of what the scripts print.
+// expectedHash returns the hash of what a script prints.
 func expectedHash(name string, size int64, noise []byte) string {
 	if name == "binary" {
 		sum := sha256.Sum256(noise)

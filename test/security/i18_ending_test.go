@@ -13,11 +13,10 @@ import (
 	"github.com/mayfly-run/mayfly/internal/network"
 )
 
-// stubbornWays are what the attacker does not to end.
+// stubbornWays are the ways in which the attacker resists its end.
 var stubbornWays = []string{"ignore", "setsid", "double", "stopped", "orphans", "breeding"}
 
-// TestI18_StubbornToolsEnd ends each by TERM and then KILL, and by Close alone.
-// box.gone says whether anything of it is left.
+// TestI18_StubbornToolsEnd ends each by TERM and then KILL, and by Close alone. box.gone checks that nothing of it is left.
 func TestI18_StubbornToolsEnd(t *testing.T) {
 	b := newBox(t)
 	for _, how := range stubbornWays {
@@ -25,7 +24,7 @@ func TestI18_StubbornToolsEnd(t *testing.T) {
 			l := b.mustStart(b.spec("attacker", "stubborn", how))
 			l.stdout.until(t, "ready")
 			time.Sleep(30 * time.Millisecond)
-			if way == "kill" && how != "orphans" { // that one's first process ends by itself
+			if way == "kill" && how != "orphans" { // the first process of orphans ends by itself
 				if err := l.sandbox.Signal(engine.SIGTERM); err != nil {
 					t.Error(err)
 				}
@@ -49,8 +48,8 @@ func TestI18_StubbornToolsEnd(t *testing.T) {
 	}
 }
 
-// TestI18_CancelledAtRandomMoments abandons starts and closes sandboxes at
-// random moments of their lives: 200 times with MAYFLY_TEST_FULL, else 30.
+// TestI18_CancelledAtRandomMoments cancels starts and closes sandboxes at random moments: 200 times with MAYFLY_TEST_FULL,
+// otherwise 30 times.
 func TestI18_CancelledAtRandomMoments(t *testing.T) {
 	b := newBox(t)
 	times := 30

@@ -9,13 +9,13 @@ import (
 	"time"
 )
 
-// TestI18_KilledProcessesLeaveNothing kills mayfly, the shim, both, the holder
-// and all three, each with a tool that doesn't want to end.
+// TestI18_KilledProcessesLeaveNothing kills mayfly, the shim, both, the holder, and all three, each with tools that resist their
+// end.
 func TestI18_KilledProcessesLeaveNothing(t *testing.T) {
 	killRuns(t, newCLI(t))
 }
 
-// killRuns is the same for root and for an ordinary user.
+// killRuns does so for root or for an ordinary user.
 func killRuns(t *testing.T, c *cli) {
 	t.Helper()
 	for _, how := range stubbornWays {
@@ -29,8 +29,7 @@ func killRuns(t *testing.T, c *cli) {
 			all := append([]int{pids["mayfly"], pids["shim"], pids["holder"]}, pidsOf(t, r.id)...)
 			swept := false
 			for _, kind := range kinds {
-				// Of both at once: neither may have the time to clean up.
-				// The death of one may have been that of the next.
+				// If several are killed at once, none may have the time to clean up, and the death of one may have ended the next.
 				if err := syscall.Kill(pids[kind], syscall.SIGKILL); err != nil && !(errors.Is(err, syscall.ESRCH) && swept) {
 					t.Fatal(err)
 				}
@@ -39,7 +38,7 @@ func killRuns(t *testing.T, c *cli) {
 			r.wait()
 			if swept {
 				time.Sleep(100 * time.Millisecond)
-				// What no process was left to remove, the next start does.
+				// The next start removes what a killed process couldn't remove.
 				if d := c.mayfly("run", c.tool("next", "command: [sh, -c, exit 0]\n"), "--quiet"); d.code != 0 {
 					t.Errorf("%s: the next run: %+v", how, d)
 				}
@@ -52,8 +51,8 @@ func killRuns(t *testing.T, c *cli) {
 	}
 }
 
-// TestI18_AnInterruptedRunLeavesNothing: TERM, grace, KILL; and a second
-// interrupt kills at once.
+// TestI18_AnInterruptedRunLeavesNothing interrupts a run, which gets TERM, and KILL after the grace period. A second interrupt
+// kills it immediately.
 func TestI18_AnInterruptedRunLeavesNothing(t *testing.T) {
 	c := newCLI(t)
 	path := c.tool("stubborn", "command: [attacker, stubborn, setsid]\n")
@@ -65,10 +64,10 @@ func TestI18_AnInterruptedRunLeavesNothing(t *testing.T) {
 		r := c.startRun(path, "ready", grace)
 		_ = r.cmd.Process.Signal(syscall.SIGINT)
 		if twice {
-			time.Sleep(500 * time.Millisecond) // at once it would be the same signal, as of timeout(1)
+			time.Sleep(500 * time.Millisecond) // an earlier one would count as the same interrupt, such as that of timeout(1)
 			_ = r.cmd.Process.Signal(syscall.SIGINT)
 		}
-		r.wait() // with patience
+		r.wait()
 		if code := r.cmd.ProcessState.ExitCode(); code != 130 {
 			t.Errorf("exit status %d", code)
 		}

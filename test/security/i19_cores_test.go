@@ -17,10 +17,9 @@ import (
 
 const corePattern = "/proc/sys/kernel/core_pattern"
 
-// TestI19_CrashesLeaveNoCore crashes tools that hold a secret: with a core file
-// in the working directory as the host's pattern, and with one that pipes the
-// memory to a program of the host, which a limit of zero doesn't stop (core(5)).
-// A crash on the host shows that the pattern works.
+// TestI19_CrashesLeaveNoCore crashes tools that hold a secret. The host's core_pattern is a file in the working directory, a
+// file with a path, and a program of the host that gets the memory by a pipe, which a limit of zero doesn't stop (core(5)). A
+// crash on the host shows that the pattern works.
 func TestI19_CrashesLeaveNoCore(t *testing.T) {
 	b := newBox(t)
 	dir := t.TempDir()
@@ -63,7 +62,7 @@ func TestI19_CrashesLeaveNoCore(t *testing.T) {
 				t.Errorf("%s %s: %+v", name, sig, r)
 			}
 		}
-		time.Sleep(200 * time.Millisecond) // for a program at the pipe's end
+		time.Sleep(200 * time.Millisecond) // time for the program at the end of the pipe
 		if data, err := os.ReadFile(piped); err == nil {
 			t.Errorf("%s: the memory of a tool was piped: %s bytes", name, data)
 		}
@@ -83,7 +82,7 @@ func TestI19_CrashesLeaveNoCore(t *testing.T) {
 	}
 }
 
-// crashOnHost crashes a process without limit and says whether it dumped core.
+// crashOnHost crashes a process without a limit on cores, and reports whether the kernel dumped core.
 func crashOnHost(t *testing.T, attacker, dir string) bool {
 	t.Helper()
 	c := exec.Command("sh", "-c", "ulimit -c unlimited; exec "+attacker+" crash SEGV")

@@ -8,8 +8,8 @@ import (
 	"github.com/mayfly-run/mayfly/internal/image/imagetest"
 )
 
-// TestI21_SharedLayersStayAsTheyAre writes to, renames, removes and changes
-// the owner of everything in the image, with a read-only and a writable root.
+// TestI21_SharedLayersStayAsTheyAre tries to write to, rename, remove and change the owner of everything in the image, with a
+// read-only and a writable root.
 func TestI21_SharedLayersStayAsTheyAre(t *testing.T) {
 	b := newBox(t, imagetest.File{Name: "data/"}, imagetest.File{Name: "data/file", Body: "as it was", Mode: 0o666}, link("data/link", "file"),
 		imagetest.File{Name: "root/own", Body: "as it was", Mode: 0o666})

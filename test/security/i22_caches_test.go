@@ -9,9 +9,9 @@ import (
 	"testing"
 )
 
-// TestI22_CachesOfOtherFiles has a file from elsewhere, of the same tool's and cache's names, plant a program in its cache;
-// and one in the place where earlier versions kept it. The tool, which has a secret, finds neither, and what it keeps
-// itself is there at its next run.
+// TestI22_CachesOfOtherFiles plants a program in the cache of a file elsewhere, with the same names of tool and cache, and in the
+// place where earlier versions kept the cache. The tool, which has a secret, must find neither, and must find what it kept
+// itself at its next run.
 func TestI22_CachesOfOtherFiles(t *testing.T) {
 	c := newCLI(t)
 	volumes := "volumes: [{name: c, cache: bin, mount_path: /cache}, {name: token, secret: token}]\n"
@@ -49,7 +49,7 @@ func TestI22_CachesOfOtherFiles(t *testing.T) {
 	if out, err := piped.CombinedOutput(); err != nil {
 		t.Fatalf("from standard input: %v: %s", err, out)
 	}
-	// As an earlier version kept it: any cache of today will do for its content.
+	// Make a cache as an earlier version kept it, with the content of any current cache.
 	kept, err := filepath.Glob(filepath.Join(c.home, "caches", "deployer", "bin", "*.tar"))
 	if err != nil || len(kept) == 0 {
 		t.Fatalf("caches: %q, %v", kept, err)
@@ -78,7 +78,7 @@ func TestI22_CachesOfOtherFiles(t *testing.T) {
 	if d := run(good); d.code != 0 || d.stdout != "step\nOWN\nran\n" || strings.Contains(d.stderr, "dropped") {
 		t.Errorf("the second run: %+v", d)
 	}
-	// A workflow elsewhere that names the tool's file is that tool: its cache is its own.
+	// A workflow elsewhere that names the tool's file runs that tool, with the tool's own cache.
 	flow := filepath.Join(c.tools, "flow.yaml")
 	if err := os.WriteFile(flow, []byte("name: flow\nworkflow:\n  - {name: one, tool: ./good/deployer.yaml}\n"), 0o644); err != nil {
 		t.Fatal(err)

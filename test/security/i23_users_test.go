@@ -15,8 +15,8 @@ import (
 	"github.com/mayfly-run/mayfly/test/testbed"
 )
 
-// TestI23_RunDirectoriesOfOthers has another user make the directories that an ordinary user's runs could have, and links
-// in their places. The runs go on in one that is the user's own.
+// TestI23_RunDirectoriesOfOthers makes the directories that an ordinary user's runs could use belong to another user, or puts
+// links in their places. The runs must use a directory that belongs to the user.
 func TestI23_RunDirectoriesOfOthers(t *testing.T) {
 	c := newRootless(t)
 	uid := c.uid
@@ -73,8 +73,8 @@ func TestI23_RunDirectoriesOfOthers(t *testing.T) {
 	runsIn("a link", session, lasting)
 }
 
-// TestI23_KeptSandboxesOfOtherSessions looks into a sandbox of a session that has a directory of its own from one that
-// doesn't name it, and into one of a session that has none; however long the name of MAYFLY_HOME is.
+// TestI23_KeptSandboxesOfOtherSessions opens shells in kept sandboxes of other sessions: of a session with its own directory, from
+// one that doesn't name it, and of a session without one; and with a long name of MAYFLY_HOME.
 func TestI23_KeptSandboxesOfOtherSessions(t *testing.T) {
 	c := newRootless(t)
 	session := filepath.Join("/run/user", c.uid)
@@ -112,7 +112,7 @@ func TestI23_KeptSandboxesOfOtherSessions(t *testing.T) {
 			t.Errorf("%s: %+v", what, d)
 			continue
 		}
-		defer m.keep("shell", "--remove", id[1]) // if what follows doesn't
+		defer m.keep("shell", "--remove", id[1]) // in case the check below doesn't
 		if d := m.look("shell"); !strings.Contains(d.stdout, id[1]) {
 			t.Errorf("%s: it isn't listed: %+v", what, d)
 		}
@@ -125,8 +125,8 @@ func TestI23_KeptSandboxesOfOtherSessions(t *testing.T) {
 	}
 }
 
-// TestI23_TheNamespacesVariable: what tells mayfly that it is in a user namespace of its own counts for nothing elsewhere,
-// as root, who would have another user's ids and limits, and as an ordinary user.
+// TestI23_TheNamespacesVariable checks that the variable that says that mayfly is in its own user namespace is refused anywhere
+// else: for root, who would get another user's ids and limits, and for an ordinary user.
 func TestI23_TheNamespacesVariable(t *testing.T) {
 	user := newRootless(t)
 	root := newCLI(t)
@@ -148,7 +148,7 @@ func TestI23_TheNamespacesVariable(t *testing.T) {
 	}
 }
 
-// TestI23_WhatDelegationAllows tries what doctor --delegate says of itself, as the user.
+// TestI23_WhatDelegationAllows checks, as the user, what doctor --delegate says that it allows.
 func TestI23_WhatDelegationAllows(t *testing.T) {
 	c := newRootless(t)
 	out, err := exec.Command(filepath.Join(testbed.Bin(t), "mayfly"), "doctor", "--delegate", testUser).CombinedOutput()
@@ -198,8 +198,8 @@ for h in pids freezer devices; do for i in 1 2 3 4 5 6 7 8 9; do rmdir $h/$own 2
 	}
 }
 
-// TestI23_DefinitionsOfOthers: a definition that another user has put into a folder above is not run by its name, and gets
-// no secret, whoever runs it and whatever names it. Root's own above is.
+// TestI23_DefinitionsOfOthers checks that a definition that another user could have put into a folder above is not run by its
+// name and gets no secret, for root and an ordinary user, and whatever names it. A definition of root in a folder above is run.
 func TestI23_DefinitionsOfOthers(t *testing.T) {
 	const flow, suite = "workflow: [{name: a, tool: deploy}]\n", "tool: deploy\nsecrets: {t: secret}\ntests: [{name: t}]\n"
 	for who, c := range map[string]*cli{"root": newCLI(t), "a user": newRootless(t)} {
@@ -234,7 +234,8 @@ func TestI23_DefinitionsOfOthers(t *testing.T) {
 			{suite, []string{"test", "-"}},
 		}
 		for _, w := range ways {
-			// An ordinary user's standard input can't be looked at before the namespace, in which root is as unknown as others.
+			// For an ordinary user, standard input is read only inside the user namespace, where root's files look like those of any
+			// other user.
 			works := who == "root" || w.stdin == ""
 			if d := look(w.stdin, w.args...); d.code == 0 != works {
 				t.Errorf("%s, root's own, %v: %+v", who, w.args, d)
@@ -257,7 +258,7 @@ func TestI23_DefinitionsOfOthers(t *testing.T) {
 		if who == "root" {
 			continue
 		}
-		// The user's own project works in every way, except where another decides what it is.
+		// The user's own project works in every way, except in a folder that belongs to another user.
 		command(t, "chown", "-R", c.uid, shared)
 		for _, w := range ways {
 			if d := look(w.stdin, w.args...); d.code != 0 {

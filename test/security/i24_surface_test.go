@@ -19,8 +19,8 @@ import (
 	"github.com/mayfly-run/mayfly/test/testbed"
 )
 
-// decisions are the rows of a table of docs/KERNEL-SURFACE.md: for each name in
-// the first column, or in the first two, what the column after says.
+// decisions returns the rows of a table in docs/KERNEL-SURFACE.md: for each name in the first column, or in the first two, the
+// text in the column after them.
 func decisions(t *testing.T, heading string, columns int) map[string]string {
 	t.Helper()
 	_, section, found := strings.Cut(page(t), "\n## "+heading+"\n")
@@ -50,8 +50,7 @@ func decisions(t *testing.T, heading string, columns int) map[string]string {
 	return out
 }
 
-// rowNames are the names of a row: those of its first cell, or each of them
-// with each of the second's.
+// rowNames returns the names of a row: those in its first cell, or each of them combined with each name in the second cell.
 func rowNames(t *testing.T, cells []string) (names []string) {
 	t.Helper()
 	names = []string{""}
@@ -69,7 +68,7 @@ func rowNames(t *testing.T, cells []string) (names []string) {
 	return names
 }
 
-// spanned is a name, or the numbers of a span such as 9-25 or 0x8980-0x89ff.
+// spanned returns a name itself, or the numbers of a span such as 9-25 or 0x8980-0x89ff.
 func spanned(t *testing.T, name string) []string {
 	t.Helper()
 	from, to, _ := strings.Cut(name, "-")
@@ -88,12 +87,11 @@ func spanned(t *testing.T, name string) []string {
 	return out
 }
 
-// systemCalls are the names and numbers that golang.org/x/sys has for this
-// processor.
+// systemCalls returns the system calls that golang.org/x/sys has for this processor: their numbers by their names.
 func systemCalls(t *testing.T) map[string]string {
 	t.Helper()
 	const name = "zsysnum_linux_" + runtime.GOARCH + ".go"
-	at := filepath.Join(os.Getenv(testbed.ProgramsEnv), name) // where there is no Go
+	at := filepath.Join(os.Getenv(testbed.ProgramsEnv), name) // for a machine without Go
 	if os.Getenv(testbed.ProgramsEnv) == "" {
 		list := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", "golang.org/x/sys")
 		list.Dir = testbed.Root()
@@ -117,33 +115,31 @@ func systemCalls(t *testing.T) map[string]string {
 	return numbers
 }
 
-// natural are calls that the kernel itself refuses to a process without
-// capabilities, or doesn't have on every processor and in every version, when
-// they are made with arguments that mean nothing.
+// natural has calls with invalid arguments that the kernel itself refuses to a process without capabilities, or that it lacks on
+// some processors and in some versions, with their errors.
 var natural = map[string]string{
 	"setgroups": "EPERM", "set_thread_area": "ENOSYS", "get_thread_area": "ENOSYS", "epoll_ctl_old": "ENOSYS", "epoll_wait_old": "ENOSYS",
 	"uretprobe": "ENOSYS", "futex": "ENOSYS",
 }
 
-// newer are calls that libseccomp 2.5.4 or an older kernel doesn't know: they are ENOSYS then, whatever was decided.
+// newer has calls that libseccomp 2.5.4 or an older kernel doesn't know. They give ENOSYS then, whatever was decided.
 var newer = []string{
 	"mseal", "map_shadow_stack", "futex_wake", "futex_wait", "futex_requeue", "fchmodat2", "getxattrat", "listxattrat", "removexattrat",
 	"setxattrat", "statmount", "listmount", "cachestat", "uretprobe", "uprobe", "lsm_get_self_attr", "lsm_set_self_attr", "lsm_list_modules",
 	"open_tree_attr", "file_getattr", "file_setattr", "listns", "rseq_slice_yield",
 }
 
-// unfiltered are calls that a newer kernel lets through past any filter. An older kernel asks the filter and doesn't have them.
+// unfiltered has calls that a newer kernel allows without asking a filter. An older kernel lacks them, but asks the filter.
 var unfiltered = []string{"uretprobe", "uprobe"}
 
-// unmade would end or block the attacker itself.
+// unmade has calls that would end or block the attacker itself.
 var unmade = []string{"exit", "exit_group", "fork", "vfork", "clone", "rt_sigreturn", "restart_syscall", "kill", "tkill", "tgkill"}
 
-// TestI24_SystemCalls makes every system call in a sandbox. Those whose
-// arguments decide are made with arguments that mean nothing, and refused for
-// them by the profile or by the kernel.
+// TestI24_SystemCalls makes every system call in a sandbox, with invalid arguments. A call whose arguments decide is refused
+// because of them, by the profile or by the kernel.
 func TestI24_SystemCalls(t *testing.T) { systemCallsAsDecided(t, embeddedBox(t).attack) }
 
-// attack runs the attacker in a sandbox and returns what it says of each thing that it tried.
+// attack runs the attacker in a sandbox and returns the outcome of each attempt.
 type attack func(args ...string) map[string]string
 
 func systemCallsAsDecided(t *testing.T, try attack) {
@@ -177,15 +173,15 @@ func systemCallsAsDecided(t *testing.T, try attack) {
 		case want == "by argument":
 		case want == "succeeds" && outcome == "done":
 		case want == outcome:
-		case want == "EPERM" && outcome == "ENOSYS": // the kernel doesn't have it
+		case want == "EPERM" && outcome == "ENOSYS": // the kernel lacks the call
 		default:
 			t.Errorf("%s (%s) is %q and should be %q", name, number, outcome, want)
 		}
 	}
 }
 
-// TestI24_Options makes setsockopt(2) and prctl(2) with every option, on
-// nothing: what is let through fails there.
+// TestI24_Options calls setsockopt(2), prctl(2) and others with every option and with invalid arguments, so that an allowed
+// option fails in the kernel.
 func TestI24_Options(t *testing.T) { optionsAsDecided(t, embeddedBox(t).attack) }
 
 func optionsAsDecided(t *testing.T, try attack) {
@@ -195,7 +191,7 @@ func optionsAsDecided(t *testing.T, try attack) {
 		for option, outcome := range got {
 			want := decided[option]
 			switch {
-			case want == "allowed" && outcome != "EPERM" && (outcome != "done" || decided["0"] != ""): // prctl succeeds sometimes
+			case want == "allowed" && outcome != "EPERM" && (outcome != "done" || decided["0"] != ""): // some options of prctl succeed
 			case want == "succeeds" && outcome == "done":
 			case want == outcome:
 			default:
@@ -211,7 +207,7 @@ func optionsAsDecided(t *testing.T, try attack) {
 	t.Run("setsockopt", func(t *testing.T) {
 		check(t, decisions(t, "Sockets", 2), try("surface", "setsockopt", "0", "1", "6", "17", "41", "58", "132", "136", "255", "263", "270", "271", "282", "284", "285"))
 	})
-	// No descriptor is -1: what the profile lets through is EBADF.
+	// The descriptor is -1, so an option that the profile allows gives EBADF.
 	for heading, call := range map[string]string{"Devices and their ioctls": "ioctl", "fcntl": "fcntl", "getsockopt": "getsockopt"} {
 		t.Run(call, func(t *testing.T) {
 			columns := 1
@@ -239,7 +235,7 @@ func optionsAsDecided(t *testing.T, try attack) {
 	}
 	t.Run("prctl", func(t *testing.T) {
 		got := try("surface", "prctl")
-		// PR_CAPBSET_DROP, PR_SET_SECUREBITS, PR_SET_MM and the two of IO_FLUSHER take a capability.
+		// PR_CAPBSET_DROP, PR_SET_SECUREBITS, PR_SET_MM and the two options of IO_FLUSHER need a capability.
 		for _, option := range []string{"24", "28", "35", "57", "58"} {
 			if got[option] == "EPERM" {
 				got[option] = "EINVAL"
@@ -249,8 +245,7 @@ func optionsAsDecided(t *testing.T, try attack) {
 	})
 }
 
-// TestI24_Files opens every file of /proc and /sys, except those of processes,
-// for reading and for writing.
+// TestI24_Files opens every file of /proc and /sys, except those of processes, for reading and for writing.
 func TestI24_Files(t *testing.T) {
 	b := embeddedBox(t)
 	filesAsDecided(t, b.attack("files", "/proc", "/sys"))
@@ -268,7 +263,7 @@ func TestI24_Files(t *testing.T) {
 	}
 }
 
-// filesAsDecided compares what became of opening all files with the page.
+// filesAsDecided compares the outcomes of opening all files with the page.
 func filesAsDecided(t *testing.T, outcomes map[string]string) {
 	t.Helper()
 	decided := decisions(t, "Files of /proc", 1)
@@ -300,9 +295,8 @@ func filesAsDecided(t *testing.T, outcomes map[string]string) {
 	}
 }
 
-// TestI24_FilesThatChange: what one run changes in a file and another reads is a
-// channel between them. All files that change while neighbours come and go, and
-// do what the kernel counts, are on the list.
+// TestI24_FilesThatChange checks that all files that change while neighbours start, end and use the kernel are on the list. A
+// file that one run changes and another can read is a channel between them.
 func TestI24_FilesThatChange(t *testing.T) {
 	b := embeddedBox(t)
 	listed := slices.Collect(maps.Keys(decisions(t, "Files that change", 1)))
@@ -349,7 +343,7 @@ func TestI24_FilesThatChange(t *testing.T) {
 	}
 }
 
-// page is docs/KERNEL-SURFACE.md.
+// page returns the text of docs/KERNEL-SURFACE.md.
 func page(t *testing.T) string {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join(testbed.Root(), "docs", "KERNEL-SURFACE.md"))

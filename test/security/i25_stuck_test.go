@@ -20,9 +20,9 @@ import (
 	"github.com/mayfly-run/mayfly/test/testbed"
 )
 
-// TestI25_CtrlCDuringAStart interrupts a run whose shim or whose registry answers nothing: it ends as cancelled, soon, and
-// nothing is left. A terminal that is to be the tool's is this command's until the tool runs, so that Ctrl-C is a signal there
-// too. That a start and an end have a deadline, and what can't be killed, is tested in internal/oci.
+// TestI25_CtrlCDuringAStart interrupts a run whose shim or whose registry doesn't answer. It must end soon, as cancelled, and
+// leave nothing. With -it the terminal belongs to mayfly until the tool runs, so that Ctrl-C is a signal there too. The tests of
+// internal/oci check the deadlines of starts and ends, and processes that can't be killed.
 func TestI25_CtrlCDuringAStart(t *testing.T) {
 	c := newCLI(t)
 	programs := t.TempDir()
@@ -87,7 +87,7 @@ func TestI25_CtrlCDuringAStart(t *testing.T) {
 	}
 }
 
-// interrupted starts a run, interrupts it where it has come to, and checks its end.
+// interrupted starts a run, waits until it has reached a point, interrupts it, and checks its end.
 func interrupted(t *testing.T, cmd *exec.Cmd, said *output, reached func(ended <-chan struct{}) error, interrupt func() error) {
 	t.Helper()
 	before, err := testbed.Leftovers()
@@ -103,7 +103,7 @@ func interrupted(t *testing.T, cmd *exec.Cmd, said *output, reached func(ended <
 		_ = cmd.Wait()
 	}()
 	t.Cleanup(func() {
-		_ = cmd.Process.Kill() // it may have ended
+		_ = cmd.Process.Kill() // fails if it has ended
 		<-ended
 	})
 	if err := reached(ended); err != nil {
@@ -130,7 +130,7 @@ func interrupted(t *testing.T, cmd *exec.Cmd, said *output, reached func(ended <
 	}
 }
 
-// silentRegistry accepts connections and says nothing.
+// silentRegistry accepts connections and never answers. asked gets each connection.
 func silentRegistry(t *testing.T) (address string, asked <-chan net.Conn) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -151,7 +151,7 @@ func silentRegistry(t *testing.T) (address string, asked <-chan net.Conn) {
 	return listener.Addr().String(), conns
 }
 
-// onTerminal gives a command a terminal of its own as its standard input (pty(7)), and returns the side of its keyboard.
+// onTerminal gives a command a new terminal as its standard input (pty(7)), and returns the side of the keyboard.
 func onTerminal(t *testing.T, cmd *exec.Cmd) (keyboard *os.File) {
 	t.Helper()
 	keyboard, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)

@@ -10,7 +10,8 @@ import (
 	"github.com/mayfly-run/mayfly/test/testbed"
 )
 
-// keep runs a tool that fails and keeps its sandbox until the end of the test, which has to find nothing left of it then.
+// keep runs a tool that fails, and keeps its sandbox. At the end of the test, it removes the sandbox and checks that nothing is
+// left of it.
 func (b *box) keep(t *testing.T, spec *engine.Spec) {
 	t.Helper()
 	spec.KeepFor = 10 * time.Minute
@@ -31,7 +32,7 @@ func (b *box) keep(t *testing.T, spec *engine.Spec) {
 	}
 }
 
-// look runs a command in a kept sandbox and returns what it said.
+// look runs a command in a kept sandbox, and returns what it printed and its exit status.
 func (b *box) look(spec *engine.Spec, argv ...string) (said string, code int, err error) {
 	out := newOutput()
 	code, err = testbed.Engine(b.t).Shell(spec.ID, argv, nil, engine.Streams{Stdout: out, Stderr: out})

@@ -8,7 +8,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/image/imagetest"
 )
 
-// link is a symbolic link of an image.
+// link returns a symbolic link of an image.
 func link(name, to string) imagetest.File {
 	return imagetest.File{Name: name, Type: tar.TypeSymlink, Link: to}
 }

@@ -23,8 +23,7 @@ import (
 	"github.com/mayfly-run/mayfly/test/testbed"
 )
 
-// TestM07_HostileUsers has images and tools ask for users that don't exist, are
-// out of range or no numbers.
+// TestM07_HostileUsers asks for users that don't exist, are out of range or are not valid.
 func TestM07_HostileUsers(t *testing.T) {
 	b := newBox(t, imagetest.File{Name: "etc/passwd", Body: "root:x:0:0::/root:/bin/sh\nbig:x:4294967295:0::/:/bin/sh\nhost:x:70000:70000::/:/bin/sh\n" +
 		"minus:x:-1:-1::/:/bin/sh\nshort\n::::::\n#:x:0\nroot:x:0:0:again:/proc/self/fd/7:/bin/sh\n"})
@@ -45,8 +44,8 @@ func TestM07_HostileUsers(t *testing.T) {
 	}
 }
 
-// TestM07_HostilePasswd has /etc/passwd and /etc/group be anything but a small
-// file. Reading them must neither block nor take memory.
+// TestM07_HostilePasswd tries images whose /etc/passwd and /etc/group are anything except a small file. Reading them must
+// neither block nor take much memory.
 func TestM07_HostilePasswd(t *testing.T) {
 	c := newCanary(t)
 	huge := strings.Repeat("user:x:1000:1000:"+strings.Repeat("x", 200)+":/:/bin/sh\n", 1<<18)
@@ -64,7 +63,7 @@ func TestM07_HostilePasswd(t *testing.T) {
 			"process":   link(name, "/proc/1/environ"),
 		} {
 			b := &box{t: t, engine: testbed.UnderTest(t), canary: c, image: imageOf(t, imagetest.File{Name: "etc/"}, f)}
-			// Unpacking drops these two (M02); a layer that has them all the same must do no harm.
+			// Unpacking drops these two kinds (M02). A layer that has them anyway must do no harm.
 			if special := f.Type == tar.TypeFifo || f.Type == tar.TypeChar; special {
 				place := filepath.Join(b.image.Unpacked.Layers[len(b.image.Unpacked.Layers)-1], name)
 				mode := map[byte]uint32{tar.TypeFifo: unix.S_IFIFO, tar.TypeChar: unix.S_IFCHR}[f.Type]
@@ -89,8 +88,8 @@ func TestM07_HostilePasswd(t *testing.T) {
 	}
 }
 
-// TestM07_HostileConfigurations bends everything that an image says of how to
-// run it. Each is ignored or refused.
+// TestM07_HostileConfigurations tries hostile values in everything that an image says about how to run it. Each must be ignored
+// or refused.
 func TestM07_HostileConfigurations(t *testing.T) {
 	canary := newCanary(t)
 	store, err := image.Open(t.TempDir(), image.Options{NoSync: true})
@@ -142,13 +141,13 @@ func TestM07_HostileConfigurations(t *testing.T) {
 	}
 }
 
-// TestM07_HostileProgramsTakeNoMemory: the shim looks at the tool's program
-// before it is started. This one says that its table of names is the whole file.
+// TestM07_HostileProgramsTakeNoMemory checks that the shim, which reads the tool's program before it starts, takes little memory
+// for a program whose table of names is nearly the whole file.
 func TestM07_HostileProgramsTakeNoMemory(t *testing.T) {
 	body := []byte(attackerProgram(t).Body)
 	const size = 192 << 20
 	program := append(bytes.Clone(body), make([]byte, size-len(body))...)
-	sections := make([]elf.Section64, 2) // with number 0 as the table of names there is none
+	sections := make([]elf.Section64, 2) // number 0 would mean that there is no table of names
 	section := &sections[1]
 	section.Type, section.Off, section.Size = uint32(elf.SHT_STRTAB), uint64(len(body)), uint64(size-len(body)-1<<20)
 	var table bytes.Buffer
@@ -175,7 +174,7 @@ func TestM07_HostileProgramsTakeNoMemory(t *testing.T) {
 	if err := l.close(); err != nil {
 		t.Error(err)
 	}
-	// And headers that are damaged in every field.
+	// Headers with damage in each field.
 	for at := 16; at < 64; at += 8 {
 		bent := bytes.Clone(body)
 		binary.LittleEndian.PutUint64(bent[at:], 0x7fffffffffffff00)

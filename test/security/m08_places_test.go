@@ -14,8 +14,8 @@ import (
 	"github.com/mayfly-run/mayfly/internal/image/imagetest"
 )
 
-// TestM08_TheOutputIsOneFile has the tool put something else in the place of
-// its output file. It is a mount point, which nothing can replace.
+// TestM08_TheOutputIsOneFile tries to replace the output file, as the tool. The file is a mount point, which nothing can
+// replace.
 func TestM08_TheOutputIsOneFile(t *testing.T) {
 	b := newBox(t)
 	for _, script := range []string{
@@ -40,7 +40,7 @@ func TestM08_TheOutputIsOneFile(t *testing.T) {
 	}
 }
 
-// TestM08_TheOutputsPlaceInTheImage has the image put something else there.
+// TestM08_TheOutputsPlaceInTheImage tries images that have something else in the place of the output file.
 func TestM08_TheOutputsPlaceInTheImage(t *testing.T) {
 	c := newCanary(t)
 	for name, f := range map[string]imagetest.File{
@@ -63,8 +63,8 @@ func TestM08_TheOutputsPlaceInTheImage(t *testing.T) {
 	}
 }
 
-// TestM08_FilesOfTheToolStayInItsFolder: a tool's folder may come out of
-// somebody's repository, links and all.
+// TestM08_FilesOfTheToolStayInItsFolder checks that links in a tool's folder don't lead out of it: the folder may come from
+// someone else's repository.
 func TestM08_FilesOfTheToolStayInItsFolder(t *testing.T) {
 	b := newBox(t)
 	folder := filepath.Join(t.TempDir(), "tool")
@@ -96,7 +96,7 @@ func TestM08_FilesOfTheToolStayInItsFolder(t *testing.T) {
 		}
 		b.canary.unchanged()
 	}
-	// A folder with links is copied with them; they lead nowhere.
+	// A folder with links is copied with them. The links lead nowhere.
 	spec := b.shell(script)
 	b.folders = map[string]string{"host": folder}
 	spec.Mounts = []engine.Mount{{Kind: engine.MountFile, Folder: "host", Path: "sub", Target: "/data"}}
@@ -108,8 +108,8 @@ func TestM08_FilesOfTheToolStayInItsFolder(t *testing.T) {
 	}
 }
 
-// TestM08_CachesTakeNoLinksOut: what a run leaves in its cache is unpacked by
-// the shim for the next.
+// TestM08_CachesTakeNoLinksOut checks that links in a cache don't lead out of it: the shim unpacks what a run left in its cache
+// for the next run.
 func TestM08_CachesTakeNoLinksOut(t *testing.T) {
 	b := newBox(t)
 	kept := t.TempDir()

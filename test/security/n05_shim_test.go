@@ -14,8 +14,8 @@ import (
 	"github.com/mayfly-run/mayfly/test/testbed"
 )
 
-// TestN05_ShimIsLimited: what a tool makes its shim hold ends at the limit of
-// the shim's own cgroup, and isn't counted for the tool.
+// TestN05_ShimIsLimited checks that the shim has its own cgroup with a limit for what a tool makes it hold, and isn't in the
+// tool's cgroup.
 func TestN05_ShimIsLimited(t *testing.T) {
 	b := newBox(t)
 	spec := b.shell("echo up; sleep 300")

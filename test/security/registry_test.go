@@ -19,7 +19,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/image/imagetest"
 )
 
-// newPuller is the command with a home of its own, which has no registries' settings or those given.
+// newPuller returns the command with its own home and with these settings in registries.json.
 func newPuller(t *testing.T, settings string) *cli {
 	t.Helper()
 	c := &cli{t: t, canary: newCanary(t), home: t.TempDir(), tools: t.TempDir()}
@@ -30,8 +30,8 @@ func newPuller(t *testing.T, settings string) *cli {
 	return c
 }
 
-// TestM05_RegistriesLeadToNoPrivateAddress has a registry send the client to another service of this machine, by address
-// and by name, with each of its answers; and once more where the settings allow it, so that the service would be seen.
+// TestM05_RegistriesLeadToNoPrivateAddress checks a registry that sends the client to another service on this machine, by address
+// and by name, with each of its answers. It does so once more with settings that allow it, to show that the test sees a request.
 func TestM05_RegistriesLeadToNoPrivateAddress(t *testing.T) {
 	asked := make(chan string, 100)
 	inside := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -59,7 +59,7 @@ func TestM05_RegistriesLeadToNoPrivateAddress(t *testing.T) {
 				t.Errorf("%s to %s: %+v; %d requests reached the service", part, to, d, len(asked))
 			}
 			if part == "realm" && to == inside.URL {
-				continue // an address is never a realm
+				continue // an address is never accepted as a realm
 			}
 			host := strings.TrimPrefix(to, "http://")
 			allowing := newPuller(t, fmt.Sprintf(`{"registries": {%q: {"redirect_hosts": [%q]}}}`, r.Host, host))
@@ -73,7 +73,7 @@ func TestM05_RegistriesLeadToNoPrivateAddress(t *testing.T) {
 	}
 }
 
-// TestM04_RegistrysWordsStandQuoted has a registry write to the terminal of whoever pulls.
+// TestM04_RegistrysWordsStandQuoted checks that a registry can't write to the user's terminal: its texts are quoted.
 func TestM04_RegistrysWordsStandQuoted(t *testing.T) {
 	r := imagetest.Serve(t, func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 		if !strings.Contains(r.URL.Path, "/manifests/") {
@@ -90,7 +90,7 @@ func TestM04_RegistrysWordsStandQuoted(t *testing.T) {
 	}
 }
 
-// TestM09_SlowRegistriesAreGivenUp has a registry drip its answers. What it may take is set to a moment here.
+// TestM09_SlowRegistriesAreGivenUp checks registries that send their answers too slowly. The limits are short in this test.
 func TestM09_SlowRegistriesAreGivenUp(t *testing.T) {
 	layer := imagetest.Tar(t, imagetest.File{Name: "f", Body: strings.Repeat("0123456789", 10_000)})
 	img := imagetest.Build(t, imagetest.Config{}, layer)

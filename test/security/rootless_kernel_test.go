@@ -9,8 +9,8 @@ import (
 	"github.com/mayfly-run/mayfly/test/testbed"
 )
 
-// TestI24_Rootless: what a tool of an ordinary user can ask of the kernel, and
-// hold in it, is what root's can.
+// TestI24_Rootless checks that a tool of an ordinary user can ask the kernel for the same, and hold the same in it, as a tool of
+// root.
 func TestI24_Rootless(t *testing.T) {
 	c := newRootless(t)
 	try := func(args ...string) map[string]string {
@@ -24,7 +24,7 @@ func TestI24_Rootless(t *testing.T) {
 	t.Run("system calls", func(t *testing.T) { systemCallsAsDecided(t, try) })
 	t.Run("options", func(t *testing.T) { optionsAsDecided(t, try) })
 	t.Run("files", func(t *testing.T) { filesAsDecided(t, try("files", "/proc", "/sys")) })
-	t.Run("masked files", func(t *testing.T) { 
+	t.Run("masked files", func(t *testing.T) {
 		masksHold(t, try(append([]string{"try"}, maskedPaths...)...), func(string) bool { return false })
 	})
 	t.Run("filters", func(t *testing.T) { filtersAreRefused(t, try("filters"), "EINVAL") })

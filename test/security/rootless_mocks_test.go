@@ -9,7 +9,8 @@ import (
 	"testing"
 )
 
-// An ordinary user's tests have mocks too, without a network where /dev/net/tun isn't open to users: the sockets are the user's, and the sandbox's users reach that of commands.
+// TestRootlessMocks checks that the tests of an ordinary user have mocks too, without a network, which needs a /dev/net/tun that
+// is open to users. The sockets belong to the user, and the sandbox's users must reach that of commands.
 func TestRootlessMocks(t *testing.T) {
 	c := newRootless(t)
 	suite := filepath.Join(c.tools, "a_test.yaml")

@@ -18,8 +18,8 @@ import (
 	"github.com/mayfly-run/mayfly/test/testbed"
 )
 
-// openTUN gives the commands of an ordinary user a /dev/net/tun that is open to
-// it, as udev leaves it, in a mount namespace of their own.
+// openTUN gives the commands of an ordinary user a /dev/net/tun that is open to the user, as udev makes it, in a new mount
+// namespace.
 func (c *cli) openTUN() {
 	c.t.Helper()
 	tun := filepath.Join(c.t.TempDir(), "tun")
@@ -32,7 +32,7 @@ func (c *cli) openTUN() {
 	c.prefix = append([]string{"unshare", "--mount", "--propagation", "private", "sh", "-c", "mount --bind " + tun + ` /dev/net/tun && exec "$@"`, "sh"}, c.prefix...)
 }
 
-// serveLoopback accepts connections on one port of this machine's loopback.
+// serveLoopback accepts connections on one port of this machine's loopback, on IPv4 and IPv6.
 func serveLoopback(t *testing.T) (port string) {
 	t.Helper()
 	for range 100 {
@@ -44,7 +44,7 @@ func serveLoopback(t *testing.T) (port string) {
 		six, err := net.Listen("tcp", net.JoinHostPort("::1", port))
 		if errors.Is(err, unix.EADDRINUSE) {
 			_ = four.Close()
-			continue // another process has that port there
+			continue // another process has that port on IPv6
 		}
 		serve(t, four)
 		if err == nil {
@@ -71,9 +71,8 @@ func serve(t *testing.T, listener net.Listener) {
 	}()
 }
 
-// TestN01_Rootless: the network of an ordinary user's runs is held to the same
-// rules: it reaches no name and no address that no rule has, and this machine
-// neither by its name nor on its loopback.
+// TestN01_Rootless checks that the network of an ordinary user's runs follows the same rules: it reaches only names and
+// addresses that a rule has, and doesn't reach this machine by its name or on its loopback.
 func TestN01_Rootless(t *testing.T) {
 	c := newRootless(t)
 	c.openTUN()
@@ -83,7 +82,7 @@ func TestN01_Rootless(t *testing.T) {
 		"  for a in evil.example 192.0.0.192 169.254.169.254 203.0.113.1 fd00:c1::a9fe:a9fe 127.0.0.1 host.mayfly.internal; do\n" +
 		"    nc -w 2 $a " + port + " </dev/null && echo reached $a || true\n" +
 		"  done\n" +
-		"  nslookup -type=txt good.example >/dev/null 2>&1 || true\n" + // a type that only dns: opens
+		"  nslookup -type=txt good.example >/dev/null 2>&1 || true\n" + // a type of question that only dns: allows
 		"  echo over\n"
 	if err := os.WriteFile(tool, []byte(definition), 0o644); err != nil {
 		t.Fatal(err)
@@ -99,8 +98,8 @@ func TestN01_Rootless(t *testing.T) {
 	}
 }
 
-// TestN02_Rootless: so it is to addresses that this machine has itself, one by
-// one, as a whole range, or for all of a network, whatever a rule's range has.
+// TestN02_Rootless checks that it doesn't reach this machine's own addresses either, whatever the range of a rule: a single
+// address, a whole range, and a broadcast address.
 func TestN02_Rootless(t *testing.T) {
 	c := newRootless(t)
 	c.openTUN()
@@ -129,7 +128,7 @@ func TestN02_Rootless(t *testing.T) {
 	}
 }
 
-// TestI22_Rootless: caches are by the definition's place, not by its name.
+// TestI22_Rootless checks that a cache belongs to the path of a definition, not to its name.
 func TestI22_Rootless(t *testing.T) {
 	c := newRootless(t)
 	for _, folder := range []string{"one", "two"} {
@@ -149,7 +148,7 @@ func TestI22_Rootless(t *testing.T) {
 	}
 }
 
-// TestN05_RootlessShimIsLimited: so is the shim, by a cgroup of its own.
+// TestN05_RootlessShimIsLimited checks that an ordinary user's shim is limited by its own cgroup.
 func TestN05_RootlessShimIsLimited(t *testing.T) {
 	c := newRootless(t)
 	r := c.startRun(c.tool("idle", "resources: {disk: 64Mi}\nscript: echo up; sleep 300\n"), "up")
@@ -167,7 +166,7 @@ func TestN05_RootlessShimIsLimited(t *testing.T) {
 	if err != nil || strings.TrimSpace(string(data)) != strconv.FormatInt(want, 10) {
 		t.Errorf("the shim's limit is %q, %v; want %d", data, err, want)
 	}
-	if !testbed.Unified() { // which counts sockets with the rest
+	if !testbed.Unified() { // cgroup v2 counts sockets with other memory
 		for group, want := range map[string]string{dir: "134217728\n", filepath.Join(parent, r.id): "33554432\n"} {
 			if got, err := os.ReadFile(filepath.Join(group, wire.SocketLimitFile)); err != nil || string(got) != want {
 				t.Errorf("the limit of sockets in %s is %q, %v; want %q", group, got, err, want)

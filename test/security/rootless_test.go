@@ -18,8 +18,8 @@ import (
 
 const testUser = "mayfly-test"
 
-// newRootless is the command as an ordinary user runs it: a user of the test's
-// own with subordinate ids and delegated cgroups, all removed afterwards.
+// newRootless returns the command as an ordinary user runs it. The user is made for the test, with subordinate ids and delegated
+// cgroups, and removed afterwards.
 func newRootless(t *testing.T) *cli {
 	t.Helper()
 	c := &cli{t: t, canary: newCanary(t)}
@@ -35,7 +35,7 @@ func newRootless(t *testing.T) *cli {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// A world-readable copy: the checkout may lie in a folder of root's.
+	// The user gets copies of the programs, since the checkout may be in a folder that only root can read.
 	dir, err := os.MkdirTemp("/var/tmp", "mayfly-rootless-")
 	if err != nil {
 		t.Fatal(err)
@@ -72,7 +72,7 @@ func newRootless(t *testing.T) *cli {
 	return c
 }
 
-// giveCgroup lets the user set limits, as docs/CONFIGURATION.md says.
+// giveCgroup enables the user to set limits, as docs/CONFIGURATION.md describes.
 func giveCgroup(t *testing.T, u *user.User, mayfly string) {
 	t.Helper()
 	if _, err := os.Stat("/sys/fs/cgroup/cgroup.controllers"); err != nil {
@@ -103,7 +103,7 @@ func command(t *testing.T, argv ...string) {
 
 func removeUser(t *testing.T) {
 	t.Helper()
-	// A process of the user's may be ending.
+	// A process of the user may still be ending.
 	var out []byte
 	var err error
 	for end := time.Now().Add(testbed.Patience); time.Now().Before(end); {
@@ -128,7 +128,7 @@ func removeCgroups(t *testing.T, uid int) {
 	}
 }
 
-// quiet runs a command in a sandbox and returns what it printed.
+// quiet writes a definition, runs it and returns what it printed.
 func (c *cli) quiet(name, definition string, flags ...string) done {
 	c.t.Helper()
 	d := c.mayfly(append([]string{"run", c.tool(name, definition), "--quiet"}, flags...)...)
@@ -136,8 +136,7 @@ func (c *cli) quiet(name, definition string, flags ...string) done {
 	return d
 }
 
-// TestI10_Rootless and the others of this file are the same attacks on the
-// sandboxes of an ordinary user.
+// TestI10_Rootless and the other tests in this file are the same attacks on the sandboxes of an ordinary user.
 func TestI10_Rootless(t *testing.T) {
 	c := newRootless(t)
 	for _, identity := range []string{"", "security: {user: \"1000:1000\"}\n"} {
@@ -183,7 +182,7 @@ func TestI10_Rootless(t *testing.T) {
 		if strings.Contains(d.stdout, "first") || d.code != 0 {
 			t.Errorf("%+v", d)
 		}
-		// The user's own files are not the sandbox's, whose ids are others.
+		// The sandbox can't read the user's own files, since it has other ids.
 		_ = other.cmd.Process.Kill()
 		other.wait()
 		other.nothingLeft()
@@ -193,7 +192,7 @@ func TestI10_Rootless(t *testing.T) {
 // TestI18_RootlessKills kills an ordinary user's processes.
 func TestI18_RootlessKills(t *testing.T) { killRuns(t, newRootless(t)) }
 
-// TestI14_RootlessLimits: what an ordinary user's runs are held to.
+// TestI14_RootlessLimits checks the limits of an ordinary user's runs.
 func TestI14_RootlessLimits(t *testing.T) {
 	c := newRootless(t)
 	d := c.quiet("heap", "resources: {memory: 48Mi}\ncommand: [attacker, heap]\n")

@@ -17,12 +17,12 @@ import (
 	"time"
 )
 
-// TestS01_SecretsAreNowhere runs tools with canary secrets and searches for
-// them in everything that is written or shown while they run and afterwards.
+// TestS01_SecretsAreNowhere runs tools with canary secrets, and searches for the secrets in everything that is written or shown
+// while they run and afterwards.
 func TestS01_SecretsAreNowhere(t *testing.T) {
 	c := newCLI(t)
 	values := map[string]string{"stored": "STORED" + rand.Text(), "given": "GIVEN" + rand.Text()}
-	given := filepath.Join(t.TempDir(), "given") // the one place that has it
+	given := filepath.Join(t.TempDir(), "given") // the only file that may have it
 	if err := os.WriteFile(given, []byte(values["given"]), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +65,7 @@ script: |
 		r.wait()
 		search("the events of "+name, []byte(r.log.String()))
 	}
-	// Every other way to print something about it.
+	// Every other command that prints something about the tools.
 	for _, args := range [][]string{
 		{"run", filepath.Join(c.tools, "secrets-success.yaml"), "--dry-run", "--secret", "given=file:" + given},
 		{"run", filepath.Join(c.tools, "secrets-failure.yaml"), "--secret", "given=file:" + given},
@@ -81,7 +81,7 @@ script: |
 		search(fmt.Sprint("mayfly ", args), []byte(d.stdout+d.stderr))
 	}
 	filesBelow(t, func(path string, data []byte) { search(path, data) }, c.home, c.tools, c.run, "/etc/mayfly")
-	// The journal, and files of /tmp and /var/tmp that came up meanwhile.
+	// The journal, the kernel's log, and new files in folders such as /tmp and /var/tmp.
 	if out, err := exec.Command("journalctl", "--since", "-5min", "--no-pager").Output(); err == nil {
 		search("the journal", out)
 	}
@@ -103,7 +103,7 @@ script: |
 			}
 		}
 	}
-	// The search itself finds what is there.
+	// Check that the search finds the secret where it is.
 	found := false
 	filesBelow(t, func(_ string, data []byte) { found = found || bytes.Contains(data, forms["given"]) }, filepath.Dir(given))
 	if !found {
@@ -111,8 +111,8 @@ script: |
 	}
 }
 
-// searchProcesses looks at what others can see of our processes: arguments,
-// environment, and the names of what they have open.
+// searchProcesses searches what other users can see of the processes: arguments, environment, mounts, and the names of open
+// files.
 func searchProcesses(t *testing.T, search func(string, []byte), pids ...int) {
 	t.Helper()
 	for _, pid := range pids {
@@ -145,8 +145,7 @@ func searchProcesses(t *testing.T, search func(string, []byte), pids ...int) {
 	}
 }
 
-// TestS01_SecretFilesAreTheToolsOnly looks at the file inside: its mode, owner
-// and file system.
+// TestS01_SecretFilesAreTheToolsOnly checks the file inside the sandbox: its mode, owner and file system.
 func TestS01_SecretFilesAreTheToolsOnly(t *testing.T) {
 	c := newCLI(t)
 	given := filepath.Join(c.home, "given")

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// TestS03_InputsArriveAsBytes gives values that mean something to a shell, to
-// YAML, to the definition's own references, and to terminals.
+// TestS03_InputsArriveAsBytes gives inputs that have a meaning in a shell, in YAML, in the definition's own references, or for a
+// terminal.
 func TestS03_InputsArriveAsBytes(t *testing.T) {
 	c := newCLI(t)
 	touched := filepath.Join(c.canary.dir, "canary") // a command run on the host would change it
@@ -47,7 +47,7 @@ script: |
 		}
 	}
 	c.canary.unchanged()
-	// A NUL can't be in an argument at all; the kernel refuses it for us (execve(2)).
+	// An argument can't contain a NUL (execve(2)), so only bytes that aren't text are left to test.
 	if d := c.mayfly("run", declared, "--quiet", "--arg", "value=a\xff"); d.code != 125 || !strings.Contains(d.stderr, "UTF-8") {
 		t.Errorf("bytes that aren't text: %+v", d)
 	}

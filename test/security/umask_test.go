@@ -12,8 +12,8 @@ import (
 	"github.com/mayfly-run/mayfly/test/testbed"
 )
 
-// TestUmask runs, tests and looks into tools with the umask of a hardened shell or service. The tool has its usual one, and
-// reaches all that is there for it; the files of whoever runs it follow the umask.
+// TestUmask runs and tests tools, and opens a shell, with the umask of a hardened shell or service. The tool must have its usual
+// umask and reach all of its files.
 func TestUmask(t *testing.T) {
 	for name, newOne := range map[string]func(*testing.T) *cli{
 		"root":     func(t *testing.T) *cli { return newCLI(t) },
@@ -22,7 +22,7 @@ func TestUmask(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c := newOne(t)
 			c.prefix = underUmask("077", c.command().Args)
-			c.load() // the image was loaded with another
+			c.load() // the image was loaded with another umask
 			if err := os.WriteFile(filepath.Join(c.tools, "note"), []byte("read me\n"), 0o644); err != nil {
 				t.Fatal(err)
 			}
@@ -47,7 +47,7 @@ script: |
 	}
 }
 
-// underUmask is a command that is run with a umask.
+// underUmask returns a command line that runs argv with a umask.
 func underUmask(mask string, argv []string) []string {
 	return append([]string{"sh", "-c", "umask " + mask + `; exec "$@"`, "sh"}, argv...)
 }
@@ -80,7 +80,7 @@ func (c *cli) shellUnderUmask() {
 	}
 }
 
-// TestUmaskOfUsersFiles: what mayfly writes for whoever runs it is as closed as they ask.
+// TestUmaskOfUsersFiles checks that the files that mayfly writes for its user follow the umask.
 func TestUmaskOfUsersFiles(t *testing.T) {
 	mayfly := filepath.Join(testbed.Bin(t), "mayfly")
 	for mask, want := range map[string]os.FileMode{"077": 0o600, "022": 0o644} {

@@ -1,7 +1,6 @@
 //go:build linux
 
-// Package startup keeps the start of a run short: what slows it down shows
-// here before anybody feels it.
+// Package startup tests what the start of a run takes: imports, time, network and memory.
 package startup
 
 import (
@@ -24,8 +23,7 @@ import (
 
 func TestMain(m *testing.M) { testbed.Main(m) }
 
-// heavy packages have no business in the command: each costs milliseconds of
-// every run, or megabytes of the download.
+// heavy has packages that the command must not import: each costs milliseconds in every run, or megabytes of the download.
 var heavy = []string{
 	"gvisor.dev/gvisor", "github.com/opencontainers/runc", "github.com/seccomp",
 	"k8s.io", "github.com/docker/docker", "google.golang.org/grpc", "github.com/containerd/containerd",
@@ -52,7 +50,8 @@ func TestTheCommandImportsNothingHeavy(t *testing.T) {
 	}
 }
 
-// A bare Go program is what any start costs on this machine.
+// TestTheCommandStartsLikeABareProgram compares mayfly version with a bare Go program, whose time is what any start costs on
+// this machine.
 func TestTheCommandStartsLikeABareProgram(t *testing.T) {
 	dir := t.TempDir()
 	source := filepath.Join(dir, "main.go")
@@ -67,10 +66,10 @@ func TestTheCommandStartsLikeABareProgram(t *testing.T) {
 	}
 	mayfly := filepath.Join(testbed.Bin(t), "mayfly")
 	var own, theirs []time.Duration
-	for i := 0; ; i++ { // in turn, so that a busy moment meets both
+	for i := 0; ; i++ { // in turn, so that a busy moment affects both
 		own = append(own, timed(t, mayfly, "version"))
 		theirs = append(theirs, timed(t, bare))
-		// The bound is a ratio of one run; it is about 2.5 when nothing is wrong. A busy machine gets more tries.
+		// The bound is a ratio of figures of one run. The ratio is normally about 2.5. A busy machine gets more tries.
 		a, b := median(own), median(theirs)
 		if i >= 40 && a <= 6*b {
 			return
@@ -95,7 +94,7 @@ func median(list []time.Duration) time.Duration {
 	return list[len(list)/2]
 }
 
-// A warm run touches no registry: it works where no network is.
+// TestAWarmRunIsOffline checks that a run whose image is in the store works without a network.
 func TestAWarmRunIsOffline(t *testing.T) {
 	path := prepare(t)
 	if out, err := exec.CommandContext(t.Context(), "unshare", "--net", filepath.Join(testbed.Bin(t), "mayfly"), "run", "-q", path).CombinedOutput(); err != nil {
@@ -103,8 +102,8 @@ func TestAWarmRunIsOffline(t *testing.T) {
 	}
 }
 
-// TestALiveRun: the monitors of the Go runtimes of mayfly and of its shim wake rarely, and the shim's heap is in huge pages,
-// where the host's administrator lets programs ask for them.
+// TestALiveRun checks that the monitors of the Go runtimes of mayfly and of its shim wake rarely, and that the shim's heap is
+// in huge pages, if the host lets programs ask for them.
 func TestALiveRun(t *testing.T) {
 	path := prepareTool(t, `["sh", "-c", "echo started; exec yes"]`)
 	mayfly := exec.CommandContext(t.Context(), filepath.Join(testbed.Bin(t), "mayfly"), "run", "-q", path)
@@ -146,7 +145,7 @@ func TestALiveRun(t *testing.T) {
 			t.Errorf("thread %d of the shim has a timer slack of %s ns, want %s", i, got, want)
 		}
 	}
-	// It is the monitor: the thread that naps while the program is busy.
+	// Check that this thread is the monitor, the only one that naps while the program is busy.
 	naps := 0
 	for end := time.Now().Add(time.Minute); naps < 10 && time.Now().Before(end); time.Sleep(time.Millisecond) {
 		call, err := os.ReadFile("/proc/" + monitor + "/syscall")
@@ -157,11 +156,11 @@ func TestALiveRun(t *testing.T) {
 			naps++
 		}
 	}
-	if naps < 10 { // others never do; a busy machine leaves the monitor less time
-		t.Errorf("in a minute, the second thread of a busy mayfly naps at %d looks", naps)
+	if naps < 10 { // other threads never nap; a low bound, since a busy machine leaves the monitor less time
+		t.Errorf("the second thread of a busy mayfly was seen napping %d times in a minute, want at least 10", naps)
 	}
 	if setting, err := os.ReadFile("/sys/kernel/mm/transparent_hugepage/enabled"); err != nil || strings.Contains(string(setting), "[never]") {
-		return // the kernel gives none
+		return // the kernel has no huge pages
 	}
 	usage, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", shim))
 	if err != nil {
@@ -180,7 +179,7 @@ func TestALiveRun(t *testing.T) {
 	}
 }
 
-// threads are a process's, in the order of their making.
+// threads returns the ids of a process's threads, in the order in which they were made.
 func threads(tb testing.TB, pid int) []string {
 	tb.Helper()
 	dir, err := os.Open(fmt.Sprintf("/proc/%d/task", pid))
@@ -204,7 +203,7 @@ func timerSlack(tb testing.TB, thread string) string {
 	return strings.TrimSpace(string(slack))
 }
 
-// childOf is a child of a process, whichever thread of it made it.
+// childOf returns a child of a process, whichever of its threads made the child.
 func childOf(tb testing.TB, pid int) int {
 	tb.Helper()
 	lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
@@ -229,7 +228,7 @@ func childOf(tb testing.TB, pid int) int {
 	return child
 }
 
-// A sandbox is made inside its tool's limits: what makes it must fit in little memory.
+// TestASmallToolStarts checks that a tool with little memory starts: its sandbox is made inside the tool's limits.
 func TestASmallToolStarts(t *testing.T) {
 	path := prepare(t)
 	small := filepath.Join(filepath.Dir(path), "small.yaml")
@@ -241,7 +240,7 @@ func TestASmallToolStarts(t *testing.T) {
 	}
 }
 
-// BenchmarkRun is `mayfly run` of true, the whole process, with everything on.
+// BenchmarkRun measures `mayfly run` of true: the whole process, with all features on.
 func BenchmarkRun(b *testing.B) {
 	path := prepare(b)
 	mayfly := filepath.Join(testbed.Bin(b), "mayfly")
@@ -250,8 +249,7 @@ func BenchmarkRun(b *testing.B) {
 	}
 }
 
-// prepare makes a store with busybox and a tool that does nothing, and returns
-// the tool's path.
+// prepare makes a store with busybox and a tool that does nothing, and returns the tool's path.
 func prepare(tb testing.TB) string {
 	tb.Helper()
 	return prepareTool(tb, `["true"]`)

@@ -11,21 +11,20 @@ import (
 	"sync"
 )
 
-// programs are the folders that the tests' programs are in.
+// programs has the folders of the tests' programs, besides that of build.
 var programs struct {
 	sync.Mutex
 	dirs []string
 }
 
-// OwnPrograms says that the programs in dir are the tests', too. No part of dir
-// may be a symbolic link.
+// OwnPrograms adds the programs in dir to those of the tests. No part of dir may be a symbolic link.
 func OwnPrograms(dir string) {
 	programs.Lock()
 	defer programs.Unlock()
 	programs.dirs = append(programs.dirs, dir)
 }
 
-// own says whether the program at path is one of the tests'.
+// own reports whether the program at path belongs to the tests. bin is the folder of the built programs.
 func own(path, bin string) bool {
 	programs.Lock()
 	defer programs.Unlock()
@@ -33,13 +32,13 @@ func own(path, bin string) bool {
 	return dir == bin || slices.Contains(programs.dirs, dir)
 }
 
-// foreign is what runs that aren't the tests' have.
+// foreign is what the runs of other programs than the tests' have.
 type foreign struct {
 	runs map[string]bool // ids
-	pids map[string]bool // shims, and processes outside of every cgroup of a run
+	pids map[string]bool // processes in their cgroups, and all processes outside the cgroups of runs except the tests' own shims
 }
 
-// foreignRuns looks for the shims that are other programs than the tests'.
+// foreignRuns finds the runs whose shims are other programs than the tests'.
 func foreignRuns() (foreign, error) {
 	f := foreign{map[string]bool{}, map[string]bool{}}
 	bin, err := build()
@@ -50,11 +49,11 @@ func foreignRuns() (foreign, error) {
 	if err != nil {
 		return f, err
 	}
-	ours := map[string]bool{}        // runs with a shim of the tests'
-	members := map[string][]string{} // processes in a run's cgroup, by the run
+	ours := map[string]bool{}        // ids of runs with one of the tests' shims
+	members := map[string][]string{} // processes in the cgroup of a run, by the id of the run
 	for _, dir := range dirs {
 		pid := filepath.Base(dir)
-		data, _ := os.ReadFile(filepath.Join(dir, "cgroup")) // it may have ended
+		data, _ := os.ReadFile(filepath.Join(dir, "cgroup")) // the process may have ended
 		id := runOf(string(data))
 		exe, _ := os.Readlink(filepath.Join(dir, "exe"))
 		exe = strings.TrimSuffix(exe, " (deleted)")
@@ -70,7 +69,7 @@ func foreignRuns() (foreign, error) {
 			members[id] = append(members[id], pid)
 		}
 	}
-	// A shim's child has a path of libcontainer's until it executes the tool.
+	// Until it executes the tool, a child of a shim has a path of libcontainer's, which isn't the tests' program.
 	for id := range ours {
 		delete(f.runs, id)
 	}
@@ -82,8 +81,8 @@ func foreignRuns() (foreign, error) {
 	return f, nil
 }
 
-// cgroupOfRun is in a line of /proc/PID/cgroup: a run's below mayfly or
-// mayfly-UID, or with an id of mayfly's own in a user's scope; or its shim's.
+// cgroupOfRun matches the cgroup of a run in a line of /proc/PID/cgroup: below mayfly or mayfly-UID, or in a user's scope
+// with an id that mayfly made. It also matches the cgroup of the run's shim, ID.shim.
 var cgroupOfRun = regexp.MustCompile(`(?m)/(?:mayfly(?:-[0-9]+)?/([^/\n]+?)|([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}[^/\n]*?))(?:\.shim)?(?:/|$)`)
 
 func runOf(cgroup string) string {
@@ -93,7 +92,7 @@ func runOf(cgroup string) string {
 	return ""
 }
 
-// have says whether one of the runs has what Leftovers found.
+// have reports whether one of the runs has what Leftovers found.
 func (f foreign) have(what string) bool {
 	kind, rest, _ := strings.Cut(what, " ")
 	if kind == "process" {

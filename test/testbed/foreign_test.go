@@ -12,8 +12,8 @@ import (
 	"github.com/mayfly-run/mayfly/internal/oci"
 )
 
-// TestLeftovers finds all that a run of the tests' programs has, and nothing of
-// the same run as long as the programs are somebody else's.
+// TestLeftovers checks that Leftovers finds everything that a run of the tests' programs has, and nothing of the same run as
+// long as the programs don't belong to the tests.
 func TestLeftovers(t *testing.T) {
 	programs := t.TempDir()
 	shim := filepath.Join(programs, "mayfly-shim")
@@ -45,15 +45,15 @@ func TestLeftovers(t *testing.T) {
 		return of
 	}
 	if of := count(); len(of) != 0 {
-		t.Errorf("of somebody else's run: %v", of)
+		t.Errorf("of a foreign run: %v, want nothing", of)
 	}
 	OwnPrograms(programs)
 	// The shim, the holder and the tool; the run's cgroups; its directory.
 	if of := count(); of["process"] < 3 || of["cgroup"] < 2 || of["directory"] != 1 {
-		t.Errorf("of a run of ours: %v", of)
+		t.Errorf("of a run of the tests: %v", of)
 	}
 	if !own(filepath.Join(Bin(t), "mayfly-shim"), Bin(t)) || own("/usr/bin/mayfly-shim", Bin(t)) {
-		t.Error("the programs that are built aren't the tests', or those of the host are")
+		t.Error("the built programs don't belong to the tests, or those of the host do")
 	}
 }
 
@@ -68,7 +68,7 @@ func TestRunOf(t *testing.T) {
 		"0::/system.slice/mayfly.service\n":                                      "",
 	} {
 		if got := runOf(cgroup); got != want {
-			t.Errorf("%q: %q, want %q", cgroup, got, want)
+			t.Errorf("%q: got %q, want %q", cgroup, got, want)
 		}
 	}
 }

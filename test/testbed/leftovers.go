@@ -12,12 +12,10 @@ import (
 	"time"
 )
 
-// Leftovers lists what sandboxes have on this host just now: processes, mounts,
-// network namespaces that only they have, cgroups and directories. What has a
-// shim of other programs than the tests' (another checkout's, or a user's who
-// works here) isn't listed; what has no shim any more is. A process of another
-// namespace is listed when a cgroup of a run has it, or when it is the tests' own
-// shim.
+// Leftovers lists what sandboxes have on this host at the moment: processes, mounts, network namespaces that only they have,
+// cgroups and directories. It leaves out runs whose shim is another program than the tests', such as that of another
+// checkout or of a user of this machine. It lists runs that no longer have a shim. A process in another namespace is listed
+// only if it is in the cgroup of a run, or is one of the tests' own shims.
 func Leftovers() (map[string]bool, error) {
 	before, err := foreignRuns()
 	if err != nil {
@@ -29,7 +27,7 @@ func Leftovers() (map[string]bool, error) {
 			return nil, err
 		}
 	}
-	after, err := foreignRuns() // those that have begun meanwhile
+	after, err := foreignRuns() // including those that have begun meanwhile
 	for what := range found {
 		if before.have(what) || after.have(what) {
 			delete(found, what)
@@ -38,8 +36,7 @@ func Leftovers() (map[string]bool, error) {
 	return found, err
 }
 
-// processes finds shims, holders, and whatever lives in another pid or network
-// namespace than this process.
+// processes finds shims, holders, gVisor's processes, and every process in another pid or network namespace than this one.
 func processes(found map[string]bool) error {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
@@ -59,7 +56,7 @@ func processes(found map[string]bool) error {
 		dir := filepath.Join("/proc", pid)
 		command, err := os.ReadFile(filepath.Join(dir, "cmdline"))
 		if err != nil || len(command) == 0 {
-			continue // it ended, or is the kernel's
+			continue // the process has ended, or is a kernel thread
 		}
 		name, _, _ := strings.Cut(string(command), "\x00")
 		what := "process " + pid + " " + strings.ReplaceAll(strings.TrimRight(string(command), "\x00"), "\x00", " ")
@@ -131,8 +128,7 @@ func directories(found map[string]bool) error {
 	return nil
 }
 
-// awaitShims gives the shims of a mayfly that died the time to clean up; when
-// they have ended, everything has to be gone.
+// awaitShims waits until the shims of a mayfly that died have cleaned up and ended. After that nothing may be left.
 func awaitShims(before map[string]bool) {
 	for end := time.Now().Add(Patience); time.Now().Before(end); {
 		found, busy := map[string]bool{}, false
@@ -149,8 +145,8 @@ func awaitShims(before map[string]bool) {
 	}
 }
 
-// lastingDescriptors adds what this process has open and keeps open. A client's
-// connection is closed only after its server's end was noticed.
+// lastingDescriptors adds the descriptors that this process keeps open to after. It waits for those that are still to be
+// closed: a client closes its connection only after it has noticed the end of the server.
 func lastingDescriptors(before, after map[string]bool) error {
 	for end := time.Now().Add(Patience); time.Now().Before(end); {
 		found := map[string]bool{}
@@ -169,8 +165,7 @@ func lastingDescriptors(before, after map[string]bool) error {
 	return descriptors(after)
 }
 
-// descriptors finds what this process has open, except for what Go's runtime
-// keeps: its poller, and the descriptor that lists them.
+// descriptors finds what this process has open, except for the poller of Go's runtime and the descriptor that lists them.
 func descriptors(found map[string]bool) error {
 	const dir = "/proc/self/fd"
 	entries, err := os.ReadDir(dir)
@@ -180,7 +175,7 @@ func descriptors(found map[string]bool) error {
 	for _, e := range entries {
 		target, err := os.Readlink(filepath.Join(dir, e.Name()))
 		if err != nil || target == "anon_inode:[eventpoll]" || target == "anon_inode:[eventfd]" {
-			continue // closed meanwhile: it was the list's own
+			continue // the descriptor of the list itself is closed by now
 		}
 		found["descriptor "+e.Name()+" of this process, "+target] = true
 	}

@@ -14,8 +14,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/image/imagetest"
 )
 
-// Patience bounds everything that a sandbox does in tests. MAYFLY_TEST_PATIENCE
-// makes it another: an emulated machine takes more.
+// Patience is how long a test waits for a sandbox. MAYFLY_TEST_PATIENCE changes it, since an emulated machine is slower.
 var Patience = func() time.Duration {
 	if d, err := time.ParseDuration(os.Getenv("MAYFLY_TEST_PATIENCE")); err == nil {
 		return d
@@ -23,12 +22,11 @@ var Patience = func() time.Duration {
 	return time.Minute
 }()
 
-// ProgramsEnv names the folder of test programs that are built already, for a
-// machine without Go.
+// ProgramsEnv names the folder of test programs that are already built, for a machine without Go.
 const ProgramsEnv = "MAYFLY_TEST_PROGRAMS"
 
-// Program is a program for the inside of a sandbox: the Go package in the
-// folder of that name beside the test. It is built once.
+// Program returns a program to run inside a sandbox: that of the Go package in the folder name beside the test. It is built
+// once.
 func Program(name string) func(testing.TB) imagetest.File {
 	built := sync.OnceValues(func() ([]byte, error) { return buildProgram(name) })
 	return func(tb testing.TB) imagetest.File {

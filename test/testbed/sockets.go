@@ -14,8 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// SocketMemory is what the host's sockets of a protocol (TCP, UDP) hold, in bytes: the last number of its line, in pages,
-// which is the whole host's in each network namespace.
+// SocketMemory returns the bytes that the host's sockets of a protocol (TCP, UDP) hold. The last number of the protocol's
+// line in /proc/net/sockstat has them in pages; in each network namespace it is that of the whole host.
 func SocketMemory(tb testing.TB, protocol string) int64 {
 	tb.Helper()
 	data, err := os.ReadFile("/proc/net/sockstat")
@@ -38,13 +38,13 @@ func SocketMemory(tb testing.TB, protocol string) int64 {
 	return 0
 }
 
-// Unified says whether cgroups are v2, where sockets are in the memory limit.
+// Unified reports whether cgroups are v2, which counts sockets in the memory limit.
 func Unified() bool {
 	_, err := os.Stat("/sys/fs/cgroup/cgroup.controllers")
 	return err == nil
 }
 
-// SocketsOf is what the sockets of a cgroup of v2 hold, in bytes (memory.stat); 0 where it is gone.
+// SocketsOf returns the bytes that the sockets of a cgroup v2 hold (memory.stat), or 0 if the cgroup doesn't exist.
 func SocketsOf(tb testing.TB, group string) int64 {
 	tb.Helper()
 	data, err := os.ReadFile(filepath.Join(group, "memory.stat"))

@@ -1,7 +1,7 @@
 //go:build linux
 
-// Package testbed is what tests on real sandboxes stand on: the built
-// programs, an image, and the check that nothing is left.
+// Package testbed has what tests of real sandboxes need: the built programs, images, and the check that nothing is left on
+// the host.
 package testbed
 
 import (
@@ -25,18 +25,19 @@ import (
 	"github.com/mayfly-run/mayfly/internal/oci"
 )
 
-// Root is the project's folder.
+// Root returns the project's folder.
 func Root() string {
 	_, file, _, _ := runtime.Caller(0)
 	return filepath.Join(filepath.Dir(file), "..", "..")
 }
 
-// BinEnv names the folder of programs that are built already.
+// BinEnv names the folder of programs that are already built.
 const BinEnv = "MAYFLY_TEST_BIN"
 
+// build returns the folder of the built programs, without symbolic links, and builds them first if BinEnv isn't set.
 var build = sync.OnceValues(func() (string, error) {
 	if dir := os.Getenv(BinEnv); dir != "" {
-		return filepath.EvalSymlinks(dir) // as /proc/PID/exe has it
+		return filepath.EvalSymlinks(dir) // to compare it with /proc/PID/exe
 	}
 	out, err := exec.Command("make", "--no-print-directory", "-C", Root(), "build").CombinedOutput()
 	if err != nil {
@@ -45,7 +46,7 @@ var build = sync.OnceValues(func() (string, error) {
 	return filepath.EvalSymlinks(filepath.Join(Root(), "bin"))
 })
 
-// Bin is the folder of the built programs, mayfly and mayfly-shim.
+// Bin returns the folder of the built programs, such as mayfly and mayfly-shim.
 func Bin(tb testing.TB) string {
 	tb.Helper()
 	dir, err := build()
@@ -55,7 +56,7 @@ func Bin(tb testing.TB) string {
 	return dir
 }
 
-// Engine is the embedded engine as root uses it.
+// Engine returns the embedded engine as root uses it.
 func Engine(tb testing.TB) *oci.Engine {
 	tb.Helper()
 	if os.Geteuid() != 0 {
@@ -64,25 +65,24 @@ func Engine(tb testing.TB) *oci.Engine {
 	return oci.New(filepath.Join(Bin(tb), "mayfly-shim"), "/run/mayfly", nil)
 }
 
-// Image is an image with what of it is on this host.
+// Image is an image and its unpacked layers on this host.
 type Image struct {
 	engine.Image
 	Unpacked engine.Unpacked
 }
 
-// Local is what a run of the image is given, with its secrets.
+// Local returns the engine.Local for a run of the image with these secrets.
 func (i Image) Local(secrets engine.Secrets) engine.Local {
 	return engine.Local{Image: i.Unpacked, Secrets: secrets}
 }
 
-// Busybox is an image with busybox and the users root, nobody and 1000, in a
-// store of the test's own.
+// Busybox returns an image with busybox and the users root, nobody and 1000, in a new store.
 func Busybox(tb testing.TB) Image {
 	tb.Helper()
 	return Unpack(tb, imagetest.Config{}, imagetest.BusyboxLayer(tb))
 }
 
-// Unpack makes an image of layers, given as tars.
+// Unpack returns an image of layers, given as tars, in a new store.
 func Unpack(tb testing.TB, config imagetest.Config, layers ...[]byte) Image {
 	tb.Helper()
 	store, err := image.Open(tb.TempDir(), image.Options{NoSync: true})
@@ -92,7 +92,7 @@ func Unpack(tb testing.TB, config imagetest.Config, layers ...[]byte) Image {
 	return UnpackInto(tb, store, config, layers...)
 }
 
-// UnpackInto is Unpack with a store that the test has.
+// UnpackInto is like Unpack, with an existing store.
 func UnpackInto(tb testing.TB, store *image.Store, config imagetest.Config, layers ...[]byte) Image {
 	tb.Helper()
 	archive := imagetest.DockerArchive(tb, "test.invalid/image:latest", config, layers...)
@@ -107,13 +107,13 @@ func UnpackInto(tb testing.TB, store *image.Store, config imagetest.Config, laye
 	return out
 }
 
-// Harness has the embedded engine under test, with an image.
+// Harness returns a harness to test the embedded engine with an image.
 func Harness(tb testing.TB, image Image) *enginetest.Harness {
 	tb.Helper()
 	return HarnessOf(Engine(tb), image)
 }
 
-// HarnessOf has an engine that executes images under test.
+// HarnessOf returns a harness to test an engine that executes images.
 func HarnessOf(e engine.Engine, image Image) *enginetest.Harness {
 	h := &enginetest.Harness{Engine: e, Image: image.Image, Unpacked: image.Unpacked, Args: enginetest.Shell}
 	var own unix.Rlimit
@@ -123,8 +123,8 @@ func HarnessOf(e engine.Engine, image Image) *enginetest.Harness {
 	return h
 }
 
-// EmptyPolicy writes a policy that limits nothing into the folder: with MAYFLY_POLICY naming it, the machine's own is no
-// part of a test.
+// EmptyPolicy writes a policy that limits nothing to the folder and returns its path. With MAYFLY_POLICY set to it, the
+// machine's own policy has no effect on a test.
 func EmptyPolicy(tb testing.TB, dir string) (path string) {
 	tb.Helper()
 	path = filepath.Join(dir, "empty-policy.yaml")
@@ -134,9 +134,8 @@ func EmptyPolicy(tb testing.TB, dir string) (path string) {
 	return path
 }
 
-// Main runs a package's tests and fails when they leave anything on the host.
-// Packages with real sandboxes run one at a time (see the Makefile). after is
-// called when they have ended, and removes what the tests shared.
+// Main runs a package's tests, and fails if they leave anything on the host. Packages with real sandboxes run one at a time
+// (see the Makefile). Main calls after when the tests have ended, to remove what they shared. It ends the process.
 func Main(m *testing.M, after ...func()) {
 	before, err := Leftovers()
 	if err == nil {
@@ -168,9 +167,9 @@ func Main(m *testing.M, after ...func()) {
 	os.Exit(code)
 }
 
-// lasting is what two looks find, a second apart: another checkout's run may have
-// lost its shim by the first one, and with that who it belongs to. What is of the
-// tests' own programs and goes within a second is not told from that.
+// lasting returns what Leftovers finds twice, a second apart. A run of another checkout that is ending may have lost its
+// shim at the first time, and without the shim nobody can tell whose run it is. So something of the tests' own that
+// disappears within a second isn't reported either.
 func lasting() (map[string]bool, error) {
 	left, err := Leftovers()
 	if err != nil || len(left) == 0 {
@@ -182,7 +181,7 @@ func lasting() (map[string]bool, error) {
 	return left, err
 }
 
-// CopyProgram copies a built program, for everybody to execute.
+// CopyProgram copies a built program. Every user may execute the copy.
 func CopyProgram(tb testing.TB, from, to string) {
 	tb.Helper()
 	data, err := os.ReadFile(from)
@@ -190,7 +189,7 @@ func CopyProgram(tb testing.TB, from, to string) {
 		err = os.WriteFile(to, data, 0o755)
 	}
 	if err == nil {
-		err = os.Chmod(to, 0o755) // whatever the umask says
+		err = os.Chmod(to, 0o755) // independent of the umask
 	}
 	if err != nil {
 		tb.Fatal(err)

@@ -12,34 +12,34 @@ import (
 	"github.com/mayfly-run/mayfly/internal/engine"
 )
 
-// EngineEnv names the engine that attacks run on; empty is the embedded one.
+// EngineEnv names the environment variable with the engine that attacks run on. If it is empty, that is the embedded one.
 const EngineEnv = "MAYFLY_TEST_ENGINE"
 
-// Subject is an engine under attack.
+// Subject is an engine under test.
 type Subject struct {
 	engine.Engine
-	// OwnKernel says that what answers a tool's system calls is a part of its sandbox, and not the host's kernel. Numbers of
-	// errors and what /proc shows are then that kernel's; an attack looks at what comes of it on the host.
+	// OwnKernel says that a part of the sandbox answers a tool's system calls, instead of the host's kernel. Errors and the
+	// content of /proc are then that kernel's, so an attack checks its effect on the host.
 	OwnKernel bool
-	// Processes is how many processes and threads a sandbox has beside the tool's, which count for the tool's limit.
+	// Processes is the number of processes and threads of a sandbox beside the tool's. They count towards the tool's limit.
 	Processes int
-	// LeastMemory is what a sandbox takes, in bytes, before its tool has any.
+	// LeastMemory is the memory of a sandbox without its tool's, in bytes.
 	LeastMemory int64
 }
 
-// Embedded is the embedded engine, for attacks on parts that only it has.
+// Embedded returns the embedded engine, for attacks on parts that only it has.
 func Embedded(tb testing.TB) Subject {
 	tb.Helper()
 	return Subject{Engine: Engine(tb)}
 }
 
-// UnderTest is the engine that attacks run on: whatever engine passes package enginetest can be added here.
+// UnderTest returns the engine that attacks run on. Every engine that passes package enginetest can be added here.
 func UnderTest(tb testing.TB) Subject {
 	tb.Helper()
 	engines := map[string]func() Subject{
 		"": func() Subject { return Embedded(tb) },
 		"gvisor": func() Subject {
-			e := under{Engine(tb), "gvisor", GVisorProcesses}
+			e := withRuntime{Engine(tb), "gvisor", GVisorProcesses}
 			return Subject{Engine: e, OwnKernel: true, Processes: GVisorProcesses, LeastMemory: 96 << 20}
 		},
 	}
@@ -55,17 +55,17 @@ func UnderTest(tb testing.TB) Subject {
 	return made()
 }
 
-// GVisorProcesses is how many processes and threads gVisor has beside the tool's.
+// GVisorProcesses is how many processes and threads gVisor has besides those of the tool.
 const GVisorProcesses = 192
 
-// under is an engine with a runtime that isn't its own: each spec that names none gets it.
-type under struct {
+// withRuntime is an engine that sets a runtime in each spec that names none.
+type withRuntime struct {
 	engine.Engine
 	name string
-	own  int64 // processes that the runtime has
+	own  int64 // processes that the runtime itself has
 }
 
-func (r under) Start(ctx context.Context, spec *engine.Spec, local engine.Local, streams engine.Streams) (engine.Sandbox, error) {
+func (r withRuntime) Start(ctx context.Context, spec *engine.Spec, local engine.Local, streams engine.Streams) (engine.Sandbox, error) {
 	if spec.Security.Runtime == "" {
 		own := *spec
 		own.Security.Runtime = r.name

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes the disk, kernel and initrd of the test machine from Debian packages: usage test/vm/image.sh DIR
+# Makes the disk, kernel and initrd of the test machine from Debian packages. Usage: test/vm/image.sh DIR
 set -euo pipefail
 dir=${1:?usage: test/vm/image.sh DIR}
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

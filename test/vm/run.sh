@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Runs tests in a virtual machine with what this machine may not have: cgroup v2, systemd, AppArmor, and Debian's own
-# kernel. Usage: test/vm/run.sh [-run REGEXP]; the regexp chooses the attacks of test/security and test/network, "." all of them.
+# Runs tests in a virtual machine with what this machine may lack: cgroup v2, systemd, AppArmor, and Debian's own kernel.
+# Usage: test/vm/run.sh [-run REGEXP]; the regexp chooses the attacks of test/security and test/network, "." all of them.
 #
-# The machine is emulated, so it needs no KVM and is about thirty times slower. It boots the tests as a systemd service:
-# programs come from this checkout over 9p, read-only, at the path that they have here; what they print comes back as a file.
+# The machine is emulated, so it needs no KVM and is about thirty times slower. It runs the tests as a systemd service at
+# boot. The checkout is mounted over 9p, read-only, at the path that it has here. The output comes back as a file.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 here=$root/test/vm

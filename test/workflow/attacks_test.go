@@ -18,8 +18,8 @@ import (
 
 const canary = "canary-4f1d-correct-horse-battery"
 
-// TestS01_WorkflowsLeaveNoSecret searches all that a workflow writes for a secret that its steps hand on: the journal,
-// events, what is printed, artifacts of a run that failed.
+// TestS01_WorkflowsLeaveNoSecret searches everything that a workflow writes for a secret that its steps hand on: the journal,
+// events, what is printed, and artifacts of a run that failed.
 func TestS01_WorkflowsLeaveNoSecret(t *testing.T) {
 	p := newProject(t, `
 workflow:
@@ -48,12 +48,12 @@ workflow:
 			t.Errorf("nothing was masked in\n%s", out)
 		}
 	}
-	// The run goes on without the secret's source; what was handed on is still masked.
+	// The run is resumed without the secret's source. What was handed on is still masked.
 	c := p.mayfly("run", "--resume", p.latest(), "--secret", "token=env:HOME")
 	out, _ := c.CombinedOutput()
 	notThere(t, "what was printed after a resume", out)
 	if !bytes.Contains(out, []byte("two has *** and ***")) {
-		t.Errorf("after a resume it is\n%s", out)
+		t.Errorf("after a resume nothing was masked in\n%s", out)
 	}
 	files := 0
 	err := filepath.WalkDir(p.home, func(path string, d fs.DirEntry, err error) error {
@@ -79,7 +79,7 @@ func notThere(t *testing.T, where string, data []byte) {
 	}
 }
 
-// TestS03_ValuesOfStepsArriveAsBytes hands texts on that would be something else to a shell, YAML, CEL or a template.
+// TestS03_ValuesOfStepsArriveAsBytes hands on texts that have another meaning in a shell, YAML, CEL or a template.
 func TestS03_ValuesOfStepsArriveAsBytes(t *testing.T) {
 	texts := []string{
 		`'; touch /tmp/owned; '`, `"; touch /tmp/owned; "`, "$(touch /tmp/owned)", "`touch /tmp/owned`", "${make.V0}", "$${make.V0}", "${inputs.x}",
@@ -92,7 +92,7 @@ func TestS03_ValuesOfStepsArriveAsBytes(t *testing.T) {
 	for i := range texts {
 		names = append(names, fmt.Sprintf("V%d", i))
 	}
-	// The maker gets the texts as files, so that nothing before the hand-over can change them.
+	// Step make gets the texts as files, so that nothing can change them before they are handed on.
 	fmt.Fprintf(&flow, "workflow:\n- name: make\n  tool:\n    name: make\n    image: busybox\n    volumes: [{name: texts, file: texts, mount_path: /texts}]\n")
 	fmt.Fprintf(&flow, "    command: 'cd /texts; for f in *; do printf \"%%s<<X_END_X\\n\" $f; cat $f; printf \"\\nX_END_X\\n\"; done > $MAYFLY_OUTPUT'\n  outputs: [%s]\n", strings.Join(names, ", "))
 	fmt.Fprintf(&flow, "- name: take\n  tool:\n    image: busybox\n    volumes: [{name: texts, file: texts, mount_path: /texts}]\n    command: |\n      for f in /texts/*; do n=${f##*/}; eval \"printf '%%s' \\\"\\$$n\\\"\" | cmp - $f || { echo \"$n differs\"; exit 1; }; eval \"printf '%%s' \\\"\\$E_$n\\\"\" | cmp - $f || { echo \"variable $n differs\"; exit 1; }; done\n      test ! -e /tmp/owned && echo \"all arrived\"\n  inputs:\n")
@@ -125,14 +125,14 @@ func TestS03_ValuesOfStepsArriveAsBytes(t *testing.T) {
 	}
 }
 
-// TestS05_CELBombs: what would take long is refused at once, before the run where it can be told by its size.
+// TestS05_CELBombs checks that conditions that would take long are refused quickly, and before the run if their size tells.
 func TestS05_CELBombs(t *testing.T) {
 	list := "[1,2,3,4,5,6,7,8,9,10]"
 	loops := "true"
 	for i := range 9 {
 		loops = fmt.Sprintf("%s.all(v%d, %s)", list, i, loops)
 	}
-	// The measure is what a run takes here whose condition is simple.
+	// The bound is relative to a run with a simple condition on this machine.
 	simple := newProject(t, "workflow:\n- {name: a, tool: {image: busybox, command: 'true'}, condition: 'true'}\n").mayfly("run", "flow.yaml")
 	if out, err := simple.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -142,7 +142,7 @@ func TestS05_CELBombs(t *testing.T) {
 	c := p.mayfly("run", "flow.yaml")
 	out, err := c.CombinedOutput()
 	if took := processor(c); took > most {
-		t.Errorf("it took %v of the processor, more than %v", took, most)
+		t.Errorf("it took %v of processor time, more than %v", took, most)
 	}
 	if err == nil || c.ProcessState.ExitCode() != 125 || !strings.Contains(string(out), "it costs more than 100000 operations to evaluate") {
 		t.Errorf("%v\n%s", err, out)
@@ -154,18 +154,18 @@ func TestS05_CELBombs(t *testing.T) {
 		c := p.mayfly("validate", "flow.yaml")
 		out, err := c.CombinedOutput()
 		if took := processor(c); err == nil || took > most || len(out) > 10_000 {
-			t.Errorf("%s: %v after %v of the processor\n%.500s", name, err, took, out)
+			t.Errorf("%s: %v after %v of processor time\n%.500s", name, err, took, out)
 		}
 	}
 }
 
-// processor is how long an ended program and its children had the processor: load doesn't count.
+// processor returns the processor time of an ended program and its children, which doesn't depend on the machine's load.
 func processor(c *exec.Cmd) time.Duration {
 	return c.ProcessState.UserTime() + c.ProcessState.SystemTime()
 }
 
-// TestM08_ArtifactsAreFilesAndFolders: what else a step leaves in an artifact is refused, and a link in it leads nowhere
-// but into the sandbox that gets it.
+// TestM08_ArtifactsAreFilesAndFolders checks that other kinds of files in an artifact are refused, and that a link in it leads
+// only into the sandbox that gets it.
 func TestM08_ArtifactsAreFilesAndFolders(t *testing.T) {
 	secretFile := filepath.Join(t.TempDir(), "host")
 	if err := os.WriteFile(secretFile, []byte(canary), 0o644); err != nil {

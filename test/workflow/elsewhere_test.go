@@ -40,18 +40,19 @@ import (
 	"github.com/mayfly-run/mayfly/test/testbed"
 )
 
-// machine is what a runner's process has: images, secrets, a key for what is sealed, and a folder of artifacts by digest,
-// which all runners share.
+// machine is what the process of a runner has: images, secrets, a key to seal values, and the folder of artifacts by digest
+// that all runners share.
 type machine struct {
 	Home, Shim, Content string
 	Secrets             map[string]string
 	Key                 []byte
 }
 
-// machineEnv has a runner's machine, as JSON. A test's process with it is that runner.
+// machineEnv names the environment variable with a machine, as JSON. A process of the test binary that has it is the runner
+// of that machine.
 const machineEnv = "MAYFLY_TEST_MACHINE"
 
-// serveRuns is the program of a runner's process.
+// serveRuns is the main function of a runner's process. text is the machine, as JSON.
 func serveRuns(text string) error {
 	var m machine
 	if err := json.Unmarshal([]byte(text), &m); err != nil {
@@ -78,7 +79,7 @@ func (g given) Get(_ context.Context, name string) ([]byte, error) {
 	return []byte(value), nil
 }
 
-// sharedKey seals with a key that both sides have.
+// sharedKey seals values with a key that both sides have.
 type sharedKey []byte
 
 func (k sharedKey) aead() (cipher.AEAD, error) {
@@ -105,7 +106,7 @@ func (k sharedKey) Unseal(_ context.Context, sealed []byte) ([]byte, error) {
 	return aead.Open(nil, nil, sealed, nil)
 }
 
-// startMachine starts a runner in a process of its own. all gets every byte that goes there and comes back.
+// startMachine starts a runner in its own process. all gets every byte that goes there and comes back.
 func startMachine(t *testing.T, m machine, all io.Writer) run.Runner {
 	t.Helper()
 	text, err := json.Marshal(m)
@@ -131,7 +132,7 @@ func startMachine(t *testing.T, m machine, all io.Writer) run.Runner {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		_ = in.Close() // it ends
+		_ = in.Close() // which ends the process
 		if err := cmd.Wait(); err != nil {
 			t.Error(err)
 		}
@@ -139,7 +140,7 @@ func startMachine(t *testing.T, m machine, all io.Writer) run.Runner {
 	return runtest.NewClient(io.TeeReader(out, all), io.MultiWriter(in, all))
 }
 
-// inTurn gives one run after the other to the next machine, and notes who had which.
+// inTurn gives each run to the next machine in turn, and records which machine had which step.
 type inTurn struct {
 	machines []run.Runner
 
@@ -172,17 +173,17 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
-// world answers for what the steps reach out to, in the test's own process.
-type world struct {
+// responders answer the requests and calls of the steps, in the test's own process.
+type responders struct {
 	http     *httpmock.Responder
 	commands *commandmock.Responder
 }
 
-func (w world) Connection(c net.Conn) { w.http.Serve(c) }
-func (w world) Command(c net.Conn)    { w.commands.Serve(c) }
+func (r responders) Connection(c net.Conn) { r.http.Serve(c) }
+func (r responders) Command(c net.Conn)    { r.commands.Serve(c) }
 
-// newWorld has a web page and a command.
-func newWorld(t *testing.T) (world, *engine.Mocks) {
+// newResponders returns responders for a web page and a command.
+func newResponders(t *testing.T) (responders, *engine.Mocks) {
 	t.Helper()
 	suite, err := suite.Parse("x_test.yaml", []byte(`tool: x
 tests:
@@ -194,24 +195,24 @@ tests:
 		t.Fatal(err)
 	}
 	mocked := suite.Tests[0]
-	w := world{commands: commandmock.New(mocked.Commands)}
-	if w.http, err = httpmock.New(httpmock.Options{Mocks: mocked.HTTP}); err != nil {
+	r := responders{commands: commandmock.New(mocked.Commands)}
+	if r.http, err = httpmock.New(httpmock.Options{Mocks: mocked.HTTP}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		w.commands.Close()
-		if err := w.http.Close(); err != nil {
+		r.commands.Close()
+		if err := r.http.Close(); err != nil {
 			t.Error(err)
 		}
 	})
-	return w, &engine.Mocks{
-		Allow: network.Policy{Mode: network.ModeNone}, Loopback: httpmock.Loopback(mocked.HTTP), Authority: w.http.Authority(), Commands: w.commands.Commands(),
+	return r, &engine.Mocks{
+		Allow: network.Policy{Mode: network.ModeNone}, Loopback: httpmock.Loopback(mocked.HTTP), Authority: r.http.Authority(), Commands: r.commands.Commands(),
 	}
 }
 
-// TestStepsRunElsewhere: a workflow whose steps run in two other processes in turn, which share content by digest and nothing
-// else: not the workflow's folder, which is gone. What the steps reach out to is answered in this process. The workflow fails,
-// and goes on from its journal.
+// TestStepsRunElsewhere runs a workflow whose steps run in two other processes in turn. The processes share only content by
+// digest; the workflow's folder is removed. This process answers the requests and calls of the steps. The workflow fails, and
+// is resumed from its journal.
 func TestStepsRunElsewhere(t *testing.T) {
 	const token = "correct-horse-battery"
 	flow := func(last string) string {
@@ -295,7 +296,7 @@ workflow:
 	}
 	var mu sync.Mutex
 	printed := map[string]string{}
-	mocks, spec := newWorld(t)
+	mocks, spec := newResponders(t)
 	execute := func(plan *workflow.Plan, opts workflow.Options) *run.Result {
 		t.Helper()
 		opts.Mocks = mocks
@@ -328,7 +329,7 @@ workflow:
 		t.Fatal(err)
 	}
 	if runners.had["make"] == runners.had["use"] {
-		t.Errorf("one machine had both: %v", runners.had)
+		t.Errorf("one machine had both steps: %v", runners.had)
 	}
 
 	journal, err = runs.Open("r")
@@ -356,7 +357,7 @@ workflow:
 		}
 	}
 	if text := wire.String(); strings.Contains(text, token) {
-		// The input of a later step has it, as its tool is to get it; nothing else may.
+		// The input of a later step has the secret, since its tool must get it. Nothing else may have it.
 		for line := range strings.Lines(text) {
 			if strings.Contains(line, token) && !strings.Contains(line, `"run":{`) {
 				t.Errorf("a secret came back in %s", line)
@@ -364,7 +365,7 @@ workflow:
 		}
 	}
 	if left, err := filepath.Glob(filepath.Join(dir, "content", "*")); err != nil || len(left) != 2 || !strings.HasSuffix(left[0], ".tar") {
-		t.Errorf("of content there are %v, %v", left, err)
+		t.Errorf("the content is %v, %v, want two tars", left, err)
 	}
 	if data, err := os.ReadFile(filepath.Join(dir, "runs", "r.jsonl")); err != nil && !errors.Is(err, os.ErrNotExist) || strings.Contains(string(data), token) {
 		t.Error(fmt.Errorf("the journal has the secret, or %w", err))

@@ -1,6 +1,6 @@
 //go:build linux
 
-// Package workflow tests workflows through the whole program: faults, and what they leave.
+// Package workflow tests workflows through the whole program: kills, attacks, runners in other processes, and many items.
 package workflow
 
 import (
@@ -55,7 +55,7 @@ func newProject(t *testing.T, workflow string) *project {
 	return p
 }
 
-// mayfly is the command, in the project's folder. It isn't bound to the test's context, which would kill it.
+// mayfly returns the command, in the project's folder. It doesn't have the test's context, which would kill it.
 func (p *project) mayfly(args ...string) *exec.Cmd {
 	c := exec.Command(filepath.Join(testbed.Bin(p.t), "mayfly"), args...)
 	c.Dir = p.dir
@@ -63,7 +63,7 @@ func (p *project) mayfly(args ...string) *exec.Cmd {
 	return c
 }
 
-// latest is the run that began last; empty when none did.
+// latest returns the id of the run that began last, or "" if there is none.
 func (p *project) latest() string {
 	p.t.Helper()
 	out, err := p.mayfly("runs", "--json").Output()
@@ -80,7 +80,7 @@ func (p *project) latest() string {
 	return runs[0].ID
 }
 
-// twenty has twenty steps: a chain by outputs, steps side by side, items, an artifact and a finally.
+// twenty returns a workflow of twenty steps: a chain by outputs, parallel steps, items, an artifact and a finally.
 func twenty() string {
 	var b strings.Builder
 	b.WriteString("workflow:\n")
@@ -97,8 +97,8 @@ func twenty() string {
 	return b.String()
 }
 
-// A kill -9 of mayfly at any moment of a workflow of twenty steps, and again while it goes on: then it goes on to its
-// end, every step has succeeded once, and nothing is left over.
+// TestKilledAtAnyMoment kills mayfly with SIGKILL at random moments of a workflow of twenty steps, and again while the run is
+// resumed. When it is resumed once more, the run must succeed. Each step must have succeeded once, and nothing may be left.
 func TestKilledAtAnyMoment(t *testing.T) {
 	moments := 12
 	if os.Getenv("MAYFLY_TEST_FULL") != "" {
@@ -126,18 +126,18 @@ func TestKilledAtAnyMoment(t *testing.T) {
 		}
 		p.killAfter(time.Duration(rand.Int64N(int64(whole))), "run", "-q", "--resume", id)
 		if out, err := p.mayfly("run", "-q", "--resume", id).CombinedOutput(); err != nil {
-			t.Fatalf("kill %d: the run doesn't go on: %v\n%s", k, err, out)
+			t.Fatalf("kill %d: the run can't be resumed: %v\n%s", k, err, out)
 		}
 		p.checkOnce(id)
 	}
-	if interrupted == 0 { // of a machine that has become faster meanwhile, most come after the end
+	if interrupted == 0 { // if the machine has become faster meanwhile, most kills come after the end
 		t.Errorf("none of %d kills came before the end", moments)
 	}
 	p.leftNothing(before)
 	t.Logf("%d kills, %d before the end of a run of %v", moments, interrupted, whole)
 }
 
-// killAfter runs the command, and kills it after a while. It says whether it was still at work.
+// killAfter runs the command, and kills it after d. It reports whether the command was still running.
 func (p *project) killAfter(d time.Duration, args ...string) bool {
 	p.t.Helper()
 	c := p.mayfly(args...)
@@ -151,7 +151,7 @@ func (p *project) killAfter(d time.Duration, args ...string) bool {
 	return ok && status.Signaled()
 }
 
-// checkOnce checks what the journal says of each step.
+// checkOnce checks that, by the journal, each step succeeded exactly once.
 func (p *project) checkOnce(id string) {
 	p.t.Helper()
 	data, err := os.ReadFile(filepath.Join(p.home, "runs", id+".jsonl"))
@@ -185,7 +185,8 @@ func (p *project) checkOnce(id string) {
 	}
 }
 
-// leftNothing checks that the host is as it was, once what was killed had the time to notice, and that no artifact is left.
+// leftNothing checks that nothing is left on the host that wasn't there before, and no artifact. It waits for the shims to
+// notice that their mayfly was killed.
 func (p *project) leftNothing(before map[string]bool) {
 	p.t.Helper()
 	var left []string

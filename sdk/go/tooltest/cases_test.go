@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestSharedCases: the cases of test/matching, which mayfly and the SDK for Python run too. Those with comparisons that
-// Request and Call can't say are left out.
+// TestSharedCases runs the cases of test/matching, which mayfly and the SDK for Python run too. It leaves out cases whose
+// comparisons Request and Call can't express.
 func TestSharedCases(t *testing.T) {
 	data, err := os.ReadFile(filepath.Join("..", "..", "..", "test", "matching", "cases.json"))
 	if err != nil {
@@ -43,7 +43,7 @@ func TestSharedCases(t *testing.T) {
 		}
 		run++
 		if differs == c.Match {
-			t.Errorf("%s: it matches: %t, want %t", c.Name, !differs, c.Match)
+			t.Errorf("%s: match %t, want %t", c.Name, !differs, c.Match)
 		}
 	}
 	if run < 150 {
@@ -51,18 +51,18 @@ func TestSharedCases(t *testing.T) {
 	}
 }
 
-// read decodes a value strictly, and reports whether it is of the type.
-func read(data json.RawMessage, into any) bool {
+// decodes reports whether data, decoded strictly, has the type of into.
+func decodes(data json.RawMessage, into any) bool {
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.DisallowUnknownFields()
 	dec.UseNumber()
 	return dec.Decode(into) == nil
 }
 
-// only reports whether a matcher has the one condition, with one text.
+// only reports whether a matcher has only this condition, with one text.
 func only(data json.RawMessage, condition string, into *string) bool {
 	var m map[string]string
-	if !read(data, &m) || len(m) != 1 {
+	if !decodes(data, &m) || len(m) != 1 {
 		return false
 	}
 	text, ok := m[condition]
@@ -77,23 +77,23 @@ func wantedRequest(t *testing.T, keys map[string]json.RawMessage) (*Request, boo
 		ok := true
 		switch key {
 		case "method":
-			ok = read(value, &r.Method)
+			ok = decodes(value, &r.Method)
 		case "url":
-			ok = read(value, &r.URL)
+			ok = decodes(value, &r.URL)
 		case "host":
-			ok = read(value, &r.Host)
+			ok = decodes(value, &r.Host)
 		case "port":
-			ok = read(value, &r.Port)
+			ok = decodes(value, &r.Port)
 		case "path":
-			ok = read(value, &r.Path) || only(value, "regex", &r.PathRegex)
+			ok = decodes(value, &r.Path) || only(value, "regex", &r.PathRegex)
 		case "query":
-			ok = read(value, &r.Query) && !bytes.Contains(value, []byte("null"))
+			ok = decodes(value, &r.Query) && !bytes.Contains(value, []byte("null"))
 		case "headers":
-			ok = read(value, &r.Headers) && !bytes.Contains(value, []byte("null"))
+			ok = decodes(value, &r.Headers) && !bytes.Contains(value, []byte("null"))
 		case "body":
-			ok = read(value, &r.Body) || only(value, "contains", &r.BodyContains)
+			ok = decodes(value, &r.Body) || only(value, "contains", &r.BodyContains)
 		case "json":
-			ok = read(value, &r.JSON) && r.JSON != nil
+			ok = decodes(value, &r.JSON) && r.JSON != nil
 		default:
 			t.Fatalf("the key %s of a request is new", key)
 		}
@@ -111,18 +111,18 @@ func wantedCall(t *testing.T, keys map[string]json.RawMessage) (*Call, bool) {
 		ok := true
 		switch key {
 		case "command":
-			ok = read(value, &c.Command)
+			ok = decodes(value, &c.Command)
 		case "args":
 			var prefix struct {
 				Prefix []string `json:"prefix"`
 			}
-			if ok = read(value, &c.Args); !ok {
-				ok = read(value, &prefix)
+			if ok = decodes(value, &c.Args); !ok {
+				ok = decodes(value, &prefix)
 				c.Args, c.Prefix = prefix.Prefix, true
 			}
 		case "stdin":
-			// An empty Stdin stands for any.
-			ok = read(value, &c.Stdin) && c.Stdin != "" || only(value, "contains", &c.StdinContains)
+			// An empty Stdin matches anything.
+			ok = decodes(value, &c.Stdin) && c.Stdin != "" || only(value, "contains", &c.StdinContains)
 		default:
 			t.Fatalf("the key %s of a call is new", key)
 		}

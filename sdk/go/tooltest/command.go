@@ -19,7 +19,7 @@ import (
 // patience is how long mayfly may take to end a run whose context is done.
 const patience = time.Minute
 
-// mayfly is the path of the command: $MAYFLY, or the one in PATH.
+// mayfly returns the path of the command: $MAYFLY, or the one in PATH.
 func mayfly() (string, error) {
 	given := os.Getenv("MAYFLY")
 	name := given
@@ -31,13 +31,13 @@ func mayfly() (string, error) {
 	case err == nil:
 		return filepath.Abs(path)
 	case given != "":
-		return "", fmt.Errorf("MAYFLY is %q, which is no program that can be run: %w", given, err)
+		return "", fmt.Errorf("MAYFLY is %q, which is not a program that can be run: %w", given, err)
 	}
 	return "", errors.New("the mayfly command is not found in PATH, and the environment variable MAYFLY doesn't name it. Install bin/mayfly and " +
 		"bin/mayfly-shim, which `make build` leaves in Mayfly's source, into one folder of PATH; or set MAYFLY=/path/to/mayfly")
 }
 
-// run runs one test of mayfly test.
+// run runs the tool as one test of mayfly test.
 func (t *Tool) run(ctx context.Context, inputs map[string]any) (*Result, error) {
 	path, err := mayfly()
 	if err != nil {
@@ -56,7 +56,7 @@ func (t *Tool) run(ctx context.Context, inputs map[string]any) (*Result, error) 
 	for line := range bytes.Lines(stdout.Bytes()) {
 		var l jsonLine
 		if e := json.Unmarshal(line, &l); e != nil {
-			return nil, fmt.Errorf("a line of mayfly test isn't what it should be: %w", e)
+			return nil, fmt.Errorf("read a line of mayfly test --json: %w", e)
 		}
 		if l.Type != "test" && l.Type != "error" {
 			continue
@@ -78,11 +78,11 @@ func (t *Tool) run(ctx context.Context, inputs map[string]any) (*Result, error) 
 	return nil, fmt.Errorf("mayfly test ended and said nothing: %w", errors.Join(err, errors.New("there was no result")))
 }
 
-// suite is the text of a file with one test. Each mock has a line of its own, so that errors lead back to it.
+// suite is the text of a file with one test. Each mock has its own line, so that the line of an error leads back to the mock.
 type suite struct {
 	text   string
 	lines  int
-	owners map[int]string // labels by lines
+	owners map[int]string // the labels of the mocks, by their lines
 }
 
 func (t *Tool) suite(inputs map[string]any) (*suite, error) {
@@ -117,7 +117,7 @@ func (t *Tool) suite(inputs map[string]any) (*suite, error) {
 			continue
 		}
 		s.add(fmt.Sprintf(", %q: [", key))
-		for i, m := range slices.Backward(mocks) { // the latest comes first, as the first that matches answers
+		for i, m := range slices.Backward(mocks) { // the latest comes first, since in a file the first mock that matches answers
 			m.definition = maps.Clone(m.definition)
 			m.definition["name"] = line(m.label, maxMockName)
 			if err := s.mock(m, "", map[bool]string{true: "]", false: ","}[i == 0]); err != nil {
@@ -158,10 +158,10 @@ func (s *suite) mock(m mock, before, after string) error {
 	return nil
 }
 
-// sent is what mayfly calls the file that it is sent.
+// sent is mayfly's name for the file that it reads from standard input.
 const sent = "<stdin>"
 
-// problem is a place of a file that is wrong.
+// problem is a place in a file that is wrong.
 type problem struct {
 	File   string `json:"file"`
 	Line   int    `json:"line"`
@@ -170,7 +170,8 @@ type problem struct {
 	Hint   string `json:"hint"`
 }
 
-// located is an error with the mocks that it is about, instead of places in what nobody has seen.
+// located returns the text of an error. It names the mocks in place of the lines of the generated file, which nobody has
+// seen.
 func (s *suite) located(l *jsonLine) string {
 	if !slices.ContainsFunc(l.Problems, func(p problem) bool { return p.File == sent }) {
 		return l.Error
@@ -191,7 +192,8 @@ func (s *suite) located(l *jsonLine) string {
 	return strings.Join(out, "\n")
 }
 
-// encode is a value as JSON that YAML reads alike: on one line, and without characters that YAML has no plain form for.
+// encode returns a value as JSON that has the same meaning in YAML: on one line, and with escapes for characters that YAML
+// doesn't allow unescaped.
 func encode(v any) (string, error) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
@@ -210,10 +212,10 @@ func encode(v any) (string, error) {
 	return out.String(), nil
 }
 
-// maxMockName is the longest name of a mock that mayfly takes.
+// maxMockName is the length of the longest name of a mock that mayfly accepts, in characters.
 const maxMockName = 500
 
-// testName is a name as mayfly takes it: one line of at most 200 characters.
+// testName returns a name that mayfly accepts: one line of at most 200 characters.
 func testName(name string) string {
 	if name = line(name, 150); name == "" {
 		return "test"
@@ -221,7 +223,7 @@ func testName(name string) string {
 	return name
 }
 
-// line is a text on one line of at most so many characters.
+// line returns the first most characters of a text, on one line.
 func line(text string, most int) string {
 	runes := []rune(strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {

@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// This file compares what URLs, forms and numbers mean, as docs/TESTING.md says it.
+// This file compares URLs, forms and numbers by their meaning, as docs/TESTING.md describes it.
 
-// slashedPath decodes the path of a URL except for slashes and percent signs that are encoded, which are no others.
+// slashedPath decodes the path of a URL, except for encoded slashes and percent signs, which differ from plain ones.
 func slashedPath(escaped string) string {
 	var b strings.Builder
 	for i := 0; i < len(escaped); i++ {
@@ -28,8 +28,9 @@ func slashedPath(escaped string) string {
 	return b.String()
 }
 
-// paths are the forms of a request's path, one of which has to be the one that is meant: for that of a URL only the one that
-// keeps encoded slashes; otherwise also the path as it came and, unless a slash in it was encoded twice, the decoded one.
+// paths returns the forms of a request's path; one of them must match. If slashed, for the path of a URL, that is only the
+// form that keeps encoded slashes. Otherwise it is also the path as it was sent and, unless a slash in it was encoded twice,
+// the decoded path.
 func (r *RecordedRequest) paths(slashed bool) []string {
 	escaped := r.Path
 	if _, rest, ok := strings.Cut(r.URL, "://"); ok {
@@ -49,7 +50,7 @@ func (r *RecordedRequest) paths(slashed bool) []string {
 	return []string{r.Path, kept, escaped}
 }
 
-// paired reports whether each pattern can have a value of its own, and no value is left.
+// paired reports whether each pattern can be paired with a different value, with no value left over.
 func paired(patterns, values []string) bool {
 	if len(patterns) != len(values) {
 		return false
@@ -65,7 +66,7 @@ func paired(patterns, values []string) bool {
 	return false
 }
 
-// sameForm reports whether a form has the fields that are meant, in any order.
+// sameForm reports whether the body is a form with the same fields as want, in any order.
 func sameForm(want string, got *RecordedRequest) bool {
 	if !strings.HasPrefix(got.Headers.Get("Content-Type"), "application/x-www-form-urlencoded") {
 		return false
@@ -89,7 +90,7 @@ func equalNumbers(a, b string) bool {
 	return a == b || x.sign == y.sign && x.digits == y.digits && x.power.Cmp(y.power) == 0
 }
 
-// number is 0.digits times ten to the power: to compute it would take as long as its exponent is large.
+// number is sign 0.digits × 10^power. It isn't computed, since that would take time that grows with the exponent.
 type number struct {
 	sign, digits string
 	power        *big.Int
@@ -107,14 +108,14 @@ func numberOf(s string) number {
 		return number{power: n.power}
 	}
 	if exponent != "" {
-		n.power.SetString(exponent, 10) // of JSON, so it is one
+		n.power.SetString(exponent, 10) // succeeds, since s is a number of JSON
 	}
 	n.power.Add(n.power, big.NewInt(int64(len(digits)-len(fraction))))
 	n.digits = strings.TrimRight(digits, "0")
 	return n
 }
 
-// unicodeHost is a host in small letters and in those of its script (RFC 5891 section 5), label by label.
+// unicodeHost returns a host in lower case and in the letters of its script (RFC 5891 section 5), label by label.
 func unicodeHost(host string) string {
 	labels := strings.Split(strings.ToLower(host), ".")
 	for i, label := range labels {
@@ -154,7 +155,7 @@ func punycode(code string) (string, bool) {
 				return "", false
 			}
 		}
-		// The bias is adapted (section 6.1).
+		// Adapt the bias (section 6.1).
 		size := len(out) + 1
 		delta := (at - old) / 2
 		if first {

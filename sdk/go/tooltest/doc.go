@@ -1,4 +1,5 @@
-// Package tooltest tests operations tools from Go: each runs in its real sandbox, with mocks in the place of the world.
+// Package tooltest tests operations tools from Go. Each tool runs in its real sandbox, with mocks in place of the network and
+// of commands.
 //
 //	func TestHealthy(t *testing.T) {
 //		tool := tooltest.New(t, "deployment-checker").
@@ -9,10 +10,10 @@
 //		res.WantRequest(tooltest.Request{Path: "/health", Times: 1})
 //	}
 //
-// The mayfly command runs the tools; the environment variable MAYFLY names it where it isn't in PATH. What mocks can do, and
-// what always holds in a test, is described in docs/TESTING.md: nothing leaves the machine that [Tool.AllowNetwork] doesn't
-// name, and a request or call that no mock answers fails the test.
+// The mayfly command runs the tools. The environment variable MAYFLY names it if it isn't in PATH. docs/TESTING.md describes
+// what mocks can do, and the rules of every test: nothing leaves the machine except to hosts that [Tool.AllowNetwork] names,
+// and a request or call that no mock answers fails the test.
 //
-// Of several mocks that match, the one registered last answers, so that a test can differ from what its helpers have
-// registered. One with Times answers so often, and the ones before it then. Each run begins anew.
+// If several mocks match, the one registered last answers, so that a test can override what its helpers have registered. A
+// mock with Times answers that many times, and after that the mocks registered before it. Each run starts afresh.
 package tooltest

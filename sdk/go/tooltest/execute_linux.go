@@ -6,9 +6,9 @@ import (
 	"syscall"
 )
 
-// execute runs mayfly, and has the kernel interrupt it when this program dies, as go test -timeout lets it.
+// execute runs mayfly. The kernel interrupts mayfly when this program dies, for example after go test -timeout.
 func execute(cmd *exec.Cmd) error {
-	// The signal comes when the thread ends that has started the program (prctl(2), PR_SET_PDEATHSIG).
+	// The kernel sends the signal when the thread that started the program ends (prctl(2), PR_SET_PDEATHSIG).
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGINT}

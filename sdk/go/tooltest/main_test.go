@@ -16,7 +16,7 @@ import (
 
 const root = "../../.."
 
-// TestMain gives the tests an image store of their own, and looks that no run is left.
+// TestMain gives the tests their own image store, and checks that they leave no run.
 func TestMain(m *testing.M) {
 	code, err := run(m)
 	if err != nil {
@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 
 func run(m *testing.M) (code int, err error) {
 	if os.Getenv("TOOLTEST_LONG") != "" {
-		return m.Run(), nil // with what the test that started it has made
+		return m.Run(), nil // in a process that TestKilled started: it uses the store of that test
 	}
 	home, err := os.MkdirTemp("", "tooltest-")
 	if err != nil {
@@ -43,7 +43,7 @@ func run(m *testing.M) (code int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	policy := filepath.Join(home, "policy.yaml") // the machine's own is no part of these tests
+	policy := filepath.Join(home, "policy.yaml") // replaces the machine's own
 	if err := os.WriteFile(policy, nil, 0o600); err != nil {
 		return 0, err
 	}
@@ -60,7 +60,7 @@ func run(m *testing.M) (code int, err error) {
 	before := runs()
 	code = m.Run()
 	left := runs()
-	if len(left) > 0 { // a run of another checkout's may have been ending
+	if len(left) > 0 { // a run of another checkout may be ending
 		time.Sleep(time.Second)
 		again, foreign := runs(), heldByOthers(filepath.Dir(mayfly))
 		for id := range left {
@@ -72,7 +72,7 @@ func run(m *testing.M) (code int, err error) {
 	return code, nil
 }
 
-// heldByOthers are the runs that programs of other checkouts hold: they have files of them open.
+// heldByOthers returns the ids of the runs that programs of other checkouts hold: they have files of the runs open.
 func heldByOthers(bin string) map[string]bool {
 	out := map[string]bool{}
 	programs, _ := filepath.Glob("/proc/[0-9]*/exe")
@@ -93,17 +93,17 @@ func heldByOthers(bin string) map[string]bool {
 	return out
 }
 
-// runs are those that are on this machine.
+// runs returns the ids of the runs on this machine.
 func runs() map[string]bool {
 	out := map[string]bool{}
-	entries, _ := os.ReadDir("/run/mayfly/runs") // not there before the first
+	entries, _ := os.ReadDir("/run/mayfly/runs") // missing before the first run
 	for _, e := range entries {
 		out[e.Name()] = true
 	}
 	return out
 }
 
-// recorder is a test that keeps what it is told.
+// recorder is a test that records its failures.
 type recorder struct {
 	errors, fatal []string
 }

@@ -11,25 +11,26 @@ import (
 	"time"
 )
 
-// Request says which requests are meant, those that a mock answers or those that are expected. What isn't set may be
-// anything, and a * stands for any characters, / included.
+// Request describes the requests that a mock answers, or that a test expects. A field that isn't set matches anything. In
+// URL, Host, Path, Query and Headers, a * stands for any characters, including /.
 type Request struct {
 	Method string
-	// URL is short for scheme, host, port, path and query.
+	// URL gives scheme, host, port, path and query at once.
 	URL  string
 	Host string
 	Port int
-	// Path may have a query. It is decoded.
+	// Path is the decoded path. It may have a query.
 	Path string
-	// PathRegex is a regular expression for the whole path.
+	// PathRegex is a regular expression that must match the whole path.
 	PathRegex string
-	// Query and Headers are some of those that there are.
+	// Query and Headers must all be present; a request may have others.
 	Query, Headers map[string]string
-	// Body is the whole body, BodyContains a part of it.
+	// Body is the whole body, and BodyContains a part of it.
 	Body, BodyContains string
-	// JSON is a part of the body: its objects may have more keys.
+	// JSON is compared with the body, whose objects may have more keys.
 	JSON any
-	// Times is how many requests a mock answers, and has to; or how many are expected, at least one where it is 0.
+	// Times is how many requests a mock answers, and must answer; 0 means any number. In an expectation it is how many
+	// requests must have come; 0 means at least one.
 	Times int
 }
 
@@ -37,35 +38,36 @@ type Request struct {
 type Response struct {
 	Status  int
 	Headers http.Header
-	// At most one of these is the body: text, bytes, a value that is sent as JSON, a file of the test's folder, and parts
+	// At most one of these sets the body: a text, bytes, a value that is sent as JSON, a file in the test's folder, or parts
 	// that are sent one after the other.
 	Body   string
 	Bytes  []byte
 	JSON   any
 	File   string
 	Chunks []Chunk
-	// Delay is how long the answer takes.
+	// Delay is the time before the answer is sent.
 	Delay time.Duration
-	// Reset resets the connection instead, and Timeout never answers.
+	// Reset resets the connection instead of answering. Timeout never answers.
 	Reset, Timeout bool
 }
 
-// Chunk is a part of a body, which is sent after its delay.
+// Chunk is a part of a body. It is sent after its delay.
 type Chunk struct {
 	Body  string
 	Delay time.Duration
 }
 
-// Call says which calls of a mocked command are meant.
+// Call describes the calls of a mocked command that a mock answers, or that a test expects.
 type Call struct {
 	Command string
-	// Args are all of the arguments, in which a * stands for any characters; any where it is nil.
+	// Args are all of the arguments; a * stands for any characters. If it is nil, any arguments match.
 	Args []string
 	// Prefix says that further arguments may follow.
 	Prefix bool
-	// Stdin is the whole of what the call reads, except for a last line break; StdinContains a part of it.
+	// Stdin is the whole standard input, except for a last line break, and StdinContains a part of it.
 	Stdin, StdinContains string
-	// Times is how many calls a mock answers, and has to; or how many are expected, at least one where it is 0.
+	// Times is how many calls a mock answers, and must answer; 0 means any number. In an expectation it is how many calls
+	// must have come; 0 means at least one.
 	Times int
 }
 
@@ -76,23 +78,23 @@ type Answer struct {
 	Delay          time.Duration
 }
 
-// Step is the end of a workflow's step that doesn't run.
+// Step is how a step of a workflow that doesn't run ends.
 type Step struct {
 	Outputs map[string]string
-	// Status is succeeded, or failed where ExitCode isn't 0, unless it is given.
+	// Status is by default succeeded, or failed if ExitCode isn't 0.
 	Status   string
 	ExitCode int
 	Stdout   string
 }
 
-// mock is one that was registered: what is sent, and how messages call it.
+// mock is a registered mock: its definition in a file of tests, and its name in messages.
 type mock struct {
 	definition map[string]any
 	label      string
 }
 
-// maxText is the longest body that travels as text: in a file of tests the number of commas and colons is bounded, in
-// base64 there are none.
+// maxText is the size of the longest body that is sent to mayfly as text, in bytes. A longer one is sent in base64, since a
+// file of tests may have only a limited number of commas and colons, and base64 has none.
 const maxText = 4096
 
 func (r *Request) mock(answers []Response) (map[string]any, error) {
@@ -125,7 +127,7 @@ func (r *Request) mock(answers []Response) (map[string]any, error) {
 	return m, answered(m, answers, (*Response).definition)
 }
 
-// answered puts one answer into a mock, or several beside it.
+// answered adds answers to the mock m: the keys of a single answer, or a list under the key answers.
 func answered[A any](m map[string]any, answers []A, definition func(*A) (map[string]any, error)) error {
 	var all []map[string]any
 	for i := range answers {
@@ -178,7 +180,7 @@ func (r *Response) definition() (map[string]any, error) {
 		if headers.Get("Content-Type") == "" {
 			headers.Set("Content-Type", kind)
 		}
-		if len(text) > maxText && headers.Get("Content-Encoding") == "" { // what mayfly compresses has to be text
+		if len(text) > maxText && headers.Get("Content-Encoding") == "" { // mayfly compresses only text
 			m["body_base64"] = base64.StdEncoding.EncodeToString([]byte(text))
 		} else {
 			m["body"] = text
@@ -235,7 +237,7 @@ func (s *Step) definition() map[string]any {
 	return m
 }
 
-// set sets what isn't its type's zero value.
+// set sets a key, unless the value is the zero value of its type.
 func set[V comparable](m map[string]any, key string, value V) {
 	var zero V
 	if value != zero {
@@ -253,7 +255,7 @@ func milliseconds(d time.Duration) string {
 	return fmt.Sprintf("%dms", (d + time.Millisecond - 1).Milliseconds())
 }
 
-// texts are the conditions of a text; nil where there are none.
+// texts returns the conditions on a text, or nil if there are none.
 func texts(equals, contains string) map[string]string {
 	m := map[string]string{}
 	if equals != "" {
@@ -268,7 +270,7 @@ func texts(equals, contains string) map[string]string {
 	return m
 }
 
-// String is the request in short, for messages.
+// String returns a short form of the request, for messages.
 func (r Request) String() string {
 	address := r.URL
 	if address == "" {
@@ -305,7 +307,7 @@ func (r Request) String() string {
 	return strings.Join(parts, " ")
 }
 
-// String is the call in short, for messages.
+// String returns a short form of the call, for messages.
 func (c Call) String() string {
 	text := strings.Join(append([]string{c.Command}, c.Args...), " ")
 	if c.Prefix {
@@ -314,7 +316,7 @@ func (c Call) String() string {
 	return text
 }
 
-// site is where the code is that called the caller.
+// site returns the place of the code that called the caller of site.
 func site() string {
 	if _, file, line, ok := runtime.Caller(2); ok {
 		return fmt.Sprintf(" at %s:%d", filepath.Base(file), line)

@@ -12,19 +12,20 @@ import (
 	"unicode"
 )
 
-// Result is how a run ended, and all that it did.
+// Result says how a run ended, and what it did.
 type Result struct {
-	// Name is the tool's or the workflow's.
+	// Name is the name of the tool or workflow.
 	Name string
 	// Status is succeeded, failed, timed_out, out_of_memory, denied…
 	Status string
-	// ExitCode is the tool's own; 124 timed out, 128+n killed by signal n.
+	// ExitCode is the tool's own exit status; 124 if it timed out, 128+n if signal n killed it.
 	ExitCode int
-	// Code says why, for programs: timed_out, tool_failed…, as docs/TOOL-FORMAT.md lists it; empty for a success.
+	// Code says why the run failed, for programs: timed_out, tool_failed…, as docs/TOOL-FORMAT.md lists it. It is empty for
+	// a success.
 	Code string
-	// Reason says why, for people; empty for a success.
+	// Reason says why the run failed, for people. It is empty for a success.
 	Reason string
-	// Stdout and Stderr are what was printed, secrets masked; the first 8 MiB.
+	// Stdout and Stderr are what the tool printed, with secrets masked: the first 8 MiB of each.
 	Stdout, Stderr                   string
 	StdoutTruncated, StderrTruncated bool
 	Outputs                          map[string]string
@@ -33,11 +34,11 @@ type Result struct {
 	Requests                         []RecordedRequest
 	Calls                            []RecordedCall
 	Connections                      []Connection
-	// UnusedMocks are those that answered nothing.
+	// UnusedMocks are the names of the mocks that answered nothing.
 	UnusedMocks []string
-	// Steps are a workflow's, by their names.
+	// Steps are the steps of a workflow, by their names.
 	Steps map[string]StepResult
-	// Failures are what failed the test, unless the tool is unchecked.
+	// Failures are the differences from the mocks. They failed the test, unless the tool is unchecked.
 	Failures []Failure
 	// Notes say what may explain a failure.
 	Notes []string
@@ -65,22 +66,22 @@ type RecordedRequest struct {
 	URL    string    `json:"url"`
 	Host   string    `json:"host"`
 	Port   int       `json:"port"`
-	// Path is decoded, and without the query.
+	// Path is the decoded path, without the query.
 	Path    string      `json:"path"`
 	Query   url.Values  `json:"query"`
 	Headers http.Header `json:"headers"`
-	// Body is its beginning, at most 1 MiB; decoded where it came compressed.
+	// Body is the first 1 MiB of the body, decoded if it came compressed with gzip.
 	Body          []byte `json:"-"`
 	BodySize      int64  `json:"body_size"`
 	BodyTruncated bool   `json:"body_truncated"`
 	Protocol      string `json:"protocol"`
-	// Mock is what answered, and Status how; Problem says why nothing did.
+	// Mock is the name of the mock that answered, and Status the status that it sent. If none answered, Problem says why.
 	Mock    string `json:"mock"`
 	Status  int    `json:"status"`
 	Problem string `json:"problem"`
 }
 
-// String is the request's method and address.
+// String returns the request's method and address.
 func (r *RecordedRequest) String() string { return r.Method + " " + r.URL }
 
 // RecordedCall is one call of a mocked command.
@@ -90,16 +91,16 @@ type RecordedCall struct {
 	Time    time.Time `json:"time"`
 	Command string    `json:"command"`
 	Args    []string  `json:"args"`
-	// Stdin is the standard input's beginning, at most 1 MiB.
+	// Stdin is the first 1 MiB of the standard input.
 	Stdin     []byte `json:"-"`
 	StdinSize int64  `json:"stdin_size"`
 	ExitCode  int    `json:"exit_code"`
-	// Mock is what answered; Problem says why nothing did.
+	// Mock is the name of the mock that answered. If none answered, Problem says why.
 	Mock    string `json:"mock"`
 	Problem string `json:"problem"`
 }
 
-// String is the call in short.
+// String returns the call as a command line, for messages.
 func (c *RecordedCall) String() string {
 	words := []string{c.Command}
 	for _, a := range c.Args {
@@ -120,9 +121,9 @@ type Connection struct {
 	Allowed  bool   `json:"allowed"`
 	Rule     string `json:"rule"`
 	Reason   string `json:"reason"`
-	// Suggest is the egress rule that would allow it.
+	// Suggest is the egress rule that would allow the connection.
 	Suggest string `json:"suggest"`
-	// Mocked says that mocks answered, and that nothing left the machine.
+	// Mocked says that mocks answered, so that nothing left the machine.
 	Mocked  bool  `json:"mocked"`
 	RxBytes int64 `json:"rx_bytes"`
 	TxBytes int64 `json:"tx_bytes"`
@@ -137,7 +138,7 @@ type StepResult struct {
 	Reason   string            `json:"reason"`
 }
 
-// Failure is what isn't as the mocks want it: an unmatched_request, an unmatched_command or an unused_mock.
+// Failure is a difference from the mocks. Its kind is unmatched_request, unmatched_command or unused_mock.
 type Failure struct {
 	Kind    string `json:"kind"`
 	Message string `json:"message"`
@@ -189,7 +190,7 @@ func (l *jsonLine) result(t TB) *Result {
 	return r
 }
 
-// UnmarshalJSON reads the body, which is text or base64.
+// UnmarshalJSON also reads the body, which is text or base64.
 func (r *RecordedRequest) UnmarshalJSON(data []byte) error {
 	type plain RecordedRequest
 	all := struct {
@@ -202,7 +203,7 @@ func (r *RecordedRequest) UnmarshalJSON(data []byte) error {
 	return err
 }
 
-// UnmarshalJSON reads the input, which is text or base64.
+// UnmarshalJSON also reads the standard input, which is text or base64.
 func (c *RecordedCall) UnmarshalJSON(data []byte) error {
 	type plain RecordedCall
 	all := struct {
@@ -217,10 +218,11 @@ func (c *RecordedCall) UnmarshalJSON(data []byte) error {
 
 const (
 	maxReported = 10 // requests, and calls
-	maxLines    = 20 // of what was printed
+	maxLines    = 20 // of each of stdout and stderr
 )
 
-// Report is the run in some lines, for who wonders why a test fails.
+// Report describes the run in some lines, to explain why a test fails: status, notes, requests, calls, steps and the end of
+// what the tool printed.
 func (r *Result) Report() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s", r.Name, r.Status)
@@ -272,7 +274,7 @@ func (r *Result) Report() string {
 	return b.String()
 }
 
-// tail writes the end of what was printed, where a failure most likely is.
+// tail writes the last lines of what was printed, where the cause of a failure most likely is.
 func tail(b *strings.Builder, name, text string) {
 	if strings.TrimSpace(text) == "" {
 		return
@@ -290,7 +292,7 @@ func tail(b *strings.Builder, name, text string) {
 	}
 }
 
-// plainText keeps a tool's text from steering the terminal.
+// plainText replaces the characters of a tool's text that could control the terminal.
 func plainText(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r == '\t' || unicode.IsPrint(r) {

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// TB is what a test has to have, as every testing.TB does.
+// TB has the methods of testing.TB that this package needs.
 type TB interface {
 	Helper()
 	Name() string
@@ -18,7 +18,8 @@ type TB interface {
 	Fatalf(format string, args ...any)
 }
 
-// Tool is a tool or workflow under test and the world that it runs in. Its methods return it, so that calls can be chained.
+// Tool is a tool or workflow under test, with its mocks and its environment. Its methods return it, so that calls can be
+// chained.
 type Tool struct {
 	t         TB
 	kind      string // tool or workflow
@@ -34,14 +35,15 @@ type Tool struct {
 }
 
 // New returns a tool under test. A path, which has a / or ends with .yaml, is relative to the working directory, which for
-// go test is the package's folder. A name is that of tool.yaml there, or of NAME/tool.yaml there, or else of
-// tools/NAME/tool.yaml or tools/NAME.yaml there or in a folder above, as for `mayfly run NAME`.
+// go test is the package's folder. A name is that of tool.yaml there, or of NAME/tool.yaml there. Otherwise it is that of
+// tools/NAME/tool.yaml or tools/NAME.yaml there or in a folder above, as for `mayfly run NAME`. If it isn't found, the test
+// ends with t.Fatalf.
 func New(t TB, nameOrPath string) *Tool {
 	t.Helper()
 	return newTool(t, "tool", nameOrPath)
 }
 
-// NewWorkflow returns a workflow under test: a path from the working directory, or the name of NAME.yaml or
+// NewWorkflow returns a workflow under test. A path is relative to the working directory. A name is that of NAME.yaml or
 // workflows/NAME.yaml there.
 func NewWorkflow(t TB, nameOrPath string) *Tool {
 	t.Helper()
@@ -74,7 +76,7 @@ func newTool(t TB, kind, nameOrPath string) *Tool {
 	return tool
 }
 
-// find is the path of what is under test, or its name where mayfly is to find it.
+// find returns the path of what is under test, or its name if mayfly must search for it.
 func find(dir, kind, name string) (string, error) {
 	if strings.ContainsAny(name, `/\`) || strings.HasSuffix(name, ".yaml") || strings.HasSuffix(name, ".yml") {
 		file := filepath.FromSlash(name)
@@ -115,7 +117,7 @@ func isFile(file string) bool {
 
 var nameLine = regexp.MustCompile(`(?m)^name:[ \t]+["']?([A-Za-z0-9_.-]+)["']?[ \t]*(?:#.*)?\r?$`)
 
-// nameOf is the name of the tool in a file tool.yaml: its own, or its folder's.
+// nameOf returns the name of the tool in a file tool.yaml: its own, or that of its folder.
 func nameOf(file string) (string, error) {
 	data, err := os.ReadFile(file)
 	if err != nil {
@@ -127,19 +129,20 @@ func nameOf(file string) (string, error) {
 	return filepath.Base(filepath.Dir(file)), nil
 }
 
-// Env sets a variable over the tool's. One that an arg arrives in gives that arg its value.
+// Env sets an environment variable, and overrides the tool's own. The variable of an arg sets that arg.
 func (t *Tool) Env(name, value string) *Tool {
 	t.environment[name] = value
 	return t
 }
 
-// Secret gives a secret its value, instead of this machine's.
+// Secret sets the value of a secret, in place of this machine's.
 func (t *Tool) Secret(name, value string) *Tool {
 	t.secrets[name] = value
 	return t
 }
 
-// HTTP answers requests: with several responses one after the other, the last one again and again.
+// HTTP answers requests that match r. Several responses are given one after the other, and then the last one again and
+// again; without any, the answer is the zero Response. An invalid one ends the test.
 func (t *Tool) HTTP(r Request, responses ...Response) *Tool {
 	t.t.Helper()
 	label := fmt.Sprintf("HTTP(%s)%s", r, site())
@@ -151,8 +154,8 @@ func (t *Tool) HTTP(r Request, responses ...Response) *Tool {
 	return t
 }
 
-// Command answers calls of a command, which stands first in PATH: with several answers one after the other, the last one
-// again and again.
+// Command answers calls that match c of a command, which comes first in PATH. Several answers are given one after the other,
+// and then the last one again and again.
 func (t *Tool) Command(c Call, answers ...Answer) *Tool {
 	t.t.Helper()
 	label := fmt.Sprintf("Command(%s)%s", c, site())
@@ -164,32 +167,33 @@ func (t *Tool) Command(c Call, answers ...Answer) *Tool {
 	return t
 }
 
-// Step has a step of the workflow not run but end so.
+// Step replaces a step of the workflow: it doesn't run, but ends as s says.
 func (t *Tool) Step(name string, s Step) *Tool {
 	t.steps[name] = mock{s.definition(), fmt.Sprintf("Step(%s)%s", name, site())}
 	return t
 }
 
-// AllowNetwork lets the tool really reach hosts, where its own network allows them: api.example.com, api.example.com:443.
+// AllowNetwork lets the tool really reach hosts, if its own network allows them: api.example.com, api.example.com:443.
 func (t *Tool) AllowNetwork(hosts ...string) *Tool {
 	t.allow = append(t.allow, hosts...)
 	return t
 }
 
-// Timeout replaces the tool's own.
+// Timeout replaces the timeout of the tool.
 func (t *Tool) Timeout(d time.Duration) *Tool {
 	t.timeout = d
 	return t
 }
 
-// Unchecked has requests and calls that no mock answers not fail the test; they are in [Result.Failures] then.
+// Unchecked keeps requests and calls that no mock answers, and mocks that answered less often than their Times, from failing
+// the test. They are in [Result.Failures].
 func (t *Tool) Unchecked() *Tool {
 	t.unchecked = true
 	return t
 }
 
-// Run runs the tool with values for its args. A run that can't be made ends the test; a request or call that no mock
-// answers fails it, as does a mock with Times that answered less often. When ctx is done, the run is ended.
+// Run runs the tool with values for its args. If the run is impossible, the test ends with t.Fatalf. A request or call that no
+// mock answers fails the test, and so does a mock that answered less often than its Times. When ctx is done, the run ends.
 func (t *Tool) Run(ctx context.Context, inputs map[string]any) *Result {
 	t.t.Helper()
 	res, err := t.run(ctx, inputs)

@@ -19,7 +19,7 @@ import (
 	"github.com/mayfly-run/mayfly/sdk/go/tooltest"
 )
 
-// shell is a tool of one command.
+// shell returns a tool that runs one command.
 func shell(command string) map[string]any {
 	return map[string]any{
 		"name": "shelled", "image": "mayfly/shell", "command": command,
@@ -27,6 +27,7 @@ func shell(command string) map[string]any {
 	}
 }
 
+// get returns a tool that requests each path.
 func get(paths ...string) map[string]any {
 	var command strings.Builder
 	for _, p := range paths {
@@ -35,7 +36,7 @@ func get(paths ...string) map[string]any {
 	return shell(command.String() + "true")
 }
 
-// wants checks that one text was reported and matches.
+// wants checks that exactly one text was reported, and that it matches the pattern.
 func wants(t *testing.T, texts []string, pattern string) {
 	t.Helper()
 	if len(texts) != 1 || !regexp.MustCompile("(?s)"+pattern).MatchString(texts[0]) {
@@ -49,7 +50,7 @@ func TestAnswers(t *testing.T) {
 		HTTP(tooltest.Request{Path: "/b"}, tooltest.Response{Body: "never"}).
 		HTTP(tooltest.Request{Method: "GET", Path: "/*", Times: 1}, tooltest.Response{Body: "once"}).
 		HTTP(tooltest.Request{Host: "localhost", Port: 8080, Path: "/b"}, tooltest.Response{JSON: []int{1}})
-	for range 2 { // each run begins anew
+	for range 2 { // each run starts afresh
 		res := tool.Run(t.Context(), nil).WantExit(0).WantStatus("succeeded").WantStdout("once\nany\n[1]\n")
 		res.NoRequest(tooltest.Request{Method: "POST"})
 		found := res.WantRequest(tooltest.Request{Method: "get", URL: "http://localhost:8080/a", Headers: map[string]string{"user-agent": "curl/*"}, Times: 2})
@@ -234,7 +235,7 @@ func TestWorkflow(t *testing.T) {
 	}
 }
 
-// A name is looked for beside the test, and then by mayfly.
+// TestNames checks that a name is searched for beside the test first, and then by mayfly.
 func TestNames(t *testing.T) {
 	dir := t.TempDir()
 	write := func(name, text string) {
@@ -259,7 +260,7 @@ func TestNames(t *testing.T) {
 	tooltest.New(t, "./x/tool.yaml").Run(t.Context(), nil).WantStdout("below")
 }
 
-// A context that is done ends the run, and its sandbox before Run returns.
+// TestEnded checks that a context that is done ends the run, and that its sandbox has ended before Run returns.
 func TestEnded(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
@@ -274,7 +275,7 @@ func TestEnded(t *testing.T) {
 	}
 }
 
-// A test that is killed, as by go test -timeout, takes its run along.
+// TestKilled checks that the run ends when the test's process is killed, for example by go test -timeout.
 func TestKilled(t *testing.T) {
 	const seconds = "765.432"
 	if os.Getenv("TOOLTEST_LONG") != "" {
@@ -294,6 +295,7 @@ func TestKilled(t *testing.T) {
 	await(t, "the tool has ended", func() bool { return !sleeps(seconds) })
 }
 
+// await fails the test unless the condition is met within two minutes.
 func await(t *testing.T, what string, condition func() bool) {
 	t.Helper()
 	for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
@@ -304,7 +306,7 @@ func await(t *testing.T, what string, condition func() bool) {
 	t.Fatalf("not after two minutes: %s", what)
 }
 
-// sleeps reports whether a process of any sandbox sleeps so long.
+// sleeps reports whether a process of any sandbox sleeps for this time.
 func sleeps(seconds string) bool {
 	files, _ := filepath.Glob("/proc/[0-9]*/cmdline")
 	for _, file := range files {

@@ -23,7 +23,7 @@ func (r *Result) WantExit(code int) *Result {
 	return r
 }
 
-// WantStatus fails the test unless the run ended so: succeeded, failed, timed_out…
+// WantStatus fails the test unless the run ended with this status: succeeded, failed, timed_out…
 func (r *Result) WantStatus(status string) *Result {
 	r.t.Helper()
 	if r.Status != status {
@@ -32,7 +32,7 @@ func (r *Result) WantStatus(status string) *Result {
 	return r
 }
 
-// WantStdout fails the test unless the tool has printed each of the texts.
+// WantStdout fails the test unless each of the texts is in what the tool printed to standard output.
 func (r *Result) WantStdout(contains ...string) *Result {
 	r.t.Helper()
 	for _, text := range contains {
@@ -43,7 +43,7 @@ func (r *Result) WantStdout(contains ...string) *Result {
 	return r
 }
 
-// WantStderr likewise for standard error.
+// WantStderr fails the test unless each of the texts is in what the tool printed to standard error.
 func (r *Result) WantStderr(contains ...string) *Result {
 	r.t.Helper()
 	for _, text := range contains {
@@ -54,7 +54,7 @@ func (r *Result) WantStderr(contains ...string) *Result {
 	return r
 }
 
-// WantOutput fails the test unless the run has the output, with this value.
+// WantOutput fails the test unless the run has the output with this value.
 func (r *Result) WantOutput(name, value string) *Result {
 	r.t.Helper()
 	switch got, ok := r.Outputs[name]; {
@@ -66,7 +66,7 @@ func (r *Result) WantOutput(name, value string) *Result {
 	return r
 }
 
-// WantStep fails the test unless the workflow's step ended so.
+// WantStep fails the test unless the workflow's step ended with this status.
 func (r *Result) WantStep(name, status string) *Result {
 	r.t.Helper()
 	switch step, ok := r.Steps[name]; {
@@ -78,13 +78,14 @@ func (r *Result) WantStep(name, status string) *Result {
 	return r
 }
 
-// WantRequest fails the test unless the tool has made such a request: q.Times of them, or at least one. It returns them.
+// WantRequest fails the test unless the tool made requests that match q: exactly q.Times, or at least one if q.Times is 0.
+// It returns them.
 func (r *Result) WantRequest(q Request) []RecordedRequest {
 	r.t.Helper()
 	return r.wantRequests(q, q.Times, false)
 }
 
-// NoRequest fails the test if the tool has made such a request; of the zero Request, if it has made any.
+// NoRequest fails the test if the tool made a request that matches q. The zero Request matches any.
 func (r *Result) NoRequest(q Request) *Result {
 	r.t.Helper()
 	r.wantRequests(q, 0, true)
@@ -115,13 +116,14 @@ func (r *Result) wantRequests(q Request, times int, none bool) []RecordedRequest
 	return found
 }
 
-// WantCall fails the test unless the tool has called a mocked command so: c.Times times, or at least once. It returns the calls.
+// WantCall fails the test unless the tool made calls of a mocked command that match c: exactly c.Times, or at least one if
+// c.Times is 0. It returns them.
 func (r *Result) WantCall(c Call) []RecordedCall {
 	r.t.Helper()
 	return r.wantCalls(c, c.Times, false)
 }
 
-// NoCall fails the test if the tool has called a mocked command so.
+// NoCall fails the test if the tool made a call of a mocked command that matches c.
 func (r *Result) NoCall(c Call) *Result {
 	r.t.Helper()
 	r.wantCalls(c, 0, true)
@@ -176,7 +178,7 @@ func came(n, times int, none bool) string {
 	return fmt.Sprintf("%d came, want %s", n, want)
 }
 
-// differences say what keeps a request from being what is meant.
+// differences says how a request differs from want. The list is empty if it matches.
 func differences(want *Request, got *RecordedRequest) []string {
 	at, err := addressOf(want)
 	if err != nil {
@@ -205,11 +207,11 @@ func differences(want *Request, got *RecordedRequest) []string {
 	return append(out, bodyDifferences(want, got)...)
 }
 
-// address is where a request is meant to go: its fields, and instead of them what its URL says.
+// address is the expected address of a request: that of its URL, or of its other fields if it has no URL.
 type address struct {
 	scheme, host, path, query string
 	port                      int
-	slashed                   bool // the path is a URL's
+	slashed                   bool // the path is that of a URL, in which encoded slashes differ from others
 }
 
 func addressOf(want *Request) (address, error) {
@@ -223,7 +225,7 @@ func addressOf(want *Request) (address, error) {
 		return a, err
 	}
 	a = address{scheme: u.Scheme, host: u.Hostname(), path: slashedPath(u.EscapedPath()), query: u.RawQuery, slashed: true}
-	if a.port, err = strconv.Atoi(u.Port()); err != nil { // it has none, or one that isn't a number
+	if a.port, err = strconv.Atoi(u.Port()); err != nil { // there is no port, or it isn't a number
 		a.port = map[string]int{"https": 443, "http": 80}[u.Scheme]
 	}
 	if a.path == "" {
@@ -260,7 +262,7 @@ func queryDifferences(query string, want map[string]string, got *RecordedRequest
 		switch {
 		case len(wanted) == 1 && !anyGlob(wanted[0], got.Query[name]):
 			out = append(out, fmt.Sprintf("query %s: %q is not %q", name, got.Query[name], wanted[0]))
-		case len(wanted) > 1 && !paired(wanted, got.Query[name]): // a repeated one has exactly these values
+		case len(wanted) > 1 && !paired(wanted, got.Query[name]): // a repeated parameter must have exactly these values
 			out = append(out, fmt.Sprintf("query %s: %q is not %q", name, got.Query[name], wanted))
 		}
 	}
@@ -316,7 +318,7 @@ func anyGlob(pattern string, values []string) bool {
 	return slices.ContainsFunc(values, func(v string) bool { return glob(pattern, v) })
 }
 
-// glob reports whether a text is a pattern in which * stands for any characters.
+// glob reports whether a text matches a pattern in which * stands for any characters.
 func glob(pattern, text string) bool {
 	parts := strings.Split(pattern, "*")
 	if len(parts) == 1 {
@@ -337,7 +339,7 @@ func glob(pattern, text string) bool {
 	return true
 }
 
-// jsonDifference says where a body has not what is wanted, or "". Objects may have more keys.
+// jsonDifference says where a body lacks something that want has, or "". Objects in the body may have more keys.
 func jsonDifference(want any, body []byte) string {
 	data, err := json.Marshal(want)
 	if err != nil {
@@ -354,7 +356,7 @@ func jsonDifference(want any, body []byte) string {
 	return part(w, g, "")
 }
 
-// decode is a value of JSON whose numbers have their digits.
+// decode returns the value of a JSON document. Its numbers keep all of their digits.
 func decode(data []byte) (any, error) {
 	var v any
 	dec := json.NewDecoder(bytes.NewReader(data))
@@ -368,6 +370,7 @@ func decode(data []byte) (any, error) {
 	return v, nil
 }
 
+// part says where got lacks something that want has, or "". at is the path of both in the document.
 func part(want, got any, at string) string {
 	where := at
 	if where == "" {

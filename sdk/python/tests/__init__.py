@@ -1,4 +1,4 @@
-"""Tests of the SDK: real runs with the mayfly that is built, and an image store of their own."""
+"""Tests of the SDK: real runs with the mayfly in bin, and with their own image store."""
 
 import atexit
 import os
@@ -27,7 +27,7 @@ def _home() -> str:
 
 os.environ["MAYFLY"] = MAYFLY
 os.environ["MAYFLY_HOME"] = _home()
-# The policy of the machine is no part of these tests.
+# An empty policy, so that the machine's own has no effect on these tests.
 os.environ["MAYFLY_POLICY"] = os.path.join(os.environ["MAYFLY_HOME"], "policy.yaml")
 with open(os.environ["MAYFLY_POLICY"], "w"):
     pass

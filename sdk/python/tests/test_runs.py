@@ -12,7 +12,7 @@ from kubiya import MockFailure, ToolError, ToolTest
 
 
 def shell(command, **more):
-    """A tool of one command."""
+    """Return a tool that runs one command."""
     return {"name": "shelled", "image": "mayfly/shell", "command": command, "network": {"egress": [{"host": "*.example.com"}]}, **more}
 
 
@@ -40,7 +40,7 @@ class TestHTTP(ToolTest):
         self.mock_http_response("GET", "/health", 200, "from the test")
         self.mock_http_response(None, "/health", 200, "once", times=1)
         tool = self.get("/health", "/health")
-        for _ in range(2):  # each run begins anew
+        for _ in range(2):  # each run starts afresh
             result = tool.execute()
             self.assertEqual(result.stdout, "once\nfrom the test\n")
             self.assertEqual(len(result.requests), 2)
@@ -268,7 +268,7 @@ class TestRuns(ToolTest):
             self.reset_mocks()
             register()
             if why is None:
-                self.load_tool(shell("true")).execute()  # steps are a workflow's
+                self.load_tool(shell("true")).execute()  # a tool has no steps, so the mock is ignored
             else:
                 with self.assertRaisesRegex(ToolError, why):
                     self.load_tool(shell("true")).execute()
@@ -292,7 +292,7 @@ class TestWorkflow(ToolTest):
     def test_steps(self):
         self.mock_step("build", outputs={"TAG": "v1"}, stdout="built")
         self.mock_step("check", exit_code=1)
-        self.mock_step("check", exit_code=3)  # the last one counts
+        self.mock_step("check", exit_code=3)  # the last one takes effect
         result = self.load_workflow("release").execute()
         self.assertEqual((result.status, result.name), ("failed", "release"))
         self.assertEqual((result.steps["build"].status, result.steps["build"].outputs), ("succeeded", {"TAG": "v1"}))

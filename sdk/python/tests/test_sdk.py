@@ -1,4 +1,4 @@
-"""The SDK around its runs: how it finds things, what it makes of answers, how it ends, and the example."""
+"""Tests of what the SDK does around a run: how it finds tools, reads answers and ends, and of the example."""
 
 import json
 import os
@@ -17,7 +17,7 @@ import tests
 from kubiya import MayflyNotFoundError, MockFailure, ToolError, ToolTest
 from kubiya import _command, _mocks
 
-#: What the answers of the fake mayfly have in common.
+#: The common part of the fake mayfly's answers.
 LINE = {
     "type": "test", "name": "x", "file": "<stdin>", "line": 1, "tool": "faked", "status": "passed", "failures": [], "duration_ms": 1,
     "result": {"status": "succeeded", "exit_code": 0, "reason": "", "outputs": None, "usage": {"cpu_seconds": 1, "novel": 2}, "duration_ms": 1500},
@@ -26,7 +26,7 @@ LINE = {
 
 
 class Case(ToolTest):
-    """With a folder of its own."""
+    """A test case with its own folder."""
 
     def setUp(self):
         self.dir = pathlib.Path(tempfile.mkdtemp())
@@ -40,7 +40,7 @@ class Case(ToolTest):
         return path
 
     def fake(self, script):
-        """Have a shell script stand in for mayfly; it finds what it is sent in the file $SENT."""
+        """Replace mayfly with a shell script. The file $SENT has the standard input that the script gets."""
         path = self.write("mayfly", '#!/bin/sh\nSENT="$0.sent"; cat > "$SENT"; pwd > "$0.cwd"; echo "$@" > "$0.args"\n' + script, 0o755)
         patch = mock.patch.dict(os.environ, MAYFLY=str(path))
         patch.start()
@@ -157,13 +157,13 @@ class TestProtocol(Case):
 
 class TestLoading(Case):
     def find(self, name):
-        """What a test in the folder tests by a name."""
+        """Return what a test in the folder loads for a name: a path relative to the folder, or the name itself."""
         with mock.patch.object(ToolTest, "_folder", lambda _: str(self.dir)):
             subject = self.load_tool(name)._subject
         return os.path.relpath(subject, self.dir) if os.path.isabs(subject) else subject
 
     def test_names(self):
-        self.assertEqual(self.find("checker"), "checker")  # mayfly's to find
+        self.assertEqual(self.find("checker"), "checker")  # for mayfly to find
         self.write("checker/tool.yaml", "image: x\n")
         self.assertEqual(self.find("checker"), "checker/tool.yaml")
         self.write("tool.yaml", "name: other # than that\nimage: x\n")
@@ -187,14 +187,14 @@ class TestLoading(Case):
 
 
 class TestPrograms(Case):
-    """Test files as people have them, run by the test runners."""
+    """Test files like those of users, run by the test runners."""
 
     def run_tests(self, *command, cwd=None, **env):
         env = {**os.environ, "PYTHONPATH": tests.SRC, "PYTHONDONTWRITEBYTECODE": "1", **env}
         return subprocess.run(command, cwd=cwd or self.dir, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=600)
 
     def quick_example(self):
-        """The example with short timers: a fiftieth of its own."""
+        """Copy the example, with the timers of its script shortened to a fiftieth or less."""
         for name in os.listdir(tests.EXAMPLE):
             if name.endswith((".py", ".yaml")):
                 shutil.copy(os.path.join(tests.EXAMPLE, name), self.dir)
@@ -210,7 +210,7 @@ class TestPrograms(Case):
         done = self.run_tests(sys.executable, "-m", "unittest", "-v", "test_deployment_tool")
         self.assertEqual(done.returncode, 0, done.stdout)
         self.assertRegex(done.stdout, r"test_healthy_service .* ok\ntest_unhealthy_service .* ok\n(?s:.*)Ran 2 tests")
-        # A relative name of the program, and a folder that isn't the test's.
+        # MAYFLY is a relative path, and the working directory isn't the test's folder.
         done = self.run_tests(
             sys.executable, "-m", "unittest", "-k", "test_healthy", "test_deployment_tool", cwd=tests.ROOT,
             PYTHONPATH=os.pathsep.join([tests.SRC, str(self.dir)]), MAYFLY="bin/mayfly",
@@ -222,7 +222,7 @@ class TestPrograms(Case):
             if os.path.exists(python) and subprocess.run([python, "-c", "import pytest"], stderr=subprocess.DEVNULL).returncode == 0:
                 break
         else:
-            self.fail("there is no pytest; test/setup.sh brings it")
+            self.fail("pytest is missing; test/setup.sh installs it")
         self.quick_example()
         done = self.run_tests(python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_deployment_tool.py")
         self.assertEqual(done.returncode, 0, done.stdout)
@@ -251,7 +251,7 @@ class TestPrograms(Case):
         self.assertNotIn("kubiya/", done.stdout)  # no frames of the SDK
 
     def test_interrupted(self):
-        """Who interrupts a test gets it back soon, and its sandbox has ended by then."""
+        """An interrupted test ends soon, and its sandbox has ended by then."""
         self.write("test_long.py", """
             from kubiya import ToolTest
 
@@ -262,11 +262,11 @@ class TestPrograms(Case):
                     self.load_tool({"image": "mayfly/shell", "command": "curl -s http://localhost/started; exec sleep 654.321"}).execute()
         """)  # fmt: skip
         env = {**os.environ, "PYTHONPATH": tests.SRC}
-        for group in (False, True):  # by kill, and by Ctrl-C, which goes to mayfly, too
+        for group in (False, True):  # a kill, and a Ctrl-C, which goes to mayfly too
             with self.subTest(group=group):
                 process = subprocess.Popen(
                     [sys.executable, "-m", "unittest", "test_long"], cwd=self.dir, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
-                    preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # who starts tests in the background of a shell ignores it
+                    preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell starts background jobs with SIGINT ignored
                 )  # fmt: skip
                 try:
                     self.assertEqual(process.stdout.readline(), "running\n")
@@ -276,7 +276,7 @@ class TestPrograms(Case):
                     self.assertFalse(sleeping("654.321"))
                     self.assertIn("KeyboardInterrupt", out)
                 finally:
-                    if process.poll() is None:  # with mayfly, which is of its group
+                    if process.poll() is None:  # end it and mayfly, which is in its group
                         os.killpg(process.pid, signal.SIGTERM)
                         process.communicate()
 
@@ -285,7 +285,7 @@ class TestPrograms(Case):
             if condition():
                 return
             time.sleep(0.05)
-        self.fail("it doesn't happen")
+        self.fail("the condition isn't met within two minutes")
 
     def test_nothing_is_left(self):
         temporary = self.dir / "tmp"
@@ -305,7 +305,7 @@ class TestPrograms(Case):
 
 
 def sleeping(seconds):
-    """Whether a process of any sandbox sleeps so long."""
+    """Report whether a process of any sandbox sleeps for this time."""
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
             with open(f"/proc/{pid}/cmdline", "rb") as f:

@@ -1,4 +1,4 @@
-// Client is the tool in the tests of mocks. It prints a line for what it tries: that and the outcome between tabs.
+// Client is the tool in the tests of mocks. It prints a line for each attempt: the target and the outcome, separated by a tab.
 package main
 
 import (
@@ -28,7 +28,7 @@ func main() {
 	}
 }
 
-// outcome is what was read, or what it came to.
+// outcome returns "ok" and what was read, or the error: refused, reset, or its text.
 func outcome(text []byte, err error) string {
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
@@ -49,7 +49,7 @@ func dial(target string) (*net.TCPConn, error) {
 	return conn.(*net.TCPConn), conn.SetDeadline(time.Now().Add(40 * time.Second))
 }
 
-// read reads all that each host:port says.
+// read reads everything that each host:port sends.
 func read(targets []string) error {
 	for _, target := range targets {
 		conn, err := dial(target)
@@ -63,8 +63,8 @@ func read(targets []string) error {
 	return nil
 }
 
-// own listens at addresses "network address", and reads what targets say. The kernel has as many connections that
-// lately ended (TIME_WAIT) as there are targets.
+// own listens at addresses and reads what targets send: own NETWORK ADDRESS… -- TARGET…. In the end the kernel has as many
+// ended connections (TIME_WAIT) as there are targets.
 func own(args []string) error {
 	for len(args) > 0 && args[0] != "--" {
 		l, err := net.Listen(args[0], args[1])
@@ -87,7 +87,7 @@ func own(args []string) error {
 	return read(args[1:])
 }
 
-// again listens at one address and connects twice from another, whose connection its server ends first.
+// again listens at one address and connects to it twice from another one. The server closes the connections first.
 func again(args []string) error {
 	l, err := net.Listen("tcp", args[0])
 	if err != nil {
@@ -133,7 +133,7 @@ func ask(targets []string) error {
 	return nil
 }
 
-// big sends N bytes and reads as many at once.
+// big sends N bytes, and reads as many at the same time: big HOST:PORT N.
 func big(args []string) error {
 	size, err := strconv.ParseInt(args[1], 10, 64)
 	if err != nil {
@@ -160,7 +160,7 @@ func big(args []string) error {
 	return nil
 }
 
-// numbers are bytes that don't repeat soon.
+// numbers reads bytes that don't repeat soon.
 type numbers struct{ n uint32 }
 
 func (r *numbers) Read(p []byte) (int, error) {
@@ -171,7 +171,7 @@ func (r *numbers) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// half says something, ends its side, and only then reads.
+// half sends something, ends its side, and only then reads.
 func half(args []string) error {
 	conn, err := dial(args[0])
 	if err != nil {
@@ -189,7 +189,7 @@ func half(args []string) error {
 	return nil
 }
 
-// linger says something, waits for an answer and resets the connection.
+// linger sends something, waits for an answer and resets the connection.
 func linger(args []string) error {
 	conn, err := dial(args[0])
 	if err != nil {
@@ -204,7 +204,7 @@ func linger(args []string) error {
 	return errors.Join(conn.SetLinger(0), conn.Close())
 }
 
-// wait reads until the other side ends what it says, says something, and ends.
+// wait reads until the other side ends its data, sends something, and ends.
 func wait(args []string) error {
 	conn, err := dial(args[0])
 	if err != nil {
@@ -217,7 +217,7 @@ func wait(args []string) error {
 	return err
 }
 
-// many has N connections at once, and reads from all.
+// many opens N connections at once, and reads from all of them: many HOST:PORT N.
 func many(args []string) error {
 	n, err := strconv.Atoi(args[1])
 	if err != nil {
@@ -262,7 +262,7 @@ func open(paths []string) error {
 	return nil
 }
 
-// shout says N bytes and is gone.
+// shout sends N bytes and ends immediately: shout HOST:PORT N.
 func shout(args []string) error {
 	n, err := strconv.Atoi(args[1])
 	if err != nil {
@@ -276,5 +276,5 @@ func shout(args []string) error {
 	return err
 }
 
-// as becomes a program under another name.
+// as executes a program under another name: as PROGRAM NAME ARGUMENT….
 func as(args []string) error { return syscall.Exec(args[0], args[1:], os.Environ()) }

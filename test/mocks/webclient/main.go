@@ -1,4 +1,4 @@
-// Webclient does what its arguments name with package net/http, and prints each outcome.
+// Webclient does the features that its arguments name, with package net/http, and prints each outcome.
 package main
 
 import (
@@ -32,7 +32,7 @@ func main() {
 		case errors.Is(err, syscall.ECONNRESET):
 			outcome = "reset"
 		case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
-			outcome = "cut" // another goroutine's write was told of the reset, and Linux says it once
+			outcome = "cut" // Linux reports a reset once, here to the write of another goroutine
 		case errors.Is(err, syscall.ECONNREFUSED):
 			outcome = "refused"
 		case errors.As(err, &timeout) && timeout.Timeout():
@@ -136,7 +136,7 @@ var features = map[string]feature{
 	},
 }
 
-// client speaks HTTP/2 where the server does.
+// client speaks HTTP/2 if the server does.
 var client = http.DefaultClient
 
 func get(url string) feature {

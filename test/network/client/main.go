@@ -1,5 +1,5 @@
-// Client is the tool in the network's tests: it tries what it is told to and
-// prints a line for each attempt, the target and the outcome between tabs.
+// Client is the tool in the tests of the network. It attempts what its arguments say, and prints a line for each attempt: the
+// target and the outcome, separated by a tab.
 package main
 
 import (
@@ -32,7 +32,7 @@ func main() {
 	}
 }
 
-// outcome is what an attempt came to, in one word where there is one.
+// outcome returns the outcome of an attempt: ok, refused or timeout, or the text of another error.
 func outcome(err error) string {
 	switch {
 	case err == nil:
@@ -90,8 +90,8 @@ func get(urls []string) error {
 	return nil
 }
 
-// mine says which addresses are this sandbox's own: those that it can listen
-// on. (The system calls that would list them are closed to it.)
+// mine prints for each address whether it is this sandbox's own: whether the sandbox can listen at it. (The system calls that
+// list addresses are not allowed.)
 func mine(addresses []string) error {
 	for _, a := range addresses {
 		l, err := net.Listen("tcp", net.JoinHostPort(a, "0"))
@@ -122,7 +122,7 @@ func pingOne(dst netip.Addr) error {
 	}
 	defer conn.Close()
 	message := []byte{request, 0, 0, 0, 0, 1, 0, 1, 'h', 'i'}
-	if dst.Is4() { // the kernel makes the sum of ICMPv6 itself
+	if dst.Is4() { // the kernel computes the checksum of ICMPv6 itself
 		sum := uint32(0)
 		for i := 0; i < len(message); i += 2 {
 			sum += uint32(message[i])<<8 | uint32(message[i+1])
@@ -141,7 +141,7 @@ func pingOne(dst netip.Addr) error {
 			return err
 		}
 		message := buf[:n]
-		if dst.Is4() && n > 20 { // IPv4's header comes along
+		if dst.Is4() && n > 20 { // the kernel returns the IPv4 header too
 			message = message[20:]
 		}
 		if len(message) > 0 && message[0] == answer {
@@ -150,8 +150,7 @@ func pingOne(dst netip.Addr) error {
 	}
 }
 
-// raw sends IPv4 packets, given in hexadecimal, with the headers that they
-// have; that takes CAP_NET_RAW.
+// raw sends IPv4 packets, given in hexadecimal with their headers. It needs CAP_NET_RAW.
 func raw(packets []string) error {
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_RAW, syscall.IPPROTO_RAW)
 	if err != nil {
@@ -170,11 +169,11 @@ func raw(packets []string) error {
 	return nil
 }
 
-// perProcess is how many descriptors a process of a sandbox may have, less some.
+// perProcess is how many connections one process opens: a little less than the descriptors that it may have.
 const perProcess = 1000
 
-// flood opens many connections, or flows, to one destination: flood tcp|udp
-// HOST:PORT COUNT. Connections stay open until all processes have theirs.
+// flood opens many connections, or flows, to one destination: flood tcp|udp HOST:PORT COUNT. Connections stay open until all
+// processes have opened theirs.
 func flood(args []string) error {
 	count, err := strconv.Atoi(args[2])
 	if err != nil {
@@ -183,11 +182,11 @@ func flood(args []string) error {
 	if args[0] == "udp" || count <= perProcess {
 		return floodHere(args[0], args[1], count)
 	}
-	opened, open, err := os.Pipe() // ends when each part has closed its end of it
+	opened, open, err := os.Pipe() // reading ends when each process has closed its end
 	if err != nil {
 		return err
 	}
-	hold, release, err := os.Pipe() // each part's input
+	hold, release, err := os.Pipe() // the standard input of each process
 	if err != nil {
 		return err
 	}
@@ -210,7 +209,7 @@ func flood(args []string) error {
 	return err
 }
 
-// floodPart marks a process of several.
+// floodPart is the variable that marks one process of several.
 const floodPart = "FLOOD_PART"
 
 func floodHere(network, address string, count int) error {
@@ -237,7 +236,7 @@ func floodHere(network, address string, count int) error {
 			syscall.Close(fd)
 		}
 	}
-	if os.Getenv(floodPart) != "" { // it keeps its connections until the others have theirs
+	if os.Getenv(floodPart) != "" { // keep the connections until the other processes have opened theirs
 		_ = os.NewFile(3, "open").Close()
 		_, _ = io.Copy(io.Discard, os.Stdin)
 	}
@@ -247,8 +246,7 @@ func floodHere(network, address string, count int) error {
 	return nil
 }
 
-// hoard opens connections, writes to each what it takes, reads nothing, and
-// and ends.
+// hoard opens connections, writes to each as much as it takes, reads nothing, and ends: hoard HOST:PORT COUNT.
 func hoard(args []string) error {
 	count, err := strconv.Atoi(args[1])
 	if err != nil {

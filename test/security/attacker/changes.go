@@ -17,8 +17,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// changes reads all files below the folders twice, the second time after a
-// line of its input, and reports those whose content is another one.
+// changes reads all files below the folders twice, the second time after it has read a line of its input, and reports the
+// files whose content has changed.
 func changes(roots []string) {
 	seed := maphash.MakeSeed()
 	before := contents(seed, roots)
@@ -31,6 +31,7 @@ func changes(roots []string) {
 	}
 }
 
+// contents returns a hash of the first 64 KiB of each file, by its path.
 func contents(seed maphash.Seed, roots []string) map[string]uint64 {
 	sums := map[string]uint64{}
 	buf := make([]byte, 64<<10)
@@ -55,8 +56,7 @@ func contents(seed maphash.Seed, roots []string) map[string]uint64 {
 	return sums
 }
 
-// stir does what the kernel might count for all to see, again and again until
-// its input ends.
+// stir makes and releases things that the kernel may count where everyone can see it, again and again until its input ends.
 func stir([]string) {
 	fmt.Println("stirring\tdone")
 	go func() {
@@ -82,7 +82,7 @@ func stir([]string) {
 				keep(unix.Socket(family, unix.SOCK_STREAM, 0))
 				keep(unix.Socket(family, unix.SOCK_DGRAM, 0))
 			}
-			_, _ = os.Stat(fmt.Sprint("/tmp/nothing", i, time.Now())) // a name that isn't there is kept, too
+			_, _ = os.Stat(fmt.Sprint("/tmp/nothing", i, time.Now())) // the kernel caches names that don't exist too
 			if id, err := unix.SysvShmGet(unix.IPC_PRIVATE, 4096, 0o600|unix.IPC_CREAT); err == nil {
 				_, _ = unix.SysvShmCtl(id, unix.IPC_RMID, nil)
 			}

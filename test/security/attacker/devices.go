@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// devices tries to make devices, to open them, and those that are there.
+// devices tries to make devices and to open them, and reports the devices that exist.
 func devices([]string) {
 	for _, d := range []struct {
 		name         string
@@ -41,14 +41,14 @@ func devices([]string) {
 		if err != nil {
 			return nil //nolint:nilerr // what can't be listed can't be opened either
 		}
-		// A device that is a mount is a plain file in its directory's list.
+		// A device that is a mount is listed as a plain file in its directory.
 		if info, err := os.Stat(p); err == nil && info.Mode()&os.ModeDevice != 0 && d.Type() != os.ModeSymlink {
 			report("device "+p, nil)
 		}
 		return nil
 	})
 	report("walk", err)
-	// The ioctls that put bytes into another's terminal (ioctl_tty(2)).
+	// These ioctls put bytes into the input of another process's terminal (ioctl_tty(2)).
 	report("TIOCSTI", raw(unix.SYS_IOCTL, 0, unix.TIOCSTI, 0))
 	report("TIOCLINUX", raw(unix.SYS_IOCTL, 0, unix.TIOCLINUX, 0))
 }

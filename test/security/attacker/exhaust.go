@@ -14,8 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// forkBomb makes processes until none can be made, and goes on trying; each
-// does the same, in a session of its own.
+// forkBomb makes processes until no more can be made, and goes on trying. Each process does the same, in its own session.
 func forkBomb([]string) {
 	fmt.Println("bomb")
 	for {
@@ -29,7 +28,7 @@ func forkBomb([]string) {
 
 const chunk = 1 << 20
 
-// heap takes memory without end.
+// heap allocates memory without end.
 func heap([]string) {
 	var kept [][]byte
 	for {
@@ -44,8 +43,7 @@ func heap([]string) {
 	}
 }
 
-// sharedMemory takes memory as System V segments, which no process has to map
-// (shmget(2)).
+// sharedMemory takes memory as System V segments, which stay without any process that maps them (shmget(2)).
 func sharedMemory([]string) {
 	for range 1 << 16 {
 		id, err := unix.SysvShmGet(unix.IPC_PRIVATE, chunk, 0o600|unix.IPC_CREAT)
@@ -65,8 +63,7 @@ func sharedMemory([]string) {
 	}
 }
 
-// fill writes to a file in each directory until it can't, and says how much it
-// wrote and why it ended.
+// fill writes to a file in each directory until writing fails, and prints how much it wrote and why it ended.
 func fill(dirs []string) {
 	block := make([]byte, chunk)
 	for i := range block {
@@ -85,7 +82,7 @@ func fill(dirs []string) {
 	}
 }
 
-// inodes makes empty files in each directory until it can't.
+// inodes makes directories in each directory until that fails.
 func inodes(dirs []string) {
 	for _, dir := range dirs {
 		var err error

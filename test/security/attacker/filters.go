@@ -10,12 +10,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// beyond is a bit that the kernel drops when it takes 32 bits of an argument.
+// beyond is a bit that the kernel ignores in an argument of which it uses only 32 bits.
 const beyond = 1 << 32
 
-// filters tries to install one small program of classic BPF in each way that
-// there is, and each also with a bit beyond those that the kernel looks at.
-// One is installed where it is allowed, and removed with its socket.
+// filters tries to install a small program of classic BPF in every way, also with a bit beyond those that the kernel looks
+// at. A program that is allowed disappears with its socket.
 func filters([]string) {
 	runtime.LockOSThread()
 	code := []unix.SockFilter{{Code: unix.BPF_RET | unix.BPF_K, K: 0x7fff0000}}

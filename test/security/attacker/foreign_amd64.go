@@ -4,7 +4,7 @@ package main
 
 import "golang.org/x/sys/unix"
 
-// deniedHere are the denied system calls that only this processor has.
+// deniedHere has the denied system calls that only this processor has.
 var deniedHere = []struct {
 	name string
 	nr   uintptr

@@ -1,6 +1,7 @@
 #include "textflag.h"
 
-// func call80() int64: getpid through the 32-bit entry, where it is number 20.
+// func call80() int64
+// It calls getpid, number 20 of the 32-bit table, through the 32-bit entry.
 TEXT ·call80(SB), NOSPLIT, $0-8
 	MOVL $20, AX
 	INT  $0x80
@@ -8,7 +9,8 @@ TEXT ·call80(SB), NOSPLIT, $0-8
 	MOVQ AX, ret+0(FP)
 	RET
 
-// func callX32() int64: getpid of the x32 table, whose numbers have bit 30.
+// func callX32() int64
+// It calls getpid of the x32 table, whose numbers have bit 30 set.
 TEXT ·callX32(SB), NOSPLIT, $0-8
 	MOVL $(39 | 1<<30), AX
 	SYSCALL

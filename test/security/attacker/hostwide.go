@@ -17,7 +17,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// hostWideAs has a process of each of the users take what hostWide does, and holds all of it until its input ends.
+// hostWideAs starts a process of each user that does what hostWide does. All of them hold it until the input of this process
+// ends.
 func hostWideAs(users []string) {
 	var held []*exec.Cmd
 	var ends []io.Closer
@@ -49,8 +50,8 @@ func hostWideAs(users []string) {
 	}
 }
 
-// hostWide takes what the kernel counts for a user or for the whole host, as
-// much as there is, and holds it until the end.
+// hostWide takes as much as it can of what the kernel counts per user or for the whole host. With an argument, it holds that
+// until its input ends.
 func hostWide(args []string) {
 	instances := 0
 	for {
@@ -69,9 +70,8 @@ func hostWide(args []string) {
 			break
 		}
 	}
-	// Each timer has a queued signal of its own. A signal on its way to a thread,
-	// as Go's runtime sends them to itself, takes one of them for a moment: only
-	// a limit that is reached again and again is the end.
+	// Each timer has its own queued signal. A signal that is on its way to a thread, such as those that Go's runtime sends to
+	// itself, also takes one for a moment. So the limit is reached only if creating a timer fails many times.
 	timers := 0
 	for refused := 0; timers < 5000 && refused < 100; {
 		var id int32

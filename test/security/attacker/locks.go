@@ -14,10 +14,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lockParts locks as many parts of files as its first argument says, by as many
-// processes as the second says, and waits; with a third argument it waits for its end.
+// lockParts locks parts of files and waits: lockParts COUNT PROCESSES [end]. The processes share the count. With the third
+// argument it waits until the run is ended.
 func lockParts(args []string) {
-	const each = 1000 // of a file: the kernel looks through a file's locks for each
+	const each = 1000 // locks per file, since the kernel searches all locks of a file for each new one
 	count, _ := strconv.Atoi(args[0])
 	processes, _ := strconv.Atoi(args[1])
 	for range processes - 1 {
@@ -46,14 +46,14 @@ func lockParts(args []string) {
 		}
 	}
 	if len(args) > 2 {
-		time.Sleep(time.Minute) // the run is ended meanwhile
+		time.Sleep(time.Minute) // the run must end meanwhile
 	}
-	time.Sleep(2 * time.Second) // if these were too many, they would most likely be counted
+	time.Sleep(2 * time.Second) // time for the shim to count the locks, in case there are too many
 	fmt.Println("locked\tdone")
 }
 
-// lockKinds are those whose locks name no process, and descriptors that
-// outlive whoever locked.
+// lockKinds tries each kind of lock, and to share descriptors with another process. Locks of open file descriptions (OFD) name
+// no process, and locks in a shared descriptor table outlive the process that made them.
 func lockKinds([]string) {
 	file, err := os.CreateTemp("", "locked")
 	if err != nil {

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// descriptors prints those that this process was given: fcntl(2) instead of a
-// directory of /proc, because reading that opens some.
+// descriptors prints the descriptors that this process inherited. It uses fcntl(2), since reading a directory of /proc opens
+// another one.
 func descriptors([]string) {
 	for fd := range 4096 {
 		if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil {
@@ -25,7 +25,7 @@ func descriptors([]string) {
 	}
 }
 
-// status prints what the kernel says of this process's privileges.
+// status prints what the kernel says about this process's privileges.
 func status([]string) {
 	data, err := os.ReadFile("/proc/self/status")
 	if err != nil {
@@ -41,7 +41,7 @@ func status([]string) {
 	}
 }
 
-// tryFiles reads, writes and unmounts each path.
+// tryFiles tries to read, write and unmount each path.
 func tryFiles(paths []string) {
 	for _, p := range paths {
 		report("read "+p, readable(p))
@@ -50,8 +50,8 @@ func tryFiles(paths []string) {
 	}
 }
 
-// errEmpty says that there is nothing to see: a masked file is /dev/null, a
-// masked directory an empty file system (OCI runtime specification, maskedPaths).
+// errEmpty says that a file or directory is empty: a masked file is /dev/null, and a masked directory an empty file system (OCI
+// runtime specification, maskedPaths).
 type errEmpty struct{}
 
 func (errEmpty) Error() string { return "empty" }
@@ -80,8 +80,8 @@ func readable(p string) error {
 	return err
 }
 
-// writable opens for writing, and in a directory makes a file. It writes
-// nothing: on the host, some of these files would do what they are for.
+// writable opens a file for writing, or makes a file in a directory. It writes nothing: if the attack succeeded, writing to
+// some of these files would change the host.
 func writable(p string) error {
 	if info, err := os.Stat(p); err == nil && info.IsDir() {
 		f, err := os.Create(p + "/attack")

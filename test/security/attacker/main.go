@@ -1,10 +1,9 @@
 //go:build linux
 
-// Command attacker is what the security tests run inside a sandbox: one attack
-// a subcommand. It prints a line for each thing that it tried, its name, a tab
-// and what came of it: "done", or the name of the error.
+// Command attacker is the program that the security tests run inside a sandbox. Each subcommand is one attack. It prints a
+// line for each attempt: its name, a tab, and the outcome, which is "done" or the name of the error.
 //
-// Go's runtime would have two files of the cgroup open.
+// With containermaxprocs, Go's runtime would keep two files of the cgroup open.
 //
 //go:debug containermaxprocs=0
 package main
@@ -20,7 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// attacks take the rest of the command line.
+// attacks has the attacks by their names. Each gets the rest of the command line.
 var attacks = map[string]func([]string){
 	"fds":        descriptors,
 	"status":     status,
@@ -74,7 +73,7 @@ func main() {
 	attacks[os.Args[1]](os.Args[2:])
 }
 
-// report prints what came of one try.
+// report prints the outcome of one attempt.
 func report(name string, err error) {
 	fmt.Printf("%s\t%s\n", name, outcome(err))
 }
@@ -90,7 +89,7 @@ func outcome(err error) string {
 	return strings.ReplaceAll(err.Error(), "\n", " ")
 }
 
-// raw makes one system call; it never returns a nil error with a failure.
+// raw makes one system call, and returns its error.
 func raw(nr uintptr, args ...uintptr) error {
 	var a [6]uintptr
 	copy(a[:], args)

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// marks says which inodes the devices are, marks and locks each, and when its input ends says what it has seen of who opened
-// them: first until then, and then when it opens one itself.
+// marks prints the inodes of the devices, watches each with inotify, and locks each. When its input ends, it prints how many
+// bytes of events it has received, and whether it receives an event when it opens a device itself.
 func marks([]string) {
 	fd, err := unix.InotifyInit1(unix.IN_NONBLOCK)
 	if err != nil {
@@ -26,7 +26,7 @@ func marks([]string) {
 			continue
 		}
 		fmt.Printf("inode %s\t%d:%d\n", name, st.Dev, st.Ino)
-		if name != "tty" { // there is none to open
+		if name != "tty" { // /dev/tty can't be opened without a terminal
 			device, err := unix.Open(path, unix.O_RDONLY, 0)
 			if err == nil {
 				err = unix.Flock(device, unix.LOCK_EX|unix.LOCK_NB)
@@ -45,7 +45,7 @@ func marks([]string) {
 	fmt.Printf("own seen\t%t\n", eventBytes(fd) > 0)
 }
 
-// eventBytes is how much there is to read of events.
+// eventBytes reads all waiting events, and returns their size in bytes.
 func eventBytes(fd int) int {
 	sum, buf := 0, make([]byte, 64<<10)
 	for {

@@ -12,10 +12,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mounts tries to mount, the cgroup hierarchies above all: whoever may write a
-// cgroup v1 release_agent has a program run as the host's root
-// (cgroups(7), "Cgroups v1 release notification"). With "child" it is the same
-// again, as root of a user namespace of its own if it could make one.
+// mounts tries to mount file systems, above all the cgroup hierarchies: the kernel runs the release_agent of cgroup v1 as the
+// host's root (cgroups(7), "Cgroups v1 release notification"). It then tries the same, with the argument "child", in new
+// namespaces in which it is root.
 func mounts(args []string) {
 	at := "/tmp/at"
 	if err := os.MkdirAll(at, 0o755); err != nil {
@@ -57,8 +56,7 @@ func mounts(args []string) {
 	}
 }
 
-// ownCgroup tries to change what is mounted of cgroups, or to find more than the
-// run's own there.
+// ownCgroup tries to change the cgroups that are mounted in the sandbox, and to find others than the run's own there.
 func ownCgroup() {
 	_ = filepath.WalkDir("/sys/fs/cgroup", func(at string, d fs.DirEntry, err error) error {
 		switch {

@@ -27,7 +27,7 @@ var namespaceFlags = []struct {
 	{"user and mount", unix.CLONE_NEWUSER | unix.CLONE_NEWNS},
 }
 
-// namespaces tries each way to another namespace.
+// namespaces tries every way to make or enter another namespace.
 func namespaces([]string) {
 	runtime.LockOSThread()
 	for _, n := range namespaceFlags {
@@ -35,12 +35,12 @@ func namespaces([]string) {
 	}
 	for _, n := range namespaceFlags {
 		if n.flag == unix.CLONE_NEWTIME {
-			continue // clone(2) has no such flag: the bit is the child's signal
+			continue // clone(2) has no such flag: the bit is part of the child's signal
 		}
 		report("clone "+n.name, fork(unix.SYS_CLONE, n.flag|uintptr(unix.SIGCHLD)))
 	}
 	for _, n := range namespaceFlags {
-		// struct clone_args, its first version (clone(2)).
+		// The first version of struct clone_args (clone(2)).
 		args := [8]uint64{0: uint64(n.flag), 4: uint64(unix.SIGCHLD)}
 		report("clone3 "+n.name, fork(unix.SYS_CLONE3, uintptr(unsafe.Pointer(&args)), unsafe.Sizeof(args)))
 	}
@@ -62,7 +62,7 @@ func namespaces([]string) {
 	report("setns", raw(unix.SYS_SETNS, uintptr(pidfd), unix.CLONE_NEWNS|unix.CLONE_NEWPID))
 }
 
-// fork makes a child that ends at once.
+// fork makes a child that ends immediately, by the system call nr with its arguments.
 func fork(nr, first uintptr, more ...uintptr) error {
 	var second uintptr
 	if len(more) > 0 {

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// holder tries to look into process 1, which is a program of the host.
+// holder tries to inspect process 1, which runs a program of the host.
 func holder([]string) {
 	for _, name := range []string{"exe", "mem", "environ", "maps", "auxv", "stack", "syscall", "root", "cwd", "fd", "map_files", "ns/mnt", "ns/pid", "personality"} {
 		path := "/proc/1/" + name
@@ -28,7 +28,7 @@ func holder([]string) {
 			_, err = os.Stat(path)
 			report("follow "+name, err)
 		case info.IsDir():
-			// The names, numbers of descriptors, may be listed by the owner; what they are must not.
+			// The owner may list the names in a directory, such as the numbers of descriptors, but not read where they lead.
 			entries, err := os.ReadDir(path)
 			for _, e := range entries {
 				_, err = os.Readlink(path + "/" + e.Name())
@@ -54,10 +54,9 @@ func holder([]string) {
 	report("pidfd_getfd", err)
 }
 
-// overwrite tries for a while to write to the program of every process that it
-// sees, reopening through descriptors as the attacks on container runtimes did
-// (CVE-2019-5736): a program can't be written while it runs (ETXTBSY), so it
-// keeps the file and waits.
+// overwrite tries for a second to write to the program of every process that it sees. A program can't be written while it runs
+// (ETXTBSY), so it also keeps descriptors and reopens the files through them later, as the attacks on container runtimes did
+// (CVE-2019-5736).
 func overwrite([]string) {
 	tried := 0
 	var kept []int
@@ -91,7 +90,7 @@ func overwriteOne(path string) error {
 	return err
 }
 
-// connect tries sockets: NETWORK ADDRESS pairs.
+// connect tries to connect to sockets: connect NETWORK ADDRESS….
 func connect(args []string) {
 	for i := 0; i+1 < len(args); i += 2 {
 		c, err := net.DialTimeout(args[i], args[i+1], 2*time.Second)
@@ -103,7 +102,7 @@ func connect(args []string) {
 	}
 }
 
-// kill signals each process given by number.
+// kill sends SIGKILL to each process, given by its number.
 func kill(args []string) {
 	for _, a := range args {
 		pid, err := strconv.Atoi(a)

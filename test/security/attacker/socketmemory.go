@@ -18,16 +18,16 @@ import (
 
 var loopback = &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}
 
-// attempts bounds what is sent to one socket.
+// attempts bounds how often is sent to one socket.
 const attempts = 200
 
-// holdSockets fills the queues of as many sockets as it can have of one kind,
-// says so, and holds them until its input ends.
+// holdSockets fills the queues of as many sockets of one kind (tcp, backlog or udp) as it can have, prints their number, and
+// holds them until its input ends.
 func holdSockets(args []string) {
 	fill := map[string]func() error{"tcp": fillTCP, "backlog": fillBacklog, "udp": fillUDP}[args[0]]
-	most := map[string]int{"tcp": 150, "backlog": 70, "udp": 300}[args[0]] // with 3, 7 and 1 of them each, more than 512 end the run
+	most := map[string]int{"tcp": 150, "backlog": 70, "udp": 300}[args[0]] // each fill makes 3, 7 or 1 sockets, and more than 512 end the run
 	sockets := 0
-	// With nothing left, connections come about slowly, or not at all.
+	// When the limit is reached, connections are made slowly, or not at all.
 	for end := time.Now().Add(20 * time.Second); sockets < most && time.Now().Before(end) && fill() == nil; {
 		sockets++
 	}
@@ -36,7 +36,7 @@ func holdSockets(args []string) {
 	_, _ = unix.Read(0, end[:])
 }
 
-// enlarge asks for the largest buffers.
+// enlarge asks for the largest buffers of a socket.
 func enlarge(fd int) {
 	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, 1<<30)
 	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, 1<<30)
@@ -57,14 +57,14 @@ func listener() (fd int, at unix.Sockaddr, err error) {
 	return fd, at, err
 }
 
-// connectAndFill writes until nothing more is taken.
+// connectAndFill connects and writes until the connection takes no more.
 func connectAndFill(at unix.Sockaddr) error {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0)
 	if err != nil {
 		return err
 	}
 	enlarge(fd)
-	// It bounds connecting, too (socket(7)).
+	// The timeout also applies to connecting (socket(7)).
 	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &unix.Timeval{Sec: 2}); err != nil {
 		return err
 	}
@@ -98,7 +98,7 @@ func fillTCP() error {
 	return err
 }
 
-// fillBacklog leaves connections to be accepted, which belong to no process yet.
+// fillBacklog makes connections that nobody accepts, which belong to no process yet.
 func fillBacklog() error {
 	_, at, err := listener()
 	for i := 0; err == nil && i < 3; i++ {
@@ -107,9 +107,8 @@ func fillBacklog() error {
 	return err
 }
 
-// abandonConnections makes connections that nobody accepts, and closes their
-// other ends: no descriptor is left of either. It ends with what would be some
-// hundreds of megabytes.
+// abandonConnections makes connections that nobody accepts, and closes their other ends, so that no descriptor is left of
+// either end. Together they would hold some hundreds of megabytes.
 func abandonConnections([]string) {
 	block := make([]byte, 64<<10)
 	for made := 0; made < 40000; {
@@ -124,18 +123,18 @@ func abandonConnections([]string) {
 				report("socket", err)
 				return
 			}
-			_ = unix.Connect(fd, at) // it goes on by itself
+			_ = unix.Connect(fd, at) // the kernel continues by itself
 			_, _ = unix.Write(fd, block)
 			_ = unix.Close(fd)
 			made++
 		}
 	}
-	time.Sleep(time.Minute) // the run is ended meanwhile
+	time.Sleep(time.Minute) // the run must end meanwhile
 	fmt.Println("abandoned\tdone")
 }
 
-// cork begins datagrams that it never sends: each holds its part in a queue that
-// no cgroup counts. It takes as many processes as its argument says.
+// cork begins datagrams that it never sends. Each holds memory in a queue that no cgroup counts. Its argument is the number of
+// processes.
 func cork(args []string) {
 	processes, err := strconv.Atoi(args[0])
 	if err != nil {
@@ -148,7 +147,7 @@ func cork(args []string) {
 		if err := c.Start(); err != nil {
 			report("process", err)
 		}
-		defer func() { _ = c.Wait() }() // it says what came of it itself
+		defer func() { _ = c.Wait() }() // the child reports its own errors
 	}
 	block := make([]byte, 60000)
 	for range 900 {
@@ -163,7 +162,7 @@ func cork(args []string) {
 		}
 		_ = unix.Sendto(fd, block, unix.MSG_MORE, nil)
 	}
-	time.Sleep(time.Minute) // the run is ended meanwhile
+	time.Sleep(time.Minute) // the run must end meanwhile
 	fmt.Println("corked\tdone")
 }
 
@@ -184,9 +183,8 @@ func fillUDP() error {
 	return err
 }
 
-// queues tries what would wait in queues that are counted for nobody: errors,
-// packets that come back with a time stamp, and answers to pings. For each it
-// says how many wait.
+// queues tries what would wait in queues that no cgroup counts: errors, packets that come back with a time stamp, and answers
+// to pings. For each it prints how many wait.
 func queues([]string) {
 	closed := &unix.SockaddrInet4{Addr: loopback.Addr, Port: 9}
 	waiting := func(name string, fd, flags int) {

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// stubborn doesn't want to end. Its argument is how.
+// stubborn resists its end, in the way that its argument names.
 func stubborn(args []string) {
 	how := args[0]
 	signal.Ignore(unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGQUIT, unix.SIGPIPE)
@@ -22,7 +22,7 @@ func stubborn(args []string) {
 	again := func(next string) *exec.Cmd {
 		c := exec.Command("/proc/self/exe", "stubborn", next)
 		c.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-		c.Stdout, c.Stderr = os.Stdout, os.Stderr // it keeps the pipes too
+		c.Stdout, c.Stderr = os.Stdout, os.Stderr // to keep the pipes open too
 		return c
 	}
 	var err error
@@ -30,7 +30,7 @@ func stubborn(args []string) {
 	case "ignore":
 	case "setsid":
 		err = again("ignore").Start()
-	case "double": // the middle one ends, so the last belongs to process 1
+	case "double": // the process between ends, so the last one becomes a child of process 1
 		err = again("middle").Run()
 	case "middle":
 		if err = again("ignore").Start(); err == nil {
@@ -39,7 +39,7 @@ func stubborn(args []string) {
 	case "stopped":
 		fmt.Println("ready")
 		_ = unix.Kill(os.Getpid(), unix.SIGSTOP)
-	case "orphans": // the first process ends, and those that it leaves don't
+	case "orphans": // the first process ends, and its children don't
 		for range 5 {
 			err = again("ignore").Start()
 		}
@@ -48,7 +48,7 @@ func stubborn(args []string) {
 		if err == nil {
 			return
 		}
-	case "breeding": // there is always a new one
+	case "breeding": // there is always a new process
 		fmt.Println("ready")
 		for {
 			_ = exec.Command("/proc/self/exe", "stubborn", "middle").Start()
@@ -64,7 +64,7 @@ func stubborn(args []string) {
 	}
 }
 
-// crash ends by a signal, with a secret in its memory.
+// crash ends by a signal, SEGV or ABRT, with a secret in its memory.
 func crash(args []string) {
 	secret, err := os.ReadFile("/secrets/canary")
 	if err != nil {
@@ -75,8 +75,7 @@ func crash(args []string) {
 	if args[0] == "ABRT" {
 		sig = unix.SIGABRT
 	}
-	// The Go runtime turns these into a report of its own; the default action
-	// is what dumps core (signal(7)).
+	// The Go runtime handles these signals itself. Only the default action dumps core (signal(7)).
 	var dfl [4]uint64
 	_ = sigaction(sig, &dfl)
 	_ = unix.Kill(os.Getpid(), sig)
@@ -84,7 +83,7 @@ func crash(args []string) {
 	fmt.Println(len(kept))
 }
 
-// crashed crashes a child and says whether the kernel dumped core.
+// crashed crashes a child and prints whether the kernel dumped core.
 func crashed(args []string) {
 	c := exec.Command("/proc/self/exe", "crash", args[0])
 	_ = c.Run()

@@ -15,9 +15,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// surface makes system calls, each with arguments that mean nothing (-1) and in
-// a process of its own, and says what came of it. Its arguments are NUMBER, or
-// "setsockopt LEVEL", "getsockopt", "prctl", "ioctl" or "fcntl" for all numbers that a name may have.
+// surface makes system calls with invalid arguments (-1), and prints their outcomes. Calls that may end or block the process
+// are made in a child. Its arguments are the numbers of system calls, or "setsockopt LEVEL…", "getsockopt", "prctl", "ioctl" or
+// "fcntl" for all options of that call.
 func surface(args []string) {
 	runtime.LockOSThread()
 	switch args[0] {
@@ -54,11 +54,11 @@ func surface(args []string) {
 	}
 }
 
-// childTime is how long a call may take: some wait.
+// childTime is how long a call may take. Some calls wait.
 const childTime = time.Second
 
-// inChild makes a system call in a process of its own and returns its error.
-// The child has one thread, and makes two system calls and nothing else.
+// inChild makes a system call in a child process and returns its error. The child has one thread and makes only this call and
+// exit_group.
 func inChild(nr uintptr, args ...uintptr) error {
 	var a [6]uintptr
 	copy(a[:], args)
@@ -93,11 +93,10 @@ func inChild(nr uintptr, args ...uintptr) error {
 	if status.Exited() {
 		return unix.Errno(status.ExitStatus())
 	}
-	return nil // a signal: the call was made
+	return nil // ended by a signal: the call was made
 }
 
-// files opens each file below its arguments, except those of processes, for
-// reading and for writing, and says what came of it.
+// files opens each file below the roots, except those of processes, for reading and for writing, and prints the outcomes.
 func files(roots []string) {
 	for _, root := range roots {
 		err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
@@ -107,7 +106,7 @@ func files(roots []string) {
 			if err == nil && (entry.Type().IsRegular() || entry.Type()&fs.ModeCharDevice != 0) {
 				tryFile(path)
 			}
-			return nil // what can't be listed can't be seen
+			return nil // a file that can't be listed can't be seen
 		})
 		if err != nil {
 			report("walk "+root, err)
@@ -132,7 +131,7 @@ func tryFile(path string) {
 	}
 }
 
-// masked says whether a file is /dev/null.
+// masked reports whether a file is /dev/null.
 func masked(path string) bool {
 	var st unix.Stat_t
 	return unix.Stat(path, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFCHR && st.Rdev == unix.Mkdev(1, 3)

@@ -9,9 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// denied are the system calls that the profile refuses. Each is called with
-// arguments that do nothing where it is allowed: mostly bad pointers and
-// descriptors, which give EFAULT, EBADF or EINVAL then.
+// denied has the system calls that the profile refuses. Each is made with arguments that have no effect if it is allowed:
+// mostly bad pointers and descriptors, which give EFAULT, EBADF or EINVAL.
 var denied = []struct {
 	name string
 	nr   uintptr
@@ -46,7 +45,7 @@ var denied = []struct {
 	{"mount_setattr", unix.SYS_MOUNT_SETATTR, []uintptr{bad}},
 	{"open_by_handle_at", unix.SYS_OPEN_BY_HANDLE_AT, []uintptr{bad}},
 	{"name_to_handle_at", unix.SYS_NAME_TO_HANDLE_AT, []uintptr{bad}},
-	// With the arguments that the profile refuses.
+	// Calls that the profile refuses because of their arguments.
 	{"mmap MAP_HUGETLB", unix.SYS_MMAP, []uintptr{0, 2 << 20, unix.PROT_READ, unix.MAP_PRIVATE | unix.MAP_ANONYMOUS | unix.MAP_HUGETLB, bad, 0}},
 	{"memfd_create MFD_HUGETLB", unix.SYS_MEMFD_CREATE, []uintptr{0, unix.MFD_HUGETLB}},
 	{"shmget SHM_HUGETLB", unix.SYS_SHMGET, []uintptr{unix.IPC_PRIVATE, 2 << 20, 0o4000 | 0o600}},
@@ -68,7 +67,7 @@ var denied = []struct {
 	{"setsockopt IP_ADD_MEMBERSHIP", unix.SYS_SETSOCKOPT, []uintptr{bad, unix.SOL_IP, unix.IP_ADD_MEMBERSHIP}},
 	{"setsockopt MCAST_JOIN_GROUP", unix.SYS_SETSOCKOPT, []uintptr{bad, unix.SOL_IPV6, unix.MCAST_JOIN_GROUP}},
 	{"personality ADDR_NO_RANDOMIZE", unix.SYS_PERSONALITY, []uintptr{0x0040000}},
-	// Those that the moby profile refuses to a process without capabilities.
+	// Calls that the moby profile refuses to a process without capabilities.
 	{"acct", unix.SYS_ACCT, []uintptr{1}},
 	{"bad_number", 9999, nil},
 	{"chroot", unix.SYS_CHROOT, nil},
@@ -103,11 +102,10 @@ func syscalls([]string) {
 	}
 }
 
-// sockets tries every family of sockets (socket(2)), and the raw ones of those
-// that are allowed.
+// sockets tries every family of sockets (socket(2)), except for the allowed kinds, and raw sockets of the allowed families.
 func sockets([]string) {
 	socketFamilies()
-	for protocol := range 32 { // of netlink
+	for protocol := range 32 { // protocols of netlink
 		if protocol == unix.NETLINK_ROUTE {
 			continue
 		}
@@ -142,11 +140,11 @@ func socketFamilies() {
 					continue
 				}
 				if k.name == "raw" || k.name == "packet" {
-					protocol = unix.IPPROTO_RAW // without one there are no raw sockets
+					protocol = unix.IPPROTO_RAW // a raw socket needs a protocol
 				}
 			}
 			if family == unix.AF_UNIX {
-				continue // its raw ones are datagrams (unix(7))
+				continue // its raw sockets are datagram sockets (unix(7))
 			}
 			if family == unix.AF_NETLINK {
 				protocol = unix.NETLINK_GENERIC // NETLINK_ROUTE is allowed
@@ -164,8 +162,8 @@ func socketFamilies() {
 	}
 }
 
-// foreign calls getpid of another system call table, in a child of one thread:
-// the filter ends the thread, and this program has several.
+// foreign calls getpid of another system call table, in a child with one thread: the filter ends only the calling thread, and
+// this program has several.
 func foreign(call func() int64) {
 	if call == nil {
 		fmt.Println("foreign\tnone on this processor")

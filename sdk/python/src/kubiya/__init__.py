@@ -1,4 +1,4 @@
-"""Tests of operations tools in their real sandboxes, with mocks in the place of the world.
+"""Tests of operations tools in their real sandboxes, with mocks in place of the network and of commands.
 
     from kubiya import ToolTest
 
@@ -9,7 +9,7 @@
             self.assertEqual(result.exit_code, 0)
             self.assert_requested("GET", "/health", count=1)
 
-The mayfly command runs the tools; the environment variable MAYFLY names it where it isn't in PATH.
+The mayfly command runs the tools. The environment variable MAYFLY names it if it isn't in PATH.
 """
 
 from ._errors import MayflyNotFoundError, MockFailure, ToolError

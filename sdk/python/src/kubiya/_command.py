@@ -1,4 +1,4 @@
-"""Driving the mayfly command."""
+"""Runs of the mayfly command."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from ._result import Result
 
 __unittest = True
 
-#: What is tested: a name or path, or a tool's definition.
+#: The tool or workflow under test: a name or path, or a tool's definition.
 Subject = Union[str, Mapping[str, Any]]
 
-# What YAML has no plain form for, but JSON has: breaks of lines, controls, and what is no character.
+# Characters that JSON allows unescaped and YAML doesn't: line breaks, control characters and noncharacters.
 _UNPRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 
-# What mayfly calls the file that it is sent.
+# mayfly's name for the file that it reads from standard input.
 _SENT = "<stdin>"
 
 
 def find() -> str:
-    """The path of mayfly: $MAYFLY, or the one in PATH."""
+    """Return the path of mayfly: $MAYFLY, or the one in PATH."""
     given = os.environ.get("MAYFLY")
     found = shutil.which(given or "mayfly")
     if found is not None:
         return os.path.abspath(found)
     if given:
-        raise MayflyNotFoundError(f"MAYFLY is {given!r}, which is no program that can be run")
+        raise MayflyNotFoundError(f"MAYFLY is {given!r}, which is not a program that can be run")
     raise MayflyNotFoundError(
         "the mayfly command is not found in PATH, and the environment variable MAYFLY doesn't name it. Install bin/mayfly and "
         "bin/mayfly-shim, which `make build` leaves in Mayfly's source, into one folder of PATH; or set MAYFLY=/path/to/mayfly"
@@ -62,7 +62,7 @@ def run(
         test["allow_network"] = world.allow_network
     if timeout is not None:
         test["timeout"] = duration(timeout)
-    # The latest comes first, as the first that matches answers.
+    # The latest comes first, since in a file the first mock that matches answers.
     http, commands = world.http[::-1], world.commands[::-1]
     suite = _Suite(kind, subject, test)
     suite.mocks("http", http)
@@ -82,7 +82,7 @@ def run(
 
 
 class _Suite:
-    """The text of a file with one test: each mock has a line of its own, so that errors lead back to it."""
+    """The text of a file with one test. Each mock has its own line, so that the line of an error leads back to the mock."""
 
     def __init__(self, kind: str, subject: Subject, test: Dict[str, Any]) -> None:
         self.lines = [f"{{{_dumps(kind)}: {_dumps(subject)}, "]
@@ -109,7 +109,7 @@ class _Suite:
         return "\n".join(self.lines) + "}]}\n"
 
     def located(self, data: Mapping[str, Any]) -> str:
-        """What is wrong, with the mocks that it is about instead of places in what nobody has seen."""
+        """Return the text of an error. It names the mocks in place of the lines of the generated file, which nobody has seen."""
         problems = data.get("problems") or []
         if not any(problem.get("file") == _SENT for problem in problems):
             return data.get("error") or ""
@@ -132,7 +132,7 @@ def _test_name(name: str) -> str:
 
 
 def _line(text: str, most: int) -> str:
-    """A text as mayfly takes names: one line that is not too long."""
+    """Return a text as a name that mayfly accepts: the first most characters, on one line."""
     return "".join(c if c.isprintable() else "?" for c in text)[:most].strip()
 
 
@@ -159,7 +159,7 @@ def _execute(text: bytes, folder: str) -> Tuple[int, bytes, bytes]:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End mayfly, which ends the sandbox, and wait for it. Who interrupts again ends it sooner, and at the third time at once."""
+    """End mayfly, which ends the sandbox, and wait for it. A second interruption ends it sooner, and a third immediately."""
     for attempt in range(3):
         try:
             process.send_signal(signal.SIGINT)

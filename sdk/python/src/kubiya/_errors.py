@@ -1,4 +1,4 @@
-"""What goes wrong, by whose fault it is."""
+"""The exceptions of the package."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ if TYPE_CHECKING:
 
 
 class ToolError(Exception):
-    """A run that couldn't be made, by no fault of the tool's: a definition or a mock that is wrong, a missing image.
+    """The run was impossible, without the tool being at fault: a definition or a mock is wrong, or an image is missing.
 
-    ``code`` says why, as docs/TOOL-FORMAT.md lists it: image_not_found, secret_not_found, invalid_definition…; "" where mayfly
-    didn't run.
+    ``code`` says why, as docs/TOOL-FORMAT.md lists it: image_not_found, secret_not_found, invalid_definition…; it is "" if
+    mayfly didn't run.
     """
 
     def __init__(self, message: str, code: str = "") -> None:
@@ -21,13 +21,13 @@ class ToolError(Exception):
 
 
 class MayflyNotFoundError(ToolError):
-    """There is no mayfly command to run tools with."""
+    """The mayfly command, which runs tools, is not found."""
 
 
 class MockFailure(AssertionError):
-    """The tool asked for what no mock answers, or a mock with ``times`` answered less often than it has to.
+    """No mock answered a request or call of the tool, or a mock answered less often than its ``times``.
 
-    ``result`` is the run's, for who catches this.
+    ``result`` is the result of the run.
     """
 
     def __init__(self, message: str, result: Optional[Result] = None) -> None:

@@ -1,4 +1,4 @@
-"""Comparing texts, JSON and arguments, as docs/TESTING.md describes it."""
+"""Comparisons of texts, JSON and arguments, as docs/TESTING.md describes them."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ ArgsMatch = Union[Sequence[TextMatch], Mapping[str, Sequence[TextMatch]]]
 
 
 def to_yaml(value: TextMatch) -> Any:
-    """The form that a comparison has in a file of tests."""
+    """Return the form of a comparison in a file of tests."""
     if isinstance(value, re.Pattern):
         return {"regex": _inline_flags(value)}
     if isinstance(value, Mapping):
         return {key: _conditions(v) for key, v in value.items()}
     if isinstance(value, str):
         return value
-    raise TypeError(f"{value!r} is no text, no compiled pattern and no mapping of conditions")
+    raise TypeError(f"{value!r} is not a text, a compiled pattern or a mapping of conditions")
 
 
 def _conditions(value: Any) -> Any:
@@ -41,17 +41,18 @@ def _inline_flags(pattern: Pattern[str]) -> str:
 
 
 def args_to_yaml(args: ArgsMatch) -> Any:
-    """The form that arguments have in a file of tests."""
+    """Return the form of arguments in a file of tests."""
     if isinstance(args, (str, bytes)):
-        raise TypeError(f"args is {args!r}: write a list, as {args.split()!r}")
+        raise TypeError(f"args is {args!r}: write a list, such as {args.split()!r}")
     if isinstance(args, Mapping):
         return {key: [to_yaml(word) for word in words] for key, words in args.items()}
     return [to_yaml(word) for word in args]
 
 
 def mismatch(want: Optional[TextMatch], got: str, glob: bool, line: bool = False) -> str:
-    """Why a text isn't what is wanted, or "". With glob, a * of a plain text stands for any characters; with line, a last
-    line break makes no difference.
+    """Say how a text differs from want, or return "".
+
+    If glob is set, a * in a plain text stands for any characters. If line is set, a last line break makes no difference.
     """
     if want is None:
         return ""
@@ -62,7 +63,7 @@ def mismatch(want: Optional[TextMatch], got: str, glob: bool, line: bool = False
     for key, value in want.items():
         values = list(value) if isinstance(value, (list, tuple)) else [value]
         if key not in _CONDITIONS:
-            raise ValueError(f"{key!r} is no condition; there are {', '.join(_CONDITIONS)}")
+            raise ValueError(f"{key!r} is not a condition; the conditions are {', '.join(_CONDITIONS)}")
         texts, compared = [got], values
         if line and key == "equals":
             texts, compared = [_without_break(got)], [_without_break(v) for v in values]
@@ -84,7 +85,7 @@ def _shown(value: Any) -> str:
 
 
 def glob_pattern(glob: str) -> Pattern[str]:
-    """A pattern in which * stands for any characters and nothing else is special."""
+    """Return a pattern in which * stands for any characters and no other character is special."""
     return re.compile(".*".join(re.escape(part) for part in glob.split("*")), re.S)
 
 
@@ -108,10 +109,10 @@ _SAYS = {
 
 
 def args_mismatch(want: Optional[ArgsMatch], got: Sequence[str]) -> str:
-    """Why the arguments aren't those that are wanted, or ""."""
+    """Say how arguments differ from want, or return ""."""
     if want is None:
         return ""
-    args_to_yaml(want)  # for its errors
+    args_to_yaml(want)  # raises TypeError if want is invalid
     prefix = isinstance(want, Mapping)
     words: Sequence[TextMatch] = want["prefix"] if isinstance(want, Mapping) else want
     for i, word in enumerate(words):
@@ -126,9 +127,9 @@ def args_mismatch(want: Optional[ArgsMatch], got: Sequence[str]) -> str:
 
 
 def json_mismatch(want: Any, body: bytes) -> str:
-    """Where a body has not what is wanted, or "". Objects may have more keys."""
+    """Say where a body lacks something that want has, or return "". Objects in the body may have more keys."""
     try:
-        # Every digit of a number counts, and what isn't JSON, as NaN, is no number.
+        # Decimal keeps every digit of a number. NaN and Infinity are not JSON.
         got = json.loads(body.decode(errors="replace"), parse_int=Decimal, parse_float=Decimal, parse_constant=_no_constant)
     except ValueError:
         return "the body isn't JSON"
@@ -136,7 +137,7 @@ def json_mismatch(want: Any, body: bytes) -> str:
 
 
 def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is no value of JSON")
+    raise ValueError(f"{name} is not a JSON value")
 
 
 def _part(want: Any, got: Any, at: str) -> str:
@@ -176,7 +177,7 @@ def _brief(value: Any) -> str:
 
 
 def paired(patterns: Sequence[Optional[TextMatch]], values: Sequence[str]) -> bool:
-    """Whether each pattern can have a value of its own, and no value is left."""
+    """Report whether each pattern can be paired with a different value, with no value left over."""
     if len(patterns) != len(values):
         return False
     if not patterns:
@@ -187,7 +188,10 @@ def paired(patterns: Sequence[Optional[TextMatch]], values: Sequence[str]) -> bo
 
 
 def values_mismatch(kind: str, want: Mapping[str, Any], got: Mapping[str, List[str]], fold: bool) -> List[str]:
-    """What lists of values by name, headers and queries, lack; None takes any value."""
+    """Say how the values of headers or query parameters, by their names, differ from want.
+
+    A wanted value of None matches any value. If fold is set, names are compared without regard to case.
+    """
     have: Dict[str, List[str]] = {}
     for name, values in got.items():
         have.setdefault(name.lower() if fold else name, []).extend(values)
@@ -199,7 +203,7 @@ def values_mismatch(kind: str, want: Mapping[str, Any], got: Mapping[str, List[s
                 out.append(f"{kind} {name}: {values!r} is not {list(value)!r}")
         elif isinstance(value, Mapping) and dict(value) == {"absent": True}:
             if values:
-                out.append(f"{kind} {name}: it is there")
+                out.append(f"{kind} {name}: it is present")
         elif not values:
             out.append(f"{kind} {name}: it is missing")
         elif all(mismatch(value, v, glob=True) for v in values):

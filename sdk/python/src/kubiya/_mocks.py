@@ -1,4 +1,4 @@
-"""What a test registers, and the form that it has in a file of tests."""
+"""The mocks and values that a test registers, and their form in a file of tests."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ Body = Any
 
 UNSET: Any = type("Unset", (), {"__repr__": lambda self: "UNSET"})()
 
-# A longer body travels in base64: in a file of tests the number of commas and colons is bounded, in base64 there are none.
+# A longer body is sent in base64: a file of tests may have only a limited number of commas and colons, and base64 has none.
 _LONG = 4096
 
 
 @dataclass
 class Mock:
-    """One mock: what is sent, and how messages call it."""
+    """One mock: its definition in a file of tests, and its name in messages."""
 
     definition: Dict[str, Any]
     label: str
@@ -37,7 +37,7 @@ class Mock:
 
 @dataclass
 class World:
-    """All that a test has registered; mocks in the order of their registration."""
+    """Everything that a test has registered. Mocks are in the order of their registration."""
 
     environment: Dict[str, str] = field(default_factory=dict)
     secrets: Dict[str, str] = field(default_factory=dict)
@@ -48,7 +48,7 @@ class World:
 
 
 def duration(value: Duration) -> str:
-    """The form that a duration has in a file of tests."""
+    """Return the form of a duration in a file of tests. Fractions of a millisecond are rounded up."""
     if isinstance(value, str):
         return value
     seconds = value.total_seconds() if isinstance(value, datetime.timedelta) else float(value)
@@ -56,23 +56,23 @@ def duration(value: Duration) -> str:
 
 
 def text(value: Any, what: str) -> str:
-    """A value as a text, as the environment has it."""
+    """Return a value as text, as in the environment. what names it in the error."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, (str, int, float)):
         return str(value)
     if isinstance(value, os.PathLike):
         return os.fsdecode(value)
-    raise TypeError(f"{what} is {value!r}, which is no text")
+    raise TypeError(f"{what} is {value!r}, which is not a text")
 
 
 def address(path_or_url: TextMatch) -> Tuple[str, Any]:
-    """The key, path or url, that an address is given under, and its value."""
+    """Return the key of an address in a file of tests, path or url, and its value."""
     if isinstance(path_or_url, str):
         if "://" in path_or_url:
             return "url", path_or_url
         if not path_or_url.startswith(("/", "*")):
-            raise ValueError(f"{path_or_url!r} is neither a path, as /health, nor a URL, as https://api.example.com/health")
+            raise ValueError(f"{path_or_url!r} is neither a path, such as /health, nor a URL, such as https://api.example.com/health")
     return "path", to_yaml(path_or_url)
 
 
@@ -87,7 +87,7 @@ def answer(
     timeout: bool = False,
     chunks: Optional[Sequence[Mapping[str, Any]]] = None,
 ) -> Dict[str, Any]:
-    """An answer's form in a file of tests."""
+    """Return the form of an answer in a file of tests."""
     out: Dict[str, Any] = {}
     if status is not None:
         out["status"] = int(status)
@@ -125,7 +125,7 @@ def _chunk(body: str, delay: Optional[Duration] = None) -> Dict[str, Any]:
 
 
 def _json_body(out: Dict[str, Any], headers: Dict[str, Any], value: Any) -> None:
-    # As a text, so that it arrives as Python writes it.
+    # The value is sent as text, so that it arrives exactly as Python writes it.
     _text_body(out, headers, json.dumps(value), "application/json")
 
 
@@ -133,14 +133,14 @@ def _text_body(out: Dict[str, Any], headers: Dict[str, Any], body: str, kind: st
     names = {name.lower() for name in headers}
     if "content-type" not in names:
         headers["Content-Type"] = kind
-    if len(body) > _LONG and "content-encoding" not in names:  # what mayfly compresses has to be text
+    if len(body) > _LONG and "content-encoding" not in names:  # mayfly compresses only text
         out["body_base64"] = base64.b64encode(body.encode()).decode()
     else:
         out["body"] = body
 
 
 def site() -> str:
-    """Where the code is that called this package."""
+    """Return the place of the code that called this package: file and line."""
     here = os.path.dirname(os.path.abspath(__file__))
     frame = sys._getframe(1)
     while frame.f_back is not None and os.path.dirname(os.path.abspath(frame.f_code.co_filename)) == here:
@@ -149,7 +149,7 @@ def site() -> str:
 
 
 def describe(function: str, *args: Any) -> str:
-    """How messages call a mock: the call that registered it, and where that is."""
+    """Return the name of a mock in messages: the call that registered it, and the place of that call."""
     shown = ", ".join(repr(a) for a in args if a is not None)
     if len(shown) > 120:
         shown = shown[:120] + "…"

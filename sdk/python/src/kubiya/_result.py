@@ -1,4 +1,4 @@
-"""What a run did."""
+"""The result of a run."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ class Request:
     url: str
     host: str
     port: int
-    #: Decoded, without the query.
+    #: The decoded path, without the query.
     path: str
     query: Dict[str, List[str]]
     headers: Dict[str, List[str]]
-    #: Its beginning, at most 1 MiB; decoded where it came compressed.
+    #: The first 1 MiB of the body, decoded if it came compressed with gzip.
     body: bytes
     body_size: int
     body_truncated: bool
     protocol: str
-    #: What answered, and with which status; "" and 0 where nothing did, and problem says why.
+    #: The name of the mock that answered, and the status that it sent. If none answered, they are "" and 0, and problem says why.
     mock: str
     status: int
     problem: str
-    #: The order of requests, from 1, and when it came (RFC 3339).
+    #: The number of the request, from 1, and the time when it came (RFC 3339).
     seq: int
     time: str
 
@@ -53,11 +53,11 @@ class Request:
         return self.body.decode(errors="replace")
 
     def json(self) -> Any:
-        """The body's value, where it is JSON."""
+        """Return the value of the body. If it isn't JSON, ValueError is raised."""
         return json.loads(self.body)
 
     def header(self, name: str) -> Optional[str]:
-        """The first value of a header, in whatever case it came."""
+        """Return the first value of a header, or None. The case of the name makes no difference."""
         for key, values in self.headers.items():
             if key.lower() == name.lower() and values:
                 return values[0]
@@ -73,11 +73,11 @@ class Call:
 
     command: str
     args: List[str]
-    #: The standard input's beginning, at most 1 MiB.
+    #: The first 1 MiB of the standard input.
     stdin_bytes: bytes
     stdin_size: int
     exit_code: int
-    #: What answered; "" where nothing did, and problem says why.
+    #: The name of the mock that answered. If none answered, it is "", and problem says why.
     mock: str
     problem: str
     seq: int
@@ -103,9 +103,9 @@ class Connection:
     allowed: bool
     rule: str
     reason: str
-    #: The egress rule that would allow it.
+    #: The egress rule that would allow the connection.
     suggest: str
-    #: Whether mocks answered, and nothing left the machine.
+    #: Whether mocks answered, so that nothing left the machine.
     mocked: bool
     rx_bytes: int
     tx_bytes: int
@@ -137,7 +137,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Failure:
-    """What isn't as the mocks want it; kind is unmatched_request, unmatched_command or unused_mock."""
+    """A difference from the mocks. kind is unmatched_request, unmatched_command or unused_mock."""
 
     kind: str
     message: str
@@ -145,39 +145,39 @@ class Failure:
 
 @dataclass(frozen=True, repr=False)
 class Result:
-    """How a run ended, and all that it did."""
+    """How a run ended, and what it did."""
 
     #: The name of the tool or workflow.
     name: str
     #: succeeded, failed, timed_out, out_of_memory, denied…
     status: str
-    #: The tool's own exit status; 124 timed out, 128+n killed by signal n.
+    #: The tool's own exit status; 124 if it timed out, 128+n if signal n killed it.
     exit_code: int
-    #: Why, for people; "" for a success.
+    #: Why the run failed, for people; "" for a success.
     reason: str
-    #: Why, for programs: timed_out, tool_failed…, as docs/TOOL-FORMAT.md lists it; "" for a success.
+    #: Why the run failed, for programs: timed_out, tool_failed…, as docs/TOOL-FORMAT.md lists it; "" for a success.
     code: str
-    #: What was printed, secrets masked; the first 8 MiB.
+    #: What the tool printed, with secrets masked: the first 8 MiB of each.
     stdout_bytes: bytes
     stderr_bytes: bytes
     stdout_truncated: bool
     stderr_truncated: bool
     outputs: Dict[str, str]
-    #: Seconds.
+    #: In seconds.
     duration: float
     usage: Usage
     requests: List[Request]
     calls: List[Call]
     connections: List[Connection]
-    #: The mocks that answered nothing.
+    #: The names of the mocks that answered nothing.
     unused_mocks: List[str]
-    #: A workflow's steps by their names.
+    #: The steps of a workflow, by their names.
     steps: Dict[str, Step]
-    #: What made execute() raise; there with check=False.
+    #: The differences from the mocks. If there are any, execute() raises MockFailure, unless it was called with check=False.
     failures: List[Failure]
-    #: What may explain a failure.
+    #: Notes that may explain a failure.
     notes: List[str]
-    #: The line of JSON that all of this is from (docs/TESTING.md).
+    #: The line of JSON that the other fields are from (docs/TESTING.md).
     raw: Dict[str, Any]
     _failure: Type[BaseException] = field(default=AssertionError)
 
@@ -239,10 +239,11 @@ class Result:
         port: Optional[int] = None,
         query: Optional[Mapping[str, Optional[TextMatch]]] = None,
     ) -> List[Request]:
-        """Fail unless the tool has made such a request: count of them, or at least one. Returns them.
+        """Fail unless the tool made exactly count such requests, or at least one if count is None. Return them.
 
-        path may be a whole URL, and may have a query; a * stands for any characters. headers and query may have more than
-        is given, and None takes any value. json is a part of the body. body is the whole of it.
+        path may be a whole URL, and may have a query; a * stands for any characters. A request may have more headers and query
+        parameters than given here; a value of None matches any value. json is compared with the body, whose objects may have
+        more keys. body is the whole body.
         """
         __tracebackhide__ = True
         matching: List[Request] = []
@@ -276,7 +277,7 @@ class Result:
         port: Optional[int] = None,
         query: Optional[Mapping[str, Optional[TextMatch]]] = None,
     ) -> None:
-        """Fail if the tool has made such a request; without arguments, if it has made any."""
+        """Fail if the tool made such a request. Without arguments, fail if it made any request."""
         __tracebackhide__ = True
         self.assert_requested(method, path, host, 0, headers, json, body, port=port, query=query)
 
@@ -287,9 +288,9 @@ class Result:
         stdin: Optional[TextMatch] = None,
         count: Optional[int] = None,
     ) -> List[Call]:
-        """Fail unless the tool has called the mocked command so: count times, or at least once. Returns the calls.
+        """Fail unless the tool made exactly count such calls of a mocked command, or at least one if count is None. Return them.
 
-        args are all arguments, in which a * stands for any characters, or ``{"prefix": [...]}``.
+        args are all of the arguments, or ``{"prefix": [...]}``; a * stands for any characters.
         """
         __tracebackhide__ = True
         matching: List[Call] = []
@@ -317,12 +318,12 @@ class Result:
         raise self._failure(text + "\n" + self.report())
 
     def assert_command_not_called(self, command: str, args: Optional[ArgsMatch] = None, stdin: Optional[TextMatch] = None) -> None:
-        """Fail if the tool has called the mocked command so."""
+        """Fail if the tool made such a call of a mocked command."""
         __tracebackhide__ = True
         self.assert_command_called(command, args, stdin, 0)
 
     def assert_output(self, name: str, value: TextMatch) -> None:
-        """Fail unless the run has the output, with this value."""
+        """Fail unless the run has the output with this value."""
         __tracebackhide__ = True
         if name not in self.outputs:
             have = "there are " + ", ".join(sorted(self.outputs)) if self.outputs else "there are none"
@@ -332,7 +333,7 @@ class Result:
             raise self._failure(f"output {name}: {why}\n{self.report()}")
 
     def report(self) -> str:
-        """The run in some lines, for who wonders why a test fails."""
+        """Describe the run in some lines, to explain why a test fails."""
         end = self.reason or f"exit status {self.exit_code}"
         lines = [f"{self.name}: {self.status}" + (f", {end}" if self.status != "succeeded" else "")]
         lines += [f"  note: {_plain(note)}" for note in self.notes]
@@ -434,7 +435,7 @@ def _differences(
             path, rest, slashed = _slashed(split.path) or "/", split.query, True
         else:
             path, _, rest = path.partition("?")
-        # A parameter that is repeated has exactly these values.
+        # A repeated parameter must have exactly these values.
         wanted = {name: values if len(values) > 1 else values[0] for name, values in parse_qs(rest, keep_blank_values=True).items()}
     if method is not None and method.upper() != request.method:
         out.append(f"method: want {method.upper()}")
@@ -466,14 +467,16 @@ def _differences(
 
 
 def _slashed(path: str) -> str:
-    """The path of a URL, decoded except for slashes and percent signs that are encoded, which are no others."""
+    """Decode the path of a URL, except for encoded slashes and percent signs, which differ from plain ones."""
     kept = re.sub("%(2f|25)", lambda m: "%25" + m[1].upper(), path, flags=re.I)
     return unquote(kept)
 
 
 def _paths(request: Request, slashed: bool) -> List[str]:
-    """The forms of a path, one of which has to be the one that is meant: for that of a URL only the one that keeps encoded
-    slashes; otherwise also the path as it came and, unless a slash in it was encoded twice, the decoded one.
+    """Return the forms of a request's path; one of them must match.
+
+    If slashed, for the path of a URL, that is only the form that keeps encoded slashes. Otherwise it is also the path as it
+    was sent and, unless a slash in it was encoded twice, the decoded path.
     """
     escaped = request.url.partition("://")[2].partition("?")[0]
     escaped = escaped[escaped.find("/") :] if "/" in escaped else "/"
@@ -484,7 +487,7 @@ def _paths(request: Request, slashed: bool) -> List[str]:
 
 
 def _unicode_host(host: str) -> str:
-    """A host in small letters, and in those of its script."""
+    """Return a host in lower case and in the letters of its script."""
     return ".".join(_unicode_label(label) for label in host.lower().split("."))
 
 
@@ -498,7 +501,7 @@ def _unicode_label(label: str) -> str:
 
 
 def _same_form(want: Any, request: Request) -> bool:
-    """Whether a form has the fields that are meant, in any order."""
+    """Report whether the body is a form with the same fields as want, in any order."""
     kind = request.header("Content-Type") or ""
     if not isinstance(want, str) or not kind.startswith("application/x-www-form-urlencoded"):
         return False
@@ -523,12 +526,12 @@ def _answered(request: Request) -> str:
 
 
 def _plain(text: str) -> str:
-    """A tool's text, kept from steering the terminal."""
+    """Replace the characters of a tool's text that could control the terminal."""
     return "".join(c if c.isprintable() or c == "\t" else "\ufffd" for c in text)
 
 
 def _tail(name: str, text: str) -> Sequence[str]:
-    """The end of what was printed, where a failure most likely is."""
+    """Return the last lines of what was printed, where the cause of a failure most likely is."""
     if not text.strip():
         return []
     lines = text.rstrip("\n").split("\n")

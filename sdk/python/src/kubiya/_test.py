@@ -18,7 +18,7 @@ __unittest = True
 
 
 class Tool:
-    """A tool or workflow under test; :meth:`ToolTest.load_tool` and :meth:`ToolTest.load_workflow` make it."""
+    """A tool or workflow under test, which :meth:`ToolTest.load_tool` or :meth:`ToolTest.load_workflow` returns."""
 
     def __init__(self, test: ToolTest, kind: str, subject: _command.Subject, folder: str) -> None:
         self._test = test
@@ -30,13 +30,13 @@ class Tool:
         return f"<{self._kind} {self._subject if isinstance(self._subject, str) else 'of the test'}>"
 
     def execute(self, inputs: Optional[Mapping[str, Any]] = None, timeout: Optional[Duration] = None, *, check: bool = True) -> Result:
-        """Run the tool in its sandbox, in the world that the test has registered so far.
+        """Run the tool in its sandbox, with the mocks and values that the test has registered so far, and return the result.
 
-        inputs are values of its args; a variable of the environment that an arg arrives in gives it, too. timeout, in
-        seconds, replaces the tool's own. Each run begins anew: sequences of answers from their first, counts from 0.
+        inputs are the values of its args; the environment variable of an arg sets that arg too. timeout, in seconds,
+        replaces the tool's own. Each run starts afresh: sequences of answers with the first one, and counts with 0.
 
-        A request or call that no mock answers fails the test, and so does a mock with ``times`` that answered less often;
-        with check=False they are in ``result.failures``. A run that can't be made raises :class:`ToolError`.
+        A request or call that no mock answers fails the test, and so does a mock that answered less often than its ``times``.
+        With check=False these are only in ``result.failures``. If the run is impossible, :class:`ToolError` is raised.
         """
         __tracebackhide__ = True
         test = self._test
@@ -51,10 +51,11 @@ class Tool:
 
 
 class ToolTest(unittest.TestCase):
-    """A test case whose tools run in their real sandboxes, with mocks in the place of the world.
+    """A test case whose tools run in their real sandboxes, with mocks in place of the network and of commands.
 
-    What is registered, in setUp or in a test, holds for the one test. Of several mocks that match, the one registered last
-    answers: a test's own come before those of setUp. One with ``times`` answers so often, and the ones before it then.
+    Mocks and values that setUp or a test registers apply to that test only. If several mocks match, the one registered last
+    answers, so a test's own mocks come before those of setUp. A mock with ``times`` answers that many times, and after that
+    the mocks registered before it.
     """
 
     def __init__(self, methodName: str = "runTest") -> None:  # noqa: N803 - unittest's own name
@@ -63,18 +64,18 @@ class ToolTest(unittest.TestCase):
         self._last: Optional[Result] = None
 
     def run(self, result: Optional[unittest.TestResult] = None) -> Optional[unittest.TestResult]:
-        """Run the test, from an empty world."""
+        """Run the test, without any mocks at its start."""
         self.reset_mocks()
         return super().run(result)
 
-    # What is tested.
+    # The tool or workflow under test.
 
     def load_tool(self, name_or_path: Union[str, os.PathLike[str], Mapping[str, Any]]) -> Tool:
-        """The tool under test.
+        """Return the tool under test.
 
         A path is relative to the folder of the test's file. A name is that of tool.yaml beside the test, or of NAME/tool.yaml
-        beside it, or else of tools/NAME/tool.yaml or tools/NAME.yaml there or in a folder above, as for ``mayfly run NAME``.
-        A mapping is the definition itself.
+        beside it, otherwise of tools/NAME/tool.yaml or tools/NAME.yaml there or in a folder above, as for ``mayfly run NAME``.
+        A mapping is the definition itself. A path without a file raises :class:`ToolError`.
         """
         folder = self._folder()
         if isinstance(name_or_path, Mapping):
@@ -82,21 +83,25 @@ class ToolTest(unittest.TestCase):
         return Tool(self, "tool", _find_tool(folder, name_or_path), folder)
 
     def load_workflow(self, name_or_path: Union[str, os.PathLike[str]]) -> Tool:
-        """The workflow under test: a path from the folder of the test's file, or the name of NAME.yaml or workflows/NAME.yaml there."""
+        """Return the workflow under test.
+
+        A path is relative to the folder of the test's file. A name is that of NAME.yaml or workflows/NAME.yaml there. A path
+        without a file raises :class:`ToolError`.
+        """
         folder = self._folder()
         subject = os.fspath(name_or_path)
         if isinstance(name_or_path, os.PathLike) or _is_path(subject):
             subject = _file(folder, subject, "workflow", "workflow.yaml")
         return Tool(self, "workflow", subject, folder)
 
-    # Its world.
+    # Its environment, secrets and mocks.
 
     def mock_environment(self, variables: Mapping[str, Any]) -> None:
-        """Set variables over those of the tool. One that an arg arrives in gives that arg its value."""
+        """Set environment variables, and override the tool's own. The variable of an arg sets that arg."""
         self._world.environment.update({name: _mocks.text(value, f"variable {name}") for name, value in variables.items()})
 
     def mock_secret(self, name: str, value: str) -> None:
-        """Give a secret its value, instead of this machine's."""
+        """Set the value of a secret, in place of this machine's."""
         self._world.secrets[name] = _mocks.text(value, f"secret {name}")
 
     def mock_http_response(
@@ -109,11 +114,11 @@ class ToolTest(unittest.TestCase):
         times: Optional[int] = None,
         delay: Optional[Duration] = None,
     ) -> None:
-        """Answer requests.
+        """Answer requests with a status, a body and headers.
 
-        path_or_url is a path, of any host and port, or a whole URL; a * stands for any characters, / included. A method of None
-        takes any. body is a text, bytes, or a value that is sent as JSON. times is how many requests are answered, and have
-        to be. delay is in seconds.
+        path_or_url is a path, for any host and port, or a whole URL; a * stands for any characters, including /. If method is
+        None, any method matches. body is a text, bytes, or a value that is sent as JSON. times is how many requests are
+        answered, and must be answered. delay is in seconds.
         """
         key, value = _mocks.address(path_or_url)
         definition: Dict[str, Any] = {key: value, **_mocks.answer(status, headers, body, delay=delay)}
@@ -144,12 +149,12 @@ class ToolTest(unittest.TestCase):
         answers: Optional[Sequence[Mapping[str, Any]]] = None,
         chunks: Optional[Sequence[Mapping[str, Any]]] = None,
     ) -> None:
-        """Answer requests, with all that docs/TESTING.md has for it.
+        """Answer requests, with everything that docs/TESTING.md describes for a mock.
 
-        request is what a request has to carry: ``{"headers": {...}, "json": ..., "body": ...}``. file is a file of the test's
-        folder. chunks are the parts of a body, each a mapping of body and delay, sent one after the other. reset resets the
-        connection, timeout never answers. answers are given one after the other, the last one again and again; each is a
-        mapping of status, headers, body, json, file, chunks, delay, reset and timeout.
+        request is what a request must have: ``{"headers": {...}, "json": ..., "body": ...}``. file is the path of a file in
+        the test's folder. chunks are the parts of a body, sent one after the other; each is a mapping of body and delay. reset
+        resets the connection, and timeout never answers. answers are given one after the other, and then the last one again
+        and again; each is a mapping of status, headers, body, json, file, chunks, delay, reset and timeout.
         """
         definition: Dict[str, Any] = {}
         if method is not None:
@@ -189,11 +194,11 @@ class ToolTest(unittest.TestCase):
         delay: Optional[Duration] = None,
         answers: Optional[Sequence[Mapping[str, Any]]] = None,
     ) -> None:
-        """Answer calls of a command, which stands first in PATH.
+        """Answer calls of a command, which comes first in PATH.
 
-        args are all of the arguments, in which a * stands for any characters, or ``{"prefix": [...]}``; any without. stdin is
-        what the call has to read. answers are given one after the other, the last one again and again; each is a mapping of
-        stdout, stderr, exit_code and delay.
+        args are all of the arguments, or ``{"prefix": [...]}``; a * stands for any characters. If args is None, any arguments
+        match. stdin is the standard input that the call must have. answers are given one after the other, and then the last one
+        again and again; each is a mapping of stdout, stderr, exit_code and delay.
         """
         definition: Dict[str, Any] = {"command": command}
         if args is not None:
@@ -215,7 +220,10 @@ class ToolTest(unittest.TestCase):
         status: Optional[str] = None,
         stdout: Optional[str] = None,
     ) -> None:
-        """Have a step of a workflow not run but end so: succeeded, where neither exit_code nor status says another."""
+        """Replace a step of a workflow: it doesn't run, but ends like this.
+
+        It ends as succeeded, unless exit_code or status says otherwise.
+        """
         definition: Dict[str, Any] = {}
         if outputs:
             definition["outputs"] = {key: _mocks.text(value, f"output {key}") for key, value in outputs.items()}
@@ -225,19 +233,19 @@ class ToolTest(unittest.TestCase):
         self._world.steps[name] = Mock(definition, describe("mock_step", name))
 
     def allow_network(self, *hosts: Union[str, Mapping[str, Any]]) -> None:
-        """Let the tool really reach hosts, where its own network allows them: api.example.com, api.example.com:443, or egress rules."""
+        """Let the tool really reach hosts, if its own network allows them: api.example.com, api.example.com:443, or egress rules."""
         self._world.allow_network.extend(h if isinstance(h, str) else dict(h) for h in hosts)
 
     def reset_mocks(self) -> None:
-        """Forget all that was registered."""
+        """Remove everything that was registered."""
         self._world = World()
         self._last = None
 
-    # What the last run did.
+    # The last run.
 
     @property
     def last_result(self) -> Result:
-        """The result of the test's last run."""
+        """The result of the test's last run. Before the first run it raises :class:`ToolError`."""
         if self._last is None:
             raise ToolError("nothing has run in this test: call execute() first")
         return self._last
@@ -293,12 +301,12 @@ class ToolTest(unittest.TestCase):
         self.last_result.assert_output(name, value)
 
     def _formatMessage(self, msg: Optional[str], standardMsg: str) -> str:  # noqa: N802, N803 - unittest's own names
-        # Who reads that 1 is not 0 wants to know what the tool said.
+        # "1 != 0" alone doesn't explain a failure, so the message has the report of the last run too.
         text: str = super()._formatMessage(msg, standardMsg)
         return text if self._last is None else f"{text}\n{self._last.report()}"
 
     def _folder(self) -> str:
-        """The folder of the test's file, which all paths are relative to."""
+        """Return the folder of the test's file, which all paths are relative to."""
         cls = type(self)
         module = sys.modules.get(cls.__module__)
         file: Optional[str] = getattr(module, "__file__", None)
@@ -325,7 +333,7 @@ def _command_answer(
 
 
 def _is_path(text: str) -> bool:
-    """Tell a path from a name, as mayfly does."""
+    """Report whether a text is a path and not a name, as mayfly decides it."""
     return "/" in text or "\\" in text or text.endswith((".yaml", ".yml"))
 
 
@@ -348,14 +356,14 @@ def _find_tool(folder: str, name_or_path: Union[str, os.PathLike[str]]) -> str:
     below = os.path.join(folder, name, "tool.yaml")
     if os.path.isfile(below):
         return below
-    return name  # mayfly looks for it, and says where it did
+    return name  # mayfly searches for it, and its error says where it searched
 
 
 _NAME = re.compile(r"""^name:[ \t]+(["']?)([A-Za-z0-9_.-]+)\1[ \t]*(?:#.*)?$""", re.M)
 
 
 def _name_of(file: str) -> str:
-    """The name of the tool in a file tool.yaml: its own, or its folder's."""
+    """Return the name of the tool in a file tool.yaml: its own, or that of its folder."""
     with open(file, encoding="utf-8", errors="replace") as f:
         found = _NAME.search(f.read(1 << 20))
     return found[2] if found else os.path.basename(os.path.dirname(file))

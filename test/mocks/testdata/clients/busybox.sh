@@ -1,5 +1,5 @@
 #!/bin/sh
-# Does what its arguments name with busybox wget, and prints each outcome.
+# Does the features that its arguments name, with busybox wget, and prints each outcome.
 get() {
   if text=$(busybox wget -q -O - "$@" 2>/tmp/error); then
     echo "200 $text"
@@ -24,7 +24,7 @@ one() {
     redirect) get http://old.example/plain ;;
     delay) get http://api.example/late ;;
     reset) get http://api.example/reset ;;
-    never) (timeout 1 busybox wget -q -O - http://api.example/never || echo timed out) 2>/dev/null ;; # its -T crashes
+    never) (timeout 1 busybox wget -q -O - http://api.example/never || echo timed out) 2>/dev/null ;; # wget -T crashes
     sequence) for _ in 1 2 3; do get http://api.example/sequence | cut -d' ' -f1; done | xargs ;;
     parallel) for i in $(seq 50); do busybox wget -q -O - http://together.example/together & done | grep -o together | wc -l ;;
     own-server)

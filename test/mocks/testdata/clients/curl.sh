@@ -1,5 +1,5 @@
 #!/bin/bash
-# Does what its arguments name with curl, and prints each outcome.
+# Does the features that its arguments name, with curl, and prints each outcome.
 get() {
   : >/tmp/body
   code=$(curl -sS -o /tmp/body -w '%{http_code}' "$@" 2>/tmp/error)
@@ -7,7 +7,7 @@ get() {
     0) echo $code $(cat /tmp/body) ;;
     7) echo refused ;;
     28) echo timed out ;;
-    16 | 55 | 56 | 92) # of HTTP/2 the reading side may notice it, or the writing one
+    16 | 55 | 56 | 92) # with HTTP/2, a read or a write may report the reset
       case $(cat /tmp/error) in
         *reset*) echo reset ;;
         *'unexpected eof'* | *'not closed cleanly'* | *HTTP2*) echo cut ;;
@@ -18,7 +18,7 @@ get() {
   esac
 }
 body='Content-Type: application/json'
-# All of one command, on one connection or more.
+# Prints the status codes of all requests of one curl command.
 codes() { echo $(curl -sS -w '%{http_code}\n' -o /dev/null "$@" 2>&1); }
 one() {
   case $1 in

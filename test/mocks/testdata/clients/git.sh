@@ -1,5 +1,5 @@
 #!/bin/bash
-# Clones what mocks serve of a repository (the dumb protocol) by https, and what they don't.
+# Clones by HTTPS a repository that mocks serve (by git's dumb protocol), and one that they don't serve.
 cd /tmp
 one() {
   case $1 in

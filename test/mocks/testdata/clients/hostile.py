@@ -1,4 +1,4 @@
-"""Attacks the mocks in the way that its argument names, and says when it is done."""
+"""Attacks the mocks with the attack that its argument names, and says when it is done."""
 import os, random, resource, socket, ssl, struct, sys, threading, time
 
 hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
@@ -19,7 +19,7 @@ def drain(s):
 
 
 def push(s, data, seconds):
-    """Sends data again and again until it is refused."""
+    """Sends data again and again until the time is over or sending fails. Returns the number of bytes sent."""
     end, n = time.time() + seconds, 0
     try:
         while time.time() < end:
@@ -51,7 +51,7 @@ def commands():
             s = socket.socket(socket.AF_UNIX)
             s.settimeout(5)
             s.connect("/run/mayfly/commands.sock")
-            # Garbage, an argument that is 2 GB long, and calls that never end.
+            # Random bytes, an argument of 2 GB, and calls whose arguments never end.
             s.sendall([random.randbytes(1000), struct.pack(">I", 0x7FFFFFFF) + bytes(1000), struct.pack(">I", 6) + b"deploy"][i % 3])
             held.append(s)
         except OSError:
@@ -71,7 +71,7 @@ def many():
         try:
             s = dial()
             held.append(s)
-            s.sendall(b"GET /held HTTP/1.1\r\nHost: x\r\n\r\n")  # never answered: every other request has a deadline, which a slow machine misses
+            s.sendall(b"GET /held HTTP/1.1\r\nHost: x\r\n\r\n")  # never answered: others have a deadline
         except OSError:
             pass
     print("open", len(held))

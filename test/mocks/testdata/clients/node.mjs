@@ -1,4 +1,4 @@
-// Does what its arguments name with fetch and node:http2, and prints each outcome.
+// Does the features that its arguments name, with fetch and node:http2, and prints each outcome.
 import http2 from "node:http2";
 import http from "node:http";
 import zlib from "node:zlib";

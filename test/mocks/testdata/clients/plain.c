@@ -1,4 +1,4 @@
-// Does what its arguments name with nothing but sockets, and prints each outcome. It is linked statically.
+// Does the features that its arguments name, with sockets only, and prints each outcome. It is linked statically.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
@@ -39,7 +39,7 @@ static const char *failed(void) {
   return strerror(errno);
 }
 
-// Sends a request and reads one answer, as long as its Content-Length says. What comes is "CODE BODY".
+// Sends a request and reads one answer, whose length is its Content-Length. Returns "CODE BODY", or what failed.
 static const char *ask(int fd, const char *method, const char *host, const char *path, const char *more) {
   char request[1024], *end, *length;
   int n = snprintf(request, sizeof request, "%s %s HTTP/1.1\r\nHost: %s\r\n%s", method, path, host, *more ? more : "\r\n");

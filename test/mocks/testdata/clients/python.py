@@ -1,4 +1,4 @@
-"""Does what its arguments name, with the client that the first one names, and prints each outcome."""
+"""Does the features that its arguments name, with the client that the first argument names, and prints each outcome."""
 import asyncio, gzip, http.client, http.server, json, os, socket, ssl, sys, threading, time
 import urllib.error, urllib.request
 
@@ -23,7 +23,7 @@ def by_requests():
 def by_urllib():
     class Post(urllib.request.HTTPRedirectHandler):
         def redirect_request(self, req, fp, code, msg, headers, newurl):
-            if code == 307:  # which urllib leaves to its user for a POST
+            if code == 307:  # urllib itself doesn't follow this one for a POST
                 return urllib.request.Request(newurl, data=req.data, headers=JSON, method=req.get_method())
             return super().redirect_request(req, fp, code, msg, headers, newurl)
 
@@ -179,7 +179,7 @@ for feature in sys.argv[2:]:
         if "reset" in low:
             outcome = "reset"
         elif "without response" in low or "eof" in low or "disconnected" in low:
-            outcome = "cut"  # as ssl says it of a reset too
+            outcome = "cut"  # ssl reports a reset like this too
         elif "timed out" in low or isinstance(e, TimeoutError):
             outcome = "timed out"
         elif "refused" in low or "connect call failed" in low:

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Does what its arguments name with GNU wget, and prints each outcome.
+# Does the features that its arguments name, with GNU wget, and prints each outcome.
 get() {
   : >/tmp/body
   wget --tries=1 -S -O /tmp/body "$@" 2>/tmp/error
@@ -9,7 +9,7 @@ get() {
   elif grep -q 'Connection reset' /tmp/error; then
     echo reset
   elif grep -q 'Error in the pull function' /tmp/error; then
-    echo cut # as GnuTLS says it of a reset
+    echo cut # GnuTLS reports a reset like this
   elif grep -q 'timed out' /tmp/error; then
     echo timed out
   elif grep -q 'refused' /tmp/error; then
