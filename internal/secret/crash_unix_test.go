@@ -134,7 +134,7 @@ func TestOthersMustNotGetAtIt(t *testing.T) {
 			if err := os.Chmod(path, info.Mode().Perm()|open); err != nil {
 				t.Fatal(err)
 			}
-			want := fmt.Sprintf("other users of this machine can get at %s (mode %04o); close it with: chmod go= %s", filepath.Clean(path), info.Mode().Perm()|open, filepath.Clean(path))
+			want := fmt.Sprintf("other users of this machine can access %s (mode %04o); to prevent that: chmod go= %s", filepath.Clean(path), info.Mode().Perm()|open, filepath.Clean(path))
 			if _, err := openAgain(s.dir, "").Get(t.Context(), "a"); err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("mode %o: %v, want %s", open, err, want)
 			}

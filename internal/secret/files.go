@@ -39,7 +39,7 @@ func (s *Store) change(ctx context.Context, f func() error) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("wait for another process to free %s: %w", lock.Name(), context.Cause(ctx))
+			return fmt.Errorf("wait for another process to unlock %s: %w", lock.Name(), context.Cause(ctx))
 		case <-time.After(pause):
 		}
 	}
@@ -57,7 +57,7 @@ func (s *Store) sweep() error {
 	}
 	for _, path := range left {
 		if err := os.Remove(path); err != nil {
-			return fmt.Errorf("sweep the store of secrets: %w", err)
+			return fmt.Errorf("clean up the store of secrets: %w", err)
 		}
 	}
 	return nil

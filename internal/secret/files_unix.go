@@ -19,10 +19,10 @@ func checkPrivate(path string) error {
 		return err
 	}
 	if open := info.Mode().Perm() & 0o077; open != 0 {
-		return fmt.Errorf("other users of this machine can get at %s (mode %04o); close it with: chmod go= %s", path, info.Mode().Perm(), path)
+		return fmt.Errorf("other users of this machine can access %s (mode %04o); to prevent that: chmod go= %s", path, info.Mode().Perm(), path)
 	}
 	if st, ok := info.Sys().(*syscall.Stat_t); ok && os.Geteuid() != 0 && int(st.Uid) != os.Geteuid() {
-		return fmt.Errorf("%s belongs to another user (id %d); use a store of your own by setting MAYFLY_HOME", path, st.Uid)
+		return fmt.Errorf("%s belongs to another user (id %d); set MAYFLY_HOME to use your own store", path, st.Uid)
 	}
 	return nil
 }

@@ -28,7 +28,7 @@ func ParseFlags(list []string, stdin io.Reader) (*Flags, error) {
 	for i, item := range list {
 		name, from, ok := strings.Cut(item, "=")
 		if !ok || !tool.ValidSecretName(name) {
-			return nil, fmt.Errorf("--secret (number %d) is not NAME=env:VARIABLE, NAME=file:PATH or NAME=- (standard input), where NAME has letters, digits, \".\", \"-\" and \"_\"", i+1)
+			return nil, fmt.Errorf("--secret number %d is not NAME=env:VARIABLE, NAME=file:PATH or NAME=- (standard input), where NAME has letters, digits, \".\", \"-\" and \"_\"", i+1)
 		}
 		if f.given[name] != nil {
 			return nil, fmt.Errorf("--secret %s is given twice", name)
@@ -86,4 +86,4 @@ func ReadFrom(ctx context.Context, from string, stdin io.Reader) ([]byte, error)
 }
 
 // errLiteral is the refusal of a value on the command line.
-var errLiteral = errors.New("a value can't stand on the command line, where every user of this machine sees it in the list of processes; write env:VARIABLE, file:PATH or - (standard input) in its place")
+var errLiteral = errors.New("a value can't be on the command line, where every user of this machine can see it in the list of processes; write env:VARIABLE, file:PATH or - (standard input) instead")

@@ -66,7 +66,7 @@ func (s *Store) missingKey() error {
 	}
 	for _, e := range entries {
 		if strings.HasSuffix(e.Name(), recordSuffix) {
-			return fmt.Errorf("the key file %s is missing, and the secrets can't be opened without it; put it back from a backup, or remove the secrets and set them again", filepath.Join(s.dir, identityFile))
+			return fmt.Errorf("the key file %s is missing, and without it the secrets can't be opened; restore it from a backup, or remove the secrets and set them again", filepath.Join(s.dir, identityFile))
 		}
 	}
 	return errNoKey
@@ -99,14 +99,14 @@ func parseIdentity(content []byte) (*age.X25519Identity, error) {
 	ids, err := age.ParseIdentities(bytes.NewReader(content))
 	if err != nil {
 		// The error of age may repeat the line it is about.
-		return nil, errors.New("it isn't an age key file; put it back from a backup")
+		return nil, errors.New("it isn't an age key file; restore it from a backup")
 	}
 	if len(ids) == 1 {
 		if id, ok := ids[0].(*age.X25519Identity); ok {
 			return id, nil
 		}
 	}
-	return nil, errors.New("it must have one X25519 identity, as age-keygen makes it")
+	return nil, errors.New("it must have exactly one X25519 identity, such as age-keygen makes")
 }
 
 // unlock decrypts a key file. A passphrase that opened another file of this store is tried before asking.

@@ -140,7 +140,7 @@ func withoutLineEnd(value []byte) []byte {
 	return value
 }
 
-var errTooLarge = fmt.Errorf("the value is larger than %d bytes, the most that a secret may have", MaxValueBytes)
+var errTooLarge = fmt.Errorf("the value is larger than %d bytes, the limit for a secret", MaxValueBytes)
 
 // readValue reads a value of at most MaxValueBytes.
 func readValue(r io.Reader) ([]byte, error) {

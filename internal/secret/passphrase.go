@@ -26,7 +26,7 @@ func AskPassphrase(_ context.Context, path string) ([]byte, error) {
 	}
 	in := int(os.Stdin.Fd())
 	if !term.IsTerminal(in) {
-		return nil, fmt.Errorf("%s has a passphrase, and there is no terminal to ask for it; name a file that has it in $%s", path, PassphraseFileEnv)
+		return nil, fmt.Errorf("%s has a passphrase, and there is no terminal to ask for it; set $%s to a file that contains it", path, PassphraseFileEnv)
 	}
 	fmt.Fprintf(os.Stderr, "passphrase of %s: ", path)
 	pass, err := term.ReadPassword(in)

@@ -110,7 +110,7 @@ func unwrap(wrapped []byte, ids []age.Identity) ([]byte, error) {
 	r, err := age.Decrypt(bytes.NewReader(wrapped), ids...)
 	var foreign *age.NoIdentityMatchError
 	if errors.As(err, &foreign) {
-		return nil, fmt.Errorf("it was encrypted for another key than that of this store: %w", err)
+		return nil, fmt.Errorf("it was encrypted for a key other than this store's: %w", err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("its data key can't be unwrapped: %w", ErrTampered)
@@ -141,9 +141,9 @@ func decodeRecord(data []byte) (*record, error) {
 	}
 	switch {
 	case r.Format != recordFormat:
-		return nil, fmt.Errorf("its format is %q and not %s, which this version of mayfly knows: %w", r.Format, recordFormat, ErrTampered)
+		return nil, fmt.Errorf("its format is %q, but this version of mayfly knows only %s: %w", r.Format, recordFormat, ErrTampered)
 	case !tool.ValidSecretName(r.Name), r.Version < 1:
-		return nil, fmt.Errorf("no valid name and version: %w", ErrTampered)
+		return nil, fmt.Errorf("its name or version is not valid: %w", ErrTampered)
 	}
 	return &r, nil
 }

@@ -10,8 +10,8 @@ import (
 	"filippo.io/age"
 )
 
-// ErrHasKey says that the store has a key already.
-var ErrHasKey = errors.New("the store has a key already")
+// ErrHasKey says that the store already has a key.
+var ErrHasKey = errors.New("the store already has a key")
 
 // Create makes the key of a store that has none, behind a passphrase unless that is empty. Its error is ErrHasKey if
 // there is one.
@@ -133,7 +133,7 @@ func (s *Store) SetPassphrase(ctx context.Context, passphrase []byte) error {
 			return err
 		}
 		if keys.next != nil {
-			return errors.New("a rotation of the key was interrupted; end it first: mayfly secret rotate-key")
+			return errors.New("a rotation of the key was interrupted; finish it first: mayfly secret rotate-key")
 		}
 		return s.writeIdentity(identityFile, keys.latest, string(passphrase))
 	})

@@ -42,7 +42,7 @@ func (s *Store) Unseal(ctx context.Context, sealed []byte) ([]byte, error) {
 	r, err := age.Decrypt(bytes.NewReader(sealed), keys.all...)
 	var foreign *age.NoIdentityMatchError
 	if errors.As(err, &foreign) {
-		return nil, errors.New("unseal data: it was sealed for another key, such as one before mayfly secret rotate-key")
+		return nil, errors.New("unseal data: it was sealed for another key, such as one from before mayfly secret rotate-key")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("unseal data: %w", ErrTampered)

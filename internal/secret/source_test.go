@@ -58,12 +58,12 @@ func TestParseFlagsRefuses(t *testing.T) {
 		flags []string
 		want  string
 	}{
-		{[]string{"a=" + value}, "--secret a: a value can't stand on the command line"},
-		{[]string{"a="}, "--secret a: a value can't stand on the command line"},
-		{[]string{"a=ENV:" + value}, "--secret a: a value can't stand on the command line"},
-		{[]string{"a=https://" + value}, "--secret a: a value can't stand on the command line"},
-		{[]string{"b=env:X", value}, "--secret (number 2) is not NAME=env:VARIABLE"},
-		{[]string{value + "!=env:X"}, "--secret (number 1) is not NAME=env:VARIABLE"},
+		{[]string{"a=" + value}, "--secret a: a value can't be on the command line"},
+		{[]string{"a="}, "--secret a: a value can't be on the command line"},
+		{[]string{"a=ENV:" + value}, "--secret a: a value can't be on the command line"},
+		{[]string{"a=https://" + value}, "--secret a: a value can't be on the command line"},
+		{[]string{"b=env:X", value}, "--secret number 2 is not NAME=env:VARIABLE"},
+		{[]string{value + "!=env:X"}, "--secret number 1 is not NAME=env:VARIABLE"},
 		{[]string{"a=env:"}, "--secret a: write env:VARIABLE or file:PATH in full"},
 		{[]string{"a=file:"}, "--secret a: write env:VARIABLE or file:PATH in full"},
 		{[]string{"a=env:X", "a=env:Y"}, "--secret a is given twice"},

@@ -64,7 +64,7 @@ type Info struct {
 // CheckName says what is wrong with a name, if anything.
 func CheckName(name string) error {
 	if !tool.ValidSecretName(name) {
-		return fmt.Errorf("%q can't be the name of a secret; use letters, digits, \".\", \"-\" and \"_\", at most 253 and no \".\" at the start", name)
+		return fmt.Errorf("%q can't be the name of a secret; use letters, digits, \".\", \"-\" and \"_\", at most 253 characters, and no \".\" at the start", name)
 	}
 	return nil
 }

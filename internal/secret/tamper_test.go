@@ -117,7 +117,7 @@ func TestKeyFile(t *testing.T) {
 			}
 		}},
 		{"no key", "isn't an age key file", func(t *testing.T, path string) { put(t, path, "hello AGE-SECRET-KEY-1CANARY") }},
-		{"other key", "encrypted for another key", func(t *testing.T, path string) {
+		{"other key", "encrypted for a key other than", func(t *testing.T, path string) {
 			other := newStore(t)
 			set(t, other, "x", "y")
 			put(t, path, everything(t, other.dir)[identityFile])
