@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// checkPrivate refuses a file or directory that others than its owner can use, as ssh does with its keys, and one that
-// belongs to another user, who could change it at will. Root may use everyone's.
+// checkPrivate returns an error for a file or directory that other users can access, as ssh does for its keys, and for one that
+// belongs to another user, who could change it at any time. Root may use every user's files.
 func checkPrivate(path string) error {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -27,7 +27,7 @@ func checkPrivate(path string) error {
 	return nil
 }
 
-// tryLock locks f, or says that another process has it. The lock ends with the descriptor, however the process ends.
+// tryLock locks f, and returns false if another process has locked it. The kernel frees the lock when the process ends.
 func tryLock(f *os.File) (bool, error) {
 	for {
 		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
@@ -43,7 +43,7 @@ func tryLock(f *os.File) (bool, error) {
 	}
 }
 
-// syncDir makes renames in a directory last.
+// syncDir makes renames in a directory durable.
 func syncDir(dir string) error {
 	f, err := os.Open(dir)
 	if err != nil {
