@@ -129,7 +129,7 @@ func (a *archive) add(name, file string, r io.Reader) error {
 // Write counts what is kept, which ends with the error of a bomb: what an archive names is often said at its end only.
 func (a *archive) Write(p []byte) (int, error) {
 	if a.kept += int64(len(p)); a.kept-a.free > maxExpansion*a.from.count {
-		return 0, &Error{Kind: ErrBudget, Msg: fmt.Sprintf("its files are more than %d times as large as the archive", maxExpansion), Hint: "is it made to fill disks? A real one can be decompressed beforehand"}
+		return 0, &Error{Kind: ErrBudget, Msg: fmt.Sprintf("its files are more than %d times as large as the archive", maxExpansion), Hint: "it may be made to fill disks; if you trust it, decompress it first"}
 	}
 	return len(p), nil
 }

@@ -261,19 +261,19 @@ func TestLoadSaysWhatItIs(t *testing.T) {
 	for want, content := range map[string][]byte{
 		"it is an empty file, not the archive of an image": nil,
 		"an empty tar archive":                             make([]byte, 1024),
-		"an image of Singularity (SIF), not":               append([]byte(strings.Repeat("#", 32)), "SIF_MAGIC"...),
+		"a Singularity image (SIF), not":                   append([]byte(strings.Repeat("#", 32)), "SIF_MAGIC"...),
 		"a zip archive":                                    []byte("PK\x03\x04 and more"),
 		"a program":                                        []byte("\x7fELF\x02\x01"),
-		"the disk of a virtual machine (QCOW2)":            []byte("QFI\xfb\x00\x00\x00\x03"),
+		"a virtual machine's disk (QCOW2)":                 []byte("QFI\xfb\x00\x00\x00\x03"),
 		"a disk with a boot sector":                        sector,
 		"a web page":                                       []byte("\n<!DOCTYPE html><title>404</title>"),
-		"a file of JSON":                                   []byte(`{"schemaVersion": 2}`),
+		"a JSON file":                                      []byte(`{"schemaVersion": 2}`),
 		"a text file, not":                                 []byte(strings.Repeat("FROM debian # größer\n", 40)),
 		"a file of an unknown kind":                        []byte("\x00\x01\x02"),
 		"it is a text file":                                imagetest.Gzip(t, []byte("hello\n")),
 		"the file system of a container or machine":        imagetest.Tar(t, file{Name: "app/manifest.json", Body: "{}"}, file{Name: "etc/passwd", Body: "root"}),
-		"has neither an index.json nor a manifest.json; give an OCI layout":                                                       imagetest.Tar(t, file{Name: "readme"}),
-		"its manifest.json is in the folder image/ and not at its top; make the tar in that folder: tar -C image -cf image.tar .": imagetest.Tar(t, file{Name: "image/manifest.json", Body: "[]"}),
+		"has neither an index.json nor a manifest.json; give an OCI layout":                                                    imagetest.Tar(t, file{Name: "readme"}),
+		"its manifest.json is in the folder image/, not at the top; make the tar in that folder: tar -C image -cf image.tar .": imagetest.Tar(t, file{Name: "image/manifest.json", Body: "[]"}),
 	} {
 		_, err := testStore(t).Load(t.Context(), bytes.NewReader(content))
 		if !errors.Is(err, ErrMalformed) || !strings.Contains(err.Error(), want) {

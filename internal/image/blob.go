@@ -111,7 +111,7 @@ func (b *blobReader) open() error {
 		have = 0
 	} else if from == 0 || !rangeStartsAt(resp, b.off) {
 		b.drop()
-		return &Error{Kind: ErrUnavailable, Msg: fmt.Sprintf("registry %s: answers with a range that wasn't asked for", b.host())}
+		return &Error{Kind: ErrUnavailable, Msg: fmt.Sprintf("registry %s answers with a range that wasn't requested", b.host())}
 	}
 	if n := resp.ContentLength; n >= 0 && n != b.size-have {
 		kind := ErrTruncated
@@ -119,7 +119,7 @@ func (b *blobReader) open() error {
 			kind = ErrOversize
 		}
 		b.drop()
-		return &Error{Kind: kind, Msg: fmt.Sprintf("registry %s announces %d bytes of %s, and its manifest %d", b.host(), n, b.id, b.size-have)}
+		return &Error{Kind: kind, Msg: fmt.Sprintf("registry %s announces %d bytes for %s, but the manifest says %d", b.host(), n, b.id, b.size-have)}
 	}
 	if _, err := io.CopyN(io.Discard, b.reader, b.off-have); err != nil {
 		err = explain(b.host(), cause(b.reqCtx, err))

@@ -78,7 +78,7 @@ func parseEndpoint(s string) (endpoint, error) {
 	}
 	host, prefix, _ := strings.Cut(rest, "/")
 	if host == "" || strings.ContainsAny(host, "@ \t\n") || strings.Contains(rest, "://") {
-		return endpoint{}, fmt.Errorf("mirror %q: want [http://]host[:port][/path]", s)
+		return endpoint{}, fmt.Errorf("mirror %q: write [http://]host[:port][/path]", s)
 	}
 	return endpoint{host: host, prefix: strings.Trim(prefix, "/"), plain: plain}, nil
 }

@@ -27,7 +27,7 @@ func TestConfigErrors(t *testing.T) {
 		`{"registries": {"a.example": {"token_hosts": ["a b"]}}}`:         `a host "a b" is not a host; write host or host:port`,
 		"registries:\n  a.example:\n    plain_http: on":                   `:3:17: plain_http must be true or false`,
 		`{"registries": {"https://a.example": {}}}`:                       `:1:17: a registry "https://a.example" is not a host; write host or host:port`,
-		`{"registries": {"a": {"mirrors": ["a b"]}}}`:                     `a mirror "a b" is not the address of one; write [http://]host[:port][/path]`,
+		`{"registries": {"a": {"mirrors": ["a b"]}}}`:                     `a mirror "a b" is not an address; write [http://]host[:port][/path]`,
 		`[]`:                                 `the registry settings must be a mapping of keys`,
 		`{`:                                  `this is not valid YAML`,
 		`{"registries": {"a": {}, "a": {}}}`: `"a"`,

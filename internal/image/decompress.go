@@ -102,7 +102,7 @@ func (b *budgetReader) Read(p []byte) (int, error) {
 		var one [1]byte
 		n, err := b.r.Read(one[:])
 		if n > 0 {
-			return 0, &Error{Kind: ErrBudget, Msg: fmt.Sprintf("%s goes on beyond its budget", b.what)}
+			return 0, &Error{Kind: ErrBudget, Msg: fmt.Sprintf("%s is larger than its budget", b.what)}
 		}
 		return 0, err
 	}

@@ -50,7 +50,7 @@ func (u *unpacker) fill(f *os.File, h *tar.Header, content io.Reader) error {
 	if n, err := io.CopyBuffer(struct{ io.Writer }{f}, content, u.buf); err != nil {
 		return tarError(err)
 	} else if n != h.Size {
-		return &Error{Kind: ErrTruncated, Msg: fmt.Sprintf("file of %d bytes ends after %d", h.Size, n)}
+		return &Error{Kind: ErrTruncated, Msg: fmt.Sprintf("the file should have %d bytes, but ends after %d", h.Size, n)}
 	}
 	if err := setMeta(fd, h); err != nil {
 		return err

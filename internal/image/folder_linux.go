@@ -31,7 +31,7 @@ func (u *unpacker) imply(dir string) error {
 			break
 		}
 		if len(u.implied) == maxImplied {
-			return &Error{Kind: ErrBudget, Msg: fmt.Sprintf("layer leaves out more than %d folders of its files", maxImplied)}
+			return &Error{Kind: ErrBudget, Msg: fmt.Sprintf("layer doesn't list more than %d folders of its files", maxImplied)}
 		}
 		if u.implied == nil {
 			u.implied = map[string]bool{}
@@ -86,7 +86,7 @@ func (s *Store) folders(layers []layerRecord, trees []treeRecord) ([]Folder, err
 	slices.Sort(names)
 	names = slices.Compact(names)
 	if len(names) > maxImplied {
-		return nil, &Error{Kind: ErrBudget, Msg: fmt.Sprintf("image leaves out more than %d folders of its files", maxImplied)}
+		return nil, &Error{Kind: ErrBudget, Msg: fmt.Sprintf("image doesn't list more than %d folders of its files", maxImplied)}
 	}
 	var out []Folder
 	for _, name := range names {

@@ -76,7 +76,7 @@ func (s *Store) publishImage(ctx context.Context, w *workDir, p *plan, trees []t
 		return err
 	}
 	if rec.Folders, err = s.folders(rec.Layers, trees); err != nil {
-		return fmt.Errorf("find out whose the image's folders are: %w", err)
+		return fmt.Errorf("find the owners of the image's folders: %w", err)
 	}
 	if err := s.publish(w, s.blobPath(p.manifestID), p.manifest); err != nil {
 		return err

@@ -75,7 +75,7 @@ func (u *unpacker) linksBelow() ([]linkBelow, error) {
 }
 
 func tooManyLinks(of string) error {
-	return &Error{Kind: ErrBudget, Msg: fmt.Sprintf("%s has more than %d hard links to files of layers below, or more than %d bytes of names of them", of, maxLinksBelow, maxLinkBytes)}
+	return &Error{Kind: ErrBudget, Msg: fmt.Sprintf("%s has more than %d hard links to files of layers below, or more than %d bytes of their names", of, maxLinksBelow, maxLinkBytes)}
 }
 
 func noSuchTarget(l linkBelow) error {
@@ -113,7 +113,7 @@ func (s *Store) addLinkLayers(ctx context.Context, w *workDir, layers []layerRec
 		outLayers, outTrees = append(outLayers, layerRecord{DiffID: id, Digest: l.Digest}), append(outTrees, tree)
 	}
 	if len(outLayers) > s.opts.Limits.Layers {
-		return nil, nil, &Error{Kind: ErrBudget, Msg: fmt.Sprintf("image has %d layers, those for hard links to layers below included: the most is %d", len(outLayers), s.opts.Limits.Layers)}
+		return nil, nil, &Error{Kind: ErrBudget, Msg: fmt.Sprintf("image has %d layers, including those for hard links to layers below; the limit is %d", len(outLayers), s.opts.Limits.Layers)}
 	}
 	return outLayers, outTrees, nil
 }

@@ -101,7 +101,7 @@ func (s *Store) readArchive(a *archive) ([]loadable, error) {
 		err = a.isNoImage()
 	}
 	if err == nil && len(found) == 0 {
-		err = &Error{Kind: ErrMalformed, Msg: "the archive holds no image"}
+		err = &Error{Kind: ErrMalformed, Msg: "the archive contains no image"}
 	}
 	return found, err
 }
@@ -113,12 +113,12 @@ const loadHint = "give an OCI layout or the output of docker save or podman save
 func (a *archive) isNoImage() error {
 	for _, name := range []string{"etc/passwd", "etc/os-release", "usr/lib/os-release", "bin/busybox"} {
 		if _, found := a.files[name]; found {
-			return &Error{Kind: ErrMalformed, Msg: "it is the file system of a container or machine, not the archive of an image", Hint: "docker import makes an image of it, and docker save its archive"}
+			return &Error{Kind: ErrMalformed, Msg: "it is the file system of a container or machine, not the archive of an image", Hint: "make an image from it with docker import, and an archive from that with docker save"}
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(a.files)) {
 		if dir, file := path.Split(name); (file == "index.json" || file == "manifest.json") && strings.Count(dir, "/") == 1 {
-			return &Error{Kind: ErrMalformed, Msg: fmt.Sprintf("its %s is in the folder %s and not at its top", file, dir), Hint: "make the tar in that folder: tar -C " + strings.TrimSuffix(dir, "/") + " -cf image.tar ."}
+			return &Error{Kind: ErrMalformed, Msg: fmt.Sprintf("its %s is in the folder %s, not at the top", file, dir), Hint: "make the tar in that folder: tar -C " + strings.TrimSuffix(dir, "/") + " -cf image.tar ."}
 		}
 	}
 	return &Error{Kind: ErrMalformed, Msg: "it has neither an index.json nor a manifest.json", Hint: loadHint}
@@ -197,7 +197,7 @@ func (s *Store) readPlan(a *archive, raw []byte, d *document) (*plan, error) {
 	}
 	for _, l := range p.layers {
 		if b, ok := a.blobs[l.digest]; ok && b.size != l.size {
-			return nil, &Error{Kind: ErrMalformed, Msg: fmt.Sprintf("layer %s has %d bytes, and %d in the manifest", l.digest, b.size, l.size)}
+			return nil, &Error{Kind: ErrMalformed, Msg: fmt.Sprintf("layer %s has %d bytes, but %d in the manifest", l.digest, b.size, l.size)}
 		}
 	}
 	return p, nil
@@ -277,7 +277,7 @@ func (s *Store) loadRefs(l loadable) ([]refRecord, error) {
 			return nil, err
 		}
 		if d := r.digest(); d != "" && d != l.plan.manifestID.Hex {
-			return nil, &Error{Kind: ErrDigest, Msg: fmt.Sprintf("the archive calls an image %s whose digest is %s", n, l.plan.manifestID)}
+			return nil, &Error{Kind: ErrDigest, Msg: fmt.Sprintf("the archive names an image %s, but its digest is %s", n, l.plan.manifestID)}
 		}
 		if slices.ContainsFunc(refs, func(o refRecord) bool { return o.Canonical == r.canonical() }) {
 			continue

@@ -169,7 +169,7 @@ func (s *Store) find(id string) ([]namedRef, error) {
 		s.hostFirst(found)
 		return found, nil
 	default:
-		return nil, &Error{Kind: ErrAmbiguous, Msg: fmt.Sprintf("%d images have an id that begins with %s", len(manifests), prefix), Hint: "give more of it"}
+		return nil, &Error{Kind: ErrAmbiguous, Msg: fmt.Sprintf("%d images have an id that begins with %s", len(manifests), prefix), Hint: "write more of the id"}
 	}
 }
 

@@ -54,11 +54,11 @@ func parseDocument(raw []byte) (*document, error) {
 	}
 	switch {
 	case d.Manifests != nil && (d.Layers != nil || d.Config != nil):
-		return nil, hostile("a manifest that is an index as well")
+		return nil, hostile("a manifest that is also an index")
 	case d.FSLayers != nil || d.SchemaVersion == 1:
 		return nil, &Error{Kind: ErrMalformed, Msg: "image in Docker's manifest format of 2014 (schema 1)", Hint: "push it again with a current tool"}
 	case d.SchemaVersion != 2:
-		return nil, &Error{Kind: ErrMalformed, Msg: fmt.Sprintf("manifest with schema version %d: want 2", d.SchemaVersion)}
+		return nil, &Error{Kind: ErrMalformed, Msg: fmt.Sprintf("manifest with schema version %d; only version 2 is supported", d.SchemaVersion)}
 	case d.Manifests == nil && d.Config == nil:
 		return nil, &Error{Kind: ErrMalformed, Msg: "a document that is neither an image manifest nor an index"}
 	}
@@ -81,7 +81,7 @@ func newPlan(manifest, config []byte, lim Limits) (*plan, error) {
 		return nil, malformed("image config", err)
 	}
 	if n := len(file.RootFS.DiffIDs); n != len(d.Layers) {
-		return nil, &Error{Kind: ErrMalformed, Msg: fmt.Sprintf("manifest has %d layers and its config %d", len(d.Layers), n)}
+		return nil, &Error{Kind: ErrMalformed, Msg: fmt.Sprintf("the manifest has %d layers, but its config has %d", len(d.Layers), n)}
 	}
 	run, err := readRunConfig(&file.Config)
 	if err != nil {
@@ -91,7 +91,7 @@ func newPlan(manifest, config []byte, lim Limits) (*plan, error) {
 		manifest: manifest, manifestID: sha256Of(manifest), config: config, configID: sha256Of(config), file: file, run: run,
 	}
 	if have := p.platform(); !have.plain() {
-		return nil, hostile("platform %.80q has characters that no platform has", have)
+		return nil, hostile("platform %.80q has invalid characters", have)
 	}
 	for i, l := range d.Layers {
 		diff := file.RootFS.DiffIDs[i]
@@ -112,13 +112,13 @@ func (d *document) checkImage(lim Limits) error {
 		return &Error{Kind: ErrMalformed, Msg: fmt.Sprintf("not a container image: its config is %.80q", d.Config.MediaType)}
 	}
 	if len(d.Layers) > lim.Layers {
-		return &Error{Kind: ErrBudget, Msg: fmt.Sprintf("image has %d layers: the most is %d", len(d.Layers), lim.Layers)}
+		return &Error{Kind: ErrBudget, Msg: fmt.Sprintf("image has %d layers; the limit is %d", len(d.Layers), lim.Layers)}
 	}
 	if err := checkSHA256(d.Config.Digest); err != nil {
 		return err
 	}
 	if d.Config.Size < 0 || d.Config.Size > lim.ManifestBytes {
-		return &Error{Kind: ErrBudget, Msg: fmt.Sprintf("image config of %d bytes: the most is %d", d.Config.Size, lim.ManifestBytes)}
+		return &Error{Kind: ErrBudget, Msg: fmt.Sprintf("image config has %d bytes; the limit is %d", d.Config.Size, lim.ManifestBytes)}
 	}
 	var total int64
 	for _, l := range d.Layers {
@@ -153,7 +153,7 @@ func readRunConfig(c *v1.Config) (RunConfig, error) {
 	}
 	for _, dir := range []string{"/proc", "/sys", "/dev"} {
 		if wd == dir || strings.HasPrefix(wd, dir+"/") {
-			return RunConfig{}, hostile("working directory %.80q lies in %s", c.WorkingDir, dir)
+			return RunConfig{}, hostile("working directory %.80q is in %s", c.WorkingDir, dir)
 		}
 	}
 	if len(c.User) > maxNameBytes || strings.ContainsFunc(c.User, unicode.IsControl) {
@@ -162,7 +162,7 @@ func readRunConfig(c *v1.Config) (RunConfig, error) {
 	for _, list := range [][]string{c.Entrypoint, c.Cmd, c.Env, {wd, c.StopSignal}} {
 		for _, s := range list {
 			if strings.ContainsRune(s, 0) {
-				return RunConfig{}, hostile("image config holds a zero byte in %.80q", s)
+				return RunConfig{}, hostile("image config contains a zero byte in %.80q", s)
 			}
 		}
 	}
@@ -188,7 +188,7 @@ func (p *plan) checkPlatform(want Platform) error {
 	}
 	if want.rank(have) == 0 {
 		return &Error{
-			Kind: ErrPlatform, Msg: fmt.Sprintf("no image for %s: there is %s", want, have),
+			Kind: ErrPlatform, Msg: fmt.Sprintf("no image for %s; it has only %s", want, have),
 			Hint: "fetch this one with: mayfly image pull --platform " + have.String(),
 		}
 	}

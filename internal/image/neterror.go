@@ -40,7 +40,7 @@ func explain(host string, err error) error {
 	case errors.As(err, &dns):
 		return &Error{Kind: ErrUnreachable, Msg: reg + ": no such host", Err: err, Hint: "check the registry's name and this machine's DNS"}
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return &Error{Kind: ErrUnreachable, Msg: reg + ": nothing listens there", Err: err, Hint: "check the address and that the registry runs"}
+		return &Error{Kind: ErrUnreachable, Msg: reg + ": nothing listens there", Err: err, Hint: "check the address, and that the registry is running"}
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		return &Error{Kind: ErrTruncated, Msg: reg + ": the connection ended early", Err: err, Hint: "try again"}
 	case strings.Contains(err.Error(), "timeout awaiting response headers"): // net/http has no type for it
@@ -58,7 +58,7 @@ func explainStatus(reg, host string, err *transport.Error) error {
 	case err.StatusCode == http.StatusUnauthorized || err.StatusCode == http.StatusForbidden:
 		return &Error{
 			Kind: ErrUnauthorized, Msg: fmt.Sprintf("%s: access denied (%d)", reg, err.StatusCode), Err: said,
-			Hint: "docker login " + host + " writes the credentials that are used; check the name too: some registries answer so for an image that doesn't exist",
+			Hint: "docker login " + host + " stores the credentials that Mayfly uses; check the name too: some registries give this answer for an image that doesn't exist",
 		}
 	case err.StatusCode == http.StatusNotFound:
 		return &Error{Kind: ErrNotFound, Msg: reg + ": no such image (404)", Err: said, Hint: "check the name and the tag"}

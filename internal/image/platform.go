@@ -26,7 +26,7 @@ func HostPlatform() Platform {
 func ParsePlatform(s string) (Platform, error) {
 	parts := strings.Split(s, "/")
 	if slices.Contains(parts, "") || len(parts) > 3 {
-		return Platform{}, fmt.Errorf("platform %q: want os/architecture or os/architecture/variant, as in linux/arm64", s)
+		return Platform{}, fmt.Errorf("platform %q: write os/architecture or os/architecture/variant, such as linux/arm64", s)
 	}
 	switch len(parts) {
 	case 1:
@@ -106,7 +106,7 @@ func (p Platform) choose(index []v1.Descriptor) (v1.Descriptor, error) {
 	if top == 0 {
 		return v1.Descriptor{}, &Error{
 			Kind: ErrPlatform,
-			Msg:  fmt.Sprintf("no image for %s: there are %s", p, cmp.Or(strings.Join(names, ", "), "none for a known platform")),
+			Msg:  fmt.Sprintf("no image for %s; it has %s", p, cmp.Or(strings.Join(names, ", "), "none for a known platform")),
 			Hint: "fetch one of these with: mayfly image pull --platform OS/ARCH",
 		}
 	}

@@ -76,7 +76,7 @@ func loadCAs(file string) (*x509.CertPool, error) {
 		pool = x509.NewCertPool()
 	}
 	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("ca_file %s holds no PEM certificate", file)
+		return nil, fmt.Errorf("ca_file %s contains no PEM certificate", file)
 	}
 	return pool, nil
 }

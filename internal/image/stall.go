@@ -31,7 +31,7 @@ func watch(o Options, host string, cancel context.CancelCauseFunc) *watchdog {
 	}
 	return &watchdog{
 		silence: time.AfterFunc(o.StallTimeout, fail(fmt.Sprintf("sent nothing for %s", o.StallTimeout))),
-		rate:    time.AfterFunc(o.RateWindow, fail(fmt.Sprintf("sends less than %d bytes a second", minRate))),
+		rate:    time.AfterFunc(o.RateWindow, fail(fmt.Sprintf("sends less than %d bytes per second", minRate))),
 		limit:   o.StallTimeout, window: o.RateWindow, credit: o.RateWindow,
 	}
 }

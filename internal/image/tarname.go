@@ -26,25 +26,25 @@ func hostile(format string, args ...any) error {
 // ones. A leading slash is dropped, as every tar reader does. What has no honest use is refused.
 func cleanName(name string, maxDepth int) (string, error) {
 	if strings.ContainsRune(name, 0) {
-		return "", hostile("name %q holds a zero byte", name)
+		return "", hostile("name %q contains a zero byte", name)
 	}
 	if len(name) > maxPathBytes {
-		return "", hostile("name of %d bytes: the most is %d", len(name), maxPathBytes)
+		return "", hostile("name has %d bytes; the limit is %d", len(name), maxPathBytes)
 	}
 	depth := 0
 	for c := range strings.SplitSeq(name, "/") {
 		if c == ".." {
-			return "", hostile("name %q climbs with ..", name)
+			return "", hostile("name %q contains ..", name)
 		}
 		if len(c) > maxNameBytes {
-			return "", hostile("name %.40q… has a component of %d bytes: the most is %d", name, len(c), maxNameBytes)
+			return "", hostile("name %.40q… has a component of %d bytes; the limit is %d", name, len(c), maxNameBytes)
 		}
 		if c != "" && c != "." {
 			depth++
 		}
 	}
 	if depth > maxDepth {
-		return "", &Error{Kind: ErrBudget, Msg: fmt.Sprintf("name %.40q… is %d deep: the most is %d", name, depth, maxDepth)}
+		return "", &Error{Kind: ErrBudget, Msg: fmt.Sprintf("name %.40q… is %d deep; the limit is %d", name, depth, maxDepth)}
 	}
 	return path.Clean("./" + strings.TrimLeft(name, "/")), nil
 }
@@ -68,7 +68,7 @@ func readWhiteout(clean string, typ byte) (whiteout, string, error) {
 			return leftover, "", nil
 		}
 		if strings.HasPrefix(c, whiteoutPrefix) {
-			return 0, "", hostile("name %q lies inside a whiteout", clean)
+			return 0, "", hostile("name %q is inside a whiteout", clean)
 		}
 	}
 	if !strings.HasPrefix(base, whiteoutPrefix) {
@@ -79,13 +79,13 @@ func readWhiteout(clean string, typ byte) (whiteout, string, error) {
 	}
 	if base == whiteoutOpaque {
 		if dir == "" {
-			return 0, "", hostile("whiteout %q hides the whole image below: overlayfs can't do that", clean)
+			return 0, "", hostile("whiteout %q hides the whole image below it, which overlayfs can't do", clean)
 		}
 		return hidesBelow, "", nil
 	}
 	hidden := strings.TrimPrefix(base, whiteoutPrefix)
 	if hidden == "" || hidden == "." || hidden == ".." || strings.HasPrefix(hidden, whiteoutPrefix) {
-		return 0, "", hostile("whiteout %q hides no file", clean)
+		return 0, "", hostile("whiteout %q doesn't name a file to hide", clean)
 	}
 	if typ == tar.TypeDir {
 		return 0, "", hostile("whiteout %q is a directory", clean)

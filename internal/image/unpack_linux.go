@@ -164,7 +164,7 @@ func (u *unpacker) openDir(dir string) (*os.File, error) {
 func contained(err error) error {
 	var errno unix.Errno
 	if !errors.As(err, &errno) || errno == unix.ELOOP || errno == unix.ENOTDIR {
-		return &Error{Kind: ErrHostile, Msg: "the name leads through something that is not a directory of this layer", Err: err}
+		return &Error{Kind: ErrHostile, Msg: "the name goes through something that is not a directory of this layer", Err: err}
 	}
 	return err
 }
