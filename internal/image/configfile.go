@@ -6,7 +6,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/shape"
 )
 
-// configShape is the shape of the settings of registries.
+// configShape returns the shape of the settings of registries.
 func configShape() shape.Shape[Config] {
 	const hosts = "host or host:port"
 	host := func(s string) (string, string) {
@@ -33,7 +33,7 @@ func configShape() shape.Shape[Config] {
 	}, nil)
 }
 
-// hintsForRegistry are the keys of other formats.
+// hintsForRegistry returns what to write for the keys of other formats.
 func hintsForRegistry() map[string]string {
 	return map[string]string{
 		"insecure": "plain_http", "http": "plain_http", "insecure_skip_verify": "ca_file", "skip_verify": "ca_file", "ca": "ca_file", "certs": "ca_file",

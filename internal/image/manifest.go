@@ -15,7 +15,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// plan is one image before it is installed: its documents as they came, and its layers.
+// plan is an image before it is installed: its unchanged documents, and its layers.
 type plan struct {
 	manifest, config []byte
 	manifestID       v1.Hash
@@ -36,8 +36,8 @@ func sha256Of(b []byte) v1.Hash {
 	return v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(sum[:])}
 }
 
-// document is what a reference may lead to: an index of manifests for platforms, or a manifest. They are told apart by
-// what they hold, and one that holds both is refused: two readers could see two images in it (CVE-2021-41190).
+// document is a manifest, or an index of manifests for platforms. The fields say which one it is. A document that has the fields of
+// both is refused, since different programs could see different images in it (CVE-2021-41190).
 type document struct {
 	SchemaVersion int             `json:"schemaVersion"`
 	MediaType     types.MediaType `json:"mediaType"`
@@ -67,7 +67,7 @@ func parseDocument(raw []byte) (*document, error) {
 
 func (d *document) isIndex() bool { return d.Manifests != nil }
 
-// newPlan checks a manifest and its config, both already verified against their digests, and joins them.
+// newPlan checks a manifest and its config, and returns their plan. The caller has verified the digests of both.
 func newPlan(manifest, config []byte, lim Limits) (*plan, error) {
 	d, err := parseDocument(manifest)
 	if err != nil {
@@ -103,7 +103,7 @@ func newPlan(manifest, config []byte, lim Limits) (*plan, error) {
 	return p, nil
 }
 
-// checkImage checks what a manifest announces, before a byte of it is fetched.
+// checkImage checks a manifest before its config and layers are fetched.
 func (d *document) checkImage(lim Limits) error {
 	if d.Config == nil {
 		return &Error{Kind: ErrMalformed, Msg: "an index where an image manifest should be"}
@@ -128,7 +128,7 @@ func (d *document) checkImage(lim Limits) error {
 		if !l.MediaType.IsLayer() && l.MediaType != dockerZstd {
 			return &Error{Kind: ErrMalformed, Msg: fmt.Sprintf("layer of unknown type %.80q", l.MediaType)}
 		}
-		// A blob is hardly larger than what is in it, so one beyond the budget can't be a layer within it.
+		// A blob is hardly larger than its content, so a layer whose blob exceeds the budget exceeds it too.
 		if l.Size < 0 || l.Size > lim.streamBytes() || total > lim.ImageBytes {
 			return &Error{Kind: ErrBudget, Msg: fmt.Sprintf("layer %s of %d compressed bytes", l.Digest, l.Size)}
 		}
@@ -137,12 +137,12 @@ func (d *document) checkImage(lim Limits) error {
 	return nil
 }
 
-// dockerZstd is what some builders say of a layer that is compressed with zstd and whose manifest is Docker's.
+// dockerZstd is the media type that some builders use in Docker manifests for layers that are compressed with zstd.
 const dockerZstd = types.MediaType("application/vnd.docker.image.rootfs.diff.tar.zstd")
 
-// readRunConfig takes over what an image says about running it. A config is data from outside: a value that no honest
-// build writes is refused. What other engines accept is accepted: a working directory that is relative or not clean is
-// taken below the root; environment entries without a name or value are dropped.
+// readRunConfig checks the run configuration of an image, which is untrusted, and returns an error for values that no legitimate build
+// writes. It accepts what other engines accept: it makes a relative or unclean working directory absolute below the root, and
+// drops environment entries without a name or value.
 func readRunConfig(c *v1.Config) (RunConfig, error) {
 	wd := c.WorkingDir
 	if len(wd) >= maxPathBytes {
@@ -176,7 +176,7 @@ func readRunConfig(c *v1.Config) (RunConfig, error) {
 	}, nil
 }
 
-// platform is what the config says the image runs on; one that says nothing runs anywhere.
+// platform returns the platform in the config. It may be empty; such an image runs on every platform.
 func (p *plan) platform() Platform {
 	return Platform{OS: p.file.OS, Architecture: p.file.Architecture, Variant: p.file.Variant}
 }

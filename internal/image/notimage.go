@@ -5,7 +5,7 @@ import (
 	"unicode/utf8"
 )
 
-// signatures are how files of other kinds begin, which people take for images.
+// signatures are the first bytes of other kinds of files that users may give instead of an image.
 var signatures = []struct {
 	at    int
 	bytes string
@@ -29,7 +29,7 @@ var signatures = []struct {
 	{510, "\x55\xaa", "a disk with a boot sector"},
 }
 
-// whatIs says what a file is that isn't an image, by its first bytes.
+// whatIs says what kind a file is that isn't an image, from its first bytes.
 func whatIs(head []byte) string {
 	if len(head) == 0 {
 		return "an empty file"
