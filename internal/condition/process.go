@@ -114,7 +114,7 @@ func (p *Process) askOnce(ctx context.Context, req Request, answers int) (Answer
 	case a.Error != "":
 		return a, fmt.Errorf("evaluate a condition: %s", a.Error)
 	case len(a.Problems) != answers:
-		return a, fmt.Errorf("%s answered %d questions of %d; install it and mayfly from the same download", path, len(a.Problems), answers)
+		return a, fmt.Errorf("%s answered %d questions of %d; install all programs from the same release", path, len(a.Problems), answers)
 	}
 	return a, nil
 }

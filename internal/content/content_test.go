@@ -211,7 +211,7 @@ func TestUnpackRefuses(t *testing.T) {
 		if err := os.WriteFile(path, nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if err := store.Unpack(t.Context(), digest, t.TempDir()); err == nil || !strings.Contains(err.Error(), "changed or cut short") {
+		if err := store.Unpack(t.Context(), digest, t.TempDir()); err == nil || !strings.Contains(err.Error(), "changed or truncated") {
 			t.Error(err)
 		}
 	})

@@ -171,7 +171,7 @@ func (s Store) Unpack(ctx context.Context, digest, dir string) (err error) {
 	case err != nil:
 		return err
 	case is != digest:
-		return fmt.Errorf("%s has the digest %s: it was changed or cut short", file, is)
+		return fmt.Errorf("%s has the digest %s: it was changed or truncated", file, is)
 	}
 	f, err := os.Open(file)
 	if err != nil {

@@ -34,9 +34,9 @@ func (e *UntrustedError) Error() string {
 		why = fmt.Sprintf("others can write to %s, which belongs to %s", e.Path, e.Owner)
 	}
 	if e.Nearer {
-		return fmt.Sprintf("%s was found by its name, and another user could put one of that name nearer: %s; to run it all the same give its path: %s", e.File, why, e.File)
+		return fmt.Sprintf("%s was found by its name, and another user could put one with that name nearer: %s; to run it anyway, give its path: %s", e.File, why, e.File)
 	}
-	return fmt.Sprintf("%s was found by a search, and %s: whoever put it there would get your secrets; read it, and to run it all the same give its path: %s", e.File, why, e.File)
+	return fmt.Sprintf("%s was found by a search, and %s: whoever put it there would get your secrets; read it, and to run it anyway, give its path: %s", e.File, why, e.File)
 }
 
 // Search is how far the search for a name came, and whose files it takes.

@@ -102,7 +102,7 @@ func TestFoundAbove(t *testing.T) {
 				errs = append(errs, os.MkdirAll(of, 0o755), os.Chown(of, other, 0))
 			}
 			return errors.Join(errs...)
-		}, "below/tools/*", "could put one of that name nearer"},
+		}, "below/tools/*", "could put one with that name nearer"},
 		{"a link out into a group's folder", func(dir string) error {
 			group := filepath.Join(dir, "../group")
 			return errors.Join(os.Mkdir(group, 0o755), os.Chown(group, 0, 27), os.Chmod(group, 0o775), link("tools/x/tool.yaml", "../group/real.yaml", 0)(dir))

@@ -22,7 +22,7 @@ func (p *Policy) Allows() []Allowance {
 	if p == nil {
 		return nil
 	}
-	egress := "whatever the tool's network reaches"
+	egress := "anything that the tool's network reaches"
 	if p.egress != nil {
 		egress = p.egress.text(len(p.egress.rules))
 	}
@@ -32,7 +32,7 @@ func (p *Policy) Allows() []Allowance {
 	}
 	readOnly := "tools may set read_only: false"
 	if p.readOnly {
-		readOnly = "the image's file system has to stay read-only"
+		readOnly = "the image's file system must stay read-only"
 	}
 	silent := p.filled(&tool.Tool{})
 	return []Allowance{
@@ -55,7 +55,7 @@ func (p *Policy) networks() string {
 	case list == nil:
 		return anyOr(nil)
 	case p.egress == nil && slices.Contains(list, string(network.ModeList)) && !slices.Contains(list, string(network.ModeOpen)):
-		return listOr(list) + "; no list may hold a private address"
+		return listOr(list) + "; a list may not contain private addresses"
 	}
 	return listOr(list)
 }

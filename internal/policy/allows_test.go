@@ -10,7 +10,7 @@ import (
 // TestRefusedDefaults: who says nothing is told what the tool has by default, and what to write.
 func TestRefusedDefaults(t *testing.T) {
 	for policy, want := range map[string]struct{ refused, key string }{
-		"networks: [none, list]":                                             {"network open, the default of the tool (tool.yaml:1:1), which doesn't set network: allowed are none, list (policy.yaml); write network in the tool, with what is allowed, or", "network"},
+		"networks: [none, list]":                                             {"network open, the default of the tool (tool.yaml:1:1), which doesn't set network: allowed are none, list (policy.yaml); set network in the tool to what is allowed, or", "network"},
 		"networks: [public]":                                                 {"network open, the default of the tool (tool.yaml:1:1), which doesn't set network: allowed are public (", "network"},
 		"networks: [none]\negress: [{host: a.example}]":                      {"network list, the default", "network"},
 		"networks: [none]\ndefaults: {network: public}":                      {"network public, the default", "network"},
@@ -22,7 +22,7 @@ func TestRefusedDefaults(t *testing.T) {
 		p := mustPolicy(t, policy)
 		_, err := p.Apply(parseTool(t, "image: alpine"))
 		var denied *DeniedError
-		if !errors.As(err, &denied) || !strings.Contains(err.Error(), want.refused) || denied.Missing != want.key || !strings.Contains(err.Error(), "; write "+want.key+" in the tool") {
+		if !errors.As(err, &denied) || !strings.Contains(err.Error(), want.refused) || denied.Missing != want.key || !strings.Contains(err.Error(), "; set "+want.key+" in the tool") {
 			t.Errorf("%q: %v, want %q", policy, err, want)
 		}
 		if own := p.RefusedDefault(); own == nil || own.Missing != want.key {
@@ -59,20 +59,20 @@ func TestPolicyAllows(t *testing.T) {
 	}
 	for policy, want := range map[string]string{
 		"": `networks: any
-egress: whatever the tool's network reaches
+egress: anything that the tool's network reaches
 images: any
 max: no limit
 capabilities: CHOWN, DAC_OVERRIDE, FOWNER, FSETID, SETGID, SETUID, KILL, NET_BIND_SERVICE
 runtimes: any
 read_only: tools may set read_only: false
 defaults: cpu 1000m, memory 512Mi, disk 1Gi, pids 512, timeout 10m0s, network open`,
-		fullPolicy: `networks: none, list, public; no list may hold a private address
-egress: whatever the tool's network reaches
+		fullPolicy: `networks: none, list, public; a list may not contain private addresses
+egress: anything that the tool's network reaches
 images: registry.example.com/tools/*, alpine:*
 max: cpu 2000m, memory 1Gi, disk 100Mi, pids 64, bandwidth 10000000 bit/s, timeout 5m0s
 capabilities: NET_BIND_SERVICE, CAP_CHOWN
 runtimes: default
-read_only: the image's file system has to stay read-only
+read_only: the image's file system must stay read-only
 defaults: cpu 1000m, memory 128Mi, disk 100Mi, pids 64, bandwidth 10000000 bit/s, timeout 2m0s, network public`,
 		"egress: [{host: a.example, ports: [443]}, {cidr: 10.0.0.0/8}]\nimages: []\ncapabilities: []": `networks: none, list
 egress: {host: "a.example", ports: [443]}, {cidr: "10.0.0.0/8"}

@@ -49,7 +49,7 @@ func (p *Policy) checkEgress(t, written *tool.Tool) error {
 }
 
 // A wide rule of the policy allows public addresses only.
-const privateNotNamed = "it opens private addresses, and the policy's rule %s allows public ones only; allow private ones by a rule for them alone, such as {cidr: \"10.0.0.0/8\"}"
+const privateNotNamed = "it opens private addresses, and the policy's rule %s allows only public ones; allow private ones with a separate rule, such as {cidr: \"10.0.0.0/8\"}"
 
 // outside says by what a rule is outside of the bound, of the nearest of its rules, and where that stands; "" where it is
 // inside of one.

@@ -126,7 +126,7 @@ func TestN07_PrivateRangesAreNamed(t *testing.T) {
 	// A tool that says nothing has the policy's rules, and is told so.
 	p := mustPolicy(t, "egress: [{cidr: 0.0.0.0/0}]")
 	_, err := p.Apply(parseTool(t, "name: a"))
-	if err == nil || !strings.Contains(err.Error(), "which doesn't set network: it opens private addresses, and the policy's rule {cidr: \"0.0.0.0/0\"} allows public ones only") || p.RefusedDefault() == nil {
+	if err == nil || !strings.Contains(err.Error(), "which doesn't set network: it opens private addresses, and the policy's rule {cidr: \"0.0.0.0/0\"} allows only public ones") || p.RefusedDefault() == nil {
 		t.Errorf("a tool that says nothing: %v", err)
 	}
 	if _, err := mustPolicy(t, "egress: [{cidr: 0.0.0.0/0}]\ndefaults: {network: none}").Apply(parseTool(t, "name: a")); err != nil {

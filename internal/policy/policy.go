@@ -99,10 +99,10 @@ type DeniedError struct {
 // Error says what is refused, what is allowed, and what to do.
 func (e *DeniedError) Error() string {
 	if e.Missing != "" {
-		return fmt.Sprintf("the policy of this host refuses %s, the default of the tool (%s), which doesn't set %s: %s (%s); write %s in the tool, with what is allowed, or have the host's operator change the policy",
+		return fmt.Sprintf("the policy of this host refuses %s, the default of the tool (%s), which doesn't set %s: %s (%s); set %s in the tool to what is allowed, or ask the host's operator to change the policy",
 			e.What, e.At, e.Missing, e.Allows, e.Policy, e.Missing)
 	}
-	return fmt.Sprintf("the policy of this host refuses %s: %s (%s); ask for no more in the tool, or have the host's operator change the policy", e.What, e.Allows, e.Policy)
+	return fmt.Sprintf("the policy of this host refuses %s: %s (%s); ask for less in the tool, or ask the host's operator to change the policy", e.What, e.Allows, e.Policy)
 }
 
 // Path is the policy's file.
@@ -203,7 +203,7 @@ func (p *Policy) checkKinds(t, written *tool.Tool) error {
 		return e
 	}
 	if p.readOnly && t.Security.ReadOnly != nil && !*t.Security.ReadOnly {
-		return &DeniedError{What: "read_only: false", Allows: "the image's file system has to stay read-only", Policy: p.path}
+		return &DeniedError{What: "read_only: false", Allows: "the image's file system must stay read-only", Policy: p.path}
 	}
 	return p.checkImage(t.Image)
 }

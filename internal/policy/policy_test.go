@@ -52,7 +52,7 @@ func TestPolicyRefusesWhatExceedsIt(t *testing.T) {
 		"network: [{host: a.example}, {cidr: 0.0.0.0/0}]": `the egress rule {cidr: "0.0.0.0/0"} (tool.yaml:1:30): its networks don't include open, so an egress list may not contain private addresses`,
 		"security: {capabilities: [SYS_ADMIN]}":           "capability SYS_ADMIN: allowed are NET_BIND_SERVICE, CAP_CHOWN",
 		"security: {runtime: gvisor}":                     "runtime gvisor: allowed are default",
-		"security: {read_only: false}":                    "read_only: false: the image's file system has to stay read-only",
+		"security: {read_only: false}":                    "read_only: false: the image's file system must stay read-only",
 		"image: docker.io/evil/tool":                      "image docker.io/evil/tool: allowed are registry.example.com/tools/*, alpine:*",
 		"image: registry.example.com/toolsandmore/x":      "image registry.example.com/toolsandmore/x: allowed are",
 	} {
@@ -214,7 +214,7 @@ func TestPolicyFileErrors(t *testing.T) {
 		"images: ['[']":                         "\"[\" is not a pattern of images; write it as",
 		"egress:":                               "egress must be a list, not empty",
 		"networks:":                             "networks must be a list, not empty",
-		"networks: []":                          "networks is empty, so no tool could run",
+		"networks: []":                          "networks is empty, so no tool can run",
 		"images: ~":                             "images must be a list, not empty",
 		"max: {}\n---\nnetworks: [none]":        "more than one YAML document",
 		"egress: open":                          "egress must be a list",

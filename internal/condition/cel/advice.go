@@ -18,7 +18,7 @@ func advice(text string) string {
 		case types[1] == "string" || types[2] == "string":
 			return "; one side is text, the other a number: put the number in quotes, or int(…) or double(…) around the text"
 		case types[1] == "double" || types[2] == "double":
-			return "; one side is a decimal number, the other a whole one: write 5.0 instead of 5, or double(…) around it"
+			return "; one side is a decimal number, the other a whole number: write 5.0 instead of 5, or double(…) around it"
 		}
 	}
 	switch {

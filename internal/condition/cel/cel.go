@@ -119,7 +119,7 @@ func (e *Evaluator) compile(x condition.Expression) (*cel.Env, *cel.Ast, *condit
 		return nil, nil, p, nil
 	}
 	if t := tree.OutputType(); !t.IsExactType(cel.BoolType) && !t.IsExactType(cel.DynType) {
-		return nil, nil, &condition.Problem{Text: fmt.Sprintf("a condition is true or false, and this is of type %s", t)}, nil
+		return nil, nil, &condition.Problem{Text: fmt.Sprintf("a condition must be true or false, not of type %s", t)}, nil
 	}
 	return env, tree, nil, nil
 }
@@ -182,7 +182,7 @@ func (e *Evaluator) Evaluate(ctx context.Context, x condition.Expression, v cond
 	}
 	yes, ok := out.Value().(bool)
 	if !ok {
-		return false, &condition.Problem{Text: fmt.Sprintf("a condition is true or false, and this is of type %s", out.Type().TypeName())}, nil
+		return false, &condition.Problem{Text: fmt.Sprintf("a condition must be true or false, not of type %s", out.Type().TypeName())}, nil
 	}
 	return yes, nil, nil
 }

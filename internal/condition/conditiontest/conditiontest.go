@@ -64,7 +64,7 @@ func evaluate(t *testing.T, e condition.Evaluator) {
 		`a.missing == "x"`: "no such key: missing",
 		`list[5] == "x"`:   "index out of bounds: 5",
 		`i / 0 == 1`:       "division by zero",
-		`a`:                "a condition is true or false, and this is of type map",
+		`a`:                "a condition must be true or false, not of type map",
 	} {
 		x, v := expression(text)
 		_, problem, err := e.Evaluate(t.Context(), x, v)
@@ -84,7 +84,7 @@ func check(t *testing.T, e condition.Evaluator) {
 		{`s > 5`, "found no matching overload for '_>_' applied to '(string, int)'", 3},
 		{`s == "x" &&`, "mismatched input '<EOF>'", 12},
 		{`unknown == 1`, "undeclared reference to 'unknown'", 1},
-		{`s`, "a condition is true or false, and this is of type string", 0},
+		{`s`, "a condition must be true or false, not of type string", 0},
 		{`s == "x`, "token recognition error", 6},
 		{`succes()`, "undeclared reference to 'succes'", 7},
 	}
