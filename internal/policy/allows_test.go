@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestRefusedDefaults: who says nothing is told what the tool has by default, and what to write.
+// TestRefusedDefaults checks that the error for a refused default says what the default is, and what to set.
 func TestRefusedDefaults(t *testing.T) {
 	for policy, want := range map[string]struct{ refused, key string }{
 		"networks: [none, list]":                                             {"network open, the default of the tool (tool.yaml:1:1), which doesn't set network: allowed are none, list (policy.yaml); set network in the tool to what is allowed, or", "network"},
@@ -23,7 +23,7 @@ func TestRefusedDefaults(t *testing.T) {
 		_, err := p.Apply(parseTool(t, "image: alpine"))
 		var denied *DeniedError
 		if !errors.As(err, &denied) || !strings.Contains(err.Error(), want.refused) || denied.Missing != want.key || !strings.Contains(err.Error(), "; set "+want.key+" in the tool") {
-			t.Errorf("%q: %v, want %q", policy, err, want)
+			t.Errorf("%q: got %v, want %q", policy, err, want)
 		}
 		if own := p.RefusedDefault(); own == nil || own.Missing != want.key {
 			t.Errorf("%q: the refused default is %v, want %s", policy, own, want.key)
@@ -37,15 +37,15 @@ func TestRefusedDefaults(t *testing.T) {
 			t.Errorf("%q: %v", policy, own)
 		}
 	}
-	// A tool that says it is told what it said.
+	// If the tool sets the value, the error doesn't call it a default.
 	_, err := mustPolicy(t, "networks: [none]").Apply(parseTool(t, "network: open"))
 	var denied *DeniedError
 	if !errors.As(err, &denied) || denied.Missing != "" || strings.Contains(err.Error(), "default") {
-		t.Errorf("what a tool says: %v", err)
+		t.Errorf("a value that the tool sets: %v", err)
 	}
 	_, err = mustPolicy(t, "max: {disk: 100Mi}").Apply(parseTool(t, "volumes: [{name: v, size: 50Mi, mount_path: /v}]"))
 	if !errors.As(err, &denied) || denied.Missing != "" || !strings.Contains(err.Error(), "disk 150Mi: at most 100Mi is allowed") {
-		t.Errorf("a volume beside the default disk: %v", err)
+		t.Errorf("a volume in addition to the default disk: %v", err)
 	}
 }
 
@@ -88,7 +88,7 @@ defaults: cpu 1000m, memory 512Mi, disk 1Gi, pids 512, timeout 10m0s, network li
 		}
 	}
 	if got := (*Policy)(nil).Allows(); got != nil {
-		t.Errorf("no policy: %v", got)
+		t.Errorf("no policy: got %v, want nil", got)
 	}
 }
 
@@ -105,10 +105,10 @@ func TestDeadImages(t *testing.T) {
 	} {
 		dead, all := mustPolicy(t, "images: "+images).DeadImages()
 		if !slices.Equal(dead, want.dead) || all != want.all {
-			t.Errorf("%s: %q, %v; want %q, %v", images, dead, all, want.dead, want.all)
+			t.Errorf("%s: got %q, %v; want %q, %v", images, dead, all, want.dead, want.all)
 		}
 	}
 	if dead, all := mustPolicy(t, "").DeadImages(); dead != nil || all {
-		t.Errorf("any image: %q, %v", dead, all)
+		t.Errorf("a policy without images: got %q, %v; want nil, false", dead, all)
 	}
 }

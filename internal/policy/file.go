@@ -12,7 +12,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// parse reads a policy. An empty file is an empty one. The error is a *[shape.Error].
+// parse parses a policy. An empty file is an empty policy. The error is a *[shape.Error].
 func parse(path string, data []byte) (*Policy, error) {
 	format := shape.Format{Bounds: shape.LargeBounds(), MayBeEmpty: true}
 	p, err := shape.Parse(format, path, data, policyShape(), "the policy")
@@ -38,7 +38,7 @@ func policyShape() shape.Shape[Policy] {
 	}, checkPolicy)
 }
 
-// limitsShape are the keys of a tool's resources and time-out, and its network mode among the defaults.
+// limitsShape returns the shape of max or defaults: the keys of a tool's resources and timeout, and for defaults also its network mode.
 func limitsShape(defaults bool) shape.Shape[limits] {
 	var fields []shape.Field[limits]
 	for _, f := range tool.ResourcesFields() {
@@ -64,7 +64,7 @@ func checkImagePattern(s string) (wrong, hint string) {
 	return "", ""
 }
 
-// checkPolicy refuses what would have no tool run, or more reached than the egress rules.
+// checkPolicy reports networks that would let no tool run, and networks and defaults that reach more than the egress rules.
 func checkPolicy(d *shape.Decoder, n *yaml.Node, p *Policy) {
 	at := func(key string) *yaml.Node {
 		if found := shape.KeyOf(n, key); found != nil {
