@@ -6,7 +6,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/condition"
 )
 
-// TestAdvice: who doesn't know CEL is told what to write.
+// TestAdvice checks that messages about common mistakes say what to write.
 func TestAdvice(t *testing.T) {
 	evaluator := &Evaluator{}
 	for _, c := range []struct{ text, want string }{
@@ -26,7 +26,7 @@ func TestAdvice(t *testing.T) {
 			t.Fatal(err)
 		}
 		if problems[0] == nil || problems[0].Text != c.want {
-			t.Errorf("%s: %v, want %s", c.text, problems[0], c.want)
+			t.Errorf("%s: got %v, want %s", c.text, problems[0], c.want)
 		}
 	}
 }
