@@ -88,7 +88,7 @@ func spool(ctx context.Context, r io.Reader, dir string, lim Limits) (*archive, 
 		switch h.Typeflag {
 		case tar.TypeReg:
 			if h.Size > lim.streamBytes() {
-				return nil, &Error{Kind: ErrBudget, Msg: fmt.Sprintf("file %q of the archive has %d bytes", name, h.Size)}
+				return nil, &Error{Kind: ErrBudget, Msg: fmt.Sprintf("file %q of the archive has %d bytes; the limit is %d", name, h.Size, lim.streamBytes())}
 			}
 			if err := a.add(name, filepath.Join(dir, strconv.Itoa(n)), tr); err != nil {
 				return nil, err

@@ -56,11 +56,11 @@ func parseDocument(raw []byte) (*document, error) {
 	case d.Manifests != nil && (d.Layers != nil || d.Config != nil):
 		return nil, hostile("a manifest that is also an index")
 	case d.FSLayers != nil || d.SchemaVersion == 1:
-		return nil, &Error{Kind: ErrMalformed, Msg: "image in Docker's manifest format of 2014 (schema 1)", Hint: "push it again with a current tool"}
+		return nil, &Error{Kind: ErrMalformed, Msg: "the image has Docker's manifest format of 2014 (schema 1), which is not supported", Hint: "push it again with a current tool"}
 	case d.SchemaVersion != 2:
 		return nil, &Error{Kind: ErrMalformed, Msg: fmt.Sprintf("manifest with schema version %d; only version 2 is supported", d.SchemaVersion)}
 	case d.Manifests == nil && d.Config == nil:
-		return nil, &Error{Kind: ErrMalformed, Msg: "a document that is neither an image manifest nor an index"}
+		return nil, &Error{Kind: ErrMalformed, Msg: "it is neither an image manifest nor an index"}
 	}
 	return &d, nil
 }
@@ -106,7 +106,7 @@ func newPlan(manifest, config []byte, lim Limits) (*plan, error) {
 // checkImage checks a manifest before its config and layers are fetched.
 func (d *document) checkImage(lim Limits) error {
 	if d.Config == nil {
-		return &Error{Kind: ErrMalformed, Msg: "an index where an image manifest should be"}
+		return &Error{Kind: ErrMalformed, Msg: "it is an index, not an image manifest"}
 	}
 	if !d.Config.MediaType.IsConfig() && d.Config.MediaType != "" {
 		return &Error{Kind: ErrMalformed, Msg: fmt.Sprintf("not a container image: its config is %.80q", d.Config.MediaType)}
@@ -130,7 +130,7 @@ func (d *document) checkImage(lim Limits) error {
 		}
 		// A blob is hardly larger than its content, so a layer whose blob exceeds the budget exceeds it too.
 		if l.Size < 0 || l.Size > lim.streamBytes() || total > lim.ImageBytes {
-			return &Error{Kind: ErrBudget, Msg: fmt.Sprintf("layer %s of %d compressed bytes", l.Digest, l.Size)}
+			return &Error{Kind: ErrBudget, Msg: fmt.Sprintf("layer %s with %d compressed bytes is over the budget of a layer or an image", l.Digest, l.Size)}
 		}
 		total += l.Size
 	}

@@ -136,3 +136,11 @@ func listOr(items []string) string {
 	}
 	return strings.Join(items, ", ")
 }
+
+// allowsOnly says which items the policy allows, for a [DeniedError].
+func allowsOnly(items []string) string {
+	if len(items) == 0 {
+		return "it allows none"
+	}
+	return "it allows only " + listOr(items)
+}

@@ -10,11 +10,11 @@ import (
 // TestRefusedDefaults checks that the error for a refused default says what the default is, and what to set.
 func TestRefusedDefaults(t *testing.T) {
 	for policy, want := range map[string]struct{ refused, key string }{
-		"networks: [none, list]":                                             {"network open, the default of the tool (tool.yaml:1:1), which doesn't set network: allowed are none, list (policy.yaml); set network in the tool to what is allowed, or", "network"},
-		"networks: [public]":                                                 {"network open, the default of the tool (tool.yaml:1:1), which doesn't set network: allowed are public (", "network"},
+		"networks: [none, list]":                                             {"network open, the default of the tool (tool.yaml:1:1), which doesn't set network: it allows only none, list (policy.yaml); set network in the tool to what is allowed, or", "network"},
+		"networks: [public]":                                                 {"network open, the default of the tool (tool.yaml:1:1), which doesn't set network: it allows only public (", "network"},
 		"networks: [none]\negress: [{host: a.example}]":                      {"network list, the default", "network"},
 		"networks: [none]\ndefaults: {network: public}":                      {"network public, the default", "network"},
-		"runtimes: [gvisor]":                                                 {"runtime default, the default of the tool (tool.yaml:1:1), which doesn't set security.runtime: allowed are gvisor (", "security.runtime"},
+		"runtimes: [gvisor]":                                                 {"runtime default, the default of the tool (tool.yaml:1:1), which doesn't set security.runtime: it allows only gvisor (", "security.runtime"},
 		"defaults: {memory: 2Gi}\nmax: {memory: 1Gi}":                        {"memory 2Gi, the default of the tool (tool.yaml:1:1), which doesn't set resources.memory: at most 1Gi is allowed (", "resources.memory"},
 		"defaults: {timeout: 2h}\nmax: {timeout: 1h}":                        {"timeout 2h0m0s, the default of the tool (tool.yaml:1:1), which doesn't set timeout: at most 1h0m0s", "timeout"},
 		"defaults: {bandwidth: 2Mbps, memory: 8Mi}\nmax: {bandwidth: 1Mbps}": {"bandwidth 2000000 bit/s, the default", "resources.bandwidth"},

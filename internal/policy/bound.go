@@ -79,7 +79,7 @@ func (b *bound) outside(r network.Rule) (allows, where string) {
 	near, where := b.rules[nearest].String(), b.at[nearest].String()
 	switch by {
 	case network.PartHost, network.PartCIDR:
-		return "none of its egress rules covers it; allowed are " + b.text(5), b.at[0].String()
+		return "none of its egress rules covers it; it allows only " + b.text(5), b.at[0].String()
 	case network.PartDNS:
 		return fmt.Sprintf("it opens DNS names that %s doesn't", near), where
 	case network.PartProtocol:

@@ -26,7 +26,7 @@ egress:
   - {host: host.mayfly.internal, ports: [8080]}
 `)
 	for rules, want := range map[string]string{
-		`{cidr: 0.0.0.0/0}`:                                 `the egress rule {cidr: "0.0.0.0/0"} (tool.yaml:1:29): none of its egress rules covers it; allowed are {host: "*.example.com", ports: [443, "8000-8100"]}, {cidr: `,
+		`{cidr: 0.0.0.0/0}`:                                 `the egress rule {cidr: "0.0.0.0/0"} (tool.yaml:1:29): none of its egress rules covers it; it allows only {host: "*.example.com", ports: [443, "8000-8100"]}, {cidr: `,
 		`{cidr: "::/0"}`:                                    "covers it",
 		`{host: example.org, ports: [443]}`:                 "covers it",
 		`{host: "*.com", ports: [443]}`:                     "covers it",

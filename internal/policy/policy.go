@@ -166,7 +166,7 @@ func (p *Policy) check(t, written *tool.Tool) error {
 		if !slices.ContainsFunc(capabilities, func(allowed string) bool {
 			return strings.TrimPrefix(allowed, "CAP_") == c || allowed == tool.RootShort && slices.Contains(tool.RootCapabilities, c)
 		}) {
-			return &DeniedError{What: "capability " + c, Allows: "allowed are " + listOr(capabilities), Policy: where}
+			return &DeniedError{What: "capability " + c, Allows: allowsOnly(capabilities), Policy: where}
 		}
 	}
 	if p == nil {
@@ -188,7 +188,7 @@ func (p *Policy) check(t, written *tool.Tool) error {
 
 func (p *Policy) checkKinds(t, written *tool.Tool) error {
 	if list := p.modes; list != nil && !slices.Contains(list, string(t.Network.Mode)) {
-		e := &DeniedError{What: "network " + string(t.Network.Mode), Allows: "allowed are " + listOr(list), Policy: p.path}
+		e := &DeniedError{What: "network " + string(t.Network.Mode), Allows: allowsOnly(list), Policy: p.path}
 		if written.Network == nil {
 			e.Missing, e.At = "network", written.Source.Position
 		}
@@ -198,7 +198,7 @@ func (p *Policy) checkKinds(t, written *tool.Tool) error {
 		return err
 	}
 	if list := p.runtimes; list != nil && !slices.Contains(list, t.Security.Runtime) {
-		e := &DeniedError{What: "runtime " + t.Security.Runtime, Allows: "allowed are " + listOr(list), Policy: p.path}
+		e := &DeniedError{What: "runtime " + t.Security.Runtime, Allows: allowsOnly(list), Policy: p.path}
 		if written.Security.Runtime == "" {
 			e.Missing, e.At = "security.runtime", written.Source.Position
 		}
@@ -229,7 +229,7 @@ func (p *Policy) checkImage(ref string) error {
 			}
 		}
 	}
-	return &DeniedError{What: "image " + ref, Allows: "allowed are " + listOr(p.images), Policy: p.path}
+	return &DeniedError{What: "image " + ref, Allows: allowsOnly(p.images), Policy: p.path}
 }
 
 // namesTags reports whether a pattern restricts the tag.

@@ -48,13 +48,13 @@ func TestPolicyRefusesWhatExceedsIt(t *testing.T) {
 		"resources: {pids: 65}":         "pids 65: at most 64 is allowed",
 		"resources: {bandwidth: 1Gbps}": "bandwidth 1000000000 bit/s: at most 10000000 bit/s is allowed",
 		"timeout: 6m":                   "timeout 6m0s: at most 5m0s is allowed",
-		"network: open":                 "network open: allowed are none, list, public",
+		"network: open":                 "network open: it allows only none, list, public",
 		"network: [{host: a.example}, {cidr: 0.0.0.0/0}]": `the egress rule {cidr: "0.0.0.0/0"} (tool.yaml:1:30): its networks don't include open, so an egress list may not contain private addresses`,
-		"security: {capabilities: [SYS_ADMIN]}":           "capability SYS_ADMIN: allowed are NET_BIND_SERVICE, CAP_CHOWN",
-		"security: {runtime: gvisor}":                     "runtime gvisor: allowed are default",
+		"security: {capabilities: [SYS_ADMIN]}":           "capability SYS_ADMIN: it allows only NET_BIND_SERVICE, CAP_CHOWN",
+		"security: {runtime: gvisor}":                     "runtime gvisor: it allows only default",
 		"security: {read_only: false}":                    "read_only: false: the image's file system must stay read-only",
-		"image: docker.io/evil/tool":                      "image docker.io/evil/tool: allowed are registry.example.com/tools/*, alpine:*",
-		"image: registry.example.com/toolsandmore/x":      "image registry.example.com/toolsandmore/x: allowed are",
+		"image: docker.io/evil/tool":                      "image docker.io/evil/tool: it allows only registry.example.com/tools/*, alpine:*",
+		"image: registry.example.com/toolsandmore/x":      "image registry.example.com/toolsandmore/x: it allows only",
 	} {
 		_, err := p.Apply(parseTool(t, text))
 		var denied *DeniedError
