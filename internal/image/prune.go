@@ -168,7 +168,7 @@ func (s *Store) markParts(live alive) error {
 			continue // it is being pulled, and the record of the pull has its parts
 		}
 		if err != nil {
-			return fmt.Errorf("%w: remove the image and pull it again", err)
+			return fmt.Errorf("%w; remove the image, and pull it again", err)
 		}
 		live.blobs[rec.ConfigID.Hex] = true
 		for _, l := range rec.Layers {
