@@ -14,7 +14,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/program"
 )
 
-// Request is one line to mayfly-cel: exactly one field is set.
+// Request is one line to mayfly-cel. Exactly one field is set.
 //
 //	mayfly                      mayfly-cel
 //	  |---- Request -------------->|
@@ -33,14 +33,14 @@ type EvaluateRequest struct {
 
 // Answer is one line from mayfly-cel.
 type Answer struct {
-	// Problems has an element for each expression that was asked about.
+	// Problems has one element for each expression of the request, which is nil if the expression is valid.
 	Problems []*Problem `json:"problems"`
 	Value    bool       `json:"value,omitempty"`
 	// Error is a failure of the evaluator.
 	Error string `json:"error,omitempty"`
 }
 
-// Process is an [Evaluator] that asks mayfly-cel, which it starts when first asked.
+// Process is an [Evaluator] that asks mayfly-cel. The first question starts the program.
 type Process struct {
 	program string
 
@@ -53,12 +53,12 @@ type Process struct {
 
 var _ Evaluator = (*Process)(nil)
 
-// NewProcess returns the evaluator of the program mayfly-cel at a path; empty looks for it beside this program and in
-// PATH, when it is first needed.
+// NewProcess returns an evaluator that uses the program mayfly-cel at a path. If path is empty, it looks for the program beside
+// this one and in PATH when it first needs it.
 func NewProcess(path string) *Process { return &Process{program: path} }
 
-// patience bounds a question. CEL's cost limit ends an evaluation long before; what else could take this long is a
-// broken program.
+// patience is how long a question may take. CEL's cost limit ends an evaluation much sooner, so a program that takes longer is
+// broken.
 const patience = 30 * time.Second
 
 // Check implements [Evaluator].
@@ -79,7 +79,7 @@ func (p *Process) Evaluate(ctx context.Context, e Expression, v Values) (bool, *
 	return a.Value, a.Problems[0], nil
 }
 
-// ask asks, and once again when the program has ended meanwhile: questions have no effects.
+// ask asks a question. If the running program has ended, it asks once more, which is safe since questions have no effects.
 func (p *Process) ask(ctx context.Context, req Request, answers int) (Answer, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -114,7 +114,7 @@ func (p *Process) askOnce(ctx context.Context, req Request, answers int) (Answer
 	case a.Error != "":
 		return a, fmt.Errorf("evaluate a condition: %s", a.Error)
 	case len(a.Problems) != answers:
-		return a, fmt.Errorf("%s answered %d questions of %d; install it and mayfly from the same download", path, len(a.Problems), answers)
+		return a, fmt.Errorf("%s answered %d questions of %d; install all programs from the same release", path, len(a.Problems), answers)
 	}
 	return a, nil
 }
@@ -155,7 +155,7 @@ func (p *Process) Close() error {
 	return p.end()
 }
 
-// end ends the program by ending its input.
+// end ends the program by closing its input.
 func (p *Process) end() error {
 	if p.cmd == nil {
 		return nil

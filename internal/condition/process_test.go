@@ -16,7 +16,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// program builds mayfly-cel.
+// program builds mayfly-cel and returns its path.
 func program(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "mayfly-cel")
@@ -39,14 +39,14 @@ func TestProcess(t *testing.T) {
 	})
 }
 
-// A program that was killed is started again.
+// TestProcessThatIsKilled checks that a killed program is started again.
 func TestProcessThatIsKilled(t *testing.T) {
 	p := condition.NewProcess(program(t))
 	defer p.Close()
 	x := condition.Expression{Text: "true"}
 	for range 3 {
 		if got, problem, err := p.Evaluate(t.Context(), x, condition.Values{}); err != nil || problem != nil || !got {
-			t.Fatalf("%v, %v, %v", got, problem, err)
+			t.Fatalf("got %v, %v, %v; want true", got, problem, err)
 		}
 		if out, err := exec.CommandContext(t.Context(), "pkill", "-KILL", "-P", fmt.Sprint(os.Getpid()), "mayfly-cel").CombinedOutput(); err != nil {
 			t.Fatalf("%v\n%s", err, out)
@@ -54,7 +54,7 @@ func TestProcessThatIsKilled(t *testing.T) {
 	}
 }
 
-// A program that isn't one, or ends, is an error that says so, and not an answer.
+// TestProcessThatFails checks that a program that ends or gives a wrong answer is an error.
 func TestProcessThatFails(t *testing.T) {
 	for name, script := range map[string]string{
 		"ends":     "#!/bin/sh\nexit 3\n",
@@ -69,13 +69,13 @@ func TestProcessThatFails(t *testing.T) {
 			}
 			p := condition.NewProcess(path)
 			if _, err := p.Check(t.Context(), []condition.Expression{{Text: "true"}}); err == nil {
-				t.Error("it has an answer")
+				t.Error("Check returned no error")
 			}
 			_ = p.Close()
 		})
 	}
 	p := condition.NewProcess(filepath.Join(t.TempDir(), "none"))
 	if _, err := p.Check(t.Context(), []condition.Expression{{Text: "true"}}); err == nil || !strings.Contains(err.Error(), "which evaluates conditions") {
-		t.Errorf("a program that isn't there: %v", err)
+		t.Errorf("a missing program: got %v", err)
 	}
 }

@@ -1,5 +1,5 @@
-// Package content keeps trees of files under the digest of their tar, so that runs can name what they hand on, and what their
-// tools bring along, wherever they are carried out.
+// Package content stores trees of files under the digest of their tar. So a run can name its artifacts, and the files that its tool
+// brings along, on any machine.
 package content
 
 import (
@@ -15,23 +15,23 @@ import (
 	"strings"
 )
 
-// Store is a directory that has a tar file for each tree:
+// Store is the path of a directory that has a tar file for each tree:
 //
 //	HEX.tar          HEX is the file's SHA-256
 //
-// Other entries are whatever is being written. The directory is made for the first tree. Whoever names it removes it.
+// Other entries are files that are being written. The first tree makes the directory; the caller removes it.
 type Store string
 
 const digestPrefix = "sha256:"
 
-// DigestError says that a text isn't a digest: sha256: and 64 hexadecimal digits in lower case.
+// DigestError says that a text isn't a digest, which is sha256: and 64 hexadecimal digits in lower case.
 type DigestError struct{ Text string }
 
 func (e *DigestError) Error() string {
 	return fmt.Sprintf("%q is not the digest of a tree of files", e.Text)
 }
 
-// Path returns the file of a tree, there or not. Its error is a [*DigestError].
+// Path returns the path of a tree's file, which may not exist. The error is a [*DigestError].
 func (s Store) Path(digest string) (string, error) {
 	text, ok := strings.CutPrefix(digest, digestPrefix)
 	if sum, err := hex.DecodeString(text); !ok || err != nil || len(sum) != sha256.Size || text != strings.ToLower(text) {
@@ -40,7 +40,7 @@ func (s Store) Path(digest string) (string, error) {
 	return filepath.Join(string(s), text+".tar"), nil
 }
 
-// Take moves a tar file of the same file system into the store, and returns its digest.
+// Take moves a tar file into the store, and returns its digest. The file must be on the same file system.
 func (s Store) Take(ctx context.Context, file string) (digest string, err error) {
 	if digest, err = digestOf(ctx, file); err != nil {
 		return "", err
@@ -52,7 +52,7 @@ func (s Store) Take(ctx context.Context, file string) (digest string, err error)
 	return digest, err
 }
 
-// Sweep removes everything except the trees of these digests. Nobody may be writing.
+// Sweep removes everything except the trees with these digests. No process may be writing to the store.
 func (s Store) Sweep(digests map[string]bool) error {
 	entries, err := os.ReadDir(string(s))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -68,7 +68,7 @@ func (s Store) Sweep(digests map[string]bool) error {
 
 // untilDone reads until a context is done.
 type untilDone struct {
-	ctx context.Context // of one call
+	ctx context.Context // lives only for one call
 	r   io.Reader
 }
 

@@ -14,7 +14,8 @@ import (
 	"time"
 )
 
-// write makes files and folders (names that end in a slash) below a directory; a content that begins with "-> " is a link.
+// write makes files and folders in a directory. A name that ends with a slash is a folder; a content that begins with "-> " is the
+// target of a symbolic link.
 func write(t *testing.T, dir string, files map[string]string) {
 	t.Helper()
 	for name, text := range files {
@@ -35,7 +36,7 @@ func write(t *testing.T, dir string, files map[string]string) {
 	}
 }
 
-// read is the reverse of write.
+// read returns the files and folders of a directory, in the form of write.
 func read(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	files := map[string]string{}
@@ -97,11 +98,11 @@ func TestPackUnpack(t *testing.T) {
 	}
 	for name, mode := range map[string]fs.FileMode{"run.sh": 0o755, "a.txt": 0o644} {
 		if info, err := os.Stat(filepath.Join(out, name)); err != nil || info.Mode().Perm() != mode {
-			t.Errorf("%s: %v, %v", name, info, err)
+			t.Errorf("%s: got %v, %v; want mode %v", name, info, err, mode)
 		}
 	}
 
-	// The same files have the same digest, whatever else is there, in whatever order they are named and however old they are.
+	// The digest depends only on the files, and not on other files, the order of names or times.
 	if err := os.Chtimes(filepath.Join(dir, "a.txt"), fixedTime, fixedTime); err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +111,7 @@ func TestPackUnpack(t *testing.T) {
 		t.Errorf("%s, %v; want %s", again, err, digest)
 	}
 	if entries, err := os.ReadDir(string(store)); err != nil || len(entries) != 1 {
-		t.Errorf("the store has %v, %v", entries, err)
+		t.Errorf("the store contains %v, %v; want one tree", entries, err)
 	}
 }
 
@@ -121,15 +122,15 @@ func TestPackStaysInside(t *testing.T) {
 	store := Store(t.TempDir())
 	for _, name := range []string{"link", "folder", "folder/secret", "../" + filepath.Base(outside) + "/secret", filepath.Join(outside, "secret"), "missing"} {
 		if digest, err := store.Pack(t.Context(), dir, []string{name}); err == nil {
-			t.Errorf("%s was taken along as %s", name, digest)
+			t.Errorf("%s was packed as %s", name, digest)
 		}
 	}
 	if entries, err := os.ReadDir(string(store)); err != nil || len(entries) != 0 {
-		t.Errorf("left %v, %v", entries, err)
+		t.Errorf("the store contains %v, %v; want nothing", entries, err)
 	}
 }
 
-// put keeps a tar as it is, whatever is in it.
+// put stores a tar without checking it.
 func put(t *testing.T, store Store, headers ...tar.Header) string {
 	t.Helper()
 	var b bytes.Buffer
@@ -171,7 +172,7 @@ func TestUnpackRefuses(t *testing.T) {
 		"a name that leads out": {file("../x", 1)},
 		"an absolute name":      {file(filepath.Join(outside, "x"), 1)},
 		"a link that leads out": {link("l", outside), file("l/x", 1)},
-		"a link to above":       {link("l", ".."), file("l/x", 1)},
+		"a link to the parent":  {link("l", ".."), file("l/x", 1)},
 		"a file twice":          {file("a", 1), file("a", 1)},
 		"a device":              {{Typeflag: tar.TypeChar, Name: "null", Devmajor: 1, Devminor: 3}},
 		"a pipe":                {{Typeflag: tar.TypeFifo, Name: "p"}},
@@ -181,14 +182,14 @@ func TestUnpackRefuses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			store, out := Store(t.TempDir()), t.TempDir()
 			if err := store.Unpack(t.Context(), put(t, store, headers...), out); err == nil {
-				t.Error("it is unpacked")
+				t.Error("the tar was unpacked")
 			}
 			if left := read(t, outside); len(left) > 0 {
-				t.Errorf("outside there is %q", left)
+				t.Errorf("outside the folder there is %q", left)
 			}
 		})
 	}
-	t.Run("too large", func(t *testing.T) { // the sizes alone say so
+	t.Run("too large", func(t *testing.T) { // by the size in the header
 		store, out := Store(t.TempDir()), t.TempDir()
 		var b bytes.Buffer
 		if err := tar.NewWriter(&b).WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: "x", Size: maxTreeBytes + 1}); err != nil {
@@ -204,14 +205,14 @@ func TestUnpackRefuses(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	t.Run("what isn't its digest's", func(t *testing.T) {
+	t.Run("wrong digest", func(t *testing.T) {
 		store := Store(t.TempDir())
 		digest := put(t, store, file("a", 1))
 		path, _ := store.Path(digest)
 		if err := os.WriteFile(path, nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if err := store.Unpack(t.Context(), digest, t.TempDir()); err == nil || !strings.Contains(err.Error(), "changed or cut short") {
+		if err := store.Unpack(t.Context(), digest, t.TempDir()); err == nil || !strings.Contains(err.Error(), "changed or truncated") {
 			t.Error(err)
 		}
 	})
@@ -239,7 +240,7 @@ func TestSweep(t *testing.T) {
 	}
 	gone, _ := store.Path(two)
 	if left := read(t, string(store)); len(left) != 1 || left[filepath.Base(gone)] != "" {
-		t.Errorf("%q", left)
+		t.Errorf("the store contains %q, want only the first tree", left)
 	}
 	if err := Store(filepath.Join(t.TempDir(), "none")).Sweep(nil); err != nil {
 		t.Error(err)

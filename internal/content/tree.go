@@ -13,9 +13,9 @@ import (
 	"strings"
 )
 
-// Pack writes a tar of files and folders below a directory, each a local path with slashes, and keeps it. No symbolic link leads
-// out of the directory: one that is named is followed within it, and one in a folder stays a link. Times, owners and all bits of
-// a mode except executable are left out, so that the same files have the same digest everywhere.
+// Pack stores a tar of files and folders in a directory, and returns its digest. The paths are relative to the directory, with
+// slashes. Pack follows a path that is a symbolic link only inside the directory; a symbolic link in a folder stays a link. The tar
+// has no times, owners and mode bits except whether a file is executable, so the same files have the same digest everywhere.
 func (s Store) Pack(ctx context.Context, dir string, paths []string) (digest string, err error) {
 	if err := os.MkdirAll(string(s), 0o700); err != nil {
 		return "", err
@@ -54,10 +54,10 @@ func pack(ctx context.Context, out io.Writer, dir string, paths []string) (err e
 }
 
 type packer struct {
-	ctx  context.Context // of one call
+	ctx  context.Context // lives only for one call
 	root *os.Root
 	out  *tar.Writer
-	have map[string]bool
+	have map[string]bool // the names that have been written
 }
 
 // parents writes the folders above a file.
@@ -82,7 +82,7 @@ func (p *packer) header(h *tar.Header) error {
 	return p.out.WriteHeader(h)
 }
 
-// add writes what a name leads to: a file, or a folder with all in it.
+// add writes the file or folder at a name, with everything in the folder. It follows a link.
 func (p *packer) add(name string) error {
 	info, err := p.root.Stat(name)
 	if err != nil {
@@ -123,7 +123,7 @@ func (p *packer) add(name string) error {
 	return errors.Join(err, tree.Close())
 }
 
-// modeOf keeps of a file's mode whether it may be executed.
+// modeOf returns 0755 if a file is executable, and otherwise 0644.
 func modeOf(mode fs.FileMode) fs.FileMode {
 	if mode&0o111 != 0 {
 		return 0o755
@@ -138,7 +138,7 @@ func (p *packer) file(in *os.Root, name, as string, info fs.FileInfo) (err error
 	if p.have[as] {
 		return nil
 	}
-	f, err := in.OpenFile(name, os.O_RDONLY|nonblock, 0) // what has become a pipe since doesn't block
+	f, err := in.OpenFile(name, os.O_RDONLY|nonblock, 0) // the file may have been replaced with a pipe, which must not block
 	if err != nil {
 		return err
 	}
@@ -153,15 +153,15 @@ func (p *packer) file(in *os.Root, name, as string, info fs.FileInfo) (err error
 	return err
 }
 
-// What a tree may be made of. A tool brings some files along; whoever sends more wants to fill the disk.
+// The limits of a tree. A tool brings only some files along; a larger tree is meant to fill the disk.
 const (
 	maxTreeBytes   = 1 << 30
 	maxTreeEntries = 100_000
 	maxTreeDepth   = 64
 )
 
-// Unpack writes a tree into an empty directory. Whoever sent the tar may be hostile: nothing is written outside of the directory,
-// and no more than 1 GiB, 100,000 entries and 64 levels.
+// Unpack writes a tree to an empty directory. The tar may be hostile: Unpack writes nothing outside the directory, and at most 1 GiB,
+// 100,000 entries and 64 levels.
 func (s Store) Unpack(ctx context.Context, digest, dir string) (err error) {
 	file, err := s.Path(digest)
 	if err != nil {
@@ -171,7 +171,7 @@ func (s Store) Unpack(ctx context.Context, digest, dir string) (err error) {
 	case err != nil:
 		return err
 	case is != digest:
-		return fmt.Errorf("%s has the digest %s: it was changed or cut short", file, is)
+		return fmt.Errorf("%s has the digest %s: it was changed or truncated", file, is)
 	}
 	f, err := os.Open(file)
 	if err != nil {
@@ -224,6 +224,6 @@ func unpackFile(in io.Reader, root *os.Root, name string, mode fs.FileMode) erro
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(out, in) // as much as the entry has
+	_, err = io.Copy(out, in) // which ends with the entry
 	return errors.Join(err, out.Close())
 }

@@ -1,5 +1,5 @@
-// Package daemon is the mayflyd command: what runs for long, or needs libraries that would make the start of mayfly slow.
-// mayfly starts it; so far it only says its version.
+// Package daemon is the mayflyd command, for long-running work and for libraries that would make mayfly start slowly. mayfly starts
+// it. So far it only prints its version.
 package daemon
 
 import (
@@ -12,8 +12,8 @@ import (
 	"github.com/mayfly-run/mayfly/internal/program"
 )
 
-// Main runs the command with its arguments (without the program's name) and returns the exit status: 0, or 1 after it has
-// written an error to errOut.
+// Main runs the command with its arguments (without the program's name). It returns the exit status: 0, or 1 after it has written
+// an error to errOut.
 func Main(ctx context.Context, args []string, out, errOut io.Writer) int {
 	root := Command()
 	root.SetArgs(args)
@@ -26,12 +26,12 @@ func Main(ctx context.Context, args []string, out, errOut io.Writer) int {
 	return 0
 }
 
-// Command is the command with everything below it.
+// Command returns the command with its subcommands.
 func Command() *cobra.Command {
 	root := &cobra.Command{
 		Use:           program.Daemon,
 		Short:         "Mayfly's services",
-		Long:          "The part of Mayfly that runs services. The command mayfly starts it; so far it only says its version.",
+		Long:          "The part of Mayfly that runs services. The command mayfly starts it; so far it only prints its version.",
 		Version:       program.Version(),
 		SilenceUsage:  true,
 		SilenceErrors: true,

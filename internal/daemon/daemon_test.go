@@ -24,7 +24,7 @@ func TestStatus(t *testing.T) {
 			var out, errOut strings.Builder
 			status := daemon.Main(t.Context(), strings.Fields(c.args), &out, &errOut)
 			if status != c.status || out.String() != c.out || errOut.String() != c.err {
-				t.Errorf("status %d, %q, %q", status, out.String(), errOut.String())
+				t.Errorf("got %d, %q, %q; want %d, %q, %q", status, out.String(), errOut.String(), c.status, c.out, c.err)
 			}
 		})
 	}
@@ -40,6 +40,6 @@ func TestVersionJSON(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(got) != 4 || got["version"] != "dev" || got["go"] != runtime.Version() || got["os"] != runtime.GOOS || got["arch"] != runtime.GOARCH {
-		t.Errorf("it is %v", got)
+		t.Errorf("got %v, want the version dev and this build's go, os and arch", got)
 	}
 }

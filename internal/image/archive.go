@@ -20,20 +20,22 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// archive is an image archive spread out in a work directory. Its files are numbered there, so that no name of the
-// archive ever becomes a name on disk; what they are called and what they hold is kept here.
+// archive is an image archive whose files are extracted to a work directory. The files have numbers there, so that no name of the
+// archive becomes a name on disk; archive has their names and digests.
 //
-// An archive can come from a pipe, with the documents that say what is in it at its end, so it has to be spread out
-// before it can be understood.
+// An archive may come from a pipe, and the documents that describe it may be at its end. So all of it must be extracted before
+// it can be read.
 type archive struct {
-	files map[string]v1.Hash  // by clean name
+	files map[string]v1.Hash  // digests by clean name
 	links map[string]string   // docker save's links to a layer that two images share
-	blobs map[v1.Hash]spooled // by content
-	limit int64               // bytes of a document
-	kept  int64               // bytes of blobs
-	free  int64               // of those that the archive may have however small it is
-	from  *contextReader
+	blobs map[v1.Hash]spooled // files by digest
+	limit int64               // the largest size of a document in bytes
+	kept  int64               // bytes of all blobs
+	free  int64               // bytes of blobs that any archive may have, however small it is
+	from  *contextReader      // the archive, possibly compressed
 }
+
+// spooled is an extracted file.
 
 type spooled struct {
 	path string
@@ -43,12 +45,12 @@ type spooled struct {
 const (
 	maxArchiveFiles = 50_000 // 127 layers and two documents for each of hundreds of images
 	maxLinkHops     = 8
-	maxExpansion    = 1000 // times what was read of the archive: more than gzip makes of zeros is a bomb of bzip2, xz or zstd
-	freeShare       = 32   // of an image's bytes is what any archive may have; of 40 GiB
-	tarBlock        = 512  // what a tar's header has (pax(1))
+	maxExpansion    = 1000 // ratio of the files' size to the archive's: about that of zeros in gzip; bombs in bzip2, xz or zstd have more
+	freeShare       = 32   // any archive may have this fraction of Limits.ImageBytes, which is 40 GiB by default
+	tarBlock        = 512  // the size of a tar header in bytes (pax(1))
 )
 
-// spool reads a tar, compressed or not, into dir.
+// spool extracts a tar, compressed or not, to dir.
 func spool(ctx context.Context, r io.Reader, dir string, lim Limits) (*archive, error) {
 	from := &contextReader{ctx: ctx, r: r}
 	plain, done, err := decompressArchive(from)
@@ -86,7 +88,7 @@ func spool(ctx context.Context, r io.Reader, dir string, lim Limits) (*archive, 
 		switch h.Typeflag {
 		case tar.TypeReg:
 			if h.Size > lim.streamBytes() {
-				return nil, &Error{Kind: ErrBudget, Msg: fmt.Sprintf("file %q of the archive has %d bytes", name, h.Size)}
+				return nil, &Error{Kind: ErrBudget, Msg: fmt.Sprintf("file %q of the archive has %d bytes; the limit is %d", name, h.Size, lim.streamBytes())}
 			}
 			if err := a.add(name, filepath.Join(dir, strconv.Itoa(n)), tr); err != nil {
 				return nil, err
@@ -113,7 +115,7 @@ func (a *archive) add(name, file string, r io.Reader) error {
 		return fmt.Errorf("file %q of the archive: %w", name, tarError(err))
 	}
 	h := v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(sum.Sum(nil))}
-	// In a layout a blob's name is its digest (image-spec, image-layout.md, "Blobs").
+	// In a layout, the name of a blob is its digest (image-spec, image-layout.md, "Blobs").
 	if want, ok := strings.CutPrefix(name, "blobs/sha256/"); ok && want != h.Hex {
 		return &Error{Kind: ErrDigest, Msg: fmt.Sprintf("blob sha256:%s of the archive has digest %s", want, h)}
 	}
@@ -126,15 +128,16 @@ func (a *archive) add(name, file string, r io.Reader) error {
 	return nil
 }
 
-// Write counts what is kept, which ends with the error of a bomb: what an archive names is often said at its end only.
+// Write counts the bytes of the blobs, and returns an error for a bomb. The archive may name only at its end the files that it
+// needs, so that all of them are kept until then.
 func (a *archive) Write(p []byte) (int, error) {
 	if a.kept += int64(len(p)); a.kept-a.free > maxExpansion*a.from.count {
-		return 0, &Error{Kind: ErrBudget, Msg: fmt.Sprintf("its files are more than %d times as large as the archive", maxExpansion), Hint: "is it made to fill disks? A real one can be decompressed beforehand"}
+		return 0, &Error{Kind: ErrBudget, Msg: fmt.Sprintf("its files are more than %d times as large as the archive", maxExpansion), Hint: "it may be made to fill disks; if you trust it, decompress it first"}
 	}
 	return len(p), nil
 }
 
-// keep removes what none of the images has.
+// keep removes the blobs that aren't layers of the images.
 func (a *archive) keep(images []loadable) error {
 	named := map[v1.Hash]bool{}
 	for _, i := range images {
@@ -179,7 +182,7 @@ func (a *archive) document(h v1.Hash) ([]byte, error) {
 	return readSmall(b.path, a.limit)
 }
 
-// decode reads a JSON file by its name, and says whether there is one.
+// decode reads a JSON file by its name, and reports whether it exists.
 func (a *archive) decode(name string, into any) (bool, error) {
 	h, ok := a.named(name)
 	if !ok {
@@ -195,7 +198,7 @@ func (a *archive) decode(name string, into any) (bool, error) {
 	return true, nil
 }
 
-// An archive is a blobSource.
+// places implements blobSource.
 func (a *archive) places() int { return 1 }
 
 func (a *archive) open(_ context.Context, l layerPlan, _ int) (io.ReadCloser, error) {
@@ -206,11 +209,11 @@ func (a *archive) open(_ context.Context, l layerPlan, _ int) (io.ReadCloser, er
 	return os.Open(b.path)
 }
 
-// contextReader ends between two reads when the context does.
+// contextReader reads until the context ends, which it checks before each read.
 type contextReader struct {
 	ctx   context.Context
 	r     io.Reader
-	count int64 // of bytes that were read
+	count int64 // bytes read
 }
 
 func (c *contextReader) Read(p []byte) (int, error) {

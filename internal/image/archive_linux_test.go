@@ -41,7 +41,7 @@ func TestSaveAndLoadKeepDigests(t *testing.T) {
 				t.Fatal(err)
 			}
 			if len(all) != 2 {
-				t.Fatalf("loaded %d images", len(all))
+				t.Fatalf("loaded %d images, want 2", len(all))
 			}
 			for i, ref := range refs {
 				from, _ := s.Lookup(ref)
@@ -50,7 +50,7 @@ func TestSaveAndLoadKeepDigests(t *testing.T) {
 					t.Errorf("%s is %+v, %v; want %s", ref, img, err, from.Digest)
 				}
 				if got, want := imagetest.HashTree(t, img.Layers[1].Path), imagetest.HashTree(t, from.Layers[1].Path); got != want {
-					t.Error("the layer came out different")
+					t.Error("the layer has changed")
 				}
 			}
 			fsck(t, to)
@@ -69,7 +69,7 @@ func TestLoadArchives(t *testing.T) {
 		raw []byte
 		ref string
 	}{
-		"docker save of old":  {imagetest.DockerArchive(t, "team/app:1", c, layer, top), "team/app:1"},
+		"old docker save":     {imagetest.DockerArchive(t, "team/app:1", c, layer, top), "team/app:1"},
 		"layout":              {imagetest.Layout(t, "docker.io/team/app:1", imagetest.Build(t, c, layer, top)), "team/app:1"},
 		"layout, only a tag":  {imagetest.Layout(t, "", imagetest.Build(t, c, layer, top)), ""},
 		"another platform":    {imagetest.Layout(t, "team/app:1", foreign), ""},
@@ -79,11 +79,11 @@ func TestLoadArchives(t *testing.T) {
 			s := testStore(t)
 			all, err := s.Load(t.Context(), bytes.NewReader(a.raw))
 			if err != nil || len(all) != 1 || all[0].Config.Cmd[0] != "run" {
-				t.Fatalf("loaded %+v, %v", all, err)
+				t.Fatalf("loaded %+v, %v; want one image", all, err)
 			}
 			if a.ref != "" {
 				if all[0].Reference != a.ref {
-					t.Errorf("it is called %q", all[0].Reference)
+					t.Errorf("got the reference %q, want %q", all[0].Reference, a.ref)
 				}
 				if _, err := s.Lookup(a.ref); err != nil {
 					t.Error(err)
@@ -93,7 +93,7 @@ func TestLoadArchives(t *testing.T) {
 				t.Error(err)
 			}
 			if b, err := os.ReadFile(filepath.Join(all[0].Layers[0].Path, "f")); string(b) != "x" {
-				t.Errorf("file holds %q, %v", b, err)
+				t.Errorf("the file contains %q, %v", b, err)
 			}
 			fsck(t, s)
 		})
@@ -139,7 +139,7 @@ func TestLoadRefusesHostileArchives(t *testing.T) {
 			wantKind(t, err, c.kind)
 			for _, dir := range []string{s.tmpDir(), s.imageDir(), s.refDir(), s.layerDir(), s.holdDir()} {
 				if left := readDir(t, dir); len(left) > 0 {
-					t.Errorf("%s has %q", dir, left)
+					t.Errorf("%s contains %q, want nothing", dir, left)
 				}
 			}
 			fsck(t, s)
@@ -147,7 +147,7 @@ func TestLoadRefusesHostileArchives(t *testing.T) {
 	}
 }
 
-// M03: an archive has budgets for what it has beside the layers.
+// TestLoadStopsAtItsBudget is M03: entries of an archive that aren't layers also count towards a budget.
 func TestLoadStopsAtItsBudget(t *testing.T) {
 	for name, c := range map[string]struct {
 		entry file
@@ -168,8 +168,8 @@ func TestLoadStopsAtItsBudget(t *testing.T) {
 	}
 }
 
-// TestM03_FilesThatNoImageNames: an archive of a few kilobytes fills no disk with what its images don't have, as they may be
-// named at its end only; what they don't have isn't kept when that is known.
+// TestM03_FilesThatNoImageNames checks that an archive of a few kilobytes can't fill the disk with files that its images don't have.
+// Which files they have may be known only at the end of the archive; then the other files are removed.
 func TestM03_FilesThatNoImageNames(t *testing.T) {
 	layer := imagetest.Tar(t, file{Name: "f", Body: "x"})
 	whole := imagetest.Layout(t, "a:1", imagetest.Build(t, imagetest.Config{}, layer))
@@ -200,18 +200,18 @@ func TestM03_FilesThatNoImageNames(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := len(readDir(t, dir)); got != len(a.blobs) || got != len(a.files)-1 || a.kept > 21<<20 {
-		t.Errorf("%d files are kept of %d, two of which are the same: %d bytes", got, len(a.files), a.kept)
+		t.Errorf("%d of %d files are kept, with %d bytes; two files are the same and must be kept once", got, len(a.files), a.kept)
 	}
 	found, err := s.readArchive(a)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := a.keep(found); err != nil || len(a.blobs) != 1 || len(readDir(t, dir)) != 1 {
-		t.Errorf("beside the one layer there are %v in %q: %v", a.blobs, readDir(t, dir), err)
+		t.Errorf("got the blobs %v and the files %q, %v; want only the layer", a.blobs, readDir(t, dir), err)
 	}
 }
 
-// failingReader is a pipe that breaks.
+// failingReader always fails, like a broken pipe.
 type failingReader struct{ err error }
 
 func (f failingReader) Read([]byte) (int, error) { return 0, f.err }
@@ -222,7 +222,7 @@ func TestLoadFromABrokenPipe(t *testing.T) {
 	wantKind(t, err, broken)
 }
 
-// TestLoadCompressed: archives come as people compress them.
+// TestLoadCompressed checks the formats in which people compress archives.
 func TestLoadCompressed(t *testing.T) {
 	archive := imagetest.Layout(t, "a:1", imagetest.Build(t, imagetest.Config{}, imagetest.Tar(t, file{Name: "f", Body: "x"})))
 	for _, command := range [][]string{{"xz"}, {"xz", "-9e"}, {"xz", "-T2", "--block-size=1KiB"}, {"bzip2"}, {"gzip"}} {
@@ -232,17 +232,17 @@ func TestLoadCompressed(t *testing.T) {
 		}
 		_, err := testStore(t).Load(t.Context(), bytes.NewReader(compressed[:len(compressed)/2]))
 		if !errors.Is(err, ErrMalformed) && !errors.Is(err, ErrTruncated) {
-			t.Errorf("half of it by %v: %v", command, err)
+			t.Errorf("half of an archive by %v: %v", command, err)
 		}
 	}
-	// A dictionary of 128 MiB, which is more than any preset takes.
+	// No preset of xz has a dictionary as large as 128 MiB.
 	_, err := testStore(t).Load(t.Context(), bytes.NewReader(filter(t, archive, "xz", "--lzma2=dict=128MiB")))
 	if !errors.Is(err, ErrMalformed) || !strings.Contains(err.Error(), "dictionary size exceeds max") {
 		t.Errorf("a dictionary of 128 MiB: %v", err)
 	}
 }
 
-// filter is what a program makes of its standard input.
+// filter returns the output of a program for a standard input.
 func filter(t *testing.T, in []byte, argv ...string) []byte {
 	t.Helper()
 	cmd := exec.Command(argv[0], append(argv[1:], "-c")...)
@@ -254,30 +254,30 @@ func filter(t *testing.T, in []byte, argv ...string) []byte {
 	return out
 }
 
-// TestLoadSaysWhatItIs: what isn't an image is named.
+// TestLoadSaysWhatItIs checks that the error for a file that isn't an image says what it is.
 func TestLoadSaysWhatItIs(t *testing.T) {
 	sector := make([]byte, 1024)
 	sector[510], sector[511] = 0x55, 0xaa
 	for want, content := range map[string][]byte{
 		"it is an empty file, not the archive of an image": nil,
 		"an empty tar archive":                             make([]byte, 1024),
-		"an image of Singularity (SIF), not":               append([]byte(strings.Repeat("#", 32)), "SIF_MAGIC"...),
+		"a Singularity image (SIF), not":                   append([]byte(strings.Repeat("#", 32)), "SIF_MAGIC"...),
 		"a zip archive":                                    []byte("PK\x03\x04 and more"),
 		"a program":                                        []byte("\x7fELF\x02\x01"),
-		"the disk of a virtual machine (QCOW2)":            []byte("QFI\xfb\x00\x00\x00\x03"),
+		"a virtual machine's disk (QCOW2)":                 []byte("QFI\xfb\x00\x00\x00\x03"),
 		"a disk with a boot sector":                        sector,
 		"a web page":                                       []byte("\n<!DOCTYPE html><title>404</title>"),
-		"a file of JSON":                                   []byte(`{"schemaVersion": 2}`),
+		"a JSON file":                                      []byte(`{"schemaVersion": 2}`),
 		"a text file, not":                                 []byte(strings.Repeat("FROM debian # größer\n", 40)),
 		"a file of an unknown kind":                        []byte("\x00\x01\x02"),
 		"it is a text file":                                imagetest.Gzip(t, []byte("hello\n")),
 		"the file system of a container or machine":        imagetest.Tar(t, file{Name: "app/manifest.json", Body: "{}"}, file{Name: "etc/passwd", Body: "root"}),
-		"has neither an index.json nor a manifest.json; give an OCI layout":                                                       imagetest.Tar(t, file{Name: "readme"}),
-		"its manifest.json is in the folder image/ and not at its top; make the tar in that folder: tar -C image -cf image.tar .": imagetest.Tar(t, file{Name: "image/manifest.json", Body: "[]"}),
+		"has neither an index.json nor a manifest.json; give an OCI layout":                                                    imagetest.Tar(t, file{Name: "readme"}),
+		"its manifest.json is in the folder image/, not at the top; make the tar in that folder: tar -C image -cf image.tar .": imagetest.Tar(t, file{Name: "image/manifest.json", Body: "[]"}),
 	} {
 		_, err := testStore(t).Load(t.Context(), bytes.NewReader(content))
 		if !errors.Is(err, ErrMalformed) || !strings.Contains(err.Error(), want) {
-			t.Errorf("%v, want %q", err, want)
+			t.Errorf("got %v, want %q", err, want)
 		}
 	}
 }

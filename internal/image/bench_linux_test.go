@@ -26,7 +26,7 @@ func pulled(t testing.TB, layers int) (*Store, string) {
 	return s, ref
 }
 
-// BenchmarkLookup is what a warm start pays: opening the store, finding the image, holding it.
+// BenchmarkLookup measures opening the store and finding an image, as in a warm start.
 func BenchmarkLookup(b *testing.B) {
 	s, ref := pulled(b, 8)
 	for b.Loop() {
@@ -57,11 +57,11 @@ func BenchmarkHold(b *testing.B) {
 	}
 }
 
-// A warm start's share is bounded, so that nothing heavy creeps into it: by what writing and removing a small file takes here.
+// TestLookupIsFast compares looking up and holding an image, as in a warm start, with writing and removing a small file.
 func TestLookupIsFast(t *testing.T) {
 	s, ref := pulled(t, 8)
 	file := filepath.Join(t.TempDir(), "file")
-	best, bare := time.Hour, time.Hour // of several, and of many more on a busy machine
+	best, bare := time.Hour, time.Hour // the best of several attempts, and of more on a busy machine
 	for i := 0; i < 50 || i < 5000 && best > 15*bare; i++ {
 		start := time.Now()
 		if err := errors.Join(os.WriteFile(file, []byte("x"), 0o600), os.Remove(file)); err != nil {
@@ -83,17 +83,17 @@ func TestLookupIsFast(t *testing.T) {
 		}
 	}
 	if best > 15*bare {
-		t.Errorf("lookup and hold take %v, writing and removing a file %v: more than 15 times as long", best, bare)
+		t.Errorf("lookup and hold take %v, more than 15 times as long as writing and removing a file (%v)", best, bare)
 	}
 }
 
-// BenchmarkUnpack unpacks 64 MiB in 2,000 files, by kind of compression.
+// BenchmarkUnpack unpacks 64 MiB in 2,000 files, with each kind of compression.
 func BenchmarkUnpack(b *testing.B) {
 	body := make([]byte, 32<<10)
 	r := rand.NewChaCha8([32]byte{})
 	var files []file
 	for i := range 2000 {
-		_, _ = r.Read(body[:16<<10]) // it never fails; half of it doesn't compress
+		_, _ = r.Read(body[:16<<10]) // never fails; only the other half of body is compressible
 		files = append(files, file{Name: fmt.Sprintf("usr/lib/d%d/f%d", i/50, i), Body: string(body)})
 	}
 	plain := imagetest.Tar(b, files...)

@@ -11,27 +11,29 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 )
 
-// blobReader reads a blob of known size from the sessions in order, and goes on where it was after a transient failure,
-// with a Range request or by skipping what it has. The caller hashes what comes, so pieces from different places can't
-// be put together to anything wrong unnoticed.
+// blobReader reads a blob of known size from sessions, which it tries in order. After a transient failure it continues where it was,
+// with a Range request or by skipping the bytes that it has. The caller hashes the bytes, so it detects a wrong mixture of pieces
+// from different places.
 type blobReader struct {
 	ctx      context.Context
 	sessions []*session // the first is the current one
 	id       string     // digest
 	size     int64
 
-	off      int64
-	failures int   // of the current session
-	since    int64 // off at the first of them
-	body     io.ReadCloser
-	reader   io.Reader
-	dog      *watchdog
-	cancel   context.CancelCauseFunc
-	reqCtx   context.Context
-	noRanges bool // the registry refuses Range requests: what we have is skipped instead
+	off      int64 // bytes read so far
+	failures int   // of the current session, since it last made progress
+	since    int64 // off at the first of these failures
+	noRanges bool  // the registry refuses Range requests, so bytes are skipped instead
+
+	// The current request; body is nil if there is none.
+	body   io.ReadCloser
+	reader io.Reader // body, watched by dog
+	dog    *watchdog
+	cancel context.CancelCauseFunc
+	reqCtx context.Context
 }
 
-const farEnough = 1 << 20 // bytes of progress after which earlier failures are forgotten
+const farEnough = 1 << 20 // bytes of progress after which earlier failures don't count
 
 func newBlobReader(ctx context.Context, sessions []*session, id string, size int64) *blobReader {
 	return &blobReader{ctx: ctx, sessions: sessions, id: id, size: size}
@@ -41,7 +43,7 @@ func (b *blobReader) Read(p []byte) (int, error) {
 	for {
 		if b.body == nil {
 			if b.off == b.size && b.off > 0 {
-				return 0, io.EOF // all is here, and the end was seen
+				return 0, io.EOF // finish has seen the end
 			}
 			if err := b.open(); err != nil {
 				if err = b.failed(err); err != nil {
@@ -56,7 +58,7 @@ func (b *blobReader) Read(p []byte) (int, error) {
 		n, err := b.reader.Read(p[:min(int64(len(p)), b.size-b.off)])
 		b.off += int64(n)
 		if n > 0 {
-			return n, nil // an error with it comes again
+			return n, nil // the next read returns the error again
 		}
 		if err == nil {
 			continue
@@ -72,7 +74,7 @@ func (b *blobReader) Read(p []byte) (int, error) {
 
 func (b *blobReader) host() string { return b.sessions[0].endpoint.host }
 
-// finish looks for bytes beyond the announced size.
+// finish checks that there are no bytes beyond the announced size.
 func (b *blobReader) finish() error {
 	var one [1]byte
 	n, err := io.ReadFull(b.reader, one[:])
@@ -83,10 +85,10 @@ func (b *blobReader) finish() error {
 	if b.size == 0 && !errors.Is(err, io.EOF) {
 		return explain(b.host(), err)
 	}
-	return io.EOF // whatever the connection does now, all announced bytes are here
+	return io.EOF // all announced bytes are here, so an error of the connection doesn't matter
 }
 
-// open asks for the rest of the blob.
+// open requests the rest of the blob.
 func (b *blobReader) open() error {
 	x := b.sessions[0]
 	b.reqCtx, b.cancel = context.WithCancelCause(b.ctx)
@@ -106,12 +108,12 @@ func (b *blobReader) open() error {
 		return err
 	}
 	b.body, b.reader = resp.Body, b.dog.reader(resp.Body)
-	have := b.off // what the body begins with
+	have := b.off // the offset of the body in the blob
 	if resp.StatusCode == http.StatusOK {
 		have = 0
 	} else if from == 0 || !rangeStartsAt(resp, b.off) {
 		b.drop()
-		return &Error{Kind: ErrUnavailable, Msg: fmt.Sprintf("registry %s: answers with a range that wasn't asked for", b.host())}
+		return &Error{Kind: ErrUnavailable, Msg: fmt.Sprintf("registry %s answers with a range that wasn't requested", b.host())}
 	}
 	if n := resp.ContentLength; n >= 0 && n != b.size-have {
 		kind := ErrTruncated
@@ -119,7 +121,7 @@ func (b *blobReader) open() error {
 			kind = ErrOversize
 		}
 		b.drop()
-		return &Error{Kind: kind, Msg: fmt.Sprintf("registry %s announces %d bytes of %s, and its manifest %d", b.host(), n, b.id, b.size-have)}
+		return &Error{Kind: kind, Msg: fmt.Sprintf("registry %s announces %d bytes for %s, but the manifest says %d", b.host(), n, b.id, b.size-have)}
 	}
 	if _, err := io.CopyN(io.Discard, b.reader, b.off-have); err != nil {
 		err = explain(b.host(), cause(b.reqCtx, err))
@@ -129,7 +131,8 @@ func (b *blobReader) open() error {
 	return nil
 }
 
-// refusesRange: answering ranges is optional (distribution-spec, "Pulling blobs").
+// refusesRange reports whether an error means that the registry doesn't answer Range requests, which are optional
+// (distribution-spec, "Pulling blobs").
 func refusesRange(err error) bool {
 	var status *transport.Error
 	return errors.As(err, &status) && (status.StatusCode == http.StatusRequestedRangeNotSatisfiable || status.StatusCode == http.StatusNotImplemented)
@@ -142,7 +145,8 @@ func rangeStartsAt(resp *http.Response, off int64) bool {
 	return n == 3 && from == off
 }
 
-// failed decides what a failure means: nil is to try again, here after a pause or at the next place.
+// failed decides what to do after a failure. It returns nil to try again, after a pause or with the next session, and otherwise the
+// final error.
 func (b *blobReader) failed(err error) error {
 	b.drop()
 	if b.ctx.Err() != nil {
@@ -177,7 +181,7 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// drop ends the current request.
+// drop ends the current request, if there is one.
 func (b *blobReader) drop() {
 	if b.dog != nil {
 		b.dog.stop()
@@ -191,7 +195,7 @@ func (b *blobReader) drop() {
 	}
 }
 
-// Close ends the reading; it has no error to report.
+// Close ends the current request. It returns nil.
 func (b *blobReader) Close() error {
 	b.drop()
 	return nil

@@ -11,33 +11,31 @@ import (
 	"github.com/mayfly-run/mayfly/internal/shape"
 )
 
-// Config says how registries are reached, by their host[:port] as it stands in image names; docker.io and
-// index.docker.io are the same.
+// Config says how to reach registries. Its keys are host[:port] as in image names; docker.io also stands for index.docker.io.
 type Config struct {
 	Registries map[string]Registry
 }
 
-// Registry is the setting of one registry, or of a mirror that has an entry of its own.
+// Registry has the settings of one registry, or of a mirror with its own entry.
 type Registry struct {
-	// Mirrors are tried in order before the registry itself: host[:port], with a path under which the mirror keeps this
-	// registry's repositories if need be, and with http:// if it has no TLS.
+	// Mirrors are tried in order before the registry itself. Each is [http://]host[:port][/path]: http:// if the mirror has
+	// no TLS, and the path under which it has the repositories of this registry.
 	Mirrors []string
 	// PlainHTTP allows HTTP without TLS. Registries on this machine (localhost, 127.0.0.0/8, ::1) may always use it.
 	PlainHTTP bool
-	// CAFile is a PEM file of authorities trusted for this registry, beside the system's.
+	// CAFile is a PEM file of authorities that are trusted for this registry, in addition to the system's.
 	CAFile string
-	// TokenHosts are hosts of other sites to which this registry's credentials may be sent to get a token. The
-	// registry's own site (index.docker.io and auth.docker.io) is always allowed.
+	// TokenHosts are hosts of other sites that may get this registry's credentials, to issue a token. The registry's own
+	// site (index.docker.io and auth.docker.io) is always allowed.
 	TokenHosts []string
-	// RedirectHosts are hosts, with or without a port, to which this registry may send its clients although they are at
-	// private addresses. They get no credentials. Those of TokenHosts may be there too.
+	// RedirectHosts are hosts, with or without a port, at private addresses to which this registry may redirect. They don't
+	// get credentials. TokenHosts may be at private addresses too.
 	RedirectHosts []string
 }
 
 const maxConfigBytes = 1 << 20
 
-// LoadConfig reads a Config from a YAML (or JSON) file. A file that isn't there is an empty Config; an unknown field is
-// an error.
+// LoadConfig reads a Config from a YAML or JSON file. If the file doesn't exist, the Config is empty. An unknown field is an error.
 func LoadConfig(path string) (Config, error) {
 	raw, err := readSmall(path, maxConfigBytes)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -67,7 +65,7 @@ func (c Config) of(host string) Registry {
 // endpoint is one place that serves a registry's repositories.
 type endpoint struct {
 	host   string // host[:port]
-	prefix string // path of repositories, without slashes at its ends
+	prefix string // path of the repositories, without slashes at its ends
 	plain  bool   // HTTP without TLS is allowed
 }
 
@@ -78,12 +76,12 @@ func parseEndpoint(s string) (endpoint, error) {
 	}
 	host, prefix, _ := strings.Cut(rest, "/")
 	if host == "" || strings.ContainsAny(host, "@ \t\n") || strings.Contains(rest, "://") {
-		return endpoint{}, fmt.Errorf("mirror %q: want [http://]host[:port][/path]", s)
+		return endpoint{}, fmt.Errorf("mirror %q: write [http://]host[:port][/path]", s)
 	}
 	return endpoint{host: host, prefix: strings.Trim(prefix, "/"), plain: plain}, nil
 }
 
-// endpoints lists where to look for a repository of the registry: its mirrors in order, then itself.
+// endpoints returns the places of a registry's repositories: its mirrors in order, then the registry itself.
 func (c Config) endpoints(host string) ([]endpoint, error) {
 	var all []endpoint
 	for _, m := range c.of(host).Mirrors {
@@ -100,7 +98,7 @@ func (c Config) endpoints(host string) ([]endpoint, error) {
 	return all, nil
 }
 
-// isLoopback says whether host[:port] is this machine by its name alone; no name is resolved.
+// isLoopback reports whether host[:port] is localhost or a loopback address. It doesn't resolve names.
 func isLoopback(hostport string) bool {
 	h := hostname(hostport)
 	if h == "localhost" {
@@ -110,7 +108,7 @@ func isLoopback(hostport string) bool {
 	return err == nil && a.Unmap().IsLoopback()
 }
 
-// hostname is host[:port] without its port and brackets.
+// hostname returns host[:port] without the port and brackets.
 func hostname(hostport string) string {
 	if h, _, err := net.SplitHostPort(hostport); err == nil {
 		return h

@@ -19,7 +19,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/image/imagetest"
 )
 
-// The canary credentials: M05 is that nothing but the registry and its token server ever sees them.
+// The canary credentials. M05: only the registry and its token server see them.
 const (
 	canaryUser     = "canary-user"
 	canaryPassword = "canary-password-7f3a"
@@ -32,12 +32,11 @@ func (k keychain) Resolve(authn.Resource) (authn.Authenticator, error) {
 	return authn.FromConfig(k.AuthConfig), nil
 }
 
-// stranger is a server on another address of the loopback (127.0.0.2, so another host) which remembers all that it is
-// told.
+// stranger is a server at another address of the loopback (127.0.0.2, and so another host), which records its requests.
 type stranger struct {
 	host string
 	mu   sync.Mutex
-	told []string
+	told []string // URL, headers and body of each request
 }
 
 func newStranger(t *testing.T, answer http.HandlerFunc) *stranger {
@@ -67,7 +66,7 @@ func newStrangerAt(t *testing.T, at string, answer http.HandlerFunc) *stranger {
 	return s
 }
 
-// knows fails the test if the stranger has been told a canary in any form, or an Authorization at all.
+// mustNotKnow fails the test if a request to the stranger had a canary in any form, or any Authorization header.
 func (s *stranger) mustNotKnow(t *testing.T) {
 	t.Helper()
 	s.mu.Lock()
@@ -76,13 +75,13 @@ func (s *stranger) mustNotKnow(t *testing.T) {
 	for _, told := range s.told {
 		for _, secret := range []string{canaryUser, canaryPassword, canaryToken, basic, "Authorization"} {
 			if strings.Contains(told, secret) {
-				t.Errorf("another host was told %s: %s", secret, told)
+				t.Errorf("another host got %s: %s", secret, told)
 			}
 		}
 	}
 }
 
-// basicAuth wants the canary credentials.
+// basicAuth requires the canary credentials.
 func basicAuth(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	if u, p, _ := r.BasicAuth(); u != canaryUser || p != canaryPassword {
 		w.Header().Set("WWW-Authenticate", `Basic realm="test"`)
@@ -92,7 +91,7 @@ func basicAuth(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	next.ServeHTTP(w, r)
 }
 
-// bearerAuth wants the canary token, to be had at realm (or here, at /token, if it is empty).
+// bearerAuth requires the canary token, which is issued at realm. If realm is empty, the token server is here, at /token.
 func bearerAuth(realm string) imagetest.Middleware {
 	return func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 		if r.URL.Path == "/token" {
@@ -128,7 +127,7 @@ func credentialStore(t *testing.T, cfg authn.AuthConfig) *Store {
 	return openStore(t, t.TempDir(), o)
 }
 
-// leadingStore is a credentialStore whose settings let a registry lead to a stranger.
+// leadingStore is like credentialStore, with settings that allow a registry to redirect to a stranger.
 func leadingStore(t *testing.T, cfg authn.AuthConfig, registry string, s *stranger) *Store {
 	t.Helper()
 	o := testOptions()
@@ -163,7 +162,7 @@ func TestPullWithAnIdentityToken(t *testing.T) {
 	mustPull(t, credentialStore(t, authn.AuthConfig{IdentityToken: canaryPassword}), r.Host+"/app:1")
 }
 
-// S01: the store holds no credential.
+// noSecretIn checks S01: the store contains no credentials.
 func noSecretIn(t *testing.T, root string) {
 	t.Helper()
 	err := filepath.WalkDir(root, func(path string, d os.DirEntry, err error) error {
@@ -173,7 +172,7 @@ func noSecretIn(t *testing.T, root string) {
 		raw, err := os.ReadFile(path)
 		for _, secret := range []string{canaryPassword, canaryToken} {
 			if strings.Contains(string(raw), secret) {
-				t.Errorf("%s holds %s", path, secret)
+				t.Errorf("%s contains %s", path, secret)
 			}
 		}
 		return err
@@ -183,7 +182,7 @@ func noSecretIn(t *testing.T, root string) {
 	}
 }
 
-// M05: a token server on another host gets nothing, with a password as with a refresh token.
+// TestTokenRealmElsewhereGetsNoCredentials is M05: a token server at another host gets neither a password nor a refresh token.
 func TestTokenRealmElsewhereGetsNoCredentials(t *testing.T) {
 	s := newStranger(t, func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, `{"token":"x"}`) })
 	r := imagetest.Serve(t, bearerAuth("http://"+s.host+"/token"))
@@ -192,15 +191,16 @@ func TestTokenRealmElsewhereGetsNoCredentials(t *testing.T) {
 		_, err := credentialStore(t, cfg).Pull(t.Context(), r.Host+"/app:1", PullOptions{})
 		wantKind(t, err, ErrCredentialHost)
 		if strings.Contains(err.Error(), canaryPassword) {
-			t.Errorf("the error tells the password: %v", err)
+			t.Errorf("the error contains the password: %v", err)
 		}
 	}
 	if len(s.told) != 0 {
-		t.Errorf("the other host was asked: %q", s.told)
+		t.Errorf("the other host got requests: %q", s.told)
 	}
 }
 
-// M05: a token server that sends us on to another host doesn't take the credentials there, with GET or POST.
+// TestTokenRedirectElsewhereGetsNoCredentials is M05: if a token server redirects to another host, the credentials don't go there,
+// with GET or POST.
 func TestTokenRedirectElsewhereGetsNoCredentials(t *testing.T) {
 	s := newStranger(t, func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, `{"token":"x"}`) })
 	r := imagetest.Serve(t, func(w http.ResponseWriter, r *http.Request, next http.Handler) {
@@ -219,7 +219,7 @@ func TestTokenRedirectElsewhereGetsNoCredentials(t *testing.T) {
 	s.mustNotKnow(t)
 }
 
-// M05: blobs, manifests and the first handshake may be redirected elsewhere, and no credential goes along.
+// TestRedirectElsewhereGetsNoCredentials is M05: blobs and manifests may be redirected to another host, without credentials.
 func TestRedirectElsewhereGetsNoCredentials(t *testing.T) {
 	layer := imagetest.Tar(t, file{Name: "f"})
 	img := imagetest.Build(t, imagetest.Config{}, layer)
@@ -245,7 +245,7 @@ func TestRedirectElsewhereGetsNoCredentials(t *testing.T) {
 				imagetest.PushImage(t, r.Host+"/app:1", img)
 				mustPull(t, leadingStore(t, canary(), r.Host, s), r.Host+"/app:1")
 				if len(s.told) == 0 {
-					t.Error("the other host was never asked, so that this proves nothing")
+					t.Error("the other host got no request, so the test proves nothing")
 				}
 				s.mustNotKnow(t)
 			})
@@ -267,7 +267,7 @@ func TestPingRedirectElsewhereGetsNoCredentials(t *testing.T) {
 	s.mustNotKnow(t)
 }
 
-// go-containerregistry and net/http leave credentials out as well; the guard must not rely on them.
+// TestGuardTakesCredentialsOff tests the guard alone, since go-containerregistry and net/http also remove credentials.
 func TestGuardTakesCredentialsOff(t *testing.T) {
 	for _, c := range []struct {
 		method, to string
@@ -301,7 +301,7 @@ func TestGuardTakesCredentialsOff(t *testing.T) {
 		}
 		for h, want := range map[string]bool{"Authorization": c.kept, "Cookie": c.kept, "Accept": true} {
 			if got := sent.Get(h) != ""; got != want {
-				t.Errorf("%s %s with %s: %v, want %v", c.method, c.to, h, got, want)
+				t.Errorf("%s %s has the header %s: got %v, want %v", c.method, c.to, h, got, want)
 			}
 		}
 	}
@@ -318,7 +318,7 @@ func TestGuardKnowsItsOwnSite(t *testing.T) {
 		{"registry.gitlab.com", "gitlab.com", true},
 		{"registry.example.co.uk", "auth.example.co.uk", true},
 		{"registry.example.co.uk", "evil.co.uk", false},
-		{"team.github.io", "evil.github.io", false}, // each has its own owner
+		{"team.github.io", "evil.github.io", false}, // two owners
 		{"index.docker.io", "docker.io.evil.com", false},
 		{"index.docker.io", "evildocker.io", false},
 		{"127.0.0.1:5000", "127.0.0.1:5001", true},
@@ -331,7 +331,7 @@ func TestGuardKnowsItsOwnSite(t *testing.T) {
 	} {
 		g := &guard{host: c.registry, tokenHosts: []string{"sso.other.com"}}
 		if got := g.mayHave(c.host); got != c.may {
-			t.Errorf("registry %s, token host %s: %v, want %v", c.registry, c.host, got, c.may)
+			t.Errorf("registry %s, token host %s: got %v, want %v", c.registry, c.host, got, c.may)
 		}
 	}
 }
@@ -357,12 +357,12 @@ func TestGuardBoundsRedirects(t *testing.T) {
 			t.Fatal(err)
 		}
 		if err := g.checkRedirect(to, slices.Repeat([]*http.Request{from}, c.before)); (err == nil) != c.ok {
-			t.Errorf("%s redirects to %s: %v", c.from, c.to, err)
+			t.Errorf("%s redirects to %s: got %v, want allowed: %v", c.from, c.to, err, c.ok)
 		}
 	}
 }
 
-// Credentials come from where docker login puts them, helpers included.
+// TestDefaultKeychainReadsDockersConfig checks that credentials are read from where docker login stores them, including helpers.
 func TestDefaultKeychainReadsDockersConfig(t *testing.T) {
 	r := imagetest.Serve(t, basicAuth)
 	imagetest.Push(t, r.Host+"/app:1", imagetest.Config{}, imagetest.Tar(t, file{Name: "f"}))

@@ -13,8 +13,8 @@ import (
 	"github.com/therootcompany/xz"
 )
 
-// decompress finds out by its first bytes how src is compressed (gzip, zstd or not at all: image-spec, layer.md) and
-// returns the bytes inside. The media type isn't asked: archives have none, and the digests decide in any case. close
+// decompress returns the decompressed bytes of src, whose first bytes say how it is compressed: gzip, zstd or not at all
+// (image-spec, layer.md). It doesn't use the media type, which archives don't have; the digests verify the result anyway. close
 // frees the decoder.
 func decompress(src io.Reader) (r io.Reader, close func(), err error) {
 	br := bufio.NewReaderSize(src, 64<<10)
@@ -41,7 +41,7 @@ func decompress(src io.Reader) (r io.Reader, close func(), err error) {
 	}
 }
 
-// decompressArchive is decompress for archives of people, who also have them in xz and bzip2.
+// decompressArchive is like decompress, for archives, which may also be compressed with xz or bzip2.
 func decompressArchive(src io.Reader) (r io.Reader, close func(), err error) {
 	br := bufio.NewReaderSize(src, 64<<10)
 	head, err := br.Peek(6)
@@ -61,7 +61,7 @@ func decompressArchive(src io.Reader) (r io.Reader, close func(), err error) {
 	return decompress(br)
 }
 
-// isZstd knows a frame and a skippable frame, which may come first (RFC 8878, 3.1).
+// isZstd reports whether head begins with a zstd frame or with a skippable frame (RFC 8878 section 3.1).
 func isZstd(head []byte) bool {
 	if len(head) < 4 {
 		return false
@@ -74,7 +74,7 @@ func malformed(what string, err error) error {
 	return &Error{Kind: ErrMalformed, Msg: what, Err: inWords(err)}
 }
 
-// kindReader gives a decoder's own errors their kind; those of the source below pass as they are.
+// kindReader makes a decoder's errors malformed errors. Errors of the source below that have a kind stay unchanged.
 type kindReader struct {
 	r    io.Reader
 	what string
@@ -89,7 +89,7 @@ func (k *kindReader) Read(p []byte) (int, error) {
 	return n, malformed(k.what, err)
 }
 
-// budgetReader ends with an error of kind ErrBudget when more than left bytes are read.
+// budgetReader returns an error of kind ErrBudget after left bytes, unless r ends there.
 type budgetReader struct {
 	r    io.Reader
 	left int64
@@ -98,11 +98,11 @@ type budgetReader struct {
 
 func (b *budgetReader) Read(p []byte) (int, error) {
 	if b.left <= 0 {
-		// One byte more tells an end at the limit from a stream beyond it.
+		// One more byte shows whether r ends at the limit.
 		var one [1]byte
 		n, err := b.r.Read(one[:])
 		if n > 0 {
-			return 0, &Error{Kind: ErrBudget, Msg: fmt.Sprintf("%s goes on beyond its budget", b.what)}
+			return 0, &Error{Kind: ErrBudget, Msg: fmt.Sprintf("%s is larger than its budget", b.what)}
 		}
 		return 0, err
 	}

@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// permissions are the mode bits that a layer may set. The setuid and setgid bits are dropped: a sandbox is mounted
-// nosuid, so they'd say what isn't so, and on the host they must never be.
+// permissions are the mode bits that a layer may set. The setuid and setgid bits are dropped: they have no effect in a sandbox,
+// which is mounted nosuid, and they must never exist on the host.
 const permissions = 0o1777
 
 func timespec(t time.Time) unix.Timespec {
@@ -22,7 +22,7 @@ func timespec(t time.Time) unix.Timespec {
 }
 
 func (u *unpacker) file(name string, h *tar.Header, content io.Reader) error {
-	// Asked before a byte is written: a sparse file or a lying header costs nothing to announce.
+	// Check the size before writing, since a sparse file or a false header can announce any size.
 	if h.Size < 0 || h.Size > u.lim.LayerBytes-u.rec.Bytes {
 		return &Error{Kind: ErrBudget, Msg: fmt.Sprintf("layer unpacks to more than %d bytes", u.lim.LayerBytes)}
 	}
@@ -50,20 +50,20 @@ func (u *unpacker) fill(f *os.File, h *tar.Header, content io.Reader) error {
 	if n, err := io.CopyBuffer(struct{ io.Writer }{f}, content, u.buf); err != nil {
 		return tarError(err)
 	} else if n != h.Size {
-		return &Error{Kind: ErrTruncated, Msg: fmt.Sprintf("file of %d bytes ends after %d", h.Size, n)}
+		return &Error{Kind: ErrTruncated, Msg: fmt.Sprintf("the file should have %d bytes, but ends after %d", h.Size, n)}
 	}
 	if err := setMeta(fd, h); err != nil {
 		return err
 	}
 	t := timespec(h.ModTime)
-	// A nil path would be futimens(2); /proc may be missing where we run, so no other way by descriptor is used.
+	// futimens(3) doesn't need /proc, which may be missing.
 	if err := futimens(fd, t); err != nil {
 		return fmt.Errorf("set time: %w", err)
 	}
 	return nil
 }
 
-// setMeta gives an open file or directory its owner, mode and extended attributes. The owner comes first: a change of
+// setMeta sets the owner, mode and extended attributes of an open file or directory. It sets the owner first, since a change of
 // owner clears mode bits.
 func setMeta(fd int, h *tar.Header) error {
 	if err := unix.Fchown(fd, h.Uid, h.Gid); err != nil {
@@ -73,7 +73,7 @@ func setMeta(fd int, h *tar.Header) error {
 		return fmt.Errorf("set mode: %w", err)
 	}
 	for k, v := range keptXattrs(h) {
-		// A file system without user attributes (tmpfs before Linux 6.6) has to do without: no program needs them to run.
+		// Some file systems have no user attributes (tmpfs before Linux 6.6). Programs run without them.
 		if err := unix.Fsetxattr(fd, k, []byte(v), 0); err != nil && !errors.Is(err, unix.EOPNOTSUPP) {
 			return fmt.Errorf("set attribute %s: %w", k, err)
 		}
@@ -137,7 +137,7 @@ func (u *unpacker) directory(name string, h *tar.Header) error {
 	if err != nil {
 		return err
 	}
-	// What comes next is most often in this directory.
+	// The next entry is usually in this directory.
 	u.forgetParent()
 	u.parent, u.parentPath = os.NewFile(uintptr(fd), name), name
 	if hidden {
@@ -170,7 +170,7 @@ func (u *unpacker) symlink(name string, h *tar.Header) error {
 	return nil
 }
 
-// hardLink links to an earlier entry (image-spec, layer.md, "Hard links"), or notes a link to a layer below.
+// hardLink makes a hard link to an earlier entry (image-spec, layer.md, "Hard links"), or notes a link to a layer below.
 func (u *unpacker) hardLink(name string, h *tar.Header) error {
 	target, err := cleanName(h.Linkname, u.lim.PathDepth)
 	if err != nil {
@@ -210,7 +210,7 @@ func (u *unpacker) hardLink(name string, h *tar.Header) error {
 	}
 	var old unix.Stat_t
 	if unix.Fstatat(parent, base, &old, unix.AT_SYMLINK_NOFOLLOW) == nil && old.Ino == st.Ino && old.Dev == st.Dev {
-		return nil // to itself, or once more
+		return nil // a link to itself, or one that exists already
 	}
 	_, err = u.create(name, func(dirfd int, base string) error {
 		return unix.Linkat(int(tdir.Fd()), path.Base(target), dirfd, base, 0)
@@ -218,9 +218,9 @@ func (u *unpacker) hardLink(name string, h *tar.Header) error {
 	return err
 }
 
-// whiteout writes a whiteout as overlayfs wants it: a 0/0 character device, or an attribute on the directory
-// (Documentation/filesystems/overlayfs.rst, "whiteouts and opaque directories"). It hides what is in the layers below;
-// what this layer itself has at the name stays (image-spec: "applied to lower layers only").
+// whiteout writes a whiteout in the form of overlayfs: a 0/0 character device, or an attribute of the directory
+// (Documentation/filesystems/overlayfs.rst, "whiteouts and opaque directories"). It hides a file of the layers below. A file of this
+// layer with the name stays (image-spec: "applied to lower layers only").
 func (u *unpacker) whiteout(dir string, kind whiteout, hidden string) error {
 	fd, err := u.in(dir)
 	if err != nil {
@@ -238,7 +238,7 @@ func (u *unpacker) whiteout(dir string, kind whiteout, hidden string) error {
 	}
 	sub, err := unix.Openat(fd, hidden, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil // a file of this layer: it hides what is below by being there
+		return nil // a file of this layer, which hides those below anyway
 	}
 	defer unix.Close(sub)
 	return u.setOpaque(sub)
@@ -258,7 +258,7 @@ func isWhiteout(st *unix.Stat_t) bool {
 	return st.Mode&unix.S_IFMT == unix.S_IFCHR && st.Rdev == 0
 }
 
-// futimens sets both times of an open file.
+// futimens sets both times of an open file, as futimens(3) does.
 func futimens(fd int, t unix.Timespec) error {
 	ts := [2]unix.Timespec{t, t}
 	return utimensFD(fd, &ts)

@@ -14,16 +14,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxImplied bounds the implied folders of a layer, which are kept in its record, and those of an image: each start sets
+// maxImplied is the largest number of implied folders of a layer, whose record lists them, and of an image, since each start sets
 // their owners.
 const maxImplied = 10_000
 
-// impliedMode is that of a folder of no tar.
+// impliedMode is the mode of a folder that no tar lists.
 const impliedMode = 0o755
 
-// imply makes a folder, and notes which of those on the way to it the tar has not listed. Overlayfs
-// shows a folder with the owner and mode that the uppermost layer gives it, so
-// those are a layer's below (image-spec, layer.md: a changeset has only what changed).
+// imply makes a folder and the folders above it, and notes those that the tar hasn't
+// listed. Overlayfs shows a folder with the owner and mode of the uppermost layer, but
+// those of an implied folder are in a layer below (image-spec, layer.md: a changeset has
+// only what changed).
 func (u *unpacker) imply(dir string) error {
 	var made []string
 	for at := dir; at != "." && at != "/"; at = path.Dir(at) {
@@ -31,7 +32,7 @@ func (u *unpacker) imply(dir string) error {
 			break
 		}
 		if len(u.implied) == maxImplied {
-			return &Error{Kind: ErrBudget, Msg: fmt.Sprintf("layer leaves out more than %d folders of its files", maxImplied)}
+			return &Error{Kind: ErrBudget, Msg: fmt.Sprintf("layer doesn't list more than %d folders of its files", maxImplied)}
 		}
 		if u.implied == nil {
 			u.implied = map[string]bool{}
@@ -43,7 +44,7 @@ func (u *unpacker) imply(dir string) error {
 		return contained(err)
 	}
 	for _, at := range made {
-		// An image is the same for whoever pulls it, whatever the umask.
+		// An image must not depend on the umask of the user who pulls it.
 		if err := u.root.Chmod(at, impliedMode); err != nil {
 			return contained(err)
 		}
@@ -51,7 +52,7 @@ func (u *unpacker) imply(dir string) error {
 	return nil
 }
 
-// impliedFolders are those that are still folders at the end of the tar.
+// impliedFolders returns the implied folders that are still folders at the end of the tar.
 func (u *unpacker) impliedFolders() []string {
 	return slices.DeleteFunc(slices.Sorted(maps.Keys(u.implied)), func(dir string) bool {
 		info, err := u.root.Lstat(dir)
@@ -59,8 +60,8 @@ func (u *unpacker) impliedFolders() []string {
 	})
 }
 
-// folders are the implied folders of an image with the owner and mode that a
-// layer below gives them. Layers are the lowest first.
+// folders returns the implied folders of an image, with the owner and mode that
+// a layer below gives them. The layers are in order, lowest first.
 func (s *Store) folders(layers []layerRecord, trees []treeRecord) ([]Folder, error) {
 	var names []string
 	implied := make([]map[string]bool, len(trees))
@@ -86,11 +87,11 @@ func (s *Store) folders(layers []layerRecord, trees []treeRecord) ([]Folder, err
 	slices.Sort(names)
 	names = slices.Compact(names)
 	if len(names) > maxImplied {
-		return nil, &Error{Kind: ErrBudget, Msg: fmt.Sprintf("image leaves out more than %d folders of its files", maxImplied)}
+		return nil, &Error{Kind: ErrBudget, Msg: fmt.Sprintf("image doesn't list more than %d folders of its files", maxImplied)}
 	}
 	var out []Folder
 	for _, name := range names {
-		above := false // a layer above has it without an owner of its own
+		above := false // a layer above implies the folder
 		for i := len(roots) - 1; i >= 0; i-- {
 			info, last, err := s.inLayer(roots[i], name)
 			if err != nil {
@@ -111,8 +112,8 @@ func (s *Store) folders(layers []layerRecord, trees []treeRecord) ([]Folder, err
 	return out, nil
 }
 
-// inLayer is a folder in one layer, or nil if the layer doesn't have it; last
-// says that the layer hides what is below.
+// inLayer returns a folder in one layer, or nil if the layer doesn't have it.
+// last says that the layer hides the folder in the layers below.
 func (s *Store) inLayer(root *os.Root, name string) (folder fs.FileInfo, last bool, err error) {
 	at := ""
 	for part := range strings.SplitSeq(name, "/") {
@@ -125,7 +126,7 @@ func (s *Store) inLayer(root *os.Root, name string) (folder fs.FileInfo, last bo
 			return nil, false, err
 		}
 		if !info.IsDir() {
-			return nil, true, nil // a whiteout, or something else in its place
+			return nil, true, nil // a whiteout, or a file with the folder's name
 		}
 		opaque, err := s.isOpaque(root, at)
 		if err != nil {
@@ -149,7 +150,7 @@ func (s *Store) isOpaque(root *os.Root, name string) (bool, error) {
 	return err == nil, err
 }
 
-// opaqueXattr makes a directory opaque.
+// opaqueXattr returns the extended attribute that makes a directory opaque.
 func (s *Store) opaqueXattr() string {
 	if s.opts.UserXattr {
 		return "user.overlay.opaque"

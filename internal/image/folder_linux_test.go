@@ -13,8 +13,8 @@ import (
 	"github.com/mayfly-run/mayfly/internal/image/imagetest"
 )
 
-// TestFolders: a folder that a layer has something in and doesn't list is as the
-// nearest layer below has it, unless a layer between hides that.
+// TestFolders checks that an implied folder has the owner and mode that the
+// nearest layer below gives it, unless a layer between hides that layer's.
 func TestFolders(t *testing.T) {
 	app := file{Name: "srv/app/", UID: 1000, GID: 1001, Mode: 0o700}
 	file1 := file{Name: "srv/app/new", Body: "x"}
@@ -50,13 +50,13 @@ func TestFolders(t *testing.T) {
 				got = append(got, fmt.Sprintf("%s %d:%d %o", f.Path, f.UID, f.GID, f.Mode))
 			}
 			if slices.Sort(got); strings.Join(got, ", ") != test.want {
-				t.Errorf("%q, want %q", got, test.want)
+				t.Errorf("got %q, want %q", got, test.want)
 			}
 		})
 	}
 }
 
-// TestFoldersIgnoreTheUmask: a folder that no layer lists is open to the tool's user, whoever pulls the image.
+// TestFoldersIgnoreTheUmask checks that the tool's user can enter a folder that no layer lists, whatever the umask of the pull is.
 func TestFoldersIgnoreTheUmask(t *testing.T) {
 	defer unix.Umask(unix.Umask(0o077))
 	dir, _, err := unpack(t, testStore(t), imagetest.Tar(t, file{Name: "opt/app/f", Body: "x"}))
@@ -65,13 +65,12 @@ func TestFoldersIgnoreTheUmask(t *testing.T) {
 	}
 	for _, name := range []string{"opt", "opt/app"} {
 		if info, err := os.Stat(filepath.Join(dir, name)); err != nil || info.Mode().Perm() != 0o755 {
-			t.Errorf("%s: %v, %v", name, info.Mode(), err)
+			t.Errorf("%s: got %v, %v; want 0755", name, info.Mode(), err)
 		}
 	}
 }
 
-// TestTooManyFolders: an image that leaves out the folders of its files is refused where they are too many to look for,
-// in a layer or in all.
+// TestTooManyFolders checks that an image with too many implied folders is refused, in one layer or in all together.
 func TestTooManyFolders(t *testing.T) {
 	host := imagetest.NewRegistry(t)
 	layer := func(name string, n int) []byte {

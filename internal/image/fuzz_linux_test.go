@@ -23,7 +23,7 @@ func fuzzStore(t testing.TB, root string) *Store {
 	return openStore(t, root, o)
 }
 
-// FuzzUnpack: whatever the bytes, nothing beside the layer changes, and nothing in it is a device but a whiteout, or
+// FuzzUnpack checks that no bytes change anything outside the layer, and that nothing in the layer is a device, except whiteouts, or
 // has a privileged mode or attribute.
 func FuzzUnpack(f *testing.F) {
 	for _, files := range [][]file{
@@ -47,7 +47,7 @@ func FuzzUnpack(f *testing.F) {
 	})
 }
 
-// unpackBeside unpacks next to a canary and checks that.
+// unpackBeside unpacks next to a canary, and checks that the canary stays unchanged.
 func unpackBeside(t testing.TB, s *Store, base string, raw []byte) (string, error) {
 	t.Helper()
 	dir, canary := filepath.Join(base, "layer"), filepath.Join(base, "canary")
@@ -59,7 +59,7 @@ func unpackBeside(t testing.TB, s *Store, base string, raw []byte) (string, erro
 	before := imagetest.HashTree(t, canary)
 	_, err := s.unpackTar(t.Context(), bytes.NewReader(raw), dir, newImageBudget(s.opts.Limits))
 	if imagetest.HashTree(t, canary) != before || len(readDir(t, base)) != 2 {
-		t.Fatalf("something beside the layer changed: %q", readDir(t, base))
+		t.Fatalf("something outside the layer has changed: %q", readDir(t, base))
 	}
 	return dir, err
 }
@@ -92,7 +92,7 @@ func checkTree(t testing.TB, dir string) {
 	}
 }
 
-// FuzzLoad: whatever the bytes, a load ends, and leaves a whole store.
+// FuzzLoad checks that a load of any bytes ends, and leaves a consistent store.
 func FuzzLoad(f *testing.F) {
 	layer := imagetest.Tar(f, file{Name: "f", Body: "x"})
 	f.Add(imagetest.Layout(f, "a:1", imagetest.Build(f, imagetest.Config{}, layer)))
@@ -102,16 +102,16 @@ func FuzzLoad(f *testing.F) {
 		s := fuzzStore(t, memoryDir(t))
 		all, err := s.Load(t.Context(), bytes.NewReader(raw))
 		if (err == nil) != (len(all) > 0) {
-			t.Errorf("%d images and %v", len(all), err)
+			t.Errorf("got %d images and the error %v", len(all), err)
 		}
 		if left := readDir(t, s.tmpDir()); len(left) > 0 {
-			t.Errorf("tmp has %q", left)
+			t.Errorf("tmp contains %q, want nothing", left)
 		}
 		fsck(t, s)
 	})
 }
 
-// FuzzDocuments: manifests and configs are parsed or refused.
+// FuzzDocuments checks the plans of all manifests and configs that are accepted.
 func FuzzDocuments(f *testing.F) {
 	i := imagetest.Build(f, imagetest.Config{WorkingDir: "/w", User: "1", Env: []string{"A=b"}}, imagetest.Tar(f, file{Name: "f"}))
 	f.Add(i.Manifest, i.Config)
@@ -132,19 +132,19 @@ func FuzzDocuments(f *testing.F) {
 	})
 }
 
-// Any mix of hostile names, types and links stays in its directory.
+// TestUnpackPropertyStaysInside checks that any mix of hostile names, types and links stays in its directory.
 func TestUnpackPropertyStaysInside(t *testing.T) {
 	base := t.TempDir()
 	n := 0
 	rapid.Check(t, func(r *rapid.T) {
 		n++
-		// Most names are honest: at one that isn't, the unpacking ends.
+		// Most names are legitimate, since the unpacking ends at the first other one.
 		names := rapid.OneOf(rapid.SampledFrom([]string{"a", "b", "c"}), rapid.SampledFrom([]string{
 			"a/b", "b/a", "c/a", "a/b/c", "/a", "./b", ".wh.a", "a/.wh.b", "a/.wh..wh..opq", "c/secret", "a/", "b/", "c/", "./", "a//b", "b/.wh.c",
 		}), rapid.SampledFrom([]string{"a/secret", "b/secret", "c/secret", "a/canary/secret", "../canary/secret", "a/../b", "..", ".wh.."}))
 		links := rapid.SampledFrom([]string{"a", "b", "c", "..", "../canary", "../canary/secret", "/etc", "a/b", ".", "/", "../../../..", "b/../a"})
 		types := rapid.SampledFrom([]byte{0, 0, tar.TypeDir, tar.TypeSymlink, tar.TypeSymlink, tar.TypeLink, tar.TypeChar, tar.TypeFifo})
-		// A link first, for the names that follow to go through.
+		// The first entry is a link, so that the next names can go through it.
 		files := []file{{Name: rapid.SampledFrom([]string{"a", "b", "c"}).Draw(r, "first"), Type: tar.TypeSymlink, Link: links.Draw(r, "to")}}
 		for range rapid.IntRange(1, 12).Draw(r, "entries") {
 			f := file{Name: names.Draw(r, "name"), Type: types.Draw(r, "type")}
@@ -154,7 +154,7 @@ func TestUnpackPropertyStaysInside(t *testing.T) {
 				f.Body = "written"
 			}
 			if f.Type != 0 && f.Type != tar.TypeDir {
-				f.Name = strings.TrimRight(f.Name, "/") // archive/tar refuses to write it otherwise
+				f.Name = strings.TrimRight(f.Name, "/") // otherwise archive/tar doesn't write it
 			}
 			files = append(files, f)
 		}

@@ -11,21 +11,21 @@ import (
 	"golang.org/x/net/publicsuffix"
 )
 
-// guard stands between go-containerregistry's transports and the network, and looks at every request that leaves,
-// whatever redirects and challenges led to it:
+// guard is between go-containerregistry's transports and the network. It checks every request, including those after redirects and
+// authentication challenges:
 //
-//   - without TLS it goes only where the settings allow that;
-//   - to a private address it goes only as reach says;
-//   - with credentials it goes only to the registry, to a host of the registry's own site (index.docker.io and
-//     auth.docker.io), or to one that the settings name.
+//   - a request without TLS goes only to hosts for which the settings allow it;
+//   - a request to a private address goes only where reach allows it;
+//   - a request with credentials goes only to the registry, to a host of the registry's site (index.docker.io and
+//     auth.docker.io), or to a host in the settings.
 //
-// go-containerregistry itself puts credentials only on requests to the registry's host, but takes the host of a token
-// realm from the registry's answer, and sends them there whichever it is.
+// go-containerregistry adds credentials only to requests for the registry's host. But it reads the host of the token realm from the
+// registry's answer, and sends the credentials to any such host.
 type guard struct {
 	next       http.RoundTripper
 	host       string // the registry, host[:port]
 	plain      bool   // HTTP without TLS is allowed
-	secret     bool   // there are credentials, and so tokens got with them
+	secret     bool   // requests have credentials, or tokens that were issued for them
 	tokenHosts []string
 	reach      *reach
 }
@@ -42,7 +42,7 @@ func (g *guard) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	if g.secret && !g.mayHave(req.URL.Host) {
 		if req.Method == http.MethodPost {
-			return nil, g.refuse(req.URL.Host) // a refresh token travels in the body
+			return nil, g.refuse(req.URL.Host) // the body has a refresh token
 		}
 		req = req.Clone(req.Context())
 		req.Header.Del("Authorization")
@@ -59,14 +59,14 @@ func (g *guard) refuse(host string) error {
 	}
 }
 
-// mayHave says whether a host may see the registry's credentials.
+// mayHave reports whether a host may get the registry's credentials.
 func (g *guard) mayHave(host string) bool {
 	a, b := hostname(g.host), hostname(host)
 	return a == b || slices.Contains(g.tokenHosts, b) || slices.Contains(g.tokenHosts, host) || sameSite(a, b)
 }
 
-// sameSite says whether two host names are under one registrable domain, by the public suffix list: what one owner
-// has. Addresses have no site.
+// sameSite reports whether two host names belong to one owner: they have the same registrable domain by the public suffix list.
+// Addresses don't belong to a site.
 func sameSite(a, b string) bool {
 	if isAddress(a) || isAddress(b) {
 		return false
@@ -79,10 +79,10 @@ func sameSite(a, b string) bool {
 	return err == nil && x == y
 }
 
-// isAddress says whether a host is an address, in any way that a dialler or a
-// proxy may read one: 127.1, 2130706433 and 0x7f000001 are, too, and so is a name
-// whose last label is a number (WHATWG URL, "ends in a number"). Digits may be
-// of any script that net/http makes ASCII on its way.
+// isAddress reports whether a dialler or a proxy may read a host as an address.
+// That includes 127.1, 2130706433 and 0x7f000001, and every name whose last label
+// is a number (WHATWG URL, "ends in a number"). The digits may be in any script,
+// since net/http converts them to ASCII.
 func isAddress(h string) bool {
 	if ascii, err := idna.Lookup.ToASCII(h); err == nil {
 		h = ascii
@@ -101,7 +101,7 @@ func isAddress(h string) bool {
 
 const maxRedirects = 10
 
-// checkRedirect bounds redirects. Blobs may well be elsewhere (S3, a CDN), but never without TLS after TLS.
+// checkRedirect limits redirects. A blob may be at another site (S3, a CDN), but a redirect must not lead from TLS to plain HTTP.
 func (g *guard) checkRedirect(req *http.Request, via []*http.Request) error {
 	if len(via) >= maxRedirects {
 		return &Error{Kind: ErrRedirect, Msg: fmt.Sprintf("registry %s: more than %d redirects", g.host, maxRedirects)}

@@ -15,15 +15,15 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// Hold keeps Prune off an image until release is called or this process ends, however it ends. owner is who holds it, a
-// run's id say, for the error. It fails with ErrNotFound if the image was pruned since it was looked up; then it wants
-// pulling again. release may be called more than once.
+// Hold keeps Prune from removing an image until release is called or this process ends in any way. owner, such as the id of a run, is
+// only for errors. The error is of kind ErrNotFound if the image was pruned after it was looked up; then pull it again. release
+// may be called more than once.
 //
-// If another process keeps the lock, such as a prune that was stopped, Hold fails after 30 s (longer on a busy machine) and
-// names it; ctx ends the wait at once.
+// If another process keeps the lock, for example a stopped prune, Hold returns an error that names the process after 30 s (longer
+// on a busy machine), or as soon as ctx ends.
 //
-// The hold is a shared flock on the image's own record, which Prune must have exclusively to take it: no file is made or
-// removed, so that a start costs some microseconds.
+// The hold is a shared flock on the image's record, which Prune must lock exclusively. Hold doesn't make or remove a file, so it
+// adds only some microseconds to a start.
 func (s *Store) Hold(ctx context.Context, img *Image, owner string) (release func() error, err error) {
 	f, err := s.lockImage(ctx, img)
 	if err != nil {
@@ -41,8 +41,8 @@ func (s *Store) Hold(ctx context.Context, img *Image, owner string) (release fun
 	return sync.OnceValue(f.Close), nil
 }
 
-// lockImage takes the shared lock of an image's record. Prune has the exclusive one for an instant only: while it looks
-// whether somebody holds the image, and while it renames it away.
+// lockImage locks an image's record, shared. Prune has the exclusive lock only while it checks whether someone holds the image, and
+// while it renames the image away.
 func (s *Store) lockImage(ctx context.Context, img *Image) (*os.File, error) {
 	_, digest, _ := strings.Cut(img.Digest, "@")
 	manifest, err := parseSHA256(digest)
@@ -77,8 +77,8 @@ func (s *Store) lockImage(ctx context.Context, img *Image) (*os.File, error) {
 	}
 }
 
-// holdRecord is holds/<random>.json: what a pull is bringing in, before there is an image to hold. It counts while its
-// file is locked.
+// holdRecord is holds/<random>.json: what a pull adds to the store, before there is an image to hold. It is valid while its file is
+// locked.
 type holdRecord struct {
 	Owner    string    `json:"owner"`
 	PID      int       `json:"pid"`
@@ -88,8 +88,8 @@ type holdRecord struct {
 	Blobs    []v1.Hash `json:"blobs"`
 }
 
-// hold writes down what a pull is about to look for and bring in, under the shared gc lock, so that no prune is under
-// way that doesn't know of it.
+// hold writes down what a pull is going to use and add. It does so under the shared gc lock, so that every prune that runs
+// afterwards knows of it. hold calls waiting if it must wait for that lock.
 func (s *Store) hold(ctx context.Context, rec holdRecord, waiting func()) (release func() error, err error) {
 	rec.PID, rec.Since = os.Getpid(), time.Now().UTC()
 	data, err := json.Marshal(rec)
@@ -119,7 +119,7 @@ func (s *Store) hold(ctx context.Context, rec holdRecord, waiting func()) (relea
 	return release, nil
 }
 
-// liveHolds lists what living pulls bring in, and deletes the records of dead ones. The caller has the gc lock.
+// liveHolds returns the records of running pulls, and deletes those of pulls that have died. The caller holds the gc lock.
 func (s *Store) liveHolds() ([]holdRecord, error) {
 	entries, err := os.ReadDir(s.holdDir())
 	if err != nil {
@@ -141,7 +141,7 @@ func (s *Store) liveHolds() ([]holdRecord, error) {
 func readHold(name string) (rec holdRecord, alive bool, err error) {
 	f, err := os.Open(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return rec, false, nil // released just now
+		return rec, false, nil // released in the meantime
 	}
 	if err != nil {
 		return rec, false, err

@@ -18,7 +18,8 @@ import (
 	"github.com/mayfly-run/mayfly/internal/image/imagetest"
 )
 
-// M04: a registry that gives something else than it announced is told so in time, and nothing is stored.
+// TestPullFromHostileRegistries is M04: if a registry's content differs from what it announced, the pull fails in time and stores
+// nothing.
 func TestPullFromHostileRegistries(t *testing.T) {
 	layer := imagetest.Gzip(t, imagetest.Tar(t, file{Name: "f", Body: strings.Repeat("0123456789", 10_000)}))
 	img := imagetest.Build(t, imagetest.Config{}, layer)
@@ -32,7 +33,7 @@ func TestPullFromHostileRegistries(t *testing.T) {
 			next.ServeHTTP(w, r)
 		}
 	}
-	// at passes requests on, but for the part of the path given.
+	// at answers requests whose path contains part, and passes on the others.
 	at := func(part string, answer func(w http.ResponseWriter, r *http.Request)) imagetest.Middleware {
 		return func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 			if strings.Contains(r.URL.Path, part) {
@@ -56,7 +57,7 @@ func TestPullFromHostileRegistries(t *testing.T) {
 	wrong := bytes.Clone(layer)
 	wrong[len(wrong)/2] ^= 1
 	bent := bytes.Clone(layer)
-	bent[9] ^= 1 // the system that made it (RFC 1952, 2.3): what is inside stays the same
+	bent[9] ^= 1 // the operating system in the header (RFC 1952 section 2.3); the decompressed content stays the same
 	other := imagetest.Gzip(t, imagetest.Tar(t, file{Name: "other", Body: "x"}))
 	for name, c := range map[string]struct {
 		m    imagetest.Middleware
@@ -96,7 +97,7 @@ func TestPullFromHostileRegistries(t *testing.T) {
 			imagetest.PushImage(t, r.Host+"/app:1", img)
 			o := testOptions()
 			o.Attempts = 2
-			if isKind(c.kind, ErrStalled) { // a busy machine looks like a stall
+			if isKind(c.kind, ErrStalled) { // only here, since a busy machine looks like a stall
 				o.StallTimeout = 150 * time.Millisecond
 			}
 			s := openStore(t, t.TempDir(), o)
@@ -109,14 +110,14 @@ func TestPullFromHostileRegistries(t *testing.T) {
 				wantKind(t, err, c.kind)
 			}
 			if d := time.Since(start); d > time.Minute {
-				t.Errorf("took %v", d)
+				t.Errorf("the pull took %v, want at most a minute", d)
 			}
 			nothingStored(t, s)
 		})
 	}
 }
 
-// A manifest that pins another content than its own digest is refused when it is asked for by that digest.
+// TestPullByDigestChecksTheManifest checks that a manifest must have the digest by which it is requested.
 func TestPullByDigestChecksTheManifest(t *testing.T) {
 	good := imagetest.Build(t, imagetest.Config{}, imagetest.Tar(t, file{Name: "good"}))
 	evil := imagetest.Build(t, imagetest.Config{}, imagetest.Tar(t, file{Name: "evil"}))
@@ -136,7 +137,8 @@ func TestPullByDigestChecksTheManifest(t *testing.T) {
 	nothingStored(t, s)
 }
 
-// What a manifest and a config say is checked before a layer is fetched. M07: labels, users and directories are data.
+// TestPullRefusesHostileDocuments checks that manifests and configs are checked before a layer is fetched. M07: labels, users and
+// directories are untrusted data.
 func TestPullRefusesHostileDocuments(t *testing.T) {
 	layer := imagetest.Tar(t, file{Name: "f"})
 	bend := func(f func(m *v1.Manifest)) imagetest.Image {
@@ -215,12 +217,12 @@ func TestPullRefusesHostileDocuments(t *testing.T) {
 	}
 }
 
-// M03: bombs stop at the budget, in little memory, and their space is free again.
+// TestPullStopsBombs is M03: bombs stop at the budget, need little memory, and leave nothing on disk.
 func TestPullStopsBombs(t *testing.T) {
 	zeros := string(make([]byte, 64<<20))
 	bomb := imagetest.Tar(t, file{Name: "zeros", Body: zeros})
 	trailing := append(imagetest.Tar(t, file{Name: "f"}), zeros...)
-	// A frame of one raw block that says how much of what came before it must be kept (RFC 8878, 3.1.1).
+	// A frame with one raw block, whose header says how large a window the decoder must keep (RFC 8878 section 3.1.1).
 	frame := func(window byte) []byte {
 		small := imagetest.Tar(t, file{Name: "f", Body: "x"})
 		return append([]byte{0x28, 0xb5, 0x2f, 0xfd, 0x00, window, byte(len(small)<<3 | 1), byte(len(small) >> 5), 0}, small...)
@@ -258,19 +260,19 @@ func TestPullStopsBombs(t *testing.T) {
 			var m runtime.MemStats
 			runtime.ReadMemStats(&m)
 			if m.Sys > 1<<30 {
-				t.Errorf("the process has taken %d MiB", m.Sys>>20)
+				t.Errorf("the process uses %d MiB, want at most 1024", m.Sys>>20)
 			}
 		})
 	}
 }
 
-// A layer that the store has already counts as one that is unpacked.
-func TestPullCountsLayersThatAreThere(t *testing.T) {
+// TestPullCountsLayersThatArePresent checks that layers that the store already has count towards the budget.
+func TestPullCountsLayersThatArePresent(t *testing.T) {
 	host := imagetest.NewRegistry(t)
 	body := strings.Repeat("x", 64<<10)
-	there := imagetest.Gzip(t, imagetest.Tar(t, file{Name: "f", Body: body}))
-	imagetest.Push(t, host+"/app:1", imagetest.Config{}, there)
-	imagetest.Push(t, host+"/app:2", imagetest.Config{}, imagetest.Gzip(t, imagetest.Tar(t, file{Name: "g", Body: body})), there)
+	present := imagetest.Gzip(t, imagetest.Tar(t, file{Name: "f", Body: body}))
+	imagetest.Push(t, host+"/app:1", imagetest.Config{}, present)
+	imagetest.Push(t, host+"/app:2", imagetest.Config{}, imagetest.Gzip(t, imagetest.Tar(t, file{Name: "g", Body: body})), present)
 	root := t.TempDir()
 	mustPull(t, openStore(t, root, testOptions()), host+"/app:1")
 	o := testOptions()
@@ -279,8 +281,8 @@ func TestPullCountsLayersThatAreThere(t *testing.T) {
 	wantKind(t, err, ErrBudget)
 }
 
-// A document that was damaged in the store is fetched again and not built on.
-func TestPullMendsDamagedDocuments(t *testing.T) {
+// TestPullRepairsDamagedDocuments checks that a pull fetches a document again that is damaged in the store.
+func TestPullRepairsDamagedDocuments(t *testing.T) {
 	img := imagetest.Build(t, imagetest.Config{Cmd: []string{"good"}}, imagetest.Tar(t, file{Name: "f"}))
 	host := imagetest.NewRegistry(t)
 	imagetest.PushImage(t, host+"/app:1", img)
@@ -294,7 +296,7 @@ func TestPullMendsDamagedDocuments(t *testing.T) {
 	fsck(t, s)
 }
 
-// paxStorm is extended headers upon extended headers that never come to a file.
+// paxStorm returns a tar with many extended headers and no file after them.
 func paxStorm() []byte {
 	h := make([]byte, 512)
 	copy(h, "pax")

@@ -2,32 +2,33 @@ package image
 
 import "time"
 
-// Image is one image of the store, with what is needed to start it.
+// Image is an image in the store, with everything that a start needs.
 type Image struct {
-	// Reference is the name as the user wrote it; Canonical the same in full.
+	// Reference is the name as the user wrote it; Canonical is the full name.
 	Reference string `json:"reference"`
 	Canonical string `json:"canonical"`
-	// Digest pins the image: repository@sha256:…, of the manifest of its platform. It can be pulled and looked up.
+	// Digest is repository@sha256:…, with the digest of the manifest for the platform. It can be pulled and looked up.
 	Digest string `json:"digest"`
-	// ID is the digest of the config, Docker's image id.
+	// ID is the digest of the config, which is Docker's image id.
 	ID       string    `json:"id"`
 	Platform Platform  `json:"platform"`
 	Config   RunConfig `json:"config"`
-	// Layers are the lower directories, the lowest first. A layer that the image lists twice is here once, where it is
-	// highest: that gives the same files, and overlayfs refuses to stack a directory on itself.
+	// Layers are the lower directories, lowest first. A layer that the image lists twice is here once, at its highest place:
+	// the files are the same, and overlayfs doesn't accept the same directory twice.
 	Layers []Layer `json:"layers"`
-	// Size is the bytes of the unpacked layers.
+	// Size is the size of the unpacked layers in bytes.
 	Size    int64     `json:"size"`
 	Created time.Time `json:"created,omitzero"`
 	Pulled  time.Time `json:"pulled,omitzero"`
-	// Folders are those whose owner and mode overlayfs shows wrong.
+	// Folders are the folders for which overlayfs shows the wrong owner and mode.
 	Folders []Folder `json:"-"`
-	// HoldFile is what Hold locks, for a process that outlives the one with the hold.
+	// HoldFile is the file that Hold locks. A process that outlives the one with the hold can lock it too.
 	HoldFile string `json:"-"`
 }
 
-// Folder is what a folder of the image has to be. A layer that has something in a
-// folder of a lower one and doesn't list it hides its owner and mode.
+// Folder has the owner and mode that a folder of the image must have. Overlayfs
+// shows others if a layer has files in a folder of a lower layer but doesn't list
+// the folder.
 type Folder struct {
 	Path string `json:"path"`
 	UID  int    `json:"uid"`
@@ -35,8 +36,8 @@ type Folder struct {
 	Mode uint32 `json:"mode"`
 }
 
-// RunConfig is what an image says about how to run it (image-spec, config.md). It is data from outside: names in User
-// are unresolved, and WorkingDir is known to be absolute, clean and outside /proc, /sys and /dev, or empty.
+// RunConfig says how to run an image (image-spec, config.md). It is untrusted: the names in User are not resolved. WorkingDir is
+// empty, or an absolute, clean path outside /proc, /sys and /dev.
 type RunConfig struct {
 	Entrypoint   []string            `json:"entrypoint,omitempty"`
 	Cmd          []string            `json:"cmd,omitempty"`
@@ -53,7 +54,7 @@ type RunConfig struct {
 type Layer struct {
 	DiffID string `json:"diff_id"` // sha256:… of the uncompressed tar
 	Digest string `json:"digest"`  // sha256:… of the blob in the registry
-	Path   string `json:"path"`    // the unpacked tree; read-only by contract
-	Blob   int64  `json:"blob"`    // bytes of the blob
-	Size   int64  `json:"size"`    // bytes of the unpacked files
+	Path   string `json:"path"`    // the unpacked tree, which nobody may change
+	Blob   int64  `json:"blob"`    // size of the blob in bytes
+	Size   int64  `json:"size"`    // size of the unpacked files in bytes
 }

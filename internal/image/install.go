@@ -10,8 +10,8 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// install brings an image's layers into the store, then its documents, then the references to it: whoever finds a
-// reference finds all of it.
+// install adds an image's layers to the store, then its documents, and then the references to it. So everything that a reference
+// leads to exists before the reference.
 func (s *Store) install(ctx context.Context, w *workDir, p *plan, refs []refRecord, from blobSource, prog *progress) error {
 	rec := holdRecord{Owner: "pull", Manifest: p.manifestID, Blobs: []v1.Hash{p.manifestID, p.configID}}
 	for i, l := range p.layers {
@@ -46,7 +46,7 @@ func (s *Store) installLayers(ctx context.Context, w *workDir, p *plan, from blo
 		wg.Go(func() {
 			defer func() { <-slots }()
 			if ctx.Err() != nil {
-				return // one has failed: its reason is kept
+				return // another layer has failed
 			}
 			rec, err := s.installLayer(ctx, w, l, from, budget, prog, i+1)
 			if err != nil {
@@ -76,7 +76,7 @@ func (s *Store) publishImage(ctx context.Context, w *workDir, p *plan, trees []t
 		return err
 	}
 	if rec.Folders, err = s.folders(rec.Layers, trees); err != nil {
-		return fmt.Errorf("find out whose the image's folders are: %w", err)
+		return fmt.Errorf("find the owners of the image's folders: %w", err)
 	}
 	if err := s.publish(w, s.blobPath(p.manifestID), p.manifest); err != nil {
 		return err
@@ -84,7 +84,7 @@ func (s *Store) publishImage(ctx context.Context, w *workDir, p *plan, trees []t
 	if err := s.publish(w, s.blobPath(p.configID), p.config); err != nil {
 		return err
 	}
-	// One that is there stays: runs hold an image by a lock on this very file, and it would say the same.
+	// An existing record stays, since runs hold the image by a lock on that file. Its content would be the same.
 	var old imageRecord
 	if err := readRecord(s.imagePath(p.manifestID.Hex), &old); err != nil || old.Manifest != rec.Manifest {
 		if err := s.publishJSON(w, s.imagePath(p.manifestID.Hex), rec); err != nil {

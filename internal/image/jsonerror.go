@@ -7,7 +7,7 @@ import (
 	"reflect"
 )
 
-// inWords says what a document has in the wrong place without the names of our types. Any other error stays as it is.
+// inWords describes a value of the wrong type in a JSON document without Go's type names. It returns any other error unchanged.
 func inWords(err error) error {
 	var wrong *json.UnmarshalTypeError
 	if !errors.As(err, &wrong) {

@@ -18,7 +18,7 @@ func TestInWords(t *testing.T) {
 		`{`:                                    "unexpected end of JSON input",
 	} {
 		if err := inWords(json.Unmarshal([]byte(text), &v1.ConfigFile{})); err == nil || err.Error() != want {
-			t.Errorf("%s: %v, want %s", text, err, want)
+			t.Errorf("%s: got %v, want %s", text, err, want)
 		}
 	}
 }

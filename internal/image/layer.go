@@ -17,13 +17,14 @@ import (
 
 // blobSource has the blobs of layers, in one place or, with mirrors, in several.
 type blobSource interface {
+	// places returns the number of places.
 	places() int
-	// open reads a blob from its beginning, from the given place or one after it. Its reader gives no more than the
-	// size that the plan says.
+	// open returns a reader of a blob from its beginning, at a place (from 0) or one after it. It reads at most the size in
+	// the plan.
 	open(ctx context.Context, l layerPlan, place int) (io.ReadCloser, error)
 }
 
-// stored is the store itself as a source.
+// stored is the store as a source.
 type stored struct{ s *Store }
 
 func (stored) places() int { return 1 }
@@ -32,9 +33,8 @@ func (o stored) open(_ context.Context, l layerPlan, _ int) (io.ReadCloser, erro
 	return os.Open(o.s.blobPath(l.digest))
 }
 
-// installLayer brings one layer's blob and tree into the store, unless they are there. Of the processes (and of the
-// goroutines of one) that want the same layer, one fetches and the others wait for it. It returns the layer's tree
-// record.
+// installLayer adds a layer's blob and tree to the store, unless they exist, and returns the record of the tree. If several processes
+// or goroutines want the same layer, one fetches it and the others wait. n is the number of the layer, from 1.
 func (s *Store) installLayer(ctx context.Context, w *workDir, l layerPlan, from blobSource, image *imageBudget, p *progress, n int) (treeRecord, error) {
 	e := ProgressEvent{Digest: l.digest.String(), Layer: n, Total: l.size}
 	lock, err := acquire(ctx, filepath.Join(s.lockDir(), "layer-"+l.digest.Hex), true, func() {
@@ -89,17 +89,17 @@ func (s *Store) readTree(diff v1.Hash) (treeRecord, bool, error) {
 	return rec, err == nil, err
 }
 
-// layerFetch is the work on one layer: bytes in, and what was asked for out, verified and in place.
+// layerFetch fetches, verifies and stores one layer.
 type layerFetch struct {
 	s        *Store
 	w        *workDir
 	l        layerPlan
 	image    *imageBudget
-	keepBlob bool
-	unpack   bool
+	keepBlob bool // store the blob
+	unpack   bool // store the tree
 }
 
-// try runs the fetch, from the next place if one gives something else than what was asked for.
+// try runs the fetch. If a place gives the wrong content, it tries the next place.
 func (f *layerFetch) try(ctx context.Context, from blobSource, p *progress, e ProgressEvent) (rec treeRecord, err error) {
 	for place := range from.places() {
 		var src io.ReadCloser
@@ -115,8 +115,8 @@ func (f *layerFetch) try(ctx context.Context, from blobSource, p *progress, e Pr
 	return rec, err
 }
 
-// run reads the blob once: the bytes are hashed and kept as they come, and decompressed, hashed and unpacked in the
-// same pass. Nothing is put in place before both digests are right; what was made until then goes away.
+// run reads the blob once. In the same pass, the blob is hashed and written, and its content is decompressed, hashed and unpacked.
+// The results are put in place only if both digests are right, and are otherwise removed.
 func (f *layerFetch) run(ctx context.Context, src io.Reader) (rec treeRecord, err error) {
 	dir, err := os.MkdirTemp(f.w.path, "layer-")
 	if err != nil {
@@ -139,7 +139,7 @@ func (f *layerFetch) run(ctx context.Context, src io.Reader) (rec treeRecord, er
 			return rec, f.blame(in, sum, err)
 		}
 	}
-	// To the end, so that the digest is of all of it; the reader holds to the size announced.
+	// Read to the end, so that the digest covers all bytes. The reader limits them to the announced size.
 	if _, err := io.Copy(io.Discard, in); err != nil {
 		return rec, err
 	}
@@ -149,8 +149,8 @@ func (f *layerFetch) run(ctx context.Context, src io.Reader) (rec treeRecord, er
 	return rec, f.place(dir, blob)
 }
 
-// blame looks for the reason of a failed unpacking: content that isn't what was asked for is a wrong digest, whatever
-// the decoder stumbled on. It reads the rest only if that's little.
+// blame finds the reason of a failed unpacking. If the content isn't the requested one, the error is a wrong digest, whatever the
+// decoder reported. It reads the rest of the blob only up to 64 MiB.
 func (f *layerFetch) blame(in io.Reader, sum interface{ Sum([]byte) []byte }, cause error) error {
 	if !errors.Is(cause, ErrMalformed) && !errors.Is(cause, ErrTruncated) {
 		return cause
@@ -165,7 +165,7 @@ func (f *layerFetch) blame(in io.Reader, sum interface{ Sum([]byte) []byte }, ca
 	return cause
 }
 
-// unpackInto makes a layer directory, tree and record, at dir.
+// unpackInto makes a layer's directory at dir, with the tree and its record.
 func (f *layerFetch) unpackInto(ctx context.Context, in io.Reader, dir string) (treeRecord, error) {
 	tree := filepath.Join(dir, "tree")
 	if err := os.MkdirAll(tree, 0o755); err != nil {
@@ -202,11 +202,11 @@ func (f *layerFetch) unpackInto(ctx context.Context, in io.Reader, dir string) (
 	return rec, syncTree(dir)
 }
 
-// place moves the verified blob and layer to where they are seen.
+// place moves the verified blob and layer to their places in the store.
 func (f *layerFetch) place(dir string, blob *os.File) error {
 	if f.unpack {
 		err := f.s.rename(filepath.Join(dir, "layer"), f.s.layerPath(f.l.diffID))
-		// Another blob with the same content may have been faster: then the layer is there.
+		// Another pull may have stored the layer first, from another blob with the same content.
 		if _, there, readErr := f.s.readTree(f.l.diffID); err != nil && (readErr != nil || !there) {
 			return err
 		}
@@ -222,7 +222,7 @@ func (f *layerFetch) place(dir string, blob *os.File) error {
 	return f.s.rename(blob.Name(), f.s.blobPath(f.l.digest))
 }
 
-// diskWriter gives a full disk its kind.
+// diskWriter writes to a file, with errors of kind ErrNoSpace for a full disk.
 type diskWriter struct{ f *os.File }
 
 func (d *diskWriter) Write(p []byte) (int, error) {

@@ -2,7 +2,7 @@ package image
 
 import "sync/atomic"
 
-// Limits are the budgets that an image from outside must keep to. A zero field means its default.
+// Limits are the budgets of an image. A field that is zero means the default, which its comment says.
 type Limits struct {
 	LayerBytes    int64 // unpacked bytes of one layer; 20 GiB
 	ImageBytes    int64 // unpacked bytes of all layers of an image; 40 GiB
@@ -13,15 +13,15 @@ type Limits struct {
 }
 
 const (
-	maxNameBytes   = 255      // NAME_MAX of every Linux file system that matters
+	maxNameBytes   = 255      // NAME_MAX of the usual Linux file systems
 	maxPathBytes   = 4096     // PATH_MAX
 	maxID          = 65535    // a sandbox has 65,536 ids
 	overflowID     = 65534    // nobody (user_namespaces(7))
-	maxZstdWindow  = 64 << 20 // bytes of memory a zstd frame may make the decoder hold
-	maxXZWindow    = 64 << 20 // the same of xz, as much as xz -9 takes
-	maxDirBytes    = 64 << 20 // bytes of directory names kept to set their times last
-	tarEntryBytes  = 2 << 10  // what headers may add to a layer's tar for an entry, beyond its content
-	tarPaddingSlop = 1 << 20  // zero blocks after the end of a tar
+	maxZstdWindow  = 64 << 20 // bytes of memory that a zstd frame may make the decoder use
+	maxXZWindow    = 64 << 20 // the same for xz; xz -9 needs this much
+	maxDirBytes    = 64 << 20 // bytes of the directory names that are kept to set times at the end
+	tarEntryBytes  = 2 << 10  // bytes of headers for each entry of a layer's tar
+	tarPaddingSlop = 1 << 20  // bytes of zero blocks after the end of a tar
 )
 
 func (l Limits) withDefaults() Limits {
@@ -43,12 +43,12 @@ func (l Limits) withDefaults() Limits {
 	return l
 }
 
-// streamBytes is the most that a layer's uncompressed tar may be: the content and a share of headers for each entry.
+// streamBytes returns the largest size of a layer's uncompressed tar in bytes: the content, and headers for each entry.
 func (l Limits) streamBytes() int64 {
 	return l.LayerBytes + l.LayerEntries*tarEntryBytes + tarPaddingSlop
 }
 
-// imageBudget is what the layers of one image, unpacked side by side, draw on together.
+// imageBudget is the budget in bytes that the layers of an image share while they are unpacked in parallel.
 type imageBudget struct{ left atomic.Int64 }
 
 func newImageBudget(l Limits) *imageBudget {
@@ -57,5 +57,5 @@ func newImageBudget(l Limits) *imageBudget {
 	return b
 }
 
-// take draws n bytes and says whether they were there.
+// take takes n bytes, and reports whether they were within the budget.
 func (b *imageBudget) take(n int64) bool { return b.left.Add(-n) >= 0 }

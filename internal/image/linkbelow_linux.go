@@ -17,14 +17,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// noteLink puts a placeholder, which later entries may replace or link to, where the link will be: a symbolic link
-// whose text no layer can know before.
+// noteLink notes a link, and makes a placeholder with its name, which later entries may replace or link to. The placeholder is a
+// symbolic link with a random target, which no layer can predict.
 func (u *unpacker) noteLink(name, target string) error {
 	if u.linkBytes += len(name) + len(target); len(u.links) == maxLinksBelow || u.linkBytes > maxLinkBytes {
 		return tooManyLinks("layer")
 	}
 	for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
-		// The layer of links would have a folder in its place.
+		// The layer of links would replace the symbolic link with a folder.
 		if info, err := u.root.Lstat(dir); err == nil && !info.IsDir() {
 			return &Error{
 				Kind: ErrMalformed, Msg: fmt.Sprintf("hard link to %q of a layer below, in a folder that is a symbolic link, %q", target, dir),
@@ -41,7 +41,7 @@ func (u *unpacker) noteLink(name, target string) error {
 	return err
 }
 
-// notedLink is the target of the placeholder at base, if it is one.
+// notedLink returns the target of the link whose placeholder is at base. ok is false if there is no placeholder.
 func (u *unpacker) notedLink(dirfd int, base string) (target string, ok bool) {
 	if u.linkMark == "" {
 		return "", false
@@ -59,7 +59,7 @@ func (u *unpacker) notedLink(dirfd int, base string) (target string, ok bool) {
 	return u.links[i].Target, true
 }
 
-// linksBelow removes the placeholders that are still there at the end of the tar, and returns their links.
+// linksBelow removes the placeholders that are left at the end of the tar, and returns their links.
 func (u *unpacker) linksBelow() ([]linkBelow, error) {
 	var kept []linkBelow
 	for i, l := range u.links {
@@ -75,7 +75,7 @@ func (u *unpacker) linksBelow() ([]linkBelow, error) {
 }
 
 func tooManyLinks(of string) error {
-	return &Error{Kind: ErrBudget, Msg: fmt.Sprintf("%s has more than %d hard links to files of layers below, or more than %d bytes of names of them", of, maxLinksBelow, maxLinkBytes)}
+	return &Error{Kind: ErrBudget, Msg: fmt.Sprintf("%s has more than %d hard links to files of layers below, or more than %d bytes of their names", of, maxLinksBelow, maxLinkBytes)}
 }
 
 func noSuchTarget(l linkBelow) error {
@@ -85,7 +85,7 @@ func noSuchTarget(l linkBelow) error {
 	}
 }
 
-// addLinkLayers puts the layers of links into an image's layers, each onto the one that it belongs to.
+// addLinkLayers returns an image's layers and trees with the layers of links, each above the layer that has the links.
 func (s *Store) addLinkLayers(ctx context.Context, w *workDir, layers []layerRecord, trees []treeRecord) ([]layerRecord, []treeRecord, error) {
 	links := 0
 	for _, t := range trees {
@@ -113,7 +113,7 @@ func (s *Store) addLinkLayers(ctx context.Context, w *workDir, layers []layerRec
 		outLayers, outTrees = append(outLayers, layerRecord{DiffID: id, Digest: l.Digest}), append(outTrees, tree)
 	}
 	if len(outLayers) > s.opts.Limits.Layers {
-		return nil, nil, &Error{Kind: ErrBudget, Msg: fmt.Sprintf("image has %d layers, those for hard links to layers below included: the most is %d", len(outLayers), s.opts.Limits.Layers)}
+		return nil, nil, &Error{Kind: ErrBudget, Msg: fmt.Sprintf("image has %d layers, including those for hard links to layers below; the limit is %d", len(outLayers), s.opts.Limits.Layers)}
 	}
 	return outLayers, outTrees, nil
 }
@@ -142,7 +142,7 @@ func (s *Store) makeLinkLayer(ctx context.Context, w *workDir, id v1.Hash, layer
 		}
 	}
 	err = s.rename(layer, s.layerPath(id))
-	// Another pull may have been faster.
+	// Another pull may have made the layer first.
 	if _, there, readErr := s.readTree(id); err != nil && readErr == nil && there {
 		err = nil
 	}
@@ -192,7 +192,7 @@ func (s *Store) fillLinkLayer(ctx context.Context, tree string, layers []layerRe
 	return treeRecord{Entries: int64(len(links)), Implied: folders.impliedFolders()}, nil
 }
 
-// likeRoot gives the root of a tree the owner and mode of the one below, which overlayfs would show otherwise.
+// likeRoot sets the owner and mode of a tree's root to those of the layer below, since overlayfs shows the uppermost root.
 func likeRoot(tree string, below *os.Root) error {
 	dir, err := below.Open(".")
 	if err != nil {
@@ -209,12 +209,12 @@ func likeRoot(tree string, below *os.Root) error {
 	return unix.Chmod(tree, st.Mode&permissions)
 }
 
-// layersBelow are the layers that links are looked for in, the lowest first; the last is the links' own, whose files don't
-// count, but what it hides does.
+// layersBelow are the layers in which targets of links are searched, lowest first. The last is the layer that has the links: its own
+// files aren't targets, but it may hide files below.
 type layersBelow struct {
 	s       *Store
 	roots   []*os.Root
-	folders map[folderOf]folderIn
+	folders map[folderOf]folderIn // a cache
 }
 
 type folderOf struct {
@@ -222,7 +222,7 @@ type folderOf struct {
 	dir   string
 }
 
-// folderIn says whether a layer has a folder, and whether it hides what is below.
+// folderIn says whether a layer has a folder, and whether it hides the folder in the layers below.
 type folderIn struct{ there, hides bool }
 
 func (b *layersBelow) folder(layer int, dir string) (folderIn, error) {
@@ -238,8 +238,8 @@ func (b *layersBelow) folder(layer int, dir string) (folderIn, error) {
 	return b.folders[key], nil
 }
 
-// find returns the open folder of a link's target, in the uppermost layer that has it. What isn't a file, or is behind a
-// symbolic link, is not found.
+// find returns the open folder of a link's target, in the uppermost layer that has it. It finds only files and symbolic links, and
+// doesn't follow symbolic links.
 func (b *layersBelow) find(l linkBelow) (*os.File, error) {
 	dir, own := path.Dir(l.Target), len(b.roots)-1
 	for i := own; i >= 0; i-- {
@@ -252,7 +252,7 @@ func (b *layersBelow) find(l linkBelow) (*os.File, error) {
 			if err == nil && (info.Mode().IsRegular() || info.Mode()&fs.ModeSymlink != 0) {
 				return b.roots[i].OpenFile(dir, os.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
 			}
-			if err == nil { // something else, or a whiteout
+			if err == nil { // a whiteout, or not a file
 				break
 			}
 			if !errors.Is(err, fs.ErrNotExist) {

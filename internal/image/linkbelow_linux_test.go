@@ -17,13 +17,13 @@ import (
 
 func hardlink(name, target string) file { return file{Name: name, Type: tar.TypeLink, Link: target} }
 
-// TestLinksBelow: a hard link to a file of a layer below is that file, as it is where the layer is put on.
+// TestLinksBelow checks that a hard link to a file of a layer below is that file, as the layers below have it.
 func TestLinksBelow(t *testing.T) {
 	below := []file{{Name: "srv/", UID: 7, Mode: 0o750}, {Name: "srv/a", Body: "below", UID: 1000, GID: 1001, Mode: 0o755}}
 	const content = "below"
 	for name, test := range map[string]struct {
 		layers [][]file
-		want   string // of srv/link
+		want   string // content of srv/link
 		kind   error
 	}{
 		"in the layer below":      {[][]file{below, {hardlink("srv/link", "srv/a")}}, content, nil},
@@ -73,13 +73,13 @@ func TestLinksBelow(t *testing.T) {
 			}
 			got, _ := inLayers(t, img, "srv/link")
 			if got != test.want {
-				t.Errorf("srv/link holds %q, want %q", got, test.want)
+				t.Errorf("srv/link contains %q, want %q", got, test.want)
 			}
 		})
 	}
 }
 
-// inLayers is a file in the uppermost layer that has it.
+// inLayers returns the content and metadata of a file in the uppermost layer that has it.
 func inLayers(t *testing.T, img *Image, name string) (string, fs.FileInfo) {
 	t.Helper()
 	for _, l := range slices.Backward(img.Layers) {
@@ -107,8 +107,8 @@ func inLayers(t *testing.T, img *Image, name string) (string, fs.FileInfo) {
 	return "", nil
 }
 
-// TestLinksBelowKeepWhatTheyAre: owner and mode, those of the folders on the way and of the root; the layer of links
-// belongs to one stack of layers, is pulled once, and goes with its last image.
+// TestLinksBelowKeepWhatTheyAre checks that a link keeps the owner and mode of its file, of the folders above it and of the root, that
+// the layer of links belongs to one stack of layers, and that it is removed with its last image.
 func TestLinksBelowKeepWhatTheyAre(t *testing.T) {
 	host := imagetest.NewRegistry(t)
 	base := func(content string) []byte {
@@ -122,20 +122,20 @@ func TestLinksBelowKeepWhatTheyAre(t *testing.T) {
 		got, info := inLayers(t, img, "srv/link")
 		st := info.Sys().(*syscall.Stat_t)
 		if got != content || st.Uid != 1000 || st.Gid != 1001 || st.Mode&0o7777 != 0o640 {
-			t.Errorf("%s: the link holds %q and is %d:%d %o", content, got, st.Uid, st.Gid, st.Mode)
+			t.Errorf("%s: the link contains %q and has %d:%d %o, want 1000:1001 640", content, got, st.Uid, st.Gid, st.Mode)
 		}
 		if got := fmt.Sprint(img.Folders); got != "[{/srv 7 0 488}]" {
-			t.Errorf("%s: folders %s", content, got)
+			t.Errorf("%s: got the folders %s", content, got)
 		}
 		if _, err := os.Lstat(filepath.Join(img.Layers[1].Path, "srv/link")); !errors.Is(err, fs.ErrNotExist) {
-			t.Errorf("%s: the link's own layer has something in its place: %v", content, err)
+			t.Errorf("%s: the layer with the link still has a placeholder: %v", content, err)
 		}
 		info, err := os.Stat(img.Layers[len(img.Layers)-1].Path)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if st := info.Sys().(*syscall.Stat_t); st.Uid != 5 || st.Mode&0o7777 != 0o755 {
-			t.Errorf("%s: the root is %d's, %o", content, st.Uid, st.Mode)
+			t.Errorf("%s: the root has owner %d and mode %o, want 5 and 755", content, st.Uid, st.Mode)
 		}
 		if _, err := store.Prune(t.Context(), PruneOptions{}); err != nil {
 			t.Fatal(err)
@@ -146,7 +146,7 @@ func TestLinksBelowKeepWhatTheyAre(t *testing.T) {
 	}
 	done, err := store.Prune(t.Context(), PruneOptions{All: true})
 	if err != nil || done.Layers != 5 { // two below, one above, two of links
-		t.Errorf("pruned %d layers, %v", done.Layers, err)
+		t.Errorf("pruned %d layers, %v; want 5", done.Layers, err)
 	}
 }
 
@@ -177,7 +177,7 @@ func TestTooManyLinksBelow(t *testing.T) {
 		_, err := testStore(t).Pull(t.Context(), host+"/app:1", PullOptions{})
 		wantKind(t, err, ErrBudget)
 	})
-	t.Run("layers of them", func(t *testing.T) {
+	t.Run("too many layers", func(t *testing.T) {
 		host := imagetest.NewRegistry(t)
 		layers := [][]byte{imagetest.Tar(t, file{Name: "a", Body: "x"})}
 		for i := range 64 {

@@ -16,18 +16,18 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// unnamedRepository is where an image goes whose archive gives it no name.
+// unnamedRepository is the repository of images that have no name in their archive.
 const unnamedRepository = "localhost/loaded"
 
-// loadable is an image of an archive and the names it has there.
+// loadable is an image of an archive, with its names there.
 type loadable struct {
 	plan  *plan
 	names []string
 }
 
-// Load brings the images of an archive into the store: an OCI image layout, or what docker save writes, in a tar that
-// may be compressed with gzip, zstd, xz or bzip2. It returns one image for each name, in the archive's order. The archive is read
-// as a stream, and trusted no more than a registry.
+// Load adds the images of an archive to the store: an OCI image layout or the output of docker save, in a tar that may be compressed
+// with gzip, zstd, xz or bzip2. It returns one image for each name, in the order of the archive. It reads the archive as a stream,
+// and doesn't trust it.
 func (s *Store) Load(ctx context.Context, r io.Reader) ([]*Image, error) {
 	if err := s.prepare(); err != nil {
 		return nil, err
@@ -78,8 +78,8 @@ func (s *Store) loadArchive(ctx context.Context, w *workDir, r io.Reader) ([]*Im
 	return all, nil
 }
 
-// readArchive finds the images. An archive of current Docker is both formats at once: then the layout has the digests,
-// and manifest.json may know more names.
+// readArchive finds the images. An archive of a current Docker has both formats: then the layout has the digests, and manifest.json
+// may have more names.
 func (s *Store) readArchive(a *archive) ([]loadable, error) {
 	var index document
 	var docker []dockerEntry
@@ -98,27 +98,27 @@ func (s *Store) readArchive(a *archive) ([]loadable, error) {
 	case isDocker:
 		found, err = s.readDocker(a, docker)
 	default:
-		err = a.isNoImage()
+		err = a.notImageError()
 	}
 	if err == nil && len(found) == 0 {
-		err = &Error{Kind: ErrMalformed, Msg: "the archive holds no image"}
+		err = &Error{Kind: ErrMalformed, Msg: "the archive contains no image"}
 	}
 	return found, err
 }
 
-// loadHint is what load takes.
+// loadHint says what Load accepts.
 const loadHint = "give an OCI layout or the output of docker save or podman save, in a tar"
 
-// isNoImage says what a tar is that isn't an image.
-func (a *archive) isNoImage() error {
+// notImageError returns an error that says what the tar is instead of an image archive.
+func (a *archive) notImageError() error {
 	for _, name := range []string{"etc/passwd", "etc/os-release", "usr/lib/os-release", "bin/busybox"} {
 		if _, found := a.files[name]; found {
-			return &Error{Kind: ErrMalformed, Msg: "it is the file system of a container or machine, not the archive of an image", Hint: "docker import makes an image of it, and docker save its archive"}
+			return &Error{Kind: ErrMalformed, Msg: "it is the file system of a container or machine, not the archive of an image", Hint: "make an image from it with docker import, and an archive from that with docker save"}
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(a.files)) {
 		if dir, file := path.Split(name); (file == "index.json" || file == "manifest.json") && strings.Count(dir, "/") == 1 {
-			return &Error{Kind: ErrMalformed, Msg: fmt.Sprintf("its %s is in the folder %s and not at its top", file, dir), Hint: "make the tar in that folder: tar -C " + strings.TrimSuffix(dir, "/") + " -cf image.tar ."}
+			return &Error{Kind: ErrMalformed, Msg: fmt.Sprintf("its %s is in the folder %s, not at the top", file, dir), Hint: "make the tar in that folder: tar -C " + strings.TrimSuffix(dir, "/") + " -cf image.tar ."}
 		}
 	}
 	return &Error{Kind: ErrMalformed, Msg: "it has neither an index.json nor a manifest.json", Hint: loadHint}
@@ -144,7 +144,7 @@ func (s *Store) readLayout(a *archive, manifests []v1.Descriptor, docker []docke
 	return found, nil
 }
 
-// followLayout reads the image of a descriptor, or all that are present of an index for several platforms.
+// followLayout reads the image of a descriptor. If that is an index for several platforms, it reads those images that are present.
 func (s *Store) followLayout(a *archive, desc v1.Descriptor) ([]*plan, error) {
 	raw, err := a.document(desc.Digest)
 	if err != nil {
@@ -162,7 +162,7 @@ func (s *Store) followLayout(a *archive, desc v1.Descriptor) ([]*plan, error) {
 	for _, child := range d.Manifests {
 		raw, err := a.document(child.Digest)
 		if errors.Is(err, ErrNotFound) {
-			continue // docker save leaves the other platforms out, but not their entries
+			continue // docker save leaves out the other platforms, but keeps their entries in the index
 		}
 		if err != nil {
 			return nil, err
@@ -172,7 +172,7 @@ func (s *Store) followLayout(a *archive, desc v1.Descriptor) ([]*plan, error) {
 			return nil, err
 		}
 		if d.isIndex() || (child.Platform != nil && child.Platform.OS == "unknown") {
-			continue // an attestation is not an image, and an index in an index in an index has no use
+			continue // an attestation is not an image, and nobody uses an index in an index in an index
 		}
 		p, err := s.readPlan(a, raw, d)
 		if err != nil {
@@ -197,7 +197,7 @@ func (s *Store) readPlan(a *archive, raw []byte, d *document) (*plan, error) {
 	}
 	for _, l := range p.layers {
 		if b, ok := a.blobs[l.digest]; ok && b.size != l.size {
-			return nil, &Error{Kind: ErrMalformed, Msg: fmt.Sprintf("layer %s has %d bytes, and %d in the manifest", l.digest, b.size, l.size)}
+			return nil, &Error{Kind: ErrMalformed, Msg: fmt.Sprintf("layer %s has %d bytes, but %d in the manifest", l.digest, b.size, l.size)}
 		}
 	}
 	return p, nil
@@ -218,8 +218,8 @@ func annotatedNames(desc v1.Descriptor) []string {
 	}
 }
 
-// readDocker reads the format before OCI layouts. It has no manifests; the one made here depends on the content alone,
-// so that the same archive always is the same image.
+// readDocker reads the format of docker save before OCI layouts. That format has no manifests, so readDocker makes them. They depend
+// only on the content, so the same archive always gives the same image.
 func (s *Store) readDocker(a *archive, entries []dockerEntry) ([]loadable, error) {
 	var found []loadable
 	for _, e := range entries {
@@ -260,7 +260,8 @@ func (a *archive) makeManifest(e dockerEntry) (manifest, config []byte, err erro
 	return manifest, config, err
 }
 
-// loadRefs makes the references of a loaded image, at least one. An image for another platform is recorded for that.
+// loadRefs returns the references of a loaded image, at least one. Their platform is the store's, or the image's if it can't run on
+// the store's.
 func (s *Store) loadRefs(l loadable) ([]refRecord, error) {
 	names := slices.DeleteFunc(slices.Clone(l.names), func(n string) bool { return n == "" })
 	if len(names) == 0 {
@@ -277,7 +278,7 @@ func (s *Store) loadRefs(l loadable) ([]refRecord, error) {
 			return nil, err
 		}
 		if d := r.digest(); d != "" && d != l.plan.manifestID.Hex {
-			return nil, &Error{Kind: ErrDigest, Msg: fmt.Sprintf("the archive calls an image %s whose digest is %s", n, l.plan.manifestID)}
+			return nil, &Error{Kind: ErrDigest, Msg: fmt.Sprintf("the archive names an image %s, but its digest is %s", n, l.plan.manifestID)}
 		}
 		if slices.ContainsFunc(refs, func(o refRecord) bool { return o.Canonical == r.canonical() }) {
 			continue
@@ -289,7 +290,8 @@ func (s *Store) loadRefs(l loadable) ([]refRecord, error) {
 	return refs, nil
 }
 
-// short is a name as people write it in a tool: layouts have the default registry in theirs (docker.io/library/…).
+// short returns a name as users write it in a tool, without the default registry that the names in layouts have
+// (docker.io/library/…).
 func short(name string) string {
 	return strings.TrimPrefix(strings.TrimPrefix(name, "docker.io/"), "library/")
 }

@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// tryFlock locks f, or says that another process (or another open file of this one) has it. The lock belongs to the
-// open file: it ends with the last descriptor, however the process ends.
+// tryFlock locks f, and returns false if another process, or another open file of this one, holds the lock. The lock belongs to the
+// open file, and ends with its last descriptor, however the process ends.
 func tryFlock(f *os.File, exclusive bool) (bool, error) {
 	how := unix.LOCK_SH
 	if exclusive {
@@ -33,8 +33,7 @@ func tryFlock(f *os.File, exclusive bool) (bool, error) {
 	}
 }
 
-// stillNamed says whether path is still the file that f has open. A lock on a file that was removed in the meantime
-// excludes nobody.
+// stillNamed reports whether path still names the open file f. A lock on a removed file excludes nobody.
 func stillNamed(f *os.File, path string) bool {
 	a, err := f.Stat()
 	if err != nil {
@@ -44,8 +43,8 @@ func stillNamed(f *os.File, path string) bool {
 	return err == nil && os.SameFile(a, b)
 }
 
-// acquire takes the lock file at path, made if need be, and waits for it until ctx ends. Closing the file frees it.
-// It polls, since a wait inside flock(2) can't be cancelled; waiting is called once if it doesn't come at once.
+// acquire locks the file at path, which it makes if it doesn't exist, and waits for the lock until ctx ends. Closing the file
+// unlocks it. acquire polls, since a wait in flock(2) can't be cancelled. It calls waiting once if it must wait.
 func acquire(ctx context.Context, path string, exclusive bool, waiting func()) (*os.File, error) {
 	pause := time.Millisecond
 	for {

@@ -12,8 +12,8 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// List returns the images by reference, one for each reference and platform, sorted by canonical name. An image of
-// which a part is missing is left out: a pull makes it whole.
+// List returns one image for each reference and platform, sorted by canonical name. It leaves out images of which a part is missing;
+// a pull repairs them.
 func (s *Store) List() ([]*Image, error) {
 	recs, err := s.refs()
 	if err != nil {
@@ -41,8 +41,8 @@ type namedRef struct {
 	path string
 }
 
-// refs reads all references. One that can't be read is skipped: records are written whole, so that it was damaged by
-// something else, and a pull writes it anew.
+// refs reads all references, and skips those that can't be read. Mayfly writes records atomically, so something else has damaged
+// such a record; a pull writes it again.
 func (s *Store) refs() ([]namedRef, error) {
 	entries, err := os.ReadDir(s.refDir())
 	if errors.Is(err, fs.ErrNotExist) {
@@ -62,17 +62,17 @@ func (s *Store) refs() ([]namedRef, error) {
 	return all, nil
 }
 
-// Details is all that the store knows of an image.
+// Details is everything that the store knows about an image.
 type Details struct {
 	*Image
-	References  []string `json:"references"`   // every name that leads to it
-	RawManifest []byte   `json:"raw_manifest"` // as the registry served it
+	References  []string `json:"references"`   // all canonical names of the image, sorted
+	RawManifest []byte   `json:"raw_manifest"` // unchanged from the registry
 	RawConfig   []byte   `json:"raw_config"`
-	Index       string   `json:"index,omitempty"` // digest of the multi-platform index it was chosen from
+	Index       string   `json:"index,omitempty"` // digest of the multi-platform index that it was chosen from
 }
 
-// Inspect finds an image by reference, by digest, or by the beginning of its manifest's or config's digest. Its error is
-// of kind ErrNotFound, or ErrAmbiguous if more than one image begins so.
+// Inspect finds an image by reference, by digest, or by the beginning of its manifest's or config's digest. The error is of kind
+// ErrNotFound, or of kind ErrAmbiguous if several images match.
 func (s *Store) Inspect(id string) (*Details, error) {
 	found, err := s.find(id)
 	if err != nil {
@@ -106,8 +106,8 @@ func (s *Store) Inspect(id string) (*Details, error) {
 	return d, nil
 }
 
-// Remove forgets a reference for all platforms or, given a digest or a short id, every reference to that image. It
-// returns the canonical references that it removed. The layers stay until Prune.
+// Remove removes a reference for all platforms or, for a digest or a short id, every reference to that image. It returns the
+// canonical references that it removed. The layers stay until Prune.
 func (s *Store) Remove(id string) ([]string, error) {
 	found, err := s.find(id)
 	if err != nil {
@@ -125,8 +125,7 @@ func (s *Store) Remove(id string) ([]string, error) {
 	return gone, nil
 }
 
-// find returns the references that id means, at least one. A name that is a reference here is that, even if it could
-// be a short id too.
+// find returns the references that match id, at least one. id is a short id only if it isn't a reference in the store.
 func (s *Store) find(id string) ([]namedRef, error) {
 	all, err := s.refs()
 	if err != nil {
@@ -169,7 +168,7 @@ func (s *Store) find(id string) ([]namedRef, error) {
 		s.hostFirst(found)
 		return found, nil
 	default:
-		return nil, &Error{Kind: ErrAmbiguous, Msg: fmt.Sprintf("%d images have an id that begins with %s", len(manifests), prefix), Hint: "give more of it"}
+		return nil, &Error{Kind: ErrAmbiguous, Msg: fmt.Sprintf("%d images have an id that begins with %s", len(manifests), prefix), Hint: "write more of the id"}
 	}
 }
 

@@ -45,14 +45,14 @@ func TestCanonical(t *testing.T) {
 
 const zeros64 = "0000000000000000000000000000000000000000000000000000000000000000"
 
-func TestLookupOfWhatIsNotThere(t *testing.T) {
+func TestLookupInAMissingStore(t *testing.T) {
 	s := openStore(t, filepath.Join(t.TempDir(), "none"), testOptions())
 	for _, ref := range []string{"alpine", "alpine@sha256:" + zeros64} {
 		_, err := s.Lookup(ref)
 		wantKind(t, err, ErrNotFound)
 	}
 	if all, err := s.List(); len(all) != 0 || err != nil {
-		t.Errorf("list is %v, %v", all, err)
+		t.Errorf("List = %v, %v; want nothing", all, err)
 	}
 	if ok, _ := exists(s.root); ok {
 		t.Error("a lookup made the store")
@@ -70,13 +70,13 @@ func TestListInspectRemove(t *testing.T) {
 	mustPull(t, s, host+"/a:2")
 	all, err := s.List()
 	if err != nil || len(all) != 3 || all[0].Canonical != host+"/a:1" || all[2].ID != b.ID {
-		t.Fatalf("list is %v, %v", all, err)
+		t.Fatalf("List = %v, %v; want 3 images", all, err)
 	}
 	_, digest, _ := strings.Cut(a.Digest, "@sha256:")
 	for _, id := range []string{host + "/a:1", a.Digest, digest, digest[:8], "sha256:" + digest[:8], a.ID, strings.TrimPrefix(a.ID, "sha256:")[:9]} {
 		d, err := s.Inspect(id)
 		if err != nil || d.ID != a.ID || strings.Join(d.References, " ") != host+"/a:1 "+host+"/a:2" || imagetest.Digest(d.RawManifest).Hex != digest {
-			t.Errorf("inspect %s: %+v, %v", id, d, err)
+			t.Errorf("Inspect(%s) = %+v, %v", id, d, err)
 		}
 	}
 	for id, kind := range map[string]error{host + "/none:1": ErrNotFound, "ffff" + zeros64[:8]: ErrNotFound, "NO such": ErrReference} {
@@ -86,16 +86,16 @@ func TestListInspectRemove(t *testing.T) {
 		wantKind(t, err, kind)
 	}
 	if gone, err := s.Remove(host + "/b:1"); err != nil || len(gone) != 1 {
-		t.Errorf("removed %q, %v", gone, err)
+		t.Errorf("Remove = %q, %v; want one reference", gone, err)
 	}
 	if _, err := s.Lookup(host + "/b:1"); err == nil {
-		t.Error("a removed reference is still there")
+		t.Error("Lookup finds a removed reference")
 	}
 	if gone, err := s.Remove(digest[:10]); err != nil || len(gone) != 2 {
-		t.Errorf("removed %q, %v", gone, err)
+		t.Errorf("Remove = %q, %v; want two references", gone, err)
 	}
 	if all, err := s.List(); len(all) != 0 || err != nil {
-		t.Errorf("list is %v, %v", all, err)
+		t.Errorf("List = %v, %v; want nothing", all, err)
 	}
 }
 
@@ -103,7 +103,7 @@ func TestShortIDMayBeAmbiguous(t *testing.T) {
 	host := imagetest.NewRegistry(t)
 	s := testStore(t)
 	first := map[byte]bool{}
-	for i := range 17 { // two of seventeen ids begin with the same digit
+	for i := range 17 { // two of 17 ids must begin with the same digit
 		imagetest.Push(t, host+"/a:1", imagetest.Config{Cmd: []string{string(rune('a' + i))}})
 		img := mustPull(t, s, host+"/a:1")
 		w, err := s.newWork()
@@ -124,7 +124,7 @@ func TestShortIDMayBeAmbiguous(t *testing.T) {
 		}
 		first[h.Hex[0]] = true
 	}
-	t.Error("seventeen ids, and no two begin alike")
+	t.Error("no two of 17 ids begin with the same digit")
 }
 
 func TestPruneKeepsWhatIsReferencedOrHeld(t *testing.T) {
@@ -151,7 +151,7 @@ func TestPruneKeepsWhatIsReferencedOrHeld(t *testing.T) {
 		return p
 	}
 	if p := prune(PruneOptions{}); p.Layers+p.Images+p.Blobs != 0 {
-		t.Errorf("pruned what is held: %+v", p)
+		t.Errorf("pruned a held image: %+v", p)
 	}
 	before := imagetest.HashTree(t, keep.Layers[0].Path)
 	if err := release(); err != nil {
@@ -161,30 +161,30 @@ func TestPruneKeepsWhatIsReferencedOrHeld(t *testing.T) {
 		t.Fatal("a second release:", err)
 	}
 	if p := prune(PruneOptions{DryRun: true}); p.Layers != 1 || p.Images != 1 {
-		t.Errorf("would prune %+v", p)
+		t.Errorf("a dry run would prune %+v, want one layer and one image", p)
 	}
 	if p := prune(PruneOptions{}); p.Layers != 1 || p.Images != 1 || p.Blobs != 3 || p.Bytes < 3 {
-		t.Errorf("pruned %+v", p)
+		t.Errorf("pruned %+v, want one layer, one image and 3 blobs", p)
 	}
 	if imagetest.HashTree(t, keep.Layers[0].Path) != before {
 		t.Error("prune changed a layer that stays")
 	}
 	if _, err := s.Hold(t.Context(), drop, "late"); err == nil {
-		t.Error("held what is gone")
+		t.Error("Hold of a pruned image succeeds")
 	} else {
 		wantKind(t, err, ErrNotFound)
 	}
 	fsck(t, s)
 	if p := prune(PruneOptions{All: true}); len(p.References) != 1 || p.Layers != 1 {
-		t.Errorf("pruned %+v", p)
+		t.Errorf("pruned %+v, want one reference and one layer", p)
 	}
 	nothingStored(t, s)
 	if n := readDir(t, s.lockDir()); len(n) != 1 {
-		t.Errorf("locks left: %q", n)
+		t.Errorf("got the locks %q, want only gc", n)
 	}
 }
 
-// What of an image was lost is fetched again by the next pull.
+// TestPullRepairs checks that the next pull fetches missing parts of an image again.
 func TestPullRepairs(t *testing.T) {
 	r := imagetest.Serve(t, nil)
 	imagetest.Push(t, r.Host+"/a:1", imagetest.Config{}, imagetest.Gzip(t, imagetest.Tar(t, file{Name: "f", Body: "x"})))
@@ -196,18 +196,18 @@ func TestPullRepairs(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _, err := s.Lookup(r.Host + "/a:1"); (err != nil) != (name == "tree") {
-			t.Errorf("lookup without its %s: %v", name, err)
+			t.Errorf("Lookup without the %s: %v", name, err)
 		}
 		r.Reset()
 		mustPull(t, s, r.Host+"/a:1")
 		if n := r.Count(http.MethodGet, "/blobs/"); (n != 0) != (name == "blob") {
-			t.Errorf("%d blobs fetched to repair the %s", n, name)
+			t.Errorf("the pull fetched %d blobs to repair the %s", n, name)
 		}
 		fsck(t, s)
 	}
 }
 
-// Clean-up never walks into a mount, not even one of the same file system.
+// TestRemoveTreeStopsAtMounts checks that cleaning up never enters a mount, not even one of the same file system.
 func TestRemoveTreeStopsAtMounts(t *testing.T) {
 	if os.Getenv("MAYFLY_TEST_MOUNTS") == "" {
 		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestRemoveTreeStopsAtMounts$", "-test.v")
@@ -241,21 +241,21 @@ func TestRemoveTreeStopsAtMounts(t *testing.T) {
 	_, err := s.Prune(t.Context(), PruneOptions{})
 	wantKind(t, err, ErrMounted)
 	if ok, _ := exists(filepath.Join(layer, "tree")); !ok {
-		t.Error("prune took a layer with a mount in it")
+		t.Error("Prune removed a layer with a mount in it")
 	}
 	wantKind(t, removeTree(layer), ErrMounted)
 	wantKind(t, removeTree(at), ErrMounted)
-	// The way for kernels without openat2 stops at other file systems.
+	// The code for kernels without openat2 stops at other file systems.
 	parent, err := os.Open("/")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer parent.Close()
 	if _, err := openSameDevice(int(parent.Fd()), "proc"); !errors.Is(err, unix.EXDEV) {
-		t.Errorf("went into /proc: %v", err)
+		t.Errorf("it entered /proc: %v", err)
 	}
 	if _, err := os.Stat(filepath.Join(canary, "layer-file")); err != nil {
-		t.Fatal("the mounted directory lost its file")
+		t.Fatal("the mounted directory has lost its file")
 	}
 	if err := unix.Unmount(at, 0); err != nil {
 		t.Fatal(err)
@@ -266,7 +266,7 @@ func TestRemoveTreeStopsAtMounts(t *testing.T) {
 	t.Log("canary alive")
 }
 
-// Holding, looking up and pulling go on while prunes run.
+// TestPruneUnderLoad looks up, pulls and holds images while prunes run.
 func TestPruneUnderLoad(t *testing.T) {
 	host := imagetest.NewRegistry(t)
 	s := testStore(t)
@@ -277,7 +277,7 @@ func TestPruneUnderLoad(t *testing.T) {
 	begin := time.Now()
 	var wg sync.WaitGroup
 	var prunes, used atomic.Int64
-	goOn := func() bool { // on a slow machine longer
+	goOn := func() bool { // for longer on a slow machine
 		took := time.Since(begin)
 		return took < 1500*time.Millisecond || took < time.Minute && (prunes.Load() < enough || used.Load() < enough)
 	}
@@ -296,7 +296,7 @@ func TestPruneUnderLoad(t *testing.T) {
 				if err != nil {
 					img, err = s.Pull(t.Context(), host+"/"+n+":1", PullOptions{})
 				}
-				if err != nil && !isKind(err, ErrNotFound) { // pruned between the pull's end and its reading
+				if err != nil && !isKind(err, ErrNotFound) { // not found: pruned before Pull read it again
 					t.Errorf("pull: %v", err)
 				}
 				if err != nil {
@@ -311,10 +311,10 @@ func TestPruneUnderLoad(t *testing.T) {
 				}
 				for range 5 {
 					if b, err := os.ReadFile(filepath.Join(img.Layers[1].Path, "d", n)); string(b) != n {
-						t.Errorf("held layer reads %q, %v", b, err)
+						t.Errorf("a held layer contains %q, %v", b, err)
 					}
 					if b, err := os.ReadFile(filepath.Join(img.Layers[3].Path, "below")); string(b) != n {
-						t.Errorf("held layer of links reads %q, %v", b, err)
+						t.Errorf("a held layer of links contains %q, %v", b, err)
 					}
 				}
 				used.Add(1)
@@ -326,7 +326,7 @@ func TestPruneUnderLoad(t *testing.T) {
 	}
 	wg.Wait()
 	if prunes.Load() < enough || used.Load() < enough {
-		t.Errorf("%d prunes and %d uses prove nothing", prunes.Load(), used.Load())
+		t.Errorf("%d prunes and %d uses are too few to prove anything", prunes.Load(), used.Load())
 	}
 	fsck(t, s)
 }
@@ -336,7 +336,7 @@ func isKind(err, kind error) bool { return errors.Is(err, kind) }
 func TestConfigFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "registries.yaml")
 	if c, err := LoadConfig(path); err != nil || len(c.Registries) != 0 {
-		t.Errorf("no file gives %v, %v", c, err)
+		t.Errorf("a missing file: got %v, %v; want no registries", c, err)
 	}
 	for in, ok := range map[string]bool{
 		"": true,
@@ -351,23 +351,23 @@ func TestConfigFile(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _, err := LoadConfig(path); (err == nil) != ok {
-			t.Errorf("%q: %v", in, err)
+			t.Errorf("%q: got %v, want accepted: %v", in, err, ok)
 		}
 	}
 	if err := os.WriteFile(path, bytes.Repeat([]byte("#"), maxConfigBytes+1), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := LoadConfig(path); err == nil {
-		t.Error("read a settings file without end")
+		t.Error("a file larger than the limit is accepted")
 	}
 	c := Config{Registries: map[string]Registry{"docker.io": {Mirrors: []string{"m/p"}}}}
 	if e, err := c.endpoints("index.docker.io"); err != nil || len(e) != 2 || e[0].host != "m" || e[0].prefix != "p" {
-		t.Errorf("endpoints are %+v, %v", e, err)
+		t.Errorf("got the endpoints %+v, %v", e, err)
 	}
 }
 
-// TestI25_AStoppedPrune: a prune that is stopped with an image's lock holds a start up no longer than its deadline, and not
-// after Ctrl-C.
+// TestI25_AStoppedPrune checks that a stopped prune that holds an image's lock delays a start only until the deadline, or until
+// Ctrl-C.
 func TestI25_AStoppedPrune(t *testing.T) {
 	host := imagetest.NewRegistry(t)
 	s := testStore(t)

@@ -15,7 +15,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// plan is one image before it is installed: its documents as they came, and its layers.
+// plan is an image before it is installed: its unchanged documents, and its layers.
 type plan struct {
 	manifest, config []byte
 	manifestID       v1.Hash
@@ -36,8 +36,8 @@ func sha256Of(b []byte) v1.Hash {
 	return v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(sum[:])}
 }
 
-// document is what a reference may lead to: an index of manifests for platforms, or a manifest. They are told apart by
-// what they hold, and one that holds both is refused: two readers could see two images in it (CVE-2021-41190).
+// document is a manifest, or an index of manifests for platforms. The fields say which one it is. A document that has the fields of
+// both is refused, since different programs could see different images in it (CVE-2021-41190).
 type document struct {
 	SchemaVersion int             `json:"schemaVersion"`
 	MediaType     types.MediaType `json:"mediaType"`
@@ -54,20 +54,20 @@ func parseDocument(raw []byte) (*document, error) {
 	}
 	switch {
 	case d.Manifests != nil && (d.Layers != nil || d.Config != nil):
-		return nil, hostile("a manifest that is an index as well")
+		return nil, hostile("a manifest that is also an index")
 	case d.FSLayers != nil || d.SchemaVersion == 1:
-		return nil, &Error{Kind: ErrMalformed, Msg: "image in Docker's manifest format of 2014 (schema 1)", Hint: "push it again with a current tool"}
+		return nil, &Error{Kind: ErrMalformed, Msg: "the image has Docker's manifest format of 2014 (schema 1), which is not supported", Hint: "push it again with a current tool"}
 	case d.SchemaVersion != 2:
-		return nil, &Error{Kind: ErrMalformed, Msg: fmt.Sprintf("manifest with schema version %d: want 2", d.SchemaVersion)}
+		return nil, &Error{Kind: ErrMalformed, Msg: fmt.Sprintf("manifest with schema version %d; only version 2 is supported", d.SchemaVersion)}
 	case d.Manifests == nil && d.Config == nil:
-		return nil, &Error{Kind: ErrMalformed, Msg: "a document that is neither an image manifest nor an index"}
+		return nil, &Error{Kind: ErrMalformed, Msg: "it is neither an image manifest nor an index"}
 	}
 	return &d, nil
 }
 
 func (d *document) isIndex() bool { return d.Manifests != nil }
 
-// newPlan checks a manifest and its config, both already verified against their digests, and joins them.
+// newPlan checks a manifest and its config, and returns their plan. The caller has verified the digests of both.
 func newPlan(manifest, config []byte, lim Limits) (*plan, error) {
 	d, err := parseDocument(manifest)
 	if err != nil {
@@ -81,7 +81,7 @@ func newPlan(manifest, config []byte, lim Limits) (*plan, error) {
 		return nil, malformed("image config", err)
 	}
 	if n := len(file.RootFS.DiffIDs); n != len(d.Layers) {
-		return nil, &Error{Kind: ErrMalformed, Msg: fmt.Sprintf("manifest has %d layers and its config %d", len(d.Layers), n)}
+		return nil, &Error{Kind: ErrMalformed, Msg: fmt.Sprintf("the manifest has %d layers, but its config has %d", len(d.Layers), n)}
 	}
 	run, err := readRunConfig(&file.Config)
 	if err != nil {
@@ -91,7 +91,7 @@ func newPlan(manifest, config []byte, lim Limits) (*plan, error) {
 		manifest: manifest, manifestID: sha256Of(manifest), config: config, configID: sha256Of(config), file: file, run: run,
 	}
 	if have := p.platform(); !have.plain() {
-		return nil, hostile("platform %.80q has characters that no platform has", have)
+		return nil, hostile("platform %.80q has invalid characters", have)
 	}
 	for i, l := range d.Layers {
 		diff := file.RootFS.DiffIDs[i]
@@ -103,22 +103,22 @@ func newPlan(manifest, config []byte, lim Limits) (*plan, error) {
 	return p, nil
 }
 
-// checkImage checks what a manifest announces, before a byte of it is fetched.
+// checkImage checks a manifest before its config and layers are fetched.
 func (d *document) checkImage(lim Limits) error {
 	if d.Config == nil {
-		return &Error{Kind: ErrMalformed, Msg: "an index where an image manifest should be"}
+		return &Error{Kind: ErrMalformed, Msg: "it is an index, not an image manifest"}
 	}
 	if !d.Config.MediaType.IsConfig() && d.Config.MediaType != "" {
 		return &Error{Kind: ErrMalformed, Msg: fmt.Sprintf("not a container image: its config is %.80q", d.Config.MediaType)}
 	}
 	if len(d.Layers) > lim.Layers {
-		return &Error{Kind: ErrBudget, Msg: fmt.Sprintf("image has %d layers: the most is %d", len(d.Layers), lim.Layers)}
+		return &Error{Kind: ErrBudget, Msg: fmt.Sprintf("image has %d layers; the limit is %d", len(d.Layers), lim.Layers)}
 	}
 	if err := checkSHA256(d.Config.Digest); err != nil {
 		return err
 	}
 	if d.Config.Size < 0 || d.Config.Size > lim.ManifestBytes {
-		return &Error{Kind: ErrBudget, Msg: fmt.Sprintf("image config of %d bytes: the most is %d", d.Config.Size, lim.ManifestBytes)}
+		return &Error{Kind: ErrBudget, Msg: fmt.Sprintf("image config has %d bytes; the limit is %d", d.Config.Size, lim.ManifestBytes)}
 	}
 	var total int64
 	for _, l := range d.Layers {
@@ -128,21 +128,21 @@ func (d *document) checkImage(lim Limits) error {
 		if !l.MediaType.IsLayer() && l.MediaType != dockerZstd {
 			return &Error{Kind: ErrMalformed, Msg: fmt.Sprintf("layer of unknown type %.80q", l.MediaType)}
 		}
-		// A blob is hardly larger than what is in it, so one beyond the budget can't be a layer within it.
+		// A blob is hardly larger than its content, so a layer whose blob exceeds the budget exceeds it too.
 		if l.Size < 0 || l.Size > lim.streamBytes() || total > lim.ImageBytes {
-			return &Error{Kind: ErrBudget, Msg: fmt.Sprintf("layer %s of %d compressed bytes", l.Digest, l.Size)}
+			return &Error{Kind: ErrBudget, Msg: fmt.Sprintf("layer %s with %d compressed bytes is over the budget of a layer or an image", l.Digest, l.Size)}
 		}
 		total += l.Size
 	}
 	return nil
 }
 
-// dockerZstd is what some builders say of a layer that is compressed with zstd and whose manifest is Docker's.
+// dockerZstd is the media type that some builders use in Docker manifests for layers that are compressed with zstd.
 const dockerZstd = types.MediaType("application/vnd.docker.image.rootfs.diff.tar.zstd")
 
-// readRunConfig takes over what an image says about running it. A config is data from outside: a value that no honest
-// build writes is refused. What other engines accept is accepted: a working directory that is relative or not clean is
-// taken below the root; environment entries without a name or value are dropped.
+// readRunConfig checks the run configuration of an image, which is untrusted, and returns an error for values that no legitimate build
+// writes. It accepts what other engines accept: it makes a relative or unclean working directory absolute below the root, and
+// drops environment entries without a name or value.
 func readRunConfig(c *v1.Config) (RunConfig, error) {
 	wd := c.WorkingDir
 	if len(wd) >= maxPathBytes {
@@ -153,7 +153,7 @@ func readRunConfig(c *v1.Config) (RunConfig, error) {
 	}
 	for _, dir := range []string{"/proc", "/sys", "/dev"} {
 		if wd == dir || strings.HasPrefix(wd, dir+"/") {
-			return RunConfig{}, hostile("working directory %.80q lies in %s", c.WorkingDir, dir)
+			return RunConfig{}, hostile("working directory %.80q is in %s", c.WorkingDir, dir)
 		}
 	}
 	if len(c.User) > maxNameBytes || strings.ContainsFunc(c.User, unicode.IsControl) {
@@ -162,7 +162,7 @@ func readRunConfig(c *v1.Config) (RunConfig, error) {
 	for _, list := range [][]string{c.Entrypoint, c.Cmd, c.Env, {wd, c.StopSignal}} {
 		for _, s := range list {
 			if strings.ContainsRune(s, 0) {
-				return RunConfig{}, hostile("image config holds a zero byte in %.80q", s)
+				return RunConfig{}, hostile("image config contains a zero byte in %.80q", s)
 			}
 		}
 	}
@@ -176,7 +176,7 @@ func readRunConfig(c *v1.Config) (RunConfig, error) {
 	}, nil
 }
 
-// platform is what the config says the image runs on; one that says nothing runs anywhere.
+// platform returns the platform in the config. It may be empty; such an image runs on every platform.
 func (p *plan) platform() Platform {
 	return Platform{OS: p.file.OS, Architecture: p.file.Architecture, Variant: p.file.Variant}
 }
@@ -188,7 +188,7 @@ func (p *plan) checkPlatform(want Platform) error {
 	}
 	if want.rank(have) == 0 {
 		return &Error{
-			Kind: ErrPlatform, Msg: fmt.Sprintf("no image for %s: there is %s", want, have),
+			Kind: ErrPlatform, Msg: fmt.Sprintf("no image for %s; it has only %s", want, have),
 			Hint: "fetch this one with: mayfly image pull --platform " + have.String(),
 		}
 	}

@@ -16,18 +16,18 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 )
 
-// explain gives a failure to talk to a registry its kind, and says which registry and what to do.
+// explain turns a failure of a request into an *Error with its kind, the registry and a hint.
 func explain(host string, err error) error {
 	var known *Error
 	if errors.As(err, &known) {
-		return known // what is around it is the library's, with URLs that may be signed
+		return known // without the library's text around it, whose URLs may be signed
 	}
 	if err == nil || errors.Is(err, context.Canceled) {
 		return err
 	}
 	reg := "registry " + host
-	// A registry on this machine is asked with TLS and without, and err holds both answers: a certificate that isn't
-	// trusted then says more than the status that followed.
+	// For a registry on this machine, the library tries TLS and plain HTTP, and err contains both answers. An untrusted
+	// certificate explains more than the status that followed.
 	var status *transport.Error
 	if errors.As(err, &status) && !isCertificate(err) {
 		return explainStatus(reg, host, status)
@@ -40,7 +40,7 @@ func explain(host string, err error) error {
 	case errors.As(err, &dns):
 		return &Error{Kind: ErrUnreachable, Msg: reg + ": no such host", Err: err, Hint: "check the registry's name and this machine's DNS"}
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return &Error{Kind: ErrUnreachable, Msg: reg + ": nothing listens there", Err: err, Hint: "check the address and that the registry runs"}
+		return &Error{Kind: ErrUnreachable, Msg: reg + ": nothing listens there", Err: err, Hint: "check the address, and that the registry is running"}
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		return &Error{Kind: ErrTruncated, Msg: reg + ": the connection ended early", Err: err, Hint: "try again"}
 	case strings.Contains(err.Error(), "timeout awaiting response headers"): // net/http has no type for it
@@ -58,7 +58,7 @@ func explainStatus(reg, host string, err *transport.Error) error {
 	case err.StatusCode == http.StatusUnauthorized || err.StatusCode == http.StatusForbidden:
 		return &Error{
 			Kind: ErrUnauthorized, Msg: fmt.Sprintf("%s: access denied (%d)", reg, err.StatusCode), Err: said,
-			Hint: "docker login " + host + " writes the credentials that are used; check the name too: some registries answer so for an image that doesn't exist",
+			Hint: "docker login " + host + " stores the credentials that Mayfly uses; check the name too: some registries give this answer for an image that doesn't exist",
 		}
 	case err.StatusCode == http.StatusNotFound:
 		return &Error{Kind: ErrNotFound, Msg: reg + ": no such image (404)", Err: said, Hint: "check the name and the tag"}
@@ -93,17 +93,17 @@ func isTimeout(err error) bool {
 	return errors.As(err, &t) && t.Timeout()
 }
 
-// saidError is what a registry said of a failure, or a library that may repeat it. It stands quoted, so that it can't be
-// taken for words of Mayfly's own, and in bounds.
+// saidError is an error whose text comes from a registry, or from a library that may repeat a registry's text. The text is quoted, so
+// that it can't look like Mayfly's own, and limited in length.
 type saidError struct{ err error }
 
-const maxSaid = 300 // bytes of a registry's words that we repeat
+const maxSaid = 300 // the largest length of that text in bytes
 
 func (e *saidError) Error() string {
 	said := e.err.Error()
-	if status, ok := e.err.(*transport.Error); ok { //nolint:errorlint // the text of what is around it is dropped
+	if status, ok := e.err.(*transport.Error); ok { //nolint:errorlint // the text of a wrapping error must not be used
 		words := *status
-		words.Request = nil // its URL may be a signed one, after a redirect
+		words.Request = nil // after a redirect its URL may be signed
 		said = words.Error()
 	}
 	if len(said) > maxSaid {
@@ -114,7 +114,7 @@ func (e *saidError) Error() string {
 
 func (e *saidError) Unwrap() error { return e.err }
 
-// transient says whether the same request may well succeed in a moment.
+// transient reports whether the same request may succeed soon.
 func transient(err error) bool {
 	if err == nil || errors.Is(err, context.Canceled) {
 		return false

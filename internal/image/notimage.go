@@ -5,7 +5,7 @@ import (
 	"unicode/utf8"
 )
 
-// signatures are how files of other kinds begin, which people take for images.
+// signatures are the first bytes of other kinds of files that users may give instead of an image.
 var signatures = []struct {
 	at    int
 	bytes string
@@ -14,10 +14,10 @@ var signatures = []struct {
 	{0, "PK\x03\x04", "a zip archive"},
 	{0, "PK\x05\x06", "an empty zip archive"},
 	{0, "\x7fELF", "a program"},
-	{0, "QFI\xfb", "the disk of a virtual machine (QCOW2)"},
-	{0, "KDMV", "the disk of a virtual machine (VMDK)"},
-	{0, "conectix", "the disk of a virtual machine (VHD)"},
-	{0, "vhdxfile", "the disk of a virtual machine (VHDX)"},
+	{0, "QFI\xfb", "a virtual machine's disk (QCOW2)"},
+	{0, "KDMV", "a virtual machine's disk (VMDK)"},
+	{0, "conectix", "a virtual machine's disk (VHD)"},
+	{0, "vhdxfile", "a virtual machine's disk (VHDX)"},
 	{0, "hsqs", "a squashfs file system"},
 	{0, "7z\xbc\xaf\x27\x1c", "a 7z archive"},
 	{0, "Rar!\x1a\x07", "a rar archive"},
@@ -25,11 +25,11 @@ var signatures = []struct {
 	{0, "\xed\xab\xee\xdb", "an RPM package"},
 	{0, "070701", "a cpio archive"},
 	{0, "\x04\x22\x4d\x18", "a file compressed with lz4"},
-	{32, "SIF_MAGIC", "an image of Singularity (SIF)"},
+	{32, "SIF_MAGIC", "a Singularity image (SIF)"},
 	{510, "\x55\xaa", "a disk with a boot sector"},
 }
 
-// whatIs says what a file is that isn't an image, by its first bytes.
+// whatIs says what kind a file is that isn't an image, from its first bytes.
 func whatIs(head []byte) string {
 	if len(head) == 0 {
 		return "an empty file"
@@ -48,7 +48,7 @@ func whatIs(head []byte) string {
 	case text[0] == '<':
 		return "a web page, such as a server sends instead of a file"
 	case text[0] == '{' || text[0] == '[':
-		return "a file of JSON"
+		return "a JSON file"
 	default:
 		return "a text file"
 	}

@@ -14,8 +14,8 @@ import (
 	"github.com/mayfly-run/mayfly/internal/image/imagetest"
 )
 
-// The kernel has the last word on whiteouts: three layers, mounted, show what the image says they are. I21: what is
-// written to the mount leaves the layers as they were.
+// TestLayersMountAsOverlay mounts three layers with whiteouts, and checks that the kernel shows the files of the image. I21: writing to
+// the mount doesn't change the layers.
 func TestLayersMountAsOverlay(t *testing.T) {
 	if os.Getenv("MAYFLY_TEST_OVERLAY") == "" {
 		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestLayersMountAsOverlay$", "-test.v")
@@ -82,7 +82,7 @@ func TestLayersMountAsOverlay(t *testing.T) {
 	}
 	for i, dir := range lower {
 		if imagetest.HashTree(t, dir) != before[i] {
-			t.Errorf("layer %s changed", dir)
+			t.Errorf("layer %s has changed", dir)
 		}
 	}
 	t.Log("mounted and compared")

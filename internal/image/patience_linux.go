@@ -6,10 +6,11 @@ import (
 	"github.com/mayfly-run/mayfly/internal/process"
 )
 
-// holdWithin is how long a run waits for the lock of its image, which a prune has for an instant, on an idle machine.
+// holdWithin is how long a run waits on an idle machine for the lock of its image. A prune holds that lock only for a moment.
 const holdWithin = 30 * time.Second
 
-// late is a channel that is closed when a lock has been waited for too long, and the error then.
+// late returns a channel that is closed when waiting for the lock at path has taken too long, and a function that returns the error
+// for that. The caller calls stop after the wait.
 func (s *Store) late(path string) (late <-chan struct{}, stop func(), err func() error) {
 	since := time.Now()
 	late, stop = process.Late(s.holdWithin)

@@ -4,7 +4,7 @@ package image
 
 import "time"
 
-// holdWithin is for Linux, where runs are.
+// holdWithin has no effect: there are runs only on Linux.
 const holdWithin = 0 * time.Second
 
 func (s *Store) late(string) (late <-chan struct{}, stop func(), err func() error) {

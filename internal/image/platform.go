@@ -10,23 +10,23 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// Platform names what an image runs on, as in an OCI index: "linux/amd64", "linux/arm/v7".
+// Platform is the platform of an image, as in an OCI index: "linux/amd64", "linux/arm/v7".
 type Platform struct {
 	OS           string `json:"os"`
 	Architecture string `json:"architecture"`
 	Variant      string `json:"variant,omitempty"`
 }
 
-// HostPlatform is what this machine runs: always Linux, since that is what a sandbox is.
+// HostPlatform returns the platform of sandboxes on this machine, which is always Linux.
 func HostPlatform() Platform {
 	return Platform{OS: "linux", Architecture: runtime.GOARCH}
 }
 
-// ParsePlatform reads os/arch[/variant]; a lone architecture means Linux.
+// ParsePlatform parses os/arch[/variant], or an architecture alone, which means Linux.
 func ParsePlatform(s string) (Platform, error) {
 	parts := strings.Split(s, "/")
 	if slices.Contains(parts, "") || len(parts) > 3 {
-		return Platform{}, fmt.Errorf("platform %q: want os/architecture or os/architecture/variant, as in linux/arm64", s)
+		return Platform{}, fmt.Errorf("platform %q: write os/architecture or os/architecture/variant, such as linux/arm64", s)
 	}
 	switch len(parts) {
 	case 1:
@@ -46,17 +46,17 @@ func (p Platform) String() string {
 	return s
 }
 
-// plain says whether the words of a platform are such as platforms have. Others come from outside, to be printed by us.
+// plain reports whether a platform has only characters that platforms have. Only such an untrusted platform may be printed.
 func (p Platform) plain() bool {
 	return !strings.ContainsFunc(p.OS+p.Architecture+p.Variant, func(r rune) bool {
 		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("._-", r)
 	})
 }
 
-// rank says how well have serves p: 0 is not at all, more is better.
+// rank says how well an image for the platform have runs on p: 0 means not at all, and a larger number is better.
 //
-// The variants of an architecture are in an order; a machine of unnamed variant takes the plain one, which for arm64 is
-// v8 and for amd64 v1 (image-spec, image-index.md, "platform variants"), and for arm the highest there is.
+// If p has no variant, the best one is the plain variant, which is v8 for arm64 and v1 for amd64 (image-spec, image-index.md,
+// "platform variants"), and the highest variant for arm. An arm machine with a variant also runs lower ones.
 func (p Platform) rank(have Platform) int {
 	if p.OS != have.OS || p.Architecture != have.Architecture {
 		return 0
@@ -81,7 +81,7 @@ func (p Platform) plainVariant() string {
 	return p.Variant
 }
 
-// choose picks the entry of an index for the platform. Its error names the platforms that there are.
+// choose returns the best entry of an index for the platform. The error names the platforms of the index.
 func (p Platform) choose(index []v1.Descriptor) (v1.Descriptor, error) {
 	var (
 		best  v1.Descriptor
@@ -93,7 +93,7 @@ func (p Platform) choose(index []v1.Descriptor) (v1.Descriptor, error) {
 			continue
 		}
 		have := Platform{OS: d.Platform.OS, Architecture: d.Platform.Architecture, Variant: d.Platform.Variant}
-		if have.OS != "unknown" && have.plain() && !slices.Contains(names, have.String()) { // attestations call themselves unknown/unknown
+		if have.OS != "unknown" && have.plain() && !slices.Contains(names, have.String()) { // attestations are for unknown/unknown
 			names = append(names, have.String())
 		}
 		if r := p.rank(have); r > top {
@@ -101,12 +101,12 @@ func (p Platform) choose(index []v1.Descriptor) (v1.Descriptor, error) {
 		}
 	}
 	if top == 0 && len(index) == 1 && index[0].Platform == nil {
-		return index[0], nil // a one-image index needn't name its platform; the config is checked later
+		return index[0], nil // an index with one image may lack the platform; the config is checked later
 	}
 	if top == 0 {
 		return v1.Descriptor{}, &Error{
 			Kind: ErrPlatform,
-			Msg:  fmt.Sprintf("no image for %s: there are %s", p, cmp.Or(strings.Join(names, ", "), "none for a known platform")),
+			Msg:  fmt.Sprintf("no image for %s; it has %s", p, cmp.Or(strings.Join(names, ", "), "none for a known platform")),
 			Hint: "fetch one of these with: mayfly image pull --platform OS/ARCH",
 		}
 	}

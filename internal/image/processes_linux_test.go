@@ -15,7 +15,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/image/imagetest"
 )
 
-// TestMain lets the test binary be one of many processes that use a store: with pullEnv set it pulls and ends.
+// TestMain makes the test binary one of many processes that use a store: if pullEnv is set, it pulls and exits.
 func TestMain(m *testing.M) {
 	if args := os.Getenv(pullEnv); args != "" {
 		if err := pullAsProcess(strings.Fields(args)); err != nil {
@@ -29,7 +29,8 @@ func TestMain(m *testing.M) {
 
 const pullEnv = "MAYFLY_TEST_PULL"
 
-// pullAsProcess pulls args[1] into the store args[0], holds it, and reads a file of it.
+// pullAsProcess pulls args[1] into the store args[0], holds it, and reads one of its files. With a third argument it holds the image
+// until it is killed.
 func pullAsProcess(args []string) error {
 	s, err := Open(args[0], testOptions())
 	if err != nil {
@@ -49,7 +50,7 @@ func pullAsProcess(args []string) error {
 			return fmt.Errorf("layer %d is not whole: %q, %w", i, b, err)
 		}
 	}
-	if len(args) > 2 { // keep holding until killed
+	if len(args) > 2 {
 		fmt.Println("held")
 		select {}
 	}
@@ -67,7 +68,7 @@ func startPull(t *testing.T, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// manyLayers is an image whose layers take a moment.
+// manyLayers returns layers that take a moment to unpack.
 func manyLayers(t *testing.T) [][]byte {
 	t.Helper()
 	var layers [][]byte
@@ -81,7 +82,7 @@ func manyLayers(t *testing.T) [][]byte {
 	return layers
 }
 
-// slowBlobs gives the layers in pieces, so that pulls overlap. The last piece of each waits for what wait waits for.
+// slowBlobs sends layers in pieces, so that pulls overlap. It calls wait before the last piece of each.
 func slowBlobs(layers [][]byte, wait func()) imagetest.Middleware {
 	content := map[string][]byte{}
 	for _, l := range layers {
@@ -108,7 +109,7 @@ func slowBlobs(layers [][]byte, wait func()) imagetest.Middleware {
 	}
 }
 
-// Eight processes that pull the same image at once fetch each layer once between them.
+// TestEightProcessesFetchEachLayerOnce checks that eight processes that pull the same image at once fetch each layer only once.
 func TestEightProcessesFetchEachLayerOnce(t *testing.T) {
 	layers := manyLayers(t)
 	r := imagetest.Serve(t, slowBlobs(layers, func() {}))
@@ -127,11 +128,11 @@ func TestEightProcessesFetchEachLayerOnce(t *testing.T) {
 	}
 	for _, l := range layers {
 		if n := r.Count(http.MethodGet, imagetest.Digest(l).Hex); n != 1 {
-			t.Errorf("layer %s was fetched %d times", imagetest.Digest(l), n)
+			t.Errorf("layer %s was fetched %d times, want once", imagetest.Digest(l), n)
 		}
 	}
 	if n := r.Count(http.MethodGet, "/manifests/1"); n != 8 {
-		t.Errorf("%d processes asked the registry", n)
+		t.Errorf("%d processes asked the registry, want 8", n)
 	}
 	fsck(t, s)
 	nothingHeld(t, s)
@@ -141,14 +142,15 @@ func nothingHeld(t *testing.T, s *Store) {
 	t.Helper()
 	holds, err := s.liveHolds()
 	if err != nil || len(holds) != 0 || len(readDir(t, s.holdDir())) != 0 {
-		t.Errorf("holds left: %+v, %v", holds, err)
+		t.Errorf("got the holds %+v, %v; want none", holds, err)
 	}
 }
 
-// kill -9 at any moment leaves nothing half done in sight, holds up nobody, and what it leaves in tmp is swept.
+// TestKilledProcessesLeaveTheStoreWhole checks that a kill -9 at any moment leaves a consistent store, blocks nobody, and that the next
+// process cleans tmp up.
 func TestKilledProcessesLeaveTheStoreWhole(t *testing.T) {
 	layers := manyLayers(t)
-	var killing sync.RWMutex // held by who kills, now and then: some kills meet pulls that can't have ended
+	var killing sync.RWMutex // locked during the kills of every second round, so that pulls can't have ended before
 	r := imagetest.Serve(t, slowBlobs(layers, func() {
 		killing.RLock()
 		defer killing.RUnlock()
@@ -193,11 +195,11 @@ func TestKilledProcessesLeaveTheStoreWhole(t *testing.T) {
 		nothingStored(t, s)
 	}
 	if killed < 10 {
-		t.Errorf("only %d processes were killed in time: this proves little", killed)
+		t.Errorf("only %d processes were killed before they ended, want at least 10", killed)
 	}
 }
 
-// A hold of another process keeps prune away, and ends with that process however it ends.
+// TestHoldDiesWithItsProcess checks that a hold of another process keeps Prune from removing the image, and ends with that process.
 func TestHoldDiesWithItsProcess(t *testing.T) {
 	host := imagetest.NewRegistry(t)
 	imagetest.Push(t, host+"/app:1", imagetest.Config{}, imagetest.Tar(t, file{Name: "d/last", Body: "0"}))
@@ -215,16 +217,16 @@ func TestHoldDiesWithItsProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	if p, err := s.Prune(t.Context(), PruneOptions{All: true}); err != nil || p.Layers+p.Images+p.Blobs+len(p.References) != 0 {
-		t.Errorf("pruned %+v, %v", p, err)
+		t.Errorf("pruned %+v, %v; want nothing", p, err)
 	}
 	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	if err := cmd.Wait(); err == nil {
-		t.Error("the process ended by itself")
+		t.Error("the process ended before it was killed")
 	}
 	if p, err := s.Prune(t.Context(), PruneOptions{All: true}); err != nil || p.Layers != 1 {
-		t.Errorf("pruned %+v, %v", p, err)
+		t.Errorf("pruned %+v, %v; want one layer", p, err)
 	}
 	nothingStored(t, s)
 }

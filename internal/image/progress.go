@@ -9,28 +9,29 @@ import (
 // Phase is a step of a pull or of a layer.
 type Phase string
 
-// The phases. Resolving and Done are of the whole image, the others of one layer; Waiting without a layer is for a prune.
+// The phases. Resolving and Done are about the whole image, the others about one layer. Waiting without a layer is for the end of a
+// prune.
 const (
-	Resolving   Phase = "resolving"   // asking the registry what the reference means
+	Resolving   Phase = "resolving"   // asking the registry for the digest of the reference
 	Waiting     Phase = "waiting"     // another process is fetching this layer
-	Downloading Phase = "downloading" // bytes come and are unpacked
-	Present     Phase = "present"     // the layer was already here
-	Unpacked    Phase = "unpacked"    // the layer is here now
-	Done        Phase = "done"        // the image can be used
+	Downloading Phase = "downloading" // the layer is being downloaded and unpacked
+	Present     Phase = "present"     // the layer was in the store already
+	Unpacked    Phase = "unpacked"    // the layer is in the store now
+	Done        Phase = "done"        // the image is ready to use
 )
 
 // ProgressEvent is one step of a pull.
 type ProgressEvent struct {
 	Reference string
 	Phase     Phase
-	Digest    string // of the layer's blob
-	Layer     int    // which layer, from 1
-	Layers    int    // of how many
-	Current   int64  // bytes of the blob so far
-	Total     int64  // bytes of the blob
+	Digest    string // digest of the layer's blob
+	Layer     int    // number of the layer, from 1
+	Layers    int    // how many layers there are
+	Current   int64  // bytes of the blob that have been read
+	Total     int64  // size of the blob in bytes
 }
 
-// progress passes events on one at a time, and Downloading at most every 50 ms for a layer.
+// progress passes events on, one at a time.
 type progress struct {
 	mu     sync.Mutex
 	report func(ProgressEvent)
@@ -48,7 +49,7 @@ func (p *progress) send(e ProgressEvent) {
 	p.report(e)
 }
 
-// countingReader reports how much of a layer went through it.
+// countingReader reports how many bytes of a layer have been read, at most every 50 ms.
 type countingReader struct {
 	r    io.Reader
 	p    *progress

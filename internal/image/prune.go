@@ -12,9 +12,9 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// PruneOptions of one prune.
+// PruneOptions are the options of a prune.
 type PruneOptions struct {
-	// All forgets the references too, except those that a live process holds.
+	// All removes the references too, except those of images that a process holds.
 	All bool
 	// DryRun only counts.
 	DryRun bool
@@ -22,16 +22,15 @@ type PruneOptions struct {
 
 // Pruned is what a prune removed, or would remove.
 type Pruned struct {
-	References []string // canonical; with PruneOptions.All
+	References []string // canonical names; only with PruneOptions.All
 	Images     int
 	Layers     int
 	Blobs      int
-	Bytes      int64 // of blobs and of unpacked files
+	Bytes      int64 // size of the blobs and of the unpacked files
 }
 
-// Prune removes what no reference leads to: manifests, layers, blobs, and the leftovers of processes that died. What a
-// live process holds or is pulling stays. Starting a held image never waits for the deletion of files: that happens
-// after the locks are gone.
+// Prune removes everything that no reference leads to: images, layers, blobs, and what killed processes left. It keeps what a process
+// holds or pulls. It deletes the files after it has released its locks, so a start doesn't wait for that.
 func (s *Store) Prune(ctx context.Context, o PruneOptions) (Pruned, error) {
 	if err := s.prepare(); err != nil {
 		return Pruned{}, err
@@ -54,7 +53,7 @@ func (s *Store) prune(ctx context.Context, o PruneOptions) (done Pruned, err err
 	if err != nil {
 		return done, err
 	}
-	// Last, when the gc lock is gone: the slow part.
+	// This deletes the files, which is slow. It runs last, without the gc lock.
 	defer func() { err = errors.Join(err, w.Close()) }()
 	gc, err := acquire(ctx, s.gcLock(), true, nil)
 	if err != nil {
@@ -62,7 +61,7 @@ func (s *Store) prune(ctx context.Context, o PruneOptions) (done Pruned, err err
 	}
 	defer gc.Close()
 	live, locked, err := s.mark(o, &done)
-	// The locks on what goes are kept until it is out of sight: nobody can begin to hold it meanwhile.
+	// Keep the locks of the images that go until they are renamed away, so that nobody can begin to hold them.
 	defer func() {
 		for _, f := range locked {
 			err = errors.Join(err, f.Close())
@@ -81,12 +80,12 @@ func (s *Store) prune(ctx context.Context, o PruneOptions) (done Pruned, err err
 	return done, s.sweepLocks()
 }
 
-// alive is what must stay, by the name it has in its directory.
+// alive is what must stay, by file name.
 type alive struct{ images, layers, blobs map[string]bool }
 
-// mark collects what references, runs and pulls need. It returns the locked records of the images that go.
+// mark collects what references, runs and pulls need. It also returns the records of the images that go, locked.
 //
-// What pulls bring in is read first: a pull that ends meanwhile has written its reference before it let go.
+// It reads the records of pulls first. A pull that ends in the meantime has written its reference before it deleted its record.
 func (s *Store) mark(o PruneOptions, done *Pruned) (live alive, locked []*os.File, err error) {
 	live = alive{images: map[string]bool{}, layers: map[string]bool{}, blobs: map[string]bool{}}
 	pulls, err := s.liveHolds()
@@ -131,7 +130,8 @@ func (s *Store) mark(o PruneOptions, done *Pruned) (live alive, locked []*os.Fil
 
 func recordName(manifest v1.Hash) string { return manifest.Hex + ".json" }
 
-// lockUnheld tries to lock the image records that aren't in live. One that it can't lock is held by a run, and put in.
+// lockUnheld locks the image records that aren't in live. If it can't lock a record, a run holds the image, and it adds the record to
+// live.
 func (s *Store) lockUnheld(live map[string]bool) (locked []*os.File, err error) {
 	entries, err := os.ReadDir(s.imageDir())
 	if err != nil {
@@ -165,10 +165,10 @@ func (s *Store) markParts(live alive) error {
 		var rec imageRecord
 		err := readRecord(filepath.Join(s.imageDir(), name), &rec)
 		if errors.Is(err, fs.ErrNotExist) {
-			continue // being pulled: the pull has said what its parts are
+			continue // it is being pulled, and the record of the pull has its parts
 		}
 		if err != nil {
-			return fmt.Errorf("%w: remove the image and pull it again", err)
+			return fmt.Errorf("%w; remove the image, and pull it again", err)
 		}
 		live.blobs[rec.ConfigID.Hex] = true
 		for _, l := range rec.Layers {
@@ -179,14 +179,14 @@ func (s *Store) markParts(live alive) error {
 	return nil
 }
 
-// trash is one thing to remove.
+// trash is a file or folder to remove.
 type trash struct {
 	path  string
 	bytes int64
-	count *int // of Pruned
+	count *int // the field of Pruned that counts it
 }
 
-// garbage lists what isn't alive. Images come first: one without its layers would be found by Lookup and not be usable.
+// garbage returns everything that isn't alive. Images come first, since Lookup would find an image whose layers have gone.
 func (s *Store) garbage(live alive, done *Pruned) ([]trash, error) {
 	var list []trash
 	for _, in := range []struct {
@@ -228,8 +228,8 @@ func layerSize(path string) int64 {
 	return rec.Bytes
 }
 
-// takeOut moves the trash into the work directory, where nobody looks. What has something mounted in it stays, and is
-// reported at the end.
+// takeOut moves the trash to the work directory. If something is mounted in a folder, the folder stays, and the error says so after
+// everything else has been moved.
 func (s *Store) takeOut(w *workDir, list []trash, dryRun bool, done *Pruned) error {
 	busy, err := mountedBelow(s.root)
 	if err != nil {
@@ -256,8 +256,8 @@ func (s *Store) takeOut(w *workDir, list []trash, dryRun bool, done *Pruned) err
 	return errors.Join(errs...)
 }
 
-// sweepLocks removes the lock files that nobody has. Each is removed under its own lock; one who opened it meanwhile
-// finds, once he has the lock, that the file has lost its name, and makes another.
+// sweepLocks removes the lock files that nobody has locked. It removes each file under the file's lock. A process that has opened the
+// file in the meantime gets the lock afterwards, finds that the file has lost its name, and makes another one.
 func (s *Store) sweepLocks() error {
 	entries, err := os.ReadDir(s.lockDir())
 	if err != nil {
@@ -283,13 +283,13 @@ func (s *Store) sweepLocks() error {
 	return nil
 }
 
-// mountpoints are absolute paths, with links resolved, and the prefix to compare by.
+// mountpoints are the mount points below a store.
 type mountpoints struct {
-	root, real string
-	at         []string
+	root, real string   // the store's root, without and with links resolved
+	at         []string // absolute paths, with links resolved
 }
 
-// within returns a mount at or below path, which lies in root, or nothing.
+// within returns a mount point at or below path, which is in root, or "" if there is none.
 func (m mountpoints) within(path string) string {
 	real := m.real + strings.TrimPrefix(path, m.root)
 	for _, at := range m.at {

@@ -11,17 +11,16 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// PullOptions of one pull.
+// PullOptions are the options of a pull.
 type PullOptions struct {
-	// Platform to choose from a multi-platform image; the store's by default.
+	// Platform is the platform to choose from a multi-platform image; by default the store's.
 	Platform Platform
-	// Progress is told what happens, one call at a time, from several goroutines. It must not block for long.
+	// Progress is called for each event, one call at a time, from several goroutines. It must not block for long.
 	Progress func(ProgressEvent)
 }
 
-// Pull asks the registry, or its mirrors first, what the reference means now, and brings the image into the store. Only
-// what isn't there is fetched. When it fails, nothing of the image is visible; layers that were complete are kept for
-// the next try.
+// Pull resolves the reference at the registry's mirrors or the registry, and adds the image to the store. It fetches only what the
+// store doesn't have. If it fails, the image isn't visible, but complete layers stay for the next attempt.
 func (s *Store) Pull(ctx context.Context, ref string, o PullOptions) (*Image, error) {
 	img, err := s.pull(ctx, ref, o)
 	if err != nil {
@@ -70,7 +69,7 @@ func (s *Store) pull(ctx context.Context, ref string, o PullOptions) (*Image, er
 	return s.load(rec)
 }
 
-// remote is all the places where a reference's repository may be had, in the order in which they are asked.
+// remote has all the places of a reference's repository, in the order in which they are asked.
 type remote struct {
 	s        *Store
 	sessions []*session
@@ -99,7 +98,8 @@ func (m *remote) close() {
 	}
 }
 
-// resolve follows a tag or digest to the manifest for a platform. index is the digest of the index on the way, if any.
+// resolve returns the plan of the image that a tag or digest refers to, for a platform. index is the digest of the index that the image
+// was chosen from, or "".
 func (m *remote) resolve(ctx context.Context, id string, want Platform) (p *plan, index string, err error) {
 	raw, err := m.document(ctx, "manifests", id)
 	if err != nil {
@@ -138,8 +138,8 @@ func (m *remote) resolve(ctx context.Context, id string, want Platform) (p *plan
 	return p, index, p.checkPlatform(want)
 }
 
-// document reads a manifest or a config from the first place that has it, and checks its digest if it's asked for by
-// one. Documents that are in the store already aren't asked for again.
+// document reads a manifest or a config from the store, or from the first place that has it. If id is a digest, it verifies the
+// content.
 func (m *remote) document(ctx context.Context, kind, id string) ([]byte, error) {
 	want, wantErr := v1.NewHash(id) // a tag isn't a digest
 	if wantErr == nil {
@@ -164,7 +164,7 @@ func (m *remote) document(ctx context.Context, kind, id string) ([]byte, error) 
 	return nil, joinPlaces(errs)
 }
 
-// joinPlaces puts the registry's own failure first and those of its mirrors behind it.
+// joinPlaces joins the errors of all places. The registry's error comes first, then those of its mirrors.
 func joinPlaces(errs []error) error {
 	slices.Reverse(errs)
 	if len(errs) == 1 {
@@ -173,7 +173,7 @@ func joinPlaces(errs []error) error {
 	return errors.Join(errs...)
 }
 
-// retry reads a document, again after a transient failure, within the time that documents have.
+// retry reads a document, and tries again after a transient failure, within Options.DocumentTimeout.
 func (x *session) retry(ctx context.Context, kind, id string) ([]byte, error) {
 	limit := x.s.opts.DocumentTimeout
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, &Error{
@@ -202,7 +202,7 @@ func (m *remote) open(ctx context.Context, l layerPlan, place int) (io.ReadClose
 	return newBlobReader(ctx, m.sessions[place:], l.digest.String(), l.size), nil
 }
 
-// document reads a manifest or config that the store has, and checks it: a pull builds on it.
+// document reads a manifest or config of the store, and verifies its digest.
 func (s *Store) document(h v1.Hash) ([]byte, error) {
 	if err := checkSHA256(h); err != nil {
 		return nil, err

@@ -25,7 +25,8 @@ import (
 	"github.com/mayfly-run/mayfly/internal/image/imagetest"
 )
 
-// typed is an image whose manifest says these media types, none where one is empty; the registry says it is an OCI one then.
+// typed returns an image with other media types in its manifest. If the manifest's type is empty, the registry still says that it is
+// an OCI manifest.
 func typed(t *testing.T, i imagetest.Image, manifest, config, layers types.MediaType) imagetest.Image {
 	t.Helper()
 	var m v1.Manifest
@@ -57,7 +58,7 @@ func TestPullAllFormats(t *testing.T) {
 	for name, i := range map[string]imagetest.Image{
 		"oci":    built,
 		"docker": typed(t, built, types.DockerManifestSchema2, types.DockerConfigJSON, types.DockerLayer),
-		// Each of these says something else than what all of its layers are.
+		// In each of these, the media type of some layers is wrong.
 		"docker-zstd":        typed(t, built, types.DockerManifestSchema2, types.DockerConfigJSON, "application/vnd.docker.image.rootfs.diff.tar.zstd"),
 		"docker-foreign":     typed(t, built, types.DockerManifestSchema2, types.DockerConfigJSON, types.DockerForeignLayer),
 		"docker-with-oci":    typed(t, built, types.DockerManifestSchema2, types.OCIConfigJSON, types.OCILayer),
@@ -84,7 +85,7 @@ func TestPullAllFormats(t *testing.T) {
 				}
 			}
 			if s := strings.Join(got, " "); s != "plain1 gzip2 x3 zstd4" || img.Size != 4 {
-				t.Errorf("layers hold %s, %d bytes", s, img.Size)
+				t.Errorf("the layers contain %s, %d bytes", s, img.Size)
 			}
 			for _, by := range []string{ref, img.Digest, host + "/some/" + name + ":1@" + digest} {
 				if again, err := s.Lookup(by); err != nil || again.ID != img.ID || len(again.Layers) != 4 {
@@ -96,14 +97,15 @@ func TestPullAllFormats(t *testing.T) {
 	}
 }
 
-// An index needn't say what it or its entries are, and what stands beside the image, such as an attestation, isn't taken.
+// TestPullIndexWithoutMediaTypes checks that an index and its entries may lack media types, and that a pull doesn't choose other entries
+// than images, such as attestations.
 func TestPullIndexWithoutMediaTypes(t *testing.T) {
 	host := imagetest.NewRegistry(t)
 	beside := imagetest.BuildFor(t, v1.Platform{OS: "unknown", Architecture: "unknown"}, imagetest.Config{}, imagetest.Tar(t, file{Name: "attestation"}))
 	image := imagetest.Build(t, imagetest.Config{}, imagetest.Tar(t, file{Name: "image"}))
 	imagetest.PushImage(t, host+"/x:beside", beside)
 	imagetest.PushImage(t, host+"/x:image", image)
-	for name, entries := range map[string]bool{"of the index": false, "of its entries as well": true} {
+	for name, entries := range map[string]bool{"of the index": false, "of its entries too": true} {
 		t.Run(name, func(t *testing.T) {
 			index := imagetest.Index(t, beside, image)
 			var m v1.IndexManifest
@@ -120,7 +122,7 @@ func TestPullIndexWithoutMediaTypes(t *testing.T) {
 			imagetest.PushImage(t, host+"/x:1", index)
 			img := mustPull(t, testStore(t), host+"/x:1")
 			if len(img.Layers) != 1 || strings.Join(readDir(t, img.Layers[0].Path), " ") != "image" {
-				t.Errorf("the image is %+v", img)
+				t.Errorf("got the image %+v", img)
 			}
 		})
 	}
@@ -145,26 +147,27 @@ func TestPullFetchesOnlyWhatIsNew(t *testing.T) {
 		t.Fatal(err)
 	}
 	if n := r.Count(http.MethodGet, "/blobs/"); n != 2 { // config and the new layer
-		t.Errorf("fetched %d blobs", n)
+		t.Errorf("fetched %d blobs, want 2", n)
 	}
-	// Layers are handled side by side.
+	// Layers are handled in parallel, so the order of their phases isn't known.
 	if phases[0] != "resolving" || !slices.Contains(phases, "present") || !slices.Contains(phases, "unpacked") || phases[len(phases)-1] != "done" {
-		t.Errorf("phases: %s", phases)
+		t.Errorf("got the phases %s", phases)
 	}
 	r.Reset()
 	if _, err := s.Lookup(img.Reference); err != nil || r.Count("", "/") != 0 {
-		t.Errorf("lookup of a warm image: %v, %d requests", err, r.Count("", "/"))
+		t.Errorf("Lookup of a pulled image: %v, %d requests, want none", err, r.Count("", "/"))
 	}
 }
 
-// An image that lists a layer twice is mounted with it once: overlayfs refuses the same directory twice.
+// TestLayersAreListedOnce checks that an image has a layer once that its manifest lists twice, since overlayfs doesn't accept the same
+// directory twice.
 func TestLayersAreListedOnce(t *testing.T) {
 	host := imagetest.NewRegistry(t)
 	a, b := imagetest.Tar(t, file{Name: "a"}), imagetest.Tar(t, file{Name: "b"})
 	imagetest.Push(t, host+"/x:1", imagetest.Config{}, a, b, a)
 	img := mustPull(t, testStore(t), host+"/x:1")
 	if len(img.Layers) != 2 || img.Layers[0].DiffID != imagetest.Digest(b).String() || img.Layers[1].DiffID != imagetest.Digest(a).String() {
-		t.Errorf("layers are %+v", img.Layers)
+		t.Errorf("got the layers %+v", img.Layers)
 	}
 }
 
@@ -194,7 +197,7 @@ func TestPullChoosesThePlatform(t *testing.T) {
 		}
 		img, err := s.Pull(t.Context(), host+"/multi@"+index, PullOptions{Platform: p})
 		if err != nil || img.Platform.String() != c.want {
-			t.Errorf("%s gives %v, %v", c.ask, img, err)
+			t.Errorf("%s: got %v, %v; want %s", c.ask, img, err, c.want)
 			continue
 		}
 		if again, err := s.LookupPlatform(host+"/multi@"+index, p); err != nil || again.Digest != img.Digest {
@@ -204,7 +207,7 @@ func TestPullChoosesThePlatform(t *testing.T) {
 	_, err := s.Pull(t.Context(), host+"/multi:1", PullOptions{Platform: Platform{OS: "linux", Architecture: "riscv64"}})
 	wantKind(t, err, ErrPlatform)
 	if !strings.Contains(err.Error(), "linux/amd64, linux/arm64/v8, linux/arm/v6, linux/arm/v7") || strings.Contains(err.Error(), "unknown") {
-		t.Errorf("error doesn't name the platforms: %v", err)
+		t.Errorf("the error doesn't name the platforms: %v", err)
 	}
 	imagetest.PushImage(t, host+"/single:1", imagetest.BuildFor(t, v1.Platform{OS: "linux", Architecture: "s390x"}, imagetest.Config{}))
 	_, err = s.Pull(t.Context(), host+"/single:1", PullOptions{})
@@ -224,18 +227,18 @@ func TestPullUsesMirrorsInOrder(t *testing.T) {
 	main.Reset()
 	img := mustPull(t, openStore(t, t.TempDir(), o), main.Host+"/team/app:1")
 	if main.Count("", "/") != 0 || img.Canonical != main.Host+"/team/app:1" {
-		t.Errorf("the registry behind the mirror saw %d requests; image is %s", main.Count("", "/"), img.Canonical)
+		t.Errorf("the registry behind the mirror got %d requests, want none; the image is %s", main.Count("", "/"), img.Canonical)
 	}
-	// What the mirrors don't have comes from the registry.
+	// The registry has an image that the mirrors don't have.
 	mustPull(t, openStore(t, t.TempDir(), o), main.Host+"/team/other:1")
 	_, err := openStore(t, t.TempDir(), o).Pull(t.Context(), main.Host+"/team/none:1", PullOptions{})
 	wantKind(t, err, ErrNotFound)
 	if !strings.Contains(err.Error(), dead) || !strings.Contains(err.Error(), main.Host) {
-		t.Errorf("error doesn't name the places that were asked: %v", err)
+		t.Errorf("the error doesn't name the places that were asked: %v", err)
 	}
 }
 
-// A mirror whose blob is wrong doesn't stop the pull: the next place is asked.
+// TestPullLeavesACorruptMirror checks that a pull asks the next place if the blob of a mirror is wrong.
 func TestPullLeavesACorruptMirror(t *testing.T) {
 	layer := imagetest.Gzip(t, imagetest.Tar(t, file{Name: "f", Body: strings.Repeat("x", 1000)}))
 	bad := imagetest.Serve(t, func(w http.ResponseWriter, r *http.Request, next http.Handler) {
@@ -256,8 +259,8 @@ func TestPullLeavesACorruptMirror(t *testing.T) {
 	fsck(t, s)
 }
 
-// deadHost is an address at which nothing listens, and nothing else can begin to until the test ends: a socket has it that was
-// bound and never listens.
+// deadHost returns an address at which nothing listens. Nothing else can begin to listen there until the test ends, since a socket
+// without listen(2) is bound to it.
 func deadHost(t testing.TB) string {
 	t.Helper()
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
@@ -323,7 +326,7 @@ func TestPullErrorsSayWhatToDo(t *testing.T) {
 			_, err := s.Pull(t.Context(), c.ref, PullOptions{})
 			wantKind(t, err, c.kind)
 			if msg := err.Error(); !strings.Contains(msg, c.says) || !strings.Contains(msg, "pull "+c.ref) || strings.Contains(msg, "\x1b") || len(msg) > 1000 {
-				t.Errorf("error is %q; want it to say %q, in little", msg, c.says)
+				t.Errorf("got the error %q, want a short one with %q", msg, c.says)
 			}
 			nothingStored(t, s)
 		})
@@ -332,10 +335,10 @@ func TestPullErrorsSayWhatToDo(t *testing.T) {
 
 func TestPullRefusesPlainHTTPToOtherMachines(t *testing.T) {
 	s := testStore(t)
-	// A private address, for which go-containerregistry by itself goes over to HTTP. Nothing is sent: the guard is
-	// asked with a next hop that fails the test.
+	// For this private address go-containerregistry itself would use plain HTTP. The test calls the guard directly, with a
+	// next transport that fails the test.
 	g := &guard{host: "10.1.2.3:5000", next: roundTrip(func(*http.Request) (*http.Response, error) {
-		t.Error("a request left")
+		t.Error("a request was sent")
 		return nil, errors.New("not here")
 	})}
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://10.1.2.3:5000/v2/", nil)
@@ -350,7 +353,7 @@ func TestPullRefusesPlainHTTPToOtherMachines(t *testing.T) {
 	} {
 		e, err := s.opts.Registries.endpoints(host)
 		if err != nil || e[0].plain != want {
-			t.Errorf("%s: plain HTTP is %v, %v", host, e, err)
+			t.Errorf("%s: got %v, %v; want plain HTTP: %v", host, e, err, want)
 		}
 	}
 }
@@ -396,13 +399,13 @@ func TestPullOutlastsTransientFailures(t *testing.T) {
 			mustPull(t, s, r.Host+"/app:1")
 			fsck(t, s)
 			if len(asked) < 3 || asked[0] != "" || !strings.HasPrefix(asked[1], "bytes=") || !strings.HasPrefix(asked[2], "bytes=") || asked[2] == asked[1] {
-				t.Errorf("asked for the ranges %q", asked)
+				t.Errorf("got requests for the ranges %q", asked)
 			}
 		})
 	}
 }
 
-// cutWriter breaks the connection after some bytes.
+// cutWriter breaks the connection after left bytes.
 type cutWriter struct {
 	http.ResponseWriter
 	left int
@@ -418,7 +421,7 @@ func (c *cutWriter) Write(p []byte) (int, error) {
 	panic(http.ErrAbortHandler)
 }
 
-// TestOddConfigs: what other engines take is taken.
+// TestOddConfigs checks that unusual configs that other engines accept are accepted.
 func TestOddConfigs(t *testing.T) {
 	for name, c := range map[string]struct {
 		config imagetest.Config
@@ -435,7 +438,7 @@ func TestOddConfigs(t *testing.T) {
 			imagetest.Push(t, host+"/odd:1", c.config, imagetest.Tar(t, file{Name: "f"}))
 			img := mustPull(t, testStore(t), host+"/odd:1")
 			if img.Config.WorkingDir != c.dir || !slices.Equal(img.Config.Env, c.env) {
-				t.Errorf("%q, %q", img.Config.WorkingDir, img.Config.Env)
+				t.Errorf("got %q, %q; want %q, %q", img.Config.WorkingDir, img.Config.Env, c.dir, c.env)
 			}
 		})
 	}

@@ -18,23 +18,23 @@ import (
 	"github.com/mayfly-run/mayfly/internal/network"
 )
 
-// reach is where the requests of a session may go. A registry chooses most of those places: it answers with redirects and
-// with the realm of its tokens, and stands outside while mayfly stands inside, beside services that trust their network.
-// So a private address is asked only
+// reach decides where the requests of a session may go. The registry chooses most of these places, with redirects and the realm of its
+// tokens. But mayfly may run in a private network, next to services that trust that network. So a request may go to a private address
+// only
 //
-//   - as the registry itself, host and port as the user named it;
-//   - where the settings name it for this registry (token_hosts, redirect_hosts);
-//   - with TLS, by a name of the registry's own site: a certificate proves whose server answers.
+//   - if it is the registry itself, with the host and port that the user named;
+//   - if the settings of this registry name the host (token_hosts, redirect_hosts);
+//   - with TLS, to a name of the registry's site, where the certificate proves who answers.
 //
-// An address that stands in a URL is looked at before the request leaves, by proxy or not; that of a name when it is
-// dialled, since nobody else knows what the name means then (DNS rebinding).
+// An address in a URL is checked before the request leaves, even to a proxy. The address of a name is checked when it is dialled,
+// since the name may resolve to another address each time (DNS rebinding).
 type reach struct {
-	registry string // host[:port]
-	plain    bool   // the registry may be asked without TLS
-	hosts    []string
+	registry string   // host[:port]
+	plain    bool     // the registry may be asked without TLS
+	hosts    []string // host or host:port that may be at private addresses
 
 	mu      sync.Mutex
-	proxies map[string]bool // the proxies of requests so far, host:port: those the user has chosen
+	proxies map[string]bool // the proxies of requests so far, host:port; the user has chosen them
 }
 
 func newReach(e endpoint, settings Registry) *reach {
@@ -45,7 +45,7 @@ func newReach(e endpoint, settings Registry) *reach {
 	return r
 }
 
-// check looks at the URL of a request that is about to leave.
+// check checks the URL of a request before it is sent.
 func (r *reach) check(u *url.URL) error {
 	host, port := strings.ToLower(u.Hostname()), portOf(u)
 	if r.allows(host, port) {
@@ -61,7 +61,7 @@ func (r *reach) check(u *url.URL) error {
 	return r.refuse(net.JoinHostPort(host, port), "")
 }
 
-// portOf is the port that a URL leads to.
+// portOf returns the port of a URL, or the default port of its scheme.
 func portOf(u *url.URL) string {
 	switch {
 	case u.Port() != "":
@@ -72,7 +72,7 @@ func portOf(u *url.URL) string {
 	return "443"
 }
 
-// allows says whether a host and port may be at a private address.
+// allows reports whether a host and port may be at a private address.
 func (r *reach) allows(host, port string) bool {
 	at := net.JoinHostPort(host, port)
 	if r.isRegistry(host, port) || slices.Contains(r.hosts, host) || slices.Contains(r.hosts, at) {
@@ -100,7 +100,7 @@ func (r *reach) refuse(at, meaning string) error {
 	}
 }
 
-// proxy is http.ProxyFromEnvironment, and remembers its answers.
+// proxy calls http.ProxyFromEnvironment, and remembers the proxies.
 func (r *reach) proxy(req *http.Request) (*url.URL, error) {
 	u, err := http.ProxyFromEnvironment(req)
 	if err != nil || u == nil {
@@ -116,7 +116,7 @@ func (r *reach) proxy(req *http.Request) (*url.URL, error) {
 	return u, nil
 }
 
-// dial connects a transport.
+// dial connects a transport. It refuses private addresses that allows doesn't allow, except those of proxies.
 func (r *reach) dial(ctx context.Context, family, at string) (net.Conn, error) {
 	d := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}
 	host, port, err := net.SplitHostPort(at)

@@ -52,12 +52,12 @@ func TestReachKnowsPrivateAddresses(t *testing.T) {
 		}
 		r := newReach(endpoint{host: c.registry, plain: u.Scheme == "http"}, settings)
 		if err := r.check(u); (err == nil) != c.ok {
-			t.Errorf("%s leads to %s: %v", c.registry, c.to, err)
+			t.Errorf("%s redirects to %s: got %v, want allowed: %v", c.registry, c.to, err, c.ok)
 		}
 	}
 }
 
-// A name says nothing of where it leads: whoever may be at a private address is settled before it is dialled.
+// TestReachAllowsNames checks which names may be at private addresses. That is decided before a name is dialled.
 func TestReachAllowsNames(t *testing.T) {
 	for _, c := range []struct {
 		registry, host string
@@ -65,10 +65,10 @@ func TestReachAllowsNames(t *testing.T) {
 	}{
 		{"registry.corp.example:5050", "registry.corp.example", false, true},
 		{"registry.corp.example", "auth.corp.example", false, true},
-		{"registry.corp.example", "auth.corp.example", true, false}, // no certificate says whose it is
+		{"registry.corp.example", "auth.corp.example", true, false}, // no certificate proves the owner
 		{"registry.corp.example", "registry.corp.example", true, true},
 		{"registry.corp.example:5050", "registry.corp.example", true, false},
-		{"registry.corp.example", "minio.lan", false, true}, // named
+		{"registry.corp.example", "minio.lan", false, true}, // in the settings
 		{"registry.corp.example", "vault.other.example", false, false},
 		{"registry.corp.example", "localhost", false, false},
 		{"registry", "auth", false, false},
@@ -76,12 +76,13 @@ func TestReachAllowsNames(t *testing.T) {
 	} {
 		r := newReach(endpoint{host: c.registry, plain: c.plain}, Registry{RedirectHosts: []string{"MinIO.lan"}})
 		if got := r.allows(c.host, "443"); got != c.ok {
-			t.Errorf("%s leads to %s (plain %v): %v, want %v", c.registry, c.host, c.plain, got, c.ok)
+			t.Errorf("%s redirects to %s (plain %v): got %v, want %v", c.registry, c.host, c.plain, got, c.ok)
 		}
 	}
 }
 
-// M05: a registry leads nobody to the services of this machine, whichever request it answers so, by address or by name.
+// TestRegistriesLeadToNoPrivateAddress is M05: a registry can't redirect any request to a service of this machine, by address or by
+// name.
 func TestRegistriesLeadToNoPrivateAddress(t *testing.T) {
 	layer := imagetest.Tar(t, file{Name: "f"})
 	img := imagetest.Build(t, imagetest.Config{}, layer)
@@ -123,18 +124,18 @@ func TestRegistriesLeadToNoPrivateAddress(t *testing.T) {
 					t.Error("pulled")
 				}
 				if len(s.told) > 0 {
-					t.Errorf("a service of this machine was asked: %q (%v)", s.told, err)
+					t.Errorf("a service of this machine got the requests %q (%v)", s.told, err)
 				}
 				o := testOptions()
 				if _, err := openStore(t, t.TempDir(), o).Pull(t.Context(), r.Host+"/app:1", PullOptions{}); err == nil || len(s.told) > 0 {
-					t.Errorf("without credentials: %v; it was asked %q", err, s.told)
+					t.Errorf("without credentials: %v; a service of this machine got the requests %q", err, s.told)
 				}
 			})
 		}
 	}
 }
 
-// What leads to a private address by its text doesn't get as far as a proxy.
+// TestGuardLooksAtAddressesFirst checks that a request for a private address in a URL isn't sent, not even to a proxy.
 func TestGuardLooksAtAddressesFirst(t *testing.T) {
 	for to, want := range map[string]bool{"https://s3.amazonaws.com/b": true, "https://10.0.0.1/b": false, "https://169.254.169.254/b": false} {
 		sent := false
@@ -148,7 +149,7 @@ func TestGuardLooksAtAddressesFirst(t *testing.T) {
 		}
 		_, err = g.RoundTrip(req) //nolint:bodyclose // there is no response
 		if sent != want || !want && !errors.Is(err, ErrRedirect) {
-			t.Errorf("%s: sent %v (%v)", to, sent, err)
+			t.Errorf("%s: sent %v (%v), want %v", to, sent, err, want)
 		}
 	}
 }

@@ -11,13 +11,13 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// imageRecord is images/<manifest hex>.json: what a start needs, so that it parses no manifest and no config.
+// imageRecord is images/<manifest hex>.json: everything that a start needs, so that it doesn't parse the manifest and the config.
 type imageRecord struct {
 	Manifest v1.Hash       `json:"manifest"`
 	ConfigID v1.Hash       `json:"config_id"`
 	Platform Platform      `json:"platform"`
 	Config   RunConfig     `json:"config"`
-	Layers   []layerRecord `json:"layers"` // as the manifest lists them
+	Layers   []layerRecord `json:"layers"` // in the manifest's order, with the layers of links
 	Created  time.Time     `json:"created,omitzero"`
 	Folders  []Folder      `json:"folders,omitempty"`
 }
@@ -33,9 +33,9 @@ type layerRecord struct {
 type refRecord struct {
 	Written   string    `json:"written"`
 	Canonical string    `json:"canonical"`
-	Platform  Platform  `json:"platform"` // as asked for
+	Platform  Platform  `json:"platform"` // as requested
 	Manifest  v1.Hash   `json:"manifest"`
-	Index     string    `json:"index,omitempty"` // digest of the multi-platform index it was chosen from
+	Index     string    `json:"index,omitempty"` // digest of the multi-platform index that it was chosen from
 	Pulled    time.Time `json:"pulled"`
 }
 
@@ -44,8 +44,8 @@ type treeRecord struct {
 	DiffID  v1.Hash `json:"diff_id"`
 	Entries int64   `json:"entries"`
 	Bytes   int64   `json:"bytes"`
-	Dropped int64   `json:"dropped,omitempty"` // devices and FIFOs left out
-	// Implied are folders that the layer has something in and doesn't list.
+	Dropped int64   `json:"dropped,omitempty"` // devices and FIFOs, which are left out
+	// Implied are folders that contain files of the layer but that the layer doesn't list.
 	Implied []string `json:"implied,omitempty"`
 	// LinksBelow are hard links to files of layers below.
 	LinksBelow []linkBelow `json:"links_below,omitempty"`
@@ -53,7 +53,7 @@ type treeRecord struct {
 
 const maxRecordBytes = 16 << 20
 
-// readRecord reads a JSON file of the store's own; its error wraps fs.ErrNotExist if there is none.
+// readRecord reads a JSON file that the store wrote. The error wraps fs.ErrNotExist if it doesn't exist.
 func readRecord(path string, into any) error {
 	raw, err := readSmall(path, maxRecordBytes)
 	if err != nil {
@@ -65,11 +65,11 @@ func readRecord(path string, into any) error {
 	return nil
 }
 
-// Lookup finds a pulled image of the store's platform by tag or digest. It reads two small files and asks no registry.
-// Its error is of kind ErrNotFound if the image, or a layer of it, isn't here.
+// Lookup finds an image in the store by tag or digest, for the store's platform. It reads two small files, and doesn't ask a registry.
+// The error is of kind ErrNotFound if the image or one of its layers is missing.
 func (s *Store) Lookup(ref string) (*Image, error) { return s.LookupPlatform(ref, s.opts.Platform) }
 
-// LookupPlatform is Lookup for another platform.
+// LookupPlatform is like Lookup, for a given platform.
 func (s *Store) LookupPlatform(ref string, p Platform) (*Image, error) {
 	r, err := parseReference(ref)
 	if err != nil {
@@ -79,7 +79,7 @@ func (s *Store) LookupPlatform(ref string, p Platform) (*Image, error) {
 	err = readRecord(s.refPath(r.key(p)), &rec)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && r.digest() != "":
-		// A digest names its content whatever reference it was pulled by.
+		// A digest identifies its content, whatever reference was pulled.
 		rec = refRecord{Canonical: r.canonical(), Platform: p, Manifest: v1.Hash{Algorithm: "sha256", Hex: r.digest()}}
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, notPulled(ref, p)
@@ -94,7 +94,7 @@ func notPulled(ref string, p Platform) error {
 	return &Error{Kind: ErrNotFound, Msg: fmt.Sprintf("image %s for %s isn't on this machine", ref, p), Hint: "pull it first"}
 }
 
-// load turns a reference's record into an image, if all of it is here.
+// load returns the image of a reference's record. The error is of kind ErrNotFound if a part is missing.
 func (s *Store) load(rec refRecord) (*Image, error) {
 	r, err := parseReference(rec.Canonical)
 	if err != nil {

@@ -10,14 +10,14 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 )
 
-// reference is a parsed image name: as the user wrote it, and in full.
+// reference is a parsed image name.
 type reference struct {
-	written string
+	written string // as the user wrote it
 	name    name.Reference
 }
 
-// parseReference follows Docker's rules: no registry means Docker Hub, no namespace there means library, no tag means
-// latest; alpine/curl is index.docker.io/alpine/curl:latest.
+// parseReference parses an image name by Docker's rules. By default the registry is Docker Hub, the namespace there is library, and
+// the tag is latest: alpine/curl is index.docker.io/alpine/curl:latest.
 func parseReference(ref string) (reference, error) {
 	n, err := name.ParseReference(ref, name.WeakValidation)
 	if err == nil && !hostLike(n.Context().RegistryStr()) {
@@ -35,8 +35,8 @@ func parseReference(ref string) (reference, error) {
 	return reference{written: ref, name: n}, nil
 }
 
-// hostLike refuses what the parser takes for a registry because of its dots alone, as in ../name, and characters that no
-// host has: archives bring names too, and names are printed. A name in another script is written as in DNS (xn--…).
+// hostLike reports whether a registry can be a host. The parser also accepts names with only dots, such as in ../name, and characters
+// that hosts don't have; names may come from archives, and are printed. Names in other scripts must be in their xn-- form.
 func hostLike(registry string) bool {
 	odd := func(r rune) bool {
 		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune(".-_:[]", r)
@@ -45,8 +45,8 @@ func hostLike(registry string) bool {
 	return !strings.ContainsFunc(registry, odd) && h != "" && !strings.HasPrefix(h, ".") && !strings.HasPrefix(h, "-") && !strings.Contains(h, "..")
 }
 
-// pathLike refuses repositories that the parser takes and the grammar of registries doesn't have (OCI distribution spec
-// 1.1, "Pulling manifests"): tools/../other is a path below tools only for who compares text.
+// pathLike reports whether a repository follows the grammar of registries (OCI distribution spec 1.1, "Pulling manifests"), which is
+// stricter than the parser. tools/../other, for example, would match a pattern such as tools/*, but mean another repository.
 func pathLike(repository string) bool {
 	inner := func(c byte) bool { return strings.IndexByte("-_.", c) >= 0 }
 	for part := range strings.SplitSeq(repository, "/") {
@@ -57,8 +57,9 @@ func pathLike(repository string) bool {
 	return true
 }
 
-// Spellings are all ways to write ref, in full first: an image of Docker Hub may leave out the registry and "library",
-// any image the tag latest, and one with a digest the tag. The error is of kind ErrReference.
+// Spellings returns all ways to write ref, the full one first. The name of an image of Docker Hub may leave out the registry and
+// "library", every name may leave out the tag latest, and a name with a digest may leave out the tag. The error is of kind
+// ErrReference.
 func Spellings(ref string) ([]string, error) {
 	r, err := parseReference(ref)
 	if err != nil {
@@ -82,7 +83,7 @@ func Spellings(ref string) ([]string, error) {
 	var all []string
 	for _, repository := range repositories {
 		for _, tail := range tails {
-			// Left out, a registry may make another of what follows it: docker.io/a.example/x is not a.example/x.
+			// Without the registry, the next part may become the registry: docker.io/a.example/x is not a.example/x.
 			same, err := parseReference(repository + tail)
 			if err == nil && same.canonical() == r.canonical() && !slices.Contains(all, repository+tail) {
 				all = append(all, repository+tail)
@@ -92,7 +93,7 @@ func Spellings(ref string) ([]string, error) {
 	return all, nil
 }
 
-// Canonical is ref in full: index.docker.io/library/alpine:latest for alpine. Its error is of kind ErrReference.
+// Canonical returns the full name of ref: index.docker.io/library/alpine:latest for alpine. The error is of kind ErrReference.
 func Canonical(ref string) (string, error) {
 	r, err := parseReference(ref)
 	if err != nil {
@@ -101,7 +102,7 @@ func Canonical(ref string) (string, error) {
 	return r.canonical(), nil
 }
 
-// Repository is the repository of ref in full: index.docker.io/library/alpine for alpine:3. Its error is of kind
+// Repository returns the full name of ref's repository: index.docker.io/library/alpine for alpine:3. The error is of kind
 // ErrReference.
 func Repository(ref string) (string, error) {
 	r, err := parseReference(ref)
@@ -115,7 +116,7 @@ func (r reference) canonical() string { return r.name.Name() }
 
 func (r reference) repository() string { return r.name.Context().Name() }
 
-// digest is the hex of the SHA-256 that the reference pins, or nothing for a tag.
+// digest returns the hexadecimal SHA-256 of a reference with a digest, or "" for a tag.
 func (r reference) digest() string {
 	d, ok := r.name.(name.Digest)
 	if !ok {
@@ -124,8 +125,8 @@ func (r reference) digest() string {
 	return strings.TrimPrefix(d.DigestStr(), "sha256:")
 }
 
-// key names the record of the reference for a platform in refs/. A hash, because references hold slashes and colons
-// and may be longer than a file name.
+// key returns the name of the reference's record for a platform in refs/. It is a hash, since a reference has slashes and colons, and
+// may be longer than a file name.
 func (r reference) key(p Platform) string {
 	sum := sha256.Sum256([]byte(r.canonical() + "\x00" + p.String()))
 	return hex.EncodeToString(sum[:])

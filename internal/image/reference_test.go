@@ -26,7 +26,7 @@ func TestSpellings(t *testing.T) {
 		"r.example/x:1":         {"r.example/x:1"},
 		"localhost:5/x":         {"localhost:5/x", "localhost:5/x:latest"},
 		"r.example/library/x:1": {"r.example/library/x:1"},
-		// What stands before the first slash is a registry if it looks like one.
+		// The part before the first slash is a registry if it looks like one.
 		"docker.io/r.example/x:1": {"index.docker.io/r.example/x:1", "docker.io/r.example/x:1"},
 		"docker.io/localhost/x:1": {"index.docker.io/localhost/x:1", "docker.io/localhost/x:1"},
 		"library/library/x:1":     {"index.docker.io/library/library/x:1", "docker.io/library/library/x:1", "library/library/x:1"},
@@ -45,7 +45,7 @@ func TestSpellings(t *testing.T) {
 	}
 }
 
-// TestM05_RepositoriesAreNoPaths: a name that a registry, or what stands before it, could read as another is no name.
+// TestM05_RepositoriesAreNoPaths checks that a name is invalid if a registry, or a server before it, could read it as another.
 func TestM05_RepositoriesAreNoPaths(t *testing.T) {
 	for _, ref := range []string{
 		"r.example/tools/../other/x", "r.example/./x", "r.example/tools//x", "r.example/tools/", "a/..", "a/...", "r.example/-x", "r.example/x_/y", "r.example/x.",

@@ -12,9 +12,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// removeTree deletes path and what is below it, and never walks into a mount: it stops there with an error of kind
-// ErrMounted. A bind mount from the same file system has the same device number, so that comparing those isn't enough;
-// openat2 with RESOLVE_NO_XDEV sees mounts. A path that isn't there is no error.
+// removeTree deletes path and everything below it. It doesn't enter a mount, but stops with an error of kind ErrMounted. A bind mount
+// from the same file system has the same device number, so removeTree uses openat2(2) with RESOLVE_NO_XDEV, which detects it. It
+// returns nil if path doesn't exist.
 func removeTree(path string) error {
 	parent, err := os.Open(filepath.Dir(path))
 	if errors.Is(err, unix.ENOENT) {
@@ -37,7 +37,7 @@ func removeAt(dirfd int, name string) error {
 		return nil
 	case errors.Is(err, unix.EBUSY):
 		return mounted(name, err)
-	case !errors.Is(err, unix.EISDIR) && !errors.Is(err, unix.EPERM): // POSIX lets unlink answer either for a directory
+	case !errors.Is(err, unix.EISDIR) && !errors.Is(err, unix.EPERM): // POSIX allows both errors for a directory
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	fd, err := unix.Openat2(dirfd, name, &unix.OpenHow{
@@ -95,7 +95,7 @@ func openSameDevice(dirfd int, name string) (int, error) {
 	return fd, nil
 }
 
-// mountedBelow reads the mount table for what is mounted in root, so that nothing with a mount in it is touched at all.
+// mountedBelow returns the mount points below root, so that folders with a mount can be left alone.
 func mountedBelow(root string) (mountpoints, error) {
 	real, err := filepath.EvalSymlinks(root)
 	if err != nil {
@@ -114,8 +114,7 @@ func mountedBelow(root string) (mountpoints, error) {
 	return m, nil
 }
 
-// syncTree flushes the file system that dir is on. One call for a layer of thousands of files is far cheaper than an
-// fsync of each.
+// syncTree flushes the file system of dir. For a layer of thousands of files that is much faster than fsync(2) for each.
 func syncTree(dir string) error {
 	f, err := os.Open(dir)
 	if err != nil {

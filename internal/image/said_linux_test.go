@@ -12,7 +12,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/image/imagetest"
 )
 
-// M04: what a registry says can't be taken for words of Mayfly's own, and steers no terminal.
+// TestRegistrysWordsStandQuoted is M04: text from a registry can't look like Mayfly's own text, and can't control a terminal.
 func TestRegistrysWordsStandQuoted(t *testing.T) {
 	const evil = "\x1b]0;pwned\x07 evil words\r\n\u009b2J\u202emayfly: ok\x1b[1A"
 	words := imagetest.JSON(t, map[string]any{"errors": []any{map[string]string{"code": "DENIED" + evil, "message": evil, "detail": strings.Repeat(evil, 1000)}}})
@@ -73,17 +73,17 @@ func TestRegistrysWordsStandQuoted(t *testing.T) {
 			}
 			said := err.Error()
 			if strings.ContainsFunc(said, func(r rune) bool { return !unicode.IsPrint(r) }) || len(said) > 3000 {
-				t.Errorf("%q", said)
+				t.Errorf("the error isn't graphic or is too long: %q", said)
 			}
 			outside := strings.Join(everySecond(strings.Split(strings.ReplaceAll(said, `\"`, ""), `"`)), "")
 			if strings.Contains(outside, "evil words") {
-				t.Errorf("words of the registry stand unquoted in: %s", said)
+				t.Errorf("text of the registry is unquoted in: %s", said)
 			}
 		})
 	}
 }
 
-// everySecond is what stands outside of quotes, of a text that was split at them.
+// everySecond returns the parts outside quotes, for a text that was split at quotes.
 func everySecond(parts []string) (out []string) {
 	for i := 0; i < len(parts); i += 2 {
 		out = append(out, parts[i])
@@ -101,7 +101,7 @@ func bentType(t *testing.T, i imagetest.Image, to string) []byte {
 	return imagetest.JSON(t, m)
 }
 
-// Whatever stands in an error, it is one line of characters that print.
+// TestErrorsPrint checks that every error is one line of graphic characters.
 func TestErrorsPrint(t *testing.T) {
 	for text, want := range map[string]string{
 		"plain, ünïcode …":    "plain, ünïcode …",
@@ -114,14 +114,14 @@ func TestErrorsPrint(t *testing.T) {
 	}
 }
 
-// Names come in archives as well, and are printed.
+// TestReferencesPrint checks that names are graphic, since archives contain names too, and names are printed.
 func TestReferencesPrint(t *testing.T) {
 	for ref, ok := range map[string]bool{
 		"r.example.com:5000/app:1": true, "localhost/app": true, "[::1]:5000/app": true, "xn--bcher-kva.example/app": true, "my_host.lan:5000/app": true,
 		"ex\u202eample.com/app": false, "ex\u009b1Aample.com/app:1": false, "ex\x1bample.com/app": false, "bücher.example/app": false,
 	} {
 		if _, err := Canonical(ref); (err == nil) != ok {
-			t.Errorf("%q: %v", ref, err)
+			t.Errorf("%q: got %v, want valid: %v", ref, err, ok)
 		}
 	}
 }

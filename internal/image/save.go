@@ -16,8 +16,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// Annotations by which archives name their images: the OCI's (image-spec, annotations.md) for the tag, containerd's and
-// Docker's for the name in full.
+// The annotations with the names of images in archives: the OCI's (image-spec, annotations.md) is for the tag, that of containerd and
+// Docker for the full name.
 const (
 	annotationRefName   = "org.opencontainers.image.ref.name"
 	annotationImageName = "io.containerd.image.name"
@@ -30,9 +30,9 @@ type dockerEntry struct {
 	Layers   []string `json:"Layers"`
 }
 
-// Save writes images as an OCI image layout in a tar (image-spec, image-layout.md) that docker load takes too, since it
-// carries Docker's manifest.json. Manifests and layers are byte for byte those of the registry, so that digests stay;
-// the tar of the same images is always the same.
+// Save writes images as an OCI image layout in a tar (image-spec, image-layout.md). docker load accepts it too, since it contains
+// Docker's manifest.json. Manifests and layers are unchanged, so their digests stay the same. The same images always give the same
+// tar.
 func (s *Store) Save(ctx context.Context, refs []string, out io.Writer) error {
 	a := &archiveWriter{s: s, ctx: ctx, tw: tar.NewWriter(out), written: map[v1.Hash]bool{}}
 	for _, ref := range refs {
@@ -55,7 +55,7 @@ type archiveWriter struct {
 	docker  []dockerEntry
 }
 
-// add writes an image's blobs. It holds the image meanwhile.
+// add writes an image's blobs, and holds the image while it does.
 func (a *archiveWriter) add(ref string) (err error) {
 	d, err := a.s.Inspect(ref)
 	if err != nil {
@@ -109,7 +109,7 @@ func tagOf(canonical string) (name.Tag, bool) {
 	return t, err == nil
 }
 
-// dockerName is a tag as docker writes it: without Docker Hub's own name.
+// dockerName returns a tag as docker writes it, without the name of Docker Hub.
 func dockerName(t name.Tag) string {
 	s := strings.TrimPrefix(t.Name(), "index.docker.io/")
 	return strings.TrimPrefix(s, "library/")
@@ -137,7 +137,7 @@ func (a *archiveWriter) blob(h v1.Hash) error {
 	return a.file(blobName(h), info.Size(), f)
 }
 
-// file writes one entry, with nothing in it that differs from one save to the next.
+// file writes one entry. Its metadata is the same in every save.
 func (a *archiveWriter) file(name string, size int64, r io.Reader) error {
 	if a.ctx.Err() != nil {
 		return context.Cause(a.ctx)

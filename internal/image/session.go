@@ -21,11 +21,11 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// session talks to one endpoint about one repository. It connects, and gets its token, with the first request.
+// session makes requests to one endpoint for one repository. It connects, and gets its token, with the first request.
 type session struct {
 	s        *Store
 	endpoint endpoint
-	repo     name.Repository // as the endpoint names it
+	repo     name.Repository // its name at the endpoint
 	base     *http.Transport
 	reach    *reach
 
@@ -34,7 +34,7 @@ type session struct {
 	scheme string
 }
 
-// newSession prepares a session; nothing is sent.
+// newSession returns a session. It doesn't send anything.
 func (s *Store) newSession(e endpoint, repository string) (*session, error) {
 	opts := []name.Option{name.WeakValidation}
 	if e.plain {
@@ -55,7 +55,7 @@ func (s *Store) newSession(e endpoint, repository string) (*session, error) {
 		TLSHandshakeTimeout:   10 * time.Second,
 		ResponseHeaderTimeout: s.opts.StallTimeout,
 		TLSClientConfig:       &tls.Config{MinVersion: tls.VersionTLS12},
-		// Layers are compressed already, and a size that was announced must be that of the bytes we count.
+		// Layers are compressed already, and the announced sizes are those of the bytes before any decompression.
 		DisableCompression: true,
 	}
 	if file := settings.CAFile; file != "" {
@@ -76,15 +76,15 @@ func loadCAs(file string) (*x509.CertPool, error) {
 		pool = x509.NewCertPool()
 	}
 	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("ca_file %s holds no PEM certificate", file)
+		return nil, fmt.Errorf("ca_file %s contains no PEM certificate", file)
 	}
 	return pool, nil
 }
 
 func (x *session) close() { x.base.CloseIdleConnections() }
 
-// connect learns how the registry wants to be authenticated (distribution-spec; Docker's token authentication
-// specification) and gets a token.
+// connect finds out which authentication the registry requires (distribution-spec; Docker's token authentication specification), and
+// gets a token. It returns the client and the scheme of URLs.
 func (x *session) connect(ctx context.Context) (*http.Client, string, error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -125,7 +125,7 @@ func (x *session) connect(ctx context.Context) (*http.Client, string, error) {
 	return x.client, x.scheme, nil
 }
 
-// token exchanges the credentials, if any, for a token that may pull, after looking at where they'd go.
+// token exchanges the credentials, if any, for a token that allows pulling. It first checks where it would send them.
 func (x *session) token(ctx context.Context, g *guard, auth authn.Authenticator, ch *transport.Challenge) (*transport.Token, error) {
 	realm, err := url.Parse(ch.Parameters["realm"])
 	if err != nil {
@@ -142,12 +142,12 @@ func (x *session) token(ctx context.Context, g *guard, auth authn.Authenticator,
 		return nil, err
 	}
 	if tok.Token == "" {
-		tok.Token = tok.AccessToken // OAuth2's name for it
+		tok.Token = tok.AccessToken // the name in OAuth2
 	}
 	return tok, nil
 }
 
-// get asks for a resource of the repository, from an offset. The caller closes the body.
+// get requests a resource of the repository, from an offset in bytes. The caller closes the body.
 func (x *session) get(ctx context.Context, kind, id string, accept []string, offset int64) (*http.Response, error) {
 	client, scheme, err := x.connect(ctx)
 	if err != nil {
@@ -175,7 +175,7 @@ func (x *session) get(ctx context.Context, kind, id string, accept []string, off
 	return resp, nil
 }
 
-// stripURL drops the URL that net/http puts before its errors: after a redirect it may be a signed one, a secret.
+// stripURL removes the URL from an error of net/http. After a redirect the URL may be signed, and so a secret.
 func stripURL(err error) error {
 	var u *url.Error
 	if errors.As(err, &u) {
@@ -184,7 +184,7 @@ func stripURL(err error) error {
 	return err
 }
 
-// manifestTypes are what we understand, the formats of today and of Docker.
+// manifestTypes are the supported media types of manifests and indexes, those of the OCI and of Docker.
 var manifestTypes = []string{
 	string(types.OCIManifestSchema1), string(types.OCIImageIndex),
 	string(types.DockerManifestSchema2), string(types.DockerManifestList),
@@ -212,7 +212,7 @@ func (x *session) small(ctx context.Context, kind, id string, accept []string) (
 	return raw, nil
 }
 
-// cause prefers why a context was cancelled to the fact that it was.
+// cause returns the reason why ctx was cancelled if it was, and otherwise err.
 func cause(ctx context.Context, err error) error {
 	if ctx.Err() != nil && context.Cause(ctx) != nil {
 		return context.Cause(ctx)

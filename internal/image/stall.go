@@ -7,19 +7,18 @@ import (
 	"time"
 )
 
-// minRate is the least that a registry has to send, in bytes a second. A slower line can't bring an image in a
-// useful time, and a registry that sends less holds the pull up.
+// minRate is the lowest rate of a registry in bytes per second. A slower connection can't transfer an image in a useful time.
 const minRate = 1000
 
-// watchdog cancels a request through which no byte has come for a while, or too few for long.
+// watchdog cancels a request that receives nothing for a while, or too little for longer.
 //
-// The wait for a registry is paid from a credit. Each byte that comes adds what it may take at the least rate, up to a
-// whole window, so the credit runs out after a window in which next to nothing came, whatever was before, and a line
-// that falters for a moment lives.
+// Waiting for the registry uses up a credit of time. Each byte adds the time that it may take at the lowest rate, up to a whole window.
+// So the credit runs out after a window in which almost nothing was received, whatever was received before, while a short
+// interruption is allowed.
 type watchdog struct {
 	silence, rate *time.Timer
-	limit         time.Duration // of one wait
-	window        time.Duration
+	limit         time.Duration // of a single wait
+	window        time.Duration // the largest credit
 	credit        time.Duration
 }
 
@@ -31,7 +30,7 @@ func watch(o Options, host string, cancel context.CancelCauseFunc) *watchdog {
 	}
 	return &watchdog{
 		silence: time.AfterFunc(o.StallTimeout, fail(fmt.Sprintf("sent nothing for %s", o.StallTimeout))),
-		rate:    time.AfterFunc(o.RateWindow, fail(fmt.Sprintf("sends less than %d bytes a second", minRate))),
+		rate:    time.AfterFunc(o.RateWindow, fail(fmt.Sprintf("sends less than %d bytes per second", minRate))),
 		limit:   o.StallTimeout, window: o.RateWindow, credit: o.RateWindow,
 	}
 }
@@ -41,7 +40,7 @@ func (w *watchdog) stop() {
 	w.rate.Stop()
 }
 
-// reader gives the watchdog the bytes that come through it.
+// reader returns a reader of r that the watchdog observes.
 func (w *watchdog) reader(r io.Reader) io.Reader { return &watchedReader{w, r} }
 
 type watchedReader struct {
@@ -49,7 +48,7 @@ type watchedReader struct {
 	r io.Reader
 }
 
-// Read counts only the wait for the registry, not what we do between reads.
+// Read counts only the time that it waits for the registry, not the time between reads.
 func (r *watchedReader) Read(p []byte) (int, error) {
 	w := r.w
 	w.silence.Reset(w.limit)

@@ -14,7 +14,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/image/imagetest"
 )
 
-// drip gives size bytes after each pause, as a registry would.
+// drip is a registry that sends size bytes after each pause.
 type drip struct {
 	ctx   context.Context
 	pause time.Duration
@@ -30,16 +30,16 @@ func (d *drip) Read(p []byte) (int, error) {
 	}
 }
 
-// The clock is the bubble's own: minutes pass at once.
+// TestWatchdogHoldsRegistriesToARate runs with the fake clock of synctest.
 func TestWatchdogHoldsRegistriesToARate(t *testing.T) {
 	for name, c := range map[string]struct {
 		drip  drip
-		spell time.Duration // for which we do something else after each read
-		after time.Duration // when it gives up, at most; never if zero
+		spell time.Duration // how long we do something else after each read
+		after time.Duration // the time after which the watchdog must have cancelled; never if zero
 	}{
 		"a byte a second":       {drip{pause: time.Second, size: 1}, 0, 62 * time.Second},
 		"silence":               {drip{pause: time.Hour, size: 1}, 0, 30 * time.Second},
-		"bytes at long last":    {drip{pause: 29 * time.Second, size: 1}, 0, 61 * time.Second},
+		"bytes just in time":    {drip{pause: 29 * time.Second, size: 1}, 0, 61 * time.Second},
 		"half the rate":         {drip{pause: time.Second, size: 500}, 0, 122 * time.Second},
 		"the rate":              {drip{pause: time.Second, size: 1000}, 0, 0},
 		"a bit in a long while": {drip{pause: 20 * time.Second, size: 20_000}, 0, 0},
@@ -58,21 +58,21 @@ func TestWatchdogHoldsRegistriesToARate(t *testing.T) {
 				for time.Since(begin) < time.Hour {
 					if _, err := r.Read(make([]byte, 32<<10)); err != nil {
 						if !errors.Is(err, ErrStalled) || c.after == 0 || time.Since(begin) > c.after {
-							t.Errorf("after %v: %v; want the end after %v", time.Since(begin), err, c.after)
+							t.Errorf("after %v: got %v, want ErrStalled within %v", time.Since(begin), err, c.after)
 						}
 						return
 					}
 					time.Sleep(c.spell)
 				}
 				if c.after != 0 {
-					t.Error("it waits for ever")
+					t.Error("the watchdog never cancels")
 				}
 			})
 		})
 	}
 }
 
-// A registry that gave most of a layer in time is given up all the same once it only drips.
+// TestWatchdogForgetsHaste checks that a registry that sent most of a layer fast is still given up when it becomes slow.
 func TestWatchdogForgetsHaste(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())
@@ -94,11 +94,11 @@ func TestWatchdogForgetsHaste(t *testing.T) {
 				return
 			}
 		}
-		t.Error("it still waits")
+		t.Error("the watchdog still waits")
 	})
 }
 
-// M09: registries that drip hold a pull for no longer than they may, whatever they drip.
+// TestPullFromSlowRegistries is M09: a slow registry delays a pull only up to its limits, whatever it sends slowly.
 func TestPullFromSlowRegistries(t *testing.T) {
 	layer := imagetest.Tar(t, file{Name: "f", Body: strings.Repeat("0123456789", 10_000)})
 	img := imagetest.Build(t, imagetest.Config{}, layer)
@@ -130,9 +130,9 @@ func TestPullFromSlowRegistries(t *testing.T) {
 			o := testOptions()
 			o.Attempts, o.RateWindow, o.DocumentTimeout = 2, 300*time.Millisecond, 300*time.Millisecond
 			if name == "layer" {
-				o.DocumentTimeout = time.Hour // the rate alone
+				o.DocumentTimeout = time.Hour // only the rate applies
 			} else {
-				o.RateWindow = time.Hour // the deadline alone
+				o.RateWindow = time.Hour // only the deadline applies
 			}
 			ctx, cancel := context.WithTimeoutCause(t.Context(), time.Minute, errors.New("the pull took a minute"))
 			defer cancel()
@@ -157,8 +157,8 @@ func dripUntilGone(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// TestNoAnswer: a registry that takes a request and says nothing has stalled,
-// whichever of the two clocks is first, the transport's or the body's.
+// TestNoAnswer checks that a registry that doesn't answer a request has stalled,
+// whether the transport's timer or the watchdog expires first.
 func TestNoAnswer(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
 	defer server.Close()

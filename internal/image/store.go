@@ -13,56 +13,56 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// Options of a store. The zero value is good for root on Linux.
+// Options are the options of a store. The zero value is for root on Linux.
 type Options struct {
-	// UserXattr marks opaque directories with user.overlay.opaque, for overlay mounts with the userxattr option, which
-	// is what an unprivileged user namespace can mount. Its layers are kept apart from those of other stores.
+	// UserXattr marks opaque directories with user.overlay.opaque. Overlay mounts with the option userxattr need it, and an
+	// unprivileged user namespace can make only such mounts. The layers are in another folder than those of other stores.
 	UserXattr bool
-	// FirstID is added to the owners of unpacked files. A store in a user namespace, whose mounts can't map ids, keeps
-	// them as the sandboxes' own ids are in that namespace.
+	// FirstID is added to the owners of unpacked files. Mounts in a user namespace can't map ids, so a store there has the
+	// files with the ids that sandboxes have in that namespace.
 	FirstID int
-	// Platform is what Lookup and Pull mean when they aren't told; the host's by default.
+	// Platform is the default of Lookup and Pull; by default the host's.
 	Platform Platform
-	// Limits are the budgets for what comes from outside.
+	// Limits are the budgets of images.
 	Limits Limits
-	// Registries says how to reach them: mirrors, plain HTTP, certificates.
+	// Registries says how to reach registries: mirrors, plain HTTP, certificates.
 	Registries Config
-	// Keychain gives credentials; by default what docker login wrote (~/.docker/config.json or $DOCKER_CONFIG, with
-	// its credential helpers).
+	// Keychain returns credentials; by default those of docker login (~/.docker/config.json or $DOCKER_CONFIG, with its
+	// credential helpers).
 	Keychain authn.Keychain
-	// StallTimeout is how long a registry may send nothing; 30 s by default.
+	// StallTimeout is how long a registry may send nothing; by default 30 s.
 	StallTimeout time.Duration
-	// RateWindow is for how long a registry may send less than minRate; a minute by default.
+	// RateWindow is how long a registry may send less than minRate; by default one minute.
 	RateWindow time.Duration
-	// DocumentTimeout is what a manifest or config may take of each place that is asked for it, tokens and all attempts
-	// included; a minute by default.
+	// DocumentTimeout is how long each place may take for a manifest or config, including tokens and all attempts; by default
+	// one minute.
 	DocumentTimeout time.Duration
-	// Attempts is how often a request is made before a transient failure is final; 4 by default.
+	// Attempts is the number of attempts of a request before a transient failure is final; by default 4.
 	Attempts int
-	// RetryDelay is the wait before the second attempt, doubled for each further one; 250 ms by default.
+	// RetryDelay is the pause before the second attempt. It doubles for each further attempt. By default it is 250 ms.
 	RetryDelay time.Duration
-	// Jobs is how many layers of an image are fetched at once; 4 by default.
+	// Jobs is how many layers of an image are fetched at once; by default 4.
 	Jobs int
-	// NoSync leaves out the flush to disk before something becomes visible. A power failure may then leave a layer
-	// half empty; a crash of Mayfly can't. For tests.
+	// NoSync doesn't flush files to disk before they become visible. A power failure may then leave an incomplete layer, but a
+	// crash of Mayfly can't. It is for tests.
 	NoSync bool
 }
 
-// Store is a directory of images. Any number of processes may use the same one at the same time; a Store is safe for
-// concurrent use and has nothing to close.
+// Store is a directory of images. Any number of processes may use it at the same time. Its methods may be called from several
+// goroutines, and it needs no Close.
 type Store struct {
 	root string
 	opts Options
-	// holdWithin is how long a hold waits for another process, on an idle machine.
+	// holdWithin is how long a hold waits for another process on an idle machine.
 	holdWithin time.Duration
 }
 
-// Configured reports whether the settings say where the images of a registry come from.
+// Configured reports whether the settings have mirrors for a registry.
 func (s *Store) Configured(registry string) bool {
 	return len(s.opts.Registries.of(registry).Mirrors) > 0
 }
 
-// Open opens the store in the directory root. It touches no disk: directories are made when something is put in them.
+// Open opens the store in the directory root. It doesn't access the disk: directories are made when they are needed.
 func Open(root string, opts Options) (*Store, error) {
 	abs, err := filepath.Abs(root)
 	if err != nil {
@@ -119,8 +119,8 @@ func (s *Store) treePath(diff v1.Hash) string  { return filepath.Join(s.layerPat
 
 func layerName(diff v1.Hash) string { return diff.Algorithm + "-" + diff.Hex }
 
-// prepare makes the store's directories. Only their owner may enter: a layer holds files of many owners and modes that
-// no user of the host should come upon.
+// prepare makes the store's directories. Only their owner may enter them, since a layer has files of many owners and modes that other
+// users of the host must not reach.
 func (s *Store) prepare() error {
 	for _, d := range []string{s.root, s.tmpDir(), s.blobDir(), s.imageDir(), s.refDir(), s.holdDir(), s.lockDir(), s.layerDir()} {
 		if err := os.MkdirAll(d, 0o700); err != nil {
@@ -130,7 +130,7 @@ func (s *Store) prepare() error {
 	return nil
 }
 
-// parseSHA256 accepts the one digest algorithm the store is addressed by.
+// parseSHA256 parses a digest, which must be a SHA-256.
 func parseSHA256(s string) (v1.Hash, error) {
 	h, err := v1.NewHash(s)
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/image/imagetest"
 )
 
-// noCredentials is a keychain that keeps tests off the machine's own.
+// noCredentials is an empty keychain, so that tests don't use the machine's.
 type noCredentials struct{}
 
 func (noCredentials) Resolve(authn.Resource) (authn.Authenticator, error) {
@@ -49,24 +49,24 @@ func mustPull(t testing.TB, s *Store, ref string) *Image {
 func wantKind(t testing.TB, err, kind error) {
 	t.Helper()
 	if !errors.Is(err, kind) {
-		t.Fatalf("error is %v; want its kind to be %q", err, kind)
+		t.Fatalf("got the error %v, want its kind to be %q", err, kind)
 	}
 }
 
-// fsck fails the test unless the store is whole: nothing in tmp, every layer with its record, every blob true to its
-// name, every image with all its parts, every reference leading to an image.
+// fsck fails the test unless the store is consistent: nothing is in tmp, every layer has its record, every blob has the digest in its
+// name, every image has all its parts, and every reference leads to an image.
 func fsck(t testing.TB, s *Store) {
 	t.Helper()
 	if err := s.sweep(); err != nil {
 		t.Fatalf("sweep: %v", err)
 	}
 	for _, e := range readDir(t, s.tmpDir()) {
-		t.Errorf("tmp still has %s", e)
+		t.Errorf("tmp still contains %s", e)
 	}
 	for _, e := range readDir(t, s.layerDir()) {
 		var rec treeRecord
 		if err := readRecord(filepath.Join(s.layerDir(), e, "layer.json"), &rec); err != nil || layerName(rec.DiffID) != e {
-			t.Errorf("layer %s has record %+v, %v", e, rec, err)
+			t.Errorf("layer %s has the record %+v, %v", e, rec, err)
 		}
 		if ok, _ := exists(filepath.Join(s.layerDir(), e, "tree")); !ok {
 			t.Errorf("layer %s has no tree", e)
@@ -75,7 +75,7 @@ func fsck(t testing.TB, s *Store) {
 	for _, e := range readDir(t, s.blobDir()) {
 		raw, err := os.ReadFile(filepath.Join(s.blobDir(), e))
 		if err != nil || imagetest.Digest(raw).Hex != e {
-			t.Errorf("blob %s has digest %s, %v", e, imagetest.Digest(raw), err)
+			t.Errorf("blob %s has the digest %s, %v", e, imagetest.Digest(raw), err)
 		}
 	}
 	refs, err := s.refs()
@@ -116,18 +116,18 @@ func readDir(t testing.TB, dir string) []string {
 	return names
 }
 
-// nothingStored fails the test if a failed pull or load left something.
+// nothingStored fails the test if the store contains anything, for example after a failed pull.
 func nothingStored(t testing.TB, s *Store) {
 	t.Helper()
 	for _, dir := range []string{s.tmpDir(), s.blobDir(), s.layerDir(), s.imageDir(), s.refDir(), s.holdDir()} {
 		for _, e := range readDir(t, dir) {
-			t.Errorf("%s has %s", dir, e)
+			t.Errorf("%s contains %s, want nothing", dir, e)
 		}
 	}
 }
 
-// memoryDir is a directory on tmpfs. On ext4 a benchmark or a fuzzer would measure ext4: it avoids inodes freed in the last
-// seconds, and searches ever longer for others.
+// memoryDir returns a directory on tmpfs. On ext4, a benchmark or fuzzer would measure ext4, which avoids inodes that were freed in
+// the last seconds, and searches longer and longer for others.
 func memoryDir(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("/dev/shm", "mayfly-bench-")

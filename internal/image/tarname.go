@@ -9,58 +9,58 @@ import (
 	"strings"
 )
 
-// Whiteouts of a layer's tar: image-spec, layer.md, "Whiteouts".
+// The names of whiteouts in a layer's tar (image-spec, layer.md, "Whiteouts").
 const (
 	whiteoutPrefix = ".wh."
 	whiteoutOpaque = ".wh..wh..opq"
 )
 
-// aufsLeftovers are what Docker's first storage driver left in layers, and every reader since has skipped.
+// aufsLeftovers are names that Docker's first storage driver left in layers. All readers skip them.
 var aufsLeftovers = map[string]bool{".wh..wh.plnk": true, ".wh..wh.aufs": true, ".wh..wh.orph": true}
 
 func hostile(format string, args ...any) error {
 	return &Error{Kind: ErrHostile, Msg: fmt.Sprintf(format, args...)}
 }
 
-// cleanName makes a name of a tar relative to the layer: "." for its root, else components without "..", "." and empty
-// ones. A leading slash is dropped, as every tar reader does. What has no honest use is refused.
+// cleanName makes a name in a tar relative to the layer. The result is "." for the root, and otherwise has no empty components, "."
+// or "..". It drops leading slashes, as tar readers do, and returns an error for names without a legitimate use.
 func cleanName(name string, maxDepth int) (string, error) {
 	if strings.ContainsRune(name, 0) {
-		return "", hostile("name %q holds a zero byte", name)
+		return "", hostile("name %q contains a zero byte", name)
 	}
 	if len(name) > maxPathBytes {
-		return "", hostile("name of %d bytes: the most is %d", len(name), maxPathBytes)
+		return "", hostile("name has %d bytes; the limit is %d", len(name), maxPathBytes)
 	}
 	depth := 0
 	for c := range strings.SplitSeq(name, "/") {
 		if c == ".." {
-			return "", hostile("name %q climbs with ..", name)
+			return "", hostile("name %q contains ..", name)
 		}
 		if len(c) > maxNameBytes {
-			return "", hostile("name %.40q… has a component of %d bytes: the most is %d", name, len(c), maxNameBytes)
+			return "", hostile("name %.40q… has a component of %d bytes; the limit is %d", name, len(c), maxNameBytes)
 		}
 		if c != "" && c != "." {
 			depth++
 		}
 	}
 	if depth > maxDepth {
-		return "", &Error{Kind: ErrBudget, Msg: fmt.Sprintf("name %.40q… is %d deep: the most is %d", name, depth, maxDepth)}
+		return "", &Error{Kind: ErrBudget, Msg: fmt.Sprintf("name %.40q… is %d deep; the limit is %d", name, depth, maxDepth)}
 	}
 	return path.Clean("./" + strings.TrimLeft(name, "/")), nil
 }
 
-// whiteout is what a name asks to hide.
+// whiteout says what a name hides.
 type whiteout int
 
 const (
 	hidesNothing whiteout = iota
-	hidesSibling          // .wh.NAME hides NAME of the layers below
-	hidesBelow            // .wh..wh..opq hides all that the layers below have in this directory
-	leftover              // to be skipped
+	hidesSibling          // .wh.NAME hides NAME in the layers below
+	hidesBelow            // .wh..wh..opq hides everything that the layers below have in this directory
+	leftover              // an aufs leftover, which is skipped
 )
 
-// readWhiteout says what the clean name hides and, for hidesSibling, the sibling's base name. Names that could make a
-// whiteout of something else than one plain sibling are refused.
+// readWhiteout says what a clean name hides and, for hidesSibling, returns the sibling's base name. It returns an error for a whiteout
+// that would hide anything except one sibling.
 func readWhiteout(clean string, typ byte) (whiteout, string, error) {
 	dir, base := path.Split(clean)
 	for c := range strings.SplitSeq(strings.TrimSuffix(dir, "/"), "/") {
@@ -68,7 +68,7 @@ func readWhiteout(clean string, typ byte) (whiteout, string, error) {
 			return leftover, "", nil
 		}
 		if strings.HasPrefix(c, whiteoutPrefix) {
-			return 0, "", hostile("name %q lies inside a whiteout", clean)
+			return 0, "", hostile("name %q is inside a whiteout", clean)
 		}
 	}
 	if !strings.HasPrefix(base, whiteoutPrefix) {
@@ -79,13 +79,13 @@ func readWhiteout(clean string, typ byte) (whiteout, string, error) {
 	}
 	if base == whiteoutOpaque {
 		if dir == "" {
-			return 0, "", hostile("whiteout %q hides the whole image below: overlayfs can't do that", clean)
+			return 0, "", hostile("whiteout %q hides the whole image below it, which overlayfs can't do", clean)
 		}
 		return hidesBelow, "", nil
 	}
 	hidden := strings.TrimPrefix(base, whiteoutPrefix)
 	if hidden == "" || hidden == "." || hidden == ".." || strings.HasPrefix(hidden, whiteoutPrefix) {
-		return 0, "", hostile("whiteout %q hides no file", clean)
+		return 0, "", hostile("whiteout %q doesn't name a file to hide", clean)
 	}
 	if typ == tar.TypeDir {
 		return 0, "", hostile("whiteout %q is a directory", clean)
@@ -93,8 +93,8 @@ func readWhiteout(clean string, typ byte) (whiteout, string, error) {
 	return hidesSibling, hidden, nil
 }
 
-// keptXattrs are the extended attributes of an entry that a layer may set: user.*, except for what overlayfs reads.
-// Everything else (security.capability, trusted.overlay.*, system.posix_acl_*) would be power.
+// keptXattrs returns the extended attributes of an entry that a layer may set: user.*, except those that overlayfs reads. All others
+// (security.capability, trusted.overlay.*, system.posix_acl_*) would give privileges.
 func keptXattrs(h *tar.Header) map[string]string {
 	var kept map[string]string
 	for k, v := range h.PAXRecords {
@@ -110,7 +110,7 @@ func keptXattrs(h *tar.Header) map[string]string {
 	return kept
 }
 
-// tarError gives a damaged tar its kind.
+// tarError makes the error of a damaged tar one of kind ErrMalformed or ErrTruncated. It returns any other error unchanged.
 func tarError(err error) error {
 	if errors.Is(err, tar.ErrHeader) || errors.Is(err, tar.ErrFieldTooLong) {
 		return malformed("layer tar", err)

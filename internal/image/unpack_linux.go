@@ -14,29 +14,29 @@ import (
 
 // unpacker applies one layer's tar to an empty directory.
 //
-// Two steps keep it inside, whatever the tar holds. The parent directory of an entry is opened through os.Root, which
-// follows a symbolic link that the layer wrote only as long as it stays inside. Then everything happens to a single
-// name in that open directory, by calls that don't follow links (openat O_NOFOLLOW|O_EXCL, fchownat and utimensat with
-// AT_SYMLINK_NOFOLLOW). The directory is in tmp, where nobody else writes.
+// Two steps keep it inside the directory, whatever the tar contains. First it opens the parent directory of an entry through os.Root,
+// which follows a symbolic link of the layer only inside the directory. Then it works on a single name in that open directory, with
+// calls that don't follow links (openat with O_NOFOLLOW|O_EXCL, fchownat and utimensat with AT_SYMLINK_NOFOLLOW). The directory is
+// in tmp, where no other process writes.
 type unpacker struct {
 	root   *os.Root
 	lim    Limits
 	image  *imageBudget
-	opaque string // xattr that makes a directory opaque
-	// firstID is what the image's id 0 is stored as.
+	opaque string // the extended attribute that makes a directory opaque
+	// firstID is the stored id for id 0 of the image.
 	firstID int
 
-	parent     *os.File // the directory last worked in, which is most often the next one too
+	parent     *os.File // the directory of the last entry, which is usually that of the next entry too
 	parentPath string
 
-	dirs      []dirTime // directories change as they are filled: their times are set last
-	dirBytes  int
-	implied   map[string]bool
-	links     []linkBelow
-	linkBytes int
-	linkMark  string // what placeholders of links begin with
+	dirs      []dirTime       // times of directories, which are set last because adding entries changes them
+	dirBytes  int             // size of the names in dirs
+	implied   map[string]bool // see imply
+	links     []linkBelow     // see noteLink
+	linkBytes int             // size of the names in links
+	linkMark  string          // the prefix of the placeholders of links
 	rec       treeRecord
-	buf       []byte
+	buf       []byte // for copying
 }
 
 type dirTime struct {
@@ -44,8 +44,8 @@ type dirTime struct {
 	mtime unix.Timespec
 }
 
-// unpackTar applies the tar in r to the empty directory dir and says what it counted. r is read up to the end of the
-// tar and not beyond.
+// unpackTar unpacks the tar in r to the empty directory dir, and returns the record of the tree. It reads r only up to the end of the
+// tar.
 func (s *Store) unpackTar(ctx context.Context, r io.Reader, dir string, image *imageBudget) (rec treeRecord, err error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
@@ -57,7 +57,7 @@ func (s *Store) unpackTar(ctx context.Context, r io.Reader, dir string, image *i
 	defer u.forgetParent()
 	defer func() {
 		if err != nil {
-			image.left.Add(u.rec.Bytes) // another mirror may be tried
+			image.left.Add(u.rec.Bytes) // the caller may try another mirror
 		}
 	}()
 	tr := tar.NewReader(r)
@@ -83,13 +83,13 @@ func (s *Store) unpackTar(ctx context.Context, r io.Reader, dir string, image *i
 	}
 }
 
-// entry applies one entry.
+// entry unpacks one entry.
 func (u *unpacker) entry(h *tar.Header, content io.Reader) error {
 	if u.rec.Entries++; u.rec.Entries > u.lim.LayerEntries {
 		return &Error{Kind: ErrBudget, Msg: fmt.Sprintf("layer has more than %d entries", u.lim.LayerEntries)}
 	}
 	if h.Typeflag == tar.TypeXGlobalHeader {
-		return nil // defaults for the headers that follow; archive/tar leaves them to us, and layers have no use for them
+		return nil // defaults for the next headers, which archive/tar doesn't apply and layers don't use
 	}
 	name, err := cleanName(h.Name, u.lim.PathDepth)
 	if err != nil {
@@ -104,7 +104,7 @@ func (u *unpacker) entry(h *tar.Header, content io.Reader) error {
 	}
 	for _, id := range []*int{&h.Uid, &h.Gid} {
 		if *id > maxID {
-			*id = overflowID // as a user namespace shows an id that it doesn't have
+			*id = overflowID // the id that a user namespace shows for one that it can't map
 		}
 	}
 	h.Uid, h.Gid = h.Uid+u.firstID, h.Gid+u.firstID
@@ -127,7 +127,7 @@ func (u *unpacker) entry(h *tar.Header, content io.Reader) error {
 	case tar.TypeLink:
 		return u.hardLink(name, h)
 	case tar.TypeChar, tar.TypeBlock, tar.TypeFifo:
-		// A sandbox has the devices it is given. Above all, a 0/0 character device would be a forged whiteout.
+		// A sandbox gets its devices from the engine. A 0/0 character device would also be a forged whiteout.
 		u.rec.Dropped++
 		return nil
 	default:
@@ -135,7 +135,7 @@ func (u *unpacker) entry(h *tar.Header, content io.Reader) error {
 	}
 }
 
-// in opens the directory of an entry, made if the tar doesn't list it. The file is the unpacker's, not the caller's.
+// in returns the open directory of an entry, and makes it if the tar hasn't listed it. The unpacker owns the descriptor.
 func (u *unpacker) in(dir string) (int, error) {
 	if u.parent != nil && u.parentPath == dir {
 		return int(u.parent.Fd()), nil
@@ -159,17 +159,18 @@ func (u *unpacker) openDir(dir string) (*os.File, error) {
 	return u.root.OpenFile(dir, os.O_RDONLY|unix.O_DIRECTORY, 0)
 }
 
-// contained gives a name that leads out of the layer through a link its kind. os.Root has no exported error for it: all
-// that isn't a plain errno of the file system is its refusal.
+// contained makes the error for a name that leaves the layer through a link one of kind ErrHostile. os.Root has no exported error for
+// that, so every error without an errno of the file system counts as one.
 func contained(err error) error {
 	var errno unix.Errno
 	if !errors.As(err, &errno) || errno == unix.ELOOP || errno == unix.ENOTDIR {
-		return &Error{Kind: ErrHostile, Msg: "the name leads through something that is not a directory of this layer", Err: err}
+		return &Error{Kind: ErrHostile, Msg: "the name goes through something that is not a directory of this layer", Err: err}
 	}
 	return err
 }
 
-// forgetParent must be called when a directory or a link is replaced: its path may now mean another directory.
+// forgetParent closes the last directory. It must be called when an entry replaces a directory or a link, since the path may then lead
+// to another directory.
 func (u *unpacker) forgetParent() {
 	if u.parent != nil {
 		u.parent.Close()
@@ -177,7 +178,7 @@ func (u *unpacker) forgetParent() {
 	}
 }
 
-// clear removes what an earlier entry of the same tar put at a name.
+// clear removes the file or folder that an earlier entry of the tar made at a name.
 func (u *unpacker) clear(name string) error {
 	u.forgetParent()
 	if err := u.root.RemoveAll(name); err != nil {
@@ -186,7 +187,7 @@ func (u *unpacker) clear(name string) error {
 	return nil
 }
 
-// create makes a name with mk, after removing what is there, and returns its directory.
+// create makes a name with mk, and returns the descriptor of its directory. It first removes what an earlier entry made there.
 func (u *unpacker) create(name string, mk func(dirfd int, base string) error) (int, error) {
 	dir, base := path.Split(name)
 	for again := false; ; again = true {

@@ -17,7 +17,7 @@ import (
 
 type file = imagetest.File
 
-// unpack applies a layer to a directory beside which a canary lies, and fails the test if the canary changes.
+// unpack unpacks a layer next to a canary, and fails the test if the canary changes.
 func unpack(t testing.TB, s *Store, layer []byte) (dir string, rec treeRecord, err error) {
 	t.Helper()
 	base := t.TempDir()
@@ -31,10 +31,10 @@ func unpack(t testing.TB, s *Store, layer []byte) (dir string, rec treeRecord, e
 	before := imagetest.HashTree(t, canary)
 	rec, err = s.unpackTar(t.Context(), bytes.NewReader(layer), dir, newImageBudget(s.opts.Limits))
 	if imagetest.HashTree(t, canary) != before {
-		t.Error("the canary beside the layer changed")
+		t.Error("the canary next to the layer has changed")
 	}
 	if got := readDir(t, base); len(got) != 2 {
-		t.Errorf("beside the layer there are now %q", got)
+		t.Errorf("got the files %q next to the layer, want only the canary", got)
 	}
 	return dir, rec, err
 }
@@ -52,7 +52,7 @@ func TestUnpackKeepsWhatALayerSays(t *testing.T) {
 		t.Fatal(err)
 	}
 	if rec.Entries != 8 || rec.Bytes != 9 {
-		t.Errorf("counted %+v", rec)
+		t.Errorf("got the record %+v, want 8 entries and 9 bytes", rec)
 	}
 	for _, w := range []struct {
 		name     string
@@ -76,7 +76,7 @@ func TestUnpackKeepsWhatALayerSays(t *testing.T) {
 			continue
 		}
 		if st.Mode != w.mode || st.Uid != w.uid || st.Gid != w.gid {
-			t.Errorf("%s is %o %d:%d, want %o %d:%d", w.name, st.Mode, st.Uid, st.Gid, w.mode, w.uid, w.gid)
+			t.Errorf("%s has %o %d:%d, want %o %d:%d", w.name, st.Mode, st.Uid, st.Gid, w.mode, w.uid, w.gid)
 		}
 		var body []byte
 		switch st.Mode & unix.S_IFMT {
@@ -87,18 +87,18 @@ func TestUnpackKeepsWhatALayerSays(t *testing.T) {
 			body = []byte(to)
 		}
 		if string(body) != w.body {
-			t.Errorf("%s holds %q, want %q", w.name, body, w.body)
+			t.Errorf("%s contains %q, want %q", w.name, body, w.body)
 		}
 		if strings.HasPrefix(w.name, "d") && w.name != "d/f2" && st.Mtim.Nano() != when.UnixNano() {
-			t.Errorf("%s is of %v, want %v", w.name, time.Unix(0, st.Mtim.Nano()), when)
+			t.Errorf("%s has the time %v, want %v", w.name, time.Unix(0, st.Mtim.Nano()), when)
 		}
 	}
 	if x := imagetest.Xattrs(t, filepath.Join(dir, "d/f")); len(x) != 1 || x[0] != `user.note="kept"` {
-		t.Errorf("attributes are %q", x)
+		t.Errorf("got the attributes %q, want only user.note", x)
 	}
 }
 
-// M01, M02: whatever a tar tries, it stays in its directory or is refused.
+// TestUnpackRefusesHostileTars is M01 and M02: a tar stays in its directory or is refused.
 func TestUnpackRefusesHostileTars(t *testing.T) {
 	deep := strings.Repeat("d/", 255) + "f"
 	for name, c := range map[string]struct {
@@ -141,7 +141,7 @@ func TestUnpackRefusesHostileTars(t *testing.T) {
 			dir, _, err := unpack(t, testStore(t), imagetest.Tar(t, c.files...))
 			wantKind(t, err, c.kind)
 			if _, err := os.Lstat("/tmp/mayfly-pwned"); err == nil {
-				t.Fatal("wrote to /tmp")
+				t.Fatal("the tar wrote to /tmp")
 			}
 			if err := removeTree(dir); err != nil {
 				t.Fatal(err)
@@ -150,7 +150,7 @@ func TestUnpackRefusesHostileTars(t *testing.T) {
 	}
 }
 
-// What goes through a link of the same layer but stays inside is where the link leads.
+// TestUnpackFollowsLinksInside checks that names may go through a link of the layer that stays inside the layer.
 func TestUnpackFollowsLinksInside(t *testing.T) {
 	dir, _, err := unpack(t, testStore(t), imagetest.Tar(t, file{Name: "usr/lib/"}, file{Name: "lib", Type: tar.TypeSymlink, Link: "usr/lib"},
 		file{Name: "lib/f", Body: "1"}, file{Name: "h", Type: tar.TypeLink, Link: "lib/f"}))
@@ -159,12 +159,13 @@ func TestUnpackFollowsLinksInside(t *testing.T) {
 	}
 	for _, name := range []string{"usr/lib/f", "h"} {
 		if b, err := os.ReadFile(filepath.Join(dir, name)); string(b) != "1" {
-			t.Errorf("%s holds %q, %v", name, b, err)
+			t.Errorf("%s contains %q, %v; want 1", name, b, err)
 		}
 	}
 }
 
-// A later entry replaces an earlier one and writes to nothing that it was linked to.
+// TestUnpackReplacesInsteadOfWritingThrough checks that a later entry replaces an earlier one, and doesn't write to the file that the
+// earlier one was a link to.
 func TestUnpackReplacesInsteadOfWritingThrough(t *testing.T) {
 	dir, _, err := unpack(t, testStore(t), imagetest.Tar(t,
 		file{Name: "l", Type: tar.TypeSymlink, Link: "../canary/secret"}, file{Name: "l", Body: "mine"},
@@ -179,12 +180,12 @@ func TestUnpackReplacesInsteadOfWritingThrough(t *testing.T) {
 	}
 	for name, want := range map[string]string{"l": "mine", "a": "a", "b": "b", "self": "s", "d": "now a file", "t/secret": "inside"} {
 		if b, err := os.ReadFile(filepath.Join(dir, name)); string(b) != want {
-			t.Errorf("%s holds %q, %v; want %q", name, b, err, want)
+			t.Errorf("%s contains %q, %v; want %q", name, b, err, want)
 		}
 	}
 }
 
-// Nothing that is done to a link of the layer is done to what it leads to.
+// TestUnpackLeavesWhatLinksLeadTo checks that changes of a link don't change its target.
 func TestUnpackLeavesWhatLinksLeadTo(t *testing.T) {
 	for name, last := range map[string]file{
 		"hard link": {Name: "h", Type: tar.TypeLink, Link: "l"},
@@ -202,7 +203,7 @@ func TestUnpackLeavesWhatLinksLeadTo(t *testing.T) {
 				}
 				for _, entry := range readDir(t, dir) {
 					if got, err := os.Readlink(filepath.Join(dir, entry)); got != to {
-						t.Errorf("%s leads to %q, %v", entry, got, err)
+						t.Errorf("%s leads to %q, %v; want %s", entry, got, err, to)
 					}
 				}
 			})
@@ -210,7 +211,7 @@ func TestUnpackLeavesWhatLinksLeadTo(t *testing.T) {
 	}
 }
 
-// Owners that a sandbox has no ids for are nobody's, never those of a neighbour.
+// TestUnpackOwners checks that owners without an id in a sandbox become nobody, and never an id of another sandbox.
 func TestUnpackOwners(t *testing.T) {
 	dir, _, err := unpack(t, testStore(t), imagetest.Tar(t,
 		file{Name: "last", UID: 65535, GID: 65535}, file{Name: "user", UID: 65536, GID: 1}, file{Name: "group", UID: 1, GID: 1 << 31}, file{Name: "ad", UID: 1<<31 - 2, GID: 1<<31 - 2}))
@@ -220,7 +221,7 @@ func TestUnpackOwners(t *testing.T) {
 	for name, want := range map[string][2]uint32{"last": {65535, 65535}, "user": {65534, 1}, "group": {1, 65534}, "ad": {65534, 65534}} {
 		var st unix.Stat_t
 		if err := unix.Stat(filepath.Join(dir, name), &st); err != nil || [2]uint32{st.Uid, st.Gid} != want {
-			t.Errorf("%s: %d:%d, %v; want %v", name, st.Uid, st.Gid, err, want)
+			t.Errorf("%s: got %d:%d, %v; want %v", name, st.Uid, st.Gid, err, want)
 		}
 	}
 }
@@ -238,13 +239,13 @@ func TestUnpackDropsDevicesAndPrivilegedAttributes(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := readDir(t, dir); len(got) != 2 || rec.Dropped != 3 {
-		t.Errorf("layer has %q, dropped %d", got, rec.Dropped)
+		t.Errorf("the layer contains %q, and %d entries were dropped; want d and f, and 3", got, rec.Dropped)
 	}
 	if x := imagetest.Xattrs(t, filepath.Join(dir, "f")); len(x) != 1 || x[0] != `user.ok="1"` {
-		t.Errorf("f has attributes %q", x)
+		t.Errorf("f has the attributes %q, want only user.ok", x)
 	}
 	if x := imagetest.Xattrs(t, filepath.Join(dir, "d")); len(x) != 0 {
-		t.Errorf("d has attributes %q", x)
+		t.Errorf("d has the attributes %q, want none", x)
 	}
 }
 
@@ -266,23 +267,23 @@ func TestUnpackWritesOverlayWhiteouts(t *testing.T) {
 		}
 		var st syscall.Stat_t
 		if err := syscall.Lstat(filepath.Join(dir, "d/gone"), &st); err != nil || st.Mode&syscall.S_IFMT != syscall.S_IFCHR || st.Rdev != 0 {
-			t.Errorf("whiteout is %o %d, %v", st.Mode, st.Rdev, err)
+			t.Errorf("the whiteout has mode %o and device %d, %v; want a 0/0 character device", st.Mode, st.Rdev, err)
 		}
 		for _, name := range []string{"o", "was-file", "here"} {
 			if x := imagetest.Xattrs(t, filepath.Join(dir, name)); len(x) != 1 || x[0] != c.attr {
-				t.Errorf("%s has attributes %q, want %s", name, x, c.attr)
+				t.Errorf("%s has the attributes %q, want %s", name, x, c.attr)
 			}
 		}
 		if b, err := os.ReadFile(filepath.Join(dir, "stays")); string(b) != "x" {
-			t.Errorf("stays holds %q, %v", b, err)
+			t.Errorf("stays contains %q, %v; want x", b, err)
 		}
 		if got := strings.Join(readDir(t, dir), " "); got != "d here kept o stays was-file" {
-			t.Errorf("layer has %s", got)
+			t.Errorf("the layer contains %s", got)
 		}
 	}
 }
 
-// M03: an archive that unpacks to too much stops at the budget.
+// TestUnpackStopsAtItsBudget is M03: a layer that is too large stops at the budget.
 func TestUnpackStopsAtItsBudget(t *testing.T) {
 	for name, c := range map[string]struct {
 		lim   Limits
@@ -302,7 +303,7 @@ func TestUnpackStopsAtItsBudget(t *testing.T) {
 	}
 }
 
-// repeat gives a tar entry over and over, n times, without holding them in memory.
+// repeat reads a tar entry n times, without keeping all of it in memory.
 type repeat struct {
 	entry []byte
 	n     int64
@@ -320,12 +321,12 @@ func (r *repeat) Read(p []byte) (int, error) {
 		}
 	}
 	if total == 0 {
-		return 0, os.ErrClosed // the budget was to end it before
+		return 0, os.ErrClosed // the budget should have stopped the reading before
 	}
 	return total, nil
 }
 
-// M03: five million entries are refused with the budgets as they are by default.
+// TestUnpackRefusesFiveMillionEntries is M03: the default budgets refuse five million entries.
 func TestUnpackRefusesFiveMillionEntries(t *testing.T) {
 	one := imagetest.Tar(t, file{Name: "pipe", Type: tar.TypeFifo})
 	s := testStore(t)
@@ -334,7 +335,7 @@ func TestUnpackRefusesFiveMillionEntries(t *testing.T) {
 	wantKind(t, err, ErrBudget)
 }
 
-// M03: names of directories are kept until the end, so they have a budget of their own.
+// TestUnpackBoundsDirectoryNames is M03: the names of directories have their own budget, since they are kept until the end.
 func TestUnpackBoundsDirectoryNames(t *testing.T) {
 	one := imagetest.Tar(t, file{Name: strings.Repeat(strings.Repeat("n", 255)+"/", 15)})
 	s := testStore(t)
@@ -343,7 +344,7 @@ func TestUnpackBoundsDirectoryNames(t *testing.T) {
 	wantKind(t, err, ErrBudget)
 }
 
-// archive/tar gives no such name, but what reads names must not rely on that.
+// TestCleanNameRefusesZeroBytes checks names that archive/tar doesn't return; cleanName must not rely on that.
 func TestCleanNameRefusesZeroBytes(t *testing.T) {
 	for _, name := range []string{"\x00", "f\x00", "d/f\x00/g"} {
 		_, err := cleanName(name, 255)

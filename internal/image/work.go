@@ -8,14 +8,13 @@ import (
 	"path/filepath"
 )
 
-// workDir is a private directory under tmp whose lock says that its owner lives.
+// workDir is a private directory in tmp. Its lock says that its process is alive.
 type workDir struct {
 	path string
 	lock *os.File
 }
 
-// newWork makes a work directory. A sweeper may meet it between its making and its locking and take it for stale; then
-// another is made.
+// newWork makes a work directory. If another process sweeps it before it is locked, newWork makes another one.
 func (s *Store) newWork() (*workDir, error) {
 	for {
 		path, err := os.MkdirTemp(s.tmpDir(), "w-")
@@ -40,12 +39,12 @@ func (s *Store) newWork() (*workDir, error) {
 	}
 }
 
-// Close deletes the directory with all that is in it.
+// Close deletes the directory and everything in it.
 func (w *workDir) Close() error {
 	return errors.Join(removeTree(w.path), w.lock.Close())
 }
 
-// sweep deletes the work directories whose owners are gone.
+// sweep deletes the work directories of processes that have died.
 func (s *Store) sweep() error {
 	entries, err := os.ReadDir(s.tmpDir())
 	if errors.Is(err, fs.ErrNotExist) {
@@ -64,7 +63,7 @@ func (s *Store) sweep() error {
 func sweepOne(path string) error {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil // another sweeper was faster
+		return nil // another process has removed it
 	}
 	if err != nil {
 		return fmt.Errorf("sweep: %w", err)
@@ -76,7 +75,7 @@ func sweepOne(path string) error {
 	return removeTree(path)
 }
 
-// publish writes a small file so that it is there whole or not at all.
+// publish writes a small file atomically.
 func (s *Store) publish(w *workDir, path string, data []byte) error {
 	f, err := os.CreateTemp(w.path, "f-")
 	if err != nil {
@@ -92,7 +91,7 @@ func (s *Store) publish(w *workDir, path string, data []byte) error {
 	return s.rename(f.Name(), path)
 }
 
-// rename moves a finished thing to where it is seen, and makes the move outlive a power failure.
+// rename moves a finished file or folder to its place, and makes the move durable.
 func (s *Store) rename(from, to string) error {
 	if err := os.Rename(from, to); err != nil {
 		return fmt.Errorf("put %s in place: %w", to, noSpace(err))

@@ -1,5 +1,5 @@
-// Package lazyregexp has regular expressions that are compiled when they are first used, so that the start of mayfly doesn't
-// wait for those that a command needs only for some files, or none.
+// Package lazyregexp compiles regular expressions when they are first used. mayfly starts faster, since most commands need few of
+// its expressions.
 package lazyregexp
 
 import (
@@ -7,7 +7,7 @@ import (
 	"sync"
 )
 
-// New returns the regular expression, which is compiled at the first call. It panics then if expr is none.
+// New returns a function that compiles expr at its first call and always returns the same result. It panics if expr isn't valid.
 func New(expr string) func() *regexp.Regexp {
 	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
 }

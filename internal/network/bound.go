@@ -5,10 +5,10 @@ import (
 	"slices"
 )
 
-// Part is a part of a rule, by the name that it has in a file.
+// Part is a part of a rule, under its name in a file.
 type Part string
 
-// The parts by which a rule can be outside of another, in the order in which they are compared.
+// The parts by which a rule can be outside another, in the order in which [Rule.Outside] compares them.
 const (
 	PartHost     Part = "host"
 	PartCIDR     Part = "cidr"
@@ -17,9 +17,9 @@ const (
 	PartDNS      Part = "dns"
 )
 
-// Outside returns the first part of the rule by which it grants more than the bound does, or "" where it is inside of it:
-// whatever destination and whatever DNS question a list of the rule alone allows, a list of the bound alone allows too.
-// It may find a rule outside that is inside by the sum of its parts, never the other way round.
+// Outside returns the first part of the rule by which it grants more than the bound, or "" if the rule is inside the bound: a list
+// of the bound alone then allows every destination and every DNS question that a list of the rule alone allows. Outside may
+// report a rule whose parts together are inside the bound, but it never misses one that is outside.
 func (r Rule) Outside(bound Rule) Part {
 	if r.Host != "" || r.CIDR.IsValid() {
 		switch {
@@ -53,22 +53,22 @@ func (r *Rule) hostInside(bound *Rule) bool {
 	case mostIsAddress:
 		return ownIsAddress && own == most
 	}
-	// The text of a wildcard is at or below a wildcard as the names are that it stands for.
+	// A wildcard is inside another if its text, read as a name, matches.
 	return !ownIsAddress && bound.matchesName(r.Host)
 }
 
-// rangeInside compares the addresses, for a rule whose host is inside the bound.
+// rangeInside reports whether the addresses of the rule are inside the bound's. The host must be inside already.
 func (r *Rule) rangeInside(bound *Rule) bool {
 	if !bound.CIDR.IsValid() {
-		// A name alone opens no private address; a range beside it does.
-		return !r.CIDR.IsValid() || bound.grantsPrivate() || isHostName(r.Host)
+		// A name alone opens no private address, but a name with a range does.
+		return !r.CIDR.IsValid() || bound.namesAddresses() || isHostName(r.Host)
 	}
 	most := unmapPrefix(bound.CIDR)
 	if r.CIDR.IsValid() {
 		own := unmapPrefix(r.CIDR)
 		inside := own.Bits() >= most.Bits() && most.Contains(own.Addr())
 		if inside && most.Bits() < 96 {
-			// A range that spells ISATAP's identifier out holds more than one that doesn't; see contains.
+			// A range that contains the ISATAP identifier opens addresses that a shorter one doesn't; see contains.
 			inner, spelled := isatapInside(own)
 			return !spelled || publicRange(inner)
 		}
@@ -93,7 +93,7 @@ func portsInside(ports, bound []PortRange) bool {
 	return len(ports) > 0
 }
 
-// inside reports whether the ranges hold every port of this one, be it together.
+// inside reports whether the ranges together contain every port of this one.
 func (r PortRange) inside(ranges []PortRange) bool {
 	next := int(r.First)
 	for progress := true; progress && next <= int(r.Last); {
@@ -119,7 +119,7 @@ func (r *Rule) questionsInside(bound *Rule) bool {
 	return bound.matchesDNS(parent(r.Host))
 }
 
-// parent is the name that a wildcard's names are below; any other host is its own.
+// parent returns the name above a wildcard's names, and any other host as it is.
 func parent(host string) string {
 	if len(host) > 2 && host[:2] == "*." {
 		return host[2:]
@@ -127,8 +127,7 @@ func parent(host string) string {
 	return host
 }
 
-// GrantsPrivate reports whether the rule opens an address that isn't public, or this machine. Ranges are judged whole:
-// one such address in them is enough.
+// GrantsPrivate reports whether the rule opens this machine or an address that isn't public. One such address in a range is enough.
 func (r Rule) GrantsPrivate() bool {
 	if isHostName(r.Host) {
 		return true
@@ -137,8 +136,8 @@ func (r Rule) GrantsPrivate() bool {
 	return ok && !publicRange(p)
 }
 
-// NamesPrivate reports whether the rule is for addresses that aren't public alone, or for this machine: what it opens of them
-// is meant, and isn't just within a wide range.
+// NamesPrivate reports whether the rule is only for addresses that aren't public, or for this machine. The author of such a rule
+// means private addresses; in a wide range they may be an accident.
 func (r Rule) NamesPrivate() bool {
 	if isHostName(r.Host) {
 		return true
@@ -147,13 +146,13 @@ func (r Rule) NamesPrivate() bool {
 	return ok && privateRange(p)
 }
 
-// ByName reports whether the rule is for a host by its name, or for those of a wildcard: what it opens are addresses, at which
-// others may answer. This machine's name is none of them.
+// ByName reports whether the rule names a host by a DNS name or a wildcard. Such a rule opens the addresses of the name, where other
+// sites may answer too. The name of this machine doesn't count.
 func (r Rule) ByName() bool {
 	return r.Host != "" && !isHostName(r.Host) && !isAddress(r.Host)
 }
 
-// ownRange is the range of a rule for addresses.
+// ownRange returns the rule's host as a range if it is an address, and otherwise its CIDR. ok is false if the rule has neither.
 func (r *Rule) ownRange() (p netip.Prefix, ok bool) {
 	if a, ok := literal(r.Host); ok {
 		return netip.PrefixFrom(a, a.BitLen()), true
@@ -161,8 +160,8 @@ func (r *Rule) ownRange() (p netip.Prefix, ok bool) {
 	return unmapPrefix(r.CIDR), r.CIDR.IsValid()
 }
 
-// publicRange reports whether every address of the range is public, and every IPv4 address that the range spells out
-// inside of one. (ISATAP's, of which any /64 has all, are not part of a range that doesn't spell them out; see contains.)
+// publicRange reports whether every address of the range is public, and every IPv4 address embedded in one of them. (Every /64 has
+// ISATAP addresses for all of IPv4. They count only in a range that contains the ISATAP identifier; see contains.)
 func publicRange(p netip.Prefix) bool {
 	around, some := classesOf(p)
 	if !around || some[false] {
@@ -176,7 +175,8 @@ func publicRange(p netip.Prefix) bool {
 	return true
 }
 
-// privateRange reports whether no address of the range is public, or only for the IPv4 addresses in it that aren't.
+// privateRange reports whether no address of the range is public. An IPv6 range whose own addresses are public also counts if
+// every IPv4 address embedded in them is not.
 func privateRange(p netip.Prefix) bool {
 	around, some := classesOf(p)
 	if !around {
@@ -186,8 +186,8 @@ func privateRange(p netip.Prefix) bool {
 	return len(embedded) > 0 && !slices.ContainsFunc(embedded, func(inner netip.Prefix) bool { return !privateRange(inner) })
 }
 
-// classesOf says whether the special range around one is public, and of those in it whether some are public (true) or
-// aren't (false).
+// classesOf looks a range up in the table of special ranges. around says whether the smallest special range that contains p is
+// public. some[true] says that p contains a smaller special range that is public, some[false] one that isn't.
 func classesOf(p netip.Prefix) (around bool, some map[bool]bool) {
 	most := -1
 	some = map[bool]bool{}
@@ -205,7 +205,7 @@ func classesOf(p netip.Prefix) (around bool, some map[bool]bool) {
 	return around, some
 }
 
-// sixToFour has IPv4 addresses behind its prefix (RFC 3056, section 2).
+// sixToFour is the range of 6to4, whose addresses have an IPv4 address after the prefix (RFC 3056 section 2).
 var sixToFour = netip.MustParsePrefix("2002::/16")
 
 // rangesInside returns the ranges of IPv4 addresses embedded in the addresses of a public range; see embeddedIn.
@@ -217,7 +217,7 @@ func rangesInside(p netip.Prefix) (inner []netip.Prefix) {
 	if isNAT64(b) && p.Bits() >= 96 {
 		inner = append(inner, netip.PrefixFrom(netip.AddrFrom4([4]byte(b[12:])), p.Bits()-96))
 	}
-	if sixToFour.Overlaps(p) { // a range around it has all of it
+	if sixToFour.Overlaps(p) { // a range around 6to4 contains all of it
 		inner = append(inner, netip.PrefixFrom(netip.AddrFrom4([4]byte(b[2:6])), min(max(p.Bits()-16, 0), 32)))
 	}
 	if r, ok := isatapInside(p); ok {
@@ -226,7 +226,7 @@ func rangesInside(p netip.Prefix) (inner []netip.Prefix) {
 	return inner
 }
 
-// isatapInside returns the IPv4 addresses embedded by way of ISATAP in a range that spells the identifier out.
+// isatapInside returns the IPv4 addresses embedded by ISATAP in a range. ok is false if the range doesn't contain the identifier.
 func isatapInside(p netip.Prefix) (inner netip.Prefix, ok bool) {
 	if p.Addr().Is4() || p.Bits() < 96 {
 		return inner, false

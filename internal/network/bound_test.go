@@ -39,7 +39,7 @@ func TestOutside(t *testing.T) {
 		{"10.0.0.1", "10.0.0.0/8", ""},
 		{"11.0.0.1", "10.0.0.0/8", PartCIDR},
 		{"10.0.0.1", "10.0.0.1", ""},
-		{"10.0.0.1/32", "10.0.0.1", PartCIDR}, // the range also holds what embeds the address
+		{"10.0.0.1/32", "10.0.0.1", PartCIDR}, // the range also contains IPv6 addresses that embed the address
 		{"host db.corp cidr 10.0.0.1/32", "10.0.0.0/8", PartDNS},
 		{"host db.corp cidr 10.0.0.1/32", "cidr 10.0.0.0/8 dns corp", ""},
 		{"host db.corp cidr 10.0.0.1/32", "host *.corp cidr 10.0.0.0/8", ""},
@@ -71,12 +71,12 @@ func TestOutside(t *testing.T) {
 	for _, tt := range tests {
 		rules := mustRules(t, tt.rule, tt.bound)
 		if got := rules[0].Outside(rules[1]); got != tt.want {
-			t.Errorf("%s is outside of %s by %q, want %q", tt.rule, tt.bound, got, tt.want)
+			t.Errorf("%s is outside %s by %q, want %q", tt.rule, tt.bound, got, tt.want)
 		}
 	}
 }
 
-// TestInsideAllowsNoMore: what a rule inside of a bound allows, the bound allows.
+// TestInsideAllowsNoMore checks that a bound allows everything that a rule inside it allows.
 func TestInsideAllowsNoMore(t *testing.T) {
 	inside := 0
 	rapid.Check(t, func(t *rapid.T) {
@@ -89,23 +89,23 @@ func TestInsideAllowsNoMore(t *testing.T) {
 		one, most := Policy{Mode: ModeList, Egress: []Rule{r}}, Policy{Mode: ModeList, Egress: []Rule{bound}}
 		for _, d := range rapid.SliceOfN(reached(r), 10, 10).Draw(t, "destinations") {
 			if got := most.Decide(d); one.Decide(d).Allowed && !got.Allowed {
-				t.Fatalf("%s, inside of %s, allows %+v; the bound says %s", r, bound, d, got.Reason)
+				t.Fatalf("%s, inside %s, allows %+v; the bound denies it: %s", r, bound, d, got.Reason)
 			}
 		}
 		for _, name := range []string{"a.internal", "example", "a.example", "b.a.example", "x.b.a.example"} {
 			for _, q := range []Question{Addresses, Records} {
 				if one.Resolves(name, q) && !most.Resolves(name, q) {
-					t.Fatalf("%s, inside of %s, lets question %d be asked of %s", r, bound, q, name)
+					t.Fatalf("%s, inside %s, allows question %d about %s; the bound doesn't", r, bound, q, name)
 				}
 			}
 		}
 	})
 	if inside == 0 {
-		t.Error("no rule was inside of its bound")
+		t.Error("no rule was inside its bound")
 	}
 }
 
-// reached draws destinations of which many are allowed by a rule.
+// reached draws destinations, many of which the rule allows.
 func reached(r Rule) *rapid.Generator[Destination] {
 	return rapid.Custom(func(t *rapid.T) Destination {
 		d := destinations().Draw(t, "destination")
@@ -132,7 +132,7 @@ func reached(r Rule) *rapid.Generator[Destination] {
 	})
 }
 
-// narrowed draws rules of which many are inside of a bound.
+// narrowed draws rules, many of which are inside the bound.
 func narrowed(bound Rule) *rapid.Generator[Rule] {
 	return rapid.Custom(func(t *rapid.T) Rule {
 		r := rules().Draw(t, "other")
@@ -155,7 +155,7 @@ func narrowed(bound Rule) *rapid.Generator[Rule] {
 	})
 }
 
-// within draws addresses of a rule's range, with those that embed others among them.
+// within draws addresses in a rule's range, including IPv6 addresses that embed one.
 func within(r Rule) *rapid.Generator[netip.Addr] {
 	return rapid.Custom(func(t *rapid.T) netip.Addr {
 		if a, err := netip.ParseAddr(r.Host); err == nil && rapid.Bool().Draw(t, "literal") {
@@ -200,7 +200,7 @@ func TestGrantsPrivate(t *testing.T) {
 		"0.0.0.0/0":                       true,
 		"0.0.0.0/1":                       true,
 		"8.0.0.0/7":                       false,
-		"8.0.0.0/6":                       true, // up to 11.255.255.255
+		"8.0.0.0/6":                       true, // ends at 11.255.255.255
 		"168.63.129.0/24":                 true,
 		"192.0.0.9":                       false,
 		"192.0.0.8/30":                    true,
@@ -212,7 +212,7 @@ func TestGrantsPrivate(t *testing.T) {
 		"2001:db8::/32":                   false,
 		"2001:db8::/64":                   false,
 		"2001:20::/28":                    false,
-		"2001:20::/27":                    true, // two public ranges of the table together, which isn't looked for
+		"2001:20::/27":                    true, // it consists of two public ranges of the table, which GrantsPrivate doesn't detect
 		"2001::/16":                       true,
 		"fd00::/8":                        true,
 		"64:ff9b::/96":                    true,
@@ -227,7 +227,7 @@ func TestGrantsPrivate(t *testing.T) {
 		"dns corp":                        false,
 	} {
 		if got := mustRules(t, text)[0].GrantsPrivate(); got != want {
-			t.Errorf("%s: %v, want %v", text, got, want)
+			t.Errorf("%s: got %v, want %v", text, got, want)
 		}
 	}
 }
@@ -240,12 +240,12 @@ func TestNamesPrivate(t *testing.T) {
 		"2000::/3": false, "64:ff9b::/96": false, "64:ff9b::a00:0/104": true, "2002:a00::/24": true, "2002:808::/32": false, "8000::/1": true,
 	} {
 		if got := mustRules(t, text)[0].NamesPrivate(); got != want {
-			t.Errorf("%s: %v, want %v", text, got, want)
+			t.Errorf("%s: got %v, want %v", text, got, want)
 		}
 	}
 }
 
-// TestRulesThatNamePrivateReachNothingPublic: what is private as a whole has no public address in it.
+// TestRulesThatNamePrivateReachNothingPublic checks that a range that is private as a whole contains no public address.
 func TestRulesThatNamePrivateReachNothingPublic(t *testing.T) {
 	named := 0
 	rapid.Check(t, func(t *rapid.T) {
@@ -255,18 +255,18 @@ func TestRulesThatNamePrivateReachNothingPublic(t *testing.T) {
 		}
 		named++
 		if !r.GrantsPrivate() {
-			t.Fatalf("%s names private addresses and grants none", r)
+			t.Fatalf("%s names private addresses but grants none", r)
 		}
 		address := within(r).Draw(t, "address")
 		if IsAddress(r.Host) {
 			address = netip.MustParseAddr(r.Host)
 		}
-		// The IPv4 addresses within those of IPv6 (RFC 4291 section 2.5.5.2) are no part of a range of IPv6.
+		// An IPv6 range doesn't contain the IPv4-mapped addresses (RFC 4291 section 2.5.5.2).
 		if address.Is4In6() && !r.CIDR.Addr().Is4In6() {
 			return
 		}
 		if Public(address) {
-			t.Fatalf("%s has %s", r, address)
+			t.Fatalf("%s contains the public address %s", r, address)
 		}
 	})
 	if named == 0 {
@@ -274,8 +274,8 @@ func TestRulesThatNamePrivateReachNothingPublic(t *testing.T) {
 	}
 }
 
-// TestPublicRulesReachWhatIsPublic: a rule that grants nothing private reaches no address that isn't public, be it by
-// what is embedded in another.
+// TestPublicRulesReachWhatIsPublic checks that a rule that grants nothing private reaches no address that isn't public, not even
+// one that is embedded in another.
 func TestPublicRulesReachWhatIsPublic(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		r := rules().Draw(t, "rule")
@@ -290,8 +290,7 @@ func TestPublicRulesReachWhatIsPublic(t *testing.T) {
 	})
 }
 
-// reachesPublic reports whether an address, or the address of IPv4 that a local translator (64:ff9b:1::/48) makes of it,
-// is public.
+// reachesPublic reports whether an address, or the IPv4 address that a local translator (64:ff9b:1::/48) turns it into, is public.
 func reachesPublic(a netip.Addr) bool {
 	d := Destination{Address: a, Port: 80, Protocol: TCP}
 	if (Policy{Mode: ModePublic}).Decide(d).Allowed {

@@ -5,34 +5,34 @@ import (
 	"net/netip"
 )
 
-// Dead is a rule that opens no destination, whatever it is beside.
+// Dead says that a rule opens no destination, whatever other rules there are.
 type Dead struct {
-	Why string
-	// Machine says that the rule's author may have meant this machine, which has the name [HostName].
+	Why string // for users
+	// Machine says that the rule's author may have meant this machine, whose name is [HostName].
 	Machine bool
 }
 
-// Dead says why the rule opens no destination; nil where it may open one. A rule of dns alone is about none.
+// Dead says why the rule opens no destination. It returns nil if the rule may open one, or has only dns.
 func (r Rule) Dead() *Dead {
 	switch {
 	case isHostName(r.Host):
 		return nil
 	case below(r.Host, "localhost"):
-		// RFC 6761, section 6.3: these names are the loopback's, which is the sandbox's own.
+		// These names are for the loopback (RFC 6761 section 6.3), and the sandbox has its own.
 		return &Dead{Why: r.Host + " is the sandbox itself", Machine: true}
 	case !r.CIDR.IsValid() && (r.Host == "host.docker.internal" || r.Host == "host.containers.internal"):
 		return &Dead{Why: r.Host + " is Docker's and podman's name for this machine", Machine: true}
 	case below(r.Host, "mayfly.internal"):
-		return &Dead{Why: HostName + " is the only name of Mayfly's", Machine: true}
+		return &Dead{Why: HostName + " is the only name below mayfly.internal", Machine: true}
 	}
 	a, isAddr := literal(r.Host)
 	if isAddr {
 		t := newTarget(Destination{Address: a})
 		if c, never := t.never(); never {
-			return deadOf(r.Host+" is a", c, "destination")
+			return deadOf(r.Host+" is "+c.article(), c, "destination")
 		}
 		if r.CIDR.IsValid() && !r.contains(&t) {
-			return &Dead{Why: fmt.Sprintf("%s is not in %s, and a destination has to be in both", r.Host, r.CIDR)}
+			return &Dead{Why: fmt.Sprintf("%s is not in %s, and a destination must be in both", r.Host, r.CIDR)}
 		}
 	}
 	if r.CIDR.IsValid() {
@@ -50,9 +50,9 @@ func deadOf(what string, c class, noun string) *Dead {
 	}
 }
 
-// neverRange returns the class of a range of which no address is ever allowed, itself or by one embedded in it; see
-// [target.never]. It doesn't find that of one that is put together of several ranges of the table. No range of the table
-// that may be opened is inside of one that may not.
+// neverRange returns the class of a range in which no address is ever allowed, either itself or because of an embedded address;
+// see [target.never]. It doesn't find a range that consists of several ranges of the table. It relies on the table having no
+// range that may be opened inside a range that may not.
 func neverRange(p netip.Prefix) (class, bool) {
 	if p.Bits() == p.Addr().BitLen() {
 		t := newTarget(Destination{Address: p.Addr()})

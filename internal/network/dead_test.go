@@ -19,16 +19,16 @@ func TestDead(t *testing.T) {
 		"*.localhost":                       {"*.localhost is the sandbox itself", true},
 		"api.localhost":                     {"api.localhost is the sandbox itself", true},
 		"host localhost cidr 10.0.0.0/8":    {"localhost is the sandbox itself", true},
-		"hosts.mayfly.internal":             {"host.mayfly.internal is the only name of Mayfly's", true},
-		"*.mayfly.internal":                 {"host.mayfly.internal is the only name of Mayfly's", true},
-		"mayfly.internal":                   {"host.mayfly.internal is the only name of Mayfly's", true},
+		"hosts.mayfly.internal":             {"host.mayfly.internal is the only name below mayfly.internal", true},
+		"*.mayfly.internal":                 {"host.mayfly.internal is the only name below mayfly.internal", true},
+		"mayfly.internal":                   {"host.mayfly.internal is the only name below mayfly.internal", true},
 		"127.0.0.1":                         {"127.0.0.1 is a loopback destination, which no rule opens", true},
 		"127.1.2.3:80":                      {"127.1.2.3 is a loopback destination", true},
 		"127.0.0.0/8":                       {"127.0.0.0/8 has only loopback destinations, which no rule opens", true},
 		"127.0.0.1/32":                      {"127.0.0.1/32 has only loopback destinations", true},
 		"::1":                               {"::1 is a loopback destination", true},
 		"::1/128":                           {"::1/128 has only loopback destinations", true},
-		"0.0.0.0":                           {"0.0.0.0 is a unspecified address destination", true},
+		"0.0.0.0":                           {"0.0.0.0 is an unspecified address destination", true},
 		"169.254.169.254":                   {"169.254.169.254 is a link-local destination", false},
 		"169.254.0.0/16":                    {"169.254.0.0/16 has only link-local destinations", false},
 		"169.254.169.0/24":                  {"169.254.169.0/24 has only link-local destinations", false},
@@ -51,10 +51,10 @@ func TestDead(t *testing.T) {
 		"a.example":                     {},
 		"0.0.0.0/0":                     {},
 		"::/0":                          {},
-		"126.0.0.0/7":                   {}, // up to 127.255.255.255
+		"126.0.0.0/7":                   {}, // it begins at 126.0.0.0, which is public
 		"168.63.129.0/24":               {},
 		"169.254.0.0/15":                {},
-		"::/127":                        {}, // two classes, which isn't looked for
+		"::/127":                        {}, // it consists of two ranges of the table, which Dead doesn't detect
 		"64:ff9b::/96":                  {},
 		"2002::/16":                     {},
 		"fd00::/8":                      {},
@@ -65,22 +65,22 @@ func TestDead(t *testing.T) {
 		switch {
 		case dead == nil && want.why == "":
 		case dead == nil || want.why == "" || !strings.Contains(dead.Why, want.why) || dead.Machine != want.machine:
-			t.Errorf("%s: %+v, want %+v", text, dead, want)
+			t.Errorf("%s: got %+v, want %+v", text, dead, want)
 		}
 	}
 	for _, s := range Specials() {
 		if dead := (Rule{CIDR: s.Prefix}).Dead(); (dead == nil) != s.Opened {
-			t.Errorf("%s, %s: %+v", s.Prefix, s.Class, dead)
+			t.Errorf("%s (%s): got %+v, want dead: %v", s.Prefix, s.Class, dead, !s.Opened)
 		}
 		for _, inner := range Specials() {
 			if !s.Opened && inner.Opened && s.Prefix.Overlaps(inner.Prefix) && inner.Prefix.Bits() >= s.Prefix.Bits() {
-				t.Errorf("%s may be opened inside of %s, which may not", inner.Prefix, s.Prefix)
+				t.Errorf("a policy may open %s, which is inside %s, which it may not open", inner.Prefix, s.Prefix)
 			}
 		}
 	}
 }
 
-// TestDeadOpensNothing: no rule that is said to open nothing opens something.
+// TestDeadOpensNothing checks that a dead rule allows no destination.
 func TestDeadOpensNothing(t *testing.T) {
 	found := 0
 	rapid.Check(t, func(t *rapid.T) {
@@ -90,12 +90,12 @@ func TestDeadOpensNothing(t *testing.T) {
 		}
 		found++
 		d := reached(r).Draw(t, "destination")
-		d.Unresolved = false // of such a one the address is an invention
+		d.Unresolved = false // the address of an unresolved destination is only a stand-in
 		if got := (Policy{Mode: ModeList, Egress: []Rule{r}}).Decide(d); got.Allowed {
-			t.Fatalf("%s opens %+v, and is said not to: %s", r, d, r.Dead().Why)
+			t.Fatalf("%s allows %+v, but is dead: %s", r, d, r.Dead().Why)
 		}
 	})
 	if found == 0 {
-		t.Error("no rule opened nothing")
+		t.Error("no rule was dead")
 	}
 }

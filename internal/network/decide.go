@@ -8,13 +8,13 @@ import (
 	"strings"
 )
 
-// target is a destination prepared for judgement.
+// target is a destination with what [Policy.Decide] needs to know about it.
 type target struct {
 	Destination
 	addr   netip.Addr // unmapped, without zone
 	class  class      // of addr
-	inside embedded   // in addr
-	// resolves says, of an unresolved target under mode "list", that its name may be asked.
+	inside embedded   // the IPv4 addresses in addr
+	// resolves says that the policy allows looking the name up. It is only set for an unresolved target in mode "list".
 	resolves bool
 }
 
@@ -26,7 +26,7 @@ func newTarget(d Destination) target {
 	return t
 }
 
-// never returns the class of never-allowed addresses that the target or an address embedded in it belongs to, if any.
+// never returns the class of the target or of an address embedded in it, and whether no policy opens that class.
 func (t *target) never() (class, bool) {
 	if !t.class.opened() {
 		return t.class, true
@@ -39,8 +39,7 @@ func (t *target) never() (class, bool) {
 	return "", false
 }
 
-// Public reports whether an address is one of the public internet: globally reachable itself, and so is each address
-// that stands in it.
+// Public reports whether an address is on the public internet: it is globally reachable, and so is each address embedded in it.
 func Public(a netip.Addr) bool {
 	t := newTarget(Destination{Address: a})
 	_, never := t.never()
@@ -48,7 +47,7 @@ func Public(a netip.Addr) bool {
 }
 
 func (t *target) public() bool {
-	if t.Unresolved { // only its name counts, and that could lead to a public address
+	if t.Unresolved { // only the name counts, which could lead to a public address
 		return true
 	}
 	return t.class == classPublic && t.publicInside()
@@ -63,7 +62,7 @@ func (t *target) publicInside() bool {
 	return true
 }
 
-// show returns the best name for people.
+// show returns the best name of the target for people.
 func (t *target) show() string {
 	switch {
 	case t.Host:
@@ -76,8 +75,8 @@ func (t *target) show() string {
 	return "unknown address"
 }
 
-// Decide says whether the destination may be reached, what decided it and, where it may not, why and what would
-// change that. It fails closed: an invalid address, an unknown protocol or an unknown mode is denied.
+// Decide says whether the tool may reach the destination and what decided it. If the tool may not, the decision also says why, and
+// which rule would allow it. Decide denies what it doesn't know: an invalid address, an unknown protocol or an unknown mode.
 func (p Policy) Decide(d Destination) Decision {
 	t := newTarget(d)
 	deny := func(rule, reason string) Decision {
@@ -95,7 +94,7 @@ func (p Policy) Decide(d Destination) Decision {
 		return deny("built-in unknown protocol", fmt.Sprintf("protocol %q is not one of tcp, udp and icmp", t.Protocol))
 	}
 	if class, bad := t.never(); bad && (!t.Host || class != classLoopback) {
-		return deny("built-in "+string(class), fmt.Sprintf("%s is a %s destination, which no policy opens", t.addr, class))
+		return deny("built-in "+string(class), fmt.Sprintf("%s is %s %s destination, which no policy opens", t.addr, class.article(), class))
 	}
 	if t.Local && !t.Host {
 		return deny("built-in own address",
@@ -121,14 +120,14 @@ func (p Policy) Decide(d Destination) Decision {
 func (p Policy) decideList(t *target) Decision {
 	t.resolves = t.Unresolved && slices.ContainsFunc(t.Names, func(name string) bool { return p.Resolves(name, Addresses) })
 	isPublic := t.public()
-	rebound := "" // name that a host-only rule matched although the address is private
+	rebound := "" // a name that a rule with only a host matches, although the address is private
 	for i := range p.Egress {
 		r := &p.Egress[i]
 		name, ok := r.matches(t)
 		if !ok {
 			continue
 		}
-		if !isPublic && !t.Host && !r.grantsPrivate() {
+		if !isPublic && !t.Host && !r.namesAddresses() {
 			rebound = name
 			continue
 		}
@@ -156,7 +155,8 @@ func (p Policy) decideList(t *target) Decision {
 	return out
 }
 
-// otherName says why a name leads nowhere that is another program's for this machine; nil for any other target.
+// otherName says why the target's name opens nothing, if it is a name that other programs have for this machine. It returns nil
+// for any other target.
 func (t *target) otherName() *Dead {
 	if len(t.Names) == 0 {
 		return nil
@@ -167,8 +167,8 @@ func (t *target) otherName() *Dead {
 	return nil
 }
 
-// rangeFor returns the first rule with only a range that would allow an unresolved target if its name led into the range.
-// Nobody knows whether it does, but whoever wrote the range may have meant the name too.
+// rangeFor returns the first rule with only a range that would allow an unresolved target if its name had an address in the range.
+// Whether it has one is unknown, but the author of the range may have meant the name too.
 func (p Policy) rangeFor(t *target) *Rule {
 	if !t.Unresolved || t.resolves {
 		return nil
@@ -182,7 +182,7 @@ func (p Policy) rangeFor(t *target) *Rule {
 	return nil
 }
 
-// text describes the target in reasons: "api.example.com (192.0.2.7) tcp port 443".
+// text describes the target for a reason: "api.example.com (192.0.2.7) tcp port 443".
 func (t *target) text() string {
 	var b strings.Builder
 	if len(t.Names) > 0 {
@@ -200,7 +200,7 @@ func (t *target) text() string {
 	return b.String()
 }
 
-// suggest returns the narrowest readable rule that would allow the target.
+// suggest returns the narrowest rule that would allow the target, by name if there is one. It returns nil if no rule could.
 func (t *target) suggest() *Rule {
 	for _, name := range t.Names {
 		if usable(name) {
@@ -208,13 +208,13 @@ func (t *target) suggest() *Rule {
 		}
 	}
 	if t.Unresolved {
-		return nil // its address is not a real one
+		return nil // the address is a stand-in
 	}
 	return t.suggestFor("")
 }
 
-// HostText is a host's name for people. A tool chooses what it looks up: a name that can't be one is quoted, so that it
-// steers no terminal and can't be taken for another line.
+// HostText returns a host's name for people. Tools choose the names that they look up: HostText quotes an invalid name, so that it
+// can't control a terminal or look like another line.
 func HostText(name string) string {
 	odd := strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r >= 0x7f })
 	if odd || validHost(name) != nil {
@@ -223,7 +223,7 @@ func HostText(name string) string {
 	return name
 }
 
-// usable reports whether a resolved name can stand in a rule: it is a valid host and not one that means something else.
+// usable reports whether a rule can have a resolved name as its host: the name is valid, and means only itself in a rule.
 func usable(name string) bool {
 	return !strings.HasPrefix(name, "*") && !strings.EqualFold(name, HostName) && !isAddress(name) && validHost(name) == nil
 }
@@ -241,7 +241,7 @@ func (t *target) suggestFor(name string) *Rule {
 	default:
 		r.CIDR = netip.PrefixFrom(t.addr, t.addr.BitLen())
 	}
-	// TCP is what people mean by a port, so that the common rule stays short: {host: …, ports: [443]}.
+	// Leave TCP out, so that the most common rule stays short: {host: …, ports: [443]}. People mean TCP by a port.
 	if t.Protocol != TCP {
 		r.Protocol = t.Protocol
 	}
@@ -251,27 +251,27 @@ func (t *target) suggestFor(name string) *Rule {
 	return r
 }
 
-// Question is what is asked about a DNS name.
+// Question is a kind of question about a DNS name.
 type Question int
 
-// The questions that a policy tells apart.
+// The kinds that a policy distinguishes.
 const (
 	// Addresses are questions of the types A and AAAA.
 	Addresses Question = iota
-	// Records are those of all other types.
+	// Records are questions of all other types.
 	Records
 )
 
-// Resolves reports whether a question about the DNS name may be asked of an upstream resolver at all. A question is
-// itself a message to whoever runs the name's zone, and an answer is one to the tool. So under a list only the addresses
-// of names that a rule's Host matches are asked, and anything about names that a rule's DNS opens: the author trusts
-// those zones. [HostName] is never asked: Mayfly answers it.
+// Resolves reports whether Mayfly may ask an upstream resolver the question about the DNS name. A question is itself a message to
+// whoever runs the name's zone, and the answer is a message to the tool. So in mode "list" only two kinds of questions may be
+// asked: for the addresses of names that a rule's Host matches, and for anything about names that a rule's DNS opens, whose zones
+// the author trusts. Questions about [HostName] never go upstream, since Mayfly answers them.
 func (p Policy) Resolves(name string, question Question) bool {
 	_, ok := p.ResolvedBy(name, question)
 	return ok
 }
 
-// ResolvedBy is [Policy.Resolves] with what decided it: a rule's label, or the mode.
+// ResolvedBy is like [Policy.Resolves], and also returns what decided it: a rule's label, or the mode.
 func (p Policy) ResolvedBy(name string, question Question) (rule string, ok bool) {
 	mode := "mode " + string(p.Mode)
 	name = strings.ToLower(strings.TrimSuffix(name, "."))
@@ -292,7 +292,7 @@ func (p Policy) ResolvedBy(name string, question Question) (rule string, ok bool
 	return mode, false
 }
 
-// SuggestDNS returns the rule that lets every question about the name be asked, or nil for a name that no rule can have.
+// SuggestDNS returns the rule that opens every question about the name, or nil for a name that no rule can have.
 func SuggestDNS(name string) *Rule {
 	if !usable(name) {
 		return nil

@@ -45,8 +45,8 @@ func TestDecide(t *testing.T) {
 		dest    Destination
 		allowed bool
 		rule    string
-		reason  string // part of it
-		suggest string // the rule's text, or ""
+		reason  string // a part of the reason
+		suggest string // the text of the rule, or ""
 	}{
 		{"none denies", none, to("192.0.2.1", 443, "api.example.com"), false, "mode none", "network is off", `{host: "api.example.com", ports: [443]}`},
 		{"none, no name", none, to("192.0.2.1", 443), false, "mode none", "network is off", `{cidr: "192.0.2.1/32", ports: [443]}`},
@@ -163,14 +163,14 @@ func TestDecide(t *testing.T) {
 				t.Errorf("got allowed %v by %q, want %v by %q", got.Allowed, got.Rule, tt.allowed, tt.rule)
 			}
 			if got.Allowed == (got.Reason != "") || !strings.Contains(got.Reason, tt.reason) {
-				t.Errorf("reason %q, want it to hold %q", got.Reason, tt.reason)
+				t.Errorf("got the reason %q, want it to contain %q", got.Reason, tt.reason)
 			}
 			suggest := ""
 			if got.Suggest != nil {
 				suggest = got.Suggest.String()
 			}
 			if suggest != tt.suggest {
-				t.Errorf("suggests %q, want %q", suggest, tt.suggest)
+				t.Errorf("got the suggestion %q, want %q", suggest, tt.suggest)
 			}
 			if got.Host == "" {
 				t.Error("no host to show")
@@ -179,7 +179,7 @@ func TestDecide(t *testing.T) {
 	}
 }
 
-// TestPublic goes along the borders of the special-purpose registries.
+// TestPublic checks addresses at the borders of the ranges in the special-purpose registries.
 func TestPublic(t *testing.T) {
 	yes := []string{
 		"1.1.1.1", "9.255.255.255", "11.0.0.0", "100.63.255.255", "100.128.0.0", "172.15.255.255", "172.32.0.0",
@@ -256,7 +256,7 @@ func TestResolves(t *testing.T) {
 			got = "records only"
 		}
 		if got != tt.want {
-			t.Errorf("%v lets %s be asked of %q, want %s", tt.policy, got, tt.name, tt.want)
+			t.Errorf("%v resolves %s of %q, want %s", tt.policy, got, tt.name, tt.want)
 		}
 	}
 }
@@ -282,7 +282,7 @@ func BenchmarkDecide(b *testing.B) {
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			if !c.policy.Decide(c.to).Allowed {
-				b.Fatal("it is refused")
+				b.Fatal("the destination is denied")
 			}
 			b.ReportAllocs()
 			for b.Loop() {

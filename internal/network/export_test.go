@@ -2,7 +2,7 @@ package network
 
 import "net/netip"
 
-// What the tests, which are outside of the package for networktest's sake, look at inside of it.
+// The tests are in another package, since networktest imports this one. They need these identifiers.
 var (
 	IsAddress   = isAddress
 	UnmapPrefix = unmapPrefix
@@ -16,7 +16,7 @@ type Special struct {
 	Opened bool // a policy may open it
 }
 
-// Specials is the table of special addresses.
+// Specials returns the table of special addresses.
 func Specials() (out []Special) {
 	for _, s := range specials() {
 		out = append(out, Special{netip.MustParsePrefix(s.prefix), string(s.class), s.source, s.class.opened()})

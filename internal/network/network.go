@@ -1,12 +1,12 @@
 // Package network decides which destinations a tool may reach.
 //
-// A [Policy] is data: a mode and, in mode "list", egress rules. [Policy.Decide] judges one connection attempt and
-// [Policy.Resolves] one DNS question. Both are pure functions, so the same answer comes out in the sandbox and in
-// a test. Nothing here opens a socket or asks a resolver.
+// A [Policy] is data: a mode and, in mode "list", egress rules. [Policy.Decide] judges one attempt to connect and
+// [Policy.Resolves] one DNS question. Both are pure functions, so they give the same answer in a sandbox and in a test.
+// This package doesn't open sockets or ask resolvers.
 //
-// Some destinations are refused whatever a policy says; see the table in special.go. The order of judgement is: is the
-// question well formed, is the destination one of the never-allowed ones, then the mode, then the rules. Rules can only
-// add: no rule takes away what another one grants, so their order has no meaning.
+// No policy opens some destinations; see the table in special.go. Decide denies a malformed destination first, then those
+// that no policy opens, and then looks at the mode and the rules. A rule only adds: it never takes away what another rule
+// grants, so the order of rules doesn't matter.
 package network
 
 import (
@@ -15,96 +15,96 @@ import (
 	"net/netip"
 )
 
-// HostName is the name under which a sandbox sees the machine that it runs on. Only a rule that spells it out, in mode
-// "list", opens it; no wildcard and no address range does.
+// HostName is the name that a sandbox has for the machine that it runs on. Only a rule with exactly this name, in mode "list",
+// opens it; a wildcard or an address range doesn't.
 const HostName = "host.mayfly.internal"
 
-// Modes are all modes.
+// Modes returns all modes.
 func Modes() []Mode { return []Mode{ModeNone, ModePublic, ModeOpen, ModeList} }
 
-// Mode says what is reachable before any rule is read.
+// Mode says what a tool may reach without rules.
 type Mode string
 
-// The modes. The zero Mode is none of them: it fails [Policy.Validate], and [Policy.Decide] denies everything under it.
+// The modes. The zero Mode is not a mode: [Policy.Validate] returns an error for it, and [Policy.Decide] denies everything.
 const (
 	// ModeNone reaches nothing.
 	ModeNone Mode = "none"
-	// ModePublic reaches what is globally reachable on the internet, and no private network.
+	// ModePublic reaches every public address, and no private network.
 	ModePublic Mode = "public"
-	// ModeOpen reaches everything but the never-allowed destinations.
+	// ModeOpen reaches everything except the destinations that no policy opens.
 	ModeOpen Mode = "open"
 	// ModeList reaches what the egress rules name.
 	ModeList Mode = "list"
 )
 
-// Protocol is the transport of a connection, or of the connections that a rule is about.
+// Protocol is the transport protocol of a connection, or of the connections that a rule grants.
 type Protocol string
 
-// The protocols that a sandbox can speak. In a [Rule] the empty Protocol stands for all of them; in a [Destination] it
-// is an error and denied.
+// The protocols that a sandbox can use. In a [Rule] an empty Protocol means all of them; in a [Destination] it is denied.
 const (
 	TCP  Protocol = "tcp"
 	UDP  Protocol = "udp"
 	ICMP Protocol = "icmp"
 )
 
-// PortRange is the ports from First to Last, both included. One port has First equal to Last.
+// PortRange is the ports from First to Last, inclusive. For a single port, First equals Last.
 type PortRange struct {
 	First, Last uint16
 }
 
-// Port returns the range that holds the port p alone.
+// Port returns the range of the single port p.
 func Port(p uint16) PortRange { return PortRange{First: p, Last: p} }
 
-// Contains reports whether p lies in the range.
+// Contains reports whether p is in the range.
 func (r PortRange) Contains(p uint16) bool { return r.First <= p && p <= r.Last }
 
-// Rule grants a set of destinations, and DNS questions. Each of Host, CIDR, Ports and Protocol that is given must hold; at
-// least one of Host, CIDR and DNS is given. A rule with DNS alone grants questions and no destination.
+// Rule grants a set of destinations, and DNS questions. A destination must match each of Host, CIDR, Ports and Protocol that is set.
+// At least one of Host, CIDR and DNS is set. A rule with only DNS grants questions and no destination.
 type Rule struct {
-	// Host is a DNS name ("api.example.com"), a wildcard for the names below one, at any depth and without that name
-	// itself ("*.example.com"), or the text of an IP address. Names are ASCII: international ones in their xn-- form.
+	// Host is a DNS name ("api.example.com"), a wildcard for all names below one, which doesn't match that name itself
+	// ("*.example.com"), or an IP address. Names are ASCII; international names are in their xn-- form.
 	//
-	// A name, unlike a CIDR, never grants a private address: whoever holds the name could point it at one
-	// (DNS rebinding).
+	// Unlike a CIDR, a name never grants a private address, since the owner of the name could point it at one (DNS
+	// rebinding).
 	Host string `json:"host,omitempty"`
-	// CIDR is a range of addresses; the zero Prefix restricts nothing. It grants private addresses too.
+	// CIDR is a range of addresses. It grants private addresses too. The zero Prefix matches every address.
 	CIDR netip.Prefix `json:"cidr,omitzero"`
-	// Ports are the ports granted; none means every port. A rule with ports is never about ICMP, which has none.
+	// Ports are the ports that the rule grants; empty means every port. A rule with ports doesn't match ICMP, which has no ports.
 	Ports []PortRange `json:"ports,omitempty"`
-	// Protocol is the protocol granted; empty means every one.
+	// Protocol is the protocol that the rule grants; empty means every protocol.
 	Protocol Protocol `json:"protocol,omitempty"`
-	// DNS are suffixes ("corp.example.com"): questions of every type may be asked about these names and those below. Without
-	// it a rule lets only the addresses be asked of the names that its Host matches, and a CIDR alone opens no name.
+	// DNS has suffixes ("corp.example.com"). It grants questions of every type about these names and the names below them.
+	// A rule without DNS grants only questions for the addresses of the names that its Host matches, and with only a CIDR
+	// it grants no questions.
 	DNS []string `json:"dns,omitempty"`
 }
 
 // Policy is what one sandbox may reach.
 type Policy struct {
 	Mode Mode `json:"mode"`
-	// Egress are the rules of mode "list"; the other modes have none.
+	// Egress has the rules of mode "list"; it is empty in the other modes.
 	Egress []Rule `json:"egress,omitempty"`
 }
 
 // Destination is what a tool tries to reach.
 type Destination struct {
-	// Names are the DNS names that lately resolved to Address for this sandbox, in lower case, without the final dot,
-	// the most telling first.
+	// Names are the DNS names that recently resolved to Address for this sandbox, in lower case, without the final dot,
+	// the most informative first.
 	Names []string
-	// Address is the address dialled; a zone and a v4-mapped form are looked through.
+	// Address is the address that the tool dials. Its zone doesn't matter, and an IPv4-mapped address counts as IPv4.
 	Address netip.Addr
-	// Port is the port dialled; it is without meaning for ICMP.
+	// Port is the port that the tool dials; ICMP has none.
 	Port uint16
-	// Protocol is the transport.
+	// Protocol is the transport protocol.
 	Protocol Protocol
-	// Host says that the destination is this machine, by way of [HostName].
+	// Host says that the destination is this machine under the name [HostName].
 	Host bool
-	// Local says that Address is one of this machine's own.
+	// Local says that Address belongs to this machine.
 	Local bool
-	// Unresolved says that the first name was never looked up, because no rule is about it (see [Policy.Resolves]) or
-	// because a test's mocks answer for it: Address is then an invention that stands for the name, and is neither judged
-	// nor shown. A name that may be asked could lead into any range, so ranges don't restrict such a destination; one that
-	// may not leads into none.
+	// Unresolved says that the first name was never looked up, because no rule allows it (see [Policy.Resolves]) or because
+	// a test's mocks answer for it. Address is then only a stand-in for the name: Decide neither judges nor shows it. If the
+	// policy allows looking the name up, the name could have an address in any range, so every range matches; otherwise no
+	// range matches.
 	Unresolved bool
 }
 
@@ -113,21 +113,21 @@ type Decision struct {
 	Allowed bool `json:"allowed"`
 	// Rule is the text of what decided: "host *.slack.com:443", "mode open", "built-in link-local".
 	Rule string `json:"rule"`
-	// Host is the name that a rule matched, or else the best one to show: a DNS name where one is known, the address
-	// otherwise.
+	// Host is the name that a rule matched. Without a match it is the best name to show: a DNS name if one is known, and
+	// otherwise the address.
 	Host string `json:"host"`
-	// Reason says to a person why the destination is denied; it is empty when it is allowed.
+	// Reason tells users why the destination is denied; it is empty if it is allowed.
 	Reason string `json:"reason,omitempty"`
-	// Suggest is a rule that, added to a policy of mode "list", would allow the destination; nil where no rule could.
+	// Suggest is a rule that would allow the destination if it were added to a policy of mode "list"; nil if no rule could.
 	Suggest *Rule `json:"suggest,omitempty"`
 }
 
-// Validate reports everything that is wrong with the policy, joined into one error, or nil.
+// Validate returns an error that joins everything that is wrong with the policy, or nil.
 func (p Policy) Validate() error {
 	switch p.Mode {
 	case ModeNone, ModePublic, ModeOpen:
 		if len(p.Egress) > 0 {
-			// Rules that nobody reads would make a policy look tighter than it is.
+			// Rules without effect would make a policy look stricter than it is.
 			return fmt.Errorf("network mode %q takes no egress rules; rules need mode %q", p.Mode, ModeList)
 		}
 		return nil

@@ -12,7 +12,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/network/networktest"
 )
 
-// addresses draws addresses that are likely to be special, and all others too.
+// addresses draws addresses, many of which are special.
 func addresses() *rapid.Generator[netip.Addr] {
 	v4 := rapid.Custom(func(t *rapid.T) netip.Addr {
 		start := rapid.SampledFrom([][]byte{
@@ -100,7 +100,7 @@ func destinations() *rapid.Generator[Destination] {
 	})
 }
 
-// forbidden are the never-allowed ranges, written a second time and in another way than in special.go.
+// forbidden returns ranges that no policy opens. It doesn't use the table in special.go, so that it checks the table too.
 func forbidden() []netip.Prefix {
 	var out []netip.Prefix
 	for _, s := range []string{
@@ -120,7 +120,7 @@ func TestNeverAllowed(t *testing.T) {
 		p := policies().Draw(t, "policy")
 		d := destinations().Draw(t, "destination")
 		block := rapid.SampledFrom(bad).Draw(t, "block")
-		b := d.Address.As16() // random bits, into the block
+		b := d.Address.As16() // random bits, moved into the block
 		base := block.Addr().AsSlice()
 		for i := range block.Bits() {
 			mask := byte(0x80 >> (i % 8))
@@ -129,7 +129,7 @@ func TestNeverAllowed(t *testing.T) {
 		d.Address, _ = netip.AddrFromSlice(b[:len(base)])
 		d.Host = false
 		if !block.Contains(d.Address) {
-			t.Fatalf("test is wrong: %s is outside %s", d.Address, block)
+			t.Fatalf("the test is wrong: %s is outside %s", d.Address, block)
 		}
 		if got := p.Decide(d); got.Allowed || got.Suggest != nil {
 			t.Fatalf("%+v: %+v", d, got)
@@ -137,7 +137,8 @@ func TestNeverAllowed(t *testing.T) {
 	})
 }
 
-// with is the policy with one rule more, as somebody who follows a suggestion writes it; "open" and "public" take none.
+// with returns the policy with one more rule, as a user writes it who follows a suggestion. The modes "open" and "public" have
+// no rules.
 func with(p Policy, r Rule) Policy {
 	switch p.Mode {
 	case ModeNone, ModeList:
@@ -186,22 +187,22 @@ func TestSuggestionAllows(t *testing.T) {
 		d := destinations().Draw(t, "destination")
 		got := p.Decide(d)
 		if got.Allowed && got.Suggest != nil {
-			t.Fatalf("allowed and yet suggests %s", got.Suggest)
+			t.Fatalf("allowed, but it suggests %s", got.Suggest)
 		}
 		if got.Suggest == nil {
 			return
 		}
 		if err := got.Suggest.Validate(); err != nil {
-			t.Fatalf("suggests an invalid rule: %v", err)
+			t.Fatalf("it suggests an invalid rule: %v", err)
 		}
-		list := Policy{Mode: ModeList, Egress: append(slices.Clone(p.Egress), *got.Suggest)} // which a tool has as soon as it has a rule
+		list := Policy{Mode: ModeList, Egress: append(slices.Clone(p.Egress), *got.Suggest)} // a tool with a rule has mode "list"
 		if after := list.Decide(d); !after.Allowed {
 			t.Fatalf("%s doesn't allow %+v: %s", got.Suggest, d, after.Reason)
 		}
 	})
 }
 
-// TestHostOnlyIsPublicOnly states the defence against DNS rebinding by itself.
+// TestHostOnlyIsPublicOnly checks the defence against DNS rebinding: names alone open only public addresses.
 func TestHostOnlyIsPublicOnly(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		p := Policy{Mode: ModeList}

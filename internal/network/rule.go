@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// matches reports whether every part of the rule holds for the target, and the name by which it does.
+// matches reports whether every part of the rule matches the target, and the name that matched.
 func (r *Rule) matches(t *target) (name string, ok bool) {
 	if r.Protocol != "" && r.Protocol != t.Protocol {
 		return "", false
@@ -20,8 +20,8 @@ func (r *Rule) matches(t *target) (name string, ok bool) {
 		return "", false
 	}
 	if t.Host {
-		// This machine is opened by its exact name alone: a range or a wildcard that happens to cover it was hardly
-		// written with it in mind.
+		// Only its exact name opens this machine. The author of a range or wildcard that happens to match it probably
+		// didn't think of it.
 		return HostName, isHostName(r.Host)
 	}
 	if r.Host == "" {
@@ -41,7 +41,7 @@ func (r *Rule) matches(t *target) (name string, ok bool) {
 	return "", false
 }
 
-// in reports whether the target is in the rule's range. Where a name leads that wasn't looked up nobody knows.
+// in reports whether the target is in the rule's range. An unresolved target may be in any range if its name may be looked up.
 func (t *target) in(r *Rule) bool {
 	if t.Unresolved {
 		return t.resolves
@@ -49,18 +49,18 @@ func (t *target) in(r *Rule) bool {
 	return r.contains(t)
 }
 
-// matchesDNS reports whether every question about the name is granted.
+// matchesDNS reports whether the rule grants every question about the name.
 func (r *Rule) matchesDNS(name string) bool {
 	return slices.ContainsFunc(r.DNS, func(suffix string) bool { return below(name, suffix) })
 }
 
-// below reports whether a name is the suffix or lies below it, without regard to case (RFC 4343).
+// below reports whether a name is the suffix or below it, ignoring case (RFC 4343).
 func below(name, suffix string) bool {
 	at := len(name) - len(suffix)
 	return suffix != "" && at >= 0 && strings.EqualFold(name[at:], suffix) && (at == 0 || name[at-1] == '.')
 }
 
-// isHostName compares with HostName, lengths first: Decide asks it of every rule.
+// isHostName reports whether s is HostName, ignoring case. It compares the lengths first, since Decide calls it for every rule.
 func isHostName(s string) bool { return len(s) == len(HostName) && strings.EqualFold(s, HostName) }
 
 func (r *Rule) matchesPort(t *target) bool {
@@ -78,11 +78,11 @@ func (r *Rule) matchesPort(t *target) bool {
 	return false
 }
 
-// matchesName compares one DNS name with the rule's host, without regard to case (RFC 4343).
+// matchesName reports whether the rule's host matches a DNS name, ignoring case (RFC 4343).
 func (r *Rule) matchesName(name string) bool {
 	suffix, wild := strings.CutPrefix(r.Host, "*")
 	if !wild {
-		// A host that is an address is compared with addresses: a resolver's answer can't call itself by one.
+		// A host that is an address matches only addresses. A DNS name can look like an address, but doesn't match it.
 		return len(r.Host) == len(name) && name != "" && strings.EqualFold(r.Host, name) && !isAddress(r.Host)
 	}
 	if len(suffix) < 2 || suffix[0] != '.' || len(name) <= len(suffix) {
@@ -91,11 +91,11 @@ func (r *Rule) matchesName(name string) bool {
 	return strings.EqualFold(name[len(name)-len(suffix):], suffix)
 }
 
-// contains reports whether the rule's range holds the target's address or the IPv4 address embedded in it. Of several
-// readings of an embedded address each must lie in the range: nobody knows which is right.
+// contains reports whether the rule's range contains the target's address or the IPv4 address embedded in it. If an embedded
+// address has several readings, the range must contain all of them, since it is unknown which is right.
 //
-// A range of IPv6 holds a private IPv4 address by way of ISATAP only where it spells the interface identifier out: each
-// range of a /64 or more has addresses for all of IPv4 in it, which nobody has in mind who writes it.
+// An IPv6 range contains a private IPv4 address that ISATAP embeds only if the range contains the whole interface identifier.
+// Every /64 has ISATAP addresses for all of IPv4, and the author of such a range doesn't think of them.
 func (r *Rule) contains(t *target) bool {
 	c := unmapPrefix(r.CIDR)
 	if c.Contains(t.addr) && (!t.inside.isatap || c.Bits() >= 96 || t.publicInside()) {
@@ -109,10 +109,10 @@ func (r *Rule) contains(t *target) bool {
 	return t.inside.n > 0
 }
 
-// grantsPrivate reports whether the rule is tied to addresses that its author wrote down, by range or literally.
-func (r *Rule) grantsPrivate() bool { return r.CIDR.IsValid() || isAddress(r.Host) }
+// namesAddresses reports whether the rule has a range or an address. Only such a rule opens private addresses.
+func (r *Rule) namesAddresses() bool { return r.CIDR.IsValid() || isAddress(r.Host) }
 
-// unmapPrefix turns a range of v4-mapped addresses into the IPv4 range it stands for.
+// unmapPrefix turns a range of IPv4-mapped addresses into the IPv4 range.
 func unmapPrefix(p netip.Prefix) netip.Prefix {
 	if p.Addr().Is4In6() && p.Bits() >= 96 {
 		return netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
@@ -125,7 +125,7 @@ func isAddress(host string) bool {
 	return ok
 }
 
-// literal parses a host that is an address. The first look spares the parser for names, which most hosts are.
+// literal parses a host that is an address. It checks the first character before it calls the parser, since most hosts are names.
 func literal(host string) (netip.Addr, bool) {
 	if host == "" || !strings.Contains(host, ":") && (host[0] < '0' || host[0] > '9') {
 		return netip.Addr{}, false
@@ -137,7 +137,7 @@ func literal(host string) (netip.Addr, bool) {
 	return a.Unmap(), true
 }
 
-// Validate reports everything that is wrong with the rule, joined into one error, or nil.
+// Validate returns an error that joins everything that is wrong with the rule, or nil.
 func (r Rule) Validate() error {
 	var errs []error
 	switch {
@@ -191,8 +191,8 @@ func validCIDR(p netip.Prefix) error {
 	return nil
 }
 
-// validHost checks a rule's host. Lengths and letters are those of RFC 1123 section 2.1 and RFC 1035 section 2.3.4,
-// with the underscore that names in real use have.
+// validHost checks a rule's host by RFC 1123 section 2.1 and RFC 1035 section 2.3.4. It also allows the underscore, which real
+// names have.
 func validHost(host string) error {
 	if isAddress(host) {
 		return nil
@@ -222,21 +222,21 @@ func validHost(host string) error {
 			return err
 		}
 	}
-	// A final label of digits would be read as an address by many resolvers ("127.1", "0x7f.1"): RFC 1123 rules such
-	// names out, so that a name can never stand for an address nobody judged.
+	// Many resolvers read a name whose last label is a number as an address ("127.1", "0x7f.1"), which Decide wouldn't have
+	// judged. RFC 1123 doesn't allow such names.
 	if last := strings.ToLower(labels[len(labels)-1]); numeric(last) {
 		return fmt.Errorf("host %q ends in a number but is not an IP address", host)
 	}
 	return nil
 }
 
-// validSuffix checks a suffix of names that may be asked.
+// validSuffix checks a suffix in a rule's DNS.
 func validSuffix(suffix string) error {
 	switch {
 	case isAddress(suffix):
 		return fmt.Errorf("dns suffix %q is an address; write a name", suffix)
 	case strings.HasPrefix(suffix, "*"):
-		return fmt.Errorf("dns suffix %q has a wildcard; names below a suffix are always meant, so leave it out", suffix)
+		return fmt.Errorf("dns suffix %q has a wildcard; a suffix always includes the names below it, so leave the wildcard out", suffix)
 	case below(suffix, HostName):
 		return fmt.Errorf("dns suffix %q: Mayfly answers for %s itself", suffix, HostName)
 	}
@@ -261,7 +261,7 @@ func validLabel(host, label string) error {
 	return nil
 }
 
-// numeric reports whether a label reads as a number, decimal or hexadecimal.
+// numeric reports whether a label is a decimal or hexadecimal number.
 func numeric(label string) bool {
 	digits := "0123456789"
 	if hex, ok := strings.CutPrefix(label, "0x"); ok {

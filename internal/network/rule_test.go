@@ -75,7 +75,7 @@ func TestRuleErrors(t *testing.T) {
 		{"{dns: []}", "a rule needs a host, a cidr or dns"},
 		{"{dns: [a.example], ports: [53]}", "dns alone has no ports"},
 		{"{dns: [a.example], protocol: udp}", "dns alone has no ports and no protocol"},
-		{`{dns: ["*.a.example"]}`, "leave it out"},
+		{`{dns: ["*.a.example"]}`, "leave the wildcard out"},
 		{"{dns: [10.0.0.1]}", "is an address"},
 		{"{dns: [a..example]}", "empty label"},
 		{"{host: a.example, dns: [a.example.]}", "ends with a dot"},
@@ -109,7 +109,7 @@ func TestValidatePolicy(t *testing.T) {
 	for _, tt := range tests {
 		err := tt.policy.Validate()
 		if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
-			t.Errorf("%+v: %v, want %q", tt.policy, err, tt.want)
+			t.Errorf("%+v: got %v, want %q", tt.policy, err, tt.want)
 		}
 	}
 }
@@ -130,7 +130,7 @@ func TestPolicyJSON(t *testing.T) {
 	}
 }
 
-// FuzzRule: what is taken from the socket of a shim is valid, and comes back the same.
+// FuzzRule checks that a rule from a shim's socket is valid, survives a round trip, and prints only graphic characters.
 func FuzzRule(f *testing.F) {
 	for _, s := range []string{
 		`{"host":"a.example","ports":[443]}`, `{"host":"*.slack.com","ports":[1,"2-3"],"protocol":"tcp"}`, `{"cidr":"2001:db8::/32"}`,

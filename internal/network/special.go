@@ -7,17 +7,16 @@ import (
 	"sync"
 )
 
-// class is what an address is to the policy: one of the two below, or the name of a class that no policy opens.
+// class is the class of an address: one of the two that a policy may open, or one of those that no policy opens.
 type class string
 
 const (
 	classPublic  class = "public"  // globally reachable
-	classPrivate class = "private" // anything else that a policy may open
+	classPrivate class = "private" // every other address that a policy may open
 )
 
-// The classes that no policy opens. The metadata services are the reason for most of them: they hand the machine's own
-// cloud credentials to whoever asks from the right place, and a sandbox that dials through the machine is in the right
-// place.
+// The classes that no policy opens. Metadata services are the reason for most of them: they give the machine's cloud credentials
+// to every process that asks from that machine, and a sandbox dials from the machine.
 const (
 	classUnspecified class = "unspecified address"
 	classLoopback    class = "loopback"
@@ -31,27 +30,35 @@ const (
 // opened reports whether a policy may open addresses of the class.
 func (c class) opened() bool { return c == classPublic || c == classPrivate }
 
-// special is a range of addresses that isn't judged as the one around it is.
+// article returns the indefinite article of the class's name.
+func (c class) article() string {
+	if c == classUnspecified {
+		return "an"
+	}
+	return "a"
+}
+
+// special is a range of addresses whose class differs from the range around it.
 type special struct {
 	prefix string
 	class  class
-	source string // where it is written that the range is what it is
+	source string // the document that says so
 }
 
-// specials returns the table of special addresses; of the ranges that hold an address, the longest counts. What is
-// private and what is public are the columns "Globally Reachable" of the IANA special-purpose address registries
-// (RFC 6890, https://www.iana.org/assignments/iana-ipv4-special-registry and its IPv6 sibling).
+// specials returns the table of special addresses. The longest prefix that contains an address decides its class. Public and
+// private follow the column "Globally Reachable" of the IANA special-purpose address registries (RFC 6890,
+// https://www.iana.org/assignments/iana-ipv4-special-registry and its IPv6 sibling).
 //
-// One deviation is on purpose: the documentation networks 192.0.2.0/24, 198.51.100.0/24, 203.0.113.0/24 and
-// 2001:db8::/32 count as public. Nobody can run a private network on them, and the tests of Mayfly and of tools use
-// them in the place of public servers.
+// There is one deliberate deviation: the documentation networks 192.0.2.0/24, 198.51.100.0/24, 203.0.113.0/24 and
+// 2001:db8::/32 count as public. They can't be private networks, and the tests of Mayfly and of tools use them instead of
+// public servers.
 func specials() []special {
 	return []special{
 		{"0.0.0.0/0", classPublic, "RFC 6890"},
-		{"0.0.0.0/8", classUnspecified, "RFC 1122 section 3.2.1.3"}, // Linux dials its own loopback for 0.0.0.0
+		{"0.0.0.0/8", classUnspecified, "RFC 1122 section 3.2.1.3"}, // Linux dials the loopback for 0.0.0.0
 		{"10.0.0.0/8", classPrivate, "RFC 1918"},
 		{"100.64.0.0/10", classPrivate, "RFC 6598"},
-		{"100.96.0.96/32", classMetadata, "https://docs.byteplus.com/en/docs/ecs/Viewing-instance-metadata"}, // Volcengine's, too
+		{"100.96.0.96/32", classMetadata, "https://docs.byteplus.com/en/docs/ecs/Viewing-instance-metadata"}, // Volcengine has it too
 		{"100.100.100.200/32", classMetadata, "https://www.alibabacloud.com/help/en/ecs/user-guide/overview-of-ecs-instance-metadata"},
 		{"127.0.0.0/8", classLoopback, "RFC 1122 section 3.2.1.3"},
 		{"168.63.129.16/32", classMetadata, "https://learn.microsoft.com/azure/virtual-network/what-is-ip-address-168-63-129-16"},
@@ -67,11 +74,11 @@ func specials() []special {
 		{"240.0.0.0/4", classPrivate, "RFC 1112 section 4"},
 		{"255.255.255.255/32", classBroadcast, "RFC 919"},
 
-		{"::/0", classPrivate, "RFC 4291 section 2.4"}, // 2000::/3 is the only global unicast space handed out
+		{"::/0", classPrivate, "RFC 4291 section 2.4"}, // only 2000::/3 is allocated as global unicast
 		{"2000::/3", classPublic, "RFC 4291 section 2.4"},
 		{"::/128", classUnspecified, "RFC 4291 section 2.5.2"},
 		{"::1/128", classLoopback, "RFC 4291 section 2.5.3"},
-		{"64:ff9b::/96", classPublic, "RFC 6052 section 2.1"}, // as far as the IPv4 address in it is, which is judged beside it
+		{"64:ff9b::/96", classPublic, "RFC 6052 section 2.1"}, // the embedded IPv4 address must be public too
 		{"2001::/23", classPrivate, "RFC 2928"},
 		{"2001:1::1/128", classPublic, "RFC 7723"},
 		{"2001:1::2/128", classPublic, "RFC 8155"},
@@ -84,19 +91,19 @@ func specials() []special {
 		{"fd00:42::42/128", classMetadata, "https://docs.cloud-init.io/en/latest/reference/datasources/scaleway.html"},
 		{"fd00:a9fe:a9fe::1/128", classMetadata, "https://docs.cloud-init.io/en/latest/reference/datasources/akamai.html"},
 		{"fd00:c1::a9fe:a9fe/128", classMetadata, "https://github.com/oracle/oci-python-sdk/blob/master/src/oci/auth/signers/instance_principals_security_token_signer.py"},
-		// The whole range, for more than metadata is in it: ::23 hands out the credentials of a Pod's identity.
+		// The whole range, since it has more than metadata: ::23 gives out the credentials of a Pod's identity.
 		{"fd00:ec2::/32", classMetadata, "https://docs.aws.amazon.com/whitepapers/latest/ipv6-on-aws/supporting-amazon-vpc-services.html"},
 		{"fd00:100::100:200/128", classMetadata, "https://github.com/canonical/cloud-init/blob/main/cloudinit/sources/DataSourceAliYun.py"},
 		{"fd20:ce::254/128", classMetadata, "https://cloud.google.com/compute/docs/metadata/querying-metadata"},
 		{"fe80::/10", classLinkLocal, "RFC 4291 section 2.5.6"},
-		// Deprecated, and so nobody's to use on purpose; what still has such addresses is of the machine's own network.
+		// Deprecated: a machine that still has such an address is on this machine's own network.
 		{"fec0::/10", classSiteLocal, "RFC 3879"},
 		{"ff00::/8", classMulticast, "RFC 4291 section 2.7"},
 	}
 }
 
-// line4 and line6 are lines of the table, ready to be compared with: an address is in the range when it has these bits
-// under the mask.
+// line4 and line6 are lines of the table, prepared for comparison: an address is in the range if address&mask == bits. In line6
+// the high and low 64 bits are separate.
 type line4 struct {
 	bits, mask uint32
 	class      class
@@ -107,8 +114,8 @@ type line6 struct {
 	class                        class
 }
 
-// index has the lines that an address can be in by its first octet, the longest ranges first. Decide runs for each
-// packet flow of each sandbox; so a look compares with a few lines only.
+// index has the lines that can contain an address, by the first octet of the address, longest prefix first. So a look-up compares
+// only a few lines. Decide runs for each packet flow of each sandbox.
 type index struct {
 	v4 [256][]line4
 	v6 [256][]line6
@@ -141,7 +148,7 @@ func halves(b [16]byte) (high, low uint64) {
 	return binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:])
 }
 
-// classOf returns the class of one address that is already unmapped.
+// classOf returns the class of an unmapped address.
 func classOf(a netip.Addr) class {
 	if a.Is4() {
 		return classOf4(a.As4())

@@ -13,10 +13,10 @@ func TestSpecialTable(t *testing.T) {
 	source := regexp.MustCompile(`^(RFC \d+( section [\d.]+)?|https://\S+)$`)
 	for i, s := range Specials() {
 		if s.Prefix != s.Prefix.Masked() || s.Prefix.Addr().Is4In6() {
-			t.Errorf("%s is not how a range is written", s.Prefix)
+			t.Errorf("%s is not in its canonical form", s.Prefix)
 		}
 		if !source.MatchString(s.Source) {
-			t.Errorf("%s has the source %q", s.Prefix, s.Source)
+			t.Errorf("%s has the source %q, which is neither an RFC nor a URL", s.Prefix, s.Source)
 		}
 		for j, around := range Specials() {
 			if i == j || around.Prefix.Bits() > s.Prefix.Bits() || !around.Prefix.Contains(s.Prefix.Addr()) {
@@ -29,7 +29,7 @@ func TestSpecialTable(t *testing.T) {
 	}
 }
 
-// ends are the first and the last address of a range.
+// ends returns the first and the last address of a range.
 func ends(p netip.Prefix) []netip.Addr {
 	last := p.Addr().AsSlice()
 	for bit := p.Bits(); bit < len(last)*8; bit++ {
@@ -39,7 +39,7 @@ func ends(p netip.Prefix) []netip.Addr {
 	return []netip.Addr{p.Addr(), a}
 }
 
-// spellings are the ways to write an address of IPv4 into one of IPv6 that somebody on the way takes out again.
+// spellings returns an IPv4 address in each IPv6 form from which a machine on the way may extract it again.
 func spellings(a netip.Addr) map[string]netip.Addr {
 	if a.Is6() {
 		return map[string]netip.Addr{"plain": a, "with a zone": a.WithZone("eth0")}
@@ -67,8 +67,8 @@ func spellings(a netip.Addr) map[string]netip.Addr {
 	return out
 }
 
-// TestN01_SpecialAddresses dials the ends of each range that no policy opens, in every spelling, under the policies
-// that allow the most.
+// TestN01_SpecialAddresses checks that the first and last address of each range that no policy opens are denied, in every
+// spelling, by the policies that allow the most.
 func TestN01_SpecialAddresses(t *testing.T) {
 	policies := map[string]Policy{
 		"open":                 {Mode: ModeOpen},
@@ -89,7 +89,7 @@ func TestN01_SpecialAddresses(t *testing.T) {
 			}
 		}
 	}
-	// Without these the test would say nothing: the spellings themselves are open.
+	// The spellings themselves are allowed; otherwise the test above couldn't fail.
 	for spelling, written := range spellings(netip.MustParseAddr("192.0.2.1")) {
 		for name, p := range policies {
 			if got := p.Decide(Destination{Address: written, Port: 80, Protocol: TCP}); !got.Allowed {
@@ -99,7 +99,7 @@ func TestN01_SpecialAddresses(t *testing.T) {
 	}
 }
 
-// TestN01_Metadata has the addresses where clouds document a service for their machines, apart from the table.
+// TestN01_Metadata checks the addresses at which clouds document a service for their machines, without using the table.
 func TestN01_Metadata(t *testing.T) {
 	for _, a := range []string{
 		"169.254.169.254", "169.254.170.2", "169.254.170.23", "169.254.42.42", "169.254.0.23", "fe80::a9fe:a9fe", // most
@@ -116,12 +116,12 @@ func TestN01_Metadata(t *testing.T) {
 	} {
 		d := Destination{Address: netip.MustParseAddr(a), Port: 80, Protocol: TCP}
 		if got := (Policy{Mode: ModeOpen}).Decide(d); got.Allowed {
-			t.Errorf("%s is open: %+v", a, got)
+			t.Errorf("%s is allowed: %+v", a, got)
 		}
 	}
 }
 
-// TestISATAPInRanges: a private address isn't opened by a range of IPv6 whose author wrote another part of it.
+// TestISATAPInRanges checks that an IPv6 range opens a private IPv4 address in it only if the range has the ISATAP identifier.
 func TestISATAPInRanges(t *testing.T) {
 	tests := []struct {
 		rules []string

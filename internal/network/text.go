@@ -17,7 +17,7 @@ func (r PortRange) String() string {
 	return first + "-" + strconv.Itoa(int(r.Last))
 }
 
-// ParsePorts reads one port ("443") or one range of ports ("8000-8100").
+// ParsePorts parses a port ("443") or a range of ports ("8000-8100").
 func ParsePorts(s string) (PortRange, error) {
 	first, last, ranged := strings.Cut(s, "-")
 	if !ranged {
@@ -35,7 +35,7 @@ func ParsePorts(s string) (PortRange, error) {
 func parsePort(s string) (uint16, error) {
 	s = strings.TrimSpace(s)
 	if s == "" || strings.Trim(s, "0123456789") != "" {
-		return 0, strconv.ErrSyntax // ParseUint takes a sign
+		return 0, strconv.ErrSyntax // ParseUint would accept a sign
 	}
 	n, err := strconv.ParseUint(s, 10, 16)
 	if err == nil && n == 0 {
@@ -44,7 +44,7 @@ func parsePort(s string) (uint16, error) {
 	return uint16(n), err
 }
 
-// ParseCIDR reads a range of addresses. One address alone is the range that holds it.
+// ParseCIDR parses a range of addresses ("10.0.0.0/8"). A single address is a range with one address.
 func ParseCIDR(s string) (netip.Prefix, error) {
 	if a, err := netip.ParseAddr(s); err == nil && a.Zone() == "" {
 		a = a.Unmap()
@@ -60,7 +60,7 @@ func ParseCIDR(s string) (netip.Prefix, error) {
 	return unmapPrefix(p), nil
 }
 
-// String returns the rule as it is written in a tool's file, as a YAML flow mapping:
+// String returns the rule as a YAML flow mapping, as in a tool's file:
 //
 //	{host: "api.example.com", ports: [443]}
 func (r Rule) String() string {
@@ -93,7 +93,7 @@ func (r Rule) String() string {
 	return "{" + strings.Join(parts, ", ") + "}"
 }
 
-// Label returns the rule in the short form of decisions and audit lines: "host *.slack.com:443",
+// Label returns the rule in the short form that decisions and audit lines have: "host *.slack.com:443",
 // "cidr 10.0.0.0/8:5432,8000-8100 tcp", "host db.example.com cidr 10.1.2.3/32", "cidr 10.0.0.0/8 dns corp.example.com".
 func (r Rule) Label() string {
 	var b strings.Builder
@@ -125,7 +125,7 @@ func (r Rule) Label() string {
 	return b.String()
 }
 
-// bracket sets text with colons apart from the port after it, as URLs do (RFC 3986 section 3.2.2).
+// bracket encloses text with colons in brackets, which separate it from a port, as in URLs (RFC 3986 section 3.2.2).
 func bracket(s string) string {
 	if strings.Contains(s, ":") {
 		return "[" + s + "]"
@@ -133,7 +133,7 @@ func bracket(s string) string {
 	return s
 }
 
-// MarshalJSON writes a port as a number, and a range as text.
+// MarshalJSON returns a single port as a number, and a range as a string.
 func (r PortRange) MarshalJSON() ([]byte, error) {
 	if r.First == r.Last {
 		return json.Marshal(r.First)
@@ -141,7 +141,7 @@ func (r PortRange) MarshalJSON() ([]byte, error) {
 	return json.Marshal(r.String())
 }
 
-// UnmarshalJSON reads what MarshalJSON writes.
+// UnmarshalJSON parses the output of MarshalJSON.
 func (r *PortRange) UnmarshalJSON(data []byte) (err error) {
 	*r, err = ParsePorts(strings.Trim(string(data), `"`))
 	return err

@@ -1,6 +1,6 @@
-// Package ownership refuses files that another user could have planted where a search finds them. A definition gets the secrets
-// of whoever runs it, and a search may begin in a folder such as /tmp or climb to it, where any user of the machine can make
-// one of a common name, or look for tests below one. git has safe.directory against the same.
+// Package ownership refuses files that another user could have put where a search finds them. A definition gets the secrets of the
+// user who runs it. But a search may begin in a folder such as /tmp, reach it on its way up, or look for tests below it, and any user
+// of the machine can make a file with a common name there. git has safe.directory for the same reason.
 package ownership
 
 import (
@@ -15,39 +15,41 @@ import (
 	"strings"
 )
 
-// UntrustedError says that a file was found by a search in a place where another user could have put it.
+// UntrustedError says that a search found a file in a place where another user could have put it.
 type UntrustedError struct {
-	// File is what would have been read, Path the file, link or folder at fault: File, or one that it is in.
-	File, Path string
-	// Owner is whose Path is.
+	// File is the file that the search found.
+	File string
+	// Path is the file, link or folder that isn't trusted: File, or something on the way to it.
+	Path string
+	// Owner is the owner of Path, for users.
 	Owner string
-	// Writable says that others may write to Path; otherwise it is its owner who isn't trusted.
+	// Writable says that others may write to Path. If it is false, the owner of Path isn't trusted.
 	Writable bool
-	// Nearer says that Path is a folder that the search came through, where another user could put one of the same name.
+	// Nearer says that Path is a folder that the search passed, where another user could put a file with the same name.
 	Nearer bool
 }
 
-// Error says what is refused, why, and how to use it all the same.
+// Error says which file is refused, why, and how to use it anyway.
 func (e *UntrustedError) Error() string {
 	why := fmt.Sprintf("%s belongs to %s", e.Path, e.Owner)
 	if e.Writable {
 		why = fmt.Sprintf("others can write to %s, which belongs to %s", e.Path, e.Owner)
 	}
 	if e.Nearer {
-		return fmt.Sprintf("%s was found by its name, and another user could put one of that name nearer: %s; to run it all the same give its path: %s", e.File, why, e.File)
+		return fmt.Sprintf("%s was found by its name, and another user could put one with that name nearer: %s; to run it anyway, give its path: %s", e.File, why, e.File)
 	}
-	return fmt.Sprintf("%s was found by a search, and %s: whoever put it there would get your secrets; read it, and to run it all the same give its path: %s", e.File, why, e.File)
+	return fmt.Sprintf("%s was found by a search, and %s: whoever put it there would get your secrets; read it, and to run it anyway, give its path: %s", e.File, why, e.File)
 }
 
-// Search is how far the search for a name came, and whose files it takes.
+// Search is a search for a name. It says how far the search went, and whose files it trusts.
 type Search struct {
-	// Above is the folder that it came to; empty for a file that was given by its path.
+	// Above is the uppermost folder of the search; empty if the user gave the path of the file.
 	Above string
-	// Giver is the owner of the file, given by its path, that contains the name; -1 if there is none.
+	// Giver is the owner of the file that contains the name, if the user gave the path of that file; otherwise -1.
 	Giver int
 }
 
-// GivenBy is the search for names that a file has which was given by its path.
+// GivenBy returns the search for names in a file whose path the user gave.
 func GivenBy(file string) Search {
 	nobody := Search{Giver: -1}
 	info, err := os.Stat(file)
@@ -55,15 +57,15 @@ func GivenBy(file string) Search {
 		return nobody
 	}
 	uid, _, known := ownerOf(info)
-	if !known || uid == overflowUID && os.Getenv("MAYFLY_ROOTLESS") != "" { // which is everybody there
+	if !known || uid == overflowUID && os.Getenv("MAYFLY_ROOTLESS") != "" { // in that namespace, the id stands for every other user
 		return nobody
 	}
 	return Search{Giver: uid}
 }
 
-// Check returns an *[UntrustedError] unless nobody but root, the user and the giver decides what is read at a path: all
-// folders and links on the way to it belong to them, and others can write neither to those nor to the file. Up to Above a
-// sticky folder such as /tmp is no danger to what the user has in it; from there on anybody could add to one.
+// Check returns an *[UntrustedError] unless only root, the user and the giver decide what is at a path: they own the file and all folders
+// and links on the way to it, and others can't write to any of these. In a sticky folder such as /tmp others can't replace the
+// user's files, so Check allows it above Above; but they can add files, so Check refuses it at Above and below.
 func (s Search) Check(file string) error {
 	if s.Above == "" {
 		return nil
@@ -77,11 +79,11 @@ func (s Search) Check(file string) error {
 		return err
 	}
 	at, left := filepath.VolumeName(path)+string(filepath.Separator), split(strings.TrimPrefix(path, filepath.VolumeName(path)))
-	var folder fs.FileInfo // that the last step led into
+	var folder fs.FileInfo // the folder of at
 	for links := 0; ; {
 		info, err := os.Lstat(at)
 		if errors.Is(err, fs.ErrNotExist) && folder != nil {
-			// A sticky folder, such as /tmp, protects what is there only.
+			// A sticky folder, such as /tmp, protects only existing files.
 			if uid, others, group, _ := writers(filepath.Dir(at), folder); others || group {
 				return &UntrustedError{File: file, Path: filepath.Dir(at), Owner: userName(uid), Writable: true}
 			}
@@ -123,40 +125,40 @@ func (s Search) Check(file string) error {
 	}
 }
 
-// within reports whether a path is a folder or below it.
+// within reports whether a path is the folder or below it.
 func within(folder, path string) bool {
 	separator := string(filepath.Separator)
 	return path == folder || strings.HasPrefix(path, strings.TrimSuffix(folder, separator)+separator)
 }
 
-// region is where something on the way stands, by the folder that was climbed to.
+// region is the place of something on the way to a file, relative to Search.Above.
 type region int
 
 const (
 	elsewhere region = iota // a link led there
-	around                  // a folder that that folder is in
-	inside                  // it, and what is below it
+	around                  // a folder above Above
+	inside                  // Above, or below it
 )
 
-// maxLinks is as many as Linux follows (path_resolution(7)).
+// maxLinks is the number of links that Linux follows (path_resolution(7)).
 const maxLinks = 40
 
 func split(path string) []string {
 	return strings.FieldsFunc(path, func(r rune) bool { return r == filepath.Separator })
 }
 
-// judge looks at one file, folder or link on the way.
+// judge checks one file, folder or link on the way. It returns nil if that is trusted, and otherwise an error without the File.
 func (s Search) judge(path string, info fs.FileInfo, where region) *UntrustedError {
 	uid, others, group, known := writers(path, info)
 	if !known {
 		return nil
 	}
 	switch {
-	case info.Mode()&fs.ModeSymlink != 0: // whose mode says nothing, symlink(7)
+	case info.Mode()&fs.ModeSymlink != 0: // the mode of a link has no meaning (symlink(7))
 		others, group = false, false
 	case info.IsDir() && where != inside:
 		sticky := info.Mode()&fs.ModeSticky != 0
-		// Who shares a folder with a group has the project in it all the same.
+		// A user who shares the folder with a group trusts that group with the project in it.
 		others, group = others && !sticky, group && !sticky && where != around
 	}
 	folder := ""
@@ -169,11 +171,11 @@ func (s Search) judge(path string, info fs.FileInfo, where region) *UntrustedErr
 	return nil
 }
 
-// trustedUsers are root, the user, and whoever became root by sudo, as for git; in the user namespace of an ordinary user also
-// nobody, as far as was looked at before: around is a folder around the one that was climbed to, or "".
+// trustedUsers returns root, the user, and the user who became root with sudo, as in git. In the user namespace of an ordinary user it
+// may also return nobody, if Vetted says that mayfly checked the files before. around is a folder above Search.Above, or "".
 func trustedUsers(around string) []int {
 	uids := []int{0, os.Geteuid()}
-	if os.Getenv("MAYFLY_ROOTLESS") != "" { // which package oci has checked
+	if os.Getenv("MAYFLY_ROOTLESS") != "" { // package oci has checked that mayfly itself set it
 		vetted := os.Getenv(VettedEnv)
 		dir, isAround := strings.CutPrefix(vetted, string(VettedAround))
 		if vetted == string(VettedAll) || isAround && around != "" && within(around, dir) {
@@ -187,22 +189,23 @@ func trustedUsers(around string) []int {
 	return uids
 }
 
-// Vetted is what was looked at before the user namespace of an ordinary user (package oci) was entered. Inside, what isn't
-// the user's belongs to nobody, root's files as those of others, so that nobody can be trusted only with what was.
+// Vetted is what mayfly checked before it entered the user namespace of an ordinary user (package oci). In that namespace all files that
+// don't belong to the user belong to nobody, those of root and those of other users. So nobody is trusted only for files that were
+// checked before.
 type Vetted string
 
 const (
-	// VettedAll is all definitions with their files.
+	// VettedAll means all definitions with their files.
 	VettedAll Vetted = "all"
-	// VettedAround begins with this and goes on with the folder where names are looked for first, whose folders around it
-	// were looked at.
+	// VettedAround is a prefix. After it comes the folder where the search for names begins; the folders above that folder
+	// were checked.
 	VettedAround Vetted = "around:"
 
-	// VettedEnv is the variable that says so inside.
+	// VettedEnv is the environment variable with the value in the namespace.
 	VettedEnv = "MAYFLY_VETTED"
 )
 
-// Vet looks at the folders around startDir.
+// Vet checks startDir and the folders above it. It returns "" if one of them isn't trusted.
 func Vet(startDir string) Vetted {
 	dir, err := filepath.Abs(startDir)
 	if err != nil || (Search{dir, -1}).Check(dir) != nil {
@@ -214,18 +217,18 @@ func Vet(startDir string) Vetted {
 	return VettedAround + Vetted(dir)
 }
 
-// overflowUID stands for owners that a user namespace has no number for (user_namespaces(7)).
+// overflowUID is the id of owners that a user namespace doesn't map (user_namespaces(7)).
 const overflowUID = 65534
 
-// writers are a file's owner, and whether others and a group may write to it; known is false on a system that has no owners
-// of this kind.
+// writers returns a file's owner, and whether others and a group may write to it. known is false on systems without such owners.
 func writers(path string, info fs.FileInfo) (uid int, others, group, known bool) {
 	uid, gid, known := ownerOf(info)
 	if !known {
 		return uid, false, false, false
 	}
 	others, group = info.Mode()&0o002 != 0, info.Mode()&0o020 != 0
-	// A group of the owner alone has its number. With an access control list the bits are what any of it may (acl(5)).
+	// A group whose id is that of the owner usually has no other members. With an access control list, the group bits are the
+	// mask of all entries (acl(5)).
 	return uid, others, group && (gid != 0 && gid != uid || hasACL(path)), true
 }
 
@@ -237,13 +240,13 @@ func userName(uid int) string {
 	return "uid " + number
 }
 
-// CheckTree is [Search.Check] for all that is in a folder, too, which may be a link's. What isn't there is for whoever reads it
-// to report.
+// CheckTree is like [Search.Check], for a file, or for a folder and everything in it. The path may be a link. CheckTree returns nil for
+// missing files, which are reported when they are read.
 func (s Search) CheckTree(path string) error {
 	if err := s.Check(path); err != nil {
 		return absent(err)
 	}
-	target, err := filepath.EvalSymlinks(path) // WalkDir stays at a link
+	target, err := filepath.EvalSymlinks(path) // WalkDir doesn't follow links
 	if err != nil {
 		return absent(err)
 	}
@@ -262,7 +265,7 @@ func absent(err error) error {
 	return err
 }
 
-// CheckBelow returns an *[UntrustedError] where another user could have put a file that a search found below a folder.
+// CheckBelow returns an *[UntrustedError] if another user could have put a file where a search found it below a folder.
 func CheckBelow(folder, file string) error {
 	dir, err := filepath.Abs(folder)
 	if err != nil {

@@ -20,12 +20,12 @@ import (
 func needRoot(t *testing.T) {
 	t.Helper()
 	if os.Geteuid() != 0 {
-		t.Fatal("run it as root: it gives files to others")
+		t.Fatal("run this test as root: it changes the owners of files")
 	}
 }
 
-// TestFoundAbove lays out a project in whose folder above a tool is found by its name, changes one thing that another user
-// could have done, and looks whether the tool is refused for it.
+// TestFoundAbove makes a project in which a search finds a tool in a folder above, makes one change that another user could have made,
+// and checks whether the tool is refused.
 func TestFoundAbove(t *testing.T) {
 	needRoot(t)
 	const other = 4242
@@ -50,64 +50,64 @@ func TestFoundAbove(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		change func(dir string) error
-		at     string // what is refused
-		text   string
+		at     string // the path that isn't trusted
+		text   string // a part of the error
 	}{
 		{"nothing", func(string) error { return nil }, "", ""},
-		{"the file is another's", chown("tools/x/tool.yaml", other, 0), "tools/x/tool.yaml", "tools/x/tool.yaml belongs to uid 4242"},
-		{"its folder is", chown("tools/x", other, 0), "tools/x", ""},
-		{"the folder of tools is", chown("tools", other, 0), "tools", ""},
-		{"the folder above is", chown("", other, 0), "", "belongs to uid 4242"},
+		{"the file belongs to another", chown("tools/x/tool.yaml", other, 0), "tools/x/tool.yaml", "tools/x/tool.yaml belongs to uid 4242"},
+		{"its folder belongs to another", chown("tools/x", other, 0), "tools/x", ""},
+		{"the folder of tools belongs to another", chown("tools", other, 0), "tools", ""},
+		{"the folder above belongs to another", chown("", other, 0), "", "belongs to uid 4242"},
 		{"others can write to the file", chmod("tools/x/tool.yaml", 0o646), "tools/x/tool.yaml", "others can write to"},
-		{"to its folder", chmod("tools/x", 0o757), "tools/x", ""},
-		{"to the folder of tools", chmod("tools", 0o757), "tools", ""},
-		{"to the folder above, sticky", chmod("", 0o777|os.ModeSticky), "", "others can write to"},
-		{"a group can", func(dir string) error {
+		{"others can write to its folder", chmod("tools/x", 0o757), "tools/x", ""},
+		{"others can write to the folder of tools", chmod("tools", 0o757), "tools", ""},
+		{"others can write to the folder above, sticky", chmod("", 0o777|os.ModeSticky), "", "others can write to"},
+		{"a group can write to the folder of tools", func(dir string) error {
 			return errors.Join(chown("tools", 0, 27)(dir), chmod("tools", 0o775)(dir))
 		}, "tools", "others can write to"},
-		{"a group of the owner's own can", chmod("tools", 0o775), "", ""},
-		{"the script is another's", chown("tools/x/x.sh", other, 0), "tools/x/x.sh", ""},
-		{"a file in what is mounted is", chown("tools/x/data/deep/f", other, 0), "tools/x/data/deep/f", ""},
-		{"a file behind a link that is mounted", func(dir string) error {
+		{"the owner's own group can write to the folder of tools", chmod("tools", 0o775), "", ""},
+		{"the script belongs to another", chown("tools/x/x.sh", other, 0), "tools/x/x.sh", ""},
+		{"a file in a mounted folder belongs to another", chown("tools/x/data/deep/f", other, 0), "tools/x/data/deep/f", ""},
+		{"a file behind a mounted link belongs to another", func(dir string) error {
 			return errors.Join(link("tools/x/data", "tools/x/real", 0)(dir), chown("tools/x/real/deep/f", other, 0)(dir))
 		}, "tools/x/real/deep/f", ""},
-		{"a link of another's", link("tools/x", "elsewhere", other), "tools/x", ""},
-		{"a link of one's own", link("tools/x", "elsewhere", 0), "", ""},
-		{"a link to a folder that is another's", func(dir string) error {
+		{"a link belongs to another", link("tools/x", "elsewhere", other), "tools/x", ""},
+		{"a link belongs to the user", link("tools/x", "elsewhere", 0), "", ""},
+		{"the target of a link belongs to another", func(dir string) error {
 			return errors.Join(link("tools/x/tool.yaml", "elsewhere.yaml", 0)(dir), chown("elsewhere.yaml", other, 0)(dir))
 		}, "elsewhere.yaml", ""},
-		{"a link on the way is another's", func(dir string) error {
+		{"a link on the way belongs to another", func(dir string) error {
 			second := filepath.Join(dir, "second")
 			return errors.Join(link("tools/x/tool.yaml", "real.yaml", 0)(dir), os.Symlink("real.yaml", second), os.Lchown(second, other, 0),
 				os.Remove(filepath.Join(dir, "tools/x/tool.yaml")), os.Symlink("../../second", filepath.Join(dir, "tools/x/tool.yaml")))
 		}, "second", ""},
-		{"a link without an end", func(dir string) error {
+		{"a link to itself", func(dir string) error {
 			return errors.Join(os.RemoveAll(filepath.Join(dir, "tools/x/data")), os.Symlink("data", filepath.Join(dir, "tools/x/data")))
 		}, "", "too many links"},
-		{"the folder around is another's", chown("..", other, 0), "..", "belongs to uid 4242"},
-		{"others can write to the folder around", chmod("..", 0o777), "..", "others can write to"},
-		{"to the folder around, sticky", chmod("..", 0o777|os.ModeSticky), "", ""},
-		{"a group can write to the folder around", func(dir string) error {
+		{"the folder around the project belongs to another", chown("..", other, 0), "..", "belongs to uid 4242"},
+		{"others can write to the folder around the project", chmod("..", 0o777), "..", "others can write to"},
+		{"others can write to the folder around the project, sticky", chmod("..", 0o777|os.ModeSticky), "", ""},
+		{"a group can write to the folder around the project", func(dir string) error {
 			return errors.Join(chown("..", 0, 27)(dir), chmod("..", 0o775)(dir))
 		}, "", ""},
-		{"a folder on the way up is another's", chown("below", other, 0), "below", "belongs to uid 4242"},
-		{"its folder of tools is", func(dir string) error {
+		{"a folder on the way up belongs to another", chown("below", other, 0), "below", "belongs to uid 4242"},
+		{"a folder of tools on the way up belongs to another", func(dir string) error {
 			tools := filepath.Join(dir, "below/tools")
 			return errors.Join(os.Mkdir(tools, 0o755), os.Chown(tools, other, 0))
 		}, "below/tools", "belongs to uid 4242"},
-		{"its folder of the tool is", func(dir string) error {
+		{"a folder of the tool on the way up belongs to another", func(dir string) error {
 			var errs []error
 			for _, name := range []string{"x", "flow", "inlined"} {
 				of := filepath.Join(dir, "below/tools", name)
 				errs = append(errs, os.MkdirAll(of, 0o755), os.Chown(of, other, 0))
 			}
 			return errors.Join(errs...)
-		}, "below/tools/*", "could put one of that name nearer"},
-		{"a link out into a group's folder", func(dir string) error {
+		}, "below/tools/*", "could put one with that name nearer"},
+		{"a link leads to a group's folder", func(dir string) error {
 			group := filepath.Join(dir, "../group")
 			return errors.Join(os.Mkdir(group, 0o755), os.Chown(group, 0, 27), os.Chmod(group, 0o775), link("tools/x/tool.yaml", "../group/real.yaml", 0)(dir))
 		}, "../group", "others can write to"},
-		{"an access control list lets another write", func(dir string) error {
+		{"an access control list lets another user write", func(dir string) error {
 			return unix.Setxattr(filepath.Join(dir, "tools/x/tool.yaml"), "system.posix_acl_access", writableBy(other), 0)
 		}, "tools/x/tool.yaml", "others can write to"},
 	} {
@@ -144,11 +144,11 @@ func TestFoundAbove(t *testing.T) {
 			wrong := c.at != "" || c.text != ""
 			for way, load := range map[string]func() error{
 				"by name": func() error { _, err := definition.LoadNamed(filepath.Join(dir, "below/deeper"), "x"); return err },
-				"a workflow's, by name": func() error {
+				"by name in a workflow": func() error {
 					def, err := definition.Load(filepath.Join(dir, "below/deeper/flow.yaml"))
 					return errors.Join(err, resolveAll(def))
 				},
-				"a test's": func() error {
+				"by name in a test": func() error {
 					s, err := suite.Load(filepath.Join(dir, "below/deeper/x_test.yaml"))
 					if err != nil {
 						return err
@@ -156,11 +156,11 @@ func TestFoundAbove(t *testing.T) {
 					_, err = s.LoadTool()
 					return err
 				},
-				"of a workflow found by name, by path": func() error {
+				"by path in a workflow found by name": func() error {
 					def, err := definition.LoadNamed(filepath.Join(dir, "below/deeper"), "flow")
 					return errors.Join(err, resolveAll(def))
 				},
-				"written out in a workflow found by name": func() error {
+				"inline in a workflow found by name": func() error {
 					def, err := definition.LoadNamed(filepath.Join(dir, "below/deeper"), "inlined")
 					return errors.Join(err, resolveAll(def))
 				},
@@ -175,13 +175,13 @@ func TestFoundAbove(t *testing.T) {
 						t.Errorf("%s: %v", way, err)
 					}
 				case wrong && !errors.As(err, &refused):
-					t.Errorf("%s: it isn't refused: %v", way, err)
+					t.Errorf("%s: got %v, want an UntrustedError", way, err)
 				case wrong && (!matches(filepath.Join(dir, c.at), refused.Path) || !strings.Contains(err.Error(), c.text) || !strings.Contains(err.Error(), "give its path: "+refused.File)):
 					t.Errorf("%s: %v", way, err)
 				}
 			}
-			// Where the search begins is looked at as where it comes to is, without what is nearer; by its path it is what the
-			// user named.
+			// If the search begins in the project's folder, the folders below aren't checked. By its path, the user has chosen
+			// the tool, so nothing is checked.
 			here := wrong && !strings.HasPrefix(c.at, "below") && c.text != "too many links"
 			var refused *ownership.UntrustedError
 			if _, err := definition.LoadNamed(dir, "x"); errors.As(err, &refused) != here {
@@ -198,8 +198,8 @@ func TestFoundAbove(t *testing.T) {
 	}
 }
 
-// TestNearerToAWorkflowAbove: the folder of a workflow that was found above is one where nobody is, and its tools are looked
-// for there first.
+// TestNearerToAWorkflowAbove checks the folder of a workflow that a search found above: the tools of the workflow are looked for there
+// first, so it is a nearer folder although the user isn't in it.
 func TestNearerToAWorkflowAbove(t *testing.T) {
 	needRoot(t)
 	dir := t.TempDir()
@@ -218,12 +218,12 @@ func TestNearerToAWorkflowAbove(t *testing.T) {
 		def, err := definition.LoadNamed(below, "flow")
 		var refused *ownership.UntrustedError
 		if err := errors.Join(err, resolveAll(def)); errors.As(err, &refused) != want || !want && err != nil {
-			t.Errorf("of %d: %v", uid, err)
+			t.Errorf("owner %d: got %v, want refused: %v", uid, err, want)
 		}
 	}
 }
 
-// TestNearerLinks: a link in a nearer folder that leads nowhere is refused where another user could put something there.
+// TestNearerLinks checks that a link without a target in a nearer folder is refused if another user could make the target.
 func TestNearerLinks(t *testing.T) {
 	for mode, want := range map[os.FileMode]bool{0o755: false, 0o777 | os.ModeSticky: true, 0o777: true} {
 		dir := t.TempDir()
@@ -256,8 +256,8 @@ func TestNearerLinks(t *testing.T) {
 	}
 }
 
-// TestNamesOfAGivenFile: whoever gives a workflow's or a test's path takes the tools that it names, as long as they are its
-// owner's, root's or the user's own.
+// TestNamesOfAGivenFile checks that a user who gives the path of a workflow or test trusts the tools that it names, if they belong to
+// the owner of that file, to root or to the user.
 func TestNamesOfAGivenFile(t *testing.T) {
 	needRoot(t)
 	for _, c := range []struct {
@@ -265,12 +265,12 @@ func TestNamesOfAGivenFile(t *testing.T) {
 		given, tools, file int
 		refused            bool
 	}{
-		{"all the user's", 0, 0, 0, false},
-		{"all another's", 4242, 4242, 4242, false},
-		{"another's, with a tool of root's", 4242, 0, 0, false},
-		{"the user's, with another's tool", 0, 0, 4242, true},
-		{"the user's, with another's folder", 0, 4242, 0, true},
-		{"another's, with a third one's tool", 4242, 4242, 4243, true},
+		{"everything belongs to the user", 0, 0, 0, false},
+		{"everything belongs to another", 4242, 4242, 4242, false},
+		{"another's file, root's tool", 4242, 0, 0, false},
+		{"the user's file, another's tool", 0, 0, 4242, true},
+		{"the user's file, another's folder of tools", 0, 4242, 0, true},
+		{"another's file, a third user's tool", 4242, 4242, 4243, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -305,7 +305,7 @@ func TestNamesOfAGivenFile(t *testing.T) {
 			for kind, err := range map[string]error{"workflow": def.Workflow.Resolve(), "test": suiteErr, "test of a workflow": flowErr} {
 				var refused *ownership.UntrustedError
 				if errors.As(err, &refused) != c.refused || !c.refused && err != nil {
-					t.Errorf("%s: %v", kind, err)
+					t.Errorf("%s: got %v, want refused: %v", kind, err, c.refused)
 				}
 			}
 		})
@@ -319,7 +319,7 @@ func resolveAll(def *definition.Definition) error {
 	return def.Workflow.Resolve()
 }
 
-// TestSudoIsTheUser: whoever became root by sudo is trusted, as by git, and nobody else is.
+// TestSudoIsTheUser checks that the user who became root with sudo is trusted, as in git, and that other users aren't.
 func TestSudoIsTheUser(t *testing.T) {
 	needRoot(t)
 	dir := t.TempDir()
@@ -331,7 +331,7 @@ func TestSudoIsTheUser(t *testing.T) {
 		t.Setenv("SUDO_UID", fmt.Sprint(uid))
 		var wrong *ownership.UntrustedError
 		if _, err := definition.LoadNamed(filepath.Join(dir, "below/deeper"), "x"); errors.As(err, &wrong) != refused {
-			t.Errorf("SUDO_UID=%d: %v", uid, err)
+			t.Errorf("SUDO_UID=%d: got %v, want refused: %v", uid, err, refused)
 		}
 	}
 }
@@ -341,7 +341,7 @@ func matches(pattern, path string) bool {
 	return err == nil && same
 }
 
-// writableBy is the access control list user::rw-,user:UID:rw-,group::r--,mask::rw-,other::r-- (linux/posix_acl_xattr.h).
+// writableBy returns the access control list user::rw-,user:UID:rw-,group::r--,mask::rw-,other::r-- (linux/posix_acl_xattr.h).
 func writableBy(uid uint32) []byte {
 	const nobody = 0xffffffff
 	out := binary.LittleEndian.AppendUint32(nil, 2)

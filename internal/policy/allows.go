@@ -11,18 +11,18 @@ import (
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
-// Allowance is what a policy allows of one kind, in words.
+// Allowance describes what a policy allows under one of its keys.
 type Allowance struct {
-	Key  string // the policy's
-	Text string
+	Key  string // a key of the policy
+	Text string // for users
 }
 
-// Allows lists what the policy allows, and last what a tool that says nothing has; nil of a host without a policy.
+// Allows returns what the policy allows, with the defaults last. It returns nil for a nil Policy.
 func (p *Policy) Allows() []Allowance {
 	if p == nil {
 		return nil
 	}
-	egress := "whatever the tool's network reaches"
+	egress := "anything that the tool's network reaches"
 	if p.egress != nil {
 		egress = p.egress.text(len(p.egress.rules))
 	}
@@ -32,7 +32,7 @@ func (p *Policy) Allows() []Allowance {
 	}
 	readOnly := "tools may set read_only: false"
 	if p.readOnly {
-		readOnly = "the image's file system has to stay read-only"
+		readOnly = "the image's file system must stay read-only"
 	}
 	silent := p.filled(&tool.Tool{})
 	return []Allowance{
@@ -55,12 +55,12 @@ func (p *Policy) networks() string {
 	case list == nil:
 		return anyOr(nil)
 	case p.egress == nil && slices.Contains(list, string(network.ModeList)) && !slices.Contains(list, string(network.ModeOpen)):
-		return listOr(list) + "; no list may hold a private address"
+		return listOr(list) + "; a list may not contain private addresses"
 	}
 	return listOr(list)
 }
 
-// RefusedDefault is the refusal of a tool that says nothing, or nil: such a tool runs.
+// RefusedDefault returns why the policy refuses a tool that sets nothing, or nil if such a tool may run.
 func (p *Policy) RefusedDefault() *DeniedError {
 	_, err := p.Apply(&tool.Tool{})
 	var denied *DeniedError
@@ -68,8 +68,8 @@ func (p *Policy) RefusedDefault() *DeniedError {
 	return denied
 }
 
-// DeadImages are the patterns of images that hold for no image, as far as that can be told: what isn't a name, written out
-// or with an empty part. all says that no pattern is left, so that the policy refuses every image.
+// DeadImages returns the patterns that can't match an image: those without a wildcard that aren't a valid name, and those with an
+// empty part. Other patterns may match no image either. all says that no other pattern is left, so the policy refuses every image.
 func (p *Policy) DeadImages() (dead []string, all bool) {
 	if p == nil || p.images == nil {
 		return nil, false
@@ -83,14 +83,14 @@ func (p *Policy) DeadImages() (dead []string, all bool) {
 	return dead, len(dead) == len(p.images)
 }
 
-// number is one of the limits; a value of zero isn't said.
+// number is one of the limits. A value of zero means that it isn't set.
 type number struct {
-	key   string // a tool's
+	key   string // the key in a tool
 	value int64
-	text  string
+	text  string // the value with its unit, for users
 }
 
-// name is the key by which a policy has it.
+// name returns the key in a policy.
 func (n number) name() string { return n.key[strings.LastIndexByte(n.key, '.')+1:] }
 
 func (l limits) numbers() []number {
@@ -102,7 +102,7 @@ func (l limits) numbers() []number {
 	return append(list, number{"timeout", int64(l.timeout), l.timeout.String()})
 }
 
-// String lists what is said.
+// String lists the limits that are set.
 func (l limits) String() string {
 	var list []string
 	for _, n := range l.numbers() {
@@ -113,7 +113,8 @@ func (l limits) String() string {
 	return strings.Join(list, ", ")
 }
 
-// limitsOf are those that a tool asks for. A volume with a size has a file system of its own beside the disk.
+// limitsOf returns the limits that a tool asks for. Each volume with a size has its own file system, whose size is added to the
+// disk.
 func limitsOf(t *tool.Tool) limits {
 	l := limits{resources: t.Resources, timeout: t.Timeout}
 	for _, v := range t.Volumes {
@@ -134,4 +135,12 @@ func listOr(items []string) string {
 		return "none"
 	}
 	return strings.Join(items, ", ")
+}
+
+// allowsOnly says which items the policy allows, for a [DeniedError].
+func allowsOnly(items []string) string {
+	if len(items) == 0 {
+		return "it allows none"
+	}
+	return "it allows only " + listOr(items)
 }

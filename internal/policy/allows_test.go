@@ -7,14 +7,14 @@ import (
 	"testing"
 )
 
-// TestRefusedDefaults: who says nothing is told what the tool has by default, and what to write.
+// TestRefusedDefaults checks that the error for a refused default says what the default is, and what to set.
 func TestRefusedDefaults(t *testing.T) {
 	for policy, want := range map[string]struct{ refused, key string }{
-		"networks: [none, list]":                                             {"network open, the default of the tool (tool.yaml:1:1), which doesn't set network: allowed are none, list (policy.yaml); write network in the tool, with what is allowed, or", "network"},
-		"networks: [public]":                                                 {"network open, the default of the tool (tool.yaml:1:1), which doesn't set network: allowed are public (", "network"},
+		"networks: [none, list]":                                             {"network open, the default of the tool (tool.yaml:1:1), which doesn't set network: it allows only none, list (policy.yaml); set network in the tool to what is allowed, or", "network"},
+		"networks: [public]":                                                 {"network open, the default of the tool (tool.yaml:1:1), which doesn't set network: it allows only public (", "network"},
 		"networks: [none]\negress: [{host: a.example}]":                      {"network list, the default", "network"},
 		"networks: [none]\ndefaults: {network: public}":                      {"network public, the default", "network"},
-		"runtimes: [gvisor]":                                                 {"runtime default, the default of the tool (tool.yaml:1:1), which doesn't set security.runtime: allowed are gvisor (", "security.runtime"},
+		"runtimes: [gvisor]":                                                 {"runtime default, the default of the tool (tool.yaml:1:1), which doesn't set security.runtime: it allows only gvisor (", "security.runtime"},
 		"defaults: {memory: 2Gi}\nmax: {memory: 1Gi}":                        {"memory 2Gi, the default of the tool (tool.yaml:1:1), which doesn't set resources.memory: at most 1Gi is allowed (", "resources.memory"},
 		"defaults: {timeout: 2h}\nmax: {timeout: 1h}":                        {"timeout 2h0m0s, the default of the tool (tool.yaml:1:1), which doesn't set timeout: at most 1h0m0s", "timeout"},
 		"defaults: {bandwidth: 2Mbps, memory: 8Mi}\nmax: {bandwidth: 1Mbps}": {"bandwidth 2000000 bit/s, the default", "resources.bandwidth"},
@@ -22,8 +22,8 @@ func TestRefusedDefaults(t *testing.T) {
 		p := mustPolicy(t, policy)
 		_, err := p.Apply(parseTool(t, "image: alpine"))
 		var denied *DeniedError
-		if !errors.As(err, &denied) || !strings.Contains(err.Error(), want.refused) || denied.Missing != want.key || !strings.Contains(err.Error(), "; write "+want.key+" in the tool") {
-			t.Errorf("%q: %v, want %q", policy, err, want)
+		if !errors.As(err, &denied) || !strings.Contains(err.Error(), want.refused) || denied.Missing != want.key || !strings.Contains(err.Error(), "; set "+want.key+" in the tool") {
+			t.Errorf("%q: got %v, want %q", policy, err, want)
 		}
 		if own := p.RefusedDefault(); own == nil || own.Missing != want.key {
 			t.Errorf("%q: the refused default is %v, want %s", policy, own, want.key)
@@ -37,15 +37,15 @@ func TestRefusedDefaults(t *testing.T) {
 			t.Errorf("%q: %v", policy, own)
 		}
 	}
-	// A tool that says it is told what it said.
+	// If the tool sets the value, the error doesn't call it a default.
 	_, err := mustPolicy(t, "networks: [none]").Apply(parseTool(t, "network: open"))
 	var denied *DeniedError
 	if !errors.As(err, &denied) || denied.Missing != "" || strings.Contains(err.Error(), "default") {
-		t.Errorf("what a tool says: %v", err)
+		t.Errorf("a value that the tool sets: %v", err)
 	}
 	_, err = mustPolicy(t, "max: {disk: 100Mi}").Apply(parseTool(t, "volumes: [{name: v, size: 50Mi, mount_path: /v}]"))
 	if !errors.As(err, &denied) || denied.Missing != "" || !strings.Contains(err.Error(), "disk 150Mi: at most 100Mi is allowed") {
-		t.Errorf("a volume beside the default disk: %v", err)
+		t.Errorf("a volume in addition to the default disk: %v", err)
 	}
 }
 
@@ -59,20 +59,20 @@ func TestPolicyAllows(t *testing.T) {
 	}
 	for policy, want := range map[string]string{
 		"": `networks: any
-egress: whatever the tool's network reaches
+egress: anything that the tool's network reaches
 images: any
 max: no limit
 capabilities: CHOWN, DAC_OVERRIDE, FOWNER, FSETID, SETGID, SETUID, KILL, NET_BIND_SERVICE
 runtimes: any
 read_only: tools may set read_only: false
 defaults: cpu 1000m, memory 512Mi, disk 1Gi, pids 512, timeout 10m0s, network open`,
-		fullPolicy: `networks: none, list, public; no list may hold a private address
-egress: whatever the tool's network reaches
+		fullPolicy: `networks: none, list, public; a list may not contain private addresses
+egress: anything that the tool's network reaches
 images: registry.example.com/tools/*, alpine:*
 max: cpu 2000m, memory 1Gi, disk 100Mi, pids 64, bandwidth 10000000 bit/s, timeout 5m0s
 capabilities: NET_BIND_SERVICE, CAP_CHOWN
 runtimes: default
-read_only: the image's file system has to stay read-only
+read_only: the image's file system must stay read-only
 defaults: cpu 1000m, memory 128Mi, disk 100Mi, pids 64, bandwidth 10000000 bit/s, timeout 2m0s, network public`,
 		"egress: [{host: a.example, ports: [443]}, {cidr: 10.0.0.0/8}]\nimages: []\ncapabilities: []": `networks: none, list
 egress: {host: "a.example", ports: [443]}, {cidr: "10.0.0.0/8"}
@@ -88,7 +88,7 @@ defaults: cpu 1000m, memory 512Mi, disk 1Gi, pids 512, timeout 10m0s, network li
 		}
 	}
 	if got := (*Policy)(nil).Allows(); got != nil {
-		t.Errorf("no policy: %v", got)
+		t.Errorf("no policy: got %v, want nil", got)
 	}
 }
 
@@ -105,10 +105,10 @@ func TestDeadImages(t *testing.T) {
 	} {
 		dead, all := mustPolicy(t, "images: "+images).DeadImages()
 		if !slices.Equal(dead, want.dead) || all != want.all {
-			t.Errorf("%s: %q, %v; want %q, %v", images, dead, all, want.dead, want.all)
+			t.Errorf("%s: got %q, %v; want %q, %v", images, dead, all, want.dead, want.all)
 		}
 	}
 	if dead, all := mustPolicy(t, "").DeadImages(); dead != nil || all {
-		t.Errorf("any image: %q, %v", dead, all)
+		t.Errorf("a policy without images: got %q, %v; want nil, false", dead, all)
 	}
 }

@@ -9,15 +9,14 @@ import (
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
-// bound are the policy's egress rules: each rule of a tool has to be inside of one.
+// bound has the policy's egress rules. Each rule of a tool must be inside one of them.
 type bound struct {
 	rules []network.Rule
 	at    []shape.Position
 }
 
-// checkEgress refuses what a tool may reach beyond the policy's egress rules. Where the policy has none, but doesn't let
-// tools have mode open, it refuses what would be that mode by another name: lists that hold private addresses or this
-// machine.
+// checkEgress refuses a tool whose network reaches more than the policy's egress rules. If the policy has no egress rules but doesn't
+// allow mode open, it refuses lists with private addresses or this machine, which would be the same as that mode.
 func (p *Policy) checkEgress(t, written *tool.Tool) error {
 	switch {
 	case p.egress == nil && (p.modes == nil || slices.Contains(p.modes, string(network.ModeOpen))):
@@ -48,13 +47,13 @@ func (p *Policy) checkEgress(t, written *tool.Tool) error {
 	return nil
 }
 
-// A wide rule of the policy allows public addresses only.
-const privateNotNamed = "it opens private addresses, and the policy's rule %s allows public ones only; allow private ones by a rule for them alone, such as {cidr: \"10.0.0.0/8\"}"
+// A wide rule of the policy allows only public addresses.
+const privateNotNamed = "it opens private addresses, and the policy's rule %s allows only public ones; allow private ones with a separate rule, such as {cidr: \"10.0.0.0/8\"}"
 
-// outside says by what a rule is outside of the bound, of the nearest of its rules, and where that stands; "" where it is
-// inside of one.
+// outside says why a rule is outside the bound. allows explains the difference to the nearest rule of the bound, and where is the place
+// of that rule in the policy. allows is "" if the rule is inside.
 func (b *bound) outside(r network.Rule) (allows, where string) {
-	// Who has the right host and the wrong port wants to know of the port.
+	// A rule with the right host and the wrong port is nearer than one with another host.
 	order := []network.Part{network.PartHost, network.PartCIDR, network.PartProtocol, network.PartPorts, network.PartDNS}
 	nearest, by := -1, network.Part("")
 	private, wide := r.GrantsPrivate(), -1
@@ -80,7 +79,7 @@ func (b *bound) outside(r network.Rule) (allows, where string) {
 	near, where := b.rules[nearest].String(), b.at[nearest].String()
 	switch by {
 	case network.PartHost, network.PartCIDR:
-		return "none of its egress rules covers it; allowed are " + b.text(5), b.at[0].String()
+		return "none of its egress rules covers it; it allows only " + b.text(5), b.at[0].String()
 	case network.PartDNS:
 		return fmt.Sprintf("it opens DNS names that %s doesn't", near), where
 	case network.PartProtocol:
@@ -89,7 +88,7 @@ func (b *bound) outside(r network.Rule) (allows, where string) {
 	return "its ports go beyond " + near, where
 }
 
-// text lists the first rules.
+// text lists the first rules, at most most.
 func (b *bound) text(most int) string {
 	var list []string
 	for _, r := range b.rules[:min(len(b.rules), most)] {
@@ -101,7 +100,7 @@ func (b *bound) text(most int) string {
 	return listOr(list)
 }
 
-// place is a rule's text with where it stands.
+// place returns the text of a rule with its place in the file.
 func place(r network.Rule, at []shape.Position, i int) string {
 	if i < len(at) {
 		return fmt.Sprintf("%s (%s)", r, at[i])

@@ -17,7 +17,7 @@ func mustPolicy(t *testing.T, text string) *Policy {
 	return p
 }
 
-// TestN07_PolicyBound refuses rules that aren't inside of the policy's, and says which and why.
+// TestN07_PolicyBound checks that rules that aren't inside the policy's are refused, and that the error says which rule and why.
 func TestN07_PolicyBound(t *testing.T) {
 	p := mustPolicy(t, `
 egress:
@@ -26,7 +26,7 @@ egress:
   - {host: host.mayfly.internal, ports: [8080]}
 `)
 	for rules, want := range map[string]string{
-		`{cidr: 0.0.0.0/0}`:                                 `the egress rule {cidr: "0.0.0.0/0"} (tool.yaml:1:29): none of its egress rules covers it; allowed are {host: "*.example.com", ports: [443, "8000-8100"]}, {cidr: `,
+		`{cidr: 0.0.0.0/0}`:                                 `the egress rule {cidr: "0.0.0.0/0"} (tool.yaml:1:29): none of its egress rules covers it; it allows only {host: "*.example.com", ports: [443, "8000-8100"]}, {cidr: `,
 		`{cidr: "::/0"}`:                                    "covers it",
 		`{host: example.org, ports: [443]}`:                 "covers it",
 		`{host: "*.com", ports: [443]}`:                     "covers it",
@@ -60,17 +60,17 @@ egress:
 			t.Errorf("network %s: %v", mode, err)
 		}
 	}
-	// A tool that says nothing has the bound, as with limits.
+	// A tool without a network gets the bound, as with limits.
 	got, err := p.Apply(parseTool(t, "name: a"))
 	if err != nil || got.Network.Mode != network.ModeList || len(got.Network.Egress) != 3 {
-		t.Errorf("a tool that says nothing: %+v, %v", got, err)
+		t.Errorf("a tool without a network: %+v, %v", got, err)
 	}
 	if _, err := mustPolicy(t, "egress: []").Apply(parseTool(t, "network: [{host: a}]")); err == nil || !strings.Contains(err.Error(), "its egress is empty (policy.yaml)") {
 		t.Errorf("an empty bound: %v", err)
 	}
 }
 
-// TestN07_NetworksWithoutOpen: a list isn't mode open by another name.
+// TestN07_NetworksWithoutOpen checks that a list can't replace mode open.
 func TestN07_NetworksWithoutOpen(t *testing.T) {
 	closed, open := mustPolicy(t, "networks: [none, list]"), mustPolicy(t, "networks: [list, open]")
 	for rule, allowed := range map[string]bool{
@@ -85,12 +85,12 @@ func TestN07_NetworksWithoutOpen(t *testing.T) {
 			t.Errorf("%s: %v", rule, err)
 		}
 		if _, err := open.Apply(parseTool(t, "network: ["+rule+"]")); err != nil {
-			t.Errorf("%s, where open is allowed: %v", rule, err)
+			t.Errorf("%s, with open allowed: %v", rule, err)
 		}
 	}
 }
 
-// TestN07_PrivateRangesAreNamed: a policy's rule for a wide range opens no private addresses and not this machine.
+// TestN07_PrivateRangesAreNamed checks that a policy's rule for a wide range opens neither private addresses nor this machine.
 func TestN07_PrivateRangesAreNamed(t *testing.T) {
 	const all = `{cidr: 0.0.0.0/0}, {cidr: "::/0"}, {host: "*.corp", cidr: 0.0.0.0/0}`
 	for _, tt := range []struct {
@@ -123,11 +123,11 @@ func TestN07_PrivateRangesAreNamed(t *testing.T) {
 			t.Errorf("%s under %s: %v, want allowed: %v", tt.rule, tt.policy, err, tt.allowed)
 		}
 	}
-	// A tool that says nothing has the policy's rules, and is told so.
+	// A tool without a network gets the policy's rules, and the error says so.
 	p := mustPolicy(t, "egress: [{cidr: 0.0.0.0/0}]")
 	_, err := p.Apply(parseTool(t, "name: a"))
-	if err == nil || !strings.Contains(err.Error(), "which doesn't set network: it opens private addresses, and the policy's rule {cidr: \"0.0.0.0/0\"} allows public ones only") || p.RefusedDefault() == nil {
-		t.Errorf("a tool that says nothing: %v", err)
+	if err == nil || !strings.Contains(err.Error(), "which doesn't set network: it opens private addresses, and the policy's rule {cidr: \"0.0.0.0/0\"} allows only public ones") || p.RefusedDefault() == nil {
+		t.Errorf("a tool without a network: %v", err)
 	}
 	if _, err := mustPolicy(t, "egress: [{cidr: 0.0.0.0/0}]\ndefaults: {network: none}").Apply(parseTool(t, "name: a")); err != nil {
 		t.Errorf("with a default: %v", err)

@@ -12,7 +12,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// parse reads a policy. An empty file is an empty one. The error is a *[shape.Error].
+// parse parses a policy. An empty file is an empty policy. The error is a *[shape.Error].
 func parse(path string, data []byte) (*Policy, error) {
 	format := shape.Format{Bounds: shape.LargeBounds(), MayBeEmpty: true}
 	p, err := shape.Parse(format, path, data, policyShape(), "the policy")
@@ -27,18 +27,18 @@ func policyShape() shape.Shape[Policy] {
 	mode := shape.Choice("network mode", string(network.ModeNone), string(network.ModeList), string(network.ModePublic), string(network.ModeOpen))
 	egress := shape.Convert(tool.EgressShape(), func(rules tool.PlacedPolicy) *bound { return &bound{rules.Policy.Egress, rules.At} })
 	return shape.Object("the policy", []shape.Field[Policy]{
-		shape.Bind("defaults", "What a tool has that says nothing.", limitsShape(true), func(p *Policy) *limits { return &p.defaults }),
-		shape.Bind("max", "What a tool may ask for at most.", limitsShape(false), func(p *Policy) *limits { return &p.max }),
+		shape.Bind("defaults", "The values of tools that don't set their own.", limitsShape(true), func(p *Policy) *limits { return &p.defaults }),
+		shape.Bind("max", "The most that a tool may ask for.", limitsShape(false), func(p *Policy) *limits { return &p.max }),
 		shape.Bind("networks", "The network modes that tools may use.", shape.List("a network", mode), func(p *Policy) *[]string { return &p.modes }),
-		shape.Bind("egress", "The rules that each egress rule of a tool has to be inside.", egress, func(p *Policy) **bound { return &p.egress }),
+		shape.Bind("egress", "Each egress rule of a tool must be inside one of these rules.", egress, func(p *Policy) **bound { return &p.egress }),
 		shape.Bind("capabilities", "The capabilities that a tool may ask for.", shape.List("a capability", shape.Text(nil, tool.CheckCapability)), func(p *Policy) *[]string { return &p.capabilities }),
 		shape.Bind("runtimes", "The runtimes that tools may use.", shape.List("a runtime", shape.Choice("runtime", "default", "gvisor")), func(p *Policy) *[]string { return &p.runtimes }),
 		shape.Bind("images", "Patterns of the images that tools may use.", shape.List("an image", shape.Text(nil, checkImagePattern)), func(p *Policy) *[]string { return &p.images }),
-		shape.Bind("read_only", "Whether the image's file system has to stay read-only.", shape.Boolean(), func(p *Policy) *bool { return &p.readOnly }),
+		shape.Bind("read_only", "Whether the image's file system must stay read-only.", shape.Boolean(), func(p *Policy) *bool { return &p.readOnly }),
 	}, checkPolicy)
 }
 
-// limitsShape are the keys of a tool's resources and time-out, and its network mode among the defaults.
+// limitsShape returns the shape of max or defaults: the keys of a tool's resources and timeout, and for defaults also its network mode.
 func limitsShape(defaults bool) shape.Shape[limits] {
 	var fields []shape.Field[limits]
 	for _, f := range tool.ResourcesFields() {
@@ -64,7 +64,7 @@ func checkImagePattern(s string) (wrong, hint string) {
 	return "", ""
 }
 
-// checkPolicy refuses what would have no tool run, or more reached than the egress rules.
+// checkPolicy reports networks that would let no tool run, and networks and defaults that reach more than the egress rules.
 func checkPolicy(d *shape.Decoder, n *yaml.Node, p *Policy) {
 	at := func(key string) *yaml.Node {
 		if found := shape.KeyOf(n, key); found != nil {
@@ -73,7 +73,7 @@ func checkPolicy(d *shape.Decoder, n *yaml.Node, p *Policy) {
 		return n
 	}
 	if p.modes != nil && len(p.modes) == 0 {
-		d.Report(at("networks"), "networks is empty, so no tool could run", "list what is allowed, such as [none]")
+		d.Report(at("networks"), "networks is empty, so no tool can run", "list what is allowed, such as [none]")
 	}
 	if p.egress == nil {
 		return
@@ -83,7 +83,7 @@ func checkPolicy(d *shape.Decoder, n *yaml.Node, p *Policy) {
 			d.Report(at("networks"), "networks: "+string(mode)+" reaches more than any egress rules", "leave it out, or leave egress out")
 		}
 		if p.defaults.network == mode {
-			d.Report(at("defaults"), "defaults: network "+string(mode)+" reaches more than any egress rules", "leave it out, and tools that say nothing have the egress")
+			d.Report(at("defaults"), "defaults: network "+string(mode)+" reaches more than any egress rules", "leave it out; then tools without a network get the egress rules")
 		}
 	}
 }

@@ -1,5 +1,5 @@
-// Package policy is what the operator of a host allows its tools: defaults, maxima, networks, capabilities, images. A
-// [Policy] is read from a file by package shape, as tools are, and applied to a tool before anything of it is fetched.
+// Package policy is what the operator of a host allows tools: defaults, maxima, networks, capabilities, images. Package shape reads a
+// [Policy] from a file, as it reads tools. A policy is applied to a tool before anything of the tool is fetched.
 package policy
 
 import (
@@ -21,47 +21,48 @@ import (
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
-// DefaultPath is the operator's policy of a host.
+// DefaultPath is the path of a host's policy.
 const DefaultPath = "/etc/mayfly/policy.yaml"
 
-// Policy is what the operator of a host allows. It sets the defaults and refuses
-// what exceeds it; it can widen only the list of capabilities. A nil Policy is a
-// host without one.
+// Policy is what the operator of a host allows. It sets defaults, and refuses
+// tools that exceed it. The only thing that it can widen is the list of
+// capabilities. A nil Policy stands for a host without a policy.
 //
-//	defaults: {memory: 256Mi, timeout: 2m}   # where a tool says nothing
+//	defaults: {memory: 256Mi, timeout: 2m}   # for tools that don't set these
 //	max: {cpu: 2, memory: 2Gi, disk: 4Gi, pids: 512, nofile: 4096, bandwidth: 100Mbps, timeout: 30m}
 //	networks: [none, list]               # the modes that tools may use
-//	egress: [{host: "*.example.com"}]    # a tool's egress rules have to be inside of these
-//	capabilities: [root, NET_BIND_SERVICE]   # instead of the built-in list, which is this one
+//	egress: [{host: "*.example.com"}]    # a tool's egress rules must be inside these
+//	capabilities: [root, NET_BIND_SERVICE]   # replaces the built-in list, which is this one
 //	runtimes: [default, gvisor]
 //	images: ["registry.example.com/tools/*"]
 //	read_only: true                      # refuse read_only: false
 type Policy struct {
 	path          string
 	defaults, max limits
-	modes         []string // networks; a list that the file doesn't have is nil
-	egress        *bound   // nil where the file has none
-	// capabilities are those of capabilities(7), with or without CAP_, and root.
+	modes         []string // networks; like the other lists, nil if the file doesn't set it
+	egress        *bound   // nil if the file doesn't set it
+	// capabilities have names of capabilities(7), with or without CAP_, or root.
 	capabilities, runtimes, images []string
 	readOnly                       bool
 }
 
-// limits are values for what a tool can ask; zero means not said.
+// limits are the limits of a tool. Zero means that a limit isn't set.
 type limits struct {
 	resources tool.Resources
 	timeout   time.Duration
 	network   network.Mode
 }
 
-// builtinCapabilities are those that a tool may ask for when no policy says.
-// In the run's own user namespace they reach its own files and processes only.
+// builtinCapabilities are the capabilities that a tool may ask for if no policy
+// sets them. In the user namespace of a run they apply only to the run's files
+// and processes.
 var builtinCapabilities = append(slices.Clone(tool.RootCapabilities), "NET_BIND_SERVICE")
 
-// maxPolicyBytes bounds the file.
+// maxPolicyBytes is the largest size of the file.
 const maxPolicyBytes = 1 << 20
 
-// Find reads the policy at path; a host without the file has none. A link that leads nowhere is an error: the
-// operator means to have a policy.
+// Find reads the policy at path. It returns nil if the file doesn't exist. A link whose target is missing is an error, since the
+// operator wants a policy.
 func Find(path string) (*Policy, error) {
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
 		return nil, nil //nolint:nilnil // a nil Policy is a valid one
@@ -69,7 +70,7 @@ func Find(path string) (*Policy, error) {
 	return Load(path)
 }
 
-// Load reads the policy at path. The file has to be there.
+// Load reads the policy at path. A missing file is an error.
 func Load(path string) (*Policy, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -90,26 +91,27 @@ func Load(path string) (*Policy, error) {
 type DeniedError struct {
 	What   string // what the tool asks for
 	Allows string // what the policy allows
-	Policy string // the policy's file, or the place in it
-	// Missing is the key of What where the tool doesn't have it and What is the default; At is the tool then.
+	Policy string // the policy's file, or a place in it
+	// Missing is the key of What if the tool doesn't set it, so that What is the default. At is then the place of the tool.
 	Missing string
 	At      shape.Position
 }
 
-// Error says what is refused, what is allowed, and what to do.
+// Error says what the policy refuses, what it allows, and what to do.
 func (e *DeniedError) Error() string {
 	if e.Missing != "" {
-		return fmt.Sprintf("the policy of this host refuses %s, the default of the tool (%s), which doesn't set %s: %s (%s); write %s in the tool, with what is allowed, or have the host's operator change the policy",
+		return fmt.Sprintf("the policy of this host refuses %s, the default of the tool (%s), which doesn't set %s: %s (%s); set %s in the tool to what is allowed, or ask the host's operator to change the policy",
 			e.What, e.At, e.Missing, e.Allows, e.Policy, e.Missing)
 	}
-	return fmt.Sprintf("the policy of this host refuses %s: %s (%s); ask for no more in the tool, or have the host's operator change the policy", e.What, e.Allows, e.Policy)
+	return fmt.Sprintf("the policy of this host refuses %s: %s (%s); ask for less in the tool, or ask the host's operator to change the policy", e.What, e.Allows, e.Policy)
 }
 
-// Path is the policy's file.
+// Path returns the path of the policy's file.
 func (p *Policy) Path() string { return p.path }
 
-// Apply is the tool as this host runs it: what it doesn't say is filled in from
-// the policy and then from the built-in defaults, and what it says is checked.
+// Apply returns the tool as this host runs it. It sets what the tool doesn't set,
+// from the policy's and then from the built-in defaults, and checks the result.
+// The error is a *[DeniedError], or that of an invalid image reference.
 func (p *Policy) Apply(t *tool.Tool) (*tool.Tool, error) {
 	out := p.filled(t)
 	if err := p.check(out, t); err != nil {
@@ -128,7 +130,7 @@ func (p *Policy) filled(t *tool.Tool) *tool.Tool {
 
 func (p *Policy) fill(t *tool.Tool) {
 	builtin := (&tool.Tool{}).Defaults()
-	// A maximum below the built-in default is the default then.
+	// A maximum below the built-in default replaces it.
 	lower := func(most, builtin int64) int64 {
 		if builtin == 0 || most < builtin {
 			return most
@@ -149,12 +151,12 @@ func (p *Policy) fill(t *tool.Tool) {
 	case t.Network != nil:
 	case p.defaults.network != "":
 		t.Network = &network.Policy{Mode: p.defaults.network}
-	case p.egress != nil: // a bound below the built-in default is the default, too
+	case p.egress != nil: // egress rules also replace the built-in default
 		t.Network = &network.Policy{Mode: network.ModeList, Egress: slices.Clone(p.egress.rules)}
 	}
 }
 
-// check refuses what exceeds the policy. t is filled in, written is the tool as it was before.
+// check refuses what exceeds the policy. t has the defaults; written is the tool without them.
 func (p *Policy) check(t, written *tool.Tool) error {
 	capabilities, where := builtinCapabilities, "the built-in policy; "+DefaultPath+" can allow more"
 	if p != nil && p.capabilities != nil {
@@ -164,7 +166,7 @@ func (p *Policy) check(t, written *tool.Tool) error {
 		if !slices.ContainsFunc(capabilities, func(allowed string) bool {
 			return strings.TrimPrefix(allowed, "CAP_") == c || allowed == tool.RootShort && slices.Contains(tool.RootCapabilities, c)
 		}) {
-			return &DeniedError{What: "capability " + c, Allows: "allowed are " + listOr(capabilities), Policy: where}
+			return &DeniedError{What: "capability " + c, Allows: allowsOnly(capabilities), Policy: where}
 		}
 	}
 	if p == nil {
@@ -186,7 +188,7 @@ func (p *Policy) check(t, written *tool.Tool) error {
 
 func (p *Policy) checkKinds(t, written *tool.Tool) error {
 	if list := p.modes; list != nil && !slices.Contains(list, string(t.Network.Mode)) {
-		e := &DeniedError{What: "network " + string(t.Network.Mode), Allows: "allowed are " + listOr(list), Policy: p.path}
+		e := &DeniedError{What: "network " + string(t.Network.Mode), Allows: allowsOnly(list), Policy: p.path}
 		if written.Network == nil {
 			e.Missing, e.At = "network", written.Source.Position
 		}
@@ -196,14 +198,14 @@ func (p *Policy) checkKinds(t, written *tool.Tool) error {
 		return err
 	}
 	if list := p.runtimes; list != nil && !slices.Contains(list, t.Security.Runtime) {
-		e := &DeniedError{What: "runtime " + t.Security.Runtime, Allows: "allowed are " + listOr(list), Policy: p.path}
+		e := &DeniedError{What: "runtime " + t.Security.Runtime, Allows: allowsOnly(list), Policy: p.path}
 		if written.Security.Runtime == "" {
 			e.Missing, e.At = "security.runtime", written.Source.Position
 		}
 		return e
 	}
 	if p.readOnly && t.Security.ReadOnly != nil && !*t.Security.ReadOnly {
-		return &DeniedError{What: "read_only: false", Allows: "the image's file system has to stay read-only", Policy: p.path}
+		return &DeniedError{What: "read_only: false", Allows: "the image's file system must stay read-only", Policy: p.path}
 	}
 	return p.checkImage(t.Image)
 }
@@ -212,7 +214,7 @@ func (p *Policy) checkImage(ref string) error {
 	if p.images == nil || ref == "" {
 		return nil
 	}
-	// The pattern may be in another form than the reference, so it is compared with all of them.
+	// A pattern may have another form than the reference, so compare it with all forms.
 	names, err := image.Spellings(ref)
 	if err != nil {
 		return err
@@ -220,25 +222,25 @@ func (p *Policy) checkImage(ref string) error {
 	for _, pattern := range p.images {
 		for _, name := range names {
 			if strings.Contains(name, "@") && namesTags(pattern) {
-				continue // the digest is what is pulled; nobody compares a tag beside it
+				continue // the digest decides what is pulled; the tag isn't checked
 			}
 			if ok, _ := globMatch(pattern, name); ok {
 				return nil
 			}
 		}
 	}
-	return &DeniedError{What: "image " + ref, Allows: "allowed are " + listOr(p.images), Policy: p.path}
+	return &DeniedError{What: "image " + ref, Allows: allowsOnly(p.images), Policy: p.path}
 }
 
-// namesTags says whether a pattern is about tags: of some, not of any.
+// namesTags reports whether a pattern restricts the tag.
 func namesTags(pattern string) bool {
 	base := pattern[strings.LastIndexByte(pattern, '/')+1:]
 	_, tag, found := strings.Cut(base, ":")
 	return found && tag != "*" && !strings.Contains(tag, "@")
 }
 
-// globMatch matches with "*" for any characters but "/", and a final "/*" for
-// everything below.
+// globMatch reports whether a name matches a pattern, in which "*" stands for any
+// characters except "/", and a final "/*" for everything below.
 func globMatch(pattern, name string) (bool, error) {
 	if below, ok := strings.CutSuffix(pattern, "/*"); ok && strings.HasPrefix(name, below+"/") {
 		return true, nil

@@ -48,18 +48,18 @@ func TestPolicyRefusesWhatExceedsIt(t *testing.T) {
 		"resources: {pids: 65}":         "pids 65: at most 64 is allowed",
 		"resources: {bandwidth: 1Gbps}": "bandwidth 1000000000 bit/s: at most 10000000 bit/s is allowed",
 		"timeout: 6m":                   "timeout 6m0s: at most 5m0s is allowed",
-		"network: open":                 "network open: allowed are none, list, public",
+		"network: open":                 "network open: it allows only none, list, public",
 		"network: [{host: a.example}, {cidr: 0.0.0.0/0}]": `the egress rule {cidr: "0.0.0.0/0"} (tool.yaml:1:30): its networks don't include open, so an egress list may not contain private addresses`,
-		"security: {capabilities: [SYS_ADMIN]}":           "capability SYS_ADMIN: allowed are NET_BIND_SERVICE, CAP_CHOWN",
-		"security: {runtime: gvisor}":                     "runtime gvisor: allowed are default",
-		"security: {read_only: false}":                    "read_only: false: the image's file system has to stay read-only",
-		"image: docker.io/evil/tool":                      "image docker.io/evil/tool: allowed are registry.example.com/tools/*, alpine:*",
-		"image: registry.example.com/toolsandmore/x":      "image registry.example.com/toolsandmore/x: allowed are",
+		"security: {capabilities: [SYS_ADMIN]}":           "capability SYS_ADMIN: it allows only NET_BIND_SERVICE, CAP_CHOWN",
+		"security: {runtime: gvisor}":                     "runtime gvisor: it allows only default",
+		"security: {read_only: false}":                    "read_only: false: the image's file system must stay read-only",
+		"image: docker.io/evil/tool":                      "image docker.io/evil/tool: it allows only registry.example.com/tools/*, alpine:*",
+		"image: registry.example.com/toolsandmore/x":      "image registry.example.com/toolsandmore/x: it allows only",
 	} {
 		_, err := p.Apply(parseTool(t, text))
 		var denied *DeniedError
 		if !errors.As(err, &denied) || !strings.Contains(err.Error(), want) || strings.Count(err.Error(), "policy.yaml") != 1 || denied.Missing != "" {
-			t.Errorf("%s: %v, want %q and the policy's path once", text, err, want)
+			t.Errorf("%s: got %v, want %q and the policy's path once", text, err, want)
 		}
 	}
 	for _, text := range []string{
@@ -81,22 +81,23 @@ func TestPolicyFillsWhatAToolLeavesOpen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Memory, time-out and network are the policy's defaults; disk and pids
-	// its maximum, which is below the built-in default; cpu the built-in one.
+	// Memory, timeout and network are the policy's defaults. Disk, pids and
+	// bandwidth are its maxima, which are below the built-in defaults. The CPU
+	// limit is the built-in default.
 	if r := got.Resources; r.Memory != 128<<20 || r.Disk != 100<<20 || r.PIDs != 64 || r.CPU != 1000 || r.Bandwidth != 10_000_000 {
-		t.Errorf("%+v", r)
+		t.Errorf("got %+v", r)
 	}
 	if got.Timeout != 2*time.Minute || got.Network.Mode != network.ModePublic {
-		t.Errorf("timeout %v, network %v", got.Timeout, got.Network)
+		t.Errorf("got the timeout %v and the network %v, want 2m and public", got.Timeout, got.Network)
 	}
 }
 
-// TestPolicyOfOpenFiles: a maximum lowers what a tool that says nothing may have at most, and raises nothing.
+// TestPolicyOfOpenFiles checks that a maximum lowers the hard limit of a tool that sets nothing, and raises nothing.
 func TestPolicyOfOpenFiles(t *testing.T) {
 	for most, want := range map[int]int64{4096: 4096, 65536: 0, 500_000: 0} {
 		got, err := mustPolicy(t, fmt.Sprintf("max: {nofile: %d}", most)).Apply(parseTool(t, "name: a"))
 		if err != nil || got.Resources.NoFile != 0 || got.Resources.MostNoFile != want {
-			t.Errorf("a maximum of %d: %+v %v, want %d", most, got.Resources, err, want)
+			t.Errorf("a maximum of %d: got %+v, %v; want %d", most, got.Resources, err, want)
 		}
 	}
 }
@@ -113,7 +114,7 @@ func TestWithoutAPolicy(t *testing.T) {
 	}
 }
 
-// TestPolicyImages: a pattern is about images, however they and it are written.
+// TestPolicyImages checks that a pattern matches an image in every form of the pattern and of the reference.
 func TestPolicyImages(t *testing.T) {
 	digest := "@sha256:" + strings.Repeat("a", 64)
 	hub := []string{"", "library/", "docker.io/", "docker.io/library/", "index.docker.io/", "index.docker.io/library/"}
@@ -173,14 +174,14 @@ func TestPolicyImages(t *testing.T) {
 			t.Errorf("%s under %s: allowed %v, want %v", c.ref, c.pattern, !c.want, c.want)
 		}
 	}
-	// A name that leaves the folder of the pattern is none.
+	// A name that leaves the folder of the pattern is invalid.
 	_, err := mustPolicy(t, "images: [r.example/tools/*]").Apply(parseTool(t, "image: r.example/tools/../other/x"))
 	if !errors.Is(err, image.ErrReference) {
 		t.Errorf("..: %v", err)
 	}
 }
 
-// TestN07_AMissingPolicy: a host has no policy only where there is none, not where one is named or meant.
+// TestN07_AMissingPolicy checks that a missing file means no policy for Find, but not for Load, and not if a link leads to it.
 func TestN07_AMissingPolicy(t *testing.T) {
 	missing := filepath.Join(t.TempDir(), "missing.yaml")
 	if p, err := Find(missing); p != nil || err != nil {
@@ -214,7 +215,7 @@ func TestPolicyFileErrors(t *testing.T) {
 		"images: ['[']":                         "\"[\" is not a pattern of images; write it as",
 		"egress:":                               "egress must be a list, not empty",
 		"networks:":                             "networks must be a list, not empty",
-		"networks: []":                          "networks is empty, so no tool could run",
+		"networks: []":                          "networks is empty, so no tool can run",
 		"images: ~":                             "images must be a list, not empty",
 		"max: {}\n---\nnetworks: [none]":        "more than one YAML document",
 		"egress: open":                          "egress must be a list",
@@ -245,12 +246,12 @@ func TestPolicyFileErrors(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _, err := Load(path); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), path) {
-			t.Errorf("%.60q: %v, want %q and the path", text, err, want)
+			t.Errorf("%.60q: got %v, want %q and the path", text, err, want)
 		}
 	}
 }
 
-// TestPolicyOfTheDocs reads the example of docs/CONFIGURATION.md.
+// TestPolicyOfTheDocs parses the example in docs/CONFIGURATION.md.
 func TestPolicyOfTheDocs(t *testing.T) {
 	page, err := os.ReadFile("../../docs/CONFIGURATION.md")
 	if err != nil {
@@ -267,9 +268,9 @@ func TestPolicyOfTheDocs(t *testing.T) {
 	}
 }
 
-// TestLimitsAreComplete: a policy bounds every limit, and gives it a default.
+// TestLimitsAreComplete checks that a policy can set a maximum and a default for every limit.
 func TestLimitsAreComplete(t *testing.T) {
-	values := map[string][3]string{ // a maximum, more than it, and a default
+	values := map[string][3]string{ // a maximum, a larger value, and a default
 		"cpu": {"1", "2", "0.5"}, "memory": {"64Mi", "128Mi", "32Mi"}, "disk": {"64Mi", "128Mi", "32Mi"}, "pids": {"100", "200", "50"},
 		"nofile": {"100", "200", "80"}, "bandwidth": {"1Mbps", "2Mbps", "500kbps"},
 	}
@@ -279,12 +280,12 @@ func TestLimitsAreComplete(t *testing.T) {
 		_, err := p.Apply(parseTool(t, fmt.Sprintf("resources: {%s: %s}", l.Name, v[1])))
 		var denied *DeniedError
 		if !errors.As(err, &denied) || !strings.HasPrefix(denied.What, l.Name+" ") {
-			t.Errorf("%s: %s is allowed, and the maximum is %s: %v", l.Name, v[1], v[0], err)
+			t.Errorf("%s: %s is allowed, but the maximum is %s: %v", l.Name, v[1], v[0], err)
 		}
 		got, err := p.Apply(parseTool(t, "name: a"))
 		want := parseTool(t, fmt.Sprintf("resources: {%s: %s}", l.Name, v[2]))
 		if err != nil || *l.Of(&got.Resources) != *l.Of(&want.Resources) {
-			t.Errorf("%s: a tool that says nothing has %d, not the default %s: %v", l.Name, *l.Of(&got.Resources), v[2], err)
+			t.Errorf("%s: a tool that doesn't set it gets %d, not the default %s: %v", l.Name, *l.Of(&got.Resources), v[2], err)
 		}
 	}
 }

@@ -11,21 +11,20 @@ import (
 	"time"
 )
 
-// mostLoad bounds how much longer a deadline is on a busy machine.
+// mostLoad is the largest factor by which load makes a deadline longer.
 const mostLoad = 10
 
-// Deadline calls late once, unless it is stopped before. Its time is for an
+// Deadline calls a function once, unless it is stopped first. Its time is for an
 // idle machine: while more threads want to run than there are processors, it
-// waits as much longer. It may be stopped more than once, at any time, and a
-// nil one, too; late may be running then.
+// waits longer by the same ratio.
 type Deadline struct {
 	mu      sync.Mutex
 	stopped bool
 	timer   *time.Timer
-	load    func() float64 // the machine's, except for tests
+	load    func() float64 // load, or a test's function
 }
 
-// NewDeadline starts a deadline.
+// NewDeadline starts a deadline, which calls late in its own goroutine.
 func NewDeadline(after time.Duration, late func()) *Deadline {
 	return newDeadline(after, load, late)
 }
@@ -56,14 +55,15 @@ func (d *Deadline) expired(started time.Time, after time.Duration) bool {
 	return true
 }
 
-// Late is a deadline as a channel, which is closed when it has passed.
+// Late starts a deadline and returns a channel that is closed when it has passed.
 func Late(after time.Duration) (late <-chan struct{}, stop func()) {
 	passed := make(chan struct{})
 	d := NewDeadline(after, func() { close(passed) })
 	return passed, d.Stop
 }
 
-// Stop ends the deadline.
+// Stop ends the deadline. It may be called at any time, more than once, and on
+// nil. It doesn't wait for the function, which may be running.
 func (d *Deadline) Stop() {
 	if d == nil {
 		return
@@ -74,8 +74,9 @@ func (d *Deadline) Stop() {
 	d.timer.Stop()
 }
 
-// load is how many threads want to run for each processor, one at the least:
-// of the fourth field of /proc/loadavg, which doesn't count those that wait.
+// load returns the number of threads that want to run for each processor, from
+// 1 to mostLoad. The number is in the fourth field of /proc/loadavg
+// (proc_loadavg(5)), which doesn't count waiting threads.
 func load() float64 {
 	data, _ := os.ReadFile("/proc/loadavg")
 	fields := bytes.Fields(data)

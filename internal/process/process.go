@@ -1,8 +1,8 @@
 //go:build linux
 
-// Package process tells of processes that don't end: what they wait for, and
-// whether they were killed already. Both mayfly and the shim give up on such a
-// process, and describe it with this package.
+// Package process describes processes that don't end: what they wait for, and
+// whether they have been killed. When mayfly or the shim gives up on such a
+// process, it describes it with this package.
 package process
 
 import (
@@ -16,8 +16,9 @@ import (
 	"time"
 )
 
-// Overdue is the error of a sandbox that took too long to start or to end. It
-// names those of pids that still exist, or otherwise who waits for them.
+// Overdue returns the error for a sandbox that took too long to do something,
+// such as "start" or "end". It describes those of pids that still exist;
+// otherwise the processes that wait for them.
 func Overdue(doing string, since time.Time, pids []int, waiting ...int) error {
 	said := Describe(pids...)
 	if said == "" {
@@ -26,9 +27,9 @@ func Overdue(doing string, since time.Time, pids []int, waiting ...int) error {
 	return fmt.Errorf("the sandbox didn't %s in %s: %s; 'mayfly doctor' names what can't be killed", doing, time.Since(since).Round(10*time.Millisecond), said)
 }
 
-// Describe says of each process what it is and where it waits, of its threads
-// the one that says most: "mayfly-shim (process 123) is in an uninterruptible
-// wait (D) in bpf_prog_pack_free". It is "" when none of them exists.
+// Describe describes what each process is and where it waits, by the thread that
+// explains most: "mayfly-shim (process 123) is in an uninterruptible wait (D) in
+// bpf_prog_pack_free". It returns "" if none of them exists.
 func Describe(pids ...int) string {
 	var said []string
 	for _, pid := range slices.Compact(slices.Sorted(slices.Values(pids))) {
@@ -57,15 +58,15 @@ func describe(pid int) string {
 	return fmt.Sprintf("%s (process %d) is %s%s", best.name, pid, stateText(best.state), where)
 }
 
-// task is what proc(5) tells of a thread.
+// task is what proc(5) says about a thread.
 type task struct {
 	name  string
-	state byte   // as in the State line of status
-	waits string // the kernel's function that it sleeps in; "0" is none, or that it isn't told
+	state byte   // the letter in the State line of status
+	waits string // the kernel function that it sleeps in; "0" if there is none or the kernel hides it (proc_pid_wchan(5))
 }
 
 func readTask(dir string) task {
-	// A file that can't be read has nothing to add.
+	// The description leaves out what can't be read.
 	name, _ := os.ReadFile(filepath.Join(dir, "comm"))
 	waits, _ := os.ReadFile(filepath.Join(dir, "wchan"))
 	t := task{name: strconv.QuoteToASCII(strings.TrimSpace(string(name))), waits: string(waits)}
@@ -103,11 +104,11 @@ func stateText(state byte) string {
 // sigkill is the bit of SIGKILL in the masks of /proc/PID/status.
 const sigkill = 1 << (9 - 1)
 
-// Stuck says whether a process was killed and a thread of it waits in the
-// kernel for something that ignores signals. A process that is about to end may
-// look stuck for a moment.
+// Stuck reports whether a process has been killed and one of its threads is in
+// an uninterruptible wait in the kernel. A process that is about to end may look
+// stuck for a moment.
 func Stuck(pid int) bool {
-	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", pid)) // none when it has ended
+	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", pid)) // empty when the process has ended
 	return slices.ContainsFunc(tasks, func(dir string) bool {
 		return strings.HasPrefix(statusLine(dir, "State:"), "D") && (pending(dir, "SigPnd:") || pending(dir, "ShdPnd:"))
 	})

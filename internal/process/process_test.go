@@ -30,7 +30,7 @@ func TestDescribe(t *testing.T) {
 				return
 			}
 			if time.Now().After(end) {
-				t.Fatalf("%q, want %s", got, pattern)
+				t.Fatalf("got %q, want a match of %s", got, pattern)
 			}
 		}
 	}
@@ -40,7 +40,7 @@ func TestDescribe(t *testing.T) {
 	}
 	want(`is stopped \(T\)`)
 	if Stuck(pid) {
-		t.Error("it counts as stuck")
+		t.Error("a stopped process counts as stuck")
 	}
 	if err := c.Process.Kill(); err != nil {
 		t.Fatal(err)
@@ -48,16 +48,16 @@ func TestDescribe(t *testing.T) {
 	want(`is a zombie`)
 	_ = c.Wait()
 	if got := Describe(pid); got != "" {
-		t.Errorf("of no process: %q", got)
+		t.Errorf("a process that has ended: got %q, want nothing", got)
 	}
 	if got := Describe(os.Getpid(), os.Getpid()); !strings.Contains(got, "process") || strings.Contains(got, ";") {
-		t.Errorf("of this one, twice: %q", got)
+		t.Errorf("this process, given twice: got %q, want it once", got)
 	}
 }
 
 func TestDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		stopped := NewDeadline(time.Second, func() { t.Error("it came after Stop") })
+		stopped := NewDeadline(time.Second, func() { t.Error("the deadline passed after Stop") })
 		stopped.Stop()
 		stopped.Stop()
 		(*Deadline)(nil).Stop()
@@ -66,7 +66,7 @@ func TestDeadline(t *testing.T) {
 		came := make(chan time.Duration, 1)
 		newDeadline(time.Second, func() float64 { return 3 }, func() { came <- time.Since(started) })
 		if after := <-came; after < 3*time.Second || after > 4*time.Second {
-			t.Errorf("with three times the load it came after %s", after)
+			t.Errorf("at a load of 3 the deadline passed after %s, want 3s to 4s", after)
 		}
 	})
 	late, stop := Late(time.Millisecond)
@@ -74,6 +74,6 @@ func TestDeadline(t *testing.T) {
 	select {
 	case <-late:
 	case <-time.After(time.Minute):
-		t.Error("it never came")
+		t.Error("the deadline didn't pass within a minute")
 	}
 }

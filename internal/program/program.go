@@ -1,4 +1,4 @@
-// Package program is about the programs of one release: how one of them finds another, and which version each is.
+// Package program finds the other programs of a release, and tells the version of each.
 package program
 
 import (
@@ -14,17 +14,17 @@ const (
 	Mayfly = "mayfly"      // the command
 	Shim   = "mayfly-shim" // supervises a sandbox of the embedded engine; only for Linux
 	CEL    = "mayfly-cel"  // evaluates conditions
-	Daemon = "mayflyd"     // what runs for long or is too heavy for the command
+	Daemon = "mayflyd"     // runs services: long-running work, and libraries that are too heavy for the command
 )
 
-// purposes says, in an error, why a program is looked for.
+// purposes has the words of [NotFoundError] for what a program does.
 var purposes = map[string]string{
 	Shim:   "supervises sandboxes",
 	CEL:    "evaluates conditions",
 	Daemon: "runs services",
 }
 
-// NotFoundError says that a program isn't installed where this one looks.
+// NotFoundError says that a program is neither beside this one nor in PATH.
 type NotFoundError struct {
 	Name string
 	Self string // the path of this program
@@ -37,8 +37,8 @@ func (e *NotFoundError) Error() string {
 
 func (e *NotFoundError) Unwrap() error { return e.Err }
 
-// Find returns the path of the program with one of the names above: the file beside the running program, or otherwise the
-// one in PATH. The error is a [*NotFoundError].
+// Find returns the path of one of the programs above: the file beside the running program, or otherwise the one in PATH. The
+// error is a [*NotFoundError].
 func Find(name string) (string, error) {
 	self, err := os.Executable()
 	if err == nil {

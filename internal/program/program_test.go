@@ -19,7 +19,7 @@ func script(t *testing.T, path, text string) {
 	}
 }
 
-// TestFind: the program beside the running one comes before the one in PATH, so that two installations don't mix.
+// TestFind checks that the program beside the running one comes before the one in PATH, so that two installations don't mix.
 func TestFind(t *testing.T) {
 	self, err := os.Executable()
 	if err != nil {
@@ -31,16 +31,16 @@ func TestFind(t *testing.T) {
 	_, err = Find(Daemon)
 	var notFound *NotFoundError
 	if !errors.As(err, &notFound) || !errors.Is(err, exec.ErrNotFound) {
-		t.Errorf("without the program: %v", err)
+		t.Errorf("without the program: got %v, want a NotFoundError", err)
 	}
 	want := "mayflyd, which runs services, is neither beside " + self + " nor in PATH; install the programs in one folder: "
 	if err == nil || !strings.HasPrefix(err.Error(), want) {
-		t.Errorf("the error is %v, want %s…", err, want)
+		t.Errorf("got the error %v, want %s…", err, want)
 	}
 
 	script(t, inPath, "exit 0")
 	if path, err := Find(Daemon); path != inPath || err != nil {
-		t.Errorf("in PATH: %s, %v", path, err)
+		t.Errorf("in PATH: got %s, %v; want %s", path, err, inPath)
 	}
 	script(t, beside, "exit 0")
 	t.Cleanup(func() {
@@ -49,11 +49,11 @@ func TestFind(t *testing.T) {
 		}
 	})
 	if path, err := Find(Daemon); path != beside || err != nil {
-		t.Errorf("beside: %s, %v", path, err)
+		t.Errorf("beside the running program: got %s, %v; want %s", path, err, beside)
 	}
 }
 
-// TestPurposes: the error of each program that is looked for says what it is for.
+// TestPurposes checks that the error for each program says what the program is for.
 func TestPurposes(t *testing.T) {
 	for _, name := range []string{Shim, CEL, Daemon} {
 		if purposes[name] == "" {
@@ -65,19 +65,19 @@ func TestPurposes(t *testing.T) {
 func TestBuildOf(t *testing.T) {
 	for _, c := range []struct{ name, text, version, problem string }{
 		{"a program", `[ "$*" = "version --json" ] && echo '{"version":"v1.2.0","go":"go1.26.8","os":"linux","arch":"arm64"}'`, "v1.2.0", ""},
-		{"one that says nothing", "exit 0", "", "doesn't say its version; install all programs from the same release"},
-		{"one that says something else", "echo mayfly", "", "doesn't say its version"},
-		{"one that fails", "echo no such command >&2; exit 2", "", "exit status 2: no such command"},
+		{"a program without output", "exit 0", "", "doesn't say its version; install all programs from the same release"},
+		{"a program with other output", "echo mayfly", "", "doesn't say its version"},
+		{"a program that fails", "echo no such command >&2; exit 2", "", "exit status 2: no such command"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), Daemon)
 			script(t, path, c.text)
 			b, err := BuildOf(t.Context(), path)
 			if b.Version != c.version || c.problem == "" && err != nil {
-				t.Errorf("%+v, %v", b, err)
+				t.Errorf("got %+v, %v; want the version %q", b, err, c.version)
 			}
 			if c.problem != "" && (err == nil || !strings.Contains(err.Error(), c.problem) || !strings.Contains(err.Error(), path)) {
-				t.Errorf("the error is %v, want %s", err, c.problem)
+				t.Errorf("got the error %v, want %s", err, c.problem)
 			}
 		})
 	}
@@ -101,7 +101,7 @@ func TestAnswerVersion(t *testing.T) {
 			var out strings.Builder
 			answered, err := AnswerVersion(&out, CEL, strings.Fields(c.args))
 			if answered != c.answered || err != nil || !strings.HasPrefix(out.String(), c.begin) || (out.Len() > 0) != c.answered {
-				t.Errorf("%v, %v, %q", answered, err, out.String())
+				t.Errorf("got %v, %v, %q; want %v, nil, %q…", answered, err, out.String(), c.answered, c.begin)
 			}
 		})
 	}

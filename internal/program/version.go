@@ -15,7 +15,7 @@ import (
 // version is set by the build (Makefile).
 var version = "dev"
 
-// Version is this program's version, such as v1.2.0. It is dev in a program that the Makefile didn't build.
+// Version returns this program's version, such as v1.2.0. It is dev in a program that the Makefile didn't build.
 func Version() string { return version }
 
 // Build says which build a program is. Its JSON is what "version --json" prints.
@@ -26,17 +26,18 @@ type Build struct {
 	Arch    string `json:"arch"`
 }
 
-// ThisBuild is the running program's.
+// ThisBuild returns the build of the running program.
 func ThisBuild() Build {
 	return Build{Version: version, Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH}
 }
 
-// Line is what "version" prints for a program.
+// Line returns what "version" prints for the program with a name.
 func (b Build) Line(name string) string {
 	return fmt.Sprintf("%s %s %s/%s", name, b.Version, b.OS, b.Arch)
 }
 
-// PrintVersion writes what the running program, which has this name, answers to "version" or "version --json".
+// PrintVersion writes the running program's answer to "version", or to "version --json" if asJSON is set. name is the name of the
+// program.
 func PrintVersion(w io.Writer, name string, asJSON bool) error {
 	if asJSON {
 		return json.NewEncoder(w).Encode(ThisBuild())
@@ -45,8 +46,8 @@ func PrintVersion(w io.Writer, name string, asJSON bool) error {
 	return err
 }
 
-// AnswerVersion is [PrintVersion] for a program that has no other arguments for people. It says whether they were
-// "version" or "version --json".
+// AnswerVersion calls [PrintVersion] if the arguments are "version" or "version --json", and reports whether they are. It is for
+// programs that have no other commands for people.
 func AnswerVersion(w io.Writer, name string, args []string) (bool, error) {
 	switch strings.Join(args, " ") {
 	case "version":
@@ -57,15 +58,15 @@ func AnswerVersion(w io.Writer, name string, args []string) (bool, error) {
 	return false, nil
 }
 
-// patience bounds how long a program may take to say its version. One that takes this long is broken.
+// patience is how long a program may take to say its version. A program that takes longer is broken.
 const patience = 10 * time.Second
 
-// BuildOf executes the program at a path to ask for its build.
+// BuildOf returns the build of the program at a path, by executing it with "version --json".
 func BuildOf(ctx context.Context, path string) (Build, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, path, "version", "--json")
-	cmd.WaitDelay = time.Second // for what a wrapper script has started
+	cmd.WaitDelay = time.Second // a wrapper script may have started a program that holds the output open
 	out, err := cmd.Output()
 	var exit *exec.ExitError
 	switch {

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// benchValues are n tokens as people have them.
+// benchValues returns n realistic tokens.
 func benchValues(n int) [][]byte {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	values := make([][]byte, n)
@@ -23,7 +23,7 @@ func benchValues(n int) [][]byte {
 	return values
 }
 
-// benchLog is log text as tools write it, of at least n bytes.
+// benchLog returns at least n bytes of a log such as tools write.
 func benchLog(n int) []byte {
 	var b bytes.Buffer
 	rnd := rand.New(rand.NewPCG(3, 4))
@@ -76,7 +76,7 @@ func BenchmarkWriter(b *testing.B) {
 		benchWriter(b, append(benchValues(10), []byte("info"), []byte("pass1"), []byte("pods")), text, 32<<10)
 	})
 	b.Run("lines", func(b *testing.B) { benchWriter(b, benchValues(10), text, 100) })
-	// A tool that does nothing but print a secret, and one that only prints beginnings of it.
+	// A tool that only prints a secret, and a tool that only prints the beginning of a secret.
 	values := benchValues(10)
 	b.Run("printing", func(b *testing.B) {
 		benchWriter(b, values, bytes.Repeat(append(values[3], '\n'), 10000), 32<<10)
@@ -100,7 +100,7 @@ func BenchmarkNewRedactor(b *testing.B) {
 	}
 }
 
-// kubeconfig is a multi-line secret of about n bytes.
+// kubeconfig returns a secret of n bytes with many lines.
 func kubeconfig(n int) []byte {
 	var b bytes.Buffer
 	rnd := rand.New(rand.NewPCG(5, 6))

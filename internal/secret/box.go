@@ -9,11 +9,11 @@ import (
 	"filippo.io/age"
 )
 
-// Box seals data for this process alone: its key is in memory and nowhere else. Its methods are safe from several
-// goroutines.
+// Box seals data that only this process can unseal: its key is only in memory. Its methods may be called from several goroutines
+// at once.
 type Box struct{ key *age.X25519Identity }
 
-// NewBox returns a box with a key of its own.
+// NewBox returns a box with a new key.
 func NewBox() (*Box, error) {
 	key, err := age.GenerateX25519Identity()
 	if err != nil {
@@ -27,7 +27,7 @@ func (b *Box) Seal(_ context.Context, data []byte) ([]byte, error) {
 	return encrypt(data, b.key.Recipient())
 }
 
-// Unseal decrypts what Seal returned. Its error is ErrTampered when that was changed, or is another box's.
+// Unseal decrypts the output of Seal. The error wraps ErrTampered if the data was changed or sealed by another box.
 func (b *Box) Unseal(_ context.Context, sealed []byte) ([]byte, error) {
 	r, err := age.Decrypt(bytes.NewReader(sealed), b.key)
 	if err != nil {

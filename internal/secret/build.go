@@ -9,37 +9,37 @@ import (
 )
 
 const (
-	// maxWindows bounds the windows of a text, except those at the beginnings and ends of lines.
+	// maxWindows is the largest number of windows of a text, not counting those at the beginnings and ends of lines.
 	maxWindows = 2048
-	// mediumValue and largeValue are the largest values that some encoders are applied to (encoder.limit).
+	// mediumValue and largeValue are sizes in bytes of the largest values that some encoders are applied to (encoder.limit).
 	mediumValue = 4 << 10
 	largeValue  = 32 << 10
-	// maxComposed bounds the texts in two encodings, of all values together.
+	// maxComposed is the largest size in bytes of all texts in two encodings together.
 	maxComposed = 3 << 20
 )
 
-// builder makes an index.
+// builder builds an index.
 type builder struct {
 	array   []byte
 	ends    []uint32
 	windows []window
 	texts   []text
-	seen    map[uint64][]int // of texts, by the hash of their bytes and their unit
-	sizes   map[string]int   // of units: the smallest value that each is of
-	units   int
+	seen    map[uint64][]int // indexes of texts, by the hash of their bytes and unit
+	sizes   map[string]int   // for each unit, the size of the smallest value that has it
+	units   int              // how many units there are
 }
 
-// text is a unit in some form, in the array.
+// text is a unit in one encoding.
 type text struct {
-	unit     int
-	from, to int
+	unit     int // its number
+	from, to int // its place in the array
 	kind     textKind
-	plain    bool // it is the unit as it is
-	by       encoderSet
-	parts    []segment // to be found by themselves, from its beginning
+	plain    bool       // it is the unit without an encoding
+	by       encoderSet // the encoders that produce it
+	parts    []segment  // the parts that are masked by themselves, relative to from
 }
 
-// encoderSet are the numbers of the encoders that make a text.
+// encoderSet is a set of indexes of encoders.
 type encoderSet [2]uint64
 
 const maxEncoders = 128
@@ -49,16 +49,16 @@ func (s *encoderSet) has(k int) bool { return s[k/64]&(1<<(k%64)) != 0 }
 
 var hashSeed = maphash.MakeSeed()
 
-// add adds the forms of values.
+// add adds the values in all their encodings.
 func (b *builder) add(values ...[]byte) {
 	b.seen, b.sizes = map[uint64][]int{}, map[string]int{}
 	list := encoders()
 	for _, value := range values {
 		if len(value) > largeValue {
-			b.array = slices.Grow(b.array, 20*len(value)) // what it comes to, mostly
+			b.array = slices.Grow(b.array, 20*len(value)) // usually enough
 		}
 		for _, u := range units(value) {
-			// A value may have the same leaf thousands of times.
+			// A value may have the same leaf thousands of times: add it only once.
 			if size, found := b.sizes[string(u.text)]; !found || len(value) < size {
 				b.sizes[string(u.text)] = len(value)
 				b.addForms(u, list, len(value))
@@ -69,7 +69,7 @@ func (b *builder) add(values ...[]byte) {
 	b.texts, b.seen, b.sizes = nil, nil, nil
 }
 
-// addForms adds what each encoder makes of a unit of a value of some size.
+// addForms adds a unit in each encoding. size is the size of the value that has the unit.
 func (b *builder) addForms(u unit, list []encoder, size int) {
 	b.units++
 	plain := text{unit: b.units, from: len(b.array), to: len(b.array) + len(u.text), parts: u.parts}
@@ -81,8 +81,8 @@ func (b *builder) addForms(u unit, list []encoder, size int) {
 	}
 }
 
-// compose adds what the outer encoders make of what the others made, and every escape of what it made itself, the
-// likeliest and the smallest first, as far as there is room.
+// compose adds texts in two encodings: the outer encoders applied to the texts of all encoders, and every escape applied to its
+// own texts. It begins with the likeliest encoders and the smallest texts, and stops at maxComposed.
 func (b *builder) compose(list []encoder) {
 	inner := slices.DeleteFunc(slices.Clone(b.texts), func(t text) bool { return t.plain || t.kind == dumpText || t.to-t.from < minEncodedLine })
 	slices.SortStableFunc(inner, func(x, y text) int { return cmp.Compare(x.to-x.from, y.to-y.from) })
@@ -101,8 +101,8 @@ func (b *builder) compose(list []encoder) {
 	}
 }
 
-// addText adds what an encoder makes of a text, unless the unit has it already, when it returns nil. before is what the
-// encoder before this one, the one with the number by, made of it.
+// addText applies an encoder to source, which is the text of, and adds the result. It returns nil if the unit already has the same
+// text. by is the index of the encoder; before is the result of the encoder before it.
 func (b *builder) addText(e encoder, by int, source []byte, of text, before *text) *text {
 	parts, like := of.parts, &of
 	if e.kind != plainText {
@@ -143,8 +143,8 @@ func (b *builder) addText(e encoder, by int, source []byte, of text, before *tex
 	return &t
 }
 
-// addPart adds the windows of a part of a text. Those that another part of the array has at the same places are in the
-// index by that.
+// addPart adds the windows of a part of a text. other is a similar part elsewhere in the array; addPart leaves out the windows
+// that other has at the same places, since they are in the index already.
 func (b *builder) addPart(t text, p, other segment) {
 	content := b.array[t.from:t.to]
 	size := t.kind.window()
@@ -152,14 +152,14 @@ func (b *builder) addPart(t text, p, other segment) {
 	alike := other.to-other.from == p.to-p.from
 	add := func(at, n int) {
 		if t.kind == plainText {
-			n = len(bytes.TrimRight(content[at:at+n], space)) // what only goes with what follows
+			n = len(bytes.TrimRight(content[at:at+n], space)) // white space at the end is masked only together with the text after it
 		}
 		if n < MinMasked || alike && bytes.Equal(content[at:at+n], b.array[other.from+at-p.from:][:n]) {
 			return
 		}
 		b.addWindow(t.from+at, n, t.kind)
 	}
-	// A line break too near the beginning for join hides the first window, but not this one.
+	// join doesn't find the first window if a line break is within its first minJoin bytes. It finds this window then.
 	if rest := p.to - p.from - minJoin; t.kind != plainText && rest >= minEncodedLine {
 		add(p.from+minJoin, min(rest, size))
 	}
@@ -170,17 +170,17 @@ func (b *builder) addPart(t text, p, other segment) {
 			break
 		}
 	}
-	// The last one ends where the part does.
+	// The last window ends where the part ends.
 	at = max(p.from, p.to-size)
 	add(at, p.to-at)
 }
 
-// addRows adds the windows of a text that a program prints in rows, which may begin at any byte.
+// addRows adds the windows of a dump, whose rows may begin at any byte of the value.
 func (b *builder) addRows(t text) {
 	content := b.array[t.from:t.to]
 	for at := range content {
 		if at > 0 && content[at-1] != ' ' {
-			continue // a group begins elsewhere
+			continue // not the beginning of a group
 		}
 		n, digits := 0, 0
 		for ; at+n < len(content) && digits < 2*rowBytes; n++ {
@@ -198,7 +198,7 @@ func (b *builder) addWindow(at, n int, kind textKind) {
 	b.windows = append(b.windows, window{key: keyOf(b.array[at:][:n]), at: uint32(at), n: uint8(n), kind: kind})
 }
 
-// build returns the index of what was added; nil if that is nothing.
+// build returns the index of the added values, or nil if there is nothing to mask.
 func (b *builder) build() *index {
 	if len(b.windows) == 0 {
 		return nil

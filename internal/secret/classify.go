@@ -6,23 +6,23 @@ import (
 	"strings"
 )
 
-// minLeaf is the length of a leaf from which it is masked whatever its key is: tokens and keys are that long, while a
-// shorter one may be a word that logs are full of.
+// minLeaf is the length in bytes from which a leaf is masked whatever its key is. Tokens and keys are at least that long. A shorter
+// leaf may be a word that occurs everywhere in logs.
 const minLeaf = 16
 
-// class is how a leaf is masked.
+// class says how a leaf is masked.
 type class int
 
 const (
-	readable class = iota // it isn't
-	withKey               // together with its key, as they are written
-	alone                 // wherever it stands
+	readable class = iota // not at all
+	withKey               // only together with its key, as they are written
+	alone                 // everywhere
 )
 
-// classify decides about a leaf. What its own key says is a secret is one, unless it is the path of a key, and so is what
-// has several lines, or is as long as a token and has no space, words or not, or has a token after the name of a scheme. A path and an address stay readable, and so do
-// words that their key says are a name, such as a namespace, and a single short word. Everything else is too short or too
-// wordy to be looked for by itself.
+// classify returns the class of a leaf. A leaf is masked alone if its key names a secret (unless it is the path of a key), if it
+// has several lines, if it is as long as a token and has no space, or if it is credentials after the name of a scheme. Paths and
+// addresses stay readable, and so do words whose key says that they are a name, such as a namespace, and a single short word.
+// All other leaves are too short, or too much like words, to be masked alone.
 func classify(key, value string) class {
 	value = strings.TrimSpace(value)
 	words := keyWords(key)
@@ -54,8 +54,8 @@ var shortWord = pattern(`^([A-Z]?[a-z]+([A-Z][a-z]+)?|[A-Z]+|[0-9]{1,5})$`)
 
 var keyWord = pattern(`[A-Z]+[a-z0-9]*|[a-z0-9]+`)
 
-// keyWords are the words of a key, in lower case and without an s at their end: those of clientSecret, aws_secret_key
-// and client-key-data.
+// keyWords returns the words of a key such as clientSecret, aws_secret_keys and client-key-data, in lower case and without a final
+// s. It drops words at the end that say nothing, such as data.
 func keyWords(key string) []string {
 	words := keyWord().FindAllString(key, -1)
 	for i, w := range words {
@@ -74,8 +74,8 @@ var (
 	nameWord   = pattern(`^(.*name|namespace|cluster|context|user|login|server|host|domain|region|zone|location|project|organization|org|tenant|account|email|mail|uri|url|endpoint|kind|type|version|path|file|command|arg|mode|format|output|profile|environment|env|language|scheme|protocol|port|database|db|driver|algorithm|alg|label|group|issuer|scope|role|id|family)$`)
 )
 
-// namesSecret says that what stands under a key is a secret by the last word of the key: a name, a path or a type of a
-// secret has another one.
+// namesSecret reports whether the last word of a key says that its value is a secret. The key of a secret's name, path or type ends
+// with another word.
 func namesSecret(words []string) bool {
 	n := len(words)
 	return n > 0 && (secretWord().MatchString(words[n-1]) || n > 1 && words[n-1] == "key" && words[n-2] != "public")
@@ -85,8 +85,8 @@ func namesName(words []string) bool {
 	return len(words) > 0 && nameWord().MatchString(words[len(words)-1])
 }
 
-// isWords says that a text is a chain of words and small numbers, such as kind-demo-1, arn:aws:eks:eu-west-1:12:cluster/a
-// and Service_Account.
+// isWords reports whether a text is a chain of words and small numbers, such as kind-demo-1, arn:aws:eks:eu-west-1:12:cluster/a
+// or Service_Account.
 func isWords(value string) bool {
 	parts := strings.FieldsFunc(value, func(r rune) bool { return strings.ContainsRune("-_./:@ ,+=%()", r) })
 	for _, part := range parts {
@@ -97,15 +97,15 @@ func isWords(value string) bool {
 	return len(parts) > 0
 }
 
-// chainWord matches a word, with or without a number after it, or up to 12 digits, as account ids have.
+// chainWord matches a word with an optional number after it, or up to 12 digits, such as an account id.
 var chainWord = pattern(`^([A-Z]?[a-z]+([A-Z][a-z]{2,})*|[A-Z]+)?[0-9]{0,3}([a-z]{1,7}[0-9]?)?$|^[0-9]{1,12}$`)
 
-// isPath says that a text is a path of words.
+// isPath reports whether a text is a path of words.
 func isPath(value string) bool {
 	return (strings.HasPrefix(value, "/") || strings.HasPrefix(value, "./")) && isWords(value)
 }
 
-// isAddress says that a text is a URL with nothing in it but a host and a path of words, or an address of mail.
+// isAddress reports whether a text is an email address, or a URL that has only a host and a path of words.
 func isAddress(value string) bool {
 	if local, domain, ok := strings.Cut(value, "@"); ok && !strings.ContainsAny(value, ":/") {
 		return strings.Contains(domain, ".") && isWords(local) && isWords(domain)

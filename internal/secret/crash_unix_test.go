@@ -14,7 +14,7 @@ import (
 	"testing"
 )
 
-// The variables by which the test runs itself as a process to be killed.
+// The environment variables of the process that the test starts and kills.
 const (
 	crashDir  = "MAYFLY_TEST_CRASH_DIR"
 	crashStep = "MAYFLY_TEST_CRASH_STEP"
@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// crash sets a secret, rotates the key and removes a secret, and kills itself before the change of the given number.
+// crash sets a secret, rotates the key and removes a secret. It kills its own process before the change with the number in crashStep.
 func crash(dir, pass string) int {
 	at, err := strconv.Atoi(os.Getenv(crashStep))
 	if err != nil {
@@ -77,7 +77,7 @@ func TestKilledAtEveryStep(t *testing.T) {
 				cmd.Env = append(os.Environ(), crashDir+"="+s.dir, crashStep+"="+strconv.Itoa(step), crashPass+"="+pass)
 				out, err := cmd.CombinedOutput()
 				if err == nil {
-					break // it got to the end
+					break // the process made all its changes
 				}
 				status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus)
 				if !ok || status.Signal() != syscall.SIGKILL {
@@ -85,7 +85,7 @@ func TestKilledAtEveryStep(t *testing.T) {
 				}
 				killed++
 				checkSurvivors(t, openAgain(s.dir, pass), step)
-				// Whatever was left, the next rotation ends it, and the old key opens nothing any more.
+				// The next rotation finishes the work of the killed one, and the old key opens nothing after it.
 				s = openAgain(s.dir, pass)
 				if _, err := s.RotateKey(t.Context()); err != nil {
 					t.Fatalf("step %d: rotate again: %v", step, err)
@@ -102,9 +102,9 @@ func TestKilledAtEveryStep(t *testing.T) {
 					t.Errorf("step %d: the old key still opens a secret", step)
 				}
 			}
-			// A set, a new key, three secrets, the switch, a removal.
+			// A set, a new key, three secrets, the rename of the key, a removal.
 			if killed != 7 {
-				t.Errorf("killed at %d steps", killed)
+				t.Errorf("killed at %d steps, want 7", killed)
 			}
 		})
 	}
@@ -116,7 +116,7 @@ func checkSurvivors(t *testing.T, s *Store, step int) {
 	for i := range 3 {
 		got, err := s.Get(t.Context(), fmt.Sprintf("s%d", i))
 		if err != nil || string(got) != fmt.Sprintf("old %d", i) && string(got) != "new 1" {
-			t.Errorf("step %d: s%d = %q, %v", step, i, got, err)
+			t.Errorf("step %d: Get(s%d) = %q, %v; want its old or new value", step, i, got, err)
 		}
 	}
 }
@@ -134,12 +134,12 @@ func TestOthersMustNotGetAtIt(t *testing.T) {
 			if err := os.Chmod(path, info.Mode().Perm()|open); err != nil {
 				t.Fatal(err)
 			}
-			want := fmt.Sprintf("other users of this machine can get at %s (mode %04o); close it with: chmod go= %s", filepath.Clean(path), info.Mode().Perm()|open, filepath.Clean(path))
+			want := fmt.Sprintf("other users of this machine can access %s (mode %04o); to prevent that: chmod go= %s", filepath.Clean(path), info.Mode().Perm()|open, filepath.Clean(path))
 			if _, err := openAgain(s.dir, "").Get(t.Context(), "a"); err == nil || !strings.Contains(err.Error(), want) {
-				t.Errorf("mode %o: %v, want %s", open, err, want)
+				t.Errorf("mode %o: got %v, want %s", open, err, want)
 			}
 			if _, err := openAgain(s.dir, "").Set(t.Context(), "a", []byte("b")); err == nil {
-				t.Errorf("mode %o: Set works", open)
+				t.Errorf("mode %o: Set succeeds", open)
 			}
 		}
 		if err := os.Chmod(path, info.Mode().Perm()); err != nil {
@@ -160,10 +160,10 @@ func TestModes(t *testing.T) {
 	for file := range everything(t, s.dir) {
 		info, err := os.Stat(filepath.Join(s.dir, file))
 		if err != nil || info.Mode() != 0o600 {
-			t.Errorf("%s has mode %v, %v", file, info.Mode(), err)
+			t.Errorf("%s has mode %v, %v; want 0600", file, info.Mode(), err)
 		}
 	}
 	if info, err := os.Stat(s.dir); err != nil || info.Mode().Perm() != 0o700 {
-		t.Errorf("the directory has mode %v, %v", info.Mode(), err)
+		t.Errorf("the directory has mode %v, %v; want 0700", info.Mode(), err)
 	}
 }

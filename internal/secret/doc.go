@@ -1,13 +1,13 @@
-// Package secret knows where secrets come from, and keeps them out of what a run prints.
+// Package secret reads secrets from their sources, and keeps them out of the output of runs.
 //
-// A [Source] gives the value of a secret by its name. What the command line says ([ParseFlags]) is one, the encrypted
-// store of this machine ([Store]) another, and a [Chain] asks several in order.
+// A [Source] returns the value of a secret by its name. The flags of a command line ([ParseFlags]) are a source, and so is the
+// encrypted store of this machine ([Store]). A [Chain] asks several sources in order.
 //
-// A [Redactor] masks values, in every encoding that a tool is likely to print them in, in strings and byte streams.
+// A [Redactor] masks values in strings and byte streams, in every encoding in which a tool is likely to print them.
 //
-// # What it can't do
+// # Limits
 //
-// Values are in the memory of this process while they are used. Buffers that this package owns are wiped when it is
-// done with them, but the Go runtime gives no promise about copies on stacks and in registers, and what is handed to a
-// caller is the caller's. Whoever can read the memory of the process, or is root, can read the secrets.
+// Values are in the memory of this process while it uses them. The package wipes its own buffers after use, but the Go
+// runtime makes no promise about copies on stacks and in registers, and values that callers get belong to the callers. Root,
+// and anyone else who can read the memory of the process, can read the secrets.
 package secret

@@ -1,29 +1,29 @@
 package secret
 
-// What xxd(1) and hexdump(1) print of a secret is in it twice: as numbers, and at the end of each row as characters. So
-// from where a window of a dump was found on, the rest of the row is masked, and a follower goes on in the next one.
+// The output of xxd(1) and hexdump(1) has a secret twice: as numbers, and as characters at the end of each row. So after a window
+// of a dump, the rest of the row is masked too, and the follower continues in the next row.
 
-// rowState is where in a dump a follower is.
+// rowState is the place of a follower in a row of a dump.
 type rowState uint8
 
 const (
-	inNumbers rowState = iota // at the numbers
-	inRest                    // behind them
-	inOffset                  // in the next row, at the offset that it may begin with
-	inIndent                  // behind that
+	inNumbers rowState = iota // in the numbers
+	inRest                    // after the numbers
+	inOffset                  // in the next row, in the offset that it may begin with
+	inIndent                  // after the offset
 )
 
-// maxRowRest bounds what is masked behind the numbers of a row.
+// maxRowRest is how many bytes are masked after the numbers of a row.
 const maxRowRest = 96
 
-// row is what a follower knows of a dump.
+// row is the state of a follower in a dump.
 type row struct {
-	state rowState
-	rest  uint8 // bytes masked in state inRest
-	begun bool  // something has agreed in this row
+	state   rowState
+	rest    uint8 // how many bytes are masked in state inRest
+	matched bool  // a number of this row has matched
 }
 
-// stepRow takes a follower of a dump one byte on, and says whether it goes on from there.
+// stepRow moves a follower of a dump past the byte c, and reports whether it continues.
 func (s *stream) stepRow(f *follower, c byte) bool {
 	switch f.row.state {
 	case inNumbers:
@@ -33,11 +33,11 @@ func (s *stream) stepRow(f *follower, c byte) bool {
 				f.gap++
 				return true
 			}
-			f.row.begun = true
+			f.row.matched = true
 			s.takeRow(f)
 			return true
 		}
-		if !f.row.begun {
+		if !f.row.matched {
 			return false
 		}
 		f.row.state = inRest
@@ -69,7 +69,7 @@ func (s *stream) stepRow(f *follower, c byte) bool {
 	}
 }
 
-// takeRow masks what has been held back, and the byte at pos.
+// takeRow masks the bytes that are held back, and the byte at pos.
 func (s *stream) takeRow(f *follower) {
 	s.mask(f.matched, f.next)
 	f.matched, f.gap = f.next, 0

@@ -6,12 +6,15 @@ import (
 	"testing"
 )
 
-// dumpStyle is how a program dumps bytes.
+// dumpStyle is the format in which a program dumps bytes.
 type dumpStyle struct {
-	name                string
-	group, width        int
-	offset, end, indent string // of a row: a format; what is between the halves; what is before the numbers
-	chars               string // a format
+	name   string
+	group  int    // bytes in a group
+	width  int    // bytes in a row
+	offset string // the format of a row's offset
+	end    string // between the halves of a row
+	indent string // before the numbers
+	chars  string // the format of the characters after the numbers
 }
 
 var dumpStyles = []dumpStyle{
@@ -63,13 +66,13 @@ func TestDumps(t *testing.T) {
 			in := style.dump([]byte(strings.Repeat("#", before)+value)) + "next p@ss line\n"
 			got := byteByByte(t, r, in)
 			if one := r.String(in); one != got {
-				t.Fatalf("%s: %q became %q in pieces, and %q in one", style.name, in, got, one)
+				t.Fatalf("%s: %q became %q in pieces, but %q as a whole", style.name, in, got, one)
 			}
 			rows := strings.Split(in, "\n")
 			if !strings.HasSuffix(got, "***\nnext p@ss line\n") {
 				t.Fatalf("%s after %d bytes: %q became %q", style.name, before, in, got)
 			}
-			// Less than a window's four bytes can be left where a row ends.
+			// Fewer than the four bytes of a window can be left at the end of a row.
 			half := style.width
 			if style.end != "" {
 				half /= 2
@@ -93,6 +96,6 @@ func TestTheRestOfARowIsBounded(t *testing.T) {
 	long := strings.Repeat("z", 500)
 	got := byteByByte(t, r, "70 40 73 73 "+long)
 	if !strings.HasPrefix(got, Mask+"z") || len(got) < 400 {
-		t.Errorf("it became %q", got)
+		t.Errorf("got %q, want a mask and then most of the row", got)
 	}
 }

@@ -8,21 +8,23 @@ import (
 	"slices"
 )
 
-// encoder writes a text in another form, and says where the parts of the text are in that.
+// encoder encodes a text.
 //
-// The forms aren't a list of cases: each encoder is applied to a value, and outer ones once more to the result. A registry's secret in the output
-// of kubectl is base64 in base64, an event in a log is JSON in JSON, a redirection has a URL in a URL.
+// Each encoder is applied to a value, and the outer encoders are applied once more to the results: a registry's secret in the output
+// of kubectl is base64 in base64, an event in a log is JSON in JSON, and a redirection has a URL in a URL.
 type encoder struct {
-	kind         textKind
-	bits, offset int  // of base64 and base32: of a character; bytes before the text
-	limit        int  // the largest value that it is applied to, to keep the index small
-	outer        bool // also of a text in another form
-	// sibling says that it differs from the encoder before it in few characters, so that most windows are alike.
+	kind   textKind // of the encoding
+	bits   int      // for base64 and base32: bits of a character
+	offset int      // for base64 and base32: bytes before the text in what a program encodes
+	limit  int      // size in bytes of the largest value that it is applied to, to keep the index small
+	outer  bool     // it is also applied to texts in another encoding
+	// sibling says that the encoder before this one differs in few characters, so that most windows are the same.
 	sibling bool
-	encode  func(dst, s []byte, parts []segment) ([]byte, []segment)
+	// encode appends the encoding of s to dst. It returns the places that the parts of s have in the encoding.
+	encode func(dst, s []byte, parts []segment) ([]byte, []segment)
 }
 
-// kindOf is the kind of what n bytes come to.
+// kindOf returns the kind of the encoding of n bytes.
 func (e encoder) kindOf(n int) textKind {
 	if e.bits > 0 && 8*(e.offset+n)%e.bits != 0 {
 		return partialText
@@ -30,7 +32,7 @@ func (e encoder) kindOf(n int) textKind {
 	return e.kind
 }
 
-// encoders lists all of them, those first that are the likeliest to be met as an outer form.
+// encoders returns all encoders. Those that are likeliest as outer encodings come first.
 func encoders() []encoder {
 	list := []encoder{bytewise(unchanged, MaxValueBytes, false)}
 	for offset := range 3 {
@@ -60,7 +62,7 @@ func encoders() []encoder {
 			"-_.~/",                   // Python's quote
 			"-_.!~*'()",               // JavaScript's encodeURIComponent
 			"-_.~$&+:=@",              // Go's PathEscape
-			"-_.!~*'();/?:@&=+$,#[]|", // JavaScript's encodeURI, a URL as a whole
+			"-_.!~*'();/?:@&=+$,#[]|", // JavaScript's encodeURI, for a whole URL
 		} {
 			list = append(list, bytewise(urlStyle{keep: keep, upper: upper}.escape, largeValue, false))
 		}
@@ -94,10 +96,10 @@ func sibling(e encoder) encoder {
 	return e
 }
 
-// bytewise is an encoder of an escape. A part of the text is a part of the encoding.
+// bytewise returns the encoder of an escape. The encoding of a part of a text is a part of the encoding of the text.
 func bytewise(escape escape, limit int, outer bool) encoder {
 	return encoder{kind: plainText, limit: limit, outer: outer, encode: func(dst, s []byte, parts []segment) ([]byte, []segment) {
-		// The places in the text at which a part begins or ends, and where they come to be in the encoding.
+		// The places in the text at which a part begins or ends, and their places in the encoding.
 		marks := []int{0, len(s)}
 		for _, p := range parts {
 			marks = append(marks, p.from, p.to)
@@ -134,30 +136,32 @@ func hexadecimal(upper bool) encoder {
 	}}
 }
 
-// bitEncoding is base64 and base32.
+// bitEncoding is base64 or base32.
 type bitEncoding interface {
 	AppendEncode(dst, src []byte) []byte
 }
 
-// bitwise encodes, with so many bits a character, anything that has the text in it after a number of bytes that leaves
-// the remainder offset when divided by the bytes of a group: the characters that have no bits of what stands around.
-func bitwise(enc bitEncoding, size, offset int, limit int) encoder {
-	return encoder{kind: base64Text, bits: size, offset: offset, limit: limit, outer: limit == MaxValueBytes, encode: func(dst, s []byte, parts []segment) ([]byte, []segment) {
+// bitwise returns an encoder of base64 (6 bits per character) or base32 (5 bits) for a text in the middle of something larger. The
+// number of bytes before the text is offset, modulo the bytes of a group (3 or 5). The encoding has only those characters that
+// have no bits of the bytes around the text.
+func bitwise(enc bitEncoding, bits, offset int, limit int) encoder {
+	return encoder{kind: base64Text, bits: bits, offset: offset, limit: limit, outer: limit == MaxValueBytes, encode: func(dst, s []byte, parts []segment) ([]byte, []segment) {
 		padded := append(make([]byte, offset, offset+len(s)), s...)
 		defer clear(padded)
-		skip, end := (8*offset+size-1)/size, 8*len(padded)/size
+		skip, end := (8*offset+bits-1)/bits, 8*len(padded)/bits
 		from := len(dst)
 		dst = enc.AppendEncode(dst, padded)
 		dst = append(dst[:from], dst[from+skip:from+end]...)
 		encoded := make([]segment, len(parts))
 		for i, p := range parts {
-			encoded[i] = p.scaled((8*(offset+p.from)+size-1)/size-skip, 8*(offset+p.to)/size-skip)
+			encoded[i] = p.scaled((8*(offset+p.from)+bits-1)/bits-skip, 8*(offset+p.to)/bits-skip)
 		}
 		return dst, encoded
 	}}
 }
 
-// dump is what xxd(1), hexdump(1) and od(1) print: bytes in groups, of which the first has so many.
+// dump returns an encoder for the numbers that xxd(1), hexdump(1) and od(1) print: bytes in groups, with first bytes in the first
+// group.
 func dump(group, first int) encoder {
 	return encoder{kind: dumpText, limit: mediumValue, encode: func(dst, s []byte, parts []segment) ([]byte, []segment) {
 		from := len(dst)

@@ -14,8 +14,8 @@ const (
 	tempPrefix = ".tmp-"
 )
 
-// change runs f while this process alone may change the store, whose directory is made if need be. It waits for other
-// processes until ctx ends.
+// change runs f while only this process may change the store. It makes the directory of the store if it doesn't exist. It waits
+// for other processes until ctx ends.
 func (s *Store) change(ctx context.Context, f func() error) error {
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
 		return fmt.Errorf("make the store of secrets: %w", err)
@@ -27,9 +27,9 @@ func (s *Store) change(ctx context.Context, f func() error) error {
 	if err != nil {
 		return fmt.Errorf("lock the store of secrets: %w", err)
 	}
-	defer lock.Close() // frees it
+	defer lock.Close() // which unlocks it
 	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
-		// It polls, since a wait in the kernel can't be cancelled.
+		// Poll, since a wait in the kernel can't be cancelled.
 		ok, err := tryLock(lock)
 		if err != nil {
 			return fmt.Errorf("lock the store of secrets %s: %w", s.dir, err)
@@ -39,7 +39,7 @@ func (s *Store) change(ctx context.Context, f func() error) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("wait for another process to free %s: %w", lock.Name(), context.Cause(ctx))
+			return fmt.Errorf("wait for another process to unlock %s: %w", lock.Name(), context.Cause(ctx))
 		case <-time.After(pause):
 		}
 	}
@@ -49,7 +49,7 @@ func (s *Store) change(ctx context.Context, f func() error) error {
 	return f()
 }
 
-// sweep removes what killed processes were writing. The caller has the lock, so nobody is writing now.
+// sweep removes the files that killed processes were writing. The caller holds the lock, so no process is writing now.
 func (s *Store) sweep() error {
 	left, err := filepath.Glob(filepath.Join(s.dir, tempPrefix+"*"))
 	if err != nil {
@@ -57,13 +57,13 @@ func (s *Store) sweep() error {
 	}
 	for _, path := range left {
 		if err := os.Remove(path); err != nil {
-			return fmt.Errorf("sweep the store of secrets: %w", err)
+			return fmt.Errorf("clean up the store of secrets: %w", err)
 		}
 	}
 	return nil
 }
 
-// write puts a file in its place in one step that survives a power cut: readers see the old one or the new one.
+// write replaces a file atomically: a reader sees the old content or the new one, even after a power cut.
 func (s *Store) write(path string, content []byte) (err error) {
 	f, err := os.CreateTemp(s.dir, tempPrefix) // mode 0600
 	if err != nil {
@@ -93,7 +93,7 @@ func (s *Store) write(path string, content []byte) (err error) {
 	return syncDir(s.dir)
 }
 
-// readSmall reads a regular file that may have at most limit bytes.
+// readSmall reads a regular file of at most limit bytes. The error for a larger file wraps ErrTampered.
 func readSmall(path string, limit int64) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {

@@ -7,13 +7,13 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// checkPrivate checks that the file is there. Who may read it is in access lists that a user's own folders inherit.
+// checkPrivate checks that the file exists. Access control lists, which a user's own folders inherit, say who may read it.
 func checkPrivate(path string) error {
 	_, err := os.Lstat(path)
 	return err
 }
 
-// tryLock locks f, or says that another process has it. The lock ends with the handle, however the process ends.
+// tryLock locks f, and returns false if another process has locked it. The system frees the lock when the process ends.
 func tryLock(f *os.File) (bool, error) {
 	err := windows.LockFileEx(windows.Handle(f.Fd()), windows.LOCKFILE_EXCLUSIVE_LOCK|windows.LOCKFILE_FAIL_IMMEDIATELY, 0, 1, 0, new(windows.Overlapped))
 	if errors.Is(err, windows.ERROR_LOCK_VIOLATION) {
@@ -22,5 +22,5 @@ func tryLock(f *os.File) (bool, error) {
 	return err == nil, err
 }
 
-// syncDir does nothing: Windows has no such thing for a directory.
+// syncDir does nothing: Windows can't sync a directory.
 func syncDir(string) error { return nil }

@@ -12,23 +12,23 @@ import (
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
-// Flags are the secrets of a command line; it is a [Source].
+// Flags are the secrets of a command line. They are a [Source].
 type Flags struct {
 	given map[string]*origin
 }
 
-// ParseFlags reads the values of --secret flags: NAME=env:VARIABLE, NAME=file:PATH, or NAME=- for stdin, which one
-// secret at most can have. Nothing is read yet: a secret is read when it is first asked for, and kept.
+// ParseFlags parses the values of --secret flags: NAME=env:VARIABLE, NAME=file:PATH, or NAME=- for stdin, which at most one secret
+// may use. It doesn't read the secrets: each is read when it is first needed, and then kept.
 //
-// A value itself is refused, since every user of a machine can see the arguments of its processes; so is what can't be
-// told from one. No error repeats what may be a value.
+// Every user of a machine can see the arguments of its processes. So ParseFlags refuses a value, and anything that may be a value.
+// Its errors don't repeat what may be a value.
 func ParseFlags(list []string, stdin io.Reader) (*Flags, error) {
 	f := &Flags{given: make(map[string]*origin, len(list))}
 	var fromStdin string
 	for i, item := range list {
 		name, from, ok := strings.Cut(item, "=")
 		if !ok || !tool.ValidSecretName(name) {
-			return nil, fmt.Errorf("--secret (number %d) is not NAME=env:VARIABLE, NAME=file:PATH or NAME=- (standard input), where NAME has letters, digits, \".\", \"-\" and \"_\"", i+1)
+			return nil, fmt.Errorf("--secret number %d is not NAME=env:VARIABLE, NAME=file:PATH or NAME=- (standard input), where NAME has letters, digits, \".\", \"-\" and \"_\"", i+1)
 		}
 		if f.given[name] != nil {
 			return nil, fmt.Errorf("--secret %s is given twice", name)
@@ -48,7 +48,8 @@ func ParseFlags(list []string, stdin io.Reader) (*Flags, error) {
 	return f, nil
 }
 
-// Missing names all that aren't there: variables that aren't set or are empty, and files. Nothing is read.
+// Missing returns an error that joins everything that is missing: files, and variables that aren't set or are empty. It doesn't
+// read the secrets.
 func (f *Flags) Missing() error {
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(f.given)) {
@@ -59,7 +60,7 @@ func (f *Flags) Missing() error {
 	return errors.Join(errs...)
 }
 
-// Get is Source's.
+// Get implements [Source].
 func (f *Flags) Get(ctx context.Context, name string) ([]byte, error) {
 	o := f.given[name]
 	if o == nil {
@@ -72,7 +73,7 @@ func (f *Flags) Get(ctx context.Context, name string) ([]byte, error) {
 	return value, nil
 }
 
-// ReadFrom reads a value from env:VARIABLE, file:PATH or - (stdin), as ParseFlags has them.
+// ReadFrom reads a value from env:VARIABLE, file:PATH or - (stdin), as in [ParseFlags].
 func ReadFrom(ctx context.Context, from string, stdin io.Reader) ([]byte, error) {
 	o, err := parseOrigin(from, stdin)
 	if err != nil {
@@ -85,5 +86,5 @@ func ReadFrom(ctx context.Context, from string, stdin io.Reader) ([]byte, error)
 	return value, nil
 }
 
-// errLiteral is the refusal of a value on the command line.
-var errLiteral = errors.New("a value can't stand on the command line, where every user of this machine sees it in the list of processes; write env:VARIABLE, file:PATH or - (standard input) in its place")
+// errLiteral is the error for a value on the command line.
+var errLiteral = errors.New("a value can't be on the command line, where every user of this machine can see it in the list of processes; write env:VARIABLE, file:PATH or - (standard input) instead")

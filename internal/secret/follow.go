@@ -2,49 +2,49 @@ package secret
 
 import "strings"
 
-// maxFollowers bounds the texts that are compared with the stream at once. Each window of a text that is printed in
-// full is found by itself, so a follower that there is no room for is missed only at the ends of a part of a text.
+// maxFollowers is the largest number of texts that are compared with the stream at once. Without a follower only the end of a part
+// of a text stays readable: each complete window in the stream is found by itself.
 const maxFollowers = 16
 
-// maxGap is how many bytes a line break inside a wrapped text may have, indentation included.
+// maxGap is the largest number of bytes in a line break inside a wrapped text, including the indentation.
 const maxGap = 64
 
-// follower compares the stream with a text, from a window that was found on, for as long as they agree.
+// follower compares the stream with a text, starting after a window of the text, as long as they match.
 type follower struct {
-	at, end uint32 // what is expected next, in the array
-	kind    textKind
-	next    int   // where it is expected in the buffer
-	matched int   // the end of what has agreed
-	gap     int   // bytes of a line break since then
-	tail    uint8 // what came after the end of the text
-	row     row   // of a dump
+	at, end uint32   // the next expected byte and the end of the text, in the array
+	kind    textKind // of the text
+	next    int      // where in the buffer the next byte is expected
+	matched int      // the end of the match in the buffer
+	gap     int      // bytes of a line break after matched
+	tail    uint8    // what has followed the end of the text
+	row     row      // for a dump
 }
 
-// The tail of base64 and base32: at most one character that has bits of what follows the value, then padding of up to
-// six characters.
+// The tail of base64 and base32: at most one character that has bits of what follows the value, then up to six characters of
+// padding.
 const (
 	tailCharacter uint8 = iota
 	tailPadding
 	tailDone = tailPadding + 6
 )
 
-// startFollower follows the text of a window that begins at pos and ends at end, unless that is being done.
+// startFollower starts to follow the text of a window that begins at pos and ends at end, unless a follower already does.
 func (s *stream) startFollower(w *window, end int) {
 	at, textEnd := w.at+uint32(w.n), s.ix.end(w.at)
 	for i := range s.followers {
 		f := &s.followers[i]
 		begins, ends := int(w.at)-s.pos, int(at)-end
-		if there := int(f.at) - f.next; (begins == there || ends == there) && f.end == textEnd && f.at >= w.at {
+		if follows := int(f.at) - f.next; (begins == follows || ends == follows) && f.end == textEnd && f.at >= w.at {
 			return
 		}
 	}
 	if len(s.followers) == maxFollowers || at == textEnd && w.kind != partialText && w.kind != dumpText {
 		return
 	}
-	s.followers = append(s.followers, follower{at: at, end: textEnd, kind: w.kind, next: end, matched: end, row: row{begun: true}})
+	s.followers = append(s.followers, follower{at: at, end: textEnd, kind: w.kind, next: end, matched: end, row: row{matched: true}})
 }
 
-// follow hands the byte at pos to the followers.
+// follow passes the byte at pos to the followers, and removes those that end.
 func (s *stream) follow() {
 	for i := 0; i < len(s.followers); {
 		if f := &s.followers[i]; f.next > s.pos || s.step(f) {
@@ -57,7 +57,7 @@ func (s *stream) follow() {
 	}
 }
 
-// step takes the follower one byte on, and says whether it goes on from there.
+// step moves a follower past the byte at pos, and reports whether it continues.
 func (s *stream) step(f *follower) bool {
 	c := s.buf[s.pos]
 	f.next++
@@ -68,7 +68,7 @@ func (s *stream) step(f *follower) bool {
 	case f.at < f.end && c == s.ix.array[f.at]:
 		f.at++
 		if f.kind == plainText && strings.IndexByte(space, c) >= 0 {
-			// It is the secret's if more of the secret follows, and the log's if not.
+			// White space belongs to the secret if more of the secret follows, and otherwise to the log.
 			f.gap++
 			return f.gap < maxGap
 		}
@@ -83,13 +83,14 @@ func (s *stream) step(f *follower) bool {
 	return f.at < f.end || f.kind == partialText && f.tail < tailDone || f.tail > tailPadding && f.tail < tailDone
 }
 
-// isGap says whether a byte belongs to a line break, which is followed by the indentation of the next line.
-func isGap(c byte, begun bool) bool {
-	return c == '\n' || c == '\r' || begun && (c == ' ' || c == '\t')
+// isGap reports whether a byte belongs to a line break. After the first byte of a line break (inside), the indentation of the next
+// line belongs to it too.
+func isGap(c byte, inside bool) bool {
+	return c == '\n' || c == '\r' || inside && (c == ' ' || c == '\t')
 }
 
-// takeTail says whether a byte that isn't in the text belongs to it nevertheless: after its end, or in its middle if
-// only a part of it was encoded.
+// takeTail reports whether a byte that isn't in the text belongs to the tail: at the end of the text, or in its middle if a program
+// encoded only a part of it.
 func (f *follower) takeTail(c byte) bool {
 	switch {
 	case c == '=' && f.kind >= base64Text && f.tail < tailDone && f.gap == 0:

@@ -8,9 +8,9 @@ import (
 	"testing"
 )
 
-var update = flag.Bool("update", false, "write what is printed with masks to testdata/forms.json")
+var update = flag.Bool("update", false, "write the masked outputs to testdata/forms.json")
 
-// TestFormsOfRealPrograms has what programs printed of secrets (testdata/forms.py), and what is to be left of it.
+// TestFormsOfRealPrograms masks the output of real programs that printed secrets (testdata/forms.py).
 func TestFormsOfRealPrograms(t *testing.T) {
 	const file = "testdata/forms.json"
 	data, err := os.ReadFile(file)
@@ -34,7 +34,7 @@ func TestFormsOfRealPrograms(t *testing.T) {
 			r := NewRedactor([]byte(f.Value))
 			got := byteByByte(t, r, f.Output)
 			if one := r.String(f.Output); one != got {
-				t.Errorf("%q became %q in pieces, and %q in one", f.Output, got, one)
+				t.Errorf("%q became %q in pieces, but %q as a whole", f.Output, got, one)
 			}
 			if *update {
 				forms[i].Want = got

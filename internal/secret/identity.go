@@ -21,23 +21,23 @@ const (
 	nextIdentityFile = "identity.next"
 	maxIdentityBytes = 64 << 10
 
-	// ageMagic begins a file that age encrypted.
+	// ageMagic is the first line of an age file.
 	ageMagic = "age-encryption.org/v1\n"
 )
 
-// errNoKey: the store has no key file.
+// errNoKey says that the store has neither a key file nor secrets.
 var errNoKey = errors.New("the store has no key")
 
 // keyring has the identities of a store.
 type keyring struct {
-	all    []age.Identity      // what secrets may be wrapped for
-	latest *age.X25519Identity // what new ones are wrapped for
-	locked bool                // behind a passphrase
-	next   *age.X25519Identity // the coming key of a rotation that hasn't ended; nil mostly
+	all    []age.Identity      // the keys for which secrets may be wrapped
+	latest *age.X25519Identity // the key for which new secrets are wrapped
+	locked bool                // the key has a passphrase
+	next   *age.X25519Identity // the new key of a rotation that hasn't ended; otherwise nil
 }
 
-// keys reads the key, and the coming one if a rotation is under way or was killed. Its error is errNoKey for a store
-// that is empty, and says what is lost for one that isn't.
+// keys reads the key, and the new key if a rotation is in progress or was killed. If there is no key file, the error is errNoKey for
+// an empty store; for other stores it says that the secrets can't be opened.
 func (s *Store) keys(ctx context.Context) (*keyring, error) {
 	current, locked, err := s.identity(ctx, identityFile)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -66,7 +66,7 @@ func (s *Store) missingKey() error {
 	}
 	for _, e := range entries {
 		if strings.HasSuffix(e.Name(), recordSuffix) {
-			return fmt.Errorf("the key file %s is missing, and the secrets can't be opened without it; put it back from a backup, or remove the secrets and set them again", filepath.Join(s.dir, identityFile))
+			return fmt.Errorf("the key file %s is missing, and without it the secrets can't be opened; restore it from a backup, or remove the secrets and set them again", filepath.Join(s.dir, identityFile))
 		}
 	}
 	return errNoKey
@@ -94,22 +94,22 @@ func (s *Store) identity(ctx context.Context, name string) (id *age.X25519Identi
 	return id, false, nil
 }
 
-// parseIdentity reads the one X25519 identity of a key file, as age-keygen writes it.
+// parseIdentity parses a key file such as age-keygen writes, which must have exactly one X25519 identity.
 func parseIdentity(content []byte) (*age.X25519Identity, error) {
 	ids, err := age.ParseIdentities(bytes.NewReader(content))
 	if err != nil {
-		// The error of age may repeat the line it is about.
-		return nil, errors.New("it isn't an age key file; put it back from a backup")
+		// The error of age may repeat a line of the file.
+		return nil, errors.New("it isn't an age key file; restore it from a backup")
 	}
 	if len(ids) == 1 {
 		if id, ok := ids[0].(*age.X25519Identity); ok {
 			return id, nil
 		}
 	}
-	return nil, errors.New("it must have one X25519 identity, as age-keygen makes it")
+	return nil, errors.New("it must have exactly one X25519 identity, such as age-keygen makes")
 }
 
-// unlock decrypts a key file. A passphrase that opened another file of this store is tried before asking.
+// unlock decrypts a key file. It uses the passphrase that has opened another file of this store; otherwise it asks.
 func (s *Store) unlock(ctx context.Context, path string, content []byte) (*age.X25519Identity, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -154,9 +154,9 @@ func (s *Store) unlock(ctx context.Context, path string, content []byte) (*age.X
 	return id, nil
 }
 
-// encodeIdentity is a key file's content; encrypted unless the passphrase is empty.
+// encodeIdentity returns the content of a key file, which is encrypted unless the passphrase is empty.
 func (s *Store) encodeIdentity(id *age.X25519Identity, passphrase string) ([]byte, error) {
-	plain := fmt.Appendf(nil, "# the key of mayfly's secrets; whoever has it can read them\n# created: %s\n# public key: %s\n%s\n",
+	plain := fmt.Appendf(nil, "# the key of mayfly's secrets; anyone who has it can read them\n# created: %s\n# public key: %s\n%s\n",
 		time.Now().UTC().Format(time.RFC3339), id.Recipient(), id)
 	if passphrase == "" {
 		return plain, nil
@@ -183,7 +183,7 @@ func (s *Store) encodeIdentity(id *age.X25519Identity, passphrase string) ([]byt
 	return out.Bytes(), nil
 }
 
-// create makes the key of a store that has none. The caller holds the lock.
+// create makes the key of a store without one. The caller holds the lock.
 func (s *Store) create(ctx context.Context, passphrase string) (*keyring, error) {
 	id, err := age.GenerateX25519Identity()
 	if err != nil {
@@ -195,7 +195,7 @@ func (s *Store) create(ctx context.Context, passphrase string) (*keyring, error)
 	return s.keys(ctx)
 }
 
-// writeIdentity writes a key file, and remembers what opens it.
+// writeIdentity writes a key file, and remembers its passphrase and identity.
 func (s *Store) writeIdentity(name string, id *age.X25519Identity, passphrase string) error {
 	content, err := s.encodeIdentity(id, passphrase)
 	if err != nil {

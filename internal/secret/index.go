@@ -7,25 +7,27 @@ import (
 	"sort"
 )
 
-// The texts that are looked for, that is values in their encodings, lie one after another in one array. What is looked
-// for of a text are windows: a short text in full, of a long one the pieces that it can be cut into. Windows are sorted,
-// so that a binary search tells which one begins at a place of the stream, and whether more bytes could make it one.
-// Two bitmaps of hashes keep nearly all places from getting that far.
+// An index finds texts in a stream. A text is a value in one of its encodings; all texts are in one array, one after another. The
+// index looks for windows: a short text is one window, and a long text is cut into windows. The windows are sorted, so that a binary
+// search finds the window that begins at a place of the stream, or says that more bytes are needed to tell. Two bitmaps of hashes
+// rule nearly all places out before that search.
 
+// textKind says what may be inside and after a text in a stream.
 type textKind uint8
 
 const (
 	plainText   textKind = iota
 	hexText              // may be wrapped into lines
-	base64Text           // the same, and padding may come after it
-	partialText          // the same, and before that a character with the last bits and some of what follows
+	base64Text           // may be wrapped, and padding may follow
+	partialText          // the same, and first one more character may follow, with the last bits of the value and other bits
 	dumpText             // hexadecimal in groups and rows
 )
 
+// The sizes of windows in bytes.
 const (
 	maxWindow     = 32
-	encodedWindow = 16 // of base64 and hexadecimal, which nothing else looks like
-	rowBytes      = 4  // of a dump, in a window
+	encodedWindow = 16 // for base64 and hexadecimal, which other texts rarely look like
+	rowBytes      = 4  // bytes of the value in a window of a dump
 )
 
 func (k textKind) window() int {
@@ -35,24 +37,24 @@ func (k textKind) window() int {
 	return encodedWindow
 }
 
-// wraps says that a text may be wrapped into lines.
+// wraps reports whether a text of the kind may be wrapped into lines.
 func (k textKind) wraps() bool { return k != plainText && k != dumpText }
 
 // window is a piece of a text.
 type window struct {
-	key  uint64 // its first eight bytes, big-endian, zeros behind a shorter one: sorts as the bytes do
-	at   uint32 // in the array
-	n    uint8  // MinMasked to maxWindow bytes
+	key  uint64 // its first eight bytes, big-endian and padded with zeros: keys sort as the bytes do
+	at   uint32 // its place in the array
+	n    uint8  // its length in bytes, from MinMasked to maxWindow
 	same uint8  // how many windows before this one have the same bytes
 	kind textKind
 }
 
-// maxSame is how many windows of the same bytes are kept. They differ in what follows.
+// maxSame is how many windows with the same bytes are kept. Different text follows them.
 const maxSame = 4
 
 type index struct {
 	array   []byte
-	ends    []uint32 // of each text
+	ends    []uint32 // the ends of the texts in the array
 	windows []window
 	four    bitmap // the first four bytes of each window
 	full    bitmap // the first eight, or four of a shorter window
@@ -60,7 +62,7 @@ type index struct {
 
 func (ix *index) bytes(w *window) []byte { return ix.array[w.at:][:w.n] }
 
-// end is where the text of a place ends.
+// end returns the end of the text at a place in the array.
 func (ix *index) end(at uint32) uint32 {
 	return ix.ends[sort.Search(len(ix.ends), func(i int) bool { return ix.ends[i] > at })]
 }
@@ -81,14 +83,14 @@ func (ix *index) above(d []byte) int {
 	return lo
 }
 
-// find returns the longest window that d begins with, the last one of its bytes; -1 if there is none. more says that
-// d is too short to tell: it is the beginning of a longer window.
+// find returns the longest window that is a prefix of d, and the last one of several with the same bytes; -1 if there is none. more
+// says that d is a prefix of a longer window, so that more bytes are needed to tell.
 func (ix *index) find(d []byte) (found int, more bool) {
 	d = d[:min(len(d), maxWindow)]
 	i := ix.above(d)
 	more = i < len(ix.windows) && bytes.HasPrefix(ix.bytes(&ix.windows[i]), d)
-	// Whatever sorts between a beginning of d and d begins with it. So the window before d is the one, or has in
-	// common with d all of every window that is.
+	// Everything that sorts between a prefix of d and d begins with that prefix. So the window before d is either the
+	// answer, or its common prefix with d includes every window that is a prefix of d.
 	for i--; i >= 0; {
 		w := ix.bytes(&ix.windows[i])
 		common := 0
@@ -106,18 +108,18 @@ func (ix *index) find(d []byte) (found int, more bool) {
 	return -1, more
 }
 
-// mayBegin says whether a window may begin with the first four bytes of d; if not, none does, nor would with more
-// bytes behind d.
+// mayBegin reports whether a window may begin with the first four bytes of d. If it returns false, no window begins with d,
+// whatever bytes follow d.
 func (ix *index) mayBegin(d []byte) bool {
 	return len(d) < MinMasked || ix.four.has(hash4(binary.LittleEndian.Uint32(d)))
 }
 
-// mayBe says the same of the first eight.
+// mayBe does the same for the first eight bytes.
 func (ix *index) mayBe(d []byte) bool {
 	return len(d) < 8 || ix.full.has(hash8(binary.LittleEndian.Uint64(d))) || ix.full.has(hash4(binary.LittleEndian.Uint32(d)))
 }
 
-// skip returns the first place from i on that may begin a window, or the first that has less than maxWindow bytes.
+// skip returns the first place in b, from i on, at which a window may begin or fewer than maxWindow bytes are left.
 func (ix *index) skip(b []byte, i int) int {
 	four := ix.four
 	for end := len(b) - maxWindow; i <= end; i++ {
@@ -139,19 +141,19 @@ func keyOf(d []byte) uint64 {
 	return binary.BigEndian.Uint64(first[:])
 }
 
-// The hashes multiply by odd constants with well-mixed bits (2^64 and 2^32 over the golden ratio); the upper half is
-// the hash.
+// The hashes are multiplications by odd constants with well-mixed bits (2^64 and 2^32 divided by the golden ratio). The upper half
+// of the product is the hash.
 func hash4(v uint32) uint32 { return v * 0x9e3779b1 }
 func hash8(v uint64) uint32 { return uint32(v * 0x9e3779b97f4a7c15 >> 32) }
 
-// bitmap is a set of hashes, by their upper bits.
+// bitmap is a set of the upper bits of hashes.
 type bitmap struct {
 	words []uint64
 	shift uint8
 }
 
-// newBitmap makes room for n hashes such that one in 32 other ones at most seems to be in it, as long as it has
-// fewer than 2^17 of them, which is where it would no longer fit a processor's cache.
+// newBitmap makes a bitmap for n hashes. If n is less than 2^17, at most one in 32 other hashes seems to be in it. A bitmap for
+// more hashes would no longer fit into a processor's cache.
 func newBitmap(n int) bitmap {
 	size := min(max(bits.Len(uint(32*n)), 16), 22)
 	return bitmap{words: make([]uint64, 1<<(size-6)), shift: uint8(32 - size)}

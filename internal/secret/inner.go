@@ -11,8 +11,8 @@ import (
 	"unicode/utf8"
 )
 
-// addInner adds what is in a text that programs take apart and print by itself: the passwords that a form of text has at
-// known places, and what the text is the base64 of, if that is text too, such as the user and password of a registry.
+// addInner adds the parts of a text that programs extract and print: the passwords at known places of some forms of text, and the
+// decoded text if the value is base64 of text, such as the user and password of a registry.
 func (c *collector) addInner(value []byte, depth int) {
 	c.addPasswords(value, depth)
 	flat := strings.NewReplacer("\n", "", "\r", "", "-", "+", "_", "/").Replace(string(bytes.TrimSpace(value)))
@@ -37,14 +37,14 @@ func (c *collector) addPasswords(value []byte, depth int) {
 
 var (
 	userPassword = pattern(`^[\w.@$+-]*:(\S+)$`)
-	// hostPassword matches a line of .pgpass: host, port, database, user and password (PostgreSQL, 34.16).
+	// hostPassword matches a line of .pgpass: host, port, database, user and password (PostgreSQL documentation, section 34.16).
 	hostPassword = pattern(`^[^:\s]+:(?:\d+|\*):[^:]+:[^:]+:(\S+)$`)
 	headerLine   = pattern(`^([\w-]+): *(\S[^\n]*)$`)
-	// machinePassword matches an entry of .netrc, whose words stand in one line or several (netrc(5)).
+	// machinePassword matches an entry of .netrc, whose words may be on one line or several (netrc(5)).
 	machinePassword = pattern(`(?m)^\s*(?:machine\s+\S+|default)(?:\s+(?:login|account)\s+\S+)*\s+password\s+("[^"]*"|\S+)`)
 )
 
-// passwordsIn returns the passwords in a text of one of the forms that have them at known places.
+// passwordsIn returns the passwords in a text, if it has one of the forms with passwords at known places.
 func passwordsIn(text string) []string {
 	if strings.HasPrefix(strings.TrimPrefix(text, "\ufeff"), "<") {
 		return xmlPasswords(text)
@@ -68,7 +68,7 @@ func passwordsIn(text string) []string {
 	return append(out, pairPasswords(text)...)
 }
 
-// urlPasswords returns the password of a URL, and the values of its query whose names say that they are secret.
+// urlPasswords returns the password of a URL, and the values in its query whose names say that they are secret.
 func urlPasswords(u *url.URL) []string {
 	var out []string
 	if password, ok := u.User.Password(); ok {
@@ -87,8 +87,8 @@ func urlPasswords(u *url.URL) []string {
 	return out
 }
 
-// pairPasswords returns the values of the pairs whose keys name a secret: those of a connection string
-// (Server=db;Password=…) and of what PostgreSQL's libpq takes (host=db password=…).
+// pairPasswords returns the values of the pairs whose keys name a secret, in a connection string (Server=db;Password=…) or in
+// the parameters of PostgreSQL's libpq (host=db password=…).
 func pairPasswords(text string) []string {
 	end := func(r rune) bool { return r == ';' }
 	if !strings.Contains(text, ";") {
@@ -120,8 +120,8 @@ func pairPasswords(text string) []string {
 	return out
 }
 
-// quotedValue returns what is in the quotes that a text begins with, and where they end, or -1. A quote in them is doubled
-// or has a backslash before it.
+// quotedValue returns the value in the quotes that a text begins with, and the place after them; the place is -1 if there are no
+// quotes. A quote in the value is doubled or has a backslash before it.
 func quotedValue(text string) (value string, end int) {
 	if text == "" || text[0] != '"' && text[0] != '\'' {
 		return "", -1
@@ -141,15 +141,15 @@ func quotedValue(text string) (value string, end int) {
 	return "", -1
 }
 
-// isPassword says that a key, of a pair or in XML, names a secret, and that its value isn't one word of a setting, as in
-// sort_key=name.
+// isPassword reports whether the key of a pair or of an XML element names a secret, and the value isn't the word of a setting,
+// such as in sort_key=name.
 func isPassword(key, value string) bool {
 	words := keyWords(key)
 	return namesSecret(words) && classify(key, value) == alone && !(words[len(words)-1] == "key" && shortWord().MatchString(value))
 }
 
-// xmlPasswords returns the texts and the attributes of XML whose names say that they are secret, and the passwords in the
-// others. What has no end stops where it does.
+// xmlPasswords returns the texts and attributes of XML whose names say that they are secret, and the passwords in the others. XML
+// that isn't well-formed is read up to the error.
 func xmlPasswords(text string) []string {
 	decoder := xml.NewDecoder(strings.NewReader(strings.TrimPrefix(text, "\ufeff")))
 	decoder.Strict = false
@@ -184,7 +184,7 @@ func xmlPasswords(text string) []string {
 	}
 }
 
-// attributeName is the name of an attribute; of the value in <add key="…" value="…"/> it is what stands in the other.
+// attributeName returns the name of an attribute. For value in <add key="…" value="…"/> it returns the value of key.
 func attributeName(e xml.StartElement, a xml.Attr) string {
 	if a.Name.Local == "value" {
 		for _, other := range e.Attr {
@@ -198,11 +198,12 @@ func attributeName(e xml.StartElement, a xml.Attr) string {
 
 var credentials = pattern(`^([\w-]+: *)?([A-Za-z][\w-]{1,23}) +([\w.~+/-]+=*)$`)
 
-// schemes are those of HTTP whose credentials are one word (RFC 9110, 11.4), and those that services made up.
+// schemes are the HTTP authentication schemes whose credentials are one word (RFC 9110 section 11.4), and those that services
+// invented.
 var schemes = []string{"basic", "bearer", "token", "apikey", "api-key", "jwt", "negotiate"}
 
-// credentialsOf returns the credentials in what follows `Authorization:`, with or without that: `Bearer eyJhbGciOi…`.
-// Two plain words, such as "Token authentication", are not credentials.
+// credentialsOf returns the credentials in the value of an Authorization header, such as `Bearer eyJhbGciOi…`. The name of the header
+// may precede it. Two plain words, such as "Token authentication", are not credentials.
 func credentialsOf(value string) (string, bool) {
 	m := credentials().FindStringSubmatch(value)
 	if m == nil {

@@ -2,27 +2,26 @@ package secret
 
 import "bytes"
 
-// Programs such as base64(1) and xxd(1) wrap what they print into lines, and a secret inside of something larger may
-// stand where a line ends. Once one of its windows has been found its followers take it over the line breaks. To find a
-// first window that has one in it is what join is for.
+// Programs such as base64(1) and xxd(1) wrap their output into lines, and a secret inside something larger may cross the end of a
+// line. Once one of its windows is found, its followers skip line breaks. findJoined finds a first window that has a line break
+// in it.
 
 const (
-	// minJoin is how much of a window has to be before the line break: so much that no end of a line has to wait for
-	// the next line because it happens to have the first letter of a window.
+	// minJoin is how many bytes of a window must be before the line break. With fewer, the ends of many lines would be held
+	// back until the next line, because they happen to be the first letters of a window.
 	minJoin = 4
-	// maxJoin is where a line break ends at the latest to be in a window and not after it: "\r\n" takes two bytes.
+	// maxJoin is the largest place in a window at which a line break inside it can end: "\r\n" has two bytes.
 	maxJoin = encodedWindow + 1
 )
 
-// findJoined masks the window that begins at pos and has a line break in it. wait says that there have to be more
-// bytes first.
+// findJoined masks the window that begins at pos and has a line break in it. It returns true if more bytes are needed to tell.
 func (s *stream) findJoined(rest []byte, last bool) (wait bool) {
 	before := bytes.IndexByte(rest[:min(len(rest), maxJoin)], '\n')
 	switch {
 	case before > 0 && rest[before-1] == '\r':
 		before--
 	case before < 0 && len(rest) < maxJoin && rest[len(rest)-1] == '\r':
-		before = len(rest) - 1 // it may become one
+		before = len(rest) - 1 // it may become "\r\n"
 	}
 	if before < minJoin || before >= encodedWindow {
 		return false

@@ -10,20 +10,20 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// maxYAML is the size up to which YAML is parsed. Of larger values the lines are looked at, which takes less memory.
+// maxYAML is the size in bytes up to which YAML is parsed. Larger values are masked by their lines, which takes less memory.
 const maxYAML = 128 << 10
 
 // leaf is a scalar in JSON or YAML.
 type leaf struct {
-	key    string // that it, or the list that it is in, stands under
+	key    string // the key of the leaf, or of the list that contains it
 	value  string // decoded
-	source []byte // it and its key as they are written
+	source []byte // the leaf and its key as they are written
 }
 
-// keyOfKeys is what keys themselves stand under: they are names, unless they are no words.
+// keyOfKeys is the key of the leaves that are keys themselves: classify keeps them readable if they are words.
 const keyOfKeys = "name"
 
-// leavesOf returns the leaves of JSON and of YAML that has a mapping; none if the value is neither.
+// leavesOf returns the leaves of JSON, or of YAML with a mapping. It returns nil for any other value.
 func leavesOf(value []byte) []leaf {
 	trimmed := bytes.TrimSpace(value)
 	if len(trimmed) > 0 && (trimmed[0] == '{' || trimmed[0] == '[') && json.Valid(trimmed) {
@@ -39,20 +39,20 @@ func leavesOf(value []byte) []leaf {
 			if errors.Is(err, io.EOF) && docs.mapped {
 				return docs.leaves
 			}
-			return nil // it is something else, whose lines are masked
+			return nil // it isn't YAML, so its lines are masked
 		}
 		docs.walk("", &doc)
 	}
 }
 
-// looksLikeYAML matches a flow mapping, and several lines of which the first is a key, an item or the mark of a document.
+// looksLikeYAML matches a flow mapping, and several lines that begin with a key, an item or the start of a document.
 var looksLikeYAML = pattern(`^(\{|(#[^\n]*\n|\s*\n)*(---( [^\n]*)?\n|- [^\n]*\n|["']?[A-Za-z_][\w./-]*["']?:( [^\n]*)?\n))`)
 
 // jsonLeaves returns the scalars of valid JSON, except true, false and null.
 func jsonLeaves(value []byte) []leaf {
 	var (
 		leaves  []leaf
-		keys    []string // of the objects and lists around
+		keys    []string // the keys of the objects and lists around the token
 		objects []bool
 		key     string
 		keyFrom int
@@ -65,7 +65,7 @@ func jsonLeaves(value []byte) []leaf {
 		from := int(decoder.InputOffset())
 		token, err := decoder.Token()
 		if err != nil {
-			return leaves // it is valid: the end
+			return leaves // the JSON is valid, so this is its end
 		}
 		text, scalar := "", false
 		switch token := token.(type) {
@@ -103,7 +103,7 @@ func jsonLeaves(value []byte) []leaf {
 type yamlLeaves struct {
 	lines  [][]byte
 	leaves []leaf
-	mapped bool // there is a mapping
+	mapped bool // it has a mapping
 }
 
 func (y *yamlLeaves) walk(key string, n *yaml.Node) {
@@ -126,28 +126,28 @@ func (y *yamlLeaves) walk(key string, n *yaml.Node) {
 		}
 	case yaml.ScalarNode:
 		y.scalar(key, n, n)
-	default: // documents and lists; an alias stands for what is walked elsewhere
+	default: // documents and lists; the target of an alias is walked elsewhere
 		for _, child := range n.Content {
 			y.walk(key, child)
 		}
 	}
 }
 
-// scalar adds a leaf, written from one node on.
+// scalar adds a leaf, whose source begins at the node from.
 func (y *yamlLeaves) scalar(key string, from, n *yaml.Node) {
 	if n.Tag == "!!null" || n.Tag == "!!bool" {
 		return
 	}
 	source := y.source(from, n)
-	if source == nil { // written over several lines, say
+	if source == nil { // for example if it has several lines
 		source = bytes.TrimSpace(y.lines[min(n.Line, len(y.lines))-1])
 		source = bytes.TrimSpace(bytes.TrimPrefix(source, []byte("- ")))
 	}
 	y.leaves = append(y.leaves, leaf{key, n.Value, source})
 }
 
-// source is a line from one node to the end of another, where that is written as
-// it is. A flow mapping has many on a line.
+// source returns the part of a line from one node to the end of another. It returns nil if they are on different lines, or if
+// the second node has escapes.
 func (y *yamlLeaves) source(from, to *yaml.Node) []byte {
 	if from.Line != to.Line || to.Line > len(y.lines) {
 		return nil
@@ -162,7 +162,7 @@ func (y *yamlLeaves) source(from, to *yaml.Node) []byte {
 	return nil
 }
 
-// column is where in a line a node begins, or -1: columns are of characters.
+// column returns the byte at which a node begins in a line, or -1. YAML counts columns in characters.
 func column(line []byte, n *yaml.Node) int {
 	at := 0
 	for range n.Column - 1 {

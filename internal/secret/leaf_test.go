@@ -15,7 +15,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// randomPEM is a key of n bytes.
+// randomPEM returns a key of n random bytes in PEM.
 func randomPEM(n int, seed uint64) string {
 	rnd := rand.New(rand.NewPCG(seed, 7))
 	raw := make([]byte, n)
@@ -70,7 +70,7 @@ users:
 `
 }
 
-// TestLeavesOfStructures says of secrets that are JSON, YAML or lines with pairs what is masked and what stays readable.
+// TestLeavesOfStructures checks which parts of secrets in JSON, YAML or lines with pairs are masked, and which stay readable.
 func TestLeavesOfStructures(t *testing.T) {
 	key := randomPEM(200, 8)
 	lines := strings.Split(strings.TrimSpace(key), "\n")
@@ -100,7 +100,7 @@ func TestLeavesOfStructures(t *testing.T) {
 			[]string{"namespace: default", "kind: Secret", "name: db"},
 		},
 		{
-			"a registry's in a manifest in base64", b64("apiVersion: v1\nkind: Secret\ndata:\n  .dockerconfigjson: " + b64(`{"auths": {"index.docker.io": {"auth": "`+b64("robot:p4ss-w0rd")+`"}}}`) + "\n"),
+			"a registry's secret in a manifest in base64", b64("apiVersion: v1\nkind: Secret\ndata:\n  .dockerconfigjson: " + b64(`{"auths": {"index.docker.io": {"auth": "`+b64("robot:p4ss-w0rd")+`"}}}`) + "\n"),
 			[]string{b64("robot:p4ss-w0rd"), "robot:p4ss-w0rd", "p4ss-w0rd"},
 			[]string{"robot", "kind: Secret"},
 		},
@@ -110,13 +110,13 @@ func TestLeavesOfStructures(t *testing.T) {
 			[]string{"user: ci", "hunter2", "forty"},
 		},
 		{
-			"short ones without a name", `{"realm": "prod", "answer": "k2", "code": "12-34", "port": 8443}`,
+			"short values without a naming key", `{"realm": "prod", "answer": "k2", "code": "12-34", "port": 8443}`,
 			[]string{`"code": "12-34"`},
 			[]string{`"realm": "prod"`, `"port": 8443`, "12-34"},
 		},
-		{"nothing but words", `{"answer": "forty", "kind": "Config"}`, []string{`{"answer": "forty", "kind": "Config"}`}, []string{"forty", "Config"}},
+		{"only words", `{"answer": "forty", "kind": "Config"}`, []string{`{"answer": "forty", "kind": "Config"}`}, []string{"forty", "Config"}},
 		{"YAML's quotes", "a: 'it''s-a-long-0ne-of-2'\nb: \"tab\\tand 1 more line\\n2\"\nc: |\n  hunter22\n  hunter33\n", []string{"it's-a-long-0ne-of-2", "it''s-a-long-0ne-of-2", "tab\tand 1 more line", "hunter22", "hunter33"}, []string{"a: b"}},
-		{"a folded one", "user: ci\ntoken: \"abcdefgh\n  ijkl\"\n", []string{"abcdefgh ijkl"}, []string{"user: ci"}},
+		{"a folded scalar", "user: ci\ntoken: \"abcdefgh\n  ijkl\"\n", []string{"abcdefgh ijkl"}, []string{"user: ci"}},
 		{"JSON in YAML", "config.json: '{\"clientSecret\": \"Xy8Q~abc\", \"name\": \"web\"}'\nkind: Config\n", []string{"Xy8Q~abc"}, []string{"web", `"name": "web"`, "config.json"}},
 		{
 			"paths and addresses", "kind: Config\nclient-key: /etc/kubernetes/admin.key\nissued_by: https://accounts.example.org/o/oauth2/auth\ncontact: ops-team@example-corp.org\nhook: https://example.org/a?s=Zz9\ntopic: https://hooks.example.org/services/T0AB12cd/XyZ9aB3k\n",
@@ -145,8 +145,8 @@ func TestLeavesOfStructures(t *testing.T) {
 			[]string{"p4ss word"},
 			[]string{"Server=tcp:db.example.net,1433", "User ID=app", "Encrypt=True"},
 		},
-		{"of Azure", "DefaultEndpointsProtocol=https;AccountName=store1;AccountKey=q9XzR7tWq9XzR7tWq9XzR7tW==;EndpointSuffix=core.windows.net", []string{"q9XzR7tWq9XzR7tWq9XzR7tW=="}, []string{"store1", "core.windows.net"}},
-		{"of libpq", "host=db.example.org user=app password='s3cr-t' dbname=shop", []string{"s3cr-t"}, []string{"db.example.org", "shop"}},
+		{"an Azure connection string", "DefaultEndpointsProtocol=https;AccountName=store1;AccountKey=q9XzR7tWq9XzR7tWq9XzR7tW==;EndpointSuffix=core.windows.net", []string{"q9XzR7tWq9XzR7tWq9XzR7tW=="}, []string{"store1", "core.windows.net"}},
+		{"libpq parameters", "host=db.example.org user=app password='s3cr-t' dbname=shop", []string{"s3cr-t"}, []string{"db.example.org", "shop"}},
 		{"a signed address", "https://store1.example.net/c?sv=2024-01&sig=aB3%2FxYz9", []string{"aB3%2FxYz9"}, []string{"https://store1.example.net/c"}},
 		{"netrc", "machine api.example.org\n  login robot\n  password p4ss-w0rd\nmachine b.example.org login x password s3cr-t2\n", []string{"p4ss-w0rd", "s3cr-t2"}, []string{"api.example.org", "robot"}},
 		{"pgpass", "db.example.org:5432:shop:app:p4ss-w0rd\n*:*:*:root:s3cr-t2\n", []string{"p4ss-w0rd", "s3cr-t2"}, []string{"db.example.org", "shop"}},
@@ -174,7 +174,7 @@ func TestLeavesOfStructures(t *testing.T) {
 			for _, s := range tc.hides {
 				for _, text := range []string{s, "x " + s + "\n"} {
 					got := byteByByte(t, r, text)
-					// Of a key in base64 twice, 54 characters of its boundary stay.
+					// If a key is in base64 twice, 54 characters of its boundary stay readable.
 					if !strings.Contains(got, Mask) || strings.Contains(got, s) || longestShared(got, s) > 60 {
 						t.Fatalf("%q became %q", text, got)
 					}
@@ -189,7 +189,7 @@ func TestLeavesOfStructures(t *testing.T) {
 	}
 }
 
-// TestPairsStayAsTheyStand prints whole secrets of lines with pairs, and holds that their values alone are masked.
+// TestPairsStayAsTheyStand checks that only the values of pairs are masked when a tool prints the whole secret.
 func TestPairsStayAsTheyStand(t *testing.T) {
 	for name, tc := range map[string]struct{ value, want string }{
 		"environment": {
@@ -224,14 +224,14 @@ func TestPairsStayAsTheyStand(t *testing.T) {
 			for _, line := range strings.Split(tc.value, "\n") {
 				_, value, _ := strings.Cut(line, "=")
 				if value = strings.Trim(value, ` '"`); !strings.Contains(tc.want, line) && leftOf(got, value) > 4 {
-					t.Errorf("in base64 %q stays: %s", value, got)
+					t.Errorf("in base64, %q stays readable: %s", value, got)
 				}
 			}
 		})
 	}
 }
 
-// longestShared is the length of the longest text that is in both.
+// longestShared returns the length of the longest text that is in both a and b.
 func longestShared(a, b string) int {
 	longest := 0
 	for i := range a {
@@ -242,7 +242,7 @@ func longestShared(a, b string) int {
 	return longest
 }
 
-// TestStructuresLeakInNoForm prints structures as programs do, and searches all of what is left, decoded too.
+// TestStructuresLeakInNoForm prints structures as programs do, and searches the masked output for parts of secrets, decoded too.
 func TestStructuresLeakInNoForm(t *testing.T) {
 	key := randomPEM(1200, 8)
 	for name, value := range map[string]string{"service account": serviceAccount(t, key, "  "), "kubeconfig": kubeconfigOf(key)} {
@@ -272,7 +272,7 @@ func TestStructuresLeakInNoForm(t *testing.T) {
 	}
 }
 
-// leftOf is how much in a row of a secret is in a text, and in what that is the encoding of.
+// leftOf returns the length of the longest part of a secret in a text, or in a text that the text encodes.
 func leftOf(text, value string) int {
 	texts := []string{text}
 	for depth := 0; depth < 2; depth++ {
@@ -300,7 +300,7 @@ func leftOf(text, value string) int {
 	return longest
 }
 
-// TestWordsOfAStructureStayReadable draws structures and holds that their words aren't masked, and that their tokens are.
+// TestWordsOfAStructureStayReadable draws structures, and checks that their tokens are masked but their words aren't.
 func TestWordsOfAStructureStayReadable(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		word := rapid.SampledFrom([]string{"default", "kubernetes", "kube-system", "admin", "web-1", "eu-west-1", "Config", "v1beta1", "my_project"})
@@ -317,18 +317,18 @@ func TestWordsOfAStructureStayReadable(t *testing.T) {
 		r := NewRedactor([]byte(value))
 		log := strings.Join(words, " ")
 		if got := r.String(log); got != log {
-			t.Fatalf("of %s, %q became %q", value, log, got)
+			t.Fatalf("with the secret %s, %q became %q", value, log, got)
 		}
 		for _, s := range tokens {
 			if got := r.String("<" + s + ">"); got != "<***>" {
-				t.Fatalf("of %s, %q became %q", value, s, got)
+				t.Fatalf("with the secret %s, <%q> became %q, want <***>", value, s, got)
 			}
 		}
 	})
 }
 
-// TestLeavesOfOneLine: what masking takes grows with a value, however it is
-// written, and leaves that are alike take as much as one.
+// TestLeavesOfOneLine checks that the size of the index grows with the value,
+// however the value is written, and that equal leaves take as much as one.
 func TestLeavesOfOneLine(t *testing.T) {
 	size := func(value string) int {
 		var b builder
@@ -348,20 +348,20 @@ func TestLeavesOfOneLine(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			if n := size(flow(200, item)); n > 2*maxComposed {
-				t.Errorf("%d bytes for 200", n)
+				t.Errorf("200 leaves take %d bytes, want at most %d", n, 2*maxComposed)
 			}
 		})
 	}
 	t.Run("alike", func(t *testing.T) {
 		one, many := size(`[{"password":"changeme1"}]`), size("["+strings.Repeat(`{"password":"changeme1"},`, 2000)+`{}]`)
 		if many > one {
-			t.Errorf("%d bytes for one, and %d for 2,000", one, many)
+			t.Errorf("one leaf takes %d bytes, and 2,000 equal leaves take %d", one, many)
 		}
 	})
 	t.Run("with its key", func(t *testing.T) {
 		got := NewRedactor([]byte(flow(3, `'user_%d': 'ab cd!'`))).String("seen: 'user_1': 'ab cd!' and 'ab cd!'")
-		if got != "seen: *** and 'ab cd!'" {
-			t.Error(got)
+		if want := "seen: *** and 'ab cd!'"; got != want {
+			t.Errorf("got %q, want %q", got, want)
 		}
 	})
 }

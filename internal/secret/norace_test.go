@@ -2,5 +2,5 @@
 
 package secret
 
-// raceEnabled says that this test binary is many times slower.
+// raceEnabled says that the race detector makes this test many times slower.
 const raceEnabled = false

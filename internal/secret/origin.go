@@ -21,7 +21,7 @@ const (
 	originStdin
 )
 
-// origin is one place that a value is read from, once: a pipe gives it only once.
+// origin is the place of a value. It is read only once, since a pipe can't be read again.
 type origin struct {
 	kind  originKind
 	arg   string // the variable or the path
@@ -50,7 +50,7 @@ func parseOrigin(from string, stdin io.Reader) (*origin, error) {
 	return nil, errLiteral
 }
 
-// String is the origin as it is written.
+// String returns the origin as the user writes it.
 func (o *origin) String() string {
 	switch o.kind {
 	case originEnv:
@@ -61,8 +61,8 @@ func (o *origin) String() string {
 	return "-"
 }
 
-// read returns a copy of the value, reading it the first time. A read that ctx ends goes on in the background, since
-// nothing can interrupt it; a later call waits for it again.
+// read returns a copy of the value. The first call reads it. If ctx ends, the reading goes on in the background, since it can't be
+// interrupted; a later call waits for it again.
 func (o *origin) read(ctx context.Context) ([]byte, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, context.Cause(ctx)
@@ -87,7 +87,7 @@ func (o *origin) read(ctx context.Context) ([]byte, error) {
 	return bytes.Clone(o.value), o.err
 }
 
-// missing says what isn't there, without reading it.
+// missing returns an error if the origin doesn't exist, without reading it.
 func (o *origin) missing() error {
 	switch o.kind {
 	case originEnv:
@@ -131,8 +131,8 @@ func (o *origin) fetch() ([]byte, error) {
 	return withoutLineEnd(value), nil
 }
 
-// withoutLineEnd takes one line break from the end of what was typed or piped: echo and people put it there, and no
-// token has one. The bytes of a file and of a variable are left as they are.
+// withoutLineEnd removes one line break from the end of standard input: echo and people add one, and tokens have none. The bytes of
+// files and variables stay unchanged.
 func withoutLineEnd(value []byte) []byte {
 	if cut, ok := bytes.CutSuffix(value, []byte("\n")); ok {
 		return bytes.TrimSuffix(cut, []byte("\r"))
@@ -140,9 +140,9 @@ func withoutLineEnd(value []byte) []byte {
 	return value
 }
 
-var errTooLarge = fmt.Errorf("the value is larger than %d bytes, the most that a secret may have", MaxValueBytes)
+var errTooLarge = fmt.Errorf("the value is larger than %d bytes, the limit for a secret", MaxValueBytes)
 
-// readValue reads a value of at most MaxValueBytes.
+// readValue reads a value of at most MaxValueBytes bytes.
 func readValue(r io.Reader) ([]byte, error) {
 	value, err := io.ReadAll(io.LimitReader(r, MaxValueBytes+1))
 	if err != nil {

@@ -9,24 +9,24 @@ import (
 	"golang.org/x/term"
 )
 
-// PassphraseFunc gives the passphrase of a key file. The bytes are the store's, which wipes them.
+// PassphraseFunc returns the passphrase of the key file at a path. The store owns the bytes, and wipes them.
 type PassphraseFunc func(ctx context.Context, path string) ([]byte, error)
 
-// The variables that a passphrase can come from, for machines without people.
+// The environment variables for a passphrase, for use without a terminal.
 const (
 	PassphraseEnv     = "MAYFLY_PASSPHRASE"
 	PassphraseFileEnv = "MAYFLY_PASSPHRASE_FILE"
 )
 
-// AskPassphrase takes the passphrase from the file that $MAYFLY_PASSPHRASE_FILE names, less one line break at its
-// end, from $MAYFLY_PASSPHRASE, or from the person at the terminal, without echo.
+// AskPassphrase reads the passphrase from the file that $MAYFLY_PASSPHRASE_FILE names, without line breaks at its end. If that isn't
+// set, it uses $MAYFLY_PASSPHRASE, and otherwise asks at the terminal, without echo.
 func AskPassphrase(_ context.Context, path string) ([]byte, error) {
 	if pass, ok, err := passphraseFromEnvironment(); ok || err != nil {
 		return pass, err
 	}
 	in := int(os.Stdin.Fd())
 	if !term.IsTerminal(in) {
-		return nil, fmt.Errorf("%s has a passphrase, and there is no terminal to ask for it; name a file that has it in $%s", path, PassphraseFileEnv)
+		return nil, fmt.Errorf("%s has a passphrase, and there is no terminal to ask for it; set $%s to a file that contains it", path, PassphraseFileEnv)
 	}
 	fmt.Fprintf(os.Stderr, "passphrase of %s: ", path)
 	pass, err := term.ReadPassword(in)

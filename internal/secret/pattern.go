@@ -5,8 +5,8 @@ import (
 	"sync"
 )
 
-// pattern compiles an expression when it is used first: most runs of mayfly have
-// no secret, and all would wait for it.
+// pattern returns a function that compiles an expression at its first call. Most
+// runs of mayfly have no secret, and would otherwise wait for the expressions.
 func pattern(expression string) func() *regexp.Regexp {
 	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expression) })
 }

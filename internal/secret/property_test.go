@@ -12,14 +12,14 @@ import (
 	"pgregory.net/rapid"
 )
 
-// drawValue draws a secret of few different characters, so that beginnings and repetitions are likely.
+// drawValue draws a secret of few different characters, so that common prefixes and repetitions are likely.
 func drawValue(t *rapid.T) []byte {
 	letters := rapid.SampledFrom([]string{"ab", "ab <\n", "aA0/+\n", "abcdefghij:\n\r ", "\x00\xff\n\x80"}).Draw(t, "letters")
 	size := rapid.SampledFrom([]int{3, 6, 12, 40, 200}).Draw(t, "size")
 	return rapid.SliceOfN(rapid.SampledFrom([]byte(letters)), 0, size).Draw(t, "value")
 }
 
-// drawText draws a text out of encodings of the values, parts of them, wrapped ones, and other things.
+// drawText draws a text of encodings of the values, whole or in part, wrapped or not, and other text.
 func drawText(t *rapid.T, values [][]byte) []byte {
 	var text []byte
 	for range rapid.IntRange(0, 12).Draw(t, "pieces") {
@@ -88,13 +88,13 @@ func TestWritesMayBeCutAnywhere(t *testing.T) {
 			t.Fatal(err)
 		}
 		if out.String() != want {
-			t.Fatalf("secrets %q: %q became %q in pieces, and %q in one", values, text, out.String(), want)
+			t.Fatalf("secrets %q: %q became %q in pieces, but %q as a whole", values, text, out.String(), want)
 		}
 	})
 }
 
-// TestAgainstTheObvious compares with a redactor that marks every occurrence of every pattern. Its values are short
-// enough to have one window each, in hexadecimal too, and have no base64 that its texts could have.
+// TestAgainstTheObvious compares the Redactor with a simple one that marks every occurrence of every pattern. Each value is short
+// enough for one window, in hexadecimal too, and its base64 can't occur in the texts.
 func TestAgainstTheObvious(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		value := rapid.SliceOfN(rapid.SampledFrom([]byte("ab<\"")), 1, 8)
@@ -134,7 +134,7 @@ func TestAgainstTheObvious(t *testing.T) {
 	})
 }
 
-// obvious are the forms of a short value in which characters don't share bits, and of those the outer ones.
+// obvious returns a short value in the encodings in which characters don't share bits, and those texts in the outer encodings.
 func obvious(value []byte) [][]byte {
 	list := encoders()
 	made := make([][]byte, len(list))
@@ -185,12 +185,12 @@ func TestFindAgainstTheObvious(t *testing.T) {
 			t.Fatalf("find(%q) = a window of %d, %v; want %d, %v", d, got, more, longest, wantMore)
 		}
 		if (longest > 0 || wantMore) && (!ix.mayBegin(d) || !ix.mayBe(d)) {
-			t.Fatalf("the bitmaps rule %q out", d)
+			t.Fatalf("the bitmaps exclude %q", d)
 		}
 	})
 }
 
-// TestWrappedAnywhere puts a secret at every column of lines that a program wrapped.
+// TestWrappedAnywhere puts a secret at every column of wrapped lines.
 func TestWrappedAnywhere(t *testing.T) {
 	for _, value := range []string{"hunter2-canary", "a0b1c2d3e4f5g6h7i8j9k0l1m2n3o4p5q6r7s8t9"} {
 		r := NewRedactor([]byte(value))
@@ -202,7 +202,7 @@ func TestWrappedAnywhere(t *testing.T) {
 			} {
 				got := byteByByte(t, r, text)
 				if one := r.String(text); one != got {
-					t.Fatalf("%q became %q in pieces, and %q in one", text, got, one)
+					t.Fatalf("%q became %q in pieces, but %q as a whole", text, got, one)
 				}
 				flat := strings.NewReplacer("\n", "", " ", "").Replace(got)
 				raw, _ := hex.DecodeString(flat[:strings.Index(flat+Mask, Mask)/2*2])
@@ -233,7 +233,7 @@ func FuzzRedactor(f *testing.F) {
 			return
 		}
 		if bytes.ContainsRune(value, '*') {
-			return // the mask and the text around it could make it again
+			return // the mask and the text around it could form the secret again
 		}
 		whole := found[int(at)%len(found)].parts[0]
 		core := string(found[int(at)%len(found)].text[whole.from:whole.to])
@@ -249,7 +249,7 @@ func FuzzRedactor(f *testing.F) {
 			in := text[:cut] + encoded + text[cut:]
 			got := write(t, r, in, int(at)+1)
 			if one := r.String(in); got != one {
-				t.Fatalf("%s: %q became %q in pieces, and %q in one", name, in, got, one)
+				t.Fatalf("%s: %q became %q in pieces, but %q as a whole", name, in, got, one)
 			}
 			if !strings.Contains(got, Mask) || strings.Contains(got, encoded) || strings.Contains(got, core) {
 				t.Fatalf("%s: %q is in %q", name, core, got)

@@ -6,20 +6,20 @@ import (
 	"unicode/utf8"
 )
 
-// escape is an encoding of text that goes character by character, so that the encoding of a line is a part of the
+// escape appends the encoding of s to dst. It encodes character by character, so that the encoding of a line is a part of the
 // encoding of the whole.
 type escape func(dst []byte, s string) []byte
 
 func unchanged(dst []byte, s string) []byte { return append(dst, s...) }
 
-// quoting is how programs write text between quotes.
+// quoting is how a program writes text between quotes.
 type quoting struct {
 	escape escape
 	outer  bool // see encoder
 }
 
-// quotings lists those that differ from each other. Most values come out of most of them unchanged and are then looked
-// for once.
+// quotings returns the quotings that differ from each other. Most of them leave most values unchanged, and equal texts are in the
+// index only once.
 func quotings() []quoting {
 	list := []quoting{
 		{replaced(`'`, `'\''`), true},                                  // bash -x, jq's @sh
@@ -61,20 +61,20 @@ func quotings() []quoting {
 	return list
 }
 
-// The control characters that have a letter, behind it.
+// The control characters that have a letter in an escape, each after its letter.
 const (
 	python    = "n\nr\rt\t"
 	bash      = "n\nr\rt\tb\bf\fa\av\vE\x1b"
 	yamlShort = "n\nr\rt\tb\bf\fa\av\ve\x1b0\x00"
 )
 
-// replaced writes strings instead of others.
+// replaced returns an escape that replaces strings, as [strings.NewReplacer] does.
 func replaced(oldnew ...string) escape {
 	r := strings.NewReplacer(oldnew...)
 	return func(dst []byte, s string) []byte { return append(dst, r.Replace(s)...) }
 }
 
-// backslashed writes a backslash before some bytes that are not letters and digits.
+// backslashed returns an escape that writes a backslash before bytes that aren't letters or digits, if which returns true for them.
 func backslashed(which func(c byte) bool) escape {
 	return func(dst []byte, s string) []byte {
 		for i := range len(s) {
@@ -93,7 +93,7 @@ func isPrintfSign(c byte) bool {
 
 func isPatternSign(c byte) bool { return strings.IndexByte("\t\n\v\f\r #$&()*+-.?[\\]^{|}~", c) >= 0 }
 
-// shellEscape is the quoting of GNU programs: '…' with $'…' for each run of what isn't printable.
+// shellEscape returns the quoting of GNU programs: '…', with $'…' for each run of characters that aren't printable.
 func shellEscape(ascii bool) escape {
 	style := cStyle{short: bash[:len(bash)-2], control: `\%03o`, bytes: `\%03o`}
 	return func(dst []byte, s string) []byte {
@@ -108,7 +108,7 @@ func shellEscape(ascii bool) escape {
 			}
 			n = strings.IndexFunc(s, func(r rune) bool { return r >= ' ' && r != 0x7f && (!ascii || r < utf8.RuneSelf) })
 			if n < 0 {
-				return style.escape(append(dst, `'$'`...), s) // what closes it may be left
+				return style.escape(append(dst, `'$'`...), s) // the closing quotes aren't part of the secret
 			}
 			dst, s = append(style.escape(append(dst, `'$'`...), s[:n]), `''`...), s[n:]
 		}
@@ -122,11 +122,11 @@ func isAlnum(c byte) bool {
 
 // cStyle is text with the escapes of C.
 type cStyle struct {
-	quote   string // the quote that has a backslash before it
-	short   string // the control characters that have a letter, behind it
-	control string // how the others are written
-	bytes   string // how the bytes of what isn't ASCII are written; as they are if it is empty
-	latin   string // how what isn't ASCII is written up to U+00FF, and \u and \U beyond that
+	quote   string // the quote that gets a backslash
+	short   string // the control characters that have a letter, each after its letter
+	control string // the format of the other control characters
+	bytes   string // the format of each byte that isn't ASCII; if empty, they stay
+	latin   string // the format of characters from U+0080 to U+00FF; those above have \u or \U; if empty, they stay
 }
 
 func (c cStyle) escape(dst []byte, s string) []byte {
@@ -171,10 +171,10 @@ func (c cStyle) unicode(r rune) string {
 	}
 }
 
-// jsonStyle is what a JSON library escapes beside what it must.
+// jsonStyle says what a JSON library escapes in addition to what it must (RFC 8259 section 7).
 type jsonStyle struct {
 	html, slash, ascii, del, upper bool
-	signs                          string // others that are written in hexadecimal
+	signs                          string // other characters that are written in hexadecimal
 }
 
 func (j jsonStyle) escape(dst []byte, s string) []byte {
@@ -207,7 +207,7 @@ func (j jsonStyle) escape(dst []byte, s string) []byte {
 	return dst
 }
 
-// percent writes every byte in hexadecimal.
+// percent returns an escape that writes every byte with a format.
 func percent(format string) escape {
 	return func(dst []byte, s string) []byte {
 		for i := range len(s) {
@@ -217,10 +217,11 @@ func percent(format string) escape {
 	}
 }
 
-// urlStyle is what a URL library leaves as it is beside letters and digits.
+// urlStyle says how a URL library escapes.
 type urlStyle struct {
-	keep        string
-	plus, upper bool // a space is "+"; the digits after "%" are upper case
+	keep  string // the characters that it keeps, in addition to letters and digits
+	plus  bool   // a space is "+"
+	upper bool   // the digits after "%" are upper case
 }
 
 func (u urlStyle) escape(dst []byte, s string) []byte {

@@ -21,11 +21,11 @@ const (
 	recordSuffix = ".json"
 	dataKeyBytes = 32
 
-	// maxRecordBytes is more than a record of MaxValueBytes has in base64.
+	// maxRecordBytes is more than the file of a value of MaxValueBytes has, whose value is in base64.
 	maxRecordBytes = 2 << 20
 )
 
-// ErrTampered is a file of the store that isn't what the store wrote: damaged, changed, or moved from another place.
+// ErrTampered says that a file of the store isn't what the store wrote: it is damaged, was changed, or was moved from another place.
 var ErrTampered = errors.New("it is damaged or was tampered with")
 
 // record is the file of one secret.
@@ -34,16 +34,16 @@ type record struct {
 	Name    string    `json:"name"`
 	Version int       `json:"version"`
 	Set     time.Time `json:"set"`
-	Key     []byte    `json:"key"`   // the data key: an age file
+	Key     []byte    `json:"key"`   // the wrapped data key: an age file
 	Value   []byte    `json:"value"` // nonce and AES-256-GCM ciphertext
 }
 
-// bound is what the ciphertext is bound to. No field can have a NUL, so no two records share it.
+// bound returns the associated data of the ciphertext. No two records share it, since a field can't contain a NUL.
 func (r *record) bound() []byte {
 	return fmt.Appendf(nil, "%s\x00%s\x00%d\x00%s", recordFormat, r.Name, r.Version, r.Set.UTC().Format(time.RFC3339Nano))
 }
 
-// seal encrypts a value under a fresh data key, wrapped for the recipient.
+// seal encrypts a value with a new data key, and wraps that key for the recipient.
 func seal(name string, version int, set time.Time, value []byte, to age.Recipient) (*record, error) {
 	key := make([]byte, dataKeyBytes)
 	defer clear(key)
@@ -62,8 +62,8 @@ func seal(name string, version int, set time.Time, value []byte, to age.Recipien
 	return rec, nil
 }
 
-// open decrypts the value. Its error wraps *age.NoIdentityMatchError when it is for other identities than these, and
-// ErrTampered when it isn't what seal made.
+// open decrypts the value. The error wraps *age.NoIdentityMatchError if the record is for other identities, and ErrTampered if it
+// isn't what seal made.
 func (r *record) open(ids []age.Identity) ([]byte, error) {
 	key, err := unwrap(r.Key, ids)
 	if err != nil {
@@ -105,12 +105,12 @@ func wrap(key []byte, to age.Recipient) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// unwrap is the reverse of wrap.
+// unwrap decrypts a data key. The errors are those of [record.open].
 func unwrap(wrapped []byte, ids []age.Identity) ([]byte, error) {
 	r, err := age.Decrypt(bytes.NewReader(wrapped), ids...)
 	var foreign *age.NoIdentityMatchError
 	if errors.As(err, &foreign) {
-		return nil, fmt.Errorf("it was encrypted for another key than that of this store: %w", err)
+		return nil, fmt.Errorf("it was encrypted for a key other than this store's: %w", err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("its data key can't be unwrapped: %w", ErrTampered)
@@ -126,12 +126,12 @@ func unwrap(wrapped []byte, ids []age.Identity) ([]byte, error) {
 func (r *record) encode() []byte {
 	data, err := json.Marshal(r)
 	if err != nil {
-		panic(err) // strings, numbers and a time of these years
+		panic(err) // not reached: strings, numbers and the time of a year with four digits always encode
 	}
 	return append(data, '\n')
 }
 
-// decodeRecord reads what encode wrote. It checks the form alone; open checks the rest.
+// decodeRecord parses the output of encode. It checks only the form; open checks the rest.
 func decodeRecord(data []byte) (*record, error) {
 	var r record
 	dec := json.NewDecoder(bytes.NewReader(data))
@@ -141,14 +141,14 @@ func decodeRecord(data []byte) (*record, error) {
 	}
 	switch {
 	case r.Format != recordFormat:
-		return nil, fmt.Errorf("its format is %q and not %s, which this version of mayfly knows: %w", r.Format, recordFormat, ErrTampered)
+		return nil, fmt.Errorf("its format is %q, but this version of mayfly knows only %s: %w", r.Format, recordFormat, ErrTampered)
 	case !tool.ValidSecretName(r.Name), r.Version < 1:
-		return nil, fmt.Errorf("no valid name and version: %w", ErrTampered)
+		return nil, fmt.Errorf("its name or version is not valid: %w", ErrTampered)
 	}
 	return &r, nil
 }
 
-// readRecord reads the record at path; its error wraps fs.ErrNotExist if there is none.
+// readRecord reads the record at path. The error wraps fs.ErrNotExist if it doesn't exist.
 func readRecord(path string) (*record, error) {
 	data, err := readSmall(path, maxRecordBytes)
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 	"testing"
 )
 
-// canary has a character for every encoding to change.
+// canary has a character that each encoding changes.
 const canary = `p@ss/w0rd+<"é'&\ ~x`
 
 func jsonOf(t *testing.T, v string, escapeHTML bool) string {
@@ -39,7 +39,7 @@ func lowerHexDigits(s string) string {
 	return string(b)
 }
 
-// encodings has the canary as other programs write it: by the standard library, or copied from their output.
+// encodings returns the canary as programs print it: encoded by the standard library, or copied from the programs' output.
 func encodings(t *testing.T) map[string]string {
 	return map[string]string{
 		"plain":              canary,
@@ -83,18 +83,18 @@ func TestEveryEncodingIsMasked(t *testing.T) {
 					t.Errorf("%q became %q, want %q", in, got, want)
 				}
 				if got := byteByByte(t, r, in); got != want {
-					t.Errorf("%q byte by byte became %q, want %q", in, got, want)
+					t.Errorf("byte by byte, %q became %q, want %q", in, got, want)
 				}
 			}
 		})
 	}
 }
 
-// TestEncodingsOfTheirOwn has values that no other encoding masks as well: each is one window, and large ones have few
+// TestEncodingsOfTheirOwn checks encodings with values that no other encoding masks too: each is one window, and large values have few
 // encodings.
 func TestEncodingsOfTheirOwn(t *testing.T) {
 	if n := len(encoders()); n > maxEncoders {
-		t.Fatalf("%d encoders, and a set holds %d", n, maxEncoders)
+		t.Fatalf("there are %d encoders, but a set holds only %d", n, maxEncoders)
 	}
 	medium := strings.Repeat("0123456789abcdef", mediumValue/16) + "\n" + `a/b "<'@ z`
 	large := strings.Repeat("0123456789abcdef", largeValue/16) + "\n" + `a/b "<'@ z`
@@ -103,8 +103,8 @@ func TestEncodingsOfTheirOwn(t *testing.T) {
 		{"go json of a line separator", "é\u2028cd", `é\u2028cd`},
 		{"go json of a paragraph separator", "é\u2029cd", `é\u2029cd`},
 		{"python json beyond 16 bits", "ab\U0001f511cd", `ab\ud83d\udd11cd`},
-		{"shell quotes of a medium one", medium, `a/b "<'\''@ z`},
-		{"Python's quotes of a medium one", medium, `a/b "<\'@ z`},
+		{"shell quotes of a medium value", medium, `a/b "<'\''@ z`},
+		{"Python's quotes of a medium value", medium, `a/b "<\'@ z`},
 		{"Go's %q", "é\"\x1bcd", `é\"\x1bcd`},
 		{"Python's repr", "é\"\x1bcd", `é"\x1bcd`},
 		{"Flask's tojson", `a'é<cdef`, `a\u0027\u00e9\u003ccdef`},
@@ -113,13 +113,13 @@ func TestEncodingsOfTheirOwn(t *testing.T) {
 		{"base32 in lower case", "hunter2-canary", "nb2w45dfoizc2y3bnzqxe6i"},
 		{"every byte of a URL", "hunter2-can", "%68%75%6e%74%65%72%32%2d%63%61%6e"},
 		{"every byte of a URL, upper", "hunter2-can", "%68%75%6E%74%65%72%32%2D%63%61%6E"},
-		{"every byte of a URL, twice, where once is what other encoders make", "<<<<", "%25%33%63%25%33%63%25%33%63%25%33%63"},
+		{"every byte of a URL, twice, if other encoders make it once", "<<<<", "%25%33%63%25%33%63%25%33%63%25%33%63"},
 		{"shell quotes in JSON", `a'é<cdef`, `a'\"'\"'é<cdef`},
 		{"Perl's quotemeta", "a%b=c\x02d", "a\\%b\\=c\\\x02d"},
-		{"json of a large one", large, `a/b \"<'@ z`},
-		{"go json of a large one", large, `a/b \"\u003c'@ z`},
-		{"RFC 3986 of a large one", large, `a%2Fb%20%22%3C%27%40%20z`},
-		{"query of a large one", large, `a%2Fb+%22%3C%27%40+z`},
+		{"json of a large value", large, `a/b \"<'@ z`},
+		{"go json of a large value", large, `a/b \"\u003c'@ z`},
+		{"RFC 3986 of a large value", large, `a%2Fb%20%22%3C%27%40%20z`},
+		{"query of a large value", large, `a%2Fb+%22%3C%27%40+z`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			in := "x " + tc.encoded + "\n"
@@ -130,7 +130,7 @@ func TestEncodingsOfTheirOwn(t *testing.T) {
 	}
 }
 
-// TestAPartIsEnough cuts a piece out of something long: less than a window of it is left, at its beginning.
+// TestAPartIsEnough prints a part of a long value: less than a window stays readable, at the beginning.
 func TestAPartIsEnough(t *testing.T) {
 	var b strings.Builder
 	for i := range 64 {
@@ -155,7 +155,7 @@ func TestAPartIsEnough(t *testing.T) {
 	}
 }
 
-// write passes text through a Writer in pieces of n bytes.
+// write returns the output of a Writer that gets text in pieces of n bytes.
 func write(t testing.TB, r *Redactor, text string, n int) string {
 	t.Helper()
 	var out bytes.Buffer
@@ -176,7 +176,7 @@ func byteByByte(t testing.TB, r *Redactor, text string) string {
 	return write(t, r, text, 1)
 }
 
-// knows says whether someone who has text and takes it for base64 learns 4 bytes in a row of the value.
+// knows reports whether decoding text as base64 reveals 4 consecutive bytes of the value.
 func knows(text, value string) bool {
 	text = strings.NewReplacer("-", "+", "_", "/", "\n", "", "\r", "").Replace(text)
 	for _, run := range strings.FieldsFunc(text, func(r rune) bool { return r >= 0x80 || !isAlnum(byte(r)) && r != '+' && r != '/' }) {
@@ -193,7 +193,7 @@ func knows(text, value string) bool {
 	return false
 }
 
-func TestBase64InsideOfSomethingLarger(t *testing.T) {
+func TestBase64InsideSomethingLarger(t *testing.T) {
 	for _, value := range []string{"s3cr", "hunter2-canary", canary, strings.Repeat("0123456789abcdef", 20)} {
 		r := NewRedactor([]byte(value))
 		for before := range 5 {
@@ -206,11 +206,11 @@ func TestBase64InsideOfSomethingLarger(t *testing.T) {
 						t.Errorf("%s of %q: %q became %q", name, whole, in, got)
 					}
 					if !strings.HasPrefix(got, "auth ") || !strings.HasSuffix(got, " end") {
-						t.Errorf("%q became %q: text around it is lost", in, got)
+						t.Errorf("%q became %q: the text around the secret is lost", in, got)
 					}
-					// The characters that have bits of other things alone are left.
+					// The characters that have only bits of other text stay.
 					if extra := len(got) - len("auth  end") - len(Mask); extra > before*4/3+after*4/3+4 {
-						t.Errorf("%q became %q: too much is left", in, got)
+						t.Errorf("%q became %q: too much stays readable", in, got)
 					}
 				}
 			}
@@ -218,14 +218,14 @@ func TestBase64InsideOfSomethingLarger(t *testing.T) {
 	}
 }
 
-func TestBase32InsideOfSomethingLarger(t *testing.T) {
+func TestBase32InsideSomethingLarger(t *testing.T) {
 	r := NewRedactor([]byte("hunter2-canary"))
 	for before := range 6 {
 		for after := range 6 {
 			in := "otp " + base32.StdEncoding.EncodeToString([]byte("user:"[:before%6]+"hunter2-canary"+":uvwx"[:after])) + " end"
 			got := byteByByte(t, r, in)
 			prefix, suffix, ok := strings.Cut(got, Mask)
-			// The characters that have bits of other things are left, and no padding of what is masked up to its end.
+			// The characters that have only bits of other text stay. Padding right after the secret is masked.
 			if !ok || len(prefix) > len("otp ")+before*8/5+1 || len(suffix) > len(" end")+after*8/5+8 || after == 0 && suffix != " end" {
 				t.Errorf("%q became %q", in, got)
 			}
@@ -240,7 +240,7 @@ Zm9v
 -----END PRIVATE KEY-----
 `
 
-// wrap cuts text into lines.
+// wrapped splits text into lines of width characters, each with an indent.
 func wrapped(text string, width int, indent string) string {
 	var b strings.Builder
 	for line := range slices.Chunk([]byte(text), width) {
@@ -286,7 +286,7 @@ func TestLines(t *testing.T) {
 			for name, text := range map[string]string{"base64": encoded, "hex": hex.EncodeToString([]byte(pemKey))} {
 				in := strings.ReplaceAll(wrapped(text, width, "    "), "\n", end)
 				got := byteByByte(t, r, in)
-				// What is left is the boundaries, 28 and 26 bytes with line breaks, and a little at their inner ends.
+				// The boundaries stay readable, 28 and 26 bytes with line breaks, and a few characters next to them.
 				flat := strings.NewReplacer("\r", "", "\n", "", " ", "").Replace(got)
 				from, to, ok := strings.Cut(flat, Mask)
 				if perByte := float64(len(text)) / float64(len(pemKey)); !ok || float64(len(from)) > 28*perByte+8 || float64(len(to)) > 27*perByte+8 || !strings.HasSuffix(got, end) {
@@ -324,7 +324,7 @@ func TestWhatIsMaskedOfAValue(t *testing.T) {
 		{"binary", "\x00\xff\x80\x01", "\x00\xff\x80\x01\x00", "***\x00"},
 		{"non-ASCII", "pässwörd", "x pässwörd y", "x *** y"},
 		{"an upper-case secret", "ABCDEFG", "abcdefg ABCDEFG", "abcdefg ***"},
-		{"almost", "hunter2-canary", "hunter2-canarz unter2-canary", "hunter2-canarz unter2-canary"},
+		{"almost the value", "hunter2-canary", "hunter2-canarz unter2-canary", "hunter2-canarz unter2-canary"},
 		{"a line break at a window's end", strings.Repeat("x1", 15) + ";\nsecond line", strings.Repeat("x1", 15) + ";\nlog", "***\nlog"},
 		{"twice in a row", "hunter2", "hunter2hunter2", "***"},
 		{"overlapping itself", "abab", "xababababy", "x***y"},
@@ -335,7 +335,7 @@ func TestWhatIsMaskedOfAValue(t *testing.T) {
 				t.Errorf("%q became %q, want %q", tc.in, got, tc.want)
 			}
 			if got := byteByByte(t, r, tc.in); got != tc.want {
-				t.Errorf("%q byte by byte became %q, want %q", tc.in, got, tc.want)
+				t.Errorf("byte by byte, %q became %q, want %q", tc.in, got, tc.want)
 			}
 		})
 	}
@@ -375,7 +375,7 @@ func TestMap(t *testing.T) {
 	}
 }
 
-// TestTheTestsCanFail breaks the redactor in the ways that the tests above are there for.
+// TestTheTestsCanFail breaks the redactor, and checks that the tests above would fail.
 func TestTheTestsCanFail(t *testing.T) {
 	without := func(drop func(w window, text []byte) bool) *Redactor {
 		b := &builder{}
@@ -413,6 +413,6 @@ func TestTheTestsCanFail(t *testing.T) {
 		}
 	}
 	if !knows(base64.StdEncoding.EncodeToString([]byte("x"+canary)), canary) || knows("aGVsbG8gd29ybGQ", canary) {
-		t.Error("knows doesn't know")
+		t.Error("knows gives the wrong answer")
 	}
 }

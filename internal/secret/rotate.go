@@ -10,11 +10,11 @@ import (
 	"filippo.io/age"
 )
 
-// ErrHasKey says that the store has a key already.
-var ErrHasKey = errors.New("the store has a key already")
+// ErrHasKey says that the store already has a key.
+var ErrHasKey = errors.New("the store already has a key")
 
-// Create makes the key of a store that has none, behind a passphrase unless that is empty. Its error is ErrHasKey if
-// there is one.
+// Create makes the key of a store that has none, and protects it with a passphrase unless that is empty. The error wraps ErrHasKey if
+// the store has a key.
 func (s *Store) Create(ctx context.Context, passphrase []byte) error {
 	return s.change(ctx, func() error {
 		if _, err := os.Lstat(filepath.Join(s.dir, identityFile)); err == nil {
@@ -28,12 +28,12 @@ func (s *Store) Create(ctx context.Context, passphrase []byte) error {
 	})
 }
 
-// RotateKey replaces the key by a new one, and returns how many secrets it wrapped anew. The new key has the
-// passphrase of the old one.
+// RotateKey replaces the key with a new one, and returns how many secrets it wrapped for it. The new key has the passphrase of the
+// old one.
 //
-// It may be killed at any moment and every secret can still be read: the new key is on disk before the first secret is
-// wrapped for it, and replaces the old one, in one rename, after the last. Until then Get knows both, Set uses the new
-// one, and another RotateKey takes up where the killed one was.
+// Every secret stays readable if RotateKey is killed at any moment. It writes the new key to disk before it wraps the first secret,
+// and replaces the old key with one rename after the last. Until then Get uses both keys, Set uses the new key, and another
+// RotateKey continues where the killed one stopped.
 func (s *Store) RotateKey(ctx context.Context) (wrapped int, err error) {
 	err = s.change(ctx, func() error {
 		keys, err := s.keys(ctx)
@@ -44,7 +44,7 @@ func (s *Store) RotateKey(ctx context.Context) (wrapped int, err error) {
 		if err != nil {
 			return err
 		}
-		// Nothing is begun that a damaged secret would keep from being ended.
+		// A damaged secret would stop the rotation halfway, so don't begin with one.
 		if err := checkAll(records, keys); err != nil {
 			return err
 		}
@@ -88,7 +88,7 @@ func checkAll(records []*record, keys *keyring) error {
 	return errors.Join(wrong...)
 }
 
-// beginRotation makes the new key.
+// beginRotation makes and writes the new key.
 func (s *Store) beginRotation(keys *keyring) (*age.X25519Identity, error) {
 	next, err := age.GenerateX25519Identity()
 	if err != nil {
@@ -97,7 +97,7 @@ func (s *Store) beginRotation(keys *keyring) (*age.X25519Identity, error) {
 	return next, s.writeIdentity(nextIdentityFile, next, s.passphraseOf(keys))
 }
 
-// passphraseOf is what unlocked the keys; empty if they had no lock.
+// passphraseOf returns the passphrase of the keys, or "" if they have none.
 func (s *Store) passphraseOf(keys *keyring) string {
 	if !keys.locked {
 		return ""
@@ -107,7 +107,7 @@ func (s *Store) passphraseOf(keys *keyring) string {
 	return s.passphrase
 }
 
-// rewrap wraps a secret's data key for the new key, unless that has been done.
+// rewrap wraps a secret's data key for the new key. It returns false if that has been done.
 func (s *Store) rewrap(rec *record, keys *keyring) (bool, error) {
 	if key, err := unwrap(rec.Key, []age.Identity{keys.next}); err == nil {
 		clear(key)
@@ -124,8 +124,8 @@ func (s *Store) rewrap(rec *record, keys *keyring) (bool, error) {
 	return true, s.write(s.path(rec.Name), rec.encode())
 }
 
-// SetPassphrase puts the key behind another passphrase, or behind none if it is empty. The key is the same: whoever
-// has a copy of it under the old passphrase needs RotateKey to be kept out.
+// SetPassphrase changes the passphrase of the key, or removes it if passphrase is empty. The key stays the same: someone who has a
+// copy of it with the old passphrase can use it until RotateKey replaces it.
 func (s *Store) SetPassphrase(ctx context.Context, passphrase []byte) error {
 	return s.change(ctx, func() error {
 		keys, err := s.keys(ctx)
@@ -133,7 +133,7 @@ func (s *Store) SetPassphrase(ctx context.Context, passphrase []byte) error {
 			return err
 		}
 		if keys.next != nil {
-			return errors.New("a rotation of the key was interrupted; end it first: mayfly secret rotate-key")
+			return errors.New("a rotation of the key was interrupted; finish it first: mayfly secret rotate-key")
 		}
 		return s.writeIdentity(identityFile, keys.latest, string(passphrase))
 	})

@@ -11,8 +11,8 @@ import (
 	"filippo.io/age"
 )
 
-// Seal encrypts data for this store's key, so that it can lie on a disk and only [Store.Unseal] reads it. A store that
-// has no key yet gets one without a passphrase. What was sealed can't be read after the key was rotated.
+// Seal encrypts data for this store's key, so that it can be on a disk and only [Store.Unseal] can read it. A store without a key
+// gets one without a passphrase. Sealed data can't be read after a rotation of the key.
 func (s *Store) Seal(ctx context.Context, data []byte) ([]byte, error) {
 	keys, err := s.keys(ctx)
 	if errors.Is(err, errNoKey) || errors.Is(err, fs.ErrNotExist) {
@@ -30,7 +30,7 @@ func (s *Store) Seal(ctx context.Context, data []byte) ([]byte, error) {
 	return encrypt(data, keys.latest.Recipient())
 }
 
-// Unseal decrypts what Seal returned. Its error is ErrTampered when that was changed.
+// Unseal decrypts the output of Seal. The error wraps ErrTampered if the data was changed.
 func (s *Store) Unseal(ctx context.Context, sealed []byte) ([]byte, error) {
 	keys, err := s.keys(ctx)
 	if errors.Is(err, errNoKey) || errors.Is(err, fs.ErrNotExist) {
@@ -42,7 +42,7 @@ func (s *Store) Unseal(ctx context.Context, sealed []byte) ([]byte, error) {
 	r, err := age.Decrypt(bytes.NewReader(sealed), keys.all...)
 	var foreign *age.NoIdentityMatchError
 	if errors.As(err, &foreign) {
-		return nil, errors.New("unseal data: it was sealed for another key, such as one before mayfly secret rotate-key")
+		return nil, errors.New("unseal data: it was sealed for another key, such as one from before mayfly secret rotate-key")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("unseal data: %w", ErrTampered)

@@ -16,16 +16,16 @@ func TestSeal(t *testing.T) {
 		t.Fatal(err)
 	}
 	if bytes.Contains(sealed, data[:10]) {
-		t.Error("what was sealed can be read")
+		t.Error("the sealed data is readable")
 	}
 	again, err := store.Unseal(t.Context(), sealed)
 	if err != nil || !bytes.Equal(again, data) {
-		t.Errorf("it is %q, %v", again, err)
+		t.Errorf("Unseal = %q, %v; want %q", again, err, data)
 	}
 	other := bytes.Clone(sealed)
 	other[len(other)-1] ^= 1
 	if _, err := store.Unseal(t.Context(), other); !errors.Is(err, ErrTampered) {
-		t.Errorf("changed: %v", err)
+		t.Errorf("changed data: %v", err)
 	}
 	if _, err := OpenStore(t.TempDir()).Unseal(t.Context(), sealed); err == nil || !strings.Contains(err.Error(), "key file that it was sealed for is missing") {
 		t.Errorf("in a store without a key: %v", err)

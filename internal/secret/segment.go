@@ -8,21 +8,20 @@ import (
 // segment is a part of a value, or of an encoding of it, that is masked by itself.
 type segment struct {
 	from, to int
-	// edges says that the parts of this one are parts of other segments too, so that what is between its first and
-	// its last window is found by those.
+	// edges says that other segments cover this one too, so that it needs only its first and last window.
 	edges bool
 }
 
-// scaled is the segment with other places.
+// scaled returns the segment with other places.
 func (s segment) scaled(from, to int) segment { return segment{from, to, s.edges} }
 
-// minEncodedLine is the length of a line from which it is looked for in base64 and hexadecimal, which for a shorter one
-// are a few letters that may well stand somewhere else.
+// minEncodedLine is the length in bytes from which a line is masked in base64 and hexadecimal. The encoding of a shorter line has
+// only a few letters, which may occur elsewhere by accident.
 const minEncodedLine = 8
 
-// textUnits returns the units of a text: the whole, less what only gives it form at its ends, with its lines if it has
-// several. A line that is a pair is one by itself, since what is around it may be readable: of it, that is the value if
-// that is masked alone (see classify). In larger texts it is a part of the whole like any line, which takes less memory.
+// textUnits returns the units of a text. The unit is the whole text without lines of form at its ends (see isForm), and its parts
+// are its lines. But a line that is a pair is a unit by itself, since the lines around it may stay readable; if classify says
+// alone, the unit is only the value of the pair. In texts over maxYAML a pair is a part like any line, which takes less memory.
 func textUnits(value []byte) []unit {
 	value = bytes.Trim(value, space)
 	if len(value) < MinMasked {
@@ -67,7 +66,8 @@ func textUnits(value []byte) []unit {
 	return found
 }
 
-// linesUnit is the unit of lines. It is found by what it has to hide, not by a boundary or a heading that others have too.
+// linesUnit returns the unit of the lines. It begins and ends with lines that have something to hide, and not with a boundary or
+// heading that other texts have too.
 func linesUnit(value []byte, lines []segment) unit {
 	from, to := lines[0].from, lines[len(lines)-1].to
 	parts := []segment{{to: to - from, edges: len(lines) > 1}}
@@ -84,8 +84,8 @@ const (
 	pemBoundary = "-----BEGIN "
 )
 
-// lineSegment is the part of a line to mask, which is empty if it has none, and whether the line is a pair. Among pairs
-// one with a value that is too short to be masked is readable.
+// lineSegment returns the part of a line that is masked, which may be empty, and whether the line is a pair. If the text has pairs
+// (paired), a pair whose value is too short to be masked stays readable.
 func lineSegment(line string, paired bool) (part segment, isPair bool) {
 	if paired && shortPair().MatchString(line) {
 		return segment{}, true
@@ -113,9 +113,9 @@ var (
 	shortPair = pattern(`^(?:export )?[A-Za-z_]{1,63}\s*=\s*["']?[^\s="']{1,3}["']?$`)
 )
 
-// isForm says that a line of a value has nothing to hide: a PEM boundary, brackets, the heading of a section, or a key
-// whose value begins below it or is too short to be masked, as in `users:`, `"auth": {` and `apiVersion: v1`. A key
-// with a digit or a sign in it could be something else.
+// isForm reports whether a line of a value has nothing to hide: it is a PEM boundary, brackets, the heading of a section, or a key
+// whose value begins on the next line or is too short to be masked, such as `users:`, `"auth": {` and `apiVersion: v1`. A key
+// with a digit or another character could be a secret.
 func isForm(line string) bool {
 	if strings.HasPrefix(line, pemBoundary) || strings.HasPrefix(line, "-----END ") {
 		return true
@@ -133,7 +133,8 @@ func isForm(line string) bool {
 
 var pair = pattern(`^(?:- |export )?["']?([A-Za-z_][\w.-]{0,63})["']?(?:: |\s*=)\s*`)
 
-// pairOf finds the key and the value in a line such as `token: abc`, `"token": "abc",` and `export TOKEN='abc'`.
+// pairOf returns the key and the value of a line such as `token: abcd`, `"token": "abcd",` or `export TOKEN='abcd'`. ok is false if
+// the line isn't a pair or its value is shorter than MinMasked.
 func pairOf(line string) (key string, value segment, ok bool) {
 	m := pair().FindStringSubmatchIndex(line)
 	if m == nil {

@@ -9,25 +9,24 @@ import (
 	"strings"
 )
 
-// MaxValueBytes is the size that a value may have, as in Kubernetes.
+// MaxValueBytes is the largest size of a value, as in Kubernetes.
 const MaxValueBytes = 1 << 20
 
-// Source is where secrets come from.
+// Source is a source of secrets.
 //
-// Get returns the value of a secret, byte for byte, in memory that is the caller's alone: the caller may wipe it. It
-// may be called any number of times, by any number of goroutines, and gives the same value each time unless the secret
-// is changed meanwhile. There is nothing to close. Its error is a *NotFoundError if the source has no secret of the
-// name; any other error means that it has one which can't be read, or that it can't tell. An error never has a value
-// in its text.
+// Get returns the exact value of a secret. The caller owns the bytes, and may wipe them. Get may be called any number of times, by any
+// number of goroutines, and returns the same value unless the secret changes. A source needs no Close. The error is a
+// *NotFoundError if the source doesn't have the secret. Any other error means that the source has it but can't read it, or
+// can't tell. The text of an error never contains a value.
 type Source interface {
 	Get(ctx context.Context, name string) ([]byte, error)
 }
 
-// NotFoundError is a secret that no source has. errors.Is matches it with fs.ErrNotExist.
+// NotFoundError says that no source has a secret. errors.Is matches it with fs.ErrNotExist.
 type NotFoundError struct {
 	Name     string
-	Searched []string // where it was looked for, for people
-	Remedy   string   // what to do about it, for people; "" suggests mayfly secret set
+	Searched []string // the places where it was looked for, for users
+	Remedy   string   // what to do about it, for users; by default mayfly secret set
 }
 
 func (e *NotFoundError) Error() string {
@@ -38,14 +37,14 @@ func (e *NotFoundError) Error() string {
 	return fmt.Sprintf("secret %q not found; looked in: %s; %s", e.Name, where, cmp.Or(e.Remedy, "set it with: mayfly secret set "+e.Name))
 }
 
-// Is says that the error is one of absence.
+// Is makes [errors.Is] match fs.ErrNotExist.
 func (e *NotFoundError) Is(target error) bool { return target == fs.ErrNotExist }
 
-// Chain asks sources in order; the first that has the secret gives it. A source that fails otherwise than by not
-// having it ends the search: a later one might have another secret of the same name.
+// Chain asks sources in order, and returns the value of the first that has the secret. Any error except a *NotFoundError ends the
+// search, since a later source might have another secret with the same name.
 type Chain []Source
 
-// Get is Source's. The error of an absent secret names the places of all sources.
+// Get implements [Source]. Its *NotFoundError names the places of all sources.
 func (c Chain) Get(ctx context.Context, name string) ([]byte, error) {
 	absent := &NotFoundError{Name: name}
 	for _, source := range c {

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// fixed is a source of one secret, or one that fails.
+// fixed is a source with one secret, or a source that fails.
 type fixed struct {
 	name, value, place string
 	err                error
@@ -40,7 +40,7 @@ func TestChain(t *testing.T) {
 		t.Errorf("second source: %q, %v", v, err)
 	}
 	if _, err := (Chain{fixed{err: broken}, b}).Get(ctx, "a"); !errors.Is(err, broken) {
-		t.Errorf("a broken source gave %v", err)
+		t.Errorf("a broken source: got %v", err)
 	}
 	_, err := (Chain{a, Chain{b}}).Get(ctx, "z")
 	const want = `secret "z" not found; looked in: here, there; set it with: mayfly secret set z`
@@ -58,12 +58,12 @@ func TestParseFlagsRefuses(t *testing.T) {
 		flags []string
 		want  string
 	}{
-		{[]string{"a=" + value}, "--secret a: a value can't stand on the command line"},
-		{[]string{"a="}, "--secret a: a value can't stand on the command line"},
-		{[]string{"a=ENV:" + value}, "--secret a: a value can't stand on the command line"},
-		{[]string{"a=https://" + value}, "--secret a: a value can't stand on the command line"},
-		{[]string{"b=env:X", value}, "--secret (number 2) is not NAME=env:VARIABLE"},
-		{[]string{value + "!=env:X"}, "--secret (number 1) is not NAME=env:VARIABLE"},
+		{[]string{"a=" + value}, "--secret a: a value can't be on the command line"},
+		{[]string{"a="}, "--secret a: a value can't be on the command line"},
+		{[]string{"a=ENV:" + value}, "--secret a: a value can't be on the command line"},
+		{[]string{"a=https://" + value}, "--secret a: a value can't be on the command line"},
+		{[]string{"b=env:X", value}, "--secret number 2 is not NAME=env:VARIABLE"},
+		{[]string{value + "!=env:X"}, "--secret number 1 is not NAME=env:VARIABLE"},
 		{[]string{"a=env:"}, "--secret a: write env:VARIABLE or file:PATH in full"},
 		{[]string{"a=file:"}, "--secret a: write env:VARIABLE or file:PATH in full"},
 		{[]string{"a=env:X", "a=env:Y"}, "--secret a is given twice"},
@@ -71,13 +71,13 @@ func TestParseFlagsRefuses(t *testing.T) {
 	} {
 		_, err := ParseFlags(tc.flags, strings.NewReader(""))
 		if err == nil || !strings.HasPrefix(err.Error(), tc.want) {
-			t.Errorf("%q: %v, want %s…", tc.flags, err, tc.want)
+			t.Errorf("%q: got %v, want %s…", tc.flags, err, tc.want)
 		} else if strings.Contains(err.Error(), value) {
 			t.Errorf("%q: the error repeats what may be the value: %v", tc.flags, err)
 		}
 	}
 	if _, err := ParseFlags([]string{"a=-"}, nil); err == nil {
-		t.Error("standard input that isn't there was accepted")
+		t.Error("missing standard input is accepted")
 	}
 }
 
@@ -108,22 +108,22 @@ func TestParseFlagsReads(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", tc.flag, err)
 		}
-		for range 2 { // a pipe gives its content once, the source as often as it's asked
+		for range 2 { // the source returns the value again, although a pipe can be read only once
 			got, err := source.Get(t.Context(), "a")
 			if tc.err != "" {
 				if err == nil || !strings.HasPrefix(err.Error(), tc.err) {
 					t.Errorf("%s: %v, want %s…", tc.flag, err, tc.err)
 				}
-				// What is named on the command line isn't looked for elsewhere.
+				// A secret on the command line isn't looked for elsewhere.
 				if absent := new(NotFoundError); errors.As(err, &absent) {
-					t.Errorf("%s: a chain would go on after %v", tc.flag, err)
+					t.Errorf("%s: a chain would continue after %v", tc.flag, err)
 				}
 				continue
 			}
 			if err != nil || string(got) != tc.want {
 				t.Errorf("%s: %.50q, %v; want %.50q", tc.flag, got, err, tc.want)
 			}
-			clear(got) // it's the caller's
+			clear(got) // the caller owns the bytes
 		}
 		if _, err := source.Get(t.Context(), "b"); err == nil || err.Error() != `secret "b" not found; looked in: --secret flags; set it with: mayfly secret set b` {
 			t.Errorf("absent: %v", err)
@@ -131,28 +131,28 @@ func TestParseFlagsReads(t *testing.T) {
 	}
 }
 
-// TestMissing: each form that names what doesn't exist is refused before anything starts, all of them at once.
+// TestMissing checks that Missing names every flag whose source doesn't exist.
 func TestMissing(t *testing.T) {
 	dir := t.TempDir()
 	put(t, filepath.Join(dir, "file"), "x")
 	t.Setenv("MAYFLY_TEST_SECRET", "x")
 	t.Setenv("MAYFLY_TEST_EMPTY", "")
-	there, err := ParseFlags([]string{"a=env:MAYFLY_TEST_SECRET", "b=file:" + dir + "/file", "c=-"}, strings.NewReader("x"))
+	present, err := ParseFlags([]string{"a=env:MAYFLY_TEST_SECRET", "b=file:" + dir + "/file", "c=-"}, strings.NewReader("x"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := there.Missing(); err != nil {
-		t.Errorf("with all there: %v", err)
+	if err := present.Missing(); err != nil {
+		t.Errorf("nothing is missing: %v", err)
 	}
-	gone := []string{"a=env:MAYFLY_TEST_NOT_SET", "b=env:MAYFLY_TEST_EMPTY", "c=file:" + dir + "/none"}
-	missing, err := ParseFlags(gone, nil)
+	absent := []string{"a=env:MAYFLY_TEST_NOT_SET", "b=env:MAYFLY_TEST_EMPTY", "c=file:" + dir + "/none"}
+	missing, err := ParseFlags(absent, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	err = missing.Missing()
-	for _, flag := range gone {
+	for _, flag := range absent {
 		if err == nil || !strings.Contains(err.Error(), "--secret "+flag+": ") {
-			t.Errorf("%s isn't named: %v", flag, err)
+			t.Errorf("the error doesn't name %s: %v", flag, err)
 		}
 	}
 }
@@ -161,7 +161,7 @@ func TestNothingIsReadBeforeItIsWanted(t *testing.T) {
 	in := strings.NewReader("value\n")
 	source, err := ParseFlags([]string{"a=-"}, in)
 	if err != nil || in.Len() != 6 {
-		t.Errorf("%v; %d bytes are left of 6", err, in.Len())
+		t.Errorf("%v; %d bytes of 6 are unread, want all", err, in.Len())
 	}
 	if v, err := source.Get(t.Context(), "a"); string(v) != "value" || err != nil {
 		t.Errorf("%q, %v", v, err)

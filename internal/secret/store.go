@@ -21,29 +21,28 @@ import (
 
 // Store is a directory of encrypted secrets. Any number of processes may use it at once.
 //
-//	<dir>/identity.txt        the key: an age identity (X25519), itself encrypted by age when it has a passphrase
-//	<dir>/identity.next       the coming key, while RotateKey is at work or after it was killed
-//	<dir>/<hash>.json         one secret, in its latest version; the hash is SHA-256 of the name
-//	<dir>/lock                flocked by whoever changes something
+//	<dir>/identity.txt        the key: an age identity (X25519), which age encrypts if it has a passphrase
+//	<dir>/identity.next       the new key, while RotateKey runs or after it was killed
+//	<dir>/<hash>.json         the latest version of a secret; the hash is the SHA-256 of the name
+//	<dir>/lock                locked with flock(2) by the process that changes something
 //
-// Each version of a secret is encrypted by AES-256-GCM under a data key of its own, with the name, the version and the
-// time as associated data, and the data key is wrapped for the age identity: nothing can be put in the place of
-// another secret or of another version. What encryption can't tell is that the whole file of an older version was put
-// back, by someone who may write to the directory.
+// Each version of a secret has its own data key, which is wrapped for the age identity. The value is encrypted with AES-256-GCM,
+// with the name, the version and the time as associated data, so a record can't replace another secret or another version. But
+// someone who may write to the directory can put the whole file of an older version back without being detected.
 //
-// A name is hashed since file systems differ in what they take for a name and in whether "a" and "A" are the same.
+// Names are hashed, since file systems differ in which names they accept and in whether "a" and "A" are the same.
 type Store struct {
 	dir        string
 	ask        PassphraseFunc
-	workFactor int                     // of scrypt, as a power of two; 0 is age's default
-	step       func(what string) error // called before each change on disk; tests stop there
+	workFactor int                     // the base-2 logarithm of scrypt's work factor; 0 is age's default
+	step       func(what string) error // called before each change on disk, where tests stop the store
 
 	mu         sync.Mutex
 	passphrase string
 	unlocked   map[[sha256.Size]byte]*age.X25519Identity // by the content of the key file
 }
 
-// OpenStore returns the store of a directory. Nothing is read or made: a directory that isn't there is a store without
+// OpenStore returns the store in a directory. It doesn't read or make anything: a directory that doesn't exist is a store without
 // secrets, and the first Set makes it.
 func OpenStore(dir string) *Store {
 	return &Store{
@@ -53,34 +52,33 @@ func OpenStore(dir string) *Store {
 	}
 }
 
-// Info is what can be known of a secret without opening it. It is as good as the file is: only Get finds out that
-// someone changed it.
+// Info describes a secret without opening it. If someone has changed the file, only Get detects it.
 type Info struct {
 	Name    string    `json:"name"`
-	Version int       `json:"version"` // from 1, one more with each Set
+	Version int       `json:"version"` // 1 at first, and one more with each Set
 	Set     time.Time `json:"set"`     // when this version was set
 }
 
-// CheckName says what is wrong with a name, if anything.
+// CheckName returns an error if a name can't be the name of a secret.
 func CheckName(name string) error {
 	if !tool.ValidSecretName(name) {
-		return fmt.Errorf("%q can't be the name of a secret; use letters, digits, \".\", \"-\" and \"_\", at most 253 and no \".\" at the start", name)
+		return fmt.Errorf("%q can't be the name of a secret; use letters, digits, \".\", \"-\" and \"_\", at most 253 characters, and no \".\" at the start", name)
 	}
 	return nil
 }
 
-// path is where a secret is kept.
+// path returns the path of a secret's record.
 func (s *Store) path(name string) string {
 	sum := sha256.Sum256([]byte(name))
 	return filepath.Join(s.dir, hex.EncodeToString(sum[:])+recordSuffix)
 }
 
-// Get is Source's.
+// Get implements [Source].
 func (s *Store) Get(ctx context.Context, name string) ([]byte, error) {
 	if err := CheckName(name); err != nil {
 		return nil, err
 	}
-	// A rotation may replace the key between the two reads; then both are read again.
+	// A rotation may replace the key between the two reads. Then read both again.
 	for attempt := 1; ; attempt++ {
 		rec, err := s.read(name)
 		if err != nil {
@@ -101,7 +99,7 @@ func (s *Store) Get(ctx context.Context, name string) ([]byte, error) {
 	}
 }
 
-// read reads the record of a secret; *NotFoundError if there is none.
+// read reads the record of a secret. The error is a *NotFoundError if the secret doesn't exist.
 func (s *Store) read(name string) (*record, error) {
 	absent := &NotFoundError{Name: name, Searched: []string{"store " + s.dir}}
 	if err := checkPrivate(s.dir); errors.Is(err, fs.ErrNotExist) {
@@ -119,8 +117,8 @@ func (s *Store) read(name string) (*record, error) {
 	return rec, err
 }
 
-// Set stores a new version of a secret and returns its number. The version before it is gone when Set returns. A store
-// that has no key yet gets one without a passphrase.
+// Set stores a new version of a secret, which replaces the version before it, and returns its number. A store without a key gets
+// one without a passphrase.
 func (s *Store) Set(ctx context.Context, name string, value []byte) (version int, err error) {
 	if err := CheckName(name); err != nil {
 		return 0, err
@@ -160,7 +158,7 @@ func (s *Store) Set(ctx context.Context, name string, value []byte) (version int
 	return version, nil
 }
 
-// Remove removes a secret; its error is a *NotFoundError if there is none. A damaged one can be removed too.
+// Remove removes a secret, which may be damaged. The error is a *NotFoundError if the secret doesn't exist.
 func (s *Store) Remove(ctx context.Context, name string) error {
 	if err := CheckName(name); err != nil {
 		return err
@@ -184,7 +182,7 @@ func (s *Store) Remove(ctx context.Context, name string) error {
 	})
 }
 
-// List lists the secrets by name. With files that can't be read it returns the others, and an error that names them.
+// List returns the secrets, sorted by name. If some files can't be read, it returns the other secrets and an error that names the files.
 func (s *Store) List() ([]Info, error) {
 	records, err := s.records()
 	list := make([]Info, 0, len(records))
@@ -195,7 +193,7 @@ func (s *Store) List() ([]Info, error) {
 	return list, err
 }
 
-// records reads the records of all secrets, as List does.
+// records reads the records of all secrets. Its errors are those of List.
 func (s *Store) records() ([]*record, error) {
 	if err := checkPrivate(s.dir); errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -215,7 +213,7 @@ func (s *Store) records() ([]*record, error) {
 		path := filepath.Join(s.dir, e.Name())
 		rec, err := readRecord(path)
 		switch {
-		case errors.Is(err, fs.ErrNotExist): // removed since
+		case errors.Is(err, fs.ErrNotExist): // removed in the meantime
 		case err != nil:
 			wrong = append(wrong, err)
 		case s.path(rec.Name) != path:

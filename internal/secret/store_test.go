@@ -17,13 +17,13 @@ import (
 	"pgregory.net/rapid"
 )
 
-// newStore is a store in a directory of the test's. Its passphrases are quick to check.
+// newStore returns a store in a directory that doesn't exist yet. Its passphrases are fast to check.
 func newStore(t *testing.T) *Store {
 	t.Helper()
 	return openAgain(filepath.Join(t.TempDir(), "secrets"), "")
 }
 
-// openAgain opens a store as another process would. An empty passphrase is one that must not be asked for.
+// openAgain opens a store as another process would. If passphrase is empty, asking for it is an error.
 func openAgain(dir, passphrase string) *Store {
 	s := OpenStore(dir)
 	s.ask = func(context.Context, string) ([]byte, error) {
@@ -57,20 +57,20 @@ func TestStore(t *testing.T) {
 	s := newStore(t)
 	ctx := t.Context()
 	if list, err := s.List(); len(list) != 0 || err != nil {
-		t.Errorf("List of nothing = %v, %v", list, err)
+		t.Errorf("List of an empty store = %v, %v", list, err)
 	}
 	_, err := s.Get(ctx, "token")
 	if want := fmt.Sprintf(`secret "token" not found; looked in: store %s; set it with: mayfly secret set token`, s.dir); err == nil || err.Error() != want {
-		t.Errorf("Get of nothing: %v, want %s", err, want)
+		t.Errorf("Get of an absent secret: got %v, want %s", err, want)
 	}
 	if _, err := os.Stat(s.dir); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("reading made the store: %v", err)
 	}
 	if v := set(t, s, "token", "one"); v != 1 {
-		t.Errorf("version %d", v)
+		t.Errorf("Set = %d, want version 1", v)
 	}
 	if v := set(t, s, "token", "two"); v != 2 {
-		t.Errorf("version %d", v)
+		t.Errorf("Set = %d, want version 2", v)
 	}
 	set(t, s, "Token", "other case")
 	set(t, s, "empty", "")
@@ -92,7 +92,7 @@ func TestStore(t *testing.T) {
 		}
 	}
 	if _, err := s.Set(ctx, "../x", nil); err == nil {
-		t.Error("a path was taken for a name")
+		t.Error("a path is accepted as a name")
 	}
 	if _, err := s.Set(ctx, "x", make([]byte, MaxValueBytes+1)); !errors.Is(err, errTooLarge) {
 		t.Errorf("too large: %v", err)
@@ -117,7 +117,7 @@ func TestStoreKeepsAnyValue(t *testing.T) {
 	wantValue(t, s, strings.Repeat("n", 253), string(large))
 }
 
-// everything is the content of every file of a store.
+// everything returns the content of every file of a store.
 func everything(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	files := map[string]string{}
@@ -135,7 +135,7 @@ func everything(t *testing.T, dir string) map[string]string {
 	return files
 }
 
-// TestNothingReadableOnDisk is S01 for the store.
+// TestNothingReadableOnDisk is attack S01 on the store.
 func TestNothingReadableOnDisk(t *testing.T) {
 	const value, pass = "canary-value-5e1f", "canary-passphrase-77"
 	s := newStore(t)
@@ -147,13 +147,13 @@ func TestNothingReadableOnDisk(t *testing.T) {
 	for file, content := range everything(t, s.dir) {
 		for _, secret := range []string{value, "canary-value-first", pass, "AGE-SECRET-KEY", base64.StdEncoding.EncodeToString([]byte(value))[:12]} {
 			if strings.Contains(content, secret) {
-				t.Errorf("%s is in %s", secret, file)
+				t.Errorf("%s contains %s", file, secret)
 			}
 		}
 	}
 	for file, content := range everything(t, s.dir) {
 		if strings.HasSuffix(file, recordSuffix) && strings.Count(content, `"version":2`) != 1 {
-			t.Errorf("%s isn't version 2 alone: %s", file, content)
+			t.Errorf("%s doesn't have only version 2: %s", file, content)
 		}
 	}
 }
@@ -175,7 +175,7 @@ func TestPassphrase(t *testing.T) {
 	if _, err := openAgain(s.dir, "").Get(ctx, "a"); err == nil || !strings.Contains(err.Error(), "a passphrase was asked for") {
 		t.Errorf("no passphrase: %v", err)
 	}
-	// It is asked for once, and again only after a wrong one.
+	// The store asks once, and again only after a wrong passphrase.
 	asked := 0
 	s = OpenStore(s.dir)
 	s.ask = func(context.Context, string) ([]byte, error) {
@@ -194,7 +194,7 @@ func TestPassphrase(t *testing.T) {
 		t.Errorf("RotateKey = %d, %v", n, err)
 	}
 	if asked != 2 {
-		t.Errorf("asked %d times", asked)
+		t.Errorf("the store asked %d times, want 2", asked)
 	}
 	wantValue(t, openAgain(s.dir, "first"), "a", "value")
 	if err := s.SetPassphrase(ctx, []byte("second")); err != nil {
@@ -207,7 +207,7 @@ func TestPassphrase(t *testing.T) {
 	wantValue(t, openAgain(s.dir, ""), "a", "value")
 }
 
-func TestAskPassphraseWithoutAPerson(t *testing.T) {
+func TestAskPassphraseWithoutATerminal(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "pass")
 	put(t, file, "from the file\n")
 	for _, tc := range []struct{ file, value, want, err string }{
@@ -231,7 +231,7 @@ func TestManyAtOnce(t *testing.T) {
 	fail := make(chan error, 100)
 	for w := range 6 {
 		all.Go(func() {
-			s := openAgain(dir, "") // a process of its own has no memory of the others either
+			s := openAgain(dir, "") // each goroutine stands for a process, which shares no memory with the others
 			for i := range 8 {
 				name := fmt.Sprintf("s%d", (w+i)%4)
 				if _, err := s.Set(context.Background(), name, []byte("value of "+name)); err != nil {
@@ -253,18 +253,18 @@ func TestManyAtOnce(t *testing.T) {
 	for err := range fail {
 		t.Error(err)
 	}
-	// 48 changes of 4 secrets: none was lost.
+	// None of the 48 changes of 4 secrets is lost.
 	list, err := openAgain(dir, "").List()
 	total := 0
 	for _, i := range list {
 		total += i.Version
 	}
 	if err != nil || len(list) != 4 || total != 48 {
-		t.Errorf("List = %v, %v", list, err)
+		t.Errorf("List = %v, %v; want 4 secrets with 48 versions in total", list, err)
 	}
 }
 
-// TestReadingWhileTheKeyChanges has readers that get hold of a secret before a rotation and of the key after it.
+// TestReadingWhileTheKeyChanges has readers that may read a secret before a rotation and the key after it.
 func TestReadingWhileTheKeyChanges(t *testing.T) {
 	s := newStore(t)
 	set(t, s, "a", "value")

@@ -6,28 +6,28 @@ import (
 )
 
 const (
-	// streamBuffer is how much is looked at at once.
+	// streamBuffer is how many bytes are scanned at once.
 	streamBuffer = 64 << 10
-	// maxHeld is more than what is ever held back: a window, and the gap before the rest of a wrapped text.
+	// maxHeld is more than the bytes that are ever held back: a window, and the gap before the rest of a wrapped text.
 	maxHeld = maxWindow + maxGap
 )
 
 // span is a piece of the buffer.
 type span struct{ from, to int }
 
-// stream masks what is written to it. What it does depends on the bytes alone, not on how they are cut into writes:
-// a place is decided on once all the bytes are there that the decision needs.
+// stream masks the bytes that are written to it. The result depends only on the bytes, and not on how they are split into writes:
+// stream decides about a place when it has all bytes that the decision needs.
 type stream struct {
 	ix  *index
 	w   io.Writer
 	err error
 
-	buf       []byte // what isn't written yet; capacity fixed
-	pos       int    // every window that begins before it has been found
-	spans     []span // to be masked, apart from each other, in order
-	open      bool   // the first span begins at 0 and has its mask written already
-	followers []follower
-	out       []byte // output with masks in it
+	buf       []byte     // the bytes that aren't written yet, with a fixed capacity
+	pos       int        // every window that begins before it has been found
+	spans     []span     // to be masked, in order; they don't touch each other
+	open      bool       // the first span begins at 0, and its mask is already written
+	followers []follower // of texts whose windows have been found
+	out       []byte     // output with masks
 }
 
 func newStream(ix *index, w io.Writer, size int) *stream {
@@ -51,7 +51,7 @@ func (s *stream) Write(p []byte) (int, error) {
 	return total, nil
 }
 
-// Close writes what is held back. A second Close does nothing.
+// Close writes the bytes that are held back. A second Close does nothing.
 func (s *stream) Close() error {
 	if errors.Is(s.err, errClosed) {
 		return nil
@@ -69,7 +69,7 @@ func (s *stream) Close() error {
 	return err
 }
 
-// scan finds what is to be masked, up to where more bytes are needed to tell; the end of the stream tells.
+// scan finds the spans to mask. It stops where more bytes are needed to tell, unless these are the last bytes of the stream.
 func (s *stream) scan(last bool) {
 	for s.pos < len(s.buf) {
 		if len(s.followers) == 0 {
@@ -88,7 +88,7 @@ func (s *stream) scan(last bool) {
 	}
 }
 
-// find masks the window that begins at pos. wait says that there have to be more bytes first.
+// find masks the window that begins at pos. It returns true if more bytes are needed to tell.
 func (s *stream) find(rest []byte, last bool) (wait bool) {
 	if !s.ix.mayBe(rest) {
 		return false
@@ -103,7 +103,8 @@ func (s *stream) find(rest []byte, last bool) (wait bool) {
 	return false
 }
 
-// found masks a window that begins at pos and has a gap of so many bytes in it, and follows the texts that it is of.
+// found masks a window that begins at pos and has a gap of that many bytes in it, and starts to follow the texts that have the
+// window.
 func (s *stream) found(i, gap int) {
 	end := s.pos + int(s.ix.windows[i].n) + gap
 	s.mask(s.pos, end)
@@ -129,7 +130,7 @@ func (s *stream) mask(from, to int) {
 	s.spans = append(s.spans, span{from, to})
 }
 
-// flush writes everything before the first place that isn't decided.
+// flush writes everything before the first undecided place.
 func (s *stream) flush(last bool) {
 	hold := s.pos
 	for i := range s.followers {
@@ -155,7 +156,7 @@ func (s *stream) flush(last bool) {
 	}
 }
 
-// putMasked writes buf[:hold], masks in the place of spans, and moves the rest of the spans to where it will be.
+// putMasked writes buf[:hold] with masks instead of the spans, and moves the remaining spans by hold bytes.
 func (s *stream) putMasked(hold int) {
 	s.out = s.out[:0]
 	at, done := 0, 0
@@ -172,8 +173,8 @@ func (s *stream) putMasked(hold int) {
 	}
 	s.out = append(s.out, s.buf[at:hold]...)
 	s.put(s.out)
-	// A span that reaches the rest goes on there with nothing more to write. That is so too if it just touches it:
-	// what begins there is a part of it.
+	// A span that reaches hold continues in the rest of the buffer, and its mask is written already. That also applies if it
+	// ends at hold, since a span that begins there touches it.
 	open := done > 0 && s.spans[done-1].to >= hold
 	if open {
 		done--

@@ -84,7 +84,7 @@ func TestTampering(t *testing.T) {
 				t.Fatalf("Get = %q, %v", value, err)
 			}
 			if !strings.Contains(err.Error(), s.dir) || errors.Is(err, fs.ErrNotExist) {
-				t.Errorf("the error doesn't say where, or takes it for absent: %v", err)
+				t.Errorf("the error doesn't say where, or says that the secret is absent: %v", err)
 			}
 			wantValue(t, s, "b", "value of b")
 			if _, err := s.RotateKey(t.Context()); err == nil {
@@ -93,7 +93,7 @@ func TestTampering(t *testing.T) {
 			if _, err := os.Stat(filepath.Join(s.dir, nextIdentityFile)); err == nil {
 				t.Error("the rotation left a key")
 			}
-			// The way out that the errors name.
+			// The errors say to remove the secret.
 			if err := s.Remove(t.Context(), "a"); err != nil {
 				t.Fatal(err)
 			}
@@ -117,7 +117,7 @@ func TestKeyFile(t *testing.T) {
 			}
 		}},
 		{"no key", "isn't an age key file", func(t *testing.T, path string) { put(t, path, "hello AGE-SECRET-KEY-1CANARY") }},
-		{"other key", "encrypted for another key", func(t *testing.T, path string) {
+		{"other key", "encrypted for a key other than", func(t *testing.T, path string) {
 			other := newStore(t)
 			set(t, other, "x", "y")
 			put(t, path, everything(t, other.dir)[identityFile])
@@ -130,11 +130,11 @@ func TestKeyFile(t *testing.T) {
 			tc.do(t, filepath.Join(s.dir, identityFile))
 			_, err := openAgain(s.dir, "pass").Get(t.Context(), "a")
 			if err == nil || !strings.Contains(err.Error(), tc.want) || strings.Contains(err.Error(), "CANARY") {
-				t.Errorf("Get: %v, want …%s…", err, tc.want)
+				t.Errorf("Get: got %v, want …%s…", err, tc.want)
 			}
 			// A new key would hide that the old one is gone.
 			if _, err := openAgain(s.dir, "pass").Set(t.Context(), "b", []byte("value")); tc.name == "missing" && err == nil {
-				t.Error("Set made a new key over secrets of another")
+				t.Error("Set made a new key although there are secrets for another key")
 			}
 		})
 	}
@@ -164,7 +164,7 @@ func FuzzDecodeRecord(f *testing.F) {
 			return
 		}
 		if _, err := rec.open(nil); err == nil {
-			t.Fatal("it opens without a key")
+			t.Fatal("the record opens without a key")
 		}
 		again, err := decodeRecord(rec.encode())
 		if err != nil {

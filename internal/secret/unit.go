@@ -1,16 +1,16 @@
 package secret
 
-// unit is a text that is masked wherever it stands: a value, or a leaf of one that is JSON, YAML or lines with pairs.
+// unit is a text that is masked wherever it occurs: a value, or a leaf of a value that is JSON, YAML or lines with pairs.
 type unit struct {
 	text  []byte
-	parts []segment // that are masked by themselves; the whole is the first
+	parts []segment // the parts that are masked by themselves; the first is the whole
 }
 
-// maxNested is how deep texts in texts are looked into, such as a key in a kubeconfig in base64.
+// maxNested is the largest depth of texts in texts, such as a key in a kubeconfig in base64.
 const maxNested = 4
 
-// units returns what to mask of a value: its leaves if it is JSON or YAML, and otherwise the value itself. Of leaves
-// those that have nothing to hide are left out (see classify), and if that is all of them the value is masked itself.
+// units returns the units of a value: its leaves if it is JSON or YAML, and otherwise the value itself. It leaves out leaves that
+// have nothing to hide (see classify). If that leaves no unit, it returns the value itself.
 func units(value []byte) []unit {
 	var c collector
 	c.add(value, 0)
@@ -35,7 +35,7 @@ func (c *collector) add(value []byte, depth int) {
 		if len(lines) > 1 {
 			lines = lines[1:]
 		} else if len(all) == 1 {
-			continue // it is the value
+			continue // the only line is the value itself
 		}
 		for _, line := range lines {
 			c.addInner(u.text[line.from:line.to], depth)
@@ -43,7 +43,7 @@ func (c *collector) add(value []byte, depth int) {
 	}
 }
 
-// addLeaves adds the leaves of a structure, and says whether the value is one.
+// addLeaves adds the leaves of a value, and reports whether it has any.
 func (c *collector) addLeaves(value []byte, depth int) bool {
 	leaves := leavesOf(value)
 	for _, l := range leaves {
@@ -53,7 +53,7 @@ func (c *collector) addLeaves(value []byte, depth int) bool {
 }
 
 func (c *collector) addLeaf(l leaf, depth int) {
-	// A password may look like a structure, `{hunter2}` like YAML's.
+	// A password may look like a structure: `{hunter2}` is YAML.
 	found := len(c.units)
 	if depth < maxNested && c.addLeaves([]byte(l.value), depth+1) && (len(c.units) > found || !namesSecret(keyWords(l.key))) {
 		return

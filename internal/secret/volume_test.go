@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// counter counts bytes and masks, which no write is cut inside of.
+// counter counts bytes and masks. A write never splits a mask.
 type counter struct{ bytes, masks int64 }
 
 func (c *counter) Write(p []byte) (int, error) {
@@ -26,7 +26,7 @@ func heap() int64 {
 	return int64(m.HeapAlloc)
 }
 
-// TestStreamingNeedsLittleMemory is attack I17 on the redactor: much log, a line without end, nothing but secrets.
+// TestStreamingNeedsLittleMemory is attack I17 on the redactor: a long log, a line without end, only secrets.
 func TestStreamingNeedsLittleMemory(t *testing.T) {
 	total := int64(256 << 20)
 	if testing.Short() || raceEnabled {
@@ -36,7 +36,7 @@ func TestStreamingNeedsLittleMemory(t *testing.T) {
 	line := append(append([]byte("token="), values[3]...), " and so on\n"...)
 	for name, tc := range map[string]struct {
 		piece []byte
-		masks int64 // in a piece
+		masks int64 // in each piece
 	}{
 		"log":            {benchLog(1 << 20), 0},
 		"one line":       {bytes.Repeat([]byte("x"), 1<<20), 0},
@@ -73,7 +73,7 @@ func TestStreamingNeedsLittleMemory(t *testing.T) {
 	}
 }
 
-// TestLargeSecret is a secret of the size that Kubernetes allows.
+// TestLargeSecret masks a secret of the largest size.
 func TestLargeSecret(t *testing.T) {
 	value := kubeconfig(MaxValueBytes)
 	before := heap()
@@ -95,20 +95,20 @@ func TestLargeSecret(t *testing.T) {
 			}
 		}
 	}
-	// What comes before the first of its secrets is readable.
+	// The text before the first leaf to mask stays readable.
 	head, _, _ := strings.Cut(string(value), "RSkHyf9p")
 	if got := write(t, r, string(value), 1000); got != head+Mask {
-		t.Errorf("the whole became %d bytes: %.200q", len(got), got)
+		t.Errorf("the whole secret became %d bytes: %.200q", len(got), got)
 	}
 	got := write(t, r, wrapped(base64.StdEncoding.EncodeToString(value), 76, ""), 1000)
 	if len(got) > len(head)*4/3+12 || !strings.HasSuffix(got, Mask+"\n") {
-		t.Errorf("its base64 became %d bytes: %.200q", len(got), got)
+		t.Errorf("the base64 of the secret became %d bytes: %.200q", len(got), got)
 	}
 	runtime.KeepAlive(r)
 }
 
-// TestATextIsFollowedOnce holds that the windows that come by while a text is followed begin nothing new. Its lines begin
-// alike, which makes maxSame followers for a while.
+// TestATextIsFollowedOnce checks that the windows of a text don't start new followers while the text is followed. Its lines have the
+// same beginning, so there are maxSame followers for a while.
 func TestATextIsFollowedOnce(t *testing.T) {
 	value := kubeconfig(32 << 10)
 	for name, text := range map[string]string{
@@ -129,7 +129,7 @@ func TestATextIsFollowedOnce(t *testing.T) {
 			}
 		}
 		if most == 0 || most > maxSame+1 {
-			t.Errorf("%s: a text was followed at %d places at once", name, most)
+			t.Errorf("%s: a text is followed at %d places at once, want 1 to %d", name, most, maxSame+1)
 		}
 	}
 }
@@ -138,17 +138,17 @@ func TestNoWindowIsInTheIndexTwice(t *testing.T) {
 	seen := map[[2]int]bool{}
 	for _, w := range NewRedactor(kubeconfig(8<<10), []byte("short-one")).index.windows {
 		if at := [2]int{int(w.at), int(w.n)}; seen[at] {
-			t.Errorf("window %v is there twice", at)
+			t.Errorf("window %v is in the index twice", at)
 		} else {
 			seen[at] = true
 		}
 	}
 }
 
-// TestRepetitiveSecret is one of which every window is the same: what is followed is bounded.
+// TestRepetitiveSecret masks a secret whose windows are all the same: the number of followers is bounded.
 func TestRepetitiveSecret(t *testing.T) {
 	value := bytes.Repeat([]byte("a"), 100_000)
-	// What takes too long takes thousands of times as long as with secrets that repeat nothing.
+	// Without the bound it takes thousands of times as long as secrets without repetitions.
 	start := time.Now()
 	ordinary := kubeconfig(len(value))
 	r := NewRedactor(ordinary, kubeconfig(len(value)-1))
@@ -165,6 +165,6 @@ func TestRepetitiveSecret(t *testing.T) {
 		}
 	}
 	if took := time.Since(start); took > 100*bare {
-		t.Errorf("200 KB took %v, more than a hundred times the %v of other secrets and text", took, bare)
+		t.Errorf("200 KB took %v, more than a hundred times as long as other secrets and text (%v)", took, bare)
 	}
 }

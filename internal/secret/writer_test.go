@@ -7,10 +7,10 @@ import (
 	"testing"
 )
 
-// tap remembers the writes that come to it.
+// tap is a writer that records its writes.
 type tap struct {
 	writes [][]byte
-	last   []byte // itself, not a copy
+	last   []byte // the slice of the last write itself, not a copy
 	err    error
 	short  bool
 }
@@ -46,8 +46,8 @@ func TestOnlyBeginningsAreHeldBack(t *testing.T) {
 		{"hunter2 h", "*** ", "h"},
 		{"aHVudG", "", "aHVudG"},      // base64 of "hunt"
 		{long[:31], "", long[:31]},    // one byte less than a window
-		{long[:40], "***", ""},        // a part of it
-		{long[:40] + "!", "***!", ""}, // no more of it
+		{long[:40], "***", ""},        // a part of the secret
+		{long[:40] + "!", "***!", ""}, // the rest of the secret doesn't follow
 	} {
 		w := &tap{}
 		s := NewRedactor([]byte("hunter2"), []byte(long)).Writer(w)
@@ -55,19 +55,19 @@ func TestOnlyBeginningsAreHeldBack(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := w.text(); got != tc.now {
-			t.Errorf("%q: %q was written at once, want %q", tc.in, got, tc.now)
+			t.Errorf("%q: before Close, got %q, want %q", tc.in, got, tc.now)
 		}
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}
 		if got := w.text(); got != tc.now+tc.atEnd {
-			t.Errorf("%q: %q was written in the end, want %q", tc.in, got, tc.now+tc.atEnd)
+			t.Errorf("%q: after Close, got %q, want %q", tc.in, got, tc.now+tc.atEnd)
 		}
 		if err := s.Close(); err != nil {
 			t.Errorf("second Close: %v", err)
 		}
 		if _, err := s.Write([]byte("x")); err == nil {
-			t.Error("a closed writer takes bytes")
+			t.Error("Write after Close succeeds")
 		}
 	}
 }
@@ -89,7 +89,7 @@ func TestErrorsOfTheWriterBelow(t *testing.T) {
 			t.Errorf("Close: %v, want %v", err, want)
 		}
 		if len(w.writes) != 1 {
-			t.Errorf("%d writes after an error", len(w.writes)-1)
+			t.Errorf("%d writes after an error, want none", len(w.writes)-1)
 		}
 	}
 }

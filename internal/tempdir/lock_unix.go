@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lockDir locks a directory of this user's with flock(2), which a kill -9 releases. The lock is nil where another
-// process has it, or has removed the folder.
+// lockDir locks a directory with flock(2), whose locks end with the process, even after kill -9. The directory must belong to this
+// user. The lock is nil if another process holds it or has removed the directory.
 func lockDir(path string) (io.Closer, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -40,5 +40,5 @@ func lockDir(path string) (io.Closer, error) {
 		return f, nil
 	}
 	f.Close()
-	return nil, nil // it was removed meanwhile
+	return nil, nil // it has been removed in the meantime
 }

@@ -1,4 +1,4 @@
-// Package tempdir makes directories for a while. What a killed process leaves of them, the next one removes.
+// Package tempdir makes temporary directories. The next process removes those that a killed process leaves behind.
 package tempdir
 
 import (
@@ -11,20 +11,20 @@ import (
 	"sync"
 )
 
-// prefix begins the names of all of them.
+// prefix is the beginning of each directory's name.
 const prefix = "mayfly-tmp-"
 
-// Dir is a directory below os.TempDir that only its owner may search. Its lock says that it is in use.
+// Dir is a directory in os.TempDir that only its owner may enter. Its lock says that it is in use.
 type Dir struct {
 	Path string
 	lock io.Closer
 }
 
-// swept says that this process has looked for what others left: once is enough, and a run has no time for a full /tmp.
+// swept makes this process remove other processes' directories only once: reading a full /tmp takes time.
 var swept sync.Once
 
-// New makes a directory. The first call of a process removes those of processes that were killed; where it can't, it is
-// nobody's failure.
+// New makes a directory. The first call of a process also removes the directories of killed processes. If it can't remove one, New
+// still succeeds.
 func New() (*Dir, error) {
 	swept.Do(func() { sweep(os.TempDir()) })
 	const tries = 10
@@ -40,17 +40,17 @@ func New() (*Dir, error) {
 		if lock != nil {
 			return &Dir{path, lock}, nil
 		}
-		// Another process took it for left behind before it was locked, and removes it.
+		// Another process found the directory before it was locked, and removes it.
 	}
-	return nil, fmt.Errorf("make a temporary folder in %s: others remove it again and again", os.TempDir())
+	return nil, fmt.Errorf("make a temporary folder in %s: another process keeps removing it", os.TempDir())
 }
 
-// Close removes the directory with all that is in it.
+// Close removes the directory and everything in it.
 func (d *Dir) Close() error {
 	return errors.Join(os.RemoveAll(d.Path), d.lock.Close())
 }
 
-// sweep removes the directories that nobody holds a lock on.
+// sweep removes the directories that no process has locked.
 func sweep(in string) {
 	entries, err := os.ReadDir(in)
 	if err != nil {

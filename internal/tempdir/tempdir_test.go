@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// What a killed process has left, and nothing else, is removed by the next.
+// TestSweep checks that a process removes the directories of killed processes, and nothing else.
 func TestSweep(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("TMPDIR", dir)
@@ -29,25 +29,25 @@ func TestSweep(t *testing.T) {
 		}
 	}
 	make(prefix+"dead", "http", "commands")
-	make(prefix + "begun")
+	make(prefix + "empty")
 	make("elsewhere", "http", "commands")
 	if err := os.Symlink("elsewhere", filepath.Join(dir, prefix+"link")); err != nil {
 		t.Fatal(err)
 	}
 	sweep(dir)
-	there := func(name string) bool {
+	exists := func(name string) bool {
 		_, err := os.Lstat(filepath.Join(dir, name))
 		return err == nil
 	}
 	for name, want := range map[string]bool{
-		prefix + "dead": false, prefix + "begun": false,
+		prefix + "dead": false, prefix + "empty": false,
 		"elsewhere/http": true, prefix + "link": true, filepath.Base(live.Path): true,
 	} {
-		if there(name) != want {
-			t.Errorf("%s is there: %v", name, !want)
+		if got := exists(name); got != want {
+			t.Errorf("%s exists: got %v, want %v", name, got, want)
 		}
 	}
-	if err := live.Close(); err != nil || there(filepath.Base(live.Path)) {
-		t.Errorf("its own folder stays: %v", err)
+	if err := live.Close(); err != nil || exists(filepath.Base(live.Path)) {
+		t.Errorf("Close didn't remove the folder: %v", err)
 	}
 }

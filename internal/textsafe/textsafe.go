@@ -1,7 +1,7 @@
-// Package textsafe makes text that somebody else chose safe to print: a name, an argument, what a registry or a tool says. None
-// of it can steer a terminal, change the direction of what follows, or be taken for a line of Mayfly's own.
+// Package textsafe makes untrusted text safe to print: a name, an argument, the message of a registry or the output of a tool. The
+// result can't control a terminal, change the direction of the text after it, or look like one of Mayfly's own lines.
 //
-// A character is graphic as in [unicode.IsPrint]: letters, marks, numbers, punctuation, symbols and the ASCII space.
+// A graphic character is one for which [unicode.IsPrint] is true: letters, marks, numbers, punctuation, symbols and the ASCII space.
 package textsafe
 
 import (
@@ -10,7 +10,7 @@ import (
 	"unicode"
 )
 
-// Replace puts U+FFFD in the place of each character that is neither graphic nor in keep.
+// Replace replaces each character that is neither graphic nor in keep with U+FFFD.
 func Replace(s, keep string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) || strings.ContainsRune(keep, r) {
@@ -20,10 +20,10 @@ func Replace(s, keep string) string {
 	}, s)
 }
 
-// Escape writes each character that isn't graphic as Go's source does, such as \x1b and \u202e.
+// Escape replaces each character that isn't graphic with its Go escape sequence, such as \x1b and \u202e.
 func Escape(s string) string {
 	var b strings.Builder
-	for _, r := range s { // bytes that aren't UTF-8 are U+FFFD, which is graphic
+	for _, r := range s { // an invalid byte yields U+FFFD, which is graphic
 		if unicode.IsPrint(r) {
 			b.WriteRune(r)
 		} else {
@@ -33,11 +33,11 @@ func Escape(s string) string {
 	return b.String()
 }
 
-// maxLine bounds what [Line] looks at, in bytes.
+// maxLine is the number of bytes that [Line] reads.
 const maxLine = 4096
 
-// Line is a line that a program printed, as a terminal would end up showing it: without escape sequences and controls, and of a
-// progress bar what it shows last. It is cut to 4,096 bytes.
+// Line returns a line of a program's output as a terminal finally shows it: without escape sequences and control characters, and
+// only the last state of a progress bar. It reads the first 4,096 bytes.
 func Line(line []byte) string {
 	text := string(line[:min(len(line), maxLine)])
 	if i := strings.LastIndexByte(strings.TrimRight(text, "\r"), '\r'); i >= 0 {

@@ -22,7 +22,7 @@ func TestForms(t *testing.T) {
 		{"nothing", Line(nil) + Escape("") + Replace("", ""), ""},
 	} {
 		if c.got != c.want {
-			t.Errorf("%s: %q, want %q", c.name, c.got, c.want)
+			t.Errorf("%s: got %q, want %q", c.name, c.got, c.want)
 		}
 	}
 }

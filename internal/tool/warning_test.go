@@ -16,7 +16,7 @@ func TestWarnings(t *testing.T) {
 		`{dns: [example.org, in-addr.arpa]}`:  `dns "in-addr.arpa"`,
 		`{host: localhost, ports: [8080]}`:    "this rule opens no destination: localhost is the sandbox itself; to reach this machine write host: host.mayfly.internal, with its ports",
 		`{host: "*.localhost"}`:               "to reach this machine write host: host.mayfly.internal",
-		`{host: hots.mayfly.internal}`:        "host.mayfly.internal is the only name of Mayfly's; to reach this machine write host: host.mayfly.internal",
+		`{host: hots.mayfly.internal}`:        "host.mayfly.internal is the only name below mayfly.internal; to reach this machine write host: host.mayfly.internal",
 		`{cidr: 127.0.0.0/8}`:                 "127.0.0.0/8 has only loopback destinations, which no rule opens; to reach this machine write host: host.mayfly.internal",
 		`{host: "::1"}`:                       "::1 is a loopback destination, which no rule opens; to reach this machine",
 		`{cidr: 169.254.0.0/16, dns: [corp]}`: "169.254.0.0/16 has only link-local destinations, which no rule opens; correct or remove the rule",

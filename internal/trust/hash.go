@@ -10,9 +10,9 @@ import (
 	"strings"
 )
 
-// HashName is the name under which OpenSSL looks for the authority in a folder of certificates: the hash of its subject
-// in a form of its own (X509_NAME_hash(3)), in which words are in small letters, one blank apart, and in UTF-8. It is
-// empty for what isn't a certificate.
+// HashName returns the name under which OpenSSL looks for the authority in a folder of certificates. It is the hash of the subject in
+// OpenSSL's canonical form (X509_NAME_hash(3)), in which text is UTF-8, in lower case, with one space between words. HashName
+// returns "" if the authority isn't a certificate, or if its subject isn't simple text.
 func (a *Authority) HashName() string {
 	cert, err := x509.ParseCertificate(a.der)
 	if err != nil {
@@ -44,8 +44,8 @@ func (a *Authority) HashName() string {
 	return fmt.Sprintf("%08x.0", binary.LittleEndian.Uint32(sum[:]))
 }
 
-// lower maps the ASCII letters to lower case and leaves all others, as OpenSSL
-// does.
+// lower maps ASCII letters to lower case, and keeps all other characters, as
+// OpenSSL does.
 func lower(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r >= 'A' && r <= 'Z' {

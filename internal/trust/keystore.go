@@ -10,23 +10,23 @@ import (
 	"software.sslmate.com/src/go-pkcs12"
 )
 
-// Java's keystores: JKS (sun.security.provider.JavaKeyStore) and PKCS#12 (RFC 7292), which since Java 18 need no password.
-// Whichever of them a file is, Java finds out itself.
+// Java has keystores in two formats: JKS (sun.security.provider.JavaKeyStore) and PKCS#12 (RFC 7292), which since Java 18 needs no
+// password. Java detects the format of a file.
 
 // alias is the authority's name in a keystore.
 const alias = "mayfly-test-authority"
 
-// triesOfPasswords is how often a PKCS#12 file is read with one of them at the most: none is tried in two forms.
+// triesOfPasswords is how often a PKCS#12 file is read at most: the reader tries the empty password in two forms.
 const triesOfPasswords = 3
 
-// passwords are those that keystores of authorities have: Java's own, and none.
+// passwords are the usual passwords of keystores of authorities: Java's default, and none.
 var passwords = []string{"changeit", ""}
 
 const (
 	jksMagic   = 0xfeedfeed
 	jksVersion = 2
 	jksHeader  = 12 // magic, version and number of entries
-	jksTrusted = 2  // the kind of an entry that is a certificate
+	jksTrusted = 2  // the type of an entry that is a certificate
 )
 
 // Keystore returns a JKS keystore that holds only the authority.
@@ -36,8 +36,8 @@ func (a *Authority) Keystore() []byte {
 	return a.jks(binary.BigEndian.AppendUint32(head, 0), passwords[0])
 }
 
-// jks adds the authority to a JKS keystore that lacks its digest, and appends
-// the digest.
+// jks returns a JKS keystore with the authority added. entries is the keystore
+// without its digest.
 func (a *Authority) jks(entries []byte, password string) []byte {
 	out := bytes.Clone(entries)
 	binary.BigEndian.PutUint32(out[8:], binary.BigEndian.Uint32(out[8:])+1)
@@ -47,7 +47,7 @@ func (a *Authority) jks(entries []byte, password string) []byte {
 	}
 	out = binary.BigEndian.AppendUint32(out, jksTrusted)
 	text(alias)
-	out = binary.BigEndian.AppendUint64(out, 0) // when it was made
+	out = binary.BigEndian.AppendUint64(out, 0) // the time of creation
 	text("X.509")
 	out = binary.BigEndian.AppendUint32(out, uint32(len(a.der)))
 	out = append(out, a.der...)
@@ -81,7 +81,7 @@ func (a *Authority) addToKeystore(file []byte) ([]byte, bool) {
 	return file, false
 }
 
-// addToPKCS12 is addToKeystore for PKCS#12, as long as there are rounds for it.
+// addToPKCS12 is addToKeystore for PKCS#12. It does nothing if reading the file would exceed maxRounds.
 func (a *Authority) addToPKCS12(file []byte) ([]byte, bool) {
 	own, err := x509.ParseCertificate(a.der)
 	if err != nil {

@@ -7,17 +7,17 @@ import (
 	"math/big"
 )
 
-// maxRounds bounds how often passwords are hashed for the keystores of a start, all together: seconds of a processor. Java
-// writes 10,000 rounds a keystore, and has written 100,000.
+// maxRounds is how often passwords are hashed at most for all keystores of a start together, which takes seconds of processor time.
+// Java uses 10,000 rounds for each keystore; it used 100,000 earlier.
 const maxRounds = 5_000_000
 
-// maxNested bounds how deep the values of a keystore are nested; those of real ones are less than half of it.
+// maxNested is the largest depth of the values in a keystore. Real keystores have less than half of it.
 const maxNested = 32
 
-// rounds bounds how often a password is hashed to read a PKCS#12 file, which says so itself, up to 2^31 for each of its
-// parts (RFC 7292 section 4, MacData; RFC 8018 appendix A). It takes every INTEGER for such a number, wherever it stands and
-// whatever class it has: readers differ in which of them they take. The others of a keystore are small, except those of its
-// certificates, which have no rounds.
+// rounds returns an upper bound of how often a password is hashed to read a PKCS#12 file. The file says so itself, up to 2^31 for each
+// of its parts (RFC 7292 section 4, MacData; RFC 8018 appendix A). Readers differ in the INTEGERs that they use as such a number,
+// so rounds adds all of them, at any place and of any class. The other INTEGERs of a keystore are small, except those of
+// certificates, which are left out.
 func rounds(der []byte, depth int) int64 {
 	if depth > maxNested {
 		return maxRounds + 1
@@ -27,7 +27,7 @@ func rounds(der []byte, depth int) int64 {
 		var v asn1.RawValue
 		rest, err := asn1.Unmarshal(der, &v)
 		if err != nil {
-			return total // what isn't DER isn't read as a keystore either
+			return total // a keystore must be DER, so readers stop here too
 		}
 		if v.Tag == asn1.TagInteger {
 			n := new(big.Int).SetBytes(v.Bytes)
@@ -44,10 +44,10 @@ func rounds(der []byte, depth int) int64 {
 	return total
 }
 
-// isWrapped reports whether the contents of a primitive value are one other value, as those of an OCTET STRING around a
-// keystore's parts are. Those of a salt or of a ciphertext hardly ever are, by accident. A certificate has no rounds, and no
-// reader takes it for what has: the parts of a keystore begin with OBJECT IDENTIFIERs, that of a certificate with a version
-// or a serial number.
+// isWrapped reports whether the contents of a primitive value are exactly one other value, such as in an OCTET STRING around the parts of
+// a keystore. A salt or a ciphertext hardly ever looks like that by accident. isWrapped returns false for a certificate, which has no
+// rounds. No reader mistakes it for a part of a keystore: those begin with an OBJECT IDENTIFIER, a certificate with a version or
+// a serial number.
 func isWrapped(contents []byte) bool {
 	var v asn1.RawValue
 	if rest, err := asn1.Unmarshal(contents, &v); err != nil || len(rest) > 0 {

@@ -15,10 +15,10 @@ import (
 	"software.sslmate.com/src/go-pkcs12"
 )
 
-// manyRounds take a reader a time that can be measured; what is read with few takes less than half of it.
+// manyRounds is so many that the time of reading can be measured. Reading with few rounds takes less than half of that time.
 const manyRounds = 100_000
 
-// value is one of DER: its first byte, and the values in it, or what else it has.
+// value is a DER value: its first byte, and the values or the bytes in it.
 type value struct {
 	tag    byte
 	within []value
@@ -53,7 +53,7 @@ func number(n int) value { return marshaled(n) }
 
 func identifier(arcs ...int) value { return marshaled(asn1.ObjectIdentifier(arcs)) }
 
-// keystores are files of n rounds, one for each way in which a reader comes to them (RFC 7292 section 4, RFC 8018 sections
+// keystores returns files with n rounds, one for each place from which a reader gets the number (RFC 7292 section 4, RFC 8018 sections
 // A.4 and A.5, RFC 9579).
 func keystores(n int) map[string]value {
 	data, encrypted := identifier(1, 2, 840, 113549, 1, 7, 1), identifier(1, 2, 840, 113549, 1, 7, 6)
@@ -79,8 +79,8 @@ func keystores(n int) map[string]value {
 	}
 }
 
-// spellings calls try with a file, and with each that has one of its values written otherwise: of another class, primitive
-// or constructed, in another value, with something before or after it, or without it.
+// spellings calls try with a file, and with each variant in which one value is different: of another class, primitive or constructed,
+// inside another value, with something before or after it, or missing.
 func spellings(file value, try func(value)) {
 	try(file)
 	var each func(v *value)
@@ -116,8 +116,9 @@ func spellings(file value, try func(value)) {
 	each(&file)
 }
 
-// reads is how long the reader that keystores are given to works on one, at the least of some tries.
-func reads(der []byte, tries int, enough time.Duration) time.Duration {
+// readTime returns how long the reader of keystores takes for a file, the least of several tries. It stops when that is less than
+// enough.
+func readTime(der []byte, tries int, enough time.Duration) time.Duration {
 	best := time.Duration(math.MaxInt64)
 	for range tries {
 		began := time.Now()
@@ -131,13 +132,13 @@ func reads(der []byte, tries int, enough time.Duration) time.Duration {
 	return best
 }
 
-// TestRoundsOfAnySpelling: a file in which few rounds are found is read in no time, however it is written.
+// TestRoundsOfAnySpelling checks that a file in which rounds finds few rounds is read fast, in all variants of the file.
 func TestRoundsOfAnySpelling(t *testing.T) {
 	for name, file := range keystores(manyRounds) {
 		t.Run(name, func(t *testing.T) {
-			long := reads(file.der(), 3, 0) / 2
-			if short := reads(keystores(1)[name].der(), 10, long); short >= long {
-				t.Fatalf("%s with %d rounds, %s with one", 2*long, manyRounds, short)
+			long := readTime(file.der(), 3, 0) / 2
+			if short := readTime(keystores(1)[name].der(), 10, long); short >= long {
+				t.Fatalf("reading takes %s with %d rounds, and %s with one", 2*long, manyRounds, short)
 			}
 			all, worked := 0, 0
 			spellings(file, func(v value) {
@@ -147,36 +148,36 @@ func TestRoundsOfAnySpelling(t *testing.T) {
 				if found >= manyRounds && worked > 0 {
 					return
 				}
-				if took := reads(der, 10, long); took >= long {
+				if took := readTime(der, 10, long); took >= long {
 					worked++
 					if found < manyRounds {
-						t.Fatalf("%d rounds are found in %x, which takes %s", found, der, took)
+						t.Fatalf("rounds finds %d in %x, which takes %s to read", found, der, took)
 					}
 				}
 			})
 			if all < 100 || worked == 0 {
-				t.Errorf("%d spellings are tried, and the reader works on %d", all, worked)
+				t.Errorf("there are %d variants, and %d take long; want at least 100 and 1", all, worked)
 			}
 		})
 	}
 }
 
-// FuzzRounds is TestRoundsOfAnySpelling for what else there may be.
+// FuzzRounds is TestRoundsOfAnySpelling for any other bytes.
 func FuzzRounds(f *testing.F) {
 	for _, file := range keystores(10 * manyRounds) {
 		f.Add(file.der())
 	}
-	long := reads(keystores(manyRounds)["PBMAC1"].der(), 3, 0)
+	long := readTime(keystores(manyRounds)["PBMAC1"].der(), 3, 0)
 	f.Fuzz(func(t *testing.T, der []byte) {
 		if found := rounds(der, 0); found < manyRounds/100 {
-			if took := reads(der, 10, long); took >= long {
-				t.Errorf("%d rounds are found in %x, which takes %s", found, der, took)
+			if took := readTime(der, 10, long); took >= long {
+				t.Errorf("rounds finds %d in %x, which takes %s to read", found, der, took)
 			}
 		}
 	})
 }
 
-// TestRoundsOfCertificates: the numbers of certificates aren't taken for rounds, so that a store of many is read.
+// TestRoundsOfCertificates checks that the numbers in certificates don't count as rounds, so that a store with many certificates is read.
 func TestRoundsOfCertificates(t *testing.T) {
 	var certificates []*x509.Certificate
 	for i := range 30 {
@@ -194,7 +195,7 @@ func TestRoundsOfCertificates(t *testing.T) {
 	for password, encoder := range map[string]*pkcs12.Encoder{"": pkcs12.Passwordless, "changeit": pkcs12.Modern2026} {
 		file := must(encoder.EncodeTrustStore(certificates, password))
 		if out, changed := New([]byte(certify(t, "Test", true, nil).pem)).Add(file); !changed || bytes.Equal(out, file) {
-			t.Errorf("%q: %d rounds are found", password, rounds(file, 0))
+			t.Errorf("password %q: the file isn't changed; rounds finds %d", password, rounds(file, 0))
 		}
 	}
 }

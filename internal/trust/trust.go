@@ -1,7 +1,7 @@
-// Package trust adds an authority to the certificates that programs trust, in the forms in which tools have them: PEM
-// (RFC 7468) as a file or within another text, base64 of it, as kubeconfigs have it, and Java's keystores.
+// Package trust adds an authority to the certificates that programs trust, in the forms in which tools have them: PEM (RFC 7468) as a
+// file or inside another text, base64 of PEM such as in kubeconfigs, and Java's keystores.
 //
-// What comes in is hostile: it is the image's, the tool's or a secret's. What isn't understood stays as it is.
+// The input is untrusted: it comes from the image, the tool or a secret. The package doesn't change input that it doesn't understand.
 package trust
 
 import (
@@ -12,15 +12,15 @@ import (
 	"regexp"
 )
 
-// Authority is a certificate to be trusted.
-// It isn't for several goroutines.
+// Authority is the certificate of an authority that programs should trust. Its methods must not be called from several goroutines at
+// once.
 type Authority struct {
 	der    []byte
-	body   []string // the base64 of it, in lines
-	rounds int64    // of hashing that were spent on keystores; see maxRounds
+	body   []string // the base64 of der, in lines
+	rounds int64    // how many rounds of hashing have been spent on keystores; see maxRounds
 }
 
-// New reads an authority's certificate, in PEM. It is nil when that has none.
+// New parses an authority's certificate in PEM. It returns nil if there is no PEM in text.
 func New(text []byte) *Authority {
 	block, _ := pem.Decode(text)
 	if block == nil {
@@ -36,20 +36,21 @@ func New(text []byte) *Authority {
 	return a
 }
 
-// PEM is the authority's certificate.
+// PEM returns the authority's certificate in PEM.
 func (a *Authority) PEM() []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.der})
 }
 
-// lineLength is that of a line of PEM (RFC 7468 section 2).
+// lineLength is the length of a line of PEM (RFC 7468 section 2).
 const lineLength = 64
 
 const (
 	begin = "-----BEGIN CERTIFICATE-----"
 	end   = "-----END CERTIFICATE-----"
-	// encodedBegin is how begin looks in base64.
+	// encodedBegin is begin in base64.
 	encodedBegin = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0t"
-	// lineBreak ends a line of PEM: in a file, indented in YAML, or escaped in JSON, however often; some have it all on one line.
+	// lineBreak matches the end of a line of PEM: in a file, with an indentation in YAML, or escaped any number of times in JSON.
+	// It may also be a space, for PEM on one line.
 	lineBreak = `(?:\r?\n[ \t]*|(?:\\+r)?\\+n|[ \t]+)`
 )
 
@@ -59,25 +60,24 @@ var (
 	onlyBase64 = regexp.MustCompile(`^[A-Za-z0-9+/\r\n]+={0,2}[\r\n]*$`)
 )
 
-// Add returns a file with the authority beside the others that it trusts. It says false, and returns the file as it is,
-// where there are none.
+// Add returns a file with the authority added to the authorities in it. It returns the file unchanged and false if there are none.
 func (a *Authority) Add(file []byte) ([]byte, bool) {
-	if bytes.IndexByte(file, 0) >= 0 { // a program may have PEM in it too, and its bytes have to stay where they are
+	if bytes.IndexByte(file, 0) >= 0 { // a program may contain PEM too, but its bytes must stay in place
 		return a.addToKeystore(file)
 	}
 	return a.AddToText(file)
 }
 
-// AddToText is Add for what isn't a keystore.
+// AddToText is like Add, for a text, which isn't a keystore.
 func (a *Authority) AddToText(text []byte) ([]byte, bool) {
 	if out, changed := a.addToParts(text); changed {
 		return out, true
 	}
-	// The whole may be in base64, as files are handed over in variables.
+	// The whole text may be base64, as for files in variables.
 	if len(text) < len(begin) || !onlyBase64.Match(text) {
 		return text, false
 	}
-	decoded, err := base64.StdEncoding.DecodeString(string(text)) // which passes over line breaks
+	decoded, err := base64.StdEncoding.DecodeString(string(text)) // which ignores line breaks
 	if err != nil || bytes.IndexByte(decoded, 0) >= 0 {
 		return text, false
 	}
@@ -92,7 +92,7 @@ func (a *Authority) AddToText(text []byte) ([]byte, bool) {
 	return encoded, true
 }
 
-// addToParts adds to what of a text is PEM, or PEM in base64.
+// addToParts adds the authority to the parts of a text that are PEM, or base64 of PEM.
 func (a *Authority) addToParts(text []byte) ([]byte, bool) {
 	changed := false
 	if bytes.Contains(text, []byte(encodedBegin)) {
@@ -117,10 +117,10 @@ func (a *Authority) addToParts(text []byte) ([]byte, bool) {
 type block struct {
 	from, to  int
 	lineBreak []byte // after each of its lines
-	encoded   []byte
+	encoded   []byte // its base64, without line breaks
 }
 
-// nextBlock finds the first certificate of a text from a place on.
+// nextBlock finds the first certificate of a text after a place.
 func nextBlock(text []byte, from int) (block, bool) {
 	for {
 		i := bytes.Index(text[from:], []byte(begin))
@@ -129,7 +129,7 @@ func nextBlock(text []byte, from int) (block, bool) {
 		}
 		b := block{from: from + i}
 		from = b.from + len(begin)
-		// First, so that the end is looked for once.
+		// Check the line break before searching the end, so that each byte is searched only once.
 		if b.lineBreak = breakAhead.Find(text[from:min(from+maxBreak, len(text))]); b.lineBreak == nil {
 			continue
 		}
@@ -143,11 +143,11 @@ func nextBlock(text []byte, from int) (block, bool) {
 	}
 }
 
-// maxBreak bounds how far a line is indented.
+// maxBreak is the largest length of a line break with its indentation.
 const maxBreak = 1000
 
-// addToPEM adds to each group of certificates of which one is an authority: a PEM file is one group; within another text,
-// certificates that directly follow one another are.
+// addToPEM adds the authority to each group of certificates that contains an authority. All certificates of a PEM file are one group;
+// in another text, those that directly follow one another are.
 func (a *Authority) addToPEM(text []byte) ([]byte, bool) {
 	var out []byte
 	copied, trusted := 0, false
@@ -159,7 +159,7 @@ func (a *Authority) addToPEM(text []byte) ([]byte, bool) {
 			b = next
 			continue
 		}
-		// A file with a key is who the tool is, and not whom it trusts.
+		// A file with a private key identifies the tool; it doesn't say whom the tool trusts.
 		if trusted && (b.inText() || !bytes.Contains(text, []byte("PRIVATE KEY-----"))) {
 			out = append(out, text[copied:b.to]...)
 			out = append(out, a.lines(b.lineBreak)...)
@@ -173,12 +173,12 @@ func (a *Authority) addToPEM(text []byte) ([]byte, bool) {
 	return append(out, text[copied:]...), true
 }
 
-// inText says whether the certificate stands within another text.
+// inText reports whether the certificate is inside another text.
 func (b *block) inText() bool {
 	return string(b.lineBreak) != "\n" && string(b.lineBreak) != "\r\n"
 }
 
-// lines is the authority, after a certificate whose lines end so.
+// lines returns the authority for the place after a certificate with a line break.
 func (a *Authority) lines(lineBreak []byte) []byte {
 	words := append(append([]string{"", begin}, a.body...), end)
 	var out []byte
@@ -191,8 +191,7 @@ func (a *Authority) lines(lineBreak []byte) []byte {
 	return out
 }
 
-// isAuthority says whether the base64 of a certificate is one that others may be trusted for, or that is trusted itself:
-// one that nobody else has signed.
+// isAuthority reports whether a certificate, in base64, can make programs trust others or itself: it is a CA, or self-signed.
 func isAuthority(encoded []byte) bool {
 	der, err := base64.StdEncoding.AppendDecode(nil, encoded)
 	if err != nil {

@@ -21,7 +21,7 @@ import (
 	"software.sslmate.com/src/go-pkcs12"
 )
 
-// made is a certificate in PEM, signed by itself or by another.
+// made is a certificate, which is self-signed or signed by another.
 type made struct {
 	pem  string
 	cert *x509.Certificate
@@ -66,12 +66,12 @@ func TestAdd(t *testing.T) {
 	const key = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"
 	for name, c := range map[string]struct{ file, want string }{
 		"a bundle":                    {"# one\n" + root.pem + "\n# two\n" + other.pem, "# one\n" + root.pem + "\n# two\n" + other.pem + test.pem},
-		"no line break at its end":    {strings.TrimSpace(root.pem), root.pem + strings.TrimSpace(test.pem)},
-		"lines of Windows":            {strings.ReplaceAll(root.pem, "\n", "\r\n"), strings.ReplaceAll(root.pem+test.pem, "\n", "\r\n")},
+		"no line break at the end":    {strings.TrimSpace(root.pem), root.pem + strings.TrimSpace(test.pem)},
+		"Windows line breaks":         {strings.ReplaceAll(root.pem, "\n", "\r\n"), strings.ReplaceAll(root.pem+test.pem, "\n", "\r\n")},
 		"a server's own":              {pinned.pem, pinned.pem + test.pem},
 		"a client's":                  {client.pem, client.pem},
-		"a client's, with who signed": {client.pem + root.pem, client.pem + root.pem + test.pem},
-		"a key and who signed":        {key + client.pem + root.pem, key + client.pem + root.pem},
+		"a client's, with its signer": {client.pem + root.pem, client.pem + root.pem + test.pem},
+		"a key and its signer":        {key + client.pem + root.pem, key + client.pem + root.pem},
 		"no certificate":              {"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"},
 		"no end":                      {root.pem[:200], root.pem[:200]},
 		"in JSON":                     {`{"ca": "` + escaped(root.pem) + `", "other": "` + escaped(other.pem) + `"}`, `{"ca": "` + escaped(root.pem+test.pem) + `", "other": "` + escaped(other.pem+test.pem) + `"}`},
@@ -96,11 +96,11 @@ func TestAdd(t *testing.T) {
 		}
 	}
 	if New([]byte("no certificate")) != nil {
-		t.Error("what has none is an authority")
+		t.Error("New returns an authority for a text without a certificate")
 	}
 }
 
-// TestAddedParses: what YAML and JSON have is what a program reads as PEM.
+// TestAddedParses checks that the values in YAML and JSON are valid PEM after Add.
 func TestAddedParses(t *testing.T) {
 	test, root := certify(t, "Test", true, nil), certify(t, "Root", true, nil)
 	check := func(how, text string) {
@@ -109,7 +109,7 @@ func TestAddedParses(t *testing.T) {
 			n++
 		}
 		if !pool.AppendCertsFromPEM([]byte(text)) || n != 2 {
-			t.Errorf("%s: %d certificates in %q", how, n, text)
+			t.Errorf("%s: got %d certificates in %q, want 2", how, n, text)
 		}
 	}
 	for how, marshal := range map[string]func(any) ([]byte, error){"yaml": yaml.Marshal, "json": json.Marshal} {
@@ -126,7 +126,7 @@ func TestAddedParses(t *testing.T) {
 	}
 }
 
-// TestKeystores are read by another implementation, with the password that they had.
+// TestKeystores checks that another implementation can read the keystores, with their old passwords.
 func TestKeystores(t *testing.T) {
 	test, root := certify(t, "Test", true, nil), certify(t, "Root", true, nil)
 	a := New([]byte(test.pem))
@@ -146,7 +146,7 @@ func TestKeystores(t *testing.T) {
 		t.Fatal(err)
 	}
 	if out, changed := a.Add(other); changed || !bytes.Equal(out, other) {
-		t.Error("one with a password of its own is changed")
+		t.Error("a keystore with another password is changed")
 	}
 	one := New([]byte(root.pem)).Keystore()
 	two, changed := a.Add(one)
@@ -159,7 +159,7 @@ func TestKeystores(t *testing.T) {
 	}
 }
 
-// TestAddIsLinear: what isn't quite PEM takes time by its size, not by the square of it.
+// TestAddIsLinear checks that the time for almost-PEM grows linearly with its size.
 func TestAddIsLinear(t *testing.T) {
 	a := New([]byte(certify(t, "Test", true, nil).pem))
 	took := func(unit string, size int) time.Duration {
@@ -175,13 +175,13 @@ func TestAddIsLinear(t *testing.T) {
 	for _, unit := range []string{begin + "x", begin + "\n", begin + end, begin + "\n" + end, encodedBegin} {
 		const size, times = 256 << 10, 8
 		if one, many := took(unit, size), took(unit, times*size); many > 4*times*one {
-			t.Errorf("%s for %d bytes of %q, again and again, and %s for %d times as many", one, size, unit, many, times)
+			t.Errorf("%d bytes of repeated %q take %s, and %d times as many take %s", size, unit, one, times, many)
 		}
 	}
 }
 
-// TestKeystoreRounds: keystores say themselves how long a password is worked on, and are left as they are where that is
-// too long, alone or together.
+// TestKeystoreRounds checks that keystores with too many rounds of hashing, alone or together, stay unchanged. The files say how many
+// rounds they need.
 func TestKeystoreRounds(t *testing.T) {
 	root := certify(t, "Root", true, nil)
 	keystore := func(iterations int) []byte {
@@ -193,13 +193,13 @@ func TestKeystoreRounds(t *testing.T) {
 		return file
 	}
 	if n := rounds(keystore(3000), 0); n < 3000 || n > 4*3000 {
-		t.Errorf("%d rounds are found in a file of 3000 for each part", n)
+		t.Errorf("rounds finds %d in a file with 3000 for each part", n)
 	}
 	a := New([]byte(certify(t, "Test", true, nil).pem))
 	a.rounds = maxRounds - triesOfPasswords*3*3000
 	for i, want := range []bool{true, false} {
 		if _, changed := a.Add(keystore(3000)); changed != want {
-			t.Errorf("%d: changed %v with %d rounds spent", i, changed, a.rounds)
+			t.Errorf("keystore %d: changed is %v with %d rounds spent, want %v", i, changed, a.rounds, want)
 		}
 	}
 	type parameters struct {
@@ -212,17 +212,17 @@ func TestKeystoreRounds(t *testing.T) {
 			t.Fatal(err)
 		}
 		if found := rounds(der, 0); found <= maxRounds {
-			t.Errorf("%d rounds for %s", found, n)
+			t.Errorf("rounds finds %d for %s", found, n)
 		}
 	}
-	// Salts of another class, and contents in something else than an OCTET STRING.
+	// Salts of another class, and contents in a value that isn't an OCTET STRING.
 	for _, der := range [][]byte{
 		{0x30, 10, 0x84, 2, 's', 'a', 0x02, 4, 0x7f, 0xff, 0xff, 0xff},
 		{0x0c, 12, 0x30, 10, 0x04, 2, 's', 'a', 0x02, 4, 0x7f, 0xff, 0xff, 0xff},
 		{0x80, 12, 0x30, 10, 0x04, 2, 's', 'a', 0x82, 4, 0x7f, 0xff, 0xff, 0xff},
 	} {
 		if found := rounds(der, 0); found <= maxRounds {
-			t.Errorf("%d rounds for %x", found, der)
+			t.Errorf("rounds finds %d for %x", found, der)
 		}
 	}
 	deep := []byte("x")
@@ -230,7 +230,7 @@ func TestKeystoreRounds(t *testing.T) {
 		deep = must(asn1.Marshal(deep))
 	}
 	if found := rounds(deep, 0); found <= maxRounds {
-		t.Errorf("%d rounds for what is nested 1000 deep", found)
+		t.Errorf("rounds finds %d for values that are nested 1000 deep", found)
 	}
 }
 
@@ -241,11 +241,11 @@ func must(der []byte, err error) []byte {
 	return der
 }
 
-// TestHashName has what openssl x509 -subject_hash prints for these subjects.
+// TestHashName compares with the output of openssl x509 -subject_hash.
 func TestHashName(t *testing.T) {
 	for name, want := range map[string]string{"Mayfly test authority": "10f01ec7.0", "  two   Blanks ": "1341b7fe.0", "Ünï": "9f547ca5.0"} {
 		if got := New([]byte(certify(t, name, true, nil).pem)).HashName(); got != want {
-			t.Errorf("%q: %s, want %s", name, got, want)
+			t.Errorf("%q: got %s, want %s", name, got, want)
 		}
 	}
 }

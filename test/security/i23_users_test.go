@@ -248,7 +248,7 @@ func TestI23_DefinitionsOfOthers(t *testing.T) {
 		} {
 			command(t, change[0], change[1], change[2])
 			for _, w := range ways {
-				if d := look(w.stdin, w.args...); d.code == 0 || strings.Contains(d.stdout, "ran ") || !strings.Contains(d.stdout, "to run it all the same give its path: ") {
+				if d := look(w.stdin, w.args...); d.code == 0 || strings.Contains(d.stdout, "ran ") || !strings.Contains(d.stdout, "to run it anyway, give its path: ") {
 					t.Errorf("%s, after %v, %v: %+v", who, change, w.args, d)
 				}
 			}

@@ -5,20 +5,20 @@ import (
 	"strings"
 )
 
-// invalidNumber is how the parser refuses a number that its type can't hold.
+// invalidNumber matches the parser's message for a number that is too large for its type.
 var invalidNumber = regexp.MustCompile(`^invalid (int|uint|double) literal`)
 
-// overload is how the checker says that there is no operation of two types; a list is one of its items here.
+// overload matches the checker's message for an operation that doesn't exist for two types. For a list it matches the type of the items.
 var overload = regexp.MustCompile(`^found no matching overload for .* applied to '\((?:list\()?(string|int|uint|double)\)?, (?:list\()?(string|int|uint|double)\)?\)'`)
 
-// advice is what to write instead, for the mistakes of people who don't know CEL.
+// advice returns what to write instead, for common mistakes of users who don't know CEL. It returns "" for other messages.
 func advice(text string) string {
 	if types := overload.FindStringSubmatch(text); types != nil && types[1] != types[2] {
 		switch {
 		case types[1] == "string" || types[2] == "string":
 			return "; one side is text, the other a number: put the number in quotes, or int(…) or double(…) around the text"
 		case types[1] == "double" || types[2] == "double":
-			return "; one side is a decimal number, the other a whole one: write 5.0 instead of 5, or double(…) around it"
+			return "; one side is a decimal number, the other a whole number: write 5.0 instead of 5, or double(…) around it"
 		}
 	}
 	switch {

@@ -19,7 +19,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/condition"
 )
 
-// Evaluator is a [condition.Evaluator]. The zero value is ready.
+// Evaluator is a [condition.Evaluator]. The zero value is ready to use.
 type Evaluator struct {
 	mu           sync.Mutex
 	environments map[string]*cel.Env // by the types of their variables
@@ -27,19 +27,19 @@ type Evaluator struct {
 
 var _ condition.Evaluator = (*Evaluator)(nil)
 
-// The variables that success() and failure() stand for.
+// The variables that replace success() and failure().
 const (
 	successVariable = "_success"
 	failureVariable = "_failure"
 )
 
-// Bounds of what is parsed, beside that of evaluation: an expression may be hostile.
+// The limits of the parser, in addition to that of the evaluation, since an expression may be hostile.
 const (
 	maxDepth = 64
 	maxSize  = 8192 // code points
 )
 
-// newEnvironment declares the variables of an expression.
+// newEnvironment returns an environment that declares the variables of an expression.
 func newEnvironment(e condition.Expression) (*cel.Env, error) {
 	identifier := func(name string) cel.Macro {
 		return cel.GlobalMacro(strings.TrimPrefix(name, "_"), 0, func(f cel.MacroExprFactory, _ ast.Expr, _ []ast.Expr) (ast.Expr, *cel.Error) {
@@ -81,10 +81,10 @@ func typeOf(t condition.Type) (*cel.Type, error) {
 	return nil, fmt.Errorf("%q is not a type", t)
 }
 
-// maxEnvironments bounds the declarations that are remembered: conditions of one workflow mostly share a few.
+// maxEnvironments is how many environments are cached. The conditions of a workflow usually share a few.
 const maxEnvironments = 64
 
-// environment returns the declarations of an expression's variables, which take longer to make than it takes to compile.
+// environment returns the environment of an expression. It caches environments, since making one takes longer than compiling.
 func (e *Evaluator) environment(x condition.Expression) (*cel.Env, error) {
 	var key strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(x.Variables)) {
@@ -119,12 +119,12 @@ func (e *Evaluator) compile(x condition.Expression) (*cel.Env, *cel.Ast, *condit
 		return nil, nil, p, nil
 	}
 	if t := tree.OutputType(); !t.IsExactType(cel.BoolType) && !t.IsExactType(cel.DynType) {
-		return nil, nil, &condition.Problem{Text: fmt.Sprintf("a condition is true or false, and this is of type %s", t)}, nil
+		return nil, nil, &condition.Problem{Text: fmt.Sprintf("a condition must be true or false, not of type %s", t)}, nil
 	}
 	return env, tree, nil, nil
 }
 
-// problem is the first of the parser's or checker's complaints.
+// problem returns the first issue of the parser or checker.
 func problem(text string, issues *cel.Issues) *condition.Problem {
 	list := issues.Errors()
 	if len(list) == 0 {
@@ -182,7 +182,7 @@ func (e *Evaluator) Evaluate(ctx context.Context, x condition.Expression, v cond
 	}
 	yes, ok := out.Value().(bool)
 	if !ok {
-		return false, &condition.Problem{Text: fmt.Sprintf("a condition is true or false, and this is of type %s", out.Type().TypeName())}, nil
+		return false, &condition.Problem{Text: fmt.Sprintf("a condition must be true or false, not of type %s", out.Type().TypeName())}, nil
 	}
 	return yes, nil, nil
 }

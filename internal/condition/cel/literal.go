@@ -11,10 +11,10 @@ import (
 	"github.com/mayfly-run/mayfly/internal/condition"
 )
 
-// literal is a number as CEL writes it (the CEL specification, "Syntax": INT_LIT, UINT_LIT, FLOAT_LIT).
+// literal matches a number in CEL (the CEL specification, "Syntax": INT_LIT, UINT_LIT, FLOAT_LIT).
 var literal = regexp.MustCompile(`^-?\s*(?:0x[0-9a-fA-F]+|[0-9]*\.?[0-9]*(?:[eE][+-]?[0-9]+)?)`)
 
-// literalAt is the number that begins in a line and column, from 1, of an expression.
+// literalAt returns the number that begins at a line and column of an expression, both from 1.
 func literalAt(text string, line, column int) string {
 	lines := strings.Split(text, "\n")
 	if line < 1 || line > len(lines) {
@@ -27,7 +27,7 @@ func literalAt(text string, line, column int) string {
 	return strings.Join(strings.Fields(literal.FindString(string(runes[column-1:]))), "")
 }
 
-// inexact finds a number of the expression that the parser has rounded to another one.
+// inexact returns a problem if the parser has rounded a number of the expression to another number.
 func inexact(text string, tree *cel.Ast) *condition.Problem {
 	native := tree.NativeRep()
 	for _, e := range ast.MatchDescendants(ast.NavigateAST(native), ast.KindMatcher(ast.LiteralKind)) {
@@ -37,7 +37,7 @@ func inexact(text string, tree *cel.Ast) *condition.Problem {
 		at := native.SourceInfo().GetStartLocation(e.ID())
 		number := literalAt(text, at.Line(), at.Column()+1)
 		if number == "" {
-			continue // a macro made it
+			continue // the number comes from a macro
 		}
 		if _, wrong := double(number); wrong != "" {
 			return &condition.Problem{Text: brief(number) + " " + wrong + "; " + asText, Line: at.Line(), Column: at.Column() + 1}

@@ -9,7 +9,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/condition"
 )
 
-// Serve answers requests, one line of JSON each, until the end of in.
+// Serve reads requests from in, one line of JSON each, and writes an answer for each to out, until the end of in.
 func Serve(ctx context.Context, in io.Reader, out io.Writer) error {
 	e := &Evaluator{}
 	dec, enc := json.NewDecoder(in), json.NewEncoder(out)

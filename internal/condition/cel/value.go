@@ -10,12 +10,12 @@ import (
 	"github.com/mayfly-run/mayfly/internal/condition"
 )
 
-// asText is what to do about a number that expressions can't compute with.
+// asText says what to do about a number that CEL can't represent.
 const asText = "compare it as text: put it in quotes, and give an input the type string"
 
-// native turns decoded JSON, with numbers as json.Number, into what expressions compute with. JSON has one kind of
-// number: it is a double where the variable is one, and otherwise an int where it is whole. A number that its type would
-// change is an error: rounded, it would equal numbers that it doesn't equal.
+// native converts decoded JSON, with numbers as json.Number, to CEL's values. JSON has only one type of number: native returns a
+// double if the variable is a double, and otherwise an int if the number is whole. A number that the conversion would round is
+// an error, since the rounded number would equal other numbers.
 func native(v any, t condition.Type) (any, error) {
 	switch v := v.(type) {
 	case json.Number:
@@ -62,13 +62,13 @@ func nativeNumber(s string, t condition.Type) (any, error) {
 	return nativeWhole(s)
 }
 
-// wholeDoubles is 2^53: from there on, several whole numbers share one double.
+// wholeDoubles is 2^53. From there on, several whole numbers have the same double.
 const wholeDoubles = 1 << 53
 
-// nativeWhole is a number with a magnitude of at least wholeDoubles that a double holds, such as 1e18: an int, as it is where
-// it is written without an exponent, so that both are equal.
+// nativeWhole converts a number of at least wholeDoubles in magnitude that a double represents exactly, such as 1e18. It returns an
+// int, as for the same number without an exponent, so that the two are equal.
 func nativeWhole(s string) (any, error) {
-	r, ok := new(big.Rat).SetString(s) // double has bounded its digits and its exponent
+	r, ok := new(big.Rat).SetString(s) // double has checked the number of digits and the exponent
 	if !ok || !r.IsInt() || !r.Num().IsInt64() {
 		return nil, fmt.Errorf("%s %s; %s", brief(s), tooLarge, asText)
 	}
@@ -77,11 +77,11 @@ func nativeWhole(s string) (any, error) {
 
 const tooLarge = "is too large for a condition"
 
-// maxDigits bounds the text of a number, and so what it costs to look at it.
+// maxDigits is the largest length of a number's text, which bounds the cost of checking it.
 const maxDigits = 1000
 
-// double is a decimal number as a double, or says why there is none that stands for this number and no other: the
-// shortest decimal of the double has to be the same number.
+// double converts a decimal number to a double. wrong says why that isn't possible: the shortest decimal of the double must be the
+// same number.
 func double(s string) (f float64, wrong string) {
 	f, err := strconv.ParseFloat(s, 64)
 	switch {
@@ -93,14 +93,14 @@ func double(s string) (f float64, wrong string) {
 		return 0, ""
 	}
 	exact, ok := new(big.Rat).SetString(s)
-	shortest, _ := new(big.Rat).SetString(strconv.FormatFloat(f, 'g', -1, 64)) // what this writes is a number
+	shortest, _ := new(big.Rat).SetString(strconv.FormatFloat(f, 'g', -1, 64)) // never fails: FormatFloat writes a number
 	if !ok || exact.Cmp(shortest) != 0 {
 		return 0, "has more digits than a condition can compute with"
 	}
 	return f, ""
 }
 
-// hasDigit reports whether the digits of a number before its exponent are not all 0.
+// hasDigit reports whether a number has a digit other than 0 before its exponent.
 func hasDigit(s string) bool {
 	for _, c := range s {
 		switch {

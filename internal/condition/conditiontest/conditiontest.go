@@ -1,4 +1,4 @@
-// Package conditiontest is what every evaluator of conditions has to pass.
+// Package conditiontest has the tests that every evaluator of conditions must pass.
 package conditiontest
 
 import (
@@ -13,7 +13,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/condition"
 )
 
-// Test runs the suite on evaluators that open makes.
+// Test runs the suite. It calls open for each evaluator.
 func Test(t *testing.T, open func(t *testing.T) condition.Evaluator) {
 	t.Run("evaluate", func(t *testing.T) { evaluate(t, open(t)) })
 	t.Run("check", func(t *testing.T) { check(t, open(t)) })
@@ -56,7 +56,7 @@ func evaluate(t *testing.T, e condition.Evaluator) {
 		x, v := expression(text)
 		got, problem, err := e.Evaluate(t.Context(), x, v)
 		if err != nil || problem != nil || got != want {
-			t.Errorf("%s is %v, %v, %v; want %v", text, got, problem, err, want)
+			t.Errorf("%s: got %v, %v, %v; want %v", text, got, problem, err, want)
 		}
 	}
 	for text, want := range map[string]string{
@@ -64,12 +64,12 @@ func evaluate(t *testing.T, e condition.Evaluator) {
 		`a.missing == "x"`: "no such key: missing",
 		`list[5] == "x"`:   "index out of bounds: 5",
 		`i / 0 == 1`:       "division by zero",
-		`a`:                "a condition is true or false, and this is of type map",
+		`a`:                "a condition must be true or false, not of type map",
 	} {
 		x, v := expression(text)
 		_, problem, err := e.Evaluate(t.Context(), x, v)
 		if err != nil || problem == nil || problem.Text != want {
-			t.Errorf("%s: %v, %v; want %s", text, problem, err, want)
+			t.Errorf("%s: got %v, %v; want %s", text, problem, err, want)
 		}
 	}
 }
@@ -84,7 +84,7 @@ func check(t *testing.T, e condition.Evaluator) {
 		{`s > 5`, "found no matching overload for '_>_' applied to '(string, int)'", 3},
 		{`s == "x" &&`, "mismatched input '<EOF>'", 12},
 		{`unknown == 1`, "undeclared reference to 'unknown'", 1},
-		{`s`, "a condition is true or false, and this is of type string", 0},
+		{`s`, "a condition must be true or false, not of type string", 0},
 		{`s == "x`, "token recognition error", 6},
 		{`succes()`, "undeclared reference to 'succes'", 7},
 	}
@@ -100,24 +100,24 @@ func check(t *testing.T, e condition.Evaluator) {
 	for i, test := range tests {
 		switch {
 		case test.want == "" && got[i] != nil, test.want != "" && got[i] == nil:
-			t.Errorf("%s: %v, want %q", test.text, got[i], test.want)
+			t.Errorf("%s: got %v, want %q", test.text, got[i], test.want)
 		case got[i] != nil && (!strings.Contains(got[i].Text, test.want) || got[i].Column != test.column):
-			t.Errorf("%s: %q in column %d, want %q in %d", test.text, got[i].Text, got[i].Column, test.want, test.column)
+			t.Errorf("%s: got %q in column %d, want %q in column %d", test.text, got[i].Text, got[i].Column, test.want, test.column)
 		}
 	}
 	if got, err := e.Check(t.Context(), nil); err != nil || len(got) != 0 {
-		t.Errorf("nothing to check: %v, %v", got, err)
+		t.Errorf("nothing to check: got %v, %v", got, err)
 	}
 }
 
-// numbers keep their digits, or are refused: a rounded one would equal others.
+// numbers checks that numbers keep all their digits or are refused, since a rounded number would equal others.
 func numbers(t *testing.T, e condition.Evaluator) {
 	const large, digits = "is too large for a condition", "has more digits than a condition can compute with"
 	for _, c := range []struct {
 		text string
 		typ  condition.Type
 		x, y any
-		want any // true or false, or why it has no value
+		want any // the value, or the text of the problem
 	}{
 		{`x == y`, condition.Int, json.Number("12345678901234567890123"), json.Number("12345678901234567890124"), large},
 		{`x in [1, y]`, condition.Int, json.Number("1"), json.Number("-9223372036854775809"), large},
@@ -149,16 +149,16 @@ func numbers(t *testing.T, e condition.Evaluator) {
 		why, refused := c.want.(string)
 		switch {
 		case err != nil:
-			t.Errorf("%s of %v and %v: %v", c.text, c.x, c.y, err)
+			t.Errorf("%s with %v and %v: %v", c.text, c.x, c.y, err)
 		case refused && (problem == nil || !strings.Contains(problem.Text, why) || !strings.Contains(problem.Text, "compare it as text")):
-			t.Errorf("%s of %v and %v: %v, %v; want %s", c.text, c.x, c.y, got, problem, why)
+			t.Errorf("%s with %v and %v: got %v, %v; want %s", c.text, c.x, c.y, got, problem, why)
 		case !refused && (problem != nil || got != c.want):
-			t.Errorf("%s of %v and %v: %v, %v; want %v", c.text, c.x, c.y, got, problem, c.want)
+			t.Errorf("%s with %v and %v: got %v, %v; want %v", c.text, c.x, c.y, got, problem, c.want)
 		}
 	}
 }
 
-// bombs is attack S05: each is refused in a second and 64 MB.
+// bombs is attack S05: each expression is refused within a second and 64 MB.
 func bombs(t *testing.T, e condition.Evaluator) {
 	for name, text := range map[string]string{
 		"loops":       `[1,2,3,4,5,6,7,8,9,10].all(a1, [1,2,3,4,5,6,7,8,9,10].all(a2, [1,2,3,4,5,6,7,8,9,10].all(a3, [1,2,3,4,5,6,7,8,9,10].all(a4, [1,2,3,4,5,6,7,8,9,10].all(a5, [1,2,3,4,5,6,7,8,9,10].all(a6, true))))))`,
@@ -176,18 +176,18 @@ func bombs(t *testing.T, e condition.Evaluator) {
 			begin := time.Now()
 			_, problem, err := e.Evaluate(t.Context(), x, v)
 			runtime.ReadMemStats(&after)
-			// Of this process; what was allocated in all bounds what was ever held.
+			// All allocations of this process are an upper bound of the memory in use at any time.
 			if used := (after.TotalAlloc - before.TotalAlloc) >> 20; used > 64 {
-				t.Errorf("it took %d MB", used)
+				t.Errorf("the evaluation allocated %d MB, want at most 64", used)
 			}
 			if took := time.Since(begin); took > time.Second*slowness {
-				t.Errorf("it took %v", took)
+				t.Errorf("the evaluation took %v, want at most %v", took, time.Second*slowness)
 			}
 			if err != nil {
 				t.Fatal(err)
 			}
 			if problem == nil {
-				t.Error("it was evaluated")
+				t.Error("the expression was evaluated")
 			}
 		})
 	}
@@ -203,7 +203,7 @@ func atOnce(t *testing.T, e condition.Evaluator) {
 					x, v = expression("i == 4")
 				}
 				if got, problem, err := e.Evaluate(t.Context(), x, v); err != nil || problem != nil || got != (k%2 == 0) {
-					t.Errorf("%v, %v, %v", got, problem, err)
+					t.Errorf("question %d: got %v, %v, %v", k, got, problem, err)
 				}
 			}
 		})
@@ -216,10 +216,10 @@ func cancelled(t *testing.T, e condition.Evaluator) {
 	cancel()
 	x, _ := expression("true")
 	if _, err := e.Check(ctx, []condition.Expression{x}); err == nil {
-		t.Error("a cancelled check has an answer")
+		t.Error("Check with a cancelled context returned no error")
 	}
-	// What comes after is answered.
+	// The evaluator still answers the next question.
 	if got, problem, err := e.Evaluate(t.Context(), x, condition.Values{}); err != nil || problem != nil || !got {
-		t.Errorf("after that: %v, %v, %v", got, problem, err)
+		t.Errorf("after a cancelled question: got %v, %v, %v; want true", got, problem, err)
 	}
 }

@@ -2,5 +2,5 @@
 
 package conditiontest
 
-// slowness is what the race detector makes of a second.
+// slowness is the factor by which the race detector makes an evaluation slower.
 const slowness = 10

@@ -16,25 +16,25 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// Image is an image as a registry has it: documents and blobs. A test may bend any of them before Push or Archive.
+// Image is an image as a registry has it: documents and blobs. A test may change any of them before it pushes or archives the image.
 type Image struct {
 	Manifest  []byte
 	MediaType types.MediaType
 	Config    []byte
-	Blobs     map[string][]byte // by digest, the config and the layers
+	Blobs     map[string][]byte // the config and the layers, by digest
 	Platform  v1.Platform
 }
 
-// Digest is that of the manifest, sha256:….
+// Digest returns the digest of the manifest, sha256:….
 func (i Image) Digest() string { return Digest(i.Manifest).String() }
 
-// Digest hashes content as a registry does.
+// Digest returns the digest of content, as in a registry.
 func Digest(b []byte) v1.Hash {
 	sum := sha256.Sum256(b)
 	return v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(sum[:])}
 }
 
-// Config is what most tests want to say of an image: how to run it.
+// Config says how to run an image.
 type Config = v1.Config
 
 // Build makes an OCI image for this machine's platform. Layers may be plain, or compressed with gzip or zstd.
@@ -43,7 +43,7 @@ func Build(t testing.TB, c Config, layers ...[]byte) Image {
 	return BuildFor(t, v1.Platform{OS: "linux", Architecture: runtime.GOARCH}, c, layers...)
 }
 
-// BuildFor is Build for another platform.
+// BuildFor is like Build, for another platform.
 func BuildFor(t testing.TB, p v1.Platform, c Config, layers ...[]byte) Image {
 	t.Helper()
 	file := v1.ConfigFile{OS: p.OS, Architecture: p.Architecture, Variant: p.Variant, Config: c, RootFS: v1.RootFS{Type: "layers", DiffIDs: []v1.Hash{}}}
@@ -62,7 +62,7 @@ func BuildFor(t testing.TB, p v1.Platform, c Config, layers ...[]byte) Image {
 	return img
 }
 
-// JSON marshals or fails the test.
+// JSON returns the JSON of v.
 func JSON(t testing.TB, v any) []byte {
 	t.Helper()
 	raw, err := json.Marshal(v)
@@ -80,7 +80,7 @@ func uncompress(t testing.TB, l []byte) ([]byte, types.MediaType) {
 	case bytes.HasPrefix(l, []byte{0x1f, 0x8b}):
 		z, err := gzip.NewReader(bytes.NewReader(l))
 		if err != nil {
-			return l, types.OCILayer // a damaged one, on purpose
+			return l, types.OCILayer // it is damaged on purpose
 		}
 		r, mt = z, types.OCILayer
 	case bytes.HasPrefix(l, []byte{0x28, 0xb5, 0x2f, 0xfd}):
@@ -113,7 +113,7 @@ func Index(t testing.TB, images ...Image) Image {
 	return Image{Manifest: JSON(t, m), MediaType: types.OCIImageIndex}
 }
 
-// Layout is an OCI image layout in a tar, as Store.Load takes it, with the image under a name.
+// Layout returns an OCI image layout in a tar, for Store.Load, with the image under a name.
 func Layout(t testing.TB, name string, i Image) []byte {
 	t.Helper()
 	d := Digest(i.Manifest)
@@ -130,13 +130,13 @@ func Layout(t testing.TB, name string, i Image) []byte {
 		File{Name: "index.json", Body: string(JSON(t, index))})...)
 }
 
-// DockerArchive is what docker save wrote before it knew OCI: a directory for each layer, and links for shared ones.
+// DockerArchive returns an archive in the format of docker save before OCI: a directory for each layer, and links to shared layers.
 func DockerArchive(t testing.TB, name string, c Config, layers ...[]byte) []byte {
 	t.Helper()
 	return ArchiveOf(t, name, Build(t, c, layers...), layers...)
 }
 
-// ArchiveOf is DockerArchive for an image that has been built.
+// ArchiveOf is like DockerArchive, for an existing image.
 func ArchiveOf(t testing.TB, name string, i Image, layers ...[]byte) []byte {
 	t.Helper()
 	var files []File
@@ -146,7 +146,7 @@ func ArchiveOf(t testing.TB, name string, i Image, layers ...[]byte) []byte {
 		files = append(files, File{Name: dir, Body: string(l)})
 		names = append(names, dir)
 	}
-	if len(layers) > 0 { // the first once more, through a link
+	if len(layers) > 0 { // name the first layer through a link
 		files = append(files, File{Name: "link/layer.tar", Type: tar.TypeSymlink, Link: "../a/layer.tar"})
 		names[0] = "link/layer.tar"
 	}

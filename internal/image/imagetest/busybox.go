@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// BusyboxLayer is a layer with the machine's static busybox, all its applets, the users root, nobody and user (1000),
-// and /tmp. It needs Debian's busybox-static, and fails the test without it.
+// BusyboxLayer returns a layer with the machine's static busybox, all its applets, the users root, nobody and user (1000), and /tmp. It
+// needs Debian's busybox-static.
 func BusyboxLayer(t testing.TB) []byte {
 	t.Helper()
 	const path = "/bin/busybox"

@@ -16,8 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// HashTree is one hash of all there is to a directory: names, types, modes, owners, links, sizes, times of files,
-// extended attributes and content. A layer that a run could write to has another one afterwards.
+// HashTree returns a hash of everything in a directory: names, types, modes, owners, links, sizes, times of files, extended attributes
+// and content. It shows whether a run has changed a layer.
 func HashTree(t testing.TB, dir string) string {
 	t.Helper()
 	sum := sha256.New()
@@ -34,7 +34,7 @@ func HashTree(t testing.TB, dir string) string {
 		if err != nil {
 			return err
 		}
-		when := int64(0) // a directory that a layer doesn't list is of the time of its unpacking
+		when := int64(0) // the time of a directory that a layer doesn't list is that of its unpacking
 		if !info.IsDir() {
 			when = info.ModTime().UnixNano()
 		}
@@ -65,7 +65,7 @@ func HashTree(t testing.TB, dir string) string {
 	return hex.EncodeToString(sum.Sum(nil))
 }
 
-// xattrs lists a file's extended attributes as name=value, sorted, without following links.
+// xattrs returns a file's extended attributes as name=value, sorted. It doesn't follow links.
 func xattrs(t testing.TB, path string) []string {
 	t.Helper()
 	buf := make([]byte, 64<<10)
@@ -89,5 +89,5 @@ func xattrs(t testing.TB, path string) []string {
 	return all
 }
 
-// Xattrs is xattrs for tests of other packages.
+// Xattrs returns a file's extended attributes as name=value, sorted. It doesn't follow links.
 func Xattrs(t testing.TB, path string) []string { t.Helper(); return xattrs(t, path) }

@@ -24,16 +24,16 @@ func NewRegistry(t testing.TB) string {
 	return r.Host
 }
 
-// Registry is a registry whose requests a test can watch or answer itself.
+// Registry is a registry whose requests a test can count and answer.
 type Registry struct {
 	Host   string // host:port
-	CAFile string // of ServeTLS
+	CAFile string // PEM file of the certificate's authority; only of ServeTLS
 
 	mu   sync.Mutex
-	seen []string
+	seen []string // method and path of each request
 }
 
-// Middleware answers a request itself, or passes it to the registry behind it.
+// Middleware answers a request, or passes it to the registry (next).
 type Middleware func(w http.ResponseWriter, r *http.Request, next http.Handler)
 
 // Serve starts a registry behind a middleware, which may be nil.
@@ -46,12 +46,12 @@ func Serve(t testing.TB, m Middleware) *Registry {
 	return r
 }
 
-// ServeTLS is Serve with TLS. The certificate's authority is in CAFile.
+// ServeTLS is like Serve, with TLS. The certificate's authority is in CAFile.
 func ServeTLS(t testing.TB, m Middleware) *Registry {
 	t.Helper()
 	r := &Registry{CAFile: filepath.Join(t.TempDir(), "ca.pem")}
 	srv := httptest.NewUnstartedServer(r.handler(m))
-	srv.Config.ErrorLog = log.New(io.Discard, "", 0) // refused handshakes are what some tests are about
+	srv.Config.ErrorLog = log.New(io.Discard, "", 0) // some tests are about refused handshakes
 	srv.StartTLS()
 	t.Cleanup(srv.Close)
 	r.Host = strings.TrimPrefix(srv.URL, "https://")
@@ -76,10 +76,10 @@ func (r *Registry) handler(m Middleware) http.Handler {
 	})
 }
 
-// pushHeader lets the tests' own pushes past the middleware.
+// pushHeader marks the pushes of tests, which bypass the middleware.
 const pushHeader = "X-Imagetest-Push"
 
-// Count says how many requests began with a method and contained a part of a path.
+// Count returns the number of requests with a method, or any if it is empty, whose path contains part.
 func (r *Registry) Count(method, part string) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -92,28 +92,27 @@ func (r *Registry) Count(method, part string) int {
 	return n
 }
 
-// Reset forgets the requests so far.
+// Reset sets the count of requests to 0.
 func (r *Registry) Reset() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.seen = nil
 }
 
-// Push builds an image and pushes it to ref, host:port/repository:tag, of a registry without TLS. It returns the
-// manifest's digest.
+// Push builds an image and pushes it to ref, host:port/repository:tag, in a registry without TLS. It returns the manifest's digest.
 func Push(t testing.TB, ref string, c Config, layers ...[]byte) string {
 	t.Helper()
 	return PushImage(t, ref, Build(t, c, layers...))
 }
 
-// PushImage pushes an image or an index as it is, right or wrong, and returns the manifest's digest.
+// PushImage pushes an image or an index without checking it, and returns the manifest's digest.
 func PushImage(t testing.TB, ref string, i Image) string {
 	t.Helper()
-	// Another test's server that closes has the default client's connections closed.
+	// Closing the server of another test would close the connections of the default client.
 	return PushVia(t, &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}, "http", ref, i)
 }
 
-// PushVia is PushImage through a client of the test's own, with TLS for instance.
+// PushVia is like PushImage, with another client and scheme, for example for TLS.
 func PushVia(t testing.TB, client *http.Client, scheme, ref string, i Image) string {
 	t.Helper()
 	host, rest, ok := strings.Cut(ref, "/")

@@ -1,4 +1,4 @@
-// Package imagetest makes small images, hostile ones among them, and registries on the loopback to pull them from.
+// Package imagetest makes small images for tests, including hostile ones, and registries on the loopback to pull them from.
 package imagetest
 
 import (
@@ -15,11 +15,11 @@ import (
 type File struct {
 	Name     string
 	Body     string
-	Type     byte  // of archive/tar; a regular file if it is 0, a directory if the name ends with a slash
-	Mode     int64 // 0644, or 0755 for a directory, if it is 0
-	Link     string
+	Type     byte   // a type of archive/tar; if 0, a regular file, or a directory if the name ends with a slash
+	Mode     int64  // if 0, 0644, or 0755 for a directory
+	Link     string // the target of a link
 	UID, GID int
-	Time     time.Time         // 2001-02-03 04:05:06 UTC if it is zero
+	Time     time.Time         // if zero, 2001-02-03 04:05:06 UTC
 	Xattrs   map[string]string // extended attributes
 }
 

@@ -12,10 +12,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// InNamespaces runs the tests of a package once more in namespaces of their own
-// (clone(2)'s flags) and ends with their status. It returns in that process,
-// which the variable marker tells from this one. The calling goroutine must be
-// locked to the main thread, whose end is the other process's too.
+// InNamespaces runs the tests of a package in a child process with its own
+// namespaces (the flags of clone(2)), and exits with their status. In the child,
+// which has the environment variable marker, it returns at once. The calling
+// goroutine must be locked to the main thread, since the child dies with the
+// thread that started it (PR_SET_PDEATHSIG(2const)).
 func InNamespaces(marker string, flags uintptr) {
 	if os.Getenv(marker) != "" {
 		return
@@ -36,8 +37,8 @@ func InNamespaces(marker string, flags uintptr) {
 	os.Exit(0)
 }
 
-// TakeRange has the kernel of this network namespace take a range of addresses
-// for its own until the test ends, without a device that has them ("AnyIP").
+// TakeRange makes a range of addresses local in this network namespace until the
+// test ends, without a device that has them (Linux's "AnyIP").
 func TakeRange(t *testing.T, cidr string) {
 	t.Helper()
 	lo, err := netlink.LinkByName("lo")

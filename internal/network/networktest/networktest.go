@@ -1,4 +1,4 @@
-// Package networktest writes egress rules in tests as short as people say them.
+// Package networktest parses short egress rules for tests, and makes network namespaces for them.
 package networktest
 
 import (
@@ -9,8 +9,8 @@ import (
 	"github.com/mayfly-run/mayfly/internal/network"
 )
 
-// ParseRule reads and validates a rule as it stands in a tool's file, which is what [network.Rule.String] gives, or in
-// the short form of [network.Rule.Label], whose words may be left out: "api.example.com:443", "10.0.0.0/8".
+// ParseRule parses and validates a rule, either as in a tool's file, which is the output of [network.Rule.String], or in the
+// short form of [network.Rule.Label], where the words host and cidr are optional: "api.example.com:443", "10.0.0.0/8".
 func ParseRule(text string) (r network.Rule, err error) {
 	if strings.HasPrefix(text, "{") {
 		r, err = parseYAML(text)
@@ -55,7 +55,7 @@ func parseLabel(text string) (r network.Rule, err error) {
 			r.Protocol = network.Protocol(word)
 			continue
 		}
-		// What has colons of its own is in brackets when ports follow.
+		// A name or range with colons is in brackets if ports follow.
 		name, ports := word, ""
 		if rest, ok := strings.CutPrefix(word, "["); ok {
 			name, ports, _ = strings.Cut(rest, "]")

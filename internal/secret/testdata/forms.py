@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Prints forms.json: secrets as programs print them. Needs bash, dash, busybox, coreutils, jq, node, perl, xxd, kubectl.
+"""Prints forms.json: secrets in the output of programs. Needs bash, dash, busybox, coreutils, jq, node, perl, xxd, kubectl.
 
     python3 forms.py >forms.json && go test -run TestFormsOfRealPrograms -args -update
 
-"want" of each, which the test adds, is to be read by eye.
+The test adds "want" to each; check it by eye.
 """
 import base64, json, os, re, shlex, subprocess, sys, urllib.parse, yaml
 
@@ -65,7 +65,7 @@ for name, value in VALUES.items():
             try:
                 out = sh(command, value, locale).decode()
             except UnicodeDecodeError:
-                continue  # this file can't have it
+                continue  # JSON can't contain this output
             if locale == "C" or out != forms[-1]["output"]:
                 forms.append({"tool": tool + " " + locale, "value": value, "output": out})
     for tool, out in python(value).items():
