@@ -52,7 +52,7 @@ type Terminal struct {
 type NotKeptError struct{ ID string }
 
 func (e *NotKeptError) Error() string {
-	return fmt.Sprintf("no kept sandbox of run %q; mayfly run --keep-on-failure keeps one, and mayfly shell lists them", e.ID)
+	return fmt.Sprintf("run %q has no kept sandbox; mayfly run --keep-on-failure keeps one, and mayfly shell lists them", e.ID)
 }
 
 // FindKept is the id of the kept sandbox that is meant by an id or by the beginning of one.
@@ -76,5 +76,5 @@ func FindKept(k Keeper, given string) (string, error) {
 	case 1:
 		return found[0], nil
 	}
-	return "", fmt.Errorf("%q is the beginning of %d runs; write more of the id: %s", given, len(found), strings.Join(found[:min(len(found), 3)], ", "))
+	return "", fmt.Errorf("%q is the beginning of the ids of %d runs; write more of it: %s", given, len(found), strings.Join(found[:min(len(found), 3)], ", "))
 }

@@ -86,7 +86,7 @@ func (s *Spec) Validate() error {
 func validText(field, text string) error {
 	switch {
 	case !utf8.ValidString(text):
-		return &InvalidError{Field: field, Why: "it is not UTF-8; encode it, with base64 say"}
+		return &InvalidError{Field: field, Why: "it is not UTF-8; encode it, for example with base64"}
 	case strings.ContainsRune(text, 0):
 		return &InvalidError{Field: field, Why: "it has a NUL character, which no argument or variable can have"}
 	}

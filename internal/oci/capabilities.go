@@ -77,7 +77,7 @@ func (e *Engine) probeDevices() engine.Check {
 		return absent(feature, hosts+"this process lacks "+lacking, giveCapabilities)
 	}
 	if err := tryDevice(); err != nil {
-		return absent(feature, hosts+err.Error(), "let mayfly make device nodes: by DeviceAllow= of its service, or outside of a container's user namespace")
+		return absent(feature, hosts+err.Error(), "let mayfly make device nodes: by DeviceAllow= of its service, or outside a container's user namespace")
 	}
 	return ok(feature, "")
 }
@@ -86,7 +86,7 @@ func (e *Engine) probeDevices() engine.Check {
 func tryDevice() (err error) {
 	dir, err := os.MkdirTemp("", "mayfly-device-")
 	if err != nil {
-		return fmt.Errorf("it can't be tried: %w", err)
+		return fmt.Errorf("it can't be tested: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	path := filepath.Join(dir, "null")

@@ -67,7 +67,7 @@ func checkOpenFiles(limit int64) error {
 	}
 	return &engine.Unsupported{
 		Feature: fmt.Sprintf("nofile %d", limit),
-		Why:     fmt.Sprintf("this host allows a process %d open files", own.Max),
-		Remedy:  "raise that (ulimit -Hn, or LimitNOFILE= of the service that starts mayfly), or lower resources.nofile",
+		Why:     fmt.Sprintf("a process on this host may have %d open files", own.Max),
+		Remedy:  "raise the limit (ulimit -Hn, or LimitNOFILE= of the service that starts mayfly), or lower resources.nofile",
 	}
 }

@@ -112,7 +112,7 @@ func prepareScope(dir string) error {
 			break
 		}
 		if round == 100 {
-			return fmt.Errorf("the processes of %s don't leave it: %s", dir, strings.Fields(string(procs)))
+			return fmt.Errorf("the processes of %s can't be moved out of it: %s", dir, strings.Fields(string(procs)))
 		}
 		for _, pid := range strings.Fields(string(procs)) {
 			err := os.WriteFile(filepath.Join(leaf, "cgroup.procs"), []byte(pid), 0o644)
@@ -158,7 +158,7 @@ func Delegate(uid int) ([]string, error) {
 	if v2, err := unified(); err != nil {
 		return nil, err
 	} else if v2 {
-		return nil, &engine.Unsupported{Feature: "handing over a cgroup", Why: "on cgroup v2 the user's systemd does that", Remedy: noScope}
+		return nil, &engine.Unsupported{Feature: "delegating a cgroup", Why: "on cgroup v2 the user's systemd does that", Remedy: noScope}
 	}
 	hierarchies, err := filepath.Glob(filepath.Join(cgroupRoot, "*", "cgroup.procs"))
 	if err != nil {

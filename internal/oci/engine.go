@@ -275,7 +275,7 @@ func (s *sandbox) awaitRunning(ctx context.Context) error {
 		case r.Running:
 			return nil
 		default:
-			return s.lost(ctx, errors.New("it reported an exit before a start"))
+			return s.lost(ctx, errors.New("it reported its exit before its start"))
 		}
 	}
 }

@@ -69,7 +69,7 @@ func TestI25_AToolThatCantBeKilled(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "didn't end in ") || !strings.Contains(err.Error(), "(D) in ") {
 		t.Error(err)
 	}
-	if err := s.Close(); err == nil || !strings.Contains(err.Error(), "what was killed doesn't end") {
+	if err := s.Close(); err == nil || !strings.Contains(err.Error(), "a killed process doesn't end") {
 		t.Error(err)
 	}
 	engineUnderTest.EndWithin(time.Hour)

@@ -59,7 +59,7 @@ func (e *Engine) leaseIDs() (*idLease, error) {
 	}
 	f.Close()
 	return nil, &engine.Unsupported{
-		Feature: "id range of its own for each run",
+		Feature: "separate id range for each run",
 		Why:     fmt.Sprintf("all %d ranges are in use", idRangeCount),
 		Remedy:  "wait for other runs to end",
 	}

@@ -106,7 +106,7 @@ func probeIDMap(store string) engine.Check {
 func probeOverlay() engine.Check {
 	overlay, err := unix.Fsopen("overlay", unix.FSOPEN_CLOEXEC)
 	if errors.Is(err, unix.EPERM) {
-		return ok("overlayfs", "to be loaded by the first run") // an ordinary user's process, before a mount namespace of its own
+		return ok("overlayfs", "the first run loads it") // an ordinary user's process, before a mount namespace of its own
 	}
 	if err != nil {
 		return missing("overlayfs", err.Error(), "modprobe overlay")
@@ -188,7 +188,7 @@ func (e *Engine) probeHierarchy(feature, controller string) engine.Check {
 	if err := e.writableCgroup(dir); err != nil {
 		remedy := "run mayfly as root"
 		if e.rootless != nil {
-			remedy = fmt.Sprintf("have root hand this user a cgroup: mayfly doctor --delegate %d", e.rootless.UID)
+			remedy = fmt.Sprintf("ask root to delegate cgroups to this user: mayfly doctor --delegate %d", e.rootless.UID)
 		}
 		return missing(feature, err.Error(), remedy)
 	}
@@ -247,14 +247,14 @@ func probeSockets() engine.Check {
 	if _, err := os.Stat(filepath.Join(cgroupRoot, "memory", wire.SocketLimitFile)); err != nil {
 		return missing(feature, "this kernel's cgroup v1 has no "+wire.SocketLimitFile, "use cgroup v2, or a kernel with CONFIG_MEMCG_V1")
 	}
-	return ok(feature, "cgroup v1: a quarter of the memory limit, 32 MiB at most, beside it; v1 doesn't count connections that nobody has accepted, and datagrams and packets in parts: they are bounded by numbers (docs/SECURITY.md)")
+	return ok(feature, "cgroup v1: a quarter of the memory limit, at most 32 MiB, in addition to it; v1 doesn't count connections that nobody has accepted, nor parts of datagrams and packets: they are bounded by number (docs/SECURITY.md)")
 }
 
 // enoughOpenFiles is more than three runs can take: an open file is some 200 bytes of a run's memory limit, so one of
 // 512 MiB has 2.7 million at most.
 const enoughOpenFiles = 10_000_000
 
-const featureOpenFiles = "open files of the host"
+const featureOpenFiles = "the host's open files"
 
 // probeOpenFiles says whether a few runs could take all open files of the host.
 func probeOpenFiles() engine.Check {
@@ -272,7 +272,7 @@ func checkFileMax(value string) engine.Check {
 		return absent(featureOpenFiles, "fs.file-max: "+err.Error(), "")
 	}
 	if most < enoughOpenFiles {
-		return absent(featureOpenFiles, fmt.Sprintf("at most %d (fs.file-max), which runs with much memory can take: then only root can open any", most),
+		return absent(featureOpenFiles, fmt.Sprintf("at most %d (fs.file-max); runs with much memory can take them all, and then only root can open a file", most),
 			"sysctl -w fs.file-max=9223372036854775807, as systemd does at boot")
 	}
 	return ok(featureOpenFiles, "")
@@ -285,7 +285,7 @@ const (
 	socketsOfARunV2 = (512 + 256) << 20
 )
 
-const featureSocketMemory = "memory for sockets of the host"
+const featureSocketMemory = "memory for the host's sockets"
 
 // probeSocketMemory says whether one run could take all that the host has for connections.
 func probeSocketMemory() engine.Check {
@@ -361,7 +361,7 @@ func (e *Engine) probeAppArmor() engine.Check {
 func (e *Engine) probeLeftovers() engine.Check {
 	const feature = "leftovers of killed runs"
 	if err := e.Sweep(); err != nil {
-		return absent(feature, err.Error(), "remove by hand the files that are named, in "+e.runsDir()+"; processes that are named end when the kernel lets them, or with a restart")
+		return absent(feature, err.Error(), "remove the named files in "+e.runsDir()+" by hand; named processes end when the kernel lets them, or when the machine restarts")
 	}
 	return ok(feature, "none")
 }
@@ -374,7 +374,7 @@ func (e *Engine) probeStuck() engine.Check {
 		return absent(feature, err.Error(), "")
 	}
 	if len(stuck) > 0 {
-		return absent(feature, strings.Join(stuck, "; "), "other runs aren't held up; see what the kernel says (dmesg), and restart the machine if they stay")
+		return absent(feature, strings.Join(stuck, "; "), "other runs don't wait for them; read the kernel's log (dmesg), and restart the machine if they stay")
 	}
 	return ok(feature, "none")
 }
@@ -382,7 +382,7 @@ func (e *Engine) probeStuck() engine.Check {
 func (e *Engine) probeGVisor() engine.Check {
 	const feature = "security.runtime gVisor"
 	if e.rootless != nil {
-		return absent(feature, "it needs root on the host", "run tools that ask for it as root")
+		return absent(feature, "it needs root on the host", "as root, run the tools that ask for it")
 	}
 	path, err := exec.LookPath("runsc")
 	if err != nil {

@@ -173,7 +173,7 @@ func (e *Engine) Shell(id string, args []string, terminal *engine.Terminal, stre
 		return 0, err
 	}
 	if len(req) > wire.MaxShellRequest {
-		return 0, fmt.Errorf("the command has %d bytes, and a shell takes %d; write it to a file, or give it on standard input: mayfly shell %s -- sh < FILE", len(req), wire.MaxShellRequest, id)
+		return 0, fmt.Errorf("the command has %d bytes, and a shell takes at most %d; write it to a file, or pass it on standard input: mayfly shell %s -- sh < FILE", len(req), wire.MaxShellRequest, id)
 	}
 	rights := unix.UnixRights(int(stdio.theirs[0].Fd()), int(stdio.theirs[1].Fd()), int(stdio.theirs[2].Fd()))
 	if _, _, err := conn.WriteMsgUnix(req, rights, nil); err != nil {

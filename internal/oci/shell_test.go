@@ -86,7 +86,7 @@ func TestI25_AShellHasADeadline(t *testing.T) {
 	}
 	e.EndWithin(time.Hour)
 	// The removal above asked for it already.
-	if err := s.Remove(); err != nil && !strings.Contains(err.Error(), "no kept sandbox of run") {
+	if err := s.Remove(); err != nil && !strings.Contains(err.Error(), "has no kept sandbox") {
 		t.Error(err)
 	}
 }

@@ -123,7 +123,7 @@ func TestI25_WhatCantBeKilled(t *testing.T) {
 		t.Fatal(err)
 	}
 	if v1 {
-		if !strings.Contains(err.Error(), "what was killed doesn't end: ") {
+		if !strings.Contains(err.Error(), "a killed process doesn't end: ") {
 			t.Error(err)
 		}
 		if stuck, err := e.stuckRuns(); err != nil || len(stuck) != 1 || !strings.Contains(stuck[0], "run "+spec.ID+": ") || !strings.Contains(stuck[0], "(D) in ") {

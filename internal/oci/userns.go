@@ -160,7 +160,7 @@ func Entered() (*Rootless, error) {
 	}
 	r := entered(value, string(uidMap))
 	if r == nil {
-		return nil, fmt.Errorf("the variable %s is set to %.80q, but this process isn't in the user namespace that mayfly makes for an ordinary user, for itself alone; unset it (unset %s)", rootlessEnv, value, rootlessEnv)
+		return nil, fmt.Errorf("the variable %s is set to %.80q, but this process isn't in the user namespace that mayfly makes for an ordinary user; mayfly sets the variable only for itself: unset it (unset %s)", rootlessEnv, value, rootlessEnv)
 	}
 	return r, nil
 }
