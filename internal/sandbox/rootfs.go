@@ -102,7 +102,7 @@ func mountRootfs(start *wire.Start, userNS string) (*rootfs, error) {
 	}
 	for _, f := range image.Folders {
 		if err := r.restoreFolder(f); errors.Is(err, unix.ENOSPC) {
-			return nil, fmt.Errorf("the folders of the image whose owner has to be set (%d) don't fit the disk limit; raise resources.disk: %w", len(image.Folders), err)
+			return nil, fmt.Errorf("the folders of the image whose owner must be set (%d) don't fit into the disk limit; raise resources.disk: %w", len(image.Folders), err)
 		} else if err != nil {
 			return nil, fmt.Errorf("give folder %s of the image its owner: %w", f.Path, err)
 		}
