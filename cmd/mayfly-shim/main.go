@@ -51,7 +51,7 @@ func main() {
 		}
 		return
 	}
-	if len(os.Args) != 5 || os.Args[1] != "supervise" {
+	if !wire.Supervises(os.Args) {
 		fmt.Fprintln(os.Stderr, "mayfly-shim is started by mayfly; see: mayfly run --help")
 		os.Exit(2)
 	}

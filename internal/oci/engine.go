@@ -182,13 +182,13 @@ func (e *Engine) begin(ctx context.Context, spec *engine.Spec, local engine.Loca
 	return s, nil
 }
 
-// where tells the shim where to start its sandbox: on one processor, where it then begins, if there are as many starts as
-// processors. Another runtime's processes would stay there.
-func (s *sandbox) where(spec *engine.Spec) string {
+// place says where the shim starts its sandbox: on the processor that it begins on, if there are as many starts as processors,
+// otherwise anywhere. Another runtime always starts anywhere, because its processes would stay on the one processor.
+func (s *sandbox) place(spec *engine.Spec) string {
 	if len(s.engine.starts) >= runtime.NumCPU() && !spec.Security.OtherRuntime() {
-		return "here"
+		return wire.Here
 	}
-	return "anywhere"
+	return wire.Anywhere
 }
 
 // start runs the shim and waits until the tool runs.
@@ -207,7 +207,7 @@ func (s *sandbox) start(ctx context.Context, shim string, lease *idLease, spec *
 	}
 	defer io.closeTheirs()
 	s.stdio = io
-	cmd := exec.Command(shim, "supervise", strconv.Itoa(lease.first), strconv.Itoa(lease.count), s.where(spec))
+	cmd := exec.Command(shim, wire.Arguments(lease.first, lease.count, s.place(spec))...)
 	cmd.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "GOGC=off"}
 	cmd.Dir = "/"
 	cmd.Stderr = &s.shimLog

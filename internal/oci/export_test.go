@@ -8,7 +8,6 @@ import (
 	"errors"
 	"os"
 	"os/exec"
-	"strconv"
 	"syscall"
 	"time"
 
@@ -53,7 +52,7 @@ func (e *Engine) Orphan(spec *engine.Spec, local engine.Local, endWithin time.Du
 	if err != nil {
 		return nil, nil, err
 	}
-	shim = exec.Command(e.shim, "supervise", strconv.Itoa(lease.first), strconv.Itoa(lease.count), "anywhere")
+	shim = exec.Command(e.shim, wire.Arguments(lease.first, lease.count, wire.Anywhere)...)
 	shim.ExtraFiles = []*os.File{theirs, null, null, null, lease.file, dir.lock}
 	shim.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNS, Setsid: true}
 	if err := shim.Start(); err != nil {

@@ -31,7 +31,7 @@ func TestShimOfAnotherRelease(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer null.Close()
-	cmd := exec.CommandContext(t.Context(), filepath.Join(testbed.Bin(t), "mayfly-shim"), "supervise", "100000", "65536", "anywhere")
+	cmd := exec.CommandContext(t.Context(), filepath.Join(testbed.Bin(t), "mayfly-shim"), wire.Arguments(100000, 65536, wire.Anywhere)...)
 	cmd.ExtraFiles = []*os.File{theirs, null, null, null, null, null}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}
 	if err := cmd.Start(); err != nil {

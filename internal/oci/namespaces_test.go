@@ -37,7 +37,8 @@ func TestNamespacesThatCantBeMade(t *testing.T) {
 	defer null.Close()
 	// The limit is one of a user namespace, so it is set in one of the test's own.
 	shim := filepath.Join(testbed.Bin(t), "mayfly-shim")
-	cmd := exec.CommandContext(t.Context(), "sh", "-c", `echo 0 > /proc/sys/user/max_user_namespaces && exec "$@"`, "sh", shim, "supervise", "0", "1", "anywhere")
+	script := []string{"-c", `echo 0 > /proc/sys/user/max_user_namespaces && exec "$@"`, "sh", shim}
+	cmd := exec.CommandContext(t.Context(), "sh", append(script, wire.Arguments(0, 1, wire.Anywhere)...)...)
 	cmd.ExtraFiles = []*os.File{request, null, null, null, null, null}
 	ids := []syscall.SysProcIDMap{{Size: 1}}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS, UidMappings: ids, GidMappings: ids}
@@ -45,7 +46,7 @@ func TestNamespacesThatCantBeMade(t *testing.T) {
 	if err == nil {
 		t.Error("it succeeded")
 	}
-	want := "make the sandbox's namespaces: make its first process: no space left on device; 'mayfly doctor' tells what this host can do"
+	want := "make the sandbox's namespaces: make its first process: no space left on device; see what this host can do: mayfly doctor"
 	if !strings.Contains(string(out), want) {
 		t.Errorf("it says %q, want %q", out, want)
 	}

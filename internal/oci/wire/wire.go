@@ -15,8 +15,7 @@
 //	  |---- Request{Done} ------------>|  the last report has come; mayfly removes the run's directory
 //	  |---- end of stream ------------>|
 //
-// The shim's arguments are "supervise", FirstID and IDCount of the start request, which it needs before it can read one,
-// and "here" or "anywhere": whether it stays on one processor for its start.
+// [Arguments] describes the shim's arguments.
 //
 // The tool's own streams do not pass here: descriptors 4, 5 and 6 of the shim
 // are the tool's standard input, output and error (4 is a socket for the
