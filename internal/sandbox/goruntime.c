@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "arguments.h"
+#include "platform.h"
 
 // Go's heap grows in pieces of 4 MiB at fixed places (runtime.(*mheap).grow). A
 // start needs at most two. Later pieces get no huge pages, because the runtime

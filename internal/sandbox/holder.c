@@ -39,6 +39,7 @@
 
 #include "arguments.h"
 #include "holder.h"
+#include "platform.h"
 
 // The first id of an ordinary user's runs. The user is id 0 of the user namespace around them (oci/ids.go). These runs share
 // their ids, and the kernel counts what they take for that user.

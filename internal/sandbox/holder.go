@@ -3,6 +3,7 @@ package sandbox
 // holder.c makes the holder. Cgo compiles it into every program that imports
 // this package.
 
+// #cgo CFLAGS: -Wall -Wextra -Werror
 // #include "arguments.h"
 // #include "holder.h"
 import "C"
