@@ -55,7 +55,7 @@ func (r *rootfs) checkCommand(argv, env []string, cwd string) error {
 	if denied != nil {
 		return denied
 	}
-	return &engine.CommandError{Path: name, NotFound: true, Why: "it is in none of PATH=" + search + r.elsewhere(name, cwd)}
+	return &engine.CommandError{Path: name, NotFound: true, Why: "it is in no folder of PATH=" + search + r.elsewhere(name, cwd)}
 }
 
 // Linux's limits in bytes of one argument or variable with its zero byte
@@ -76,14 +76,14 @@ func checkSize(argv, env []string) error {
 				continue
 			}
 			if i == 0 {
-				return &engine.CommandError{Path: argv[0], Why: fmt.Sprintf("an argument has %d bytes, and Linux takes 128 KiB; write the text as script, or mount it as a file", len(s))}
+				return &engine.CommandError{Path: argv[0], Why: fmt.Sprintf("an argument has %d bytes, and Linux takes at most 128 KiB; write the text as script, or mount it as a file", len(s))}
 			}
 			name, _, _ := strings.Cut(s, "=")
-			return &engine.CommandError{Path: argv[0], Why: fmt.Sprintf("the variable %.60s has %d bytes, and Linux takes 128 KiB; mount the value as a file", name, len(s))}
+			return &engine.CommandError{Path: argv[0], Why: fmt.Sprintf("the variable %.60s has %d bytes, and Linux takes at most 128 KiB; mount the value as a file", name, len(s))}
 		}
 	}
 	if total > maxArguments {
-		return &engine.CommandError{Path: argv[0], Why: fmt.Sprintf("its arguments and variables have %d bytes, and Linux takes 2 MiB of them; write text as script, or mount it as files", total)}
+		return &engine.CommandError{Path: argv[0], Why: fmt.Sprintf("its arguments and variables have %d bytes, and Linux takes at most 2 MiB of them; write text as script, or mount it as files", total)}
 	}
 	return nil
 }
@@ -137,7 +137,7 @@ func (r *rootfs) checkExecutable(name, at string, depth int) error {
 	case strings.HasPrefix(string(head), "#!"):
 		line, _, _ := strings.Cut(string(head[2:]), "\n")
 		if strings.HasSuffix(line, "\r") {
-			return fail("the first line of %s ends with a carriage return, as Windows writes lines; save it with line feeds alone", at)
+			return fail("the first line of %s ends with a carriage return, as in files of Windows; save it with line feeds only", at)
 		}
 		interpreter := strings.Fields(line)
 		if len(interpreter) == 0 {

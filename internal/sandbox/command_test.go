@@ -114,15 +114,15 @@ func TestArgumentListTooLong(t *testing.T) {
 		want      string // part of the error; empty means only that the program is missing
 	}{
 		{"an argument", []string{"sh", "-c", strings.Repeat("x", limit-1)}, nil, ""},
-		{"a larger argument", []string{"sh", "-c", strings.Repeat("x", limit)}, nil, "an argument has 131072 bytes, and Linux takes 128 KiB; write the text as script, or mount it as a file"},
+		{"a larger argument", []string{"sh", "-c", strings.Repeat("x", limit)}, nil, "an argument has 131072 bytes, and Linux takes at most 128 KiB; write the text as script, or mount it as a file"},
 		{"a variable", []string{"sh"}, numbered(1, limit-1), ""},
-		{"a larger variable", []string{"sh"}, append(numbered(1, 10), "DOC="+strings.Repeat("x", limit)), "the variable DOC has 131076 bytes, and Linux takes 128 KiB; mount the value as a file"},
+		{"a larger variable", []string{"sh"}, append(numbered(1, 10), "DOC="+strings.Repeat("x", limit)), "the variable DOC has 131076 bytes, and Linux takes at most 128 KiB; mount the value as a file"},
 		{"900 kB of variables", []string{"sh"}, numbered(900, 1000), ""},
 		{"2 MiB of variables", []string{"sh"}, numbered(2<<20/1009, 1000), ""},
-		{"more variables", []string{"sh"}, numbered(2<<20/1009+1, 1000), "its arguments and variables have 2097722 bytes, and Linux takes 2 MiB of them; write text as script, or mount it as files"},
-		{"more arguments", append([]string{"sh"}, numbered(2<<20/1009+1, 1000)...), nil, "and Linux takes 2 MiB of them; write text as script"},
-		{"both together", append([]string{"sh"}, numbered(1100, 1000)...), numbered(1100, 1000), "and Linux takes 2 MiB of them; write text as script"},
-		{"many short ones", append([]string{"sh"}, numbered(150_000, 8)...), nil, "and Linux takes 2 MiB of them"},
+		{"more variables", []string{"sh"}, numbered(2<<20/1009+1, 1000), "its arguments and variables have 2097722 bytes, and Linux takes at most 2 MiB of them; write text as script, or mount it as files"},
+		{"more arguments", append([]string{"sh"}, numbered(2<<20/1009+1, 1000)...), nil, "and Linux takes at most 2 MiB of them; write text as script"},
+		{"both together", append([]string{"sh"}, numbered(1100, 1000)...), numbered(1100, 1000), "and Linux takes at most 2 MiB of them; write text as script"},
+		{"many short ones", append([]string{"sh"}, numbered(150_000, 8)...), nil, "and Linux takes at most 2 MiB of them"},
 	} {
 		// The program doesn't exist; the sizes are checked first.
 		err := (&rootfs{root: t.TempDir()}).checkCommand(tt.argv, tt.env, "/")

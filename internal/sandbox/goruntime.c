@@ -55,7 +55,7 @@ void *__wrap_mmap(void *addr, size_t length, int prot, int flags, int fd, off_t 
 //
 // 256 KiB are enough. Goroutines have their own stacks, and the runtime's
 // scheduler, which runs on this one, needs 16 KiB: that is all it has in a
-// program without cgo (runtime.allocm). Signals have a stack of their own
+// program without cgo (runtime.allocm). Signals have their own stack
 // (runtime.mpreinit). These threads run no other C code: glibc's resolver and
 // user database are not linked (tags netgo, osusergo), and nsenter and libseccomp
 // run on the first thread, whose stack comes from the kernel (RLIMIT_STACK).

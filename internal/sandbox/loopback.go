@@ -34,7 +34,7 @@ func startLoopback(start *wire.Start, netNS string, report func(engine.Connectio
 	if err != nil {
 		return nil, &engine.Unsupported{
 			Feature: "mocks of the sandbox's localhost", Why: "the kernel can't hand connections over: " + err.Error(),
-			Remedy: "load its modules (modprobe -a nf_tables nft_tproxy nft_socket), or mock no localhost",
+			Remedy: "load its modules (modprobe -a nf_tables nft_tproxy nft_socket), or don't mock localhost",
 		}
 	}
 	return usernet.ServeLoopback(usernet.LoopbackConfig{Listeners: listeners, Connections: start.Local.Connections, Report: report}), nil
