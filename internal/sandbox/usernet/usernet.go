@@ -85,7 +85,7 @@ const nic = 1
 // Network is a live sandbox's network.
 type Network struct {
 	cfg   Config
-	fd    int // of the TUN device; File.Fd would change its mode
+	fd    int // of the TUN device
 	stack *stack.Stack
 	link  *link
 	names *names
