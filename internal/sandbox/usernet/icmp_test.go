@@ -75,7 +75,7 @@ func (w *testNetwork) pingFor(wait time.Duration, address string, payload []byte
 func TestPing(t *testing.T) {
 	for _, address := range publicAddresses {
 		t.Run(address, func(t *testing.T) {
-			w := newTestNetwork(t, Config{Policy: policy(network.ModePublic)})
+			w := newNetwork(t, Config{Policy: policy(network.ModePublic)})
 			payload := strings.Repeat("abc", 5000)
 			got, err := w.ping(address, []byte(payload))
 			if err != nil || string(got) != payload {
@@ -93,7 +93,7 @@ func TestPing(t *testing.T) {
 func TestN05_AnswersToPingsAreBounded(t *testing.T) {
 	for _, tt := range []struct{ size, pings int }{{60000, 40}, {0, 500}} {
 		t.Run(strconv.Itoa(tt.size), func(t *testing.T) {
-			w := newTestNetwork(t, Config{Policy: policy(network.ModePublic)})
+			w := newNetwork(t, Config{Policy: policy(network.ModePublic)})
 			request, err := (&icmp.Message{Type: netipv4.ICMPTypeEcho, Body: &icmp.Echo{ID: 1, Seq: 1, Data: make([]byte, tt.size)}}).Marshal(nil)
 			if err != nil {
 				t.Fatal(err)
@@ -117,7 +117,7 @@ func TestN05_AnswersToPingsAreBounded(t *testing.T) {
 func TestPingDenied(t *testing.T) {
 	for _, address := range publicAddresses {
 		t.Run(address, func(t *testing.T) {
-			w := newTestNetwork(t, Config{Policy: policy(network.ModeList, "{host: other.example}")})
+			w := newNetwork(t, Config{Policy: policy(network.ModeList, "{host: other.example}")})
 			w.unanswered(address)
 			c := w.report("icmp", address, 0)
 			if c.Allowed || !strings.Contains(c.Suggest, "icmp") {
@@ -130,7 +130,7 @@ func TestPingDenied(t *testing.T) {
 // TestPingProhibited: the tool's kernel understands the refusal. A socket of
 // net.ipv4.ping_group_range receives it only if it is connected.
 func TestPingProhibited(t *testing.T) {
-	w := newTestNetwork(t, Config{Policy: policy(network.ModeList)})
+	w := newNetwork(t, Config{Policy: policy(network.ModeList)})
 	var fd int
 	var err error
 	w.inside(func() {
@@ -195,7 +195,7 @@ func TestOddPackets(t *testing.T) {
 		"mapped source":                 {synPacket(netip.AddrFrom16(tool4.As16()), dst6, 40000, 80)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newTestNetwork(t, Config{Policy: policy(network.ModeOpen)})
+			w := newNetwork(t, Config{Policy: policy(network.ModeOpen)})
 			_, before := w.n.Bytes()
 			for _, p := range packets {
 				w.sendRaw(p)

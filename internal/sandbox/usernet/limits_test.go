@@ -115,7 +115,7 @@ func TestManyConnections(t *testing.T) {
 	block := make(chan struct{})
 	to := serve(t, "203.0.113.10", func(*net.TCPConn) { <-block })
 	defer close(block)
-	w := newTestNetwork(t, Config{Policy: policy(network.ModePublic)})
+	w := newNetwork(t, Config{Policy: policy(network.ModePublic)})
 	before := memory(t)
 	var buffers [64 << 10]byte
 	refused := w.sockets(10_000, unix.SOCK_STREAM, to, true, func(fd int) error {
@@ -158,7 +158,7 @@ func TestManyFlows(t *testing.T) {
 	}
 	defer sink.Close()
 	to := sink.LocalAddr().(*net.UDPAddr).AddrPort()
-	w := newTestNetwork(t, Config{Policy: policy(network.ModePublic)})
+	w := newNetwork(t, Config{Policy: policy(network.ModePublic)})
 	before := memory(t)
 	big := make([]byte, 8000)
 	w.sockets(50_000, unix.SOCK_DGRAM, to, false, func(fd int) error {
@@ -195,7 +195,7 @@ func TestManyFlows(t *testing.T) {
 // after dnsIdle, and a slow machine needs longer than that to open them all.
 func TestManyQuestioners(t *testing.T) {
 	const left, over = 20, 10
-	w := newTestNetwork(t, Config{Policy: policy(network.ModePublic)})
+	w := newNetwork(t, Config{Policy: policy(network.ModePublic)})
 	w.n.slots.tcp.used.Add(maxTCP - left)
 	refused := w.sockets(left+over, unix.SOCK_STREAM, netip.AddrPortFrom(gateway4, dnsPort), true, func(int) error { return nil })
 	if refused != over {
@@ -228,7 +228,7 @@ func (w *testNetwork) flood(n int, packet func(i int) []byte) {
 // TestManyHandshakes starts more connections than may be dialled concurrently.
 func TestManyHandshakes(t *testing.T) {
 	var dials atomic.Int64
-	w := newTestNetwork(t, Config{Policy: policy(network.ModePublic), dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+	w := newNetwork(t, Config{Policy: policy(network.ModePublic), dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		dials.Add(1)
 		<-ctx.Done()
 		return nil, ctx.Err()
@@ -252,7 +252,7 @@ func TestManyPings(t *testing.T) {
 	}
 	set("1")
 	defer set("0")
-	w := newTestNetwork(t, Config{Policy: policy(network.ModePublic)})
+	w := newNetwork(t, Config{Policy: policy(network.ModePublic)})
 	request, err := (&icmp.Message{Type: netipv4.ICMPTypeEcho, Body: &icmp.Echo{ID: 1, Seq: 1}}).Marshal(nil)
 	if err != nil {
 		t.Fatal(err)
@@ -266,7 +266,7 @@ func TestManyPings(t *testing.T) {
 
 // TestPingBandwidth sends more bytes in pings than the bandwidth limit allows.
 func TestPingBandwidth(t *testing.T) {
-	w := newTestNetwork(t, Config{Policy: policy(network.ModePublic), Bandwidth: 8})
+	w := newNetwork(t, Config{Policy: policy(network.ModePublic), Bandwidth: 8})
 	burst := w.n.up.Burst()
 	request, err := (&icmp.Message{Type: netipv4.ICMPTypeEcho, Body: &icmp.Echo{ID: 1, Seq: 1, Data: make([]byte, 1000)}}).Marshal(nil)
 	if err != nil {
@@ -287,7 +287,7 @@ func TestPingBandwidth(t *testing.T) {
 
 // TestDenialFlood sends 20,000 datagrams to denied destinations.
 func TestDenialFlood(t *testing.T) {
-	w := newTestNetwork(t, Config{Policy: policy(network.ModeList, "{host: other.example}")})
+	w := newNetwork(t, Config{Policy: policy(network.ModeList, "{host: other.example}")})
 	before, goroutines := memory(t), runtime.NumGoroutine()
 	var fd int
 	var err error
@@ -320,7 +320,7 @@ func TestDenialFlood(t *testing.T) {
 func TestChurn(t *testing.T) {
 	to, datagrams := serve(t, "203.0.113.10", echoTCP), echoUDP(t, "203.0.113.10")
 	for range 10 {
-		w := newTestNetwork(t, Config{Policy: policy(network.ModePublic)})
+		w := newNetwork(t, Config{Policy: policy(network.ModePublic)})
 		var workers sync.WaitGroup
 		stop := make(chan struct{})
 		for worker := range 8 {

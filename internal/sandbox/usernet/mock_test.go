@@ -80,7 +80,7 @@ func name(to engine.MockedConnection, c *net.UnixConn, r *bufio.Reader) {
 func TestMockedNamesAreNotLookedUp(t *testing.T) {
 	real := serve(t, "203.0.113.10", func(c *net.TCPConn) { _, _ = io.WriteString(c, "real") })
 	resolver := &fakeResolver{t: t, hosts: map[string][]string{"open.example": {"203.0.113.10"}, "mocked.example": {"203.0.113.20"}}}
-	w := newTestNetwork(t, Config{
+	w := newNetwork(t, Config{
 		Policy: policy(network.ModePublic), Resolver: resolver,
 		Mocks: &Mocks{Connections: serveMocks(t, name), Allow: policy(network.ModeList, "{host: open.example, ports: ["+portOf(real)+"]}")},
 	})
@@ -124,7 +124,7 @@ func portOf(a netip.AddrPort) string { _, port, _ := net.SplitHostPort(a.String(
 // TestMocksAnswerTCPOnly: other protocols leave the machine if the policy and the test allow them, and are otherwise refused.
 func TestMocksAnswerTCPOnly(t *testing.T) {
 	to := echoUDP(t, "203.0.113.10")
-	w := newTestNetwork(t, Config{Policy: policy(network.ModePublic), Mocks: &Mocks{Connections: "/nowhere", Allow: policy(network.ModeList, "203.0.113.10")}})
+	w := newNetwork(t, Config{Policy: policy(network.ModePublic), Mocks: &Mocks{Connections: "/nowhere", Allow: policy(network.ModeList, "203.0.113.10")}})
 	buf := make([]byte, 10)
 	conn := w.mustDial("udp", to.String())
 	if _, err := conn.Write([]byte("hello")); err != nil {
@@ -153,7 +153,7 @@ func TestMocksAnswerTCPOnly(t *testing.T) {
 
 // TestMocksUnreachable: the tool's connection is reset, and the report says why.
 func TestMocksUnreachable(t *testing.T) {
-	w := newTestNetwork(t, Config{Policy: policy(network.ModePublic), Mocks: &Mocks{Connections: "/nowhere/s", Allow: policy(network.ModeNone)}})
+	w := newNetwork(t, Config{Policy: policy(network.ModePublic), Mocks: &Mocks{Connections: "/nowhere/s", Allow: policy(network.ModeNone)}})
 	conn, err := w.dial("tcp", "203.0.113.20:80")
 	if err == nil {
 		_, err = conn.Read(make([]byte, 1))
@@ -174,7 +174,7 @@ func TestMockedBandwidth(t *testing.T) {
 		_, _ = c.Write(frame(""))
 		_, _ = io.Copy(io.Discard, r)
 	})
-	w := newTestNetwork(t, Config{Policy: policy(network.ModePublic), Bandwidth: bits, Mocks: &Mocks{Connections: socket, Allow: policy(network.ModeNone)}})
+	w := newNetwork(t, Config{Policy: policy(network.ModePublic), Bandwidth: bits, Mocks: &Mocks{Connections: socket, Allow: policy(network.ModeNone)}})
 	start := time.Now()
 	n, err := io.Copy(io.Discard, w.mustDial("tcp", "203.0.113.20:80"))
 	if took := time.Since(start); err != nil || n != size || took < 900*time.Millisecond { // a busy machine takes longer
@@ -188,7 +188,7 @@ func TestManyMockedConnections(t *testing.T) {
 	block := make(chan struct{})
 	socket := serveMocks(t, func(engine.MockedConnection, *net.UnixConn, *bufio.Reader) { <-block })
 	defer close(block)
-	w := newTestNetwork(t, Config{Policy: policy(network.ModePublic), Mocks: &Mocks{Connections: socket, Allow: policy(network.ModeNone)}})
+	w := newNetwork(t, Config{Policy: policy(network.ModePublic), Mocks: &Mocks{Connections: socket, Allow: policy(network.ModeNone)}})
 	before := memory(t)
 	var buffers [64 << 10]byte
 	refused := w.sockets(maxTCP+500, unix.SOCK_STREAM, netip.MustParseAddrPort("203.0.113.20:80"), true, func(fd int) error {
@@ -243,7 +243,7 @@ func TestMocksWithAShortQueue(t *testing.T) {
 		}
 		<-read // closing a socket with unread data, here the connection's first line, resets it
 	}()
-	w := newTestNetwork(t, Config{Policy: policy(network.ModePublic), Mocks: &Mocks{Connections: socket, Allow: policy(network.ModeNone)}})
+	w := newNetwork(t, Config{Policy: policy(network.ModePublic), Mocks: &Mocks{Connections: socket, Allow: policy(network.ModeNone)}})
 	var all sync.WaitGroup
 	for range connections {
 		conn := w.mustDial("tcp", "203.0.113.20:80")
@@ -272,7 +272,7 @@ func TestMocksSayGarbage(t *testing.T) {
 		mu.Unlock()
 		_, _ = c.Write(garbage)
 	})
-	w := newTestNetwork(t, Config{Policy: policy(network.ModePublic), Mocks: &Mocks{Connections: socket, Allow: policy(network.ModeNone)}})
+	w := newNetwork(t, Config{Policy: policy(network.ModePublic), Mocks: &Mocks{Connections: socket, Allow: policy(network.ModeNone)}})
 	for range 200 {
 		conn, err := w.dial("tcp", "203.0.113.20:80")
 		if err != nil {
@@ -293,7 +293,7 @@ func TestMockedNameOfOddBytes(t *testing.T) {
 		names <- to.Names[0]
 		_, _ = c.Write(frame(""))
 	})
-	w := newTestNetwork(t, Config{Policy: policy(network.ModePublic), Mocks: &Mocks{Connections: socket, Allow: policy(network.ModeNone)}})
+	w := newNetwork(t, Config{Policy: policy(network.ModePublic), Mocks: &Mocks{Connections: socket, Allow: policy(network.ModeNone)}})
 	answer := w.ask("udp", gateway4, "a\n\"\xff.example.", dnsmessage.TypeA)
 	at := strings.Fields(show(answer))[1]
 	_, _ = io.ReadAll(w.mustDial("tcp", at+":80"))

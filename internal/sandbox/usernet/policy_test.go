@@ -36,7 +36,7 @@ func TestHostByRuleOnly(t *testing.T) {
 			{policy(network.ModeOpen), false},
 			{policy(network.ModePublic), false},
 		} {
-			w := newTestNetwork(t, Config{Policy: c.policy})
+			w := newNetwork(t, Config{Policy: c.policy})
 			conn, err := w.dial("tcp", address)
 			if c.open {
 				if err != nil {
@@ -65,7 +65,7 @@ func TestHostOnEitherLoopback(t *testing.T) {
 	for _, loopback := range []string{"127.0.0.1", "::1"} {
 		to := serve(t, loopback, echoTCP)
 		for _, gateway := range []netip.Addr{gateway4, gateway6} {
-			w := newTestNetwork(t, Config{Policy: policy(network.ModeList, "{host: host.mayfly.internal}")})
+			w := newNetwork(t, Config{Policy: policy(network.ModeList, "{host: host.mayfly.internal}")})
 			conn, err := w.dial("tcp", netip.AddrPortFrom(gateway, to.Port()).String())
 			if err != nil {
 				t.Errorf("%s by %s: %v", loopback, gateway, err)
@@ -79,7 +79,7 @@ func TestHostOnEitherLoopback(t *testing.T) {
 		"10.1.1.1": {"10.1.1.1:7"}, "fd00::1": {"[fd00::1]:7"}, // only one address of another machine is dialled
 	} {
 		dialled := make(chan string, 10)
-		w := newTestNetwork(t, Config{Policy: policy(network.ModeList, "{host: host.mayfly.internal}", "{cidr: 10.0.0.0/8}", `{cidr: "fd00::/8"}`), dial: func(_ context.Context, _, address string) (net.Conn, error) {
+		w := newNetwork(t, Config{Policy: policy(network.ModeList, "{host: host.mayfly.internal}", "{cidr: 10.0.0.0/8}", `{cidr: "fd00::/8"}`), dial: func(_ context.Context, _, address string) (net.Conn, error) {
 			dialled <- address
 			return nil, syscall.ECONNREFUSED
 		}})
@@ -110,7 +110,7 @@ func TestNeverReached(t *testing.T) {
 	}()
 	everything := policy(network.ModeList, "{cidr: 0.0.0.0/0}", `{cidr: "::/0"}`)
 	for _, p := range []network.Policy{policy(network.ModeOpen), everything} {
-		w := newTestNetwork(t, Config{Policy: p, LocalAddresses: func() ([]netip.Addr, error) {
+		w := newNetwork(t, Config{Policy: p, LocalAddresses: func() ([]netip.Addr, error) {
 			return []netip.Addr{netip.MustParseAddr("203.0.113.20"), netip.MustParseAddr("2001:db8::20")}, nil
 		}})
 		for _, address := range []string{
@@ -154,7 +154,7 @@ func TestNeverReached(t *testing.T) {
 // TestLocalAddressesFailClosed: if the host's addresses can't be read, every
 // connection is refused.
 func TestLocalAddressesFailClosed(t *testing.T) {
-	w := newTestNetwork(t, Config{Policy: policy(network.ModeOpen), LocalAddresses: func() ([]netip.Addr, error) { return nil, errors.New("broken") }})
+	w := newNetwork(t, Config{Policy: policy(network.ModeOpen), LocalAddresses: func() ([]netip.Addr, error) { return nil, errors.New("broken") }})
 	to := serve(t, "203.0.113.10", echoTCP)
 	if _, err := w.dial("tcp", to.String()); !errors.Is(err, syscall.ECONNREFUSED) {
 		t.Error(err)

@@ -17,7 +17,7 @@ import (
 // questions about names, of any type.
 func TestN06_NamesUnderRanges(t *testing.T) {
 	resolver := &fakeResolver{t: t, hosts: map[string][]string{"api.example": {"203.0.113.20"}}}
-	w := newTestNetwork(t, Config{Resolver: resolver, Policy: policy(network.ModeList,
+	w := newNetwork(t, Config{Resolver: resolver, Policy: policy(network.ModeList,
 		"{host: api.example, ports: [443]}", "{cidr: 203.0.113.10/32, ports: [5432]}", "{cidr: 0.0.0.0/0, protocol: udp}", `{cidr: "::/0", protocol: udp}`)})
 	const name = "c2VjcmV0.evil.example."
 	for kind, want := range map[dnsmessage.Type]string{
@@ -55,7 +55,7 @@ func TestN06_NamesOfARange(t *testing.T) {
 		t: t, hosts: map[string][]string{"db.corp.example": {"203.0.113.10"}, "far.corp.example": {"203.0.113.20"}},
 		records: map[string][]dnsmessage.Resource{"_db._tcp.corp.example.": {{Header: header, Body: &dnsmessage.TXTResource{TXT: []string{"db"}}}}},
 	}
-	w := newTestNetwork(t, Config{Resolver: resolver, Policy: policy(network.ModeList, "{cidr: 203.0.113.10/32, dns: [corp.example]}")})
+	w := newNetwork(t, Config{Resolver: resolver, Policy: policy(network.ModeList, "{cidr: 203.0.113.10/32, dns: [corp.example]}")})
 	for name, want := range map[string]string{
 		"_db._tcp.corp.example.": "Success db", "xcorp.example.": "Success ", "10.113.0.203.in-addr.arpa.": "Success ",
 	} {
@@ -88,7 +88,7 @@ func TestN06_NamesOfARange(t *testing.T) {
 // of rules that a run needed is complete.
 func TestN06_Questions(t *testing.T) {
 	ask := func(p network.Policy) *testNetwork {
-		w := newTestNetwork(t, Config{Policy: p})
+		w := newNetwork(t, Config{Policy: p})
 		for range 3 {
 			for _, kind := range []dnsmessage.Type{dnsmessage.TypeTXT, dnsmessage.TypePTR, 65400} {
 				w.ask("udp", gateway4, "api.example.", kind)

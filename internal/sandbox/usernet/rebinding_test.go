@@ -35,7 +35,7 @@ func TestRebinding(t *testing.T) {
 				}
 			}()
 			resolver := &fakeResolver{t: t, answers: map[string][][]string{"evil.example": {{"203.0.113.10"}, {private}}}, hosts: map[string][]string{"evil.example": {private}}}
-			w := newTestNetwork(t, Config{Policy: policy(network.ModeList, "{host: evil.example}"), Resolver: resolver})
+			w := newNetwork(t, Config{Policy: policy(network.ModeList, "{host: evil.example}"), Resolver: resolver})
 			for attempt := range 3 {
 				var addrs []string
 				for _, kind := range []dnsmessage.Type{dnsmessage.TypeA, dnsmessage.TypeAAAA} {
@@ -78,7 +78,7 @@ func TestOtherDNSServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	w := newTestNetwork(t, Config{Policy: policy(network.ModeList, "{host: api.example}")})
+	w := newNetwork(t, Config{Policy: policy(network.ModeList, "{host: api.example}")})
 	tool := w.mustDial("udp", "203.0.113.10:53")
 	_, _ = tool.Write([]byte("question"))
 	if _, err := tool.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNREFUSED) {
@@ -93,7 +93,7 @@ func TestOtherDNSServer(t *testing.T) {
 	if c := w.report("tcp", "203.0.113.10", 53); c.Allowed {
 		t.Errorf("report %+v", c)
 	}
-	allowed := newTestNetwork(t, Config{Policy: policy(network.ModeList, "{host: 203.0.113.10, ports: [53], protocol: udp}")})
+	allowed := newNetwork(t, Config{Policy: policy(network.ModeList, "{host: 203.0.113.10, ports: [53], protocol: udp}")})
 	tool = allowed.mustDial("udp", "203.0.113.10:53")
 	_, _ = tool.Write([]byte("question"))
 	_ = conn.SetReadDeadline(time.Now().Add(patience))

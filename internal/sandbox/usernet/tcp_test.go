@@ -57,7 +57,7 @@ func TestTCP(t *testing.T) {
 	for _, address := range publicAddresses {
 		t.Run(address, func(t *testing.T) {
 			to := serve(t, address, echoTCP)
-			w := newTestNetwork(t, Config{Policy: policy(network.ModePublic)})
+			w := newNetwork(t, Config{Policy: policy(network.ModePublic)})
 			conn := w.mustDial("tcp", to.String())
 			message := strings.Repeat("x", 100_000)
 			go func() {
@@ -91,7 +91,7 @@ func TestHalfCloseByServer(t *testing.T) {
 		all, _ := io.ReadAll(c)
 		heard <- string(all)
 	})
-	w := newTestNetwork(t, Config{Policy: policy(network.ModePublic)})
+	w := newNetwork(t, Config{Policy: policy(network.ModePublic)})
 	conn := w.mustDial("tcp", to.String())
 	if got, err := io.ReadAll(conn); err != nil || string(got) != "hello" {
 		t.Fatalf("got %q, %v, want hello", got, err)
@@ -109,7 +109,7 @@ func TestTCPDenied(t *testing.T) {
 	for _, address := range publicAddresses {
 		t.Run(address, func(t *testing.T) {
 			to := serve(t, address, func(*net.TCPConn) { t.Error("the server was reached") })
-			w := newTestNetwork(t, Config{Policy: policy(network.ModeList, "{host: other.example}")})
+			w := newNetwork(t, Config{Policy: policy(network.ModeList, "{host: other.example}")})
 			if _, err := w.dial("tcp", to.String()); !errors.Is(err, syscall.ECONNREFUSED) {
 				t.Fatal(err)
 			}
@@ -128,7 +128,7 @@ func TestHostRefusalPassesThrough(t *testing.T) {
 	}
 	to := l.Addr().(*net.TCPAddr).AddrPort()
 	l.Close()
-	w := newTestNetwork(t, Config{Policy: policy(network.ModePublic)})
+	w := newNetwork(t, Config{Policy: policy(network.ModePublic)})
 	if _, err := w.dial("tcp", to.String()); !errors.Is(err, syscall.ECONNREFUSED) {
 		t.Fatal(err)
 	}
@@ -147,7 +147,7 @@ func TestResetPassesThrough(t *testing.T) {
 			<-heard // a reset may overtake data that was sent before it
 			_ = c.SetLinger(0)
 		})
-		w := newTestNetwork(t, Config{Policy: policy(network.ModePublic)})
+		w := newNetwork(t, Config{Policy: policy(network.ModePublic)})
 		conn := w.mustDial("tcp", to.String())
 		_, err := io.ReadFull(conn, make([]byte, 4))
 		close(heard)
@@ -167,7 +167,7 @@ func TestResetPassesThrough(t *testing.T) {
 			_, err := io.ReadAll(c)
 			heard <- err
 		})
-		w := newTestNetwork(t, Config{Policy: policy(network.ModePublic)})
+		w := newNetwork(t, Config{Policy: policy(network.ModePublic)})
 		conn := w.mustDial("tcp", to.String()).(*net.TCPConn)
 		_, _ = io.WriteString(conn, "half")
 		_ = conn.SetLinger(0)
@@ -190,7 +190,7 @@ func TestLargeTransfer(t *testing.T) {
 		_, _ = io.Copy(h, c)
 		up <- [32]byte(h.Sum(nil))
 	})
-	w := newTestNetwork(t, Config{Policy: policy(network.ModePublic)})
+	w := newNetwork(t, Config{Policy: policy(network.ModePublic)})
 	conn := w.mustDial("tcp", to.String())
 	if err := conn.SetDeadline(time.Now().Add(5 * patience)); err != nil {
 		t.Fatal(err)
@@ -214,7 +214,7 @@ func TestBandwidth(t *testing.T) {
 		go func() { _, _ = io.Copy(io.Discard, c) }()
 		_, _ = c.Write(make([]byte, size))
 	})
-	w := newTestNetwork(t, Config{Policy: policy(network.ModePublic), Bandwidth: bits})
+	w := newNetwork(t, Config{Policy: policy(network.ModePublic), Bandwidth: bits})
 	start := time.Now()
 	n, err := io.Copy(io.Discard, w.mustDial("tcp", to.String()))
 	if took := time.Since(start); err != nil || n != size || took < 900*time.Millisecond { // a busy machine takes longer
@@ -249,7 +249,7 @@ func TestCloseReportsLiveConnections(t *testing.T) {
 		_, err := io.Copy(c, c)
 		heard <- err
 	})
-	w := newTestNetwork(t, Config{Policy: policy(network.ModePublic)})
+	w := newNetwork(t, Config{Policy: policy(network.ModePublic)})
 	w.mustDial("tcp", to.String())
 	conn := w.mustDial("tcp", to.String())
 	if _, err := io.WriteString(conn, "hello"); err != nil {
@@ -285,7 +285,7 @@ func TestCloseReportsLiveConnections(t *testing.T) {
 func TestCloseBeforeHandshake(t *testing.T) {
 	to := serve(t, "203.0.113.10", echoTCP)
 	dialling := make(chan struct{})
-	w := newTestNetwork(t, Config{Policy: policy(network.ModePublic), dial: func(ctx context.Context, kind, address string) (net.Conn, error) {
+	w := newNetwork(t, Config{Policy: policy(network.ModePublic), dial: func(ctx context.Context, kind, address string) (net.Conn, error) {
 		close(dialling)
 		<-ctx.Done()
 		time.Sleep(50 * time.Millisecond)
@@ -321,7 +321,7 @@ func TestLastWords(t *testing.T) {
 	}
 	defer packets.Close()
 	data := bytes.Repeat([]byte("0123456789"), 100_000)
-	w := newTestNetwork(t, Config{Policy: policy(network.ModePublic), flush: 10 * patience})
+	w := newNetwork(t, Config{Policy: policy(network.ModePublic), flush: 10 * patience})
 	conn := w.mustDial("tcp", to.String())
 	if _, err := conn.Write(data); err != nil {
 		t.Fatal(err)
@@ -350,7 +350,7 @@ func TestLastWords(t *testing.T) {
 // TestCloseDuringHandshake closes the network during a handshake that never ends.
 func TestCloseDuringHandshake(t *testing.T) {
 	to := serve(t, "203.0.113.10", echoTCP)
-	w := newTestNetwork(t, Config{Policy: policy(network.ModePublic)})
+	w := newNetwork(t, Config{Policy: policy(network.ModePublic)})
 	// Without its address, the tool's kernel doesn't answer.
 	var err error
 	w.inside(func() {
@@ -372,7 +372,7 @@ func TestCloseDuringHandshake(t *testing.T) {
 func TestSlowReports(t *testing.T) {
 	to := serve(t, "203.0.113.10", echoTCP)
 	release := make(chan struct{})
-	w := newTestNetwork(t, Config{Policy: policy(network.ModeList, "{host: 203.0.113.10}"), Report: func(engine.Connection) { <-release }})
+	w := newNetwork(t, Config{Policy: policy(network.ModeList, "{host: 203.0.113.10}"), Report: func(engine.Connection) { <-release }})
 	defer close(release)
 	for port := range 50 {
 		for _, kind := range []string{"tcp", "udp"} {

@@ -40,7 +40,7 @@ func TestUDP(t *testing.T) {
 	for _, address := range publicAddresses {
 		t.Run(address, func(t *testing.T) {
 			to := echoUDP(t, address)
-			w := newTestNetwork(t, Config{Policy: policy(network.ModePublic)})
+			w := newNetwork(t, Config{Policy: policy(network.ModePublic)})
 			conn := w.mustDial("udp", to.String())
 			buf := make([]byte, maxDatagram)
 			// Empty, small, and of IPv4's largest size, which is sent in
@@ -69,7 +69,7 @@ func TestUDPDenied(t *testing.T) {
 	for _, address := range publicAddresses {
 		t.Run(address, func(t *testing.T) {
 			to := echoUDP(t, address)
-			w := newTestNetwork(t, Config{Policy: policy(network.ModeList, "{host: other.example}")})
+			w := newNetwork(t, Config{Policy: policy(network.ModeList, "{host: other.example}")})
 			conn := w.mustDial("udp", to.String())
 			if _, err := conn.Write([]byte("x")); err != nil {
 				t.Fatal(err)
@@ -88,7 +88,7 @@ func TestUDPDenied(t *testing.T) {
 func TestUDPRefusalPassesThrough(t *testing.T) {
 	for _, address := range publicAddresses {
 		t.Run(address, func(t *testing.T) {
-			w := newTestNetwork(t, Config{Policy: policy(network.ModePublic)})
+			w := newNetwork(t, Config{Policy: policy(network.ModePublic)})
 			conn := w.mustDial("udp", net.JoinHostPort(address, "9"))
 			if _, err := conn.Write([]byte("x")); err != nil {
 				t.Fatal(err)
@@ -131,7 +131,7 @@ func TestUDPBandwidth(t *testing.T) {
 		}
 		arrived <- got
 	}()
-	w := newTestNetwork(t, Config{Policy: policy(network.ModePublic), Bandwidth: 8 * limit})
+	w := newNetwork(t, Config{Policy: policy(network.ModePublic), Bandwidth: 8 * limit})
 	tool := w.mustDial("udp", conn.LocalAddr().String())
 	began, sent := time.Now(), 0
 	for sent < 2*limit || time.Since(began) < 300*time.Millisecond {
@@ -173,7 +173,7 @@ func unread(t *testing.T, conn *net.UDPConn) (n int) {
 func TestUDPWithinBandwidth(t *testing.T) {
 	const limit, datagram = 1_000_000, 1000
 	conn := listenPackets(t)
-	w := newTestNetwork(t, Config{Policy: policy(network.ModePublic), Bandwidth: 8 * limit})
+	w := newNetwork(t, Config{Policy: policy(network.ModePublic), Bandwidth: 8 * limit})
 	tool := w.mustDial("udp", conn.LocalAddr().String())
 	buf := make([]byte, 2*datagram)
 	for i := range 300 {

@@ -60,9 +60,9 @@ func policy(mode network.Mode, rules ...string) network.Policy {
 	return p
 }
 
-// newTestNetwork starts a network. The host has no own addresses unless the
+// newNetwork starts a network. The host has no own addresses unless the
 // configuration has some: otherwise every destination of a test would be one.
-func newTestNetwork(t testing.TB, cfg Config) *testNetwork {
+func newNetwork(t testing.TB, cfg Config) *testNetwork {
 	t.Helper()
 	if _, bench := t.(*testing.B); !bench {
 		ignore := goleak.IgnoreCurrent()
