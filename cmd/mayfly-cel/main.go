@@ -1,4 +1,4 @@
-// Command mayfly-cel evaluates the conditions of workflows for mayfly, which starts it; it is of no use by hand.
+// Command mayfly-cel evaluates the conditions of workflows for mayfly. Only mayfly starts it.
 package main
 
 import (
@@ -12,7 +12,7 @@ import (
 )
 
 func main() {
-	// Ctrl-C is for mayfly, which ends this program by ending its input.
+	// Ctrl-C is for mayfly, which ends this program by closing its input.
 	signal.Ignore(os.Interrupt)
 	answered, err := program.AnswerVersion(os.Stdout, program.CEL, os.Args[1:])
 	if !answered {

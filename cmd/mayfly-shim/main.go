@@ -1,11 +1,11 @@
 //go:build linux
 
-// The shim's cgroup bounds its memory, not its processors: it doesn't look for
-// such a bound as it starts.
+// The shim's cgroup doesn't limit its processors, so the runtime need not look
+// for such a limit when it starts.
 //go:debug containermaxprocs=0
 
-// Command mayfly-shim supervises one sandbox of the embedded engine. mayfly
-// starts it with the descriptors that package wire lists; it is of no use by hand.
+// Command mayfly-shim supervises one sandbox of the embedded engine. Only mayfly
+// starts it, with the arguments and descriptors that package wire describes.
 package main
 
 import (
@@ -14,7 +14,7 @@ import (
 	"runtime"
 	"runtime/debug"
 
-	_ "github.com/opencontainers/cgroups/devices" // without it starts fail on device rules
+	_ "github.com/opencontainers/cgroups/devices" // without it, starts fail because of device rules
 	"github.com/opencontainers/runc/libcontainer"
 	_ "github.com/opencontainers/runc/libcontainer/nsenter"
 
@@ -27,9 +27,9 @@ import (
 
 func init() {
 	if len(os.Args) > 1 && os.Args[1] == "init" {
-		// The container's side of libcontainer; it doesn't return. It and the tool stay on this thread.
+		// This is libcontainer's process in the container. It doesn't return, and it and the tool stay on this thread.
 		runtime.LockOSThread()
-		debug.SetGCPercent(-1) // it lives for milliseconds
+		debug.SetGCPercent(-1) // the process takes only milliseconds
 		for _, confine := range []func() error{sandbox.LimitSelf, sandbox.ScopeSelf, sandbox.FilterSelf} {
 			if err := confine(); err != nil {
 				fmt.Fprintln(os.Stderr, "mayfly-shim:", err)
@@ -38,8 +38,9 @@ func init() {
 		}
 		libcontainer.Init()
 	}
-	// The sandbox's processes are tied to the thread that starts them
-	// (PR_SET_PDEATHSIG, prctl(2)); the main thread lives as long as the shim.
+	// The sandbox's processes end with the thread that starts them
+	// (PR_SET_PDEATHSIG, prctl(2)), so the main thread starts them: it lives as
+	// long as the shim.
 	runtime.LockOSThread()
 }
 
@@ -51,7 +52,7 @@ func main() {
 		}
 		return
 	}
-	if len(os.Args) != 5 || os.Args[1] != "supervise" {
+	if !wire.Supervises(os.Args) {
 		fmt.Fprintln(os.Stderr, "mayfly-shim is started by mayfly; see: mayfly run --help")
 		os.Exit(2)
 	}
@@ -61,8 +62,8 @@ func main() {
 	}
 	unix.CloseOnExec(wire.FDLease)
 	unix.CloseOnExec(wire.FDLock)
-	// libcontainer hands this on to its own process, which does one thing after the other: threads that look for work would
-	// take it from this one.
+	// libcontainer passes this variable to its own process, which does one thing after the other: more threads would only move
+	// the work away from this one.
 	if err := os.Setenv("GOMAXPROCS", "1"); err != nil {
 		fmt.Fprintln(os.Stderr, "mayfly-shim:", err)
 		os.Exit(1)

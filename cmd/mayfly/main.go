@@ -1,4 +1,4 @@
-// Command mayfly runs operations tools, each in an isolated container of its own.
+// Command mayfly runs operations tools, each in its own isolated container.
 package main
 
 import (

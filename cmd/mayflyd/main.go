@@ -1,4 +1,4 @@
-// Command mayflyd runs Mayfly's services; mayfly starts it.
+// Command mayflyd runs Mayfly's services. mayfly starts it.
 package main
 
 import (

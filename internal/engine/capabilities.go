@@ -8,14 +8,14 @@ import (
 	"github.com/mayfly-run/mayfly/internal/network"
 )
 
-// Capabilities is what an engine can do on its host. What isn't here is
-// refused by Start with an [*Unsupported]; what is here can still be refused,
-// for a reason that only a start finds out.
+// Capabilities is what an engine can do on its host. Start refuses anything
+// else with an [*Unsupported]. It can also refuse what is listed here, for a
+// reason that only a start finds.
 type Capabilities struct {
 	// MountsLayers says that Start needs Local.Image. Otherwise the engine has
-	// images of its own, and finds them by their digests.
+	// its own images, and finds them by their digests.
 	MountsLayers bool `json:"mounts_layers"`
-	// Runtimes are what Security.Runtime may be beside "" and "default".
+	// Runtimes are the values of Security.Runtime, in addition to "" and "default".
 	Runtimes []string       `json:"runtimes"`
 	Networks []network.Mode `json:"networks"`
 	Mounts   []MountKind    `json:"mounts"`
@@ -54,7 +54,7 @@ func (c *Capabilities) Check(s *Spec) error {
 	return nil
 }
 
-// MountKinds are all kinds of mounts.
+// MountKinds returns all kinds of mounts.
 func MountKinds() []MountKind {
 	return []MountKind{MountSecret, MountContent, MountFile, MountScratch, MountCache, MountArtifact, MountHanded}
 }

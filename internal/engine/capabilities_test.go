@@ -10,7 +10,8 @@ import (
 	"github.com/mayfly-run/mayfly/internal/network"
 )
 
-// TestCapabilitiesCheck: each thing that an engine lacks is refused by its name, and by an engine that has it it isn't.
+// TestCapabilitiesCheck: a spec with a feature that the engine lacks is refused, and the error names the feature. An engine
+// that has the feature accepts the spec.
 func TestCapabilitiesCheck(t *testing.T) {
 	everything := engine.Capabilities{Runtimes: []string{"gvisor"}, Networks: network.Modes(), Mounts: engine.MountKinds(), Terminal: true, Mocks: true, Keeps: true}
 	for feature, c := range map[string]struct {

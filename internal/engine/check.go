@@ -1,6 +1,6 @@
 package engine
 
-// Check is one thing that an engine needs of its host, or would use.
+// Check is the state of one feature of the host that an engine needs, or uses if it exists.
 type Check struct {
 	Feature string      `json:"feature"`
 	Status  CheckStatus `json:"status"`
@@ -8,17 +8,17 @@ type Check struct {
 	Remedy  string      `json:"remedy,omitempty"`
 }
 
-// CheckStatus is what a check found.
+// CheckStatus is the result of a check.
 type CheckStatus string
 
-// What checks find.
+// The results of a check.
 const (
 	CheckOK      CheckStatus = "ok"
 	CheckMissing CheckStatus = "missing" // runs that need it fail
-	CheckAbsent  CheckStatus = "absent"  // an addition that runs do without
+	CheckAbsent  CheckStatus = "absent"  // an extra that runs can do without
 )
 
-// Unsupported is the error of a run that needs what the check found missing.
+// Unsupported returns the error of a run that needs a feature that is missing.
 func (c Check) Unsupported() *Unsupported {
 	return &Unsupported{Feature: c.Feature, Why: c.Detail, Remedy: c.Remedy}
 }

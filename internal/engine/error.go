@@ -5,10 +5,10 @@ import (
 	"fmt"
 )
 
-// Unsupported says that a feature which the spec asks for can't be enforced
-// here. Nothing was started.
+// Unsupported says that this host can't enforce a feature that the spec asks
+// for. Nothing was started.
 type Unsupported struct {
-	Feature string `json:"feature"` // what was asked, such as "memory limit"
+	Feature string `json:"feature"` // such as "memory limit"
 	Why     string `json:"why"`     // what is missing
 	Remedy  string `json:"remedy"`  // what to do about it
 }
@@ -20,7 +20,7 @@ func (e *Unsupported) Error() string {
 // CommandError says that the tool's command could not be executed.
 type CommandError struct {
 	Path     string `json:"path"`
-	NotFound bool   `json:"not_found"` // else it was found but is not executable
+	NotFound bool   `json:"not_found"` // otherwise it was found but is not executable
 	Why      string `json:"why"`
 }
 
@@ -31,7 +31,7 @@ func (e *CommandError) Error() string {
 	return fmt.Sprintf("command %q can't be executed: %s", e.Path, e.Why)
 }
 
-// ExitCode is the shell's status for the failure: 127 not found, 126 not
+// ExitCode returns a shell's exit status for the failure: 127 not found, 126 not
 // executable.
 func (e *CommandError) ExitCode() int {
 	if e.NotFound {
@@ -40,8 +40,8 @@ func (e *CommandError) ExitCode() int {
 	return ExitNotExecutable
 }
 
-// InvalidError says that the spec itself can't be run, whatever the host: an
-// unknown user, a working directory that is a symbolic link out of the image.
+// InvalidError says that no host can run the spec: it has an unknown user, for
+// example, or a working directory that is a symbolic link out of the image.
 type InvalidError struct {
 	Field string `json:"field"`
 	Why   string `json:"why"`

@@ -7,28 +7,28 @@ import (
 )
 
 // Keeper is an engine that keeps sandboxes whose tool failed (Spec.KeepFor), so
-// that somebody can look inside. A caller finds out whether an engine is one by
-// a type assertion.
+// that somebody can look inside. A type assertion tells whether an engine is a
+// Keeper.
 type Keeper interface {
 	// KeptRuns lists the sandboxes that are kept.
 	KeptRuns() ([]Kept, error)
 	// Shell runs a process in a kept sandbox and returns its exit status.
-	// Without a terminal it has the streams alone. The error of an id that
-	// isn't kept is a [*NotKeptError].
+	// terminal may be nil. The error for an id that isn't kept is a
+	// [*NotKeptError].
 	Shell(id string, args []string, terminal *Terminal, streams Streams) (int, error)
-	// RemoveKept ends a kept sandbox, with a shell that is open in it, and waits
-	// until it is gone.
+	// RemoveKept ends a kept sandbox and a shell that is open in it, and waits
+	// until they are gone.
 	RemoveKept(id string) error
 }
 
-// Prober is an engine that says what it needs of its host, and what of that is
-// there. store is the folder of the images.
+// Prober is an engine that reports what it needs of its host, and whether that
+// exists. store is the folder of the images.
 type Prober interface {
 	Probe(store string) []Check
 }
 
 // Sweeper is an engine that leaves something on its host when it is killed.
-// Sweep removes what nothing owns any more, and nothing of live sandboxes.
+// Sweep removes what no longer has an owner, and nothing of live sandboxes.
 type Sweeper interface {
 	Sweep() error
 }
@@ -39,23 +39,24 @@ type Kept struct {
 	Since time.Time `json:"kept"`
 }
 
-// Terminal is the caller's terminal, which a shell gets.
+// Terminal is the caller's terminal, for a shell.
 type Terminal struct {
 	Columns, Rows uint16
-	// Resized are its new sizes.
+	// Resized receives new sizes: columns, rows.
 	Resized <-chan [2]uint16
-	// Take is called when the shell has started: from then on what is typed is the shell's, Ctrl-C too.
+	// Take is called when the shell has started. From then on all input is the shell's, including Ctrl-C.
 	Take func()
 }
 
-// NotKeptError says that a run's sandbox can't be looked into.
+// NotKeptError says that no sandbox of the run with this id is kept.
 type NotKeptError struct{ ID string }
 
 func (e *NotKeptError) Error() string {
-	return fmt.Sprintf("no kept sandbox of run %q; mayfly run --keep-on-failure keeps one, and mayfly shell lists them", e.ID)
+	return fmt.Sprintf("run %q has no kept sandbox; mayfly run --keep-on-failure keeps one, and mayfly shell lists them", e.ID)
 }
 
-// FindKept is the id of the kept sandbox that is meant by an id or by the beginning of one.
+// FindKept returns the id of the kept sandbox whose id is given, or begins with given. It fails with a [*NotKeptError] if there
+// is none, and if there are several that begin with given.
 func FindKept(k Keeper, given string) (string, error) {
 	kept, err := k.KeptRuns()
 	if err != nil {
@@ -76,5 +77,5 @@ func FindKept(k Keeper, given string) (string, error) {
 	case 1:
 		return found[0], nil
 	}
-	return "", fmt.Errorf("%q is the beginning of %d runs; write more of the id: %s", given, len(found), strings.Join(found[:min(len(found), 3)], ", "))
+	return "", fmt.Errorf("%q is the beginning of the ids of %d runs; write more of it: %s", given, len(found), strings.Join(found[:min(len(found), 3)], ", "))
 }

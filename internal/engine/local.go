@@ -7,15 +7,15 @@ import (
 	"github.com/mayfly-run/mayfly/internal/network"
 )
 
-// Local is what a spec names and only its host has: it is made for one start,
-// and never stored or sent to another host.
+// Local is what a spec names and only this host has. It is made for one start,
+// and is never stored or sent to another host.
 type Local struct {
 	Secrets Secrets `json:"secrets,omitempty"`
 	// Image is the unpacked image, for an engine that mounts layers itself
 	// ([Capabilities]). Others find Spec.Image by its digest.
 	Image Unpacked `json:"image"`
-	// Folders are directories of the host, by the names that mounts have for
-	// them. Each path is absolute.
+	// Folders maps the names in Mount.Folder to directories of the host. Each
+	// path is absolute.
 	Folders map[string]string `json:"folders,omitempty"`
 	// Connections and Commands are the unix sockets at which a test's mocks
 	// listen; see [Mocks].
@@ -23,8 +23,8 @@ type Local struct {
 	Commands    string `json:"commands,omitempty"`
 }
 
-// Secrets maps the name of a secret to its value. The engine keeps values in
-// memory and in the sandbox's own memory file system only.
+// Secrets maps the name of a secret to its value. The engine keeps values only
+// in memory and in the sandbox's own memory file system.
 type Secrets map[string][]byte
 
 // Unpacked is an image on this host.
@@ -32,11 +32,11 @@ type Unpacked struct {
 	// Layers are the directories of the unpacked layers, lowest first.
 	Layers []string `json:"layers"`
 	// Folders are folders of the image whose owner (in the image's ids) and mode
-	// have to be set before the start: overlayfs shows the wrong ones.
+	// must be set before the start, because overlayfs shows wrong ones.
 	Folders []Folder `json:"folders,omitempty"`
-	// HoldFile, unless empty, is a file on which a shared lock (flock(2)) keeps
-	// the layers from being removed. The caller has one until Close; a sandbox
-	// that is kept takes its own.
+	// HoldFile, unless empty, is a file. A shared lock on it (flock(2)) keeps
+	// the layers from being removed. The caller holds a lock until Close; a
+	// sandbox that is kept takes its own.
 	HoldFile string `json:"hold_file,omitempty"`
 }
 

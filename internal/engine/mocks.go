@@ -7,61 +7,62 @@ import (
 	"github.com/mayfly-run/mayfly/internal/network"
 )
 
-// Mocks replaces the world of a sandbox for a test of its tool. The tool, its image and its confinement stay as they
-// are; what it connects to is answered by whoever listens at the sockets that [Local] names, and nothing else leaves the
-// machine. Spec.Network is judged as ever: what it refuses is refused in a test too.
+// Mocks replaces the surroundings of a tool for a test. The tool, its image and its confinement don't change. The listeners
+// at the sockets that [Local] names answer its connections, and nothing else leaves the machine. Spec.Network still applies:
+// a connection that it refuses is refused in a test too.
 //
 // # Connections
 //
 // Each TCP connection that Spec.Network allows and Allow doesn't becomes one connection to the unix socket
 // Local.Connections.
-// Names that Allow doesn't open are not looked up: they get a stand-in address. On the sandbox's own loopback only
-// ports of Loopback on which nothing in the sandbox listens are taken; the sandbox's own servers work as ever.
+// Names that Allow doesn't open are not looked up: they get a stand-in address. On the sandbox's own loopback the mocks
+// get only the ports of Loopback on which nothing in the sandbox listens; the sandbox's own servers still work.
 //
 //	engine -> mocks   one line of JSON: [MockedConnection]
-//	engine -> mocks   what the tool sends, raw, until its end; closing both ways is a reset by the tool
+//	engine -> mocks   the tool's bytes, raw, until the end; closing both ways is a reset by the tool
 //	mocks -> engine   frames: length (uint32, big endian) and that many bytes for the tool;
 //	                  length 0 ends the sending half, 0xffffffff resets the connection
 //
-// The end of the socket without a frame that says so is a reset too: the mocks have died.
+// The end of the socket without a frame of length 0 is a reset too: the mocks have died.
 //
-// The tool's connect is answered before the mocks are asked, so that they can see its request before they refuse it.
+// The tool's connect succeeds before the mocks are asked, so that they can see its request before they refuse it.
 //
 // # Commands
 //
-// Each name of Commands is an executable of a folder that stands first in the tool's PATH. A process of it connects to
-// the unix socket Local.Commands, which is mounted in the sandbox: whoever listens there takes it for hostile.
+// Each name of Commands is an executable in a folder that is first in the tool's PATH. Each of its processes connects to
+// the unix socket Local.Commands, which is mounted in the sandbox. The listener must treat these connections as hostile.
 //
 //	command -> mocks  each argument, the command's name first: length (uint32, big endian) and bytes; 0xffffffff ends them
-//	command -> mocks  its standard input: frames as above, length 0 at its end; of a terminal only the end
+//	command -> mocks  its standard input: frames as above, length 0 at its end; only the end if it is a terminal
 //	mocks -> command  frames: kind (one byte: 1 standard output, 2 standard error, 3 exit), length (uint32, big endian)
-//	                  and bytes; those of exit are the status, one byte, and it is the last frame
+//	                  and bytes; the last frame is exit, with the status in one byte
 //
-// The sandbox's users are nobody that the host knows, so everybody may write to that socket (mode 0666); the folder
-// that it is in keeps the host's other users out.
+// The host has no user for the sandbox's ids, so all users may write to that socket (mode 0666); the folder that contains
+// it keeps the host's other users out.
 type Mocks struct {
-	// Allow is what really leaves, where Spec.Network allows it too: mode none or list.
+	// Allow is what may really leave the machine, if Spec.Network allows it too: mode none or list.
 	Allow network.Policy `json:"allow"`
-	// Loopback are the ports of the sandbox's own loopback that mocks may answer for: at most 100 ranges.
+	// Loopback lists the ports of the sandbox's own loopback that mocks may answer: at most 100 ranges.
 	Loopback []network.PortRange `json:"loopback,omitempty"`
-	// Authority is a certificate (PEM) that the sandbox trusts beside those of its image, of the tool's files, secrets and
-	// variables.
+	// Authority is a certificate (PEM) that the sandbox trusts, in addition to those of its image and of the tool's files,
+	// secrets and variables.
 	Authority []byte `json:"authority,omitempty"`
 
+	// Commands are the names of the mocked commands.
 	Commands []string `json:"commands,omitempty"`
 }
 
-// MockedConnection is what a tool tries to reach.
+// MockedConnection is the destination of a tool's connection.
 type MockedConnection struct {
-	// Names are the names that lately stood for Address, the latest first.
+	// Names are the names that the tool resolved to Address, latest first.
 	Names   []string `json:"names,omitempty"`
 	Address string   `json:"address"`
 	Port    uint16   `json:"port"`
-	// Loopback says that it is the sandbox's own.
+	// Loopback says that Address is on the sandbox's own loopback.
 	Loopback bool `json:"loopback,omitempty"`
 }
 
-// validate refuses mocks that nobody could serve.
+// validate refuses mocks that no listener could serve, with an [*InvalidError].
 func (m *Mocks) validate() error {
 	invalid := func(why string, args ...any) error {
 		return &InvalidError{Field: "mocks", Why: fmt.Sprintf(why, args...)}
@@ -96,8 +97,8 @@ func (m *Mocks) validate() error {
 	return nil
 }
 
-// maxLoopback bounds the rules that a kernel is given for them.
+// maxLoopback is the largest number of port ranges; each becomes a rule in the kernel.
 const maxLoopback = 100
 
-// maxFileName is the longest name of a file in bytes (NAME_MAX, limits.h(0p)).
+// maxFileName is the length of the longest file name, in bytes (NAME_MAX, limits.h(0p)).
 const maxFileName = 255

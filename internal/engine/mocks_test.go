@@ -14,7 +14,7 @@ func TestMocksThatNobodyCouldServe(t *testing.T) {
 		mode  network.Mode
 		mocks engine.Mocks
 		local engine.Local
-		why   string // in the error; "" is none
+		why   string // part of the error; "" means no error
 	}{
 		"nothing":                     {network.ModeNone, engine.Mocks{Allow: none}, engine.Local{}, ""},
 		"connections":                 {network.ModePublic, engine.Mocks{Allow: none}, engine.Local{Connections: "/run/c"}, ""},
@@ -48,7 +48,7 @@ func TestMocksThatNobodyCouldServe(t *testing.T) {
 			case c.why == "" && err != nil:
 				t.Error(err)
 			case c.why != "" && (!errors.As(err, &invalid) || !strings.Contains(err.Error(), c.why)):
-				t.Errorf("%v, want %q", err, c.why)
+				t.Errorf("got %v, want an InvalidError with %q", err, c.why)
 			}
 		})
 	}

@@ -16,7 +16,8 @@ import (
 	"github.com/mayfly-run/mayfly/test/testbed"
 )
 
-// TestMayflyDiesAfterTheExit: the shim has reported the exit, and mayfly is killed before it has removed the run's directory.
+// TestMayflyDiesAfterTheExit: if mayfly is killed after the shim has reported the exit, but before mayfly has removed the run's
+// directory, the shim removes it.
 func TestMayflyDiesAfterTheExit(t *testing.T) {
 	h := testbed.Harness(t, testbed.Busybox(t))
 	spec := h.Spec(enginetest.Exit, "0")
@@ -41,11 +42,11 @@ func TestMayflyDiesAfterTheExit(t *testing.T) {
 			break
 		}
 		if time.Now().After(deadline) {
-			t.Error("the directory is still there")
+			t.Error("the directory still exists")
 			break
 		}
 	}
-	if err := s.Close(); err != nil { // what a dead one doesn't do: it frees what this process has
+	if err := s.Close(); err != nil { // frees what this process has, which a killed mayfly wouldn't need
 		t.Error(err)
 	}
 }

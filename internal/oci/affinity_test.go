@@ -21,7 +21,7 @@ import (
 	"github.com/mayfly-run/mayfly/test/testbed"
 )
 
-// processors are those of this process's cgroup, whichever of them it was started on (taskset(1)).
+// processors returns the processors of this process's cgroup, even if taskset(1) started it on fewer.
 func processors(t *testing.T) string {
 	t.Helper()
 	var all unix.CPUSet
@@ -31,7 +31,7 @@ func processors(t *testing.T) string {
 	list := make(chan string)
 	go func() {
 		defer close(list)
-		runtime.LockOSThread() // and never unlocks: the thread ends with its goroutine
+		runtime.LockOSThread() // never unlocked: the thread ends with its goroutine
 		if err := unix.SchedSetaffinity(0, &all); err != nil {
 			t.Error(err)
 			return
@@ -46,15 +46,15 @@ func processors(t *testing.T) string {
 	return <-list
 }
 
-// TestStartsAtOnceLeaveTheirProcessor: a sandbox that starts beside many others does so on one processor; the tool and, once
-// it runs, the shim may run on all, and the tool has the precise timers of any process.
+// TestStartsAtOnceLeaveTheirProcessor: a sandbox that starts at the same time as many others starts on one processor. The tool
+// may run on all processors, and so may the shim once the tool runs. The tool has the usual timer slack.
 func TestStartsAtOnceLeaveTheirProcessor(t *testing.T) {
 	own, err := os.ReadFile("/proc/thread-self/status")
 	if err != nil {
 		t.Fatal(err)
 	}
 	cpus, tools := field(string(own), "Cpus_allowed_list"), processors(t)
-	// On a busy machine this process may get to look only when no start is under way: try again.
+	// On a busy machine this process may run only when no start is in progress: try again.
 	narrowed := false
 	for deadline := time.Now().Add(testbed.Patience); !narrowed && time.Now().Before(deadline); {
 		if narrowed = startManyAtOnce(t, cpus, tools); runtime.NumCPU() == 1 {
@@ -62,12 +62,12 @@ func TestStartsAtOnceLeaveTheirProcessor(t *testing.T) {
 		}
 	}
 	if !narrowed {
-		t.Error("no shim stayed on a processor")
+		t.Error("no shim stayed on one processor")
 	}
 }
 
-// startManyAtOnce checks where the tools of many sandboxes run, and their shims afterwards. It reports whether it has seen
-// a shim that stayed on a processor.
+// startManyAtOnce starts many sandboxes at the same time, and checks the processors of their tools, and then of their shims. It
+// reports whether it has seen a shim that stayed on one processor.
 func startManyAtOnce(t *testing.T, cpus, tools string) (narrowed bool) {
 	t.Helper()
 	h := testbed.Harness(t, testbed.Busybox(t))
@@ -94,10 +94,10 @@ func startManyAtOnce(t *testing.T, cpus, tools string) (narrowed bool) {
 				t.Error(err)
 			}
 			if tool := field(stdout.String(), "Cpus_allowed_list"); tool != tools {
-				t.Errorf("the tool may run on processors %q, want %q", tool, tools)
+				t.Errorf("the tool's processors: got %q, want %q", tool, tools)
 			}
 			if slack := field(stdout.String(), "slack"); slack != "50000" {
-				t.Errorf("the tool has a timer slack of %s ns", slack)
+				t.Errorf("the tool's timer slack: got %s ns, want 50000", slack)
 			}
 		})
 	}
@@ -116,14 +116,14 @@ func startManyAtOnce(t *testing.T, cpus, tools string) (narrowed bool) {
 		}
 	}
 	if len(narrow) > 0 {
-		t.Errorf("threads of running shims that may not run on %s: %v", cpus, narrow)
+		t.Errorf("threads of running shims with processors other than %s: %v", cpus, narrow)
 	}
-	_ = end.Close() // it never fails
+	_ = end.Close() // never fails
 	runs.Wait()
 	return narrowed
 }
 
-// threadsElsewhere are the threads of this process's shims whose processors are others.
+// threadsElsewhere returns the threads of this process's shims that have processors other than cpus.
 func threadsElsewhere(t *testing.T, cpus string) []string {
 	t.Helper()
 	statuses, err := filepath.Glob("/proc/[0-9]*/task/*/status")
@@ -134,7 +134,7 @@ func threadsElsewhere(t *testing.T, cpus string) []string {
 	for _, path := range statuses {
 		status, err := os.ReadFile(path)
 		if err != nil {
-			continue // it ended
+			continue // the thread has ended
 		}
 		name, parent := field(string(status), "Name"), field(string(status), "PPid")
 		if name == "mayfly-shim" && parent == strconv.Itoa(os.Getpid()) && field(string(status), "Cpus_allowed_list") != cpus {

@@ -14,7 +14,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/engine"
 )
 
-// capabilities are a set of them: a bit for each (capabilities(7)).
+// capabilities is a set with one bit for each capability (capabilities(7)).
 type capabilities uint64
 
 type capability struct {
@@ -23,7 +23,7 @@ type capability struct {
 }
 
 var (
-	// startCapabilities are what root's mayfly and shim need for any run: the ids of a sandbox are not their own.
+	// startCapabilities are those that root's mayfly and shim need for any run, because a sandbox has ids other than theirs.
 	startCapabilities = []capability{
 		{"CAP_CHOWN", unix.CAP_CHOWN},
 		{"CAP_DAC_OVERRIDE", unix.CAP_DAC_OVERRIDE},
@@ -32,12 +32,12 @@ var (
 		{"CAP_SETUID", unix.CAP_SETUID},
 		{"CAP_SYS_ADMIN", unix.CAP_SYS_ADMIN},   // mounts and namespaces
 		{"CAP_SYS_CHROOT", unix.CAP_SYS_CHROOT}, // to join a mount namespace (setns(2))
-		{"CAP_SYS_PTRACE", unix.CAP_SYS_PTRACE}, // to join the namespaces of the holder, which nobody else may look into
+		{"CAP_SYS_PTRACE", unix.CAP_SYS_PTRACE}, // to join the namespaces of the holder, which no other process may inspect
 	}
-	// ownerCapabilities are what the shim needs in a sandbox's namespaces when the run's own first id has made them, as it
-	// has anyway in those that it made itself (holder.c).
+	// ownerCapabilities are those that the shim needs in a sandbox's namespaces if the run's own first id makes them. In
+	// namespaces that the shim makes itself it has them anyway (holder.c).
 	ownerCapabilities = []capability{{"CAP_KILL", unix.CAP_KILL}, {"CAP_NET_ADMIN", unix.CAP_NET_ADMIN}}
-	// deviceCapabilities are what the shim needs for device nodes of a run's own (sandbox/devices.go).
+	// deviceCapabilities are those that the shim needs for a run's own device nodes (sandbox/devices.go).
 	deviceCapabilities = []capability{{"CAP_MKNOD", unix.CAP_MKNOD}}
 )
 
@@ -48,7 +48,7 @@ const (
 
 const giveCapabilities = "give mayfly these capabilities, with CapabilityBoundingSet= in its service or --cap-add for its container"
 
-// probeCapabilities says what the capabilities of this process are enough for.
+// probeCapabilities checks whether the capabilities of this process are enough.
 func (e *Engine) probeCapabilities() []engine.Check {
 	if e.rootless != nil {
 		return []engine.Check{
@@ -63,7 +63,7 @@ func (e *Engine) probeCapabilities() []engine.Check {
 	return have.checks()
 }
 
-// probeDevices says whether runs have device nodes of their own.
+// probeDevices checks whether runs can have their own device nodes.
 func (e *Engine) probeDevices() engine.Check {
 	const feature, hosts = "devices per run", "runs have the host's /dev/null and the like: "
 	if e.rootless != nil {
@@ -77,16 +77,16 @@ func (e *Engine) probeDevices() engine.Check {
 		return absent(feature, hosts+"this process lacks "+lacking, giveCapabilities)
 	}
 	if err := tryDevice(); err != nil {
-		return absent(feature, hosts+err.Error(), "let mayfly make device nodes: by DeviceAllow= of its service, or outside of a container's user namespace")
+		return absent(feature, hosts+err.Error(), "let mayfly make device nodes: by DeviceAllow= of its service, or outside a container's user namespace")
 	}
 	return ok(feature, "")
 }
 
-// tryDevice makes a device node: more than the capability decides that (mknod(2)).
+// tryDevice makes a device node and removes it: the capability alone doesn't decide whether that works (mknod(2)).
 func tryDevice() (err error) {
 	dir, err := os.MkdirTemp("", "mayfly-device-")
 	if err != nil {
-		return fmt.Errorf("it can't be tried: %w", err)
+		return fmt.Errorf("it can't be tested: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	path := filepath.Join(dir, "null")
@@ -105,7 +105,7 @@ func effectiveCapabilities() (capabilities, error) {
 	return capabilities(data[1].Effective)<<32 | capabilities(data[0].Effective), nil
 }
 
-// checks are those of root.
+// checks returns the checks for root with these capabilities.
 func (c capabilities) checks() []engine.Check {
 	checks := []engine.Check{ok(featureStart, ""), ok(featureOwner, "")}
 	if lacking := c.lacking(startCapabilities); lacking != "" {
@@ -117,7 +117,7 @@ func (c capabilities) checks() []engine.Check {
 	return checks
 }
 
-// lacking are the names of the wanted that aren't there.
+// lacking returns the names of the wanted capabilities that aren't in the set.
 func (c capabilities) lacking(wanted []capability) string {
 	var names []string
 	for _, w := range wanted {

@@ -17,7 +17,7 @@ func TestCapabilities(t *testing.T) {
 	const all = capabilities(math.MaxUint64)
 	for name, test := range map[string]struct {
 		have    capabilities
-		feature string // the one that isn't ok
+		feature string // the feature that isn't ok
 		status  engine.CheckStatus
 		names   string
 	}{
@@ -34,7 +34,7 @@ func TestCapabilities(t *testing.T) {
 					want = test.status
 				}
 				if c.Status != want || want != engine.CheckOK && (!strings.HasSuffix(c.Detail, test.names) || c.Remedy == "") {
-					t.Errorf("%+v, want %s", c, want)
+					t.Errorf("got %+v, want %s", c, want)
 				}
 			}
 		})
@@ -47,7 +47,7 @@ func TestFileMax(t *testing.T) {
 		"10000000": engine.CheckOK, "9223372036854775807": engine.CheckOK,
 	} {
 		if c := checkFileMax(value); c.Status != want || want == engine.CheckAbsent && value != "" && !strings.Contains(c.Remedy, "sysctl -w fs.file-max=") {
-			t.Errorf("%q: %+v, want %s", value, c, want)
+			t.Errorf("%q: got %+v, want %s", value, c, want)
 		}
 	}
 }
@@ -59,7 +59,7 @@ func TestTCPMem(t *testing.T) {
 		"1 2 100\n": engine.CheckOK, "287898\t383865\t575796\n": engine.CheckOK,
 	} {
 		if c := checkTCPMem(value, 100*page); c.Status != want || value == "1 2 99\n" && c.Remedy != "sysctl -w net.ipv4.tcp_mem='100 100 200'" {
-			t.Errorf("%q: %+v, want %s", value, c, want)
+			t.Errorf("%q: got %+v, want %s", value, c, want)
 		}
 	}
 }

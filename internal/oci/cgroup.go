@@ -20,8 +20,8 @@ import (
 
 const cgroupRoot = "/sys/fs/cgroup"
 
-// cgroupDirs are the run's directories: one in the v2 hierarchy, or one in each
-// v1 hierarchy that has the run.
+// cgroupDirs returns a cgroup's directories: one in the v2 hierarchy, or one in
+// each v1 hierarchy that has the cgroup.
 func cgroupDirs(cgroup string) ([]string, error) {
 	hierarchies, err := os.ReadDir(cgroupRoot)
 	if err != nil {
@@ -31,7 +31,7 @@ func cgroupDirs(cgroup string) ([]string, error) {
 	for _, h := range hierarchies {
 		roots = append(roots, filepath.Join(cgroupRoot, h.Name()))
 	}
-	// No glob: it would read the directory of all runs in each hierarchy.
+	// Don't use a glob: it would read the directory of all runs in each hierarchy.
 	var dirs []string
 	for _, root := range roots {
 		dir := filepath.Join(root, cgroup)
@@ -42,20 +42,21 @@ func cgroupDirs(cgroup string) ([]string, error) {
 	return dirs, nil
 }
 
-// killCgroup kills what is still in the run's cgroup and waits until it is
-// empty. It is for what outlived its shim; a shim empties its own.
+// killCgroup kills the processes in the run's cgroup and waits until it is empty.
+// It is for processes that outlived their shim, which otherwise kills them.
 func (s *sandbox) killCgroup() error {
 	dirs, err := cgroupDirs(s.cgroup)
 	return errors.Join(err, killIn(s.cgroup, dirs, s.engine.patience.kill, nil))
 }
 
-// killAll does so for what is left in the shim's cgroup, too, when it has ended.
+// killAll kills the processes in the run's cgroup and in the shim's, and waits
+// until both are empty; see killIn.
 func killAll(run string, within time.Duration, hopeless func(pid int) bool) error {
 	dirs, err := runDirs(run)
 	return errors.Join(err, killIn(run, dirs, within, hopeless))
 }
 
-// runDirs are the directories of a run's cgroup and of its shim's.
+// runDirs returns the directories of a run's cgroup and of its shim's.
 func runDirs(run string) ([]string, error) {
 	dirs, err := cgroupDirs(run)
 	if err != nil {
@@ -71,7 +72,7 @@ func runDirs(run string) ([]string, error) {
 	return dirs, nil
 }
 
-// runPIDs are the processes of a run, its shim among them.
+// runPIDs returns the ids of the processes of a run, including its shim.
 func runPIDs(run string) ([]int, error) {
 	dirs, err := runDirs(run)
 	if err != nil {
@@ -80,7 +81,8 @@ func runPIDs(run string) ([]int, error) {
 	return cgroupPIDs(dirs)
 }
 
-// prepareCgroups makes the cgroup that has all runs, where it matters how.
+// prepareCgroups makes the cgroup of all runs in the hierarchies where it must be
+// prepared for the cgroups below it.
 func (e *Engine) prepareCgroups() error {
 	parent := filepath.Join(cgroupRoot, e.cgroupParent())
 	if e.rootless != nil && e.rootless.Cgroup != "" {
@@ -98,7 +100,7 @@ func (e *Engine) prepareCgroups() error {
 	}
 	dir := filepath.Join(hierarchy, e.cgroupParent())
 	if e.rootless != nil {
-		return nil // Delegate did it
+		return nil // Delegate has done it
 	}
 	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
@@ -106,10 +108,10 @@ func (e *Engine) prepareCgroups() error {
 	return prepareCpuset(hierarchy, dir)
 }
 
-// prepareCpuset gives a cpuset of cgroup v1 the processors and memory of its
-// parent, without which it takes no process, and has its children inherit
-// them. Each write of these files makes the kernel rebuild its scheduling
-// domains, which takes milliseconds: a run that inherits them writes none.
+// prepareCpuset gives a cpuset of cgroup v1 the processors and memory nodes of
+// its parent, without which it can't contain processes, and lets its children
+// inherit them. Each write to these files makes the kernel rebuild its scheduling
+// domains, which takes milliseconds; a run that inherits them writes none.
 func prepareCpuset(parent, dir string) error {
 	inherit := filepath.Join(dir, "cgroup.clone_children")
 	data, err := os.ReadFile(inherit)
@@ -131,8 +133,8 @@ func prepareCpuset(parent, dir string) error {
 	return writeCgroup(inherit, "1")
 }
 
-// ownCgroup is this process's cgroup in the hierarchy of a v1 controller, or
-// with "" in that of v2 (cgroups(7), /proc/[pid]/cgroup).
+// ownCgroup returns this process's cgroup in the hierarchy of a v1 controller, or
+// for "" in the v2 hierarchy (cgroups(7), /proc/[pid]/cgroup).
 func ownCgroup(controller string) (string, error) {
 	data, err := os.ReadFile("/proc/self/cgroup")
 	if err != nil {
@@ -147,9 +149,10 @@ func ownCgroup(controller string) (string, error) {
 	return "", fs.ErrNotExist
 }
 
-// killIn kills the processes in some directories of the cgroup of a run, and
-// waits for their end. It doesn't wait for one that is hopeless, which only a
-// process that was waited for can be; hopeless may be nil.
+// killIn kills the processes in some cgroup directories of a run, and waits until
+// they have ended. If that takes longer than within, or if hopeless is true for a
+// process, the error is a [*stuckError]. hopeless is for processes that an
+// earlier call has waited for, and may be nil.
 func killIn(run string, dirs []string, within time.Duration, hopeless func(pid int) bool) error {
 	late, stop := process.Late(within)
 	defer stop()
@@ -205,8 +208,9 @@ func removeCgroup(run string) error {
 	return errors.Join(errs...)
 }
 
-// writeCgroup writes to a file of a cgroup, and doesn't try to make one: what
-// isn't there is fs.ErrNotExist then, and not a lack of permission.
+// writeCgroup writes to a file of a cgroup. It doesn't try to create the file, so
+// that the error for a missing file is fs.ErrNotExist and not a lack of
+// permission.
 func writeCgroup(path, text string) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_TRUNC, 0)
 	if err != nil {

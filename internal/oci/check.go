@@ -12,8 +12,8 @@ import (
 	"github.com/mayfly-run/mayfly/internal/network"
 )
 
-// Capabilities implements [engine.Engine]. Which of an ordinary user's limits hold, and whether a runtime is installed, a start
-// finds out.
+// Capabilities implements [engine.Engine]. Only a start finds out which limits of an ordinary user can be enforced, and whether
+// a runtime is installed.
 func (e *Engine) Capabilities() engine.Capabilities {
 	c := engine.Capabilities{
 		MountsLayers: true, Networks: network.Modes(), Mounts: engine.MountKinds(),
@@ -25,8 +25,8 @@ func (e *Engine) Capabilities() engine.Capabilities {
 	return c
 }
 
-// check refuses what this host can't enforce, before anything is made. What is
-// expensive to find out is found by the step that needs it.
+// check refuses what this host can't enforce, before anything is made. Expensive
+// checks are left to the steps that need them.
 func (e *Engine) check(spec *engine.Spec, local *engine.Local) error {
 	if err := spec.Validate(); err != nil {
 		return err
@@ -56,7 +56,7 @@ func (e *Engine) check(spec *engine.Spec, local *engine.Local) error {
 	return nil
 }
 
-// checkOpenFiles refuses more open files than this host allows (getrlimit(2)).
+// checkOpenFiles refuses a limit of open files above the host's (getrlimit(2)).
 func checkOpenFiles(limit int64) error {
 	var own unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &own); err != nil {
@@ -67,7 +67,7 @@ func checkOpenFiles(limit int64) error {
 	}
 	return &engine.Unsupported{
 		Feature: fmt.Sprintf("nofile %d", limit),
-		Why:     fmt.Sprintf("this host allows a process %d open files", own.Max),
-		Remedy:  "raise that (ulimit -Hn, or LimitNOFILE= of the service that starts mayfly), or lower resources.nofile",
+		Why:     fmt.Sprintf("a process on this host may have %d open files", own.Max),
+		Remedy:  "raise the limit (ulimit -Hn, or LimitNOFILE= of the service that starts mayfly), or lower resources.nofile",
 	}
 }

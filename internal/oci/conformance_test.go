@@ -19,13 +19,13 @@ func TestConformance(t *testing.T) {
 	})
 }
 
-// TestConformanceOfGVisor is the suite for the engine's other runtime, Debian's runsc, which test/setup.sh installs.
+// TestConformanceOfGVisor runs the suite with the engine's other runtime, Debian's runsc, which test/setup.sh installs.
 func TestConformanceOfGVisor(t *testing.T) {
 	e := testbed.Engine(t)
 	image := testbed.Busybox(t)
 	enginetest.Run(t, func(*testing.T) *enginetest.Harness {
 		h := testbed.HarnessOf(e, image)
-		h.Runtime, h.OwnProcesses, h.MostOpenFiles = "gvisor", testbed.GVisorProcesses, 0 // its kernel has limits of its own
+		h.Runtime, h.OwnProcesses, h.MostOpenFiles = "gvisor", testbed.GVisorProcesses, 0 // its kernel has its own limits
 		return h
 	})
 }

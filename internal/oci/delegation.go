@@ -20,36 +20,38 @@ import (
 )
 
 // An ordinary user's runs need a cgroup to make theirs in. On cgroup v1 root
-// hands one over (Delegate). On v2 a process can only be moved within what its
-// owner has, so mayfly itself has to be there: systemd starts it in a scope
-// that is the user's (enterScope), and mayfly makes this of it (prepareScope):
+// delegates one (Delegate). On v2 a process can be moved only between cgroups
+// that its owner has, so mayfly itself must be in one of them: systemd starts it
+// in a scope that belongs to the user (enterScope), and mayfly prepares the scope
+// (prepareScope):
 //
-//	SCOPE          the user's; controllers are on for what is below, so no process may be in it (cgroups(7))
+//	SCOPE          controllers are on for the cgroups below, so no process may be in it (cgroups(7))
 //	SCOPE/mayfly   mayfly and the shims
 //	SCOPE/ID       a run
 
-// ownLeaf is the cgroup, in a scope, of mayfly itself.
+// ownLeaf is the cgroup of mayfly itself in a scope.
 const ownLeaf = "mayfly"
 
-// noScope says how a user gets a cgroup of its own.
+// noScope is a remedy: how a user gets their own cgroup.
 const noScope = "log in through systemd (as root: loginctl enable-linger USER), and run it as the user: systemd-run --user --scope -p Delegate=yes mayfly ..."
 
-// scopeEnv says that a scope has been asked for: it is done once.
+// scopeEnv is the variable that says that a scope was already asked for, so that
+// this isn't repeated.
 const scopeEnv = "MAYFLY_SCOPE"
 
-// unified says whether cgroups are v2 alone; hybrid hosts limit with v1.
+// unified reports whether the host has only cgroup v2. Hybrid hosts limit with v1.
 func unified() (bool, error) {
 	var st unix.Statfs_t
 	err := unix.Statfs(cgroupRoot, &st)
 	return err == nil && st.Type == unix.CGROUP2_SUPER_MAGIC, err
 }
 
-// enterScope returns the user's cgroup that this process is in, on cgroup v2.
-// When it is in none it executes itself in one, and returns "" where no systemd
-// can give it: then the runs that need it say so.
+// enterScope returns the cgroup of the user that this process is in, on cgroup
+// v2. If it is in none, enterScope executes this program again in a scope. If no
+// systemd can make a scope it returns "", and the runs that need one report it.
 func enterScope(self string, args, env []string) (string, error) {
 	if v2, err := unified(); err != nil || !v2 {
-		return "", nil //nolint:nilerr // what is wrong with cgroups is for Probe to say
+		return "", nil //nolint:nilerr // Probe reports what is wrong with cgroups
 	}
 	own, err := ownCgroup("")
 	if err != nil {
@@ -67,7 +69,7 @@ func enterScope(self string, args, env []string) (string, error) {
 		return "", nil //nolint:nilerr // the runs that need a cgroup say how to get one
 	}
 	if _, err := os.Stat(filepath.Join(runtimeDir, "systemd", "private")); err != nil {
-		return "", nil //nolint:nilerr // as above
+		return "", nil //nolint:nilerr // the user has no systemd
 	}
 	argv := append([]string{program, "--user", "--scope", "--quiet", "--collect", "--property=Delegate=yes", "--", self}, args[1:]...)
 	env = append(os.Environ(), append(env, "XDG_RUNTIME_DIR="+runtimeDir, scopeEnv+"=1")...)
@@ -77,9 +79,9 @@ func enterScope(self string, args, env []string) (string, error) {
 	return "", nil
 }
 
-// userScope is the cgroup that is the user's to make cgroups in, of a process
-// in the cgroup own: own itself or, in a scope that is in use, the one above.
-// It is "" when there is none.
+// userScope returns the cgroup in which the user may make cgroups, for a process
+// in the cgroup own: own itself or, in a scope that is prepared, its parent. It
+// returns "" if there is none.
 func userScope(root, own string, uid int) string {
 	if filepath.Base(own) == ownLeaf {
 		own = filepath.Dir(own)
@@ -93,8 +95,8 @@ func userScope(root, own string, uid int) string {
 	return own
 }
 
-// prepareScope turns the controllers on for the cgroups in a scope. What is in
-// the scope itself, such as the shell that started mayfly, moves to its leaf.
+// prepareScope turns the controllers on for the cgroups in a scope. It first moves
+// the processes of the scope, such as the shell that started mayfly, to ownLeaf.
 func prepareScope(dir string) error {
 	if off, err := controllersOff(dir); err != nil || off == "" {
 		return err
@@ -112,7 +114,7 @@ func prepareScope(dir string) error {
 			break
 		}
 		if round == 100 {
-			return fmt.Errorf("the processes of %s don't leave it: %s", dir, strings.Fields(string(procs)))
+			return fmt.Errorf("the processes of %s can't be moved out of it: %s", dir, strings.Fields(string(procs)))
 		}
 		for _, pid := range strings.Fields(string(procs)) {
 			err := os.WriteFile(filepath.Join(leaf, "cgroup.procs"), []byte(pid), 0o644)
@@ -124,8 +126,8 @@ func prepareScope(dir string) error {
 	return turnOn(dir)
 }
 
-// controllersOff are the controllers of limits that are off for the cgroups in
-// dir, as cgroup.subtree_control takes them: "+memory +pids".
+// controllersOff returns the controllers of limits that are off for the cgroups
+// in dir, in the form of cgroup.subtree_control: "+memory +pids".
 func controllersOff(dir string) (string, error) {
 	on, err := os.ReadFile(filepath.Join(dir, "cgroup.subtree_control"))
 	if err != nil {
@@ -152,13 +154,13 @@ func turnOn(dir string) error {
 	return nil
 }
 
-// Delegate hands a user a cgroup of each v1 hierarchy to make runs' cgroups in.
-// It takes root, and lasts until the next boot.
+// Delegate gives a user a cgroup of each v1 hierarchy to make runs' cgroups in, and
+// returns their directories. It needs root, and lasts until the next boot.
 func Delegate(uid int) ([]string, error) {
 	if v2, err := unified(); err != nil {
 		return nil, err
 	} else if v2 {
-		return nil, &engine.Unsupported{Feature: "handing over a cgroup", Why: "on cgroup v2 the user's systemd does that", Remedy: noScope}
+		return nil, &engine.Unsupported{Feature: "delegating a cgroup", Why: "on cgroup v2 the user's systemd does that", Remedy: noScope}
 	}
 	hierarchies, err := filepath.Glob(filepath.Join(cgroupRoot, "*", "cgroup.procs"))
 	if err != nil {
@@ -167,7 +169,7 @@ func Delegate(uid int) ([]string, error) {
 	var made []string
 	for _, h := range hierarchies {
 		if target, err := filepath.EvalSymlinks(filepath.Dir(h)); err != nil || target != filepath.Dir(h) {
-			continue // cpu -> cpu,cpuacct
+			continue // a link, such as cpu to cpu,cpuacct
 		}
 		dir := filepath.Join(filepath.Dir(h), cgroupParent+"-"+strconv.Itoa(uid))
 		if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
@@ -176,7 +178,7 @@ func Delegate(uid int) ([]string, error) {
 		if err := prepareCpuset(filepath.Dir(h), dir); err != nil {
 			return made, err
 		}
-		// Not the limits of the cgroup itself: those stay root's.
+		// The limits of the cgroup itself stay root's.
 		for _, name := range []string{"", "cgroup.procs", "tasks"} {
 			if err := os.Chown(filepath.Join(dir, name), uid, -1); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return made, err

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// scopeFiles makes a cgroup v2 of files, as a user's systemd does.
+// scopeFiles makes files like those of a cgroup v2 that a user's systemd makes.
 func scopeFiles(t *testing.T, root, path string, uid int, subtree, procs string) string {
 	t.Helper()
 	dir := filepath.Join(root, path)
@@ -43,13 +43,13 @@ func TestUserScope(t *testing.T) {
 	for own, want := range map[string]string{
 		"/user.slice/app.slice/run.scope":        "/user.slice/app.slice/run.scope",
 		"/user.slice/app.slice/run.scope/mayfly": "/user.slice/app.slice/run.scope",
-		"/user.slice/session-1.scope":            "", // root's
-		"/user.slice/half.scope":                 "", // its controllers are root's
+		"/user.slice/session-1.scope":            "", // belongs to root
+		"/user.slice/half.scope":                 "", // its controllers belong to root
 		"/user.slice/none.scope":                 "",
 		"/":                                      "",
 	} {
 		if got := userScope(root, own, 1000); got != want {
-			t.Errorf("%s: %q, want %q", own, got, want)
+			t.Errorf("%s: got %q, want %q", own, got, want)
 		}
 	}
 }
@@ -61,22 +61,22 @@ func TestPrepareScope(t *testing.T) {
 		t.Error(err)
 	}
 	if _, err := os.Stat(filepath.Join(ready, ownLeaf)); err == nil {
-		t.Error("processes of a scope that is ready have moved")
+		t.Error("processes of a prepared scope were moved")
 	}
 	empty := scopeFiles(t, root, "empty", 1000, "cpu pids\n", "")
 	if err := prepareScope(empty); err != nil {
 		t.Error(err)
 	}
 	if got, err := os.ReadFile(filepath.Join(empty, "cgroup.subtree_control")); err != nil || string(got) != "+memory" {
-		t.Errorf("wrote %q, %v", got, err)
+		t.Errorf("controllers: got %q, %v, want +memory", got, err)
 	}
-	// Files, unlike a kernel, keep the list as it is.
+	// The list of processes in a file, unlike the kernel's, doesn't change.
 	stuck := scopeFiles(t, root, "stuck", 1000, "", "42\n")
 	err := prepareScope(stuck)
 	if err == nil || !strings.Contains(err.Error(), "[42]") {
-		t.Errorf("error is %v", err)
+		t.Errorf("got %v, want an error with [42]", err)
 	}
 	if got, err := os.ReadFile(filepath.Join(stuck, ownLeaf, "cgroup.procs")); err != nil || string(got) != "42" {
-		t.Errorf("moved %q, %v", got, err)
+		t.Errorf("moved processes: got %q, %v, want 42", got, err)
 	}
 }

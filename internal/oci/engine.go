@@ -1,20 +1,20 @@
 //go:build linux
 
-// Package oci is the embedded engine: it runs each spec under a mayfly-shim of
-// its own, with no daemon and no other runtime installed.
+// Package oci is the embedded engine: it runs each spec under its own
+// mayfly-shim, without a daemon or another runtime.
 //
-// What it leaves on the host while a run lives, all below one directory
-// (/run/mayfly for root; for a user below XDG_RUNTIME_DIR or MAYFLY_HOME), and
-// removes when it ends:
+// While a run lives it has these on the host, and the engine removes them at the
+// end. The files are below one directory (/run/mayfly for root; for an ordinary
+// user below XDG_RUNTIME_DIR or MAYFLY_HOME):
 //
-//	ids               locks on host id ranges (see idLease)
+//	ids               locks on ranges of host ids (see idLease)
 //	runs/ID/lock      locked as long as mayfly or the shim lives
-//	runs/ID/root      empty here; root's shim mounts the sandbox on it in its own mount namespace
+//	runs/ID/root      an empty directory; root's shim mounts the sandbox on it in its own mount namespace
 //	cgroup mayfly/ID  in each hierarchy
-//	cgroup mayfly/ID.shim  of memory: the shim's own
+//	cgroup mayfly/ID.shim  the shim's own, in the hierarchy of memory
 //
-// A run whose lock is free has lost both its processes; [Engine.Sweep] removes
-// what is left of it.
+// If the lock of a run is free, both its processes have ended, and [Engine.Sweep]
+// removes what is left of it.
 package oci
 
 import (
@@ -38,37 +38,38 @@ import (
 	"github.com/mayfly-run/mayfly/internal/process"
 )
 
-// cgroupParent is the cgroup, below each hierarchy's root, that has all runs.
+// cgroupParent is the cgroup of all runs, below each hierarchy's root.
 const cgroupParent = "mayfly"
 
 // Engine is the embedded engine.
 type Engine struct {
-	shim     string // path of mayfly-shim
-	dir      string // /run/mayfly
-	others   []string
-	former   string // "" for root
+	shim     string   // path of mayfly-shim
+	dir      string   // such as /run/mayfly
+	others   []string // the directories of this user's other sessions
+	former   string   // the directory of earlier versions; "" for root
 	rootless *Rootless
-	starts   chan struct{} // one element a start under way
+	starts   chan struct{} // one element for each start in progress
 	relax    sync.Once
 	patience patience
 }
 
-// startsPerCPU is how many sandboxes are started at once for each processor.
-// More of them only contend for the kernel's locks (mounts, cgroups, network
-// namespaces): measured, 16 at once start fewer a second than 4 do on two.
+// startsPerCPU is the number of concurrent starts for each processor. More
+// starts only contend for the kernel's locks (mounts, cgroups, network
+// namespaces): measured on two processors, 16 concurrent starts are fewer starts
+// per second than 4.
 const startsPerCPU = 2
 
-// Rootless is the user namespace that an ordinary user's mayfly runs in (see
-// Enter): its id 0 is the user, the ids from 1 are the user's subordinate ids.
+// Rootless is the user namespace of an ordinary user's mayfly (see Enter): its
+// id 0 is the user, and the ids from 1 on are the user's subordinate ids.
 type Rootless struct {
-	UID     int    // the user, as the host numbers it
-	IDCount int    // subordinate ids; all sandboxes of the user share them
-	Cgroup  string // on cgroup v2, the user's own, below the root; "" when there is none
+	UID     int    // the user's id on the host
+	IDCount int    // the number of subordinate ids; all sandboxes of the user share them
+	Cgroup  string // on cgroup v2 the user's own, below the root; "" if there is none
 }
 
-// New returns the engine whose supervisor is the program at shim and whose
-// state is below dir, such as /run/mayfly. It touches nothing yet. rootless is
-// nil for root. Runs of other sessions may have their state below others.
+// New returns an engine whose supervisor is the program at shim and whose state
+// is below dir, such as /run/mayfly. It doesn't access them. rootless is nil for
+// root. others are the directories of the user's other sessions.
 func New(shim, dir string, rootless *Rootless, others ...string) *Engine {
 	e := &Engine{shim: shim, dir: dir, others: others, rootless: rootless, starts: make(chan struct{}, startsPerCPU*runtime.NumCPU()), patience: defaultPatience}
 	if rootless != nil {
@@ -77,11 +78,11 @@ func New(shim, dir string, rootless *Rootless, others ...string) *Engine {
 	return e
 }
 
-// cgroupOf is the cgroup of a run, below each hierarchy's root.
+// cgroupOf returns the cgroup of a run, below each hierarchy's root.
 func (e *Engine) cgroupOf(id string) string { return "/" + e.cgroupParent() + "/" + id }
 
-// cgroupParent is the cgroup that has all runs: root's, or one that root or
-// systemd has handed to the user.
+// cgroupParent returns the cgroup of all runs: root's, or one that root or
+// systemd has delegated to the user.
 func (e *Engine) cgroupParent() string {
 	switch {
 	case e.rootless == nil:
@@ -100,8 +101,8 @@ var (
 	_ engine.Sweeper = (*Engine)(nil)
 )
 
-// Start implements [engine.Engine]. Whatever hangs on the way, in this process
-// or in the shim, ends it at the deadline or with ctx.
+// Start implements [engine.Engine]. It returns at its deadline, and when ctx
+// ends, even if a step in this process or in the shim hangs.
 func (e *Engine) Start(ctx context.Context, spec *engine.Spec, local engine.Local, streams engine.Streams) (engine.Sandbox, error) {
 	if err := context.Cause(ctx); err != nil {
 		return nil, err
@@ -114,8 +115,8 @@ func (e *Engine) Start(ctx context.Context, spec *engine.Spec, local engine.Loca
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	begun := time.Now()
-	deadline := process.NewDeadline(e.patience.start, func() { cancel(e.overdue("start", spec.ID, begun)) })
+	since := time.Now()
+	deadline := process.NewDeadline(e.patience.start, func() { cancel(e.overdue("start", spec.ID, since)) })
 	defer deadline.Stop()
 	type started struct {
 		sandbox *sandbox
@@ -129,7 +130,7 @@ func (e *Engine) Start(ctx context.Context, spec *engine.Spec, local engine.Loca
 		case done <- started{s, err}:
 		case <-abandoned:
 			if err == nil {
-				_ = s.Close() // whoever started it has had its error
+				_ = s.Close() // Start has already returned an error
 			}
 		}
 	}()
@@ -140,7 +141,7 @@ func (e *Engine) Start(ctx context.Context, spec *engine.Spec, local engine.Loca
 		late, stop := process.Late(e.patience.giveUp)
 		defer stop()
 		select {
-		case r = <-done: // it cleans up first
+		case r = <-done: // begin has cleaned up
 		case <-late:
 			close(abandoned)
 			return nil, context.Cause(ctx)
@@ -152,13 +153,13 @@ func (e *Engine) Start(ctx context.Context, spec *engine.Spec, local engine.Loca
 	return r.sandbox, nil
 }
 
-// begin starts a sandbox, or leaves nothing of it.
+// begin starts a sandbox. After an error it leaves nothing of it.
 func (e *Engine) begin(ctx context.Context, spec *engine.Spec, local engine.Local, streams engine.Streams) (*sandbox, error) {
 	e.relax.Do(relaxMonitor)
 	if err := e.check(spec, &local); err != nil {
 		return nil, err
 	}
-	// What another run left and can't be removed doesn't stop this run: Probe reports it.
+	// Leftovers of other runs that can't be removed don't stop this run; Probe reports them.
 	_ = e.Sweep()
 	if err := e.prepareCgroups(); err != nil {
 		return nil, fmt.Errorf("make the cgroup of all runs: %w", err)
@@ -175,20 +176,20 @@ func (e *Engine) begin(ctx context.Context, spec *engine.Spec, local engine.Loca
 	if s.group, err = e.makeShimGroup(s.cgroup, spec.Resources.Disk); err == nil {
 		err = s.start(ctx, e.shim, lease, spec, local, streams)
 	}
-	if err = errors.Join(err, lease.release()); err != nil { // the shim has the lease now
+	if err = errors.Join(err, lease.release()); err != nil { // the shim has its own copy of the lease
 		s.patience = e.patience.cleanup
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
 }
 
-// where tells the shim where to start its sandbox: on one processor, where it then begins, if there are as many starts as
-// processors. Another runtime's processes would stay there.
-func (s *sandbox) where(spec *engine.Spec) string {
+// place says where the shim starts its sandbox: on the processor that it begins on, if there are as many starts as processors,
+// otherwise anywhere. Another runtime always starts anywhere, because its processes would stay on the one processor.
+func (s *sandbox) place(spec *engine.Spec) string {
 	if len(s.engine.starts) >= runtime.NumCPU() && !spec.Security.OtherRuntime() {
-		return "here"
+		return wire.Here
 	}
-	return "anywhere"
+	return wire.Anywhere
 }
 
 // start runs the shim and waits until the tool runs.
@@ -201,33 +202,33 @@ func (s *sandbox) start(ctx context.Context, shim string, lease *idLease, spec *
 	theirs := os.NewFile(uintptr(pair[1]), "control")
 	defer theirs.Close()
 
-	io, err := newStdio(spec.Terminal, streams)
+	stdio, err := newStdio(spec.Terminal, streams)
 	if err != nil {
 		return err
 	}
-	defer io.closeTheirs()
-	s.stdio = io
-	cmd := exec.Command(shim, "supervise", strconv.Itoa(lease.first), strconv.Itoa(lease.count), s.where(spec))
+	defer stdio.closeTheirs()
+	s.stdio = stdio
+	cmd := exec.Command(shim, wire.Arguments(lease.first, lease.count, s.place(spec))...)
 	cmd.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "GOGC=off"}
 	cmd.Dir = "/"
 	cmd.Stderr = &s.shimLog
-	cmd.ExtraFiles = []*os.File{theirs, io.theirs[0], io.theirs[1], io.theirs[2], lease.file, s.runDir.lock}
+	cmd.ExtraFiles = []*os.File{theirs, stdio.theirs[0], stdio.theirs[1], stdio.theirs[2], lease.file, s.runDir.lock}
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: unix.CLONE_NEWNS,
-		Setsid:     true, // Ctrl-C is for mayfly, which decides what becomes of the tool
+		Setsid:     true, // Ctrl-C is for mayfly, which decides what happens to the tool
 	}
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start %s: %w", shim, err)
 	}
 	s.cmd, s.moved = cmd, make(chan struct{})
-	io.closeTheirs()
+	stdio.closeTheirs()
 	theirs.Close()
 
 	go func() {
 		defer close(s.moved)
 		s.moveErr = s.group.add(cmd.Process.Pid)
 	}()
-	// Abandoning the start is hanging up: the shim ends itself.
+	// To abandon the start, hang up: then the shim ends itself.
 	stop := context.AfterFunc(ctx, s.hangUp)
 	defer stop()
 	s.enc, s.dec = json.NewEncoder(s.control), json.NewDecoder(s.control)
@@ -247,10 +248,10 @@ func (s *sandbox) start(ctx context.Context, shim string, lease *idLease, spec *
 	if <-s.moved; s.moveErr != nil {
 		return s.moveErr
 	}
-	if !stop() { // it has hung up
+	if !stop() { // the start was abandoned
 		return context.Cause(ctx)
 	}
-	if err := io.start(); err != nil {
+	if err := stdio.start(); err != nil {
 		return err
 	}
 	s.events = make(chan engine.Event, 16)
@@ -270,12 +271,12 @@ func (s *sandbox) awaitRunning(ctx context.Context) error {
 		case r.Failure != nil:
 			return r.Failure.Err()
 		case r.Event != nil:
-			// A tool can reach the network before its start is reported.
+			// A tool can use the network before its start is reported.
 			s.early = append(s.early, *r.Event)
 		case r.Running:
 			return nil
 		default:
-			return s.lost(ctx, errors.New("it reported an exit before a start"))
+			return s.lost(ctx, errors.New("it reported its exit before its start"))
 		}
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"os"
 	"os/exec"
-	"strconv"
 	"syscall"
 	"time"
 
@@ -18,20 +17,20 @@ import (
 	"github.com/mayfly-run/mayfly/internal/oci/wire"
 )
 
-// StartWithin changes how long a start may take, of a shell too.
+// StartWithin sets the time limit for a start, also of a shell.
 func (e *Engine) StartWithin(d time.Duration) { e.patience.start = d }
 
-// EndWithin changes how long taking a sandbox down may take.
+// EndWithin sets the time limit for taking a sandbox down.
 func (e *Engine) EndWithin(d time.Duration) { e.patience.end = d }
 
-// KillWithin changes how long a process that was killed may take to end.
+// KillWithin sets the time limit for the end of a killed process.
 func (e *Engine) KillWithin(d time.Duration) { e.patience.kill = d }
 
-// Die is what a mayfly that dies does to a sandbox: its end of the socket is closed, and nothing is said.
+// Die does to a sandbox what the death of mayfly does: it closes mayfly's end of the socket without a message.
 func Die(s engine.Sandbox) error { return s.(*sandbox).control.Close() }
 
-// Orphan starts the sandbox of spec and returns its shim without waiting for
-// the tool. Closing control is what the death of mayfly is to the shim.
+// Orphan starts the sandbox of spec and returns its shim without waiting for the
+// tool. For the shim, closing control is the death of mayfly.
 func (e *Engine) Orphan(spec *engine.Spec, local engine.Local, endWithin time.Duration) (shim *exec.Cmd, control *os.File, err error) {
 	if err := e.prepareCgroups(); err != nil {
 		return nil, nil, err
@@ -53,7 +52,7 @@ func (e *Engine) Orphan(spec *engine.Spec, local engine.Local, endWithin time.Du
 	if err != nil {
 		return nil, nil, err
 	}
-	shim = exec.Command(e.shim, "supervise", strconv.Itoa(lease.first), strconv.Itoa(lease.count), "anywhere")
+	shim = exec.Command(e.shim, wire.Arguments(lease.first, lease.count, wire.Anywhere)...)
 	shim.ExtraFiles = []*os.File{theirs, null, null, null, lease.file, dir.lock}
 	shim.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNS, Setsid: true}
 	if err := shim.Start(); err != nil {

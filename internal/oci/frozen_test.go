@@ -18,9 +18,9 @@ import (
 	"github.com/mayfly-run/mayfly/test/testbed"
 )
 
-// TestI25_AToolThatCantBeKilled freezes a tool. On cgroup v1 it then ignores
-// SIGKILL, as a process does that waits in the kernel: the run ends with what
-// it waits for, and another one isn't held up.
+// TestI25_AToolThatCantBeKilled freezes a tool. On cgroup v1 a frozen process
+// ignores SIGKILL, like a process that waits in the kernel. The run ends with an
+// error that says what it waits for, and another run isn't delayed.
 func TestI25_AToolThatCantBeKilled(t *testing.T) {
 	engineUnderTest := testbed.Engine(t)
 	engineUnderTest.EndWithin(500 * time.Millisecond)
@@ -44,7 +44,7 @@ func TestI25_AToolThatCantBeKilled(t *testing.T) {
 	}
 	write(frozen)
 	thawOnce := sync.OnceFunc(func() {
-		if v1 { // on v2 it has died, and its cgroup is gone
+		if v1 { // on v2 the tool has ended, and its cgroup is gone
 			write(thawed)
 		}
 	})
@@ -59,7 +59,7 @@ func TestI25_AToolThatCantBeKilled(t *testing.T) {
 	exit, err := s.Wait()
 	if !v1 {
 		if err != nil || exit.Signal != engine.SIGKILL {
-			t.Errorf("%+v, %v", exit, err)
+			t.Errorf("got %+v, %v, want an end by KILL", exit, err)
 		}
 		if err := s.Close(); err != nil {
 			t.Error(err)
@@ -69,7 +69,7 @@ func TestI25_AToolThatCantBeKilled(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "didn't end in ") || !strings.Contains(err.Error(), "(D) in ") {
 		t.Error(err)
 	}
-	if err := s.Close(); err == nil || !strings.Contains(err.Error(), "what was killed doesn't end") {
+	if err := s.Close(); err == nil || !strings.Contains(err.Error(), "a killed process doesn't end") {
 		t.Error(err)
 	}
 	engineUnderTest.EndWithin(time.Hour)
@@ -81,7 +81,8 @@ func TestI25_AToolThatCantBeKilled(t *testing.T) {
 	firstSweepWaits(t, engineUnderTest, spec.ID, thawOnce)
 }
 
-// firstSweepWaits has a sweep that is the first to find a run wait for it: what is about to end looks stuck for a moment.
+// firstSweepWaits checks that the first sweep that finds a run waits for its processes: a process that is about to end looks
+// stuck for a moment.
 func firstSweepWaits(t *testing.T, e *oci.Engine, id string, thaw func()) {
 	t.Helper()
 	if err := os.Truncate("/run/mayfly/runs/"+id+"/lock", 0); err != nil {
@@ -99,11 +100,11 @@ func firstSweepWaits(t *testing.T, e *oci.Engine, id string, thaw func()) {
 		t.Fatal(err)
 	}
 	if err := unix.Access("/run/mayfly/runs/"+id, unix.F_OK); err == nil {
-		t.Error("its directory is left")
+		t.Error("the run's directory still exists")
 	}
 }
 
-// nextRunDoesNotWait runs a tool beside one that can't be killed: its start sweeps what it can, and waits for nothing.
+// nextRunDoesNotWait runs a tool while another can't be killed: its start sweeps what it can, and doesn't wait.
 func nextRunDoesNotWait(t *testing.T, h *enginetest.Harness) {
 	t.Helper()
 	s, err := h.Start(t.Context(), h.Spec(enginetest.Exit, "0"), nil, engine.Streams{})
@@ -113,7 +114,7 @@ func nextRunDoesNotWait(t *testing.T, h *enginetest.Harness) {
 	for range s.Events() {
 	}
 	if exit, err := s.Wait(); err != nil || exit.Code != 0 {
-		t.Errorf("%+v, %v", exit, err)
+		t.Errorf("got %+v, %v, want exit status 0", exit, err)
 	}
 	if err := s.Close(); err != nil {
 		t.Error(err)

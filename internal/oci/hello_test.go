@@ -17,8 +17,8 @@ import (
 	"github.com/mayfly-run/mayfly/test/testbed"
 )
 
-// TestShimOfAnotherRelease: a shim refuses what a mayfly of another release asks for, reads it whole, so that mayfly gets to
-// the answer, and ends.
+// TestShimOfAnotherRelease: a shim refuses the request of a mayfly of another release. It reads the whole request, so that
+// mayfly gets to read the answer, and ends.
 func TestShimOfAnotherRelease(t *testing.T) {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -31,7 +31,7 @@ func TestShimOfAnotherRelease(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer null.Close()
-	cmd := exec.CommandContext(t.Context(), filepath.Join(testbed.Bin(t), "mayfly-shim"), "supervise", "100000", "65536", "anywhere")
+	cmd := exec.CommandContext(t.Context(), filepath.Join(testbed.Bin(t), "mayfly-shim"), wire.Arguments(100000, 65536, wire.Anywhere)...)
 	cmd.ExtraFiles = []*os.File{theirs, null, null, null, null, null}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}
 	if err := cmd.Start(); err != nil {
@@ -42,17 +42,17 @@ func TestShimOfAnotherRelease(t *testing.T) {
 	if err := enc.Encode(wire.Hello{Protocol: "1.none", Version: "v0.0.1"}); err != nil {
 		t.Error(err)
 	}
-	// More than a socket holds, and of types that this shim doesn't know.
+	// The request is larger than a socket's buffer, and has types that this shim doesn't know.
 	if err := enc.Encode(map[string]any{"start": map[string]any{"spec": strings.Repeat("x", 8<<20)}}); err != nil {
 		t.Errorf("send a request: %v", err)
 	}
 	var report wire.Report
 	if err := json.NewDecoder(control).Decode(&report); err != nil || report.Failure == nil {
-		t.Fatalf("its report is %+v, %v", report, err)
+		t.Fatalf("got report %+v, %v, want a failure", report, err)
 	}
 	want := ", and mayfly, which started it, is v0.0.1: they don't work together; install all programs from the same release (mayfly version --all lists them)"
 	if text := report.Failure.Err().Error(); !strings.HasPrefix(text, "mayfly-shim: it is version ") || !strings.HasSuffix(text, want) {
-		t.Errorf("it says %q, want …%q", text, want)
+		t.Errorf("got %q, want it to end with %q", text, want)
 	}
 	control.Close()
 	if err := cmd.Wait(); err != nil {

@@ -14,19 +14,19 @@ import (
 	"github.com/mayfly-run/mayfly/internal/engine"
 )
 
-// The host ids that runs use: ranges of 65,536 from 1,073,741,824 up, far above
-// what useradd and /etc/subuid hand out, so that no id of a sandbox is anybody
-// on the host.
+// The host ids of runs: ranges of 65,536 ids from 1,073,741,824 on. They are far
+// above those that useradd and /etc/subuid give out, so that no id of a sandbox is
+// a user of the host.
 const (
 	firstRunID   = 1 << 30
 	idsPerRun    = 1 << 16
-	idRangeCount = 1 << 14 // up to 2^31, the last id that every program takes
+	idRangeCount = 1 << 14 // up to 2^31-1, the largest id that every program supports
 )
 
-// idLease is a range of host ids that one run has to itself. It is a lock on
-// one byte of a file, held by the open file description (fcntl(2), F_OFD_SETLK):
-// it passes to the shim with the descriptor and ends with the last of the two
-// processes, however they end, leaving nothing to clean.
+// idLease is a range of host ids that one run has to itself. It is a lock on one
+// byte of a file, held by the open file description (fcntl(2), F_OFD_SETLK). The
+// shim inherits it with the descriptor. It ends with the last of the two
+// processes, however they end, and leaves nothing to remove.
 type idLease struct {
 	file   *os.File
 	first  int
@@ -34,8 +34,8 @@ type idLease struct {
 	shared bool // rootless: the user's only range, which all its runs share
 }
 
-// leaseIDs takes a free range. The file is one for the whole host, not one a
-// MAYFLY_HOME, since ids are the host's.
+// leaseIDs takes a free range. There is one file for the whole host, not one for
+// each MAYFLY_HOME, because the ids belong to the host.
 func (e *Engine) leaseIDs() (*idLease, error) {
 	f, err := os.OpenFile(filepath.Join(e.dir, "ids"), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -59,7 +59,7 @@ func (e *Engine) leaseIDs() (*idLease, error) {
 	}
 	f.Close()
 	return nil, &engine.Unsupported{
-		Feature: "id range of its own for each run",
+		Feature: "separate id range for each run",
 		Why:     fmt.Sprintf("all %d ranges are in use", idRangeCount),
 		Remedy:  "wait for other runs to end",
 	}

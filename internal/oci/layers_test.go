@@ -12,7 +12,7 @@ import (
 	"github.com/mayfly-run/mayfly/test/testbed"
 )
 
-// TestManyLayers runs an image of as many layers as one may have, the last one uppermost.
+// TestManyLayers runs an image with the largest allowed number of layers; the last layer is the uppermost.
 func TestManyLayers(t *testing.T) {
 	layers := [][]byte{imagetest.BusyboxLayer(t)}
 	for i := len(layers); i < 127; i++ {
@@ -28,7 +28,7 @@ func TestManyLayers(t *testing.T) {
 	for range s.Events() {
 	}
 	if exit, err := s.Wait(); err != nil || exit.Code != 0 {
-		t.Errorf("%+v, %v", exit, err)
+		t.Errorf("got %+v, %v, want exit status 0", exit, err)
 	}
 	if err := s.Close(); err != nil {
 		t.Error(err)

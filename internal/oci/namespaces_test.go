@@ -15,7 +15,7 @@ import (
 	"github.com/mayfly-run/mayfly/test/testbed"
 )
 
-// TestNamespacesThatCantBeMade: where the kernel gives no more of them, the shim says what failed and where to look, and ends.
+// TestNamespacesThatCantBeMade: if the kernel refuses more namespaces, the shim says what failed and what to do, and ends.
 func TestNamespacesThatCantBeMade(t *testing.T) {
 	request, end, err := os.Pipe()
 	if err != nil {
@@ -35,18 +35,19 @@ func TestNamespacesThatCantBeMade(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer null.Close()
-	// The limit is one of a user namespace, so it is set in one of the test's own.
+	// The limit belongs to a user namespace, so the test sets it in its own.
 	shim := filepath.Join(testbed.Bin(t), "mayfly-shim")
-	cmd := exec.CommandContext(t.Context(), "sh", "-c", `echo 0 > /proc/sys/user/max_user_namespaces && exec "$@"`, "sh", shim, "supervise", "0", "1", "anywhere")
+	script := []string{"-c", `echo 0 > /proc/sys/user/max_user_namespaces && exec "$@"`, "sh", shim}
+	cmd := exec.CommandContext(t.Context(), "sh", append(script, wire.Arguments(0, 1, wire.Anywhere)...)...)
 	cmd.ExtraFiles = []*os.File{request, null, null, null, null, null}
 	ids := []syscall.SysProcIDMap{{Size: 1}}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS, UidMappings: ids, GidMappings: ids}
 	out, err := cmd.CombinedOutput()
 	if err == nil {
-		t.Error("it succeeded")
+		t.Error("the shim succeeded")
 	}
-	want := "make the sandbox's namespaces: make its first process: no space left on device; 'mayfly doctor' tells what this host can do"
+	want := "make the sandbox's namespaces: make its first process: no space left on device; see what this host can do: mayfly doctor"
 	if !strings.Contains(string(out), want) {
-		t.Errorf("it says %q, want %q", out, want)
+		t.Errorf("got %q, want it to contain %q", out, want)
 	}
 }

@@ -17,9 +17,9 @@ import (
 	"github.com/mayfly-run/mayfly/test/testbed"
 )
 
-// TestI25_AStuckStartWithoutMayfly has a shim read a cache that is a named
-// pipe, which nobody writes to, and takes mayfly away: the shim ends all the
-// same, and the next start removes what is left.
+// TestI25_AStuckStartWithoutMayfly: a shim that reads a cache from a named pipe
+// without a writer hangs. When mayfly is gone the shim ends anyway, and the next
+// start removes what is left.
 func TestI25_AStuckStartWithoutMayfly(t *testing.T) {
 	h := testbed.Harness(t, testbed.Busybox(t))
 	spec := h.Spec(enginetest.Sleep, "")
@@ -35,10 +35,10 @@ func TestI25_AStuckStartWithoutMayfly(t *testing.T) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		_ = shim.Wait() // it says exit status 1
+		_ = shim.Wait() // the error is exit status 1
 	}()
 	t.Cleanup(func() {
-		_ = shim.Process.Kill() // it may have ended
+		_ = shim.Process.Kill() // fails if it has ended
 		<-ended
 	})
 	for end := time.Now().Add(time.Minute); !waitsForWriter(shim.Process.Pid); time.Sleep(time.Millisecond) {
@@ -52,7 +52,7 @@ func TestI25_AStuckStartWithoutMayfly(t *testing.T) {
 	select {
 	case <-ended:
 	case <-time.After(time.Minute):
-		t.Error("the shim waits on")
+		t.Error("the shim doesn't end")
 		_ = shim.Process.Kill()
 		<-ended
 	}
@@ -60,15 +60,15 @@ func TestI25_AStuckStartWithoutMayfly(t *testing.T) {
 		t.Error(err)
 	}
 	if _, err := os.Stat("/run/mayfly/runs/" + spec.ID); !os.IsNotExist(err) {
-		t.Errorf("the run's directory is still there (%v)", err)
+		t.Errorf("the run's directory: got %v, want it removed", err)
 	}
 }
 
-// waitsForWriter says whether a thread of a process opens a named pipe.
+// waitsForWriter reports whether a thread of a process waits in the open of a named pipe.
 func waitsForWriter(pid int) bool {
 	files, _ := filepath.Glob("/proc/" + strconv.Itoa(pid) + "/task/*/wchan")
 	return slices.ContainsFunc(files, func(file string) bool {
 		data, _ := os.ReadFile(file)                                             // the thread may have ended
-		return string(data) == "wait_for_partner" || string(data) == "fifo_open" // where the compiler has put the one into the other
+		return string(data) == "wait_for_partner" || string(data) == "fifo_open" // the compiler may have inlined the former into the latter
 	})
 }

@@ -19,8 +19,8 @@ import (
 	"github.com/mayfly-run/mayfly/internal/oci/wire"
 )
 
-// Probe looks at what this host can enforce, by trying where trying is free of
-// effects. store is the directory that images are unpacked in.
+// Probe implements [engine.Prober]. It checks what this host can enforce, and
+// tries it if that has no effects. store is the directory of unpacked images.
 func (e *Engine) Probe(store string) []engine.Check {
 	return slices.Concat(
 		[]engine.Check{e.probeUser(), probeKernel(), probeUserNamespaces(), probeIDMap(store), probeOverlay(), probeTUN(), probeSeccomp()},
@@ -76,9 +76,9 @@ func probeUserNamespaces() engine.Check {
 	return ok(feature, "")
 }
 
-// probeIDMap asks the kernel whether the store's file system takes id-mapped
-// mounts: mount_setattr(2) on a detached copy, with a descriptor that is no
-// user namespace, gets as far as EINVAL only after the file system was asked.
+// probeIDMap checks whether the store's file system is one of those that support
+// id-mapped mounts (mount_setattr(2)). If the store doesn't exist yet, it looks
+// at the nearest folder above it.
 func probeIDMap(store string) engine.Check {
 	const feature = "id-mapped image layers"
 	at := store
@@ -102,11 +102,11 @@ func probeIDMap(store string) engine.Check {
 	return missing(feature, fmt.Sprintf("%s is on a file system of type %#x, which may not take id-mapped mounts", at, st.Type), "set MAYFLY_HOME to a folder on ext4, xfs, btrfs or tmpfs")
 }
 
-// probeOverlay has the kernel load overlayfs, as a mount of it would.
+// probeOverlay makes the kernel load overlayfs, as a mount does.
 func probeOverlay() engine.Check {
 	overlay, err := unix.Fsopen("overlay", unix.FSOPEN_CLOEXEC)
 	if errors.Is(err, unix.EPERM) {
-		return ok("overlayfs", "to be loaded by the first run") // an ordinary user's process, before a mount namespace of its own
+		return ok("overlayfs", "the first run loads it") // an ordinary user's process needs its own mount namespace first
 	}
 	if err != nil {
 		return missing("overlayfs", err.Error(), "modprobe overlay")
@@ -135,7 +135,7 @@ func probeSeccomp() engine.Check {
 	return ok("seccomp", strings.TrimSpace(string(data)))
 }
 
-// limits are the resources that need a cgroup controller.
+// limits are the limits that need a cgroup controller.
 var limits = []struct{ feature, controller string }{
 	{"memory limit", "memory"}, {"cpu limit", "cpu"}, {"pids limit", "pids"},
 }
@@ -156,7 +156,7 @@ func (e *Engine) probeCgroups() []engine.Check {
 	return checks
 }
 
-// probeUnified looks for a controller of cgroup v2.
+// probeUnified checks for a controller of cgroup v2.
 func (e *Engine) probeUnified(feature, controller string) engine.Check {
 	dir, remedy := cgroupRoot, "boot with it enabled"
 	if e.rootless != nil {
@@ -179,7 +179,7 @@ func (e *Engine) probeUnified(feature, controller string) engine.Check {
 	return ok(feature, "cgroup v2")
 }
 
-// probeHierarchy looks for a controller of cgroup v1.
+// probeHierarchy checks for a controller of cgroup v1.
 func (e *Engine) probeHierarchy(feature, controller string) engine.Check {
 	dir := filepath.Join(cgroupRoot, controller)
 	if _, err := os.Stat(filepath.Join(dir, "cgroup.procs")); err != nil {
@@ -188,14 +188,14 @@ func (e *Engine) probeHierarchy(feature, controller string) engine.Check {
 	if err := e.writableCgroup(dir); err != nil {
 		remedy := "run mayfly as root"
 		if e.rootless != nil {
-			remedy = fmt.Sprintf("have root hand this user a cgroup: mayfly doctor --delegate %d", e.rootless.UID)
+			remedy = fmt.Sprintf("ask root to delegate cgroups to this user: mayfly doctor --delegate %d", e.rootless.UID)
 		}
 		return missing(feature, err.Error(), remedy)
 	}
 	return ok(feature, "cgroup v1")
 }
 
-// writableCgroup says whether runs' cgroups can be made in the hierarchy at dir.
+// writableCgroup returns an error if runs' cgroups can't be made in the hierarchy at dir.
 func (e *Engine) writableCgroup(dir string) error {
 	parent := filepath.Join(dir, e.cgroupParent())
 	err := unix.Access(parent, unix.W_OK)
@@ -227,7 +227,7 @@ func probeSwap() engine.Check {
 	return ok(feature, "this host has no swap")
 }
 
-// probeSockets says what counts the kernel's memory for sockets.
+// probeSockets checks whether a cgroup counts the kernel's memory for sockets.
 func probeSockets() engine.Check {
 	const feature = "memory limit of sockets"
 	v2, err := unified()
@@ -247,16 +247,16 @@ func probeSockets() engine.Check {
 	if _, err := os.Stat(filepath.Join(cgroupRoot, "memory", wire.SocketLimitFile)); err != nil {
 		return missing(feature, "this kernel's cgroup v1 has no "+wire.SocketLimitFile, "use cgroup v2, or a kernel with CONFIG_MEMCG_V1")
 	}
-	return ok(feature, "cgroup v1: a quarter of the memory limit, 32 MiB at most, beside it; v1 doesn't count connections that nobody has accepted, and datagrams and packets in parts: they are bounded by numbers (docs/SECURITY.md)")
+	return ok(feature, "cgroup v1: a quarter of the memory limit, at most 32 MiB, in addition to it; v1 doesn't count connections that nobody has accepted, nor parts of datagrams and packets: they are bounded by number (docs/SECURITY.md)")
 }
 
-// enoughOpenFiles is more than three runs can take: an open file is some 200 bytes of a run's memory limit, so one of
-// 512 MiB has 2.7 million at most.
+// enoughOpenFiles is more than three runs can open: an open file takes about 200 bytes of a run's memory limit, so a run with
+// 512 MiB has at most 2.7 million.
 const enoughOpenFiles = 10_000_000
 
-const featureOpenFiles = "open files of the host"
+const featureOpenFiles = "the host's open files"
 
-// probeOpenFiles says whether a few runs could take all open files of the host.
+// probeOpenFiles checks whether a few runs could take all open files of the host.
 func probeOpenFiles() engine.Check {
 	data, err := os.ReadFile("/proc/sys/fs/file-max")
 	if err != nil {
@@ -265,29 +265,29 @@ func probeOpenFiles() engine.Check {
 	return checkFileMax(strings.TrimSpace(string(data)))
 }
 
-// checkFileMax judges fs.file-max (proc_sys_fs(5)), of which a run has no share.
+// checkFileMax checks fs.file-max (proc_sys_fs(5)), which all runs share.
 func checkFileMax(value string) engine.Check {
 	most, err := strconv.ParseUint(value, 10, 64)
 	if err != nil {
 		return absent(featureOpenFiles, "fs.file-max: "+err.Error(), "")
 	}
 	if most < enoughOpenFiles {
-		return absent(featureOpenFiles, fmt.Sprintf("at most %d (fs.file-max), which runs with much memory can take: then only root can open any", most),
+		return absent(featureOpenFiles, fmt.Sprintf("at most %d (fs.file-max); runs with much memory can take them all, and then only root can open a file", most),
 			"sysctl -w fs.file-max=9223372036854775807, as systemd does at boot")
 	}
 	return ok(featureOpenFiles, "")
 }
 
-// What the sockets of one run can hold. On v1 the limits are 32 MiB for the tool and 128 MiB for the shim. On v2 it is the
-// default memory limit, 512 MiB, and less than 256 MiB of the shim's buffers.
+// The bytes that the sockets of one run can hold. On cgroup v1 the limits are 32 MiB for the tool and 128 MiB for the shim. On
+// v2 they are the default memory limit of 512 MiB, and less than 256 MiB for the shim's buffers.
 const (
 	socketsOfARunV1 = (32 + 128) << 20
 	socketsOfARunV2 = (512 + 256) << 20
 )
 
-const featureSocketMemory = "memory for sockets of the host"
+const featureSocketMemory = "memory for the host's sockets"
 
-// probeSocketMemory says whether one run could take all that the host has for connections.
+// probeSocketMemory checks whether one run could take all of the host's memory for connections.
 func probeSocketMemory() engine.Check {
 	v2, err := unified()
 	if err != nil {
@@ -303,7 +303,8 @@ func probeSocketMemory() engine.Check {
 	return checkTCPMem(string(data), socketsOfARunV1)
 }
 
-// checkTCPMem judges net.ipv4.tcp_mem, the marks of all connections in pages (tcp(7)), of which a run has no share.
+// checkTCPMem checks net.ipv4.tcp_mem, the limits in pages of all connections together (tcp(7)), which all runs share. run is
+// the bytes that one run can hold.
 func checkTCPMem(value string, run int64) engine.Check {
 	marks := strings.Fields(value)
 	if len(marks) != 3 {
@@ -320,7 +321,7 @@ func checkTCPMem(value string, run int64) engine.Check {
 	return ok(featureSocketMemory, "")
 }
 
-// noSocketMemory finds nosocket among the values of a kernel's cgroup.memory=.
+// noSocketMemory reports whether nosocket is among the values of a kernel's cgroup.memory=.
 func noSocketMemory(cmdline string) bool {
 	for _, word := range strings.Fields(cmdline) {
 		if values, ok := strings.CutPrefix(word, "cgroup.memory="); ok && slices.Contains(strings.Split(values, ","), "nosocket") {
@@ -330,7 +331,7 @@ func noSocketMemory(cmdline string) bool {
 	return false
 }
 
-// probeLandlock asks for the version of the interface: landlock_create_ruleset(2). Scopes came with version 6.
+// probeLandlock checks the version of the interface (landlock_create_ruleset(2)). Version 6 added scopes.
 func probeLandlock() engine.Check {
 	version, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION)
 	if errno != 0 {
@@ -357,16 +358,16 @@ func (e *Engine) probeAppArmor() engine.Check {
 	return ok(feature, "")
 }
 
-// probeLeftovers removes what killed runs left, as each start does, and says what it can't remove.
+// probeLeftovers removes what killed runs left, as each start does, and reports what it can't remove.
 func (e *Engine) probeLeftovers() engine.Check {
 	const feature = "leftovers of killed runs"
 	if err := e.Sweep(); err != nil {
-		return absent(feature, err.Error(), "remove by hand the files that are named, in "+e.runsDir()+"; processes that are named end when the kernel lets them, or with a restart")
+		return absent(feature, err.Error(), "remove the named files in "+e.runsDir()+" by hand; named processes end when the kernel lets them, or when the machine restarts")
 	}
 	return ok(feature, "none")
 }
 
-// probeStuck names what was killed and doesn't end.
+// probeStuck names processes of live runs that were killed and don't end.
 func (e *Engine) probeStuck() engine.Check {
 	const feature = "processes that can't be killed"
 	stuck, err := e.stuckRuns()
@@ -374,7 +375,7 @@ func (e *Engine) probeStuck() engine.Check {
 		return absent(feature, err.Error(), "")
 	}
 	if len(stuck) > 0 {
-		return absent(feature, strings.Join(stuck, "; "), "other runs aren't held up; see what the kernel says (dmesg), and restart the machine if they stay")
+		return absent(feature, strings.Join(stuck, "; "), "other runs don't wait for them; read the kernel's log (dmesg), and restart the machine if they stay")
 	}
 	return ok(feature, "none")
 }
@@ -382,7 +383,7 @@ func (e *Engine) probeStuck() engine.Check {
 func (e *Engine) probeGVisor() engine.Check {
 	const feature = "security.runtime gVisor"
 	if e.rootless != nil {
-		return absent(feature, "it needs root on the host", "run tools that ask for it as root")
+		return absent(feature, "it needs root on the host", "as root, run the tools that ask for it")
 	}
 	path, err := exec.LookPath("runsc")
 	if err != nil {

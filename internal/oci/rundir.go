@@ -17,17 +17,17 @@ import (
 	"github.com/mayfly-run/mayfly/internal/process"
 )
 
-// runDir is the directory of one live run. Its lock says that mayfly or the
-// shim still lives.
+// runDir is the directory of one live run. It is locked as long as mayfly or the
+// shim lives.
 type runDir struct {
 	path string
 	lock *os.File
 }
 
-// newRunDir makes DIR/runs/ID with its lock taken. It has another name until
-// then, so that no sweep takes it for an abandoned one. The root of root's
-// sandboxes is searched by the run's own ids, so every directory down to it has
-// to let them pass; none lets them list.
+// newRunDir makes DIR/runs/ID and takes its lock. The directory has another name
+// until it is locked, so that no sweep treats it as abandoned. The run's own ids
+// must reach root's sandboxes in it, so every directory down to them is
+// searchable by all users, but not readable.
 func (e *Engine) newRunDir(ctx context.Context, id string) (*runDir, error) {
 	d, err := e.makeRunDir(ctx, id)
 	if err != nil {
@@ -43,7 +43,7 @@ func (e *Engine) makeRunDir(ctx context.Context, id string) (*runDir, error) {
 			return nil, err
 		}
 	}
-	// Shared by those who make a directory, so that a sweep can tell when nobody does.
+	// This lock is shared by all processes that make a directory. A sweep takes it exclusively if there are none.
 	making, err := awaitLock(ctx, runs, e.patience.start)
 	if err != nil {
 		return nil, err
@@ -64,7 +64,7 @@ func (e *Engine) makeRunDir(ctx context.Context, id string) (*runDir, error) {
 	}
 	final := filepath.Join(runs, id)
 	if err == nil {
-		// RENAME_NOREPLACE: an id is used once.
+		// RENAME_NOREPLACE, because an id is used only once.
 		err = unix.Renameat2(unix.AT_FDCWD, d.path, unix.AT_FDCWD, final, unix.RENAME_NOREPLACE)
 	}
 	if err != nil {
@@ -74,7 +74,7 @@ func (e *Engine) makeRunDir(ctx context.Context, id string) (*runDir, error) {
 	return d, nil
 }
 
-// lockDir locks a directory (flock(2)) until it is closed.
+// lockDir locks a directory (flock(2)) until the returned file is closed.
 func lockDir(path string, how int) (*os.File, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -87,10 +87,11 @@ func lockDir(path string, how int) (*os.File, error) {
 	return f, nil
 }
 
-// awaitLock takes a shared lock of a directory. A sweep holds it exclusively for
-// a moment; a sweep that is stopped must not block starts for ever.
+// awaitLock takes a shared lock of a directory. A sweep holds it exclusively for a
+// moment. The wait has a limit, because a stopped sweep must not block starts
+// forever.
 func awaitLock(ctx context.Context, path string, within time.Duration) (*os.File, error) {
-	begin := time.Now()
+	since := time.Now()
 	late, stop := process.Late(within)
 	defer stop()
 	for wait := time.Millisecond; ; wait = min(2*wait, 50*time.Millisecond) {
@@ -103,18 +104,18 @@ func awaitLock(ctx context.Context, path string, within time.Duration) (*os.File
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
 		case <-late:
-			return nil, process.Locked(path, begin)
+			return nil, process.Locked(path, since)
 		}
 	}
 }
 
-// passable is the mode of the directories down to a sandbox's root. It is set,
-// and not only asked for: the umask of whoever starts mayfly may clear bits, and
-// one start with a umask of 077 must not close them to all later ones.
+// passable is the mode of the directories down to a sandbox's root. They are made
+// with it and also changed to it: the umask of mayfly's caller may clear bits, and
+// one start with a umask of 077 must not close them to all later runs.
 const passable = 0o711
 
-// makeOwnDir makes a directory of the engine's. One that others can write to is
-// refused: they would choose what is swept, and what a shell talks to.
+// makeOwnDir makes a directory for the engine. It refuses one that other users can
+// write to: they could choose what is swept, and what a shell connects to.
 func makeOwnDir(path string) error {
 	if err := os.MkdirAll(path, passable); err != nil {
 		return err
@@ -125,8 +126,8 @@ func makeOwnDir(path string) error {
 	return os.Chmod(path, passable)
 }
 
-// OwnDir reports whether path is a directory, and no link to one, that is this
-// user's and that nobody else can write to.
+// OwnDir reports whether path is a directory, not a link to one, that belongs to
+// this user and that no other user can write to.
 func OwnDir(path string) bool {
 	var st unix.Stat_t
 	err := unix.Lstat(path, &st)
@@ -157,7 +158,7 @@ func (d *runDir) takeLock(flags int) error {
 	return nil
 }
 
-// alive reports whether the run's shim lives, which has the lock.
+// alive reports whether the run's shim, which holds the lock, lives.
 func (d *runDir) alive() (bool, error) {
 	err := d.takeLock(0)
 	switch {
@@ -171,8 +172,9 @@ func (d *runDir) alive() (bool, error) {
 	return false, d.lock.Close()
 }
 
-// giveUp records that what was killed in this run hasn't ended in the time it
-// has, if why says so: the next sweep doesn't wait for it again. The lock's content says it.
+// giveUp records, if why is a [*stuckError], that a killed process of this run
+// didn't end within its time, so that the next sweep doesn't wait for it again.
+// The record is the content of the lock file.
 func (d *runDir) giveUp(why error) error {
 	var stuck *stuckError
 	if !errors.As(why, &stuck) {
@@ -182,7 +184,7 @@ func (d *runDir) giveUp(why error) error {
 	return err
 }
 
-// givenUp says whether somebody has waited in vain for what was killed.
+// givenUp reports whether giveUp has recorded such a process.
 func (d *runDir) givenUp() (bool, error) {
 	info, err := d.lock.Stat()
 	if err != nil {
@@ -191,13 +193,13 @@ func (d *runDir) givenUp() (bool, error) {
 	return info.Size() > 0, nil
 }
 
-// root is where the shim mounts the sandbox, in its own mount namespace only
-// (an ordinary user's elsewhere: sandbox/mountpoint.go).
+// root returns the directory that the shim mounts the sandbox on, only in its own
+// mount namespace (for an ordinary user elsewhere: sandbox/mountpoint.go).
 func (d *runDir) root() string { return filepath.Join(d.path, "root") }
 
-// remove removes the directory. It never walks into anything: what it removes
-// is known by name and empty, so a mount that is still there stops it instead
-// of being emptied.
+// remove removes the directory. It never walks into subfolders: it removes files
+// and empty folders by their names, so a remaining mount stops it and isn't
+// emptied.
 func (d *runDir) remove() error {
 	err := errors.Join(rmdir(d.root()), unlink(filepath.Join(d.path, wire.SocketName)), unlink(filepath.Join(d.path, "lock")), rmdir(d.path))
 	if d.lock != nil {
@@ -208,8 +210,8 @@ func (d *runDir) remove() error {
 }
 
 func rmdir(path string) error {
-	// A mount namespace that is being taken down keeps its mount points busy
-	// for a moment after the last process of it was reaped.
+	// The mount points of a mount namespace stay busy for a moment after its last
+	// process was reaped.
 	var err error
 	for wait := time.Millisecond; wait < 2*time.Second; wait *= 2 {
 		if err = unix.Rmdir(path); !errors.Is(err, unix.EBUSY) {

@@ -34,18 +34,18 @@ type sandbox struct {
 	control *os.File
 	stdio   *stdio
 
-	moved   chan struct{} // closed when the shim is in its cgroup, or moveErr says why it isn't
+	moved   chan struct{} // closed when the shim is in its cgroup, or moveErr is set
 	moveErr error
 
 	sendMu  sync.Mutex
-	ending  *process.Deadline // from SIGKILL until the shim's last report
-	over    bool              // the shim's last report has come
-	passing atomic.Bool       // an event waits for its reader
-	late    atomic.Pointer[error]
+	ending  *process.Deadline     // from SIGKILL until the shim's last report
+	over    bool                  // the shim's last report has arrived
+	passing atomic.Bool           // an event waits for its receiver
+	late    atomic.Pointer[error] // the error of a shim that was killed because it didn't end in time
 	enc     *json.Encoder
 	dec     *json.Decoder
 
-	early  []engine.Event // what came before the report of the start
+	early  []engine.Event // events that arrived before the report of the start
 	events chan engine.Event
 	done   chan struct{} // closed when exit and err are set
 	exit   engine.Exit
@@ -55,7 +55,7 @@ type sandbox struct {
 	closeErr  error
 	reapOnce  sync.Once
 	reapErr   error
-	stuck     error         // the shim can't be killed; known once it was reaped
+	stuck     error         // set by reap if the shim can't be killed
 	patience  time.Duration // for the shim to end
 }
 
@@ -67,8 +67,8 @@ func (s *sandbox) send(r wire.Request) error {
 	return s.enc.Encode(r)
 }
 
-// Signal implements [engine.Sandbox]. A socket that breaks has no shim at its
-// other end any more, and so no tool.
+// Signal implements [engine.Sandbox]. If the socket is broken the shim has ended,
+// and the tool with it, which is not an error.
 func (s *sandbox) Signal(sig engine.Signal) error {
 	if sig == engine.SIGKILL {
 		s.expectEnd()
@@ -80,8 +80,8 @@ func (s *sandbox) Signal(sig engine.Signal) error {
 	return err
 }
 
-// expectEnd kills a shim that doesn't report the end in time. The shim's own
-// deadline is shorter, and its error says more.
+// expectEnd starts a deadline at which a shim that hasn't reported the end is
+// killed. The shim's own deadline is shorter, and its error says more.
 func (s *sandbox) expectEnd() {
 	s.sendMu.Lock()
 	defer s.sendMu.Unlock()
@@ -92,7 +92,7 @@ func (s *sandbox) expectEnd() {
 
 func (s *sandbox) startEnding(since time.Time) {
 	s.ending = process.NewDeadline(s.patience*3/2, func() {
-		if s.passing.Load() { // whoever reads the events takes their time, and the shim waits for it
+		if s.passing.Load() { // the receiver of the events is slow, and the shim waits for it
 			s.sendMu.Lock()
 			defer s.sendMu.Unlock()
 			if !s.over {
@@ -103,19 +103,19 @@ func (s *sandbox) startEnding(since time.Time) {
 		err := s.engine.overdue("end", s.id, since)
 		s.late.Store(&err)
 		_ = s.cmd.Process.Kill()
-		s.hangUp() // whoever reads the reports sees their end
+		s.hangUp() // ends the goroutine that reads the reports
 	})
 }
 
-// hangUp ends the connection with the shim. It may be called at any time, and
-// more than once.
+// hangUp ends the connection to the shim. It may be called at any time, and more
+// than once.
 func (s *sandbox) hangUp() {
 	if c, err := s.control.SyscallConn(); err == nil { // otherwise it is closed
 		_ = c.Control(func(fd uintptr) { _ = unix.Shutdown(int(fd), unix.SHUT_RDWR) })
 	}
 }
 
-// pass hands an event to whoever reads them.
+// pass sends an event to the receiver of events.
 func (s *sandbox) pass(e engine.Event) {
 	s.passing.Store(true)
 	defer s.passing.Store(false)
@@ -156,10 +156,10 @@ func (s *sandbox) follow() {
 	s.ending.Stop()
 	s.sendMu.Unlock()
 	if s.err != nil {
-		// Whatever the shim could not end has the pipes still open.
+		// Processes that the shim could not end still have the pipes open.
 		if err := s.killCgroup(); err != nil {
 			s.err = errors.Join(s.err, err)
-			s.stdio.close() // and so has what can't be killed
+			s.stdio.close() // processes that can't be killed have them open too
 		}
 	}
 	if err := s.stdio.wait(); err != nil {
@@ -183,18 +183,18 @@ func (s *sandbox) close() error {
 	var errs []error
 	if s.control != nil {
 		if s.enc != nil {
-			_ = s.send(wire.Request{Done: true}) // it may have ended
+			_ = s.send(wire.Request{Done: true}) // the shim may have ended
 		}
-		s.hangUp()            // the leash: the shim ends the sandbox and exits
-		_ = s.control.Close() // after hangUp: Close alone waits for a Read that is under way
+		s.hangUp()            // the shim ends the sandbox and exits
+		_ = s.control.Close() // after hangUp, because Close waits for a Read in progress
 	}
 	var stuck error
 	if s.cmd != nil && !s.kept() {
-		_ = s.reap() // that it died is for Wait to say, and not a failure to clean up
+		_ = s.reap() // Wait reports the error; it is not a failure to clean up
 		stuck = errors.Join(s.stuck, killAll(s.cgroup, s.engine.patience.kill, nil))
 	}
 	if s.done != nil {
-		go func() { // nobody may be receiving any more
+		go func() { // the caller may have stopped receiving
 			for range s.events {
 			}
 		}()
@@ -206,10 +206,10 @@ func (s *sandbox) close() error {
 	switch {
 	case s.runDir == nil:
 	case stuck != nil:
-		// A sweep removes it when its processes have ended; doctor names them until then.
+		// A sweep removes the directory when the processes have ended; until then doctor names them.
 		errs = append(errs, stuck, s.runDir.giveUp(stuck), s.runDir.lock.Close())
 	case s.kept():
-		// The shim lives on, and removes the directory when it ends.
+		// The shim continues, and removes the directory when it ends.
 		errs = append(errs, s.runDir.lock.Close())
 	default:
 		errs = append(errs, removeCgroup(s.cgroup), s.runDir.remove())
@@ -226,8 +226,8 @@ func (s *sandbox) Remove() error {
 	return err
 }
 
-// kept says whether the sandbox outlives this process. It is known once the
-// exit is.
+// kept reports whether the sandbox outlives this process, which is known after
+// the exit.
 func (s *sandbox) kept() bool {
 	if s.done == nil {
 		return false
@@ -240,13 +240,13 @@ func (s *sandbox) kept() bool {
 	}
 }
 
-// reap waits for the shim to end, and kills one that doesn't: its sandbox and
-// its mounts end with it. One that can't be killed is given up.
+// reap waits until the shim has ended, and kills it if it doesn't end in time; its
+// sandbox and its mounts end with it. If it can't be killed, reap sets s.stuck.
 func (s *sandbox) reap() error {
 	s.reapOnce.Do(func() {
 		ended := make(chan error, 1)
 		go func() {
-			<-s.moved // until then its number has to be its own
+			<-s.moved // until then the shim's id must not be reused
 			ended <- s.cmd.Wait()
 		}()
 		for _, patience := range []time.Duration{s.patience, s.engine.patience.kill} {
@@ -265,7 +265,7 @@ func (s *sandbox) reap() error {
 	return s.reapErr
 }
 
-// lost explains the end of the shim's reports.
+// lost returns the error for reports that ended without an exit.
 func (s *sandbox) lost(ctx context.Context, cause error) error {
 	if err := context.Cause(ctx); err != nil {
 		return err
@@ -289,8 +289,8 @@ func (s *sandbox) lost(ctx context.Context, cause error) error {
 	return fmt.Errorf("%w: %w", engine.ErrLost, err)
 }
 
-// boundedLog keeps the first of what a shim writes to its standard error,
-// which is nothing unless it fails.
+// boundedLog keeps the first maxShimLog bytes of a shim's standard error. A shim
+// writes to it only if it fails.
 type boundedLog struct {
 	mu  sync.Mutex
 	buf bytes.Buffer

@@ -54,7 +54,7 @@ func (e *Engine) keptRuns() ([]engine.Kept, error) {
 	return kept, nil
 }
 
-// dialKept connects to a kept sandbox, and says which directory its run has.
+// dialKept connects to a kept sandbox, and returns its run's directory too.
 func (e *Engine) dialKept(id string) (conn *net.UnixConn, dir string, err error) {
 	if id != filepath.Base(id) {
 		return nil, "", &engine.NotKeptError{ID: id}
@@ -85,12 +85,12 @@ func (e *Engine) RemoveKept(id string) error {
 		return err
 	}
 	defer conn.Close()
-	begun := time.Now()
+	since := time.Now()
 	late, stop := process.Late(e.patience.end)
 	defer stop()
 	shim := shimOf(conn)
-	overdue := func() error { return process.Overdue("end", begun, []int{shim}) }
-	lost := json.NewEncoder(conn).Encode(wire.Shell{Remove: true}) // an error may mean that it is being removed already
+	overdue := func() error { return process.Overdue("end", since, []int{shim}) }
+	lost := json.NewEncoder(conn).Encode(wire.Shell{Remove: true}) // an error may mean that it is already being removed
 	if lost == nil {
 		select {
 		case reply := <-shellReplies(conn):
@@ -117,7 +117,7 @@ func (e *Engine) RemoveKept(id string) error {
 	}
 }
 
-// shimOf is the process that serves a kept sandbox (SO_PEERCRED, unix(7)); 0 when it can't be told.
+// shimOf returns the id of the process that serves a kept sandbox (SO_PEERCRED, unix(7)), or 0 if it is unknown.
 func shimOf(conn *net.UnixConn) (pid int) {
 	raw, err := conn.SyscallConn()
 	if err != nil {
@@ -131,8 +131,8 @@ func shimOf(conn *net.UnixConn) (pid int) {
 	return pid
 }
 
-// shellReplies are the replies to a request, the last of them its end. Both fit into the channel, so that nothing blocks
-// when nobody reads.
+// shellReplies returns a channel of the replies to a request; the last one is the end. The channel has room for both, so that
+// the goroutine ends even if nobody receives.
 func shellReplies(conn *net.UnixConn) <-chan wire.ShellReply {
 	replies := make(chan wire.ShellReply, 2)
 	go func() {
@@ -173,23 +173,23 @@ func (e *Engine) Shell(id string, args []string, terminal *engine.Terminal, stre
 		return 0, err
 	}
 	if len(req) > wire.MaxShellRequest {
-		return 0, fmt.Errorf("the command has %d bytes, and a shell takes %d; write it to a file, or give it on standard input: mayfly shell %s -- sh < FILE", len(req), wire.MaxShellRequest, id)
+		return 0, fmt.Errorf("the command has %d bytes, and a shell takes at most %d; write it to a file, or pass it on standard input: mayfly shell %s -- sh < FILE", len(req), wire.MaxShellRequest, id)
 	}
 	rights := unix.UnixRights(int(stdio.theirs[0].Fd()), int(stdio.theirs[1].Fd()), int(stdio.theirs[2].Fd()))
 	if _, _, err := conn.WriteMsgUnix(req, rights, nil); err != nil {
 		return 0, err
 	}
 	stdio.closeTheirs()
-	begun := time.Now()
+	since := time.Now()
 	late, stop := process.Late(e.patience.start)
 	defer stop()
 	replies := shellReplies(conn)
 	for {
 		select {
 		case <-late:
-			return 0, process.Overdue("start a shell", begun, []int{shimOf(conn)})
+			return 0, process.Overdue("start a shell", since, []int{shimOf(conn)})
 		case size := <-resized:
-			_ = stdio.resize(size[0], size[1]) // a terminal of the wrong size still works
+			_ = stdio.resize(size[0], size[1]) // a terminal with a wrong size still works
 		case reply := <-replies:
 			if !reply.Started {
 				if reply.Failure != nil {

@@ -36,12 +36,12 @@ func keptSandbox(t *testing.T, text string) (e *oci.Engine, s engine.Sandbox, id
 	for range s.Events() {
 	}
 	if exit, err := s.Wait(); err != nil || !exit.Kept {
-		t.Fatalf("%+v, %v", exit, err)
+		t.Fatalf("got %+v, %v, want a kept sandbox", exit, err)
 	}
 	return e, s, spec.ID
 }
 
-// shimOf is the process id of a run's shim: the process named mayfly-shim in the run's cgroups.
+// shimOf returns the id of a run's shim: the process named mayfly-shim in the run's cgroups.
 func shimOf(t *testing.T, id string) int {
 	t.Helper()
 	found, err := filepath.Glob("/proc/[0-9]*/cgroup")
@@ -49,7 +49,7 @@ func shimOf(t *testing.T, id string) int {
 		t.Fatal(err)
 	}
 	for _, path := range found {
-		groups, _ := os.ReadFile(path) // it may have ended
+		groups, _ := os.ReadFile(path) // the process may have ended
 		name, _ := os.ReadFile(filepath.Join(filepath.Dir(path), "comm"))
 		if strings.Contains(string(groups), id) && strings.TrimSpace(string(name)) == "mayfly-shim" {
 			pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))
@@ -63,7 +63,8 @@ func shimOf(t *testing.T, id string) int {
 	return 0
 }
 
-// TestI25_AShellHasADeadline: a shell in a kept sandbox and its removal end when its shim doesn't answer, and name it.
+// TestI25_AShellHasADeadline: if the shim of a kept sandbox doesn't answer, a shell and a removal end with an error that names
+// the shim.
 func TestI25_AShellHasADeadline(t *testing.T) {
 	e, s, id := keptSandbox(t, "exit 3")
 	shim := shimOf(t, id)
@@ -85,13 +86,13 @@ func TestI25_AShellHasADeadline(t *testing.T) {
 		t.Fatal(err)
 	}
 	e.EndWithin(time.Hour)
-	// The removal above asked for it already.
-	if err := s.Remove(); err != nil && !strings.Contains(err.Error(), "no kept sandbox of run") {
+	// The removal above may have removed it already.
+	if err := s.Remove(); err != nil && !strings.Contains(err.Error(), "has no kept sandbox") {
 		t.Error(err)
 	}
 }
 
-// TestOneShellAtATime: a second one is refused at once, and a removal ends the one that is open.
+// TestOneShellAtATime: a second shell is refused immediately, and a removal ends the open shell.
 func TestOneShellAtATime(t *testing.T) {
 	e, s, id := keptSandbox(t, "exit 3")
 	reader, writer, err := os.Pipe()
@@ -110,7 +111,7 @@ func TestOneShellAtATime(t *testing.T) {
 	}
 	var out bytes.Buffer
 	if _, err := e.Shell(id, []string{"/bin/echo", "second"}, nil, engine.Streams{Stdout: &out}); err == nil || !strings.Contains(err.Error(), "only one can be") || out.Len() > 0 {
-		t.Errorf("%v, %q", err, out.String())
+		t.Errorf("a second shell: got %v, %q, want it refused", err, out.String())
 	}
 	if err := s.Remove(); err != nil {
 		t.Error(err)
@@ -120,14 +121,13 @@ func TestOneShellAtATime(t *testing.T) {
 	}
 }
 
-// TestShellInAFullSandbox: a tool that has used up its number of files keeps nobody out, and a shell that can't start leaves
-// nothing on the host.
+// TestShellInAFullSandbox: shells start even if the tool has used up its number of files, and leave nothing on the host.
 func TestShellInAFullSandbox(t *testing.T) {
 	e, s, id := keptSandbox(t, "cd /tmp; i=0; while { : > f$i; } 2>/dev/null; do i=$((i+1)); done; exit 3")
 	for range 2 {
 		var out bytes.Buffer
 		if code, err := e.Shell(id, []string{"/bin/echo", "in"}, nil, engine.Streams{Stdout: &out}); err != nil || code != 0 || out.String() != "in\n" {
-			t.Errorf("%d, %v, %q", code, err, out.String())
+			t.Errorf("got %d, %v, %q, want 0 and \"in\"", code, err, out.String())
 		}
 	}
 	if err := s.Remove(); err != nil {
@@ -135,7 +135,7 @@ func TestShellInAFullSandbox(t *testing.T) {
 	}
 }
 
-// TestShellsThatAskNothing: connections that say nothing, and requests without a command, hold nobody up.
+// TestShellsThatAskNothing: connections without a request, and requests without a command, don't delay other shells.
 func TestShellsThatAskNothing(t *testing.T) {
 	e, s, id := keptSandbox(t, "exit 3")
 	socket := filepath.Join("/run/mayfly/runs", id, wire.SocketName)
@@ -146,15 +146,15 @@ func TestShellsThatAskNothing(t *testing.T) {
 		}
 		defer conn.Close()
 	}
-	began := time.Now()
+	start := time.Now()
 	if _, err := e.Shell(id, nil, nil, engine.Streams{}); err == nil || !strings.Contains(err.Error(), "the request for a shell names no command") {
 		t.Error(err)
 	}
 	if code, err := e.Shell(id, []string{"/bin/true"}, nil, engine.Streams{}); err != nil || code != 0 {
 		t.Error(code, err)
 	}
-	if took := time.Since(began); took > testbed.Patience/2 {
-		t.Errorf("it took %v", took)
+	if took := time.Since(start); took > testbed.Patience/2 {
+		t.Errorf("the shells took %v, want at most %v", took, testbed.Patience/2)
 	}
 	if err := s.Remove(); err != nil {
 		t.Error(err)

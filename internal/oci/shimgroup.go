@@ -16,16 +16,16 @@ import (
 	"github.com/mayfly-run/mayfly/internal/oci/wire"
 )
 
-// A shim has a memory cgroup of its own, beside its run's. What a tool can make
-// it hold (packets, connections of the host's, files of caches on their way
-// into the sandbox) ends at a limit, and counts as Mayfly's and not the tool's.
+// A shim has its own memory cgroup, next to its run's. It limits what a tool can
+// make the shim hold (packets, connections on the host, files of caches on their
+// way into the sandbox), which counts as Mayfly's memory and not as the tool's.
 const (
-	// shimMemory is the limit. A shim needs some 20 MiB; this is for the spec
-	// and its secrets (128 MiB at most, copied as they are read), and what the
-	// network holds.
+	// shimMemory is the limit in bytes. A shim needs about 20 MiB. The rest is
+	// for the spec and its secrets (at most 128 MiB, copied while they are
+	// read), and for the network.
 	shimMemory = 512 << 20
-	// shimSockets is the limit of the host's sockets, which cgroup v1 counts
-	// by itself.
+	// shimSockets is the limit in bytes of the shim's sockets, which cgroup v1
+	// counts separately.
 	shimSockets = 128 << 20
 )
 
@@ -35,8 +35,9 @@ type shimGroup struct {
 	limit int64 // of memory, in bytes
 }
 
-// makeShimGroup makes the cgroup of a run's shim. disk is the run's limit: what
-// the shim writes into the sandbox's memory file system is counted for the shim.
+// makeShimGroup makes the cgroup of a run's shim. disk is the run's disk limit,
+// which is added to the shim's limit: the files that the shim writes into the
+// sandbox's memory file system count as the shim's memory.
 func (e *Engine) makeShimGroup(run string, disk int64) (*shimGroup, error) {
 	v2, err := unified()
 	if err != nil {
@@ -45,7 +46,7 @@ func (e *Engine) makeShimGroup(run string, disk int64) (*shimGroup, error) {
 	g := &shimGroup{dir: shimDir(run, v2), limit: shimMemory + disk}
 	files := map[string]int64{"memory.limit_in_bytes": g.limit, wire.SocketLimitFile: shimSockets}
 	if v2 {
-		g.limit += shimSockets // which count there
+		g.limit += shimSockets // on v2 sockets count towards this limit
 		files = map[string]int64{"memory.max": g.limit, "memory.swap.max": 0}
 	}
 	if err := os.MkdirAll(g.dir, 0o755); err != nil {
@@ -54,7 +55,7 @@ func (e *Engine) makeShimGroup(run string, disk int64) (*shimGroup, error) {
 	for name, value := range files {
 		err := writeCgroup(filepath.Join(g.dir, name), strconv.FormatInt(value, 10))
 		if errors.Is(err, fs.ErrNotExist) && name == "memory.swap.max" {
-			continue // a kernel without swap
+			continue // the kernel doesn't support swap
 		}
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("limit the shim's memory: %w", err), rmdir(g.dir))
@@ -63,7 +64,7 @@ func (e *Engine) makeShimGroup(run string, disk int64) (*shimGroup, error) {
 	return g, nil
 }
 
-// shimDir is the directory of a shim's cgroup.
+// shimDir returns the directory of a shim's cgroup.
 func shimDir(run string, v2 bool) string {
 	root := cgroupRoot
 	if !v2 {
@@ -72,21 +73,22 @@ func shimDir(run string, v2 bool) string {
 	return filepath.Join(root, wire.ShimCgroup(run))
 }
 
-// add moves a process into the cgroup. On cgroup v1 the first move after a
-// pause waits for an RCU grace period (about 10 ms; cgroup_threadgroup_rwsem is
-// a per-CPU lock), and those that follow soon don't: so this one, made while
-// the shim starts, is waited for instead of libcontainer's of the tool.
+// add moves a process into the cgroup. On cgroup v1 the first move after a pause
+// waits for an RCU grace period (about 10 ms; cgroup_threadgroup_rwsem is a
+// per-CPU lock), and moves soon after it don't wait. This move takes place while
+// the shim starts, so the wait delays nothing, and libcontainer's move of the tool
+// doesn't wait.
 func (g *shimGroup) add(pid int) error {
 	err := writeCgroup(filepath.Join(g.dir, "cgroup.procs"), strconv.Itoa(pid))
-	if err != nil && !errors.Is(err, unix.ESRCH) { // it ended: whoever reads its reports learns it
+	if err != nil && !errors.Is(err, unix.ESRCH) { // the end of a shim is noticed by the end of its reports
 		return fmt.Errorf("put the shim into its cgroup: %w", err)
 	}
 	return nil
 }
 
-// leaveTo is the file by which a shim leaves its cgroup to remove it: the
-// cgroup.procs of one that stays. On cgroup v2 one with cgroups in it takes no
-// process, except for the root.
+// leaveTo returns the file that a shim writes to in order to leave its cgroup
+// before it removes it: the cgroup.procs of a cgroup that stays. On cgroup v2 a
+// cgroup that contains others can't have processes, except for the root.
 func (e *Engine) leaveTo() string {
 	dir := filepath.Join(cgroupRoot, "memory", e.cgroupParent())
 	if v2, err := unified(); err == nil && v2 {
@@ -98,10 +100,10 @@ func (e *Engine) leaveTo() string {
 	return filepath.Join(dir, "cgroup.procs")
 }
 
-// outOfMemory says whether the kernel killed the shim for its limit.
+// outOfMemory reports whether the kernel killed the shim because of its limit.
 func (g *shimGroup) outOfMemory() bool {
 	for _, name := range []string{"memory.oom_control", "memory.events"} {
-		data, _ := os.ReadFile(filepath.Join(g.dir, name)) // the one that there is
+		data, _ := os.ReadFile(filepath.Join(g.dir, name)) // only one of them exists
 		for line := range strings.Lines(string(data)) {
 			if killed, ok := strings.CutPrefix(line, "oom_kill "); ok && strings.TrimSpace(killed) != "0" {
 				return true

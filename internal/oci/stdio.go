@@ -15,14 +15,14 @@ import (
 	"github.com/mayfly-run/mayfly/internal/engine"
 )
 
-// stdio is the tool's standard streams: pipes whose one end the tool has
-// itself, so that what it prints crosses no process but mayfly; or the
-// controlling side of its terminal, which arrives over a socket when the
+// stdio has the tool's standard streams. They are pipes whose other ends the tool
+// itself has, so that its output passes through no other process than mayfly; or
+// the controlling side of its terminal, which arrives over a socket when the
 // container has made it.
 type stdio struct {
 	theirs   [3]*os.File // what the shim inherits: the tool's stdin, stdout, stderr
-	stdin    *os.File    // our ends; the terminal's when it has arrived
-	outputs  [2]*os.File // stdout, stderr
+	stdin    *os.File    // mayfly's end, or the terminal when it has arrived
+	outputs  [2]*os.File // mayfly's ends of stdout and stderr
 	console  *os.File    // the socket for the terminal, or nil
 	terminal *os.File
 	stream   engine.Streams
@@ -30,8 +30,8 @@ type stdio struct {
 	errs     [2]error
 }
 
-// logBuffer is the size of the copies from the tool's pipes, the kernel's
-// default capacity of a pipe.
+// logBuffer is the size of the buffers for the tool's output in bytes, the
+// kernel's default capacity of a pipe.
 const logBuffer = 64 << 10
 
 func newStdio(terminal bool, streams engine.Streams) (_ *stdio, err error) {
@@ -54,8 +54,8 @@ func newStdio(terminal bool, streams engine.Streams) (_ *stdio, err error) {
 		}
 		return s, nil
 	}
-	// A tool without input gets a pipe that ends at once, and not the host's
-	// /dev/null: runtimes make the tool's user the owner of its streams.
+	// A tool without input gets a pipe that ends immediately instead of the host's
+	// /dev/null, because runtimes make the tool's user the owner of its streams.
 	if s.theirs[0], s.stdin, err = os.Pipe(); err != nil {
 		return nil, err
 	}
@@ -76,9 +76,9 @@ func (s *stdio) closeTheirs() {
 	}
 }
 
-// start begins to move bytes, once the tool runs. The copy to the tool's input
-// isn't waited for: it may block in a read of a terminal that has nothing to
-// say, and ends with its next byte.
+// start starts the copies, once the tool runs. wait doesn't wait for the copy to
+// the tool's input: it may block in a read of an idle terminal, and ends with the
+// terminal's next byte.
 func (s *stdio) start() error {
 	if s.console != nil {
 		if err := s.receiveTerminal(); err != nil {
@@ -109,8 +109,8 @@ func (s *stdio) start() error {
 	return nil
 }
 
-// copy moves one stream to its writer. When the writer fails the rest is read
-// and dropped, so that the tool neither blocks nor dies of what is our failure.
+// copy copies one stream to its writer. If the writer fails, copy reads and drops
+// the rest, so that the tool neither blocks nor ends because of that failure.
 func (s *stdio) copy(w io.Writer, from *os.File) error {
 	buf := make([]byte, logBuffer)
 	var failed error
@@ -131,7 +131,7 @@ func (s *stdio) copy(w io.Writer, from *os.File) error {
 	}
 }
 
-// receiveTerminal takes the terminal's controlling side off the socket
+// receiveTerminal receives the terminal's controlling side from the socket
 // (unix(7), SCM_RIGHTS), as OCI runtimes send it.
 func (s *stdio) receiveTerminal() error {
 	control := make([]byte, unix.CmsgSpace(4))
@@ -153,7 +153,7 @@ func (s *stdio) receiveTerminal() error {
 	if len(fds) != 1 {
 		return fmt.Errorf("%d descriptors instead of one", len(fds))
 	}
-	if err := unix.SetNonblock(fds[0], true); err != nil { // so that Close ends a Read
+	if err := unix.SetNonblock(fds[0], true); err != nil { // otherwise Close wouldn't end a Read
 		return err
 	}
 	s.terminal = os.NewFile(uintptr(fds[0]), "terminal")
@@ -161,14 +161,14 @@ func (s *stdio) receiveTerminal() error {
 	return nil
 }
 
-// resize sets the terminal's size: TIOCSWINSZ, ioctl_tty(2).
+// resize sets the terminal's size (TIOCSWINSZ, ioctl_tty(2)).
 func (s *stdio) resize(columns, rows uint16) error {
 	if s.terminal == nil {
 		return nil
 	}
 	err := unix.IoctlSetWinsize(int(s.terminal.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Col: columns, Row: rows})
 	if errors.Is(err, unix.EBADF) {
-		return nil // it ended
+		return nil // the terminal is closed
 	}
 	return err
 }
@@ -183,7 +183,7 @@ func (s *stdio) close() {
 	s.closeTheirs()
 	for _, f := range []*os.File{s.stdin, s.outputs[0], s.outputs[1], s.console} {
 		if f != nil {
-			_ = f.Close() // the terminal is there twice
+			_ = f.Close() // fails the second time for a terminal, which is in the list twice
 		}
 	}
 }

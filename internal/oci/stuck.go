@@ -11,42 +11,44 @@ import (
 	"github.com/mayfly-run/mayfly/internal/process"
 )
 
-// patience is how long the engine waits for what takes milliseconds: longer
-// only when it is stuck, in a system call on a broken file system say.
+// patience is how long the engine waits for steps that take milliseconds. They
+// take longer only if they are stuck, for example in a system call on a broken
+// file system.
 type patience struct {
 	start   time.Duration // for the tool's first process
-	end     time.Duration // for a shim to end, after its socket was closed or its tool killed
-	cleanup time.Duration // the same, for a start that failed: it has nothing to keep
-	giveUp  time.Duration // for all of the cleaning up after a start that failed
-	kill    time.Duration // for a process that was killed to end
+	end     time.Duration // for the end of a shim, after its socket was closed or its tool killed
+	cleanup time.Duration // the same after a failed start, which has nothing to save
+	giveUp  time.Duration // for all clean-up after a failed start
+	kill    time.Duration // for the end of a killed process
 }
 
 var defaultPatience = patience{start: 30 * time.Second, end: 30 * time.Second, cleanup: 3 * time.Second, giveUp: 20 * time.Second, kill: 5 * time.Second}
 
-// overdue is the error of a run that took too long to start or to end.
+// overdue returns the error of a run that takes too long to start or to end.
 func (e *Engine) overdue(doing, id string, since time.Time) error {
-	pids, _ := runPIDs(e.cgroupOf(id)) // those that are found
+	pids, _ := runPIDs(e.cgroupOf(id)) // best effort: they are only for the error
 	return process.Overdue(doing, since, pids, os.Getpid())
 }
 
-// stuckError says that processes were killed and don't end.
+// stuckError says that processes of a cgroup were killed and don't end.
 type stuckError struct{ cgroup, processes string }
 
 func newStuckError(cgroup string, pids []int) *stuckError {
-	said := process.Describe(pids...)
-	if said == "" {
-		said = fmt.Sprintf("processes %v", pids)
+	described := process.Describe(pids...)
+	if described == "" {
+		described = fmt.Sprintf("processes %v", pids)
 	}
-	return &stuckError{cgroup, said}
+	return &stuckError{cgroup, described}
 }
 
 func (e *stuckError) Error() string {
-	return fmt.Sprintf("what was killed doesn't end: %s; cgroup %s; it ends when the kernel lets it, or with a restart", e.processes, e.cgroup)
+	return fmt.Sprintf("a killed process doesn't end: %s; cgroup %s; it ends when the kernel lets it, or when the machine restarts",
+		e.processes, e.cgroup)
 }
 
-// stuckRuns names the processes of live runs that were killed and don't end;
-// those of dead runs, Sweep does. A process that is about to end looks stuck for
-// a moment, too, so this waits as long as for any other process.
+// stuckRuns describes the processes of live runs that were killed and don't end.
+// Sweep reports those of dead runs. A process that is about to end looks stuck for
+// a moment too, so stuckRuns waits as long as for any killed process.
 func (e *Engine) stuckRuns() ([]string, error) {
 	late, stop := process.Late(e.patience.kill)
 	defer stop()
@@ -63,7 +65,7 @@ func (e *Engine) stuckRuns() ([]string, error) {
 	}
 }
 
-// dying names the processes of live runs that were killed and haven't ended.
+// dying describes the processes of live runs that were killed and haven't ended.
 func (e *Engine) dying() ([]string, error) {
 	var dying []string
 	for _, at := range append(e.elsewhere(), e) {
@@ -77,8 +79,8 @@ func (e *Engine) dying() ([]string, error) {
 				return nil, err
 			}
 			pids = slices.DeleteFunc(pids, func(pid int) bool { return !process.Stuck(pid) })
-			if said := process.Describe(pids...); said != "" {
-				dying = append(dying, fmt.Sprintf("run %s: %s", id, said))
+			if described := process.Describe(pids...); described != "" {
+				dying = append(dying, fmt.Sprintf("run %s: %s", id, described))
 			}
 		}
 	}

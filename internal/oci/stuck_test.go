@@ -20,7 +20,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/network"
 )
 
-// stuckEngine is an engine whose shim is a shell script that answers nothing.
+// stuckEngine returns an engine whose shim is a shell script that doesn't answer, and a spec for it.
 func stuckEngine(t *testing.T, script string) (e *Engine, spec *engine.Spec) {
 	t.Helper()
 	dir := t.TempDir()
@@ -40,11 +40,11 @@ func stuckEngine(t *testing.T, script string) (e *Engine, spec *engine.Spec) {
 func nothingLeft(t *testing.T, e *Engine) {
 	t.Helper()
 	if left, err := os.ReadDir(e.runsDir()); err != nil || len(left) > 0 {
-		t.Errorf("left %v, %v", left, err)
+		t.Errorf("left in the directory of runs: got %v, %v, want nothing", left, err)
 	}
 }
 
-// TestStuckShim cancels a start whose shim doesn't notice.
+// TestStuckShim cancels a start whose shim doesn't react.
 func TestStuckShim(t *testing.T) {
 	e, spec := stuckEngine(t, "exec sleep 300")
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
@@ -56,7 +56,7 @@ func TestStuckShim(t *testing.T) {
 	nothingLeft(t, e)
 }
 
-// TestI25_AStartHasADeadline: nobody cancels it, and it ends, saying what it waited for.
+// TestI25_AStartHasADeadline: a start that isn't cancelled ends too, with an error that says what it waited for.
 func TestI25_AStartHasADeadline(t *testing.T) {
 	e, spec := stuckEngine(t, "exec sleep 300")
 	e.patience.start = 100 * time.Millisecond
@@ -67,13 +67,13 @@ func TestI25_AStartHasADeadline(t *testing.T) {
 	nothingLeft(t, e)
 }
 
-// TestI25_WhatCantBeKilled freezes a shim: on cgroup v1 a frozen process ignores
-// SIGKILL, as one does that waits in the kernel. The start ends all the same,
-// doctor names the process, and other runs start.
+// TestI25_WhatCantBeKilled freezes a shim. On cgroup v1 a frozen process ignores
+// SIGKILL, like a process that waits in the kernel. The start ends anyway, doctor
+// names the process, and other runs start.
 func TestI25_WhatCantBeKilled(t *testing.T) {
 	freezer := filepath.Join(cgroupRoot, "freezer", "mayfly-test-"+strconv.Itoa(os.Getpid()))
 	if v2, err := unified(); err != nil || v2 {
-		freezer = filepath.Join(cgroupRoot, "mayfly-test-"+strconv.Itoa(os.Getpid())) // there it dies, and nothing is left
+		freezer = filepath.Join(cgroupRoot, "mayfly-test-"+strconv.Itoa(os.Getpid())) // on v2 the process ends, and nothing is left
 	}
 	if err := os.Mkdir(freezer, 0o755); err != nil {
 		t.Fatal(err)
@@ -123,13 +123,13 @@ func TestI25_WhatCantBeKilled(t *testing.T) {
 		t.Fatal(err)
 	}
 	if v1 {
-		if !strings.Contains(err.Error(), "what was killed doesn't end: ") {
+		if !strings.Contains(err.Error(), "a killed process doesn't end: ") {
 			t.Error(err)
 		}
 		if stuck, err := e.stuckRuns(); err != nil || len(stuck) != 1 || !strings.Contains(stuck[0], "run "+spec.ID+": ") || !strings.Contains(stuck[0], "(D) in ") {
-			t.Errorf("%v, %v", stuck, err)
+			t.Errorf("stuck runs: got %q, %v, want %s with its state", stuck, err, spec.ID)
 		}
-		// Another run begins, and isn't held up by this one.
+		// Another run starts, and isn't delayed by this one.
 		e.patience.kill = time.Minute
 		next := *spec
 		next.ID += "-next"
@@ -145,8 +145,8 @@ func TestI25_WhatCantBeKilled(t *testing.T) {
 	nothingLeft(t, e)
 }
 
-// TestOnlyWhatDoesNotEndIsGivenUp holds that a cgroup that can't be read doesn't count as one whose processes don't end:
-// the next sweep waits for those of it.
+// TestOnlyWhatDoesNotEndIsGivenUp: only processes that don't end are given up. After another error, such as that of a cgroup
+// that can't be read, the next sweep waits for the processes.
 func TestOnlyWhatDoesNotEndIsGivenUp(t *testing.T) {
 	unreadable := t.TempDir()
 	if err := os.Mkdir(filepath.Join(unreadable, "cgroup.procs"), 0o755); err != nil {
@@ -173,7 +173,7 @@ func TestOnlyWhatDoesNotEndIsGivenUp(t *testing.T) {
 			t.Error(err)
 		}
 		if got, err := d.givenUp(); err != nil || got != tc.want {
-			t.Errorf("%s: given up: %v, %v; want %v", name, got, err, tc.want)
+			t.Errorf("%s: given up: got %v, %v, want %v", name, got, err, tc.want)
 		}
 	}
 }

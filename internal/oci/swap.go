@@ -16,8 +16,8 @@ import (
 	"github.com/mayfly-run/mayfly/internal/engine"
 )
 
-// swapAreas are those of the host that are in use (proc_swaps(5)); none where
-// the kernel has no swap.
+// swapAreas returns the host's swap areas that are in use (proc_swaps(5)). There
+// are none if the kernel doesn't support swap.
 func swapAreas() ([]string, error) {
 	data, err := os.ReadFile("/proc/swaps")
 	if errors.Is(err, fs.ErrNotExist) {
@@ -28,19 +28,19 @@ func swapAreas() ([]string, error) {
 
 func parseSwaps(text string) (areas []string) {
 	for i, line := range strings.Split(strings.TrimSpace(text), "\n") {
-		if name, _, found := strings.Cut(line, " "); found && i > 0 { // the first is a heading
+		if name, _, found := strings.Cut(line, " "); found && i > 0 { // the first line is a heading
 			areas = append(areas, unescape.Replace(strings.TrimSuffix(name, "\t")))
 		}
 	}
 	return areas
 }
 
-// unescape undoes what the kernel does to names (seq_escape).
+// unescape undoes the kernel's escaping of names (seq_escape).
 var unescape = strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`)
 
-// probeSwapped says whether values can be written to a disk as they are. Files
-// of secrets are kept out of swap where the kernel can do that; what mayfly and
-// its shims have in memory is not.
+// probeSwapped checks whether values of secrets can be written to a disk in plain
+// text. Files of secrets are kept out of swap if the kernel supports that; the
+// memory of mayfly and its shims isn't.
 func probeSwapped() engine.Check {
 	const feature = "secrets and swap"
 	areas, err := swapAreas()
@@ -57,7 +57,7 @@ func probeSwapped() engine.Check {
 			plain = append(plain, fmt.Sprintf("%s (%v)", area, err))
 			continue
 		}
-		device := st.Dev // of a swap file, what its file system is on
+		device := st.Dev // for a swap file, the device of its file system
 		if st.Mode&unix.S_IFMT == unix.S_IFBLK {
 			device = st.Rdev
 		}
@@ -73,22 +73,22 @@ func probeSwapped() engine.Check {
 		"encrypt the swap (crypttab(5)), use zram, or swapoff -a")
 }
 
-// unreadable says whether what is written to a block device, as sysfs shows it,
-// is encrypted or stays in memory.
+// unreadable reports whether data that is written to a block device is encrypted
+// or stays in memory. devices is the folder of sysfs with the block devices.
 func unreadable(devices, device string) bool {
 	dir := filepath.Join(devices, device)
-	read := func(name string) string {
+	attribute := func(name string) string {
 		data, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil {
 			return ""
 		}
 		return string(bytes.TrimSpace(data))
 	}
-	if strings.HasPrefix(read("dm/uuid"), "CRYPT-") { // dm-crypt, as cryptsetup names it
+	if strings.HasPrefix(attribute("dm/uuid"), "CRYPT-") { // dm-crypt, by cryptsetup's prefix
 		return true
 	}
 	// zram keeps pages in memory, unless it has a device to write them back to.
-	if back := read("backing_dev"); read("comp_algorithm") != "" && (back == "none" || back == "") {
+	if back := attribute("backing_dev"); attribute("comp_algorithm") != "" && (back == "none" || back == "") {
 		return true
 	}
 	below, err := os.ReadDir(filepath.Join(dir, "slaves"))
@@ -104,7 +104,8 @@ func unreadable(devices, device string) bool {
 	return true
 }
 
-// probeNoSwap says whether the files of secrets can be swapped.
+// probeNoSwap returns the part of a detail that says whether files of secrets can
+// be swapped.
 func probeNoSwap() string {
 	fs, err := unix.Fsopen("tmpfs", unix.FSOPEN_CLOEXEC)
 	if err == nil {

@@ -17,12 +17,12 @@ func TestSwapsAreRead(t *testing.T) {
 		heading + "/dev/dm-1                               partition\t999420\t\t0\t\t-2\n/swap\\040file                           file\t\t1048572\t\t0\t\t-3\n": {"/dev/dm-1", "/swap file"},
 	} {
 		if got := parseSwaps(text); !slices.Equal(got, want) {
-			t.Errorf("%q has %q, want %q", text, got, want)
+			t.Errorf("%q: got %q, want %q", text, got, want)
 		}
 	}
 }
 
-// Devices as sysfs has them, below /sys/dev/block.
+// TestSwapThatNobodyReads makes devices in the form of sysfs, below /sys/dev/block.
 func TestSwapThatNobodyReads(t *testing.T) {
 	sys := t.TempDir()
 	write := func(device string, files map[string]string) {
@@ -48,12 +48,12 @@ func TestSwapThatNobodyReads(t *testing.T) {
 	write("253:3", map[string]string{"dm/uuid": "LVM-abc", "slaves/dm-0/dev": "253:0", "slaves/sda2/dev": "8:2"})
 	write("252:0", map[string]string{"comp_algorithm": "lzo [zstd]", "backing_dev": "none"})
 	write("252:1", map[string]string{"comp_algorithm": "lzo [zstd]", "backing_dev": "/dev/sda2"})
-	write("252:2", map[string]string{"comp_algorithm": "lzo [zstd]"}) // a kernel without write-back
+	write("252:2", map[string]string{"comp_algorithm": "lzo [zstd]"}) // as on a kernel without write-back
 	for device, want := range map[string]bool{
 		"8:1": false, "253:0": true, "253:1": true, "253:2": true, "253:3": false, "252:0": true, "252:1": false, "252:2": true, "9:9": false,
 	} {
 		if got := unreadable(sys, device); got != want {
-			t.Errorf("%s: %v, want %v", device, got, want)
+			t.Errorf("%s: got %v, want %v", device, got, want)
 		}
 	}
 }
@@ -68,7 +68,7 @@ func TestNoSocketMemory(t *testing.T) {
 		"": false,
 	} {
 		if got := noSocketMemory(cmdline); got != want {
-			t.Errorf("%q: %v", cmdline, got)
+			t.Errorf("%q: got %v, want %v", cmdline, got, want)
 		}
 	}
 }

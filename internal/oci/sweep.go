@@ -16,12 +16,12 @@ import (
 	"github.com/mayfly-run/mayfly/internal/process"
 )
 
-// newDirAge is how old a half-made directory has to be before it is taken for
-// an abandoned one.
+// newDirAge is the age from which on an unfinished directory counts as abandoned.
 const newDirAge = time.Minute
 
-// Sweep ends and removes what runs left whose mayfly and shim were both
-// killed. A run that lives is never touched: its directory's lock is taken.
+// Sweep implements [engine.Sweeper]: it ends and removes the rest of runs whose
+// mayfly and shim were both killed. It doesn't touch live runs, whose directories
+// are locked.
 func (e *Engine) Sweep() error {
 	errs := []error{e.sweep()}
 	for _, other := range e.elsewhere() {
@@ -33,7 +33,7 @@ func (e *Engine) Sweep() error {
 	return errors.Join(errs...)
 }
 
-// elsewhere are the engines of this user's other sessions.
+// elsewhere returns the engines of this user's other sessions.
 func (e *Engine) elsewhere() []*Engine {
 	var all []*Engine
 	for _, dir := range e.others {
@@ -44,9 +44,9 @@ func (e *Engine) elsewhere() []*Engine {
 	return all
 }
 
-// sweepFormer sweeps where earlier versions had an ordinary user's runs, and
-// removes it once nothing runs there. Anybody can make that directory, so it
-// counts only when it is the user's.
+// sweepFormer sweeps the directory in which earlier versions had an ordinary
+// user's runs, and removes it once no run is left in it. Anyone can make that
+// directory, so it counts only if it belongs to the user.
 func (e *Engine) sweepFormer() error {
 	if !OwnDir(e.former) {
 		return nil
@@ -56,7 +56,7 @@ func (e *Engine) sweepFormer() error {
 		return err
 	}
 	if err := unix.Rmdir(former.runsDir()); errors.Is(err, unix.ENOTEMPTY) {
-		return nil // an earlier version's, alive
+		return nil // it has a live run of an earlier version
 	}
 	return errors.Join(unlink(filepath.Join(e.former, "ids")), rmdir(e.former))
 }
@@ -83,7 +83,7 @@ func (e *Engine) sweepOne(name string) error {
 	if err != nil || !taken {
 		return err
 	}
-	// A process that is about to end looks stuck for a moment, too.
+	// Only an earlier sweep's record makes a stuck process hopeless: a process that is about to end looks stuck for a moment too.
 	givenUp, err := d.givenUp()
 	if err != nil {
 		return errors.Join(err, d.lock.Close())
@@ -94,18 +94,19 @@ func (e *Engine) sweepOne(name string) error {
 	}
 	cgroup := e.cgroupOf(id)
 	if err := killAll(cgroup, e.patience.kill, hopeless); err != nil {
-		return errors.Join(fmt.Errorf("run %s: %w", id, err), d.giveUp(err), d.lock.Close()) // nothing of it can be removed
+		return errors.Join(fmt.Errorf("run %s: %w", id, err), d.giveUp(err), d.lock.Close()) // nothing of the run can be removed yet
 	}
 	return errors.Join(removeCgroup(cgroup), d.remove())
 }
 
-// take locks the directory of a dead run. It removes one that has no lock.
+// take locks the directory of a dead run, and reports whether it did. It removes a
+// directory that has no lock file.
 func (e *Engine) take(d *runDir, unfinished bool) (bool, error) {
 	if unfinished {
-		// While nobody makes a directory, it is abandoned; otherwise its age tells.
-		// Those who make one wait meanwhile.
-		if nobody, err := lockDir(e.runsDir(), unix.LOCK_EX|unix.LOCK_NB); err == nil {
-			defer nobody.Close()
+		// If no process is making a directory, this one is abandoned; otherwise its
+		// age decides. With the lock, processes that want to make one wait.
+		if making, err := lockDir(e.runsDir(), unix.LOCK_EX|unix.LOCK_NB); err == nil {
+			defer making.Close()
 		} else if info, err := os.Stat(d.path); err != nil || time.Since(info.ModTime()) < newDirAge {
 			return false, ignoreMissing(err)
 		}
@@ -115,14 +116,14 @@ func (e *Engine) take(d *runDir, unfinished bool) (bool, error) {
 	case errors.Is(err, errLocked):
 		return false, nil
 	case errors.Is(err, fs.ErrNotExist):
-		// Its last owner is between removing the lock and the directory, or
-		// was killed there.
+		// Its last owner has removed the lock and is about to remove the
+		// directory, or was killed between the two.
 		return false, d.remove()
 	}
 	return err == nil, err
 }
 
-// runIDs are the runs that have a directory, whole or half made.
+// runIDs returns the ids of the runs that have a directory, finished or not.
 func (e *Engine) runIDs() ([]string, error) {
 	entries, err := os.ReadDir(e.runsDir())
 	var ids []string

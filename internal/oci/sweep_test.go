@@ -27,7 +27,7 @@ func TestSweepRemovesOnlyWhatIsDead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := dead.lock.Close(); err != nil { // as the end of both processes does
+	if err := dead.lock.Close(); err != nil { // the end of both processes frees the lock too
 		t.Fatal(err)
 	}
 	// A kept sandbox whose shim was killed.
@@ -62,10 +62,10 @@ func TestSweepRemovesOnlyWhatIsDead(t *testing.T) {
 			left = append(left, entry.Name())
 		}
 		if got := strings.Join(left, " "); got != want {
-			t.Errorf("left are %q, want %q", got, want)
+			t.Errorf("directories after the sweep: got %q, want %q", got, want)
 		}
 	}
-	sweep(".new-young alive") // it may be somebody's who makes one
+	sweep(".new-young alive") // another process may be making the young one
 	if err := making.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -75,8 +75,8 @@ func TestSweepRemovesOnlyWhatIsDead(t *testing.T) {
 	}
 }
 
-// Clean-up never walks into a mount: what is below one stays, and so does the
-// directory.
+// TestRemoveStopsAtAMount: clean-up never walks into a mount. The mounted files
+// stay, and so does the directory.
 func TestRemoveStopsAtAMount(t *testing.T) {
 	e := New("/nonexistent", t.TempDir(), nil)
 	d, err := e.newRunDir(t.Context(), "mounted")
@@ -99,17 +99,18 @@ func TestRemoveStopsAtAMount(t *testing.T) {
 		t.Fatal(unmountErr)
 	}
 	if err == nil {
-		t.Error("it says that it removed a mount point in use")
+		t.Error("removal of a mount point in use succeeded")
 	}
 	if data, err := os.ReadFile(file); err != nil || string(data) != "keep" {
-		t.Errorf("the mounted file: %q, %v", data, err)
+		t.Errorf("the mounted file: got %q, %v, want keep", data, err)
 	}
 	if err := os.RemoveAll(filepath.Join(e.dir, "runs")); err != nil {
 		t.Error(err)
 	}
 }
 
-// TestRunDirectoriesIgnoreTheUmask: the run's own ids pass through each of them, also where an earlier start left them closed.
+// TestRunDirectoriesIgnoreTheUmask: the run's own ids can search each of its directories, even if an earlier start left them
+// closed.
 func TestRunDirectoriesIgnoreTheUmask(t *testing.T) {
 	defer unix.Umask(unix.Umask(0o077))
 	for name, closed := range map[string]bool{"new": false, "closed before": true} {
@@ -126,7 +127,7 @@ func TestRunDirectoriesIgnoreTheUmask(t *testing.T) {
 			}
 			for _, dir := range []string{e.dir, e.runsDir(), d.path, d.root()} {
 				if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o711 {
-					t.Errorf("%s: %v, %v", dir, info.Mode(), err)
+					t.Errorf("%s: got mode %v, %v, want 0711", dir, info.Mode(), err)
 				}
 			}
 			if err := d.remove(); err != nil {
@@ -149,7 +150,7 @@ func TestLeasesAreDisjoint(t *testing.T) {
 			t.Fatalf("range %d was leased twice", l.first)
 		}
 		if l.first < firstRunID || l.first%idsPerRun != 0 || l.first+l.count > 1<<31 {
-			t.Fatalf("range %d+%d", l.first, l.count)
+			t.Fatalf("got range %d+%d, want an aligned range from %d to 2^31", l.first, l.count, firstRunID)
 		}
 		seen[l.first] = true
 		leases = append(leases, l)
@@ -161,7 +162,7 @@ func TestLeasesAreDisjoint(t *testing.T) {
 	}
 }
 
-// I23: a directory of runs is looked at only where nobody but the user can have made it.
+// TestSweepLooksAtOwnDirectoriesOnly (I23): a directory of runs is swept only if no other user can have made it.
 func TestSweepLooksAtOwnDirectoriesOnly(t *testing.T) {
 	dead := func(e *Engine) string {
 		t.Helper()
@@ -200,15 +201,15 @@ func TestSweepLooksAtOwnDirectoriesOnly(t *testing.T) {
 			}
 			for _, path := range left {
 				if _, err := os.Stat(path); (err != nil) != c.swept {
-					t.Errorf("%s: %v", path, err)
+					t.Errorf("%s: got %v, want it swept: %v", path, err, c.swept)
 				}
 			}
 			if _, err := os.Lstat(former); (err != nil) != c.swept {
-				t.Errorf("the directory of earlier versions: %v", err)
+				t.Errorf("the directory of earlier versions: got %v, want it removed: %v", err, c.swept)
 			}
 		})
 	}
-	// What runs in it keeps it.
+	// A live run in the directory keeps it.
 	e := New("/nonexistent", t.TempDir(), nil)
 	e.former = filepath.Join(t.TempDir(), "former")
 	alive, err := New("/nonexistent", e.former, nil).newRunDir(t.Context(), "alive")
@@ -236,13 +237,13 @@ func TestRunDirectoriesAreMadeInOwnDirectoriesOnly(t *testing.T) {
 			t.Fatal(err)
 		}
 		if d, err := New("/nonexistent", dir, nil).newRunDir(t.Context(), "id"); err == nil {
-			t.Errorf("%s: made %s", name, d.path)
+			t.Errorf("%s: made %s, want an error", name, d.path)
 		}
 	}
 }
 
-// TestI25_AStoppedSweep: another mayfly that is stopped with the lock of all
-// runs holds a start up no longer than its deadline, and not after Ctrl-C.
+// TestI25_AStoppedSweep: another mayfly that is stopped while it holds the lock of
+// all runs delays a start only until the deadline, or until Ctrl-C.
 func TestI25_AStoppedSweep(t *testing.T) {
 	e := New("/nonexistent", t.TempDir(), nil)
 	if err := os.Mkdir(e.runsDir(), 0o711); err != nil {

@@ -19,7 +19,7 @@ import (
 	subid "github.com/moby/sys/user"
 )
 
-// minSubordinateIDs is the least that a sandbox does with: images use ids up
+// minSubordinateIDs is the number of ids that a sandbox needs: images use ids up
 // to 65534, "nobody".
 const minSubordinateIDs = 1 << 16
 
@@ -29,7 +29,7 @@ type idRange struct{ first, count int }
 // subordinates are the ranges for user and group ids.
 type subordinates struct{ users, groups idRange }
 
-// subordinateIDs reads what /etc/subuid and /etc/subgid give a user.
+// subordinateIDs returns the largest ranges that /etc/subuid and /etc/subgid give a user.
 func subordinateIDs(uid int) (subordinates, error) {
 	var s subordinates
 	name := strconv.Itoa(uid)
@@ -68,8 +68,9 @@ const (
 	subgidFile = "/etc/subgid"
 )
 
-// subordinateFlags are those of usermod(8) that give a user ids which nobody has.
-// Ids of a file that can't be read aren't among them.
+// subordinateFlags returns the flags of usermod(8) that give a user ids which no
+// other user has. It can't exclude ids in a file that can't be read, and returns
+// that error too.
 func subordinateFlags() (string, error) {
 	var taken []idRange
 	var errs []error
@@ -87,8 +88,8 @@ func subordinateFlags() (string, error) {
 	return "--add-subuids " + ids + " --add-subgids " + ids, errors.Join(errs...)
 }
 
-// freeIDs is the beginning of as many ids as a sandbox needs that are in none of
-// the ranges, from where useradd(8) begins.
+// freeIDs returns the first of minSubordinateIDs ids that are in none of the
+// ranges. It starts where useradd(8) does.
 func freeIDs(taken []idRange) int {
 	slices.SortFunc(taken, func(a, b idRange) int { return a.first - b.first })
 	first := 100_000
@@ -100,10 +101,10 @@ func freeIDs(taken []idRange) int {
 	return first
 }
 
-// Enter makes this process root of a user namespace of its own, with the
-// user's subordinate ids, by executing itself there through mayfly-shim; on
-// cgroup v2 in a cgroup of the user's first. It returns only with an error. env
-// is added to the environment.
+// Enter executes this program again as root of its own user namespace, with the
+// user's subordinate ids, through mayfly-shim. On cgroup v2 it first enters one
+// of the user's cgroups. It returns only with an error. env is added to the
+// environment.
 func Enter(shim string, args []string, env []string) error {
 	ids, err := subordinateIDs(os.Geteuid())
 	if err != nil {
@@ -135,7 +136,7 @@ func Enter(shim string, args []string, env []string) error {
 	}
 	argv = append(append(argv, self), args...)
 	count := min(ids.users.count, ids.groups.count)
-	// Where a name is there twice, os.Getenv and getenv(3) return the first.
+	// If a name is in the list twice, os.Getenv and getenv(3) return the first value.
 	env = slices.Concat(env, []string{rootlessEnv + "=" + fmt.Sprintf("%d:%d:%s", os.Geteuid(), count, cgroup)}, os.Environ())
 	if err := syscall.Exec(shim, argv, env); err != nil {
 		return fmt.Errorf("start %s: %w", shim, err)
@@ -143,12 +144,13 @@ func Enter(shim string, args []string, env []string) error {
 	return nil
 }
 
-// rootlessEnv tells a mayfly that was started by Enter who it is.
+// rootlessEnv is the variable in which Enter passes a Rootless to the program
+// that it executes: "UID:IDCOUNT:CGROUP".
 const rootlessEnv = "MAYFLY_ROOTLESS"
 
-// Entered returns what Enter passed on; nil when this process wasn't started
-// by it. A variable that somebody else has set is refused: root's runs would
-// have the ids of anybody, and no limits of their own.
+// Entered returns the Rootless that Enter passed on, or nil if Enter didn't start
+// this process. It refuses a variable that was set by anyone else: root's runs
+// would have ids of other users, and no limits of their own.
 func Entered() (*Rootless, error) {
 	value, set := os.LookupEnv(rootlessEnv)
 	if !set {
@@ -160,14 +162,14 @@ func Entered() (*Rootless, error) {
 	}
 	r := entered(value, string(uidMap))
 	if r == nil {
-		return nil, fmt.Errorf("the variable %s is set to %.80q, but this process isn't in the user namespace that mayfly makes for an ordinary user, for itself alone; unset it (unset %s)", rootlessEnv, value, rootlessEnv)
+		return nil, fmt.Errorf("the variable %s is set to %.80q, but this process isn't in the user namespace that mayfly makes for an ordinary user; mayfly sets the variable only for itself: unset it (unset %s)", rootlessEnv, value, rootlessEnv)
 	}
 	return r, nil
 }
 
-// entered reads the variable, if uidMap (user_namespaces(7)) is what Enter
-// makes of what it says: root is the user alone, and what follows are the
-// user's subordinate ids.
+// entered parses the variable. It returns nil unless uidMap (user_namespaces(7))
+// is the map that Enter makes for that value: id 0 is the user, and the next ids
+// are the user's subordinate ids.
 func entered(value, uidMap string) *Rootless {
 	fields := strings.SplitN(value, ":", 3)
 	if len(fields) != 3 {

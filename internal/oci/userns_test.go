@@ -4,7 +4,7 @@ package oci
 
 import "testing"
 
-// TestFreeIDs: what doctor advises is nobody's.
+// TestFreeIDs: the ids that doctor advises belong to no user.
 func TestFreeIDs(t *testing.T) {
 	for name, c := range map[string]struct {
 		taken []idRange
@@ -20,12 +20,12 @@ func TestFreeIDs(t *testing.T) {
 		"one in another":   {[]idRange{{100_000, 500_000}, {200_000, 10}}, 600_000},
 	} {
 		if got := freeIDs(c.taken); got != c.want {
-			t.Errorf("%s: %d, want %d", name, got, c.want)
+			t.Errorf("%s: got %d, want %d", name, got, c.want)
 		}
 	}
 }
 
-// I23: what Enter passes on counts in the user namespace that Enter makes, and nowhere else.
+// TestEnteredNeedsTheNamespace (I23): the variable that Enter sets counts only in the user namespace that Enter makes.
 func TestEnteredNeedsTheNamespace(t *testing.T) {
 	const made = "         0       1000          1\n         1     100000      65536\n"
 	for name, c := range map[string]struct {
@@ -50,7 +50,7 @@ func TestEnteredNeedsTheNamespace(t *testing.T) {
 		"subordinate ids elsewhere": {"1000:65536:", "         0       1000          1\n         7     100000      65536\n", false},
 	} {
 		if r := entered(c.value, c.uidMap); (r != nil) != c.ok {
-			t.Errorf("%s: %+v", name, r)
+			t.Errorf("%s: got %+v, want it accepted: %v", name, r, c.ok)
 		}
 	}
 	if r := entered("1000:65536:/user.slice/a:b", made); r == nil || *r != (Rootless{UID: 1000, IDCount: 65536, Cgroup: "/user.slice/a:b"}) {

@@ -12,8 +12,8 @@ import (
 	"github.com/mayfly-run/mayfly/internal/oci/wire"
 )
 
-// abandon removes the run's directory and the shim's own cgroup, for a shim
-// whose mayfly is gone. Nothing is deleted that is not empty.
+// abandon removes the run's directory and the shim's own cgroup after mayfly has
+// gone. It removes only empty directories.
 func abandon(start *wire.Start) error {
 	root := filepath.Join(start.Dir, "root")
 	if err := unix.Unmount(root, unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) {
@@ -26,7 +26,7 @@ func abandon(start *wire.Start) error {
 
 func leaveCgroup(own, to string) error {
 	if own == "" {
-		return nil // a test's
+		return nil // in tests
 	}
 	if err := os.WriteFile(to, []byte(strconv.Itoa(os.Getpid())), 0); err != nil {
 		return fmt.Errorf("leave the cgroup %s: %w", own, err)

@@ -9,18 +9,19 @@ import (
 	"strings"
 )
 
-// appArmorProfile is the name in the file; another text needs another name, since a loaded one stays until the next boot.
+// appArmorProfile is the profile's name in the file. A changed profile needs a new name, because a loaded profile stays until
+// the next boot.
 const appArmorProfile = "mayfly-tool-1"
 
 //go:embed apparmor.profile
 var appArmorText []byte
 
-// loadAppArmor returns the profile for the tool, which it has loaded into the kernel, or "" where AppArmor isn't active,
-// has no apparmor_parser, or this isn't the host's root, who alone may load one. `mayfly doctor` says which.
+// loadAppArmor loads the tool's profile into the kernel and returns its name. It returns "" if AppArmor isn't active,
+// apparmor_parser isn't installed, or this isn't the host's root, who alone may load a profile. `mayfly doctor` says which.
 func loadAppArmor(rootless bool) (string, error) {
 	enabled, err := os.ReadFile("/sys/module/apparmor/parameters/enabled")
 	if err != nil || strings.TrimSpace(string(enabled)) != "Y" || rootless {
-		return "", nil //nolint:nilerr // no such file, no AppArmor
+		return "", nil //nolint:nilerr // without the file there is no AppArmor
 	}
 	loaded, err := os.ReadFile("/sys/kernel/security/apparmor/profiles")
 	if err != nil {
@@ -31,7 +32,7 @@ func loadAppArmor(rootless bool) (string, error) {
 	}
 	parser, err := exec.LookPath("apparmor_parser")
 	if err != nil {
-		return "", nil //nolint:nilerr // as above
+		return "", nil //nolint:nilerr // the profile can't be loaded
 	}
 	load := exec.Command(parser, "--replace", "--skip-cache")
 	load.Stdin = bytes.NewReader(appArmorText)

@@ -1,5 +1,5 @@
-# What every tool of Mayfly's runs under where AppArmor is active. Its first walls are others (docs/SECURITY.md); this one
-# stands when a hole in the kernel has given a tool capabilities.
+# The profile of every tool, if AppArmor is active. Other walls come first (docs/SECURITY.md); this one still stands if a
+# hole in the kernel has given a tool capabilities.
 profile mayfly-tool-1 flags=(attach_disconnected,mediate_deleted) {
   network,
   capability,
@@ -10,7 +10,7 @@ profile mayfly-tool-1 flags=(attach_disconnected,mediate_deleted) {
   deny umount,
   deny pivot_root,
 
-  # Each other and what Mayfly sends; nothing else.
+  # Signals and traces only among tools and from Mayfly.
   signal (send, receive) peer=mayfly-tool-1,
   signal (receive) peer=unconfined,
   ptrace (trace, read, tracedby, readby) peer=mayfly-tool-1,

@@ -10,8 +10,8 @@ import (
 	"github.com/mayfly-run/mayfly/internal/engine"
 )
 
-// aptConfig has apt stay root. Otherwise it becomes _apt to download (APT::Sandbox::User, apt.conf(5)), which takes
-// capabilities, and fails.
+// aptConfig is a file that makes apt stay root. Otherwise it becomes _apt to download (APT::Sandbox::User, apt.conf(5)), which
+// needs capabilities, and fails.
 const aptConfig = "/etc/apt/apt.conf.d/90mayfly"
 
 // keepAptRoot writes aptConfig for a tool that is root without the capabilities to become another user.
@@ -21,7 +21,7 @@ func (r *rootfs) keepAptRoot(spec *engine.Spec) error {
 	}
 	folder, err := r.inRoot("/etc/apt/apt.conf.d")
 	if err != nil {
-		return nil //nolint:nilerr // links of the image that lead nowhere: apt has no settings there
+		return nil //nolint:nilerr // the image's links lead nowhere, so apt has no settings there
 	}
 	info, err := os.Lstat(folder)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && !info.IsDir() {

@@ -19,30 +19,31 @@ import (
 	"github.com/mayfly-run/mayfly/internal/engine"
 )
 
-// cache is a directory that is kept between the runs of a tool, or handed from
+// cache is a directory that is kept between the runs of a tool, or passed from
 // one run to others (an artifact).
 //
 // A run works on a copy in its own memory file system, so that the disk limit
-// holds for it and runs at once don't disturb one another. What a succeeded run
-// leaves replaces the kept copy as a whole: one tar file, renamed into place.
+// applies to it and concurrent runs don't disturb each other. After a success
+// the run's directory replaces the whole kept copy: one tar file, renamed into
+// place.
 type cache struct {
 	file string // the tar file on the host
-	dir  string // the copy, on the host's side of the sandbox
-	size int64  // the most that is kept, in bytes
+	dir  string // the run's copy, as a path of the host
+	size int64  // the limit of what is kept, in bytes
 	kind engine.MountKind
 }
 
-// kept says whether a success replaces the kept copy.
+// kept reports whether a success replaces the kept copy.
 func (c *cache) kept() bool { return c.kind != engine.MountHanded }
 
-// maxCacheEntries and maxCacheDepth bound what is kept: a name grows with its
-// depth, so deep trees cost far more than their files.
+// maxCacheEntries and maxCacheDepth are the limits of a kept copy. A name grows
+// with its depth, so the names of a deep tree cost far more than its files.
 const (
 	maxCacheEntries = 200_000
 	maxCacheDepth   = 64
 )
 
-// restoreCache makes the run's copy.
+// restoreCache makes the run's copy of a cache or artifact.
 func (r *rootfs) restoreCache(m engine.Mount, name string) (_ *cache, err error) {
 	c := &cache{file: filepath.Join(r.folders[m.Folder], filepath.FromSlash(m.Path)+".tar"), size: m.Size, kind: m.Kind}
 	if c.size == 0 {
@@ -78,7 +79,7 @@ func (r *rootfs) restoreCache(m engine.Mount, name string) (_ *cache, err error)
 	return c, nil
 }
 
-// checkWhole looks for the two empty blocks at the end of a tar, which a reader of one does without.
+// checkWhole returns an error if a tar file doesn't end with two empty blocks, which package tar doesn't require.
 func checkWhole(f *os.File) error {
 	end := make([]byte, 1024)
 	info, err := f.Stat()
@@ -141,14 +142,15 @@ func unpackCacheFile(root *os.Root, name string, in io.Reader) error {
 	return errors.Join(err, f.Close())
 }
 
-// save replaces the kept copy with the run's. Every process of the sandbox is
-// gone by then; what they left is still as hostile as they were. Closing stop
-// before the copy has its name leaves the kept one, and is errStopped.
+// save replaces the kept copy with the run's. Every process of the sandbox has
+// ended by then, but the files that they left are as hostile as they were. If
+// stop is closed before the new copy has its name, the former copy stays and the
+// error is errStopped.
 func (c *cache) save(stop <-chan struct{}) (err error) {
 	if err := os.MkdirAll(filepath.Dir(c.file), 0o700); err != nil {
 		return err
 	}
-	// A file without a name leaves nothing behind when the shim is killed.
+	// A file without a name leaves nothing behind if the shim is killed.
 	f, err := os.OpenFile(filepath.Dir(c.file), unix.O_TMPFILE|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
@@ -161,14 +163,15 @@ func (c *cache) save(stop <-chan struct{}) (err error) {
 	if err := buffered.Flush(); err != nil {
 		return err
 	}
-	// Before it has its name: a crash of the host leaves the whole file or none.
+	// Sync before the file has its name: after a crash of the host, the file is complete or missing.
 	if err := f.Sync(); err != nil {
 		return err
 	}
 	if stopped(stop) {
 		return errStopped
 	}
-	// linkat(2) can't replace a file, rename(2) can. A shim that is killed between the two leaves the name to the next save.
+	// linkat(2) can't replace a file, but rename(2) can. If the shim is killed between them, the next save removes the
+	// temporary name.
 	if err := removeAbandoned(c.file); err != nil {
 		return err
 	}
@@ -179,7 +182,7 @@ func (c *cache) save(stop <-chan struct{}) (err error) {
 	return os.Rename(temporary, c.file)
 }
 
-// removeAbandoned removes the temporary names of a cache's file that are older than any save takes for its two calls.
+// removeAbandoned removes temporary names of a cache's file that are older than a minute: save needs far less for its two calls.
 func removeAbandoned(file string) error {
 	entries, err := os.ReadDir(filepath.Dir(file))
 	if err != nil {
@@ -200,11 +203,10 @@ func removeAbandoned(file string) error {
 	return nil
 }
 
-// packCache writes the directory as a tar. A file with holes takes less of the
-// sandbox's disk than its size says, but holes are written out here, so sizes
-// count and not what they took: else a tool could fill the host's disk.
-// A strict tar has what it is asked to have or is none: what can't be kept is an
-// error and not left out.
+// packCache writes the directory as a tar file, of at most left bytes of
+// content. It counts the sizes of files, not the blocks that they take in the
+// sandbox: holes are written out here, and could otherwise fill the host's disk.
+// If strict, a file that can't be kept is an error; otherwise it is left out.
 func packCache(to io.Writer, dir string, left int64, strict bool) error {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
@@ -230,7 +232,7 @@ func packCache(to io.Writer, dir string, left int64, strict bool) error {
 	return errors.Join(err, out.Close())
 }
 
-// packCacheEntry writes one file, of at most left bytes, and returns its size.
+// packCacheEntry writes one file, of at most left bytes, and returns its size in bytes.
 func packCacheEntry(out *tar.Writer, root *os.Root, name string, left int64, strict bool) (int64, error) {
 	info, err := root.Lstat(name)
 	if err != nil {

@@ -33,10 +33,10 @@ func TestSaveRemovesAbandonedNames(t *testing.T) {
 		names = append(names, e.Name())
 	}
 	if want := []string{"c", "c.tar", "c.tar.2", "cc.tar"}; !slices.Equal(names, want) {
-		t.Errorf("there are %q, want %q", names, want)
+		t.Errorf("files: got %q, want %q", names, want)
 	}
 	if data, err := os.ReadFile(filepath.Join(kept, "c.tar")); err != nil || string(data) == "before" {
-		t.Errorf("the cache has %q, %v", data, err)
+		t.Errorf("the cache: got %q, %v, want a new copy", data, err)
 	}
 }
 
@@ -77,7 +77,7 @@ func TestCacheOfCutFiles(t *testing.T) {
 			t.Fatal(err)
 		}
 		if checkWhole(f) == nil {
-			t.Errorf("a file of %d bytes of %d is taken", size, info.Size())
+			t.Errorf("a file of %d bytes cut to %d is accepted", info.Size(), size)
 		}
 	}
 }

@@ -18,18 +18,18 @@ import (
 
 const cfsPeriod = 100_000 // microseconds; the kernel's default
 
-// cgroupResources turns limits into what the OCI runtime sets.
+// cgroupResources returns the limits in the form that the OCI runtime sets.
 func cgroupResources(r engine.Resources) (*specs.LinuxResources, error) {
 	period, quota := uint64(cfsPeriod), r.CPU*cfsPeriod/1000
 	out := &specs.LinuxResources{
-		// Deny all; the runtime adds the few devices that every container has.
+		// Deny all devices; the runtime allows the few that every container has.
 		Devices: []specs.LinuxDeviceCgroup{{Allow: false, Access: "rwm"}},
 		CPU:     &specs.LinuxCPU{Period: &period, Quota: &quota},
 		Memory:  &specs.LinuxMemory{Limit: &r.Memory},
 		Pids:    &specs.LinuxPids{Limit: &r.PIDs},
 	}
 	if cgroups.IsCgroup2UnifiedMode() {
-		// memory.swap.max becomes zero; the whole group dies together.
+		// memory.swap.max becomes zero. The kernel kills the whole group together.
 		out.Memory.Swap = &r.Memory
 		out.Unified = map[string]string{"memory.oom.group": "1"}
 		return out, nil
@@ -48,7 +48,7 @@ func cgroupResources(r engine.Resources) (*specs.LinuxResources, error) {
 	return out, nil
 }
 
-// hasSwap reads /proc/swaps, which has a heading and a line a swap area.
+// hasSwap reports whether the host has swap. /proc/swaps has a heading and a line per swap area.
 func hasSwap() (bool, error) {
 	data, err := os.ReadFile("/proc/swaps")
 	if errors.Is(err, fs.ErrNotExist) {
@@ -57,9 +57,9 @@ func hasSwap() (bool, error) {
 	return bytes.Count(bytes.TrimSpace(data), []byte("\n")) > 0, err
 }
 
-// accounts reads what a cgroup used, straight from the few files that matter:
-// paths maps a v1 controller to its directory, and "" to the v2 one. On a
-// hybrid host both are there and v2 has no controllers.
+// accounts reads the counters of a cgroup from the few files that matter. paths
+// maps a v1 controller to its directory, and "" to the v2 directory. A hybrid
+// host has both, and its v2 hierarchy has no controllers.
 type accounts struct {
 	paths   map[string]string
 	unified bool
@@ -95,7 +95,7 @@ func (a accounts) usage() (engine.Usage, error) {
 	return u, errors.Join(errs...)
 }
 
-// files is how many bytes of memory file systems count for the cgroup.
+// files returns the number of bytes in memory file systems that count towards the cgroup.
 func (a accounts) files() (int64, error) {
 	controller := "memory"
 	if a.unified {
@@ -105,7 +105,7 @@ func (a accounts) files() (int64, error) {
 	return n, ignoreMissing(err)
 }
 
-// outOfMemory says whether the kernel killed a process for passing the limit.
+// outOfMemory reports whether the kernel killed a process because of the memory limit.
 func (a accounts) outOfMemory() (bool, error) {
 	controller, file := "memory", "memory.oom_control"
 	if a.unified {
@@ -115,7 +115,7 @@ func (a accounts) outOfMemory() (bool, error) {
 	return kills > 0, ignoreMissing(err)
 }
 
-// tooManyProcesses says whether the kernel has refused a process for the limit.
+// tooManyProcesses reports whether the kernel refused a process because of the limit.
 func (a accounts) tooManyProcesses() (bool, error) {
 	controller := "pids"
 	if a.unified {
@@ -125,7 +125,7 @@ func (a accounts) tooManyProcesses() (bool, error) {
 	return refused > 0, ignoreMissing(err)
 }
 
-// processes are the cgroup's, a line each.
+// processes returns the ids of the cgroup's processes, one per line.
 func (a accounts) processes() ([]byte, error) {
 	controller := "pids"
 	if a.unified {
@@ -149,7 +149,7 @@ func (a accounts) number(controller, file string) (int64, error) {
 	return parseCounter(strings.TrimSpace(string(data)), file)
 }
 
-// field reads one line of a "name value" file.
+// field returns the value of one line in a file of "name value" lines.
 func (a accounts) field(controller, file, name string) (int64, error) {
 	data, err := a.read(controller, file)
 	if err != nil {

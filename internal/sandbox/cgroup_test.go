@@ -9,7 +9,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/engine"
 )
 
-// fixture writes cgroup files as the kernel shows them.
+// fixture writes cgroup files in the kernel's format and returns their directory.
 func fixture(t *testing.T, files map[string]string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -30,17 +30,17 @@ func TestUsageOfCgroupV2(t *testing.T) {
 	u, err := a.usage()
 	want := engine.Usage{CPUSeconds: 2.5, MemoryBytes: 4096, MemoryPeakBytes: 8192, PIDs: 3}
 	if err != nil || u != want {
-		t.Errorf("%+v, %v; want %+v", u, err, want)
+		t.Errorf("got %+v, %v, want %+v", u, err, want)
 	}
 }
 
-// memory.peak is there since Linux 5.19; before it the present use is the best
-// that is known.
+// TestUsageOfCgroupV2WithoutPeak: before Linux 5.19 there is no memory.peak, and
+// the current use is the best known value.
 func TestUsageOfCgroupV2WithoutPeak(t *testing.T) {
 	a := accounts{unified: true, paths: map[string]string{"": fixture(t, map[string]string{"cpu.stat": cpuStat, "memory.current": "4096\n", "pids.current": "1\n"})}}
 	u, err := a.usage()
 	if err != nil || u.MemoryPeakBytes != 4096 {
-		t.Errorf("%+v, %v", u, err)
+		t.Errorf("got %+v, %v, want a peak of 4096", u, err)
 	}
 }
 
@@ -55,14 +55,14 @@ func TestUsageOfCgroupV1(t *testing.T) {
 	u, err := a.usage()
 	want := engine.Usage{CPUSeconds: 1.5, MemoryBytes: 100, MemoryPeakBytes: 200, PIDs: 7}
 	if err != nil || u != want {
-		t.Errorf("%+v, %v; want %+v", u, err, want)
+		t.Errorf("got %+v, %v, want %+v", u, err, want)
 	}
 }
 
 func TestUsageSaysWhatItCouldNotRead(t *testing.T) {
 	a := accounts{unified: true, paths: map[string]string{"": fixture(t, map[string]string{"cpu.stat": cpuStat, "memory.current": "many\n"})}}
 	if _, err := a.usage(); err == nil || !strings.Contains(err.Error(), "memory.current") {
-		t.Errorf("%v", err)
+		t.Errorf("got %v, want an error about memory.current", err)
 	}
 }
 
@@ -76,12 +76,12 @@ func TestOutOfMemory(t *testing.T) {
 		} {
 			got, err := a.outOfMemory()
 			if err != nil || got != (kills != "0") {
-				t.Errorf("%s with %s kills: %v, %v", name, kills, got, err)
+				t.Errorf("%s with %s kills: got %v, %v", name, kills, got, err)
 			}
 		}
 	}
 	if got, err := (accounts{paths: map[string]string{}}).outOfMemory(); got || err != nil {
-		t.Errorf("without a cgroup: %v, %v", got, err)
+		t.Errorf("without a cgroup: got %v, %v, want false", got, err)
 	}
 }
 
@@ -94,6 +94,6 @@ func TestCgroupResources(t *testing.T) {
 		t.Errorf("%+v %+v %+v", r.CPU, r.Memory, r.Pids)
 	}
 	if r.Memory.Swap != nil && *r.Memory.Swap != 1<<20 {
-		t.Errorf("memory and swap together may be %d", *r.Memory.Swap)
+		t.Errorf("memory and swap together: got %d, want %d", *r.Memory.Swap, 1<<20)
 	}
 }

@@ -16,9 +16,9 @@ import (
 	"github.com/mayfly-run/mayfly/internal/engine"
 )
 
-// checkCommand finds argv[0] in the image as execvp(3) would, and says what is
-// wrong with it while an answer is still possible: once the container has
-// closed its pipes, a failed execve(2) can only be an exit status.
+// checkCommand finds argv[0] in the image as execvp(3) does, and returns a
+// [*engine.CommandError] if it can't be executed. It runs before the container
+// starts: a failed execve(2) in the container is only an exit status.
 func (r *rootfs) checkCommand(argv, env []string, cwd string) error {
 	name := argv[0]
 	if err := checkSize(argv, env); err != nil {
@@ -41,7 +41,7 @@ func (r *rootfs) checkCommand(argv, env []string, cwd string) error {
 	var denied error
 	for dir := range strings.SplitSeq(search, ":") {
 		if !path.IsAbs(dir) {
-			continue // a relative PATH entry would run what the tool's inputs put there
+			continue // a relative entry would run a file that the tool's inputs could have put there
 		}
 		err := r.checkExecutable(name, path.Join(dir, name), 0)
 		var ce *engine.CommandError
@@ -55,18 +55,18 @@ func (r *rootfs) checkCommand(argv, env []string, cwd string) error {
 	if denied != nil {
 		return denied
 	}
-	return &engine.CommandError{Path: name, NotFound: true, Why: "it is in none of PATH=" + search + r.elsewhere(name, cwd)}
+	return &engine.CommandError{Path: name, NotFound: true, Why: "it is in no folder of PATH=" + search + r.elsewhere(name, cwd)}
 }
 
-// The most that Linux takes for one argument or variable with its zero byte
-// (MAX_ARG_STRLEN), and for all with their pointers: a quarter of the stack's
-// limit, which toolProcess sets (execve(2)).
+// Linux's limits in bytes of one argument or variable with its zero byte
+// (MAX_ARG_STRLEN), and of all of them with their pointers: a quarter of the
+// stack's limit, which toolProcess sets (execve(2)).
 const (
 	maxArgument  = 128 << 10
 	maxArguments = stackLimit / 4
 )
 
-// checkSize finds what execve(2) would refuse as "argument list too long".
+// checkSize refuses arguments and variables that execve(2) would refuse with E2BIG.
 func checkSize(argv, env []string) error {
 	total := 0
 	for i, list := range [][]string{argv, env} {
@@ -76,14 +76,14 @@ func checkSize(argv, env []string) error {
 				continue
 			}
 			if i == 0 {
-				return &engine.CommandError{Path: argv[0], Why: fmt.Sprintf("an argument has %d bytes, and Linux takes 128 KiB; write the text as script, or mount it as a file", len(s))}
+				return &engine.CommandError{Path: argv[0], Why: fmt.Sprintf("an argument has %d bytes, and Linux takes at most 128 KiB; write the text as script, or mount it as a file", len(s))}
 			}
 			name, _, _ := strings.Cut(s, "=")
-			return &engine.CommandError{Path: argv[0], Why: fmt.Sprintf("the variable %.60s has %d bytes, and Linux takes 128 KiB; mount the value as a file", name, len(s))}
+			return &engine.CommandError{Path: argv[0], Why: fmt.Sprintf("the variable %.60s has %d bytes, and Linux takes at most 128 KiB; mount the value as a file", name, len(s))}
 		}
 	}
 	if total > maxArguments {
-		return &engine.CommandError{Path: argv[0], Why: fmt.Sprintf("its arguments and variables have %d bytes, and Linux takes 2 MiB of them; write text as script, or mount it as files", total)}
+		return &engine.CommandError{Path: argv[0], Why: fmt.Sprintf("its arguments and variables have %d bytes, and Linux takes at most 2 MiB of them; write text as script, or mount it as files", total)}
 	}
 	return nil
 }
@@ -114,7 +114,7 @@ func (r *rootfs) checkExecutable(name, at string, depth int) error {
 	case err != nil:
 		return err
 	case f == nil:
-		return nil // only the sandbox will tell what is there
+		return nil // it is known only inside the sandbox
 	}
 	defer f.Close()
 	info, err := f.Stat()
@@ -137,7 +137,7 @@ func (r *rootfs) checkExecutable(name, at string, depth int) error {
 	case strings.HasPrefix(string(head), "#!"):
 		line, _, _ := strings.Cut(string(head[2:]), "\n")
 		if strings.HasSuffix(line, "\r") {
-			return fail("the first line of %s ends with a carriage return, as Windows writes lines; save it with line feeds alone", at)
+			return fail("the first line of %s ends with a carriage return, as in files of Windows; save it with line feeds only", at)
 		}
 		interpreter := strings.Fields(line)
 		if len(interpreter) == 0 {
@@ -182,7 +182,7 @@ func (r *rootfs) checkELF(f *os.File, fail func(string, ...any) error) error {
 	return nil
 }
 
-// onToolMount says whether a path of the sandbox lies on one of the tool's mounts.
+// onToolMount reports whether a path of the sandbox is on one of the tool's mounts.
 func (r *rootfs) onToolMount(at string) bool {
 	for _, target := range r.targets {
 		if at == target || strings.HasPrefix(at, target+"/") {

@@ -14,12 +14,12 @@ import (
 	"github.com/mayfly-run/mayfly/internal/engine"
 )
 
-// foreignELF is the header of a program for a processor that no machine of Mayfly's has (EM_SPARC).
+// foreignELF is the header of a program for a processor that Mayfly doesn't support (EM_SPARC).
 const foreignELF = "\x7fELF\x02\x01\x01" + "\x00\x00\x00\x00\x00\x00\x00\x00\x00" + "\x02\x00\x02\x00\x01\x00\x00\x00" +
 	"\x00\x00\x00\x00\x00\x00\x00\x00" + "\x00\x00\x00\x00\x00\x00\x00\x00" + "\x00\x00\x00\x00\x00\x00\x00\x00" +
 	"\x00\x00\x00\x00\x40\x00\x38\x00\x00\x00\x40\x00\x00\x00\x00\x00"
 
-// TestCheckMountedCommand: what is wrong with a command is found in a file or a folder that is mounted, as it is in the image.
+// TestCheckMountedCommand: a command in a mounted file or folder is checked as one in the image is.
 func TestCheckMountedCommand(t *testing.T) {
 	dir := t.TempDir()
 	root, folder := filepath.Join(dir, "root"), filepath.Join(dir, "folder")
@@ -60,7 +60,7 @@ func TestCheckMountedCommand(t *testing.T) {
 	for _, tt := range []struct {
 		command  string
 		notFound bool
-		want     string // of the error; empty for none
+		want     string // part of the error; empty means no error
 	}{
 		{"/m/plain", false, "/m/plain is neither a program nor a script with a #! line"},
 		{"/m/cr", false, "the first line of /m/cr ends with a carriage return"},
@@ -75,7 +75,7 @@ func TestCheckMountedCommand(t *testing.T) {
 		{"/t/good/x", true, "there is no /t/good/x"},
 		{"/t/secret", false, "/t/secret is mounted as a secret, which can't be executed"},
 		{"/bin/inner", false, "its interpreter /t/good: "},
-		// Only the sandbox can tell what these are.
+		// These are known only inside the sandbox.
 		{"/m/out", false, ""},
 		{"/m/up", false, ""},
 		{"/usr/mocked", false, ""},
@@ -87,7 +87,7 @@ func TestCheckMountedCommand(t *testing.T) {
 			t.Errorf("%s: %v", tt.command, err)
 		case tt.want == "":
 		case !errors.As(err, &ce) || !strings.Contains(ce.Why, tt.want) || ce.NotFound != tt.notFound:
-			t.Errorf("%s: %v, want %s", tt.command, err, tt.want)
+			t.Errorf("%s: got %v, want %q", tt.command, err, tt.want)
 		}
 	}
 	// A link in a folder may lead to a place that another mount covers.
@@ -98,7 +98,7 @@ func TestCheckMountedCommand(t *testing.T) {
 	}
 }
 
-// TestArgumentListTooLong: what Linux would refuse is told before anything starts, with what to do instead.
+// TestArgumentListTooLong: arguments that Linux would refuse are refused before anything starts, with a remedy.
 func TestArgumentListTooLong(t *testing.T) {
 	numbered := func(n, size int) []string {
 		list := make([]string, n)
@@ -107,31 +107,31 @@ func TestArgumentListTooLong(t *testing.T) {
 		}
 		return list
 	}
-	const limit = 128 << 10 // of one, with its zero byte
+	const limit = 128 << 10 // of one argument, with its zero byte
 	for _, tt := range []struct {
 		name      string
 		argv, env []string
-		want      string // of the error; empty for none
+		want      string // part of the error; empty means only that the program is missing
 	}{
 		{"an argument", []string{"sh", "-c", strings.Repeat("x", limit-1)}, nil, ""},
-		{"a larger argument", []string{"sh", "-c", strings.Repeat("x", limit)}, nil, "an argument has 131072 bytes, and Linux takes 128 KiB; write the text as script, or mount it as a file"},
+		{"a larger argument", []string{"sh", "-c", strings.Repeat("x", limit)}, nil, "an argument has 131072 bytes, and Linux takes at most 128 KiB; write the text as script, or mount it as a file"},
 		{"a variable", []string{"sh"}, numbered(1, limit-1), ""},
-		{"a larger variable", []string{"sh"}, append(numbered(1, 10), "DOC="+strings.Repeat("x", limit)), "the variable DOC has 131076 bytes, and Linux takes 128 KiB; mount the value as a file"},
+		{"a larger variable", []string{"sh"}, append(numbered(1, 10), "DOC="+strings.Repeat("x", limit)), "the variable DOC has 131076 bytes, and Linux takes at most 128 KiB; mount the value as a file"},
 		{"900 kB of variables", []string{"sh"}, numbered(900, 1000), ""},
 		{"2 MiB of variables", []string{"sh"}, numbered(2<<20/1009, 1000), ""},
-		{"more variables", []string{"sh"}, numbered(2<<20/1009+1, 1000), "its arguments and variables have 2097722 bytes, and Linux takes 2 MiB of them; write text as script, or mount it as files"},
-		{"more arguments", append([]string{"sh"}, numbered(2<<20/1009+1, 1000)...), nil, "and Linux takes 2 MiB of them; write text as script"},
-		{"both together", append([]string{"sh"}, numbered(1100, 1000)...), numbered(1100, 1000), "and Linux takes 2 MiB of them; write text as script"},
-		{"many short ones", append([]string{"sh"}, numbered(150_000, 8)...), nil, "and Linux takes 2 MiB of them"},
+		{"more variables", []string{"sh"}, numbered(2<<20/1009+1, 1000), "its arguments and variables have 2097722 bytes, and Linux takes at most 2 MiB of them; write text as script, or mount it as files"},
+		{"more arguments", append([]string{"sh"}, numbered(2<<20/1009+1, 1000)...), nil, "Linux takes at most 2 MiB of them; write text as script"},
+		{"both together", append([]string{"sh"}, numbered(1100, 1000)...), numbered(1100, 1000), "Linux takes at most 2 MiB of them; write text as script"},
+		{"many short ones", append([]string{"sh"}, numbered(150_000, 8)...), nil, "and Linux takes at most 2 MiB of them"},
 	} {
-		// The program isn't there: what is too long comes before.
+		// The program doesn't exist; the sizes are checked first.
 		err := (&rootfs{root: t.TempDir()}).checkCommand(tt.argv, tt.env, "/")
 		var ce *engine.CommandError
 		switch {
 		case !errors.As(err, &ce) || ce.Path != "sh":
 			t.Errorf("%s: %v", tt.name, err)
 		case tt.want == "" && !ce.NotFound, tt.want != "" && (ce.NotFound || !strings.Contains(ce.Why, tt.want)):
-			t.Errorf("%s: %s, want %s", tt.name, ce.Why, tt.want)
+			t.Errorf("%s: got %q, want %q", tt.name, ce.Why, tt.want)
 		}
 	}
 }

@@ -15,10 +15,10 @@ import (
 	"github.com/mayfly-run/mayfly/internal/engine"
 )
 
-// linkCommands puts links to a test's mocked commands where a tool finds commands otherwise than by the PATH that it is
-// started with: at every path at which the image has a program of that name, and in the folders of the usual PATH, which
-// scripts and login shells set anew. argv is the tool's own command: a program that it names by its path is the one that
-// is under test.
+// linkCommands puts links to a test's mocked commands where a tool finds commands without the PATH that it is started with: at
+// every path at which the image has a program with that name, and in the folders of the usual PATH, which scripts and login
+// shells set again. argv is the tool's own command. If it names a program by its path, that program is the one under test,
+// and stays.
 func (r *rootfs) linkCommands(m *engine.Mocks, argv, env []string) error {
 	if m == nil || len(m.Commands) == 0 {
 		return nil
@@ -45,8 +45,7 @@ func (r *rootfs) linkCommands(m *engine.Mocks, argv, env []string) error {
 	return nil
 }
 
-// ownProgram are the paths on the host of a program that is named by its path: of the link that it may be, of those that
-// it leads to, and of the program.
+// ownProgram returns the paths on the host of a program that is named by its path: of all links on the way, and of the program.
 func (r *rootfs) ownProgram(at string) (paths []string, err error) {
 	if !path.IsAbs(at) {
 		return nil, nil
@@ -68,10 +67,10 @@ func (r *rootfs) ownProgram(at string) (paths []string, err error) {
 	return paths, nil
 }
 
-// maxLinks is as many as Linux follows (path_resolution(7)).
+// maxLinks is the number of links that Linux follows (path_resolution(7)).
 const maxLinks = 40
 
-// searchPath are the folders of the usual PATH, and those of the tool's own PATH that exist in the image.
+// searchPath returns the folders of the usual PATH, and those of the tool's own PATH that exist in the image.
 func (r *rootfs) searchPath(env []string) []string {
 	usual := strings.Split(defaultPath, ":")
 	dirs := slices.Clone(usual)
@@ -96,8 +95,8 @@ func (r *rootfs) searchPath(env []string) []string {
 	})
 }
 
-// linkCommand makes a path of the sandbox a link to the mocked command of its name. own are paths of the tool's own program
-// on the host, which stays.
+// linkCommand makes a path of the sandbox a link to the mocked command with its name, unless it is in own: the paths on the
+// host of the tool's own program.
 func (r *rootfs) linkCommand(at string, own []string) error {
 	if r.onToolMount(at) {
 		return nil
@@ -106,7 +105,7 @@ func (r *rootfs) linkCommand(at string, own []string) error {
 	if err != nil || slices.Contains(own, host) {
 		return err
 	}
-	// A folder that is there stays as closed as it is.
+	// An existing folder keeps its mode; mkdirAll would open it for others.
 	if _, err := os.Lstat(filepath.Dir(host)); errors.Is(err, fs.ErrNotExist) {
 		_, err = r.mkdirAll(path.Dir(at))
 		if err != nil {
@@ -136,13 +135,13 @@ func (r *rootfs) linkCommand(at string, own []string) error {
 	return os.Lchown(host, r.firstID, r.firstID)
 }
 
-// inFolder is inRoot for a file that may be a link itself, which isn't followed.
+// inFolder is like inRoot, but doesn't follow the last element if it is a link.
 func (r *rootfs) inFolder(at string) (string, error) {
 	dir, err := r.inRoot(path.Dir(at))
 	return filepath.Join(dir, path.Base(at)), err
 }
 
-// isProgram says whether a file of the image can be executed, as itself or as what a link leads to.
+// isProgram reports whether a file of the image, or the file that a link leads to, can be executed.
 func (r *rootfs) isProgram(at string) bool {
 	host, err := r.inRoot(at)
 	if err != nil {

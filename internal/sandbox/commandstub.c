@@ -1,10 +1,12 @@
-// A command that a test mocks (engine.Mocks): the shim's own program, mounted
-// in the sandbox as /run/mayfly/commands/NAME. It passes its arguments and its
-// standard input to the mocks, prints what they answer, and exits as they say.
+// A command that a test mocks (engine.Mocks). It is the shim's own program,
+// mounted in the sandbox as /run/mayfly/commands/NAME. It passes its arguments and
+// its standard input to the mocks, prints their answer, and exits with their
+// status.
 //
-// It runs as a constructor, before the Go runtime, so that it costs one exec,
-// no threads and little memory, and before all others here. It is as hostile a
-// process as any of the tool's: everything it does, the tool can do too.
+// It runs as a constructor, before the Go runtime, so that it needs one exec, no
+// threads and little memory. It runs before the program's other constructors. It
+// has no more rights than the tool's other processes, and the tool can do
+// everything that it does.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -22,8 +24,8 @@
 #define COMMANDS "/run/mayfly/commands/"
 #define SOCKET "/run/mayfly/commands.sock"
 
-// The status of a command whose mocks fail, as that of a container that could
-// not be run is in docker and podman.
+// The status of a command whose mocks fail. Docker and podman use it for a
+// container that could not be run.
 #define BROKEN 125
 
 #define END_OF_ARGUMENTS 0xffffffffu
@@ -55,28 +57,28 @@ static uint32_t get_length(const unsigned char *from)
 	return (uint32_t)from[0] << 24 | (uint32_t)from[1] << 16 | (uint32_t)from[2] << 8 | from[3];
 }
 
-// sender is what is on its way to the mocks: piece after piece, the length of
-// something and then its bytes.
+// sender has the data on its way to the mocks. It is sent in pieces: a length,
+// and then as many bytes.
 static struct sender {
 	const unsigned char *piece;
-	size_t left;                 // of the piece
+	size_t left;                 // bytes left of the piece
 	const unsigned char *next;   // the piece after it, the bytes of an argument
 	size_t next_size;
 	char **argument;             // the next one, or NULL
 	int input;                   // standard input hasn't ended
-	int terminal;                // it is one: nobody has said that it ends
+	int terminal;                // standard input is a terminal, which may never end, and isn't read
 	unsigned char length[4], data[4 + 32 * 1024];
 } out;
 
-// receiver is the frame that comes from the mocks.
+// receiver has the frame that is being received from the mocks.
 static struct receiver {
 	unsigned char head[5];
-	size_t have;   // of head
-	uint32_t left; // of the frame's bytes
+	size_t have;   // received bytes of head
+	uint32_t left; // bytes left of the frame
 	unsigned char data[32 * 1024];
 } in;
 
-// argument begins to send one.
+// argument begins to send an argument.
 static void argument(const char *text)
 {
 	size_t size = strlen(text);
@@ -88,7 +90,8 @@ static void argument(const char *text)
 	out.next_size = size;
 }
 
-// advance goes on to the next piece, unless standard input has to come first.
+// advance continues with the next piece of the arguments, if the present piece has
+// been sent.
 static void advance(void)
 {
 	if (out.left > 0)
@@ -107,7 +110,7 @@ static void advance(void)
 	}
 }
 
-// read_input has the next frame of standard input, which is readable.
+// read_input makes the next frame from standard input, which is readable.
 static void read_input(void)
 {
 	ssize_t n = out.terminal ? 0 : read(0, out.data + 4, sizeof(out.data) - 4);
@@ -115,15 +118,15 @@ static void read_input(void)
 	if (n < 0 && (errno == EINTR || errno == EAGAIN))
 		return;
 	if (n < 0)
-		n = 0; // a closed or broken input is at its end
+		n = 0; // treat a closed or broken input as ended
 	out.input = n > 0;
 	put_length(out.data, (uint32_t)n);
 	out.piece = out.data;
 	out.left = 4 + (size_t)n;
 }
 
-// send_more sends what the socket takes. Mocks that read no more may have
-// answered all the same.
+// send_more sends as much as the socket takes. After an error it sends nothing
+// more, but mocks that have stopped reading may still answer.
 static void send_more(int fd)
 {
 	ssize_t n = send(fd, out.piece, out.left, MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -138,8 +141,8 @@ static void send_more(int fd)
 	}
 }
 
-// print writes all of what the mocks say. Where nobody reads it any more it is
-// dropped, and the exit status is still the mocks'.
+// print writes the mocks' output. If nobody reads it any longer it is dropped, and
+// the exit status is still that of the mocks.
 static void print(int fd, const unsigned char *data, size_t size)
 {
 	while (size > 0) {
@@ -157,7 +160,7 @@ static void print(int fd, const unsigned char *data, size_t size)
 	}
 }
 
-// receive handles what the mocks have said; it doesn't return from an exit.
+// receive handles data from the mocks. It doesn't return from an exit frame.
 static void receive(int fd)
 {
 	size_t want = in.have < sizeof(in.head) ? sizeof(in.head) - in.have : in.left < sizeof(in.data) ? in.left : sizeof(in.data);
@@ -189,8 +192,8 @@ static void receive(int fd)
 		in.have = 0;
 }
 
-// connect_mocks returns a socket that is none of the standard streams, which
-// may be closed.
+// connect_mocks returns a socket whose descriptor is not one of the standard
+// streams, even if they are closed.
 static int connect_mocks(void)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = SOCKET};
@@ -206,7 +209,7 @@ static int connect_mocks(void)
 	return fd;
 }
 
-// Before the constructors of this program that have no priority.
+// mayfly_command has a priority, so that it runs before the constructors without one.
 __attribute__((constructor(101))) static void mayfly_command(int argc, char **argv)
 {
 	static char self[sizeof(COMMANDS) + 256];

@@ -19,7 +19,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/oci/wire"
 )
 
-// Paths of the sandbox that Mayfly itself uses.
+// Paths in the sandbox that Mayfly itself uses.
 const (
 	outputPath  = "/run/mayfly/output"
 	defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -27,22 +27,23 @@ const (
 	rootHome    = "/root"
 )
 
-// What of /proc and /sys a tool can't see or can't write to. Docker's list has
-// what changes the host's kernel, or tells its secrets; to it come files that
-// tell of other runs and of what the host does, and that tools do without. A
-// file that one sandbox can change and another can read is a channel between
-// them. docs/KERNEL-SURFACE.md lists every file of /proc, with what was decided.
+// The paths in /proc and /sys that a tool can't see or can't write to. They are
+// those of Docker's list, which can change the host's kernel or reveal its
+// secrets, and files that reveal other runs and the host's activity, and that
+// tools don't need. A file that one sandbox can change and another can read is a
+// channel between them. docs/KERNEL-SURFACE.md lists every file of /proc, with
+// the decision about it.
 var (
 	maskedPaths = []string{
 		"/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys",
 		"/proc/latency_stats", "/proc/sched_debug", "/proc/scsi", "/proc/timer_list",
 		"/proc/timer_stats", "/sys/devices/virtual/powercap", "/sys/firmware",
-		// Of other runs, and of what the host does.
+		// They reveal other runs, and the host's activity.
 		"/proc/buddyinfo", "/proc/diskstats", "/proc/fs", "/proc/irq", "/proc/key-users", "/proc/locks", "/proc/pressure",
 		"/proc/schedstat", "/proc/softirqs", "/proc/sys/fs/aio-nr", "/proc/sys/fs/dentry-state", "/proc/sys/fs/file-nr",
 		"/proc/sys/fs/inode-nr", "/proc/sys/fs/inode-state", "/proc/sys/fs/quota", "/proc/sys/kernel/pty", "/proc/vmstat",
 		"/proc/zoneinfo", "/sys/devices/system/node", "/sys/devices/virtual/bdi", "/sys/devices/virtual/block", "/sys/kernel",
-		// Of what the host is.
+		// They reveal what the host is.
 		"/proc/cmdline", "/proc/consoles", "/proc/driver", "/proc/iomem", "/proc/ioports", "/proc/kallsyms",
 		"/proc/modules", "/proc/partitions", "/proc/swaps",
 		"/sys/devices/virtual/dmi", "/sys/fs/bcachefs", "/sys/fs/btrfs", "/sys/fs/ext4", "/sys/fs/f2fs", "/sys/fs/nilfs2",
@@ -53,11 +54,11 @@ var (
 	}
 )
 
-// bundle is a sandbox that is ready to start: the OCI runtime configuration
-// and what the shim keeps open for later.
+// bundle is a sandbox that is ready to start: the OCI runtime configuration and
+// a file that the shim keeps open.
 type bundle struct {
 	oci    *specs.Spec
-	output *os.File // what the tool's $MAYFLY_OUTPUT is, or nil
+	output *os.File // the tool's $MAYFLY_OUTPUT, or nil
 }
 
 // newBundle fills the sandbox's file system and describes its container.
@@ -108,7 +109,7 @@ func newBundle(start *wire.Start, r *rootfs) (*bundle, error) {
 	return b, nil
 }
 
-// choosePlaces finds out who the tool is and where its own directories are.
+// choosePlaces finds the tool's user and the paths of its own directories.
 func (r *rootfs) choosePlaces(spec *engine.Spec, idCount int) (err error) {
 	if r.user, err = r.lookUpUser(spec.User, idCount); err != nil {
 		return err
@@ -128,15 +129,15 @@ func (r *rootfs) choosePlaces(spec *engine.Spec, idCount int) (err error) {
 		}
 	}
 	for _, dir := range spec.Volumes {
-		if r.checkPlace("volume", dir) == nil { // another is the image's affair, and harmless
+		if r.checkPlace("volume", dir) == nil { // the image's other volumes are left out, which is harmless
 			r.volumes = append(r.volumes, dir)
 		}
 	}
 	return r.checkPlaces(spec)
 }
 
-// mounts are all of the container's: the kernel's file systems, the writable
-// directories, and the tool's own, with the files that they need made.
+// mounts returns all mounts of the container: the kernel's file systems, the
+// writable directories and the tool's volumes. It makes the files that they need.
 func (b *bundle) mounts(start *wire.Start, r *rootfs) ([]specs.Mount, error) {
 	spec := start.Spec
 	mounts := []specs.Mount{
@@ -145,7 +146,7 @@ func (b *bundle) mounts(start *wire.Start, r *rootfs) ([]specs.Mount, error) {
 		{Destination: "/dev/pts", Type: "devpts", Source: "devpts", Options: []string{"nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "max=64"}},
 		{Destination: "/sys", Type: "sysfs", Source: "sysfs", Options: []string{"nosuid", "nodev", "noexec", "ro"}},
 	}
-	if !start.Rootless && !spec.Security.OtherRuntime() { // gVisor's kernel has devices of its own
+	if !start.Rootless && !spec.Security.OtherRuntime() { // gVisor's kernel has its own devices
 		devices, err := r.ownDevices()
 		if err != nil {
 			return nil, err
@@ -204,7 +205,7 @@ func (b *bundle) mounts(start *wire.Start, r *rootfs) ([]specs.Mount, error) {
 	return mounts, r.checkInVolumes()
 }
 
-// writeNames writes the files by which names are found.
+// writeNames writes the files that resolve names.
 func (r *rootfs) writeNames(hostname string, policy network.Policy) error {
 	for path, content := range map[string]string{
 		"/etc/hostname":    hostname + "\n",
@@ -218,7 +219,7 @@ func (r *rootfs) writeNames(hostname string, policy network.Policy) error {
 	return nil
 }
 
-// toolProcess is the tool's first process.
+// toolProcess describes the tool's first process.
 func toolProcess(spec *engine.Spec, r *rootfs, argv, env []string) *specs.Process {
 	caps := spec.Security.Capabilities
 	return &specs.Process{
@@ -232,20 +233,20 @@ func toolProcess(spec *engine.Spec, r *rootfs, argv, env []string) *specs.Proces
 		Capabilities:    &specs.LinuxCapabilities{Bounding: caps, Effective: caps, Permitted: caps, Inheritable: caps, Ambient: caps},
 		Rlimits: []specs.POSIXRlimit{
 			openFiles(&spec.Resources),
-			// Otherwise it is that of whoever started mayfly: a program's arguments may take a quarter
-			// of it (execve(2)), and each thread gets one of this size (pthread_create(3)).
+			// Without it the limit of mayfly's caller would apply. A program's arguments may take a quarter of it
+			// (execve(2)), and each thread gets a stack of this size (pthread_create(3)).
 			{Type: "RLIMIT_STACK", Soft: stackLimit, Hard: math.MaxUint64},
 			// A limit of one byte, unlike zero, also keeps core_pattern
 			// from piping the memory to a program of the host (core(5)).
 			{Type: "RLIMIT_CORE", Soft: 1, Hard: 1},
-			// For each user of the sandbox; holder.c sets the same limit for all of them together.
+			// These apply to each user of the sandbox; holder.c sets the same limits for all users together.
 			{Type: "RLIMIT_SIGPENDING", Soft: runSignals, Hard: runSignals},
 			{Type: "RLIMIT_MEMLOCK", Soft: runLocked, Hard: runLocked},
 		},
 	}
 }
 
-// stackLimit is the soft limit of a stack, as Linux begins with (_STK_LIM).
+// stackLimit is the soft limit of a stack in bytes, Linux's default (_STK_LIM).
 const stackLimit = 8 << 20
 
 func openFiles(r *engine.Resources) specs.POSIXRlimit {
@@ -257,10 +258,10 @@ func openFiles(r *engine.Resources) specs.POSIXRlimit {
 	return specs.POSIXRlimit{Type: "RLIMIT_NOFILE", Soft: uint64(soft), Hard: uint64(hard)}
 }
 
-// confinement is the cgroup with its limits, the system calls, and what of
-// /proc and /sys can't be seen; the namespaces are the supervisor's to add.
+// confinement describes the cgroup with its limits, the system calls, and the
+// paths in /proc and /sys that can't be seen. The supervisor adds the namespaces.
 func confinement(start *wire.Start) (*specs.Linux, error) {
-	seccomp := toolProfile(start.Spec.Security.Capabilities) // the rest of it is on libcontainer's process (FilterSelf)
+	seccomp := toolProfile(start.Spec.Security.Capabilities) // libcontainer's process has the rest of the profile (FilterSelf)
 	if start.Spec.Security.OtherRuntime() {
 		var err error
 		if seccomp, err = sentryProfile(start.Spec.Security.Capabilities); err != nil {
@@ -277,7 +278,7 @@ func confinement(start *wire.Start) (*specs.Linux, error) {
 		Seccomp:     seccomp,
 		MaskedPaths: maskedPaths, ReadonlyPaths: readOnlyPaths,
 		Sysctl: map[string]string{
-			// ping without a raw socket; the policy judges it (ICMP echo only).
+			// Allow ping without a raw socket; the policy decides about it (ICMP echo only).
 			"net.ipv4.ping_group_range": "0 " + strconv.Itoa(start.IDCount-1),
 			// Ports below 1024 are the sandbox's own.
 			"net.ipv4.ip_unprivileged_port_start": "0",
@@ -297,16 +298,16 @@ func ids(groups []int) []uint32 {
 	return out
 }
 
-// hostname is short, and unlike for runs that start in the same millisecond:
-// the last digits of a UUIDv7 are random.
+// hostname returns a short name that differs for runs that start in the same
+// millisecond: the last digits of a UUIDv7 are random.
 func hostname(id string) string {
 	id = strings.ReplaceAll(id, "-", "")
 	return "mayfly-" + id[max(0, len(id)-12):]
 }
 
 // writableDirs mounts the home, the working directory and the image's volumes
-// writable over the read-only root. A directory that is in one of the tool's own
-// mounts is left to it, and so is "/".
+// writable over the read-only root. It leaves out "/" and directories in one of
+// the tool's own mounts.
 func (r *rootfs) writableDirs(spec *engine.Spec, tools []specs.Mount) ([]specs.Mount, error) {
 	dirs := append([]string{r.home, r.workdir}, r.volumes...)
 	slices.SortFunc(dirs, func(a, b string) int { return cmp.Or(len(a)-len(b), strings.Compare(a, b)) })
@@ -329,7 +330,7 @@ func (r *rootfs) writableDirs(spec *engine.Spec, tools []specs.Mount) ([]specs.M
 		if err != nil {
 			return nil, err
 		}
-		// What the image has at a volume stays whose it is.
+		// A volume that exists in the image keeps its owner.
 		if dir == r.home || dir == r.workdir || missing != nil {
 			uid, gid := r.user.hostIDs(r.firstID)
 			if err := os.Chown(host, uid, gid); err != nil {
@@ -355,8 +356,9 @@ func (r *rootfs) writableDirs(spec *engine.Spec, tools []specs.Mount) ([]specs.M
 	return mounts, nil
 }
 
-// volumeModes are the modes of the image's volumes, which mkdirAll opens for others to pass through. They get them back,
-// since a server may insist on 0700 for its data, except where the tool's own folders are in there.
+// volumeModes returns the modes of the image's volumes by their paths on the host. mkdirAll opens these folders for other
+// users. They get their modes back afterwards, because a server may insist on 0700 for its data, except if the tool's own
+// folders are in them.
 func (r *rootfs) volumeModes() (map[string]os.FileMode, error) {
 	modes := map[string]os.FileMode{}
 	for _, dir := range r.volumes {
@@ -374,7 +376,7 @@ func (r *rootfs) volumeModes() (map[string]os.FileMode, error) {
 	return modes, nil
 }
 
-// toolMounts puts the tool's volumes in place.
+// toolMounts makes the tool's volumes and returns their mounts.
 func (r *rootfs) toolMounts(spec *engine.Spec, secrets engine.Secrets) ([]specs.Mount, error) {
 	var mounts []specs.Mount
 	if spec.Security.OtherRuntime() {
@@ -433,8 +435,8 @@ func (r *rootfs) toolMounts(spec *engine.Spec, secrets engine.Secrets) ([]specs.
 	return mounts, nil
 }
 
-// endLine gives a key or certificate (RFC 7468) the line break at its end that a
-// shell's $(…) has taken: ssh refuses a key without it.
+// endLine adds a line break to the end of a key or certificate (RFC 7468) that
+// lacks it: a shell's $(…) removes it, and ssh refuses a key without it.
 func endLine(value []byte) []byte {
 	if bytes.HasPrefix(value, []byte("-----BEGIN ")) && bytes.HasSuffix(value, []byte("-----")) {
 		return append(slices.Clone(value), '\n')
@@ -442,8 +444,8 @@ func endLine(value []byte) []byte {
 	return value
 }
 
-// environment is the tool's: what the spec says, the secrets' values, and what
-// every program expects.
+// environment returns the tool's environment: the spec's variables with the
+// values of secrets, and the variables that every program expects.
 func environment(spec *engine.Spec, secrets engine.Secrets, home, hostname string) []string {
 	have := map[string]bool{}
 	var env []string
@@ -453,12 +455,12 @@ func environment(spec *engine.Spec, secrets engine.Secrets, home, hostname strin
 	}
 	for _, v := range spec.Environment {
 		if v.Name == "HOME" && v.Secret == "" {
-			add(v.Name, home) // which is writable, whatever the image says
+			add(v.Name, home) // which is writable, unlike the image's choice
 			continue
 		}
 		add(v.Name, v.In(secrets))
 	}
-	// What OpenMP and nproc(1) go by; they can't see a limit of time.
+	// OpenMP and nproc(1) use it; they can't see a limit of processor time.
 	threads := strconv.FormatInt((spec.Resources.CPU+999)/1000, 10)
 	for _, d := range []struct{ name, value string }{{"PATH", defaultPath}, {"HOME", home}, {"HOSTNAME", hostname}, {"OMP_NUM_THREADS", threads}} {
 		if !have[d.name] {

@@ -10,15 +10,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// runAnywhere lets every thread of this process run wherever the holder may. A shim that starts while many others do stays
-// on one processor for its start (holder.c); the holder never does, nor does the tool: libcontainer gives its process all
-// processors of its cgroup.
+// runAnywhere lets every thread of this process run on the holder's processors. A shim that starts at the same time as many
+// others stays on one processor while it starts (holder.c). The holder doesn't, and neither does the tool: libcontainer gives
+// its process all processors of its cgroup.
 func (h *holder) runAnywhere() error {
 	var own, all unix.CPUSet
 	if err := errors.Join(unix.SchedGetaffinity(0, &own), unix.SchedGetaffinity(h.process.Pid, &all)); err != nil || own == all {
 		return err
 	}
-	// A thread takes it from the one that makes it, so those that come up meanwhile are looked for too.
+	// A thread inherits the set of its creator, so repeat this until there are no new threads.
 	set := map[string]bool{}
 	for more := true; more; {
 		more = false

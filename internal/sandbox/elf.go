@@ -8,22 +8,22 @@ import (
 	"strings"
 )
 
-// elfProgram is what has to be known of a program before it is started.
+// elfProgram is what must be known of a program before it starts.
 type elfProgram struct {
 	machine elf.Machine
 	loader  string // its dynamic loader (elf(5), PT_INTERP), or ""
 }
 
-// The most program headers, and the longest loader's name, that Linux takes
-// (binfmt_elf: a page, and PATH_MAX).
+// Linux's limits of program headers (binfmt_elf: a page), and of the length of
+// the loader's name (PATH_MAX).
 const (
 	maxELFHeaders = 1024
 	maxELFLoader  = 4096
 )
 
-// readELF reads the two headers that matter, and no more than they may be:
-// the file is as hostile as the rest of the image, and elf.NewFile reads whole
-// tables whose size the file itself says.
+// readELF reads only the two headers that matter, within Linux's limits. The
+// file is as hostile as the rest of the image, and elf.NewFile reads whole
+// tables of the size that the file states.
 func readELF(f io.ReaderAt) (elfProgram, error) {
 	var ident [elf.EI_NIDENT]byte
 	if _, err := f.ReadAt(ident[:], 0); err != nil {
@@ -33,14 +33,14 @@ func readELF(f io.ReaderAt) (elfProgram, error) {
 	if elf.Data(ident[elf.EI_DATA]) == elf.ELFDATA2MSB {
 		order = binary.BigEndian
 	}
-	// Both classes have the machine at the same place.
+	// The machine has the same offset in both classes.
 	var kind struct{ Type, Machine uint16 }
 	if err := binary.Read(io.NewSectionReader(f, elf.EI_NIDENT, 4), order, &kind); err != nil {
 		return elfProgram{}, err
 	}
 	p := elfProgram{machine: elf.Machine(kind.Machine)}
 	if elf.Class(ident[elf.EI_CLASS]) != elf.ELFCLASS64 {
-		return p, nil // its machine is another than any that Mayfly runs on
+		return p, nil // Mayfly runs on no 32-bit machine
 	}
 	var header elf.Header64
 	if err := binary.Read(io.NewSectionReader(f, 0, int64(binary.Size(header))), order, &header); err != nil {

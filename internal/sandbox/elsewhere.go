@@ -7,11 +7,11 @@ import (
 	"strings"
 )
 
-// usualPath are the folders that programs are in, whatever the image's PATH says.
+// usualPath lists the folders that usually contain programs, whatever the image's PATH is.
 var usualPath = []string{"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"}
 
-// elsewhere says where the image has a command that was not found, and what to write for it to be found; otherwise it is
-// empty.
+// elsewhere returns the end of an error about a command that was not found: where the image has it, and what to write so that
+// it is found. It is empty if the image doesn't have it.
 func (r *rootfs) elsewhere(name, cwd string) string {
 	if strings.Contains(name, "/") {
 		if at := path.Join("/", name); !path.IsAbs(name) && cwd != "/" && r.has(at) {
@@ -27,5 +27,5 @@ func (r *rootfs) elsewhere(name, cwd string) string {
 	return ""
 }
 
-// has reports whether there is a program at a path.
+// has reports whether the image has a program at a path.
 func (r *rootfs) has(at string) bool { return r.checkExecutable(at, at, 0) == nil }

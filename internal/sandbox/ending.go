@@ -12,28 +12,29 @@ import (
 	"github.com/mayfly-run/mayfly/internal/process"
 )
 
-// ending is the time in which a sandbox has to be taken down. What takes longer
-// waits in the kernel, and no signal ends it: this process says so and goes,
-// and leaves the rest to mayfly and to the next start.
+// ending is the deadline for taking a sandbox down. A process that takes longer
+// waits in the kernel, and no signal ends it. Then the shim reports it and exits,
+// and mayfly and the next start remove the rest.
 type ending struct {
 	mu       sync.Mutex
 	deadline *process.Deadline // nil while it doesn't run
-	kept     bool              // the sandbox stays although mayfly goes
+	kept     bool              // the sandbox outlives mayfly
 }
 
-// orphaned is called when mayfly is gone. The sandbox then has EndWithin to be
-// taken down, also during its start: nobody else ends what is stuck there.
+// orphaned is called when mayfly is gone. It starts the deadline for taking the
+// sandbox down, even during the sandbox's start, where nothing else ends a step
+// that hangs.
 func (s *supervisor) orphaned() {
 	process.NewDeadline(s.start.EndWithin, func() {
 		s.ending.mu.Lock()
 		defer s.ending.mu.Unlock()
 		if !s.ending.kept {
-			os.Exit(1) // the holder ends with this process; the next start removes what is left
+			os.Exit(1) // the holder ends with this process; the next start removes the rest
 		}
 	})
 }
 
-// keepGoing has the sandbox outlive mayfly.
+// keepGoing lets the sandbox outlive mayfly.
 func (s *supervisor) keepGoing() {
 	s.pauseEnd()
 	s.ending.mu.Lock()
@@ -41,7 +42,7 @@ func (s *supervisor) keepGoing() {
 	s.ending.kept = true
 }
 
-// expectEnd starts the time, if it doesn't run.
+// expectEnd starts the deadline unless it already runs.
 func (s *supervisor) expectEnd() {
 	s.ending.mu.Lock()
 	defer s.ending.mu.Unlock()
@@ -53,7 +54,7 @@ func (s *supervisor) expectEnd() {
 func (s *supervisor) startEnding(since time.Time) {
 	s.ending.deadline = process.NewDeadline(s.start.EndWithin, func() {
 		if !s.report.mu.TryLock() {
-			// A report waits for mayfly, whose reader takes its time.
+			// A report waits for mayfly, whose reader is slow: begin again.
 			s.ending.mu.Lock()
 			defer s.ending.mu.Unlock()
 			if s.ending.deadline != nil {
@@ -66,7 +67,7 @@ func (s *supervisor) startEnding(since time.Time) {
 	})
 }
 
-// pauseEnd stops the time for work that has none.
+// pauseEnd stops the deadline, for work without one.
 func (s *supervisor) pauseEnd() {
 	s.ending.mu.Lock()
 	defer s.ending.mu.Unlock()
@@ -74,12 +75,12 @@ func (s *supervisor) pauseEnd() {
 	s.ending.deadline = nil
 }
 
-// overdue names what is left of the sandbox, or otherwise the holder and this
-// process, which has a thread that waits.
+// overdue returns an error that names the sandbox's remaining processes, or
+// otherwise the holder and this process, which has a thread that waits.
 func (s *supervisor) overdue(since time.Time) error {
 	var pids []int
 	for _, dir := range s.accounts.paths {
-		procs, _ := os.ReadFile(filepath.Join(dir, "cgroup.procs")) // those that are found
+		procs, _ := os.ReadFile(filepath.Join(dir, "cgroup.procs")) // best effort: it is only for the error
 		for _, field := range strings.Fields(string(procs)) {
 			if pid, err := strconv.Atoi(field); err == nil {
 				pids = append(pids, pid)

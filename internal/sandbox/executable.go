@@ -10,12 +10,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// errNotExecuted says that a file is on a mount that nothing is executed from.
+// errNotExecuted says that a file is on a mount with the option noexec.
 var errNotExecuted = errors.New("mounted noexec")
 
-// openExecutable opens a file of the sandbox before anything is mounted there,
-// and says where its mode is set; it returns no file where only the sandbox
-// will know which it is.
+// openExecutable opens a file of the sandbox before the container mounts anything.
+// where names the file for a remedy that changes its mode. It returns a nil file
+// if the file is known only inside the sandbox.
 func (r *rootfs) openExecutable(at string) (f *os.File, where string, err error) {
 	if !r.onToolMount(at) {
 		host, err := r.inRoot(at)
@@ -31,7 +31,7 @@ func (r *rootfs) openExecutable(at string) (f *os.File, where string, err error)
 	return f, "the file that is mounted there", err
 }
 
-// openMounted opens a file of the innermost of the tool's volumes that it is in.
+// openMounted opens a file in the innermost of the tool's volumes that contain it.
 func (r *rootfs) openMounted(at string) (*os.File, error) {
 	var in specs.Mount
 	for _, m := range r.sources {
@@ -41,8 +41,8 @@ func (r *rootfs) openMounted(at string) (*os.File, error) {
 	}
 	inner := func(target string) bool { return target != in.Destination && within(target, in.Destination) }
 	switch {
-	case in.Source == "", // one of Mayfly's own, as a mocked command is
-		slices.ContainsFunc(r.targets, inner): // which a link in this one may lead to
+	case in.Source == "", // one of Mayfly's own mounts, such as a mocked command
+		slices.ContainsFunc(r.targets, inner): // a link may lead to another mount inside this one
 		return nil, nil
 	case slices.Contains(in.Options, "noexec"):
 		return nil, errNotExecuted
@@ -60,7 +60,7 @@ func (r *rootfs) openMounted(at string) (*os.File, error) {
 	f, err := root.OpenFile(strings.TrimPrefix(at, in.Destination+"/"), os.O_RDONLY|unix.O_NONBLOCK, 0)
 	var errno unix.Errno
 	if err != nil && !errors.As(err, &errno) {
-		return nil, nil // a link leads out of the volume (os.Root), to what is there in the sandbox
+		return nil, nil // a link leads out of the volume (os.Root), to another file of the sandbox
 	}
 	return f, err
 }

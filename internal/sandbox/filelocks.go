@@ -12,23 +12,25 @@ import (
 	"github.com/mayfly-run/mayfly/internal/engine"
 )
 
-// A lock of a part of a file (fcntl_locking(2)) takes 200 bytes or so of the
-// kernel's memory, which no cgroup counts and no limit bounds: a file may have
-// any number of them. So they are counted, by the processes that have them.
-// Those of open file descriptions, which name no process, and descriptors that
-// are shared between processes are refused (seccomp.go). A lock of a whole file
-// (flock(2)) is one for each open file, which is counted itself; the lock is not.
+// lockCounter counts a run's locks of parts of files (fcntl_locking(2)). Each
+// takes about 200 bytes of the kernel's memory, which no cgroup counts, and a
+// file may have any number of them. They are counted by the processes that own
+// them. Locks of open file descriptions, which name no process, and descriptors
+// that are shared between processes are refused (seccomp.go). Locks of whole
+// files (flock(2)) need no limit: there is at most one for each open file, and
+// open files are counted.
 type lockCounter struct {
 	file  string // /proc/locks, except in tests
 	procs func() ([]byte, error)
 	next  time.Time
 }
 
-// mostPause is between two looks at the most, whatever a look takes: the kernel
-// gives a list of many locks slowly.
+// mostPause is the longest pause between two counts. A pause is ten times as
+// long as the last count, because the kernel lists many locks slowly.
 const mostPause = time.Second
 
-// tooMany says whether the run has more than engine.MaxLocks.
+// tooMany reports whether the run has more than engine.MaxLocks. It counts only
+// if the pause since the last count has ended.
 func (c *lockCounter) tooMany() (bool, error) {
 	begin := time.Now()
 	if begin.Before(c.next) {
@@ -67,9 +69,10 @@ func (c *lockCounter) tooMany() (bool, error) {
 	return locks > engine.MaxLocks, nil
 }
 
-// lockOwner is the process that a line of proc_locks(5) names, if the lock is of
-// a part of a file: "1: POSIX  ADVISORY  WRITE 123 fd:00:2531452 0 EOF", with
-// "->" before POSIX where it waits.
+// lockOwner returns the id of the process in a line of proc_locks(5), or nil if
+// the lock is not of a part of a file. Such a line is
+// "1: POSIX  ADVISORY  WRITE 123 fd:00:2531452 0 EOF", with "->" before POSIX if
+// the process waits for the lock.
 func lockOwner(line []byte) []byte {
 	fields := bytes.Fields(line)
 	if len(fields) > 2 && string(fields[1]) == "->" {

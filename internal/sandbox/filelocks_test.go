@@ -25,7 +25,7 @@ func TestTooManyLocks(t *testing.T) {
 		want  bool
 	}{
 		"none":             {"", false},
-		"as many as may":   {lines(engine.MaxLocks, mine), false},
+		"the limit":        {lines(engine.MaxLocks, mine), false},
 		"one more":         {lines(engine.MaxLocks+1, mine), true},
 		"of two processes": {lines(engine.MaxLocks, mine) + lines(1, waits), true},
 		"of others":        {lines(10*engine.MaxLocks, others) + lines(10, mine), false},
@@ -39,19 +39,19 @@ func TestTooManyLocks(t *testing.T) {
 			}
 			counter := lockCounter{file: file, procs: func() ([]byte, error) { return []byte("1\n42\n43\n"), nil }}
 			if got, err := counter.tooMany(); err != nil || got != c.want {
-				t.Errorf("%v, %v; want %v", got, err, c.want)
+				t.Errorf("got %v, %v, want %v", got, err, c.want)
 			}
 			if pause := time.Until(counter.next); pause < -time.Minute || pause > mostPause {
-				t.Errorf("the next look is in %v", pause)
+				t.Errorf("the next count is in %v, want at most %v", pause, mostPause)
 			}
 		})
 	}
 	counter := lockCounter{file: t.TempDir(), procs: func() ([]byte, error) { return nil, nil }}
 	if _, err := counter.tooMany(); err == nil {
-		t.Error("what can't be read is not an error")
+		t.Error("a list that can't be read is not an error")
 	}
 	counter.next = time.Now().Add(time.Hour)
 	if _, err := counter.tooMany(); err != nil {
-		t.Error("it looks before its time:", err)
+		t.Error("it counts before the pause has ended:", err)
 	}
 }

@@ -11,27 +11,28 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The profile reaches the tool as two filters, of which the kernel takes the
-// stricter answer (seccomp(2)):
+// The tool's profile is loaded as two filters. For each call the kernel takes
+// the stricter answer of the two (seccomp(2)):
 //
-//	libcontainer's process begins
-//	  FilterSelf       the whole profile, and allowed beside it: setupSyscalls and the second filter
+//	libcontainer's process starts
+//	  FilterSelf       loads the whole profile, which also allows setupSyscalls and the second filter
 //	  libcontainer     mounts, changes root, drops privileges
-//	                   the second filter: setupSyscalls are refused
-//	  execve           the tool
+//	                   loads the second filter, which refuses setupSyscalls
+//	  execve           starts the tool
 //
-// libcontainer alone would load the whole profile at the end. It has it compiled
-// by libseccomp anew for each run, which took a tenth of a start.
+// libcontainer alone would load the whole profile at the end. libseccomp would
+// compile it for each run, which took a tenth of a start.
 
-// setupSyscalls are what libcontainer needs to set the container up and the
-// profile refuses. A test starts containers of every kind with them.
+// setupSyscalls are system calls that libcontainer needs to set the container up
+// and that the profile refuses. A test starts containers of every kind with them.
 var setupSyscalls = []string{
 	"mount", "umount2", "pivot_root", "sethostname",
 	"fsopen", "fsconfig", "fsmount", "open_tree", "move_mount", "mount_setattr",
 }
 
-// FilterSelf puts this thread, and the tool that it will execute, under the
-// profile, except for what libcontainer still needs and the second filter refuses.
+// FilterSelf loads the profile for this thread and the tool that it will execute,
+// except for the calls that libcontainer still needs, which the second filter
+// refuses.
 func FilterSelf() error {
 	profile, err := setupProfile()
 	if err != nil {
@@ -42,7 +43,7 @@ func FilterSelf() error {
 		return fmt.Errorf("compile the seccomp profile: %w", err)
 	}
 	fprog := unix.SockFprog{Len: uint16(len(p)), Filter: &p[0]}
-	// As libcontainer does, it leaves alone what speculation may do (SPEC_ALLOW).
+	// SPEC_ALLOW leaves speculative execution as it is, as libcontainer does.
 	_, _, errno := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, unix.SECCOMP_FILTER_FLAG_SPEC_ALLOW, uintptr(unsafe.Pointer(&fprog)))
 	if errno != 0 {
 		return fmt.Errorf("load the seccomp profile: %w", errno)
@@ -50,8 +51,8 @@ func FilterSelf() error {
 	return nil
 }
 
-// setupProfile is the profile of a tool with every capability, with what
-// libcontainer needs in front.
+// setupProfile returns the profile of a tool with every capability, preceded by
+// the rules that libcontainer needs.
 func setupProfile() (*specs.LinuxSeccomp, error) {
 	profile, err := seccompProfile([]string{"CAP_NET_RAW"})
 	if err != nil {
@@ -64,8 +65,8 @@ func setupProfile() (*specs.LinuxSeccomp, error) {
 	return profile, nil
 }
 
-// toolProfile is the second filter. Its comparisons of single values are exact
-// because the first lets no other pass.
+// toolProfile returns the second filter. It needs to compare only single values,
+// because the first filter lets no others pass.
 func toolProfile(capabilities []string) *specs.LinuxSeccomp {
 	rules := []specs.LinuxSyscall{fail(unix.EPERM, setupSyscalls...), failWhen(unix.EINVAL, "seccomp", exactly(0, unix.SECCOMP_SET_MODE_FILTER))}
 	if !slices.Contains(capabilities, "CAP_NET_RAW") {
@@ -76,16 +77,16 @@ func toolProfile(capabilities []string) *specs.LinuxSeccomp {
 	return &specs.LinuxSeccomp{DefaultAction: specs.ActAllow, Syscalls: rules}
 }
 
-// Where struct seccomp_data has its fields (linux/seccomp.h). A word of 64 bits
-// has its lower half first on the architectures that Mayfly is built for.
+// The offsets of the fields of struct seccomp_data (linux/seccomp.h). A word of
+// 64 bits has its lower half first on the architectures that Mayfly is built for.
 const (
 	offsetNumber = 0
 	offsetArch   = 4
 	offsetArgs   = 16
 )
 
-// program is one of BPF (linux/filter.h). It is written here as the kernel takes
-// it: an assembler's instructions are too many allocations for each start.
+// program is a BPF program (linux/filter.h) in the kernel's format. An assembler
+// would need too many allocations at each start.
 type program []unix.SockFilter
 
 func (p *program) load(offset uint32) {
@@ -100,20 +101,20 @@ func (p *program) answer(what uint32) {
 	*p = append(*p, unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: what})
 }
 
-// jump skips instructions, one number of them when the comparison (BPF_JEQ, JGT
-// or JGE) holds and another when it doesn't.
-func (p *program) jump(comparison uint16, k uint32, holds, otherwise uint8) {
-	*p = append(*p, unix.SockFilter{Code: unix.BPF_JMP | comparison | unix.BPF_K, K: k, Jt: holds, Jf: otherwise})
+// jump skips ifTrue or ifFalse instructions, by the comparison (BPF_JEQ, BPF_JGT
+// or BPF_JGE) of the loaded word with k.
+func (p *program) jump(comparison uint16, k uint32, ifTrue, ifFalse uint8) {
+	*p = append(*p, unix.SockFilter{Code: unix.BPF_JMP | comparison | unix.BPF_K, K: k, Jt: ifTrue, Jf: ifFalse})
 }
 
-// compile makes a program of a profile for this architecture. Of the rules of a
-// system call the first that holds decides.
+// compile makes a program from a profile for this architecture. The first rule
+// of a system call that applies decides. The program checks, in this order:
 //
-//	architecture     another's table: refused (the second filter ends the thread)
-//	number           above all that the profile names: ENOSYS, as for an older kernel
+//	architecture     a call of another's table is refused (the second filter ends the thread)
+//	number           above all numbers of the profile: ENOSYS, as in an older kernel
 //	each call whose arguments decide
 //	ranges of calls that are allowed, or fail, whatever their arguments
-//	                 the profile's own answer
+//	                 otherwise the profile's default
 func compile(profile *specs.LinuxSeccomp) (program, error) {
 	rules, most, err := rulesByNumber(profile)
 	if err != nil {
@@ -139,7 +140,7 @@ func compile(profile *specs.LinuxSeccomp) (program, error) {
 			i++
 			continue
 		}
-		// As far as the numbers go on with the same answer.
+		// Extend the range while the next number has the same answer.
 		given, last := ruleAnswer(rules[first][0]), first
 		for i++; i < len(numbers) && numbers[i] == last+1 && len(rules[last+1][0].Args) == 0 && ruleAnswer(rules[last+1][0]) == given; i++ {
 			last++
@@ -152,11 +153,11 @@ func compile(profile *specs.LinuxSeccomp) (program, error) {
 	return p, nil
 }
 
-// usualLength is enough for a tool's profile.
+// usualLength is a capacity that is large enough for a tool's profile, in instructions.
 const usualLength = 2048
 
-// rulesByNumber are the rules of each system call that this architecture has,
-// and the largest of their numbers.
+// rulesByNumber returns the rules of each system call of this architecture, and
+// the largest number.
 func rulesByNumber(profile *specs.LinuxSeccomp) (rules map[uint32][]specs.LinuxSyscall, most uint32, err error) {
 	rules = map[uint32][]specs.LinuxSyscall{}
 	for _, rule := range profile.Syscalls {
@@ -166,7 +167,7 @@ func rulesByNumber(profile *specs.LinuxSeccomp) (rules map[uint32][]specs.LinuxS
 		for _, name := range rule.Names {
 			number, err := libseccomp.GetSyscallFromName(name)
 			if err != nil || number < 0 {
-				continue // another architecture's, or newer than libseccomp: it is refused
+				continue // the call is of another architecture, or newer than libseccomp; it is refused
 			}
 			n := uint32(number)
 			most = max(most, n)
@@ -179,7 +180,7 @@ func rulesByNumber(profile *specs.LinuxSeccomp) (rules map[uint32][]specs.LinuxS
 	return rules, most, nil
 }
 
-// checkRule refuses what compile doesn't know.
+// checkRule refuses actions and comparisons that compile doesn't support.
 func checkRule(rule specs.LinuxSyscall) error {
 	if rule.Action != specs.ActAllow && rule.Action != specs.ActErrno {
 		return fmt.Errorf("%s: unknown action %s", rule.Names, rule.Action)
@@ -192,8 +193,8 @@ func checkRule(rule specs.LinuxSyscall) error {
 	return nil
 }
 
-// decideByArguments decides one system call. The number is loaded before it, and
-// still is where it is another.
+// decideByArguments decides one system call. The call's number is loaded before
+// these instructions, and is still loaded after them if it is another.
 func (p *program) decideByArguments(number uint32, rules []specs.LinuxSyscall, refused uint32) {
 	p.jump(unix.BPF_JEQ, number, 1, 0)
 	over := len(*p)
@@ -209,7 +210,7 @@ func (p *program) decideByArguments(number uint32, rules []specs.LinuxSyscall, r
 			p.compare(at, uint32(mask), uint32(value))
 			p.compare(at+4, uint32(mask>>32), uint32(value>>32))
 		}
-		// What doesn't hold goes on after the rule's answer.
+		// A comparison that is false skips the rest of the rule.
 		for i := begin; i < len(*p); i++ {
 			if (*p)[i].Code == unix.BPF_JMP|unix.BPF_JEQ|unix.BPF_K {
 				(*p)[i].Jf = uint8(len(*p) - i)
@@ -221,7 +222,7 @@ func (p *program) decideByArguments(number uint32, rules []specs.LinuxSyscall, r
 	(*p)[over].K = uint32(len(*p) - over - 1)
 }
 
-// compare goes on when the bits of mask in the word at offset are those of value.
+// compare continues if the bits of mask in the word at offset equal value.
 func (p *program) compare(offset, mask, value uint32) {
 	if mask == 0 {
 		return
@@ -235,7 +236,7 @@ func (p *program) compare(offset, mask, value uint32) {
 
 func ruleAnswer(rule specs.LinuxSyscall) uint32 { return answer(rule.Action, rule.ErrnoRet) }
 
-// answer is what the kernel is to do. A profile without an errno means EPERM.
+// answer returns the filter's return value for an action. Without an errno it is EPERM.
 func answer(action specs.LinuxSeccompAction, errno *uint) uint32 {
 	switch {
 	case action == specs.ActAllow:

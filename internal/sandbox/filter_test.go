@@ -18,9 +18,9 @@ type call struct {
 	args         [6]uint64
 }
 
-// run is what a compiled profile answers.
+// run returns the answer of a compiled profile.
 func (c call) run(t interface{ Fatal(...any) }, vm *bpf.VM) uint32 {
-	// The kernel's words are the machine's; the library's are of packets.
+	// The kernel uses the machine's byte order; the library uses that of packets.
 	data := make([]byte, 64)
 	binary.BigEndian.PutUint32(data[offsetNumber:], c.number)
 	binary.BigEndian.PutUint32(data[offsetArch:], c.arch)
@@ -35,7 +35,7 @@ func (c call) run(t interface{ Fatal(...any) }, vm *bpf.VM) uint32 {
 	return uint32(got)
 }
 
-// decide is what a profile says of a call of this architecture.
+// decide returns the answer of a profile for a call of this architecture.
 func (c call) decide(p *specs.LinuxSeccomp, name string) uint32 {
 	for _, rule := range p.Syscalls {
 		holds := slices.Contains(rule.Names, name)
@@ -61,7 +61,7 @@ func virtual(t *testing.T, p *specs.LinuxSeccomp) *bpf.VM {
 	}
 	t.Logf("%d instructions", len(compiled))
 	if len(compiled) > usualLength {
-		t.Error("that is more than usual")
+		t.Errorf("got %d instructions, want at most %d", len(compiled), usualLength)
 	}
 	var raw []bpf.RawInstruction
 	for _, f := range compiled {
@@ -78,8 +78,8 @@ func virtual(t *testing.T, p *specs.LinuxSeccomp) *bpf.VM {
 	return vm
 }
 
-// TestTwoFilters: for every call the two filters together answer what the
-// whole profile says.
+// TestTwoFilters: for every call the two filters together give the answer of the
+// whole profile.
 func TestTwoFilters(t *testing.T) {
 	setup, err := setupProfile()
 	if err != nil {
@@ -99,11 +99,11 @@ func TestTwoFilters(t *testing.T) {
 		) {
 			c := call{auditArch, number, args}
 			got, want := c.run(t, first), c.decide(whole, name)
-			if got == unix.SECCOMP_RET_ALLOW { // otherwise it is refused, whatever the second says
+			if got == unix.SECCOMP_RET_ALLOW { // otherwise it is refused, whatever the second answers
 				got = c.decide(second, name)
 			}
 			if got != want {
-				t.Fatalf("%v: %s(%#x) is answered with %#x, want %#x", capabilities, name, args, got, want)
+				t.Fatalf("%v: %s(%#x): got %#x, want %#x", capabilities, name, args, got, want)
 			}
 		}
 		var decided []specs.LinuxSyscall // by arguments
@@ -117,7 +117,7 @@ func TestTwoFilters(t *testing.T) {
 		for number := range uint32(1000) {
 			name, err := libseccomp.ScmpSyscall(number).GetName()
 			if err != nil {
-				continue // TestFilterRefuses
+				continue // see TestFilterRefuses
 			}
 			check(t, name, number, [6]uint64{})
 		}
@@ -131,7 +131,7 @@ func TestTwoFilters(t *testing.T) {
 			for i := range args {
 				args[i] = rapid.Uint64().Draw(t, "any")
 			}
-			// Values at which a rule decides, and beside them.
+			// Use the values in rules, and values next to them.
 			for _, other := range decided {
 				if other.Names[0] != rule.Names[0] {
 					continue
@@ -150,7 +150,7 @@ func TestTwoFilters(t *testing.T) {
 	}
 }
 
-// TestFilterRefuses what no table of this architecture has.
+// TestFilterRefuses: calls that aren't in this architecture's table are refused.
 func TestFilterRefuses(t *testing.T) {
 	setup, err := setupProfile()
 	if err != nil {
@@ -169,13 +169,13 @@ func TestFilterRefuses(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := test.run(t, vm); got != test.want {
-				t.Errorf("%#x, want %#x", got, test.want)
+				t.Errorf("got %#x, want %#x", got, test.want)
 			}
 		})
 	}
 }
 
-// TestCompileRefuses what a profile can have and a tool's doesn't.
+// TestCompileRefuses: rules that a profile can have, but a tool's profile doesn't, are refused.
 func TestCompileRefuses(t *testing.T) {
 	for name, rules := range map[string][]specs.LinuxSyscall{
 		"an action":             {{Names: []string{"read"}, Action: specs.ActKill}},
@@ -184,7 +184,7 @@ func TestCompileRefuses(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			if _, err := compile(&specs.LinuxSeccomp{DefaultAction: specs.ActErrno, Syscalls: rules}); err == nil {
-				t.Error("it is compiled")
+				t.Error("got a program, want an error")
 			}
 		})
 	}

@@ -1,11 +1,11 @@
 //go:build shim
 
-// What Go's runtime asks of the C library, given in another way.
+// Replacements for two functions of the C library, for Go's runtime.
 //
 // In a program with cgo the runtime maps memory and makes threads through the C
-// library. The linker puts the functions here in between (--wrap, see the
-// Makefile, which sets the tag too), for both Go programs of a run: the shim and
-// libcontainer's process. Nothing but speed depends on them.
+// library. The linker replaces these calls with the functions below (--wrap; see
+// the Makefile, which also sets the build tag). They run in both Go processes of
+// a run: the shim and libcontainer's process. Only speed depends on them.
 #define _GNU_SOURCE
 #include <malloc.h>
 #include <pthread.h>
@@ -15,16 +15,22 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "arguments.h"
+#include "platform.h"
+
 // Go's heap grows in pieces of 4 MiB at fixed places (runtime.(*mheap).grow). A
-// start needs two at most; of a heap that grew later, the runtime gives back single pages.
+// start needs at most two. Later pieces get no huge pages, because the runtime
+// gives back single pages of them.
 #define HEAP_PIECE (4UL << 20)
 #define HUGE_PIECES 2
 
-// The shim touches some megabytes of heap once, page by page, in its first
-// milliseconds. In a virtual machine each first touch is an exit or two to the
-// hypervisor. The kernel gives huge pages instead, where its administrator lets
-// it (transparent_hugepage/enabled is "madvise" or "always"). libcontainer's
-// process does without: its memory counts as the tool's.
+// huge_pieces is the number of further pieces of heap that get huge pages.
+//
+// The shim touches a few megabytes of heap, page by page, in its first
+// milliseconds. In a virtual machine the first touch of each page costs one or
+// two exits to the hypervisor, so the shim asks for huge pages. The kernel gives
+// them if transparent_hugepage/enabled is "madvise" or "always". libcontainer's
+// process doesn't ask: its memory counts towards the tool's limit.
 static int huge_pieces;
 
 void *__wrap_mmap(void *addr, size_t length, int prot, int flags, int fd, off_t offset)
@@ -37,33 +43,43 @@ void *__wrap_mmap(void *addr, size_t length, int prot, int flags, int fd, off_t 
 	return p;
 }
 
-// By how much the kernel may prolong a sleep, in nanoseconds: the monitor's, and
-// what a thread has if nobody changed it.
+// The timer slack of the runtime's monitor and of all other threads, in
+// nanoseconds: the kernel may prolong a sleep by it. KERNEL_SLACK is the
+// kernel's default.
 #define MONITOR_SLACK (10 * 1000 * 1000UL)
 #define KERNEL_SLACK (50 * 1000UL)
 
-// A small stack each puts those of all threads under one page of the page table;
-// a thread of the runtime runs little C.
+// The size of a thread's stack in bytes. One page of the page table covers 2 MiB
+// of addresses, so it covers the stacks of all threads if they are small; glibc's
+// default of 8 MiB needs a page of the table for each thread.
+//
+// 256 KiB are enough. Goroutines have their own stacks, and the runtime's
+// scheduler, which runs on this one, needs 16 KiB: that is all it has in a
+// program without cgo (runtime.allocm). Signals have their own stack
+// (runtime.mpreinit). These threads run no other C code: glibc's resolver and
+// user database are not linked (tags netgo, osusergo), and nsenter and libseccomp
+// run on the first thread, whose stack comes from the kernel (RLIMIT_STACK).
 #define THREAD_STACK (256 * 1024)
 
 __attribute__((constructor)) static void prepare_runtime(int argc, char **argv)
 {
 	pthread_attr_t attr;
 
-	huge_pieces = argc > 1 && strcmp(argv[1], "supervise") == 0 ? HUGE_PIECES : 0;
+	huge_pieces = mayfly_supervises(argc, argv) ? HUGE_PIECES : 0;
 	if (pthread_attr_init(&attr) == 0 && pthread_attr_setstacksize(&attr, THREAD_STACK) == 0)
 		pthread_setattr_default_np(&attr);
-	// Each thread would get an arena of its own for the one allocation that makes its successor.
+	// One arena for all threads: otherwise each makes its own, for the single allocation with which it starts the next thread.
 	mallopt(M_ARENA_MAX, 1);
 }
 
 extern __typeof__(pthread_create) __real_pthread_create;
 
 // The first thread that the runtime makes is its monitor (runtime.sysmon). While
-// something happens it sleeps 20 us at a time, which is hundreds of exits for
-// each start of a sandbox, so the kernel may let it sleep longer. Only it: others
-// wait for the short sleeps of the rest. A thread takes its slack from the one
-// that makes it, which may be the monitor.
+// the program is busy the monitor sleeps 20 us at a time, which costs hundreds of
+// exits to the hypervisor for each start of a sandbox. So the kernel may prolong
+// the monitor's sleeps, but not those of other threads, for which threads wait. A
+// thread inherits the slack of its creator, which may be the monitor, so the
+// slack is set before each thread is made.
 int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*run)(void *), void *argument)
 {
 	static int threads;

@@ -1,24 +1,24 @@
-// What mayfly-shim is and does before the Go runtime begins, and above all the
+// What mayfly-shim does before the Go runtime starts. Most of it is about the
 // namespace holder: the sandbox's first process.
 //
-// It is process 1 of the sandbox's pid namespace and keeps its user and network
-// namespaces, which the tool joins. It does nothing but live, so that
-//   - one SIGKILL to it ends every process of the sandbox at once, whatever
-//     they do (a tool that forks without end, or that gave up its parent-death
-//     signal, can't outrun it: pid_namespaces(7));
+// The holder is process 1 of the sandbox's pid namespace, and keeps its user and
+// network namespaces, which the tool joins. It only waits, so that
+//   - one SIGKILL to it ends every process of the sandbox, whatever they do (a
+//     tool that forks without end, or has cleared its parent-death signal, can't
+//     outrun it: pid_namespaces(7));
 //   - the tool is not process 1, so SIGTERM has its usual effect on it and
 //     orphans are reaped.
 //
-// The shim forks it in a constructor, before the Go runtime begins and before
-// anything was read, when there is little memory to share and no secret in it.
-// Both then start at once:
+// The shim forks it in a constructor: the Go runtime hasn't started and nothing
+// has been read, so there is little memory to share, and no secret in it. Then
+// both start at the same time:
 //
 //	shim                               holder
-//	 |---- clone(user, net, pid) ------->|  reads the leash
+//	 |---- clone(user, net, pid) ------->|  waits at the leash
 //	 |---- uid_map, gid_map; a byte ---->|  becomes root of its namespaces
 //	 |  the Go runtime starts            |  protects itself
 //	 |<--- errno on ready: 0, in force --|
-//	 |  …                                |  reads the leash for ever
+//	 |  …                                |  waits at the leash until the end
 //	 |---- end of the leash, or SIGKILL->|
 #define _GNU_SOURCE
 #include <errno.h>
@@ -37,16 +37,18 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "arguments.h"
 #include "holder.h"
+#include "platform.h"
 
-// The first id of the runs of an ordinary user, who is id 0 of the user namespace around them (oci/ids.go). They share
-// their ids, and what they take is that user's own.
+// The first id of an ordinary user's runs. The user is id 0 of the user namespace around them (oci/ids.go). These runs share
+// their ids, and the kernel counts what they take for that user.
 #define SHARED_IDS 1
 
-// The precision of timers that a process has if nobody changed it, in nanoseconds.
+// The kernel's default timer slack, in nanoseconds.
 #define KERNEL_SLACK (50 * 1000UL)
 
-// run_map runs newuidmap or newgidmap for a process.
+// run_map runs newuidmap or newgidmap for a process. It returns 0, or -1 if that fails.
 static int run_map(char **argv, int n, pid_t pid)
 {
 	char number[16], *args[16];
@@ -70,14 +72,14 @@ static int run_map(char **argv, int n, pid_t pid)
 }
 
 // enter_userns makes a user namespace with the caller's subordinate ids and
-// becomes mayfly in it: how an ordinary user's mayfly starts. Only a process
-// with one thread can do this, so it is here and not in Go. Its arguments are
+// executes mayfly in it: an ordinary user's mayfly starts this way. Only a
+// process with one thread can do this, so it is not in Go. Its arguments are
 //
 //	N newuidmap-arguments… N newgidmap-arguments… PROGRAM ARGV0 ARGS…
 //
-// where each list of N begins with the path of the program and has "PID" where
-// this process's number goes. The maps are written from outside (newuidmap(1)),
-// by a child that was made before the namespace.
+// where each list of N begins with the path of the program, and has "PID" in
+// place of this process's id. The maps are written from outside the namespace
+// (newuidmap(1)), by a child that is made before it.
 static void enter_userns(int argc, char **argv)
 {
 	int ready[2], first, second, rest, status;
@@ -110,7 +112,7 @@ static void enter_userns(int argc, char **argv)
 	}
 	close(ready[0]);
 	close(ready[1]);
-	// The namespace's root has no groups of the host's.
+	// The namespace's root has none of the host's groups.
 	if (setgid(0) != 0 || setuid(0) != 0 || setgroups(0, NULL) != 0) {
 		perror("mayfly: become root of the user namespace");
 		_exit(125);
@@ -120,8 +122,8 @@ static void enter_userns(int argc, char **argv)
 	_exit(125);
 }
 
-// limit_in_userns sets a limit of this user namespace; without it only the creator's limit holds. A kernel that doesn't
-// have the file has no such limit.
+// limit_in_userns sets a limit of this user namespace; without it only the creator's limit applies. A kernel without the file
+// has no such limit. It returns 0, or -1 with errno.
 static int limit_in_userns(const char *file, const char *value)
 {
 	int fd = open(file, O_WRONLY | O_CLOEXEC), failed;
@@ -133,8 +135,9 @@ static int limit_in_userns(const char *file, const char *value)
 	return failed ? -1 : 0;
 }
 
-// wait_and_exec becomes another program once a byte comes on descriptor 3: by
-// then the process is in its cgroup, and so is all that the program starts.
+// wait_and_exec executes another program once a byte arrives on descriptor 3: by
+// then the process is in its cgroup, so everything that the program starts is
+// too.
 static void wait_and_exec(char **argv)
 {
 	char byte;
@@ -151,35 +154,35 @@ static void wait_and_exec(char **argv)
 
 struct mayfly_holder mayfly_holder;
 
-// name_holder makes the holder known by its own name, not by the host's path of the shim.
+// name_holder gives the holder its own name and command line, instead of the shim's path on the host.
 static void name_holder(int argc, char **argv)
 {
 	static const char name[] = "mayfly-init";
 	char *end = argv[argc - 1] + strlen(argv[argc - 1]);
 
 	memset(argv[0], 0, end - argv[0]);
-	memcpy(argv[0], name, sizeof(name)); // "supervise" and the rest of them are longer
+	memcpy(argv[0], name, sizeof(name)); // the arguments, MAYFLY_SUPERVISE among them, are longer
 	prctl(PR_SET_NAME, name);
 }
 
-// tell sends the shim 0 when the holder is in force, or why it can't be.
+// tell sends the shim 0 when the holder is in force, or the errno of what failed.
 static void tell(int error)
 {
 	if (write(1, &error, sizeof(error)) != sizeof(error) || error != 0)
 		_exit(1);
 }
 
-// hold is the holder's whole life.
+// hold runs the holder; it doesn't return.
 static void hold(int argc, char **argv, int leash, int ready)
 {
 	char byte;
 	ssize_t n;
 
-	// The parent-death signal here, too: the change of user below takes it away. Becoming the owner
-	// made the process not dumpable, so its files in /proc were root's (proc(5)).
+	// Set the parent-death signal here too: the change of user below clears it. Becoming the owner made the process not
+	// dumpable, so that its files in /proc belong to root (proc(5)).
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || prctl(PR_SET_DUMPABLE, 1) != 0)
 		_exit(1);
-	// It has nothing of the shim's: neither the tool's streams nor the locks on the run's ids and directory.
+	// Close everything that it inherited from the shim: the tool's streams, and the locks on the run's ids and directory.
 	if (dup2(leash, 0) < 0 || dup2(ready, 1) < 0 || syscall(SYS_close_range, 2, ~0U, 0) != 0)
 		_exit(1);
 	do
@@ -192,20 +195,20 @@ static void hold(int argc, char **argv, int leash, int ready)
 	if (limit_in_userns("/proc/sys/user/max_inotify_instances", "32") != 0 ||
 	    limit_in_userns("/proc/sys/user/max_inotify_watches", "16384") != 0)
 		tell(errno);
-	// Its root is a folder with nothing in it: /proc/1/mountinfo, which anybody may read, tells of what is below it.
+	// An empty folder becomes its root: every process may read /proc/1/mountinfo, which lists the mounts below the root.
 	if (chroot("/proc/self/fdinfo") != 0 || chdir("/") != 0)
 		tell(errno);
-	// Descriptor 0 is the read end of a pipe whose write end only the shim
-	// has: its end of file means that the shim is gone. The parent-death
-	// signal says the same, sooner.
+	// Descriptor 0 is the read end of a pipe, and only the shim has the write
+	// end: the end of file means that the shim is gone. The parent-death
+	// signal says the same, and sooner.
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0)
 		tell(errno);
-	// No process of the sandbox may look into this one, or at the program
-	// that it runs, through /proc/1 (ptrace(2), "access mode checking").
+	// No process of the sandbox may look into this process or its program
+	// through /proc/1 (ptrace(2), "access mode checking").
 	if (prctl(PR_SET_DUMPABLE, 0) != 0)
 		tell(errno);
 	name_holder(argc, argv);
-	// Ignored, so that the kernel reaps the orphans.
+	// The kernel reaps the orphans of a process that ignores SIGCHLD.
 	signal(SIGCHLD, SIG_IGN);
 	tell(0);
 	close(1);
@@ -216,7 +219,8 @@ static void hold(int argc, char **argv, int leash, int ready)
 	}
 }
 
-// write_map sets one of the holder's maps: ids 0, 1, … of the sandbox are those from first on of the host.
+// write_map sets one of the holder's maps: ids 0, 1, … of the sandbox are the count ids of the host from first on. It returns
+// 0, or -1 with errno.
 static int write_map(const char *name, const char *first, const char *count)
 {
 	char path[64];
@@ -231,20 +235,21 @@ static int write_map(const char *name, const char *first, const char *count)
 	return failed ? -1 : 0;
 }
 
+// holder_failed records errno and the step that failed.
 static void holder_failed(const char *doing)
 {
 	mayfly_holder.error = errno;
 	mayfly_holder.doing = doing;
 }
 
-// owner is who makes the run's namespaces. What their users take of the kernel's counts is counted for each of them, and
-// again for the owner (user_namespaces(7), getrlimit(2)). As root of the host, the owner would have all runs take from what
-// root has, and a tool that changes its user as much as it likes; so the owner is the run's own first id, and its limits are
-// those of the run as a whole.
+// owner is the user that makes the run's namespaces. The kernel counts some resources (such as queued signals) for each user
+// of a namespace, and again for the owner of the namespace (user_namespaces(7), getrlimit(2)). If the owner were the host's
+// root, all runs would share root's limits, and a tool that changes its user would have no limit of its own. So the owner is
+// the run's own first id, and the owner's limits are the limits of the run as a whole.
 //
-// The creator of a user namespace has all capabilities in it. Where the run's first id is the creator, root has in it only
-// those that it has itself; so a shim that lacks one that it needs there (ownerCapabilities in oci/capabilities.go) stays the
-// creator as root, and doctor reports it.
+// The creator of a user namespace has all capabilities in it. If the run's first id is the creator, the host's root has only
+// its own capabilities in the namespace. So a shim that lacks a capability that it needs there (ownerCapabilities in
+// oci/capabilities.go) makes the namespaces as root, and doctor reports it.
 struct owner {
 	uid_t id; // 0 for root
 	struct rlimit signals, locked;
@@ -256,6 +261,7 @@ static struct __user_cap_header_struct cap_header(void)
 	return (struct __user_cap_header_struct){.version = _LINUX_CAPABILITY_VERSION_3};
 }
 
+// lower_limit lowers the soft limit of a resource and stores the former limits in was. It returns 0, or -1 with errno.
 static int lower_limit(int resource, struct rlimit *was, rlim_t to)
 {
 	struct rlimit now;
@@ -268,7 +274,7 @@ static int lower_limit(int resource, struct rlimit *was, rlim_t to)
 	return setrlimit(resource, &now);
 }
 
-// set_user changes the effective user and keeps the capabilities, which that takes away or gives (capabilities(7)).
+// set_user changes the effective user and restores the capabilities, which the change clears or sets (capabilities(7)).
 static int set_user(struct owner *o, uid_t id)
 {
 	struct __user_cap_header_struct header = cap_header();
@@ -276,7 +282,7 @@ static int set_user(struct owner *o, uid_t id)
 	return setresuid(-1, id, -1) != 0 || syscall(SYS_capset, &header, o->capabilities) != 0 ? -1 : 0;
 }
 
-// become_owner lasts until end_owner.
+// become_owner changes to the user that owns the namespaces, with the run's limits, until end_owner.
 static int become_owner(struct owner *o, uid_t first)
 {
 	struct __user_cap_header_struct header = cap_header();
@@ -294,17 +300,18 @@ static int become_owner(struct owner *o, uid_t first)
 	return set_user(o, first);
 }
 
+// end_owner changes back to root and restores the limits.
 static int end_owner(struct owner *o)
 {
 	if (o->id == 0)
 		return 0;
-	// The change of user took the shim's own files of /proc from it (PR_SET_DUMPABLE, prctl(2)).
+	// The change of user made the shim not dumpable, and so took its own files in /proc from it (PR_SET_DUMPABLE, prctl(2)).
 	if (set_user(o, 0) != 0 || prctl(PR_SET_DUMPABLE, 1) != 0)
 		return -1;
 	return setrlimit(RLIMIT_SIGPENDING, &o->signals) != 0 || setrlimit(RLIMIT_MEMLOCK, &o->locked) != 0 ? -1 : 0;
 }
 
-// start_holder is the shim's side. What fails is told by mayfly_holder, since nobody listens yet.
+// start_holder is the shim's part. It reports errors in mayfly_holder, because nobody reads the shim's reports yet.
 static void start_holder(int argc, char **argv)
 {
 	int leash[2], ready[2];
@@ -316,12 +323,12 @@ static void start_holder(int argc, char **argv)
 	}
 	mayfly_holder.leash = leash[1];
 	mayfly_holder.ready = ready[0];
-	// glibc has no wrapper that forks into namespaces. What it would correct in the child (its own idea of the thread's
-	// number) the holder doesn't use.
-	if (become_owner(&owner, strtoul(argv[2], NULL, 10)) != 0) {
+	if (become_owner(&owner, strtoul(argv[MAYFLY_ARG_FIRST_ID], NULL, 10)) != 0) {
 		holder_failed("become the owner of its namespaces");
 		return;
 	}
+	// glibc has no wrapper that forks into namespaces. A wrapper would also correct glibc's copy of the thread's id in the
+	// child, which the holder doesn't use.
 	mayfly_holder.pid = syscall(SYS_clone, CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWPID | SIGCHLD, 0, 0, 0, 0);
 	if (mayfly_holder.pid == 0)
 		hold(argc, argv, leash[0], ready[1]);
@@ -332,15 +339,16 @@ static void start_holder(int argc, char **argv)
 	close(ready[1]);
 	if (end_owner(&owner) != 0)
 		holder_failed("be root again");
-	else if (write_map("uid_map", argv[2], argv[3]) != 0 || write_map("gid_map", argv[2], argv[3]) != 0)
+	else if (write_map("uid_map", argv[MAYFLY_ARG_FIRST_ID], argv[MAYFLY_ARG_ID_COUNT]) != 0 ||
+		 write_map("gid_map", argv[MAYFLY_ARG_FIRST_ID], argv[MAYFLY_ARG_ID_COUNT]) != 0)
 		holder_failed("set its ids");
 	else if (write(leash[1], "1", 1) != 1)
 		holder_failed("start its first process");
-	close(leash[0]); // not before: the holder may be gone, and nobody handles SIGPIPE yet
+	close(leash[0]); // after the write: if the holder has ended, a pipe without readers would raise SIGPIPE
 }
 
-// stay_here keeps the shim on the processor that it is on, with all that it makes. With as many starts at once as there
-// are processors, spreading one over several only has them wait for each other. cpu.go ends it.
+// stay_here keeps the shim, and everything that it starts, on its present processor. If there are as many starts at the same
+// time as processors, a start that spreads over several processors only waits for the others. cpu.go ends this.
 static void stay_here(void)
 {
 	int cpu = sched_getcpu();
@@ -349,21 +357,21 @@ static void stay_here(void)
 	CPU_ZERO(&here);
 	if (cpu >= 0 && cpu < CPU_SETSIZE) {
 		CPU_SET(cpu, &here);
-		sched_setaffinity(0, sizeof(here), &here); // else it is only slower
+		sched_setaffinity(0, sizeof(here), &here); // if it fails, the start is only slower
 	}
 }
 
 __attribute__((constructor)) static void mayfly_before_go(int argc, char **argv)
 {
-	if (argc == 5 && strcmp(argv[1], "supervise") == 0) {
-		// What the shim makes is for the run's own ids, too: its modes aren't for the umask of whoever started mayfly to
-		// choose. It makes no file of that user's.
+	if (mayfly_supervises(argc, argv)) {
+		// The run's own ids use the shim's files too, so their modes must not depend on the umask of the user who started
+		// mayfly. The shim makes no files for that user.
 		umask(022);
-		// mayfly's threads may have another (sysmon.go), and the tool takes this one.
+		// mayfly's threads may have another slack (oci/sysmon.go), and the tool inherits this one.
 		if (prctl(PR_SET_TIMERSLACK, KERNEL_SLACK) != 0)
 			_exit(1);
 		start_holder(argc, argv);
-		if (strcmp(argv[4], "here") == 0)
+		if (strcmp(argv[MAYFLY_ARG_PLACE], MAYFLY_HERE) == 0)
 			stay_here();
 	}
 	if (argc >= 1 && strcmp(argv[0], "mayfly-userns") == 0)

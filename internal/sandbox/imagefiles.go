@@ -12,11 +12,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// imageFiles are the paths in the sandbox at which a layer of the image has a file or link whose name is wanted, each
-// once; an upper layer may have something else there. What the sandbox or the tool mounts over is left out, and no link
-// is followed.
+// imageFiles returns the paths in the sandbox at which a layer of the image has a file or link whose name is wanted, each
+// once. An upper layer may have something else at the path. Paths below mounts of the sandbox or the tool are left out, and
+// no link is followed.
 //
-// The layers are looked through and not their overlay: what the kernel knows of them stays from run to run.
+// It reads the layers and not their overlay, because the kernel's caches of the layers are kept from run to run.
 func (r *rootfs) imageFiles(wanted func(name string) bool) ([]string, error) {
 	w := walk{rootfs: r, wanted: wanted, seen: map[string]bool{}}
 	for i := range r.layers {
@@ -39,12 +39,12 @@ type walk struct {
 func (w *walk) folder(dir string) error {
 	f, err := os.Open(w.layer + dir)
 	if errors.Is(err, unix.ENAMETOOLONG) {
-		return nil // which hardly anybody reaches, and is not a reason to refuse an image
+		return nil // no reason to refuse an image: hardly any program uses such a path
 	}
 	if err != nil {
 		return err
 	}
-	entries, err := f.ReadDir(-1) // in no order: sorting takes longer than reading
+	entries, err := f.ReadDir(-1) // unsorted: sorting takes longer than reading
 	f.Close()
 	if err != nil {
 		return err
@@ -65,10 +65,11 @@ func (w *walk) folder(dir string) error {
 	return nil
 }
 
-// documentation holds neither programs nor certificates (FHS section 4.11), and a third of a Debian image's folders.
+// documentation lists folders without programs and certificates (FHS section 4.11). They contain a third of the folders of a
+// Debian image.
 var documentation = []string{"/usr/share/doc", "/usr/share/info", "/usr/share/locale", "/usr/share/man", "/usr/share/zoneinfo"}
 
-// covered reports whether a path needs no look: the tool finds something else there, or it holds only documentation.
+// covered reports whether a path can be skipped: it is below a mount, or contains only documentation.
 func (w *walk) covered(at string) bool {
 	return at == "/tmp" || at == path.Dir(commandsDir) || slices.Contains(kernelDirs, at) || slices.Contains(documentation, at) || w.onToolMount(at)
 }

@@ -16,16 +16,15 @@ import (
 	"github.com/mayfly-run/mayfly/internal/oci/wire"
 )
 
-// keep reports the exit, lets mayfly go, and serves shells in the sandbox of
-// the failed tool until its time is up or somebody ends it. Then it cleans up.
+// keep reports the exit, lets mayfly go, and serves shells in the sandbox of the
+// failed tool until KeepFor has passed or somebody removes it. Then it cleans up.
 func (s *supervisor) keep(exit *engine.Exit) error {
 	err := s.serveShells(exit)
 	return errors.Join(err, s.clean())
 }
 
 func (s *supervisor) serveShells(exit *engine.Exit) error {
-	// The socket is only for who may search the run's directory's parent and
-	// write to the socket: its owner.
+	// Only the owner can connect to the socket, which has mode 0600.
 	dir, err := os.Open(s.start.Dir)
 	if err != nil {
 		return fmt.Errorf("keep the sandbox: %w", err)
@@ -39,8 +38,8 @@ func (s *supervisor) serveShells(exit *engine.Exit) error {
 	if err := os.Chmod(filepath.Join(s.start.Dir, wire.SocketName), 0o600); err != nil {
 		return err
 	}
-	// Nobody reads this process's standard error once mayfly has gone, and a
-	// write to a broken pipe would end it.
+	// Nobody reads this process's standard error after mayfly has gone, and a
+	// write to the broken pipe would end this process.
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
 		return err
@@ -78,10 +77,10 @@ func (s *supervisor) serveShells(exit *engine.Exit) error {
 	}
 }
 
-// maxAsking is how many connections may be about to say what they want.
+// maxAsking is the number of connections that may be open without a complete request.
 const maxAsking = 16
 
-// acceptShells passes requests on until the sandbox's time is up.
+// acceptShells passes requests on until the listener's deadline.
 func acceptShells(ctx context.Context, listener *net.UnixListener, requests chan<- *shellRequest) error {
 	asking := make(chan struct{}, maxAsking)
 	for {
@@ -109,8 +108,8 @@ func acceptShells(ctx context.Context, listener *net.UnixListener, requests chan
 	}
 }
 
-// holdImage keeps the image's layers from being removed until the closer is
-// closed. Until the exit is reported, mayfly has a hold of its own.
+// holdImage keeps the image's layers from being removed until the result is
+// closed. mayfly holds them itself until the exit is reported.
 func holdImage(path string) (io.Closer, error) {
 	if path == "" {
 		return io.NopCloser(nil), nil

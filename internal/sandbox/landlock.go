@@ -7,14 +7,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// landlockScopes is the version of Landlock that has scopes (Linux 6.12).
+// landlockScopes is the first version of Landlock with scopes (Linux 6.12).
 const landlockScopes = 6
 
-// ScopeSelf puts this thread, and the tool that it will execute, in a Landlock
-// domain of its own: no signal and no abstract socket of it reaches a process
-// outside of the sandbox's tool, the holder included, whatever user that is.
-// It does nothing where the kernel has no such scopes. It restricts no file, so
-// that the container can still be mounted (landlock(7)).
+// ScopeSelf puts this thread, and the tool that it will execute, into their own
+// Landlock domain: they can't send signals, or connect to abstract sockets, to a
+// process outside it, such as the holder, whatever that process's user is. It
+// does nothing if the kernel has no scopes. It restricts no files, because the
+// container couldn't be mounted then (landlock(7)).
 func ScopeSelf() error {
 	version, _, errno := unix.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION)
 	if errno != 0 || version < landlockScopes {

@@ -15,20 +15,20 @@ import (
 	"github.com/mayfly-run/mayfly/internal/engine"
 )
 
-// libContainer is the default container: runc's library, in this process.
+// libContainer is the default container. It uses runc's library in this process.
 type libContainer struct {
 	container *libcontainer.Container
 	process   *libcontainer.Process
 	terminal  bool
-	memory    int64 // the limit
+	memory    int64 // the limit, in bytes
 	cgroups   map[string]string
 }
 
-// stateDir is where libcontainer keeps its state of a container.
+// stateDir returns the directory of libcontainer's state.
 func (r *rootfs) stateDir() string { return filepath.Join(r.dir, "state") }
 
-// mountState gives stateDir a file system of its own: in the tool's, a tool that has used up its disk or its number of files
-// would keep everybody out of its kept sandbox.
+// mountState mounts a separate file system on stateDir. Otherwise a tool that has used up its disk or its number of files
+// would also use up that of the state, and no shell could start in its kept sandbox.
 func (r *rootfs) mountState() error {
 	if err := os.Mkdir(r.stateDir(), 0o711); err != nil {
 		return err
@@ -67,8 +67,8 @@ func (c *libContainer) start(stdin, stdout, stderr *os.File) error {
 		p.Stdin, p.Stdout, p.Stderr = stdin, stdout, stderr
 	}
 	if err := c.run(); err != nil {
-		// libcontainer has reaped what it started, unless one of the last steps
-		// failed; then it is killed and reaped here.
+		// libcontainer has reaped its process, unless one of the last steps
+		// failed. Then kill and reap it here.
 		if p.Signal(unix.SIGKILL) == nil {
 			_, _ = p.Wait()
 		}
@@ -77,7 +77,7 @@ func (c *libContainer) start(stdin, stdout, stderr *os.File) error {
 	return nil
 }
 
-// run makes the process, limits what libcontainer doesn't, and lets it execute the tool.
+// run makes the process, sets the limits that libcontainer doesn't set, and lets the process execute the tool.
 func (c *libContainer) run() error {
 	if err := c.container.Start(c.process); err != nil {
 		return err
@@ -93,8 +93,8 @@ func (c *libContainer) run() error {
 	return c.container.Exec()
 }
 
-// startError recognises the failures of the tool's command among libcontainer's,
-// which have crossed a socket as text.
+// startError recognises failures of the tool's command among libcontainer's
+// errors, which are text because they have crossed a socket.
 func startError(command string, err error) error {
 	text := err.Error()
 	switch {
@@ -107,7 +107,7 @@ func startError(command string, err error) error {
 }
 
 func (c *libContainer) wait() *os.ProcessState {
-	state, _ := c.process.Wait() // the error repeats what the state says
+	state, _ := c.process.Wait() // the state says the same as the error
 	return state
 }
 
@@ -125,7 +125,7 @@ func (c *libContainer) signal(sig unix.Signal) error {
 func (c *libContainer) notifyOOM() <-chan struct{} {
 	oom, err := c.container.NotifyOOM()
 	if err != nil {
-		return nil // the counters tell too, a little later
+		return nil // the counters say so too, a little later
 	}
 	return oom
 }

@@ -13,25 +13,26 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// cgroupMount is where programs look for their limits: the JVM, Node and Go size
-// themselves by them (cgroups(7)).
+// cgroupMount is the directory where programs look for their limits (cgroups(7)).
+// The JVM, Node and Go size themselves by them.
 const cgroupMount = "/sys/fs/cgroup"
 
-// shownControllers are those of cgroup v1 whose files programs size themselves
-// by. The JVM needs all four to use any.
+// shownControllers are the controllers of cgroup v1 that programs read to size
+// themselves. The JVM uses none of them unless it finds all four.
 var shownControllers = []string{"memory", "cpu", "cpuacct", "cpuset"}
 
 // showLimits mounts the run's own cgroup, read-only, where programs look for it.
-// The cgroup is made here, so that it can be mounted before libcontainer has it.
-// A shell's is a new one, and takes the place of the one before, which is gone.
+// It makes the cgroup, so that it can mount it before libcontainer uses it. The
+// container of a shell has a new cgroup, which replaces the former mount: the
+// former cgroup is gone.
 func (s *supervisor) showLimits() error {
 	at := filepath.Join(s.rootfs.dir, "held", "cgroup")
 	switch err := unix.Unmount(at, unix.MNT_DETACH); {
-	case errors.Is(err, unix.ENOENT): // the first
+	case errors.Is(err, unix.ENOENT): // the first container
 		if err := s.rootfs.mkdir(at, 0o755, s.rootfs.firstID, s.rootfs.firstID); err != nil {
 			return err
 		}
-	case err != nil && !errors.Is(err, unix.EINVAL): // not mounted, since that failed for a shell before
+	case err != nil && !errors.Is(err, unix.EINVAL): // EINVAL: it isn't mounted, because that failed for an earlier shell
 		return fmt.Errorf("unmount %s: %w", at, err)
 	}
 	if cgroups.IsCgroup2UnifiedMode() {
@@ -48,26 +49,26 @@ func (s *supervisor) showLimits() error {
 	if slices.ContainsFunc(s.oci.Mounts, func(m specs.Mount) bool { return m.Destination == cgroupMount }) {
 		return nil
 	}
-	// It keeps its attributes: options here would have it mounted once more.
+	// The mount keeps its attributes. With more options here it would be mounted again.
 	s.oci.Mounts = append(s.oci.Mounts, specs.Mount{
 		Destination: cgroupMount, Type: "bind", Source: at, Options: []string{"rbind", "rprivate"},
 	})
 	return nil
 }
 
-// showControllers mounts the cgroup of each hierarchy of v1 that there is.
+// showControllers mounts the run's cgroup of each v1 hierarchy that exists.
 func (s *supervisor) showControllers(at string) error {
-	if err := cloneMount(at, at); err != nil { // so that it has attributes of its own
+	if err := cloneMount(at, at); err != nil { // a separate mount, so that it can have its own attributes
 		return err
 	}
 	for _, controller := range shownControllers {
 		hierarchy := filepath.Join(cgroupMount, controller)
 		if _, err := os.Stat(filepath.Join(hierarchy, filepath.Dir(s.start.Cgroup))); errors.Is(err, fs.ErrNotExist) {
-			continue // the kernel doesn't have it, or an ordinary user wasn't given it
+			continue // the kernel doesn't have it, or it isn't delegated to this user
 		}
 		target := filepath.Join(at, controller)
 		err := s.rootfs.mkdir(target, 0o755, s.rootfs.firstID, s.rootfs.firstID)
-		if err != nil && !errors.Is(err, fs.ErrExist) { // from the container before
+		if err != nil && !errors.Is(err, fs.ErrExist) { // it exists from an earlier container
 			return err
 		}
 		if err := mountCgroup(filepath.Join(hierarchy, s.start.Cgroup), target); err != nil {
@@ -77,8 +78,8 @@ func (s *supervisor) showControllers(at string) error {
 	return nil
 }
 
-// hideLimits removes the cgroups that showLimits made for a container that was then not created. Those of a created one
-// are gone already.
+// hideLimits removes the cgroups that showLimits made, if the container could not be created. The cgroups of a created
+// container are already gone.
 func (s *supervisor) hideLimits() error {
 	dirs := []string{filepath.Join(cgroupMount, s.start.Cgroup)}
 	for _, controller := range shownControllers {

@@ -19,12 +19,11 @@ import (
 	"github.com/mayfly-run/mayfly/internal/sandbox/usernet"
 )
 
-// startLoopback hands connections with the loopback of the network namespace at netNS to the spec's mocks, where
-// nothing in the sandbox listens. It is nil when the spec has no such mocks.
+// startLoopback passes connections to the loopback of the network namespace at netNS to the spec's mocks, for ports on
+// which nothing in the sandbox listens. It returns nil if the spec has no such mocks.
 //
-// The kernel does it (TPROXY): a connection's first packet goes to a socket of ours unless it finds one of the
-// sandbox's own. So the tool may listen and connect in any order, and a port that mocks don't answer for is refused as
-// ever.
+// The kernel does it (TPROXY): a connection's first packet goes to a listener of this process, unless it finds a socket of
+// the sandbox. So the tool may listen and connect in any order, and connections to a port without mocks are still refused.
 func startLoopback(start *wire.Start, netNS string, report func(engine.Connection)) (*usernet.Loopback, error) {
 	mocks := start.Spec.Mocks
 	if mocks == nil || len(mocks.Loopback) == 0 {
@@ -35,13 +34,13 @@ func startLoopback(start *wire.Start, netNS string, report func(engine.Connectio
 	if err != nil {
 		return nil, &engine.Unsupported{
 			Feature: "mocks of the sandbox's localhost", Why: "the kernel can't hand connections over: " + err.Error(),
-			Remedy: "load its modules (modprobe -a nf_tables nft_tproxy nft_socket), or mock no localhost",
+			Remedy: "load its modules (modprobe -a nf_tables nft_tproxy nft_socket), or don't mock localhost",
 		}
 	}
 	return usernet.ServeLoopback(usernet.LoopbackConfig{Listeners: listeners, Connections: start.Local.Connections, Report: report}), nil
 }
 
-// takeLoopback sets the rules in the calling thread's network namespace.
+// takeLoopback listens for the mocked connections, and sets the kernel's rules, in the calling thread's network namespace.
 func takeLoopback(ports []network.PortRange) (_ []*net.TCPListener, err error) {
 	var listeners []*net.TCPListener
 	defer func() {
@@ -52,8 +51,8 @@ func takeLoopback(ports []network.PortRange) (_ []*net.TCPListener, err error) {
 		}
 	}()
 	rules := loopbackRules{ports: ports}
-	// The gateway's addresses aren't the namespace's, so only the rules lead here: there is no port at which the tool
-	// could find this side by itself.
+	// The gateway's addresses don't belong to the namespace, so only the rules lead to these listeners: the tool can't
+	// connect to them directly.
 	for _, addr := range []netip.Addr{gatewayAddress4, gatewayAddress6} {
 		l, err := listenTransparent(addr)
 		if addr.Is6() && noIPv6(err) {
@@ -68,7 +67,8 @@ func takeLoopback(ports []network.PortRange) (_ []*net.TCPListener, err error) {
 	return listeners, rules.set()
 }
 
-// listenTransparent listens at an address that needn't be the namespace's, for connections to any (IP_TRANSPARENT, ip(7)).
+// listenTransparent listens at an address that needn't belong to the namespace, for connections to any address (IP_TRANSPARENT,
+// ip(7)).
 func listenTransparent(addr netip.Addr) (*net.TCPListener, error) {
 	kind, level, option := "tcp4", unix.SOL_IP, unix.IP_TRANSPARENT
 	if addr.Is6() {
@@ -78,7 +78,7 @@ func listenTransparent(addr netip.Addr) (*net.TCPListener, error) {
 		var err error
 		return errors.Join(raw.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), level, option, 1) }), err)
 	}}
-	c.SetMultipathTCP(false) // the kernel's lookup for TPROXY knows TCP alone
+	c.SetMultipathTCP(false) // the kernel's lookup for TPROXY finds only TCP sockets
 	l, err := c.Listen(context.Background(), kind, netip.AddrPortFrom(addr, 0).String())
 	if err != nil {
 		return nil, err
@@ -86,7 +86,7 @@ func listenTransparent(addr netip.Addr) (*net.TCPListener, error) {
 	return l.(*net.TCPListener), nil
 }
 
-// loopbackRules are, in nftables' own words:
+// loopbackRules are these rules, in the language of nft(8):
 //
 //	table inet mayfly {
 //	  chain loopback {
@@ -97,8 +97,8 @@ func listenTransparent(addr netip.Addr) (*net.TCPListener, error) {
 //	  }
 //	}
 //
-// A socket that isn't transparent is the sandbox's own: one that listens, however it is bound, or one of a connection
-// that lately ended, which the kernel has to see (TIME_WAIT).
+// A socket that isn't transparent belongs to the sandbox. It listens, or its connection ended recently and the kernel must
+// see the packet (TIME_WAIT).
 type loopbackRules struct {
 	ports []network.PortRange
 	to    []netip.AddrPort
@@ -138,8 +138,8 @@ func firstPacket() []byte {
 	}, nil)
 }
 
-// toLoopback matches packets to 127.0.0.0/8 or ::1. The sandbox's other addresses go over the same device, and aren't
-// the mocks' to answer for.
+// toLoopback matches packets to 127.0.0.0/8 or ::1. Packets to the sandbox's other addresses pass the same device, and mocks
+// don't answer them.
 func toLoopback(v6 bool) []byte {
 	to := [][]byte{loadPayload(unix.NFT_PAYLOAD_NETWORK_HEADER, ipv4To, 1), equal(127)}
 	if v6 {

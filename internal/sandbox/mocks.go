@@ -16,7 +16,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/sandbox/usernet"
 )
 
-// checkMocks refuses mocks that nobody serves, before a tool meets resets that don't say why.
+// checkMocks refuses mocks without a listener. Otherwise the tool would see resets without a reason.
 func checkMocks(start *wire.Start) error {
 	m := start.Spec.Mocks
 	if m == nil {
@@ -50,7 +50,7 @@ func checkSocket(at string) (os.FileMode, error) {
 	return info.Mode(), nil
 }
 
-// mocksOf is what the sandbox's network needs of a test's mocks.
+// mocksOf returns the part of a test's mocks that the sandbox's network needs, or nil without mocks.
 func mocksOf(start *wire.Start) *usernet.Mocks {
 	if start.Spec.Mocks == nil {
 		return nil
@@ -58,19 +58,19 @@ func mocksOf(start *wire.Start) *usernet.Mocks {
 	return &usernet.Mocks{Connections: start.Local.Connections, Allow: start.Spec.Mocks.Allow}
 }
 
-// Where a mocked command is, and the socket on which it is answered; commandstub.c has them too.
+// The folder of the mocked commands, and the socket at which they are answered. commandstub.c has both too.
 const (
 	commandsDir   = "/run/mayfly/commands"
 	commandSocket = "/run/mayfly/commands.sock"
 )
 
-// commandMounts put a test's mocked commands, which are answered at a socket of the host, in place: each is this program, which knows by its path what it is there
-// (commandstub.c).
+// commandMounts returns the mounts of a test's mocked commands, and of the socket at which they are answered; at is its path
+// on the host. Each command is this program, which recognises its role by its path (commandstub.c).
 func (r *rootfs) commandMounts(names []string, at string) ([]specs.Mount, error) {
 	if len(names) == 0 {
 		return nil, nil
 	}
-	// Mounted here first: the container's side may not search every folder that they are in.
+	// Mount both here first: the container's side may not be allowed to search all folders of their paths.
 	shim, err := r.ownShim()
 	if err != nil {
 		return nil, fmt.Errorf("put the mocked commands into the sandbox: %w", err)
@@ -95,8 +95,8 @@ func (r *rootfs) commandMounts(names []string, at string) ([]specs.Mount, error)
 	return mounts, nil
 }
 
-// ownShim is this program's file in an overlay of the run's own. By the host's file a tool could have the host's disk flush
-// (fsync(2)), and would share locks and inotify marks with the host and other runs.
+// ownShim returns the path of this program's file in an overlay that the run has to itself. With the host's file a tool could
+// flush the host's disk (fsync(2)), and would share locks and inotify marks with the host and other runs.
 func (r *rootfs) ownShim() (string, error) {
 	exe, err := os.Executable()
 	if err != nil {
@@ -108,7 +108,7 @@ func (r *rootfs) ownShim() (string, error) {
 	}
 	defer unix.Close(dir)
 	target, empty := filepath.Join(r.dir, "shim"), filepath.Join(r.dir, "empty")
-	for _, d := range []string{target, empty} { // one folder alone can't be an overlay without an upper one
+	for _, d := range []string{target, empty} { // without an upper folder an overlay needs two lower ones
 		if err := r.mkdir(d, 0o711, r.firstID, r.firstID); err != nil {
 			return "", err
 		}
@@ -123,7 +123,7 @@ func (r *rootfs) ownShim() (string, error) {
 	return filepath.Join(target, filepath.Base(exe)), nil
 }
 
-// bindHere mounts a file of the host in the sandbox's own file system, outside of its root.
+// bindHere mounts a file of the host in the sandbox's own file system, outside its root, and returns its path on the host.
 func (r *rootfs) bindHere(file, name string) (string, error) {
 	target, err := r.readOnlyFile("scratch", name, nil, 0o400)
 	if err == nil {
@@ -135,7 +135,7 @@ func (r *rootfs) bindHere(file, name string) (string, error) {
 	return target, nil
 }
 
-// mockMounts are all that a test's mocks need in the sandbox.
+// mockMounts returns all mounts that a test's mocks need.
 func (r *rootfs) mockMounts(start *wire.Start) ([]specs.Mount, error) {
 	m := start.Spec.Mocks
 	if m == nil {
@@ -149,7 +149,7 @@ func (r *rootfs) mockMounts(start *wire.Start) ([]specs.Mount, error) {
 	return append(trust, commands...), err
 }
 
-// withMocks changes a tool's environment so that its programs meet the mocks.
+// withMocks changes a tool's environment so that its programs use the mocks.
 func withMocks(env []string, m *engine.Mocks) []string {
 	if m == nil {
 		return env
@@ -170,7 +170,7 @@ func withMocks(env []string, m *engine.Mocks) []string {
 	return env
 }
 
-// variable is the name of a variable with its value.
+// variable returns the name in "NAME=VALUE".
 func variable(kv string) string {
 	name, _, _ := strings.Cut(kv, "=")
 	return name

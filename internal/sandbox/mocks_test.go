@@ -13,8 +13,8 @@ func TestEnvironmentWithMocks(t *testing.T) {
 		mocks     *engine.Mocks
 		env, want []string
 	}{
-		"none":            {nil, []string{"PATH=/bin", "SSL_CERT_FILE=/own"}, []string{"PATH=/bin", "SSL_CERT_FILE=/own"}},
-		"nothing of it":   {&engine.Mocks{}, []string{"PATH=/bin", "SSL_CERT_FILE=/own"}, []string{"PATH=/bin", "SSL_CERT_FILE=/own"}},
+		"no mocks":        {nil, []string{"PATH=/bin", "SSL_CERT_FILE=/own"}, []string{"PATH=/bin", "SSL_CERT_FILE=/own"}},
+		"empty mocks":     {&engine.Mocks{}, []string{"PATH=/bin", "SSL_CERT_FILE=/own"}, []string{"PATH=/bin", "SSL_CERT_FILE=/own"}},
 		"commands":        {commands, []string{"A=b", "PATH=/bin"}, []string{"A=b", "PATH=/run/mayfly/commands:/bin"}},
 		"an empty PATH":   {commands, []string{"PATH="}, []string{"PATH=/run/mayfly/commands"}},
 		"trust":           {trust, []string{"A=b"}, append([]string{"A=b"}, trustVariables...)},
@@ -22,7 +22,7 @@ func TestEnvironmentWithMocks(t *testing.T) {
 		"a name like one": {trust, []string{"SSL_CERT_FILES=/own"}, append([]string{"SSL_CERT_FILES=/own"}, trustVariables...)},
 	} {
 		if got := withMocks(slices.Clone(c.env), c.mocks); !slices.Equal(got, c.want) {
-			t.Errorf("%s: %q, want %q", name, got, c.want)
+			t.Errorf("%s: got %q, want %q", name, got, c.want)
 		}
 	}
 }

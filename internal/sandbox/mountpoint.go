@@ -15,16 +15,17 @@ import (
 )
 
 // mountPoints are directories that every Linux system has for mounts or for
-// what is added to it (Filesystem Hierarchy Standard 3.0, chapter 3).
+// additional software (Filesystem Hierarchy Standard 3.0, chapter 3).
 var mountPoints = []string{"/mnt", "/media", "/srv", "/opt", "/tmp"}
 
-// mountPoint is the directory that the sandbox is mounted on, in this mount
-// namespace alone. The sandbox's ids have to search every directory down to it:
-// its first process sets up its mounts as one of them.
+// mountPoint returns the directory that the sandbox is mounted on, only in this
+// mount namespace. The sandbox's ids must be able to search every directory of
+// its path, because the sandbox's first process sets up its mounts with one of
+// these ids.
 //
-// Root's is the run's directory. An ordinary user's lies where nobody else may
-// pass, as it should, so the sandbox covers one that all may search and that
-// the run needs nothing of.
+// For root it is in the run's directory. An ordinary user's run directory is
+// below folders that are rightly closed to other ids. So the sandbox covers a
+// directory that all users may search and that has nothing that the run needs.
 func mountPoint(start *wire.Start) (string, error) {
 	if !start.Rootless {
 		return filepath.Join(start.Dir, "root"), nil
@@ -43,8 +44,8 @@ func mountPoint(start *wire.Start) (string, error) {
 	}
 }
 
-// freeMountPoint is the first of the directories that none of the paths lies
-// in, or "".
+// freeMountPoint returns the first of the directories that contains none of the
+// needed paths, or "".
 func freeMountPoint(points, needed []string) string {
 	for _, point := range points {
 		at, err := filepath.EvalSymlinks(point)
@@ -59,8 +60,8 @@ func freeMountPoint(points, needed []string) string {
 	return ""
 }
 
-// neededPaths are the files of the host that the shim looks at after the
-// sandbox is mounted, links in them followed.
+// neededPaths returns the paths of the host that the shim uses after the sandbox
+// is mounted, with links resolved.
 func neededPaths(start *wire.Start) ([]string, error) {
 	local := &start.Local
 	paths := []string{start.Dir, local.Image.HoldFile, local.Connections, local.Commands}
@@ -68,14 +69,14 @@ func neededPaths(start *wire.Start) ([]string, error) {
 		paths = append(paths, filepath.Dir(filepath.Dir(l))) // the store's folder of layers
 	}
 	paths = slices.AppendSeq(paths, maps.Values(local.Folders))
-	if self, err := os.Executable(); err == nil { // what stands for mocked commands
+	if self, err := os.Executable(); err == nil { // the program of mocked commands
 		paths = append(paths, self)
 	}
 	slices.Sort(paths)
 	paths = slices.DeleteFunc(slices.Compact(paths), func(p string) bool { return p == "" })
 	for i, p := range paths {
 		there, err := filepath.EvalSymlinks(p)
-		for errors.Is(err, fs.ErrNotExist) && p != "/" { // the folder of the first cache, say
+		for errors.Is(err, fs.ErrNotExist) && p != "/" { // such as the folder of a first cache
 			p = filepath.Dir(p)
 			there, err = filepath.EvalSymlinks(p)
 		}

@@ -9,7 +9,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/oci/wire"
 )
 
-// An ordinary user's sandbox hides nothing that its run needs, wherever links lead to it.
+// TestMountPointHidesNothing: an ordinary user's sandbox hides nothing that its run needs, even if links lead to it.
 func TestMountPointHidesNothing(t *testing.T) {
 	top, err := filepath.EvalSymlinks(t.TempDir())
 	if err != nil {
@@ -53,7 +53,7 @@ func TestMountPointHidesNothing(t *testing.T) {
 				t.Fatal(err)
 			}
 			if got := freeMountPoint([]string{filepath.Join(top, "missing"), file, mnt, linked}, needed); got != c.want {
-				t.Errorf("%q; want %q", got, c.want)
+				t.Errorf("got %q, want %q", got, c.want)
 			}
 		})
 	}

@@ -18,9 +18,9 @@ import (
 	"github.com/mayfly-run/mayfly/internal/sandbox/usernet"
 )
 
-// The addresses of every sandbox's private link. The v4 ones are of
-// 198.18.0.0/15, kept for benchmarks (RFC 2544), which no real network has;
-// the v6 ones are of a unique local prefix (RFC 4193).
+// The addresses of every sandbox's private link. Those of IPv4 are in
+// 198.18.0.0/15, which is reserved for benchmarks (RFC 2544) and not used by
+// real networks. Those of IPv6 have a unique local prefix (RFC 4193).
 var (
 	toolAddress4    = netip.MustParsePrefix("198.18.0.2/30")
 	gatewayAddress4 = netip.MustParseAddr("198.18.0.1")
@@ -28,15 +28,16 @@ var (
 	gatewayAddress6 = netip.MustParseAddr("fd6d:6179:666c:7900::1")
 )
 
-// linkMTU is the largest that a TUN device takes: fewer, larger packets are
-// what makes a network stack in a Go program fast.
+// linkMTU is the largest MTU of a TUN device, in bytes. A network stack in Go is
+// faster with fewer, larger packets.
 const linkMTU = 65520
 
-// networkMemory is from when on memory is collected whatever else is set.
+// networkMemory is the amount of memory, in bytes, from which on the garbage
+// collector runs even if it is turned off.
 const networkMemory = 96 << 20
 
-// startNetwork connects the network namespace at netNS as the spec says. It is
-// nil when the sandbox has no network but its own loopback.
+// startNetwork connects the network namespace at netNS as the spec says. It
+// returns nil if the sandbox has only its own loopback.
 func startNetwork(start *wire.Start, netNS string, report func(engine.Connection)) (*usernet.Network, error) {
 	spec := start.Spec
 	if spec.Network.Mode == network.ModeNone {
@@ -46,8 +47,8 @@ func startNetwork(start *wire.Start, netNS string, report func(engine.Connection
 		}
 		return nil, nil
 	}
-	// The collector may be off as yet, for a quick start; what the tool sends
-	// must not grow this process without it.
+	// The garbage collector may still be off, for a fast start. The tool's
+	// packets must not make this process grow without it.
 	debug.SetMemoryLimit(networkMemory)
 	tun, err := inNamespace(netNS, openTUN)
 	if err != nil {
@@ -60,9 +61,9 @@ func startNetwork(start *wire.Start, netNS string, report func(engine.Connection
 	})
 }
 
-// inNamespace calls f on a thread that is in the network namespace at path and
-// then ends. Never unlocked, a thread ends with its goroutine, so nothing else
-// ever runs in the sandbox's namespace.
+// inNamespace calls f on a new thread that enters the network namespace at path.
+// The thread is never unlocked, so it ends with its goroutine, and no other
+// goroutine ever runs in the sandbox's namespace.
 func inNamespace[T any](path string, f func() (T, error)) (T, error) {
 	type result struct {
 		value T
@@ -89,8 +90,8 @@ func inNamespace[T any](path string, f func() (T, error)) (T, error) {
 }
 
 // openTUN makes the sandbox's network device in the calling thread's network
-// namespace. It is persistent, so that closing its descriptor doesn't wait for
-// the kernel; the namespace takes it down.
+// namespace. The device is persistent, so that closing its descriptor doesn't
+// wait for the kernel; it ends with the namespace.
 func openTUN() (_ *os.File, err error) {
 	fd, err := unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
 	if err != nil {
@@ -165,9 +166,10 @@ func configureLink(name string) error {
 	return nil
 }
 
-// waitForAddress waits until the kernel takes packets for an IPv6 address. It
-// makes the local route of one in a work queue, some time after it has set the
-// address; until then answers to the tool would be lost, each for a second.
+// waitForAddress waits until the kernel accepts packets for an IPv6 address. The
+// kernel makes an address's local route in a work queue, some time after it has
+// set the address. Until then answers to the tool would be lost, and each would
+// cost the tool a second.
 func waitForAddress(addr netip.Addr) error {
 	for end := time.Now().Add(time.Second); time.Now().Before(end); time.Sleep(50 * time.Microsecond) {
 		if local, err := isLocal(addr); local || err != nil {
@@ -199,14 +201,14 @@ func addAddress(link netlink.Link, p netip.Prefix) error {
 	return nil
 }
 
-// noIPv6 says whether an address could not be set because the kernel was
+// noIPv6 reports whether an address could not be set because the kernel was
 // booted with ipv6.disable=1, was built without IPv6, or has
 // net.ipv6.conf.default.disable_ipv6 set.
 func noIPv6(err error) bool {
 	return errors.Is(err, unix.EACCES) || errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EAFNOSUPPORT)
 }
 
-// resolvConf is the sandbox's DNS configuration: the shim is its only server.
+// resolvConf returns the sandbox's /etc/resolv.conf: the shim is its only DNS server.
 func resolvConf(policy network.Policy) string {
 	if policy.Mode == network.ModeNone {
 		return "# this sandbox has no network\n"

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The main goroutine keeps the main thread: tests move threads to other
-// namespaces, and this one doesn't end with its goroutine.
+// The main goroutine keeps the main thread. Tests move threads to other
+// namespaces, and the main thread doesn't end with a goroutine.
 func init() { runtime.LockOSThread() }
 
 // newNamespace makes a network namespace that lasts as long as the test, and
@@ -37,8 +37,8 @@ func newNamespace(t *testing.T, setUp func() error) string {
 	return <-path
 }
 
-// TestOpenTUNIsReady makes many links, of which the kernel takes each packet
-// at once.
+// TestOpenTUNIsReady makes many links. The kernel accepts packets for each
+// immediately.
 func TestOpenTUNIsReady(t *testing.T) {
 	for range 50 {
 		ns := newNamespace(t, func() error { return nil })
@@ -51,13 +51,12 @@ func TestOpenTUNIsReady(t *testing.T) {
 			return isLocal(toolAddress6.Addr())
 		})
 		if err != nil || !local {
-			t.Fatalf("local %t, %v", local, err)
+			t.Fatalf("got a local route %t, %v, want true", local, err)
 		}
 	}
 }
 
-// TestOpenTUN finds the sandbox's link as the tool will, on a host with IPv6
-// and on one without.
+// TestOpenTUN checks the sandbox's link, on a host with IPv6 and on one without.
 func TestOpenTUN(t *testing.T) {
 	for name, c := range map[string]struct {
 		disable string
@@ -65,7 +64,7 @@ func TestOpenTUN(t *testing.T) {
 	}{"IPv6": {"0", 2}, "no IPv6": {"1", 1}} {
 		t.Run(name, func(t *testing.T) {
 			ns := newNamespace(t, func() error {
-				// The default counts for devices that are still to come.
+				// The default applies to devices that are made later.
 				return os.WriteFile("/proc/sys/net/ipv6/conf/default/disable_ipv6", []byte(c.disable), 0)
 			})
 			tun, err := inNamespace(ns, openTUN)
@@ -98,7 +97,7 @@ func TestOpenTUN(t *testing.T) {
 				t.Fatal(err)
 			}
 			if routes != c.routes {
-				t.Errorf("%d default routes, not %d", routes, c.routes)
+				t.Errorf("got %d default routes, want %d", routes, c.routes)
 			}
 		})
 	}

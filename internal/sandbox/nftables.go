@@ -9,12 +9,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// nftables' netlink messages, as far as the loopback's rules need them. The library for them takes a third of a
-// millisecond of each start of the shim before anybody calls it, which every run would pay and only tests use.
+// The netlink messages of nftables that the loopback's rules need. A library for them would add a third of a millisecond to
+// each start of the shim, by its initialization alone. Every run would pay for it, and only tests of tools use it.
 //
-// The layout is that of linux/netfilter/nf_tables.h and nfnetlink.h: messages of attributes, numbers in network order.
+// The layout is that of linux/netfilter/nf_tables.h and nfnetlink.h: messages of attributes, with numbers in network order.
 
-// Attributes and keys that x/sys/unix doesn't have.
+// Attributes and keys that package unix lacks.
 const (
 	nftaSocketKey, nftaSocketDreg, nftSocketTransparent    = 1, 2, 0
 	nftaTproxyFamily, nftaTproxyRegAddr, nftaTproxyRegPort = 1, 2, 3
@@ -42,7 +42,7 @@ func valueAttribute(kind int, value []byte) []byte {
 	return attributes(kind, attribute(unix.NFTA_DATA_VALUE, value))
 }
 
-// expression is one step of a rule. Steps work on registers, and a comparison that fails ends the rule.
+// expression returns one step of a rule. Steps work on registers. A comparison that fails ends the rule.
 func expression(name string, parts ...[]byte) []byte {
 	return attributes(unix.NFTA_LIST_ELEM, textAttribute(unix.NFTA_EXPR_NAME, name), attributes(unix.NFTA_EXPR_DATA, parts...))
 }
@@ -57,7 +57,7 @@ func loadPayload(header, offset, length uint32) []byte {
 		numberAttribute(unix.NFTA_PAYLOAD_OFFSET, offset), numberAttribute(unix.NFTA_PAYLOAD_LEN, length))
 }
 
-// loadTransparent tells whether the socket that a packet is for has IP_TRANSPARENT. It ends the rule when there is none.
+// loadTransparent loads whether the socket that a packet is for has IP_TRANSPARENT. It ends the rule if there is no socket.
 func loadTransparent() []byte {
 	return expression("socket", numberAttribute(nftaSocketDreg, unix.NFT_REG_1), numberAttribute(nftaSocketKey, nftSocketTransparent))
 }
@@ -88,13 +88,13 @@ func accept() []byte {
 	return expression("immediate", numberAttribute(unix.NFTA_IMMEDIATE_DREG, unix.NFT_REG_VERDICT), attributes(unix.NFTA_IMMEDIATE_DATA, verdict))
 }
 
-// transparentProxy gives the packet to the socket at the address in register 1 and the port in register 2.
+// transparentProxy passes the packet to the socket at the address in register 1 and the port in register 2.
 func transparentProxy(family byte) []byte {
 	return expression("tproxy",
 		numberAttribute(nftaTproxyFamily, uint32(family)), numberAttribute(nftaTproxyRegAddr, unix.NFT_REG_1), numberAttribute(nftaTproxyRegPort, unix.NFT_REG_2))
 }
 
-// batch is messages that take effect together or not at all.
+// batch is a list of messages that take effect together or not at all.
 type batch struct {
 	messages []byte
 	count    uint32
@@ -116,8 +116,7 @@ func (b *batch) table(kind, flags uint16, parts ...[]byte) {
 	b.add(unix.NFNL_SUBSYS_NFTABLES<<8|kind, flags|unix.NLM_F_CREATE|unix.NLM_F_ACK, unix.NFPROTO_INET, 0, parts...)
 }
 
-// applyRules makes a table with one chain, which sees packets as they come in, in the calling thread's network
-// namespace.
+// applyRules makes a table with one chain of rules for incoming packets, in the calling thread's network namespace.
 func applyRules(table, chain string, rules [][]byte) error {
 	b := &batch{}
 	b.add(unix.NFNL_MSG_BATCH_BEGIN, 0, unix.AF_UNSPEC, unix.NFNL_SUBSYS_NFTABLES)
@@ -131,7 +130,7 @@ func applyRules(table, chain string, rules [][]byte) error {
 		b.table(unix.NFT_MSG_NEWRULE, unix.NLM_F_APPEND,
 			textAttribute(unix.NFTA_RULE_TABLE, table), textAttribute(unix.NFTA_RULE_CHAIN, chain), attributes(unix.NFTA_RULE_EXPRESSIONS, rule))
 	}
-	answers := b.count - 1 // to all but the first and the last
+	answers := b.count - 1 // to all except the first; the last isn't added yet
 	b.add(unix.NFNL_MSG_BATCH_END, 0, unix.AF_UNSPEC, unix.NFNL_SUBSYS_NFTABLES)
 	if err := b.send(answers); err != nil {
 		return fmt.Errorf("nftables: %w", err)
@@ -139,14 +138,14 @@ func applyRules(table, chain string, rules [][]byte) error {
 	return nil
 }
 
-// send sends the batch, which the kernel has handled when the call returns, and reads its answers.
+// send sends the batch and reads the kernel's answers. The kernel has handled the batch when Sendto returns.
 func (b *batch) send(answers uint32) error {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_NETFILTER)
 	if err != nil {
 		return err
 	}
 	defer unix.Close(fd)
-	// An error else comes with the message that it is about.
+	// Without this option each error contains the message that it is about.
 	if err := unix.SetsockoptInt(fd, unix.SOL_NETLINK, unix.NETLINK_CAP_ACK, 1); err != nil {
 		return err
 	}
@@ -171,13 +170,13 @@ func (b *batch) send(answers uint32) error {
 	return nil
 }
 
-// acknowledged counts the messages that were taken; the first that wasn't is the error.
+// acknowledged counts the messages that the kernel accepted. The error is that of the first message that it refused.
 func acknowledged(answer []byte) (count uint32, err error) {
 	const header = unix.NLMSG_HDRLEN
 	for len(answer) >= header+4 {
 		size := int(binary.NativeEndian.Uint32(answer))
 		if size < header+4 || size > len(answer) || binary.NativeEndian.Uint16(answer[4:]) != unix.NLMSG_ERROR {
-			return count, errors.New("the kernel's answer makes no sense")
+			return count, errors.New("the kernel's answer is malformed")
 		}
 		if code := int32(binary.NativeEndian.Uint32(answer[header:])); code != 0 {
 			return count, unix.Errno(-code)

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestRulesThatTheKernelRefuses are an error, also where one of many is wrong.
+// TestRulesThatTheKernelRefuses: such a rule is an error, even if the others are right.
 func TestRulesThatTheKernelRefuses(t *testing.T) {
 	for name, c := range map[string]struct {
 		rules [][]byte
@@ -24,7 +24,7 @@ func TestRulesThatTheKernelRefuses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			done := make(chan error, 1)
 			go func() {
-				runtime.LockOSThread() // never unlocked: the thread ends with the goroutine, and its namespace
+				runtime.LockOSThread() // never unlocked: the thread and its namespace end with the goroutine
 				err := unix.Unshare(unix.CLONE_NEWNET)
 				if err == nil {
 					err = applyRules("test", "chain", c.rules)
@@ -32,7 +32,7 @@ func TestRulesThatTheKernelRefuses(t *testing.T) {
 				done <- err
 			}()
 			if err := <-done; !errors.Is(err, c.want) {
-				t.Errorf("%v, want %v", err, c.want)
+				t.Errorf("got %v, want %v", err, c.want)
 			}
 		})
 	}
@@ -61,7 +61,7 @@ func TestAnswersThatMakeNoSense(t *testing.T) {
 		"cut off":   {good[:19], 0, true},
 	} {
 		if count, err := acknowledged(c.answer); count != c.count || (err == nil) != c.ok {
-			t.Errorf("%s: %d, %v", name, count, err)
+			t.Errorf("%s: got %d, %v, want %d, success %v", name, count, err, c.count, c.ok)
 		}
 	}
 }

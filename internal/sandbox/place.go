@@ -14,10 +14,10 @@ import (
 	"github.com/mayfly-run/mayfly/internal/engine"
 )
 
-// ownPlace is a folder of the tool's: where it is in the sandbox, and on the host.
+// ownPlace is one of the tool's folders: its path in the sandbox, and on the host.
 type ownPlace struct{ dir, host string }
 
-// writableVolumes are the folders that are mounted for the tool to write to.
+// writableVolumes returns the folders that are mounted writable.
 func writableVolumes(mounts []specs.Mount) []ownPlace {
 	var all []ownPlace
 	for _, m := range mounts {
@@ -28,12 +28,12 @@ func writableVolumes(mounts []specs.Mount) []ownPlace {
 	return all
 }
 
-// within says whether a folder of the sandbox is parent or below it.
+// within reports whether a folder of the sandbox is parent or below it.
 func within(dir, parent string) bool {
 	return dir == parent || strings.HasPrefix(dir, parent+"/")
 }
 
-// innermost is the one of places that dir is in, if any.
+// innermost returns the innermost place that contains dir, if any.
 func innermost(places []ownPlace, dir string) (in ownPlace, found bool) {
 	for _, p := range places {
 		if within(dir, p.dir) && len(p.dir) > len(in.dir) {
@@ -43,16 +43,16 @@ func innermost(places []ownPlace, dir string) (in ownPlace, found bool) {
 	return in, in.dir != ""
 }
 
-// makeParents makes a folder and its missing parents in the sandbox. Those that
-// are in a place of the tool's belong to the tool: it writes beside what is
-// mounted there, as kubectl does beside ~/.kube/config.
+// makeParents makes a folder and its missing parents in the sandbox. Folders in
+// one of the tool's places belong to the tool, because a tool may write beside a
+// mounted file, as kubectl does beside ~/.kube/config.
 func (r *rootfs) makeParents(places []ownPlace, dir string) error {
 	in, found := innermost(places, dir)
 	if !found {
 		_, err := r.mkdirAll(dir)
 		return err
 	}
-	// What is there may have been saved by a run: no link leads out of it.
+	// An earlier run may have saved the content of the place, so follow no link out of it.
 	root, err := os.OpenRoot(in.host)
 	if err != nil {
 		return err
@@ -69,7 +69,7 @@ func (r *rootfs) makeParents(places []ownPlace, dir string) error {
 		switch {
 		case errors.Is(err, fs.ErrExist):
 			if info, err := root.Stat(at); err != nil || !info.IsDir() {
-				_, err := r.mkdirAll(dir) // a link that leads elsewhere in the image, or no folder
+				_, err := r.mkdirAll(dir) // a link to another place of the image, or not a folder
 				return err
 			}
 			continue
@@ -83,8 +83,9 @@ func (r *rootfs) makeParents(places []ownPlace, dir string) error {
 	return nil
 }
 
-// checkInVolumes refuses a home or working directory below a volume that a link
-// there, which the tool or an earlier run left, leads out of the volume.
+// checkInVolumes refuses a home or working directory below a volume if a link in
+// the volume, which the tool's files or an earlier run may contain, leads out of
+// it.
 func (r *rootfs) checkInVolumes() error {
 	for field, dir := range map[string]string{"working directory": r.workdir, "home directory": r.home} {
 		in, found := innermost(r.mounted, dir)
@@ -104,13 +105,12 @@ func (r *rootfs) checkInVolumes() error {
 	return nil
 }
 
-// kernelDirs are mounted by the sandbox itself after its image. What an image
-// has there, and what a link to there means, is decided by the kernel and not
-// by the image: /proc/self/fd/N is whatever the runtime has open
-// (CVE-2024-21626).
+// kernelDirs are the directories that the sandbox mounts over its image. The
+// kernel, not the image, decides what a path or a link into them means:
+// /proc/self/fd/N is a file that the runtime has open (CVE-2024-21626).
 var kernelDirs = []string{"/proc", "/sys", "/dev"}
 
-// checkPlaces checks every path that Mayfly makes or mounts on.
+// checkPlaces checks every path that Mayfly makes or mounts something on.
 func (r *rootfs) checkPlaces(spec *engine.Spec) error {
 	if err := r.checkPlace("working directory", r.workdir); err != nil {
 		return err
@@ -126,9 +126,8 @@ func (r *rootfs) checkPlaces(spec *engine.Spec) error {
 	return r.checkPlace("path", outputPath)
 }
 
-// checkPlace refuses a directory or mount point in the kernel's own file
-// systems, as it is written or where the image's links lead. /dev/shm is the
-// tool's.
+// checkPlace refuses a directory or mount point in the kernel's file systems,
+// both by its path and after following the image's links. /dev/shm is allowed.
 func (r *rootfs) checkPlace(field, at string) error {
 	if !path.IsAbs(at) {
 		return &engine.InvalidError{Field: field + " " + at, Why: "it is not an absolute path"}

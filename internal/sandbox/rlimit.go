@@ -9,21 +9,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The limits of a process (getrlimit(2)) are set by libcontainer's process itself, which may lower its own. libcontainer
-// has its parent set them, and a parent of other ids has to have CAP_SYS_RESOURCE for that, which root often lacks in a
-// container or under a hardened service. They come to the process as its argv[0], which libcontainer takes from ours.
+// libcontainer's process sets the tool's limits (getrlimit(2)) itself: every process may lower its own. libcontainer would let
+// the parent set them. A parent with other ids needs CAP_SYS_RESOURCE for that, which root often lacks in a container or a
+// hardened service. The limits are passed in argv[0], which libcontainer copies from this process.
 
-// limitsPrefix begins an argv[0] that has limits.
+// limitsPrefix is the beginning of an argv[0] that contains limits.
 const limitsPrefix = "mayfly-init "
 
-// passLimits has libcontainer's processes that are made from now on limit themselves.
+// passLimits makes libcontainer's later processes limit themselves (LimitSelf).
 func passLimits(limits []specs.POSIXRlimit) {
 	var b strings.Builder
 	b.WriteString(limitsPrefix)
 	for _, l := range limits {
 		number := limitNumbers[l.Type]
 		own := unix.Rlimit{Max: l.Hard}
-		_ = unix.Getrlimit(number, &own) // where the host allows less, that is the limit
+		_ = unix.Getrlimit(number, &own) // a lower limit of the host applies
 		fmt.Fprintf(&b, "%d:%d:%d ", number, min(l.Soft, own.Max), min(l.Hard, own.Max))
 	}
 	os.Args[0] = b.String()
@@ -37,7 +37,7 @@ var limitNumbers = map[string]int{
 	"RLIMIT_SIGPENDING": rlimitSigpending, "RLIMIT_MEMLOCK": unix.RLIMIT_MEMLOCK,
 }
 
-// LimitSelf takes the limits that passLimits gave to this process.
+// LimitSelf sets the limits that passLimits passed to this process.
 func LimitSelf() error {
 	list, found := strings.CutPrefix(os.Args[0], limitsPrefix)
 	if !found {
@@ -49,7 +49,7 @@ func LimitSelf() error {
 		if _, err := fmt.Sscanf(text, "%d:%d:%d", &number, &limit.Cur, &limit.Max); err != nil {
 			return fmt.Errorf("read the limit %q: %w", text, err)
 		}
-		// It also keeps the Go runtime from restoring the limit of open files at exec.
+		// The call also keeps the Go runtime from restoring the limit of open files at exec.
 		if err := unix.Setrlimit(number, &limit); err != nil {
 			return fmt.Errorf("set limit %d: %w", number, err)
 		}

@@ -15,54 +15,54 @@ import (
 	"github.com/mayfly-run/mayfly/internal/oci/wire"
 )
 
-// rootfs is a sandbox's file system, mounted in the shim's private mount
-// namespace, so that it vanishes with the shim however the shim dies:
+// rootfs is a sandbox's file system. It is mounted in the shim's private mount
+// namespace, so that it vanishes with the shim, however the shim ends:
 //
-//	DIR/root        a tmpfs; its size is the run's disk limit; for an ordinary user elsewhere (mountPoint)
+//	DIR/root        a tmpfs with the size of the run's disk limit; elsewhere for an ordinary user (mountPoint)
 //	  lower/0…      the image's layers, id-mapped into the run's range, read-only
-//	  upper, work   what the tool changes
+//	  upper, work   the tool's changes
 //	  root          the overlay of the two: the tool's "/"
 //	  tmp, shm, …   the writable directories that are not part of the image
-//	  shim, empty   in tests: an overlay of the folder of mayfly-shim, which mocked commands are
-//	  devices       a tmpfs of device nodes of the run's own, as root
-//	  secrets       a tmpfs of its own, not swapped where the kernel can do that (mountSecrets)
+//	  shim, empty   in tests: an overlay of the folder of mayfly-shim, the program of mocked commands
+//	  devices       a tmpfs of the run's own device nodes; only root has it
+//	  secrets       a tmpfs, which is not swapped if the kernel supports that (mountSecrets)
 //
-// The tool sees root read-only; its home and working directory are the same
-// overlay's directories, mounted writable over it, so that what the image has
-// there stays visible.
+// The tool sees root read-only. Its home and working directory are directories
+// of the same overlay, mounted writable over it, so that the image's files in
+// them stay visible.
 type rootfs struct {
 	dir     string // the tmpfs
 	root    string // the overlay
 	firstID int
-	layers  int               // below lower
-	folders map[string]string // the host's, which mounts name
-	// diskLimit is the size of the tmpfs.
+	layers  int               // the number of folders in lower
+	folders map[string]string // folders of the host by the names in mounts (engine.Local)
+	// diskLimit is the size of the tmpfs, in bytes.
 	diskLimit int64
 
 	user    identity
 	home    string
 	workdir string
-	targets []string      // where the tool's own mounts go
-	sources []specs.Mount // of the tool's volumes
-	volumes []string      // what the image declares as writable
-	own     []ownPlace
-	mounted []ownPlace // the tool's volumes that it may write to
+	targets []string      // the paths of the tool's mounts in the sandbox
+	sources []specs.Mount // the mounts of the tool's volumes
+	volumes []string      // the volumes that the image declares
+	own     []ownPlace    // the home, the working directory and the image's volumes
+	mounted []ownPlace    // the tool's writable volumes
 	caches  []*cache
-	sized   []ownPlace // volumes with a size of their own, each a file system
+	sized   []ownPlace // volumes with their own size; each is a file system
 
-	trusting     *trusting // nil outside of tests
-	mayRunMocked []string  // what mayRunItself says
+	trusting     *trusting // nil except in tests
+	mayRunMocked []string  // the result of mayRunItself
 
 	secretsMounted bool
-	hasDevices     bool // of its own
+	hasDevices     bool // its own device nodes (ownDevices)
 }
 
-// secretTmpfsBytes bounds the memory that all secrets of a run take.
+// secretTmpfsBytes is the limit of the memory of all secrets of a run.
 const secretTmpfsBytes = 32 << 20
 
-// mountRootfs mounts everything but the mounts that libcontainer makes inside
-// the container. userNS is the path of the sandbox's user namespace; empty for
-// a runtime that has its own, whose file system then has the image's ids.
+// mountRootfs mounts everything except the mounts that libcontainer makes inside
+// the container. userNS is the path of the sandbox's user namespace. It is empty
+// for a runtime that has its own; then the file system has the image's ids.
 func mountRootfs(start *wire.Start, userNS string) (*rootfs, error) {
 	spec, image := start.Spec, &start.Local.Image
 	dir, err := mountPoint(start)
@@ -74,13 +74,13 @@ func mountRootfs(start *wire.Start, userNS string) (*rootfs, error) {
 		r.firstID = 0
 	}
 
-	// Nothing that is mounted from here on reaches the host's namespace, while
-	// what the host unmounts is unmounted here too.
+	// From here on no mount reaches the host's namespace, but a file system that
+	// the host unmounts is unmounted here too.
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""); err != nil {
 		return nil, fmt.Errorf("make the mount namespace private: %w", err)
 	}
-	// One inode takes about as much memory as a page: a tool that makes only
-	// empty files is held by the same limit as one that fills them.
+	// An inode takes about as much memory as a page, so the same limit applies to
+	// a tool that makes only empty files and to one that fills them.
 	inodes := max(spec.Resources.Disk/4096, 1024)
 	options := fmt.Sprintf("size=%d,nr_inodes=%d,mode=0711", spec.Resources.Disk, inodes)
 	if err := unix.Mount("mayfly", r.dir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, options); err != nil {
@@ -102,7 +102,7 @@ func mountRootfs(start *wire.Start, userNS string) (*rootfs, error) {
 	}
 	for _, f := range image.Folders {
 		if err := r.restoreFolder(f); errors.Is(err, unix.ENOSPC) {
-			return nil, fmt.Errorf("the folders of the image whose owner has to be set (%d) don't fit the disk limit; raise resources.disk: %w", len(image.Folders), err)
+			return nil, fmt.Errorf("the folders of the image whose owner must be set (%d) don't fit into the disk limit; raise resources.disk: %w", len(image.Folders), err)
 		} else if err != nil {
 			return nil, fmt.Errorf("give folder %s of the image its owner: %w", f.Path, err)
 		}
@@ -117,7 +117,7 @@ func (r *rootfs) restoreFolder(f engine.Folder) error {
 		return err
 	}
 	if info, err := os.Lstat(host); err != nil || !info.IsDir() {
-		return err // a layer above has put something else there
+		return err // nil if an upper layer has another file at the path
 	}
 	if err := os.Lchown(host, r.firstID+f.UID, r.firstID+f.GID); err != nil {
 		return err
@@ -133,7 +133,7 @@ func (r *rootfs) mkdir(path string, mode os.FileMode, uid, gid int) error {
 	if err := os.Chown(path, uid, gid); err != nil {
 		return err
 	}
-	return os.Chmod(path, mode) // after chown and umask, which clear bits
+	return os.Chmod(path, mode) // chown and the umask clear bits
 }
 
 func (r *rootfs) mountImage(layers []string, userNS string, rootless bool) error {
@@ -149,8 +149,8 @@ func (r *rootfs) mountImage(layers []string, userNS string, rootless bool) error
 		defer ns.Close()
 		mapped = int(ns.Fd())
 	}
-	// The options of a mount are one page at most. Full paths of the 127 layers that an image may have would be more than
-	// that, and an option for each layer takes Linux 6.8: these paths are short.
+	// The options of a mount have at most one page. The full paths of the 127 layers that an image may have would be longer,
+	// and an option per layer needs Linux 6.8. So these paths are short.
 	dir, err := os.Open(filepath.Join(r.dir, "lower"))
 	if err != nil {
 		return err
@@ -179,10 +179,10 @@ func (r *rootfs) mountImage(layers []string, userNS string, rootless bool) error
 	return nil
 }
 
-// mountLayer mounts one unpacked layer read-only at target, its owners shown
-// as ids of a user namespace (mount_setattr(2)), or as they are when userNS is
-// negative: a rootless shim may not map ids, and its layers were unpacked in
-// the range that it runs in.
+// mountLayer mounts one unpacked layer read-only at target. It maps the owners
+// to ids of a user namespace (mount_setattr(2)), unless userNS is negative: a
+// rootless shim may not map ids, and its layers were unpacked with the ids that
+// it runs with.
 func mountLayer(layer, target string, userNS int) error {
 	tree, err := unix.OpenTree(unix.AT_FDCWD, layer, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
 	if err != nil {
@@ -207,20 +207,21 @@ func mountLayer(layer, target string, userNS int) error {
 	return unix.MoveMount(tree, "", unix.AT_FDCWD, target, unix.MOVE_MOUNT_F_EMPTY_PATH)
 }
 
-// inRoot is the host's path of a path of the sandbox, symbolic links being
-// followed as the sandbox would and never out of it. Nothing of the tool runs
-// yet, so what is checked can't change before it is used.
+// inRoot returns the path on the host of a path in the sandbox. It follows
+// symbolic links as the sandbox does, and never out of it. No process of the
+// tool runs yet, so the path can't change between this check and its use.
 func (r *rootfs) inRoot(path string) (string, error) {
 	host, err := securejoin.SecureJoin(r.root, path)
-	if errors.Is(err, unix.ELOOP) { // whose text has the path on the host
+	if errors.Is(err, unix.ELOOP) { // whose text contains the path on the host
 		err = fmt.Errorf("find %s in the image: %w", path, unix.ELOOP)
 	}
 	return host, err
 }
 
-// mkdirAll makes path and its missing parents in the sandbox, as root of the
-// sandbox, and lets every user pass through all of them: a file mounted below
-// /root has to be reachable by a tool that doesn't run as root.
+// mkdirAll makes path and its missing parents in the sandbox, owned by the
+// sandbox's root, and returns the path on the host. All of them become searchable
+// by every user: a tool that isn't root must be able to reach a file that is
+// mounted below /root.
 func (r *rootfs) mkdirAll(path string) (string, error) {
 	at := ""
 	for part := range strings.SplitSeq(strings.Trim(path, "/"), "/") {
@@ -251,9 +252,8 @@ func (r *rootfs) mkdirAll(path string) (string, error) {
 	return r.inRoot(path)
 }
 
-// writeFile writes a small file of the sandbox's own into the image's root,
-// readable by all. An existing file or symbolic link is replaced, never
-// followed.
+// writeFile writes a small file into the image's root, readable by all users. It
+// replaces an existing file or symbolic link, and never follows the link.
 func (r *rootfs) writeFile(path string, content []byte) error {
 	dir, err := r.mkdirAll(filepath.Dir(path))
 	if err != nil {
@@ -271,20 +271,20 @@ func (r *rootfs) writeFile(path string, content []byte) error {
 	return finish(f, err, r.firstID, r.firstID, 0o644)
 }
 
-// finish gives a file that was just written its owner, in host ids, and its
-// mode, and closes it. err is how the writing failed, if it did.
+// finish sets the owner, in host ids, and the mode of a file that was just
+// written, and closes it. err is the error of the write, or nil.
 func finish(f *os.File, err error, uid, gid int, mode os.FileMode) error {
 	if err == nil {
 		err = f.Chown(uid, gid)
 	}
 	if err == nil {
-		err = f.Chmod(mode) // after chown, which clears bits
+		err = f.Chmod(mode) // chown clears bits
 	}
 	return errors.Join(err, f.Close())
 }
 
-// scratch makes an empty directory outside the image for the tool to write in,
-// sharing the run's disk limit, and returns its path on the host.
+// scratch makes an empty directory outside the image that the tool can write to,
+// within the run's disk limit, and returns its path on the host.
 func (r *rootfs) scratch(name string, mode os.FileMode) (string, error) {
 	path := filepath.Join(r.dir, "scratch", name)
 	uid, gid := r.user.hostIDs(r.firstID)
@@ -294,8 +294,8 @@ func (r *rootfs) scratch(name string, mode os.FileMode) (string, error) {
 	return path, r.mkdir(path, mode, uid, gid)
 }
 
-// mountSecrets mounts the memory file system that secret values are written to,
-// once.
+// mountSecrets mounts the memory file system for secret values, unless it is
+// already mounted.
 func (r *rootfs) mountSecrets() error {
 	if r.secretsMounted {
 		return nil
@@ -315,7 +315,7 @@ func (r *rootfs) mountSecrets() error {
 }
 
 // readOnlyFile writes a file for the tool outside the image, with exactly this
-// mode, owned by the tool's user, and returns its path on the host.
+// mode and the tool's user as its owner, and returns its path on the host.
 func (r *rootfs) readOnlyFile(dir, name string, content []byte, mode os.FileMode) (string, error) {
 	path := filepath.Join(r.dir, dir, name)
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
@@ -327,10 +327,10 @@ func (r *rootfs) readOnlyFile(dir, name string, content []byte, mode os.FileMode
 	return path, finish(f, err, uid, gid, mode)
 }
 
-// hold mounts a folder of the image's root at a place of its own, and returns
-// that. A shell in a kept sandbox is a second container with the same mounts:
-// by then the tool may have moved the folder and left a link there, which leads
-// out of the sandbox where the host follows it.
+// hold mounts a folder of the image's root at a separate path, and returns that
+// path. A shell in a kept sandbox is a second container with the same mounts. By
+// then the tool may have replaced the folder with a link, which would lead out
+// of the sandbox if the host followed it.
 func (r *rootfs) hold(host, name string) (string, error) {
 	at := filepath.Join(r.dir, "held", name)
 	if err := r.mkdir(at, 0o711, r.firstID, r.firstID); err != nil {
@@ -347,7 +347,7 @@ func (r *rootfs) hold(host, name string) (string, error) {
 	return at, nil
 }
 
-// diskBytes is how much of the disk limit is used.
+// diskBytes returns the number of bytes in use of the disk limit.
 func (r *rootfs) diskBytes() (int64, error) {
 	var st unix.Statfs_t
 	if err := unix.Statfs(r.dir, &st); err != nil {
@@ -356,7 +356,7 @@ func (r *rootfs) diskBytes() (int64, error) {
 	return int64(st.Blocks-st.Bfree) * st.Bsize, nil
 }
 
-// fileBytes is what all of the sandbox's files take.
+// fileBytes returns the number of bytes that all files of the sandbox take.
 func (r *rootfs) fileBytes() (int64, error) {
 	sum, err := r.diskBytes()
 	for _, v := range r.sized {
@@ -369,8 +369,9 @@ func (r *rootfs) fileBytes() (int64, error) {
 	return sum, err
 }
 
-// full says which of the sandbox's file systems has no room left, all but a
-// part in 64, which a program that writes more than that at once leaves.
+// full returns the file system of the sandbox that has no room left, or nil. It
+// counts as full if at most 1/64 is free: a program whose write doesn't fit leaves
+// some room.
 func (r *rootfs) full() (*engine.Full, error) {
 	for _, p := range append([]ownPlace{{"", r.dir}}, r.sized...) {
 		var st unix.Statfs_t

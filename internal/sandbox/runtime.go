@@ -22,23 +22,23 @@ import (
 	"github.com/mayfly-run/mayfly/internal/engine"
 )
 
-// runtimeProgram is an installed OCI runtime and the flags that it needs here.
+// runtimeProgram is an OCI runtime and the flags that it needs here.
 type runtimeProgram struct {
 	program string
 	flags   []string
 }
 
-// runtimes are those that security.runtime may name beside "default".
+// runtimes are the values of security.runtime other than "default".
 //
-// gVisor's sandbox uses the sockets of the namespace that it is in ("host" in
-// its words), which is the run's own: the egress policy holds for it as for
-// any other. Its limits are those of the cgroup that it is put in. Its kernel
-// applies a seccomp profile too (sentryProfile), which it doesn't unless it is told.
+// gVisor's sandbox uses the sockets of its network namespace (--network=host).
+// That namespace is the run's own, so the egress policy applies. Its limits are
+// those of the cgroup that it is put into. --oci-seccomp makes its kernel apply a
+// seccomp profile too (sentryProfile).
 var runtimes = map[string]runtimeProgram{
 	"gvisor": {"runsc", []string{"--network=host", "--ignore-cgroups", "--host-uds=none", "--oci-seccomp"}},
 }
 
-// checkRuntime refuses what the runtime can't do.
+// checkRuntime refuses features that the runtime doesn't support.
 func checkRuntime(spec *engine.Spec) error {
 	name := spec.Security.Runtime
 	if !spec.Security.OtherRuntime() {
@@ -61,15 +61,15 @@ func checkRuntime(spec *engine.Spec) error {
 	return nil
 }
 
-// runtimeContainer is a container of another OCI runtime, which runs the same
-// bundle. All processes of the runtime are in the run's cgroup.
+// runtimeContainer is a container of another OCI runtime, with the same bundle.
+// All processes of the runtime are in the run's cgroup.
 type runtimeContainer struct {
 	cmd    *exec.Cmd
 	kill   []string // the runtime's command that signals the tool, except the signal
 	cgroup cgroups.Manager
 
 	ended   chan struct{}  // closed when the runtime has ended
-	signals sync.WaitGroup // those under way
+	signals sync.WaitGroup // signals that aren't delivered yet
 }
 
 func newRuntimeContainer(spec *engine.Spec, oci *specs.Spec, cgroup *cgroups.Cgroup, r *rootfs) (*runtimeContainer, error) {
@@ -78,8 +78,8 @@ func newRuntimeContainer(spec *engine.Spec, oci *specs.Spec, cgroup *cgroups.Cgr
 	if err != nil {
 		return nil, err
 	}
-	// The configuration has the environment, and so values of secrets: it is
-	// kept where the other secrets are.
+	// The configuration contains the environment, and with it values of secrets,
+	// so it is kept with the other secrets.
 	bundle := filepath.Join(r.dir, "secrets", "bundle")
 	if err := os.Mkdir(bundle, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
 		return nil, err
@@ -127,8 +127,8 @@ func (c *runtimeContainer) start(stdin, stdout, stderr *os.File) error {
 	if err := c.cmd.Start(); err != nil {
 		return fmt.Errorf("start the runtime: %w", err)
 	}
-	// It waits for a byte on descriptor 3 (holder.c), so that nothing of it
-	// runs outside the cgroup.
+	// The process waits for a byte on descriptor 3 (holder.c), so that the runtime
+	// never runs outside the cgroup.
 	if err := c.cgroup.Apply(c.cmd.Process.Pid); err != nil {
 		return fmt.Errorf("put the runtime into its cgroup: %w", err)
 	}
@@ -149,16 +149,16 @@ func (c *runtimeContainer) start(stdin, stdout, stderr *os.File) error {
 }
 
 func (c *runtimeContainer) wait() *os.ProcessState {
-	_ = c.cmd.Wait() // the error repeats what the state says
+	_ = c.cmd.Wait() // the state says the same as the error
 	close(c.ended)
 	c.signals.Wait()
 	return c.cmd.ProcessState
 }
 
-// killTime bounds the runtime's command that signals the tool.
+// killTime is the time limit of the runtime's command that signals the tool.
 const killTime = 5 * time.Second
 
-// deliver is one try. Its error says that the runtime has no such container, not yet or no longer.
+// deliver tries once to signal the tool. It fails if the runtime doesn't have the container yet, or no longer has it.
 func (c *runtimeContainer) deliver(sig unix.Signal) error {
 	ctx, cancel := context.WithTimeout(context.Background(), killTime)
 	defer cancel()
@@ -170,10 +170,9 @@ func (c *runtimeContainer) deliver(sig unix.Signal) error {
 // signalPause is the time between two tries to signal a tool that the runtime hasn't started yet.
 const signalPause = 20 * time.Millisecond
 
-// signal has the runtime signal the tool. Its own process would end of the
-// signal, and the tool with it, without its grace. The runtime starts the tool
-// some time after itself, and knows of no such container before: a signal waits
-// for that.
+// signal lets the runtime signal the tool. A signal to the runtime's own process
+// would end it, and the tool with it, without the tool's grace period. The runtime
+// starts the container some time after itself, so a signal is repeated until then.
 func (c *runtimeContainer) signal(sig unix.Signal) error {
 	if c.cmd.Process == nil {
 		return nil

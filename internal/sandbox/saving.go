@@ -6,11 +6,12 @@ import (
 	"io"
 )
 
-// errStopped is the error of a save that was told to stop.
+// errStopped is the error of a save that was stopped.
 var errStopped = errors.New("stopped")
 
-// saveCaches keeps what a successful run left. A save has no deadline. It stops
-// when mayfly asks for the end or is gone; the former copies then stay.
+// saveCaches saves the caches and artifacts of a successful run. A save has no
+// deadline. It stops if mayfly asks for the end or is gone; then the former
+// copies stay.
 func (s *supervisor) saveCaches() error {
 	stop, saved := make(chan struct{}), make(chan error, 1)
 	go func() { saved <- saveAll(s.rootfs.caches, stop) }()
@@ -24,7 +25,7 @@ func (s *supervisor) saveCaches() error {
 		case req, ok := <-requests:
 			if !ok || req.Signal != nil {
 				close(stop)
-				s.expectEnd() // of a write that hangs
+				s.expectEnd() // in case a write hangs
 				requests = nil
 			}
 		}
@@ -43,7 +44,7 @@ func saveAll(caches []*cache, stop <-chan struct{}) error {
 	return nil
 }
 
-// stoppable is a writer that fails once it is told to stop.
+// stoppable is a writer that fails with errStopped once stop is closed.
 type stoppable struct {
 	io.Writer
 	stop <-chan struct{}

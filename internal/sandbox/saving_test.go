@@ -10,8 +10,8 @@ import (
 	"github.com/mayfly-run/mayfly/internal/oci/wire"
 )
 
-// TestSaveCaches: a save goes on until it is asked to end, or mayfly is gone;
-// then the kept copy is the former one.
+// TestSaveCaches: a save that is stopped, or whose mayfly is gone, leaves the
+// former copy.
 func TestSaveCaches(t *testing.T) {
 	kill := engine.SIGKILL
 	for name, tell := range map[string]func(chan wire.Request){
@@ -24,7 +24,7 @@ func TestSaveCaches(t *testing.T) {
 			if err := os.WriteFile(c.file, []byte("before"), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			// A hole of 256 MiB takes long to write out.
+			// Writing out a hole of 256 MiB takes long.
 			file := filepath.Join(c.dir, "file")
 			if err := os.WriteFile(file, nil, 0o600); err != nil {
 				t.Fatal(err)
@@ -44,7 +44,7 @@ func TestSaveCaches(t *testing.T) {
 				t.Fatal(err)
 			}
 			if kept := info.Size() == int64(len("before")); kept != (tell != nil) {
-				t.Errorf("the kept copy has %d bytes", info.Size())
+				t.Errorf("the kept copy has %d bytes, want the former copy: %v", info.Size(), tell != nil)
 			}
 		})
 	}

@@ -9,8 +9,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestBlocks: the comparisons hold for the numbers of the spans, each by one of
-// them, and for no other.
+// TestBlocks: exactly one comparison is true for each number in a span, and none
+// for other numbers.
 func TestBlocks(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		top := rapid.SampledFrom([]uint64{100, 1 << 33, math.MaxUint64}).Draw(t, "top")
@@ -29,28 +29,28 @@ func TestBlocks(t *testing.T) {
 				want = 1
 			}
 			if held != want {
-				t.Fatalf("%d to %d: %d comparisons hold for %d", first, last, held, n)
+				t.Fatalf("%d to %d: %d comparisons are true for %d, want %d", first, last, held, n, want)
 			}
 		}
 		if len(rules) > 128 {
-			t.Fatalf("%d comparisons", len(rules))
+			t.Fatalf("got %d comparisons, want at most 128", len(rules))
 		}
 	})
 }
 
-// TestComplement: each number is in the spans or in their complement.
+// TestComplement: each number is either in the spans or in their complement.
 func TestComplement(t *testing.T) {
 	in := func(n uint64) func(span) bool { return func(s span) bool { return n >= s.first && n <= s.last } }
 	for _, spans := range [][]span{nil, {{0, 0}}, {{0, 9}}, {{9, 9}}, {{1, 3}, {4, 4}, {7, 8}}} {
 		for n := range uint64(10) {
 			if slices.ContainsFunc(spans, in(n)) == slices.ContainsFunc(complement(spans, 9), in(n)) {
-				t.Errorf("%d of %v", n, spans)
+				t.Errorf("%d is in both or neither of %v and its complement", n, spans)
 			}
 		}
 	}
 }
 
-// TestIoctlRules: each request is decided once, by its lower 16 bits.
+// TestIoctlRules: exactly one rule applies to each request, by its lower 16 bits.
 func TestIoctlRules(t *testing.T) {
 	rules := ioctlRules()
 	for request := range uint64(1 << 16) {
@@ -64,7 +64,7 @@ func TestIoctlRules(t *testing.T) {
 				}
 			}
 			if len(held) != 1 || held[0] != want {
-				t.Fatalf("%#x: %v", request|above, held)
+				t.Fatalf("%#x: got %v, want %v", request|above, held, want)
 			}
 		}
 	}

@@ -7,15 +7,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// keptUnderGVisor are calls whose rules stay for gVisor although they have an errno other than EPERM: options, which reach
-// the host's kernel, since the sandbox has the sockets of its network namespace (runtimes), and the tool's own filters.
+// keptUnderGVisor are calls whose rules apply under gVisor although they have an errno other than EPERM: options of sockets,
+// which reach the host's kernel because the sandbox uses the sockets of its network namespace (runtimes), and the tool's own
+// filters.
 var keptUnderGVisor = []string{"setsockopt", "getsockopt", "seccomp", "prctl"}
 
-// sentryProfile is the profile for gVisor. runsc fails what is refused with EPERM, whatever errno the profile has, and
-// programs go on after that of a kernel without the call, and not after EPERM: glibc then has no threads (clone3). The
-// sentry, gVisor's own kernel, serves the tool's calls. So a rule with an errno of its own, which keeps a program from
-// something of the host's kernel and lets it go on, is left out: the sentry doesn't have the call either, or does it in its
-// own memory.
+// sentryProfile returns the profile for gVisor, without the rules whose errno isn't EPERM. These rules keep a program from
+// something in the host's kernel and let it continue, as on a kernel without the call. But runsc fails every refused call with
+// EPERM, and with EPERM programs don't continue: glibc has no threads if clone3 fails so. The rules aren't needed either. The
+// sentry, gVisor's own kernel, serves the tool's calls, and it lacks these calls too or handles them in its own memory.
 func sentryProfile(capabilities []string) (*specs.LinuxSeccomp, error) {
 	p, err := seccompProfile(capabilities)
 	if err != nil {
@@ -26,8 +26,8 @@ func sentryProfile(capabilities []string) (*specs.LinuxSeccomp, error) {
 			p.Syscalls[i] = specs.LinuxSyscall{Names: rule.Names, Action: specs.ActAllow, Args: rule.Args}
 		}
 	}
-	// It can't succeed and do nothing, and glibc looks up no name without. A queue of errors then holds up to
-	// net.core.rmem_default.
+	// runsc can't let a call succeed and do nothing, and glibc resolves no names without this option. So it is allowed, and
+	// queues of errors hold up to net.core.rmem_default.
 	p.Syscalls = append([]specs.LinuxSyscall{
 		allow("setsockopt", exactly(1, unix.SOL_IP), exactly(2, unix.IP_RECVERR)),
 		allow("setsockopt", exactly(1, unix.SOL_IPV6), exactly(2, unix.IPV6_RECVERR)),
@@ -35,7 +35,7 @@ func sentryProfile(capabilities []string) (*specs.LinuxSeccomp, error) {
 	return p, nil
 }
 
-// isNetlink reports whether a rule is about sockets of netlink. The sentry has a family that the profile refuses (uevents).
+// isNetlink reports whether a rule is about netlink sockets. The sentry supports a family that the profile refuses (uevents).
 func isNetlink(rule specs.LinuxSyscall) bool {
 	return rule.Names[0] == "socket" && rule.Args[0] == exactly(0, unix.AF_NETLINK)
 }

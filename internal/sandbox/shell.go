@@ -24,7 +24,7 @@ type shellRequest struct {
 	files []*os.File // standard input, output and error
 }
 
-// reply sends the last message that whoever asked gets; they may have gone.
+// reply sends the last message to the client, which may have gone, and closes the connection.
 func (r *shellRequest) reply(reply wire.ShellReply) {
 	_ = json.NewEncoder(r.conn).Encode(reply)
 	r.close()
@@ -41,7 +41,7 @@ func (r *shellRequest) close() {
 	_ = r.conn.Close()
 }
 
-// shell serves one request, and meanwhile says to others that it does. It returns the one that ends the sandbox.
+// shell serves one request, and meanwhile refuses others. It returns the request that removes the sandbox, if there is one.
 func (s *supervisor) shell(req *shellRequest, others <-chan *shellRequest, deadline time.Time) (removal *shellRequest) {
 	if req.Remove {
 		return req
@@ -55,10 +55,10 @@ func (s *supervisor) shell(req *shellRequest, others <-chan *shellRequest, deadl
 	return removal
 }
 
-// shellRequestTime bounds the wait for a request after its connection.
+// shellRequestTime is the time limit for a request after its connection.
 const shellRequestTime = 5 * time.Second
 
-// receiveShell reads a request. The request isn't nil even with an error, so that it can be answered.
+// receiveShell reads a request. The result isn't nil even with an error, so that the error can be answered.
 func receiveShell(conn *net.UnixConn) (*shellRequest, error) {
 	req := &shellRequest{conn: conn}
 	if err := conn.SetReadDeadline(time.Now().Add(shellRequestTime)); err != nil {
@@ -95,8 +95,8 @@ func receiveShell(conn *net.UnixConn) (*shellRequest, error) {
 	return req, nil
 }
 
-// runShell runs one process in the kept sandbox: a new container on the same
-// namespaces and the same file system.
+// runShell runs one process in the kept sandbox, in a new container with the same
+// namespaces and file system.
 func (s *supervisor) runShell(req *shellRequest, others <-chan *shellRequest, deadline time.Time) (code int, removal *shellRequest, err error) {
 	if req.Terminal && s.start.Spec.Security.OtherRuntime() {
 		return 0, nil, &engine.Unsupported{
@@ -105,7 +105,7 @@ func (s *supervisor) runShell(req *shellRequest, others <-chan *shellRequest, de
 			Remedy:  "give standard input another way: mayfly shell RUN -- COMMAND < /dev/null",
 		}
 	}
-	// The tool may have replaced folders by links since they were checked.
+	// The tool may have replaced folders with links since they were checked.
 	if err := errors.Join(s.rootfs.checkPlaces(s.start.Spec), s.rootfs.checkInVolumes()); err != nil {
 		return 0, nil, err
 	}
@@ -118,7 +118,7 @@ func (s *supervisor) runShell(req *shellRequest, others <-chan *shellRequest, de
 	s.oci.Process.Args = req.Args
 	s.oci.Process.Terminal = req.Terminal
 	s.oci.Process.ConsoleSize = &specs.Box{Width: uint(req.Columns), Height: uint(req.Rows)}
-	// A start that is stuck has the time of an end: nobody else ends the sandbox meanwhile.
+	// A start that hangs has the deadline of an end, because nothing else ends the sandbox meanwhile.
 	stuck := process.NewDeadline(s.start.EndWithin, func() { os.Exit(1) })
 	err = s.startContainer(req.files[0], req.files[1], req.files[2])
 	stuck.Stop()
@@ -129,18 +129,18 @@ func (s *supervisor) runShell(req *shellRequest, others <-chan *shellRequest, de
 	for _, f := range req.files {
 		_ = f.Close()
 	}
-	_ = json.NewEncoder(req.conn).Encode(wire.ShellReply{Started: true}) // who asked may have gone, which is seen below
+	_ = json.NewEncoder(req.conn).Encode(wire.ShellReply{Started: true}) // watchShell notices a client that has gone
 	return s.watchShell(req.conn, others, deadline)
 }
 
-// watchShell waits for the end of a shell and returns its exit status, or ends it
-// and says why: by the deadline, when whoever asked has gone, when the sandbox is
-// to be removed, or when it has too many sockets.
+// watchShell waits for the end of a shell and returns its exit status. It ends
+// the shell, with an error, at the deadline, when the client has gone, when the
+// sandbox must be removed, or when it has too many sockets or locks.
 func (s *supervisor) watchShell(conn *net.UnixConn, others <-chan *shellRequest, deadline time.Time) (code int, removal *shellRequest, err error) {
 	gone := make(chan struct{})
 	go func() {
-		// The other side says nothing more; a read ends when it has gone, or
-		// when the sandbox's time is up.
+		// The client sends nothing more, so a read ends when the client has gone,
+		// or at the deadline.
 		_ = conn.SetReadDeadline(deadline)
 		_, _ = conn.Read(make([]byte, 1))
 		close(gone)
@@ -152,7 +152,7 @@ func (s *supervisor) watchShell(conn *net.UnixConn, others <-chan *shellRequest,
 		select {
 		case <-s.ended:
 			code, _ := exitStatus(s.state)
-			return code, nil, s.container.signal(unix.SIGKILL) // what the shell left running
+			return code, nil, s.container.signal(unix.SIGKILL) // ends the shell's background processes
 		case <-count.C:
 			sockets, locks, err := s.count()
 			switch {
@@ -182,13 +182,14 @@ func (s *supervisor) watchShell(conn *net.UnixConn, others <-chan *shellRequest,
 	return 0, removal, why
 }
 
-// leastShell is the least that a shell may use when the sandbox's files take
-// all of the run's memory limit. The files that it makes itself count for the
-// next one.
+// leastShell is the memory in bytes that a shell may use even if the sandbox's
+// files take all of the run's memory limit. Files that a shell makes count
+// towards the limit of the next shell.
 const leastShell = 16 << 20
 
-// limitShell takes what the sandbox's files hold off the memory limit of the
-// next container: it was counted for one whose cgroup is about to go.
+// limitShell reduces the memory limit of the next container by the memory of the
+// sandbox's files, which counts for the present container, whose cgroup is about
+// to be removed.
 func (s *supervisor) limitShell() error {
 	held, err := s.accounts.files()
 	if err != nil {

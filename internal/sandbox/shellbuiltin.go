@@ -10,7 +10,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/engine"
 )
 
-// shellBuiltins are the builtins of the usual shells (bash, dash, busybox) that may be files, too.
+// shellBuiltins lists the builtins of the usual shells (bash, dash, busybox) that may be files too.
 var shellBuiltins = []string{
 	"[", "alias", "bg", "builtin", "cd", "command", "echo", "enable", "eval", "exec", "exit", "export", "false", "fc", "fg", "getopts", "hash",
 	"help", "history", "jobs", "kill", "let", "local", "printf", "pushd", "popd", "pwd", "read", "readonly", "return", "set", "shift", "source",
@@ -19,9 +19,9 @@ var shellBuiltins = []string{
 
 var shells = []string{"ash", "bash", "dash", "hush", "ksh", "sh", "zsh"}
 
-// mayRunItself are the mocked commands that the tool's text names without a path, and that the shell of that text may run
-// without looking for a file: its builtins and, where it is busybox, the applets. Whether a busybox does so is decided when it
-// is built (FEATURE_SH_STANDALONE), and can't be seen from outside.
+// mayRunItself returns the mocked commands that the tool's text names without a path, and that the shell of that text may run
+// without looking for a file: its builtins and, if it is busybox, the applets. Whether busybox does so is an option of its
+// build (FEATURE_SH_STANDALONE), which can't be seen from outside.
 func (r *rootfs) mayRunItself(spec *engine.Spec, env []string) []string {
 	shell, text := shellText(spec)
 	if shell == "" {
@@ -34,7 +34,8 @@ func (r *rootfs) mayRunItself(spec *engine.Spec, env []string) []string {
 	})
 }
 
-// shellText is the text that a tool's shell reads from its arguments or script.
+// shellText returns the tool's shell and the text that it reads from its arguments or script. shell is "" if the command is
+// not a shell.
 func shellText(spec *engine.Spec) (shell, text string) {
 	at := 0
 	if before := path.Base(spec.Args[0]); (before == "env" || before == "busybox") && len(spec.Args) > 1 {
@@ -56,7 +57,7 @@ func namesCommand(text, name string) bool {
 	return regexp.MustCompile(`(^|[^\w/.-])` + regexp.QuoteMeta(name) + `($|[^\w/.-])`).MatchString(text)
 }
 
-// lookProgram is the file that a command of the image is, or nil.
+// lookProgram returns the file of a command in the image, or nil.
 func (r *rootfs) lookProgram(name string, env []string) os.FileInfo {
 	paths := []string{name}
 	if !path.IsAbs(name) {

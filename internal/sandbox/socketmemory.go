@@ -16,37 +16,38 @@ import (
 	"github.com/mayfly-run/mayfly/internal/oci/wire"
 )
 
-// What sockets hold of the kernel's memory is bounded in four places: by the
-// memory cgroup, for what waits in the queues of TCP and UDP; by the sysctls
-// below, for what the kernel charges to no cgroup, since it comes to a socket
-// that no process has accepted yet, or by another way than data; by the profile
-// of system calls (socketOptions), which keeps these queues small; and by
-// tooManySockets, since a connection that waits to be accepted has no descriptor
-// and its other end needs none either, and a datagram that is being put together
-// (MSG_MORE) counts for nobody.
+// Four mechanisms limit the kernel memory of sockets:
+//   - the memory cgroup counts the queues of TCP and UDP;
+//   - the sysctls below limit memory that no cgroup counts: data for a socket
+//     that no process has accepted yet, and everything that isn't data;
+//   - the profile of system calls (socketOptions) keeps these queues small;
+//   - tooManySockets limits the number of sockets. A connection that waits to be
+//     accepted has no descriptor, and its other end needs none either. No cgroup
+//     counts a datagram that isn't complete (MSG_MORE).
 
-// socketSysctls are set in each sandbox's network namespace. A kernel that
-// doesn't have one of them, or not for each namespace, bounds less.
+// socketSysctls are set in each sandbox's network namespace. On a kernel without
+// one of them, or without one per namespace, that limit is missing.
 var socketSysctls = []struct{ name, value string }{
-	// The least, the first and the largest size of a connection's buffers. The
-	// kernel grows them while a program reads, and also for small segments
-	// that come to a connection that nobody accepts. The other end is the shim
-	// or the sandbox itself, next door: a larger window gains nothing.
+	// The smallest, initial and largest size of a connection's buffers in bytes.
+	// The kernel grows them while a program reads, and also for small segments
+	// that arrive at a connection that nobody accepts. The other end is the shim
+	// or the sandbox itself, on the same machine, so a larger window gains
+	// nothing.
 	{"net/ipv4/tcp_rmem", "4096 16384 262144"},
 	{"net/ipv4/tcp_wmem", "4096 16384 2097152"},
-	// What a UDP socket gets even when its cgroup is full.
+	// The bytes that a UDP socket gets even if its cgroup is full.
 	{"net/ipv4/udp_rmem_min", "4096"},
 	{"net/ipv4/udp_wmem_min", "4096"},
-	// What a socket's options, and the messages beside its data, may take.
+	// The limit of the bytes of a socket's options and control messages.
 	{"net/core/optmem_max", "4096"},
-	// Connections of a listener that wait to be accepted.
+	// The connections of a listener that wait to be accepted.
 	{"net/core/somaxconn", "128"},
-	// Ends of connections that wait for late packets; 256 bytes each.
+	// The ends of connections that wait for late packets (256 bytes each).
 	{"net/ipv4/tcp_max_tw_buckets", "4096"},
-	// Time stamps don't bring the packet along (SCM_TIMESTAMPING can ask for one without the option).
+	// Time stamps don't include the packet. SCM_TIMESTAMPING can ask for one without the socket option.
 	{"net/core/tstamp_allow_data", "0"},
-	// The sandbox's kernel answers no echo request of the sandbox's own: its
-	// answers would wait in a ping socket, which no cgroup counts.
+	// The kernel doesn't answer the sandbox's echo requests to its own addresses:
+	// the answers would wait in a ping socket, which no cgroup counts.
 	{"net/ipv4/icmp_echo_ignore_all", "1"},
 	{"net/ipv6/icmp/echo_ignore_all", "1"},
 }
@@ -62,17 +63,18 @@ func boundSockets() error {
 	return nil
 }
 
-// socketShare is the part of a run's memory limit that its sockets may have on
-// cgroup v1, beside it: v1 counts them by themselves. maxSocketBytes bounds it,
-// since a byte in a queue may keep 32 KiB of the kernel's from being used again.
+// On cgroup v1, which counts sockets separately, a run's sockets may have
+// 1/socketShare of its memory limit in addition to it, but at most
+// maxSocketBytes: a byte in a queue may keep 32 KiB of kernel memory from being
+// used again.
 const (
 	socketShare    = 4
 	maxSocketBytes = 32 << 20
 )
 
-// limitSocketMemory has cgroup v1 count the buffers of sockets that are made
-// from now on, of TCP and of UDP in spite of its name. On v2 they count for the
-// memory limit as they are.
+// limitSocketMemory makes cgroup v1 count and limit the buffers of sockets that
+// are made from now on: of TCP and, in spite of the file's name, of UDP. On v2
+// they count towards the memory limit without it.
 func limitSocketMemory(paths map[string]string, memory int64) error {
 	dir, v1 := paths["memory"]
 	if !v1 {
@@ -89,10 +91,11 @@ func limitSocketMemory(paths map[string]string, memory int64) error {
 // netlinkRoute is NETLINK_ROUTE in the second column of /proc/net/netlink.
 const netlinkRoute = "0"
 
-// tooManySockets says whether a network namespace has more sockets than its
-// run's memory limit allows. files are sockstat and sockstat6 of a process in it
-// (proc(5)), whose "inuse" is the namespace's own, and netlink, which has a line
-// for each socket: its answers wait in no cgroup, 208 KiB of them.
+// tooManySockets reports whether a network namespace has more sockets than its
+// run's memory limit, in bytes, allows. files are files of a process in the
+// namespace (proc(5)): sockstat and sockstat6, whose "inuse" counts only this
+// namespace, and netlink, with a line for each netlink socket. No cgroup counts
+// the answers that wait in a netlink socket, up to 208 KiB.
 func tooManySockets(files []string, memory int64) (bool, error) {
 	var sockets int64
 	for i, file := range files {

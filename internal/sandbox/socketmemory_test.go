@@ -15,18 +15,18 @@ func TestTooManySockets(t *testing.T) {
 	}
 	const memory = 256 << 20 // 1,024 sockets
 	tests := map[string]struct {
-		v4, v6  string // "" is no file; there is always one of netlink
+		v4, v6  string // "" means no file; there is always a file netlink
 		netlink string
 		memory  int64
 		want    bool
 		fails   bool
 	}{
-		"as many as may be": {v4: sockstat(1000, 20, 4), memory: memory},
+		"the limit":         {v4: sockstat(1000, 20, 4), memory: memory},
 		"one more":          {v4: sockstat(1000, 20, 5), memory: memory, want: true},
 		"both versions":     {v4: sockstat(1000, 0, 0), v6: "TCP6: inuse 25\nUDP6: inuse 0\nFRAG6: inuse 9999 memory 9\n", memory: memory, want: true},
 		"netlink":           {v4: sockstat(1000, 20, 4), netlink: "sk               Eth Pid        Groups   Rmem     Wmem     Dump  Locks    Drops    Inode\n0000000000000000 0   0          00000000 0        0        0     2        0        1\n0000000000000000 15  0          00000000 0        0        0     2        0        2\n", memory: memory, want: true},
-		"the least":         {v4: sockstat(engine.MinSockets, 0, 0), memory: 4 << 20},
-		"above the least":   {v4: sockstat(engine.MinSockets+1, 0, 0), memory: 4 << 20, want: true},
+		"the minimum":       {v4: sockstat(engine.MinSockets, 0, 0), memory: 4 << 20},
+		"above the minimum": {v4: sockstat(engine.MinSockets+1, 0, 0), memory: 4 << 20, want: true},
 		"gone":              {memory: memory},
 		"not a number":      {v4: "TCP: inuse many\n", memory: memory, fails: true},
 	}
@@ -44,11 +44,11 @@ func TestTooManySockets(t *testing.T) {
 			}
 			many, err := tooManySockets(files, tt.memory)
 			if many != tt.want || (err != nil) != tt.fails {
-				t.Errorf("%v, %v", many, err)
+				t.Errorf("got %v, %v, want %v, an error %v", many, err, tt.want, tt.fails)
 			}
 		})
 	}
 	if _, err := tooManySockets([]string{t.TempDir()}, memory); err == nil {
-		t.Error("a file that can't be read is taken for no sockets")
+		t.Error("a file that can't be read counts as no sockets")
 	}
 }

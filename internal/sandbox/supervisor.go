@@ -1,10 +1,10 @@
-// Package sandbox is the inside of mayfly-shim: it makes one sandbox out of a
-// spec, watches it, and takes it down.
+// Package sandbox is the inside of mayfly-shim: it makes one sandbox from a spec,
+// watches it, and takes it down.
 //
-// What it makes, in order, each step undone in reverse:
+// It makes these parts in order, and undoes them in reverse:
 //
-//	holder      user, network and pid namespace, and the process that owns them (holder.c)
-//	network     a TUN device in the namespace, a userspace TCP/IP stack at its other end
+//	holder      user, network and pid namespace, and the process that keeps them (holder.c)
+//	network     a TUN device in the namespace, and a userspace TCP/IP stack at its other end
 //	rootfs      id-mapped layers, overlay, volumes, secrets, in this process's mount namespace
 //	cgroup      limits and counters
 //	container   libcontainer: seccomp, no capabilities, no_new_privs, then the tool
@@ -40,15 +40,16 @@ const metricInterval = time.Second
 // socketInterval is how often its sockets are counted.
 const socketInterval = 200 * time.Millisecond
 
-// settleTime is how long a tool runs until the start of its sandbox is over: a shorter run is taken down where it began.
+// settleTime is how long a tool runs until the start of its sandbox has ended. A shorter run is taken down on the processor where it
+// started.
 const settleTime = 50 * time.Millisecond
 
-// maxStartBytes bounds the first message: a spec and its secret values.
+// maxStartBytes is the limit of the first message: a spec and its secret values.
 const maxStartBytes = 128 << 20
 
-// Supervise runs the one sandbox that the process at the other end of control
-// asks for, and returns when nothing of it is left. The calling goroutine must
-// be locked to the process's main thread.
+// Supervise runs one sandbox for the process at the other end of control, and
+// returns when nothing of the sandbox is left. The calling goroutine must be
+// locked to the process's main thread.
 func Supervise(control *os.File, stdin, stdout, stderr *os.File) error {
 	r := &reporter{enc: json.NewEncoder(control)}
 	dec := json.NewDecoder(io.LimitReader(control, maxStartBytes))
@@ -64,14 +65,14 @@ func Supervise(control *os.File, stdin, stdout, stderr *os.File) error {
 	}
 	s := &supervisor{
 		start: first.Start, report: r,
-		// Buffered, so that readRequests sees mayfly's end while nobody reads requests yet.
+		// Buffered, so that readRequests notices mayfly's end while no goroutine receives requests yet.
 		requests: make(chan wire.Request, 16),
 	}
 	go s.readRequests(io.MultiReader(dec.Buffered(), control))
 	exit, err := s.run(stdin, stdout, stderr)
 	if exit != nil && exit.Kept {
 		s.keepGoing()
-		_ = s.holder.runAnywhere() // the tool may have ended before; nothing but speed depends on it
+		_ = s.holder.runAnywhere() // in case the tool ended before watch did it; only speed depends on it
 		return errors.Join(s.keep(exit), abandon(s.start))
 	}
 	err = errors.Join(err, s.clean())
@@ -81,14 +82,14 @@ func Supervise(control *os.File, stdin, stdout, stderr *os.File) error {
 		report = wire.Report{Failure: wire.NewFailure(err)}
 	}
 	if r.send(report) != nil || !s.done() {
-		// Nobody is left to remove the directory.
+		// mayfly can no longer remove the directory.
 		return errors.Join(err, abandon(s.start))
 	}
 	return nil
 }
 
-// greet reads mayfly's hello. If it speaks another protocol, greet reports that, waits until mayfly has hung up, and returns
-// false. Until then mayfly may be sending its request.
+// greet reads mayfly's hello. If mayfly speaks another protocol, greet reports that, waits until mayfly has hung up, and returns
+// false. It waits because mayfly may still be sending its request.
 func greet(r *reporter, dec *json.Decoder) (bool, error) {
 	var hello wire.Hello
 	if err := dec.Decode(&hello); err != nil {
@@ -106,7 +107,7 @@ func greet(r *reporter, dec *json.Decoder) (bool, error) {
 	return false, nil
 }
 
-// done waits until mayfly has the last report, and says whether it lived to get it.
+// done waits until mayfly has the last report, and reports whether mayfly confirmed it.
 func (s *supervisor) done() bool {
 	for req := range s.requests {
 		if req.Done {
@@ -116,7 +117,7 @@ func (s *supervisor) done() bool {
 	return false
 }
 
-// reporter writes reports from several goroutines, whole ones at a time.
+// reporter writes reports. Several goroutines may use it.
 type reporter struct {
 	mu  sync.Mutex
 	enc *json.Encoder
@@ -129,7 +130,7 @@ func (r *reporter) send(report wire.Report) error {
 }
 
 func (r *reporter) event(e engine.Event) {
-	// An error means that mayfly is gone; readRequests learns it too and ends
+	// An error means that mayfly is gone; readRequests notices it too and ends
 	// the sandbox.
 	_ = r.send(wire.Report{Event: &e})
 }
@@ -141,13 +142,13 @@ type supervisor struct {
 	requests chan wire.Request // closed when mayfly is gone
 
 	holder      *holder
-	net         *usernet.Network  // nil when the sandbox has none
-	loopback    *usernet.Loopback // nil when nothing of it is mocked
+	net         *usernet.Network  // nil if the sandbox has no network
+	loopback    *usernet.Loopback // nil if no port of the loopback is mocked
 	rootfs      *rootfs
 	oci         *specs.Spec
 	container   container
 	ended       chan struct{}    // closed when the container's first process was reaped
-	state       *os.ProcessState // how, valid then
+	state       *os.ProcessState // of that process; valid when ended is closed
 	accounts    accounts
 	ending      ending
 	asked       bool          // mayfly asked the tool to end
@@ -155,12 +156,12 @@ type supervisor struct {
 	manySockets bool          // the tool had more sockets than its memory limit allows
 	manyLocks   bool          // the tool had more than engine.MaxLocks
 	locks       lockCounter
-	uncounted   error // why its sockets or locks can't be counted
+	uncounted   error // the reason why sockets or locks can't be counted
 	killed      bool  // the holder was killed, and the namespaces with it
-	held        int64 // bytes of the sandbox's files that were counted for cgroups which are gone
+	held        int64 // bytes of the sandbox's files that were counted for removed cgroups
 }
 
-// readRequests passes on requests until mayfly closes the socket or dies.
+// readRequests passes requests on until mayfly closes the socket or ends.
 func (s *supervisor) readRequests(from io.Reader) {
 	defer close(s.requests)
 	dec := json.NewDecoder(from)
@@ -174,7 +175,13 @@ func (s *supervisor) readRequests(from io.Reader) {
 	}
 }
 
-// run starts the tool and waits for its end. clean, or keep, has to follow.
+// run starts the tool and waits for its end. The caller must call keep if the
+// sandbox is kept, and otherwise clean. The order of the end matters:
+//
+//  1. The processes end, so that the counters and files no longer change. In a
+//     sandbox that is kept the namespaces stay.
+//  2. outcome reads the counters, before clean removes the cgroup.
+//  3. Caches are saved, if the run is a success by its counters.
 func (s *supervisor) run(stdin, stdout, stderr *os.File) (*engine.Exit, error) {
 	b, err := s.prepare()
 	if err != nil {
@@ -187,7 +194,7 @@ func (s *supervisor) run(stdin, stdout, stderr *os.File) (*engine.Exit, error) {
 	if err := s.startContainer(stdin, stdout, stderr); err != nil {
 		return nil, err
 	}
-	// Only the tool has its streams now, so their readers see the end of it.
+	// Only the tool has its streams now, so their readers see their end.
 	for _, f := range []*os.File{stdin, stdout, stderr} {
 		_ = f.Close()
 	}
@@ -203,17 +210,17 @@ func (s *supervisor) run(stdin, stdout, stderr *os.File) (*engine.Exit, error) {
 	exit.Finished = time.Now().UTC()
 
 	exit.Code, exit.Signal = exitStatus(s.state)
-	if s.sent != 0 && exit.Code == engine.ExitSignal(s.sent) { // all that another runtime says of a signal
+	if s.sent != 0 && exit.Code == engine.ExitSignal(s.sent) { // another runtime reports a signal only by its exit status
 		exit.Signal = s.sent
 	}
 	exit.Kept = s.start.Spec.KeepFor > 0 && (exit.Code != 0 || oom || s.asked) && !s.killed
 	if exit.Kept {
-		// The namespaces stay for who looks inside; the tool's processes don't.
+		// The namespaces stay for a look inside; the tool's processes end.
 		if err := s.container.signal(unix.SIGKILL); err != nil {
 			return nil, fmt.Errorf("end what the tool left running: %w", err)
 		}
 	} else {
-		// Everything that the tool left running ends here, atomically.
+		// All processes that the tool left running end together.
 		if err := s.kill(); err != nil {
 			return nil, err
 		}
@@ -223,8 +230,8 @@ func (s *supervisor) run(stdin, stdout, stderr *os.File) (*engine.Exit, error) {
 	if err := s.outcome(exit, oom, b.output); err != nil {
 		return nil, err
 	}
-	// Only a success is saved. Whatever is kept isn't one, so no process of the
-	// tool is alive here.
+	// Only a success is saved. A kept sandbox isn't a success, so the holder and
+	// all processes of the sandbox have ended here.
 	if exit.Code == 0 && !exit.OutOfMemory && !s.asked {
 		s.pauseEnd()
 		if err := s.saveCaches(); err != nil {
@@ -234,8 +241,8 @@ func (s *supervisor) run(stdin, stdout, stderr *os.File) (*engine.Exit, error) {
 	return exit, nil
 }
 
-// outcome fills in what is known when the tool has ended: what it used, which
-// limits it reached, and its outputs.
+// outcome fills in the parts of the exit that are known after the tool's end:
+// what it used, which limits it reached, and its outputs.
 func (s *supervisor) outcome(exit *engine.Exit, oom bool, output *os.File) (err error) {
 	if exit.Usage, err = s.usage(); err != nil {
 		return fmt.Errorf("read what the tool used: %w", err)
@@ -303,7 +310,7 @@ func (s *supervisor) prepareFiles() (*bundle, error) {
 	}
 	userNS := s.holder.namespace("user")
 	if other {
-		userNS = "" // it maps ids itself
+		userNS = "" // the runtime maps ids itself
 	}
 	if s.rootfs, err = mountRootfs(s.start, userNS); err != nil {
 		return nil, err
@@ -345,7 +352,7 @@ func (s *supervisor) startContainer(stdin, stdout, stderr *os.File) error {
 	if err != nil {
 		return fmt.Errorf("make the container: %w", err)
 	}
-	s.container = c // not before: a failure may come with a nil pointer of some type
+	s.container = c // only without an error: a nil pointer in the interface wouldn't be nil
 	if err := s.container.start(stdin, stdout, stderr); err != nil {
 		return err
 	}
@@ -361,8 +368,8 @@ func (s *supervisor) startContainer(stdin, stdout, stderr *os.File) error {
 }
 
 // giveStreams makes the tool's user the owner of its pipes, so that a program
-// can reopen them through /dev/stdout. What isn't a pipe would be the host's
-// own, and is left as it is.
+// can reopen them through /dev/stdout. A file that isn't a pipe belongs to the
+// host, and isn't changed.
 func (s *supervisor) giveStreams(files ...*os.File) error {
 	uid, gid := s.rootfs.user.hostIDs(s.rootfs.firstID)
 	for _, f := range files {
@@ -380,19 +387,19 @@ func (s *supervisor) giveStreams(files ...*os.File) error {
 	return nil
 }
 
-// container is the tool's process with its cgroup: libcontainer's, or one of
-// another OCI runtime. It is started once, and always destroyed.
+// container is the tool's process with its cgroup, by libcontainer or by another
+// OCI runtime. It is started once, and always destroyed.
 type container interface {
 	start(stdin, stdout, stderr *os.File) error
 	// wait returns when the first process has ended.
 	wait() *os.ProcessState
-	// signal sends a signal to the first process, SIGKILL to all.
+	// signal sends a signal to the first process, or SIGKILL to all processes.
 	signal(sig unix.Signal) error
-	// notifyOOM delivers when the kernel killed a process for its memory; nil
-	// when only the counters tell.
+	// notifyOOM returns a channel that receives when the kernel kills a process
+	// because of the memory limit; nil if only the counters say so.
 	notifyOOM() <-chan struct{}
 	cgroupPaths() map[string]string
-	// destroy removes the cgroup; every process has to be gone.
+	// destroy removes the cgroup. All its processes must have ended.
 	destroy() error
 }
 
@@ -409,7 +416,7 @@ func (s *supervisor) newContainer() (container, error) {
 		return nil, err
 	}
 	if s.rootfs.hasDevices {
-		config.Devices = nil // the host's, which it would mount; the cgroup's rules for devices are elsewhere
+		config.Devices = nil // the host's devices, which libcontainer would mount; the cgroup's rules for devices are elsewhere
 	}
 	return newLibContainer(s.start.Spec.ID, s.oci, config, s.rootfs)
 }
@@ -431,7 +438,7 @@ func (s *supervisor) watch() (outOfMemory bool) {
 		case req, ok := <-requests:
 			if !ok {
 				requests = nil
-				_ = s.kill() // repeated, with its error, when the tool has ended
+				_ = s.kill() // repeated after the tool's end, where the error is reported
 				continue
 			}
 			s.serve(req)
@@ -441,9 +448,9 @@ func (s *supervisor) watch() (outOfMemory bool) {
 				continue
 			}
 			outOfMemory = true
-			s.endTool() // the whole run ends, not the one process that the kernel chose
+			s.endTool() // the whole run ends, not only the process that the kernel chose
 		case <-settled.C:
-			_ = s.holder.runAnywhere() // nothing but speed depends on it
+			_ = s.holder.runAnywhere() // only speed depends on it
 		case <-count.C:
 			sockets, locks, err := s.count()
 			switch {
@@ -457,8 +464,9 @@ func (s *supervisor) watch() (outOfMemory bool) {
 			}
 		case <-tick.C:
 			if !collecting {
-				// The collector was off for the start (mayfly sets GOGC): a run
-				// of a moment is quicker without it, a longer one is smaller with it.
+				// The garbage collector was off for the start (mayfly sets GOGC):
+				// a short run is faster without it, and a longer run needs less
+				// memory with it.
 				collecting = true
 				debug.SetGCPercent(50)
 			}
@@ -473,7 +481,7 @@ func (s *supervisor) watch() (outOfMemory bool) {
 	}
 }
 
-// count says whether the sandbox has more sockets or locks, which no cgroup
+// count reports whether the sandbox has more sockets or locks, which no cgroup
 // counts, than a run may have.
 func (s *supervisor) count() (sockets, locks bool, err error) {
 	sockets, err = tooManySockets(s.holder.sockstat(), s.start.Spec.Resources.Memory)
@@ -493,21 +501,21 @@ func (s *supervisor) serve(req wire.Request) {
 		s.endTool()
 		return
 	}
-	_ = s.container.signal(unix.Signal(*req.Signal)) // it may have ended meanwhile
+	_ = s.container.signal(unix.Signal(*req.Signal)) // the tool may have ended meanwhile
 }
 
-// endTool kills every process of the tool. The holder, which has the namespaces,
-// lives on only in a sandbox that is to be kept.
+// endTool kills every process of the tool. The holder, which keeps the
+// namespaces, stays only in a sandbox that will be kept.
 func (s *supervisor) endTool() {
 	s.expectEnd()
 	if s.start.Spec.KeepFor > 0 && s.container.signal(unix.SIGKILL) == nil {
 		return
 	}
-	_ = s.kill() // repeated, with its error, when the tool has ended
+	_ = s.kill() // repeated after the tool's end, where the error is reported
 }
 
-// kill ends every process of the sandbox: those of its pid namespace at once,
-// and what a runtime of its own has outside of it.
+// kill ends every process of the sandbox: those of its pid namespace together,
+// and another runtime's processes outside it.
 func (s *supervisor) kill() error {
 	s.expectEnd()
 	s.killed = true
@@ -526,7 +534,7 @@ func (s *supervisor) reap() {
 	s.holder.reap()
 }
 
-// usage is what the sandbox has used so far.
+// usage returns what the sandbox has used so far.
 func (s *supervisor) usage() (engine.Usage, error) {
 	u, err := s.accounts.usage()
 	if err != nil {
@@ -539,8 +547,8 @@ func (s *supervisor) usage() (engine.Usage, error) {
 	return u, err
 }
 
-// clean undoes what prepare and startContainer did, whatever they managed to
-// do. The mounts go with this process's mount namespace.
+// clean undoes prepare and startContainer, even if they did only a part of their
+// work. The mounts end with this process's mount namespace.
 func (s *supervisor) clean() error {
 	if s.holder == nil {
 		return nil
@@ -563,8 +571,9 @@ func (s *supervisor) closeNetwork() {
 	}
 }
 
-// readOutput reads what the tool wrote to its output file. The file is a mount
-// point in the sandbox, so the tool could not put anything else in its place.
+// readOutput reads the tool's output file, at most limit bytes, and reports
+// whether there are more. The file is a mount point in the sandbox, so the tool
+// could not replace it.
 func readOutput(f *os.File, limit int64) ([]byte, bool, error) {
 	data, err := io.ReadAll(io.LimitReader(f, limit+1))
 	if err != nil {

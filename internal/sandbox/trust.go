@@ -16,28 +16,27 @@ import (
 	"github.com/mayfly-run/mayfly/internal/engine"
 )
 
-// Where a test's tool finds the certificates that it trusts.
+// The files with the certificates that a tool in a test trusts.
 const (
-	bundlePath    = "/run/mayfly/ca-bundle.pem" // the image's and the test's authority
-	authorityPath = "/run/mayfly/ca.pem"        // the test's authority alone
+	bundlePath    = "/run/mayfly/ca-bundle.pem" // the image's authorities and the test's
+	authorityPath = "/run/mayfly/ca.pem"        // only the test's authority
 	debianBundle  = "/etc/ssl/certs/ca-certificates.crt"
 )
 
-// imageBundles are where programs look for the system's certificates: Debian and Alpine, Red Hat, SUSE, BSD and
-// Alpine, Red Hat again (crypto/x509's root_linux.go has the same list).
+// imageBundles are the files with the system's certificates: of Debian and Alpine, Red Hat, SUSE, BSD and Alpine, and Red Hat
+// again (crypto/x509's root_linux.go has the same list).
 var imageBundles = []string{
 	debianBundle, "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem",
 	"/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
 }
 
-// maxBundle bounds what is copied of an image's bundle; real ones have a quarter of a megabyte.
+// maxBundle is the limit in bytes of a file of certificates. Real bundles have a quarter of a megabyte.
 const maxBundle = 16 << 20
 
-// trustVariables are what programs with certificates of their own look at: OpenSSL's, Python's requests, curl, git and
-// the AWS tools read a bundle, Node.js adds to its own.
+// trustVariables are the variables of programs that have their own certificates: programs with OpenSSL, Python's requests, curl,
+// git and the AWS tools read a bundle; Node.js adds the file to its own.
 //
-// They replace what the tool sets: it names the certificates of the servers that it expects, and the mocks answer with
-// others.
+// They replace the tool's values, which are for the servers that the tool expects. The mocks have other certificates.
 var trustVariables = []string{
 	"SSL_CERT_FILE=" + bundlePath,
 	"REQUESTS_CA_BUNDLE=" + bundlePath,
@@ -47,7 +46,7 @@ var trustVariables = []string{
 	"NODE_EXTRA_CA_CERTS=" + authorityPath,
 }
 
-// trustMounts make the sandbox trust a test's authority beside those of its image.
+// trustMounts returns the mounts that make the sandbox trust a test's authority, in addition to those of its image.
 func (r *rootfs) trustMounts(authority []byte) ([]specs.Mount, error) {
 	if len(authority) == 0 {
 		return nil, nil
@@ -66,7 +65,7 @@ func (r *rootfs) trustMounts(authority []byte) ([]specs.Mount, error) {
 	if err := put("authority", authority, authorityPath); err != nil {
 		return nil, err
 	}
-	main := bundlePath // goes with the first bundle that is found
+	own := bundlePath // has the content of the first bundle that is found; "" once it is mounted
 	seen := map[string]bool{}
 	for i, at := range imageBundles {
 		content, target, err := r.imageBundle(at)
@@ -78,17 +77,17 @@ func (r *rootfs) trustMounts(authority []byte) ([]specs.Mount, error) {
 		}
 		seen[target] = true
 		targets := []string{target}
-		if main != "" {
-			targets, main = append(targets, main), ""
+		if own != "" {
+			targets, own = append(targets, own), ""
 		}
 		if err := put(fmt.Sprintf("bundle-%d", i), join(content, authority), targets...); err != nil {
 			return nil, err
 		}
 	}
-	if main == "" {
+	if own == "" {
 		return mounts, nil
 	}
-	targets := []string{main}
+	targets := []string{own}
 	switch mountable, err := r.isMountable(debianBundle); {
 	case err != nil:
 		return nil, err
@@ -98,8 +97,8 @@ func (r *rootfs) trustMounts(authority []byte) ([]specs.Mount, error) {
 	return mounts, put("bundle", authority, targets...)
 }
 
-// isMountable reports whether a file can be mounted at a path: not over a link of the image, nor where its links lead out of
-// what is the image's.
+// isMountable reports whether a file can be mounted at a path: not over a link of the image, nor if the image's links lead to
+// the kernel's file systems.
 func (r *rootfs) isMountable(path string) (bool, error) {
 	host, err := r.inFolder(path)
 	if errors.Is(err, unix.ELOOP) {
@@ -116,8 +115,8 @@ func (r *rootfs) isMountable(path string) (bool, error) {
 	return inside && err == nil && info.Mode()&fs.ModeSymlink == 0, err
 }
 
-// imageBundle reads a bundle of the image and says where it is, its links resolved as the sandbox would. It is nil when
-// there is none that the tool would see: what its own mounts cover is the tool's.
+// imageBundle reads a bundle of the image. target is its path in the sandbox with links resolved. content is nil if the tool
+// wouldn't see the bundle: it doesn't exist, or one of the tool's mounts covers it.
 func (r *rootfs) imageBundle(at string) (content []byte, target string, err error) {
 	host, err := r.inRoot(at)
 	if errors.Is(err, unix.ELOOP) {
@@ -132,7 +131,7 @@ func (r *rootfs) imageBundle(at string) (content []byte, target string, err erro
 	}
 	f, err := os.OpenFile(host, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
-		return nil, "", nil // no such file, or none that anybody could read
+		return nil, "", nil // the file doesn't exist or can't be read
 	}
 	defer f.Close()
 	info, err := f.Stat()
@@ -149,5 +148,5 @@ func (r *rootfs) imageBundle(at string) (content []byte, target string, err erro
 	return content, target, err
 }
 
-// join is two PEM files as one.
+// join joins two PEM files.
 func join(a, b []byte) []byte { return bytes.Join([][]byte{bytes.TrimRight(a, "\n"), b}, []byte("\n")) }

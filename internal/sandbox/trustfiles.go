@@ -17,15 +17,15 @@ import (
 	"github.com/mayfly-run/mayfly/internal/trust"
 )
 
-// Clients that bring certificates of their own don't look at the system's: libraries that carry a bundle (certifi, gRPC),
-// Java with its keystore, a kubeconfig that names its cluster's authority, curl --cacert. So in a test its authority is
-// added to what the image carries, to what the tool mounts, and to its variables (package trust).
+// Clients that bring their own certificates don't use the system's: libraries with a bundle (certifi, gRPC), Java with its
+// keystore, a kubeconfig that contains its cluster's authority, curl --cacert. So in a test the test's authority is added to
+// the image's files of certificates, to the files that the tool mounts, and to its variables (package trust).
 
-// trusting adds a test's authority to certificates; a nil one leaves them.
+// trusting adds a test's authority to certificates. A nil *trusting doesn't change them.
 type trusting struct {
 	*trust.Authority
-	imageBytes int64 // that were read of the image's files
-	// changed are the tool's own files and variables to which it was added.
+	imageBytes int64 // bytes that were read of the image's files
+	// changed lists the tool's own files and variables that the authority was added to.
 	changed []string
 }
 
@@ -39,7 +39,7 @@ func newTrusting(m *engine.Mocks) *trusting {
 	return nil
 }
 
-// content is what a file or variable of the tool has in the sandbox.
+// content returns the content in the sandbox of one of the tool's files or variables. of is its name.
 func (t *trusting) content(of string, content []byte) []byte {
 	if t == nil || len(content) > maxBundle {
 		return content
@@ -51,7 +51,7 @@ func (t *trusting) content(of string, content []byte) []byte {
 	return out
 }
 
-// maxNamed is how many of the tool's own files and variables are named.
+// maxNamed is the number of the tool's own files and variables that are named.
 const maxNamed = 20
 
 func (t *trusting) name(of string) {
@@ -75,7 +75,8 @@ func (t *trusting) environment(env []string) []string {
 	return env
 }
 
-// tree changes what is mounted for the tool at a path: a file, or those of a folder. No link is followed.
+// tree changes a mounted file, or all files of a mounted folder. host is its path on the host, and at in the sandbox. It
+// follows no link.
 func (t *trusting) tree(host, at string) error {
 	if t == nil {
 		return nil
@@ -92,7 +93,7 @@ func (t *trusting) tree(host, at string) error {
 	})
 }
 
-// file changes a file in place, and leaves its owner and mode.
+// file changes a file in place, and keeps its owner and mode.
 func (t *trusting) file(host string) (changed bool, err error) {
 	f, err := os.OpenFile(host, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
@@ -118,11 +119,11 @@ func (t *trusting) file(host string) (changed bool, err error) {
 	return true, err
 }
 
-// maxImageBytes bounds what is read of the image's files that may be of certificates. Those of real images have a few
-// megabytes; hard links of one file have as much as that file, each.
+// maxImageBytes is the limit in bytes of what is read of the image's files that may contain certificates. In real images they
+// have a few megabytes. Each hard link of a file counts.
 const maxImageBytes = 64 << 20
 
-// imageFile is file for one of the image, at a path and of a size.
+// imageFile changes a file of the image. host is its path on the host, at its path in the sandbox, and size its size.
 func (t *trusting) imageFile(host, at string, size int64) error {
 	if size > maxBundle {
 		return nil
@@ -137,7 +138,7 @@ func (t *trusting) imageFile(host, at string, size int64) error {
 	return nil
 }
 
-// overwrite writes a file anew. To open one of the image's layers copies it.
+// overwrite replaces the content of a file. Opening a file of the image's layers copies it to the upper layer.
 func overwrite(host string, content []byte) error {
 	f, err := os.OpenFile(host, os.O_WRONLY|os.O_TRUNC|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
@@ -147,16 +148,16 @@ func overwrite(host string, content []byte) error {
 	return errors.Join(err, f.Close())
 }
 
-// systemCertificates are where a system keeps the certificates that its bundles are made from, one a file: what reads the
-// system's certificates reads the bundles, or a folder of hashes.
+// systemCertificates are the folders with the single certificates that the system's bundles are made from, one per file.
+// Programs read the bundles instead, or a folder of hashes.
 var systemCertificates = []string{"/etc/ssl/certs", "/etc/pki/ca-trust", "/etc/ca-certificates", "/usr/share/ca-certificates", "/usr/local/share/ca-certificates", "/usr/share/pki"}
 
-// hashFolder is where OpenSSL looks for a certificate by its name's hash when nobody names a bundle; /usr/lib/ssl/certs
-// and the like lead there.
+// hashFolder is the folder where OpenSSL looks for a certificate by the hash of its name if it isn't given a bundle;
+// /usr/lib/ssl/certs and similar paths are links to it.
 const hashFolder = "/etc/ssl/certs"
 
-// trustImage adds a test's authority to the certificates that the image carries beside the system's bundles, which have
-// mounts of their own (trustMounts).
+// trustImage adds a test's authority to the image's certificates other than the system's bundles, which have their own mounts
+// (trustMounts).
 func (r *rootfs) trustImage() error {
 	if r.trusting == nil {
 		return nil
@@ -182,7 +183,7 @@ func (r *rootfs) trustImage() error {
 		seen[target] = true
 		switch info, err := os.Lstat(host); {
 		case errors.Is(err, fs.ErrNotExist) && strings.HasSuffix(at, "/lib/security/cacerts"):
-			err = r.writeFile(target, r.trusting.Keystore()) // Java's, whose package's script was not run
+			err = r.writeFile(target, r.trusting.Keystore()) // Java's package links to a keystore that its script didn't make
 			if err != nil {
 				return err
 			}
@@ -197,12 +198,12 @@ func (r *rootfs) trustImage() error {
 	return r.trustHash()
 }
 
-// isSystems says whether a file is one of the system's single certificates.
+// isSystems reports whether a file is one of the system's single certificates.
 func isSystems(at string) bool {
 	return !isKeystore(path.Base(at)) && slices.ContainsFunc(systemCertificates, func(dir string) bool { return strings.HasPrefix(at, dir+"/") })
 }
 
-// trustHash puts the authority where OpenSSL looks for it by itself.
+// trustHash writes the authority to the folder where OpenSSL looks by default.
 func (r *rootfs) trustHash() error {
 	name := r.trusting.HashName()
 	host, err := r.inRoot(hashFolder)
@@ -222,16 +223,16 @@ func (r *rootfs) trustHash() error {
 	}
 }
 
-// isAbsent reports whether there is nothing at a path, whose parent may be a file.
+// isAbsent reports whether an error says that a path doesn't exist, also because its parent is a file.
 func isAbsent(err error) bool { return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) }
 
-// namesCertificates says whether a file of the image may be one of certificates, by its name.
+// namesCertificates reports whether a file of the image may contain certificates, by its name.
 func namesCertificates(name string) bool {
 	lower := strings.ToLower(name)
 	return slices.Contains([]string{".pem", ".crt", ".cer"}, path.Ext(lower)) || isKeystore(lower) || strings.HasPrefix(lower, "cacert")
 }
 
-// isKeystore says whether a file may be a keystore of Java's, by its name.
+// isKeystore reports whether a file may be a Java keystore, by its name.
 func isKeystore(name string) bool {
 	return name == "cacerts" || name == "jssecacerts" || slices.Contains([]string{".jks", ".p12", ".pfx", ".keystore", ".truststore"}, path.Ext(strings.ToLower(name)))
 }

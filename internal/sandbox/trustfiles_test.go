@@ -13,8 +13,8 @@ import (
 	"github.com/mayfly-run/mayfly/internal/trust"
 )
 
-// TestTrustImageIsBounded: what is read of an image for a test's authority has a bound, which hard links of one file come
-// to as well; files of another name, larger than any bundle, or below a volume of the tool's don't count.
+// TestTrustImageIsBounded: the bytes that are read of an image for a test's authority have a limit, and each hard link counts.
+// Files with other names, larger than any bundle, or below one of the tool's volumes don't count.
 func TestTrustImageIsBounded(t *testing.T) {
 	authority := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte("authority")})
 	for _, tt := range []struct {
@@ -26,8 +26,8 @@ func TestTrustImageIsBounded(t *testing.T) {
 	}{
 		{"a few", "/opt/%d.crt", 2 << 20, nil, false},
 		{"hard links", "/opt/%d.pem", maxBundle, nil, true},
-		{"names of nothing", "/opt/%d.txt", maxBundle, nil, false},
-		{"none is a bundle", "/opt/%d.pem", maxBundle + 1, nil, false},
+		{"other names", "/opt/%d.txt", maxBundle, nil, false},
+		{"too large for bundles", "/opt/%d.pem", maxBundle + 1, nil, false},
 		{"a volume covers them", "/opt/%d.pem", maxBundle, []string{"/opt"}, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -49,7 +49,7 @@ func TestTrustImageIsBounded(t *testing.T) {
 			err := r.trustImage()
 			var invalid *engine.InvalidError
 			if tt.refused != errors.As(err, &invalid) || !tt.refused && err != nil || tt.refused && !strings.Contains(err.Error(), "more than 64 MiB up to /opt/") {
-				t.Errorf("%v", err)
+				t.Errorf("got %v, want it refused: %v", err, tt.refused)
 			}
 		})
 	}

@@ -15,21 +15,21 @@ import (
 	"github.com/mayfly-run/mayfly/internal/engine"
 )
 
-// identity is who the tool runs as, in the sandbox's own numbers.
+// identity is the tool's user, with ids of the sandbox.
 type identity struct {
 	uid, gid int
 	groups   []int
-	home     string // as the image's passwd has it, or ""
-	// files are /etc/passwd and /etc/group as the sandbox needs them, where the
-	// image's have no line for the user or the group.
+	home     string // from the image's /etc/passwd, or ""
+	// files has the image's /etc/passwd or /etc/group, by path, if it has no line
+	// for the user or the group (nameUser).
 	files map[string]string
 }
 
-// maxPasswdBytes bounds what is read of the image's user files, which are as
-// hostile as the rest of the image (SECURITY M07).
+// maxPasswdBytes is the limit in bytes of each of the image's user files, which
+// are as hostile as the rest of the image (SECURITY M07).
 const maxPasswdBytes = 1 << 20
 
-// hostIDs is the user's ids on the host.
+// hostIDs returns the user's ids on the host.
 func (i identity) hostIDs(firstID int) (uid, gid int) { return firstID + i.uid, firstID + i.gid }
 
 // lookUpUser resolves "uid[:gid]" or "name[:group]" with the image's own
@@ -63,9 +63,9 @@ func (r *rootfs) lookUpUser(name string, idCount int) (identity, error) {
 	return id, nil
 }
 
-// homeOf is the tool's home directory: as its environment says, otherwise the
-// image's passwd; a user that has none, or one that can't be made writable,
-// gets root's, since that is where tools' volumes for credentials are mounted.
+// homeOf returns the tool's home directory: that of its environment, otherwise
+// that of the image's /etc/passwd. A user without one, or with one that can't be
+// made writable, gets root's, because tools mount volumes with credentials there.
 func (r *rootfs) homeOf(spec *engine.Spec) string {
 	home := r.user.home
 	for _, v := range spec.Environment {
@@ -95,7 +95,8 @@ const (
 	groupFile  = "/etc/group"
 )
 
-// names says whether a line of a user file, name:password:id:…, has an id.
+// names reports whether a user file, with lines name:password:id:…, has a line
+// with an id.
 func names(file string, id int) bool {
 	for line := range strings.Lines(file) {
 		if fields := strings.Split(strings.TrimRight(line, "\n"), ":"); len(fields) > 2 && fields[2] == strconv.Itoa(id) {
@@ -105,8 +106,8 @@ func names(file string, id int) bool {
 	return false
 }
 
-// nameUser gives a user or a group without a name a line of its own, as other
-// engines do: ssh, git and Python's getpass refuse to work for nobody.
+// nameUser adds a line for a user or group without a name, as other engines do:
+// ssh, git and Python's getpass refuse to work for a user without a name.
 func (r *rootfs) nameUser() error {
 	for file, text := range r.user.files {
 		if text != "" && !strings.HasSuffix(text, "\n") {
@@ -133,13 +134,14 @@ func (r *rootfs) nameUser() error {
 	return nil
 }
 
-// openUserFile reads one of the image's user files; a missing one is empty.
+// openUserFile reads one of the image's user files. It returns "" if the file
+// doesn't exist.
 func (r *rootfs) openUserFile(path string) (string, error) {
 	host, err := r.inRoot(path)
 	if err != nil {
 		return "", err
 	}
-	// O_NONBLOCK: a FIFO in its place must not block the start.
+	// O_NONBLOCK, because a FIFO in its place must not block the start.
 	f, err := os.OpenFile(host, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ENOTDIR) {
 		return "", nil

@@ -8,7 +8,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/engine"
 )
 
-// TestHomeOf: a home that can't be made writable is root's.
+// TestHomeOf: a user whose home can't be made writable gets root's.
 func TestHomeOf(t *testing.T) {
 	root := t.TempDir()
 	if err := os.MkdirAll(filepath.Join(root, "home/there"), 0o755); err != nil {
@@ -29,11 +29,11 @@ func TestHomeOf(t *testing.T) {
 	} {
 		r := &rootfs{root: root, user: identity{home: home}}
 		if got := r.homeOf(&engine.Spec{}); got != want {
-			t.Errorf("passwd's %q: %s, want %s", home, got, want)
+			t.Errorf("home %q in passwd: got %s, want %s", home, got, want)
 		}
 		r.user.home = "/other"
 		if got := r.homeOf(&engine.Spec{Environment: []engine.Variable{{Name: "HOME", Value: home}}}); got != want {
-			t.Errorf("HOME=%q: %s, want %s", home, got, want)
+			t.Errorf("HOME=%q: got %s, want %s", home, got, want)
 		}
 	}
 }

@@ -14,10 +14,10 @@ import (
 	"github.com/mayfly-run/mayfly/internal/engine"
 )
 
-// copyIn copies a file or folder of the tool's own into the sandbox, owned by
-// its root and readable by all, and returns the copy's path on the host. A
-// tool's folder comes out of somebody's repository, so it is as hostile as the
-// tool: nothing outside it is ever read, whatever its symbolic links say.
+// copyIn copies one of the tool's files or folders into the sandbox, owned by the
+// sandbox's root and readable by all users, and returns the copy's path on the
+// host. A tool's folder comes from a repository, so it is as hostile as the tool:
+// copyIn never follows a symbolic link out of it.
 func (r *rootfs) copyIn(folder, name, as string) (string, error) {
 	root, err := os.OpenRoot(folder)
 	if err != nil {
@@ -32,8 +32,8 @@ func (r *rootfs) copyIn(folder, name, as string) (string, error) {
 	if !info.IsDir() {
 		return target, r.copyFile(root, name, target, info)
 	}
-	// Within the folder a symbolic link stays one: it is resolved in the
-	// sandbox, where it can lead nowhere else.
+	// A symbolic link in the folder is copied as a link: it is resolved in the
+	// sandbox, where it can't lead out.
 	tree, err := root.OpenRoot(name)
 	if err != nil {
 		return "", err
@@ -89,8 +89,9 @@ func (r *rootfs) copyFile(root *os.Root, name, target string, info fs.FileInfo) 
 	return finish(out, err, r.firstID, r.firstID, mode)
 }
 
-// scratchVolume makes an empty writable directory. With a size it has a memory
-// file system of its own, without one it shares the disk limit.
+// scratchVolume makes an empty writable directory and returns its path on the
+// host. With a size, in bytes, it has its own memory file system; without a size
+// it shares the disk limit.
 func (r *rootfs) scratchVolume(name, target string, size int64) (string, error) {
 	dir, err := r.scratch(name, 0o700)
 	if err != nil || size == 0 {

@@ -80,7 +80,7 @@ func TestCommandNotFound(t *testing.T) {
 	spec := l.withCommands(s, "", "kubectl")
 	spec.Args = []string{"helm"}
 	_, err := l.try(spec, nil)
-	if err == nil || !strings.Contains(err.Error(), "in none of PATH") {
+	if err == nil || !strings.Contains(err.Error(), "in no folder of PATH") {
 		t.Error(err)
 	}
 }

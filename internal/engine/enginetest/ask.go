@@ -17,8 +17,8 @@ func isInvalid(err error) bool {
 	return errors.As(err, &invalid)
 }
 
-// refused reports whether a start failed because the engine can't do what was asked; it then checks that the error says
-// everything.
+// refused reports whether a start failed because the engine can't do what the spec asks for. It checks that such an error has
+// its feature, reason and remedy.
 func refused(t *testing.T, err error) bool {
 	t.Helper()
 	var u *engine.Unsupported
@@ -26,25 +26,25 @@ func refused(t *testing.T, err error) bool {
 		return false
 	}
 	if u.Feature == "" || u.Why == "" || u.Remedy == "" {
-		t.Errorf("it doesn't say everything: %#v", u)
+		t.Errorf("got %#v, want a feature, a reason and a remedy", u)
 	}
 	return true
 }
 
-// testUnsupported: what the capabilities leave out is refused, and nothing is dropped.
+// testUnsupported checks that a start with a feature that the capabilities leave out fails, and that no feature is dropped.
 func testUnsupported(t *testing.T, h *Harness) {
 	can := h.Engine.Capabilities()
 	for name, bend := range map[string]struct {
 		bend func(*engine.Spec)
 		can  bool
 	}{
-		"an unknown runtime":      {func(s *engine.Spec) { s.Security.Runtime = "no-such-runtime" }, false},
-		"an unknown kind":         {func(s *engine.Spec) { s.Mounts = []engine.Mount{{Kind: "no-such-kind", Target: "/x"}} }, false},
-		"a terminal":              {func(s *engine.Spec) { s.Terminal, s.Columns, s.Rows = true, 80, 24 }, can.Terminal},
-		"keeping a failed one":    {func(s *engine.Spec) { s.KeepFor = time.Minute }, can.Keeps},
-		"a public network":        {func(s *engine.Spec) { s.Network.Mode = network.ModePublic }, contains(can.Networks, network.ModePublic)},
-		"a volume of its own":     {func(s *engine.Spec) { s.Mounts = []engine.Mount{{Kind: engine.MountScratch, Target: "/x"}} }, contains(can.Mounts, engine.MountScratch)},
-		"the runtime that is own": {func(*engine.Spec) {}, true},
+		"an unknown runtime":       {func(s *engine.Spec) { s.Security.Runtime = "no-such-runtime" }, false},
+		"an unknown kind":          {func(s *engine.Spec) { s.Mounts = []engine.Mount{{Kind: "no-such-kind", Target: "/x"}} }, false},
+		"a terminal":               {func(s *engine.Spec) { s.Terminal, s.Columns, s.Rows = true, 80, 24 }, can.Terminal},
+		"keeping a failed sandbox": {func(s *engine.Spec) { s.KeepFor = time.Minute }, can.Keeps},
+		"a public network":         {func(s *engine.Spec) { s.Network.Mode = network.ModePublic }, contains(can.Networks, network.ModePublic)},
+		"a scratch volume":         {func(s *engine.Spec) { s.Mounts = []engine.Mount{{Kind: engine.MountScratch, Target: "/x"}} }, contains(can.Mounts, engine.MountScratch)},
+		"the engine's own runtime": {func(*engine.Spec) {}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			spec := h.Spec(Exit, "0")
@@ -59,7 +59,7 @@ func testUnsupported(t *testing.T, h *Harness) {
 				}
 			}
 			if is := refused(t, err); is == bend.can && h.Runtime == "" || err != nil && !is {
-				t.Errorf("%v, and the capabilities say %v", err, bend.can)
+				t.Errorf("Start: %v, but the capabilities say %v", err, bend.can)
 			}
 		})
 	}
@@ -74,7 +74,7 @@ func contains[T comparable](list []T, one T) bool {
 	return false
 }
 
-// testLacking: what the spec names and the host wasn't said to have.
+// testLacking starts specs that name something that the local lacks.
 func testLacking(t *testing.T, h *Harness) {
 	for name, bend := range map[string]func(*engine.Spec){
 		"a secret": func(s *engine.Spec) { s.Environment = []engine.Variable{{Name: "A", Secret: "missing"}} },
@@ -111,7 +111,7 @@ func testCapabilities(t *testing.T, h *Harness) {
 		spec := h.Spec(Privileges, "")
 		spec.Security.Capabilities = keeps
 		if r := h.run(t, spec, nil, nil); strings.TrimSpace(r.stdout) != want {
-			t.Errorf("with %v it has %q, want %s", keeps, r.stdout, want)
+			t.Errorf("capabilities %v: got the set %q, want %s", keeps, r.stdout, want)
 		}
 	}
 }
@@ -123,7 +123,7 @@ func testTerminal(t *testing.T, h *Harness) {
 	out := newPrinted()
 	s := h.start(t, spec, engine.Local{Image: h.Unpacked}, engine.Streams{Stdin: in, Stdout: out})
 	defer s.Close()
-	defer typed.Close() // before Close waits for who reads it
+	defer typed.Close() // before s.Close, which waits for the reader
 	out.until(t, "23 71")
 	if err := s.Resize(90, 30); err != nil {
 		t.Error(err)
@@ -145,14 +145,14 @@ func testKept(t *testing.T, h *Harness) {
 	spec.KeepFor = time.Minute
 	s := h.start(t, spec, engine.Local{Image: h.Unpacked}, engine.Streams{})
 	if exit, err := wait(t, s); err != nil || exit.Code == 0 || !exit.Kept {
-		t.Errorf("%+v, %v; want it kept", exit, err)
+		t.Errorf("got %+v, %v, want a failure that is kept", exit, err)
 	}
 	if err := s.Close(); err != nil {
 		t.Error(err)
 	}
 	keeper, ok := h.Engine.(*watched).Engine.(engine.Keeper)
 	if !ok {
-		t.Fatal("the engine keeps sandboxes and is not an engine.Keeper")
+		t.Fatal("the engine keeps sandboxes, but is not an engine.Keeper")
 	}
 	if id, err := engine.FindKept(keeper, spec.ID[:len(spec.ID)-1]); err != nil || id != spec.ID {
 		t.Errorf("found %q, %v", id, err)
@@ -161,14 +161,14 @@ func testKept(t *testing.T, h *Harness) {
 	if code, err := keeper.Shell(spec.ID, h.Args(Print, "inside"), nil, engine.Streams{Stdout: &out}); err != nil || code != 0 || out.String() != "inside" {
 		t.Errorf("a shell: %d, %v, %q", code, err, out.String())
 	}
-	if err := s.Remove(); err != nil { // or the check for leftovers finds it
+	if err := s.Remove(); err != nil { // otherwise the check for leftovers finds it
 		t.Error(err)
 	}
 	var gone *engine.NotKeptError
 	if _, err := keeper.Shell(spec.ID, h.Args(Print, "inside"), nil, engine.Streams{}); !errors.As(err, &gone) {
-		t.Errorf("a shell in one that was removed: %v", err)
+		t.Errorf("a shell in a removed sandbox: got %v, want a NotKeptError", err)
 	}
 	if err := keeper.RemoveKept(spec.ID); !errors.As(err, &gone) {
-		t.Errorf("its removal once more: %v", err)
+		t.Errorf("a second removal: got %v, want a NotKeptError", err)
 	}
 }

@@ -1,5 +1,5 @@
-// Package enginetest is the conformance suite of engines: what package engine
-// promises, as tests that every engine passes, the fake one too.
+// Package enginetest is the conformance suite for engines: tests of the promises
+// of package engine, which every engine passes, including the fake.
 package enginetest
 
 import (
@@ -20,20 +20,20 @@ import (
 // Harness is an engine under test.
 type Harness struct {
 	Engine engine.Engine
-	// Image has what the programs need.
+	// Image contains the commands that the programs use.
 	Image    engine.Image
 	Unpacked engine.Unpacked
-	// Runtime is the Security.Runtime under test; empty for the engine's own.
+	// Runtime is the Security.Runtime under test; empty means the engine's own.
 	Runtime string
-	// OwnProcesses is how many processes and threads the runtime has beside the tool's, which count for its limit.
+	// OwnProcesses is the number of the runtime's own processes and threads, which count towards the tool's limit.
 	OwnProcesses int64
-	// MostOpenFiles is the most that the host allows, where that is less than engine.MostOpenFiles.
+	// MostOpenFiles is the host's limit, if it is less than engine.MostOpenFiles.
 	MostOpenFiles int64
-	// Args is the command line of a program with its argument.
+	// Args returns the command line of a program with its argument.
 	Args func(p Program, argument string) []string
 }
 
-// Shell is the Args of an engine that executes images.
+// Shell is the Args function for an engine that executes images.
 func Shell(p Program, argument string) []string {
 	return []string{"sh", "-c", p.Shell, p.Name, argument}
 }
@@ -46,9 +46,8 @@ var serial struct {
 	n int
 }
 
-// Spec is a spec of a program with small limits and no network.
-//
-// An engine that makes containers of another runtime has it named in each spec.
+// Spec returns a spec of a program with small limits and no network. Each spec
+// names the harness's runtime.
 func (h *Harness) Spec(p Program, argument string) *engine.Spec {
 	serial.Lock()
 	serial.n++
@@ -109,7 +108,7 @@ func (h *Harness) runWith(t *testing.T, spec *engine.Spec, local engine.Local, s
 	return ran{exit, out.String(), errOut.String()}
 }
 
-// wait receives events until the end, and fails the test when it doesn't come.
+// wait receives events until the sandbox ends, and fails the test if it doesn't end within startTime.
 func wait(t *testing.T, s engine.Sandbox) (engine.Exit, error) {
 	t.Helper()
 	type end struct {
@@ -132,27 +131,27 @@ func wait(t *testing.T, s engine.Sandbox) (engine.Exit, error) {
 	}
 }
 
-// conformance is a test of the suite, with the fields that it shows to have their effect: of [engine.Spec] and what is in it, and of
-// [engine.Local]. What a field stands for elsewhere, as Mount.Target, counts there.
+// conformance is a test of the suite. fields are the fields whose effect it shows, separated by spaces and named as in [Fields].
+// A field that several tests need, such as Mount.Target, is listed at one of them.
 type conformance struct {
 	name   string
 	test   func(*testing.T, *Harness)
 	fields string
 }
 
-// suite is all of it.
+// suite returns all tests.
 func suite() []conformance {
 	return []conformance{
 		{"exit status", testExitStatus, "Args Network.Mode Local.Image"},
 		{"image", testImage, "Image.Reference Image.Digest"},
 		{"streams", testStreams, ""},
 		{"input", testInput, ""},
-		{"a flood of output arrives whole", testFlood, ""},
+		{"much output arrives completely", testFlood, ""},
 		{"signals", testSignals, ""},
 		{"a tool that ignores TERM", testStubborn, ""},
-		{"what a tool leaves running ends with it", testLeaveBehind, ""},
-		{"close while it runs", testClose, ""},
-		{"start is abandoned", testAbandoned, ""},
+		{"background processes end with the tool", testLeaveBehind, ""},
+		{"close of a running sandbox", testClose, ""},
+		{"an abandoned start", testAbandoned, ""},
 		{"command errors", testCommandErrors, ""},
 		{"environment and secrets", testEnvironment, "Environment.Name Environment.Value Environment.Secret Local.Secrets"},
 		{"user", testUser, "User"},
@@ -162,11 +161,11 @@ func suite() []conformance {
 		{"scratch volumes", testScratch, "Mounts.Size"},
 		{"caches", testCache, ""},
 		{"artifacts", testArtifacts, ""},
-		{"what is writable", testWritable, "Volumes Security.Writable"},
+		{"writable folders", testWritable, "Volumes Security.Writable"},
 		{"outputs", testOutputs, "MaxOutputBytes"},
 		{"working directory", testWorkingDir, "WorkingDir"},
-		{"text that isn't UTF-8, and rules that make no sense", testInvalid, ""},
-		{"what the host lacks", testLacking, ""},
+		{"text that isn't UTF-8, and meaningless rules", testInvalid, ""},
+		{"missing values of the host", testLacking, ""},
 		{"capabilities", testCapabilities, "Security.Capabilities"},
 		{"unsupported", testUnsupported, "Security.Runtime"},
 		{"processor", testProcessor, "Resources.CPU"},
@@ -196,7 +195,7 @@ func Run(t *testing.T, newHarness func(t *testing.T) *Harness) {
 			c.test(t, h)
 			for _, field := range strings.Fields(c.fields) {
 				if !seen.has(field) {
-					t.Errorf("this test is said to be of %s, and starts nothing that has it", field)
+					t.Errorf("this test lists %s, but starts no spec that sets it", field)
 				}
 			}
 		})
@@ -210,7 +209,7 @@ func Run(t *testing.T, newHarness func(t *testing.T) *Harness) {
 		}
 		for _, field := range Fields() {
 			if !shown[field] {
-				t.Errorf("%s: no test of the suite is about it", field)
+				t.Errorf("%s: no test of the suite lists it", field)
 			}
 		}
 	})
@@ -219,7 +218,7 @@ func Run(t *testing.T, newHarness func(t *testing.T) *Harness) {
 func testExitStatus(t *testing.T, h *Harness) {
 	for _, code := range []int{0, 1, 42, 255} {
 		if r := h.run(t, h.Spec(Exit, fmt.Sprint(code)), nil, nil); r.exit.Code != code || r.exit.Signal != 0 {
-			t.Errorf("exit %d was reported as %+v", code, r.exit)
+			t.Errorf("got %+v, want exit status %d", r.exit, code)
 		}
 	}
 }
@@ -229,7 +228,7 @@ func testStreams(t *testing.T, h *Harness) {
 	if r := h.run(t, h.Spec(Print, text), nil, nil); r.stdout != text || r.stderr != text {
 		t.Errorf("stdout %q and stderr %q, want %q on both", r.stdout, r.stderr, text)
 	}
-	// Without writers the output goes nowhere and nothing blocks.
+	// Without writers the output is discarded and the tool doesn't block.
 	s, err := h.Start(t.Context(), h.Spec(Flood, "1000000"), nil, engine.Streams{})
 	if err != nil {
 		t.Fatal(err)
@@ -245,17 +244,17 @@ func testStreams(t *testing.T, h *Harness) {
 func testInput(t *testing.T, h *Harness) {
 	const text = "line\x00\xff without end"
 	if r := h.run(t, h.Spec(Copy, ""), nil, strings.NewReader(text)); r.stdout != text {
-		t.Errorf("stdin came out as %q, want %q", r.stdout, text)
+		t.Errorf("copied stdin: got %q, want %q", r.stdout, text)
 	}
 	if r := h.run(t, h.Spec(Copy, ""), nil, nil); r.stdout != "" {
-		t.Errorf("no stdin gave %q", r.stdout)
+		t.Errorf("copied stdin: got %q, want an empty one", r.stdout)
 	}
 }
 
 func testFlood(t *testing.T, h *Harness) {
 	const size = 8 << 20
 	if r := h.run(t, h.Spec(Flood, fmt.Sprint(size)), nil, nil); len(r.stdout) != size {
-		t.Errorf("%d bytes of %d arrived before Wait returned", len(r.stdout), size)
+		t.Errorf("got %d bytes before Wait returned, want %d", len(r.stdout), size)
 	}
 }
 
@@ -301,7 +300,7 @@ func testStubborn(t *testing.T, h *Harness) {
 	}()
 	select {
 	case <-ended:
-		t.Fatal("it ended at TERM, which it ignores")
+		t.Fatal("the tool ended at TERM, which it ignores")
 	case <-time.After(300 * time.Millisecond):
 	}
 	if err := s.Signal(engine.SIGKILL); err != nil {
@@ -310,7 +309,7 @@ func testStubborn(t *testing.T, h *Harness) {
 	select {
 	case <-ended:
 	case <-time.After(startTime):
-		t.Fatal("it doesn't end at KILL")
+		t.Fatal("the tool doesn't end at KILL")
 	}
 	if exit, err := s.Wait(); err != nil || exit.Code != engine.ExitSignal(engine.SIGKILL) {
 		t.Errorf("a second Wait: %+v, %v", exit, err)
@@ -334,7 +333,7 @@ func testClose(t *testing.T, h *Harness) {
 		t.Fatal(err)
 	}
 	closed := make(chan error, 2)
-	for range 2 { // at once, and nobody receives events
+	for range 2 { // at the same time, while nobody receives events
 		go func() { closed <- s.Close() }()
 	}
 	for range 2 {
@@ -348,7 +347,7 @@ func testClose(t *testing.T, h *Harness) {
 		}
 	}
 	if _, err := wait(t, s); err == nil {
-		// Either is right: the tool's end by KILL, or that it was lost.
+		// Both are right: the tool's end by KILL, and ErrLost.
 		return
 	} else if !errors.Is(err, engine.ErrLost) {
 		t.Errorf("Wait after Close: %v", err)
@@ -363,7 +362,7 @@ func testAbandoned(t *testing.T, h *Harness) {
 	if s != nil || !errors.Is(err, cause) {
 		t.Fatalf("Start with a cancelled context: %v, %v", s, err)
 	}
-	// At any moment of the start.
+	// Cancel at different moments of the start.
 	for i := range 10 {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		timer := time.AfterFunc(time.Duration(i)*4*time.Millisecond, func() { cancel(cause) })
@@ -372,7 +371,7 @@ func testAbandoned(t *testing.T, h *Harness) {
 		cancel(nil)
 		switch {
 		case err == nil:
-			// It was quicker; the sandbox no longer depends on ctx.
+			// The start was faster; the sandbox no longer depends on ctx.
 			if err := s.Close(); err != nil {
 				t.Error(err)
 			}
@@ -395,7 +394,7 @@ func testCommandErrors(t *testing.T, h *Harness) {
 		}
 		var ce *engine.CommandError
 		if !errors.As(err, &ce) || ce.NotFound != c.notFound || ce.Path != c.args[0] {
-			t.Errorf("%q: %#v", c.args, err)
+			t.Errorf("%q: got %#v, want a CommandError", c.args, err)
 		}
 	}
 }
@@ -422,14 +421,14 @@ func testSecretFile(t *testing.T, h *Harness) {
 	spec.Mounts = []engine.Mount{{Kind: engine.MountSecret, Target: "/secrets/token", Secret: "token"}}
 	value := "binary\x00\xff value\n"
 	if r := h.run(t, spec, engine.Secrets{"token": []byte(value)}, nil); r.stdout != value {
-		t.Errorf("the secret's file has %q", r.stdout)
+		t.Errorf("the secret's file: got %q, want %q", r.stdout, value)
 	}
 	spec = h.Spec(ShowFile, "/secrets/token")
 	spec.Mounts = []engine.Mount{{Kind: engine.MountSecret, Target: "/secrets/token", Secret: "token"}}
 	s, err := h.Start(t.Context(), spec, nil, engine.Streams{})
 	if err == nil {
 		_ = s.Close()
-		t.Error("it starts without a value for its secret")
+		t.Error("a tool without a value for its secret starts")
 	}
 }
 
@@ -437,12 +436,12 @@ func testOutputs(t *testing.T, h *Harness) {
 	spec := h.Spec(WriteOutput, "A=b\n")
 	spec.MaxOutputBytes = 100
 	if r := h.run(t, spec, nil, nil); string(r.exit.Output) != "A=b\n" || r.exit.OutputTruncated {
-		t.Errorf("output %q, truncated %v", r.exit.Output, r.exit.OutputTruncated)
+		t.Errorf("got output %q, truncated %v, want all of it", r.exit.Output, r.exit.OutputTruncated)
 	}
 	spec = h.Spec(WriteOutput, "0123456789")
 	spec.MaxOutputBytes = 4
 	if r := h.run(t, spec, nil, nil); string(r.exit.Output) != "0123" || !r.exit.OutputTruncated {
-		t.Errorf("output %q, truncated %v", r.exit.Output, r.exit.OutputTruncated)
+		t.Errorf("got output %q, truncated %v, want its first 4 bytes", r.exit.Output, r.exit.OutputTruncated)
 	}
 }
 
@@ -455,7 +454,7 @@ func testWorkingDir(t *testing.T, h *Harness) {
 	}
 }
 
-// A spec travels as JSON, so what isn't text is refused rather than changed.
+// testInvalid checks that text that isn't UTF-8 is refused: a spec travels as JSON, which would change it.
 func testInvalid(t *testing.T, h *Harness) {
 	for _, bend := range []func(*engine.Spec){
 		func(s *engine.Spec) { s.Args = append(s.Args, "a\xff") },
@@ -473,7 +472,7 @@ func testInvalid(t *testing.T, h *Harness) {
 		}
 		var invalid *engine.InvalidError
 		if !errors.As(err, &invalid) {
-			t.Errorf("%q %v %v: %v", spec.Args, spec.Environment, spec.Network, err)
+			t.Errorf("%q %v %v: got %v, want an InvalidError", spec.Args, spec.Environment, spec.Network, err)
 		}
 	}
 }
@@ -499,13 +498,13 @@ func testSameID(t *testing.T, h *Harness) {
 	second, err := h.Start(t.Context(), spec, nil, engine.Streams{})
 	if err == nil {
 		_ = second.Close()
-		t.Error("the same id was started twice")
+		t.Error("two runs with the same id started")
 	}
 	if err := first.Signal(engine.SIGTERM); err != nil {
 		t.Error(err)
 	}
 	if exit, err := wait(t, first); err != nil || exit.Code != 143 {
-		t.Errorf("the first one was disturbed: %+v, %v", exit, err)
+		t.Errorf("the first run: got %+v, %v, want exit status 143", exit, err)
 	}
 	if err := first.Close(); err != nil {
 		t.Error(err)
@@ -539,7 +538,7 @@ func testMany(t *testing.T, h *Harness) {
 	all.Wait()
 }
 
-// printed collects what a tool prints, and lets a test wait for some of it.
+// printed collects a tool's output, and lets a test wait for a text in it.
 type printed struct {
 	mu    sync.Mutex
 	text  strings.Builder
@@ -572,12 +571,12 @@ func (p *printed) until(t *testing.T, text string) {
 		select {
 		case <-p.grown:
 		case <-deadline:
-			t.Fatalf("no %q in %q", text, p)
+			t.Fatalf("got output %q, want %q in it", p, text)
 		}
 	}
 }
 
-// signalWriter tells of its first byte.
+// signalWriter closes first at its first write.
 type signalWriter struct {
 	once  sync.Once
 	first chan struct{}
@@ -599,7 +598,7 @@ func (w *signalWriter) wait(t *testing.T) {
 	}
 }
 
-// neverReader has nothing to say and doesn't end, like an idle terminal.
+// neverReader blocks forever, like an idle terminal.
 type neverReader struct{}
 
 func (neverReader) Read([]byte) (int, error) { select {} }

@@ -10,18 +10,18 @@ import (
 	"github.com/mayfly-run/mayfly/internal/network"
 )
 
-// Fields are the fields that an engine has to give effect to: those of [engine.Spec], those of what is in it as Outer.Inner, and
-// those of [engine.Local].
+// Fields returns the names of the fields that an engine must act on: those of [engine.Spec], with inner fields as Outer.Inner,
+// and those of [engine.Local] with the prefix "Local.".
 func Fields() []string {
 	return append(fieldsOf("", reflect.TypeFor[engine.Spec]()), fieldsOf("Local.", reflect.TypeFor[engine.Local]())...)
 }
 
-// whole are types that are one thing to an engine: what is in them is package network's, and the unpacked image's.
+// whole has the types whose fields aren't listed one by one: they are the subject of package network, and of the unpacked image.
 var whole = map[reflect.Type]bool{
 	reflect.TypeFor[network.Rule](): true, reflect.TypeFor[network.PortRange](): true, reflect.TypeFor[engine.Unpacked](): true,
 }
 
-// policies in mocks are one thing as well: Spec.Network has a test for each part.
+// mocksPolicy is a field that is not listed by its parts either: Spec.Network has a test for each part of a policy.
 const mocksPolicy = "Mocks.Allow"
 
 func fieldsOf(prefix string, t reflect.Type) []string {
@@ -84,7 +84,7 @@ func (w *watched) note(prefix string, v reflect.Value) {
 	}
 }
 
-// has says whether a start had the field, or one within it.
+// has reports whether a start set the field.
 func (w *watched) has(field string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -11,7 +11,7 @@ import (
 
 func testImage(t *testing.T, h *Harness) {
 	if r := h.run(t, h.Spec(ShowFile, "/etc/passwd"), nil, nil); len(r.stdout) < 5 || r.stdout[:5] != "root:" {
-		t.Errorf("the image's file of users begins with %.20q", r.stdout)
+		t.Errorf("the image's /etc/passwd: got %.20q, want it to begin with root:", r.stdout)
 	}
 }
 
@@ -20,13 +20,13 @@ func testUser(t *testing.T, h *Harness) {
 		spec := h.Spec(Who, "")
 		spec.User = user
 		if r := h.run(t, spec, nil, nil); r.stdout != want {
-			t.Errorf("user %q is %q, want %q", user, r.stdout, want)
+			t.Errorf("ids of user %q: got %q, want %q", user, r.stdout, want)
 		}
 	}
 	spec := h.Spec(Who, "")
 	spec.User = "nobody-knows-them"
 	if _, err := h.Start(t.Context(), spec, nil, engine.Streams{}); !isInvalid(err) {
-		t.Errorf("an unknown user: %v", err)
+		t.Errorf("an unknown user: got %v, want an InvalidError", err)
 	}
 }
 
@@ -37,22 +37,22 @@ func testContentFile(t *testing.T, h *Harness) {
 		spec := h.Spec(ShowFile, at)
 		spec.Mounts = mounts
 		if r := h.run(t, spec, nil, nil); r.stdout != "content\n" {
-			t.Errorf("the file has %q: %s", r.stdout, r.stderr)
+			t.Errorf("the file: got %q, want its content: %s", r.stdout, r.stderr)
 		}
 		spec = h.Spec(RunFile, at)
 		spec.Mounts = mounts
 		if r := h.run(t, spec, nil, nil); r.exit.Code == 0 != executable {
-			t.Errorf("that it may be executed is %v, want %v", r.exit.Code == 0, executable)
+			t.Errorf("executable: got %v, want %v", r.exit.Code == 0, executable)
 		}
 		spec = h.Spec(WriteFile, at)
 		spec.Mounts = mounts
 		if r := h.run(t, spec, nil, nil); r.exit.Code == 0 {
-			t.Error("it is writable")
+			t.Error("the file is writable")
 		}
 	}
 }
 
-// testFiles copies files and folders of the tool's own; nothing outside its folder is read.
+// testFiles copies files and folders of the tool's folder; nothing outside it is read.
 func testFiles(t *testing.T, h *Harness) {
 	folder, outside := t.TempDir(), t.TempDir()
 	for path, text := range map[string]string{
@@ -78,7 +78,7 @@ func testFiles(t *testing.T, h *Harness) {
 		spec := h.Spec(ShowFile, c.shown)
 		local := mount(spec, path)
 		if r := h.runWith(t, spec, local, nil); r.stdout != c.want {
-			t.Errorf("%s has %q, want %q: %s", path, r.stdout, c.want, r.stderr)
+			t.Errorf("%s: got %q, want %q: %s", path, r.stdout, c.want, r.stderr)
 		}
 	}
 	spec := h.Spec(WriteFile, "/data/two.txt")
@@ -106,7 +106,7 @@ func testScratch(t *testing.T, h *Harness) {
 	spec := h.Spec(ShowFile, "/data/f")
 	spec.Mounts = []engine.Mount{{Kind: engine.MountScratch, Target: "/data"}}
 	if r := h.run(t, spec, nil, nil); r.exit.Code == 0 {
-		t.Error("what a run before wrote is there")
+		t.Error("a scratch volume contains a file of an earlier run")
 	}
 }
 
@@ -124,13 +124,13 @@ func testCache(t *testing.T, h *Harness) {
 			t.Fatalf("%+v", r)
 		}
 		if r := h.runWith(t, cached(Fill, "/cache/other "+fmt.Sprint(2<<20)), local, nil); r.exit.Code == 0 {
-			t.Errorf("2 MiB of 1: %+v", r)
+			t.Errorf("2 MiB in a cache of 1 MiB: %+v", r)
 		}
 		if r := h.runWith(t, cached(WriteAndFail, "/cache/f"), local, nil); r.exit.Code != 3 {
 			t.Errorf("%+v", r)
 		}
 		if r := h.runWith(t, cached(ShowFile, "/cache/f"), local, nil); r.stdout != want {
-			t.Errorf("the cache has %q, want %q", r.stdout, want)
+			t.Errorf("the cached file: got %q, want %q", r.stdout, want)
 		}
 	}
 	if r := h.runWith(t, cached(ShowFile, "/cache/other"), local, nil); r.exit.Code == 0 {
@@ -138,7 +138,7 @@ func testCache(t *testing.T, h *Harness) {
 	}
 }
 
-// testArtifacts hands what one run made to another, which can't change it for a third.
+// testArtifacts passes an artifact of one run to two others; the first can't change it for the second.
 func testArtifacts(t *testing.T, h *Harness) {
 	folder := t.TempDir()
 	local := engine.Local{Image: h.Unpacked, Folders: map[string]string{"artifacts": folder}}
@@ -152,7 +152,7 @@ func testArtifacts(t *testing.T, h *Harness) {
 	}
 	for range 2 {
 		if r := h.runWith(t, with(engine.MountHanded, ShowFile, "/a/f"), local, nil); r.stdout != "x" {
-			t.Errorf("the artifact has %q", r.stdout)
+			t.Errorf("the artifact: got %q, want \"x\"", r.stdout)
 		}
 		if r := h.runWith(t, with(engine.MountHanded, WriteFile, "/a/f"), local, nil); r.exit.Code != 0 {
 			t.Errorf("the copy isn't writable: %+v", r)
@@ -169,7 +169,7 @@ func testWritable(t *testing.T, h *Harness) {
 		spec.Volumes = []string{"/srv/data"}
 		spec.Security.Writable = c.writable
 		if r := h.run(t, spec, nil, nil); r.exit.Code == 0 != c.wants {
-			t.Errorf("that %s can be written is %v, want %v (writable: %v): %s", c.path, r.exit.Code == 0, c.wants, c.writable, r.stderr)
+			t.Errorf("%s can be written: got %v, want %v (Security.Writable %v): %s", c.path, r.exit.Code == 0, c.wants, c.writable, r.stderr)
 		}
 	}
 }

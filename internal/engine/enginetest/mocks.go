@@ -17,7 +17,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/network"
 )
 
-// testMocks has a tool's connections and one of its commands answered; an engine that can't says so.
+// testMocks answers a tool's connections and one of its commands, unless the engine refuses mocks.
 func testMocks(t *testing.T, h *Harness) {
 	m := newMocks(t)
 	spec := h.Spec(Mocked, "you")
@@ -32,17 +32,17 @@ func testMocks(t *testing.T, h *Harness) {
 	}
 }
 
-// testAuthority has the tool trust a test's certificate.
+// testAuthority checks that the tool trusts a test's certificate.
 func testAuthority(t *testing.T, h *Harness) {
 	const authority = "-----BEGIN CERTIFICATE-----\nbWF5Zmx5IHRlc3Q=\n-----END CERTIFICATE-----\n"
 	spec := h.Spec(Trusted, "")
 	spec.Mocks = &engine.Mocks{Allow: network.Policy{Mode: network.ModeNone}, Authority: []byte(authority)}
 	if r := h.run(t, spec, nil, nil); !strings.Contains(r.stdout, strings.TrimSpace(authority)) {
-		t.Errorf("what it trusts is %q: %s", r.stdout, r.stderr)
+		t.Errorf("trusted certificates: got %q, want the test's authority in them: %s", r.stdout, r.stderr)
 	}
 }
 
-// mocks are the other side of what [engine.Mocks] describes.
+// mocks is the mocks' side of the protocols that [engine.Mocks] describes.
 type mocks struct {
 	t    *testing.T
 	dir  string
@@ -51,7 +51,7 @@ type mocks struct {
 
 func newMocks(t *testing.T) *mocks {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "mocks") // the path of a socket has 107 bytes
+	dir, err := os.MkdirTemp("", "mocks") // the path of a socket has at most 107 bytes (unix(7))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +63,7 @@ func newMocks(t *testing.T) *mocks {
 	return m
 }
 
-// listen serves a socket until the test's end.
+// listen serves a socket until the test ends, and returns its path.
 func (m *mocks) listen(name string, serve func(*net.UnixConn, *bufio.Reader) error) string {
 	m.t.Helper()
 	at := filepath.Join(m.dir, name)
@@ -82,7 +82,7 @@ func (m *mocks) listen(name string, serve func(*net.UnixConn, *bufio.Reader) err
 			}
 			m.work.Go(func() {
 				defer c.Close()
-				_ = serve(c, bufio.NewReader(c)) // a run that was closed cuts it off
+				_ = serve(c, bufio.NewReader(c)) // a run that is closed breaks the connection
 			})
 		}
 	})
@@ -90,7 +90,7 @@ func (m *mocks) listen(name string, serve func(*net.UnixConn, *bufio.Reader) err
 	return at
 }
 
-// connection answers with what the tool tried to reach.
+// connection answers with the destination of the connection.
 func (m *mocks) connection(c *net.UnixConn, r *bufio.Reader) error {
 	line, err := r.ReadBytes('\n')
 	if err != nil {
@@ -98,7 +98,7 @@ func (m *mocks) connection(c *net.UnixConn, r *bufio.Reader) error {
 	}
 	var to engine.MockedConnection
 	if err := json.Unmarshal(line, &to); err != nil {
-		m.t.Errorf("the first line %q: %v", line, err)
+		m.t.Errorf("first line %q: %v", line, err)
 		return err
 	}
 	name := "localhost"
@@ -114,7 +114,7 @@ func (m *mocks) connection(c *net.UnixConn, r *bufio.Reader) error {
 	return err
 }
 
-// command answers with its arguments and its input, and exits with 7.
+// command prints its arguments and its input, and exits with 7.
 func (m *mocks) command(c *net.UnixConn, r *bufio.Reader) error {
 	frame := func() (string, uint32, error) {
 		var length uint32

@@ -12,7 +12,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/network"
 )
 
-// server answers each connection with a text, on this machine's loopback, which a sandbox reaches as [network.HostName].
+// server answers each connection with a text. It listens on this machine's loopback, which a sandbox reaches as [network.HostName].
 type server struct{ port uint16 }
 
 func (h *Harness) serve(t *testing.T, text string) server {
@@ -34,17 +34,17 @@ func (h *Harness) serve(t *testing.T, text string) server {
 			}
 			work.Go(func() {
 				defer c.Close()
-				_, _ = io.WriteString(c, text) // whoever is refused has gone
+				_, _ = io.WriteString(c, text) // fails if the client has gone
 			})
 		}
 	})
 	return server{uint16(l.Addr().(*net.TCPAddr).Port)}
 }
 
-// target is what the program Reach takes.
+// target is the argument of the program Reach.
 func (s server) target() string { return network.HostName + " " + strconv.Itoa(int(s.port)) }
 
-// policy allows the server alone.
+// policy allows only the server.
 func (s server) policy() network.Policy {
 	return network.Policy{Mode: network.ModeList, Egress: []network.Rule{{Host: network.HostName, Ports: []network.PortRange{network.Port(s.port)}}}}
 }
@@ -56,12 +56,12 @@ func testEgress(t *testing.T, h *Harness) {
 		server  server
 		reached bool
 	}{
-		"a rule":                {open.policy(), open, true},
-		"no rule":               {open.policy(), closed, false},
-		"no rules at all":       {network.Policy{Mode: network.ModeList}, open, false},
-		"none":                  {network.Policy{Mode: network.ModeNone}, open, false},
-		"the host isn't public": {network.Policy{Mode: network.ModePublic}, open, false},
-		"nor ever open":         {network.Policy{Mode: network.ModeOpen}, open, false},
+		"a rule":                             {open.policy(), open, true},
+		"no rule for the port":               {open.policy(), closed, false},
+		"no rules":                           {network.Policy{Mode: network.ModeList}, open, false},
+		"mode none":                          {network.Policy{Mode: network.ModeNone}, open, false},
+		"mode public doesn't allow the host": {network.Policy{Mode: network.ModePublic}, open, false},
+		"mode open doesn't allow the host":   {network.Policy{Mode: network.ModeOpen}, open, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			spec := h.Spec(Reach, c.server.target())
@@ -79,16 +79,16 @@ func testEgress(t *testing.T, h *Harness) {
 				t.Fatal(err)
 			}
 			if reached := out.String() == "hello\n"; reached != c.reached || !reached && out.Len() > 0 {
-				t.Errorf("it got %q", out.String())
+				t.Errorf("received %q, want reached %v", out.String(), c.reached)
 			}
 			if c.policy.Mode == network.ModeNone {
-				return // there is no network to report of
+				return // without a network there are no connections
 			}
 			if len(connections) != 1 || connections[0].Allowed != c.reached || connections[0].Rule == "" || connections[0].Port != c.server.port {
-				t.Errorf("reported is %+v", connections)
+				t.Errorf("reported connections: got %+v, want one, allowed %v", connections, c.reached)
 			}
 			if n := len(connections); n == 1 && !c.reached && connections[0].Reason == "" {
-				t.Errorf("it doesn't say why: %+v", connections[0])
+				t.Errorf("got %+v, want a reason", connections[0])
 			}
 		})
 	}

@@ -1,6 +1,6 @@
 // Package fake is an engine without containers: its programs are Go functions.
-// It passes the conformance suite, so code that is tested on it meets the same
-// contract as on a real engine.
+// It passes the conformance suite, so code under test meets the same contract
+// with it as with a real engine.
 package fake
 
 import (
@@ -15,11 +15,11 @@ import (
 	"github.com/mayfly-run/mayfly/internal/network"
 )
 
-// Engine is the fake. Its fields are set before the first Start.
+// Engine is the fake engine. Set its fields before the first Start.
 type Engine struct {
-	// Programs are the commands that can be found, by Args[0].
+	// Programs are the commands that exist, by Args[0].
 	Programs map[string]Program
-	// Fail, when set, is asked before each start.
+	// Fail, if not nil, is called before each start; an error fails the start.
 	Fail func(*engine.Spec) error
 
 	mu   sync.Mutex
@@ -27,7 +27,7 @@ type Engine struct {
 	kept map[string]*keptProcess
 }
 
-// keptProcess is what stays of a process whose sandbox is kept.
+// keptProcess is the process of a kept sandbox.
 type keptProcess struct {
 	*Process
 	since time.Time
@@ -153,7 +153,7 @@ func (e *Engine) RemoveKept(id string) error {
 	return nil
 }
 
-// Shell implements [engine.Keeper]: it runs another program with the files of the kept one.
+// Shell implements [engine.Keeper]: it runs another program with the files of the kept process.
 func (e *Engine) Shell(id string, args []string, _ *engine.Terminal, streams engine.Streams) (int, error) {
 	e.mu.Lock()
 	kept := e.kept[id]
@@ -178,7 +178,7 @@ func (e *Engine) Shell(id string, args []string, _ *engine.Terminal, streams eng
 	return program(p), nil
 }
 
-// Kept are the ids of the sandboxes that are kept, sorted.
+// Kept returns the ids of the kept sandboxes, sorted.
 func (e *Engine) Kept() []string {
 	e.mu.Lock()
 	defer e.mu.Unlock()

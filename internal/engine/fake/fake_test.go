@@ -22,7 +22,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// programs are the suite's, in Go. Args[1] is the argument.
+// programs implements the suite's programs in Go. Args[1] is the argument.
 var programs = map[string]fake.Program{
 	enginetest.Exit.Name: func(p *fake.Process) int {
 		code, err := strconv.Atoi(p.Args[1])
@@ -70,7 +70,7 @@ var programs = map[string]fake.Program{
 		return 1
 	},
 	enginetest.WriteFile.Name: func(p *fake.Process) int {
-		data, _ := p.ReadFile(p.Args[1]) // a new file is empty
+		data, _ := p.ReadFile(p.Args[1]) // a missing file is as good as an empty file
 		return status(p.WriteFile(p.Args[1], append(slices.Clone(data), 'x')))
 	},
 	enginetest.WriteAndFail.Name: func(p *fake.Process) int {
@@ -185,7 +185,7 @@ var programs = map[string]fake.Program{
 	},
 }
 
-// status is a program's exit status.
+// status returns a program's exit status.
 func status(err error) int {
 	if err != nil {
 		return 1
@@ -201,7 +201,7 @@ func number(text string) int {
 	return n
 }
 
-// show prints what a server says.
+// show prints what a server sends.
 func show(p *fake.Process, host string, port uint16) error {
 	c, err := p.Dial(host, port)
 	if err != nil {

@@ -17,23 +17,23 @@ import (
 	"github.com/mayfly-run/mayfly/internal/engine"
 )
 
-// Why a file can't be written.
+// The reasons why a file can't be written.
 var (
 	errReadOnly = errors.New("read-only file system")
 	errNoSpace  = errors.New("no space left on device")
 )
 
-// files are what a process sees of a file system, by path.
+// files is the file system of a process, by path.
 type files struct {
 	Files      map[string][]byte
 	executable map[string]bool
-	writable   []string         // folders
-	sizes      map[string]int64 // of folders with a limit of their own
-	disk       int64            // the limit of all others
-	saved      map[string]string
+	writable   []string          // folders
+	sizes      map[string]int64  // the limits of folders that have their own
+	disk       int64             // the limit of all other folders together
+	saved      map[string]string // folders that outlive a success, and the archives on this machine that they are saved to
 }
 
-// ReadFile is what a file has.
+// ReadFile returns the content of a file.
 func (f *files) ReadFile(name string) ([]byte, error) {
 	data, ok := f.Files[name]
 	if !ok {
@@ -42,22 +42,22 @@ func (f *files) ReadFile(name string) ([]byte, error) {
 	return data, nil
 }
 
-// Executable says whether a file may be executed.
+// Executable reports whether a file may be executed.
 func (f *files) Executable(name string) bool { return f.executable[name] }
 
-// WriteFile replaces a file, as far as the limits allow.
+// WriteFile replaces the content of a file, if the folder is writable and the limits allow it.
 func (f *files) WriteFile(name string, data []byte) error {
 	if !slices.ContainsFunc(f.writable, func(dir string) bool { return below(name, dir) }) {
 		return &fs.PathError{Op: "write", Path: name, Err: errReadOnly}
 	}
-	limit, used, where := f.disk, int64(len(data)), ""
+	limit, used, volume := f.disk, int64(len(data)), ""
 	for dir, size := range f.sizes {
 		if below(name, dir) {
-			limit, where = size, dir
+			limit, volume = size, dir
 		}
 	}
 	for other, content := range f.Files {
-		if other != name && f.sizeOf(other) == where {
+		if other != name && f.volumeOf(other) == volume {
 			used += int64(len(content))
 		}
 	}
@@ -68,8 +68,8 @@ func (f *files) WriteFile(name string, data []byte) error {
 	return nil
 }
 
-// sizeOf is the folder with a limit of its own that a file is in, or "".
-func (f *files) sizeOf(name string) string {
+// volumeOf returns the folder with its own limit that a file is in, or "".
+func (f *files) volumeOf(name string) string {
 	for dir := range f.sizes {
 		if below(name, dir) {
 			return dir
@@ -80,7 +80,7 @@ func (f *files) sizeOf(name string) string {
 
 func below(name, dir string) bool { return dir == "/" || strings.HasPrefix(name, dir+"/") }
 
-// mount puts in place what the spec mounts, in an image that has a file of users.
+// mount makes the mounts of the spec, on an image that contains only /etc/passwd.
 func (f *files) mount(spec *engine.Spec, local engine.Local) error {
 	f.Files = map[string][]byte{"/etc/passwd": []byte("root:x:0:0::/root:/bin/sh\n")}
 	f.executable, f.sizes, f.saved, f.disk = map[string]bool{}, map[string]int64{}, map[string]string{}, spec.Resources.Disk
@@ -133,7 +133,7 @@ func (f *files) mountOne(m engine.Mount, local engine.Local) error {
 	return nil
 }
 
-// copyIn reads a file, or a folder of files, that no link leads out of.
+// copyIn reads a file, or a folder of files. It follows no link out of the folder.
 func (f *files) copyIn(folder, name, target string) error {
 	root, err := os.OpenRoot(folder)
 	if err != nil {
@@ -157,7 +157,7 @@ func (f *files) copyIn(folder, name, target string) error {
 	})
 }
 
-// restore reads what a run saved.
+// restore reads a folder that a run saved.
 func (f *files) restore(file, target string) error {
 	in, err := os.Open(file)
 	if err != nil {

@@ -16,8 +16,9 @@ import (
 	"github.com/mayfly-run/mayfly/internal/network"
 )
 
-// Dial connects to a port of a name, as far as the policy of the spec allows; a test's mocks answer, where there are any.
-// Every name leads to a public address of its own, except [network.HostName], which is this machine's loopback.
+// Dial connects to a port of a host, if the policy of the spec allows it. If the spec has mocks they answer, except for
+// destinations that they let through. Every name has the same public address, except [network.HostName], which is this
+// machine's loopback.
 func (p *Process) Dial(host string, port uint16) (net.Conn, error) {
 	if host == "localhost" {
 		return p.dialLoopback(port)
@@ -53,7 +54,7 @@ func (p *Process) Dial(host string, port uint16) (net.Conn, error) {
 	return conn, err
 }
 
-// standIn is the address of every name.
+// standIn is the address of all names.
 var standIn = netip.MustParseAddr("198.19.0.1")
 
 func (p *Process) dialLoopback(port uint16) (net.Conn, error) {
@@ -109,10 +110,10 @@ func (c *mockConn) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// CloseWrite says that the process sends no more.
+// CloseWrite ends the sending half of the connection.
 func (c *mockConn) CloseWrite() error { return c.Conn.(*net.UnixConn).CloseWrite() }
 
-// Receive reads a connection to its end, as fast as the limit of the bandwidth allows.
+// Receive reads a connection to its end, no faster than the bandwidth limit allows.
 func (p *Process) Receive(c net.Conn) ([]byte, error) {
 	data, err := io.ReadAll(c)
 	if bits := p.Spec.Resources.Bandwidth; bits > 0 {
@@ -124,7 +125,7 @@ func (p *Process) Receive(c net.Conn) ([]byte, error) {
 	return data, err
 }
 
-// Call calls a mocked command, as [engine.Mocks] says.
+// Call calls a mocked command by the protocol of [engine.Mocks].
 func (p *Process) Call(input string, args ...string) (stdout, stderr string, status int, err error) {
 	if p.Spec.Mocks == nil || !slices.Contains(p.Spec.Mocks.Commands, args[0]) {
 		return "", "", 127, nil

@@ -13,15 +13,15 @@ import (
 	"github.com/mayfly-run/mayfly/internal/engine"
 )
 
-// Program is what a command does. It returns its exit status, and has to
-// return soon after p.Context is done: that is its KILL.
+// Program implements a command. It returns the exit status, and must return
+// soon after p.Context is done: that is its KILL.
 type Program func(p *Process) int
 
-// Process is a program that runs. What it may do has the limits of its spec;
-// its methods are for the program's own goroutine.
+// Process is a running program, within the limits of its spec. Only the
+// program's own goroutine may call its methods.
 type Process struct {
-	// Context ends when the process is killed, or gets a TERM that it hasn't
-	// said it ignores.
+	// Context ends when the process is killed, or gets a TERM that it doesn't
+	// ignore (IgnoreTERM).
 	Context context.Context
 	Args    []string
 	Dir     string
@@ -30,22 +30,22 @@ type Process struct {
 	Stderr  io.Writer
 	// Output collects what a tool would write to $MAYFLY_OUTPUT.
 	Output []byte
-	// Spec and Local are what the engine was given.
+	// Spec and Local are the arguments of Start.
 	Spec  *engine.Spec
 	Local engine.Local
-	// UID and GID are the tool's.
+	// UID and GID are the tool's ids.
 	UID, GID int
 
 	files
 	env       map[string]string
 	sandbox   *sandbox
 	memory    int64
-	processes int64 // beside the first one
+	processes int64 // not counting the first
 	cpu       time.Duration
 	size      atomic.Uint32 // of the terminal: columns << 16 | rows
 }
 
-// Getenv is the variable's value, or "".
+// Getenv returns the variable's value, or "".
 func (p *Process) Getenv(name string) string { return p.env[name] }
 
 // IgnoreTERM makes the process survive TERM.
@@ -55,10 +55,10 @@ func (p *Process) IgnoreTERM() {
 	p.sandbox.ignoresTERM = true
 }
 
-// Report sends an event as the engine would.
+// Report sends an event to the caller of the engine.
 func (p *Process) Report(e engine.Event) { p.sandbox.events <- e }
 
-// Allocate takes memory until the end. What passes the limit kills the process.
+// Allocate takes memory until the end. The process is killed if it exceeds the limit.
 func (p *Process) Allocate(bytes int64) {
 	if p.memory += bytes; p.memory > p.Spec.Resources.Memory {
 		p.sandbox.exit.OutOfMemory = true
@@ -66,7 +66,7 @@ func (p *Process) Allocate(bytes int64) {
 	}
 }
 
-// Fork starts another process that does nothing.
+// Fork starts another process, which does nothing, or fails at the limit.
 func (p *Process) Fork() error {
 	if p.processes+1 >= p.Spec.Resources.PIDs {
 		p.sandbox.exit.TooManyProcesses = true
@@ -76,7 +76,7 @@ func (p *Process) Fork() error {
 	return nil
 }
 
-// OpenFiles is how many files it may have open, and how many it could allow itself.
+// OpenFiles returns the soft and the hard limit of open files.
 func (p *Process) OpenFiles() (soft, hard int64) {
 	r := p.Spec.Resources
 	switch {
@@ -88,7 +88,7 @@ func (p *Process) OpenFiles() (soft, hard int64) {
 	return engine.OpenFiles, engine.MostOpenFiles
 }
 
-// Compute computes for as long, as far as the limit of the processor goes.
+// Compute uses a processor for d, within the processor limit.
 func (p *Process) Compute(d time.Duration) {
 	select {
 	case <-time.After(d):
@@ -97,7 +97,7 @@ func (p *Process) Compute(d time.Duration) {
 	p.cpu += min(d, d*time.Duration(p.Spec.Resources.CPU)/1000)
 }
 
-// Terminal is the size of its terminal; ok is false where it has none.
+// Terminal returns the size of the terminal; ok is false if there is none.
 func (p *Process) Terminal() (columns, rows uint16, ok bool) {
 	size := p.size.Load()
 	return uint16(size >> 16), uint16(size), p.Spec.Terminal
@@ -105,7 +105,7 @@ func (p *Process) Terminal() (columns, rows uint16, ok bool) {
 
 func (p *Process) resize(columns, rows uint16) { p.size.Store(uint32(columns)<<16 | uint32(rows)) }
 
-// newProcess makes a process, or says why its spec can't be run.
+// newProcess makes a process. The error says why its spec can't run.
 func newProcess(spec *engine.Spec, local engine.Local, streams engine.Streams) (*Process, error) {
 	p := &Process{
 		Args: spec.Args, Dir: spec.WorkingDir, Spec: spec, Local: local,
@@ -138,7 +138,7 @@ func newProcess(spec *engine.Spec, local engine.Local, streams engine.Streams) (
 	return p, p.mount(spec, local)
 }
 
-// userOf knows root, nobody and numbers.
+// userOf returns the ids of "user[:group]". It knows root, nobody, nogroup and numbers.
 func userOf(text string) (uid, gid int, err error) {
 	user, group, named := strings.Cut(text, ":")
 	ids := map[string]int{"": 0, "root": 0, "nobody": 65534, "nogroup": 65534}
@@ -148,7 +148,7 @@ func userOf(text string) (uid, gid int, err error) {
 		}
 		n, err := strconv.Atoi(s)
 		if err != nil {
-			return 0, &engine.InvalidError{Field: "user", Why: fmt.Sprintf("%q is nobody here", s)}
+			return 0, &engine.InvalidError{Field: "user", Why: fmt.Sprintf("there is no user or group %q", s)}
 		}
 		return n, nil
 	}

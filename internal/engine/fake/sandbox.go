@@ -10,12 +10,12 @@ import (
 	"github.com/mayfly-run/mayfly/internal/engine"
 )
 
-// signalled is the cause of a process's end by a signal.
+// signalled is the cause of the end of a process that a signal ended.
 type signalled engine.Signal
 
 func (s signalled) Error() string { return fmt.Sprintf("signal %d", int(s)) }
 
-// sandbox is one process with its end.
+// sandbox is one process and its exit.
 type sandbox struct {
 	events  chan engine.Event
 	done    chan struct{}
@@ -92,7 +92,7 @@ func (s *sandbox) Wait() (engine.Exit, error) {
 func (s *sandbox) Close() error {
 	s.kill(signalled(engine.SIGKILL))
 	s.closing.Do(func() {
-		go func() { // nobody may be receiving any more
+		go func() { // the caller may have stopped receiving
 			for range s.events {
 			}
 		}()

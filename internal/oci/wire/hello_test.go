@@ -12,7 +12,8 @@ import (
 	"time"
 )
 
-// TestProtocol: two programs whose messages differ say so instead of dropping what one of them doesn't know.
+// TestProtocol: Protocol must change with the messages, so that two programs with different messages refuse each other
+// instead of ignoring fields.
 func TestProtocol(t *testing.T) {
 	meaning, hash, _ := strings.Cut(Protocol, ".")
 	want := hashOf(reflect.TypeFor[Request](), reflect.TypeFor[Report]())
@@ -30,9 +31,9 @@ func hashOf(types ...reflect.Type) string {
 	return fmt.Sprintf("%016x", h.Sum64())
 }
 
-// describe writes what JSON makes of a type: the names, tags and types of its fields, and theirs.
+// describe writes everything about a type that matters to JSON: the names, tags and types of its fields, and of theirs.
 func describe(w io.Writer, t reflect.Type, seen map[reflect.Type]bool) {
-	_, _ = io.WriteString(w, t.String()+" "+t.Kind().String()+"\n") // a hash takes everything
+	_, _ = io.WriteString(w, t.String()+" "+t.Kind().String()+"\n") // a hash never fails
 	if seen[t] || t.Implements(marshaler) || t.Implements(textMarshaler) {
 		return
 	}
@@ -58,7 +59,7 @@ var (
 	textMarshaler = reflect.TypeFor[encoding.TextMarshaler]()
 )
 
-// TestProtocolChangesWithTheMessages: whatever JSON would lose or read otherwise is another protocol.
+// TestProtocolChangesWithTheMessages: types that JSON reads differently have different hashes.
 func TestProtocolChangesWithTheMessages(t *testing.T) {
 	type inner struct {
 		Memory int64 `json:"memory"`
@@ -94,13 +95,13 @@ func TestProtocolChangesWithTheMessages(t *testing.T) {
 	} {
 		h := hashOf(typ)
 		if other, found := all[h]; found {
-			t.Errorf("%s is the same as %s", name, other)
+			t.Errorf("%s has the same hash as %s", name, other)
 		}
 		all[h] = name
 	}
 }
 
-// TestProtocolReachesTheSpec: a field that only a spec has, and one of an event, are in the hash.
+// TestProtocolReachesTheSpec: the fields of a spec and of an event are in the hash.
 func TestProtocolReachesTheSpec(t *testing.T) {
 	var b strings.Builder
 	seen := map[reflect.Type]bool{}
@@ -112,14 +113,14 @@ func TestProtocolReachesTheSpec(t *testing.T) {
 		}
 	}
 	if strings.Contains(b.String(), "wall ") {
-		t.Error("it has the inside of time.Time, which differs between versions of Go")
+		t.Error("the hash contains the fields of time.Time, which differ between versions of Go")
 	}
 }
 
 func TestCheck(t *testing.T) {
 	own := NewHello()
 	if own != NewHello() || own.Protocol == "" || own.Version != "dev" {
-		t.Errorf("two hellos of one program: %+v, %+v", own, NewHello())
+		t.Errorf("two hellos of one program: got %+v and %+v, want the same", own, NewHello())
 	}
 	for _, c := range []struct{ name, protocol, version, want string }{
 		{"the same", own.Protocol, own.Version, ""},
@@ -131,7 +132,7 @@ func TestCheck(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			err := Hello{Protocol: c.protocol, Version: c.version}.Check(own)
 			if (err == nil) != (c.want == "") || err != nil && !strings.HasPrefix(err.Error(), c.want) {
-				t.Errorf("it is %v, want %s", err, c.want)
+				t.Errorf("got %v, want %s", err, c.want)
 			}
 		})
 	}

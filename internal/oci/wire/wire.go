@@ -1,26 +1,26 @@
-// Package wire is what mayfly and mayfly-shim say to each other.
+// Package wire has the messages between mayfly and mayfly-shim.
 //
 // They share one stream socket, which is the shim's descriptor 3. Each side
-// writes JSON values, one a line. The socket is also the leash: when mayfly
-// dies, however it dies, the shim reads the end of the stream, ends its
-// sandbox and exits; when the shim dies, mayfly reads it.
+// writes JSON values, one per line. The socket also tells each side about the end
+// of the other, however it ends: when mayfly ends, the shim reads the end of the
+// stream, ends its sandbox and exits; when the shim ends, mayfly reads the end of
+// the stream.
 //
 //	mayfly                         mayfly-shim
 //	  |---- Hello -------------------->|  a shim of another protocol reports a failure
-//	  |---- Request{Start} ----------->|  spec, secret values and what is on this host, once
+//	  |---- Request{Start} ----------->|  once: the spec, secret values and what only this host has
 //	  |<--- Report{Running} -----------|  the tool's first process was executed
-//	  |<--- Report{Event}… ------------|  metrics, connections; a quick tool's may come before Running
+//	  |<--- Report{Event}… ------------|  metrics, connections; they may precede Running
 //	  |---- Request{Signal}… --------->|
-//	  |<--- Report{Exit|Failure} ------|  last one; everything is gone by then, except what can't be killed
-//	  |---- Request{Done} ------------>|  the last report has come; mayfly removes the run's directory
+//	  |<--- Report{Exit|Failure} ------|  the last report; everything is gone by then, except what can't be killed
+//	  |---- Request{Done} ------------>|  mayfly has the last report, and removes the run's directory
 //	  |---- end of stream ------------>|
 //
-// The shim's arguments are "supervise", FirstID and IDCount of the start request, which it needs before it can read one,
-// and "here" or "anywhere": whether it stays on one processor for its start.
+// [Arguments] describes the shim's arguments.
 //
-// The tool's own streams do not pass here: descriptors 4, 5 and 6 of the shim
-// are the tool's standard input, output and error (4 is a socket for the
-// terminal's controlling side when there is a terminal).
+// The tool's own streams don't use this socket: descriptors 4, 5 and 6 of the shim
+// are the tool's standard input, output and error. With a terminal, 4 is a socket
+// for the terminal's controlling side.
 package wire
 
 import (
@@ -33,17 +33,17 @@ import (
 	"github.com/mayfly-run/mayfly/internal/engine"
 )
 
-// Descriptors that the shim inherits.
+// The descriptors that the shim inherits.
 const (
 	FDControl = 3
 	FDStdin   = 4
 	FDStdout  = 5
 	FDStderr  = 6
-	FDLease   = 7 // holds the lock on the run's id range for as long as the shim lives
-	FDLock    = 8 // holds the lock on the run's directory
+	FDLease   = 7 // holds the lock on the run's id range as long as the shim lives
+	FDLock    = 8 // holds the lock on the run's directory as long as the shim lives
 )
 
-// Request is a message to the shim: exactly one field is set.
+// Request is a message to the shim. Exactly one field is set.
 type Request struct {
 	Start  *Start         `json:"start,omitempty"`
 	Signal *engine.Signal `json:"signal,omitempty"`
@@ -56,28 +56,28 @@ type Start struct {
 	Spec  *engine.Spec `json:"spec"`
 	Local engine.Local `json:"local"`
 
-	// Dir is the run's directory. The shim mounts on Dir/root (an ordinary
-	// user's elsewhere: sandbox/mountpoint.go); it removes Dir itself only when
-	// mayfly is gone without Done.
+	// Dir is the run's directory. The shim mounts the sandbox on Dir/root (for
+	// an ordinary user elsewhere: sandbox/mountpoint.go). It removes Dir itself
+	// only if mayfly is gone without Done.
 	Dir string `json:"dir"`
-	// FirstID is the first of the IDCount host ids that the sandbox's ids
-	// 0, 1, … stand for, for users and for groups.
+	// FirstID is the host id of the sandbox's id 0. The sandbox has IDCount ids,
+	// for users and for groups.
 	FirstID int `json:"first_id"`
 	IDCount int `json:"id_count"`
 	// Cgroup is the path of the run's cgroup below each hierarchy's root.
 	Cgroup string `json:"cgroup"`
-	// OwnCgroup is the directory of the shim's own cgroup. When mayfly is gone
-	// without Done, the shim writes its number to the file LeaveTo to leave it,
-	// and removes it.
+	// OwnCgroup is the directory of the shim's own cgroup. If mayfly is gone
+	// without Done, the shim writes its process id to the file LeaveTo, which
+	// moves it out of its cgroup, and removes the cgroup.
 	OwnCgroup string `json:"own_cgroup"`
 	LeaveTo   string `json:"leave_to"`
-	// EndWithin is how long taking the sandbox down may take, on a machine that is idle.
+	// EndWithin is the time limit for taking the sandbox down on an idle machine.
 	EndWithin time.Duration `json:"end_within"`
-	// Rootless says that the shim is root of a user namespace only.
+	// Rootless says that the shim is root only of a user namespace.
 	Rootless bool `json:"rootless,omitempty"`
 }
 
-// Report is a message from the shim: exactly one field is set.
+// Report is a message from the shim. Exactly one field is set.
 type Report struct {
 	Running bool          `json:"running,omitempty"` // the tool was started
 	Event   *engine.Event `json:"event,omitempty"`
@@ -85,7 +85,7 @@ type Report struct {
 	Failure *Failure      `json:"failure,omitempty"`
 }
 
-// ShimCgroup is the cgroup of a run's shim, beside the run's own.
+// ShimCgroup returns the cgroup of a run's shim, next to the run's own.
 func ShimCgroup(run string) string { return run + ".shim" }
 
 // Failure carries an error across the socket without losing its type.
@@ -105,7 +105,8 @@ func NewFailure(err error) *Failure {
 	return f
 }
 
-// Err is the error that NewFailure was given, as far as it can be told.
+// Err returns the error that NewFailure described. Its type is kept if it is one
+// of Failure's fields; other errors are text.
 func (f *Failure) Err() error {
 	switch {
 	case f.Unsupported != nil:
@@ -118,24 +119,24 @@ func (f *Failure) Err() error {
 	return fmt.Errorf("mayfly-shim: %s", f.Message)
 }
 
-// SocketName is the socket in a kept run's directory on which its shim takes
-// shells: one connection each.
+// SocketName is the socket in a kept run's directory at which its shim accepts
+// requests for shells, one per connection.
 //
 //	mayfly shell                   mayfly-shim
-//	  |---- Shell + descriptors ------>|  stdin, stdout, stderr (SCM_RIGHTS); with a terminal, its socket and two spare
+//	  |---- Shell + descriptors ------>|  stdin, stdout, stderr (SCM_RIGHTS); with a terminal, its socket and two unused ones
 //	  |<--- ShellReply: started -------|
-//	  |<--- ShellReply: its end -------|  the only one for a removal, and for a second shell beside one that runs
+//	  |<--- ShellReply: its end -------|  the only reply to a removal, and to a second shell while one is open
 //
 // The end of the stream from mayfly ends the shell.
 const SocketName = "shell"
 
-// SocketIn is the address of that socket in an open directory. It is short, however long the directory's name is: an
-// address has 108 bytes (unix(7)).
+// SocketIn returns the address of that socket in an open directory. It is short even if the directory's name is long: an
+// address has at most 108 bytes (unix(7)).
 func SocketIn(dir *os.File) *net.UnixAddr {
 	return &net.UnixAddr{Name: fmt.Sprintf("/proc/self/fd/%d/%s", dir.Fd(), SocketName), Net: "unix"}
 }
 
-// Shell asks for a process in a kept sandbox, or for its end.
+// Shell asks for a process in a kept sandbox, or for the sandbox's end.
 type Shell struct {
 	Args     []string `json:"args,omitempty"`
 	Terminal bool     `json:"terminal,omitempty"`
@@ -145,10 +146,10 @@ type Shell struct {
 	Remove bool `json:"remove,omitempty"`
 }
 
-// MaxShellRequest is the largest request for a shell, encoded. The shim
-// reads it at once: a read ends after the piece that has the streams
-// (unix(7)), and Linux makes pieces of at least this size of what is written
-// (unix_stream_sendmsg, UNIX_SKB_FRAGS_SZ).
+// MaxShellRequest is the size in bytes of the largest encoded request for a shell.
+// The shim reads a request with one call: a read ends after the piece with the
+// descriptors (unix(7)), and Linux divides what is written into pieces of at least
+// this size (unix_stream_sendmsg, UNIX_SKB_FRAGS_SZ).
 const MaxShellRequest = 32 << 10
 
 // ShellReply says that the process has started, and then how it ended.
@@ -158,6 +159,6 @@ type ShellReply struct {
 	Failure *Failure `json:"failure,omitempty"`
 }
 
-// SocketLimitFile limits the memory of sockets on cgroup v1, of TCP and of UDP
-// in spite of its name.
+// SocketLimitFile is the file of cgroup v1 that limits the memory of sockets: of
+// TCP and, in spite of its name, of UDP.
 const SocketLimitFile = "memory.kmem.tcp.limit_in_bytes"

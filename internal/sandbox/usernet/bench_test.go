@@ -12,7 +12,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/network"
 )
 
-// source sends each connection as much as it asks for.
+// source starts a server that sends each connection as much as it reads.
 func source(b *testing.B) netip.AddrPort {
 	return serve(b, "203.0.113.10", func(c *net.TCPConn) {
 		chunk := make([]byte, 1<<20)
@@ -36,11 +36,11 @@ func read(b *testing.B, conn net.Conn) {
 	}
 }
 
-// BenchmarkDownload compares with BenchmarkLoopbackDownload of the same run:
-// the budget is 15 percent of it.
+// BenchmarkDownload is compared with BenchmarkLoopbackDownload of the same run:
+// the budget is 15 percent of its throughput.
 func BenchmarkDownload(b *testing.B) {
 	to := source(b)
-	w := newWorld(b, Config{Policy: policy(network.ModePublic), Report: func(engine.Connection) {}})
+	w := newNetwork(b, Config{Policy: policy(network.ModePublic), Report: func(engine.Connection) {}})
 	conn, err := w.dial("tcp", to.String())
 	if err != nil {
 		b.Fatal(err)
@@ -58,7 +58,7 @@ func BenchmarkLoopbackDownload(b *testing.B) {
 
 func BenchmarkUpload(b *testing.B) {
 	to := serve(b, "203.0.113.10", func(c *net.TCPConn) { _, _ = io.CopyBuffer(struct{ io.Writer }{io.Discard}, c, make([]byte, 1<<20)) })
-	w := newWorld(b, Config{Policy: policy(network.ModePublic), Report: func(engine.Connection) {}})
+	w := newNetwork(b, Config{Policy: policy(network.ModePublic), Report: func(engine.Connection) {}})
 	conn, err := w.dial("tcp", to.String())
 	if err != nil {
 		b.Fatal(err)
@@ -73,13 +73,13 @@ func BenchmarkUpload(b *testing.B) {
 	}
 }
 
-// BenchmarkConnect connects and hears one byte.
+// BenchmarkConnect connects and receives one byte.
 func BenchmarkConnect(b *testing.B) {
 	to := serve(b, "203.0.113.10", func(c *net.TCPConn) { _, _ = c.Write([]byte{1}) })
-	w := newWorld(b, Config{Policy: policy(network.ModePublic), Report: func(engine.Connection) {}})
+	w := newNetwork(b, Config{Policy: policy(network.ModePublic), Report: func(engine.Connection) {}})
 	w.inside(func() {
 		for b.Loop() {
-			hearOne(b, to)
+			receiveOne(b, to)
 		}
 	})
 }
@@ -87,11 +87,11 @@ func BenchmarkConnect(b *testing.B) {
 func BenchmarkLoopbackConnect(b *testing.B) {
 	to := serve(b, "203.0.113.10", func(c *net.TCPConn) { _, _ = c.Write([]byte{1}) })
 	for b.Loop() {
-		hearOne(b, to)
+		receiveOne(b, to)
 	}
 }
 
-func hearOne(b *testing.B, to netip.AddrPort) {
+func receiveOne(b *testing.B, to netip.AddrPort) {
 	conn, err := net.Dial("tcp", to.String())
 	if err != nil {
 		b.Error(err)
@@ -103,9 +103,9 @@ func hearOne(b *testing.B, to netip.AddrPort) {
 	conn.Close()
 }
 
-// BenchmarkRefuse is a connection that the policy denies.
+// BenchmarkRefuse measures a connection that the policy denies.
 func BenchmarkRefuse(b *testing.B) {
-	w := newWorld(b, Config{Policy: policy(network.ModeList), Report: func(engine.Connection) {}})
+	w := newNetwork(b, Config{Policy: policy(network.ModeList), Report: func(engine.Connection) {}})
 	w.inside(func() {
 		for b.Loop() {
 			if conn, err := net.Dial("tcp", "203.0.113.10:80"); err == nil {
@@ -116,12 +116,12 @@ func BenchmarkRefuse(b *testing.B) {
 	})
 }
 
-// BenchmarkStartAndClose is what a network adds to a run that doesn't use it,
-// but for the namespace and its device.
+// BenchmarkStartAndClose measures what a network adds to a run that doesn't use
+// it, except for the namespace and its device.
 func BenchmarkStartAndClose(b *testing.B) {
 	for b.Loop() {
 		b.StopTimer()
-		w := newWorld(b, Config{Policy: policy(network.ModePublic)})
+		w := newNetwork(b, Config{Policy: policy(network.ModePublic)})
 		w.close()
 		tun, err := w.newNamespace()
 		if err != nil {

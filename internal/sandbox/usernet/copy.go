@@ -9,18 +9,18 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// limiter is a token bucket of bytes; nil limits nothing.
+// limiter is a token bucket of bytes; nil means no limit.
 type limiter = rate.Limiter
 
-// newLimiter is a limiter for a rate in bits per second. Its burst is a
-// twentieth of a second, and at least one large packet.
+// newLimiter returns a limiter for a rate in bits per second. Its burst is the
+// bytes of a twentieth of a second, and at least one large packet.
 func newLimiter(bits int64) *limiter {
 	perSecond := max(bits/8, 1)
 	return rate.NewLimiter(rate.Limit(perSecond), int(max(perSecond/20, 16<<10)))
 }
 
 // Buffers start small and grow with the traffic, so that thousands of idle
-// connections are cheap and one busy one is fast.
+// connections are cheap and a busy connection is fast.
 const (
 	smallBuffer = 4 << 10
 	largeBuffer = 256 << 10
@@ -28,8 +28,8 @@ const (
 
 var largeBuffers = sync.Pool{New: func() any { b := make([]byte, largeBuffer); return &b }}
 
-// copyLimited copies until the end of src. A thrifty copy stays with its small
-// buffer.
+// copyLimited copies until the end of src, no faster than the limit, and returns
+// the number of bytes written. A thrifty copy keeps its small buffer.
 func copyLimited(ctx context.Context, dst io.Writer, src io.Reader, limit *limiter, thrifty bool) (total int64, err error) {
 	buf := make([]byte, smallBuffer)
 	var pooled *[]byte

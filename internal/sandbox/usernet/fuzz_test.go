@@ -16,7 +16,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/network"
 )
 
-// FuzzAnswer asks the DNS server anything: it answers what asked, or nothing.
+// FuzzAnswer sends any bytes to the DNS server, which answers with the id of the query or not at all.
 func FuzzAnswer(f *testing.F) {
 	for _, q := range []dnsmessage.Question{
 		{Name: dnsmessage.MustNewName("api.example."), Type: dnsmessage.TypeA, Class: dnsmessage.ClassINET},
@@ -43,19 +43,19 @@ func FuzzAnswer(f *testing.F) {
 		}
 		var m dnsmessage.Message
 		if err := m.Unpack(raw); err != nil {
-			t.Fatalf("the answer can't be read: %v", err)
+			t.Fatalf("the answer can't be parsed: %v", err)
 		}
 		if !m.Response || m.ID != uint16(query[0])<<8|uint16(query[1]) {
-			t.Errorf("%+v doesn't answer %x", m, query)
+			t.Errorf("got %+v, which is not an answer to %x", m, query)
 		}
 		if datagram && len(raw) > 512 && len(m.Additionals) == 0 {
-			t.Errorf("%d bytes over UDP", len(raw))
+			t.Errorf("got %d bytes over UDP, want at most 512 without EDNS", len(raw))
 		}
 	})
 }
 
-// FuzzPackets gives the network any packets, through the same reader as a
-// device's: it must survive them, and answer only to the tool.
+// FuzzPackets sends any packets to the network, through the same reader as a
+// device's. The network must survive them, and answer only to the tool.
 func FuzzPackets(f *testing.F) {
 	for _, p := range [][]byte{
 		synPacket(tool4, netip.MustParseAddr("203.0.113.10"), 1, 80),
@@ -74,7 +74,7 @@ func FuzzPackets(f *testing.F) {
 	} {
 		f.Add(p)
 	}
-	// A socket pair keeps packets apart as a device does.
+	// A socket pair of this type keeps the bounds of packets, as a device does.
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		f.Fatal(err)
@@ -95,15 +95,15 @@ func FuzzPackets(f *testing.F) {
 	}
 	f.Cleanup(func() { n.Close(); unix.Close(fds[1]) })
 	_ = unix.SetsockoptTimeval(fds[1], unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 5})
-	// A ping that is refused at once marks the end of the answers.
+	// The answer to this ping, which is refused immediately, marks the end of the answers.
 	mark := ipPacket(tool4, gateway4, header.ICMPv4ProtocolNumber, []byte("\x08\x00\x00\x00mark"))
 	buf := make([]byte, 65536)
 	f.Fuzz(func(t *testing.T, packet []byte) {
 		if len(packet) == 0 || len(packet) > 60000 {
-			return // a socket's end of file, which a device hasn't
+			return // an empty packet would be a socket's end of file, which a device doesn't have
 		}
 		if len(packet) >= 20 && packet[0]>>4 == 4 {
-			copy(packet[12:16], tool4.AsSlice()) // or else nothing is looked at
+			copy(packet[12:16], tool4.AsSlice()) // otherwise the packet is dropped immediately
 		} else if len(packet) >= 40 && packet[0]>>4 == 6 {
 			copy(packet[8:24], tool6.AsSlice())
 		}
@@ -144,10 +144,10 @@ func checkAnswer(t *testing.T, packet []byte) {
 	}
 }
 
-// TestNetworkSurvives is FuzzPackets' network after what could stop its reader.
+// TestNetworkSurvives: packets that could stop the reader of the device don't.
 func TestNetworkSurvives(t *testing.T) {
 	to := serve(t, "203.0.113.10", echoTCP)
-	w := newWorld(t, Config{Policy: policy(network.ModePublic)})
+	w := newNetwork(t, Config{Policy: policy(network.ModePublic)})
 	for _, p := range [][]byte{{0x45}, {0x40, 0, 0, 4}, {0x4f, 0, 0, 60}, make([]byte, 40), append([]byte{0x60}, make([]byte, 60)...), {0x60}} {
 		w.sendRaw(p)
 	}

@@ -20,14 +20,14 @@ import (
 
 const pingTimeout = 10 * time.Second
 
-// echoBytes are what comes back of pings each second. Answers that the tool
-// doesn't read wait in ping sockets, which no cgroup counts.
+// echoBytes is the limit of the answers to pings, in bytes per second. Answers
+// that the tool doesn't read wait in ping sockets, which no cgroup counts.
 const echoBytes = 64 << 10
 
-// answerOverhead is what the kernel takes for each packet in a queue, beside its bytes.
+// answerOverhead is the memory in bytes that the kernel takes for each packet in a queue, in addition to the packet.
 const answerOverhead = 1 << 10
 
-// echo is an ICMP echo request of the tool: its whole IP packet.
+// echo is an ICMP echo request of the tool, with its whole IP packet.
 type echo struct {
 	packet  []byte
 	offset  int // of the ICMP message
@@ -36,8 +36,9 @@ type echo struct {
 	payload []byte
 }
 
-// handleEcho4 has an ICMPv4 packet of the tool. What isn't a whole echo request
-// is dropped: the tool is not a router, and the link takes 64 KiB at once.
+// handleEcho4 handles an ICMPv4 packet of the tool. It drops everything except
+// complete echo requests: the tool is not a router, and needs no fragments
+// because the link takes packets of 64 KiB.
 func (n *Network) handleEcho4(pkt *stack.PacketBuffer) {
 	view := pkt.ToView()
 	packet := append([]byte(nil), view.AsSlice()...)
@@ -57,7 +58,7 @@ func (n *Network) handleEcho4(pkt *stack.PacketBuffer) {
 	n.startEcho(echo{packet: packet, offset: offset, dst: toAddr(h.DestinationAddress()), payload: packet[offset+header.ICMPv4MinimumSize:]})
 }
 
-// handleEcho6 is handleEcho4 for ICMPv6.
+// handleEcho6 does the same for ICMPv6.
 func (n *Network) handleEcho6(pkt *stack.PacketBuffer) {
 	view := pkt.ToView()
 	packet := append([]byte(nil), view.AsSlice()...)
@@ -74,7 +75,7 @@ func (n *Network) handleEcho6(pkt *stack.PacketBuffer) {
 	n.startEcho(echo{packet: packet, offset: offset, dst: toAddr(h.DestinationAddress()), v6: true, payload: packet[offset+header.ICMPv6EchoMinimumSize:]})
 }
 
-// startEcho judges a request and, when it is allowed, sends one like it.
+// startEcho applies the policy to a request. If it is allowed, startEcho sends the same request from the host.
 func (n *Network) startEcho(e echo) {
 	t := n.decide(e.dst, 0, network.ICMP)
 	if !t.verdict.Allowed {
@@ -86,7 +87,7 @@ func (n *Network) startEcho(e echo) {
 		return
 	}
 	if !n.slots.ping.take() {
-		return // as a busy network would
+		return // drop it, as a busy network does
 	}
 	if !n.spawn(func() { n.runEcho(t, e) }) {
 		n.slots.ping.release()
@@ -106,13 +107,13 @@ func (n *Network) runEcho(t target, e echo) {
 		n.reply(e)
 		c.RxBytes = c.TxBytes
 	} else {
-		c.Reason = "its answer is lost: a run gets 64 KiB of answers to pings a second"
+		c.Reason = "its answer is lost: a run gets at most 64 KiB of answers to pings per second"
 	}
 	n.cfg.Report(c)
 }
 
-// ping sends an echo request from the host and waits for its answer. Root uses
-// a raw socket; others the kind that net.ipv4.ping_group_range allows.
+// ping sends an echo request from the host and waits for its answer. Root uses a
+// raw socket; other users need the kind that net.ipv4.ping_group_range allows.
 func (n *Network) ping(dst netip.Addr, e echo) error {
 	raw := true
 	conn, err := listenPing(dst.Is6(), raw)
@@ -177,7 +178,7 @@ func (n *Network) exchangePing(conn *icmp.PacketConn, raw bool, dst netip.Addr, 
 		if err != nil || got.Type != answer || !sameHost(from, dst) {
 			continue
 		}
-		// The kernel picks the id of a socket that isn't raw, and sorts by it.
+		// The kernel chooses the id of a socket that isn't raw, and delivers by it.
 		if body, ok := got.Body.(*icmp.Echo); ok && body.Seq == seq && (!raw || body.ID == id) {
 			return nil
 		}

@@ -20,20 +20,20 @@ import (
 )
 
 // ping sends an echo request from the tool and returns the answer's payload.
-func (w *world) ping(address string, payload []byte) (answer []byte, err error) {
+func (w *testNetwork) ping(address string, payload []byte) (answer []byte, err error) {
 	w.t.Helper()
 	return w.pingFor(patience, address, payload)
 }
 
-// unanswered sends an echo request that nobody is to answer.
-func (w *world) unanswered(address string) {
+// unanswered sends an echo request, and fails the test if it is answered.
+func (w *testNetwork) unanswered(address string) {
 	w.t.Helper()
 	if _, err := w.pingFor(time.Second, address, []byte("hello")); err == nil {
-		w.t.Error("a ping is answered by ", address)
+		w.t.Errorf("a ping to %s is answered", address)
 	}
 }
 
-func (w *world) pingFor(wait time.Duration, address string, payload []byte) (answer []byte, err error) {
+func (w *testNetwork) pingFor(wait time.Duration, address string, payload []byte) (answer []byte, err error) {
 	w.t.Helper()
 	dst := netip.MustParseAddr(address)
 	kind, listen, protocol := "udp4", tool4.String(), 1
@@ -67,7 +67,7 @@ func (w *world) pingFor(wait time.Duration, address string, payload []byte) (ans
 	}
 	echo, ok := got.Body.(*icmp.Echo)
 	if !ok || echo.Seq != 7 {
-		return nil, errors.New("not the answer")
+		return nil, errors.New("the packet is not the answer")
 	}
 	return echo.Data, nil
 }
@@ -75,11 +75,11 @@ func (w *world) pingFor(wait time.Duration, address string, payload []byte) (ans
 func TestPing(t *testing.T) {
 	for _, address := range publicAddresses {
 		t.Run(address, func(t *testing.T) {
-			w := newWorld(t, Config{Policy: policy(network.ModePublic)})
+			w := newNetwork(t, Config{Policy: policy(network.ModePublic)})
 			payload := strings.Repeat("abc", 5000)
 			got, err := w.ping(address, []byte(payload))
 			if err != nil || string(got) != payload {
-				t.Fatalf("%d bytes, %v", len(got), err)
+				t.Fatalf("got %d bytes, %v, want %d", len(got), err, len(payload))
 			}
 			if c := w.report("icmp", address, 0); !c.Allowed || c.RxBytes != 15000 || c.Reason != "" {
 				t.Errorf("report %+v", c)
@@ -88,19 +88,19 @@ func TestPing(t *testing.T) {
 	}
 }
 
-// TestN05_AnswersToPingsAreBounded: what a tool doesn't read waits in its ping
-// sockets, which no cgroup counts.
+// TestN05_AnswersToPingsAreBounded: answers that a tool doesn't read wait in its
+// ping sockets, which no cgroup counts.
 func TestN05_AnswersToPingsAreBounded(t *testing.T) {
 	for _, tt := range []struct{ size, pings int }{{60000, 40}, {0, 500}} {
 		t.Run(strconv.Itoa(tt.size), func(t *testing.T) {
-			w := newWorld(t, Config{Policy: policy(network.ModePublic)})
+			w := newNetwork(t, Config{Policy: policy(network.ModePublic)})
 			request, err := (&icmp.Message{Type: netipv4.ICMPTypeEcho, Body: &icmp.Echo{ID: 1, Seq: 1, Data: make([]byte, tt.size)}}).Marshal(nil)
 			if err != nil {
 				t.Fatal(err)
 			}
 			packet := ipPacket(tool4, netip.MustParseAddr(publicAddresses[0]), header.ICMPv4ProtocolNumber, request)
 			began := time.Now()
-			for range tt.pings { // one after the other: each socket for pings has the answers to all that are under way
+			for range tt.pings { // one after the other: each ping socket receives the answers to all open pings
 				w.flood(1, func(int) []byte { return packet })
 				eventually(t, "the ping ends", func() bool { return w.n.slots.ping.used.Load() == 0 })
 			}
@@ -108,7 +108,7 @@ func TestN05_AnswersToPingsAreBounded(t *testing.T) {
 			got, _ := w.n.Bytes()
 			answered := int(got) / len(packet)
 			if answered == 0 || answered*(len(packet)+answerOverhead) > most {
-				t.Errorf("%d of %d pings of %d bytes were answered", answered, tt.pings, tt.size)
+				t.Errorf("%d of %d pings of %d bytes were answered, want some, of at most %d bytes together", answered, tt.pings, tt.size, most)
 			}
 		})
 	}
@@ -117,7 +117,7 @@ func TestN05_AnswersToPingsAreBounded(t *testing.T) {
 func TestPingDenied(t *testing.T) {
 	for _, address := range publicAddresses {
 		t.Run(address, func(t *testing.T) {
-			w := newWorld(t, Config{Policy: policy(network.ModeList, "{host: other.example}")})
+			w := newNetwork(t, Config{Policy: policy(network.ModeList, "{host: other.example}")})
 			w.unanswered(address)
 			c := w.report("icmp", address, 0)
 			if c.Allowed || !strings.Contains(c.Suggest, "icmp") {
@@ -127,10 +127,10 @@ func TestPingDenied(t *testing.T) {
 	}
 }
 
-// TestPingProhibited has the tool's kernel understand the refusal. A socket of
-// net.ipv4.ping_group_range hears of it only when it is connected.
+// TestPingProhibited: the tool's kernel understands the refusal. A socket of
+// net.ipv4.ping_group_range receives it only if it is connected.
 func TestPingProhibited(t *testing.T) {
-	w := newWorld(t, Config{Policy: policy(network.ModeList)})
+	w := newNetwork(t, Config{Policy: policy(network.ModeList)})
 	var fd int
 	var err error
 	w.inside(func() {
@@ -149,12 +149,12 @@ func TestPingProhibited(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := syscall.Read(fd, make([]byte, 100)); !errors.Is(err, syscall.EHOSTUNREACH) {
-		t.Errorf("%v, not %v", err, syscall.EHOSTUNREACH)
+		t.Errorf("got %v, want %v", err, syscall.EHOSTUNREACH)
 	}
 }
 
-// TestOddPackets sends what no tool needs: nothing of it may be answered by
-// the stack on its own, which would accept every address.
+// TestOddPackets sends packets that no tool needs. The stack, which accepts every
+// address, must not answer any of them by itself.
 func TestOddPackets(t *testing.T) {
 	echo4, _ := (&icmp.Message{Type: netipv4.ICMPTypeEcho, Body: &icmp.Echo{ID: 5, Seq: 5, Data: []byte("0123456789abcdef")}}).Marshal(nil)
 	dst4, dst6 := netip.MustParseAddr("203.0.113.10"), netip.MustParseAddr("2001:db8::10")
@@ -195,27 +195,27 @@ func TestOddPackets(t *testing.T) {
 		"mapped source":                 {synPacket(netip.AddrFrom16(tool4.As16()), dst6, 40000, 80)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, Config{Policy: policy(network.ModeOpen)})
+			w := newNetwork(t, Config{Policy: policy(network.ModeOpen)})
 			_, before := w.n.Bytes()
 			for _, p := range packets {
 				w.sendRaw(p)
 			}
-			eventually(t, "the packet comes to the device", func() bool {
+			eventually(t, "the packet arrives at the device", func() bool {
 				_, after := w.n.Bytes()
 				return after > before
 			})
 			time.Sleep(20 * time.Millisecond)
 			if rx, _ := w.n.Bytes(); rx != 0 {
-				t.Errorf("it was answered, with %d bytes", rx)
+				t.Errorf("got an answer of %d bytes, want none", rx)
 			}
 			if reports := w.connections(); len(reports) != 0 {
-				t.Errorf("it was passed on: %+v", reports)
+				t.Errorf("the packet was passed on: %+v", reports)
 			}
 		})
 	}
 }
 
-// TestPingAsOrdinaryUser needs no raw socket: rootless hosts have none.
+// TestPingAsOrdinaryUser pings without a raw socket, which an ordinary user can't open.
 func TestPingAsOrdinaryUser(t *testing.T) {
 	if err := os.WriteFile("/proc/sys/net/ipv4/ping_group_range", []byte("0 2147483647"), 0); err != nil {
 		t.Fatal(err)

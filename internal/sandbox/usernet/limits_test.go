@@ -25,8 +25,8 @@ import (
 	"github.com/mayfly-run/mayfly/internal/network"
 )
 
-// memory is what this process has in RAM beside the test's own sockets, which
-// are the kernel's: the network and the test's Go side.
+// memory returns the bytes of this process's anonymous memory: of the network and
+// of the test's Go code. The test's sockets are in the kernel's memory.
 func memory(t testing.TB) int64 {
 	t.Helper()
 	debug.FreeOSMemory()
@@ -47,10 +47,11 @@ func memory(t testing.TB) int64 {
 	return 0
 }
 
-// sockets makes n sockets in the tool's namespace as plain descriptors, so
-// that the test itself needs next to no memory for them. Those that are used
-// without an error stay open if keep says so.
-func (w *world) sockets(n, kind int, to netip.AddrPort, keep bool, use func(fd int) error) (refused int) {
+// sockets makes and connects n sockets in the tool's namespace, and calls use for
+// each. They are plain descriptors, so that the test needs almost no memory for
+// them. If keep is set they stay open, except after an error. It returns the
+// number of refused sockets.
+func (w *testNetwork) sockets(n, kind int, to netip.AddrPort, keep bool, use func(fd int) error) (refused int) {
 	w.t.Helper()
 	var failed error
 	one := func() error {
@@ -58,7 +59,7 @@ func (w *world) sockets(n, kind int, to netip.AddrPort, keep bool, use func(fd i
 		if err != nil {
 			return err
 		}
-		// Nothing that a test of limits does may hang.
+		// A test of limits must not hang.
 		_ = unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &unix.Timeval{Sec: int64(patience / time.Second)})
 		err = connect(fd, to)
 		if err == nil {
@@ -88,8 +89,8 @@ func (w *world) sockets(n, kind int, to netip.AddrPort, keep bool, use func(fd i
 	return refused
 }
 
-// connect waits for a connection. A signal, which Go sends itself, interrupts connect(2) of a socket with a time limit, and
-// the connection goes on being made (connect(3p)).
+// connect connects and waits. Signals, which Go sends to itself, interrupt connect(2) of a socket with a time limit, but the
+// kernel continues to make the connection (connect(3p)).
 func connect(fd int, to netip.AddrPort) error {
 	err := unix.Connect(fd, &unix.SockaddrInet4{Addr: to.Addr().As4(), Port: int(to.Port())})
 	if !errors.Is(err, unix.EINTR) {
@@ -108,20 +109,20 @@ func connect(fd int, to netip.AddrPort) error {
 	return err
 }
 
-// TestManyConnections opens 10,000 connections to a server that never reads,
-// and writes to each until it is full.
+// TestManyConnections opens 10,000 connections to a server that never reads, and
+// writes to each until its buffers are full.
 func TestManyConnections(t *testing.T) {
 	block := make(chan struct{})
 	to := serve(t, "203.0.113.10", func(*net.TCPConn) { <-block })
 	defer close(block)
-	w := newWorld(t, Config{Policy: policy(network.ModePublic)})
+	w := newNetwork(t, Config{Policy: policy(network.ModePublic)})
 	before := memory(t)
 	var buffers [64 << 10]byte
 	refused := w.sockets(10_000, unix.SOCK_STREAM, to, true, func(fd int) error {
 		if err := unix.SetNonblock(fd, true); err != nil {
 			return err
 		}
-		for range 4 { // 256 KiB, unless full
+		for range 4 { // 256 KiB, unless the buffers are full
 			if _, err := unix.Write(fd, buffers[:]); errors.Is(err, unix.EAGAIN) {
 				break
 			} else if errors.Is(err, unix.ECONNRESET) || errors.Is(err, unix.EPIPE) {
@@ -136,13 +137,13 @@ func TestManyConnections(t *testing.T) {
 	used := memory(t) - before
 	t.Logf("%d refused, %d MiB, %d goroutines", refused, used>>20, runtime.NumGoroutine())
 	if refused != 10_000-maxTCP {
-		t.Errorf("%d of 10000 connections were refused; the limit is %d", refused, maxTCP)
+		t.Errorf("%d of 10000 connections were refused, want %d", refused, 10_000-maxTCP)
 	}
 	if used > memoryFactor*192<<20 {
-		t.Errorf("%d MiB for them", used>>20)
+		t.Errorf("the connections take %d MiB, want at most %d", used>>20, memoryFactor*192)
 	}
-	if n := len(w.connections()); n != 1 { // the others are open, and this says why the rest failed
-		t.Errorf("%d reports", n)
+	if n := len(w.connections()); n != 1 { // for the refused connections; the others are open
+		t.Errorf("got %d reports, want 1", n)
 	}
 	if c := w.report("tcp", "203.0.113.10", int(to.Port())); c.Reason != errTooMany.Error() {
 		t.Errorf("report %+v", c)
@@ -157,7 +158,7 @@ func TestManyFlows(t *testing.T) {
 	}
 	defer sink.Close()
 	to := sink.LocalAddr().(*net.UDPAddr).AddrPort()
-	w := newWorld(t, Config{Policy: policy(network.ModePublic)})
+	w := newNetwork(t, Config{Policy: policy(network.ModePublic)})
 	before := memory(t)
 	big := make([]byte, 8000)
 	w.sockets(50_000, unix.SOCK_DGRAM, to, false, func(fd int) error {
@@ -167,47 +168,47 @@ func TestManyFlows(t *testing.T) {
 			}
 		}
 	})
-	eventually(t, "half of what may be open is", func() bool { return w.n.slots.udp.used.Load() >= maxUDP/2 })
-	time.Sleep(500 * time.Millisecond) // for more
+	eventually(t, "half of the limit of flows is open", func() bool { return w.n.slots.udp.used.Load() >= maxUDP/2 })
+	time.Sleep(500 * time.Millisecond) // more flows may open
 	used := memory(t) - before
 	open := w.n.slots.udp.used.Load()
 	t.Logf("%d open, %d MiB, %d goroutines", open, used>>20, runtime.NumGoroutine())
 	if open > maxUDP {
-		t.Errorf("%d flows are open; the limit is %d", open, maxUDP)
+		t.Errorf("got %d open flows, want at most %d", open, maxUDP)
 	}
 	if used > memoryFactor*96<<20 {
-		t.Errorf("%d MiB for them", used>>20)
+		t.Errorf("the flows take %d MiB, want at most %d", used>>20, memoryFactor*96)
 	}
-	over := 0 // on a machine that takes more than udpIdle, others have ended and been reported
+	over := 0 // on a slow machine, other flows have ended after udpIdle and been reported
 	for _, c := range w.connections() {
 		if c.Reason == errTooMany.Error() {
 			over++
 		}
 	}
 	if over != 1 {
-		t.Errorf("%d reports of too many", over)
+		t.Errorf("got %d reports of too many connections, want 1", over)
 	}
 }
 
-// TestManyQuestioners opens connections to the DNS server, which count as
-// others do: all but a few are taken already, as one that asks nothing ends
-// after dnsIdle, and a slow machine takes longer to open them all.
+// TestManyQuestioners opens connections to the DNS server, which count like other
+// connections. All slots except a few are already taken: an idle connection ends
+// after dnsIdle, and a slow machine needs longer than that to open them all.
 func TestManyQuestioners(t *testing.T) {
 	const left, over = 20, 10
-	w := newWorld(t, Config{Policy: policy(network.ModePublic)})
+	w := newNetwork(t, Config{Policy: policy(network.ModePublic)})
 	w.n.slots.tcp.used.Add(maxTCP - left)
 	refused := w.sockets(left+over, unix.SOCK_STREAM, netip.AddrPortFrom(gateway4, dnsPort), true, func(int) error { return nil })
 	if refused != over {
-		t.Errorf("%d of %d connections were refused; %d are over the limit of %d", refused, left+over, over, maxTCP)
+		t.Errorf("%d of %d connections were refused, want %d", refused, left+over, over)
 	}
 }
 
-// flood puts packets on the device and waits until all have been handled.
-func (w *world) flood(n int, packet func(i int) []byte) {
+// flood puts n packets on the device and waits until all have been handled.
+func (w *testNetwork) flood(n int, packet func(i int) []byte) {
 	w.t.Helper()
 	_, sent := w.n.Bytes()
 	for i := 0; i < n; {
-		var some [][]byte // less than the device's queue
+		var some [][]byte // fewer than the device's queue holds
 		for ; i < n && len(some) < 100; i++ {
 			some = append(some, packet(i))
 			sent += int64(len(some[len(some)-1]))
@@ -218,26 +219,26 @@ func (w *world) flood(n int, packet func(i int) []byte) {
 				break
 			}
 			if time.Now().After(end) {
-				w.t.Fatal("the packets didn't come to the device")
+				w.t.Fatal("the packets didn't arrive at the device")
 			}
 		}
 	}
 }
 
-// TestManyHandshakes begins more connections than may be dialled at once.
+// TestManyHandshakes starts more connections than may be dialled concurrently.
 func TestManyHandshakes(t *testing.T) {
 	var dials atomic.Int64
-	w := newWorld(t, Config{Policy: policy(network.ModePublic), dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+	w := newNetwork(t, Config{Policy: policy(network.ModePublic), dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		dials.Add(1)
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}})
 	to := netip.MustParseAddr("203.0.113.10")
 	w.flood(maxHandshakes+100, func(i int) []byte { return synPacket(tool4, to, uint16(10_000+i), 80) })
-	eventually(t, "as many are dialled as may be", func() bool { return dials.Load() >= maxHandshakes })
-	time.Sleep(50 * time.Millisecond) // for more
+	eventually(t, "the limit of dials is reached", func() bool { return dials.Load() >= maxHandshakes })
+	time.Sleep(50 * time.Millisecond) // more dials may start
 	if n := dials.Load(); n != maxHandshakes {
-		t.Errorf("%d dials at once; the limit is %d", n, maxHandshakes)
+		t.Errorf("got %d concurrent dials, want %d", n, maxHandshakes)
 	}
 }
 
@@ -251,7 +252,7 @@ func TestManyPings(t *testing.T) {
 	}
 	set("1")
 	defer set("0")
-	w := newWorld(t, Config{Policy: policy(network.ModePublic)})
+	w := newNetwork(t, Config{Policy: policy(network.ModePublic)})
 	request, err := (&icmp.Message{Type: netipv4.ICMPTypeEcho, Body: &icmp.Echo{ID: 1, Seq: 1}}).Marshal(nil)
 	if err != nil {
 		t.Fatal(err)
@@ -259,13 +260,13 @@ func TestManyPings(t *testing.T) {
 	to := netip.MustParseAddr("203.0.113.10")
 	w.flood(maxPings+100, func(int) []byte { return ipPacket(tool4, to, header.ICMPv4ProtocolNumber, request) })
 	if open := w.n.slots.ping.used.Load(); open != maxPings {
-		t.Errorf("%d pings at once; the limit is %d", open, maxPings)
+		t.Errorf("got %d concurrent pings, want %d", open, maxPings)
 	}
 }
 
-// TestPingBandwidth pings with more than the limit lets through.
+// TestPingBandwidth sends more bytes in pings than the bandwidth limit allows.
 func TestPingBandwidth(t *testing.T) {
-	w := newWorld(t, Config{Policy: policy(network.ModePublic), Bandwidth: 8})
+	w := newNetwork(t, Config{Policy: policy(network.ModePublic), Bandwidth: 8})
 	burst := w.n.up.Burst()
 	request, err := (&icmp.Message{Type: netipv4.ICMPTypeEcho, Body: &icmp.Echo{ID: 1, Seq: 1, Data: make([]byte, 1000)}}).Marshal(nil)
 	if err != nil {
@@ -280,13 +281,13 @@ func TestPingBandwidth(t *testing.T) {
 		sent += c.TxBytes
 	}
 	if sent == 0 || sent > int64(burst)+1000 {
-		t.Errorf("%d bytes were sent at once at a burst of %d", sent, burst)
+		t.Errorf("sent %d bytes, want some, and at most the burst of %d", sent, burst)
 	}
 }
 
-// TestDenialFlood is refused everywhere, 20,000 times.
+// TestDenialFlood sends 20,000 datagrams to denied destinations.
 func TestDenialFlood(t *testing.T) {
-	w := newWorld(t, Config{Policy: policy(network.ModeList, "{host: other.example}")})
+	w := newNetwork(t, Config{Policy: policy(network.ModeList, "{host: other.example}")})
 	before, goroutines := memory(t), runtime.NumGoroutine()
 	var fd int
 	var err error
@@ -298,28 +299,28 @@ func TestDenialFlood(t *testing.T) {
 	for i := range 20_000 {
 		_ = unix.Sendto(fd, []byte("x"), 0, &unix.SockaddrInet4{Addr: [4]byte{203, 0, 113, byte(i)}, Port: 1 + i%60_000})
 	}
-	for range 3 { // TCP keeps being answered, after the kernel has tried again if need be
+	for range 3 { // TCP is still answered, perhaps only after the kernel has tried again
 		if _, err := w.dial("tcp", "203.0.113.10:80"); !errors.Is(err, syscall.ECONNREFUSED) {
 			t.Error(err)
 		}
 	}
 	if n := len(w.connections()); n < maxOnce/2 || n > maxOnce {
-		t.Errorf("%d reports", n)
+		t.Errorf("got %d reports, want %d to %d", n, maxOnce/2, maxOnce)
 	}
 	if used := memory(t) - before; used > memoryFactor*32<<20 {
-		t.Errorf("%d MiB", used>>20)
+		t.Errorf("the flood takes %d MiB, want at most %d", used>>20, memoryFactor*32)
 	}
 	if n := runtime.NumGoroutine() - goroutines; n > 50 {
-		t.Errorf("%d more goroutines", n)
+		t.Errorf("got %d more goroutines, want at most 50", n)
 	}
 }
 
-// TestChurn opens and ends connections and flows at once, while the network
-// closes under them.
+// TestChurn opens and ends connections and flows concurrently while the network
+// closes.
 func TestChurn(t *testing.T) {
 	to, datagrams := serve(t, "203.0.113.10", echoTCP), echoUDP(t, "203.0.113.10")
 	for range 10 {
-		w := newWorld(t, Config{Policy: policy(network.ModePublic)})
+		w := newNetwork(t, Config{Policy: policy(network.ModePublic)})
 		var workers sync.WaitGroup
 		stop := make(chan struct{})
 		for worker := range 8 {

@@ -9,15 +9,16 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 )
 
-// link stands between the device and the stack. It drops what doesn't come
-// from the tool's own addresses (a stack that answers as anybody must not be
-// made to answer to anybody), and every protocol that nobody here judges; it
-// counts bytes, and takes out ICMP, whose echo requests the stack would answer
-// itself, as fragments and behind extension headers too.
+// link is between the device and the stack. It counts bytes, and it drops
+//   - packets that don't come from the tool's own addresses: the stack answers
+//     for every address, so it must answer only to the tool;
+//   - protocols to which the policy isn't applied;
+//   - ICMP, except for echo requests, which it handles itself. The stack would
+//     answer them, even in fragments and behind extension headers.
 type link struct {
 	nested.Endpoint
 	n      *Network
-	rx, tx atomic.Int64 // from the tool's point of view
+	rx, tx atomic.Int64 // bytes that the tool received and sent
 	// delivering is 1 while a packet of the tool is being handled.
 	delivering atomic.Int32
 }
@@ -28,7 +29,7 @@ func newLink(n *Network, device stack.LinkEndpoint) *link {
 	return l
 }
 
-// DeliverNetworkPacket has a packet from the tool.
+// DeliverNetworkPacket handles a packet from the tool.
 func (l *link) DeliverNetworkPacket(protocol tcpip.NetworkProtocolNumber, pkt *stack.PacketBuffer) {
 	l.delivering.Store(1)
 	defer l.delivering.Store(0)
@@ -50,7 +51,7 @@ func (l *link) DeliverNetworkPacket(protocol tcpip.NetworkProtocolNumber, pkt *s
 	case header.IPv6ProtocolNumber:
 		b, ok := pkt.Data().PullUp(header.IPv6MinimumSize)
 		if !ok || toAddr(header.IPv6(b).SourceAddress()) != l.n.cfg.Tool6 {
-			return // the kernel's own link-local chatter among them
+			return // such as the link-local packets of the tool's kernel
 		}
 		switch header.IPv6(b).NextHeader() {
 		case uint8(header.TCPProtocolNumber), uint8(header.UDPProtocolNumber):
@@ -58,7 +59,7 @@ func (l *link) DeliverNetworkPacket(protocol tcpip.NetworkProtocolNumber, pkt *s
 			l.n.handleEcho6(pkt)
 			return
 		case uint8(header.IPv6FragmentHeader):
-			// The largest datagrams need it; nothing else passes that way.
+			// The largest datagrams are fragmented; no other protocol may be.
 			b, ok := pkt.Data().PullUp(header.IPv6MinimumSize + header.IPv6FragmentHeaderSize)
 			if !ok || b[header.IPv6MinimumSize] != uint8(header.UDPProtocolNumber) {
 				return
@@ -72,7 +73,7 @@ func (l *link) DeliverNetworkPacket(protocol tcpip.NetworkProtocolNumber, pkt *s
 	l.Endpoint.DeliverNetworkPacket(protocol, pkt)
 }
 
-// WritePackets has packets for the tool.
+// WritePackets sends packets to the tool.
 func (l *link) WritePackets(pkts stack.PacketBufferList) (int, tcpip.Error) {
 	for _, pkt := range pkts.AsSlice() {
 		l.rx.Add(int64(pkt.Size()))

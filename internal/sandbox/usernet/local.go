@@ -12,11 +12,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// localAddresses says which addresses lead to this machine: those of its
-// devices, remembered for a moment, and those whose packets the kernel keeps.
+// localAddresses knows which addresses lead to this machine: those of its
+// devices, which are cached for localAddressesAge, and those that the kernel
+// routes to this machine.
 type localAddresses struct {
 	read  func() ([]netip.Addr, error)
-	route func(netip.Addr) (here bool, err error) // nil asks for none
+	route func(netip.Addr) (here bool, err error) // nil means that routes don't count
 
 	mu    sync.Mutex
 	at    time.Time
@@ -26,8 +27,8 @@ type localAddresses struct {
 
 const localAddressesAge = time.Second
 
-// has says whether an address leads to the host itself. When the kernel can't
-// be asked, every address counts as one: refusing is the safe side.
+// has reports whether an address leads to the host itself. If the kernel can't be
+// asked, has returns true for every address, so that connections are refused.
 func (l *localAddresses) has(addr netip.Addr) bool {
 	addr = addr.Unmap().WithZone("")
 	if l.hasDevice(addr) {
@@ -69,17 +70,17 @@ func interfaceAddresses() ([]netip.Addr, error) {
 	return addrs, nil
 }
 
-// routedHere asks the kernel what it would do with a packet to an address
-// (rtnetlink(7), RTM_GETROUTE). The services of this machine get what is sent
-// to a broadcast address of its networks, to a range that is routed to it as a
-// whole (AnyIP), and to a router's anycast address, too: the kernel has a route
-// of a type of its own for each, and no device has the address.
+// routedHere asks the kernel for the route to an address (rtnetlink(7),
+// RTM_GETROUTE). Some addresses lead to this machine although no device has
+// them: broadcast addresses of its networks, a range that is routed to it as a
+// whole (AnyIP), and a router's anycast addresses. The types of their routes say
+// so.
 func routedHere(addr netip.Addr) (bool, error) {
 	routes, err := netlink.RouteGet(addr.AsSlice())
 	switch {
 	case errors.Is(err, unix.ENETUNREACH), errors.Is(err, unix.EHOSTUNREACH), errors.Is(err, unix.EACCES), errors.Is(err, unix.EINVAL),
 		errors.Is(err, unix.EAFNOSUPPORT), errors.Is(err, unix.EOPNOTSUPP):
-		return false, nil // it goes nowhere, as whoever dials it learns
+		return false, nil // there is no route, so dialling the address fails
 	case err != nil:
 		return false, fmt.Errorf("look for the route to %s: %w", addr, err)
 	}

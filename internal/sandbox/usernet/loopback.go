@@ -13,8 +13,8 @@ import (
 	"github.com/mayfly-run/mayfly/internal/network"
 )
 
-// Loopback hands connections of a sandbox with its own loopback to a test's mocks. Unlike those of a [Network] they
-// are the kernel's: of the sandbox's network namespace at the one end, of the host at the other.
+// Loopback passes connections to a sandbox's own loopback to a test's mocks. Unlike those of a [Network] they are connections
+// of the kernel: in the sandbox's network namespace at one end, and on the host at the other.
 type Loopback struct {
 	cfg       LoopbackConfig
 	ctx       context.Context
@@ -25,9 +25,10 @@ type Loopback struct {
 	sending   atomic.Int64 // connections whose tool hasn't ended its side yet
 }
 
-// LoopbackConfig is what a sandbox's mocked loopback is made of.
+// LoopbackConfig is the configuration of a sandbox's mocked loopback.
 type LoopbackConfig struct {
-	// Listeners take the connections; the local address of each is what the tool dialled. The loopback owns them.
+	// Listeners accept the connections; the local address of a connection is the one that the tool dialled. The loopback owns
+	// the listeners.
 	Listeners []*net.TCPListener
 	// Connections is the mocks' socket.
 	Connections string
@@ -35,10 +36,10 @@ type LoopbackConfig struct {
 	Report func(engine.Connection)
 }
 
-// maxLoopback is how many connections a sandbox's mocked loopback has. Beyond them one is reset and reported.
+// maxLoopback is the limit of the connections of a sandbox's mocked loopback. Further connections are reset and reported.
 const maxLoopback = 1024
 
-// ServeLoopback serves until Close.
+// ServeLoopback starts serving, until Close.
 func ServeLoopback(cfg LoopbackConfig) *Loopback {
 	l := &Loopback{cfg: cfg}
 	l.slots.max = maxLoopback
@@ -49,8 +50,8 @@ func ServeLoopback(cfg LoopbackConfig) *Loopback {
 	return l
 }
 
-// Close ends every connection, reports them, and waits for all goroutines. The tool has to be gone: what it said last
-// is still passed on.
+// Close ends every connection, reports them, and waits for all goroutines. The tool must have ended; its last bytes are still
+// passed on.
 func (l *Loopback) Close() {
 	l.flush()
 	l.cancel()
@@ -60,8 +61,8 @@ func (l *Loopback) Close() {
 	l.work.Wait()
 }
 
-// flush waits until the mocks have what the tool said before it ended. Two looks, since a connection is counted a
-// moment after it was accepted.
+// flush waits until the mocks have everything that the tool sent before it ended. It checks twice, because a connection is
+// counted only after it was accepted.
 func (l *Loopback) flush() {
 	quiet := 0
 	for end := time.Now().Add(flushTime); quiet < 2 && time.Now().Before(end); time.Sleep(time.Millisecond) {
@@ -73,7 +74,7 @@ func (l *Loopback) flush() {
 	}
 }
 
-// waiting says whether a connection hasn't been accepted yet.
+// waiting reports whether a connection waits to be accepted.
 func (l *Loopback) waiting() bool {
 	waiting := false
 	for _, listener := range l.cfg.Listeners {
@@ -99,7 +100,7 @@ func (l *Loopback) accept(listener *net.TCPListener) {
 			return
 		}
 		if err != nil {
-			time.Sleep(10 * time.Millisecond) // no descriptor free, say
+			time.Sleep(10 * time.Millisecond) // for example, no descriptor is free
 			continue
 		}
 		l.sending.Add(1)
@@ -109,11 +110,11 @@ func (l *Loopback) accept(listener *net.TCPListener) {
 
 // serve connects the tool with the mocks.
 func (l *Loopback) serve(tool hostConn) {
-	said := func() { l.sending.Add(-1) }
+	uploaded := func() { l.sending.Add(-1) }
 	t := loopbackTarget(tool.LocalAddr())
 	c := engine.Connection{Address: t.Address.String(), Port: t.Port, Protocol: string(network.TCP), Allowed: true, Rule: "mocks", Mocked: true}
 	if !l.slots.take() {
-		said()
+		uploaded()
 		tool.abort()
 		if l.overflows.first(t.key()) {
 			c.Reason = errTooMany.Error()
@@ -129,13 +130,13 @@ func (l *Loopback) serve(tool hostConn) {
 	}
 	mock, err := dialMock(l.ctx, l.cfg.Connections, engine.MockedConnection{Address: c.Address, Port: c.Port, Loopback: true})
 	if err != nil {
-		said()
+		uploaded()
 		tool.abort()
 		c.Reason = cause(err)
 		l.cfg.Report(c)
 		return
 	}
-	c.TxBytes, c.RxBytes, err = join(l.ctx, tool, mock, pipe{thrifty: thrifty, said: said})
+	c.TxBytes, c.RxBytes, err = join(l.ctx, tool, mock, pipe{thrifty: thrifty, uploaded: uploaded})
 	if err != nil {
 		c.Reason = cause(err)
 	}

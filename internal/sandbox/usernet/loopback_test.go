@@ -17,7 +17,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/engine"
 )
 
-// serveLoopback serves mocks at a port of the test's own loopback, and returns what was reported.
+// serveLoopback serves mocks at a port of the test's own loopback. reports returns the reports so far.
 func serveLoopback(t *testing.T, socket string) (l *Loopback, at netip.AddrPort, reports func() []engine.Connection) {
 	t.Helper()
 	ignore := goleak.IgnoreCurrent()
@@ -43,7 +43,8 @@ func serveLoopback(t *testing.T, socket string) (l *Loopback, at netip.AddrPort,
 	}
 }
 
-// TestManyLoopbackConnections opens more than there may be, to mocks that read and say nothing, and fills each.
+// TestManyLoopbackConnections opens more connections than the limit, to mocks that neither read nor answer, and fills their
+// buffers.
 func TestManyLoopbackConnections(t *testing.T) {
 	const over = 200
 	block := make(chan struct{})
@@ -51,7 +52,7 @@ func TestManyLoopbackConnections(t *testing.T) {
 	defer close(block)
 	l, at, reports := serveLoopback(t, socket)
 	before := memory(t)
-	fds := map[int]bool{} // whether it was reset
+	fds := map[int]bool{} // whether the connection was reset
 	for range maxLoopback + over {
 		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 		if err != nil {
@@ -77,30 +78,30 @@ func TestManyLoopbackConnections(t *testing.T) {
 		}
 		return reset >= over
 	}
-	eventually(t, "what is over the limit is reset", look)
+	eventually(t, "connections over the limit are reset", look)
 	for fd := range fds {
 		_, _ = unix.Write(fd, buffer)
 	}
-	time.Sleep(500 * time.Millisecond) // for more to be reset, and for memory to be taken
+	time.Sleep(500 * time.Millisecond) // more may be reset, and take memory
 	look()
 	used := memory(t) - before
 	t.Logf("%d reset, %d MiB", reset, used>>20)
 	if reset != over {
-		t.Errorf("%d connections were reset; %d are over the limit", reset, over)
+		t.Errorf("%d connections were reset, want %d", reset, over)
 	}
 	if used > memoryFactor*128<<20 {
-		t.Errorf("they take %d MiB", used>>20)
+		t.Errorf("the connections take %d MiB, want at most %d", used>>20, memoryFactor*128)
 	}
 	if got := reports(); len(got) != 1 || got[0].Reason != errTooMany.Error() {
-		t.Errorf("reports %+v", got)
+		t.Errorf("got reports %+v, want one of too many connections", got)
 	}
 	start := time.Now()
 	l.Close()
 	if took := time.Since(start); took > patience {
-		t.Errorf("closing took %s", took)
+		t.Errorf("closing took %s, want at most %s", took, patience)
 	}
 	if got := reports(); len(got) != 1+maxLoopback {
-		t.Errorf("%d reports", len(got))
+		t.Errorf("got %d reports, want %d", len(got), 1+maxLoopback)
 	}
 }
 
@@ -113,7 +114,7 @@ func TestLoopbackMocksUnreachable(t *testing.T) {
 		conn.Close()
 	}
 	if !errors.Is(err, unix.ECONNRESET) {
-		t.Errorf("the tool read %v", err)
+		t.Errorf("the tool's read: got %v, want a reset", err)
 	}
 	l.Close()
 	if got := reports(); len(got) != 1 || !got[0].Mocked || got[0].Port != at.Port() || !strings.Contains(got[0].Reason, "mocks can't be reached: no such file") {

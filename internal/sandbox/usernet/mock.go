@@ -18,16 +18,16 @@ import (
 	"github.com/mayfly-run/mayfly/internal/network"
 )
 
-// Mocks answer for what a test's tool tries to reach; see [engine.Mocks].
+// Mocks answer the connections of a test's tool; see [engine.Mocks].
 type Mocks struct {
-	// Connections is the socket that connections go to.
+	// Connections is the path of the unix socket that connections are passed to.
 	Connections string
-	// Allow is what leaves the machine all the same.
+	// Allow is what may leave the machine anyway.
 	Allow network.Policy
 }
 
-// mock hands a destination that the policy allows to the mocks, unless the test lets it leave the machine. It refuses
-// what they can't answer.
+// mock passes a destination that the policy allows to the mocks, unless the test lets it leave the machine. It refuses
+// protocols that mocks can't answer.
 func (n *Network) mock(t *target) {
 	if !t.verdict.Allowed || !t.Unresolved && n.cfg.Mocks.Allow.Decide(t.Destination).Allowed {
 		return
@@ -42,13 +42,13 @@ func (n *Network) mock(t *target) {
 	}
 }
 
-// looksUp says whether a question that the policy lets be asked really is.
+// looksUp reports whether a question that the policy allows is really asked: mocks may keep it on this machine.
 func (n *Network) looksUp(name string, question network.Question) bool {
 	return n.cfg.Mocks == nil || n.cfg.Mocks.Allow.Resolves(name, question)
 }
 
-// serveMock connects the tool with a test's mocks. Its handshake comes first: the mocks see its request before they
-// say what becomes of it.
+// serveMock connects the tool with a test's mocks. It completes the tool's handshake first, so that the mocks can see the
+// tool's request before they answer or refuse it.
 func (n *Network) serveMock(r *tcp.ForwarderRequest, t target) {
 	n.sending.Add(1)
 	tool, err := n.accept(r)
@@ -65,7 +65,7 @@ func (n *Network) serveMock(r *tcp.ForwarderRequest, t target) {
 		return
 	}
 	c := n.connection(&t)
-	c.TxBytes, c.RxBytes, err = join(n.ctx, tool, mock, pipe{up: n.up, down: n.down, thrifty: tool.thrifty, said: func() { n.sending.Add(-1) }})
+	c.TxBytes, c.RxBytes, err = join(n.ctx, tool, mock, pipe{up: n.up, down: n.down, thrifty: tool.thrifty, uploaded: func() { n.sending.Add(-1) }})
 	if err != nil {
 		c.Reason = cause(err)
 	}
@@ -76,11 +76,11 @@ func (n *Network) serveMock(r *tcp.ForwarderRequest, t target) {
 type mockConn struct {
 	*net.UnixConn
 	frames *bufio.Reader
-	left   uint32 // of the frame that is being read
-	ended  bool   // by a frame of length 0
+	left   uint32 // bytes left of the present frame
+	ended  bool   // there was a frame of length 0
 }
 
-// Why a connection ended that the mocks didn't end as they should.
+// The reasons why a connection ended without a frame of length 0.
 var (
 	errMockReset = errors.New("the mocks reset the connection")
 	errMockGone  = errors.New("the mocks closed their socket without ending the connection")
@@ -89,12 +89,12 @@ var (
 // mockReset is the length of a frame that resets the connection.
 const mockReset = 0xffffffff
 
-// mockBuffer is for what comes with a frame's length; the rest of a large frame is read past it.
+// mockBuffer is the size of the buffer for lengths and small frames. Large frames are read without it.
 const mockBuffer = 4 << 10
 
-// dialMock connects to the mocks' socket and tells them what the tool tries to reach.
+// dialMock connects to the mocks' socket and sends them the destination.
 func dialMock(ctx context.Context, socket string, to engine.MockedConnection) (*mockConn, error) {
-	line, err := json.Marshal(to) // one line, whatever is in a name
+	line, err := json.Marshal(to) // always one line: line breaks in names are escaped
 	if err != nil {
 		return nil, err
 	}
@@ -105,7 +105,7 @@ func dialMock(ctx context.Context, socket string, to engine.MockedConnection) (*
 		return nil, errors.New("the mocks can't be reached: " + cause(err))
 	}
 	c := &mockConn{UnixConn: conn, frames: bufio.NewReaderSize(conn, mockBuffer)}
-	stop := context.AfterFunc(ctx, c.abort) // mocks that read nothing
+	stop := context.AfterFunc(ctx, c.abort) // in case the mocks don't read
 	_, err = conn.Write(append(line, '\n'))
 	if !stop() && err == nil {
 		err = context.Cause(ctx)
@@ -117,7 +117,7 @@ func dialMock(ctx context.Context, socket string, to engine.MockedConnection) (*
 	return c, nil
 }
 
-// dialUnix waits while more connect at once than the mocks' socket queues (EAGAIN, connect(2)).
+// dialUnix connects, and tries again while the queue of the mocks' socket is full (EAGAIN, connect(2)).
 func dialUnix(ctx context.Context, socket string) (*net.UnixConn, error) {
 	var d net.Dialer
 	for {
@@ -136,7 +136,8 @@ func dialUnix(ctx context.Context, socket string) (*net.UnixConn, error) {
 	}
 }
 
-// Read reads what the mocks say to the tool. However long a frame says it is, it is passed on as it comes.
+// Read reads the mocks' bytes for the tool. It returns the bytes of a frame as they arrive, so that the length of a frame takes
+// no memory.
 func (c *mockConn) Read(p []byte) (int, error) {
 	if c.ended {
 		return 0, io.EOF
@@ -160,7 +161,7 @@ func (c *mockConn) Read(p []byte) (int, error) {
 	return n, gone(err)
 }
 
-// gone is a read's error: an end that no frame announced is none.
+// gone returns the error of a read: errMockGone if the socket ended without a frame of length 0.
 func gone(err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, unix.ECONNRESET) {
 		return errMockGone
@@ -168,5 +169,5 @@ func gone(err error) error {
 	return err
 }
 
-// abort closes the connection both ways, which says that the tool reset it.
+// abort closes the connection both ways, which means that the tool reset it.
 func (c *mockConn) abort() { _ = c.Close() }

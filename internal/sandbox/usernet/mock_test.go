@@ -25,7 +25,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/network"
 )
 
-// serveMocks answers each connection with f, after its first line.
+// serveMocks answers each connection with f, after it has read the first line, and returns the path of the socket.
 func serveMocks(t testing.TB, f func(engine.MockedConnection, *net.UnixConn, *bufio.Reader)) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "mocks")
@@ -53,7 +53,7 @@ func serveMocks(t testing.TB, f func(engine.MockedConnection, *net.UnixConn, *bu
 					err = json.Unmarshal(line, &to)
 				}
 				if err != nil {
-					t.Errorf("the first line %q: %v", line, err)
+					t.Errorf("first line %q: %v", line, err)
 					return
 				}
 				f(to, c, r)
@@ -64,23 +64,23 @@ func serveMocks(t testing.TB, f func(engine.MockedConnection, *net.UnixConn, *bu
 	return l.Addr().String()
 }
 
-// say is text as a frame.
-func say(text string) []byte {
+// frame returns text as a frame.
+func frame(text string) []byte {
 	return append(binary.BigEndian.AppendUint32(nil, uint32(len(text))), text...)
 }
 
-// name answers with the first name, or else the address.
+// name answers with the first name, or with the address if there is none.
 func name(to engine.MockedConnection, c *net.UnixConn, r *bufio.Reader) {
-	_, _ = c.Write(say(append(to.Names, to.Address)[0]))
-	_, _ = c.Write(say(""))
+	_, _ = c.Write(frame(append(to.Names, to.Address)[0]))
+	_, _ = c.Write(frame(""))
 	_, _ = io.Copy(io.Discard, r)
 }
 
-// TestMockedNamesAreNotLookedUp but for those that the test lets out.
+// TestMockedNamesAreNotLookedUp: only names that the test lets out are looked up.
 func TestMockedNamesAreNotLookedUp(t *testing.T) {
 	real := serve(t, "203.0.113.10", func(c *net.TCPConn) { _, _ = io.WriteString(c, "real") })
 	resolver := &fakeResolver{t: t, hosts: map[string][]string{"open.example": {"203.0.113.10"}, "mocked.example": {"203.0.113.20"}}}
-	w := newWorld(t, Config{
+	w := newNetwork(t, Config{
 		Policy: policy(network.ModePublic), Resolver: resolver,
 		Mocks: &Mocks{Connections: serveMocks(t, name), Allow: policy(network.ModeList, "{host: open.example, ports: ["+portOf(real)+"]}")},
 	})
@@ -97,22 +97,22 @@ func TestMockedNamesAreNotLookedUp(t *testing.T) {
 		{"1.0.19.198.in-addr.arpa.", dnsmessage.TypePTR, "Success "},
 	} {
 		if got := show(w.ask("udp", gateway4, c.name, c.kind)); got != c.want {
-			t.Errorf("%s %v: %s, want %s", c.name, c.kind, got, c.want)
+			t.Errorf("%s %v: got %s, want %s", c.name, c.kind, got, c.want)
 		}
 	}
 	for target, want := range map[string]string{
-		"203.0.113.10:" + portOf(real): "real",           // by the name that the test lets out
-		"203.0.113.10:9":               "open.example",   // but for this port
-		"203.0.113.20:9":               "203.0.113.20",   // nobody knows its name
-		"198.19.0.1:9":                 "mocked.example", // its stand-in
+		"203.0.113.10:" + portOf(real): "real",           // the test lets its name out
+		"203.0.113.10:9":               "open.example",   // the test doesn't let this port out
+		"203.0.113.20:9":               "203.0.113.20",   // its name is unknown
+		"198.19.0.1:9":                 "mocked.example", // the stand-in of the name
 	} {
 		text, err := io.ReadAll(w.mustDial("tcp", target))
 		if err != nil || string(text) != want {
-			t.Errorf("%s: %q, %v, want %q", target, text, err, want)
+			t.Errorf("%s: got %q, %v, want %q", target, text, err, want)
 		}
 	}
 	if asked := resolver.questions(); !slices.Equal(slices.Compact(asked), []string{"open.example"}) {
-		t.Errorf("looked up %q", asked)
+		t.Errorf("looked up %q, want only open.example", asked)
 	}
 	if c := w.reportOf("dns", "mocked.example"); c.Allowed || c.Rule != "mocks" || c.Suggest != "" || !strings.Contains(c.Reason, "this test lets no") {
 		t.Errorf("report %+v", c)
@@ -121,17 +121,17 @@ func TestMockedNamesAreNotLookedUp(t *testing.T) {
 
 func portOf(a netip.AddrPort) string { _, port, _ := net.SplitHostPort(a.String()); return port }
 
-// TestMocksAnswerTCPOnly: what else the policy allows leaves where the test allows it too, and else is refused.
+// TestMocksAnswerTCPOnly: other protocols leave the machine if the policy and the test allow them, and are otherwise refused.
 func TestMocksAnswerTCPOnly(t *testing.T) {
 	to := echoUDP(t, "203.0.113.10")
-	w := newWorld(t, Config{Policy: policy(network.ModePublic), Mocks: &Mocks{Connections: "/nowhere", Allow: policy(network.ModeList, "203.0.113.10")}})
+	w := newNetwork(t, Config{Policy: policy(network.ModePublic), Mocks: &Mocks{Connections: "/nowhere", Allow: policy(network.ModeList, "203.0.113.10")}})
 	buf := make([]byte, 10)
 	conn := w.mustDial("udp", to.String())
 	if _, err := conn.Write([]byte("hello")); err != nil {
 		t.Fatal(err)
 	}
 	if n, err := conn.Read(buf); n != 5 || err != nil {
-		t.Errorf("%d bytes, %v", n, err)
+		t.Errorf("got %d bytes, %v, want 5", n, err)
 	}
 	if _, err := w.ping("203.0.113.10", []byte("hello")); err != nil {
 		t.Error(err)
@@ -141,7 +141,7 @@ func TestMocksAnswerTCPOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := conn.Read(buf); !errors.Is(err, syscall.ECONNREFUSED) {
-		t.Errorf("udp: %v", err)
+		t.Errorf("udp: got %v, want it refused", err)
 	}
 	w.unanswered("203.0.113.20")
 	for protocol, port := range map[string]int{"udp": 53, "icmp": 0} {
@@ -153,14 +153,14 @@ func TestMocksAnswerTCPOnly(t *testing.T) {
 
 // TestMocksUnreachable: the tool's connection is reset, and the report says why.
 func TestMocksUnreachable(t *testing.T) {
-	w := newWorld(t, Config{Policy: policy(network.ModePublic), Mocks: &Mocks{Connections: "/nowhere/s", Allow: policy(network.ModeNone)}})
+	w := newNetwork(t, Config{Policy: policy(network.ModePublic), Mocks: &Mocks{Connections: "/nowhere/s", Allow: policy(network.ModeNone)}})
 	conn, err := w.dial("tcp", "203.0.113.20:80")
 	if err == nil {
 		_, err = conn.Read(make([]byte, 1))
 		conn.Close()
 	}
 	if !errors.Is(err, syscall.ECONNRESET) {
-		t.Errorf("the tool read %v", err)
+		t.Errorf("the tool's read: got %v, want a reset", err)
 	}
 	if c := w.report("tcp", "203.0.113.20", 80); !c.Allowed || !c.Mocked || !strings.Contains(c.Reason, "mocks can't be reached: no such file") {
 		t.Errorf("report %+v", c)
@@ -170,24 +170,25 @@ func TestMocksUnreachable(t *testing.T) {
 func TestMockedBandwidth(t *testing.T) {
 	const bits, size = 80_000_000, 10_000_000 // a second
 	socket := serveMocks(t, func(_ engine.MockedConnection, c *net.UnixConn, r *bufio.Reader) {
-		_, _ = c.Write(say(strings.Repeat("x", size)))
-		_, _ = c.Write(say(""))
+		_, _ = c.Write(frame(strings.Repeat("x", size)))
+		_, _ = c.Write(frame(""))
 		_, _ = io.Copy(io.Discard, r)
 	})
-	w := newWorld(t, Config{Policy: policy(network.ModePublic), Bandwidth: bits, Mocks: &Mocks{Connections: socket, Allow: policy(network.ModeNone)}})
+	w := newNetwork(t, Config{Policy: policy(network.ModePublic), Bandwidth: bits, Mocks: &Mocks{Connections: socket, Allow: policy(network.ModeNone)}})
 	start := time.Now()
 	n, err := io.Copy(io.Discard, w.mustDial("tcp", "203.0.113.20:80"))
 	if took := time.Since(start); err != nil || n != size || took < 900*time.Millisecond { // a busy machine takes longer
-		t.Errorf("%d bytes in %s, %v; that should take at least 1s", n, took, err)
+		t.Errorf("got %d bytes in %s, %v, want %d in about 1s or more", n, took, err, size)
 	}
 }
 
-// TestManyMockedConnections opens more than there may be, to mocks that read and say nothing, and fills each.
+// TestManyMockedConnections opens more connections than the limit, to mocks that neither read nor answer, and fills their
+// buffers.
 func TestManyMockedConnections(t *testing.T) {
 	block := make(chan struct{})
 	socket := serveMocks(t, func(engine.MockedConnection, *net.UnixConn, *bufio.Reader) { <-block })
 	defer close(block)
-	w := newWorld(t, Config{Policy: policy(network.ModePublic), Mocks: &Mocks{Connections: socket, Allow: policy(network.ModeNone)}})
+	w := newNetwork(t, Config{Policy: policy(network.ModePublic), Mocks: &Mocks{Connections: socket, Allow: policy(network.ModeNone)}})
 	before := memory(t)
 	var buffers [64 << 10]byte
 	refused := w.sockets(maxTCP+500, unix.SOCK_STREAM, netip.MustParseAddrPort("203.0.113.20:80"), true, func(fd int) error {
@@ -195,7 +196,7 @@ func TestManyMockedConnections(t *testing.T) {
 			return err
 		}
 		for range 4 {
-			_, _ = unix.Write(fd, buffers[:]) // until it is full
+			_, _ = unix.Write(fd, buffers[:]) // fails when the buffers are full
 		}
 		return nil
 	})
@@ -203,19 +204,19 @@ func TestManyMockedConnections(t *testing.T) {
 	used := memory(t) - before
 	t.Logf("%d refused, %d MiB", refused, used>>20)
 	if refused != 500 {
-		t.Errorf("%d connections were refused; %d are over the limit", refused, 500)
+		t.Errorf("%d connections were refused, want %d", refused, 500)
 	}
 	if used > memoryFactor*192<<20 {
-		t.Errorf("they take %d MiB", used>>20)
+		t.Errorf("the connections take %d MiB, want at most %d", used>>20, memoryFactor*192)
 	}
 	start := time.Now()
 	w.close()
 	if took := time.Since(start); took > patience {
-		t.Errorf("closing took %s", took)
+		t.Errorf("closing took %s, want at most %s", took, patience)
 	}
 }
 
-// TestMocksWithAShortQueue: more connect at once than their socket queues, and all are answered.
+// TestMocksWithAShortQueue: more connections than the queue of the mocks' socket holds are all answered.
 func TestMocksWithAShortQueue(t *testing.T) {
 	dir := t.TempDir()
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
@@ -237,18 +238,18 @@ func TestMocksWithAShortQueue(t *testing.T) {
 				t.Error(err)
 				return
 			}
-			_, _ = unix.Write(c, append(say("hello"), say("")...))
+			_, _ = unix.Write(c, append(frame("hello"), frame("")...))
 			defer unix.Close(c)
 		}
-		<-read // closing what has unread data resets it, as the connection's first line is here
+		<-read // closing a socket with unread data, here the connection's first line, resets it
 	}()
-	w := newWorld(t, Config{Policy: policy(network.ModePublic), Mocks: &Mocks{Connections: socket, Allow: policy(network.ModeNone)}})
+	w := newNetwork(t, Config{Policy: policy(network.ModePublic), Mocks: &Mocks{Connections: socket, Allow: policy(network.ModeNone)}})
 	var all sync.WaitGroup
 	for range connections {
 		conn := w.mustDial("tcp", "203.0.113.20:80")
 		all.Go(func() {
 			if text, err := io.ReadAll(conn); err != nil || string(text) != "hello" {
-				t.Errorf("%q, %v", text, err)
+				t.Errorf("got %q, %v, want hello", text, err)
 			}
 		})
 	}
@@ -258,7 +259,7 @@ func TestMocksWithAShortQueue(t *testing.T) {
 	unix.Close(fd)
 }
 
-// TestMocksSayGarbage: any bytes are frames, or a reset; nothing panics, grows or stays.
+// TestMocksSayGarbage: any bytes from mocks are frames or a reset; nothing panics, grows or hangs.
 func TestMocksSayGarbage(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	var mu sync.Mutex
@@ -266,37 +267,37 @@ func TestMocksSayGarbage(t *testing.T) {
 		mu.Lock()
 		garbage := make([]byte, random.IntN(200))
 		for i := range garbage {
-			garbage[i] = byte(random.Uint32() >> random.IntN(32)) // small numbers more often
+			garbage[i] = byte(random.Uint32() >> random.IntN(32)) // small numbers are more frequent
 		}
 		mu.Unlock()
 		_, _ = c.Write(garbage)
 	})
-	w := newWorld(t, Config{Policy: policy(network.ModePublic), Mocks: &Mocks{Connections: socket, Allow: policy(network.ModeNone)}})
+	w := newNetwork(t, Config{Policy: policy(network.ModePublic), Mocks: &Mocks{Connections: socket, Allow: policy(network.ModeNone)}})
 	for range 200 {
 		conn, err := w.dial("tcp", "203.0.113.20:80")
 		if err != nil {
-			continue // reset while it connected
+			continue // it was reset while it connected
 		}
 		_ = conn.SetDeadline(time.Now().Add(patience))
 		if n, err := io.Copy(io.Discard, conn); n > 200 || errors.Is(err, os.ErrDeadlineExceeded) {
-			t.Fatalf("%d bytes, %v", n, err)
+			t.Fatalf("got %d bytes, %v, want at most 200, and an end", n, err)
 		}
 		conn.Close()
 	}
 }
 
-// TestMockedNameOfOddBytes is one line of JSON all the same.
+// TestMockedNameOfOddBytes: a name with a line break and other odd bytes is sent as one line of JSON.
 func TestMockedNameOfOddBytes(t *testing.T) {
 	names := make(chan string, 1)
 	socket := serveMocks(t, func(to engine.MockedConnection, c *net.UnixConn, _ *bufio.Reader) {
 		names <- to.Names[0]
-		_, _ = c.Write(say(""))
+		_, _ = c.Write(frame(""))
 	})
-	w := newWorld(t, Config{Policy: policy(network.ModePublic), Mocks: &Mocks{Connections: socket, Allow: policy(network.ModeNone)}})
+	w := newNetwork(t, Config{Policy: policy(network.ModePublic), Mocks: &Mocks{Connections: socket, Allow: policy(network.ModeNone)}})
 	answer := w.ask("udp", gateway4, "a\n\"\xff.example.", dnsmessage.TypeA)
 	at := strings.Fields(show(answer))[1]
 	_, _ = io.ReadAll(w.mustDial("tcp", at+":80"))
 	if got := <-names; got != "a\n\"\ufffd.example" {
-		t.Errorf("%q", got)
+		t.Errorf("got name %q", got)
 	}
 }

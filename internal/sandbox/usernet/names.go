@@ -8,13 +8,13 @@ import (
 	"time"
 )
 
-// names remembers which names gave which addresses, so that a rule for a host
-// holds for the address that is dialled; a tool can't make that link itself.
+// names remembers which names led to which addresses, so that a rule for a host
+// applies to the address that the tool dials. The tool can't add to it.
 type names struct {
 	mu       sync.Mutex
 	byAddr   map[netip.Addr][]nameEntry
 	standIns map[string]netip.Addr
-	stands   map[netip.Addr]string // standIns the other way round
+	stands   map[netip.Addr]string // standIns in the other direction
 }
 
 type nameEntry struct {
@@ -26,7 +26,7 @@ const (
 	maxNamedAddresses = 8192
 	maxNamesOfAddress = 16
 	maxStandIns       = 4096
-	// nameGrace is how long after its time to live an answer still counts:
+	// nameGrace is how long an answer counts after its time to live, because
 	// programs keep addresses for a while.
 	nameGrace = 10 * time.Minute
 )
@@ -35,8 +35,8 @@ func newNames() *names {
 	return &names{byAddr: map[netip.Addr][]nameEntry{}, standIns: map[string]netip.Addr{}, stands: map[netip.Addr]string{}}
 }
 
-// learn records an answer. When there are too many, old ones go; their
-// connections are then judged by address alone.
+// learn records an answer. If there are too many, it forgets old ones;
+// connections to their addresses are then decided only by address.
 func (n *names) learn(name string, addr netip.Addr, ttl time.Duration) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -49,7 +49,7 @@ func (n *names) learn(name string, addr netip.Addr, ttl time.Duration) {
 	n.byAddr[addr] = list[:min(len(list), maxNamesOfAddress)]
 }
 
-// evict drops what has expired, or else any one address.
+// evict forgets expired addresses, or any one address if none has expired.
 func (n *names) evict() {
 	now := time.Now()
 	before := len(n.byAddr)
@@ -66,7 +66,7 @@ func (n *names) evict() {
 	}
 }
 
-// of are the names that an address answers to, the latest first.
+// of returns the names that led to an address, latest first.
 func (n *names) of(addr netip.Addr) []string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -83,15 +83,15 @@ func (n *names) of(addr netip.Addr) []string {
 	return out
 }
 
-// standInRange has the addresses that stand for names which the policy doesn't
-// let be looked up. A connection to one is refused with the name and the port
-// in the report, and the name has not left the machine. The range is the other
-// half of 198.18.0.0/15 (RFC 2544), unused by networks.
+// standInRange has the stand-in addresses: of names that the policy doesn't allow
+// to be looked up. A connection to a stand-in is refused and reported with the
+// name and the port, and the name doesn't leave the machine. The range is the
+// other half of 198.18.0.0/15 (RFC 2544), which networks don't use.
 var standInRange = netip.MustParsePrefix("198.19.0.0/16")
 
 func isStandIn(addr netip.Addr) bool { return standInRange.Contains(addr) }
 
-// standIn is the address that stands for a name; the zero Addr when there are
+// standIn returns the stand-in address of a name, or the zero Addr if there are
 // too many.
 func (n *names) standIn(name string) netip.Addr {
 	n.mu.Lock()

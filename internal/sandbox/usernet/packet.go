@@ -10,7 +10,7 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 )
 
-// reply turns the request into its answer, in place, and hands it to the tool.
+// reply turns the request into its answer, in place, and sends it to the tool.
 func (n *Network) reply(e echo) {
 	if e.v6 {
 		h := header.IPv6(e.packet)
@@ -39,14 +39,14 @@ func (n *Network) reply(e echo) {
 	n.toTool(e.packet)
 }
 
-// prohibited answers a denied request: "administratively prohibited" (RFC 1812
-// code 13, RFC 4443 code 1).
+// prohibited answers a denied request with "administratively prohibited"
+// (RFC 1812 code 13, RFC 4443 code 1).
 func (n *Network) prohibited(e echo) {
 	n.unreachable(e.packet[:min(len(e.packet), e.offset+8)], header.ICMPv4AdminProhibited, header.ICMPv6Prohibited)
 }
 
-// refuse tells the tool that the destination refused its datagram, as the
-// network would: by the addresses and ports, the kernel finds the socket.
+// refuse tells the tool that the destination refused its datagram, as a network
+// does. The tool's kernel finds the socket by the addresses and ports.
 func (f *flow) refuse() {
 	src, dst := f.source, netip.AddrPortFrom(f.target.Address, f.target.Port)
 	var quoted []byte
@@ -72,8 +72,8 @@ func (f *flow) refuse() {
 	f.n.unreachable(quoted, header.ICMPv4PortUnreachable, header.ICMPv6PortUnreachable)
 }
 
-// unreachable answers a packet of the tool, of which the start is quoted, with
-// "destination unreachable".
+// unreachable answers a packet of the tool with "destination unreachable". quoted
+// is the beginning of that packet.
 func (n *Network) unreachable(quoted []byte, code4 header.ICMPv4Code, code6 header.ICMPv6Code) {
 	if header.IPVersion(quoted) == header.IPv6Version {
 		src, dst := header.IPv6(quoted).DestinationAddress(), header.IPv6(quoted).SourceAddress()
@@ -102,7 +102,7 @@ func (n *Network) unreachable(quoted []byte, code4 header.ICMPv4Code, code6 head
 	n.toTool(packet)
 }
 
-// toTool writes a whole packet to the device, past the stack.
+// toTool writes a whole packet to the device, without the stack.
 func (n *Network) toTool(packet []byte) {
 	n.link.rx.Add(int64(len(packet)))
 	_, _ = unix.Write(n.fd, packet) // the network may lose packets

@@ -15,8 +15,8 @@ import (
 	"github.com/mayfly-run/mayfly/internal/network/networktest"
 )
 
-// TestHostByRuleOnly reaches the host's loopback under its name, when a rule
-// spells it out, and under no address.
+// TestHostByRuleOnly: the host's loopback is reached only with a rule for its
+// name, never with a rule for an address.
 func TestHostByRuleOnly(t *testing.T) {
 	for _, loopback := range []string{"127.0.0.1", "::1"} {
 		to := serve(t, loopback, echoTCP)
@@ -36,7 +36,7 @@ func TestHostByRuleOnly(t *testing.T) {
 			{policy(network.ModeOpen), false},
 			{policy(network.ModePublic), false},
 		} {
-			w := newWorld(t, Config{Policy: c.policy})
+			w := newNetwork(t, Config{Policy: c.policy})
 			conn, err := w.dial("tcp", address)
 			if c.open {
 				if err != nil {
@@ -50,7 +50,7 @@ func TestHostByRuleOnly(t *testing.T) {
 				continue
 			}
 			if !errors.Is(err, syscall.ECONNREFUSED) {
-				t.Errorf("%+v: %v", c.policy, err)
+				t.Errorf("%+v: got %v, want it refused", c.policy, err)
 			}
 			if r := w.report("tcp", gateway.String(), int(to.Port())); r.Allowed || r.Host != network.HostName {
 				t.Errorf("report %+v", r)
@@ -59,13 +59,13 @@ func TestHostByRuleOnly(t *testing.T) {
 	}
 }
 
-// TestHostOnEitherLoopback reaches what listens on one of the host's two by either of its addresses, and a
-// port on which nothing listens stays refused.
+// TestHostOnEitherLoopback: a server on one of the host's two loopback addresses is reached by either of its gateway addresses,
+// and a port on which nothing listens is refused.
 func TestHostOnEitherLoopback(t *testing.T) {
 	for _, loopback := range []string{"127.0.0.1", "::1"} {
 		to := serve(t, loopback, echoTCP)
 		for _, gateway := range []netip.Addr{gateway4, gateway6} {
-			w := newWorld(t, Config{Policy: policy(network.ModeList, "{host: host.mayfly.internal}")})
+			w := newNetwork(t, Config{Policy: policy(network.ModeList, "{host: host.mayfly.internal}")})
 			conn, err := w.dial("tcp", netip.AddrPortFrom(gateway, to.Port()).String())
 			if err != nil {
 				t.Errorf("%s by %s: %v", loopback, gateway, err)
@@ -76,10 +76,10 @@ func TestHostOnEitherLoopback(t *testing.T) {
 	}
 	for address, want := range map[string][]string{
 		gateway4.String(): {"127.0.0.1:7", "[::1]:7"}, gateway6.String(): {"[::1]:7", "127.0.0.1:7"},
-		"10.1.1.1": {"10.1.1.1:7"}, "fd00::1": {"[fd00::1]:7"}, // another machine is one place, and this one is none of its
+		"10.1.1.1": {"10.1.1.1:7"}, "fd00::1": {"[fd00::1]:7"}, // only one address of another machine is dialled
 	} {
 		dialled := make(chan string, 10)
-		w := newWorld(t, Config{Policy: policy(network.ModeList, "{host: host.mayfly.internal}", "{cidr: 10.0.0.0/8}", `{cidr: "fd00::/8"}`), dial: func(_ context.Context, _, address string) (net.Conn, error) {
+		w := newNetwork(t, Config{Policy: policy(network.ModeList, "{host: host.mayfly.internal}", "{cidr: 10.0.0.0/8}", `{cidr: "fd00::/8"}`), dial: func(_ context.Context, _, address string) (net.Conn, error) {
 			dialled <- address
 			return nil, syscall.ECONNREFUSED
 		}})
@@ -89,13 +89,13 @@ func TestHostOnEitherLoopback(t *testing.T) {
 			got = append(got, <-dialled)
 		}
 		if !errors.Is(err, syscall.ECONNREFUSED) || !slices.Equal(got, want) {
-			t.Errorf("%s: %v, dialled %q", address, err, got)
+			t.Errorf("%s: got %v, dialled %q, want it refused after %q", address, err, got, want)
 		}
 	}
 }
 
-// TestNeverReached dials what no policy opens, in every spelling that reaches
-// the network.
+// TestNeverReached dials destinations that no policy opens, in every spelling
+// that reaches the network.
 func TestNeverReached(t *testing.T) {
 	l, err := net.Listen("tcp", "169.254.169.254:80")
 	if err != nil {
@@ -110,7 +110,7 @@ func TestNeverReached(t *testing.T) {
 	}()
 	everything := policy(network.ModeList, "{cidr: 0.0.0.0/0}", `{cidr: "::/0"}`)
 	for _, p := range []network.Policy{policy(network.ModeOpen), everything} {
-		w := newWorld(t, Config{Policy: p, LocalAddresses: func() ([]netip.Addr, error) {
+		w := newNetwork(t, Config{Policy: p, LocalAddresses: func() ([]netip.Addr, error) {
 			return []netip.Addr{netip.MustParseAddr("203.0.113.20"), netip.MustParseAddr("2001:db8::20")}, nil
 		}})
 		for _, address := range []string{
@@ -126,14 +126,14 @@ func TestNeverReached(t *testing.T) {
 				continue
 			}
 			if !errors.Is(err, syscall.ECONNREFUSED) {
-				continue // the tool's own kernel knows better
+				continue // the tool's own kernel refused it
 			}
 			if c := w.report("tcp", netip.MustParseAddr(address).String(), 80); c.Allowed {
 				t.Errorf("report %+v", c)
 			}
 		}
-		// Spellings of one address that the tool's C library or kernel turns
-		// into it, and one that only raw packets have.
+		// Spellings that the tool's C library or kernel turns into that address,
+		// and one that only raw packets can have.
 		for _, address := range []string{"::ffff:169.254.169.254", "::ffff:a9fe:a9fe"} {
 			if _, err := w.dial("tcp", net.JoinHostPort(address, "80")); !errors.Is(err, syscall.ECONNREFUSED) {
 				t.Errorf("%s: %v", address, err)
@@ -151,28 +151,28 @@ func TestNeverReached(t *testing.T) {
 	}
 }
 
-// TestLocalAddressesFailClosed has a kernel that doesn't say what the host's
-// addresses are.
+// TestLocalAddressesFailClosed: if the host's addresses can't be read, every
+// connection is refused.
 func TestLocalAddressesFailClosed(t *testing.T) {
-	w := newWorld(t, Config{Policy: policy(network.ModeOpen), LocalAddresses: func() ([]netip.Addr, error) { return nil, errors.New("broken") }})
+	w := newNetwork(t, Config{Policy: policy(network.ModeOpen), LocalAddresses: func() ([]netip.Addr, error) { return nil, errors.New("broken") }})
 	to := serve(t, "203.0.113.10", echoTCP)
 	if _, err := w.dial("tcp", to.String()); !errors.Is(err, syscall.ECONNREFUSED) {
 		t.Error(err)
 	}
 }
 
-// TestInterfaceAddresses finds an address of this namespace's.
+// TestInterfaceAddresses: the addresses of this namespace's devices are local.
 func TestInterfaceAddresses(t *testing.T) {
 	l := localAddresses{read: interfaceAddresses}
 	for address, own := range map[string]bool{"203.0.113.10": true, "2001:db8::10": true, "203.0.113.77": false, "::ffff:203.0.113.10": true} {
 		if l.has(netip.MustParseAddr(address)) != own {
-			t.Errorf("%s: %t", address, !own)
+			t.Errorf("%s is local: got %t, want %t", address, !own, own)
 		}
 	}
 }
 
-// TestRoutedHere: what the kernel takes for itself is this machine, whether a
-// device has the address or not.
+// TestRoutedHere: addresses that the kernel routes to this machine are local,
+// even if no device has them.
 func TestRoutedHere(t *testing.T) {
 	networktest.TakeRange(t, "198.51.100.0/24")
 	l := localAddresses{read: interfaceAddresses, route: routedHere}
@@ -181,11 +181,11 @@ func TestRoutedHere(t *testing.T) {
 		"192.0.2.77": false, "2001:db8:77::1": false,
 	} {
 		if l.has(netip.MustParseAddr(address)) != own {
-			t.Errorf("%s: %t", address, !own)
+			t.Errorf("%s is local: got %t, want %t", address, !own, own)
 		}
 	}
 	l.route = func(netip.Addr) (bool, error) { return false, errors.New("broken") }
 	if !l.has(netip.MustParseAddr("192.0.2.77")) {
-		t.Error("a kernel that can't be asked opens an address")
+		t.Error("an address isn't local if the kernel can't be asked, want it local")
 	}
 }

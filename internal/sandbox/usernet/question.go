@@ -10,19 +10,20 @@ import (
 	"github.com/mayfly-run/mayfly/internal/network"
 )
 
-// questionKey is what makes two questions the same to who reads reports.
+// questionKey is equal for two questions that are reported only once.
 type questionKey struct {
 	name string
 	kind dnsmessage.Type
 }
 
-// reportQuestion reports a question about other records than addresses, once,
-// as a connection of the protocol "dns": one that isn't asked with the rule to
-// add, one that is so that the rules a run needed are complete. Questions about
-// addresses are known by the connections that follow.
+// reportQuestion reports a question about records other than addresses, only
+// once, as a connection with the protocol "dns". The report of a question that
+// isn't asked upstream has the rule to add. Other questions are reported too, so
+// that the list of rules that a run needed is complete. Questions about addresses
+// aren't reported, because connections follow them.
 //
-// The names of addresses (PTR) are not reported: programs look them up unasked,
-// only to print them, and do without.
+// Questions about the names of addresses (PTR) aren't reported either: programs
+// ask them without need, only to print the names.
 func (n *Network) reportQuestion(q dnsmessage.Question, name string) {
 	if q.Type == dnsmessage.TypePTR || !n.questions.first(questionKey{name, q.Type}) {
 		return
@@ -44,8 +45,8 @@ func (n *Network) reportQuestion(q dnsmessage.Question, name string) {
 	n.reportLater(c)
 }
 
-// typeText is a type as zone files have it; one without a name as in RFC 3597
-// section 5.
+// typeText returns a type in the form of zone files; a type without a name as in
+// RFC 3597 section 5.
 func typeText(t dnsmessage.Type) string {
 	if name, ok := strings.CutPrefix(t.String(), "Type"); ok {
 		return name

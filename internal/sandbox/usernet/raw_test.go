@@ -9,9 +9,9 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/header"
 )
 
-// sendRaw puts packets on the tool's device as they are, past the checks of the
-// tool's kernel: what a root of the sandbox with CAP_NET_RAW can do.
-func (w *world) sendRaw(packets ...[]byte) {
+// sendRaw puts packets on the tool's device unchanged, without the checks of the
+// tool's kernel, as the sandbox's root with CAP_NET_RAW can do.
+func (w *testNetwork) sendRaw(packets ...[]byte) {
 	w.t.Helper()
 	var err error
 	w.inside(func() {
@@ -35,7 +35,7 @@ func (w *world) sendRaw(packets ...[]byte) {
 	}
 }
 
-// ipPacket is an IP packet with a correct header.
+// ipPacket returns an IP packet with a correct header.
 func ipPacket(src, dst netip.Addr, protocol tcpip.TransportProtocolNumber, payload []byte) []byte {
 	from, to := tcpip.AddrFromSlice(src.AsSlice()), tcpip.AddrFromSlice(dst.AsSlice())
 	if src.Is4() {
@@ -49,7 +49,7 @@ func ipPacket(src, dst netip.Addr, protocol tcpip.TransportProtocolNumber, paylo
 	return append(h, payload...)
 }
 
-// synPacket is a connection attempt.
+// synPacket returns the first packet of a connection.
 func synPacket(src, dst netip.Addr, from, to uint16) []byte {
 	h := header.TCP(make([]byte, header.TCPMinimumSize))
 	h.Encode(&header.TCPFields{SrcPort: from, DstPort: to, SeqNum: 1, DataOffset: header.TCPMinimumSize, Flags: header.TCPFlagSyn, WindowSize: 65535})
@@ -58,7 +58,7 @@ func synPacket(src, dst netip.Addr, from, to uint16) []byte {
 	return ipPacket(src, dst, header.TCPProtocolNumber, h)
 }
 
-// udpPacket is a datagram.
+// udpPacket returns a packet with a datagram.
 func udpPacket(src, dst netip.Addr, from, to uint16, payload []byte) []byte {
 	h := header.UDP(make([]byte, header.UDPMinimumSize, header.UDPMinimumSize+len(payload)))
 	h.Encode(&header.UDPFields{SrcPort: from, DstPort: to, Length: uint16(len(h) + len(payload))})

@@ -17,19 +17,19 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 )
 
-// hostResolver asks what the host asks: its hosts file and its name servers.
+// hostResolver uses the host's hosts file and name servers.
 type hostResolver struct{}
 
 // Addresses implements [Resolver].
 func (hostResolver) Addresses(ctx context.Context, kind, name string) ([]netip.Addr, error) {
 	if strings.Contains(name, ".") {
-		name += "." // no search list: the tool's own resolver has none
+		name += "." // don't use the search list, which the tool's own resolver doesn't have
 	}
 	r := net.Resolver{PreferGo: true}
 	return r.LookupNetIP(ctx, kind, name)
 }
 
-// upstreamTimeout is how long one name server has.
+// upstreamTimeout is the time limit for one name server.
 const upstreamTimeout = 3 * time.Second
 
 // Records implements [Resolver] by asking the name servers of resolv.conf in turn.
@@ -49,7 +49,8 @@ func (hostResolver) Records(ctx context.Context, q dnsmessage.Question) ([]dnsme
 	return nil, 0, errors.Join(errs...)
 }
 
-// nameServers reads resolv.conf(5); without a name server it is the local one.
+// nameServers returns the name servers in a resolv.conf(5); without any it
+// returns the local one.
 func nameServers(path string) ([]netip.AddrPort, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -72,7 +73,8 @@ func nameServers(path string) ([]netip.AddrPort, error) {
 	return servers, lines.Err()
 }
 
-// exchange asks one server over UDP, and over TCP when the answer was cut.
+// exchange asks one server over UDP, and again over TCP if the answer was
+// truncated.
 func exchange(ctx context.Context, server netip.AddrPort, q dnsmessage.Question) (*dnsmessage.Message, error) {
 	ctx, cancel := context.WithTimeout(ctx, upstreamTimeout)
 	defer cancel()
@@ -115,7 +117,7 @@ func exchangeOver(ctx context.Context, kind string, server netip.AddrPort, q dns
 		if err := m.Unpack(answer); err != nil {
 			return nil, fmt.Errorf("name server %s: %w", server, err)
 		}
-		// Anything else is somebody else's answer, or a forged one.
+		// Any other message is an answer to another question, or forged.
 		if m.ID == id && m.Response && len(m.Questions) == 1 && m.Questions[0] == q {
 			return &m, nil
 		}

@@ -7,8 +7,8 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 )
 
-// TestForgedAnswers has a name server whose answer comes after others, which
-// are not to this question.
+// TestForgedAnswers: messages that aren't answers to the question are ignored
+// until the right answer arrives.
 func TestForgedAnswers(t *testing.T) {
 	q := dnsmessage.Question{Name: dnsmessage.MustNewName("txt.example."), Type: dnsmessage.TypeTXT, Class: dnsmessage.ClassINET}
 	other := q
@@ -59,7 +59,7 @@ func TestForgedAnswers(t *testing.T) {
 				t.Fatal(err)
 			}
 			if got := show(*m); got != "Success right" {
-				t.Errorf("took the answer %q", got)
+				t.Errorf("got answer %q, want the right one", got)
 			}
 		})
 	}

@@ -8,11 +8,12 @@ import (
 	"github.com/mayfly-run/mayfly/internal/network"
 )
 
-// grant is the narrowest rule that allows an allowed target.
+// grant returns the narrowest rule that allows an allowed target, or "".
 //
-// Where several names gave its address, nobody knows by which the tool meant
-// it. A list has to hold all of them, since a name without a rule isn't looked
-// up; so each grant takes the name that was granted least, the latest first.
+// If several names led to its address, the name that the tool used is unknown. A
+// list of rules must contain all of them, because a name without a rule isn't
+// looked up. So each grant is for the name that was granted least often, and
+// among these for the latest.
 func (n *Network) grant(t *target) string {
 	d := t.Destination
 	if !d.Host {
@@ -30,7 +31,7 @@ func (n *Network) grant(t *target) string {
 	return rule.String()
 }
 
-// grants counts which names have been granted, in all and for a service.
+// grants counts how often names were granted, in total and for each service.
 type grants struct {
 	mu    sync.Mutex
 	count map[grantKey]int
@@ -38,7 +39,7 @@ type grants struct {
 
 type grantKey struct {
 	name     string
-	port     uint16 // with protocol, the service; both zero for the name itself
+	port     uint16 // port and protocol are the service; both are zero for the total
 	protocol network.Protocol
 }
 

@@ -16,15 +16,15 @@ import (
 	"github.com/mayfly-run/mayfly/internal/network/networktest"
 )
 
-// sharedHosts has names that share addresses, as those of a content network do.
+// sharedHosts has names that share addresses, as in a content delivery network.
 var sharedHosts = map[string][]string{
 	"a.example": {"203.0.113.1"}, "b.example": {"203.0.113.1", "203.0.113.2"}, "c.example": {"203.0.113.2"},
 	"d.example": {"203.0.113.1"}, "private.example": {"10.1.2.3"}, "six.example": {"2001:db8::1"}, "bad_.example": {"203.0.113.3"},
 }
 
-// round is some names, looked up one after the other, and then a connection
-// for each of them to an address that all of them have; or one connection to
-// an address without a name.
+// round is a part of a run: lookups of some names, and then one connection for
+// each name to an address that all of them have; or one connection to an address
+// without a name.
 type round struct {
 	names    []string
 	addr     netip.Addr
@@ -64,7 +64,7 @@ func rounds() *rapid.Generator[round] {
 	})
 }
 
-// play has a policy decide a run, and returns the rules reported for it.
+// play applies a policy to a run, and returns the rules that are suggested for it.
 func play(p network.Policy, run []round) (rules []network.Rule, err error) {
 	n := &Network{cfg: Config{Policy: p, Resolver: &fakeResolver{hosts: sharedHosts}}, names: newNames()}
 	n.local.read = func() ([]netip.Addr, error) { return nil, nil }
@@ -93,8 +93,8 @@ func play(p network.Policy, run []round) (rules []network.Rule, err error) {
 	return rules, nil
 }
 
-// TestSuggestionsAllowTheRun: the rules reported for a run that was allowed
-// are a list under which the same run is allowed.
+// TestSuggestionsAllowTheRun: the rules that are suggested for an allowed run are
+// a list that allows the same run.
 func TestSuggestionsAllowTheRun(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		run := rapid.SliceOfN(rounds(), 1, 8).Draw(t, "run")
@@ -116,7 +116,7 @@ func TestSuggestionsAllowTheRun(t *testing.T) {
 	})
 }
 
-// TestSuggestionsAreNarrow: no rule grants more than what was used.
+// TestSuggestionsAreNarrow: no suggested rule allows more than what was used.
 func TestSuggestionsAreNarrow(t *testing.T) {
 	run := []round{{names: []string{"a.example"}, addr: netip.MustParseAddr("203.0.113.1"), services: []service{{443, network.TCP}, {53, network.UDP}, {0, network.ICMP}}}}
 	rules, err := play(network.Policy{Mode: network.ModeOpen}, run)
@@ -127,7 +127,7 @@ func TestSuggestionsAreNarrow(t *testing.T) {
 		`{host: "a.example", ports: [443]}`, `{host: "a.example", ports: [53], protocol: udp}`, `{host: "a.example", protocol: icmp}`,
 	} {
 		if got := rules[i].String(); got != want {
-			t.Errorf("%s, not %s", got, want)
+			t.Errorf("got %s, want %s", got, want)
 		}
 	}
 }

@@ -18,10 +18,11 @@ import (
 	"github.com/mayfly-run/mayfly/internal/network"
 )
 
-// Buffers of a TCP connection. The first connections get room for speed; with
-// many open, new ones get little on both sides, so that all of them full are
-// still tens of megabytes: of this process on the tool's side, and of the
-// kernel on the host's, which would let each grow to megabytes.
+// The buffers of TCP connections, in bytes. The first fastConnections get large
+// buffers, for speed. If more are open, new ones get small buffers on both sides,
+// so that all full buffers together take tens of megabytes: in this process on
+// the tool's side, and in the kernel on the host's side, where each could
+// otherwise grow to megabytes.
 const (
 	fastConnections = 32
 	fastBuffer      = 1 << 20
@@ -29,7 +30,7 @@ const (
 	thriftyBuffer   = 16 << 10
 )
 
-// handleTCP has a connection attempt of the tool, in a goroutine of its own.
+// handleTCP handles a connection attempt of the tool, in its own goroutine.
 func (n *Network) handleTCP(r *tcp.ForwarderRequest) {
 	if !n.enter() {
 		r.Complete(false)
@@ -44,8 +45,8 @@ func (n *Network) handleTCP(r *tcp.ForwarderRequest) {
 	}
 	t := n.decide(addr, port, network.TCP)
 	if !t.verdict.Allowed {
-		n.deny(t)        // first: a tool that ends at the answer doesn't outrun its report
-		r.Complete(true) // a reset: the tool's connect fails at once
+		n.deny(t)        // before the answer, so that the report precedes a tool that ends at the answer
+		r.Complete(true) // a reset: the tool's connect fails immediately
 		return
 	}
 	if !n.slots.tcp.take() {
@@ -58,7 +59,7 @@ func (n *Network) handleTCP(r *tcp.ForwarderRequest) {
 		n.serveMock(r, t)
 		return
 	}
-	// The host is dialled first, so that the tool sees its refusal as one.
+	// Dial the host before the tool's handshake, so that the tool sees a refusal as a refusal.
 	conn, err := n.dialTCP(&t)
 	if err != nil {
 		r.Complete(true)
@@ -84,15 +85,15 @@ func (n *Network) handleTCP(r *tcp.ForwarderRequest) {
 		return
 	}
 	c := n.connection(&t)
-	c.TxBytes, c.RxBytes, err = join(n.ctx, tool, host, pipe{up: n.up, down: n.down, thrifty: tool.thrifty, said: func() { n.sending.Add(-1) }})
+	c.TxBytes, c.RxBytes, err = join(n.ctx, tool, host, pipe{up: n.up, down: n.down, thrifty: tool.thrifty, uploaded: func() { n.sending.Add(-1) }})
 	if err != nil {
 		c.Reason = cause(err)
 	}
 	n.cfg.Report(c)
 }
 
-// dialTCP connects to a target. This machine is one place to the tool: where nothing listens on its loopback of one family
-// of addresses, the other's is tried.
+// dialTCP connects to a target. For the tool this machine is one host: if nothing listens on the loopback of one address family,
+// dialTCP tries that of the other.
 func (n *Network) dialTCP(t *target) (net.Conn, error) {
 	conn, err := n.cfg.dial(n.ctx, "tcp", t.dial.String())
 	if err == nil || !t.Host || !nobodyListens(err) {
@@ -108,16 +109,17 @@ func (n *Network) dialTCP(t *target) (net.Conn, error) {
 	return nil, err
 }
 
-// nobodyListens reports whether nothing listens there, or the host lacks that family.
+// nobodyListens reports whether an error says that nothing listens at the address, or that the host lacks its family.
 func nobodyListens(err error) bool {
 	return slices.ContainsFunc([]error{unix.ECONNREFUSED, unix.EADDRNOTAVAIL, unix.ENETUNREACH, unix.EAFNOSUPPORT}, func(e error) bool { return errors.Is(err, e) })
 }
 
-// errCut is why a connection ended that the end of the sandbox cut.
+// errCut is the reason of a connection that was open at the end of the sandbox.
 var errCut = errors.New("cut off by the end of the sandbox")
 
-// side is one end of a connection: its sending half can end by itself, and
-// all of it can end without pretending that all has been said.
+// side is one end of a connection. CloseWrite ends only its sending half. abort
+// ends it with a reset, so that the other end doesn't mistake the data for
+// complete.
 type side interface {
 	net.Conn
 	CloseWrite() error
@@ -133,7 +135,7 @@ func (c hostConn) abort() {
 	_ = c.Close()
 }
 
-// toolConn is the connection that the tool has with this side.
+// toolConn is the tool's connection to this process.
 type toolConn struct {
 	*gonet.TCPConn
 	ep tcpip.Endpoint
@@ -155,38 +157,38 @@ func (n *Network) accept(r *tcp.ForwarderRequest) (toolConn, error) {
 	c := toolConn{TCPConn: gonet.NewTCPConn(&wq, ep), ep: ep}
 	if n.slots.tcp.used.Load() > fastConnections {
 		c.thrifty = true
-		ep.SocketOptions().SetReceiveBufferSize(thriftyBuffer, true) // ends its growing, too
+		ep.SocketOptions().SetReceiveBufferSize(thriftyBuffer, true) // which also stops it from growing
 		ep.SocketOptions().SetSendBufferSize(thriftyBuffer, true)
 	}
 	return c, nil
 }
 
-// pipe is how the bytes of a connection are copied.
+// pipe has the options of a copy in both directions.
 type pipe struct {
-	up, down *limiter // nil limits nothing
+	up, down *limiter // nil means no limit
 	thrifty  bool
-	said     func() // called once the tool's side is passed on
+	uploaded func() // called once everything that the tool sent is passed on
 }
 
-// join copies both ways until both sides have ended, or ctx does. The error is
-// why it ended before that.
+// join copies both ways until both sides have ended, or until ctx ends, and
+// returns the numbers of bytes. The error is the reason of an earlier end.
 func join(ctx context.Context, tool, host side, p pipe) (up, down int64, err error) {
-	var said atomic.Bool // the tool has ended its sending
+	var uploaded atomic.Bool // the tool has ended its sending half
 	stop := context.AfterFunc(ctx, func() {
 		tool.abort()
-		if said.Load() {
+		if uploaded.Load() {
 			_ = host.Close()
 			return
 		}
-		host.abort() // what the server got must not look whole
+		host.abort() // the server must not mistake what it received for complete
 	})
 	defer stop()
 	var both sync.WaitGroup
 	var upErr, downErr error
 	both.Go(func() {
-		defer p.said()
+		defer p.uploaded()
 		up, upErr = pump(ctx, host, tool, p.up, p.thrifty)
-		said.Store(upErr == nil)
+		uploaded.Store(upErr == nil)
 	})
 	both.Go(func() { down, downErr = pump(ctx, tool, host, p.down, p.thrifty) })
 	both.Wait()
@@ -195,7 +197,7 @@ func join(ctx context.Context, tool, host side, p pipe) (up, down int64, err err
 	switch {
 	case ctx.Err() != nil && (upErr != nil || downErr != nil):
 		return up, down, errCut
-	case errors.Is(downErr, net.ErrClosed): // a consequence of the other
+	case errors.Is(downErr, net.ErrClosed): // a consequence of upErr
 		return up, down, upErr
 	case downErr != nil:
 		return up, down, downErr
@@ -203,12 +205,12 @@ func join(ctx context.Context, tool, host side, p pipe) (up, down int64, err err
 	return up, down, upErr
 }
 
-// pump copies one way. The end of the source is passed on as an end, and an
-// error as a reset of both sides: half an answer must not look like a whole one.
+// pump copies one way. It passes the end of the source on as an end, and an error
+// as a reset of both sides: half an answer must not look complete.
 func pump(ctx context.Context, dst, src side, limit *limiter, thrifty bool) (int64, error) {
 	n, err := copyLimited(ctx, dst, src, limit, thrifty)
 	if err == nil {
-		// An error says that the other way has ended the connection already.
+		// An error means that the other direction has already ended the connection.
 		_ = dst.CloseWrite()
 		return n, nil
 	}

@@ -24,7 +24,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/network"
 )
 
-// serve answers each connection with f, on an address of the host.
+// serve answers each connection with f, on an address of the host, and returns the address with its port.
 func serve(t testing.TB, address string, f func(*net.TCPConn)) netip.AddrPort {
 	t.Helper()
 	l, err := net.Listen("tcp", net.JoinHostPort(address, "0"))
@@ -57,18 +57,18 @@ func TestTCP(t *testing.T) {
 	for _, address := range publicAddresses {
 		t.Run(address, func(t *testing.T) {
 			to := serve(t, address, echoTCP)
-			w := newWorld(t, Config{Policy: policy(network.ModePublic)})
+			w := newNetwork(t, Config{Policy: policy(network.ModePublic)})
 			conn := w.mustDial("tcp", to.String())
 			message := strings.Repeat("x", 100_000)
 			go func() {
 				_, _ = io.WriteString(conn, message)
 				_ = conn.(*net.TCPConn).CloseWrite()
 			}()
-			// The echo's end comes only if the tool's own was passed on, and
-			// its answers after it.
+			// The echo ends only if the tool's end was passed on, and so were
+			// the answers after it.
 			got, err := io.ReadAll(conn)
 			if err != nil || string(got) != message {
-				t.Fatalf("%d bytes came back, %v", len(got), err)
+				t.Fatalf("got %d bytes back, %v, want %d", len(got), err, len(message))
 			}
 			conn.Close()
 			c := w.report("tcp", address, int(to.Port()))
@@ -76,13 +76,13 @@ func TestTCP(t *testing.T) {
 				t.Errorf("report %+v", c)
 			}
 			if rx, tx := w.n.Bytes(); rx < 100_000 || tx < 100_000 || rx > 200_000 || tx > 200_000 {
-				t.Errorf("counted %d and %d bytes", rx, tx)
+				t.Errorf("counted %d and %d bytes, want 100,000 to 200,000 each", rx, tx)
 			}
 		})
 	}
 }
 
-// TestHalfCloseByServer has a server that says all it has to say, and listens.
+// TestHalfCloseByServer: a server that has ended its sending half still receives.
 func TestHalfCloseByServer(t *testing.T) {
 	heard := make(chan string, 1)
 	to := serve(t, "203.0.113.10", func(c *net.TCPConn) {
@@ -91,17 +91,17 @@ func TestHalfCloseByServer(t *testing.T) {
 		all, _ := io.ReadAll(c)
 		heard <- string(all)
 	})
-	w := newWorld(t, Config{Policy: policy(network.ModePublic)})
+	w := newNetwork(t, Config{Policy: policy(network.ModePublic)})
 	conn := w.mustDial("tcp", to.String())
 	if got, err := io.ReadAll(conn); err != nil || string(got) != "hello" {
-		t.Fatalf("%q, %v", got, err)
+		t.Fatalf("got %q, %v, want hello", got, err)
 	}
 	if _, err := io.WriteString(conn, "late"); err != nil {
 		t.Fatal(err)
 	}
 	conn.Close()
 	if got := <-heard; got != "late" {
-		t.Errorf("the server heard %q", got)
+		t.Errorf("the server received %q, want late", got)
 	}
 }
 
@@ -109,7 +109,7 @@ func TestTCPDenied(t *testing.T) {
 	for _, address := range publicAddresses {
 		t.Run(address, func(t *testing.T) {
 			to := serve(t, address, func(*net.TCPConn) { t.Error("the server was reached") })
-			w := newWorld(t, Config{Policy: policy(network.ModeList, "{host: other.example}")})
+			w := newNetwork(t, Config{Policy: policy(network.ModeList, "{host: other.example}")})
 			if _, err := w.dial("tcp", to.String()); !errors.Is(err, syscall.ECONNREFUSED) {
 				t.Fatal(err)
 			}
@@ -128,7 +128,7 @@ func TestHostRefusalPassesThrough(t *testing.T) {
 	}
 	to := l.Addr().(*net.TCPAddr).AddrPort()
 	l.Close()
-	w := newWorld(t, Config{Policy: policy(network.ModePublic)})
+	w := newNetwork(t, Config{Policy: policy(network.ModePublic)})
 	if _, err := w.dial("tcp", to.String()); !errors.Is(err, syscall.ECONNREFUSED) {
 		t.Fatal(err)
 	}
@@ -137,17 +137,17 @@ func TestHostRefusalPassesThrough(t *testing.T) {
 	}
 }
 
-// TestResetPassesThrough has both sides see a reset as one: half an answer, or
-// half an upload, must not look whole.
+// TestResetPassesThrough: both sides see a reset as a reset. Half an answer, or
+// half an upload, must not look complete.
 func TestResetPassesThrough(t *testing.T) {
 	t.Run("by the server", func(t *testing.T) {
 		heard := make(chan struct{})
 		to := serve(t, "203.0.113.10", func(c *net.TCPConn) {
 			_, _ = io.WriteString(c, "half")
-			<-heard // a reset may overtake what was said before it
+			<-heard // a reset may overtake data that was sent before it
 			_ = c.SetLinger(0)
 		})
-		w := newWorld(t, Config{Policy: policy(network.ModePublic)})
+		w := newNetwork(t, Config{Policy: policy(network.ModePublic)})
 		conn := w.mustDial("tcp", to.String())
 		_, err := io.ReadFull(conn, make([]byte, 4))
 		close(heard)
@@ -155,7 +155,7 @@ func TestResetPassesThrough(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got, err := io.ReadAll(conn); !errors.Is(err, syscall.ECONNRESET) {
-			t.Errorf("%q, %v", got, err)
+			t.Errorf("got %q, %v, want a reset", got, err)
 		}
 		if c := w.report("tcp", "203.0.113.10", int(to.Port())); c.Reason != "connection reset by peer" || c.RxBytes != 4 {
 			t.Errorf("report %+v", c)
@@ -167,7 +167,7 @@ func TestResetPassesThrough(t *testing.T) {
 			_, err := io.ReadAll(c)
 			heard <- err
 		})
-		w := newWorld(t, Config{Policy: policy(network.ModePublic)})
+		w := newNetwork(t, Config{Policy: policy(network.ModePublic)})
 		conn := w.mustDial("tcp", to.String()).(*net.TCPConn)
 		_, _ = io.WriteString(conn, "half")
 		_ = conn.SetLinger(0)
@@ -190,7 +190,7 @@ func TestLargeTransfer(t *testing.T) {
 		_, _ = io.Copy(h, c)
 		up <- [32]byte(h.Sum(nil))
 	})
-	w := newWorld(t, Config{Policy: policy(network.ModePublic)})
+	w := newNetwork(t, Config{Policy: policy(network.ModePublic)})
 	conn := w.mustDial("tcp", to.String())
 	if err := conn.SetDeadline(time.Now().Add(5 * patience)); err != nil {
 		t.Fatal(err)
@@ -214,42 +214,42 @@ func TestBandwidth(t *testing.T) {
 		go func() { _, _ = io.Copy(io.Discard, c) }()
 		_, _ = c.Write(make([]byte, size))
 	})
-	w := newWorld(t, Config{Policy: policy(network.ModePublic), Bandwidth: bits})
+	w := newNetwork(t, Config{Policy: policy(network.ModePublic), Bandwidth: bits})
 	start := time.Now()
 	n, err := io.Copy(io.Discard, w.mustDial("tcp", to.String()))
 	if took := time.Since(start); err != nil || n != size || took < 900*time.Millisecond { // a busy machine takes longer
-		t.Errorf("%d bytes in %s, %v; that should take at least 1s, less the burst", n, took, err)
+		t.Errorf("got %d bytes in %s, %v, want %d in at least 1s, less the burst", n, took, err, size)
 	}
 }
 
-// TestLimiter has what no clock tells on a busy machine: that a limit isn't
-// stricter than it says. Each byte is charged once.
+// TestLimiter checks without a clock, which would depend on the machine, that a
+// limit isn't too strict: each byte is charged once.
 func TestLimiter(t *testing.T) {
 	for bits, want := range map[int64]struct {
 		limit rate.Limit
 		burst int
 	}{80_000_000: {10_000_000, 500_000}, 8_000: {1000, 16 << 10}, 1: {1, 16 << 10}} {
 		if l := newLimiter(bits); l.Limit() != want.limit || l.Burst() != want.burst {
-			t.Errorf("%d bits a second: %v and %d bytes, want %+v", bits, l.Limit(), l.Burst(), want)
+			t.Errorf("%d bits per second: got %v and %d bytes, want %+v", bits, l.Limit(), l.Burst(), want)
 		}
 	}
 	const size = 10_000_000
 	limit := rate.NewLimiter(1e-9, 2*size)
 	n, err := copyLimited(t.Context(), io.Discard, bytes.NewReader(make([]byte, size)), limit, false)
 	if left := limit.Tokens(); err != nil || n != size || math.Round(left) != size {
-		t.Errorf("%d of %d bytes, %v; %v of %d tokens are left", n, size, err, left, 2*size)
+		t.Errorf("copied %d of %d bytes, %v; %v of %d tokens are left, want %d", n, size, err, left, 2*size, size)
 	}
 }
 
-// TestCloseReportsLiveConnections closes under two connections, of which one
-// says nothing.
+// TestCloseReportsLiveConnections closes the network with two open connections,
+// one of them without data.
 func TestCloseReportsLiveConnections(t *testing.T) {
 	heard := make(chan error, 2)
 	to := serve(t, "203.0.113.10", func(c *net.TCPConn) {
 		_, err := io.Copy(c, c)
 		heard <- err
 	})
-	w := newWorld(t, Config{Policy: policy(network.ModePublic)})
+	w := newNetwork(t, Config{Policy: policy(network.ModePublic)})
 	w.mustDial("tcp", to.String())
 	conn := w.mustDial("tcp", to.String())
 	if _, err := io.WriteString(conn, "hello"); err != nil {
@@ -261,7 +261,7 @@ func TestCloseReportsLiveConnections(t *testing.T) {
 	start := time.Now()
 	w.close()
 	if took := time.Since(start); took > patience {
-		t.Errorf("closing took %s", took)
+		t.Errorf("closing took %s, which is too long", took)
 	}
 	var rx, tx int64
 	for _, c := range w.connections() {
@@ -275,40 +275,40 @@ func TestCloseReportsLiveConnections(t *testing.T) {
 	}
 	for range 2 {
 		if err := <-heard; !errors.Is(err, syscall.ECONNRESET) {
-			t.Errorf("the server heard %v, as if all had been said", err)
+			t.Errorf("the server's read: got %v, want a reset", err)
 		}
 	}
 }
 
-// TestCloseBeforeHandshake has a dial end while the network closes: the
-// handshake begins when nobody is there any more to end it.
+// TestCloseBeforeHandshake lets a dial end while the network closes: the
+// handshake begins after the network has ended all connections.
 func TestCloseBeforeHandshake(t *testing.T) {
 	to := serve(t, "203.0.113.10", echoTCP)
-	begun := make(chan struct{})
-	w := newWorld(t, Config{Policy: policy(network.ModePublic), dial: func(ctx context.Context, kind, address string) (net.Conn, error) {
-		close(begun)
+	dialling := make(chan struct{})
+	w := newNetwork(t, Config{Policy: policy(network.ModePublic), dial: func(ctx context.Context, kind, address string) (net.Conn, error) {
+		close(dialling)
 		<-ctx.Done()
 		time.Sleep(50 * time.Millisecond)
 		return net.Dial(kind, address)
 	}})
 	w.sendRaw(synPacket(tool4, to.Addr(), 40000, to.Port()))
-	<-begun
+	<-dialling
 	closesSoon(t, w)
 }
 
-func closesSoon(t *testing.T, w *world) {
+func closesSoon(t *testing.T, w *testNetwork) {
 	t.Helper()
 	done := make(chan struct{})
 	go func() { w.n.Close(); close(done) }()
 	select {
 	case <-done:
 	case <-time.After(patience):
-		t.Fatal("Close waits for a handshake that won't end")
+		t.Fatal("Close waits for a handshake that doesn't end")
 	}
 }
 
-// TestLastWords is a tool that says something and ends: it is delivered, and
-// the end of the sandbox doesn't wait longer than that takes.
+// TestLastWords: data that a tool sends just before it ends is delivered, and the
+// end of the sandbox doesn't wait longer than needed for it.
 func TestLastWords(t *testing.T) {
 	heard := make(chan []byte, 1)
 	to := serve(t, "203.0.113.10", func(c *net.TCPConn) {
@@ -321,7 +321,7 @@ func TestLastWords(t *testing.T) {
 	}
 	defer packets.Close()
 	data := bytes.Repeat([]byte("0123456789"), 100_000)
-	w := newWorld(t, Config{Policy: policy(network.ModePublic), flush: 10 * patience})
+	w := newNetwork(t, Config{Policy: policy(network.ModePublic), flush: 10 * patience})
 	conn := w.mustDial("tcp", to.String())
 	if _, err := conn.Write(data); err != nil {
 		t.Fatal(err)
@@ -335,23 +335,23 @@ func TestLastWords(t *testing.T) {
 	start := time.Now()
 	w.close()
 	if took := time.Since(start); took > 5*patience {
-		t.Errorf("closing took %s", took)
+		t.Errorf("closing took %s, which is too long", took)
 	}
 	if got := <-heard; !bytes.Equal(got, data) {
-		t.Errorf("%d bytes of %d arrived", len(got), len(data))
+		t.Errorf("got %d bytes, want the %d that were sent", len(got), len(data))
 	}
 	_ = packets.SetReadDeadline(time.Now().Add(patience))
 	buf := make([]byte, 100)
 	if n, _, err := packets.ReadFrom(buf); err != nil || string(buf[:n]) != "metric:1|c" {
-		t.Errorf("%q, %v", buf[:n], err)
+		t.Errorf("got %q, %v, want the datagram", buf[:n], err)
 	}
 }
 
-// TestCloseDuringHandshake leaves a handshake and a dial open.
+// TestCloseDuringHandshake closes the network during a handshake that never ends.
 func TestCloseDuringHandshake(t *testing.T) {
 	to := serve(t, "203.0.113.10", echoTCP)
-	w := newWorld(t, Config{Policy: policy(network.ModePublic)})
-	// Without its address, the tool's kernel answers nothing.
+	w := newNetwork(t, Config{Policy: policy(network.ModePublic)})
+	// Without its address, the tool's kernel doesn't answer.
 	var err error
 	w.inside(func() {
 		var link netlink.Link
@@ -367,18 +367,18 @@ func TestCloseDuringHandshake(t *testing.T) {
 	closesSoon(t, w)
 }
 
-// TestSlowReports has a receiver of reports that stops: nothing but the
-// connection reported may wait for it.
+// TestSlowReports: if the receiver of reports stops, only the reported connection
+// waits for it.
 func TestSlowReports(t *testing.T) {
 	to := serve(t, "203.0.113.10", echoTCP)
 	release := make(chan struct{})
-	w := newWorld(t, Config{Policy: policy(network.ModeList, "{host: 203.0.113.10}"), Report: func(engine.Connection) { <-release }})
+	w := newNetwork(t, Config{Policy: policy(network.ModeList, "{host: 203.0.113.10}"), Report: func(engine.Connection) { <-release }})
 	defer close(release)
 	for port := range 50 {
 		for _, kind := range []string{"tcp", "udp"} {
 			conn, err := w.dial(kind, net.JoinHostPort("203.0.113.20", strconv.Itoa(port+1)))
 			if errors.Is(err, os.ErrDeadlineExceeded) {
-				t.Fatal("a refusal waits for the report of another")
+				t.Fatal("a refusal waits for the report of another connection")
 			}
 			if kind == "udp" && err == nil {
 				_, _ = conn.Write([]byte("x"))

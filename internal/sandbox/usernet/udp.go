@@ -20,9 +20,9 @@ import (
 	"github.com/mayfly-run/mayfly/internal/network"
 )
 
-// handleUDP has the first datagram of a flow, on the goroutine that reads the
-// device. False makes the stack answer "port unreachable" (RFC 792, RFC 4443),
-// which the tool's next call on the socket reports as a refusal.
+// handleUDP handles the first datagram of a flow, on the goroutine that reads the
+// device. If it returns false the stack answers "port unreachable" (RFC 792,
+// RFC 4443), and the tool's next call on the socket fails with ECONNREFUSED.
 func (n *Network) handleUDP(r *udp.ForwarderRequest) bool {
 	id := r.ID()
 	t := n.decide(toAddr(id.LocalAddress), id.LocalPort, network.UDP)
@@ -51,7 +51,8 @@ func (n *Network) handleUDP(r *udp.ForwarderRequest) bool {
 	return true
 }
 
-// With many flows open, a new one has room for one large datagram of the host's.
+// If more than fastFlows are open, the receive buffer of a new flow on the host
+// has thriftyDatagrams bytes: room for one large datagram.
 const (
 	fastFlows        = 32
 	thriftyDatagrams = 64 << 10
@@ -61,13 +62,13 @@ const (
 type flow struct {
 	n      *Network
 	target target
-	source netip.AddrPort // the tool's
+	source netip.AddrPort // the tool's socket
 	wq     waiter.Queue
 	ep     tcpip.Endpoint
-	last   atomic.Int64 // when a datagram last went either way
+	last   atomic.Int64 // the time of the last datagram in either direction, in Unix nanoseconds
 }
 
-// run passes datagrams both ways until neither way had one for a while.
+// run passes datagrams both ways until there was none for udpIdle.
 func (f *flow) run() {
 	defer f.n.slots.udp.release()
 	conn, err := f.n.cfg.dial(f.n.ctx, "udp", f.target.dial.String())
@@ -79,7 +80,7 @@ func (f *flow) run() {
 	}
 	host := conn.(*net.UDPConn)
 	if f.n.slots.udp.used.Load() > fastFlows {
-		_ = host.SetReadBuffer(thriftyDatagrams) // the cgroup bounds it, too
+		_ = host.SetReadBuffer(thriftyDatagrams) // if it fails, the cgroup still limits the buffer
 	}
 	ctx, end := context.WithCancel(f.n.ctx)
 	stop := context.AfterFunc(ctx, func() { _ = host.SetReadDeadline(time.Unix(1, 0)) })
@@ -102,27 +103,27 @@ func (f *flow) run() {
 			c.Reason = cause(err)
 		}
 		if errors.Is(err, unix.ECONNREFUSED) {
-			f.refuse() // what the destination said is said to the tool
+			f.refuse() // pass the destination's refusal on
 		}
 	}
 	f.n.cfg.Report(c)
 }
 
-// errEnded is the end of a flow that nobody is to blame for.
+// errEnded is the ordinary end of a flow.
 var errEnded = errors.New("the flow has ended")
 
-// idle is how much longer the flow may stay silent.
+// idle returns how much longer the flow may be without datagrams.
 func (f *flow) idle() time.Duration { return udpIdle - time.Since(time.Unix(0, f.last.Load())) }
 
-// maxDatagram is the largest payload of UDP.
+// maxDatagram is a size that every datagram fits in, in bytes.
 const maxDatagram = 65535
 
-// datagrams has buffers for one datagram each. A flow holds one only while it
-// has a datagram in hand: thousands of silent flows hold none.
+// datagrams is a pool of buffers for one datagram each. A flow has a buffer only
+// while it handles a datagram, so thousands of idle flows have none.
 var datagrams = sync.Pool{New: func() any { b := make([]byte, maxDatagram); return &b }}
 
-// up passes the tool's datagrams on. It is counted as sending unless it waits.
-// A datagram over the bandwidth is dropped, as a router would.
+// up passes the tool's datagrams on. It counts as sending except while it waits.
+// It drops a datagram that exceeds the bandwidth, as a router does.
 func (f *flow) up(ctx context.Context, host *net.UDPConn) (total int64, err error) {
 	entry, ready := waiter.NewChannelEntry(waiter.ReadableEvents | waiter.EventErr | waiter.EventHUp)
 	f.wq.EventRegister(&entry)
@@ -157,7 +158,7 @@ func (f *flow) up(ctx context.Context, host *net.UDPConn) (total int64, err erro
 	}
 }
 
-// pass passes one datagram of the tool on; none says that there was none.
+// pass passes one datagram of the tool on; none is true if there was none.
 func (f *flow) pass(host *net.UDPConn) (sent int64, none bool, err error) {
 	buf := datagrams.Get().(*[]byte)
 	defer datagrams.Put(buf)
@@ -176,7 +177,7 @@ func (f *flow) pass(host *net.UDPConn) (sent int64, none bool, err error) {
 	}
 	written, err := host.Write((*buf)[:res.Count])
 	if err != nil && !errors.Is(err, unix.ECONNREFUSED) && !errors.Is(err, net.ErrClosed) {
-		err = nil // too large for the way, or no buffer free: that one is lost
+		err = nil // the datagram is too large for the route, or no buffer is free: it is lost
 	}
 	return int64(written), false, err
 }
@@ -189,7 +190,7 @@ func (f *flow) down(ctx context.Context, host *net.UDPConn) (total int64, err er
 	}
 	for {
 		err := host.SetReadDeadline(time.Now().Add(f.idle()))
-		if ctx.Err() != nil { // after the deadline, which its end sets too
+		if ctx.Err() != nil { // check after setting the deadline, because the end of ctx sets it too
 			return total, errEnded
 		}
 		if err != nil {
@@ -200,7 +201,7 @@ func (f *flow) down(ctx context.Context, host *net.UDPConn) (total int64, err er
 			if f.idle() <= 0 {
 				return total, errEnded
 			}
-			continue // the other way was busy
+			continue // there were datagrams in the other direction
 		}
 		if err != nil {
 			return total, err
@@ -215,7 +216,7 @@ func (f *flow) down(ctx context.Context, host *net.UDPConn) (total int64, err er
 	}
 }
 
-// readDatagram waits for a datagram and then takes a buffer for it.
+// readDatagram waits for a datagram, and takes a buffer from the pool only then.
 func readDatagram(conn syscall.RawConn) (buf *[]byte, n int, err error) {
 	waitErr := conn.Read(func(fd uintptr) bool {
 		buf = datagrams.Get().(*[]byte)

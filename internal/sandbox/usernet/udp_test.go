@@ -13,7 +13,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/network"
 )
 
-// echoUDP answers every datagram with itself.
+// echoUDP starts a server that sends every datagram back, and returns its address.
 func echoUDP(t testing.TB, address string) netip.AddrPort {
 	t.Helper()
 	conn, err := net.ListenPacket("udp", net.JoinHostPort(address, "0"))
@@ -40,11 +40,11 @@ func TestUDP(t *testing.T) {
 	for _, address := range publicAddresses {
 		t.Run(address, func(t *testing.T) {
 			to := echoUDP(t, address)
-			w := newWorld(t, Config{Policy: policy(network.ModePublic)})
+			w := newNetwork(t, Config{Policy: policy(network.ModePublic)})
 			conn := w.mustDial("udp", to.String())
 			buf := make([]byte, maxDatagram)
-			// Empty, small, and of the largest size of IPv4, which needs
-			// fragments on the way.
+			// Empty, small, and of IPv4's largest size, which is sent in
+			// fragments.
 			total := 0
 			for _, size := range []int{0, 1, 1400, 65507} {
 				if _, err := conn.Write(make([]byte, size)); err != nil {
@@ -52,7 +52,7 @@ func TestUDP(t *testing.T) {
 				}
 				n, err := conn.Read(buf)
 				if err != nil || n != size {
-					t.Fatalf("%d bytes: %d came back, %v", size, n, err)
+					t.Fatalf("got %d bytes back, %v, want %d", n, err, size)
 				}
 				total += size
 			}
@@ -69,7 +69,7 @@ func TestUDPDenied(t *testing.T) {
 	for _, address := range publicAddresses {
 		t.Run(address, func(t *testing.T) {
 			to := echoUDP(t, address)
-			w := newWorld(t, Config{Policy: policy(network.ModeList, "{host: other.example}")})
+			w := newNetwork(t, Config{Policy: policy(network.ModeList, "{host: other.example}")})
 			conn := w.mustDial("udp", to.String())
 			if _, err := conn.Write([]byte("x")); err != nil {
 				t.Fatal(err)
@@ -88,7 +88,7 @@ func TestUDPDenied(t *testing.T) {
 func TestUDPRefusalPassesThrough(t *testing.T) {
 	for _, address := range publicAddresses {
 		t.Run(address, func(t *testing.T) {
-			w := newWorld(t, Config{Policy: policy(network.ModePublic)})
+			w := newNetwork(t, Config{Policy: policy(network.ModePublic)})
 			conn := w.mustDial("udp", net.JoinHostPort(address, "9"))
 			if _, err := conn.Write([]byte("x")); err != nil {
 				t.Fatal(err)
@@ -103,7 +103,7 @@ func TestUDPRefusalPassesThrough(t *testing.T) {
 	}
 }
 
-// listenPackets is a receiver of datagrams on an address of the host.
+// listenPackets opens a receiver of datagrams on an address of the host.
 func listenPackets(t *testing.T) *net.UDPConn {
 	t.Helper()
 	conn, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(203, 0, 113, 10)})
@@ -114,10 +114,10 @@ func listenPackets(t *testing.T) *net.UDPConn {
 	return conn
 }
 
-// TestUDPBandwidth sends all that it can for a while. What got through is held
-// against the time that it really took.
+// TestUDPBandwidth sends as much as it can for a while, and compares the bytes
+// that arrived with the time that really passed.
 func TestUDPBandwidth(t *testing.T) {
-	const limit, datagram = 1_000_000, 1000 // bytes a second, bytes
+	const limit, datagram = 1_000_000, 1000 // bytes per second, bytes
 	conn := listenPackets(t)
 	arrived := make(chan int)
 	go func() {
@@ -131,7 +131,7 @@ func TestUDPBandwidth(t *testing.T) {
 		}
 		arrived <- got
 	}()
-	w := newWorld(t, Config{Policy: policy(network.ModePublic), Bandwidth: 8 * limit})
+	w := newNetwork(t, Config{Policy: policy(network.ModePublic), Bandwidth: 8 * limit})
 	tool := w.mustDial("udp", conn.LocalAddr().String())
 	began, sent := time.Now(), 0
 	for sent < 2*limit || time.Since(began) < 300*time.Millisecond {
@@ -144,17 +144,17 @@ func TestUDPBandwidth(t *testing.T) {
 	tool.Close()
 	w.close()
 	took := time.Since(began)
-	// Loopback has delivered what was sent: this only wakes the reader up.
+	// The loopback has delivered all datagrams; wait until the reader has them.
 	eventually(t, "all is read", func() bool { return unread(t, conn) == 0 })
 	_ = conn.SetReadDeadline(time.Unix(1, 0))
 	got, most := <-arrived, w.n.up.Burst()+int(took.Seconds()*limit)
 	t.Logf("%d of %d bytes arrived in %s", got, sent, took)
 	if got == 0 || got > most {
-		t.Errorf("%d of %d bytes arrived in %s; the limit of %d a second lets %d through", got, sent, took, limit, most)
+		t.Errorf("got %d of %d bytes in %s, want at most %d with a limit of %d per second", got, sent, took, most, limit)
 	}
 }
 
-// unread is how many bytes of datagrams a socket has for its reader (udp(7), SIOCINQ).
+// unread returns the size of the next datagram that waits in a socket, or 0 (udp(7), SIOCINQ).
 func unread(t *testing.T, conn *net.UDPConn) (n int) {
 	t.Helper()
 	raw, err := conn.SyscallConn()
@@ -168,12 +168,12 @@ func unread(t *testing.T, conn *net.UDPConn) (n int) {
 	return n
 }
 
-// TestUDPWithinBandwidth sends no more than the limit lets through, on a slow
-// machine less: all of it arrives.
+// TestUDPWithinBandwidth sends no more than the limit allows, and less on a slow
+// machine. Everything arrives.
 func TestUDPWithinBandwidth(t *testing.T) {
 	const limit, datagram = 1_000_000, 1000
 	conn := listenPackets(t)
-	w := newWorld(t, Config{Policy: policy(network.ModePublic), Bandwidth: 8 * limit})
+	w := newNetwork(t, Config{Policy: policy(network.ModePublic), Bandwidth: 8 * limit})
 	tool := w.mustDial("udp", conn.LocalAddr().String())
 	buf := make([]byte, 2*datagram)
 	for i := range 300 {
@@ -182,7 +182,7 @@ func TestUDPWithinBandwidth(t *testing.T) {
 		}
 		_ = conn.SetReadDeadline(time.Now().Add(patience))
 		if n, err := conn.Read(buf); err != nil || n != datagram {
-			t.Fatalf("datagram %d: %d bytes, %v", i, n, err)
+			t.Fatalf("datagram %d: got %d bytes, %v, want %d", i, n, err, datagram)
 		}
 		time.Sleep(time.Second * datagram / limit)
 	}

@@ -5,11 +5,10 @@
 //	     -> gVisor's TCP/IP stack, which accepts every destination
 //	     -> forwarder: policy, dial on the host, copy bytes within the bandwidth
 //
-// Each connection is a Go value here: the egress policy is decided on the
-// address that is really dialled, bytes are counted, and the report of it is
-// written. Nothing of it is on the host: no bridge, no firewall rule, nothing
-// that a crash could leave. DNS is answered here too (dns.go), which is how a
-// connection's address is known to be that of a name.
+// Each connection is a Go value. The egress policy is applied to the address that
+// is really dialled, and bytes are counted for the report. The host has no bridge
+// and no firewall rule for it, so a crash leaves nothing. This package also
+// answers DNS (dns.go), so it knows which names led to a connection's address.
 package usernet
 
 import (
@@ -39,37 +38,38 @@ import (
 	"github.com/mayfly-run/mayfly/internal/network"
 )
 
-// Config is what a sandbox's network is made of.
+// Config is the configuration of a sandbox's network.
 type Config struct {
 	// TUN is the sandbox's device (IFF_TUN|IFF_NO_PI). The network owns it.
 	TUN *os.File
 	MTU uint32
-	// Tool are the sandbox's own addresses, Gateway the ones that this side
-	// answers on: DNS, and host.mayfly.internal.
+	// Tool4 and Tool6 are the sandbox's own addresses. Gateway4 and Gateway6 are
+	// the addresses of the DNS server and of host.mayfly.internal.
 	Tool4, Tool6, Gateway4, Gateway6 netip.Addr
 
 	Policy network.Policy
 	// Mocks, unless nil, answer instead of the destinations.
 	Mocks *Mocks
-	// Bandwidth is the limit each way in bits per second; zero is none.
+	// Bandwidth is the limit each way in bits per second; zero means no limit.
 	Bandwidth int64
 
 	// Report is called with each ended or denied connection, from several
 	// goroutines.
 	Report func(engine.Connection)
 
-	// Resolver answers DNS; nil is the host's own.
+	// Resolver answers DNS; nil means the host's own resolver.
 	Resolver Resolver
-	// LocalAddresses are the host's own addresses; nil asks the kernel.
+	// LocalAddresses returns the host's own addresses; nil means those of the
+	// kernel.
 	LocalAddresses func() ([]netip.Addr, error)
 
-	// dial reaches out from the host; tests delay it.
+	// dial connects from the host; tests replace it.
 	dial func(ctx context.Context, network, address string) (net.Conn, error)
-	// flush is flushTime; tests of what is flushed have more.
+	// flush is flushTime, or longer in tests.
 	flush time.Duration
 }
 
-// Limits of one sandbox's network. Beyond them a connection is refused and
+// The limits of one sandbox's network. A connection over a limit is refused and
 // reported, so that memory is bounded whatever the tool does.
 const (
 	maxTCP        = 2048
@@ -85,7 +85,7 @@ const nic = 1
 // Network is a live sandbox's network.
 type Network struct {
 	cfg   Config
-	fd    int // of the TUN device; File.Fd would change its mode
+	fd    int // of the TUN device
 	stack *stack.Stack
 	link  *link
 	names *names
@@ -95,18 +95,18 @@ type Network struct {
 	questions         once[questionKey]
 	granted           grants
 
-	echoes   *limiter // of answers to pings
-	down, up *limiter // bytes towards the tool, from the tool; nil is no limit
+	echoes   *limiter // answers to pings
+	down, up *limiter // bytes to the tool, and from the tool; nil means no limit
 
 	ctx     context.Context
 	cancel  context.CancelFunc
 	slots   struct{ tcp, udp, ping slots }
-	sending atomic.Int64 // what the tool said and the host hasn't got yet
+	sending atomic.Int64 // connections and flows whose data from the tool isn't passed on yet
 	closed  sync.Once
 
 	mu      sync.Mutex
 	closing bool
-	work    sync.WaitGroup // added to under mu, and not once closing
+	work    sync.WaitGroup // Add is called with mu held, and not after closing is set
 }
 
 // Start brings the network up. It works until Close.
@@ -138,10 +138,9 @@ func Start(cfg Config) (*Network, error) {
 	return n, nil
 }
 
-// silence keeps the stack from writing to standard error what a tool's packets
-// make it say.
+// silence turns the stack's log off: a tool's packets could fill standard error.
 var silence = sync.OnceFunc(func() {
-	// The emitter of the one logger, which the stack's packages hold already.
+	// Replace the emitter, because the stack's packages already use the logger.
 	log.Log().Emitter = log.GoogleEmitter{Writer: &log.Writer{Next: io.Discard}}
 })
 
@@ -155,8 +154,9 @@ func (n *Network) startStack() error {
 		FDs:                []int{n.fd},
 		MTU:                n.cfg.MTU,
 		PacketDispatchMode: fdbased.Readv,
-		// With one, packets are handled as they are read and wait in the
-		// kernel, which bounds them; several have queues without a bound.
+		// With one processor, packets are handled as they are read, and others
+		// wait in the kernel's bounded queue. With several they would wait in
+		// unbounded queues.
 		ProcessorsPerChannel: 1,
 		RXChecksumOffload:    true, // the tool's packets never leave this machine's memory
 		IsPacketSocket:       []bool{false},
@@ -168,7 +168,7 @@ func (n *Network) startStack() error {
 	if err := n.stack.CreateNIC(nic, n.link); err != nil {
 		return fmt.Errorf("attach the device: %s", err)
 	}
-	// Promiscuous: accept packets for any address. Spoofing: answer from it.
+	// Promiscuous mode accepts packets to any address; spoofing answers from it.
 	if err := n.stack.SetPromiscuousMode(nic, true); err != nil {
 		return fmt.Errorf("accept every destination: %s", err)
 	}
@@ -193,11 +193,12 @@ func (n *Network) startStack() error {
 	return n.listenDNS()
 }
 
-// Bytes are what the tool has received and sent, with headers.
+// Bytes returns the numbers of bytes that the tool has received and sent, with
+// headers.
 func (n *Network) Bytes() (rx, tx int64) { return n.link.rx.Load(), n.link.tx.Load() }
 
 // Close ends every connection, reports them, and waits for all goroutines. The
-// tool has to be gone: what it said last is still passed on.
+// tool must have ended; its last bytes are still passed on.
 func (n *Network) Close() {
 	n.closed.Do(func() {
 		n.flush()
@@ -206,7 +207,7 @@ func (n *Network) Close() {
 		n.mu.Unlock()
 		n.cancel()
 		if n.link != nil {
-			n.link.Attach(nil) // waits for the reader of the device: nothing new comes
+			n.link.Attach(nil) // waits for the reader of the device, so that no new packets arrive
 		}
 		n.wait()
 		n.stack.Destroy()
@@ -214,9 +215,9 @@ func (n *Network) Close() {
 	})
 }
 
-// wait waits for the goroutines, and ends again and again what holds them up:
-// the handshake of a connection that was being dialled can begin only now, and
-// nobody is there to end it.
+// wait waits for the goroutines. Meanwhile it ends all endpoints of the stack
+// again and again: the handshake of a connection that was being dialled may begin
+// only now, and nothing else would end it.
 func (n *Network) wait() {
 	done := make(chan struct{})
 	go func() {
@@ -237,8 +238,9 @@ func (n *Network) wait() {
 	}
 }
 
-// flushTime bounds how long the end of a sandbox waits for what its tool said
-// last: a datagram of statistics, the end of a log. Without such it takes no time.
+// flushTime is the longest time that the end of a sandbox waits for the tool's
+// last bytes, such as a datagram of statistics or the end of a log. It doesn't
+// wait if there are none.
 const flushTime = 500 * time.Millisecond
 
 // flush waits until the host has what the tool sent before it ended.
@@ -255,7 +257,8 @@ func (n *Network) flush() {
 	}
 }
 
-// spawn calls f in a goroutine that Close waits for; false when it is too late.
+// spawn calls f in a goroutine that Close waits for. It returns false if the
+// network is closing.
 func (n *Network) spawn(f func()) bool {
 	if !n.enter() {
 		return false
@@ -267,8 +270,8 @@ func (n *Network) spawn(f func()) bool {
 	return true
 }
 
-// enter counts the calling goroutine as one that Close waits for, until its
-// work.Done.
+// enter makes Close wait for the calling goroutine until it calls work.Done. It
+// returns false if the network is closing.
 func (n *Network) enter() bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -279,7 +282,7 @@ func (n *Network) enter() bool {
 	return true
 }
 
-// slots counts what is open of one kind, up to a limit.
+// slots counts open connections of one kind, up to a limit.
 type slots struct {
 	max  int64
 	used atomic.Int64

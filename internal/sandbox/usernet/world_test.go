@@ -31,13 +31,13 @@ var (
 
 const testMTU = 65520
 
-// patience is how long a test waits for what has to happen, on any machine and
-// beside any load: only what never happens takes so long.
+// patience is how long a test waits for something that must happen, on any machine
+// and under any load. Only a failing test waits that long.
 const patience = time.Minute
 
-// world is a network under test: a namespace with a TUN device for the tool,
-// and this process's namespace for the host.
-type world struct {
+// testNetwork is a network under test: a namespace with a TUN device for the
+// tool, and this process's namespace as the host.
+type testNetwork struct {
 	t       testing.TB
 	n       *Network
 	ns      int
@@ -60,15 +60,15 @@ func policy(mode network.Mode, rules ...string) network.Policy {
 	return p
 }
 
-// newWorld starts a network. The host of the test has no addresses of its own
-// unless the configuration says so, or else every destination were one.
-func newWorld(t testing.TB, cfg Config) *world {
+// newNetwork starts a network. The host has no own addresses unless the
+// configuration has some: otherwise every destination of a test would be one.
+func newNetwork(t testing.TB, cfg Config) *testNetwork {
 	t.Helper()
 	if _, bench := t.(*testing.B); !bench {
 		ignore := goleak.IgnoreCurrent()
 		t.Cleanup(func() { verifyNoLeaks(t, ignore) })
 	}
-	w := &world{t: t, ns: -1}
+	w := &testNetwork{t: t, ns: -1}
 	tun, err := w.newNamespace()
 	if err != nil {
 		t.Fatal("make the tool's namespace: ", err)
@@ -95,8 +95,8 @@ func newWorld(t testing.TB, cfg Config) *world {
 	return w
 }
 
-// verifyNoLeaks waits for the goroutines that are about to end, longer than
-// goleak does by itself: half a second.
+// verifyNoLeaks waits until no goroutines are left, longer than goleak, which
+// waits for half a second.
 func verifyNoLeaks(t testing.TB, ignore goleak.Option) {
 	t.Helper()
 	if t.Failed() {
@@ -111,7 +111,7 @@ func verifyNoLeaks(t testing.TB, ignore goleak.Option) {
 	t.Error(err)
 }
 
-func (w *world) close() {
+func (w *testNetwork) close() {
 	w.n.Close()
 	if w.ns >= 0 {
 		unix.Close(w.ns)
@@ -121,7 +121,7 @@ func (w *world) close() {
 
 // newNamespace makes the tool's network namespace with its device, as
 // internal/sandbox does.
-func (w *world) newNamespace() (tun *os.File, err error) {
+func (w *testNetwork) newNamespace() (tun *os.File, err error) {
 	done := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
@@ -209,9 +209,9 @@ func openTUN() (*os.File, error) {
 	return os.NewFile(uintptr(fd), "/dev/net/tun"), nil
 }
 
-// inside calls f on a thread in the tool's namespace. A socket that f makes
-// stays there, and may be used from anywhere.
-func (w *world) inside(f func()) {
+// inside calls f on a thread in the tool's namespace. A socket that f makes stays
+// in the namespace, and may be used from any thread.
+func (w *testNetwork) inside(f func()) {
 	done := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread()
@@ -226,9 +226,9 @@ func (w *world) inside(f func()) {
 	}
 }
 
-// dial connects from the tool. The address is a literal, so that the socket is
-// made on the calling thread.
-func (w *world) dial(kind, address string) (conn net.Conn, err error) {
+// dial connects from the tool. The address must be an IP address, so that the
+// socket is made on the calling thread.
+func (w *testNetwork) dial(kind, address string) (conn net.Conn, err error) {
 	w.inside(func() {
 		d := net.Dialer{Timeout: patience}
 		conn, err = d.DialContext(context.Background(), kind, address)
@@ -236,7 +236,7 @@ func (w *world) dial(kind, address string) (conn net.Conn, err error) {
 	return conn, err
 }
 
-func (w *world) mustDial(kind, address string) net.Conn {
+func (w *testNetwork) mustDial(kind, address string) net.Conn {
 	w.t.Helper()
 	conn, err := w.dial(kind, address)
 	if err != nil {
@@ -249,26 +249,26 @@ func (w *world) mustDial(kind, address string) net.Conn {
 	return conn
 }
 
-// connections are the reports so far.
-func (w *world) connections() []engine.Connection {
+// connections returns the reports so far.
+func (w *testNetwork) connections() []engine.Connection {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return append([]engine.Connection(nil), w.reports...)
 }
 
-// eventually waits for a condition.
+// eventually waits for a condition, and fails the test if it isn't met within patience.
 func eventually(t testing.TB, what string, condition func() bool) {
 	t.Helper()
 	for end := time.Now().Add(patience); !condition(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatal("it never came about: ", what)
+			t.Fatalf("within %s it didn't happen that %s", patience, what)
 		}
 	}
 }
 
-// settled waits for a number of reports, and then for more: who reports
-// doesn't have the tool wait.
-func (w *world) settled(count int) []engine.Connection {
+// settled waits for a number of reports, and then a moment for more, because the
+// tool doesn't wait for reports.
+func (w *testNetwork) settled(count int) []engine.Connection {
 	w.t.Helper()
 	for end := time.Now().Add(patience); len(w.connections()) < count && time.Now().Before(end); {
 		time.Sleep(time.Millisecond)
@@ -278,7 +278,7 @@ func (w *world) settled(count int) []engine.Connection {
 }
 
 // report waits for the report of a destination.
-func (w *world) report(protocol, address string, port int) engine.Connection {
+func (w *testNetwork) report(protocol, address string, port int) engine.Connection {
 	w.t.Helper()
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
 		for _, c := range w.connections() {
@@ -292,7 +292,7 @@ func (w *world) report(protocol, address string, port int) engine.Connection {
 }
 
 // reportOf waits for the report of a protocol and a name.
-func (w *world) reportOf(protocol, host string) engine.Connection {
+func (w *testNetwork) reportOf(protocol, host string) engine.Connection {
 	w.t.Helper()
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
 		for _, c := range w.connections() {
@@ -305,20 +305,20 @@ func (w *world) reportOf(protocol, host string) engine.Connection {
 	return engine.Connection{}
 }
 
-// resolver is the tool's.
-func (w *world) resolver() *net.Resolver {
+// resolver returns the tool's resolver.
+func (w *testNetwork) resolver() *net.Resolver {
 	return &net.Resolver{PreferGo: true, Dial: func(_ context.Context, kind, _ string) (net.Conn, error) {
 		return w.dial(kind, net.JoinHostPort(gateway4.String(), "53"))
 	}}
 }
 
-// fakeResolver is a DNS that knows what a test says, and remembers what it was
-// asked.
+// fakeResolver is a DNS with the records of a test. It remembers the questions.
 type fakeResolver struct {
 	t     testing.TB
 	mu    sync.Mutex
 	hosts map[string][]string
-	// answers, one a question, come before hosts: a name that changes.
+	// answers has the answers to successive questions for a name. They come
+	// before hosts.
 	answers map[string][][]string
 	records map[string][]dnsmessage.Resource
 	asked   []string
