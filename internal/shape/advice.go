@@ -115,7 +115,7 @@ func adviceForPlain(text string) (hint string) {
 	switch value[0] {
 	case '|', '>':
 		if at := blockHeader().FindStringIndex(value); at == nil || at[0] > 0 {
-			return "what follows " + Quote(value[:1]) + " stands in the next lines, indented"
+			return "what follows " + Quote(value[:1]) + " must be on the next lines, indented"
 		}
 	case '&', '{', '[':
 	default:

@@ -47,7 +47,7 @@ func (f Format) admit(data []byte) (text, hint string) {
 	case !utf8.Valid(data):
 		return "the file is not UTF-8 text", ""
 	case bytes.IndexByte(data, 0) >= 0:
-		return "the file has a NUL byte in it, so it is not text", ""
+		return "the file contains a NUL byte, so it is not text", ""
 	case separators(data) > l.Separators:
 		return "the file has too many parts to be a definition", f.TooManyParts
 	}
@@ -224,7 +224,7 @@ type walker struct {
 
 func (w *walker) walk(n *yaml.Node, depth int) bool {
 	if w.nodes++; w.nodes > w.format.Bounds.Nodes {
-		w.Report(n, fmt.Sprintf("the definition has more than %d values", w.format.Bounds.Nodes), "aliases count as often as they are used")
+		w.Report(n, fmt.Sprintf("the definition has more than %d values", w.format.Bounds.Nodes), "an alias counts each time that it is used")
 		return false
 	}
 	if depth > maxDepth {
@@ -250,7 +250,7 @@ func (w *walker) walk(n *yaml.Node, depth int) bool {
 func (w *walker) inspectNode(n *yaml.Node) {
 	w.checkTag(n)
 	if n.Kind == yaml.ScalarNode && strings.IndexByte(n.Value, 0) >= 0 {
-		w.Report(n, "the value has a NUL character in it, which no variable, argument or path can hold", "")
+		w.Report(n, "the value contains a NUL character, which a variable, an argument or a path can't hold", "")
 	}
 	if n.Kind != yaml.MappingNode {
 		return

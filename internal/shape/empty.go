@@ -26,7 +26,7 @@ func (w *walker) checkEmpty(mapping *yaml.Node, i int) {
 		text, is, otherwise = comment, "a comment", `if it is a comment, write a space after "#"`
 		value.Line, value.Column = key.Line, column
 	}
-	w.Report(value, fmt.Sprintf("%s has no value: YAML takes %s for %s", Quote(Resolve(key).Value), Brief(text), is),
+	w.Report(value, fmt.Sprintf("%s has no value: YAML reads %s as %s", Quote(Resolve(key).Value), Brief(text), is),
 		fmt.Sprintf("if it is text, put it in quotes: %s; %s", singleQuoted(Brief(text)), otherwise))
 	asText(value, text)
 	if w.lost == nil {

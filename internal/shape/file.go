@@ -46,7 +46,7 @@ func read(f *os.File) ([]byte, error) {
 // repository.
 func ReadInside(dir, name string, most int64) (string, error) {
 	if dir == "" {
-		return "", errors.New("the definition comes from no folder")
+		return "", errors.New("the definition isn't in a file")
 	}
 	root, err := os.OpenRoot(dir)
 	if err != nil {

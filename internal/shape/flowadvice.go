@@ -74,9 +74,9 @@ func (f *flow) follows(text string) (hint string) {
 	case rest == "" || rest[0] == '#' || rest[0] == ':':
 		return ""
 	case rest[0] == ']' || rest[0] == '}':
-		return "the last bracket closes none; remove it"
+		return "the last bracket has no opening bracket; remove it"
 	case f.least < 0:
-		return "nothing follows the last bracket; remove the rest of the line"
+		return "nothing may follow the last bracket; remove the rest of the line"
 	case text == "":
 		return "text follows the last bracket; put all of it in quotes"
 	}
@@ -119,7 +119,7 @@ func (f *flow) token() (hint string, ok bool) {
 		return f.closing(), true
 	case ',':
 		if f.entry.read == readNothing {
-			return "nothing stands before this comma; remove it", true
+			return "there is nothing before this comma; remove it", true
 		}
 		f.begin()
 	case '#':

@@ -83,7 +83,7 @@ func (d *indents) text(l level, rest string) (hint string) {
 		return quotedKey(rest)
 	}
 	if mergeMark(rest) {
-		return "a merge left its marks here; keep one side"
+		return "this is a merge conflict marker; keep one side"
 	}
 	return noColon
 }
@@ -93,7 +93,7 @@ func mergeMark(rest string) bool {
 	return strings.HasPrefix(rest, "<<<<<<<") || strings.HasPrefix(rest, "=======") || strings.HasPrefix(rest, ">>>>>>>")
 }
 
-const noColon = `a key has ": " after it; indent the line further if it goes on with the text before`
+const noColon = `a key needs ": " after it; indent the line further if it continues the text before it`
 
 // quotedKey says what is wrong after a key in quotes.
 func quotedKey(rest string) (hint string) {

@@ -12,7 +12,7 @@ type Schema map[string]any
 func (s Schema) Document(title string) []byte {
 	s["$schema"] = "https://json-schema.org/draft/2020-12/schema"
 	s["title"] = title
-	s["patternProperties"] = Schema{"^" + sharedPrefix: Schema{"description": "Means nothing: a place for anchors."}}
+	s["patternProperties"] = Schema{"^" + sharedPrefix: Schema{"description": "Ignored: a place for anchors."}}
 	data, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {
 		panic(fmt.Sprintf("encode the schema of %s: %v", title, err)) // made of maps, lists and strings alone

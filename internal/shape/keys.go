@@ -115,7 +115,7 @@ func (d *Decoder) unknownKey(at *yaml.Node, what string, keys []string, hints fu
 			meant = "" // a sentence
 		}
 		if meant != "" || !strings.Contains(here, " ") {
-			here = "its key here is " + here
+			here = "the key here is " + here
 		}
 		d.Report(at, text, here)
 		return meant

@@ -178,7 +178,7 @@ func parseCPU(s string) (v int64, wrong, hint string) {
 	}
 	v, err := scale(number, factor)
 	if errors.Is(err, strconv.ErrSyntax) || unit != "" && unit != "m" {
-		return 0, "is not an amount of processors", "write a number of them or of their thousandths, such as 2, 0.5 or 500m"
+		return 0, "is not a number of processors", "write a number of processors, or of thousandths, such as 2, 0.5 or 500m"
 	}
 	const span = "it must be from 10m to 1024"
 	if err != nil {

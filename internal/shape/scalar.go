@@ -102,7 +102,7 @@ func (e *valueError) in(n *yaml.Node) string {
 	if e.node == Resolve(n) {
 		return "is " + e.wrong
 	}
-	return "has a value in it that is " + e.wrong
+	return "contains a value that is " + e.wrong
 }
 
 // nodeValues turns a node into what its JSON would decode to, with a [Scalar] for each value without quotes that isn't

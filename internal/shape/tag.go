@@ -21,7 +21,7 @@ func (w *walker) checkTag(n *yaml.Node) {
 	switch {
 	case n.Style&yaml.TaggedStyle == 0:
 		if n.Kind != yaml.AliasNode && w.bangs[place{n.Line, n.Column}] {
-			w.Report(n, `text that begins with "!" must be in quotes: YAML takes an unquoted "!" for a tag`,
+			w.Report(n, `text that begins with "!" must be in quotes: YAML reads an unquoted "!" as a tag`,
 				"write "+singleQuoted("!"+n.Value))
 		}
 	case slices.Contains(coreTags(), n.ShortTag()):

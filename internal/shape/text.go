@@ -101,7 +101,7 @@ func MadeOf(s, punctuation string) bool {
 func Printable(s string) (wrong, hint string) {
 	for _, r := range s {
 		if unicode.IsControl(r) && r != '\n' && r != '\t' {
-			return "has a control character in it", ""
+			return "contains a control character", ""
 		}
 	}
 	return "", ""
@@ -150,7 +150,7 @@ func InsideFolder(owner string, examples ...string) func(string) (wrong, hint st
 		case s == "" || len(s) > 4095 || strings.ContainsFunc(s, unicode.IsControl):
 			return "is not a path", advice
 		case strings.Contains(s, `\`):
-			return `has a "\" in it`, `separate folders with "/"`
+			return `contains a "\"`, `separate folders with "/"`
 		case s[0] == '/' || len(s) > 1 && s[1] == ':':
 			return "is an absolute path", advice
 		case s == ".." || strings.HasPrefix(s, "../") || strings.Contains(s, "/../") || strings.HasSuffix(s, "/.."):

@@ -59,7 +59,7 @@ func ValueOf(typ string, raw any) (Value, error) {
 // parseValue reads text, as it comes from a command line, as a value of the type.
 func parseValue(typ, s string) (Value, error) {
 	if strings.IndexByte(s, 0) >= 0 {
-		return Value{}, errors.New("it has a NUL character in it, which no variable can hold")
+		return Value{}, errors.New("it contains a NUL character, which a variable can't hold")
 	}
 	switch typ {
 	case TypeString:
@@ -332,7 +332,7 @@ func TextOf(raw any) (string, error) {
 			return value.Text, nil
 		}
 	}
-	return "", fmt.Errorf("%s has no form as text", describeJSON(v))
+	return "", fmt.Errorf("%s can't be written as text", describeJSON(v))
 }
 
 // valueHint helps where a scalar misses its type by its quotes alone.

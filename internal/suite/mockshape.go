@@ -149,7 +149,7 @@ func checkBeside() func(string) (wrong, hint string) { return shape.InsideFolder
 func answerHeadersShape() shape.Shape[[]Header] {
 	value := shape.OneOrMore("a value", shape.Loose(func(s string) (string, string) {
 		if strings.ContainsFunc(s, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) {
-			return "has a control character in it", "" // it would end the header (RFC 9110 section 5.5)
+			return "contains a control character", "" // it would end the header (RFC 9110 section 5.5)
 		}
 		return "", ""
 	}))

@@ -22,7 +22,7 @@ const (
 	shellInScript  = "the script's first line names its shell: #!/bin/bash"
 	noHealthChecks = "a tool runs and ends, so it has no health checks; leave it out"
 	eachVariable   = "name each one: environment: [NAME=value], and NAME=/secrets/NAME for a secret"
-	asSize         = "its key here is size, as in size: 1Gi"
+	asSize         = "the key here is size, for example size: 1Gi"
 )
 
 // Hints are what keys of other formats are called in a tool. An answer that is a key says just that; another is a sentence. The
@@ -78,7 +78,7 @@ func hintsForArgument() map[string]string {
 	return map[string]string{"enum": "options", "choices": "options", "help": "description", "desc": "description", "value": "default"}
 }
 
-const noSource = "its key here is file, a path beside the tool's file; folders of this machine aren't mounted"
+const noSource = "the key here is file, a path beside the tool's file; folders of this machine aren't mounted"
 
 const noHostFolders = "folders of this machine aren't mounted: file copies in a file or folder beside the tool's file, size is an empty folder, cache one that is kept"
 

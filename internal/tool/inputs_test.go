@@ -80,7 +80,7 @@ func TestInputs(t *testing.T) {
 		{"unknown and far", typed, map[string]any{"url": "a", "zzz": 1}, "", `unknown argument "zzz"; the tool's arguments are url, count, ratio, dry-run, hosts or spec`},
 		{"free", free, map[string]any{"B": "x", "a_1": 5, "C": []any{true}, "D": 1.5, "E": true}, `B=x C=[true] D=1.5 E=true a_1=5`, ""},
 		{"free, bad name", free, map[string]any{"a-b": "x"}, "", `input "a-b" can't be a variable`},
-		{"free, null", free, map[string]any{"A": nil}, "", `input "A": null has no form as text`},
+		{"free, null", free, map[string]any{"A": nil}, "", `input "A": null can't be written as text`},
 		{"free, NUL", free, map[string]any{"A": "\x00"}, "", `NUL character`},
 		{"free, function", free, map[string]any{"A": func() {}}, "", `can't be written as JSON`},
 		{"free, PATH", free, map[string]any{"PATH": "/tmp"}, "", `input "PATH" would change how the tool's programs start`},

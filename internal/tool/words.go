@@ -91,7 +91,7 @@ func checkAbsolute(s string) (wrong, hint string) {
 	case len(s) > 4095:
 		return "is too long for a path", ""
 	case strings.ContainsFunc(s, unicode.IsControl):
-		return "has a control character in it", ""
+		return "contains a control character", ""
 	}
 	if clean := path.Clean(s); clean != s {
 		return "is not a clean path", "write " + shape.Quote(clean)
@@ -233,7 +233,7 @@ func checkLabelValue(s string) (wrong, hint string) {
 		return "is too long for a label", "at most 253 bytes are allowed"
 	}
 	if strings.ContainsFunc(s, unicode.IsControl) {
-		return "has a control character in it", ""
+		return "contains a control character", ""
 	}
 	return "", ""
 }

@@ -76,8 +76,8 @@ func TestItemsOfAllKinds(t *testing.T) {
 		{`for_each: [1.20, {x: 0x1F}], condition: '${item} == 1.2 || ${item} == {"x": 31}'`, "succeeded 0"},
 		{`for_each: [{m: 0755}], condition: "${item.m} == 493"`, "0755 is octal in YAML 1.1"},
 		{`for_each: [.inf], condition: "${item} == 1"`, ".inf is not a finite number"},
-		{`for_each: "${z.L}", inputs: {V: "${item}"}`, `input "V": null has no form as text; to leave out such items, write condition: "${item} != null"`},
-		{`for_each: "${z.L}", environment: {V: "x ${item.n}"}`, `variable V: ${item.n}: null has no form as text; to leave out such items, write condition: "${item.n} != null"`},
+		{`for_each: "${z.L}", inputs: {V: "${item}"}`, `input "V": null can't be written as text; to leave out such items, write condition: "${item} != null"`},
+		{`for_each: "${z.L}", environment: {V: "x ${item.n}"}`, `variable V: ${item.n}: null can't be written as text; to leave out such items, write condition: "${item.n} != null"`},
 		{`for_each: "${z.N}", inputs: {V: "${item}"}, condition: "${item} != null"`, "succeeded 0"},
 	} {
 		p := NewPlan(parse(t, `workflow: [{name: z, tool: T, outputs: [L, N]}, {name: a, tool: T, `+c.text+`}]`), nil)

@@ -39,7 +39,7 @@ func Pack(ctx context.Context, store content.Store, t *tool.Tool) error {
 func noFolder(t *tool.Tool) error {
 	for _, v := range t.Volumes {
 		if v.File != "" {
-			return &shape.PlacedError{Position: v.Position, Err: fmt.Errorf("volume %s: the definition comes from no folder, so it has no files; save it to a file", v.Name)}
+			return &shape.PlacedError{Position: v.Position, Err: fmt.Errorf("volume %s: the definition isn't in a file, so there is no folder for its files; save it to a file", v.Name)}
 		}
 	}
 	return nil

@@ -33,7 +33,7 @@ func TestFilesComeAlong(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	if err := Pack(t.Context(), store, req.Tool); err == nil || !strings.Contains(err.Error(), "volume conf: the definition comes from no folder") {
+	if err := Pack(t.Context(), store, req.Tool); err == nil || !strings.Contains(err.Error(), "volume conf: the definition isn't in a file") {
 		t.Errorf("without a folder: %v", err)
 	}
 	req.Tool.Source.Dir = folder
