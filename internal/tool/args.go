@@ -23,17 +23,17 @@ func ArgShape() shape.Shape[Arg] {
 	raw := shape.ObjectWithHints("an argument", []shape.Field[rawArg]{
 		shape.Required(shape.Bind("name", "The input's name.", shape.Text(shape.Schema{"pattern": NamePattern}, CheckName),
 			func(a *rawArg) *string { return &a.Name })),
-		shape.Bind("type", "The input's type; string where none is given.", shape.Choice("type", shape.Types()...),
+		shape.Bind("type", "The input's type; string by default.", shape.Choice("type", shape.Types()...),
 			func(a *rawArg) *string { return &a.Type }),
 		shape.Bind("description", "What the input means, for people.", shape.Text(nil, shape.Printable),
 			func(a *rawArg) *string { return &a.Description }),
 		shape.Bind("required", "Whether the input must be given, if it has no default.", shape.Boolean(),
 			func(a *rawArg) *bool { return &a.Required }),
-		shape.Bind("default", "The value where none is given.", shape.Node(),
+		shape.Bind("default", "The default value.", shape.Node(),
 			func(a *rawArg) **yaml.Node { return &a.fallback }),
 		shape.Bind("options", "The only values allowed.", options,
 			func(a *rawArg) *[]*yaml.Node { return &a.options }),
-		shape.Bind("env", "The variable that the input arrives in; the name in upper case where none is given.", shape.Text(shape.Schema{"pattern": EnvPattern}, CheckEnvName),
+		shape.Bind("env", "The variable that gets the input; by default the name in upper case.", shape.Text(shape.Schema{"pattern": EnvPattern}, CheckEnvName),
 			func(a *rawArg) *string { return &a.Env }),
 	}, hintsForArgument, finishArg)
 	return shape.Located(shape.Convert(raw, func(a rawArg) Arg { return a.Arg }), func(a Arg, p shape.Position) Arg {
@@ -53,7 +53,7 @@ func finishArg(d *shape.Decoder, n *yaml.Node, a *rawArg) {
 	if a.Env == "" && !shape.Has(n, "env") && a.Name != "" {
 		a.Env = strings.ToUpper(strings.ReplaceAll(a.Name, "-", "_"))
 		if !ValidEnvName(a.Env) {
-			d.Report(shape.Child(n, "name"), fmt.Sprintf("argument %s has no variable, since %s can't be one", shape.Quote(a.Name), shape.Quote(a.Env)), "add env: NAME")
+			d.Report(shape.Child(n, "name"), fmt.Sprintf("argument %s has no variable: %s can't be the name of one", shape.Quote(a.Name), shape.Quote(a.Env)), "add env: NAME")
 		}
 	}
 	label := "an argument"
@@ -113,7 +113,7 @@ func argsOfTool() shape.Shape[[]Arg] {
 		for i, c := range r.Content {
 			words[i] = shape.Resolve(c).Value
 		}
-		d.Report(n, "args are the inputs that a tool takes, and these are words", "put them after the program: command: [PROGRAM, "+shape.Brief(strings.Join(words, ", "))+"]; an input is {name: NAME}")
+		d.Report(n, "args are the inputs that a tool takes, not words of its command", "put them after the program: command: [PROGRAM, "+shape.Brief(strings.Join(words, ", "))+"]; an input is {name: NAME}")
 		return nil, false
 	}
 	return s

@@ -30,7 +30,7 @@ func (t *Tool) elsewhereWarnings() []shape.Problem {
 			continue // no expression is compiled for nothing at each start
 		}
 		if m := elsewhereReference().FindStringSubmatch(v.Value); m != nil {
-			hint := "the variables of args arrive by themselves"
+			hint := "args set their variables automatically"
 			if name, secret := strings.CutPrefix(m[1], "secrets."); secret {
 				hint = fmt.Sprintf("a secret is the whole value of a variable: %s: /secrets/%s", v.Name, name)
 			}
@@ -51,12 +51,12 @@ func (t *Tool) elsewhereWarnings() []shape.Problem {
 		}
 	}
 	if text, at := t.program(); strings.Contains(text, "GITHUB_OUTPUT") && outputOfGitHub().MatchString(text) && !strings.Contains(text, "MAYFLY_OUTPUT") {
-		found = append(found, shape.Problem{Position: at, Text: "$GITHUB_OUTPUT is GitHub's", Hint: `outputs are written as NAME=value lines: >> "$MAYFLY_OUTPUT"`})
+		found = append(found, shape.Problem{Position: at, Text: "$GITHUB_OUTPUT exists only on GitHub", Hint: `outputs are written as NAME=value lines: >> "$MAYFLY_OUTPUT"`})
 	}
 	if s := t.Script; s != nil && s.Text != "" && !strings.HasPrefix(s.Text, "#!") && interpreters[path.Ext(s.File)] != "" {
 		found = append(found, shape.Problem{
 			Position: s.Position, Text: fmt.Sprintf("script file %s has no #! line, so /bin/sh runs it", shape.Quote(s.File)),
-			Hint: "let its first line name its interpreter: #!/usr/bin/env " + interpreters[path.Ext(s.File)],
+			Hint: "name its interpreter in its first line: #!/usr/bin/env " + interpreters[path.Ext(s.File)],
 		})
 	}
 	return append(found, t.commandWarnings()...)
@@ -67,9 +67,9 @@ var interpreters = map[string]string{".py": "python3", ".js": "node", ".mjs": "n
 
 // ownedVariables are set by every shell, or decide how it and other programs run (POSIX.1-2017, shell, 2.5.3; ld.so(8)).
 var ownedVariables = map[string]string{
-	"PATH": "where programs are looked for", "IFS": "how a shell splits words", "PWD": "the shell's working directory", "OLDPWD": "the shell's working directory before",
+	"PATH": "the path where a shell finds programs", "IFS": "how a shell splits words", "PWD": "the shell's working directory", "OLDPWD": "the shell's working directory before",
 	"PPID": "set by the shell", "LINENO": "set by the shell",
-	"HOME": "the tool's home folder", "LD_PRELOAD": "read by every program", "LD_LIBRARY_PATH": "where libraries are looked for", "BASH_ENV": "a script that bash runs first",
+	"HOME": "the tool's home folder", "LD_PRELOAD": "read by every program", "LD_LIBRARY_PATH": "the path where the loader finds libraries", "BASH_ENV": "a script that bash runs first",
 }
 
 // program is what a shell or another interpreter is given, and where it stands.

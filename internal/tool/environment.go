@@ -19,7 +19,7 @@ func splitEnv(s string) (v EnvVar, wrong, hint string) {
 		return v, "has no valid name before the \"=\"", hint
 	}
 	if strings.IndexByte(value, 0) >= 0 {
-		return v, "has a NUL character in it", "no variable can hold one"
+		return v, "contains a NUL character", "a variable can't hold one"
 	}
 	if n := len(value); n >= 2 && (value[0] == '"' || value[0] == '\'') && value[n-1] == value[0] {
 		value = value[1 : n-1]

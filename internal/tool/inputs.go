@@ -36,7 +36,7 @@ func (t *Tool) Inputs(given map[string]any) ([]Input, error) {
 		case a.Default != nil:
 			out = append(out, Input{Name: a.Name, Env: a.Env, Value: a.Default.Text, Default: true})
 		case a.Required:
-			bad.add("argument %q (%s) is required and not given%s", a.Name, a.Type, a.About())
+			bad.add("argument %q (%s) is required but not given%s", a.Name, a.Type, a.About())
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(given)) {
@@ -114,7 +114,7 @@ func freeInputs(given map[string]any) ([]Input, error) {
 			continue
 		}
 		if steersLoader(name) {
-			bad.add("input %q would change how the tool's programs start; a tool that wants it declares it in args", name)
+			bad.add("input %q would change how the tool's programs start; to allow it, declare it in the tool's args", name)
 			continue
 		}
 		text, err := shape.TextOf(given[name])

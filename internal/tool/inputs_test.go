@@ -43,7 +43,7 @@ func TestInputs(t *testing.T) {
 		{"all as JSON", typed, map[string]any{"url": "a", "count": 7.0, "ratio": 1, "dry-run": false, "hosts": []any{"b"}, "spec": map[string]any{"k": nil}}, `URL=a COUNT=7 RATIO=1 DRY_RUN=false HOSTS=["b"] SPEC_JSON={"k":null}`, ""},
 		{"large integer", typed, map[string]any{"url": "a", "count": json.Number("9007199254740993")}, "URL=a COUNT=9007199254740993", ""},
 		{"values", typed, map[string]any{"url": shape.Value{Type: shape.TypeString, Text: "v"}, "count": shape.Value{Type: shape.TypeInteger, Text: "4"}}, "URL=v COUNT=4", ""},
-		{"required", typed, nil, "", `argument "url" (string) is required and not given: Where to look`},
+		{"required", typed, nil, "", `argument "url" (string) is required but not given: Where to look`},
 		{"not an integer", typed, map[string]any{"url": "a", "count": "3.5"}, "", `argument "count" (integer): "3.5" is not a whole number`},
 		{"JSON not an integer", typed, map[string]any{"url": "a", "count": 3.5}, "", `argument "count" (integer): the number 3.5 is not an integer`},
 		{"an integer of 20 digits", typed, map[string]any{"url": "a", "count": "12345678901234567890"}, `URL=a COUNT=12345678901234567890`, ""},

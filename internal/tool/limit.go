@@ -39,17 +39,17 @@ func Limits() []Limit {
 			Text: shape.FormatSize, doc: "Memory, such as 256Mi or 1G.", shape: bytes,
 		},
 		{
-			Name: "disk", Usage: "limit of what the tool may write, such as 1Gi", Of: func(r *Resources) *int64 { return &r.Disk },
+			Name: "disk", Usage: "limit on what the tool may write, such as 1Gi", Of: func(r *Resources) *int64 { return &r.Disk },
 			Text: shape.FormatSize, doc: "What the tool may write to disk, such as 1Gi.", shape: bytes,
 		},
 		{
-			Name: "pids", Usage: "limit of processes and threads", Of: func(r *Resources) *int64 { return &r.PIDs },
+			Name: "pids", Usage: "limit on processes and threads", Of: func(r *Resources) *int64 { return &r.PIDs },
 			Text: count, doc: "Number of processes and threads.", shape: shape.Integer(1, 1<<22),
 		},
 		{
-			Name: "nofile", Usage: "limit of a process's open files",
+			Name: "nofile", Usage: "limit on a process's open files",
 			Of: func(r *Resources) *int64 { return &r.NoFile }, Hard: func(r *Resources) *int64 { return &r.MostNoFile },
-			Text: count, doc: "Number of files that a process may have open; without it 1024, which it may raise to 65536.", shape: shape.Integer(64, 1<<20),
+			Text: count, doc: "Number of files that a process may have open; by default 1024, which the process may raise to 65536.", shape: shape.Integer(64, 1<<20),
 		},
 		{
 			Name: "bandwidth", Usage: "network limit each way, such as 10Mbps", Of: func(r *Resources) *int64 { return &r.Bandwidth },

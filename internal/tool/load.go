@@ -107,7 +107,7 @@ func (t *Tool) Runnable() error {
 	if t.Image == "" {
 		return shape.NewError([]shape.Problem{{
 			Position: t.Source.Position,
-			Text:     fmt.Sprintf("tool %s has no image, so there is nothing to run it in", shape.Quote(t.Name)),
+			Text:     fmt.Sprintf("tool %s has no image to run in", shape.Quote(t.Name)),
 			Hint:     "add image: NAME:TAG",
 		}})
 	}

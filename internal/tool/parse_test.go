@@ -102,7 +102,7 @@ func TestExamples(t *testing.T) {
 	if want := []string{"db_password DATABASE_PASSWORD", "api_key API_KEY", "aws-prod-creds aws-credentials", "k8s-prod-config kubeconfig"}; !reflect.DeepEqual(refs, want) {
 		t.Errorf("secrets %q, want %q", refs, want)
 	}
-	wantErr := `testdata/examples/secrets.yaml:2:1: tool "secrets" has no image, so there is nothing to run it in; add image: NAME:TAG`
+	wantErr := `testdata/examples/secrets.yaml:2:1: tool "secrets" has no image to run in; add image: NAME:TAG`
 	if err := secrets.Runnable(); err == nil || err.Error() != wantErr {
 		t.Errorf("runnable: %v, want %s", err, wantErr)
 	}

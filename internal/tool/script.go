@@ -80,7 +80,7 @@ func (t *Tool) readScript() []shape.Problem {
 	}
 	text, err := shape.ReadInside(t.Source.Dir, t.Script.File, maxScriptBytes)
 	if err != nil {
-		hint := "save it to a file, in whose folder the script is"
+		hint := "save it to a file beside the script"
 		if t.Source.Dir != "" {
 			hint = "the path is relative to the tool's folder, " + t.Source.Dir
 		}
@@ -88,8 +88,8 @@ func (t *Tool) readScript() []shape.Problem {
 	}
 	if windowsLines(text) {
 		return []shape.Problem{{
-			Position: t.Script.Position, Text: fmt.Sprintf("script file %q has the line breaks of Windows (CR LF), which a shell takes for a part of its words", t.Script.File),
-			Hint: fmt.Sprintf(`save it with line feeds alone: sed -i 's/\r$//' %s`, t.Script.File),
+			Position: t.Script.Position, Text: fmt.Sprintf("script file %q has Windows line breaks (CR LF), and a shell reads the CR as part of a word", t.Script.File),
+			Hint: fmt.Sprintf(`save it with line feeds only: sed -i 's/\r$//' %s`, t.Script.File),
 		}}
 	}
 	if strings.HasPrefix(text, byteOrderMark) {

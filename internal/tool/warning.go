@@ -43,13 +43,13 @@ func (t *Tool) scriptWarnings() []shape.Problem {
 	if !filepath.IsLocal(name) {
 		return []shape.Problem{{
 			Position: t.Script.Position,
-			Text:     fmt.Sprintf("script %s is read as the text of a script, and the file at that path on this machine isn't in the sandbox", shape.Quote(text)),
+			Text:     fmt.Sprintf("script: %s is the text of a script; the file at that path on this machine isn't in the sandbox", shape.Quote(text)),
 			Hint:     fmt.Sprintf("to run the file, keep it in this file's folder, %s, and write script: {file: %s}", t.Source.Dir, path.Base(name)),
 		}}
 	}
 	return []shape.Problem{{
 		Position: t.Script.Position,
-		Text:     fmt.Sprintf("script %s is read as the text of a script, and there is a file of that name beside this one, which isn't in the sandbox", shape.Quote(text)),
+		Text:     fmt.Sprintf("script: %s is the text of a script; a file of that name is beside this one, but it isn't in the sandbox", shape.Quote(text)),
 		Hint:     fmt.Sprintf("to run the file write script: {file: %s}", name),
 	}}
 }
@@ -78,7 +78,7 @@ func (t *Tool) secretWarnings() []shape.Problem {
 		found = append(found, shape.Problem{
 			Position: e.Position,
 			Text:     fmt.Sprintf("variable %s: %s/%s inside a longer value stays text, and nothing is mounted there", e.Name, SecretsDir, name),
-			Hint:     fmt.Sprintf("give the secret a variable of its own, X=%s/%s, and put the value together in the command or the script; or mount it: volumes: [{name: %s, secret: %s}]", SecretsDir, name, name, name),
+			Hint:     fmt.Sprintf("give the secret its own variable, X=%s/%s, and build the value in the command or the script; or mount it: volumes: [{name: %s, secret: %s}]", SecretsDir, name, name, name),
 		})
 	}
 	return found
@@ -99,7 +99,7 @@ func (t *Tool) ruleWarnings() []shape.Problem {
 		if domain, wild := strings.CutPrefix(r.Host, "*."); wild && isPublicSuffix(domain) {
 			found = append(found, shape.Problem{
 				Position: t.EgressAt[i],
-				Text:     fmt.Sprintf("host %s: anybody can have a name below %s, which is a public suffix", shape.Quote(r.Host), domain),
+				Text:     fmt.Sprintf("host %s: anyone can register a name below %s, which is a public suffix", shape.Quote(r.Host), domain),
 				Hint:     "name the hosts, or the domain of one owner",
 			})
 		}
@@ -107,7 +107,7 @@ func (t *Tool) ruleWarnings() []shape.Problem {
 			if isPublicSuffix(suffix) {
 				found = append(found, shape.Problem{
 					Position: t.EgressAt[i],
-					Text:     fmt.Sprintf("dns %s: anybody can have a zone below %s, which is a public suffix, and read in it what is asked", shape.Quote(suffix), suffix),
+					Text:     fmt.Sprintf("dns %s: anyone can register a zone below %s, which is a public suffix, and read the questions in it", shape.Quote(suffix), suffix),
 					Hint:     "name the domain of one owner",
 				})
 			}
@@ -132,7 +132,7 @@ func (t *Tool) HostWarnings() []shape.Problem {
 		found = append(found, shape.Problem{
 			Position: t.EgressAt[i],
 			Text:     fmt.Sprintf("host %s: other sites of %s may answer at the same addresses, which the rule opens", shape.Quote(r.Host), suffix),
-			Hint:     "give the tool no secret that these may not have, or name a host that shares no address",
+			Hint:     "don't give the tool a secret that those sites must not have, or name a host that shares no address",
 		})
 	}
 	if found == nil {

@@ -7,12 +7,12 @@ import (
 
 func TestWarnings(t *testing.T) {
 	for rule, want := range map[string]string{
-		`{host: "*.co.uk"}`:                   `host "*.co.uk": anybody can have a name below co.uk`,
+		`{host: "*.co.uk"}`:                   `host "*.co.uk": anyone can register a name below co.uk`,
 		`{host: "*.com", ports: [443]}`:       "below com,",
 		`{host: "*.GitHub.io"}`:               "below github.io,",
 		`{host: "*.s3.amazonaws.com"}`:        "below s3.amazonaws.com,",
 		`{host: "*.foo.ck"}`:                  "below foo.ck,", // *.ck is on the list
-		`{cidr: 192.0.2.0/24, dns: [co.uk]}`:  `dns "co.uk": anybody can have a zone below co.uk`,
+		`{cidr: 192.0.2.0/24, dns: [co.uk]}`:  `dns "co.uk": anyone can register a zone below co.uk`,
 		`{dns: [example.org, in-addr.arpa]}`:  `dns "in-addr.arpa"`,
 		`{host: localhost, ports: [8080]}`:    "this rule opens no destination: localhost is the sandbox itself; to reach this machine write host: host.mayfly.internal, with its ports",
 		`{host: "*.localhost"}`:               "to reach this machine write host: host.mayfly.internal",

@@ -110,7 +110,7 @@ func CheckMountPath(s string) (wrong, hint string) {
 		return wrong, hint
 	}
 	if s == "/" {
-		return "would cover the whole root filesystem", "mount in a folder"
+		return "would cover the whole root filesystem", "mount at a folder below it"
 	}
 	if s == SecretsDir {
 		return "would cover the secrets", "mount below it, at " + SecretsDir + "/NAME"
@@ -136,7 +136,7 @@ func checkVolumeFile(s string) (wrong, hint string) {
 }
 
 func checkUser(s string) (wrong, hint string) {
-	const advice = "write a user id or name, and a group after a colon if need be: 1000:1000"
+	const advice = "write a user id or name, and optionally a group after a colon: 1000:1000"
 	user, group, both := strings.Cut(s, ":")
 	for i, part := range []string{user, group} {
 		if i == 1 && !both {

@@ -392,7 +392,7 @@ func TestWorld(t *testing.T) {
 		<-p.Context.Done()
 		return 0
 	})
-	if r := slow.Run(t.Context(), s, &s.Tests[0]); r.Status != Errored || !strings.Contains(r.Error, `argument "service_url" (string) is required and not given`) {
+	if r := slow.Run(t.Context(), s, &s.Tests[0]); r.Status != Errored || !strings.Contains(r.Error, `argument "service_url" (string) is required but not given`) {
 		t.Errorf("%s %s", r.Status, r.Error)
 	}
 	if r := slow.Run(t.Context(), s, &s.Tests[2]); messages(r) != "exit_code: exit status 124, want 0: timed out after 100ms\n" {
@@ -487,7 +487,7 @@ workflow:
 	if res := r.Run(t.Context(), s, &s.Tests[1]); res.Status != Passed {
 		t.Errorf("%s: %s%s", res.Status, res.Error, messages(res))
 	}
-	if res := r.Run(t.Context(), s, &s.Tests[2]); res.Status != Errored || !strings.Contains(res.Error, `argument "x" (string) is required and not given`) {
+	if res := r.Run(t.Context(), s, &s.Tests[2]); res.Status != Errored || !strings.Contains(res.Error, `argument "x" (string) is required but not given`) {
 		t.Errorf("%s %s", res.Status, res.Error)
 	}
 	for text, want := range map[string]string{

@@ -122,7 +122,7 @@ func TestWorkflowEverything(t *testing.T) {
 	if err != nil || fmt.Sprint(values) != "map[replicas:3 version:1.2]" {
 		t.Errorf("the values are %v, %v", values, err)
 	}
-	if _, err := w.Values(nil); err == nil || err.Error() != `argument "version" (string) is required and not given` {
+	if _, err := w.Values(nil); err == nil || err.Error() != `argument "version" (string) is required but not given` {
 		t.Errorf("without a version: %v", err)
 	}
 }
