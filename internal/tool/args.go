@@ -9,14 +9,14 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// rawArg is an argument as written; its values wait for its type.
+// rawArg is an argument as written. Its values are read when its type is known.
 type rawArg struct {
 	Arg
 	fallback *yaml.Node
 	options  []*yaml.Node
 }
 
-// ArgShape is the shape of a typed input.
+// ArgShape returns the shape of a typed input.
 func ArgShape() shape.Shape[Arg] {
 	options := shape.List("an option", shape.Node())
 	options.Schema = shape.Schema{"type": "array", "minItems": 1}
@@ -42,11 +42,11 @@ func ArgShape() shape.Shape[Arg] {
 	})
 }
 
-// finishArg fills in what an argument leaves out and reads its values by its type.
+// finishArg fills in what an argument leaves out, and reads its values by its type.
 func finishArg(d *shape.Decoder, n *yaml.Node, a *rawArg) {
 	if a.Type == "" {
 		if shape.Has(n, "type") {
-			return // not a type; its values can't be judged
+			return // the type is invalid, so the values can't be checked
 		}
 		a.Type = shape.TypeString
 	}
@@ -100,7 +100,7 @@ func optionList(options []shape.Value) string {
 	return shape.Listing(words)
 }
 
-// argsOfTool are a tool's args. A list of plain words is what Kubernetes calls args, the end of a command.
+// argsOfTool returns the shape of a tool's args. A list of plain words is a mistake: Kubernetes calls the words after the program args.
 func argsOfTool() shape.Shape[[]Arg] {
 	s := shape.List("an argument", ArgShape())
 	read := s.Read

@@ -9,10 +9,10 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// This file holds the tables: which keys a definition has, what each takes and what it means. They are functions and
-// not variables so that a process that reads no definition doesn't pay for them.
+// This file has the tables of a definition's keys, with their shapes and their documentation. They are functions and not
+// variables, so that a process that reads no definition doesn't build them.
 
-// Shape is the shape of a tool.
+// Shape returns the shape of a tool.
 func Shape() shape.Shape[Tool] {
 	return shape.ObjectWithHints("a tool", []shape.Field[Tool]{
 		shape.Bind("name", "The tool's name; by default the name of the file.", shape.Text(shape.Schema{"pattern": NamePattern}, CheckName),
@@ -121,7 +121,7 @@ func resourcesShape() shape.Shape[Resources] {
 	return shape.ObjectWithHints("resources", ResourcesFields(), hintsForResources, nil)
 }
 
-// ResourcesFields are a field for each of [Limits].
+// ResourcesFields returns a field for each of [Limits].
 func ResourcesFields() []shape.Field[Resources] {
 	var fields []shape.Field[Resources]
 	for _, l := range Limits() {
@@ -145,7 +145,7 @@ func securityShape() shape.Shape[Security] {
 	}, hintsForSecurity, nil)
 }
 
-// RetryShape is the shape of how a failed run is repeated.
+// RetryShape returns the shape of how a failed run is repeated.
 func RetryShape() shape.Shape[Retry] {
 	whole := func(v int64) int { return int(v) }
 	return shape.ObjectWithHints("retry", []shape.Field[Retry]{
@@ -161,7 +161,7 @@ func RetryShape() shape.Shape[Retry] {
 	}, hintsForRetry, checkRetry)
 }
 
-// LabelsShape is the shape of labels, by their keys.
+// LabelsShape returns the shape of labels: a mapping from keys to values.
 func LabelsShape() shape.Shape[map[string]string] {
 	value := shape.Loose(checkLabelValue)
 	sch := shape.Schema{"type": "object", "additionalProperties": value.Schema}

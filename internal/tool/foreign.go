@@ -10,9 +10,9 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// This file knows the files of Docker, compose, Kubernetes and GitHub, and says what their keys are called here.
+// This file recognises files of Docker, compose, Kubernetes and GitHub, and says what their keys are called here.
 
-// What other formats have that is nothing here, or stands elsewhere.
+// These hints are about keys of other formats that don't exist here, or belong elsewhere.
 const (
 	asSecret       = "name secrets where they are used: environment: [NAME=/secrets/NAME], or volumes: [{name: NAME, secret: NAME}]"
 	noPorts        = "a tool can't be reached from outside its sandbox; leave it out"
@@ -25,8 +25,8 @@ const (
 	asSize         = "the key here is size, for example size: 1Gi"
 )
 
-// Hints are what keys of other formats are called in a tool. An answer that is a key says just that; another is a sentence. The
-// other objects of a tool have such tables too.
+// Hints maps keys of other formats to hints for a tool. A hint that is a key is the tool's key for the same thing; any other
+// hint is a sentence. The other objects of a tool have such maps too.
 func Hints() map[string]string {
 	return map[string]string{
 		"env": "environment", "envs": "environment", "vars": "environment", "variables": "environment", "envFrom": eachVariable, "env_file": "the flag --env-file of mayfly run reads one",
@@ -82,7 +82,7 @@ const noSource = "the key here is file, a path beside the tool's file; folders o
 
 const noHostFolders = "folders of this machine can't be mounted: file copies in a file or folder beside the tool's file, size makes an empty folder, cache a folder that is kept"
 
-// hostVolume is the hint for a volume as Docker's -v has it, SOURCE:TARGET.
+// hostVolume returns the hint for a volume in the form of Docker's -v, SOURCE:TARGET.
 func hostVolume(s string) (hint string, ok bool) {
 	parts := strings.Split(s, ":")
 	if len(parts) < 2 || !path.IsAbs(parts[1]) {
@@ -95,10 +95,11 @@ func hostVolume(s string) (hint string, ok bool) {
 	return fmt.Sprintf("for a file or folder beside the tool's file, write {name: %s, file: %s, mount_path: %s}: it is copied in. With size: 1Gi instead of file, the folder is empty; with cache: %s, it is kept between runs", name, name, parts[1], name), true
 }
 
-// instruction is a line that a Dockerfile begins with, comments left out.
+// instruction matches the first line of a Dockerfile that isn't a comment.
 var instruction = lazyregexp.New(`^(?:FROM|ARG) +[^:\s]\S*(?::\S+)?(?: +(?:AS|as) +\S+)?\s*$`)
 
-// ForeignFile says what a file of another kind is, or nothing. root is nil where the file isn't YAML.
+// ForeignFile recognises a file of another program. It returns what the file is and what to do instead, or "". root is nil if
+// the file isn't YAML.
 func ForeignFile(lines []string, root *yaml.Node) (text, hint string) {
 	const begin = "mayfly init NAME writes an example to start from"
 	if root == nil || root.Kind == yaml.ScalarNode {
@@ -138,7 +139,7 @@ func isAction(root *yaml.Node) bool {
 	return shape.Has(root, "runs") && runs.Kind == yaml.MappingNode && shape.Has(runs, "using")
 }
 
-// isPod reports whether a mapping is the description of a pod, or of what makes pods.
+// isPod reports whether a mapping describes a pod, or an object that makes pods.
 func isPod(n *yaml.Node) bool {
 	if n.Kind != yaml.MappingNode {
 		return false
@@ -150,7 +151,7 @@ func isPod(n *yaml.Node) bool {
 	return shape.KeyOf(n, "containers", "initContainers") != nil
 }
 
-// hasJob reports whether one of the jobs of a file is as GitHub has them.
+// hasJob reports whether one of the jobs of a file has the form of a GitHub job.
 func hasJob(jobs *yaml.Node) bool {
 	if jobs.Kind != yaml.MappingNode {
 		return false

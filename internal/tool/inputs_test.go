@@ -135,7 +135,7 @@ func TestEnvironmentPrecedence(t *testing.T) {
 	}
 }
 
-// TestInputsNameNoSecret is the property behind that: whatever is given, the secrets are those of the definition.
+// TestInputsNameNoSecret: whatever inputs and overrides are given, the secrets of a run are those of the definition.
 func TestInputsNameNoSecret(t *testing.T) {
 	tool := &Tool{Environment: []EnvVar{{Name: "TOKEN", Value: "/secrets/token"}}}
 	rapid.Check(t, func(t *rapid.T) {
@@ -155,7 +155,7 @@ func TestInputsNameNoSecret(t *testing.T) {
 		}
 		for _, r := range tool.ResolveEnvironment(shared, inputs, over) {
 			if r.Secret != "" && (r.Secret != "token" || r.Name != "TOKEN" || replaced(r.Name, inputs, append(over, shared...))) {
-				t.Fatalf("%+v names a secret", r)
+				t.Fatalf("got %+v, want no secret except the definition's", r)
 			}
 		}
 	})
@@ -194,12 +194,12 @@ func TestSplitEnv(t *testing.T) {
 		got, wrong, _ := splitEnv(tt.text)
 		if tt.err != "" {
 			if !strings.Contains(wrong, tt.err) {
-				t.Errorf("%q: %q, want %q", tt.text, wrong, tt.err)
+				t.Errorf("%q: got %q, want %q", tt.text, wrong, tt.err)
 			}
 			continue
 		}
 		if wrong != "" || got.Name != tt.name || got.Value != tt.value {
-			t.Errorf("%q: %+v, %v", tt.text, got, wrong)
+			t.Errorf("%q: got %+v, %q, want %s=%s", tt.text, got, wrong, tt.name, tt.value)
 		}
 	}
 }

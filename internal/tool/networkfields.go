@@ -10,7 +10,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// PlacedPolicy is a network policy with where each of its rules stands.
+// PlacedPolicy is a network policy with the position of each of its rules.
 type PlacedPolicy struct {
 	Policy *network.Policy
 	At     []shape.Position
@@ -36,7 +36,7 @@ func networkShape() shape.Shape[PlacedPolicy] {
 	return shape.ByKind("none, public, open or a list of rules", &mode, &plain, &keyed)
 }
 
-// EgressShape is the shape of a list of egress rules.
+// EgressShape returns the shape of a list of egress rules.
 func EgressShape() shape.Shape[PlacedPolicy] {
 	type rule struct {
 		network.Rule
@@ -52,7 +52,7 @@ func EgressShape() shape.Shape[PlacedPolicy] {
 	})
 }
 
-// RuleShape is the shape of an egress rule.
+// RuleShape returns the shape of an egress rule.
 func RuleShape() shape.Shape[network.Rule] {
 	host := shape.Convert(shape.Text(shape.Schema{"minLength": 1}, func(s string) (string, string) {
 		if err := (network.Rule{Host: s}).Validate(); err != nil || s == "" {
@@ -66,7 +66,7 @@ func RuleShape() shape.Shape[network.Rule] {
 		}
 		return "", ""
 	}), func(s string) netip.Prefix {
-		p, _ := network.ParseCIDR(s) // checked above; after a problem the zero prefix is never used
+		p, _ := network.ParseCIDR(s) // checked above; the zero prefix of a problem is never used
 		return p
 	})
 	return shape.Object("a rule", []shape.Field[network.Rule]{
@@ -101,7 +101,7 @@ func portShape() shape.Shape[network.PortRange] {
 		}
 		return "", ""
 	})), func(s string) network.PortRange {
-		p, _ := network.ParsePorts(s) // checked above; after a problem the zero range is never used
+		p, _ := network.ParsePorts(s) // checked above; the zero range of a problem is never used
 		return p
 	})
 	s.Schema = shape.Schema{"anyOf": []shape.Schema{

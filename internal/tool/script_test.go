@@ -9,7 +9,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/shape"
 )
 
-// TestReadFiles: what an editor of another system adds to a script is said before a shell takes it for a command.
+// TestReadFiles: a script with bytes that an editor of another system adds is refused before a shell reads them as part of a command.
 func TestReadFiles(t *testing.T) {
 	for _, c := range []struct{ name, text, want string }{
 		{"plain", "#!/bin/sh\necho a\n", ""},
@@ -32,9 +32,9 @@ func TestReadFiles(t *testing.T) {
 			err := tool.ReadFiles()
 			switch {
 			case c.want == "" && (err != nil || tool.Script.Text != c.text):
-				t.Errorf("%v, %q", err, tool.Script.Text)
+				t.Errorf("got %v, %q, want %q", err, tool.Script.Text, c.text)
 			case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)):
-				t.Errorf("%v, want %s", err, c.want)
+				t.Errorf("got %v, want %s", err, c.want)
 			}
 		})
 	}
