@@ -46,7 +46,7 @@ func (m *Matcher) Mismatch(s string) string {
 	}
 	for _, p := range m.Matches {
 		if !p.Match(s) {
-			return "has no match of " + shape.Quote(p.Text)
+			return "does not match " + shape.Quote(p.Text)
 		}
 	}
 	return ""

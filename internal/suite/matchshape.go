@@ -38,17 +38,17 @@ func conditionsShape() shape.Shape[*Matcher] {
 	}
 	globs := shape.OneOrMore("a pattern", patternShape(func(s string) (Pattern, error) { return globPattern(s), nil }))
 	return shape.Pointer(shape.Object("a comparison", []shape.Field[Matcher]{
-		shape.Bind("equals", "The text, or a list of texts of which it is one.", words,
+		shape.Bind("equals", "The text, or a list that contains it.", words,
 			func(m *Matcher) *[]string { return &m.Equals }),
-		shape.Bind("glob", "A pattern for the whole text, in which * stands for any characters; or a list of patterns of which one holds.", globs,
+		shape.Bind("glob", "A pattern for the whole text, in which * stands for any characters; or a list of patterns, of which one must match.", globs,
 			func(m *Matcher) *[]Pattern { return &m.Glob }),
-		shape.Bind("regex", "A regular expression (RE2) for the whole text; or a list of them of which one holds.", regex(true),
+		shape.Bind("regex", "A regular expression (RE2) for the whole text; or a list of expressions, of which one must match.", regex(true),
 			func(m *Matcher) *[]Pattern { return &m.Regex }),
-		shape.Bind("contains", "A text, or several, each of which is in it.", words,
+		shape.Bind("contains", "A text, or a list of texts, that it must contain.", words,
 			func(m *Matcher) *[]string { return &m.Contains }),
-		shape.Bind("not_contains", "A text, or several, none of which is in it.", words,
+		shape.Bind("not_contains", "A text, or a list of texts, that it must not contain.", words,
 			func(m *Matcher) *[]string { return &m.NotContains }),
-		shape.Bind("matches", "A regular expression, or several, each of which matches a part of it; ^ and $ are the ends of a line.", regex(false),
+		shape.Bind("matches", "A regular expression, or a list of them, that must each match a part of it; ^ and $ are the ends of a line.", regex(false),
 			func(m *Matcher) *[]Pattern { return &m.Matches }),
 	}, func(d *shape.Decoder, n *yaml.Node, _ *Matcher) {
 		if len(n.Content) == 0 {
@@ -101,7 +101,7 @@ func outputShape() shape.Shape[*Matcher] {
 func methodShape() shape.Shape[string] {
 	return shape.Convert(shape.Text(shape.Schema{"pattern": "^[A-Za-z-]{1,32}$"}, func(s string) (string, string) {
 		if s == "" || len(s) > 32 || strings.Trim(strings.ToUpper(s), "ABCDEFGHIJKLMNOPQRSTUVWXYZ-") != "" {
-			return "is not a method of HTTP", "write GET, POST, or leave it out for any"
+			return "is not an HTTP method", "write GET, POST, or leave it out for any"
 		}
 		return "", ""
 	}), strings.ToUpper)
@@ -140,7 +140,7 @@ func pathShape() shape.Shape[*Matcher] {
 			if strings.Contains(r.Value, "://") {
 				hint = "write url: " + shape.Brief(r.Value)
 			}
-			d.Report(n, fmt.Sprintf("path %s is not a path", shape.Quote(r.Value)), hint)
+			d.Report(n, fmt.Sprintf("%s is not a path", shape.Quote(r.Value)), hint)
 			return nil, false
 		}
 		return read(d, n, label)
@@ -151,7 +151,7 @@ func pathShape() shape.Shape[*Matcher] {
 // matchFields are the keys that say which request is meant by its address.
 func matchFields[T any](of func(*T) *RequestMatch) []shape.Field[T] {
 	return []shape.Field[T]{
-		shape.Bind("method", "The method of the request; any where none is given.", methodShape(),
+		shape.Bind("method", "The method of the request; any by default.", methodShape(),
 			func(t *T) *string { return &of(t).Method }),
 		{
 			Key: "url", Doc: "Short for scheme, host, port, path and query: https://api.example.com/v1/users?page=1.",
@@ -191,7 +191,7 @@ func checkMatch(d *shape.Decoder, n *yaml.Node, m *RequestMatch) {
 	if shape.Has(n, "url") {
 		for _, key := range []string{"host", "port", "path"} {
 			if shape.Has(n, key) {
-				d.Report(shape.Child(n, key), key+" is given beside url", "keep one of them")
+				d.Report(shape.Child(n, key), key+" and url are both given", "keep one of them")
 			}
 		}
 		return
@@ -227,7 +227,7 @@ func readURL(d *shape.Decoder, n *yaml.Node, m *RequestMatch) {
 	}
 	u, err := url.Parse(s)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil || u.Fragment != "" {
-		d.Report(n, fmt.Sprintf("url %s is not a URL of HTTP", shape.Quote(s)), "write it as https://api.example.com/v1/users")
+		d.Report(n, fmt.Sprintf("url %s is not an HTTP URL", shape.Quote(s)), "write it as https://api.example.com/v1/users")
 		return
 	}
 	m.Scheme = u.Scheme

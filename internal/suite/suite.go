@@ -137,7 +137,7 @@ func Parse(name string, data []byte) (*Suite, error) {
 		return nil, d.Err()
 	}
 	if key := shape.KeyOf(root, "image", "command", "script", "parallel_tools", "workflow"); key != nil && shape.KeyOf(root, "tests", "tool") == nil {
-		d.Report(key, "this is not a file of tests, which has the key tests", "add tests, or run a tool or a workflow with mayfly run")
+		d.Report(key, "this is not a test file: it has no key tests", "add tests, or run a tool or a workflow with mayfly run")
 		return nil, d.Err()
 	}
 	s, _ := suiteShape().Read(d, root, "a test file")
@@ -240,7 +240,7 @@ func (s *Suite) LoadWorkflow() (*definition.Workflow, error) {
 		return nil, &shape.PlacedError{Position: s.Workflow.Position, Err: err}
 	}
 	if def.Workflow == nil {
-		return nil, &shape.PlacedError{Position: s.Workflow.Position, Err: fmt.Errorf("%s is a tool; name it under tool and not under workflow", file)}
+		return nil, &shape.PlacedError{Position: s.Workflow.Position, Err: fmt.Errorf("%s is a tool; name it under tool, not under workflow", file)}
 	}
 	def.Workflow.FoundBy(r)
 	if err := def.Workflow.Resolve(); err != nil {
