@@ -1,6 +1,7 @@
 package suite
 
-// This file knows what other formats call the keys of tests. An answer that is a key says just that; another is a sentence.
+// This file has hints for keys that tests have in other formats. A hint that is a key is ours for the same thing; any other
+// hint is a sentence.
 
 func hintsForSuite() map[string]string {
 	return map[string]string{

@@ -14,10 +14,10 @@ import (
 
 // This file has the shapes of mocks.
 
-// maxDelay is the longest that a mock waits: the longest timeout of a tool.
+// maxDelay is the longest delay of a mock: the longest timeout of a tool.
 const maxDelay = 720 * time.Hour
 
-// rawHTTPMock is a mock as written: its answer stands beside what it answers, or in a list.
+// rawHTTPMock is a mock as written: its only answer is beside its conditions, or its answers are in a list.
 type rawHTTPMock struct {
 	HTTPMock
 	only HTTPAnswer
@@ -30,7 +30,7 @@ func httpMockShape() shape.Shape[HTTPMock] {
 	fields = append(fields, shape.Field[rawHTTPMock]{
 		Key: "request", Doc: "What the request must have for the mock to answer it: headers, body, json.", Schema: inner.Schema,
 		Read: func(d *shape.Decoder, n *yaml.Node, m *rawHTTPMock) {
-			if r, ok := inner.Read(d, n, "request"); ok { // the keys of its address stand beside it
+			if r, ok := inner.Read(d, n, "request"); ok { // the keys of its address are outside request
 				m.Headers, m.Body, m.JSON, m.HasJSON = r.Headers, r.Body, r.JSON, r.HasJSON
 			}
 		},
@@ -129,7 +129,7 @@ func chunkShape() shape.Shape[Chunk] {
 	}, nil)
 }
 
-// bytesShape are bytes written in base64 (RFC 4648 section 4).
+// bytesShape returns the shape of bytes in base64 (RFC 4648 section 4).
 func bytesShape() shape.Shape[[]byte] {
 	return shape.Convert(shape.Text(nil, func(s string) (string, string) {
 		if _, err := base64.StdEncoding.DecodeString(s); err != nil {
@@ -137,15 +137,15 @@ func bytesShape() shape.Shape[[]byte] {
 		}
 		return "", ""
 	}), func(s string) []byte {
-		data, _ := base64.StdEncoding.DecodeString(s) // checked above; after a problem the value is never used
+		data, _ := base64.StdEncoding.DecodeString(s) // checked above; the value of a problem is never used
 		return data
 	})
 }
 
-// checkBeside accepts paths that stay in the folder of the test file.
+// checkBeside returns a check for paths that stay in the folder of the test file.
 func checkBeside() func(string) (wrong, hint string) { return shape.InsideFolder("the test file") }
 
-// answerHeadersShape are the headers of an answer, several of a name in their order.
+// answerHeadersShape returns the shape of the headers of an answer. Several headers with one name keep their order.
 func answerHeadersShape() shape.Shape[[]Header] {
 	value := shape.OneOrMore("a value", shape.Loose(func(s string) (string, string) {
 		if strings.ContainsFunc(s, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) {
@@ -196,7 +196,7 @@ func checkAnswer(d *shape.Decoder, n *yaml.Node, a *HTTPAnswer) {
 	}
 }
 
-// rawCommandMock likewise.
+// rawCommandMock is a mocked command as written: its only answer is beside its conditions, or its answers are in a list.
 type rawCommandMock struct {
 	CommandMock
 	only CommandAnswer
@@ -258,7 +258,7 @@ func checkCommandName(s string) (wrong, hint string) {
 	return "", ""
 }
 
-// argsShape are the arguments of a call.
+// argsShape returns the shape of conditions for the arguments of a call.
 func argsShape() shape.Shape[*ArgsMatch] {
 	words := shape.List("a word", shape.Convert(matcherShape(word), func(m *Matcher) Matcher {
 		if m == nil {

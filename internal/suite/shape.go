@@ -17,7 +17,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// This file has the shapes of suites, tests and what they expect.
+// This file has the shapes of suites, tests and expectations.
 
 func suiteShape() shape.Shape[Suite] {
 	inline := shape.Located(tool.Shape(), func(t tool.Tool, p shape.Position) *Subject {
@@ -69,7 +69,7 @@ func checkSuite(d *shape.Decoder, n *yaml.Node, s *Suite) {
 	}
 }
 
-// checkKind reports what only a workflow or only a tool has.
+// checkKind reports keys that only tests of workflows or only tests of tools have.
 func checkKind(d *shape.Decoder, test *yaml.Node, workflow bool) {
 	expect := shape.Resolve(shape.Child(test, "expect"))
 	expects := func(key string) bool {
@@ -87,7 +87,7 @@ func checkKind(d *shape.Decoder, test *yaml.Node, workflow bool) {
 	}
 }
 
-// label gives mocks their names in messages.
+// label sets the names of mocks in messages.
 func label(http []HTTPMock, commands []CommandMock) {
 	for i := range http {
 		http[i].Label = cmp.Or(http[i].Name, fmt.Sprintf("http[%d]", i))
@@ -127,7 +127,7 @@ func checkInputName(s string) (wrong, hint string) {
 	return "", ""
 }
 
-// allowShape is what a test may really reach.
+// allowShape returns the shape of what a test may really reach.
 func allowShape() shape.Shape[network.Rule] {
 	host := shape.Convert(shape.Text(shape.Schema{"minLength": 1}, func(s string) (string, string) {
 		if _, err := parseAllow(s); err != nil {
@@ -135,14 +135,14 @@ func allowShape() shape.Shape[network.Rule] {
 		}
 		return "", ""
 	}), func(s string) network.Rule {
-		r, _ := parseAllow(s) // checked above; after a problem the zero rule is never used
+		r, _ := parseAllow(s) // checked above; the zero rule of a problem is never used
 		return r
 	})
 	rule := tool.RuleShape()
 	return shape.ByKind("a host or an egress rule", &host, nil, &rule)
 }
 
-// parseAllow reads a host, or a host and a port after a colon. An address of IPv6 stands in brackets then, as in URLs.
+// parseAllow parses a host, or a host and a port after a colon. An IPv6 address with a port is in brackets, as in URLs.
 func parseAllow(s string) (network.Rule, error) {
 	host, port := strings.ToLower(s), ""
 	if bracketed, rest, found := strings.Cut(strings.TrimPrefix(host, "["), "]"); found && host[0] == '[' {
@@ -300,7 +300,7 @@ func mockSetShape() shape.Shape[MockSet] {
 		func(m *MockSet) *map[string]MockSet { return &m.Tests })), finish)
 }
 
-// mockFile is the path of a file of mocks; those written in this file go under http and commands.
+// mockFile returns the shape of the path of a file of mocks. A mapping is a mistake: mocks in a test file are under http and commands.
 func mockFile() shape.Shape[string] {
 	path := shape.Text(shape.Schema{"minLength": 1}, checkBeside())
 	return shape.Shape[string]{Schema: path.Schema, Read: func(d *shape.Decoder, n *yaml.Node, label string) (string, bool) {
