@@ -79,14 +79,14 @@ func parseCondition(s string) (c Condition, wrong, hint string) {
 			continue
 		case strings.ContainsAny(token[:1], `"'`) || strings.ContainsAny(token[len(token)-1:], `"'`):
 			if strings.Contains(token, "${") {
-				return c, "has a reference inside quotes, where it is only text", "leave the quotes out: a reference is a value already"
+				return c, "has a reference inside quotes, where it is only text", "leave the quotes out: a reference is already a value"
 			}
 		case token == "success" || token == "failure" || token == "always":
 			if strings.HasPrefix(strings.TrimLeft(rest[at[1]:], " \t\n"), "(") {
 				c.Functions[token] = true
 			}
 		case celOperators[strings.ToLower(token)] != "" && !strings.HasSuffix(out.String(), "."):
-			return c, fmt.Sprintf("has the word %s, which isn't CEL", shape.Quote(token)), "write " + celOperators[strings.ToLower(token)]
+			return c, fmt.Sprintf("uses %s, which CEL doesn't have", shape.Quote(token)), "write " + celOperators[strings.ToLower(token)]
 		case len(token) > 1 && token[0] == '_' && strings.Trim(token[1:], "0123456789") == "":
 			return c, fmt.Sprintf("uses the name %s, which stands for a reference", shape.Quote(token)), "choose another name"
 		}

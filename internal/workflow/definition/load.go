@@ -133,7 +133,7 @@ func misspelt(d *shape.Decoder, root *yaml.Node) {
 			d.Report(root.Content[i], fmt.Sprintf("unknown key %s", shape.Quote(key)), shape.DidYouMean(key, kinds, ""))
 			return
 		case slices.Contains(kinds, other):
-			d.Report(root.Content[i], fmt.Sprintf("unknown key %s", shape.Quote(key)), "a workflow's steps stand under "+other)
+			d.Report(root.Content[i], fmt.Sprintf("unknown key %s", shape.Quote(key)), "a workflow's steps go under "+other)
 			return
 		}
 	}
@@ -240,7 +240,7 @@ func (r *resolver) find(s *Step) {
 
 func (r *resolver) load(name string) (*tool.Tool, error) {
 	if r.w.Source.Dir == "" && (IsPath(name) && !filepath.IsAbs(name)) {
-		return nil, errors.New("the workflow comes from no folder, so it has no files; save it to a file")
+		return nil, errors.New("the workflow isn't in a file, so there is no folder for its files; save it to a file")
 	}
 	path, given := name, r.w.search
 	if given.Above == "" {
@@ -346,7 +346,7 @@ func (r *resolver) output(steps map[string]*Step, ref Reference, p shape.Positio
 	if near := shape.Nearest(ref.Name, promised); near != "" {
 		hint = fmt.Sprintf("did you mean ${%s.%s}?", ref.Step, near)
 	}
-	r.at(p, fmt.Sprintf("step %s promises no output %s", shape.Quote(ref.Step), shape.Quote(ref.Name)), hint)
+	r.at(p, fmt.Sprintf("step %s doesn't promise the output %s", shape.Quote(ref.Step), shape.Quote(ref.Name)), hint)
 }
 
 // Values checks what is given for the workflow's inputs, as [tool.Tool.Inputs] does, and returns the value of each input as

@@ -115,7 +115,7 @@ func parseReference(s string) (ref Reference, length int, wrong, hint string) {
 	}
 	inside := strings.TrimSpace(s[2:end])
 	source, name, dotted := strings.Cut(inside, ".")
-	unknown := fmt.Sprintf("has the reference %s, which means nothing", shape.Quote(s[:end+1]))
+	unknown := fmt.Sprintf("has the unknown reference %s", shape.Quote(s[:end+1]))
 	wrongName, _ := tool.CheckName(source)
 	switch {
 	case source == FromItem && !dotted:

@@ -157,10 +157,10 @@ func TestParseCondition(t *testing.T) {
 		{"${a.R} // ${not a reference\n == 'x'", "_0     // ${not a reference\n == 'x'", ""},
 		{`_0 == "x"`, "", "stands for a reference"},
 		{`${item} in ["a"] && always()`, `_0      in ["a"] && always()`, ""},
-		{`${}`, "", "means nothing"},
-		{`${a.R} AND true`, "", `has the word "AND"`},
-		{`${a.R} Or true`, "", `has the word "Or"`},
-		{`${a.R} is "x"`, "", `has the word "is"`},
+		{`${}`, "", "unknown reference"},
+		{`${a.R} AND true`, "", `uses "AND"`},
+		{`${a.R} Or true`, "", `uses "Or"`},
+		{`${a.R} is "x"`, "", `uses "is"`},
 		{`${item}.is == "x" && "a is b" == 'A AND B'`, `_0     .is == "x" && "a is b" == 'A AND B'`, ""},
 		{strings.Repeat("x", 5000), "", "longer than"},
 	}
@@ -180,7 +180,7 @@ func TestWorkflowLimits(t *testing.T) {
 		{"aliases", "workflow:\n" + shapetest.Bomb(20), "more than 200000 values"},
 		{"words", "workflow: [" + strings.Repeat("a,", 99_000) + "]", "must be a mapping of keys"},
 		{"lists", "workflow: [" + strings.Repeat("[],", 60_000) + "]", "must be a mapping of keys"},
-		{"unknown steps", "workflow:\n" + strings.Repeat("- {name: s, tool: t, needs: [zzzzz]}\n", 8000), "is there twice"},
+		{"unknown steps", "workflow:\n" + strings.Repeat("- {name: s, tool: t, needs: [zzzzz]}\n", 8000), "is defined twice"},
 	}
 	most := 2 * shapetest.LongestRefusal(t, shape.SmallBounds().FileSize, func(text string) error { _, err := tool.Parse("t.yaml", []byte(text)); return err }) // the file may have twice the bytes
 	for _, test := range tests {
