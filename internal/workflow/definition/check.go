@@ -10,7 +10,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// This file holds the checks of workflows that look at several keys or steps at once.
+// This file has the checks of workflows that concern several keys or steps.
 
 func checkStep(d *shape.Decoder, n *yaml.Node, s *Step) {
 	shape.Unique(d, n, "outputs", "output", s.Outputs, func(s string) string { return s }, "")
@@ -42,7 +42,7 @@ func checkStep(d *shape.Decoder, n *yaml.Node, s *Step) {
 	}
 }
 
-// checkWorkflow finds what is wrong between the steps of a workflow.
+// checkWorkflow reports contradictions between the steps of a workflow.
 func checkWorkflow(d *shape.Decoder, n *yaml.Node, w *Workflow) {
 	if shape.Has(n, "workflow") && shape.Has(n, "parallel_tools") {
 		d.Report(shape.Child(n, "parallel_tools"), "a workflow has both workflow and parallel_tools", "keep one of them: with needs, steps of workflow run in parallel too")
@@ -79,7 +79,7 @@ func checkWorkflow(d *shape.Decoder, n *yaml.Node, w *Workflow) {
 	}
 }
 
-// workflowChecker has what the checks of one workflow share.
+// workflowChecker has the state that the checks of one workflow share.
 type workflowChecker struct {
 	*shape.Decoder
 	w     *Workflow
@@ -108,7 +108,7 @@ func (c *workflowChecker) step(i int, s *Step) {
 	if fe := s.ForEach; fe != nil {
 		if r := fe.Reference; r != nil && r.From == FromInputs {
 			for _, a := range c.w.Inputs {
-				if a.Name == r.Name && a.Type != shape.TypeArray && a.Type != "" { // an unknown type was told of
+				if a.Name == r.Name && a.Type != shape.TypeArray && a.Type != "" { // an unknown type has been reported
 					c.at(fe.Position, fmt.Sprintf("for_each needs a list, and input %s is %s", shape.Quote(a.Name), shape.Article(a.Type)), "give the input the type array")
 				}
 			}
@@ -122,7 +122,7 @@ func (c *workflowChecker) step(i int, s *Step) {
 	}
 }
 
-// precedes checks that a step of the given name is one that can end before step i starts.
+// precedes checks that the step with the given name can end before step i starts. does is the verb of the message.
 func (c *workflowChecker) precedes(i int, s *Step, name string, p shape.Position, does string) bool {
 	j, ok := c.steps[name]
 	main := len(c.w.Steps)
@@ -185,7 +185,7 @@ func (c *workflowChecker) item(s *Step, r Reference, p shape.Position) {
 	c.at(p, fmt.Sprintf("the matrix of step %s has no list %s", shape.Quote(s.Name), shape.Quote(r.Name)), shape.DidYouMean(r.Name, names, "its lists are "))
 }
 
-// environment checks the variables for all steps, which no single step or item gives.
+// environment checks the variables for all steps. They can refer only to inputs, since no single step or item gives them.
 func (c *workflowChecker) environment() {
 	for _, v := range c.w.Environment {
 		eachReference(v.Value, func(r Reference) {
@@ -198,12 +198,12 @@ func (c *workflowChecker) environment() {
 	}
 }
 
-// cycles reports a cycle of steps that need one another, if there is one.
+// cycles reports a cycle of steps that need each other, if there is one.
 func (c *workflowChecker) cycles() {
 	edges := c.w.Edges()
 	const open, done = 1, 2
 	state := make([]byte, len(c.w.Steps))
-	next := make([]int, len(c.w.Steps)) // the edge to look at next
+	next := make([]int, len(c.w.Steps)) // the next edge to follow
 	for start := range c.w.Steps {
 		if state[start] != 0 {
 			continue
@@ -220,7 +220,7 @@ func (c *workflowChecker) cycles() {
 			j := edges[i][next[i]]
 			next[i]++
 			switch {
-			case j == i || j >= len(state): // reported
+			case j == i || j >= len(state): // precedes has reported it
 			case state[j] == 0:
 				state[j] = open
 				path = append(path, j)
@@ -245,9 +245,9 @@ func (c *workflowChecker) cycle(path []int) {
 	c.at(c.w.Steps[path[0]].Position, "these steps need each other: "+strings.Join(names, " needs "), "")
 }
 
-// Edges returns for each step of w.All() the indexes of the steps that have to end before it starts, each once: those
-// that it needs, takes artifacts from or refers to, and in a chain the one before it. Steps of finally have none:
-// everything else has ended by then.
+// Edges returns, for each step of w.All(), the indexes of the steps that must end before it starts, without repeats: those
+// that it needs, takes artifacts from or refers to, and in a chain the one before it. Steps of finally have none: everything
+// else has ended before them.
 func (w *Workflow) Edges() [][]int {
 	byName := make(map[string]int, len(w.Steps))
 	for i := range w.Steps {

@@ -12,7 +12,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// This file holds the tables of workflows, as fields.go does those of tools.
+// This file has the tables of the keys of workflows, as fields.go of package tool has those of tools.
 
 func workflowShape() shape.Shape[Workflow] {
 	steps := shape.List("a step", stepShape("a step", true))
@@ -41,7 +41,7 @@ func workflowShape() shape.Shape[Workflow] {
 	}, hintsForWorkflow, checkWorkflow)
 }
 
-// Schema returns the JSON Schema of a workflow's definition; see [Schema].
+// Schema returns the JSON Schema of a workflow's definition; see [tool.Schema].
 func Schema() []byte { return workflowShape().Schema.Document("Mayfly workflow") }
 
 func parallelShape() shape.Shape[int] {
@@ -142,7 +142,7 @@ func conditionShape() shape.Shape[*Condition] {
 	}}
 }
 
-// templateText is text that may have references.
+// templateText parses a text that may contain references, and reports what is wrong with it.
 func templateText(d *shape.Decoder, n *yaml.Node, label, s string) Template {
 	t, wrong, hint := parseTemplate(s)
 	if wrong != "" {
@@ -151,7 +151,7 @@ func templateText(d *shape.Decoder, n *yaml.Node, label, s string) Template {
 	return t
 }
 
-// templates replaces each text in what decoded JSON has by its template.
+// templates replaces each text in a decoded JSON value by its template.
 func templates(d *shape.Decoder, n *yaml.Node, label string, v any) any {
 	switch v := v.(type) {
 	case string:
@@ -211,7 +211,7 @@ func stepEnvironmentShape() shape.Shape[[]StepVariable] {
 	}}
 }
 
-// maxItems bounds what a step is repeated for.
+// maxItems is the largest number of items that a step can be repeated for.
 const maxItems = 100_000
 
 func forEachShape() shape.Shape[*ForEach] {
@@ -249,7 +249,8 @@ func itemList(d *shape.Decoder, n *yaml.Node, label string) ([]any, bool) {
 	return list, true
 }
 
-// notLists are keys of GitHub's matrix that add or remove combinations. Read as lists, they would run what the author excludes.
+// notLists returns keys of GitHub's matrix that add or remove combinations. If they were read as lists, the step would run
+// combinations that the author excludes.
 func notLists() []string { return []string{"exclude", "include"} }
 
 func matrixShape() shape.Shape[[]MatrixList] {

@@ -2,8 +2,8 @@ package definition
 
 import "github.com/mayfly-run/mayfly/internal/tool"
 
-// This file knows what other formats of workflows call the keys of these. An answer that is a key says just that; another is a
-// sentence.
+// This file has hints for keys of workflows in other formats. A hint that is a key is ours for the same thing; any other hint
+// is a sentence.
 
 func hintsForWorkflow() map[string]string {
 	return withHintsOfTools(map[string]string{
@@ -33,7 +33,7 @@ func hintsForStep() map[string]string {
 	}, "envFrom", "shell", "healthcheck", "privileged", "secrets", "ports", "image_pull_policy", "pull_policy")
 }
 
-// withHintsOfTools adds the hints that are those of a tool's keys.
+// withHintsOfTools adds a tool's hints for the given keys.
 func withHintsOfTools(hints map[string]string, keys ...string) map[string]string {
 	of := tool.Hints()
 	for _, key := range keys {

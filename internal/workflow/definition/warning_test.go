@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestHostWarnings: names below what a hoster's customers share are warned of once, and those of an owner alone are not.
+// TestHostWarnings: a name on a platform that many sites share causes one warning, and a name under its owner's domain none.
 func TestHostWarnings(t *testing.T) {
 	for rule, want := range map[string]string{
 		`{host: d111.cloudfront.net, ports: [443]}`: `host "d111.cloudfront.net": other sites of cloudfront.net may answer at the same addresses, which the rule opens; don't give the tool a secret`,
@@ -29,10 +29,10 @@ func TestHostWarnings(t *testing.T) {
 		}
 		got := def.HostWarnings()
 		if want == "" && len(got) > 0 || want != "" && (len(got) != 1 || !strings.HasPrefix(got[0].String(), "tool.yaml:3:5: ") || !strings.Contains(got[0].String(), want)) {
-			t.Errorf("%s: %v, want %q", rule, got, want)
+			t.Errorf("%s: got %v, want %q", rule, got, want)
 		}
 		if byName := strings.Contains(rule, "host") && !strings.Contains(rule, "internal") && !strings.Contains(rule, "192"); def.OpensHosts() != byName {
-			t.Errorf("%s: by name: %v", rule, !byName)
+			t.Errorf("%s: OpensHosts() = %v, want %v", rule, !byName, byName)
 		}
 	}
 }
@@ -115,12 +115,12 @@ func TestWarningsOfFilesAndSecrets(t *testing.T) {
 		}
 		got := def.Warnings()
 		if want == "" && got != nil || want != "" && (len(got) != 1 || !strings.Contains(got[0].String(), want)) {
-			t.Errorf("%s: %v, want %q", text, got, want)
+			t.Errorf("%s: got %v, want %q", text, got, want)
 		}
 	}
 }
 
-// firstLine is a definition's first line: an image, unless it is a workflow.
+// firstLine returns the first line of a definition: an image for a tool, and a name for a workflow.
 func firstLine(text string) string {
 	if strings.HasPrefix(text, "workflow:") {
 		return "name: a"
