@@ -338,7 +338,7 @@ func (x *execution) request(step *definition.Step, bound *Bound) (*run.Request, 
 		artifact := run.Artifact{Name: a.Name, Target: a.Path, Made: a.From == ""}
 		if !artifact.Made {
 			if artifact.Digest = x.plan.State(x.states, a.From).Artifacts[a.Name]; artifact.Digest == "" {
-				return nil, fmt.Errorf("step %s has made no artifact %s", a.From, a.Name)
+				return nil, fmt.Errorf("step %s didn't make the artifact %s", a.From, a.Name)
 			}
 		}
 		req.Artifacts = append(req.Artifacts, artifact)
@@ -439,11 +439,11 @@ func (x *execution) handed(r *run.Result) (outputs map[string]string, err error)
 		return r.Outputs, nil
 	}
 	if x.Sealer == nil {
-		return nil, errors.New("the run hands secrets on, and nothing here opens them")
+		return nil, errors.New("the run's result has sealed values, but there is no key to open them")
 	}
 	handed, err := run.Unseal(context.Background(), x.Sealer, r.Handed)
 	if err != nil {
-		return nil, fmt.Errorf("open what the run hands on: %w", err)
+		return nil, fmt.Errorf("open the run's values: %w", err)
 	}
 	if err := x.mask(handed.Masked); err != nil {
 		return nil, err
@@ -483,7 +483,7 @@ func (x *execution) mask(values [][]byte) error {
 	}
 	x.masker = secret.NewRedactor(x.masked...)
 	if x.Sealer == nil {
-		return errors.New("there are secrets to mask, and nothing here seals them")
+		return errors.New("there are secrets to mask, but there is no key to seal them")
 	}
 	var err error
 	x.sealed, err = (&run.Handed{Masked: x.masked}).Seal(context.Background(), x.Sealer)

@@ -338,7 +338,7 @@ func TestArtifactsByDigest(t *testing.T) {
 
 	// A step that promises one and made none.
 	result, err := makes(nil).Run(t.Context(), p, Options{})
-	if err != nil || result.Status != run.Error || result.Reason != "step b failed: step a has made no artifact x" {
+	if err != nil || result.Status != run.Error || result.Reason != "step b failed: step a didn't make the artifact x" {
 		t.Errorf("%s: %s, %v", summary(result), result.Reason, err)
 	}
 }
@@ -409,8 +409,8 @@ func TestSealedForSomebodyElse(t *testing.T) {
 		sealer run.Sealer
 		want   string
 	}{
-		"changed":   {changed, plainSealer{}, "open what the run hands on"},
-		"no sealer": {handsOn(t, "correct-horse-battery", "R", "x"), nil, "nothing here opens them"},
+		"changed":   {changed, plainSealer{}, "open the run's values"},
+		"no sealer": {handsOn(t, "correct-horse-battery", "R", "x"), nil, "no key to open them"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := executor(&scripted{tools: map[string]func(context.Context, *run.Request) *run.Result{"a": c.tool}})
@@ -463,7 +463,7 @@ func TestJournalCutAnywhere(t *testing.T) {
 		}
 		j, past, err := reopen(t, store, id)
 		if n <= strings.IndexByte(string(data), '\n') {
-			if err == nil || !strings.Contains(err.Error(), "run the workflow anew") {
+			if err == nil || !strings.Contains(err.Error(), "start the workflow again") {
 				t.Fatalf("cut at %d: %v", n, err)
 			}
 			continue
@@ -621,7 +621,7 @@ func TestSelect(t *testing.T) {
 		want string
 	}{
 		{"from", Selection{From: "c"}, "a=skipped b=skipped c=succeeded -> succeeded 0"},
-		{"from without what it needs", Selection{From: "b"}, "step b needs ${a.R}, and --from leaves step a out; give --resume RUN of a run in which it succeeded"},
+		{"from without what it needs", Selection{From: "b"}, "step b needs ${a.R}, and --from leaves step a out; add --resume RUN, with a run in which that step succeeded"},
 		{"only", Selection{Only: "a"}, "a=succeeded b=skipped c=skipped -> succeeded 0"},
 		{"skip", Selection{Skip: []string{"a"}}, "a=skipped b=skipped c=succeeded -> succeeded 0"},
 		{"unknown", Selection{Only: "d"}, `the workflow has no step "d"; its steps are a, b, c`},

@@ -81,7 +81,7 @@ type Journals interface {
 }
 
 // ErrRunning is the error of opening the journal of a run that some process is carrying out.
-var ErrRunning = run.NewError(run.CodeRunning, "the run is under way in another process")
+var ErrRunning = run.NewError(run.CodeRunning, "the run is in progress in another process")
 
 // Past is what a journal tells of a run.
 type Past struct {
@@ -104,7 +104,7 @@ type pastStep struct {
 func Recall(ctx context.Context, id string, j Journal, sealer run.Sealer) (*Past, error) {
 	past, err := recall(ctx, j.Entries(), sealer)
 	if err == nil && past.Header.ID != id {
-		err = fmt.Errorf("it is of the run %q", past.Header.ID)
+		err = fmt.Errorf("it belongs to run %q", past.Header.ID)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read the journal of run %s: %w", id, err)
@@ -121,7 +121,7 @@ func recall(ctx context.Context, entries iter.Seq2[Entry, error], sealer run.Sea
 			return nil, err
 		}
 		if number == 1 && (e.Type != EntryRun || e.Run == nil) {
-			return nil, errors.New("it doesn't begin with a run")
+			return nil, errors.New("its first line is not the start of a run")
 		}
 		if err := past.add(ctx, &e, sealer); err != nil {
 			return nil, fmt.Errorf("line %d: %w", number, err)
@@ -134,13 +134,13 @@ func recall(ctx context.Context, entries iter.Seq2[Entry, error], sealer run.Sea
 }
 
 // errEmpty is the error of a journal that says nothing.
-var errEmpty = errors.New("it is empty: the run was killed before it began; run the workflow anew")
+var errEmpty = errors.New("it is empty: the run was killed before it began; start the workflow again")
 
 func (p *Past) add(ctx context.Context, e *Entry, sealer run.Sealer) error {
 	switch e.Type {
 	case EntryRun:
 		if e.Run == nil || len(p.steps) > 0 {
-			return errors.New("it is not the beginning of a run")
+			return errors.New("this is not a valid start of a run")
 		}
 		p.Header = *e.Run
 	case EntryResume:

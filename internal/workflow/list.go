@@ -69,7 +69,7 @@ func (r Runs) summary(id string) (Summary, error) {
 		switch e.Type {
 		case EntryRun:
 			if e.Run == nil {
-				return s, errors.New("it is not the beginning of a run")
+				return s, errors.New("this is not a valid start of a run")
 			}
 			s.Workflow, s.File, s.Began = e.Run.Workflow, e.Run.File, e.Time
 		case EntryResume:

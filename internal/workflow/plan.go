@@ -323,7 +323,7 @@ func ended(s run.State) string {
 	case run.Cancelled, run.Denied, run.Lost, run.Skipped:
 		return "was " + string(s)
 	case run.Succeeded: // before it promised what it is now asked for
-		return "had succeeded without it"
+		return "succeeded earlier without it"
 	}
 	return "failed"
 }
@@ -442,7 +442,7 @@ func (p *Plan) Missing(s *States, i int) (reason string, undelivered bool) {
 		if _, ok := from.Outputs[r.Name]; !ok && from.Ended() {
 			reason = fmt.Sprintf("it needs %s, and step %s %s", r, r.Step, ended(from.Status))
 			if undelivered = from.Status == run.Succeeded; undelivered {
-				reason += "; go on with --from " + r.Step
+				reason += "; resume with --from " + r.Step
 			}
 		}
 	})

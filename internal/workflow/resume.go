@@ -166,7 +166,7 @@ func (p *Plan) checkSelection(s *States, out []string) error {
 			j := p.byName[from]
 			// What --skip leaves out keeps others from running, as any skipped step does: that may be what is wanted.
 			if wrong == nil && out[j] != "" && out[j] != "--skip" && s.Steps[j].Status != run.Succeeded {
-				wrong = fmt.Errorf("step %s needs %s, and %s leaves step %s out; give --resume RUN of a run in which it succeeded", step.Name, what, out[j], from)
+				wrong = fmt.Errorf("step %s needs %s, and %s leaves step %s out; add --resume RUN, with a run in which that step succeeded", step.Name, what, out[j], from)
 			}
 		}
 		step.References(func(r definition.Reference, _ shape.Position) {

@@ -122,7 +122,7 @@ func (j *journalFile) Append(e Entry, durable bool) error {
 		return err
 	}
 	if len(line) > maxEntry {
-		return fmt.Errorf("the outputs of step %s are too large to be written down", e.Step)
+		return fmt.Errorf("the outputs of step %s are too large for the journal", e.Step)
 	}
 	if _, err := j.file.Write(append(line, '\n')); err != nil {
 		return err
