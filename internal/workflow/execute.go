@@ -69,13 +69,13 @@ func StepName(step string, item int) string {
 // execution is one workflow under way. Its fields belong to the goroutine of Run, except for what masking guards.
 type execution struct {
 	*Executor
-	plan   *Plan
-	opts   Options
-	states *States
-	times  []times
-	was    []bool // succeeded before this run went on
-	usage  engine.Usage
-	broken error // the journal's
+	plan    *Plan
+	opts    Options
+	states  *States
+	times   []times
+	resumed []bool // steps that had ended before this run was resumed
+	usage   engine.Usage
+	broken  error // the journal's
 	// masked are the values that were handed on so far: what comes after may have them in it. sealed is a [run.Handed] of
 	// them; both are nil where nothing was.
 	masking sync.Mutex // of the next three
@@ -85,10 +85,10 @@ type execution struct {
 
 	events *run.Sequence
 
-	done chan finished
-	busy int
-	main context.Context // of the steps
-	last context.Context // of those of finally
+	done       chan finished
+	busy       int
+	stepsCtx   context.Context // of the steps, except those of finally
+	finallyCtx context.Context // of the steps of finally
 }
 
 type times struct{ started, finished time.Time }
@@ -108,9 +108,9 @@ func (e *Executor) Run(ctx context.Context, plan *Plan, opts Options) (*run.Resu
 	if x.states == nil {
 		x.states = plan.NewStates()
 	}
-	x.times, x.was = make([]times, len(plan.Steps)), make([]bool, len(plan.Steps))
+	x.times, x.resumed = make([]times, len(plan.Steps)), make([]bool, len(plan.Steps))
 	for i := range x.states.Steps {
-		x.was[i] = x.states.Steps[i].Ended()
+		x.resumed[i] = x.states.Steps[i].Ended()
 	}
 	if err := x.mask(opts.Masked); err != nil {
 		x.breaks(err)
@@ -146,16 +146,16 @@ var errTimeout = errors.New("timed out")
 func (x *execution) execute(ctx context.Context) {
 	work, cancel := context.WithCancel(ctx)
 	defer cancel()
-	x.main = work
+	x.stepsCtx = work
 	if d := x.plan.Workflow.Timeout; d > 0 {
 		timed, cancel := context.WithTimeoutCause(work, d, errTimeout)
 		defer cancel()
-		x.main = timed
+		x.stepsCtx = timed
 	}
 	last, cancelLast := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancelLast()
-	x.last = last
-	kill, ending := x.opts.Kill, x.main.Done()
+	x.finallyCtx = last
+	kill, ending := x.opts.Kill, x.stepsCtx.Done()
 	for {
 		x.advance()
 		if x.busy == 0 {
@@ -182,24 +182,24 @@ func (x *execution) execute(ctx context.Context) {
 
 // endIfOver is end, where what ends the workflow has happened.
 func (x *execution) endIfOver() {
-	if x.main.Err() != nil {
+	if x.stepsCtx.Err() != nil {
 		x.end()
 	}
 }
 
 // end keeps further steps from starting. The context has told those that run.
 func (x *execution) end() {
-	if x.states.Ending != "" || x.mainEnded() {
+	if x.states.Ending != "" || x.mainStepsEnded() {
 		return
 	}
 	x.states.Ending, x.states.Code, x.states.Reason = run.Cancelled, run.CodeCancelled, "cancelled"
-	if errors.Is(context.Cause(x.main), errTimeout) {
+	if errors.Is(context.Cause(x.stepsCtx), errTimeout) {
 		x.states.Ending, x.states.Code, x.states.Reason = run.TimedOut, run.CodeTimedOut, fmt.Sprintf("timed out after %s", x.plan.Workflow.Timeout)
 	}
 }
 
-func (x *execution) mainEnded() bool {
-	for i := range x.plan.main() {
+func (x *execution) mainStepsEnded() bool {
+	for i := range x.plan.mainSteps() {
 		if !x.states.Steps[i].Ended() {
 			return false
 		}
@@ -223,7 +223,7 @@ func (x *execution) advance() {
 
 func (x *execution) evaluate(s *definition.Step, v condition.Values) (bool, *condition.Problem) {
 	// Not the work's context: a step of finally has a condition, too.
-	yes, problem, err := x.Conditions.Evaluate(context.WithoutCancel(x.main), x.plan.Expression(s), v)
+	yes, problem, err := x.Conditions.Evaluate(context.WithoutCancel(x.stepsCtx), x.plan.Expression(s), v)
 	if err != nil {
 		return false, &condition.Problem{Text: err.Error()}
 	}
@@ -234,7 +234,7 @@ func (x *execution) act(a Action) {
 	step := x.plan.Steps[a.Step]
 	switch a.Kind {
 	case Expand:
-		x.begun(a.Step)
+		x.markStarted(a.Step)
 		x.journal(Entry{Type: EntryStep, Step: step.Name, Items: x.plan.itemsDigest(x.states, a.Step), Count: a.Count}, false)
 		x.state(step.Name, run.Running, fmt.Sprintf("%d items", a.Count))
 	case Conclude:
@@ -244,7 +244,7 @@ func (x *execution) act(a Action) {
 	}
 }
 
-func (x *execution) begun(i int) {
+func (x *execution) markStarted(i int) {
 	if x.times[i].started.IsZero() {
 		x.times[i].started = time.Now().UTC()
 	}
@@ -253,9 +253,9 @@ func (x *execution) begun(i int) {
 // start runs a step's tool.
 func (x *execution) start(i, item int) {
 	step := x.plan.Steps[i]
-	x.begun(i)
+	x.markStarted(i)
 	x.journal(Entry{Type: EntryStep, Step: step.Name, Item: itemOf(item), Status: run.Running}, false)
-	if x.broken != nil && i < x.plan.main() { // finally undoes what was done, written down or not
+	if x.broken != nil && i < x.plan.mainSteps() { // finally undoes what was done, written down or not
 		x.conclude(i, item, StepState{Status: run.Cancelled, ExitCode: run.ExitCancelled, Code: run.CodeCancelled, Reason: x.states.Reason}, nil)
 		return
 	}
@@ -273,9 +273,9 @@ func (x *execution) start(i, item int) {
 		x.conclude(i, item, notRun(err, run.CodeInvalidInput), nil)
 		return
 	}
-	ctx := x.main
-	if i >= x.plan.main() {
-		ctx = x.last
+	ctx := x.stepsCtx
+	if i >= x.plan.mainSteps() {
+		ctx = x.finallyCtx
 	}
 	name := StepName(step.Name, item)
 	watch := run.Watch{
@@ -513,7 +513,7 @@ func (x *execution) results() []run.StepResult {
 		st := &x.states.Steps[i]
 		out[i] = run.StepResult{
 			Step: s.Name, Status: st.Status, ExitCode: st.ExitCode, Code: st.Code, Reason: st.Reason, Items: len(st.Items),
-			Started: x.times[i].started, Finished: x.times[i].finished, Resumed: x.was[i] && st.Status == run.Succeeded,
+			Started: x.times[i].started, Finished: x.times[i].finished, Resumed: x.resumed[i] && st.Status == run.Succeeded,
 		}
 	}
 	return out

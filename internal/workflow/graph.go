@@ -72,7 +72,7 @@ func (p *Plan) Implied(from, to int) bool {
 // Stages groups the steps by how many others have to end before them, one after the other; the steps of finally are
 // stages of their own.
 func (p *Plan) Stages() [][]int {
-	depth := make([]int, p.main())
+	depth := make([]int, p.mainSteps())
 	var out [][]int
 	for _, i := range p.order {
 		for _, j := range p.edges[i] {
@@ -83,7 +83,7 @@ func (p *Plan) Stages() [][]int {
 		}
 		out[depth[i]] = append(out[depth[i]], i)
 	}
-	for i := p.main(); i < len(p.Steps); i++ {
+	for i := p.mainSteps(); i < len(p.Steps); i++ {
 		out = append(out, []int{i})
 	}
 	return out

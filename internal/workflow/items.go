@@ -55,7 +55,7 @@ func (n *planning) planItems(i int) {
 			continue
 		}
 		switch {
-		case n.states.Ending != "" && i < n.main():
+		case n.states.Ending != "" && i < n.mainSteps():
 			n.cancel(i, k)
 			continue
 		case failed >= 0 && !s.ContinueOnFailure:

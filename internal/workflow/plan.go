@@ -54,20 +54,20 @@ func NewPlan(w *definition.Workflow, inputs map[string]any) *Plan {
 }
 
 // main is the number of steps that are not of finally.
-func (p *Plan) main() int { return len(p.Workflow.Steps) }
+func (p *Plan) mainSteps() int { return len(p.Workflow.Steps) }
 
 // sort orders the steps so that each comes after those that it needs (Kahn's algorithm), keeping the file's order where
 // it can.
 func (p *Plan) sort() []int {
-	waits, after := make([]int, p.main()), make([][]int, p.main())
-	for i := range p.main() {
+	waits, after := make([]int, p.mainSteps()), make([][]int, p.mainSteps())
+	for i := range p.mainSteps() {
 		waits[i] = len(p.edges[i])
 		for _, j := range p.edges[i] {
 			after[j] = append(after[j], i)
 		}
 	}
-	order := make([]int, 0, p.main())
-	for i := range p.main() {
+	order := make([]int, 0, p.mainSteps())
+	for i := range p.mainSteps() {
 		if waits[i] == 0 {
 			order = append(order, i)
 		}
@@ -151,7 +151,7 @@ type Conditions func(step *definition.Step, v condition.Values) (bool, *conditio
 // running, and nothing when the workflow has ended ([Plan.Ended]).
 func (p *Plan) Next(s *States, evaluate Conditions) []Action {
 	n := &planning{Plan: p, states: s, evaluate: evaluate, room: p.MaxParallel - running(s)}
-	n.blocked = make([]blocker, p.main())
+	n.blocked = make([]blocker, p.mainSteps())
 	ended := true
 	for _, i := range p.order {
 		n.block(i)
@@ -164,7 +164,7 @@ func (p *Plan) Next(s *States, evaluate Conditions) []Action {
 	if !ended {
 		return n.actions
 	}
-	for i := p.main(); i < len(p.Steps); i++ {
+	for i := p.mainSteps(); i < len(p.Steps); i++ {
 		if s.Steps[i].Ended() {
 			continue
 		}
@@ -293,10 +293,10 @@ func (n *planning) step(i int) {
 // outlook is what success() and failure() are for step i. Those of finally are about the steps before finally: what they
 // undo or report is what became of them.
 func (n *planning) outlook(i int) (success, failure bool) {
-	if i < n.main() {
+	if i < n.mainSteps() {
 		return !n.blocked[i].ok, n.blocked[i].ok
 	}
-	for j := range n.main() {
+	for j := range n.mainSteps() {
 		failure = failure || n.counts(j)
 	}
 	switch n.states.Ending {

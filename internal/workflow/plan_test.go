@@ -248,12 +248,12 @@ func TestResumeRunsNothingTwice(t *testing.T) {
 		ended := p.Ended(m.s)
 		past := pastOf(p, m.s, ended)
 		states := NewPlan(parse(t, text), nil).Resume(past)
-		ended = ended || p.goesOn(past) // then finally is for the next attempt
+		ended = ended || p.unfinished(past) // then finally is for the next attempt
 		for i := range p.Steps {
-			if i >= p.main() && ended && states.Steps[i].Status != "" {
+			if i >= p.mainSteps() && ended && states.Steps[i].Status != "" {
 				t.Fatalf("step %s of finally doesn't run again at the end of the next attempt", p.Steps[i].Name)
 			}
-			if m.s.Steps[i].Status != run.Succeeded || i >= p.main() && ended {
+			if m.s.Steps[i].Status != run.Succeeded || i >= p.mainSteps() && ended {
 				continue
 			}
 			if states.Steps[i].Status != run.Succeeded {
@@ -267,7 +267,7 @@ func TestResumeRunsNothingTwice(t *testing.T) {
 			if u.item >= 0 && u.item < len(st.Items) {
 				st = &st.Items[u.item]
 			}
-			if st.Status == run.Succeeded && (u.step < p.main() || !ended) {
+			if st.Status == run.Succeeded && (u.step < p.mainSteps() || !ended) {
 				t.Fatalf("step %s had succeeded and ran again", StepName(p.Steps[u.step].Name, u.item))
 			}
 		}

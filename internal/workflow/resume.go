@@ -20,19 +20,19 @@ func (p *Plan) Resume(past *Past) *States {
 	for _, i := range p.order {
 		p.resume(s, i, past.steps[p.Steps[i].Name])
 	}
-	for i := p.main(); i < len(p.Steps); i++ {
+	for i := p.mainSteps(); i < len(p.Steps); i++ {
 		old := past.steps[p.Steps[i].Name]
-		if old != nil && !old.ended && !p.goesOn(past) {
+		if old != nil && !old.ended && !p.unfinished(past) {
 			p.resume(s, i, old)
 		}
 	}
 	return s
 }
 
-// goesOn reports whether the steps before finally have something left to do. Whatever of finally had run was for an attempt
+// unfinished reports whether the steps before finally have something left to do. Whatever of finally had run was for an attempt
 // that is not the last one.
-func (p *Plan) goesOn(past *Past) bool {
-	for i := range p.main() {
+func (p *Plan) unfinished(past *Past) bool {
+	for i := range p.mainSteps() {
 		if old := past.steps[p.Steps[i].Name]; old == nil || old.Status != run.Succeeded && old.Status != run.Skipped {
 			return true
 		}
@@ -105,7 +105,7 @@ func (p *Plan) Select(s *States, sel Selection) (again []string, err error) {
 		}
 	case sel.From != "":
 		after := p.after(p.byName[sel.From])
-		for i := range p.main() {
+		for i := range p.mainSteps() {
 			if !after[i] {
 				out[i] = "--from"
 			}

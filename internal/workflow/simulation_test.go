@@ -103,7 +103,7 @@ func (m *simulation) check(a Action) {
 			m.t.Fatalf("step %s begins before %s has ended", name, m.p.Steps[j].Name)
 		}
 	}
-	if a.Step >= m.p.main() {
+	if a.Step >= m.p.mainSteps() {
 		for i := range a.Step {
 			if !m.s.Steps[i].Ended() {
 				m.t.Fatalf("step %s of finally begins before %s has ended", name, m.p.Steps[i].Name)
