@@ -115,7 +115,7 @@ func (v *value) plain() (any, error) {
 		}
 	}
 	if set > 1 || (v.Scalar == nil) != (v.Value == nil) {
-		return nil, errors.New("it is of no one type")
+		return nil, errors.New("it must have exactly one type")
 	}
 	switch {
 	case v.Null:

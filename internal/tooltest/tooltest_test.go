@@ -309,7 +309,7 @@ func TestRefusedByItsOwnNetwork(t *testing.T) {
 		p.Report(engine.Event{Connection: &engine.Connection{Host: "z.example.com", Port: 80, Protocol: "tcp", Allowed: true, Mocked: true, Reason: "reset"}})
 		return 1
 	})
-	want := `the tool's own network refuses tcp x.example.com port 443: no egress rule allows it; to allow it, list all that the tool needs under network.egress, with {host: "x.example.com"}`
+	want := `the tool's own network refuses tcp x.example.com port 443: no egress rule allows it; to allow it, list everything that the tool needs under network.egress, with {host: "x.example.com"}`
 	if len(r.Notes) != 2 || r.Notes[0] != want || r.Notes[1] != "not reached: tcp y.example.com port 80: connection refused" {
 		t.Errorf("notes %q", r.Notes)
 	}

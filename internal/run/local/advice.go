@@ -86,7 +86,7 @@ func advice(spec *engine.Spec, lines []string, status int) string {
 			return fmt.Sprintf("no secret is mounted at /secrets/%s; add volumes: [{name: %s, secret: %s}] to the tool", name, name, name)
 		}
 		if status != engine.ExitNotExecutable && isRoot(spec.User) && !slices.Contains(spec.Security.Capabilities, "CAP_CHOWN") && notPermitted().MatchString(line) && !strings.HasPrefix(line, "ping: ") {
-			return "root has no capabilities unless the tool asks for them: security: {capabilities: root} lets it change owners and users and use files of others"
+			return "root has no capabilities unless the tool asks for them: security: {capabilities: root} lets it change owners and users, and use other users' files"
 		}
 	}
 	return ""
@@ -100,7 +100,7 @@ func readOnlyAdvice(spec *engine.Spec, lines []string) string {
 	for _, line := range slices.Backward(lines) {
 		m := readOnlyFile().FindStringSubmatch(line)
 		if m != nil && !alwaysReadOnly(spec, m[1]+m[2]) {
-			return "the image's files are read-only unless the tool sets security: {read_only: false}; /tmp and home can be written to"
+			return "the image's files are read-only unless the tool sets security: {read_only: false}; /tmp and home are writable"
 		}
 	}
 	return ""

@@ -50,7 +50,7 @@ func commandAdvice(argv []string) string {
 	if !strings.ContainsAny(argv[0], " \t\n") {
 		return ""
 	}
-	advice := "the first word of a list is a program alone; write "
+	advice := "the first word of a list is only the program; write "
 	switch {
 	case plain:
 		return fmt.Sprintf("%scommand: '%s' for a shell, or [%s]", advice, line, strings.ReplaceAll(line, " ", ", "))

@@ -9,7 +9,7 @@ import (
 
 // TestCommandAdvice: a command whose first word isn't a program, but a shell's line or one of its builtins, is told so.
 func TestCommandAdvice(t *testing.T) {
-	const line, builtin = "the first word of a list is a program alone; ", " is built into shells and isn't a program; "
+	const line, builtin = "the first word of a list is only the program; ", " is built into shells and isn't a program; "
 	for _, c := range []struct{ command, want string }{
 		{`["echo hi"]`, line + `write command: 'echo hi' for a shell, or [echo, hi]`},
 		{`["ls -l", x]`, line + `write command: 'ls -l x' for a shell, or [ls, -l, x]`},

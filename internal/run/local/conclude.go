@@ -32,14 +32,14 @@ func (r *execution) conclude(t *tool.Tool, exit *engine.Exit, cause error) {
 		res.Hint = raise(r.req, "resources.memory", "memory")
 		switch {
 		case exit.TooManyLocks:
-			res.Reason = fmt.Sprintf("out of memory: the tool had more than %d locks of parts of files, which are the kernel's memory", engine.MaxLocks)
+			res.Reason = fmt.Sprintf("out of memory: the tool had more than %d locks of parts of files, which use kernel memory", engine.MaxLocks)
 			res.Hint = "have the tool lock fewer parts of files at once"
 		case exit.TooManySockets:
-			res.Reason = fmt.Sprintf("out of memory: the tool had more sockets than its memory limit of %s allows, one for each 256Ki or %d in any case", inBytes(t.Resources.Memory), engine.MinSockets)
+			res.Reason = fmt.Sprintf("out of memory: the tool had more sockets than its memory limit of %s allows: one for each 256Ki, and at least %d", inBytes(t.Resources.Memory), engine.MinSockets)
 		default:
 			res.Reason = fmt.Sprintf("out of memory: the tool used all of its %s", inBytes(t.Resources.Memory))
 			if files := exit.Usage.DiskBytes; files > t.Resources.Memory/4 {
-				res.Hint = fmt.Sprintf("files are in memory and count, %d MiB of them at the end; %s", files>>20, res.Hint)
+				res.Hint = fmt.Sprintf("files are in memory and count too: %d MiB at the end; %s", files>>20, res.Hint)
 			}
 		}
 	case exit.Signal != 0:

@@ -35,7 +35,7 @@ func listenForMocks(mocks run.Mocks, local *engine.Local) (*mockSockets, error) 
 		err = s.listen(local.Commands, 0o666, mocks.Command)
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("listen for what the tool reaches out to: %w; set TMPDIR to a folder with a short path", err), s.close())
+		return nil, errors.Join(fmt.Errorf("listen for the tool's connections: %w; set TMPDIR to a folder with a short path", err), s.close())
 	}
 	return s, nil
 }

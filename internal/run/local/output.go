@@ -85,7 +85,7 @@ func (l *outputLines) output(text []byte) (name string, value []byte, err error)
 	case len(value) > maxOutput:
 		return "", nil, tooLarge(l.line, name)
 	case !utf8.Valid(value):
-		return "", nil, l.errorf("%s is not UTF-8; encode it, such as with base64", name)
+		return "", nil, l.errorf("%s is not UTF-8; encode it, for example with base64", name)
 	}
 	return name, value, nil
 }
@@ -116,7 +116,7 @@ func (l *outputLines) block(name string, delimiter []byte) ([]byte, error) {
 func trimmed(text []byte) []byte { return bytes.TrimSuffix(text, []byte("\r")) }
 
 func tooLarge(line int, name string) error {
-	return fmt.Errorf("line %d of $MAYFLY_OUTPUT: %s has more than the %d bytes that an output may have", line, name, maxOutput)
+	return fmt.Errorf("line %d of $MAYFLY_OUTPUT: %s is longer than %d bytes, the most that an output may have", line, name, maxOutput)
 }
 
 // unclosed says why a block isn't closed, where one of its lines shows it.
@@ -129,7 +129,7 @@ func unclosed(block [][]byte, delimiter []byte) string {
 	for i, line := range block {
 		switch bare := bytes.TrimSpace(line); {
 		case !bytes.Equal(plain, delimiter) && bytes.Equal(bare, plain):
-			return fmt.Sprintf("; %s a part of the delimiter: write <<%s", added, plain)
+			return fmt.Sprintf("; %s part of the delimiter: write <<%s", added, plain)
 		case bytes.Equal(bare, delimiter):
 			return fmt.Sprintf("; a line has %s with spaces around it; the delimiter must be alone on its line", delimiter)
 		case i == len(block)-1 && bytes.HasSuffix(line, delimiter):

@@ -42,9 +42,9 @@ func TestManyOutputs(t *testing.T) {
 	for name, test := range map[string]struct{ file, want string }{
 		"names":           {many.String(), "line 10001 of $MAYFLY_OUTPUT: there are more than 10000 outputs"},
 		"one name":        {strings.Repeat("a=1\n", 2*maxOutputs), ""},
-		"lines":           {"a<<E\n" + strings.Repeat("\n", 2*maxOutput) + "E\n", "line 1 of $MAYFLY_OUTPUT: a has more than the 1048576 bytes that an output may have"},
+		"lines":           {"a<<E\n" + strings.Repeat("\n", 2*maxOutput) + "E\n", "line 1 of $MAYFLY_OUTPUT: a is longer than 1048576 bytes, the most that an output may have"},
 		"as many lines":   {"a<<E\n" + strings.Repeat("\n", maxOutput) + "E\n", ""},
-		"a line too many": {"a<<E\n" + strings.Repeat("\n", maxOutput+2) + "E\n", "line 1 of $MAYFLY_OUTPUT: a has"},
+		"a line too many": {"a<<E\n" + strings.Repeat("\n", maxOutput+2) + "E\n", "line 1 of $MAYFLY_OUTPUT: a is longer"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := parseOutputs([]byte(test.file))

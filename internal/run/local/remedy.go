@@ -52,7 +52,7 @@ func (r *execution) newRemedy(rule string) string {
 	}
 	list := *parsed.Network
 	// With a first rule, what no rule names is refused.
-	text := "to allow it, list all that the tool needs under network.egress, with " + rule
+	text := "to allow it, list everything that the tool needs under network.egress, with " + rule
 	if own := r.req.Tool.Network; own != nil && own.Mode == network.ModeList {
 		list.Egress = slices.Concat(own.Egress, list.Egress)
 		text = "to allow it, add to network.egress: " + rule

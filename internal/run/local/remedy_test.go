@@ -13,7 +13,7 @@ import (
 // TestRemedies: what a tool is told to change is what its file has, and what the policy allows.
 func TestRemedies(t *testing.T) {
 	const rule = `{host: "a.example", ports: [443]}`
-	const list, add, none = "to allow it, list all that the tool needs under network.egress, with " + rule, "to allow it, add to network.egress: " + rule, "the policy of this host allows no rule for it"
+	const list, add, none = "to allow it, list everything that the tool needs under network.egress, with " + rule, "to allow it, add to network.egress: " + rule, "the policy of this host allows no rule for it"
 	for _, c := range []struct{ name, tool, policy, suggest, want string }{
 		{"no list", "name: a", "", rule, list},
 		{"a mode", "network: public", "", rule, list},
@@ -36,7 +36,7 @@ func TestRemedies(t *testing.T) {
 func TestAdvise(t *testing.T) {
 	const refused, etc, raise = "connect ECONNREFUSED 127.0.0.1:3000", "touch: /etc/x: Read-only file system", "raise timeout in the tool, or --timeout"
 	const local, writable = "localhost is the sandbox itself; this machine is host.mayfly.internal, which a rule of network.egress opens",
-		"the image's files are read-only unless the tool sets security: {read_only: false}; /tmp and home can be written to"
+		"the image's files are read-only unless the tool sets security: {read_only: false}; /tmp and home are writable"
 	for _, c := range []struct {
 		name, line, policy string
 		status             run.State

@@ -111,11 +111,11 @@ func (r *execution) unseal(ctx context.Context) error {
 		return nil
 	}
 	if r.Sealer == nil {
-		return errors.New("the request has sealed values, and nothing here opens them")
+		return errors.New("the request has sealed values, but this runner has no key to open them")
 	}
 	handed, err := run.Unseal(ctx, r.Sealer, r.req.Masked)
 	if err != nil {
-		return fmt.Errorf("open what runs before this one handed on: %w", err)
+		return fmt.Errorf("open the values of earlier runs: %w", err)
 	}
 	r.foreign = handed.Masked
 	r.masker.Store(secret.NewRedactor(r.foreign...))
@@ -149,12 +149,12 @@ func (r *execution) handOn(ctx context.Context) error {
 	}
 	var err error
 	if res.Handed, err = handed.Seal(ctx, r.Sealer); err != nil {
-		return fmt.Errorf("seal what the run hands on: %w", err)
+		return fmt.Errorf("seal the run's values: %w", err)
 	}
 	return nil
 }
 
-var errNoSealer = errors.New("the run has secrets to hand on, and nothing here seals them")
+var errNoSealer = errors.New("the run has secrets to pass on, but this runner has no key to seal them")
 
 // tellMasks says what is to be masked wherever the run is known, before its tool can have written any of it.
 func (r *execution) tellMasks(ctx context.Context) error {
@@ -168,7 +168,7 @@ func (r *execution) tellMasks(ctx context.Context) error {
 	}
 	sealed, err := (&run.Handed{Masked: r.given}).Seal(ctx, r.Sealer)
 	if err != nil {
-		return fmt.Errorf("seal what is to be masked: %w", err)
+		return fmt.Errorf("seal the values to mask: %w", err)
 	}
 	r.opts.Mask(sealed)
 	return nil
@@ -439,7 +439,7 @@ func (r *execution) provide(ctx context.Context, p *Prepared) (free func() error
 		return free, nil
 	}
 	if r.opts.Mocks == nil {
-		return nil, errors.Join(errors.New("the request has mocks, and nothing answers for them"), free())
+		return nil, errors.Join(errors.New("the request has mocks, but nothing answers for them"), free())
 	}
 	sockets, err := listenForMocks(r.opts.Mocks, &p.Local)
 	if err != nil {

@@ -463,14 +463,14 @@ func TestOutputs(t *testing.T) {
 		"nonsense\n":                            "line 1 of $MAYFLY_OUTPUT is neither",
 		"A<<END\none\ntwo\nEND\n":               "",
 		"A<<END\none\n":                         "the value of A has no closing END",
-		"A<<-END\none\n\tEND\n":                 `no closing -END; the "-" is a part of the delimiter: write <<END`,
-		"A<<'END'\none\nEND\n":                  "no closing 'END'; the quotes are a part of the delimiter: write <<END",
+		"A<<-END\none\n\tEND\n":                 `no closing -END; the "-" is part of the delimiter: write <<END`,
+		"A<<'END'\none\nEND\n":                  "no closing 'END'; the quotes are part of the delimiter: write <<END",
 		"A<<END\none\n END\n":                   "no closing END; a line has END with spaces around it; the delimiter must be alone on its line",
 		"A<<END\noneEND\n":                      "no closing END; the last line ends with END; add a line break before it",
 		"A=\xff\n":                              "line 1 of $MAYFLY_OUTPUT: A is not UTF-8",
 		"A b=c\n":                               "is not a name",
 		"\n\r\nA=1\r\nA=2\n":                    "",
-		"A=" + strings.Repeat("x", maxOutput+1): "more than the",
+		"A=" + strings.Repeat("x", maxOutput+1): "is longer than",
 	} {
 		s := newSession(program(func(p *fake.Process) int { p.Output = []byte(output); return 0 }))
 		result, err := s.run(t, goTool+"outputs: [A]\n", nil)
@@ -648,10 +648,10 @@ func TestHandsOn(t *testing.T) {
 		t.Errorf("changed on its way: %s, %v", result.Status, err)
 	}
 	s.runner.Sealer = nil
-	if result, err := s.runner.Run(t.Context(), req, s.opts.Watch); result.Status != run.Error || err == nil || !strings.Contains(err.Error(), "nothing here opens them") {
+	if result, err := s.runner.Run(t.Context(), req, s.opts.Watch); result.Status != run.Error || err == nil || !strings.Contains(err.Error(), "no key to open them") {
 		t.Errorf("without a sealer: %s, %v", result.Status, err)
 	}
-	if _, err := s.runner.Run(t.Context(), s.request(t, "image: i\ncommand: [go]\nenvironment: {T: /secrets/token}"), s.opts.Watch); err == nil || !strings.Contains(err.Error(), "nothing here seals them") {
+	if _, err := s.runner.Run(t.Context(), s.request(t, "image: i\ncommand: [go]\nenvironment: {T: /secrets/token}"), s.opts.Watch); err == nil || !strings.Contains(err.Error(), "no key to seal them") {
 		t.Errorf("secrets without a sealer: %v", err)
 	}
 }
