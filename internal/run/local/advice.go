@@ -33,7 +33,7 @@ func (l *lastOutput) Write(p []byte) (int, error) {
 }
 
 // and also writes to w what is kept.
-func (l *lastOutput) and(w io.Writer) io.Writer {
+func (l *lastOutput) tee(w io.Writer) io.Writer {
 	return writerFunc(func(p []byte) (int, error) {
 		n, err := w.Write(p)
 		_, _ = l.Write(p[:n])

@@ -39,7 +39,7 @@ func TestAdvice(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var last lastOutput
-			w := last.and(io.Discard)
+			w := last.tee(io.Discard)
 			for _, line := range append([]string{strings.Repeat("x", 3*lastOutputBytes)}, strings.SplitAfter(test.output, "\n")...) {
 				if n, err := io.WriteString(w, "\n"+strings.TrimSuffix(line, "\n")); err != nil || n == 0 {
 					t.Fatal(n, err)

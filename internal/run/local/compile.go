@@ -115,7 +115,7 @@ func compileLocal(spec *engine.Spec, req *run.Request, img *image.Image, at Plac
 		local.Image.Layers = append(local.Image.Layers, l.Path)
 	}
 	all := map[string]string{
-		filesFolder: req.Tool.Source.Dir, cachesFolder: at.Caches, contentFolder: string(at.Content), makingFolder: making(at.Content, req.ID),
+		filesFolder: req.Tool.Source.Dir, cachesFolder: at.Caches, contentFolder: string(at.Content), makingFolder: makingDir(at.Content, req.ID),
 	}
 	for _, m := range spec.Mounts {
 		if m.Folder == "" {

@@ -92,11 +92,11 @@ type execution struct {
 	opts   Options
 	masker atomic.Pointer[secret.Redactor]
 
-	seals   bool      // what the run hands on is sealed
-	foreign [][]byte  // values to mask that came from runs before
-	given   [][]byte  // values of the tool's own
-	stdin   *input    // that of all attempts, where there may be several
-	resized [2]uint16 // the terminal's last size, once it has changed
+	seals      bool      // what the run hands on is sealed
+	inherited  [][]byte  // values to mask that earlier runs passed on
+	ownSecrets [][]byte  // values of the secrets of the tool
+	stdin      *input    // that of all attempts, where there may be several
+	resized    [2]uint16 // the terminal's last size, once it has changed
 
 	events *run.Sequence
 	seen   map[engine.Connection]bool
@@ -117,8 +117,8 @@ func (r *execution) unseal(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("open the values of earlier runs: %w", err)
 	}
-	r.foreign = handed.Masked
-	r.masker.Store(secret.NewRedactor(r.foreign...))
+	r.inherited = handed.Masked
+	r.masker.Store(secret.NewRedactor(r.inherited...))
 	return nil
 }
 
@@ -128,22 +128,22 @@ func (r *execution) keepArtifacts(ctx context.Context) (err error) {
 		return nil
 	}
 	if r.result.Status == run.Succeeded {
-		r.result.Artifacts, err = keep(ctx, r.Content, r.req.ID, r.req.Artifacts)
+		r.result.Artifacts, err = storeArtifacts(ctx, r.Content, r.req.ID, r.req.Artifacts)
 	}
-	return errors.Join(err, drop(r.Content, r.req.ID))
+	return errors.Join(err, dropArtifacts(r.Content, r.req.ID))
 }
 
-// handOn seals what later runs get of this one, and masks the outputs in its result where a secret is in them.
-func (r *execution) handOn(ctx context.Context) error {
+// sealHanded seals what later runs get of this one, and masks the outputs in its result where a secret is in them.
+func (r *execution) sealHanded(ctx context.Context) error {
 	res := &r.result
-	if !r.seals || len(r.given) == 0 && len(r.foreign) == 0 {
+	if !r.seals || len(r.ownSecrets) == 0 && len(r.inherited) == 0 {
 		return nil
 	}
 	if r.Sealer == nil {
 		res.Outputs = map[string]string{}
 		return errNoSealer
 	}
-	handed := &run.Handed{Masked: slices.Concat(r.foreign, r.given)}
+	handed := &run.Handed{Masked: slices.Concat(r.inherited, r.ownSecrets)}
 	if shown := r.masker.Load().Map(res.Outputs); !maps.Equal(shown, res.Outputs) {
 		handed.Outputs, res.Outputs = res.Outputs, shown
 	}
@@ -156,17 +156,17 @@ func (r *execution) handOn(ctx context.Context) error {
 
 var errNoSealer = errors.New("the run has secrets to pass on, but this runner has no key to seal them")
 
-// tellMasks says what is to be masked wherever the run is known, before its tool can have written any of it.
-func (r *execution) tellMasks(ctx context.Context) error {
+// announceMasks says what is to be masked wherever the run is known, before its tool can have written any of it.
+func (r *execution) announceMasks(ctx context.Context) error {
 	switch {
-	case !r.seals || len(r.given) == 0:
+	case !r.seals || len(r.ownSecrets) == 0:
 		return nil
 	case r.Sealer == nil:
 		return errNoSealer
 	case r.opts.Mask == nil:
 		return nil
 	}
-	sealed, err := (&run.Handed{Masked: r.given}).Seal(ctx, r.Sealer)
+	sealed, err := (&run.Handed{Masked: r.ownSecrets}).Seal(ctx, r.Sealer)
 	if err != nil {
 		return fmt.Errorf("seal the values to mask: %w", err)
 	}
@@ -183,7 +183,7 @@ func (r *execution) do(ctx context.Context) (*run.Result, error) {
 	}
 	res := &r.result
 	// What the tool did has to be known, whatever has ended meanwhile.
-	err = errors.Join(err, r.keepArtifacts(ctx), r.handOn(context.WithoutCancel(ctx)))
+	err = errors.Join(err, r.keepArtifacts(ctx), r.sealHanded(context.WithoutCancel(ctx)))
 	res.Timeline.Finished = time.Now().UTC()
 	res.DurationMS = res.Timeline.Finished.Sub(res.Timeline.Queued).Milliseconds()
 	if err != nil {
@@ -296,12 +296,12 @@ func (r *execution) attempts(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, free()) }()
-	if r.opts.Stdin != nil && several(t.Retry) {
+	if r.opts.Stdin != nil && mayRetry(t.Retry) {
 		r.stdin = newInput(r.opts.Stdin)
 		defer r.stdin.close()
 	}
 	first := 0 // without a number, unless there may be others
-	if several(t.Retry) {
+	if mayRetry(t.Retry) {
 		first = 1
 	}
 	r.state(run.Creating, "", first)
@@ -335,7 +335,7 @@ func sleep(ctx context.Context, d time.Duration) bool {
 }
 
 // several reports whether a tool may have more attempts than one.
-func several(retry *tool.Retry) bool {
+func mayRetry(retry *tool.Retry) bool {
 	return retry != nil && retry.Attempts > 1
 }
 
@@ -370,9 +370,9 @@ func (r *execution) secrets(ctx context.Context, spec *engine.Spec) (engine.Secr
 		return nil, err
 	}
 	for _, name := range names {
-		r.given = append(r.given, bytes.Clone(values[name]))
+		r.ownSecrets = append(r.ownSecrets, bytes.Clone(values[name]))
 	}
-	all := slices.Concat(r.foreign, r.given, r.trusting(values))
+	all := slices.Concat(r.inherited, r.ownSecrets, r.trusting(values))
 	for _, v := range spec.Environment {
 		if v.Secret == "" {
 			continue
@@ -383,7 +383,7 @@ func (r *execution) secrets(ctx context.Context, spec *engine.Spec) (engine.Secr
 		}
 	}
 	r.masker.Store(secret.NewRedactor(all...))
-	return values, r.tellMasks(ctx)
+	return values, r.announceMasks(ctx)
 }
 
 // values fetches secrets. The error names all that are missing.
@@ -454,7 +454,7 @@ func (r *execution) provide(ctx context.Context, p *Prepared) (free func() error
 func (r *execution) attempt(ctx context.Context, p *Prepared, n int) (again func() error, err error) {
 	t, spec := p.Tool, p.Spec
 	shown := 0
-	if several(t.Retry) {
+	if mayRetry(t.Retry) {
 		shown, r.result.Attempts = n, n
 	}
 	var last lastOutput
@@ -513,12 +513,12 @@ func (r *execution) retries(retry *tool.Retry, n int) bool {
 func (r *execution) streams(last *lastOutput) (stdout, stderr io.Writer, flush func() error) {
 	mask := r.masker.Load()
 	if r.opts.Stdout != nil || r.opts.Stderr != nil {
-		out, err := mask.Writer(last.and(orDiscard(r.opts.Stdout))), mask.Writer(last.and(orDiscard(r.opts.Stderr)))
+		out, err := mask.Writer(last.tee(orDiscard(r.opts.Stdout))), mask.Writer(last.tee(orDiscard(r.opts.Stderr)))
 		return out, err, func() error { return errors.Join(out.Close(), err.Close()) }
 	}
 	emit := func(l *run.Log) { r.events.Emit(run.Event{Log: l}) }
 	outLog, errLog := &logWriter{stream: "stdout", emit: emit}, &logWriter{stream: "stderr", emit: emit}
-	out, err := mask.Writer(last.and(outLog)), mask.Writer(last.and(errLog))
+	out, err := mask.Writer(last.tee(outLog)), mask.Writer(last.tee(errLog))
 	return out, err, func() error {
 		joined := errors.Join(out.Close(), err.Close())
 		outLog.flush()
