@@ -1,10 +1,10 @@
 package run
 
-// Code says why a run, or a command, ended as it did: for programs, which a reason for people tells nothing that lasts. A code
-// keeps its meaning; there may be new ones. A success has none.
+// Code says why a run or a command ended as it did. It is for programs, since the text of a reason may change. A code keeps
+// its meaning; there may be new codes. A success has none.
 type Code string
 
-// The codes. [Codes] has what each means.
+// These are the codes. [Codes] has their meanings.
 const (
 	CodeToolFailed    Code = "tool_failed"
 	CodeKilled        Code = "killed"
@@ -51,18 +51,18 @@ const (
 	CodeError Code = "error"
 )
 
-// CodeInfo is what a code means.
+// CodeInfo describes a code.
 type CodeInfo struct {
 	Code Code
-	// Exit is the exit status that goes with it, as the documents write it.
+	// Exit is the exit status that goes with the code, as the documents write it.
 	Exit string
 	// Meaning is for people.
 	Meaning string
-	// Source is what finds it.
+	// Source is the part of Mayfly that reports it.
 	Source string
 }
 
-// Codes are all codes. docs/TOOL-FORMAT.md has the same table; a test compares the two.
+// Codes returns all codes. docs/TOOL-FORMAT.md has the same table; a test compares the two.
 func Codes() []CodeInfo {
 	const failure = "125"
 	return []CodeInfo{
@@ -121,7 +121,7 @@ type Coder interface {
 // NewError returns an error with a code and a text.
 func NewError(code Code, text string) error { return &codedError{code, text} }
 
-// codedError is an error of which only the code and the text are known any more: one in a result, or with secrets masked.
+// codedError is an error of which only the code and the text are known: an error from a result, or one with secrets masked.
 type codedError struct {
 	code Code
 	text string
@@ -129,5 +129,5 @@ type codedError struct {
 
 func (e *codedError) Error() string { return e.text }
 
-// Code is Coder's.
+// Code implements [Coder].
 func (e *codedError) Code() Code { return e.code }
