@@ -11,7 +11,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/run"
 )
 
-// TestFilesComeAlong: a tool that was packed runs without its folder, and what was unpacked for it is gone with the run.
+// TestFilesComeAlong: a packed tool runs without its folder, and its unpacked files are removed after the run.
 func TestFilesComeAlong(t *testing.T) {
 	temporary := t.TempDir()
 	t.Setenv("TMPDIR", temporary)

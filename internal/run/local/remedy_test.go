@@ -10,7 +10,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/run"
 )
 
-// TestRemedies: what a tool is told to change is what its file has, and what the policy allows.
+// TestRemedies: a remedy fits the tool's file, and the policy allows it.
 func TestRemedies(t *testing.T) {
 	const rule = `{host: "a.example", ports: [443]}`
 	const list, add, none = "to allow it, list everything that the tool needs under network.egress, with " + rule, "to allow it, add to network.egress: " + rule, "the policy of this host allows no rule for it"
@@ -19,15 +19,15 @@ func TestRemedies(t *testing.T) {
 		{"a mode", "network: public", "", rule, list},
 		{"a list", "network: [{host: b.example}]", "", rule, add},
 		{"the policy's list", "name: a", "egress: [{host: b.example}, {host: a.example}]", rule, list},
-		{"outside of the policy's", "network: [{host: b.example}]", "egress: [{host: b.example}]", rule, none},
+		{"outside the policy's list", "network: [{host: b.example}]", "egress: [{host: b.example}]", rule, none},
 		{"no lists", "network: public", "networks: [public]", rule, none},
 		{"no rule", "name: a", "", "", ""},
-		{"a masked one", "name: a", "", `{host: "***.example"}`, ""},
+		{"a masked rule", "name: a", "", `{host: "***.example"}`, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := &execution{Runner: &Runner{Policy: policyOf(t, c.policy)}, req: &run.Request{Tool: parseTool(t, c.tool)}}
 			if got := r.remedy(c.suggest); got != c.want {
-				t.Errorf("%q, want %q", got, c.want)
+				t.Errorf("got %q, want %q", got, c.want)
 			}
 		})
 	}
@@ -43,19 +43,19 @@ func TestAdvise(t *testing.T) {
 		hint, want         string
 	}{
 		{"localhost", refused, "", run.Failed, "", local},
-		{"localhost until its time was up", refused, "", run.TimedOut, raise, raise + "; " + local},
-		{"its time was up", "x", "", run.TimedOut, raise, raise},
+		{"localhost, and a timeout", refused, "", run.TimedOut, raise, raise + "; " + local},
+		{"a timeout", "x", "", run.TimedOut, raise, raise},
 		{"read-only", etc, "", run.Failed, "", writable},
 		{"read-only by policy", etc, "read_only: true", run.Failed, "", ""},
 		{"a hint already", refused, "", run.Failed, "raise resources.disk", "raise resources.disk"},
 		{"nothing", "x", "", run.Failed, "", ""},
-		{"it went well", refused, "", run.Succeeded, "", ""},
+		{"a success", refused, "", run.Succeeded, "", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := &execution{Runner: &Runner{Policy: policyOf(t, c.policy)}, req: &run.Request{Tool: parseTool(t, "name: a")}, result: run.Result{Status: c.status, Hint: c.hint}}
 			r.advise(&engine.Spec{}, []string{c.line}, 1)
 			if r.result.Hint != c.want {
-				t.Errorf("%q", r.result.Hint)
+				t.Errorf("got %q, want %q", r.result.Hint, c.want)
 			}
 		})
 	}
