@@ -123,7 +123,7 @@ func adviceForPlain(text string) (hint string) {
 			return hint
 		}
 		if strings.HasPrefix(value, "- ") {
-			return "write a list between brackets, [a, b], or each item in a line of its own"
+			return "write a list between brackets, [a, b], or each item on its own line"
 		}
 		text, _, _ := strings.Cut(value, " #")
 		if strings.Contains(text, ": ") || strings.HasSuffix(text, ":") {

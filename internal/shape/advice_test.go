@@ -96,7 +96,7 @@ func TestAdvise(t *testing.T) {
 		{"one bracket too many", "image: a\nlabels: {a: b}}\n", "2:the last bracket has no opening bracket; remove it"},
 		{"text after JSON", "{\"image\": \"a\"} b\n", "1:nothing may follow the last bracket; remove the rest of the line"},
 		{"text of two lines", "image: a\ncommand: [a\n  |b\n  !c\n  \"d\", e: f: g]\n", "5:" + quotes + `'f: g'`},
-		{"list beside its key", "image: a\ncommand: - x\n", "2:write a list between brackets, [a, b], or each item in a line of its own"},
+		{"list beside its key", "image: a\ncommand: - x\n", "2:write a list between brackets, [a, b], or each item on its own line"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			err := yamlError(c.text)

@@ -136,7 +136,7 @@ func pathShape() shape.Shape[*Matcher] {
 	read := s.Read
 	s.Read = func(d *shape.Decoder, n *yaml.Node, label string) (*Matcher, bool) {
 		if r := shape.Resolve(n); r.Kind == yaml.ScalarNode && r.ShortTag() == "!!str" && !strings.HasPrefix(r.Value, "/") && !strings.HasPrefix(r.Value, "*") {
-			hint := `it starts with "/"`
+			hint := `it must start with "/"`
 			if strings.Contains(r.Value, "://") {
 				hint = "write url: " + shape.Brief(r.Value)
 			}

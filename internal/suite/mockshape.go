@@ -52,7 +52,7 @@ func httpMockShape() shape.Shape[HTTPMock] {
 		}
 		for _, key := range []string{"status", "headers", "body", "json", "body_base64", "file", "chunks", "delay", "reset", "timeout"} {
 			if shape.Has(n, key) {
-				d.Report(shape.Child(n, key), key+" and answers are both given", "put it into one of the answers; conditions on the request go under request")
+				d.Report(shape.Child(n, key), key+" and answers are both given", "put "+key+" into one of the answers; conditions on the request go under request")
 			}
 		}
 		shape.NotEmpty(d, n, "answers")
@@ -226,7 +226,7 @@ func commandMockShape() shape.Shape[CommandMock] {
 		}
 		for _, key := range []string{"stdout", "stderr", "exit_code", "delay"} {
 			if shape.Has(n, key) {
-				d.Report(shape.Child(n, key), key+" and answers are both given", "put it into one of the answers")
+				d.Report(shape.Child(n, key), key+" and answers are both given", "put "+key+" into one of the answers")
 			}
 		}
 		shape.NotEmpty(d, n, "answers")

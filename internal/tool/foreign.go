@@ -122,7 +122,7 @@ func ForeignFile(lines []string, root *yaml.Node) (text, hint string) {
 	case shape.Has(root, "apiVersion") && shape.Has(root, "kind"):
 		return "this is a Kubernetes manifest, not a tool", "a tool is one container: its image, command and environment are top-level keys; " + begin
 	case isPod(root) || shape.Has(root, "spec") && isPod(shape.Resolve(shape.Child(root, "spec"))):
-		return "this is a part of a Kubernetes manifest, not a tool", "a tool is one container: its image, command and environment are top-level keys; " + begin
+		return "this is part of a Kubernetes manifest, not a tool", "a tool is one container: its image, command and environment are top-level keys; " + begin
 	case shape.Has(root, "services") && services.Kind == yaml.MappingNode:
 		return "this is a compose file, not a tool", "write a tool for each program that runs and ends, in its own file, with image, command, environment and volumes as top-level keys; " + begin
 	case isAction(root):

@@ -86,7 +86,7 @@ func checkImage(s string) (wrong, hint string) {
 func checkAbsolute(s string) (wrong, hint string) {
 	switch {
 	case s == "" || s[0] != '/':
-		return "is not an absolute path", `it starts with "/"`
+		return "is not an absolute path", `it must start with "/"`
 	case len(s) > 4095:
 		return "is too long for a path", ""
 	case strings.ContainsFunc(s, unicode.IsControl):
