@@ -76,7 +76,7 @@ type execution struct {
 	times   []times
 	resumed []bool // steps that had ended before this run was resumed
 	usage   engine.Usage
-	broken  error // the first error of the journal or of sealing; no further step starts
+	broken  error // an error of the journal or of sealing; after it only steps of finally start
 	// masked are the secrets that steps had so far; everything after them may contain them. sealed is a [run.Handed] with
 	// these values. Both are nil if there are none.
 	masking sync.Mutex // guards masked, sealed and masker
