@@ -22,7 +22,7 @@ func TestConfigErrors(t *testing.T) {
 		`{"registries": {"a.example": {"mirror": []}}}`:                   `:1:31: unknown key "mirror" in a registry; did you mean "mirrors"?`,
 		`{"registries": {"a.example": {"mirrors": 5}}}`:                   `:1:42: mirrors must be a list`,
 		`{"registries": {"a.example": {"mirrors": "https://x"}}}`:         `:1:42: mirrors must be a list, not the text "https://x"; write ["https://x"]`,
-		`{"registries": {"a.example": {"insecure": true}}}`:               `:1:31: unknown key "insecure" in a registry; its key here is plain_http`,
+		`{"registries": {"a.example": {"insecure": true}}}`:               `:1:31: unknown key "insecure" in a registry; the key here is plain_http`,
 		`{"registries": {"a.example": {"redirect_hosts": ["http://a"]}}}`: `a host "http://a" is not a host; write host or host:port`,
 		`{"registries": {"a.example": {"token_hosts": ["a b"]}}}`:         `a host "a b" is not a host; write host or host:port`,
 		"registries:\n  a.example:\n    plain_http: on":                   `:3:17: plain_http must be true or false`,

@@ -1,10 +1,10 @@
 package run
 
-// Code says why a run, or a command, ended as it did: for programs, which a reason for people tells nothing that lasts. A code
-// keeps its meaning; there may be new ones. A success has none.
+// Code says why a run or a command ended as it did. It is for programs, since the text of a reason may change. A code keeps
+// its meaning; there may be new codes. A success has none.
 type Code string
 
-// The codes. [Codes] has what each means.
+// These are the codes. [Codes] has their meanings.
 const (
 	CodeToolFailed    Code = "tool_failed"
 	CodeKilled        Code = "killed"
@@ -51,27 +51,27 @@ const (
 	CodeError Code = "error"
 )
 
-// CodeInfo is what a code means.
+// CodeInfo describes a code.
 type CodeInfo struct {
 	Code Code
-	// Exit is the exit status that goes with it, as the documents write it.
+	// Exit is the exit status that goes with the code, as the documents write it.
 	Exit string
 	// Meaning is for people.
 	Meaning string
-	// Source is what finds it.
+	// Source is the part of Mayfly that reports it.
 	Source string
 }
 
-// Codes are all codes. docs/TOOL-FORMAT.md has the same table; a test compares the two.
+// Codes returns all codes. docs/TOOL-FORMAT.md has the same table; a test compares the two.
 func Codes() []CodeInfo {
 	const failure = "125"
 	return []CodeInfo{
-		{CodeToolFailed, "1-255", "the tool ended with an exit status of its own", "the tool"},
+		{CodeToolFailed, "1-255", "the tool ended with its own exit status", "the tool"},
 		{CodeKilled, "128+n", "signal n killed the tool", "the tool"},
 		{CodeTimedOut, "124", "the tool, or the workflow, took longer than its timeout", "the run"},
 		{CodeCancelled, "130", "whoever started it ended it", "the run"},
-		{CodeOutOfMemory, "137", "the tool used all of its memory, sockets or locks of files", "the kernel"},
-		{CodeInvalidOutput, failure, "the tool succeeded and wrote an output wrongly, or not at all", "the run"},
+		{CodeOutOfMemory, "137", "the tool used all of its memory, sockets or file locks", "the kernel"},
+		{CodeInvalidOutput, failure, "the tool succeeded, but wrote an output wrongly or not at all", "the run"},
 		{CodeSkipped, "0", "a workflow's step did not run: its condition is false, or a step before it failed", "the workflow"},
 		{CodeSandboxLost, failure, "the sandbox vanished", "the engine"},
 
@@ -86,27 +86,27 @@ func Codes() []CodeInfo {
 		{CodeInvalidUsage, failure, "the command line is wrong", "the command"},
 		{CodeToolNotFound, failure, "there is no tool or workflow of that name", "the definition"},
 		{CodeFileNotFound, failure, "there is no such file", "the system"},
-		{CodeUntrusted, failure, "another user could have put the file there that a search found", "the definition"},
+		{CodeUntrusted, failure, "another user could have put the file where a search found it", "the definition"},
 		{CodePermissionDenied, failure, "the system refuses this user something", "the system"},
 
 		{CodeSecretNotFound, failure, "nothing has the secret", "the secrets"},
 		{CodeSecretDamaged, failure, "the stored secret is damaged, or was tampered with", "the secrets"},
-		{CodeKeyExists, failure, "the store of secrets has a key already", "the secrets"},
+		{CodeKeyExists, failure, "the store of secrets already has a key", "the secrets"},
 
 		{CodeImageNotFound, failure, "neither the store nor the registry has the image", "the image store"},
 		{CodeImageAmbiguous, failure, "more than one image begins with the short id", "the image store"},
-		{CodeImageReference, failure, "the name of the image is not a valid one", "the image store"},
+		{CodeImageReference, failure, "the name of the image is not valid", "the image store"},
 		{CodeImageInvalid, failure, "the image is damaged, malformed or hostile", "the image store"},
 		{CodeImageTooLarge, failure, "the image is larger than a limit of this host", "the image store"},
-		{CodeImagePlatform, failure, "the image is not there for this platform", "the image store"},
-		{CodeImageMounted, failure, "something is mounted in a folder that was to be removed", "the image store"},
+		{CodeImagePlatform, failure, "the image doesn't exist for this platform", "the image store"},
+		{CodeImageMounted, failure, "something is mounted in a folder that must be removed", "the image store"},
 		{CodeRegistryUnreachable, failure, "the registry doesn't answer, or stopped answering", "the image store"},
-		{CodeRegistryUnavailable, failure, "the registry answers with a failure of its own, or a rate limit", "the image store"},
-		{CodeRegistryDenied, failure, "the registry refuses the credentials, or wants some", "the image store"},
-		{CodeRegistryRefused, failure, "what the registry does isn't safe: its TLS, plain HTTP, where it leads", "the image store"},
+		{CodeRegistryUnavailable, failure, "the registry answers with an error or a rate limit", "the image store"},
+		{CodeRegistryDenied, failure, "the registry refuses the credentials, or requires some", "the image store"},
+		{CodeRegistryRefused, failure, "what the registry does isn't safe: its TLS, plain HTTP, or a redirect", "the image store"},
 		{CodeNoSpace, failure, "the disk is full", "the image store"},
 		{CodeNotKept, "125", "no sandbox of that run is kept", "the engine"},
-		{CodeRunning, failure, "another process carries out that run of a workflow", "the journal"},
+		{CodeRunning, failure, "another process is carrying out that run of a workflow", "the journal"},
 
 		{CodeError, failure, "any other failure", "Mayfly"},
 	}
@@ -121,7 +121,7 @@ type Coder interface {
 // NewError returns an error with a code and a text.
 func NewError(code Code, text string) error { return &codedError{code, text} }
 
-// codedError is an error of which only the code and the text are known any more: one in a result, or with secrets masked.
+// codedError is an error of which only the code and the text are known: an error from a result, or one with secrets masked.
 type codedError struct {
 	code Code
 	text string
@@ -129,5 +129,5 @@ type codedError struct {
 
 func (e *codedError) Error() string { return e.text }
 
-// Code is Coder's.
+// Code implements [Coder].
 func (e *codedError) Code() Code { return e.code }

@@ -1,3 +1,3 @@
-// Package run is one run as a message: what somebody asks for ([Request]), what happens ([Event]), and how it ended
-// ([Result]). It carries nothing out; a [Runner] does, as that of run/local on this machine.
+// Package run defines one run as a message: the request ([Request]), what happens ([Event]), and how it ended ([Result]). It
+// runs nothing itself; a [Runner] does, such as the one of package run/local on this machine.
 package run

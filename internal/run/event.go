@@ -8,12 +8,11 @@ import (
 	"github.com/mayfly-run/mayfly/internal/engine"
 )
 
-// State is where a run is. Only the first four go on to another.
+// State is the state of a run. Only the first four are followed by another.
 type State string
 
-// The states of a run. Each run passes queued, pulling (when the image has to
-// be fetched), creating and running in this order, as far as it gets, and ends
-// in exactly one of the others.
+// These are the states of a run. Each run passes through queued, pulling (if the image must be fetched), creating and running
+// in this order, as far as it gets, and ends in exactly one of the others.
 const (
 	Queued   State = "queued"
 	Pulling  State = "pulling"
@@ -23,22 +22,21 @@ const (
 	Succeeded   State = "succeeded"
 	Failed      State = "failed"        // the tool's own non-zero exit status
 	TimedOut    State = "timed_out"     // killed at its deadline
-	Cancelled   State = "cancelled"     // ended by who started it
-	OutOfMemory State = "out_of_memory" // killed for passing its memory limit, or for too many sockets
+	Cancelled   State = "cancelled"     // ended by whoever started it
+	OutOfMemory State = "out_of_memory" // killed for exceeding its memory limit, or for too many sockets or file locks
 	Denied      State = "denied"        // refused by the operator's policy
 	Error       State = "error"         // Mayfly's own failure
 	Lost        State = "lost"          // its sandbox vanished
 	Skipped     State = "skipped"       // a workflow's step whose condition was false
 )
 
-// Event is one thing that happened in a run. Events of a run have consecutive
-// Seq from 1. Exactly one of the pointers is set; in JSON its fields stand
-// beside the common ones, with "type" saying which it is.
+// Event is one thing that happened in a run. Events of a run have consecutive Seq from 1. Exactly one of the pointers is set.
+// In JSON its fields are beside the common fields, and "type" says which one it is.
 type Event struct {
 	Seq  int64
 	Time time.Time // UTC
 	Run  string
-	Step string // of a workflow; empty for a tool
+	Step string // the step of a workflow; empty for a tool
 
 	State      *StateChange
 	Log        *Log
@@ -47,7 +45,7 @@ type Event struct {
 	Result     *Result
 }
 
-// eventHead is what every event has in JSON.
+// eventHead has the fields that every event has in JSON.
 type eventHead struct {
 	Seq  int64     `json:"seq"`
 	Time time.Time `json:"time"`
@@ -65,7 +63,7 @@ const (
 	TypeResult     = "result"
 )
 
-// payload is the event's type and the one pointer that is set.
+// payload returns the event's type and the pointer that is set.
 func (e *Event) payload() (string, any) {
 	switch {
 	case e.State != nil:
@@ -130,14 +128,14 @@ func (e *Event) UnmarshalJSON(data []byte) error {
 // StateChange is the entry into a state.
 type StateChange struct {
 	State State `json:"state"`
-	// Detail says more for people: the image being pulled, or when the next attempt begins, and why.
+	// Detail has more for people: the image that is pulled, or when the next attempt begins, and why.
 	Detail string `json:"detail,omitempty"`
-	// Attempt is the number of the attempt, from 1, when the tool is retried.
+	// Attempt is the number of the attempt, from 1, if the tool may be retried.
 	Attempt int `json:"attempt,omitempty"`
 }
 
-// Log is a piece of what the tool printed, in order, secrets masked. A piece
-// need not be a line; the pieces of a stream put together are its bytes.
+// Log is a piece of the tool's output, with secrets masked. Pieces are in order. A piece need not be a line; all pieces of a
+// stream together are its bytes.
 type Log struct {
 	Stream string `json:"stream"` // stdout or stderr
 	// Exactly one is set: Data for UTF-8, DataBase64 (standard encoding) for
@@ -146,7 +144,7 @@ type Log struct {
 	DataBase64 []byte `json:"data_base64,omitempty"`
 }
 
-// Bytes is the piece's content.
+// Bytes returns the piece's content.
 func (l *Log) Bytes() []byte {
 	if l.DataBase64 != nil {
 		return l.DataBase64
@@ -154,7 +152,7 @@ func (l *Log) Bytes() []byte {
 	return []byte(l.Data)
 }
 
-// Timeline has the moment of each state that the run reached.
+// Timeline has the time of each state that the run reached.
 type Timeline struct {
 	Queued   time.Time `json:"queued,omitzero"`
 	Pulling  time.Time `json:"pulling,omitzero"`
@@ -166,39 +164,38 @@ type Timeline struct {
 // Result is how a run ended.
 type Result struct {
 	Status State `json:"status"`
-	// ExitCode is the exit status of `mayfly run`: the tool's own, or one of
-	// the constants Exit…, or that of a signal ([engine.ExitSignal]).
+	// ExitCode is the exit status of `mayfly run`: the tool's own, one of the constants Exit…, or the status for a signal
+	// ([engine.ExitSignal]).
 	ExitCode int `json:"exit_code"`
-	// Code says why, for programs, and Reason for people; both are empty for a success.
+	// Code is the reason for programs, and Reason the reason for people; both are empty for a success.
 	Code   Code   `json:"code,omitempty"`
 	Reason string `json:"reason"`
-	// Hint says what to do about it, where there is something to do.
+	// Hint says what to do about it; it may be empty.
 	Hint string `json:"hint,omitempty"`
-	// Outputs have every secret masked, unless the tool was run by itself here.
+	// Outputs have their secrets masked, except in the result of a single tool that was run on this machine.
 	Outputs map[string]string `json:"outputs"`
-	// Handed is what goes to later runs, a sealed [Handed]; nil where no secret can be in it. Events don't have it.
+	// Handed is a sealed [Handed] for later runs; nil if no secret can be in it. Events don't have it.
 	Handed []byte `json:"handed,omitempty"`
-	// Artifacts are the digests of what a succeeded run made, by name. Events don't have it.
+	// Artifacts are the digests of a succeeded run's artifacts, by name. Events don't have them.
 	Artifacts map[string]string `json:"artifacts,omitempty"`
 	// Image is what ran: repository@sha256:….
 	Image      string       `json:"image"`
 	Timeline   Timeline     `json:"timeline"`
 	Usage      engine.Usage `json:"usage"`
 	DurationMS int64        `json:"duration_ms"` // from queued to finished
-	// Attempts is how many times the tool was started, when more than once.
+	// Attempts is the number of times that the tool was started, if it may be retried.
 	Attempts int `json:"attempts,omitempty"`
-	// DeniedConnections are the destinations that the network policy refused,
-	// each once, with the rule that would allow it.
+	// DeniedConnections are the destinations that the network policy refused, without repeats, each with the rule that would allow it.
 	DeniedConnections []engine.Connection `json:"denied_connections,omitempty"`
-	// Kept says that the failed sandbox can be looked into (mayfly shell KEPTID).
+	// Kept says that the failed sandbox was kept, for mayfly shell KEPTID.
 	Kept bool `json:"kept,omitempty"`
-	// KeptID is the sandbox's id: the run's, or that of its last attempt.
+	// KeptID is the id of the kept sandbox: that of the run, or of its last attempt.
 	KeptID string `json:"kept_id,omitempty"`
-	// Trusting are the tool's own files and variables to whose certificates a test's authority was added.
+	// Trusting are the tool's own files and variables with certificates to which a test's authority was added.
 	Trusting []string `json:"trusting,omitempty"`
-	// MayRunItself are a test's mocked commands that the tool's shell may run itself, without looking for a file.
+	// MayRunItself are a test's mocked commands that the tool's shell may have built in, and so may not look for in PATH.
 	MayRunItself []string `json:"may_run_itself,omitempty"`
-	// Steps are a workflow's, in the order of its definition, those of finally last.
+	// Steps are the results of a workflow's steps, in the order of its definition, with those of finally last.
 	Steps []StepResult `json:"steps,omitempty"`
 }
 
@@ -213,6 +210,6 @@ type StepResult struct {
 	Finished time.Time `json:"finished,omitzero"`
 	// Items is the number of items of a step with for_each.
 	Items int `json:"items,omitempty"`
-	// Resumed says that the step had succeeded before this run went on.
+	// Resumed says that the step had succeeded before this run was resumed.
 	Resumed bool `json:"resumed,omitempty"`
 }

@@ -12,8 +12,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestMessagesKeepEverything fills every field of what travels, those of definitions too, and sends it: a field that JSON
-// leaves out is lost on its way to a runner.
+// TestMessagesKeepEverything: no field of a message, or of a definition in it, is lost in JSON on the way to a runner. It
+// fills every field and compares.
 func TestMessagesKeepEverything(t *testing.T) {
 	for _, empty := range []any{&Request{}, &Result{}, &StateChange{}, &Log{}} {
 		t.Run(reflect.TypeOf(empty).Elem().Name(), func(t *testing.T) {
@@ -27,13 +27,13 @@ func TestMessagesKeepEverything(t *testing.T) {
 				t.Fatal(err)
 			}
 			if !reflect.DeepEqual(empty, back) {
-				t.Errorf("sent\n%+v\ngot\n%+v\nby %s", empty, back, data)
+				t.Errorf("sent\n%+v\ngot\n%+v\nfrom %s", empty, back, data)
 			}
 		})
 	}
 }
 
-// fill sets a value and all below it to something that isn't zero.
+// fill sets a value and everything below it to something that isn't zero.
 func fill(t *testing.T, v reflect.Value, path string) {
 	t.Helper()
 	switch v.Interface().(type) {
@@ -83,7 +83,7 @@ func fill(t *testing.T, v reflect.Value, path string) {
 	}
 }
 
-// TestValuesArriveAsTheyAre sends inputs of any kind.
+// TestValuesArriveAsTheyAre: inputs of any kind survive JSON.
 func TestValuesArriveAsTheyAre(t *testing.T) {
 	text := rapid.StringOf(rapid.SampledFrom([]rune("a1.-~{}\"ü\n")))
 	number := rapid.Map(rapid.StringMatching(`-?[1-9][0-9]{0,30}(\.[0-9]{1,20})?`), func(s string) json.Number { return json.Number(s) })
@@ -109,7 +109,7 @@ func TestValuesArriveAsTheyAre(t *testing.T) {
 			t.Fatalf("%s: %v", data, err)
 		}
 		if !reflect.DeepEqual(sent, got) {
-			t.Fatalf("sent %#v, got %#v by %s", sent, got, data)
+			t.Fatalf("sent %#v, got %#v from %s", sent, got, data)
 		}
 	})
 }
@@ -119,23 +119,23 @@ func TestValuesRefused(t *testing.T) {
 		`{"a":{}}`:                       "input a: it has no value",
 		`{"a":{"list":[{}]}}`:            "input a: it has no value",
 		`{"a":{"object":{"b":{}}}}`:      "input a: it has no value",
-		`{"a":{"scalar":"x"}}`:           "input a: it is of no one type",
-		`{"a":{"text":"x","bool":true}}`: "input a: it is of no one type",
+		`{"a":{"scalar":"x"}}`:           "input a: it must have exactly one type",
+		`{"a":{"text":"x","bool":true}}`: "input a: it must have exactly one type",
 		`{"a":{"date":"2026-01-01"}}`:    `unknown field "date"`,
 		`{"a":{"number":"x"}}`:           "invalid number",
 		`{"a":"text"}`:                   "cannot unmarshal string",
 	} {
 		var v Values
 		if err := json.Unmarshal([]byte(text), &v); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: %v, want %s", text, err, want)
+			t.Errorf("%s: got %v, want %s", text, err, want)
 		}
 	}
 	if _, err := json.Marshal(Values{"a": struct{}{}}); err == nil || !strings.Contains(err.Error(), "input a: an input can't be a struct {}") {
-		t.Errorf("an unknown type: %v", err)
+		t.Errorf("an unknown type: got %v, want an error that names it", err)
 	}
 }
 
-// TestEventsKeepEverything: an event of each kind, sent.
+// TestEventsKeepEverything: no field of an event of any kind is lost in JSON.
 func TestEventsKeepEverything(t *testing.T) {
 	kinds := reflect.TypeFor[Event]()
 	for i := range kinds.NumField() {
@@ -155,11 +155,11 @@ func TestEventsKeepEverything(t *testing.T) {
 				t.Fatal(err)
 			}
 			if !reflect.DeepEqual(sent, got) {
-				t.Errorf("sent %+v, got %+v by %s", sent, got, data)
+				t.Errorf("sent %+v, got %+v from %s", sent, got, data)
 			}
 		})
 	}
 	if err := json.Unmarshal([]byte(`{"type":"other"}`), &Event{}); err == nil || !strings.Contains(err.Error(), `unknown type of event "other"`) {
-		t.Errorf("another type: %v", err)
+		t.Errorf("another type: got %v, want an error that names it", err)
 	}
 }

@@ -9,53 +9,48 @@ import (
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
-// DefaultGrace is how long a tool has between TERM and KILL, unless somebody
-// says otherwise.
+// DefaultGrace is the default time between TERM and KILL.
 const DefaultGrace = 10 * time.Second
 
 // NewID returns a new run id: a UUIDv7, so that ids sort by time.
 func NewID() string { return uuid.Must(uuid.NewV7()).String() }
 
-// Request is what somebody asks to run.
+// Request is a request to run a tool.
 type Request struct {
-	// ID is the run's id; a new UUIDv7 when empty.
+	// ID is the run's id; if empty, the runner makes a new UUIDv7.
 	ID   string     `json:"id,omitempty"`
 	Tool *tool.Tool `json:"tool"`
 	// Step is the step of a workflow that the tool runs for, if any.
 	Step string `json:"step,omitempty"`
-	// Project is whose caches the tool has, together with its name; when it is
-	// empty, that of the tool's folder. Who runs tools for others, as a server
-	// does, names theirs.
+	// Project is the owner of the tool's caches, together with the tool's name. If it is empty, the owner is the tool's
+	// folder. A caller that runs tools for others, such as a server, must set it.
 	Project string `json:"project,omitempty"`
-	// Inputs are the values for the tool's args: text as it stands on a
-	// command line, or typed values. They are sent with their types.
+	// Inputs are the values for the tool's args: text as on a command line, or typed values. JSON keeps their types.
 	Inputs Values `json:"inputs,omitempty"`
-	// Shared overrides the tool's variables, and is overridden by inputs that are
-	// given; Environment overrides all. Values are never read as references to
-	// secrets.
+	// Shared overrides the tool's variables, given inputs override Shared, and Environment overrides everything. Their values
+	// never refer to secrets.
 	Shared      []tool.EnvVar `json:"shared,omitempty"`
 	Environment []tool.EnvVar `json:"environment,omitempty"`
-	// Artifacts are folders that the tool gets from runs before it, or hands to later ones.
+	// Artifacts are folders that the tool gets from earlier runs, or makes for later ones.
 	Artifacts []Artifact `json:"artifacts,omitempty"`
-	// Masked are values that are masked beside the tool's own secrets, since they came from runs before it: a sealed
-	// [Handed].
+	// Masked is a sealed [Handed] with secrets of earlier runs, which are masked in addition to the tool's own.
 	Masked []byte `json:"masked,omitempty"`
-	// Grace is the time between TERM and KILL; zero kills at once.
+	// Grace is the time between TERM and KILL; zero kills immediately.
 	Grace time.Duration `json:"grace"`
 	// KeepFor keeps the sandbox of a failed tool; see engine.Spec.
 	KeepFor  time.Duration `json:"keep_for,omitempty"`
 	Terminal bool          `json:"terminal,omitempty"`
 	Columns  uint16        `json:"columns,omitempty"`
 	Rows     uint16        `json:"rows,omitempty"`
-	// Mocks says what of a test's tool is mocked; Watch.Mocks answers.
+	// Mocks says what is mocked for a test's tool; Watch.Mocks answers.
 	Mocks *engine.Mocks `json:"mocks,omitempty"`
 }
 
-// Artifact is a folder of a sandbox that outlives it: a run makes it, once it has succeeded, or gets one that is there.
+// Artifact is a folder of a sandbox that outlives it. A run makes it when it succeeds, or gets an existing one.
 type Artifact struct {
 	Name   string `json:"name"`
 	Target string `json:"target"` // in the sandbox
 	Made   bool   `json:"made,omitempty"`
-	// Digest says which one it gets, as sha256:HEX; the result has those of what was made.
+	// Digest identifies the one it gets, as sha256:HEX. The digests of those it makes are in the result.
 	Digest string `json:"digest,omitempty"`
 }

@@ -5,23 +5,23 @@ import (
 	"encoding/json"
 )
 
-// Sealer encrypts what only who asks for runs and who carries them out may read: values of secrets on their way between
-// them. It may be called from several goroutines.
+// Sealer encrypts values of secrets on their way between the caller and the runner, which only these two may read. It may be
+// called from several goroutines.
 type Sealer interface {
 	Seal(ctx context.Context, data []byte) ([]byte, error)
-	// Unseal returns what was sealed. Its error says whether that was changed, or was sealed for somebody else.
+	// Unseal returns what was sealed. Its error says whether the data was changed, or was sealed for another key.
 	Unseal(ctx context.Context, sealed []byte) ([]byte, error)
 }
 
-// Handed is what a run hands on that has values of secrets in it, or may have.
+// Handed is what a run passes to later runs that contains values of secrets, or may contain them.
 type Handed struct {
-	// Outputs are those of the run where a secret is in one of them; otherwise the result has them.
+	// Outputs are the run's outputs if one of them contains a secret; otherwise the result has them.
 	Outputs map[string]string `json:"outputs,omitempty"`
-	// Masked are values that are to be masked wherever the run's outputs and artifacts go.
+	// Masked are values that must be masked wherever the run's outputs and artifacts go.
 	Masked [][]byte `json:"masked,omitempty"`
 }
 
-// Seal encrypts what is handed on; nil where there is nothing.
+// Seal encrypts h. It returns nil if h is empty.
 func (h *Handed) Seal(ctx context.Context, s Sealer) ([]byte, error) {
 	if len(h.Outputs) == 0 && len(h.Masked) == 0 {
 		return nil, nil

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Sequence numbers the events of one run, and hands them on one at a time. It may be used from several goroutines.
+// Sequence numbers the events of one run, and passes them on one at a time. It may be used from several goroutines.
 type Sequence struct {
 	id   string
 	next func(Event)
@@ -17,7 +17,7 @@ type Sequence struct {
 // NewSequence returns the sequence of a run. next gets each event; nil drops them.
 func NewSequence(id string, next func(Event)) *Sequence { return &Sequence{id: id, next: next} }
 
-// Emit gives an event its number, time and run, and hands it on.
+// Emit sets the number, time and run of an event, and passes it on.
 func (s *Sequence) Emit(e Event) {
 	if s.next == nil {
 		return

@@ -11,14 +11,14 @@ import (
 	"testing"
 )
 
-// TestExitStatuses: exit statuses are numbers in two files alone, those that define them.
+// TestExitStatuses: exit statuses are written as numbers only in the two files that define them.
 func TestExitStatuses(t *testing.T) {
 	defined := map[string]bool{"internal/run/status.go": true, "internal/engine/status.go": true}
 	root := filepath.Join("..", "..")
 	checked := 0
 	for _, dir := range []string{"internal", "cmd/mayfly"} {
 		err := filepath.WalkDir(filepath.Join(root, dir), func(path string, d fs.DirEntry, err error) error {
-			if err == nil && d.IsDir() && d.Name() == "enginetest" { // a suite of tests, with tools that end as it says
+			if err == nil && d.IsDir() && d.Name() == "enginetest" { // a test suite whose tools choose their exit statuses
 				return fs.SkipDir
 			}
 			if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
@@ -48,7 +48,7 @@ func TestExitStatuses(t *testing.T) {
 	}
 }
 
-// TestLiteralStatuses: what literalStatuses finds, and what it leaves alone.
+// TestLiteralStatuses: literalStatuses finds exit statuses and no other numbers.
 func TestLiteralStatuses(t *testing.T) {
 	file, err := parser.ParseFile(token.NewFileSet(), "x.go", `package x
 const exitOdd = 126
@@ -72,12 +72,12 @@ func f() {
 		t.Fatal(err)
 	}
 	if n := len(literalStatuses(file)); n != 7 {
-		t.Errorf("%d found, want 7", n)
+		t.Errorf("found %d, want 7", n)
 	}
 }
 
-// literalStatuses are the numbers in a file that can only be exit statuses: what is given to, compared with or named as one,
-// and 128 with a signal.
+// literalStatuses returns the numbers in a file that can only be exit statuses: those that are assigned to, compared with or
+// named as one, and 128 plus a signal.
 func literalStatuses(file *ast.File) (found []ast.Node) {
 	add := func(target string, value ast.Expr) {
 		lit, ok := value.(*ast.BasicLit)
@@ -124,7 +124,7 @@ func nameOf(e ast.Expr) string {
 	return ""
 }
 
-// isStatus reports whether a name is one of exit statuses. A Status is one of HTTP.
+// isStatus reports whether a name is one for exit statuses. A Status is HTTP's.
 func isStatus(name string) bool {
 	return name == "Code" || name == "ExitCode" || name == "status" || strings.HasPrefix(name, "exit") && name != "exit" ||
 		strings.HasPrefix(name, "status") || strings.HasPrefix(name, "Exit")

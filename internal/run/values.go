@@ -12,13 +12,13 @@ import (
 // Values are inputs as a definition or a command line has them: text, numbers, true, false, null, lists, objects, and scalars
 // that keep how they are written ([shape.Scalar]).
 //
-// In JSON each value says what it is, since JSON's own types would lose how a scalar is written:
+// In JSON each value names its type, since JSON's own types would lose how a scalar is written:
 //
 //	{"text":"1.20"} {"number":12345678901234567890} {"bool":true} {"null":true}
 //	{"list":[…]} {"object":{…}} {"scalar":"0755","value":{"number":755}}
 type Values map[string]any
 
-// value is one of [Values] in JSON: exactly one of its fields is set, or scalar and value.
+// value is one of [Values] in JSON. Exactly one of its fields is set, or Scalar and Value.
 type value struct {
 	Text   *string           `json:"text,omitempty"`
 	Number json.Number       `json:"number,omitempty"`
@@ -50,7 +50,7 @@ func (v Values) MarshalJSON() ([]byte, error) {
 func (v *Values) UnmarshalJSON(data []byte) error {
 	var in map[string]value
 	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.DisallowUnknownFields() // a type that isn't known would be an empty value
+	dec.DisallowUnknownFields() // otherwise an unknown type would be an empty value
 	if err := dec.Decode(&in); err != nil {
 		return err
 	}
@@ -115,7 +115,7 @@ func (v *value) plain() (any, error) {
 		}
 	}
 	if set > 1 || (v.Scalar == nil) != (v.Value == nil) {
-		return nil, errors.New("it is of no one type")
+		return nil, errors.New("it must have exactly one type")
 	}
 	switch {
 	case v.Null:

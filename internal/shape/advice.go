@@ -7,12 +7,12 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// This file says what to write where a file isn't YAML. The parser names the line before or after, or the one where the
-// mapping begins that the wrong line is in, so lines are looked at for what people write that YAML takes for its own.
+// This file finds what to write instead in a file that isn't YAML. The parser names the line before or after the wrong one,
+// or the line where the mapping begins that contains it. So this code searches the lines for what people write that YAML
+// reads as its own syntax.
 
-// advise finds the line that is wrong, from the one before the line that the parser names, and says what to write there.
-// Lines count from 1.
-// Lines of block scalars, such as those of a script, are wrong in nothing except their indentation.
+// advise finds the wrong line, at or after the line before the one that the parser names, and says what to write there. Line
+// numbers begin at 1. In the lines of block scalars, such as a script, only the indentation can be wrong.
 func advise(lines []string, named int) (line int, hint string) {
 	blocks := blockLines{blockFinder: blockFinder{block: -1}}
 	var depth indents
@@ -36,7 +36,7 @@ func advise(lines []string, named int) (line int, hint string) {
 		after, wrong, hint, ok := i+1, i, "", true
 		if value, least := flowIn(text); value != "" && !lost {
 			if after, wrong, hint, ok = adviseFlow(lines, i, value, least); ok {
-				blocks.lost = false // it has been read
+				blocks.lost = false // the collection has been read
 			}
 		} else if value := quotesIn(text); value != "" && !lost {
 			if q := readQuotes(lines, i, value, "#"); q.hint == "" {
@@ -66,7 +66,7 @@ func advise(lines []string, named int) (line int, hint string) {
 // keyed matches a line with a key and a value, or a list item.
 var keyed = lazyregexp.New(`^ *(?:- +)*(?:[A-Za-z_][A-Za-z0-9_.-]*:(?: +|$)|- +)(.*)$`)
 
-// flowIn is the flow collection that begins in a line, and the column that its further lines are indented beyond.
+// flowIn returns the flow collection that begins in a line, and the column that its further lines must be indented beyond.
 func flowIn(line string) (value string, least int) {
 	least = len(line) - len(strings.TrimLeft(line, " "))
 	value = strings.TrimLeft(line, " ")
@@ -86,7 +86,7 @@ const (
 	bareReference = `between brackets a reference must be in quotes: "${…}"`
 )
 
-// adviceFor says what is wrong with the value in a line, of which text is the part without spaces at its end.
+// adviceFor says what is wrong with the value in a line. text is the line without the spaces at its end.
 func adviceFor(lines []string, line int, text string) (wrong int, hint string) {
 	if value := quotesIn(text); value != "" {
 		q := readQuotes(lines, line, value, "#")
@@ -98,7 +98,7 @@ func adviceFor(lines []string, line int, text string) (wrong int, hint string) {
 	return line, adviceForPlain(text)
 }
 
-// adviceForPlain says what is wrong with a value that isn't in quotes, or with how a key begins.
+// adviceForPlain says what is wrong with a value that isn't in quotes, or with the beginning of a key.
 func adviceForPlain(text string) (hint string) {
 	m := keyed().FindStringSubmatch(text)
 	if m == nil {
@@ -115,7 +115,7 @@ func adviceForPlain(text string) (hint string) {
 	switch value[0] {
 	case '|', '>':
 		if at := blockHeader().FindStringIndex(value); at == nil || at[0] > 0 {
-			return "what follows " + Quote(value[:1]) + " stands in the next lines, indented"
+			return "what follows " + Quote(value[:1]) + " must be on the next lines, indented"
 		}
 	case '&', '{', '[':
 	default:
@@ -123,7 +123,7 @@ func adviceForPlain(text string) (hint string) {
 			return hint
 		}
 		if strings.HasPrefix(value, "- ") {
-			return "write a list between brackets, [a, b], or each item in a line of its own"
+			return "write a list between brackets, [a, b], or each item on its own line"
 		}
 		text, _, _ := strings.Cut(value, " #")
 		if strings.Contains(text, ": ") || strings.HasSuffix(text, ":") {
@@ -133,7 +133,7 @@ func adviceForPlain(text string) (hint string) {
 	return ""
 }
 
-// beginning says what is wrong with how a text without quotes begins.
+// beginning says what is wrong with the first characters of a text without quotes.
 func beginning(text string) string {
 	if text == "" {
 		return ""
@@ -162,7 +162,7 @@ func mustBeQuoted(text string) string {
 	return "a text that begins with " + Quote(text[:1]) + " must be in quotes: " + singleQuoted(text)
 }
 
-// template says what to write for a template's text, {{ x }}, which YAML takes for a mapping that is a key of another.
+// template says what to write for a template's text, {{ x }}, which YAML reads as a mapping that is the key of another mapping.
 func (d *Decoder) template(key *yaml.Node) (hint string) {
 	if key.Kind != yaml.MappingNode || key.Line < 1 || key.Line > len(d.lines) {
 		return ""

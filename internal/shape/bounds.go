@@ -9,36 +9,36 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// This file keeps hostile files from the YAML parser, which builds a node of some 170 bytes for as little as two bytes of text and
-// expands aliases without end. There are three steps, each cheap by what the one before has let through:
+// This file keeps hostile files from the YAML parser, which builds a node of some 170 bytes for as little as two bytes of
+// text, and expands aliases without end. It works in three steps. Each is cheap because of what the step before it refuses:
 //
 //  1. admit looks at the bytes: the size, and the number of characters that could separate two nodes, which bounds what the
-//     parser builds. Scripts are long and full of such characters, so the lines of block scalars don't count; readLine
-//     finds those without a parser, and only as long as there is no doubt about where a block scalar begins and ends.
+//     parser builds. Scripts are long and full of such characters, so the lines of block scalars don't count. readLine finds
+//     those lines without a parser, as long as there is no doubt about where a block scalar begins and ends.
 //  2. The parser runs.
-//  3. inspect walks the document, counts its nodes with each alias replaced by what it stands for, and checks what holds for
-//     every node.
+//  3. inspect walks the document, counts its nodes with each alias replaced by its target, and checks what applies to every
+//     node.
 
-// Bounds are what a file may make a reader do. They hold before and beside every other check, so that a hostile file costs less
-// than a second and 64 MB (attack S05).
+// Bounds limit what a file can make its reader do. They apply before and in addition to every other check, so that a hostile
+// file costs less than a second and 64 MB (attack S05).
 type Bounds struct {
 	FileSize int64 // bytes
-	// Nodes is the number of values and keys, counted with each alias replaced by what it stands for.
+	// Nodes is the largest number of values and keys, counted with each alias replaced by its target.
 	Nodes int
-	// Separators is the number of characters outside of block scalars that could separate two nodes.
+	// Separators is the largest number of characters outside block scalars that could separate two nodes.
 	Separators int
 }
 
 // maxDepth bounds how deep values are nested.
 const maxDepth = 64
 
-// SmallBounds are for a file that one person writes.
+// SmallBounds returns the bounds of a file that one person writes.
 func SmallBounds() Bounds { return Bounds{FileSize: 1 << 20, Nodes: 10_000, Separators: 40_000} }
 
-// LargeBounds are for a file that may come from a program, of thousands of parts. No format has larger ones.
+// LargeBounds returns the bounds of a file that a program may have written, with thousands of parts. No format has larger bounds.
 func LargeBounds() Bounds { return Bounds{FileSize: 2 << 20, Nodes: 200_000, Separators: 200_000} }
 
-// admit refuses data that should not reach the YAML parser at all.
+// admit refuses data that must not reach the YAML parser. text is empty if the parser may read it.
 func (f Format) admit(data []byte) (text, hint string) {
 	l := f.Bounds
 	switch {
@@ -47,19 +47,19 @@ func (f Format) admit(data []byte) (text, hint string) {
 	case !utf8.Valid(data):
 		return "the file is not UTF-8 text", ""
 	case bytes.IndexByte(data, 0) >= 0:
-		return "the file has a NUL byte in it, so it is not text", ""
+		return "the file contains a NUL byte, so it is not text", ""
 	case separators(data) > l.Separators:
 		return "the file has too many parts to be a definition", f.TooManyParts
 	}
 	return "", ""
 }
 
-// separators counts the characters that could separate two YAML nodes, which the number of nodes can't exceed twice.
-// The lines of block scalars, where scripts are, don't count, as long as it is certain where block scalars begin and
-// end: from the first line on whose reading is not plain to see without a real parser, everything counts.
+// separators counts the characters that could separate two YAML nodes. A document has at most twice as many nodes. The lines
+// of block scalars, which contain scripts, don't count as long as it is certain where block scalars begin and end. From the
+// first line that can't be read for certain without a real parser, everything counts.
 func separators(data []byte) int {
 	text := string(data)
-	// Breaks of YAML 1.1 other than "\n" and "\r\n" would let lines hide inside what looks like one line of a block.
+	// Line breaks of YAML 1.1 other than "\n" and "\r\n" would let lines hide inside what looks like one line of a block.
 	blocks := blockFinder{block: -1, lost: strings.ContainsAny(strings.ReplaceAll(text, "\r\n", "\n"), "\r\u0085\u2028\u2029\ufeff")}
 	count := 0
 	for line := range strings.Lines(text) {
@@ -80,10 +80,10 @@ func separators(data []byte) int {
 // blockFinder finds the lines of block scalars in a text that is read line by line.
 type blockFinder struct {
 	block int  // column of the key or dash whose block scalar the lines are in; -1 outside
-	lost  bool // from here on it isn't certain where block scalars begin
+	lost  bool // it is no longer certain where block scalars begin
 }
 
-// inside reports whether the next line is one of a block scalar.
+// inside reports whether the next line belongs to a block scalar.
 func (b *blockFinder) inside(line string) bool {
 	if b.block >= 0 {
 		body := strings.TrimLeft(line, " ")
@@ -99,8 +99,9 @@ func (b *blockFinder) inside(line string) bool {
 	return false
 }
 
-// readLine judges one line in block context: whether its end is certainly outside quotes and flow collections, and, if
-// it opens a block scalar, the column that the scalar's lines are indented beyond (-1 if it doesn't).
+// readLine reads one line in block context. certain reports whether the line certainly ends outside quotes and flow
+// collections. block is the column that the lines of a block scalar are indented beyond if the line opens one, and otherwise
+// -1.
 func readLine(line string) (block int, certain bool) {
 	rest := strings.TrimLeft(line, " ")
 	if rest == "" || rest[0] == '#' || rest == "---" {
@@ -138,10 +139,10 @@ func readLine(line string) (block int, certain bool) {
 	case '[', '{':
 		return -1, flowCloses(rest)
 	case '&', '*', '!', '%', '@', '`', '?', ']', '}', ',', ':', '-':
-		// A hyphen starts a plain scalar too ("-5"), but so it does "--- |".
+		// A hyphen also starts a plain scalar ("-5"), but "--- |" begins a document with a block scalar.
 		return -1, rest[0] == '-' && !strings.HasPrefix(rest, "---") && !strings.ContainsAny(rest, "\"'[{:")
 	}
-	// A plain scalar; with a colon in it this may still be a key with an unusual name and anything after it.
+	// This is a plain scalar. With a colon it may also be a key with an unusual name, and anything can follow.
 	colon := strings.Contains(rest, ": ") || strings.HasSuffix(rest, ":")
 	return -1, !colon || !strings.ContainsAny(rest, "\"'[{|>&*!")
 }
@@ -159,7 +160,7 @@ func keyLength(s string) int {
 	return 0
 }
 
-// quotedLength returns the length of the quoted scalar that s starts with, or -1 if s doesn't end it.
+// quotedLength returns the length of the quoted scalar that s starts with, or -1 if the scalar doesn't end in s.
 func quotedLength(s string) int {
 	for i := 1; i < len(s); i++ {
 		switch {
@@ -174,8 +175,8 @@ func quotedLength(s string) int {
 	return -1
 }
 
-// flowCloses reports whether s is one flow collection, closed at its end, in which each quote certainly starts a
-// quoted scalar.
+// flowCloses reports whether s is one flow collection that is closed at the end of s, and in which each quote certainly
+// starts a quoted scalar.
 func flowCloses(s string) bool {
 	depth := 0
 	for i := 0; i < len(s); i++ {
@@ -208,8 +209,9 @@ func flowCloses(s string) bool {
 	return false
 }
 
-// inspect walks the whole document once, alias by alias, and reports what holds for every node: the limits, duplicate
-// keys, what merge keys take, tags and NUL characters. It returns false where a limit stopped it: such a document is not read.
+// inspect walks the whole document once and follows each alias. It checks what applies to every node: the bounds, duplicate
+// keys, the values of merge keys, tags and NUL characters. It returns false if a bound stopped it; such a document must not
+// be read.
 func (d *Decoder) inspect(root *yaml.Node) bool {
 	w := &walker{Decoder: d, seen: map[*yaml.Node]bool{}, bangs: bangs(d.lines)}
 	return w.walk(root, 1)
@@ -219,12 +221,12 @@ type walker struct {
 	*Decoder
 	nodes int
 	bangs map[place]bool      // where a node with a tag may begin
-	seen  map[*yaml.Node]bool // nodes whose problems are reported; an alias leads to a node again
+	seen  map[*yaml.Node]bool // nodes whose problems are reported; aliases visit a node more than once
 }
 
 func (w *walker) walk(n *yaml.Node, depth int) bool {
 	if w.nodes++; w.nodes > w.format.Bounds.Nodes {
-		w.Report(n, fmt.Sprintf("the definition has more than %d values", w.format.Bounds.Nodes), "aliases count as often as they are used")
+		w.Report(n, fmt.Sprintf("the definition has more than %d values", w.format.Bounds.Nodes), "an alias counts each time that it is used")
 		return false
 	}
 	if depth > maxDepth {
@@ -232,7 +234,7 @@ func (w *walker) walk(n *yaml.Node, depth int) bool {
 		return false
 	}
 	if n.Kind == yaml.AliasNode {
-		// An alias to a node that holds it has no end; the limit on depth finds that too.
+		// An alias to a node that contains it never ends; the limit on depth stops that too.
 		return w.walk(n.Alias, depth+1)
 	}
 	if !w.seen[n] {
@@ -250,7 +252,7 @@ func (w *walker) walk(n *yaml.Node, depth int) bool {
 func (w *walker) inspectNode(n *yaml.Node) {
 	w.checkTag(n)
 	if n.Kind == yaml.ScalarNode && strings.IndexByte(n.Value, 0) >= 0 {
-		w.Report(n, "the value has a NUL character in it, which no variable, argument or path can hold", "")
+		w.Report(n, "the value contains a NUL character, which a variable, an argument or a path can't hold", "")
 	}
 	if n.Kind != yaml.MappingNode {
 		return
@@ -265,7 +267,7 @@ func (w *walker) inspectNode(n *yaml.Node) {
 		w.checkEmpty(n, i)
 		if isMerge(n.Content[i]) {
 			w.checkMerge(n.Content[i+1])
-			continue // several are as one with a list
+			continue // a mapping may have several merge keys
 		}
 		if f, ok := first[key.Value]; ok {
 			w.Report(n.Content[i], fmt.Sprintf("key %s is given twice", Quote(key.Value)),

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// TestLongScripts holds the bounds to letting long but harmless definitions through.
+// TestLongScripts: the bounds let long but harmless definitions through.
 func TestLongScripts(t *testing.T) {
 	script := strings.Repeat("  a, b: [c] - {d}\n", 50_000)
 	heads := []string{

@@ -8,9 +8,10 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// This file has the shapes of lists and mappings, and of values that may be anything.
+// This file has the shapes of lists, of mappings, and of values of any kind.
 
-// List is a sequence of one shape. The items that could be read are returned even where others could not.
+// List returns the shape of a sequence whose items have the shape s. what names an item in messages. Reading returns the
+// items that it could read even if others are wrong.
 func List[V any](what string, s Shape[V]) Shape[[]V] {
 	return Shape[[]V]{Schema: Schema{"type": "array", "items": s.Schema}, Read: func(d *Decoder, n *yaml.Node, label string) ([]V, bool) {
 		n = Resolve(n)
@@ -23,7 +24,7 @@ func List[V any](what string, s Shape[V]) Shape[[]V] {
 			if d.Count() >= maxKeptProblems {
 				return out, false
 			}
-			// A list keeps its length where an item is wrong, so that later checks can point at items by index.
+			// A list keeps its length if an item is wrong, so that later checks can refer to items by index.
 			v, _ := s.Read(d, c, what)
 			out = append(out, v)
 		}
@@ -31,7 +32,7 @@ func List[V any](what string, s Shape[V]) Shape[[]V] {
 	}}
 }
 
-// listHint writes a value as a list of it: a scalar that is an item, a mapping that is one, or names that are keys.
+// listHint says how to write a value as a list: a scalar or a mapping as its only item, or the keys of a mapping as its items.
 func listHint(n *yaml.Node, item Schema) string {
 	if n.Kind == yaml.MappingNode && len(n.Content) > 0 {
 		return listOfKeys(n, item)
@@ -44,7 +45,7 @@ func listHint(n *yaml.Node, item Schema) string {
 
 func listOfKeys(n *yaml.Node, item Schema) string {
 	of, _ := item["properties"].(Schema)
-	isItem := len(n.Content) > 2 || Resolve(n.Content[1]).Kind != yaml.MappingNode // one mapping by a name that is also a key
+	isItem := len(n.Content) > 2 || Resolve(n.Content[1]).Kind != yaml.MappingNode // a single mapping may be under a name that is also a key
 	for i := 0; i < len(n.Content); i += 2 {
 		isItem = isItem && of[Resolve(n.Content[i]).Value] != nil
 	}
@@ -62,7 +63,7 @@ func listOfKeys(n *yaml.Node, item Schema) string {
 	return ""
 }
 
-// asItem writes a scalar as an item of a list, in quotes where it needs them; "" for one that isn't text or a number.
+// asItem writes a scalar as an item of a list, in quotes if it needs them. It returns "" for a node that isn't text or a number.
 func asItem(n *yaml.Node) string {
 	value := Brief(n.Value)
 	switch {
@@ -76,7 +77,7 @@ func asItem(n *yaml.Node) string {
 	return value
 }
 
-// isScalar reports whether a schema takes only scalars.
+// isScalar reports whether a schema accepts only scalars.
 func isScalar(s Schema) bool {
 	if kinds, several := s["anyOf"].([]Schema); several {
 		return !slices.ContainsFunc(kinds, func(s Schema) bool { return !isScalar(s) })
@@ -84,7 +85,7 @@ func isScalar(s Schema) bool {
 	return s["enum"] != nil || s["type"] != nil && s["type"] != "object" && s["type"] != "array"
 }
 
-// OneOrMore is one value or a list of them.
+// OneOrMore returns the shape of one value or a list of values that isn't empty.
 func OneOrMore[V any](what string, s Shape[V]) Shape[[]V] {
 	one := Convert(s, func(v V) []V { return []V{v} })
 	more := List(what, s)
@@ -101,7 +102,8 @@ func OneOrMore[V any](what string, s Shape[V]) Shape[[]V] {
 	return ByKind("a text or a list of them", &one, &more, nil)
 }
 
-// Mapping is a mapping with free keys, in the order of the file.
+// Mapping returns the shape of a mapping with free keys. keys is the schema of a key and check checks one; either may be nil.
+// begin returns an empty M, and add is called for each pair in the order of the file. what names a key in messages.
 func Mapping[V, M any](value Shape[V], keys Schema, check func(string) (wrong, hint string), what string, add func(M, string, V) M, begin func() M) Shape[M] {
 	sch := Schema{"type": "object", "additionalProperties": value.Schema}
 	if keys != nil {
@@ -122,7 +124,7 @@ func Mapping[V, M any](value Shape[V], keys Schema, check func(string) (wrong, h
 	}}
 }
 
-// Map is a mapping with free keys as a map.
+// Map returns the shape of a mapping with free keys that is read into a map. See [Mapping].
 func Map[V any](value Shape[V], keys Schema, check func(string) (wrong, hint string), what string) Shape[map[string]V] {
 	return Mapping(value, keys, check, what, func(m map[string]V, k string, v V) map[string]V {
 		m[k] = v
@@ -130,10 +132,10 @@ func Map[V any](value Shape[V], keys Schema, check func(string) (wrong, hint str
 	}, func() map[string]V { return map[string]V{} })
 }
 
-// AnyJSON is any value that JSON has too.
+// AnyJSON returns the shape of any value that JSON can represent.
 func AnyJSON() Shape[any] { return anyShape(nodeWritten) }
 
-// Any is any value, in which those without quotes that aren't text stay what they are written as: see [Scalar].
+// Any returns the shape of any value. Each value without quotes that isn't text becomes a [Scalar], which keeps how it is written.
 func Any() Shape[any] { return anyShape(nodeValues) }
 
 func anyShape(decode func(*yaml.Node) (any, *valueError)) Shape[any] {
@@ -147,7 +149,7 @@ func anyShape(decode func(*yaml.Node) (any, *valueError)) Shape[any] {
 	}}
 }
 
-// Node takes any value as it stands, for what depends on other keys.
+// Node returns a shape that accepts any node unread, for values whose meaning depends on other keys.
 func Node() Shape[*yaml.Node] {
 	return Shape[*yaml.Node]{Schema: Schema{}, Read: func(_ *Decoder, n *yaml.Node, _ string) (*yaml.Node, bool) {
 		return n, true

@@ -16,7 +16,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Decode reads a node that is in no file, such as one of [Plain]. The error is the first problem, without its position.
+// Decode reads a node that is not part of a file, such as one from [Plain]. The error is the first problem, without its position.
 func Decode[V any](s Shape[V], n *yaml.Node, label string) (V, error) {
 	d := &Decoder{}
 	v, _ := s.Read(d, n, label)
@@ -30,7 +30,7 @@ func Decode[V any](s Shape[V], n *yaml.Node, label string) (V, error) {
 	return v, errors.New(p.Text)
 }
 
-// Plain is a scalar as YAML reads it without quotes.
+// Plain returns the scalar that YAML reads from value without quotes.
 func Plain(value string) *yaml.Node {
 	n := &yaml.Node{Kind: yaml.ScalarNode, Value: value}
 	n.Tag = n.ShortTag()
@@ -41,13 +41,13 @@ func Plain(value string) *yaml.Node {
 type Decoder struct {
 	file     string
 	format   Format
-	lines    []string // of the file, which no position is beyond; none for a part of another file
+	lines    []string // of the file, to which positions are limited; none for a part of another file
 	problems []Problem
-	listed   map[string]bool     // kinds of object whose keys were listed; see unknownKey
-	lost     map[*yaml.Node]bool // values that YAML took for something else, so that any other problem of theirs follows
+	listed   map[string]bool     // kinds of object whose keys were listed already; see unknownKey
+	lost     map[*yaml.Node]bool // values that YAML read as something else; further problems with them only follow from that
 }
 
-// Err is everything that is wrong, as an *[Error], or nil.
+// Err returns everything that is wrong with the file, as an *[Error], or nil.
 func (d *Decoder) Err() error {
 	if len(d.problems) == 0 {
 		return nil
@@ -55,10 +55,10 @@ func (d *Decoder) Err() error {
 	return NewError(d.problems)
 }
 
-// Count is how many problems there are.
+// Count returns the number of problems.
 func (d *Decoder) Count() int { return len(d.problems) }
 
-// Position is where a node begins.
+// Position returns where a node begins.
 func (d *Decoder) Position(n *yaml.Node) Position {
 	p := Position{File: d.file, Line: max(n.Line, 1), Column: max(n.Column, 1)}
 	if len(d.lines) > 0 {
@@ -67,24 +67,24 @@ func (d *Decoder) Position(n *yaml.Node) Position {
 	return p
 }
 
-// maxKeptProblems bounds what a hostile file makes of its problems; it is wrong with the first of them.
+// maxKeptProblems bounds the memory that the problems of a hostile file take. The first of them already make the file invalid.
 const maxKeptProblems = 1000
 
-// Report says what is wrong with a node, and what to write instead, or "".
+// Report records what is wrong with a node, and a hint that says what to write instead, or "".
 func (d *Decoder) Report(n *yaml.Node, text, hint string) {
 	if !d.lost[n] {
 		d.ReportAt(d.Position(n), text, hint)
 	}
 }
 
-// ReportAt is [Decoder.Report] for a place.
+// ReportAt is [Decoder.Report] for a position.
 func (d *Decoder) ReportAt(p Position, text, hint string) {
 	if len(d.problems) < maxKeptProblems {
 		d.problems = append(d.problems, Problem{Position: p, Text: text, Hint: hint})
 	}
 }
 
-// document parses data into its only YAML document, checked against the limits; nil after a problem that stops reading.
+// document parses data into its only YAML document and checks it against the bounds. It returns nil after a problem that stops reading.
 func (d *Decoder) document(data []byte) *yaml.Node {
 	if text, hint := d.format.admit(data); text != "" {
 		d.ReportAt(Position{File: d.file}, text, hint)
@@ -127,11 +127,11 @@ func (d *Decoder) document(data []byte) *yaml.Node {
 	return root
 }
 
-// jsonEscape is an escape of JSON; the first group are those that the YAML parser doesn't know (RFC 8259 section 7).
+// jsonEscape matches an escape of JSON. Its first group matches those that the YAML parser doesn't know (RFC 8259 section 7).
 var jsonEscape = lazyregexp.New(`\\(?:(/|u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|.)`)
 
-// fromJSON makes YAML of JSON: a file that is JSON gets its slashes and its pairs of surrogates without an escape, and any
-// other stays as it is.
+// fromJSON makes JSON readable for the YAML parser: if data is JSON, its escaped slashes and surrogate pairs become the
+// characters that they stand for. It returns any other data unchanged.
 func fromJSON(data []byte) []byte {
 	if !bytes.Contains(data, []byte(`\/`)) && !bytes.Contains(data, []byte(`\ud`)) && !bytes.Contains(data, []byte(`\uD`)) || !json.Valid(data) {
 		return data
@@ -142,14 +142,14 @@ func fromJSON(data []byte) []byte {
 		}
 		var text string
 		if err := json.Unmarshal(fmt.Appendf(nil, `"%s"`, escape), &text); err != nil {
-			return escape // can't be: the expression has just matched it
+			return escape // can't happen: the expression has just matched it
 		}
 		return []byte(text)
 	})
 }
 
-// parseYAML parses up to two documents. A panic of the parser becomes an error: definitions come from strangers, and
-// one must not take down a process that serves others.
+// parseYAML parses up to two documents. It turns a panic of the parser into an error: definitions come from strangers, and
+// none of them may end a process that serves others.
 func parseYAML(data []byte, docs *[2]yaml.Node) (found int, err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -197,7 +197,7 @@ func (d *Decoder) syntax(err error) {
 	d.Report(n, "this is not valid YAML: "+text[:min(len(text), 200)], hint)
 }
 
-// find puts n where index first finds something in a line.
+// find sets the position of n to the first line and column where index finds something.
 func (d *Decoder) find(n *yaml.Node, index func(line string) int) {
 	for i, line := range d.lines {
 		if at := index(line); at >= 0 {
@@ -210,7 +210,7 @@ func (d *Decoder) find(n *yaml.Node, index func(line string) int) {
 // alias matches where a value or a key may be an alias; its group is the name, whose characters the parser limits.
 var alias = lazyregexp.New(`(?:^\s*|[-:?]\s+|[\[{,]\s*)\*([A-Za-z0-9_-]+)`)
 
-// aliasIn returns where an alias of a name is in a line, or -1.
+// aliasIn returns the index of an alias of the given name in a line, or -1.
 func aliasIn(line, name string) int {
 	for _, at := range alias().FindAllStringSubmatchIndex(line, -1) {
 		if line[at[2]:at[3]] == name {
@@ -220,7 +220,7 @@ func aliasIn(line, name string) int {
 	return -1
 }
 
-// commentMark matches what begins a comment, except in quotes.
+// commentMark matches the start of a comment; inside quotes it matches text.
 var commentMark = lazyregexp.New(`(?:^|\s)#`)
 
 func withoutComment(line string) string {
@@ -230,12 +230,12 @@ func withoutComment(line string) string {
 	return line
 }
 
-// isControl reports whether a character can't be in YAML as it is (YAML 1.2.2, chapter 5.1).
+// isControl reports whether YAML allows a character only as an escape (YAML 1.2.2, chapter 5.1).
 func isControl(r rune) bool {
 	return r == '\ufffe' || r == '\uffff' || unicode.IsControl(r) && !strings.ContainsRune("\t\r\u0085", r)
 }
 
-// Resolve follows an alias to its node.
+// Resolve returns the node that n stands for: the target of an alias, and otherwise n.
 func Resolve(n *yaml.Node) *yaml.Node {
 	for n.Kind == yaml.AliasNode {
 		n = n.Alias
@@ -243,7 +243,7 @@ func Resolve(n *yaml.Node) *yaml.Node {
 	return n
 }
 
-// Describe says in a few words what a node is, for "must be text, not …".
+// Describe returns a few words about a node, for messages such as "must be text, not …".
 func Describe(n *yaml.Node) string {
 	n = Resolve(n)
 	switch n.Kind {

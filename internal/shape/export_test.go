@@ -1,4 +1,4 @@
 package shape
 
-// Advise is for tests with the files of packages that import this one.
+// Advise exports advise for tests that use files of packages that import this one.
 var Advise = advise

@@ -9,26 +9,26 @@ import (
 	"syscall"
 )
 
-// This file reads files that may be anybody's.
+// This file reads files that anyone may have written.
 
-// ReadFile reads a file, up to just past the largest size of any format, so that [Format.Open] refuses what is larger. what says in
-// messages what the file is.
+// ReadFile reads a regular file. It stops one byte after the largest size of any format, so that [Format.Open] refuses what
+// is larger. what names the kind of file in errors.
 func ReadFile(file, what string) ([]byte, error) {
-	// Without waiting for a FIFO's writer: read then refuses it.
+	// O_NONBLOCK doesn't wait for the writer of a FIFO; readRegular then refuses it.
 	f, err := os.OpenFile(file, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, fmt.Errorf("%s %s can't be read: %w", what, file, WithoutCall(err))
 	}
 	defer f.Close()
-	data, err := read(f)
+	data, err := readRegular(f)
 	if err != nil {
 		return nil, fmt.Errorf("%s %s can't be read: %w", what, file, WithoutCall(err))
 	}
 	return data, nil
 }
 
-// read reads a regular file: a device or a pipe could keep a reader waiting for ever.
-func read(f *os.File) ([]byte, error) {
+// readRegular reads a regular file and refuses others: a device or a pipe could keep a reader waiting forever.
+func readRegular(f *os.File) ([]byte, error) {
 	info, err := f.Stat()
 	if err != nil {
 		return nil, err
@@ -42,18 +42,18 @@ func read(f *os.File) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, LargeBounds().FileSize+1))
 }
 
-// ReadInside reads a file of a folder, and of nowhere else, whatever symbolic links say: the folder comes out of somebody's
-// repository.
+// ReadInside reads a regular file inside the folder dir and refuses one that a symbolic link leads out of it, since the
+// folder may come from a stranger's repository. An empty file is an error, and so is one of more than most bytes.
 func ReadInside(dir, name string, most int64) (string, error) {
 	if dir == "" {
-		return "", errors.New("the definition comes from no folder")
+		return "", errors.New("the definition isn't in a file")
 	}
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return "", WithoutCall(err)
 	}
 	defer root.Close()
-	// Looked at before it is opened: opening a FIFO would wait for its writer.
+	// Stat comes before Open: opening a FIFO would wait for its writer.
 	info, err := root.Stat(name)
 	if err != nil {
 		return "", WithoutCall(err)
@@ -78,7 +78,7 @@ func ReadInside(dir, name string, most int64) (string, error) {
 	return string(data), nil
 }
 
-// WithoutCall is the error of a file without its name, which the message has, and the name of the system call.
+// WithoutCall returns the error of a file operation without the name of the system call and the path, which the message already has.
 func WithoutCall(err error) error {
 	var system *fs.PathError
 	if errors.As(err, &system) {

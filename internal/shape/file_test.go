@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestReadFile: however large a file is, no more is read of it than it takes to tell.
+// TestReadFile: of a large file only as much is read as shows that it is too large.
 func TestReadFile(t *testing.T) {
 	big := filepath.Join(t.TempDir(), "big.yaml")
 	if err := os.WriteFile(big, nil, 0o600); err != nil {
@@ -16,6 +16,6 @@ func TestReadFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	if data, err := ReadFile(big, "file"); err != nil || int64(len(data)) != LargeBounds().FileSize+1 {
-		t.Errorf("%d bytes were read of a large file, %v", len(data), err)
+		t.Errorf("read %d bytes of a large file, %v; want %d", len(data), err, LargeBounds().FileSize+1)
 	}
 }

@@ -2,20 +2,20 @@ package shape
 
 import "strings"
 
-// This file says what is wrong in a flow collection, [a, b] or {a: b} (YAML 1.2.2, chapter 7.4), of which the parser only
-// names the line before it begins.
+// This file says what is wrong in a flow collection, [a, b] or {a: b} (YAML 1.2.2, chapter 7.4). The parser only names the
+// line before the collection.
 
 // flow reads a flow collection across lines.
 type flow struct {
 	lines []string
 	line  int // index
 	rest  string
-	// least is the column that lines of the collection are indented beyond; -1 for a whole file.
+	// least is the column that lines of the collection must be indented beyond; -1 for a whole file.
 	least  int
 	open   []bracket
 	entry  entry
 	last   int // the line of the last token
-	before int // the line of the last token in another line than this one
+	before int // the line of the last token on a line before this one
 	wrong  int // the line that a hint is about
 }
 
@@ -24,7 +24,7 @@ type bracket struct {
 	line  int
 }
 
-// entry is what was read of an entry of a flow collection.
+// entry is what has been read of an entry of a flow collection.
 type entry struct {
 	read   reading
 	hasKey bool
@@ -36,13 +36,13 @@ type reading int
 
 const (
 	readNothing  reading = iota
-	readProperty         // a colon, or what a value follows
-	readPlain            // text without quotes, which may go on
+	readProperty         // a colon, or another token before a value
+	readPlain            // text without quotes, which may continue
 	readWhole            // text in quotes or a collection
 )
 
-// adviseFlow reads the flow collection that value, the end of a line, begins with. It returns the line after it, and the
-// line that is wrong with what to write there, or no hint. ok is false where the collection can't be followed.
+// adviseFlow reads the flow collection at the beginning of value, which is the end of a line. It returns the line after the
+// collection, and the wrong line with what to write there, or no hint. ok is false if the collection can't be followed.
 func adviseFlow(lines []string, line int, value string, least int) (after, wrong int, hint string, ok bool) {
 	f := &flow{lines: lines, line: line, rest: value, least: least}
 	for {
@@ -67,16 +67,16 @@ func adviseFlow(lines []string, line int, value string, least int) (after, wrong
 	}
 }
 
-// follows says what is wrong with what follows the collection in its last line. text is all of it where it is one line.
+// follows says what is wrong with the text after the collection in its last line. text is the whole value if it is on one line.
 func (f *flow) follows(text string) (hint string) {
 	rest := strings.TrimLeft(f.rest, " ")
 	switch {
 	case rest == "" || rest[0] == '#' || rest[0] == ':':
 		return ""
 	case rest[0] == ']' || rest[0] == '}':
-		return "the last bracket closes none; remove it"
+		return "the last bracket has no opening bracket; remove it"
 	case f.least < 0:
-		return "nothing follows the last bracket; remove the rest of the line"
+		return "nothing may follow the last bracket; remove the rest of the line"
 	case text == "":
 		return "text follows the last bracket; put all of it in quotes"
 	}
@@ -110,7 +110,7 @@ func (f *flow) token() (hint string, ok bool) {
 		return f.noComma(), true
 	}
 	if f.entry.read == readPlain && strings.IndexByte(",[]{}:#", c) < 0 {
-		return f.plain() // it goes on from the line before
+		return f.plain() // it continues the line before
 	}
 	switch c {
 	case '[', '{':
@@ -119,7 +119,7 @@ func (f *flow) token() (hint string, ok bool) {
 		return f.closing(), true
 	case ',':
 		if f.entry.read == readNothing {
-			return "nothing stands before this comma; remove it", true
+			return "there is nothing before this comma; remove it", true
 		}
 		f.begin()
 	case '#':
@@ -149,13 +149,13 @@ func (f *flow) take(n int, read reading) {
 	f.rest, f.entry.read, f.last = f.rest[n:], read, f.line
 }
 
-// begin begins the next entry after one character.
+// begin reads one character and begins the next entry.
 func (f *flow) begin() {
 	f.take(1, readNothing)
 	f.entry = entry{value: strings.TrimLeft(f.rest, " "), line: f.line}
 }
 
-// opening reads a bracket, which text can't have.
+// opening reads an opening bracket, which can't be part of plain text.
 func (f *flow) opening() (hint string) {
 	if f.entry.read == readPlain {
 		if f.last < f.line {
@@ -163,7 +163,7 @@ func (f *flow) opening() (hint string) {
 		}
 		return inText(f.rest[:1]) + singleQuoted(flowText(f.entry.value))
 	}
-	f.open = append(f.open, bracket{f.rest[0] + 2, f.line}) // as ASCII has them
+	f.open = append(f.open, bracket{f.rest[0] + 2, f.line}) // in ASCII a closing bracket is two after its opening bracket
 	f.begin()
 	return ""
 }
@@ -180,7 +180,7 @@ func (f *flow) closing() (hint string) {
 	return ""
 }
 
-// noComma says where a comma is missing: after the entry, which ended in this line or in one before.
+// noComma says where a comma is missing: after the entry, which ended in this line or in an earlier one.
 func (f *flow) noComma() (hint string) {
 	if f.last == f.line {
 		return "a comma is missing before " + singleQuoted(flowText(f.rest))
@@ -209,7 +209,7 @@ func (f *flow) colon() (hint string) {
 	return ""
 }
 
-// comment is wrong where it takes a bracket or a comma with it, and isn't one of its own.
+// comment reads a comment. It is a mistake if a bracket or a comma is lost in it, unless it is a comment on its own line.
 func (f *flow) comment() (hint string, ok bool) {
 	own := !f.entry.hasKey && strings.HasPrefix(f.entry.value, "#") && strings.IndexByte("]}", f.rest[len(f.rest)-1]) < 0
 	if strings.ContainsAny(f.rest, ",]}") && f.entry.value != "" && !own {
@@ -240,8 +240,8 @@ func (f *flow) quoted() (hint string) {
 	return ""
 }
 
-// begins reports whether the text begins with a character that text without quotes can't begin with. It reads two
-// characters, because reading the rest of the line for each token takes quadratic time.
+// begins reports whether the text begins with a character that plain text can't begin with. It passes on only two characters,
+// because reading the rest of the line for each token takes quadratic time.
 func (f *flow) begins() bool { return beginning(f.rest[:min(len(f.rest), 2)]) != "" }
 
 // plain reads text without quotes.
@@ -279,8 +279,8 @@ func inText(mark string) string {
 	return "between brackets a text with " + Quote(mark) + " in it must be in quotes: "
 }
 
-// flowText is the text that s begins with and that was meant to end before the next entry, references and brackets in it
-// as one.
+// flowText returns the text at the beginning of s that was meant to end before the next entry. References and brackets inside
+// it count as one.
 func flowText(s string) string {
 	depth := 0
 	for i := 0; i < len(s); i++ {

@@ -7,12 +7,12 @@ import (
 	"github.com/mayfly-run/mayfly/internal/lazyregexp"
 )
 
-// indents are the columns of the block collections that a line is in (YAML 1.2.2, chapter 8.2), to find the line whose
-// indentation is wrong: the parser names the line before it, or the one where the collection begins.
+// indents holds the columns of the block collections that a line is in (YAML 1.2.2, chapter 8.2), to find the line whose
+// indentation is wrong: the parser names the line before it, or the line where the collection begins.
 type indents struct {
 	levels []level
 	opened bool // the line before has a key or dash without a value, so that a deeper collection may follow
-	// colonless is the line before where it may be a key without a space after its colon.
+	// colonless is the line before, if it may be a key without a space after its colon.
 	colonless struct {
 		line int
 		hint string
@@ -24,8 +24,8 @@ type level struct {
 	item         bool // of a list
 }
 
-// check looks at a line outside of block scalars and flow collections, and says how it should be written if it, or the one
-// before, is wrong.
+// check looks at a line outside block scalars and flow collections, and says how to write it, or the line before, if one of
+// them is wrong.
 func (d *indents) check(line int, text string) (wrong int, hint string) {
 	rest := strings.TrimLeft(text, " ")
 	switch {
@@ -67,7 +67,7 @@ func (d *indents) check(line int, text string) (wrong int, hint string) {
 	return line, ""
 }
 
-// text looks at a line that is neither a key nor an item, and so goes on with the text before if it is indented enough.
+// text looks at a line that is neither a key nor an item, and so continues the text before it if it is indented enough.
 func (d *indents) text(l level, rest string) (hint string) {
 	switch n := len(d.levels); {
 	case n == 0:
@@ -83,17 +83,17 @@ func (d *indents) text(l level, rest string) (hint string) {
 		return quotedKey(rest)
 	}
 	if mergeMark(rest) {
-		return "a merge left its marks here; keep one side"
+		return "this is a merge conflict marker; keep one side"
 	}
 	return noColon
 }
 
-// mergeMark reports whether a line is what git leaves of a merge with conflicts.
+// mergeMark reports whether a line is a conflict marker of git.
 func mergeMark(rest string) bool {
 	return strings.HasPrefix(rest, "<<<<<<<") || strings.HasPrefix(rest, "=======") || strings.HasPrefix(rest, ">>>>>>>")
 }
 
-const noColon = `a key has ": " after it; indent the line further if it goes on with the text before`
+const noColon = `a key needs ": " after it; indent the line further if it continues the text before it`
 
 // quotedKey says what is wrong after a key in quotes.
 func quotedKey(rest string) (hint string) {
@@ -126,7 +126,7 @@ func noSpace(text string) (hint string) {
 	return "write a space after the colon: " + Brief(m[1]+": "+m[2])
 }
 
-// enter leaves the collections that a line is not in any more, or begins one.
+// enter leaves the collections that the line is no longer in, or begins a new one.
 func (d *indents) enter(l level) (hint string) {
 	var left *level
 	for n := len(d.levels); n > 0 && d.levels[n-1].column > l.column; n-- {
@@ -138,7 +138,7 @@ func (d *indents) enter(l level) (hint string) {
 		d.levels = []level{l}
 		return ""
 	case n > 0 && d.levels[n-1].column == l.column:
-		return d.goOn(l)
+		return d.resume(l)
 	case left != nil:
 		return like(*left)
 	case d.opened:
@@ -148,9 +148,8 @@ func (d *indents) enter(l level) (hint string) {
 	return like(d.levels[len(d.levels)-1])
 }
 
-// goOn goes on with the collection at a line's column, or with the one around it: a list may stand at the column of its
-// key.
-func (d *indents) goOn(l level) (hint string) {
+// resume continues the collection at the line's column, or the one around it: a list may be at the column of its key.
+func (d *indents) resume(l level) (hint string) {
 	n := len(d.levels) - 1
 	top := &d.levels[n]
 	switch {
@@ -183,15 +182,15 @@ func withSpaces(n int) string {
 	return fmt.Sprintf("with %d spaces", n)
 }
 
-// blockLines follows the lines of block scalars, such as those of a script (YAML 1.2.2, chapter 8.1), of which the first
-// says how all are indented.
+// blockLines follows the lines of block scalars, such as those of a script (YAML 1.2.2, chapter 8.1). The first line of a
+// block scalar sets the indentation of all.
 type blockLines struct {
 	blockFinder
 	indent int  // of the block's lines; 0 before the first
-	left   bool // the line before was one of a block scalar, and this isn't
+	left   bool // the line before was part of a block scalar, and this one isn't
 }
 
-// check reports whether the next line is in a block scalar, and says how it should be indented if it is wrong.
+// check reports whether the next line is in a block scalar, and says how to indent it if it is wrong.
 func (b *blockLines) check(text string) (inside bool, hint string) {
 	before := b.block >= 0
 	inside = b.inside(text)
@@ -215,11 +214,11 @@ func (b *blockLines) check(text string) (inside bool, hint string) {
 	return inside, ""
 }
 
-// blockHeader matches what a block scalar begins with; its group is how much further than its key the lines are indented.
+// blockHeader matches the header of a block scalar. Its group is how much further than their key the lines are indented.
 var blockHeader = lazyregexp.New(`(?:^|[ \t])[|>][+-]?([1-9])?[+-]?(?: +#.*)?$`)
 
-// meantForKey reports whether a text after a block scalar is rather a key, or the mark of a merge, than a line of the
-// block: indented like those, it would be one without a word.
+// meantForKey reports whether a text after a block scalar is more likely a key or a conflict marker than a line of the block:
+// advice to indent it like the block would silently make it part of the block.
 func meantForKey(rest string) bool {
 	return bareKey().MatchString(rest) || noSpace(rest) != "" || mergeMark(rest)
 }
@@ -227,15 +226,14 @@ func meantForKey(rest string) bool {
 // bareKey matches what may be a key without its colon.
 var bareKey = lazyregexp.New(`^[A-Za-z_][A-Za-z0-9_.-]*$`)
 
-// isText reports whether a line is neither a key, nor an item, nor a comment, nor the mark of a document's end, nor
-// indented by a tab.
+// isText reports whether a line is not a key, an item, a comment or a document marker, and isn't indented by a tab.
 func isText(rest string) bool {
 	return rest != "" && strings.IndexByte("#\t?:", rest[0]) < 0 && rest != "---" && rest != "..." && !isDash(rest) && keyEnd(rest) < 0
 }
 
 func isDash(s string) bool { return s == "-" || strings.HasPrefix(s, "- ") }
 
-// keyEnd is where the key without quotes ends that s begins with, at its colon, or -1.
+// keyEnd returns the index of the colon after the plain key that s begins with, or -1.
 func keyEnd(s string) int {
 	end := strings.Index(s, ": ")
 	if end < 0 && strings.HasSuffix(s, ":") {

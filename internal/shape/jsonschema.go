@@ -8,14 +8,14 @@ import (
 // Schema is a JSON Schema (2020-12) under construction.
 type Schema map[string]any
 
-// Document is the schema as a file, for a kind of file that people know by the title.
+// Document returns the schema as a file in JSON. title names the kind of file.
 func (s Schema) Document(title string) []byte {
 	s["$schema"] = "https://json-schema.org/draft/2020-12/schema"
 	s["title"] = title
-	s["patternProperties"] = Schema{"^" + sharedPrefix: Schema{"description": "Means nothing: a place for anchors."}}
+	s["patternProperties"] = Schema{"^" + sharedPrefix: Schema{"description": "Ignored: a place for anchors."}}
 	data, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {
-		panic(fmt.Sprintf("encode the schema of %s: %v", title, err)) // made of maps, lists and strings alone
+		panic(fmt.Sprintf("encode the schema of %s: %v", title, err)) // it consists of maps, lists and strings
 	}
 	return append(data, '\n')
 }

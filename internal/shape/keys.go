@@ -8,9 +8,9 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// This file looks at the keys of mappings, and at the lists below them.
+// This file has functions for the keys of mappings and for the lists under them.
 
-// Child returns the value of a key of the mapping n, or n itself: the best place to point at.
+// Child returns the value of a key of the mapping n. Without that key it returns n itself, the best position for a message.
 func Child(n *yaml.Node, key string) *yaml.Node {
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		if Resolve(n.Content[i]).Value == key {
@@ -20,7 +20,7 @@ func Child(n *yaml.Node, key string) *yaml.Node {
 	return n
 }
 
-// Item returns the i-th value of the list under a key of the mapping n, or the nearest thing to it.
+// Item returns the i-th value of the list under a key of the mapping n, or the node nearest to it.
 func Item(n *yaml.Node, key string, i int) *yaml.Node {
 	list := Resolve(Child(n, key))
 	if list.Kind == yaml.SequenceNode && i < len(list.Content) {
@@ -32,7 +32,7 @@ func Item(n *yaml.Node, key string, i int) *yaml.Node {
 // Has reports whether the mapping n has a key.
 func Has(n *yaml.Node, key string) bool { return Child(n, key) != n }
 
-// KeyOf is the first key of an object that has one of these names, or nil.
+// KeyOf returns the first key of the mapping root that has one of these names, or nil.
 func KeyOf(root *yaml.Node, names ...string) *yaml.Node {
 	if root.Kind != yaml.MappingNode {
 		return nil
@@ -45,7 +45,7 @@ func KeyOf(root *yaml.Node, names ...string) *yaml.Node {
 	return nil
 }
 
-// EachPair calls f for every key of a mapping whose keys are free.
+// EachPair calls f for every key and value of a mapping with free keys. It reports false if n isn't a mapping.
 func (d *Decoder) EachPair(n *yaml.Node, label string, f func(key string, at, value *yaml.Node)) bool {
 	n = Resolve(n)
 	if n.Kind != yaml.MappingNode {
@@ -64,8 +64,8 @@ func (d *Decoder) EachPair(n *yaml.Node, label string, f func(key string, at, va
 	return true
 }
 
-// Unique reports values of a list that were there before. key is the key of an item that holds the value, if it is a
-// mapping.
+// Unique reports values that a list has more than once. of returns the text to compare, and "" for a value that doesn't
+// count. key is the key of an item that holds the value, for items that are mappings.
 func Unique[V any](d *Decoder, n *yaml.Node, list, what string, values []V, of func(V) string, key string) {
 	if len(values) == 0 || !Has(n, list) {
 		return
@@ -81,7 +81,7 @@ func Unique[V any](d *Decoder, n *yaml.Node, list, what string, values []V, of f
 	for i, v := range values {
 		s := of(v)
 		if s == "" {
-			continue // not given, or not valid and reported
+			continue // not given, or invalid and already reported
 		}
 		if first, ok := seen[s]; ok && Resolve(Child(n, list)).Kind == yaml.SequenceNode {
 			p := d.Position(place(first))
@@ -100,7 +100,7 @@ func NotEmpty(d *Decoder, n *yaml.Node, key string) {
 	}
 }
 
-// unknownKey reports an unknown key and returns the key that was probably meant, or "". It lists the known keys once for
+// unknownKey reports an unknown key and returns the key that was probably meant, or "". It lists the known keys only once for
 // each kind of object.
 func (d *Decoder) unknownKey(at *yaml.Node, what string, keys []string, hints func() map[string]string) (meant string) {
 	key := Resolve(at).Value
@@ -115,7 +115,7 @@ func (d *Decoder) unknownKey(at *yaml.Node, what string, keys []string, hints fu
 			meant = "" // a sentence
 		}
 		if meant != "" || !strings.Contains(here, " ") {
-			here = "its key here is " + here
+			here = "the key here is " + here
 		}
 		d.Report(at, text, here)
 		return meant

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// DidYouMean returns a hint for a word that is not among the known ones: the nearest of them, or, where none is near,
-// all of them after the given words.
+// DidYouMean returns a hint for a word that is not among the known words: the nearest of them, or, if none is near, otherwise
+// followed by all of them.
 func DidYouMean(word string, known []string, otherwise string) string {
 	if near := Nearest(word, known); near != "" {
 		return "did you mean " + strconv.Quote(near) + "?"
@@ -23,7 +23,8 @@ func Listing(words []string) string {
 	return strings.Join(words[:len(words)-1], ", ") + " or " + words[len(words)-1]
 }
 
-// Nearest returns the candidate that a word was probably meant to be, or "": one within a third of its length in edits.
+// Nearest returns the candidate that a word was probably meant to be, or "". The candidate is at most a third of the length
+// away in edits.
 func Nearest(word string, candidates []string) string {
 	best, bestDistance := "", 0
 	if len(word) > 64 {
@@ -32,7 +33,7 @@ func Nearest(word string, candidates []string) string {
 	for _, c := range slices.Sorted(slices.Values(candidates)) {
 		limit := max(1, max(len(word), len(c))/3)
 		if len(c) > 64 || min(len(word), len(c)) <= limit && !strings.EqualFold(word, c) {
-			continue // too little in common to be a slip
+			continue // too little in common to be a typing error
 		}
 		distance := editDistance(strings.ToLower(word), strings.ToLower(c))
 		if distance <= limit && (best == "" || distance < bestDistance) {

@@ -9,11 +9,11 @@ import (
 	"github.com/mayfly-run/mayfly/internal/textsafe"
 )
 
-// MaxProblems bounds how many problems one [Error] reports: past the first few, the rest tend to follow from them.
+// MaxProblems bounds the problems that one [Error] reports: after the first few, the rest tend to follow from them.
 const MaxProblems = 20
 
-// Position is a place in a definition. Line and Column start at 1, and Column counts characters, not bytes; both are 0
-// where a problem is with the file as a whole.
+// Position is a place in a file. Line and Column begin at 1, and Column counts characters, not bytes; both are 0 if a problem
+// is with the file as a whole.
 type Position struct {
 	File   string `json:"file"`
 	Line   int    `json:"line,omitempty"`
@@ -28,7 +28,7 @@ func (p Position) String() string {
 	return fmt.Sprintf("%s:%d:%d", textsafe.Replace(p.File, ""), p.Line, p.Column)
 }
 
-// Problem is one thing that is wrong with a definition.
+// Problem is one thing that is wrong with a file.
 type Problem struct {
 	Position
 	// Text says what is wrong and quotes the offending text.
@@ -46,10 +46,10 @@ func (p Problem) String() string {
 	return s
 }
 
-// Error is everything that is wrong with a definition, sorted by position.
+// Error is everything that is wrong with a file, sorted by position.
 type Error struct{ Problems []Problem }
 
-// Error returns one line a problem.
+// Error returns one line per problem.
 func (e *Error) Error() string {
 	lines := make([]string, len(e.Problems))
 	for i, p := range e.Problems {
@@ -58,8 +58,9 @@ func (e *Error) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// NewError returns an error of problems, of which there is at least one. It sorts them by position, and drops repeats and what
-// exceeds [MaxProblems]. Texts quote a file that may be hostile: each becomes one line that can't steer a terminal.
+// NewError returns an error with the given problems, of which there must be at least one. It sorts them by position, and
+// drops repeats and those after the first [MaxProblems]. Texts quote a file that may be hostile: each becomes one line that
+// can't control a terminal.
 func NewError(problems []Problem) *Error {
 	for i := range problems {
 		problems[i].Text, problems[i].Hint = textsafe.Replace(problems[i].Text, ""), textsafe.Replace(problems[i].Hint, "")
@@ -74,19 +75,20 @@ func NewError(problems []Problem) *Error {
 	return &Error{Problems: problems}
 }
 
-// PlacedError is an error with the place of a definition that it is about.
+// PlacedError is an error with the position in a definition that it is about.
 type PlacedError struct {
 	Position
 	Err error
 }
 
-// Error is "file:line:column: error".
+// Error returns "file:line:column: error".
 func (e *PlacedError) Error() string { return e.Position.String() + ": " + e.Err.Error() }
 
-// Unwrap returns the error without its place.
+// Unwrap returns the error without its position.
 func (e *PlacedError) Unwrap() error { return e.Err }
 
-// Problems are the places of definitions that an error is about, with what is wrong there; none where it is about none.
+// Problems returns the problems in definitions that an error is about: the position and the text of each. It returns none for
+// any other error.
 func Problems(err error) []Problem {
 	switch e := err.(type) { //nolint:errorlint // it unwraps step by step
 	case *Error:

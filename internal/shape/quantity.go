@@ -13,7 +13,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// quantity is a number with a unit, which parse turns into a whole number of the smallest unit.
+// quantity returns the shape of a number with a unit, which parse converts to a whole number of the smallest unit.
 func quantity(types []string, parse func(string) (v int64, wrong, hint string)) Shape[int64] {
 	return Unambiguous(Shape[int64]{Schema: Schema{"type": types}, Read: func(d *Decoder, n *yaml.Node, label string) (int64, bool) {
 		n = Resolve(n)
@@ -32,23 +32,24 @@ func quantity(types []string, parse func(string) (v int64, wrong, hint string)) 
 	}})
 }
 
-// Size is an amount of bytes, such as 256Mi, 1.5G or 1048576.
+// Size returns the shape of a number of bytes, such as 256Mi, 1.5G or 1048576.
 func Size(least, most int64) Shape[int64] {
 	return quantity([]string{"string", "integer"}, parseSize(least, most))
 }
 
-// Processors is an amount of processors, such as 2, 0.5 or 500m, as thousandths of one: from 10m to 1024.
+// Processors returns the shape of a number of processors, such as 2, 0.5 or 500m. The value is in thousandths of a processor;
+// the range is 10m to 1024.
 func Processors() Shape[int64] { return quantity([]string{"string", "number"}, parseCPU) }
 
-// Bandwidth is a rate, such as 10Mbps, as bits per second: from 8kbps to 1000Gbps.
+// Bandwidth returns the shape of a rate, such as 10Mbps. The value is in bits per second; the range is 8kbps to 1000Gbps.
 func Bandwidth() Shape[int64] { return quantity([]string{"string"}, parseBandwidth) }
 
-// Duration is a time, such as 30s, 5m or 1h30m.
+// Duration returns the shape of a duration, such as 30s, 5m or 1h30m.
 func Duration(least, most time.Duration) Shape[time.Duration] {
 	return Convert(quantity([]string{"string"}, parseDuration(least, most)), func(v int64) time.Duration { return time.Duration(v) })
 }
 
-// The units of sizes: those of Kubernetes quantities, with "K" besides its "k".
+// sizeUnit returns the number of bytes in a unit. The units are those of Kubernetes quantities, and "K" besides its "k".
 func sizeUnit(unit string) (factor uint64, ok bool) {
 	switch unit {
 	case "":
@@ -87,9 +88,9 @@ func rateUnit(unit string) (factor uint64, ok bool) {
 	return 0, false
 }
 
-// scale multiplies a decimal number such as "1.5" by factor, rounding up to a whole number. It works on integers, since
-// a float would turn 0.1 into something else. What is not such a number is a syntax error of strconv, and what exceeds an int64
-// a range error.
+// scale multiplies a decimal number such as "1.5" by factor and rounds up to a whole number. It works on integers, since a
+// float would turn 0.1 into something else. It returns strconv.ErrSyntax for text that isn't such a number, and
+// strconv.ErrRange for one that exceeds an int64.
 func scale(number string, factor uint64) (int64, error) {
 	whole, fraction, dotted := strings.Cut(number, ".")
 	if whole == "" || len(fraction) > 9 || dotted && fraction == "" {
@@ -100,7 +101,7 @@ func scale(number string, factor uint64) (int64, error) {
 	}
 	w, err := strconv.ParseUint(whole, 10, 64)
 	if err != nil {
-		return 0, strconv.ErrRange // its digits are digits
+		return 0, strconv.ErrRange // it consists of digits, so it is too large
 	}
 	high, low := bits.Mul64(w, factor)
 	if high != 0 {
@@ -109,7 +110,7 @@ func scale(number string, factor uint64) (int64, error) {
 	if fraction != "" {
 		f, _ := strconv.ParseUint(fraction, 10, 64) // at most nine digits
 		power := uint64(math.Pow10(len(fraction)))
-		// f < power <= 1e9 and factor <= 2^40, so that the product may need more than 64 bits.
+		// f < power <= 1e9 and factor <= 2^40, so the product may need more than 64 bits.
 		h, l := bits.Mul64(f, factor)
 		quotient, rest := bits.Div64(h, l, power)
 		if rest > 0 {
@@ -126,7 +127,7 @@ func scale(number string, factor uint64) (int64, error) {
 	return int64(low), nil
 }
 
-// splitUnit parts "1.5Gi" into "1.5" and "Gi".
+// splitUnit splits "1.5Gi" into "1.5" and "Gi".
 func splitUnit(s string) (number, unit string) {
 	i := len(s)
 	for i > 0 && s[i-1] != '.' && (s[i-1] < '0' || s[i-1] > '9') {
@@ -135,7 +136,7 @@ func splitUnit(s string) (number, unit string) {
 	return s[:i], s[i:]
 }
 
-// parseSize returns a reader of sizes in bytes, such as 256Mi, 1.5G or 1048576, between two bounds.
+// parseSize returns a parser of sizes in bytes, such as 256Mi, 1.5G or 1048576, between two bounds.
 func parseSize(least, most int64) func(string) (v int64, wrong, hint string) {
 	return func(s string) (int64, string, string) {
 		number, unit := splitUnit(s)
@@ -157,7 +158,7 @@ func parseSize(least, most int64) func(string) (v int64, wrong, hint string) {
 	}
 }
 
-// FormatSize writes a size as a definition has it: in the largest unit that divides it, a binary one if there is one.
+// FormatSize writes a size as in a definition: in the largest unit that divides it, with binary units first.
 func FormatSize(v int64) string {
 	for _, unit := range []string{"Ti", "Gi", "Mi", "Ki", "T", "G", "M", "k"} {
 		factor, _ := sizeUnit(unit)
@@ -168,7 +169,7 @@ func FormatSize(v int64) string {
 	return strconv.FormatInt(v, 10)
 }
 
-// parseCPU reads an amount of processors as thousandths of one: 500m, 2 or 0.5.
+// parseCPU parses a number of processors, such as 500m, 2 or 0.5, and returns it in thousandths.
 func parseCPU(s string) (v int64, wrong, hint string) {
 	const least, most = 10, 1024 * 1000
 	number, unit := splitUnit(s)
@@ -178,13 +179,13 @@ func parseCPU(s string) (v int64, wrong, hint string) {
 	}
 	v, err := scale(number, factor)
 	if errors.Is(err, strconv.ErrSyntax) || unit != "" && unit != "m" {
-		return 0, "is not an amount of processors", "write a number of them or of their thousandths, such as 2, 0.5 or 500m"
+		return 0, "is not a number of processors", "write a number of processors, or of thousandths, such as 2, 0.5 or 500m"
 	}
 	const span = "it must be from 10m to 1024"
 	if err != nil {
 		return 0, "is out of range", span
 	}
-	// scale rounds up; here a finer number is more likely a slip than a wish.
+	// scale rounds up, but a finer number of processors is more likely a mistake than intended.
 	if _, fraction, _ := strings.Cut(number, "."); len(strings.TrimRight(fraction, "0")) > 3 || unit == "m" && strings.Trim(fraction, "0") != "" {
 		return 0, "is finer than a thousandth of a processor", fmt.Sprintf("write %dm", v)
 	}
@@ -194,7 +195,7 @@ func parseCPU(s string) (v int64, wrong, hint string) {
 	return v, "", ""
 }
 
-// parseBandwidth reads a rate in bits per second: 10Mbps, 1Gbps or 500kbps.
+// parseBandwidth parses a rate in bits per second: 10Mbps, 1Gbps or 500kbps.
 func parseBandwidth(s string) (v int64, wrong, hint string) {
 	const least, most = 8_000, 1_000_000_000_000
 	number, unit := splitUnit(s)
@@ -213,10 +214,10 @@ func parseBandwidth(s string) (v int64, wrong, hint string) {
 	return v, "", ""
 }
 
-// goDuration matches what time.ParseDuration takes, however large.
+// goDuration matches what time.ParseDuration accepts, of any size.
 var goDuration = lazyregexp.New(`^[-+]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:ns|us|µs|μs|ms|s|m|h))+$`)
 
-// parseDuration returns a reader of durations as Go writes them: 90s, 5m, 1h30m.
+// parseDuration returns a parser of durations as Go writes them, such as 90s, 5m or 1h30m, between two bounds.
 func parseDuration(least, most time.Duration) func(string) (v int64, wrong, hint string) {
 	return func(s string) (int64, string, string) {
 		const hint = "write a number with a unit, such as 30s, 5m or 1h30m"

@@ -84,12 +84,12 @@ func TestQuantities(t *testing.T) {
 func TestShortDurations(t *testing.T) {
 	for d, want := range map[time.Duration]string{time.Hour: "1h", 90 * time.Second: "1m30s", time.Minute: "1m", 10 * time.Second: "10s", 0: "0s", 100 * time.Millisecond: "100ms"} {
 		if got := FormatDuration(d); got != want {
-			t.Errorf("%d: %q, want %q", d, got, want)
+			t.Errorf("FormatDuration(%d) = %q, want %q", d, got, want)
 		}
 	}
 }
 
-// TestSizeAgainstRationals compares with exact arithmetic.
+// TestSizeAgainstRationals compares parseSize with exact arithmetic.
 func TestSizeAgainstRationals(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		number := fmt.Sprint(rapid.Uint64Range(0, 1<<45).Draw(t, "whole"))
@@ -127,7 +127,7 @@ func FuzzQuantity(f *testing.F) {
 			v, wrong, _ := p.parse(s)
 			if wrong != "" {
 				if v != 0 {
-					t.Errorf("%s %q: refused and yet %d", kind, s, v)
+					t.Errorf("%s %q: refused, but the value is %d, want 0", kind, s, v)
 				}
 				continue
 			}
@@ -135,7 +135,7 @@ func FuzzQuantity(f *testing.F) {
 				t.Errorf("%s %q: %d is out of range", kind, s, v)
 			}
 			if strings.TrimSpace(s) != s {
-				t.Errorf("%s %q: white space is taken", kind, s)
+				t.Errorf("%s %q: white space is accepted", kind, s)
 			}
 			if kind == "size" {
 				if back, wrong, _ := p.parse(FormatSize(v)); wrong != "" || back != v {

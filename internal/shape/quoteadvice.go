@@ -6,18 +6,18 @@ import (
 	"unicode/utf8"
 )
 
-// This file says what is wrong in a text in quotes (YAML 1.2.2, chapters 7.3.1 and 7.3.2).
+// This file says what is wrong in a quoted text (YAML 1.2.2, chapters 7.3.1 and 7.3.2).
 
-// quotes is what there is to say of a text in quotes.
+// quotes describes a quoted text.
 type quotes struct {
-	end   int    // the line where it ends; that after the last where it doesn't
-	after string // what follows it in that line
+	end   int    // the line where it ends, or the number of lines if it doesn't end
+	after string // the text after it in that line
 	wrong int    // the line that hint is about
 	hint  string
 }
 
-// readQuotes reads the quoted text that rest, the end of a line, begins with, and says what is wrong with it. Only the given
-// characters may follow it.
+// readQuotes reads the quoted text at the beginning of rest, which is the end of a line, and says what is wrong with it. Only
+// one of followers may come after it.
 func readQuotes(lines []string, line int, rest, followers string) quotes {
 	mark := rest[:1]
 	q := quotes{end: line, wrong: line}
@@ -44,7 +44,7 @@ func readQuotes(lines []string, line int, rest, followers string) quotes {
 	return q
 }
 
-// quotesIn is the text in quotes that begins in a line, as the value of a key or an item.
+// quotesIn returns the quoted text that begins in a line, as the value of a key or an item, or "".
 func quotesIn(line string) (value string) {
 	if m := keyed().FindStringSubmatch(line); m != nil && m[1] != "" && strings.IndexByte("\"'", m[1][0]) >= 0 {
 		return m[1]
@@ -76,11 +76,11 @@ func badEscape(s string) (hint string) {
 	return hint
 }
 
-// hexEscapes are the escapes that digits follow, and how many.
+// hexEscapes are the escapes that are followed by digits, and the number of digits.
 var hexEscapes = map[byte]int{'x': 2, 'u': 4, 'U': 8}
 
-// isEscape reports whether s, what stands after a backslash, begins with an escape of YAML, or the single quote that the
-// parser takes too. It doesn't take the slash, but JSON has it; see [fromJSON].
+// isEscape reports whether s, the text after a backslash, begins with an escape of YAML, or with the single quote, which the
+// parser accepts too. The parser doesn't accept the slash, an escape of JSON; see [fromJSON].
 func isEscape(s string) bool {
 	digits := hexEscapes[s[0]]
 	if digits == 0 {
@@ -89,8 +89,8 @@ func isEscape(s string) bool {
 	return len(s) > digits && strings.Trim(s[1:digits+1], "0123456789abcdefABCDEF") == ""
 }
 
-// escapesIn returns what stands after the first backslash that begins no escape, and says whether others begin one, whose
-// meaning single quotes would change.
+// escapesIn returns the character after the first backslash that doesn't begin an escape. others reports whether other
+// backslashes begin escapes, whose meaning single quotes would change.
 func escapesIn(text string) (wrong string, others bool) {
 	for i := 0; i+1 < len(text); i++ {
 		if text[i] != '\\' {

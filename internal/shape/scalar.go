@@ -13,17 +13,17 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Scalar is a value without quotes that YAML takes for something else than text: a number, true, null or a date. What
-// takes text gets it as it is written; anything else gets its value, by [Decoded].
+// Scalar is a value without quotes that YAML doesn't read as text: a number, true, null or a date. A field that takes text
+// gets it as written; any other gets its value, from [Decoded].
 type Scalar struct {
 	Text  string
-	Value any // as decoded JSON has it
+	Value any // as from decoded JSON
 }
 
-// String is the value as it is written.
+// String returns the value as it is written.
 func (s Scalar) String() string { return s.Text }
 
-// json is the value as decoded JSON has it, or the reason why there is none.
+// json returns the value as decoded JSON has it, or the reason why JSON can't have it.
 func (s Scalar) json() (any, error) {
 	switch wrong := ambiguous(s.Text); {
 	case wrong != "":
@@ -36,7 +36,7 @@ func (s Scalar) json() (any, error) {
 	return s.Value, nil
 }
 
-// as is the value of a type: as written for text, and otherwise by what it means.
+// as returns the value as one of a type: as written if that is text, and otherwise by its meaning.
 func (s Scalar) as(typ string) (Value, error) {
 	if typ == TypeString {
 		return Value{typ, s.Text}, nil
@@ -55,7 +55,7 @@ func (s Scalar) as(typ string) (Value, error) {
 	return v, nil
 }
 
-// Decoded replaces each [Scalar] in a value by what it means: what is left is what decoded JSON has.
+// Decoded replaces each [Scalar] in a value by its meaning. The result has only the types of decoded JSON.
 func Decoded(v any) (any, error) {
 	return MapLeaves(v, func(leaf any) (any, error) {
 		if s, ok := leaf.(Scalar); ok {
@@ -65,7 +65,7 @@ func Decoded(v any) (any, error) {
 	})
 }
 
-// MapLeaves is a value with f of each thing in it that isn't a list or a mapping in the place of that thing.
+// MapLeaves returns a copy of a value in which f has replaced everything that isn't a list or a mapping.
 func MapLeaves(v any, f func(leaf any) (any, error)) (any, error) {
 	switch v := v.(type) {
 	case []any:
@@ -90,26 +90,25 @@ func MapLeaves(v any, f func(leaf any) (any, error)) (any, error) {
 	return f(v)
 }
 
-// valueError is a node that JSON has no value for.
+// valueError is the error of a node that JSON can't represent.
 type valueError struct {
 	node *yaml.Node
 	// wrong completes "it is …".
 	wrong, hint string
 }
 
-// in says what is wrong with the whole that n is, of which the node may be a part.
+// in says what is wrong with n, which may be larger than the node of the error.
 func (e *valueError) in(n *yaml.Node) string {
 	if e.node == Resolve(n) {
 		return "is " + e.wrong
 	}
-	return "has a value in it that is " + e.wrong
+	return "contains a value that is " + e.wrong
 }
 
-// nodeValues turns a node into what its JSON would decode to, with a [Scalar] for each value without quotes that isn't
-// text.
+// nodeValues converts a node to what its JSON would decode to, with a [Scalar] for each value without quotes that isn't text.
 func nodeValues(n *yaml.Node) (any, *valueError) { return decodeNode(n, scalar) }
 
-// nodeJSON turns a node into what its JSON would decode to.
+// nodeJSON converts a node to what its JSON would decode to.
 func nodeJSON(n *yaml.Node) (any, *valueError) { return decodeNode(n, scalarJSON) }
 
 func decodeNode(n *yaml.Node, scalar func(*yaml.Node) (any, *valueError)) (any, *valueError) {
@@ -151,11 +150,11 @@ func scalar(n *yaml.Node) (any, *valueError) {
 	if bad != nil && !numeric(n) {
 		return nil, bad
 	}
-	return Scalar{Text: n.Value, Value: v}, nil // what is wrong with a number is not, where it turns out to be text
+	return Scalar{Text: n.Value, Value: v}, nil // a number that is wrong is still fine as text
 }
 
-// numeric reports whether a node is a number, also where the parser takes one that 64 bits can't hold, such as 1e400, for
-// text.
+// numeric reports whether a node is a number, including numbers that the parser reads as text because 64 bits can't hold
+// them, such as 1e400.
 func numeric(n *yaml.Node) bool {
 	switch n.ShortTag() {
 	case "!!int", "!!float":
@@ -167,13 +166,13 @@ func numeric(n *yaml.Node) bool {
 	return false
 }
 
-// basedNumber is a whole number that isn't decimal.
+// basedNumber matches a whole number that isn't decimal.
 var basedNumber = lazyregexp.New(`^[-+]?0(?:x[0-9a-fA-F]+|o[0-7]+|b[01]+)$`)
 
-// notFinite matches what YAML has for what isn't a finite number (YAML 1.2.2, section 10.3.2).
+// notFinite matches how YAML writes infinity and NaN (YAML 1.2.2, section 10.3.2).
 var notFinite = lazyregexp.New(`^[-+]?\.(?:inf|Inf|INF|nan|NaN|NAN)$`)
 
-// jsonNumber is a number as JSON has it (RFC 8259, section 6).
+// jsonNumber matches a number as JSON writes it (RFC 8259, section 6).
 var jsonNumber = lazyregexp.New(`^-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?$`)
 
 func scalarJSON(n *yaml.Node) (any, *valueError) {
@@ -193,8 +192,8 @@ func scalarJSON(n *yaml.Node) (any, *valueError) {
 // nodeWritten is nodeJSON with writtenJSON.
 func nodeWritten(n *yaml.Node) (any, *valueError) { return decodeNode(n, writtenJSON) }
 
-// writtenJSON is scalarJSON, except that what the versions of YAML read differently is text, as it is written: in JSON it is
-// not a number.
+// writtenJSON is scalarJSON, except that a number that the versions of YAML read differently becomes text, as it is written:
+// JSON has no such number.
 func writtenJSON(n *yaml.Node) (any, *valueError) {
 	if numeric(n) && ambiguous(n.Value) != "" {
 		return n.Value, nil
@@ -224,11 +223,12 @@ func numberJSON(n *yaml.Node) (any, *valueError) {
 	return json.Number(i.String()), nil
 }
 
-// zeros matches a whole number with zeros before it, which the versions of YAML read differently.
+// zeros matches a whole number with leading zeros, which the versions of YAML read differently.
 var zeros = lazyregexp.New(`^[+-]?0[0-9_]+$`)
 
-// ambiguous says what to write instead of a number that the versions of YAML read differently (YAML 1.1's int type has
-// octal numbers without an "o", and no decimal ones that begin with 0; in YAML 1.2.2, section 10.3.2, all are decimal).
+// ambiguous says what to write instead of a number that the versions of YAML read differently. (In YAML 1.1, the int type has
+// octal numbers without an "o", and no decimal numbers that begin with 0; in YAML 1.2.2, section 10.3.2, they are all
+// decimal.)
 func ambiguous(s string) string {
 	if !zeros().MatchString(s) {
 		return ""

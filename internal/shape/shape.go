@@ -1,8 +1,9 @@
-// Package shape turns YAML into typed values, and says of everything that is wrong with it what is wrong, where, and what to
-// write instead. Whatever people write for Mayfly is read by it: definitions, and the settings of operators.
+// Package shape turns YAML into typed values. For everything that is wrong it says what is wrong, where, and what to write
+// instead. It reads everything that people write for Mayfly: definitions, and the settings of operators.
 //
-// A file is read in one pass over its YAML nodes, guided by a [Shape]: a table of fields for each mapping. The same tables make
-// the JSON Schema, so that an editor and the reader agree. Files may be anybody's: [Bounds] hold before the parser runs.
+// A file is read in one pass over its YAML nodes, guided by a [Shape]: a table of fields for each mapping. The JSON Schema
+// comes from the same tables, so an editor and the reader agree. Anyone may have written a file: [Bounds] apply before the
+// parser runs.
 package shape
 
 import (
@@ -17,15 +18,15 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Shape is one kind of YAML value: how to read it, and how to describe it in JSON Schema. Reading reports what is wrong
-// under the given label, the key or a phrase such as "an entry of ports", and then returns false.
+// Shape describes one kind of YAML value: how to read it, and its JSON Schema. Read reports what is wrong under the given
+// label, which is the key or a phrase such as "an entry of ports", and then returns false.
 type Shape[V any] struct {
 	Schema Schema
 	Read   func(d *Decoder, n *yaml.Node, label string) (V, bool)
 }
 
-// Field is one key of a mapping that is read into a T. Lists of fields are the one source of what keys exist, what they
-// take and what they mean.
+// Field is one key of a mapping that is read into a T. Lists of fields are the only source of the keys that exist, their
+// values and their documentation.
 type Field[T any] struct {
 	Key, Doc string
 	required bool
@@ -33,7 +34,7 @@ type Field[T any] struct {
 	Read     func(d *Decoder, n *yaml.Node, into *T)
 }
 
-// Bind makes a field out of a key, its documentation, a shape and the place where its value goes.
+// Bind returns a field with a key, its documentation and a shape. place returns where the value goes.
 func Bind[T, V any](key, doc string, s Shape[V], place func(*T) *V) Field[T] {
 	return Field[T]{Key: key, Doc: doc, Schema: s.Schema, Read: func(d *Decoder, n *yaml.Node, into *T) {
 		if v, ok := s.Read(d, n, key); ok {
@@ -42,20 +43,19 @@ func Bind[T, V any](key, doc string, s Shape[V], place func(*T) *V) Field[T] {
 	}}
 }
 
-// Required marks a field as required.
+// Required returns the field marked as required.
 func Required[T any](f Field[T]) Field[T] {
 	f.required = true
 	return f
 }
 
-// Object is a mapping with the given fields and no others. finish, if any, checks what single fields can't, on a value
-// whose fields may be missing after problems of their own.
+// Object returns the shape of a mapping with the given fields and no others. finish, if not nil, checks what single fields
+// can't. It gets a value in which fields with problems may be missing. what names the object in messages.
 func Object[T any](what string, fields []Field[T], finish func(d *Decoder, n *yaml.Node, v *T)) Shape[T] {
 	return ObjectWithHints(what, fields, nil, finish)
 }
 
-// ObjectWithHints is an object that knows keys of other formats. A hint that is a key is what the object calls it; another is
-// a sentence.
+// ObjectWithHints is [Object] with hints for keys of other formats. A hint is either a key of this object or a sentence.
 func ObjectWithHints[T any](what string, fields []Field[T], hints func() map[string]string, finish func(d *Decoder, n *yaml.Node, v *T)) Shape[T] {
 	props := Schema{}
 	var required []string
@@ -107,7 +107,7 @@ func ObjectWithHints[T any](what string, fields []Field[T], hints func() map[str
 	}}
 }
 
-// ByKind picks a shape by the kind of node; a nil shape is a kind that isn't taken.
+// ByKind returns a shape that picks one of three by the kind of node; a nil shape refuses its kind.
 func ByKind[V any](want string, scalar, sequence, mapping *Shape[V]) Shape[V] {
 	var any []Schema
 	for _, s := range []*Shape[V]{scalar, sequence, mapping} {
@@ -127,7 +127,7 @@ func ByKind[V any](want string, scalar, sequence, mapping *Shape[V]) Shape[V] {
 	}}
 }
 
-// Convert changes the values of a shape.
+// Convert returns a shape whose values are those of s after f.
 func Convert[A, B any](s Shape[A], f func(A) B) Shape[B] {
 	return Shape[B]{Schema: s.Schema, Read: func(d *Decoder, n *yaml.Node, label string) (B, bool) {
 		a, ok := s.Read(d, n, label)
@@ -135,7 +135,7 @@ func Convert[A, B any](s Shape[A], f func(A) B) Shape[B] {
 	}}
 }
 
-// Located hands the position of a value to the function that makes the final one.
+// Located is [Convert] with a function that also gets the position of the value.
 func Located[A, B any](s Shape[A], f func(A, Position) B) Shape[B] {
 	return Shape[B]{Schema: s.Schema, Read: func(d *Decoder, n *yaml.Node, label string) (B, bool) {
 		a, ok := s.Read(d, n, label)
@@ -143,7 +143,7 @@ func Located[A, B any](s Shape[A], f func(A, Position) B) Shape[B] {
 	}}
 }
 
-// Integer is a whole number in a range.
+// Integer returns the shape of a whole number in a range.
 func Integer(least, most int64) Shape[int64] {
 	sch := Schema{"type": "integer", "minimum": least, "maximum": most}
 	return Unambiguous(Shape[int64]{Schema: sch, Read: func(d *Decoder, n *yaml.Node, label string) (int64, bool) {
@@ -165,20 +165,20 @@ func Integer(least, most int64) Shape[int64] {
 	}})
 }
 
-// yamlInt reads the ways in which YAML writes whole numbers: decimal, 0x, 0o and 0b, with underscores. What isn't one is
-// a syntax error of strconv, and what is too large a range error.
+// yamlInt reads whole numbers as YAML writes them: decimal, 0x, 0o and 0b, with underscores. It returns strconv.ErrSyntax for
+// any other text, and strconv.ErrRange for a number that is too large.
 func yamlInt(n *yaml.Node) (int64, error) {
 	if !numeric(n) {
 		return 0, strconv.ErrSyntax
 	}
 	s := strings.ReplaceAll(n.Value, "_", "")
 	if _, wrong := decimal(s); wrong == tooLarge {
-		return 0, strconv.ErrRange // which the parser takes for a float, or for text
+		return 0, strconv.ErrRange // the parser reads it as a float or as text
 	}
 	return strconv.ParseInt(s, 0, 64)
 }
 
-// Unambiguous refuses numbers that the versions of YAML read differently.
+// Unambiguous returns the shape s without numbers that the versions of YAML read differently.
 func Unambiguous[V any](s Shape[V]) Shape[V] {
 	read := s.Read
 	s.Read = func(d *Decoder, n *yaml.Node, label string) (V, bool) {
@@ -194,7 +194,7 @@ func Unambiguous[V any](s Shape[V]) Shape[V] {
 	return s
 }
 
-// Boolean is true or false.
+// Boolean returns the shape of true and false.
 func Boolean() Shape[bool] {
 	return Shape[bool]{Schema: Schema{"type": "boolean"}, Read: func(d *Decoder, n *yaml.Node, label string) (bool, bool) {
 		n = Resolve(n)
@@ -206,7 +206,7 @@ func Boolean() Shape[bool] {
 	}}
 }
 
-// Pointer is a shape whose value is kept apart from "not given".
+// Pointer returns the shape s with pointers as values, so that nil can mean "not given".
 func Pointer[V any](s Shape[V]) Shape[*V] {
 	return Convert(s, func(v V) *V { return &v })
 }

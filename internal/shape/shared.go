@@ -7,13 +7,13 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// This file holds what people share parts of a file by: merge keys (https://yaml.org/type/merge.html), and keys of the
-// top level that begin with "x-", which mean nothing and are a place for anchors.
+// This file reads the two ways to share parts of a file: merge keys (https://yaml.org/type/merge.html), and top-level keys
+// that begin with "x-", which are ignored and are a place for anchors.
 
-// sharedPrefix is what the keys that mean nothing begin with.
+// sharedPrefix is the prefix of top-level keys that are ignored.
 const sharedPrefix = "x-"
 
-// dropShared removes the top level's keys that mean nothing. Aliases keep what they stand for.
+// dropShared removes the top-level keys that are ignored. Aliases keep their targets.
 func dropShared(root *yaml.Node) {
 	if root.Kind != yaml.MappingNode {
 		return
@@ -29,7 +29,7 @@ func dropShared(root *yaml.Node) {
 
 func isMerge(key *yaml.Node) bool { return key.Kind == yaml.ScalarNode && key.ShortTag() == "!!merge" }
 
-// checkMerge reports the value of a merge key that isn't a mapping or a list of them.
+// checkMerge reports the value of a merge key that isn't a mapping or a list of mappings.
 func (w *walker) checkMerge(n *yaml.Node) {
 	sources := []*yaml.Node{n}
 	if r := Resolve(n); r.Kind == yaml.SequenceNode {
@@ -42,8 +42,9 @@ func (w *walker) checkMerge(n *yaml.Node) {
 	}
 }
 
-// merge puts what merge keys stand for in their place, in all of the tree. What a mapping has itself comes first, then
-// the mappings of a list in their order. inspect has bounded what there is, aliases counted as often as they are used.
+// merge replaces merge keys by the keys that they stand for, in the whole tree. A mapping's own keys come first, then those
+// of the merged mappings in their order. inspect has already bounded the nodes, with each alias counted as often as it is
+// used.
 func merge(n *yaml.Node, done map[*yaml.Node]bool) {
 	n = Resolve(n)
 	if done[n] {
@@ -74,7 +75,7 @@ func merge(n *yaml.Node, done map[*yaml.Node]bool) {
 	for _, s := range sources {
 		s = Resolve(s)
 		if s.Kind != yaml.MappingNode {
-			continue // reported
+			continue // checkMerge has reported it
 		}
 		for i := 0; i+1 < len(s.Content); i += 2 {
 			if key := Resolve(s.Content[i]).Value; !has[key] {

@@ -11,7 +11,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/workflow/definition"
 )
 
-// variablesOf are the variables of a tool's environment, as they arrive.
+// variablesOf writes the variables of a tool's environment as "NAME=VALUE NAME=VALUE".
 func variablesOf(list []tool.EnvVar) string {
 	words := make([]string, len(list))
 	for i, v := range list {
@@ -24,20 +24,20 @@ func TestMergeKeys(t *testing.T) {
 	const anchors = "x-a: &a {A: one, B: base}\nx-b: &b {B: two, C: three}\nx-c: &c {<<: *a, D: four}\n"
 	for name, tt := range map[string]struct{ environment, want string }{
 		"one":               {"{<<: *a}", "A=one B=base"},
-		"the own one wins":  {"{<<: *a, A: own}", "A=own B=base"},
-		"before it as well": {"{A: own, <<: *a}", "A=own B=base"},
+		"its own key wins":  {"{<<: *a, A: own}", "A=own B=base"},
+		"its own key first": {"{A: own, <<: *a}", "A=own B=base"},
 		"a list":            {"{<<: [*b, *a], D: four}", "D=four B=two C=three A=one"},
 		"in its order":      {"{<<: [*a, *b]}", "A=one B=base C=three"},
 		"two":               {"\n  <<: *b\n  <<: *a", "B=two C=three A=one"},
 		"two and a list":    {"\n  <<: [{E: five}, *b]\n  C: own\n  <<: *a", "C=own E=five B=two A=one"},
-		"of one with one":   {"{<<: *c, B: own}", "B=own D=four A=one"},
+		"nested":            {"{<<: *c, B: own}", "B=own D=four A=one"},
 		"in quotes":         {`{"<<": *a}`, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			parsed, err := tool.Parse("t.yaml", []byte(anchors+"image: i\nenvironment: "+tt.environment+"\n"))
 			switch {
 			case tt.want == "" && err == nil:
-				t.Error("it is taken for a merge key")
+				t.Error("a quoted << is read as a merge key")
 			case tt.want != "" && err != nil:
 				t.Error(err)
 			case tt.want != "" && variablesOf(parsed.Environment) != tt.want:
@@ -47,7 +47,7 @@ func TestMergeKeys(t *testing.T) {
 	}
 }
 
-// A step may be merged from another, and what one file shares stays out of the other steps.
+// TestMergedSteps: a step can be merged from another step, and the shared part doesn't change other steps.
 func TestMergedSteps(t *testing.T) {
 	def, err := definition.Parse("w.yaml", []byte(`
 x-deploy: &deploy
@@ -70,7 +70,7 @@ workflow:
 	}
 }
 
-// TestSharedKeys: keys of the top level that begin with "x-" hold anything, in the parser and in the schema; deeper ones don't.
+// TestSharedKeys: top-level keys that begin with "x-" may have any value, in the parser and in the schema; deeper keys may not.
 func TestSharedKeys(t *testing.T) {
 	kinds := map[string]struct {
 		schema []byte
@@ -96,10 +96,10 @@ func TestSharedKeys(t *testing.T) {
 		} {
 			t.Run(kind+"/"+name, func(t *testing.T) {
 				if err := k.parse(tt.text); (err == nil) != tt.ok {
-					t.Errorf("the parser says %v", err)
+					t.Errorf("the parser returned %v, want success: %v", err, tt.ok)
 				}
 				if err := s.Validate(shapetest.Instance(t, tt.text)); (err == nil) != tt.ok {
-					t.Errorf("the schema says %v", err)
+					t.Errorf("the schema returned %v, want success: %v", err, tt.ok)
 				}
 			})
 		}

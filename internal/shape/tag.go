@@ -10,18 +10,18 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// coreTags are those of YAML 1.2's core schema, which say what a value is in any case.
+// coreTags returns the tags of YAML 1.2's core schema, which only name the type that a value has.
 func coreTags() []string {
 	return []string{"!!str", "!!int", "!!float", "!!bool", "!!null", "!!seq", "!!map"}
 }
 
-// checkTag reports a tag that isn't of the core schema. The parser drops the tag "!" (YAML 1.2.2, section 6.9.1) and
-// takes "! x" for "x", so that one is looked for in the file: dropped, it would make a condition its own opposite.
+// checkTag reports a tag that isn't part of the core schema. The parser drops the tag "!" (YAML 1.2.2, section 6.9.1) and
+// reads "! x" as "x", so checkTag searches the file for that tag: without it, a condition would mean its opposite.
 func (w *walker) checkTag(n *yaml.Node) {
 	switch {
 	case n.Style&yaml.TaggedStyle == 0:
 		if n.Kind != yaml.AliasNode && w.bangs[place{n.Line, n.Column}] {
-			w.Report(n, `text that begins with "!" must be in quotes: YAML takes an unquoted "!" for a tag`,
+			w.Report(n, `text that begins with "!" must be in quotes: YAML reads an unquoted "!" as a tag`,
 				"write "+singleQuoted("!"+n.Value))
 		}
 	case slices.Contains(coreTags(), n.ShortTag()):
@@ -35,20 +35,20 @@ func (w *walker) checkTag(n *yaml.Node) {
 	}
 }
 
-// asText makes text of a scalar whose tag has been reported, so that one mistake is one message.
+// asText turns a scalar whose tag has been reported into text, so that one mistake causes one message.
 func asText(n *yaml.Node, text string) {
 	if n.Kind == yaml.ScalarNode {
 		n.Tag, n.Style, n.Value = "!!str", yaml.SingleQuotedStyle, text
 	}
 }
 
-// place is where a node begins: a line and a column, from 1.
+// place is the line and column where a node begins, counted from 1.
 type place struct{ line, column int }
 
-// bang matches the start of a node with a tag, alone or after an anchor.
+// bang matches the start of a node with a tag, with or without an anchor before it.
 var bang = lazyregexp.New(`(?:&[^\s,\[\]{}]+[ \t]+)?!`)
 
-// bangs returns the places of all matches, also those in text.
+// bangs returns the places of all matches, including those inside text.
 func bangs(lines []string) map[place]bool {
 	found := map[place]bool{}
 	for i, line := range lines {
@@ -62,5 +62,5 @@ func bangs(lines []string) map[place]bool {
 	return found
 }
 
-// singleQuoted is text as YAML has it in single quotes, shortened.
+// singleQuoted returns a text in YAML's single quotes, shortened.
 func singleQuoted(s string) string { return "'" + strings.ReplaceAll(Brief(s), "'", "''") + "'" }

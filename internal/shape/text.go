@@ -13,16 +13,17 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// This file has the shapes of texts, and checks of them. A check returns what is wrong with a text and a hint, both empty when
-// nothing is.
+// This file has the shapes of texts, and checks for texts. A check returns what is wrong with a text and a hint; both are
+// empty if nothing is wrong.
 
-// Text is a string that check, if any, accepts. check returns what is wrong ("is not a name") and a hint.
+// Text returns the shape of a string that check accepts, if check isn't nil. extra is added to its schema. check returns what
+// is wrong ("is not a name") and a hint.
 func Text(extra Schema, check func(string) (wrong, hint string)) Shape[string] {
 	sch := Schema{"type": "string"}
 	maps.Copy(sch, extra)
 	return Shape[string]{Schema: sch, Read: func(d *Decoder, n *yaml.Node, label string) (string, bool) {
 		n = Resolve(n)
-		// A plain date is text to everybody but YAML 1.1.
+		// Only YAML 1.1 reads a plain date as something other than text.
 		if n.Kind != yaml.ScalarNode || n.ShortTag() != "!!str" && n.ShortTag() != "!!timestamp" {
 			hint := pairHint(n)
 			if n.Kind == yaml.ScalarNode && n.ShortTag() != "!!null" {
@@ -35,7 +36,7 @@ func Text(extra Schema, check func(string) (wrong, hint string)) Shape[string] {
 	}}
 }
 
-// Loose is text in which numbers and true or false stand for themselves as written: "1.10" stays 1.10.
+// Loose returns the shape of text that may also be a number or a boolean, which is kept as it is written: "1.10" stays 1.10.
 func Loose(check func(string) (wrong, hint string)) Shape[string] {
 	sch := Schema{"type": []string{"string", "number", "boolean"}}
 	return Shape[string]{Schema: sch, Read: func(d *Decoder, n *yaml.Node, label string) (string, bool) {
@@ -48,7 +49,7 @@ func Loose(check func(string) (wrong, hint string)) Shape[string] {
 	}}
 }
 
-// pairHint helps where text has a ": " in it, by which it is a mapping.
+// pairHint returns a hint for a text that is a mapping because it contains ": ".
 func pairHint(n *yaml.Node) string {
 	if n.Kind != yaml.MappingNode || len(n.Content) != 2 || n.Content[0].Kind != yaml.ScalarNode || n.Content[1].Kind != yaml.ScalarNode {
 		return ""
@@ -56,7 +57,7 @@ func pairHint(n *yaml.Node) string {
 	return "if it is text, put it in quotes: " + singleQuoted(n.Content[0].Value+": "+n.Content[1].Value)
 }
 
-// Accept reports what a check finds wrong with a value, and whether it found nothing.
+// Accept applies a check to a value and reports its problem, if any. It returns whether the value is fine.
 func (d *Decoder) Accept(n *yaml.Node, label, value string, check func(string) (wrong, hint string)) bool {
 	if check == nil {
 		return true
@@ -69,7 +70,7 @@ func (d *Decoder) Accept(n *yaml.Node, label, value string, check func(string) (
 	return false
 }
 
-// Choice is text out of a few words.
+// Choice returns the shape of a text that is one of the given words.
 func Choice(what string, words ...string) Shape[string] {
 	s := Loose(func(s string) (string, string) {
 		if slices.Contains(words, s) {
@@ -86,7 +87,7 @@ func IsAlnum(c byte) bool {
 	return c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'z'
 }
 
-// MadeOf reports whether a text has ASCII letters, digits and the given punctuation alone.
+// MadeOf reports whether a text has only ASCII letters, digits and the given punctuation.
 func MadeOf(s, punctuation string) bool {
 	for i := range len(s) {
 		if !IsAlnum(s[i]) && strings.IndexByte(punctuation, s[i]) < 0 {
@@ -96,12 +97,11 @@ func MadeOf(s, punctuation string) bool {
 	return true
 }
 
-// Printable accepts text without control characters but line breaks and tabs: the texts of a definition end up on
-// terminals.
+// Printable accepts text without control characters except line breaks and tabs: the texts of a definition are printed on terminals.
 func Printable(s string) (wrong, hint string) {
 	for _, r := range s {
 		if unicode.IsControl(r) && r != '\n' && r != '\t' {
-			return "has a control character in it", ""
+			return "contains a control character", ""
 		}
 	}
 	return "", ""
@@ -110,7 +110,7 @@ func Printable(s string) (wrong, hint string) {
 // Quote quotes text for a message, shortened so that the message stays one readable line.
 func Quote(s string) string { return strconv.Quote(Brief(s)) }
 
-// Brief shortens text that comes from the file; a message must not grow with it.
+// Brief shortens text that comes from a file, since a message must not grow with it.
 func Brief(s string) string {
 	const most = 60
 	if utf8.RuneCountInString(s) <= most {
@@ -135,9 +135,9 @@ func Article(noun string) string {
 	return "a " + noun
 }
 
-// InsideFolder accepts slash-separated paths that stay in a folder by their text. Symbolic links are for whoever opens the
-// file: it is to be opened through the folder, as os.Root does. Whose folder it is, such as "the tool", and examples of files in
-// it are for messages.
+// InsideFolder returns a check for slash-separated paths whose text stays inside a folder. It doesn't follow symbolic links:
+// whoever opens the file must open it through the folder, as os.Root does. owner names whose folder it is, such as "the
+// tool", and examples name files in it, for messages.
 func InsideFolder(owner string, examples ...string) func(string) (wrong, hint string) {
 	folder := owner + "'s folder"
 	advice, some := "write a path inside "+folder, "name a file or a folder in it"
@@ -150,7 +150,7 @@ func InsideFolder(owner string, examples ...string) func(string) (wrong, hint st
 		case s == "" || len(s) > 4095 || strings.ContainsFunc(s, unicode.IsControl):
 			return "is not a path", advice
 		case strings.Contains(s, `\`):
-			return `has a "\" in it`, `separate folders with "/"`
+			return `contains a "\"`, `separate folders with "/"`
 		case s[0] == '/' || len(s) > 1 && s[1] == ':':
 			return "is an absolute path", advice
 		case s == ".." || strings.HasPrefix(s, "../") || strings.Contains(s, "/../") || strings.HasSuffix(s, "/.."):

@@ -8,7 +8,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/shape/shapetest"
 )
 
-// TestAdviseFindsNothing: what is valid has no advice, wherever the parser may have stopped.
+// TestAdviseFindsNothing: there is no advice for a valid file, whatever line the parser names.
 func TestAdviseFindsNothing(t *testing.T) {
 	texts := map[string]string{}
 	for _, file := range []string{"../tool/testdata/accepted.txt", "../tool/testdata/everything.txt", "../suite/testdata/everything.txt"} {

@@ -32,16 +32,16 @@ func Types() []string {
 	return []string{TypeString, TypeInteger, TypeNumber, TypeBoolean, TypeArray, TypeObject}
 }
 
-// Value is a value of one of the types, in the form in which a tool gets it. Equal values are equal under ==.
+// Value is a value of one of the types, in the form in which a tool gets it. It is comparable; [Value.Equal] compares numbers by value.
 type Value struct {
-	// Type is one of the constants.
+	// Type is one of the constants above.
 	Type string
 	// Text is the value as text: a string as it is, numbers in their shortest decimal form, true or false, and arrays
 	// and objects as compact JSON with sorted keys.
 	Text string
 }
 
-// ValueOf is a value of the type: raw is text, which is read by the type, a [Scalar], or what decoded JSON has.
+// ValueOf returns raw as a value of the type. raw is text, which is parsed as the type, a [Scalar], or what decoded JSON has.
 func ValueOf(typ string, raw any) (Value, error) {
 	switch s := raw.(type) {
 	case string:
@@ -56,10 +56,10 @@ func ValueOf(typ string, raw any) (Value, error) {
 	return jsonValue(typ, v)
 }
 
-// parseValue reads text, as it comes from a command line, as a value of the type.
+// parseValue parses text, for example from a command line, as a value of the type.
 func parseValue(typ, s string) (Value, error) {
 	if strings.IndexByte(s, 0) >= 0 {
-		return Value{}, errors.New("it has a NUL character in it, which no variable can hold")
+		return Value{}, errors.New("it contains a NUL character, which a variable can't hold")
 	}
 	switch typ {
 	case TypeString:
@@ -87,7 +87,7 @@ func parseValue(typ, s string) (Value, error) {
 	dec.UseNumber()
 	err := dec.Decode(&v)
 	if err == nil {
-		// More reads whatever follows, which must be nothing but white space.
+		// Token reads past the value: only white space may follow.
 		if _, err = dec.Token(); errors.Is(err, io.EOF) {
 			return jsonValue(typ, v)
 		}
@@ -149,7 +149,7 @@ func compact(typ string, v any) (Value, error) {
 	return Value{typ, text}, nil
 }
 
-// JSON encodes a value for a variable: in one line, and with < and > as they are, since it goes into no page.
+// JSON encodes a value for a variable: on one line, and without escapes for < and >, since it isn't part of a web page.
 func JSON(v any) (string, error) {
 	var b strings.Builder
 	enc := json.NewEncoder(&b)
@@ -176,7 +176,7 @@ func describeJSON(v any) string {
 	return fmt.Sprintf("a value of type %T", v)
 }
 
-// normalize brings a Go value to the types that decoded JSON has, numbers as json.Number.
+// normalize converts a Go value to the types of decoded JSON, with numbers as json.Number.
 func normalize(v any) (any, error) {
 	switch v := v.(type) {
 	case nil, string, bool, json.Number:
@@ -187,7 +187,7 @@ func normalize(v any) (any, error) {
 		}
 		return normalize(json.RawMessage(v.Text))
 	case time.Time:
-		// YAML libraries turn a plain date into a time; written as text it is not what the author wrote.
+		// YAML libraries turn a plain date into a time, whose text is not what the author wrote.
 		return nil, errors.New("it is a time; put it in quotes to give it as text")
 	}
 	v, err := Decoded(v)
@@ -210,8 +210,8 @@ func normalize(v any) (any, error) {
 	return out, nil
 }
 
-// NodeValue reads a YAML node of a definition as a value of the type. wrong
-// completes "the default of …", and hint says what to write.
+// NodeValue reads a YAML node of a definition as a value of the type. wrong completes "the default of …", and hint says what
+// to write instead.
 func NodeValue(typ string, n *yaml.Node) (v Value, wrong, hint string) {
 	n = Resolve(n)
 	if typ == TypeString && n.Kind == yaml.ScalarNode && (numeric(n) || n.ShortTag() == "!!bool") {
@@ -232,7 +232,7 @@ func NodeValue(typ string, n *yaml.Node) (v Value, wrong, hint string) {
 	return v, "", ""
 }
 
-// Decoded is the value as decoded JSON has it, with numbers as json.Number.
+// Decoded returns the value as decoded JSON has it, with numbers as json.Number.
 func (v Value) Decoded() any {
 	switch v.Type {
 	case TypeString:
@@ -251,7 +251,7 @@ func (v Value) Decoded() any {
 	return out
 }
 
-// EmptyValue is the empty value of a type, as decoded JSON has it.
+// EmptyValue returns the empty value of a type, as decoded JSON has it.
 func EmptyValue(typ string) any {
 	switch typ {
 	case TypeInteger, TypeNumber:
@@ -266,10 +266,10 @@ func EmptyValue(typ string) any {
 	return ""
 }
 
-// Equal compares by value: numbers as numbers, also those in arrays and objects.
+// Equal reports whether two values have the same type and are equal by value: numbers as numbers, also in arrays and objects.
 func (v Value) Equal(other Value) bool { return v.Type == other.Type && v.Key() == other.Key() }
 
-// Key is a text that equal values of a type share, and no others.
+// Key returns a text that is the same for equal values of a type, and different for others.
 func (v Value) Key() string {
 	switch v.Type {
 	case TypeString, TypeBoolean:
@@ -311,7 +311,7 @@ func writeKey(b *strings.Builder, decoded any) {
 	}
 }
 
-// TextOf is a value in the form in which a tool gets it, whatever its type.
+// TextOf returns a value of any type in the form in which a tool gets it.
 func TextOf(raw any) (string, error) {
 	switch s := raw.(type) {
 	case string:
@@ -332,10 +332,10 @@ func TextOf(raw any) (string, error) {
 			return value.Text, nil
 		}
 	}
-	return "", fmt.Errorf("%s has no form as text", describeJSON(v))
+	return "", fmt.Errorf("%s can't be written as text", describeJSON(v))
 }
 
-// valueHint helps where a scalar misses its type by its quotes alone.
+// valueHint returns a hint for a scalar that has the wrong type only because of its quotes.
 func valueHint(typ string, n *yaml.Node) string {
 	n = Resolve(n)
 	if n.Kind != yaml.ScalarNode || n.ShortTag() == "!!null" {

@@ -10,18 +10,18 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Field is a query parameter or header and what its values must be. Without any other field it requires any value.
+// Field says what the values of a query parameter or header must be. Without any field except Name it requires any value.
 type Field struct {
 	Name string
-	// Value is what one of the values must match.
+	// Value must match one of the values.
 	Value *Matcher
-	// All are all the values, in any order.
+	// All must match all the values, one each, in any order.
 	All []*Matcher
-	// Absent requires that there is none.
+	// Absent requires that there is no value.
 	Absent bool
 }
 
-// Match reports whether the values of a parameter or header are what is meant.
+// Match reports whether the values of a parameter or header are as required.
 func (f *Field) Match(values []string) bool {
 	switch {
 	case f.Absent:
@@ -32,8 +32,8 @@ func (f *Field) Match(values []string) bool {
 	return slices.ContainsFunc(values, f.Value.Match)
 }
 
-// pairs reports whether each matcher can have a value of its own (augmenting paths: a value that is taken moves to
-// another matcher where that makes room).
+// pairs reports whether each matcher can have its own value. It uses augmenting paths: a value that is already used moves to
+// another matcher if that makes room.
 func pairs(matchers []*Matcher, values []string) bool {
 	takenBy := make([]int, len(values))
 	for i := range takenBy {
@@ -61,7 +61,7 @@ func take(i int, matchers []*Matcher, values []string, takenBy []int, tried []bo
 	return false
 }
 
-// String is what the values have to be, for messages.
+// String returns the requirement, for messages.
 func (f *Field) String() string {
 	switch {
 	case f.Absent:
@@ -76,14 +76,14 @@ func (f *Field) String() string {
 	return orEmpty(f.Value.String())
 }
 
-// orEmpty shows a text that would be seen as nothing.
+// orEmpty writes an empty text as "", so that it is visible.
 func orEmpty(s string) string { return cmp.Or(s, `""`) }
 
 // maxValues bounds a list of values: comparing takes time in proportion to its square.
 const maxValues = 100
 
-// valuesShape are query parameters or headers by name: one with null has to be there, one with a list has all of these
-// values and no others, one with {absent: true} isn't there.
+// valuesShape returns the shape of query parameters or headers by name: one with null must be present, one with a list must
+// have all of these values and no others, and one with {absent: true} must be missing.
 func valuesShape(what string, check func(string) (wrong, hint string)) shape.Shape[[]Field] {
 	word := matcherShape(word)
 	one := shape.Convert(word, func(m *Matcher) Field { return Field{Value: m} })

@@ -2,8 +2,8 @@ package suite
 
 import "unicode/utf8"
 
-// JSONLength is how many bytes a text takes in JSON at most, without its quotes. Whoever bounds what a tool can make a
-// report hold has to count so: a zero byte takes six.
+// JSONLength returns an upper bound of the bytes that a text takes in JSON, without its quotes. Code that bounds what a tool
+// can put into a report must count this way: a zero byte takes six.
 func JSONLength(s string) int {
 	n := len(s)
 	for i := 0; i < len(s); {

@@ -18,7 +18,7 @@ func FuzzJSONLength(f *testing.F) {
 			t.Fatal(err)
 		}
 		if got, is := JSONLength(s), b.Len()-len("\"\"\n"); got < is || got > 6*len(s) {
-			t.Errorf("%q takes %d bytes, and not %d", s, is, got)
+			t.Errorf("JSONLength(%q) = %d, want at least %d", s, got, is)
 		}
 	})
 }

@@ -10,10 +10,10 @@ import (
 	"github.com/mayfly-run/mayfly/internal/shape"
 )
 
-// Match reports whether the text is what the matcher says. A nil Matcher takes any.
+// Match reports whether the text meets the matcher's conditions. A nil Matcher accepts any text.
 func (m *Matcher) Match(s string) bool { return m.Mismatch(s) == "" }
 
-// Mismatch says which condition doesn't hold, or "": "does not contain \"healthy\"".
+// Mismatch returns the first condition that the text doesn't meet, such as "does not contain \"healthy\"", or "".
 func (m *Matcher) Mismatch(s string) string {
 	if m == nil {
 		return ""
@@ -46,7 +46,7 @@ func (m *Matcher) Mismatch(s string) string {
 	}
 	for _, p := range m.Matches {
 		if !p.Match(s) {
-			return "has no match of " + shape.Quote(p.Text)
+			return "does not match " + shape.Quote(p.Text)
 		}
 	}
 	return ""
@@ -59,7 +59,7 @@ func (m *Matcher) equal(s, want string) bool {
 	return s == want
 }
 
-// Exact is the only text that the matcher takes, if it is that simple.
+// Exact returns the only text that the matcher accepts, if it has only one.
 func (m *Matcher) Exact() (string, bool) {
 	if m != nil && len(m.Equals) == 1 && m.Glob == nil && m.Regex == nil && m.Contains == nil && m.NotContains == nil && m.Matches == nil {
 		return m.Equals[0], true
@@ -67,12 +67,12 @@ func (m *Matcher) Exact() (string, bool) {
 	return "", false
 }
 
-// Wanted are the texts and patterns that have to be found, each as it stands in the file.
+// Wanted returns the texts and patterns that a text must match, as they are written in the file.
 func (m *Matcher) Wanted() []string {
 	return slices.Concat(m.Equals, m.Contains, texts(m.Glob), texts(m.Regex))
 }
 
-// String is the matcher for messages: the text that it takes, or its conditions.
+// String returns the matcher for messages: the text that it accepts, or its conditions.
 func (m *Matcher) String() string {
 	if m == nil {
 		return "any"
@@ -114,16 +114,16 @@ func alternatives(words []string) string {
 	return shape.Listing(quoted)
 }
 
-// Equal is a matcher that takes one text.
+// Equal returns a matcher that accepts one text.
 func Equal(s string) *Matcher { return &Matcher{Equals: []string{s}} }
 
-// Glob is a matcher of a pattern in which * stands for any characters, none included.
+// Glob returns a matcher of a pattern in which * stands for any characters, or none.
 func Glob(s string) *Matcher { return &Matcher{Glob: []Pattern{globPattern(s)}} }
 
-// globPattern compiles a glob. Everything but * stands for itself.
+// globPattern compiles a glob. Every character except * stands for itself.
 func globPattern(s string) Pattern { return globOf(strings.Split(s, "*")) }
 
-// globOf compiles a glob of the parts between its asterisks.
+// globOf compiles a glob from the parts between its asterisks.
 func globOf(parts []string) Pattern {
 	quoted := make([]string, len(parts))
 	for i := range parts {
@@ -133,10 +133,10 @@ func globOf(parts []string) Pattern {
 	return Pattern{Text: strings.Join(parts, "*"), re: regexp.MustCompile(`(?s)\A` + strings.Join(quoted, ".*") + `\z`)}
 }
 
-// maxPattern bounds the text of a pattern: matching takes time in proportion to it.
+// maxPattern is the largest length of a pattern in bytes: matching takes time in proportion to it.
 const maxPattern = 1000
 
-// regexPattern compiles a regular expression (RE2, so that no text makes it slow), for a whole text or a part of it.
+// regexPattern compiles a regular expression for a whole text or for a part of it. It is RE2, so that no text makes it slow.
 func regexPattern(s string, whole bool) (Pattern, error) {
 	if len(s) > maxPattern {
 		return Pattern{}, fmt.Errorf("is longer than %s bytes", strconv.Itoa(maxPattern))

@@ -15,9 +15,9 @@ import (
 	"golang.org/x/net/idna"
 )
 
-// This file has the shapes of what requests, calls and outputs are compared with.
+// This file has the shapes of the conditions for requests, calls and outputs.
 
-// patternShape is a pattern that compile accepts.
+// patternShape returns the shape of a pattern that compile accepts.
 func patternShape(compile func(string) (Pattern, error)) shape.Shape[Pattern] {
 	return shape.Convert(shape.Loose(func(s string) (string, string) {
 		if _, err := compile(s); err != nil {
@@ -25,12 +25,12 @@ func patternShape(compile func(string) (Pattern, error)) shape.Shape[Pattern] {
 		}
 		return "", ""
 	}), func(s string) Pattern {
-		p, _ := compile(s) // checked above; after a problem the zero pattern is never used
+		p, _ := compile(s) // checked above; the zero pattern of a problem is never used
 		return p
 	})
 }
 
-// conditionsShape is a matcher as a mapping of conditions.
+// conditionsShape returns the shape of a matcher that is a mapping of conditions.
 func conditionsShape() shape.Shape[*Matcher] {
 	words := shape.OneOrMore("a text", shape.Loose(nil))
 	regex := func(whole bool) shape.Shape[[]Pattern] {
@@ -38,17 +38,17 @@ func conditionsShape() shape.Shape[*Matcher] {
 	}
 	globs := shape.OneOrMore("a pattern", patternShape(func(s string) (Pattern, error) { return globPattern(s), nil }))
 	return shape.Pointer(shape.Object("a comparison", []shape.Field[Matcher]{
-		shape.Bind("equals", "The text, or a list of texts of which it is one.", words,
+		shape.Bind("equals", "The text, or a list that contains it.", words,
 			func(m *Matcher) *[]string { return &m.Equals }),
-		shape.Bind("glob", "A pattern for the whole text, in which * stands for any characters; or a list of patterns of which one holds.", globs,
+		shape.Bind("glob", "A pattern for the whole text, in which * stands for any characters; or a list of patterns, of which one must match.", globs,
 			func(m *Matcher) *[]Pattern { return &m.Glob }),
-		shape.Bind("regex", "A regular expression (RE2) for the whole text; or a list of them of which one holds.", regex(true),
+		shape.Bind("regex", "A regular expression (RE2) for the whole text; or a list of expressions, of which one must match.", regex(true),
 			func(m *Matcher) *[]Pattern { return &m.Regex }),
-		shape.Bind("contains", "A text, or several, each of which is in it.", words,
+		shape.Bind("contains", "A text, or a list of texts, that it must contain.", words,
 			func(m *Matcher) *[]string { return &m.Contains }),
-		shape.Bind("not_contains", "A text, or several, none of which is in it.", words,
+		shape.Bind("not_contains", "A text, or a list of texts, that it must not contain.", words,
 			func(m *Matcher) *[]string { return &m.NotContains }),
-		shape.Bind("matches", "A regular expression, or several, each of which matches a part of it; ^ and $ are the ends of a line.", regex(false),
+		shape.Bind("matches", "A regular expression, or a list of them, that must each match a part of it; ^ and $ are the ends of a line.", regex(false),
 			func(m *Matcher) *[]Pattern { return &m.Matches }),
 	}, func(d *shape.Decoder, n *yaml.Node, _ *Matcher) {
 		if len(n.Content) == 0 {
@@ -57,14 +57,14 @@ func conditionsShape() shape.Shape[*Matcher] {
 	}))
 }
 
-// matcherShape is a text, which scalar makes a matcher of, or a mapping of conditions.
+// matcherShape returns the shape of a matcher: a text, which scalar converts, or a mapping of conditions.
 func matcherShape(scalar func(string) *Matcher) shape.Shape[*Matcher] {
 	plain := shape.Convert(shape.Loose(nil), scalar)
 	keyed := conditionsShape()
 	return shape.ByKind("a text or a comparison", &plain, nil, &keyed)
 }
 
-// word is a matcher of a text in which * stands for any characters.
+// word returns a matcher of a text in which * stands for any characters.
 func word(s string) *Matcher {
 	if strings.Contains(s, "*") {
 		return Glob(s)
@@ -72,7 +72,7 @@ func word(s string) *Matcher {
 	return Equal(s)
 }
 
-// escapedWord is the word that a part of a URL is decoded to. A * that is written as %2A stands for itself.
+// escapedWord is [word] for an escaped part of a URL. A * that is written as %2A stands for itself.
 func escapedWord(s string, decode func(string) string) *Matcher {
 	parts := strings.Split(s, "*")
 	if len(parts) == 1 {
@@ -84,10 +84,10 @@ func escapedWord(s string, decode func(string) string) *Matcher {
 	return &Matcher{Glob: []Pattern{globOf(parts)}}
 }
 
-// output is a matcher of what a program printed, whose last line break nobody thinks of.
+// output returns a matcher of what a program printed, without regard to a last line break, which people forget.
 func output(s string) *Matcher { return &Matcher{Equals: []string{s}, Line: true} }
 
-// outputShape is a matcher of what a program printed.
+// outputShape returns the shape of a matcher of what a program printed.
 func outputShape() shape.Shape[*Matcher] {
 	return shape.Convert(matcherShape(output), func(m *Matcher) *Matcher {
 		if m != nil {
@@ -97,17 +97,17 @@ func outputShape() shape.Shape[*Matcher] {
 	})
 }
 
-// methodShape is a method of HTTP, in any case.
+// methodShape returns the shape of an HTTP method in upper or lower case.
 func methodShape() shape.Shape[string] {
 	return shape.Convert(shape.Text(shape.Schema{"pattern": "^[A-Za-z-]{1,32}$"}, func(s string) (string, string) {
 		if s == "" || len(s) > 32 || strings.Trim(strings.ToUpper(s), "ABCDEFGHIJKLMNOPQRSTUVWXYZ-") != "" {
-			return "is not a method of HTTP", "write GET, POST, or leave it out for any"
+			return "is not an HTTP method", "write GET, POST, or leave it out for any"
 		}
 		return "", ""
 	}), strings.ToUpper)
 }
 
-// hostShape is a host, in any case and with the letters of any script.
+// hostShape returns the shape of a matcher of a host, in upper or lower case and in any script.
 func hostShape() shape.Shape[*Matcher] {
 	return shape.Convert(matcherShape(func(s string) *Matcher { return word(UnicodeHost(strings.Trim(s, "[]"))) }), func(m *Matcher) *Matcher {
 		if m != nil {
@@ -119,8 +119,8 @@ func hostShape() shape.Shape[*Matcher] {
 	})
 }
 
-// UnicodeHost is a host as it is compared: in small letters, and in those of its script (RFC 5891 section 5), label by
-// label, since a pattern has labels that are no names.
+// UnicodeHost returns a host in the form that is compared: in lower case and in its own script (RFC 5891 section 5). It
+// converts label by label, since a pattern has labels that aren't names.
 func UnicodeHost(s string) string {
 	labels := strings.Split(strings.ToLower(s), ".")
 	for i, label := range labels {
@@ -136,11 +136,11 @@ func pathShape() shape.Shape[*Matcher] {
 	read := s.Read
 	s.Read = func(d *shape.Decoder, n *yaml.Node, label string) (*Matcher, bool) {
 		if r := shape.Resolve(n); r.Kind == yaml.ScalarNode && r.ShortTag() == "!!str" && !strings.HasPrefix(r.Value, "/") && !strings.HasPrefix(r.Value, "*") {
-			hint := `it starts with "/"`
+			hint := `it must start with "/"`
 			if strings.Contains(r.Value, "://") {
 				hint = "write url: " + shape.Brief(r.Value)
 			}
-			d.Report(n, fmt.Sprintf("path %s is not a path", shape.Quote(r.Value)), hint)
+			d.Report(n, fmt.Sprintf("%s is not a path", shape.Quote(r.Value)), hint)
 			return nil, false
 		}
 		return read(d, n, label)
@@ -148,10 +148,10 @@ func pathShape() shape.Shape[*Matcher] {
 	return s
 }
 
-// matchFields are the keys that say which request is meant by its address.
+// matchFields returns the keys that select requests by their address.
 func matchFields[T any](of func(*T) *RequestMatch) []shape.Field[T] {
 	return []shape.Field[T]{
-		shape.Bind("method", "The method of the request; any where none is given.", methodShape(),
+		shape.Bind("method", "The method of the request; any by default.", methodShape(),
 			func(t *T) *string { return &of(t).Method }),
 		{
 			Key: "url", Doc: "Short for scheme, host, port, path and query: https://api.example.com/v1/users?page=1.",
@@ -169,7 +169,7 @@ func matchFields[T any](of func(*T) *RequestMatch) []shape.Field[T] {
 	}
 }
 
-// contentFields are the keys that say which request is meant by what it carries.
+// contentFields returns the keys that select requests by their content.
 func contentFields[T any](of func(*T) *RequestMatch) []shape.Field[T] {
 	return []shape.Field[T]{
 		shape.Bind("headers", "Headers that the request has, by name: a value, a list of all its values, null for any, or {absent: true}; it may have more.", valuesShape("header", checkHeaderName),
@@ -186,12 +186,12 @@ func contentFields[T any](of func(*T) *RequestMatch) []shape.Field[T] {
 	}
 }
 
-// checkMatch finds contradictions between the keys of a request, and takes the query out of its path.
+// checkMatch reports contradictions between the keys of a request, and moves a query in its path to its parameters.
 func checkMatch(d *shape.Decoder, n *yaml.Node, m *RequestMatch) {
 	if shape.Has(n, "url") {
 		for _, key := range []string{"host", "port", "path"} {
 			if shape.Has(n, key) {
-				d.Report(shape.Child(n, key), key+" is given beside url", "keep one of them")
+				d.Report(shape.Child(n, key), key+" and url are both given", "keep one of them")
 			}
 		}
 		return
@@ -204,7 +204,7 @@ func checkMatch(d *shape.Decoder, n *yaml.Node, m *RequestMatch) {
 	}
 }
 
-// addQuery adds the parameters of a query that is written out: each with all of its values.
+// addQuery adds the parameters of a written query, each with all of its values.
 func (m *RequestMatch) addQuery(query string) {
 	values := escapedQuery(query)
 	for _, name := range slices.Sorted(maps.Keys(values)) {
@@ -227,7 +227,7 @@ func readURL(d *shape.Decoder, n *yaml.Node, m *RequestMatch) {
 	}
 	u, err := url.Parse(s)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil || u.Fragment != "" {
-		d.Report(n, fmt.Sprintf("url %s is not a URL of HTTP", shape.Quote(s)), "write it as https://api.example.com/v1/users")
+		d.Report(n, fmt.Sprintf("url %s is not an HTTP URL", shape.Quote(s)), "write it as https://api.example.com/v1/users")
 		return
 	}
 	m.Scheme = u.Scheme
@@ -247,7 +247,7 @@ func readURL(d *shape.Decoder, n *yaml.Node, m *RequestMatch) {
 	}
 }
 
-// writtenPath is the path of a URL as it is written: url.URL escapes all of a path that has a character it would escape.
+// writtenPath returns the path of a URL as it is written. url.URL escapes the whole path if it would escape one of its characters.
 func writtenPath(s string) string {
 	_, s, _ = strings.Cut(s, "://")
 	s, _, _ = strings.Cut(s, "?")
@@ -257,7 +257,7 @@ func writtenPath(s string) string {
 	return ""
 }
 
-// checkHeaderName takes tokens of RFC 9110 section 5.6.2.
+// checkHeaderName accepts tokens of RFC 9110 section 5.6.2.
 func checkHeaderName(s string) (wrong, hint string) {
 	if s == "" || len(s) > 256 || !shape.MadeOf(s, "!#$%&'*+-.^_`|~") {
 		return "is not the name of a header", "use letters, digits and \"-\""

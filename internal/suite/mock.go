@@ -7,22 +7,22 @@ import (
 	"github.com/mayfly-run/mayfly/internal/shape"
 )
 
-// HTTPMock is an answer to HTTP requests, with what a request has to be to get it.
+// HTTPMock is an answer to HTTP requests, with the conditions for a request to get it.
 type HTTPMock struct {
-	// Name is the one that the file gives it; it may be empty.
+	// Name is the name in the file; it may be empty.
 	Name string
-	// Label is the mock's name in messages: its own, or one such as "http[1]".
+	// Label is the mock's name in messages: Name, or its position such as "http[1]".
 	Label string
 	RequestMatch
-	// Answers are given one after the other; the last one is given again, without end or up to Times. There is one at
-	// least.
+	// Answers has at least one answer. They are given one after the other, and the last one again for each further request,
+	// up to Times if it is set.
 	Answers []HTTPAnswer
-	// Times is how many requests the mock answers, and is expected to; nil for any number.
+	// Times is the number of requests that the mock must answer; nil for any number.
 	Times    *int
 	Position shape.Position
 }
 
-// RequestMatch is what a request has to be; every part that is set has to hold.
+// RequestMatch has the conditions for a request. It must meet all that are set.
 type RequestMatch struct {
 	// Method is in upper case; empty for any.
 	Method string
@@ -30,28 +30,28 @@ type RequestMatch struct {
 	Host   *Matcher
 	Port   uint16 // 0 for any
 	Path   *Matcher
-	// Slashed says that Path is one of a URL, which a path that only decodes to it is not; see [SlashedPath].
+	// Slashed says that Path comes from a URL, so that an encoded slash differs from a slash; see [SlashedPath].
 	Slashed bool
-	// Query are parameters that the request has; it may have more.
+	// Query has conditions for the request's parameters; it may have more parameters.
 	Query []Field
-	// Headers likewise; their names are compared without regard to case.
+	// Headers has conditions for headers, whose names are compared without regard to case; there may be more headers.
 	Headers []Field
 	Body    *Matcher
-	// JSON is a part of the body, as decoded JSON has it with numbers as json.Number: an object may have more keys, at
-	// any depth. HasJSON tells null from none.
+	// JSON is a part of the body, as decoded JSON has it with numbers as json.Number: an object may have more keys, at any
+	// depth. HasJSON distinguishes null from no condition.
 	JSON    any
 	HasJSON bool
 }
 
-// HTTPAnswer is one answer. At most one of Reset and Timeout is set, and then nothing else but Delay.
+// HTTPAnswer is one answer. At most one of Reset and Timeout is set, and then no other field except Delay.
 type HTTPAnswer struct {
 	Status  int
 	Headers []Header
-	// At most one of Body, JSON (compact text), Data (which isn't text) and File (a path inside the suite's folder) is set.
+	// At most one of Body, JSON (compact text), Data (bytes that aren't text) and File (a path inside the suite's folder) is set.
 	Body, JSON string
 	Data       []byte
 	File       string
-	// Chunks are a body in parts instead.
+	// Chunks is a body in parts, instead of these.
 	Chunks []Chunk
 	Delay  time.Duration
 	// Reset resets the connection; Timeout never answers.
@@ -59,7 +59,7 @@ type HTTPAnswer struct {
 	Position       shape.Position
 }
 
-// Chunk is a part of a body, sent Delay after the one before it.
+// Chunk is a part of a body. It is sent Delay after the part before it.
 type Chunk struct {
 	Body  string
 	Delay time.Duration
@@ -82,7 +82,7 @@ type CommandMock struct {
 	Position shape.Position
 }
 
-// ArgsMatch is what the arguments of a call have to be: as many as there are words, or more where it is a Prefix.
+// ArgsMatch has a condition for each argument of a call. With Prefix, more arguments may follow.
 type ArgsMatch struct {
 	Words  []Matcher
 	Prefix bool
@@ -95,11 +95,11 @@ type CommandAnswer struct {
 	Delay          time.Duration
 }
 
-// Matcher says what a text has to be; every condition given has to hold.
+// Matcher has conditions for a text. It must meet all that are set.
 type Matcher struct {
-	// Equals are the texts that are taken; none for any.
+	// Equals are the texts that are accepted; an empty list accepts any.
 	Equals []string
-	// Glob and Regex are for the whole text, Matches for a part of it.
+	// Glob and Regex apply to the whole text, Matches to a part of it.
 	Glob        []Pattern
 	Regex       []Pattern
 	Contains    []string
@@ -115,5 +115,5 @@ type Pattern struct {
 	re   *regexp.Regexp
 }
 
-// Match reports whether the pattern holds.
+// Match reports whether the text matches the pattern.
 func (p Pattern) Match(s string) bool { return p.re != nil && p.re.MatchString(s) }

@@ -14,10 +14,10 @@ import (
 
 // This file has the shapes of mocks.
 
-// maxDelay is the longest that a mock waits: the longest timeout of a tool.
+// maxDelay is the longest delay of a mock: the longest timeout of a tool.
 const maxDelay = 720 * time.Hour
 
-// rawHTTPMock is a mock as written: its answer stands beside what it answers, or in a list.
+// rawHTTPMock is a mock as written: its only answer is beside its conditions, or its answers are in a list.
 type rawHTTPMock struct {
 	HTTPMock
 	only HTTPAnswer
@@ -28,9 +28,9 @@ func httpMockShape() shape.Shape[HTTPMock] {
 	fields := matchFields(request)
 	inner := shape.Object("request", contentFields(func(m *RequestMatch) *RequestMatch { return m }), nil)
 	fields = append(fields, shape.Field[rawHTTPMock]{
-		Key: "request", Doc: "What the request has to carry, for the mock to answer it: headers, body, json.", Schema: inner.Schema,
+		Key: "request", Doc: "What the request must have for the mock to answer it: headers, body, json.", Schema: inner.Schema,
 		Read: func(d *shape.Decoder, n *yaml.Node, m *rawHTTPMock) {
-			if r, ok := inner.Read(d, n, "request"); ok { // the keys of its address stand beside it
+			if r, ok := inner.Read(d, n, "request"); ok { // the keys of its address are outside request
 				m.Headers, m.Body, m.JSON, m.HasJSON = r.Headers, r.Body, r.JSON, r.HasJSON
 			}
 		},
@@ -39,7 +39,7 @@ func httpMockShape() shape.Shape[HTTPMock] {
 	fields = append(fields,
 		shape.Bind("answers", "Several answers, given one after the other; the last one is repeated.", shape.List("an answer", answerShape()),
 			func(m *rawHTTPMock) *[]HTTPAnswer { return &m.Answers }),
-		shape.Bind("times", "How many requests the mock answers, and has to; any number where it doesn't say.", timesShape(),
+		shape.Bind("times", "How many requests the mock must answer; any number by default.", timesShape(),
 			func(m *rawHTTPMock) **int { return &m.Times }),
 		shape.Bind("name", mockNameDoc, mockNameShape(), func(m *rawHTTPMock) *string { return &m.Name }))
 	return shape.Located(shape.Convert(shape.Object("a mock", fields, func(d *shape.Decoder, n *yaml.Node, m *rawHTTPMock) {
@@ -52,7 +52,7 @@ func httpMockShape() shape.Shape[HTTPMock] {
 		}
 		for _, key := range []string{"status", "headers", "body", "json", "body_base64", "file", "chunks", "delay", "reset", "timeout"} {
 			if shape.Has(n, key) {
-				d.Report(shape.Child(n, key), key+" is given beside answers", "put it into one of the answers; what a request has to be stands under request")
+				d.Report(shape.Child(n, key), key+" and answers are both given", "put "+key+" into one of the answers; conditions on the request go under request")
 			}
 		}
 		shape.NotEmpty(d, n, "answers")
@@ -63,14 +63,14 @@ func httpMockShape() shape.Shape[HTTPMock] {
 }
 
 const (
-	mockNameDoc = "What messages and results call the mock, instead of by its place, as http[0]."
+	mockNameDoc = "The mock's name in messages and results, instead of its position, such as http[0]."
 	maxMockName = 500
 )
 
 func mockNameShape() shape.Shape[string] {
 	return shape.Text(shape.Schema{"minLength": 1, "maxLength": maxMockName}, func(s string) (string, string) {
 		if strings.TrimSpace(s) == "" || utf8.RuneCountInString(s) > maxMockName || strings.Contains(s, "\n") || textsafe.Replace(s, "") != s {
-			return "is not a name of a mock", fmt.Sprintf("write one line of at most %d characters", maxMockName)
+			return "is not the name of a mock", fmt.Sprintf("write one line of at most %d characters", maxMockName)
 		}
 		return "", ""
 	})
@@ -89,7 +89,7 @@ func answerShape() shape.Shape[HTTPAnswer] {
 
 func answerFields[T any](of func(*T) *HTTPAnswer) []shape.Field[T] {
 	return []shape.Field[T]{
-		shape.Bind("status", "The status of the answer; 200 where none is given.", shape.Convert(shape.Integer(200, 599), func(v int64) int { return int(v) }),
+		shape.Bind("status", "The status of the answer; 200 by default.", shape.Convert(shape.Integer(200, 599), func(v int64) int { return int(v) }),
 			func(t *T) *int { return &of(t).Status }),
 		shape.Bind("headers", "The headers of the answer: a text each, or a list of texts.", answerHeadersShape(),
 			func(t *T) *[]Header { return &of(t).Headers }),
@@ -107,9 +107,9 @@ func answerFields[T any](of func(*T) *HTTPAnswer) []shape.Field[T] {
 				}
 			},
 		},
-		shape.Bind("body_base64", "The body of the answer in base64, for what isn't text. It is sent as it is.", bytesShape(),
+		shape.Bind("body_base64", "The body of the answer in base64, if it isn't text. It is sent unchanged.", bytesShape(),
 			func(t *T) *[]byte { return &of(t).Data }),
-		shape.Bind("file", "A file of the test file's folder that has the body of the answer.", shape.Text(shape.Schema{"minLength": 1}, checkBeside()),
+		shape.Bind("file", "A file in the test file's folder that has the body of the answer.", shape.Text(shape.Schema{"minLength": 1}, checkBeside()),
 			func(t *T) *string { return &of(t).File }),
 		shape.Bind("chunks", "The parts of the body, sent one after the other, each after its delay: events of a server, a watch.", shape.List("a chunk", chunkShape()),
 			func(t *T) *[]Chunk { return &of(t).Chunks }),
@@ -129,7 +129,7 @@ func chunkShape() shape.Shape[Chunk] {
 	}, nil)
 }
 
-// bytesShape are bytes written in base64 (RFC 4648 section 4).
+// bytesShape returns the shape of bytes in base64 (RFC 4648 section 4).
 func bytesShape() shape.Shape[[]byte] {
 	return shape.Convert(shape.Text(nil, func(s string) (string, string) {
 		if _, err := base64.StdEncoding.DecodeString(s); err != nil {
@@ -137,25 +137,25 @@ func bytesShape() shape.Shape[[]byte] {
 		}
 		return "", ""
 	}), func(s string) []byte {
-		data, _ := base64.StdEncoding.DecodeString(s) // checked above; after a problem the value is never used
+		data, _ := base64.StdEncoding.DecodeString(s) // checked above; the value of a problem is never used
 		return data
 	})
 }
 
-// checkBeside accepts paths that stay in the folder of the test file.
+// checkBeside returns a check for paths that stay in the folder of the test file.
 func checkBeside() func(string) (wrong, hint string) { return shape.InsideFolder("the test file") }
 
-// answerHeadersShape are the headers of an answer, several of a name in their order.
+// answerHeadersShape returns the shape of the headers of an answer. Several headers with one name keep their order.
 func answerHeadersShape() shape.Shape[[]Header] {
 	value := shape.OneOrMore("a value", shape.Loose(func(s string) (string, string) {
 		if strings.ContainsFunc(s, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) {
-			return "has a control character in it", "" // it would end the header (RFC 9110 section 5.5)
+			return "contains a control character", "" // it would end the header (RFC 9110 section 5.5)
 		}
 		return "", ""
 	}))
 	name := func(s string) (string, string) {
 		if strings.EqualFold(s, "Transfer-Encoding") {
-			return "is not a mock's to set", "leave it out"
+			return "can't be set by a mock", "leave it out"
 		}
 		return checkHeaderName(s)
 	}
@@ -175,7 +175,7 @@ func checkAnswer(d *shape.Decoder, n *yaml.Node, a *HTTPAnswer) {
 		}
 	}
 	if len(bodies) > 1 {
-		d.Report(shape.Child(n, bodies[1]), fmt.Sprintf("an answer has %d bodies: %s", len(bodies), strings.Join(bodies, " and ")), "keep one of them; what a request has to be stands under request")
+		d.Report(shape.Child(n, bodies[1]), fmt.Sprintf("an answer has %d bodies: %s", len(bodies), strings.Join(bodies, " and ")), "keep one of them; conditions on the request go under request")
 	}
 	silent := map[string]bool{"reset": a.Reset, "timeout": a.Timeout}
 	for _, key := range []string{"reset", "timeout"} {
@@ -184,19 +184,19 @@ func checkAnswer(d *shape.Decoder, n *yaml.Node, a *HTTPAnswer) {
 		}
 		for _, other := range append([]string{"status", "headers"}, bodies...) {
 			if shape.Has(n, other) {
-				d.Report(shape.Child(n, other), other+" is given beside "+key+", which doesn't answer", "keep one of them")
+				d.Report(shape.Child(n, other), other+" and "+key+" are both given, but "+key+" doesn't answer", "keep one of them")
 			}
 		}
 	}
 	if a.Reset && a.Timeout {
-		d.Report(shape.Child(n, "timeout"), "timeout is given beside reset", "keep one of them")
+		d.Report(shape.Child(n, "timeout"), "timeout and reset are both given", "keep one of them")
 	}
 	if (a.Status == 204 || a.Status == 304) && len(bodies) > 0 {
 		d.Report(shape.Child(n, bodies[0]), fmt.Sprintf("an answer with status %d has no body", a.Status), "leave it out") // RFC 9110 section 6.4.1
 	}
 }
 
-// rawCommandMock likewise.
+// rawCommandMock is a mocked command as written: its only answer is beside its conditions, or its answers are in a list.
 type rawCommandMock struct {
 	CommandMock
 	only CommandAnswer
@@ -206,7 +206,7 @@ func commandMockShape() shape.Shape[CommandMock] {
 	fields := []shape.Field[rawCommandMock]{
 		shape.Required(shape.Bind("command", "The command's name, without a folder.", shape.Text(shape.Schema{"pattern": commandPattern}, checkCommandName),
 			func(m *rawCommandMock) *string { return &m.Command })),
-		shape.Bind("args", "The arguments of the call: a list of all of them, or {prefix: …} for the first ones. * stands for any characters of a word. Any where none are given.", argsShape(),
+		shape.Bind("args", "The arguments of the call: a list of all of them, or {prefix: …} for the first ones. * stands for any characters of a word. Any by default.", argsShape(),
 			func(m *rawCommandMock) **ArgsMatch { return &m.Args }),
 		shape.Bind("stdin", "The standard input of the call.", outputShape(),
 			func(m *rawCommandMock) **Matcher { return &m.Stdin }),
@@ -216,7 +216,7 @@ func commandMockShape() shape.Shape[CommandMock] {
 		shape.Bind("answers", "Several answers, given one after the other; the last one is repeated.",
 			shape.List("an answer", shape.Object("an answer", commandAnswerFields(func(a *CommandAnswer) *CommandAnswer { return a }), nil)),
 			func(m *rawCommandMock) *[]CommandAnswer { return &m.Answers }),
-		shape.Bind("times", "How many calls the mock answers, and has to; any number where it doesn't say.", timesShape(),
+		shape.Bind("times", "How many calls the mock must answer; any number by default.", timesShape(),
 			func(m *rawCommandMock) **int { return &m.Times }),
 		shape.Bind("name", mockNameDoc, mockNameShape(), func(m *rawCommandMock) *string { return &m.Name }))
 	return shape.Located(shape.Convert(shape.Object("a mocked command", fields, func(d *shape.Decoder, n *yaml.Node, m *rawCommandMock) {
@@ -226,7 +226,7 @@ func commandMockShape() shape.Shape[CommandMock] {
 		}
 		for _, key := range []string{"stdout", "stderr", "exit_code", "delay"} {
 			if shape.Has(n, key) {
-				d.Report(shape.Child(n, key), key+" is given beside answers", "put it into one of the answers")
+				d.Report(shape.Child(n, key), key+" and answers are both given", "put "+key+" into one of the answers")
 			}
 		}
 		shape.NotEmpty(d, n, "answers")
@@ -240,7 +240,7 @@ func commandAnswerFields[T any](of func(*T) *CommandAnswer) []shape.Field[T] {
 	return []shape.Field[T]{
 		shape.Bind("stdout", "What it prints.", shape.Loose(nil), func(t *T) *string { return &of(t).Stdout }),
 		shape.Bind("stderr", "What it prints to standard error.", shape.Loose(nil), func(t *T) *string { return &of(t).Stderr }),
-		shape.Bind("exit_code", "Its exit status; 0 where none is given.", shape.Convert(shape.Integer(0, 255), func(v int64) int { return int(v) }),
+		shape.Bind("exit_code", "Its exit status; 0 by default.", shape.Convert(shape.Integer(0, 255), func(v int64) int { return int(v) }),
 			func(t *T) *int { return &of(t).ExitCode }),
 		shape.Bind("delay", "How long it takes, such as 500ms.", shape.Duration(0, maxDelay), func(t *T) *time.Duration { return &of(t).Delay }),
 	}
@@ -251,14 +251,14 @@ const commandPattern = `^[A-Za-z0-9_.+-]{1,63}$`
 func checkCommandName(s string) (wrong, hint string) {
 	switch {
 	case strings.Contains(s, "/"):
-		return "is a path", "write its name; the mock stands first in PATH"
+		return "is a path", "write its name; the mock is first in PATH"
 	case s == "" || len(s) > 63 || s == "." || s == ".." || !shape.MadeOf(s, "_.+-"):
 		return "is not the name of a command", `use letters, digits, ".", "+", "-" and "_"`
 	}
 	return "", ""
 }
 
-// argsShape are the arguments of a call.
+// argsShape returns the shape of conditions for the arguments of a call.
 func argsShape() shape.Shape[*ArgsMatch] {
 	words := shape.List("a word", shape.Convert(matcherShape(word), func(m *Matcher) Matcher {
 		if m == nil {

@@ -17,7 +17,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// This file has the shapes of suites, tests and what they expect.
+// This file has the shapes of suites, tests and expectations.
 
 func suiteShape() shape.Shape[Suite] {
 	inline := shape.Located(tool.Shape(), func(t tool.Tool, p shape.Position) *Subject {
@@ -26,9 +26,9 @@ func suiteShape() shape.Shape[Suite] {
 	})
 	named := subjectShape("name or path")
 	fields := []shape.Field[Suite]{
-		shape.Bind("tool", "The tool under test: its name, its path from here, or its definition.", shape.ByKind("a name, a path or a definition", &named, nil, &inline),
+		shape.Bind("tool", "The tool under test: its name, its path relative to this folder, or its definition.", shape.ByKind("a name, a path or a definition", &named, nil, &inline),
 			func(s *Suite) **Subject { return &s.Tool }),
-		shape.Bind("workflow", "The workflow under test: its name or its path from here.", named,
+		shape.Bind("workflow", "The workflow under test: its name or its path relative to this folder.", named,
 			func(s *Suite) **Subject { return &s.Workflow }),
 	}
 	fields = append(fields, worldFields(func(s *Suite) *World { return &s.World })...)
@@ -69,13 +69,13 @@ func checkSuite(d *shape.Decoder, n *yaml.Node, s *Suite) {
 	}
 }
 
-// checkKind reports what only a workflow or only a tool has.
+// checkKind reports keys that only tests of workflows or only tests of tools have.
 func checkKind(d *shape.Decoder, test *yaml.Node, workflow bool) {
 	expect := shape.Resolve(shape.Child(test, "expect"))
 	expects := func(key string) bool {
 		return shape.Has(test, "expect") && expect.Kind == yaml.MappingNode && shape.Has(expect, key)
 	}
-	const wrong = "steps are a workflow's, and this file tests a tool"
+	const wrong = "only a workflow has steps, and this file tests a tool"
 	if !workflow && shape.Has(test, "steps") {
 		d.Report(shape.Child(test, "steps"), wrong, "leave it out")
 	}
@@ -83,11 +83,11 @@ func checkKind(d *shape.Decoder, test *yaml.Node, workflow bool) {
 		d.Report(shape.Child(expect, "steps"), wrong, "leave it out")
 	}
 	if workflow && expects("outputs") {
-		d.Report(shape.Child(expect, "outputs"), "outputs are a tool's, and this file tests a workflow", "leave it out, or test the tool of the step")
+		d.Report(shape.Child(expect, "outputs"), "only a tool has outputs, and this file tests a workflow", "leave it out, or test the tool of the step")
 	}
 }
 
-// label gives mocks their names in messages.
+// label sets the names of mocks in messages.
 func label(http []HTTPMock, commands []CommandMock) {
 	for i := range http {
 		http[i].Label = cmp.Or(http[i].Name, fmt.Sprintf("http[%d]", i))
@@ -104,16 +104,16 @@ func worldFields[T any](of func(*T) *World) []shape.Field[T] {
 			func(t *T) *[]tool.EnvVar { return &of(t).Environment }),
 		shape.Bind("inputs", "Values for the tool's args.", shape.Map(shape.Any(), nil, checkInputName, "input"),
 			func(t *T) *map[string]any { return &of(t).Inputs }),
-		shape.Bind("secrets", "Values of secrets, by their names, instead of this machine's.", secrets,
+		shape.Bind("secrets", "Values of secrets by name; they replace this machine's.", secrets,
 			func(t *T) *map[string]string { return &of(t).Secrets }),
-		shape.Bind("http", "Answers to the tool's requests; the first that matches is given.", shape.List("a mock", httpMockShape()),
+		shape.Bind("http", "Answers to the tool's requests; the first one that matches answers.", shape.List("a mock", httpMockShape()),
 			func(t *T) *[]HTTPMock { return &of(t).HTTP }),
-		shape.Bind("commands", "Commands that are replaced, and what they answer; the first that matches is given.", shape.List("a mocked command", commandMockShape()),
+		shape.Bind("commands", "Commands that are replaced, and what they answer; the first one that matches answers.", shape.List("a mocked command", commandMockShape()),
 			func(t *T) *[]CommandMock { return &of(t).Commands }),
 		shape.Bind("mocks", "A file of further mocks, inside this file's folder; mayfly test --record writes it.",
 			shape.Located(mockFile(), func(s string, p shape.Position) *FileRef { return &FileRef{Path: s, Position: p} }),
 			func(t *T) **FileRef { return &of(t).MockFile }),
-		shape.Bind("allow_network", "What may really be reached, where the tool's own network allows it too: hosts, as api.example.com or api.example.com:443, or egress rules.", shape.List("an entry of allow_network", allowShape()),
+		shape.Bind("allow_network", "What the tool may really reach, if its own network allows it too: hosts such as api.example.com or api.example.com:443, or egress rules.", shape.List("an entry of allow_network", allowShape()),
 			func(t *T) *[]network.Rule { return &of(t).AllowNetwork }),
 		shape.Bind("timeout", "How long each run may take, such as 30s, instead of the tool's own timeout.", tool.TimeoutShape(),
 			func(t *T) *time.Duration { return &of(t).Timeout }),
@@ -127,22 +127,22 @@ func checkInputName(s string) (wrong, hint string) {
 	return "", ""
 }
 
-// allowShape is what a test may really reach.
+// allowShape returns the shape of what a test may really reach.
 func allowShape() shape.Shape[network.Rule] {
 	host := shape.Convert(shape.Text(shape.Schema{"minLength": 1}, func(s string) (string, string) {
 		if _, err := parseAllow(s); err != nil {
-			return "is not a host", "write a name such as api.example.com, with a port after a colon if need be"
+			return "is not a host", "write a name such as api.example.com, optionally with a port after a colon"
 		}
 		return "", ""
 	}), func(s string) network.Rule {
-		r, _ := parseAllow(s) // checked above; after a problem the zero rule is never used
+		r, _ := parseAllow(s) // checked above; the zero rule of a problem is never used
 		return r
 	})
 	rule := tool.RuleShape()
 	return shape.ByKind("a host or an egress rule", &host, nil, &rule)
 }
 
-// parseAllow reads a host, or a host and a port after a colon. An address of IPv6 stands in brackets then, as in URLs.
+// parseAllow parses a host, or a host and a port after a colon. An IPv6 address with a port is in brackets, as in URLs.
 func parseAllow(s string) (network.Rule, error) {
 	host, port := strings.ToLower(s), ""
 	if bracketed, rest, found := strings.Cut(strings.TrimPrefix(host, "["), "]"); found && host[0] == '[' {
@@ -168,9 +168,9 @@ func testShape() shape.Shape[Test] {
 	}
 	fields = append(fields, worldFields(func(t *Test) *World { return &t.World })...)
 	fields = append(fields,
-		shape.Bind("steps", "Steps of the workflow that don't run but end as is said here, by their names.", shape.Map(stepMockShape(), shape.Schema{"pattern": tool.NamePattern}, tool.CheckName, "step"),
+		shape.Bind("steps", "Steps of the workflow, by name, that don't run but end as written here.", shape.Map(stepMockShape(), shape.Schema{"pattern": tool.NamePattern}, tool.CheckName, "step"),
 			func(t *Test) *map[string]StepMock { return &t.Steps }),
-		shape.Bind("expect", "What the run is expected to do; it is expected to succeed where neither exit_code nor status is given.", expectShape(),
+		shape.Bind("expect", "What the run is expected to do; by default, without exit_code and status, to succeed.", expectShape(),
 			func(t *Test) *Expect { return &t.Expect }))
 	return shape.Located(shape.ObjectWithHints("a test", fields, hintsForTest, nil), func(t Test, p shape.Position) Test {
 		t.Position = p
@@ -189,7 +189,7 @@ func stepMockShape() shape.Shape[StepMock] {
 	return shape.Located(shape.Object("a mocked step", []shape.Field[StepMock]{
 		shape.Bind("outputs", "The step's outputs.", shape.Map(shape.Loose(nil), nil, nil, "output"),
 			func(s *StepMock) *map[string]string { return &s.Outputs }),
-		shape.Bind("status", "How the step ends; succeeded, or failed where exit_code isn't 0.", shape.Choice("status", definition.States()...),
+		shape.Bind("status", "How the step ends; by default succeeded, or failed if exit_code isn't 0.", shape.Choice("status", definition.States()...),
 			func(s *StepMock) *string { return &s.Status }),
 		shape.Bind("exit_code", "The step's exit status.", shape.Pointer(shape.Convert(shape.Integer(0, 255), func(v int64) int { return int(v) })),
 			func(s *StepMock) **int { return &s.ExitCode }),
@@ -211,7 +211,7 @@ func stepMockShape() shape.Shape[StepMock] {
 func expectShape() shape.Shape[Expect] {
 	return shape.Object("expect", []shape.Field[Expect]{
 		{
-			Key: "exit_code", Doc: "The exit status of the run; any for any.",
+			Key: "exit_code", Doc: "The exit status of the run, or any.",
 			Schema: shape.Schema{"anyOf": []shape.Schema{{"type": "integer", "minimum": 0, "maximum": 255}, {"const": "any"}}},
 			Read: func(d *shape.Decoder, n *yaml.Node, e *Expect) {
 				if r := shape.Resolve(n); r.Kind == yaml.ScalarNode && r.Value == "any" {
@@ -243,13 +243,13 @@ func expectShape() shape.Shape[Expect] {
 			func(e *Expect) *[]CallExpect { return &e.Commands }),
 		shape.Bind("in_order", "Whether the requests come in the order in which they are listed.", shape.Boolean(),
 			func(e *Expect) *bool { return &e.InOrder }),
-		shape.Bind("all_mocks_used", "Whether each mock has to answer once at least.", shape.Boolean(),
+		shape.Bind("all_mocks_used", "Whether each mock must answer at least once.", shape.Boolean(),
 			func(e *Expect) *bool { return &e.AllMocksUsed }),
-		shape.Bind("steps", "How steps of the workflow end, by their names.", shape.Map(shape.Choice("status", definition.States()...), shape.Schema{"pattern": tool.NamePattern}, tool.CheckName, "step"),
+		shape.Bind("steps", "How steps of the workflow end, by name.", shape.Map(shape.Choice("status", definition.States()...), shape.Schema{"pattern": tool.NamePattern}, tool.CheckName, "step"),
 			func(e *Expect) *map[string]string { return &e.Steps }),
 	}, func(d *shape.Decoder, n *yaml.Node, e *Expect) {
 		if e.InOrder && shape.Has(n, "requests") && slices.ContainsFunc(e.Requests, func(r RequestExpect) bool { return r.Count != nil && *r.Count == 0 }) {
-			d.Report(shape.Child(n, "in_order"), "a request that is expected not to come has no place in an order", "leave in_order out, or the request")
+			d.Report(shape.Child(n, "in_order"), "a request that must not come can't be part of an order", "leave in_order out, or the request")
 		}
 	})
 }
@@ -261,7 +261,7 @@ func countShape() shape.Shape[*int] {
 func requestExpectShape() shape.Shape[RequestExpect] {
 	of := func(r *RequestExpect) *RequestMatch { return &r.RequestMatch }
 	fields := append(matchFields(of), contentFields(of)...)
-	fields = append(fields, shape.Bind("count", "How many such requests; at least one where it isn't given.", countShape(),
+	fields = append(fields, shape.Bind("count", "How many such requests; by default at least one.", countShape(),
 		func(r *RequestExpect) **int { return &r.Count }))
 	return shape.Located(shape.Object("a request", fields, func(d *shape.Decoder, n *yaml.Node, r *RequestExpect) {
 		checkMatch(d, n, &r.RequestMatch)
@@ -275,11 +275,11 @@ func callExpectShape() shape.Shape[CallExpect] {
 	return shape.Located(shape.Object("a call", []shape.Field[CallExpect]{
 		shape.Required(shape.Bind("command", "The command's name.", shape.Text(shape.Schema{"pattern": commandPattern}, checkCommandName),
 			func(c *CallExpect) *string { return &c.Command })),
-		shape.Bind("args", "The arguments of the call; any where none are given.", argsShape(),
+		shape.Bind("args", "The arguments of the call; any by default.", argsShape(),
 			func(c *CallExpect) **ArgsMatch { return &c.Args }),
 		shape.Bind("stdin", "The standard input of the call.", outputShape(),
 			func(c *CallExpect) **Matcher { return &c.Stdin }),
-		shape.Bind("count", "How many such calls; at least one where it isn't given.", countShape(),
+		shape.Bind("count", "How many such calls; by default at least one.", countShape(),
 			func(c *CallExpect) **int { return &c.Count }),
 	}, nil), func(c CallExpect, p shape.Position) CallExpect {
 		c.Position = p
@@ -296,11 +296,11 @@ func mockSetShape() shape.Shape[MockSet] {
 	}
 	finish := func(_ *shape.Decoder, _ *yaml.Node, m *MockSet) { label(m.HTTP, m.Commands) }
 	one := shape.Object("the mocks of a test", fields(), finish)
-	return shape.Object("a file of mocks", append(fields(), shape.Bind("tests", "Mocks of single tests, by their names.", shape.Map(one, nil, checkTestName, "test"),
+	return shape.Object("a file of mocks", append(fields(), shape.Bind("tests", "Mocks of single tests, by name.", shape.Map(one, nil, checkTestName, "test"),
 		func(m *MockSet) *map[string]MockSet { return &m.Tests })), finish)
 }
 
-// mockFile is the path of a file of mocks; those written in this file go under http and commands.
+// mockFile returns the shape of the path of a file of mocks. A mapping is a mistake: mocks in a test file are under http and commands.
 func mockFile() shape.Shape[string] {
 	path := shape.Text(shape.Schema{"minLength": 1}, checkBeside())
 	return shape.Shape[string]{Schema: path.Schema, Read: func(d *shape.Decoder, n *yaml.Node, label string) (string, bool) {

@@ -1,5 +1,6 @@
-// Package suite reads files of tests of tools and workflows, and of mocks: what is tested, what answers instead of the real
-// world, and what is expected. Mocks and expectations share their matchers, which say what a text, a request or a call has to be.
+// Package suite reads files of tests of tools and workflows, and files of mocks: what is tested, what answers instead of the
+// real world, and what is expected. Mocks and expectations share their matchers, which are conditions for a text, a request
+// or a call.
 package suite
 
 import (
@@ -17,37 +18,37 @@ import (
 	"github.com/mayfly-run/mayfly/internal/workflow/definition"
 )
 
-// Suite is one file of tests: what is tested, what holds for all of its tests, and the tests.
+// Suite is one file of tests: what is tested, what applies to all its tests, and the tests.
 type Suite struct {
 	// Tool and Workflow say what is tested; exactly one is set.
 	Tool *Subject
 	// Workflow is the name or the path of a workflow.
 	Workflow *Subject
-	// World is what all tests have in common.
+	// World applies to all tests.
 	World
 	Tests []Test
 
 	Source tool.Source
 }
 
-// Subject is what a suite tests: something by its name or path, or a tool written out in the suite.
+// Subject is what a suite tests: a name or a path, or a tool defined in the suite.
 type Subject struct {
 	Name     string
 	Inline   *tool.Tool
 	Position shape.Position
 }
 
-// World is what a test gives the tool instead of the real world.
+// World is what a test gives a tool in place of the real world.
 type World struct {
 	Environment []tool.EnvVar
-	// Inputs are values as decoded JSON has them, with a [shape.Scalar] for each that is written without quotes and isn't text.
+	// Inputs are values as decoded JSON has them, with a [shape.Scalar] for each value without quotes that isn't text.
 	Inputs map[string]any
-	// Secrets are values that stand in front of the machine's own secrets.
+	// Secrets are values of secrets by name, which take precedence over the machine's own.
 	Secrets map[string]string
 	HTTP    []HTTPMock
 	// Commands are the mocked commands.
 	Commands []CommandMock
-	// MockFile is a file of further mocks, beside the suite; empty for none.
+	// MockFile is a file of further mocks inside the suite's folder; nil for none.
 	MockFile *FileRef
 	// AllowNetwork is what a test may really reach.
 	AllowNetwork []network.Rule
@@ -60,17 +61,17 @@ type FileRef struct {
 	Position shape.Position
 }
 
-// Test is one run with its world, and what is expected of it.
+// Test is one run with its world and expectations.
 type Test struct {
 	Name string
 	World
-	// Steps are the steps of a workflow that don't run but end as is said here.
+	// Steps are the steps of a workflow that don't run but end as given here, by name.
 	Steps    map[string]StepMock
 	Expect   Expect
 	Position shape.Position
 }
 
-// StepMock is the end of a workflow's step that a test replaces.
+// StepMock is the given end of a workflow's step that doesn't run.
 type StepMock struct {
 	Outputs  map[string]string
 	Status   string
@@ -79,9 +80,9 @@ type StepMock struct {
 	Position shape.Position
 }
 
-// Expect is what a test expects; what isn't set isn't looked at.
+// Expect is what a test expects; fields that aren't set aren't checked.
 type Expect struct {
-	// ExitCode is nil where the test doesn't say; AnyExit says that any will do.
+	// ExitCode is nil if the test doesn't give it; AnyExit accepts any exit status.
 	ExitCode *int
 	AnyExit  bool
 	Status   string
@@ -90,22 +91,22 @@ type Expect struct {
 	Outputs  map[string]Matcher
 	Requests []RequestExpect
 	Commands []CallExpect
-	// InOrder says that the first matches of Requests come in their order.
+	// InOrder requires that the first matches of Requests come in their order.
 	InOrder bool
-	// AllMocksUsed says that every mock of the test has to answer once at least.
+	// AllMocksUsed requires that every mock of the test answers at least once.
 	AllMocksUsed bool
-	// Steps are the states of a workflow's steps.
+	// Steps are the expected states of a workflow's steps, by name.
 	Steps map[string]string
 }
 
-// RequestExpect are requests that a tool is expected to make: Count of them, or at least one where it is nil.
+// RequestExpect describes requests that a tool must make: Count of them, or at least one if it is nil.
 type RequestExpect struct {
 	RequestMatch
 	Count    *int
 	Position shape.Position
 }
 
-// CallExpect are calls of a mocked command that a tool is expected to make.
+// CallExpect describes calls of a mocked command that a tool must make: Count of them, or at least one if it is nil.
 type CallExpect struct {
 	Command  string
 	Args     *ArgsMatch
@@ -114,14 +115,14 @@ type CallExpect struct {
 	Position shape.Position
 }
 
-// MockSet is a file of mocks: for every test of a suite, and for single ones by their names.
+// MockSet is a file of mocks: for all tests of a suite, and for single tests by name.
 type MockSet struct {
 	HTTP     []HTTPMock
 	Commands []CommandMock
 	Tests    map[string]MockSet
 }
 
-// suiteFormat is the format of files of tests and of mocks, which a recording may have written.
+// suiteFormat returns the format of files of tests and of mocks. Its bounds are large because a recording may have written the file.
 func suiteFormat() shape.Format {
 	return shape.Format{
 		Bounds: shape.LargeBounds(), Foreign: tool.ForeignFile,
@@ -130,14 +131,14 @@ func suiteFormat() shape.Format {
 	}
 }
 
-// Parse reads a suite from data, as [tool.Parse] does a tool.
+// Parse reads a suite from data, as [tool.Parse] does for a tool.
 func Parse(name string, data []byte) (*Suite, error) {
 	d, root := suiteFormat().Open(name, data)
 	if root == nil {
 		return nil, d.Err()
 	}
 	if key := shape.KeyOf(root, "image", "command", "script", "parallel_tools", "workflow"); key != nil && shape.KeyOf(root, "tests", "tool") == nil {
-		d.Report(key, "this is not a file of tests, which has the key tests", "add tests, or run a tool or a workflow with mayfly run")
+		d.Report(key, "this is not a test file: it has no key tests", "add tests, or run a tool or a workflow with mayfly run")
 		return nil, d.Err()
 	}
 	s, _ := suiteShape().Read(d, root, "a test file")
@@ -166,7 +167,7 @@ func Load(file string) (*Suite, error) {
 	return s, nil
 }
 
-// SetDir says which folder the suite is in: its files, and those of an inline tool, are there.
+// SetDir sets the folder of the suite, which contains its files and those of an inline tool.
 func (s *Suite) SetDir(dir string) {
 	s.Source.Dir = dir
 	if s.Tool != nil && s.Tool.Inline != nil {
@@ -174,8 +175,8 @@ func (s *Suite) SetDir(dir string) {
 	}
 }
 
-// LoadTool returns the tool under test, ready to run: a copy of the inline one, or the one that is named, a path being
-// relative to the suite's folder.
+// LoadTool returns the tool under test, ready to run: a copy of the inline tool, or the named one. A path is relative to the
+// suite's folder.
 func (s *Suite) LoadTool() (*tool.Tool, error) {
 	if s.Tool.Inline != nil {
 		t := s.Tool.Inline.Clone()
@@ -199,8 +200,8 @@ func (s *Suite) LoadTool() (*tool.Tool, error) {
 	return t, t.ReadFiles()
 }
 
-// WorkflowFile is the path of the workflow under test. One given by name is looked for as NAME.yaml and
-// workflows/NAME.yaml beside the suite.
+// WorkflowFile returns the path of the workflow under test. It looks for a workflow given by name at NAME.yaml and
+// workflows/NAME.yaml in the suite's folder.
 func (s *Suite) WorkflowFile() (string, error) {
 	name := s.Workflow.Name
 	if definition.IsPath(name) {
@@ -220,7 +221,7 @@ func (s *Suite) WorkflowFile() (string, error) {
 	}})
 }
 
-// LoadWorkflow returns the workflow under test with its tools. The steps that the tests name have to be its own.
+// LoadWorkflow returns the workflow under test with its tools. It is an error if the tests name steps that the workflow doesn't have.
 func (s *Suite) LoadWorkflow() (*definition.Workflow, error) {
 	file, err := s.WorkflowFile()
 	if err != nil {
@@ -240,7 +241,7 @@ func (s *Suite) LoadWorkflow() (*definition.Workflow, error) {
 		return nil, &shape.PlacedError{Position: s.Workflow.Position, Err: err}
 	}
 	if def.Workflow == nil {
-		return nil, &shape.PlacedError{Position: s.Workflow.Position, Err: fmt.Errorf("%s is a tool; name it under tool and not under workflow", file)}
+		return nil, &shape.PlacedError{Position: s.Workflow.Position, Err: fmt.Errorf("%s is a tool; name it under tool, not under workflow", file)}
 	}
 	def.Workflow.FoundBy(r)
 	if err := def.Workflow.Resolve(); err != nil {
@@ -270,7 +271,7 @@ func (s *Suite) LoadWorkflow() (*definition.Workflow, error) {
 	return def.Workflow, nil
 }
 
-// subjectFile is the file of what is tested, and the reach of the search for it.
+// subjectFile returns the file of what is tested, and how far the search for it went.
 func (s *Suite) subjectFile(subject *Subject) (string, ownership.Search, error) {
 	given := s.Source.Search()
 	if definition.IsPath(subject.Name) {
@@ -283,7 +284,7 @@ func (s *Suite) subjectFile(subject *Subject) (string, ownership.Search, error) 
 	return found.File, found.Search, nil
 }
 
-// path is a path that the suite gives, from its folder.
+// path resolves a path that the suite gives, relative to its folder.
 func (s *Suite) path(name string) string {
 	name = filepath.FromSlash(name)
 	if filepath.IsAbs(name) {
@@ -304,7 +305,7 @@ func (s *Suite) ReadMocks(ref *FileRef) (*MockSet, error) {
 	return ParseMocks(filepath.Join(s.Source.Dir, filepath.FromSlash(ref.Path)), []byte(data))
 }
 
-// LoadMocks checks a file of mocks by itself.
+// LoadMocks reads a file of mocks alone, to check it.
 func LoadMocks(file string) error {
 	data, err := shape.ReadFile(file, "mocks")
 	if err != nil {
@@ -328,7 +329,7 @@ func ParseMocks(name string, data []byte) (*MockSet, error) {
 	return &set, nil
 }
 
-// label puts before the names of mocks where they are from.
+// label adds to the names of mocks where they come from.
 func (m *MockSet) label(prefix string) {
 	for i := range m.HTTP {
 		m.HTTP[i].Label = prefix + m.HTTP[i].Label
@@ -338,8 +339,8 @@ func (m *MockSet) label(prefix string) {
 	}
 }
 
-// Complete returns the world of one test with what the suite says for all of them, and with the mocks of files where
-// mocks is true. The test's own come first, so that they answer first.
+// Complete returns the world of one test, merged with what the suite gives for all tests. If mocks is true it includes the
+// mocks in files. The test's own mocks come first, so that they answer first.
 func (s *Suite) Complete(t *Test, mocks bool) (World, error) {
 	w := t.World
 	w.Environment = slices.Concat(s.Environment, t.Environment)
@@ -371,7 +372,7 @@ func (s *Suite) Complete(t *Test, mocks bool) (World, error) {
 	return w, nil
 }
 
-// merged is a map of both, the values of the second before those of the first.
+// merged returns a map of both; the second takes precedence.
 func merged[V any](first, second map[string]V) map[string]V {
 	out := make(map[string]V, len(first)+len(second))
 	for _, m := range []map[string]V{first, second} {

@@ -21,7 +21,7 @@ func TestSuitesRejected(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			text, want, ok := strings.Cut(body, "-- want\n")
 			if !ok {
-				t.Fatal("the case says nothing to want")
+				t.Fatal(`the case has no line "-- want"`)
 			}
 			_, err := Parse("x_test.yaml", []byte(text))
 			if err == nil {
@@ -32,7 +32,7 @@ func TestSuitesRejected(t *testing.T) {
 			}
 			var e *shape.Error
 			if !errors.As(err, &e) {
-				t.Errorf("error is a %T", err)
+				t.Errorf("got an error of type %T, want *shape.Error", err)
 			}
 		})
 	}
@@ -57,7 +57,7 @@ func TestSuiteEverything(t *testing.T) {
 		t.Errorf("mocks %q, want %q", labels, want)
 	}
 	if got, err := s.Complete(&s.Tests[1], false); err != nil || len(got.HTTP) != 1 || got.HTTP[0].Label != "the file's http[0]" {
-		t.Errorf("the second test has the mocks %+v (%v)", got.HTTP, err)
+		t.Errorf("the second test: got the mocks %+v, %v, want only the file's http[0]", got.HTTP, err)
 	}
 	url := s.Tests[0].HTTP[1]
 	if host, _ := url.Host.Exact(); host != "api.example.com" || url.Port != 8443 || url.Scheme != "https" || !url.Path.Match("/v1/a/b") || len(url.Query) != 1 {
@@ -88,7 +88,7 @@ func TestSuiteEverything(t *testing.T) {
 	}
 }
 
-// What any program writes as JSON is read: YAML knows neither pairs of surrogates nor "\\/".
+// TestSuiteInJSON: any valid JSON can be read, although YAML has neither surrogate pairs nor "\\/".
 func TestSuiteInJSON(t *testing.T) {
 	s, err := Parse("-", []byte(shapetest.Cases(t, "testdata/everything.txt")["json"]))
 	if err != nil {
@@ -103,7 +103,7 @@ func TestSuiteInJSON(t *testing.T) {
 	}
 	for _, text := range []string{`{"tool": "a\ud83d", "tests": []}`, `{"tool": "x", "tests": [{"name": "\ud83d\u0041"}]}`} {
 		if _, err := Parse("-", []byte(text)); err == nil {
-			t.Errorf("half a character is taken: %s", text)
+			t.Errorf("half a surrogate pair is accepted: %s", text)
 		}
 	}
 	if _, err := Parse("-", []byte(`{"tool": "x", "tests": [{"name": "a\/b", "htp": []}]}`)); err == nil || !strings.HasPrefix(err.Error(), "<stdin>:1:41: unknown key") {
@@ -144,7 +144,7 @@ func TestSuiteSchema(t *testing.T) {
 	}
 }
 
-// TestNumbersOfMocks: a number in a mock's JSON is a number, digit for digit, whatever holds it.
+// TestNumbersOfMocks: a number in a mock's JSON stays a number, digit for digit, of any size.
 func TestNumbersOfMocks(t *testing.T) {
 	s, err := Parse("x_test.yaml", []byte(`
 tool: x
@@ -155,14 +155,14 @@ tests: [{name: a, http: [{path: /, request: {json: 1e400}, json: [1e400, 1_000, 
 	}
 	mock := s.Tests[0].HTTP[0]
 	if want := `[1e400,1000,358,295147905179352825855,0.5,1.20,-0.0,"1e400","5","0755"]`; mock.Answers[0].JSON != want {
-		t.Errorf("the answer is %s, want %s", mock.Answers[0].JSON, want)
+		t.Errorf("got the answer %s, want %s", mock.Answers[0].JSON, want)
 	}
 	if n, ok := mock.JSON.(json.Number); !ok || !shape.EqualNumbers(n, "1e400") {
-		t.Errorf("the matcher is the %T %v", mock.JSON, mock.JSON)
+		t.Errorf("got the matcher %T %v, want the number 1e400", mock.JSON, mock.JSON)
 	}
 }
 
-// A mock's file and a file of mocks are of the suite's folder, whatever links say.
+// TestMocksStayInTheFolder: a file of mocks is in the suite's folder; a symbolic link that leads out of it is refused.
 func TestMocksStayInTheFolder(t *testing.T) {
 	outside := t.TempDir()
 	if err := os.WriteFile(filepath.Join(outside, "m.yaml"), []byte("http: []"), 0o600); err != nil {
@@ -232,18 +232,18 @@ func TestSuiteFindsItsTool(t *testing.T) {
 			got = "image " + tool.Image
 		}
 		if !strings.HasPrefix(got, want) {
-			t.Errorf("%s: %s, want %s", subject, got, want)
+			t.Errorf("%s: got %s, want %s", subject, got, want)
 		}
 	}
 	for name, want := range map[string]string{"flow": filepath.Join(dir, "workflows", "flow.yaml"), "x/y.yaml": filepath.Join(dir, "x", "y.yaml"), "/x/y.yaml": "/x/y.yaml", "none": ""} {
 		s := &Suite{Workflow: &Subject{Name: name}, Source: tool.Source{Dir: dir}}
 		if got, err := s.WorkflowFile(); got != want || (err == nil) != (want != "") {
-			t.Errorf("workflow %s is %q (%v)", name, got, err)
+			t.Errorf("workflow %s: got %q, %v, want %q", name, got, err, want)
 		}
 	}
 }
 
-// Every example of the documentation is one.
+// TestDocumentedSuites: every example in the documentation is valid.
 func TestDocumentedSuites(t *testing.T) {
 	data, err := os.ReadFile("../../docs/TESTING.md")
 	if err != nil {
@@ -290,7 +290,7 @@ func TestMatcher(t *testing.T) {
 		{&Matcher{Equals: []string{"a", "b"}}, "b", ""},
 	} {
 		if got := c.m.Mismatch(c.text); got != c.want {
-			t.Errorf("%s with %q: %q, want %q", c.m, c.text, got, c.want)
+			t.Errorf("%s with %q: got %q, want %q", c.m, c.text, got, c.want)
 		}
 	}
 	whole, err := regexPattern("a|b", true)
@@ -302,7 +302,7 @@ func TestMatcher(t *testing.T) {
 		t.Errorf("^ and $ are not the ends of a line (%v)", err)
 	}
 	if _, err := regexPattern(strings.Repeat("a", maxPattern+1), true); err == nil {
-		t.Error("a pattern of any length is taken")
+		t.Error("a pattern longer than maxPattern is accepted")
 	}
 }
 
@@ -348,7 +348,7 @@ func FuzzParseSuite(f *testing.F) {
 	})
 }
 
-// TestFilesThatDoNotRun tells files of tests and of mocks from tools and workflows.
+// TestFilesThatDoNotRun: files of tests and of mocks are distinguished from tools and workflows.
 func TestFilesThatDoNotRun(t *testing.T) {
 	for text, want := range map[string]string{
 		"tool: a.yaml\ntests: []":                    "this is a file of tests",
@@ -365,17 +365,17 @@ func TestFilesThatDoNotRun(t *testing.T) {
 	} {
 		_, err := definition.Parse("a.yaml", []byte(text))
 		if err == nil || want != "" && !strings.Contains(err.Error(), want) || want == "" && strings.Contains(err.Error(), "a file of") {
-			t.Errorf("%q: %v, want %q", text, err, want)
+			t.Errorf("%q: got %v, want %q", text, err, want)
 		}
 	}
 }
 
-// TestNamesOfTestsAreCharacters: a name's length is in characters, as the schema has it.
+// TestNamesOfTestsAreCharacters: the length of a name counts characters, as in the schema.
 func TestNamesOfTestsAreCharacters(t *testing.T) {
 	for name, ok := range map[string]bool{strings.Repeat("ü", 200): true, strings.Repeat("ü", 201): false, strings.Repeat("a", 201): false} {
 		_, err := Parse("x_test.yaml", []byte("tool: {image: i}\ntests: [{name: "+name+"}]\n"))
 		if (err == nil) != ok {
-			t.Errorf("%d bytes: %v", len(name), err)
+			t.Errorf("%d bytes: got %v, want success: %v", len(name), err, ok)
 		}
 	}
 }

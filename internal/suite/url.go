@@ -5,13 +5,13 @@ import (
 	"strings"
 )
 
-// SlashedPath decodes the path of a URL except for the slashes that are encoded: "team%2Fapp" is one name, as an id of
-// GitLab's is, and "team/app" are two (RFC 3986, section 2.2). It leaves %25 too, which tells "team%252Fapp" from the first
-// (section 2.4).
+// SlashedPath decodes the path of a URL, except for encoded slashes: "team%2Fapp" is one segment, such as an id in GitLab,
+// and "team/app" are two (RFC 3986, section 2.2). It also keeps %25, so that "team%252Fapp" differs from the first (section
+// 2.4).
 func SlashedPath(escaped string) string { return percentDecode(escaped, true) }
 
-// percentDecode decodes the escapes of a text, except for those that aren't any (WHATWG's URL standard, section 1.3), and
-// slashes and percent signs if they are to be kept.
+// percentDecode decodes the escapes of a text, except for invalid ones (WHATWG's URL standard, section 1.3). If keep is true,
+// it keeps the escapes of slashes and percent signs.
 func percentDecode(escaped string, keep bool) string {
 	var b strings.Builder
 	for i := 0; i < len(escaped); i++ {
@@ -34,8 +34,8 @@ func percentDecode(escaped string, keep bool) string {
 	return b.String()
 }
 
-// ParseQuery reads the parameters of a query as browsers and servers do (WHATWG's URL standard, section 5.1): ";" is a
-// part of a value, and so is an escape that isn't one.
+// ParseQuery parses the parameters of a query as browsers and servers do (WHATWG's URL standard, section 5.1): ";" is part of
+// a value, and so is an invalid escape.
 func ParseQuery(query string) url.Values {
 	values := escapedQuery(query)
 	for _, list := range values {
@@ -46,7 +46,7 @@ func ParseQuery(query string) url.Values {
 	return values
 }
 
-// escapedQuery has the values as they are sent.
+// escapedQuery is [ParseQuery] with the values as they are sent.
 func escapedQuery(query string) url.Values {
 	values := url.Values{}
 	for pair := range strings.SplitSeq(query, "&") {

@@ -19,7 +19,7 @@ func TestSlashedPath(t *testing.T) {
 		"/plain/path": "/plain/path",
 	} {
 		if got := SlashedPath(escaped); got != want {
-			t.Errorf("%q: %q, want %q", escaped, got, want)
+			t.Errorf("SlashedPath(%q) = %q, want %q", escaped, got, want)
 		}
 	}
 }
@@ -36,7 +36,7 @@ func TestParseQuery(t *testing.T) {
 		"":               "map[]",
 	} {
 		if got := fmt.Sprint(ParseQuery(query)); got != want {
-			t.Errorf("%q: %s, want %s", query, got, want)
+			t.Errorf("ParseQuery(%q) = %s, want %s", query, got, want)
 		}
 	}
 }

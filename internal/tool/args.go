@@ -9,31 +9,31 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// rawArg is an argument as written; its values wait for its type.
+// rawArg is an argument as written. Its values are read when its type is known.
 type rawArg struct {
 	Arg
 	fallback *yaml.Node
 	options  []*yaml.Node
 }
 
-// ArgShape is the shape of a typed input.
+// ArgShape returns the shape of a typed input.
 func ArgShape() shape.Shape[Arg] {
 	options := shape.List("an option", shape.Node())
 	options.Schema = shape.Schema{"type": "array", "minItems": 1}
 	raw := shape.ObjectWithHints("an argument", []shape.Field[rawArg]{
 		shape.Required(shape.Bind("name", "The input's name.", shape.Text(shape.Schema{"pattern": NamePattern}, CheckName),
 			func(a *rawArg) *string { return &a.Name })),
-		shape.Bind("type", "The input's type; string where none is given.", shape.Choice("type", shape.Types()...),
+		shape.Bind("type", "The input's type; string by default.", shape.Choice("type", shape.Types()...),
 			func(a *rawArg) *string { return &a.Type }),
 		shape.Bind("description", "What the input means, for people.", shape.Text(nil, shape.Printable),
 			func(a *rawArg) *string { return &a.Description }),
 		shape.Bind("required", "Whether the input must be given, if it has no default.", shape.Boolean(),
 			func(a *rawArg) *bool { return &a.Required }),
-		shape.Bind("default", "The value where none is given.", shape.Node(),
+		shape.Bind("default", "The default value.", shape.Node(),
 			func(a *rawArg) **yaml.Node { return &a.fallback }),
 		shape.Bind("options", "The only values allowed.", options,
 			func(a *rawArg) *[]*yaml.Node { return &a.options }),
-		shape.Bind("env", "The variable that the input arrives in; the name in upper case where none is given.", shape.Text(shape.Schema{"pattern": EnvPattern}, CheckEnvName),
+		shape.Bind("env", "The variable that gets the input; by default the name in upper case.", shape.Text(shape.Schema{"pattern": EnvPattern}, CheckEnvName),
 			func(a *rawArg) *string { return &a.Env }),
 	}, hintsForArgument, finishArg)
 	return shape.Located(shape.Convert(raw, func(a rawArg) Arg { return a.Arg }), func(a Arg, p shape.Position) Arg {
@@ -42,18 +42,18 @@ func ArgShape() shape.Shape[Arg] {
 	})
 }
 
-// finishArg fills in what an argument leaves out and reads its values by its type.
+// finishArg fills in what an argument leaves out, and reads its values by its type.
 func finishArg(d *shape.Decoder, n *yaml.Node, a *rawArg) {
 	if a.Type == "" {
 		if shape.Has(n, "type") {
-			return // not a type; its values can't be judged
+			return // the type is invalid, so the values can't be checked
 		}
 		a.Type = shape.TypeString
 	}
 	if a.Env == "" && !shape.Has(n, "env") && a.Name != "" {
 		a.Env = strings.ToUpper(strings.ReplaceAll(a.Name, "-", "_"))
 		if !ValidEnvName(a.Env) {
-			d.Report(shape.Child(n, "name"), fmt.Sprintf("argument %s has no variable, since %s can't be one", shape.Quote(a.Name), shape.Quote(a.Env)), "add env: NAME")
+			d.Report(shape.Child(n, "name"), fmt.Sprintf("argument %s has no variable: %s can't be the name of one", shape.Quote(a.Name), shape.Quote(a.Env)), "add env: NAME")
 		}
 	}
 	label := "an argument"
@@ -100,7 +100,7 @@ func optionList(options []shape.Value) string {
 	return shape.Listing(words)
 }
 
-// argsOfTool are a tool's args. A list of plain words is what Kubernetes calls args, the end of a command.
+// argsOfTool returns the shape of a tool's args. A list of plain words is a mistake: Kubernetes calls the words after the program args.
 func argsOfTool() shape.Shape[[]Arg] {
 	s := shape.List("an argument", ArgShape())
 	read := s.Read
@@ -113,7 +113,7 @@ func argsOfTool() shape.Shape[[]Arg] {
 		for i, c := range r.Content {
 			words[i] = shape.Resolve(c).Value
 		}
-		d.Report(n, "args are the inputs that a tool takes, and these are words", "put them after the program: command: [PROGRAM, "+shape.Brief(strings.Join(words, ", "))+"]; an input is {name: NAME}")
+		d.Report(n, "args are the inputs that a tool takes, not words of its command", "put them after the program: command: [PROGRAM, "+shape.Brief(strings.Join(words, ", "))+"]; an input is {name: NAME}")
 		return nil, false
 	}
 	return s

@@ -11,9 +11,9 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// This file holds the checks that look at several keys at once.
+// This file has the checks of several keys at once.
 
-// checkTool finds contradictions between the keys of a tool.
+// checkTool reports contradictions between the keys of a tool.
 func checkTool(d *shape.Decoder, n *yaml.Node, t *Tool) {
 	if shape.Has(n, "command") && shape.Has(n, "script") {
 		later := shape.Child(n, "script")
@@ -31,7 +31,7 @@ func checkTool(d *shape.Decoder, n *yaml.Node, t *Tool) {
 	if security := shape.Resolve(shape.Child(n, "security")); shape.Has(n, "security") {
 		shape.Unique(d, security, "capabilities", "capability", t.Security.Capabilities, func(s string) string { return s }, "")
 	}
-	// The variables that tell a tool where its output file is are not its own to set.
+	// Mayfly sets the variables with the path of the output file.
 	for i, e := range t.Environment {
 		CheckReserved(d, e.Name, func() *yaml.Node { return shape.Item(n, "environment", i) })
 	}
@@ -40,7 +40,7 @@ func checkTool(d *shape.Decoder, n *yaml.Node, t *Tool) {
 	}
 }
 
-// CheckReserved reports a variable that a run sets itself, so that a tool's own value would be lost.
+// CheckReserved reports a variable that Mayfly sets in each run, since a tool's own value would be lost.
 func CheckReserved(d *shape.Decoder, name string, at func() *yaml.Node) {
 	if isReserved(name) {
 		d.Report(at(), fmt.Sprintf("variable %s is set by Mayfly", shape.Quote(name)), "choose another name")
@@ -95,7 +95,7 @@ func checkRule(d *shape.Decoder, n *yaml.Node, r *network.Rule) {
 		d.Report(shape.Child(n, "ports"), "protocol icmp has no ports", "leave ports out")
 		return
 	}
-	// A host and a cidr must both hold, which for an address outside the range nothing does.
+	// A host and a cidr of one rule must both match, and nothing matches if the address is outside the range.
 	if a, err := netip.ParseAddr(r.Host); err == nil && r.CIDR.IsValid() && !r.CIDR.Contains(a.Unmap()) {
 		d.Report(shape.Child(n, "host"), fmt.Sprintf("address %s is outside the cidr of the same rule", r.Host), "write two rules to allow either")
 	}

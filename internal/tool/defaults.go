@@ -9,10 +9,11 @@ import (
 	"github.com/mayfly-run/mayfly/internal/network"
 )
 
-// Defaults returns a copy of the tool with everything filled in that the definition left open, except the image and
-// what to run. t is unchanged.
+// Defaults returns a copy of the tool with a default for everything that the definition leaves out, except the image and what
+// to run. t is unchanged.
 //
-// Bandwidth, user and working directory stay open: no limit, the user that the engine picks, the image's directory.
+// Bandwidth, user and working directory have no default here: without them there is no limit, the engine picks the user, and
+// the image's directory is used.
 func (t *Tool) Defaults() *Tool {
 	out := t.Clone()
 	out.Resources.CPU = cmp.Or(out.Resources.CPU, 1000)
@@ -35,7 +36,7 @@ func (t *Tool) Defaults() *Tool {
 	return out
 }
 
-// Clone copies the tool with all that it points at, so that neither copy sees changes to the other.
+// Clone returns a deep copy of the tool, so that neither copy sees changes of the other.
 func (t *Tool) Clone() *Tool {
 	out := *t
 	if t.Command != nil {

@@ -7,8 +7,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// splitEnv reads one KEY=value. It is split at the first "=", and one pair of matching quotes around the whole value is
-// removed, since nothing else will: no shell reads it.
+// splitEnv parses one KEY=value. It splits at the first "=" and removes one pair of matching quotes around the whole value,
+// since no shell reads the value and removes them.
 func splitEnv(s string) (v EnvVar, wrong, hint string) {
 	name, value, found := strings.Cut(s, "=")
 	if !found {
@@ -19,7 +19,7 @@ func splitEnv(s string) (v EnvVar, wrong, hint string) {
 		return v, "has no valid name before the \"=\"", hint
 	}
 	if strings.IndexByte(value, 0) >= 0 {
-		return v, "has a NUL character in it", "no variable can hold one"
+		return v, "contains a NUL character", "a variable can't hold one"
 	}
 	if n := len(value); n >= 2 && (value[0] == '"' || value[0] == '\'') && value[n-1] == value[0] {
 		value = value[1 : n-1]
@@ -27,13 +27,13 @@ func splitEnv(s string) (v EnvVar, wrong, hint string) {
 	return EnvVar{Name: name, Value: value}, "", ""
 }
 
-// EnvironmentShape is the shape of variables: a list of KEY=value, or a mapping.
+// EnvironmentShape returns the shape of variables: a list of KEY=value, or a mapping.
 func EnvironmentShape() shape.Shape[[]EnvVar] {
 	entry := shape.Located(shape.Convert(shape.Text(shape.Schema{"pattern": `^[A-Za-z_][A-Za-z0-9_]*=`}, func(s string) (string, string) {
 		_, wrong, hint := splitEnv(s)
 		return wrong, hint
 	}), func(s string) EnvVar {
-		v, _, _ := splitEnv(s) // checked above; after a problem the empty variable is skipped by later checks
+		v, _, _ := splitEnv(s) // checked above; later checks skip the empty variable of a problem
 		return v
 	}), func(v EnvVar, p shape.Position) EnvVar {
 		v.Position = p
@@ -62,7 +62,7 @@ func EnvironmentShape() shape.Shape[[]EnvVar] {
 					return
 				}
 				e := EnvVar{Name: key, Position: d.Position(at)}
-				// "KEY:" with nothing after it is an empty value, as KEY= is in a list; "KEY: ~" and "KEY: null" are as they are written.
+				// "KEY:" without a value is empty, as KEY= is in a list; "KEY: ~" and "KEY: null" keep their text.
 				if r := shape.Resolve(v); r.Kind != yaml.ScalarNode || r.ShortTag() != "!!null" {
 					e.Value, _ = value.Read(d, v, "variable "+key)
 				} else {

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// TestEnvironmentAsWritten: a variable has the text that stands in the file, whatever YAML takes it for.
+// TestEnvironmentAsWritten: a variable gets the text in the file, whatever YAML reads it as.
 func TestEnvironmentAsWritten(t *testing.T) {
 	const values = "{A: 1.20, B: 0755, C: 0x1F, D: 1e3, E: 1_000, F: +358401234567, G: 2024-01-02, H: no, I: on, J: True, K: ~, L: null, M: , N: '', O: 12:30:45, P: 12345678901234567890, Q: .inf, R: 0o17}"
 	const want = "A=1.20 B=0755 C=0x1F D=1e3 E=1_000 F=+358401234567 G=2024-01-02 H=no I=on J=True K=~ L=null M= N= O=12:30:45 P=12345678901234567890 Q=.inf R=0o17"
@@ -14,11 +14,11 @@ func TestEnvironmentAsWritten(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := variablesOf(tool.Environment); got != want {
-		t.Errorf("a tool's are %s\nwant %s", got, want)
+		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }
 
-// variablesOf are the variables of a tool's environment, as they arrive.
+// variablesOf writes the variables of a tool's environment as "NAME=VALUE NAME=VALUE".
 func variablesOf(list []EnvVar) string {
 	words := make([]string, len(list))
 	for i, v := range list {
@@ -27,8 +27,8 @@ func variablesOf(list []EnvVar) string {
 	return strings.Join(words, " ")
 }
 
-// TestDefaultsAsWritten: the default and the options of an argument are as they are written where its type is text, and
-// what they mean where it is another.
+// TestDefaultsAsWritten: the default and the options of an argument keep their text if its type is string, and are read as
+// values of the type otherwise.
 func TestDefaultsAsWritten(t *testing.T) {
 	for _, tt := range []struct{ arg, want string }{
 		{"default: 1.20", "1.20"},
@@ -52,7 +52,7 @@ func TestDefaultsAsWritten(t *testing.T) {
 		}
 		inputs, err := tool.Inputs(nil)
 		if err != nil || len(inputs) != 1 || inputs[0].Value != tt.want {
-			t.Errorf("%s: %+v, %v, want %s", tt.arg, inputs, err, tt.want)
+			t.Errorf("%s: got %+v, %v, want %s", tt.arg, inputs, err, tt.want)
 		}
 	}
 }

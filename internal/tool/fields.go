@@ -9,13 +9,13 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// This file holds the tables: which keys a definition has, what each takes and what it means. They are functions and
-// not variables so that a process that reads no definition doesn't pay for them.
+// This file has the tables of a definition's keys, with their shapes and their documentation. They are functions and not
+// variables, so that a process that reads no definition doesn't build them.
 
-// Shape is the shape of a tool.
+// Shape returns the shape of a tool.
 func Shape() shape.Shape[Tool] {
 	return shape.ObjectWithHints("a tool", []shape.Field[Tool]{
-		shape.Bind("name", "The tool's name. Without one, the name of the file is taken.", shape.Text(shape.Schema{"pattern": NamePattern}, CheckName),
+		shape.Bind("name", "The tool's name; by default the name of the file.", shape.Text(shape.Schema{"pattern": NamePattern}, CheckName),
 			func(t *Tool) *string { return &t.Name }),
 		shape.Bind("description", "What the tool does, for people.", shape.Text(nil, shape.Printable),
 			func(t *Tool) *string { return &t.Description }),
@@ -35,7 +35,7 @@ func Shape() shape.Shape[Tool] {
 			func(t *Tool) *Resources { return &t.Resources }),
 		shape.Bind("security", "How the tool is confined.", securityShape(),
 			func(t *Tool) *Security { return &t.Security }),
-		networkField("What may be reached: none, public (no private networks), open, or a list of rules."),
+		networkField("What the tool may reach: none, public (no private networks), open, or a list of rules."),
 		shape.Bind("working_dir", "Absolute path of the directory that the tool starts in.", shape.Text(shape.Schema{"pattern": "^/."}, checkAbsolute),
 			func(t *Tool) *string { return &t.WorkingDir }),
 		shape.Bind("timeout", "How long each attempt of a run may take, such as 30s, 5m or 1h30m.", TimeoutShape(),
@@ -96,9 +96,9 @@ func volumeShape() shape.Shape[Volume] {
 		shape.Bind("size", "Size of an empty directory that is gone after the run, such as 1Gi.",
 			shape.Size(4<<10, 16<<40),
 			func(v *Volume) *int64 { return &v.Size }),
-		shape.Bind("cache", "Name of a directory that is kept between runs of this tool, for each folder that holds the tool's file.", shape.Text(shape.Schema{"pattern": FilePattern}, CheckFileName),
+		shape.Bind("cache", "Name of a directory that is kept between runs of this tool, one for each folder that holds the tool's file.", shape.Text(shape.Schema{"pattern": FilePattern}, CheckFileName),
 			func(v *Volume) *string { return &v.Cache }),
-		shape.Bind("mount_path", "Absolute path to mount at; /secrets/NAME of the volume for a secret without one.", shape.Text(shape.Schema{"pattern": "^/."}, CheckMountPath),
+		shape.Bind("mount_path", "Absolute path to mount at; for a secret, by default /secrets/NAME with the volume's name.", shape.Text(shape.Schema{"pattern": "^/."}, CheckMountPath),
 			func(v *Volume) *string { return &v.MountPath }),
 	}, hintsForVolume, checkVolume), func(v Volume, p shape.Position) Volume {
 		v.Position = p
@@ -108,7 +108,7 @@ func volumeShape() shape.Shape[Volume] {
 	s.Read = func(d *shape.Decoder, n *yaml.Node, label string) (Volume, bool) {
 		if r := shape.Resolve(n); r.Kind == yaml.ScalarNode {
 			if hint, ok := hostVolume(r.Value); ok {
-				d.Report(n, fmt.Sprintf("volume %s: folders of this machine aren't mounted", shape.Quote(r.Value)), hint)
+				d.Report(n, fmt.Sprintf("volume %s: folders of this machine can't be mounted", shape.Quote(r.Value)), hint)
 				return Volume{}, false
 			}
 		}
@@ -121,7 +121,7 @@ func resourcesShape() shape.Shape[Resources] {
 	return shape.ObjectWithHints("resources", ResourcesFields(), hintsForResources, nil)
 }
 
-// ResourcesFields are a field for each of [Limits].
+// ResourcesFields returns a field for each of [Limits].
 func ResourcesFields() []shape.Field[Resources] {
 	var fields []shape.Field[Resources]
 	for _, l := range Limits() {
@@ -136,32 +136,32 @@ func securityShape() shape.Shape[Security] {
 	return shape.ObjectWithHints("security", []shape.Field[Security]{
 		shape.Bind("user", "Who the tool runs as: a user, or a user and a group, by id or name, such as 1000:1000.", shape.Unambiguous(shape.Loose(checkUser)),
 			func(s *Security) *string { return &s.User }),
-		shape.Bind("read_only", "Whether the root filesystem is read-only; it is unless this says false.", shape.Pointer(shape.Boolean()),
+		shape.Bind("read_only", "Whether the root filesystem is read-only; true by default.", shape.Pointer(shape.Boolean()),
 			func(s *Security) **bool { return &s.ReadOnly }),
 		shape.Bind("capabilities", "Linux capabilities to keep, none by default; root is short for those that change owners and users.", shape.ByKind("a capability or a list of them", &one, &several, nil),
 			func(s *Security) *[]string { return &s.Capabilities }),
-		shape.Bind("runtime", "The OCI runtime: default, or gvisor where it is installed.", shape.Text(shape.Schema{"minLength": 1}, checkRuntime),
+		shape.Bind("runtime", "The OCI runtime: default, or gvisor if it is installed.", shape.Text(shape.Schema{"minLength": 1}, checkRuntime),
 			func(s *Security) *string { return &s.Runtime }),
 	}, hintsForSecurity, nil)
 }
 
-// RetryShape is the shape of how a failed run is repeated.
+// RetryShape returns the shape of how a failed run is repeated.
 func RetryShape() shape.Shape[Retry] {
 	whole := func(v int64) int { return int(v) }
 	return shape.ObjectWithHints("retry", []shape.Field[Retry]{
-		shape.Required(shape.Bind("attempts", "How many times to run at most, the first one included.", shape.Convert(shape.Integer(1, 100), whole),
+		shape.Required(shape.Bind("attempts", "The maximum number of attempts, including the first.", shape.Convert(shape.Integer(1, 100), whole),
 			func(r *Retry) *int { return &r.Attempts })),
-		shape.Bind("backoff", "Pause before the second attempt; it doubles with each further one.", shape.Duration(0, 24*time.Hour),
+		shape.Bind("backoff", "Pause before the second attempt; it doubles with each further attempt.", shape.Duration(0, 24*time.Hour),
 			func(r *Retry) *time.Duration { return &r.Backoff }),
 		shape.Bind("max_backoff", "The longest pause.", shape.Duration(0, 24*time.Hour),
 			func(r *Retry) *time.Duration { return &r.MaxBackoff }),
-		shape.Bind("on_exit", "Exit statuses that are worth another attempt; every one but 0 where none is given.",
+		shape.Bind("on_exit", "Exit statuses that are worth another attempt; by default every one except 0.",
 			shape.List("an exit status", shape.Convert(shape.Integer(1, 255), whole)),
 			func(r *Retry) *[]int { return &r.OnExit }),
 	}, hintsForRetry, checkRetry)
 }
 
-// LabelsShape is the shape of labels, by their keys.
+// LabelsShape returns the shape of labels: a mapping from keys to values.
 func LabelsShape() shape.Shape[map[string]string] {
 	value := shape.Loose(checkLabelValue)
 	sch := shape.Schema{"type": "object", "additionalProperties": value.Schema}

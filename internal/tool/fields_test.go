@@ -10,14 +10,14 @@ import (
 	"github.com/mayfly-run/mayfly/internal/shape/shapetest"
 )
 
-// TestFieldsAreComplete: each field of a Tool has a key, is in the case "everything", and is copied by Clone; each key is in the
-// docs. ADDING.md has the steps.
+// TestFieldsAreComplete: each field of a Tool has a key, is in the case "everything", and is copied by Clone; each key is in
+// the docs. ADDING.md has the steps to add a field.
 func TestFieldsAreComplete(t *testing.T) {
 	full, err := Parse("t.yaml", []byte(shapetest.Cases(t, "testdata/everything.txt")["everything"]))
 	if err != nil {
 		t.Fatal(err)
 	}
-	full.Script = &Script{Text: "true"} // which excludes a command
+	full.Script = &Script{Text: "true"} // a file can't have both a command and a script
 	v := reflect.ValueOf(full).Elem()
 	for i := range v.NumField() {
 		if v.Field(i).IsZero() {
@@ -41,7 +41,7 @@ func TestFieldsAreComplete(t *testing.T) {
 	}
 }
 
-// wantNothingShared fails the test where the two values lead to the same memory.
+// wantNothingShared fails the test if the two values share memory.
 func wantNothingShared(t *testing.T, path string, a, b reflect.Value) {
 	t.Helper()
 	switch a.Kind() {
@@ -67,7 +67,7 @@ func wantNothingShared(t *testing.T, path string, a, b reflect.Value) {
 	}
 }
 
-// keysOf are the keys of all objects of a schema.
+// keysOf returns the keys of all objects of a schema.
 func keysOf(schema any) (keys []string) {
 	switch schema := schema.(type) {
 	case []any:

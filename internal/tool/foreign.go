@@ -10,30 +10,30 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// This file knows the files of Docker, compose, Kubernetes and GitHub, and says what their keys are called here.
+// This file recognises files of Docker, compose, Kubernetes and GitHub, and says what their keys are called here.
 
-// What other formats have that is nothing here, or stands elsewhere.
+// These hints are about keys of other formats that don't exist here, or belong elsewhere.
 const (
 	asSecret       = "name secrets where they are used: environment: [NAME=/secrets/NAME], or volumes: [{name: NAME, secret: NAME}]"
 	noPorts        = "a tool can't be reached from outside its sandbox; leave it out"
 	noPrivileged   = "no tool is privileged; security: {capabilities: root} is for apt, su and the like"
-	pullFlag       = "the flag --pull of mayfly run says it: missing, always or never"
-	underResources = "cpu and memory stand right under resources"
+	pullFlag       = "use the flag --pull of mayfly run: missing, always or never"
+	underResources = "cpu and memory are directly under resources"
 	shellInScript  = "the script's first line names its shell: #!/bin/bash"
 	noHealthChecks = "a tool runs and ends, so it has no health checks; leave it out"
 	eachVariable   = "name each one: environment: [NAME=value], and NAME=/secrets/NAME for a secret"
-	asSize         = "its key here is size, as in size: 1Gi"
+	asSize         = "the key here is size, for example size: 1Gi"
 )
 
-// Hints are what keys of other formats are called in a tool. An answer that is a key says just that; another is a sentence. The
-// other objects of a tool have such tables too.
+// Hints maps keys of other formats to hints for a tool. A hint that is a key is the tool's key for the same thing; any other
+// hint is a sentence. The other objects of a tool have such maps too.
 func Hints() map[string]string {
 	return map[string]string{
 		"env": "environment", "envs": "environment", "vars": "environment", "variables": "environment", "envFrom": eachVariable, "env_file": "the flag --env-file of mayfly run reads one",
 		"cmd": "command", "entrypoint": "command", "run": "script", "uses": "image", "container": "image", "container_name": "name",
 		"workdir": "working_dir", "workingDir": "working_dir", "working_directory": "working_dir", "working-directory": "working_dir",
 		"user": "security: {user: …}", "read_only": "security: {read_only: …}", "cap_add": "security: {capabilities: […]}",
-		"capabilities": "security: {capabilities: […]}", "cap_drop": "a tool has no capabilities that security doesn't ask for; leave it out",
+		"capabilities": "security: {capabilities: […]}", "cap_drop": "a tool has only the capabilities that security lists; leave it out",
 		"securityContext": "security", "security_opt": "security", "privileged": noPrivileged,
 		"memory": "resources: {memory: …}", "mem_limit": "resources: {memory: …}", "cpu": "resources: {cpu: …}", "cpus": "resources: {cpu: …}",
 		"pids_limit": "resources: {pids: …}", "ulimits": "resources: {nofile: …}", "limits": "resources",
@@ -42,11 +42,11 @@ func Hints() map[string]string {
 		"timeout-minutes": "timeout", "ports": noPorts, "expose": noPorts, "networks": "network", "network_mode": "network", "egress": "network: [{host: …}]", "allow_network": "network: [{host: …}]",
 		"healthcheck": noHealthChecks, "livenessProbe": noHealthChecks, "readinessProbe": noHealthChecks, "shell": shellInScript,
 		"image_pull_policy": pullFlag, "imagePullPolicy": pullFlag, "pull_policy": pullFlag,
-		"inputs": "args", "params": "args", "parameters": "args", "with": "args", "steps": "a workflow's steps stand under workflow: [{name: NAME, tool: {image: IMAGE}}]",
-		"depends_on": "a workflow's steps have an order: needs", "needs": "a workflow's steps have an order: needs",
-		"if": "a workflow's steps have one: condition", "condition": "a workflow's steps have one: condition",
+		"inputs": "args", "params": "args", "parameters": "args", "with": "args", "steps": "a workflow's steps go under workflow: [{name: NAME, tool: {image: IMAGE}}]",
+		"depends_on": "set it in a workflow's steps: needs", "needs": "set it in a workflow's steps: needs",
+		"if": "set it in a workflow's steps: condition", "condition": "set it in a workflow's steps: condition",
 		"tty": "the flag --tty of mayfly run gives a terminal", "stdin_open": "the flag --interactive of mayfly run gives standard input",
-		"stdout": "tests have it: expect: {stdout: …}, in a file for mayfly test", "expect": "tests have it, in a file for mayfly test",
+		"stdout": "set it in a test: expect: {stdout: …}, in a file for mayfly test", "expect": "set it in a file for mayfly test",
 	}
 }
 
@@ -57,7 +57,7 @@ func hintsForResources() map[string]string {
 func hintsForSecurity() map[string]string {
 	return map[string]string{
 		"runAsUser": "user", "readOnlyRootFilesystem": "read_only", "readonly": "read_only", "cap_add": "capabilities", "caps": "capabilities",
-		"cap_drop": "no capabilities are kept but those listed; leave it out", "privileged": noPrivileged,
+		"cap_drop": "only the listed capabilities are kept; leave it out", "privileged": noPrivileged,
 	}
 }
 
@@ -67,9 +67,9 @@ func hintsForRetry() map[string]string {
 
 func hintsForVolume() map[string]string {
 	return map[string]string{
-		"source": noSource, "src": noSource, "path": "file", "type": "its other keys say it; leave it out", "target": "mount_path", "destination": "mount_path", "mountPath": "mount_path", "hostPath": noHostFolders, "host_path": noHostFolders, "bind": noHostFolders,
+		"source": noSource, "src": noSource, "path": "file", "type": "the other keys already say this; leave it out", "target": "mount_path", "destination": "mount_path", "mountPath": "mount_path", "hostPath": noHostFolders, "host_path": noHostFolders, "bind": noHostFolders,
 		"emptyDir": asSize, "empty_dir": asSize, "tmpfs": asSize, "secretName": "secret",
-		"configMap": "use a file or folder beside the tool's file instead: file: PATH", "persistentVolumeClaim": "cache, as in cache: NAME, is kept between runs",
+		"configMap": "use a file or folder beside the tool's file instead: file: PATH", "persistentVolumeClaim": "a cache (cache: NAME) is kept between runs",
 		"readOnly": "files and secrets are read-only, size and cache writable; leave it out", "read_only": "files and secrets are read-only, size and cache writable; leave it out",
 	}
 }
@@ -78,11 +78,11 @@ func hintsForArgument() map[string]string {
 	return map[string]string{"enum": "options", "choices": "options", "help": "description", "desc": "description", "value": "default"}
 }
 
-const noSource = "its key here is file, a path beside the tool's file; folders of this machine aren't mounted"
+const noSource = "the key here is file, a path beside the tool's file; folders of this machine can't be mounted"
 
-const noHostFolders = "folders of this machine aren't mounted: file copies in a file or folder beside the tool's file, size is an empty folder, cache one that is kept"
+const noHostFolders = "folders of this machine can't be mounted: file copies in a file or folder beside the tool's file, size makes an empty folder, cache a folder that is kept"
 
-// hostVolume is the hint for a volume as Docker's -v has it, SOURCE:TARGET.
+// hostVolume returns the hint for a volume in the form of Docker's -v, SOURCE:TARGET.
 func hostVolume(s string) (hint string, ok bool) {
 	parts := strings.Split(s, ":")
 	if len(parts) < 2 || !path.IsAbs(parts[1]) {
@@ -92,13 +92,14 @@ func hostVolume(s string) (hint string, ok bool) {
 	if wrong, _ := CheckFileName(name); wrong != "" {
 		name = "data"
 	}
-	return fmt.Sprintf("for a file or folder beside the tool's file write {name: %s, file: %s, mount_path: %s}, which is copied in; with size: 1Gi instead of file it is empty, with cache: %s kept between runs", name, name, parts[1], name), true
+	return fmt.Sprintf("for a file or folder beside the tool's file, write {name: %s, file: %s, mount_path: %s}: it is copied in. With size: 1Gi instead of file, the folder is empty; with cache: %s, it is kept between runs", name, name, parts[1], name), true
 }
 
-// instruction is a line that a Dockerfile begins with, comments left out.
+// instruction matches the first line of a Dockerfile that isn't a comment.
 var instruction = lazyregexp.New(`^(?:FROM|ARG) +[^:\s]\S*(?::\S+)?(?: +(?:AS|as) +\S+)?\s*$`)
 
-// ForeignFile says what a file of another kind is, or nothing. root is nil where the file isn't YAML.
+// ForeignFile recognises a file of another program. It returns what the file is and what to do instead, or "". root is nil if
+// the file isn't YAML.
 func ForeignFile(lines []string, root *yaml.Node) (text, hint string) {
 	const begin = "mayfly init NAME writes an example to start from"
 	if root == nil || root.Kind == yaml.ScalarNode {
@@ -107,7 +108,7 @@ func ForeignFile(lines []string, root *yaml.Node) (text, hint string) {
 				continue
 			}
 			if instruction().MatchString(line) {
-				return "this is a Dockerfile, and images aren't built here", "build it with another program, load it with mayfly image load, and name it in a tool: image: NAME; " + begin
+				return "this is a Dockerfile, and Mayfly doesn't build images", "build it with another program, load it with mayfly image load, and name it in a tool: image: NAME; " + begin
 			}
 			break
 		}
@@ -119,15 +120,15 @@ func ForeignFile(lines []string, root *yaml.Node) (text, hint string) {
 	services := shape.Resolve(shape.Child(root, "services"))
 	switch {
 	case shape.Has(root, "apiVersion") && shape.Has(root, "kind"):
-		return "this is a Kubernetes manifest, not a tool", "a tool is one container: its image, command and environment stand at the top; " + begin
+		return "this is a Kubernetes manifest, not a tool", "a tool is one container: its image, command and environment are top-level keys; " + begin
 	case isPod(root) || shape.Has(root, "spec") && isPod(shape.Resolve(shape.Child(root, "spec"))):
-		return "this is a part of a Kubernetes manifest, not a tool", "a tool is one container: its image, command and environment stand at the top; " + begin
+		return "this is part of a Kubernetes manifest, not a tool", "a tool is one container: its image, command and environment are top-level keys; " + begin
 	case shape.Has(root, "services") && services.Kind == yaml.MappingNode:
-		return "this is a compose file, not a tool", "write a tool for a program that runs and ends: its image, command, environment and volumes stand at the top of a file of its own; " + begin
+		return "this is a compose file, not a tool", "write a tool for each program that runs and ends, in its own file, with image, command, environment and volumes as top-level keys; " + begin
 	case isAction(root):
-		return "this is a GitHub action, not a tool", "a tool is one container: its image, and its command or script, stand at the top, its inputs under args; " + begin
+		return "this is a GitHub action, not a tool", "a tool is one container: its image, and its command or script, are top-level keys, and its inputs go under args; " + begin
 	case shape.Has(root, "jobs") && (shape.KeyOf(root, "on", "true", "permissions", "env", "name") != nil || hasJob(shape.Resolve(shape.Child(root, "jobs")))):
-		return "this is a GitHub workflow, not one of Mayfly's", "steps stand under workflow, each with a name and a tool: {image: IMAGE, script: …}; " + begin
+		return "this is a GitHub workflow, not one of Mayfly's", "steps go under workflow, each with a name and a tool: {image: IMAGE, script: …}; " + begin
 	}
 	return "", ""
 }
@@ -138,7 +139,7 @@ func isAction(root *yaml.Node) bool {
 	return shape.Has(root, "runs") && runs.Kind == yaml.MappingNode && shape.Has(runs, "using")
 }
 
-// isPod reports whether a mapping is the description of a pod, or of what makes pods.
+// isPod reports whether a mapping describes a pod, or an object that makes pods.
 func isPod(n *yaml.Node) bool {
 	if n.Kind != yaml.MappingNode {
 		return false
@@ -150,7 +151,7 @@ func isPod(n *yaml.Node) bool {
 	return shape.KeyOf(n, "containers", "initContainers") != nil
 }
 
-// hasJob reports whether one of the jobs of a file is as GitHub has them.
+// hasJob reports whether one of the jobs of a file has the form of a GitHub job.
 func hasJob(jobs *yaml.Node) bool {
 	if jobs.Kind != yaml.MappingNode {
 		return false

@@ -45,7 +45,7 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// checkParsed holds an accepted tool to what the packages that use it rely on.
+// checkParsed checks what other packages rely on in an accepted tool.
 func checkParsed(t *testing.T, tool *Tool) {
 	if wrong, _ := CheckName(tool.Name); wrong != "" {
 		t.Errorf("name %q %s", tool.Name, wrong)

@@ -17,7 +17,7 @@ func numbered(n int, item string) string {
 	return strings.Join(items, ", ")
 }
 
-// TestHostileDefinitions is attack S05.
+// TestHostileDefinitions: a hostile file is refused in little time and memory (attack S05).
 func TestHostileDefinitions(t *testing.T) {
 	size := int(shape.SmallBounds().FileSize)
 	fill := func(head, unit, tail string) string {

@@ -9,11 +9,11 @@ import (
 	"github.com/mayfly-run/mayfly/internal/shape"
 )
 
-// Inputs checks what is given for the tool's args and returns what the tool gets, defaults included: in the order of
-// the args, or sorted by name for a tool without any. Given are strings, as they come from a command line, or values
-// as decoded JSON has them; strings are read by the argument's type.
+// Inputs checks the values given for the tool's args and returns the tool's inputs, including defaults: in the order of the
+// args, or sorted by name for a tool without args. A given value is a string, for example from a command line, or a value as
+// decoded JSON has it; strings are parsed by the argument's type.
 //
-// Every problem is reported, in one *[InputError].
+// It reports every problem in one *[InputError].
 func (t *Tool) Inputs(given map[string]any) ([]Input, error) {
 	if len(t.Args) == 0 {
 		return freeInputs(given)
@@ -36,7 +36,7 @@ func (t *Tool) Inputs(given map[string]any) ([]Input, error) {
 		case a.Default != nil:
 			out = append(out, Input{Name: a.Name, Env: a.Env, Value: a.Default.Text, Default: true})
 		case a.Required:
-			bad.add("argument %q (%s) is required and not given%s", a.Name, a.Type, a.About())
+			bad.add("argument %q (%s) is required but not given%s", a.Name, a.Type, a.About())
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(given)) {
@@ -56,7 +56,7 @@ func (t *Tool) Inputs(given map[string]any) ([]Input, error) {
 	return out, nil
 }
 
-// CheckInput says what is wrong with one value for the tool, given as for [Tool.Inputs]; nil where the tool takes it.
+// CheckInput returns what is wrong with one value for the tool, which is given as for [Tool.Inputs], or nil.
 func (t *Tool) CheckInput(name string, value any) error {
 	if len(t.Args) == 0 {
 		_, err := freeInputs(map[string]any{name: value})
@@ -72,8 +72,7 @@ func (t *Tool) CheckInput(name string, value any) error {
 	return nil
 }
 
-// Shown is an input's value as a plan shows it: a [shape.Scalar] as it is written where the tool gets it so, otherwise what it
-// means.
+// Shown returns an input's value as a plan shows it: a [shape.Scalar] as written if the tool gets its text, and otherwise its meaning.
 func (t *Tool) Shown(name string, value any) (any, error) {
 	s, ok := value.(shape.Scalar)
 	i := slices.IndexFunc(t.Args, func(a Arg) bool { return a.Name == name })
@@ -83,7 +82,7 @@ func (t *Tool) Shown(name string, value any) (any, error) {
 	return shape.Decoded(value)
 }
 
-// About is the first line of the argument's description, after a colon, for the end of a sentence.
+// About returns the first line of the argument's description after ": ", for the end of a sentence, or "".
 func (a *Arg) About() string {
 	if line, _, _ := strings.Cut(a.Description, "\n"); line != "" {
 		return ": " + line
@@ -91,7 +90,7 @@ func (a *Arg) About() string {
 	return ""
 }
 
-// Value reads one given value by the argument's type and options.
+// Value reads one given value by the argument's type and checks it against its options.
 func (a *Arg) Value(raw any) (shape.Value, error) {
 	v, err := shape.ValueOf(a.Type, raw)
 	if err != nil {
@@ -103,7 +102,7 @@ func (a *Arg) Value(raw any) (shape.Value, error) {
 	return v, nil
 }
 
-// freeInputs takes inputs for a tool that declares none: each becomes the variable of its name.
+// freeInputs returns the inputs of a tool without args: each becomes the variable of the same name.
 func freeInputs(given map[string]any) ([]Input, error) {
 	out := make([]Input, 0, len(given))
 	bad := &InputError{}
@@ -114,7 +113,7 @@ func freeInputs(given map[string]any) ([]Input, error) {
 			continue
 		}
 		if steersLoader(name) {
-			bad.add("input %q would change how the tool's programs start; a tool that wants it declares it in args", name)
+			bad.add("input %q would change how the tool's programs start; to allow it, declare it in the tool's args", name)
 			continue
 		}
 		text, err := shape.TextOf(given[name])
@@ -130,14 +129,14 @@ func freeInputs(given map[string]any) ([]Input, error) {
 	return out, nil
 }
 
-// steersLoader reports whether a variable decides which code a program runs before its own. Whoever may give inputs to
-// a tool may not therefore replace what it does with the secrets it holds. Languages have such variables of their own;
-// a tool keeps them out by declaring args.
+// steersLoader reports whether a variable decides which code a program runs before its own. Someone who may give inputs to a
+// tool must not be able to replace what it does with its secrets. Languages have more such variables; a tool excludes them by
+// declaring args.
 func steersLoader(name string) bool {
 	return name == "PATH" || name == "BASH_ENV" || name == "IFS" || strings.HasPrefix(name, "LD_") || isReserved(name)
 }
 
-// InputError is everything that is wrong with the inputs given to a tool, one sentence each.
+// InputError is the error of all inputs given to a tool. Each problem is one sentence.
 type InputError struct {
 	Problems []string `json:"problems"`
 }
@@ -148,5 +147,5 @@ func (e *InputError) add(format string, args ...any) {
 	}
 }
 
-// Error returns one line a problem.
+// Error returns one line per problem.
 func (e *InputError) Error() string { return strings.Join(e.Problems, "\n") }

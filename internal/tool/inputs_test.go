@@ -43,7 +43,7 @@ func TestInputs(t *testing.T) {
 		{"all as JSON", typed, map[string]any{"url": "a", "count": 7.0, "ratio": 1, "dry-run": false, "hosts": []any{"b"}, "spec": map[string]any{"k": nil}}, `URL=a COUNT=7 RATIO=1 DRY_RUN=false HOSTS=["b"] SPEC_JSON={"k":null}`, ""},
 		{"large integer", typed, map[string]any{"url": "a", "count": json.Number("9007199254740993")}, "URL=a COUNT=9007199254740993", ""},
 		{"values", typed, map[string]any{"url": shape.Value{Type: shape.TypeString, Text: "v"}, "count": shape.Value{Type: shape.TypeInteger, Text: "4"}}, "URL=v COUNT=4", ""},
-		{"required", typed, nil, "", `argument "url" (string) is required and not given: Where to look`},
+		{"required", typed, nil, "", `argument "url" (string) is required but not given: Where to look`},
 		{"not an integer", typed, map[string]any{"url": "a", "count": "3.5"}, "", `argument "count" (integer): "3.5" is not a whole number`},
 		{"JSON not an integer", typed, map[string]any{"url": "a", "count": 3.5}, "", `argument "count" (integer): the number 3.5 is not an integer`},
 		{"an integer of 20 digits", typed, map[string]any{"url": "a", "count": "12345678901234567890"}, `URL=a COUNT=12345678901234567890`, ""},
@@ -80,7 +80,7 @@ func TestInputs(t *testing.T) {
 		{"unknown and far", typed, map[string]any{"url": "a", "zzz": 1}, "", `unknown argument "zzz"; the tool's arguments are url, count, ratio, dry-run, hosts or spec`},
 		{"free", free, map[string]any{"B": "x", "a_1": 5, "C": []any{true}, "D": 1.5, "E": true}, `B=x C=[true] D=1.5 E=true a_1=5`, ""},
 		{"free, bad name", free, map[string]any{"a-b": "x"}, "", `input "a-b" can't be a variable`},
-		{"free, null", free, map[string]any{"A": nil}, "", `input "A": null has no form as text`},
+		{"free, null", free, map[string]any{"A": nil}, "", `input "A": null can't be written as text`},
 		{"free, NUL", free, map[string]any{"A": "\x00"}, "", `NUL character`},
 		{"free, function", free, map[string]any{"A": func() {}}, "", `can't be written as JSON`},
 		{"free, PATH", free, map[string]any{"PATH": "/tmp"}, "", `input "PATH" would change how the tool's programs start`},
@@ -135,7 +135,7 @@ func TestEnvironmentPrecedence(t *testing.T) {
 	}
 }
 
-// TestInputsNameNoSecret is the property behind that: whatever is given, the secrets are those of the definition.
+// TestInputsNameNoSecret: whatever inputs and overrides are given, the secrets of a run are those of the definition.
 func TestInputsNameNoSecret(t *testing.T) {
 	tool := &Tool{Environment: []EnvVar{{Name: "TOKEN", Value: "/secrets/token"}}}
 	rapid.Check(t, func(t *rapid.T) {
@@ -155,7 +155,7 @@ func TestInputsNameNoSecret(t *testing.T) {
 		}
 		for _, r := range tool.ResolveEnvironment(shared, inputs, over) {
 			if r.Secret != "" && (r.Secret != "token" || r.Name != "TOKEN" || replaced(r.Name, inputs, append(over, shared...))) {
-				t.Fatalf("%+v names a secret", r)
+				t.Fatalf("got %+v, want no secret except the definition's", r)
 			}
 		}
 	})
@@ -194,12 +194,12 @@ func TestSplitEnv(t *testing.T) {
 		got, wrong, _ := splitEnv(tt.text)
 		if tt.err != "" {
 			if !strings.Contains(wrong, tt.err) {
-				t.Errorf("%q: %q, want %q", tt.text, wrong, tt.err)
+				t.Errorf("%q: got %q, want %q", tt.text, wrong, tt.err)
 			}
 			continue
 		}
 		if wrong != "" || got.Name != tt.name || got.Value != tt.value {
-			t.Errorf("%q: %+v, %v", tt.text, got, wrong)
+			t.Errorf("%q: got %+v, %q, want %s=%s", tt.text, got, wrong, tt.name, tt.value)
 		}
 	}
 }

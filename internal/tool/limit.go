@@ -6,25 +6,25 @@ import (
 	"github.com/mayfly-run/mayfly/internal/shape"
 )
 
-// Limit is one of a run's limits. What reads, sets, checks or prints limits goes through [Limits], so that a further one can't be
-// forgotten in one place.
+// Limit is one of a run's limits. All code that reads, sets, checks or prints limits uses [Limits], so that no place forgets
+// a new limit.
 type Limit struct {
 	// Name is the key in a tool's resources and in a policy's defaults and max, and the flag of mayfly run.
 	Name string
 	// Usage describes the flag, in a few words.
 	Usage string
-	// Of is the limit in resources; zero means that it isn't said.
+	// Of returns where resources have the limit; zero means not given.
 	Of func(*Resources) *int64
-	// Hard, unless nil, is where a policy's maximum goes for a tool that says nothing: the most that it can raise the limit to.
+	// Hard, if not nil, returns where a policy's maximum goes if the tool doesn't give the limit: the most that it can raise the limit to.
 	Hard func(*Resources) *int64
 	// Text writes a value for people.
 	Text func(int64) string
 
-	doc   string // of the schema
+	doc   string // the description in the schema
 	shape shape.Shape[int64]
 }
 
-// Limits are all limits of a run but its time-out.
+// Limits returns all limits of a run except its timeout.
 func Limits() []Limit {
 	bytes := shape.Size(4<<20, 16<<40)
 	count := func(v int64) string { return fmt.Sprint(v) }
@@ -39,17 +39,17 @@ func Limits() []Limit {
 			Text: shape.FormatSize, doc: "Memory, such as 256Mi or 1G.", shape: bytes,
 		},
 		{
-			Name: "disk", Usage: "limit of what the tool may write, such as 1Gi", Of: func(r *Resources) *int64 { return &r.Disk },
+			Name: "disk", Usage: "limit on what the tool may write, such as 1Gi", Of: func(r *Resources) *int64 { return &r.Disk },
 			Text: shape.FormatSize, doc: "What the tool may write to disk, such as 1Gi.", shape: bytes,
 		},
 		{
-			Name: "pids", Usage: "limit of processes and threads", Of: func(r *Resources) *int64 { return &r.PIDs },
+			Name: "pids", Usage: "limit on processes and threads", Of: func(r *Resources) *int64 { return &r.PIDs },
 			Text: count, doc: "Number of processes and threads.", shape: shape.Integer(1, 1<<22),
 		},
 		{
-			Name: "nofile", Usage: "limit of a process's open files",
+			Name: "nofile", Usage: "limit on a process's open files",
 			Of: func(r *Resources) *int64 { return &r.NoFile }, Hard: func(r *Resources) *int64 { return &r.MostNoFile },
-			Text: count, doc: "Number of files that a process may have open; without it 1024, which it may raise to 65536.", shape: shape.Integer(64, 1<<20),
+			Text: count, doc: "Number of files that a process may have open; by default 1024, which the process may raise to 65536.", shape: shape.Integer(64, 1<<20),
 		},
 		{
 			Name: "bandwidth", Usage: "network limit each way, such as 10Mbps", Of: func(r *Resources) *int64 { return &r.Bandwidth },

@@ -10,8 +10,9 @@ import (
 	"testing"
 )
 
-// TestLimitsAreComplete: each field of Resources is a limit of the table, and each limit is read, set by its flag, in the schemas
-// and in the docs. With the tests of the same name in policy, run/local and cli, a further limit is forgotten nowhere.
+// TestLimitsAreComplete: each field of Resources is a limit of the table, and each limit is read, set by its flag, in the
+// schemas and in the docs. Together with the tests of the same name in policy, run/local and cli, it finds every place that
+// forgets a new limit.
 func TestLimitsAreComplete(t *testing.T) {
 	var r Resources
 	known := map[*int64]string{}

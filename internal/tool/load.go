@@ -11,9 +11,9 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Load reads the definition in a file. The result is lenient: a definition without a name is named after its file, and
-// one without an image loads; see [Tool.Runnable]. The error is an *[shape.Error] where the definition is wrong, a
-// *[WorkflowError] where the file holds a workflow, and wraps the system's where the file can't be read.
+// Load reads the definition in a file. It names a definition without a name after its file, and accepts one without an image;
+// see [Tool.Runnable]. The error is a *[shape.Error] if the definition is wrong, a *[WorkflowError] if the file contains a
+// workflow, and wraps the system's error if the file can't be read.
 func Load(file string) (*Tool, error) {
 	data, err := shape.ReadFile(file, "tool")
 	if err != nil {
@@ -27,8 +27,8 @@ func Load(file string) (*Tool, error) {
 	return t, nil
 }
 
-// Parse reads a definition from data. name is the file's name in errors, and the tool's where it gives none; "-" stands
-// for standard input. See [Load] for the errors.
+// Parse reads a definition from data. name is the file's name in errors, and names a tool that has no name; "-" stands for
+// standard input. See [Load] for the errors.
 func Parse(name string, data []byte) (*Tool, error) {
 	d, root := FormatOf(data).Open(name, data)
 	if root == nil {
@@ -40,8 +40,8 @@ func Parse(name string, data []byte) (*Tool, error) {
 	return Decode(d, name, root)
 }
 
-// FormatOf is the format of tools and workflows. It has room for a graph of 10,000 steps where a line begins as one of a workflow
-// would. What the file is, the parser says; this decides how much of it may be parsed.
+// FormatOf returns the format of tools and workflows for data. It allows a graph of 10,000 steps if a line begins like the
+// key of a workflow. This only decides how much may be parsed; the parser finds out what the file is.
 func FormatOf(data []byte) shape.Format {
 	f := shape.Format{
 		Bounds: shape.SmallBounds(), Foreign: ForeignFile,
@@ -58,7 +58,7 @@ func FormatOf(data []byte) shape.Format {
 	return f
 }
 
-// Decode reads the tool that is the document of a file.
+// Decode reads a file's document as a tool. name is the file's name.
 func Decode(d *shape.Decoder, name string, root *yaml.Node) (*Tool, error) {
 	t, _ := Shape().Read(d, root, "a tool")
 	if err := d.Err(); err != nil {
@@ -72,11 +72,11 @@ func Decode(d *shape.Decoder, name string, root *yaml.Node) (*Tool, error) {
 	return &t, nil
 }
 
-// WorkflowKey is the key that makes a workflow of a file, or nil.
+// WorkflowKey returns the key that makes a file a workflow, or nil.
 func WorkflowKey(root *yaml.Node) *yaml.Node { return shape.KeyOf(root, "workflow", "parallel_tools") }
 
-// NameOf makes a tool's name of its file's: the base name without extension, or the folder's for NAME/tool.yaml, which
-// is how folders of tools are laid out. Characters that a name can't have become hyphens.
+// NameOf derives a tool's name from its file's: the base name without extension, or the folder's for NAME/tool.yaml, the
+// layout of folders of tools. Hyphens replace the characters that a name can't have.
 func NameOf(file string) string {
 	if file == "-" {
 		return "stdin"
@@ -101,24 +101,24 @@ func NameOf(file string) string {
 	return "tool"
 }
 
-// Runnable reports, as an *[shape.Error], why the tool can't be run as it stands, or nil. What to run may be missing: the
-// image then says.
+// Runnable returns a *[shape.Error] that says why the tool can't be run as it is, or nil. A tool needs no command: without
+// one the image's own runs.
 func (t *Tool) Runnable() error {
 	if t.Image == "" {
 		return shape.NewError([]shape.Problem{{
 			Position: t.Source.Position,
-			Text:     fmt.Sprintf("tool %s has no image, so there is nothing to run it in", shape.Quote(t.Name)),
+			Text:     fmt.Sprintf("tool %s has no image to run in", shape.Quote(t.Name)),
 			Hint:     "add image: NAME:TAG",
 		}})
 	}
 	return nil
 }
 
-// WorkflowError says that a file holds a workflow where a tool was expected. It is not a fault of the file: whoever
-// understands workflows can take the data to their own parser.
+// WorkflowError is the error of a file that contains a workflow where a tool was expected. The file may be valid: a caller
+// that knows workflows can pass the data to their parser.
 type WorkflowError struct {
 	shape.Position
-	// Key is the top-level key that gave it away: "workflow" or "parallel_tools".
+	// Key is the top-level key that makes the file a workflow: "workflow" or "parallel_tools".
 	Key string
 }
 
@@ -127,7 +127,7 @@ func (e *WorkflowError) Error() string {
 	return fmt.Sprintf("%s: %s", e.Position, e.Problem().Text)
 }
 
-// Problem is the error with its place apart; see [shape.Problems].
+// Problem returns the error with a separate position; see [shape.Problems].
 func (e *WorkflowError) Problem() shape.Problem {
 	return shape.Problem{Position: e.Position, Text: fmt.Sprintf("this is a workflow (it has the key %q), not a tool", e.Key)}
 }

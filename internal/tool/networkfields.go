@@ -10,7 +10,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// PlacedPolicy is a network policy with where each of its rules stands.
+// PlacedPolicy is a network policy with the position of each of its rules.
 type PlacedPolicy struct {
 	Policy *network.Policy
 	At     []shape.Position
@@ -30,13 +30,13 @@ func networkShape() shape.Shape[PlacedPolicy] {
 		func(s string) PlacedPolicy { return PlacedPolicy{Policy: &network.Policy{Mode: network.Mode(s)}} })
 	plain := EgressShape()
 	keyed := shape.Object("network", []shape.Field[PlacedPolicy]{
-		shape.Required(shape.Bind("egress", "The rules; what none of them names is out of reach.", EgressShape(),
+		shape.Required(shape.Bind("egress", "The rules; the tool can reach only what they name.", EgressShape(),
 			func(p *PlacedPolicy) *PlacedPolicy { return p })),
 	}, nil)
 	return shape.ByKind("none, public, open or a list of rules", &mode, &plain, &keyed)
 }
 
-// EgressShape is the shape of a list of egress rules.
+// EgressShape returns the shape of a list of egress rules.
 func EgressShape() shape.Shape[PlacedPolicy] {
 	type rule struct {
 		network.Rule
@@ -52,7 +52,7 @@ func EgressShape() shape.Shape[PlacedPolicy] {
 	})
 }
 
-// RuleShape is the shape of an egress rule.
+// RuleShape returns the shape of an egress rule.
 func RuleShape() shape.Shape[network.Rule] {
 	host := shape.Convert(shape.Text(shape.Schema{"minLength": 1}, func(s string) (string, string) {
 		if err := (network.Rule{Host: s}).Validate(); err != nil || s == "" {
@@ -66,7 +66,7 @@ func RuleShape() shape.Shape[network.Rule] {
 		}
 		return "", ""
 	}), func(s string) netip.Prefix {
-		p, _ := network.ParseCIDR(s) // checked above; after a problem the zero prefix is never used
+		p, _ := network.ParseCIDR(s) // checked above; the zero prefix of a problem is never used
 		return p
 	})
 	return shape.Object("a rule", []shape.Field[network.Rule]{
@@ -74,13 +74,13 @@ func RuleShape() shape.Shape[network.Rule] {
 			func(r *network.Rule) *string { return &r.Host }),
 		shape.Bind("cidr", "A range of addresses, which may be private ones.", cidr,
 			func(r *network.Rule) *netip.Prefix { return &r.CIDR }),
-		shape.Bind("ports", "Ports (443) and ranges of them (8000-8100); all where there are none.", shape.List("port", portShape()),
+		shape.Bind("ports", "Ports (443) and ranges of ports (8000-8100); all by default.", shape.List("port", portShape()),
 			func(r *network.Rule) *[]network.PortRange { return &r.Ports }),
-		shape.Bind("protocol", "tcp, udp or icmp; all where none is given.",
+		shape.Bind("protocol", "tcp, udp or icmp; all by default.",
 			shape.Convert(shape.Choice("protocol", string(network.TCP), string(network.UDP), string(network.ICMP)),
 				func(s string) network.Protocol { return network.Protocol(s) }),
 			func(r *network.Rule) *network.Protocol { return &r.Protocol }),
-		shape.Bind("dns", "Names that may be looked up, with those below them, for records of any type. A host's addresses are looked up without it; a cidr opens no names.", shape.List("a name of dns", dnsShape()),
+		shape.Bind("dns", "Names that the tool may look up, with the names below them, for records of any type. Addresses of a host need no dns; a cidr opens no names.", shape.List("a name of dns", dnsShape()),
 			func(r *network.Rule) *[]string { return &r.DNS }),
 	}, checkRule)
 }
@@ -88,7 +88,7 @@ func RuleShape() shape.Shape[network.Rule] {
 func dnsShape() shape.Shape[string] {
 	return shape.Convert(shape.Text(shape.Schema{"minLength": 1}, func(s string) (string, string) {
 		if err := (network.Rule{DNS: []string{s}}).Validate(); err != nil {
-			return "is not a suffix of names", "write a name such as corp.example.com, without a wildcard"
+			return "is not a domain name", "write a name such as corp.example.com, without a wildcard"
 		}
 		return "", ""
 	}), strings.ToLower)
@@ -101,7 +101,7 @@ func portShape() shape.Shape[network.PortRange] {
 		}
 		return "", ""
 	})), func(s string) network.PortRange {
-		p, _ := network.ParsePorts(s) // checked above; after a problem the zero range is never used
+		p, _ := network.ParsePorts(s) // checked above; the zero range of a problem is never used
 		return p
 	})
 	s.Schema = shape.Schema{"anyOf": []shape.Schema{

@@ -7,7 +7,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Set sets one limit from its text, as "memory" and "256Mi" would in a definition. The error has no position.
+// Set sets one limit from its text, for example "memory" from "256Mi", as in a definition. The error has no position.
 func (r *Resources) Set(name, value string) error {
 	v, err := shape.Decode(resourcesShape(), &yaml.Node{Kind: yaml.MappingNode, Content: []*yaml.Node{shape.Plain(name), shape.Plain(value)}}, "resources")
 	if err != nil {
@@ -21,7 +21,7 @@ func (r *Resources) Set(name, value string) error {
 	return nil
 }
 
-// SetTimeout sets the time-out from its text, such as 90s.
+// SetTimeout sets the timeout from its text, such as 90s.
 func (t *Tool) SetTimeout(value string) error {
 	v, err := shape.Decode(TimeoutShape(), shape.Plain(value), "timeout")
 	if err != nil {
@@ -41,7 +41,7 @@ func (t *Tool) SetUser(value string) error {
 	return nil
 }
 
-// SetNetwork sets what may be reached: none, public or open.
+// SetNetwork sets what the tool may reach: none, public or open.
 func (t *Tool) SetNetwork(value string) error {
 	v, err := shape.Decode(networkShape(), shape.Plain(value), "network")
 	if err != nil {
@@ -51,7 +51,7 @@ func (t *Tool) SetNetwork(value string) error {
 	return nil
 }
 
-// TimeoutShape is the shape of how long a run may take.
+// TimeoutShape returns the shape of a run's timeout.
 func TimeoutShape() shape.Shape[time.Duration] {
 	return shape.Duration(100*time.Millisecond, 720*time.Hour)
 }

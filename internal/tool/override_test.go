@@ -18,7 +18,7 @@ func TestSetLimits(t *testing.T) {
 	} {
 		err := r.Set(tt.name, tt.value)
 		if got := errText(err); got != tt.err {
-			t.Errorf("%s %s: %q, want %q", tt.name, tt.value, got, tt.err)
+			t.Errorf("%s %s: got %q, want %q", tt.name, tt.value, got, tt.err)
 		}
 	}
 	if want := (Resources{CPU: 500, Memory: 256 << 20, Disk: 1048576000, PIDs: 9, Bandwidth: 10_000_000}); r != want {

@@ -7,7 +7,8 @@ import (
 	"github.com/mayfly-run/mayfly/internal/shape"
 )
 
-// Search is how far names that a definition has may lead: its files are taken from whoever gave it.
+// Search returns how far the names in the definition may lead: only to files of the user who gave the definition, or of
+// others whom ownership trusts.
 func (s Source) Search() ownership.Search {
 	if s.Path == shape.StdinName || s.Path == "-" {
 		return ownership.Search{Giver: -1}
@@ -15,7 +16,8 @@ func (s Source) Search() ownership.Search {
 	return ownership.GivenBy(s.Path)
 }
 
-// CheckFiles is [ownership.Search.Check] for the files that a tool names: its script, and what its volumes mount, whole folders included.
+// CheckFiles is [ownership.Search.CheckTree] for the files that a tool names: its script, and the files and folders that its
+// volumes mount.
 func (t *Tool) CheckFiles(r ownership.Search) error {
 	if r.Above == "" {
 		return nil

@@ -8,13 +8,14 @@ import (
 	"github.com/mayfly-run/mayfly/internal/shape"
 )
 
-// TestStandardInputGivesNobody: a file in the working folder with the name that standard input has in messages is nobody's.
+// TestStandardInputGivesNobody: the owner of a file whose name is standard input's in messages doesn't count as the giver of
+// standard input.
 func TestStandardInputGivesNobody(t *testing.T) {
 	t.Chdir(t.TempDir())
 	if err := errors.Join(os.WriteFile(shape.StdinName, nil, 0o600), os.Chown(shape.StdinName, 4242, 4242)); err != nil {
 		t.Fatal(err)
 	}
 	if r := (Source{Path: shape.StdinName}).Search(); r.Giver != -1 {
-		t.Errorf("it gives %d", r.Giver)
+		t.Errorf("got giver %d, want -1", r.Giver)
 	}
 }

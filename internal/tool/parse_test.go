@@ -19,7 +19,7 @@ func TestRejected(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			text, want, ok := strings.Cut(body, "-- want\n")
 			if !ok {
-				t.Fatal("the case says nothing to want")
+				t.Fatal(`the case has no line "-- want"`)
 			}
 			_, err := Parse("tool.yaml", []byte(text))
 			if err == nil {
@@ -30,7 +30,7 @@ func TestRejected(t *testing.T) {
 			}
 			var e *shape.Error
 			if !errors.As(err, &e) {
-				t.Errorf("error is a %T", err)
+				t.Errorf("got an error of type %T, want *shape.Error", err)
 			}
 		})
 	}
@@ -58,7 +58,7 @@ func TestExamples(t *testing.T) {
 		t.Errorf("command %q, want %q", kubectl.Command.Args(), want)
 	}
 	if got := kubectl.ResolveEnvironment(nil, nil, nil); !reflect.DeepEqual(got, []EnvRef{{Name: "KUBECONFIG", Literal: "/secrets/kubeconfig"}}) {
-		t.Errorf("a mounted path did not stay one: %v", got)
+		t.Errorf("got %v, want KUBECONFIG to stay the path of a mount", got)
 	}
 	if err := kubectl.Runnable(); err != nil {
 		t.Error(err)
@@ -102,7 +102,7 @@ func TestExamples(t *testing.T) {
 	if want := []string{"db_password DATABASE_PASSWORD", "api_key API_KEY", "aws-prod-creds aws-credentials", "k8s-prod-config kubeconfig"}; !reflect.DeepEqual(refs, want) {
 		t.Errorf("secrets %q, want %q", refs, want)
 	}
-	wantErr := `testdata/examples/secrets.yaml:2:1: tool "secrets" has no image, so there is nothing to run it in; add image: NAME:TAG`
+	wantErr := `testdata/examples/secrets.yaml:2:1: tool "secrets" has no image to run in; add image: NAME:TAG`
 	if err := secrets.Runnable(); err == nil || err.Error() != wantErr {
 		t.Errorf("runnable: %v, want %s", err, wantErr)
 	}
@@ -111,7 +111,7 @@ func TestExamples(t *testing.T) {
 		_, err := Load("testdata/examples/" + file + ".yaml")
 		var w *WorkflowError
 		if !errors.As(err, &w) || w.Key != key || w.Line != 2 {
-			t.Errorf("%s: %v, want it to be a workflow", file, err)
+			t.Errorf("%s: got %v, want a workflow error", file, err)
 		}
 	}
 }
@@ -155,7 +155,7 @@ func TestEverything(t *testing.T) {
 		t.Error(err)
 	}
 	if full := got.Defaults(); !reflect.DeepEqual(full, want) {
-		t.Errorf("defaults changed what was said: %+v", full)
+		t.Errorf("Defaults changed given values: %+v", full)
 	}
 }
 
@@ -172,7 +172,7 @@ func TestDefaults(t *testing.T) {
 		t.Errorf("defaults are %+v", full)
 	}
 	if full.Retry.MaxBackoff != 2*time.Minute {
-		t.Errorf("longest pause %s is below the first", full.Retry.MaxBackoff)
+		t.Errorf("got the longest pause %s, want the first one's 2m", full.Retry.MaxBackoff)
 	}
 	if bare.Network != nil || bare.Security.ReadOnly != nil || bare.Retry.MaxBackoff != 0 || bare.Timeout != 0 {
 		t.Errorf("the original changed: %+v", bare)
@@ -202,7 +202,7 @@ func TestNames(t *testing.T) {
 		}
 	}
 	if _, err := Parse("-", []byte("imag: a")); err == nil || !strings.HasPrefix(err.Error(), "<stdin>:1:1: ") {
-		t.Errorf("standard input shows as %v", err)
+		t.Errorf("got %v, want an error at <stdin>:1:1", err)
 	}
 }
 
@@ -213,13 +213,13 @@ func TestLoad(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := Load(big); err == nil || !strings.Contains(err.Error(), "larger than 1048576 bytes") {
-		t.Errorf("a large file: %v", err)
+		t.Errorf("a large file: got %v, want an error about its size", err)
 	}
 	if _, err := Load(filepath.Join(dir, "none.yaml")); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("a missing file: %v", err)
+		t.Errorf("a missing file: got %v, want os.ErrNotExist", err)
 	}
 	if _, err := Load(dir); err == nil || !strings.Contains(err.Error(), "it is a folder; name the file in it") {
-		t.Errorf("a folder: %v", err)
+		t.Errorf("a folder: got %v, want an error that says so", err)
 	}
 }
 
@@ -250,10 +250,10 @@ func TestInterpreter(t *testing.T) {
 	}
 	for _, tt := range tests {
 		if got := (&Script{Text: tt.text}).Interpreter(); !reflect.DeepEqual(got, tt.want) {
-			t.Errorf("%q: %q, want %q", tt.text, got, tt.want)
+			t.Errorf("%q: got %q, want %q", tt.text, got, tt.want)
 		}
 	}
 	if got := (&Command{Shell: "a | b"}).Args(); !reflect.DeepEqual(got, []string{"/bin/sh", "-c", "a | b"}) {
-		t.Errorf("a command line runs as %q", got)
+		t.Errorf("a command line: got %q, want /bin/sh -c", got)
 	}
 }

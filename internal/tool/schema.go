@@ -1,6 +1,6 @@
 package tool
 
-// Schema returns the JSON Schema (2020-12) of a tool's definition, for editors. It is made from the tables that the
-// loader reads by, and describes the shape of a definition: keys, types and the values that a pattern can tell. What
-// takes more, such as two keys that exclude each other, only the loader finds.
+// Schema returns the JSON Schema (2020-12) of a tool's definition, for editors. It comes from the tables that the loader
+// uses, and describes keys, types, and the values that a pattern can match. Only the loader finds other problems, such as two
+// keys that exclude each other.
 func Schema() []byte { return Shape().Schema.Document("Mayfly tool") }

@@ -30,7 +30,7 @@ func TestSchemaAcceptsWhatTheLoaderDoes(t *testing.T) {
 	}
 }
 
-// TestSchemaRejects goes through what the loader rejects; what only the loader can tell is named here.
+// TestSchemaRejects: the schema rejects what the loader rejects, except for the cases that are listed as the loader's.
 func TestSchemaRejects(t *testing.T) {
 	loaderOnly := map[string]string{
 		"quantities":   "bad-size size-bytes-suffix size-small cpu cpu-fine cpu-range bandwidth-bytes bandwidth-none timeout-word timeout-negative",
@@ -48,7 +48,7 @@ func TestSchemaRejects(t *testing.T) {
 	all := shapetest.Cases(t, "testdata/rejected.txt")
 	for name := range skip {
 		if _, ok := all[name]; !ok {
-			t.Errorf("no case is called %q", name)
+			t.Errorf("there is no case %q", name)
 		}
 	}
 	checked := 0
@@ -59,7 +59,7 @@ func TestSchemaRejects(t *testing.T) {
 		checked++
 		text, _, _ := strings.Cut(body, "-- want\n")
 		if err := s.Validate(shapetest.Instance(t, text)); err == nil {
-			t.Errorf("%s: the schema accepts it", name)
+			t.Errorf("%s: the schema accepts it, want an error", name)
 		}
 	}
 	if checked < 30 {
@@ -67,7 +67,7 @@ func TestSchemaRejects(t *testing.T) {
 	}
 }
 
-// TestSchemaDescribesEveryKey keeps documentation from going missing for a new key.
+// TestSchemaDescribesEveryKey: each key has a description.
 func TestSchemaDescribesEveryKey(t *testing.T) {
 	var root map[string]any
 	if err := json.Unmarshal(Schema(), &root); err != nil {

@@ -12,14 +12,14 @@ import (
 	"github.com/mayfly-run/mayfly/internal/shape"
 )
 
-// Interpreter returns the program, with its arguments, that runs the script's text; the path of the script follows it.
+// Interpreter returns the program that runs the script's text, with its arguments; the path of the script comes after them.
 // See [Interpreter] for a script that is a file.
 func (s *Script) Interpreter() []string { return Interpreter(s.Text) }
 
-// Interpreter reads the #! line of a program as Linux does (execve(2)): white space around the path is skipped, and all
-// that follows it is one argument, spaces within included. Unlike the kernel it drops a carriage return at the end of
-// the line, without which a script saved on Windows would ask for "/bin/sh\r". Text without the line, or with nothing
-// on it, is for /bin/sh -e: a tool whose first command fails should fail.
+// Interpreter reads the #! line of a program as Linux does (execve(2)): it skips white space around the path, and everything
+// after it is one argument, including spaces. Unlike the kernel it drops a carriage return at the end of the line, because
+// otherwise a script saved on Windows would ask for "/bin/sh\r". Text without the line, or with an empty one, is for /bin/sh
+// -e: a tool whose first command fails should fail.
 func Interpreter(text string) []string {
 	fallback := []string{"/bin/sh", "-e"}
 	line, ok := strings.CutPrefix(text, "#!")
@@ -38,12 +38,12 @@ func Interpreter(text string) []string {
 	return []string{line[:end], strings.Trim(line[end:], " \t")}
 }
 
-// maxScriptBytes bounds a script that is a file.
+// maxScriptBytes is the largest size of a script file.
 const maxScriptBytes = 1 << 20
 
-// ReadFiles reads the file of a script that is one into its text, so that it can be run, and finds which files of volumes
-// are missing. They are looked for in the tool's folder and nowhere else, whatever symbolic links say: the folder comes
-// out of somebody's repository.
+// ReadFiles reads a script file into the script's text, so that it can be run, and reports missing files of volumes. It opens
+// files only inside the tool's folder and refuses symbolic links that lead out of it, since the folder may come from a
+// stranger's repository.
 func (t *Tool) ReadFiles() error {
 	problems := slices.Concat(t.readScript(), t.missingFiles())
 	if problems == nil {
@@ -52,7 +52,7 @@ func (t *Tool) ReadFiles() error {
 	return shape.NewError(problems)
 }
 
-// missingFiles are the files and folders of volumes that aren't there.
+// missingFiles returns a problem for each file or folder of a volume that doesn't exist.
 func (t *Tool) missingFiles() []shape.Problem {
 	var problems []shape.Problem
 	for _, v := range t.Volumes {
@@ -80,7 +80,7 @@ func (t *Tool) readScript() []shape.Problem {
 	}
 	text, err := shape.ReadInside(t.Source.Dir, t.Script.File, maxScriptBytes)
 	if err != nil {
-		hint := "save it to a file, in whose folder the script is"
+		hint := "save it to a file beside the script"
 		if t.Source.Dir != "" {
 			hint = "the path is relative to the tool's folder, " + t.Source.Dir
 		}
@@ -88,8 +88,8 @@ func (t *Tool) readScript() []shape.Problem {
 	}
 	if windowsLines(text) {
 		return []shape.Problem{{
-			Position: t.Script.Position, Text: fmt.Sprintf("script file %q has the line breaks of Windows (CR LF), which a shell takes for a part of its words", t.Script.File),
-			Hint: fmt.Sprintf(`save it with line feeds alone: sed -i 's/\r$//' %s`, t.Script.File),
+			Position: t.Script.Position, Text: fmt.Sprintf("script file %q has Windows line breaks (CR LF), and a shell reads the CR as part of a word", t.Script.File),
+			Hint: fmt.Sprintf(`save it with line feeds only: sed -i 's/\r$//' %s`, t.Script.File),
 		}}
 	}
 	if strings.HasPrefix(text, byteOrderMark) {
@@ -102,11 +102,11 @@ func (t *Tool) readScript() []shape.Problem {
 	return nil
 }
 
-// byteOrderMark is what some editors begin UTF-8 with. Before a #! it hides the line from the kernel and from [Interpreter],
-// and a shell takes it for a part of its first word.
+// byteOrderMark is what some editors write before UTF-8 text. Before a #! it hides the line from the kernel and from
+// [Interpreter], and a shell reads it as part of its first word.
 const byteOrderMark = "\ufeff"
 
-// windowsLines says whether a script is for a shell and has the line breaks of Windows.
+// windowsLines reports whether a script is for a shell and has Windows line breaks.
 func windowsLines(text string) bool {
 	shell := slices.ContainsFunc(strings.Fields(strings.Join(Interpreter(text), " ")), func(word string) bool {
 		return slices.Contains([]string{"sh", "ash", "bash", "dash", "ksh", "zsh"}, path.Base(word))

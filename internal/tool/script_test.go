@@ -9,13 +9,13 @@ import (
 	"github.com/mayfly-run/mayfly/internal/shape"
 )
 
-// TestReadFiles: what an editor of another system adds to a script is said before a shell takes it for a command.
+// TestReadFiles: a script with bytes that an editor of another system adds is refused before a shell reads them as part of a command.
 func TestReadFiles(t *testing.T) {
 	for _, c := range []struct{ name, text, want string }{
 		{"plain", "#!/bin/sh\necho a\n", ""},
-		{"line breaks of Windows", "#!/bin/sh\r\necho a\r\n", `t.yaml:2:1: script file "x.sh" has the line breaks of Windows (CR LF)`},
+		{"line breaks of Windows", "#!/bin/sh\r\necho a\r\n", `t.yaml:2:1: script file "x.sh" has Windows line breaks (CR LF)`},
 		{"line breaks of Windows for another program", "#!/usr/bin/python3\r\nprint(1)\r\n", ""},
-		{"line breaks of Windows without a first line", "echo a\r\necho b\r\n", `script file "x.sh" has the line breaks of Windows (CR LF), which a shell takes for a part of its words; save it with line feeds alone: sed -i 's/\r$//' x.sh`},
+		{"line breaks of Windows without a first line", "echo a\r\necho b\r\n", `script file "x.sh" has Windows line breaks (CR LF), and a shell reads the CR as part of a word; save it with line feeds only: sed -i 's/\r$//' x.sh`},
 		{"line breaks of Windows for bash by env", "#!/usr/bin/env bash\r\necho a\r\n", `(CR LF)`},
 		{"line breaks of Windows, not in the first line", "#! /bin/dash -e\necho a\r\n", `(CR LF)`},
 		{"a carriage return within a line", "#!/bin/sh\nprintf 'a\rb'\n", ""},
@@ -32,9 +32,9 @@ func TestReadFiles(t *testing.T) {
 			err := tool.ReadFiles()
 			switch {
 			case c.want == "" && (err != nil || tool.Script.Text != c.text):
-				t.Errorf("%v, %q", err, tool.Script.Text)
+				t.Errorf("got %v, %q, want %q", err, tool.Script.Text, c.text)
 			case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)):
-				t.Errorf("%v, want %s", err, c.want)
+				t.Errorf("got %v, want %s", err, c.want)
 			}
 		})
 	}

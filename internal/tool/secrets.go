@@ -6,12 +6,11 @@ import (
 	"strings"
 )
 
-// SecretsDir is where secrets are mounted that say no other place, and the prefix by which a variable names one.
+// SecretsDir is the folder where secrets without a mount_path are mounted, and the prefix of a variable's value that names a secret.
 const SecretsDir = "/secrets"
 
-// secretOf returns the name of the secret that an environment value of the definition stands for. A value that is
-// exactly /secrets/NAME does, unless a volume is mounted at that path: then the tool wants the path, as KUBECONFIG
-// does.
+// secretOf returns the name of the secret that a value of the definition's environment stands for. A value that is exactly
+// /secrets/NAME names a secret, unless a volume is mounted at that path: then the tool wants the path, as for KUBECONFIG.
 func (t *Tool) secretOf(value string) (name string, ok bool) {
 	name, ok = strings.CutPrefix(value, SecretsDir+"/")
 	if !ok || !ValidSecretName(name) {
@@ -25,7 +24,7 @@ func (t *Tool) secretOf(value string) (name string, ok bool) {
 	return name, true
 }
 
-// SecretNames are the secrets that the definition names, in its environment and its volumes, each once and in order.
+// SecretNames returns the secrets that the definition names in its environment and its volumes, sorted and without repeats.
 func (t *Tool) SecretNames() []string {
 	names := map[string]bool{}
 	for _, e := range t.Environment {
@@ -41,13 +40,12 @@ func (t *Tool) SecretNames() []string {
 	return slices.Sorted(maps.Keys(names))
 }
 
-// ResolveEnvironment merges the variables of a run, later ones winning: the tool's own environment and the defaults of its
-// args, shared, which is the environment of a workflow, the inputs that are given, and the overrides of a workflow's step
-// or a command line. Each variable keeps the place where its name first came up.
+// ResolveEnvironment merges the variables of a run. In this order, later ones win: the tool's own environment, the defaults
+// of its args, shared (the environment of a workflow), the given inputs, and the overrides of a workflow's step or a command
+// line. Each variable keeps the position of its first appearance.
 //
-// Only the tool's own environment can name a secret. What is written elsewhere arrives as it is written,
-// /secrets/NAME included: whoever may run a tool could otherwise hand it, and have it print, any secret of the store,
-// while the definition is what was reviewed and given access.
+// Only the tool's own environment can name a secret. All other values stay text, even /secrets/NAME: otherwise anyone who may
+// run a tool could make it get, and print, any secret of the store. The definition is what was reviewed and given access.
 func (t *Tool) ResolveEnvironment(shared []EnvVar, inputs []Input, overrides []EnvVar) []EnvRef {
 	out := make([]EnvRef, 0, len(t.Environment)+len(inputs)+len(overrides))
 	place := make(map[string]int, cap(out))

@@ -1,8 +1,8 @@
 // Package tool reads tool definitions: YAML in, typed and validated values out.
 //
-// The tables of what keys a definition has are package shape's, which reads by them and makes the JSON Schema of them. What a
-// definition means for a run (which secret, which variable, which default) is answered here too, by functions of a [Tool].
-// They read the files that a definition names; they start nothing and fetch nothing.
+// It has the tables of the keys of a definition; package shape reads files by such tables, and makes the JSON Schema from
+// them. Methods of [Tool] say what a definition means for a run: which secrets, which variables, which defaults. They read
+// the files that a definition names, but start no process and use no network.
 package tool
 
 import (
@@ -12,14 +12,14 @@ import (
 	"github.com/mayfly-run/mayfly/internal/shape"
 )
 
-// Tool is one definition. Zero values mean that the definition didn't say; [Tool.Defaults] fills them in.
+// Tool is one definition. A zero value means that the definition doesn't give the field; [Tool.Defaults] fills it in.
 type Tool struct {
-	// Name is the tool's name, or the file's base name where the definition gives none.
+	// Name is the tool's name, by default the file's base name.
 	Name        string
 	Description string
 	// Image is the OCI reference to run, by tag or digest.
 	Image string
-	// Command and Script say what to run; at most one is set, and with neither the image's own entrypoint runs.
+	// Command and Script say what to run. At most one is set; without them the image's own entrypoint runs.
 	Command *Command
 	Script  *Script
 
@@ -28,32 +28,32 @@ type Tool struct {
 	Volumes     []Volume
 	Resources   Resources
 	Security    Security
-	// Network is nil where the definition doesn't say.
+	// Network is nil if the definition doesn't give it.
 	Network *network.Policy
-	// EgressAt is where each rule of Network stands; nil for rules that the definition doesn't have.
+	// EgressAt has the position of each rule of Network; nil if the rules aren't in the definition.
 	EgressAt []shape.Position
 
 	// WorkingDir is absolute, or empty.
 	WorkingDir string
-	// Timeout is how long each attempt of a run may take, image pull not included; zero where the definition doesn't say.
+	// Timeout is how long each attempt of a run may take, without the pull of the image; zero if the definition doesn't give it.
 	Timeout time.Duration
 	Retry   *Retry
 	// Outputs are the names that the tool promises to write to $MAYFLY_OUTPUT.
 	Outputs []string
 	Labels  map[string]string
 
-	// Source says where the definition came from.
+	// Source says where the definition comes from.
 	Source Source
 }
 
-// Source is where a definition came from.
+// Source says where a definition comes from.
 type Source struct {
 	// Path is the file as it was named to [Load], or the name given to [Parse].
 	Path string
-	// Dir is the tool's folder, in which its script and files are; empty for a definition not read from a file.
+	// Dir is the tool's folder, which contains its script and files; empty for a definition that isn't in a file.
 	Dir string
-	// Files has the files of the tool's volumes, with their paths in its folder: a tree of files by its digest (package
-	// content). It is empty where the folder itself is on this machine.
+	// Files identifies the files of the tool's volumes, with their paths in its folder: the digest of a tree of files
+	// (package content). It is empty if the folder itself is on this machine.
 	Files string
 	// Position is the start of the definition.
 	Position shape.Position
@@ -61,9 +61,9 @@ type Source struct {
 
 // Command is what to run instead of the image's entrypoint: an argument vector, or a line for sh -c.
 type Command struct {
-	// Argv is the program and its arguments; nil where Shell is set.
+	// Argv is the program and its arguments; nil if Shell is set.
 	Argv []string
-	// Shell is a line for the image's own `sh -c`; empty where Argv is set.
+	// Shell is a line for the image's own `sh -c`; empty if Argv is set.
 	Shell    string
 	Position shape.Position
 }
@@ -78,7 +78,7 @@ func (c *Command) Args() []string {
 
 // Script is a program given as text, or as a file of the tool's folder.
 type Script struct {
-	// Text is the program; where File is set it is empty until [Tool.ReadFiles].
+	// Text is the program. If File is set, it is empty until [Tool.ReadFiles].
 	Text string
 	// File is a slash-separated path inside the tool's folder.
 	File     string
@@ -91,11 +91,11 @@ type Arg struct {
 	Type        string
 	Description string
 	Required    bool
-	// Default is nil where there is none.
+	// Default is nil if the argument has none.
 	Default *shape.Value
-	// Options are the only values allowed; none means all.
+	// Options are the only values allowed; an empty list allows all.
 	Options []shape.Value
-	// Env is the variable that the input arrives in.
+	// Env is the variable that gets the input.
 	Env      string
 	Position shape.Position
 }
@@ -117,12 +117,12 @@ type Volume struct {
 	Size int64
 	// Cache names a directory that is kept between runs of this tool.
 	Cache string
-	// MountPath is absolute and clean; /secrets/NAME for a secret that gives none.
+	// MountPath is absolute and clean; for a secret, /secrets/NAME by default.
 	MountPath string
 	Position  shape.Position
 }
 
-// Resources are a run's limits; zero means that the definition didn't say.
+// Resources are a run's limits; zero means that the definition doesn't give the limit.
 type Resources struct {
 	// CPU is in thousandths of a processor.
 	CPU int64
@@ -130,10 +130,9 @@ type Resources struct {
 	Memory, Disk int64
 	// PIDs is the number of processes and threads.
 	PIDs int64
-	// NoFile is the number of files that a process may have open. Without it the
-	// soft limit is 1024 and the hard one 65536.
+	// NoFile is the number of files that a process may have open. Without it the soft limit is 1024 and the hard limit 65536.
 	NoFile int64
-	// MostNoFile is the hard limit where NoFile isn't said, which a host's policy may lower.
+	// MostNoFile is the hard limit if NoFile isn't given; a host's policy may lower it.
 	MostNoFile int64
 	// Bandwidth is in bits per second, for each direction.
 	Bandwidth int64
@@ -143,37 +142,37 @@ type Resources struct {
 type Security struct {
 	// User is "uid", "uid:gid" or names from the image's own passwd and group files.
 	User string
-	// ReadOnly is whether the root filesystem is; nil where the definition doesn't say.
+	// ReadOnly says whether the root filesystem is read-only; nil if the definition doesn't give it.
 	ReadOnly *bool
-	// Capabilities are the Linux capabilities asked for, in upper case without
-	// CAP_, as they are written: ROOT stands for several (Kept).
+	// Capabilities are the Linux capabilities that the definition lists, in upper case and without CAP_. ROOT stands for
+	// several; see [Security.Kept].
 	Capabilities []string
-	// Runtime names the OCI runtime, "default" being the embedded one.
+	// Runtime names the OCI runtime; "default" is the embedded one.
 	Runtime string
 }
 
 // Retry says how a failed run is repeated.
 type Retry struct {
-	// Attempts is how many times to run at most, the first one included.
+	// Attempts is the maximum number of attempts, including the first.
 	Attempts int
-	// Backoff is the pause before the second attempt; it doubles with each further one, up to MaxBackoff.
+	// Backoff is the pause before the second attempt; it doubles with each further attempt, up to MaxBackoff.
 	Backoff, MaxBackoff time.Duration
-	// OnExit are the exit statuses that are worth another attempt; none means every one but 0.
+	// OnExit are the exit statuses that are worth another attempt; an empty list means all except 0.
 	OnExit []int
 }
 
 // Input is a checked input on its way to the tool.
 type Input struct {
-	// Name is the input's name and Env the variable that it arrives in.
+	// Name is the input's name, and Env the variable that gets its value.
 	Name, Env, Value string
-	// Default says that nobody gave it: the value is the argument's default.
+	// Default says that the value is the argument's default.
 	Default bool
 }
 
 // EnvRef is one variable of a run: a literal value, or the name of the secret whose value it gets.
 type EnvRef struct {
 	Name string
-	// Literal is the value where Secret is empty.
+	// Literal is the value if Secret is empty.
 	Literal string
 	// Secret is the secret's name, or empty.
 	Secret string

@@ -13,8 +13,8 @@ import (
 	"github.com/mayfly-run/mayfly/internal/shape"
 )
 
-// Warnings are for what runs but is probably a mistake: rules that open nothing, names which anybody can have, the path of
-// a script where its text should be, secrets that aren't put in, and text for another program.
+// Warnings returns warnings about things that run but are probably mistakes: rules that open nothing, names that anyone can
+// register, the path of a script in place of its text, secrets inside other text, and text for another program.
 func (t *Tool) Warnings() []shape.Problem {
 	found := slices.Concat(t.scriptWarnings(), t.secretWarnings(), t.elsewhereWarnings(), t.ruleWarnings())
 	if found == nil {
@@ -23,7 +23,7 @@ func (t *Tool) Warnings() []shape.Problem {
 	return shape.NewError(found).Problems
 }
 
-// scriptWarnings are for a script that is nothing but the path of a file of this machine.
+// scriptWarnings returns a warning about a script that is only the path of a file on this machine.
 func (t *Tool) scriptWarnings() []shape.Problem {
 	if t.Script == nil || t.Script.File != "" || t.Source.Dir == "" {
 		return nil
@@ -38,30 +38,30 @@ func (t *Tool) scriptWarnings() []shape.Problem {
 		return nil
 	}
 	if slices.ContainsFunc(t.Volumes, func(v Volume) bool { return v.File != "" }) {
-		return nil // it may be mounted where the tool looks for it
+		return nil // the file may be mounted where the script expects it
 	}
 	if !filepath.IsLocal(name) {
 		return []shape.Problem{{
 			Position: t.Script.Position,
-			Text:     fmt.Sprintf("script %s is read as the text of a script, and the file at that path on this machine isn't in the sandbox", shape.Quote(text)),
+			Text:     fmt.Sprintf("script: %s is the text of a script; the file at that path on this machine isn't in the sandbox", shape.Quote(text)),
 			Hint:     fmt.Sprintf("to run the file, keep it in this file's folder, %s, and write script: {file: %s}", t.Source.Dir, path.Base(name)),
 		}}
 	}
 	return []shape.Problem{{
 		Position: t.Script.Position,
-		Text:     fmt.Sprintf("script %s is read as the text of a script, and there is a file of that name beside this one, which isn't in the sandbox", shape.Quote(text)),
+		Text:     fmt.Sprintf("script: %s is the text of a script; a file of that name is beside this one, but it isn't in the sandbox", shape.Quote(text)),
 		Hint:     fmt.Sprintf("to run the file write script: {file: %s}", name),
 	}}
 }
 
-// ofImages reports whether a path is in a folder where images have programs (the Filesystem Hierarchy Standard, 3.0): there
-// a script that is a path runs the image's.
+// ofImages reports whether a path is in a folder where images have programs (the Filesystem Hierarchy Standard, 3.0). A
+// script that is such a path runs the image's program.
 func ofImages(name string) bool {
 	root, _, _ := strings.Cut(name[1:], "/")
 	return slices.Contains([]string{"bin", "sbin", "lib", "lib64", "usr", "opt", "etc", "app"}, root) || path.Dir(name) == "/"
 }
 
-// secretWarnings are for /secrets/NAME inside a longer value, which stays as it is.
+// secretWarnings returns warnings about /secrets/NAME inside a longer value, which stays text.
 func (t *Tool) secretWarnings() []shape.Problem {
 	var found []shape.Problem
 	for _, e := range t.Environment {
@@ -78,7 +78,7 @@ func (t *Tool) secretWarnings() []shape.Problem {
 		found = append(found, shape.Problem{
 			Position: e.Position,
 			Text:     fmt.Sprintf("variable %s: %s/%s inside a longer value stays text, and nothing is mounted there", e.Name, SecretsDir, name),
-			Hint:     fmt.Sprintf("give the secret a variable of its own, X=%s/%s, and put the value together in the command or the script; or mount it: volumes: [{name: %s, secret: %s}]", SecretsDir, name, name, name),
+			Hint:     fmt.Sprintf("give the secret its own variable, X=%s/%s, and build the value in the command or the script; or mount it: volumes: [{name: %s, secret: %s}]", SecretsDir, name, name, name),
 		})
 	}
 	return found
@@ -99,7 +99,7 @@ func (t *Tool) ruleWarnings() []shape.Problem {
 		if domain, wild := strings.CutPrefix(r.Host, "*."); wild && isPublicSuffix(domain) {
 			found = append(found, shape.Problem{
 				Position: t.EgressAt[i],
-				Text:     fmt.Sprintf("host %s: anybody can have a name below %s, which is a public suffix", shape.Quote(r.Host), domain),
+				Text:     fmt.Sprintf("host %s: anyone can register a name below %s, which is a public suffix", shape.Quote(r.Host), domain),
 				Hint:     "name the hosts, or the domain of one owner",
 			})
 		}
@@ -107,7 +107,7 @@ func (t *Tool) ruleWarnings() []shape.Problem {
 			if isPublicSuffix(suffix) {
 				found = append(found, shape.Problem{
 					Position: t.EgressAt[i],
-					Text:     fmt.Sprintf("dns %s: anybody can have a zone below %s, which is a public suffix, and read in it what is asked", shape.Quote(suffix), suffix),
+					Text:     fmt.Sprintf("dns %s: anyone can register a zone below %s, which is a public suffix, and read the questions in it", shape.Quote(suffix), suffix),
 					Hint:     "name the domain of one owner",
 				})
 			}
@@ -116,7 +116,7 @@ func (t *Tool) ruleWarnings() []shape.Problem {
 	return found
 }
 
-// HostWarnings are for names below a platform that many share, at whose addresses others may answer.
+// HostWarnings returns warnings about names on a platform that many sites share, where other sites may answer at the same addresses.
 func (t *Tool) HostWarnings() []shape.Problem {
 	if t.Network == nil {
 		return nil
@@ -125,14 +125,14 @@ func (t *Tool) HostWarnings() []shape.Problem {
 	for i, r := range t.Network.Egress {
 		name, wild := strings.CutPrefix(r.Host, "*.")
 		suffix, icann := publicsuffix.PublicSuffix(name)
-		// In the list's other section are those under which a hoster's customers have names.
+		// The list's other section has the suffixes under which customers of a hosting provider have names.
 		if i >= len(t.EgressAt) || !r.ByName() || icann || !strings.Contains(suffix, ".") || wild && name == suffix {
 			continue
 		}
 		found = append(found, shape.Problem{
 			Position: t.EgressAt[i],
 			Text:     fmt.Sprintf("host %s: other sites of %s may answer at the same addresses, which the rule opens", shape.Quote(r.Host), suffix),
-			Hint:     "give the tool no secret that these may not have, or name a host that shares no address",
+			Hint:     "don't give the tool a secret that those sites must not have, or name a host that shares no address",
 		})
 	}
 	if found == nil {
@@ -141,7 +141,7 @@ func (t *Tool) HostWarnings() []shape.Problem {
 	return shape.NewError(found).Problems
 }
 
-// deadRule is the warning of a rule that opens nothing.
+// deadRule returns the warning about a rule that opens nothing.
 func deadRule(at shape.Position, dead *network.Dead) shape.Problem {
 	hint := "correct or remove the rule"
 	if dead.Machine {
@@ -150,8 +150,9 @@ func deadRule(at shape.Position, dead *network.Dead) shape.Problem {
 	return shape.Problem{Position: at, Text: "this rule opens no destination: " + dead.Why, Hint: hint}
 }
 
-// isPublicSuffix reports whether names are registered right below the domain (https://publicsuffix.org/list): a registry's,
-// as co.uk, or a hoster's, as github.io. A top-level domain that isn't on the list is somebody's own, as corp is.
+// isPublicSuffix reports whether anyone can register names directly below the domain (https://publicsuffix.org/list): a
+// registry's, such as co.uk, or a hosting provider's, such as github.io. A top-level domain that isn't on the list has one
+// owner, such as corp.
 func isPublicSuffix(domain string) bool {
 	suffix, icann := publicsuffix.PublicSuffix(domain)
 	return suffix == domain && (icann || strings.Contains(suffix, "."))

@@ -7,12 +7,12 @@ import (
 
 func TestWarnings(t *testing.T) {
 	for rule, want := range map[string]string{
-		`{host: "*.co.uk"}`:                   `host "*.co.uk": anybody can have a name below co.uk`,
+		`{host: "*.co.uk"}`:                   `host "*.co.uk": anyone can register a name below co.uk`,
 		`{host: "*.com", ports: [443]}`:       "below com,",
 		`{host: "*.GitHub.io"}`:               "below github.io,",
 		`{host: "*.s3.amazonaws.com"}`:        "below s3.amazonaws.com,",
 		`{host: "*.foo.ck"}`:                  "below foo.ck,", // *.ck is on the list
-		`{cidr: 192.0.2.0/24, dns: [co.uk]}`:  `dns "co.uk": anybody can have a zone below co.uk`,
+		`{cidr: 192.0.2.0/24, dns: [co.uk]}`:  `dns "co.uk": anyone can register a zone below co.uk`,
 		`{dns: [example.org, in-addr.arpa]}`:  `dns "in-addr.arpa"`,
 		`{host: localhost, ports: [8080]}`:    "this rule opens no destination: localhost is the sandbox itself; to reach this machine write host: host.mayfly.internal, with its ports",
 		`{host: "*.localhost"}`:               "to reach this machine write host: host.mayfly.internal",
@@ -25,7 +25,7 @@ func TestWarnings(t *testing.T) {
 		`{host: host.mayfly.internal}`:        "",
 		`{dns: [localhost]}`:                  "",
 		`{host: "*.example.co.uk"}`:           "",
-		`{host: co.uk}`:                       "", // one name, its owner's
+		`{host: co.uk}`:                       "", // one name, which has one owner
 		`{host: "*.corp"}`:                    "",
 		`{host: "*.internal"}`:                "",
 		`{cidr: 192.0.2.0/24, dns: [a.corp]}`: "",
@@ -42,12 +42,12 @@ func TestWarnings(t *testing.T) {
 		}
 		switch {
 		case want == "" && got != nil:
-			t.Errorf("%s: %q", rule, got)
+			t.Errorf("%s: got %q, want no warning", rule, got)
 		case want != "" && (len(got) != 1 || !strings.HasPrefix(got[0], "tool.yaml:3:5: ") || !strings.Contains(got[0], want)):
-			t.Errorf("%s: %q, want one with %q", rule, got, want)
+			t.Errorf("%s: got %q, want one warning with %q", rule, got, want)
 		}
 	}
 	if w := (&Tool{}).Warnings(); w != nil {
-		t.Errorf("a tool without rules: %v", w)
+		t.Errorf("a tool without rules: got %v, want no warnings", w)
 	}
 }

@@ -10,13 +10,13 @@ import (
 	"github.com/mayfly-run/mayfly/internal/shape"
 )
 
-// This file says which words are allowed where. Each check returns what is wrong with a text and a hint, both empty
-// when nothing is, in the form that shapes report.
+// This file has the checks of names, paths and other words. Each returns what is wrong with a text and a hint, both empty if
+// nothing is wrong, in the form that shapes report.
 
-// NamePattern is what [CheckName] accepts, as a pattern of JSON Schema.
+// NamePattern is the JSON Schema pattern of what [CheckName] accepts.
 const NamePattern = `^[A-Za-z0-9_-]{1,63}$`
 
-// CheckName accepts what tools, arguments and steps can be called.
+// CheckName accepts the names of tools, arguments and steps.
 func CheckName(s string) (wrong, hint string) {
 	if s == "" || len(s) > 63 || !shape.MadeOf(s, "_-") {
 		return "is not a name", `use letters, digits, "-" and "_", at most 63 of them`
@@ -27,7 +27,7 @@ func CheckName(s string) (wrong, hint string) {
 // FilePattern is what [CheckFileName] accepts.
 const FilePattern = `^[A-Za-z0-9_-][A-Za-z0-9._-]{0,62}$`
 
-// CheckFileName accepts names that become the name of a file: volumes and caches.
+// CheckFileName accepts names that become file names: those of volumes and caches.
 func CheckFileName(s string) (wrong, hint string) {
 	if s == "" || len(s) > 63 || s[0] == '.' || !shape.MadeOf(s, "._-") {
 		return "is not a name", `use letters, digits, ".", "-" and "_", at most 63 of them, and no "." at the start`
@@ -38,8 +38,8 @@ func CheckFileName(s string) (wrong, hint string) {
 // SecretPattern is what [CheckSecretName] accepts.
 const SecretPattern = `^[A-Za-z0-9_-][A-Za-z0-9._-]{0,252}$`
 
-// ValidSecretName reports whether s can name a secret: letters, digits, '.', '-' and '_', not starting with '.', at
-// most 253 of them. Without a slash or a colon in it, a name can't leave the store that it is looked up in.
+// ValidSecretName reports whether s can name a secret: at most 253 letters, digits, '.', '-' and '_', not starting with '.'.
+// Without a slash or a colon, a name can't lead out of the store in which it is looked up.
 func ValidSecretName(s string) bool {
 	return s != "" && len(s) <= 253 && s[0] != '.' && shape.MadeOf(s, "._-")
 }
@@ -55,8 +55,8 @@ func CheckSecretName(s string) (wrong, hint string) {
 // EnvPattern is what [CheckEnvName] accepts.
 const EnvPattern = `^[A-Za-z_][A-Za-z0-9_]{0,254}$`
 
-// ValidEnvName reports whether s can name an environment variable in every shell (POSIX.1-2017, Base Definitions,
-// section 8.1, with the lower-case letters that it leaves to applications).
+// ValidEnvName reports whether s can name an environment variable in every shell (POSIX.1-2017, Base Definitions, section
+// 8.1, and the lower-case letters that it leaves to applications).
 func ValidEnvName(s string) bool {
 	return s != "" && len(s) <= 255 && (s[0] < '0' || s[0] > '9') && shape.MadeOf(s, "_")
 }
@@ -81,17 +81,16 @@ func checkImage(s string) (wrong, hint string) {
 	return "", ""
 }
 
-// checkAbsolute accepts absolute, clean paths that are not in the kernel's own filesystems. A path below /proc/self/fd
-// would lead out of the sandbox by a descriptor (attack I02), and a mount over /proc, /sys or /dev would replace what
-// confines it.
+// checkAbsolute accepts absolute, clean paths outside the kernel's own filesystems. A path below /proc/self/fd could lead out
+// of the sandbox by a descriptor (attack I02), and a mount over /proc, /sys or /dev would replace what confines the tool.
 func checkAbsolute(s string) (wrong, hint string) {
 	switch {
 	case s == "" || s[0] != '/':
-		return "is not an absolute path", `it starts with "/"`
+		return "is not an absolute path", `it must start with "/"`
 	case len(s) > 4095:
 		return "is too long for a path", ""
 	case strings.ContainsFunc(s, unicode.IsControl):
-		return "has a control character in it", ""
+		return "contains a control character", ""
 	}
 	if clean := path.Clean(s); clean != s {
 		return "is not a clean path", "write " + shape.Quote(clean)
@@ -104,13 +103,13 @@ func checkAbsolute(s string) (wrong, hint string) {
 	return "", ""
 }
 
-// CheckMountPath accepts where in a sandbox something may be mounted.
+// CheckMountPath accepts paths of a sandbox where something may be mounted.
 func CheckMountPath(s string) (wrong, hint string) {
 	if wrong, hint := checkAbsolute(s); wrong != "" {
 		return wrong, hint
 	}
 	if s == "/" {
-		return "would cover the whole root filesystem", "mount in a folder"
+		return "would cover the whole root filesystem", "mount at a folder below it"
 	}
 	if s == SecretsDir {
 		return "would cover the secrets", "mount below it, at " + SecretsDir + "/NAME"
@@ -118,12 +117,12 @@ func CheckMountPath(s string) (wrong, hint string) {
 	return "", ""
 }
 
-// checkInside accepts paths that stay in the tool's folder.
+// checkInside returns a check for paths that stay in the tool's folder.
 func checkInside() func(string) (wrong, hint string) {
 	return shape.InsideFolder("the tool", "check.py", "lib/check.py")
 }
 
-// checkVolumeFile is checkInside for what is mounted, where another path is most likely one of this machine.
+// checkVolumeFile is checkInside for the files of volumes. Any other path is most likely one of this machine.
 func checkVolumeFile(s string) (wrong, hint string) {
 	if strings.HasPrefix(s, "~/") {
 		return `starts with "~", which isn't expanded here`, noHostFolders
@@ -136,7 +135,7 @@ func checkVolumeFile(s string) (wrong, hint string) {
 }
 
 func checkUser(s string) (wrong, hint string) {
-	const advice = "write a user id or name, and a group after a colon if need be: 1000:1000"
+	const advice = "write a user id or name, and optionally a group after a colon: 1000:1000"
 	user, group, both := strings.Cut(s, ":")
 	for i, part := range []string{user, group} {
 		if i == 1 && !both {
@@ -145,7 +144,7 @@ func checkUser(s string) (wrong, hint string) {
 		if part == "" || len(part) > 32 || !shape.MadeOf(part, "._-") || part[0] == '-' {
 			return "is not a user", advice
 		}
-		// Ids above 65,535 have no place in a sandbox's range of 65,536 ids.
+		// A sandbox has 65,536 ids.
 		if strings.Trim(part, "0123456789") == "" && (len(part) > 5 || len(part) == 5 && part > "65535") {
 			return "is out of range", "ids go from 0 to 65535"
 		}
@@ -172,14 +171,14 @@ func capabilities() []string {
 	}
 }
 
-// RootCapabilities are those by which root changes owners and users, and uses
-// files and processes of others, as programs expect of it. RootShort stands for them.
+// RootCapabilities are the capabilities that let root change owners and users, and use files and processes of others, as
+// programs expect. RootShort stands for them.
 var RootCapabilities = []string{"CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "SETGID", "SETUID", "KILL"}
 
 // RootShort is the short form of RootCapabilities in a list of capabilities.
 const RootShort = "root"
 
-// Kept are the capabilities that the tool keeps, with what the short form stands for.
+// Kept returns the capabilities that the tool keeps, with RootShort replaced by what it stands for.
 func (s Security) Kept() []string {
 	var out []string
 	for _, name := range s.Capabilities {
@@ -233,7 +232,7 @@ func checkLabelValue(s string) (wrong, hint string) {
 		return "is too long for a label", "at most 253 bytes are allowed"
 	}
 	if strings.ContainsFunc(s, unicode.IsControl) {
-		return "has a control character in it", ""
+		return "contains a control character", ""
 	}
 	return "", ""
 }

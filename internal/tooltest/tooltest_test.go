@@ -310,7 +310,7 @@ func TestRefusedByItsOwnNetwork(t *testing.T) {
 		p.Report(engine.Event{Connection: &engine.Connection{Host: "z.example.com", Port: 80, Protocol: "tcp", Allowed: true, Mocked: true, Reason: "reset"}})
 		return 1
 	})
-	want := `the tool's own network refuses tcp x.example.com port 443: no egress rule allows it; to allow it, list all that the tool needs under network.egress, with {host: "x.example.com"}`
+	want := `the tool's own network refuses tcp x.example.com port 443: no egress rule allows it; to allow it, list everything that the tool needs under network.egress, with {host: "x.example.com"}`
 	if len(r.Notes) != 2 || r.Notes[0] != want || r.Notes[1] != "not reached: tcp y.example.com port 80: connection refused" {
 		t.Errorf("notes %q", r.Notes)
 	}
@@ -393,7 +393,7 @@ func TestWorld(t *testing.T) {
 		<-p.Context.Done()
 		return 0
 	})
-	if r := slow.Run(t.Context(), s, &s.Tests[0]); r.Status != Errored || !strings.Contains(r.Error, `argument "service_url" (string) is required and not given`) {
+	if r := slow.Run(t.Context(), s, &s.Tests[0]); r.Status != Errored || !strings.Contains(r.Error, `argument "service_url" (string) is required but not given`) {
 		t.Errorf("%s %s", r.Status, r.Error)
 	}
 	if r := slow.Run(t.Context(), s, &s.Tests[2]); messages(r) != "exit_code: exit status 124, want 0: timed out after 100ms\n" {
@@ -489,7 +489,7 @@ workflow:
 	if res := r.Run(t.Context(), s, &s.Tests[1]); res.Status != Passed {
 		t.Errorf("%s: %s%s", res.Status, res.Error, messages(res))
 	}
-	if res := r.Run(t.Context(), s, &s.Tests[2]); res.Status != Errored || !strings.Contains(res.Error, `argument "x" (string) is required and not given`) {
+	if res := r.Run(t.Context(), s, &s.Tests[2]); res.Status != Errored || !strings.Contains(res.Error, `argument "x" (string) is required but not given`) {
 		t.Errorf("%s %s", res.Status, res.Error)
 	}
 	for text, want := range map[string]string{

@@ -9,8 +9,8 @@ import (
 	"github.com/mayfly-run/mayfly/internal/workflow/definition"
 )
 
-// CheckConditions reports everything that is wrong with the conditions of a workflow, in one *[shape.Error]; any other
-// error is one of the evaluator. Nothing is asked where there is no condition.
+// CheckConditions reports everything that is wrong with the conditions of a workflow, in one *[shape.Error]. Any other error
+// is the evaluator's. Without a condition it doesn't call the evaluator.
 func CheckConditions(ctx context.Context, p *Plan, e condition.Evaluator) error {
 	var steps []*definition.Step
 	var list []condition.Expression
@@ -39,8 +39,8 @@ func CheckConditions(ctx context.Context, p *Plan, e condition.Evaluator) error 
 	return shape.NewError(problems)
 }
 
-// CheckInputs reports, in one *[shape.Error], which values that are known already a step's tool will refuse: those that come
-// from the workflow's inputs and the items in the file alone.
+// CheckInputs reports, in one *[shape.Error], the known values that a step's tool will refuse. Known values depend only on
+// the workflow's inputs and on items in the file.
 func (p *Plan) CheckInputs() error {
 	var problems []shape.Problem
 	for i, step := range p.Steps {
@@ -56,11 +56,10 @@ func (p *Plan) CheckInputs() error {
 	return shape.NewError(problems)
 }
 
-// maxCheckedItems bounds the items for which an input is checked before anything runs; every item is checked again when it
-// runs.
+// maxCheckedItems is the number of items for which an input is checked before anything runs. Every item is checked again when it runs.
 const maxCheckedItems = 10_000
 
-// refused says why the tool of step i refuses an input, for which of its items, or "".
+// refused returns why the tool of step i refuses an input, and for which item, or "".
 func (p *Plan) refused(i int, in definition.StepInput) string {
 	step := p.Steps[i]
 	check := func(item *any) error {
@@ -74,7 +73,7 @@ func (p *Plan) refused(i int, in definition.StepInput) string {
 		return ": " + err.Error()
 	}
 	fe := step.ForEach
-	if fe == nil || fe.Reference != nil || perItem(step) { // whose condition may leave the item out
+	if fe == nil || fe.Reference != nil || perItem(step) { // the condition may leave items out
 		return ""
 	}
 	count, err := p.ItemCount(nil, i)
@@ -93,7 +92,7 @@ func (p *Plan) refused(i int, in definition.StepInput) string {
 	return ""
 }
 
-// given is the value of a reference that doesn't depend on a step.
+// given returns the value of a reference that doesn't depend on a step.
 func (p *Plan) given(r definition.Reference, item *any) (any, error) {
 	if r.From == definition.FromStep {
 		return nil, errUnknown
@@ -101,7 +100,7 @@ func (p *Plan) given(r definition.Reference, item *any) (any, error) {
 	return p.value(nil, r, item)
 }
 
-// conditionProblem places a problem in the file.
+// conditionProblem returns a problem of a condition with its position in the file.
 func conditionProblem(s *definition.Step, f *condition.Problem) shape.Problem {
 	c := s.Condition
 	p := shape.Problem{Position: c.Position, Text: fmt.Sprintf("the condition of step %s: %s", s.Name, f.Text)}

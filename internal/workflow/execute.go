@@ -17,48 +17,49 @@ import (
 	"github.com/mayfly-run/mayfly/internal/workflow/definition"
 )
 
-// Executor executes workflows. Its fields are set before the first and not changed.
+// Executor executes workflows. Its fields must be set before the first workflow and not change afterwards.
 type Executor struct {
 	Runner     run.Runner
 	Conditions condition.Evaluator
-	// Sealer opens what the Runner's runs hand on, and seals it for later ones; nil for runs without secrets.
+	// Sealer unseals values that the Runner's runs return, and seals them for later runs; nil for runs without secrets.
 	Sealer run.Sealer
 }
 
-// Options are how a workflow is executed, beside what it is.
+// Options say how a workflow is executed.
 type Options struct {
 	// ID is the run's id.
 	ID string
-	// States are those to begin with: of a run that goes on, or with steps left out; nil for a run of all.
+	// States are the states to begin with, of a resumed run or with steps left out; nil for a new run of all steps.
 	States *States
-	// Resumed says that the run goes on, Again which steps begin anew although something of them had succeeded.
+	// Resumed says that the run is resumed. Again names the steps that start from the beginning although they, or some of
+	// their items, had succeeded.
 	Resumed bool
 	Again   []string
-	// Partial says that steps were left out: the run doesn't succeed as a whole, so that the rest can still run.
+	// Partial says that steps were left out. The run then doesn't count as succeeded, so that the rest can still run.
 	Partial bool
-	// Masked are values that may be in what steps handed on before this run went on.
+	// Masked are secrets that outputs of steps from before the resume may contain.
 	Masked [][]byte
 	// Journal gets each change of a step's state; nil for none.
 	Journal Journal
-	// JournalSealer seals what the journal has of secrets; it is there when Journal is.
+	// JournalSealer seals secrets in the journal. It must be set if Journal is.
 	JournalSealer run.Sealer
-	// Environment is for the tools of all steps, above their own.
+	// Environment applies to the tools of all steps and takes precedence over their own.
 	Environment []tool.EnvVar
-	// Mocked are the steps that a test answers for: they don't run.
+	// Mocked has the ends of steps that a test mocks, by name: these steps don't run.
 	Mocked map[string]StepState
 	// Prepare changes the request of a step before it runs; nil for none.
 	Prepare func(step string, req *run.Request)
 
 	Grace, KeepFor time.Duration
-	// Kill, when closed, ends tools that are being given their grace, and the steps of finally.
+	// Kill, when closed, kills tools in their grace period, and ends the steps of finally.
 	Kill <-chan struct{}
 	// Emit is called with each event, one at a time, and must not block for long.
 	Emit func(run.Event)
-	// Mocks answers for a test what the steps' tools reach out to; see run.Watch.
+	// Mocks answers connections and commands of the steps' tools in a test; see run.Watch.
 	Mocks run.Mocks
 }
 
-// StepName is the name of an item of a step in events: "check[3]", or the step's own for item -1.
+// StepName returns the name of a step's item in events, such as "check[3]", or the step's own name for item -1.
 func StepName(step string, item int) string {
 	if item < 0 {
 		return step
@@ -66,51 +67,51 @@ func StepName(step string, item int) string {
 	return fmt.Sprintf("%s[%d]", step, item)
 }
 
-// execution is one workflow under way. Its fields belong to the goroutine of Run, except for what masking guards.
+// execution is one workflow in progress. Its fields belong to the goroutine of Run, except those that masking guards.
 type execution struct {
 	*Executor
-	plan   *Plan
-	opts   Options
-	states *States
-	times  []times
-	was    []bool // succeeded before this run went on
-	usage  engine.Usage
-	broken error // the journal's
-	// masked are the values that were handed on so far: what comes after may have them in it. sealed is a [run.Handed] of
-	// them; both are nil where nothing was.
-	masking sync.Mutex // of the next three
+	plan    *Plan
+	opts    Options
+	states  *States
+	times   []times
+	resumed []bool // steps that had ended before this run was resumed
+	usage   engine.Usage
+	broken  error // an error of the journal or of sealing; after it only steps of finally start
+	// masked are the secrets that steps had so far; everything after them may contain them. sealed is a [run.Handed] with
+	// these values. Both are nil if there are none.
+	masking sync.Mutex // guards masked, sealed and masker
 	masked  [][]byte
 	sealed  []byte
 	masker  *secret.Redactor
 
 	events *run.Sequence
 
-	done chan finished
-	busy int
-	main context.Context // of the steps
-	last context.Context // of those of finally
+	done       chan finished
+	busy       int
+	stepsCtx   context.Context // of the steps, except those of finally
+	finallyCtx context.Context // of the steps of finally
 }
 
 type times struct{ started, finished time.Time }
 
-// finished is the end of a step's run, or of an item's.
+// finished is the end of the run of a step or of an item.
 type finished struct {
 	step, item int
 	result     *run.Result
 }
 
-// Run executes a workflow to its end: every step has ended then, and every step of finally. The result is never nil;
-// err is the failure behind a status of error.
+// Run executes a workflow to its end: when it returns, every step and every step of finally has ended. The result is never
+// nil; err is the failure behind a status of error.
 //
-// Cancelling ctx ends the steps that run, and then the steps of finally run.
+// Cancelling ctx ends the running steps; then the steps of finally run.
 func (e *Executor) Run(ctx context.Context, plan *Plan, opts Options) (*run.Result, error) {
 	x := &execution{Executor: e, plan: plan, opts: opts, states: opts.States, done: make(chan finished), masker: secret.NewRedactor(), events: run.NewSequence(opts.ID, opts.Emit)}
 	if x.states == nil {
 		x.states = plan.NewStates()
 	}
-	x.times, x.was = make([]times, len(plan.Steps)), make([]bool, len(plan.Steps))
+	x.times, x.resumed = make([]times, len(plan.Steps)), make([]bool, len(plan.Steps))
 	for i := range x.states.Steps {
-		x.was[i] = x.states.Steps[i].Ended()
+		x.resumed[i] = x.states.Steps[i].Ended()
 	}
 	if err := x.mask(opts.Masked); err != nil {
 		x.breaks(err)
@@ -142,29 +143,29 @@ func (e *Executor) Run(ctx context.Context, plan *Plan, opts Options) (*run.Resu
 
 var errTimeout = errors.New("timed out")
 
-// execute takes the workflow through its states.
+// execute runs the steps until all have ended.
 func (x *execution) execute(ctx context.Context) {
 	work, cancel := context.WithCancel(ctx)
 	defer cancel()
-	x.main = work
+	x.stepsCtx = work
 	if d := x.plan.Workflow.Timeout; d > 0 {
 		timed, cancel := context.WithTimeoutCause(work, d, errTimeout)
 		defer cancel()
-		x.main = timed
+		x.stepsCtx = timed
 	}
 	last, cancelLast := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancelLast()
-	x.last = last
-	kill, ending := x.opts.Kill, x.main.Done()
+	x.finallyCtx = last
+	kill, ending := x.opts.Kill, x.stepsCtx.Done()
 	for {
 		x.advance()
 		if x.busy == 0 {
-			return // nothing is left to wait for: every step has ended
+			return // every step has ended
 		}
 		select {
 		case f := <-x.done:
 			x.busy--
-			// The end of a step may be seen before that of the workflow, which was the reason for it.
+			// The end of a step may arrive before the end of the workflow that caused it.
 			if f.result.Status == run.Cancelled {
 				x.endIfOver()
 			}
@@ -180,26 +181,26 @@ func (x *execution) execute(ctx context.Context) {
 	}
 }
 
-// endIfOver is end, where what ends the workflow has happened.
+// endIfOver calls end if the workflow was cancelled or has timed out.
 func (x *execution) endIfOver() {
-	if x.main.Err() != nil {
+	if x.stepsCtx.Err() != nil {
 		x.end()
 	}
 }
 
-// end keeps further steps from starting. The context has told those that run.
+// end prevents further steps from starting. The context has already told the running steps to end.
 func (x *execution) end() {
-	if x.states.Ending != "" || x.mainEnded() {
+	if x.states.Ending != "" || x.mainStepsEnded() {
 		return
 	}
 	x.states.Ending, x.states.Code, x.states.Reason = run.Cancelled, run.CodeCancelled, "cancelled"
-	if errors.Is(context.Cause(x.main), errTimeout) {
+	if errors.Is(context.Cause(x.stepsCtx), errTimeout) {
 		x.states.Ending, x.states.Code, x.states.Reason = run.TimedOut, run.CodeTimedOut, fmt.Sprintf("timed out after %s", x.plan.Workflow.Timeout)
 	}
 }
 
-func (x *execution) mainEnded() bool {
-	for i := range x.plan.main() {
+func (x *execution) mainStepsEnded() bool {
+	for i := range x.plan.mainSteps() {
 		if !x.states.Steps[i].Ended() {
 			return false
 		}
@@ -207,7 +208,7 @@ func (x *execution) mainEnded() bool {
 	return true
 }
 
-// advance does all that can be done now.
+// advance carries out the plan's actions until there are none.
 func (x *execution) advance() {
 	for {
 		actions := x.plan.Next(x.states, x.evaluate)
@@ -222,8 +223,8 @@ func (x *execution) advance() {
 }
 
 func (x *execution) evaluate(s *definition.Step, v condition.Values) (bool, *condition.Problem) {
-	// Not the work's context: a step of finally has a condition, too.
-	yes, problem, err := x.Conditions.Evaluate(context.WithoutCancel(x.main), x.plan.Expression(s), v)
+	// The context must not be cancelled with the steps: a step of finally has a condition too.
+	yes, problem, err := x.Conditions.Evaluate(context.WithoutCancel(x.stepsCtx), x.plan.Expression(s), v)
 	if err != nil {
 		return false, &condition.Problem{Text: err.Error()}
 	}
@@ -234,7 +235,7 @@ func (x *execution) act(a Action) {
 	step := x.plan.Steps[a.Step]
 	switch a.Kind {
 	case Expand:
-		x.begun(a.Step)
+		x.markStarted(a.Step)
 		x.journal(Entry{Type: EntryStep, Step: step.Name, Items: x.plan.itemsDigest(x.states, a.Step), Count: a.Count}, false)
 		x.state(step.Name, run.Running, fmt.Sprintf("%d items", a.Count))
 	case Conclude:
@@ -244,7 +245,7 @@ func (x *execution) act(a Action) {
 	}
 }
 
-func (x *execution) begun(i int) {
+func (x *execution) markStarted(i int) {
 	if x.times[i].started.IsZero() {
 		x.times[i].started = time.Now().UTC()
 	}
@@ -253,9 +254,9 @@ func (x *execution) begun(i int) {
 // start runs a step's tool.
 func (x *execution) start(i, item int) {
 	step := x.plan.Steps[i]
-	x.begun(i)
+	x.markStarted(i)
 	x.journal(Entry{Type: EntryStep, Step: step.Name, Item: itemOf(item), Status: run.Running}, false)
-	if x.broken != nil && i < x.plan.main() { // finally undoes what was done, written down or not
+	if x.broken != nil && i < x.plan.mainSteps() { // steps of finally still run: they undo what was done, whether the journal has it or not
 		x.conclude(i, item, StepState{Status: run.Cancelled, ExitCode: run.ExitCancelled, Code: run.CodeCancelled, Reason: x.states.Reason}, nil)
 		return
 	}
@@ -273,16 +274,16 @@ func (x *execution) start(i, item int) {
 		x.conclude(i, item, notRun(err, run.CodeInvalidInput), nil)
 		return
 	}
-	ctx := x.main
-	if i >= x.plan.main() {
-		ctx = x.last
+	ctx := x.stepsCtx
+	if i >= x.plan.mainSteps() {
+		ctx = x.finallyCtx
 	}
 	name := StepName(step.Name, item)
 	watch := run.Watch{
 		Kill:  x.opts.Kill,
 		Mocks: x.opts.Mocks,
 		Mask: func(sealed []byte) {
-			// What can't be opened ends the step by its result, which has the same.
+			// If the values can't be unsealed, the step's result, which contains the same ones, ends the step with an error.
 			if x.Sealer == nil {
 				return
 			}
@@ -298,19 +299,19 @@ func (x *execution) start(i, item int) {
 	x.busy++
 	go func() {
 		result, err := x.Runner.Run(ctx, req, watch)
-		if err != nil && result.Status == run.Succeeded { // otherwise the result says why, too
+		if err != nil && result.Status == run.Succeeded { // otherwise the result has the reason too
 			result = &run.Result{Status: run.Error, ExitCode: run.ExitError, Code: codeOf(err, run.CodeError), Reason: err.Error()}
 		}
 		x.done <- finished{i, item, result}
 	}()
 }
 
-// notRun is the end of a step whose tool couldn't be run, or not to its end.
+// notRun returns the end of a step whose tool couldn't be run, or not to its end.
 func notRun(err error, code run.Code) StepState {
 	return StepState{Status: run.Error, ExitCode: run.ExitError, Code: codeOf(err, code), Reason: err.Error()}
 }
 
-// codeOf is the code that an error has, or the one given.
+// codeOf returns the code of an error, or otherwise the given one.
 func codeOf(err error, otherwise run.Code) run.Code {
 	var coder run.Coder
 	if errors.As(err, &coder) {
@@ -319,7 +320,7 @@ func codeOf(err error, otherwise run.Code) run.Code {
 	return otherwise
 }
 
-// request is a step's tool with what the step says of it.
+// request returns the request to run a step's tool with the settings of the step.
 func (x *execution) request(step *definition.Step, bound *Bound) (*run.Request, error) {
 	t := *step.Uses.Tool
 	t.Outputs = step.Promises()
@@ -338,7 +339,7 @@ func (x *execution) request(step *definition.Step, bound *Bound) (*run.Request, 
 		artifact := run.Artifact{Name: a.Name, Target: a.Path, Made: a.From == ""}
 		if !artifact.Made {
 			if artifact.Digest = x.plan.State(x.states, a.From).Artifacts[a.Name]; artifact.Digest == "" {
-				return nil, fmt.Errorf("step %s has made no artifact %s", a.From, a.Name)
+				return nil, fmt.Errorf("step %s didn't make the artifact %s", a.From, a.Name)
 			}
 		}
 		req.Artifacts = append(req.Artifacts, artifact)
@@ -349,7 +350,7 @@ func (x *execution) request(step *definition.Step, bound *Bound) (*run.Request, 
 	return req, nil
 }
 
-// finish notes the end of a run.
+// finish records the end of a run.
 func (x *execution) finish(f finished) {
 	r := f.result
 	x.usage.CPUSeconds += r.Usage.CPUSeconds
@@ -366,7 +367,7 @@ func (x *execution) finish(f finished) {
 	x.conclude(f.step, f.item, st, r)
 }
 
-// promised are the outputs that others can refer to; what else a tool wrote is not kept.
+// promised returns the outputs that other steps can refer to; other outputs of the tool are dropped.
 func (x *execution) promised(i int, outputs map[string]string) map[string]string {
 	out := map[string]string{}
 	for _, name := range x.plan.Steps[i].Promises() {
@@ -377,7 +378,7 @@ func (x *execution) promised(i int, outputs map[string]string) map[string]string
 	return out
 }
 
-// conclude notes the end of a step or item. result is what its run reported, nil when nothing ran.
+// conclude records the end of a step or item. result is the result of its run, or nil if nothing ran.
 func (x *execution) conclude(i, item int, st StepState, result *run.Result) {
 	step := x.plan.Steps[i]
 	st.Reason = x.redactor().String(st.Reason)
@@ -389,21 +390,21 @@ func (x *execution) conclude(i, item int, st StepState, result *run.Result) {
 	}
 	e := Entry{Type: EntryStep, Step: step.Name, Item: itemOf(item), Status: st.Status, ExitCode: st.ExitCode, Code: st.Code, Reason: st.Reason, Outputs: st.Outputs, Artifacts: st.Artifacts}
 	if st.Items != nil {
-		e.Outputs = nil // they are gathered again from those of its items
+		e.Outputs = nil // a resumed run gathers them from the items again
 	}
 	if err := x.seal(step, &e); err != nil {
 		x.breaks(err)
 	}
 	x.journal(e, st.Status == run.Succeeded)
 	if result != nil {
-		return // its run has reported it
+		return // the run has already reported it
 	}
 	name := StepName(step.Name, item)
 	x.state(name, st.Status, st.Reason)
 	x.events.Emit(run.Event{Step: name, Result: &run.Result{Status: st.Status, ExitCode: st.ExitCode, Code: st.Code, Reason: st.Reason, Outputs: x.shown(st.Outputs)}})
 }
 
-// shown are outputs for people.
+// shown returns outputs for people, with secrets masked.
 func (x *execution) shown(outputs map[string]string) map[string]string {
 	if outputs == nil {
 		return map[string]string{}
@@ -411,8 +412,8 @@ func (x *execution) shown(outputs map[string]string) map[string]string {
 	return x.redactor().Map(outputs)
 }
 
-// seal encrypts the outputs of an entry when a secret is in them. A folder that a step hands on may have one in it, too:
-// then what is to be masked later is written down.
+// seal encrypts the outputs of an entry if they contain a secret. An artifact may contain one too: then the entry records the
+// values to mask later.
 func (x *execution) seal(step *definition.Step, e *Entry) error {
 	_, masked := x.masks()
 	if x.opts.Journal == nil || len(masked) == 0 {
@@ -428,22 +429,22 @@ func (x *execution) seal(step *definition.Step, e *Entry) error {
 	handed := run.Handed{Outputs: e.Outputs, Masked: masked}
 	e.Outputs = nil
 	var err error
-	// No run's context: what a step did has to be written down.
+	// The context is not the run's: the journal must record what a step did.
 	e.Sealed, err = handed.Seal(context.Background(), x.opts.JournalSealer)
 	return err
 }
 
-// handed opens what a run hands on: its outputs as they are, and what is masked from here on.
+// handed unseals the values of a result: it returns the outputs with their secrets, and adds the values to mask.
 func (x *execution) handed(r *run.Result) (outputs map[string]string, err error) {
 	if r.Handed == nil {
 		return r.Outputs, nil
 	}
 	if x.Sealer == nil {
-		return nil, errors.New("the run hands secrets on, and nothing here opens them")
+		return nil, errors.New("the run's result has sealed values, but there is no key to open them")
 	}
 	handed, err := run.Unseal(context.Background(), x.Sealer, r.Handed)
 	if err != nil {
-		return nil, fmt.Errorf("open what the run hands on: %w", err)
+		return nil, fmt.Errorf("open the run's values: %w", err)
 	}
 	if err := x.mask(handed.Masked); err != nil {
 		return nil, err
@@ -454,21 +455,21 @@ func (x *execution) handed(r *run.Result) (outputs map[string]string, err error)
 	return r.Outputs, nil
 }
 
-// redactor masks what was handed on so far.
+// redactor returns a redactor that masks all secrets so far.
 func (x *execution) redactor() *secret.Redactor {
 	x.masking.Lock()
 	defer x.masking.Unlock()
 	return x.masker
 }
 
-// masks are the values that were handed on so far, sealed and as they are.
+// masks returns the secrets to mask so far, sealed and in clear.
 func (x *execution) masks() (sealed []byte, masked [][]byte) {
 	x.masking.Lock()
 	defer x.masking.Unlock()
 	return x.sealed, slices.Clone(x.masked)
 }
 
-// mask has further values masked in all that comes after.
+// mask adds values to mask in everything that follows.
 func (x *execution) mask(values [][]byte) error {
 	x.masking.Lock()
 	defer x.masking.Unlock()
@@ -483,14 +484,14 @@ func (x *execution) mask(values [][]byte) error {
 	}
 	x.masker = secret.NewRedactor(x.masked...)
 	if x.Sealer == nil {
-		return errors.New("there are secrets to mask, and nothing here seals them")
+		return errors.New("there are secrets to mask, but there is no key to seal them")
 	}
 	var err error
 	x.sealed, err = (&run.Handed{Masked: x.masked}).Seal(context.Background(), x.Sealer)
 	return err
 }
 
-// journal writes a change down. When that fails, no further step starts: what isn't written down would run twice.
+// journal appends a change to the journal. If that fails, no further step starts: a step that isn't in the journal would run twice.
 func (x *execution) journal(e Entry, durable bool) {
 	if x.opts.Journal == nil || x.broken != nil {
 		return
@@ -513,7 +514,7 @@ func (x *execution) results() []run.StepResult {
 		st := &x.states.Steps[i]
 		out[i] = run.StepResult{
 			Step: s.Name, Status: st.Status, ExitCode: st.ExitCode, Code: st.Code, Reason: st.Reason, Items: len(st.Items),
-			Started: x.times[i].started, Finished: x.times[i].finished, Resumed: x.was[i] && st.Status == run.Succeeded,
+			Started: x.times[i].started, Finished: x.times[i].finished, Resumed: x.resumed[i] && st.Status == run.Succeeded,
 		}
 	}
 	return out

@@ -24,7 +24,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// scripted is a Runner whose tools are functions, by the name of their step.
+// scripted is a Runner whose tools are functions, by the names of their steps.
 type scripted struct {
 	tools map[string]func(ctx context.Context, req *run.Request) *run.Result
 
@@ -56,7 +56,7 @@ func exit(code int) func(context.Context, *run.Request) *run.Result {
 	}
 }
 
-// untilCancelled runs until its context ends.
+// untilCancelled returns a tool that runs until its context ends. It closes began when it starts.
 func untilCancelled(began chan<- struct{}) func(context.Context, *run.Request) *run.Result {
 	return func(ctx context.Context, _ *run.Request) *run.Result {
 		close(began)
@@ -65,7 +65,7 @@ func untilCancelled(began chan<- struct{}) func(context.Context, *run.Request) *
 	}
 }
 
-// executor is one of workflows on a runner that is elsewhere: it gets what a message carries.
+// executor returns an Executor whose runner gets only what a message carries, as on another machine.
 func executor(r run.Runner) *Executor {
 	return &Executor{Runner: runtest.OverJSON(r), Conditions: &cel.Evaluator{}}
 }
@@ -74,7 +74,7 @@ func collect(events *[]run.Event) func(run.Event) {
 	return func(e run.Event) { *events = append(*events, e) }
 }
 
-// summary is how the steps of a result ended.
+// summary returns how the steps of a result and the workflow ended.
 func summary(r *run.Result) string {
 	var words []string
 	for _, s := range r.Steps {
@@ -106,7 +106,7 @@ workflow:
 		t.Fatalf("%s, %v", summary(result), err)
 	}
 	if got.Inputs["IN"] != "got "+value {
-		t.Errorf("the input is %q", got.Inputs["IN"])
+		t.Errorf("got the input %q, want %q", got.Inputs["IN"], "got "+value)
 	}
 	if list := got.Inputs["LIST"].([]any); list[0] != value || fmt.Sprint(list[1]) != "1" {
 		t.Errorf("the list is %v", list)
@@ -116,7 +116,7 @@ workflow:
 		env = append(env, v.Name+"="+v.Value)
 	}
 	if want := []string{"ALL=for me", "--=", "OWN=0"}; !slices.Equal(env, want) {
-		t.Errorf("the environment is %q, want %q", env, want)
+		t.Errorf("got the environment %q, want %q", env, want)
 	}
 	for i, e := range events {
 		if e.Seq != int64(i)+1 || e.Run != "r" {
@@ -143,7 +143,8 @@ func TestExecuteCancelled(t *testing.T) {
 	}
 }
 
-// What ends a workflow ends its steps, whose ends may be seen first: the result is the same, however often it happens.
+// TestExecuteEndsBeforeItIsSeen: the end of a workflow ends its steps, and their ends may arrive first. The result is the
+// same each time.
 func TestExecuteEndsBeforeItIsSeen(t *testing.T) {
 	for range 300 {
 		for definition, want := range map[string]string{
@@ -178,7 +179,7 @@ func TestExecuteKilled(t *testing.T) {
 	kill := make(chan struct{})
 	r := &scripted{tools: map[string]func(context.Context, *run.Request) *run.Result{"bye": untilCancelled(began), "never": func(ctx context.Context, _ *run.Request) *run.Result {
 		if ctx.Err() == nil {
-			t.Error("a step of finally runs on although the run is killed")
+			t.Error("a step of finally still runs after the run is killed")
 		}
 		return &run.Result{Status: run.Cancelled, ExitCode: 130}
 	}}}
@@ -204,7 +205,7 @@ func TestExecuteTimesOut(t *testing.T) {
 	}
 }
 
-// plainSealer shows that something was sealed, and keeps nothing from anybody.
+// plainSealer marks data as sealed without keeping it secret.
 type plainSealer struct{}
 
 func (plainSealer) Seal(_ context.Context, data []byte) ([]byte, error) {
@@ -281,7 +282,7 @@ func TestJournalKeepsSecretsSealed(t *testing.T) {
 	}
 }
 
-// handsOn is a tool that writes a secret into its outputs, as a runner hands them on.
+// handsOn returns a tool that writes a secret into its outputs, with a result as a runner returns it.
 func handsOn(t *testing.T, value string, pairs ...string) func(context.Context, *run.Request) *run.Result {
 	return func(ctx context.Context, req *run.Request) *run.Result {
 		result := outputs(pairs...)(ctx, req)
@@ -295,7 +296,7 @@ func handsOn(t *testing.T, value string, pairs ...string) func(context.Context, 
 	}
 }
 
-// TestArtifactsByDigest: a step gets what an earlier one made by its digest, also after the run went on from its journal.
+// TestArtifactsByDigest: a step gets an artifact of an earlier step by its digest, also in a run that was resumed from its journal.
 func TestArtifactsByDigest(t *testing.T) {
 	const digest = "sha256:0123"
 	store := Runs{Dir: t.TempDir()}
@@ -336,14 +337,15 @@ func TestArtifactsByDigest(t *testing.T) {
 		t.Errorf("asked for %+v, want %+v", asked, want)
 	}
 
-	// A step that promises one and made none.
+	// A step promises an artifact and doesn't make it.
 	result, err := makes(nil).Run(t.Context(), p, Options{})
-	if err != nil || result.Status != run.Error || result.Reason != "step b failed: step a has made no artifact x" {
+	if err != nil || result.Status != run.Error || result.Reason != "step b failed: step a didn't make the artifact x" {
 		t.Errorf("%s: %s, %v", summary(result), result.Reason, err)
 	}
 }
 
-// TestMasksWhileOthersRun: what one step was given is masked and sealed of the steps beside it as soon as its tool has it.
+// TestMasksWhileOthersRun: a secret of one step is masked and sealed in the steps that run at the same time, as soon as its
+// tool has it.
 func TestMasksWhileOthersRun(t *testing.T) {
 	const value = "correct-horse-battery"
 	store := Runs{Dir: t.TempDir()}
@@ -396,7 +398,7 @@ func (r runnerFunc) Run(ctx context.Context, req *run.Request, watch run.Watch) 
 	return r(ctx, req, watch)
 }
 
-// What is sealed and can't be opened ends the step that hands it on: those after it would print secrets.
+// TestSealedForSomebodyElse: a result that can't be unsealed ends its step, since later steps would print secrets.
 func TestSealedForSomebodyElse(t *testing.T) {
 	p := NewPlan(parse(t, `workflow: [{name: a, tool: T, outputs: [R]}, {name: b, tool: T, inputs: {IN: "${a.R}"}}]`), nil)
 	changed := func(ctx context.Context, req *run.Request) *run.Result {
@@ -409,8 +411,8 @@ func TestSealedForSomebodyElse(t *testing.T) {
 		sealer run.Sealer
 		want   string
 	}{
-		"changed":   {changed, plainSealer{}, "open what the run hands on"},
-		"no sealer": {handsOn(t, "correct-horse-battery", "R", "x"), nil, "nothing here opens them"},
+		"changed":   {changed, plainSealer{}, "open the run's values"},
+		"no sealer": {handsOn(t, "correct-horse-battery", "R", "x"), nil, "no key to open them"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := executor(&scripted{tools: map[string]func(context.Context, *run.Request) *run.Result{"a": c.tool}})
@@ -423,7 +425,7 @@ func TestSealedForSomebodyElse(t *testing.T) {
 	}
 }
 
-// reopen opens a journal and says what it tells.
+// reopen opens a journal and returns it with the past of its run.
 func reopen(t *testing.T, store Journals, id string) (Journal, *Past, error) {
 	t.Helper()
 	j, err := store.Open(id)
@@ -437,7 +439,7 @@ func reopen(t *testing.T, store Journals, id string) (Journal, *Past, error) {
 	return j, past, nil
 }
 
-// A journal can be cut at any byte, and the run goes on: what its whole lines say holds.
+// TestJournalCutAnywhere: a journal can be cut at any byte, and the run can be resumed from its complete lines.
 func TestJournalCutAnywhere(t *testing.T) {
 	store := Runs{Dir: t.TempDir()}
 	p := NewPlan(parse(t, `workflow: [{name: a, tool: T, outputs: [R]}, {name: b, tool: T, for_each: [1, 2, 3]}, {name: c, tool: T}]`), nil)
@@ -463,7 +465,7 @@ func TestJournalCutAnywhere(t *testing.T) {
 		}
 		j, past, err := reopen(t, store, id)
 		if n <= strings.IndexByte(string(data), '\n') {
-			if err == nil || !strings.Contains(err.Error(), "run the workflow anew") {
+			if err == nil || !strings.Contains(err.Error(), "start the workflow again") {
 				t.Fatalf("cut at %d: %v", n, err)
 			}
 			continue
@@ -486,7 +488,7 @@ func TestJournalCutAnywhere(t *testing.T) {
 	}
 }
 
-// checkOnce checks that a journal says of no step twice that it succeeded, and that all did.
+// checkOnce checks that each step succeeded exactly once according to the journal.
 func checkOnce(t *testing.T, path string) {
 	t.Helper()
 	data, err := os.ReadFile(path)
@@ -521,10 +523,10 @@ func TestJournalIsOneProcesss(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, _, err := reopen(t, store, "r"); !errors.Is(err, ErrRunning) {
-		t.Errorf("a second opening: %v", err)
+		t.Errorf("opened twice: got %v, want ErrRunning", err)
 	}
 	if err := store.Remove("r"); !errors.Is(err, ErrRunning) {
-		t.Errorf("the removal of a run under way: %v", err)
+		t.Errorf("Remove of a run in progress: got %v, want ErrRunning", err)
 	}
 	if err := j.Close(); err != nil {
 		t.Fatal(err)
@@ -542,7 +544,7 @@ func TestJournalIsOneProcesss(t *testing.T) {
 	}
 }
 
-// What can't be written down doesn't run: it would run again.
+// TestJournalThatFails: a step that can't be written to the journal doesn't run, because it would run again.
 func TestJournalThatFails(t *testing.T) {
 	store := Runs{Dir: t.TempDir()}
 	p := NewPlan(parse(t, `{workflow: [{name: a, tool: T}, {name: b, tool: T}], finally: [{name: bye, tool: T}]}`), nil)
@@ -588,7 +590,7 @@ func TestPrune(t *testing.T) {
 			t.Fatal(err)
 		}
 		if i == 1 {
-			defer j.Close() // under way
+			defer j.Close() // in progress
 			continue
 		}
 		if err := j.Close(); err != nil {
@@ -606,7 +608,7 @@ func TestPrune(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(list) != keptRuns+1 || list[len(list)-1].ID != "r001" || list[len(list)-1].Status != run.Running || list[0].Status != interrupted {
-		t.Errorf("%d runs are left, the first is %+v, the last %+v", len(list), list[0], list[len(list)-1])
+		t.Errorf("got %d runs, the first %+v, the last %+v", len(list), list[0], list[len(list)-1])
 	}
 	if _, err := os.Stat(store.ArtifactDir("r000")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the artifacts of a pruned run: %v", err)
@@ -621,7 +623,7 @@ func TestSelect(t *testing.T) {
 		want string
 	}{
 		{"from", Selection{From: "c"}, "a=skipped b=skipped c=succeeded -> succeeded 0"},
-		{"from without what it needs", Selection{From: "b"}, "step b needs ${a.R}, and --from leaves step a out; give --resume RUN of a run in which it succeeded"},
+		{"from without a needed step", Selection{From: "b"}, "step b needs ${a.R}, and --from leaves step a out; add --resume RUN, with a run in which that step succeeded"},
 		{"only", Selection{Only: "a"}, "a=succeeded b=skipped c=skipped -> succeeded 0"},
 		{"skip", Selection{Skip: []string{"a"}}, "a=skipped b=skipped c=succeeded -> succeeded 0"},
 		{"unknown", Selection{Only: "d"}, `the workflow has no step "d"; its steps are a, b, c`},
@@ -645,11 +647,12 @@ func TestSelect(t *testing.T) {
 	}
 }
 
-// 1,000 items run, as many at once as are allowed. (That memory stays flat is for test/workflow, with real ones.)
+// TestExecuteManyItems: of 1,000 items, as many run at once as are allowed. (test/workflow checks that memory stays flat,
+// with real tools.)
 func TestExecuteManyItems(t *testing.T) {
 	const atOnce = 20
 	p := NewPlan(parse(t, `workflow: [{name: a, tool: T, for_each: [`+strings.Repeat("x, ", 1000)+`], max_parallel: 20}]`), nil)
-	full := make(chan struct{}) // closed when as many run as may
+	full := make(chan struct{}) // closed when as many run as are allowed
 	closeFull := sync.OnceFunc(func() { close(full) })
 	var mu sync.Mutex
 	now, most := 0, 0
@@ -662,7 +665,7 @@ func TestExecuteManyItems(t *testing.T) {
 		mu.Unlock()
 		select {
 		case <-full:
-			time.Sleep(time.Millisecond) // for more
+			time.Sleep(time.Millisecond) // so that more could start
 		case <-time.After(time.Minute):
 		}
 		mu.Lock()
@@ -675,11 +678,11 @@ func TestExecuteManyItems(t *testing.T) {
 		t.Fatalf("%+v, %v, %d runs", result, err, len(r.runs))
 	}
 	if most != atOnce {
-		t.Errorf("%d ran at once", most)
+		t.Errorf("%d items ran at once, want %d", most, atOnce)
 	}
 }
 
-// A step's mock answers in its place.
+// TestExecuteMocked: a mocked step ends as its mock says and doesn't run.
 func TestExecuteMocked(t *testing.T) {
 	p := NewPlan(parse(t, `workflow: [{name: a, tool: T, outputs: [R]}, {name: b, tool: T, condition: '${a.R} == "x"'}]`), nil)
 	r := &scripted{}

@@ -5,8 +5,7 @@ import (
 	"testing"
 )
 
-// FuzzJournal reads files that a crash, a full disk or somebody's editor made of a journal: what can't be understood is an
-// error, and what can be is planned from.
+// FuzzJournal reads journals that a crash, a full disk or an editor may have changed: each causes an error, or can be planned from.
 func FuzzJournal(f *testing.F) {
 	f.Add([]byte(`{"type":"run","run":{"id":"r"}}
 {"type":"step","step":"a","status":"running"}

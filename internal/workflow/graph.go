@@ -5,12 +5,12 @@ import (
 	"github.com/mayfly-run/mayfly/internal/workflow/definition"
 )
 
-// This file is for drawings of a plan.
+// This file has what drawings of a plan need.
 
-// Before returns the steps that have to end before a step starts.
+// Before returns the steps that must end before a step starts.
 func (p *Plan) Before(i int) []int { return p.edges[i] }
 
-// Carries returns the outputs and artifacts that a step hands to a later one.
+// Carries returns the outputs and artifacts that a step passes to a later one.
 func (p *Plan) Carries(from, to int) []string {
 	var out []string
 	seen := map[string]bool{}
@@ -35,9 +35,9 @@ func (p *Plan) Carries(from, to int) []string {
 
 const maxReduced = 1000
 
-// Implied reports whether a step ends before another starts also without the edge between the two. It looks at direct
-// neighbours and the steps between them in the order of the plan. In a graph of more than maxReduced steps it says no, as
-// that would take minutes.
+// Implied reports whether a step ends before another starts even without the edge between the two. It looks at direct
+// neighbours and the steps between them in the order of the plan. In a graph of more than maxReduced steps it returns false,
+// since the search would take minutes.
 func (p *Plan) Implied(from, to int) bool {
 	if len(p.Steps) > maxReduced {
 		return false
@@ -69,10 +69,9 @@ func (p *Plan) Implied(from, to int) bool {
 	return false
 }
 
-// Stages groups the steps by how many others have to end before them, one after the other; the steps of finally are
-// stages of their own.
+// Stages groups the steps by the length of the longest chain of steps that must end before them. Each step of finally is its own stage.
 func (p *Plan) Stages() [][]int {
-	depth := make([]int, p.main())
+	depth := make([]int, p.mainSteps())
 	var out [][]int
 	for _, i := range p.order {
 		for _, j := range p.edges[i] {
@@ -83,7 +82,7 @@ func (p *Plan) Stages() [][]int {
 		}
 		out[depth[i]] = append(out[depth[i]], i)
 	}
-	for i := p.main(); i < len(p.Steps); i++ {
+	for i := p.mainSteps(); i < len(p.Steps); i++ {
 		out = append(out, []int{i})
 	}
 	return out

@@ -10,7 +10,7 @@ import (
 
 // This file plans a step with for_each: one run for each item.
 
-// perItem reports whether a step's condition is about each of its items.
+// perItem reports whether a step's condition refers to its items.
 func perItem(s *definition.Step) bool {
 	if s.ForEach == nil || s.Condition == nil {
 		return false
@@ -23,11 +23,11 @@ func perItem(s *definition.Step) bool {
 	return false
 }
 
-// planItems plans a step with for_each that has begun.
+// planItems plans a running step with for_each.
 func (n *planning) planItems(i int) {
 	s, st := n.Steps[i], &n.states.Steps[i]
 	if st.Items == nil {
-		return // its one run is under way
+		return // it is one run, which is in progress
 	}
 	busy, failed, open := 0, -1, false
 	for k := range st.Items {
@@ -55,7 +55,7 @@ func (n *planning) planItems(i int) {
 			continue
 		}
 		switch {
-		case n.states.Ending != "" && i < n.main():
+		case n.states.Ending != "" && i < n.mainSteps():
 			n.cancel(i, k)
 			continue
 		case failed >= 0 && !s.ContinueOnFailure:
@@ -79,8 +79,8 @@ func (n *planning) planItems(i int) {
 	}
 }
 
-// gather is the end of a step with for_each: the first failure of its items, or success. Each output is a JSON array of
-// the items' outputs, null for an item that was skipped or has failed. A failed step has outputs only with
+// gather returns the end of a step with for_each: the first failure of its items, or success. Each output is a JSON array of
+// the items' outputs, with null for an item that was skipped or failed. A failed step has outputs only with
 // continue_on_failure.
 func (p *Plan) gather(i int, items []StepState) StepState {
 	out := StepState{Status: run.Succeeded, Items: items}
@@ -110,7 +110,7 @@ func (p *Plan) gather(i int, items []StepState) StepState {
 		}
 		text, err := shape.JSON(list)
 		if err != nil {
-			panic(fmt.Sprintf("encode a list of texts: %v", err)) // a list of strings always encodes
+			panic(fmt.Sprintf("encode a list of texts: %v", err)) // a list of strings can always be encoded
 		}
 		out.Outputs[name] = text
 	}

@@ -10,101 +10,101 @@ import (
 	"github.com/mayfly-run/mayfly/internal/run"
 )
 
-// Header is what a run of a workflow began with: enough to go on with it.
+// Header has what a run of a workflow started with: enough to resume it.
 type Header struct {
 	ID       string `json:"id"`
 	Workflow string `json:"workflow"`
-	// File is the definition's absolute path; Text is the definition itself where it came from standard input.
+	// File is the definition's absolute path; Text is the definition itself if it came from standard input.
 	File string `json:"file,omitempty"`
-	Dir  string `json:"dir,omitempty"` // the working directory then
+	Dir  string `json:"dir,omitempty"` // the working directory at the start
 	Text string `json:"text,omitempty"`
-	// Inputs, Environment and Secrets are those of the command line; a secret is a reference such as NAME=env:VARIABLE.
+	// Inputs, Environment and Secrets come from the command line; a secret is a reference such as NAME=env:VARIABLE.
 	Inputs      map[string]any `json:"inputs,omitempty"`
 	Environment []string       `json:"environment,omitempty"`
 	Secrets     []string       `json:"secrets,omitempty"`
 }
 
-// Entry is one change that a journal tells of.
+// Entry is one change in a journal.
 type Entry struct {
-	Type string    `json:"type"` // one of EntryRun and its like
+	Type string    `json:"type"` // EntryRun, EntryStep, EntryResume or EntryEnd
 	Time time.Time `json:"time"`
 
 	Run   *Header  `json:"run,omitempty"`
-	Again []string `json:"again,omitempty"` // steps that begin anew, with resume
+	Again []string `json:"again,omitempty"` // of EntryResume: steps that start from the beginning
 
 	Step     string            `json:"step,omitempty"`
 	Item     *int              `json:"item,omitempty"` // of a step with for_each
 	Count    int               `json:"count,omitempty"`
-	Items    string            `json:"items,omitempty"` // digest of what the items are made of, with Count
+	Items    string            `json:"items,omitempty"` // digest of the items, with Count
 	Status   run.State         `json:"status,omitempty"`
 	ExitCode int               `json:"exit_code,omitempty"`
 	Code     run.Code          `json:"code,omitempty"`
 	Reason   string            `json:"reason,omitempty"`
 	Outputs  map[string]string `json:"outputs,omitempty"`
-	// Artifacts are the digests of what the step made, by name.
+	// Artifacts are the digests of the step's artifacts, by name.
 	Artifacts map[string]string `json:"artifacts,omitempty"`
-	// Sealed is a sealed run.Handed, of a step that may have handed a secret on.
+	// Sealed is a sealed run.Handed, of a step whose outputs or artifacts may contain a secret.
 	Sealed []byte `json:"sealed,omitempty"`
 }
 
 // The types of entries.
 const (
-	EntryRun    = "run"    // the run begins; the first entry, and no other
-	EntryStep   = "step"   // a step, or an item of one, has another status
-	EntryResume = "resume" // the run goes on
+	EntryRun    = "run"    // the run starts; only the first entry has this type
+	EntryStep   = "step"   // the status of a step or item changes
+	EntryResume = "resume" // the run is resumed
 	EntryEnd    = "end"    // the run has ended
 )
 
-// Journal is the log of one run of a workflow, to which each change of a step's state is appended: its start before it
-// starts, its end when it has ended. A kill at any moment leaves a journal from which the run can go on: an entry is there
-// as a whole, or not at all. Whoever has it open is the only one. Its methods are called by one goroutine.
+// Journal is the log of one run of a workflow. Each change of a step's state is appended to it: the start before the step
+// starts, and the end when it has ended. A kill at any moment leaves a journal from which the run can be resumed: an entry is
+// complete or missing. A journal can be open only once at a time, and only one goroutine may call its methods.
 //
-// Its life: Create or Open, Entries and Append in any order, Close. Package journaltest has the suite of implementations.
+// The order of calls is Create or Open, then Entries and Append in any order, then Close. Package journaltest has the suite
+// for implementations.
 type Journal interface {
-	// Append adds an entry, with the time. One that is durable survives the machine's end once Append has returned.
-	// After an error the journal holds the entry as a whole or not at all, and nothing more may be appended.
+	// Append adds an entry with the current time. A durable entry survives a crash of the machine once Append has returned.
+	// After an error the entry is complete or missing, and nothing more may be appended.
 	Append(e Entry, durable bool) error
-	// Entries are all so far, the first one first. The first error is the last of them.
+	// Entries returns all entries so far, in order. It stops after the first error.
 	Entries() iter.Seq2[Entry, error]
-	// Close lets go of the journal, so that it can be opened again. Nothing may be appended afterwards.
+	// Close releases the journal, so that it can be opened again. Nothing may be appended afterwards.
 	Close() error
 }
 
-// Journals has the journals of runs.
+// Journals creates and opens the journals of runs.
 type Journals interface {
-	// Create begins the journal of a new run with an entry that has the header. The error of an id that is taken is
-	// fs.ErrExist.
+	// Create starts the journal of a new run with an entry that has the header. If the id is already used, the error is fs.ErrExist.
 	Create(h Header) (Journal, error)
-	// Open opens the journal of a run to go on with it. The error is [ErrRunning] where somebody has it open, here or in
-	// another process, and fs.ErrNotExist where there is none.
+	// Open opens the journal of a run to resume it. The error is [ErrRunning] if the journal is already open, in this or in
+	// another process, and fs.ErrNotExist if there is no such journal.
 	Open(id string) (Journal, error)
 }
 
-// ErrRunning is the error of opening the journal of a run that some process is carrying out.
-var ErrRunning = run.NewError(run.CodeRunning, "the run is under way in another process")
+// ErrRunning is the error of opening the journal of a run that is in progress.
+var ErrRunning = run.NewError(run.CodeRunning, "the run is in progress in another process")
 
-// Past is what a journal tells of a run.
+// Past is the history of a run according to its journal.
 type Past struct {
 	Header Header
-	// Status is how the run ended; empty when it didn't, but was killed.
+	// Status is how the run ended; empty if it was killed.
 	Status run.State
-	// Masked are the secrets that steps have written into their outputs.
+	// Masked are the secrets that steps had and that outputs may contain.
 	Masked [][]byte
 	steps  map[string]*pastStep
 }
 
-// pastStep is the last that a journal says of a step.
+// pastStep is the last state of a step in a journal.
 type pastStep struct {
 	StepState
 	items string
-	ended bool // the run had come to an end since, and not to a good one
+	ended bool // the run has ended since, and didn't succeed
 }
 
-// Recall says what the journal of a run tells of it. sealer opens what has a secret.
+// Recall reads the history of a run from its journal. sealer unseals entries with secrets.
 func Recall(ctx context.Context, id string, j Journal, sealer run.Sealer) (*Past, error) {
 	past, err := recall(ctx, j.Entries(), sealer)
 	if err == nil && past.Header.ID != id {
-		err = fmt.Errorf("it is of the run %q", past.Header.ID)
+		err = fmt.Errorf("it belongs to run %q", past.Header.ID)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read the journal of run %s: %w", id, err)
@@ -121,7 +121,7 @@ func recall(ctx context.Context, entries iter.Seq2[Entry, error], sealer run.Sea
 			return nil, err
 		}
 		if number == 1 && (e.Type != EntryRun || e.Run == nil) {
-			return nil, errors.New("it doesn't begin with a run")
+			return nil, errors.New("its first line is not the start of a run")
 		}
 		if err := past.add(ctx, &e, sealer); err != nil {
 			return nil, fmt.Errorf("line %d: %w", number, err)
@@ -133,14 +133,14 @@ func recall(ctx context.Context, entries iter.Seq2[Entry, error], sealer run.Sea
 	return past, nil
 }
 
-// errEmpty is the error of a journal that says nothing.
-var errEmpty = errors.New("it is empty: the run was killed before it began; run the workflow anew")
+// errEmpty is the error of a journal without entries.
+var errEmpty = errors.New("it is empty: the run was killed before it began; start the workflow again")
 
 func (p *Past) add(ctx context.Context, e *Entry, sealer run.Sealer) error {
 	switch e.Type {
 	case EntryRun:
 		if e.Run == nil || len(p.steps) > 0 {
-			return errors.New("it is not the beginning of a run")
+			return errors.New("this is not a valid start of a run")
 		}
 		p.Header = *e.Run
 	case EntryResume:

@@ -6,5 +6,5 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// syncData is fdatasync(2): a journal's times don't matter.
+// syncData calls fdatasync(2), because the times of a journal file don't matter.
 func syncData(f *os.File) error { return unix.Fdatasync(int(f.Fd())) }

@@ -9,10 +9,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lock takes the lock that keeps other processes from a journal. It ends with the process at the latest.
+// lock takes the lock that excludes other processes from a journal. The kernel releases it when the process ends.
 func lock(f *os.File) error { return flock(f, unix.LOCK_EX) }
 
-// probe says whether somebody has the lock, and keeps no process from it but for the moment of asking.
+// probe returns ErrRunning if a process has the lock. It holds a shared lock until the file is closed.
 func probe(f *os.File) error { return flock(f, unix.LOCK_SH) }
 
 func flock(f *os.File, how int) error {

@@ -10,30 +10,29 @@ import (
 	"github.com/mayfly-run/mayfly/internal/run"
 )
 
-// The statuses of runs that came to no end of their own.
+// These are statuses of runs that don't have a final state.
 const (
-	partial     run.State = "partial"     // the steps that were asked for succeeded
+	partial     run.State = "partial"     // the selected steps succeeded
 	interrupted run.State = "interrupted" // it was killed
 	damaged     run.State = "damaged"     // its journal can't be read
 )
 
-// Summary is what a list shows of a run.
+// Summary describes a run in a list.
 type Summary struct {
 	ID       string    `json:"id"`
 	Workflow string    `json:"workflow"`
 	File     string    `json:"file,omitempty"`
 	Began    time.Time `json:"began"`
-	// Status is how it ended: running when it is under way, partial when
-	// steps were left out, interrupted when it was killed, damaged when its journal can't
-	// be read.
+	// Status is the final state of the run, or one of: running if it is in progress, partial if steps were left out,
+	// interrupted if it was killed, damaged if its journal can't be read.
 	Status run.State `json:"status"`
-	// Succeeded, Failed and Skipped count its steps by how they ended; one that was cancelled or timed out counts as failed.
+	// Succeeded, Failed and Skipped count the steps by how they ended; a cancelled or timed-out step counts as failed.
 	Succeeded int `json:"succeeded"`
 	Failed    int `json:"failed"`
 	Skipped   int `json:"skipped"`
 }
 
-// List lists the runs, the latest first. No output of a step is read.
+// List returns the runs, the latest first.
 func (r Runs) List() ([]Summary, error) {
 	ids, err := r.ids()
 	if err != nil {
@@ -44,7 +43,7 @@ func (r Runs) List() ([]Summary, error) {
 	for _, id := range ids {
 		s, err := r.summary(id)
 		if errors.Is(err, fs.ErrNotExist) {
-			continue // removed meanwhile
+			continue // it has been removed since
 		}
 		if err != nil {
 			s.Status = damaged
@@ -61,7 +60,7 @@ func (r Runs) summary(id string) (Summary, error) {
 		return s, err
 	}
 	defer f.Close()
-	ends := map[string]run.State{} // a step that began again counts by how that ends
+	ends := map[string]run.State{} // a step that started again counts by its last end
 	for e, err := range entriesOf(f) {
 		if err != nil {
 			return s, err
@@ -69,7 +68,7 @@ func (r Runs) summary(id string) (Summary, error) {
 		switch e.Type {
 		case EntryRun:
 			if e.Run == nil {
-				return s, errors.New("it is not the beginning of a run")
+				return s, errors.New("this is not a valid start of a run")
 			}
 			s.Workflow, s.File, s.Began = e.Run.Workflow, e.Run.File, e.Time
 		case EntryResume:

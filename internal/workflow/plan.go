@@ -1,15 +1,15 @@
 // Package workflow plans and executes workflows.
 //
-// Planning is pure: [Plan.Next] says what to do next given the definition and how each step stands, and nothing else. It
-// starts nothing and waits for nothing. It keeps only a list of items, which it reads once, so a run that is resumed plans
-// as one that never stopped. What is impure comes in from outside: conditions are evaluated by a function that Next is given.
+// Planning is pure: [Plan.Next] says what to do next, given the definition and the states of the steps, and depends on
+// nothing else. It starts nothing and waits for nothing. Of the states it changes only the decoded lists of items, so a
+// resumed run makes the same plan as a run that never stopped. The caller gives Next a function that evaluates conditions.
 //
 //	definition, states --Next--> actions (start, skip, …) --Apply--> states
 //	                               |                                  ^
 //	                               v                                  |
 //	                            a run of the step's tool -------------'
 //
-// [Executor] does what the plan says, as runs of tools; [Journal] writes each change of a step's state to a file.
+// [Executor] carries out the plan: each step is a run of a tool. [Journal] records each change of a step's state in a file.
 package workflow
 
 import (
@@ -22,24 +22,24 @@ import (
 	"github.com/mayfly-run/mayfly/internal/workflow/definition"
 )
 
-// Plan is a workflow with its inputs, ready to be planned. It doesn't change.
+// Plan is a workflow with its inputs. It is immutable.
 type Plan struct {
 	Workflow *definition.Workflow
-	// Steps are those of the workflow, then those of finally.
+	// Steps are the steps of the workflow, followed by those of finally.
 	Steps []*definition.Step
-	// MaxParallel bounds the runs of tools at once.
+	// MaxParallel is how many tools may run at once.
 	MaxParallel int
 
 	byName map[string]int
 	inputs map[string]any // of the workflow, as decoded JSON has them
-	edges  [][]int        // for each step those that have to end before it
-	order  []int          // the steps without finally, each after those it needs
+	edges  [][]int        // for each step, the steps that must end before it
+	order  []int          // the steps without those of finally, each after those that it needs
 }
 
-// DefaultMaxParallel is how many runs are under way at once where the workflow doesn't say.
+// DefaultMaxParallel is how many tools run at once if the workflow doesn't give max_parallel.
 const DefaultMaxParallel = 64
 
-// NewPlan prepares a workflow that was resolved. inputs are what [definition.Workflow.Values] returned.
+// NewPlan returns the plan of a resolved workflow. inputs is the result of [definition.Workflow.Values].
 func NewPlan(w *definition.Workflow, inputs map[string]any) *Plan {
 	p := &Plan{Workflow: w, Steps: w.All(), inputs: inputs, edges: w.Edges(), MaxParallel: w.MaxParallel}
 	if p.MaxParallel == 0 {
@@ -53,21 +53,20 @@ func NewPlan(w *definition.Workflow, inputs map[string]any) *Plan {
 	return p
 }
 
-// main is the number of steps that are not of finally.
-func (p *Plan) main() int { return len(p.Workflow.Steps) }
+// mainSteps returns the number of steps without those of finally.
+func (p *Plan) mainSteps() int { return len(p.Workflow.Steps) }
 
-// sort orders the steps so that each comes after those that it needs (Kahn's algorithm), keeping the file's order where
-// it can.
+// sort orders the steps so that each comes after those that it needs (Kahn's algorithm). It keeps the file's order where possible.
 func (p *Plan) sort() []int {
-	waits, after := make([]int, p.main()), make([][]int, p.main())
-	for i := range p.main() {
+	waits, after := make([]int, p.mainSteps()), make([][]int, p.mainSteps())
+	for i := range p.mainSteps() {
 		waits[i] = len(p.edges[i])
 		for _, j := range p.edges[i] {
 			after[j] = append(after[j], i)
 		}
 	}
-	order := make([]int, 0, p.main())
-	for i := range p.main() {
+	order := make([]int, 0, p.mainSteps())
+	for i := range p.mainSteps() {
 		if waits[i] == 0 {
 			order = append(order, i)
 		}
@@ -82,51 +81,51 @@ func (p *Plan) sort() []int {
 	return order
 }
 
-// States are how all steps of a plan stand.
+// States are the states of all steps of a plan.
 type States struct {
 	Steps []StepState
-	// Ending, unless empty, says that no step but those of finally starts any more, and how the workflow will have ended:
-	// run.Cancelled, run.TimedOut or run.Error. Code and Reason are why.
+	// Ending, if not empty, says that only steps of finally may start from now on, and how the workflow will end:
+	// run.Cancelled, run.TimedOut or run.Error. Code and Reason say why.
 	Ending run.State
 	Code   run.Code
 	Reason string
 }
 
-// StepState is how a step stands, or an item of one with for_each.
+// StepState is the state of a step, or of an item of a step with for_each.
 type StepState struct {
-	// Status is empty before the step begins, run.Running, or how it ended.
+	// Status is empty before the step starts, then run.Running, then its final state.
 	Status   run.State
 	ExitCode int
 	Code     run.Code
 	Reason   string
 	Outputs  map[string]string
-	// Artifacts are the digests of what the step made, by name.
+	// Artifacts are the digests of the step's artifacts, by name.
 	Artifacts map[string]string
-	// Items are those of a for_each, once it is known what they are.
+	// Items are the states of the items of a for_each, once the items are known.
 	Items []StepState
 
-	list []any // what a for_each's reference stands for, decoded once
+	list []any // the list that a for_each's reference stands for, decoded once
 }
 
-// NewStates returns the states of a workflow that hasn't begun.
+// NewStates returns the states of a workflow that hasn't started.
 func (p *Plan) NewStates() *States { return &States{Steps: make([]StepState, len(p.Steps))} }
 
-// Ended reports whether the state is a final one.
+// Ended reports whether the state is final.
 func (s *StepState) Ended() bool { return s.Status != "" && s.Status != run.Running }
 
-// Failed reports whether the step ended, and neither well nor by being skipped.
+// Failed reports whether the step has ended, but didn't succeed and wasn't skipped.
 func (s *StepState) Failed() bool {
 	return s.Ended() && s.Status != run.Succeeded && s.Status != run.Skipped
 }
 
-// Kind is what an action does.
+// Kind is the kind of an action.
 type Kind int
 
 // The kinds of actions.
 const (
 	// Start starts a run of the step's tool: for the step, or for one of its items.
 	Start Kind = iota
-	// Expand begins a step with for_each: it gets as many items as Count says.
+	// Expand starts a step with for_each, which gets Count items.
 	Expand
 	// Conclude ends a step, or one of its items, without running anything.
 	Conclude
@@ -138,20 +137,20 @@ type Action struct {
 	Step int
 	// Item is the item's index, or -1 for the step itself.
 	Item int
-	// Count is the number of items (Expand).
+	// Count is the number of items, for Expand.
 	Count int
-	// State is the final one (Conclude).
+	// State is the final state, for Conclude.
 	State StepState
 }
 
 // Conditions evaluates a step's condition.
 type Conditions func(step *definition.Step, v condition.Values) (bool, *condition.Problem)
 
-// Next returns what to do next: all of it can be done at once. It returns nothing while everything that could go on is
-// running, and nothing when the workflow has ended ([Plan.Ended]).
+// Next returns what to do next; all its actions can be carried out at once. It returns nothing while it must wait for running
+// steps, and when the workflow has ended ([Plan.Ended]).
 func (p *Plan) Next(s *States, evaluate Conditions) []Action {
 	n := &planning{Plan: p, states: s, evaluate: evaluate, room: p.MaxParallel - running(s)}
-	n.blocked = make([]blocker, p.main())
+	n.blocked = make([]blocker, p.mainSteps())
 	ended := true
 	for _, i := range p.order {
 		n.block(i)
@@ -164,11 +163,11 @@ func (p *Plan) Next(s *States, evaluate Conditions) []Action {
 	if !ended {
 		return n.actions
 	}
-	for i := p.main(); i < len(p.Steps); i++ {
+	for i := p.mainSteps(); i < len(p.Steps); i++ {
 		if s.Steps[i].Ended() {
 			continue
 		}
-		// In order, one after the other: what they undo was done in an order, too.
+		// They run one after the other, because what they undo was done in order too.
 		n.finallyStep(i)
 		break
 	}
@@ -205,7 +204,7 @@ func running(s *States) int {
 	return n
 }
 
-// Apply makes the change that an action is.
+// Apply changes the states by an action.
 func (p *Plan) Apply(s *States, a Action) {
 	st := &s.Steps[a.Step]
 	if a.Item >= 0 {
@@ -221,7 +220,7 @@ func (p *Plan) Apply(s *States, a Action) {
 	}
 }
 
-// blocker is a failed step that another depends on; there may be none.
+// blocker is a failed step that another step depends on; ok is false if there is none.
 type blocker struct {
 	step int
 	ok   bool
@@ -232,7 +231,7 @@ type planning struct {
 	*Plan
 	states   *States
 	evaluate Conditions
-	room     int       // how many runs may start
+	room     int       // how many more runs may start
 	blocked  []blocker // for each step
 	actions  []Action
 }
@@ -245,17 +244,17 @@ func (n *planning) skip(i, item int, reason string) {
 	n.conclude(i, item, StepState{Status: run.Skipped, Code: run.CodeSkipped, Reason: reason})
 }
 
-// failure is the end of a step whose definition, or what it is given, turned out to be wrong.
+// failure ends a step whose definition or inputs turned out to be wrong.
 func (n *planning) failure(i, item int, format string, args ...any) {
 	n.conclude(i, item, StepState{Status: run.Error, ExitCode: run.ExitError, Code: run.CodeInvalidInput, Reason: fmt.Sprintf(format, args...)})
 }
 
-// counts reports whether the failure of step i is one for others.
+// counts reports whether step i failed and its failure affects other steps.
 func (n *planning) counts(i int) bool {
 	return n.states.Steps[i].Failed() && !n.Steps[i].ContinueOnFailure
 }
 
-// block notes a failed step among those that step i depends on.
+// block records a failed step among those that step i depends on.
 func (n *planning) block(i int) {
 	for _, j := range n.edges[i] {
 		if n.counts(j) {
@@ -290,17 +289,17 @@ func (n *planning) step(i int) {
 	n.begin(i)
 }
 
-// outlook is what success() and failure() are for step i. Those of finally are about the steps before finally: what they
-// undo or report is what became of them.
+// outlook returns the values of success() and failure() for step i. For a step of finally they are about the steps before
+// finally, whose results it undoes or reports.
 func (n *planning) outlook(i int) (success, failure bool) {
-	if i < n.main() {
+	if i < n.mainSteps() {
 		return !n.blocked[i].ok, n.blocked[i].ok
 	}
-	for j := range n.main() {
+	for j := range n.mainSteps() {
 		failure = failure || n.counts(j)
 	}
 	switch n.states.Ending {
-	case run.Cancelled: // after Ctrl-C neither holds
+	case run.Cancelled: // after Ctrl-C both are false
 		return false, false
 	case "":
 		return !failure, failure
@@ -308,12 +307,12 @@ func (n *planning) outlook(i int) (success, failure bool) {
 	return false, true
 }
 
-// cancel concludes what will not begin any more.
+// cancel ends a step or item that will no longer start.
 func (n *planning) cancel(i, item int) {
 	n.conclude(i, item, StepState{Status: run.Cancelled, ExitCode: run.ExitCancelled, Code: run.CodeCancelled, Reason: n.states.Reason})
 }
 
-// ended says how a step ended, for "step x …".
+// ended returns the words for a final state after "step x".
 func ended(s run.State) string {
 	switch s {
 	case run.TimedOut:
@@ -322,20 +321,20 @@ func ended(s run.State) string {
 		return "ran out of memory"
 	case run.Cancelled, run.Denied, run.Lost, run.Skipped:
 		return "was " + string(s)
-	case run.Succeeded: // before it promised what it is now asked for
-		return "had succeeded without it"
+	case run.Succeeded: // with an earlier definition, which didn't promise the output
+		return "succeeded earlier without it"
 	}
 	return "failed"
 }
 
-// stops returns a failed step because of which step i doesn't run. A condition that calls success, failure or
-// always decides by itself; one that looks at how a step ended decides about that step.
+// stops returns the failed step that keeps step i from running, if any. A condition that calls success, failure or always
+// decides for itself; one that refers to how a step ended decides about that step.
 func (n *planning) stops(i int) blocker {
 	c := n.Steps[i].Condition
 	if !n.blocked[i].ok || c != nil && len(c.Functions) > 0 {
 		return blocker{}
 	}
-	judged := map[string]bool{} // by the condition
+	judged := map[string]bool{} // the steps that the condition decides about
 	if c != nil {
 		for _, r := range c.References {
 			if r.From == definition.FromStep && !r.IsOutput() {
@@ -349,8 +348,8 @@ func (n *planning) stops(i int) blocker {
 	return n.unjudged(i, judged, map[int]bool{})
 }
 
-// unjudged finds a failed step that step i depends on, directly or by others, and that the condition doesn't judge. seen are the
-// steps that were looked at.
+// unjudged finds a failed step that step i depends on, directly or through other steps, and that the condition doesn't decide
+// about. seen has the steps that have been visited.
 func (n *planning) unjudged(i int, judged map[string]bool, seen map[int]bool) blocker {
 	for _, j := range n.edges[i] {
 		if seen[j] {
@@ -370,7 +369,7 @@ func (n *planning) unjudged(i int, judged map[string]bool, seen map[int]bool) bl
 	return blocker{}
 }
 
-// finallyStep plans a step of finally whose turn it is.
+// finallyStep plans the next step of finally.
 func (n *planning) finallyStep(i int) {
 	if n.states.Steps[i].Status == run.Running {
 		n.planItems(i)
@@ -379,7 +378,7 @@ func (n *planning) finallyStep(i int) {
 	n.begin(i)
 }
 
-// begin plans a step that nothing keeps from beginning but its own references and condition.
+// begin plans a step that only its own references and condition can keep from starting.
 func (n *planning) begin(i int) {
 	if n.room <= 0 {
 		return
@@ -415,7 +414,7 @@ func (n *planning) start(i, item int) {
 	n.room--
 }
 
-// decided concludes a step whose condition keeps it from running.
+// decided ends a step whose condition is false or wrong, and reports whether it did.
 func (n *planning) decided(i, item int, value *any) bool {
 	s := n.Steps[i]
 	yes, problem := n.judge(i, value)
@@ -430,8 +429,9 @@ func (n *planning) decided(i, item int, value *any) bool {
 	return true
 }
 
-// Missing says why a step can't have what it refers to, now that steps have ended; "" when it may. undelivered says that a
-// step succeeded without it, which a resumed run of another definition finds: to skip it then would be to leave it out unnoticed.
+// Missing returns why a step can't get what it refers to, now that the steps before it have ended, or "". undelivered says
+// that a step succeeded without the output, as in a resumed run whose definition has changed. Skipping the step then would
+// hide that.
 func (p *Plan) Missing(s *States, i int) (reason string, undelivered bool) {
 	step := p.Steps[i]
 	step.References(func(r definition.Reference, _ shape.Position) {
@@ -442,7 +442,7 @@ func (p *Plan) Missing(s *States, i int) (reason string, undelivered bool) {
 		if _, ok := from.Outputs[r.Name]; !ok && from.Ended() {
 			reason = fmt.Sprintf("it needs %s, and step %s %s", r, r.Step, ended(from.Status))
 			if undelivered = from.Status == run.Succeeded; undelivered {
-				reason += "; go on with --from " + r.Step
+				reason += "; resume with --from " + r.Step
 			}
 		}
 	})
@@ -457,7 +457,7 @@ func (p *Plan) Missing(s *States, i int) (reason string, undelivered bool) {
 	return reason, undelivered
 }
 
-// State is the state of the step of a name, which has to exist.
+// State returns the state of the step with the given name, which must exist.
 func (p *Plan) State(s *States, name string) *StepState {
 	return &s.Steps[p.byName[name]]
 }

@@ -19,7 +19,7 @@ func TestPlan(t *testing.T) {
 	out := func(pairs ...string) StepState { return succeed(pairs...) }
 	tests := []struct {
 		name, text string
-		ends       map[string]StepState // those not named succeed
+		ends       map[string]StepState // the others succeed
 		want       string               // NAME=STATUS…, and the outcome
 	}{
 		{
@@ -28,12 +28,12 @@ func TestPlan(t *testing.T) {
 			"a=succeeded b=failed c=skipped(step b failed) -> failed 3",
 		},
 		{
-			"a failure that may be", "workflow: [{name: a, tool: T, continue_on_failure: true}, {name: b, tool: T}]",
+			"an allowed failure", "workflow: [{name: a, tool: T, continue_on_failure: true}, {name: b, tool: T}]",
 			map[string]StepState{"a": fail(3)},
 			"a=failed b=succeeded -> succeeded 0",
 		},
 		{
-			"a graph goes on beside a failure", "workflow: [{name: a, tool: T, needs: []}, {name: b, tool: T}, {name: c, tool: T, needs: [a]}, {name: d, tool: T, needs: [c]}]",
+			"other steps of a graph run after a failure", "workflow: [{name: a, tool: T, needs: []}, {name: b, tool: T}, {name: c, tool: T, needs: [a]}, {name: d, tool: T, needs: [c]}]",
 			map[string]StepState{"a": fail(1)},
 			"a=failed b=succeeded c=skipped(step a failed) d=skipped(step a failed) -> failed 1",
 		},
@@ -67,7 +67,7 @@ func TestPlan(t *testing.T) {
 			"a=failed x=failed b=skipped(step a failed) -> failed 3",
 		},
 		{
-			"a value is no part of the condition", `workflow: [{name: a, tool: T, outputs: [R]}, {name: b, tool: T, condition: '${a.R} == "x"'}]`,
+			"a value is not a part of the condition", `workflow: [{name: a, tool: T, outputs: [R]}, {name: b, tool: T, condition: '${a.R} == "x"'}]`,
 			map[string]StepState{"a": out("R", `" || true || "`)},
 			`a=succeeded b=skipped(its condition is false: ${a.R} == "x") -> succeeded 0`,
 		},
@@ -92,7 +92,7 @@ func TestPlan(t *testing.T) {
 			"a=failed(item 1: exit status 5) b=skipped(step a failed) a[0]=succeeded a[1]=failed a[2]=skipped(item 1 failed) -> failed 5",
 		},
 		{
-			"items that go on", `workflow: [{name: a, tool: T, for_each: [x, y], max_parallel: 1, continue_on_failure: true}]`,
+			"items after a failure", `workflow: [{name: a, tool: T, for_each: [x, y], max_parallel: 1, continue_on_failure: true}]`,
 			map[string]StepState{"a[0]": fail(5)},
 			"a=failed(item 0: exit status 5) a[0]=failed a[1]=succeeded -> succeeded 0",
 		},
@@ -107,7 +107,7 @@ func TestPlan(t *testing.T) {
 			"a=succeeded b=succeeded -> succeeded 0",
 		},
 		{
-			"items that are no list", `workflow: [{name: a, tool: T, outputs: [L]}, {name: b, tool: T, for_each: "${a.L}"}]`,
+			"items that are not a list", `workflow: [{name: a, tool: T, outputs: [L]}, {name: b, tool: T, for_each: "${a.L}"}]`,
 			map[string]StepState{"a": out("L", `yes`)},
 			`a=succeeded b=error(for_each: ${a.L} is not a JSON array; have step a write one such as ["a", "b"]) -> error 125`,
 		},
@@ -123,7 +123,7 @@ func TestPlan(t *testing.T) {
 			`a=failed(item 1: exit status 5) b=succeeded a[0]=succeeded a[1]=failed a[2]=succeeded -> succeeded 0`,
 		},
 		{
-			"what ends by its time-out", "workflow: [{name: a, tool: T}, {name: b, tool: T}]",
+			"a step that times out", "workflow: [{name: a, tool: T}, {name: b, tool: T}]",
 			map[string]StepState{"a": {Status: run.TimedOut, ExitCode: 124}},
 			"a=timed_out b=skipped(step a timed out) -> failed 124",
 		},
@@ -149,7 +149,7 @@ func TestPlan(t *testing.T) {
 	}
 }
 
-// anyWorkflow draws the text of a workflow.
+// anyWorkflow draws the text of a random workflow.
 func anyWorkflow(t *rapid.T, items bool) string {
 	n := rapid.IntRange(1, 9).Draw(t, "steps")
 	form := rapid.SampledFrom([]string{"chain", "graph", "parallel"}).Draw(t, "form")
@@ -199,7 +199,7 @@ func anyOutcome(t *rapid.T) StepState {
 	return rapid.SampledFrom([]StepState{succeed("R", "x"), succeed("R", "y"), succeed("R", "x"), fail(2), {Status: run.TimedOut, ExitCode: 124}}).Draw(t, "outcome")
 }
 
-// Whatever a workflow is and however its steps end, what simulation checks holds.
+// TestPlanProperties: what simulation checks is true for any workflow and any ends of its steps.
 func TestPlanProperties(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		p := NewPlan(parse(t, anyWorkflow(t, true)), nil)
@@ -215,7 +215,7 @@ func TestPlanProperties(t *testing.T) {
 	})
 }
 
-// How a workflow ends depends on how its steps end, and not on which of them ends first.
+// TestPlanOrderMeansNothing: how a workflow ends depends on how its steps end, and not on their order.
 func TestPlanOrderMeansNothing(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		p := NewPlan(parse(t, anyWorkflow(t, false)), nil)
@@ -229,12 +229,12 @@ func TestPlanOrderMeansNothing(t *testing.T) {
 		second := simulate(t, p, p.NewStates())
 		second.run(func(n int) int { return rapid.IntRange(0, n-1).Draw(t, "next") }, outcome)
 		if a, b := first.summary(), second.summary(); a != b {
-			t.Fatalf("in order: %s\nin another: %s", a, b)
+			t.Fatalf("in order: %s\nin another order: %s", a, b)
 		}
 	})
 }
 
-// A run that was killed at any moment and goes on runs nothing again that had succeeded.
+// TestResumeRunsNothingTwice: a run that was killed at any moment and resumed doesn't repeat what had succeeded.
 func TestResumeRunsNothingTwice(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		text := anyWorkflow(t, true)
@@ -248,16 +248,16 @@ func TestResumeRunsNothingTwice(t *testing.T) {
 		ended := p.Ended(m.s)
 		past := pastOf(p, m.s, ended)
 		states := NewPlan(parse(t, text), nil).Resume(past)
-		ended = ended || p.goesOn(past) // then finally is for the next attempt
+		ended = ended || p.unfinished(past) // then the steps of finally run at the end of the next attempt
 		for i := range p.Steps {
-			if i >= p.main() && ended && states.Steps[i].Status != "" {
+			if i >= p.mainSteps() && ended && states.Steps[i].Status != "" {
 				t.Fatalf("step %s of finally doesn't run again at the end of the next attempt", p.Steps[i].Name)
 			}
-			if m.s.Steps[i].Status != run.Succeeded || i >= p.main() && ended {
+			if m.s.Steps[i].Status != run.Succeeded || i >= p.mainSteps() && ended {
 				continue
 			}
 			if states.Steps[i].Status != run.Succeeded {
-				t.Fatalf("step %s had succeeded and is %q", p.Steps[i].Name, states.Steps[i].Status)
+				t.Fatalf("step %s: got status %q, want succeeded as before", p.Steps[i].Name, states.Steps[i].Status)
 			}
 		}
 		again := simulate(t, p, states)
@@ -267,14 +267,14 @@ func TestResumeRunsNothingTwice(t *testing.T) {
 			if u.item >= 0 && u.item < len(st.Items) {
 				st = &st.Items[u.item]
 			}
-			if st.Status == run.Succeeded && (u.step < p.main() || !ended) {
+			if st.Status == run.Succeeded && (u.step < p.mainSteps() || !ended) {
 				t.Fatalf("step %s had succeeded and ran again", StepName(p.Steps[u.step].Name, u.item))
 			}
 		}
 	})
 }
 
-// pastOf is what a journal would tell of states.
+// pastOf returns the past that a journal of these states would have.
 func pastOf(p *Plan, s *States, ended bool) *Past {
 	past := &Past{steps: map[string]*pastStep{}}
 	for i, step := range p.Steps {
@@ -292,12 +292,12 @@ func pastOf(p *Plan, s *States, ended bool) *Past {
 	return past
 }
 
-// A graph of 10,000 steps is read, checked and planned to its end in 300 MB, and in time that grows as the graph does: not
-// as its square, which were a hundred times as long as for 1,000.
+// TestPlanScale: a graph of 10,000 steps is read, checked and planned to its end in 300 MB, and in time that grows in
+// proportion to the graph. If it grew with the square, it would be a hundred times the time for 1,000 steps.
 func TestPlanScale(t *testing.T) {
-	planned(t, 1000) // what is made once
+	planned(t, 1000) // the first call also initializes global state
 	small, large := time.Hour, time.Hour
-	for range 10 { // the least of several: another program may be busy
+	for range 10 { // the shortest time counts, because another program may be busy
 		_, took, _ := planned(t, 1000)
 		small = min(small, took)
 	}
@@ -307,9 +307,9 @@ func TestPlanScale(t *testing.T) {
 		var allocated uint64
 		p, took, allocated = planned(t, 10_000)
 		large = min(large, took)
-		// All that was allocated, whether freed since or not, bounds what was ever held.
+		// TotalAlloc counts freed memory too, so it is at least what was held at any time.
 		if allocated > 300<<20 {
-			t.Fatalf("%d MB", allocated>>20)
+			t.Fatalf("allocated %d MB, want at most 300", allocated>>20)
 		}
 	}
 	t.Logf("1,000 steps are planned in %v, 10,000 in %v", small, large)
@@ -322,7 +322,7 @@ func TestPlanScale(t *testing.T) {
 	t.Logf("carried out in %v", time.Since(begin))
 }
 
-// planned plans a graph of n steps, and says what that took.
+// planned plans a graph of n steps, and returns the plan, the time and the allocated bytes.
 func planned(t *testing.T, n int) (p *Plan, took time.Duration, allocated uint64) {
 	t.Helper()
 	var b strings.Builder
@@ -362,7 +362,7 @@ func planned(t *testing.T, n int) (p *Plan, took time.Duration, allocated uint64
 	return p, took, after.TotalAlloc - before.TotalAlloc
 }
 
-// TestFinallyAfterAnInterrupt: neither success() nor failure() holds, whatever has failed before.
+// TestFinallyAfterAnInterrupt: success() and failure() are both false, even if a step failed before.
 func TestFinallyAfterAnInterrupt(t *testing.T) {
 	for _, first := range []StepState{{Status: run.Cancelled, ExitCode: 130}, {Status: run.Failed, ExitCode: 1}} {
 		p := NewPlan(parse(t, `{workflow: [{name: a, tool: T}, {name: b, tool: T}], finally: [{name: yes, tool: T, condition: success()}, {name: no, tool: T, condition: failure()}, {name: any, tool: T}]}`), nil)

@@ -13,7 +13,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
-// present has every image.
+// present is an image store that has every image.
 type present struct{}
 
 func (present) Lookup(ref string) (*image.Image, error) {
@@ -21,15 +21,15 @@ func (present) Lookup(ref string) (*image.Image, error) {
 }
 
 func (present) Pull(context.Context, string, image.PullOptions) (*image.Image, error) {
-	return nil, errors.New("nothing is to be pulled")
+	return nil, errors.New("no image should be pulled")
 }
 
 func (present) Hold(context.Context, *image.Image, string) (func() error, error) {
 	return func() error { return nil }, nil
 }
 
-// TestPrecedenceOfVariables: a run's variables are the tool's, the workflow's, the inputs, the step's and those of the
-// command line, each above the ones before it.
+// TestPrecedenceOfVariables: a run's variables come from the tool, the workflow, the inputs, the step and the command line;
+// each takes precedence over the ones before it.
 func TestPrecedenceOfVariables(t *testing.T) {
 	p := NewPlan(parse(t, `
 environment: {WORKFLOW: workflow, INPUT: workflow, STEP: workflow, CLI: workflow, DEFAULT: workflow, EMPTY: ""}

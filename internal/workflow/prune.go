@@ -10,11 +10,11 @@ import (
 	"strings"
 )
 
-// keptRuns is how many journals are kept: those of the latest runs, whose ids sort by their time.
+// keptRuns is the number of journals that are kept: those of the latest runs, whose ids sort by time.
 const keptRuns = 100
 
-// Prune removes the journals and artifacts of all but the latest runs. A run that is under way is left alone, and one that
-// somebody else removes at the same time is removed. What can't be removed is reported when all others are gone.
+// Prune removes the journals and artifacts of all except the latest runs. It skips runs in progress, and runs that another
+// process removes at the same time. It continues after a run that can't be removed, and returns all errors.
 func (r Runs) Prune() error {
 	ids, err := r.ids()
 	if err != nil {
@@ -29,7 +29,7 @@ func (r Runs) Prune() error {
 	return errors.Join(errs...)
 }
 
-// ids lists the runs that have a journal, the latest last.
+// ids returns the ids of the runs that have a journal, the latest last.
 func (r Runs) ids() ([]string, error) {
 	entries, err := os.ReadDir(r.Dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -45,7 +45,7 @@ func (r Runs) ids() ([]string, error) {
 	return ids, nil
 }
 
-// Find is the id of the run that is meant by an id or by the beginning of one.
+// Find returns the id of a run from the id or its beginning.
 func (r Runs) Find(given string) (string, error) {
 	if err := checkID(given); err != nil {
 		return "", err
@@ -69,10 +69,10 @@ func (r Runs) Find(given string) (string, error) {
 	case 1:
 		return found[0], nil
 	}
-	return "", fmt.Errorf("%q is the beginning of %d runs; write more of the id: %s", given, len(found), strings.Join(found[:min(len(found), 3)], ", "))
+	return "", fmt.Errorf("%q is the beginning of the ids of %d runs; write more of it: %s", given, len(found), strings.Join(found[:min(len(found), 3)], ", "))
 }
 
-// checkID keeps what is asked for inside the directory of runs.
+// checkID refuses ids that would lead out of the directory of runs.
 func checkID(id string) error {
 	if id != filepath.Base(id) || strings.HasPrefix(id, ".") {
 		return fmt.Errorf("%q is not the id of a run; see: mayfly runs", id)
@@ -80,7 +80,7 @@ func checkID(id string) error {
 	return nil
 }
 
-// Remove removes the journal and the artifacts of a run; ErrRunning when it is under way.
+// Remove removes the journal and the artifacts of a run. The error is ErrRunning if the run is in progress.
 func (r Runs) Remove(id string) error {
 	if err := checkID(id); err != nil {
 		return err
@@ -96,10 +96,10 @@ func (r Runs) Remove(id string) error {
 	if err := lock(f); err != nil {
 		return fmt.Errorf("run %s: %w", id, err)
 	}
-	// Artifacts are files that mayfly-shim made, in folders of its own: nothing is mounted there.
+	// mayfly-shim made the artifacts' files in its own folders, so nothing is mounted there.
 	err = os.Remove(r.path(id))
 	if errors.Is(err, fs.ErrNotExist) {
-		err = nil // by somebody else, since it was opened
+		err = nil // another process has removed it since it was opened
 	}
 	if err := errors.Join(os.RemoveAll(r.ArtifactDir(id)), err); err != nil {
 		return fmt.Errorf("remove run %s: %w", id, err)

@@ -13,26 +13,27 @@ import (
 	"github.com/mayfly-run/mayfly/internal/workflow/definition"
 )
 
-// Resume returns the states from which a run goes on: what succeeded has succeeded, and all else begins anew. Steps of
-// finally belong to the attempt that they ended: when the run had come to its end, they will run again at the next.
+// Resume returns the states from which a resumed run continues: steps that succeeded keep their states, and all others start
+// from the beginning. Steps of finally belong to the attempt that they ended: if the run had ended, they run again at the end
+// of the next attempt.
 func (p *Plan) Resume(past *Past) *States {
 	s := p.NewStates()
 	for _, i := range p.order {
 		p.resume(s, i, past.steps[p.Steps[i].Name])
 	}
-	for i := p.main(); i < len(p.Steps); i++ {
+	for i := p.mainSteps(); i < len(p.Steps); i++ {
 		old := past.steps[p.Steps[i].Name]
-		if old != nil && !old.ended && !p.goesOn(past) {
+		if old != nil && !old.ended && !p.unfinished(past) {
 			p.resume(s, i, old)
 		}
 	}
 	return s
 }
 
-// goesOn reports whether the steps before finally have something left to do. Whatever of finally had run was for an attempt
+// unfinished reports whether steps before finally still have to run. Steps of finally that have run then belong to an attempt
 // that is not the last one.
-func (p *Plan) goesOn(past *Past) bool {
-	for i := range p.main() {
+func (p *Plan) unfinished(past *Past) bool {
+	for i := range p.mainSteps() {
 		if old := past.steps[p.Steps[i].Name]; old == nil || old.Status != run.Succeeded && old.Status != run.Skipped {
 			return true
 		}
@@ -40,7 +41,7 @@ func (p *Plan) goesOn(past *Past) bool {
 	return false
 }
 
-// resume takes over what a journal tells of one step; those before it have been.
+// resume takes the state of one step from the journal; the steps before it must have been resumed already.
 func (p *Plan) resume(s *States, i int, old *pastStep) {
 	switch {
 	case old == nil:
@@ -59,8 +60,8 @@ func (p *Plan) resume(s *States, i int, old *pastStep) {
 	}
 }
 
-// itemsDigest tells one list of a for_each from another: items are kept by their index. It is empty when the list isn't
-// known yet.
+// itemsDigest returns a digest that distinguishes lists of a for_each, because items are kept by their index. It is empty if
+// the list isn't known yet.
 func (p *Plan) itemsDigest(s *States, i int) string {
 	count, err := p.ItemCount(s, i)
 	if err != nil {
@@ -72,23 +73,23 @@ func (p *Plan) itemsDigest(s *States, i int) string {
 		if err != nil {
 			return ""
 		}
-		// A value without quotes counts as it is written, too: a shape.Scalar is encoded with both.
+		// A value without quotes also counts as it is written: a shape.Scalar is encoded with its text and its value.
 		if err := json.NewEncoder(sum).Encode(value); err != nil {
-			panic(fmt.Sprintf("encode an item of step %s: %v", p.Steps[i].Name, err)) // which was decoded from text
+			panic(fmt.Sprintf("encode an item of step %s: %v", p.Steps[i].Name, err)) // can't happen: the item was decoded from text
 		}
 	}
 	return hex.EncodeToString(sum.Sum(nil)[:8])
 }
 
-// Selection is which steps of a workflow run. The zero Selection is all of them.
+// Selection says which steps of a workflow run. The zero Selection selects all.
 type Selection struct {
-	// From, Only and Skip are names of steps: run this one and what comes after it; run this one alone; leave these out.
+	// From, Only and Skip are names of steps: run this step and those after it; run only this step; leave these out.
 	From, Only string
 	Skip       []string
 }
 
-// Select changes the states so that only the selected steps run, and refuses a selection in which a step refers to what
-// no step will have handed on. again are the steps that it has begin anew.
+// Select changes the states so that only the selected steps run. It is an error if a step then refers to an output or
+// artifact that no step will have made. again are the steps that start from the beginning because of the selection.
 func (p *Plan) Select(s *States, sel Selection) (again []string, err error) {
 	for _, name := range append([]string{sel.From, sel.Only}, sel.Skip...) {
 		if _, ok := p.byName[name]; !ok && name != "" {
@@ -105,7 +106,7 @@ func (p *Plan) Select(s *States, sel Selection) (again []string, err error) {
 		}
 	case sel.From != "":
 		after := p.after(p.byName[sel.From])
-		for i := range p.main() {
+		for i := range p.mainSteps() {
 			if !after[i] {
 				out[i] = "--from"
 			}
@@ -118,7 +119,7 @@ func (p *Plan) Select(s *States, sel Selection) (again []string, err error) {
 		switch {
 		case flag == "" && (sel.From != "" || sel.Only != ""):
 			if s.Steps[i].Status != "" {
-				again = append(again, p.Steps[i].Name) // also when it had succeeded: it was asked for
+				again = append(again, p.Steps[i].Name) // even if it had succeeded, because it was selected
 			}
 			s.Steps[i] = StepState{}
 		case flag != "" && !s.Steps[i].Ended():
@@ -127,7 +128,7 @@ func (p *Plan) Select(s *States, sel Selection) (again []string, err error) {
 	}
 	for _, i := range p.order {
 		if p.Steps[i].ForEach != nil && s.Steps[i].Status == run.Running && p.itemsDigest(s, i) == "" {
-			s.Steps[i] = StepState{} // of a list that is made anew
+			s.Steps[i] = StepState{} // its list will be computed again
 			again = append(again, p.Steps[i].Name)
 		}
 	}
@@ -146,7 +147,7 @@ func (p *Plan) names() string {
 	return strings.Join(names, ", ")
 }
 
-// after returns which steps are the given one or depend on it.
+// after returns, for each step, whether it is the given one or depends on it.
 func (p *Plan) after(i int) []bool {
 	after := make([]bool, len(p.Steps))
 	after[i] = true
@@ -164,9 +165,9 @@ func (p *Plan) checkSelection(s *States, out []string) error {
 		var wrong error
 		need := func(what, from string) {
 			j := p.byName[from]
-			// What --skip leaves out keeps others from running, as any skipped step does: that may be what is wanted.
+			// A step that --skip leaves out keeps others from running, like any skipped step. That may be intended.
 			if wrong == nil && out[j] != "" && out[j] != "--skip" && s.Steps[j].Status != run.Succeeded {
-				wrong = fmt.Errorf("step %s needs %s, and %s leaves step %s out; give --resume RUN of a run in which it succeeded", step.Name, what, out[j], from)
+				wrong = fmt.Errorf("step %s needs %s, and %s leaves step %s out; add --resume RUN, with a run in which that step succeeded", step.Name, what, out[j], from)
 			}
 		}
 		step.References(func(r definition.Reference, _ shape.Position) {

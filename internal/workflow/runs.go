@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// Runs is a directory of journals; it is a [Journals]. Each is a file ID.jsonl with an entry on each line; a success is synced to
-// disk. At most the last line is cut by a kill, and then its change counts as not made.
+// Runs is a directory of journals that implements [Journals]. Each journal is a file ID.jsonl with an entry on each line; a
+// success is synced to disk. A kill can cut only the last line, and then its change is lost.
 //
 //	{"type":"run","run":{"id":…,"file":…,"inputs":…}}
 //	{"type":"step","step":"build","status":"running"}
@@ -29,10 +29,10 @@ var _ Journals = Runs{}
 
 func (r Runs) path(id string) string { return filepath.Join(r.Dir, id+".jsonl") }
 
-// ArtifactDir is where the artifacts of a run are.
+// ArtifactDir returns the directory of a run's artifacts.
 func (r Runs) ArtifactDir(id string) string { return filepath.Join(r.Dir, id+".artifacts") }
 
-// Create is [Journals]'.
+// Create implements [Journals].
 func (r Runs) Create(h Header) (Journal, error) {
 	if err := os.MkdirAll(r.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the directory of runs: %w", err)
@@ -52,7 +52,7 @@ func (r Runs) Create(h Header) (Journal, error) {
 	return j, nil
 }
 
-// Open is [Journals]'.
+// Open implements [Journals].
 func (r Runs) Open(id string) (Journal, error) {
 	if err := checkID(id); err != nil {
 		return nil, err
@@ -67,7 +67,7 @@ func (r Runs) Open(id string) (Journal, error) {
 	if err := lock(f); err != nil {
 		return nil, errors.Join(fmt.Errorf("run %s: %w", id, err), f.Close())
 	}
-	// A line that was cut by a kill is not a line; what is appended must not continue it.
+	// A kill may have cut the last line; what is appended must not continue it.
 	whole, err := wholeLines(f)
 	if err == nil {
 		err = f.Truncate(whole)
@@ -78,7 +78,7 @@ func (r Runs) Open(id string) (Journal, error) {
 	return &journalFile{f}, nil
 }
 
-// noRunError says that there is no such run.
+// noRunError is the error of a run that doesn't exist.
 type noRunError struct{ id, dir string }
 
 func (e *noRunError) Error() string {
@@ -87,7 +87,7 @@ func (e *noRunError) Error() string {
 
 func (e *noRunError) Is(target error) bool { return target == fs.ErrNotExist }
 
-// wholeLines is the length of a file without what follows its last line break.
+// wholeLines returns the length of a file up to its last line break.
 func wholeLines(f *os.File) (int64, error) {
 	info, err := f.Stat()
 	if err != nil {
@@ -111,10 +111,10 @@ func wholeLines(f *os.File) (int64, error) {
 // journalFile is a journal in a file.
 type journalFile struct{ file *os.File }
 
-// maxEntry bounds a line: the outputs of one step, sealed and in base64.
+// maxEntry is the largest size of a line in bytes. A line has the outputs of one step, sealed and in base64.
 const maxEntry = 512 << 20
 
-// Append is [Journal]'s: it writes one line.
+// Append implements [Journal]. It writes one line.
 func (j *journalFile) Append(e Entry, durable bool) error {
 	e.Time = time.Now().UTC()
 	line, err := json.Marshal(e)
@@ -122,7 +122,7 @@ func (j *journalFile) Append(e Entry, durable bool) error {
 		return err
 	}
 	if len(line) > maxEntry {
-		return fmt.Errorf("the outputs of step %s are too large to be written down", e.Step)
+		return fmt.Errorf("the outputs of step %s are too large for the journal", e.Step)
 	}
 	if _, err := j.file.Write(append(line, '\n')); err != nil {
 		return err
@@ -133,15 +133,15 @@ func (j *journalFile) Append(e Entry, durable bool) error {
 	return nil
 }
 
-// Entries is [Journal]'s.
+// Entries implements [Journal].
 func (j *journalFile) Entries() iter.Seq2[Entry, error] {
 	return entriesOf(io.NewSectionReader(j.file, 0, 1<<62))
 }
 
-// Close is [Journal]'s.
+// Close implements [Journal].
 func (j *journalFile) Close() error { return j.file.Close() }
 
-// entriesOf reads whole lines; what follows the last of them was cut by a kill.
+// entriesOf returns the entries of complete lines. A kill has cut what comes after the last of them.
 func entriesOf(from io.Reader) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
 		lines := bufio.NewReaderSize(from, 64<<10)
@@ -163,7 +163,7 @@ func entriesOf(from io.Reader) iter.Seq2[Entry, error] {
 	}
 }
 
-// readLine returns a line without its end; io.EOF for one that has no end.
+// readLine returns a line without its line break, and io.EOF for a line without one.
 func readLine(from *bufio.Reader) ([]byte, error) {
 	var line []byte
 	for {

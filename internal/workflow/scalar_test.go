@@ -12,7 +12,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/workflow/definition"
 )
 
-// What a plan shows is what the run gives: values without quotes as they are written, where text is expected.
+// TestShown: a plan shows values as the run gives them: those without quotes as they are written, if text is expected.
 func TestShown(t *testing.T) {
 	def, err := definition.Parse("w.yaml", []byte(`
 inputs: [{name: x, type: number, default: 1.20}]
@@ -49,7 +49,7 @@ workflow:
 	}
 }
 
-// Items that are in the file are tried before anything runs.
+// TestItemsAreChecked: items in the file are checked before anything runs.
 func TestItemsAreChecked(t *testing.T) {
 	for _, c := range []struct{ text, want string }{
 		{`{name: a, tool: {image: i}, for_each: [{mode: 0755}], inputs: {V: "${item}"}}`, `1:78: step a, item 0: input "V": 0755 is octal in YAML 1.1`},
@@ -65,19 +65,19 @@ func TestItemsAreChecked(t *testing.T) {
 		}
 		err = NewPlan(def.Workflow, map[string]any{"l": []any{}}).CheckInputs()
 		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
-			t.Errorf("%s: %v, want %q", c.text, err, c.want)
+			t.Errorf("%s: got %v, want %q", c.text, err, c.want)
 		}
 	}
 }
 
-// A condition gets what a value without quotes means, and a null item of an earlier step has an advice.
+// TestItemsOfAllKinds: a condition gets the meaning of a value without quotes, and an error about a null item says what to write.
 func TestItemsOfAllKinds(t *testing.T) {
 	for _, c := range []struct{ text, want string }{
 		{`for_each: [1.20, {x: 0x1F}], condition: '${item} == 1.2 || ${item} == {"x": 31}'`, "succeeded 0"},
 		{`for_each: [{m: 0755}], condition: "${item.m} == 493"`, "0755 is octal in YAML 1.1"},
 		{`for_each: [.inf], condition: "${item} == 1"`, ".inf is not a finite number"},
-		{`for_each: "${z.L}", inputs: {V: "${item}"}`, `input "V": null has no form as text; to leave out such items, write condition: "${item} != null"`},
-		{`for_each: "${z.L}", environment: {V: "x ${item.n}"}`, `variable V: ${item.n}: null has no form as text; to leave out such items, write condition: "${item.n} != null"`},
+		{`for_each: "${z.L}", inputs: {V: "${item}"}`, `input "V": null can't be written as text; to leave out such items, write condition: "${item} != null"`},
+		{`for_each: "${z.L}", environment: {V: "x ${item.n}"}`, `variable V: ${item.n}: null can't be written as text; to leave out such items, write condition: "${item.n} != null"`},
 		{`for_each: "${z.N}", inputs: {V: "${item}"}, condition: "${item} != null"`, "succeeded 0"},
 	} {
 		p := NewPlan(parse(t, `workflow: [{name: z, tool: T, outputs: [L, N]}, {name: a, tool: T, `+c.text+`}]`), nil)
@@ -90,12 +90,12 @@ func TestItemsOfAllKinds(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := summary(result) + result.Reason; !strings.Contains(got, c.want) {
-			t.Errorf("%s: %s, want %s", c.text, got, c.want)
+			t.Errorf("%s: got %s, want %s", c.text, got, c.want)
 		}
 	}
 }
 
-// What tools get of an item is what stands in the file, or in the output that the items come from: digit for digit.
+// TestItemsArriveAsWritten: tools get an item as it is written in the file, or in the output that the items come from, digit for digit.
 func TestItemsArriveAsWritten(t *testing.T) {
 	const numbers = `20200219, 9007199254740993, 12345678901234567890, 0.1, 1.20, 1e3, -0.0`
 	listed := strings.Split(numbers, ", ")
@@ -134,7 +134,7 @@ func TestItemsArriveAsWritten(t *testing.T) {
 			t.Errorf("%s: %s %s, %v", c.text, summary(result), result.Reason, err)
 		}
 		if !slices.Equal(got, c.want) {
-			t.Errorf("%s: %q, want %q", c.text, got, c.want)
+			t.Errorf("%s: got %q, want %q", c.text, got, c.want)
 		}
 	}
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/mayfly-run/mayfly/internal/workflow/definition"
 )
 
-// Shown returns a step's inputs and variables for people who plan: with the values of the workflow's inputs in their
-// places, and other references as they are written. env are the variables of the command line, which come before all others.
+// Shown returns a step's inputs and variables for a plan that people read: with the values of the workflow's inputs, and with
+// all other references as they are written. env are the variables of the command line, which take precedence.
 func (p *Plan) Shown(i int, env []tool.EnvVar) (inputs map[string]any, environment map[string]string) {
 	lookup := func(r definition.Reference) (any, error) {
 		if r.From == definition.FromInputs {
@@ -50,7 +50,8 @@ func oneLine(s string) string { return strings.ReplaceAll(s, "\n", `\n`) }
 
 var errUnknown = errors.New("the value isn't known yet")
 
-// Known evaluates a condition before the workflow has begun, if nothing in it depends on how steps end.
+// Known evaluates a condition before the workflow starts, if the condition doesn't depend on how steps end. known reports
+// whether it could.
 func (p *Plan) Known(ctx context.Context, s *States, i int, e condition.Evaluator) (value bool, problem *condition.Problem, known bool, err error) {
 	step := p.Steps[i]
 	v := condition.Values{Variables: map[string]any{}, Success: true}

@@ -12,13 +12,13 @@ import (
 	"github.com/mayfly-run/mayfly/internal/workflow/definition"
 )
 
-// fataler is a testing.TB or a *rapid.T.
+// fataler is implemented by testing.TB and *rapid.T.
 type fataler interface {
 	Helper()
 	Fatalf(format string, args ...any)
 }
 
-// parse reads a workflow whose tools are all {image: i}: "tool: T" stands for one.
+// parse parses a workflow in which "tool: T" stands for {image: i}.
 func parse(t fataler, text string) *definition.Workflow {
 	t.Helper()
 	def, err := definition.Parse("test.yaml", []byte(strings.ReplaceAll(text, "tool: T", "tool: {image: i}")))
@@ -42,10 +42,10 @@ func conditions(t fataler, p *Plan) Conditions {
 	}
 }
 
-// unit is a run that is under way in a simulation.
+// unit is a run that is in progress in a simulation.
 type unit struct{ step, item int }
 
-// simulation carries a plan out without running anything, and checks on the way what has to hold whatever happens.
+// simulation carries out a plan without running anything, and checks its invariants on the way.
 type simulation struct {
 	t        fataler
 	p        *Plan
@@ -60,7 +60,7 @@ func simulate(t fataler, p *Plan, s *States) *simulation {
 	return &simulation{t: t, p: p, s: s, evaluate: conditions(t, p), started: map[unit]int{}, ended: map[unit]int{}}
 }
 
-// advance does all that the plan says can be done now.
+// advance carries out the plan's actions until there are none.
 func (m *simulation) advance() {
 	m.t.Helper()
 	for {
@@ -84,7 +84,7 @@ func (m *simulation) advance() {
 	}
 }
 
-// check is what has to hold before an action.
+// check checks the invariants before an action.
 func (m *simulation) check(a Action) {
 	m.t.Helper()
 	name := StepName(m.p.Steps[a.Step].Name, a.Item)
@@ -103,7 +103,7 @@ func (m *simulation) check(a Action) {
 			m.t.Fatalf("step %s begins before %s has ended", name, m.p.Steps[j].Name)
 		}
 	}
-	if a.Step >= m.p.main() {
+	if a.Step >= m.p.mainSteps() {
 		for i := range a.Step {
 			if !m.s.Steps[i].Ended() {
 				m.t.Fatalf("step %s of finally begins before %s has ended", name, m.p.Steps[i].Name)
@@ -117,18 +117,18 @@ func (m *simulation) check(a Action) {
 func (m *simulation) limits() {
 	m.t.Helper()
 	if len(m.running) > m.p.MaxParallel {
-		m.t.Fatalf("%d runs are under way, %d are allowed", len(m.running), m.p.MaxParallel)
+		m.t.Fatalf("%d runs are in progress, want at most %d", len(m.running), m.p.MaxParallel)
 	}
 	of := map[int]int{}
 	for _, u := range m.running {
 		of[u.step]++
 		if limit := m.p.Steps[u.step].MaxParallel; limit > 0 && of[u.step] > limit {
-			m.t.Fatalf("%d items of %s are under way, %d are allowed", of[u.step], m.p.Steps[u.step].Name, limit)
+			m.t.Fatalf("%d items of %s are in progress, want at most %d", of[u.step], m.p.Steps[u.step].Name, limit)
 		}
 	}
 }
 
-// finish ends the k-th of the runs that are under way.
+// finish ends the k-th of the runs in progress.
 func (m *simulation) finish(k int, st StepState) {
 	u := m.running[k]
 	m.running = slices.Delete(m.running, k, k+1)
@@ -136,7 +136,7 @@ func (m *simulation) finish(k int, st StepState) {
 	m.p.Apply(m.s, Action{Kind: Conclude, Step: u.step, Item: u.item, State: st})
 }
 
-// run carries the plan to its end; pick says which run ends next, and outcome how.
+// run carries out the plan to its end. pick returns which run ends next, and outcome how it ends.
 func (m *simulation) run(pick func(n int) int, outcome func(unit) StepState) {
 	m.t.Helper()
 	for m.advance(); len(m.running) > 0; m.advance() {
@@ -144,16 +144,16 @@ func (m *simulation) run(pick func(n int) int, outcome func(unit) StepState) {
 		m.finish(k, outcome(m.running[k]))
 	}
 	if !m.p.Ended(m.s) {
-		m.t.Fatalf("nothing is under way, and not every step has ended:\n%s", m.text())
+		m.t.Fatalf("nothing is in progress, but not every step has ended:\n%s", m.text())
 	}
 	for u, n := range m.ended {
 		if n != 1 {
-			m.t.Fatalf("step %s ended %d times", StepName(m.p.Steps[u.step].Name, u.item), n)
+			m.t.Fatalf("step %s ended %d times, want once", StepName(m.p.Steps[u.step].Name, u.item), n)
 		}
 	}
 	for u, n := range m.started {
 		if n != 1 || m.ended[u] != 1 {
-			m.t.Fatalf("step %s started %d times and ended %d times", StepName(m.p.Steps[u.step].Name, u.item), n, m.ended[u])
+			m.t.Fatalf("step %s started %d times and ended %d times, want once", StepName(m.p.Steps[u.step].Name, u.item), n, m.ended[u])
 		}
 	}
 }
@@ -178,7 +178,7 @@ func fail(code int) StepState {
 	return StepState{Status: run.Failed, ExitCode: code, Reason: fmt.Sprintf("exit status %d", code)}
 }
 
-// summary is how everything ended, on one line.
+// summary returns how everything ended, on one line.
 func (m *simulation) summary() string {
 	var words []string
 	add := func(name string, st *StepState) {

@@ -14,7 +14,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/workflow/definition"
 )
 
-// value returns what stands for a reference. item is nil outside of a for_each.
+// value returns the value of a reference. item is nil outside a for_each.
 func (p *Plan) value(s *States, r definition.Reference, item *any) (any, error) {
 	switch r.From {
 	case definition.FromInputs:
@@ -68,7 +68,7 @@ func (n *planning) judge(i int, item *any) (bool, *condition.Problem) {
 	return n.evaluate(s, v)
 }
 
-// Expression is a step's condition as an evaluator takes it.
+// Expression returns a step's condition in the form that an evaluator takes.
 func (p *Plan) Expression(s *definition.Step) condition.Expression {
 	e := condition.Expression{Text: s.Condition.Expression, Variables: map[string]condition.Type{}}
 	for i, r := range s.Condition.References {
@@ -109,7 +109,7 @@ func inputType(t string) condition.Type {
 	return condition.Any
 }
 
-// ItemCount is the number of items of a step with for_each.
+// ItemCount returns the number of items of a step with for_each.
 func (p *Plan) ItemCount(s *States, i int) (int, error) {
 	fe := p.Steps[i].ForEach
 	switch {
@@ -126,7 +126,7 @@ func (p *Plan) ItemCount(s *States, i int) (int, error) {
 	return len(fe.Items), nil
 }
 
-// ItemValue is an item of a step with for_each: what decoded JSON has.
+// ItemValue returns an item of a step with for_each, as decoded JSON has it.
 func (p *Plan) ItemValue(s *States, i, item int) (any, error) {
 	fe := p.Steps[i].ForEach
 	if fe.Reference != nil {
@@ -142,7 +142,7 @@ func (p *Plan) ItemValue(s *States, i, item int) (any, error) {
 	return writtenItem(fe, item, func(r definition.Reference) (any, error) { return p.value(s, r, nil) })
 }
 
-// writtenItem is an item of a list or matrix that stands in the file.
+// writtenItem returns an item of a list or matrix that is written in the file.
 func writtenItem(fe *definition.ForEach, item int, value func(definition.Reference) (any, error)) (any, error) {
 	if fe.Matrix == nil {
 		return definition.Substitute(fe.Items[item], value)
@@ -160,11 +160,11 @@ func writtenItem(fe *definition.ForEach, item int, value func(definition.Referen
 	return out, nil
 }
 
-// maxReferencedItems bounds a list that a tool wrote.
+// maxReferencedItems is the largest number of items in a list that a tool wrote.
 const maxReferencedItems = 100_000
 
-// listed returns the list that the reference of a step's for_each stands for. It is decoded once: what it stands for
-// doesn't change once the step's turn has come.
+// listed returns the list that the reference of a step's for_each stands for. It decodes the list once, since the value
+// doesn't change after the step may start.
 func (p *Plan) listed(s *States, i int) ([]any, error) {
 	st := &s.Steps[i]
 	if st.list != nil {
@@ -174,7 +174,7 @@ func (p *Plan) listed(s *States, i int) ([]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	list, ok := v.([]any) // an input of the workflow is one
+	list, ok := v.([]any) // an input of the workflow is already a list
 	if !ok {
 		text, _ := v.(string)
 		if list, err = decodeItems(text, *p.Steps[i].ForEach.Reference); err != nil {
@@ -201,14 +201,14 @@ func decodeItems(text string, r definition.Reference) ([]any, error) {
 	return list, nil
 }
 
-// Bound is a step, or an item of one, with values in the place of its references.
+// Bound has the inputs and variables of a step or item, with its references replaced by values.
 type Bound struct {
 	Inputs map[string]any
-	// Shared are the workflow's variables, Environment the step's own.
+	// Shared are the workflow's variables, and Environment the step's own.
 	Shared, Environment []tool.EnvVar
 }
 
-// Bind puts values in the place of the references of a step whose turn it is; item is its index or -1.
+// Bind replaces the references of a step that may start by values. item is the index of an item, or -1 for a step without for_each.
 func (p *Plan) Bind(s *States, i, item int) (*Bound, error) {
 	step := p.Steps[i]
 	var value *any
@@ -237,7 +237,7 @@ func (p *Plan) bind(step *definition.Step, lookup func(definition.Reference) (an
 		if err != nil {
 			return nil, fmt.Errorf("input %s: %w", in.Name, err)
 		}
-		if v == nil { // The run checks all inputs, and masks its errors; in one about null there is nothing to mask.
+		if v == nil { // the run checks all other inputs, since it masks its errors; an error about null has nothing to mask
 			if err := step.Uses.Tool.CheckInput(in.Name, nil); err != nil {
 				return nil, err
 			}
@@ -254,8 +254,8 @@ func (p *Plan) bind(step *definition.Step, lookup func(definition.Reference) (an
 	return b, nil
 }
 
-// nullItem is a reference of the step to an item, or a part of one, that is null: what a failed item of an earlier for_each
-// hands on.
+// nullItem returns a reference of the step to an item, or to a part of one, that is null, which is the output of a failed
+// item of an earlier for_each.
 func nullItem(step *definition.Step, lookup func(definition.Reference) (any, error)) *definition.Reference {
 	var null *definition.Reference
 	step.References(func(r definition.Reference, _ shape.Position) {
@@ -281,7 +281,7 @@ func variables(list []definition.StepVariable, lookup func(definition.Reference)
 	return out, nil
 }
 
-// Outcome is how a workflow ended, with nothing else in the result.
+// Outcome returns how a workflow ended; no other fields of the result are set.
 func (p *Plan) Outcome(s *States) *run.Result {
 	switch s.Ending {
 	case run.Cancelled:

@@ -1,5 +1,5 @@
 // Package failure says what an error means for a run and for a command: its code, its exit status, and the state of the run.
-// It is the one place that does; package run has the table of codes.
+// No other package does; package run has the table of codes.
 package failure
 
 import (
@@ -21,14 +21,14 @@ import (
 	"github.com/mayfly-run/mayfly/internal/workflow/definition"
 )
 
-// Failure is what an error means.
+// Failure is the meaning of an error.
 type Failure struct {
 	Code     run.Code
 	ExitCode int
 	State    run.State
 }
 
-// Of says what an error means. Of several that are joined, the first of the rules that holds for one of them counts.
+// Of returns what an error means. For joined errors, the first rule that matches one of them decides.
 func Of(err error) Failure {
 	for _, r := range rules() {
 		if found, ok := r.match(err); ok {
@@ -38,7 +38,7 @@ func Of(err error) Failure {
 	return failed(run.CodeError)
 }
 
-// CodeOf is the code of an error; "" for nil.
+// CodeOf returns the code of an error, or "" for nil.
 func CodeOf(err error) run.Code {
 	if err == nil {
 		return ""
@@ -46,13 +46,13 @@ func CodeOf(err error) run.Code {
 	return Of(err).Code
 }
 
-// rule is what a kind of error means.
+// rule gives a kind of error its meaning.
 type rule struct {
 	name  string // the error's type or variable
 	match func(error) (Failure, bool)
 }
 
-// rules are in the order in which they are tried: what a user can change comes before what follows from it.
+// rules returns the rules in the order in which they are tried: causes that a user can change come before what follows from them.
 func rules() []rule {
 	return []rule{
 		as("Coder", func(e run.Coder) Failure { return failed(e.Code()) }),
@@ -115,20 +115,20 @@ func rules() []rule {
 	}
 }
 
-// failed is a failure of Mayfly's.
+// failed returns a failure of Mayfly itself.
 func failed(code run.Code) Failure { return Failure{code, run.ExitError, run.Error} }
 
-// is is a rule for a value that errors.Is finds.
+// is returns a rule for a value that errors.Is finds.
 func is(name string, target error, f Failure) rule {
 	return rule{name, func(err error) (Failure, bool) { return f, errors.Is(err, target) }}
 }
 
-// typed is as, for a type that names itself: tool.Error.
+// typed is [as] with the name of the type, such as tool.InputError.
 func typed[E error](of func(E) Failure) rule {
 	return as(reflect.TypeFor[E]().Elem().String(), of)
 }
 
-// as is a rule for a type that errors.As finds.
+// as returns a rule for a type that errors.As finds.
 func as[E error](name string, of func(E) Failure) rule {
 	return rule{name, func(err error) (Failure, bool) {
 		var e E

@@ -44,22 +44,22 @@ func TestOf(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if got := Of(c.err); got != c.want {
-				t.Errorf("%+v, want %+v", got, c.want)
+				t.Errorf("got %+v, want %+v", got, c.want)
 			}
 		})
 	}
 	if code := CodeOf(nil); code != "" {
-		t.Errorf("nil has the code %q", code)
+		t.Errorf("CodeOf(nil) = %q, want none", code)
 	}
 }
 
-// uncoded are exported errors without a rule here.
+// uncoded has the exported errors without a rule here, and the reasons.
 var uncoded = map[string]string{
-	"workflow.ErrRunning": "it has its code itself; failure can't import workflow",
+	"workflow.ErrRunning": "it has its own code; failure can't import workflow",
 	"image.Error":         "its Kind is one of image's variables, each of which has a rule",
 }
 
-// TestEveryErrorHasACode: an error that a package exports is one that somebody tells apart, and so do programs.
+// TestEveryErrorHasACode: each error that a package exports has a rule, so that programs can distinguish it too.
 func TestEveryErrorHasACode(t *testing.T) {
 	have := map[string]bool{}
 	for _, r := range rules() {
@@ -83,7 +83,7 @@ func TestEveryErrorHasACode(t *testing.T) {
 	}
 }
 
-// exportedErrors are the types with a method Error and the variables that begin with Err of a package.
+// exportedErrors returns the types of a package with a method Error, and its variables that begin with Err.
 func exportedErrors(t *testing.T, dir string) (names []string) {
 	t.Helper()
 	paths, err := filepath.Glob(filepath.Join(dir, "*.go"))
@@ -159,7 +159,7 @@ func TestEveryCodeIsDescribed(t *testing.T) {
 	}
 	for _, name := range table {
 		if !regexp.MustCompile(`^[a-z]+(_[a-z]+)*$`).MatchString(name) {
-			t.Errorf("%q is no code", name)
+			t.Errorf("%q is not a code", name)
 		}
 	}
 	document, err := os.ReadFile(filepath.Join("..", "..", "..", "docs", "TOOL-FORMAT.md"))

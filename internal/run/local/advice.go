@@ -11,14 +11,13 @@ import (
 	"github.com/mayfly-run/mayfly/internal/engine"
 )
 
-// lastOutput keeps the end of what a tool writes, masked, for advice about why
-// it failed. It is written to by both streams.
+// lastOutput keeps the end of a tool's output, masked, for advice about why it failed. Both streams write to it.
 type lastOutput struct {
 	mu  sync.Mutex
 	end []byte
 }
 
-// lastOutputBytes is a screenful: the reason of a failure stands at the end.
+// lastOutputBytes is about one screen: the reason of a failure is at the end.
 const lastOutputBytes = 4 << 10
 
 // Write implements [io.Writer].
@@ -32,8 +31,8 @@ func (l *lastOutput) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// and also writes to w what is kept.
-func (l *lastOutput) and(w io.Writer) io.Writer {
+// tee returns a writer that writes to w and keeps the end of what w accepted.
+func (l *lastOutput) tee(w io.Writer) io.Writer {
 	return writerFunc(func(p []byte) (int, error) {
 		n, err := w.Write(p)
 		_, _ = l.Write(p[:n])
@@ -45,7 +44,7 @@ type writerFunc func([]byte) (int, error)
 
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 
-// The last lines that are looked at, and what they say in the words of libc, with what Node, Rust and busybox put behind.
+// lastLines is the number of lines that advice searches. They have the words of libc, with what Node, Rust and busybox add.
 // (ping's socket needs another capability.)
 const lastLines = 15
 
@@ -53,7 +52,7 @@ var (
 	notPermitted = sync.OnceValue(func() *regexp.Regexp {
 		return regexp.MustCompile(`(?i)(?:operation not permitted|permission denied)(?:[).]*|: .*|, [a-z]+(?: '.*)?| \((?:os error \d+|are you root\?)\))$`)
 	})
-	// As in "touch: /etc/x: Read-only file system" and "EROFS: read-only file system, open '/etc/x'", with the path.
+	// readOnlyFile matches "touch: /etc/x: Read-only file system" and "EROFS: read-only file system, open '/etc/x'"; its groups are the path.
 	readOnlyFile = sync.OnceValue(func() *regexp.Regexp {
 		return regexp.MustCompile(`(?i)(/[\w./@+-]*)['"‘’]*: read-only file system$|read-only file system(?:, \w+|:) ['"](/[^'"]*)['"]`)
 	})
@@ -62,7 +61,7 @@ var (
 	})
 )
 
-// lines are the last lines that the tool wrote.
+// lines returns the last lines of the output.
 func (l *lastOutput) lines() []string {
 	l.mu.Lock()
 	lines := strings.Split(strings.TrimRight(string(l.end), "\r\n"), "\n")
@@ -74,8 +73,7 @@ func (l *lastOutput) lines() []string {
 	return lines
 }
 
-// advice says what may help a tool that failed with an exit status, by the last
-// lines that it wrote.
+// advice returns what may help a tool that failed with an exit status, from the last lines of its output.
 func advice(spec *engine.Spec, lines []string, status int) string {
 	for _, line := range slices.Backward(lines) {
 		if m := noSecret().FindStringSubmatch(line); m != nil {
@@ -86,13 +84,13 @@ func advice(spec *engine.Spec, lines []string, status int) string {
 			return fmt.Sprintf("no secret is mounted at /secrets/%s; add volumes: [{name: %s, secret: %s}] to the tool", name, name, name)
 		}
 		if status != engine.ExitNotExecutable && isRoot(spec.User) && !slices.Contains(spec.Security.Capabilities, "CAP_CHOWN") && notPermitted().MatchString(line) && !strings.HasPrefix(line, "ping: ") {
-			return "root has no capabilities unless the tool asks for them: security: {capabilities: root} lets it change owners and users and use files of others"
+			return "root has no capabilities unless the tool asks for them: security: {capabilities: root} lets it change owners and users, and use other users' files"
 		}
 	}
 	return ""
 }
 
-// readOnlyAdvice is for a tool that tried to change the image's files.
+// readOnlyAdvice returns advice for a tool that tried to change the image's files.
 func readOnlyAdvice(spec *engine.Spec, lines []string) string {
 	if spec.Security.Writable {
 		return ""
@@ -100,26 +98,26 @@ func readOnlyAdvice(spec *engine.Spec, lines []string) string {
 	for _, line := range slices.Backward(lines) {
 		m := readOnlyFile().FindStringSubmatch(line)
 		if m != nil && !alwaysReadOnly(spec, m[1]+m[2]) {
-			return "the image's files are read-only unless the tool sets security: {read_only: false}; /tmp and home can be written to"
+			return "the image's files are read-only unless the tool sets security: {read_only: false}; /tmp and home are writable"
 		}
 	}
 	return ""
 }
 
-// alwaysReadOnly reports whether a path stays read-only whatever the tool asks for: the kernel's files, and mounts with what
-// is above and below them.
+// alwaysReadOnly reports whether a path is read-only whatever the tool asks for: the kernel's files, and mounts with what is
+// above and below them.
 func alwaysReadOnly(spec *engine.Spec, file string) bool {
 	below := func(a, b string) bool { return a == b || strings.HasPrefix(a, strings.TrimSuffix(b, "/")+"/") }
 	return below(file, "/proc") || below(file, "/sys") || below(file, "/run") ||
 		slices.ContainsFunc(spec.Mounts, func(m engine.Mount) bool { return below(file, m.Target) || below(m.Target, file) })
 }
 
-// mounted reports whether a path is a mount's, or has one below it.
+// mounted reports whether a path is a mount, or has one below it.
 func mounted(spec *engine.Spec, path string) bool {
 	return slices.ContainsFunc(spec.Mounts, func(m engine.Mount) bool { return m.Target == path || strings.HasPrefix(m.Target, path+"/") })
 }
 
-// isRoot says whether a tool's user, as "user:group", is root for sure.
+// isRoot reports whether a tool's user, as "user:group", is certainly root.
 func isRoot(user string) bool {
 	name, _, _ := strings.Cut(user, ":")
 	return name == "" || name == "0" || name == "root"

@@ -23,35 +23,35 @@ func TestAdvice(t *testing.T) {
 		{"Node without a path", "Error: EPERM: operation not permitted, setgroups", root, 1, "", nil},
 		{"Rust", "Error: Operation not permitted (os error 1)", root, 1, "", nil},
 		{"busybox", "chroot: permission denied (are you root?)", root, 1, "", nil},
-		{"ping, which needs another", "ping: permission denied (are you root?)", "", 1, "", nil},
+		{"ping, which needs another capability", "ping: permission denied (are you root?)", "", 1, "", nil},
 		{"ssh by password", "Permission denied, please try again.", "", 5, "", nil},
 		{"another user", "chown: a: Operation not permitted", "", 1, "1000", nil},
 		{"a user of that name", "chown: a: Operation not permitted", "", 1, "rooted", nil},
-		{"it has them", "chown: a: Operation not permitted", "", 1, "", []string{"CAP_CHOWN"}},
+		{"it has the capabilities", "chown: a: Operation not permitted", "", 1, "", []string{"CAP_CHOWN"}},
 		{"ssh", "git@host: Permission denied (publickey).", "", 128, "", nil},
 		{"a file that isn't executable", "sh: ./x: Permission denied", "", 126, "", nil},
 		{"long ago", "rm: Operation not permitted" + strings.Repeat("\nmore", 20), "", 1, "", nil},
 		{"no secret", "cat: can't open '/secrets/db_password': No such file or directory", secret + " /secrets/db_password; add volumes: [{name: db_password, secret: db_password}]", 1, "", nil},
 		{"no secret, Python", "FileNotFoundError: [Errno 2] No such file or directory: '/secrets/token'", secret + " /secrets/token;", 1, "1000", nil},
-		{"one of a folder of secrets", "cat: can't open '/secrets/mounted/user': No such file or directory", "", 1, "", nil},
+		{"a file of a folder of secrets", "cat: can't open '/secrets/mounted/user': No such file or directory", "", 1, "", nil},
 		{"another file", "cat: /etc/x: No such file or directory", "", 1, "", nil},
 		{"nothing", "", "", 1, "", nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var last lastOutput
-			w := last.and(io.Discard)
+			w := last.tee(io.Discard)
 			for _, line := range append([]string{strings.Repeat("x", 3*lastOutputBytes)}, strings.SplitAfter(test.output, "\n")...) {
 				if n, err := io.WriteString(w, "\n"+strings.TrimSuffix(line, "\n")); err != nil || n == 0 {
 					t.Fatal(n, err)
 				}
 			}
 			if len(last.end) > lastOutputBytes {
-				t.Errorf("%d bytes are kept", len(last.end))
+				t.Errorf("%d bytes are kept, want at most %d", len(last.end), lastOutputBytes)
 			}
 			mounts := []engine.Mount{{Target: "/secrets/mounted/password"}}
 			spec := &engine.Spec{Mounts: mounts, User: test.user, Security: engine.Security{Capabilities: test.capabilities}}
 			if got := advice(spec, last.lines(), test.status); got == "" != (test.want == "") || !strings.Contains(got, test.want) {
-				t.Errorf("%q", got)
+				t.Errorf("got %q, want %q", got, test.want)
 			}
 		})
 	}
@@ -73,11 +73,11 @@ func TestReadOnlyAdvice(t *testing.T) {
 	} {
 		spec := &engine.Spec{Mounts: []engine.Mount{{Target: "/secrets/mounted/password"}}}
 		if got := readOnlyAdvice(spec, []string{line, "more"}); got != "" != told {
-			t.Errorf("%s: %q", line, got)
+			t.Errorf("%s: got %q, want advice: %v", line, got, told)
 		}
 		spec.Security.Writable = true
 		if got := readOnlyAdvice(spec, []string{line}); got != "" {
-			t.Errorf("writable: %s: %q", line, got)
+			t.Errorf("writable: %s: got %q, want no advice", line, got)
 		}
 	}
 }

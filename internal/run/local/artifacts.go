@@ -10,18 +10,20 @@ import (
 	"github.com/mayfly-run/mayfly/internal/run"
 )
 
-// making is the folder of the artifacts that a run makes, NAME.tar each, until it has ended. It is in the store, and so on its
-// file system.
-func making(store content.Store, id string) string { return filepath.Join(string(store), "making-"+id) }
+// makingDir returns the folder with the artifacts that a run makes, each as NAME.tar, until the run has ended. It is inside
+// the store, and therefore on the same file system.
+func makingDir(store content.Store, id string) string {
+	return filepath.Join(string(store), "making-"+id)
+}
 
-// keep takes what a succeeded run made into the store, and returns the digests by name.
-func keep(ctx context.Context, store content.Store, id string, list []run.Artifact) (map[string]string, error) {
+// storeArtifacts moves the artifacts of a succeeded run into the store, and returns their digests by name.
+func storeArtifacts(ctx context.Context, store content.Store, id string, list []run.Artifact) (map[string]string, error) {
 	var kept map[string]string
 	for _, artifact := range list {
 		if !artifact.Made {
 			continue
 		}
-		digest, err := store.Take(ctx, filepath.Join(making(store, id), artifact.Name+".tar"))
+		digest, err := store.Take(ctx, filepath.Join(makingDir(store, id), artifact.Name+".tar"))
 		if err != nil {
 			return nil, fmt.Errorf("artifact %s: %w", artifact.Name, err)
 		}
@@ -33,7 +35,7 @@ func keep(ctx context.Context, store content.Store, id string, list []run.Artifa
 	return kept, nil
 }
 
-// drop removes what a run made and isn't kept.
-func drop(store content.Store, id string) error {
-	return os.RemoveAll(making(store, id))
+// dropArtifacts removes artifacts of a run that aren't in the store.
+func dropArtifacts(store content.Store, id string) error {
+	return os.RemoveAll(makingDir(store, id))
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/run"
 )
 
-// TestArtifacts: what a run makes is kept under its digest, once it has succeeded, and nothing else is left.
+// TestArtifacts: the artifacts of a succeeded run are stored under their digests, and nothing else is left.
 func TestArtifacts(t *testing.T) {
 	dir := content.Store(filepath.Join(t.TempDir(), "artifacts"))
 	makes := func(text string, code int, e engine.Engine) *run.Result {
@@ -40,7 +40,7 @@ func TestArtifacts(t *testing.T) {
 		t.Errorf("left %v, %v", left, err)
 	}
 	digest := ""
-	for range 2 { // the same again is the same
+	for range 2 { // equal artifacts have equal digests
 		r := makes("x", 0, nil)
 		if r.Status != run.Succeeded || r.Artifacts["out"] == "" || digest != "" && r.Artifacts["out"] != digest {
 			t.Errorf("%s %s %v", r.Status, r.Reason, r.Artifacts)
@@ -52,10 +52,10 @@ func TestArtifacts(t *testing.T) {
 	}
 	forgets := forgetful{&fake.Engine{Programs: map[string]fake.Program{"go": func(*fake.Process) int { return 0 }}}}
 	if r := makes("", 0, forgets); r.Status != run.Error || !strings.Contains(r.Reason, "artifact out: ") {
-		t.Errorf("none was made: %s %s", r.Status, r.Reason)
+		t.Errorf("no artifact was made: got %s %s, want an error", r.Status, r.Reason)
 	}
 
-	// Where a run gets one from.
+	// A run gets an artifact from the store.
 	r := &Runner{Places: Places{Content: dir}}
 	req := &run.Request{ID: "other", Tool: parseTool(t, "image: i\n"+goTool), Artifacts: []run.Artifact{{Name: "out", Target: "/in", Digest: digest}}}
 	find := func(ref string) (*image.Image, error) { return &image.Image{Reference: ref}, nil }
@@ -71,7 +71,7 @@ func TestArtifacts(t *testing.T) {
 	}
 }
 
-// forgetful is an engine that saves no artifacts.
+// forgetful is an engine that doesn't save artifacts.
 type forgetful struct{ engine.Engine }
 
 func (f forgetful) Start(ctx context.Context, spec *engine.Spec, local engine.Local, streams engine.Streams) (engine.Sandbox, error) {

@@ -17,11 +17,11 @@ import (
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
-// What a run finds in a cache it may execute, with its secrets at hand. So a cache belongs to a project, a tool of it and
-// an image: names alone are anybody's to choose, also in a file that came from elsewhere.
+// A run may execute what it finds in a cache, while it has its secrets. So a cache belongs to a project, a tool and an image:
+// anyone can choose the same names, also in a file that comes from elsewhere.
 
-// ProjectOf is the project of a definition in a folder of this machine: that folder, wherever links to it lie. A
-// definition that was read from no file (dir is empty) belongs to the working directory, apart from the files there.
+// ProjectOf returns the project of a definition in a folder of this machine: that folder, with symbolic links resolved. A
+// definition that isn't in a file (dir is empty) belongs to the working directory, but not to the project of the files there.
 func ProjectOf(dir string) (string, error) {
 	kind := "folder "
 	if dir == "" {
@@ -37,8 +37,8 @@ func ProjectOf(dir string) (string, error) {
 	return kind + abs, nil
 }
 
-// projectOf is the project whose caches a run has, "" for a run without any: the folder of a tool from elsewhere isn't here.
-// A test's are its own: what mocks have answered isn't for a real run.
+// projectOf returns the project whose caches a run uses, or "" for a run without caches, since the folder of a tool from
+// elsewhere isn't here. A test has its own caches: what mocks have answered must not get into a real run.
 func projectOf(req *run.Request) (string, error) {
 	if !slices.ContainsFunc(req.Tool.Volumes, func(v tool.Volume) bool { return v.Cache != "" }) {
 		return "", nil
@@ -54,8 +54,8 @@ func projectOf(req *run.Request) (string, error) {
 	return p, err
 }
 
-// cachePath is where a cache is kept below the directory of caches, without the .tar: names that people know, and a hash
-// of all that it belongs to. The hash is long enough that nobody finds a project of the same one.
+// cachePath returns the path of a cache below the directory of caches, without the .tar: names that people know, and a hash
+// of everything that the cache belongs to. The hash is so long that nobody can find another project with the same one.
 func cachePath(project string, t *tool.Tool, cache string, img *image.Image) (string, error) {
 	repository, err := image.Repository(cmp.Or(img.Canonical, img.Reference))
 	if err != nil {
@@ -65,8 +65,8 @@ func cachePath(project string, t *tool.Tool, cache string, img *image.Image) (st
 	return path.Join(t.Name, cache, hex.EncodeToString(sum[:16])), nil
 }
 
-// DropNamedCaches removes the caches that earlier versions kept for a tool by its name alone, and returns their names.
-// They are taken over by no run: whoever chose that name may have written them.
+// DropNamedCaches removes the caches that earlier versions kept under a tool's name alone, and returns their names. No run
+// uses them: anyone who chose that name may have written them.
 func DropNamedCaches(caches string, t *tool.Tool) (dropped []string, err error) {
 	for _, v := range t.Volumes {
 		if v.Cache == "" {

@@ -14,7 +14,7 @@ import (
 
 const cached = "name: deployer\nimage: r.example.com/team/app:1\ncommand: [x]\nvolumes: [{name: c, cache: pip, mount_path: /c}]\n"
 
-// cacheOf is the file that a run of a definition would keep its cache in, below the directory of caches.
+// cacheOf returns the path of the cache that a run of a definition would use, below the directory of caches.
 func cacheOf(t *testing.T, dir, definition string, change func(*run.Request)) string {
 	t.Helper()
 	d, err := tool.Parse("t.yaml", []byte(definition))
@@ -37,7 +37,8 @@ func cacheOf(t *testing.T, dir, definition string, change func(*run.Request)) st
 	return p.Spec.Mounts[0].Path
 }
 
-// I22: whoever chooses names can't choose what another project's tool finds in its cache.
+// TestCachesBelongToAProjectAToolAndAnImage: someone who chooses names can't choose what another project's tool finds in its
+// cache (attack I22).
 func TestCachesBelongToAProjectAToolAndAnImage(t *testing.T) {
 	good, evil := t.TempDir(), t.TempDir()
 	link := filepath.Join(t.TempDir(), "link")
@@ -70,9 +71,9 @@ func TestCachesBelongToAProjectAToolAndAnImage(t *testing.T) {
 		"a test of it":                 {cacheOf(t, good, cached, mocked), false},
 		"a server's project":           {cacheOf(t, good, cached, named("folder of a server")), false},
 	} {
-		// The hash alone tells them apart, also where a file system takes other letters for the same.
+		// The hash alone distinguishes them, also on a file system that ignores case.
 		if (filepath.Base(c.path) == filepath.Base(own)) != c.same {
-			t.Errorf("%s: %s, and the tool's own is %s", name, c.path, own)
+			t.Errorf("%s: got %s, and the tool's own is %s; want the same: %v", name, c.path, own, c.same)
 		}
 	}
 	if a, b := cacheOf(t, good, cached, named("p")), cacheOf(t, evil, cached, named("p")); a != b {
@@ -103,9 +104,9 @@ func TestNamedCachesAreDropped(t *testing.T) {
 		}
 	}
 	if _, err := os.Stat(old); err == nil {
-		t.Error("it is still there")
+		t.Error("the cache still exists")
 	}
 	if _, err := os.Stat(other); err != nil {
-		t.Errorf("a cache of another name: %v", err)
+		t.Errorf("a cache with another name: %v", err)
 	}
 }

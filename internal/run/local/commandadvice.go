@@ -12,14 +12,14 @@ import (
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
-// builtins are commands of shells that images don't have as programs, as a program couldn't do what they do (POSIX.1-2024,
+// builtins are commands of shells that images don't have as programs, because a program couldn't do the same (POSIX.1-2024,
 // XCU 2.15, and bash(1)).
 var builtins = []string{
 	".", "alias", "cd", "declare", "eval", "exec", "export", "let", "local", "popd", "pushd", "read", "readonly", "set", "shift", "shopt",
 	"source", "trap", "type", "ulimit", "umask", "unset", "wait",
 }
 
-// withAdvice adds to the error of a command that isn't found what its list should be, where its first word is for a shell.
+// withAdvice adds advice to the error of a command that isn't found, if its first word is meant for a shell.
 func withAdvice(t *tool.Tool, err error) error {
 	var missing *engine.CommandError
 	if !errors.As(err, &missing) || !missing.NotFound || t.Command == nil || len(t.Command.Argv) == 0 || t.Command.Argv[0] != missing.Path {
@@ -31,7 +31,7 @@ func withAdvice(t *tool.Tool, err error) error {
 	return err
 }
 
-// plainWords matches words that are the same to a shell and in a list of YAML.
+// plainWords matches words that a shell and a YAML list read in the same way.
 var plainWords = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`^[A-Za-z0-9_./+-][A-Za-z0-9_./+=-]*(?: [A-Za-z0-9_./+-][A-Za-z0-9_./+=-]*)*$`)
 })
@@ -50,7 +50,7 @@ func commandAdvice(argv []string) string {
 	if !strings.ContainsAny(argv[0], " \t\n") {
 		return ""
 	}
-	advice := "the first word of a list is a program alone; write "
+	advice := "the first word of a list is only the program; write "
 	switch {
 	case plain:
 		return fmt.Sprintf("%scommand: '%s' for a shell, or [%s]", advice, line, strings.ReplaceAll(line, " ", ", "))

@@ -7,9 +7,9 @@ import (
 	"github.com/mayfly-run/mayfly/internal/engine/fake"
 )
 
-// TestCommandAdvice: a command whose first word isn't a program, but a shell's line or one of its builtins, is told so.
+// TestCommandAdvice: there is advice for a command whose first word isn't a program, but a line for a shell or one of its builtins.
 func TestCommandAdvice(t *testing.T) {
-	const line, builtin = "the first word of a list is a program alone; ", " is built into shells and isn't a program; "
+	const line, builtin = "the first word of a list is only the program; ", " is built into shells and isn't a program; "
 	for _, c := range []struct{ command, want string }{
 		{`["echo hi"]`, line + `write command: 'echo hi' for a shell, or [echo, hi]`},
 		{`["ls -l", x]`, line + `write command: 'ls -l x' for a shell, or [ls, -l, x]`},
@@ -27,7 +27,7 @@ func TestCommandAdvice(t *testing.T) {
 		s := newSession(program(func(*fake.Process) int { return 0 }))
 		result, err := s.run(t, "command: "+c.command+"\n", nil)
 		if err == nil || result.ExitCode != 127 {
-			t.Errorf("%s: %+v, %v", c.command, result, err)
+			t.Errorf("%s: got %+v, %v, want exit status 127", c.command, result, err)
 			continue
 		}
 		want := "no such program"
@@ -35,7 +35,7 @@ func TestCommandAdvice(t *testing.T) {
 			want += "; " + c.want
 		}
 		if !strings.HasSuffix(err.Error(), want) || !strings.HasSuffix(result.Reason, want) {
-			t.Errorf("%s: %v, want %s", c.command, err, want)
+			t.Errorf("%s: got %v, want %s", c.command, err, want)
 		}
 	}
 }

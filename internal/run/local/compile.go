@@ -18,36 +18,33 @@ import (
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
-// Paths of the sandbox that a compiled spec uses.
+// These are paths of the sandbox and limits that a compiled spec uses.
 const (
 	scriptPath = "/run/mayfly/script"
-	// MaxOutputBytes bounds the file of outputs: 1 MiB each for some dozens.
+	// MaxOutputBytes is the largest size of the file of outputs, enough for 64 outputs of 1 MiB.
 	MaxOutputBytes = 64 << 20
 )
 
 // Places are the folders of this machine that a run's mounts come from.
 type Places struct {
-	Caches  string        // that has all caches
-	Content content.Store // artifacts, and what tools from elsewhere bring along
+	Caches  string        // the folder of all caches
+	Content content.Store // artifacts, and files of tools from other machines
 }
 
-// The names that mounts have for the folders of engine.Local.
+// These are the names that mounts have for the folders of engine.Local.
 const (
-	filesFolder   = "files"   // the tool's own
+	filesFolder   = "files"   // the tool's folder
 	cachesFolder  = "caches"  // Places.Caches
 	contentFolder = "content" // Places.Content
 	makingFolder  = "making"  // the artifacts that the run makes
 )
 
-// Compile makes the spec of one run, and what of it is this machine's: all
-// except secrets and the sockets of mocks. It is a pure function: the same
-// request and image give the same spec, and nothing is looked up. The request
-// names its project, and a script that is a file has been read
-// (tool.Tool.ReadFiles).
+// Compile returns the spec of one run and the part of it that belongs to this machine, without secrets and the sockets of
+// mocks. It is a pure function: the same request and image give the same spec, and it reads no file. The request must name
+// its project, and a script that is a file must have been read (tool.Tool.ReadFiles).
 //
-// The environment's precedence, lowest first: the image's, the tool's with the
-// defaults of its args, what is shared by the steps of a workflow, inputs, the
-// request's own.
+// The environment is merged in this order, later ones win: the image's, the tool's with the defaults of its args, what the
+// steps of a workflow share, inputs, the request's own.
 func Compile(id string, req *run.Request, img *image.Image, at Places) (*engine.Spec, engine.Local, error) {
 	t := req.Tool.Defaults()
 	inputs, err := t.Inputs(req.Inputs)
@@ -105,7 +102,7 @@ func Compile(id string, req *run.Request, img *image.Image, at Places) (*engine.
 	return spec, compileLocal(spec, req, img, at), nil
 }
 
-// compileLocal is what a spec has of this machine.
+// compileLocal returns the part of a spec that belongs to this machine.
 func compileLocal(spec *engine.Spec, req *run.Request, img *image.Image, at Places) engine.Local {
 	local := engine.Local{Image: engine.Unpacked{HoldFile: img.HoldFile}}
 	for _, f := range img.Folders {
@@ -115,7 +112,7 @@ func compileLocal(spec *engine.Spec, req *run.Request, img *image.Image, at Plac
 		local.Image.Layers = append(local.Image.Layers, l.Path)
 	}
 	all := map[string]string{
-		filesFolder: req.Tool.Source.Dir, cachesFolder: at.Caches, contentFolder: string(at.Content), makingFolder: making(at.Content, req.ID),
+		filesFolder: req.Tool.Source.Dir, cachesFolder: at.Caches, contentFolder: string(at.Content), makingFolder: makingDir(at.Content, req.ID),
 	}
 	for _, m := range spec.Mounts {
 		if m.Folder == "" {
@@ -137,9 +134,9 @@ func capabilities(names []string) []string {
 	return out
 }
 
-// workingDir is where the tool starts: where it says, or where its image says.
-// An image that says "/" or nothing starts there by its own command, whose
-// files are relative to it; a tool's command starts in a folder that is writable.
+// workingDir returns the directory in which the tool starts: the tool's, otherwise the image's. If the image has "/" or none,
+// the image's own command starts in "/", because its files are relative to that; a tool's command starts in a writable
+// folder, for which the result is "".
 func workingDir(t *tool.Tool, config *image.RunConfig) string {
 	switch dir := cmp.Or(config.WorkingDir, "/"); {
 	case t.WorkingDir != "":
@@ -152,8 +149,8 @@ func workingDir(t *tool.Tool, config *image.RunConfig) string {
 	return ""
 }
 
-// stopSignal reads the signal of an image's configuration: SIGQUIT, QUIT or 3, or SIGRTMIN+3. One that isn't known is
-// none: the image is asked to end as if it named no signal.
+// stopSignal parses the signal of an image's configuration: SIGQUIT, QUIT or 3, or SIGRTMIN+3. It returns 0 for an unknown
+// signal, as if the image had none.
 func stopSignal(s string) engine.Signal {
 	if n, err := strconv.Atoi(s); err == nil && n > 0 && n <= rtmax {
 		return engine.Signal(n)
@@ -172,18 +169,18 @@ func stopSignal(s string) engine.Signal {
 	return 0
 }
 
-// The real-time signals (signal(7)): glibc keeps the first two of the kernel's for itself, and musl the first three.
+// These are the real-time signals (signal(7)): glibc reserves the first two of the kernel's, and musl the first three.
 const (
 	rtmin = 34
 	rtmax = 64
 )
 
-// signalNames are those of the signals from 1 on as Linux on amd64 and arm64 numbers them (signal(7)), whatever mayfly runs on.
+// signalNames are the names of the signals from 1 on, as Linux numbers them on amd64 and arm64 (signal(7)), whatever mayfly runs on.
 var signalNames = strings.Split(" HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT "+
 	"CHLD CONT STOP TSTP TTIN TTOU URG XCPU XFSZ VTALRM PROF WINCH IO PWR SYS", " ")
 
-// compileEnvironment keeps the order of the definition, so that a dry run
-// shows what was written; a later value of a name replaces the earlier one.
+// compileEnvironment returns the merged environment. It keeps the order of the definition, so that a dry run shows what was
+// written; a later value of a name replaces an earlier one.
 func compileEnvironment(t *tool.Tool, imageEnv []string, req *run.Request, inputs []tool.Input) []engine.Variable {
 	var env []engine.Variable
 	set := func(v engine.Variable) {
@@ -204,18 +201,17 @@ func compileEnvironment(t *tool.Tool, imageEnv []string, req *run.Request, input
 	return env
 }
 
-// tarOptions is what GNU tar reads options from.
+// tarOptions is the variable from which GNU tar reads options.
 const tarOptions = "TAR_OPTIONS"
 
-// extractsAsRoot reports whether the tool runs as root without CAP_CHOWN: GNU tar
-// then tries to set owners and fails; other archivers don't try.
+// extractsAsRoot reports whether the tool runs as root without CAP_CHOWN and doesn't set TAR_OPTIONS. GNU tar then tries to
+// set owners and fails; other archivers don't try.
 func extractsAsRoot(spec *engine.Spec) bool {
 	return isRoot(spec.User) && !slices.Contains(spec.Security.Capabilities, "CAP_CHOWN") &&
 		!slices.ContainsFunc(spec.Environment, func(v engine.Variable) bool { return v.Name == tarOptions })
 }
 
-// compileCommand decides what is executed: the tool's command or script,
-// otherwise the image's own entrypoint and arguments.
+// compileCommand sets what is executed: the tool's command or script, otherwise the image's own entrypoint and arguments.
 func compileCommand(spec *engine.Spec, t *tool.Tool, config *image.RunConfig) error {
 	switch {
 	case t.Command != nil:
@@ -252,7 +248,7 @@ func compileVolume(req *run.Request, v tool.Volume, img *image.Image) (engine.Mo
 	return m, err
 }
 
-// secretNames are the names of the secrets that a spec uses, each once.
+// secretNames returns the names of the secrets that a spec uses, sorted and without repeats.
 func secretNames(spec *engine.Spec) []string {
 	names := map[string]bool{}
 	for _, v := range spec.Environment {

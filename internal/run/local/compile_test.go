@@ -16,12 +16,12 @@ func TestStopSignal(t *testing.T) {
 		"": 0, "SIG": 0, "0": 0, "65": 0, "-1": 0, "SIGNONE": 0, "SIGRTMIN-1": 0, "SIGRTMAX+1": 0, "SIGRTMIN+x": 0,
 	} {
 		if got := stopSignal(s); got != want {
-			t.Errorf("%q: %d, want %d", s, got, want)
+			t.Errorf("stopSignal(%q) = %d, want %d", s, got, want)
 		}
 	}
 }
 
-// TestLimitsAreComplete: every limit of a tool is in its spec.
+// TestLimitsAreComplete: every limit of a tool affects its spec.
 func TestLimitsAreComplete(t *testing.T) {
 	compile := func(change func(*tool.Resources)) engine.Resources {
 		d := parseTool(t, "image: i\ncommand: [go]")

@@ -11,7 +11,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
-// conclude turns the tool's exit into the run's result.
+// conclude sets the run's result from the tool's exit. cause says why the tool was ended, or is nil.
 func (r *execution) conclude(t *tool.Tool, exit *engine.Exit, cause error) {
 	res := &r.result
 	res.Usage = exit.Usage
@@ -32,14 +32,14 @@ func (r *execution) conclude(t *tool.Tool, exit *engine.Exit, cause error) {
 		res.Hint = raise(r.req, "resources.memory", "memory")
 		switch {
 		case exit.TooManyLocks:
-			res.Reason = fmt.Sprintf("out of memory: the tool had more than %d locks of parts of files, which are the kernel's memory", engine.MaxLocks)
+			res.Reason = fmt.Sprintf("out of memory: the tool had more than %d locks of parts of files, which use kernel memory", engine.MaxLocks)
 			res.Hint = "have the tool lock fewer parts of files at once"
 		case exit.TooManySockets:
-			res.Reason = fmt.Sprintf("out of memory: the tool had more sockets than its memory limit of %s allows, one for each 256Ki or %d in any case", inBytes(t.Resources.Memory), engine.MinSockets)
+			res.Reason = fmt.Sprintf("out of memory: the tool had more sockets than its memory limit of %s allows: one for each 256Ki, and at least %d", inBytes(t.Resources.Memory), engine.MinSockets)
 		default:
 			res.Reason = fmt.Sprintf("out of memory: the tool used all of its %s", inBytes(t.Resources.Memory))
 			if files := exit.Usage.DiskBytes; files > t.Resources.Memory/4 {
-				res.Hint = fmt.Sprintf("files are in memory and count, %d MiB of them at the end; %s", files>>20, res.Hint)
+				res.Hint = fmt.Sprintf("files are in memory and count too: %d MiB at the end; %s", files>>20, res.Hint)
 			}
 		}
 	case exit.Signal != 0:
@@ -56,18 +56,18 @@ func (r *execution) conclude(t *tool.Tool, exit *engine.Exit, cause error) {
 	r.outputs(t, exit)
 }
 
-// raise says how a limit is raised, which a flag does for a tool that is run by itself.
+// raise says how to raise a limit. A flag can raise it for a single tool.
 func raise(q *run.Request, key, flag string) string {
 	switch {
 	case q.Step != "" && key == "timeout":
-		return "raise timeout in the step " + q.Step // which replaces its tool's
+		return "raise timeout in the step " + q.Step // a step's timeout replaces its tool's
 	case q.Step != "" || q.Mocks != nil:
 		return "raise " + key + " in the tool"
 	}
 	return "raise " + key + " in the tool, or --" + flag
 }
 
-// limitHint names a limit that a failed tool has reached.
+// limitHint returns a hint about a limit that a failed tool has reached, or "".
 func (r *execution) limitHint(t *tool.Tool, exit *engine.Exit) string {
 	switch {
 	case exit.TooManyProcesses:
@@ -87,8 +87,7 @@ func (r *execution) limitHint(t *tool.Tool, exit *engine.Exit) string {
 	return fmt.Sprintf("the tool's files took all of %s, %s; %s", what, inBytes(size), raise)
 }
 
-// outputs reads the tool's outputs. A succeeded tool has to have written them
-// well and all that it promised.
+// outputs parses the tool's outputs. A tool that succeeded must have written all the outputs that it promises, without errors.
 func (r *execution) outputs(t *tool.Tool, exit *engine.Exit) {
 	res := &r.result
 	outputs, err := parseOutputs(exit.Output)
@@ -112,7 +111,7 @@ func (r *execution) outputs(t *tool.Tool, exit *engine.Exit) {
 	}
 }
 
-// inBytes is a size for people, who have to see that a number is one of bytes.
+// inBytes returns a size for people, who must see that a number counts bytes.
 func inBytes(n int64) string {
 	text := shape.FormatSize(n)
 	if n == 0 || text[len(text)-1] >= '0' && text[len(text)-1] <= '9' {

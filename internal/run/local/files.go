@@ -12,8 +12,8 @@ import (
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
-// Pack puts the files of a tool's volumes into a store, and notes their digest in the tool: runners on other machines that have
-// the store need the tool's folder no more.
+// Pack puts the files of a tool's volumes into a store, and sets their digest in the tool. Runners on other machines that
+// have the store then don't need the tool's folder.
 func Pack(ctx context.Context, store content.Store, t *tool.Tool) error {
 	var paths []string
 	for _, v := range t.Volumes {
@@ -35,17 +35,18 @@ func Pack(ctx context.Context, store content.Store, t *tool.Tool) error {
 	return nil
 }
 
-// noFolder is the error of a tool with files that were read from nowhere.
+// noFolder returns the error of a tool that has files but isn't in a file.
 func noFolder(t *tool.Tool) error {
 	for _, v := range t.Volumes {
 		if v.File != "" {
-			return &shape.PlacedError{Position: v.Position, Err: fmt.Errorf("volume %s: the definition comes from no folder, so it has no files; save it to a file", v.Name)}
+			return &shape.PlacedError{Position: v.Position, Err: fmt.Errorf("volume %s: the definition isn't in a file, so there is no folder for its files; save it to a file", v.Name)}
 		}
 	}
 	return nil
 }
 
-// unpackFiles makes the folder of files that came along with a tool, and names it in what the engine is given.
+// unpackFiles unpacks the files that came with a tool into a new folder, and sets it in what the engine gets. remove removes
+// the folder.
 func unpackFiles(ctx context.Context, store content.Store, digest string, local *engine.Local) (remove func() error, err error) {
 	dir, err := tempdir.New()
 	if err != nil {

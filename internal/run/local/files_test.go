@@ -11,7 +11,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/run"
 )
 
-// TestFilesComeAlong: a tool that was packed runs without its folder, and what was unpacked for it is gone with the run.
+// TestFilesComeAlong: a packed tool runs without its folder, and its unpacked files are removed after the run.
 func TestFilesComeAlong(t *testing.T) {
 	temporary := t.TempDir()
 	t.Setenv("TMPDIR", temporary)
@@ -33,7 +33,7 @@ func TestFilesComeAlong(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	if err := Pack(t.Context(), store, req.Tool); err == nil || !strings.Contains(err.Error(), "volume conf: the definition comes from no folder") {
+	if err := Pack(t.Context(), store, req.Tool); err == nil || !strings.Contains(err.Error(), "volume conf: the definition isn't in a file") {
 		t.Errorf("without a folder: %v", err)
 	}
 	req.Tool.Source.Dir = folder

@@ -5,16 +5,16 @@ import (
 	"sync"
 )
 
-// input is standard input for the attempts of a run, one after the other. A read of a terminal can't be ended: if each
-// attempt had one of its own, that of an attempt which has ended would take what is typed for the next.
+// input passes standard input to the attempts of a run, one after the other. A read from a terminal can't be interrupted: if
+// each attempt read by itself, the read of an attempt that has ended would take what is typed for the next.
 type input struct {
 	mu    sync.Mutex
 	ready *sync.Cond
-	to    *io.PipeWriter // the attempt's; nil between two
-	done  bool           // nothing more comes, or nobody wants it
+	to    *io.PipeWriter // of the current attempt; nil between attempts
+	done  bool           // there is no more input, or no attempt reads any more of it
 }
 
-// newInput begins to read. Nothing waits for its end: the read may block on a terminal where nobody types.
+// newInput starts to read. Nothing waits for the reading goroutine to end: its read may block on a terminal where nobody types.
 func newInput(from io.Reader) *input {
 	in := &input{}
 	in.ready = sync.NewCond(&in.mu)
@@ -32,7 +32,7 @@ func (in *input) pump(from io.Reader) {
 			if to == nil {
 				return
 			}
-			taken, _ := to.Write(rest) // its error is that the attempt has ended; the rest is the next one's
+			taken, _ := to.Write(rest) // an error means that the attempt has ended; the next one gets the rest
 			rest = rest[taken:]
 		}
 		if err != nil {
@@ -41,7 +41,7 @@ func (in *input) pump(from io.Reader) {
 	}
 }
 
-// attempt waits until an attempt reads, and returns its pipe; nil when none will.
+// attempt waits for an attempt and returns its pipe, or nil if there will be none.
 func (in *input) attempt() *io.PipeWriter {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -51,7 +51,7 @@ func (in *input) attempt() *io.PipeWriter {
 	return in.to
 }
 
-// next is the input of one attempt, until end is called.
+// next returns the input of one attempt, which ends when end is called.
 func (in *input) next() (r io.Reader, end func()) {
 	reader, writer := io.Pipe()
 	in.mu.Lock()
@@ -66,11 +66,11 @@ func (in *input) next() (r io.Reader, end func()) {
 		in.mu.Lock()
 		in.to = nil
 		in.mu.Unlock()
-		_ = reader.Close() // ends a write that is under way
+		_ = reader.Close() // ends a write in progress
 	}
 }
 
-// close says that nothing more comes, or that nobody reads any more.
+// close records that there is no more input, or that no attempt will read.
 func (in *input) close() {
 	in.mu.Lock()
 	defer in.mu.Unlock()

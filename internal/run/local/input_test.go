@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// What an attempt doesn't read is there for the next one, also what is typed after the first has ended.
+// TestInputOfAttempts: an attempt gets what is typed while it runs, even if an earlier attempt ended in a read.
 func TestInputOfAttempts(t *testing.T) {
 	keyboard, typed := io.Pipe()
 	in := newInput(keyboard)
@@ -21,12 +21,12 @@ func TestInputOfAttempts(t *testing.T) {
 		}()
 		got, err := bufio.NewReader(r).ReadString('\n')
 		if err != nil || got != line {
-			t.Errorf("%q, %v; want %q", got, err, line)
+			t.Errorf("got %q, %v; want %q", got, err, line)
 		}
 		if err := <-waiting; err != nil {
 			t.Error(err)
 		}
-		// As the copy to a program that has ended: it is in a read.
+		// Like the copy to a program that has ended, this is in a read.
 		ended := make(chan error)
 		go func() {
 			_, err := r.Read(make([]byte, 10))
@@ -34,7 +34,7 @@ func TestInputOfAttempts(t *testing.T) {
 		}()
 		end()
 		if err := <-ended; err == nil {
-			t.Error("an attempt that has ended reads on")
+			t.Error("an attempt that has ended can still read")
 		}
 	}
 	r, end := in.next()
@@ -43,16 +43,16 @@ func TestInputOfAttempts(t *testing.T) {
 		t.Fatal(err)
 	}
 	if rest, err := io.ReadAll(r); err != nil || len(rest) > 0 {
-		t.Errorf("%q, %v at the end of the input", rest, err)
+		t.Errorf("got %q, %v at the end of the input, want nothing", rest, err)
 	}
 	last, end := in.next()
 	defer end()
 	if rest, err := io.ReadAll(last); err != nil || len(rest) > 0 {
-		t.Errorf("%q, %v after the end of the input", rest, err)
+		t.Errorf("got %q, %v after the end of the input, want nothing", rest, err)
 	}
 }
 
-// The rest of what an attempt didn't read is the next one's.
+// TestInputIsHandedOn: the next attempt gets what an attempt didn't read.
 func TestInputIsHandedOn(t *testing.T) {
 	in := newInput(strings.NewReader("0123456789"))
 	first, end := in.next()
@@ -63,6 +63,6 @@ func TestInputIsHandedOn(t *testing.T) {
 	second, end := in.next()
 	defer end()
 	if rest, err := io.ReadAll(second); err != nil || string(rest) != "456789" {
-		t.Errorf("%q, %v; want what the first left", rest, err)
+		t.Errorf("got %q, %v; want what the first attempt left", rest, err)
 	}
 }

@@ -9,10 +9,9 @@ import (
 	"github.com/mayfly-run/mayfly/internal/run"
 )
 
-// logWriter turns one stream of the tool into log events: whole lines where it
-// can, so that a program that writes byte by byte doesn't make an event of
-// each; what waits for its line's end goes out after a moment all the same. A
-// character that is cut by the end of a piece stays whole.
+// logWriter turns one stream of the tool into log events. It emits whole lines if possible, so that a program that writes
+// byte by byte doesn't cause an event for each; the beginning of a line is emitted after logDelay. A character that is cut at
+// the end of a piece stays whole.
 type logWriter struct {
 	stream string
 	emit   func(*run.Log)
@@ -23,9 +22,9 @@ type logWriter struct {
 }
 
 const (
-	// logDelay is how long the beginning of a line waits for its end.
+	// logDelay is how long the beginning of a line waits for the rest.
 	logDelay = 50 * time.Millisecond
-	// maxLogPiece bounds the data of one event, in bytes.
+	// maxLogPiece is the largest size of one event's data, in bytes.
 	maxLogPiece = 64 << 10
 )
 
@@ -49,7 +48,7 @@ func (w *logWriter) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// late emits a line's beginning.
+// late emits the beginning of a line that has waited for logDelay.
 func (w *logWriter) late() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -57,7 +56,7 @@ func (w *logWriter) late() {
 	w.put(len(w.waiting) - incomplete(w.waiting))
 }
 
-// flush emits what is left when the stream has ended.
+// flush emits the rest when the stream has ended.
 func (w *logWriter) flush() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -68,7 +67,7 @@ func (w *logWriter) flush() {
 	w.put(len(w.waiting))
 }
 
-// put emits the first n bytes of what waits.
+// put emits the first n waiting bytes.
 func (w *logWriter) put(n int) {
 	if n == 0 {
 		return
@@ -82,7 +81,7 @@ func (w *logWriter) put(n int) {
 	w.waiting = append(w.waiting[:0], w.waiting[n:]...)
 }
 
-// incomplete is the length of the beginning of a character at the end of data.
+// incomplete returns the length of an incomplete character at the end of data.
 func incomplete(data []byte) int {
 	for n := 1; n < utf8.UTFMax && n <= len(data); n++ {
 		if c := data[len(data)-n]; utf8.RuneStart(c) {

@@ -9,7 +9,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// collect returns a writer whose pieces it appends to the list.
+// collect returns a writer that appends its pieces to the list.
 func collect(pieces *[]run.Log) *logWriter {
 	return &logWriter{stream: "stdout", emit: func(l *run.Log) { *pieces = append(*pieces, *l) }}
 }
@@ -50,8 +50,8 @@ func TestLogWriterDoesNotKeepAPromptBack(t *testing.T) {
 	}
 }
 
-// Whatever is written, and however it is cut, the pieces put together are the
-// bytes, text is never cut within a character, and no piece is too large.
+// TestLogWriterLosesNothing: for any writes, the pieces together are the bytes, no character of valid text is cut, and no
+// piece is too large.
 func TestLogWriterLosesNothing(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		parts := rapid.SliceOf(rapid.OneOf(
@@ -71,15 +71,15 @@ func TestLogWriterLosesNothing(t *testing.T) {
 		w.flush()
 		for _, l := range pieces {
 			if n := len(l.Bytes()); n == 0 || n > maxLogPiece {
-				t.Fatalf("a piece of %d bytes", n)
+				t.Fatalf("got a piece of %d bytes, want 1 to %d", n, maxLogPiece)
 			}
 			if (l.Data != "") == (l.DataBase64 != nil) {
-				t.Fatal("a piece must be either text or not")
+				t.Fatal("a piece must have either Data or DataBase64")
 			}
 			got = append(got, l.Bytes()...)
 		}
 		if !bytes.Equal(got, want) {
-			t.Fatalf("%d bytes came out of %d", len(got), len(want))
+			t.Fatalf("got %d bytes, want the same %d", len(got), len(want))
 		}
 	})
 }

@@ -9,16 +9,16 @@ import (
 	"github.com/mayfly-run/mayfly/internal/network"
 )
 
-// failedToConnect is a client's last word about a loopback address, with or without a port behind it.
+// failedToConnect matches a client's message about a failed connection to a loopback address, with or without a port after it.
 var failedToConnect = sync.OnceValue(func() *regexp.Regexp {
 	const loopback = `(?:^|[^\w.-])(?:localhost|127\.0\.0\.1|0\.0\.0\.0|::1)(?:[^\w.-]|\.?$)`
 	const failed = `(?:connection refused|econnrefused|(?:could|can)(?:n't| ?not) connect|failed to connect to)`
 	return regexp.MustCompile(`(?i)` + failed + `.*` + loopback + `|` + loopback + `.*` + failed)
 })
 
-// loopbackAdvice is for a tool that looks in its own sandbox for a service of this machine, as its last line says.
+// loopbackAdvice returns advice for a tool that, according to its last line, looks in its own sandbox for a service of this machine.
 func loopbackAdvice(spec *engine.Spec, lines []string) string {
-	// Mocks answer on localhost too. kubectl asks there where it has no kubeconfig.
+	// Mocks answer on localhost too. kubectl connects to localhost if it has no kubeconfig.
 	if last := lines[len(lines)-1]; spec.Mocks == nil && failedToConnect().MatchString(last) && !strings.Contains(last, "did you specify the right host or port") {
 		return "localhost is the sandbox itself; this machine is " + network.HostName + ", which a rule of network.egress opens"
 	}

@@ -37,13 +37,13 @@ func TestLoopbackAdvice(t *testing.T) {
 				want = told
 			}
 			if got := loopbackAdvice(&engine.Spec{}, []string{"before", c.line}); got != want {
-				t.Errorf("%q", got)
+				t.Errorf("got %q, want %q", got, want)
 			}
 			if got := loopbackAdvice(&engine.Spec{Mocks: &engine.Mocks{}}, []string{c.line}); got != "" {
-				t.Errorf("with mocks: %q", got)
+				t.Errorf("with mocks: got %q, want no advice", got)
 			}
 			if got := loopbackAdvice(&engine.Spec{}, []string{c.line, "and went on"}); got != "" {
-				t.Errorf("not the last line: %q", got)
+				t.Errorf("not the last line: got %q, want no advice", got)
 			}
 		})
 	}

@@ -14,15 +14,16 @@ import (
 	"github.com/mayfly-run/mayfly/internal/tempdir"
 )
 
-// mockSockets are where the engine brings what a test's tool reaches out to. They are in a folder that only this user may search,
-// since the socket of commands is open to everybody: a sandbox's users are nobody that this machine knows.
+// mockSockets are the sockets to which the engine brings the connections and commands of a test's tool. They are in a folder
+// that only this user may search, since everyone may open the socket of commands: a sandbox's users don't exist on this
+// machine.
 type mockSockets struct {
 	dir       *tempdir.Dir
 	listeners []net.Listener
 	accepting sync.WaitGroup
 }
 
-// listenForMocks opens the sockets for a run, and names them in what the engine is given.
+// listenForMocks opens the sockets for a run, and sets them in what the engine gets.
 func listenForMocks(mocks run.Mocks, local *engine.Local) (*mockSockets, error) {
 	dir, err := tempdir.New()
 	if err != nil {
@@ -35,7 +36,7 @@ func listenForMocks(mocks run.Mocks, local *engine.Local) (*mockSockets, error) 
 		err = s.listen(local.Commands, 0o666, mocks.Command)
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("listen for what the tool reaches out to: %w; set TMPDIR to a folder with a short path", err), s.close())
+		return nil, errors.Join(fmt.Errorf("listen for the tool's connections: %w; set TMPDIR to a folder with a short path", err), s.close())
 	}
 	return s, nil
 }
@@ -58,14 +59,14 @@ func (s *mockSockets) listen(at string, mode os.FileMode, serve func(net.Conn)) 
 			case errors.Is(err, net.ErrClosed):
 				return
 			default:
-				time.Sleep(10 * time.Millisecond) // this machine has no more descriptors for now
+				time.Sleep(10 * time.Millisecond) // there are no free descriptors at the moment
 			}
 		}
 	})
 	return nil
 }
 
-// close takes no more connections. Those that were taken end with the sandbox, at the other side.
+// close stops accepting connections. Accepted ones end with the sandbox, which is their other side.
 func (s *mockSockets) close() error {
 	var errs []error
 	for _, l := range s.listeners {

@@ -16,7 +16,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/run"
 )
 
-// answers are mocks that say the same to everything.
+// answers are mocks that give every connection and command the same answer.
 type answers struct{ work sync.WaitGroup }
 
 func (a *answers) Connection(c net.Conn) {
@@ -37,7 +37,7 @@ func (a *answers) Command(c net.Conn) {
 	})
 }
 
-// TestMocksOfARequest: the runner brings what the tool reaches out to whoever follows the run, and leaves no socket.
+// TestMocksOfARequest: the runner passes connections and commands of the tool to the caller's mocks, and leaves no socket.
 func TestMocksOfARequest(t *testing.T) {
 	temporary := t.TempDir()
 	t.Setenv("TMPDIR", temporary)
@@ -72,10 +72,10 @@ func TestMocksOfARequest(t *testing.T) {
 	}
 
 	if r, err := s.runner.Run(t.Context(), req, s.opts.Watch); err == nil || r.Status != run.Error || !strings.Contains(r.Reason, "nothing answers for them") {
-		t.Errorf("without anybody who answers: %+v, %v", r, err)
+		t.Errorf("without mocks in Watch: got %+v, %v, want an error", r, err)
 	}
 	t.Setenv("TMPDIR", "/nowhere/at/all")
 	if r, err := s.runner.Run(t.Context(), req, watch); err == nil || r.Status != run.Error || !strings.Contains(r.Reason, "make a temporary folder") {
-		t.Errorf("without a place for sockets: %+v, %v", r, err)
+		t.Errorf("without a folder for sockets: got %+v, %v, want an error", r, err)
 	}
 }

@@ -7,8 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// maxOutput bounds one output's value, and maxOutputs how many there are: a name
-// takes more memory here than in the tool's file.
+// maxOutput is the largest size of one output's value, and maxOutputs the largest number of outputs: a name takes more memory
+// here than in the tool's file.
 const (
 	maxOutput  = 1 << 20
 	maxOutputs = 10_000
@@ -16,16 +16,15 @@ const (
 
 var outputName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]*$`)
 
-// parseOutputs reads what a tool wrote to $MAYFLY_OUTPUT:
+// parseOutputs parses what a tool wrote to $MAYFLY_OUTPUT:
 //
 //	NAME=value
 //	NAME<<DELIMITER
 //	any lines
 //	DELIMITER
 //
-// Empty lines between them are skipped, the last value of a name counts, and
-// a block's value doesn't end with the line break before its delimiter. A
-// carriage return is a part of a block's lines, and of no other line's end.
+// It skips empty lines between outputs, and the last value of a name counts. A block's value doesn't include the line break
+// before its delimiter. A carriage return at the end of a line is dropped, except inside a block.
 func parseOutputs(data []byte) (map[string]string, error) {
 	outputs := map[string]string{}
 	lines := outputLines{rest: data}
@@ -47,7 +46,7 @@ func parseOutputs(data []byte) (map[string]string, error) {
 	}
 }
 
-// outputLines are the lines that are left, and the number of the last one that was read.
+// outputLines has the remaining lines, and the number of the last one that was read.
 type outputLines struct {
 	rest []byte
 	line int
@@ -66,7 +65,7 @@ func (l *outputLines) errorf(format string, args ...any) error {
 	return fmt.Errorf("line %d of $MAYFLY_OUTPUT: %w", l.line, fmt.Errorf(format, args...))
 }
 
-// output reads the output that a line begins.
+// output reads the output that begins with the given line.
 func (l *outputLines) output(text []byte) (name string, value []byte, err error) {
 	at := bytes.IndexAny(text, "=<")
 	if at < 0 || (text[at] == '<' && !bytes.HasPrefix(text[at:], []byte("<<"))) {
@@ -85,12 +84,12 @@ func (l *outputLines) output(text []byte) (name string, value []byte, err error)
 	case len(value) > maxOutput:
 		return "", nil, tooLarge(l.line, name)
 	case !utf8.Valid(value):
-		return "", nil, l.errorf("%s is not UTF-8; encode it, such as with base64", name)
+		return "", nil, l.errorf("%s is not UTF-8; encode it, for example with base64", name)
 	}
 	return name, value, nil
 }
 
-// block reads the lines up to the delimiter.
+// block reads the lines of a block up to the delimiter.
 func (l *outputLines) block(name string, delimiter []byte) ([]byte, error) {
 	if len(delimiter) == 0 {
 		return nil, l.errorf("%s<< has no delimiter", name)
@@ -116,20 +115,20 @@ func (l *outputLines) block(name string, delimiter []byte) ([]byte, error) {
 func trimmed(text []byte) []byte { return bytes.TrimSuffix(text, []byte("\r")) }
 
 func tooLarge(line int, name string) error {
-	return fmt.Errorf("line %d of $MAYFLY_OUTPUT: %s has more than the %d bytes that an output may have", line, name, maxOutput)
+	return fmt.Errorf("line %d of $MAYFLY_OUTPUT: %s is longer than %d bytes, the most that an output may have", line, name, maxOutput)
 }
 
-// unclosed says why a block isn't closed, where one of its lines shows it.
+// unclosed returns why a block isn't closed, if one of its lines shows it, and otherwise "".
 func unclosed(block [][]byte, delimiter []byte) string {
 	plain := bytes.Trim(bytes.TrimPrefix(delimiter, []byte("-")), `'"`)
 	added := "the quotes are"
-	if delimiter[0] == '-' { // a shell's <<-, which takes tabs off the lines
+	if delimiter[0] == '-' { // a shell's <<-, which removes tabs at the beginning of lines
 		added = `the "-" is`
 	}
 	for i, line := range block {
 		switch bare := bytes.TrimSpace(line); {
 		case !bytes.Equal(plain, delimiter) && bytes.Equal(bare, plain):
-			return fmt.Sprintf("; %s a part of the delimiter: write <<%s", added, plain)
+			return fmt.Sprintf("; %s part of the delimiter: write <<%s", added, plain)
 		case bytes.Equal(bare, delimiter):
 			return fmt.Sprintf("; a line has %s with spaces around it; the delimiter must be alone on its line", delimiter)
 		case i == len(block)-1 && bytes.HasSuffix(line, delimiter):

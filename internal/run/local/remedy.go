@@ -12,9 +12,9 @@ import (
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
-// This file says what to change in a tool that failed or was refused, where the operator's policy allows the change.
+// This file says what to change in a tool that failed or was refused, if the operator's policy allows the change.
 
-// advise gives a failed attempt a hint by the last lines that the tool wrote.
+// advise sets the hint of a failed attempt from the last lines of the tool's output.
 func (r *execution) advise(spec *engine.Spec, lines []string, status int) {
 	res := &r.result
 	switch {
@@ -32,7 +32,8 @@ func (r *execution) advise(spec *engine.Spec, lines []string, status int) {
 	}
 }
 
-// remedy says how the tool's file would allow what the network refused, by the rule that would; "" past as many as a result has.
+// remedy returns how to change the tool's file so that it allows what the network refused, given the rule that would allow
+// it. It returns "" for further rules after maxDenied.
 func (r *execution) remedy(rule string) string {
 	if text, known := r.remedies[rule]; known || rule == "" || len(r.remedies) >= maxDenied {
 		return text
@@ -48,11 +49,11 @@ func (r *execution) remedy(rule string) string {
 func (r *execution) newRemedy(rule string) string {
 	parsed, err := tool.Parse("rule", []byte("network: ["+rule+"]"))
 	if err != nil {
-		return "" // a secret was in it
+		return "" // masking has changed the rule
 	}
 	list := *parsed.Network
-	// With a first rule, what no rule names is refused.
-	text := "to allow it, list all that the tool needs under network.egress, with " + rule
+	// The first rule of a tool refuses everything that no rule names.
+	text := "to allow it, list everything that the tool needs under network.egress, with " + rule
 	if own := r.req.Tool.Network; own != nil && own.Mode == network.ModeList {
 		list.Egress = slices.Concat(own.Egress, list.Egress)
 		text = "to allow it, add to network.egress: " + rule
@@ -60,7 +61,7 @@ func (r *execution) newRemedy(rule string) string {
 	return cmp.Or(r.allowed(text, func(t *tool.Tool) { t.Network, t.EgressAt = &list, nil }), "the policy of this host allows no rule for it")
 }
 
-// allowed is the advice, or "" where the operator's policy refuses the tool that follows it.
+// allowed returns the advice, or "" if the operator's policy refuses the tool that follows it.
 func (r *execution) allowed(advice string, follow func(*tool.Tool)) string {
 	changed := *r.req.Tool
 	follow(&changed)

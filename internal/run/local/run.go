@@ -24,52 +24,51 @@ import (
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
-// Images is where a run's image comes from.
+// Images finds and fetches the images of runs.
 type Images interface {
-	// Lookup finds an image that is there, without a network; image.ErrNotFound if it isn't.
+	// Lookup finds an image on this machine, without a network. The error is image.ErrNotFound if it isn't there.
 	Lookup(ref string) (*image.Image, error)
-	// Pull fetches it.
+	// Pull fetches an image.
 	Pull(ctx context.Context, ref string, opts image.PullOptions) (*image.Image, error)
-	// Hold keeps it from being removed until release.
+	// Hold keeps an image from being removed until release is called.
 	Hold(ctx context.Context, img *image.Image, owner string) (release func() error, err error)
 }
 
-// Runner runs tools on one engine. Its fields are set before the first run and
-// not changed; it may run any number of tools at once.
+// Runner runs tools on one engine. Its fields must be set before the first run and not change afterwards. It may run any
+// number of tools at once.
 type Runner struct {
 	Engine  engine.Engine
 	Images  Images
 	Secrets secret.Source
-	Policy  *policy.Policy // nil is a host without one
-	Sealer  run.Sealer     // of what runs hand on and are handed; nil for a runner whose runs are by themselves
+	Policy  *policy.Policy // nil for a host without a policy
+	Sealer  run.Sealer     // seals values between runs; nil for a runner of single tools
 	Places
 }
 
-// Options are what a run has of this machine, beside what its request says.
+// Options connect a run with this machine. They are not part of its request.
 type Options struct {
 	run.Watch
-	// Stdin is what the tool reads; nil is nothing.
+	// Stdin is the tool's standard input; nil means none.
 	Stdin io.Reader
-	// Stdout and Stderr get the tool's output, secrets masked. When both are
-	// nil the output is log events.
+	// Stdout and Stderr get the tool's output, with secrets masked. If both are nil, the output goes to log events.
 	Stdout, Stderr io.Writer
-	// Progress is called while the image is pulled.
+	// Progress, if not nil, is called while the image is pulled.
 	Progress func(image.ProgressEvent)
 	// Resized reports new sizes of the terminal.
 	Resized <-chan [2]uint16
-	// Attach, unless nil, is called when the tool starts, and detach when it has ended. In between, the terminal on Stdin
+	// Attach, if not nil, is called when the tool starts, and detach when it has ended. In between, the terminal on Stdin
 	// belongs to the tool.
 	Attach func() (detach func())
 }
 
-// Run is run.Runner's: it runs a tool to its end, and seals what it hands on.
+// Run implements run.Runner: it runs a tool to its end, and seals the values for later runs.
 func (r *Runner) Run(ctx context.Context, req *run.Request, watch run.Watch) (*run.Result, error) {
 	x := r.execution(req, Options{Watch: watch})
 	x.seals = true
 	return x.do(ctx)
 }
 
-// RunWith runs a tool by itself, with something of this machine, as its terminal. The result has the outputs as they are.
+// RunWith runs a single tool that may use this machine's terminal. The outputs in the result are not masked.
 func (r *Runner) RunWith(ctx context.Context, req *run.Request, opts Options) (*run.Result, error) {
 	return r.execution(req, opts).do(ctx)
 }
@@ -85,96 +84,96 @@ func (r *Runner) execution(req *run.Request, opts Options) *execution {
 	return x
 }
 
-// execution is one run under way.
+// execution is one run in progress.
 type execution struct {
 	*Runner
 	req    *run.Request
 	opts   Options
 	masker atomic.Pointer[secret.Redactor]
 
-	seals   bool      // what the run hands on is sealed
-	foreign [][]byte  // values to mask that came from runs before
-	given   [][]byte  // values of the tool's own
-	stdin   *input    // that of all attempts, where there may be several
-	resized [2]uint16 // the terminal's last size, once it has changed
+	seals      bool      // values for later runs are sealed
+	inherited  [][]byte  // values to mask that earlier runs passed on
+	ownSecrets [][]byte  // values of the secrets of the tool
+	stdin      *input    // shared by all attempts, if there may be several
+	resized    [2]uint16 // the terminal's last size, once it has changed
 
 	events *run.Sequence
 	seen   map[engine.Connection]bool
-	// remedies are those of rules, so that a tool that tries again and again costs little.
+	// remedies has the remedies by rule, so that a tool that retries a connection many times costs little.
 	remedies map[string]string
 	result   run.Result
 }
 
-// unseal has the values masked that came from runs before this one.
+// unseal unseals the values of earlier runs and masks them from now on.
 func (r *execution) unseal(ctx context.Context) error {
 	if r.req.Masked == nil {
 		return nil
 	}
 	if r.Sealer == nil {
-		return errors.New("the request has sealed values, and nothing here opens them")
+		return errors.New("the request has sealed values, but this runner has no key to open them")
 	}
 	handed, err := run.Unseal(ctx, r.Sealer, r.req.Masked)
 	if err != nil {
-		return fmt.Errorf("open what runs before this one handed on: %w", err)
+		return fmt.Errorf("open the values of earlier runs: %w", err)
 	}
-	r.foreign = handed.Masked
-	r.masker.Store(secret.NewRedactor(r.foreign...))
+	r.inherited = handed.Masked
+	r.masker.Store(secret.NewRedactor(r.inherited...))
 	return nil
 }
 
-// keepArtifacts takes what a succeeded run made, and drops it otherwise.
+// keepArtifacts stores the artifacts of a succeeded run, and drops them otherwise.
 func (r *execution) keepArtifacts(ctx context.Context) (err error) {
 	if !slices.ContainsFunc(r.req.Artifacts, func(a run.Artifact) bool { return a.Made }) {
 		return nil
 	}
 	if r.result.Status == run.Succeeded {
-		r.result.Artifacts, err = keep(ctx, r.Content, r.req.ID, r.req.Artifacts)
+		r.result.Artifacts, err = storeArtifacts(ctx, r.Content, r.req.ID, r.req.Artifacts)
 	}
-	return errors.Join(err, drop(r.Content, r.req.ID))
+	return errors.Join(err, dropArtifacts(r.Content, r.req.ID))
 }
 
-// handOn seals what later runs get of this one, and masks the outputs in its result where a secret is in them.
-func (r *execution) handOn(ctx context.Context) error {
+// sealHanded seals what later runs get from this one, and masks the outputs in the result if they contain a secret.
+func (r *execution) sealHanded(ctx context.Context) error {
 	res := &r.result
-	if !r.seals || len(r.given) == 0 && len(r.foreign) == 0 {
+	if !r.seals || len(r.ownSecrets) == 0 && len(r.inherited) == 0 {
 		return nil
 	}
 	if r.Sealer == nil {
 		res.Outputs = map[string]string{}
 		return errNoSealer
 	}
-	handed := &run.Handed{Masked: slices.Concat(r.foreign, r.given)}
+	handed := &run.Handed{Masked: slices.Concat(r.inherited, r.ownSecrets)}
 	if shown := r.masker.Load().Map(res.Outputs); !maps.Equal(shown, res.Outputs) {
 		handed.Outputs, res.Outputs = res.Outputs, shown
 	}
 	var err error
 	if res.Handed, err = handed.Seal(ctx, r.Sealer); err != nil {
-		return fmt.Errorf("seal what the run hands on: %w", err)
+		return fmt.Errorf("seal the run's values: %w", err)
 	}
 	return nil
 }
 
-var errNoSealer = errors.New("the run has secrets to hand on, and nothing here seals them")
+var errNoSealer = errors.New("the run has secrets to pass on, but this runner has no key to seal them")
 
-// tellMasks says what is to be masked wherever the run is known, before its tool can have written any of it.
-func (r *execution) tellMasks(ctx context.Context) error {
+// announceMasks passes the values to mask to the caller before the tool can have written any of them.
+func (r *execution) announceMasks(ctx context.Context) error {
 	switch {
-	case !r.seals || len(r.given) == 0:
+	case !r.seals || len(r.ownSecrets) == 0:
 		return nil
 	case r.Sealer == nil:
 		return errNoSealer
 	case r.opts.Mask == nil:
 		return nil
 	}
-	sealed, err := (&run.Handed{Masked: r.given}).Seal(ctx, r.Sealer)
+	sealed, err := (&run.Handed{Masked: r.ownSecrets}).Seal(ctx, r.Sealer)
 	if err != nil {
-		return fmt.Errorf("seal what is to be masked: %w", err)
+		return fmt.Errorf("seal the values to mask: %w", err)
 	}
 	r.opts.Mask(sealed)
 	return nil
 }
 
-// do takes the run through its states and reports the last.
+// do runs the tool through all states and reports the result.
 func (r *execution) do(ctx context.Context) (*run.Result, error) {
 	r.state(run.Queued, "", 0)
 	err := r.unseal(ctx)
@@ -182,8 +181,8 @@ func (r *execution) do(ctx context.Context) (*run.Result, error) {
 		err = r.attempts(ctx)
 	}
 	res := &r.result
-	// What the tool did has to be known, whatever has ended meanwhile.
-	err = errors.Join(err, r.keepArtifacts(ctx), r.handOn(context.WithoutCancel(ctx)))
+	// The result must be complete, so sealing doesn't depend on ctx, which may have ended.
+	err = errors.Join(err, r.keepArtifacts(ctx), r.sealHanded(context.WithoutCancel(ctx)))
 	res.Timeline.Finished = time.Now().UTC()
 	res.DurationMS = res.Timeline.Finished.Sub(res.Timeline.Queued).Milliseconds()
 	if err != nil {
@@ -193,7 +192,7 @@ func (r *execution) do(ctx context.Context) (*run.Result, error) {
 	}
 	mask := r.masker.Load()
 	res.Reason = mask.String(res.Reason)
-	// Outputs hold what the tool chose to hand on; the event is for people.
+	// Outputs may contain secrets that the tool passes on; the event is for people.
 	shown := *res
 	shown.Outputs = mask.Map(res.Outputs)
 	shown.Handed, shown.Artifacts = nil, nil
@@ -202,12 +201,12 @@ func (r *execution) do(ctx context.Context) (*run.Result, error) {
 	return res, err
 }
 
-// fail sets the result for a failure of Mayfly's.
+// fail sets the result for a failure of Mayfly itself.
 func (r *execution) fail(ctx context.Context, err error) {
 	res := &r.result
 	f := failure.Of(err)
 	res.Status, res.ExitCode, res.Code, res.Reason = f.State, f.ExitCode, f.Code, err.Error()
-	// What failed because the run was ended didn't fail by itself.
+	// An error that the end of the run caused is not a failure.
 	if f.State == run.Error && ctx.Err() != nil && errors.Is(err, context.Cause(ctx)) {
 		res.Status, res.ExitCode, res.Code = run.Cancelled, run.ExitCancelled, run.CodeCancelled
 		res.Reason = "cancelled before the tool started"
@@ -217,8 +216,7 @@ func (r *execution) fail(ctx context.Context, err error) {
 	}
 }
 
-// masked is err with every secret in its text masked; an error that needs it
-// loses what it wraps, except for its code.
+// masked returns err with every secret in its text masked. An error whose text changes loses what it wraps, except for its code.
 func (r *execution) masked(err error) error {
 	if text := err.Error(); r.masker.Load().String(text) != text {
 		return run.NewError(failure.CodeOf(err), r.masker.Load().String(text))
@@ -230,12 +228,11 @@ func (r *execution) masked(err error) error {
 type Prepared struct {
 	Tool  *tool.Tool // as this host runs it
 	Spec  *engine.Spec
-	Local engine.Local  // without secrets and the sockets of mocks
-	Stop  engine.Signal // what the image asks to be ended by; zero is SIGTERM
+	Local engine.Local  // without secrets and without the sockets of mocks
+	Stop  engine.Signal // the signal by which the image wants to be ended; zero means SIGTERM
 }
 
-// Prepare makes what the engine is given. find is asked for the image once the
-// policy allows it.
+// Prepare returns what the engine needs for a run. It calls find for the image after the policy has allowed the run.
 func (r *Runner) Prepare(id string, req *run.Request, find func(ref string) (*image.Image, error)) (*Prepared, error) {
 	if err := req.Tool.Runnable(); err != nil {
 		return nil, err
@@ -244,7 +241,7 @@ func (r *Runner) Prepare(id string, req *run.Request, find func(ref string) (*im
 	if err != nil {
 		return nil, err
 	}
-	if _, err := applied.Inputs(req.Inputs); err != nil { // before an image is fetched for nothing
+	if _, err := applied.Inputs(req.Inputs); err != nil { // before the image is fetched
 		return nil, err
 	}
 	img, err := find(applied.Image)
@@ -261,10 +258,10 @@ func (r *Runner) Prepare(id string, req *run.Request, find func(ref string) (*im
 	return p, err
 }
 
-// attempts prepares the run and starts the tool as often as its retry says.
+// attempts prepares the run, and starts the tool as often as its retry allows.
 func (r *execution) attempts(ctx context.Context) (err error) {
 	release := func() error { return nil }
-	defer func() { _ = release() }() // a hold ends with the process at the latest
+	defer func() { _ = release() }() // if this fails, the hold ends with the process
 	p, err := r.Prepare(r.req.ID, r.req, func(ref string) (img *image.Image, err error) {
 		if img, err = r.resolve(ctx, ref); err != nil {
 			return nil, err
@@ -279,7 +276,7 @@ func (r *execution) attempts(ctx context.Context) (err error) {
 	})
 	var inputs *tool.InputError
 	if errors.As(err, &inputs) {
-		// The secrets that are missing are named at once, too. The values of the others are dropped.
+		// Missing secrets are reported together with the inputs. The values of the others are dropped.
 		_, missing := r.values(ctx, r.req.Tool.SecretNames())
 		return errors.Join(err, missing)
 	}
@@ -296,12 +293,12 @@ func (r *execution) attempts(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, free()) }()
-	if r.opts.Stdin != nil && several(t.Retry) {
+	if r.opts.Stdin != nil && mayRetry(t.Retry) {
 		r.stdin = newInput(r.opts.Stdin)
 		defer r.stdin.close()
 	}
-	first := 0 // without a number, unless there may be others
-	if several(t.Retry) {
+	first := 0 // attempts have numbers only if there may be several
+	if mayRetry(t.Retry) {
 		first = 1
 	}
 	r.state(run.Creating, "", first)
@@ -313,12 +310,12 @@ func (r *execution) attempts(ctx context.Context) (err error) {
 		pause := backoff(t.Retry, attempt)
 		r.state(run.Creating, r.masker.Load().String(fmt.Sprintf("in %s, after: %s", pause, r.result.Reason)), attempt+1)
 		if !sleep(ctx, pause) {
-			return nil // the last attempt's result stands
+			return nil // the result is that of the last attempt
 		}
 		if err := again(); err != nil {
 			return fmt.Errorf("remove the sandbox of attempt %d: %w", attempt, err)
 		}
-		// Each attempt is a sandbox of its own.
+		// Each attempt has its own sandbox.
 		spec.ID = fmt.Sprintf("%s-%d", r.req.ID, attempt+1)
 	}
 }
@@ -334,12 +331,12 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// several reports whether a tool may have more attempts than one.
-func several(retry *tool.Retry) bool {
+// mayRetry reports whether a tool may have more than one attempt.
+func mayRetry(retry *tool.Retry) bool {
 	return retry != nil && retry.Attempts > 1
 }
 
-// backoff is the pause after an attempt: it doubles each time, to a limit.
+// backoff returns the pause after an attempt: it doubles each time, up to a limit.
 func backoff(retry *tool.Retry, attempt int) time.Duration {
 	d := retry.Backoff
 	for i := 1; i < attempt && d < retry.MaxBackoff; i++ {
@@ -348,7 +345,7 @@ func backoff(retry *tool.Retry, attempt int) time.Duration {
 	return min(d, retry.MaxBackoff)
 }
 
-// resolve finds the image, pulling it when it isn't there.
+// resolve finds the image, and pulls it if it isn't on this machine.
 func (r *execution) resolve(ctx context.Context, ref string) (*image.Image, error) {
 	img, err := r.Images.Lookup(ref)
 	if !errors.Is(err, image.ErrNotFound) {
@@ -358,8 +355,7 @@ func (r *execution) resolve(ctx context.Context, ref string) (*image.Image, erro
 	return r.Images.Pull(ctx, ref, image.PullOptions{Progress: r.opts.Progress})
 }
 
-// secrets fetches the values that the spec names, and has them masked from
-// here on.
+// secrets fetches the values that the spec names, and masks them from now on.
 func (r *execution) secrets(ctx context.Context, spec *engine.Spec) (engine.Secrets, error) {
 	names := secretNames(spec)
 	if len(names) == 0 {
@@ -370,9 +366,9 @@ func (r *execution) secrets(ctx context.Context, spec *engine.Spec) (engine.Secr
 		return nil, err
 	}
 	for _, name := range names {
-		r.given = append(r.given, bytes.Clone(values[name]))
+		r.ownSecrets = append(r.ownSecrets, bytes.Clone(values[name]))
 	}
-	all := slices.Concat(r.foreign, r.given, r.trusting(values))
+	all := slices.Concat(r.inherited, r.ownSecrets, r.trusting(values))
 	for _, v := range spec.Environment {
 		if v.Secret == "" {
 			continue
@@ -383,10 +379,10 @@ func (r *execution) secrets(ctx context.Context, spec *engine.Spec) (engine.Secr
 		}
 	}
 	r.masker.Store(secret.NewRedactor(all...))
-	return values, r.tellMasks(ctx)
+	return values, r.announceMasks(ctx)
 }
 
-// values fetches secrets. The error names all that are missing.
+// values fetches secrets. The error names all missing ones.
 func (r *execution) values(ctx context.Context, names []string) (engine.Secrets, error) {
 	values := engine.Secrets{}
 	var errs []error
@@ -401,24 +397,24 @@ func (r *execution) values(ctx context.Context, names []string) (engine.Secrets,
 	return values, errors.Join(errs...)
 }
 
-// maxVariable is the most that Linux takes for NAME=value and the zero byte after it (MAX_ARG_STRLEN, execve(2)).
+// maxVariable is the largest size of NAME=value and the zero byte after it that Linux allows (MAX_ARG_STRLEN, execve(2)).
 const maxVariable = 128 << 10
 
-// noVariable says why a value can't be in a variable, or "". Nothing of the value is in the answer.
+// noVariable returns why a value can't be in a variable, or "". The answer contains nothing of the value.
 func noVariable(name string, value []byte) string {
 	switch {
 	case bytes.IndexByte(value, 0) >= 0:
 		return "it has a zero byte"
 	case !utf8.Valid(value):
-		return "it isn't UTF-8" // which it would be made on its way, and masked no more
+		return "it isn't UTF-8" // it would be converted to UTF-8 on its way, and masking wouldn't find it
 	case len(name)+1+len(value)+1 > maxVariable:
 		return "it is larger than Linux allows, 128 KiB"
 	}
 	return ""
 }
 
-// provide makes what a run has on this machine while it lives: the files that came along with its tool, and the sockets of
-// mocks.
+// provide makes what a run needs on this machine while it lives: the files that came with its tool, and the sockets of mocks.
+// free removes them.
 func (r *execution) provide(ctx context.Context, p *Prepared) (free func() error, err error) {
 	var all []func() error
 	free = func() error {
@@ -439,7 +435,7 @@ func (r *execution) provide(ctx context.Context, p *Prepared) (free func() error
 		return free, nil
 	}
 	if r.opts.Mocks == nil {
-		return nil, errors.Join(errors.New("the request has mocks, and nothing answers for them"), free())
+		return nil, errors.Join(errors.New("the request has mocks, but nothing answers for them"), free())
 	}
 	sockets, err := listenForMocks(r.opts.Mocks, &p.Local)
 	if err != nil {
@@ -449,12 +445,11 @@ func (r *execution) provide(ctx context.Context, p *Prepared) (free func() error
 	return free, nil
 }
 
-// attempt runs the tool once. again is nil unless the retry rules ask for
-// another; then it removes what this one has kept.
+// attempt runs the tool once. again is nil unless retry asks for another attempt; otherwise again removes what this attempt has kept.
 func (r *execution) attempt(ctx context.Context, p *Prepared, n int) (again func() error, err error) {
 	t, spec := p.Tool, p.Spec
 	shown := 0
-	if several(t.Retry) {
+	if mayRetry(t.Retry) {
 		shown, r.result.Attempts = n, n
 	}
 	var last lastOutput
@@ -482,7 +477,7 @@ func (r *execution) attempt(ctx context.Context, p *Prepared, n int) (again func
 	if flushErr := flush(); err == nil {
 		err = flushErr
 	}
-	// Cleaning up doesn't depend on ctx: Close has no context.
+	// Clean-up doesn't depend on ctx: Close has no context.
 	if closeErr := sandbox.Close(); closeErr != nil {
 		err = errors.Join(err, fmt.Errorf("clean up the sandbox: %w", closeErr))
 	}
@@ -495,7 +490,7 @@ func (r *execution) attempt(ctx context.Context, p *Prepared, n int) (again func
 	if exit.Kept {
 		r.result.KeptID = spec.ID
 	}
-	// An attempt that timed out is one that failed; what ends the run ends its attempts.
+	// An attempt that timed out counts as failed and may be retried. The end of the run ends its attempts.
 	if (cause == nil || errors.Is(cause, errTimeout)) && ctx.Err() == nil && r.retries(t.Retry, n) {
 		again = sandbox.Remove
 	}
@@ -509,16 +504,16 @@ func (r *execution) retries(retry *tool.Retry, n int) bool {
 	return len(retry.OnExit) == 0 || slices.Contains(retry.OnExit, r.result.ExitCode)
 }
 
-// streams are the writers that the engine gives the tool's output to.
+// streams returns the writers to which the engine writes the tool's output. flush writes the rest.
 func (r *execution) streams(last *lastOutput) (stdout, stderr io.Writer, flush func() error) {
 	mask := r.masker.Load()
 	if r.opts.Stdout != nil || r.opts.Stderr != nil {
-		out, err := mask.Writer(last.and(orDiscard(r.opts.Stdout))), mask.Writer(last.and(orDiscard(r.opts.Stderr)))
+		out, err := mask.Writer(last.tee(orDiscard(r.opts.Stdout))), mask.Writer(last.tee(orDiscard(r.opts.Stderr)))
 		return out, err, func() error { return errors.Join(out.Close(), err.Close()) }
 	}
 	emit := func(l *run.Log) { r.events.Emit(run.Event{Log: l}) }
 	outLog, errLog := &logWriter{stream: "stdout", emit: emit}, &logWriter{stream: "stderr", emit: emit}
-	out, err := mask.Writer(last.and(outLog)), mask.Writer(last.and(errLog))
+	out, err := mask.Writer(last.tee(outLog)), mask.Writer(last.tee(errLog))
 	return out, err, func() error {
 		joined := errors.Join(out.Close(), err.Close())
 		outLog.flush()
@@ -534,12 +529,11 @@ func orDiscard(w io.Writer) io.Writer {
 	return w
 }
 
-// errTimeout is the cause of a tool's end at its deadline.
+// errTimeout is the cause of the end of a tool that timed out.
 var errTimeout = errors.New("timed out")
 
-// supervise passes on the sandbox's events, ends the tool when its time is up
-// or the run is cancelled, and waits for its end. cause is why the tool was
-// ended, nil when it ended by itself.
+// supervise passes on the sandbox's events, ends the tool when its timeout is over or the run is cancelled, and waits for its
+// end. cause is why the tool was ended; nil if it ended by itself.
 func (r *execution) supervise(ctx context.Context, sandbox engine.Sandbox, stop engine.Signal, timeout time.Duration) (exit engine.Exit, cause, err error) {
 	work, cancel := context.WithTimeoutCause(ctx, timeout, errTimeout)
 	defer cancel()
@@ -550,7 +544,7 @@ func (r *execution) supervise(ctx context.Context, sandbox engine.Sandbox, stop 
 			select {
 			case size := <-r.opts.Resized:
 				r.resized = size
-				_ = sandbox.Resize(size[0], size[1]) // a terminal of the wrong size still works
+				_ = sandbox.Resize(size[0], size[1]) // a terminal with the wrong size still works
 				continue
 			case <-work.Done():
 			case <-ended:
@@ -570,7 +564,7 @@ func (r *execution) supervise(ctx context.Context, sandbox engine.Sandbox, stop 
 	return exit, cause, err
 }
 
-// end asks the tool to end, and makes it.
+// end asks the tool to end, and kills it after the grace.
 func (r *execution) end(sandbox engine.Sandbox, stop engine.Signal, ended <-chan struct{}) {
 	// A failure to signal means that the sandbox is gone, which Wait reports.
 	_ = sandbox.Signal(cmp.Or(stop, engine.SIGTERM))
@@ -592,7 +586,7 @@ func (r *execution) sandboxEvent(e engine.Event) {
 		r.events.Emit(run.Event{Metric: e.Usage})
 	case e.Connection != nil:
 		c := *e.Connection
-		// A name is the tool's own choice, and so is what it puts into it.
+		// The tool chooses the names, and may put a secret into one.
 		mask := r.masker.Load()
 		c.Host, c.Reason, c.Suggest = mask.String(c.Host), mask.String(c.Reason), mask.String(c.Suggest)
 		if !c.Allowed {
@@ -603,7 +597,7 @@ func (r *execution) sandboxEvent(e engine.Event) {
 	}
 }
 
-// maxDenied bounds the destinations that a result lists.
+// maxDenied is the largest number of destinations in a result.
 const maxDenied = 100
 
 func (r *execution) denied(c engine.Connection) {
@@ -613,7 +607,7 @@ func (r *execution) denied(c engine.Connection) {
 	}
 }
 
-// state enters a state.
+// state records and reports the entry into a state.
 func (r *execution) state(s run.State, detail string, attempt int) {
 	now := time.Now().UTC()
 	line := &r.result.Timeline

@@ -27,12 +27,12 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// images has one image; pulled counts the pulls.
+// images is an image store with one image; pulled counts the pulls.
 type images struct {
 	present bool
 	pulled  atomic.Int32
 	held    atomic.Int32
-	locked  func() // another process has the lock; called by whoever waits for it
+	locked  func() // if not nil, another process has the lock; Hold calls it and then waits
 }
 
 func (i *images) Lookup(ref string) (*image.Image, error) {
@@ -68,16 +68,16 @@ func (v values) Get(_ context.Context, name string) ([]byte, error) {
 	return []byte(value), nil
 }
 
-// session is a runner on the fake engine, and what it reported.
+// session is a runner on the fake engine, with the events that it reported.
 type session struct {
 	runner *Runner
 	images *images
 	events []run.Event
-	req    run.Request // of all its runs
+	req    run.Request // base of all its requests
 	opts   Options
 }
 
-// request is the session's request for a tool.
+// request returns the session's request for a tool.
 func (s *session) request(t *testing.T, text string) *run.Request {
 	t.Helper()
 	req := s.req
@@ -104,7 +104,7 @@ func (s *session) run(t *testing.T, text string, inputs map[string]any) (*run.Re
 	return result, err
 }
 
-// states are the states that the run entered.
+// states returns the states that the run entered.
 func (s *session) states() []run.State {
 	var out []run.State
 	for _, e := range s.events {
@@ -234,12 +234,12 @@ func TestMissingSecretStopsBeforeAnythingStarts(t *testing.T) {
 	}
 }
 
-// TestAllThatIsMissingIsNamed: secrets and inputs at once.
+// TestAllThatIsMissingIsNamed: one error names all missing secrets and inputs.
 func TestAllThatIsMissingIsNamed(t *testing.T) {
 	s := newSession(program(func(*fake.Process) int { return 0 }))
 	_, err := s.run(t, goTool+"args: [{name: url, required: true}, {name: who, required: true}]\nenvironment: {KEY: /secrets/one}\nvolumes: [{name: two, secret: two}]\n", nil)
 	if err == nil {
-		t.Fatal("it ran")
+		t.Fatal("the tool ran without its inputs and secrets")
 	}
 	for _, want := range []string{`argument "url"`, `argument "who"`, `secret "one" not found`, `secret "two" not found`} {
 		if !strings.Contains(err.Error(), want) {
@@ -252,7 +252,8 @@ func TestAllThatIsMissingIsNamed(t *testing.T) {
 	}
 }
 
-// A variable holds text without zero bytes: another value would change on its way, and be masked no more.
+// TestSecretsThatNoVariableHolds: a variable can only hold text without zero bytes. Any other value would change on its way,
+// and masking wouldn't find it.
 func TestSecretsThatNoVariableHolds(t *testing.T) {
 	for value, want := range map[string]string{
 		"p\xe4ssw\xf6rt-geheim":        "isn't UTF-8",
@@ -264,7 +265,7 @@ func TestSecretsThatNoVariableHolds(t *testing.T) {
 		s.runner.Secrets = values{"token": value}
 		_, err := s.run(t, goTool+"environment: {TOKEN: /secrets/token}\n", nil)
 		if err == nil || started || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "volumes: [{name: token, secret: token}]") || strings.Contains(err.Error(), value) {
-			t.Errorf("started %v, %v; want it to say %q", started, err, want)
+			t.Errorf("started %v, got %v; want an error with %q", started, err, want)
 		}
 		if _, err := s.run(t, goTool+"volumes: [{name: token, secret: token}]\n", nil); err != nil || !started {
 			t.Errorf("as a file: started %v, %v", started, err)
@@ -315,7 +316,7 @@ func TestCancel(t *testing.T) {
 	}
 }
 
-// A run that waits for its image's lock is cancelled as every other.
+// TestCancelBeforeTheStart: a run that waits for its image's lock can be cancelled.
 func TestCancelBeforeTheStart(t *testing.T) {
 	s := newSession(program(func(*fake.Process) int { return 0 }))
 	ctx, cancel := context.WithCancel(t.Context())
@@ -387,7 +388,7 @@ func TestRetry(t *testing.T) {
 	}
 }
 
-// TestRetryOfTimeouts: each attempt has its time, and one that is over it has failed, with 124.
+// TestRetryOfTimeouts: the timeout applies to each attempt, and an attempt that times out has failed with 124.
 func TestRetryOfTimeouts(t *testing.T) {
 	for retry, want := range map[string]int32{
 		"{attempts: 3, backoff: 1s}":                 3,
@@ -430,16 +431,16 @@ func TestRetryStopsWhenCancelled(t *testing.T) {
 	s := newSession(program(func(*fake.Process) int { starts.Add(1); return 1 }))
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
-		time.AfterFunc(time.Minute, cancel) // within the pause
+		time.AfterFunc(time.Minute, cancel) // during the pause
 		result, err := s.runner.RunWith(ctx, s.request(t, "image: i\n"+goTool+"retry: {attempts: 9, backoff: 1h}"), s.opts)
 		if err != nil || starts.Load() != 1 || result.Status != run.Failed {
 			t.Errorf("%d starts, %+v, %v", starts.Load(), result, err)
 		}
-		// The pause has been announced: nothing runs then.
+		// The pause was announced with the next attempt's state: nothing runs during it.
 		want := run.StateChange{State: run.Creating, Detail: "in 1h0m0s, after: exit status 1", Attempt: 2}
-		before := s.events[len(s.events)-3] // of the last state, and the result
+		before := s.events[len(s.events)-3] // before the last state and the result
 		if before.State == nil || *before.State != want {
-			t.Errorf("before the end %+v, want %+v", before.State, want)
+			t.Errorf("before the end: got %+v, want %+v", before.State, want)
 		}
 	})
 }
@@ -451,7 +452,7 @@ func TestBackoffDoubles(t *testing.T) {
 			continue
 		}
 		if got := backoff(retry, attempt); got != want {
-			t.Errorf("after attempt %d: %v, want %v", attempt, got, want)
+			t.Errorf("backoff after attempt %d: got %v, want %v", attempt, got, want)
 		}
 	}
 }
@@ -463,14 +464,14 @@ func TestOutputs(t *testing.T) {
 		"nonsense\n":                            "line 1 of $MAYFLY_OUTPUT is neither",
 		"A<<END\none\ntwo\nEND\n":               "",
 		"A<<END\none\n":                         "the value of A has no closing END",
-		"A<<-END\none\n\tEND\n":                 `no closing -END; the "-" is a part of the delimiter: write <<END`,
-		"A<<'END'\none\nEND\n":                  "no closing 'END'; the quotes are a part of the delimiter: write <<END",
+		"A<<-END\none\n\tEND\n":                 `no closing -END; the "-" is part of the delimiter: write <<END`,
+		"A<<'END'\none\nEND\n":                  "no closing 'END'; the quotes are part of the delimiter: write <<END",
 		"A<<END\none\n END\n":                   "no closing END; a line has END with spaces around it; the delimiter must be alone on its line",
 		"A<<END\noneEND\n":                      "no closing END; the last line ends with END; add a line break before it",
 		"A=\xff\n":                              "line 1 of $MAYFLY_OUTPUT: A is not UTF-8",
 		"A b=c\n":                               "is not a name",
 		"\n\r\nA=1\r\nA=2\n":                    "",
-		"A=" + strings.Repeat("x", maxOutput+1): "more than the",
+		"A=" + strings.Repeat("x", maxOutput+1): "is longer than",
 	} {
 		s := newSession(program(func(p *fake.Process) int { p.Output = []byte(output); return 0 }))
 		result, err := s.run(t, goTool+"outputs: [A]\n", nil)
@@ -511,7 +512,7 @@ func TestEngineFailures(t *testing.T) {
 	}
 }
 
-// Inputs are bytes that run nothing and name no secret (SECURITY S03).
+// TestS03InputsArriveAsBytes: inputs arrive as bytes, are not executed and name no secret (SECURITY S03).
 func TestS03InputsArriveAsBytes(t *testing.T) {
 	for _, value := range []string{`'"$(id)"' ; ${HOME} && |`, "two\nlines", "/secrets/token", "${{ x }}", "- a: b\n", "%s %n", "€ \u202e"} {
 		got := ""
@@ -547,7 +548,7 @@ func TestRawStreams(t *testing.T) {
 	}
 }
 
-// TestRaise: a hint names a flag only where there is one, and the step whose time stands above its tool's.
+// TestRaise: a hint names a flag only if the flag exists, and the step if the step's timeout replaces its tool's.
 func TestRaise(t *testing.T) {
 	of := parseTool(t, "image: i\n"+goTool)
 	for _, c := range []struct {
@@ -561,16 +562,17 @@ func TestRaise(t *testing.T) {
 		r := &execution{req: &c.request}
 		r.conclude(of, &engine.Exit{}, errTimeout)
 		if r.result.Hint != c.timeout {
-			t.Errorf("%+v: %q, want %q", c.request, r.result.Hint, c.timeout)
+			t.Errorf("%+v: got %q, want %q", c.request, r.result.Hint, c.timeout)
 		}
 		r.conclude(of, &engine.Exit{Code: 1, TooManyProcesses: true}, nil)
 		if !strings.HasSuffix(r.result.Hint, "; "+c.pids) {
-			t.Errorf("%+v: %q, want %q", c.request, r.result.Hint, c.pids)
+			t.Errorf("%+v: got %q, want %q", c.request, r.result.Hint, c.pids)
 		}
 	}
 }
 
-// TestAttemptsShowNoSecret: what a tool wrote to $MAYFLY_OUTPUT is in the reason that another attempt is announced with.
+// TestAttemptsShowNoSecret: secrets are masked in the reason with which another attempt is announced, which contains what the
+// tool wrote to $MAYFLY_OUTPUT.
 func TestAttemptsShowNoSecret(t *testing.T) {
 	s := newSession(program(func(p *fake.Process) int {
 		p.Output = []byte("x hunter2hunter2=1\n")
@@ -604,7 +606,7 @@ func parseTool(t *testing.T, text string) *tool.Tool {
 	return parsed
 }
 
-// TestHandsOn: what a run hands on is sealed with the secrets that may be in it, and the next run masks them.
+// TestHandsOn: values that may contain secrets are sealed for later runs, and the next run masks them.
 func TestHandsOn(t *testing.T) {
 	const token = "hunter2hunter2"
 	s := newSession(map[string]fake.Program{"go": func(p *fake.Process) int {
@@ -626,7 +628,7 @@ func TestHandsOn(t *testing.T) {
 		t.Fatalf("%+v, %v", handed, err)
 	}
 	if bytes.Contains(first.Handed, []byte(token)) {
-		t.Error("it isn't sealed")
+		t.Error("the values for later runs aren't sealed")
 	}
 
 	s.events = nil
@@ -640,18 +642,18 @@ func TestHandsOn(t *testing.T) {
 		t.Errorf("%q, %v", s.logs("stdout"), err)
 	}
 	if handed, err = run.Unseal(t.Context(), box, second.Handed); err != nil || len(handed.Masked) != 1 || string(handed.Masked[0]) != token || handed.Outputs != nil {
-		t.Errorf("%+v, %v: what one run was handed, later ones are, too", handed, err)
+		t.Errorf("got %+v, %v; want the second run to pass on the secret of the first", handed, err)
 	}
 
 	req.Masked[len(req.Masked)-1] ^= 1
 	if result, err := s.runner.Run(t.Context(), req, s.opts.Watch); result.Status != run.Error || !errors.Is(err, secret.ErrTampered) || result.Timeline.Started != (time.Time{}) {
-		t.Errorf("changed on its way: %s, %v", result.Status, err)
+		t.Errorf("changed on its way: got %s, %v, want ErrTampered", result.Status, err)
 	}
 	s.runner.Sealer = nil
-	if result, err := s.runner.Run(t.Context(), req, s.opts.Watch); result.Status != run.Error || err == nil || !strings.Contains(err.Error(), "nothing here opens them") {
-		t.Errorf("without a sealer: %s, %v", result.Status, err)
+	if result, err := s.runner.Run(t.Context(), req, s.opts.Watch); result.Status != run.Error || err == nil || !strings.Contains(err.Error(), "no key to open them") {
+		t.Errorf("without a sealer: got %s, %v, want an error", result.Status, err)
 	}
-	if _, err := s.runner.Run(t.Context(), s.request(t, "image: i\ncommand: [go]\nenvironment: {T: /secrets/token}"), s.opts.Watch); err == nil || !strings.Contains(err.Error(), "nothing here seals them") {
-		t.Errorf("secrets without a sealer: %v", err)
+	if _, err := s.runner.Run(t.Context(), s.request(t, "image: i\ncommand: [go]\nenvironment: {T: /secrets/token}"), s.opts.Watch); err == nil || !strings.Contains(err.Error(), "no key to seal them") {
+		t.Errorf("secrets without a sealer: got %v, want an error", err)
 	}
 }

@@ -7,16 +7,16 @@ import (
 	"github.com/mayfly-run/mayfly/internal/engine"
 )
 
-// Linux takes 128 KiB for one variable and, with the usual limit of the stack, 2 MiB for all of them and the arguments
-// together (execve(2)). An output of a workflow's step may be larger than either, and arrives whole in the next step.
+// Linux allows 128 KiB for one variable and, with the usual limit of the stack, 2 MiB for all variables and arguments
+// together (execve(2)). An output of a workflow's step may be larger than either, and must arrive complete in the next step.
 const (
 	maxInlineVariable  = 100 << 10
 	maxInlineVariables = 1 << 20
 	spillDir           = "/run/mayfly/variables/"
 )
 
-// spillLarge moves values that are too large for a variable to files: NAME becomes NAME_FILE, the path of a file that
-// has the value. Many images read such variables already (Docker's official ones among them).
+// spillLarge moves values that are too large for a variable to files: NAME becomes NAME_FILE, the path of a file with the
+// value. Many images already read such variables, including Docker's official ones.
 func spillLarge(spec *engine.Spec) {
 	order := make([]int, len(spec.Environment))
 	total := 0

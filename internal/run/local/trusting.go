@@ -5,7 +5,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/trust"
 )
 
-// trusting are the values as a test's sandbox has them, where its authority was added to their certificates.
+// trusting returns the secrets in which a test's authority was added to their certificates, as the sandbox has them.
 func (r *execution) trusting(values engine.Secrets) [][]byte {
 	if r.req.Mocks == nil {
 		return nil

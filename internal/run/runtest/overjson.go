@@ -1,4 +1,4 @@
-// Package runtest has runners for tests of what runs are asked of.
+// Package runtest has runners for tests that check what a message between caller and runner carries.
 package runtest
 
 import (
@@ -10,9 +10,9 @@ import (
 	"github.com/mayfly-run/mayfly/internal/run"
 )
 
-// OverJSON returns a runner that gives another one what a message carries and no more: each request, event and result is
-// written as JSON and read again, as on its way to another machine and back. What can't be panics: it is a fault of the
-// message, not of the run.
+// OverJSON returns a runner that passes to another one only what a message carries: it encodes each request, event and result
+// as JSON and decodes it again, as on the way to another machine and back. It panics if a message can't be encoded or
+// decoded, since that is a fault of the message and not of the run.
 func OverJSON(r run.Runner) run.Runner { return overJSON{r} }
 
 type overJSON struct{ next run.Runner }
@@ -24,7 +24,7 @@ func (o overJSON) Run(ctx context.Context, req *run.Request, watch run.Watch) (*
 	}
 	result, err := o.next.Run(ctx, sent(req), there)
 	if err != nil {
-		err = errors.New(err.Error()) // of an error only the text travels
+		err = errors.New(err.Error()) // a message carries only the text of an error
 	}
 	return sent(result), err
 }

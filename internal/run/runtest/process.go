@@ -11,17 +11,17 @@ import (
 	"github.com/mayfly-run/mayfly/internal/run"
 )
 
-// A runner in another process is asked and answers in JSON, one frame a line:
+// frame is a line of the protocol with a runner in another process, in JSON:
 //
 //	-> {"id":1,"run":{…}}           a request
-//	-> {"id":1,"cancel":true}       its end is asked for
-//	-> {"id":1,"kill":true}         and hurried
-//	<- {"id":1,"mask":"…"}          what is masked from here on, sealed
-//	<- {"id":1,"event":{…}}         …
+//	-> {"id":1,"cancel":true}       cancels the run
+//	-> {"id":1,"kill":true}         kills its tool
+//	<- {"id":1,"mask":"…"}          sealed values to mask from now on
+//	<- {"id":1,"event":{…}}         an event
 //	<> {"id":1,"stream":7,…}        connections with a test's mocks; see stream
 //	<- {"id":1,"result":{…},"error":"…"}
 //
-// There is nothing else between the two.
+// The two processes share nothing else.
 type frame struct {
 	ID     int          `json:"id"`
 	Run    *run.Request `json:"run,omitempty"`
@@ -37,7 +37,7 @@ type frame struct {
 	Error  string       `json:"error,omitempty"`
 }
 
-// Serve carries out what is asked for until in ends; then it cancels what still runs, and waits for it.
+// Serve carries out requests until in ends. Then it cancels the running ones and waits for them.
 func Serve(ctx context.Context, r run.Runner, in io.Reader, out io.Writer) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var running sync.WaitGroup
@@ -66,7 +66,7 @@ func Serve(ctx context.Context, r run.Runner, in io.Reader, out io.Writer) error
 			controls[f.ID] = control{end, sync.OnceFunc(func() { close(killed) })}
 			running.Go(func() {
 				defer end()
-				// Who reads no more has gone, and ends this side by closing in.
+				// If a frame can't be sent, the client is gone, and its end of in ends Serve.
 				watch := run.Watch{
 					Kill: killed,
 					Emit: func(e run.Event) { _ = answers.send(frame{ID: f.ID, Event: &e}) },
@@ -97,7 +97,7 @@ type frames struct {
 	enc *json.Encoder
 }
 
-// send writes a frame. It fails for what can't be sent, and for a reader that has gone.
+// send writes a frame. It fails if the frame can't be encoded, or if the reader is gone.
 func (f *frames) send(one frame) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -112,16 +112,16 @@ type Client struct {
 	last  int
 	runs  map[int]asked
 	open  streams
-	ended chan struct{} // closed when nothing more comes
+	ended chan struct{} // closed when the other process sends nothing more
 }
 
-// asked is a run that was asked for.
+// asked is a run that has been requested.
 type asked struct {
 	answers chan frame
 	mocks   run.Mocks
 }
 
-// NewClient returns the runner that [Serve] is on the other side of. It reads until in ends.
+// NewClient returns a runner whose other side is [Serve]. It reads until in ends.
 func NewClient(in io.Reader, out io.Writer) *Client {
 	c := &Client{asks: &frames{enc: json.NewEncoder(out)}, runs: map[int]asked{}, ended: make(chan struct{})}
 	go func() {
@@ -137,7 +137,7 @@ func NewClient(in io.Reader, out io.Writer) *Client {
 			c.mu.Unlock()
 			switch {
 			case f.Opens != "":
-				c.serve(f, one.mocks) // before its data comes
+				c.serve(f, one.mocks) // its data comes in later frames
 			case f.Stream != 0:
 				c.open.take(f.Stream, f.Data, f.Ends)
 			case one.answers != nil:
@@ -148,7 +148,7 @@ func NewClient(in io.Reader, out io.Writer) *Client {
 	return c
 }
 
-// Run is run.Runner's. A runner that is gone makes the run lost.
+// Run implements run.Runner. If the runner is gone, the run is lost.
 func (c *Client) Run(ctx context.Context, req *run.Request, watch run.Watch) (*run.Result, error) {
 	answers := make(chan frame)
 	c.mu.Lock()
@@ -181,7 +181,7 @@ func (c *Client) Run(ctx context.Context, req *run.Request, watch run.Watch) (*r
 			}
 		case <-done:
 			done = nil
-			_ = c.asks.send(frame{ID: id, Cancel: true}) // a runner that has gone ends the loop
+			_ = c.asks.send(frame{ID: id, Cancel: true}) // if the runner is gone, the loop ends
 		case <-kill:
 			kill = nil
 			_ = c.asks.send(frame{ID: id, Kill: true})
@@ -192,11 +192,11 @@ func (c *Client) Run(ctx context.Context, req *run.Request, watch run.Watch) (*r
 	}
 }
 
-// serve has a connection from the other side answered by the mocks of this one, or ends it.
+// serve has this side's mocks answer a connection from the other side, or ends the connection.
 func (c *Client) serve(f frame, by run.Mocks) {
 	here, there, err := socketPair()
 	if err != nil || by == nil {
-		_ = c.asks.send(frame{ID: f.ID, Stream: f.Stream, Ends: true}) // a runner that has gone has ended it
+		_ = c.asks.send(frame{ID: f.ID, Stream: f.Stream, Ends: true}) // if the runner is gone, the connection has ended
 		return
 	}
 	c.open.add(f.Stream, here, func(data []byte, ends bool) error {

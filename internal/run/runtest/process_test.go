@@ -17,7 +17,7 @@ func (r runner) Run(ctx context.Context, req *run.Request, watch run.Watch) (*ru
 	return r(ctx, req, watch)
 }
 
-// connect is a client of a runner on the other side of two pipes. hangUp ends both.
+// connect returns a client of a runner on the other side of two pipes. hangUp closes the client's pipe.
 func connect(t *testing.T, r run.Runner) (c *Client, hangUp func()) {
 	t.Helper()
 	asked, ask := io.Pipe()
@@ -47,7 +47,7 @@ func TestProcess(t *testing.T) {
 	}))
 	result, err := c.Run(t.Context(), &run.Request{ID: "r", Tool: &tool.Tool{Name: "t"}, Inputs: run.Values{"n": shape.Scalar{Text: "0755"}}}, watch)
 	if err == nil || err.Error() != "a reason" || result.Reason != "t: 0755" || len(events) != 1 || events[0].State.State != run.Running {
-		t.Errorf("%+v, %v, %+v", result, err, events)
+		t.Errorf("got %+v, %v, %+v; want the runner's result, error and event", result, err, events)
 	}
 }
 
@@ -68,7 +68,7 @@ func TestProcessEnds(t *testing.T) {
 		close(kill)
 	}()
 	if result, err := c.Run(ctx, &run.Request{Tool: &tool.Tool{}}, run.Watch{Kill: kill}); err != nil || result.Status != run.Cancelled {
-		t.Errorf("%+v, %v", result, err)
+		t.Errorf("got %+v, %v, want a cancelled run", result, err)
 	}
 
 	begun = make(chan struct{})
@@ -81,11 +81,11 @@ func TestProcessEnds(t *testing.T) {
 		<-begun
 		hangUp()
 	}()
-	// It answers before it goes, or is gone.
+	// The runner answers before it ends, or is gone.
 	if result, _ := c.Run(t.Context(), &run.Request{Tool: &tool.Tool{}}, run.Watch{}); result.Status != run.Cancelled && result.Status != run.Lost {
-		t.Errorf("%+v", result)
+		t.Errorf("got %+v, want a cancelled or lost run", result)
 	}
 	if result, err := c.Run(t.Context(), &run.Request{Tool: &tool.Tool{}}, run.Watch{}); err == nil || result.Status != run.Lost {
-		t.Errorf("after it has gone: %+v, %v", result, err)
+		t.Errorf("after the runner is gone: got %+v, %v, want a lost run", result, err)
 	}
 }

@@ -8,13 +8,13 @@ import (
 	"syscall"
 )
 
-// stream is one end of a connection with a test's mocks on its way between two processes:
+// stream is one end of a connection with a test's mocks between two processes:
 //
 //	<- {"id":1,"stream":7,"opens":"connection"}   or "command"
 //	<> {"id":1,"stream":7,"data":"…"}
-//	<> {"id":1,"stream":7,"ends":true}            no more data comes this way
+//	<> {"id":1,"stream":7,"ends":true}            no more data in this direction
 //
-// What comes waits here for the connection, so that one that isn't read holds up no other frame.
+// Received data waits here for the connection, so that a connection that isn't read blocks no other frame.
 type stream struct {
 	conn net.Conn
 
@@ -24,7 +24,7 @@ type stream struct {
 	ended   bool
 }
 
-// newStream pumps between a connection and frames, until both ways have ended.
+// newStream copies between a connection and frames until both directions have ended.
 func newStream(conn net.Conn, send func(data []byte, ends bool) error, closed func()) *stream {
 	s := &stream{conn: conn}
 	s.arrived.L = &s.mu
@@ -40,12 +40,12 @@ func newStream(conn net.Conn, send func(data []byte, ends bool) error, closed fu
 				break
 			}
 		}
-		_ = send(nil, true) // the other side has gone, or is told
+		_ = send(nil, true) // on an error the other side is gone
 	})
 	both.Go(func() {
 		for data, more := s.next(); more; data, more = s.next() {
 			if _, err := conn.Write(data); err != nil {
-				break // it is closed here, and the other way ends too
+				break // the connection is closed, and the other direction ends too
 			}
 		}
 		if w, ok := conn.(interface{ CloseWrite() error }); ok {
@@ -60,7 +60,7 @@ func newStream(conn net.Conn, send func(data []byte, ends bool) error, closed fu
 	return s
 }
 
-// take is called with what the other side sent.
+// take receives what the other side sent.
 func (s *stream) take(data []byte, ends bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -85,14 +85,14 @@ func (s *stream) next() ([]byte, bool) {
 	return data, true
 }
 
-// streams are those that are open, by their numbers.
+// streams has the open streams by their numbers.
 type streams struct {
 	mu   sync.Mutex
 	last int
 	open map[int]*stream
 }
 
-// number is that of a new stream.
+// number returns the number for a new stream.
 func (s *streams) number() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -123,7 +123,7 @@ func (s *streams) take(n int, data []byte, ends bool) {
 	}
 }
 
-// end ends all that are open: the other side has gone.
+// end ends all open streams, because the other side is gone.
 func (s *streams) end() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -133,7 +133,7 @@ func (s *streams) end() {
 	}
 }
 
-// socketPair is a connection of this process with itself, each of whose ways ends by itself.
+// socketPair returns a connection of this process with itself. Each direction can end separately.
 func socketPair() (here, there net.Conn, err error) {
 	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
 	if err != nil {
@@ -150,7 +150,7 @@ func socketPair() (here, there net.Conn, err error) {
 	return here, there, errors.Join(errHere, errThere)
 }
 
-// mocks is the runner's side of mocks that are elsewhere.
+// mocks is the runner's side of mocks in the client's process.
 type mocks struct {
 	id      int
 	answers *frames

@@ -1,5 +1,5 @@
-// Package shapetest has what tests of files need: cases in files, schemas as editors use them, and bounds on what a hostile file
-// may take.
+// Package shapetest has helpers for tests of files: cases in files, schemas as editors use them, and bounds on what reading a
+// hostile file may cost.
 package shapetest
 
 import (
@@ -19,7 +19,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Cases reads a file of "== name" sections.
+// Cases reads a file of "== name" sections. It returns the text of each by its name.
 func Cases(t testing.TB, file string) map[string]string {
 	t.Helper()
 	data, err := os.ReadFile(file)
@@ -33,7 +33,7 @@ func Cases(t testing.TB, file string) map[string]string {
 			body += "\n"
 		}
 		if _, twice := out[name]; twice {
-			t.Fatalf("case %q is there twice", name)
+			t.Fatalf("there are two cases %q", name)
 		}
 		out[name] = body
 	}
@@ -58,7 +58,7 @@ func Compile(t testing.TB, schema []byte) *jsonschema.Schema {
 	return s
 }
 
-// Instance reads YAML, or JSON, as an editor's validator does. Dates come out as times there; editors treat them as text.
+// Instance reads YAML or JSON as an editor's validator does. Dates become times and then text, which is how editors treat them.
 func Instance(t testing.TB, text string) any {
 	t.Helper()
 	data := []byte(text)
@@ -79,7 +79,7 @@ func Instance(t testing.TB, text string) any {
 	return out
 }
 
-// Undescribed reports the keys of a schema that have no description, and counts those that have one.
+// Undescribed fails the test for keys of a schema that have no description, and returns the number of keys.
 func Undescribed(t *testing.T, root string, v any) int {
 	t.Helper()
 	keys := 0
@@ -95,7 +95,7 @@ func Undescribed(t *testing.T, root string, v any) int {
 				for name, p := range props {
 					keys++
 					if d, _ := p.(map[string]any)["description"].(string); !strings.HasSuffix(d, ".") {
-						t.Errorf("%s.%s has the description %q", path, name, d)
+						t.Errorf("%s.%s: got the description %q, want a sentence", path, name, d)
 					}
 					visit(path+"."+name, p)
 				}
@@ -108,8 +108,9 @@ func Undescribed(t *testing.T, root string, v any) int {
 	return keys
 }
 
-// LongestRefusal is how long the refusal of a definition takes at most: fifty times as long as a harmless one of the most bytes
-// is read on this machine, which is a second on one of ours. The least of several counts, as another program may be busy.
+// LongestRefusal returns how long the refusal of a definition may take: fifty times as long as reading a harmless one of most
+// bytes takes on this machine, which is a second on one of ours. It uses the shortest of five measurements, since another
+// program may be busy.
 func LongestRefusal(t *testing.T, most int64, parse func(text string) error) time.Duration {
 	t.Helper()
 	text := "image: a\nscript: |\n" + strings.Repeat("  a, b: [c] - {d}\n", int(most)/18-10)
@@ -124,7 +125,7 @@ func LongestRefusal(t *testing.T, most int64, parse func(text string) error) tim
 	return 50 * least
 }
 
-// WantRefusal has a text refused in little time and 64 MB.
+// WantRefusal fails the test unless parse returns an error that contains want, within the time most and 64 MB.
 func WantRefusal(t *testing.T, parse func() error, want string, most time.Duration) {
 	t.Helper()
 	var took time.Duration
@@ -141,7 +142,7 @@ func WantRefusal(t *testing.T, parse func() error, want string, most time.Durati
 		if len(err.Error()) > 20_000 {
 			t.Fatalf("the message has %d bytes", len(err.Error()))
 		}
-		// All that is allocated, freed or not: more than what is ever held at once.
+		// TotalAlloc counts freed memory too, so it is at least what was held at any time.
 		if got := after.TotalAlloc - before.TotalAlloc; got > 64<<20 {
 			t.Fatalf("allocated %d MB", got>>20)
 		}
@@ -151,12 +152,12 @@ func WantRefusal(t *testing.T, parse func() error, want string, most time.Durati
 	}
 }
 
-// CheckProblems holds the problems of a file to what editors rely on.
+// CheckProblems checks what editors rely on in the problems of a file: their positions, and that each is one printable line.
 func CheckProblems(t *testing.T, err error, data []byte) {
 	t.Helper()
 	var e *shape.Error
 	if !errors.As(err, &e) || len(e.Problems) == 0 || len(e.Problems) > shape.MaxProblems {
-		t.Fatalf("error is %v", err)
+		t.Fatalf("got %v, want a *shape.Error with 1 to %d problems", err, shape.MaxProblems)
 	}
 	lines := strings.Split(string(data), "\n")
 	last := 0
@@ -164,7 +165,7 @@ func CheckProblems(t *testing.T, err error, data []byte) {
 		if p.Line == 0 && p.Column == 0 {
 			continue // about the file as a whole
 		}
-		// The parser counts other breaks than "\n" as the ends of lines, so columns are held to what is left.
+		// The parser also counts line breaks other than "\n", so columns are only checked against the size of the file.
 		if p.Line < last || p.Line > len(lines) || p.Column < 1 || p.Column > len(data)+1 {
 			t.Errorf("position %s is not in the file", p.Position)
 		}
@@ -175,7 +176,7 @@ func CheckProblems(t *testing.T, err error, data []byte) {
 	}
 }
 
-// Bomb nests aliases so that a few hundred bytes stand for 9^levels values.
+// Bomb returns YAML with nested aliases, in which a few hundred bytes stand for 9^levels values.
 func Bomb(levels int) string {
 	var b strings.Builder
 	b.WriteString("a0: &a0 [x,x,x,x,x,x,x,x,x]\n")

@@ -10,14 +10,14 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// This file holds the checks of workflows that look at several keys or steps at once.
+// This file has the checks of workflows that concern several keys or steps.
 
 func checkStep(d *shape.Decoder, n *yaml.Node, s *Step) {
 	shape.Unique(d, n, "outputs", "output", s.Outputs, func(s string) string { return s }, "")
 	shape.Unique(d, n, "artifacts", "artifact path", s.Artifacts, func(a Artifact) string { return a.Path }, "path")
 	shape.Unique(d, n, "needs", "needed step", s.Needs, func(s string) string { return s }, "")
 	if shape.Has(n, "max_parallel") && !shape.Has(n, "for_each") {
-		d.Report(shape.Child(n, "max_parallel"), "max_parallel of a step is about its for_each, and it has none", "write it at the top of the file to bound the steps that run at once")
+		d.Report(shape.Child(n, "max_parallel"), "max_parallel of a step needs a for_each", "write it at the top of the file to bound the steps that run at once")
 	}
 	if s.Uses.Tool != nil && s.Uses.Tool.Name == "" {
 		s.Uses.Tool.Name = s.Name
@@ -37,15 +37,15 @@ func checkStep(d *shape.Decoder, n *yaml.Node, s *Step) {
 		}
 		made[a.Name] = true
 		if s.ForEach != nil {
-			d.Report(shape.Item(n, "artifacts", i), "a step with for_each can't make an artifact: each item would make it anew", "have a later step gather what the items hand on as outputs")
+			d.Report(shape.Item(n, "artifacts", i), "a step with for_each can't make an artifact: each item would make it again", "have a later step collect the outputs of the items")
 		}
 	}
 }
 
-// checkWorkflow finds what is wrong between the steps of a workflow.
+// checkWorkflow reports contradictions between the steps of a workflow.
 func checkWorkflow(d *shape.Decoder, n *yaml.Node, w *Workflow) {
 	if shape.Has(n, "workflow") && shape.Has(n, "parallel_tools") {
-		d.Report(shape.Child(n, "parallel_tools"), "a workflow has both workflow and parallel_tools", "keep one of them: with needs, steps of workflow run side by side too")
+		d.Report(shape.Child(n, "parallel_tools"), "a workflow has both workflow and parallel_tools", "keep one of them: with needs, steps of workflow run in parallel too")
 		return
 	}
 	if len(w.Steps) == 0 {
@@ -61,7 +61,7 @@ func checkWorkflow(d *shape.Decoder, n *yaml.Node, w *Workflow) {
 	all := w.All()
 	for i, s := range all {
 		if first, ok := c.steps[s.Name]; ok && s.Name != "" {
-			c.at(s.Position, fmt.Sprintf("step %s is there twice", shape.Quote(s.Name)), fmt.Sprintf("it is first there at line %d, column %d", all[first].Position.Line, all[first].Position.Column))
+			c.at(s.Position, fmt.Sprintf("step %s is defined twice", shape.Quote(s.Name)), fmt.Sprintf("it is first defined at line %d, column %d", all[first].Position.Line, all[first].Position.Column))
 			continue
 		}
 		c.steps[s.Name] = i
@@ -79,7 +79,7 @@ func checkWorkflow(d *shape.Decoder, n *yaml.Node, w *Workflow) {
 	}
 }
 
-// workflowChecker has what the checks of one workflow share.
+// workflowChecker has the state that the checks of one workflow share.
 type workflowChecker struct {
 	*shape.Decoder
 	w     *Workflow
@@ -100,7 +100,7 @@ func (c *workflowChecker) step(i int, s *Step) {
 			from := c.w.All()[c.steps[a.From]]
 			made := func(b Artifact) bool { return b.From == "" && b.Name == a.Name }
 			if !slices.ContainsFunc(from.Artifacts, made) {
-				c.at(a.Position, fmt.Sprintf("step %s makes no artifact %s", shape.Quote(a.From), shape.Quote(a.Name)), fmt.Sprintf("add it to that step: artifacts: [{name: %s}]", a.Name))
+				c.at(a.Position, fmt.Sprintf("step %s doesn't make the artifact %s", shape.Quote(a.From), shape.Quote(a.Name)), fmt.Sprintf("add it to that step: artifacts: [{name: %s}]", a.Name))
 			}
 		}
 	}
@@ -108,8 +108,8 @@ func (c *workflowChecker) step(i int, s *Step) {
 	if fe := s.ForEach; fe != nil {
 		if r := fe.Reference; r != nil && r.From == FromInputs {
 			for _, a := range c.w.Inputs {
-				if a.Name == r.Name && a.Type != shape.TypeArray && a.Type != "" { // an unknown type was told of
-					c.at(fe.Position, fmt.Sprintf("for_each takes a list, and input %s is %s", shape.Quote(a.Name), shape.Article(a.Type)), "give the input the type array")
+				if a.Name == r.Name && a.Type != shape.TypeArray && a.Type != "" { // an unknown type has been reported
+					c.at(fe.Position, fmt.Sprintf("for_each needs a list, and input %s is %s", shape.Quote(a.Name), shape.Article(a.Type)), "give the input the type array")
 				}
 			}
 		}
@@ -122,19 +122,19 @@ func (c *workflowChecker) step(i int, s *Step) {
 	}
 }
 
-// precedes checks that a step of the given name is one that can end before step i starts.
+// precedes checks that the step with the given name can end before step i starts. does is the verb of the message.
 func (c *workflowChecker) precedes(i int, s *Step, name string, p shape.Position, does string) bool {
 	j, ok := c.steps[name]
 	main := len(c.w.Steps)
 	switch {
 	case !ok:
-		c.at(p, fmt.Sprintf("step %s %s step %s, which isn't there", shape.Quote(s.Name), does, shape.Quote(name)), shape.DidYouMean(name, c.names, "the steps are "))
+		c.at(p, fmt.Sprintf("step %s %s step %s, which doesn't exist", shape.Quote(s.Name), does, shape.Quote(name)), shape.DidYouMean(name, c.names, "the steps are "))
 	case i == j:
 		c.at(p, fmt.Sprintf("step %s %s itself", shape.Quote(s.Name), does), "")
 	case j >= main && i < main:
 		c.at(p, fmt.Sprintf("step %s %s step %s, which is one of finally and runs last", shape.Quote(s.Name), does, shape.Quote(name)), "")
 	case j > i && (c.w.Chain || i >= main):
-		c.at(p, fmt.Sprintf("step %s %s step %s, which comes later", shape.Quote(s.Name), does, shape.Quote(name)), "write it further up")
+		c.at(p, fmt.Sprintf("step %s %s step %s, which comes later", shape.Quote(s.Name), does, shape.Quote(name)), "move it further up")
 	default:
 		return true
 	}
@@ -169,7 +169,7 @@ func (c *workflowChecker) input(r Reference, p shape.Position) {
 
 func (c *workflowChecker) item(s *Step, r Reference, p shape.Position) {
 	if s.ForEach == nil {
-		c.at(p, fmt.Sprintf("step %s refers to %s and has no for_each", shape.Quote(s.Name), r), "")
+		c.at(p, fmt.Sprintf("step %s refers to %s but has no for_each", shape.Quote(s.Name), r), "")
 		return
 	}
 	if s.ForEach.Matrix == nil {
@@ -185,12 +185,12 @@ func (c *workflowChecker) item(s *Step, r Reference, p shape.Position) {
 	c.at(p, fmt.Sprintf("the matrix of step %s has no list %s", shape.Quote(s.Name), shape.Quote(r.Name)), shape.DidYouMean(r.Name, names, "its lists are "))
 }
 
-// environment checks the variables for all steps, which no single step or item gives.
+// environment checks the variables for all steps. They can refer only to inputs, since no single step or item gives them.
 func (c *workflowChecker) environment() {
 	for _, v := range c.w.Environment {
 		eachReference(v.Value, func(r Reference) {
 			if r.From != FromInputs {
-				c.at(v.Position, fmt.Sprintf("variable %s is for all steps and refers to %s", v.Name, r), "give it to the steps that need it")
+				c.at(v.Position, fmt.Sprintf("variable %s is for all steps, but refers to %s", v.Name, r), "set it in the steps that need it")
 				return
 			}
 			c.input(r, v.Position)
@@ -198,12 +198,12 @@ func (c *workflowChecker) environment() {
 	}
 }
 
-// cycles reports a cycle of steps that need one another, if there is one.
+// cycles reports a cycle of steps that need each other, if there is one.
 func (c *workflowChecker) cycles() {
 	edges := c.w.Edges()
 	const open, done = 1, 2
 	state := make([]byte, len(c.w.Steps))
-	next := make([]int, len(c.w.Steps)) // the edge to look at next
+	next := make([]int, len(c.w.Steps)) // the next edge to follow
 	for start := range c.w.Steps {
 		if state[start] != 0 {
 			continue
@@ -220,7 +220,7 @@ func (c *workflowChecker) cycles() {
 			j := edges[i][next[i]]
 			next[i]++
 			switch {
-			case j == i || j >= len(state): // reported
+			case j == i || j >= len(state): // precedes has reported it
 			case state[j] == 0:
 				state[j] = open
 				path = append(path, j)
@@ -242,12 +242,12 @@ func (c *workflowChecker) cycle(path []int) {
 		names = append(names, "…")
 	}
 	names = append(names, c.w.Steps[path[0]].Name)
-	c.at(c.w.Steps[path[0]].Position, "these steps need one another: "+strings.Join(names, " needs "), "")
+	c.at(c.w.Steps[path[0]].Position, "these steps need each other: "+strings.Join(names, " needs "), "")
 }
 
-// Edges returns for each step of w.All() the indexes of the steps that have to end before it starts, each once: those
-// that it needs, takes artifacts from or refers to, and in a chain the one before it. Steps of finally have none:
-// everything else has ended by then.
+// Edges returns, for each step of w.All(), the indexes of the steps that must end before it starts, without repeats: those
+// that it needs, takes artifacts from or refers to, and in a chain the one before it. Steps of finally have none: everything
+// else has ended before them.
 func (w *Workflow) Edges() [][]int {
 	byName := make(map[string]int, len(w.Steps))
 	for i := range w.Steps {

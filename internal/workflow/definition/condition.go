@@ -11,31 +11,32 @@ import (
 	"github.com/mayfly-run/mayfly/internal/shape"
 )
 
-// Condition is when a step runs: a CEL expression over references.
+// Condition says when a step runs: a CEL expression over references.
 type Condition struct {
 	// Text is the expression as written.
 	Text string
-	// Expression is Text with a variable in the place of each reference, padded to its length, so that a column of one
-	// is a column of the other. Values are bound to the variables; they are never a part of the expression.
+	// Expression is Text with a variable in place of each reference, padded to its length, so that columns are the same in
+	// both. Values are bound to the variables and never become part of the expression.
 	Expression string
-	// References are what the variables stand for: References[i] is the variable Variable(i).
+	// References are the references that the variables stand for: Variable(i) stands for References[i].
 	References []Reference
-	// Functions are which of success, failure and always the expression calls.
+	// Functions has those of success, failure and always that the expression calls.
 	Functions map[string]bool
 	Position  shape.Position
-	// Offset is how many columns after Position the first line of Text begins; negative where its columns are not those
-	// of the file.
+	// Offset is the number of columns between Position and the first line of Text; negative if the columns of Text aren't
+	// those of the file.
 	Offset int
 }
 
-// Variable is the name of the variable that stands for the i-th reference of a condition.
+// Variable returns the name of the variable that stands for the i-th reference of a condition.
 func Variable(i int) string { return fmt.Sprintf("_%d", i) }
 
-// maxCondition bounds an expression; with references of six characters or more, Variable always fits in their place.
+// maxCondition is the largest size of an expression in bytes. References have at least six characters, so Variable always
+// fits in their place.
 const maxCondition = 4096
 
-// celToken finds what can hide a reference or a call from a reader of CEL: string literals (raw, bytes, triple-quoted)
-// and comments; and references and identifiers (the CEL specification, "Syntax").
+// celToken matches what can hide a reference or a call from a reader of CEL: string literals (raw, bytes, triple-quoted) and
+// comments. It also matches references and identifiers (the CEL specification, "Syntax").
 var celToken = lazyregexp.New(`(?s)` +
 	`(?:[rRbB]{1,2})?(?:""".*?"""|'''.*?''')` +
 	`|[bB]?[rR][bB]?(?:"[^"\n]*"|'[^'\n]*')` +
@@ -44,10 +45,10 @@ var celToken = lazyregexp.New(`(?s)` +
 	`|\$\{` +
 	`|[A-Za-z_][A-Za-z0-9_]*`)
 
-// celOperators are CEL's for the words of other languages, in upper or lower case.
+// celOperators maps operators of other languages, in any case, to those of CEL.
 var celOperators = map[string]string{"and": "&&", "or": "||", "not": "!", "is": `==, or != for "is not"`}
 
-// parseCondition reads a condition. Whether its expression is CEL is for whoever evaluates it to say.
+// parseCondition parses a condition. It doesn't check that the expression is CEL; the evaluator does.
 func parseCondition(s string) (c Condition, wrong, hint string) {
 	switch {
 	case strings.TrimSpace(s) == "":
@@ -79,14 +80,14 @@ func parseCondition(s string) (c Condition, wrong, hint string) {
 			continue
 		case strings.ContainsAny(token[:1], `"'`) || strings.ContainsAny(token[len(token)-1:], `"'`):
 			if strings.Contains(token, "${") {
-				return c, "has a reference inside quotes, where it is only text", "leave the quotes out: a reference is a value already"
+				return c, "has a reference inside quotes, where it is only text", "leave the quotes out: a reference is already a value"
 			}
 		case token == "success" || token == "failure" || token == "always":
 			if strings.HasPrefix(strings.TrimLeft(rest[at[1]:], " \t\n"), "(") {
 				c.Functions[token] = true
 			}
 		case celOperators[strings.ToLower(token)] != "" && !strings.HasSuffix(out.String(), "."):
-			return c, fmt.Sprintf("has the word %s, which isn't CEL", shape.Quote(token)), "write " + celOperators[strings.ToLower(token)]
+			return c, fmt.Sprintf("uses %s, which CEL doesn't have", shape.Quote(token)), "write " + celOperators[strings.ToLower(token)]
 		case len(token) > 1 && token[0] == '_' && strings.Trim(token[1:], "0123456789") == "":
 			return c, fmt.Sprintf("uses the name %s, which stands for a reference", shape.Quote(token)), "choose another name"
 		}
@@ -99,11 +100,11 @@ func parseCondition(s string) (c Condition, wrong, hint string) {
 	return c, wrong, hint
 }
 
-// statusComparison matches a variable that is compared with a text, on either side, where both are whole operands.
+// statusComparison matches the comparison of a variable with a text, in either order, if both are whole operands.
 var statusComparison = lazyregexp.New(`(?:^|[(!&|?:,[]) *(?:_([0-9]+) *[=!]= *["']([^"'\\]*)["']|["']([^"'\\]*)["'] *[=!]= *_([0-9]+)) *(?:$|[)&|?:,\]])`)
 
-// checkStatuses refuses to compare a step's status with a text that is not a status: the result is always the same, and
-// the step would be skipped in silence.
+// checkStatuses refuses a comparison of a step's status with a text that is not a status: the result would always be the
+// same, and the step would be skipped silently.
 func (c *Condition) checkStatuses() (wrong, hint string) {
 	for _, m := range statusComparison().FindAllStringSubmatch(c.Expression, -1) {
 		i, err := strconv.Atoi(m[1] + m[4])
@@ -114,7 +115,7 @@ func (c *Condition) checkStatuses() (wrong, hint string) {
 	return "", ""
 }
 
-// States are the ends that a run can have (package run).
+// States returns the final states of a run (package run).
 func States() []string {
 	return []string{"succeeded", "failed", "timed_out", "cancelled", "out_of_memory", "denied", "error", "lost", "skipped"}
 }

@@ -12,27 +12,27 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// This file holds the tables of workflows, as fields.go does those of tools.
+// This file has the tables of the keys of workflows, as fields.go of package tool has those of tools.
 
 func workflowShape() shape.Shape[Workflow] {
 	steps := shape.List("a step", stepShape("a step", true))
 	finally := shape.List("a step of finally", stepShape("a step of finally", false))
 	return shape.ObjectWithHints("a workflow", []shape.Field[Workflow]{
-		shape.Bind("name", "The workflow's name. Without one, the name of the file is taken.", shape.Text(shape.Schema{"pattern": tool.NamePattern}, tool.CheckName),
+		shape.Bind("name", "The workflow's name; by default the name of the file.", shape.Text(shape.Schema{"pattern": tool.NamePattern}, tool.CheckName),
 			func(w *Workflow) *string { return &w.Name }),
 		shape.Bind("description", "What the workflow does, for people.", shape.Text(nil, shape.Printable),
 			func(w *Workflow) *string { return &w.Description }),
-		shape.Bind("inputs", "The typed inputs that the workflow takes, as a tool's args; ${inputs.NAME} is the value of one.", shape.List("an input", tool.ArgShape()),
+		shape.Bind("inputs", "The typed inputs that the workflow takes, like a tool's args; ${inputs.NAME} is the value of one.", shape.List("an input", tool.ArgShape()),
 			func(w *Workflow) *[]tool.Arg { return &w.Inputs }),
 		shape.Bind("environment", "Variables for all steps, as a list of KEY=value or a mapping.", stepEnvironmentShape(),
 			func(w *Workflow) *[]StepVariable { return &w.Environment }),
-		shape.Bind("workflow", "Steps that run in order, a failure stopping the chain; with needs in any of them, a graph.", steps,
+		shape.Bind("workflow", "Steps that run in order; a failure stops the chain. With needs in any of them they form a graph.", steps,
 			func(w *Workflow) *[]Step { return &w.Steps }),
 		shape.Bind("parallel_tools", "Steps without an order: all run at once, and all results are reported.", steps,
 			func(w *Workflow) *[]Step { return &w.Steps }),
 		shape.Bind("finally", "Steps that run in order when all others have ended, however they ended.", finally,
 			func(w *Workflow) *[]Step { return &w.Finally }),
-		shape.Bind("timeout", "How long all steps together may take, those of finally not counted.", tool.TimeoutShape(),
+		shape.Bind("timeout", "How long all steps together may take, except those of finally.", tool.TimeoutShape(),
 			func(w *Workflow) *time.Duration { return &w.Timeout }),
 		shape.Bind("max_parallel", "How many steps may run at once.", parallelShape(),
 			func(w *Workflow) *int { return &w.MaxParallel }),
@@ -41,7 +41,7 @@ func workflowShape() shape.Shape[Workflow] {
 	}, hintsForWorkflow, checkWorkflow)
 }
 
-// Schema returns the JSON Schema of a workflow's definition; see [Schema].
+// Schema returns the JSON Schema of a workflow's definition; see [tool.Schema].
 func Schema() []byte { return workflowShape().Schema.Document("Mayfly workflow") }
 
 func parallelShape() shape.Shape[int] {
@@ -60,25 +60,25 @@ func stepShape(what string, needs bool) shape.Shape[Step] {
 			func(s *Step) *[]StepVariable { return &s.Environment }),
 		shape.Bind("outputs", "Names of the values that the step's tool writes to the file $MAYFLY_OUTPUT.", shape.List("an output", shape.Text(shape.Schema{"pattern": tool.EnvPattern}, checkOutputName)),
 			func(s *Step) *[]string { return &s.Outputs }),
-		shape.Bind("condition", "When the step runs: a CEL expression over references; success(), failure() and always() tell of the steps before.", conditionShape(),
+		shape.Bind("condition", "When the step runs: a CEL expression over references; success(), failure() and always() are about the steps before it.", conditionShape(),
 			func(s *Step) **Condition { return &s.Condition }),
 		shape.Bind("timeout", "How long each attempt of the step may take, instead of what its tool says.", tool.TimeoutShape(),
 			func(s *Step) *time.Duration { return &s.Timeout }),
 		shape.Bind("retry", "How a failed step is repeated, instead of what its tool says.", shape.Pointer(tool.RetryShape()),
 			func(s *Step) **tool.Retry { return &s.Retry }),
-		shape.Bind("continue_on_failure", "Whether steps after this one run, and the workflow succeeds, although it fails.", shape.Boolean(),
+		shape.Bind("continue_on_failure", "Whether later steps run, and the workflow can succeed, even if this step fails.", shape.Boolean(),
 			func(s *Step) *bool { return &s.ContinueOnFailure }),
-		shape.Bind("for_each", "What the step is repeated for: a list, a reference to a JSON array, or {matrix: …}. ${item} is the item.", forEachShape(),
+		shape.Bind("for_each", "The items that the step is repeated for: a list, a reference to a JSON array, or {matrix: …}. ${item} is the item.", forEachShape(),
 			func(s *Step) **ForEach { return &s.ForEach }),
 		shape.Bind("max_parallel", "How many items of for_each may run at once.", parallelShape(),
 			func(s *Step) *int { return &s.MaxParallel }),
-		shape.Bind("artifacts", "Folders that this step hands to later ones, or gets from earlier ones.", shape.List("an artifact", artifactShape()),
+		shape.Bind("artifacts", "Folders that this step passes to later steps, or gets from earlier ones.", shape.List("an artifact", artifactShape()),
 			func(s *Step) *[]Artifact { return &s.Artifacts }),
 		shape.Bind("runner", "Labels of the runners that may run the step.", labelListShape(),
 			func(s *Step) *[]string { return &s.Runner }),
 	}
 	if needs {
-		fields = append(fields, shape.Bind("needs", "Names of the steps that have to end before this one starts.", shape.List("a needed step", shape.Text(shape.Schema{"pattern": tool.NamePattern}, tool.CheckName)),
+		fields = append(fields, shape.Bind("needs", "Names of the steps that must end before this one starts.", shape.List("a needed step", shape.Text(shape.Schema{"pattern": tool.NamePattern}, tool.CheckName)),
 			func(s *Step) *[]string { return &s.Needs }))
 	}
 	return shape.Located(shape.ObjectWithHints(what, fields, hintsForStep, checkStep), func(s Step, p shape.Position) Step {
@@ -89,14 +89,14 @@ func stepShape(what string, needs bool) shape.Shape[Step] {
 
 func checkStepName(s string) (wrong, hint string) {
 	if s == FromInputs || s == FromItem {
-		return "is what references begin with", "choose another name"
+		return "is a reserved word of references", "choose another name"
 	}
 	return tool.CheckName(s)
 }
 
 func checkOutputName(s string) (wrong, hint string) {
 	if s == FieldStatus || s == FieldExitCode {
-		return "is what a reference to a step's own " + s + " uses", "choose another name"
+		return "is reserved for a reference to a step's own " + s, "choose another name"
 	}
 	return tool.CheckEnvName(s)
 }
@@ -142,7 +142,7 @@ func conditionShape() shape.Shape[*Condition] {
 	}}
 }
 
-// templateText is text that may have references.
+// templateText parses a text that may contain references, and reports what is wrong with it.
 func templateText(d *shape.Decoder, n *yaml.Node, label, s string) Template {
 	t, wrong, hint := parseTemplate(s)
 	if wrong != "" {
@@ -151,7 +151,7 @@ func templateText(d *shape.Decoder, n *yaml.Node, label, s string) Template {
 	return t
 }
 
-// templates replaces each text in what decoded JSON has by its template.
+// templates replaces each text in a decoded JSON value by its template.
 func templates(d *shape.Decoder, n *yaml.Node, label string, v any) any {
 	switch v := v.(type) {
 	case string:
@@ -211,7 +211,7 @@ func stepEnvironmentShape() shape.Shape[[]StepVariable] {
 	}}
 }
 
-// maxItems bounds what a step is repeated for.
+// maxItems is the largest number of items that a step can be repeated for.
 const maxItems = 100_000
 
 func forEachShape() shape.Shape[*ForEach] {
@@ -249,7 +249,8 @@ func itemList(d *shape.Decoder, n *yaml.Node, label string) ([]any, bool) {
 	return list, true
 }
 
-// notLists are keys of GitHub's matrix that add or remove combinations. Read as lists, they would run what the author excludes.
+// notLists returns keys of GitHub's matrix that add or remove combinations. If they were read as lists, the step would run
+// combinations that the author excludes.
 func notLists() []string { return []string{"exclude", "include"} }
 
 func matrixShape() shape.Shape[[]MatrixList] {
@@ -290,9 +291,9 @@ func artifactShape() shape.Shape[Artifact] {
 	return shape.Located(shape.Object("an artifact", []shape.Field[Artifact]{
 		shape.Required(shape.Bind("name", "The artifact's name.", shape.Text(shape.Schema{"pattern": tool.FilePattern}, tool.CheckFileName),
 			func(a *Artifact) *string { return &a.Name })),
-		shape.Bind("from", "Name of the step that made it; without one, this step makes it.", shape.Text(shape.Schema{"pattern": tool.NamePattern}, tool.CheckName),
+		shape.Bind("from", "Name of the step that makes it; by default this step.", shape.Text(shape.Schema{"pattern": tool.NamePattern}, tool.CheckName),
 			func(a *Artifact) *string { return &a.From }),
-		shape.Bind("path", "Absolute path of the folder in the sandbox; /artifacts/NAME where none is given.", shape.Text(shape.Schema{"pattern": "^/."}, tool.CheckMountPath),
+		shape.Bind("path", "Absolute path of the folder in the sandbox; by default /artifacts/NAME.", shape.Text(shape.Schema{"pattern": "^/."}, tool.CheckMountPath),
 			func(a *Artifact) *string { return &a.Path }),
 	}, func(_ *shape.Decoder, n *yaml.Node, a *Artifact) {
 		if !shape.Has(n, "path") {

@@ -14,19 +14,19 @@ import (
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
-// ProjectFile marks the folder at which the search for tools ends.
+// ProjectFile is the file that marks the folder where the search for tools ends.
 const ProjectFile = "mayfly.yaml"
 
-// NotFoundError says that no tool of a name was found. It matches os.ErrNotExist.
+// NotFoundError is the error of a tool that wasn't found by its name. It matches os.ErrNotExist.
 type NotFoundError struct {
 	Name string
-	// Looked are the paths tried, in order.
+	// Looked has the paths that were tried, in order.
 	Looked []string
-	// Nearest is the existing name most like Name, or empty.
+	// Nearest is the existing name that is most similar to Name, or empty.
 	Nearest string
 }
 
-// Error says what was looked for, where, and what may have been meant.
+// Error says what was searched for, where, and which name was probably meant.
 func (e *NotFoundError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "tool %s is not found", shape.Quote(e.Name))
@@ -40,29 +40,29 @@ func (e *NotFoundError) Error() string {
 	return b.String()
 }
 
-// Is reports that the error is one of absence.
+// Is reports that the error matches os.ErrNotExist.
 func (e *NotFoundError) Is(target error) bool { return target == os.ErrNotExist }
 
 // Found is a definition that was found by its name.
 type Found struct {
 	File string
-	// Search is the one that found it.
+	// Search is how far the search for it went.
 	Search ownership.Search
 }
 
-// Find looks for the definition of a named tool: tools/NAME/tool.yaml or tools/NAME.yaml in startDir or the
-// nearest folder above it, up to and including the project's root (the one with a mayfly.yaml) or, outside projects,
-// the filesystem's. It opens no file. Where there is none, the error is a *[NotFoundError]; where another user could have
-// put it there, an *[ownership.UntrustedError].
+// Find finds the definition of a tool by its name: tools/NAME/tool.yaml or tools/NAME.yaml in startDir or the nearest folder
+// above it, up to the project's root (the folder with a mayfly.yaml) or, outside projects, the filesystem's. It opens no
+// file. The error is a *[NotFoundError] if there is no such file, and an *[ownership.UntrustedError] if another user could
+// have put it there.
 func Find(startDir, name string) (Found, error) {
 	return FindFor(startDir, name, ownership.Search{Giver: -1})
 }
 
-// FindFor is [Find] for a name that a file has: by says whose files it takes.
+// FindFor is [Find] for a name that is written in a file. by says whose files the search accepts.
 func FindFor(startDir, name string, by ownership.Search) (Found, error) {
 	giver := by.Giver
 	if wrong, hint := tool.CheckName(name); wrong != "" {
-		// Also keeps the search inside the folders of tools: a name can't be "../x".
+		// This also keeps the search inside the folders of tools: a name can't be "../x".
 		return Found{}, fmt.Errorf("tool %s %s; %s", shape.Quote(name), wrong, hint)
 	}
 	dirs, err := searched(startDir)
@@ -85,12 +85,12 @@ func FindFor(startDir, name string, by ownership.Search) (Found, error) {
 	return Found{}, missing
 }
 
-// candidates are the files that a name in a folder of tools may stand for.
+// candidates returns the files that a name in a folder of tools may refer to.
 func candidates(tools, name string) []string {
 	return []string{filepath.Join(tools, name, "tool.yaml"), filepath.Join(tools, name+".yaml")}
 }
 
-// searched are the folders whose tools are found by name, the nearest first.
+// searched returns the folders whose tools are found by name, the nearest first.
 func searched(startDir string) ([]string, error) {
 	dir, err := filepath.Abs(startDir)
 	if err != nil {
@@ -104,7 +104,7 @@ func searched(startDir string) ([]string, error) {
 	return dirs, nil
 }
 
-// Names lists what [Find] finds, sorted.
+// Names returns the names of all tools that [Find] can find, sorted.
 func Names(startDir string) ([]string, error) {
 	dirs, err := searched(startDir)
 	if err != nil {
@@ -118,8 +118,8 @@ func Names(startDir string) ([]string, error) {
 	return slices.Compact(names), nil
 }
 
-// trustedSearch is [ownership.Search.Check] for what was found in the last of the folders that were looked through. Another user must not
-// be able to put one into a nearer folder either: before it is read, or for the next time.
+// trustedSearch is [ownership.Search.Check] for a file that was found in the last of the searched folders. Another user must
+// not be able to put such a file into a nearer folder either, before it is read or for the next time.
 func trustedSearch(dirs []string, name, file string, giver int) error {
 	last := len(dirs) - 1
 	for _, dir := range dirs[:last] {
@@ -138,7 +138,7 @@ func trustedSearch(dirs []string, name, file string, giver int) error {
 	return ownership.Search{Above: dirs[last], Giver: giver}.Check(file)
 }
 
-// LoadNamed finds the tool or workflow of a name, as [Find] does, and reads it.
+// LoadNamed finds a tool or workflow by its name, as [Find] does, and reads it.
 func LoadNamed(startDir, name string) (*Definition, error) {
 	found, err := Find(startDir, name)
 	if err != nil {
@@ -174,8 +174,8 @@ func (f Found) Load() (*Definition, error) {
 	return def, nil
 }
 
-// InFolder is the file of the definition that a folder is for: tool.yaml, workflow.yaml, one with the folder's name, or
-// the only one that isn't of tests or mocks.
+// InFolder returns the file of a folder's definition: tool.yaml, workflow.yaml, the one with the folder's name, or the only
+// definition that isn't a file of tests or mocks.
 func InFolder(dir string) (file string, err error) {
 	absolute, err := filepath.Abs(dir)
 	if err != nil {
@@ -207,7 +207,7 @@ func InFolder(dir string) (file string, err error) {
 	return "", fmt.Errorf("folder %s has several definitions; name one: %s", shape.Quote(dir), shape.Listing(found))
 }
 
-// IsTestFile reports whether a file is one of tests by its name.
+// IsTestFile reports whether a file has the name of a test file.
 func IsTestFile(name string) bool {
 	stem, yaml := cutYAML(filepath.Base(name))
 	return yaml && (stem == "tests" || strings.HasSuffix(stem, "_test") || strings.HasSuffix(stem, ".test"))
@@ -220,7 +220,8 @@ func cutYAML(name string) (stem string, found bool) {
 	return strings.CutSuffix(name, ".yml")
 }
 
-// toolsIn lists the names of the tools in a folder of tools; a folder that can't be read has none to suggest.
+// toolsIn returns the names of the tools in a folder of tools. For a folder that can't be read it returns none, since the
+// names are only suggestions.
 func toolsIn(dir string) []string {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -238,7 +239,7 @@ func toolsIn(dir string) []string {
 	return slices.DeleteFunc(names, func(n string) bool { wrong, _ := tool.CheckName(n); return wrong != "" })
 }
 
-// IsPath reports whether a name of a tool, as people give it, is the path of a file.
+// IsPath reports whether the given name of a tool is the path of a file.
 func IsPath(name string) bool {
 	return strings.ContainsAny(name, `/\`) || strings.HasSuffix(name, ".yaml") || strings.HasSuffix(name, ".yml")
 }

@@ -32,7 +32,7 @@ func TestFind(t *testing.T) {
 		{sub, "notify", flat},
 	} {
 		if got, err := Find(tt.dir, tt.name); err != nil || got.File != tt.want {
-			t.Errorf("find %s from %s: %q, %v; want %q", tt.name, tt.dir, got.File, err, tt.want)
+			t.Errorf("Find(%s, %s) = %q, %v, want %q", tt.dir, tt.name, got.File, err, tt.want)
 		}
 	}
 	_, err := Find(sub, "notfy")
@@ -48,7 +48,7 @@ func TestFind(t *testing.T) {
 	}
 	for _, name := range []string{"outside", "../tools/outside", "", "deploy/tool"} {
 		if got, err := Find(sub, name); err == nil {
-			t.Errorf("%q is found at %s", name, got.File)
+			t.Errorf("%q: found %s, want an error", name, got.File)
 		}
 	}
 }

@@ -2,21 +2,21 @@ package definition
 
 import "github.com/mayfly-run/mayfly/internal/tool"
 
-// This file knows what other formats of workflows call the keys of these. An answer that is a key says just that; another is a
-// sentence.
+// This file has hints for keys of workflows in other formats. A hint that is a key is ours for the same thing; any other hint
+// is a sentence.
 
 func hintsForWorkflow() map[string]string {
 	return withHintsOfTools(map[string]string{
 		"steps": "workflow", "jobs": "workflow", "tasks": "workflow", "tools": "workflow", "stages": "workflow", "parallel": "parallel_tools",
 		"env": "environment", "vars": "environment", "variables": "environment", "args": "inputs", "with": "inputs", "params": "inputs", "parameters": "inputs",
-		"on": "a workflow begins when mayfly run does; have cron or another program start it", "concurrency": "max_parallel",
-		"image": "each step's tool has its own", "always": "finally", "retries": "steps have it: retry: {attempts: …}",
-		"retry": "each step has its own", "depends_on": "steps have it: needs",
+		"on": "a workflow starts when mayfly run starts; let cron or another program start it", "concurrency": "max_parallel",
+		"image": "set it in each step's tool", "always": "finally", "retries": "set it in the steps: retry: {attempts: …}",
+		"retry": "set it in each step", "depends_on": "set it in the steps: needs",
 	}, "secrets")
 }
 
 func hintsForStep() map[string]string {
-	const ofItsTool = "it belongs to the step's tool: tool: {image: IMAGE, command: […]}, or a file that tool names"
+	const ofItsTool = "it belongs in the step's tool: tool: {image: IMAGE, command: […]}, or in a file that tool names"
 	return withHintsOfTools(map[string]string{
 		"env": "environment", "vars": "environment", "variables": "environment", "egress": ofItsTool,
 		"with": "inputs", "args": "inputs", "params": "inputs", "parameters": "inputs", "arguments": "inputs", "uses": "tool",
@@ -28,12 +28,12 @@ func hintsForStep() map[string]string {
 		"if": "condition", "when": "condition", "depends_on": "needs", "dependsOn": "needs", "depends": "needs", "after": "needs", "id": "name",
 		"continue-on-error": "continue_on_failure", "continue_on_error": "continue_on_failure", "allow_failure": "continue_on_failure",
 		"timeout-minutes": "timeout", "strategy": "for_each", "matrix": "for_each: {matrix: …}", "loop": "for_each", "with_items": "for_each", "foreach": "for_each",
-		"steps": "steps don't nest; all stand under workflow", "runs-on": "runner", "runs_on": "runner",
-		"stdout": "what a step hands on are its outputs, which its tool writes to $MAYFLY_OUTPUT",
+		"steps": "steps don't nest; put them all under workflow", "runs-on": "runner", "runs_on": "runner",
+		"stdout": "a step passes on its outputs, which its tool writes to $MAYFLY_OUTPUT",
 	}, "envFrom", "shell", "healthcheck", "privileged", "secrets", "ports", "image_pull_policy", "pull_policy")
 }
 
-// withHintsOfTools adds the hints that are those of a tool's keys.
+// withHintsOfTools adds a tool's hints for the given keys.
 func withHintsOfTools(hints map[string]string, keys ...string) map[string]string {
 	of := tool.Hints()
 	for _, key := range keys {

@@ -11,8 +11,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/shape/shapetest"
 )
 
-// FuzzWorkflow parses workflows: whatever the text, the answer is a workflow that can be resolved and planned, or
-// problems with positions.
+// FuzzWorkflow: for any text, the result is a workflow that can be resolved and planned, or problems with positions.
 func FuzzWorkflow(f *testing.F) {
 	for _, body := range shapetest.Cases(f, "testdata/rejected.txt") {
 		text, _, _ := strings.Cut(body, "-- want\n")
@@ -40,7 +39,7 @@ func FuzzWorkflow(f *testing.F) {
 			for _, s := range w.All() {
 				s.References(func(r Reference, _ shape.Position) {
 					if again, _, wrong, _ := parseReference(r.String()); wrong != "" || again != r {
-						t.Errorf("reference %s is read as %+v, %s", r, again, wrong)
+						t.Errorf("parseReference(%s) = %+v, %q, want the same reference", r, again, wrong)
 					}
 				})
 			}
@@ -48,7 +47,7 @@ func FuzzWorkflow(f *testing.F) {
 		}
 		var e *shape.Error
 		if err != nil && (!errors.As(err, &e) || len(e.Problems) == 0 || len(e.Problems) > shape.MaxProblems) {
-			t.Fatalf("error is %v", err)
+			t.Fatalf("got %v, want a *shape.Error with 1 to %d problems", err, shape.MaxProblems)
 		}
 	})
 }

@@ -1,6 +1,6 @@
-// Package definition reads what people write for a run: a workflow, which chains tools, or a tool by itself. It finds them by their
-// names, and says of a workflow what is wrong in it and with the tools that it names. What a workflow's steps do next is
-// planned by package workflow.
+// Package definition reads what people write for a run: a tool, or a workflow, which chains tools. It finds both by their
+// names, and reports what is wrong with a workflow and with the tools that it names. Package workflow plans what the steps of
+// a workflow do.
 package definition
 
 import (
@@ -18,13 +18,13 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Definition is what a file holds: exactly one field is set.
+// Definition is the content of a file. Exactly one field is set.
 type Definition struct {
 	Tool     *tool.Tool
 	Workflow *Workflow
 }
 
-// Load reads the tool or workflow in a file; see [tool.Load]. The folder of its Source is absolute.
+// Load reads the tool or workflow in a file; see [tool.Load] for the errors. The folder of its Source is absolute.
 func Load(file string) (*Definition, error) {
 	data, err := shape.ReadFile(file, "definition")
 	if err != nil {
@@ -34,7 +34,7 @@ func Load(file string) (*Definition, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Whoever runs it may have another working directory.
+	// The process that runs it may have another working directory.
 	dir, err := filepath.Abs(filepath.Dir(file))
 	if err != nil {
 		return nil, err
@@ -88,9 +88,9 @@ func Parse(name string, data []byte) (*Definition, error) {
 	return &Definition{Workflow: &w}, nil
 }
 
-// NotRunnableError is returned for a file of tests or of mocks, which isn't run by itself.
+// NotRunnableError is the error of a file of tests or of mocks, which can't be run by itself.
 type NotRunnableError struct {
-	Mocks bool  // otherwise tests
+	Mocks bool  // the file has mocks, otherwise tests
 	err   error // an *[shape.Error]
 }
 
@@ -102,7 +102,7 @@ func notRunnable(d *shape.Decoder, root *yaml.Node) error {
 	tests := shape.KeyOf(root, "tests")
 	mocks := shape.KeyOf(root, "http", "commands")
 	if tests != nil && shape.Resolve(shape.Child(root, "tests")).Kind == yaml.MappingNode && shape.KeyOf(root, "tool", "workflow") == nil {
-		tests, mocks = nil, tests // mocks of single tests, by their names
+		tests, mocks = nil, tests // mocks of single tests, by name
 	}
 	switch {
 	case tests != nil:
@@ -115,8 +115,8 @@ func notRunnable(d *shape.Decoder, root *yaml.Node) error {
 	return nil
 }
 
-// misspelt reports a key that was probably meant to make the file a workflow: one that is nearly right, or that other programs
-// use. Otherwise every other key would be reported as unknown.
+// misspelt reports a key that was probably meant to make the file a workflow: a misspelt one, or the key of another program.
+// Without this, every other key would be reported as unknown.
 func misspelt(d *shape.Decoder, root *yaml.Node) {
 	kinds := []string{"workflow", "parallel_tools"}
 	if root.Kind != yaml.MappingNode || shape.KeyOf(root, "image", "command", "script") != nil {
@@ -133,7 +133,7 @@ func misspelt(d *shape.Decoder, root *yaml.Node) {
 			d.Report(root.Content[i], fmt.Sprintf("unknown key %s", shape.Quote(key)), shape.DidYouMean(key, kinds, ""))
 			return
 		case slices.Contains(kinds, other):
-			d.Report(root.Content[i], fmt.Sprintf("unknown key %s", shape.Quote(key)), "a workflow's steps stand under "+other)
+			d.Report(root.Content[i], fmt.Sprintf("unknown key %s", shape.Quote(key)), "a workflow's steps go under "+other)
 			return
 		}
 	}
@@ -141,12 +141,12 @@ func misspelt(d *shape.Decoder, root *yaml.Node) {
 
 func (e *NotRunnableError) Error() string { return e.err.Error() }
 
-// Unwrap returns the error as one of a definition.
+// Unwrap returns the *[shape.Error] of the file.
 func (e *NotRunnableError) Unwrap() error { return e.err }
 
-// Resolve finds and reads the tools that the steps name, and checks what can be checked then: the inputs that steps
-// give, and the outputs that they refer to. Every problem is reported, in one *[shape.Error]; a tool that another user could have
-// put there is refused by an error that wraps an *[ownership.UntrustedError].
+// Resolve finds and reads the tools that the steps name, and then checks what needs them: the inputs that steps give, and the
+// outputs that they refer to. It reports every problem in one *[shape.Error]. If another user could have put a tool there,
+// the error wraps an *[ownership.UntrustedError] instead.
 func (w *Workflow) Resolve() error {
 	r := &resolver{w: w, tools: map[string]*resolved{}}
 	all := w.All()
@@ -182,7 +182,7 @@ func (w *Workflow) Resolve() error {
 	return nil
 }
 
-// FoundBy says which search found the workflow, so that the files of its tools are looked at as it was.
+// FoundBy records which search found the workflow, so that the files of its tools are checked like the workflow's.
 func (w *Workflow) FoundBy(s ownership.Search) { w.search = s }
 
 // resolver reads each tool once.
@@ -190,7 +190,7 @@ type resolver struct {
 	w        *Workflow
 	tools    map[string]*resolved
 	problems []shape.Problem
-	refused  error // the first that wraps an [ownership.UntrustedError]
+	refused  error // the first error that wraps an [ownership.UntrustedError]
 }
 
 type resolved struct {
@@ -202,7 +202,7 @@ func (r *resolver) at(p shape.Position, text, hint string) {
 	r.problems = append(r.problems, shape.Problem{Position: p, Text: text, Hint: hint})
 }
 
-// add reports an error about a step's tool: its own problems where it has some, and else one of the step.
+// add reports an error about a step's tool: the problems in the tool's file if it has any, and otherwise one problem of the step.
 func (r *resolver) add(s *Step, err error) {
 	var own *shape.Error
 	if errors.As(err, &own) {
@@ -240,7 +240,7 @@ func (r *resolver) find(s *Step) {
 
 func (r *resolver) load(name string) (*tool.Tool, error) {
 	if r.w.Source.Dir == "" && (IsPath(name) && !filepath.IsAbs(name)) {
-		return nil, errors.New("the workflow comes from no folder, so it has no files; save it to a file")
+		return nil, errors.New("the workflow isn't in a file, so there is no folder for its files; save it to a file")
 	}
 	path, given := name, r.w.search
 	if given.Above == "" {
@@ -281,8 +281,7 @@ func (r *resolver) runnable(s *Step) {
 	}
 }
 
-// inputs checks the inputs of a step against its tool's args: the names of all, and the values of those without
-// references.
+// inputs checks the inputs of a step against its tool's args: all their names, and the values without references.
 func (r *resolver) inputs(s *Step) {
 	t := s.Uses.Tool
 	if len(t.Args) == 0 {
@@ -324,7 +323,7 @@ func (r *resolver) inputs(s *Step) {
 	}
 }
 
-// literal is a value without references, as an input of a tool.
+// literal returns an input's value if it has no references.
 func literal(v any) (any, bool) {
 	out, err := Substitute(v, func(Reference) (any, error) { return nil, errHasReference })
 	return out, err == nil
@@ -332,7 +331,7 @@ func literal(v any) (any, bool) {
 
 var errHasReference = errors.New("it has a reference")
 
-// output checks that a step promises the output that a reference is to.
+// output checks that a step promises the output that a reference names.
 func (r *resolver) output(steps map[string]*Step, ref Reference, p shape.Position) {
 	if !ref.IsOutput() {
 		return
@@ -346,11 +345,11 @@ func (r *resolver) output(steps map[string]*Step, ref Reference, p shape.Positio
 	if near := shape.Nearest(ref.Name, promised); near != "" {
 		hint = fmt.Sprintf("did you mean ${%s.%s}?", ref.Step, near)
 	}
-	r.at(p, fmt.Sprintf("step %s promises no output %s", shape.Quote(ref.Step), shape.Quote(ref.Name)), hint)
+	r.at(p, fmt.Sprintf("step %s doesn't promise the output %s", shape.Quote(ref.Step), shape.Quote(ref.Name)), hint)
 }
 
-// Values checks what is given for the workflow's inputs, as [tool.Tool.Inputs] does, and returns the value of each input as
-// decoded JSON has it. An input that is neither given nor has a default has the empty value of its type.
+// Values checks the values given for the workflow's inputs, as [tool.Tool.Inputs] does, and returns the value of each input
+// as decoded JSON has it. An input without a given value and without a default has the empty value of its type.
 func (w *Workflow) Values(given map[string]any) (map[string]any, error) {
 	if len(w.Inputs) == 0 {
 		if len(given) > 0 {
@@ -376,7 +375,7 @@ func (w *Workflow) Values(given map[string]any) (map[string]any, error) {
 	return out, nil
 }
 
-// SetTimeout sets the time-out of all steps together from its text, such as 90s.
+// SetTimeout sets the timeout of all steps together from its text, such as 90s.
 func (w *Workflow) SetTimeout(value string) error {
 	v, err := shape.Decode(tool.TimeoutShape(), shape.Plain(value), "timeout")
 	if err != nil {

@@ -8,14 +8,14 @@ import (
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
-// Where the value of a [Reference] comes from.
+// These say where the value of a [Reference] comes from.
 const (
 	FromStep   = "step"   // an output of an earlier step, or how it ended
 	FromInputs = "inputs" // an input of the workflow
 	FromItem   = "item"   // the item of a for_each
 )
 
-// The fields of a step that are not outputs.
+// These fields of a step are not outputs.
 const (
 	FieldStatus   = "status"
 	FieldExitCode = "exit_code"
@@ -25,14 +25,14 @@ const (
 type Reference struct {
 	// From is FromStep, FromInputs or FromItem.
 	From string
-	// Step is the step's name (FromStep).
+	// Step is the step's name, for FromStep.
 	Step string
 	// Name is the output, FieldStatus or FieldExitCode of a step, the input's name, or the key of an item; it is empty
 	// for a whole item.
 	Name string
 }
 
-// String writes the reference as it stands in a file.
+// String returns the reference as it is written in a file.
 func (r Reference) String() string {
 	switch {
 	case r.From == FromStep:
@@ -48,8 +48,8 @@ func (r Reference) IsOutput() bool {
 	return r.From == FromStep && r.Name != FieldStatus && r.Name != FieldExitCode
 }
 
-// Template is text with references in it. What stands for a reference is put in after everything was parsed: a value
-// can't become a reference, a part of a condition, or YAML.
+// Template is text with references. Values replace the references after everything has been parsed, so a value can't become a
+// reference, a part of a condition, or YAML.
 type Template struct {
 	Parts []Part
 }
@@ -60,7 +60,7 @@ type Part struct {
 	Reference *Reference
 }
 
-// Sole returns the reference that a template consists of, if it does: its value then keeps its type.
+// Sole returns the only reference of a template that consists of one reference; its value keeps its type.
 func (t Template) Sole() (Reference, bool) {
 	if len(t.Parts) == 1 && t.Parts[0].Reference != nil {
 		return *t.Parts[0].Reference, true
@@ -68,7 +68,8 @@ func (t Template) Sole() (Reference, bool) {
 	return Reference{}, false
 }
 
-// parseTemplate reads text with references. "$${" is a literal "${". wrong completes "… has".
+// parseTemplate parses text with references. "$${" is a literal "${". wrong is what is wrong with the text, such as `has a
+// "${" without a "}"`.
 func parseTemplate(s string) (t Template, wrong, hint string) {
 	var text strings.Builder
 	flush := func() {
@@ -106,7 +107,7 @@ func parseTemplate(s string) (t Template, wrong, hint string) {
 	return t, "", ""
 }
 
-// parseReference reads the reference that s begins with.
+// parseReference parses the reference at the beginning of s.
 func parseReference(s string) (ref Reference, length int, wrong, hint string) {
 	const advice = `references are ${STEP.OUTPUT}, ${STEP.status}, ${inputs.NAME} and ${item}; write $${ for the text "${"`
 	end := strings.IndexByte(s, '}')
@@ -115,7 +116,7 @@ func parseReference(s string) (ref Reference, length int, wrong, hint string) {
 	}
 	inside := strings.TrimSpace(s[2:end])
 	source, name, dotted := strings.Cut(inside, ".")
-	unknown := fmt.Sprintf("has the reference %s, which means nothing", shape.Quote(s[:end+1]))
+	unknown := fmt.Sprintf("has the unknown reference %s", shape.Quote(s[:end+1]))
 	wrongName, _ := tool.CheckName(source)
 	switch {
 	case source == FromItem && !dotted:

@@ -9,7 +9,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/shape/shapetest"
 )
 
-// TestWorkflowSchema accepts what the loader does, and rejects what a schema can tell is wrong.
+// TestWorkflowSchema: the schema accepts what the loader accepts, and rejects what a schema can find.
 func TestWorkflowSchema(t *testing.T) {
 	s := shapetest.Compile(t, Schema())
 	for _, name := range []string{"build-test-deploy", "parallel-health-checks"} {
@@ -33,7 +33,7 @@ func TestWorkflowSchema(t *testing.T) {
 		told++
 		text, _, _ := strings.Cut(body, "-- want\n")
 		if err := s.Validate(shapetest.Instance(t, text)); err == nil {
-			t.Errorf("%s: the schema accepts it", name)
+			t.Errorf("%s: the schema accepts it, want an error", name)
 		}
 	}
 	if told < 8 {

@@ -7,8 +7,8 @@ import (
 	"github.com/mayfly-run/mayfly/internal/shape"
 )
 
-// Substitute puts values in the place of references: v is what decoded JSON has with a [Template] for each text, as in
-// a [StepInput]. A template that is one reference becomes the value itself, any other one text.
+// Substitute replaces references by values. v is a decoded JSON value with a [Template] for each text, as in a [StepInput]. A
+// template that is only a reference becomes the value itself, and any other becomes text.
 func Substitute(v any, value func(Reference) (any, error)) (any, error) {
 	return shape.MapLeaves(v, func(leaf any) (any, error) {
 		t, ok := leaf.(Template)
@@ -22,7 +22,7 @@ func Substitute(v any, value func(Reference) (any, error)) (any, error) {
 	})
 }
 
-// Text is the template with values in the place of its references.
+// Text returns the template with its references replaced by values.
 func (t Template) Text(value func(Reference) (any, error)) (string, error) {
 	var b strings.Builder
 	for _, p := range t.Parts {

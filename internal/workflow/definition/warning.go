@@ -10,7 +10,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
-// Warnings are those of the tool or the workflow.
+// Warnings returns the warnings of the tool or the workflow.
 func (d *Definition) Warnings() []shape.Problem {
 	if d.Workflow != nil {
 		return d.Workflow.Warnings()
@@ -18,8 +18,8 @@ func (d *Definition) Warnings() []shape.Problem {
 	return d.Tool.Warnings()
 }
 
-// HostWarnings are those of [Definition.Warnings], and for names below a platform that many share. They are for who writes the
-// rules: what is open by them is no mistake.
+// HostWarnings returns the warnings of [Definition.Warnings], and those about names on a platform that many sites share.
+// These are for the author of the rules: opening such names may be intended.
 func (d *Definition) HostWarnings() []shape.Problem {
 	found := d.Warnings()
 	for _, t := range d.tools() {
@@ -35,7 +35,7 @@ func (d *Definition) OpensHosts() bool {
 	})
 }
 
-// tools are the tool, or those of the workflow as far as it is resolved, each once.
+// tools returns the tool, or the tools of the workflow that are resolved, without repeats.
 func (d *Definition) tools() []*tool.Tool {
 	if d.Workflow != nil {
 		return d.Workflow.tools()
@@ -43,7 +43,7 @@ func (d *Definition) tools() []*tool.Tool {
 	return []*tool.Tool{d.Tool}
 }
 
-// Warnings are those of the workflow's tools, as far as it is resolved; each tool's once.
+// Warnings returns the warnings of the workflow and of its tools that are resolved.
 func (w *Workflow) Warnings() []shape.Problem {
 	found := w.elsewhereWarnings()
 	for _, t := range w.tools() {
@@ -66,7 +66,7 @@ func (w *Workflow) tools() []*tool.Tool {
 	return all
 }
 
-// elsewhereWarnings are for texts of a workflow that mean something in a tool alone.
+// elsewhereWarnings returns warnings about texts of a workflow that have a meaning only in a tool.
 func (w *Workflow) elsewhereWarnings() []shape.Problem {
 	var found []shape.Problem
 	look := func(at shape.Position, what string, value any, tools ...*tool.Tool) {

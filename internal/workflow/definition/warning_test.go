@@ -7,15 +7,15 @@ import (
 	"testing"
 )
 
-// TestHostWarnings: names below what a hoster's customers share are warned of once, and those of an owner alone are not.
+// TestHostWarnings: a name on a platform that many sites share causes one warning, and a name under its owner's domain none.
 func TestHostWarnings(t *testing.T) {
 	for rule, want := range map[string]string{
-		`{host: d111.cloudfront.net, ports: [443]}`: `host "d111.cloudfront.net": other sites of cloudfront.net may answer at the same addresses, which the rule opens; give the tool no secret`,
+		`{host: d111.cloudfront.net, ports: [443]}`: `host "d111.cloudfront.net": other sites of cloudfront.net may answer at the same addresses, which the rule opens; don't give the tool a secret`,
 		`{host: x.github.io}`:                       "other sites of github.io",
 		`{host: bucket.s3.amazonaws.com}`:           "other sites of s3.amazonaws.com",
 		`{host: s3.amazonaws.com}`:                  "other sites of s3.amazonaws.com",
 		`{host: "*.x.github.io"}`:                   "other sites of github.io",
-		`{host: "*.github.io"}`:                     `anybody can have a name below github.io`,
+		`{host: "*.github.io"}`:                     `anyone can register a name below github.io`,
 		`{host: api.example.co.uk}`:                 "",
 		`{host: api.example.com}`:                   "",
 		`{host: db.corp}`:                           "",
@@ -29,10 +29,10 @@ func TestHostWarnings(t *testing.T) {
 		}
 		got := def.HostWarnings()
 		if want == "" && len(got) > 0 || want != "" && (len(got) != 1 || !strings.HasPrefix(got[0].String(), "tool.yaml:3:5: ") || !strings.Contains(got[0].String(), want)) {
-			t.Errorf("%s: %v, want %q", rule, got, want)
+			t.Errorf("%s: got %v, want %q", rule, got, want)
 		}
 		if byName := strings.Contains(rule, "host") && !strings.Contains(rule, "internal") && !strings.Contains(rule, "192"); def.OpensHosts() != byName {
-			t.Errorf("%s: by name: %v", rule, !byName)
+			t.Errorf("%s: OpensHosts() = %v, want %v", rule, !byName, byName)
 		}
 	}
 }
@@ -56,20 +56,20 @@ func TestWarningsOfFilesAndSecrets(t *testing.T) {
 		t.Fatal(err)
 	}
 	for text, want := range map[string]string{
-		"script: " + other + "/e.sh": `/e.sh" is read as the text of a script, and the file at that path on this machine isn't in the sandbox; to run the file, keep it in this file's folder, ` + dir + `, and write script: {file: e.sh}`,
+		"script: " + other + "/e.sh": `/e.sh" is the text of a script; the file at that path on this machine isn't in the sandbox; to run the file, keep it in this file's folder, ` + dir + `, and write script: {file: e.sh}`,
 		"script: " + beside:          "write script: {file: e.sh}",
 		"script: /bin/sh":            "", // the image's own
 		"script: " + other + "/e.s":  "",
-		"script: ./check.sh":         `:2:9: script "./check.sh" is read as the text of a script, and there is a file of that name beside this one, which isn't in the sandbox; to run the file write script: {file: check.sh}`,
+		"script: ./check.sh":         `:2:9: script: "./check.sh" is the text of a script; a file of that name is beside this one, but it isn't in the sandbox; to run the file write script: {file: check.sh}`,
 		"script: check.sh":           "write script: {file: check.sh}",
 		"script: ./missing.sh":       "",
 		"script: ../check.sh":        "",
 		"script: ./check.sh -v":      "",
 		"script: {file: check.sh}":   "",
-		"script: {file: run.py}":     `script file "run.py" has no #! line, so /bin/sh runs it; let its first line name its interpreter: #!/usr/bin/env python3`,
+		"script: {file: run.py}":     `script file "run.py" has no #! line, so /bin/sh runs it; name its interpreter in its first line: #!/usr/bin/env python3`,
 		"script: {file: named.py}":   "",
 		"script: ./check.sh\nvolumes: [{name: a, file: check.sh, mount_path: /workspace/check.sh}]": "",
-		"environment: [\"H=Bearer /secrets/token\"]":                                                `:2:15: variable H: /secrets/token inside a longer value stays text, and nothing is mounted there; give the secret a variable of its own, X=/secrets/token, `,
+		"environment: [\"H=Bearer /secrets/token\"]":                                                `:2:15: variable H: /secrets/token inside a longer value stays text, and nothing is mounted there; give the secret its own variable, X=/secrets/token, `,
 		"environment: [H=/secrets/token.]":                                                          "",
 		"environment: [H=/secrets/token]":                                                           "",
 		"environment: [\"H=/secrets/a:/secrets/b\"]":                                                "/secrets/a inside",
@@ -80,7 +80,7 @@ func TestWarningsOfFilesAndSecrets(t *testing.T) {
 		"environment: {H: \"{{.Names}} {{range .}}\"}":                                              "",
 		"environment: {PATH: \"/opt/bin:$PATH\"}":                                                   `variable PATH: $PATH is plain text here: no shell reads it; set it in the command or script: export PATH="/opt/bin:$PATH"`,
 		"environment: {H: \"costs $5 and $HOME\"}":                                                  "",
-		"args: [{name: path}]":                                                                      `:2:8: argument "path" arrives as PATH, which is where programs are looked for; give it another variable: env: INPUT_PATH`,
+		"args: [{name: path}]":                                                                      `:2:8: argument "path" arrives as PATH, which is the path where a shell finds programs; give it another variable: env: INPUT_PATH`,
 		"args: [{name: path, env: FILE}]":                                                           "",
 		"command: [echo, a, \"&&\", echo, b]":                                                       "no shell reads the list of command, so \"&&\" is an argument; write the command as one text",
 		"command: [sh, -c, \"a && b\"]":                                                             "",
@@ -88,8 +88,8 @@ func TestWarningsOfFilesAndSecrets(t *testing.T) {
 		"command: ./check.sh -v":                                                                    `the file "check.sh" of this folder isn't in the sandbox`,
 		"command: [sh, ./missing.sh]":                                                               "",
 		"command: [sh, check.sh]\nvolumes: [{name: a, file: check.sh, mount_path: /workspace/check.sh}]": "",
-		"command: echo a=b >> $GITHUB_OUTPUT":                                       `$GITHUB_OUTPUT is GitHub's; outputs are written as NAME=value lines: >> "$MAYFLY_OUTPUT"`,
-		"script: echo a=b >> ${GITHUB_OUTPUT}":                                      "$GITHUB_OUTPUT is GitHub's",
+		"command: echo a=b >> $GITHUB_OUTPUT":                                       `$GITHUB_OUTPUT exists only on GitHub; outputs are written as NAME=value lines: >> "$MAYFLY_OUTPUT"`,
+		"script: echo a=b >> ${GITHUB_OUTPUT}":                                      "$GITHUB_OUTPUT exists only on GitHub",
 		"script: test -n $GITHUB_OUTPUT":                                            "",
 		"script: echo a >> ${MAYFLY_OUTPUT:-$GITHUB_OUTPUT}":                        "",
 		"command: [find, ., -exec, rm, \"{}\", \";\"]":                              "",
@@ -115,12 +115,12 @@ func TestWarningsOfFilesAndSecrets(t *testing.T) {
 		}
 		got := def.Warnings()
 		if want == "" && got != nil || want != "" && (len(got) != 1 || !strings.Contains(got[0].String(), want)) {
-			t.Errorf("%s: %v, want %q", text, got, want)
+			t.Errorf("%s: got %v, want %q", text, got, want)
 		}
 	}
 }
 
-// firstLine is a definition's first line: an image, unless it is a workflow.
+// firstLine returns the first line of a definition: an image for a tool, and a name for a workflow.
 func firstLine(text string) string {
 	if strings.HasPrefix(text, "workflow:") {
 		return "name: a"

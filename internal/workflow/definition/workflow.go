@@ -16,43 +16,43 @@ type Workflow struct {
 	Description string
 	// Inputs are the typed inputs; Env of each is unused.
 	Inputs []tool.Arg
-	// Environment is for all steps.
+	// Environment applies to all steps.
 	Environment []StepVariable
-	// Timeout is for all steps together, those of Finally not counted; zero is none.
+	// Timeout applies to all steps together except those of Finally; zero means none.
 	Timeout time.Duration
-	// MaxParallel bounds how many steps run at once; zero leaves it to whoever executes it.
+	// MaxParallel is how many steps may run at once; zero lets the executor decide.
 	MaxParallel int
-	// Steps are those of workflow or parallel_tools, Finally those that run when they have ended, however they did.
+	// Steps are those of workflow or parallel_tools. Finally are the steps that run after them, however they ended.
 	Steps, Finally []Step
-	// Chain says that each step needs the one before it: the steps are those of workflow, and none says what it needs.
+	// Chain says that each step needs the one before it: the steps are under workflow, and none has needs.
 	Chain  bool
 	Labels map[string]string
 	Source tool.Source
 
-	search ownership.Search // of the search for it
+	search ownership.Search // how far the search for the workflow went
 }
 
 // Step is one step of a workflow.
 type Step struct {
 	Name string
-	// Uses is what runs.
+	// Uses is the tool that runs.
 	Uses StepTool
 
 	Needs       []string
 	Inputs      []StepInput
 	Environment []StepVariable
-	// Outputs are what the step promises beside what its tool does.
+	// Outputs are outputs that the step promises in addition to those of its tool.
 	Outputs   []string
 	Condition *Condition
-	// Timeout and Retry, unless zero, are instead of the tool's.
+	// Timeout and Retry, if not zero, replace the tool's.
 	Timeout           time.Duration
 	Retry             *tool.Retry
 	ContinueOnFailure bool
 	ForEach           *ForEach
-	// MaxParallel bounds how many items run at once; zero is no bound but the workflow's.
+	// MaxParallel is how many items may run at once; with zero, only the workflow's limit applies.
 	MaxParallel int
 	Artifacts   []Artifact
-	// Runner are the labels of where to run.
+	// Runner are the labels that a runner of the step must have.
 	Runner   []string
 	Position shape.Position
 }
@@ -61,32 +61,32 @@ type Step struct {
 type StepTool struct {
 	// Name is a tool's name, or a path from the workflow's folder ([IsPath]); empty for a definition in place.
 	Name string
-	// Tool is what it stands for; nil for a name until [Workflow.Resolve].
+	// Tool is the definition; nil for a name until [Workflow.Resolve].
 	Tool     *tool.Tool
 	Position shape.Position
 }
 
-// StepInput is an input as a step gives it. Value is what decoded JSON has, with a [Template] for each text.
+// StepInput is an input that a step gives. Value is a decoded JSON value, with a [Template] for each text.
 type StepInput struct {
 	Name     string
 	Value    any
 	Position shape.Position
 }
 
-// StepVariable is a variable as a workflow or a step gives it.
+// StepVariable is a variable that a workflow or a step gives.
 type StepVariable struct {
 	Name     string
 	Value    Template
 	Position shape.Position
 }
 
-// ForEach says what a step is repeated for. Exactly one field is set.
+// ForEach has the items that a step is repeated for. Exactly one of Items, Reference and Matrix is set.
 type ForEach struct {
-	// Items are what decoded JSON has, with a [Template] for each text.
+	// Items are decoded JSON values, with a [Template] for each text.
 	Items []any
-	// Reference is to a JSON array.
+	// Reference refers to a JSON array.
 	Reference *Reference
-	// Matrix is a list of named lists; the items are their combinations, the last list changing fastest.
+	// Matrix is a list of named lists. The items are their combinations; the last list changes fastest.
 	Matrix   []MatrixList
 	Position shape.Position
 }
@@ -97,12 +97,12 @@ type MatrixList struct {
 	Items []any
 }
 
-// Artifact is a folder that one step hands to later ones.
+// Artifact is a folder that one step passes to later steps.
 type Artifact struct {
 	Name string
-	// From is the step that made it; empty where this step does.
+	// From is the step that makes it; empty if this step does.
 	From string
-	// Path is where the folder is in the sandbox.
+	// Path is the path of the folder in the sandbox.
 	Path     string
 	Position shape.Position
 }
@@ -119,7 +119,7 @@ func (w *Workflow) All() []*Step {
 	return out
 }
 
-// References calls f with each reference of the step and where it is.
+// References calls f with each reference of the step and its position.
 func (s *Step) References(f func(Reference, shape.Position)) {
 	for _, in := range s.Inputs {
 		eachReference(in.Value, func(r Reference) { f(r, in.Position) })
@@ -162,7 +162,7 @@ func eachReference(v any, f func(Reference)) {
 	}
 }
 
-// Promises returns the names of the outputs that the step has when it succeeds. Its tool has to be resolved.
+// Promises returns the names of the outputs that the step has when it succeeds. Its tool must be resolved.
 func (s *Step) Promises() []string {
 	if s.Uses.Tool == nil {
 		return s.Outputs

@@ -21,7 +21,7 @@ func resolveText(text string) error {
 	if err != nil {
 		return err
 	}
-	def.Workflow.Source.Dir = os.DevNull // where no tools are
+	def.Workflow.Source.Dir = os.DevNull // no tools are found there
 	return def.Workflow.Resolve()
 }
 
@@ -30,7 +30,7 @@ func TestWorkflowsRejected(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			text, want, ok := strings.Cut(body, "-- want\n")
 			if !ok {
-				t.Fatal("the case says nothing to want")
+				t.Fatal(`the case has no line "-- want"`)
 			}
 			err := resolveText(text)
 			if err == nil {
@@ -41,7 +41,7 @@ func TestWorkflowsRejected(t *testing.T) {
 			}
 			var e *shape.Error
 			if !errors.As(err, &e) {
-				t.Errorf("error is a %T", err)
+				t.Errorf("got an error of type %T, want *shape.Error", err)
 			}
 		})
 	}
@@ -81,7 +81,7 @@ finally:
   - {name: bye, tool: {image: i}, inputs: {WHY: "${build.status} ${build.exit_code}"}}
 `
 
-// TestWorkflowEverything has one workflow with every key, and says what it means.
+// TestWorkflowEverything parses a workflow with every key, and checks the meaning of each.
 func TestWorkflowEverything(t *testing.T) {
 	def, err := Parse("flows/everything.yaml", []byte(everyWorkflowKey))
 	if err != nil {
@@ -122,8 +122,8 @@ func TestWorkflowEverything(t *testing.T) {
 	if err != nil || fmt.Sprint(values) != "map[replicas:3 version:1.2]" {
 		t.Errorf("the values are %v, %v", values, err)
 	}
-	if _, err := w.Values(nil); err == nil || err.Error() != `argument "version" (string) is required and not given` {
-		t.Errorf("without a version: %v", err)
+	if _, err := w.Values(nil); err == nil || err.Error() != `argument "version" (string) is required but not given` {
+		t.Errorf("without a version: got %v, want an error", err)
 	}
 }
 
@@ -141,7 +141,7 @@ func TestWorkflowExamples(t *testing.T) {
 			got += " " + s.Name + "(" + s.Uses.Name + ")"
 		}
 		if got != want || def.Workflow.Name != file {
-			t.Errorf("%s is %s, want %s", def.Workflow.Name, got, want)
+			t.Errorf("%s: got %s, want %s", def.Workflow.Name, got, want)
 		}
 	}
 }
@@ -157,22 +157,22 @@ func TestParseCondition(t *testing.T) {
 		{"${a.R} // ${not a reference\n == 'x'", "_0     // ${not a reference\n == 'x'", ""},
 		{`_0 == "x"`, "", "stands for a reference"},
 		{`${item} in ["a"] && always()`, `_0      in ["a"] && always()`, ""},
-		{`${}`, "", "means nothing"},
-		{`${a.R} AND true`, "", `has the word "AND"`},
-		{`${a.R} Or true`, "", `has the word "Or"`},
-		{`${a.R} is "x"`, "", `has the word "is"`},
+		{`${}`, "", "unknown reference"},
+		{`${a.R} AND true`, "", `uses "AND"`},
+		{`${a.R} Or true`, "", `uses "Or"`},
+		{`${a.R} is "x"`, "", `uses "is"`},
 		{`${item}.is == "x" && "a is b" == 'A AND B'`, `_0     .is == "x" && "a is b" == 'A AND B'`, ""},
 		{strings.Repeat("x", 5000), "", "longer than"},
 	}
 	for _, test := range tests {
 		c, wrong, _ := parseCondition(test.text)
 		if !strings.Contains(wrong, test.wrong) || test.wrong == "" && (wrong != "" || c.Expression != test.expression) {
-			t.Errorf("%s is %q, %q; want %q, %q", test.text, c.Expression, wrong, test.expression, test.wrong)
+			t.Errorf("%s: got %q, %q; want %q, %q", test.text, c.Expression, wrong, test.expression, test.wrong)
 		}
 	}
 }
 
-// A workflow may have more parts than a tool, and no file may have so many by looking like one.
+// TestWorkflowLimits: a workflow may have more parts than a tool, but not any number of them.
 func TestWorkflowLimits(t *testing.T) {
 	tests := []struct{ name, text, want string }{
 		{"values", "workflow: [" + strings.Repeat("a,", 250_000) + "]", "too many parts"},
@@ -180,7 +180,7 @@ func TestWorkflowLimits(t *testing.T) {
 		{"aliases", "workflow:\n" + shapetest.Bomb(20), "more than 200000 values"},
 		{"words", "workflow: [" + strings.Repeat("a,", 99_000) + "]", "must be a mapping of keys"},
 		{"lists", "workflow: [" + strings.Repeat("[],", 60_000) + "]", "must be a mapping of keys"},
-		{"unknown steps", "workflow:\n" + strings.Repeat("- {name: s, tool: t, needs: [zzzzz]}\n", 8000), "is there twice"},
+		{"unknown steps", "workflow:\n" + strings.Repeat("- {name: s, tool: t, needs: [zzzzz]}\n", 8000), "is defined twice"},
 	}
 	most := 2 * shapetest.LongestRefusal(t, shape.SmallBounds().FileSize, func(text string) error { _, err := tool.Parse("t.yaml", []byte(text)); return err }) // the file may have twice the bytes
 	for _, test := range tests {

@@ -1,5 +1,5 @@
-// Package journaltest is the conformance suite of journals: what workflow.Journals promises, as tests that every implementation
-// passes.
+// Package journaltest is the conformance suite of journals: tests of everything that workflow.Journals promises, which every
+// implementation passes.
 package journaltest
 
 import (
@@ -15,8 +15,8 @@ import (
 	"github.com/mayfly-run/mayfly/internal/workflow"
 )
 
-// Run runs the suite. open returns the journals of a place, the same ones each time it is called with that place, as another
-// process would open them.
+// Run runs the suite. open returns the journals at a place. For the same place it returns the same journals each time, as
+// another process would open them.
 func Run(t *testing.T, open func(t *testing.T, place string) workflow.Journals) {
 	for _, c := range []struct {
 		name string
@@ -25,8 +25,8 @@ func Run(t *testing.T, open func(t *testing.T, place string) workflow.Journals) 
 		{"entries come back in order", testOrder},
 		{"every field comes back", testFields},
 		{"a large entry", testLarge},
-		{"one has it at a time", testExclusive},
-		{"an id is taken once", testTaken},
+		{"only one can have it open", testExclusive},
+		{"an id can be used once", testTaken},
 		{"no such run", testMissing},
 		{"reading doesn't disturb appending", testReadAndAppend},
 		{"nothing is appended after Close", testClosed},
@@ -38,7 +38,7 @@ func Run(t *testing.T, open func(t *testing.T, place string) workflow.Journals) 
 	}
 }
 
-// header is that of the suite's runs.
+// header returns a header for a run of the suite.
 func header(id string) workflow.Header {
 	return workflow.Header{
 		ID: id, Workflow: "w", File: "/f.yaml", Dir: "/d", Text: "t\n", Inputs: map[string]any{"a": "0755"},
@@ -62,11 +62,11 @@ func reopen(t *testing.T, in workflow.Journals) workflow.Journal {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = j.Close() }) // it may be closed
+	t.Cleanup(func() { _ = j.Close() }) // it may be closed already
 	return j
 }
 
-// entries are those of a journal, without their times, each of which has to be one of the last minutes.
+// entries returns the entries of a journal without their times, and checks that each time is within the last hour.
 func entries(t *testing.T, j workflow.Journal) (all []workflow.Entry) {
 	t.Helper()
 	for e, err := range j.Entries() {
@@ -74,7 +74,7 @@ func entries(t *testing.T, j workflow.Journal) (all []workflow.Entry) {
 			t.Fatal(err)
 		}
 		if age := time.Since(e.Time); age < -time.Hour || age > time.Hour {
-			t.Errorf("an entry is of %v", e.Time)
+			t.Errorf("got an entry with the time %v, want about now", e.Time)
 		}
 		e.Time = time.Time{}
 		all = append(all, e)
@@ -116,7 +116,7 @@ func testOrder(t *testing.T, journals, others workflow.Journals) {
 	h := header("r")
 	want = append([]workflow.Entry{{Type: workflow.EntryRun, Run: &h}}, append(want, more)...)
 	if got := entries(t, j); !reflect.DeepEqual(got, want) {
-		t.Errorf("%+v, want %+v", got, want)
+		t.Errorf("got %+v, want %+v", got, want)
 	}
 }
 
@@ -136,7 +136,7 @@ func testFields(t *testing.T, journals, others workflow.Journals) {
 	add(t, j, full)
 	closed(t, j)
 	if got := entries(t, reopen(t, others)); len(got) != 2 || !reflect.DeepEqual(got[1], full) {
-		t.Errorf("%+v, want %+v", got, full)
+		t.Errorf("got %+v, want %+v", got, full)
 	}
 }
 
@@ -147,7 +147,7 @@ func testLarge(t *testing.T, journals, others workflow.Journals) {
 	add(t, j, large, step("b", run.Failed))
 	closed(t, j)
 	if got := entries(t, reopen(t, others)); len(got) != 3 || !reflect.DeepEqual(got[1], large) || got[2].Step != "b" {
-		t.Errorf("%d entries", len(got))
+		t.Errorf("got %d entries, want 3 with the large one", len(got))
 	}
 }
 
@@ -155,7 +155,7 @@ func testExclusive(t *testing.T, journals, others workflow.Journals) {
 	j := create(t, journals, "r")
 	for _, in := range []workflow.Journals{journals, others} {
 		if _, err := in.Open("r"); !errors.Is(err, workflow.ErrRunning) {
-			t.Errorf("opened while it is open: %v", err)
+			t.Errorf("opened while it is open: got %v, want ErrRunning", err)
 		}
 	}
 	other := create(t, others, "other")
@@ -163,7 +163,7 @@ func testExclusive(t *testing.T, journals, others workflow.Journals) {
 	closed(t, j)
 	again := reopen(t, others)
 	if _, err := journals.Open("r"); !errors.Is(err, workflow.ErrRunning) {
-		t.Errorf("opened while it is open again: %v", err)
+		t.Errorf("opened while it is open again: got %v, want ErrRunning", err)
 	}
 	closed(t, again)
 }
@@ -171,16 +171,16 @@ func testExclusive(t *testing.T, journals, others workflow.Journals) {
 func testTaken(t *testing.T, journals, others workflow.Journals) {
 	closed(t, create(t, journals, "r"))
 	if _, err := others.Create(header("r")); !errors.Is(err, fs.ErrExist) {
-		t.Errorf("created twice: %v", err)
+		t.Errorf("created twice: got %v, want fs.ErrExist", err)
 	}
 	if got := entries(t, reopen(t, journals)); len(got) != 1 {
-		t.Errorf("%d entries, want the first one", len(got))
+		t.Errorf("got %d entries, want the first one", len(got))
 	}
 }
 
 func testMissing(t *testing.T, journals, _ workflow.Journals) {
 	if _, err := journals.Open("nothing"); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("%v", err)
+		t.Errorf("got %v, want fs.ErrNotExist", err)
 	}
 	for _, id := range []string{"", "../r", "a/b", ".hidden"} {
 		if _, err := journals.Open(id); err == nil {
@@ -201,7 +201,7 @@ func testReadAndAppend(t *testing.T, journals, _ workflow.Journals) {
 			break // a reader may stop at any entry
 		}
 		if got := entries(t, j); len(got) != i+2 {
-			t.Errorf("%d entries, want %d", len(got), i+2)
+			t.Errorf("got %d entries, want %d", len(got), i+2)
 		}
 	}
 }
@@ -213,6 +213,6 @@ func testClosed(t *testing.T, journals, others workflow.Journals) {
 		t.Error("an entry was appended after Close")
 	}
 	if got := entries(t, reopen(t, others)); len(got) != 1 {
-		t.Errorf("%d entries, want the first one", len(got))
+		t.Errorf("got %d entries, want the first one", len(got))
 	}
 }
