@@ -14,6 +14,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/program"
 	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/run/failure"
+	"github.com/mayfly-run/mayfly/internal/show"
 	"github.com/mayfly-run/mayfly/internal/textsafe"
 )
 
@@ -21,6 +22,11 @@ import (
 type streams struct {
 	in       io.Reader
 	out, err io.Writer
+}
+
+// output is where views write.
+func (s streams) output() show.Output {
+	return show.Output{Out: show.StreamOf(s.out), Err: show.StreamOf(s.err)}
 }
 
 // Main runs the command with its arguments (without the program's name) and
@@ -126,15 +132,11 @@ func shown(text string) string {
 	return textsafe.Replace(text, "\n\t")
 }
 
-// printError says what went wrong and what to do about it.
+// printError says why a command failed, unless it has said so itself.
 func printError(w io.Writer, err error) {
 	var exit *exitError
 	if err == nil || errors.As(err, &exit) {
 		return
 	}
-	text := err.Error()
-	if errors.Is(err, os.ErrPermission) && os.Geteuid() != 0 {
-		text += "; run it as root, or see 'mayfly doctor' for what an ordinary user needs"
-	}
-	fmt.Fprintf(w, "mayfly: %s\n", shown(text))
+	show.Error(w, err)
 }

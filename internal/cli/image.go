@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mayfly-run/mayfly/internal/image"
+	"github.com/mayfly-run/mayfly/internal/show"
 )
 
 func newImageCommand(s streams) *cobra.Command {
@@ -78,10 +79,10 @@ Credentials are those of docker login (~/.docker/config.json and its credential 
 
 // pullShown pulls with the progress on the terminal, if there is one.
 func pullShown(ctx context.Context, s streams, images *image.Store, ref string, opts image.PullOptions, quiet bool) (*image.Image, error) {
-	if !quiet && isTerminal(s.err) {
-		spin := newSpinner(s.err)
-		defer spin.stop()
-		opts.Progress = func(e image.ProgressEvent) { spin.show(progressText(e)) }
+	if !quiet && show.IsTerminal(s.err) {
+		spin := show.NewSpinner(s.err)
+		defer spin.Stop()
+		opts.Progress = func(e image.ProgressEvent) { spin.Show(progressText(e)) }
 	}
 	return images.Pull(ctx, ref, opts)
 }
@@ -91,7 +92,7 @@ func progressText(e image.ProgressEvent) string {
 	text := fmt.Sprintf("pulling %s", e.Reference)
 	switch e.Phase {
 	case image.Downloading:
-		text += fmt.Sprintf("  layer %d/%d  %s of %s", e.Layer, e.Layers, sizeText(e.Current), sizeText(e.Total))
+		text += fmt.Sprintf("  layer %d/%d  %s of %s", e.Layer, e.Layers, show.Size(e.Current), show.Size(e.Total))
 	case image.Waiting:
 		if e.Layer == 0 {
 			return text + "  another process is removing images"
@@ -131,7 +132,7 @@ func newImageList(s streams) *cobra.Command {
 					fmt.Fprintln(w, img.Reference)
 					continue
 				}
-				fmt.Fprintf(w, "%s\t%.19s\t%s\t%s\t%s\n", img.Reference, digest, img.Platform, ago(img.Pulled), sizeText(img.Size))
+				fmt.Fprintf(w, "%s\t%.19s\t%s\t%s\t%s\n", img.Reference, digest, img.Platform, ago(img.Pulled), show.Size(img.Size))
 			}
 			return w.Flush()
 		},
@@ -170,7 +171,7 @@ Without FILE, or with -, it is read from standard input.`,
 				}
 				defer f.Close()
 				in = f
-			} else if isTerminal(s.in) {
+			} else if show.IsTerminal(s.in) {
 				return &usageError{command: "mayfly image load", err: errors.New("standard input is a terminal; name a file")}
 			}
 			loaded, err := images.Load(cmd.Context(), in)
@@ -204,7 +205,7 @@ docker load takes too.`,
 			if output != "" && output != "-" {
 				return writeFile(output, func(out io.Writer) error { return images.Save(cmd.Context(), refs, out) })
 			}
-			if isTerminal(s.out) {
+			if show.IsTerminal(s.out) {
 				return &usageError{command: "mayfly image save", err: errors.New("standard output is a terminal; use -o FILE")}
 			}
 			return images.Save(cmd.Context(), refs, s.out)
@@ -265,7 +266,7 @@ What a run has is never taken.`,
 			if opts.DryRun {
 				verb = "would free"
 			}
-			_, err = fmt.Fprintf(s.out, "%s %s: %d images, %d layers\n", verb, sizeText(done.Bytes), done.Images, done.Layers)
+			_, err = fmt.Fprintf(s.out, "%s %s: %d images, %d layers\n", verb, show.Size(done.Bytes), done.Images, done.Layers)
 			return err
 		},
 	}

@@ -7,6 +7,8 @@ import (
 	"os/signal"
 	"sync"
 	"syscall"
+
+	"github.com/mayfly-run/mayfly/internal/show"
 )
 
 // watchReaders returns the streams such that gone is called once when nobody reads one of them any more, as after
@@ -18,7 +20,7 @@ func watchReaders(s streams, gone func()) (streams, func()) {
 	signal.Notify(signals, syscall.SIGPIPE)
 	once := sync.OnceFunc(gone)
 	watched := func(w io.Writer) io.Writer {
-		if isTerminal(w) {
+		if show.IsTerminal(w) {
 			return w
 		}
 		return &pipe{w: w, gone: once}

@@ -13,9 +13,11 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/mayfly-run/mayfly/internal/image"
 	"github.com/mayfly-run/mayfly/internal/ownership"
 	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/run/local"
+	"github.com/mayfly-run/mayfly/internal/show"
 	"github.com/mayfly-run/mayfly/internal/tool"
 	"github.com/mayfly-run/mayfly/internal/workflow/definition"
 )
@@ -176,19 +178,35 @@ func (f *runFlags) run(ctx context.Context, s streams, args []string) (err error
 		defer forget()
 		s = watched
 	}
-	p := newPresenter(s, f)
-	p.attach(&opts)
-	ctx, kill, stop := cancelOnSignals(ctx, gone, p.interrupted, restore)
+	view := f.view(s, &opts)
+	ctx, kill, stop := cancelOnSignals(ctx, gone, view.Interrupted, restore)
 	defer stop()
 	opts.Kill = kill
 	result, err := h.runner.RunWith(ctx, req, opts)
-	if err := p.finish(result, explainEnvironment(req, err)); err != nil {
+	if err := view.Finish(result, explainEnvironment(req, err)); err != nil {
 		return err
 	}
 	if result.ExitCode == 0 {
 		return nil
 	}
 	return &exitError{status: result.ExitCode}
+}
+
+// view shows a tool's run, and gets what happens in it from opts.
+func (f *runFlags) view(s streams, opts *local.Options) show.View {
+	if f.json {
+		view := show.NewJSON(s.out)
+		opts.Emit = view.Event
+		return view
+	}
+	o := show.ToolOptions{Quiet: f.quiet, SuggestEgress: f.suggestEgress, NetworkGiven: f.network != "", Terminal: f.tty, Grace: f.grace}
+	if f.keepOnFailure {
+		o.KeepFor = f.keepFor
+	}
+	view := show.NewTool(s.output(), o)
+	opts.Emit, opts.Stdout, opts.Stderr = view.Event, view.Stdout(), view.Stderr()
+	opts.Progress = func(e image.ProgressEvent) { view.Progress(progressText(e)) }
+	return view
 }
 
 // definition is what is run, in the user namespace of an ordinary user.

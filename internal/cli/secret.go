@@ -13,6 +13,7 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/secret"
 	"github.com/mayfly-run/mayfly/internal/shape"
+	"github.com/mayfly-run/mayfly/internal/show"
 )
 
 func newSecretCommand(s streams) *cobra.Command {
@@ -82,7 +83,7 @@ func setSecret(ctx context.Context, s streams, name, from string, pass *newPassp
 		}
 	}
 	var value []byte
-	if from == "" && isTerminal(s.in) {
+	if from == "" && show.IsTerminal(s.in) {
 		value, err = askTwice(s, "value of "+name)
 	} else {
 		if from == "" {

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mayfly-run/mayfly/internal/engine"
+	"github.com/mayfly-run/mayfly/internal/show"
 )
 
 func newShellCommand(s streams) *cobra.Command {
@@ -77,7 +78,7 @@ func listKept(s streams, e engine.Keeper, asJSON bool) error {
 func shell(s streams, e engine.Keeper, id string, command []string) (err error) {
 	streams := engine.Streams{Stdin: s.in, Stdout: s.out, Stderr: s.err}
 	var terminal *engine.Terminal
-	if in, isFile := s.in.(*os.File); isFile && isTerminal(in) && isTerminal(s.out) {
+	if in, isFile := s.in.(*os.File); isFile && show.IsTerminal(in) && show.IsTerminal(s.out) {
 		own, openErr := openTerminal(in)
 		if openErr != nil {
 			return openErr

@@ -9,6 +9,7 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/run/local"
+	"github.com/mayfly-run/mayfly/internal/show"
 )
 
 // ownTerminal is the terminal of this command. While a tool or a shell runs, it is raw, so that every key reaches that
@@ -71,7 +72,7 @@ func (t *ownTerminal) close() error {
 // attachTerminal gives a run our terminal while its tool runs.
 func attachTerminal(s streams, req *run.Request, opts *local.Options) (*ownTerminal, error) {
 	in, ok := s.in.(*os.File)
-	if !ok || !isTerminal(in) {
+	if !ok || !show.IsTerminal(in) {
 		return nil, &usageError{command: "mayfly run", err: errors.New("--tty: standard input is not a terminal")}
 	}
 	t, err := openTerminal(in)

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -264,11 +263,4 @@ func loadSuites(in io.Reader, paths []string) ([]*suite.Suite, error) {
 		suites = append(suites, suite)
 	}
 	return suites, errors.Join(errs...)
-}
-
-// encodeLine prints a value as one line of JSON.
-func encodeLine(w io.Writer, v any) error {
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	return enc.Encode(v)
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/mayfly-run/mayfly/internal/image"
+	"github.com/mayfly-run/mayfly/internal/show"
 	"github.com/mayfly-run/mayfly/internal/textsafe"
 	"github.com/mayfly-run/mayfly/internal/tooltest"
 )
@@ -22,17 +23,17 @@ type testPresenter struct {
 	total    int
 
 	mu      sync.Mutex
-	spinner *spinner // nil when there is no terminal, or nothing to wait for
-	file    string   // of the last result
-	count   int      // tests that have ended
-	failed  error    // the first failure to print
+	spinner *show.Spinner // nil when there is no terminal, or nothing to wait for
+	file    string        // of the last result
+	count   int           // tests that have ended
+	failed  error         // the first failure to print
 }
 
 func newTestPresenter(s streams, json bool, total int) *testPresenter {
 	plain := os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb"
 	p := &testPresenter{
 		out: s.out, err: s.err, json: json, total: total,
-		color: !plain && isTerminal(s.out), terminal: isTerminal(s.err) && !json,
+		color: !plain && show.IsTerminal(s.out), terminal: show.IsTerminal(s.err) && !json,
 	}
 	p.wait()
 	return p
@@ -41,15 +42,15 @@ func newTestPresenter(s streams, json bool, total int) *testPresenter {
 // wait says what is being waited for. p.mu is held, or nobody else has p yet.
 func (p *testPresenter) wait() {
 	if p.terminal && p.count < p.total {
-		p.spinner = newSpinner(p.err)
-		p.spinner.show(fmt.Sprintf("%d of %d tests", p.count, p.total))
+		p.spinner = show.NewSpinner(p.err)
+		p.spinner.Show(fmt.Sprintf("%d of %d tests", p.count, p.total))
 	}
 }
 
 func (p *testPresenter) progress(e image.ProgressEvent) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.spinner.show(progressText(e))
+	p.spinner.Show(progressText(e))
 }
 
 // ended counts a test that has ended; its result comes when those before it have.
@@ -57,7 +58,7 @@ func (p *testPresenter) ended(n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.count = n
-	p.spinner.show(fmt.Sprintf("%d of %d tests", n, p.total))
+	p.spinner.Show(fmt.Sprintf("%d of %d tests", n, p.total))
 }
 
 // result prints a result.
@@ -65,10 +66,10 @@ func (p *testPresenter) result(r *tooltest.Result) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.json {
-		p.keep(encodeLine(p.out, r))
+		p.keep(show.JSONLine(p.out, r))
 		return
 	}
-	p.spinner.stop()
+	p.spinner.Stop()
 	p.spinner = nil
 	var b strings.Builder
 	if r.File != p.file {
@@ -200,9 +201,9 @@ func block(b *strings.Builder, indent, prefix, text string) {
 func (p *testPresenter) finish(s tooltest.Summary) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.spinner.stop()
+	p.spinner.Stop()
 	if p.json {
-		p.keep(encodeLine(p.out, s))
+		p.keep(show.JSONLine(p.out, s))
 	} else {
 		parts := []string{fmt.Sprintf("%d passed", s.Passed)}
 		code := "32"

@@ -27,21 +27,6 @@ func ago(t time.Time) string {
 	return fmt.Sprintf("%d days ago", int(d.Hours()/24))
 }
 
-// sizeText is a number of bytes for people.
-func sizeText(n int64) string {
-	const units = "kMGTPE"
-	if n < 1000 {
-		return fmt.Sprintf("%dB", n)
-	}
-	v := float64(n)
-	i := -1
-	for v >= 1000 && i < len(units)-1 {
-		v /= 1000
-		i++
-	}
-	return fmt.Sprintf("%.1f%cB", v, units[i])
-}
-
 // printJSON prints a value in lines for people, with nothing that steers their terminal: images bring text too.
 func printJSON(w io.Writer, v any) error {
 	var b bytes.Buffer

@@ -15,6 +15,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/ownership"
 	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/secret"
+	"github.com/mayfly-run/mayfly/internal/show"
 	"github.com/mayfly-run/mayfly/internal/tool"
 	"github.com/mayfly-run/mayfly/internal/workflow"
 	"github.com/mayfly-run/mayfly/internal/workflow/definition"
@@ -297,13 +298,13 @@ func (f *runFlags) execute(ctx context.Context, s streams, b *begun, open func(w
 	gone := make(chan struct{})
 	s, forget := watchReaders(s, func() { close(gone) })
 	defer forget()
-	view := newStepView(s, f, b)
-	opts.Journal, opts.JournalSealer, opts.Emit = journal, openSecrets(dir), view.event
+	view := f.workflowView(s, b)
+	opts.Journal, opts.JournalSealer, opts.Emit = journal, openSecrets(dir), view.Event
 	h.runner.Content = content.Store(store.ArtifactDir(b.id))
 	if err := h.runner.Content.Sweep(b.artifacts()); err != nil { // what a killed run was making, and what was made anew since
 		return err
 	}
-	ctx, kill, stop := cancelOnSignals(ctx, gone, view.interrupted, func() {})
+	ctx, kill, stop := cancelOnSignals(ctx, gone, view.Interrupted, func() {})
 	defer stop()
 	opts.Kill, opts.Masked = kill, b.masked
 	executor := &workflow.Executor{Runner: h.runner, Conditions: conditions, Sealer: h.runner.Sealer}
@@ -311,13 +312,25 @@ func (f *runFlags) execute(ctx context.Context, s streams, b *begun, open func(w
 	if result.Status == run.Succeeded && !opts.Partial {
 		err = errors.Join(err, os.RemoveAll(store.ArtifactDir(b.id))) // all have run that could want one
 	}
-	if err := view.finish(result, err); err != nil {
+	if err := view.Finish(result, err); err != nil {
 		return err
 	}
 	if result.ExitCode == 0 {
 		return nil
 	}
 	return &exitError{status: result.ExitCode}
+}
+
+// workflowView shows a workflow's run.
+func (f *runFlags) workflowView(s streams, b *begun) show.View {
+	onGitHub := os.Getenv("GITHUB_ACTIONS")
+	w := show.Workflow{Name: b.def.Name, Run: b.id}
+	for i, step := range b.plan.Steps {
+		w.Steps = append(w.Steps, show.Step{Name: step.Name, Status: b.states.Steps[i].Status, Reason: b.states.Steps[i].Reason})
+	}
+	return show.NewWorkflow(s.output(), show.WorkflowOptions{
+		JSON: f.json, Quiet: f.quiet, Groups: onGitHub == "true" || onGitHub == "1", Grace: f.grace,
+	}, w)
 }
 
 // settle checks what can be checked before anything runs, and says how the workflow is run.

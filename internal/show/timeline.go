@@ -1,8 +1,7 @@
-package cli
+package show
 
 import (
 	"fmt"
-	"io"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -12,7 +11,7 @@ import (
 
 const (
 	timelineBar   = 40 // columns of the bars
-	timelineSteps = 60 // more steps than that are counted and not drawn
+	timelineSteps = 60 // steps that are drawn; the rest are only counted
 	timelineName  = 30
 )
 
@@ -21,10 +20,7 @@ const (
 //	build-app   ██████████                       1.2s  succeeded
 //	run-tests             ███████████████████    2.3s  failed
 //	deploy-app                                         skipped
-func printTimeline(w io.Writer, result *run.Result, paint func(run.State, string) string) {
-	if paint == nil {
-		paint = func(_ run.State, text string) string { return text }
-	}
+func printTimeline(w Stream, result *run.Result) {
 	begin, end := result.Timeline.Started, result.Timeline.Finished
 	whole := max(end.Sub(begin), time.Millisecond)
 	name := 0
@@ -42,7 +38,7 @@ func printTimeline(w io.Writer, result *run.Result, paint func(run.State, string
 		}
 		from, to = min(from, timelineBar-1), min(to, timelineBar)
 		bar := strings.Repeat(" ", from) + strings.Repeat("█", max(0, to-from))
-		fmt.Fprintf(w, "  %-*s  %s%s  %7s  %s\n", name, cut(s.Step, timelineName), paint(s.Status, bar),
+		fmt.Fprintf(w, "  %-*s  %s%s  %7s  %s\n", name, cut(s.Step, timelineName), w.paintState(s.Status, bar),
 			strings.Repeat(" ", timelineBar-utf8.RuneCountInString(bar)), length, statusText(s))
 	}
 	if more := len(result.Steps) - len(shown); more > 0 {
@@ -61,10 +57,16 @@ func statusText(s run.StepResult) string {
 	return text
 }
 
-// cut shortens text to a number of characters.
-func cut(s string, most int) string {
-	if utf8.RuneCountInString(s) <= most {
-		return s
+// paintState colours text by a state.
+func (s Stream) paintState(state run.State, text string) string {
+	code := "31" // red: it failed
+	switch state {
+	case run.Succeeded:
+		code = "32"
+	case "", run.Skipped, run.Queued:
+		code = "90"
+	case run.Pulling, run.Creating, run.Running:
+		code = "36"
 	}
-	return string([]rune(s)[:max(0, most-1)]) + "…"
+	return s.paint(code, text)
 }

@@ -1,4 +1,4 @@
-package cli
+package show
 
 import (
 	"fmt"
@@ -8,9 +8,8 @@ import (
 	"time"
 )
 
-// spinner is one line of a terminal that says what is being waited for. A nil
-// one does nothing.
-type spinner struct {
+// Spinner is a line of a terminal that says what is being waited for. A nil Spinner does nothing.
+type Spinner struct {
 	w     io.Writer
 	text  chan string
 	quit  chan struct{}
@@ -21,13 +20,14 @@ type spinner struct {
 // spinnerDelay keeps the line off the screen for what is quick anyway.
 const spinnerDelay = 200 * time.Millisecond
 
-func newSpinner(w io.Writer) *spinner {
-	s := &spinner{w: w, text: make(chan string), quit: make(chan struct{}), ended: make(chan struct{})}
+// NewSpinner returns a spinner, which draws nothing before the first Show. Stop ends it.
+func NewSpinner(w io.Writer) *Spinner {
+	s := &Spinner{w: w, text: make(chan string), quit: make(chan struct{}), ended: make(chan struct{})}
 	go s.spin()
 	return s
 }
 
-func (s *spinner) spin() {
+func (s *Spinner) spin() {
 	defer close(s.ended)
 	frames := []rune("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏")
 	tick := time.NewTicker(100 * time.Millisecond)
@@ -50,7 +50,8 @@ func (s *spinner) spin() {
 	}
 }
 
-func (s *spinner) show(text string) {
+// Show changes the text of the line.
+func (s *Spinner) Show(text string) {
 	if s == nil {
 		return
 	}
@@ -60,8 +61,8 @@ func (s *spinner) show(text string) {
 	}
 }
 
-// stop wipes the line; nothing is drawn after it.
-func (s *spinner) stop() {
+// Stop erases the line; nothing is drawn after it. It may be called several times.
+func (s *Spinner) Stop() {
 	if s == nil {
 		return
 	}

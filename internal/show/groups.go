@@ -1,4 +1,4 @@
-package cli
+package show
 
 import (
 	"crypto/rand"
@@ -11,16 +11,15 @@ import (
 	"github.com/mayfly-run/mayfly/internal/run"
 )
 
-// groupView prints what GitHub Actions folds: the lines of one step at a time, between ::group:: and ::endgroup::. What a
-// tool prints is never a command to GitHub's runner: commands are stopped within a group, until a word that no tool knows
-// (GitHub's "Workflow commands"). The lines of steps that run at once wait in files until it is their turn, so that memory
+// groups prints what GitHub Actions folds: the lines of one step at a time, between ::group:: and ::endgroup::. What a
+// tool prints is never a command to GitHub's runner: inside a group commands are stopped, until a word that no tool knows
+// (GitHub's "Workflow commands"). The lines of steps that run at the same time wait in files for their turn, so that memory
 // doesn't grow with what they print.
-type groupView struct {
+type groups struct {
+	out    Output
+	o      WorkflowOptions
+	w      Workflow
 	resume string // the word that ends ::stop-commands::
-
-	s streams
-	b *begun
-	f *runFlags
 
 	mu      sync.Mutex
 	lines   lines
@@ -29,14 +28,17 @@ type groupView struct {
 	files   map[string]*os.File
 	ended   map[string]bool   // of those waiting
 	errors  map[string]string // what to say of steps that failed
-	failed  error
+	failed  error             // the first failure to print
 }
 
-func newGroupView(s streams, f *runFlags, b *begun) *groupView {
-	return &groupView{s: s, f: f, b: b, resume: rand.Text(), files: map[string]*os.File{}, ended: map[string]bool{}, errors: map[string]string{}}
+func newGroups(out Output, o WorkflowOptions, w Workflow) *groups {
+	return &groups{
+		out: out, o: o, w: w, resume: rand.Text(),
+		files: map[string]*os.File{}, ended: map[string]bool{}, errors: map[string]string{},
+	}
 }
 
-func (v *groupView) event(e run.Event) {
+func (v *groups) Event(e run.Event) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if e.Step == "" {
@@ -59,7 +61,7 @@ func (v *groupView) event(e run.Event) {
 	}
 }
 
-// message and property escape what stands in a workflow command (actions/toolkit, "Workflow commands").
+// message and property escape text inside a workflow command (actions/toolkit, "Workflow commands").
 func message(s string) string {
 	return strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A").Replace(s)
 }
@@ -68,8 +70,8 @@ func property(s string) string {
 	return strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A", ":", "%3A", ",", "%2C").Replace(s)
 }
 
-// line prints a line of the step whose group is open, and keeps one of any other.
-func (v *groupView) line(step, text string) {
+// line prints a line of the step whose group is open, and keeps that of any other step.
+func (v *groups) line(step, text string) {
 	if v.live == "" {
 		v.open(step)
 	}
@@ -92,7 +94,7 @@ func (v *groupView) line(step, text string) {
 	}
 }
 
-// unnamedFile is a file that is gone when it is closed, however this process ends.
+// unnamedFile is a file that is gone once it is closed, however this process ends.
 func unnamedFile() (*os.File, error) {
 	f, err := os.CreateTemp("", "mayfly-log-")
 	if err != nil {
@@ -101,31 +103,31 @@ func unnamedFile() (*os.File, error) {
 	return f, os.Remove(f.Name())
 }
 
-func (v *groupView) fail(err error) {
+func (v *groups) fail(err error) {
 	if v.failed == nil {
 		v.failed = err
 	}
 }
 
-func (v *groupView) print(text string) {
-	if _, err := io.WriteString(v.s.out, text); err != nil {
+func (v *groups) print(text string) {
+	if _, err := io.WriteString(v.out.Out, text); err != nil {
 		v.fail(err)
 	}
 }
 
-func (v *groupView) open(step string) {
+func (v *groups) open(step string) {
 	v.live = step
 	v.print("::group::" + message(step) + "\n::stop-commands::" + v.resume + "\n")
 }
 
-func (v *groupView) close(step string) {
+func (v *groups) close(step string) {
 	v.print("::" + v.resume + "::\n" + v.errors[step] + "::endgroup::\n")
 	delete(v.errors, step)
 	v.live = ""
 }
 
 // end closes a step's group, and opens those that waited for it.
-func (v *groupView) end(step string) {
+func (v *groups) end(step string) {
 	if v.live != step {
 		v.ended[step] = true
 		return
@@ -137,14 +139,14 @@ func (v *groupView) end(step string) {
 		v.open(next)
 		v.replay(next)
 		if !v.ended[next] {
-			return // it goes on live
+			return // its further lines are printed as they come
 		}
 		delete(v.ended, next)
 		v.close(next)
 	}
 }
 
-func (v *groupView) replay(step string) {
+func (v *groups) replay(step string) {
 	f := v.files[step]
 	delete(v.files, step)
 	defer f.Close()
@@ -152,24 +154,21 @@ func (v *groupView) replay(step string) {
 		v.fail(err)
 		return
 	}
-	if _, err := io.Copy(v.s.out, f); err != nil {
+	if _, err := io.Copy(v.out.Out, f); err != nil {
 		v.fail(err)
 	}
 }
 
-func (v *groupView) interrupted() {
+func (v *groups) Interrupted() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	fmt.Fprintln(v.s.err, interruptedText(v.f))
+	fmt.Fprintln(v.out.Err, interruptedText(v.o))
 }
 
-func (v *groupView) finish(result *run.Result, err error) error {
+func (v *groups) Finish(result *run.Result, err error) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	printTimeline(v.s.out, result, nil)
-	printWorkflowEnd(v.s.err, v.b, result, err)
-	if v.failed != nil {
-		return fmt.Errorf("print the run: %w", v.failed)
-	}
-	return nil
+	printTimeline(Stream{Writer: v.out.Out}, result) // without colours, which only the tree has
+	printWorkflowEnd(v.out.Err, v.w, result, err)
+	return unprinted("run", v.failed)
 }

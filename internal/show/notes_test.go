@@ -1,4 +1,4 @@
-package cli
+package show
 
 import (
 	"bytes"
@@ -23,7 +23,7 @@ func TestNotes(t *testing.T) {
 		}, "a\nmayfly: x\n"},
 	} {
 		var out bytes.Buffer
-		n := &notes{w: &out}
+		n := &notes{w: Stream{Writer: &out}}
 		tt.do(n, func(s string) {
 			n.begin()
 			out.WriteString(s)

@@ -1,32 +1,25 @@
-package cli
+package show
 
 import (
 	"fmt"
-	"io"
 	"sync"
 )
 
-// notes puts lines of Mayfly's own between the lines of a tool's stderr, and never into one: a note waits until the line
-// that the tool has begun is ended. Its methods are safe from several goroutines.
+// notes prints Mayfly's own lines between the lines of a tool's stderr, and never inside one: a note waits until the tool has
+// ended the line that it has begun. Its methods are safe from several goroutines.
 type notes struct {
-	w     io.Writer
-	color bool
+	w Stream
 
 	mu      sync.Mutex
-	busy    int  // writes of the tool's that are under way
-	within  bool // the last of them ended within a line
+	busy    int  // the tool's writes that are under way
+	within  bool // the last of them ended inside a line
 	waiting []string
 }
 
-// note is a line of Mayfly's own.
-func (n *notes) note(text string) string {
-	if n.color {
-		return "\x1b[33mmayfly:\x1b[0m " + text
-	}
-	return "mayfly: " + text
-}
+// note is one of Mayfly's own lines.
+func (n *notes) note(text string) string { return n.w.paint("33", "mayfly:") + " " + text }
 
-// add prints a note as soon as no line of the tool's is in the way.
+// add prints a note as soon as the tool isn't inside a line.
 func (n *notes) add(text string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -34,7 +27,7 @@ func (n *notes) add(text string) {
 	n.flush()
 }
 
-// now prints a line, and what waits, even if it has to break the tool's line for it.
+// now prints a line, and what waits, even if that breaks the tool's line.
 func (n *notes) now(line string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -70,8 +63,8 @@ func (n *notes) flush() {
 	n.waiting = nil
 }
 
-// begin and end stand around each write of the tool's to the same place. The write itself holds no lock: a reader who
-// takes none of it stops the tool and not Mayfly.
+// begin and end surround each write of the tool to the same place. The write itself holds no lock: a reader that
+// reads nothing stops the tool and not Mayfly.
 func (n *notes) begin() {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -1,46 +1,40 @@
-package cli
+package show
 
 import (
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"sync"
 	"time"
 
-	"golang.org/x/term"
-
 	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/textsafe"
-	"github.com/mayfly-run/mayfly/internal/workflow"
 )
 
-// treeView is the workflow on a terminal: each step with its state, how long it has taken and the last line that it
-// printed, items below their step while they run. At the end the logs of what failed, and the timeline, follow.
-type treeView struct {
-	s     streams
-	f     *runFlags
-	b     *begun
-	color bool
+// tree shows a workflow on a terminal: each step with its state, how long it has taken and the last line that it
+// printed, and items below their step while they run. At the end follow the last lines of what failed, and the timeline.
+type tree struct {
+	out Output // what tools print on standard output goes there too, unless it is a terminal
+	o   WorkflowOptions
+	w   Workflow
 
-	mu       sync.Mutex
-	nodes    map[string]*treeNode
-	items    map[string][]string // the items of a step that run or failed, by the step's name
-	lines    lines
-	drawn    int // lines on the screen that are the tree's
-	failed   error
-	notes    []string
-	quit     chan struct{}
-	stopped  sync.WaitGroup
-	outLines bool // standard output is not a terminal: what tools print there goes to it
+	mu      sync.Mutex
+	nodes   map[string]*treeNode
+	items   map[string][]string // the items of a step that run or failed, by the step's name
+	lines   lines
+	drawn   int   // lines of the tree that are on the screen
+	failed  error // the first failure to print the output of a step
+	notes   []string
+	quit    chan struct{}
+	stopped sync.WaitGroup
 }
 
 // treeNode is what is shown of a step or item.
 type treeNode struct {
 	state  run.State
 	reason string
-	begun  time.Time
-	ended  time.Time
+	start  time.Time
+	end    time.Time
 	last   string   // the last line
 	tail   []string // the last lines, for when it fails
 }
@@ -50,20 +44,17 @@ const (
 	treeInterval = 100 * time.Millisecond
 )
 
-func newTreeView(s streams, f *runFlags, b *begun) *treeView {
-	v := &treeView{
-		s: s, f: f, b: b, color: os.Getenv("NO_COLOR") == "", nodes: map[string]*treeNode{}, items: map[string][]string{},
-		quit: make(chan struct{}), outLines: !isTerminal(s.out),
-	}
-	for i, step := range b.plan.Steps {
-		v.nodes[step.Name] = &treeNode{state: b.states.Steps[i].Status, reason: b.states.Steps[i].Reason}
+func newTree(out Output, o WorkflowOptions, w Workflow) *tree {
+	v := &tree{out: out, o: o, w: w, nodes: map[string]*treeNode{}, items: map[string][]string{}, quit: make(chan struct{})}
+	for _, step := range w.Steps {
+		v.nodes[step.Name] = &treeNode{state: step.Status, reason: step.Reason}
 	}
 	v.stopped.Go(v.animate)
 	return v
 }
 
 // animate draws the tree again and again, until finish.
-func (v *treeView) animate() {
+func (v *tree) animate() {
 	tick := time.NewTicker(treeInterval)
 	defer tick.Stop()
 	for {
@@ -78,7 +69,7 @@ func (v *treeView) animate() {
 	}
 }
 
-func (v *treeView) node(step string) *treeNode {
+func (v *tree) node(step string) *treeNode {
 	n := v.nodes[step]
 	if n == nil {
 		n = &treeNode{}
@@ -90,7 +81,7 @@ func (v *treeView) node(step string) *treeNode {
 	return n
 }
 
-func (v *treeView) event(e run.Event) {
+func (v *tree) Event(e run.Event) {
 	if e.Step == "" {
 		return
 	}
@@ -102,9 +93,9 @@ func (v *treeView) event(e run.Event) {
 		v.lines.add(e.Step, e.Log, func(line []byte) { v.line(n, e.Step, e.Log.Stream, line) })
 	case e.Result != nil:
 		v.lines.end(e.Step, func(stream string, line []byte) { v.line(n, e.Step, stream, line) })
-		n.state, n.reason, n.ended = e.Result.Status, e.Result.Reason, time.Now()
-		if n.begun.IsZero() {
-			n.begun = n.ended
+		n.state, n.reason, n.end = e.Result.Status, e.Result.Reason, time.Now()
+		if n.start.IsZero() {
+			n.start = n.end
 		}
 		v.fold(e.Step, n)
 	case e.State != nil:
@@ -112,8 +103,8 @@ func (v *treeView) event(e run.Event) {
 			return
 		}
 		n.state = e.State.State
-		if n.begun.IsZero() {
-			n.begun = time.Now()
+		if n.start.IsZero() {
+			n.start = time.Now()
 		}
 		if e.State.State == run.Pulling || e.State.Attempt > 1 {
 			n.last = noteText(e)
@@ -123,8 +114,8 @@ func (v *treeView) event(e run.Event) {
 	}
 }
 
-// fold forgets what is no longer shown: the items of a step that ended well.
-func (v *treeView) fold(step string, n *treeNode) {
+// fold forgets what is no longer shown of a step or item that ended well.
+func (v *tree) fold(step string, n *treeNode) {
 	if n.state == run.Succeeded || n.state == run.Skipped {
 		n.tail = nil
 		if parent, _, isItem := strings.Cut(step, "["); isItem {
@@ -140,17 +131,17 @@ func (v *treeView) fold(step string, n *treeNode) {
 	}
 }
 
-func (v *treeView) line(n *treeNode, step, stream string, line []byte) {
+func (v *tree) line(n *treeNode, step, stream string, line []byte) {
 	text := textsafe.Line(line)
 	v.keep(n, text)
-	if stream == "stdout" && v.outLines {
-		if _, err := io.WriteString(v.s.out, step+" | "+string(line)+"\n"); err != nil && v.failed == nil {
+	if stream == "stdout" && !v.out.Out.Terminal {
+		if _, err := io.WriteString(v.out.Out, step+" | "+string(line)+"\n"); err != nil && v.failed == nil {
 			v.failed = err
 		}
 	}
 }
 
-func (v *treeView) keep(n *treeNode, text string) {
+func (v *tree) keep(n *treeNode, text string) {
 	if strings.TrimSpace(text) == "" {
 		return
 	}
@@ -161,18 +152,9 @@ func (v *treeView) keep(n *treeNode, text string) {
 	}
 }
 
-func (v *treeView) size() (columns, rows int) {
-	if f, ok := v.s.err.(*os.File); ok {
-		if c, r, err := term.GetSize(int(f.Fd())); err == nil && c > 0 && r > 0 {
-			return c, r
-		}
-	}
-	return 80, 24
-}
-
-// draw puts the tree in the place of the last one. The final one isn't cut to the height of the terminal.
-func (v *treeView) draw(final bool) {
-	columns, rows := v.size()
+// draw draws the tree over the last one. The final one isn't cut to the height of the terminal.
+func (v *tree) draw(final bool) {
+	columns, rows := v.out.Err.size()
 	text := v.render(columns)
 	if most := rows - 1; !final && len(text) > most {
 		text = v.window(text, most)
@@ -190,17 +172,17 @@ func (v *treeView) draw(final bool) {
 		b.WriteString(l.text + "\n")
 	}
 	v.drawn = len(text)
-	_, _ = io.WriteString(v.s.err, b.String())
+	_, _ = io.WriteString(v.out.Err, b.String())
 }
 
-// treeLine is a line of the tree; a dull one may be folded away when there is no room.
+// treeLine is a line of the tree. A dull line is left out first when there is no room.
 type treeLine struct {
 	text string
 	dull bool
 }
 
 // window leaves out lines of steps that wait or ended well until the rest fits.
-func (v *treeView) window(text []treeLine, most int) []treeLine {
+func (v *tree) window(text []treeLine, most int) []treeLine {
 	left := len(text) - most + 1
 	var out []treeLine
 	hidden := 0
@@ -211,20 +193,20 @@ func (v *treeView) window(text []treeLine, most int) []treeLine {
 		}
 		out = append(out, l)
 	}
-	out = append(out, treeLine{text: v.paint("", fmt.Sprintf("  … %d more", hidden+max(0, len(out)-most+1)))})
+	out = append(out, treeLine{text: v.out.Err.paintState("", fmt.Sprintf("  … %d more", hidden+max(0, len(out)-most+1)))})
 	if len(out) > most {
 		out = append(out[:most-1], out[len(out)-1])
 	}
 	return out
 }
 
-func (v *treeView) render(columns int) []treeLine {
+func (v *tree) render(columns int) []treeLine {
 	name := 0
-	for _, s := range v.b.plan.Steps {
+	for _, s := range v.w.Steps {
 		name = max(name, min(len(s.Name), timelineName))
 	}
-	out := []treeLine{{text: v.b.def.Name}}
-	for _, s := range v.b.plan.Steps {
+	out := []treeLine{{text: v.w.Name}}
+	for _, s := range v.w.Steps {
 		n := v.nodes[s.Name]
 		text := v.nodeLine(n, cut(s.Name, timelineName), name, columns, "")
 		out = append(out, treeLine{text, n.state == "" || n.state == run.Succeeded || n.state == run.Skipped})
@@ -235,7 +217,7 @@ func (v *treeView) render(columns int) []treeLine {
 	return out
 }
 
-func (v *treeView) nodeLine(n *treeNode, name string, width, columns int, indent string) string {
+func (v *tree) nodeLine(n *treeNode, name string, width, columns int, indent string) string {
 	mark, length, detail := "○", "", ""
 	switch n.state {
 	case "":
@@ -248,73 +230,61 @@ func (v *treeView) nodeLine(n *treeNode, name string, width, columns int, indent
 	default:
 		mark, detail = "✗", string(n.state)+": "+textsafe.Line([]byte(n.reason))
 	}
-	if !n.begun.IsZero() && n.state != run.Skipped {
-		end := n.ended
+	if !n.start.IsZero() && n.state != run.Skipped {
+		end := n.end
 		if end.IsZero() {
 			end = time.Now()
 		}
-		length = durationText(end.Sub(n.begun))
+		length = durationText(end.Sub(n.start))
 	}
 	text := fmt.Sprintf("%-*s  %7s", width, name, length)
 	if detail != "" {
 		text += "  " + detail
 	}
-	return indent + v.paint(n.state, mark) + " " + strings.TrimRight(cut(text, max(10, columns-3-len(indent))), " ")
+	return indent + v.out.Err.paintState(n.state, mark) + " " + strings.TrimRight(cut(text, max(10, columns-3-len(indent))), " ")
 }
 
-// paint colours text by a state.
-func (v *treeView) paint(s run.State, text string) string {
-	code := "31" // red: it failed
-	switch s {
-	case run.Succeeded:
-		code = "32"
-	case "", run.Skipped, run.Queued:
-		code = "90"
-	case run.Pulling, run.Creating, run.Running:
-		code = "36"
-	}
-	if !v.color {
-		return text
-	}
-	return "\x1b[" + code + "m" + text + "\x1b[0m"
-}
-
-func (v *treeView) interrupted() {
+func (v *tree) Interrupted() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.notes = append(v.notes, interruptedText(v.f))
+	v.notes = append(v.notes, interruptedText(v.o))
 }
 
-func (v *treeView) finish(result *run.Result, err error) error {
+func (v *tree) Finish(result *run.Result, err error) error {
 	close(v.quit)
 	v.stopped.Wait()
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.draw(true)
-	for _, s := range v.b.plan.Steps {
+	for _, s := range v.w.Steps {
 		v.printTail(s.Name)
 		for _, item := range v.items[s.Name] {
 			v.printTail(item)
 		}
 	}
-	fmt.Fprintln(v.s.err)
-	printTimeline(v.s.err, result, v.paint)
-	printWorkflowEnd(v.s.err, v.b, result, err)
-	if v.failed != nil {
-		return fmt.Errorf("print the run: %w", v.failed)
-	}
-	return nil
+	fmt.Fprintln(v.out.Err)
+	printTimeline(v.out.Err, result)
+	printWorkflowEnd(v.out.Err, v.w, result, err)
+	return unprinted("run", v.failed)
 }
 
 // printTail prints the last lines of what failed.
-func (v *treeView) printTail(step string) {
+func (v *tree) printTail(step string) {
 	n := v.nodes[step]
-	st := workflow.StepState{Status: n.state}
-	if !st.Failed() || len(n.tail) == 0 {
+	if !failedState(n.state) || len(n.tail) == 0 {
 		return
 	}
-	fmt.Fprintf(v.s.err, "\n%s %s\n", v.paint(n.state, "✗"), step)
+	fmt.Fprintf(v.out.Err, "\n%s %s\n", v.out.Err.paintState(n.state, "✗"), step)
 	for _, l := range n.tail {
-		fmt.Fprintln(v.s.err, "  "+l)
+		fmt.Fprintln(v.out.Err, "  "+l)
 	}
+}
+
+// failedState reports whether a step has ended, and neither well nor by being skipped.
+func failedState(s run.State) bool {
+	switch s {
+	case "", run.Queued, run.Pulling, run.Creating, run.Running, run.Succeeded, run.Skipped:
+		return false
+	}
+	return true
 }
