@@ -14,8 +14,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mayfly-run/mayfly/internal/condition"
+	"github.com/mayfly-run/mayfly/internal/image"
 	"github.com/mayfly-run/mayfly/internal/ownership"
 	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/show"
 	"github.com/mayfly-run/mayfly/internal/suite"
 	"github.com/mayfly-run/mayfly/internal/textsafe"
 	"github.com/mayfly-run/mayfly/internal/tool"
@@ -172,17 +174,17 @@ func (f *testFlags) once(ctx context.Context, s streams, paths []string, pattern
 	if err := f.checkSecretFlags(jobs); err != nil {
 		return tooltest.Summary{}, err
 	}
-	p := newTestPresenter(s, f.json, len(jobs))
+	view := show.NewTests(s.output(), f.json, len(jobs))
 	one := *r
-	one.Progress = p.progress
+	one.Progress = func(e image.ProgressEvent) { view.Progress(progressText(e)) }
 	var results []*tooltest.Result
-	summary := one.All(ctx, jobs, f.parallel, p.ended, func(res *tooltest.Result) {
-		p.result(res)
+	summary := one.All(ctx, jobs, f.parallel, view.Ended, func(res *tooltest.Result) {
+		view.Result(res)
 		if f.junit != "" {
 			results = append(results, res)
 		}
 	})
-	err = p.finish(summary)
+	err = view.Finish(summary)
 	if f.junit != "" {
 		if e := writeFile(f.junit, func(w io.Writer) error { return tooltest.WriteJUnit(w, results, summary) }); e != nil {
 			err = errors.Join(err, fmt.Errorf("write the JUnit report: %w", e))

@@ -1,4 +1,5 @@
-package tooltest
+// Package report is how tests of tools ended, as data: package tooltest makes it, and `mayfly test --json` prints it.
+package report
 
 import (
 	"github.com/mayfly-run/mayfly/internal/commandmock"

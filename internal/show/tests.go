@@ -1,106 +1,99 @@
-package cli
+package show
 
 import (
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"sync"
 	"time"
 
-	"github.com/mayfly-run/mayfly/internal/image"
-	"github.com/mayfly-run/mayfly/internal/show"
 	"github.com/mayfly-run/mayfly/internal/textsafe"
-	"github.com/mayfly-run/mayfly/internal/tooltest"
+	"github.com/mayfly-run/mayfly/internal/tooltest/report"
 )
 
-// testPresenter shows the results of tests as they come in. Its methods are safe from several goroutines.
-type testPresenter struct {
-	out, err io.Writer
-	json     bool
-	color    bool
-	terminal bool
-	total    int
+// Tests shows the results of tests as they come in. Its methods are safe from several goroutines.
+type Tests struct {
+	out   Output
+	json  bool
+	total int
 
 	mu      sync.Mutex
-	spinner *show.Spinner // nil when there is no terminal, or nothing to wait for
-	file    string        // of the last result
-	count   int           // tests that have ended
-	failed  error         // the first failure to print
+	spinner *Spinner // nil without a terminal, with JSON, and when there is nothing to wait for
+	file    string   // of the last result
+	count   int      // tests that have ended
+	failed  error    // the first failure to print
 }
 
-func newTestPresenter(s streams, json bool, total int) *testPresenter {
-	plain := os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb"
-	p := &testPresenter{
-		out: s.out, err: s.err, json: json, total: total,
-		color: !plain && show.IsTerminal(s.out), terminal: show.IsTerminal(s.err) && !json,
-	}
-	p.wait()
-	return p
+// NewTests returns a view of a number of tests, as text or as JSON.
+func NewTests(out Output, json bool, total int) *Tests {
+	v := &Tests{out: out, json: json, total: total}
+	v.wait()
+	return v
 }
 
-// wait says what is being waited for. p.mu is held, or nobody else has p yet.
-func (p *testPresenter) wait() {
-	if p.terminal && p.count < p.total {
-		p.spinner = show.NewSpinner(p.err)
-		p.spinner.Show(fmt.Sprintf("%d of %d tests", p.count, p.total))
+// wait says what is being waited for. The caller holds v.mu, or is the only one who has v.
+func (v *Tests) wait() {
+	if v.out.Err.Terminal && !v.json && v.count < v.total {
+		v.spinner = NewSpinner(v.out.Err)
+		v.spinner.Show(fmt.Sprintf("%d of %d tests", v.count, v.total))
 	}
 }
 
-func (p *testPresenter) progress(e image.ProgressEvent) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.spinner.Show(progressText(e))
+// Progress says what the tests are doing meanwhile, such as how much of an image is here.
+func (v *Tests) Progress(text string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.spinner.Show(text)
 }
 
-// ended counts a test that has ended; its result comes when those before it have.
-func (p *testPresenter) ended(n int) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.count = n
-	p.spinner.Show(fmt.Sprintf("%d of %d tests", n, p.total))
+// Ended says how many tests have ended. The result of each comes after those of the tests before it.
+func (v *Tests) Ended(n int) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.count = n
+	v.spinner.Show(fmt.Sprintf("%d of %d tests", n, v.total))
 }
 
-// result prints a result.
-func (p *testPresenter) result(r *tooltest.Result) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.json {
-		p.keep(show.JSONLine(p.out, r))
+// Result prints a result.
+func (v *Tests) Result(r *report.Result) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.json {
+		v.keep(JSONLine(v.out.Out, r))
 		return
 	}
-	p.spinner.Stop()
-	p.spinner = nil
+	v.spinner.Stop()
+	v.spinner = nil
 	var b strings.Builder
-	if r.File != p.file {
-		p.file = r.File
+	if r.File != v.file {
+		v.file = r.File
 		fmt.Fprintln(&b, textsafe.Replace(r.File, "\t"))
 	}
 	mark, code := "PASS ", "32"
 	switch r.Status {
-	case tooltest.Failed:
+	case report.Failed:
 		mark, code = "FAIL ", "31"
-	case tooltest.Errored:
+	case report.Errored:
 		mark, code = "ERROR", "31"
 	}
-	fmt.Fprintf(&b, "  %s %s (%s)\n", p.paint(code, mark), textsafe.Replace(r.Name, "\t"), millis(r.DurationMS))
-	if r.Status == tooltest.Passed {
+	fmt.Fprintf(&b, "  %s %s (%s)\n", v.out.Out.paint(code, mark), textsafe.Replace(r.Name, "\t"), millis(r.DurationMS))
+	if r.Status == report.Passed {
 		for _, n := range r.Notes {
 			fmt.Fprintf(&b, "      note: %s\n", textsafe.Replace(n, "\t"))
 		}
 	} else {
-		p.report(&b, r)
+		v.report(&b, r)
 	}
 	if r.Recorded != "" {
 		fmt.Fprintf(&b, "      recorded: %s\n", textsafe.Replace(r.Recorded, "\t"))
 	}
-	_, err := io.WriteString(p.out, b.String())
-	p.keep(err)
-	p.wait()
+	_, err := io.WriteString(v.out.Out, b.String())
+	v.keep(err)
+	v.wait()
 }
 
-// report says all that there is to say about a test that didn't pass.
-func (p *testPresenter) report(b *strings.Builder, r *tooltest.Result) {
+// report prints everything about a test that didn't pass.
+func (v *Tests) report(b *strings.Builder, r *report.Result) {
 	const indent = "      "
 	if r.Error != "" {
 		block(b, indent, "", r.Error)
@@ -111,9 +104,9 @@ func (p *testPresenter) report(b *strings.Builder, r *tooltest.Result) {
 			line = textsafe.Replace(strings.TrimSuffix(line, "\n"), "\t")
 			switch {
 			case strings.HasPrefix(line, "-"):
-				line = p.paint("31", line)
+				line = v.out.Out.paint("31", line)
 			case strings.HasPrefix(line, "+"):
-				line = p.paint("32", line)
+				line = v.out.Out.paint("32", line)
 			}
 			fmt.Fprintf(b, "%s  %s\n", indent, line)
 		}
@@ -147,7 +140,7 @@ func (p *testPresenter) report(b *strings.Builder, r *tooltest.Result) {
 	stream(b, indent, "stderr", r.Stderr, r.StderrBase64)
 }
 
-// printTraffic prints what came to the mocks, and what was answered.
+// printTraffic prints what reached the mocks, and their answers.
 func printTraffic(b *strings.Builder, indent, name string, list []string) {
 	if len(list) == 0 {
 		return
@@ -162,7 +155,7 @@ func printTraffic(b *strings.Builder, indent, name string, list []string) {
 	}
 }
 
-// stream prints the end of what a tool printed, where its failure most likely is.
+// stream prints the last lines of what a tool printed, where its failure most likely is.
 func stream(b *strings.Builder, indent, name, text string, data []byte) {
 	if data != nil {
 		fmt.Fprintf(b, "%s%s: %d bytes that aren't text\n", indent, name, len(data))
@@ -197,13 +190,13 @@ func block(b *strings.Builder, indent, prefix, text string) {
 	}
 }
 
-// finish prints the summary. Its error is that not everything could be printed.
-func (p *testPresenter) finish(s tooltest.Summary) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.spinner.Stop()
-	if p.json {
-		p.keep(show.JSONLine(p.out, s))
+// Finish prints the summary. Its error is that not everything could be printed.
+func (v *Tests) Finish(s report.Summary) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.spinner.Stop()
+	if v.json {
+		v.keep(JSONLine(v.out.Out, s))
 	} else {
 		parts := []string{fmt.Sprintf("%d passed", s.Passed)}
 		code := "32"
@@ -213,26 +206,16 @@ func (p *testPresenter) finish(s tooltest.Summary) error {
 		if s.Errors > 0 {
 			parts, code = append(parts, fmt.Sprintf("%d not run to their end", s.Errors)), "31"
 		}
-		_, err := fmt.Fprintf(p.out, "%s in %s\n", p.paint(code, strings.Join(parts, ", ")), millis(s.DurationMS))
-		p.keep(err)
+		_, err := fmt.Fprintf(v.out.Out, "%s in %s\n", v.out.Out.paint(code, strings.Join(parts, ", ")), millis(s.DurationMS))
+		v.keep(err)
 	}
-	if p.failed != nil {
-		return fmt.Errorf("print the results: %w", p.failed)
-	}
-	return nil
+	return unprinted("results", v.failed)
 }
 
-func (p *testPresenter) keep(err error) {
-	if p.failed == nil {
-		p.failed = err
+func (v *Tests) keep(err error) {
+	if v.failed == nil {
+		v.failed = err
 	}
-}
-
-func (p *testPresenter) paint(code, text string) string {
-	if !p.color {
-		return text
-	}
-	return "\x1b[" + code + "m" + text + "\x1b[0m"
 }
 
 func millis(ms int64) string {
