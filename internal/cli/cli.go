@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mayfly-run/mayfly/internal/host"
 	"github.com/mayfly-run/mayfly/internal/program"
 	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/run/failure"
@@ -36,7 +37,7 @@ func Main(ctx context.Context, args []string, in io.Reader, out, errOut io.Write
 	root := newRoot(s)
 	root.SetArgs(goStyle(args))
 	var command *cobra.Command
-	err := checkNamespace()
+	err := host.CheckNamespace()
 	if err == nil {
 		command, err = root.ExecuteContextC(ctx)
 	}

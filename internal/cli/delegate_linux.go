@@ -7,7 +7,7 @@ import (
 	"os/user"
 	"strconv"
 
-	"github.com/mayfly-run/mayfly/internal/oci"
+	"github.com/mayfly-run/mayfly/internal/host"
 )
 
 // delegateCgroups hands cgroups to a user, given by name or number.
@@ -28,7 +28,7 @@ func delegateCgroups(s streams, name string) error {
 	if uid == 0 {
 		return &usageError{command: "mayfly doctor", err: errors.New("--delegate is for an ordinary user; root's runs have their limits without it")}
 	}
-	made, err := oci.Delegate(uid)
+	made, err := host.Delegate(uid)
 	for _, dir := range made {
 		fmt.Fprintln(s.out, dir)
 	}

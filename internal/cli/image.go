@@ -30,15 +30,6 @@ func newImageCommand(s streams) *cobra.Command {
 	return c
 }
 
-// store opens the image store of this machine.
-func store() (*image.Store, error) {
-	dir, err := home()
-	if err != nil {
-		return nil, err
-	}
-	return openImages(dir)
-}
-
 func newImagePull(s streams) *cobra.Command {
 	var platform string
 	var quiet bool
@@ -52,7 +43,7 @@ Credentials are those of docker login (~/.docker/config.json and its credential 
   mayfly image pull --platform linux/arm64 alpine`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, refs []string) error {
-			images, err := store()
+			images, err := openImages()
 			if err != nil {
 				return err
 			}
@@ -111,7 +102,7 @@ func newImageList(s streams) *cobra.Command {
 		Example: "  mayfly image ls\n  mayfly image ls --json",
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			images, err := store()
+			images, err := openImages()
 			if err != nil {
 				return err
 			}
@@ -156,7 +147,7 @@ Without FILE, or with -, it is read from standard input.`,
 			if input != "" && len(args) == 1 {
 				return &usageError{command: "mayfly image load", err: errors.New("--input and FILE name the file twice; give one of them")}
 			}
-			images, err := store()
+			images, err := openImages()
 			if err != nil {
 				return err
 			}
@@ -198,7 +189,7 @@ docker load takes too.`,
 		Example: "  mayfly image save -o tools.tar myorg/tool:1 myorg/tool:2",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, refs []string) error {
-			images, err := store()
+			images, err := openImages()
 			if err != nil {
 				return err
 			}
@@ -223,7 +214,7 @@ func newImageRemove(s streams) *cobra.Command {
 		Example: "  mayfly image rm alpine/curl:latest && mayfly image prune",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(_ *cobra.Command, ids []string) error {
-			images, err := store()
+			images, err := openImages()
 			if err != nil {
 				return err
 			}
@@ -251,7 +242,7 @@ What a run has is never taken.`,
 		Example: "  mayfly image prune\n  mayfly image prune --all --dry-run",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			images, err := store()
+			images, err := openImages()
 			if err != nil {
 				return err
 			}
@@ -282,7 +273,7 @@ func newImageInspect(s streams) *cobra.Command {
 		Example: "  mayfly image inspect python:3.12-slim | jq .config.entrypoint",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(_ *cobra.Command, ids []string) error {
-			images, err := store()
+			images, err := openImages()
 			if err != nil {
 				return err
 			}

@@ -69,7 +69,7 @@ Nothing that is there is overwritten.`,
 // imageToBegin is an image with a shell: one that is on this machine, if there is.
 func imageToBegin() (string, error) {
 	const pulled = "busybox:latest"
-	images, err := store()
+	images, err := openImages()
 	if err != nil {
 		return "", err
 	}

@@ -11,8 +11,10 @@ import (
 	"strings"
 
 	"github.com/mayfly-run/mayfly/internal/condition"
+	"github.com/mayfly-run/mayfly/internal/host"
 	"github.com/mayfly-run/mayfly/internal/image"
 	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/run/local"
 	"github.com/mayfly-run/mayfly/internal/tool"
 	"github.com/mayfly-run/mayfly/internal/workflow"
 	"github.com/mayfly-run/mayfly/internal/workflow/definition"
@@ -41,7 +43,11 @@ type plannedStep struct {
 
 // printPlan prints what a run of the workflow would do.
 func (f *runFlags) printPlan(ctx context.Context, s streams, b *begun, env []tool.EnvVar, conditions condition.Evaluator) error {
-	h, err := openHost("mayfly run", f.secrets, s.in, f.pull, nil)
+	h, err := host.Open()
+	if err != nil {
+		return err
+	}
+	runner, err := openRunner(h, "mayfly run", f.secrets, s.in, host.RunnerOptions{Pull: f.pull})
 	if err != nil {
 		return err
 	}
@@ -58,7 +64,7 @@ func (f *runFlags) printPlan(ctx context.Context, s streams, b *begun, env []too
 			}
 			continue
 		}
-		if err := checkStep(h, step); err != nil {
+		if err := checkStep(runner, step); err != nil {
 			return fmt.Errorf("step %s: %w", step.Name, err)
 		}
 	}
@@ -69,10 +75,10 @@ func (f *runFlags) printPlan(ctx context.Context, s streams, b *begun, env []too
 }
 
 // checkStep finds what a step's run would be refused for: a policy, or a definition that this host can't take.
-func checkStep(h *host, step *definition.Step) error {
+func checkStep(r *local.Runner, step *definition.Step) error {
 	req := &run.Request{Tool: step.Uses.Tool}
 	var inputs *tool.InputError
-	_, err := h.runner.Prepare(run.NewID(), req, func(ref string) (*image.Image, error) {
+	_, err := r.Prepare(run.NewID(), req, func(ref string) (*image.Image, error) {
 		return &image.Image{Reference: ref, Config: image.RunConfig{Cmd: []string{"the image's own"}}}, nil
 	})
 	if errors.As(err, &inputs) {

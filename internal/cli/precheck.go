@@ -9,7 +9,10 @@ import (
 	"strings"
 
 	"github.com/mayfly-run/mayfly/internal/condition"
+	"github.com/mayfly-run/mayfly/internal/host"
 	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/run/local"
+	"github.com/mayfly-run/mayfly/internal/secret"
 	"github.com/mayfly-run/mayfly/internal/shape"
 	"github.com/mayfly-run/mayfly/internal/tool"
 	"github.com/mayfly-run/mayfly/internal/workflow"
@@ -20,7 +23,7 @@ import (
 
 // precheck returns everything for which a step that is still to run would be refused: the operator's policy, and secrets that nobody
 // has. A step whose condition is known to be false isn't one of them.
-func (b *begun) precheck(ctx context.Context, h *host, env []tool.EnvVar, conditions condition.Evaluator) error {
+func (b *begun) precheck(ctx context.Context, r *local.Runner, env []tool.EnvVar, conditions condition.Evaluator) error {
 	ahead := *b
 	ahead.states = &workflow.States{}
 	*ahead.states = *b.states
@@ -38,10 +41,10 @@ func (b *begun) precheck(ctx context.Context, h *host, env []tool.EnvVar, condit
 			}
 			continue
 		}
-		if err := checkStep(h, step); err != nil {
+		if err := checkStep(r, step); err != nil {
 			errs = append(errs, fmt.Errorf("step %s: %w", step.Name, err))
 		}
-		errs = append(errs, h.missingSecrets(ctx, b.def, step, env, asked)...)
+		errs = append(errs, missingSecrets(ctx, r.Secrets, b.def, step, env, asked)...)
 	}
 	return errors.Join(errs...)
 }
@@ -56,7 +59,11 @@ func (f *runFlags) alsoSecrets(ctx context.Context, s streams, w *definition.Wor
 	if err != nil {
 		return errors.Join(wrong, err)
 	}
-	h, err := openHost("mayfly run", f.secrets, s.in, f.pull, nil)
+	h, err := host.Open()
+	if err != nil {
+		return errors.Join(wrong, err)
+	}
+	runner, err := openRunner(h, "mayfly run", f.secrets, s.in, host.RunnerOptions{Pull: f.pull})
 	if err != nil {
 		return errors.Join(wrong, err)
 	}
@@ -66,20 +73,20 @@ func (f *runFlags) alsoSecrets(ctx context.Context, s streams, w *definition.Wor
 		if step.Condition != nil {
 			continue
 		}
-		errs = append(errs, h.missingSecrets(ctx, w, step, env, asked)...)
+		errs = append(errs, missingSecrets(ctx, runner.Secrets, w, step, env, asked)...)
 	}
 	return errors.Join(errs...)
 }
 
 // missingSecrets are the secrets of a step that nobody has. Each is asked for once.
-func (h *host) missingSecrets(ctx context.Context, w *definition.Workflow, step *definition.Step, env []tool.EnvVar, asked map[string]bool) (errs []error) {
+func missingSecrets(ctx context.Context, secrets secret.Source, w *definition.Workflow, step *definition.Step, env []tool.EnvVar, asked map[string]bool) (errs []error) {
 	for _, name := range neededSecrets(w, step, env) {
 		if asked[name] {
 			continue
 		}
 		asked[name] = true
 		// The value is dropped; the step reads it again.
-		if _, err := h.runner.Secrets.Get(ctx, name); errors.Is(err, fs.ErrNotExist) {
+		if _, err := secrets.Get(ctx, name); errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, fmt.Errorf("step %s: %w", step.Name, err))
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"slices"
 	"strings"
@@ -13,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/mayfly-run/mayfly/internal/host"
 	"github.com/mayfly-run/mayfly/internal/image"
 	"github.com/mayfly-run/mayfly/internal/ownership"
 	"github.com/mayfly-run/mayfly/internal/run"
@@ -151,14 +151,22 @@ func (f *runFlags) run(ctx context.Context, s streams, args []string) (err error
 	if req.Environment, err = variables(f.env); err != nil {
 		return err
 	}
-	h, err := openHost("mayfly run", f.secrets, s.in, f.pull, f.notices(s))
+	h, err := host.Open()
+	if err != nil {
+		return err
+	}
+	runner, err := openRunner(h, "mayfly run", f.secrets, s.in, host.RunnerOptions{Pull: f.pull, Notice: f.notice(s)})
 	if err != nil {
 		return err
 	}
 	if f.dryRun {
-		return explainEnvironment(req, dryRun(s.out, h, req))
+		images, err := h.Images()
+		if err != nil {
+			return err
+		}
+		return explainEnvironment(req, dryRun(s.out, runner, images, req))
 	}
-	f.dropNamedCaches(s, h, t)
+	host.DropNamedCaches(runner, t, f.notice(s))
 	var opts local.Options
 	if f.keepOnFailure {
 		req.KeepFor = f.keepFor
@@ -182,7 +190,7 @@ func (f *runFlags) run(ctx context.Context, s streams, args []string) (err error
 	ctx, kill, stop := cancelOnSignals(ctx, gone, view.Interrupted, restore)
 	defer stop()
 	opts.Kill = kill
-	result, err := h.runner.RunWith(ctx, req, opts)
+	result, err := runner.RunWith(ctx, req, opts)
 	if err := view.Finish(result, explainEnvironment(req, err)); err != nil {
 		return err
 	}
@@ -230,12 +238,12 @@ func (f *runFlags) definition(s streams, args []string) (def *definition.Definit
 	return loadDefinition(s.in, args[0])
 }
 
-// notices is where notices go, such as of images: nowhere with --quiet.
-func (f *runFlags) notices(s streams) io.Writer {
+// notice returns what prints notices, unless quiet.
+func (f *runFlags) notice(s streams) func(text string) {
 	if f.quiet {
-		return nil
+		return func(string) {}
 	}
-	return s.err
+	return notice(s.err)
 }
 
 // warn prints what runs but is probably a mistake, as validate does.

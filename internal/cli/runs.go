@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mayfly-run/mayfly/internal/host"
 	"github.com/mayfly-run/mayfly/internal/textsafe"
 	"github.com/mayfly-run/mayfly/internal/workflow"
 )
@@ -22,11 +23,11 @@ was interrupted goes on with: mayfly run --resume RUN. The latest 100 are kept.`
   mayfly runs rm 01a20974-721d-7515-b4bb-132b84d3651b`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			dir, err := home()
+			h, err := host.Open()
 			if err != nil {
 				return err
 			}
-			list, err := runs(dir).List()
+			list, err := h.Runs().List()
 			if err != nil {
 				return err
 			}
@@ -48,11 +49,11 @@ was interrupted goes on with: mayfly run --resume RUN. The latest 100 are kept.`
 		Example: "  mayfly runs rm 01a20974-721d-7515-b4bb-132b84d3651b",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(_ *cobra.Command, ids []string) error {
-			dir, err := home()
+			h, err := host.Open()
 			if err != nil {
 				return err
 			}
-			store := runs(dir)
+			store := h.Runs()
 			for _, given := range ids {
 				id, err := store.Find(given)
 				if err != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/mayfly-run/mayfly/internal/host"
 	"github.com/mayfly-run/mayfly/internal/secret"
 	"github.com/mayfly-run/mayfly/internal/shape"
 	"github.com/mayfly-run/mayfly/internal/show"
@@ -35,13 +36,13 @@ $MAYFLY_PASSPHRASE_FILE names, or from $MAYFLY_PASSPHRASE.`,
 	return c
 }
 
-// secrets opens the store of secrets of this machine.
-func secrets() (*secret.Store, error) {
-	dir, err := home()
+// openSecrets opens the store of secrets of this machine.
+func openSecrets() (*secret.Store, error) {
+	h, err := host.Open()
 	if err != nil {
 		return nil, err
 	}
-	return openSecrets(dir), nil
+	return h.Secrets(), nil
 }
 
 func newSecretSet(s streams) *cobra.Command {
@@ -69,7 +70,7 @@ The first secret makes the key. --passphrase puts that behind a passphrase.`,
 }
 
 func setSecret(ctx context.Context, s streams, name, from string, pass *newPassphrase) error {
-	store, err := secrets()
+	store, err := openSecrets()
 	if err != nil {
 		return err
 	}
@@ -118,7 +119,7 @@ func newSecretList(s streams) *cobra.Command {
 		Example: "  mayfly secret ls\n  mayfly secret ls --json",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			store, err := secrets()
+			store, err := openSecrets()
 			if err != nil {
 				return err
 			}
@@ -157,7 +158,7 @@ func newSecretRemove(s streams) *cobra.Command {
 		Example: "  mayfly secret rm api_token",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, names []string) error {
-			store, err := secrets()
+			store, err := openSecrets()
 			if err != nil {
 				return err
 			}
@@ -205,7 +206,7 @@ The new key has the old one's passphrase, unless another is given.`,
   mayfly secret rotate-key --passphrase-from file:/run/keys/mayfly`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			store, err := secrets()
+			store, err := openSecrets()
 			if err != nil {
 				return err
 			}

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mayfly-run/mayfly/internal/engine"
+	"github.com/mayfly-run/mayfly/internal/host"
 	"github.com/mayfly-run/mayfly/internal/show"
 )
 
@@ -24,7 +25,7 @@ them, its network rules, its limits. The beginning of RUN's id is enough. Withou
   mayfly shell 01a20974-721d-7515-b4bb-132b84d3651b -- ls -l /tmp
   mayfly shell --remove 01a20974-721d-7515-b4bb-132b84d3651b`,
 		RunE: func(_ *cobra.Command, args []string) error {
-			e, err := embedded()
+			e, err := host.Keeper()
 			if err != nil {
 				return err
 			}

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mayfly-run/mayfly/internal/condition"
+	"github.com/mayfly-run/mayfly/internal/host"
 	"github.com/mayfly-run/mayfly/internal/image"
 	"github.com/mayfly-run/mayfly/internal/ownership"
 	"github.com/mayfly-run/mayfly/internal/run"
@@ -119,7 +120,11 @@ func (f *testFlags) command(ctx context.Context, s streams, paths []string) (err
 	if slices.Contains(paths, "-") {
 		stdin = nil // the tests are there
 	}
-	h, err := openHost("mayfly test", f.secrets, stdin, f.pull, nil)
+	h, err := host.Open()
+	if err != nil {
+		return err
+	}
+	runner, err := openRunner(h, "mayfly test", f.secrets, stdin, host.RunnerOptions{Pull: f.pull})
 	if err != nil {
 		return err
 	}
@@ -130,7 +135,7 @@ func (f *testFlags) command(ctx context.Context, s streams, paths []string) (err
 	defer stop()
 	conditions := condition.NewProcess("")
 	defer func() { err = errors.Join(err, conditions.Close()) }()
-	r := &tooltest.Runner{Runner: h.runner, Conditions: conditions, Record: f.record, Grace: run.DefaultGrace, Kill: kill}
+	r := &tooltest.Runner{Runner: runner, Conditions: conditions, Record: f.record, Grace: run.DefaultGrace, Kill: kill}
 	if f.watch {
 		return f.watching(ctx, s, paths, pattern, r)
 	}

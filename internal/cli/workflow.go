@@ -12,6 +12,7 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/condition"
 	"github.com/mayfly-run/mayfly/internal/content"
+	"github.com/mayfly-run/mayfly/internal/host"
 	"github.com/mayfly-run/mayfly/internal/ownership"
 	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/secret"
@@ -36,11 +37,6 @@ func (f *runFlags) checkArgs(args []string, dash int) error {
 		return errors.New("--resume knows which workflow it is: leave the file out")
 	}
 	return nil
-}
-
-// runs is the directory of the journals of workflows.
-func runs(dir string) workflow.Runs {
-	return workflow.Runs{Dir: filepath.Join(dir, "runs")}
 }
 
 // begun is a run of a workflow before its first step.
@@ -165,11 +161,11 @@ func toolsOf(w *definition.Workflow) []*tool.Tool {
 
 // openPast opens the run that goes on.
 func (f *runFlags) openPast(ctx context.Context) (workflow.Runs, workflow.Journal, *workflow.Past, error) {
-	dir, err := home()
+	h, err := host.Open()
 	if err != nil {
 		return workflow.Runs{}, nil, nil, err
 	}
-	store := runs(dir)
+	store := h.Runs()
 	id, err := store.Find(f.resume)
 	if err != nil {
 		return store, nil, nil, err
@@ -178,7 +174,7 @@ func (f *runFlags) openPast(ctx context.Context) (workflow.Runs, workflow.Journa
 	if err != nil {
 		return store, nil, nil, err
 	}
-	past, err := workflow.Recall(ctx, id, journal, openSecrets(dir))
+	past, err := workflow.Recall(ctx, id, journal, h.Secrets())
 	if err != nil {
 		return store, nil, nil, errors.Join(err, journal.Close())
 	}
@@ -269,45 +265,45 @@ func (f *runFlags) execute(ctx context.Context, s streams, b *begun, open func(w
 	if f.dryRun {
 		return f.printPlan(ctx, s, b, opts.Environment, conditions)
 	}
-	h, err := openHost("mayfly run", f.secrets, s.in, f.pull, nil)
+	h, err := host.Open()
 	if err != nil {
 		return err
 	}
-	dir, err := home()
+	runner, err := openRunner(h, "mayfly run", f.secrets, s.in, host.RunnerOptions{Pull: f.pull})
 	if err != nil {
 		return err
 	}
-	store := runs(dir)
-	if err := store.Prune(); err != nil && !f.quiet {
-		fmt.Fprintln(s.err, "mayfly: old runs can't be removed:", err) // the run goes on without it
+	store := h.Runs()
+	if err := store.Prune(); err != nil {
+		f.notice(s)(fmt.Sprintf("old runs can't be removed: %v", err)) // the run goes on without it
 	}
-	if err := errors.Join(b.checkArtifacts(store), b.precheck(ctx, h, opts.Environment, conditions)); err != nil {
+	if err := errors.Join(b.checkArtifacts(store), b.precheck(ctx, runner, opts.Environment, conditions)); err != nil {
 		return err
 	}
 	for _, step := range b.plan.Steps {
-		f.dropNamedCaches(s, h, step.Uses.Tool)
+		host.DropNamedCaches(runner, step.Uses.Tool, f.notice(s))
 	}
 	journal, err := open(store)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, journal.Close()) }()
-	if h.runner.Sealer, err = secret.NewBox(); err != nil {
+	if runner.Sealer, err = secret.NewBox(); err != nil {
 		return err
 	}
 	gone := make(chan struct{})
 	s, forget := watchReaders(s, func() { close(gone) })
 	defer forget()
 	view := f.workflowView(s, b)
-	opts.Journal, opts.JournalSealer, opts.Emit = journal, openSecrets(dir), view.Event
-	h.runner.Content = content.Store(store.ArtifactDir(b.id))
-	if err := h.runner.Content.Sweep(b.artifacts()); err != nil { // what a killed run was making, and what was made anew since
+	opts.Journal, opts.JournalSealer, opts.Emit = journal, h.Secrets(), view.Event
+	runner.Content = content.Store(store.ArtifactDir(b.id))
+	if err := runner.Content.Sweep(b.artifacts()); err != nil { // what a killed run was making, and what was made anew since
 		return err
 	}
 	ctx, kill, stop := cancelOnSignals(ctx, gone, view.Interrupted, func() {})
 	defer stop()
 	opts.Kill, opts.Masked = kill, b.masked
-	executor := &workflow.Executor{Runner: h.runner, Conditions: conditions, Sealer: h.runner.Sealer}
+	executor := &workflow.Executor{Runner: runner, Conditions: conditions, Sealer: runner.Sealer}
 	result, err := executor.Run(ctx, b.plan, opts)
 	if result.Status == run.Succeeded && !opts.Partial {
 		err = errors.Join(err, os.RemoveAll(store.ArtifactDir(b.id))) // all have run that could want one

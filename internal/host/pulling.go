@@ -1,10 +1,9 @@
-package cli
+package host
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -13,14 +12,14 @@ import (
 	"github.com/mayfly-run/mayfly/internal/shape"
 )
 
-// pulling decides when images are pulled: it is a run.Images.
+// pulling decides when images are pulled. It is a local.Images.
 type pulling struct {
 	*image.Store
 	when string
 	// configured says that the operator or the user has set where Docker's images come from.
 	configured bool
-	// notice, unless nil, is where it says what the store has instead of an image that it asks for.
-	notice io.Writer
+	// notice, unless nil, is told what the store has instead of an image that is pulled.
+	notice func(text string)
 }
 
 func (p pulling) Lookup(ref string) (*image.Image, error) {
@@ -39,12 +38,12 @@ func (p pulling) Pull(ctx context.Context, ref string, opts image.PullOptions) (
 	}
 	if p.notice != nil && p.when != "always" {
 		if others := p.beside(ref); len(others) > 0 {
-			fmt.Fprintf(p.notice, "mayfly: image %s is not in the store, which has %s; asking the registry\n", ref, strings.Join(others, ", "))
+			p.notice(fmt.Sprintf("image %s is not in the store, which has %s; asking the registry", ref, strings.Join(others, ", ")))
 		}
 	}
 	img, err := p.Store.Pull(ctx, ref, opts)
 	if err == nil || ctx.Err() != nil || errors.Is(err, image.ErrNoSpace) {
-		return img, err // another image is no way out of it
+		return img, err // another image wouldn't help
 	}
 	if _, missing := p.Store.Lookup(ref); missing == nil {
 		return nil, fmt.Errorf("%w; leave out --pull=%s to use the one in the store", err, p.when)
@@ -52,7 +51,7 @@ func (p pulling) Pull(ctx context.Context, ref string, opts image.PullOptions) (
 	return nil, fmt.Errorf("%w%s", err, p.suggestion(ref))
 }
 
-// suggestion is the end of an error that names the image of the store that was probably meant, or "".
+// suggestion is the end of an error, which names the image in the store that was probably meant, or "".
 func (p pulling) suggestion(ref string) string {
 	near := p.nearest(ref)
 	if near == "" {
@@ -61,8 +60,8 @@ func (p pulling) suggestion(ref string) string {
 	return fmt.Sprintf("; did you mean %s, which is in the store?", near)
 }
 
-// ownImage is the error for an image of this project that isn't in the store: its images are built and in no public
-// registry, where the name may be anybody's. A registry or mirror that is configured may have them.
+// ownImage is the error for an image of this project that isn't in the store: its images are built, and aren't in a public
+// registry, where anyone may have taken the name. A registry or mirror that is configured may have them.
 func (p pulling) ownImage(ref string) error {
 	name, own := strings.CutPrefix(strings.TrimPrefix(ref, "docker.io/"), "mayfly/")
 	if !own || p.configured {
@@ -79,7 +78,7 @@ func (p pulling) ownImage(ref string) error {
 	return fmt.Errorf("image %s is not in the store; build it with make images, and load it: mayfly image load .build/images/%s.tar", ref, name)
 }
 
-// nearest is the name in the store that a name was probably meant to be, or "".
+// nearest is the image in the store that was probably meant, or "".
 func (p pulling) nearest(ref string) string {
 	list, err := p.List()
 	if err != nil {
@@ -95,12 +94,12 @@ func (p pulling) nearest(ref string) string {
 	return named[near]
 }
 
-// familiar is a name without what is understood: Docker's registry, and the tag latest.
+// familiar is a name without what goes without saying: Docker's registry, and the tag latest.
 func familiar(ref string) string {
 	return strings.TrimSuffix(strings.TrimPrefix(strings.TrimPrefix(ref, "docker.io/"), "library/"), ":latest")
 }
 
-// beside are the images of the store that have another tag or are for another platform, a few of them.
+// beside are a few images in the store that have another tag, or are for another platform.
 func (p pulling) beside(ref string) []string {
 	const few = 3
 	list, err := p.List()

@@ -1,6 +1,6 @@
 //go:build !linux
 
-package cli
+package host
 
 import (
 	"fmt"
@@ -20,16 +20,28 @@ func newEngine() (engine.Engine, error) {
 	}
 }
 
-// checkNamespace does nothing: no command is started in a user namespace.
-func checkNamespace() error { return nil }
+// CheckNamespace does nothing: no command is started in a user namespace.
+func CheckNamespace() error { return nil }
 
-// enterNamespace does nothing: there are no user namespaces to enter.
-func enterNamespace(ownership.Vetted) error { return nil }
+// EnterNamespace does nothing: there are no user namespaces to enter.
+func EnterNamespace([]string, ownership.Vetted) error { return nil }
 
 func storeOptions() (image.Options, error) { return image.Options{}, nil }
 
-// probeHost says that there is nothing to probe.
-func probeHost(string) ([]engine.Check, error) {
+// Keeper fails, as the engine does.
+func Keeper() (engine.Keeper, error) {
+	_, err := newEngine()
+	return nil, err
+}
+
+// Delegate fails, as the engine does.
+func Delegate(int) ([]string, error) {
+	_, err := newEngine()
+	return nil, err
+}
+
+// probe fails: there is nothing to probe.
+func (h *Host) probe([]string) ([]engine.Check, error) {
 	_, err := newEngine()
 	return nil, err
 }

@@ -1,13 +1,12 @@
-package cli
+package host
 
 import (
 	"os"
 	"path/filepath"
 )
 
-// home is where Mayfly keeps what lasts: images, secrets, caches, the
-// configuration. $MAYFLY_HOME, or /var/lib/mayfly for root, or the user's data
-// folder (XDG base directory specification).
+// home is the folder where Mayfly keeps what lasts: images, secrets, caches, the configuration. It is $MAYFLY_HOME, or
+// /var/lib/mayfly for root, or in the user's data folder (XDG base directory specification).
 func home() (string, error) {
 	if dir := os.Getenv("MAYFLY_HOME"); dir != "" {
 		return filepath.Abs(dir)

@@ -1,4 +1,4 @@
-package cli
+package host
 
 import (
 	"errors"
@@ -13,7 +13,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/program"
 )
 
-// newEngine is the embedded engine.
+// newEngine returns the embedded engine.
 func newEngine() (engine.Engine, error) {
 	e, err := embedded()
 	if err != nil {
@@ -42,15 +42,14 @@ func embedded() (*oci.Engine, error) {
 	return oci.New(shim, dirs[0], r, dirs[1:]...), nil
 }
 
-// checkNamespace refuses the variable of the user namespace where somebody else has set it: no command knows then whose
-// files it works with.
-func checkNamespace() error {
+// CheckNamespace refuses the variable of the user namespace if someone else has set it: then no command knows whose files it
+// works with.
+func CheckNamespace() error {
 	_, err := oci.Entered()
 	return err
 }
 
-// rootless is nil for root. Before the user namespace is entered it says who
-// the user is and nothing of the ids.
+// rootless returns who the user is, and nil for root. Before the user namespace is entered it doesn't know the ids.
 func rootless() (*oci.Rootless, error) {
 	r, err := oci.Entered()
 	if uid := os.Geteuid(); r == nil && err == nil && uid != 0 {
@@ -59,10 +58,9 @@ func rootless() (*oci.Rootless, error) {
 	return r, err
 }
 
-// runtimeDirs are where a user's live runs have their state: the first is this
-// session's, in a folder that nobody but the user can have made. The session of
-// a cron job has no XDG_RUNTIME_DIR (XDG base directory specification), so the
-// other may have runs too.
+// runtimeDirs are where a user's live runs have their state: the first is this session's, in a folder that only the user can
+// have made. The session of a cron job has no XDG_RUNTIME_DIR (XDG base directory specification), so the other may have
+// runs too.
 func runtimeDirs(r *oci.Rootless, home string) []string {
 	lasting := filepath.Join(home, "run")
 	session := os.Getenv("XDG_RUNTIME_DIR")
@@ -75,11 +73,10 @@ func runtimeDirs(r *oci.Rootless, home string) []string {
 	return []string{filepath.Join(session, "mayfly"), lasting}
 }
 
-// enterNamespace starts the command again as root of a user namespace, for an
-// ordinary user: images are unpacked and sandboxes made with the user's
-// subordinate ids. It returns when there is nothing to do, or with an error.
-// vetted says what [vet] has looked at of the definitions that it will read.
-func enterNamespace(vetted ownership.Vetted) error {
+// EnterNamespace executes this program again, with args, as root of a user namespace, for an ordinary user: images are unpacked
+// and sandboxes are made with the user's subordinate ids. It returns if there is nothing to do, or with an error. vetted
+// says which of the definitions that the program will read were checked before.
+func EnterNamespace(args []string, vetted ownership.Vetted) error {
 	if os.Geteuid() == 0 {
 		return nil
 	}
@@ -91,10 +88,10 @@ func enterNamespace(vetted ownership.Vetted) error {
 	if err != nil {
 		return err
 	}
-	return oci.Enter(shim, os.Args, []string{"MAYFLY_HOME=" + dir, ownership.VettedEnv + "=" + string(vetted)})
+	return oci.Enter(shim, args, []string{"MAYFLY_HOME=" + dir, ownership.VettedEnv + "=" + string(vetted)})
 }
 
-// storeOptions are the image store's for this user.
+// storeOptions returns the options of this user's image store.
 func storeOptions() (image.Options, error) {
 	r, err := rootless()
 	if err != nil || r == nil {
@@ -103,10 +100,22 @@ func storeOptions() (image.Options, error) {
 	return image.Options{UserXattr: true, FirstID: 1}, nil
 }
 
-// probeHost says what this host can enforce, as a run of this user finds it.
-func probeHost(dir string) ([]engine.Check, error) {
+// Keeper returns the engine, which has the sandboxes that were kept.
+func Keeper() (engine.Keeper, error) {
+	e, err := embedded()
+	if err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+// Delegate lets a user make cgroups until the next boot, and returns their folders, also those that it made before an error.
+func Delegate(uid int) (made []string, err error) { return oci.Delegate(uid) }
+
+// probe says what this host can enforce, as a run of this user finds it. args are this program's.
+func (h *Host) probe(args []string) ([]engine.Check, error) {
 	unsupported := &engine.Unsupported{}
-	err := enterNamespace("")
+	err := EnterNamespace(args, "")
 	if errors.As(err, &unsupported) {
 		return []engine.Check{{Feature: unsupported.Feature, Status: engine.CheckMissing, Detail: unsupported.Why, Remedy: unsupported.Remedy}}, nil
 	}
@@ -117,5 +126,5 @@ func probeHost(dir string) ([]engine.Check, error) {
 	if err != nil {
 		return nil, err
 	}
-	return e.Probe(filepath.Join(dir, "images")), nil
+	return e.Probe(h.imageDir()), nil
 }
