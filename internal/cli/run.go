@@ -168,9 +168,7 @@ func (f *runFlags) run(ctx context.Context, s streams, args []string) (err error
 	}
 	host.DropNamedCaches(runner, t, f.notice(s))
 	var opts local.Options
-	if f.keepOnFailure {
-		req.KeepFor = f.keepFor
-	}
+	req.KeepFor = f.keep()
 	if f.interactive {
 		opts.Stdin = s.in
 	}
@@ -194,10 +192,23 @@ func (f *runFlags) run(ctx context.Context, s streams, args []string) (err error
 	if err := view.Finish(result, explainEnvironment(req, err)); err != nil {
 		return err
 	}
+	return statusOf(result)
+}
+
+// statusOf is the end of a command whose run has ended: with the exit status of the run.
+func statusOf(result *run.Result) error {
 	if result.ExitCode == 0 {
 		return nil
 	}
 	return &exitError{status: result.ExitCode}
+}
+
+// keep is how long the sandbox of a tool that fails is kept; 0 is not at all.
+func (f *runFlags) keep() time.Duration {
+	if !f.keepOnFailure {
+		return 0
+	}
+	return f.keepFor
 }
 
 // view shows a tool's run, and gets what happens in it from opts.
@@ -207,11 +218,9 @@ func (f *runFlags) view(s streams, opts *local.Options) show.View {
 		opts.Emit = view.Event
 		return view
 	}
-	o := show.ToolOptions{Quiet: f.quiet, SuggestEgress: f.suggestEgress, NetworkGiven: f.network != "", Terminal: f.tty, Grace: f.grace}
-	if f.keepOnFailure {
-		o.KeepFor = f.keepFor
-	}
-	view := show.NewTool(s.output(), o)
+	view := show.NewTool(s.output(), show.ToolOptions{
+		Quiet: f.quiet, SuggestEgress: f.suggestEgress, NetworkGiven: f.network != "", Terminal: f.tty, Grace: f.grace, KeepFor: f.keep(),
+	})
 	opts.Emit, opts.Stdout, opts.Stderr = view.Event, view.Stdout(), view.Stderr()
 	opts.Progress = func(e image.ProgressEvent) { view.Progress(progressText(e)) }
 	return view
