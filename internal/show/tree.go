@@ -237,11 +237,8 @@ func (v *tree) nodeLine(n *treeNode, name string, width, columns int, indent str
 		}
 		length = durationText(end.Sub(n.start))
 	}
-	text := fmt.Sprintf("%-*s  %7s", width, name, length)
-	if detail != "" {
-		text += "  " + detail
-	}
-	return indent + v.out.Err.paintState(n.state, mark) + " " + strings.TrimRight(cut(text, max(10, columns-3-len(indent))), " ")
+	text := strings.TrimRight(fmt.Sprintf("%-*s  %7s  %s", width, name, length, detail), " ")
+	return indent + v.out.Err.paintState(n.state, mark) + " " + cut(text, max(10, columns-3-len(indent)))
 }
 
 func (v *tree) Interrupted() {

@@ -81,11 +81,11 @@ func TestTree(t *testing.T) {
 		"narrow, in colour": {true, 20, 24, []look{
 			{
 				[]run.Event{state("build", run.Running, ""), log("build", "stdout", "a line that is too long\n")},
-				"release\n\x1b[36m●\x1b[0m build           …\n\x1b[90m○\x1b[0m check-everything…\n\x1b[90m-\x1b[0m deploy          …\n",
+				"release\n\x1b[36m●\x1b[0m build           …\n\x1b[90m○\x1b[0m check-everything\n\x1b[90m-\x1b[0m deploy          …\n",
 			},
 			{
 				[]run.Event{ended("build", failed)},
-				"release\n\x1b[31m✗\x1b[0m build           …\n\x1b[90m○\x1b[0m check-everything…\n\x1b[90m-\x1b[0m deploy          …\n",
+				"release\n\x1b[31m✗\x1b[0m build           …\n\x1b[90m○\x1b[0m check-everything\n\x1b[90m-\x1b[0m deploy          …\n",
 			},
 		}},
 		"low": {false, 80, 4, []look{
