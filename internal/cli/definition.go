@@ -1,13 +1,10 @@
 package cli
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
-	"slices"
 
-	"github.com/mayfly-run/mayfly/internal/ownership"
 	"github.com/mayfly-run/mayfly/internal/workflow/definition"
 )
 
@@ -75,60 +72,4 @@ func toolPath(name string) (found definition.Found, byName bool, err error) {
 		return found, false, err
 	}
 	return found, true, err
-}
-
-// vet refuses definitions that another user could have planted where a search for their names finds them. An ordinary
-// user's are looked at before the user namespace is entered: in it root's files can't be told from those of others. It
-// says what was looked at. Of standard input or a pipe, which can be read only once, that is where a search would come to.
-func vet(name string) (ownership.Vetted, error) {
-	if os.Geteuid() == 0 {
-		return "", nil // reading it does the same
-	}
-	if readOnce(name) {
-		return ownership.Vet("."), nil
-	}
-	_, _, err := loadDefinition(nil, name)
-	return ownership.VettedAll, err
-}
-
-// vetTests is [vet] for files of tests.
-func vetTests(paths []string) (ownership.Vetted, error) {
-	if os.Geteuid() == 0 {
-		return "", nil
-	}
-	if slices.ContainsFunc(paths, readOnce) {
-		return ownership.Vet("."), nil
-	}
-	seen := ownership.VettedAll
-	files, err := findTests(paths)
-	switch {
-	case untrusted(err):
-		return "", err
-	case err != nil:
-		seen = ownership.Vet(".") // the error comes again, from whoever runs them
-	}
-	for _, file := range files {
-		switch err := validateSuite(file); {
-		case untrusted(err):
-			return "", err
-		case err != nil: // not all was looked at; --record may be about to write what is missing
-			seen = ownership.Vet(".")
-		}
-	}
-	return seen, nil
-}
-
-// readOnce reports whether a file is gone once it was read: standard input, or a shell's <(…).
-func readOnce(name string) bool {
-	if name == "-" {
-		return true
-	}
-	info, err := os.Stat(name)
-	return err == nil && !info.IsDir() && !info.Mode().IsRegular()
-}
-
-// untrusted reports whether an error is about a file that another user could have put there.
-func untrusted(err error) bool {
-	var refused *ownership.UntrustedError
-	return errors.As(err, &refused)
 }

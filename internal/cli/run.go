@@ -4,13 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"slices"
-	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"github.com/mayfly-run/mayfly/internal/host"
 	"github.com/mayfly-run/mayfly/internal/image"
@@ -18,29 +13,8 @@ import (
 	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/run/local"
 	"github.com/mayfly-run/mayfly/internal/show"
-	"github.com/mayfly-run/mayfly/internal/tool"
 	"github.com/mayfly-run/mayfly/internal/workflow/definition"
 )
-
-// runFlags are the flags of `mayfly run`.
-type runFlags struct {
-	args, env, secrets []string
-	envFile            string
-	image, user        string
-	network            string
-	timeout            string
-	grace              time.Duration
-	resources          map[string]*string
-	pull               string
-
-	resume, from, only string
-	skip               []string
-
-	json, quiet, dryRun, suggestEgress bool
-	keepOnFailure                      bool
-	keepFor                            time.Duration
-	interactive, tty                   bool
-}
 
 func newRunCommand(s streams) *cobra.Command {
 	f := &runFlags{resources: map[string]*string{}}
@@ -95,34 +69,6 @@ of a workflow is the one of its first step that failed.`,
 	exclusive(c, "suggest-egress", "json") // its connection events have the rules
 	exclusive(c, "suggest-egress", "tty")
 	return c
-}
-
-func (f *runFlags) add(fl *pflag.FlagSet) {
-	fl.StringArrayVarP(&f.args, "arg", "a", nil, "input `NAME=VALUE`; may be repeated")
-	fl.StringArrayVarP(&f.env, "env", "e", nil, "variable `NAME=VALUE`, or NAME to pass on this one; may be repeated")
-	fl.StringVar(&f.envFile, "env-file", "", "`FILE` of variables, one NAME=VALUE a line; those of --env come after")
-	fl.StringVar(&f.image, "image", "", "`IMAGE` to run, with the command after --, instead of a file")
-	fl.StringVar(&f.user, "user", "", "`USER` to run as, such as 1000:1000")
-	fl.StringVar(&f.network, "network", "", "what may be reached: `none`, public or open")
-	fl.StringArrayVarP(&f.secrets, "secret", "s", nil, "secret `NAME=env:VAR`, NAME=file:PATH or NAME=- (standard input); may be repeated")
-	fl.StringVar(&f.timeout, "timeout", "", "`DURATION` after which the tool is ended, such as 90s")
-	fl.DurationVar(&f.grace, "grace", run.DefaultGrace, "time between TERM and KILL when the tool is ended; 0 kills it at once")
-	for _, l := range tool.Limits() {
-		f.resources[l.Name] = fl.String(l.Name, "", "`LIMIT`: "+l.Usage)
-	}
-	fl.StringVar(&f.pull, "pull", "missing", "when to pull the image: `missing`, always or never")
-	jsonFlag(fl, &f.json, "print events as JSON, one a line")
-	fl.BoolVarP(&f.quiet, "quiet", "q", false, "print the tool's own output and nothing else")
-	fl.BoolVar(&f.dryRun, "dry-run", false, "print the resolved run, secrets as references, and don't run it")
-	fl.BoolVar(&f.suggestEgress, "suggest-egress", false, "at the end, print the egress rules that the run needed")
-	fl.BoolVar(&f.keepOnFailure, "keep-on-failure", false, "keep the sandbox of a tool that failed, for mayfly shell")
-	fl.DurationVar(&f.keepFor, "keep-for", time.Hour, "how long to keep it; implies --keep-on-failure")
-	fl.BoolVarP(&f.interactive, "interactive", "i", false, "give the tool this standard input")
-	fl.BoolVarP(&f.tty, "tty", "t", false, "give the tool a terminal")
-	fl.StringVar(&f.resume, "resume", "", "go on with the `RUN` of a workflow that failed or was interrupted")
-	fl.StringVar(&f.from, "from", "", "of a workflow, run this `STEP` and what comes after it")
-	fl.StringVar(&f.only, "only", "", "of a workflow, run this `STEP` alone")
-	fl.StringArrayVar(&f.skip, "skip", nil, "of a workflow, leave out this `STEP`; may be repeated")
 }
 
 func (f *runFlags) run(ctx context.Context, s streams, args []string) (err error) {
@@ -203,14 +149,6 @@ func statusOf(result *run.Result) error {
 	return &exitError{status: result.ExitCode}
 }
 
-// keep is how long the sandbox of a tool that fails is kept; 0 is not at all.
-func (f *runFlags) keep() time.Duration {
-	if !f.keepOnFailure {
-		return 0
-	}
-	return f.keepFor
-}
-
 // view shows a tool's run, and gets what happens in it from opts.
 func (f *runFlags) view(s streams, opts *local.Options) show.View {
 	if f.json {
@@ -247,14 +185,6 @@ func (f *runFlags) definition(s streams, args []string) (def *definition.Definit
 	return loadDefinition(s.in, args[0])
 }
 
-// notice returns what prints notices, unless quiet.
-func (f *runFlags) notice(s streams) func(text string) {
-	if f.quiet {
-		return func(string) {}
-	}
-	return notice(s.err)
-}
-
 // warn prints what runs but is probably a mistake, as validate does.
 func (f *runFlags) warn(s streams, def *definition.Definition) {
 	if f.quiet {
@@ -264,84 +194,4 @@ func (f *runFlags) warn(s streams, def *definition.Definition) {
 		w.Text = "warning: " + w.Text
 		fmt.Fprintln(s.err, "mayfly:", w)
 	}
-}
-
-// override applies the flags that stand above the definition.
-func (f *runFlags) override(t *tool.Tool) error {
-	if f.timeout != "" {
-		if err := t.SetTimeout(f.timeout); err != nil {
-			return runUsage("--timeout: %w", err)
-		}
-	}
-	if f.user != "" {
-		if err := t.SetUser(f.user); err != nil {
-			return runUsage("--user: %w", err)
-		}
-	}
-	if f.network != "" {
-		if err := t.SetNetwork(f.network); err != nil {
-			return runUsage("--network: %w", err)
-		}
-	}
-	for name, value := range f.resources {
-		if *value == "" {
-			continue
-		}
-		if err := t.Resources.Set(name, *value); err != nil {
-			return runUsage("--%s: %w", name, err)
-		}
-	}
-	return f.checkValues()
-}
-
-// checkValues checks the values of the flags that tools and workflows share.
-func (f *runFlags) checkValues() error {
-	if !slices.Contains([]string{"missing", "always", "never"}, f.pull) {
-		return runUsage("--pull %q is none of missing, always and never", f.pull)
-	}
-	if f.keepFor <= 0 {
-		return runUsage("--keep-for %s is not a duration to keep a sandbox for", f.keepFor)
-	}
-	if f.grace < 0 {
-		return runUsage("--grace %s is less than nothing", f.grace)
-	}
-	return nil
-}
-
-// assignments reads --arg NAME=VALUE.
-func assignments(list []string) (map[string]any, error) {
-	out := map[string]any{}
-	for _, item := range list {
-		name, value, ok := strings.Cut(item, "=")
-		if !ok || name == "" {
-			return nil, runUsage("--arg %q is not NAME=VALUE", item)
-		}
-		if _, twice := out[name]; twice {
-			return nil, runUsage("--arg %s is given twice", name)
-		}
-		out[name] = value
-	}
-	return out, nil
-}
-
-// variables reads --env NAME=VALUE; a bare NAME passes on ours.
-func variables(list []string) ([]tool.EnvVar, error) {
-	var out []tool.EnvVar
-	for _, item := range list {
-		name, value, ok := strings.Cut(item, "=")
-		if !ok {
-			if value, ok = os.LookupEnv(name); !ok {
-				return nil, runUsage("--env %s: there is no such variable here; write %s=VALUE", name, name)
-			}
-		}
-		if !tool.ValidEnvName(name) {
-			return nil, runUsage("--env %q is not NAME=VALUE", item)
-		}
-		out = append(out, tool.EnvVar{Name: name, Value: value})
-	}
-	return out, nil
-}
-
-func runUsage(format string, args ...any) error {
-	return &usageError{command: "mayfly run", err: fmt.Errorf(format, args...)}
 }

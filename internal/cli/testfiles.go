@@ -12,7 +12,6 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/ownership"
 	"github.com/mayfly-run/mayfly/internal/shape"
-	"github.com/mayfly-run/mayfly/internal/suite"
 	"github.com/mayfly-run/mayfly/internal/workflow/definition"
 )
 
@@ -108,57 +107,4 @@ func filesBelow(path string, wanted func(file string) bool) (files []string, err
 		return nil
 	})
 	return files, err
-}
-
-// loadSuite reads a file of tests.
-func loadSuite(file string) (*suite.Suite, error) {
-	suite, err := suite.Load(file)
-	if err != nil {
-		return nil, err
-	}
-	// The shim, which copies the tool's files, has another working directory.
-	dir, err := filepath.Abs(suite.Source.Dir)
-	if err != nil {
-		return nil, err
-	}
-	suite.SetDir(dir)
-	return suite, nil
-}
-
-// validateSuite finds what is wrong with a file of tests and with what it names.
-func validateSuite(file string) error {
-	suite, err := loadSuite(file)
-	if err != nil {
-		return err
-	}
-	return checkSuite(suite)
-}
-
-// checkSuite finds what is wrong with what a file of tests names.
-func checkSuite(suite *suite.Suite) error {
-	var errs []error
-	if suite.Tool != nil {
-		t, err := suite.LoadTool()
-		if err == nil {
-			err = t.Runnable()
-		}
-		errs = append(errs, err)
-	} else {
-		_, err := suite.LoadWorkflow()
-		errs = append(errs, err)
-	}
-	for i := range suite.Tests {
-		if _, err := suite.Complete(&suite.Tests[i], true); err != nil {
-			return errors.Join(append(errs, err)...) // the tests after it most likely fail the same way
-		}
-	}
-	return errors.Join(errs...)
-}
-
-func workingDir() (string, error) {
-	dir, err := os.Getwd()
-	if err != nil {
-		return "", fmt.Errorf("find the current folder: %w", err)
-	}
-	return dir, nil
 }

@@ -16,7 +16,6 @@ import (
 	"github.com/mayfly-run/mayfly/internal/run/failure"
 	"github.com/mayfly-run/mayfly/internal/shape"
 	"github.com/mayfly-run/mayfly/internal/suite"
-	"github.com/mayfly-run/mayfly/internal/tool"
 	"github.com/mayfly-run/mayfly/internal/workflow"
 	"github.com/mayfly-run/mayfly/internal/workflow/definition"
 )
@@ -178,22 +177,4 @@ func printValidation(s streams, asJSON bool, file string, warnings []shape.Probl
 	}
 	_, err = fmt.Fprintf(s.out, "%s: ok\n", shown(file))
 	return err
-}
-
-func newSchemaCommand(s streams) *cobra.Command {
-	return &cobra.Command{
-		Use:   "schema tool|workflow|test",
-		Short: "Print the JSON Schema of a kind of file, for editors",
-		Long: `Print the JSON Schema (2020-12) of a kind of file. Editors with the YAML language server use it
-after a first line such as: # yaml-language-server: $schema=tool.schema.json`,
-		Example: `  mayfly schema tool > tool.schema.json
-  mayfly schema workflow > workflow.schema.json`,
-		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
-		ValidArgs: []string{"tool", "workflow", "test"},
-		RunE: func(_ *cobra.Command, args []string) error {
-			schema := map[string]func() []byte{"tool": tool.Schema, "workflow": definition.Schema, "test": suite.Schema}[args[0]]
-			_, err := s.out.Write(schema())
-			return err
-		},
-	}
 }
