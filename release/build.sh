@@ -124,8 +124,8 @@ Recommends: uidmap
 Suggests: runsc
 Description: serverless tools for operations
  Mayfly runs operations tools, and workflows that chain them. A tool is a short
- YAML file, and each run of it has an isolated container of its own that lives
- only as long as the run. There is no daemon to run.
+ YAML file, and each run has its own isolated container, which lives only as
+ long as the run. There is no daemon to run.
 END
   dated "$root"
   dpkg-deb --root-owner-group ${DEB_COMPRESSION:+-Z"$DEB_COMPRESSION"} --build "$root" "$out/mayfly_${debian}_$arch.deb" >/dev/null

@@ -58,8 +58,8 @@ func newRoot(s streams) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "mayfly",
 		Short: "Serverless tools for operations",
-		Long: `Mayfly runs operations tools: a tool is a short YAML file, and each run of it has an
-isolated container of its own that lives only as long as the run.`,
+		Long: `Mayfly runs operations tools: a tool is a short YAML file, and each run has
+its own isolated container, which lives only as long as the run.`,
 		Example: `  mayfly run check.yaml --arg service_url=https://example.com
   mayfly run check.yaml --secret token=env:TOKEN --json
   mayfly test

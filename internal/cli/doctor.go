@@ -19,8 +19,9 @@ func newDoctorCommand(s streams) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "doctor",
 		Short: "Say what this host can enforce, and how to fix what it can't",
-		Long: `Say what this host can enforce. "missing" fails the runs that need it: nothing is ever silently
-weaker than asked. "absent" is an addition that runs do without. Exit status 1 when something is missing.`,
+		Long: `Say what this host can enforce. "missing" fails the runs that need it: a run never silently
+gets less than it asks for. "absent" is an extra that runs can do without. The exit status is 1 if
+something is missing.`,
 		Example: `  mayfly doctor
   mayfly doctor --json
   # as root, let user 1000 set limits for rootless runs, until the next boot
@@ -64,7 +65,7 @@ weaker than asked. "absent" is an addition that runs do without. Exit status 1 w
 			return nil
 		},
 	}
-	c.Flags().StringVar(&delegate, "delegate", "", "as root: give `USER` cgroups of its own, for the limits of rootless runs")
+	c.Flags().StringVar(&delegate, "delegate", "", "as root: give `USER` its own cgroups, for the limits of rootless runs")
 	jsonFlag(c.Flags(), &asJSON, "print JSON")
 	return c
 }

@@ -25,14 +25,14 @@ Graphviz.`,
 		RunE: func(_ *cobra.Command, args []string) error {
 			draw, ok := map[string]func(*workflow.Plan) string{"text": graph.Text, "mermaid": graph.Mermaid, "dot": graph.DOT}[format]
 			if !ok {
-				return &usageError{command: "mayfly graph", err: fmt.Errorf("--format %q is none of text, mermaid and dot", format)}
+				return &usageError{command: "mayfly graph", err: fmt.Errorf("--format %q is not text, mermaid or dot", format)}
 			}
 			def, _, err := loadDefinition(s.in, args[0])
 			if err != nil {
 				return err
 			}
 			if def.Workflow == nil {
-				return errors.New("this is a tool, and a graph is of a workflow's steps")
+				return errors.New("this is a tool; only a workflow has steps to draw")
 			}
 			_, err = io.WriteString(s.out, draw(workflow.NewPlan(def.Workflow, nil)))
 			return err

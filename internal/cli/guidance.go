@@ -134,10 +134,10 @@ var otherFlags = map[string]string{
 	"m":          "the flag here is --memory",
 	"u":          "the flag here is --user",
 	"net":        "the flag here is --network, with none, public or open",
-	"var":        "an input is given as --arg NAME=VALUE",
-	"set":        "an input is given as --arg NAME=VALUE",
-	"input":      "an input is given as --arg NAME=VALUE",
-	"param":      "an input is given as --arg NAME=VALUE",
+	"var":        "give an input as --arg NAME=VALUE",
+	"set":        "give an input as --arg NAME=VALUE",
+	"input":      "give an input as --arg NAME=VALUE",
+	"param":      "give an input as --arg NAME=VALUE",
 	"cpus":       "the flag here is --cpu",
 	"privileged": "no tool is privileged; set security: {capabilities: root} in the tool for apt, su and the like",
 	"gpus":       "tools get no devices of this machine, so no GPUs",
@@ -193,7 +193,7 @@ func explainFlag(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w; did you mean --%s?", err, near)
 	}
 	if input != "" {
-		return fmt.Errorf("%w; an input of the tool is given as --arg %s=VALUE", err, input)
+		return fmt.Errorf("%w; give an input of the tool as --arg %s=VALUE", err, input)
 	}
 	return err
 }
@@ -223,10 +223,10 @@ func nearInput(args []string, name string) string {
 // explainArguments says what further words after the file of `mayfly run` are called here.
 func explainArguments(args []string) error {
 	if len(args) > 1 && strings.Contains(args[1], "=") {
-		return fmt.Errorf("%q is given as --arg: mayfly run %s --arg %s", args[1], args[0], args[1])
+		return fmt.Errorf("give %q as an argument: mayfly run %s --arg %s", args[1], args[0], args[1])
 	}
 	if len(args) > 1 {
-		why := fmt.Errorf("one file, folder or name can be run, not %d; a tool's command is set in its file: command: […]", len(args))
+		why := fmt.Errorf("mayfly run takes one file, folder or name, not %d; set a tool's command in its file: command: […]", len(args))
 		if _, err := os.Stat(args[0]); err != nil {
 			why = fmt.Errorf("%w; if %s is an image: mayfly run --image %s -- %s …", why, args[0], args[0], args[1])
 		}

@@ -65,7 +65,7 @@ func newImageList(s streams) *cobra.Command {
 		},
 	}
 	jsonFlag(c.Flags(), &asJSON, "print JSON")
-	c.Flags().BoolVarP(&quiet, "quiet", "q", false, "print the names only")
+	c.Flags().BoolVarP(&quiet, "quiet", "q", false, "print only the names")
 	return c
 }
 
@@ -75,7 +75,7 @@ func newImageLoad(s streams) *cobra.Command {
 		Use:   "load [FILE|-]",
 		Short: "Load images from a tar file",
 		Long: `Load images from a tar file, plain or compressed: what docker save writes, or an OCI image layout.
-Without FILE, or with -, it is read from standard input.`,
+Without FILE, or with -, it reads standard input.`,
 		Example: `  mayfly image load tools.tar
   docker save myorg/tool:1 | mayfly image load`,
 		Args: cobra.MaximumNArgs(1),
@@ -111,7 +111,7 @@ Without FILE, or with -, it is read from standard input.`,
 			return nil
 		},
 	}
-	c.Flags().StringVarP(&input, "input", "i", "", "the `FILE`, as docker load has it")
+	c.Flags().StringVarP(&input, "input", "i", "", "the `FILE`, as in docker load")
 	return c
 }
 
@@ -138,7 +138,7 @@ docker load takes too.`,
 			return images.Save(cmd.Context(), refs, s.out)
 		},
 	}
-	c.Flags().StringVarP(&output, "output", "o", "", "`FILE` to write; standard output without it")
+	c.Flags().StringVarP(&output, "output", "o", "", "`FILE` to write; standard output by default")
 	return c
 }
 
@@ -174,7 +174,7 @@ func newImagePrune(s streams) *cobra.Command {
 		Use:   "prune",
 		Short: "Free the space of images that nothing refers to",
 		Long: `Free the space of images that nothing refers to, and with --all of every image that no run uses.
-What a run has is never taken.`,
+It never removes what a run uses.`,
 		Example: "  mayfly image prune\n  mayfly image prune --all --dry-run",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -197,7 +197,7 @@ What a run has is never taken.`,
 			return err
 		},
 	}
-	c.Flags().BoolVarP(&opts.All, "all", "a", false, "also images that have a name")
+	c.Flags().BoolVarP(&opts.All, "all", "a", false, "remove images that have a name too")
 	c.Flags().BoolVar(&opts.DryRun, "dry-run", false, "only say what would be freed")
 	return c
 }

@@ -16,11 +16,11 @@ import (
 // The files of a tool to begin with; NAME and IMAGE are put in.
 const (
 	initTool = `name: NAME
-description: Greets somebody
+description: Greets someone
 image: IMAGE
 script: {file: NAME.sh}
 args:                       # each arrives as a variable: who as WHO
-  - {name: who, description: Whom to greet, default: world}
+  - {name: who, description: Who to greet, default: world}
 network: none               # or public, open, a list: [{host: api.example.com, ports: [443]}]
 timeout: 1m
 `
@@ -41,9 +41,9 @@ func newInitCommand(s streams) *cobra.Command {
 	var image string
 	c := &cobra.Command{
 		Use:   "init [NAME]",
-		Short: "Write a tool to begin with, its script and its test",
-		Long: `Write a tool to begin with, its script and its test, into tools/NAME; hello is the name where none is given.
-Nothing that is there is overwritten.`,
+		Short: "Write a first tool, with its script and its test",
+		Long: `Write a first tool, with its script and its test, into tools/NAME; the default name is hello.
+It never overwrites existing files.`,
 		Example: `  mayfly init backup
   mayfly test tools/backup
   mayfly run backup --arg who=you`,
@@ -62,7 +62,7 @@ Nothing that is there is overwritten.`,
 			return initialize(s, name, image)
 		},
 	}
-	c.Flags().StringVar(&image, "image", "", "`IMAGE` that the tool runs in; it needs a shell. Without it busybox:latest, or one of Mayfly's own that is here")
+	c.Flags().StringVar(&image, "image", "", "`IMAGE` that the tool runs in; it needs a shell. By default busybox:latest, or one of Mayfly's own that is on this machine")
 	return c
 }
 
@@ -99,7 +99,7 @@ func initialize(s streams, name, image string) error {
 	}
 	err := os.Mkdir(dir, 0o777)
 	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%s is there already and stays as it is; choose another name: mayfly init NAME", dir)
+		return fmt.Errorf("%s already exists and is unchanged; choose another name: mayfly init NAME", dir)
 	}
 	if err != nil {
 		return err

@@ -80,7 +80,7 @@ func askTwice(s streams, what string) ([]byte, error) {
 	second, err := ask(what + ", again: ")
 	defer clear(second)
 	if err == nil && !bytes.Equal(first, second) {
-		err = errors.New("the two aren't the same; nothing was changed")
+		err = errors.New("the two entries differ; nothing was changed")
 	}
 	if err != nil {
 		clear(first)

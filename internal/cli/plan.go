@@ -58,7 +58,7 @@ func printSteps(w io.Writer, r *host.WorkflowRun, steps []host.PlannedStep) erro
 			say("outputs", "%s", strings.Join(p.Outputs, ", "))
 		}
 		if len(p.Runner) > 0 {
-			say("runner", "one with the labels %s, when a server runs it", strings.Join(p.Runner, ", "))
+			say("runner", "a runner with the labels %s, if a server runs it", strings.Join(p.Runner, ", "))
 		}
 	}
 	_, err := io.WriteString(w, out.String())

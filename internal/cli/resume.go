@@ -31,7 +31,7 @@ func (f *runFlags) resumeWorkflow(ctx context.Context, s streams) (err error) {
 		return err
 	}
 	if len(f.args) > 0 {
-		return runUsage("--arg: a run that goes on keeps its inputs; run the workflow anew to give others")
+		return runUsage("--arg: a resumed run keeps its inputs; start the workflow again to give others")
 	}
 	r, err := h.Resume(ctx, f.resume)
 	if err != nil {
@@ -44,7 +44,7 @@ func (f *runFlags) resumeWorkflow(ctx context.Context, s streams) (err error) {
 	f.secrets = append(missingFrom(r.Header.Secrets, f.secrets), f.secrets...)
 	f.env = append(r.Header.Environment, f.env...)
 	if r.Succeeded() && f.from == "" && f.only == "" {
-		fmt.Fprintf(s.err, "mayfly: run %s has succeeded already; to run a part of it again, add --from STEP\n", r.Header.ID)
+		fmt.Fprintf(s.err, "mayfly: run %s has already succeeded; to run part of it again, add --from STEP\n", r.Header.ID)
 		return r.RemoveArtifacts() // it may have been killed before it did so
 	}
 	return f.execute(ctx, s, h, r)

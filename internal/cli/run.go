@@ -20,22 +20,23 @@ func newRunCommand(s streams) *cobra.Command {
 	f := &runFlags{resources: map[string]*string{}}
 	c := &cobra.Command{
 		Use:   "run FILE|FOLDER|NAME|- | run --image IMAGE [-- COMMAND…]",
-		Short: "Run a tool, or a workflow of tools, each in a sandbox of its own",
-		Long: `Run a tool in a sandbox of its own, or a workflow: each of its steps in one of its own.
+		Short: "Run a tool, or a workflow of tools, each in its own sandbox",
+		Long: `Run a tool in its own sandbox, or a workflow, with each step in its own sandbox.
 
-The tool or workflow is a file, a folder with one, the name of a tool in the tools folder of
-this project, or - for a definition on standard input. With --image there is none. What it prints appears as it prints it, its secrets masked.
+The tool or workflow is a file, a folder that contains one, the name of a tool in the tools folder of
+this project, or - for a definition on standard input. --image needs none of these. Output appears live,
+with secrets masked.
 
 Exit status: the tool's own (0-123); 124 timed out; 125 Mayfly's own failure; 126 the command
-can't be executed; 127 it isn't in the image; 128+n killed by signal n (130 interrupted). That
-of a workflow is the one of its first step that failed.`,
+can't be executed; 127 it isn't in the image; 128+n killed by signal n (130 interrupted). A
+workflow has the exit status of its first failed step.`,
 		Example: `  # a tool with an argument, and a secret from the environment
   mayfly run check.yaml --arg url=https://example.com --secret api_token=env:API_TOKEN
 
   # what would run, without running it
   mayfly run check.yaml --dry-run
 
-  # one JSON event a line, the last one with type "result"
+  # one JSON event per line, the last with type "result"
   mayfly run check.yaml --json
 
   # the egress rules that this tool needs
@@ -47,11 +48,11 @@ of a workflow is the one of its first step that failed.`,
   # a shell in the tool's sandbox
   mayfly run shell.yaml -it
 
-  # a workflow, and going on with it after a failure (see: mayfly runs)
+  # a workflow, and how to continue it after a failure (see: mayfly runs)
   mayfly run release.yaml --arg version=1.2
   mayfly run --resume 019abc12-…
 
-  # one step of it alone
+  # only one step of it
   mayfly run release.yaml --only build-app`,
 		Args: func(cmd *cobra.Command, args []string) error { return f.checkArgs(args, cmd.ArgsLenAtDash()) },
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -37,30 +37,30 @@ type runFlags struct {
 
 func (f *runFlags) add(fl *pflag.FlagSet) {
 	fl.StringArrayVarP(&f.args, "arg", "a", nil, "input `NAME=VALUE`; may be repeated")
-	fl.StringArrayVarP(&f.env, "env", "e", nil, "variable `NAME=VALUE`, or NAME to pass on this one; may be repeated")
-	fl.StringVar(&f.envFile, "env-file", "", "`FILE` of variables, one NAME=VALUE a line; those of --env come after")
+	fl.StringArrayVarP(&f.env, "env", "e", nil, "variable `NAME=VALUE`, or NAME to pass on the variable of this process; may be repeated")
+	fl.StringVar(&f.envFile, "env-file", "", "`FILE` of variables, one NAME=VALUE per line; --env overrides them")
 	fl.StringVar(&f.image, "image", "", "`IMAGE` to run, with the command after --, instead of a file")
 	fl.StringVar(&f.user, "user", "", "`USER` to run as, such as 1000:1000")
-	fl.StringVar(&f.network, "network", "", "what may be reached: `none`, public or open")
+	fl.StringVar(&f.network, "network", "", "what the command may reach: `none`, public or open")
 	fl.StringArrayVarP(&f.secrets, "secret", "s", nil, "secret `NAME=env:VAR`, NAME=file:PATH or NAME=- (standard input); may be repeated")
-	fl.StringVar(&f.timeout, "timeout", "", "`DURATION` after which the tool is ended, such as 90s")
-	fl.DurationVar(&f.grace, "grace", run.DefaultGrace, "time between TERM and KILL when the tool is ended; 0 kills it at once")
+	fl.StringVar(&f.timeout, "timeout", "", "end the tool after this `DURATION`, such as 90s")
+	fl.DurationVar(&f.grace, "grace", run.DefaultGrace, "time between TERM and KILL when the tool is stopped; 0 kills it immediately")
 	for _, l := range tool.Limits() {
 		f.resources[l.Name] = fl.String(l.Name, "", "`LIMIT`: "+l.Usage)
 	}
 	fl.StringVar(&f.pull, "pull", "missing", "when to pull the image: `missing`, always or never")
-	jsonFlag(fl, &f.json, "print events as JSON, one a line")
-	fl.BoolVarP(&f.quiet, "quiet", "q", false, "print the tool's own output and nothing else")
-	fl.BoolVar(&f.dryRun, "dry-run", false, "print the resolved run, secrets as references, and don't run it")
+	jsonFlag(fl, &f.json, "print events as JSON, one per line")
+	fl.BoolVarP(&f.quiet, "quiet", "q", false, "print only the tool's own output")
+	fl.BoolVar(&f.dryRun, "dry-run", false, "print the resolved run, with secrets as references, and don't run it")
 	fl.BoolVar(&f.suggestEgress, "suggest-egress", false, "at the end, print the egress rules that the run needed")
-	fl.BoolVar(&f.keepOnFailure, "keep-on-failure", false, "keep the sandbox of a tool that failed, for mayfly shell")
+	fl.BoolVar(&f.keepOnFailure, "keep-on-failure", false, "keep the sandbox if the tool fails, for mayfly shell")
 	fl.DurationVar(&f.keepFor, "keep-for", time.Hour, "how long to keep it; implies --keep-on-failure")
-	fl.BoolVarP(&f.interactive, "interactive", "i", false, "give the tool this standard input")
+	fl.BoolVarP(&f.interactive, "interactive", "i", false, "pass standard input to the tool")
 	fl.BoolVarP(&f.tty, "tty", "t", false, "give the tool a terminal")
-	fl.StringVar(&f.resume, "resume", "", "go on with the `RUN` of a workflow that failed or was interrupted")
-	fl.StringVar(&f.from, "from", "", "of a workflow, run this `STEP` and what comes after it")
-	fl.StringVar(&f.only, "only", "", "of a workflow, run this `STEP` alone")
-	fl.StringArrayVar(&f.skip, "skip", nil, "of a workflow, leave out this `STEP`; may be repeated")
+	fl.StringVar(&f.resume, "resume", "", "continue the `RUN` of a workflow that failed or was interrupted")
+	fl.StringVar(&f.from, "from", "", "for a workflow: run this `STEP` and the steps after it")
+	fl.StringVar(&f.only, "only", "", "for a workflow: run only this `STEP`")
+	fl.StringArrayVar(&f.skip, "skip", nil, "for a workflow: leave out this `STEP`; may be repeated")
 }
 
 // override applies the flags that stand above the definition.
@@ -94,13 +94,13 @@ func (f *runFlags) override(t *tool.Tool) error {
 // checkValues checks the values of the flags that tools and workflows share.
 func (f *runFlags) checkValues() error {
 	if !slices.Contains([]string{"missing", "always", "never"}, f.pull) {
-		return runUsage("--pull %q is none of missing, always and never", f.pull)
+		return runUsage("--pull %q is not missing, always or never", f.pull)
 	}
 	if f.keepFor <= 0 {
-		return runUsage("--keep-for %s is not a duration to keep a sandbox for", f.keepFor)
+		return runUsage("--keep-for %s must be longer than 0", f.keepFor)
 	}
 	if f.grace < 0 {
-		return runUsage("--grace %s is less than nothing", f.grace)
+		return runUsage("--grace %s must not be negative", f.grace)
 	}
 	return nil
 }
@@ -144,7 +144,7 @@ func variables(list []string) ([]tool.EnvVar, error) {
 		name, value, ok := strings.Cut(item, "=")
 		if !ok {
 			if value, ok = os.LookupEnv(name); !ok {
-				return nil, runUsage("--env %s: there is no such variable here; write %s=VALUE", name, name)
+				return nil, runUsage("--env %s: there is no such variable in the environment; write %s=VALUE", name, name)
 			}
 		}
 		if !tool.ValidEnvName(name) {
@@ -163,15 +163,15 @@ func runUsage(format string, args ...any) error {
 func (f *runFlags) checkArgs(args []string, dash int) error {
 	switch {
 	case f.image != "" && f.resume != "":
-		return errors.New("--resume knows what it runs: leave --image out")
+		return errors.New("--resume already names what to run: leave --image out")
 	case f.image != "" && len(args) > 0 && dash != 0:
-		return fmt.Errorf("with --image a command stands after --, and there is no file: mayfly run --image %s -- %s", f.image, strings.Join(args, " "))
+		return fmt.Errorf("with --image, the command follows -- and there is no file: mayfly run --image %s -- %s", f.image, strings.Join(args, " "))
 	case f.image != "":
 		return nil
 	case f.resume == "" && len(args) != 1:
 		return explainArguments(args)
 	case f.resume != "" && len(args) > 0:
-		return errors.New("--resume knows which workflow it is: leave the file out")
+		return errors.New("--resume already names the workflow: leave the file out")
 	}
 	return nil
 }
@@ -185,7 +185,7 @@ func (f *runFlags) checkWorkflowFlags() error {
 	}
 	switch {
 	case f.user != "", f.network != "":
-		return runUsage("--user and --network are for a tool; the tools of the workflow say them: security: {user: …}, network")
+		return runUsage("--user and --network are for a tool; set them in the tools of the workflow: security: {user: …}, network")
 	case f.interactive, f.tty:
 		return runUsage("--interactive and --tty are for a tool: the steps of a workflow have no terminal")
 	case f.suggestEgress:
@@ -197,12 +197,12 @@ func (f *runFlags) checkWorkflowFlags() error {
 	}
 	for _, v := range environment {
 		if !utf8.ValidString(v.Value) {
-			return runUsage("--env %s: its value is not UTF-8, and the journal of a workflow's run keeps text; encode it, with base64 say", v.Name)
+			return runUsage("--env %s: its value is not UTF-8, and the journal of a workflow's run holds only text; encode it, for example with base64", v.Name)
 		}
 	}
 	for _, arg := range f.args {
 		if name, value, _ := strings.Cut(arg, "="); !utf8.ValidString(value) {
-			return runUsage("--arg %s: its value is not UTF-8, and the journal of a workflow's run keeps text; encode it, with base64 say", name)
+			return runUsage("--arg %s: its value is not UTF-8, and the journal of a workflow's run holds only text; encode it, for example with base64", name)
 		}
 	}
 	return f.checkValues()

@@ -16,8 +16,8 @@ func newRunsCommand(s streams) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "runs",
 		Short: "List the runs of workflows, which can be resumed",
-		Long: `List the runs of workflows that have a journal on this machine, the latest first. One that failed or
-was interrupted goes on with: mayfly run --resume RUN. The latest 100 are kept.`,
+		Long: `List the runs of workflows that have a journal on this machine, latest first. To continue one that
+failed or was interrupted: mayfly run --resume RUN. The latest 100 are kept.`,
 		Example: `  mayfly runs
   mayfly run --resume 01a20974-721d-7515-b4bb-132b84d3651b
   mayfly runs rm 01a20974-721d-7515-b4bb-132b84d3651b`,

@@ -19,10 +19,10 @@ func newSecretCommand(s streams) *cobra.Command {
 		Use:   "secret",
 		Short: "Manage the secrets of this machine",
 		Long: `Manage the secrets of this machine. They are encrypted in $MAYFLY_HOME/secrets under the key in
-identity.txt there; keep a copy of that file, without it they are lost. No command prints a value.
+identity.txt there; keep a copy of that file: without it the secrets are lost. No command prints a value.
 
-A key with a passphrase asks for it on the terminal, or takes it from the file that
-$MAYFLY_PASSPHRASE_FILE names, or from $MAYFLY_PASSPHRASE.`,
+If the key has a passphrase, Mayfly takes it from the file that $MAYFLY_PASSPHRASE_FILE names or
+from $MAYFLY_PASSPHRASE, and otherwise asks at the terminal.`,
 		Example: `  mayfly secret set api_token
   mayfly secret ls
   mayfly secret rotate-key`,
@@ -48,10 +48,10 @@ func newSecretSet(s streams) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "set NAME",
 		Short: "Set a secret, or a new version of it",
-		Long: `Set a secret, or a new version of it. The value is asked for on a terminal, without showing it, or
-read from standard input, where one line break at its end is left out.
+		Long: `Set a secret, or a new version of it. On a terminal it asks for the value without showing it.
+Otherwise it reads standard input, without one line break at the end.
 
-The first secret makes the key. --passphrase puts that behind a passphrase.`,
+The first secret makes the key; --passphrase protects the key with a passphrase.`,
 		Example: `  mayfly secret set api_token
   pass show api/token | mayfly secret set api_token
   mayfly secret set api_token --from env:API_TOKEN
@@ -62,7 +62,7 @@ The first secret makes the key. --passphrase puts that behind a passphrase.`,
 		},
 	}
 	c.Flags().StringVar(&from, "from", "", "where the value is: `env:VARIABLE`, file:PATH or - for standard input")
-	pass.flags(c, "put the new key behind a passphrase, asked for on the terminal")
+	pass.flags(c, "protect the new key with a passphrase, which is asked for at the terminal")
 	return c
 }
 
@@ -94,14 +94,14 @@ func setSecret(ctx context.Context, s streams, name, from string, pass *newPassp
 	}
 	defer clear(value)
 	if len(value) == 0 {
-		return fmt.Errorf("the value of %s is empty, and wasn't set; to do without it: mayfly secret rm %s", name, name)
+		return fmt.Errorf("the value of %s is empty, so it wasn't set; to remove the secret: mayfly secret rm %s", name, name)
 	}
 	version, err := store.Set(ctx, name, value)
 	if err != nil {
 		return err
 	}
 	if !secret.Maskable(value) {
-		fmt.Fprintf(s.err, "warning: the value of %s has less than %d characters; it will not be masked in what tools print\n", name, secret.MinMasked)
+		fmt.Fprintf(s.err, "warning: the value of %s has fewer than %d characters; Mayfly doesn't mask it in what tools print\n", name, secret.MinMasked)
 	}
 	_, err = fmt.Fprintf(s.out, "%s version %d\n", name, version)
 	return err
@@ -143,7 +143,7 @@ func newSecretList(s streams) *cobra.Command {
 		},
 	}
 	jsonFlag(c.Flags(), &asJSON, "print JSON")
-	c.Flags().BoolVarP(&quiet, "quiet", "q", false, "print the names only")
+	c.Flags().BoolVarP(&quiet, "quiet", "q", false, "print only the names")
 	return c
 }
 
@@ -176,7 +176,7 @@ func explainNoSecret(store *secret.Store, err error) error {
 	if !errors.As(err, &missing) {
 		return err
 	}
-	missing.Remedy = "to see which there are: mayfly secret ls"
+	missing.Remedy = "to list them: mayfly secret ls"
 	list, _ := store.List() // what can't be read is in no list
 	var names []string
 	for _, i := range list {
@@ -193,11 +193,11 @@ func newSecretRotate(s streams) *cobra.Command {
 	var none bool
 	c := &cobra.Command{
 		Use:   "rotate-key",
-		Short: "Replace the key by a new one",
-		Long: `Replace the key by a new one and wrap every secret for it. It can be interrupted at any moment: all
-secrets stay readable, and the next rotate-key ends what was begun.
+		Short: "Replace the key with a new one",
+		Long: `Replace the key with a new one and wrap every secret for it. You can interrupt it at any moment: all
+secrets stay readable, and the next rotate-key finishes the work.
 
-The new key has the old one's passphrase, unless another is given.`,
+The new key has the old passphrase, unless you give another.`,
 		Example: `  mayfly secret rotate-key
   mayfly secret rotate-key --passphrase
   mayfly secret rotate-key --passphrase-from file:/run/keys/mayfly`,
@@ -227,7 +227,7 @@ The new key has the old one's passphrase, unless another is given.`,
 			return err
 		},
 	}
-	pass.flags(c, "put the key behind another passphrase, asked for on the terminal")
+	pass.flags(c, "protect the key with another passphrase, which is asked for at the terminal")
 	c.Flags().BoolVar(&none, "no-passphrase", false, "keep the key without a passphrase")
 	exclusive(c, "no-passphrase", "passphrase")
 	exclusive(c, "no-passphrase", "passphrase-from")

@@ -18,7 +18,7 @@ func (f *runFlags) checkSecretFlags(tools ...*tool.Tool) error {
 		if !tool.ValidSecretName(name) {
 			name = "NAME"
 		}
-		return runUsage("--secret: a command that is given with --image can't have secrets; write a tool with environment: [NAME=/secrets/%s] (mayfly init NAME writes one to begin with)", name)
+		return runUsage("--secret: a command with --image can't have secrets; write a tool with environment: [NAME=/secrets/%s] (mayfly init NAME writes a first one)", name)
 	}
 	if why := unasked(f.secrets, named); why != "" && len(named) > 0 {
 		return runUsage("%s", why)

@@ -18,8 +18,8 @@ func newShellCommand(s streams) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "shell [RUN [-- COMMAND…]]",
 		Short: "Look inside the sandbox of a tool that failed",
-		Long: `Look inside the sandbox of a tool that failed and was run with --keep-on-failure: its files as it left
-them, its network rules, its limits. The beginning of RUN's id is enough. Without RUN, list the sandboxes that are kept.`,
+		Long: `Look inside the sandbox of a tool that failed under --keep-on-failure: its files as the tool left
+them, its network rules, its limits. The beginning of the run's id is enough. Without RUN, list the sandboxes that are kept.`,
 		Example: `  mayfly run check.yaml --keep-on-failure
   mayfly shell 01a20974-721d-7515-b4bb-132b84d3651b
   mayfly shell 01a20974-721d-7515-b4bb-132b84d3651b -- ls -l /tmp
@@ -33,7 +33,7 @@ them, its network rules, its limits. The beginning of RUN's id is enough. Withou
 			case remove && len(args) != 1:
 				return &usageError{command: "mayfly shell", err: errors.New("--remove takes one RUN, and no command")}
 			case asJSON && len(args) > 0:
-				return &usageError{command: "mayfly shell", err: errors.New("--json is for the list; it takes no RUN")}
+				return &usageError{command: "mayfly shell", err: errors.New("--json is only for the list; leave RUN out")}
 			case len(args) == 0:
 				return listKept(s, e, asJSON)
 			}

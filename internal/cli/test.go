@@ -37,36 +37,36 @@ func newTestCommand(s streams) *cobra.Command {
 	f := &testFlags{}
 	c := &cobra.Command{
 		Use:   "test [PATH…|-]",
-		Short: "Run tests of tools, with mocks in the place of the world",
-		Long: `Run tests of tools: each is a real run in a sandbox, whose requests and commands are answered by
-mocks and compared with what is expected. Nothing leaves this machine that a test doesn't allow.
+		Short: "Run tests of tools, with mocks instead of the real world",
+		Long: `Run tests of tools. Each test is a real run in a sandbox: mocks answer its requests and commands, and
+the results are compared with what the test expects. Nothing leaves this machine unless a test allows it.
 
-Tests are read from the files given, and from *_test.yaml, *.test.yaml and tests.yaml below the
-folders given (this one where nothing is); - reads one file from standard input. The format is in
-docs/TESTING.md, and its schema is printed by: mayfly schema test
+It reads the tests in the given files, and in *_test.yaml, *.test.yaml and tests.yaml below the given
+folders (by default this one); - reads one file from standard input. The format is in docs/TESTING.md;
+mayfly schema test prints its schema.
 
-Exit status: 0 all passed; 1 a test failed; 125 Mayfly's own failure, as a file that is wrong.`,
+Exit status: 0 all passed; 1 a test failed; 125 Mayfly's own failure, such as a bad file.`,
 		Example: `  # all tests below this folder
   mayfly test
 
-  # some of them, again at each change
+  # some of them, again whenever a file changes
   mayfly test tools/checker --run 'healthy' --watch
 
-  # write what the real network answers into the file of mocks
+  # record what the real network answers in the file of mocks
   mayfly test checker_test.yaml --record
 
-  # one JSON object a line, the last one the summary
+  # one JSON object per line, the last is the summary
   mayfly test --json`,
 		RunE: func(cmd *cobra.Command, args []string) error { return f.command(cmd.Context(), s, args) },
 	}
 	fl := c.Flags()
 	fl.StringVar(&f.run, "run", "", "run only tests whose name matches `REGEX`")
-	jsonFlag(fl, &f.json, "print results as JSON, one a line, and a summary")
+	jsonFlag(fl, &f.json, "print results as JSON, one per line, and a summary")
 	fl.StringVar(&f.junit, "junit", "", "write a JUnit report to `FILE` too")
 	fl.BoolVar(&f.watch, "watch", false, "run again whenever a file changes, until interrupted")
-	fl.BoolVar(&f.record, "record", false, "pass on requests that no mock answers to the real network, and write the answers as mocks")
+	fl.BoolVar(&f.record, "record", false, "send requests that no mock answers to the real network, and record the answers as mocks")
 	fl.IntVar(&f.parallel, "parallel", runtime.NumCPU(), "run `N` tests at once")
-	fl.StringArrayVarP(&f.secrets, "secret", "s", nil, "secret `NAME=env:VAR`, NAME=file:PATH or NAME=- (standard input), for tests that give none of the name; may be repeated")
+	fl.StringArrayVarP(&f.secrets, "secret", "s", nil, "secret `NAME=env:VAR`, NAME=file:PATH or NAME=- (standard input), for tests that don't set it; may be repeated")
 	fl.StringVar(&f.pull, "pull", "missing", "when to pull images: `missing`, always or never")
 	exclusive(c, "watch", "record")
 	exclusive(c, "watch", "junit")
@@ -100,11 +100,11 @@ func (f *testFlags) command(ctx context.Context, s streams, paths []string) (err
 	case err != nil:
 		return testUsage("--run: %w", err)
 	case f.parallel < 1:
-		return testUsage("--parallel %d runs nothing", f.parallel)
+		return testUsage("--parallel %d must be at least 1", f.parallel)
 	case !slices.Contains([]string{"missing", "always", "never"}, f.pull):
-		return testUsage("--pull %q is none of missing, always and never", f.pull)
+		return testUsage("--pull %q is not missing, always or never", f.pull)
 	case slices.Contains(paths, "-") && (len(paths) > 1 || f.watch || f.record):
-		return testUsage("- is standard input, which is read once: it stands alone, without --watch and --record")
+		return testUsage("- is standard input, which can be read only once: give it alone, without --watch and --record")
 	}
 	vetted, err := vetTests(paths)
 	if err != nil {
@@ -163,7 +163,7 @@ func (f *testFlags) once(ctx context.Context, s streams, paths []string, pattern
 		if f.watch || slices.ContainsFunc(paths, func(p string) bool { return filepath.Clean(p) == file }) {
 			continue
 		}
-		fmt.Fprintf(s.err, "mayfly: %s has tests and isn't run: give it a name that ends in _test.yaml, or name it\n", textsafe.Line([]byte(file)))
+		fmt.Fprintf(s.err, "mayfly: %s has tests but isn't run: give it a name that ends in _test.yaml, or name it on the command line\n", textsafe.Line([]byte(file)))
 	}
 	var jobs []tooltest.Job
 	for _, suite := range suites {
@@ -174,7 +174,7 @@ func (f *testFlags) once(ctx context.Context, s streams, paths []string, pattern
 		}
 	}
 	if len(jobs) == 0 {
-		return tooltest.Summary{}, fmt.Errorf("no test has a name that --run %q matches", f.run)
+		return tooltest.Summary{}, fmt.Errorf("--run %q matches no test", f.run)
 	}
 	if err := f.checkSecretFlags(jobs); err != nil {
 		return tooltest.Summary{}, err

@@ -42,7 +42,7 @@ func findTests(paths []string) ([]string, error) {
 			return nil, fmt.Errorf("tests below %s can't be read: %w", path, err)
 		}
 		if len(below) == 0 {
-			return nil, fmt.Errorf("there are no tests below %s; their files are called NAME_test.yaml, NAME.test.yaml or tests.yaml", path)
+			return nil, fmt.Errorf("there are no tests below %s; name test files NAME_test.yaml, NAME.test.yaml or tests.yaml", path)
 		}
 		for _, file := range below {
 			if err := ownership.CheckBelow(path, file); err != nil {

@@ -35,7 +35,7 @@ func wrapArgs(c *cobra.Command) {
 	}
 	c.Args = func(cmd *cobra.Command, args []string) error {
 		if name := emptyFlag(cmd.Flags()); name != "" {
-			return &usageError{command: cmd.CommandPath(), err: fmt.Errorf("--%s has an empty value, as from a variable that isn't set; give it one, or leave the flag out", name)}
+			return &usageError{command: cmd.CommandPath(), err: fmt.Errorf("--%s has an empty value, for example from a variable that isn't set; give it a value, or leave the flag out", name)}
 		}
 		switch err := check(cmd, args); {
 		case err == nil:

@@ -25,11 +25,11 @@ func newValidateCommand(s streams) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "validate FILE|FOLDER…",
 		Short: "Check files of tools, workflows, tests and mocks",
-		Long: `Check files of tools, workflows, tests and mocks (told apart by their keys):
-the format, the names, the values, what contradicts what, and what steps refer to. Of a folder, every .yaml and .yml file
-below it is checked, hidden folders and those of packages left out. Each problem is
-printed as file:line:column. Exit status 1 when there is one. Warnings are for what runs but is
-probably a mistake, and for hosts that share their addresses with others; they don't change the exit status.`,
+		Long: `Check files of tools, workflows, tests and mocks, which it recognises by their keys: the format, names,
+values, contradictions, and what steps refer to. In a folder, it checks every .yaml and .yml file at any
+depth, except in hidden folders and those of packages. It prints each problem as file:line:column. The
+exit status is 1 if there is a problem. Warnings are about things that run but are probably mistakes, and
+about hosts that share their addresses with others; they don't change the exit status.`,
 		Example: `  mayfly validate check.yaml
   mayfly validate tools/*/tool.yaml
   generate-tool | mayfly validate -`,
@@ -55,7 +55,7 @@ probably a mistake, and for hosts that share their addresses with others; they d
 				}
 			}
 			if byHost && !asJSON {
-				fmt.Fprintln(s.err, "note: a rule by host allows the addresses of the name, for 10.5 minutes after each look-up; any other site at these addresses is allowed too")
+				fmt.Fprintln(s.err, "note: a rule by host allows the addresses of the name for 10.5 minutes after each look-up, and so any other site at these addresses")
 			}
 			if bad {
 				return &exitError{status: run.ExitFailed}
@@ -63,7 +63,7 @@ probably a mistake, and for hosts that share their addresses with others; they d
 			return nil
 		},
 	}
-	jsonFlag(c.Flags(), &asJSON, "print one JSON object a file")
+	jsonFlag(c.Flags(), &asJSON, "print one JSON object per file")
 	return c
 }
 

@@ -26,7 +26,7 @@ func checkPolicy() []engine.Check {
 	case err != nil:
 		return []engine.Check{{Feature: feature, Status: engine.CheckMissing, Detail: err.Error(), Remedy: "correct that; until then nothing runs"}}
 	case p == nil:
-		return []engine.Check{{Feature: feature, Status: engine.CheckAbsent, Detail: policy.DefaultPath + " is not there; tools may use any network, image and limit"}}
+		return []engine.Check{{Feature: feature, Status: engine.CheckAbsent, Detail: policy.DefaultPath + " doesn't exist; tools may use any network, image and limit"}}
 	}
 	checks := []engine.Check{{Feature: feature, Status: engine.CheckOK, Detail: p.Path()}}
 	for _, a := range p.Allows() {
@@ -48,10 +48,10 @@ func checkImages(c *engine.Check, p *policy.Policy) {
 	switch {
 	case all:
 		c.Status, c.Remedy = engine.CheckMissing, "write patterns such as registry.example.com/tools/*; until then nothing runs"
-		c.Detail += "; no image is allowed by that"
+		c.Detail += "; it allows no image"
 	case dead != nil:
-		c.Status, c.Remedy = engine.CheckAbsent, "correct or remove them; a pattern is written as registry.example.com/tools/*"
-		c.Detail += "; no image has a name as in " + strings.Join(dead, ", ")
+		c.Status, c.Remedy = engine.CheckAbsent, "correct or remove them; write a pattern such as registry.example.com/tools/*"
+		c.Detail += "; no image can match " + strings.Join(dead, ", ")
 	}
 }
 

@@ -90,9 +90,9 @@ func (h *Host) Runner(o RunnerOptions) (*local.Runner, error) {
 func DropNamedCaches(r *local.Runner, t *tool.Tool, notice func(text string)) {
 	dropped, err := local.DropNamedCaches(r.Caches, t)
 	for _, name := range dropped {
-		notice(fmt.Sprintf("the cache %s of tool %s is dropped: it was kept by the tool's name alone, so any file of that name could have written it; this run starts with an empty one", name, t.Name))
+		notice(fmt.Sprintf("the cache %s of tool %s is dropped: it belonged to the tool's name alone, so any file with that name could have written it; this run starts with an empty cache", name, t.Name))
 	}
 	if err != nil {
-		notice(fmt.Sprintf("a cache of an earlier version, which nothing uses any more, can't be removed: %v", err))
+		notice(fmt.Sprintf("can't remove a cache of an earlier version, which nothing uses any longer: %v", err))
 	}
 }

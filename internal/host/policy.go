@@ -22,7 +22,7 @@ func loadPolicy() (*policy.Policy, error) {
 	}
 	p, err := policy.Load(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s: %w; correct the path, or unset the variable to use the host's policy; for no limits name an empty file", policyVariable, err)
+		return nil, fmt.Errorf("%s: %w; correct the path, or unset the variable to use the host's policy; to have no limits, name an empty file", policyVariable, err)
 	}
 	return p, err
 }

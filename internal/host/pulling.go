@@ -68,7 +68,7 @@ func (p pulling) ownImage(ref string) error {
 		return nil
 	}
 	if _, err := p.Store.Lookup(ref); err == nil {
-		return fmt.Errorf("image %s is built here and in no registry to pull it from; leave out --pull=%s", ref, p.when)
+		return fmt.Errorf("image %s is built on this machine and isn't in a registry; leave out --pull=%s", ref, p.when)
 	}
 	if meant := p.suggestion(ref); meant != "" {
 		return fmt.Errorf("image %s is not in the store%s", ref, meant)

@@ -56,7 +56,7 @@ func currentWorkflow(h workflow.Header) (*definition.Workflow, error) {
 	case err != nil:
 		return nil, err
 	case def.Workflow == nil:
-		return nil, fmt.Errorf("%s is no longer a workflow, so run %s can't go on", h.File, h.ID)
+		return nil, fmt.Errorf("%s is no longer a workflow, so run %s can't be resumed", h.File, h.ID)
 	}
 	if h.Text != "" {
 		def.Workflow.Source.Dir = h.Dir

@@ -211,14 +211,14 @@ func (r *WorkflowRun) checkArtifacts() error {
 // checkArtifact looks for the artifact of a digest that one step needs of another.
 func (r *WorkflowRun) checkArtifact(step, name, from, digest string) error {
 	if digest == "" {
-		return fmt.Errorf("step %s needs the artifact %s, which step %s didn't make in this run: the workflow has changed since, or an earlier version of Mayfly ran it; go on with --from %s", step, name, from, from)
+		return fmt.Errorf("step %s needs the artifact %s, which step %s didn't make in this run: the workflow has changed since, or an earlier version of Mayfly ran it; resume with --from %s", step, name, from, from)
 	}
 	file, err := content.Store(r.artifactDir()).Path(digest)
 	if err != nil {
 		return err
 	}
 	if _, err = os.Stat(file); errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("step %s needs the artifact %s of step %s, which is gone: a run that has succeeded keeps none; go on with --from %s", step, name, from, from)
+		return fmt.Errorf("step %s needs the artifact %s of step %s, which no longer exists: a run that has succeeded keeps no artifacts; resume with --from %s", step, name, from, from)
 	}
 	return err
 }

@@ -133,7 +133,7 @@ func TestTool(t *testing.T) {
 		},
 		"interrupted": {
 			pipes(), ToolOptions{Grace: 10 * time.Second}, append(running, log("", "stderr", "half a line")), true, run.Result{Status: run.Cancelled, Reason: "interrupted"}, nil,
-			"", "half a line\nmayfly: ending the tool; it has 10s (press Ctrl-C again to kill it now, and once more to leave at once)\nmayfly: interrupted\n",
+			"", "half a line\nmayfly: ending the tool within 10s (press Ctrl-C again to kill it now, and once more to leave immediately)\nmayfly: interrupted\n",
 		},
 		"kept": {
 			pipes(), ToolOptions{KeepFor: time.Hour}, running, false, run.Result{Status: run.Failed, Reason: "exit status 1", Kept: true, KeptID: "01a2"}, nil,
@@ -182,7 +182,7 @@ func TestWorkflow(t *testing.T) {
 	}
 	const timeline = "  one  ████████████████████                           2s  succeeded\n" +
 		"  two            ██████████████████████████████       3s  failed\n"
-	const end = "mayfly: release failed in 4s: step two failed\n  go on with it by: mayfly run --resume 01a2\n"
+	const end = "mayfly: release failed in 4s: step two failed\n  to continue: mayfly run --resume 01a2\n"
 	// The steps run at the same time.
 	events := []run.Event{
 		state("", run.Running, ""),
@@ -213,7 +213,7 @@ func TestWorkflow(t *testing.T) {
 			"mayfly: one: started\nmayfly: two: pulling busybox\nmayfly: two: attempt 2 at once\none | e1\n" +
 				"mayfly: two: refused: tcp example.com (192.0.2.1) port 443: no rule allows it; add it to network\n" +
 				"mayfly: one: succeeded in 2s\nmayfly: two: failed in 3s: exit status 1; 100% sure\n" +
-				"mayfly: ending the steps; they have 1s, and those of finally run to their end (press Ctrl-C again to kill all of them now, and once more to leave at once)\n" +
+				"mayfly: ending the steps within 1s; those of finally still run (press Ctrl-C again to kill all of them now, and once more to leave immediately)\n" +
 				timeline + "mayfly: the engine is gone\ufffd[2J\n" + end,
 		},
 		"groups": {

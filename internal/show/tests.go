@@ -204,7 +204,7 @@ func (v *Tests) Finish(s report.Summary) error {
 			parts, code = append(parts, fmt.Sprintf("%d failed", s.Failed)), "31"
 		}
 		if s.Errors > 0 {
-			parts, code = append(parts, fmt.Sprintf("%d not run to their end", s.Errors)), "31"
+			parts, code = append(parts, fmt.Sprintf("%d not finished", s.Errors)), "31"
 		}
 		_, err := fmt.Fprintf(v.out.Out, "%s in %s\n", v.out.Out.paint(code, strings.Join(parts, ", ")), millis(s.DurationMS))
 		v.keep(err)

@@ -65,7 +65,7 @@ b_test.yaml
 		fmt.Fprintf(&tail, "        line %d\n", i)
 	}
 	tail.WriteString("        " + strings.Repeat("x", 1000) + "…\n")
-	const end = "<31>1 passed, 1 failed, 1 not run to their end</> in 2.00s\n"
+	const end = "<31>1 passed, 1 failed, 1 not finished</> in 2.00s\n"
 	for name, tt := range map[string]struct {
 		to    *streams
 		paint *strings.Replacer

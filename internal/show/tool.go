@@ -163,7 +163,7 @@ func (v *Tool) Interrupted() {
 		text = "ending before the next attempt"
 	}
 	if v.running {
-		text = fmt.Sprintf("ending the tool; it has %s (press Ctrl-C again to kill it now, and once more to leave at once)", v.o.Grace)
+		text = fmt.Sprintf("ending the tool within %s (press Ctrl-C again to kill it now, and once more to leave immediately)", v.o.Grace)
 	}
 	v.notes.now(v.notes.note(text))
 }

@@ -148,11 +148,11 @@ func TestTreeEnd(t *testing.T) {
 				fmt.Fprintf(&tail, "  line %d\n", i)
 			}
 		}
-		want := "mayfly: ending the steps; they have 1s, and those of finally run to their end (press Ctrl-C again to kill all of them now, and once more to leave at once)\n" +
+		want := "mayfly: ending the steps within 1s; those of finally still run (press Ctrl-C again to kill all of them now, and once more to leave immediately)\n" +
 			"release\n✗ one       1s  cancelled: interrupted\n○ two\n" +
 			"\n✗ one\n" + tail.String() + "  half\n" +
 			"\n  one  ████████████████████████████████████████       1s  cancelled\n  two                                                     skipped\n" +
-			"mayfly: release cancelled in 1s: interrupted\n  go on with it by: mayfly run --resume 01a2\n"
+			"mayfly: release cancelled in 1s: interrupted\n  to continue: mayfly run --resume 01a2\n"
 		if got := screen(t, to.err.String()); got != want {
 			t.Errorf("got\n%s\nwant\n%s\nquoted: %q", got, want, got)
 		}

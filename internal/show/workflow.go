@@ -52,7 +52,7 @@ func NewWorkflow(out Output, o WorkflowOptions, w Workflow) View {
 }
 
 func interruptedText(o WorkflowOptions) string {
-	return fmt.Sprintf("mayfly: ending the steps; they have %s, and those of finally run to their end (press Ctrl-C again to kill all of them now, and once more to leave at once)", o.Grace)
+	return fmt.Sprintf("mayfly: ending the steps within %s; those of finally still run (press Ctrl-C again to kill all of them now, and once more to leave immediately)", o.Grace)
 }
 
 // printWorkflowEnd says how a workflow ended, and how to resume it.
@@ -64,6 +64,6 @@ func printWorkflowEnd(out io.Writer, w Workflow, result *run.Result, err error) 
 	}
 	fmt.Fprintln(out, text)
 	if result.Status != run.Succeeded {
-		fmt.Fprintf(out, "  go on with it by: mayfly run --resume %s\n", w.Run)
+		fmt.Fprintf(out, "  to continue: mayfly run --resume %s\n", w.Run)
 	}
 }
