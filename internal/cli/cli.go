@@ -1,5 +1,5 @@
-// Package cli is the mayfly command: it parses the command line, puts the
-// packages together, and shows people and programs what happens.
+// Package cli is the commands of mayfly: it parses the command line, has package host carry out what was asked for and package
+// show print what happens, and turns how it ended into the exit status.
 package cli
 
 import (
@@ -43,7 +43,7 @@ func Main(ctx context.Context, args []string, in io.Reader, out, errOut io.Write
 	}
 	printError(errOut, err)
 	if asJSON(command) {
-		// What can't be printed is in the exit status.
+		// If this can't be printed, the exit status still tells.
 		_ = printJSONError(out, err)
 	}
 	return exitStatus(err)
@@ -105,14 +105,13 @@ its own isolated container, which lives only as long as the run.`,
 	return root
 }
 
-// exitError carries the exit status of a command that has already said what
-// there is to say.
+// exitError is the exit status of a command that has already printed why.
 type exitError struct{ status int }
 
 func (e *exitError) Error() string { return fmt.Sprintf("exit status %d", e.status) }
 
-// statusFailure is the exit status for Mayfly's own failures, as docker run
-// and other programs that run programs have it.
+// statusFailure is the exit status for Mayfly's own failures, the same as that of docker run and of other programs that run
+// programs.
 const statusFailure = run.ExitError
 
 // exitStatus is the exit status of a command that ended with an error. That of a run is in its result (package run).
@@ -127,8 +126,7 @@ func exitStatus(err error) int {
 	return failure.Of(err).ExitCode
 }
 
-// shown is a text for people, in which a name that somebody else chose, a
-// file's or an argument's, can't steer the terminal.
+// shown returns a text for people in which a name that someone else chose, such as a file's, can't steer the terminal.
 func shown(text string) string {
 	return textsafe.Replace(text, "\n\t")
 }

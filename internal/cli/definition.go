@@ -8,7 +8,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/workflow/definition"
 )
 
-// maxDefinitionBytes is more than a definition may have, so that parsing it says so.
+// maxDefinitionBytes is more than a definition may have, so that the parser reports one that is too large.
 const maxDefinitionBytes = 4 << 20
 
 // readDefinition reads a definition from standard input.
@@ -21,7 +21,7 @@ func readDefinition(in io.Reader) ([]byte, error) {
 }
 
 // loadDefinition reads the tool or workflow that the command line names. A workflow's tools are found and read, too.
-// text is the definition itself where it came from standard input.
+// text is the definition itself if it came from standard input.
 func loadDefinition(in io.Reader, name string) (def *definition.Definition, text string, err error) {
 	if name == "-" {
 		data, err := readDefinition(in)
@@ -54,8 +54,8 @@ func loadNamed(name string) (*definition.Definition, error) {
 	return def, explainMissing(name, err)
 }
 
-// toolPath is the file of a tool given by path, by name or by folder. What looks like a path is one, and a folder hides no
-// tool of its name: a folder for a tool's files often has that.
+// toolPath returns the file of a tool given by path, by name or by folder. What looks like a path is one. A folder doesn't hide
+// the tool of its name, since the folder of a tool's files often has that name. byName says that a search found it.
 func toolPath(name string) (found definition.Found, byName bool, err error) {
 	info, err := os.Stat(name)
 	folder := err == nil && info.IsDir()

@@ -10,7 +10,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/host"
 )
 
-// delegateCgroups hands cgroups to a user, given by name or number.
+// delegateCgroups lets a user, given by name or number, make cgroups.
 func delegateCgroups(s streams, name string) error {
 	if os.Geteuid() != 0 {
 		return fmt.Errorf("only root can delegate cgroups; run as root: mayfly doctor --delegate %s", name)
@@ -38,8 +38,8 @@ func delegateCgroups(s streams, name string) error {
 	return err
 }
 
-// delegated is what a user can do with cgroups of its own that has nothing to do with Mayfly (cgroups(7), "Delegation"; on
-// version 1 it takes no right on the cgroup that a process leaves).
+// delegated says what else a user can do with its own cgroups (cgroups(7), "Delegation"; on version 1, moving a process needs no
+// right on the cgroup that it leaves).
 const delegated = `mayfly: besides Mayfly's runs, %s can now do this in these folders:
   - move its own processes there, including setuid programs that it has started: the limits of the cgroups
     that they were in, such as a session's, no longer apply to them;

@@ -10,8 +10,8 @@ import (
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
-// dryRun prints the spec that a run would start, secrets as references. It
-// looks at what is in the image store and fetches nothing.
+// dryRun prints the spec that a run would start, with secrets as references. It looks for the image in the store and pulls
+// nothing.
 func dryRun(w io.Writer, r *local.Runner, images *image.Store, req *run.Request) error {
 	present := true
 	p, err := r.Prepare(run.NewID(), req, func(ref string) (*image.Image, error) {

@@ -13,7 +13,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
-// The files of a tool to begin with; NAME and IMAGE are put in.
+// The files of a first tool, with NAME and IMAGE to be replaced.
 const (
 	initTool = `name: NAME
 description: Greets someone
@@ -66,7 +66,7 @@ It never overwrites existing files.`,
 	return c
 }
 
-// imageToBegin is an image with a shell: one that is on this machine, if there is.
+// imageToBegin returns an image with a shell: one that is on this machine, if there is one.
 func imageToBegin() (string, error) {
 	const pulled = "busybox:latest"
 	images, err := openImages()
@@ -84,7 +84,7 @@ func imageToBegin() (string, error) {
 func initialize(s streams, name, image string) error {
 	fill := strings.NewReplacer("NAME", name, "IMAGE", image).Replace
 	text := fill(initTool)
-	if _, err := tool.Parse("tool.yaml", []byte(text)); err != nil { // what stands in it are the name and the image
+	if _, err := tool.Parse("tool.yaml", []byte(text)); err != nil { // only the name and the image can be wrong
 		return &usageError{command: "mayfly init", err: err}
 	}
 	dir := filepath.Join("tools", name)

@@ -25,7 +25,7 @@ type listed struct {
 	Description string           `json:"description"`
 	Arguments   []listedArgument `json:"arguments"`
 	File        string           `json:"file"`
-	// Error is what is wrong with the file, and Code that for programs; the rest isn't known then.
+	// Error says what is wrong with the file, and Code says it for programs; the other fields aren't known then.
 	Error string   `json:"error,omitempty"`
 	Code  run.Code `json:"code,omitempty"`
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/secret"
 )
 
-// newPassphrase is a passphrase to be set.
+// newPassphrase is a passphrase to set.
 type newPassphrase struct {
 	ask  bool
 	from string
@@ -52,7 +52,7 @@ func createKey(ctx context.Context, s streams, store *secret.Store, pass *newPas
 	return store.Create(ctx, phrase)
 }
 
-// askTwice reads from the terminal without showing it, twice, since nobody sees what they type.
+// askTwice asks on the terminal without showing what is typed, and for that reason twice.
 func askTwice(s streams, what string) ([]byte, error) {
 	in, ok := s.in.(*os.File)
 	if !ok || !term.IsTerminal(int(in.Fd())) {

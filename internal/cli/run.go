@@ -142,7 +142,7 @@ func (f *runFlags) run(ctx context.Context, s streams, args []string) (err error
 	return statusOf(result)
 }
 
-// statusOf is the end of a command whose run has ended: with the exit status of the run.
+// statusOf returns the error that ends a command with the exit status of its run.
 func statusOf(result *run.Result) error {
 	if result.ExitCode == 0 {
 		return nil
@@ -150,7 +150,7 @@ func statusOf(result *run.Result) error {
 	return &exitError{status: result.ExitCode}
 }
 
-// view shows a tool's run, and gets what happens in it from opts.
+// view returns what shows a tool's run, and has opts report to it.
 func (f *runFlags) view(s streams, opts *local.Options) show.View {
 	if f.json {
 		view := show.NewJSON(s.out)
@@ -165,7 +165,7 @@ func (f *runFlags) view(s streams, opts *local.Options) show.View {
 	return view
 }
 
-// definition is what is run, in the user namespace of an ordinary user.
+// definition returns what is run, read in the user namespace of an ordinary user.
 func (f *runFlags) definition(s streams, args []string) (def *definition.Definition, text string, err error) {
 	vetted := ownership.Vetted("")
 	if f.image == "" {

@@ -63,7 +63,7 @@ func (f *runFlags) add(fl *pflag.FlagSet) {
 	fl.StringArrayVar(&f.skip, "skip", nil, "for a workflow: leave out this `STEP`; may be repeated")
 }
 
-// override applies the flags that stand above the definition.
+// override applies the flags that take precedence over the definition.
 func (f *runFlags) override(t *tool.Tool) error {
 	if f.timeout != "" {
 		if err := t.SetTimeout(f.timeout); err != nil {
@@ -137,7 +137,7 @@ func assignments(list []string) (map[string]any, error) {
 	return out, nil
 }
 
-// variables reads --env NAME=VALUE; a bare NAME passes on ours.
+// variables reads --env NAME=VALUE; NAME alone passes on the variable of this process.
 func variables(list []string) ([]tool.EnvVar, error) {
 	var out []tool.EnvVar
 	for _, item := range list {

@@ -35,11 +35,11 @@ func openImages() (*image.Store, error) {
 	return h.Images()
 }
 
-// enterNamespace goes on in the user namespace of an ordinary user. vetted says what [vet] has looked at of the definitions
-// that the command will read.
+// enterNamespace continues in the user namespace of an ordinary user. vetted says which of the definitions that the command
+// will read [vet] has checked.
 func enterNamespace(vetted ownership.Vetted) error { return host.EnterNamespace(os.Args, vetted) }
 
-// notice returns what prints notices of Mayfly.
+// notice returns a function that prints Mayfly's notices.
 func notice(w io.Writer) func(text string) {
 	return func(text string) { fmt.Fprintln(w, "mayfly:", text) }
 }

@@ -69,7 +69,7 @@ failed or was interrupted: mayfly run --resume RUN. The latest 100 are kept.`,
 	return c
 }
 
-// stepCounts is how the steps of a run ended.
+// stepCounts says how many steps of a run ended in which way.
 func stepCounts(r workflow.Summary) string {
 	text := fmt.Sprintf("%d succeeded", r.Succeeded)
 	if r.Failed > 0 {

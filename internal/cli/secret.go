@@ -120,7 +120,7 @@ func newSecretList(s streams) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			// What can be listed is, whatever else is wrong.
+			// Whatever else is wrong, the secrets that can be listed are.
 			list, wrong := store.List()
 			if wrong != nil && len(list) == 0 {
 				return wrong
@@ -170,14 +170,14 @@ func newSecretRemove(s streams) *cobra.Command {
 	}
 }
 
-// explainNoSecret names the secret that was probably meant where there is none of a name.
+// explainNoSecret adds the secret that was probably meant to the error for one that doesn't exist.
 func explainNoSecret(store *secret.Store, err error) error {
 	var missing *secret.NotFoundError
 	if !errors.As(err, &missing) {
 		return err
 	}
 	missing.Remedy = "to list them: mayfly secret ls"
-	list, _ := store.List() // what can't be read is in no list
+	list, _ := store.List() // what can't be read isn't a suggestion
 	var names []string
 	for _, i := range list {
 		names = append(names, i.Name)

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// mayflySecret runs `mayfly secret` with a home of the test's own.
+// mayflySecret runs `mayfly secret` with the home of a test.
 func mayflySecret(t *testing.T, stdin string, args ...string) (status int, out, errOut string) {
 	t.Helper()
 	var o, e bytes.Buffer
@@ -65,7 +65,7 @@ func TestSecretCommands(t *testing.T) {
 	}
 }
 
-// begins says whether text is want, or begins with one that is not a whole line.
+// begins reports whether text is want, or begins with it if want doesn't end a line.
 func begins(text, want string) bool {
 	if want == "" || strings.HasSuffix(want, "\n") {
 		return text == want

@@ -9,8 +9,8 @@ import (
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
-// checkSecretFlags refuses a --secret that nothing asks for, which is most likely another's name misspelt. A definition that
-// asks for none is given any, as one without arguments is.
+// checkSecretFlags refuses a --secret that no tool asks for, which is most likely a misspelt name. If the tools ask for no secrets
+// at all it accepts any, as for arguments.
 func (f *runFlags) checkSecretFlags(tools ...*tool.Tool) error {
 	named := secretNames(tools)
 	if f.image != "" && len(f.secrets) > 0 {
@@ -40,7 +40,7 @@ func unasked(flags, named []string) string {
 	for _, flag := range flags {
 		name, _, found := strings.Cut(flag, "=")
 		if !found || !tool.ValidSecretName(name) || slices.Contains(named, name) {
-			continue // what isn't NAME=… is refused by whoever reads it, who repeats no value
+			continue // secret.ParseFlags refuses what isn't NAME=…, and repeats no value
 		}
 		hint := "the secrets asked for are " + strings.Join(named, ", ")
 		if near := shape.Nearest(name, named); near != "" {

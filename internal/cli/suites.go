@@ -12,7 +12,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
-// loadSuites reads every file of tests, and reports all that is wrong with any of them.
+// loadSuites reads every file of tests, and reports everything that is wrong with any of them.
 func loadSuites(in io.Reader, paths []string) ([]*suite.Suite, error) {
 	if slices.Equal(paths, []string{"-"}) {
 		data, err := readDefinition(in)

@@ -73,7 +73,7 @@ Exit status: 0 all passed; 1 a test failed; 125 Mayfly's own failure, such as a 
 	return c
 }
 
-// goStyle lets -run stand for --run, as it does for go test: a single dash would be read as three short flags.
+// goStyle accepts -run for --run, as go test does; a single dash would be read as three short flags.
 func goStyle(args []string) []string {
 	if len(args) == 0 || args[0] != "test" {
 		return args

@@ -55,7 +55,7 @@ func findTests(paths []string) ([]string, error) {
 	return files, errors.Join(refused...)
 }
 
-// unnamedTests lists the files below folders that have tests, but no name of such a file.
+// unnamedTests lists the files below folders that have tests, but not the name of a file of tests.
 func unnamedTests(paths []string) []string {
 	if len(paths) == 0 {
 		paths = []string{"."}
@@ -65,7 +65,7 @@ func unnamedTests(paths []string) []string {
 		if info, err := os.Stat(path); err != nil || !info.IsDir() {
 			continue
 		}
-		below, _ := filesBelow(path, func(file string) bool { // what can't be read has been said
+		below, _ := filesBelow(path, func(file string) bool { // findTests has reported what can't be read
 			ext := filepath.Ext(file)
 			return (ext == ".yaml" || ext == ".yml") && strings.Contains(strings.ToLower(file), "test") && !definition.IsTestFile(file) && hasTests(file)
 		})
@@ -90,15 +90,15 @@ func hasKey(data []byte, key string) bool {
 	return bytes.HasPrefix(data, []byte(key+":")) || bytes.Contains(data, []byte("\n"+key+":"))
 }
 
-// filesBelow lists the files below a folder that are wanted. Hidden folders and those of packages are left out, and links to
-// folders aren't followed.
+// filesBelow lists the wanted files below a folder. It leaves out hidden folders and those of packages, and doesn't follow links
+// to folders.
 func filesBelow(path string, wanted func(file string) bool) (files []string, err error) {
 	err = filepath.WalkDir(path, func(file string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil && file == path:
 			return err
 		case err != nil:
-			return nil //nolint:nilerr // what can't be read has nothing for us
+			return nil //nolint:nilerr // what can't be read is left out
 		case d.IsDir() && file != path && (strings.HasPrefix(d.Name(), ".") || d.Name() == "node_modules" || d.Name() == "vendor"):
 			return filepath.SkipDir
 		case !d.IsDir() && wanted(file):

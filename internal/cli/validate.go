@@ -67,13 +67,13 @@ about hosts that share their addresses with others; they don't change the exit s
 	return c
 }
 
-// definitionsIn are the files to check: those given, and those below folders. A name is a tool's.
+// definitionsIn returns the files to check: those given, and those below folders. A name is the name of a tool.
 func definitionsIn(given []string) ([]string, error) {
 	var files []string
 	for _, path := range given {
 		info, err := os.Stat(path)
 		if err != nil || !info.IsDir() {
-			files = append(files, path) // whoever reads it says what is wrong
+			files = append(files, path) // reading it says what is wrong
 			continue
 		}
 		if _, byName, err := toolPath(path); err == nil && byName { // which a folder of the name doesn't hide
@@ -95,7 +95,7 @@ func definitionsIn(given []string) ([]string, error) {
 	return files, nil
 }
 
-// validate reads a definition and finds all that is wrong with it before it runs. def is nil for other files, and where it
+// validate reads a definition and finds everything that is wrong with it before it runs. def is nil for other files, and if it
 // can't be read.
 func validate(ctx context.Context, s streams, file string) (def *definition.Definition, err error) {
 	if definition.IsTestFile(file) {
@@ -129,7 +129,7 @@ func validate(ctx context.Context, s streams, file string) (def *definition.Defi
 	return def, errors.Join(err, conditions.Close())
 }
 
-// validateOther is for tests and mocks from standard input; the files that they name are in the current folder.
+// validateOther checks tests and mocks from standard input; the files that they name are in the current folder.
 func validateOther(mocks bool, data []byte) error {
 	if mocks {
 		_, err := suite.ParseMocks("-", data)

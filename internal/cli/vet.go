@@ -8,12 +8,12 @@ import (
 	"github.com/mayfly-run/mayfly/internal/ownership"
 )
 
-// vet refuses definitions that another user could have planted where a search for their names finds them. An ordinary
-// user's are looked at before the user namespace is entered: in it root's files can't be told from those of others. It
-// says what was looked at. Of standard input or a pipe, which can be read only once, that is where a search would come to.
+// vet refuses definitions that another user could have planted where a search for their names finds them, and returns what it
+// checked. It checks an ordinary user's before the user namespace is entered, since inside it root's files can't be told from
+// those of others. For standard input or a pipe, which can be read only once, it checks where a search would begin.
 func vet(name string) (ownership.Vetted, error) {
 	if os.Geteuid() == 0 {
-		return "", nil // reading it does the same
+		return "", nil // reading it checks the same
 	}
 	if readOnce(name) {
 		return ownership.Vet("."), nil
@@ -36,20 +36,20 @@ func vetTests(paths []string) (ownership.Vetted, error) {
 	case untrusted(err):
 		return "", err
 	case err != nil:
-		seen = ownership.Vet(".") // the error comes again, from whoever runs them
+		seen = ownership.Vet(".") // running them reports the error
 	}
 	for _, file := range files {
 		switch err := validateSuite(file); {
 		case untrusted(err):
 			return "", err
-		case err != nil: // not all was looked at; --record may be about to write what is missing
+		case err != nil: // not everything was checked; --record may be about to write what is missing
 			seen = ownership.Vet(".")
 		}
 	}
 	return seen, nil
 }
 
-// readOnce reports whether a file is gone once it was read: standard input, or a shell's <(…).
+// readOnce reports whether a file can be read only once: standard input, or a shell's <(…).
 func readOnce(name string) bool {
 	if name == "-" {
 		return true

@@ -9,7 +9,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/oci"
 )
 
-// A user's runs are where nobody else can make anything, and are found by every session of the user's.
+// TestRuntimeDirsAreTheUsersOwn: a user's runs are where no one else can make anything, and every session of the user finds them.
 func TestRuntimeDirsAreTheUsersOwn(t *testing.T) {
 	home := t.TempDir()
 	lasting := filepath.Join(home, "run")

@@ -93,7 +93,7 @@ func checkStep(runner *local.Runner, step *definition.Step) error {
 	return fmt.Errorf("step %s: %w", step.Name, err)
 }
 
-// planStep returns what is known of step i when the steps stand as in states.
+// planStep returns what is known of step i, given the states of all steps.
 func (r *WorkflowRun) planStep(ctx context.Context, states *workflow.States, i int) (PlannedStep, error) {
 	step, st := r.Plan.Steps[i], &states.Steps[i]
 	p := PlannedStep{
@@ -154,7 +154,7 @@ func (r *WorkflowRun) before(i int) []string {
 	return names
 }
 
-// whenKnown names what a condition waits for.
+// whenKnown says what a condition waits for.
 func whenKnown(s *definition.Step) string {
 	var names []string
 	seen := map[string]bool{}

@@ -1,7 +1,7 @@
 // Package host is what this machine has to run tools with: images, secrets, caches, the operator's policy, the engine, and the
 // journals of workflows. It carries runs and workflows out here, and resumes them.
 //
-// It knows neither a command line nor a terminal: whoever calls it decides what is asked for, and shows what happens.
+// It knows neither a command line nor a terminal: its callers decide what to run, and show what happens.
 package host
 
 import (

@@ -9,8 +9,8 @@ import (
 	"github.com/mayfly-run/mayfly/internal/policy"
 )
 
-// policyVariable names a policy instead of the host's, for tests and for a user's own. It opens nothing: whoever sets it could
-// as well run another program.
+// policyVariable names a policy instead of the host's, for tests and for a user's own. It isn't a hole: whoever can set it can
+// also run another program.
 const policyVariable = "MAYFLY_POLICY"
 
 // loadPolicy reads the operator's policy; it is nil on a host without one. A policy that someone names must exist: without it

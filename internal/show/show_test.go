@@ -81,7 +81,7 @@ var (
 
 var errSignal = errors.New("the engine is gone\x1b[2J")
 
-// TestTool: a tool's output stays whole, and Mayfly's own lines stand around it.
+// TestTool: a tool's output stays whole, with Mayfly's own lines around it.
 func TestTool(t *testing.T) {
 	running := []run.Event{state("", run.Queued, ""), state("", run.Pulling, "busybox"), state("", run.Creating, ""), state("", run.Running, "")}
 	for name, tt := range map[string]struct {
@@ -144,7 +144,7 @@ func TestTool(t *testing.T) {
 			"", "mayfly: exit status 3; look at its log\nmayfly: the sandbox is not kept\n",
 		},
 		"a tool with the terminal": {terminal(true, 80, 24), ToolOptions{Terminal: true}, append(running, log("", "stdout", "$ ")), false, okResult, nil, "$ ", ""},
-		"a failure of Mayfly's, quiet": {
+		"Mayfly's own failure, quiet": {
 			pipes(), ToolOptions{Quiet: true}, running[:1], false, run.Result{Status: run.Error}, errSignal,
 			"", "mayfly: the engine is gone\ufffd[2J\n",
 		},

@@ -16,7 +16,7 @@ type ToolOptions struct {
 	Quiet bool
 	// SuggestEgress prints the rules for what the run reached, at its end.
 	SuggestEgress bool
-	// NetworkGiven says that the tool's own rules have no effect, since --network stands above them.
+	// NetworkGiven says that the tool's own rules have no effect, since --network overrides them.
 	NetworkGiven bool
 	// Terminal says that the tool has the terminal while it runs.
 	Terminal bool
@@ -59,7 +59,7 @@ func (v *Tool) Stdout() io.Writer {
 // Stderr is where the tool's standard error goes, unless it comes in events.
 func (v *Tool) Stderr() io.Writer { return &toolWriter{v: v, w: v.out.Err, noted: true} }
 
-// toolWriter is one of the tool's streams on its way to ours.
+// toolWriter passes one of the tool's streams on to one of ours.
 type toolWriter struct {
 	v     *Tool
 	w     io.Writer
