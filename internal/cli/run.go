@@ -13,6 +13,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/run/local"
 	"github.com/mayfly-run/mayfly/internal/show"
+	"github.com/mayfly-run/mayfly/internal/tool"
 	"github.com/mayfly-run/mayfly/internal/workflow/definition"
 )
 
@@ -72,7 +73,8 @@ workflow has the exit status of its first failed step.`,
 	return c
 }
 
-func (f *runFlags) run(ctx context.Context, s streams, args []string) (err error) {
+// run runs the tool or workflow that the command line names.
+func (f *runFlags) run(ctx context.Context, s streams, args []string) error {
 	def, text, err := f.definition(s, args)
 	if err != nil {
 		return err
@@ -81,21 +83,13 @@ func (f *runFlags) run(ctx context.Context, s streams, args []string) (err error
 	if def.Workflow != nil {
 		return f.runWorkflow(ctx, s, def.Workflow, text)
 	}
-	t := def.Tool
-	if f.from != "" || f.only != "" || len(f.skip) > 0 {
-		return runUsage("--from, --only and --skip are about the steps of a workflow, and %s is a tool", t.Name)
-	}
-	if err := f.override(t); err != nil {
-		return err
-	}
-	if err := f.checkSecretFlags(t); err != nil {
-		return err
-	}
-	req := &run.Request{ID: run.NewID(), Tool: t, Terminal: f.tty, Grace: f.grace}
-	if req.Inputs, err = assignments(f.args); err != nil {
-		return err
-	}
-	if req.Environment, err = variables(f.env); err != nil {
+	return f.runTool(ctx, s, def.Tool)
+}
+
+// runTool runs a tool, or says with --dry-run what that would be.
+func (f *runFlags) runTool(ctx context.Context, s streams, t *tool.Tool) error {
+	req, err := f.request(t)
+	if err != nil {
 		return err
 	}
 	h, err := host.Open()
@@ -114,8 +108,36 @@ func (f *runFlags) run(ctx context.Context, s streams, args []string) (err error
 		return explainEnvironment(req, dryRun(s.out, runner, images, req))
 	}
 	host.DropNamedCaches(runner, t, f.notice(s))
+	return f.followTool(ctx, s, runner, req)
+}
+
+// request applies the flags to a tool, and returns the request to run it.
+func (f *runFlags) request(t *tool.Tool) (*run.Request, error) {
+	if f.from != "" || f.only != "" || len(f.skip) > 0 {
+		return nil, runUsage("--from, --only and --skip are about the steps of a workflow, and %s is a tool", t.Name)
+	}
+	if err := f.override(t); err != nil {
+		return nil, err
+	}
+	if err := f.checkSecretFlags(t); err != nil {
+		return nil, err
+	}
+	inputs, err := assignments(f.args)
+	if err != nil {
+		return nil, err
+	}
+	environment, err := variables(f.env)
+	if err != nil {
+		return nil, err
+	}
+	return &run.Request{
+		ID: run.NewID(), Tool: t, Inputs: inputs, Environment: environment, Terminal: f.tty, Grace: f.grace, KeepFor: f.keep(),
+	}, nil
+}
+
+// followTool runs a tool and shows it.
+func (f *runFlags) followTool(ctx context.Context, s streams, runner *local.Runner, req *run.Request) (err error) {
 	var opts local.Options
-	req.KeepFor = f.keep()
 	if f.interactive {
 		opts.Stdin = s.in
 	}

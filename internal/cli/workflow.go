@@ -79,7 +79,7 @@ func (f *runFlags) execute(ctx context.Context, s streams, h *host.Host, r *host
 	if err := r.Begin(ctx, runner, environment, f.notice(s)); err != nil {
 		return err
 	}
-	return f.follow(ctx, s, r)
+	return f.followWorkflow(ctx, s, r)
 }
 
 // settle applies the flags to a run, and checks what can be checked of it without this machine.
@@ -113,8 +113,8 @@ func (f *runFlags) printPlan(ctx context.Context, s streams, r *host.WorkflowRun
 	return printSteps(s.out, r, steps)
 }
 
-// follow runs the steps and shows them.
-func (f *runFlags) follow(ctx context.Context, s streams, r *host.WorkflowRun) error {
+// followWorkflow runs the steps and shows them.
+func (f *runFlags) followWorkflow(ctx context.Context, s streams, r *host.WorkflowRun) error {
 	gone := make(chan struct{})
 	s, forget := watchReaders(s, func() { close(gone) })
 	defer forget()
