@@ -1,5 +1,5 @@
-// Package cli is the mayfly command: it parses the command line, puts the
-// packages together, and shows people and programs what happens.
+// Package cli is the commands of mayfly: it parses the command line, has package host carry out what was asked for and package
+// show print what happens, and turns how it ended into the exit status.
 package cli
 
 import (
@@ -11,9 +11,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mayfly-run/mayfly/internal/host"
 	"github.com/mayfly-run/mayfly/internal/program"
 	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/run/failure"
+	"github.com/mayfly-run/mayfly/internal/show"
 	"github.com/mayfly-run/mayfly/internal/textsafe"
 )
 
@@ -23,6 +25,11 @@ type streams struct {
 	out, err io.Writer
 }
 
+// output is where views write.
+func (s streams) output() show.Output {
+	return show.Output{Out: show.StreamOf(s.out), Err: show.StreamOf(s.err)}
+}
+
 // Main runs the command with its arguments (without the program's name) and
 // returns the exit status.
 func Main(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer) int {
@@ -30,13 +37,13 @@ func Main(ctx context.Context, args []string, in io.Reader, out, errOut io.Write
 	root := newRoot(s)
 	root.SetArgs(goStyle(args))
 	var command *cobra.Command
-	err := checkNamespace()
+	err := host.CheckNamespace()
 	if err == nil {
 		command, err = root.ExecuteContextC(ctx)
 	}
 	printError(errOut, err)
 	if asJSON(command) {
-		// What can't be printed is in the exit status.
+		// If this can't be printed, the exit status still tells.
 		_ = printJSONError(out, err)
 	}
 	return exitStatus(err)
@@ -51,8 +58,8 @@ func newRoot(s streams) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "mayfly",
 		Short: "Serverless tools for operations",
-		Long: `Mayfly runs operations tools: a tool is a short YAML file, and each run of it has an
-isolated container of its own that lives only as long as the run.`,
+		Long: `Mayfly runs operations tools: a tool is a short YAML file, and each run has
+its own isolated container, which lives only as long as the run.`,
 		Example: `  mayfly run check.yaml --arg service_url=https://example.com
   mayfly run check.yaml --secret token=env:TOKEN --json
   mayfly test
@@ -98,14 +105,13 @@ isolated container of its own that lives only as long as the run.`,
 	return root
 }
 
-// exitError carries the exit status of a command that has already said what
-// there is to say.
+// exitError is the exit status of a command that has already printed why.
 type exitError struct{ status int }
 
 func (e *exitError) Error() string { return fmt.Sprintf("exit status %d", e.status) }
 
-// statusFailure is the exit status for Mayfly's own failures, as docker run
-// and other programs that run programs have it.
+// statusFailure is the exit status for Mayfly's own failures, the same as that of docker run and of other programs that run
+// programs.
 const statusFailure = run.ExitError
 
 // exitStatus is the exit status of a command that ended with an error. That of a run is in its result (package run).
@@ -120,21 +126,16 @@ func exitStatus(err error) int {
 	return failure.Of(err).ExitCode
 }
 
-// shown is a text for people, in which a name that somebody else chose, a
-// file's or an argument's, can't steer the terminal.
+// shown returns a text for people in which a name that someone else chose, such as a file's, can't steer the terminal.
 func shown(text string) string {
 	return textsafe.Replace(text, "\n\t")
 }
 
-// printError says what went wrong and what to do about it.
+// printError says why a command failed, unless it has said so itself.
 func printError(w io.Writer, err error) {
 	var exit *exitError
 	if err == nil || errors.As(err, &exit) {
 		return
 	}
-	text := err.Error()
-	if errors.Is(err, os.ErrPermission) && os.Geteuid() != 0 {
-		text += "; run it as root, or see 'mayfly doctor' for what an ordinary user needs"
-	}
-	fmt.Fprintf(w, "mayfly: %s\n", shown(text))
+	show.Error(w, err)
 }

@@ -1,17 +1,14 @@
 package cli
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
-	"slices"
 
-	"github.com/mayfly-run/mayfly/internal/ownership"
 	"github.com/mayfly-run/mayfly/internal/workflow/definition"
 )
 
-// maxDefinitionBytes is more than a definition may have, so that parsing it says so.
+// maxDefinitionBytes is more than a definition may have, so that the parser reports one that is too large.
 const maxDefinitionBytes = 4 << 20
 
 // readDefinition reads a definition from standard input.
@@ -24,7 +21,7 @@ func readDefinition(in io.Reader) ([]byte, error) {
 }
 
 // loadDefinition reads the tool or workflow that the command line names. A workflow's tools are found and read, too.
-// text is the definition itself where it came from standard input.
+// text is the definition itself if it came from standard input.
 func loadDefinition(in io.Reader, name string) (def *definition.Definition, text string, err error) {
 	if name == "-" {
 		data, err := readDefinition(in)
@@ -57,8 +54,8 @@ func loadNamed(name string) (*definition.Definition, error) {
 	return def, explainMissing(name, err)
 }
 
-// toolPath is the file of a tool given by path, by name or by folder. What looks like a path is one, and a folder hides no
-// tool of its name: a folder for a tool's files often has that.
+// toolPath returns the file of a tool given by path, by name or by folder. What looks like a path is one. A folder doesn't hide
+// the tool of its name, since the folder of a tool's files often has that name. byName says that a search found it.
 func toolPath(name string) (found definition.Found, byName bool, err error) {
 	info, err := os.Stat(name)
 	folder := err == nil && info.IsDir()
@@ -75,60 +72,4 @@ func toolPath(name string) (found definition.Found, byName bool, err error) {
 		return found, false, err
 	}
 	return found, true, err
-}
-
-// vet refuses definitions that another user could have planted where a search for their names finds them. An ordinary
-// user's are looked at before the user namespace is entered: in it root's files can't be told from those of others. It
-// says what was looked at. Of standard input or a pipe, which can be read only once, that is where a search would come to.
-func vet(name string) (ownership.Vetted, error) {
-	if os.Geteuid() == 0 {
-		return "", nil // reading it does the same
-	}
-	if readOnce(name) {
-		return ownership.Vet("."), nil
-	}
-	_, _, err := loadDefinition(nil, name)
-	return ownership.VettedAll, err
-}
-
-// vetTests is [vet] for files of tests.
-func vetTests(paths []string) (ownership.Vetted, error) {
-	if os.Geteuid() == 0 {
-		return "", nil
-	}
-	if slices.ContainsFunc(paths, readOnce) {
-		return ownership.Vet("."), nil
-	}
-	seen := ownership.VettedAll
-	files, err := findTests(paths)
-	switch {
-	case untrusted(err):
-		return "", err
-	case err != nil:
-		seen = ownership.Vet(".") // the error comes again, from whoever runs them
-	}
-	for _, file := range files {
-		switch err := validateSuite(file); {
-		case untrusted(err):
-			return "", err
-		case err != nil: // not all was looked at; --record may be about to write what is missing
-			seen = ownership.Vet(".")
-		}
-	}
-	return seen, nil
-}
-
-// readOnce reports whether a file is gone once it was read: standard input, or a shell's <(…).
-func readOnce(name string) bool {
-	if name == "-" {
-		return true
-	}
-	info, err := os.Stat(name)
-	return err == nil && !info.IsDir() && !info.Mode().IsRegular()
-}
-
-// untrusted reports whether an error is about a file that another user could have put there.
-func untrusted(err error) bool {
-	var refused *ownership.UntrustedError
-	return errors.As(err, &refused)
 }

@@ -7,10 +7,10 @@ import (
 	"os/user"
 	"strconv"
 
-	"github.com/mayfly-run/mayfly/internal/oci"
+	"github.com/mayfly-run/mayfly/internal/host"
 )
 
-// delegateCgroups hands cgroups to a user, given by name or number.
+// delegateCgroups lets a user, given by name or number, make cgroups.
 func delegateCgroups(s streams, name string) error {
 	if os.Geteuid() != 0 {
 		return fmt.Errorf("only root can delegate cgroups; run as root: mayfly doctor --delegate %s", name)
@@ -26,9 +26,9 @@ func delegateCgroups(s streams, name string) error {
 		return err
 	}
 	if uid == 0 {
-		return &usageError{command: "mayfly doctor", err: errors.New("--delegate is for an ordinary user; root's runs have their limits without it")}
+		return &usageError{command: "mayfly doctor", err: errors.New("--delegate is for an ordinary user; root's runs have limits without it")}
 	}
-	made, err := oci.Delegate(uid)
+	made, err := host.Delegate(uid)
 	for _, dir := range made {
 		fmt.Fprintln(s.out, dir)
 	}
@@ -38,13 +38,12 @@ func delegateCgroups(s streams, name string) error {
 	return err
 }
 
-// delegated is what a user can do with cgroups of its own that has nothing to do with Mayfly (cgroups(7), "Delegation"; on
-// version 1 it takes no right on the cgroup that a process leaves).
-const delegated = `mayfly: beyond Mayfly's runs, %s can now, in these folders:
-  - put processes of its own there, setuid programs that it has started among them: limits of the cgroups
+// delegated says what else a user can do with its own cgroups (cgroups(7), "Delegation"; on version 1, moving a process needs no
+// right on the cgroup that it leaves).
+const delegated = `mayfly: besides Mayfly's runs, %s can now do this in these folders:
+  - move its own processes there, including setuid programs that it has started: the limits of the cgroups
     that they were in, such as a session's, no longer apply to them;
-  - make any number of cgroups below, each of which takes memory of the kernel, limit what is in them, and
-    freeze it.
-It can't change the limits of the folders themselves: set those, as root, to bound all of it. It can neither
-allow devices nor move anybody else's processes. rmdir on these folders takes it back, and so does a reboot.
+  - make any number of cgroups below, each of which uses kernel memory, and limit and freeze what is in them.
+It can't change the limits of the folders themselves: set those as root, to bound all of it. It can neither
+allow devices nor move other users' processes. rmdir on these folders undoes it, and so does a reboot.
 `

@@ -2,7 +2,9 @@
 
 package cli
 
+import "github.com/mayfly-run/mayfly/internal/host"
+
 func delegateCgroups(streams, string) error {
-	_, err := newEngine()
+	_, err := host.Delegate(0)
 	return err
 }

@@ -3,12 +3,13 @@ package cli
 import (
 	"fmt"
 	"io"
+	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/mayfly-run/mayfly/internal/engine"
-	"github.com/mayfly-run/mayfly/internal/policy"
+	"github.com/mayfly-run/mayfly/internal/host"
 	"github.com/mayfly-run/mayfly/internal/run"
 )
 
@@ -18,8 +19,9 @@ func newDoctorCommand(s streams) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "doctor",
 		Short: "Say what this host can enforce, and how to fix what it can't",
-		Long: `Say what this host can enforce. "missing" fails the runs that need it: nothing is ever silently
-weaker than asked. "absent" is an addition that runs do without. Exit status 1 when something is missing.`,
+		Long: `Say what this host can enforce. "missing" fails the runs that need it: a run never silently
+gets less than it asks for. "absent" is an extra that runs can do without. The exit status is 1 if
+something is missing.`,
 		Example: `  mayfly doctor
   mayfly doctor --json
   # as root, let user 1000 set limits for rootless runs, until the next boot
@@ -29,15 +31,14 @@ weaker than asked. "absent" is an addition that runs do without. Exit status 1 w
 			if delegate != "" {
 				return delegateCgroups(s, delegate)
 			}
-			dir, err := home()
+			h, err := host.Open()
 			if err != nil {
 				return err
 			}
-			checks, err := probeHost(dir)
+			checks, err := h.Checks(os.Args)
 			if err != nil {
 				return err
 			}
-			checks = append(checks, checkPolicy()...)
 			missing := false
 			var text strings.Builder
 			for _, c := range checks {
@@ -64,53 +65,7 @@ weaker than asked. "absent" is an addition that runs do without. Exit status 1 w
 			return nil
 		},
 	}
-	c.Flags().StringVar(&delegate, "delegate", "", "as root: give `USER` cgroups of its own, for the limits of rootless runs")
+	c.Flags().StringVar(&delegate, "delegate", "", "as root: give `USER` its own cgroups, for the limits of rootless runs")
 	jsonFlag(c.Flags(), &asJSON, "print JSON")
 	return c
-}
-
-// checkPolicy says what the operator's policy allows, or what is wrong with it.
-func checkPolicy() []engine.Check {
-	const feature = "operator's policy"
-	p, err := loadPolicy()
-	switch {
-	case err != nil:
-		return []engine.Check{{Feature: feature, Status: engine.CheckMissing, Detail: err.Error(), Remedy: "correct that; until then nothing runs"}}
-	case p == nil:
-		return []engine.Check{{Feature: feature, Status: engine.CheckAbsent, Detail: policy.DefaultPath + " is not there; tools may use any network, image and limit"}}
-	}
-	checks := []engine.Check{{Feature: feature, Status: engine.CheckOK, Detail: p.Path()}}
-	for _, a := range p.Allows() {
-		c := engine.Check{Feature: "policy: " + a.Key, Status: engine.CheckOK, Detail: a.Text}
-		switch a.Key {
-		case "images":
-			checkImages(&c, p)
-		case "defaults":
-			checkDefaults(&c, p)
-		}
-		checks = append(checks, c)
-	}
-	return checks
-}
-
-// checkImages says which patterns hold for no image.
-func checkImages(c *engine.Check, p *policy.Policy) {
-	dead, all := p.DeadImages()
-	switch {
-	case all:
-		c.Status, c.Remedy = engine.CheckMissing, "write patterns such as registry.example.com/tools/*; until then nothing runs"
-		c.Detail += "; no image is allowed by that"
-	case dead != nil:
-		c.Status, c.Remedy = engine.CheckAbsent, "correct or remove them; a pattern is written as registry.example.com/tools/*"
-		c.Detail += "; no image has a name as in " + strings.Join(dead, ", ")
-	}
-}
-
-// checkDefaults says what of the defaults the policy itself refuses. Tools that set it themselves run.
-func checkDefaults(c *engine.Check, p *policy.Policy) {
-	if denied := p.RefusedDefault(); denied != nil {
-		c.Status = engine.CheckAbsent
-		c.Detail += fmt.Sprintf("; the policy refuses the default %s: %s", denied.What, denied.Allows)
-		c.Remedy = fmt.Sprintf("write %s in each tool, or give the policy defaults that it allows", denied.Missing)
-	}
 }

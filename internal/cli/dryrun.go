@@ -6,15 +6,16 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/image"
 	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/run/local"
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
-// dryRun prints the spec that a run would start, secrets as references. It
-// looks at what is in the image store and fetches nothing.
-func dryRun(w io.Writer, h *host, req *run.Request) error {
+// dryRun prints the spec that a run would start, with secrets as references. It looks for the image in the store and pulls
+// nothing.
+func dryRun(w io.Writer, r *local.Runner, images *image.Store, req *run.Request) error {
 	present := true
-	p, err := h.runner.Prepare(run.NewID(), req, func(ref string) (*image.Image, error) {
-		img, err := h.images.Lookup(ref)
+	p, err := r.Prepare(run.NewID(), req, func(ref string) (*image.Image, error) {
+		img, err := images.Lookup(ref)
 		if errors.Is(err, image.ErrNotFound) {
 			present = false
 			return &image.Image{Reference: ref}, nil

@@ -39,9 +39,9 @@ func (f *runFlags) readEnvFile() error {
 	return nil
 }
 
-// parseEnvFile reads the lines NAME=VALUE, or NAME to pass on this one, of a file as --env has them. Empty lines and those
-// that begin with # are left out, and so are an export and a pair of quotes around a value, which .env files have. Errors
-// repeat nothing of a line: such files hold credentials, and what isn't a variable may be a part of one.
+// parseEnvFile returns the variables of a file in the form of --env: NAME=VALUE, or NAME to pass on the variable of this process.
+// It leaves out empty lines, lines that begin with #, and the export before a name and the quotes around a value that .env
+// files have. Errors repeat nothing of a line: such files hold credentials, and what isn't a variable may be a part of one.
 func parseEnvFile(file, text string) ([]string, error) {
 	var out []string
 	number := 0

@@ -60,7 +60,7 @@ func TestI23_FoundBelow(t *testing.T) {
 			case foreign && (status != c.status || refused != (c.text != "") || !strings.Contains(text, c.text)):
 				t.Errorf("mayfly %q with %s of %d: status %d, %s", c.args, c.folder, uid, status, text)
 			case !foreign && (refused || status != 0 && c.args[0] != "graph"): // it is of no workflow
-				t.Errorf("mayfly %q of one's own: status %d, %s", c.args, status, text)
+				t.Errorf("mayfly %q of the user: status %d, %s", c.args, status, text)
 			}
 		}
 		if err := os.Chown(c.folder, 0, 0); err != nil {

@@ -4,11 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/mayfly-run/mayfly/internal/workflow"
+	"github.com/mayfly-run/mayfly/internal/workflow/graph"
 )
 
 func newGraphCommand(s streams) *cobra.Command {
@@ -23,16 +23,16 @@ Graphviz.`,
   mayfly graph release.yaml --format dot | dot -Tsvg > release.svg`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			draw, ok := map[string]func(*workflow.Plan) string{"text": drawText, "mermaid": drawMermaid, "dot": drawDOT}[format]
+			draw, ok := map[string]func(*workflow.Plan) string{"text": graph.Text, "mermaid": graph.Mermaid, "dot": graph.DOT}[format]
 			if !ok {
-				return &usageError{command: "mayfly graph", err: fmt.Errorf("--format %q is none of text, mermaid and dot", format)}
+				return &usageError{command: "mayfly graph", err: fmt.Errorf("--format %q is not text, mermaid or dot", format)}
 			}
 			def, _, err := loadDefinition(s.in, args[0])
 			if err != nil {
 				return err
 			}
 			if def.Workflow == nil {
-				return errors.New("this is a tool, and a graph is of a workflow's steps")
+				return errors.New("this is a tool; only a workflow has steps to draw")
 			}
 			_, err = io.WriteString(s.out, draw(workflow.NewPlan(def.Workflow, nil)))
 			return err
@@ -40,163 +40,4 @@ Graphviz.`,
 	}
 	c.Flags().StringVar(&format, "format", "text", "`FORMAT`: text, mermaid or dot")
 	return c
-}
-
-// label is what stands in a step's box, beside its name.
-func label(p *workflow.Plan, i int) string {
-	step := p.Steps[i]
-	var parts []string
-	if step.ForEach != nil {
-		parts = append(parts, "for each")
-	}
-	if step.Condition != nil {
-		parts = append(parts, "if "+strings.Join(strings.Fields(step.Condition.Text), " "))
-	}
-	return strings.Join(parts, ", ")
-}
-
-// arrow is one "j before i", with the outputs that make it so.
-type arrow struct {
-	from, to int
-	carries  string
-}
-
-// arrows are the edges of a plan without those that others imply (its transitive reduction), except where an edge
-// carries outputs; finally steps follow all the last ones.
-func arrows(p *workflow.Plan) []arrow {
-	var out []arrow
-	main := len(p.Workflow.Steps)
-	last := map[int]bool{}
-	for i := range main {
-		last[i] = true
-	}
-	for i := range main {
-		for _, j := range p.Before(i) {
-			carries := strings.Join(p.Carries(j, i), ", ")
-			delete(last, j)
-			if carries != "" || !p.Implied(j, i) {
-				out = append(out, arrow{j, i, carries})
-			}
-		}
-	}
-	for i := main; i < len(p.Steps); i++ {
-		if i > main {
-			out = append(out, arrow{i - 1, i, ""})
-			continue
-		}
-		for j := range main {
-			if last[j] {
-				out = append(out, arrow{j, i, "finally"})
-			}
-		}
-	}
-	return out
-}
-
-// drawMermaid writes a flowchart (mermaid.js.org, "Flowcharts").
-func drawMermaid(p *workflow.Plan) string {
-	var b strings.Builder
-	b.WriteString("flowchart TD\n")
-	quoted := func(s string) string {
-		return `"` + strings.NewReplacer("&", "&amp;", `"`, "&quot;", "<", "&lt;", ">", "&gt;", "\n", " ").Replace(s) + `"`
-	}
-	for i, s := range p.Steps {
-		text := quoted(s.Name)
-		if l := label(p, i); l != "" {
-			text = strings.TrimSuffix(text, `"`) + "<br/>" + strings.Trim(quoted(l), `"`) + `"`
-		}
-		if s.Condition != nil {
-			fmt.Fprintf(&b, "  s%d{{%s}}\n", i, text)
-			continue
-		}
-		fmt.Fprintf(&b, "  s%d[%s]\n", i, text)
-	}
-	for _, a := range arrows(p) {
-		if a.carries != "" {
-			fmt.Fprintf(&b, "  s%d -->|%s| s%d\n", a.from, quoted(a.carries), a.to)
-			continue
-		}
-		fmt.Fprintf(&b, "  s%d --> s%d\n", a.from, a.to)
-	}
-	return b.String()
-}
-
-// drawDOT writes a graph for Graphviz (graphviz.org, "DOT Language").
-func drawDOT(p *workflow.Plan) string {
-	var b strings.Builder
-	quoted := func(s string) string {
-		return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", " ").Replace(s) + `"`
-	}
-	fmt.Fprintf(&b, "digraph %s {\n  node [shape=box, fontname=\"sans-serif\"];\n  edge [fontname=\"sans-serif\", fontsize=10];\n", quoted(p.Workflow.Name))
-	for i, s := range p.Steps {
-		text := quoted(s.Name)
-		if l := label(p, i); l != "" {
-			text = strings.TrimSuffix(text, `"`) + `\n` + strings.TrimPrefix(quoted(l), `"`)
-		}
-		style := ""
-		if i >= len(p.Workflow.Steps) {
-			style = ", style=dashed"
-		}
-		fmt.Fprintf(&b, "  s%d [label=%s%s];\n", i, text, style)
-	}
-	for _, a := range arrows(p) {
-		attributes := ""
-		if a.carries != "" {
-			attributes = " [label=" + quoted(a.carries) + "]"
-		}
-		fmt.Fprintf(&b, "  s%d -> s%d%s;\n", a.from, a.to, attributes)
-	}
-	b.WriteString("}\n")
-	return b.String()
-}
-
-// drawText draws stages, one below the other: the steps of a stage start when those that they wait for in the stages
-// above have ended.
-//
-//	release
-//	│
-//	├─ build-app
-//	│
-//	├─ run-tests  ← build-app (IMAGE_TAG)
-//	├─ lint       ← build-app
-//	│
-//	└─ deploy-app  ← …
-func drawText(p *workflow.Plan) string {
-	main := len(p.Workflow.Steps)
-	from := map[int][]string{}
-	for _, a := range arrows(p) {
-		text := p.Steps[a.from].Name
-		if a.to < main && a.carries != "" {
-			text += " (" + a.carries + ")"
-		}
-		from[a.to] = append(from[a.to], text)
-	}
-	var b strings.Builder
-	b.WriteString(p.Workflow.Name + "\n")
-	stages := p.Stages()
-	for k, stage := range stages {
-		width := 0
-		for _, i := range stage {
-			width = max(width, len(p.Steps[i].Name))
-		}
-		b.WriteString("│\n")
-		for n, i := range stage {
-			corner := "├─ "
-			if k == len(stages)-1 && n == len(stage)-1 {
-				corner = "└─ "
-			}
-			line := fmt.Sprintf("%-*s", width, p.Steps[i].Name)
-			switch {
-			case i >= main:
-				line += "  ← all others, however they ended"
-			case len(from[i]) > 0:
-				line += "  ← " + strings.Join(from[i], ", ")
-			}
-			if l := label(p, i); l != "" {
-				line += "  [" + l + "]"
-			}
-			b.WriteString(corner + strings.TrimRight(line, " ") + "\n")
-		}
-	}
-	return b.String()
 }

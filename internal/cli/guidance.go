@@ -19,9 +19,9 @@ import (
 	"github.com/mayfly-run/mayfly/internal/workflow/definition"
 )
 
-// This file knows what people type who come from docker, kubectl or gh, and says what it is called here.
+// This file answers what people type who know docker, kubectl or gh with what it is called here.
 
-// otherNames are commands of other programs, and what to use here; those below a command stand after its name.
+// otherNames are commands of other programs, and what to use here. A command below another one follows the other's name.
 var otherNames = map[string]string{
 	"images":  "mayfly image ls",
 	"pull":    "mayfly image pull IMAGE",
@@ -66,7 +66,7 @@ var otherNames = map[string]string{
 	"secret show":   "mayfly secret ls for the names; only tools get the values",
 }
 
-// unknownCommand is the error of a command that there isn't, of mayfly or below one of its commands.
+// unknownCommand returns the error for a command that doesn't exist, of mayfly or below one of its commands.
 func unknownCommand(parent *cobra.Command, name string) error {
 	hint := ""
 	path := strings.TrimPrefix(parent.CommandPath()+" "+name, parent.Root().Name()+" ")
@@ -118,8 +118,8 @@ const (
 	noPorts  = "a tool can't be reached from outside its sandbox, so there are no ports to publish"
 )
 
-// otherFlags are flags of other programs that run something, long and short ones, and what is true here; the key of a
-// flag of another command begins with the command.
+// otherFlags are the long and short flags of other programs that run something, and what to use here. The key of a flag of a
+// command other than run begins with the command.
 var otherFlags = map[string]string{
 	"v": noMounts, "volume": noMounts, "mount": noMounts,
 	"p": noPorts, "publish": noPorts, "port": noPorts,
@@ -134,10 +134,10 @@ var otherFlags = map[string]string{
 	"m":          "the flag here is --memory",
 	"u":          "the flag here is --user",
 	"net":        "the flag here is --network, with none, public or open",
-	"var":        "an input is given as --arg NAME=VALUE",
-	"set":        "an input is given as --arg NAME=VALUE",
-	"input":      "an input is given as --arg NAME=VALUE",
-	"param":      "an input is given as --arg NAME=VALUE",
+	"var":        "give an input as --arg NAME=VALUE",
+	"set":        "give an input as --arg NAME=VALUE",
+	"input":      "give an input as --arg NAME=VALUE",
+	"param":      "give an input as --arg NAME=VALUE",
 	"cpus":       "the flag here is --cpu",
 	"privileged": "no tool is privileged; set security: {capabilities: root} in the tool for apt, su and the like",
 	"gpus":       "tools get no devices of this machine, so no GPUs",
@@ -157,7 +157,7 @@ var otherFlags = map[string]string{
 	"secret set value":  noValue,
 }
 
-// flagError is the error of a wrong flag, or of an unknown command that stands before it.
+// flagError returns the error for a wrong flag, or for an unknown command before it.
 func flagError(cmd *cobra.Command, err error) error {
 	if words := cmd.Flags().Args(); len(words) > 0 && cmd.HasAvailableSubCommands() {
 		return unknownCommand(cmd, words[0])
@@ -193,12 +193,12 @@ func explainFlag(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w; did you mean --%s?", err, near)
 	}
 	if input != "" {
-		return fmt.Errorf("%w; an input of the tool is given as --arg %s=VALUE", err, input)
+		return fmt.Errorf("%w; give an input of the tool as --arg %s=VALUE", err, input)
 	}
 	return err
 }
 
-// nearInput returns the input that a flag most likely means, of the tool or workflow that stood before it.
+// nearInput returns the input that a flag most likely means, of the tool or workflow before it on the command line.
 func nearInput(args []string, name string) string {
 	if len(args) == 0 || args[0] == "-" {
 		return ""
@@ -220,13 +220,13 @@ func nearInput(args []string, name string) string {
 	return shape.Nearest(name, names)
 }
 
-// explainArguments says what further words after the file of `mayfly run` are called here.
+// explainArguments says how to write the words that follow the file of `mayfly run`.
 func explainArguments(args []string) error {
 	if len(args) > 1 && strings.Contains(args[1], "=") {
-		return fmt.Errorf("%q is given as --arg: mayfly run %s --arg %s", args[1], args[0], args[1])
+		return fmt.Errorf("give %q as an argument: mayfly run %s --arg %s", args[1], args[0], args[1])
 	}
 	if len(args) > 1 {
-		why := fmt.Errorf("one file, folder or name can be run, not %d; a tool's command is set in its file: command: […]", len(args))
+		why := fmt.Errorf("mayfly run takes one file, folder or name, not %d; set a tool's command in its file: command: […]", len(args))
 		if _, err := os.Stat(args[0]); err != nil {
 			why = fmt.Errorf("%w; if %s is an image: mayfly run --image %s -- %s …", why, args[0], args[0], args[1])
 		}
@@ -235,7 +235,7 @@ func explainArguments(args []string) error {
 	return errors.New("the file, the folder or the name of a tool or workflow is missing")
 }
 
-// explainMissing names the file that may have been meant where a definition isn't there.
+// explainMissing adds the file that was probably meant to the error for a definition that doesn't exist.
 func explainMissing(name string, err error) error {
 	if !errors.Is(err, os.ErrNotExist) {
 		return err
@@ -270,7 +270,7 @@ func explainMissing(name string, err error) error {
 	return fmt.Errorf("%w; did you mean %s?", err, textsafe.Line([]byte(dir+near)))
 }
 
-// explainEnvironment names --arg where an argument is missing whose variable --env sets.
+// explainEnvironment adds --arg to the error for an argument that is missing and whose variable --env sets.
 func explainEnvironment(req *run.Request, err error) error {
 	var inputs *tool.InputError
 	if !errors.As(err, &inputs) {

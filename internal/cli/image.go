@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mayfly-run/mayfly/internal/image"
+	"github.com/mayfly-run/mayfly/internal/show"
 )
 
 func newImageCommand(s streams) *cobra.Command {
@@ -29,78 +29,6 @@ func newImageCommand(s streams) *cobra.Command {
 	return c
 }
 
-// store opens the image store of this machine.
-func store() (*image.Store, error) {
-	dir, err := home()
-	if err != nil {
-		return nil, err
-	}
-	return openImages(dir)
-}
-
-func newImagePull(s streams) *cobra.Command {
-	var platform string
-	var quiet bool
-	c := &cobra.Command{
-		Use:   "pull IMAGE…",
-		Short: "Fetch images from their registries",
-		Long: `Fetch images from their registries, or from the mirrors that registries.json in MAYFLY_HOME names.
-Credentials are those of docker login (~/.docker/config.json and its credential helpers).`,
-		Example: `  mayfly image pull python:3.12-slim
-  mayfly image pull registry.example.com/tools/kubectl@sha256:…
-  mayfly image pull --platform linux/arm64 alpine`,
-		Args: cobra.MinimumNArgs(1),
-		RunE: func(cmd *cobra.Command, refs []string) error {
-			images, err := store()
-			if err != nil {
-				return err
-			}
-			opts := image.PullOptions{}
-			if platform != "" {
-				if opts.Platform, err = image.ParsePlatform(platform); err != nil {
-					return &usageError{command: "mayfly image pull", err: err}
-				}
-			}
-			for _, ref := range refs {
-				img, err := pullShown(cmd.Context(), s, images, ref, opts, quiet)
-				if err != nil {
-					return err
-				}
-				fmt.Fprintln(s.out, img.Digest)
-			}
-			return nil
-		},
-	}
-	c.Flags().StringVar(&platform, "platform", "", "`OS/ARCH` to choose from a multi-platform image")
-	c.Flags().BoolVarP(&quiet, "quiet", "q", false, "show no progress")
-	return c
-}
-
-// pullShown pulls with the progress on the terminal, if there is one.
-func pullShown(ctx context.Context, s streams, images *image.Store, ref string, opts image.PullOptions, quiet bool) (*image.Image, error) {
-	if !quiet && isTerminal(s.err) {
-		spin := newSpinner(s.err)
-		defer spin.stop()
-		opts.Progress = func(e image.ProgressEvent) { spin.show(progressText(e)) }
-	}
-	return images.Pull(ctx, ref, opts)
-}
-
-// progressText is a pull's progress on one line.
-func progressText(e image.ProgressEvent) string {
-	text := fmt.Sprintf("pulling %s", e.Reference)
-	switch e.Phase {
-	case image.Downloading:
-		text += fmt.Sprintf("  layer %d/%d  %s of %s", e.Layer, e.Layers, sizeText(e.Current), sizeText(e.Total))
-	case image.Waiting:
-		if e.Layer == 0 {
-			return text + "  another process is removing images"
-		}
-		text += fmt.Sprintf("  layer %d/%d  another process is fetching it", e.Layer, e.Layers)
-	}
-	return text
-}
-
 func newImageList(s streams) *cobra.Command {
 	var asJSON, quiet bool
 	c := &cobra.Command{
@@ -110,7 +38,7 @@ func newImageList(s streams) *cobra.Command {
 		Example: "  mayfly image ls\n  mayfly image ls --json",
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			images, err := store()
+			images, err := openImages()
 			if err != nil {
 				return err
 			}
@@ -131,13 +59,13 @@ func newImageList(s streams) *cobra.Command {
 					fmt.Fprintln(w, img.Reference)
 					continue
 				}
-				fmt.Fprintf(w, "%s\t%.19s\t%s\t%s\t%s\n", img.Reference, digest, img.Platform, ago(img.Pulled), sizeText(img.Size))
+				fmt.Fprintf(w, "%s\t%.19s\t%s\t%s\t%s\n", img.Reference, digest, img.Platform, ago(img.Pulled), show.Size(img.Size))
 			}
 			return w.Flush()
 		},
 	}
 	jsonFlag(c.Flags(), &asJSON, "print JSON")
-	c.Flags().BoolVarP(&quiet, "quiet", "q", false, "print the names only")
+	c.Flags().BoolVarP(&quiet, "quiet", "q", false, "print only the names")
 	return c
 }
 
@@ -147,7 +75,7 @@ func newImageLoad(s streams) *cobra.Command {
 		Use:   "load [FILE|-]",
 		Short: "Load images from a tar file",
 		Long: `Load images from a tar file, plain or compressed: what docker save writes, or an OCI image layout.
-Without FILE, or with -, it is read from standard input.`,
+Without FILE, or with -, it reads standard input.`,
 		Example: `  mayfly image load tools.tar
   docker save myorg/tool:1 | mayfly image load`,
 		Args: cobra.MaximumNArgs(1),
@@ -155,7 +83,7 @@ Without FILE, or with -, it is read from standard input.`,
 			if input != "" && len(args) == 1 {
 				return &usageError{command: "mayfly image load", err: errors.New("--input and FILE name the file twice; give one of them")}
 			}
-			images, err := store()
+			images, err := openImages()
 			if err != nil {
 				return err
 			}
@@ -170,7 +98,7 @@ Without FILE, or with -, it is read from standard input.`,
 				}
 				defer f.Close()
 				in = f
-			} else if isTerminal(s.in) {
+			} else if show.IsTerminal(s.in) {
 				return &usageError{command: "mayfly image load", err: errors.New("standard input is a terminal; name a file")}
 			}
 			loaded, err := images.Load(cmd.Context(), in)
@@ -183,7 +111,7 @@ Without FILE, or with -, it is read from standard input.`,
 			return nil
 		},
 	}
-	c.Flags().StringVarP(&input, "input", "i", "", "the `FILE`, as docker load has it")
+	c.Flags().StringVarP(&input, "input", "i", "", "the `FILE`, as in docker load")
 	return c
 }
 
@@ -197,20 +125,20 @@ docker load takes too.`,
 		Example: "  mayfly image save -o tools.tar myorg/tool:1 myorg/tool:2",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, refs []string) error {
-			images, err := store()
+			images, err := openImages()
 			if err != nil {
 				return err
 			}
 			if output != "" && output != "-" {
 				return writeFile(output, func(out io.Writer) error { return images.Save(cmd.Context(), refs, out) })
 			}
-			if isTerminal(s.out) {
+			if show.IsTerminal(s.out) {
 				return &usageError{command: "mayfly image save", err: errors.New("standard output is a terminal; use -o FILE")}
 			}
 			return images.Save(cmd.Context(), refs, s.out)
 		},
 	}
-	c.Flags().StringVarP(&output, "output", "o", "", "`FILE` to write; standard output without it")
+	c.Flags().StringVarP(&output, "output", "o", "", "`FILE` to write; standard output by default")
 	return c
 }
 
@@ -222,7 +150,7 @@ func newImageRemove(s streams) *cobra.Command {
 		Example: "  mayfly image rm alpine/curl:latest && mayfly image prune",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(_ *cobra.Command, ids []string) error {
-			images, err := store()
+			images, err := openImages()
 			if err != nil {
 				return err
 			}
@@ -246,11 +174,11 @@ func newImagePrune(s streams) *cobra.Command {
 		Use:   "prune",
 		Short: "Free the space of images that nothing refers to",
 		Long: `Free the space of images that nothing refers to, and with --all of every image that no run uses.
-What a run has is never taken.`,
+It never removes what a run uses.`,
 		Example: "  mayfly image prune\n  mayfly image prune --all --dry-run",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			images, err := store()
+			images, err := openImages()
 			if err != nil {
 				return err
 			}
@@ -265,11 +193,11 @@ What a run has is never taken.`,
 			if opts.DryRun {
 				verb = "would free"
 			}
-			_, err = fmt.Fprintf(s.out, "%s %s: %d images, %d layers\n", verb, sizeText(done.Bytes), done.Images, done.Layers)
+			_, err = fmt.Fprintf(s.out, "%s %s: %d images, %d layers\n", verb, show.Size(done.Bytes), done.Images, done.Layers)
 			return err
 		},
 	}
-	c.Flags().BoolVarP(&opts.All, "all", "a", false, "also images that have a name")
+	c.Flags().BoolVarP(&opts.All, "all", "a", false, "remove images that have a name too")
 	c.Flags().BoolVar(&opts.DryRun, "dry-run", false, "only say what would be freed")
 	return c
 }
@@ -281,7 +209,7 @@ func newImageInspect(s streams) *cobra.Command {
 		Example: "  mayfly image inspect python:3.12-slim | jq .config.entrypoint",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(_ *cobra.Command, ids []string) error {
-			images, err := store()
+			images, err := openImages()
 			if err != nil {
 				return err
 			}

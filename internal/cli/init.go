@@ -13,14 +13,14 @@ import (
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
-// The files of a tool to begin with; NAME and IMAGE are put in.
+// The files of a first tool, with NAME and IMAGE to be replaced.
 const (
 	initTool = `name: NAME
-description: Greets somebody
+description: Greets someone
 image: IMAGE
 script: {file: NAME.sh}
 args:                       # each arrives as a variable: who as WHO
-  - {name: who, description: Whom to greet, default: world}
+  - {name: who, description: Who to greet, default: world}
 network: none               # or public, open, a list: [{host: api.example.com, ports: [443]}]
 timeout: 1m
 `
@@ -41,9 +41,9 @@ func newInitCommand(s streams) *cobra.Command {
 	var image string
 	c := &cobra.Command{
 		Use:   "init [NAME]",
-		Short: "Write a tool to begin with, its script and its test",
-		Long: `Write a tool to begin with, its script and its test, into tools/NAME; hello is the name where none is given.
-Nothing that is there is overwritten.`,
+		Short: "Write a first tool, with its script and its test",
+		Long: `Write a first tool, with its script and its test, into tools/NAME; the default name is hello.
+It never overwrites existing files.`,
 		Example: `  mayfly init backup
   mayfly test tools/backup
   mayfly run backup --arg who=you`,
@@ -62,14 +62,14 @@ Nothing that is there is overwritten.`,
 			return initialize(s, name, image)
 		},
 	}
-	c.Flags().StringVar(&image, "image", "", "`IMAGE` that the tool runs in; it needs a shell. Without it busybox:latest, or one of Mayfly's own that is here")
+	c.Flags().StringVar(&image, "image", "", "`IMAGE` that the tool runs in; it needs a shell. By default busybox:latest, or one of Mayfly's own that is on this machine")
 	return c
 }
 
-// imageToBegin is an image with a shell: one that is on this machine, if there is.
+// imageToBegin returns an image with a shell: one that is on this machine, if there is one.
 func imageToBegin() (string, error) {
 	const pulled = "busybox:latest"
-	images, err := store()
+	images, err := openImages()
 	if err != nil {
 		return "", err
 	}
@@ -84,7 +84,7 @@ func imageToBegin() (string, error) {
 func initialize(s streams, name, image string) error {
 	fill := strings.NewReplacer("NAME", name, "IMAGE", image).Replace
 	text := fill(initTool)
-	if _, err := tool.Parse("tool.yaml", []byte(text)); err != nil { // what stands in it are the name and the image
+	if _, err := tool.Parse("tool.yaml", []byte(text)); err != nil { // only the name and the image can be wrong
 		return &usageError{command: "mayfly init", err: err}
 	}
 	dir := filepath.Join("tools", name)
@@ -99,7 +99,7 @@ func initialize(s streams, name, image string) error {
 	}
 	err := os.Mkdir(dir, 0o777)
 	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%s is there already and stays as it is; choose another name: mayfly init NAME", dir)
+		return fmt.Errorf("%s already exists and is unchanged; choose another name: mayfly init NAME", dir)
 	}
 	if err != nil {
 		return err

@@ -12,19 +12,22 @@ import (
 	"github.com/mayfly-run/mayfly/internal/run"
 )
 
-// errInterrupted is the cause of a run's end by Ctrl-C or TERM.
+// errInterrupted is the cause of a cancelled context when Ctrl-C or TERM ends a run.
 var errInterrupted = errors.New("interrupted")
 
-// statusInterrupted is a run's exit status then.
+// statusInterrupted is the exit status of an interrupted run.
 const statusInterrupted = run.ExitCancelled
 
-// sameSignal is for how long the same signal again is one: timeout(1) sends it to the process, and to its group too.
+// sameSignal is the time within which the same signal counts once: timeout(1) sends it to the process and to its group.
 const sameSignal = 100 * time.Millisecond
 
-// cancelOnSignals ends the run at the first INT, TERM or HUP (a terminal that is closed), giving the tool its grace, and closes
-// kill at the second, which ends it at once. The third
-// ends this program, after restore: a reader that takes nothing could block it for ever. The sandbox ends with it. That
-// gone is closed counts as the first.
+// cancelOnSignals counts INT, TERM and HUP (a terminal that is closed):
+//
+//  1. cancels the context, so that the tool has its grace, and calls first;
+//  2. closes kill, which ends the tool immediately;
+//  3. calls restore and ends this program, since a reader that takes nothing could block it for ever. The sandbox ends with it.
+//
+// When gone is closed, that counts as the first.
 func cancelOnSignals(ctx context.Context, gone <-chan struct{}, first, restore func()) (working context.Context, kill <-chan struct{}, stop func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	killed := make(chan struct{})
@@ -46,7 +49,7 @@ func cancelOnSignals(ctx context.Context, gone <-chan struct{}, first, restore f
 				if n > 0 {
 					continue
 				}
-				restore() // nobody sees what the tool does with the terminal
+				restore() // no one sees what the tool does with the terminal
 			case s := <-signals:
 				if s == last && time.Since(at) < sameSignal {
 					continue
@@ -56,7 +59,7 @@ func cancelOnSignals(ctx context.Context, gone <-chan struct{}, first, restore f
 			switch n {
 			case 0:
 				cancel(errInterrupted)
-				go first() // it prints, which may take as long as a reader likes
+				go first() // it prints, and a reader may take its time
 			case 1:
 				close(killed)
 			case 2:
@@ -73,8 +76,8 @@ func cancelOnSignals(ctx context.Context, gone <-chan struct{}, first, restore f
 	}
 }
 
-// onEndingSignal has undo run before a signal ends this program, with the status that a shell gives it then. A signal
-// that is ignored, as nohup does, stays so.
+// onEndingSignal calls undo before a signal ends this program, with the exit status that a shell reports for the signal. A
+// signal that is ignored, as under nohup, stays ignored.
 func onEndingSignal(undo func()) (stop func()) {
 	signals := make(chan os.Signal, 1)
 	for _, sig := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT} {
@@ -97,7 +100,7 @@ func onEndingSignal(undo func()) (stop func()) {
 	}
 }
 
-// endedBy is the exit status for a signal.
+// endedBy returns the exit status for a signal.
 func endedBy(sig os.Signal) int {
 	if n, ok := sig.(syscall.Signal); ok {
 		return engine.ExitSignal(engine.Signal(n))

@@ -6,13 +6,13 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/mayfly-run/mayfly/internal/shape"
-
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/run/failure"
+	"github.com/mayfly-run/mayfly/internal/shape"
+	"github.com/mayfly-run/mayfly/internal/show"
 )
 
 // jsonFlag adds --json and what kubectl and others call it, -o json.
@@ -60,7 +60,7 @@ func printJSONError(w io.Writer, err error) error {
 		return nil
 	}
 	f := failure.Of(err)
-	return encodeLine(w, jsonError{Type: "error", Code: f.Code, Error: err.Error(), Problems: shape.Problems(err), ExitCode: f.ExitCode})
+	return show.JSONLine(w, jsonError{Type: "error", Code: f.Code, Error: err.Error(), Problems: shape.Problems(err), ExitCode: f.ExitCode})
 }
 
 // printList prints a listing as JSON, one array, which is [] for nothing.

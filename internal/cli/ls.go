@@ -25,7 +25,7 @@ type listed struct {
 	Description string           `json:"description"`
 	Arguments   []listedArgument `json:"arguments"`
 	File        string           `json:"file"`
-	// Error is what is wrong with the file, and Code that for programs; the rest isn't known then.
+	// Error says what is wrong with the file, and Code says it for programs; the other fields aren't known then.
 	Error string   `json:"error,omitempty"`
 	Code  run.Code `json:"code,omitempty"`
 }
@@ -42,9 +42,9 @@ func newListCommand(s streams) *cobra.Command {
 	c := &cobra.Command{
 		Use:     "ls",
 		Aliases: []string{"list"},
-		Short:   "List the tools and workflows that can be run here",
-		Long: `List the tools and workflows that can be run here: those of this folder, and those of the tools folders of
-this one and of the ones above that mayfly run finds by name. An argument in brackets may be left out.`,
+		Short:   "List the tools and workflows that can run here",
+		Long: `List the tools and workflows that can run here: those in this folder, and those that mayfly run finds by
+name in the tools folders of this folder and of those above it. An argument in brackets is optional.`,
 		Example: "  mayfly ls\n  mayfly ls --json",
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {

@@ -4,62 +4,40 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
-	"slices"
-	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
+	"github.com/mayfly-run/mayfly/internal/host"
+	"github.com/mayfly-run/mayfly/internal/image"
 	"github.com/mayfly-run/mayfly/internal/ownership"
 	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/run/local"
+	"github.com/mayfly-run/mayfly/internal/show"
 	"github.com/mayfly-run/mayfly/internal/tool"
 	"github.com/mayfly-run/mayfly/internal/workflow/definition"
 )
-
-// runFlags are the flags of `mayfly run`.
-type runFlags struct {
-	args, env, secrets []string
-	envFile            string
-	image, user        string
-	network            string
-	timeout            string
-	grace              time.Duration
-	resources          map[string]*string
-	pull               string
-
-	resume, from, only string
-	skip               []string
-
-	json, quiet, dryRun, suggestEgress bool
-	keepOnFailure                      bool
-	keepFor                            time.Duration
-	interactive, tty                   bool
-}
 
 func newRunCommand(s streams) *cobra.Command {
 	f := &runFlags{resources: map[string]*string{}}
 	c := &cobra.Command{
 		Use:   "run FILE|FOLDER|NAME|- | run --image IMAGE [-- COMMAND…]",
-		Short: "Run a tool, or a workflow of tools, each in a sandbox of its own",
-		Long: `Run a tool in a sandbox of its own, or a workflow: each of its steps in one of its own.
+		Short: "Run a tool, or a workflow of tools, each in its own sandbox",
+		Long: `Run a tool in its own sandbox, or a workflow, with each step in its own sandbox.
 
-The tool or workflow is a file, a folder with one, the name of a tool in the tools folder of
-this project, or - for a definition on standard input. With --image there is none. What it prints appears as it prints it, its secrets masked.
+The tool or workflow is a file, a folder that contains one, the name of a tool in the tools folder of
+this project, or - for a definition on standard input. --image needs none of these. Output appears live,
+with secrets masked.
 
 Exit status: the tool's own (0-123); 124 timed out; 125 Mayfly's own failure; 126 the command
-can't be executed; 127 it isn't in the image; 128+n killed by signal n (130 interrupted). That
-of a workflow is the one of its first step that failed.`,
+can't be executed; 127 it isn't in the image; 128+n killed by signal n (130 interrupted). A
+workflow has the exit status of its first failed step.`,
 		Example: `  # a tool with an argument, and a secret from the environment
   mayfly run check.yaml --arg url=https://example.com --secret api_token=env:API_TOKEN
 
   # what would run, without running it
   mayfly run check.yaml --dry-run
 
-  # one JSON event a line, the last one with type "result"
+  # one JSON event per line, the last with type "result"
   mayfly run check.yaml --json
 
   # the egress rules that this tool needs
@@ -71,11 +49,11 @@ of a workflow is the one of its first step that failed.`,
   # a shell in the tool's sandbox
   mayfly run shell.yaml -it
 
-  # a workflow, and going on with it after a failure (see: mayfly runs)
+  # a workflow, and how to continue it after a failure (see: mayfly runs)
   mayfly run release.yaml --arg version=1.2
   mayfly run --resume 019abc12-…
 
-  # one step of it alone
+  # only one step of it
   mayfly run release.yaml --only build-app`,
 		Args: func(cmd *cobra.Command, args []string) error { return f.checkArgs(args, cmd.ArgsLenAtDash()) },
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -95,35 +73,8 @@ of a workflow is the one of its first step that failed.`,
 	return c
 }
 
-func (f *runFlags) add(fl *pflag.FlagSet) {
-	fl.StringArrayVarP(&f.args, "arg", "a", nil, "input `NAME=VALUE`; may be repeated")
-	fl.StringArrayVarP(&f.env, "env", "e", nil, "variable `NAME=VALUE`, or NAME to pass on this one; may be repeated")
-	fl.StringVar(&f.envFile, "env-file", "", "`FILE` of variables, one NAME=VALUE a line; those of --env come after")
-	fl.StringVar(&f.image, "image", "", "`IMAGE` to run, with the command after --, instead of a file")
-	fl.StringVar(&f.user, "user", "", "`USER` to run as, such as 1000:1000")
-	fl.StringVar(&f.network, "network", "", "what may be reached: `none`, public or open")
-	fl.StringArrayVarP(&f.secrets, "secret", "s", nil, "secret `NAME=env:VAR`, NAME=file:PATH or NAME=- (standard input); may be repeated")
-	fl.StringVar(&f.timeout, "timeout", "", "`DURATION` after which the tool is ended, such as 90s")
-	fl.DurationVar(&f.grace, "grace", run.DefaultGrace, "time between TERM and KILL when the tool is ended; 0 kills it at once")
-	for _, l := range tool.Limits() {
-		f.resources[l.Name] = fl.String(l.Name, "", "`LIMIT`: "+l.Usage)
-	}
-	fl.StringVar(&f.pull, "pull", "missing", "when to pull the image: `missing`, always or never")
-	jsonFlag(fl, &f.json, "print events as JSON, one a line")
-	fl.BoolVarP(&f.quiet, "quiet", "q", false, "print the tool's own output and nothing else")
-	fl.BoolVar(&f.dryRun, "dry-run", false, "print the resolved run, secrets as references, and don't run it")
-	fl.BoolVar(&f.suggestEgress, "suggest-egress", false, "at the end, print the egress rules that the run needed")
-	fl.BoolVar(&f.keepOnFailure, "keep-on-failure", false, "keep the sandbox of a tool that failed, for mayfly shell")
-	fl.DurationVar(&f.keepFor, "keep-for", time.Hour, "how long to keep it; implies --keep-on-failure")
-	fl.BoolVarP(&f.interactive, "interactive", "i", false, "give the tool this standard input")
-	fl.BoolVarP(&f.tty, "tty", "t", false, "give the tool a terminal")
-	fl.StringVar(&f.resume, "resume", "", "go on with the `RUN` of a workflow that failed or was interrupted")
-	fl.StringVar(&f.from, "from", "", "of a workflow, run this `STEP` and what comes after it")
-	fl.StringVar(&f.only, "only", "", "of a workflow, run this `STEP` alone")
-	fl.StringArrayVar(&f.skip, "skip", nil, "of a workflow, leave out this `STEP`; may be repeated")
-}
-
-func (f *runFlags) run(ctx context.Context, s streams, args []string) (err error) {
+// run runs the tool or workflow that the command line names.
+func (f *runFlags) run(ctx context.Context, s streams, args []string) error {
 	def, text, err := f.definition(s, args)
 	if err != nil {
 		return err
@@ -132,35 +83,61 @@ func (f *runFlags) run(ctx context.Context, s streams, args []string) (err error
 	if def.Workflow != nil {
 		return f.runWorkflow(ctx, s, def.Workflow, text)
 	}
-	t := def.Tool
-	if f.from != "" || f.only != "" || len(f.skip) > 0 {
-		return runUsage("--from, --only and --skip are about the steps of a workflow, and %s is a tool", t.Name)
-	}
-	if err := f.override(t); err != nil {
+	return f.runTool(ctx, s, def.Tool)
+}
+
+// runTool runs a tool, or says with --dry-run what that would be.
+func (f *runFlags) runTool(ctx context.Context, s streams, t *tool.Tool) error {
+	req, err := f.request(t)
+	if err != nil {
 		return err
 	}
-	if err := f.checkSecretFlags(t); err != nil {
+	h, err := host.Open()
+	if err != nil {
 		return err
 	}
-	req := &run.Request{ID: run.NewID(), Tool: t, Terminal: f.tty, Grace: f.grace}
-	if req.Inputs, err = assignments(f.args); err != nil {
-		return err
-	}
-	if req.Environment, err = variables(f.env); err != nil {
-		return err
-	}
-	h, err := openHost("mayfly run", f.secrets, s.in, f.pull, f.notices(s))
+	runner, err := openRunner(h, "mayfly run", f.secrets, s.in, host.RunnerOptions{Pull: f.pull, Notice: f.notice(s)})
 	if err != nil {
 		return err
 	}
 	if f.dryRun {
-		return explainEnvironment(req, dryRun(s.out, h, req))
+		images, err := h.Images()
+		if err != nil {
+			return err
+		}
+		return explainEnvironment(req, dryRun(s.out, runner, images, req))
 	}
-	f.dropNamedCaches(s, h, t)
+	host.DropNamedCaches(runner, t, f.notice(s))
+	return f.followTool(ctx, s, runner, req)
+}
+
+// request applies the flags to a tool, and returns the request to run it.
+func (f *runFlags) request(t *tool.Tool) (*run.Request, error) {
+	if f.from != "" || f.only != "" || len(f.skip) > 0 {
+		return nil, runUsage("--from, --only and --skip are about the steps of a workflow, and %s is a tool", t.Name)
+	}
+	if err := f.override(t); err != nil {
+		return nil, err
+	}
+	if err := f.checkSecretFlags(t); err != nil {
+		return nil, err
+	}
+	inputs, err := assignments(f.args)
+	if err != nil {
+		return nil, err
+	}
+	environment, err := variables(f.env)
+	if err != nil {
+		return nil, err
+	}
+	return &run.Request{
+		ID: run.NewID(), Tool: t, Inputs: inputs, Environment: environment, Terminal: f.tty, Grace: f.grace, KeepFor: f.keep(),
+	}, nil
+}
+
+// followTool runs a tool and shows it.
+func (f *runFlags) followTool(ctx context.Context, s streams, runner *local.Runner, req *run.Request) (err error) {
 	var opts local.Options
-	if f.keepOnFailure {
-		req.KeepFor = f.keepFor
-	}
 	if f.interactive {
 		opts.Stdin = s.in
 	}
@@ -176,22 +153,41 @@ func (f *runFlags) run(ctx context.Context, s streams, args []string) (err error
 		defer forget()
 		s = watched
 	}
-	p := newPresenter(s, f)
-	p.attach(&opts)
-	ctx, kill, stop := cancelOnSignals(ctx, gone, p.interrupted, restore)
+	view := f.view(s, &opts)
+	ctx, kill, stop := cancelOnSignals(ctx, gone, view.Interrupted, restore)
 	defer stop()
 	opts.Kill = kill
-	result, err := h.runner.RunWith(ctx, req, opts)
-	if err := p.finish(result, explainEnvironment(req, err)); err != nil {
+	result, err := runner.RunWith(ctx, req, opts)
+	if err := view.Finish(result, explainEnvironment(req, err)); err != nil {
 		return err
 	}
+	return statusOf(result)
+}
+
+// statusOf returns the error that ends a command with the exit status of its run.
+func statusOf(result *run.Result) error {
 	if result.ExitCode == 0 {
 		return nil
 	}
 	return &exitError{status: result.ExitCode}
 }
 
-// definition is what is run, in the user namespace of an ordinary user.
+// view returns what shows a tool's run, and has opts report to it.
+func (f *runFlags) view(s streams, opts *local.Options) show.View {
+	if f.json {
+		view := show.NewJSON(s.out)
+		opts.Emit = view.Event
+		return view
+	}
+	view := show.NewTool(s.output(), show.ToolOptions{
+		Quiet: f.quiet, SuggestEgress: f.suggestEgress, NetworkGiven: f.network != "", Terminal: f.tty, Grace: f.grace, KeepFor: f.keep(),
+	})
+	opts.Emit, opts.Stdout, opts.Stderr = view.Event, view.Stdout(), view.Stderr()
+	opts.Progress = func(e image.ProgressEvent) { view.Progress(progressText(e)) }
+	return view
+}
+
+// definition returns what is run, read in the user namespace of an ordinary user.
 func (f *runFlags) definition(s streams, args []string) (def *definition.Definition, text string, err error) {
 	vetted := ownership.Vetted("")
 	if f.image == "" {
@@ -212,14 +208,6 @@ func (f *runFlags) definition(s streams, args []string) (def *definition.Definit
 	return loadDefinition(s.in, args[0])
 }
 
-// notices is where notices go, such as of images: nowhere with --quiet.
-func (f *runFlags) notices(s streams) io.Writer {
-	if f.quiet {
-		return nil
-	}
-	return s.err
-}
-
 // warn prints what runs but is probably a mistake, as validate does.
 func (f *runFlags) warn(s streams, def *definition.Definition) {
 	if f.quiet {
@@ -229,84 +217,4 @@ func (f *runFlags) warn(s streams, def *definition.Definition) {
 		w.Text = "warning: " + w.Text
 		fmt.Fprintln(s.err, "mayfly:", w)
 	}
-}
-
-// override applies the flags that stand above the definition.
-func (f *runFlags) override(t *tool.Tool) error {
-	if f.timeout != "" {
-		if err := t.SetTimeout(f.timeout); err != nil {
-			return runUsage("--timeout: %w", err)
-		}
-	}
-	if f.user != "" {
-		if err := t.SetUser(f.user); err != nil {
-			return runUsage("--user: %w", err)
-		}
-	}
-	if f.network != "" {
-		if err := t.SetNetwork(f.network); err != nil {
-			return runUsage("--network: %w", err)
-		}
-	}
-	for name, value := range f.resources {
-		if *value == "" {
-			continue
-		}
-		if err := t.Resources.Set(name, *value); err != nil {
-			return runUsage("--%s: %w", name, err)
-		}
-	}
-	return f.checkValues()
-}
-
-// checkValues checks the values of the flags that tools and workflows share.
-func (f *runFlags) checkValues() error {
-	if !slices.Contains([]string{"missing", "always", "never"}, f.pull) {
-		return runUsage("--pull %q is none of missing, always and never", f.pull)
-	}
-	if f.keepFor <= 0 {
-		return runUsage("--keep-for %s is not a duration to keep a sandbox for", f.keepFor)
-	}
-	if f.grace < 0 {
-		return runUsage("--grace %s is less than nothing", f.grace)
-	}
-	return nil
-}
-
-// assignments reads --arg NAME=VALUE.
-func assignments(list []string) (map[string]any, error) {
-	out := map[string]any{}
-	for _, item := range list {
-		name, value, ok := strings.Cut(item, "=")
-		if !ok || name == "" {
-			return nil, runUsage("--arg %q is not NAME=VALUE", item)
-		}
-		if _, twice := out[name]; twice {
-			return nil, runUsage("--arg %s is given twice", name)
-		}
-		out[name] = value
-	}
-	return out, nil
-}
-
-// variables reads --env NAME=VALUE; a bare NAME passes on ours.
-func variables(list []string) ([]tool.EnvVar, error) {
-	var out []tool.EnvVar
-	for _, item := range list {
-		name, value, ok := strings.Cut(item, "=")
-		if !ok {
-			if value, ok = os.LookupEnv(name); !ok {
-				return nil, runUsage("--env %s: there is no such variable here; write %s=VALUE", name, name)
-			}
-		}
-		if !tool.ValidEnvName(name) {
-			return nil, runUsage("--env %q is not NAME=VALUE", item)
-		}
-		out = append(out, tool.EnvVar{Name: name, Value: value})
-	}
-	return out, nil
-}
-
-func runUsage(format string, args ...any) error {
-	return &usageError{command: "mayfly run", err: fmt.Errorf(format, args...)}
 }

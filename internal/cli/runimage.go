@@ -10,7 +10,7 @@ import (
 
 // This file is `mayfly run --image IMAGE -- COMMAND…`, which runs without a file.
 
-// imageTool is the tool of an image and a command, none for the image's own.
+// imageTool returns the tool of an image and a command; without a command the image's own runs.
 func imageTool(ref string, command []string) (*definition.Definition, error) {
 	file := map[string]any{"image": ref}
 	if len(command) > 0 {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mayfly-run/mayfly/internal/host"
 	"github.com/mayfly-run/mayfly/internal/textsafe"
 	"github.com/mayfly-run/mayfly/internal/workflow"
 )
@@ -15,18 +16,18 @@ func newRunsCommand(s streams) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "runs",
 		Short: "List the runs of workflows, which can be resumed",
-		Long: `List the runs of workflows that have a journal on this machine, the latest first. One that failed or
-was interrupted goes on with: mayfly run --resume RUN. The latest 100 are kept.`,
+		Long: `List the runs of workflows that have a journal on this machine, latest first. To continue one that
+failed or was interrupted: mayfly run --resume RUN. The latest 100 are kept.`,
 		Example: `  mayfly runs
   mayfly run --resume 01a20974-721d-7515-b4bb-132b84d3651b
   mayfly runs rm 01a20974-721d-7515-b4bb-132b84d3651b`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			dir, err := home()
+			h, err := host.Open()
 			if err != nil {
 				return err
 			}
-			list, err := runs(dir).List()
+			list, err := h.Runs().List()
 			if err != nil {
 				return err
 			}
@@ -48,11 +49,11 @@ was interrupted goes on with: mayfly run --resume RUN. The latest 100 are kept.`
 		Example: "  mayfly runs rm 01a20974-721d-7515-b4bb-132b84d3651b",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(_ *cobra.Command, ids []string) error {
-			dir, err := home()
+			h, err := host.Open()
 			if err != nil {
 				return err
 			}
-			store := runs(dir)
+			store := h.Runs()
 			for _, given := range ids {
 				id, err := store.Find(given)
 				if err != nil {
@@ -68,7 +69,7 @@ was interrupted goes on with: mayfly run --resume RUN. The latest 100 are kept.`
 	return c
 }
 
-// stepCounts is how the steps of a run ended.
+// stepCounts says how many steps of a run ended in which way.
 func stepCounts(r workflow.Summary) string {
 	text := fmt.Sprintf("%d succeeded", r.Succeeded)
 	if r.Failed > 0 {

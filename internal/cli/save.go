@@ -9,8 +9,8 @@ import (
 	"path/filepath"
 )
 
-// writeFile has write make a file. What is there already stays as it is until all of it is written; a device or a pipe
-// is written to as it is.
+// writeFile calls write to write a file. An existing file stays as it is until everything is written. A device or a pipe is
+// written to directly.
 func writeFile(name string, write func(io.Writer) error) (err error) {
 	mode, exists := fs.FileMode(0o666), false
 	switch info, err := os.Stat(name); {

@@ -1,18 +1,17 @@
 package cli
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
+	"github.com/mayfly-run/mayfly/internal/host"
 	"github.com/mayfly-run/mayfly/internal/secret"
 	"github.com/mayfly-run/mayfly/internal/shape"
+	"github.com/mayfly-run/mayfly/internal/show"
 )
 
 func newSecretCommand(s streams) *cobra.Command {
@@ -20,10 +19,10 @@ func newSecretCommand(s streams) *cobra.Command {
 		Use:   "secret",
 		Short: "Manage the secrets of this machine",
 		Long: `Manage the secrets of this machine. They are encrypted in $MAYFLY_HOME/secrets under the key in
-identity.txt there; keep a copy of that file, without it they are lost. No command prints a value.
+identity.txt there; keep a copy of that file: without it the secrets are lost. No command prints a value.
 
-A key with a passphrase asks for it on the terminal, or takes it from the file that
-$MAYFLY_PASSPHRASE_FILE names, or from $MAYFLY_PASSPHRASE.`,
+If the key has a passphrase, Mayfly takes it from the file that $MAYFLY_PASSPHRASE_FILE names or
+from $MAYFLY_PASSPHRASE, and otherwise asks at the terminal.`,
 		Example: `  mayfly secret set api_token
   mayfly secret ls
   mayfly secret rotate-key`,
@@ -34,13 +33,13 @@ $MAYFLY_PASSPHRASE_FILE names, or from $MAYFLY_PASSPHRASE.`,
 	return c
 }
 
-// secrets opens the store of secrets of this machine.
-func secrets() (*secret.Store, error) {
-	dir, err := home()
+// openSecrets opens the store of secrets of this machine.
+func openSecrets() (*secret.Store, error) {
+	h, err := host.Open()
 	if err != nil {
 		return nil, err
 	}
-	return openSecrets(dir), nil
+	return h.Secrets(), nil
 }
 
 func newSecretSet(s streams) *cobra.Command {
@@ -49,10 +48,10 @@ func newSecretSet(s streams) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "set NAME",
 		Short: "Set a secret, or a new version of it",
-		Long: `Set a secret, or a new version of it. The value is asked for on a terminal, without showing it, or
-read from standard input, where one line break at its end is left out.
+		Long: `Set a secret, or a new version of it. On a terminal it asks for the value without showing it.
+Otherwise it reads standard input, without one line break at the end.
 
-The first secret makes the key. --passphrase puts that behind a passphrase.`,
+The first secret makes the key; --passphrase protects the key with a passphrase.`,
 		Example: `  mayfly secret set api_token
   pass show api/token | mayfly secret set api_token
   mayfly secret set api_token --from env:API_TOKEN
@@ -63,12 +62,12 @@ The first secret makes the key. --passphrase puts that behind a passphrase.`,
 		},
 	}
 	c.Flags().StringVar(&from, "from", "", "where the value is: `env:VARIABLE`, file:PATH or - for standard input")
-	pass.flags(c, "put the new key behind a passphrase, asked for on the terminal")
+	pass.flags(c, "protect the new key with a passphrase, which is asked for at the terminal")
 	return c
 }
 
 func setSecret(ctx context.Context, s streams, name, from string, pass *newPassphrase) error {
-	store, err := secrets()
+	store, err := openSecrets()
 	if err != nil {
 		return err
 	}
@@ -82,7 +81,7 @@ func setSecret(ctx context.Context, s streams, name, from string, pass *newPassp
 		}
 	}
 	var value []byte
-	if from == "" && isTerminal(s.in) {
+	if from == "" && show.IsTerminal(s.in) {
 		value, err = askTwice(s, "value of "+name)
 	} else {
 		if from == "" {
@@ -95,14 +94,14 @@ func setSecret(ctx context.Context, s streams, name, from string, pass *newPassp
 	}
 	defer clear(value)
 	if len(value) == 0 {
-		return fmt.Errorf("the value of %s is empty, and wasn't set; to do without it: mayfly secret rm %s", name, name)
+		return fmt.Errorf("the value of %s is empty, so it wasn't set; to remove the secret: mayfly secret rm %s", name, name)
 	}
 	version, err := store.Set(ctx, name, value)
 	if err != nil {
 		return err
 	}
 	if !secret.Maskable(value) {
-		fmt.Fprintf(s.err, "warning: the value of %s has less than %d characters; it will not be masked in what tools print\n", name, secret.MinMasked)
+		fmt.Fprintf(s.err, "warning: the value of %s has fewer than %d characters; Mayfly doesn't mask it in what tools print\n", name, secret.MinMasked)
 	}
 	_, err = fmt.Fprintf(s.out, "%s version %d\n", name, version)
 	return err
@@ -117,11 +116,11 @@ func newSecretList(s streams) *cobra.Command {
 		Example: "  mayfly secret ls\n  mayfly secret ls --json",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			store, err := secrets()
+			store, err := openSecrets()
 			if err != nil {
 				return err
 			}
-			// What can be listed is, whatever else is wrong.
+			// Whatever else is wrong, the secrets that can be listed are.
 			list, wrong := store.List()
 			if wrong != nil && len(list) == 0 {
 				return wrong
@@ -144,7 +143,7 @@ func newSecretList(s streams) *cobra.Command {
 		},
 	}
 	jsonFlag(c.Flags(), &asJSON, "print JSON")
-	c.Flags().BoolVarP(&quiet, "quiet", "q", false, "print the names only")
+	c.Flags().BoolVarP(&quiet, "quiet", "q", false, "print only the names")
 	return c
 }
 
@@ -156,7 +155,7 @@ func newSecretRemove(s streams) *cobra.Command {
 		Example: "  mayfly secret rm api_token",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, names []string) error {
-			store, err := secrets()
+			store, err := openSecrets()
 			if err != nil {
 				return err
 			}
@@ -171,14 +170,14 @@ func newSecretRemove(s streams) *cobra.Command {
 	}
 }
 
-// explainNoSecret names the secret that was probably meant where there is none of a name.
+// explainNoSecret adds the secret that was probably meant to the error for one that doesn't exist.
 func explainNoSecret(store *secret.Store, err error) error {
 	var missing *secret.NotFoundError
 	if !errors.As(err, &missing) {
 		return err
 	}
-	missing.Remedy = "to see which there are: mayfly secret ls"
-	list, _ := store.List() // what can't be read is in no list
+	missing.Remedy = "to list them: mayfly secret ls"
+	list, _ := store.List() // what can't be read isn't a suggestion
 	var names []string
 	for _, i := range list {
 		names = append(names, i.Name)
@@ -194,17 +193,17 @@ func newSecretRotate(s streams) *cobra.Command {
 	var none bool
 	c := &cobra.Command{
 		Use:   "rotate-key",
-		Short: "Replace the key by a new one",
-		Long: `Replace the key by a new one and wrap every secret for it. It can be interrupted at any moment: all
-secrets stay readable, and the next rotate-key ends what was begun.
+		Short: "Replace the key with a new one",
+		Long: `Replace the key with a new one and wrap every secret for it. You can interrupt it at any moment: all
+secrets stay readable, and the next rotate-key finishes the work.
 
-The new key has the old one's passphrase, unless another is given.`,
+The new key has the old passphrase, unless you give another.`,
 		Example: `  mayfly secret rotate-key
   mayfly secret rotate-key --passphrase
   mayfly secret rotate-key --passphrase-from file:/run/keys/mayfly`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			store, err := secrets()
+			store, err := openSecrets()
 			if err != nil {
 				return err
 			}
@@ -228,85 +227,9 @@ The new key has the old one's passphrase, unless another is given.`,
 			return err
 		},
 	}
-	pass.flags(c, "put the key behind another passphrase, asked for on the terminal")
+	pass.flags(c, "protect the key with another passphrase, which is asked for at the terminal")
 	c.Flags().BoolVar(&none, "no-passphrase", false, "keep the key without a passphrase")
 	exclusive(c, "no-passphrase", "passphrase")
 	exclusive(c, "no-passphrase", "passphrase-from")
 	return c
-}
-
-// newPassphrase is a passphrase to be set.
-type newPassphrase struct {
-	ask  bool
-	from string
-}
-
-func (p *newPassphrase) flags(c *cobra.Command, help string) {
-	c.Flags().BoolVar(&p.ask, "passphrase", false, help)
-	c.Flags().StringVar(&p.from, "passphrase-from", "", "the same, with the passphrase in `env:VARIABLE`, file:PATH or - (standard input)")
-	exclusive(c, "passphrase", "passphrase-from")
-}
-
-func (p *newPassphrase) wanted() bool { return p.ask || p.from != "" }
-
-func (p *newPassphrase) read(ctx context.Context, s streams) (phrase []byte, err error) {
-	if p.ask {
-		phrase, err = askTwice(s, "new passphrase")
-	} else {
-		phrase, err = secret.ReadFrom(ctx, p.from, s.in)
-		phrase = bytes.TrimRight(phrase, "\r\n")
-	}
-	if err == nil && len(phrase) == 0 {
-		err = errors.New("it is empty")
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read the passphrase: %w", err)
-	}
-	return phrase, nil
-}
-
-func createKey(ctx context.Context, s streams, store *secret.Store, pass *newPassphrase) error {
-	phrase, err := pass.read(ctx, s)
-	if err != nil {
-		return err
-	}
-	defer clear(phrase)
-	return store.Create(ctx, phrase)
-}
-
-// askTwice reads from the terminal without showing it, twice, since nobody sees what they type.
-func askTwice(s streams, what string) ([]byte, error) {
-	in, ok := s.in.(*os.File)
-	if !ok || !term.IsTerminal(int(in.Fd())) {
-		return nil, errors.New("standard input is not a terminal")
-	}
-	shown, err := term.GetState(int(in.Fd()))
-	if err != nil {
-		return nil, err
-	}
-	stop := onEndingSignal(func() {
-		_ = term.Restore(int(in.Fd()), shown)
-		fmt.Fprintln(s.err)
-	})
-	defer stop()
-	ask := func(prompt string) ([]byte, error) {
-		fmt.Fprint(s.err, prompt)
-		typed, err := term.ReadPassword(int(in.Fd()))
-		fmt.Fprintln(s.err)
-		return typed, err
-	}
-	first, err := ask(what + ": ")
-	if err != nil {
-		return nil, err
-	}
-	second, err := ask(what + ", again: ")
-	defer clear(second)
-	if err == nil && !bytes.Equal(first, second) {
-		err = errors.New("the two aren't the same; nothing was changed")
-	}
-	if err != nil {
-		clear(first)
-		return nil, err
-	}
-	return first, nil
 }

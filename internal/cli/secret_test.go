@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// mayflySecret runs `mayfly secret` with a home of the test's own.
+// mayflySecret runs `mayfly secret` with the home of a test.
 func mayflySecret(t *testing.T, stdin string, args ...string) (status int, out, errOut string) {
 	t.Helper()
 	var o, e bytes.Buffer
@@ -32,12 +32,12 @@ func TestSecretCommands(t *testing.T) {
 	}{
 		{args: "ls", out: "NAME   VERSION   SET\n"},
 		{args: "ls --json", out: "[]\n"},
-		{args: "rm token", status: 125, err: `mayfly: secret "token" not found; looked in: store ` + store + "; to see which there are: mayfly secret ls\n"},
+		{args: "rm token", status: 125, err: `mayfly: secret "token" not found; looked in: store ` + store + "; to list them: mayfly secret ls\n"},
 		{args: "set token", stdin: "s3cr3t-canary\n", out: "token version 1\n"},
 		{args: "set token --from env:MAYFLY_TEST_VALUE", out: "token version 2\n"},
 		{args: "set token --from -", stdin: "s3cr3t-canary", out: "token version 3\n"},
-		{args: "set pin", stdin: "123\n", out: "pin version 1\n", err: "warning: the value of pin has less than 4 characters; it will not be masked in what tools print\n"},
-		{args: "set none", stdin: "\n", status: 125, err: "mayfly: the value of none is empty, and wasn't set; to do without it: mayfly secret rm none\n"},
+		{args: "set pin", stdin: "123\n", out: "pin version 1\n", err: "warning: the value of pin has fewer than 4 characters; Mayfly doesn't mask it in what tools print\n"},
+		{args: "set none", stdin: "\n", status: 125, err: "mayfly: the value of none is empty, so it wasn't set; to remove the secret: mayfly secret rm none\n"},
 		{args: "set token s3cr3t-canary", status: 125, err: "mayfly: mayfly secret set takes NAME, not 2 arguments; don't put a value on the command line"},
 		{args: "set token --from s3cr3t-canary", status: 125, err: "mayfly: read the value of token: a value can't be on the command line"},
 		{args: "set token --from env:MAYFLY_TEST_UNSET", status: 125, err: "mayfly: read the value of token: env:MAYFLY_TEST_UNSET: there is no variable MAYFLY_TEST_UNSET in the environment; export it first\n"},
@@ -65,7 +65,7 @@ func TestSecretCommands(t *testing.T) {
 	}
 }
 
-// begins says whether text is want, or begins with one that is not a whole line.
+// begins reports whether text is want, or begins with it if want doesn't end a line.
 func begins(text, want string) bool {
 	if want == "" || strings.HasSuffix(want, "\n") {
 		return text == want

@@ -9,6 +9,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mayfly-run/mayfly/internal/engine"
+	"github.com/mayfly-run/mayfly/internal/host"
+	"github.com/mayfly-run/mayfly/internal/show"
 )
 
 func newShellCommand(s streams) *cobra.Command {
@@ -16,14 +18,14 @@ func newShellCommand(s streams) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "shell [RUN [-- COMMAND…]]",
 		Short: "Look inside the sandbox of a tool that failed",
-		Long: `Look inside the sandbox of a tool that failed and was run with --keep-on-failure: its files as it left
-them, its network rules, its limits. The beginning of RUN's id is enough. Without RUN, list the sandboxes that are kept.`,
+		Long: `Look inside the sandbox of a tool that failed under --keep-on-failure: its files as the tool left
+them, its network rules, its limits. The beginning of the run's id is enough. Without RUN, list the sandboxes that are kept.`,
 		Example: `  mayfly run check.yaml --keep-on-failure
   mayfly shell 01a20974-721d-7515-b4bb-132b84d3651b
   mayfly shell 01a20974-721d-7515-b4bb-132b84d3651b -- ls -l /tmp
   mayfly shell --remove 01a20974-721d-7515-b4bb-132b84d3651b`,
 		RunE: func(_ *cobra.Command, args []string) error {
-			e, err := embedded()
+			e, err := host.Keeper()
 			if err != nil {
 				return err
 			}
@@ -31,7 +33,7 @@ them, its network rules, its limits. The beginning of RUN's id is enough. Withou
 			case remove && len(args) != 1:
 				return &usageError{command: "mayfly shell", err: errors.New("--remove takes one RUN, and no command")}
 			case asJSON && len(args) > 0:
-				return &usageError{command: "mayfly shell", err: errors.New("--json is for the list; it takes no RUN")}
+				return &usageError{command: "mayfly shell", err: errors.New("--json is only for the list; leave RUN out")}
 			case len(args) == 0:
 				return listKept(s, e, asJSON)
 			}
@@ -77,7 +79,7 @@ func listKept(s streams, e engine.Keeper, asJSON bool) error {
 func shell(s streams, e engine.Keeper, id string, command []string) (err error) {
 	streams := engine.Streams{Stdin: s.in, Stdout: s.out, Stderr: s.err}
 	var terminal *engine.Terminal
-	if in, isFile := s.in.(*os.File); isFile && isTerminal(in) && isTerminal(s.out) {
+	if in, isFile := s.in.(*os.File); isFile && show.IsTerminal(in) && show.IsTerminal(s.out) {
 		own, openErr := openTerminal(in)
 		if openErr != nil {
 			return openErr

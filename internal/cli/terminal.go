@@ -9,6 +9,7 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/run/local"
+	"github.com/mayfly-run/mayfly/internal/show"
 )
 
 // ownTerminal is the terminal of this command. While a tool or a shell runs, it is raw, so that every key reaches that
@@ -35,7 +36,7 @@ func openTerminal(in *os.File) (*ownTerminal, error) {
 	return t, nil
 }
 
-// take makes it raw.
+// take makes the terminal raw.
 func (t *ownTerminal) take() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -61,17 +62,17 @@ func (t *ownTerminal) giveBack() {
 	t.old = nil
 }
 
-// close gives it back for good. It returns what went wrong when it was taken or given back.
+// close gives the terminal back for good, and returns what went wrong when it was taken or given back.
 func (t *ownTerminal) close() error {
 	t.stopResize()
 	t.giveBack()
 	return t.err
 }
 
-// attachTerminal gives a run our terminal while its tool runs.
+// attachTerminal gives a run the terminal of this command while its tool runs.
 func attachTerminal(s streams, req *run.Request, opts *local.Options) (*ownTerminal, error) {
 	in, ok := s.in.(*os.File)
-	if !ok || !isTerminal(in) {
+	if !ok || !show.IsTerminal(in) {
 		return nil, &usageError{command: "mayfly run", err: errors.New("--tty: standard input is not a terminal")}
 	}
 	t, err := openTerminal(in)

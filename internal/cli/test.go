@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -15,8 +14,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mayfly-run/mayfly/internal/condition"
+	"github.com/mayfly-run/mayfly/internal/host"
+	"github.com/mayfly-run/mayfly/internal/image"
 	"github.com/mayfly-run/mayfly/internal/ownership"
 	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/show"
 	"github.com/mayfly-run/mayfly/internal/suite"
 	"github.com/mayfly-run/mayfly/internal/textsafe"
 	"github.com/mayfly-run/mayfly/internal/tool"
@@ -35,43 +37,43 @@ func newTestCommand(s streams) *cobra.Command {
 	f := &testFlags{}
 	c := &cobra.Command{
 		Use:   "test [PATH…|-]",
-		Short: "Run tests of tools, with mocks in the place of the world",
-		Long: `Run tests of tools: each is a real run in a sandbox, whose requests and commands are answered by
-mocks and compared with what is expected. Nothing leaves this machine that a test doesn't allow.
+		Short: "Run tests of tools, with mocks instead of the real world",
+		Long: `Run tests of tools. Each test is a real run in a sandbox: mocks answer its requests and commands, and
+the results are compared with what the test expects. Nothing leaves this machine unless a test allows it.
 
-Tests are read from the files given, and from *_test.yaml, *.test.yaml and tests.yaml below the
-folders given (this one where nothing is); - reads one file from standard input. The format is in
-docs/TESTING.md, and its schema is printed by: mayfly schema test
+It reads the tests in the given files, and in *_test.yaml, *.test.yaml and tests.yaml below the given
+folders (by default this one); - reads one file from standard input. The format is in docs/TESTING.md;
+mayfly schema test prints its schema.
 
-Exit status: 0 all passed; 1 a test failed; 125 Mayfly's own failure, as a file that is wrong.`,
+Exit status: 0 all passed; 1 a test failed; 125 Mayfly's own failure, such as a bad file.`,
 		Example: `  # all tests below this folder
   mayfly test
 
-  # some of them, again at each change
+  # some of them, again whenever a file changes
   mayfly test tools/checker --run 'healthy' --watch
 
-  # write what the real network answers into the file of mocks
+  # record what the real network answers in the file of mocks
   mayfly test checker_test.yaml --record
 
-  # one JSON object a line, the last one the summary
+  # one JSON object per line, the last is the summary
   mayfly test --json`,
 		RunE: func(cmd *cobra.Command, args []string) error { return f.command(cmd.Context(), s, args) },
 	}
 	fl := c.Flags()
 	fl.StringVar(&f.run, "run", "", "run only tests whose name matches `REGEX`")
-	jsonFlag(fl, &f.json, "print results as JSON, one a line, and a summary")
+	jsonFlag(fl, &f.json, "print results as JSON, one per line, and a summary")
 	fl.StringVar(&f.junit, "junit", "", "write a JUnit report to `FILE` too")
 	fl.BoolVar(&f.watch, "watch", false, "run again whenever a file changes, until interrupted")
-	fl.BoolVar(&f.record, "record", false, "pass on requests that no mock answers to the real network, and write the answers as mocks")
+	fl.BoolVar(&f.record, "record", false, "send requests that no mock answers to the real network, and record the answers as mocks")
 	fl.IntVar(&f.parallel, "parallel", runtime.NumCPU(), "run `N` tests at once")
-	fl.StringArrayVarP(&f.secrets, "secret", "s", nil, "secret `NAME=env:VAR`, NAME=file:PATH or NAME=- (standard input), for tests that give none of the name; may be repeated")
+	fl.StringArrayVarP(&f.secrets, "secret", "s", nil, "secret `NAME=env:VAR`, NAME=file:PATH or NAME=- (standard input), for tests that don't set it; may be repeated")
 	fl.StringVar(&f.pull, "pull", "missing", "when to pull images: `missing`, always or never")
 	exclusive(c, "watch", "record")
 	exclusive(c, "watch", "junit")
 	return c
 }
 
-// goStyle lets -run stand for --run, as it does for go test: a single dash would be read as three short flags.
+// goStyle accepts -run for --run, as go test does; a single dash would be read as three short flags.
 func goStyle(args []string) []string {
 	if len(args) == 0 || args[0] != "test" {
 		return args
@@ -98,11 +100,11 @@ func (f *testFlags) command(ctx context.Context, s streams, paths []string) (err
 	case err != nil:
 		return testUsage("--run: %w", err)
 	case f.parallel < 1:
-		return testUsage("--parallel %d runs nothing", f.parallel)
+		return testUsage("--parallel %d must be at least 1", f.parallel)
 	case !slices.Contains([]string{"missing", "always", "never"}, f.pull):
-		return testUsage("--pull %q is none of missing, always and never", f.pull)
+		return testUsage("--pull %q is not missing, always or never", f.pull)
 	case slices.Contains(paths, "-") && (len(paths) > 1 || f.watch || f.record):
-		return testUsage("- is standard input, which is read once: it stands alone, without --watch and --record")
+		return testUsage("- is standard input, which can be read only once: give it alone, without --watch and --record")
 	}
 	vetted, err := vetTests(paths)
 	if err != nil {
@@ -118,7 +120,11 @@ func (f *testFlags) command(ctx context.Context, s streams, paths []string) (err
 	if slices.Contains(paths, "-") {
 		stdin = nil // the tests are there
 	}
-	h, err := openHost("mayfly test", f.secrets, stdin, f.pull, nil)
+	h, err := host.Open()
+	if err != nil {
+		return err
+	}
+	runner, err := openRunner(h, "mayfly test", f.secrets, stdin, host.RunnerOptions{Pull: f.pull})
 	if err != nil {
 		return err
 	}
@@ -129,7 +135,7 @@ func (f *testFlags) command(ctx context.Context, s streams, paths []string) (err
 	defer stop()
 	conditions := condition.NewProcess("")
 	defer func() { err = errors.Join(err, conditions.Close()) }()
-	r := &tooltest.Runner{Runner: h.runner, Conditions: conditions, Record: f.record, Grace: run.DefaultGrace, Kill: kill}
+	r := &tooltest.Runner{Runner: runner, Conditions: conditions, Record: f.record, Grace: run.DefaultGrace, Kill: kill}
 	if f.watch {
 		return f.watching(ctx, s, paths, pattern, r)
 	}
@@ -157,7 +163,7 @@ func (f *testFlags) once(ctx context.Context, s streams, paths []string, pattern
 		if f.watch || slices.ContainsFunc(paths, func(p string) bool { return filepath.Clean(p) == file }) {
 			continue
 		}
-		fmt.Fprintf(s.err, "mayfly: %s has tests and isn't run: give it a name that ends in _test.yaml, or name it\n", textsafe.Line([]byte(file)))
+		fmt.Fprintf(s.err, "mayfly: %s has tests but isn't run: give it a name that ends in _test.yaml, or name it on the command line\n", textsafe.Line([]byte(file)))
 	}
 	var jobs []tooltest.Job
 	for _, suite := range suites {
@@ -168,22 +174,22 @@ func (f *testFlags) once(ctx context.Context, s streams, paths []string, pattern
 		}
 	}
 	if len(jobs) == 0 {
-		return tooltest.Summary{}, fmt.Errorf("no test has a name that --run %q matches", f.run)
+		return tooltest.Summary{}, fmt.Errorf("--run %q matches no test", f.run)
 	}
 	if err := f.checkSecretFlags(jobs); err != nil {
 		return tooltest.Summary{}, err
 	}
-	p := newTestPresenter(s, f.json, len(jobs))
+	view := show.NewTests(s.output(), f.json, len(jobs))
 	one := *r
-	one.Progress = p.progress
+	one.Progress = func(e image.ProgressEvent) { view.Progress(progressText(e)) }
 	var results []*tooltest.Result
-	summary := one.All(ctx, jobs, f.parallel, p.ended, func(res *tooltest.Result) {
-		p.result(res)
+	summary := one.All(ctx, jobs, f.parallel, view.Ended, func(res *tooltest.Result) {
+		view.Result(res)
 		if f.junit != "" {
 			results = append(results, res)
 		}
 	})
-	err = p.finish(summary)
+	err = view.Finish(summary)
 	if f.junit != "" {
 		if e := writeFile(f.junit, func(w io.Writer) error { return tooltest.WriteJUnit(w, results, summary) }); e != nil {
 			err = errors.Join(err, fmt.Errorf("write the JUnit report: %w", e))
@@ -217,58 +223,4 @@ func (f *testFlags) checkSecretFlags(jobs []tooltest.Job) error {
 		return testUsage("%s", why)
 	}
 	return nil
-}
-
-func toolsUnderTest(s *suite.Suite) ([]*tool.Tool, error) {
-	if s.Tool != nil {
-		t, err := s.LoadTool()
-		return []*tool.Tool{t}, err
-	}
-	w, err := s.LoadWorkflow()
-	if err != nil {
-		return nil, err
-	}
-	return toolsOf(w), nil
-}
-
-// loadSuites reads every file of tests, and reports all that is wrong with any of them.
-func loadSuites(in io.Reader, paths []string) ([]*suite.Suite, error) {
-	if slices.Equal(paths, []string{"-"}) {
-		data, err := readDefinition(in)
-		if err != nil {
-			return nil, err
-		}
-		s, err := suite.Parse("-", data)
-		if err != nil {
-			return nil, err
-		}
-		dir, err := workingDir()
-		if err != nil {
-			return nil, err
-		}
-		s.SetDir(dir)
-		return []*suite.Suite{s}, nil
-	}
-	files, err := findTests(paths)
-	if err != nil {
-		return nil, err
-	}
-	var suites []*suite.Suite
-	var errs []error
-	for _, file := range files {
-		suite, err := loadSuite(file)
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		suites = append(suites, suite)
-	}
-	return suites, errors.Join(errs...)
-}
-
-// encodeLine prints a value as one line of JSON.
-func encodeLine(w io.Writer, v any) error {
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	return enc.Encode(v)
 }

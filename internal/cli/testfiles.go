@@ -12,7 +12,6 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/ownership"
 	"github.com/mayfly-run/mayfly/internal/shape"
-	"github.com/mayfly-run/mayfly/internal/suite"
 	"github.com/mayfly-run/mayfly/internal/workflow/definition"
 )
 
@@ -43,7 +42,7 @@ func findTests(paths []string) ([]string, error) {
 			return nil, fmt.Errorf("tests below %s can't be read: %w", path, err)
 		}
 		if len(below) == 0 {
-			return nil, fmt.Errorf("there are no tests below %s; their files are called NAME_test.yaml, NAME.test.yaml or tests.yaml", path)
+			return nil, fmt.Errorf("there are no tests below %s; name test files NAME_test.yaml, NAME.test.yaml or tests.yaml", path)
 		}
 		for _, file := range below {
 			if err := ownership.CheckBelow(path, file); err != nil {
@@ -56,7 +55,7 @@ func findTests(paths []string) ([]string, error) {
 	return files, errors.Join(refused...)
 }
 
-// unnamedTests lists the files below folders that have tests, but no name of such a file.
+// unnamedTests lists the files below folders that have tests, but not the name of a file of tests.
 func unnamedTests(paths []string) []string {
 	if len(paths) == 0 {
 		paths = []string{"."}
@@ -66,7 +65,7 @@ func unnamedTests(paths []string) []string {
 		if info, err := os.Stat(path); err != nil || !info.IsDir() {
 			continue
 		}
-		below, _ := filesBelow(path, func(file string) bool { // what can't be read has been said
+		below, _ := filesBelow(path, func(file string) bool { // findTests has reported what can't be read
 			ext := filepath.Ext(file)
 			return (ext == ".yaml" || ext == ".yml") && strings.Contains(strings.ToLower(file), "test") && !definition.IsTestFile(file) && hasTests(file)
 		})
@@ -91,15 +90,15 @@ func hasKey(data []byte, key string) bool {
 	return bytes.HasPrefix(data, []byte(key+":")) || bytes.Contains(data, []byte("\n"+key+":"))
 }
 
-// filesBelow lists the files below a folder that are wanted. Hidden folders and those of packages are left out, and links to
-// folders aren't followed.
+// filesBelow lists the wanted files below a folder. It leaves out hidden folders and those of packages, and doesn't follow links
+// to folders.
 func filesBelow(path string, wanted func(file string) bool) (files []string, err error) {
 	err = filepath.WalkDir(path, func(file string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil && file == path:
 			return err
 		case err != nil:
-			return nil //nolint:nilerr // what can't be read has nothing for us
+			return nil //nolint:nilerr // what can't be read is left out
 		case d.IsDir() && file != path && (strings.HasPrefix(d.Name(), ".") || d.Name() == "node_modules" || d.Name() == "vendor"):
 			return filepath.SkipDir
 		case !d.IsDir() && wanted(file):
@@ -108,57 +107,4 @@ func filesBelow(path string, wanted func(file string) bool) (files []string, err
 		return nil
 	})
 	return files, err
-}
-
-// loadSuite reads a file of tests.
-func loadSuite(file string) (*suite.Suite, error) {
-	suite, err := suite.Load(file)
-	if err != nil {
-		return nil, err
-	}
-	// The shim, which copies the tool's files, has another working directory.
-	dir, err := filepath.Abs(suite.Source.Dir)
-	if err != nil {
-		return nil, err
-	}
-	suite.SetDir(dir)
-	return suite, nil
-}
-
-// validateSuite finds what is wrong with a file of tests and with what it names.
-func validateSuite(file string) error {
-	suite, err := loadSuite(file)
-	if err != nil {
-		return err
-	}
-	return checkSuite(suite)
-}
-
-// checkSuite finds what is wrong with what a file of tests names.
-func checkSuite(suite *suite.Suite) error {
-	var errs []error
-	if suite.Tool != nil {
-		t, err := suite.LoadTool()
-		if err == nil {
-			err = t.Runnable()
-		}
-		errs = append(errs, err)
-	} else {
-		_, err := suite.LoadWorkflow()
-		errs = append(errs, err)
-	}
-	for i := range suite.Tests {
-		if _, err := suite.Complete(&suite.Tests[i], true); err != nil {
-			return errors.Join(append(errs, err)...) // the tests after it most likely fail the same way
-		}
-	}
-	return errors.Join(errs...)
-}
-
-func workingDir() (string, error) {
-	dir, err := os.Getwd()
-	if err != nil {
-		return "", fmt.Errorf("find the current folder: %w", err)
-	}
-	return dir, nil
 }

@@ -15,13 +15,13 @@ import (
 )
 
 const (
-	// watchInterval is how often the files are looked at: looking is the same everywhere, and cheap for so few.
+	// watchInterval is how often the files are looked at. That works on every system, and is cheap for so few files.
 	watchInterval = 500 * time.Millisecond
-	// maxWatched is how many files are looked at.
+	// maxWatched is the maximum number of files that are looked at.
 	maxWatched = 10_000
 )
 
-// watching runs the tests, and again at each change of a file, until it is interrupted.
+// watching runs the tests, and again whenever a file changes, until it is interrupted.
 func (f *testFlags) watching(ctx context.Context, s streams, paths []string, pattern *regexp.Regexp, r *tooltest.Runner) error {
 	for {
 		before := f.stamps(paths)
@@ -45,7 +45,7 @@ type stamp struct {
 	time int64
 }
 
-// stamps are those of all files in the folders of the tests and of their tools, and below.
+// stamps returns the stamps of all files in the folders of the tests and of their tools, and below those.
 func (f *testFlags) stamps(paths []string) map[string]stamp {
 	out := map[string]stamp{}
 	for _, dir := range watchedFolders(paths) {

@@ -11,7 +11,7 @@ import (
 	"unicode/utf8"
 )
 
-// ago is how long ago something was, for people.
+// ago says for people how long ago something was.
 func ago(t time.Time) string {
 	d := time.Since(t)
 	switch {
@@ -27,22 +27,7 @@ func ago(t time.Time) string {
 	return fmt.Sprintf("%d days ago", int(d.Hours()/24))
 }
 
-// sizeText is a number of bytes for people.
-func sizeText(n int64) string {
-	const units = "kMGTPE"
-	if n < 1000 {
-		return fmt.Sprintf("%dB", n)
-	}
-	v := float64(n)
-	i := -1
-	for v >= 1000 && i < len(units)-1 {
-		v /= 1000
-		i++
-	}
-	return fmt.Sprintf("%.1f%cB", v, units[i])
-}
-
-// printJSON prints a value in lines for people, with nothing that steers their terminal: images bring text too.
+// printJSON prints a value as indented JSON for people. Nothing in it steers their terminal: an image's text is its maker's.
 func printJSON(w io.Writer, v any) error {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
@@ -56,7 +41,7 @@ func printJSON(w io.Writer, v any) error {
 }
 
 // escapeJSON writes characters that don't print, which encoding/json leaves as they are from U+007F on, as \uXXXX (RFC
-// 8259, section 7). They stand in strings only.
+// 8259, section 7). They occur only in strings.
 func escapeJSON(text []byte) []byte {
 	var out []byte
 	for _, r := range string(text) {

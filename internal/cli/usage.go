@@ -12,7 +12,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/shape"
 )
 
-// usageError is a command line that makes no sense.
+// usageError is a wrong command line.
 type usageError struct {
 	command string
 	err     error
@@ -22,12 +22,12 @@ func (e *usageError) Error() string {
 	return fmt.Sprintf("%v; see '%s --help'", e.err, e.command)
 }
 
-// Code is run.Coder's.
+// Code implements run.Coder.
 func (e *usageError) Code() run.Code { return run.CodeInvalidUsage }
 
 func (e *usageError) Unwrap() error { return e.err }
 
-// wrapArgs makes empty values of flags, and arguments that a command doesn't take, usage errors that say what it takes.
+// wrapArgs turns empty values of flags, and arguments that a command doesn't take, into usage errors that say what it takes.
 func wrapArgs(c *cobra.Command) {
 	check := c.Args
 	if check == nil {
@@ -35,7 +35,7 @@ func wrapArgs(c *cobra.Command) {
 	}
 	c.Args = func(cmd *cobra.Command, args []string) error {
 		if name := emptyFlag(cmd.Flags()); name != "" {
-			return &usageError{command: cmd.CommandPath(), err: fmt.Errorf("--%s has an empty value, as from a variable that isn't set; give it one, or leave the flag out", name)}
+			return &usageError{command: cmd.CommandPath(), err: fmt.Errorf("--%s has an empty value, for example from a variable that isn't set; give it a value, or leave the flag out", name)}
 		}
 		switch err := check(cmd, args); {
 		case err == nil:
@@ -52,7 +52,7 @@ func wrapArgs(c *cobra.Command) {
 	}
 }
 
-// emptyFlag is the name of a flag with an empty value, or "": a limit that was meant must not be left out unnoticed.
+// emptyFlag returns the name of a flag with an empty value, or "". A limit whose value got lost must not be left out unnoticed.
 func emptyFlag(flags *pflag.FlagSet) string {
 	found := ""
 	flags.Visit(func(f *pflag.Flag) {
@@ -64,8 +64,8 @@ func emptyFlag(flags *pflag.FlagSet) string {
 	return found
 }
 
-// operandError says which words a command takes; its usage line names them. It repeats none of several: one may be a secret's
-// value.
+// operandError says which words a command takes, as its usage line names them. It doesn't repeat several words: one of them may be
+// the value of a secret.
 func operandError(cmd *cobra.Command, args []string) error {
 	_, takes, some := strings.Cut(cmd.Use, " ")
 	switch {

@@ -16,7 +16,6 @@ import (
 	"github.com/mayfly-run/mayfly/internal/run/failure"
 	"github.com/mayfly-run/mayfly/internal/shape"
 	"github.com/mayfly-run/mayfly/internal/suite"
-	"github.com/mayfly-run/mayfly/internal/tool"
 	"github.com/mayfly-run/mayfly/internal/workflow"
 	"github.com/mayfly-run/mayfly/internal/workflow/definition"
 )
@@ -26,11 +25,11 @@ func newValidateCommand(s streams) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "validate FILE|FOLDER…",
 		Short: "Check files of tools, workflows, tests and mocks",
-		Long: `Check files of tools, workflows, tests and mocks (told apart by their keys):
-the format, the names, the values, what contradicts what, and what steps refer to. Of a folder, every .yaml and .yml file
-below it is checked, hidden folders and those of packages left out. Each problem is
-printed as file:line:column. Exit status 1 when there is one. Warnings are for what runs but is
-probably a mistake, and for hosts that share their addresses with others; they don't change the exit status.`,
+		Long: `Check files of tools, workflows, tests and mocks, which it recognises by their keys: the format, names,
+values, contradictions, and what steps refer to. In a folder, it checks every .yaml and .yml file at any
+depth, except in hidden folders and those of packages. It prints each problem as file:line:column. The
+exit status is 1 if there is a problem. Warnings are about things that run but are probably mistakes, and
+about hosts that share their addresses with others; they don't change the exit status.`,
 		Example: `  mayfly validate check.yaml
   mayfly validate tools/*/tool.yaml
   generate-tool | mayfly validate -`,
@@ -56,7 +55,7 @@ probably a mistake, and for hosts that share their addresses with others; they d
 				}
 			}
 			if byHost && !asJSON {
-				fmt.Fprintln(s.err, "note: a rule by host allows the addresses of the name, for 10.5 minutes after each look-up; any other site at these addresses is allowed too")
+				fmt.Fprintln(s.err, "note: a rule by host allows the addresses of the name for 10.5 minutes after each look-up, and so any other site at these addresses")
 			}
 			if bad {
 				return &exitError{status: run.ExitFailed}
@@ -64,17 +63,17 @@ probably a mistake, and for hosts that share their addresses with others; they d
 			return nil
 		},
 	}
-	jsonFlag(c.Flags(), &asJSON, "print one JSON object a file")
+	jsonFlag(c.Flags(), &asJSON, "print one JSON object per file")
 	return c
 }
 
-// definitionsIn are the files to check: those given, and those below folders. A name is a tool's.
+// definitionsIn returns the files to check: those given, and those below folders. A name is the name of a tool.
 func definitionsIn(given []string) ([]string, error) {
 	var files []string
 	for _, path := range given {
 		info, err := os.Stat(path)
 		if err != nil || !info.IsDir() {
-			files = append(files, path) // whoever reads it says what is wrong
+			files = append(files, path) // reading it says what is wrong
 			continue
 		}
 		if _, byName, err := toolPath(path); err == nil && byName { // which a folder of the name doesn't hide
@@ -96,7 +95,7 @@ func definitionsIn(given []string) ([]string, error) {
 	return files, nil
 }
 
-// validate reads a definition and finds all that is wrong with it before it runs. def is nil for other files, and where it
+// validate reads a definition and finds everything that is wrong with it before it runs. def is nil for other files, and if it
 // can't be read.
 func validate(ctx context.Context, s streams, file string) (def *definition.Definition, err error) {
 	if definition.IsTestFile(file) {
@@ -130,7 +129,7 @@ func validate(ctx context.Context, s streams, file string) (def *definition.Defi
 	return def, errors.Join(err, conditions.Close())
 }
 
-// validateOther is for tests and mocks from standard input; the files that they name are in the current folder.
+// validateOther checks tests and mocks from standard input; the files that they name are in the current folder.
 func validateOther(mocks bool, data []byte) error {
 	if mocks {
 		_, err := suite.ParseMocks("-", data)
@@ -178,22 +177,4 @@ func printValidation(s streams, asJSON bool, file string, warnings []shape.Probl
 	}
 	_, err = fmt.Fprintf(s.out, "%s: ok\n", shown(file))
 	return err
-}
-
-func newSchemaCommand(s streams) *cobra.Command {
-	return &cobra.Command{
-		Use:   "schema tool|workflow|test",
-		Short: "Print the JSON Schema of a kind of file, for editors",
-		Long: `Print the JSON Schema (2020-12) of a kind of file. Editors with the YAML language server use it
-after a first line such as: # yaml-language-server: $schema=tool.schema.json`,
-		Example: `  mayfly schema tool > tool.schema.json
-  mayfly schema workflow > workflow.schema.json`,
-		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
-		ValidArgs: []string{"tool", "workflow", "test"},
-		RunE: func(_ *cobra.Command, args []string) error {
-			schema := map[string]func() []byte{"tool": tool.Schema, "workflow": definition.Schema, "test": suite.Schema}[args[0]]
-			_, err := s.out.Write(schema())
-			return err
-		},
-	}
 }

@@ -80,7 +80,7 @@ func installed(ctx context.Context) []installedProgram {
 }
 
 // printInstalled prints a list whose first element is this program. A program that is missing or has another version is a
-// warning and no failure, as with kubectl version.
+// warning and not a failure, as in kubectl version.
 func printInstalled(s streams, list []installedProgram, asJSON bool) error {
 	var err error
 	if asJSON {

@@ -88,6 +88,25 @@ func TestEveryPackageIsOnTheMap(t *testing.T) {
 	}
 }
 
+// TestShowRunsNothing checks that how a run looks doesn't depend on where it runs. The rule of internal/show covers only its own
+// imports; this test covers what they import as well.
+func TestShowRunsNothing(t *testing.T) {
+	const module = "github.com/mayfly-run/mayfly/internal/"
+	out, err := exec.Command("go", "list", "-deps", module+"show").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	deps := strings.Fields(string(out))
+	if !slices.Contains(deps, module+"run") {
+		t.Fatalf("internal/show doesn't import internal/run; the list is wrong: %q", deps)
+	}
+	for _, runs := range []string{"cli", "host", "image", "oci", "policy", "run/local", "secret", "tooltest", "workflow"} {
+		if slices.Contains(deps, module+runs) {
+			t.Errorf("internal/show needs internal/%s, which a view of events has no use for", runs)
+		}
+	}
+}
+
 // packages returns the folders of all packages, relative to root.
 func packages(t *testing.T, root string) []string {
 	t.Helper()

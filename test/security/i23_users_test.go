@@ -158,7 +158,7 @@ func TestI23_WhatDelegationAllows(t *testing.T) {
 		}
 		return
 	}
-	for _, said := range []string{"setuid programs that it has started", "any number of cgroups", "as root, to bound all of it", "rmdir on these folders takes it back"} {
+	for _, said := range []string{"setuid programs that it has started", "any number of cgroups", "as root, to bound all of it", "rmdir on these folders undoes it"} {
 		if err != nil || !strings.Contains(string(out), said) {
 			t.Errorf("it doesn't say %q (%v): %s", said, err, out)
 		}
