@@ -46,6 +46,7 @@ func loadSuites(in io.Reader, paths []string) ([]*suite.Suite, error) {
 	}
 	return suites, errors.Join(errs...)
 }
+
 func toolsUnderTest(s *suite.Suite) ([]*tool.Tool, error) {
 	if s.Tool != nil {
 		t, err := s.LoadTool()

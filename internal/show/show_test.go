@@ -94,58 +94,95 @@ func TestTool(t *testing.T) {
 		out, errOut string
 	}{
 		"success": {
-			pipes(), ToolOptions{}, append(running, log("", "stdout", "a\n"), log("", "stderr", "b\n")), false, okResult, nil,
+			pipes(),
+			ToolOptions{},
+			append(running, log("", "stdout", "a\n"), log("", "stderr", "b\n")), false, okResult, nil,
 			"a\n", "b\n",
 		},
 		"success on a terminal": {
-			terminal(false, 80, 24), ToolOptions{}, append(running, log("", "stdout", "a\n"), log("", "stderr", "b\n")), false, okResult, nil,
+			terminal(false, 80, 24),
+			ToolOptions{},
+			append(running, log("", "stdout", "a\n"), log("", "stderr", "b\n")), false, okResult, nil,
 			"a\nb\n✓ succeeded in 1.234s  memory 1.5MB  cpu 0.25s  network ↓999B ↑2.0kB\n", "",
 		},
 		"failure in colour": {
-			terminal(true, 80, 24), ToolOptions{}, append(running, log("", "stdout", "a")), false, failedResult, nil,
+			terminal(true, 80, 24),
+			ToolOptions{},
+			append(running, log("", "stdout", "a")), false, failedResult, nil,
 			"a\n\x1b[33mmayfly:\x1b[0m exit status 3; look at its log\n\x1b[31m✗\x1b[0m failed in 1.234s  memory 0B  cpu 0.00s  network ↓0B ↑0B\n", "",
 		},
 		"failure, quiet": {pipes(), ToolOptions{Quiet: true}, append(running, denied(""), attempt("", 2, "in 1s")), true, failedResult, nil, "", ""},
 		"bytes that aren't text": {
-			pipes(), ToolOptions{}, []run.Event{{Log: &run.Log{Stream: "stdout", DataBase64: []byte{0xff, 0}}}}, false, okResult, nil,
+			pipes(),
+			ToolOptions{},
+			[]run.Event{{Log: &run.Log{Stream: "stdout", DataBase64: []byte{0xff, 0}}}},
+			false, okResult, nil,
 			"\xff\x00", "",
 		},
 		"a refused connection waits for the end of a line": {
-			pipes(), ToolOptions{}, append(running, log("", "stderr", "connecting…"), denied(""), log("", "stderr", " failed\n")), false, failedResult, nil,
+			pipes(),
+			ToolOptions{},
+			append(running, log("", "stderr", "connecting…"), denied(""), log("", "stderr", " failed\n")), false, failedResult, nil,
 			"", "connecting… failed\nmayfly: refused: tcp example.com (192.0.2.1) port 443: no rule allows it; add it to network\nmayfly: exit status 3; look at its log\n",
 		},
 		"a refused connection, with --network": {
-			pipes(), ToolOptions{NetworkGiven: true}, []run.Event{denied("")}, false, okResult, nil,
+			pipes(),
+			ToolOptions{NetworkGiven: true},
+			[]run.Event{denied("")},
+			false, okResult, nil,
 			"", "mayfly: refused: tcp example.com (192.0.2.1) port 443: no rule allows it; add it to network, and leave out --network\n",
 		},
 		"suggested rules": {
-			pipes(), ToolOptions{SuggestEgress: true, Quiet: true}, []run.Event{denied(""), denied("")}, false, okResult, nil,
+			pipes(),
+			ToolOptions{SuggestEgress: true, Quiet: true},
+			[]run.Event{denied(""), denied("")},
+			false, okResult, nil,
 			"network:\n  egress:\n    - {host: example.com, ports: [443]}\n", "",
 		},
 		"no rules to suggest": {pipes(), ToolOptions{SuggestEgress: true}, running, false, okResult, nil, "network:\n  egress: []\n", ""},
 		"another attempt": {
-			pipes(), ToolOptions{}, append(running, attempt("", 2, "in 1s: exit status 3")), true, failedResult, nil,
+			pipes(),
+			ToolOptions{},
+			append(running, attempt("", 2, "in 1s: exit status 3")), true, failedResult, nil,
 			"", "mayfly: attempt 2 in 1s: exit status 3\nmayfly: ending before the next attempt\nmayfly: exit status 3; look at its log\n",
 		},
 		"interrupted before it starts": {
-			pipes(), ToolOptions{}, running[:2], true, run.Result{Status: run.Cancelled, Reason: "interrupted"}, nil,
+			pipes(),
+			ToolOptions{},
+			running[:2], true,
+			run.Result{Status: run.Cancelled, Reason: "interrupted"},
+			nil,
 			"", "mayfly: ending before the tool starts\nmayfly: interrupted\n",
 		},
 		"interrupted": {
-			pipes(), ToolOptions{Grace: 10 * time.Second}, append(running, log("", "stderr", "half a line")), true, run.Result{Status: run.Cancelled, Reason: "interrupted"}, nil,
+			pipes(),
+			ToolOptions{Grace: 10 * time.Second},
+			append(running, log("", "stderr", "half a line")), true,
+			run.Result{Status: run.Cancelled, Reason: "interrupted"},
+			nil,
 			"", "half a line\nmayfly: ending the tool within 10s (press Ctrl-C again to kill it now, and once more to leave immediately)\nmayfly: interrupted\n",
 		},
 		"kept": {
-			pipes(), ToolOptions{KeepFor: time.Hour}, running, false, run.Result{Status: run.Failed, Reason: "exit status 1", Kept: true, KeptID: "01a2"}, nil,
+			pipes(),
+			ToolOptions{KeepFor: time.Hour},
+			running, false,
+			run.Result{Status: run.Failed, Reason: "exit status 1", Kept: true, KeptID: "01a2"},
+			nil,
 			"", "mayfly: exit status 1\nmayfly: the sandbox is kept for 1h0m0s; look inside with: mayfly shell 01a2\n",
 		},
 		"not kept": {
-			pipes(), ToolOptions{KeepFor: time.Hour}, running, false, failedResult, nil,
+			pipes(),
+			ToolOptions{KeepFor: time.Hour},
+			running, false, failedResult, nil,
 			"", "mayfly: exit status 3; look at its log\nmayfly: the sandbox is not kept\n",
 		},
 		"a tool with the terminal": {terminal(true, 80, 24), ToolOptions{Terminal: true}, append(running, log("", "stdout", "$ ")), false, okResult, nil, "$ ", ""},
 		"Mayfly's own failure, quiet": {
-			pipes(), ToolOptions{Quiet: true}, running[:1], false, run.Result{Status: run.Error}, errSignal,
+			pipes(),
+			ToolOptions{Quiet: true},
+			running[:1], false,
+			run.Result{Status: run.Error},
+			errSignal,
 			"", "mayfly: the engine is gone\ufffd[2J\n",
 		},
 	} {
@@ -200,7 +237,8 @@ func TestWorkflow(t *testing.T) {
 		out, errOut string
 	}{
 		"lines": {
-			WorkflowOptions{}, false, nil,
+			WorkflowOptions{},
+			false, nil,
 			"one | a1\ntwo | ::warning::b1\none | a2\ntwo | b2\n",
 			"mayfly: one: started\nmayfly: two: pulling busybox\nmayfly: two: attempt 2 at once\none | e1\n" +
 				"mayfly: two: refused: tcp example.com (192.0.2.1) port 443: no rule allows it; add it to network\n" +
@@ -208,7 +246,8 @@ func TestWorkflow(t *testing.T) {
 		},
 		"lines, quiet": {WorkflowOptions{Quiet: true}, true, nil, "a1\n::warning::b1\na2\nb2\n", "e1\n"},
 		"lines, interrupted": {
-			WorkflowOptions{Grace: time.Second}, true, errSignal,
+			WorkflowOptions{Grace: time.Second},
+			true, errSignal,
 			"one | a1\ntwo | ::warning::b1\none | a2\ntwo | b2\n",
 			"mayfly: one: started\nmayfly: two: pulling busybox\nmayfly: two: attempt 2 at once\none | e1\n" +
 				"mayfly: two: refused: tcp example.com (192.0.2.1) port 443: no rule allows it; add it to network\n" +
@@ -217,7 +256,8 @@ func TestWorkflow(t *testing.T) {
 				timeline + "mayfly: the engine is gone\ufffd[2J\n" + end,
 		},
 		"groups": {
-			WorkflowOptions{Groups: true}, false, nil,
+			WorkflowOptions{Groups: true},
+			false, nil,
 			"::group::one\n::stop-commands::WORD\nmayfly: started\na1\ne1\na2\nmayfly: succeeded in 2s\n::WORD::\n::endgroup::\n" +
 				"::group::two\n::stop-commands::WORD\nmayfly: pulling busybox\nmayfly: attempt 2 at once\n::warning::b1\n" +
 				"mayfly: refused: tcp example.com (192.0.2.1) port 443: no rule allows it; add it to network\n" +

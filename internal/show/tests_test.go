@@ -25,7 +25,8 @@ func TestTests(t *testing.T) {
 			Name: "fails\x1b", File: "a_test.yaml", Status: report.Failed, DurationMS: 10, Recorded: "a.mocks.yaml",
 			Failures: []report.Failure{{Message: "stdout is not\nas expected", Diff: "-a\n+b\n c\n"}}, Notes: []string{"another note"},
 			Requests: []httpmock.Request{
-				{Method: "GET", URL: "https://example.com/"}, {Method: "GET", URL: "https://example.com/a", Mock: "mocks[0]", Status: 200},
+				{Method: "GET", URL: "https://example.com/"},
+				{Method: "GET", URL: "https://example.com/a", Mock: "mocks[0]", Status: 200},
 				{Method: "GET", URL: "https://example.com/b", Mock: "mocks[1]"},
 			},
 			Calls:  []commandmock.Call{{Command: "git", Args: []string{"push"}}, {Command: "git", Args: []string{"pull"}, Mock: "commands[0]", ExitCode: 1}},
