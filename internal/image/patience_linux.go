@@ -1,6 +1,7 @@
 package image
 
 import (
+	"context"
 	"time"
 
 	"github.com/mayfly-run/mayfly/internal/process"
@@ -9,9 +10,13 @@ import (
 // holdWithin is how long a run waits for the lock of its image, which a prune has for an instant, on an idle machine.
 const holdWithin = 30 * time.Second
 
-// late is a channel that is closed when a lock has been waited for too long, and the error then.
-func (s *Store) late(path string) (late <-chan struct{}, stop func(), err func() error) {
+// untilLate is a context that ends when a lock has been waited for too long. Its cause names who has it.
+func (s *Store) untilLate(ctx context.Context, path string) (_ context.Context, stop func()) {
 	since := time.Now()
-	late, stop = process.Late(s.holdWithin)
-	return late, stop, func() error { return process.Locked(path, since) }
+	ctx, cancel := context.WithCancelCause(ctx)
+	deadline := process.NewDeadline(s.holdWithin, func() { cancel(process.Locked(path, since)) })
+	return ctx, func() {
+		deadline.Stop()
+		cancel(nil)
+	}
 }

@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/mayfly-run/mayfly/internal/flock"
 )
 
 // workDir is a private directory under tmp whose lock says that its owner lives.
@@ -29,11 +31,14 @@ func (s *Store) newWork() (*workDir, error) {
 		if err != nil {
 			return nil, fmt.Errorf("open work directory: %w", err)
 		}
-		ok, err := tryFlock(f, true)
-		if err == nil && ok && stillNamed(f, path) {
+		ok, err := flock.Try(f, flock.Exclusive)
+		if err == nil && ok && flock.Named(f) {
 			return &workDir{path: path, lock: f}, nil
 		}
 		f.Close()
+		if errors.Is(err, errors.ErrUnsupported) {
+			err = &Error{Kind: ErrUnsupported, Msg: "an image store needs flock", Hint: "run mayfly in a Linux virtual machine"}
+		}
 		if err != nil {
 			return nil, errors.Join(err, os.Remove(path))
 		}
@@ -70,7 +75,7 @@ func sweepOne(path string) error {
 		return fmt.Errorf("sweep: %w", err)
 	}
 	defer f.Close()
-	if ok, err := tryFlock(f, true); err != nil || !ok {
+	if ok, err := flock.Try(f, flock.Exclusive); err != nil || !ok {
 		return err
 	}
 	return removeTree(path)

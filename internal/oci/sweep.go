@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/mayfly-run/mayfly/internal/flock"
 	"github.com/mayfly-run/mayfly/internal/process"
 )
 
@@ -104,7 +105,7 @@ func (e *Engine) take(d *runDir, unfinished bool) (bool, error) {
 	if unfinished {
 		// While nobody makes a directory, it is abandoned; otherwise its age tells.
 		// Those who make one wait meanwhile.
-		if nobody, err := lockDir(e.runsDir(), unix.LOCK_EX|unix.LOCK_NB); err == nil {
+		if nobody, err := tryLock(e.runsDir(), os.O_RDONLY, flock.Exclusive); err == nil {
 			defer nobody.Close()
 		} else if info, err := os.Stat(d.path); err != nil || time.Since(info.ModTime()) < newDirAge {
 			return false, ignoreMissing(err)

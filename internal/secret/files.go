@@ -6,7 +6,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"time"
+
+	"github.com/mayfly-run/mayfly/internal/flock"
 )
 
 const (
@@ -23,26 +24,15 @@ func (s *Store) change(ctx context.Context, f func() error) error {
 	if err := checkPrivate(s.dir); err != nil {
 		return err
 	}
-	lock, err := os.OpenFile(filepath.Join(s.dir, lockFile), os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
+	path := filepath.Join(s.dir, lockFile)
+	lock, err := flock.Open(ctx, path, os.O_RDWR|os.O_CREATE, flock.Exclusive, nil)
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return fmt.Errorf("wait for another process to free %s: %w", path, err)
+	case err != nil:
 		return fmt.Errorf("lock the store of secrets: %w", err)
 	}
 	defer lock.Close() // frees it
-	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
-		// It polls, since a wait in the kernel can't be cancelled.
-		ok, err := tryLock(lock)
-		if err != nil {
-			return fmt.Errorf("lock the store of secrets %s: %w", s.dir, err)
-		}
-		if ok {
-			break
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("wait for another process to free %s: %w", lock.Name(), context.Cause(ctx))
-		case <-time.After(pause):
-		}
-	}
 	if err := s.sweep(); err != nil {
 		return err
 	}

@@ -3,12 +3,9 @@
 package secret
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"syscall"
-
-	"golang.org/x/sys/unix"
 )
 
 // checkPrivate refuses a file or directory that others than its owner can use, as ssh does with its keys, and one that
@@ -25,22 +22,6 @@ func checkPrivate(path string) error {
 		return fmt.Errorf("%s belongs to another user (id %d); use a store of your own by setting MAYFLY_HOME", path, st.Uid)
 	}
 	return nil
-}
-
-// tryLock locks f, or says that another process has it. The lock ends with the descriptor, however the process ends.
-func tryLock(f *os.File) (bool, error) {
-	for {
-		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		switch {
-		case err == nil:
-			return true, nil
-		case errors.Is(err, unix.EINTR):
-		case errors.Is(err, unix.EWOULDBLOCK):
-			return false, nil
-		default:
-			return false, err
-		}
-	}
 }
 
 // syncDir makes renames in a directory last.

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/mayfly-run/mayfly/internal/flock"
 )
 
 // keptRuns is how many journals are kept: those of the latest runs, whose ids sort by their time.
@@ -93,7 +95,7 @@ func (r Runs) Remove(id string) error {
 		return fmt.Errorf("remove run %s: %w", id, err)
 	}
 	defer f.Close()
-	if err := lock(f); err != nil {
+	if err := lock(f, flock.Exclusive); err != nil {
 		return fmt.Errorf("run %s: %w", id, err)
 	}
 	// Artifacts are files that mayfly-shim made, in folders of its own: nothing is mounted there.
