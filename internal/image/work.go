@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/mayfly-run/mayfly/internal/atomicfile"
 	"github.com/mayfly-run/mayfly/internal/flock"
 )
 
@@ -83,18 +84,14 @@ func sweepOne(path string) error {
 
 // publish writes a small file so that it is there whole or not at all.
 func (s *Store) publish(w *workDir, path string, data []byte) error {
-	f, err := os.CreateTemp(w.path, "f-")
-	if err != nil {
+	o := atomicfile.Options{Durability: atomicfile.Durable, Dir: w.path}
+	if s.opts.NoSync {
+		o.Durability = atomicfile.Unsynced
+	}
+	if err := atomicfile.Write(path, data, o); err != nil {
 		return fmt.Errorf("write %s: %w", path, noSpace(err))
 	}
-	_, err = f.Write(data)
-	if err == nil && !s.opts.NoSync {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return fmt.Errorf("write %s: %w", path, noSpace(err))
-	}
-	return s.rename(f.Name(), path)
+	return nil
 }
 
 // rename moves a finished thing to where it is seen, and makes the move outlive a power failure.
@@ -105,11 +102,10 @@ func (s *Store) rename(from, to string) error {
 	if s.opts.NoSync {
 		return nil
 	}
-	d, err := os.Open(filepath.Dir(to))
-	if err != nil {
+	if err := atomicfile.SyncDir(filepath.Dir(to)); err != nil {
 		return fmt.Errorf("sync %s: %w", filepath.Dir(to), err)
 	}
-	return errors.Join(d.Sync(), d.Close())
+	return nil
 }
 
 func mounted(name string, err error) error {

@@ -2,11 +2,13 @@ package secret
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 
+	"github.com/mayfly-run/mayfly/internal/atomicfile"
 	"github.com/mayfly-run/mayfly/internal/flock"
 )
 
@@ -41,46 +43,26 @@ func (s *Store) change(ctx context.Context, f func() error) error {
 
 // sweep removes what killed processes were writing. The caller has the lock, so nobody is writing now.
 func (s *Store) sweep() error {
-	left, err := filepath.Glob(filepath.Join(s.dir, tempPrefix+"*"))
-	if err != nil {
-		return err
-	}
-	for _, path := range left {
-		if err := os.Remove(path); err != nil {
-			return fmt.Errorf("sweep the store of secrets: %w", err)
-		}
+	if err := atomicfile.Sweep(s.dir, tempPrefix, 0); err != nil {
+		return fmt.Errorf("sweep the store of secrets: %w", err)
 	}
 	return nil
 }
 
 // write puts a file in its place in one step that survives a power cut: readers see the old one or the new one.
-func (s *Store) write(path string, content []byte) (err error) {
-	f, err := os.CreateTemp(s.dir, tempPrefix) // mode 0600
+func (s *Store) write(path string, content []byte) error {
+	f, err := atomicfile.Create(path, atomicfile.Options{Durability: atomicfile.Durable, Prefix: tempPrefix})
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if err != nil {
-			f.Close()
-			os.Remove(f.Name())
-		}
-	}()
-	if _, err := f.Write(content); err != nil {
-		return err
+	_, err = f.Write(content)
+	if err == nil {
+		err = s.step("put " + filepath.Base(path))
 	}
-	if err := f.Sync(); err != nil {
-		return err
+	if err == nil {
+		err = f.Commit()
 	}
-	if err := f.Close(); err != nil {
-		return err
-	}
-	if err := s.step("put " + filepath.Base(path)); err != nil {
-		return err
-	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		return err
-	}
-	return syncDir(s.dir)
+	return errors.Join(err, f.Close())
 }
 
 // readSmall reads a regular file that may have at most limit bytes.

@@ -23,13 +23,3 @@ func checkPrivate(path string) error {
 	}
 	return nil
 }
-
-// syncDir makes renames in a directory last.
-func syncDir(dir string) error {
-	f, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	return f.Sync()
-}

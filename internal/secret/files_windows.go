@@ -7,6 +7,3 @@ func checkPrivate(path string) error {
 	_, err := os.Lstat(path)
 	return err
 }
-
-// syncDir does nothing: Windows has no such thing for a directory.
-func syncDir(string) error { return nil }
