@@ -29,6 +29,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"github.com/mayfly-run/mayfly/internal/document"
 	"github.com/mayfly-run/mayfly/internal/engine"
 	"github.com/mayfly-run/mayfly/internal/oci/wire"
 	"github.com/mayfly-run/mayfly/internal/sandbox/usernet"
@@ -566,12 +567,12 @@ func (s *supervisor) closeNetwork() {
 // readOutput reads what the tool wrote to its output file. The file is a mount
 // point in the sandbox, so the tool could not put anything else in its place.
 func readOutput(f *os.File, limit int64) ([]byte, bool, error) {
-	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	data, err := document.Read(f, limit)
+	if errors.Is(err, document.ErrTooLarge) {
+		return data, true, nil
+	}
 	if err != nil {
 		return nil, false, fmt.Errorf("read the tool's outputs: %w", err)
-	}
-	if int64(len(data)) > limit {
-		return data[:limit], true, nil
 	}
 	return data, false, nil
 }

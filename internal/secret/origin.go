@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/mayfly-run/mayfly/internal/document"
 	"github.com/mayfly-run/mayfly/internal/shape"
 )
 
@@ -144,14 +145,12 @@ var errTooLarge = fmt.Errorf("the value is larger than %d bytes, the most that a
 
 // readValue reads a value of at most MaxValueBytes.
 func readValue(r io.Reader) ([]byte, error) {
-	value, err := io.ReadAll(io.LimitReader(r, MaxValueBytes+1))
+	value, err := document.Read(r, MaxValueBytes)
 	if err != nil {
 		clear(value)
-		return nil, err
 	}
-	if len(value) > MaxValueBytes {
-		clear(value)
+	if errors.Is(err, document.ErrTooLarge) {
 		return nil, errTooLarge
 	}
-	return value, nil
+	return value, err
 }
