@@ -196,48 +196,74 @@ func (s *supervisor) run(stdin, stdout, stderr *os.File) (*engine.Exit, error) {
 	if err := s.report.send(wire.Report{Running: true}); err != nil {
 		return nil, err
 	}
-	oom := s.watch()
-	s.expectEnd()
-	if s.uncounted != nil {
-		return nil, s.uncounted
-	}
-	exit.Finished = time.Now().UTC()
-
-	exit.Code, exit.Signal = exitStatus(s.state)
-	if s.sent != 0 && exit.Code == engine.ExitSignal(s.sent) { // all that another runtime says of a signal
-		exit.Signal = s.sent
-	}
-	exit.Kept = s.start.Spec.KeepFor > 0 && (exit.Code != 0 || oom || s.asked) && !s.killed
-	if exit.Kept {
-		// The namespaces stay for who looks inside; the tool's processes don't.
-		if err := s.container.signal(unix.SIGKILL); err != nil {
-			return nil, fmt.Errorf("end what the tool left running: %w", err)
-		}
-	} else {
-		// Everything that the tool left running ends here, atomically.
-		if err := s.kill(); err != nil {
-			return nil, err
-		}
-		s.reap()
-		s.closeNetwork()
-	}
-	if err := s.outcome(exit, oom, b.output); err != nil {
+	outOfMemory := s.watch()
+	if err := s.end(exit, outOfMemory, b.output); err != nil {
 		return nil, err
-	}
-	// Only a success is saved. Whatever is kept isn't one, so no process of the
-	// tool is alive here.
-	if exit.Code == 0 && !exit.OutOfMemory && !s.asked {
-		s.pauseEnd()
-		if err := s.saveCaches(); err != nil {
-			return nil, err
-		}
 	}
 	return exit, nil
 }
 
+// end takes down what the tool's first process has left, and fills in how the
+// run ended. Each step needs the ones before it:
+//
+//  1. The time for the end begins. What hangs in the steps that follow is
+//     reported instead of waited for (ending.go).
+//  2. The first process's status is the run's. It says whether the sandbox is kept.
+//  3. All other processes of the tool are killed. They could still write
+//     files, open connections and use memory, which steps 5 and 6 read. In a
+//     kept sandbox the holder lives on, with the namespaces that shells enter.
+//     Otherwise the holder's death ends all of them at once, and they are waited for.
+//  4. The network is closed, unless shells need it. Nothing uses it any more, so its
+//     counters are final.
+//  5. The outcome is read: before clean removes the cgroup and the file
+//     system that know it.
+//  6. The caches are saved. This is last, since only a success is saved, and
+//     step 5 may find that it was none. It takes as long as it needs, so the
+//     time stops.
+//
+// Supervise goes on: clean removes the cgroup, which must be empty, and only
+// then the exit is reported. So whoever has the exit finds nothing of the sandbox left,
+// except the run's directory, which mayfly removes.
+func (s *supervisor) end(exit *engine.Exit, outOfMemory bool, output *os.File) error {
+	// 1
+	s.expectEnd()
+	if s.uncounted != nil {
+		return s.uncounted
+	}
+	// 2
+	exit.Finished = time.Now().UTC()
+	exit.Code, exit.Signal = exitStatus(s.state)
+	if s.sent != 0 && exit.Code == engine.ExitSignal(s.sent) { // all that another runtime says of a signal
+		exit.Signal = s.sent
+	}
+	exit.Kept = s.start.Spec.KeepFor > 0 && (exit.Code != 0 || outOfMemory || s.asked) && !s.killed
+	// 3 and 4
+	if exit.Kept {
+		if err := s.container.signal(unix.SIGKILL); err != nil {
+			return fmt.Errorf("end what the tool left running: %w", err)
+		}
+	} else {
+		if err := s.kill(); err != nil {
+			return err
+		}
+		s.reap()
+		s.closeNetwork()
+	}
+	// 5
+	if err := s.outcome(exit, outOfMemory, output); err != nil {
+		return err
+	}
+	// 6: what is kept isn't a success, so no process of the tool is alive here.
+	if exit.Code == 0 && !exit.OutOfMemory && !s.asked {
+		s.pauseEnd()
+		return s.saveCaches()
+	}
+	return nil
+}
+
 // outcome fills in what is known when the tool has ended: what it used, which
 // limits it reached, and its outputs.
-func (s *supervisor) outcome(exit *engine.Exit, oom bool, output *os.File) (err error) {
+func (s *supervisor) outcome(exit *engine.Exit, outOfMemory bool, output *os.File) (err error) {
 	if exit.Usage, err = s.usage(); err != nil {
 		return fmt.Errorf("read what the tool used: %w", err)
 	}
@@ -251,7 +277,7 @@ func (s *supervisor) outcome(exit *engine.Exit, oom bool, output *os.File) (err 
 	if exit.Full, err = s.rootfs.full(); err != nil {
 		return fmt.Errorf("read what the tool's files take: %w", err)
 	}
-	exit.OutOfMemory, exit.TooManySockets, exit.TooManyLocks = oom || killed, s.manySockets, s.manyLocks
+	exit.OutOfMemory, exit.TooManySockets, exit.TooManyLocks = outOfMemory || killed, s.manySockets, s.manyLocks
 	if s.rootfs.trusting != nil {
 		exit.Trusting = s.rootfs.trusting.changed
 	}
