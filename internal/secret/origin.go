@@ -124,12 +124,14 @@ func (o *origin) fetch() ([]byte, error) {
 		}
 		defer f.Close()
 		return readValue(f)
+	case originStdin:
+		value, err := readValue(o.stdin)
+		if err != nil {
+			return nil, fmt.Errorf("read standard input: %w", err)
+		}
+		return withoutLineEnd(value), nil
 	}
-	value, err := readValue(o.stdin)
-	if err != nil {
-		return nil, fmt.Errorf("read standard input: %w", err)
-	}
-	return withoutLineEnd(value), nil
+	return nil, fmt.Errorf("secrets can't be read from an origin of kind %d", o.kind)
 }
 
 // withoutLineEnd takes one line break from the end of what was typed or piped: echo and people put it there, and no
