@@ -4,6 +4,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/mayfly-run/mayfly/internal/lazyregexp"
 )
 
 // minLeaf is the length of a leaf from which it is masked whatever its key is: tokens and keys are that long, while a
@@ -50,9 +52,9 @@ func classify(key, value string) class {
 }
 
 // shortWord matches a word such as Config, and a small number such as a port.
-var shortWord = pattern(`^([A-Z]?[a-z]+([A-Z][a-z]+)?|[A-Z]+|[0-9]{1,5})$`)
+var shortWord = lazyregexp.New(`^([A-Z]?[a-z]+([A-Z][a-z]+)?|[A-Z]+|[0-9]{1,5})$`)
 
-var keyWord = pattern(`[A-Z]+[a-z0-9]*|[a-z0-9]+`)
+var keyWord = lazyregexp.New(`[A-Z]+[a-z0-9]*|[a-z0-9]+`)
 
 // keyWords are the words of a key, in lower case and without an s at their end: those of clientSecret, aws_secret_key
 // and client-key-data.
@@ -70,8 +72,8 @@ func keyWords(key string) []string {
 }
 
 var (
-	secretWord = pattern(`^(passphrase|pass|pwd|passcode|pin|credential|jwt|bearer|cookie|signature|sig|authorization|.*(password|passwd|secret|token|apikey|accesskey|secretkey|privatekey))$`)
-	nameWord   = pattern(`^(.*name|namespace|cluster|context|user|login|server|host|domain|region|zone|location|project|organization|org|tenant|account|email|mail|uri|url|endpoint|kind|type|version|path|file|command|arg|mode|format|output|profile|environment|env|language|scheme|protocol|port|database|db|driver|algorithm|alg|label|group|issuer|scope|role|id|family)$`)
+	secretWord = lazyregexp.New(`^(passphrase|pass|pwd|passcode|pin|credential|jwt|bearer|cookie|signature|sig|authorization|.*(password|passwd|secret|token|apikey|accesskey|secretkey|privatekey))$`)
+	nameWord   = lazyregexp.New(`^(.*name|namespace|cluster|context|user|login|server|host|domain|region|zone|location|project|organization|org|tenant|account|email|mail|uri|url|endpoint|kind|type|version|path|file|command|arg|mode|format|output|profile|environment|env|language|scheme|protocol|port|database|db|driver|algorithm|alg|label|group|issuer|scope|role|id|family)$`)
 )
 
 // namesSecret says that what stands under a key is a secret by the last word of the key: a name, a path or a type of a
@@ -98,7 +100,7 @@ func isWords(value string) bool {
 }
 
 // chainWord matches a word, with or without a number after it, or up to 12 digits, as account ids have.
-var chainWord = pattern(`^([A-Z]?[a-z]+([A-Z][a-z]{2,})*|[A-Z]+)?[0-9]{0,3}([a-z]{1,7}[0-9]?)?$|^[0-9]{1,12}$`)
+var chainWord = lazyregexp.New(`^([A-Z]?[a-z]+([A-Z][a-z]{2,})*|[A-Z]+)?[0-9]{0,3}([a-z]{1,7}[0-9]?)?$|^[0-9]{1,12}$`)
 
 // isPath says that a text is a path of words.
 func isPath(value string) bool {

@@ -8,6 +8,8 @@ import (
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/mayfly-run/mayfly/internal/lazyregexp"
 )
 
 // maxYAML is the size up to which YAML is parsed. Of larger values the lines are looked at, which takes less memory.
@@ -46,7 +48,7 @@ func leavesOf(value []byte) []leaf {
 }
 
 // looksLikeYAML matches a flow mapping, and several lines of which the first is a key, an item or the mark of a document.
-var looksLikeYAML = pattern(`^(\{|(#[^\n]*\n|\s*\n)*(---( [^\n]*)?\n|- [^\n]*\n|["']?[A-Za-z_][\w./-]*["']?:( [^\n]*)?\n))`)
+var looksLikeYAML = lazyregexp.New(`^(\{|(#[^\n]*\n|\s*\n)*(---( [^\n]*)?\n|- [^\n]*\n|["']?[A-Za-z_][\w./-]*["']?:( [^\n]*)?\n))`)
 
 // jsonLeaves returns the scalars of valid JSON, except true, false and null.
 func jsonLeaves(value []byte) []leaf {

@@ -9,7 +9,8 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/pem"
-	"regexp"
+
+	"github.com/mayfly-run/mayfly/internal/lazyregexp"
 )
 
 // Authority is a certificate to be trusted.
@@ -54,9 +55,9 @@ const (
 )
 
 var (
-	breakAhead = regexp.MustCompile("^" + lineBreak)
-	encodedPEM = regexp.MustCompile(encodedBegin + `[A-Za-z0-9+/]+={0,2}`)
-	onlyBase64 = regexp.MustCompile(`^[A-Za-z0-9+/\r\n]+={0,2}[\r\n]*$`)
+	breakAhead = lazyregexp.New("^" + lineBreak)
+	encodedPEM = lazyregexp.New(encodedBegin + `[A-Za-z0-9+/]+={0,2}`)
+	onlyBase64 = lazyregexp.New(`^[A-Za-z0-9+/\r\n]+={0,2}[\r\n]*$`)
 )
 
 // Add returns a file with the authority beside the others that it trusts. It says false, and returns the file as it is,
@@ -74,7 +75,7 @@ func (a *Authority) AddToText(text []byte) ([]byte, bool) {
 		return out, true
 	}
 	// The whole may be in base64, as files are handed over in variables.
-	if len(text) < len(begin) || !onlyBase64.Match(text) {
+	if len(text) < len(begin) || !onlyBase64().Match(text) {
 		return text, false
 	}
 	decoded, err := base64.StdEncoding.DecodeString(string(text)) // which passes over line breaks
@@ -96,7 +97,7 @@ func (a *Authority) AddToText(text []byte) ([]byte, bool) {
 func (a *Authority) addToParts(text []byte) ([]byte, bool) {
 	changed := false
 	if bytes.Contains(text, []byte(encodedBegin)) {
-		text = encodedPEM.ReplaceAllFunc(text, func(encoded []byte) []byte {
+		text = encodedPEM().ReplaceAllFunc(text, func(encoded []byte) []byte {
 			decoded, err := base64.StdEncoding.AppendDecode(nil, encoded)
 			if err != nil {
 				return encoded
@@ -130,7 +131,7 @@ func nextBlock(text []byte, from int) (block, bool) {
 		b := block{from: from + i}
 		from = b.from + len(begin)
 		// First, so that the end is looked for once.
-		if b.lineBreak = breakAhead.Find(text[from:min(from+maxBreak, len(text))]); b.lineBreak == nil {
+		if b.lineBreak = breakAhead().Find(text[from:min(from+maxBreak, len(text))]); b.lineBreak == nil {
 			continue
 		}
 		n := bytes.Index(text[from:], []byte(end))

@@ -1,19 +1,20 @@
 package cel
 
 import (
-	"regexp"
 	"strings"
+
+	"github.com/mayfly-run/mayfly/internal/lazyregexp"
 )
 
 // invalidNumber is how the parser refuses a number that its type can't hold.
-var invalidNumber = regexp.MustCompile(`^invalid (int|uint|double) literal`)
+var invalidNumber = lazyregexp.New(`^invalid (int|uint|double) literal`)
 
 // overload is how the checker says that there is no operation of two types; a list is one of its items here.
-var overload = regexp.MustCompile(`^found no matching overload for .* applied to '\((?:list\()?(string|int|uint|double)\)?, (?:list\()?(string|int|uint|double)\)?\)'`)
+var overload = lazyregexp.New(`^found no matching overload for .* applied to '\((?:list\()?(string|int|uint|double)\)?, (?:list\()?(string|int|uint|double)\)?\)'`)
 
 // advice is what to write instead, for the mistakes of people who don't know CEL.
 func advice(text string) string {
-	if types := overload.FindStringSubmatch(text); types != nil && types[1] != types[2] {
+	if types := overload().FindStringSubmatch(text); types != nil && types[1] != types[2] {
 		switch {
 		case types[1] == "string" || types[2] == "string":
 			return "; one side is text, the other a number: put the number in quotes, or int(…) or double(…) around the text"
