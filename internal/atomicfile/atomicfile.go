@@ -1,7 +1,7 @@
 // Package atomicfile replaces files as a whole. Whoever opens the path finds the old file or the new one, never a part of it,
 // whenever the process that writes it is killed. What a crash of the machine may cost is the caller's choice: see [Durability].
 //
-// A file takes these steps. A kill leaves the path as it was before step 4, and as it will be from then on:
+// A file takes these steps. A kill before step 4 leaves the path as it was, and a later one leaves the new file there:
 //
 //  1. make a file beside the path, which nobody else has (O_EXCL)
 //  2. write it
@@ -39,7 +39,8 @@ const (
 // Options of a new file.
 type Options struct {
 	Durability Durability
-	// Mode is the file's mode, from which the umask takes bits; 0 is 0600. [os.File.Chmod] sets what it doesn't depend on.
+	// Mode is the file's mode, from which the umask takes bits; 0 is 0600. For bits that the umask must not take, call Chmod
+	// before Commit.
 	Mode fs.FileMode
 	// Exclusive makes Commit fail with [fs.ErrExist] if there is something at the path. Otherwise it is replaced.
 	Exclusive bool
@@ -149,9 +150,9 @@ func (f *File) do(name string, step func() error) error {
 	return step()
 }
 
-// Sweep removes what killed processes have left in a directory: files whose names begin with prefix, and that nobody has
-// written to for the given time. It is at least as long as anyone takes between the last byte and Commit; 0 if nobody writes
-// now.
+// Sweep removes what killed processes have left in a directory: files whose names begin with prefix, and to which
+// nobody has written for the given time. That must be longer than anyone takes between the last byte and Commit; it is 0 if
+// nobody writes now.
 func Sweep(dir, prefix string, age time.Duration) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {

@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 				select {}
 			}
 		}})
-		panic(err) // it has to be killed
+		panic(err) // it must be killed before
 	}
 	os.Exit(m.Run())
 }

@@ -48,7 +48,7 @@ func Named(f *os.File) bool {
 // whose cause is the error then. If the file loses its name meanwhile, it opens the path again. Unless waiting is nil, it is
 // called once before the first wait.
 //
-// Open polls, every 50 ms at the slowest, since a wait inside flock(2) can't be cancelled. Who waits longest doesn't come first.
+// Open polls, every 50 ms at the slowest, since a wait inside flock(2) can't be cancelled. Of several that wait, any may be next.
 func Open(ctx context.Context, path string, flag int, kind Kind, waiting func()) (*os.File, error) {
 	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
 		f, err := os.OpenFile(path, flag, 0o600)

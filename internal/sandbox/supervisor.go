@@ -218,8 +218,8 @@ func (s *supervisor) run(stdin, stdout, stderr *os.File) (*engine.Exit, error) {
 //  5. The outcome is read: before clean removes the cgroup and the file
 //     system that know it.
 //  6. The caches are saved. This is last, since only a success is saved, and
-//     step 5 may find that it was none. It takes as long as it needs, so the
-//     time stops.
+//     step 5 may find that the run wasn't one. It takes as long as it needs, so
+//     the time stops.
 //
 // Supervise goes on: clean removes the cgroup, which must be empty, and only
 // then the exit is reported. So whoever has the exit finds nothing of the sandbox left,

@@ -6,7 +6,7 @@ package secret
 //
 //	value ──units──▶ unit ──encoder──▶ text ──addPart──▶ windows ──build──▶ index
 //
-//   - A unit is what is masked of a value: the whole, or the leaves of a JSON or YAML (unit.go, leaf.go, classify.go). It
+//   - A unit is what is masked of a value: the whole, or the leaves of JSON or YAML (unit.go, leaf.go, classify.go). It
 //     has segments (segment.go): the whole, and each line that is to be found without the others.
 //   - A text is what one encoder makes of a unit (encode.go), or of another text: base64 of JSON. All texts lie one after another
 //     in one array. The encoder says where the segments are in the text.
@@ -23,28 +23,30 @@ package secret
 //     bitmaps of hashes of their first bytes, so that nearly no place needs the search.
 //
 // Many encoders leave most of a text as it is. A window that another text of the unit has at the same place is left out: what it
-// finds is found by the other. That, and the bounds in build.go, is what keeps an index small.
+// finds is found by the other. That, and the bounds in build.go, keeps an index small. A bound on a text sets its windows further
+// apart.
 //
 // # A stream looks at each place (stream.go)
 //
 //	buf       ░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░
 //	          ▲                  ▲                          ▲
-//	          written up to      pos: every window that     what was written to the
-//	          here               begins before is found     stream ends here
+//	          everything before  pos: every window that     what the stream was given
+//	          it is written      begins before is found     ends here
 //
 // At pos:
 //
 //  1. skip goes to the next place that the bitmaps don't exclude.
 //  2. find looks for the longest window that begins there, and findJoined for one with a line break in it. If the buffer ends
 //     before it is clear, both wait for more bytes.
-//  3. found masks the window: it becomes a span. Each text that has this window gets a follower.
+//  3. found masks the window: it becomes a span. Each text that has this window gets a follower, as far as maxSame and
+//     maxFollowers allow. Short windows of plain text get none.
 //  4. follow hands the byte at pos to the followers.
 //
 // # A follower finds where the secret ends (follow.go)
 //
 // Windows are pieces at fixed places, but what is printed of a secret ends anywhere, and base64(1) and xxd(1) break it into lines. A
-// follower compares the stream with its text, byte for byte, from the end of a window on. What agrees is masked up to the byte.
-// A line break is crossed, if the text goes on behind it:
+// follower compares the stream with its text, byte for byte, from the end of a window on, and masks what agrees. It crosses a line
+// break if the text goes on behind it:
 //
 //	text      Y29ycmVjdC1ob3JzZS1iYXR0ZXJ5LXN0YXBsZ
 //	stream    key: Y29ycmVjdC1ob3JzZS1i⏎  YXR0ZXJ5L, done

@@ -117,7 +117,7 @@ func (p *Plan) leftOut(sel Selection) []string {
 		}
 	case sel.From != "":
 		after := p.after(p.byName[sel.From])
-		for i := range p.main() { // finally runs after every selection but --only
+		for i := range p.main() { // finally runs after every selection except --only
 			if !after[i] {
 				by[i] = "--from"
 			}

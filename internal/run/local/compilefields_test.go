@@ -153,7 +153,7 @@ func isLeaf(t reflect.Type) bool {
 
 var position = reflect.TypeFor[shape.Position]()
 
-// paths are the fields that a type has, with those of the types below it, but for positions: they are for messages.
+// paths are the fields that a type has, with those of the types below it, except positions, which are for messages.
 func paths(of reflect.Type, at string) (out []string) {
 	switch {
 	case of == position || of == reflect.SliceOf(position):
