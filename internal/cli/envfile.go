@@ -1,10 +1,11 @@
 package cli
 
 import (
-	"io"
+	"errors"
 	"os"
 	"strings"
 
+	"github.com/mayfly-run/mayfly/internal/document"
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
@@ -24,12 +25,12 @@ func (f *runFlags) readEnvFile() error {
 		return runUsage("--env-file: %w", err)
 	}
 	defer file.Close()
-	data, err := io.ReadAll(io.LimitReader(file, maxEnvFile+1))
+	data, err := document.Read(file, maxEnvFile)
+	if errors.Is(err, document.ErrTooLarge) {
+		return runUsage("--env-file %s is larger than %d bytes, more than Linux passes to a program; pass large values as files", f.envFile, maxEnvFile)
+	}
 	if err != nil {
 		return runUsage("--env-file: %w", err)
-	}
-	if len(data) > maxEnvFile {
-		return runUsage("--env-file %s is larger than %d bytes, more than Linux passes to a program; pass large values as files", f.envFile, maxEnvFile)
 	}
 	more, err := parseEnvFile(f.envFile, string(data))
 	if err != nil {

@@ -1,12 +1,13 @@
 package cli
 
 import (
-	"crypto/rand"
 	"errors"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/mayfly-run/mayfly/internal/atomicfile"
 )
 
 // writeFile calls write to write a file. An existing file stays as it is until everything is written. A device or a pipe is
@@ -28,7 +29,7 @@ func writeFile(name string, write func(io.Writer) error) (err error) {
 	case !errors.Is(err, fs.ErrNotExist):
 		return err
 	}
-	f, err := os.OpenFile(filepath.Join(filepath.Dir(name), ".mayfly-"+rand.Text()), os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	f, err := atomicfile.Create(name, atomicfile.Options{Mode: mode, Prefix: ".mayfly-"})
 	if err != nil {
 		return err
 	}
@@ -38,11 +39,8 @@ func writeFile(name string, write func(io.Writer) error) (err error) {
 	if err == nil && exists {
 		err = f.Chmod(mode) // without the umask
 	}
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(f.Name(), name)
+	if err == nil {
+		err = f.Commit()
 	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	return nil
+	return errors.Join(err, f.Close())
 }

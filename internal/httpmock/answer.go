@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mayfly-run/mayfly/internal/document"
 	"github.com/mayfly-run/mayfly/internal/shape"
 	"github.com/mayfly-run/mayfly/internal/suite"
 )
@@ -157,21 +158,15 @@ func openInside(dir, name string) (f *os.File, size int64, err error) {
 	if dir == "" {
 		return nil, 0, errors.New("the test isn't in a file, so there is no folder for its files")
 	}
-	root, err := os.OpenRoot(dir)
+	f, err = document.OpenInside(dir, name)
 	if err != nil {
 		return nil, 0, err
 	}
-	defer root.Close()
-	// The check comes before the file is opened, since opening a FIFO would wait for its writer.
-	info, err := root.Stat(name)
+	info, err := f.Stat()
 	if err != nil {
-		return nil, 0, err
+		return nil, 0, errors.Join(err, f.Close())
 	}
-	if !info.Mode().IsRegular() {
-		return nil, 0, errors.New("it is not a regular file")
-	}
-	f, err = root.Open(name)
-	return f, info.Size(), err
+	return f, info.Size(), nil
 }
 
 // kindOf returns the media type of a file by its name. Package mime reads tables of the machine, and they differ.

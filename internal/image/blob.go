@@ -14,23 +14,30 @@ import (
 // blobReader reads a blob of known size from sessions, which it tries in order. After a transient failure it continues where it was,
 // with a Range request or by skipping the bytes that it has. The caller hashes the bytes, so it detects a wrong mixture of pieces
 // from different places.
+//
+// It is in one of these phases:
+//
+//	asking    answer is nil: ask sends a request for what is missing, and leads to reading, or by failed to asking
+//	reading   answer gives the byte at off next: Read hands on bytes, until all are there or failed leads to asking
+//	ending    off is size, with an answer: finish looks for bytes beyond the size
+//	ended     off is size, without an answer
 type blobReader struct {
-	ctx      context.Context
+	ctx  context.Context
+	id   string // digest
+	size int64
+	off  int64 // how much was handed on
+
 	sessions []*session // the first is the current one
-	id       string     // digest
-	size     int64
+	tries    tries      // of the current session
 
-	off      int64 // bytes read so far
-	failures int   // of the current session, since it last made progress
-	since    int64 // off at the first of these failures
-	noRanges bool  // the registry refuses Range requests, so bytes are skipped instead
+	answer *blobAnswer // of the current request; nil between requests
+}
 
-	// The current request; body is nil if there is none.
-	body   io.ReadCloser
-	reader io.Reader // body, watched by dog
-	dog    *watchdog
-	cancel context.CancelCauseFunc
-	reqCtx context.Context
+// tries are what a session has been asked in vain.
+type tries struct {
+	failures int   // since the last long stretch of progress
+	since    int64 // off at the first of them
+	noRanges bool  // it refuses Range requests: what we have is skipped instead
 }
 
 const farEnough = 1 << 20 // bytes of progress after which earlier failures don't count
@@ -41,11 +48,12 @@ func newBlobReader(ctx context.Context, sessions []*session, id string, size int
 
 func (b *blobReader) Read(p []byte) (int, error) {
 	for {
-		if b.body == nil {
+		if b.answer == nil {
 			if b.off == b.size && b.off > 0 {
 				return 0, io.EOF // finish has seen the end
 			}
-			if err := b.open(); err != nil {
+			var err error
+			if b.answer, err = b.ask(); err != nil {
 				if err = b.failed(err); err != nil {
 					return 0, err
 				}
@@ -55,7 +63,7 @@ func (b *blobReader) Read(p []byte) (int, error) {
 		if b.off == b.size {
 			return 0, b.finish()
 		}
-		n, err := b.reader.Read(p[:min(int64(len(p)), b.size-b.off)])
+		n, err := b.answer.Read(p[:min(int64(len(p)), b.size-b.off)])
 		b.off += int64(n)
 		if n > 0 {
 			return n, nil // the next read returns the error again
@@ -66,7 +74,9 @@ func (b *blobReader) Read(p []byte) (int, error) {
 		if errors.Is(err, io.EOF) {
 			err = io.ErrUnexpectedEOF
 		}
-		if err = b.failed(explain(b.host(), cause(b.reqCtx, err))); err != nil {
+		err = explain(b.host(), cause(b.answer.ctx, err))
+		b.drop()
+		if err = b.failed(err); err != nil {
 			return 0, err
 		}
 	}
@@ -77,7 +87,7 @@ func (b *blobReader) host() string { return b.sessions[0].endpoint.host }
 // finish checks that there are no bytes beyond the announced size.
 func (b *blobReader) finish() error {
 	var one [1]byte
-	n, err := io.ReadFull(b.reader, one[:])
+	n, err := io.ReadFull(b.answer, one[:])
 	b.drop()
 	if n > 0 {
 		return &Error{Kind: ErrOversize, Msg: fmt.Sprintf("registry %s sends more than the %d bytes of %s", b.host(), b.size, b.id)}
@@ -88,47 +98,70 @@ func (b *blobReader) finish() error {
 	return io.EOF // all announced bytes are here, so an error of the connection doesn't matter
 }
 
-// open requests the rest of the blob.
-func (b *blobReader) open() error {
-	x := b.sessions[0]
-	b.reqCtx, b.cancel = context.WithCancelCause(b.ctx)
-	b.dog = watch(x.s.opts, b.host(), b.cancel)
+// ask asks for the rest of the blob. The next byte of the answer is the one at off.
+func (b *blobReader) ask() (*blobAnswer, error) {
 	from := b.off
-	if b.noRanges {
+	if b.tries.noRanges {
 		from = 0
 	}
-	resp, err := x.get(b.reqCtx, "blobs", b.id, nil, from) //nolint:bodyclose // drop closes it
+	x := b.sessions[0]
+	a := &blobAnswer{}
+	a.ctx, a.cancel = context.WithCancelCause(b.ctx)
+	a.dog = watch(x.s.opts, b.host(), a.cancel)
+	resp, err := x.get(a.ctx, "blobs", b.id, nil, from) //nolint:bodyclose // end closes it
 	if err != nil {
-		err = cause(b.reqCtx, err)
-		b.drop()
+		err = cause(a.ctx, err)
+		a.end()
 		if from > 0 && refusesRange(err) {
-			b.noRanges = true
-			return b.open()
+			b.tries.noRanges = true
+			return b.ask()
 		}
-		return err
+		return nil, err
 	}
-	b.body, b.reader = resp.Body, b.dog.reader(resp.Body)
-	have := b.off // the offset of the body in the blob
+	a.body, a.Reader = resp.Body, a.dog.reader(resp.Body)
+	if err := b.skipTo(a, resp, from); err != nil {
+		a.end()
+		return nil, err
+	}
+	return a, nil
+}
+
+// skipTo checks an answer to a request for the bytes beginning with from, and skips those before off.
+func (b *blobReader) skipTo(a *blobAnswer, resp *http.Response, from int64) error {
+	begins := b.off // the place in the blob of the body's first byte
 	if resp.StatusCode == http.StatusOK {
-		have = 0
+		begins = 0
 	} else if from == 0 || !rangeStartsAt(resp, b.off) {
-		b.drop()
 		return &Error{Kind: ErrUnavailable, Msg: fmt.Sprintf("registry %s answers with a range that wasn't requested", b.host())}
 	}
-	if n := resp.ContentLength; n >= 0 && n != b.size-have {
+	if n := resp.ContentLength; n >= 0 && n != b.size-begins {
 		kind := ErrTruncated
-		if n > b.size-have {
+		if n > b.size-begins {
 			kind = ErrOversize
 		}
-		b.drop()
-		return &Error{Kind: kind, Msg: fmt.Sprintf("registry %s announces %d bytes for %s, but the manifest says %d", b.host(), n, b.id, b.size-have)}
+		return &Error{Kind: kind, Msg: fmt.Sprintf("registry %s announces %d bytes for %s, but the manifest says %d", b.host(), n, b.id, b.size-begins)}
 	}
-	if _, err := io.CopyN(io.Discard, b.reader, b.off-have); err != nil {
-		err = explain(b.host(), cause(b.reqCtx, err))
-		b.drop()
-		return err
+	if _, err := io.CopyN(io.Discard, a, b.off-begins); err != nil {
+		return explain(b.host(), cause(a.ctx, err))
 	}
 	return nil
+}
+
+// blobAnswer is a request and what the registry answers. Its Reader is watched by dog, which cancels ctx.
+type blobAnswer struct {
+	io.Reader
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	dog    *watchdog
+	body   io.Closer // nil until the registry has answered
+}
+
+func (a *blobAnswer) end() {
+	a.dog.stop()
+	if a.body != nil {
+		a.body.Close()
+	}
+	a.cancel(nil)
 }
 
 // refusesRange reports whether an error means that the registry doesn't answer Range requests, which are optional
@@ -145,26 +178,24 @@ func rangeStartsAt(resp *http.Response, off int64) bool {
 	return n == 3 && from == off
 }
 
-// failed decides what to do after a failure. It returns nil to try again, after a pause or with the next session, and otherwise the
-// final error.
+// failed decides what a failure means: nil is to ask again, here after a pause or at the next place.
 func (b *blobReader) failed(err error) error {
-	b.drop()
 	if b.ctx.Err() != nil {
 		return context.Cause(b.ctx)
 	}
-	if b.off-b.since >= farEnough {
-		b.failures = 0
+	if b.off-b.tries.since >= farEnough {
+		b.tries.failures = 0
 	}
-	if b.failures == 0 {
-		b.since = b.off
+	if b.tries.failures == 0 {
+		b.tries.since = b.off
 	}
-	b.failures++
+	b.tries.failures++
 	opts := b.sessions[0].s.opts
-	if transient(err) && b.failures < opts.Attempts {
-		return sleep(b.ctx, opts.RetryDelay<<(b.failures-1))
+	if transient(err) && b.tries.failures < opts.Attempts {
+		return sleep(b.ctx, opts.RetryDelay<<(b.tries.failures-1))
 	}
 	if len(b.sessions) > 1 {
-		b.sessions, b.failures, b.noRanges = b.sessions[1:], 0, false
+		b.sessions, b.tries = b.sessions[1:], tries{}
 		return nil
 	}
 	return err
@@ -183,15 +214,9 @@ func sleep(ctx context.Context, d time.Duration) error {
 
 // drop ends the current request, if there is one.
 func (b *blobReader) drop() {
-	if b.dog != nil {
-		b.dog.stop()
-	}
-	if b.body != nil {
-		b.body.Close()
-		b.body = nil
-	}
-	if b.cancel != nil {
-		b.cancel(nil)
+	if b.answer != nil {
+		b.answer.end()
+		b.answer = nil
 	}
 }
 

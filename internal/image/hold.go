@@ -13,6 +13,8 @@ import (
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/mayfly-run/mayfly/internal/flock"
 )
 
 // Hold keeps Prune from removing an image until release is called or this process ends in any way. owner, such as the id of a run, is
@@ -50,31 +52,13 @@ func (s *Store) lockImage(ctx context.Context, img *Image) (*os.File, error) {
 		return nil, err
 	}
 	path := s.imagePath(manifest.Hex)
-	late, stop, locked := s.late(path)
+	ctx, stop := s.untilLate(ctx, path)
 	defer stop()
-	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
-		f, err := os.Open(path)
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil, notPulled(img.Reference, img.Platform)
-		}
-		if err != nil {
-			return nil, err
-		}
-		ok, err := tryFlock(f, false)
-		if err == nil && ok && stillNamed(f, path) {
-			return f, nil
-		}
-		if err = errors.Join(err, f.Close()); err != nil {
-			return nil, err
-		}
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
-		case <-late:
-			return nil, locked()
-		}
+	f, err := flock.Open(ctx, path, os.O_RDONLY, flock.Shared, nil)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, notPulled(img.Reference, img.Platform)
 	}
+	return f, err
 }
 
 // holdRecord is holds/<random>.json: what a pull adds to the store, before there is an image to hold. It is valid while its file is
@@ -96,7 +80,7 @@ func (s *Store) hold(ctx context.Context, rec holdRecord, waiting func()) (relea
 	if err != nil {
 		return nil, fmt.Errorf("hold: %w", err)
 	}
-	gc, err := acquire(ctx, s.gcLock(), false, waiting)
+	gc, err := acquire(ctx, s.gcLock(), flock.Shared, waiting)
 	if err != nil {
 		return nil, fmt.Errorf("hold: %w", err)
 	}
@@ -106,7 +90,7 @@ func (s *Store) hold(ctx context.Context, rec holdRecord, waiting func()) (relea
 		return nil, fmt.Errorf("hold: %w", noSpace(err))
 	}
 	release = sync.OnceValue(func() error { return errors.Join(os.Remove(f.Name()), f.Close()) })
-	ok, err := tryFlock(f, true)
+	ok, err := flock.Try(f, flock.Exclusive)
 	if err == nil && !ok {
 		err = fmt.Errorf("hold: new file %s is locked by another process", f.Name())
 	}
@@ -147,7 +131,7 @@ func readHold(name string) (rec holdRecord, alive bool, err error) {
 		return rec, false, err
 	}
 	defer f.Close()
-	dead, err := tryFlock(f, true)
+	dead, err := flock.Try(f, flock.Exclusive)
 	if err != nil {
 		return rec, false, err
 	}

@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/mayfly-run/mayfly/internal/flock"
 )
 
 // blobSource has the blobs of layers, in one place or, with mirrors, in several.
@@ -37,7 +39,7 @@ func (o stored) open(_ context.Context, l layerPlan, _ int) (io.ReadCloser, erro
 // or goroutines want the same layer, one fetches it and the others wait. n is the number of the layer, from 1.
 func (s *Store) installLayer(ctx context.Context, w *workDir, l layerPlan, from blobSource, image *imageBudget, p *progress, n int) (treeRecord, error) {
 	e := ProgressEvent{Digest: l.digest.String(), Layer: n, Total: l.size}
-	lock, err := acquire(ctx, filepath.Join(s.lockDir(), "layer-"+l.digest.Hex), true, func() {
+	lock, err := acquire(ctx, filepath.Join(s.lockDir(), "layer-"+l.digest.Hex), flock.Exclusive, func() {
 		e.Phase = Waiting
 		p.send(e)
 	})

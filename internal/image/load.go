@@ -81,7 +81,7 @@ func (s *Store) loadArchive(ctx context.Context, w *workDir, r io.Reader) ([]*Im
 // readArchive finds the images. An archive of a current Docker has both formats: then the layout has the digests, and manifest.json
 // may have more names.
 func (s *Store) readArchive(a *archive) ([]loadable, error) {
-	var index document
+	var index manifestOrIndex
 	var docker []dockerEntry
 	isLayout, err := a.decode("index.json", &index)
 	if err != nil {
@@ -183,7 +183,7 @@ func (s *Store) followLayout(a *archive, desc v1.Descriptor) ([]*plan, error) {
 	return all, nil
 }
 
-func (s *Store) readPlan(a *archive, raw []byte, d *document) (*plan, error) {
+func (s *Store) readPlan(a *archive, raw []byte, d *manifestOrIndex) (*plan, error) {
 	if err := d.checkImage(s.opts.Limits); err != nil {
 		return nil, err
 	}

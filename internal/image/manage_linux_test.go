@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/mayfly-run/mayfly/internal/flock"
 	"github.com/mayfly-run/mayfly/internal/image/imagetest"
 )
 
@@ -378,7 +379,7 @@ func TestI25_AStoppedPrune(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer stopped.Close()
-	if ok, err := tryFlock(stopped, true); err != nil || !ok {
+	if ok, err := flock.Try(stopped, flock.Exclusive); err != nil || !ok {
 		t.Fatal(ok, err)
 	}
 	interrupted := errors.New("interrupted")

@@ -36,9 +36,9 @@ func sha256Of(b []byte) v1.Hash {
 	return v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(sum[:])}
 }
 
-// document is a manifest, or an index of manifests for platforms. The fields say which one it is. A document that has the fields of
-// both is refused, since different programs could see different images in it (CVE-2021-41190).
-type document struct {
+// manifestOrIndex is what a reference may lead to: an index of manifests for platforms, or a manifest. They are told apart by
+// what they hold, and one that holds both is refused: two readers could see two images in it (CVE-2021-41190).
+type manifestOrIndex struct {
 	SchemaVersion int             `json:"schemaVersion"`
 	MediaType     types.MediaType `json:"mediaType"`
 	Config        *v1.Descriptor  `json:"config"`
@@ -47,8 +47,8 @@ type document struct {
 	FSLayers      json.RawMessage `json:"fsLayers"`
 }
 
-func parseDocument(raw []byte) (*document, error) {
-	var d document
+func parseDocument(raw []byte) (*manifestOrIndex, error) {
+	var d manifestOrIndex
 	if err := json.Unmarshal(raw, &d); err != nil {
 		return nil, malformed("manifest", err)
 	}
@@ -65,7 +65,7 @@ func parseDocument(raw []byte) (*document, error) {
 	return &d, nil
 }
 
-func (d *document) isIndex() bool { return d.Manifests != nil }
+func (d *manifestOrIndex) isIndex() bool { return d.Manifests != nil }
 
 // newPlan checks a manifest and its config, and returns their plan. The caller has verified the digests of both.
 func newPlan(manifest, config []byte, lim Limits) (*plan, error) {
@@ -104,7 +104,7 @@ func newPlan(manifest, config []byte, lim Limits) (*plan, error) {
 }
 
 // checkImage checks a manifest before its config and layers are fetched.
-func (d *document) checkImage(lim Limits) error {
+func (d *manifestOrIndex) checkImage(lim Limits) error {
 	if d.Config == nil {
 		return &Error{Kind: ErrMalformed, Msg: "it is an index, not an image manifest"}
 	}

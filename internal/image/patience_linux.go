@@ -1,6 +1,7 @@
 package image
 
 import (
+	"context"
 	"time"
 
 	"github.com/mayfly-run/mayfly/internal/process"
@@ -9,10 +10,13 @@ import (
 // holdWithin is how long a run waits on an idle machine for the lock of its image. A prune holds that lock only for a moment.
 const holdWithin = 30 * time.Second
 
-// late returns a channel that is closed when waiting for the lock at path has taken too long, and a function that returns the error
-// for that. The caller calls stop after the wait.
-func (s *Store) late(path string) (late <-chan struct{}, stop func(), err func() error) {
+// untilLate is a context that ends when a lock has been waited for too long. Its cause names who has it.
+func (s *Store) untilLate(ctx context.Context, path string) (_ context.Context, stop func()) {
 	since := time.Now()
-	late, stop = process.Late(s.holdWithin)
-	return late, stop, func() error { return process.Locked(path, since) }
+	ctx, cancel := context.WithCancelCause(ctx)
+	deadline := process.NewDeadline(s.holdWithin, func() { cancel(process.Locked(path, since)) })
+	return ctx, func() {
+		deadline.Stop()
+		cancel(nil)
+	}
 }

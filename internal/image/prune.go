@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/mayfly-run/mayfly/internal/flock"
 )
 
 // PruneOptions are the options of a prune.
@@ -55,7 +57,7 @@ func (s *Store) prune(ctx context.Context, o PruneOptions) (done Pruned, err err
 	}
 	// This deletes the files, which is slow. It runs last, without the gc lock.
 	defer func() { err = errors.Join(err, w.Close()) }()
-	gc, err := acquire(ctx, s.gcLock(), true, nil)
+	gc, err := acquire(ctx, s.gcLock(), flock.Exclusive, nil)
 	if err != nil {
 		return done, err
 	}
@@ -145,7 +147,7 @@ func (s *Store) lockUnheld(live map[string]bool) (locked []*os.File, err error) 
 		if err != nil {
 			return locked, err
 		}
-		ok, err := tryFlock(f, true)
+		ok, err := flock.Try(f, flock.Exclusive)
 		if err == nil && ok {
 			locked = append(locked, f)
 			continue
@@ -272,7 +274,7 @@ func (s *Store) sweepLocks() error {
 		if err != nil {
 			return err
 		}
-		free, err := tryFlock(f, true)
+		free, err := flock.Try(f, flock.Exclusive)
 		if err == nil && free {
 			err = os.Remove(path)
 		}

@@ -1,9 +1,11 @@
 package image
 
 import (
+	"errors"
 	"fmt"
-	"io"
 	"os"
+
+	"github.com/mayfly-run/mayfly/internal/document"
 )
 
 // readSmall reads a whole file of at most limit bytes.
@@ -13,12 +15,9 @@ func readSmall(path string, limit int64) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	raw, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err != nil {
-		return nil, err
-	}
-	if int64(len(raw)) > limit {
+	raw, err := document.Read(f, limit)
+	if errors.Is(err, document.ErrTooLarge) {
 		return nil, &Error{Kind: ErrBudget, Msg: fmt.Sprintf("%s is larger than %d bytes", path, limit)}
 	}
-	return raw, nil
+	return raw, err
 }

@@ -6,7 +6,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"os"
@@ -19,6 +18,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/mayfly-run/mayfly/internal/document"
 )
 
 // session makes requests to one endpoint for one repository. It connects, and gets its token, with the first request.
@@ -202,12 +203,12 @@ func (x *session) small(ctx context.Context, kind, id string, accept []string) (
 	}
 	defer resp.Body.Close()
 	limit := x.s.opts.Limits.ManifestBytes
-	raw, err := io.ReadAll(io.LimitReader(w.reader(resp.Body), limit+1))
+	raw, err := document.Read(w.reader(resp.Body), limit)
+	if errors.Is(err, document.ErrTooLarge) {
+		return nil, &Error{Kind: ErrBudget, Msg: fmt.Sprintf("registry %s: %s %s is larger than %d bytes", x.endpoint.host, kind, id, limit)}
+	}
 	if err != nil {
 		return nil, explain(x.endpoint.host, cause(ctx, err))
-	}
-	if int64(len(raw)) > limit {
-		return nil, &Error{Kind: ErrBudget, Msg: fmt.Sprintf("registry %s: %s %s is larger than %d bytes", x.endpoint.host, kind, id, limit)}
 	}
 	return raw, nil
 }

@@ -6,6 +6,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/mayfly-run/mayfly/internal/atomicfile"
+	"github.com/mayfly-run/mayfly/internal/flock"
 )
 
 // workDir is a private directory in tmp. Its lock says that its process is alive.
@@ -28,11 +31,14 @@ func (s *Store) newWork() (*workDir, error) {
 		if err != nil {
 			return nil, fmt.Errorf("open work directory: %w", err)
 		}
-		ok, err := tryFlock(f, true)
-		if err == nil && ok && stillNamed(f, path) {
+		ok, err := flock.Try(f, flock.Exclusive)
+		if err == nil && ok && flock.Named(f) {
 			return &workDir{path: path, lock: f}, nil
 		}
 		f.Close()
+		if errors.Is(err, errors.ErrUnsupported) {
+			err = &Error{Kind: ErrUnsupported, Msg: "an image store needs flock", Hint: "run mayfly in a Linux virtual machine"}
+		}
 		if err != nil {
 			return nil, errors.Join(err, os.Remove(path))
 		}
@@ -69,7 +75,7 @@ func sweepOne(path string) error {
 		return fmt.Errorf("sweep: %w", err)
 	}
 	defer f.Close()
-	if ok, err := tryFlock(f, true); err != nil || !ok {
+	if ok, err := flock.Try(f, flock.Exclusive); err != nil || !ok {
 		return err
 	}
 	return removeTree(path)
@@ -77,18 +83,14 @@ func sweepOne(path string) error {
 
 // publish writes a small file atomically.
 func (s *Store) publish(w *workDir, path string, data []byte) error {
-	f, err := os.CreateTemp(w.path, "f-")
-	if err != nil {
+	o := atomicfile.Options{Durability: atomicfile.Durable, Dir: w.path}
+	if s.opts.NoSync {
+		o.Durability = atomicfile.Unsynced
+	}
+	if err := atomicfile.Write(path, data, o); err != nil {
 		return fmt.Errorf("write %s: %w", path, noSpace(err))
 	}
-	_, err = f.Write(data)
-	if err == nil && !s.opts.NoSync {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return fmt.Errorf("write %s: %w", path, noSpace(err))
-	}
-	return s.rename(f.Name(), path)
+	return nil
 }
 
 // rename moves a finished file or folder to its place, and makes the move durable.
@@ -99,11 +101,10 @@ func (s *Store) rename(from, to string) error {
 	if s.opts.NoSync {
 		return nil
 	}
-	d, err := os.Open(filepath.Dir(to))
-	if err != nil {
+	if err := atomicfile.SyncDir(filepath.Dir(to)); err != nil {
 		return fmt.Errorf("sync %s: %w", filepath.Dir(to), err)
 	}
-	return errors.Join(d.Sync(), d.Close())
+	return nil
 }
 
 func mounted(name string, err error) error {

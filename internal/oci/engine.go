@@ -192,54 +192,20 @@ func (s *sandbox) place(spec *engine.Spec) string {
 	return wire.Anywhere
 }
 
-// start runs the shim and waits until the tool runs.
+// start runs the shim and waits until the tool runs. What it has made before an
+// error, Close undoes.
 func (s *sandbox) start(ctx context.Context, shim string, lease *idLease, spec *engine.Spec, local engine.Local, streams engine.Streams) error {
-	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
+	if err := s.launch(shim, lease, spec, streams); err != nil {
 		return err
 	}
-	s.control = os.NewFile(uintptr(pair[0]), "shim")
-	theirs := os.NewFile(uintptr(pair[1]), "control")
-	defer theirs.Close()
-
-	stdio, err := newStdio(spec.Terminal, streams)
-	if err != nil {
-		return err
-	}
-	defer stdio.closeTheirs()
-	s.stdio = stdio
-	cmd := exec.Command(shim, wire.Arguments(lease.first, lease.count, s.place(spec))...)
-	cmd.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "GOGC=off"}
-	cmd.Dir = "/"
-	cmd.Stderr = &s.shimLog
-	cmd.ExtraFiles = []*os.File{theirs, stdio.theirs[0], stdio.theirs[1], stdio.theirs[2], lease.file, s.runDir.lock}
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags: unix.CLONE_NEWNS,
-		Setsid:     true, // Ctrl-C is for mayfly, which decides what happens to the tool
-	}
-	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("start %s: %w", shim, err)
-	}
-	s.cmd, s.moved = cmd, make(chan struct{})
-	stdio.closeTheirs()
-	theirs.Close()
-
 	go func() {
 		defer close(s.moved)
-		s.moveErr = s.group.add(cmd.Process.Pid)
+		s.moveErr = s.group.add(s.cmd.Process.Pid)
 	}()
-	// To abandon the start, hang up: then the shim ends itself.
+	// Abandoning the start is hanging up: the shim ends itself.
 	stop := context.AfterFunc(ctx, s.hangUp)
 	defer stop()
-	s.enc, s.dec = json.NewEncoder(s.control), json.NewDecoder(s.control)
-	if err := s.enc.Encode(wire.NewHello()); err != nil {
-		return s.lost(ctx, err)
-	}
-	if err := s.send(wire.Request{Start: &wire.Start{
-		Spec: spec, Local: local,
-		Dir: s.runDir.path, FirstID: lease.first, IDCount: lease.count, Cgroup: s.cgroup, Rootless: lease.shared,
-		OwnCgroup: s.group.dir, LeaveTo: s.engine.leaveTo(), EndWithin: s.patience,
-	}}); err != nil {
+	if err := s.request(lease, spec, local); err != nil {
 		return s.lost(ctx, err)
 	}
 	if err := s.awaitRunning(ctx); err != nil {
@@ -248,16 +214,60 @@ func (s *sandbox) start(ctx context.Context, shim string, lease *idLease, spec *
 	if <-s.moved; s.moveErr != nil {
 		return s.moveErr
 	}
-	if !stop() { // the start was abandoned
+	if !stop() { // it has hung up
 		return context.Cause(ctx)
 	}
-	if err := stdio.start(); err != nil {
+	if err := s.stdio.start(); err != nil {
 		return err
 	}
 	s.events = make(chan engine.Event, 16)
 	s.done = make(chan struct{})
 	go s.follow()
 	return nil
+}
+
+// launch starts the shim's process with the descriptors that package wire lists.
+func (s *sandbox) launch(shim string, lease *idLease, spec *engine.Spec, streams engine.Streams) error {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	s.control = os.NewFile(uintptr(pair[0]), "shim")
+	theirs := os.NewFile(uintptr(pair[1]), "control")
+	defer theirs.Close()
+	if s.stdio, err = newStdio(spec.Terminal, streams); err != nil {
+		return err
+	}
+	defer s.stdio.closeTheirs()
+
+	cmd := exec.Command(shim, wire.Arguments(lease.first, lease.count, s.place(spec))...)
+	cmd.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "GOGC=off"}
+	cmd.Dir = "/"
+	cmd.Stderr = &s.shimLog
+	inherited := s.stdio.theirs
+	cmd.ExtraFiles = []*os.File{theirs, inherited[0], inherited[1], inherited[2], lease.file, s.runDir.lock}
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags: unix.CLONE_NEWNS,
+		Setsid:     true, // Ctrl-C is for mayfly, which decides what happens to the tool
+	}
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("start %s: %w", shim, err)
+	}
+	s.cmd, s.moved = cmd, make(chan struct{})
+	return nil
+}
+
+// request sends the shim what to start.
+func (s *sandbox) request(lease *idLease, spec *engine.Spec, local engine.Local) error {
+	s.enc, s.dec = json.NewEncoder(s.control), json.NewDecoder(s.control)
+	if err := s.enc.Encode(wire.NewHello()); err != nil {
+		return err
+	}
+	return s.send(wire.Request{Start: &wire.Start{
+		Spec: spec, Local: local,
+		Dir: s.runDir.path, FirstID: lease.first, IDCount: lease.count, Cgroup: s.cgroup, Rootless: lease.shared,
+		OwnCgroup: s.group.dir, LeaveTo: s.engine.leaveTo(), EndWithin: s.patience,
+	}})
 }
 
 // awaitRunning reads the shim's reports until the tool runs.

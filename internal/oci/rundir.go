@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/mayfly-run/mayfly/internal/flock"
 	"github.com/mayfly-run/mayfly/internal/oci/wire"
 	"github.com/mayfly-run/mayfly/internal/process"
 )
@@ -74,39 +75,34 @@ func (e *Engine) makeRunDir(ctx context.Context, id string) (*runDir, error) {
 	return d, nil
 }
 
-// lockDir locks a directory (flock(2)) until the returned file is closed.
-func lockDir(path string, how int) (*os.File, error) {
-	f, err := os.Open(path)
+// tryLock opens a file or a directory and locks it until it is closed; errLocked
+// when others have it.
+func tryLock(path string, flag int, kind flock.Kind) (*os.File, error) {
+	f, err := os.OpenFile(path, flag, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	if err := unix.Flock(int(f.Fd()), how); err != nil {
-		f.Close()
-		return nil, fmt.Errorf("lock %s: %w", path, err)
+	ok, err := flock.Try(f, kind)
+	if err == nil && ok {
+		return f, nil
 	}
-	return f, nil
+	f.Close()
+	if err == nil {
+		err = errLocked
+	}
+	return nil, err
 }
 
 // awaitLock takes a shared lock of a directory. A sweep holds it exclusively for a
 // moment. The wait has a limit, because a stopped sweep must not block starts
 // forever.
 func awaitLock(ctx context.Context, path string, within time.Duration) (*os.File, error) {
-	since := time.Now()
-	late, stop := process.Late(within)
-	defer stop()
-	for wait := time.Millisecond; ; wait = min(2*wait, 50*time.Millisecond) {
-		f, err := lockDir(path, unix.LOCK_SH|unix.LOCK_NB)
-		if !errors.Is(err, unix.EWOULDBLOCK) {
-			return f, err
-		}
-		select {
-		case <-time.After(wait):
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
-		case <-late:
-			return nil, process.Locked(path, since)
-		}
-	}
+	begin := time.Now()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	deadline := process.NewDeadline(within, func() { cancel(process.Locked(path, begin)) })
+	defer deadline.Stop()
+	return flock.Open(ctx, path, os.O_RDONLY, flock.Shared, nil)
 }
 
 // passable is the mode of the directories down to a sandbox's root. They are made
@@ -139,20 +135,13 @@ const newPrefix = ".new-"
 
 func (e *Engine) runsDir() string { return filepath.Join(e.dir, "runs") }
 
-var errLocked = errors.New("the run is alive")
+var errLocked = errors.New("another process has the lock")
 
 // takeLock opens and locks the directory's lock file.
 func (d *runDir) takeLock(flags int) error {
-	lock, err := os.OpenFile(filepath.Join(d.path, "lock"), os.O_RDWR|flags, 0o600)
+	lock, err := tryLock(filepath.Join(d.path, "lock"), os.O_RDWR|flags, flock.Exclusive)
 	if err != nil {
 		return err
-	}
-	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		lock.Close()
-		if errors.Is(err, unix.EWOULDBLOCK) {
-			return errLocked
-		}
-		return fmt.Errorf("lock the run's directory: %w", err)
 	}
 	d.lock = lock
 	return nil

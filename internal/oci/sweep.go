@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/mayfly-run/mayfly/internal/flock"
 	"github.com/mayfly-run/mayfly/internal/process"
 )
 
@@ -103,10 +104,10 @@ func (e *Engine) sweepOne(name string) error {
 // directory that has no lock file.
 func (e *Engine) take(d *runDir, unfinished bool) (bool, error) {
 	if unfinished {
-		// If no process is making a directory, this one is abandoned; otherwise its
-		// age decides. With the lock, processes that want to make one wait.
-		if making, err := lockDir(e.runsDir(), unix.LOCK_EX|unix.LOCK_NB); err == nil {
-			defer making.Close()
+		// While nobody makes a directory, it is abandoned; otherwise its age tells.
+		// Those who make one wait meanwhile.
+		if nobody, err := tryLock(e.runsDir(), os.O_RDONLY, flock.Exclusive); err == nil {
+			defer nobody.Close()
 		} else if info, err := os.Stat(d.path); err != nil || time.Since(info.ModTime()) < newDirAge {
 			return false, ignoreMissing(err)
 		}

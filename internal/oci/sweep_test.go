@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/mayfly-run/mayfly/internal/flock"
 	"github.com/mayfly-run/mayfly/internal/oci/wire"
 )
 
@@ -45,7 +46,7 @@ func TestSweepRemovesOnlyWhatIsDead(t *testing.T) {
 	if err := os.Chtimes(old, long, long); err != nil {
 		t.Fatal(err)
 	}
-	making, err := lockDir(e.runsDir(), unix.LOCK_SH)
+	making, err := tryLock(e.runsDir(), os.O_RDONLY, flock.Shared)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -249,7 +250,7 @@ func TestI25_AStoppedSweep(t *testing.T) {
 	if err := os.Mkdir(e.runsDir(), 0o711); err != nil {
 		t.Fatal(err)
 	}
-	stopped, err := lockDir(e.runsDir(), unix.LOCK_EX)
+	stopped, err := tryLock(e.runsDir(), os.O_RDONLY, flock.Exclusive)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,7 +6,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -14,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mayfly-run/mayfly/internal/document"
 	"github.com/mayfly-run/mayfly/internal/engine"
 	"github.com/mayfly-run/mayfly/internal/image"
 	"github.com/mayfly-run/mayfly/internal/network"
@@ -77,12 +77,12 @@ func Load(path string) (*Policy, error) {
 		return nil, fmt.Errorf("read the policy: %w", err)
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxPolicyBytes+1))
+	data, err := document.Read(f, maxPolicyBytes)
+	if errors.Is(err, document.ErrTooLarge) {
+		return nil, fmt.Errorf("read the policy %s: %w", path, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read the policy: %w", err) // which names the path
-	}
-	if len(data) > maxPolicyBytes {
-		return nil, fmt.Errorf("read the policy %s: it is larger than %d bytes", path, maxPolicyBytes)
 	}
 	return parse(path, data)
 }

@@ -10,12 +10,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/mayfly-run/mayfly/internal/atomicfile"
 	"github.com/mayfly-run/mayfly/internal/engine"
 )
 
@@ -150,57 +150,31 @@ func (c *cache) save(stop <-chan struct{}) (err error) {
 	if err := os.MkdirAll(filepath.Dir(c.file), 0o700); err != nil {
 		return err
 	}
-	// A file without a name leaves nothing behind if the shim is killed.
-	f, err := os.OpenFile(filepath.Dir(c.file), unix.O_TMPFILE|os.O_WRONLY, 0o600)
+	f, err := atomicfile.Create(c.file, atomicfile.Options{Prefix: filepath.Base(c.file) + ".", Unnamed: true})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	buffered := bufio.NewWriterSize(stoppable{f, stop}, 1<<20)
+	buffered := bufio.NewWriterSize(stoppable{f.File, stop}, 1<<20)
 	if err := packCache(buffered, c.dir, c.size, c.kind == engine.MountArtifact); err != nil {
 		return err
 	}
 	if err := buffered.Flush(); err != nil {
 		return err
 	}
-	// Sync before the file has its name: after a crash of the host, the file is complete or missing.
+	// Here and not by Commit, since it takes long: somebody may ask to stop meanwhile. A crash of the host leaves the whole
+	// file or none.
 	if err := f.Sync(); err != nil {
 		return err
 	}
 	if stopped(stop) {
 		return errStopped
 	}
-	// linkat(2) can't replace a file, but rename(2) can. If the shim is killed between them, the next save removes the
-	// temporary name.
-	if err := removeAbandoned(c.file); err != nil {
+	// What shims have left that were killed while they gave a file its name, which takes two calls.
+	if err := atomicfile.Sweep(filepath.Dir(c.file), filepath.Base(c.file)+".", time.Minute); err != nil {
 		return err
 	}
-	temporary := c.file + "." + strconv.Itoa(os.Getpid())
-	if err := unix.Linkat(unix.AT_FDCWD, "/proc/self/fd/"+strconv.Itoa(int(f.Fd())), unix.AT_FDCWD, temporary, unix.AT_SYMLINK_FOLLOW); err != nil {
-		return err
-	}
-	return os.Rename(temporary, c.file)
-}
-
-// removeAbandoned removes temporary names of a cache's file that are older than a minute: save needs far less for its two calls.
-func removeAbandoned(file string) error {
-	entries, err := os.ReadDir(filepath.Dir(file))
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		if !strings.HasPrefix(e.Name(), filepath.Base(file)+".") {
-			continue
-		}
-		info, err := e.Info()
-		if err == nil && time.Since(info.ModTime()) > time.Minute {
-			err = os.Remove(filepath.Join(filepath.Dir(file), e.Name()))
-		}
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-	}
-	return nil
+	return f.Commit()
 }
 
 // packCache writes the directory as a tar file, of at most left bytes of

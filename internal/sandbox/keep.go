@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/mayfly-run/mayfly/internal/engine"
+	"github.com/mayfly-run/mayfly/internal/flock"
 	"github.com/mayfly-run/mayfly/internal/oci/wire"
 )
 
@@ -118,7 +119,11 @@ func holdImage(path string) (io.Closer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("hold the image: %w", err)
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB); err != nil {
+	ok, err := flock.Try(f, flock.Shared)
+	if err == nil && !ok {
+		err = fmt.Errorf("another process has locked %s", path)
+	}
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("hold the image: %w", err), f.Close())
 	}
 	return f, nil

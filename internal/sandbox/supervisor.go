@@ -29,6 +29,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"github.com/mayfly-run/mayfly/internal/document"
 	"github.com/mayfly-run/mayfly/internal/engine"
 	"github.com/mayfly-run/mayfly/internal/oci/wire"
 	"github.com/mayfly-run/mayfly/internal/sandbox/usernet"
@@ -202,48 +203,74 @@ func (s *supervisor) run(stdin, stdout, stderr *os.File) (*engine.Exit, error) {
 	if err := s.report.send(wire.Report{Running: true}); err != nil {
 		return nil, err
 	}
-	oom := s.watch()
-	s.expectEnd()
-	if s.uncounted != nil {
-		return nil, s.uncounted
-	}
-	exit.Finished = time.Now().UTC()
-
-	exit.Code, exit.Signal = exitStatus(s.state)
-	if s.sent != 0 && exit.Code == engine.ExitSignal(s.sent) { // another runtime reports a signal only by its exit status
-		exit.Signal = s.sent
-	}
-	exit.Kept = s.start.Spec.KeepFor > 0 && (exit.Code != 0 || oom || s.asked) && !s.killed
-	if exit.Kept {
-		// The namespaces stay for a look inside; the tool's processes end.
-		if err := s.container.signal(unix.SIGKILL); err != nil {
-			return nil, fmt.Errorf("end what the tool left running: %w", err)
-		}
-	} else {
-		// All processes that the tool left running end together.
-		if err := s.kill(); err != nil {
-			return nil, err
-		}
-		s.reap()
-		s.closeNetwork()
-	}
-	if err := s.outcome(exit, oom, b.output); err != nil {
+	outOfMemory := s.watch()
+	if err := s.end(exit, outOfMemory, b.output); err != nil {
 		return nil, err
-	}
-	// Only a success is saved. A kept sandbox isn't a success, so the holder and
-	// all processes of the sandbox have ended here.
-	if exit.Code == 0 && !exit.OutOfMemory && !s.asked {
-		s.pauseEnd()
-		if err := s.saveCaches(); err != nil {
-			return nil, err
-		}
 	}
 	return exit, nil
 }
 
+// end takes down what the tool's first process has left, and fills in how the
+// run ended. Each step needs the ones before it:
+//
+//  1. The time for the end begins. What hangs in the steps that follow is
+//     reported instead of waited for (ending.go).
+//  2. The first process's status is the run's. It says whether the sandbox is kept.
+//  3. All other processes of the tool are killed. They could still write
+//     files, open connections and use memory, which steps 5 and 6 read. In a
+//     kept sandbox the holder lives on, with the namespaces that shells enter.
+//     Otherwise the holder's death ends all of them at once, and they are waited for.
+//  4. The network is closed, unless shells need it. Nothing uses it any more, so its
+//     counters are final.
+//  5. The outcome is read: before clean removes the cgroup and the file
+//     system that know it.
+//  6. The caches are saved. This is last, since only a success is saved, and
+//     step 5 may find that the run wasn't one. It takes as long as it needs, so
+//     the time stops.
+//
+// Supervise goes on: clean removes the cgroup, which must be empty, and only
+// then the exit is reported. So whoever has the exit finds nothing of the sandbox left,
+// except the run's directory, which mayfly removes.
+func (s *supervisor) end(exit *engine.Exit, outOfMemory bool, output *os.File) error {
+	// 1
+	s.expectEnd()
+	if s.uncounted != nil {
+		return s.uncounted
+	}
+	// 2
+	exit.Finished = time.Now().UTC()
+	exit.Code, exit.Signal = exitStatus(s.state)
+	if s.sent != 0 && exit.Code == engine.ExitSignal(s.sent) { // another runtime reports a signal only by its exit status
+		exit.Signal = s.sent
+	}
+	exit.Kept = s.start.Spec.KeepFor > 0 && (exit.Code != 0 || outOfMemory || s.asked) && !s.killed
+	// 3 and 4
+	if exit.Kept {
+		if err := s.container.signal(unix.SIGKILL); err != nil {
+			return fmt.Errorf("end what the tool left running: %w", err)
+		}
+	} else {
+		if err := s.kill(); err != nil {
+			return err
+		}
+		s.reap()
+		s.closeNetwork()
+	}
+	// 5
+	if err := s.outcome(exit, outOfMemory, output); err != nil {
+		return err
+	}
+	// 6: what is kept isn't a success, so no process of the tool is alive here.
+	if exit.Code == 0 && !exit.OutOfMemory && !s.asked {
+		s.pauseEnd()
+		return s.saveCaches()
+	}
+	return nil
+}
+
 // outcome fills in the parts of the exit that are known after the tool's end:
 // what it used, which limits it reached, and its outputs.
-func (s *supervisor) outcome(exit *engine.Exit, oom bool, output *os.File) (err error) {
+func (s *supervisor) outcome(exit *engine.Exit, outOfMemory bool, output *os.File) (err error) {
 	if exit.Usage, err = s.usage(); err != nil {
 		return fmt.Errorf("read what the tool used: %w", err)
 	}
@@ -257,7 +284,7 @@ func (s *supervisor) outcome(exit *engine.Exit, oom bool, output *os.File) (err 
 	if exit.Full, err = s.rootfs.full(); err != nil {
 		return fmt.Errorf("read what the tool's files take: %w", err)
 	}
-	exit.OutOfMemory, exit.TooManySockets, exit.TooManyLocks = oom || killed, s.manySockets, s.manyLocks
+	exit.OutOfMemory, exit.TooManySockets, exit.TooManyLocks = outOfMemory || killed, s.manySockets, s.manyLocks
 	if s.rootfs.trusting != nil {
 		exit.Trusting = s.rootfs.trusting.changed
 	}
@@ -575,12 +602,12 @@ func (s *supervisor) closeNetwork() {
 // whether there are more. The file is a mount point in the sandbox, so the tool
 // could not replace it.
 func readOutput(f *os.File, limit int64) ([]byte, bool, error) {
-	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	data, err := document.Read(f, limit)
+	if errors.Is(err, document.ErrTooLarge) {
+		return data, true, nil
+	}
 	if err != nil {
 		return nil, false, fmt.Errorf("read the tool's outputs: %w", err)
-	}
-	if int64(len(data)) > limit {
-		return data[:limit], true, nil
 	}
 	return data, false, nil
 }

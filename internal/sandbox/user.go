@@ -3,7 +3,6 @@ package sandbox
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -12,6 +11,7 @@ import (
 	"github.com/moby/sys/user"
 	"golang.org/x/sys/unix"
 
+	"github.com/mayfly-run/mayfly/internal/document"
 	"github.com/mayfly-run/mayfly/internal/engine"
 )
 
@@ -155,12 +155,9 @@ func (r *rootfs) openUserFile(path string) (string, error) {
 	} else if !info.Mode().IsRegular() {
 		return "", &engine.InvalidError{Field: "image", Why: path + " is not a regular file"}
 	}
-	data, err := io.ReadAll(io.LimitReader(f, maxPasswdBytes+1))
-	if err != nil {
-		return "", err
-	}
-	if len(data) > maxPasswdBytes {
+	data, err := document.Read(f, maxPasswdBytes)
+	if errors.Is(err, document.ErrTooLarge) {
 		return "", &engine.InvalidError{Field: "image", Why: fmt.Sprintf("%s is larger than %d bytes", path, maxPasswdBytes)}
 	}
-	return string(data), nil
+	return string(data), err
 }

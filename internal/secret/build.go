@@ -18,15 +18,17 @@ const (
 	maxComposed = 3 << 20
 )
 
-// builder builds an index.
+// builder makes an index of values: masking.go has an overview.
 type builder struct {
-	array   []byte
-	ends    []uint32
+	array   []byte   // all texts, one after another
+	ends    []uint32 // where each text ends in it
 	windows []window
-	texts   []text
-	seen    map[uint64][]int // indexes of texts, by the hash of their bytes and unit
-	sizes   map[string]int   // for each unit, the size of the smallest value that has it
-	units   int              // how many units there are
+
+	// While values are added:
+	texts []text
+	seen  map[uint64][]int // of texts, by the hash of their bytes and their unit
+	sizes map[string]int   // of units: the smallest value that each is of
+	units int
 }
 
 // text is a unit in one encoding.
@@ -101,50 +103,76 @@ func (b *builder) compose(list []encoder) {
 	}
 }
 
-// addText applies an encoder to source, which is the text of, and adds the result. It returns nil if the unit already has the same
-// text. by is the index of the encoder; before is the result of the encoder before it.
-func (b *builder) addText(e encoder, by int, source []byte, of text, before *text) *text {
-	parts, like := of.parts, &of
+// addText adds what the encoder with the number k makes of a text, with its windows. It returns nil if the unit has that text
+// already. source is the bytes of the text of, which aren't in the array yet if it is a plain one. before is what the encoder
+// before this one made of it.
+func (b *builder) addText(e encoder, k int, source []byte, of text, before *text) *text {
+	parts := of.parts
 	if e.kind != plainText {
-		parts, like = slices.DeleteFunc(slices.Clone(parts), func(p segment) bool {
-			return p != parts[0] && p.to-p.from < minEncodedLine
-		}), nil
-	}
-	if e.sibling {
-		like = before
+		parts = withoutShortLines(parts)
 	}
 	t := text{unit: of.unit, from: len(b.array), kind: e.kindOf(len(source)), plain: len(b.array) == of.from}
-	t.by.add(by)
+	t.by.add(k)
 	b.array, t.parts = e.encode(b.array, source, parts)
 	t.to = len(b.array)
-	content := b.array[t.from:]
-	hash := maphash.Bytes(hashSeed, content) + uint64(t.unit)
-	for _, i := range b.seen[hash] {
-		if o := b.texts[i]; o.unit == t.unit && bytes.Equal(b.array[o.from:o.to], content) {
-			b.array = b.array[:t.from]
-			b.texts[i].by.add(by)
-			return nil
-		}
+	if b.isKnown(t, k) {
+		b.array = b.array[:t.from]
+		return nil
 	}
-	b.seen[hash] = append(b.seen[hash], len(b.texts))
-	b.texts = append(b.texts, t)
 	b.ends = append(b.ends, uint32(t.to))
-	if t.kind == dumpText {
+	switch like := e.likeness(&of, before); {
+	case t.kind == dumpText:
 		b.addRows(t)
-		return &t
-	}
-	for i, p := range t.parts {
-		var q segment
-		if like != nil && like.from != t.from {
-			q = like.parts[i].scaled(like.from+like.parts[i].from, like.from+like.parts[i].to)
+	case like == nil || t.plain: // a plain text is like itself
+		for _, p := range t.parts {
+			b.addPart(t, p, segment{})
 		}
-		b.addPart(t, p, q)
+	default:
+		for i, p := range t.parts {
+			q := like.parts[i]
+			b.addPart(t, p, q.scaled(like.from+q.from, like.from+q.to))
+		}
 	}
 	return &t
 }
 
-// addPart adds the windows of a part of a text. other is a similar part elsewhere in the array; addPart leaves out the windows
-// that other has at the same places, since they are in the index already.
+// withoutShortLines leaves out the segments that are too short to be looked for in an encoding. The first is the whole, and stays.
+func withoutShortLines(parts []segment) []segment {
+	return slices.DeleteFunc(slices.Clone(parts), func(p segment) bool {
+		return p != parts[0] && p.to-p.from < minEncodedLine
+	})
+}
+
+// isKnown says whether the unit has a text of the same bytes, and notes that the encoder k makes it, too. Otherwise the text is
+// noted.
+func (b *builder) isKnown(t text, k int) bool {
+	content := b.array[t.from:t.to]
+	hash := maphash.Bytes(hashSeed, content) + uint64(t.unit)
+	for _, i := range b.seen[hash] {
+		if o := b.texts[i]; o.unit == t.unit && bytes.Equal(b.array[o.from:o.to], content) {
+			b.texts[i].by.add(k)
+			return true
+		}
+	}
+	b.seen[hash] = append(b.seen[hash], len(b.texts))
+	b.texts = append(b.texts, t)
+	return false
+}
+
+// likeness is the text from which what the encoder makes of a text differs in few places, segment by segment: for an escape the text
+// itself, and for a sibling what the encoder before it made, if that is not nil. Others have none.
+func (e encoder) likeness(of, before *text) *text {
+	switch {
+	case e.sibling:
+		return before
+	case e.kind == plainText:
+		return of
+	}
+	return nil
+}
+
+// addPart adds the windows of a part of a text. other is a part of another text, by its places in the array, that is found in
+// any case: windows that it has at the same places are left out.
 func (b *builder) addPart(t text, p, other segment) {
 	content := b.array[t.from:t.to]
 	size := t.kind.window()

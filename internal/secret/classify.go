@@ -4,6 +4,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/mayfly-run/mayfly/internal/lazyregexp"
 )
 
 // minLeaf is the length in bytes from which a leaf is masked whatever its key is. Tokens and keys are at least that long. A shorter
@@ -50,9 +52,9 @@ func classify(key, value string) class {
 }
 
 // shortWord matches a word such as Config, and a small number such as a port.
-var shortWord = pattern(`^([A-Z]?[a-z]+([A-Z][a-z]+)?|[A-Z]+|[0-9]{1,5})$`)
+var shortWord = lazyregexp.New(`^([A-Z]?[a-z]+([A-Z][a-z]+)?|[A-Z]+|[0-9]{1,5})$`)
 
-var keyWord = pattern(`[A-Z]+[a-z0-9]*|[a-z0-9]+`)
+var keyWord = lazyregexp.New(`[A-Z]+[a-z0-9]*|[a-z0-9]+`)
 
 // keyWords returns the words of a key such as clientSecret, aws_secret_keys and client-key-data, in lower case and without a final
 // s. It drops words at the end that say nothing, such as data.
@@ -70,8 +72,8 @@ func keyWords(key string) []string {
 }
 
 var (
-	secretWord = pattern(`^(passphrase|pass|pwd|passcode|pin|credential|jwt|bearer|cookie|signature|sig|authorization|.*(password|passwd|secret|token|apikey|accesskey|secretkey|privatekey))$`)
-	nameWord   = pattern(`^(.*name|namespace|cluster|context|user|login|server|host|domain|region|zone|location|project|organization|org|tenant|account|email|mail|uri|url|endpoint|kind|type|version|path|file|command|arg|mode|format|output|profile|environment|env|language|scheme|protocol|port|database|db|driver|algorithm|alg|label|group|issuer|scope|role|id|family)$`)
+	secretWord = lazyregexp.New(`^(passphrase|pass|pwd|passcode|pin|credential|jwt|bearer|cookie|signature|sig|authorization|.*(password|passwd|secret|token|apikey|accesskey|secretkey|privatekey))$`)
+	nameWord   = lazyregexp.New(`^(.*name|namespace|cluster|context|user|login|server|host|domain|region|zone|location|project|organization|org|tenant|account|email|mail|uri|url|endpoint|kind|type|version|path|file|command|arg|mode|format|output|profile|environment|env|language|scheme|protocol|port|database|db|driver|algorithm|alg|label|group|issuer|scope|role|id|family)$`)
 )
 
 // namesSecret reports whether the last word of a key says that its value is a secret. The key of a secret's name, path or type ends
@@ -98,7 +100,7 @@ func isWords(value string) bool {
 }
 
 // chainWord matches a word with an optional number after it, or up to 12 digits, such as an account id.
-var chainWord = pattern(`^([A-Z]?[a-z]+([A-Z][a-z]{2,})*|[A-Z]+)?[0-9]{0,3}([a-z]{1,7}[0-9]?)?$|^[0-9]{1,12}$`)
+var chainWord = lazyregexp.New(`^([A-Z]?[a-z]+([A-Z][a-z]{2,})*|[A-Z]+)?[0-9]{0,3}([a-z]{1,7}[0-9]?)?$|^[0-9]{1,12}$`)
 
 // isPath reports whether a text is a path of words.
 func isPath(value string) bool {

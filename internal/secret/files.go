@@ -2,11 +2,14 @@ package secret
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
-	"time"
+
+	"github.com/mayfly-run/mayfly/internal/atomicfile"
+	"github.com/mayfly-run/mayfly/internal/document"
+	"github.com/mayfly-run/mayfly/internal/flock"
 )
 
 const (
@@ -23,26 +26,15 @@ func (s *Store) change(ctx context.Context, f func() error) error {
 	if err := checkPrivate(s.dir); err != nil {
 		return err
 	}
-	lock, err := os.OpenFile(filepath.Join(s.dir, lockFile), os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
+	path := filepath.Join(s.dir, lockFile)
+	lock, err := flock.Open(ctx, path, os.O_RDWR|os.O_CREATE, flock.Exclusive, nil)
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return fmt.Errorf("wait for another process to unlock %s: %w", path, err)
+	case err != nil:
 		return fmt.Errorf("lock the store of secrets: %w", err)
 	}
-	defer lock.Close() // which unlocks it
-	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
-		// Poll, since a wait in the kernel can't be cancelled.
-		ok, err := tryLock(lock)
-		if err != nil {
-			return fmt.Errorf("lock the store of secrets %s: %w", s.dir, err)
-		}
-		if ok {
-			break
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("wait for another process to unlock %s: %w", lock.Name(), context.Cause(ctx))
-		case <-time.After(pause):
-		}
-	}
+	defer lock.Close() // frees it
 	if err := s.sweep(); err != nil {
 		return err
 	}
@@ -51,46 +43,26 @@ func (s *Store) change(ctx context.Context, f func() error) error {
 
 // sweep removes the files that killed processes were writing. The caller holds the lock, so no process is writing now.
 func (s *Store) sweep() error {
-	left, err := filepath.Glob(filepath.Join(s.dir, tempPrefix+"*"))
-	if err != nil {
-		return err
-	}
-	for _, path := range left {
-		if err := os.Remove(path); err != nil {
-			return fmt.Errorf("clean up the store of secrets: %w", err)
-		}
+	if err := atomicfile.Sweep(s.dir, tempPrefix, 0); err != nil {
+		return fmt.Errorf("clean up the store of secrets: %w", err)
 	}
 	return nil
 }
 
 // write replaces a file atomically: a reader sees the old content or the new one, even after a power cut.
-func (s *Store) write(path string, content []byte) (err error) {
-	f, err := os.CreateTemp(s.dir, tempPrefix) // mode 0600
+func (s *Store) write(path string, content []byte) error {
+	f, err := atomicfile.Create(path, atomicfile.Options{Durability: atomicfile.Durable, Prefix: tempPrefix})
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if err != nil {
-			f.Close()
-			os.Remove(f.Name())
-		}
-	}()
-	if _, err := f.Write(content); err != nil {
-		return err
+	_, err = f.Write(content)
+	if err == nil {
+		err = s.step("put " + filepath.Base(path))
 	}
-	if err := f.Sync(); err != nil {
-		return err
+	if err == nil {
+		err = f.Commit()
 	}
-	if err := f.Close(); err != nil {
-		return err
-	}
-	if err := s.step("put " + filepath.Base(path)); err != nil {
-		return err
-	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		return err
-	}
-	return syncDir(s.dir)
+	return errors.Join(err, f.Close())
 }
 
 // readSmall reads a regular file of at most limit bytes. The error for a larger file wraps ErrTampered.
@@ -107,12 +79,12 @@ func readSmall(path string, limit int64) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	content, err := io.ReadAll(io.LimitReader(f, limit+1))
+	content, err := document.Read(f, limit)
+	if errors.Is(err, document.ErrTooLarge) {
+		return nil, fmt.Errorf("%s is larger than %d bytes: %w", path, limit, ErrTampered)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", path, err)
-	}
-	if int64(len(content)) > limit {
-		return nil, fmt.Errorf("%s is larger than %d bytes: %w", path, limit, ErrTampered)
 	}
 	return content, nil
 }

@@ -3,12 +3,9 @@
 package secret
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"syscall"
-
-	"golang.org/x/sys/unix"
 )
 
 // checkPrivate returns an error for a file or directory that other users can access, as ssh does for its keys, and for one that
@@ -25,30 +22,4 @@ func checkPrivate(path string) error {
 		return fmt.Errorf("%s belongs to another user (id %d); set MAYFLY_HOME to use your own store", path, st.Uid)
 	}
 	return nil
-}
-
-// tryLock locks f, and returns false if another process has locked it. The kernel frees the lock when the process ends.
-func tryLock(f *os.File) (bool, error) {
-	for {
-		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-		switch {
-		case err == nil:
-			return true, nil
-		case errors.Is(err, unix.EINTR):
-		case errors.Is(err, unix.EWOULDBLOCK):
-			return false, nil
-		default:
-			return false, err
-		}
-	}
-}
-
-// syncDir makes renames in a directory durable.
-func syncDir(dir string) error {
-	f, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	return f.Sync()
 }

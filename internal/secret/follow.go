@@ -33,12 +33,19 @@ func (s *stream) startFollower(w *window, end int) {
 	at, textEnd := w.at+uint32(w.n), s.ix.end(w.at)
 	for i := range s.followers {
 		f := &s.followers[i]
-		begins, ends := int(w.at)-s.pos, int(at)-end
-		if follows := int(f.at) - f.next; (begins == follows || ends == follows) && f.end == textEnd && f.at >= w.at {
+		// It compares the same places if it is as far from the buffer in the array. A gap in the window makes that another
+		// distance at its end than at its beginning.
+		distance := int(f.at) - f.next
+		same := distance == int(w.at)-s.pos || distance == int(at)-end
+		if same && f.end == textEnd && f.at >= w.at {
 			return
 		}
 	}
-	if len(s.followers) == maxFollowers || at == textEnd && w.kind != partialText && w.kind != dumpText {
+	// Behind the end of a text comes nothing to follow, except what belongs to its last bytes.
+	if at == textEnd && w.kind != partialText && w.kind != dumpText {
+		return
+	}
+	if len(s.followers) == maxFollowers {
 		return
 	}
 	s.followers = append(s.followers, follower{at: at, end: textEnd, kind: w.kind, next: end, matched: end, row: row{matched: true}})
@@ -80,13 +87,18 @@ func (s *stream) step(f *follower) bool {
 	}
 	s.mask(f.matched, f.next)
 	f.matched, f.gap = f.next, 0
-	return f.at < f.end || f.kind == partialText && f.tail < tailDone || f.tail > tailPadding && f.tail < tailDone
+	return f.at < f.end || f.mayHaveTail()
 }
 
 // isGap reports whether a byte belongs to a line break. After the first byte of a line break (inside), the indentation of the next
 // line belongs to it too.
 func isGap(c byte, inside bool) bool {
 	return c == '\n' || c == '\r' || inside && (c == ' ' || c == '\t')
+}
+
+// mayHaveTail says whether more of a tail may come: after a text that ends within a character, or after padding.
+func (f *follower) mayHaveTail() bool {
+	return f.tail < tailDone && (f.kind == partialText || f.tail > tailPadding)
 }
 
 // takeTail reports whether a byte that isn't in the text belongs to the tail: at the end of the text, or in its middle if a program

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/mayfly-run/mayfly/internal/lazyregexp"
 )
 
 // addInner adds the parts of a text that programs extract and print: the passwords at known places of some forms of text, and the
@@ -36,12 +38,12 @@ func (c *collector) addPasswords(value []byte, depth int) {
 }
 
 var (
-	userPassword = pattern(`^[\w.@$+-]*:(\S+)$`)
+	userPassword = lazyregexp.New(`^[\w.@$+-]*:(\S+)$`)
 	// hostPassword matches a line of .pgpass: host, port, database, user and password (PostgreSQL documentation, section 34.16).
-	hostPassword = pattern(`^[^:\s]+:(?:\d+|\*):[^:]+:[^:]+:(\S+)$`)
-	headerLine   = pattern(`^([\w-]+): *(\S[^\n]*)$`)
+	hostPassword = lazyregexp.New(`^[^:\s]+:(?:\d+|\*):[^:]+:[^:]+:(\S+)$`)
+	headerLine   = lazyregexp.New(`^([\w-]+): *(\S[^\n]*)$`)
 	// machinePassword matches an entry of .netrc, whose words may be on one line or several (netrc(5)).
-	machinePassword = pattern(`(?m)^\s*(?:machine\s+\S+|default)(?:\s+(?:login|account)\s+\S+)*\s+password\s+("[^"]*"|\S+)`)
+	machinePassword = lazyregexp.New(`(?m)^\s*(?:machine\s+\S+|default)(?:\s+(?:login|account)\s+\S+)*\s+password\s+("[^"]*"|\S+)`)
 )
 
 // passwordsIn returns the passwords in a text, if it has one of the forms with passwords at known places.
@@ -196,7 +198,7 @@ func attributeName(e xml.StartElement, a xml.Attr) string {
 	return a.Name.Local
 }
 
-var credentials = pattern(`^([\w-]+: *)?([A-Za-z][\w-]{1,23}) +([\w.~+/-]+=*)$`)
+var credentials = lazyregexp.New(`^([\w-]+: *)?([A-Za-z][\w-]{1,23}) +([\w.~+/-]+=*)$`)
 
 // schemes are the HTTP authentication schemes whose credentials are one word (RFC 9110 section 11.4), and those that services
 // invented.

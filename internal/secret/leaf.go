@@ -8,6 +8,8 @@ import (
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/mayfly-run/mayfly/internal/lazyregexp"
 )
 
 // maxYAML is the size in bytes up to which YAML is parsed. Larger values are masked by their lines, which takes less memory.
@@ -46,7 +48,7 @@ func leavesOf(value []byte) []leaf {
 }
 
 // looksLikeYAML matches a flow mapping, and several lines that begin with a key, an item or the start of a document.
-var looksLikeYAML = pattern(`^(\{|(#[^\n]*\n|\s*\n)*(---( [^\n]*)?\n|- [^\n]*\n|["']?[A-Za-z_][\w./-]*["']?:( [^\n]*)?\n))`)
+var looksLikeYAML = lazyregexp.New(`^(\{|(#[^\n]*\n|\s*\n)*(---( [^\n]*)?\n|- [^\n]*\n|["']?[A-Za-z_][\w./-]*["']?:( [^\n]*)?\n))`)
 
 // jsonLeaves returns the scalars of valid JSON, except true, false and null.
 func jsonLeaves(value []byte) []leaf {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/mayfly-run/mayfly/internal/document"
 	"github.com/mayfly-run/mayfly/internal/shape"
 )
 
@@ -123,12 +124,14 @@ func (o *origin) fetch() ([]byte, error) {
 		}
 		defer f.Close()
 		return readValue(f)
+	case originStdin:
+		value, err := readValue(o.stdin)
+		if err != nil {
+			return nil, fmt.Errorf("read standard input: %w", err)
+		}
+		return withoutLineEnd(value), nil
 	}
-	value, err := readValue(o.stdin)
-	if err != nil {
-		return nil, fmt.Errorf("read standard input: %w", err)
-	}
-	return withoutLineEnd(value), nil
+	return nil, fmt.Errorf("secrets can't be read from an origin of kind %d", o.kind)
 }
 
 // withoutLineEnd removes one line break from the end of standard input: echo and people add one, and tokens have none. The bytes of
@@ -144,14 +147,12 @@ var errTooLarge = fmt.Errorf("the value is larger than %d bytes, the limit for a
 
 // readValue reads a value of at most MaxValueBytes bytes.
 func readValue(r io.Reader) ([]byte, error) {
-	value, err := io.ReadAll(io.LimitReader(r, MaxValueBytes+1))
+	value, err := document.Read(r, MaxValueBytes)
 	if err != nil {
 		clear(value)
-		return nil, err
 	}
-	if len(value) > MaxValueBytes {
-		clear(value)
+	if errors.Is(err, document.ErrTooLarge) {
 		return nil, errTooLarge
 	}
-	return value, nil
+	return value, err
 }

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 
 	"filippo.io/age"
+
+	"github.com/mayfly-run/mayfly/internal/atomicfile"
 )
 
 // ErrHasKey says that the store already has a key.
@@ -68,7 +70,7 @@ func (s *Store) RotateKey(ctx context.Context) (wrapped int, err error) {
 		if err := os.Rename(filepath.Join(s.dir, nextIdentityFile), filepath.Join(s.dir, identityFile)); err != nil {
 			return err
 		}
-		return syncDir(s.dir)
+		return atomicfile.SyncDir(s.dir)
 	})
 	if err != nil {
 		return 0, fmt.Errorf("rotate the key of %s: %w", s.dir, err)

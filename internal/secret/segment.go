@@ -3,6 +3,8 @@ package secret
 import (
 	"bytes"
 	"strings"
+
+	"github.com/mayfly-run/mayfly/internal/lazyregexp"
 )
 
 // segment is a part of a value, or of an encoding of it, that is masked by itself.
@@ -109,8 +111,8 @@ func lineSegment(line string, paired bool) (part segment, isPair bool) {
 }
 
 var (
-	hasPair   = pattern(`(?m)^\s*(?:export )?[A-Za-z_][\w.-]{0,63}\s*=\s*[^\s=][^\n]{3}`)
-	shortPair = pattern(`^(?:export )?[A-Za-z_]{1,63}\s*=\s*["']?[^\s="']{1,3}["']?$`)
+	hasPair   = lazyregexp.New(`(?m)^\s*(?:export )?[A-Za-z_][\w.-]{0,63}\s*=\s*[^\s=][^\n]{3}`)
+	shortPair = lazyregexp.New(`^(?:export )?[A-Za-z_]{1,63}\s*=\s*["']?[^\s="']{1,3}["']?$`)
 )
 
 // isForm reports whether a line of a value has nothing to hide: it is a PEM boundary, brackets, the heading of a section, or a key
@@ -131,7 +133,7 @@ func isForm(line string) bool {
 	return line == ""
 }
 
-var pair = pattern(`^(?:- |export )?["']?([A-Za-z_][\w.-]{0,63})["']?(?:: |\s*=)\s*`)
+var pair = lazyregexp.New(`^(?:- |export )?["']?([A-Za-z_][\w.-]{0,63})["']?(?:: |\s*=)\s*`)
 
 // pairOf returns the key and the value of a line such as `token: abcd`, `"token": "abcd",` or `export TOKEN='abcd'`. ok is false if
 // the line isn't a pair or its value is shorter than MinMasked.

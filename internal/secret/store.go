@@ -16,6 +16,7 @@ import (
 
 	"filippo.io/age"
 
+	"github.com/mayfly-run/mayfly/internal/atomicfile"
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
@@ -178,7 +179,7 @@ func (s *Store) Remove(ctx context.Context, name string) error {
 		if err != nil {
 			return fmt.Errorf("remove secret %q: %w", name, err)
 		}
-		return syncDir(s.dir)
+		return atomicfile.SyncDir(s.dir)
 	})
 }
 

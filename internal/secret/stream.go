@@ -15,8 +15,8 @@ const (
 // span is a piece of the buffer.
 type span struct{ from, to int }
 
-// stream masks the bytes that are written to it. The result depends only on the bytes, and not on how they are split into writes:
-// stream decides about a place when it has all bytes that the decision needs.
+// stream masks what is written to it: masking.go has an overview. What it does depends on the bytes alone, not on how they are cut into writes:
+// a place is decided on once all the bytes are there that the decision needs.
 type stream struct {
 	ix  *index
 	w   io.Writer
@@ -103,17 +103,16 @@ func (s *stream) find(rest []byte, last bool) (wait bool) {
 	return false
 }
 
-// found masks a window that begins at pos and has a gap of that many bytes in it, and starts to follow the texts that have the
-// window.
+// found masks the window i, which begins at pos and has a gap of so many bytes in it, and follows the texts that have it:
+// of the windows of the same bytes it is the last.
 func (s *stream) found(i, gap int) {
 	end := s.pos + int(s.ix.windows[i].n) + gap
 	s.mask(s.pos, end)
-	for range int(s.ix.windows[i].same) + 1 {
-		w := &s.ix.windows[i]
+	for k := i; k >= i-int(s.ix.windows[i].same); k-- {
+		w := &s.ix.windows[k]
 		if w.kind != plainText || int(w.n) > maxWindow/2 {
 			s.startFollower(w, end)
 		}
-		i--
 	}
 }
 

@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"syscall"
+
+	"github.com/mayfly-run/mayfly/internal/document"
 )
 
 // This file reads files that anyone may have written.
@@ -48,30 +50,15 @@ func ReadInside(dir, name string, most int64) (string, error) {
 	if dir == "" {
 		return "", errors.New("the definition isn't in a file")
 	}
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return "", WithoutCall(err)
-	}
-	defer root.Close()
-	// Stat comes before Open: opening a FIFO would wait for its writer.
-	info, err := root.Stat(name)
-	if err != nil {
-		return "", WithoutCall(err)
-	}
-	if !info.Mode().IsRegular() {
-		return "", errors.New("it is not a regular file")
-	}
-	f, err := root.Open(name)
+	f, err := document.OpenInside(dir, name)
 	if err != nil {
 		return "", WithoutCall(err)
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, most+1))
+	data, err := document.Read(f, most)
 	switch {
 	case err != nil:
 		return "", WithoutCall(err)
-	case int64(len(data)) > most:
-		return "", fmt.Errorf("it is larger than %d bytes", most)
 	case len(data) == 0:
 		return "", errors.New("it is empty")
 	}

@@ -9,6 +9,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/mayfly-run/mayfly/internal/flock"
 )
 
 // lockDir locks a directory with flock(2), whose locks end with the process, even after kill -9. The directory must belong to this
@@ -25,20 +27,10 @@ func lockDir(path string) (io.Closer, error) {
 	if err := unix.Fstat(int(f.Fd()), &st); err != nil || int(st.Uid) != os.Geteuid() {
 		return nil, errors.Join(err, f.Close(), fs.ErrPermission)
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		f.Close()
-		if errors.Is(err, unix.EWOULDBLOCK) {
-			return nil, nil
-		}
-		return nil, err
-	}
-	locked, err := f.Stat()
-	if err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	if named, err := os.Lstat(path); err == nil && os.SameFile(locked, named) {
+	ok, err := flock.Try(f, flock.Exclusive)
+	if err == nil && ok && flock.Named(f) {
 		return f, nil
 	}
 	f.Close()
-	return nil, nil // it has been removed in the meantime
+	return nil, err
 }

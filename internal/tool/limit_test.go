@@ -72,3 +72,29 @@ func TestLimitsAreComplete(t *testing.T) {
 		}
 	}
 }
+
+// withoutDefault are the limits that a tool doesn't have unless somebody says so, each with what applies instead.
+var withoutDefault = map[string]string{
+	"nofile":    "a soft limit of 1024, which the tool may raise to 65536 (Resources.NoFile)",
+	"bandwidth": "none: the host's network is the limit",
+}
+
+// TestLimitsHaveDefaults: a limit that neither the tool nor the operator sets has a default, or a reason to have none.
+func TestLimitsHaveDefaults(t *testing.T) {
+	full := (&Tool{}).Defaults()
+	known := map[string]bool{}
+	for _, l := range Limits() {
+		known[l.Name] = true
+		switch reason, value := withoutDefault[l.Name], *l.Of(&full.Resources); {
+		case value == 0 && reason == "":
+			t.Errorf("%s has no default: give it one in Defaults, or say in withoutDefault what applies", l.Name)
+		case value != 0 && reason != "":
+			t.Errorf("%s has the default %d: remove it from withoutDefault", l.Name, value)
+		}
+	}
+	for name := range withoutDefault {
+		if !known[name] {
+			t.Errorf("withoutDefault names %s, which is not a limit", name)
+		}
+	}
+}

@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 
+	"github.com/mayfly-run/mayfly/internal/atomicfile"
 	"github.com/mayfly-run/mayfly/internal/suite"
 	"go.yaml.in/yaml/v3"
 )
@@ -60,18 +60,15 @@ func entry(n *yaml.Node, key string) *yaml.Node {
 	return n.Content[len(n.Content)-1]
 }
 
-// replaceFile writes a new file and renames it over the old one, so that nobody sees a file that is half written.
+// replaceFile writes a file that everyone may read, so that nobody sees a half of it.
 func replaceFile(file string, data []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(file), ".mayfly-*")
+	f, err := atomicfile.Create(file, atomicfile.Options{Prefix: ".mayfly-"})
 	if err != nil {
 		return err
 	}
 	_, err = f.Write(data)
-	if err = errors.Join(err, f.Chmod(0o644), f.Close()); err == nil {
-		err = os.Rename(f.Name(), file)
+	if err = errors.Join(err, f.Chmod(0o644)); err == nil {
+		err = f.Commit()
 	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	return nil
+	return errors.Join(err, f.Close())
 }

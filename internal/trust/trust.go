@@ -9,7 +9,8 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/pem"
-	"regexp"
+
+	"github.com/mayfly-run/mayfly/internal/lazyregexp"
 )
 
 // Authority is the certificate of an authority that programs should trust. Its methods must not be called from several goroutines at
@@ -55,9 +56,9 @@ const (
 )
 
 var (
-	breakAhead = regexp.MustCompile("^" + lineBreak)
-	encodedPEM = regexp.MustCompile(encodedBegin + `[A-Za-z0-9+/]+={0,2}`)
-	onlyBase64 = regexp.MustCompile(`^[A-Za-z0-9+/\r\n]+={0,2}[\r\n]*$`)
+	breakAhead = lazyregexp.New("^" + lineBreak)
+	encodedPEM = lazyregexp.New(encodedBegin + `[A-Za-z0-9+/]+={0,2}`)
+	onlyBase64 = lazyregexp.New(`^[A-Za-z0-9+/\r\n]+={0,2}[\r\n]*$`)
 )
 
 // Add returns a file with the authority added to the authorities in it. It returns the file unchanged and false if there are none.
@@ -74,7 +75,7 @@ func (a *Authority) AddToText(text []byte) ([]byte, bool) {
 		return out, true
 	}
 	// The whole text may be base64, as for files in variables.
-	if len(text) < len(begin) || !onlyBase64.Match(text) {
+	if len(text) < len(begin) || !onlyBase64().Match(text) {
 		return text, false
 	}
 	decoded, err := base64.StdEncoding.DecodeString(string(text)) // which ignores line breaks
@@ -96,7 +97,7 @@ func (a *Authority) AddToText(text []byte) ([]byte, bool) {
 func (a *Authority) addToParts(text []byte) ([]byte, bool) {
 	changed := false
 	if bytes.Contains(text, []byte(encodedBegin)) {
-		text = encodedPEM.ReplaceAllFunc(text, func(encoded []byte) []byte {
+		text = encodedPEM().ReplaceAllFunc(text, func(encoded []byte) []byte {
 			decoded, err := base64.StdEncoding.AppendDecode(nil, encoded)
 			if err != nil {
 				return encoded
@@ -130,7 +131,7 @@ func nextBlock(text []byte, from int) (block, bool) {
 		b := block{from: from + i}
 		from = b.from + len(begin)
 		// Check the line break before searching the end, so that each byte is searched only once.
-		if b.lineBreak = breakAhead.Find(text[from:min(from+maxBreak, len(text))]); b.lineBreak == nil {
+		if b.lineBreak = breakAhead().Find(text[from:min(from+maxBreak, len(text))]); b.lineBreak == nil {
 			continue
 		}
 		n := bytes.Index(text[from:], []byte(end))

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/mayfly-run/mayfly/internal/flock"
 	"github.com/mayfly-run/mayfly/internal/run"
 )
 
@@ -93,7 +94,8 @@ func (r Runs) summary(id string) (Summary, error) {
 	}
 	if s.Status == "" {
 		s.Status = interrupted
-		if errors.Is(probe(f), ErrRunning) {
+		// A shared lock, for a moment: it keeps nobody from asking the same.
+		if errors.Is(lock(f, flock.Shared), ErrRunning) {
 			s.Status = run.Running
 		}
 	}

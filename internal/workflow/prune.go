@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/mayfly-run/mayfly/internal/flock"
 )
 
 // keptRuns is the number of journals that are kept: those of the latest runs, whose ids sort by time.
@@ -93,7 +95,7 @@ func (r Runs) Remove(id string) error {
 		return fmt.Errorf("remove run %s: %w", id, err)
 	}
 	defer f.Close()
-	if err := lock(f); err != nil {
+	if err := lock(f, flock.Exclusive); err != nil {
 		return fmt.Errorf("run %s: %w", id, err)
 	}
 	// mayfly-shim made the artifacts' files in its own folders, so nothing is mounted there.

@@ -96,43 +96,74 @@ func (p *Plan) Select(s *States, sel Selection) (again []string, err error) {
 			return nil, fmt.Errorf("the workflow has no step %q; its steps are %s", name, p.names())
 		}
 	}
-	out := make([]string, len(p.Steps)) // why each is left out; empty for those that run
+	by := p.leftOut(sel)
+	p.skip(s, by)
+	if sel.From != "" || sel.Only != "" {
+		again = p.beginAnew(s, by)
+	}
+	again = append(again, p.dropChangedLists(s)...)
+	return again, p.checkSelection(s, by)
+}
+
+// leftOut says for each step which flag leaves it out: --only, --from or --skip, or nothing if it is to run. --skip is what
+// counts when two do.
+func (p *Plan) leftOut(sel Selection) []string {
+	by := make([]string, len(p.Steps))
 	switch {
 	case sel.Only != "":
 		for i, step := range p.Steps {
 			if step.Name != sel.Only {
-				out[i] = "--only"
+				by[i] = "--only"
 			}
 		}
 	case sel.From != "":
 		after := p.after(p.byName[sel.From])
-		for i := range p.mainSteps() {
+		for i := range p.mainSteps() { // finally runs after every selection except --only
 			if !after[i] {
-				out[i] = "--from"
+				by[i] = "--from"
 			}
 		}
 	}
 	for _, name := range sel.Skip {
-		out[p.byName[name]] = "--skip"
+		by[p.byName[name]] = "--skip"
 	}
-	for i, flag := range out {
-		switch {
-		case flag == "" && (sel.From != "" || sel.Only != ""):
-			if s.Steps[i].Status != "" {
-				again = append(again, p.Steps[i].Name) // even if it had succeeded, because it was selected
-			}
-			s.Steps[i] = StepState{}
-		case flag != "" && !s.Steps[i].Ended():
+	return by
+}
+
+// skip marks the steps that are left out. What has ended stays as it ended: others may use what it handed on.
+func (p *Plan) skip(s *States, by []string) {
+	for i, flag := range by {
+		if flag != "" && !s.Steps[i].Ended() {
 			s.Steps[i] = StepState{Status: run.Skipped, Code: run.CodeSkipped, Reason: "left out by " + flag}
 		}
 	}
+}
+
+// beginAnew has the steps that were asked for by name run from their beginning, also those that had succeeded, and returns
+// the names of those that had begun.
+func (p *Plan) beginAnew(s *States, by []string) (again []string) {
+	for i, flag := range by {
+		if flag != "" {
+			continue
+		}
+		if s.Steps[i].Status != "" {
+			again = append(again, p.Steps[i].Name)
+		}
+		s.Steps[i] = StepState{}
+	}
+	return again
+}
+
+// dropChangedLists has each for_each begin anew whose list isn't known any longer, since a step that makes it begins anew: the
+// items that have succeeded were of another list. It returns their names.
+func (p *Plan) dropChangedLists(s *States) (again []string) {
 	for _, i := range p.order {
 		if p.Steps[i].ForEach != nil && s.Steps[i].Status == run.Running && p.itemsDigest(s, i) == "" {
-			s.Steps[i] = StepState{} // its list will be computed again
+			s.Steps[i] = StepState{}
 			again = append(again, p.Steps[i].Name)
 		}
 	}
-	return again, p.checkSelection(s, out)
+	return again
 }
 
 func (p *Plan) names() string {
@@ -157,7 +188,9 @@ func (p *Plan) after(i int) []bool {
 	return after
 }
 
-func (p *Plan) checkSelection(s *States, out []string) error {
+// checkSelection refuses a selection in which a step that runs needs what a step hands on that --only or --from leaves out. What
+// --skip leaves out keeps others from running, as any skipped step does: that may be what is wanted.
+func (p *Plan) checkSelection(s *States, by []string) error {
 	for i, step := range p.Steps {
 		if s.Steps[i].Ended() {
 			continue
@@ -165,9 +198,8 @@ func (p *Plan) checkSelection(s *States, out []string) error {
 		var wrong error
 		need := func(what, from string) {
 			j := p.byName[from]
-			// A step that --skip leaves out keeps others from running, like any skipped step. That may be intended.
-			if wrong == nil && out[j] != "" && out[j] != "--skip" && s.Steps[j].Status != run.Succeeded {
-				wrong = fmt.Errorf("step %s needs %s, and %s leaves step %s out; add --resume RUN, with a run in which that step succeeded", step.Name, what, out[j], from)
+			if wrong == nil && by[j] != "" && by[j] != "--skip" && s.Steps[j].Status != run.Succeeded {
+				wrong = fmt.Errorf("step %s needs %s, and %s leaves step %s out; add --resume RUN, with a run in which that step succeeded", step.Name, what, by[j], from)
 			}
 		}
 		step.References(func(r definition.Reference, _ shape.Position) {

@@ -12,6 +12,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/mayfly-run/mayfly/internal/flock"
 )
 
 // Runs is a directory of journals that implements [Journals]. Each journal is a file ID.jsonl with an entry on each line; a
@@ -42,7 +44,7 @@ func (r Runs) Create(h Header) (Journal, error) {
 		return nil, fmt.Errorf("make the run's journal: %w", err)
 	}
 	j := &journalFile{f}
-	err = lock(f)
+	err = lock(f, flock.Exclusive)
 	if err == nil {
 		err = j.Append(Entry{Type: EntryRun, Run: &h}, false)
 	}
@@ -64,7 +66,7 @@ func (r Runs) Open(id string) (Journal, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the run's journal: %w", err)
 	}
-	if err := lock(f); err != nil {
+	if err := lock(f, flock.Exclusive); err != nil {
 		return nil, errors.Join(fmt.Errorf("run %s: %w", id, err), f.Close())
 	}
 	// A kill may have cut the last line; what is appended must not continue it.
@@ -76,6 +78,16 @@ func (r Runs) Open(id string) (Journal, error) {
 		return nil, errors.Join(fmt.Errorf("read the journal %s: %w", f.Name(), err), f.Close())
 	}
 	return &journalFile{f}, nil
+}
+
+// lock keeps other processes from a journal until its file is closed; [ErrRunning] when one has it. The exclusive lock is
+// that of whoever writes.
+func lock(f *os.File, kind flock.Kind) error {
+	ok, err := flock.Try(f, kind)
+	if err == nil && !ok {
+		return ErrRunning
+	}
+	return err
 }
 
 // noRunError is the error of a run that doesn't exist.

@@ -1,19 +1,20 @@
 package cel
 
 import (
-	"regexp"
 	"strings"
+
+	"github.com/mayfly-run/mayfly/internal/lazyregexp"
 )
 
 // invalidNumber matches the parser's message for a number that is too large for its type.
-var invalidNumber = regexp.MustCompile(`^invalid (int|uint|double) literal`)
+var invalidNumber = lazyregexp.New(`^invalid (int|uint|double) literal`)
 
 // overload matches the checker's message for an operation that doesn't exist for two types. For a list it matches the type of the items.
-var overload = regexp.MustCompile(`^found no matching overload for .* applied to '\((?:list\()?(string|int|uint|double)\)?, (?:list\()?(string|int|uint|double)\)?\)'`)
+var overload = lazyregexp.New(`^found no matching overload for .* applied to '\((?:list\()?(string|int|uint|double)\)?, (?:list\()?(string|int|uint|double)\)?\)'`)
 
 // advice returns what to write instead, for common mistakes of users who don't know CEL. It returns "" for other messages.
 func advice(text string) string {
-	if types := overload.FindStringSubmatch(text); types != nil && types[1] != types[2] {
+	if types := overload().FindStringSubmatch(text); types != nil && types[1] != types[2] {
 		switch {
 		case types[1] == "string" || types[2] == "string":
 			return "; one side is text, the other a number: put the number in quotes, or int(…) or double(…) around the text"

@@ -133,7 +133,7 @@ func problem(text string, issues *cel.Issues) *condition.Problem {
 	first := list[0]
 	p := &condition.Problem{Line: first.Location.Line(), Column: first.Location.Column() + 1}
 	said := strings.TrimSpace(strings.TrimPrefix(first.Message, "Syntax error: "))
-	if number := literalAt(text, p.Line, p.Column); invalidNumber.MatchString(said) && number != "" {
+	if number := literalAt(text, p.Line, p.Column); invalidNumber().MatchString(said) && number != "" {
 		p.Text = brief(number) + " " + tooLarge + "; " + asText
 		return p
 	}

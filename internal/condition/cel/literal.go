@@ -1,7 +1,6 @@
 package cel
 
 import (
-	"regexp"
 	"strings"
 
 	"cel.dev/cel-go/cel"
@@ -9,10 +8,11 @@ import (
 	"cel.dev/cel-go/common/types"
 
 	"github.com/mayfly-run/mayfly/internal/condition"
+	"github.com/mayfly-run/mayfly/internal/lazyregexp"
 )
 
 // literal matches a number in CEL (the CEL specification, "Syntax": INT_LIT, UINT_LIT, FLOAT_LIT).
-var literal = regexp.MustCompile(`^-?\s*(?:0x[0-9a-fA-F]+|[0-9]*\.?[0-9]*(?:[eE][+-]?[0-9]+)?)`)
+var literal = lazyregexp.New(`^-?\s*(?:0x[0-9a-fA-F]+|[0-9]*\.?[0-9]*(?:[eE][+-]?[0-9]+)?)`)
 
 // literalAt returns the number that begins at a line and column of an expression, both from 1.
 func literalAt(text string, line, column int) string {
@@ -24,7 +24,7 @@ func literalAt(text string, line, column int) string {
 	if column < 1 || column > len(runes) {
 		return ""
 	}
-	return strings.Join(strings.Fields(literal.FindString(string(runes[column-1:]))), "")
+	return strings.Join(strings.Fields(literal().FindString(string(runes[column-1:]))), "")
 }
 
 // inexact returns a problem if the parser has rounded a number of the expression to another number.

@@ -3,12 +3,12 @@ package local
 import (
 	"fmt"
 	"io"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
 
 	"github.com/mayfly-run/mayfly/internal/engine"
+	"github.com/mayfly-run/mayfly/internal/lazyregexp"
 )
 
 // lastOutput keeps the end of a tool's output, masked, for advice about why it failed. Both streams write to it.
@@ -49,16 +49,10 @@ func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 const lastLines = 15
 
 var (
-	notPermitted = sync.OnceValue(func() *regexp.Regexp {
-		return regexp.MustCompile(`(?i)(?:operation not permitted|permission denied)(?:[).]*|: .*|, [a-z]+(?: '.*)?| \((?:os error \d+|are you root\?)\))$`)
-	})
+	notPermitted = lazyregexp.New(`(?i)(?:operation not permitted|permission denied)(?:[).]*|: .*|, [a-z]+(?: '.*)?| \((?:os error \d+|are you root\?)\))$`)
 	// readOnlyFile matches "touch: /etc/x: Read-only file system" and "EROFS: read-only file system, open '/etc/x'"; its groups are the path.
-	readOnlyFile = sync.OnceValue(func() *regexp.Regexp {
-		return regexp.MustCompile(`(?i)(/[\w./@+-]*)['"‘’]*: read-only file system$|read-only file system(?:, \w+|:) ['"](/[^'"]*)['"]`)
-	})
-	noSecret = sync.OnceValue(func() *regexp.Regexp {
-		return regexp.MustCompile(`(?i)/secrets/([A-Za-z0-9][A-Za-z0-9._-]*).*no such file or directory|no such file or directory.*/secrets/([A-Za-z0-9][A-Za-z0-9._-]*)`)
-	})
+	readOnlyFile = lazyregexp.New(`(?i)(/[\w./@+-]*)['"‘’]*: read-only file system$|read-only file system(?:, \w+|:) ['"](/[^'"]*)['"]`)
+	noSecret     = lazyregexp.New(`(?i)/secrets/([A-Za-z0-9][A-Za-z0-9._-]*).*no such file or directory|no such file or directory.*/secrets/([A-Za-z0-9][A-Za-z0-9._-]*)`)
 )
 
 // lines returns the last lines of the output.

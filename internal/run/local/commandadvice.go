@@ -3,12 +3,11 @@ package local
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/mayfly-run/mayfly/internal/engine"
+	"github.com/mayfly-run/mayfly/internal/lazyregexp"
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
@@ -32,9 +31,7 @@ func withAdvice(t *tool.Tool, err error) error {
 }
 
 // plainWords matches words that a shell and a YAML list read in the same way.
-var plainWords = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`^[A-Za-z0-9_./+-][A-Za-z0-9_./+=-]*(?: [A-Za-z0-9_./+-][A-Za-z0-9_./+=-]*)*$`)
-})
+var plainWords = lazyregexp.New(`^[A-Za-z0-9_./+-][A-Za-z0-9_./+=-]*(?: [A-Za-z0-9_./+-][A-Za-z0-9_./+=-]*)*$`)
 
 func commandAdvice(argv []string) string {
 	const most = 60 // characters of a command that a message repeats

@@ -1,20 +1,20 @@
 package local
 
 import (
-	"regexp"
 	"strings"
-	"sync"
 
 	"github.com/mayfly-run/mayfly/internal/engine"
+	"github.com/mayfly-run/mayfly/internal/lazyregexp"
 	"github.com/mayfly-run/mayfly/internal/network"
 )
 
 // failedToConnect matches a client's message about a failed connection to a loopback address, with or without a port after it.
-var failedToConnect = sync.OnceValue(func() *regexp.Regexp {
-	const loopback = `(?:^|[^\w.-])(?:localhost|127\.0\.0\.1|0\.0\.0\.0|::1)(?:[^\w.-]|\.?$)`
-	const failed = `(?:connection refused|econnrefused|(?:could|can)(?:n't| ?not) connect|failed to connect to)`
-	return regexp.MustCompile(`(?i)` + failed + `.*` + loopback + `|` + loopback + `.*` + failed)
-})
+var failedToConnect = lazyregexp.New(`(?i)` + refusedWords + `.*` + loopbackWords + `|` + loopbackWords + `.*` + refusedWords)
+
+const (
+	loopbackWords = `(?:^|[^\w.-])(?:localhost|127\.0\.0\.1|0\.0\.0\.0|::1)(?:[^\w.-]|\.?$)`
+	refusedWords  = `(?:connection refused|econnrefused|(?:could|can)(?:n't| ?not) connect|failed to connect to)`
+)
 
 // loopbackAdvice returns advice for a tool that, according to its last line, looks in its own sandbox for a service of this machine.
 func loopbackAdvice(spec *engine.Spec, lines []string) string {

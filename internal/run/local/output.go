@@ -3,8 +3,9 @@ package local
 import (
 	"bytes"
 	"fmt"
-	"regexp"
 	"unicode/utf8"
+
+	"github.com/mayfly-run/mayfly/internal/lazyregexp"
 )
 
 // maxOutput is the largest size of one output's value, and maxOutputs the largest number of outputs: a name takes more memory
@@ -14,7 +15,7 @@ const (
 	maxOutputs = 10_000
 )
 
-var outputName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]*$`)
+var outputName = lazyregexp.New(`^[A-Za-z_][A-Za-z0-9_-]*$`)
 
 // parseOutputs parses what a tool wrote to $MAYFLY_OUTPUT:
 //
@@ -72,7 +73,7 @@ func (l *outputLines) output(text []byte) (name string, value []byte, err error)
 		return "", nil, fmt.Errorf("line %d of $MAYFLY_OUTPUT is neither NAME=value nor NAME<<DELIMITER", l.line)
 	}
 	name, value = string(text[:at]), text[at+1:]
-	if !outputName.MatchString(name) {
+	if !outputName().MatchString(name) {
 		return "", nil, l.errorf("%.60q is not a name; use letters, digits, _ and -", name)
 	}
 	if text[at] == '<' {

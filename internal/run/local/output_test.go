@@ -15,7 +15,7 @@ func FuzzParseOutputs(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		outputs, err := parseOutputs(append([]byte(nil), data...))
 		for name, value := range outputs {
-			if !outputName.MatchString(name) || len(value) > maxOutput {
+			if !outputName().MatchString(name) || len(value) > maxOutput {
 				t.Errorf("output %q of %d bytes", name, len(value))
 			}
 			if !strings.Contains(string(data), name) {

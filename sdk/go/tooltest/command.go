@@ -33,8 +33,8 @@ func mayfly() (string, error) {
 	case given != "":
 		return "", fmt.Errorf("MAYFLY is %q, which is not a program that can be run: %w", given, err)
 	}
-	return "", errors.New("the mayfly command is not found in PATH, and the environment variable MAYFLY doesn't name it. Install bin/mayfly and " +
-		"bin/mayfly-shim, which `make build` leaves in Mayfly's source, into one folder of PATH; or set MAYFLY=/path/to/mayfly")
+	return "", errors.New("the mayfly command is not found in PATH, and the environment variable MAYFLY doesn't name it. Install all " +
+		"programs that `make build` leaves in bin of Mayfly's source into one folder of PATH; or set MAYFLY=/path/to/mayfly")
 }
 
 // run runs the tool as one test of mayfly test.

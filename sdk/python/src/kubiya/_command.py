@@ -35,8 +35,8 @@ def find() -> str:
     if given:
         raise MayflyNotFoundError(f"MAYFLY is {given!r}, which is not a program that can be run")
     raise MayflyNotFoundError(
-        "the mayfly command is not found in PATH, and the environment variable MAYFLY doesn't name it. Install bin/mayfly and "
-        "bin/mayfly-shim, which `make build` leaves in Mayfly's source, into one folder of PATH; or set MAYFLY=/path/to/mayfly"
+        "the mayfly command is not found in PATH, and the environment variable MAYFLY doesn't name it. Install all "
+        "programs that `make build` leaves in bin of Mayfly's source into one folder of PATH; or set MAYFLY=/path/to/mayfly"
     )
 
 

@@ -1,0 +1,179 @@
+// Package atomicfile replaces files as a whole. Whoever opens the path finds the old file or the new one, never a part of it,
+// whenever the process that writes it is killed. What a crash of the machine may cost is the caller's choice: see [Durability].
+//
+// A file takes these steps. A kill before step 4 leaves the path as it was, and a later one leaves the new file there:
+//
+//  1. make a file beside the path, which nobody else has (O_EXCL)
+//  2. write it
+//  3. sync it (fsync(2))                            if Whole or Durable
+//  4. rename(2) it to the path; link(2) if Exclusive
+//  5. sync the directory                            if Durable
+//
+// Without step 3, a file system may write the new name to the disk before the content: after a crash, the path would have an
+// empty file. Without step 5, a crash may bring back the old one.
+//
+// A kill between 1 and 4 leaves the unfinished file. Its name begins with [Options].Prefix, by which [Sweep] removes it.
+package atomicfile
+
+import (
+	"cmp"
+	"crypto/rand"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// Durability says what is at the path after a crash of the machine or a power failure.
+type Durability int
+
+// The durabilities, each slower than the one before it.
+const (
+	Unsynced Durability = iota // the old file, the new one, or one that is cut short or empty
+	Whole                      // the old file or the new one
+	Durable                    // the new one, once Commit has returned
+)
+
+// Options of a new file.
+type Options struct {
+	Durability Durability
+	// Mode is the file's mode, from which the umask takes bits; 0 is 0600. For bits that the umask must not take, call Chmod
+	// before Commit.
+	Mode fs.FileMode
+	// Exclusive makes Commit fail with [fs.ErrExist] if there is something at the path. Otherwise it is replaced.
+	Exclusive bool
+	// Dir is where the unfinished file is, on the path's file system; the path's directory by default.
+	Dir string
+	// Prefix begins the unfinished file's name; a dot and the path's last element by default.
+	Prefix string
+	// Unnamed leaves the unfinished file without a name until Commit, so that a kill before leaves nothing (O_TMPFILE in
+	// open(2)). It is for large files. It needs Linux, a file system that can do it, and /proc.
+	Unnamed bool
+
+	step func(name string) // called before each step of Commit, by tests
+}
+
+// File is an unfinished file. Its name is not the path. Only Commit puts it there.
+type File struct {
+	*os.File
+	path      string
+	temporary string // the unfinished file's name; empty as long as it has none
+	opts      Options
+	done      bool // it is at the path, or removed
+}
+
+// Create makes an unfinished file. Close must be called on it, and may be called after Commit.
+func Create(path string, o Options) (*File, error) {
+	o.Mode = cmp.Or(o.Mode, 0o600)
+	o.Dir = cmp.Or(o.Dir, filepath.Dir(path))
+	o.Prefix = cmp.Or(o.Prefix, "."+filepath.Base(path))
+	if o.Unnamed {
+		f, err := createUnnamed(o.Dir, o.Mode)
+		if err != nil {
+			return nil, err
+		}
+		return &File{File: f, path: path, opts: o}, nil
+	}
+	f, err := os.OpenFile(o.temporary(), os.O_RDWR|os.O_CREATE|os.O_EXCL, o.Mode)
+	if err != nil {
+		return nil, err
+	}
+	return &File{File: f, path: path, temporary: f.Name(), opts: o}, nil
+}
+
+func (o Options) temporary() string { return filepath.Join(o.Dir, o.Prefix+rand.Text()) }
+
+// Write makes or replaces a file with what is in data.
+func Write(path string, data []byte, o Options) error {
+	f, err := Create(path, o)
+	if err != nil {
+		return err
+	}
+	if _, err := f.Write(data); err != nil {
+		return errors.Join(err, f.Close())
+	}
+	return errors.Join(f.Commit(), f.Close())
+}
+
+// Commit puts the file at its path and closes it. After an error, the path is as it was; only if the directory can't be
+// synced, the new file is there and may not outlive a crash.
+func (f *File) Commit() error {
+	if f.opts.Durability >= Whole {
+		if err := f.do("sync", f.Sync); err != nil {
+			return err
+		}
+	}
+	if f.opts.Unnamed {
+		// A link can't replace a file, a rename can: it needs a name of its own first.
+		temporary := f.opts.temporary()
+		if err := f.do("name", func() error { return nameUnnamed(f.File, temporary) }); err != nil {
+			return err
+		}
+		f.temporary = temporary
+	}
+	if err := f.File.Close(); err != nil { // Windows renames no file that is open
+		return err
+	}
+	put := func() error { return os.Rename(f.temporary, f.path) }
+	if f.opts.Exclusive {
+		put = func() error { return os.Link(f.temporary, f.path) }
+	}
+	if err := f.do("put", put); err != nil {
+		return err
+	}
+	f.done = !f.opts.Exclusive // a link leaves the first name, which Close removes
+	if f.opts.Durability >= Durable {
+		return f.do("sync directory", func() error { return SyncDir(filepath.Dir(f.path)) })
+	}
+	return nil
+}
+
+// Close closes the file, and removes it unless it was committed. It may be called more than once.
+func (f *File) Close() error {
+	err := f.File.Close()
+	if errors.Is(err, os.ErrClosed) {
+		err = nil
+	}
+	if f.temporary == "" || f.done {
+		return err
+	}
+	f.done = true
+	return errors.Join(err, os.Remove(f.temporary))
+}
+
+func (f *File) do(name string, step func() error) error {
+	if f.opts.step != nil {
+		f.opts.step(name)
+	}
+	return step()
+}
+
+// Sweep removes what killed processes have left in a directory: files whose names begin with prefix, and to which
+// nobody has written for the given time. That must be longer than anyone takes between the last byte and Commit; it is 0 if
+// nobody writes now.
+func Sweep(dir, prefix string, age time.Duration) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), prefix) {
+			errs = append(errs, sweep(dir, e, age))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func sweep(dir string, e fs.DirEntry, age time.Duration) error {
+	info, err := e.Info()
+	if err == nil && (age == 0 || time.Since(info.ModTime()) > age) {
+		err = os.Remove(filepath.Join(dir, e.Name()))
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // it was committed, or another process was faster
+	}
+	return err
+}
