@@ -55,6 +55,7 @@ func Command() *cobra.Command {
 }
 
 func newRoot(s streams) *cobra.Command {
+	var version bool
 	root := &cobra.Command{
 		Use:   "mayfly",
 		Short: "Serverless tools for operations",
@@ -65,7 +66,6 @@ its own isolated container, which lives only as long as the run.`,
   mayfly test
   mayfly validate tools/*/tool.yaml
   mayfly doctor`,
-		Version:       program.Version(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -75,10 +75,14 @@ its own isolated container, which lives only as long as the run.`,
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if version {
+				return program.PrintVersion(s.out, program.Mayfly, false)
+			}
 			return cmd.Help()
 		},
 	}
-	root.SetVersionTemplate(program.ThisBuild().Line(program.Mayfly) + "\n")
+	// Cobra's own flag has a text/template print the version, which links every exported method of every type that is used.
+	root.Flags().BoolVarP(&version, "version", "v", false, "version for mayfly")
 	root.SetIn(s.in)
 	root.SetOut(s.out)
 	root.SetErr(s.err)

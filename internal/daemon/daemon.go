@@ -28,17 +28,22 @@ func Main(ctx context.Context, args []string, out, errOut io.Writer) int {
 
 // Command returns the command with its subcommands.
 func Command() *cobra.Command {
+	var version bool
 	root := &cobra.Command{
 		Use:           program.Daemon,
 		Short:         "Mayfly's services",
 		Long:          "The part of Mayfly that runs services. The command mayfly starts it; so far it only prints its version.",
-		Version:       program.Version(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          cobra.NoArgs,
-		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
+		RunE: func(c *cobra.Command, _ []string) error {
+			if version {
+				return program.PrintVersion(c.OutOrStdout(), program.Daemon, false)
+			}
+			return c.Help()
+		},
 	}
-	root.SetVersionTemplate(program.ThisBuild().Line(program.Daemon) + "\n")
+	root.Flags().BoolVarP(&version, "version", "v", false, "version for mayflyd")
 	root.AddCommand(versionCommand())
 	return root
 }

@@ -4,6 +4,7 @@
 package startup
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"os"
@@ -47,6 +48,22 @@ func TestTheCommandImportsNothingHeavy(t *testing.T) {
 				t.Errorf("cmd/mayfly imports %s", dep)
 			}
 		}
+	}
+}
+
+// TestNothingLinksEveryMethod checks that mayfly has no text/template, which calls methods by their names: then the linker keeps
+// every exported method of every type that is used, which makes the program 2 MB larger. (Cobra imports the package, but links it only
+// if its templates are set.)
+func TestNothingLinksEveryMethod(t *testing.T) {
+	data, err := os.ReadFile(filepath.Join(testbed.Bin(t), "mayfly"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Contains(data, []byte("github.com/spf13/cobra.(*Command).ExecuteC")) {
+		t.Fatal("the program has no names of functions: this test sees nothing")
+	}
+	if bytes.Contains(data, []byte("text/template.(*state)")) {
+		t.Error("mayfly links text/template: see what calls it with go build -ldflags=-dumpdep")
 	}
 }
 
