@@ -2,12 +2,16 @@ package tooltest
 
 import "github.com/mayfly-run/mayfly/internal/tooltest/report"
 
-// What package report has, under the names that it has here.
+// The results of tests are data of package report, which what shows them needs alone.
 type (
-	Result     = report.Result
+	// Result is that of one test.
+	Result = report.Result
+	// StepResult is that of a workflow's step.
 	StepResult = report.StepResult
-	Failure    = report.Failure
-	Summary    = report.Summary
+	// Failure is one expectation that doesn't hold.
+	Failure = report.Failure
+	// Summary counts the results of a run of tests.
+	Summary = report.Summary
 )
 
 // The statuses of a test.
