@@ -110,8 +110,10 @@ func fullTools() []*tool.Tool {
 			}},
 			Environment: []tool.EnvVar{{Name: "E", Value: "e"}},
 			Volumes: []tool.Volume{
-				{Name: "secret", Secret: "s", MountPath: "/secrets/s"}, {Name: "file", File: "f", MountPath: "/f"},
-				{Name: "scratch", Size: 1 << 20, MountPath: "/s"}, {Name: "cache", Cache: "c", MountPath: "/c"},
+				{Name: "secret", Secret: "s", MountPath: "/secrets/s"},
+				{Name: "file", File: "f", MountPath: "/f"},
+				{Name: "scratch", Size: 1 << 20, MountPath: "/s"},
+				{Name: "cache", Cache: "c", MountPath: "/c"},
 			},
 			Security:   tool.Security{ReadOnly: &readOnly, Capabilities: []string{"CHOWN"}},
 			Network:    &network.Policy{Mode: network.ModeOpen},
@@ -226,7 +228,7 @@ func other(t *testing.T, v reflect.Value) reflect.Value {
 	case v.Kind() == reflect.Map:
 		out.Set(reflect.MakeMap(v.Type()))
 	default:
-		t.Fatal(fmt.Sprintf("give this test another value of %s", v.Type()))
+		t.Fatalf("give this test another value of %s", v.Type())
 	}
 	return out
 }
