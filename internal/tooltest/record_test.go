@@ -138,6 +138,11 @@ func TestExactNumbers(t *testing.T) {
 			t.Errorf("%s: %v, want %v", text, ok, want)
 		}
 	}
+	for _, text := range []string{`{} ]`, `{} }`, `{} {}`, `{`, ``} {
+		if _, ok := jsonNode([]byte(text)); ok {
+			t.Errorf("%q is taken for a document", text)
+		}
+	}
 }
 
 func TestMockFile(t *testing.T) {
