@@ -135,7 +135,7 @@ func (f *testFlags) command(ctx context.Context, s streams, paths []string) (err
 	defer stop()
 	conditions := condition.NewProcess("")
 	defer func() { err = errors.Join(err, conditions.Close()) }()
-	r := &tooltest.Runner{Runner: runner, Conditions: conditions, Record: f.record, Grace: run.DefaultGrace, Kill: kill}
+	r := &tooltest.Tester{Runner: runner, Conditions: conditions, Record: f.record, Grace: run.DefaultGrace, Kill: kill}
 	if f.watch {
 		return f.watching(ctx, s, paths, pattern, r)
 	}
@@ -154,7 +154,7 @@ func (f *testFlags) command(ctx context.Context, s streams, paths []string) (err
 }
 
 // once reads the files and runs their tests.
-func (f *testFlags) once(ctx context.Context, s streams, paths []string, pattern *regexp.Regexp, r *tooltest.Runner) (tooltest.Summary, error) {
+func (f *testFlags) once(ctx context.Context, s streams, paths []string, pattern *regexp.Regexp, r *tooltest.Tester) (tooltest.Summary, error) {
 	suites, err := loadSuites(s.in, paths)
 	if err != nil {
 		return tooltest.Summary{}, err

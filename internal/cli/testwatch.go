@@ -22,7 +22,7 @@ const (
 )
 
 // watching runs the tests, and again whenever a file changes, until it is interrupted.
-func (f *testFlags) watching(ctx context.Context, s streams, paths []string, pattern *regexp.Regexp, r *tooltest.Runner) error {
+func (f *testFlags) watching(ctx context.Context, s streams, paths []string, pattern *regexp.Regexp, r *tooltest.Tester) error {
 	for {
 		before := f.stamps(paths)
 		if _, err := f.once(ctx, s, paths, pattern, r); err != nil {

@@ -109,13 +109,13 @@ func ObjectWithHints[T any](what string, fields []Field[T], hints func() map[str
 
 // ByKind returns a shape that picks one of three by the kind of node; a nil shape refuses its kind.
 func ByKind[V any](want string, scalar, sequence, mapping *Shape[V]) Shape[V] {
-	var any []Schema
+	var alternatives []Schema
 	for _, s := range []*Shape[V]{scalar, sequence, mapping} {
 		if s != nil {
-			any = append(any, s.Schema)
+			alternatives = append(alternatives, s.Schema)
 		}
 	}
-	return Shape[V]{Schema: Schema{"anyOf": any}, Read: func(d *Decoder, n *yaml.Node, label string) (V, bool) {
+	return Shape[V]{Schema: Schema{"anyOf": alternatives}, Read: func(d *Decoder, n *yaml.Node, label string) (V, bool) {
 		n = Resolve(n)
 		s := map[yaml.Kind]*Shape[V]{yaml.ScalarNode: scalar, yaml.SequenceNode: sequence, yaml.MappingNode: mapping}[n.Kind]
 		if s == nil || n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null" {

@@ -31,7 +31,7 @@ func suiteShape() shape.Shape[Suite] {
 		shape.Bind("workflow", "The workflow under test: its name or its path relative to this folder.", named,
 			func(s *Suite) **Subject { return &s.Workflow }),
 	}
-	fields = append(fields, worldFields(func(s *Suite) *World { return &s.World })...)
+	fields = append(fields, fixtureFields(func(s *Suite) *Fixture { return &s.Fixture })...)
 	fields = append(fields, shape.Required(shape.Bind("tests", "The tests.", shape.List("a test", testShape()), func(s *Suite) *[]Test { return &s.Tests })))
 	return shape.ObjectWithHints("a test file", fields, hintsForSuite, checkSuite)
 }
@@ -97,7 +97,7 @@ func label(http []HTTPMock, commands []CommandMock) {
 	}
 }
 
-func worldFields[T any](of func(*T) *World) []shape.Field[T] {
+func fixtureFields[T any](of func(*T) *Fixture) []shape.Field[T] {
 	secrets := shape.Map(shape.Loose(nil), shape.Schema{"pattern": tool.SecretPattern}, tool.CheckSecretName, "secret")
 	return []shape.Field[T]{
 		shape.Bind("environment", "Variables that override the tool's, as a list of KEY=value or a mapping.", tool.EnvironmentShape(),
@@ -166,7 +166,7 @@ func testShape() shape.Shape[Test] {
 		shape.Required(shape.Bind("name", "The test's name, for people and for --run.", shape.Text(shape.Schema{"minLength": 1, "maxLength": 200}, checkTestName),
 			func(t *Test) *string { return &t.Name })),
 	}
-	fields = append(fields, worldFields(func(t *Test) *World { return &t.World })...)
+	fields = append(fields, fixtureFields(func(t *Test) *Fixture { return &t.Fixture })...)
 	fields = append(fields,
 		shape.Bind("steps", "Steps of the workflow, by name, that don't run but end as written here.", shape.Map(stepMockShape(), shape.Schema{"pattern": tool.NamePattern}, tool.CheckName, "step"),
 			func(t *Test) *map[string]StepMock { return &t.Steps }),

@@ -24,8 +24,8 @@ type Suite struct {
 	Tool *Subject
 	// Workflow is the name or the path of a workflow.
 	Workflow *Subject
-	// World applies to all tests.
-	World
+	// Fixture applies to all tests.
+	Fixture
 	Tests []Test
 
 	Source tool.Source
@@ -38,8 +38,8 @@ type Subject struct {
 	Position shape.Position
 }
 
-// World is what a test gives a tool in place of the real world.
-type World struct {
+// Fixture is what a test gives a tool instead of the real world.
+type Fixture struct {
 	Environment []tool.EnvVar
 	// Inputs are values as decoded JSON has them, with a [shape.Scalar] for each value without quotes that isn't text.
 	Inputs map[string]any
@@ -61,10 +61,10 @@ type FileRef struct {
 	Position shape.Position
 }
 
-// Test is one run with its world and expectations.
+// Test is one run with its fixture and expectations.
 type Test struct {
 	Name string
-	World
+	Fixture
 	// Steps are the steps of a workflow that don't run but end as given here, by name.
 	Steps    map[string]StepMock
 	Expect   Expect
@@ -339,10 +339,10 @@ func (m *MockSet) label(prefix string) {
 	}
 }
 
-// Complete returns the world of one test, merged with what the suite gives for all tests. If mocks is true it includes the
+// Complete returns the fixture of one test, merged with what the suite gives for all tests. If mocks is true it includes the
 // mocks in files. The test's own mocks come first, so that they answer first.
-func (s *Suite) Complete(t *Test, mocks bool) (World, error) {
-	w := t.World
+func (s *Suite) Complete(t *Test, mocks bool) (Fixture, error) {
+	w := t.Fixture
 	w.Environment = slices.Concat(s.Environment, t.Environment)
 	w.Inputs = merged(s.Inputs, t.Inputs)
 	w.Secrets = merged(s.Secrets, t.Secrets)

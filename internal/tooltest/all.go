@@ -17,7 +17,7 @@ type Job struct {
 // All runs tests, at most parallel at once, and returns their count. It calls done with each result, in the order of the
 // jobs and from one goroutine. It calls ended, never concurrently, with the number of tests that have ended so far. After ctx
 // is cancelled, no more tests start, and the running ones end.
-func (r *Runner) All(ctx context.Context, jobs []Job, parallel int, ended func(n int), done func(*Result)) Summary {
+func (r *Tester) All(ctx context.Context, jobs []Job, parallel int, ended func(n int), done func(*Result)) Summary {
 	begin := time.Now()
 	if r.Record {
 		parallel = 1 // tests of a suite write to one file

@@ -17,7 +17,7 @@ tests:
 - {name: own variable, inputs: {service_url: input}, environment: {SERVICE_URL: own}}
 `)
 	for i, want := range []string{"of-the-file", "own", "own"} {
-		r := newRunner(func(p *process) int {
+		r := newTester(func(p *process) int {
 			fmt.Fprint(p.Stdout, p.Getenv("SERVICE_URL"), " ", p.Getenv("OTHER"))
 			return 0
 		})
@@ -40,7 +40,7 @@ tests:
 - {name: "null", inputs: {text: ~}}
 `)
 	for i, want := range []string{"1.20 9007199254740993 ", "0755 31 [1.20,12345678901234567890]", "2024-01-02 1000 ", "no 9007199254740993 ", "~ 9007199254740993 "} {
-		r := newRunner(func(p *process) int {
+		r := newTester(func(p *process) int {
 			fmt.Fprint(p.Stdout, p.Getenv("TEXT"), " ", p.Getenv("WHOLE"), " ", p.Getenv("MORE"))
 			return 0
 		})

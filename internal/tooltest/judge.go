@@ -16,7 +16,7 @@ import (
 )
 
 // judge compares what happened with what the test expects.
-func (s *session) judge() {
+func (s *testRun) judge() {
 	res, e := s.result, &s.test.Expect
 	s.judgeEnd(res.Result, e)
 	s.judgeStream(KindStdout, e.Stdout, s.stdout.data)
@@ -51,12 +51,12 @@ func (s *session) judge() {
 	}
 }
 
-func (s *session) fail(kind, message, diff string) {
+func (s *testRun) fail(kind, message, diff string) {
 	s.result.Failures = append(s.result.Failures, Failure{Kind: kind, Message: message, Diff: diff})
 }
 
 // judgeEnd compares how the run ended. A test that expects neither a status nor an exit code expects a success.
-func (s *session) judgeEnd(r *run.Result, e *suite.Expect) {
+func (s *testRun) judgeEnd(r *run.Result, e *suite.Expect) {
 	if e.Status != "" && string(r.Status) != e.Status {
 		s.fail(KindStatus, fmt.Sprintf("status %s, want %s%s", r.Status, e.Status, because(r.Reason)), "")
 	}
@@ -83,7 +83,7 @@ func because(reason string) string {
 	return ": " + reason
 }
 
-func (s *session) judgeStream(kind string, m *suite.Matcher, got []byte) {
+func (s *testRun) judgeStream(kind string, m *suite.Matcher, got []byte) {
 	why := m.Mismatch(string(got))
 	if why == "" {
 		return
@@ -101,13 +101,13 @@ func (s *session) judgeStream(kind string, m *suite.Matcher, got []byte) {
 }
 
 // expectsSecret reports whether m matches only a stream that has one of the secrets in it.
-func (s *session) expectsSecret(m *suite.Matcher) bool {
+func (s *testRun) expectsSecret(m *suite.Matcher) bool {
 	mask := s.secrets.redactor(true)
 	return slices.ContainsFunc(m.Wanted(), func(text string) bool { return mask.String(text) != text })
 }
 
 // unmatched reports the requests, calls and connections that no mock answered, each text once.
-func (s *session) unmatched() {
+func (s *testRun) unmatched() {
 	var problems [][2]string
 	times := map[[2]string]int{}
 	add := func(kind, text string, n int) {
@@ -157,7 +157,7 @@ func (s *session) unmatched() {
 }
 
 // judgeUse checks how often mocks answered: as often as their times, and at least once if all mocks must be used.
-func (s *session) judgeUse(e *suite.Expect) {
+func (s *testRun) judgeUse(e *suite.Expect) {
 	check := func(mock string, times *int, used int, noun string) {
 		switch {
 		case times != nil && used < *times:
@@ -167,11 +167,11 @@ func (s *session) judgeUse(e *suite.Expect) {
 		}
 	}
 	for i, n := range s.mocks.http.Used() {
-		m := &s.world.HTTP[i]
+		m := &s.fixture.HTTP[i]
 		check(placed(m.Name, m.Label, m.Position), m.Times, n, "requests")
 	}
 	for i, n := range s.mocks.commands.Used() {
-		m := &s.world.Commands[i]
+		m := &s.fixture.Commands[i]
 		check(placed(m.Name, m.Label, m.Position), m.Times, n, "calls")
 	}
 }
@@ -186,14 +186,14 @@ func placed(name, label string, at shape.Position) string {
 
 // judgeUncalled reports mocked commands that weren't called although the tool's shell has them built in. If such a test
 // passed, it would have tested the real command.
-func (s *session) judgeUncalled() {
+func (s *testRun) judgeUncalled() {
 	for _, name := range s.mayRunItself {
 		called := slices.ContainsFunc(s.result.Calls, func(c commandmock.Call) bool { return c.Command == name })
-		mock := slices.IndexFunc(s.world.Commands, func(m suite.CommandMock) bool { return m.Command == name })
+		mock := slices.IndexFunc(s.fixture.Commands, func(m suite.CommandMock) bool { return m.Command == name })
 		if called || mock < 0 || s.mocks.commands.Dropped() > 0 {
 			continue
 		}
-		m := &s.world.Commands[mock]
+		m := &s.fixture.Commands[mock]
 		if m.Times != nil || s.test.Expect.AllMocksUsed {
 			continue // judgeUse reports it
 		}
@@ -202,7 +202,7 @@ func (s *session) judgeUncalled() {
 }
 
 // notes adds notes that may explain a failure.
-func (s *session) notes() {
+func (s *testRun) notes() {
 	res := s.result
 	seen := map[string]bool{}
 	for i := range res.Connections {

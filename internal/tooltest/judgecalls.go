@@ -10,7 +10,7 @@ import (
 )
 
 // judgeRequests compares the requests that came with those that are expected.
-func (s *session) judgeRequests(e *suite.Expect) {
+func (s *testRun) judgeRequests(e *suite.Expect) {
 	last := 0 // Seq of the latest request that came in order
 	for i := range e.Requests {
 		want := &e.Requests[i]
@@ -47,7 +47,7 @@ func (s *session) judgeRequests(e *suite.Expect) {
 }
 
 // judgeCalls compares the calls of commands with those that are expected.
-func (s *session) judgeCalls(e *suite.Expect) {
+func (s *testRun) judgeCalls(e *suite.Expect) {
 	for i := range e.Commands {
 		want := &e.Commands[i]
 		n := 0

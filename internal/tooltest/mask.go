@@ -4,7 +4,7 @@ import "github.com/mayfly-run/mayfly/internal/secret"
 
 // mask removes this machine's secrets from what the mocks recorded and from the messages about it. What the tool printed
 // has been masked already.
-func (s *session) mask() {
+func (s *testRun) mask() {
 	mask := s.secrets.redactor(false)
 	res := s.result
 	for i := range res.Failures {

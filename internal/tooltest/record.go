@@ -26,11 +26,11 @@ import (
 const maxInline = 4 << 10
 
 // forward returns a Forward that passes on what the tool's own network allows after this host's policy.
-func (s *session) forward() (*httpmock.Forward, error) {
+func (s *testRun) forward() (*httpmock.Forward, error) {
 	if s.tool == nil {
 		return nil, errors.New("only tests of tools can be recorded; record those of the workflow's steps")
 	}
-	applied, err := s.Runner.Runner.Policy.Apply(s.tool)
+	applied, err := s.Runner.Policy.Apply(s.tool)
 	if err != nil {
 		return nil, err
 	}
@@ -56,7 +56,7 @@ func MockFile(s *suite.Suite, t *suite.Test) string {
 }
 
 // record writes the requests that were passed on as mocks of the test, in place of those that it had.
-func (s *session) record() error {
+func (s *testRun) record() error {
 	if s.suite.Source.Dir == "" {
 		return errors.New("the test isn't in a file, so there is no folder for its mocks; save it to a file")
 	}

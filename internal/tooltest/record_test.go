@@ -62,7 +62,7 @@ tests:
 - {name: first test, http: [{path: /mocked, body: mocked}]}
 - {name: second}
 `)
-	r := newRunner(program)
+	r := newTester(program)
 	if res := r.Run(t.Context(), s, &s.Tests[0]); res.Status != Errored || !strings.Contains(res.Error, `file of mocks "x.mocks.yaml" can't be read`) {
 		t.Fatalf("without a file: %s %s", res.Status, res.Error)
 	}

@@ -57,10 +57,10 @@ func (v values) Get(_ context.Context, name string) ([]byte, error) {
 // process is a running program of a test.
 type process struct{ *fake.Process }
 
-// newRunner returns a runner whose tools all run program.
-func newRunner(program func(p *process) int) *Runner {
+// newTester returns a runner whose tools all run program.
+func newTester(program func(p *process) int) *Tester {
 	e := &fake.Engine{Programs: map[string]fake.Program{"go": func(p *fake.Process) int { return program(&process{p}) }}}
-	return &Runner{Runner: &local.Runner{Engine: e, Images: images{}, Secrets: values{"real": "machine-secret-1"}}}
+	return &Tester{Runner: &local.Runner{Engine: e, Images: images{}, Secrets: values{"real": "machine-secret-1"}}}
 }
 
 // answer is the answer to a request.
@@ -129,10 +129,10 @@ func parse(t *testing.T, tests string) *suite.Suite {
 // one runs the only test of a suite. rest is the test without its name, indented.
 func one(t *testing.T, rest string, program func(p *process) int) *Result {
 	t.Helper()
-	return oneOf(t, newRunner(program), rest)
+	return oneOf(t, newTester(program), rest)
 }
 
-func oneOf(t *testing.T, r *Runner, rest string) *Result {
+func oneOf(t *testing.T, r *Tester, rest string) *Result {
 	t.Helper()
 	s := parse(t, "tool: {name: it, image: an-image, command: [go, a], environment: {TOKEN: /secrets/token, REAL: /secrets/real}, args: [{name: service_url, required: true}, {name: n, type: integer}]}\n"+
 		"secrets: {token: test-secret-1}\ninputs: {service_url: x}\ntests:\n- name: a\n"+rest)
@@ -273,7 +273,7 @@ func TestUnmatchedBeyondTheRecord(t *testing.T) {
 func TestInterruptedSaysWhatHasNoMock(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	r := newRunner(func(p *process) int {
+	r := newTester(func(p *process) int {
 		_, _ = p.get("GET", "api.example.com", 80, "/x", "")
 		cancel()
 		<-p.Context.Done()
@@ -341,7 +341,7 @@ func TestSecrets(t *testing.T) {
 	if h := r.Requests[0].Headers["X-Token"]; len(h) != 1 || h[0] != "test-secret-1" {
 		t.Errorf("header %q", h)
 	}
-	none := &Runner{Runner: &local.Runner{Engine: &fake.Engine{}, Images: images{}}}
+	none := &Tester{Runner: &local.Runner{Engine: &fake.Engine{}, Images: images{}}}
 	if r := oneOf(t, none, "  secrets: {token: x}\n"); r.Status != Errored || !strings.Contains(r.Error, `secret "real" not found; looked in: the test's secrets; give the test a value: secrets: {real: VALUE}`) {
 		t.Errorf("a missing secret: %s %s", r.Status, r.Error)
 	}
@@ -389,7 +389,7 @@ func TestWorld(t *testing.T) {
 	}
 	// An argument that the test doesn't give is still required.
 	s := parse(t, "tool: {image: i, command: [go, a], args: [{name: service_url, required: true}]}\ntests: [{name: a}, {name: b, environment: {SERVICE_URL: x}}, {name: c, timeout: 100ms, environment: {SERVICE_URL: x}}]\n")
-	slow := newRunner(func(p *process) int {
+	slow := newTester(func(p *process) int {
 		<-p.Context.Done()
 		return 0
 	})
@@ -409,7 +409,7 @@ func TestAllInOrder(t *testing.T) {
 	running, most := 0, 0
 	full, last := make(chan struct{}), make(chan struct{}) // closed when atOnce tests run, and when the last test ends
 	closeFull := sync.OnceFunc(func() { close(full) })
-	r := newRunner(func(p *process) int {
+	r := newTester(func(p *process) int {
 		mu.Lock()
 		running++
 		if most = max(most, running); running == atOnce {
@@ -475,7 +475,7 @@ workflow:
 	if err := os.WriteFile(filepath.Join(dir, "flow.yaml"), []byte(flow), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	r := newRunner(func(p *process) int {
+	r := newTester(func(p *process) int {
 		if v := p.Getenv("TAG"); v != "" {
 			fmt.Fprintln(p.Stdout, v)
 		}

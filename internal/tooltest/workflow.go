@@ -17,7 +17,7 @@ import (
 
 // runWorkflow runs the suite's workflow. The steps that the test mocks end as it says; all others run their tools with the
 // test's mocks and environment. There is no journal, since a test isn't resumed.
-func (s *session) runWorkflow(ctx context.Context) (err error) {
+func (s *testRun) runWorkflow(ctx context.Context) (err error) {
 	plan, err := s.plan(ctx)
 	if err != nil {
 		return err
@@ -35,11 +35,11 @@ func (s *session) runWorkflow(ctx context.Context) (err error) {
 	states := plan.NewStates()
 	executor := &workflow.Executor{Runner: runner, Conditions: s.Conditions, Sealer: runner.Sealer}
 	result, err := executor.Run(ctx, plan, workflow.Options{
-		ID: run.NewID(), States: states, Environment: s.world.Environment, Mocked: s.mockedSteps(),
+		ID: run.NewID(), States: states, Environment: s.fixture.Environment, Mocked: s.mockedSteps(),
 		Prepare: func(_ string, req *run.Request) {
 			req.Mocks, req.Project = &s.mocks.spec, s.project
-			if s.world.Timeout != 0 {
-				req.Tool.Timeout = s.world.Timeout
+			if s.fixture.Timeout != 0 {
+				req.Tool.Timeout = s.fixture.Timeout
 			}
 		},
 		Grace: s.Grace, Kill: s.Kill, Emit: s.stepEvent, Mocks: s.mocks,
@@ -54,12 +54,12 @@ func (s *session) runWorkflow(ctx context.Context) (err error) {
 }
 
 // plan reads and checks the workflow.
-func (s *session) plan(ctx context.Context) (*workflow.Plan, error) {
+func (s *testRun) plan(ctx context.Context) (*workflow.Plan, error) {
 	w, err := s.suite.LoadWorkflow()
 	if err != nil {
 		return nil, err
 	}
-	values, err := w.Values(s.world.Inputs)
+	values, err := w.Values(s.fixture.Inputs)
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +71,7 @@ func (s *session) plan(ctx context.Context) (*workflow.Plan, error) {
 }
 
 // mockedSteps returns the end states of the steps that the test mocks, by their names. These steps don't run.
-func (s *session) mockedSteps() map[string]workflow.StepState {
+func (s *testRun) mockedSteps() map[string]workflow.StepState {
 	out := map[string]workflow.StepState{}
 	for _, name := range slices.Sorted(maps.Keys(s.test.Steps)) {
 		mock := s.test.Steps[name]
@@ -101,7 +101,7 @@ var codes = map[run.State]run.Code{
 }
 
 // stepEvent keeps what the steps print, and their connections. It is never called concurrently.
-func (s *session) stepEvent(e run.Event) {
+func (s *testRun) stepEvent(e run.Event) {
 	switch {
 	case e.Log != nil && e.Log.Stream == "stderr":
 		_, _ = s.stderr.Write(e.Log.Bytes()) // never fails

@@ -23,8 +23,8 @@ import (
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
-// Runner runs tests. Its fields must not change after the first test has started.
-type Runner struct {
+// Tester runs tests. Its fields must not change after the first test has started.
+type Tester struct {
 	// Runner runs the tools. A test's own secrets take precedence over the runner's.
 	Runner *local.Runner
 	// Conditions evaluates the conditions of workflows.
@@ -41,7 +41,7 @@ type Runner struct {
 }
 
 // Run runs one test of a suite. The result is never nil.
-func (r *Runner) Run(ctx context.Context, s *suite.Suite, t *suite.Test) *Result {
+func (r *Tester) Run(ctx context.Context, s *suite.Suite, t *suite.Test) *Result {
 	begin := time.Now()
 	res := newResult(t)
 	err := r.run(ctx, s, t, res)
@@ -72,12 +72,12 @@ func notRun(j *Job) *Result {
 	return res
 }
 
-func (r *Runner) run(ctx context.Context, s *suite.Suite, t *suite.Test, res *Result) (err error) {
+func (r *Tester) run(ctx context.Context, s *suite.Suite, t *suite.Test, res *Result) (err error) {
 	w, err := s.Complete(t, !r.Record)
 	if err != nil {
 		return err
 	}
-	one := &session{Runner: r, suite: s, test: t, world: w, result: res}
+	one := &testRun{Tester: r, suite: s, test: t, fixture: w, result: res}
 	if one.project, err = local.ProjectOf(s.Source.Dir); err != nil {
 		return err
 	}
@@ -128,7 +128,7 @@ func (r *Runner) run(ctx context.Context, s *suite.Suite, t *suite.Test, res *Re
 
 // masked returns err, or if its text has a secret, an error with the secret masked. That error keeps the code of err, but
 // doesn't wrap it.
-func (s *session) masked(err error) error {
+func (s *testRun) masked(err error) error {
 	if text := s.secrets.redactor(false).String(err.Error()); text != err.Error() {
 		return run.NewError(failure.CodeOf(err), text)
 	}
@@ -138,13 +138,13 @@ func (s *session) masked(err error) error {
 // notTheTools reports whether a run ended by a failure of Mayfly or an interruption, and not by the tool.
 func notTheTools(s run.State) bool { return s == run.Error || s == run.Lost || s == run.Cancelled }
 
-// session is one test while it runs.
-type session struct {
-	*Runner
+// testRun is one test while it runs.
+type testRun struct {
+	*Tester
 	suite   *suite.Suite
 	test    *suite.Test
 	tool    *tool.Tool // nil for a workflow
-	world   suite.World
+	fixture suite.Fixture
 	secrets *secrets
 	mocks   *responders
 	project string // the suite's: its tests use the caches of this project
@@ -161,7 +161,7 @@ type session struct {
 const maxConnections = 10_000
 
 // emit keeps the connections of a run.
-func (s *session) emit(e run.Event) {
+func (s *testRun) emit(e run.Event) {
 	if e.Connection == nil {
 		return
 	}
@@ -173,15 +173,15 @@ func (s *session) emit(e run.Event) {
 }
 
 // runner returns the runner of tools, with the test's secrets.
-func (s *session) runner() *local.Runner {
-	r := *s.Runner.Runner
+func (s *testRun) runner() *local.Runner {
+	r := *s.Runner
 	r.Secrets = s.secrets
 	return &r
 }
 
-func (s *session) runTool(ctx context.Context) error {
-	if s.world.Timeout != 0 {
-		s.tool.Timeout = s.world.Timeout
+func (s *testRun) runTool(ctx context.Context) error {
+	if s.fixture.Timeout != 0 {
+		s.tool.Timeout = s.fixture.Timeout
 	}
 	req := &run.Request{Tool: s.tool, Project: s.project, Inputs: s.inputs(), Environment: s.environment(), Mocks: &s.mocks.spec, Grace: s.Grace}
 	result, err := s.runner().RunWith(ctx, req, local.Options{
@@ -193,7 +193,7 @@ func (s *session) runTool(ctx context.Context) error {
 }
 
 // ended keeps what the result of a tool's run says about its mocks, and its hint.
-func (s *session) ended(r *run.Result) {
+func (s *testRun) ended(r *run.Result) {
 	if r == nil {
 		return
 	}
@@ -212,11 +212,11 @@ func union(a, b []string) []string {
 
 // environment returns the variables of the test, without those of the file that would override the test's own inputs. What
 // a test says itself takes precedence over what its file says for all tests.
-func (s *session) environment() []tool.EnvVar {
+func (s *testRun) environment() []tool.EnvVar {
 	own := func(name string) bool {
 		return slices.ContainsFunc(s.test.Environment, func(v tool.EnvVar) bool { return v.Name == name })
 	}
-	return slices.DeleteFunc(slices.Clone(s.world.Environment), func(v tool.EnvVar) bool {
+	return slices.DeleteFunc(slices.Clone(s.fixture.Environment), func(v tool.EnvVar) bool {
 		input := v.Name
 		for _, a := range s.tool.Args {
 			if a.Env == v.Name {
@@ -230,14 +230,14 @@ func (s *session) environment() []tool.EnvVar {
 
 // inputs returns the inputs of the test, and those that its environment gives: the variable of an argument sets that
 // argument's value too, so that a test needs to give a required argument only once.
-func (s *session) inputs() map[string]any {
-	inputs := s.world.Inputs
+func (s *testRun) inputs() map[string]any {
+	inputs := s.fixture.Inputs
 	for _, a := range s.tool.Args {
 		if _, given := inputs[a.Name]; given {
 			continue
 		}
 		// The last variable with a name takes effect, as for the tool.
-		for _, v := range slices.Backward(s.world.Environment) {
+		for _, v := range slices.Backward(s.fixture.Environment) {
 			if v.Name == a.Env {
 				inputs[a.Name] = v.Value
 				break
@@ -248,7 +248,7 @@ func (s *session) inputs() map[string]any {
 }
 
 // collect copies what the run printed and what the mocks recorded into the result.
-func (s *session) collect() {
+func (s *testRun) collect() {
 	res := s.result
 	res.Stdout, res.StdoutBase64 = s.stdout.text()
 	res.Stderr, res.StderrBase64 = s.stderr.text()
@@ -256,12 +256,12 @@ func (s *session) collect() {
 	res.Requests, res.Refused, res.Calls = s.mocks.http.Requests(), s.mocks.http.Refusals(), s.mocks.commands.Calls()
 	for i, n := range s.mocks.http.Used() {
 		if n == 0 {
-			res.UnusedMocks = append(res.UnusedMocks, s.world.HTTP[i].Label)
+			res.UnusedMocks = append(res.UnusedMocks, s.fixture.HTTP[i].Label)
 		}
 	}
 	for i, n := range s.mocks.commands.Used() {
 		if n == 0 {
-			res.UnusedMocks = append(res.UnusedMocks, s.world.Commands[i].Label)
+			res.UnusedMocks = append(res.UnusedMocks, s.fixture.Commands[i].Label)
 		}
 	}
 	for what, n := range map[string]int{"requests": s.mocks.http.Dropped(), "calls of commands": s.mocks.commands.Dropped(), "connections": s.dropped} {

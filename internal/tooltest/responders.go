@@ -26,7 +26,7 @@ type responders struct {
 
 // startResponders starts the responders of a test's mocks, whose files are in dir. forward, unless nil, gets the requests
 // that no mock answers.
-func startResponders(w *suite.World, dir string, forward *httpmock.Forward) (*responders, error) {
+func startResponders(w *suite.Fixture, dir string, forward *httpmock.Forward) (*responders, error) {
 	m := &responders{commands: commandmock.New(w.Commands), forward: forward}
 	var err error
 	if m.http, err = httpmock.New(httpmock.Options{Mocks: w.HTTP, Dir: dir, Forward: forward}); err != nil {
