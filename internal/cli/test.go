@@ -23,6 +23,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/textsafe"
 	"github.com/mayfly-run/mayfly/internal/tool"
 	"github.com/mayfly-run/mayfly/internal/tooltest"
+	"github.com/mayfly-run/mayfly/internal/tooltest/report"
 )
 
 // testFlags are the flags of `mayfly test`.
@@ -154,10 +155,10 @@ func (f *testFlags) command(ctx context.Context, s streams, paths []string) (err
 }
 
 // once reads the files and runs their tests.
-func (f *testFlags) once(ctx context.Context, s streams, paths []string, pattern *regexp.Regexp, r *tooltest.Tester) (tooltest.Summary, error) {
+func (f *testFlags) once(ctx context.Context, s streams, paths []string, pattern *regexp.Regexp, r *tooltest.Tester) (report.Summary, error) {
 	suites, err := loadSuites(s.in, paths)
 	if err != nil {
-		return tooltest.Summary{}, err
+		return report.Summary{}, err
 	}
 	for _, file := range unnamedTests(paths) {
 		if f.watch || slices.ContainsFunc(paths, func(p string) bool { return filepath.Clean(p) == file }) {
@@ -174,16 +175,16 @@ func (f *testFlags) once(ctx context.Context, s streams, paths []string, pattern
 		}
 	}
 	if len(jobs) == 0 {
-		return tooltest.Summary{}, fmt.Errorf("--run %q matches no test", f.run)
+		return report.Summary{}, fmt.Errorf("--run %q matches no test", f.run)
 	}
 	if err := f.checkSecretFlags(jobs); err != nil {
-		return tooltest.Summary{}, err
+		return report.Summary{}, err
 	}
 	view := show.NewTests(s.output(), f.json, len(jobs))
 	one := *r
 	one.Progress = func(e image.ProgressEvent) { view.Progress(progressText(e)) }
-	var results []*tooltest.Result
-	summary := one.All(ctx, jobs, f.parallel, view.Ended, func(res *tooltest.Result) {
+	var results []*report.Result
+	summary := one.All(ctx, jobs, f.parallel, view.Ended, func(res *report.Result) {
 		view.Result(res)
 		if f.junit != "" {
 			results = append(results, res)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/mayfly-run/mayfly/internal/suite"
+	"github.com/mayfly-run/mayfly/internal/tooltest/report"
 )
 
 // Job is one test of a suite.
@@ -17,14 +18,14 @@ type Job struct {
 // All runs tests, at most parallel at once, and returns their count. It calls done with each result, in the order of the
 // jobs and from one goroutine. It calls ended, never concurrently, with the number of tests that have ended so far. After ctx
 // is cancelled, no more tests start, and the running ones end.
-func (r *Tester) All(ctx context.Context, jobs []Job, parallel int, ended func(n int), done func(*Result)) Summary {
+func (r *Tester) All(ctx context.Context, jobs []Job, parallel int, ended func(n int), done func(*report.Result)) report.Summary {
 	begin := time.Now()
 	if r.Record {
 		parallel = 1 // tests of a suite write to one file
 	}
-	results := make([]chan *Result, len(jobs))
+	results := make([]chan *report.Result, len(jobs))
 	for i := range results {
-		results[i] = make(chan *Result, 1)
+		results[i] = make(chan *report.Result, 1)
 	}
 	var work sync.WaitGroup
 	var mu sync.Mutex
@@ -56,7 +57,7 @@ func (r *Tester) All(ctx context.Context, jobs []Job, parallel int, ended func(n
 			close(c)
 		}
 	}()
-	summary := Summary{Type: "summary"}
+	summary := report.Summary{Type: "summary"}
 	for i, c := range results {
 		res := <-c
 		if res == nil { // it wasn't started

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/mayfly-run/mayfly/internal/tooltest/report"
 )
 
 func TestDiff(t *testing.T) {
@@ -75,12 +77,12 @@ func TestDiffApplies(t *testing.T) {
 
 func TestJUnit(t *testing.T) {
 	var out bytes.Buffer
-	results := []*Result{
-		{Name: "a", File: "x_test.yaml", Line: 3, Status: Passed, DurationMS: 1234, Stdout: "\x1b[31mred\x00"},
-		{Name: "b <&>", File: "x_test.yaml", Status: Failed, Failures: []Failure{{Message: "first"}, {Message: "second", Diff: "-a\n+b\n"}}, Notes: []string{"n"}},
-		{Name: "c", File: "y_test.yaml", Status: Errored, Error: "cancelled", Failures: []Failure{{Message: "no mock"}}},
+	results := []*report.Result{
+		{Name: "a", File: "x_test.yaml", Line: 3, Status: report.Passed, DurationMS: 1234, Stdout: "\x1b[31mred\x00"},
+		{Name: "b <&>", File: "x_test.yaml", Status: report.Failed, Failures: []report.Failure{{Message: "first"}, {Message: "second", Diff: "-a\n+b\n"}}, Notes: []string{"n"}},
+		{Name: "c", File: "y_test.yaml", Status: report.Errored, Error: "cancelled", Failures: []report.Failure{{Message: "no mock"}}},
 	}
-	if err := WriteJUnit(&out, results, Summary{Tests: 3, Passed: 1, Failed: 1, Errors: 1, DurationMS: 2000}); err != nil {
+	if err := WriteJUnit(&out, results, report.Summary{Tests: 3, Passed: 1, Failed: 1, Errors: 1, DurationMS: 2000}); err != nil {
 		t.Fatal(err)
 	}
 	var back junitReport

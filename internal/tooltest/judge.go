@@ -13,24 +13,25 @@ import (
 	"github.com/mayfly-run/mayfly/internal/secret"
 	"github.com/mayfly-run/mayfly/internal/shape"
 	"github.com/mayfly-run/mayfly/internal/suite"
+	"github.com/mayfly-run/mayfly/internal/tooltest/report"
 )
 
 // judge compares what happened with what the test expects.
 func (s *testRun) judge() {
 	res, e := s.result, &s.test.Expect
 	s.judgeEnd(res.Result, e)
-	s.judgeStream(KindStdout, e.Stdout, s.stdout.data)
-	s.judgeStream(KindStderr, e.Stderr, s.stderr.data)
+	s.judgeStream(report.KindStdout, e.Stdout, s.stdout.data)
+	s.judgeStream(report.KindStderr, e.Stderr, s.stderr.data)
 	for _, name := range slices.Sorted(maps.Keys(e.Outputs)) {
 		m := e.Outputs[name]
 		value, ok := res.Result.Outputs[name]
 		if !ok {
-			s.fail(KindOutput, fmt.Sprintf("there is no output %s%s", name, available(res.Result.Outputs)), "")
+			s.fail(report.KindOutput, fmt.Sprintf("there is no output %s%s", name, available(res.Result.Outputs)), "")
 			continue
 		}
 		if why := m.Mismatch(value); why != "" {
 			want, _ := m.Exact()
-			s.fail(KindOutput, fmt.Sprintf("output %s, %s, %s", name, quote(value), why), diffOf(want, value))
+			s.fail(report.KindOutput, fmt.Sprintf("output %s, %s, %s", name, quote(value), why), diffOf(want, value))
 		}
 	}
 	s.judgeRequests(e)
@@ -39,9 +40,9 @@ func (s *testRun) judge() {
 		step, ok := res.Steps[name]
 		switch want := e.Steps[name]; {
 		case !ok:
-			s.fail(KindStep, "there is no step "+name+available(res.Steps), "")
+			s.fail(report.KindStep, "there is no step "+name+available(res.Steps), "")
 		case string(step.Status) != want:
-			s.fail(KindStep, fmt.Sprintf("step %s ended as %s, want %s%s", name, step.Status, want, because(step.Reason)), "")
+			s.fail(report.KindStep, fmt.Sprintf("step %s ended as %s, want %s%s", name, step.Status, want, because(step.Reason)), "")
 		}
 	}
 	s.judgeUse(e)
@@ -52,13 +53,13 @@ func (s *testRun) judge() {
 }
 
 func (s *testRun) fail(kind, message, diff string) {
-	s.result.Failures = append(s.result.Failures, Failure{Kind: kind, Message: message, Diff: diff})
+	s.result.Failures = append(s.result.Failures, report.Failure{Kind: kind, Message: message, Diff: diff})
 }
 
 // judgeEnd compares how the run ended. A test that expects neither a status nor an exit code expects a success.
 func (s *testRun) judgeEnd(r *run.Result, e *suite.Expect) {
 	if e.Status != "" && string(r.Status) != e.Status {
-		s.fail(KindStatus, fmt.Sprintf("status %s, want %s%s", r.Status, e.Status, because(r.Reason)), "")
+		s.fail(report.KindStatus, fmt.Sprintf("status %s, want %s%s", r.Status, e.Status, because(r.Reason)), "")
 	}
 	want := 0
 	switch {
@@ -72,7 +73,7 @@ func (s *testRun) judgeEnd(r *run.Result, e *suite.Expect) {
 		if reason := fmt.Sprintf("exit status %d", r.ExitCode); r.Reason != reason {
 			text += because(r.Reason)
 		}
-		s.fail(KindExitCode, text, "")
+		s.fail(report.KindExitCode, text, "")
 	}
 }
 
@@ -118,23 +119,23 @@ func (s *testRun) unmatched() {
 	}
 	for i := range s.result.Requests {
 		if p := s.result.Requests[i].Problem; p != "" {
-			add(KindUnmatchedRequest, p, 1)
+			add(report.KindUnmatchedRequest, p, 1)
 		}
 	}
 	for _, r := range s.result.Refused {
-		add(KindUnmatchedRequest, fmt.Sprintf("connection to %s port %d: %s", network.HostText(r.Host), r.Port, r.Problem), 1)
+		add(report.KindUnmatchedRequest, fmt.Sprintf("connection to %s port %d: %s", network.HostText(r.Host), r.Port, r.Problem), 1)
 	}
 	for i := range s.result.Calls {
 		if p := s.result.Calls[i].Problem; p != "" {
-			add(KindUnmatchedCommand, p, 1)
+			add(report.KindUnmatchedCommand, p, 1)
 		}
 	}
 	refusals := s.mocks.commands.Refusals()
 	for _, why := range slices.Sorted(maps.Keys(refusals)) {
-		add(KindUnmatchedCommand, "connection to the mocked commands: "+why, refusals[why])
+		add(report.KindUnmatchedCommand, "connection to the mocked commands: "+why, refusals[why])
 	}
-	add(KindUnmatchedRequest, "a request or connection without a mock, which was not recorded because there were too many", s.mocks.http.Lost())
-	add(KindUnmatchedCommand, "a call without a mock, which was not recorded because there were too many", s.mocks.commands.Lost())
+	add(report.KindUnmatchedRequest, "a request or connection without a mock, which was not recorded because there were too many", s.mocks.http.Lost())
+	add(report.KindUnmatchedCommand, "a call without a mock, which was not recorded because there were too many", s.mocks.commands.Lost())
 	const most = 20
 	shown := 0
 	for _, p := range problems {
@@ -152,7 +153,7 @@ func (s *testRun) unmatched() {
 		s.fail(p[0], p[1], "")
 	}
 	if shown > most {
-		s.fail(KindUnmatchedRequest, fmt.Sprintf("and %d others without a mock", shown-most), "")
+		s.fail(report.KindUnmatchedRequest, fmt.Sprintf("and %d others without a mock", shown-most), "")
 	}
 }
 
@@ -161,9 +162,9 @@ func (s *testRun) judgeUse(e *suite.Expect) {
 	check := func(mock string, times *int, used int, noun string) {
 		switch {
 		case times != nil && used < *times:
-			s.fail(KindUnusedMock, fmt.Sprintf("%s answered %d of the %d %s that times requires", mock, used, *times, noun), "")
+			s.fail(report.KindUnusedMock, fmt.Sprintf("%s answered %d of the %d %s that times requires", mock, used, *times, noun), "")
 		case e.AllMocksUsed && used == 0:
-			s.fail(KindUnusedMock, fmt.Sprintf("%s answered nothing", mock), "")
+			s.fail(report.KindUnusedMock, fmt.Sprintf("%s answered nothing", mock), "")
 		}
 	}
 	for i, n := range s.mocks.http.Used() {
@@ -197,7 +198,7 @@ func (s *testRun) judgeUncalled() {
 		if m.Times != nil || s.test.Expect.AllMocksUsed {
 			continue // judgeUse reports it
 		}
-		s.fail(KindUnusedMock, fmt.Sprintf("%s answered nothing: the tool's shell has a built-in %s, and may have run that; call the command by a path, such as /bin/%s", placed(m.Name, m.Label, m.Position), name, name), "")
+		s.fail(report.KindUnusedMock, fmt.Sprintf("%s answered nothing: the tool's shell has a built-in %s, and may have run that; call the command by a path, such as /bin/%s", placed(m.Name, m.Label, m.Position), name, name), "")
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/commandmock"
 	"github.com/mayfly-run/mayfly/internal/httpmock"
 	"github.com/mayfly-run/mayfly/internal/suite"
+	"github.com/mayfly-run/mayfly/internal/tooltest/report"
 )
 
 // judgeRequests compares the requests that came with those that are expected.
@@ -36,9 +37,9 @@ func (s *testRun) judgeRequests(e *suite.Expect) {
 			if n == 0 && nearest != nil {
 				text += fmt.Sprintf("; the nearest, %s, differs in %s", nearest, strings.Join(differences, " and "))
 			}
-			s.fail(KindRequest, text, "")
+			s.fail(report.KindRequest, text, "")
 		case e.InOrder && next == 0:
-			s.fail(KindRequest, fmt.Sprintf("%s: it came, but not after expect.requests[%d]", label, i-1), "")
+			s.fail(report.KindRequest, fmt.Sprintf("%s: it came, but not after expect.requests[%d]", label, i-1), "")
 		}
 		if next != 0 {
 			last = next
@@ -71,7 +72,7 @@ func (s *testRun) judgeCalls(e *suite.Expect) {
 		if n == 0 && nearest != nil {
 			text += fmt.Sprintf("; the nearest, %s, differs in %s", nearest, strings.Join(differences, " and "))
 		}
-		s.fail(KindCommand, text, "")
+		s.fail(report.KindCommand, text, "")
 	}
 }
 

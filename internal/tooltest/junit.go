@@ -6,6 +6,8 @@ import (
 	"io"
 	"strings"
 	"unicode"
+
+	"github.com/mayfly-run/mayfly/internal/tooltest/report"
 )
 
 // The elements of a JUnit report, in the form that the common readers (Jenkins, GitLab, GitHub Actions) accept.
@@ -45,19 +47,19 @@ type (
 )
 
 // WriteJUnit writes results as a JUnit report.
-func WriteJUnit(w io.Writer, results []*Result, s Summary) error {
-	report := junitReport{Tests: s.Tests, Failures: s.Failed, Errors: s.Errors, Time: seconds(s.DurationMS)}
+func WriteJUnit(w io.Writer, results []*report.Result, s report.Summary) error {
+	root := junitReport{Tests: s.Tests, Failures: s.Failed, Errors: s.Errors, Time: seconds(s.DurationMS)}
 	for _, r := range results {
-		if n := len(report.Suites); n == 0 || report.Suites[n-1].Name != clean(r.File) {
-			report.Suites = append(report.Suites, junitSuite{Name: clean(r.File)})
+		if n := len(root.Suites); n == 0 || root.Suites[n-1].Name != clean(r.File) {
+			root.Suites = append(root.Suites, junitSuite{Name: clean(r.File)})
 		}
-		suite := &report.Suites[len(report.Suites)-1]
+		suite := &root.Suites[len(root.Suites)-1]
 		c := junitCase{Name: clean(r.Name), Class: clean(r.File), File: clean(r.File), Line: r.Line, Time: seconds(r.DurationMS), Stdout: clean(r.Stdout), Stderr: clean(r.Stderr)}
 		switch r.Status {
-		case Failed:
+		case report.Failed:
 			suite.Failures++
 			c.Failure = &junitFailure{Message: clean(r.Failures[0].Message), Text: clean(reportOf(r))}
-		case Errored:
+		case report.Errored:
 			suite.Errors++
 			c.Error = &junitFailure{Message: clean(r.Error), Text: clean(reportOf(r))}
 		}
@@ -65,15 +67,15 @@ func WriteJUnit(w io.Writer, results []*Result, s Summary) error {
 		suite.ms += r.DurationMS
 		suite.Cases = append(suite.Cases, c)
 	}
-	for i := range report.Suites {
-		report.Suites[i].Time = seconds(report.Suites[i].ms)
+	for i := range root.Suites {
+		root.Suites[i].Time = seconds(root.Suites[i].ms)
 	}
 	if _, err := io.WriteString(w, xml.Header); err != nil {
 		return err
 	}
 	enc := xml.NewEncoder(w)
 	enc.Indent("", "  ")
-	if err := enc.Encode(report); err != nil {
+	if err := enc.Encode(root); err != nil {
 		return err
 	}
 	_, err := io.WriteString(w, "\n")
@@ -83,7 +85,7 @@ func WriteJUnit(w io.Writer, results []*Result, s Summary) error {
 func seconds(ms int64) string { return fmt.Sprintf("%.3f", float64(ms)/1000) }
 
 // reportOf returns the whole report about a test that didn't pass.
-func reportOf(r *Result) string {
+func reportOf(r *report.Result) string {
 	var b strings.Builder
 	if r.Error != "" {
 		b.WriteString(r.Error + "\n")

@@ -5,6 +5,8 @@ import (
 	"net"
 	"strings"
 	"testing"
+
+	"github.com/mayfly-run/mayfly/internal/tooltest/report"
 )
 
 // TestMessagesAreMasked checks that messages about what has no mock, or isn't as expected, never contain one of this
@@ -63,7 +65,7 @@ func TestMessagesAreMasked(t *testing.T) {
 					return 0
 				})
 				got := messages(r)
-				if r.Status != Failed || !strings.Contains(got, tt.says) {
+				if r.Status != report.Failed || !strings.Contains(got, tt.says) {
 					t.Fatalf("%s %s: %s", r.Status, r.Error, got)
 				}
 				if strings.Contains(got, "machine") {

@@ -14,6 +14,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/network"
 	"github.com/mayfly-run/mayfly/internal/suite"
 	"github.com/mayfly-run/mayfly/internal/tool"
+	"github.com/mayfly-run/mayfly/internal/tooltest/report"
 )
 
 // TestRecordAndReplay checks that a recording is written beside the test, without secrets, and that a replay gets the same
@@ -63,12 +64,12 @@ tests:
 - {name: second}
 `)
 	r := newTester(program)
-	if res := r.Run(t.Context(), s, &s.Tests[0]); res.Status != Errored || !strings.Contains(res.Error, `file of mocks "x.mocks.yaml" can't be read`) {
+	if res := r.Run(t.Context(), s, &s.Tests[0]); res.Status != report.Errored || !strings.Contains(res.Error, `file of mocks "x.mocks.yaml" can't be read`) {
 		t.Fatalf("without a file: %s %s", res.Status, res.Error)
 	}
 	r.Record = true
 	recorded := r.Run(t.Context(), s, &s.Tests[0])
-	if recorded.Status != Passed || recorded.Recorded == "" {
+	if recorded.Status != report.Passed || recorded.Recorded == "" {
 		t.Fatalf("%s %s %s", recorded.Status, recorded.Error, messages(recorded))
 	}
 	data, err := os.ReadFile(recorded.Recorded)
@@ -91,7 +92,7 @@ tests:
 	server.Close()
 	r.Record = false
 	replayed := r.Run(t.Context(), s, &s.Tests[0])
-	if replayed.Status != Passed {
+	if replayed.Status != report.Passed {
 		t.Fatalf("%s %s %s", replayed.Status, replayed.Error, messages(replayed))
 	}
 	// The first line is compared below: the order of an object's keys may change, and the digits of a number must not.

@@ -21,6 +21,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/run/local"
 	"github.com/mayfly-run/mayfly/internal/suite"
 	"github.com/mayfly-run/mayfly/internal/tool"
+	"github.com/mayfly-run/mayfly/internal/tooltest/report"
 )
 
 // Tester runs tests. Its fields must not change after the first test has started.
@@ -41,38 +42,38 @@ type Tester struct {
 }
 
 // Run runs one test of a suite. The result is never nil.
-func (r *Tester) Run(ctx context.Context, s *suite.Suite, t *suite.Test) *Result {
+func (r *Tester) Run(ctx context.Context, s *suite.Suite, t *suite.Test) *report.Result {
 	begin := time.Now()
 	res := newResult(t)
 	err := r.run(ctx, s, t, res)
 	res.DurationMS = time.Since(begin).Milliseconds()
 	switch {
 	case err != nil:
-		res.Status, res.Error, res.Code = Errored, err.Error(), failure.CodeOf(err)
+		res.Status, res.Error, res.Code = report.Errored, err.Error(), failure.CodeOf(err)
 		res.Problems = shape.Problems(err)
 	case len(res.Failures) > 0:
-		res.Status = Failed
+		res.Status = report.Failed
 	default:
-		res.Status = Passed
+		res.Status = report.Passed
 	}
 	return res
 }
 
-func newResult(t *suite.Test) *Result {
-	return &Result{
+func newResult(t *suite.Test) *report.Result {
+	return &report.Result{
 		Type: "test", Name: t.Name, File: t.Position.File, Line: t.Position.Line,
-		Failures: []Failure{}, Requests: []httpmock.Request{}, Calls: []commandmock.Call{}, Connections: []engine.Connection{}, UnusedMocks: []string{},
+		Failures: []report.Failure{}, Requests: []httpmock.Request{}, Calls: []commandmock.Call{}, Connections: []engine.Connection{}, UnusedMocks: []string{},
 	}
 }
 
 // notRun returns the result of a test that wasn't started.
-func notRun(j *Job) *Result {
+func notRun(j *Job) *report.Result {
 	res := newResult(j.Test)
-	res.Status, res.Error, res.Code = Errored, "not run: the tests were interrupted", run.CodeCancelled
+	res.Status, res.Error, res.Code = report.Errored, "not run: the tests were interrupted", run.CodeCancelled
 	return res
 }
 
-func (r *Tester) run(ctx context.Context, s *suite.Suite, t *suite.Test, res *Result) (err error) {
+func (r *Tester) run(ctx context.Context, s *suite.Suite, t *suite.Test, res *report.Result) (err error) {
 	w, err := s.Complete(t, !r.Record)
 	if err != nil {
 		return err
@@ -148,7 +149,7 @@ type testRun struct {
 	secrets *secrets
 	mocks   *responders
 	project string // the suite's: its tests use the caches of this project
-	result  *Result
+	result  *report.Result
 
 	stdout, stderr output
 	dropped        int // connections that weren't kept, because there were too many

@@ -25,6 +25,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/run/local"
 	"github.com/mayfly-run/mayfly/internal/secret"
 	"github.com/mayfly-run/mayfly/internal/suite"
+	"github.com/mayfly-run/mayfly/internal/tooltest/report"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -127,19 +128,19 @@ func parse(t *testing.T, tests string) *suite.Suite {
 }
 
 // one runs the only test of a suite. rest is the test without its name, indented.
-func one(t *testing.T, rest string, program func(p *process) int) *Result {
+func one(t *testing.T, rest string, program func(p *process) int) *report.Result {
 	t.Helper()
 	return oneOf(t, newTester(program), rest)
 }
 
-func oneOf(t *testing.T, r *Tester, rest string) *Result {
+func oneOf(t *testing.T, r *Tester, rest string) *report.Result {
 	t.Helper()
 	s := parse(t, "tool: {name: it, image: an-image, command: [go, a], environment: {TOKEN: /secrets/token, REAL: /secrets/real}, args: [{name: service_url, required: true}, {name: n, type: integer}]}\n"+
 		"secrets: {token: test-secret-1}\ninputs: {service_url: x}\ntests:\n- name: a\n"+rest)
 	return r.Run(t.Context(), s, &s.Tests[0])
 }
 
-func messages(r *Result) string {
+func messages(r *report.Result) string {
 	text := ""
 	for _, f := range r.Failures {
 		text += f.Kind + ": " + f.Message + "\n" + f.Diff
@@ -192,9 +193,9 @@ func TestExpectations(t *testing.T) {
 			text += "  expect: " + c.expect + "\n"
 		}
 		r := one(t, text, busy)
-		status := Passed
+		status := report.Passed
 		if c.want != "" {
-			status = Failed
+			status = report.Failed
 		}
 		if got := messages(r); got != c.want || r.Status != status {
 			t.Errorf("%s: %s %s\n%s\nwant\n%s", name, r.Status, r.Error, got, c.want)
@@ -263,7 +264,7 @@ func TestUnmatchedBeyondTheRecord(t *testing.T) {
 		_, _ = p.get("GET", "x", 80, "/b", "")
 		return 0
 	})
-	if got := messages(r); r.Status != Failed || !strings.Contains(got, "a request or connection without a mock, which was not recorded because there were too many") {
+	if got := messages(r); r.Status != report.Failed || !strings.Contains(got, "a request or connection without a mock, which was not recorded because there were too many") {
 		t.Errorf("%s: %d requests, %s", r.Status, len(r.Requests), got)
 	}
 }
@@ -281,7 +282,7 @@ func TestInterruptedSaysWhatHasNoMock(t *testing.T) {
 	})
 	s := parse(t, "tool: {image: i, command: [go, a]}\ntests: [{name: a, expect: {exit_code: 3}}]\n")
 	res := r.Run(ctx, s, &s.Tests[0])
-	if got := messages(res); res.Status != Errored || got != "unmatched_request: GET http://api.example.com/x has no mock; there are none\n" {
+	if got := messages(res); res.Status != report.Errored || got != "unmatched_request: GET http://api.example.com/x has no mock; there are none\n" {
 		t.Errorf("%s %s: %s", res.Status, res.Error, got)
 	}
 }
@@ -291,7 +292,7 @@ func TestTimes(t *testing.T) {
 		_, _ = p.get("GET", "h.example.com", 80, "/a", "")
 		return 0
 	}
-	if r := one(t, "  http: [{path: /a}, {path: /b}]\n", once); r.Status != Passed || len(r.UnusedMocks) != 1 {
+	if r := one(t, "  http: [{path: /a}, {path: /b}]\n", once); r.Status != report.Passed || len(r.UnusedMocks) != 1 {
 		t.Errorf("an unused mock: %s", messages(r))
 	}
 	if r := one(t, "  http: [{path: /a, times: 2}]\n", once); messages(r) != "unused_mock: http[0] (a_test.yaml:6:10) answered 1 of the 2 requests that times requires\n" {
@@ -342,7 +343,7 @@ func TestSecrets(t *testing.T) {
 		t.Errorf("header %q", h)
 	}
 	none := &Tester{Runner: &local.Runner{Engine: &fake.Engine{}, Images: images{}}}
-	if r := oneOf(t, none, "  secrets: {token: x}\n"); r.Status != Errored || !strings.Contains(r.Error, `secret "real" not found; looked in: the test's secrets; give the test a value: secrets: {real: VALUE}`) {
+	if r := oneOf(t, none, "  secrets: {token: x}\n"); r.Status != report.Errored || !strings.Contains(r.Error, `secret "real" not found; looked in: the test's secrets; give the test a value: secrets: {real: VALUE}`) {
 		t.Errorf("a missing secret: %s %s", r.Status, r.Error)
 	}
 }
@@ -384,7 +385,7 @@ func TestWorld(t *testing.T) {
 		return 0
 	})
 	want := "http://localhost:8080 5 x\n[8080] [git] list [{host: \"api.example.com\", ports: [443]}] true\n"
-	if r.Stdout != want || r.Status != Passed {
+	if r.Stdout != want || r.Status != report.Passed {
 		t.Errorf("%s %q, want %q (%s)", r.Status, r.Stdout, want, r.Error)
 	}
 	// An argument that the test doesn't give is still required.
@@ -393,7 +394,7 @@ func TestWorld(t *testing.T) {
 		<-p.Context.Done()
 		return 0
 	})
-	if r := slow.Run(t.Context(), s, &s.Tests[0]); r.Status != Errored || !strings.Contains(r.Error, `argument "service_url" (string) is required but not given`) {
+	if r := slow.Run(t.Context(), s, &s.Tests[0]); r.Status != report.Errored || !strings.Contains(r.Error, `argument "service_url" (string) is required but not given`) {
 		t.Errorf("%s %s", r.Status, r.Error)
 	}
 	if r := slow.Run(t.Context(), s, &s.Tests[2]); messages(r) != "exit_code: exit status 124, want 0: timed out after 100ms\n" {
@@ -445,13 +446,13 @@ func TestAllInOrder(t *testing.T) {
 		jobs = append(jobs, Job{Suite: s, Test: &s.Tests[i]})
 	}
 	names, ended := "", 0
-	sum := r.All(t.Context(), jobs, atOnce, func(n int) { ended = n }, func(r *Result) { names += r.Name })
+	sum := r.All(t.Context(), jobs, atOnce, func(n int) { ended = n }, func(r *report.Result) { names += r.Name })
 	if names != "t0t1t2t3t4t5t6t7t8t9" || ended != 10 || most != atOnce || sum.Tests != 10 || sum.Passed != 5 || sum.Failed != 5 {
 		t.Errorf("%s, %d ended, %d at once, %+v", names, ended, most, sum)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	sum = r.All(ctx, jobs, 4, func(int) {}, func(r *Result) {
+	sum = r.All(ctx, jobs, 4, func(int) {}, func(r *report.Result) {
 		if r.Error != "not run: the tests were interrupted" {
 			t.Errorf("%s: %s", r.Name, r.Error)
 		}
@@ -486,10 +487,10 @@ workflow:
 	if got, want := messages(res), "step: step undo ended as succeeded, want failed\n"; got != want {
 		t.Errorf("got\n%swant\n%s", got, want)
 	}
-	if res := r.Run(t.Context(), s, &s.Tests[1]); res.Status != Passed {
+	if res := r.Run(t.Context(), s, &s.Tests[1]); res.Status != report.Passed {
 		t.Errorf("%s: %s%s", res.Status, res.Error, messages(res))
 	}
-	if res := r.Run(t.Context(), s, &s.Tests[2]); res.Status != Errored || !strings.Contains(res.Error, `argument "x" (string) is required but not given`) {
+	if res := r.Run(t.Context(), s, &s.Tests[2]); res.Status != report.Errored || !strings.Contains(res.Error, `argument "x" (string) is required but not given`) {
 		t.Errorf("%s %s", res.Status, res.Error)
 	}
 	for text, want := range map[string]string{
@@ -498,7 +499,7 @@ workflow:
 	} {
 		s := parse(t, "workflow: flow.yaml\ntests: ["+text+"]\n")
 		s.SetDir(dir)
-		if res := r.Run(t.Context(), s, &s.Tests[0]); res.Status != Errored || !strings.Contains(res.Error, want) {
+		if res := r.Run(t.Context(), s, &s.Tests[0]); res.Status != report.Errored || !strings.Contains(res.Error, want) {
 			t.Errorf("%s %s, want %s", res.Status, res.Error, want)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/secret"
 	"github.com/mayfly-run/mayfly/internal/tempdir"
+	"github.com/mayfly-run/mayfly/internal/tooltest/report"
 	"github.com/mayfly-run/mayfly/internal/workflow"
 )
 
@@ -45,10 +46,10 @@ func (s *testRun) runWorkflow(ctx context.Context) (err error) {
 		Grace: s.Grace, Kill: s.Kill, Emit: s.stepEvent, Mocks: s.mocks,
 	})
 	s.result.Result = result
-	s.result.Steps = make(map[string]StepResult, len(plan.Steps))
+	s.result.Steps = make(map[string]report.StepResult, len(plan.Steps))
 	for i, step := range plan.Steps {
 		st := &states.Steps[i]
-		s.result.Steps[step.Name] = StepResult{Status: st.Status, ExitCode: st.ExitCode, Outputs: st.Outputs, Code: st.Code, Reason: st.Reason}
+		s.result.Steps[step.Name] = report.StepResult{Status: st.Status, ExitCode: st.ExitCode, Outputs: st.Outputs, Code: st.Code, Reason: st.Reason}
 	}
 	return err
 }

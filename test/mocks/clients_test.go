@@ -14,6 +14,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/engine"
 	"github.com/mayfly-run/mayfly/internal/httpmock"
 	"github.com/mayfly-run/mayfly/internal/tooltest"
+	"github.com/mayfly-run/mayfly/internal/tooltest/report"
 )
 
 // webFeature is something that HTTP clients do, and how to check it: the outcome that the client prints, and what the test's
@@ -96,7 +97,7 @@ var webFeatures = []webFeature{
 }
 
 // check compares the outcome of a feature, and what is recorded of it, with what is wanted.
-func (f *webFeature) check(t *testing.T, res *tooltest.Result) {
+func (f *webFeature) check(t *testing.T, res *report.Result) {
 	t.Helper()
 	if got := outcomes(res)[f.name]; got != f.outcome {
 		t.Errorf("got %q, want %q", got, f.outcome)
@@ -251,7 +252,7 @@ func (c *webClient) judge(t *testing.T, r *ran) {
 		}
 	}
 	t.Run("passes", func(t *testing.T) {
-		if all.Status != tooltest.Passed || all.Stderr != "" {
+		if all.Status != report.Passed || all.Stderr != "" {
 			t.Errorf("%s, %s %v\n%s%s", all.Status, all.Error, all.Failures, all.Stdout, all.Stderr)
 		}
 		for _, r := range all.Requests {
@@ -265,7 +266,7 @@ func (c *webClient) judge(t *testing.T, r *ran) {
 		for _, f := range webFeatures[2:5] {
 			f.check(t, res)
 		}
-		if res.Status != tooltest.Passed {
+		if res.Status != report.Passed {
 			t.Errorf("%s: %v\n%s", res.Status, res.Failures, res.Stderr)
 		}
 	})
@@ -295,13 +296,13 @@ func (c *webClient) judge(t *testing.T, r *ran) {
 				t.Errorf("%s: %q", name, got)
 			}
 		}
-		if res.Status != tooltest.Failed || len(outcomes(res)) != len(schemes) {
+		if res.Status != report.Failed || len(outcomes(res)) != len(schemes) {
 			t.Errorf("%s: %q", res.Status, res.Stdout)
 		}
 		for _, scheme := range schemes {
 			want := scheme + "://no.such.example/hallo has no mock; the nearest, world.mocks.yaml http[0], differs in path: /hello"
-			if !slices.ContainsFunc(res.Failures, func(f tooltest.Failure) bool {
-				return f.Kind == tooltest.KindUnmatchedRequest && f.Message == "GET "+want
+			if !slices.ContainsFunc(res.Failures, func(f report.Failure) bool {
+				return f.Kind == report.KindUnmatchedRequest && f.Message == "GET "+want
 			}) {
 				t.Errorf("no failure says %s: %v", want, res.Failures)
 			}

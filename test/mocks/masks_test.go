@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/mayfly-run/mayfly/internal/tooltest"
+	"github.com/mayfly-run/mayfly/internal/tooltest/report"
 )
 
 // podOf returns a cluster's description of a pod that has a token.
@@ -101,7 +102,7 @@ users: [{name: admin, user: {token: ` + token + `}}]
 	for name, run := range runs {
 		t.Run(name, func(t *testing.T) {
 			res := r.result(t, name)
-			if res.Status != tooltest.Passed {
+			if res.Status != report.Passed {
 				t.Fatalf("%s %v %s %s", res.Status, res.Failures, res.Error, res.Stderr)
 			}
 			if n := strings.Count(res.Stdout, "***"); n != run.masks {

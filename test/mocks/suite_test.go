@@ -19,6 +19,7 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/image"
 	"github.com/mayfly-run/mayfly/internal/tooltest"
+	"github.com/mayfly-run/mayfly/internal/tooltest/report"
 	"github.com/mayfly-run/mayfly/test/testbed"
 )
 
@@ -119,7 +120,7 @@ func (s *suites) command(args ...string) *exec.Cmd {
 // ran is the outcome of `mayfly test`: the results by the tests' names, the most memory that the process had, in kB, all of
 // its output, and how long it took.
 type ran struct {
-	results map[string]*tooltest.Result
+	results map[string]*report.Result
 	peak    int
 	text    string
 	took    time.Duration
@@ -146,7 +147,7 @@ func (s *suites) await(c *exec.Cmd) *ran {
 		defer close(ended)
 		_ = c.Wait() // the results say more than the exit status
 	}()
-	r := &ran{results: map[string]*tooltest.Result{}}
+	r := &ran{results: map[string]*report.Result{}}
 	limit := time.After(2 * testbed.Patience)
 wait:
 	for {
@@ -166,7 +167,7 @@ wait:
 	}
 	r.took, r.text = time.Since(begin), out.String()+errOut.String()
 	for line := range strings.Lines(out.String()) {
-		var res tooltest.Result
+		var res report.Result
 		if err := json.Unmarshal([]byte(line), &res); err == nil && res.Type == "test" {
 			r.results[res.Name] = &res
 		}
@@ -178,7 +179,7 @@ wait:
 }
 
 // result returns the result of one test. If there is none, it fails the test.
-func (r *ran) result(t *testing.T, name string) *tooltest.Result {
+func (r *ran) result(t *testing.T, name string) *report.Result {
 	t.Helper()
 	res := r.results[name]
 	if res == nil {
@@ -188,6 +189,6 @@ func (r *ran) result(t *testing.T, name string) *tooltest.Result {
 }
 
 // outcomes returns the outcome of each feature, from the lines that a client printed.
-func outcomes(res *tooltest.Result) map[string]string {
+func outcomes(res *report.Result) map[string]string {
 	return result{stdout: res.Stdout}.lines()
 }

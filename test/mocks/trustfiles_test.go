@@ -13,6 +13,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/engine"
 	"github.com/mayfly-run/mayfly/internal/image/imagetest"
 	"github.com/mayfly-run/mayfly/internal/tooltest"
+	"github.com/mayfly-run/mayfly/internal/tooltest/report"
 	"github.com/mayfly-run/mayfly/internal/trust"
 )
 
@@ -140,7 +141,7 @@ print(urllib.request.urlopen("https://k8s.example.com:6443/version", context=tru
 		t.Run(name, func(t *testing.T) {
 			res := r.result(t, name)
 			notes := strings.Join(res.Notes, "\n")
-			if res.Status != tooltest.Passed {
+			if res.Status != report.Passed {
 				t.Errorf("%s %v %s %s", res.Status, res.Failures, res.Error, res.Stderr)
 			}
 			for _, want := range []string{file, "/root/.kube/config", "variable CA", "variable KUBE"} {
@@ -166,7 +167,7 @@ func TestClientsJava(t *testing.T) {
 			"expect": map[string]any{"exit_code": "any", "requests": []any{map[string]any{"path": "/list", "count": 1}}},
 		}},
 	})
-	if res := s.run().result(t, "java"); res.Status != tooltest.Passed {
+	if res := s.run().result(t, "java"); res.Status != report.Passed {
 		t.Errorf("%s %v %s %s %s", res.Status, res.Failures, res.Error, res.Stdout, res.Stderr)
 	}
 }

@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"github.com/mayfly-run/mayfly/internal/tooltest"
+	"github.com/mayfly-run/mayfly/internal/tooltest/report"
 	"github.com/mayfly-run/mayfly/test/testbed"
 )
 
@@ -60,7 +61,7 @@ func TestClientsLarge(t *testing.T) {
 					t.Errorf("%s: %q", name, got)
 				}
 			}
-			if n := len(res.Requests); res.Status != tooltest.Passed || n != 2 || res.Requests[n-1].BodySize != 100<<20 || !res.Requests[n-1].BodyTruncated || res.Requests[0].Protocol != protocol {
+			if n := len(res.Requests); res.Status != report.Passed || n != 2 || res.Requests[n-1].BodySize != 100<<20 || !res.Requests[n-1].BodyTruncated || res.Requests[0].Protocol != protocol {
 				t.Errorf("%s, %d requests: %.1000s", res.Status, n, r.text)
 			}
 			if r.peak == 0 || r.peak > most {
@@ -92,7 +93,7 @@ func TestClientsCommands(t *testing.T) {
 	for i := range clients {
 		t.Run(clients[i].name, func(t *testing.T) {
 			res := r.result(t, clients[i].name)
-			if got := outcomes(res)["command"]; got != "done warned 3" || res.Status != tooltest.Passed {
+			if got := outcomes(res)["command"]; got != "done warned 3" || res.Status != report.Passed {
 				t.Errorf("%q: %s %v %s", got, res.Status, res.Failures, res.Stderr)
 			}
 		})
@@ -121,7 +122,7 @@ func TestClientsGit(t *testing.T) {
 	git := &webClient{"git", "bash /tools/git.sh", []string{"git.sh"}, ""}
 	s.one(git, "git", "clone", nil, map[string]any{"http": mocks})
 	res := s.run().result(t, "git")
-	if got := outcomes(res)["clone"]; got != "a mocked commit" || res.Status != tooltest.Passed {
+	if got := outcomes(res)["clone"]; got != "a mocked commit" || res.Status != report.Passed {
 		t.Errorf("%q: %s %v %s", got, res.Status, res.Failures, res.Stderr)
 	}
 }
@@ -185,14 +186,14 @@ func TestClientsRecord(t *testing.T) {
 			c.Env = append(c.Env, "SSL_CERT_FILE="+ca)
 			res := s.await(c).result(t, "record")
 			proto := map[string]string{"http/1.1": "HTTP/1.1", "h2": "HTTP/2.0"}[protocol]
-			if res.Status != tooltest.Passed || res.Stdout != proto+" body 2" || res.Recorded == "" || asked != 1 {
+			if res.Status != report.Passed || res.Stdout != proto+" body 2" || res.Recorded == "" || asked != 1 {
 				t.Fatalf("%s %q %v %q, asked %d times", res.Status, res.Stdout, res.Failures, res.Stderr, asked)
 			}
 			server.Close()
 			suite["mocks"] = filepath.Base(res.Recorded)
 			s.add("it", suite)
 			again := s.run().result(t, "record")
-			if again.Status != tooltest.Passed || again.Stdout != res.Stdout || asked != 1 {
+			if again.Status != report.Passed || again.Stdout != res.Stdout || asked != 1 {
 				t.Errorf("replayed: %s %q %v", again.Status, again.Stdout, again.Failures)
 			}
 		})
@@ -229,7 +230,7 @@ func TestClientsHostile(t *testing.T) {
 			for _, f := range res.Failures {
 				said += f.Message + "\n"
 			}
-			if res.Status != tooltest.Failed || !strings.Contains(said, c.failure) || len(said) > 100_000 || !strings.Contains(res.Stdout, "done "+c.name) {
+			if res.Status != report.Failed || !strings.Contains(said, c.failure) || len(said) > 100_000 || !strings.Contains(res.Stdout, "done "+c.name) {
 				t.Errorf("%s %s: %.2000s, it printed %q %q", res.Status, res.Error, said, res.Stdout, res.Stderr)
 			}
 			if r.peak == 0 || r.peak>>10 > c.most {
@@ -298,7 +299,7 @@ func TestClientsKilled(t *testing.T) {
 	s.add("next", map[string]any{"tool": map[string]any{"name": "next", "image": "mayfly/clients", "command": "true"}, "tests": []any{map[string]any{"name": "next"}}})
 	c = s.command("next_test.yaml", "--json")
 	c.Env = append(c.Env, "TMPDIR="+tmp)
-	if res := s.await(c).result(t, "next"); res.Status != tooltest.Passed {
+	if res := s.await(c).result(t, "next"); res.Status != report.Passed {
 		t.Error(res.Error)
 	}
 	if left, err := os.ReadDir(tmp); err != nil || len(left) != 0 {
