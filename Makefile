@@ -137,7 +137,7 @@ test-slow: build ## run the reference's example of a test unchanged: its script 
 test-security: build ## run the attacks of the security profile (as root)
 	go test -p 1 -count=1 -timeout $(PATIENCE) -v -run '^Test[IMNS][0-9][0-9]' ./internal/... ./test/...
 
-# Those that need no minutes, and whose answers are another kernel's there.
+# A sample for make test: the attacks that take seconds and whose results depend on the kernel.
 GVISOR_SAMPLE := ^Test(I01|I06_ReadOnly|I07_NoDevices|I08|I09_Denied|I10|I12|I13_Hosts|I14_Fork|I16_FullDisk|M08|N02|N04_Raw)
 
 .PHONY: test-gvisor
@@ -145,7 +145,7 @@ test-gvisor:
 	MAYFLY_TEST_ENGINE=gvisor go test -p 1 -count=1 -timeout $(PATIENCE) -run '$(GVISOR_SAMPLE)' ./test/security ./test/network
 
 .PHONY: test-security-gvisor
-test-security-gvisor: build ## the same on gVisor, whose sandboxes have a kernel of their own: half an hour (as root)
+test-security-gvisor: build ## run the attacks on gVisor, whose sandboxes have a kernel of their own: half an hour (as root)
 	MAYFLY_TEST_ENGINE=gvisor go test -p 1 -count=1 -timeout $(PATIENCE) -v ./test/security ./test/network
 
 .PHONY: test-full

@@ -7,15 +7,21 @@ set -uo pipefail
 set -m # each row is a process group: what a part has started ends with it
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 dir=$(mktemp -d)
-pids=()
 end() {
-  for pid in "${pids[@]}"; do kill -TERM -- "-$pid" 2>/dev/null; done
+  for pid in $(jobs -pr); do kill -TERM -- "-$pid" 2>/dev/null; done
   wait
   rm -rf "$dir"
 }
 trap end EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
+trap 'unfinished; exit 130' INT
+trap 'unfinished; exit 143' TERM
+
+# unfinished prints what targets of other rows than the last have printed so far.
+unfinished() {
+  for log in "$dir"/*.log; do
+    [ -e "${log%.log}.result" ] || [ -e "${log%.log}.live" ] || { echo "==> output of make $(basename "$log" .log), which was ended"; cat "$log"; }
+  done
+}
 
 # row LIVE PART ...: runs parts one after the other.
 row() {
@@ -26,6 +32,7 @@ row() {
     result=ok
     echo "==> make $part"
     if [ "$live" = yes ]; then
+      : >"$dir/$part.live"
       make --no-print-directory "$part" 2>&1 | tee "$dir/$part.log" || result=FAIL
     else
       make --no-print-directory "$part" >"$dir/$part.log" 2>&1 || result=FAIL
@@ -35,12 +42,12 @@ row() {
   done
 }
 
+[ $# -gt 0 ] || { echo "usage: test/all.sh TARGET ... [+ TARGET ...] ..." >&2; exit 2; }
 parts=()
 beside=()
 for arg in "$@"; do
   if [ "$arg" = + ]; then
     row no "${beside[@]}" &
-    pids+=($!)
     beside=()
   else
     beside+=("$arg")
@@ -48,7 +55,6 @@ for arg in "$@"; do
   fi
 done
 row yes "${beside[@]}" &
-pids+=($!)
 wait
 
 echo "==> summary"

@@ -1,13 +1,13 @@
 // Package atomicfile replaces files as a whole. Whoever opens the path finds the old file or the new one, never a part of it,
-// whenever the process that writes it is killed. What a crash of the machine may cost is the caller's choice: see [Durability].
+// whenever the process that writes it is killed. What a crash of the machine may cost is the caller's choice: see Options.Durable.
 //
 // A file takes these steps. A kill before step 4 leaves the path as it was, and a later one leaves the new file there:
 //
 //  1. make a file beside the path, which nobody else has (O_EXCL)
 //  2. write it
-//  3. sync it (fsync(2))                            if Whole or Durable
-//  4. rename(2) it to the path; link(2) if Exclusive
-//  5. sync the directory                            if Durable
+//  3. sync it (fsync(2))       if Durable
+//  4. rename(2) it to the path
+//  5. sync the directory       if Durable
 //
 // Without step 3, a file system may write the new name to the disk before the content: after a crash, the path would have an
 // empty file. Without step 5, a crash may bring back the old one.
@@ -26,24 +26,14 @@ import (
 	"time"
 )
 
-// Durability says what is at the path after a crash of the machine or a power failure.
-type Durability int
-
-// The durabilities, each slower than the one before it.
-const (
-	Unsynced Durability = iota // the old file, the new one, or one that is cut short or empty
-	Whole                      // the old file or the new one
-	Durable                    // the new one, once Commit has returned
-)
-
 // Options of a new file.
 type Options struct {
-	Durability Durability
+	// Durable says that the new file is at the path after a crash of the machine or a power failure, once Commit has returned.
+	// Otherwise the old file may be there, or one that is cut short or empty.
+	Durable bool
 	// Mode is the file's mode, from which the umask takes bits; 0 is 0600. For bits that the umask must not take, call Chmod
 	// before Commit.
 	Mode fs.FileMode
-	// Exclusive makes Commit fail with [fs.ErrExist] if there is something at the path. Otherwise it is replaced.
-	Exclusive bool
 	// Dir is where the unfinished file is, on the path's file system; the path's directory by default.
 	Dir string
 	// Prefix begins the unfinished file's name; a dot and the path's last element by default.
@@ -100,7 +90,7 @@ func Write(path string, data []byte, o Options) error {
 // Commit puts the file at its path and closes it. After an error, the path is as it was; only if the directory can't be
 // synced, the new file is there and may not outlive a crash.
 func (f *File) Commit() error {
-	if f.opts.Durability >= Whole {
+	if f.opts.Durable {
 		if err := f.do("sync", f.Sync); err != nil {
 			return err
 		}
@@ -116,15 +106,11 @@ func (f *File) Commit() error {
 	if err := f.File.Close(); err != nil { // Windows renames no file that is open
 		return err
 	}
-	put := func() error { return os.Rename(f.temporary, f.path) }
-	if f.opts.Exclusive {
-		put = func() error { return os.Link(f.temporary, f.path) }
-	}
-	if err := f.do("put", put); err != nil {
+	if err := f.do("put", func() error { return os.Rename(f.temporary, f.path) }); err != nil {
 		return err
 	}
-	f.done = !f.opts.Exclusive // a link leaves the first name, which Close removes
-	if f.opts.Durability >= Durable {
+	f.done = true
+	if f.opts.Durable {
 		return f.do("sync directory", func() error { return SyncDir(filepath.Dir(f.path)) })
 	}
 	return nil

@@ -22,7 +22,7 @@ const (
 
 func TestMain(m *testing.M) {
 	if path := os.Getenv(killedPath); path != "" {
-		err := Write(path, []byte("new"), Options{Durability: Durable, Prefix: "left-", Unnamed: os.Getenv(killedUnnamed) != "", step: func(name string) {
+		err := Write(path, []byte("new"), Options{Durable: true, Prefix: "left-", Unnamed: os.Getenv(killedUnnamed) != "", step: func(name string) {
 			if name == os.Getenv(killedStep) {
 				p, err := os.FindProcess(os.Getpid())
 				if err = errors.Join(err, p.Kill()); err != nil {
@@ -98,16 +98,14 @@ func TestSteps(t *testing.T) {
 		want []string
 	}{
 		{"unsynced", Options{}, []string{"put"}},
-		{"whole", Options{Durability: Whole}, []string{"sync", "put"}},
-		{"durable", Options{Durability: Durable}, []string{"sync", "put", "sync directory"}},
-		{"exclusive", Options{Durability: Durable, Exclusive: true}, []string{"sync", "put", "sync directory"}},
+		{"durable", Options{Durable: true}, []string{"sync", "put", "sync directory"}},
 	}
 	if runtime.GOOS == "linux" {
 		tests = append(tests, struct {
 			name string
 			opts Options
 			want []string
-		}{"unnamed", Options{Durability: Durable, Unnamed: true}, []string{"sync", "name", "put", "sync directory"}})
+		}{"unnamed", Options{Durable: true, Unnamed: true}, []string{"sync", "name", "put", "sync directory"}})
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -127,20 +125,6 @@ func TestSteps(t *testing.T) {
 				t.Errorf("%q are left", left)
 			}
 		})
-	}
-}
-
-func TestExclusive(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "file")
-	put(t, path, "old")
-	if err := Write(path, []byte("new"), Options{Exclusive: true}); !errors.Is(err, fs.ErrExist) {
-		t.Errorf("its error is %v", err)
-	}
-	if got := read(t, path); got != "old" {
-		t.Errorf("the file has %q", got)
-	}
-	if left := others(t, path); len(left) > 0 {
-		t.Errorf("%q are left", left)
 	}
 }
 

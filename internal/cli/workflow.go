@@ -138,7 +138,10 @@ func (f *runFlags) workflowView(s streams, r *host.WorkflowRun) show.View {
 		st := &r.States.Steps[i]
 		w.Steps = append(w.Steps, show.Step{Name: step.Name, Status: st.Status, Reason: st.Reason})
 	}
+	if f.json {
+		return show.NewJSON(s.out)
+	}
 	return show.NewWorkflow(s.output(), show.WorkflowOptions{
-		JSON: f.json, Quiet: f.quiet, Groups: onGitHub == "true" || onGitHub == "1", Grace: f.grace,
+		Quiet: f.quiet, Groups: onGitHub == "true" || onGitHub == "1", Grace: f.grace,
 	}, w)
 }

@@ -9,6 +9,7 @@ package flock
 
 import (
 	"context"
+	"errors"
 	"io/fs"
 	"os"
 	"time"
@@ -34,7 +35,8 @@ func Try(f *os.File, kind Kind) (bool, error) {
 }
 
 // Named reports whether the path by which f was opened still leads to f. If files are removed under their locks, whoever
-// opened one before must ask this after Try: a lock on a file that has lost its name excludes nobody.
+// opened one before must ask this after Try: a lock on a file that has lost its name excludes nobody. A symbolic link is another file
+// than the one it leads to.
 func Named(f *os.File) bool {
 	opened, err := f.Stat()
 	if err != nil {
@@ -56,6 +58,9 @@ func Open(ctx context.Context, path string, flag int, kind Kind, waiting func())
 			return nil, err
 		}
 		ok, err := Try(f, kind)
+		if info, statErr := os.Lstat(path); err == nil && statErr == nil && info.Mode()&fs.ModeSymlink != 0 {
+			err = &fs.PathError{Op: "lock", Path: path, Err: errors.New("it is a symbolic link")}
+		}
 		if err == nil && ok && Named(f) {
 			return f, nil
 		}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -186,9 +187,8 @@ func TestOneAtATime(t *testing.T) {
 				if n := inside.Add(1); n != 1 {
 					t.Errorf("%d have the lock", n)
 				}
-				err = os.Remove(path)
-				inside.Add(-1)
-				if err = errors.Join(err, f.Close()); err != nil {
+				inside.Add(-1) // before the path is free for another one's file
+				if err := errors.Join(os.Remove(path), f.Close()); err != nil {
 					t.Error(err)
 					return
 				}
@@ -242,5 +242,19 @@ func TestNamed(t *testing.T) {
 	open(t, path)
 	if Named(f) {
 		t.Error("a file has the name of another")
+	}
+}
+
+func TestLinksAreRefused(t *testing.T) {
+	dir := t.TempDir()
+	target, link := filepath.Join(dir, "file"), filepath.Join(dir, "link")
+	if err := os.WriteFile(target, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(target, link); err != nil {
+		t.Fatal(err)
+	}
+	if f, err := Open(t.Context(), link, os.O_RDWR, Exclusive, nil); err == nil || !strings.Contains(err.Error(), "symbolic link") {
+		t.Errorf("%v, %v", f, err)
 	}
 }

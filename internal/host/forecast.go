@@ -48,8 +48,9 @@ const (
 // Forecast returns what the run would do, and fails if a step would be refused. environment is for all steps, above their own.
 func (r *WorkflowRun) Forecast(ctx context.Context, runner *local.Runner, environment []tool.EnvVar) ([]PlannedStep, error) {
 	var steps []PlannedStep
-	err := r.lookAhead(ctx, func(step *definition.Step, p *PlannedStep) error {
-		p.Inputs, p.Environment = r.Plan.Shown(len(steps), environment)
+	err := r.lookAhead(ctx, func(i int, p *PlannedStep) error {
+		step := r.Plan.Steps[i]
+		p.Inputs, p.Environment = r.Plan.Shown(i, environment)
 		p.Secrets = neededSecrets(r.Workflow, step, environment)
 		steps = append(steps, *p)
 		if p.Runs == RunsNot {
@@ -62,15 +63,15 @@ func (r *WorkflowRun) Forecast(ctx context.Context, runner *local.Runner, enviro
 
 // lookAhead calls visit with each step in the order of the plan, and stops at its first error. A step that won't run counts as
 // skipped for those after it. The run's own states stay as they are.
-func (r *WorkflowRun) lookAhead(ctx context.Context, visit func(*definition.Step, *PlannedStep) error) error {
+func (r *WorkflowRun) lookAhead(ctx context.Context, visit func(i int, p *PlannedStep) error) error {
 	ahead := *r.States
 	ahead.Steps = slices.Clone(r.States.Steps)
-	for i, step := range r.Plan.Steps {
+	for i := range r.Plan.Steps {
 		p, err := r.planStep(ctx, &ahead, i)
 		if err != nil {
 			return err
 		}
-		if err := visit(step, &p); err != nil {
+		if err := visit(i, &p); err != nil {
 			return err
 		}
 		if st := &ahead.Steps[i]; p.Runs == RunsNot && !st.Ended() {

@@ -19,7 +19,8 @@ import (
 func (r *WorkflowRun) precheck(ctx context.Context) error {
 	var errs []error
 	asked := map[string]bool{}
-	err := r.lookAhead(ctx, func(step *definition.Step, p *PlannedStep) error {
+	err := r.lookAhead(ctx, func(i int, p *PlannedStep) error {
+		step := r.Plan.Steps[i]
 		if p.Runs == RunsNot {
 			return nil
 		}

@@ -83,9 +83,9 @@ func sweepOne(path string) error {
 
 // publish writes a small file atomically.
 func (s *Store) publish(w *workDir, path string, data []byte) error {
-	o := atomicfile.Options{Durability: atomicfile.Durable, Dir: w.path}
+	o := atomicfile.Options{Durable: true, Dir: w.path}
 	if s.opts.NoSync {
-		o.Durability = atomicfile.Unsynced
+		o.Durable = false
 	}
 	if err := atomicfile.Write(path, data, o); err != nil {
 		return fmt.Errorf("write %s: %w", path, noSpace(err))

@@ -177,12 +177,7 @@ func (s *supervisor) readRequests(from io.Reader) {
 }
 
 // run starts the tool and waits for its end. The caller must call keep if the
-// sandbox is kept, and otherwise clean. The order of the end matters:
-//
-//  1. The processes end, so that the counters and files no longer change. In a
-//     sandbox that is kept the namespaces stay.
-//  2. outcome reads the counters, before clean removes the cgroup.
-//  3. Caches are saved, if the run is a success by its counters.
+// sandbox is kept, and otherwise clean.
 func (s *supervisor) run(stdin, stdout, stderr *os.File) (*engine.Exit, error) {
 	b, err := s.prepare()
 	if err != nil {

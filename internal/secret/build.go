@@ -115,7 +115,7 @@ func (b *builder) addText(e encoder, k int, source []byte, of text, before *text
 	t.by.add(k)
 	b.array, t.parts = e.encode(b.array, source, parts)
 	t.to = len(b.array)
-	if b.isKnown(t, k) {
+	if !b.addUnlessKnown(t, k) {
 		b.array = b.array[:t.from]
 		return nil
 	}
@@ -143,20 +143,20 @@ func withoutShortLines(parts []segment) []segment {
 	})
 }
 
-// isKnown says whether the unit has a text of the same bytes, and notes that the encoder k makes it, too. Otherwise the text is
-// noted.
-func (b *builder) isKnown(t text, k int) bool {
+// addUnlessKnown adds a text, and reports true. If the unit has a text of the same bytes, it only records that the encoder k makes
+// that one, too.
+func (b *builder) addUnlessKnown(t text, k int) bool {
 	content := b.array[t.from:t.to]
 	hash := maphash.Bytes(hashSeed, content) + uint64(t.unit)
 	for _, i := range b.seen[hash] {
 		if o := b.texts[i]; o.unit == t.unit && bytes.Equal(b.array[o.from:o.to], content) {
 			b.texts[i].by.add(k)
-			return true
+			return false
 		}
 	}
 	b.seen[hash] = append(b.seen[hash], len(b.texts))
 	b.texts = append(b.texts, t)
-	return false
+	return true
 }
 
 // likeness is the text from which what the encoder makes of a text differs in few places, segment by segment: for an escape the text

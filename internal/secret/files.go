@@ -51,7 +51,7 @@ func (s *Store) sweep() error {
 
 // write replaces a file atomically: a reader sees the old content or the new one, even after a power cut.
 func (s *Store) write(path string, content []byte) error {
-	f, err := atomicfile.Create(path, atomicfile.Options{Durability: atomicfile.Durable, Prefix: tempPrefix})
+	f, err := atomicfile.Create(path, atomicfile.Options{Durable: true, Prefix: tempPrefix})
 	if err != nil {
 		return err
 	}

@@ -7,10 +7,7 @@ import (
 	"sort"
 )
 
-// An index finds texts in a stream. A text is a value in one of its encodings; all texts are in one array, one after another. The
-// index looks for windows: a short text is one window, and a long text is cut into windows. The windows are sorted, so that a binary
-// search finds the window that begins at a place of the stream, or says that more bytes are needed to tell. Two bitmaps of hashes
-// rule nearly all places out before that search.
+// An index finds texts in a stream; see masking.go.
 
 // textKind says what may be inside and after a text in a stream.
 type textKind uint8

@@ -19,7 +19,7 @@ type JSON struct {
 // NewJSON returns a view that prints JSON.
 func NewJSON(w io.Writer) *JSON { return &JSON{w: w} }
 
-// Event is View's.
+// Event implements [View].
 func (v *JSON) Event(e run.Event) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -28,10 +28,10 @@ func (v *JSON) Event(e run.Event) {
 	}
 }
 
-// Interrupted is View's. It says nothing: events tell how the run ends.
+// Interrupted implements [View]. It says nothing: events tell how the run ends.
 func (v *JSON) Interrupted() {}
 
-// Finish is View's. It says nothing: the last event is the result.
+// Finish implements [View]. It says nothing: the last event is the result.
 func (v *JSON) Finish(*run.Result, error) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()

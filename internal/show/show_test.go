@@ -305,7 +305,7 @@ func TestQuietWorkflow(t *testing.T) {
 // TestJSON: the events of tools and workflows are printed as they are, whatever reads them.
 func TestJSON(t *testing.T) {
 	to := terminal(true, 80, 24)
-	view := NewWorkflow(to.Output, WorkflowOptions{JSON: true}, Workflow{})
+	view := NewJSON(to.Output.Out)
 	view.Event(run.Event{Seq: 1, Run: "01a2", Step: "one", Log: &run.Log{Stream: "stdout", Data: "a\n"}})
 	view.Interrupted()
 	if err := view.Finish(&okResult, errSignal); err != nil {

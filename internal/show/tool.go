@@ -79,7 +79,7 @@ func (o *toolWriter) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// Event is View's.
+// Event implements [View].
 func (v *Tool) Event(e run.Event) {
 	if e.Log != nil {
 		v.log(e.Log)
@@ -150,7 +150,7 @@ func (v *Tool) Progress(text string) {
 	v.spinner.Show(text)
 }
 
-// Interrupted is View's.
+// Interrupted implements [View].
 func (v *Tool) Interrupted() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -168,7 +168,7 @@ func (v *Tool) Interrupted() {
 	v.notes.now(v.notes.note(text))
 }
 
-// Finish is View's.
+// Finish implements [View].
 func (v *Tool) Finish(result *run.Result, err error) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()

@@ -53,7 +53,7 @@ func newTree(out Output, o WorkflowOptions, w Workflow) *tree {
 	return v
 }
 
-// animate draws the tree again and again, until finish.
+// animate draws the tree again and again, until Finish.
 func (v *tree) animate() {
 	tick := time.NewTicker(treeInterval)
 	defer tick.Stop()

@@ -10,8 +10,6 @@ import (
 
 // WorkflowOptions are what a view of a workflow's run shows, and what it says of the run.
 type WorkflowOptions struct {
-	// JSON prints events.
-	JSON bool
 	// Quiet prints the tools' own output only, and why a run failed that couldn't be carried out.
 	Quiet bool
 	// Groups prints what GitHub Actions folds.
@@ -39,8 +37,6 @@ type Step struct {
 // NewWorkflow returns the view of a workflow's run that suits who reads it.
 func NewWorkflow(out Output, o WorkflowOptions, w Workflow) View {
 	switch {
-	case o.JSON:
-		return NewJSON(out.Out)
 	case o.Quiet:
 		return &plain{out: out, o: o, w: w}
 	case o.Groups:

@@ -17,7 +17,7 @@ type HTTPMock struct {
 	// Answers has at least one answer. They are given one after the other, and the last one again for each further request,
 	// up to Times if it is set.
 	Answers []HTTPAnswer
-	// Times is the number of requests that the mock must answer; nil for any number.
+	// Times is how many requests the mock must answer; it answers no more. nil is any number.
 	Times    *int
 	Position shape.Position
 }

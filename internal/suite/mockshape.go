@@ -39,7 +39,7 @@ func httpMockShape() shape.Shape[HTTPMock] {
 	fields = append(fields,
 		shape.Bind("answers", "Several answers, given one after the other; the last one is repeated.", shape.List("an answer", answerShape()),
 			func(m *rawHTTPMock) *[]HTTPAnswer { return &m.Answers }),
-		shape.Bind("times", "How many requests the mock must answer; any number by default.", timesShape(),
+		shape.Bind("times", "How many requests the mock must answer; it answers no more. Any number by default.", timesShape(),
 			func(m *rawHTTPMock) **int { return &m.Times }),
 		shape.Bind("name", mockNameDoc, mockNameShape(), func(m *rawHTTPMock) *string { return &m.Name }))
 	return shape.Located(shape.Convert(shape.Object("a mock", fields, func(d *shape.Decoder, n *yaml.Node, m *rawHTTPMock) {
@@ -216,7 +216,7 @@ func commandMockShape() shape.Shape[CommandMock] {
 		shape.Bind("answers", "Several answers, given one after the other; the last one is repeated.",
 			shape.List("an answer", shape.Object("an answer", commandAnswerFields(func(a *CommandAnswer) *CommandAnswer { return a }), nil)),
 			func(m *rawCommandMock) *[]CommandAnswer { return &m.Answers }),
-		shape.Bind("times", "How many calls the mock must answer; any number by default.", timesShape(),
+		shape.Bind("times", "How many calls the mock must answer; it answers no more. Any number by default.", timesShape(),
 			func(m *rawCommandMock) **int { return &m.Times }),
 		shape.Bind("name", mockNameDoc, mockNameShape(), func(m *rawCommandMock) *string { return &m.Name }))
 	return shape.Located(shape.Convert(shape.Object("a mocked command", fields, func(d *shape.Decoder, n *yaml.Node, m *rawCommandMock) {

@@ -13,7 +13,6 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/engine"
 	"github.com/mayfly-run/mayfly/internal/httpmock"
-	"github.com/mayfly-run/mayfly/internal/tooltest"
 	"github.com/mayfly-run/mayfly/internal/tooltest/report"
 )
 

@@ -12,7 +12,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/mayfly-run/mayfly/internal/tooltest"
 	"github.com/mayfly-run/mayfly/internal/tooltest/report"
 )
 

@@ -18,7 +18,6 @@ import (
 	"time"
 
 	"github.com/mayfly-run/mayfly/internal/image"
-	"github.com/mayfly-run/mayfly/internal/tooltest"
 	"github.com/mayfly-run/mayfly/internal/tooltest/report"
 	"github.com/mayfly-run/mayfly/test/testbed"
 )

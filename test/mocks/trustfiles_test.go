@@ -12,7 +12,6 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/engine"
 	"github.com/mayfly-run/mayfly/internal/image/imagetest"
-	"github.com/mayfly-run/mayfly/internal/tooltest"
 	"github.com/mayfly-run/mayfly/internal/tooltest/report"
 	"github.com/mayfly-run/mayfly/internal/trust"
 )

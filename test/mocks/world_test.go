@@ -23,7 +23,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mayfly-run/mayfly/internal/tooltest"
 	"github.com/mayfly-run/mayfly/internal/tooltest/report"
 	"github.com/mayfly-run/mayfly/test/testbed"
 )

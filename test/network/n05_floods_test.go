@@ -85,12 +85,9 @@ func TestN05_ManyConnections(t *testing.T) {
 	r := l.run(public, "flood", "tcp", net.JoinHostPort(server4, port), "10000")
 	most := p.end()
 	accepted, refused := r.counts()["ok"], r.counts()["refused"]
-	unsure := 0
-	if l.engine.OwnKernel { // in gVisor some attempts are interrupted, and may have been reported
-		unsure = 10_000 - accepted - refused
-	}
+	unsure := 10_000 - accepted - refused // in gVisor some attempts are interrupted, and may have been reported
 	t.Logf("%v, %d MiB, %d reports", r.counts(), most>>20, len(r.connections))
-	if accepted == 0 || accepted > 4096 || accepted+refused+unsure != 10_000 {
+	if accepted == 0 || accepted > 4096 || unsure != 0 && !l.engine.OwnKernel {
 		t.Errorf("%d were accepted and %d refused", accepted, refused)
 	}
 	if most == 0 || most > floodMemory {

@@ -37,11 +37,14 @@ func runLinked(t *testing.T, c *canary, place, to string) {
 		files = append(files, imagetest.File{Name: dir + "/"})
 	}
 	b := &box{t: t, engine: testbed.UnderTest(t), canary: c, image: imageOf(t, append(files, link(place, to))...)}
-	// Where /etc is a link to /, removing what is in it takes hours of gVisor: for each name it follows forty links.
+	remove := "rm -rf /"
+	if b.engine.OwnKernel { // if /etc is a link to /, gVisor follows forty links for each name, which takes hours
+		remove = "timeout 5 " + remove
+	}
 	spec := b.shell(`
 		for f in /etc/hosts /etc/passwd /dev/null /tmp/x /root/x /workspace/x /data/x /cache/x "$MAYFLY_OUTPUT" ` + place + ` ` + place + `/canary; do
 			echo attack 2>&1 >> "$f"; chmod 0 "$f"; rm -f "$f"; cat "$f"; done
-		timeout 5 rm -rf /` + place + `/* ; ls -la /` + place + `/ ; true`)
+		` + remove + place + `/* ; ls -la /` + place + `/ ; true`)
 	spec.MaxOutputBytes = 1000
 	spec.Mounts = []engine.Mount{
 		{Kind: engine.MountSecret, Target: "/secrets/token", Secret: "token"},

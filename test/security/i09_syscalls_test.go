@@ -30,7 +30,7 @@ func TestI09_DeniedSystemCalls(t *testing.T) {
 	}
 	for what, outcome := range got {
 		if b.engine.OwnKernel {
-			if outcome == "done" && !harmlessThere[what] {
+			if outcome == "done" && !harmlessInGVisor[what] {
 				t.Errorf("%s: %s", what, outcome)
 			}
 			continue
@@ -41,8 +41,8 @@ func TestI09_DeniedSystemCalls(t *testing.T) {
 	}
 }
 
-// harmlessThere has the calls that gVisor's kernel carries out without any effect on the host.
-var harmlessThere = map[string]bool{
+// harmlessInGVisor has the calls that gVisor's kernel carries out without any effect on the host.
+var harmlessInGVisor = map[string]bool{
 	"madvise MADV_MERGEABLE": true, "madvise MADV_COLD": true, "madvise MADV_PAGEOUT": true, // advice that it doesn't follow
 }
 

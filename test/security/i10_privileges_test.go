@@ -37,7 +37,7 @@ func TestI10_NothingGainsPrivileges(t *testing.T) {
 			"Uid": c.uid, "Gid": c.uid, "NoNewPrivs": "1", "Seccomp": "2",
 			"CapInh": none, "CapPrm": none, "CapEff": none, "CapBnd": none, "CapAmb": none,
 		} {
-			if got[key] != want && !b.unshown(key, got[key]) {
+			if got[key] != want && !b.hiddenByOwnKernel(key, got[key]) {
 				t.Errorf("%s: %s is %q, want %s", c.name, key, got[key], want)
 			}
 		}
@@ -51,16 +51,16 @@ func TestI10_AskedCapabilitiesAreAllThereIs(t *testing.T) {
 	spec.Security.Capabilities = []string{"CAP_NET_BIND_SERVICE"}
 	got := b.run(spec, nil).lines()
 	for _, key := range []string{"CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"} {
-		if strings.TrimLeft(got[key], "0") != "400" && !b.unshown(key, got[key]) {
+		if strings.TrimLeft(got[key], "0") != "400" && !b.hiddenByOwnKernel(key, got[key]) {
 			t.Errorf("%s is %s", key, got[key])
 		}
 	}
-	if got["NoNewPrivs"] != "1" && !b.unshown("NoNewPrivs", got["NoNewPrivs"]) || got["Seccomp"] != "2" {
+	if got["NoNewPrivs"] != "1" && !b.hiddenByOwnKernel("NoNewPrivs", got["NoNewPrivs"]) || got["Seccomp"] != "2" {
 		t.Errorf("%v", got)
 	}
 }
 
-// unshown says whether it is gVisor that doesn't show this part of a process's status.
-func (b *box) unshown(key, value string) bool {
+// hiddenByOwnKernel says whether it is gVisor that doesn't show this part of a process's status.
+func (b *box) hiddenByOwnKernel(key, value string) bool {
 	return b.engine.OwnKernel && value == "" && (key == "NoNewPrivs" || key == "CapAmb")
 }

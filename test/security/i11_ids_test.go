@@ -43,7 +43,7 @@ func TestI11_RunsAtOnceHaveIDsOfTheirOwn(t *testing.T) {
 			t.Errorf("run %s has no processes", l.id)
 		}
 		if b.engine.OwnKernel {
-			ownKernelIsBound(t, pids)
+			checkSentryPrivileges(t, pids)
 			continue
 		}
 		for _, pid := range pids {
@@ -84,9 +84,9 @@ func TestI11_RunsAtOnceHaveIDsOfTheirOwn(t *testing.T) {
 	}
 }
 
-// ownKernelIsBound checks gVisor's sentry, the process that executes a tool's system calls: it has no capability except
+// checkSentryPrivileges checks gVisor's sentry, the process that executes a tool's system calls: it has no capability except
 // CAP_SYS_PTRACE, by which it controls its tool's processes, can't gain any, and has a filter of system calls.
-func ownKernelIsBound(t *testing.T, pids []int) {
+func checkSentryPrivileges(t *testing.T, pids []int) {
 	t.Helper()
 	const ptrace = 1 << 19 // CAP_SYS_PTRACE (capabilities(7))
 	sentries := 0

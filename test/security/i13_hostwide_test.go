@@ -21,7 +21,7 @@ import (
 func TestI13_HostWideLimitsAreLeft(t *testing.T) {
 	b := newBox(t)
 	if b.engine.OwnKernel { // its limits are its own: check that the host keeps what it has
-		b.leavesTheHosts(b.shell("attacker hostwide hold"))
+		b.holdHostWideLimits(b.shell("attacker hostwide hold"))
 		return
 	}
 	r := b.run(b.shell("attacker hostwide"), nil)
@@ -42,15 +42,15 @@ func TestI13_HostWideLimitsOfManyUsers(t *testing.T) {
 	for _, name := range tool.RootCapabilities {
 		spec.Security.Capabilities = append(spec.Security.Capabilities, "CAP_"+name)
 	}
-	timers := b.leavesTheHosts(spec)
+	timers := b.holdHostWideLimits(spec)
 	if !b.engine.OwnKernel && (timers < 1000 || timers > 1024) {
 		t.Errorf("its users have %d queued signals together, want 1024", timers)
 	}
 }
 
-// leavesTheHosts runs the attacker, checks what the host's root has left of both while the attacker holds them, and returns the
+// holdHostWideLimits runs the attacker, checks what the host's root has left of both while the attacker holds them, and returns the
 // number of queued signals of the attacker's users.
-func (b *box) leavesTheHosts(spec *engine.Spec) (timers int) {
+func (b *box) holdHostWideLimits(spec *engine.Spec) (timers int) {
 	t := b.t
 	t.Helper()
 	const others = 40 // what other processes of this host may take meanwhile

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -42,8 +43,8 @@ func testUnsupported(t *testing.T, h *Harness) {
 		"an unknown kind":          {func(s *engine.Spec) { s.Mounts = []engine.Mount{{Kind: "no-such-kind", Target: "/x"}} }, false},
 		"a terminal":               {func(s *engine.Spec) { s.Terminal, s.Columns, s.Rows = true, 80, 24 }, can.Terminal},
 		"keeping a failed sandbox": {func(s *engine.Spec) { s.KeepFor = time.Minute }, can.Keeps},
-		"a public network":         {func(s *engine.Spec) { s.Network.Mode = network.ModePublic }, contains(can.Networks, network.ModePublic)},
-		"a scratch volume":         {func(s *engine.Spec) { s.Mounts = []engine.Mount{{Kind: engine.MountScratch, Target: "/x"}} }, contains(can.Mounts, engine.MountScratch)},
+		"a public network":         {func(s *engine.Spec) { s.Network.Mode = network.ModePublic }, slices.Contains(can.Networks, network.ModePublic)},
+		"a scratch volume":         {func(s *engine.Spec) { s.Mounts = []engine.Mount{{Kind: engine.MountScratch, Target: "/x"}} }, slices.Contains(can.Mounts, engine.MountScratch)},
 		"the engine's own runtime": {func(*engine.Spec) {}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -63,15 +64,6 @@ func testUnsupported(t *testing.T, h *Harness) {
 			}
 		})
 	}
-}
-
-func contains[T comparable](list []T, one T) bool {
-	for _, v := range list {
-		if v == one {
-			return true
-		}
-	}
-	return false
 }
 
 // testLacking starts specs that name something that the local lacks.
@@ -121,7 +113,7 @@ func testTerminal(t *testing.T, h *Harness) {
 	spec.Terminal, spec.Columns, spec.Rows = true, 71, 23
 	in, typed := io.Pipe()
 	out := newPrinted()
-	s := h.start(t, spec, engine.Local{Image: h.Unpacked}, engine.Streams{Stdin: in, Stdout: out})
+	s := h.startOrSkip(t, spec, engine.Local{Image: h.Unpacked}, engine.Streams{Stdin: in, Stdout: out})
 	defer s.Close()
 	defer typed.Close() // before s.Close, which waits for the reader
 	out.until(t, "23 71")
@@ -143,7 +135,7 @@ func testTerminal(t *testing.T, h *Harness) {
 func testKept(t *testing.T, h *Harness) {
 	spec := h.Spec(Fill, "/tmp/left "+"1000000000")
 	spec.KeepFor = time.Minute
-	s := h.start(t, spec, engine.Local{Image: h.Unpacked}, engine.Streams{})
+	s := h.startOrSkip(t, spec, engine.Local{Image: h.Unpacked}, engine.Streams{})
 	if exit, err := wait(t, s); err != nil || exit.Code == 0 || !exit.Kept {
 		t.Errorf("got %+v, %v, want a failure that is kept", exit, err)
 	}
