@@ -90,6 +90,9 @@ func (e Event) MarshalJSON() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	if string(body) == "null" {
+		return nil, fmt.Errorf("event %d of run %s has no content", e.Seq, e.Run)
+	}
 	// {"seq":…} and {"state":…} become {"seq":…,"state":…}.
 	head[len(head)-1] = ','
 	return append(head, body[1:]...), nil

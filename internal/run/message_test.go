@@ -33,6 +33,12 @@ func TestMessagesKeepEverything(t *testing.T) {
 	}
 }
 
+func TestEventWithoutContent(t *testing.T) {
+	if data, err := json.Marshal(Event{Seq: 3, Run: "r"}); err == nil || !strings.Contains(err.Error(), "event 3 of run r has no content") {
+		t.Errorf("%s, %v", data, err)
+	}
+}
+
 // fill sets a value and everything below it to something that isn't zero.
 func fill(t *testing.T, v reflect.Value, path string) {
 	t.Helper()

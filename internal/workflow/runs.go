@@ -36,6 +36,9 @@ func (r Runs) ArtifactDir(id string) string { return filepath.Join(r.Dir, id+".a
 
 // Create implements [Journals].
 func (r Runs) Create(h Header) (Journal, error) {
+	if err := checkID(h.ID); err != nil {
+		return nil, err
+	}
 	if err := os.MkdirAll(r.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the directory of runs: %w", err)
 	}
