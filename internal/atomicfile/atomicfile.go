@@ -45,9 +45,9 @@ type Options struct {
 	step func(name string) // called before each step of Commit, by tests
 }
 
-// File is an unfinished file. Its name is not the path. Only Commit puts it there.
+// File is an unfinished file. Only Commit puts it at the path.
 type File struct {
-	*os.File
+	file      *os.File
 	path      string
 	temporary string // the unfinished file's name; empty as long as it has none
 	opts      Options
@@ -64,16 +64,28 @@ func Create(path string, o Options) (*File, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &File{File: f, path: path, opts: o}, nil
+		return &File{file: f, path: path, opts: o}, nil
 	}
 	f, err := os.OpenFile(o.temporary(), os.O_RDWR|os.O_CREATE|os.O_EXCL, o.Mode)
 	if err != nil {
 		return nil, err
 	}
-	return &File{File: f, path: path, temporary: f.Name(), opts: o}, nil
+	return &File{file: f, path: path, temporary: f.Name(), opts: o}, nil
 }
 
 func (o Options) temporary() string { return filepath.Join(o.Dir, o.Prefix+rand.Text()) }
+
+// Name is the unfinished file's path; the directory's if it has no name.
+func (f *File) Name() string { return f.file.Name() }
+
+// Write is [os.File.Write].
+func (f *File) Write(p []byte) (int, error) { return f.file.Write(p) }
+
+// Chmod is [os.File.Chmod].
+func (f *File) Chmod(mode fs.FileMode) error { return f.file.Chmod(mode) }
+
+// Sync is [os.File.Sync], for those who have something to do between it and Commit.
+func (f *File) Sync() error { return f.file.Sync() }
 
 // Write makes or replaces a file with what is in data.
 func Write(path string, data []byte, o Options) error {
@@ -98,12 +110,12 @@ func (f *File) Commit() error {
 	if f.opts.Unnamed {
 		// A link can't replace a file, a rename can: it needs a name of its own first.
 		temporary := f.opts.temporary()
-		if err := f.do("name", func() error { return nameUnnamed(f.File, temporary) }); err != nil {
+		if err := f.do("name", func() error { return nameUnnamed(f.file, temporary) }); err != nil {
 			return err
 		}
 		f.temporary = temporary
 	}
-	if err := f.File.Close(); err != nil { // Windows renames no file that is open
+	if err := f.file.Close(); err != nil { // Windows renames no file that is open
 		return err
 	}
 	if err := f.do("put", func() error { return os.Rename(f.temporary, f.path) }); err != nil {
@@ -118,7 +130,7 @@ func (f *File) Commit() error {
 
 // Close closes the file, and removes it unless it was committed. It may be called more than once.
 func (f *File) Close() error {
-	err := f.File.Close()
+	err := f.file.Close()
 	if errors.Is(err, os.ErrClosed) {
 		err = nil
 	}

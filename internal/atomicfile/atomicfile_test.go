@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 				if err = errors.Join(err, p.Kill()); err != nil {
 					panic(err)
 				}
-				select {}
+				time.Sleep(time.Hour) // the signal comes before
 			}
 		}})
 		panic(err) // it must be killed before
@@ -135,7 +135,7 @@ func TestClosedWithoutCommit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := f.WriteString("half"); err != nil {
+	if _, err := f.Write([]byte("half")); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -27,7 +28,8 @@ func TestMain(m *testing.M) {
 			panic(err)
 		}
 		os.Stdout.WriteString("locked\n")
-		select {}
+		_, _ = io.Copy(io.Discard, os.Stdin) // until it is killed, or its parent has gone
+		os.Exit(1)
 	}
 	os.Exit(m.Run())
 }
@@ -96,6 +98,11 @@ func TestKilled(t *testing.T) {
 	cmd := exec.CommandContext(t.Context(), os.Args[0])
 	cmd.Env = append(os.Environ(), holds+"="+path)
 	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
 	out, err := cmd.StdoutPipe()
 	if err == nil {
 		err = cmd.Start()
@@ -187,7 +194,7 @@ func TestOneAtATime(t *testing.T) {
 				if n := inside.Add(1); n != 1 {
 					t.Errorf("%d have the lock", n)
 				}
-				inside.Add(-1) // before the path is free for another one's file
+				inside.Add(-1) // before the name is gone: from then on another may have the lock of another file
 				if err := errors.Join(os.Remove(path), f.Close()); err != nil {
 					t.Error(err)
 					return

@@ -187,6 +187,7 @@ func TestPullRefusesHostileDocuments(t *testing.T) {
 		"negative size":           {bend(func(m *v1.Manifest) { m.Layers[0].Size = -1 }), ErrBudget},
 		"enormous size":           {bend(func(m *v1.Manifest) { m.Layers[0].Size = 1 << 60 }), ErrBudget},
 		"enormous together":       {bend(func(m *v1.Manifest) { m.Layers[0].Size = 21 << 30; m.Layers = slices.Repeat(m.Layers, 3) }), ErrBudget},
+		"the last is too much":    {bend(func(m *v1.Manifest) { m.Layers[0].Size = 21 << 30; m.Layers = slices.Repeat(m.Layers, 2) }), ErrBudget},
 		"enormous config":         {bend(func(m *v1.Manifest) { m.Config.Size = 1 << 30 }), ErrBudget},
 		"sha512":                  {bend(func(m *v1.Manifest) { m.Layers[0].Digest = v1.Hash{Algorithm: "sha512", Hex: strings.Repeat("0", 128)} }), ErrMalformed},
 		"digest with a path":      {raw(strings.ReplaceAll(string(with(imagetest.Config{}).Manifest), imagetest.Digest(layer).Hex, "../../../../etc/passwd")), ErrMalformed},

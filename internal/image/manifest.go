@@ -129,7 +129,7 @@ func (d *manifestOrIndex) checkImage(lim Limits) error {
 			return &Error{Kind: ErrMalformed, Msg: fmt.Sprintf("layer of unknown type %.80q", l.MediaType)}
 		}
 		// A blob is hardly larger than its content, so a layer whose blob exceeds the budget exceeds it too.
-		if l.Size < 0 || l.Size > lim.streamBytes() || total > lim.ImageBytes {
+		if l.Size < 0 || l.Size > lim.streamBytes() || l.Size > lim.ImageBytes-total {
 			return &Error{Kind: ErrBudget, Msg: fmt.Sprintf("layer %s with %d compressed bytes is over the budget of a layer or an image", l.Digest, l.Size)}
 		}
 		total += l.Size

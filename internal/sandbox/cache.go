@@ -155,7 +155,7 @@ func (c *cache) save(stop <-chan struct{}) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	buffered := bufio.NewWriterSize(stoppable{f.File, stop}, 1<<20)
+	buffered := bufio.NewWriterSize(stoppable{f, stop}, 1<<20)
 	if err := packCache(buffered, c.dir, c.size, c.kind == engine.MountArtifact); err != nil {
 		return err
 	}
