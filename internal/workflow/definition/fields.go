@@ -226,6 +226,10 @@ func forEachShape() shape.Shape[*ForEach] {
 	}}
 	items := shape.Shape[*ForEach]{Schema: shape.Schema{"type": "array"}, Read: func(d *shape.Decoder, n *yaml.Node, label string) (*ForEach, bool) {
 		list, ok := itemList(d, n, label)
+		if len(list) > maxItems {
+			d.Report(n, fmt.Sprintf("%s has more than %d items", label, maxItems), "")
+			return nil, false
+		}
 		return &ForEach{Items: list}, ok
 	}}
 	matrix := shape.Convert(shape.Object("for_each", []shape.Field[[]MatrixList]{
