@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 
+	"github.com/mayfly-run/mayfly/internal/engine"
 	"github.com/mayfly-run/mayfly/internal/image"
 	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/run/local"
@@ -26,8 +27,27 @@ func dryRun(w io.Writer, r *local.Runner, images *image.Store, req *run.Request)
 		return err
 	}
 	return printJSON(w, map[string]any{
-		"tool": p.Tool.Name, "image_present": present, "timeout": p.Tool.Timeout.String(), "retry": plannedRetryOf(p.Tool.Retry), "spec": p.Spec,
+		"tool": p.Tool.Name, "image_present": present, "timeout": p.Tool.Timeout.String(), "retry": plannedRetryOf(p.Tool.Retry), "spec": specOf(p),
 	})
+}
+
+// plannedSpec is a spec with the folders of this host that its mounts name.
+type plannedSpec struct {
+	*engine.Spec
+	Mounts []plannedMount `json:"mounts,omitempty"` // instead of the spec's
+}
+
+type plannedMount struct {
+	engine.Mount
+	Source string `json:"source,omitempty"`
+}
+
+func specOf(p *local.Prepared) plannedSpec {
+	out := plannedSpec{Spec: p.Spec}
+	for _, m := range p.Spec.Mounts {
+		out.Mounts = append(out.Mounts, plannedMount{m, p.Local.Folders[m.Folder]})
+	}
+	return out
 }
 
 // plannedRetry is a tool's retry with the keys that its file has.

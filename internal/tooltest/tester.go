@@ -78,7 +78,7 @@ func (r *Tester) run(ctx context.Context, s *suite.Suite, t *suite.Test, res *re
 	if err != nil {
 		return err
 	}
-	one := &testRun{Tester: r, suite: s, test: t, fixture: w, result: res}
+	one := &testRun{Tester: r, repeated: map[string]bool{}, suite: s, test: t, fixture: w, result: res}
 	if one.project, err = local.ProjectOf(s.Source.Dir); err != nil {
 		return err
 	}
@@ -152,7 +152,8 @@ type testRun struct {
 	result  *report.Result
 
 	stdout, stderr output
-	dropped        int // connections that weren't kept, because there were too many
+	repeated       map[string]bool // steps with for_each, by their names
+	dropped        int             // connections that weren't kept, because there were too many
 	trusting       []string
 	mayRunItself   []string
 	hints          []string // of runs that failed

@@ -505,6 +505,29 @@ workflow:
 	}
 }
 
+// TestMockedStdout checks that a mocked step prints once for each time it runs, and nothing if it is skipped.
+func TestMockedStdout(t *testing.T) {
+	dir := t.TempDir()
+	flow := `
+workflow:
+- {name: one, tool: {image: i, command: [go, a]}, outputs: [TAG]}
+- {name: two, tool: {image: i, command: [go, a]}, condition: "${one.TAG} == 'v1'"}
+- {name: all, tool: {image: i, command: [go, a]}, for_each: [a, b], condition: always()}
+`
+	if err := os.WriteFile(filepath.Join(dir, "flow.yaml"), []byte(flow), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := newTester(func(*process) int { return 0 })
+	r.Conditions = &cel.Evaluator{}
+	for tag, want := range map[string]string{"v1": "two\nall\nall\n", "v2": "all\nall\n"} {
+		s := parse(t, "workflow: flow.yaml\ntests:\n- name: a\n  steps: {one: {outputs: {TAG: "+tag+"}}, two: {stdout: two}, all: {stdout: all}}\n")
+		s.SetDir(dir)
+		if res := r.Run(t.Context(), s, &s.Tests[0]); res.Stdout != want {
+			t.Errorf("with %s: %q, want %q; %s%s", tag, res.Stdout, want, res.Error, messages(res))
+		}
+	}
+}
+
 func TestOutputIsBounded(t *testing.T) {
 	r := one(t, "", func(p *process) int {
 		block := []byte(strings.Repeat("x", 1<<20))

@@ -110,8 +110,13 @@ func (s *testRun) stepEvent(e run.Event) {
 		_, _ = s.stdout.Write(e.Log.Bytes())
 	case e.Result != nil && e.Step != "":
 		s.ended(e.Result)
-		name, _, _ := strings.Cut(e.Step, "[")
-		if mock, ok := s.test.Steps[name]; ok && mock.Stdout != "" {
+		name, _, item := strings.Cut(e.Step, "[")
+		if item {
+			s.repeated[name] = true
+		}
+		// A skipped step prints nothing. The result of a step with for_each comes after those of its items, which have printed.
+		mock, ok := s.test.Steps[name]
+		if ok && mock.Stdout != "" && e.Result.Status != run.Skipped && (item || !s.repeated[name]) {
 			_, _ = s.stdout.Write([]byte(strings.TrimSuffix(mock.Stdout, "\n") + "\n"))
 		}
 	default:
