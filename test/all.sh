@@ -8,8 +8,13 @@ set -m # each row is a process group: what a part has started ends with it
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 dir=$(mktemp -d)
 end() {
-  for pid in $(jobs -pr); do kill -TERM -- "-$pid" 2>/dev/null; done
-  wait
+  local pids pid
+  pids=$(jobs -pr)
+  for pid in $pids; do kill -TERM -- "-$pid" 2>/dev/null; done
+  for pid in $pids; do # a row's shell ends before what it has started: wait for that, too, for a minute
+    for _ in {1..300}; do kill -0 -- "-$pid" 2>/dev/null || continue 2; sleep 0.2; done
+    kill -KILL -- "-$pid" 2>/dev/null
+  done
   rm -rf "$dir"
 }
 trap end EXIT
@@ -33,9 +38,9 @@ row() {
     echo "==> make $part"
     if [ "$live" = yes ]; then
       : >"$dir/$part.live"
-      make --no-print-directory "$part" 2>&1 | tee "$dir/$part.log" || result=FAIL
+      make --no-print-directory "$part" </dev/null 2>&1 | tee "$dir/$part.log" || result=FAIL
     else
-      make --no-print-directory "$part" >"$dir/$part.log" 2>&1 || result=FAIL
+      make --no-print-directory "$part" </dev/null >"$dir/$part.log" 2>&1 || result=FAIL
       { echo "==> output of make $part"; cat "$dir/$part.log"; }
     fi
     printf '%-4s  %-14s %5ss\n' "$result" "$part" $((SECONDS - start)) >"$dir/$part.result"
@@ -55,14 +60,15 @@ for arg in "$@"; do
   fi
 done
 row yes "${beside[@]}" &
-wait
+wait -f # also for a row that is stopped for a while
 
 echo "==> summary"
 # The lines that go test and Python's unittest print for a failed test or package.
 (cd "$dir" && cat -- "${parts[@]/%/.log}") | grep -E '^ *--- FAIL: |^FAIL[[:space:]]+[^[:space:]]|^(FAIL|ERROR): ' | sort -u
 failed=0
 for part in "${parts[@]}"; do
-  cat "$dir/$part.result" || failed=1 # a row that was killed
+  [ -e "$dir/$part.result" ] || printf 'FAIL  %-14s has no result: its row was killed\n' "$part" >"$dir/$part.result"
+  cat "$dir/$part.result"
   grep -q ^ok "$dir/$part.result" || failed=1
 done
 exit "$failed"

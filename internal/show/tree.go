@@ -156,7 +156,7 @@ func (v *tree) keep(n *treeNode, text string) {
 func (v *tree) draw(final bool) {
 	columns, rows := v.out.Err.size()
 	text := v.render(columns)
-	if most := rows - 1; !final && len(text) > most {
+	if most := max(rows-1, 1); !final && len(text) > most {
 		text = v.window(text, most)
 	}
 	var b strings.Builder

@@ -207,3 +207,19 @@ func TestSpinner(t *testing.T) {
 	none.Show("nothing")
 	none.Stop()
 }
+
+// TestTreeOnOneRow checks that a terminal with no room for the tree doesn't end the run.
+func TestTreeOnOneRow(t *testing.T) {
+	for rows := range 3 {
+		synctest.Test(t, func(t *testing.T) {
+			to := terminal(false, 80, rows)
+			view := NewWorkflow(to.Output, WorkflowOptions{}, Workflow{Name: "release", Run: "01a2", Steps: []Step{{Name: "one"}, {Name: "two"}}})
+			view.Event(state("one", run.Running, ""))
+			time.Sleep(time.Second)
+			synctest.Wait()
+			if err := view.Finish(&run.Result{Status: run.Succeeded}, nil); err != nil {
+				t.Errorf("%d rows: %v", rows, err)
+			}
+		})
+	}
+}

@@ -72,6 +72,9 @@ func (r Runs) Open(id string) (Journal, error) {
 	if err := lock(f, flock.Exclusive); err != nil {
 		return nil, errors.Join(fmt.Errorf("run %s: %w", id, err), f.Close())
 	}
+	if !flock.Named(f) { // removed between its opening and its lock
+		return nil, errors.Join(&noRunError{id, r.Dir}, f.Close())
+	}
 	// A kill may have cut the last line; what is appended must not continue it.
 	whole, err := wholeLines(f)
 	if err == nil {

@@ -111,7 +111,7 @@ func TestAllEndsWhole(t *testing.T) {
 	copyFile(t, dir, "test/all.sh")
 	writeFile(t, filepath.Join(dir, "Makefile"), `
 a b:
-	@echo begun >$@; sleep 1000; echo ended >$@
+	@echo begun >$@; bash -c 'trap "sleep 1; exit" TERM; sleep 1000 & wait $$!'; echo ended >$@
 `)
 	script := `"$0" a + b & until test -s a -a -s b; do sleep 0.1; done; kill $!; wait $!`
 	out, failed := run(t, dir, nil, "timeout", "60", "bash", "-c", script, filepath.Join(dir, "test", "all.sh"))
