@@ -1,9 +1,12 @@
 package commandmock
 
 import (
+	"encoding/base64"
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/mayfly-run/mayfly/internal/suite"
 )
 
 // Call is the record of one call of a mocked command.
@@ -42,6 +45,26 @@ func (c *Call) setStdin(in *stdin) {
 	} else {
 		c.StdinBase64 = in.kept
 	}
+}
+
+// Number sets Seq; with the next three methods a call is a responder.Record.
+func (c *Call) Number(n int) { c.Seq = n }
+
+// Answered reports whether a mock has answered.
+func (c *Call) Answered() bool { return c.Problem == "" }
+
+// Weight returns about how many bytes the arguments and the input take in a JSON report.
+func (c *Call) Weight() int {
+	size := suite.JSONLength(c.Stdin) + base64.StdEncoding.EncodedLen(len(c.StdinBase64))
+	for _, a := range c.Args {
+		size += suite.JSONLength(a) + 16 // the string itself
+	}
+	return size
+}
+
+// Shorten removes the arguments and the input.
+func (c *Call) Shorten() {
+	c.Args, c.Stdin, c.StdinBase64, c.StdinTruncated = []string{}, "", nil, true
 }
 
 // String returns the call as a command line for a shell, without words that are too many for a message.

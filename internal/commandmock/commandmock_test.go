@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mayfly-run/mayfly/internal/responder"
 	"github.com/mayfly-run/mayfly/internal/suite"
 	"go.uber.org/goleak"
 )
@@ -278,9 +279,7 @@ func TestHostile(t *testing.T) {
 		c.Close()
 	}
 	for end := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
-		r.mu.Lock()
-		n := len(r.connections)
-		r.mu.Unlock()
+		n := r.connections.Open()
 		if n == 0 {
 			break
 		}
@@ -322,18 +321,18 @@ func TestArgumentsAreBounded(t *testing.T) {
 }
 
 func TestRecordsAreBounded(t *testing.T) {
-	r := &Responder{}
+	r := responder.NewRecords[Call](0, maxCalls, maxRecorded)
 	for range 100 {
-		r.add(&Call{Stdin: strings.Repeat("x", maxStdinKept)})
+		r.Add(&Call{Stdin: strings.Repeat("x", maxStdinKept)})
 	}
-	if r.recorded > maxRecorded || r.calls[99].Stdin != "" || !r.calls[99].StdinTruncated || r.calls[0].Stdin == "" {
-		t.Errorf("%d bytes are kept", r.recorded)
+	if kept := r.All(); r.Bytes() > maxRecorded || kept[99].Stdin != "" || !kept[99].StdinTruncated || kept[0].Stdin == "" {
+		t.Errorf("%d bytes are kept", r.Bytes())
 	}
 	for range maxCalls {
-		r.add(&Call{Problem: "no mock"})
+		r.Add(&Call{Problem: "no mock"})
 	}
-	if len(r.calls) != maxCalls || r.Dropped() != 100 || r.Lost() != 100 {
-		t.Errorf("%d calls are kept, %d are dropped", len(r.calls), r.Dropped())
+	if kept := r.All(); len(kept) != maxCalls || r.Dropped() != 100 || r.Lost() != 100 {
+		t.Errorf("%d calls are kept, %d are dropped", len(kept), r.Dropped())
 	}
 }
 

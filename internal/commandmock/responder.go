@@ -1,7 +1,6 @@
 package commandmock
 
 import (
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -14,24 +13,19 @@ import (
 	"time"
 
 	"github.com/mayfly-run/mayfly/internal/engine"
+	"github.com/mayfly-run/mayfly/internal/responder"
 	"github.com/mayfly-run/mayfly/internal/suite"
 )
 
 // Responder answers the mocked commands of one test.
 type Responder struct {
-	times   times
-	mocks   []suite.CommandMock
-	closing chan struct{}
-	work    sync.WaitGroup
+	times       times
+	mocks       []suite.CommandMock
+	connections *responder.Connections
+	records     *responder.Records[Call, *Call]
 
-	mu          sync.Mutex
-	connections map[net.Conn]bool
-	used        []int
-	calls       []*Call
-	recorded    int // bytes
-	dropped     int
-	lost        int            // dropped calls that no mock answered
-	refusals    map[string]int // number of connections, by the reason
+	mu       sync.Mutex
+	refusals map[string]int // number of connections, by the reason
 }
 
 // New returns a responder.
@@ -44,9 +38,10 @@ type times struct{ args, pause, most time.Duration }
 
 func newResponder(mocks []suite.CommandMock, times times) *Responder {
 	return &Responder{
-		times: times,
-		mocks: mocks, closing: make(chan struct{}),
-		connections: map[net.Conn]bool{}, used: make([]int, len(mocks)), refusals: map[string]int{},
+		times: times, mocks: mocks,
+		connections: responder.NewConnections(maxConnections),
+		records:     responder.NewRecords[Call](len(mocks), maxCalls, maxRecorded),
+		refusals:    map[string]int{},
 	}
 }
 
@@ -61,62 +56,34 @@ func (r *Responder) Commands() []string {
 
 // Close ends all connections and waits until nothing of the responder is left.
 func (r *Responder) Close() {
-	r.mu.Lock()
-	select {
-	case <-r.closing:
-		r.mu.Unlock()
-		return
-	default:
-	}
-	close(r.closing)
-	for c := range r.connections {
-		_ = c.Close()
-	}
-	r.mu.Unlock()
-	r.work.Wait()
+	r.connections.End()
+	r.connections.Wait()
 }
 
 // Serve takes over the connection of one call (see engine.Mocks) and returns immediately. A connection that arrives after
 // Close is closed.
 func (r *Responder) Serve(c net.Conn) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	select {
-	case <-r.closing:
-		_ = c.Close()
-		return
-	default:
-	}
-	if len(r.connections) >= maxConnections {
-		r.refusals[fmt.Sprintf("the tool has more than %d calls at once", maxConnections)]++
-		_ = c.Close()
-		return
-	}
-	r.connections[c] = true
-	r.work.Go(func() { // before Close waits
-		defer r.leave(c)
-		r.serve(c)
+	r.connections.Serve(c, func(within bool) {
+		if within {
+			r.serve(c)
+		} else {
+			r.refuse(errTooMany)
+		}
 	})
 }
 
-func (r *Responder) leave(c net.Conn) {
-	_ = c.Close()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	delete(r.connections, c)
-}
+// errTooMany is the refusal of a connection beyond the limit.
+var errTooMany = fmt.Errorf("the tool has more than %d calls at once", maxConnections)
 
 // refuse counts a connection that isn't a call. A command that was killed while it sent its arguments is not counted.
 func (r *Responder) refuse(err error) {
+	if r.connections.Ended() {
+		return
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	select {
-	case <-r.closing:
-		return
-	default:
-	}
 	switch {
-	case errors.Is(err, errProtocol):
+	case errors.Is(err, errProtocol), errors.Is(err, errTooMany):
 		r.refusals[err.Error()]++
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		r.refusals[fmt.Sprintf("%s: it doesn't send its arguments within %s", errProtocol, r.times.args)]++
@@ -149,7 +116,7 @@ func (r *Responder) serve(c net.Conn) {
 	// The rest of an input that has only paused is read and dropped, so that its writer isn't blocked.
 	if !in.done {
 		_ = c.SetReadDeadline(time.Time{})
-		r.work.Go(func() { _, _ = io.Copy(io.Discard, c) }) // until the connection is closed
+		r.connections.Go(func() { _, _ = io.Copy(io.Discard, c) }) // until the connection is closed
 	}
 	answer := r.match(call)
 	if answer.Delay > 0 {
@@ -157,7 +124,7 @@ func (r *Responder) serve(c net.Conn) {
 		defer timer.Stop()
 		select {
 		case <-timer.C:
-		case <-r.closing:
+		case <-r.connections.Ending():
 			return
 		}
 	}
@@ -199,70 +166,31 @@ func (r *Responder) stdin(c net.Conn, command string) (*stdin, error) {
 
 // match finds the answer to a call and records it.
 func (r *Responder) match(call *Call) suite.CommandAnswer {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	v := Match(r.mocks, r.used, call)
 	var answer suite.CommandAnswer
-	if v.Mock >= 0 {
-		m := &r.mocks[v.Mock]
-		answer = m.Answers[min(r.used[v.Mock], len(m.Answers)-1)]
-		r.used[v.Mock]++
-		call.Mock = m.Label
-	} else {
-		call.Problem = v.Problem(r.mocks, call)
-		answer = suite.CommandAnswer{Stderr: "mayfly: " + call.Problem + "\n", ExitCode: engine.ExitNotFound}
-	}
-	call.ExitCode = answer.ExitCode
-	r.add(call)
+	r.records.Match(call, func(used []int) int {
+		v := Match(r.mocks, used, call)
+		if v.Mock >= 0 {
+			m := &r.mocks[v.Mock]
+			answer = m.Answers[min(used[v.Mock], len(m.Answers)-1)]
+			call.Mock = m.Label
+		} else {
+			call.Problem = v.Problem(r.mocks, call)
+			answer = suite.CommandAnswer{Stderr: "mayfly: " + call.Problem + "\n", ExitCode: engine.ExitNotFound}
+		}
+		call.ExitCode = answer.ExitCode
+		return v.Mock
+	})
 	return answer
 }
 
-// add keeps a record, or as much of it as there is room for. The caller holds r.mu.
-func (r *Responder) add(call *Call) {
-	if len(r.calls) >= maxCalls {
-		r.dropped++
-		if call.Problem != "" {
-			r.lost++
-		}
-		return
-	}
-	size := suite.JSONLength(call.Stdin) + base64.StdEncoding.EncodedLen(len(call.StdinBase64))
-	for _, a := range call.Args {
-		size += suite.JSONLength(a) + 16 // the string itself
-	}
-	call.Seq = len(r.calls) + 1
-	if r.recorded+size > maxRecorded {
-		call.Args, call.Stdin, call.StdinBase64, call.StdinTruncated = []string{}, "", nil, true
-		size = 0
-	}
-	r.recorded += size
-	r.calls = append(r.calls, call)
-}
-
 // Calls returns the calls so far, in the order in which they were answered.
-func (r *Responder) Calls() []Call {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	out := make([]Call, len(r.calls))
-	for i, c := range r.calls {
-		out[i] = *c
-	}
-	return out
-}
+func (r *Responder) Calls() []Call { return r.records.All() }
 
 // Dropped returns the number of calls that weren't recorded, because there were too many.
-func (r *Responder) Dropped() int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.dropped
-}
+func (r *Responder) Dropped() int { return r.records.Dropped() }
 
 // Lost returns the number of dropped calls that no mock answered.
-func (r *Responder) Lost() int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.lost
-}
+func (r *Responder) Lost() int { return r.records.Lost() }
 
 // Refusals returns the reasons for which connections were refused, with the number of connections for each: they weren't
 // calls, or were too many at once.
@@ -273,8 +201,4 @@ func (r *Responder) Refusals() map[string]int {
 }
 
 // Used returns the number of calls that each mock has answered, in the order of the mocks.
-func (r *Responder) Used() []int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return slices.Clone(r.used)
-}
+func (r *Responder) Used() []int { return r.records.Used() }

@@ -25,7 +25,7 @@ func (r *Responder) answer(w http.ResponseWriter, req *http.Request, c *connecti
 	case a.Timeout:
 		select {
 		case <-req.Context().Done():
-		case <-r.closing:
+		case <-r.connections.Ending():
 		}
 		r.left(req, c)
 	case a.Reset:
@@ -39,7 +39,7 @@ func (r *Responder) answer(w http.ResponseWriter, req *http.Request, c *connecti
 	for _, header := range a.Headers {
 		h.Add(header.Name, header.Value)
 	}
-	r.note(func() { record.Status = status })
+	r.records.Change(func() { record.Status = status })
 	if status == http.StatusNoContent || status == http.StatusNotModified {
 		w.WriteHeader(status)
 		return
@@ -52,7 +52,7 @@ func (r *Responder) answer(w http.ResponseWriter, req *http.Request, c *connecti
 	content, size, err := r.content(a, h)
 	if err != nil {
 		// This is a mistake in the test; its report shows it.
-		r.note(func() { record.Status, record.Problem = 0, fmt.Sprintf("%s: %s: %v", record, record.Mock, err) })
+		r.records.Change(func() { record.Status, record.Problem = 0, fmt.Sprintf("%s: %s: %v", record, record.Mock, err) })
 		r.abort(c)
 	}
 	defer content.Close()
@@ -78,7 +78,7 @@ func (r *Responder) pause(delay time.Duration, c *connection) {
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-	case <-r.closing:
+	case <-r.connections.Ending():
 		r.abort(c)
 	}
 }

@@ -145,7 +145,7 @@ func isOwn(a netip.Addr) bool {
 // forward passes a request on to the real network, and the answer back to the tool.
 func (r *Responder) forward(w http.ResponseWriter, req *http.Request, c *connection, record *Request, content *body) {
 	if err := r.pass(w, req, c, record, content); err != nil {
-		r.note(func() { record.Status, record.Problem = 0, fmt.Sprintf("%s can't be recorded: %v", record, err) })
+		r.records.Change(func() { record.Status, record.Problem = 0, fmt.Sprintf("%s can't be recorded: %v", record, err) })
 		r.abort(c)
 	}
 }
@@ -162,7 +162,7 @@ func (r *Responder) pass(w http.ResponseWriter, req *http.Request, c *connection
 	defer cancel()
 	go func() {
 		select {
-		case <-r.closing:
+		case <-r.connections.Ending():
 			cancel()
 		case <-ctx.Done():
 		}
@@ -181,7 +181,7 @@ func (r *Responder) pass(w http.ResponseWriter, req *http.Request, c *connection
 	defer answer.Body.Close()
 	e := &Exchange{Method: record.Method, URL: record.URL, Status: answer.StatusCode, Headers: answer.Header.Clone()}
 	f.add(e)
-	r.note(func() { record.Mock, record.Status, record.Problem = forwardedMock, answer.StatusCode, "" })
+	r.records.Change(func() { record.Mock, record.Status, record.Problem = forwardedMock, answer.StatusCode, "" })
 	for name, values := range passedOn(answer.Header) {
 		w.Header()[name] = values
 	}

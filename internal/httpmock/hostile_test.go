@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/mayfly-run/mayfly/internal/engine"
+	"github.com/mayfly-run/mayfly/internal/responder"
 	"github.com/mayfly-run/mayfly/internal/suite"
 )
 
@@ -313,11 +314,7 @@ func TestTooManyConnections(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	wait(t, func() bool {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		return len(b.connections) == maxConnections
-	})
+	wait(t, func() bool { return b.connections.Open() == maxConnections })
 	if _, reset := b.say(t, "GET /hello HTTP/1.1\r\nHost: x\r\n\r\n", false); !reset {
 		t.Error("one more connection is taken")
 	}
@@ -327,18 +324,18 @@ func TestTooManyConnections(t *testing.T) {
 }
 
 func TestRecordsAreBounded(t *testing.T) {
-	r := &Responder{}
+	r := responder.NewRecords[Request](0, maxRequests, maxRecorded)
 	for range 100 {
-		r.record(&Request{Body: strings.Repeat("x", maxBodyKept), Headers: map[string][]string{"A": {"b"}}})
+		r.Add(&Request{Body: strings.Repeat("x", maxBodyKept), Headers: map[string][]string{"A": {"b"}}})
 	}
-	if r.recorded > maxRecorded+100 || len(r.requests) != 100 || r.requests[99].Body != "" || !r.requests[99].BodyTruncated || r.requests[0].Body == "" {
-		t.Errorf("%d bytes are kept", r.recorded)
+	if kept := r.All(); r.Bytes() > maxRecorded+100 || len(kept) != 100 || kept[99].Body != "" || !kept[99].BodyTruncated || kept[0].Body == "" {
+		t.Errorf("%d bytes are kept", r.Bytes())
 	}
 	for range maxRequests {
-		r.record(&Request{Problem: "no mock"})
+		r.Add(&Request{Problem: "no mock"})
 	}
-	if len(r.requests) != maxRequests || r.Dropped() != 100 || r.Lost() != 100 {
-		t.Errorf("%d requests are kept, %d are dropped", len(r.requests), r.Dropped())
+	if kept := r.All(); len(kept) != maxRequests || r.Dropped() != 100 || r.Lost() != 100 {
+		t.Errorf("%d requests are kept, %d are dropped", len(kept), r.Dropped())
 	}
 }
 
@@ -353,9 +350,11 @@ func TestLongRequestsAreBounded(t *testing.T) {
 		"host":    "GET /%d HTTP/1.1\r\nHost: " + long + long + "\r\n\r\n",
 		"headers": "GET /%d HTTP/1.1\r\nHost: x\r\n" + long + ": " + long + "\r\n\r\n",
 	} {
-		r := &Responder{opts: Options{Mocks: mocks(t, hello)}, used: []int{0}}
+		// room has enough of it for one record, and full has none.
+		room := &Responder{opts: Options{Mocks: mocks(t, hello)}, records: responder.NewRecords[Request](1, 1, maxRecorded)}
+		full := &Responder{opts: room.opts, records: responder.NewRecords[Request](1, maxRequests, 0)}
 		c := &connection{about: engine.MockedConnection{Address: "127.0.0.1", Port: 80}}
-		match := func(i int) *Request {
+		match := func(r *Responder, i int) *Request {
 			req, err := http.ReadRequest(bufio.NewReader(strings.NewReader(fmt.Sprintf(text, i))))
 			if err != nil {
 				t.Fatal(err)
@@ -365,23 +364,22 @@ func TestLongRequestsAreBounded(t *testing.T) {
 			r.match(record)
 			return record
 		}
-		report, err := json.Marshal(match(0))
-		if err != nil || len(report) > r.recorded+500 {
-			t.Errorf("%s: a report of %d bytes weighs %d (%v)", name, len(report), r.recorded, err)
+		report, err := json.Marshal(match(room, 0))
+		if err != nil || len(report) > room.records.Bytes()+500 {
+			t.Errorf("%s: a report of %d bytes weighs %d (%v)", name, len(report), room.records.Bytes(), err)
 		}
-		r.recorded = maxRecorded
 		var before, after runtime.MemStats
 		runtime.GC()
 		runtime.ReadMemStats(&before)
 		for i := range many {
-			match(i)
+			match(full, i+1)
 		}
 		runtime.GC()
 		runtime.ReadMemStats(&after)
 		if held := (int64(after.HeapAlloc) - int64(before.HeapAlloc)) / many; held > 8<<10 {
 			t.Errorf("%s: a record for which there is no room holds %d bytes", name, held)
 		}
-		if last := r.requests[many]; !strings.Contains(last.Problem, "has no mock; the nearest") || len(last.Problem) > 3*maxShortened || last.Seq != many+1 {
+		if last := full.Requests()[many-1]; !strings.Contains(last.Problem, "has no mock; the nearest") || len(last.Problem) > 3*maxShortened || last.Seq != many {
 			t.Errorf("%s: the last one is recorded as %+v", name, last)
 		}
 	}

@@ -61,8 +61,14 @@ func (r *Request) String() string {
 	return brief(r.Method, maxMethod) + " " + briefURL(r.URL)
 }
 
-// weight returns about how many bytes a record takes in a JSON report.
-func (r *Request) weight() int {
+// Number sets Seq; with the next three methods a request is a responder.Record.
+func (r *Request) Number(n int) { r.Seq = n }
+
+// Answered reports whether a mock or the forwarded server has answered.
+func (r *Request) Answered() bool { return r.Problem == "" }
+
+// Weight returns about how many bytes a record takes in a JSON report.
+func (r *Request) Weight() int {
 	size := len(r.Method) + suite.JSONLength(r.URL) + suite.JSONLength(r.Host) + suite.JSONLength(r.Path) + len(r.escaped) +
 		suite.JSONLength(r.Body) + base64.StdEncoding.EncodedLen(len(r.BodyBase64)) + suite.JSONLength(r.Problem)
 	for _, m := range []map[string][]string{r.Query, r.Headers} {
@@ -76,9 +82,9 @@ func (r *Request) weight() int {
 	return size
 }
 
-// shorten removes all of a record except what tells it from others. It copies what stays, so that nothing holds the rest in
+// Shorten removes all of a record except what tells it from others. It copies what stays, so that nothing holds the rest in
 // memory.
-func (r *Request) shorten() {
+func (r *Request) Shorten() {
 	short := func(s string) string { return strings.Clone(brief(s, maxShortened)) }
 	r.Method, r.URL, r.Host, r.Path, r.escaped = short(r.Method), strings.Clone(briefURL(r.URL)), short(r.Host), short(r.Path), short(r.escaped)
 	r.Protocol = short(r.Protocol) // in net/http it is a part of the request's first line, and holds all of it

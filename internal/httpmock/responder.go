@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/mayfly-run/mayfly/internal/responder"
 	"github.com/mayfly-run/mayfly/internal/suite"
 )
 
@@ -30,22 +31,16 @@ type Options struct {
 
 // Responder answers the connections of one test.
 type Responder struct {
-	opts      Options
-	authority *authority
-	server    *http.Server
-	ready     chan net.Conn
-	closing   chan struct{}
-	bodies    chan struct{} // one element for each body that is being read
-	work      sync.WaitGroup
+	opts        Options
+	authority   *authority
+	server      *http.Server
+	ready       chan net.Conn
+	bodies      chan struct{} // one element for each body that is being read
+	connections *responder.Connections
+	records     *responder.Records[Request, *Request] // Drop counts refusals too
 
-	mu          sync.Mutex
-	connections map[*connection]bool
-	used        []int
-	requests    []*Request
-	refusals    []Refusal
-	recorded    int // bytes
-	dropped     int
-	lost        int // dropped requests and connections that nothing answered
+	mu       sync.Mutex
+	refusals []Refusal
 }
 
 // New starts a responder.
@@ -57,8 +52,9 @@ func New(opts Options) (*Responder, error) {
 	opts.silence = cmp.Or(opts.silence, silenceTimeout)
 	r := &Responder{
 		opts: opts, authority: a,
-		ready: make(chan net.Conn), closing: make(chan struct{}), bodies: make(chan struct{}, maxBodies),
-		connections: map[*connection]bool{}, used: make([]int, len(opts.Mocks)),
+		ready: make(chan net.Conn), bodies: make(chan struct{}, maxBodies),
+		connections: responder.NewConnections(maxConnections),
+		records:     responder.NewRecords[Request](len(opts.Mocks), maxRequests, maxRecorded),
 	}
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
@@ -77,7 +73,7 @@ func New(opts Options) (*Responder, error) {
 		},
 		ConnState: r.connState,
 	}
-	r.work.Go(func() { _ = r.server.Serve(readyListener{r}) }) // ends with Close
+	r.connections.Go(func() { _ = r.server.Serve(readyListener{r}) }) // ends with Close
 	return r, nil
 }
 
@@ -86,20 +82,9 @@ func (r *Responder) Authority() []byte { return r.authority.pem() }
 
 // Close ends all connections and waits until nothing of the responder is left.
 func (r *Responder) Close() error {
-	r.mu.Lock()
-	select {
-	case <-r.closing:
-		r.mu.Unlock()
-		return nil
-	default:
-	}
-	close(r.closing)
-	for c := range r.connections {
-		c.cut()
-	}
-	r.mu.Unlock()
-	err := r.server.Close()
-	r.work.Wait()
+	r.connections.End()
+	err := r.server.Close() // ends requests that are not in the middle of a read or write
+	r.connections.Wait()
 	if r.opts.Forward != nil {
 		r.opts.Forward.close()
 	}
@@ -116,7 +101,7 @@ func (l readyListener) Accept() (net.Conn, error) {
 	select {
 	case c := <-l.r.ready:
 		return c, nil
-	case <-l.r.closing:
+	case <-l.r.connections.Ending():
 		return nil, net.ErrClosed
 	}
 }
@@ -126,23 +111,14 @@ func (l readyListener) Addr() net.Addr { return &net.UnixAddr{Net: "unix"} }
 // Serve takes over one of the tool's connections from an engine (see engine.Mocks) and returns immediately. A connection
 // that arrives after Close is closed.
 func (r *Responder) Serve(c net.Conn) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	select {
-	case <-r.closing:
-		_ = c.Close()
-	default:
-		r.work.Go(func() { r.take(c) }) // before Close waits
-	}
+	r.connections.Serve(c, func(within bool) { r.take(c, within) })
 }
 
 // take passes one connection to the server, or refuses it. It returns when the connection is closed.
-func (r *Responder) take(raw net.Conn) {
+func (r *Responder) take(raw net.Conn, within bool) {
 	closed := make(chan struct{})
 	c, err := newConnection(raw, func() { close(closed) })
-	enough := r.enter(c)
-	defer r.leave(c)
-	if err != nil || !enough {
+	if err != nil || !within {
 		if err == nil {
 			r.refuse(c, fmt.Errorf("the tool has more than %d connections at once", maxConnections))
 		}
@@ -164,41 +140,20 @@ func (r *Responder) take(raw net.Conn) {
 	select {
 	case r.ready <- ready:
 		<-closed
-	case <-r.closing:
+	case <-r.connections.Ending():
 		c.reset()
 	}
 }
 
-// enter adds a connection. It reports whether that is within the limit.
-func (r *Responder) enter(c *connection) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	select {
-	case <-r.closing:
-		c.cut()
-	default:
-	}
-	r.connections[c] = true
-	return len(r.connections) <= maxConnections
-}
-
-func (r *Responder) leave(c *connection) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	delete(r.connections, c)
-}
-
 // refuse records a connection without a request, unless the responder itself is closing.
 func (r *Responder) refuse(c *connection, why error) {
+	if r.connections.Ended() {
+		return
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	select {
-	case <-r.closing:
-		return
-	default:
-	}
 	if len(r.refusals) >= maxRequests {
-		r.drop(why.Error())
+		r.records.Drop(false)
 		return
 	}
 	refusal := Refusal{Host: c.about.Address, Port: c.about.Port, Problem: why.Error()}
@@ -247,15 +202,7 @@ func (r *Responder) connState(c net.Conn, state http.ConnState) {
 }
 
 // Requests returns the requests so far, in the order in which they were answered.
-func (r *Responder) Requests() []Request {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	out := make([]Request, len(r.requests))
-	for i, req := range r.requests {
-		out[i] = *req
-	}
-	return out
-}
+func (r *Responder) Requests() []Request { return r.records.All() }
 
 // Refusals returns the connections so far on which no request came.
 func (r *Responder) Refusals() []Refusal {
@@ -265,22 +212,10 @@ func (r *Responder) Refusals() []Refusal {
 }
 
 // Dropped returns the number of requests and connections that weren't recorded, because there were too many.
-func (r *Responder) Dropped() int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.dropped
-}
+func (r *Responder) Dropped() int { return r.records.Dropped() }
 
 // Lost returns the number of dropped requests and connections that nothing answered.
-func (r *Responder) Lost() int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.lost
-}
+func (r *Responder) Lost() int { return r.records.Lost() }
 
 // Used returns the number of requests that each mock has answered, in the order of Options.Mocks.
-func (r *Responder) Used() []int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return append([]int(nil), r.used...)
-}
+func (r *Responder) Used() []int { return r.records.Used() }

@@ -32,7 +32,7 @@ func (r *Responder) serve(w http.ResponseWriter, req *http.Request) {
 	record.setBody(content)
 	if err != nil {
 		record.Problem = fmt.Sprintf("%s: the tool's request ended early: %v", record, err)
-		r.record(record)
+		r.records.Add(record)
 		r.abort(c)
 	}
 	mock, n := r.match(record)
@@ -68,7 +68,7 @@ func (r *Responder) reading(req *http.Request) (done func(), err error) {
 		return func() { <-r.bodies }, nil
 	case <-req.Context().Done():
 		return nil, req.Context().Err()
-	case <-r.closing:
+	case <-r.connections.Ending():
 		return nil, net.ErrClosed
 	}
 }
@@ -105,7 +105,7 @@ func agrees(a *suite.HTTPAnswer) bool {
 
 // refuseProtocol answers with status 501 instead of a reset, so that the client doesn't try again.
 func (r *Responder) refuseProtocol(w http.ResponseWriter, record *Request, why, problem string) {
-	r.note(func() { record.Problem, record.Status = problem, http.StatusNotImplemented })
+	r.records.Change(func() { record.Problem, record.Status = problem, http.StatusNotImplemented })
 	http.Error(w, "mayfly: "+why, http.StatusNotImplemented)
 }
 
@@ -118,53 +118,13 @@ func (r *Responder) abort(c *connection) {
 // match finds the mock of a request, counts its use and records the request. mock is the index of the mock, or -1, and n
 // is the number of requests that the mock answered earlier.
 func (r *Responder) match(record *Request) (mock, n int) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	v := Match(r.opts.Mocks, r.used, record)
-	if v.Mock >= 0 {
-		record.Mock = r.opts.Mocks[v.Mock].Label
-		n = r.used[v.Mock]
-		r.used[v.Mock]++
-	} else {
-		record.Problem = v.Problem(r.opts.Mocks, record)
-	}
-	r.add(record)
-	return v.Mock, n
-}
-
-func (r *Responder) record(record *Request) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.add(record)
-}
-
-// add keeps a record, or as much of it as there is room for. The caller holds r.mu.
-func (r *Responder) add(record *Request) {
-	if len(r.requests) >= maxRequests {
-		r.drop(record.Problem)
-		return
-	}
-	record.Seq = len(r.requests) + 1
-	size := record.weight()
-	if r.recorded+size > maxRecorded {
-		record.shorten()
-		size = record.weight()
-	}
-	r.recorded += size
-	r.requests = append(r.requests, record)
-}
-
-// drop counts a request or connection that there is no room for. problem is "" if a mock answered it. The caller holds r.mu.
-func (r *Responder) drop(problem string) {
-	r.dropped++
-	if problem != "" {
-		r.lost++
-	}
-}
-
-// note changes a record that another goroutine may be reading.
-func (r *Responder) note(change func()) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	change()
+	return r.records.Match(record, func(used []int) int {
+		v := Match(r.opts.Mocks, used, record)
+		if v.Mock >= 0 {
+			record.Mock = r.opts.Mocks[v.Mock].Label
+		} else {
+			record.Problem = v.Problem(r.opts.Mocks, record)
+		}
+		return v.Mock
+	})
 }
