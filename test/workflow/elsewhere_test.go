@@ -270,7 +270,7 @@ workflow:
 		}
 		plan := workflow.NewPlan(def.Workflow, map[string]any{"version": shape.Scalar{Text: "1.20", Value: json.Number("1.2")}})
 		for _, s := range plan.Steps {
-			if err := local.Pack(t.Context(), content.Store(filepath.Join(dir, "content")), s.Uses.Tool); err != nil {
+			if err := s.Uses.Tool.Pack(t.Context(), content.Store(filepath.Join(dir, "content"))); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -236,9 +236,7 @@ func compileVolume(req *run.Request, v tool.Volume, img *image.Image) (engine.Mo
 		m.Kind, m.Secret = engine.MountSecret, v.Secret
 	case v.File != "":
 		m.Kind, m.Folder, m.Path = engine.MountFile, filesFolder, v.File
-		if req.Tool.Source.Dir == "" && req.Tool.Source.Files == "" {
-			err = noFolder(req.Tool)
-		}
+		err = req.Tool.NoFolder()
 	case v.Cache != "":
 		m.Kind, m.Folder = engine.MountCache, cachesFolder
 		m.Path, err = cachePath(req.Project, req.Tool, v.Cache, img)

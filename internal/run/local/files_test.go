@@ -33,11 +33,11 @@ func TestFilesComeAlong(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	if err := Pack(t.Context(), store, req.Tool); err == nil || !strings.Contains(err.Error(), "volume conf: the definition isn't in a file") {
+	if err := req.Tool.Pack(t.Context(), store); err == nil || !strings.Contains(err.Error(), "volume conf: the definition isn't in a file") {
 		t.Errorf("without a folder: %v", err)
 	}
 	req.Tool.Source.Dir = folder
-	if err := Pack(t.Context(), store, req.Tool); err != nil {
+	if err := req.Tool.Pack(t.Context(), store); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.RemoveAll(folder); err != nil {
