@@ -48,6 +48,18 @@ const (
 	CodeNotKept             Code = "not_kept"
 	CodeRunning             Code = "already_running"
 
+	CodeInvalidRequest    Code = "invalid_request"
+	CodeUnauthenticated   Code = "unauthenticated"
+	CodeForbidden         Code = "forbidden"
+	CodeNoSuchThing       Code = "no_such_resource"
+	CodeExists            Code = "already_exists"
+	CodeOver              Code = "already_ended"
+	CodeNotHeld           Code = "attempt_not_held"
+	CodeRunnerLost        Code = "runner_lost"
+	CodeRunnerVersion     Code = "runner_version"
+	CodeServerUnreachable Code = "server_unreachable"
+	CodeServerRefused     Code = "server_refused"
+
 	CodeError Code = "error"
 )
 
@@ -107,6 +119,18 @@ func Codes() []CodeInfo {
 		{CodeNoSpace, failure, "the disk is full", "the image store"},
 		{CodeNotKept, "125", "no sandbox of that run is kept", "the engine"},
 		{CodeRunning, failure, "another process is carrying out that run of a workflow", "the journal"},
+
+		{CodeInvalidRequest, failure, "a request to the server is malformed; `errors` has the places", "the server"},
+		{CodeUnauthenticated, failure, "the server doesn't know the token, or it has expired", "the server"},
+		{CodeForbidden, failure, "the token's role doesn't allow the request in that project", "the server"},
+		{CodeNoSuchThing, failure, "the server has no such tool, version, run or content", "the server"},
+		{CodeExists, failure, "the server has one of that name already", "the server"},
+		{CodeOver, failure, "the run has ended already", "the server"},
+		{CodeNotHeld, failure, "a runner reports on an attempt that isn't its own, or no longer", "the server"},
+		{CodeRunnerLost, failure, "the runner was silent for longer than its lease", "the server"},
+		{CodeRunnerVersion, failure, "server and runner are too far apart in their versions", "the server"},
+		{CodeServerUnreachable, failure, "no server answers at that address", "the command"},
+		{CodeServerRefused, failure, "the server's certificate isn't the one that is known, or its answer isn't Mayfly's", "the command"},
 
 		{CodeError, failure, "any other failure", "Mayfly"},
 	}

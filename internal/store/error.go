@@ -1,0 +1,17 @@
+package store
+
+import "errors"
+
+// These are the errors that a caller tells apart. Any other error is a failure of the database.
+var (
+	// ErrNotFound says that there is no such thing, or not in that project.
+	ErrNotFound = errors.New("not found")
+	// ErrNotHeld says that an attempt isn't, or is no longer, the runner's that writes.
+	ErrNotHeld = errors.New("the attempt isn't held by this runner")
+	// ErrGap says that a report doesn't follow the last one: events between them are missing.
+	ErrGap = errors.New("events are missing before this report")
+	// ErrOver says that a run has ended already.
+	ErrOver = errors.New("the run has ended")
+	// ErrExists says that there is one of that name already.
+	ErrExists = errors.New("it exists already")
+)

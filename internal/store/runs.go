@@ -1,0 +1,150 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/mayfly-run/mayfly/internal/run"
+)
+
+// Queue has the runs that aren't over. The methods may be called from several goroutines; each is one transaction, and what it
+// wrote is durable when it returns.
+type Queue interface {
+	// Accept takes a run. If to isn't nil, the run is that runner's at once, as its first attempt.
+	Accept(ctx context.Context, r NewRun, to *Lessee) error
+	// Claim gives a runner the next runs that it may take.
+	Claim(ctx context.Context, c Claim) ([]Claimed, error)
+	// Extend gives a runner more time for its attempts, and says which of them are its own no longer and which must end.
+	Extend(ctx context.Context, runner string, holds []Hold, lease time.Duration) (Extended, error)
+	// Report adds events to a run, and ends it if the report has a result. A report whose events are all there already changes
+	// nothing. The errors are ErrNotHeld and ErrGap.
+	Report(ctx context.Context, r Report) (last int64, err error)
+	// Cancel asks for the end of a run. A run that no runner has ends at once, by the given report. The error is ErrNotFound or
+	// ErrOver.
+	Cancel(ctx context.Context, project, id string, ended Ended) (runner string, err error)
+	// Expire ends attempts whose runner has been silent for too long: ended makes the result of one.
+	Expire(ctx context.Context, most int, ended func(Claimed) (Ended, error)) (runs []string, err error)
+	// Renew gives all attempts at least that much time, after nobody could have extended them.
+	Renew(ctx context.Context, lease time.Duration) error
+}
+
+// NewRun is a run to accept.
+type NewRun struct {
+	ID, Project, Tool string
+	Version           int
+	Kind              string
+	Pool              string
+	Needs             []string // labels that a runner must have
+	Labels            map[string]string
+	Priority          int
+	Request           []byte // a run.Request, in JSON
+	AcceptedBy        string
+}
+
+// Lessee is a runner that gets a run.
+type Lessee struct {
+	Runner string
+	Lease  time.Duration
+}
+
+// Claim asks for runs.
+type Claim struct {
+	Lessee
+	Pool   string
+	Labels []string // what the runner has
+	Most   int
+}
+
+// Claimed is an attempt that a runner has got.
+type Claimed struct {
+	Run, Project string
+	Attempt      int
+	Runner       string
+	Request      []byte
+	Last         int64 // the number of the run's last event so far
+}
+
+// Hold names an attempt.
+type Hold struct {
+	Run     string
+	Attempt int
+}
+
+// Extended is the answer to Extend.
+type Extended struct {
+	Lost   []Hold // no longer the runner's
+	Cancel []Hold // their end was asked for
+}
+
+// Report is what a runner says of an attempt.
+type Report struct {
+	Hold
+	Runner string
+	Lease  time.Duration // for how long the runner keeps the attempt from now on
+	First  int64         // the number of the first event within the attempt; without events that of the next one
+	Count  int64
+	// Encode returns the events as they are stored, once it is known how many events of the run are before them.
+	Encode func(before int64) (Chunk, error)
+	State  run.State // the run's latest state, if the events have one
+	Ended  *Ended
+}
+
+// Chunk is a sequence of events of a run.
+type Chunk struct {
+	First, Last int64 // the numbers of its events within the run
+	Lines       int64 // how many lines end in it
+	Bytes       int64 // the size of the events before compression
+	Data        []byte
+}
+
+// Ended is how a run ended.
+type Ended struct {
+	Status   run.State
+	ExitCode int
+	Code     run.Code
+	Reason   string
+	Result   []byte // a run.Result, in JSON
+	// Encode is for the events that the server itself adds; nil if there are none.
+	Encode func(before int64) (Chunk, error)
+}
+
+// Runs is the history: all runs, also those in the queue. The methods may be called from several goroutines.
+type Runs interface {
+	// Run returns a run. The error is ErrNotFound.
+	Run(ctx context.Context, project, id string) (Run, error)
+	// Runs returns the runs that match, the newest first.
+	Runs(ctx context.Context, f Filter) ([]Run, error)
+	// Request returns what was asked for.
+	Request(ctx context.Context, project, id string) ([]byte, error)
+	// Chunks returns the chunks with events after a number, in order, until they have more than most bytes in all.
+	Chunks(ctx context.Context, id string, after int64, most int) ([]Chunk, error)
+}
+
+// Run is a run in the history.
+type Run struct {
+	ID, Project, Tool  string
+	Version            int
+	Kind               string
+	Status             run.State
+	ExitCode           int
+	Code               run.Code
+	Reason             string
+	Pool, Runner       string
+	Attempt, Priority  int
+	Labels             map[string]string
+	Cancelling         bool
+	Over               bool
+	Accepted           time.Time
+	AcceptedBy         string
+	Started, Finished  time.Time
+	Events, EventBytes int64
+}
+
+// Filter selects runs. A zero field selects all.
+type Filter struct {
+	Project string
+	Tool    string
+	Status  []run.State
+	Before  string // only runs with smaller ids
+	Most    int
+}

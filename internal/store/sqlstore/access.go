@@ -1,0 +1,45 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"time"
+
+	"github.com/mayfly-run/mayfly/internal/store"
+)
+
+// millis is a time for the database; 0 is no time.
+func millis(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}
+
+// AddToken implements store.Access.
+func (s *Store) AddToken(ctx context.Context, t store.Token) error {
+	return s.write(ctx, func(ctx context.Context, tx *tx) error {
+		n, err := tx.exec(ctx, `INSERT INTO tokens (hash, name, project, role, pool, created, expires, revoked) VALUES (?, ?, ?, ?, ?, NOW, ?, 0)
+			ON CONFLICT (project, name) DO NOTHING`, t.Hash, t.Name, t.Project, t.Role, t.Pool, millis(t.Expires))
+		if err == nil && n == 0 {
+			return store.ErrExists
+		}
+		return err
+	})
+}
+
+// Token implements store.Access.
+func (s *Store) Token(ctx context.Context, hash []byte) (t store.Token, err error) {
+	found := false
+	err = s.read(ctx, func(rows *sql.Rows) error {
+		found = true
+		var created, expires int64
+		err := rows.Scan(&t.Hash, &t.Name, &t.Project, &t.Role, &t.Pool, &created, &expires)
+		t.Created, t.Expires = timeOf(created), timeOf(expires)
+		return err
+	}, `SELECT hash, name, project, role, pool, created, expires FROM tokens WHERE hash = ? AND revoked = 0 AND (expires = 0 OR expires > NOW)`, hash)
+	if err == nil && !found {
+		err = store.ErrNotFound
+	}
+	return t, err
+}

@@ -1,0 +1,324 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/mayfly-run/mayfly/internal/store"
+)
+
+// Accept implements store.Queue.
+func (s *Store) Accept(ctx context.Context, r store.NewRun, to *store.Lessee) error {
+	labels, err := json.Marshal(r.Labels)
+	if err != nil {
+		return err
+	}
+	needs, err := json.Marshal(r.Needs)
+	if err != nil {
+		return err
+	}
+	attempt, runner, lease := 0, "", int64(0)
+	if to != nil {
+		attempt, runner, lease = 1, to.Runner, to.Lease.Milliseconds()
+	}
+	return s.write(ctx, func(ctx context.Context, tx *tx) error {
+		if _, err := tx.exec(ctx, `INSERT INTO runs (id, project, tool, version, kind, status, exit_code, code, reason, pool, runner, attempt, priority, labels,
+			accepted, accepted_by, started, finished, events, bytes, lines)
+			VALUES (?, ?, ?, ?, ?, 'queued', 0, '', '', ?, '', 0, ?, ?, NOW, ?, 0, 0, 0, 0, 0)`,
+			r.ID, r.Project, r.Tool, r.Version, r.Kind, r.Pool, r.Priority, string(labels), r.AcceptedBy); err != nil {
+			return err
+		}
+		if _, err := tx.exec(ctx, `INSERT INTO requests (run, request) VALUES (?, ?)`, r.ID, r.Request); err != nil {
+			return err
+		}
+		// A run that waits has no lease and has not started.
+		_, err := tx.exec(ctx, `INSERT INTO queue (run, project, pool, needs, priority, state, attempt, runner, lease_until, started, base, last, bytes, lines, cancel)
+			VALUES (?, ?, ?, ?, ?, 'queued', ?, ?, CASE WHEN ? > 0 THEN NOW + ? ELSE 0 END, CASE WHEN ? > 0 THEN NOW ELSE 0 END, 0, 0, 0, 0, 0)`,
+			r.ID, r.Project, r.Pool, string(needs), r.Priority, attempt, runner, lease, lease, lease)
+		return err
+	})
+}
+
+// Claim implements store.Queue.
+func (s *Store) Claim(ctx context.Context, c store.Claim) ([]store.Claimed, error) {
+	var got []store.Claimed
+	err := s.write(ctx, func(ctx context.Context, tx *tx) error {
+		got = nil
+		var candidates []store.Claimed
+		// Runs that need other labels are passed over, so more are read than wanted.
+		err := tx.rows(ctx, func(rows *sql.Rows) error {
+			one, needs := store.Claimed{Runner: c.Runner}, ""
+			if err := rows.Scan(&one.Run, &one.Project, &one.Attempt, &one.Last, &needs); err != nil {
+				return err
+			}
+			var labels []string
+			if err := json.Unmarshal([]byte(needs), &labels); err != nil {
+				return fmt.Errorf("read the labels of run %s: %w", one.Run, err)
+			}
+			if len(candidates) < c.Most && !slices.ContainsFunc(labels, func(l string) bool { return !slices.Contains(c.Labels, l) }) {
+				candidates = append(candidates, one)
+			}
+			return nil
+		}, `SELECT run, project, attempt, last, needs FROM queue WHERE runner = '' AND pool = ? ORDER BY priority DESC, run LIMIT ?LOCKED`, c.Pool, c.Most+100)
+		if err != nil {
+			return err
+		}
+		for _, one := range candidates {
+			n, err := tx.exec(ctx, `UPDATE queue SET runner = ?, attempt = attempt + 1, base = last, lease_until = NOW + ?,
+				started = CASE WHEN started = 0 THEN NOW ELSE started END WHERE run = ? AND runner = ''`, c.Runner, c.Lease.Milliseconds(), one.Run)
+			if err != nil {
+				return err
+			}
+			if n == 0 {
+				continue
+			}
+			one.Attempt++
+			err = tx.rows(ctx, func(rows *sql.Rows) error { return rows.Scan(&one.Request) }, `SELECT request FROM requests WHERE run = ?`, one.Run)
+			if err != nil {
+				return err
+			}
+			got = append(got, one)
+		}
+		return nil
+	})
+	return got, err
+}
+
+// Extend implements store.Queue.
+func (s *Store) Extend(ctx context.Context, runner string, holds []store.Hold, lease time.Duration) (store.Extended, error) {
+	var out store.Extended
+	err := s.write(ctx, func(ctx context.Context, tx *tx) error {
+		out = store.Extended{}
+		for _, h := range holds {
+			cancel := int64(-1)
+			err := tx.rows(ctx, func(rows *sql.Rows) error { return rows.Scan(&cancel) },
+				`UPDATE queue SET lease_until = NOW + ? WHERE run = ? AND attempt = ? AND runner = ? AND lease_until > NOW RETURNING cancel`,
+				lease.Milliseconds(), h.Run, h.Attempt, runner)
+			switch {
+			case err != nil:
+				return err
+			case cancel < 0:
+				out.Lost = append(out.Lost, h)
+			case cancel > 0:
+				out.Cancel = append(out.Cancel, h)
+			}
+		}
+		return nil
+	})
+	return out, err
+}
+
+// position is where a run's row in the queue is.
+type position struct {
+	base, last   int64 // numbers of events: before this attempt, and in all
+	bytes, lines int64
+}
+
+// Report implements store.Queue.
+func (s *Store) Report(ctx context.Context, r store.Report) (int64, error) {
+	var last int64
+	err := s.write(ctx, func(ctx context.Context, tx *tx) (err error) {
+		last, err = report(ctx, tx, r)
+		return err
+	})
+	return last, err
+}
+
+// report adds a report to its run. It returns the number of the last event of the attempt.
+func report(ctx context.Context, tx *tx, r store.Report) (int64, error) {
+	var at position
+	found := false
+	err := tx.rows(ctx, func(rows *sql.Rows) error {
+		found = true
+		return rows.Scan(&at.base, &at.last, &at.bytes, &at.lines)
+	}, `SELECT base, last, bytes, lines FROM queue WHERE run = ? AND attempt = ? AND runner = ? AND lease_until > NOW`, r.Run, r.Attempt, r.Runner)
+	if err != nil {
+		return 0, err
+	}
+	if !found {
+		return repeated(ctx, tx, r)
+	}
+	have := at.last - at.base
+	switch {
+	case r.First > have+1:
+		return have, store.ErrGap
+	case r.First+r.Count-1 <= have && r.Ended == nil:
+		return have, nil // it came before
+	case r.First <= have:
+		return have, store.ErrGap // a part of it came before; the runner sends the rest
+	}
+	end := position{last: at.last + r.Count, bytes: at.bytes, lines: at.lines}
+	if r.Count > 0 {
+		chunk, err := r.Encode(at.last)
+		if err != nil {
+			return have, err
+		}
+		if err := addChunk(ctx, tx, r.Run, chunk, at.lines); err != nil {
+			return have, err
+		}
+		end.bytes, end.lines = at.bytes+chunk.Bytes, at.lines+chunk.Lines
+	}
+	if r.Ended != nil {
+		if err := over(ctx, tx, r.Run, end, *r.Ended); err != nil {
+			return have, err
+		}
+		n, err := tx.exec(ctx, `DELETE FROM queue WHERE run = ? AND attempt = ? AND runner = ? AND last = ? AND lease_until > NOW`, r.Run, r.Attempt, r.Runner, at.last)
+		return have + r.Count, fenced(n, err)
+	}
+	n, err := tx.exec(ctx, `UPDATE queue SET last = ?, bytes = ?, lines = ?, state = CASE WHEN ? = '' THEN state ELSE ? END, lease_until = NOW + ?
+		WHERE run = ? AND attempt = ? AND runner = ? AND last = ? AND lease_until > NOW`,
+		end.last, end.bytes, end.lines, string(r.State), string(r.State), r.Lease.Milliseconds(), r.Run, r.Attempt, r.Runner, at.last)
+	return have + r.Count, fenced(n, err)
+}
+
+// fenced fails a write that the fence kept out, so that nothing of its transaction stays.
+func fenced(n int64, err error) error {
+	if err == nil && n != 1 {
+		return store.ErrNotHeld
+	}
+	return err
+}
+
+// repeated answers a report on an attempt that isn't the runner's: with its receipt, if it is the one that ended the run.
+func repeated(ctx context.Context, tx *tx, r store.Report) (int64, error) {
+	if r.Ended == nil {
+		return 0, store.ErrNotHeld
+	}
+	err := store.ErrNotHeld
+	failed := tx.rows(ctx, func(*sql.Rows) error { err = nil; return nil },
+		`SELECT id FROM runs WHERE id = ? AND attempt = ? AND runner = ? AND finished > 0 AND status = ?`, r.Run, r.Attempt, r.Runner, string(r.Ended.Status))
+	return r.First + r.Count - 1, errors.Join(failed, err)
+}
+
+func addChunk(ctx context.Context, tx *tx, id string, c store.Chunk, lines int64) error {
+	_, err := tx.exec(ctx, `INSERT INTO chunks (run, first, last, first_line, lines, bytes, data) VALUES (?, ?, ?, ?, ?, ?, ?)`,
+		id, c.First, c.Last, lines+1, c.Lines, c.Bytes, c.Data)
+	return err
+}
+
+// over moves what the queue knows of a run into its history, with its result.
+func over(ctx context.Context, tx *tx, id string, at position, e store.Ended) error {
+	if _, err := tx.exec(ctx, `INSERT INTO results (run, result) VALUES (?, ?)`, id, e.Result); err != nil {
+		return err
+	}
+	n, err := tx.exec(ctx, `UPDATE runs SET status = ?, exit_code = ?, code = ?, reason = ?, events = ?, bytes = ?, lines = ?, finished = NOW,
+		runner = (SELECT runner FROM queue WHERE run = id), attempt = (SELECT attempt FROM queue WHERE run = id), started = (SELECT started FROM queue WHERE run = id)
+		WHERE id = ? AND finished = 0`,
+		string(e.Status), e.ExitCode, string(e.Code), e.Reason, at.last, at.bytes, at.lines, id)
+	if err == nil && n != 1 {
+		return store.ErrOver
+	}
+	return err
+}
+
+// Cancel implements store.Queue.
+func (s *Store) Cancel(ctx context.Context, project, id string, ended store.Ended) (string, error) {
+	var runner string
+	err := s.write(ctx, func(ctx context.Context, tx *tx) error {
+		runner = ""
+		found := false
+		var at position
+		err := tx.rows(ctx, func(rows *sql.Rows) error {
+			found = true
+			return rows.Scan(&runner, &at.last, &at.bytes, &at.lines)
+		}, `UPDATE queue SET cancel = CASE WHEN cancel = 0 THEN NOW ELSE cancel END WHERE run = ? AND project = ? RETURNING runner, last, bytes, lines`, id, project)
+		if err != nil {
+			return err
+		}
+		if !found {
+			return s.missing(ctx, tx, project, id)
+		}
+		if runner != "" {
+			return nil
+		}
+		if at, err = encodeEnd(ctx, tx, id, at, ended); err != nil {
+			return err
+		}
+		if err := over(ctx, tx, id, at, ended); err != nil {
+			return err
+		}
+		n, err := tx.exec(ctx, `DELETE FROM queue WHERE run = ? AND runner = '' AND last = ?`, id, at.base)
+		return fenced(n, err)
+	})
+	return runner, err
+}
+
+// encodeEnd adds the events that the server itself has for the end of a run. base of what it returns is the number of events
+// before them.
+func encodeEnd(ctx context.Context, tx *tx, id string, at position, e store.Ended) (position, error) {
+	at.base = at.last
+	if e.Encode == nil {
+		return at, nil
+	}
+	chunk, err := e.Encode(at.last)
+	if err != nil {
+		return at, err
+	}
+	if err := addChunk(ctx, tx, id, chunk, at.lines); err != nil {
+		return at, err
+	}
+	at.last, at.bytes, at.lines = chunk.Last, at.bytes+chunk.Bytes, at.lines+chunk.Lines
+	return at, nil
+}
+
+// missing says why a run isn't in the queue.
+func (s *Store) missing(ctx context.Context, tx *tx, project, id string) error {
+	err := store.ErrNotFound
+	return errors.Join(tx.rows(ctx, func(*sql.Rows) error { err = store.ErrOver; return nil }, `SELECT id FROM runs WHERE id = ? AND project = ?`, id, project), err)
+}
+
+// Expire implements store.Queue.
+func (s *Store) Expire(ctx context.Context, most int, ended func(store.Claimed) (store.Ended, error)) ([]string, error) {
+	var ids []string
+	err := s.write(ctx, func(ctx context.Context, tx *tx) error {
+		ids = nil
+		type expired struct {
+			store.Claimed
+			at position
+		}
+		var all []expired
+		err := tx.rows(ctx, func(rows *sql.Rows) error {
+			var e expired
+			err := rows.Scan(&e.Run, &e.Project, &e.Attempt, &e.Runner, &e.at.last, &e.at.bytes, &e.at.lines)
+			e.Last = e.at.last
+			all = append(all, e)
+			return err
+		}, `SELECT run, project, attempt, runner, last, bytes, lines FROM queue WHERE runner <> '' AND lease_until <= NOW ORDER BY lease_until LIMIT ?LOCKED`, most)
+		if err != nil {
+			return err
+		}
+		for _, e := range all {
+			end, err := ended(e.Claimed)
+			if err != nil {
+				return err
+			}
+			at, err := encodeEnd(ctx, tx, e.Run, e.at, end)
+			if err != nil {
+				return err
+			}
+			if err := over(ctx, tx, e.Run, at, end); err != nil {
+				return err
+			}
+			n, err := tx.exec(ctx, `DELETE FROM queue WHERE run = ? AND attempt = ? AND runner = ? AND last = ? AND lease_until <= NOW`, e.Run, e.Attempt, e.Runner, at.base)
+			if err := fenced(n, err); err != nil {
+				return err
+			}
+			ids = append(ids, e.Run)
+		}
+		return nil
+	})
+	return ids, err
+}
+
+// Renew implements store.Queue.
+func (s *Store) Renew(ctx context.Context, lease time.Duration) error {
+	return s.write(ctx, func(ctx context.Context, tx *tx) error {
+		_, err := tx.exec(ctx, `UPDATE queue SET lease_until = NOW + ? WHERE runner <> '' AND lease_until < NOW + ?`, lease.Milliseconds(), lease.Milliseconds())
+		return err
+	})
+}

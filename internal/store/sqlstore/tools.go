@@ -1,0 +1,78 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+
+	"github.com/mayfly-run/mayfly/internal/store"
+)
+
+const versionColumns = `project, tool, version, kind, description, note, digest, created, created_by`
+
+func scanVersion(rows *sql.Rows, more ...any) (store.Version, error) {
+	var v store.Version
+	var created int64
+	err := rows.Scan(append([]any{&v.Project, &v.Tool, &v.Version, &v.Kind, &v.Description, &v.Note, &v.Digest, &created, &v.CreatedBy}, more...)...)
+	v.Created = timeOf(created)
+	return v, err
+}
+
+// AddVersion implements store.Tools.
+func (s *Store) AddVersion(ctx context.Context, v store.Version) (is store.Version, made bool, err error) {
+	err = s.write(ctx, func(ctx context.Context, tx *tx) error {
+		var latest store.Version
+		err := tx.rows(ctx, func(rows *sql.Rows) (err error) {
+			latest, err = scanVersion(rows)
+			return err
+		}, `SELECT `+versionColumns+` FROM versions WHERE project = ? AND tool = ? ORDER BY version DESC LIMIT 1`, v.Project, v.Tool)
+		if err != nil {
+			return err
+		}
+		if is, made = latest, false; latest.Version > 0 && latest.Digest == v.Digest {
+			return nil
+		}
+		made = true
+		return tx.rows(ctx, func(rows *sql.Rows) (err error) {
+			is, err = scanVersion(rows)
+			return err
+		}, `INSERT INTO versions (project, tool, version, kind, description, note, digest, manifest, created, created_by)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, NOW, ?) RETURNING `+versionColumns,
+			v.Project, v.Tool, latest.Version+1, v.Kind, v.Description, v.Note, v.Digest, v.Manifest, v.CreatedBy)
+	})
+	return is, made, err
+}
+
+// Version implements store.Tools.
+func (s *Store) Version(ctx context.Context, project, tool string, version int) (v store.Version, err error) {
+	err = s.read(ctx, func(rows *sql.Rows) (err error) {
+		var manifest []byte
+		v, err = scanVersion(rows, &manifest)
+		v.Manifest = manifest
+		return err
+	}, `SELECT `+versionColumns+`, manifest FROM versions WHERE project = ? AND tool = ? AND (version = ? OR ? = 0) ORDER BY version DESC LIMIT 1`,
+		project, tool, version, version)
+	if err == nil && v.Version == 0 {
+		err = store.ErrNotFound
+	}
+	return v, err
+}
+
+// Versions implements store.Tools.
+func (s *Store) Versions(ctx context.Context, project, tool string) ([]store.Version, error) {
+	return s.versions(ctx, `WHERE project = ? AND tool = ? ORDER BY version DESC`, project, tool)
+}
+
+// Tools implements store.Tools.
+func (s *Store) Tools(ctx context.Context, project string) ([]store.Version, error) {
+	return s.versions(ctx, `v WHERE project = ? AND version = (SELECT MAX(version) FROM versions o WHERE o.project = v.project AND o.tool = v.tool) ORDER BY tool`, project)
+}
+
+func (s *Store) versions(ctx context.Context, where string, args ...any) ([]store.Version, error) {
+	all := []store.Version{}
+	err := s.read(ctx, func(rows *sql.Rows) error {
+		v, err := scanVersion(rows)
+		all = append(all, v)
+		return err
+	}, `SELECT `+versionColumns+` FROM versions `+where, args...)
+	return all, err
+}

@@ -1,0 +1,224 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"sync"
+)
+
+// mostGrouped bounds how many writes share a transaction, and so how long the first of them waits for the others.
+const mostGrouped = 256
+
+// errClosed answers a write after Close.
+var errClosed = errors.New("the database is closed")
+
+// write is one write that waits. It may be carried out twice, so it must set all that it returns each time.
+type write struct {
+	ctx  context.Context // of the caller: a write whose caller has gone before it began isn't carried out
+	do   func(ctx context.Context, tx *tx) error
+	done chan error
+}
+
+// writer carries out writes in groups, on as many connections as the dialect has writers.
+type writer struct {
+	db      *sql.DB
+	d       dialect
+	waiting chan *write
+	closing chan struct{}
+	work    sync.WaitGroup
+}
+
+func newWriter(db *sql.DB, d dialect) *writer {
+	w := &writer{db: db, d: d, waiting: make(chan *write), closing: make(chan struct{})}
+	for range d.writers {
+		w.work.Go(w.loop)
+	}
+	return w
+}
+
+func (w *writer) close() {
+	close(w.closing)
+	w.work.Wait()
+}
+
+// write returns when do has been carried out durably, or has failed.
+func (s *Store) write(ctx context.Context, do func(ctx context.Context, tx *tx) error) error {
+	one := &write{ctx: ctx, do: do, done: make(chan error, 1)}
+	select {
+	case s.writer.waiting <- one:
+		return <-one.done // it isn't left, since it may become durable
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-s.writer.closing:
+		return errClosed
+	}
+}
+
+// loop carries out groups until the writer is closed.
+func (w *writer) loop() {
+	var c *connection
+	defer func() { _ = c.close() }() // it holds nothing
+	for {
+		var group []*write
+		select {
+		case one := <-w.waiting:
+			group = append(group, one)
+		case <-w.closing:
+			return
+		}
+		for more := true; more && len(group) < mostGrouped; {
+			select {
+			case one := <-w.waiting:
+				group = append(group, one)
+			default:
+				more = false
+			}
+		}
+		c = w.carryOut(c, group)
+	}
+}
+
+// carryOut carries out a group, and each of it alone if that fails. It returns the connection for the next group, or nil.
+func (w *writer) carryOut(c *connection, group []*write) *connection {
+	c, err := w.transaction(c, group)
+	if err == nil || len(group) == 1 {
+		for _, one := range group {
+			one.done <- err
+		}
+		return c
+	}
+	for _, one := range group {
+		var err error
+		c, err = w.transaction(c, []*write{one})
+		one.done <- err
+	}
+	return c
+}
+
+// transaction carries out writes in one transaction. A connection that fails is given up.
+func (w *writer) transaction(c *connection, group []*write) (_ *connection, err error) {
+	ctx := context.Background() // a group isn't one caller's
+	if c == nil {
+		if c, err = newConnection(ctx, w.db, w.d); err != nil {
+			return nil, err
+		}
+	}
+	if _, err := c.exec(ctx, w.d.begin); err != nil {
+		return nil, errors.Join(err, c.close())
+	}
+	t := &tx{c}
+	for _, one := range group {
+		if err := one.ctx.Err(); err != nil && len(group) == 1 {
+			return c.rollback(ctx, context.Cause(one.ctx))
+		}
+		if err := one.do(ctx, t); err != nil {
+			return c.rollback(ctx, err)
+		}
+	}
+	if _, err := c.exec(ctx, "COMMIT"); err != nil {
+		return c.rollback(ctx, fmt.Errorf("commit: %w", err))
+	}
+	return c, nil
+}
+
+// connection is a connection with its prepared statements.
+type connection struct {
+	conn     *sql.Conn
+	d        dialect
+	prepared map[string]*sql.Stmt
+}
+
+func newConnection(ctx context.Context, db *sql.DB, d dialect) (*connection, error) {
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &connection{conn: conn, d: d, prepared: map[string]*sql.Stmt{}}, nil
+}
+
+func (c *connection) close() error {
+	if c == nil {
+		return nil
+	}
+	return c.conn.Close()
+}
+
+// rollback ends the transaction without effect. It returns err, and the connection unless that fails.
+func (c *connection) rollback(ctx context.Context, err error) (*connection, error) {
+	if _, failed := c.exec(ctx, "ROLLBACK"); failed != nil {
+		_ = c.conn.Raw(func(any) error { return errBroken }) // so that the pool doesn't use it again
+		return nil, errors.Join(err, c.close())
+	}
+	return c, err
+}
+
+// errBroken has package sql drop a connection.
+var errBroken = fmt.Errorf("the transaction can't be ended: %w", driver.ErrBadConn)
+
+func (c *connection) statement(ctx context.Context, q string) (*sql.Stmt, error) {
+	if s := c.prepared[q]; s != nil {
+		return s, nil
+	}
+	s, err := c.conn.PrepareContext(ctx, c.d.sql(q))
+	if err != nil {
+		return nil, fmt.Errorf("prepare %q: %w", q, err)
+	}
+	c.prepared[q] = s
+	return s, nil
+}
+
+func (c *connection) exec(ctx context.Context, q string, args ...any) (sql.Result, error) {
+	s, err := c.statement(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	return s.ExecContext(ctx, args...)
+}
+
+// tx is a transaction that other writes share. Statements have ? for parameters, NOW for the database's time and LOCKED.
+type tx struct{ c *connection }
+
+// exec returns the number of rows that a statement has changed.
+func (t *tx) exec(ctx context.Context, q string, args ...any) (int64, error) {
+	r, err := t.c.exec(ctx, q, args...)
+	if err != nil {
+		return 0, err
+	}
+	return r.RowsAffected()
+}
+
+// rows calls scan for each row.
+func (t *tx) rows(ctx context.Context, scan func(*sql.Rows) error, q string, args ...any) error {
+	s, err := t.c.statement(ctx, q)
+	if err != nil {
+		return err
+	}
+	rows, err := s.QueryContext(ctx, args...)
+	if err != nil {
+		return err
+	}
+	return each(rows, scan)
+}
+
+// each calls scan for each row, and closes them.
+func each(rows *sql.Rows, scan func(*sql.Rows) error) (err error) {
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		if err := scan(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// read calls scan for each row of a query outside a transaction.
+func (s *Store) read(ctx context.Context, scan func(*sql.Rows) error, q string, args ...any) error {
+	rows, err := s.db.QueryContext(ctx, s.d.sql(q), args...)
+	if err != nil {
+		return err
+	}
+	return each(rows, scan)
+}

@@ -1,0 +1,574 @@
+// Package storetest is the suite that every implementation of package store passes.
+package storetest
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/store"
+)
+
+// Store is all that a server keeps.
+type Store interface {
+	store.Tools
+	store.Queue
+	store.Runs
+	store.Access
+}
+
+// lease is longer than any test.
+const lease = time.Hour
+
+// Run runs the suite. open returns a new, empty store, which it closes at the end of the test.
+func Run(t *testing.T, open func(t *testing.T) Store) {
+	for name, test := range map[string]func(*testing.T, Store){
+		"Versions":        versions,
+		"OneRun":          oneRun,
+		"AcceptAndLease":  acceptAndLease,
+		"ClaimOrder":      claimOrder,
+		"Fences":          fences,
+		"RepeatedReports": repeatedReports,
+		"Gaps":            gaps,
+		"Cancel":          cancel,
+		"Expire":          expire,
+		"Renew":           renew,
+		"Extend":          extend,
+		"Lists":           lists,
+		"ManyWriters":     manyWriters,
+		"Tokens":          tokens,
+	} {
+		t.Run(name, func(t *testing.T) { test(t, open(t)) })
+	}
+}
+
+func newRun(id string) store.NewRun {
+	return store.NewRun{ID: id, Project: "p", Tool: "t", Version: 2, Kind: "tool", Pool: "default", Request: []byte(`{"id":"` + id + `"}`), AcceptedBy: "ada"}
+}
+
+func accept(t *testing.T, s Store, r store.NewRun) {
+	t.Helper()
+	if err := s.Accept(t.Context(), r, nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func claim(t *testing.T, s Store, c store.Claim) []store.Claimed {
+	t.Helper()
+	if c.Pool == "" {
+		c.Pool = "default"
+	}
+	if c.Runner == "" {
+		c.Runner = "r"
+	}
+	if c.Lease == 0 {
+		c.Lease = lease
+	}
+	got, err := s.Claim(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+// claimed accepts a run and gives it to runner r.
+func claimed(t *testing.T, s Store, id string, lease time.Duration) store.Claimed {
+	t.Helper()
+	accept(t, s, newRun(id))
+	got := claim(t, s, store.Claim{Lessee: store.Lessee{Runner: "r", Lease: lease}, Most: 1})
+	if len(got) != 1 || got[0].Run != id {
+		t.Fatalf("claimed %+v, want run %s", got, id)
+	}
+	return got[0]
+}
+
+// report returns a report with count events whose content is text.
+func report(c store.Claimed, first, count int64, text string) store.Report {
+	return store.Report{
+		Hold: store.Hold{Run: c.Run, Attempt: c.Attempt}, Runner: c.Runner, Lease: lease, First: first, Count: count, State: run.Running,
+		Encode: encode(first, count, c.Last, text),
+	}
+}
+
+func encode(first, count, base int64, text string) func(int64) (store.Chunk, error) {
+	return func(before int64) (store.Chunk, error) {
+		if want := base + first - 1; before != want {
+			return store.Chunk{}, fmt.Errorf("%d events are before these, want %d", before, want)
+		}
+		return store.Chunk{First: before + 1, Last: before + count, Lines: count, Bytes: int64(len(text)), Data: []byte(text)}, nil
+	}
+}
+
+func ended(status run.State) *store.Ended {
+	return &store.Ended{Status: status, ExitCode: run.ExitError, Code: run.CodeToolFailed, Reason: "because", Result: []byte(`{"status":"x"}`)}
+}
+
+func get(t *testing.T, s Store, id string) store.Run {
+	t.Helper()
+	r, err := s.Run(t.Context(), "p", id)
+	if err != nil {
+		t.Fatalf("run %s: %v", id, err)
+	}
+	return r
+}
+
+func texts(t *testing.T, s Store, id string, after int64) (all []string) {
+	t.Helper()
+	chunks, err := s.Chunks(t.Context(), id, after, 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range chunks {
+		all = append(all, string(c.Data))
+	}
+	return all
+}
+
+func versions(t *testing.T, s Store) {
+	ctx := t.Context()
+	if _, err := s.Version(ctx, "p", "t", 0); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("a tool that isn't there: %v", err)
+	}
+	add := func(project, tool, digest string) (store.Version, bool) {
+		v, made, err := s.AddVersion(ctx, store.Version{Project: project, Tool: tool, Kind: "tool", Digest: digest, Manifest: []byte(digest), Note: "n", Description: "d", CreatedBy: "ada"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v, made
+	}
+	if v, made := add("p", "t", "one"); v.Version != 1 || !made || v.Created.IsZero() {
+		t.Errorf("the first version is %+v, made %v", v, made)
+	}
+	if v, made := add("p", "t", "one"); v.Version != 1 || made {
+		t.Errorf("the same files are version %d, made %v, want the first again", v.Version, made)
+	}
+	if v, _ := add("p", "t", "two"); v.Version != 2 {
+		t.Errorf("other files are version %d, want 2", v.Version)
+	}
+	if v, made := add("p", "t", "one"); v.Version != 3 || !made {
+		t.Errorf("the files of version 1 again are version %d, made %v, want 3", v.Version, made)
+	}
+	add("p", "u", "x")
+	add("q", "t", "y")
+	if v, err := s.Version(ctx, "p", "t", 2); err != nil || v.Digest != "two" || string(v.Manifest) != "two" || v.CreatedBy != "ada" {
+		t.Errorf("version 2 is %+v, %v", v, err)
+	}
+	if v, err := s.Version(ctx, "p", "t", 0); err != nil || v.Version != 3 {
+		t.Errorf("the latest version is %+v, %v", v, err)
+	}
+	if _, err := s.Version(ctx, "p", "t", 4); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("a version that isn't there: %v", err)
+	}
+	all, err := s.Versions(ctx, "p", "t")
+	if err != nil || len(all) != 3 || all[0].Version != 3 {
+		t.Errorf("versions %+v, %v", all, err)
+	}
+	tools, err := s.Tools(ctx, "p")
+	if err != nil || len(tools) != 2 || tools[0].Tool != "t" || tools[0].Version != 3 || tools[1].Tool != "u" {
+		t.Errorf("tools %+v, %v", tools, err)
+	}
+}
+
+func oneRun(t *testing.T, s Store) {
+	if _, err := s.Run(t.Context(), "p", "a"); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("a run that isn't there: %v", err)
+	}
+	n := newRun("a")
+	n.Labels, n.Priority = map[string]string{"team": "db"}, 7
+	accept(t, s, n)
+	r := get(t, s, "a")
+	if r.Status != run.Queued || r.Over || r.Attempt != 0 || r.Accepted.IsZero() || r.Labels["team"] != "db" || r.Priority != 7 || r.Version != 2 || r.AcceptedBy != "ada" {
+		t.Errorf("accepted: %+v", r)
+	}
+	if _, err := s.Run(t.Context(), "q", "a"); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("a run of another project: %v", err)
+	}
+	got := claim(t, s, store.Claim{Most: 5})
+	if len(got) != 1 || got[0].Run != "a" || got[0].Attempt != 1 || string(got[0].Request) != `{"id":"a"}` || got[0].Project != "p" {
+		t.Fatalf("claimed %+v", got)
+	}
+	if again := claim(t, s, store.Claim{Most: 5}); len(again) != 0 {
+		t.Errorf("claimed again: %+v", again)
+	}
+	if last, err := s.Report(t.Context(), report(got[0], 1, 2, "one")); err != nil || last != 2 {
+		t.Errorf("report: %d, %v", last, err)
+	}
+	if r := get(t, s, "a"); r.Status != run.Running || r.Runner != "r" || r.Attempt != 1 || r.Started.IsZero() || r.Events != 2 || r.EventBytes != 3 {
+		t.Errorf("running: %+v", r)
+	}
+	end := report(got[0], 3, 1, "two")
+	end.Ended = ended(run.Failed)
+	if last, err := s.Report(t.Context(), end); err != nil || last != 3 {
+		t.Errorf("result: %d, %v", last, err)
+	}
+	if r := get(t, s, "a"); r.Status != run.Failed || !r.Over || r.ExitCode != run.ExitError || r.Code != run.CodeToolFailed || r.Reason != "because" ||
+		r.Finished.IsZero() || r.Started.IsZero() || r.Runner != "r" || r.Attempt != 1 || r.Events != 3 {
+		t.Errorf("over: %+v", r)
+	}
+	if all := texts(t, s, "a", 0); !slices.Equal(all, []string{"one", "two"}) {
+		t.Errorf("events %q", all)
+	}
+	if all := texts(t, s, "a", 2); !slices.Equal(all, []string{"two"}) {
+		t.Errorf("events after 2: %q", all)
+	}
+	if q, err := s.Request(t.Context(), "p", "a"); err != nil || string(q) != `{"id":"a"}` {
+		t.Errorf("request %q, %v", q, err)
+	}
+	if _, err := s.Request(t.Context(), "q", "a"); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("request of another project: %v", err)
+	}
+}
+
+func acceptAndLease(t *testing.T, s Store) {
+	if err := s.Accept(t.Context(), newRun("a"), &store.Lessee{Runner: "r", Lease: lease}); err != nil {
+		t.Fatal(err)
+	}
+	if got := claim(t, s, store.Claim{Most: 1}); len(got) != 0 {
+		t.Errorf("claimed %+v, which has a runner", got)
+	}
+	if r := get(t, s, "a"); r.Attempt != 1 || r.Runner != "r" || r.Started.IsZero() {
+		t.Errorf("accepted for a runner: %+v", r)
+	}
+	end := report(store.Claimed{Run: "a", Attempt: 1, Runner: "r"}, 1, 1, "x")
+	end.Ended = ended(run.Succeeded)
+	if _, err := s.Report(t.Context(), end); err != nil {
+		t.Error(err)
+	}
+	if err := s.Accept(t.Context(), newRun("a"), nil); err == nil {
+		t.Error("a run with the id of another one is accepted")
+	}
+}
+
+func claimOrder(t *testing.T, s Store) {
+	for _, c := range []struct {
+		id       string
+		priority int
+		pool     string
+		needs    []string
+	}{
+		{"1", 0, "default", nil},
+		{"2", 5, "default", nil},
+		{"3", 0, "default", []string{"gpu"}},
+		{"4", 0, "other", nil},
+		{"5", 0, "default", []string{"gpu", "big"}},
+		{"6", 0, "default", nil},
+	} {
+		n := newRun(c.id)
+		n.Priority, n.Pool, n.Needs = c.priority, c.pool, c.needs
+		accept(t, s, n)
+	}
+	ids := func(c store.Claim) (all []string) {
+		for _, one := range claim(t, s, c) {
+			all = append(all, one.Run)
+		}
+		return all
+	}
+	if got := ids(store.Claim{Most: 2}); !slices.Equal(got, []string{"2", "1"}) {
+		t.Errorf("the first two are %q, want the one with priority and the oldest", got)
+	}
+	if got := ids(store.Claim{Most: 9, Labels: []string{"gpu"}}); !slices.Equal(got, []string{"3", "6"}) {
+		t.Errorf("with a GPU: %q", got)
+	}
+	if got := ids(store.Claim{Most: 9, Pool: "other"}); !slices.Equal(got, []string{"4"}) {
+		t.Errorf("of another pool: %q", got)
+	}
+}
+
+func fences(t *testing.T, s Store) {
+	mine := claimed(t, s, "a", lease)
+	for name, c := range map[string]store.Claimed{
+		"another runner":     {Run: "a", Attempt: 1, Runner: "x"},
+		"an earlier attempt": {Run: "a", Attempt: 0, Runner: "r"},
+		"a later attempt":    {Run: "a", Attempt: 2, Runner: "r"},
+		"another run":        {Run: "b", Attempt: 1, Runner: "r"},
+	} {
+		if _, err := s.Report(t.Context(), report(c, 1, 1, "x")); !errors.Is(err, store.ErrNotHeld) {
+			t.Errorf("events of %s: %v", name, err)
+		}
+		end := report(c, 1, 1, "x")
+		end.Ended = ended(run.Succeeded)
+		if _, err := s.Report(t.Context(), end); !errors.Is(err, store.ErrNotHeld) {
+			t.Errorf("a result of %s: %v", name, err)
+		}
+	}
+	// A lease that has run out, although nobody has ended the attempt yet.
+	short := claimed(t, s, "c", time.Millisecond)
+	time.Sleep(20 * time.Millisecond)
+	if _, err := s.Report(t.Context(), report(short, 1, 1, "x")); !errors.Is(err, store.ErrNotHeld) {
+		t.Errorf("events after the lease: %v", err)
+	}
+	end := report(short, 1, 1, "x")
+	end.Ended = ended(run.Succeeded)
+	if _, err := s.Report(t.Context(), end); !errors.Is(err, store.ErrNotHeld) {
+		t.Errorf("a result after the lease: %v", err)
+	}
+	if r := get(t, s, "a"); r.Events != 0 || r.Over {
+		t.Errorf("what was refused has changed the run: %+v", r)
+	}
+	if _, err := s.Report(t.Context(), report(mine, 1, 1, "x")); err != nil {
+		t.Error(err)
+	}
+}
+
+func repeatedReports(t *testing.T, s Store) {
+	c := claimed(t, s, "a", lease)
+	for range 2 {
+		if last, err := s.Report(t.Context(), report(c, 1, 2, "one")); err != nil || last != 2 {
+			t.Errorf("report: %d, %v", last, err)
+		}
+	}
+	end := report(c, 3, 1, "two")
+	end.Ended = ended(run.Succeeded)
+	for range 2 {
+		if last, err := s.Report(t.Context(), end); err != nil || last != 3 {
+			t.Errorf("result: %d, %v", last, err)
+		}
+	}
+	if all := texts(t, s, "a", 0); !slices.Equal(all, []string{"one", "two"}) {
+		t.Errorf("events %q, want each once", all)
+	}
+	other := end
+	other.Ended = ended(run.Failed)
+	if _, err := s.Report(t.Context(), other); !errors.Is(err, store.ErrNotHeld) {
+		t.Errorf("another result: %v", err)
+	}
+}
+
+func gaps(t *testing.T, s Store) {
+	c := claimed(t, s, "a", lease)
+	if last, err := s.Report(t.Context(), report(c, 2, 1, "x")); !errors.Is(err, store.ErrGap) || last != 0 {
+		t.Errorf("the second event without the first: %d, %v", last, err)
+	}
+	if _, err := s.Report(t.Context(), report(c, 1, 2, "x")); err != nil {
+		t.Error(err)
+	}
+	if last, err := s.Report(t.Context(), report(c, 2, 2, "x")); !errors.Is(err, store.ErrGap) || last != 2 {
+		t.Errorf("an event that is there with one that isn't: %d, %v", last, err)
+	}
+}
+
+func cancel(t *testing.T, s Store) {
+	accept(t, s, newRun("a"))
+	end := *ended(run.Cancelled)
+	end.Encode = encode(1, 2, 0, "by the server")
+	if _, err := s.Cancel(t.Context(), "q", "a", end); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("a run of another project: %v", err)
+	}
+	if runner, err := s.Cancel(t.Context(), "p", "a", end); err != nil || runner != "" {
+		t.Errorf("a run that waits: %q, %v", runner, err)
+	}
+	if r := get(t, s, "a"); !r.Over || r.Status != run.Cancelled || r.Events != 2 {
+		t.Errorf("cancelled: %+v", r)
+	}
+	if all := texts(t, s, "a", 0); !slices.Equal(all, []string{"by the server"}) {
+		t.Errorf("events %q", all)
+	}
+	if _, err := s.Cancel(t.Context(), "p", "a", end); !errors.Is(err, store.ErrOver) {
+		t.Errorf("a run that has ended: %v", err)
+	}
+	c := claimed(t, s, "b", lease)
+	if runner, err := s.Cancel(t.Context(), "p", "b", end); err != nil || runner != "r" {
+		t.Errorf("a run that runs: %q, %v", runner, err)
+	}
+	if r := get(t, s, "b"); r.Over || !r.Cancelling {
+		t.Errorf("asked to end: %+v", r)
+	}
+	x, err := s.Extend(t.Context(), "r", []store.Hold{{Run: "b", Attempt: 1}}, lease)
+	if err != nil || len(x.Cancel) != 1 || len(x.Lost) != 0 {
+		t.Errorf("its runner hears %+v, %v", x, err)
+	}
+	last := report(c, 1, 1, "x")
+	last.Ended = ended(run.Cancelled)
+	if _, err := s.Report(t.Context(), last); err != nil {
+		t.Error(err)
+	}
+}
+
+func expire(t *testing.T, s Store) {
+	long := claimed(t, s, "long", lease)
+	short := claimed(t, s, "short", 100*time.Millisecond)
+	if _, err := s.Report(t.Context(), func() store.Report { r := report(short, 1, 1, "one"); r.Lease = time.Millisecond; return r }()); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(20 * time.Millisecond)
+	end := func(c store.Claimed) (store.Ended, error) {
+		e := *ended(run.Lost)
+		e.Encode = encode(1, 1, c.Last, "lost")
+		return e, nil
+	}
+	ids, err := s.Expire(t.Context(), 10, end)
+	if err != nil || !slices.Equal(ids, []string{"short"}) {
+		t.Errorf("expired %q, %v", ids, err)
+	}
+	if r := get(t, s, "short"); !r.Over || r.Status != run.Lost || r.Events != 2 {
+		t.Errorf("expired: %+v", r)
+	}
+	if all := texts(t, s, "short", 0); !slices.Equal(all, []string{"one", "lost"}) {
+		t.Errorf("events %q", all)
+	}
+	late := report(short, 2, 1, "late")
+	late.Ended = ended(run.Succeeded)
+	if _, err := s.Report(t.Context(), late); !errors.Is(err, store.ErrNotHeld) {
+		t.Errorf("a late result: %v", err)
+	}
+	if ids, err := s.Expire(t.Context(), 10, end); err != nil || len(ids) != 0 {
+		t.Errorf("expired again: %q, %v", ids, err)
+	}
+	if _, err := s.Report(t.Context(), report(long, 1, 1, "x")); err != nil {
+		t.Error(err)
+	}
+}
+
+func renew(t *testing.T, s Store) {
+	c := claimed(t, s, "a", time.Millisecond)
+	time.Sleep(20 * time.Millisecond)
+	if err := s.Renew(t.Context(), lease); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Report(t.Context(), report(c, 1, 1, "x")); err != nil {
+		t.Errorf("after a renewal: %v", err)
+	}
+}
+
+func extend(t *testing.T, s Store) {
+	claimed(t, s, "a", lease)
+	short := claimed(t, s, "b", time.Second)
+	x, err := s.Extend(t.Context(), "r", []store.Hold{{Run: "a", Attempt: 1}, {Run: "b", Attempt: 1}, {Run: "a", Attempt: 2}, {Run: "none", Attempt: 1}}, lease)
+	if err != nil || !slices.Equal(x.Lost, []store.Hold{{Run: "a", Attempt: 2}, {Run: "none", Attempt: 1}}) || len(x.Cancel) != 0 {
+		t.Errorf("extended: %+v, %v", x, err)
+	}
+	if x, err := s.Extend(t.Context(), "other", []store.Hold{{Run: "a", Attempt: 1}}, lease); err != nil || len(x.Lost) != 1 {
+		t.Errorf("by another runner: %+v, %v", x, err)
+	}
+	time.Sleep(1100 * time.Millisecond)
+	if _, err := s.Report(t.Context(), report(short, 1, 1, "x")); err != nil {
+		t.Errorf("after the lease that was extended: %v", err)
+	}
+}
+
+func lists(t *testing.T, s Store) {
+	for i := range 10 {
+		n := newRun(fmt.Sprint(i))
+		if i%2 == 1 {
+			n.Tool = "odd"
+		}
+		accept(t, s, n)
+	}
+	n := newRun("x")
+	n.Project = "q"
+	accept(t, s, n)
+	for _, c := range claim(t, s, store.Claim{Most: 2}) {
+		end := report(c, 1, 1, "x")
+		end.Ended = ended(run.Failed)
+		if _, err := s.Report(t.Context(), end); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct {
+		name string
+		f    store.Filter
+		want []string
+	}{
+		{"newest first", store.Filter{Most: 3}, []string{"9", "8", "7"}},
+		{"next page", store.Filter{Most: 3, Before: "7"}, []string{"6", "5", "4"}},
+		{"of a tool", store.Filter{Most: 3, Tool: "odd"}, []string{"9", "7", "5"}},
+		{"ended", store.Filter{Most: 9, Status: []run.State{run.Failed, run.Lost}}, []string{"1", "0"}},
+		{"waiting", store.Filter{Most: 2, Status: []run.State{run.Queued}}, []string{"9", "8"}},
+	} {
+		c.f.Project = "p"
+		runs, err := s.Runs(t.Context(), c.f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids := []string{}
+		for _, r := range runs {
+			ids = append(ids, r.ID)
+		}
+		if !slices.Equal(ids, c.want) {
+			t.Errorf("%s: %q, want %q", c.name, ids, c.want)
+		}
+	}
+}
+
+// manyWriters has runs accepted, claimed and ended by many goroutines at once: each run is claimed once and ends once.
+func manyWriters(t *testing.T, s Store) {
+	const runs, workers = 200, 8
+	errs := make(chan error, 2*workers)
+	for w := range workers {
+		go func() {
+			for i := w; i < runs; i += workers {
+				if err := s.Accept(t.Context(), newRun(fmt.Sprintf("%04d", i)), nil); err != nil {
+					errs <- err
+					return
+				}
+			}
+			errs <- nil
+		}()
+	}
+	done := make(chan string, runs+1)
+	for w := range workers {
+		go func() {
+			c := store.Claim{Lessee: store.Lessee{Runner: fmt.Sprint("r", w), Lease: lease}, Pool: "default", Most: 5}
+			for len(done) < runs {
+				got, err := s.Claim(t.Context(), c)
+				for _, one := range got {
+					end := report(one, 1, 1, "x")
+					end.Ended = ended(run.Succeeded)
+					if _, err = s.Report(t.Context(), end); err != nil {
+						break
+					}
+					done <- one.Run
+				}
+				if err != nil {
+					errs <- err
+					return
+				}
+			}
+			errs <- nil
+		}()
+	}
+	for range 2 * workers {
+		if err := <-errs; err != nil {
+			t.Fatal(err)
+		}
+	}
+	close(done)
+	ids := []string{}
+	for id := range done {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	if len(slices.Compact(ids)) != runs {
+		t.Errorf("%d runs have ended, want each of %d once", len(ids), runs)
+	}
+}
+
+func tokens(t *testing.T, s Store) {
+	ctx := t.Context()
+	for _, tok := range []store.Token{
+		{Hash: []byte("1"), Name: "ada", Project: "p", Role: "author"},
+		{Hash: []byte("2"), Name: "old", Role: "admin", Expires: time.Now().Add(-time.Hour)},
+		{Hash: []byte("3"), Name: "new", Role: "admin", Pool: "gpu", Expires: time.Now().Add(time.Hour)},
+	} {
+		if err := s.AddToken(ctx, tok); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.AddToken(ctx, store.Token{Hash: []byte("4"), Name: "ada", Project: "p"}); !errors.Is(err, store.ErrExists) {
+		t.Errorf("a second token of one name: %v", err)
+	}
+	if tok, err := s.Token(ctx, []byte("1")); err != nil || tok.Name != "ada" || tok.Project != "p" || tok.Role != "author" || tok.Created.IsZero() || !tok.Expires.IsZero() {
+		t.Errorf("token %+v, %v", tok, err)
+	}
+	if tok, err := s.Token(ctx, []byte("3")); err != nil || tok.Pool != "gpu" {
+		t.Errorf("token %+v, %v", tok, err)
+	}
+	for name, hash := range map[string]string{"expired": "2", "unknown": "5"} {
+		if _, err := s.Token(ctx, []byte(hash)); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
