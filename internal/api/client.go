@@ -1,0 +1,288 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/mayfly-run/mayfly/internal/document"
+	"github.com/mayfly-run/mayfly/internal/run"
+)
+
+// Prefix begins the paths of the API.
+const Prefix = "/api/v1"
+
+// ClientOptions say which server a client talks to, and as whom.
+type ClientOptions struct {
+	Server string // https://HOST:PORT, or http:// for a loopback address
+	Token  string
+	// Fingerprint pins the server's certificate, as sha256:HEX of it. If it is empty, the system's authorities decide.
+	Fingerprint string
+	UserAgent   string
+}
+
+// Client talks to a server. Its methods may be called from several goroutines. Close ends its idle connections.
+type Client struct {
+	base  *url.URL
+	opts  ClientOptions
+	http  *http.Client
+	close func()
+}
+
+// FingerprintError says that a server's certificate is another one than the one that is known.
+type FingerprintError struct{ Want, Got string }
+
+func (e *FingerprintError) Error() string {
+	return fmt.Sprintf("the server's certificate has the fingerprint %s, not %s: it was replaced, or something is between here and the server", e.Got, e.Want)
+}
+
+// Code implements run.Coder.
+func (e *FingerprintError) Code() run.Code { return run.CodeServerRefused }
+
+// Fingerprint is what a certificate is known by.
+func Fingerprint(certificate []byte) string {
+	sum := sha256.Sum256(certificate)
+	return "sha256:" + hex.EncodeToString(sum[:])
+}
+
+// NewClient returns a client. It doesn't connect.
+func NewClient(o ClientOptions) (*Client, error) {
+	base, err := url.Parse(o.Server)
+	if err != nil || base.Host == "" || base.Scheme != "https" && base.Scheme != "http" {
+		return nil, run.NewError(run.CodeInvalidUsage, fmt.Sprintf("the server's address %q is not https://HOST[:PORT]", o.Server))
+	}
+	if base.Scheme == "http" && !loopback(base.Hostname()) {
+		return nil, run.NewError(run.CodeServerRefused, fmt.Sprintf("%s would send the token unencrypted; use https://", o.Server))
+	}
+	t := &http.Transport{
+		Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, TLSHandshakeTimeout: 10 * time.Second, IdleConnTimeout: 90 * time.Second,
+		MaxIdleConnsPerHost: 16, TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12},
+	}
+	if o.Fingerprint != "" {
+		// The fingerprint takes the authorities' place: no name and no authority of a self-signed certificate could be checked.
+		t.TLSClientConfig.InsecureSkipVerify = true //nolint:gosec // VerifyPeerCertificate compares the whole certificate
+		t.TLSClientConfig.VerifyPeerCertificate = func(raw [][]byte, _ [][]*x509.Certificate) error {
+			if got := Fingerprint(raw[0]); subtle.ConstantTimeCompare([]byte(got), []byte(o.Fingerprint)) != 1 {
+				return &FingerprintError{Want: o.Fingerprint, Got: got}
+			}
+			return nil
+		}
+	}
+	return &Client{base: base, opts: o, http: &http.Client{Transport: t}, close: t.CloseIdleConnections}, nil
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// Server is the server's address.
+func (c *Client) Server() string { return c.opts.Server }
+
+// Close ends idle connections.
+func (c *Client) Close() { c.close() }
+
+// Certificate returns the fingerprint of the server's certificate, and whether the system's authorities vouch for it.
+func Certificate(ctx context.Context, server string) (fingerprint string, trusted bool, err error) {
+	base, err := url.Parse(server)
+	if err != nil {
+		return "", false, err
+	}
+	host := base.Host
+	if base.Port() == "" {
+		host = net.JoinHostPort(base.Hostname(), "443")
+	}
+	d := tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12}} //nolint:gosec // it is only looked at
+	conn, err := d.DialContext(ctx, "tcp", host)
+	if err != nil {
+		return "", false, unreachable(server, err)
+	}
+	defer conn.Close()
+	chain := conn.(*tls.Conn).ConnectionState().PeerCertificates //nolint:forcetypeassert // tls.Dialer makes no other
+	between := x509.NewCertPool()
+	for _, one := range chain[1:] {
+		between.AddCert(one)
+	}
+	_, err = chain[0].Verify(x509.VerifyOptions{DNSName: base.Hostname(), Intermediates: between})
+	return Fingerprint(chain[0].Raw), err == nil, nil
+}
+
+// unreachable is the error of a server that doesn't answer.
+func unreachable(server string, err error) error {
+	var pinned *FingerprintError
+	var certificate *tls.CertificateVerificationError
+	switch {
+	case errors.As(err, &pinned):
+		return fmt.Errorf("%s: %w; if you know why, log in again: mayfly login %s", server, pinned, server)
+	case errors.As(err, &certificate):
+		return run.NewError(run.CodeServerRefused, fmt.Sprintf("%s: %v; log in with its fingerprint: mayfly login %s", server, certificate, server))
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return err
+	}
+	var op *url.Error
+	if errors.As(err, &op) {
+		err = op.Err
+	}
+	return run.NewError(run.CodeServerUnreachable, fmt.Sprintf("no answer from %s: %v; check the address, and that mayfly server runs there", server, err))
+}
+
+// request sends a request. The caller closes the answer's body. An answer that isn't a success is the error.
+func (c *Client) request(ctx context.Context, method, path string, header http.Header, body io.Reader) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(c.base.String(), "/")+Prefix+path, body)
+	if err != nil {
+		return nil, err
+	}
+	for name, values := range header {
+		req.Header[name] = values
+	}
+	req.Header.Set("Authorization", "Bearer "+c.opts.Token)
+	req.Header.Set("User-Agent", c.opts.UserAgent)
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, unreachable(c.opts.Server, err)
+	}
+	if resp.StatusCode/100 != 2 {
+		defer resp.Body.Close()
+		return nil, c.problem(resp)
+	}
+	return resp, nil
+}
+
+// maxAnswer bounds what is read of an answer that isn't a stream.
+const maxAnswer = 64 << 20
+
+// problem reads the answer to a request that failed.
+func (c *Client) problem(resp *http.Response) error {
+	data, err := document.Read(resp.Body, 1<<20)
+	p := &Problem{}
+	if err == nil {
+		err = json.Unmarshal(data, p)
+	}
+	if err != nil || p.Reason == "" {
+		return run.NewError(run.CodeServerRefused, fmt.Sprintf("%s answers with the HTTP status %s, and not as a Mayfly server; check the address", c.opts.Server, resp.Status))
+	}
+	return p
+}
+
+// call sends and gets JSON. in or out may be nil.
+func (c *Client) call(ctx context.Context, method, path string, in, out any) error {
+	var body io.Reader
+	header := http.Header{}
+	if in != nil {
+		data, err := json.Marshal(in)
+		if err != nil {
+			return err
+		}
+		body = bytes.NewReader(data)
+		header.Set("Content-Type", "application/json")
+	}
+	resp, err := c.request(ctx, method, path, header, body)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if out == nil {
+		return nil
+	}
+	data, err := document.Read(resp.Body, maxAnswer)
+	if err != nil {
+		return fmt.Errorf("read the answer of %s: %w", c.opts.Server, err)
+	}
+	if err := json.Unmarshal(data, out); err != nil {
+		return run.NewError(run.CodeServerRefused, fmt.Sprintf("%s doesn't answer as a Mayfly server: %v", c.opts.Server, err))
+	}
+	return nil
+}
+
+// project is the path of a project.
+func project(name string) string { return "/projects/" + url.PathEscape(name) }
+
+// Missing returns which of some contents the server doesn't have.
+func (c *Client) Missing(ctx context.Context, in string, digests []string) ([]string, error) {
+	var out Digests
+	err := c.call(ctx, http.MethodPost, project(in)+"/contents/missing", Digests{digests}, &out)
+	return out.Digests, err
+}
+
+// PutContent sends a content.
+func (c *Client) PutContent(ctx context.Context, in, digest string, content io.Reader) error {
+	resp, err := c.request(ctx, http.MethodPut, project(in)+"/contents/"+url.PathEscape(digest), http.Header{"Content-Type": {"application/octet-stream"}}, content)
+	if err != nil {
+		return err
+	}
+	return resp.Body.Close()
+}
+
+// CreateVersion makes a version of a tool.
+func (c *Client) CreateVersion(ctx context.Context, in, tool string, v *NewVersion) (*Version, error) {
+	out := &Version{}
+	return out, c.call(ctx, http.MethodPost, project(in)+"/tools/"+url.PathEscape(tool)+"/versions", v, out)
+}
+
+// Tools returns the latest version of each tool.
+func (c *Client) Tools(ctx context.Context, in string) (out []Version, err error) {
+	return out, c.call(ctx, http.MethodGet, project(in)+"/tools", nil, &out)
+}
+
+// Versions returns the versions of a tool.
+func (c *Client) Versions(ctx context.Context, in, tool string) (out []Version, err error) {
+	return out, c.call(ctx, http.MethodGet, project(in)+"/tools/"+url.PathEscape(tool)+"/versions", nil, &out)
+}
+
+// CreateRun accepts a run.
+func (c *Client) CreateRun(ctx context.Context, in string, n *NewRun) (*Run, error) {
+	out := &Run{}
+	return out, c.call(ctx, http.MethodPost, project(in)+"/runs", n, out)
+}
+
+// Run returns a run.
+func (c *Client) Run(ctx context.Context, in, id string) (*Run, error) {
+	out := &Run{}
+	return out, c.call(ctx, http.MethodGet, project(in)+"/runs/"+url.PathEscape(id), nil, out)
+}
+
+// RunFilter selects runs.
+type RunFilter struct {
+	Tool   string
+	Status []string
+	Limit  int
+	Cursor string
+}
+
+// Runs returns a page of runs.
+func (c *Client) Runs(ctx context.Context, in string, f RunFilter) (*RunList, error) {
+	q := url.Values{}
+	if f.Tool != "" {
+		q.Set("tool", f.Tool)
+	}
+	if len(f.Status) > 0 {
+		q.Set("status", strings.Join(f.Status, ","))
+	}
+	if f.Limit > 0 {
+		q.Set("limit", fmt.Sprint(f.Limit))
+	}
+	if f.Cursor != "" {
+		q.Set("cursor", f.Cursor)
+	}
+	out := &RunList{}
+	return out, c.call(ctx, http.MethodGet, project(in)+"/runs?"+q.Encode(), nil, out)
+}
+
+// Cancel asks for the end of a run.
+func (c *Client) Cancel(ctx context.Context, in, id string) (*Run, error) {
+	out := &Run{}
+	return out, c.call(ctx, http.MethodPost, project(in)+"/runs/"+url.PathEscape(id)+"/cancel", nil, out)
+}

@@ -1,0 +1,91 @@
+package api
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/mayfly-run/mayfly/internal/run"
+)
+
+const (
+	// maxLine bounds a line of a stream: an event has at most some 64 KiB of output.
+	maxLine = 4 << 20
+	// away is for how long a reader tries to reach a server that was there.
+	away = 10 * time.Minute
+)
+
+// Follow calls emit with each event of a run after the given number, and returns after its result. If the connection is cut,
+// or the server is away for some minutes, it goes on where it was. cut, unless nil, is told each time.
+func (c *Client) Follow(ctx context.Context, in, id string, after int64, emit func(run.Event), cut func(error)) error {
+	pause := 100 * time.Millisecond
+	since := time.Now()
+	for {
+		last, over, err := c.follow(ctx, in, id, after, emit)
+		if over || ctx.Err() != nil {
+			return errors.Join(err, ctx.Err())
+		}
+		var p *Problem
+		if errors.As(err, &p) && p.Status < http.StatusInternalServerError {
+			return err
+		}
+		if last > after {
+			after, since, pause = last, time.Now(), 100*time.Millisecond
+		}
+		if err == nil {
+			err = errors.New("the server ended the connection")
+		}
+		if time.Since(since) > away {
+			return fmt.Errorf("follow run %s: %w", id, err)
+		}
+		if cut != nil {
+			cut(err)
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		pause = min(2*pause, 5*time.Second)
+	}
+}
+
+// follow reads one stream. It returns the number of the last event.
+func (c *Client) follow(ctx context.Context, in, id string, after int64, emit func(run.Event)) (last int64, over bool, err error) {
+	header := http.Header{"Accept": {"text/event-stream"}}
+	if after > 0 {
+		header.Set("Last-Event-ID", fmt.Sprint(after))
+	}
+	resp, err := c.request(ctx, http.MethodGet, project(in)+"/runs/"+url.PathEscape(id)+"/events", header, nil)
+	if err != nil {
+		return after, false, err
+	}
+	defer resp.Body.Close()
+	lines := bufio.NewScanner(resp.Body)
+	lines.Buffer(nil, maxLine)
+	for lines.Scan() {
+		data, ok := strings.CutPrefix(lines.Text(), "data: ")
+		if !ok {
+			continue
+		}
+		var e run.Event
+		if err := json.Unmarshal([]byte(data), &e); err != nil {
+			return after, false, fmt.Errorf("read an event of run %s: %w", id, err)
+		}
+		if e.Seq != after+1 {
+			return after, false, fmt.Errorf("event %d of run %s comes after event %d", e.Seq, id, after)
+		}
+		after = e.Seq
+		emit(e)
+		if e.Result != nil {
+			return after, true, nil
+		}
+	}
+	return after, false, lines.Err()
+}

@@ -1,0 +1,59 @@
+package api
+
+import (
+	"time"
+
+	"github.com/mayfly-run/mayfly/internal/run"
+)
+
+// NewRun asks for a run of a tool of the project, or of a definition that comes with the request. Exactly one of Tool and
+// Bundle is given.
+type NewRun struct {
+	Tool    string  `json:"tool,omitempty" maxLength:"253" doc:"the name of a tool or workflow of the project"`
+	Version int     `json:"version,omitempty" minimum:"0" doc:"its version; 0 is the latest"`
+	Bundle  *Bundle `json:"bundle,omitempty" doc:"a definition that isn't kept as a version"`
+
+	Inputs      map[string]any    `json:"inputs,omitempty" doc:"values for the args, as text or typed"`
+	Environment map[string]string `json:"environment,omitempty" doc:"variables, which override those of the tool"`
+	// Set overrides the definition, as the flags of mayfly run do.
+	Set          map[string]string `json:"set,omitempty" doc:"overrides by name: timeout, user, network, cpu, memory, disk, pids, nofile, bandwidth"`
+	GraceSeconds *float64          `json:"grace_seconds,omitempty" minimum:"0" maximum:"86400" doc:"between TERM and KILL; 10 by default"`
+
+	Pool     string            `json:"pool,omitempty" maxLength:"63" doc:"the runners that may take it; default by default"`
+	Runner   []string          `json:"runner,omitempty" maxItems:"20" doc:"labels that a runner must have"`
+	Labels   map[string]string `json:"labels,omitempty" doc:"labels of the run, to find it by"`
+	Priority int               `json:"priority,omitempty" minimum:"-100" maximum:"100" doc:"higher ones first"`
+}
+
+// Run is a run as the server knows it.
+type Run struct {
+	ID      string `json:"id"`
+	Project string `json:"project"`
+	Tool    string `json:"tool" doc:"its name"`
+	Version int    `json:"version,omitempty" doc:"0 for a definition that came with the request"`
+	Kind    string `json:"kind" enum:"tool,workflow"`
+	// Status is queued, pulling, creating or running, and then how it ended.
+	Status   run.State `json:"status"`
+	ExitCode int       `json:"exit_code" doc:"0 until the run has ended"`
+	Code     run.Code  `json:"code,omitempty" doc:"why it ended, for programs"`
+	Reason   string    `json:"reason,omitempty" doc:"why it ended, for people"`
+
+	Pool     string            `json:"pool"`
+	Runner   string            `json:"runner,omitempty" doc:"the runner that has it or had it last"`
+	Attempt  int               `json:"attempt" doc:"0 until a runner has it"`
+	Labels   map[string]string `json:"labels,omitempty"`
+	Priority int               `json:"priority"`
+	// Waiting says why a queued run isn't taken, if there is a reason besides others before it.
+	Waiting    string    `json:"waiting,omitempty"`
+	Cancelling bool      `json:"cancelling,omitempty" doc:"its end was asked for"`
+	Accepted   time.Time `json:"accepted"`
+	AcceptedBy string    `json:"accepted_by"`
+	Started    time.Time `json:"started,omitzero" doc:"when a runner took it first"`
+	Finished   time.Time `json:"finished,omitzero"`
+}
+
+// RunList is a page of runs, the newest first.
+type RunList struct {
+	Runs []Run  `json:"runs"`
+	Next string `json:"next,omitempty" doc:"the cursor of the next page; empty on the last one"`
+}

@@ -1,0 +1,106 @@
+package api
+
+import (
+	"time"
+
+	"github.com/mayfly-run/mayfly/internal/run"
+)
+
+// Protocol is the version of what a runner and a server say to each other. A server takes runners of its own version and of
+// the one before.
+const Protocol = 1
+
+// Hello is the first message of a runner. NAME is its name, and INSTANCE a random text of its process or state folder, which
+// only it and the server know.
+//
+//	runner                                        server
+//	POST /runner/NAME/INSTANCE/messages  Hello ->
+//	                                           <- Message, Message, …    one JSON object a line, the first with a Session
+//	POST /runner/NAME/INSTANCE/reports         ->  events of an attempt, and its result with the last ones
+//	                                           <-  Receipt
+//	POST /runner/NAME/INSTANCE/heartbeat       ->  what it still works on
+//	                                           <-  Pulse
+//	GET  /runner/NAME/INSTANCE/contents/DIGEST ->
+type Hello struct {
+	Protocol int      `json:"protocol"`
+	Name     string   `json:"-"`
+	Version  string   `json:"version"` // of mayfly
+	Labels   []string `json:"labels,omitempty"`
+	Slots    int      `json:"slots"` // how many attempts it takes at once
+	// Holds are the attempts that it has from before, if it had lost its connection.
+	Holds []Holding `json:"holds,omitempty"`
+}
+
+// Session says how a runner keeps its attempts.
+type Session struct {
+	HeartbeatSeconds int `json:"heartbeat_seconds"` // how often it must say that it is alive
+	LeaseSeconds     int `json:"lease_seconds"`     // how long it keeps its attempts without saying so
+}
+
+// Holding names an attempt that a runner holds.
+type Holding struct {
+	Run     string `json:"run"`
+	Attempt int    `json:"attempt"`
+}
+
+// Message is what the server tells a runner. Exactly one of the fields is set.
+type Message struct {
+	Session *Session    `json:"session,omitempty"`
+	Assign  *Assignment `json:"assign,omitempty"`
+	Cancel  *Holding    `json:"cancel,omitempty" doc:"end the attempt: TERM, and KILL after its grace"`
+	Kill    *Holding    `json:"kill,omitempty" doc:"end the attempt now"`
+	// Drop ends an attempt that belongs to this runner no longer, and whose reports would be refused.
+	Drop  *Holding `json:"drop,omitempty"`
+	Drain bool     `json:"drain,omitempty" doc:"take nothing new, and end when idle"`
+	Alive bool     `json:"alive,omitempty" doc:"shows that the connection works"`
+}
+
+// Assignment is one attempt of a run, with all that a runner needs for it except contents, which it fetches by digest.
+type Assignment struct {
+	Holding
+	Project string       `json:"project"`
+	Request *run.Request `json:"request"`
+}
+
+// Report is a batch of an attempt's events, numbered within the attempt. It may be sent again.
+type Report struct {
+	Holding
+	First  int64       `json:"first" minimum:"1" doc:"the number of the first event; with no events, of the next one"`
+	Events []run.Event `json:"events,omitempty"`
+	// Result is how the attempt ended; no report follows it.
+	Result *run.Result `json:"result,omitempty"`
+}
+
+// Receipt is the answer to a report.
+type Receipt struct {
+	// Last is the number of the last event of the attempt that the server has.
+	Last int64 `json:"last"`
+	// Ended says that the server has the result.
+	Ended bool `json:"ended,omitempty"`
+}
+
+// Heartbeat says which attempts a runner works on.
+type Heartbeat struct {
+	Holds []Holding `json:"holds"`
+}
+
+// Pulse is the answer to a heartbeat.
+type Pulse struct {
+	// Lost are the attempts that belong to the runner no longer.
+	Lost []Holding `json:"lost,omitempty"`
+	// Cancel are those whose end was asked for.
+	Cancel []Holding `json:"cancel,omitempty"`
+	Drain  bool      `json:"drain,omitempty"`
+}
+
+// Runner is a runner as the server knows it.
+type Runner struct {
+	Name     string    `json:"name"`
+	Pool     string    `json:"pool"`
+	Labels   []string  `json:"labels,omitempty"`
+	Version  string    `json:"version"`
+	Slots    int       `json:"slots"`
+	Busy     int       `json:"busy"`
+	State    string    `json:"state" enum:"ready,draining,away"`
+	LastSeen time.Time `json:"last_seen"`
+}

@@ -1,0 +1,70 @@
+package api
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+)
+
+// RunnerClient is a runner's side of its connection with a server. It implements runner.Server.
+type RunnerClient struct {
+	c    *Client
+	path string
+}
+
+// Runner returns the client of a new instance of a runner.
+func (c *Client) Runner(name string) *RunnerClient {
+	return &RunnerClient{c, "/runner/" + url.PathEscape(name) + "/" + rand.Text()}
+}
+
+// Messages connects the runner, and calls take with each message until the connection ends.
+func (r *RunnerClient) Messages(ctx context.Context, h *Hello, take func(Message) error) error {
+	data, err := json.Marshal(h)
+	if err != nil {
+		return err
+	}
+	resp, err := r.c.request(ctx, http.MethodPost, r.path+"/messages", http.Header{"Content-Type": {"application/json"}}, bytes.NewReader(data))
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	lines := bufio.NewScanner(resp.Body)
+	lines.Buffer(nil, maxAnswer)
+	for lines.Scan() {
+		var m Message
+		if err := json.Unmarshal(lines.Bytes(), &m); err != nil {
+			return fmt.Errorf("read a message of the server: %w", err)
+		}
+		if err := take(m); err != nil {
+			return err
+		}
+	}
+	return lines.Err()
+}
+
+// Report passes on what happened in an attempt.
+func (r *RunnerClient) Report(ctx context.Context, report *Report) (*Receipt, error) {
+	out := &Receipt{}
+	return out, r.c.call(ctx, http.MethodPost, r.path+"/reports", report, out)
+}
+
+// Heartbeat keeps attempts.
+func (r *RunnerClient) Heartbeat(ctx context.Context, h *Heartbeat) (*Pulse, error) {
+	out := &Pulse{}
+	return out, r.c.call(ctx, http.MethodPost, r.path+"/heartbeat", h, out)
+}
+
+// Content returns a content.
+func (r *RunnerClient) Content(ctx context.Context, digest string) (io.ReadCloser, error) {
+	resp, err := r.c.request(ctx, http.MethodGet, r.path+"/contents/"+url.PathEscape(digest), http.Header{}, nil)
+	if err != nil {
+		return nil, err
+	}
+	return resp.Body, nil
+}
