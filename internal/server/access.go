@@ -1,0 +1,111 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/mayfly-run/mayfly/internal/api"
+	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/store"
+)
+
+// The roles of people and programs, each with all that the ones before it may do. A runner's is apart from them.
+const (
+	RoleViewer   = "viewer"   // reads
+	RoleOperator = "operator" // runs and cancels
+	RoleAuthor   = "author"   // edits tools
+	RoleAdmin    = "admin"    // all of the project
+	RoleRunner   = "runner"   // carries out runs of its pool
+)
+
+// roles has the order of the roles of people.
+var roles = []string{RoleViewer, RoleOperator, RoleAuthor, RoleAdmin}
+
+// NewToken returns a token's text, which begins with mfly_ so that scanners for leaked secrets can find it, and its hash, which
+// is all that is kept of it.
+func NewToken() (text string, hash []byte) {
+	text = "mfly_" + rand.Text() + rand.Text()
+	return text, hashOf(text)
+}
+
+// A token has more than 200 random bits, so that a fast hash without salt is as good as a slow one.
+func hashOf(text string) []byte {
+	sum := sha256.Sum256([]byte(text))
+	return sum[:]
+}
+
+// identity is who makes a request.
+type identity struct{ store.Token }
+
+func (i identity) may(project, role string) bool {
+	if role == RoleRunner || i.Role == RoleRunner {
+		return i.Role == role
+	}
+	return slices.Index(roles, i.Role) >= slices.Index(roles, role) && (i.Project == "" || i.Project == project)
+}
+
+type identityKey struct{}
+
+// who returns who makes the request; only operations with a role have an identity.
+func who(ctx context.Context) identity {
+	i, _ := ctx.Value(identityKey{}).(identity)
+	return i
+}
+
+// roleKey is where an operation's role is in its metadata.
+const roleKey = "role"
+
+// authenticate lets a request pass if its token has the operation's role in the project of its address.
+func (s *Server) authenticate(c huma.Context, next func(huma.Context)) {
+	role, _ := c.Operation().Metadata[roleKey].(string)
+	text, ok := strings.CutPrefix(c.Header("Authorization"), "Bearer ")
+	if !ok {
+		s.refuse(c, problem(http.StatusUnauthorized, run.CodeUnauthenticated, "the request has no token", "send Authorization: Bearer TOKEN; with mayfly: mayfly login URL --token-file FILE"))
+		return
+	}
+	token, err := s.store.Token(c.Context(), hashOf(text))
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		s.refuse(c, problem(http.StatusUnauthorized, run.CodeUnauthenticated, "the token is unknown, has expired or is revoked", "log in with another one: mayfly login URL --token-file FILE"))
+		return
+	case err != nil:
+		var p *api.Problem
+		errors.As(s.explain(err, "token"), &p)
+		s.refuse(c, p)
+		return
+	}
+	who := identity{token}
+	if !who.may(c.Param("project"), role) {
+		s.refuse(c, problem(http.StatusForbidden, run.CodeForbidden, "this needs the role "+role+", and the token "+token.Name+" has "+token.Role, "use a token with that role in this project"))
+		return
+	}
+	next(huma.WithValue(c, identityKey{}, who))
+}
+
+// refuse answers a request with a problem.
+func (s *Server) refuse(c huma.Context, p *api.Problem) {
+	if p.Status == http.StatusUnauthorized {
+		c.SetHeader("WWW-Authenticate", "Bearer")
+	}
+	c.SetHeader("Content-Type", "application/problem+json")
+	c.SetStatus(p.Status)
+	if err := s.api.Marshal(c.BodyWriter(), "application/problem+json", p); err != nil {
+		s.log.Debug("answer", "error", err) // the client has gone
+	}
+}
+
+// operation describes an operation of the API with the role that it needs.
+func operation(id, method, path, role, summary string) huma.Operation {
+	return huma.Operation{
+		OperationID: id, Method: method, Path: api.Prefix + path, Summary: summary,
+		Metadata: map[string]any{roleKey: role}, Security: []map[string][]string{{"token": {}}},
+		SkipValidateParams: false, MaxBodyBytes: 4 << 20,
+	}
+}

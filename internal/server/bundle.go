@@ -1,0 +1,231 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"github.com/mayfly-run/mayfly/internal/api"
+	"github.com/mayfly-run/mayfly/internal/archive"
+	"github.com/mayfly-run/mayfly/internal/content"
+	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/shape"
+	"github.com/mayfly-run/mayfly/internal/tempdir"
+	"github.com/mayfly-run/mayfly/internal/tool"
+	"github.com/mayfly-run/mayfly/internal/workflow/definition"
+)
+
+// maxBundle bounds the files of a bundle together.
+const maxBundle = 256 << 20
+
+// digestOf returns a bundle's digest, and its manifest. Bundles with the same files have the same.
+func digestOf(b *api.Bundle) (digest string, manifest []byte, err error) {
+	manifest, err = json.Marshal(b)
+	return archive.Digest(manifest), manifest, err
+}
+
+// loaded is what a bundle defines. It isn't changed.
+type loaded struct {
+	tool *tool.Tool // ready to be sent to a runner
+	// workflow is set instead for a workflow.
+	workflow *definition.Workflow
+	warnings []shape.Problem
+}
+
+func (l *loaded) kind() string {
+	if l.workflow != nil {
+		return "workflow"
+	}
+	return "tool"
+}
+
+// toolCache has the bundles that were used last, since reading one takes longer than all else that a run needs.
+type toolCache struct {
+	mu     sync.Mutex
+	have   map[string]*loaded
+	oldest []string
+}
+
+const mostCached = 1000
+
+func newToolCache() *toolCache { return &toolCache{have: map[string]*loaded{}} }
+
+func (c *toolCache) get(digest string) *loaded {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.have[digest]
+}
+
+func (c *toolCache) put(digest string, l *loaded) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.have[digest] != nil {
+		return
+	}
+	if len(c.oldest) == mostCached {
+		delete(c.have, c.oldest[0])
+		c.oldest = c.oldest[1:]
+	}
+	c.have[digest], c.oldest = l, append(c.oldest, digest)
+}
+
+// load reads what a bundle defines. Its contents must be in the archive.
+func (s *Server) load(ctx context.Context, b *api.Bundle) (_ *loaded, digest string, manifest []byte, err error) {
+	if digest, manifest, err = digestOf(b); err != nil {
+		return nil, "", nil, err
+	}
+	if l := s.tools.get(digest); l != nil {
+		return l, digest, manifest, nil
+	}
+	dir, err := tempdir.New()
+	if err != nil {
+		return nil, "", nil, err
+	}
+	defer func() { err = errors.Join(err, dir.Close()) }()
+	folder := filepath.Join(dir.Path, "tool")
+	if err := s.unpack(ctx, b, folder); err != nil {
+		return nil, "", nil, err
+	}
+	l, err := s.parse(ctx, b, dir.Path, folder)
+	if err != nil {
+		return nil, "", nil, relative(err, folder)
+	}
+	s.tools.put(digest, l)
+	return l, digest, manifest, nil
+}
+
+func wrongBundle(where, text string) error {
+	p := problem(http.StatusUnprocessableEntity, run.CodeInvalidInput, "the bundle is wrong: "+text, "")
+	p.Errors = []api.Wrong{{Where: where, Message: text}}
+	return p
+}
+
+// unpack makes a bundle's folder.
+func (s *Server) unpack(ctx context.Context, b *api.Bundle, folder string) (err error) {
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		return err
+	}
+	root, err := os.OpenRoot(folder)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, root.Close()) }()
+	size := int64(0)
+	for i, f := range b.Files {
+		where := fmt.Sprintf("body.files[%d]", i)
+		if f.Path == "." || !fs.ValidPath(f.Path) || strings.ContainsAny(f.Path, "\\\x00") {
+			return wrongBundle(where, fmt.Sprintf("%q is not a path of a file in a folder", f.Path))
+		}
+		if size += f.Size; size > maxBundle {
+			return wrongBundle(where, fmt.Sprintf("the files are larger than %d MiB together", maxBundle>>20))
+		}
+		if dir := filepath.Dir(f.Path); dir != "." {
+			if err := root.MkdirAll(dir, 0o700); err != nil {
+				return wrongBundle(where, fmt.Sprintf("the folder of %q can't be made: another file has its name", f.Path))
+			}
+		}
+		if err := s.unpackFile(ctx, root, f, where); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Server) unpackFile(ctx context.Context, root *os.Root, f api.File, where string) (err error) {
+	in, size, err := s.archive.Open(ctx, f.Digest)
+	if errors.Is(err, fs.ErrNotExist) {
+		return wrongBundle(where, fmt.Sprintf("the content %s of %q was not sent", f.Digest, f.Path))
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, in.Close()) }()
+	if size != f.Size {
+		return wrongBundle(where, fmt.Sprintf("%q has %d bytes, not %d", f.Path, size, f.Size))
+	}
+	mode := fs.FileMode(0o600)
+	if f.Executable {
+		mode = 0o700
+	}
+	out, err := root.OpenFile(f.Path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	if err != nil {
+		return wrongBundle(where, fmt.Sprintf("%q can't be made: another file has its name", f.Path))
+	}
+	_, err = io.Copy(out, in)
+	return errors.Join(err, out.Close())
+}
+
+// parse reads the definition in a bundle's folder, and puts the files of its volumes into the archive.
+func (s *Server) parse(ctx context.Context, b *api.Bundle, dir, folder string) (*loaded, error) {
+	if !fs.ValidPath(b.Definition) {
+		return nil, wrongBundle("body.definition", fmt.Sprintf("%q is not a path of a file in a folder", b.Definition))
+	}
+	def, err := definition.Load(filepath.Join(folder, filepath.FromSlash(b.Definition)))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, wrongBundle("body.definition", fmt.Sprintf("%q is not among the files", b.Definition))
+	}
+	if err != nil {
+		return nil, err
+	}
+	l := &loaded{warnings: def.Warnings()}
+	if def.Workflow != nil {
+		l.workflow = def.Workflow
+		return l, nil
+	}
+	if err := def.Tool.ReadFiles(); err != nil {
+		return nil, err
+	}
+	if err := def.Tool.Runnable(); err != nil {
+		return nil, err
+	}
+	l.tool = def.Tool
+	trees := content.Store(filepath.Join(dir, "trees"))
+	if err := l.tool.Pack(ctx, trees); err != nil {
+		return nil, err
+	}
+	if digest := l.tool.Source.Files; digest != "" {
+		if err := s.keepTree(ctx, trees, digest); err != nil {
+			return nil, err
+		}
+	}
+	// Nothing of this machine's folders is in what a runner gets.
+	l.tool.Source.Path, l.tool.Source.Dir = b.Definition, ""
+	return l, nil
+}
+
+// keepTree puts a tree of files into the archive.
+func (s *Server) keepTree(ctx context.Context, trees content.Store, digest string) (err error) {
+	path, err := trees.Path(digest)
+	if err != nil {
+		return err
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	return s.archive.Put(ctx, digest, f)
+}
+
+// relative returns err with the places that it names relative to the bundle's folder.
+func relative(err error, folder string) error {
+	var wrong *shape.Error
+	if !errors.As(err, &wrong) {
+		return err
+	}
+	problems := make([]shape.Problem, len(wrong.Problems))
+	for i, p := range wrong.Problems {
+		p.File = strings.TrimPrefix(p.File, folder+"/")
+		p.Text, p.Hint = strings.ReplaceAll(p.Text, folder+"/", ""), strings.ReplaceAll(p.Hint, folder, "the tool's folder")
+		problems[i] = p
+	}
+	return &shape.Error{Problems: problems}
+}

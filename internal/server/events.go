@@ -1,0 +1,84 @@
+package server
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/store"
+)
+
+// A chunk's data is one line of JSON for each event, as mayfly run --json prints it, compressed with zstd.
+
+// codec is safe for concurrent use in the ways that it is used here (EncodeAll, DecodeAll).
+type codec struct {
+	enc *zstd.Encoder
+	dec *zstd.Decoder
+}
+
+// maxChunk bounds what a damaged chunk may take.
+const maxChunk = 64 << 20
+
+func newCodec() *codec {
+	// Neither fails with these options.
+	enc, _ := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest))
+	dec, _ := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxChunk))
+	return &codec{enc, dec}
+}
+
+// encode makes a chunk of events, which come after before others of their run.
+func (c *codec) encode(id string, events []run.Event, before int64) (store.Chunk, error) {
+	chunk := store.Chunk{First: before + 1, Last: before + int64(len(events))}
+	var text bytes.Buffer
+	for i, e := range events {
+		e.Seq, e.Run = before+int64(i)+1, id
+		line, err := json.Marshal(e)
+		if err != nil {
+			return chunk, fmt.Errorf("event %d of run %s: %w", e.Seq, id, err)
+		}
+		text.Write(line)
+		text.WriteByte('\n')
+		if e.Log != nil {
+			chunk.Lines += int64(bytes.Count(e.Log.Bytes(), []byte("\n")))
+		}
+	}
+	chunk.Bytes, chunk.Data = int64(text.Len()), c.enc.EncodeAll(text.Bytes(), nil)
+	return chunk, nil
+}
+
+// decode returns the lines of a chunk that come after a number.
+func (c *codec) decode(chunk store.Chunk, after int64) ([][]byte, error) {
+	text, err := c.dec.DecodeAll(chunk.Data, nil)
+	if err != nil {
+		return nil, fmt.Errorf("events %d to %d: %w", chunk.First, chunk.Last, err)
+	}
+	lines := slices.Collect(bytes.Lines(text))
+	if int64(len(lines)) != chunk.Last-chunk.First+1 {
+		return nil, fmt.Errorf("events %d to %d are %d", chunk.First, chunk.Last, len(lines))
+	}
+	return lines[max(0, after-chunk.First+1):], nil
+}
+
+// ending returns how a run ends that the server ends, with its events.
+func (c *codec) ending(id string, result *run.Result) (store.Ended, error) {
+	now := time.Now().UTC()
+	result.Timeline.Finished = now
+	if result.Outputs == nil {
+		result.Outputs = map[string]string{}
+	}
+	data, err := json.Marshal(result)
+	return store.Ended{
+		Status: result.Status, ExitCode: result.ExitCode, Code: result.Code, Reason: result.Reason, Result: data,
+		Encode: func(before int64) (store.Chunk, error) {
+			return c.encode(id, []run.Event{
+				{Time: now, State: &run.StateChange{State: result.Status}},
+				{Time: now, Result: result},
+			}, before)
+		},
+	}, err
+}

@@ -1,0 +1,99 @@
+package server
+
+import (
+	"errors"
+	"net/http"
+	"sync"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/mayfly-run/mayfly/internal/api"
+	"github.com/mayfly-run/mayfly/internal/archive"
+	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/shape"
+	"github.com/mayfly-run/mayfly/internal/store"
+	"github.com/mayfly-run/mayfly/internal/tool"
+)
+
+// useProblems has package huma answer with our problems. Its setting belongs to the whole process.
+var useProblems = sync.OnceFunc(func() {
+	huma.NewErrorWithContext = func(_ huma.Context, status int, text string, errs ...error) huma.StatusError {
+		p := problem(status, codeOf(status), text, "")
+		for _, err := range errs {
+			var detail huma.ErrorDetailer
+			if errors.As(err, &detail) {
+				d := detail.ErrorDetail()
+				p.Errors = append(p.Errors, api.Wrong{Where: d.Location, Message: d.Message})
+			} else if err != nil {
+				p.Errors = append(p.Errors, api.Wrong{Message: err.Error()})
+			}
+		}
+		if len(p.Errors) > 0 {
+			p.Remedy = "correct what errors lists; " + api.Prefix + "/openapi.json describes the request"
+		}
+		return p
+	}
+})
+
+// codeOf is the code of a problem that the HTTP status describes.
+func codeOf(status int) run.Code {
+	switch {
+	case status == http.StatusNotFound:
+		return run.CodeNoSuchThing
+	case status == http.StatusUnauthorized:
+		return run.CodeUnauthenticated
+	case status == http.StatusForbidden:
+		return run.CodeForbidden
+	case status >= http.StatusInternalServerError:
+		return run.CodeError
+	}
+	return run.CodeInvalidRequest
+}
+
+func problem(status int, code run.Code, detail, remedy string) *api.Problem {
+	return &api.Problem{Title: http.StatusText(status), Status: status, Reason: code, Detail: detail, Remedy: remedy}
+}
+
+// explain returns the answer to a request that failed with err, which is about what.
+func (s *Server) explain(err error, what string) error {
+	var already *api.Problem
+	var wrong *shape.Error
+	var placed *shape.PlacedError
+	var inputs *tool.InputError
+	var digest *archive.DigestError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &already):
+		return already
+	case errors.Is(err, store.ErrNotFound):
+		return problem(http.StatusNotFound, run.CodeNoSuchThing, "there is no "+what, "look at the list, and check the project")
+	case errors.Is(err, store.ErrOver):
+		return problem(http.StatusConflict, run.CodeOver, what+" has ended already", "")
+	case errors.Is(err, store.ErrNotHeld):
+		return problem(http.StatusConflict, run.CodeNotHeld, what+" belongs to this runner no longer: its lease ran out, or the run has ended", "end it, and report nothing more of it")
+	case errors.Is(err, store.ErrExists):
+		return problem(http.StatusConflict, run.CodeExists, what+" exists already", "use another name")
+	case errors.As(err, &wrong):
+		p := problem(http.StatusUnprocessableEntity, run.CodeInvalidDefinition, "the definition is wrong", "correct what errors lists")
+		for _, one := range wrong.Problems {
+			p.Errors = append(p.Errors, api.Wrong{Where: one.Position.String(), Message: one.Text, Hint: one.Hint})
+		}
+		return p
+	case errors.As(err, &placed):
+		p := problem(http.StatusUnprocessableEntity, run.CodeInvalidDefinition, "the definition is wrong", "correct what errors lists")
+		p.Errors = []api.Wrong{{Where: placed.Position.String(), Message: placed.Err.Error()}}
+		return p
+	case errors.As(err, &inputs):
+		p := problem(http.StatusUnprocessableEntity, run.CodeInvalidInput, "the inputs are wrong", "correct what errors lists")
+		for _, text := range inputs.Problems {
+			p.Errors = append(p.Errors, api.Wrong{Where: "body.inputs", Message: text})
+		}
+		return p
+	case errors.As(err, &digest):
+		return problem(http.StatusUnprocessableEntity, run.CodeInvalidInput, digest.Error(), "send the content again")
+	}
+	// The text may have addresses and paths of the server.
+	s.log.Error("request failed", "about", what, "error", err)
+	return problem(http.StatusInternalServerError, run.CodeError, "the server can't do this now", "try again; the server's log has the reason")
+}

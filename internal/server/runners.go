@@ -1,0 +1,281 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/mayfly-run/mayfly/internal/api"
+	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/store"
+)
+
+// RunnerName is the part of an address that names a runner. The instance tells a runner's process from an earlier one with its
+// name, and nobody else knows it.
+type RunnerName struct {
+	Name     string `path:"name" pattern:"^[A-Za-z0-9][A-Za-z0-9._-]{0,252}$"`
+	Instance string `path:"instance" pattern:"^[A-Za-z0-9]{20,64}$"`
+}
+
+// holder is how the store knows a runner: by what its token says, so that it can write to no attempt of another pool.
+func holder(pool, name, instance string) string { return pool + "/" + name + "@" + instance }
+
+func (s *Server) registerRunners() {
+	at := "/runner/{name}/{instance}"
+	huma.Register(s.api, operation("runner-messages", http.MethodPost, at+"/messages", RoleRunner, "Connect a runner: a stream of messages, one JSON object a line"), s.messages)
+	report := operation("runner-report", http.MethodPost, at+"/reports", RoleRunner, "Report events and the result of an attempt")
+	huma.Register(s.api, report, s.reports)
+	huma.Register(s.api, operation("runner-heartbeat", http.MethodPost, at+"/heartbeat", RoleRunner, "Keep attempts"), s.heartbeat)
+	huma.Register(s.api, operation("runner-content", http.MethodGet, at+"/contents/{digest}", RoleRunner, "Get a content"), s.getContent)
+}
+
+// maxReport bounds a report. A runner sends smaller ones.
+const maxReport = 16 << 20
+
+// read reads a request of a runner, in JSON. It isn't checked against a schema: fields of a newer runner are ignored, and
+// what is wrong with events only harms the run itself.
+func readJSON(r *http.Request, w http.ResponseWriter, into any) error {
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxReport)).Decode(into); err != nil {
+		return problem(http.StatusUnprocessableEntity, run.CodeInvalidRequest, fmt.Sprintf("read the request: %v", err), "update the runner")
+	}
+	return nil
+}
+
+// answer answers a request of a runner.
+func (s *Server) answer(do func(ctx context.Context, r *http.Request, w http.ResponseWriter) (any, error), what string) *huma.StreamResponse {
+	return &huma.StreamResponse{Body: func(c huma.Context) {
+		r, w := humago.Unwrap(c)
+		out, err := do(c.Context(), r, w)
+		if err != nil {
+			s.refuse(c, asProblem(s.explain(err, what)))
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		if err := json.NewEncoder(w).Encode(out); err != nil {
+			s.log.Debug("answer a runner", "error", err) // it asks again
+		}
+	}}
+}
+
+func (s *Server) messages(ctx context.Context, in *RunnerName) (*huma.StreamResponse, error) {
+	pool := who(ctx).Pool
+	return &huma.StreamResponse{Body: func(c huma.Context) {
+		r, w := humago.Unwrap(c)
+		var h api.Hello
+		err := readJSON(r, w, &h)
+		if err == nil {
+			h.Name = in.Name
+			err = s.Messages(r.Context(), pool, in.Instance, &h, sender(w))
+		}
+		if err != nil && r.Context().Err() == nil {
+			s.refuse(c, asProblem(s.explain(err, "runner "+in.Name))) // too late if a message was sent; the stream just ends then
+		}
+	}}, nil
+}
+
+// sender returns a function that writes messages, each at once.
+func sender(w http.ResponseWriter) func(api.Message) error {
+	out, enc, first := http.NewResponseController(w), json.NewEncoder(w), true
+	return func(m api.Message) error {
+		if first {
+			w.Header().Set("Content-Type", "application/x-ndjson")
+			w.Header().Set("X-Accel-Buffering", "no")
+			first = false
+		}
+		if err := enc.Encode(m); err != nil {
+			return err
+		}
+		return out.Flush()
+	}
+}
+
+// Messages connects a runner, and passes it messages until it is gone, replaced by another connection, or the server ends.
+func (s *Server) Messages(ctx context.Context, pool, instance string, h *api.Hello, send func(api.Message) error) error {
+	switch {
+	case h.Protocol < api.Protocol-1 || h.Protocol > api.Protocol+1:
+		return problem(http.StatusConflict, run.CodeRunnerVersion,
+			fmt.Sprintf("the runner speaks version %d of the protocol (mayfly %s), and this server version %d", h.Protocol, h.Version, api.Protocol),
+			"install adjacent versions of server and runner")
+	case h.Slots < 1 || h.Slots > 10_000:
+		return problem(http.StatusUnprocessableEntity, run.CodeInvalidRequest, fmt.Sprintf("%d slots are not between 1 and 10000", h.Slots), "")
+	}
+	l, err := s.pool.connect(holder(pool, h.Name, instance), pool, h)
+	if err != nil {
+		return problem(http.StatusServiceUnavailable, run.CodeError, err.Error(), "connect again")
+	}
+	defer s.pool.disconnect(l)
+	s.log.Info("runner connected", "runner", h.Name, "pool", pool, "slots", h.Slots, "version", h.Version)
+	defer s.log.Info("runner disconnected", "runner", h.Name, "pool", pool)
+	session := &api.Session{HeartbeatSeconds: max(1, int(s.lease/3/time.Second)), LeaseSeconds: max(1, int(s.lease/time.Second))}
+	if err := send(api.Message{Session: session}); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	s.work.Go(func() { s.pool.feed(ctx, l) })
+	alive := time.NewTicker(keepAlive)
+	defer alive.Stop()
+	for {
+		m := api.Message{Alive: true}
+		select {
+		case m = <-l.messages:
+		case <-alive.C:
+		case <-l.gone:
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		if err := send(m); err != nil {
+			return err
+		}
+	}
+}
+
+func (s *Server) reports(ctx context.Context, in *RunnerName) (*huma.StreamResponse, error) {
+	pool := who(ctx).Pool
+	return s.answer(func(ctx context.Context, r *http.Request, w http.ResponseWriter) (any, error) {
+		var report api.Report
+		if err := readJSON(r, w, &report); err != nil {
+			return nil, err
+		}
+		return s.Report(ctx, holder(pool, in.Name, in.Instance), &report)
+	}, "the attempt"), nil
+}
+
+// Report adds what a runner reports to its run.
+func (s *Server) Report(ctx context.Context, runner string, r *api.Report) (*api.Receipt, error) {
+	row := store.Report{
+		Hold: store.Hold{Run: r.Run, Attempt: r.Attempt}, Runner: runner, Lease: s.lease, First: r.First, Count: int64(len(r.Events)),
+		Encode: func(before int64) (store.Chunk, error) { return s.live.codec.encode(r.Run, r.Events, before) },
+	}
+	for _, e := range r.Events {
+		if e.State != nil && r.Result == nil {
+			row.State = e.State.State
+		}
+	}
+	if res := r.Result; res != nil {
+		data, err := json.Marshal(res)
+		if err != nil {
+			return nil, err
+		}
+		row.Ended = &store.Ended{Status: res.Status, ExitCode: res.ExitCode, Code: res.Code, Reason: res.Reason, Result: data}
+	}
+	last, err := s.store.Report(ctx, row)
+	switch {
+	case errors.Is(err, store.ErrGap):
+		return &api.Receipt{Last: last}, nil // the runner sends what is missing
+	case errors.Is(err, store.ErrNotHeld):
+		s.pool.ended(runner, row.Hold)
+		return nil, err
+	case err != nil:
+		return nil, err
+	}
+	if r.Result != nil {
+		s.pool.ended(runner, row.Hold)
+	}
+	s.live.wake(r.Run)
+	return &api.Receipt{Last: last, Ended: r.Result != nil}, nil
+}
+
+func (s *Server) heartbeat(ctx context.Context, in *RunnerName) (*huma.StreamResponse, error) {
+	pool := who(ctx).Pool
+	return s.answer(func(ctx context.Context, r *http.Request, w http.ResponseWriter) (any, error) {
+		var h api.Heartbeat
+		if err := readJSON(r, w, &h); err != nil {
+			return nil, err
+		}
+		return s.Heartbeat(ctx, holder(pool, in.Name, in.Instance), &h)
+	}, "the runner "+in.Name), nil
+}
+
+// Heartbeat keeps a runner's attempts.
+func (s *Server) Heartbeat(ctx context.Context, runner string, h *api.Heartbeat) (*api.Pulse, error) {
+	holds := make([]store.Hold, len(h.Holds))
+	for i, one := range h.Holds {
+		holds[i] = store.Hold{Run: one.Run, Attempt: one.Attempt}
+	}
+	x, err := s.store.Extend(ctx, runner, holds, s.lease)
+	if err != nil {
+		return nil, err
+	}
+	for _, one := range x.Lost {
+		s.pool.ended(runner, one)
+	}
+	return &api.Pulse{Lost: holdings(x.Lost), Cancel: holdings(x.Cancel)}, nil
+}
+
+func holdings(all []store.Hold) []api.Holding {
+	var out []api.Holding
+	for _, h := range all {
+		out = append(out, api.Holding{Run: h.Run, Attempt: h.Attempt})
+	}
+	return out
+}
+
+func (s *Server) getContent(_ context.Context, in *struct {
+	RunnerName
+	Digest string `path:"digest"`
+},
+) (*huma.StreamResponse, error) {
+	return &huma.StreamResponse{Body: func(c huma.Context) {
+		r, w := humago.Unwrap(c)
+		content, size, err := s.archive.Open(r.Context(), in.Digest)
+		if errors.Is(err, fs.ErrNotExist) {
+			err = store.ErrNotFound
+		}
+		if err != nil {
+			s.refuse(c, asProblem(s.explain(err, "content "+in.Digest)))
+			return
+		}
+		defer content.Close()
+		w.Header().Set("Content-Type", "application/octet-stream")
+		w.Header().Set("Content-Length", fmt.Sprint(size))
+		if _, err := io.Copy(w, content); err != nil {
+			s.log.Debug("send a content", "error", err) // the runner asks again
+		}
+	}}, nil
+}
+
+// Content returns a content for a runner in this process.
+func (s *Server) Content(ctx context.Context, digest string) (io.ReadCloser, error) {
+	content, _, err := s.archive.Open(ctx, digest)
+	return content, err
+}
+
+// expire ends attempts whose runners were silent for too long, until the server ends.
+func (s *Server) expire(ctx context.Context) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		ids, err := s.store.Expire(ctx, 100, s.lost)
+		if err != nil && ctx.Err() == nil {
+			s.log.Error("end lost attempts", "error", err)
+		}
+		for _, id := range ids {
+			s.log.Warn("attempt lost: its runner was silent for longer than its lease", "run", id)
+			s.live.wake(id)
+		}
+	}
+}
+
+// lost is how a run ends whose runner is lost.
+func (s *Server) lost(c store.Claimed) (store.Ended, error) {
+	return s.live.codec.ending(c.Run, &run.Result{
+		Status: run.Lost, ExitCode: run.ExitError, Code: run.CodeRunnerLost,
+		Reason: fmt.Sprintf("the runner %s was silent for longer than its lease of %s", shownRunner(c.Runner), s.lease),
+		Hint:   "look at the runner's log, then run it again",
+	})
+}

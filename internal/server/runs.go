@@ -1,0 +1,228 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/mayfly-run/mayfly/internal/api"
+	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/store"
+	"github.com/mayfly-run/mayfly/internal/tool"
+)
+
+// RunID is the part of an address that names a run.
+type RunID struct {
+	Run string `path:"run" maxLength:"64" doc:"the run's id"`
+}
+
+func (s *Server) registerRuns() {
+	create := operation("create-run", http.MethodPost, "/projects/{project}/runs", RoleOperator, "Run a tool or a definition")
+	create.DefaultStatus = http.StatusCreated
+	huma.Register(s.api, create, s.createRun)
+	huma.Register(s.api, operation("list-runs", http.MethodGet, "/projects/{project}/runs", RoleViewer, "List runs, the newest first"), s.listRuns)
+	huma.Register(s.api, operation("get-run", http.MethodGet, "/projects/{project}/runs/{run}", RoleViewer, "Get a run"), s.getRun)
+	huma.Register(s.api, operation("cancel-run", http.MethodPost, "/projects/{project}/runs/{run}/cancel", RoleOperator, "Ask for the end of a run"), s.cancelRun)
+	huma.Register(s.api, operation("follow-run", http.MethodGet, "/projects/{project}/runs/{run}/events", RoleViewer,
+		"Follow the events of a run, as server-sent events, from its begin or after Last-Event-ID"), s.followRun)
+}
+
+const defaultPool = "default"
+
+func (s *Server) createRun(ctx context.Context, in *struct {
+	InProject
+	Body api.NewRun
+},
+) (*body[api.Run], error) {
+	r, err := s.accept(ctx, in.Project, &in.Body)
+	if err != nil {
+		return nil, s.explain(err, "tool "+in.Body.Tool)
+	}
+	return &body[api.Run]{Body: *r}, nil
+}
+
+// accept makes a run of what was asked for. When it returns, the run is durable.
+func (s *Server) accept(ctx context.Context, project string, n *api.NewRun) (*api.Run, error) {
+	l, version, err := s.asked(ctx, project, n)
+	if err != nil {
+		return nil, err
+	}
+	if l.workflow != nil {
+		return nil, problem(http.StatusUnprocessableEntity, run.CodeUnsupported, "this server doesn't run workflows yet", "run it on this machine: mayfly run FILE")
+	}
+	req, err := request(project, l.tool, n)
+	if err != nil {
+		return nil, err
+	}
+	if names := req.Tool.SecretNames(); len(names) > 0 {
+		return nil, problem(http.StatusUnprocessableEntity, run.CodeSecretNotFound, fmt.Sprintf("the tool needs the secret %s, and this server keeps no secrets yet", names[0]), "run it on this machine: mayfly run FILE")
+	}
+	data, err := json.Marshal(req)
+	if err != nil {
+		return nil, err
+	}
+	row := store.NewRun{
+		ID: req.ID, Project: project, Tool: req.Tool.Name, Version: version, Kind: l.kind(), Pool: n.Pool, Needs: n.Runner,
+		Labels: n.Labels, Priority: n.Priority, Request: data, AcceptedBy: who(ctx).Name,
+	}
+	if n.Tool != "" {
+		row.Tool = n.Tool
+	}
+	if row.Pool == "" {
+		row.Pool = defaultPool
+	}
+	runner, err := s.pool.accept(ctx, row, req)
+	if err != nil {
+		return nil, err
+	}
+	attempt := 0
+	if runner != "" {
+		attempt = 1
+	}
+	return &api.Run{
+		ID: row.ID, Project: project, Tool: row.Tool, Version: version, Kind: row.Kind, Status: run.Queued, Pool: row.Pool, Runner: shownRunner(runner),
+		Attempt: attempt, Labels: n.Labels, Priority: n.Priority, Accepted: time.Now().UTC().Truncate(time.Millisecond), AcceptedBy: row.AcceptedBy,
+	}, nil
+}
+
+// asked returns what a run is of.
+func (s *Server) asked(ctx context.Context, project string, n *api.NewRun) (*loaded, int, error) {
+	if (n.Tool == "") == (n.Bundle == nil) {
+		p := problem(http.StatusUnprocessableEntity, run.CodeInvalidRequest, "a run is either of a tool or of a bundle", "give exactly one of tool and bundle")
+		p.Errors = []api.Wrong{{Where: "body", Message: "exactly one of tool and bundle must be set"}}
+		return nil, 0, p
+	}
+	if n.Bundle != nil {
+		l, _, _, err := s.load(ctx, n.Bundle)
+		return l, 0, err
+	}
+	v, err := s.store.Version(ctx, project, n.Tool, n.Version)
+	if err != nil {
+		return nil, 0, err
+	}
+	if l := s.tools.get(v.Digest); l != nil {
+		return l, v.Version, nil
+	}
+	var b api.Bundle
+	if err := json.Unmarshal(v.Manifest, &b); err != nil {
+		return nil, 0, fmt.Errorf("read version %d of %s: %w", v.Version, v.Tool, err)
+	}
+	l, _, _, err := s.load(ctx, &b)
+	return l, v.Version, err
+}
+
+// request is the message that a runner gets.
+func request(project string, t *tool.Tool, n *api.NewRun) (*run.Request, error) {
+	t = t.Clone()
+	for _, name := range slices.Sorted(maps.Keys(n.Set)) {
+		if err := override(t, name, n.Set[name]); err != nil {
+			p := problem(http.StatusUnprocessableEntity, run.CodeInvalidInput, fmt.Sprintf("set.%s: %v", name, err), "")
+			p.Errors = []api.Wrong{{Where: "body.set." + name, Message: err.Error()}}
+			return nil, p
+		}
+	}
+	if _, err := t.Inputs(n.Inputs); err != nil {
+		return nil, err
+	}
+	req := &run.Request{ID: run.NewID(), Tool: t, Project: project, Inputs: n.Inputs, Grace: run.DefaultGrace}
+	for _, name := range slices.Sorted(maps.Keys(n.Environment)) {
+		req.Environment = append(req.Environment, tool.EnvVar{Name: name, Value: n.Environment[name]})
+	}
+	if n.GraceSeconds != nil {
+		req.Grace = time.Duration(*n.GraceSeconds * float64(time.Second))
+	}
+	return req, nil
+}
+
+// override changes a tool as the flag of that name of mayfly run does.
+func override(t *tool.Tool, name, value string) error {
+	switch name {
+	case "timeout":
+		return t.SetTimeout(value)
+	case "user":
+		return t.SetUser(value)
+	case "network":
+		return t.SetNetwork(value)
+	}
+	return t.Resources.Set(name, value)
+}
+
+func runOf(r store.Run) api.Run {
+	return api.Run{
+		ID: r.ID, Project: r.Project, Tool: r.Tool, Version: r.Version, Kind: r.Kind, Status: r.Status, ExitCode: r.ExitCode, Code: r.Code, Reason: r.Reason,
+		Pool: r.Pool, Runner: shownRunner(r.Runner), Attempt: r.Attempt, Labels: r.Labels, Priority: r.Priority, Cancelling: r.Cancelling,
+		Accepted: r.Accepted, AcceptedBy: r.AcceptedBy, Started: r.Started, Finished: r.Finished,
+	}
+}
+
+func (s *Server) getRun(ctx context.Context, in *struct {
+	InProject
+	RunID
+},
+) (*body[api.Run], error) {
+	r, err := s.store.Run(ctx, in.Project, in.Run)
+	if err != nil {
+		return nil, s.explain(err, "run "+in.Run)
+	}
+	return &body[api.Run]{Body: runOf(r)}, nil
+}
+
+func (s *Server) listRuns(ctx context.Context, in *struct {
+	InProject
+	Tool   string   `query:"tool" doc:"only runs of this tool"`
+	Status []string `query:"status" doc:"only runs with one of these states"`
+	Limit  int      `query:"limit" minimum:"1" maximum:"1000" default:"50"`
+	Cursor string   `query:"cursor" maxLength:"64" doc:"next of the page before"`
+},
+) (*body[api.RunList], error) {
+	f := store.Filter{Project: in.Project, Tool: in.Tool, Before: in.Cursor, Most: in.Limit + 1}
+	for _, st := range in.Status {
+		f.Status = append(f.Status, run.State(st))
+	}
+	runs, err := s.store.Runs(ctx, f)
+	if err != nil {
+		return nil, s.explain(err, "run")
+	}
+	out := &body[api.RunList]{Body: api.RunList{Runs: []api.Run{}}}
+	if len(runs) > in.Limit {
+		runs = runs[:in.Limit]
+		out.Body.Next = runs[in.Limit-1].ID
+	}
+	for _, r := range runs {
+		out.Body.Runs = append(out.Body.Runs, runOf(r))
+	}
+	return out, nil
+}
+
+func (s *Server) cancelRun(ctx context.Context, in *struct {
+	InProject
+	RunID
+},
+) (*body[api.Run], error) {
+	what := "run " + in.Run
+	ended, err := s.live.codec.ending(in.Run, &run.Result{
+		Status: run.Cancelled, ExitCode: run.ExitCancelled, Code: run.CodeCancelled, Reason: "cancelled before a runner took it, by " + who(ctx).Name,
+	})
+	if err != nil {
+		return nil, s.explain(err, what)
+	}
+	runner, err := s.store.Cancel(ctx, in.Project, in.Run, ended)
+	if err != nil {
+		return nil, s.explain(err, what)
+	}
+	r, err := s.store.Run(ctx, in.Project, in.Run)
+	if err != nil {
+		return nil, s.explain(err, what)
+	}
+	if runner != "" {
+		s.pool.tell(runner, api.Message{Cancel: &api.Holding{Run: in.Run, Attempt: r.Attempt}})
+	}
+	s.live.wake(in.Run)
+	return &body[api.Run]{Body: runOf(r)}, nil
+}

@@ -1,0 +1,100 @@
+package server
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/mayfly-run/mayfly/internal/api"
+	"github.com/mayfly-run/mayfly/internal/archive"
+	"github.com/mayfly-run/mayfly/internal/store"
+)
+
+// Store is all that a server keeps, except for contents.
+type Store interface {
+	store.Tools
+	store.Queue
+	store.Runs
+	store.Access
+}
+
+// Options of a server. Store and Archive must be set; the caller closes them after Close.
+type Options struct {
+	Store   Store
+	Archive archive.Archive
+	Log     *slog.Logger
+	// Lease is for how long a runner keeps an attempt without a sign of life; 30 s by default.
+	Lease time.Duration
+}
+
+// Server answers the API and hands out runs. Its life:
+//
+//	New  ->  Start  ->  Handler serves requests, Link serves a runner in this process  ->  Close
+type Server struct {
+	store   Store
+	archive archive.Archive
+	log     *slog.Logger
+	lease   time.Duration
+	tools   *toolCache
+	pool    *dispatcher
+	live    *hub
+	api     huma.API
+	mux     *http.ServeMux
+
+	stop context.CancelFunc
+	work sync.WaitGroup
+}
+
+const defaultLease = 30 * time.Second
+
+// New returns a server that does nothing yet.
+func New(o Options) *Server {
+	if o.Lease == 0 {
+		o.Lease = defaultLease
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	s := &Server{
+		store: o.Store, archive: o.Archive, log: o.Log, lease: o.Lease, tools: newToolCache(), live: newHub(), mux: http.NewServeMux(), stop: func() {},
+	}
+	s.pool = newDispatcher(s)
+	useProblems()
+	config := huma.DefaultConfig("Mayfly", "1")
+	config.OpenAPIPath, config.DocsPath, config.SchemasPath = api.Prefix+"/openapi", api.Prefix+"/docs", api.Prefix+"/schemas"
+	config.CreateHooks = nil // they add a $schema to every answer
+	s.api = humago.New(s.mux, config)
+	s.api.UseMiddleware(s.authenticate)
+	s.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
+	s.registerTools()
+	s.registerRuns()
+	s.registerRunners()
+	return s
+}
+
+// Start begins the work in the background: leases that ran out, and runs that other servers accepted.
+func (s *Server) Start(ctx context.Context) error {
+	// While no server was there, nobody could extend a lease.
+	if err := s.store.Renew(ctx, s.lease); err != nil {
+		return err
+	}
+	ctx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
+	s.work.Go(func() { s.expire(ctx) })
+	return nil
+}
+
+// Handler serves the API.
+func (s *Server) Handler() http.Handler { return s.mux }
+
+// Close ends all streams and the work in the background. It may be called again.
+func (s *Server) Close() {
+	s.stop()
+	s.pool.close()
+	s.live.close()
+	s.work.Wait()
+}

@@ -1,0 +1,122 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+)
+
+const (
+	// pollEvents is how often a reader looks for events that another server has taken.
+	pollEvents = time.Second
+	// keepAlive is how often a stream says something, so that a proxy doesn't take it for dead.
+	keepAlive = 15 * time.Second
+	// page is about how many bytes of events are read at once.
+	page = 1 << 20
+)
+
+func (s *Server) followRun(ctx context.Context, in *struct {
+	InProject
+	RunID
+	After int64 `header:"Last-Event-ID" minimum:"0" doc:"the number of the last event that is known"`
+},
+) (*huma.StreamResponse, error) {
+	if _, err := s.store.Run(ctx, in.Project, in.Run); err != nil {
+		return nil, s.explain(err, "run "+in.Run)
+	}
+	return &huma.StreamResponse{Body: func(c huma.Context) {
+		r, w := humago.Unwrap(c)
+		w.Header().Set("Content-Type", "text/event-stream")
+		w.Header().Set("Cache-Control", "no-store")
+		w.Header().Set("X-Accel-Buffering", "no") // nginx would keep events back
+		w.WriteHeader(http.StatusOK)
+		if err := s.stream(r.Context(), w, in.Project, in.Run, in.After); err != nil {
+			s.log.Debug("stream of events ended", "run", in.Run, "error", err) // the reader comes back, with Last-Event-ID
+		}
+	}}, nil
+}
+
+// stream writes the events of a run after a number, until its result or until the reader is gone:
+//
+//	id: 7
+//	event: log
+//	data: {"seq":7,…}
+func (s *Server) stream(ctx context.Context, w http.ResponseWriter, project, id string, after int64) error {
+	out := http.NewResponseController(w)
+	more, leave := s.live.wait(id)
+	defer leave()
+	if err := out.Flush(); err != nil {
+		return err
+	}
+	poll, alive := time.NewTicker(pollEvents), time.NewTicker(keepAlive)
+	defer poll.Stop()
+	defer alive.Stop()
+	for {
+		before := after
+		last, over, err := s.events(ctx, w, project, id, after)
+		if err != nil || over {
+			return err
+		}
+		if after = last; after > before {
+			if err := out.Flush(); err != nil {
+				return err
+			}
+			continue // there may be another page
+		}
+		select {
+		case <-more:
+		case <-poll.C:
+		case <-alive.C:
+			if _, err := fmt.Fprint(w, ": alive\n\n"); err != nil {
+				return err
+			}
+			if err := out.Flush(); err != nil {
+				return err
+			}
+		case <-s.live.closed:
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// events writes a page of events. over says that it has the result, or that the run has ended and has no more events.
+func (s *Server) events(ctx context.Context, w http.ResponseWriter, project, id string, after int64) (last int64, over bool, err error) {
+	chunks, err := s.store.Chunks(ctx, id, after, page)
+	if err != nil {
+		return after, false, err
+	}
+	if len(chunks) == 0 {
+		r, err := s.store.Run(ctx, project, id)
+		return after, r.Over && r.Events <= after, err
+	}
+	for _, chunk := range chunks {
+		lines, err := s.live.codec.decode(chunk, after)
+		if err != nil {
+			return after, false, err
+		}
+		for _, line := range lines {
+			after++
+			var head struct {
+				Type string `json:"type"`
+			}
+			if err := json.Unmarshal(line, &head); err != nil {
+				return after, false, err
+			}
+			// A line ends with its own newline.
+			if _, err := fmt.Fprintf(w, "id: %d\nevent: %s\ndata: %s\n", after, head.Type, line); err != nil {
+				return after, false, err
+			}
+			if head.Type == "result" {
+				return after, true, nil
+			}
+		}
+	}
+	return after, false, nil
+}

@@ -1,0 +1,156 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/mayfly-run/mayfly/internal/api"
+	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/shape"
+	"github.com/mayfly-run/mayfly/internal/store"
+)
+
+// body is a request or an answer that is only a JSON document.
+type body[T any] struct{ Body T }
+
+// InProject (exported, since package huma leaves out what isn't) is the part of an address that says which project a request is about.
+type InProject struct {
+	Project string `path:"project" pattern:"^[a-z0-9][a-z0-9-]{0,62}$" doc:"the project"`
+}
+
+func (s *Server) registerTools() {
+	huma.Register(s.api, operation("missing-contents", http.MethodPost, "/projects/{project}/contents/missing", RoleOperator,
+		"Ask which contents the server doesn't have"), s.missing)
+	huma.Register(s.api, operation("put-content", http.MethodPut, "/projects/{project}/contents/{digest}", RoleOperator,
+		"Send a content"), s.putContent)
+	huma.Register(s.api, operation("create-version", http.MethodPost, "/projects/{project}/tools/{tool}/versions", RoleAuthor,
+		"Make a version of a tool or workflow"), s.createVersion)
+	huma.Register(s.api, operation("list-tools", http.MethodGet, "/projects/{project}/tools", RoleViewer,
+		"List the tools with their latest versions"), s.listTools)
+	huma.Register(s.api, operation("list-versions", http.MethodGet, "/projects/{project}/tools/{tool}/versions", RoleViewer,
+		"List the versions of a tool, the newest first"), s.listVersions)
+}
+
+func (s *Server) missing(ctx context.Context, in *struct {
+	InProject
+	Body api.Digests
+},
+) (*body[api.Digests], error) {
+	out := &body[api.Digests]{Body: api.Digests{Digests: []string{}}}
+	for _, digest := range in.Body.Digests {
+		has, err := s.archive.Has(ctx, digest)
+		if err != nil {
+			return nil, s.explain(err, "content "+digest)
+		}
+		if !has {
+			out.Body.Digests = append(out.Body.Digests, digest)
+		}
+	}
+	return out, nil
+}
+
+// maxContent bounds one content that is sent.
+const maxContent = 256 << 20
+
+func (s *Server) putContent(_ context.Context, in *struct {
+	InProject
+	Digest string `path:"digest" doc:"sha256:HEX"`
+},
+) (*huma.StreamResponse, error) {
+	return &huma.StreamResponse{Body: func(c huma.Context) {
+		r, w := humago.Unwrap(c)
+		if err := s.archive.Put(r.Context(), in.Digest, http.MaxBytesReader(w, r.Body, maxContent)); err != nil {
+			var large *http.MaxBytesError
+			if errors.As(err, &large) {
+				err = problem(http.StatusRequestEntityTooLarge, run.CodeInvalidRequest, "the content is larger than 256 MiB", "leave large files out of the tool's folder")
+			}
+			s.refuse(c, asProblem(s.explain(err, "content "+in.Digest)))
+			return
+		}
+		w.WriteHeader(http.StatusNoContent)
+	}}, nil
+}
+
+// asProblem is err as the problem that explain has made.
+func asProblem(err error) *api.Problem {
+	var p *api.Problem
+	errors.As(err, &p)
+	return p
+}
+
+// ToolName is the part of an address that names a tool.
+type ToolName struct {
+	Tool string `path:"tool" pattern:"^[A-Za-z0-9][A-Za-z0-9._-]{0,252}$" doc:"the tool's name"`
+}
+
+func (s *Server) createVersion(ctx context.Context, in *struct {
+	InProject
+	ToolName
+	Body api.NewVersion
+},
+) (*body[api.Version], error) {
+	l, digest, manifest, err := s.load(ctx, &in.Body.Bundle)
+	if err != nil {
+		return nil, s.explain(err, "file")
+	}
+	v := store.Version{
+		Project: in.Project, Tool: in.Tool, Kind: l.kind(), Note: in.Body.Note, Digest: digest, Manifest: manifest, CreatedBy: who(ctx).Name,
+	}
+	if l.tool != nil {
+		v.Description = l.tool.Description
+	} else {
+		v.Description = l.workflow.Description
+	}
+	v, made, err := s.store.AddVersion(ctx, v)
+	if err != nil {
+		return nil, s.explain(err, "tool "+in.Tool)
+	}
+	out := &body[api.Version]{Body: versionOf(v)}
+	out.Body.New = made
+	for _, w := range l.warnings {
+		out.Body.Warnings = append(out.Body.Warnings, wrongOf(w))
+	}
+	return out, nil
+}
+
+func wrongOf(p shape.Problem) api.Wrong {
+	return api.Wrong{Where: p.Position.String(), Message: p.Text, Hint: p.Hint}
+}
+
+func versionOf(v store.Version) api.Version {
+	return api.Version{
+		Tool: v.Tool, Version: v.Version, Kind: v.Kind, Description: v.Description, Note: v.Note, Digest: v.Digest, Created: v.Created, CreatedBy: v.CreatedBy,
+	}
+}
+
+func versionsOf(all []store.Version) *body[[]api.Version] {
+	out := &body[[]api.Version]{Body: []api.Version{}}
+	for _, v := range all {
+		out.Body = append(out.Body, versionOf(v))
+	}
+	return out
+}
+
+func (s *Server) listTools(ctx context.Context, in *InProject) (*body[[]api.Version], error) {
+	all, err := s.store.Tools(ctx, in.Project)
+	return versionsOf(all), s.explain(err, "tool")
+}
+
+func (s *Server) listVersions(ctx context.Context, in *struct {
+	InProject
+	ToolName
+},
+) (*body[[]api.Version], error) {
+	all, err := s.store.Versions(ctx, in.Project, in.Tool)
+	if err == nil && len(all) == 0 {
+		err = store.ErrNotFound
+	}
+	if err != nil {
+		return nil, s.explain(err, "tool "+in.Tool)
+	}
+	return versionsOf(all), nil
+}
