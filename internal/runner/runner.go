@@ -1,0 +1,338 @@
+// Package runner takes attempts of runs from a server, carries them out on this machine, and reports what happens.
+//
+//	Server ── Assign ──▶ Runner ── run.Request ──▶ run.Runner (package run/local)
+//	       ◀── Report ── outbox ◀── run.Event ────
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/mayfly-run/mayfly/internal/api"
+	"github.com/mayfly-run/mayfly/internal/content"
+	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/run/failure"
+)
+
+// Server is what a runner needs of a server: a client of its API, or the server itself in the same process. Its methods may be
+// called from several goroutines.
+type Server interface {
+	// Messages connects the runner, and calls take with each message until the connection ends.
+	Messages(ctx context.Context, h *api.Hello, take func(api.Message) error) error
+	// Report passes on what happened. An error with the code attempt_not_held is final; after any other it is tried again.
+	Report(ctx context.Context, r *api.Report) (*api.Receipt, error)
+	Heartbeat(ctx context.Context, h *api.Heartbeat) (*api.Pulse, error)
+	// Content returns a content, which the caller closes.
+	Content(ctx context.Context, digest string) (io.ReadCloser, error)
+}
+
+// Options of a runner.
+type Options struct {
+	Server Server
+	Name   string
+	Labels []string
+	Slots  int
+	// Version is that of mayfly.
+	Version string
+	// Carry carries out runs. It must take files of tools from Content.
+	Carry   run.Runner
+	Content content.Store
+	Log     *slog.Logger
+}
+
+// Runner is a runner of one server. Run is called once.
+type Runner struct {
+	o Options
+
+	mu    sync.Mutex
+	holds map[api.Holding]*attempt
+	drain bool
+	idle  chan struct{} // closed when it drains and holds nothing
+
+	work sync.WaitGroup
+}
+
+// New returns a runner that isn't connected.
+func New(o Options) *Runner {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Runner{o: o, holds: map[api.Holding]*attempt{}, idle: make(chan struct{})}
+}
+
+// attempt is one that this runner carries out.
+type attempt struct {
+	api.Holding
+	cancel  context.CancelCauseFunc
+	kill    func()
+	dropped context.CancelFunc // nothing of it is reported any longer
+}
+
+var (
+	errAsked   = errors.New("its end was asked for")
+	errDropped = errors.New("the server gave the attempt up")
+)
+
+// Run connects to the server, again and again, and carries out what it gets until ctx ends. Then it ends what still runs, and
+// reports it. It returns nil when ctx has ended or the server had it drain; an error says that the server doesn't take it.
+func (r *Runner) Run(ctx context.Context) error {
+	// What runs is ended with a grace, and reported, after ctx has ended.
+	working, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	defer r.work.Wait()
+	defer r.endAll()
+	pause := 100 * time.Millisecond
+	for {
+		connected := false
+		beats, cancel := context.WithCancel(ctx)
+		err := r.o.Server.Messages(ctx, r.hello(), func(m api.Message) error {
+			if m.Session != nil && !connected {
+				connected = true
+				r.work.Go(func() { r.beat(beats, time.Duration(m.Session.HeartbeatSeconds)*time.Second) })
+			}
+			return r.take(working, m)
+		})
+		cancel()
+		if ctx.Err() != nil {
+			return nil
+		}
+		var p *api.Problem
+		if errors.As(err, &p) && p.Status < 500 {
+			return err
+		}
+		if connected {
+			pause = 100 * time.Millisecond
+		}
+		r.o.Log.Warn("not connected to the server; trying again", "error", err, "in", pause)
+		select {
+		case <-time.After(pause):
+		case <-r.idle:
+			return nil
+		case <-ctx.Done():
+			return nil
+		}
+		pause = min(2*pause, 5*time.Second)
+	}
+}
+
+func (r *Runner) hello() *api.Hello {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	h := &api.Hello{Protocol: api.Protocol, Name: r.o.Name, Version: r.o.Version, Labels: r.o.Labels, Slots: r.o.Slots}
+	for hold := range r.holds {
+		h.Holds = append(h.Holds, hold)
+	}
+	return h
+}
+
+// take does what the server says.
+func (r *Runner) take(ctx context.Context, m api.Message) error {
+	switch {
+	case m.Assign != nil:
+		r.begin(ctx, m.Assign)
+	case m.Cancel != nil:
+		r.end(*m.Cancel, errAsked)
+	case m.Kill != nil:
+		if a := r.held(*m.Kill); a != nil {
+			a.kill()
+		}
+	case m.Drop != nil:
+		r.end(*m.Drop, errDropped)
+	case m.Drain:
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.drain = true
+		r.checkIdle()
+	}
+	return nil
+}
+
+// checkIdle ends a runner that drains. The caller holds r.mu.
+func (r *Runner) checkIdle() {
+	if r.drain && len(r.holds) == 0 {
+		select {
+		case <-r.idle:
+		default:
+			close(r.idle)
+		}
+	}
+}
+
+func (r *Runner) held(h api.Holding) *attempt {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.holds[h]
+}
+
+// end ends an attempt, because of why.
+func (r *Runner) end(h api.Holding, why error) {
+	a := r.held(h)
+	if a == nil {
+		return
+	}
+	if errors.Is(why, errDropped) {
+		a.dropped()
+		a.kill()
+	}
+	a.cancel(why)
+}
+
+func (r *Runner) endAll() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, a := range r.holds {
+		a.cancel(errors.New("the runner ends"))
+	}
+}
+
+// begin starts an attempt, unless it runs already.
+func (r *Runner) begin(ctx context.Context, as *api.Assignment) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	reporting, dropped := context.WithCancel(context.WithoutCancel(ctx))
+	killed := make(chan struct{})
+	a := &attempt{Holding: as.Holding, cancel: cancel, kill: sync.OnceFunc(func() { close(killed) }), dropped: dropped}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.holds[as.Holding] != nil {
+		cancel(nil)
+		dropped()
+		return
+	}
+	r.holds[as.Holding] = a
+	r.work.Go(func() {
+		defer func() {
+			cancel(nil)
+			dropped()
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			delete(r.holds, as.Holding)
+			r.checkIdle()
+		}()
+		out := newOutbox(r.o.Server, as.Holding, func(err error) {
+			r.o.Log.Warn("report refused; the attempt is ended", "run", as.Run, "attempt", as.Attempt, "error", err)
+			r.end(as.Holding, errDropped)
+		})
+		sent := make(chan struct{})
+		r.work.Go(func() {
+			defer close(sent)
+			out.send(reporting)
+		})
+		out.finish(r.carryOut(ctx, as, killed, out.add))
+		<-sent
+	})
+}
+
+// carryOut carries out an attempt.
+func (r *Runner) carryOut(ctx context.Context, as *api.Assignment, killed <-chan struct{}, emit func(run.Event)) *run.Result {
+	req := as.Request
+	req.Tool.Source.Dir = "" // a folder of another machine
+	if err := r.fetch(ctx, req); err != nil {
+		return failed(ctx, as.Run, err, emit)
+	}
+	result, err := r.o.Carry.Run(ctx, req, run.Watch{Emit: emit, Kill: killed})
+	if err != nil {
+		r.o.Log.Debug("run", "run", as.Run, "error", err) // the result has it
+	}
+	return result
+}
+
+// fetch gets the contents that a run needs and that aren't here.
+func (r *Runner) fetch(ctx context.Context, req *run.Request) error {
+	digests := []string{}
+	if d := req.Tool.Source.Files; d != "" {
+		digests = append(digests, d)
+	}
+	for _, a := range req.Artifacts {
+		if !a.Made {
+			digests = append(digests, a.Digest)
+		}
+	}
+	for _, d := range digests {
+		if err := r.fetchOne(ctx, d); err != nil {
+			return fmt.Errorf("get content %s from the server: %w", d, err)
+		}
+	}
+	return nil
+}
+
+func (r *Runner) fetchOne(ctx context.Context, digest string) (err error) {
+	path, err := r.o.Content.Path(digest)
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(path); err == nil {
+		return nil // its digest is checked when it is unpacked
+	}
+	in, err := r.o.Server.Content(ctx, digest)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, in.Close()) }()
+	if err := os.MkdirAll(string(r.o.Content), 0o700); err != nil {
+		return err
+	}
+	out, err := os.CreateTemp(string(r.o.Content), "fetching-")
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, in)
+	if err = errors.Join(err, out.Close()); err == nil {
+		var got string
+		if got, err = r.o.Content.Take(ctx, out.Name()); err == nil && got != digest {
+			err = fmt.Errorf("the server sent another content, %s", got)
+		}
+	}
+	if err != nil {
+		_ = os.Remove(out.Name()) // it may have been taken
+	}
+	return err
+}
+
+// failed is the result of an attempt that could not be begun.
+func failed(ctx context.Context, id string, err error, emit func(run.Event)) *run.Result {
+	now := time.Now().UTC()
+	f := failure.Of(err)
+	res := &run.Result{
+		Status: f.State, ExitCode: f.ExitCode, Code: f.Code, Reason: err.Error(), Outputs: map[string]string{},
+		Timeline: run.Timeline{Queued: now, Finished: now},
+	}
+	if ctx.Err() != nil {
+		res.Status, res.ExitCode, res.Code, res.Reason = run.Cancelled, run.ExitCancelled, run.CodeCancelled, "cancelled before the tool started"
+	}
+	events := run.NewSequence(id, emit)
+	events.Emit(run.Event{State: &run.StateChange{State: res.Status}})
+	events.Emit(run.Event{Result: res})
+	return res
+}
+
+// beat says again and again which attempts the runner works on.
+func (r *Runner) beat(ctx context.Context, every time.Duration) {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		pulse, err := r.o.Server.Heartbeat(ctx, &api.Heartbeat{Holds: r.hello().Holds})
+		if err != nil {
+			if ctx.Err() == nil {
+				r.o.Log.Warn("heartbeat", "error", err)
+			}
+			continue
+		}
+		for _, h := range pulse.Lost {
+			r.end(h, errDropped)
+		}
+		for _, h := range pulse.Cancel {
+			r.end(h, errAsked)
+		}
+	}
+}
