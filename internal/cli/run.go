@@ -54,10 +54,22 @@ workflow has the exit status of its first failed step.`,
   mayfly run --resume 019abc12-…
 
   # only one step of it
-  mayfly run release.yaml --only build-app`,
+  mayfly run release.yaml --only build-app
+
+  # a tool of a server (see: mayfly login, mayfly tool push)
+  mayfly run check --arg url=https://example.com --server https://mayfly.example.com`,
 		Args: func(cmd *cobra.Command, args []string) error { return f.checkArgs(args, cmd.ArgsLenAtDash()) },
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f.keepOnFailure = f.keepOnFailure || cmd.Flags().Changed("keep-for")
+			r, err := f.where.open()
+			switch {
+			case err != nil:
+				return err
+			case r != nil:
+				return f.runRemote(cmd.Context(), s, r, args)
+			case f.detach:
+				return runUsage("--detach is for a run on a server; give --server or --context")
+			}
 			if f.resume != "" {
 				return f.resumeWorkflow(cmd.Context(), s)
 			}

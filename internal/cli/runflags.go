@@ -33,6 +33,9 @@ type runFlags struct {
 	keepOnFailure                      bool
 	keepFor                            time.Duration
 	interactive, tty                   bool
+
+	where  whereFlags
+	detach bool
 }
 
 func (f *runFlags) add(fl *pflag.FlagSet) {
@@ -57,6 +60,8 @@ func (f *runFlags) add(fl *pflag.FlagSet) {
 	fl.DurationVar(&f.keepFor, "keep-for", time.Hour, "how long to keep it; implies --keep-on-failure")
 	fl.BoolVarP(&f.interactive, "interactive", "i", false, "pass standard input to the tool")
 	fl.BoolVarP(&f.tty, "tty", "t", false, "give the tool a terminal")
+	f.where.add(fl)
+	fl.BoolVar(&f.detach, "detach", false, "on a server: print the run's id, and don't wait for it")
 	fl.StringVar(&f.resume, "resume", "", "continue the `RUN` of a workflow that failed or was interrupted")
 	fl.StringVar(&f.from, "from", "", "for a workflow: run this `STEP` and the steps after it")
 	fl.StringVar(&f.only, "only", "", "for a workflow: run only this `STEP`")

@@ -22,6 +22,8 @@ type ToolOptions struct {
 	Terminal bool
 	// Grace is the time between TERM and KILL when the run is interrupted.
 	Grace time.Duration
+	// Place is the server that the run is on; empty for this machine.
+	Place string
 	// KeepFor is for how long the sandbox is kept if the tool fails; 0 is not at all.
 	KeepFor time.Duration
 }
@@ -216,7 +218,11 @@ func (v *Tool) summary(r *run.Result) string {
 		mark = v.out.Err.paint("31", "✗")
 	}
 	u := r.Usage
-	return fmt.Sprintf("%s %s in %s  memory %s  cpu %.2fs  network ↓%s ↑%s", mark, r.Status,
+	text := fmt.Sprintf("%s %s in %s  memory %s  cpu %.2fs  network ↓%s ↑%s", mark, r.Status,
 		(time.Duration(r.DurationMS) * time.Millisecond).String(), Size(u.MemoryPeakBytes), u.CPUSeconds,
 		Size(u.NetworkRxBytes), Size(u.NetworkTxBytes))
+	if v.o.Place != "" {
+		text += "  on " + v.o.Place
+	}
+	return text
 }

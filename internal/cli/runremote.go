@@ -1,0 +1,157 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/mayfly-run/mayfly/internal/api"
+	"github.com/mayfly-run/mayfly/internal/remote"
+	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/show"
+	"github.com/mayfly-run/mayfly/internal/workflow/definition"
+)
+
+// runRemote runs a tool on a server, and shows it as if it ran here.
+func (f *runFlags) runRemote(ctx context.Context, s streams, r *remote.Remote, args []string) error {
+	defer r.Close()
+	n, err := f.newRun(ctx, s, r, args)
+	if err != nil {
+		return err
+	}
+	one, err := r.CreateRun(ctx, r.Project, n)
+	if err != nil {
+		return err
+	}
+	if f.detach {
+		_, err := fmt.Fprintln(s.out, one.ID)
+		return err
+	}
+	return f.followRemote(ctx, s, r, one.ID)
+}
+
+// followRemote shows a run of a server to its end.
+func (f *runFlags) followRemote(ctx context.Context, s streams, r *remote.Remote, id string) error {
+	var view show.View
+	if f.json {
+		view = show.NewJSON(s.out)
+	} else {
+		view = show.NewTool(s.output(), show.ToolOptions{Quiet: f.quiet, SuggestEgress: f.suggestEgress, NetworkGiven: f.network != "", Grace: f.grace, Place: r.Place()})
+	}
+	following, leave := context.WithCancelCause(ctx)
+	defer leave(nil)
+	// The first Ctrl-C asks for the end of the run, and the second leaves it to the server.
+	asked, kill, stop := cancelOnSignals(ctx, nil, view.Interrupted, func() {})
+	defer stop()
+	go func() {
+		select {
+		case <-asked.Done():
+		case <-following.Done():
+			return
+		}
+		if _, err := r.Cancel(context.WithoutCancel(ctx), r.Project, id); err != nil && !isOver(err) {
+			f.notice(s)(fmt.Sprintf("can't cancel the run: %v", err))
+		}
+		select {
+		case <-kill:
+			leave(errLeft)
+		case <-following.Done():
+		}
+	}()
+	result, err := r.Await(following, id, view.Event, func(err error) {
+		f.notice(s)(fmt.Sprintf("the connection to %s was cut (%v); trying again", r.Server(), err))
+	})
+	if errors.Is(context.Cause(following), errLeft) {
+		fmt.Fprintf(s.err, "mayfly: left; the run goes on: mayfly logs -f %s --server %s\n", id, r.Server())
+		return &exitError{status: statusInterrupted}
+	}
+	if result == nil {
+		return err
+	}
+	if err := view.Finish(result, err); err != nil {
+		return err
+	}
+	return statusOf(result)
+}
+
+var errLeft = errors.New("left")
+
+func isOver(err error) bool {
+	var p *api.Problem
+	return errors.As(err, &p) && p.Reason == run.CodeOver
+}
+
+// newRun makes a request of the command line. A file is sent with what it names; a name that is no file is the server's tool.
+func (f *runFlags) newRun(ctx context.Context, s streams, r *remote.Remote, args []string) (*api.NewRun, error) {
+	if err := f.checkRemote(); err != nil {
+		return nil, err
+	}
+	if err := f.checkValues(); err != nil {
+		return nil, err
+	}
+	if err := f.readEnvFile(); err != nil {
+		return nil, err
+	}
+	n := &api.NewRun{Set: map[string]string{}, Environment: map[string]string{}}
+	inputs, err := assignments(f.args)
+	if err != nil {
+		return nil, err
+	}
+	environment, err := variables(f.env)
+	if err != nil {
+		return nil, err
+	}
+	for _, v := range environment {
+		n.Environment[v.Name] = v.Value
+	}
+	for name, value := range map[string]string{"timeout": f.timeout, "user": f.user, "network": f.network} {
+		if value != "" {
+			n.Set[name] = value
+		}
+	}
+	for name, value := range f.resources {
+		if *value != "" {
+			n.Set[name] = *value
+		}
+	}
+	grace := f.grace.Seconds()
+	n.Inputs, n.GraceSeconds = inputs, &grace
+	return n, f.what(ctx, s, r, args[0], n)
+}
+
+// what sets what is run.
+func (f *runFlags) what(ctx context.Context, s streams, r *remote.Remote, arg string, n *api.NewRun) (err error) {
+	_, statErr := os.Stat(arg)
+	if arg != "-" && statErr != nil && !definition.IsPath(arg) {
+		n.Tool = arg
+		return nil
+	}
+	def, text, err := loadDefinition(s.in, arg)
+	if err != nil {
+		return err
+	}
+	if arg == "-" {
+		n.Bundle, err = r.SendText(ctx, text)
+		return err
+	}
+	found, _, err := toolPath(arg)
+	if err != nil {
+		return err
+	}
+	n.Bundle, _, err = r.Send(ctx, found.File, def, false)
+	return err
+}
+
+// checkRemote refuses flags that are about this machine.
+func (f *runFlags) checkRemote() error {
+	for name, given := range map[string]bool{
+		"interactive": f.interactive, "tty": f.tty, "secret": len(f.secrets) > 0, "keep-on-failure": f.keepOnFailure, "dry-run": f.dryRun, "image": f.image != "",
+		"resume": f.resume != "", "from": f.from != "", "only": f.only != "", "skip": len(f.skip) > 0, "pull": f.pull != "missing",
+	} {
+		if given {
+			return runUsage("--%s doesn't work on a server yet; leave it out, or run it here with --server local", name)
+		}
+	}
+	return nil
+}

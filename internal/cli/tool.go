@@ -1,0 +1,154 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mayfly-run/mayfly/internal/api"
+	"github.com/mayfly-run/mayfly/internal/show"
+	"github.com/mayfly-run/mayfly/internal/workflow/definition"
+)
+
+func newToolCommand(s streams) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "tool",
+		Short: "Push tools to a server, and look at their versions",
+		Example: `  mayfly tool push tools/check --server https://mayfly.example.com
+  mayfly tool ls
+  mayfly tool versions check`,
+		Args: cobra.NoArgs,
+	}
+	c.AddCommand(newToolPushCommand(s), newToolListCommand(s), newToolVersionsCommand(s))
+	return c
+}
+
+func newToolPushCommand(s streams) *cobra.Command {
+	var w whereFlags
+	var name, note string
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "push FILE|FOLDER|NAME…",
+		Short: "Make a version of a tool or workflow on a server",
+		Long: `Make a version of a tool or workflow on a server. A folder is pushed whole, except for .git; of a file, what the
+definition names goes with it: its script and the files of its volumes. Only what the server doesn't have is sent. A version
+never changes, and the same files as those of the latest version make no new one.`,
+		Example: `  mayfly tool push examples/http-check.yaml
+  mayfly tool push tools/backup --note "keeps seven days"`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			r, err := w.mustOpen("mayfly tool push")
+			if err != nil {
+				return err
+			}
+			defer r.Close()
+			if name != "" && len(args) > 1 {
+				return &usageError{command: "mayfly tool push", err: fmt.Errorf("--name is for one tool, and %d are given", len(args))}
+			}
+			for _, arg := range args {
+				file, whole, def, err := pushed(s, arg)
+				if err != nil {
+					return err
+				}
+				b, sent, err := r.Send(c.Context(), file, def, whole)
+				if err != nil {
+					return err
+				}
+				tool := name
+				if tool == "" {
+					tool = nameOf(def)
+				}
+				v, err := r.CreateVersion(c.Context(), r.Project, tool, &api.NewVersion{Bundle: *b, Note: note})
+				if err != nil {
+					return err
+				}
+				if asJSON {
+					if err := show.JSONLine(s.out, v); err != nil {
+						return err
+					}
+					continue
+				}
+				text := fmt.Sprintf("%s version %d: %d of %d files sent, %s", v.Tool, v.Version, sent.NewFiles, sent.Files, show.Size(sent.NewBytes))
+				if !v.New {
+					text = fmt.Sprintf("%s version %d has these files already", v.Tool, v.Version)
+				}
+				fmt.Fprintln(s.out, text)
+			}
+			return nil
+		},
+	}
+	w.add(c.Flags())
+	c.Flags().StringVar(&name, "name", "", "`NAME` on the server, instead of the definition's")
+	c.Flags().StringVarP(&note, "note", "m", "", "`TEXT` that says what changes")
+	jsonFlag(c.Flags(), &asJSON, "print JSON")
+	return c
+}
+
+// pushed reads what is pushed. whole says that all of its folder belongs to it.
+func pushed(s streams, arg string) (file string, whole bool, def *definition.Definition, err error) {
+	found, _, err := toolPath(arg)
+	if err != nil {
+		return "", false, nil, explainMissing(arg, err)
+	}
+	if def, _, err = loadDefinition(s.in, arg); err != nil {
+		return "", false, nil, err
+	}
+	info, err := os.Stat(arg)
+	return found.File, err == nil && info.IsDir(), def, nil
+}
+
+func nameOf(def *definition.Definition) string {
+	if def.Workflow != nil {
+		return def.Workflow.Name
+	}
+	return def.Tool.Name
+}
+
+func newToolListCommand(s streams) *cobra.Command {
+	return versionsCommand(s, &cobra.Command{
+		Use: "ls", Short: "List the tools of a server", Example: "  mayfly tool ls --server https://mayfly.example.com", Args: cobra.NoArgs,
+	}, func(ctx context.Context, c *api.Client, project string, _ []string) ([]api.Version, error) {
+		return c.Tools(ctx, project)
+	})
+}
+
+func newToolVersionsCommand(s streams) *cobra.Command {
+	return versionsCommand(s, &cobra.Command{
+		Use: "versions NAME", Short: "List the versions of a tool on a server", Example: "  mayfly tool versions check", Args: cobra.ExactArgs(1),
+	}, func(ctx context.Context, c *api.Client, project string, args []string) ([]api.Version, error) {
+		return c.Versions(ctx, project, args[0])
+	})
+}
+
+// versionsCommand completes a command that lists versions.
+func versionsCommand(s streams, c *cobra.Command, list func(context.Context, *api.Client, string, []string) ([]api.Version, error)) *cobra.Command {
+	var w whereFlags
+	var asJSON bool
+	c.RunE = func(c *cobra.Command, args []string) error {
+		r, err := w.mustOpen(c.CommandPath())
+		if err != nil {
+			return err
+		}
+		defer r.Close()
+		all, err := list(c.Context(), r.Client, r.Project, args)
+		if err != nil {
+			return err
+		}
+		if asJSON {
+			return show.JSONLine(s.out, all)
+		}
+		table := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
+		fmt.Fprintln(table, "TOOL\tVERSION\tKIND\tCREATED\tBY\tNOTE")
+		for _, v := range all {
+			fmt.Fprintf(table, "%s\t%d\t%s\t%s\t%s\t%s\n", shown(v.Tool), v.Version, v.Kind, v.Created.Local().Format(time.DateTime), shown(v.CreatedBy), shown(v.Note))
+		}
+		return table.Flush()
+	}
+	w.add(c.Flags())
+	jsonFlag(c.Flags(), &asJSON, "print JSON")
+	return c
+}

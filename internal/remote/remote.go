@@ -1,0 +1,52 @@
+package remote
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/mayfly-run/mayfly/internal/api"
+	"github.com/mayfly-run/mayfly/internal/program"
+	"github.com/mayfly-run/mayfly/internal/run"
+)
+
+// Remote is a project of a server. Close ends its connections.
+type Remote struct {
+	*api.Client
+	Project string
+	Name    string // of the context
+}
+
+// Open returns a context's project. It doesn't connect.
+func (c *Context) Open() (*Remote, error) {
+	client, err := api.NewClient(api.ClientOptions{
+		Server: c.Server, Token: c.Token, Fingerprint: c.Fingerprint, UserAgent: "mayfly/" + program.ThisBuild().Version,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &Remote{Client: client, Project: c.Project, Name: c.Name}, nil
+}
+
+// Place is the server for people.
+func (r *Remote) Place() string { return r.Server() }
+
+// Await follows a run to its end. emit gets each event. If ctx ends, the run goes on.
+func (r *Remote) Await(ctx context.Context, id string, emit func(run.Event), cut func(error)) (*run.Result, error) {
+	var result *run.Result
+	err := r.Follow(ctx, r.Project, id, 0, func(e run.Event) {
+		if e.Result != nil {
+			result = e.Result
+		}
+		emit(e)
+	}, cut)
+	switch {
+	case err != nil:
+		return nil, err
+	case result == nil:
+		return nil, run.NewError(run.CodeServerRefused, fmt.Sprintf("run %s has ended, and the server has no result of it", id))
+	case result.Status == run.Error || result.Status == run.Denied || result.Status == run.Lost:
+		// As on this machine, these are failures of Mayfly and not of the tool.
+		return result, run.NewError(result.Code, result.Reason)
+	}
+	return result, nil
+}
