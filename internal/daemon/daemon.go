@@ -1,5 +1,5 @@
-// Package daemon is the mayflyd command, for long-running work and for libraries that would make mayfly start slowly. mayfly starts
-// it. So far it only prints its version.
+// Package daemon is the mayflyd command, for long-running work and for libraries that would make mayfly start slowly. mayfly executes
+// it: mayfly server is mayflyd server. It puts the server and a runner together, which know nothing of each other.
 package daemon
 
 import (
@@ -32,7 +32,7 @@ func Command() *cobra.Command {
 	root := &cobra.Command{
 		Use:           program.Daemon,
 		Short:         "Mayfly's services",
-		Long:          "The part of Mayfly that runs services. The command mayfly starts it; so far it only prints its version.",
+		Long:          "The part of Mayfly that runs services. The command mayfly executes it: mayfly server is mayflyd server.",
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          cobra.NoArgs,
@@ -44,7 +44,7 @@ func Command() *cobra.Command {
 		},
 	}
 	root.Flags().BoolVarP(&version, "version", "v", false, "version for mayflyd")
-	root.AddCommand(versionCommand())
+	root.AddCommand(serverCommand(), versionCommand())
 	return root
 }
 

@@ -1,0 +1,267 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mayfly-run/mayfly/internal/archive"
+	"github.com/mayfly-run/mayfly/internal/atomicfile"
+	"github.com/mayfly-run/mayfly/internal/content"
+	"github.com/mayfly-run/mayfly/internal/flock"
+	"github.com/mayfly-run/mayfly/internal/host"
+	"github.com/mayfly-run/mayfly/internal/program"
+	"github.com/mayfly-run/mayfly/internal/runner"
+	"github.com/mayfly-run/mayfly/internal/server"
+	"github.com/mayfly-run/mayfly/internal/store"
+	"github.com/mayfly-run/mayfly/internal/store/sqlstore"
+)
+
+// serverFlags are the flags of `mayfly server`.
+type serverFlags struct {
+	data, listen, database string
+	withRunner             bool
+	name                   string
+	slots                  int
+	certificate, key       string
+	logFormat              string
+}
+
+func serverCommand() *cobra.Command {
+	f := &serverFlags{}
+	c := &cobra.Command{
+		Use:   "server --data DIR",
+		Short: "Run a server for a team: tools, runs, logs, and runners that carry runs out",
+		Long: `Run a server. It keeps tools, runs and their logs, and hands runs to runners; with --with-runner, one of them
+is in this process, and carries runs out on this machine.
+
+At its first start it makes DIR, a certificate of its own unless --tls-cert is given, and a token for an administrator in
+DIR/admin-token. Log in with it: mayfly login ADDRESS --token-file DIR/admin-token
+
+INT and TERM end it: no new run is begun, those that run here are ended, and what they printed is kept.`,
+		Example: `  mayfly server --with-runner --data /var/lib/mayfly-server
+
+  # on PostgreSQL, with a certificate of your own, for runners on other machines
+  mayfly server --data /var/lib/mayfly-server --listen :6293 \
+    --database postgres://mayfly@db.example.com/mayfly --tls-cert server.crt --tls-key server.key`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			ctx, stop := signal.NotifyContext(c.Context(), os.Interrupt, syscall.SIGTERM)
+			defer stop()
+			return f.run(ctx, c.OutOrStdout(), c.ErrOrStderr())
+		},
+	}
+	fl := c.Flags()
+	fl.StringVar(&f.data, "data", "", "`DIR` for everything that the server keeps")
+	fl.StringVar(&f.listen, "listen", "127.0.0.1:6293", "`ADDRESS` to listen at")
+	fl.StringVar(&f.database, "database", "", "`URL` of a PostgreSQL database, instead of SQLite in DIR")
+	fl.BoolVar(&f.withRunner, "with-runner", false, "carry runs out on this machine too")
+	fl.StringVar(&f.name, "name", "", "`NAME` of the runner; by default the machine's")
+	fl.IntVar(&f.slots, "slots", 2*runtime.NumCPU(), "how many runs the runner carries out at once")
+	fl.StringVar(&f.certificate, "tls-cert", "", "`FILE` with the certificate and those between it and the authority, in PEM")
+	fl.StringVar(&f.key, "tls-key", "", "`FILE` with its key, in PEM")
+	fl.StringVar(&f.logFormat, "log-format", "text", "how to log: `text` or json")
+	_ = c.MarkFlagRequired("data") // the flag exists
+	c.MarkFlagsRequiredTogether("tls-cert", "tls-key")
+	return c
+}
+
+// run serves until ctx ends.
+func (f *serverFlags) run(ctx context.Context, out, errOut io.Writer) (err error) {
+	log, err := f.logger(errOut)
+	if err != nil {
+		return err
+	}
+	if f.withRunner {
+		if err := host.EnterNamespace(os.Args, ""); err != nil {
+			return err
+		}
+	}
+	if err := os.MkdirAll(f.data, 0o700); err != nil {
+		return fmt.Errorf("make the server's folder: %w", err)
+	}
+	lock, err := f.lock()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, lock.Close()) }()
+	db, err := f.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	tokenFile, err := f.firstToken(ctx, db)
+	if err != nil {
+		return err
+	}
+	s := server.New(server.Options{Store: db, Archive: archive.Dir(filepath.Join(f.data, "contents")), Log: log})
+	defer s.Close()
+	if err := s.Start(ctx); err != nil {
+		return fmt.Errorf("start: %w", err)
+	}
+	front, err := f.front(ctx, s.Handler(), log)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "Mayfly's server listens at https://%s\n", front.address)
+	fmt.Fprintf(out, "Its certificate has the fingerprint %s\n", front.fingerprint)
+	fmt.Fprintf(out, "Log in: mayfly login https://%s --token-file %s\n", front.address, tokenFile)
+	ended := make(chan error, 2)
+	working := 1
+	go func() { ended <- front.serve() }()
+	serving, stop := context.WithCancel(ctx)
+	defer stop()
+	if f.withRunner {
+		r, err := f.runner(s, log)
+		if err != nil {
+			return errors.Join(err, front.close(ctx))
+		}
+		working++
+		go func() { ended <- r.Run(serving) }()
+	}
+	select {
+	case <-ctx.Done():
+		log.Info("ending")
+	case err = <-ended:
+		working--
+	}
+	stop()
+	if f.withRunner && working > 0 {
+		// The runner reports how what it runs has ended, before the server closes.
+		err = errors.Join(err, <-ended)
+		working--
+	}
+	s.Close()
+	err = errors.Join(err, front.close(context.WithoutCancel(ctx)))
+	for ; working > 0; working-- {
+		err = errors.Join(err, <-ended)
+	}
+	return err
+}
+
+func (f *serverFlags) logger(w io.Writer) (*slog.Logger, error) {
+	switch f.logFormat {
+	case "text":
+		return slog.New(slog.NewTextHandler(w, nil)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(w, nil)), nil
+	}
+	return nil, fmt.Errorf("--log-format %q is neither text nor json", f.logFormat)
+}
+
+// lock keeps a second server out of the folder.
+func (f *serverFlags) lock() (io.Closer, error) {
+	file, err := os.OpenFile(filepath.Join(f.data, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	free, err := flock.Try(file, flock.Exclusive)
+	if err == nil && !free {
+		err = fmt.Errorf("another server uses %s; end it first, or give this one another --data", f.data)
+	}
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return file, nil
+}
+
+func (f *serverFlags) open(ctx context.Context) (*sqlstore.Store, error) {
+	if f.database != "" {
+		return sqlstore.OpenPostgres(ctx, f.database)
+	}
+	return sqlstore.OpenSQLite(ctx, filepath.Join(f.data, "mayfly.db"))
+}
+
+// firstToken makes an administrator's token at the first start. It returns the file that has it.
+func (f *serverFlags) firstToken(ctx context.Context, db store.Access) (string, error) {
+	file := filepath.Join(f.data, "admin-token")
+	if _, err := os.Stat(file); err == nil {
+		return file, nil
+	}
+	text, hash := server.NewToken()
+	err := db.AddToken(ctx, store.Token{Hash: hash, Name: "admin", Role: server.RoleAdmin})
+	if errors.Is(err, store.ErrExists) {
+		return file, nil // its file was moved away, as it should be
+	}
+	if err != nil {
+		return "", fmt.Errorf("make the first token: %w", err)
+	}
+	return file, atomicfile.Write(file, []byte(text+"\n"), atomicfile.Options{Durable: true})
+}
+
+// runner returns the runner in this process.
+func (f *serverFlags) runner(s *server.Server, log *slog.Logger) (*runner.Runner, error) {
+	h, err := host.Open()
+	if err != nil {
+		return nil, err
+	}
+	carry, err := h.Runner(host.RunnerOptions{Pull: "missing"})
+	if err != nil {
+		return nil, err
+	}
+	carry.Content = content.Store(filepath.Join(f.data, "runner", "contents"))
+	name := f.name
+	if name == "" {
+		if name, err = os.Hostname(); err != nil {
+			return nil, fmt.Errorf("the machine's name: %w; give the runner one with --name", err)
+		}
+	}
+	return runner.New(runner.Options{
+		Server: s.Link("default", name), Name: name, Slots: f.slots, Version: program.ThisBuild().Version, Carry: carry, Content: carry.Content, Log: log,
+	}), nil
+}
+
+// front is what listens.
+type front struct {
+	address, fingerprint string
+	listener             net.Listener
+	http                 *http.Server
+}
+
+func (f *serverFlags) front(ctx context.Context, h http.Handler, log *slog.Logger) (*front, error) {
+	config, fingerprint, err := f.tls()
+	if err != nil {
+		return nil, err
+	}
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", f.listen)
+	if err != nil {
+		return nil, fmt.Errorf("listen at %s: %w; choose another --listen", f.listen, err)
+	}
+	return &front{
+		address: l.Addr().String(), fingerprint: fingerprint, listener: l,
+		http: &http.Server{
+			Handler: h, TLSConfig: config, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
+			ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug), // mistakes of clients
+		},
+	}, nil
+}
+
+func (f *front) serve() error {
+	if err := f.http.ServeTLS(f.listener, "", ""); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// close lets requests that have begun end, for a while.
+func (f *front) close(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	if err := f.http.Shutdown(ctx); err != nil {
+		return f.http.Close()
+	}
+	return nil
+}
