@@ -1,10 +1,14 @@
 package policy
 
 import (
+	"bytes"
 	"errors"
+	"os"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/mayfly-run/mayfly/internal/shape"
 )
 
 // TestRefusedDefaults checks that the error for a refused default says what the default is, and what to set.
@@ -46,6 +50,29 @@ func TestRefusedDefaults(t *testing.T) {
 	_, err = mustPolicy(t, "max: {disk: 100Mi}").Apply(parseTool(t, "volumes: [{name: v, size: 50Mi, mount_path: /v}]"))
 	if !errors.As(err, &denied) || denied.Missing != "" || !strings.Contains(err.Error(), "disk 150Mi: at most 100Mi is allowed") {
 		t.Errorf("a volume in addition to the default disk: %v", err)
+	}
+}
+
+// TestKeysAreComplete: mayfly doctor and docs/CONFIGURATION.md name each key of a policy.
+func TestKeysAreComplete(t *testing.T) {
+	doc, err := os.ReadFile("../../docs/CONFIGURATION.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, doc, _ = bytes.Cut(doc, []byte("\n## The operator's policy\n"))
+	_, doc, _ = bytes.Cut(doc, []byte("```yaml"))
+	example, _, _ := bytes.Cut(doc, []byte("```"))
+	named := map[string]bool{}
+	for _, a := range (&Policy{}).Allows() {
+		named[a.Key] = true
+	}
+	for key := range policyShape().Schema["properties"].(shape.Schema) {
+		if !named[key] {
+			t.Errorf("Allows doesn't say what a policy allows under %s", key)
+		}
+		if !bytes.Contains(example, []byte("\n"+key+":")) {
+			t.Errorf("%s isn't in the example of a policy in docs/CONFIGURATION.md", key)
+		}
 	}
 }
 

@@ -206,7 +206,7 @@ func put(t *testing.T, path, content string) {
 
 // A kind of origin that read doesn't know is not standard input: a new one would take what belongs to another secret.
 func TestUnknownOriginReadsNothing(t *testing.T) {
-	o := &origin{kind: originStdin + 1, stdin: strings.NewReader("another secret")}
+	o := &origin{kind: -1, stdin: strings.NewReader("another secret")}
 	if value, err := o.read(t.Context()); err == nil || len(value) > 0 {
 		t.Errorf("it has %q, %v", value, err)
 	}

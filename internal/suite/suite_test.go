@@ -1,12 +1,14 @@
 package suite
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -14,6 +16,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/shape/shapetest"
 	"github.com/mayfly-run/mayfly/internal/tool"
 	"github.com/mayfly-run/mayfly/internal/workflow/definition"
+	"go.yaml.in/yaml/v3"
 )
 
 func TestSuitesRejected(t *testing.T) {
@@ -303,6 +306,51 @@ func TestMatcher(t *testing.T) {
 	}
 	if _, err := regexPattern(strings.Repeat("a", maxPattern+1), true); err == nil {
 		t.Error("a pattern longer than maxPattern is accepted")
+	}
+}
+
+// TestConditionsAreComplete: each condition of a Matcher has a key, in the hint for a comparison without one and in the docs too;
+// with it, a matcher isn't exact, and says what it is.
+func TestConditionsAreComplete(t *testing.T) {
+	doc, err := os.ReadFile("../../docs/TESTING.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, doc, _ = bytes.Cut(doc, []byte("\n### Comparing texts\n"))
+	doc, _, _ = bytes.Cut(doc, []byte("\n### "))
+	_, hint := shape.Decode(conditionsShape(), &yaml.Node{Kind: yaml.MappingNode}, "x")
+	conditions := reflect.TypeFor[Matcher]().NumField() - 1 // Line is not a condition
+	keys := conditionsShape().Schema["properties"].(shape.Schema)
+	if len(keys) != conditions {
+		t.Errorf("a Matcher has %d conditions, and a comparison %d keys", conditions, len(keys))
+	}
+	for key := range keys {
+		if !bytes.Contains(doc, []byte("`"+key+"`")) {
+			t.Errorf("%s isn't in docs/TESTING.md under Comparing texts", key)
+		}
+		if hint == nil || !regexp.MustCompile(`\b`+key+`\b`).MatchString(hint.Error()) {
+			t.Errorf("the hint for a comparison without a condition doesn't name %s: %v", key, hint)
+		}
+		for _, with := range []string{"equals: a", "glob: a"} {
+			text := with + "\n" + key + ": [b]"
+			if strings.HasPrefix(with, key) {
+				text = key + ": [a, b]"
+			}
+			var n yaml.Node
+			if err := yaml.Unmarshal([]byte(text), &n); err != nil {
+				t.Fatal(err)
+			}
+			m, err := shape.Decode(conditionsShape(), n.Content[0], "x")
+			if err != nil {
+				t.Fatalf("%q: %v", text, err)
+			}
+			if only, exact := m.Exact(); exact {
+				t.Errorf("%q is exact, and accepts only %q", text, only)
+			}
+			if !strings.Contains(m.String(), key+" ") {
+				t.Errorf("%q says that it is %q", text, m)
+			}
+		}
 	}
 }
 

@@ -2,6 +2,8 @@
 package layers
 
 import (
+	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path"
@@ -107,27 +109,31 @@ func TestShowRunsNothing(t *testing.T) {
 	}
 }
 
-// packages returns the folders of all packages, relative to root.
+// packages returns the folders of all packages, relative to root. It reads the folders itself, and doesn't ask go list: the go command
+// sees which folders a test reads, and repeats no cached result when there is a new package.
 func packages(t *testing.T, root string) []string {
 	t.Helper()
-	list := exec.Command("go", "list", "-f", "{{.Dir}}", "./...")
-	list.Dir = root
-	out, err := list.Output()
+	found := map[string]bool{}
+	err := filepath.WalkDir(root, func(file string, d fs.DirEntry, err error) error {
+		switch hidden := strings.HasPrefix(d.Name(), ".") || strings.HasPrefix(d.Name(), "_"); {
+		case err != nil:
+			return err
+		case d.IsDir() && file != root && (hidden || d.Name() == "testdata"):
+			return fs.SkipDir
+		case !d.IsDir() && !hidden && filepath.Ext(file) == ".go":
+			dir, err := filepath.Rel(root, filepath.Dir(file))
+			found[filepath.ToSlash(dir)] = true
+			return err
+		}
+		return nil
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	names := strings.Fields(string(out))
-	if len(names) < 30 {
-		t.Errorf("go list found only %d packages", len(names))
+	if len(found) < 30 {
+		t.Errorf("only %d packages were found", len(found))
 	}
-	for i, dir := range names {
-		name, err := filepath.Rel(root, dir)
-		if err != nil {
-			t.Fatal(err)
-		}
-		names[i] = filepath.ToSlash(name)
-	}
-	return names
+	return slices.Sorted(maps.Keys(found))
 }
 
 // parents returns the folders that contain a package's folder.

@@ -294,10 +294,12 @@ func testStubborn(t *testing.T, h *Harness) {
 	}
 	ended := make(chan struct{})
 	go func() {
-		defer close(ended)
 		for range s.Events() {
 		}
-		_, _ = s.Wait()
+	}()
+	go func() {
+		defer close(ended)
+		_, _ = s.Wait() // another goroutine receives the events, so that only Wait itself can wait
 	}()
 	select {
 	case <-ended:

@@ -44,9 +44,3 @@ var (
 	Trusted = Program{"trusted", `cat "$SSL_CERT_FILE"`}
 	Mocked  = Program{"mocked", `sleep 1 | nc localhost 8080 && sleep 1 | nc api.example 80 && printf '%s' "$1" | greet "$1"`}
 )
-
-// Programs lists all programs of the suite.
-var Programs = []Program{
-	Exit, Print, Copy, Sleep, Stubborn, ShowVariable, ShowFile, RunFile, WriteFile, WriteAndFail, WriteOutput, Fill, Flood, LeaveBehind, WorkingDir, Who,
-	Privileges, Compute, Allocate, Fork, OpenFiles, Reach, Terminal, Trusted, Mocked,
-}
