@@ -50,7 +50,8 @@ func (s *Store) Claim(ctx context.Context, c store.Claim) ([]store.Claimed, erro
 	err := s.write(ctx, func(ctx context.Context, tx *tx) error {
 		got = nil
 		var candidates []store.Claimed
-		// Runs that need other labels are passed over, so more are read than wanted.
+		// Runs that need other labels, or that others take meanwhile, are passed over, so more are read than wanted. They aren't
+		// locked, since whoever claims at the same time would find none.
 		err := tx.rows(ctx, func(rows *sql.Rows) error {
 			one, needs := store.Claimed{Runner: c.Runner}, ""
 			if err := rows.Scan(&one.Run, &one.Project, &one.Attempt, &one.Last, &needs); err != nil {
@@ -60,17 +61,21 @@ func (s *Store) Claim(ctx context.Context, c store.Claim) ([]store.Claimed, erro
 			if err := json.Unmarshal([]byte(needs), &labels); err != nil {
 				return fmt.Errorf("read the labels of run %s: %w", one.Run, err)
 			}
-			if len(candidates) < c.Most && !slices.ContainsFunc(labels, func(l string) bool { return !slices.Contains(c.Labels, l) }) {
+			if !slices.ContainsFunc(labels, func(l string) bool { return !slices.Contains(c.Labels, l) }) {
 				candidates = append(candidates, one)
 			}
 			return nil
-		}, `SELECT run, project, attempt, last, needs FROM queue WHERE runner = '' AND pool = ? ORDER BY priority DESC, run LIMIT ?LOCKED`, c.Pool, c.Most+100)
+		}, `SELECT run, project, attempt, last, needs FROM queue WHERE runner = '' AND pool = ? ORDER BY priority DESC, run LIMIT ?`, c.Pool, c.Most+100)
 		if err != nil {
 			return err
 		}
 		for _, one := range candidates {
+			if len(got) == c.Most {
+				break
+			}
 			n, err := tx.exec(ctx, `UPDATE queue SET runner = ?, attempt = attempt + 1, base = last, lease_until = NOW + ?,
-				started = CASE WHEN started = 0 THEN NOW ELSE started END WHERE run = ? AND runner = ''`, c.Runner, c.Lease.Milliseconds(), one.Run)
+				started = CASE WHEN started = 0 THEN NOW ELSE started END
+				WHERE run = (SELECT run FROM queue WHERE run = ? AND runner = '' FOR UPDATE SKIP LOCKED) AND runner = ''`, c.Runner, c.Lease.Milliseconds(), one.Run)
 			if err != nil {
 				return err
 			}
@@ -136,7 +141,8 @@ func report(ctx context.Context, tx *tx, r store.Report) (int64, error) {
 	err := tx.rows(ctx, func(rows *sql.Rows) error {
 		found = true
 		return rows.Scan(&at.base, &at.last, &at.bytes, &at.lines)
-	}, `SELECT base, last, bytes, lines FROM queue WHERE run = ? AND attempt = ? AND runner = ? AND lease_until > NOW`, r.Run, r.Attempt, r.Runner)
+	}, `SELECT base, last, bytes, lines FROM queue WHERE run = ? AND attempt = ? AND runner = ? AND lease_until > NOW FOR UPDATE`,
+		r.Run, r.Attempt, r.Runner)
 	if err != nil {
 		return 0, err
 	}
@@ -288,7 +294,7 @@ func (s *Store) Expire(ctx context.Context, most int, ended func(store.Claimed) 
 			e.Last = e.at.last
 			all = append(all, e)
 			return err
-		}, `SELECT run, project, attempt, runner, last, bytes, lines FROM queue WHERE runner <> '' AND lease_until <= NOW ORDER BY lease_until LIMIT ?LOCKED`, most)
+		}, `SELECT run, project, attempt, runner, last, bytes, lines FROM queue WHERE runner <> '' AND lease_until <= NOW ORDER BY lease_until LIMIT ? FOR UPDATE SKIP LOCKED`, most)
 		if err != nil {
 			return err
 		}

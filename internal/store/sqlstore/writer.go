@@ -178,7 +178,7 @@ func (c *connection) exec(ctx context.Context, q string, args ...any) (sql.Resul
 	return s.ExecContext(ctx, args...)
 }
 
-// tx is a transaction that other writes share. Statements have ? for parameters, NOW for the database's time and LOCKED.
+// tx is a transaction that other writes share. dialect.sql says how statements are written.
 type tx struct{ c *connection }
 
 // exec returns the number of rows that a statement has changed.
