@@ -3,10 +3,18 @@
 package sqlstore
 
 import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"sync"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
+	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/store"
 	"github.com/mayfly-run/mayfly/internal/store/postgrestest"
 	"github.com/mayfly-run/mayfly/internal/store/storetest"
 )
@@ -40,6 +48,9 @@ func TestPostgres(t *testing.T) {
 		})
 	}
 	t.Run("Migrations", func(t *testing.T) { migrateAtOnce(t, server.Database(t)) })
+	t.Run("Deadlock", func(t *testing.T) { deadlock(t, openPostgres(t, server.Database(t))) })
+	t.Run("UnsureCommit", func(t *testing.T) { unsureCommit(t, openPostgres(t, server.Database(t))) })
+	t.Run("Restart", func(t *testing.T) { restart(t, server, openPostgres(t, server.Database(t))) })
 }
 
 // migrateAtOnce opens a new database several times at once.
@@ -58,6 +69,185 @@ func migrateAtOnce(t *testing.T, address string) {
 	for range servers {
 		if err := <-errs; err != nil {
 			t.Error(err)
+		}
+	}
+}
+
+// accept has runs accepted.
+func accept(t *testing.T, s *Store, ids ...string) {
+	t.Helper()
+	for _, id := range ids {
+		if err := s.Accept(t.Context(), store.NewRun{ID: id, Project: "p", Pool: "default", Request: []byte("{}")}, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// deadlock has two transactions wait for each other: both writes come to pass.
+func deadlock(t *testing.T, s *Store) {
+	accept(t, s, "a", "b")
+	const change = `UPDATE queue SET bytes = bytes + 1 WHERE run = ?`
+	var begun sync.WaitGroup
+	begun.Add(2)
+	errs := make(chan error)
+	for _, order := range [][2]string{{"a", "b"}, {"b", "a"}} {
+		go func() {
+			first := sync.OnceFunc(func() {
+				begun.Done()
+				begun.Wait()
+			})
+			errs <- s.write(t.Context(), func(ctx context.Context, tx *tx) error {
+				_, err := tx.exec(ctx, change, order[0])
+				if err != nil {
+					return err
+				}
+				first()
+				_, err = tx.exec(ctx, change, order[1])
+				return err
+			})
+		}()
+	}
+	for range 2 {
+		if err := <-errs; err != nil {
+			t.Error(err)
+		}
+	}
+	for _, id := range []string{"a", "b"} {
+		if r, err := s.Run(t.Context(), "p", id); err != nil || r.EventBytes != 2 {
+			t.Errorf("run %s was changed %d times, %v, want 2", id, r.EventBytes, err)
+		}
+	}
+}
+
+// unsureCommit breaks a connection before its COMMIT: each write of the group fails, and is carried out once only.
+func unsureCommit(t *testing.T, s *Store) {
+	done := [2]int{}
+	group := make([]*write, len(done))
+	for i := range done {
+		group[i] = &write{ctx: t.Context(), done: make(chan error, 1), do: func(ctx context.Context, tx *tx) error {
+			done[i]++
+			if i > 0 {
+				return nil
+			}
+			pid := 0
+			err := tx.rows(ctx, func(rows *sql.Rows) error { return rows.Scan(&pid) }, `SELECT pg_backend_pid()`)
+			if err != nil {
+				return err
+			}
+			// With a timeout, it waits until the other process has ended.
+			return s.read(ctx, func(*sql.Rows) error { return nil }, `SELECT pg_terminate_backend(?, 60000)`, pid)
+		}}
+	}
+	if c := s.writer.carryOut(nil, group); c != nil {
+		t.Error("the connection is kept")
+	}
+	for i, one := range group {
+		if err := <-one.done; !errors.Is(err, errUnsure) {
+			t.Errorf("write %d: %v, want %v", i, err, errUnsure)
+		}
+	}
+	if done != [2]int{1, 1} {
+		t.Errorf("the writes were carried out %v times, want once", done)
+	}
+	accept(t, s, "a")
+}
+
+// restart kills PostgreSQL under load, twice: what was acknowledged is there, and after each restart everything works again.
+func restart(t *testing.T, server *postgrestest.Server, s *Store) {
+	const workers = 8
+	var (
+		stop            = make(chan struct{})
+		work            sync.WaitGroup
+		mu              sync.Mutex
+		accepted, ended []string
+		failed          int
+	)
+	note := func(to *[]string, id string, err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if err != nil {
+			failed++
+		} else {
+			*to = append(*to, id)
+		}
+	}
+	for w := range workers {
+		runner := fmt.Sprint("r", w)
+		work.Go(func() {
+			for n := 0; ; n++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				id := fmt.Sprintf("%d-%d", w, n)
+				err := s.Accept(t.Context(), store.NewRun{ID: id, Project: "p", Pool: "default", Request: []byte("{}")}, nil)
+				note(&accepted, id, err)
+				if err != nil {
+					continue
+				}
+				got, err := s.Claim(t.Context(), store.Claim{Lessee: store.Lessee{Runner: runner, Lease: time.Hour}, Pool: "default", Most: 2})
+				if err != nil {
+					note(nil, "", err)
+				}
+				for _, c := range got {
+					_, err := s.Report(t.Context(), store.Report{
+						Hold: store.Hold{Run: c.Run, Attempt: c.Attempt}, Runner: runner, Lease: time.Hour, First: 1, Count: 1,
+						Encode: func(int64) (store.Chunk, error) {
+							return store.Chunk{First: 1, Last: 1, Bytes: 1, Data: []byte(c.Run)}, nil
+						},
+						Ended: &store.Ended{Status: run.Succeeded, Result: []byte("{}")},
+					})
+					note(&ended, c.Run, err)
+				}
+			}
+		})
+	}
+	// progress waits until every worker can have had both an accepted and an ended run since.
+	progress := func() {
+		t.Helper()
+		mu.Lock()
+		a, e := len(accepted), len(ended)
+		mu.Unlock()
+		for end := time.Now().Add(2 * time.Minute); ; time.Sleep(10 * time.Millisecond) {
+			mu.Lock()
+			goesOn := len(accepted) > a+5*workers && len(ended) > e+5*workers
+			mu.Unlock()
+			if goesOn {
+				return
+			}
+			if time.Now().After(end) {
+				t.Error("nothing is written any longer")
+				return
+			}
+		}
+	}
+	progress()
+	for range 2 {
+		server.Restart(t)
+		progress()
+	}
+	close(stop)
+	work.Wait()
+	// A restart while nothing is written costs no write.
+	server.Restart(t)
+	for i := range 2 * postgres.writers {
+		id := fmt.Sprint("after", i)
+		accept(t, s, id)
+		accepted = append(accepted, id)
+	}
+	t.Logf("%d runs accepted and %d ended, %d writes failed", len(accepted), len(ended), failed)
+	for _, id := range accepted {
+		if _, err := s.Run(t.Context(), "p", id); err != nil {
+			t.Errorf("the accepted run %s: %v", id, err)
+		}
+	}
+	for _, id := range ended {
+		if r, err := s.Run(t.Context(), "p", id); err != nil || !r.Over {
+			t.Errorf("the ended run %s: %+v, %v", id, r, err)
+		}
+		if chunks, err := s.Chunks(t.Context(), id, 0, 1<<20); err != nil || len(chunks) != 1 || string(chunks[0].Data) != id {
+			t.Errorf("the ended run %s has the events %v, %v", id, chunks, err)
 		}
 	}
 }

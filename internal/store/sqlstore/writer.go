@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // mostGrouped bounds how many writes share a transaction, and so how long the first of them waits for the others.
@@ -81,33 +83,43 @@ func (w *writer) loop() {
 	}
 }
 
+// mostRetries is how often a write is carried out again that the database has given up in favour of another one.
+const mostRetries = 10
+
 // carryOut carries out a group, and each of it alone if that fails. It returns the connection for the next group, or nil.
 func (w *writer) carryOut(c *connection, group []*write) *connection {
 	c, err := w.transaction(c, group)
-	if err == nil || len(group) == 1 {
+	if err != nil && len(group) > 1 && !errors.Is(err, errUnsure) {
 		for _, one := range group {
-			one.done <- err
+			c = w.carryOut(c, []*write{one})
 		}
 		return c
 	}
+	for n := 0; n < mostRetries && conflict(err); n++ {
+		c, err = w.transaction(c, group)
+	}
 	for _, one := range group {
-		var err error
-		c, err = w.transaction(c, []*write{one})
 		one.done <- err
 	}
 	return c
 }
 
+// conflict says whether PostgreSQL has ended a transaction because another one was in its way: two that wait for each other, for
+// example when one changes the runs a and b, and the other one b and a.
+func conflict(err error) bool {
+	const serializationFailure, deadlockDetected = "40001", "40P01"
+	var p *pgconn.PgError
+	return errors.As(err, &p) && (p.Code == serializationFailure || p.Code == deadlockDetected)
+}
+
+// errUnsure says that the answer to a COMMIT is missing. What was written isn't written again: it may be there.
+var errUnsure = errors.New("the connection to the database broke during a commit, which may have come to pass or not")
+
 // transaction carries out writes in one transaction. A connection that fails is given up.
 func (w *writer) transaction(c *connection, group []*write) (_ *connection, err error) {
 	ctx := context.Background() // a group isn't one caller's
-	if c == nil {
-		if c, err = newConnection(ctx, w.db, w.d); err != nil {
-			return nil, err
-		}
-	}
-	if _, err := c.exec(ctx, w.d.begin); err != nil {
-		return nil, errors.Join(err, c.close())
+	if c, err = w.begin(ctx, c); err != nil {
+		return nil, err
 	}
 	t := &tx{c}
 	for _, one := range group {
@@ -119,7 +131,30 @@ func (w *writer) transaction(c *connection, group []*write) (_ *connection, err 
 		}
 	}
 	if _, err := c.exec(ctx, "COMMIT"); err != nil {
-		return c.rollback(ctx, fmt.Errorf("commit: %w", err))
+		c, err := c.rollback(ctx, fmt.Errorf("commit: %w", err))
+		if c == nil {
+			err = errors.Join(errUnsure, err)
+		}
+		return c, err
+	}
+	return c, nil
+}
+
+// begin begins a transaction, on another connection if this one doesn't work any longer: the database may have been restarted.
+func (w *writer) begin(ctx context.Context, c *connection) (*connection, error) {
+	if c != nil {
+		if _, err := c.exec(ctx, w.d.begin); err == nil {
+			return c, nil
+		}
+		c.drop()
+	}
+	c, err := newConnection(ctx, w.db, w.d)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := c.exec(ctx, w.d.begin); err != nil {
+		c.drop()
+		return nil, err
 	}
 	return c, nil
 }
@@ -149,14 +184,16 @@ func (c *connection) close() error {
 // rollback ends the transaction without effect. It returns err, and the connection unless that fails.
 func (c *connection) rollback(ctx context.Context, err error) (*connection, error) {
 	if _, failed := c.exec(ctx, "ROLLBACK"); failed != nil {
-		_ = c.conn.Raw(func(any) error { return errBroken }) // so that the pool doesn't use it again
-		return nil, errors.Join(err, c.close())
+		c.drop()
+		return nil, errors.Join(err, failed)
 	}
 	return c, err
 }
 
-// errBroken has package sql drop a connection.
-var errBroken = fmt.Errorf("the transaction can't be ended: %w", driver.ErrBadConn)
+// drop closes the connection, and the pool doesn't use it again.
+func (c *connection) drop() {
+	_ = c.conn.Raw(func(any) error { return driver.ErrBadConn }) // package sql closes it for this error, and returns it
+}
 
 func (c *connection) statement(ctx context.Context, q string) (*sql.Stmt, error) {
 	if s := c.prepared[q]; s != nil {
