@@ -97,7 +97,7 @@ func (f *serverFlags) run(ctx context.Context, out, errOut io.Writer) (err error
 		return err
 	}
 	defer func() { err = errors.Join(err, lock.Close()) }()
-	db, err := f.open(ctx)
+	db, err := f.open(ctx, log)
 	if err != nil {
 		return err
 	}
@@ -177,9 +177,9 @@ func (f *serverFlags) lock() (io.Closer, error) {
 	return file, nil
 }
 
-func (f *serverFlags) open(ctx context.Context) (*sqlstore.Store, error) {
+func (f *serverFlags) open(ctx context.Context, log *slog.Logger) (*sqlstore.Store, error) {
 	if f.database != "" {
-		return sqlstore.OpenPostgres(ctx, f.database)
+		return sqlstore.OpenPostgres(ctx, f.database, log)
 	}
 	return sqlstore.OpenSQLite(ctx, filepath.Join(f.data, "mayfly.db"))
 }

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"net/url"
 	"strconv"
 	"strings"
@@ -32,6 +33,7 @@ type Store struct {
 	d       dialect
 	writing *sql.DB
 	writer  *writer
+	wake    *wake // nil for SQLite, which has one server
 }
 
 var (
@@ -39,6 +41,7 @@ var (
 	_ store.Queue  = (*Store)(nil)
 	_ store.Runs   = (*Store)(nil)
 	_ store.Access = (*Store)(nil)
+	_ store.Wake   = (*Store)(nil)
 )
 
 // dialect is what SQLite and PostgreSQL write differently.
@@ -76,15 +79,16 @@ func OpenSQLite(ctx context.Context, file string) (*Store, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open %s: %w", file, err), reading.Close())
 	}
-	s, err := open(ctx, reading, writing, sqlite)
+	s, err := open(ctx, reading, writing, sqlite, nil)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", file, err)
 	}
 	return s, nil
 }
 
-// OpenPostgres opens a database by its address, postgres://… . It takes up to 20 connections.
-func OpenPostgres(ctx context.Context, address string) (*Store, error) {
+// OpenPostgres opens a database by its address, postgres://… . It takes up to 22 connections. log gets
+// problems of the connections by which servers wake each other; all others are the errors of calls.
+func OpenPostgres(ctx context.Context, address string, log *slog.Logger) (*Store, error) {
 	config, err := pgx.ParseConfig(address)
 	if err != nil {
 		return nil, fmt.Errorf("read the address of the database: %w", err)
@@ -98,7 +102,7 @@ func OpenPostgres(ctx context.Context, address string) (*Store, error) {
 	// A writer takes a connection when it needs a new one, so one that broke while it lay idle would only cost it another write.
 	writing := stdlib.OpenDB(*config, stdlib.OptionShouldPing(func(context.Context, stdlib.ShouldPingParams) bool { return true }))
 	writing.SetMaxOpenConns(postgres.writers)
-	s, err := open(ctx, reading, writing, postgres)
+	s, err := open(ctx, reading, writing, postgres, newWake(config, log))
 	if err != nil {
 		return nil, fmt.Errorf("open the database: %w", err)
 	}
@@ -108,7 +112,7 @@ func OpenPostgres(ctx context.Context, address string) (*Store, error) {
 // connectTimeout bounds how long a request waits for a database that doesn't answer, unless its address says otherwise.
 const connectTimeout = 10 * time.Second
 
-func open(ctx context.Context, reading, writing *sql.DB, d dialect) (_ *Store, err error) {
+func open(ctx context.Context, reading, writing *sql.DB, d dialect, w *wake) (_ *Store, err error) {
 	s := &Store{db: reading, d: d, writing: writing}
 	defer func() {
 		if err != nil {
@@ -135,7 +139,8 @@ func open(ctx context.Context, reading, writing *sql.DB, d dialect) (_ *Store, e
 	if _, err := steps.Up(ctx); err != nil {
 		return nil, fmt.Errorf("bring the database to this version: %w", err)
 	}
-	s.writer = newWriter(writing, d)
+	w.start()
+	s.wake, s.writer = w, newWriter(writing, d, w)
 	return s, nil
 }
 
@@ -186,5 +191,6 @@ func (s *Store) Close() error {
 	if s.writer != nil {
 		s.writer.close()
 	}
+	s.wake.close()
 	return errors.Join(s.writing.Close(), s.db.Close())
 }

@@ -7,10 +7,12 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"go.uber.org/goleak"
 
 	"github.com/mayfly-run/mayfly/internal/run"
@@ -22,7 +24,7 @@ import (
 // openPostgres opens a database, and closes it at the end of the test.
 func openPostgres(t *testing.T, address string) *Store {
 	t.Helper()
-	s, err := OpenPostgres(t.Context(), address)
+	s, err := OpenPostgres(t.Context(), address, slog.Default())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +52,21 @@ func TestPostgres(t *testing.T) {
 	t.Run("Migrations", func(t *testing.T) { migrateAtOnce(t, server.Database(t)) })
 	t.Run("Deadlock", func(t *testing.T) { deadlock(t, openPostgres(t, server.Database(t))) })
 	t.Run("UnsureCommit", func(t *testing.T) { unsureCommit(t, openPostgres(t, server.Database(t))) })
-	t.Run("Restart", func(t *testing.T) { restart(t, server, openPostgres(t, server.Database(t))) })
+}
+
+// TestPostgresRestarts has its own server, since one with few databases starts sooner.
+func TestPostgresRestarts(t *testing.T) {
+	t.Cleanup(func() { goleak.VerifyNone(t) })
+	server := postgrestest.Start(t)
+	t.Run("Wake", func(t *testing.T) {
+		address := server.Database(t)
+		wakeOthers(t, server, openPostgres(t, address), openPostgres(t, address))
+	})
+	t.Run("OwnWrites", func(t *testing.T) {
+		address := server.Database(t)
+		ownWrites(t, address, openPostgres(t, address))
+	})
+	t.Run("Load", func(t *testing.T) { restart(t, server, openPostgres(t, server.Database(t))) })
 }
 
 // migrateAtOnce opens a new database several times at once.
@@ -59,7 +75,7 @@ func migrateAtOnce(t *testing.T, address string) {
 	const servers = 4
 	for range servers {
 		go func() {
-			s, err := OpenPostgres(t.Context(), address)
+			s, err := OpenPostgres(t.Context(), address, slog.Default())
 			if err == nil {
 				err = s.Close()
 			}
@@ -152,6 +168,94 @@ func unsureCommit(t *testing.T, s *Store) {
 	accept(t, s, "a")
 }
 
+// patience is how long a test waits for what should happen at once.
+const patience = 2 * time.Minute
+
+// wakeOthers has one server write, and the other one hear of each kind of writing, also after a restart of PostgreSQL.
+func wakeOthers(t *testing.T, server *postgrestest.Server, s, other *Store) {
+	var got []store.Claimed
+	report := func(count int64, ended *store.Ended) error {
+		_, err := s.Report(t.Context(), store.Report{
+			Hold: store.Hold{Run: got[0].Run, Attempt: 1}, Runner: "r", Lease: time.Hour, First: 1, Count: count, Ended: ended,
+			Encode: func(int64) (store.Chunk, error) { return store.Chunk{First: 1, Last: 1, Data: []byte{}}, nil },
+		})
+		return err
+	}
+	result := store.Ended{Status: run.Failed, Result: []byte("{}")}
+	expiring := func() error {
+		err := s.Accept(t.Context(), store.NewRun{ID: "e", Project: "p", Request: []byte("{}")}, &store.Lessee{Runner: "r", Lease: time.Millisecond})
+		for ids := []string(nil); err == nil && len(ids) == 0; {
+			ids, err = s.Expire(t.Context(), 1, func(store.Claimed) (store.Ended, error) { return result, nil })
+		}
+		return err
+	}
+	for _, step := range []struct {
+		name  string
+		write func() error
+	}{
+		{"accept", func() error {
+			return s.Accept(t.Context(), store.NewRun{ID: "a", Project: "p", Pool: "default", Request: []byte("{}")}, nil)
+		}},
+		{"accept another", func() error {
+			return s.Accept(t.Context(), store.NewRun{ID: "b", Project: "p", Pool: "default", Request: []byte("{}")}, nil)
+		}},
+		{"cancel", func() error { _, err := s.Cancel(t.Context(), "p", "b", result); return err }},
+		{"events", func() (err error) {
+			if got, err = s.Claim(t.Context(), store.Claim{Lessee: store.Lessee{Runner: "r", Lease: time.Hour}, Pool: "default", Most: 1}); err != nil {
+				return err
+			}
+			return report(1, nil)
+		}},
+		{"expire", expiring},
+		{"restart", func() error { server.Restart(t); return nil }}, // whoever listens again may have missed something
+		{"accept after a restart", func() error {
+			return s.Accept(t.Context(), store.NewRun{ID: "c", Project: "p", Pool: "none", Request: []byte("{}")}, nil)
+		}},
+		{"accept another after a restart", func() error {
+			return s.Accept(t.Context(), store.NewRun{ID: "d", Project: "p", Pool: "none", Request: []byte("{}")}, nil)
+		}},
+	} {
+		// What came before must not count: the first signal is that of the connection.
+		if step.name == "accept" {
+			<-other.Changed()
+		}
+		if err := step.write(); err != nil {
+			t.Fatalf("%s: %v", step.name, err)
+		}
+		select {
+		case <-other.Changed():
+		case <-time.After(patience):
+			t.Fatalf("%s: the other server hears nothing", step.name)
+		}
+	}
+}
+
+// ownWrites checks that a server isn't woken by what it writes itself, although others hear of it.
+func ownWrites(t *testing.T, address string, s *Store) {
+	<-s.Changed() // of the new connection
+	conn, err := pgx.Connect(t.Context(), address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	if _, err := conn.Exec(t.Context(), "LISTEN mayfly"); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	for i := range 20 {
+		accept(t, s, fmt.Sprint(i))
+		if _, err := conn.WaitForNotification(ctx); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-s.Changed():
+			t.Fatal("the server is woken by its own write")
+		default:
+		}
+	}
+}
+
 // restart kills PostgreSQL under load, twice: what was acknowledged is there, and after each restart everything works again.
 func restart(t *testing.T, server *postgrestest.Server, s *Store) {
 	const workers = 8
@@ -184,6 +288,7 @@ func restart(t *testing.T, server *postgrestest.Server, s *Store) {
 				err := s.Accept(t.Context(), store.NewRun{ID: id, Project: "p", Pool: "default", Request: []byte("{}")}, nil)
 				note(&accepted, id, err)
 				if err != nil {
+					time.Sleep(10 * time.Millisecond) // as clients do; many connections would keep PostgreSQL from starting
 					continue
 				}
 				got, err := s.Claim(t.Context(), store.Claim{Lessee: store.Lessee{Runner: runner, Lease: time.Hour}, Pool: "default", Most: 2})
@@ -209,7 +314,7 @@ func restart(t *testing.T, server *postgrestest.Server, s *Store) {
 		mu.Lock()
 		a, e := len(accepted), len(ended)
 		mu.Unlock()
-		for end := time.Now().Add(2 * time.Minute); ; time.Sleep(10 * time.Millisecond) {
+		for end := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
 			mu.Lock()
 			goesOn := len(accepted) > a+5*workers && len(ended) > e+5*workers
 			mu.Unlock()

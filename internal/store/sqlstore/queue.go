@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/mayfly-run/mayfly/internal/store"
@@ -40,6 +41,7 @@ func (s *Store) Accept(ctx context.Context, r store.NewRun, to *store.Lessee) er
 		_, err := tx.exec(ctx, `INSERT INTO queue (run, project, pool, needs, priority, state, attempt, runner, lease_until, started, base, last, bytes, lines, cancel)
 			VALUES (?, ?, ?, ?, ?, 'queued', ?, ?, CASE WHEN ? > 0 THEN NOW + ? ELSE 0 END, CASE WHEN ? > 0 THEN NOW ELSE 0 END, 0, 0, 0, 0, 0)`,
 			r.ID, r.Project, r.Pool, string(needs), r.Priority, attempt, runner, lease, lease, lease)
+		tx.tell = tx.tell || to == nil
 		return err
 	})
 }
@@ -129,6 +131,7 @@ func (s *Store) Report(ctx context.Context, r store.Report) (int64, error) {
 	var last int64
 	err := s.write(ctx, func(ctx context.Context, tx *tx) (err error) {
 		last, err = report(ctx, tx, r)
+		tx.tell = tx.tell || r.Count > 0 || r.Ended != nil
 		return err
 	})
 	return last, err
@@ -239,6 +242,7 @@ func (s *Store) Cancel(ctx context.Context, project, id string, ended store.Ende
 		if !found {
 			return s.missing(ctx, tx, project, id)
 		}
+		tx.tell = true
 		if runner != "" {
 			return nil
 		}
@@ -315,6 +319,7 @@ func (s *Store) Expire(ctx context.Context, most int, ended func(store.Claimed) 
 				return err
 			}
 			ids = append(ids, e.Run)
+			tx.tell = true
 		}
 		return nil
 	})
@@ -327,4 +332,54 @@ func (s *Store) Renew(ctx context.Context, lease time.Duration) error {
 		_, err := tx.exec(ctx, `UPDATE queue SET lease_until = NOW + ? WHERE runner <> '' AND lease_until < NOW + ?`, lease.Milliseconds(), lease.Milliseconds())
 		return err
 	})
+}
+
+// Waiting implements store.Queue.
+func (s *Store) Waiting(ctx context.Context, pool string, most int) (all [][]string, err error) {
+	err = s.read(ctx, func(rows *sql.Rows) error {
+		var text string
+		if err := rows.Scan(&text); err != nil {
+			return err
+		}
+		var needs []string
+		err := json.Unmarshal([]byte(text), &needs)
+		all = append(all, needs)
+		return err
+	}, `SELECT needs FROM queue WHERE runner = '' AND pool = ? ORDER BY priority DESC, run LIMIT ?`, pool, most)
+	return all, err
+}
+
+// Cancelling implements store.Queue.
+func (s *Store) Cancelling(ctx context.Context) (all []store.Leased, err error) {
+	err = s.read(ctx, func(rows *sql.Rows) error {
+		var l store.Leased
+		err := rows.Scan(&l.Run, &l.Attempt, &l.Runner)
+		all = append(all, l)
+		return err
+	}, `SELECT run, attempt, runner FROM queue WHERE cancel > 0 AND runner <> ''`)
+	return all, err
+}
+
+// Progress implements store.Queue.
+func (s *Store) Progress(ctx context.Context, ids []string) (map[string]int64, error) {
+	// Statements of a few sizes only, since each connection keeps those that it has prepared.
+	const each = 100
+	last := make(map[string]int64, len(ids))
+	for some := range slices.Chunk(ids, each) {
+		args := make([]any, each)
+		for i := range args {
+			args[i] = some[min(i, len(some)-1)]
+		}
+		err := s.read(ctx, func(rows *sql.Rows) error {
+			var id string
+			var n int64
+			err := rows.Scan(&id, &n)
+			last[id] = n
+			return err
+		}, `SELECT run, last FROM queue WHERE run IN (?`+strings.Repeat(", ?", each-1)+`)`, args...)
+		if err != nil {
+			return nil, err
+		}
+	}
+	return last, nil
 }

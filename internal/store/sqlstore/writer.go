@@ -28,13 +28,14 @@ type write struct {
 type writer struct {
 	db      *sql.DB
 	d       dialect
+	wake    *wake
 	waiting chan *write
 	closing chan struct{}
 	work    sync.WaitGroup
 }
 
-func newWriter(db *sql.DB, d dialect) *writer {
-	w := &writer{db: db, d: d, waiting: make(chan *write), closing: make(chan struct{})}
+func newWriter(db *sql.DB, d dialect, wake *wake) *writer {
+	w := &writer{db: db, d: d, wake: wake, waiting: make(chan *write), closing: make(chan struct{})}
 	for range d.writers {
 		w.work.Go(w.loop)
 	}
@@ -121,7 +122,7 @@ func (w *writer) transaction(c *connection, group []*write) (_ *connection, err 
 	if c, err = w.begin(ctx, c); err != nil {
 		return nil, err
 	}
-	t := &tx{c}
+	t := &tx{c: c}
 	for _, one := range group {
 		if err := one.ctx.Err(); err != nil && len(group) == 1 {
 			return c.rollback(ctx, context.Cause(one.ctx))
@@ -136,6 +137,9 @@ func (w *writer) transaction(c *connection, group []*write) (_ *connection, err 
 			err = errors.Join(errUnsure, err)
 		}
 		return c, err
+	}
+	if t.tell {
+		w.wake.tell()
 	}
 	return c, nil
 }
@@ -216,7 +220,10 @@ func (c *connection) exec(ctx context.Context, q string, args ...any) (sql.Resul
 }
 
 // tx is a transaction that other writes share. dialect.sql says how statements are written.
-type tx struct{ c *connection }
+type tx struct {
+	c    *connection
+	tell bool // other servers wait for what was written
+}
 
 // exec returns the number of rows that a statement has changed.
 func (t *tx) exec(ctx context.Context, q string, args ...any) (int64, error) {

@@ -19,6 +19,7 @@ type Store interface {
 	store.Queue
 	store.Runs
 	store.Access
+	store.Wake
 }
 
 // lease is longer than any test.
@@ -39,6 +40,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		"Renew":           renew,
 		"Extend":          extend,
 		"Lists":           lists,
+		"Looks":           looks,
 		"ManyWriters":     func(t *testing.T, s Store) { ManyWriters(t, s) },
 		"SameAtOnce":      func(t *testing.T, s Store) { SameAtOnce(t, s) },
 		"ClaimsAtOnce":    func(t *testing.T, s Store) { ClaimsAtOnce(t, s) },
@@ -499,6 +501,63 @@ func lists(t *testing.T, s Store) {
 		if !slices.Equal(ids, c.want) {
 			t.Errorf("%s: %q, want %q", c.name, ids, c.want)
 		}
+	}
+}
+
+// looks has what a server reads to see what others have written.
+func looks(t *testing.T, s Store) {
+	ctx := t.Context()
+	n := newRun("a")
+	n.Needs = []string{"gpu", "big"}
+	accept(t, s, n)
+	n = newRun("b")
+	n.Priority = 1
+	accept(t, s, n)
+	n = newRun("c")
+	n.Pool = "other"
+	accept(t, s, n)
+	if w, err := s.Waiting(ctx, "default", 9); err != nil || len(w) != 2 || len(w[0]) != 0 || !slices.Equal(w[1], []string{"gpu", "big"}) {
+		t.Errorf("waiting: %q, %v", w, err)
+	}
+	if w, err := s.Waiting(ctx, "default", 1); err != nil || len(w) != 1 {
+		t.Errorf("the first of those that wait: %q, %v", w, err)
+	}
+	got := claim(t, s, store.Claim{Most: 9})
+	if w, err := s.Waiting(ctx, "default", 9); err != nil || len(w) != 1 || len(got) != 1 {
+		t.Errorf("waiting after %+v was claimed: %q, %v", got, w, err)
+	}
+	if all, err := s.Cancelling(ctx); err != nil || len(all) != 0 {
+		t.Errorf("to be ended: %+v, %v", all, err)
+	}
+	for _, id := range []string{"b", "c"} { // nobody has to end the second one
+		end := *ended(run.Cancelled)
+		end.Encode = encode(1, 1, 0, "x")
+		if _, err := s.Cancel(ctx, "p", id, end); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if all, err := s.Cancelling(ctx); err != nil || !slices.Equal(all, []store.Leased{{Hold: store.Hold{Run: "b", Attempt: 1}, Runner: "r"}}) {
+		t.Errorf("to be ended: %+v, %v", all, err)
+	}
+	if _, err := s.Report(ctx, report(got[0], 1, 3, "x")); err != nil {
+		t.Fatal(err)
+	}
+	ids := []string{"a", "b", "c", "none"}
+	for i := range 250 { // more than fit into one statement
+		ids = append(ids, fmt.Sprint("more", i))
+		accept(t, s, newRun(ids[len(ids)-1]))
+	}
+	last, err := s.Progress(ctx, ids)
+	if err != nil || len(last) != 252 || last["a"] != 0 || last["b"] != 3 {
+		t.Errorf("progress of %d runs: %v, %v", len(ids), last, err)
+	}
+	for _, id := range []string{"c", "none"} {
+		if n, ok := last[id]; ok {
+			t.Errorf("the run %s, which isn't in the queue, is at %d", id, n)
+		}
+	}
+	if last, err := s.Progress(ctx, nil); err != nil || len(last) != 0 {
+		t.Errorf("progress of no runs: %v, %v", last, err)
 	}
 }
 
