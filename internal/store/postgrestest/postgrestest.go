@@ -181,7 +181,8 @@ func (s *Server) Database(t testing.TB) string {
 // Restart kills all processes of the server at once, as a crash does, and starts it again.
 func (s *Server) Restart(t testing.TB) {
 	t.Helper()
-	c := s.command(filepath.Join(s.bin, "pg_ctl"), "restart", "-D", filepath.Join(s.dir, "data"), "-s", "-w", "-m", "immediate", "-l", filepath.Join(s.dir, "log"))
+	c := s.command(filepath.Join(s.bin, "pg_ctl"), "restart", "-s", "-w", "-m", "immediate",
+		"-D", filepath.Join(s.dir, "data"), "-l", filepath.Join(s.dir, "log"))
 	// The new server would keep a pipe open.
 	said, err := os.CreateTemp(t.TempDir(), "pg_ctl")
 	if err != nil {

@@ -146,7 +146,8 @@ func TestDatabase(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	if err := db.QueryRowContext(t.Context(), "SELECT current_setting('fsync'), current_setting('synchronous_commit'), min(x) FROM t").Scan(&fsync, &commit, &first); err != nil {
+	row := db.QueryRowContext(t.Context(), "SELECT current_setting('fsync'), current_setting('synchronous_commit'), min(x) FROM t")
+	if err := row.Scan(&fsync, &commit, &first); err != nil {
 		t.Fatal(err)
 	}
 	if fsync != "on" || commit != "on" || first != "a" {

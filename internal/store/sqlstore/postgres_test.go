@@ -183,7 +183,8 @@ func wakeOthers(t *testing.T, server *postgrestest.Server, s, other *Store) {
 	}
 	result := store.Ended{Status: run.Failed, Result: []byte("{}")}
 	expiring := func() error {
-		err := s.Accept(t.Context(), store.NewRun{ID: "e", Project: "p", Request: []byte("{}")}, &store.Lessee{Runner: "r", Lease: time.Millisecond})
+		short := store.Lessee{Runner: "r", Lease: time.Millisecond}
+		err := s.Accept(t.Context(), store.NewRun{ID: "e", Project: "p", Request: []byte("{}")}, &short)
 		for ids := []string(nil); err == nil && len(ids) == 0; {
 			ids, err = s.Expire(t.Context(), 1, func(store.Claimed) (store.Ended, error) { return result, nil })
 		}
