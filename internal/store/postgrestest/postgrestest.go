@@ -71,7 +71,7 @@ func Start(t testing.TB) *Server {
 
 func start() (_ *Server, end func() error, err error) {
 	s := &Server{}
-	if s.bin, err = programs(); err != nil {
+	if s.bin, err = programs("/usr/lib/postgresql"); err != nil {
 		return nil, nil, err
 	}
 	if s.dir, err = os.MkdirTemp("", "mayfly-postgres-"); err != nil {
@@ -119,17 +119,17 @@ func start() (_ *Server, end func() error, err error) {
 	return s, end, nil
 }
 
-// programs returns the folder of the newest PostgreSQL's programs.
-func programs() (string, error) {
-	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/postgres")
+// programs returns the folder of the newest PostgreSQL's programs below a folder, which has one folder for each version.
+func programs(below string) (string, error) {
+	found, err := filepath.Glob(below + "/*/bin/postgres")
 	if err != nil {
 		return "", err
 	}
 	if len(found) == 0 {
-		return "", errors.New("there is no /usr/lib/postgresql/*/bin/postgres; install Debian's package postgresql: make setup")
+		return "", fmt.Errorf("there is no %s/*/bin/postgres; install Debian's package postgresql: make setup", below)
 	}
-	version := func(path string) int {
-		n, _ := strconv.Atoi(strings.Split(path, "/")[4]) // 0 for what isn't a version
+	version := func(program string) int {
+		n, _ := strconv.Atoi(filepath.Base(filepath.Dir(filepath.Dir(program)))) // 0 for what isn't a version
 		return n
 	}
 	newest := slices.MaxFunc(found, func(a, b string) int { return version(a) - version(b) })
