@@ -81,7 +81,7 @@ type Receipt struct {
 
 // Heartbeat says which attempts a runner works on.
 type Heartbeat struct {
-	Holds []Holding `json:"holds"`
+	Hello
 }
 
 // Pulse is the answer to a heartbeat.

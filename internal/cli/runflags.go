@@ -34,8 +34,10 @@ type runFlags struct {
 	keepFor                            time.Duration
 	interactive, tty                   bool
 
-	where  whereFlags
-	detach bool
+	where        whereFlags
+	detach       bool
+	pool         string
+	runnerLabels []string
 }
 
 func (f *runFlags) add(fl *pflag.FlagSet) {
@@ -61,6 +63,8 @@ func (f *runFlags) add(fl *pflag.FlagSet) {
 	fl.BoolVarP(&f.interactive, "interactive", "i", false, "pass standard input to the tool")
 	fl.BoolVarP(&f.tty, "tty", "t", false, "give the tool a terminal")
 	f.where.add(fl)
+	fl.StringVar(&f.pool, "pool", "", "on a server: the `POOL` of runners that may take it")
+	fl.StringSliceVar(&f.runnerLabels, "runner-label", nil, "on a server: a `LABEL` that the runner must have; may be repeated")
 	fl.BoolVar(&f.detach, "detach", false, "on a server: print the run's id, and don't wait for it")
 	fl.StringVar(&f.resume, "resume", "", "continue the `RUN` of a workflow that failed or was interrupted")
 	fl.StringVar(&f.from, "from", "", "for a workflow: run this `STEP` and the steps after it")

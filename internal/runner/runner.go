@@ -91,7 +91,14 @@ func (r *Runner) Run(ctx context.Context) error {
 	for {
 		connected := false
 		beats, cancel := context.WithCancel(ctx)
-		err := r.o.Server.Messages(ctx, r.hello(), func(m api.Message) error {
+		r.work.Go(func() {
+			select {
+			case <-r.idle: // it has drained
+				cancel()
+			case <-beats.Done():
+			}
+		})
+		err := r.o.Server.Messages(beats, r.hello(), func(m api.Message) error {
 			if m.Session != nil && !connected {
 				connected = true
 				r.work.Go(func() { r.beat(beats, time.Duration(m.Session.HeartbeatSeconds)*time.Second) })
@@ -99,6 +106,11 @@ func (r *Runner) Run(ctx context.Context) error {
 			return r.take(working, m)
 		})
 		cancel()
+		select {
+		case <-r.idle:
+			return nil
+		default:
+		}
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -321,7 +333,7 @@ func (r *Runner) beat(ctx context.Context, every time.Duration) {
 		case <-ctx.Done():
 			return
 		}
-		pulse, err := r.o.Server.Heartbeat(ctx, &api.Heartbeat{Holds: r.hello().Holds})
+		pulse, err := r.o.Server.Heartbeat(ctx, &api.Heartbeat{Hello: *r.hello()})
 		if err != nil {
 			if ctx.Err() == nil {
 				r.o.Log.Warn("heartbeat", "error", err)
@@ -333,6 +345,9 @@ func (r *Runner) beat(ctx context.Context, every time.Duration) {
 		}
 		for _, h := range pulse.Cancel {
 			r.end(h, errAsked)
+		}
+		if pulse.Drain {
+			_ = r.take(ctx, api.Message{Drain: true}) // never fails
 		}
 	}
 }

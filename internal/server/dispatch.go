@@ -136,6 +136,19 @@ func (d *dispatcher) tell(runner string, m api.Message) {
 	}
 }
 
+// drain has a runner take nothing new.
+func (d *dispatcher) drain(runner string) {
+	d.mu.Lock()
+	l := d.lines[runner]
+	if l != nil {
+		l.drain = true
+	}
+	d.mu.Unlock()
+	if l != nil {
+		d.send(l, api.Message{Drain: true})
+	}
+}
+
 // accept makes a run durable, and gives it to a runner if one has room for it. It returns that runner.
 func (d *dispatcher) accept(ctx context.Context, n store.NewRun, req *run.Request) (string, error) {
 	l := d.reserve(&n)

@@ -21,6 +21,7 @@ type Store interface {
 	store.Queue
 	store.Runs
 	store.Access
+	store.Runners
 }
 
 // Options of a server. Store and Archive must be set; the caller closes them after Close.
@@ -74,6 +75,7 @@ func New(o Options) *Server {
 	s.registerTools()
 	s.registerRuns()
 	s.registerRunners()
+	s.registerTokens()
 	return s
 }
 

@@ -132,6 +132,7 @@ type Run struct {
 	Pool, Runner       string
 	Attempt, Priority  int
 	Labels             map[string]string
+	Needs              []string // labels that its runner must have
 	Cancelling         bool
 	Over               bool
 	Accepted           time.Time

@@ -32,10 +32,11 @@ type Store struct {
 }
 
 var (
-	_ store.Tools  = (*Store)(nil)
-	_ store.Queue  = (*Store)(nil)
-	_ store.Runs   = (*Store)(nil)
-	_ store.Access = (*Store)(nil)
+	_ store.Tools   = (*Store)(nil)
+	_ store.Queue   = (*Store)(nil)
+	_ store.Runs    = (*Store)(nil)
+	_ store.Access  = (*Store)(nil)
+	_ store.Runners = (*Store)(nil)
 )
 
 // dialect is what SQLite and PostgreSQL write differently.

@@ -27,10 +27,10 @@ func (s *Store) Accept(ctx context.Context, r store.NewRun, to *store.Lessee) er
 		attempt, runner, lease = 1, to.Runner, to.Lease.Milliseconds()
 	}
 	return s.write(ctx, func(ctx context.Context, tx *tx) error {
-		if _, err := tx.exec(ctx, `INSERT INTO runs (id, project, tool, version, kind, status, exit_code, code, reason, pool, runner, attempt, priority, labels,
+		if _, err := tx.exec(ctx, `INSERT INTO runs (id, project, tool, version, kind, status, exit_code, code, reason, pool, runner, attempt, priority, labels, needs,
 			accepted, accepted_by, started, finished, events, bytes, lines)
-			VALUES (?, ?, ?, ?, ?, 'queued', 0, '', '', ?, '', 0, ?, ?, NOW, ?, 0, 0, 0, 0, 0)`,
-			r.ID, r.Project, r.Tool, r.Version, r.Kind, r.Pool, r.Priority, string(labels), r.AcceptedBy); err != nil {
+			VALUES (?, ?, ?, ?, ?, 'queued', 0, '', '', ?, '', 0, ?, ?, ?, NOW, ?, 0, 0, 0, 0, 0)`,
+			r.ID, r.Project, r.Tool, r.Version, r.Kind, r.Pool, r.Priority, string(labels), string(needs), r.AcceptedBy); err != nil {
 			return err
 		}
 		if _, err := tx.exec(ctx, `INSERT INTO requests (run, request) VALUES (?, ?)`, r.ID, r.Request); err != nil {
