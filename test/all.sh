@@ -21,10 +21,10 @@ trap end EXIT
 trap 'unfinished; exit 130' INT
 trap 'unfinished; exit 143' TERM
 
-# unfinished prints what targets of other rows than the last have printed so far.
+# unfinished prints the output so far of the targets that haven't ended, except for the last row's, whose output was printed at once.
 unfinished() {
   for log in "$dir"/*.log; do
-    [ -e "${log%.log}.result" ] || [ -e "${log%.log}.live" ] || { echo "==> output of make $(basename "$log" .log), which was ended"; cat "$log"; }
+    [ -e "${log%.log}.result" ] || [ -e "${log%.log}.live" ] || { echo "==> output of make $(basename "$log" .log), which was interrupted"; cat "$log"; }
   done
 }
 
@@ -60,7 +60,7 @@ for arg in "$@"; do
   fi
 done
 row yes "${beside[@]}" &
-wait -f # also for a row that is stopped for a while
+wait -f # a stopped row (SIGSTOP) has not ended
 
 echo "==> summary"
 # The lines that go test and Python's unittest print for a failed test or package.
