@@ -47,7 +47,9 @@ row() {
   done
 }
 
-[ $# -gt 0 ] || { echo "usage: test/all.sh TARGET ... [+ TARGET ...] ..." >&2; exit 2; }
+case " $* " in # no row may be empty: it would run nothing, and succeed
+  "  " | " + "* | *" + + "* | *" + ") echo "usage: test/all.sh TARGET ... [+ TARGET ...] ..." >&2; exit 2 ;;
+esac
 parts=()
 beside=()
 for arg in "$@"; do

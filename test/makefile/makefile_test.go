@@ -89,6 +89,19 @@ last:
 	}
 }
 
+// TestAllRefusesEmptyRows checks that a run of nothing doesn't succeed.
+func TestAllRefusesEmptyRows(t *testing.T) {
+	dir := t.TempDir()
+	copyFile(t, dir, "test/all.sh")
+	writeFile(t, filepath.Join(dir, "Makefile"), "a b:\n\t@echo $@ runs\n")
+	for _, args := range []string{"", "+", "+ a", "a +", "a + + b"} {
+		out, failed := run(t, dir, nil, append([]string{filepath.Join(dir, "test", "all.sh")}, strings.Fields(args)...)...)
+		if !failed || strings.Contains(out, "runs") || !strings.Contains(out, "usage: test/all.sh TARGET") {
+			t.Errorf("%q: failed: %v\n%s", args, failed, out)
+		}
+	}
+}
+
 // TestRowsRunBesideEachOther checks that rows run at the same time: each of two targets waits for the other one.
 func TestRowsRunBesideEachOther(t *testing.T) {
 	dir := t.TempDir()
