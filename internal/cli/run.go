@@ -105,7 +105,7 @@ func (f *runFlags) runTool(ctx context.Context, s streams, t *tool.Tool) error {
 		if err != nil {
 			return err
 		}
-		return explainEnvironment(req, dryRun(s.out, runner, images, req))
+		return explainInputs(t.Args, req.Environment, dryRun(s.out, runner, images, req))
 	}
 	host.DropNamedCaches(runner, t, f.notice(s))
 	return f.followTool(ctx, s, runner, req)
@@ -158,7 +158,7 @@ func (f *runFlags) followTool(ctx context.Context, s streams, runner *local.Runn
 	defer stop()
 	opts.Kill = kill
 	result, err := runner.RunWith(ctx, req, opts)
-	if err := view.Finish(result, explainEnvironment(req, err)); err != nil {
+	if err := view.Finish(result, explainInputs(req.Tool.Args, req.Environment, err)); err != nil {
 		return err
 	}
 	return statusOf(result)

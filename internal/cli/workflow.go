@@ -29,7 +29,7 @@ func (f *runFlags) runWorkflow(ctx context.Context, s streams, w *definition.Wor
 	}
 	r, err := h.NewWorkflow(host.WorkflowRequest{Workflow: w, Text: text, Inputs: inputs, Environment: f.env, Secrets: f.secrets})
 	if err != nil {
-		return f.alsoSecrets(ctx, s, h, w, err)
+		return f.alsoSecrets(ctx, s, h, w, explainInputs(w.Inputs, nil, err))
 	}
 	defer func() { err = errors.Join(err, r.Close()) }()
 	if err := f.checkSecretFlags(toolsOf(w)...); err != nil {
