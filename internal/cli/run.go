@@ -96,7 +96,7 @@ func (f *runFlags) runTool(ctx context.Context, s streams, t *tool.Tool) error {
 	if err != nil {
 		return err
 	}
-	runner, err := openRunner(h, "mayfly run", f.secrets, s.in, host.RunnerOptions{Pull: f.pull, Notice: f.notice(s)})
+	runner, err := openRunner(h, "mayfly run", f.secrets, s.in, host.RunnerOptions{Pull: f.pull, Notice: f.notice(s), Unmasked: f.unmasked(s)})
 	if err != nil {
 		return err
 	}

@@ -69,7 +69,7 @@ func (f *runFlags) execute(ctx context.Context, s streams, h *host.Host, r *host
 	if err != nil {
 		return err
 	}
-	runner, err := openRunner(h, "mayfly run", f.secrets, s.in, host.RunnerOptions{Pull: f.pull})
+	runner, err := openRunner(h, "mayfly run", f.secrets, s.in, host.RunnerOptions{Pull: f.pull, Unmasked: f.unmasked(s)})
 	if err != nil {
 		return err
 	}
