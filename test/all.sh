@@ -9,8 +9,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 dir=$(mktemp -d)
 end() {
   local pids pid
-  pids=$(jobs -pr)
-  for pid in $pids; do kill -TERM -- "-$pid" 2>/dev/null; done
+  pids=$(jobs -p)
+  for pid in $pids; do kill -TERM -- "-$pid" && kill -CONT -- "-$pid"; done 2>/dev/null # a stopped row takes no other signal
   for pid in $pids; do # a row's shell ends before what it has started: wait for that, too, for a minute
     for _ in {1..300}; do kill -0 -- "-$pid" 2>/dev/null || continue 2; sleep 0.2; done
     kill -KILL -- "-$pid" 2>/dev/null
@@ -62,7 +62,7 @@ for arg in "$@"; do
   fi
 done
 row yes "${beside[@]}" &
-wait -f # a stopped row (SIGSTOP) has not ended
+until wait 2>/dev/null; [ -z "$(jobs -ps)" ]; do sleep 1; done # wait returns although a row is stopped (SIGSTOP)
 
 echo "==> summary"
 # The lines that go test and Python's unittest print for a failed test or package.
