@@ -51,7 +51,7 @@ func followLinks(name string) (string, error) {
 	for range 40 { // as many as Linux follows (path_resolution(7))
 		to, err := os.Readlink(path)
 		if err != nil {
-			return path, nil // it isn't a link
+			return path, nil //nolint:nilerr // it isn't a link
 		}
 		if !filepath.IsAbs(to) {
 			dir, _ := filepath.Split(path)
