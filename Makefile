@@ -145,7 +145,7 @@ test-gvisor:
 	MAYFLY_TEST_ENGINE=gvisor go test -p 1 -count=1 -timeout $(PATIENCE) -run '$(GVISOR_SAMPLE)' ./test/security ./test/network
 
 .PHONY: test-security-gvisor
-test-security-gvisor: build ## run the attacks on gVisor, whose sandboxes have a kernel of their own: ten minutes (as root)
+test-security-gvisor: build ## run the attacks on gVisor, whose sandboxes have their own kernel: ten minutes (as root)
 	MAYFLY_TEST_ENGINE=gvisor go test -p 1 -count=1 -timeout $(PATIENCE) -v ./test/security ./test/network
 
 .PHONY: test-full

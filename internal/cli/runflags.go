@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/secret"
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
@@ -128,6 +129,14 @@ func (f *runFlags) notice(s streams) func(text string) {
 		return func(string) {}
 	}
 	return notice(s.err)
+}
+
+// unmasked returns what prints the notice for a secret that isn't masked.
+func (f *runFlags) unmasked(s streams) func(name string) {
+	tell := f.notice(s)
+	return func(name string) {
+		tell(fmt.Sprintf("the secret %s has fewer than %d bytes, so it isn't masked in what tools print; use a longer value", name, secret.MinMasked))
+	}
 }
 
 // assignments reads --arg NAME=VALUE.
