@@ -44,7 +44,9 @@ func (s *site) fingerprint() string {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	var all struct{ Contexts []struct{ Fingerprint string } }
+	var all struct {
+		Contexts []struct{ Fingerprint string }
+	}
 	if err := json.Unmarshal(data, &all); err != nil {
 		s.t.Fatal(err)
 	}
