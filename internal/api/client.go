@@ -326,3 +326,24 @@ func (c *Client) Runners(ctx context.Context) (out []Runner, err error) {
 func (c *Client) DrainRunner(ctx context.Context, name string) error {
 	return c.call(ctx, http.MethodPost, "/runners/"+url.PathEscape(name)+"/drain", nil, nil)
 }
+
+// Secrets returns the secrets of a project, without values.
+func (c *Client) Secrets(ctx context.Context, in string) (out []Secret, err error) {
+	return out, c.call(ctx, http.MethodGet, project(in)+"/secrets", nil, &out)
+}
+
+// SetSecret sets a secret, or which tools may use it.
+func (c *Client) SetSecret(ctx context.Context, in, name string, n *SetSecret) (*Secret, error) {
+	out := &Secret{}
+	return out, c.call(ctx, http.MethodPut, project(in)+"/secrets/"+url.PathEscape(name), n, out)
+}
+
+// DeleteSecret removes a secret.
+func (c *Client) DeleteSecret(ctx context.Context, in, name string) error {
+	return c.call(ctx, http.MethodDelete, project(in)+"/secrets/"+url.PathEscape(name), nil, nil)
+}
+
+// RotateKeys has the server make a new key, and wrap all secrets for it.
+func (c *Client) RotateKeys(ctx context.Context) error {
+	return c.call(ctx, http.MethodPost, "/keys/rotate", nil, nil)
+}

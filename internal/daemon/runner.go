@@ -20,7 +20,9 @@ import (
 	"github.com/mayfly-run/mayfly/internal/document"
 	"github.com/mayfly-run/mayfly/internal/host"
 	"github.com/mayfly-run/mayfly/internal/program"
+	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/runner"
+	"github.com/mayfly-run/mayfly/internal/secret"
 )
 
 // carrier is how a runner carries runs out: the flags that mayfly server --with-runner and mayfly runner share.
@@ -49,7 +51,15 @@ func (c *carrier) open(dir string, log *slog.Logger) (runner.Options, error) {
 	}
 	o.Content = content.Store(filepath.Join(dir, "contents"))
 	carry.Content = o.Content
-	o.Carry = carry
+	sealer, err := secret.NewBox()
+	if err != nil {
+		return o, err
+	}
+	o.Carry = func(secrets secret.Source) run.Runner {
+		one := *carry
+		one.Secrets, one.Sealer = secrets, sealer
+		return &one
+	}
 	if o.Name == "" {
 		if o.Name, err = os.Hostname(); err != nil {
 			return o, fmt.Errorf("the machine's name: %w; give the runner one with --name", err)
@@ -121,7 +131,11 @@ func (f *runnerFlags) run(ctx context.Context, errOut io.Writer) (err error) {
 		return err
 	}
 	o.Server = client.Runner(o.Name)
-	return runner.New(o).Run(ctx)
+	r, err := runner.New(o)
+	if err != nil {
+		return err
+	}
+	return r.Run(ctx)
 }
 
 // maxToken bounds a token's file.

@@ -21,6 +21,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/flock"
 	"github.com/mayfly-run/mayfly/internal/host"
 	"github.com/mayfly-run/mayfly/internal/runner"
+	"github.com/mayfly-run/mayfly/internal/secret"
 	"github.com/mayfly-run/mayfly/internal/server"
 	"github.com/mayfly-run/mayfly/internal/store"
 	"github.com/mayfly-run/mayfly/internal/store/sqlstore"
@@ -98,7 +99,11 @@ func (f *serverFlags) run(ctx context.Context, out, errOut io.Writer) (err error
 	if err != nil {
 		return err
 	}
-	s := server.New(server.Options{Store: db, Archive: archive.Dir(filepath.Join(f.data, "contents")), Log: log})
+	keys, err := secret.OpenKeys(filepath.Join(f.data, "keys"))
+	if err != nil {
+		return err
+	}
+	s := server.New(server.Options{Store: db, Archive: archive.Dir(filepath.Join(f.data, "contents")), Keys: keys, Log: log})
 	defer s.Close()
 	if err := s.Start(ctx); err != nil {
 		return fmt.Errorf("start: %w", err)
@@ -203,7 +208,7 @@ func (f *serverFlags) runner(s *server.Server, log *slog.Logger) (*runner.Runner
 		return nil, err
 	}
 	o.Server = s.Link("default", o.Name)
-	return runner.New(o), nil
+	return runner.New(o)
 }
 
 // front is what listens.

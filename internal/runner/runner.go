@@ -18,6 +18,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/content"
 	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/run/failure"
+	"github.com/mayfly-run/mayfly/internal/secret"
 )
 
 // Server is what a runner needs of a server: a client of its API, or the server itself in the same process. Its methods may be
@@ -40,15 +41,16 @@ type Options struct {
 	Slots  int
 	// Version is that of mayfly.
 	Version string
-	// Carry carries out runs. It must take files of tools from Content.
-	Carry   run.Runner
+	// Carry returns what carries out a run with these secrets. It must take files of tools from Content.
+	Carry   func(secret.Source) run.Runner
 	Content content.Store
 	Log     *slog.Logger
 }
 
 // Runner is a runner of one server. Run is called once.
 type Runner struct {
-	o Options
+	o   Options
+	box *secret.Box // opens secrets that the server seals for this process
 
 	mu    sync.Mutex
 	holds map[api.Holding]*attempt
@@ -59,11 +61,15 @@ type Runner struct {
 }
 
 // New returns a runner that isn't connected.
-func New(o Options) *Runner {
+func New(o Options) (*Runner, error) {
+	box, err := secret.NewBox()
+	if err != nil {
+		return nil, err
+	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Runner{o: o, holds: map[api.Holding]*attempt{}, idle: make(chan struct{})}
+	return &Runner{o: o, box: box, holds: map[api.Holding]*attempt{}, idle: make(chan struct{})}, nil
 }
 
 // attempt is one that this runner carries out.
@@ -136,7 +142,7 @@ func (r *Runner) Run(ctx context.Context) error {
 func (r *Runner) hello() *api.Hello {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	h := &api.Hello{Protocol: api.Protocol, Name: r.o.Name, Version: r.o.Version, Labels: r.o.Labels, Slots: r.o.Slots}
+	h := &api.Hello{Protocol: api.Protocol, Name: r.o.Name, Version: r.o.Version, Labels: r.o.Labels, Slots: r.o.Slots, Key: r.box.Recipient()}
 	for hold := range r.holds {
 		h.Holds = append(h.Holds, hold)
 	}
@@ -244,10 +250,18 @@ func (r *Runner) begin(ctx context.Context, as *api.Assignment) {
 func (r *Runner) carryOut(ctx context.Context, as *api.Assignment, killed <-chan struct{}, emit func(run.Event)) *run.Result {
 	req := as.Request
 	req.Tool.Source.Dir = "" // a folder of another machine
+	if as.Problem != "" {
+		return failed(ctx, as.Run, errors.New(as.Problem), emit)
+	}
+	secrets, err := unseal(ctx, r.box, as.Secrets)
+	if err != nil {
+		return failed(ctx, as.Run, err, emit)
+	}
+	defer secrets.clear()
 	if err := r.fetch(ctx, req); err != nil {
 		return failed(ctx, as.Run, err, emit)
 	}
-	result, err := r.o.Carry.Run(ctx, req, run.Watch{Emit: emit, Kill: killed})
+	result, err := r.o.Carry(secrets).Run(ctx, req, run.Watch{Emit: emit, Kill: killed})
 	if err != nil {
 		r.o.Log.Debug("run", "run", as.Run, "error", err) // the result has it
 	}

@@ -36,6 +36,7 @@ func newDispatcher(s *Server) *dispatcher { return &dispatcher{s: s, lines: map[
 type line struct {
 	runner   string
 	pool     string
+	key      string // secrets are sealed for it
 	labels   []string
 	slots    int
 	messages chan api.Message // those that send couldn't wait for
@@ -71,7 +72,7 @@ func shownRunner(runner string) string {
 // connect adds a runner, in place of the one with the same name and instance.
 func (d *dispatcher) connect(runner, pool string, h *api.Hello) (*line, error) {
 	l := &line{
-		runner: runner, pool: pool, labels: h.Labels, slots: h.Slots, messages: make(chan api.Message, 2*h.Slots+16),
+		runner: runner, pool: pool, key: h.Key, labels: h.Labels, slots: h.Slots, messages: make(chan api.Message, 2*h.Slots+16),
 		ready: make(chan struct{}, 1), gone: make(chan struct{}), holds: map[store.Hold]bool{},
 	}
 	for _, hold := range h.Holds {
@@ -169,8 +170,20 @@ func (d *dispatcher) accept(ctx context.Context, n store.NewRun, req *run.Reques
 	if err != nil {
 		return "", err
 	}
-	d.send(l, api.Message{Assign: &api.Assignment{Holding: api.Holding{Run: n.ID, Attempt: 1}, Project: n.Project, Request: req}})
+	d.assign(ctx, l, &api.Assignment{Holding: api.Holding{Run: n.ID, Attempt: 1}, Project: n.Project, Request: req})
 	return l.runner, nil
+}
+
+// assign gives a runner an attempt that it holds, with the secrets of its tool. If they can't be opened, the attempt has a
+// problem that the runner reports as its result.
+func (d *dispatcher) assign(ctx context.Context, l *line, as *api.Assignment) {
+	ctx = context.WithoutCancel(ctx) // the attempt is the runner's already
+	var err error
+	if as.Secrets, err = d.s.sealFor(ctx, l.key, as.Project, as.Run, as.Request.Tool.SecretNames()); err != nil {
+		d.s.log.Error("open secrets", "run", as.Run, "error", err)
+		as.Problem = "the server can't open the tool's secrets; its log has the reason"
+	}
+	d.send(l, api.Message{Assign: as})
 }
 
 // reserve finds the runner with the most room for a run that no other one waits for.
@@ -258,7 +271,7 @@ func (d *dispatcher) claim(ctx context.Context, l *line) error {
 		if err := json.Unmarshal(c.Request, &req); err != nil {
 			return fmt.Errorf("read run %s: %w", c.Run, err)
 		}
-		d.send(l, api.Message{Assign: &api.Assignment{Holding: api.Holding{Run: c.Run, Attempt: c.Attempt}, Project: c.Project, Request: &req}})
+		d.assign(ctx, l, &api.Assignment{Holding: api.Holding{Run: c.Run, Attempt: c.Attempt}, Project: c.Project, Request: &req})
 	}
 	return err
 }

@@ -44,6 +44,10 @@ func (s *Server) createRun(ctx context.Context, in *struct {
 	Body api.NewRun
 },
 ) (*body[api.Run], error) {
+	if in.Body.Bundle != nil && !who(ctx).may(in.Project, RoleAuthor) {
+		return nil, problem(http.StatusForbidden, run.CodeForbidden, "a definition that comes with the request needs the role author, since it could use any secret of the project",
+			"run a tool of the server by its name, or use a token with that role")
+	}
 	r, err := s.accept(ctx, in.Project, &in.Body)
 	if err != nil {
 		return nil, s.explain(err, "tool "+in.Body.Tool)
@@ -64,8 +68,8 @@ func (s *Server) accept(ctx context.Context, project string, n *api.NewRun) (*ap
 	if err != nil {
 		return nil, err
 	}
-	if names := req.Tool.SecretNames(); len(names) > 0 {
-		return nil, problem(http.StatusUnprocessableEntity, run.CodeSecretNotFound, fmt.Sprintf("the tool needs the secret %s, and this server keeps no secrets yet", names[0]), "run it on this machine: mayfly run FILE")
+	if err := s.maySecrets(ctx, project, n.Tool, req.Tool.SecretNames()); err != nil {
+		return nil, err
 	}
 	data, err := json.Marshal(req)
 	if err != nil {
@@ -150,6 +154,16 @@ func (s *Server) rerun(ctx context.Context, in *struct {
 		return nil, s.explain(fmt.Errorf("read the request of %s: %w", what, err), what)
 	}
 	req.ID = run.NewID()
+	tool := old.Tool
+	if old.Version == 0 {
+		tool = ""
+		if !who(ctx).may(in.Project, RoleAuthor) {
+			return nil, problem(http.StatusForbidden, run.CodeForbidden, "the run is of a definition that came with its request, which needs the role author", "use a token with that role")
+		}
+	}
+	if err := s.maySecrets(ctx, in.Project, tool, req.Tool.SecretNames()); err != nil {
+		return nil, s.explain(err, what)
+	}
 	if data, err = json.Marshal(&req); err != nil {
 		return nil, s.explain(err, what)
 	}

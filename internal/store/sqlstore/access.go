@@ -65,11 +65,5 @@ func (s *Store) Tokens(ctx context.Context, project string) ([]store.Token, erro
 
 // RemoveToken implements store.Access.
 func (s *Store) RemoveToken(ctx context.Context, project, name string) error {
-	return s.write(ctx, func(ctx context.Context, tx *tx) error {
-		n, err := tx.exec(ctx, `DELETE FROM tokens WHERE project = ? AND name = ?`, project, name)
-		if err == nil && n == 0 {
-			err = store.ErrNotFound
-		}
-		return err
-	})
+	return s.change(ctx, `DELETE FROM tokens WHERE project = ? AND name = ?`, project, name)
 }

@@ -36,6 +36,7 @@ var (
 	_ store.Queue   = (*Store)(nil)
 	_ store.Runs    = (*Store)(nil)
 	_ store.Access  = (*Store)(nil)
+	_ store.Secrets = (*Store)(nil)
 	_ store.Runners = (*Store)(nil)
 )
 

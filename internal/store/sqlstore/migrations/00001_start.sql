@@ -57,3 +57,9 @@ CREATE TABLE runners (
   drain BIGINT NOT NULL, -- when it was told to take nothing new, or 0
   seen BIGINT NOT NULL
 );
+
+CREATE TABLE secrets (
+  project TEXT NOT NULL, name TEXT NOT NULL, version BIGINT NOT NULL, sealed BLOB NOT NULL, tools TEXT NOT NULL,
+  set_at BIGINT NOT NULL, set_by TEXT NOT NULL, used BIGINT NOT NULL, used_by TEXT NOT NULL,
+  PRIMARY KEY (project, name)
+);
