@@ -266,7 +266,7 @@ func (s *Server) getRun(ctx context.Context, in *struct {
 func (s *Server) listRuns(ctx context.Context, in *struct {
 	InProject
 	Tool   string   `query:"tool" doc:"only runs of this tool"`
-	Status []string `query:"status" doc:"only runs with one of these states"`
+	Status []string `query:"status" maxItems:"20" doc:"only runs with one of these states"`
 	Limit  int      `query:"limit" minimum:"1" maximum:"1000" default:"50"`
 	Cursor string   `query:"cursor" maxLength:"64" doc:"next of the page before"`
 },

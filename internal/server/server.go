@@ -46,6 +46,7 @@ type Server struct {
 	log     *slog.Logger
 	lease   time.Duration
 	tools   *toolCache
+	tokens  *tokenCache
 	pool    *dispatcher
 	live    *hub
 	api     huma.API
@@ -66,7 +67,8 @@ func New(o Options) *Server {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	s := &Server{
-		store: o.Store, archive: o.Archive, keys: o.Keys, log: o.Log, lease: o.Lease, tools: newToolCache(), live: newHub(), mux: http.NewServeMux(), stop: func() {},
+		store: o.Store, archive: o.Archive, keys: o.Keys, log: o.Log, lease: o.Lease, tools: newToolCache(), tokens: &tokenCache{store: o.Store, have: map[string]cachedToken{}},
+		live: newHub(), mux: http.NewServeMux(), stop: func() {},
 	}
 	s.pool = newDispatcher(s)
 	useProblems()

@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 	"testing/fstest"
 
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver pgx
@@ -29,6 +30,9 @@ type Store struct {
 	d       dialect
 	writing *sql.DB
 	writer  *writer
+
+	mu       sync.Mutex
+	prepared map[string]*sql.Stmt // for reading
 }
 
 var (
@@ -102,7 +106,7 @@ func OpenPostgres(ctx context.Context, address string) (*Store, error) {
 }
 
 func open(ctx context.Context, reading, writing *sql.DB, d dialect) (_ *Store, err error) {
-	s := &Store{db: reading, d: d, writing: writing}
+	s := &Store{db: reading, d: d, writing: writing, prepared: map[string]*sql.Stmt{}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Close())
