@@ -28,7 +28,6 @@ var otherNames = map[string]string{
 	"rmi":     "mayfly image rm IMAGE",
 	"save":    "mayfly image save IMAGE",
 	"inspect": "mayfly image inspect IMAGE",
-	"login":   "docker login; mayfly image pull uses its credentials",
 	"logout":  "docker logout; mayfly image pull uses its credentials",
 	"build":   "docker build and docker save, then mayfly image load FILE",
 	"info":    "mayfly doctor",
