@@ -2,9 +2,11 @@ package daemon
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -16,8 +18,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mayfly-run/mayfly/internal/api"
+	"github.com/mayfly-run/mayfly/internal/atomicfile"
 	"github.com/mayfly-run/mayfly/internal/content"
 	"github.com/mayfly-run/mayfly/internal/document"
+	"github.com/mayfly-run/mayfly/internal/engine"
 	"github.com/mayfly-run/mayfly/internal/host"
 	"github.com/mayfly-run/mayfly/internal/program"
 	"github.com/mayfly-run/mayfly/internal/run"
@@ -60,12 +64,36 @@ func (c *carrier) open(dir string, log *slog.Logger) (runner.Options, error) {
 		one.Secrets, one.Sealer = secrets, sealer
 		return &one
 	}
+	if sweeper, ok := carry.Engine.(engine.Sweeper); ok {
+		o.Sweep = sweeper.Sweep
+	}
 	if o.Name == "" {
 		if o.Name, err = os.Hostname(); err != nil {
 			return o, fmt.Errorf("the machine's name: %w; give the runner one with --name", err)
 		}
 	}
 	return o, nil
+}
+
+// instance is by what the server knows the runner of a folder, and tells it from others with its name. It stays, so that a runner
+// that is started again can say that it has nothing of what the one before had. It is as secret as a token.
+func instance(dir string) (string, error) {
+	file := filepath.Join(dir, "instance")
+	data, err := os.ReadFile(file)
+	if err == nil {
+		return strings.TrimSpace(string(data)), nil
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("read the runner's instance: %w", err)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", fmt.Errorf("make the runner's folder: %w", err)
+	}
+	text := rand.Text()
+	if err := atomicfile.Write(file, []byte(text+"\n"), atomicfile.Options{Durable: true}); err != nil {
+		return "", fmt.Errorf("make the runner's instance: %w", err)
+	}
+	return text, nil
 }
 
 type runnerFlags struct {
@@ -130,7 +158,11 @@ func (f *runnerFlags) run(ctx context.Context, errOut io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	o.Server = client.Runner(o.Name)
+	id, err := instance(f.data)
+	if err != nil {
+		return err
+	}
+	o.Server = client.Runner(o.Name, id)
 	r, err := runner.New(o)
 	if err != nil {
 		return err

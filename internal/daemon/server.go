@@ -207,7 +207,11 @@ func (f *serverFlags) runner(s *server.Server, log *slog.Logger) (*runner.Runner
 	if err != nil {
 		return nil, err
 	}
-	o.Server = s.Link("default", o.Name)
+	id, err := instance(filepath.Join(f.data, "runner"))
+	if err != nil {
+		return nil, err
+	}
+	o.Server = s.Link("default", o.Name, id)
 	return runner.New(o)
 }
 

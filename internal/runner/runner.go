@@ -44,7 +44,9 @@ type Options struct {
 	// Carry returns what carries out a run with these secrets. It must take files of tools from Content.
 	Carry   func(secret.Source) run.Runner
 	Content content.Store
-	Log     *slog.Logger
+	// Sweep, unless nil, removes what a runner that was killed has left on this machine.
+	Sweep func() error
+	Log   *slog.Logger
 }
 
 // Runner is a runner of one server. Run is called once.
@@ -93,6 +95,11 @@ func (r *Runner) Run(ctx context.Context) error {
 	defer stop()
 	defer r.work.Wait()
 	defer r.endAll()
+	if r.o.Sweep != nil {
+		sweeping, end := context.WithCancel(ctx)
+		defer end()
+		r.work.Go(func() { r.sweep(sweeping) })
+	}
 	pause := 100 * time.Millisecond
 	for {
 		connected := false
@@ -335,6 +342,25 @@ func failed(ctx context.Context, id string, err error, emit func(run.Event)) *ru
 	events.Emit(run.Event{State: &run.StateChange{State: res.Status}})
 	events.Emit(run.Event{Result: res})
 	return res
+}
+
+// sweepEvery is how often a runner looks for what another one has left: a sandbox of a runner that was killed may take a moment
+// to end.
+const sweepEvery = 30 * time.Second
+
+func (r *Runner) sweep(ctx context.Context) {
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		if err := r.o.Sweep(); err != nil {
+			r.o.Log.Warn("remove what is left of earlier runs", "error", err)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // beat says again and again which attempts the runner works on.

@@ -69,7 +69,7 @@ func shownRunner(runner string) string {
 	return name
 }
 
-// connect adds a runner, in place of the one with the same name and instance.
+// connect adds a runner. The connection that it had before was ended by replaced.
 func (d *dispatcher) connect(runner, pool string, h *api.Hello) (*line, error) {
 	l := &line{
 		runner: runner, pool: pool, key: h.Key, labels: h.Labels, slots: h.Slots, messages: make(chan api.Message, 2*h.Slots+16),
@@ -83,12 +83,19 @@ func (d *dispatcher) connect(runner, pool string, h *api.Hello) (*line, error) {
 	if d.closed {
 		return nil, fmt.Errorf("the server is ending")
 	}
-	if old := d.lines[runner]; old != nil {
-		close(old.gone)
-	}
 	d.lines[runner] = l
 	l.wake()
 	return l, nil
+}
+
+// replaced ends the connection that a runner had before, if any.
+func (d *dispatcher) replaced(runner string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if old := d.lines[runner]; old != nil {
+		delete(d.lines, runner)
+		close(old.gone)
+	}
 }
 
 func (d *dispatcher) disconnect(l *line) {
@@ -171,7 +178,7 @@ func (d *dispatcher) accept(ctx context.Context, n store.NewRun, req *run.Reques
 		return "", err
 	}
 	d.assign(ctx, l, &api.Assignment{Holding: api.Holding{Run: n.ID, Attempt: 1}, Project: n.Project, Request: req})
-	return l.runner, nil
+	return l.runner, nil // if it has gone meanwhile, the run waits for another
 }
 
 // assign gives a runner an attempt that it holds, with the secrets of its tool. If they can't be opened, the attempt has a
@@ -184,6 +191,16 @@ func (d *dispatcher) assign(ctx context.Context, l *line, as *api.Assignment) {
 		as.Problem = "the server can't open the tool's secrets; its log has the reason"
 	}
 	d.send(l, api.Message{Assign: as})
+	d.mu.Lock()
+	gone := d.lines[l.runner] != l
+	d.mu.Unlock()
+	if gone {
+		// When it connected again, it could not know of this attempt, and nobody may have read its messages since.
+		if err := d.s.store.Release(ctx, l.runner, store.Hold{Run: as.Run, Attempt: as.Attempt}); err != nil {
+			d.s.log.Error("release an attempt of a runner that is gone", "run", as.Run, "error", err) // its lease will run out
+		}
+		d.waiting(l.pool, nil)
+	}
 }
 
 // reserve finds the runner with the most room for a run that no other one waits for.

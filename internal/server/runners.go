@@ -110,6 +110,9 @@ func (s *Server) Messages(ctx context.Context, pool, instance string, h *api.Hel
 	case h.Slots < 1 || h.Slots > 10_000:
 		return problem(http.StatusUnprocessableEntity, run.CodeInvalidRequest, fmt.Sprintf("%d slots are not between 1 and 10000", h.Slots), "")
 	}
+	if err := s.reclaim(ctx, holder(pool, h.Name, instance), h); err != nil {
+		return err
+	}
 	l, err := s.pool.connect(holder(pool, h.Name, instance), pool, h)
 	if err != nil {
 		return problem(http.StatusServiceUnavailable, run.CodeError, err.Error(), "connect again")
@@ -220,6 +223,35 @@ func (s *Server) Heartbeat(ctx context.Context, runner string, h *api.Heartbeat)
 		s.pool.ended(runner, one)
 	}
 	return &api.Pulse{Lost: holdings(x.Lost), Cancel: holdings(x.Cancel), Drain: drain}, nil
+}
+
+// reclaim takes the attempts from a runner that it doesn't hold: they never reached it, or it was started again. No new ones are
+// given to it meanwhile.
+func (s *Server) reclaim(ctx context.Context, holder string, h *api.Hello) error {
+	s.pool.replaced(holder)
+	holds := make([]store.Hold, len(h.Holds))
+	for i, one := range h.Holds {
+		holds[i] = store.Hold{Run: one.Run, Attempt: one.Attempt}
+	}
+	waiting, over, err := s.store.Reclaim(ctx, holder, holds, s.restarted)
+	for _, id := range over {
+		s.log.Warn("attempt lost: its runner was started again", "run", id, "runner", h.Name)
+		s.live.wake(id)
+	}
+	if len(waiting) > 0 {
+		pool, _, _ := strings.Cut(holder, "/")
+		s.pool.waiting(pool, nil)
+	}
+	return err
+}
+
+// restarted is how a run ends whose runner has forgotten it.
+func (s *Server) restarted(c store.Claimed) (store.Ended, error) {
+	return s.live.codec.ending(c.Run, &run.Result{
+		Status: run.Lost, ExitCode: run.ExitError, Code: run.CodeRunnerLost,
+		Reason: fmt.Sprintf("the runner %s was started again while it had the run", shownRunner(c.Runner)),
+		Hint:   "look at the runner's log, then run it again",
+	})
 }
 
 // rowOf is a runner as the store knows it.

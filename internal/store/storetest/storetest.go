@@ -38,6 +38,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		"Cancel":          cancel,
 		"Expire":          expire,
 		"Renew":           renew,
+		"Reclaim":         reclaim,
 		"Extend":          extend,
 		"Lists":           lists,
 		"ManyWriters":     manyWriters,
@@ -423,6 +424,47 @@ func expire(t *testing.T, s Store) {
 	}
 	if _, err := s.Report(t.Context(), report(long, 1, 1, "x")); err != nil {
 		t.Error(err)
+	}
+}
+
+func reclaim(t *testing.T, s Store) {
+	held := claimed(t, s, "held", lease)
+	begun := claimed(t, s, "begun", lease)
+	claimed(t, s, "never", lease)
+	accept(t, s, newRun("other"))
+	other := claim(t, s, store.Claim{Lessee: store.Lessee{Runner: "x", Lease: lease}, Most: 1})[0]
+	if _, err := s.Report(t.Context(), report(begun, 1, 1, "one")); err != nil {
+		t.Fatal(err)
+	}
+	waiting, over, err := s.Reclaim(t.Context(), "r", []store.Hold{{Run: "held", Attempt: 1}}, func(c store.Claimed) (store.Ended, error) {
+		e := *ended(run.Lost)
+		e.Encode = encode(1, 1, c.Last, "lost")
+		return e, nil
+	})
+	if err != nil || !slices.Equal(waiting, []string{"never"}) || !slices.Equal(over, []string{"begun"}) {
+		t.Errorf("reclaimed: %q wait, %q are over, %v", waiting, over, err)
+	}
+	if r := get(t, s, "begun"); r.Status != run.Lost || !slices.Equal(texts(t, s, "begun", 0), []string{"one", "lost"}) {
+		t.Errorf("begun: %+v", r)
+	}
+	again := claim(t, s, store.Claim{Most: 9})
+	if len(again) != 1 || again[0].Run != "never" || again[0].Attempt != 2 {
+		t.Errorf("claimed again: %+v", again)
+	}
+	for _, c := range []store.Claimed{held, other, again[0]} {
+		if _, err := s.Report(t.Context(), report(c, 1, 1, "x")); err != nil {
+			t.Errorf("run %s: %v", c.Run, err)
+		}
+	}
+	// Of two that were given to a runner that is gone, only the one of which nothing was reported waits again.
+	gone := claimed(t, s, "gone", lease)
+	for _, c := range []store.Claimed{gone, held} {
+		if err := s.Release(t.Context(), "r", store.Hold{Run: c.Run, Attempt: c.Attempt}); err != nil {
+			t.Error(err)
+		}
+	}
+	if got := claim(t, s, store.Claim{Most: 9}); len(got) != 1 || got[0].Run != "gone" {
+		t.Errorf("released: %+v", got)
 	}
 }
 
