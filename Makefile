@@ -190,6 +190,10 @@ cross: ## build the programs in pure Go for macOS and Windows
 	GOOS=darwin GOARCH=arm64 CGO_ENABLED=0 go build -o /dev/null ./cmd/mayfly ./cmd/mayflyd ./cmd/mayfly-cel
 	GOOS=windows GOARCH=amd64 CGO_ENABLED=0 go build -o /dev/null ./cmd/mayfly ./cmd/mayflyd ./cmd/mayfly-cel
 
+.PHONY: bench-server
+bench-server: ## measure the server's budgets
+	go run ./bench/server
+
 .PHONY: bench
 bench: setup build images ## measure the budgets beside docker, podman and runc (as root)
 	bench/run.sh $(BENCHFLAGS)
