@@ -145,7 +145,7 @@ test-gvisor:
 	MAYFLY_TEST_ENGINE=gvisor go test -p 1 -count=1 -timeout $(PATIENCE) -run '$(GVISOR_SAMPLE)' ./test/security ./test/network
 
 .PHONY: test-security-gvisor
-test-security-gvisor: build ## run the attacks on gVisor, whose sandboxes have a kernel of their own: ten minutes (as root)
+test-security-gvisor: build ## run the attacks on gVisor, whose sandboxes have their own kernel: ten minutes (as root)
 	MAYFLY_TEST_ENGINE=gvisor go test -p 1 -count=1 -timeout $(PATIENCE) -v ./test/security ./test/network
 
 .PHONY: test-full
@@ -189,6 +189,10 @@ vet: ## run go vet
 cross: ## build the programs in pure Go for macOS and Windows
 	GOOS=darwin GOARCH=arm64 CGO_ENABLED=0 go build -o /dev/null ./cmd/mayfly ./cmd/mayflyd ./cmd/mayfly-cel
 	GOOS=windows GOARCH=amd64 CGO_ENABLED=0 go build -o /dev/null ./cmd/mayfly ./cmd/mayflyd ./cmd/mayfly-cel
+
+.PHONY: bench-server
+bench-server: ## measure the server's budgets
+	go run ./bench/server
 
 .PHONY: bench
 bench: setup build images ## measure the budgets beside docker, podman and runc (as root)

@@ -9,8 +9,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 dir=$(mktemp -d)
 end() {
   local pids pid
-  pids=$(jobs -pr)
-  for pid in $pids; do kill -TERM -- "-$pid" 2>/dev/null; done
+  pids=$(jobs -p)
+  for pid in $pids; do kill -TERM -- "-$pid" && kill -CONT -- "-$pid"; done 2>/dev/null # a stopped row takes no other signal
   for pid in $pids; do # a row's shell ends before what it has started: wait for that, too, for a minute
     for _ in {1..300}; do kill -0 -- "-$pid" 2>/dev/null || continue 2; sleep 0.2; done
     kill -KILL -- "-$pid" 2>/dev/null
@@ -21,10 +21,10 @@ trap end EXIT
 trap 'unfinished; exit 130' INT
 trap 'unfinished; exit 143' TERM
 
-# unfinished prints what targets of other rows than the last have printed so far.
+# unfinished prints the output so far of the targets that haven't ended, except for the last row's, whose output was printed at once.
 unfinished() {
   for log in "$dir"/*.log; do
-    [ -e "${log%.log}.result" ] || [ -e "${log%.log}.live" ] || { echo "==> output of make $(basename "$log" .log), which was ended"; cat "$log"; }
+    [ -e "${log%.log}.result" ] || [ -e "${log%.log}.live" ] || { echo "==> output of make $(basename "$log" .log), which was interrupted"; cat "$log"; }
   done
 }
 
@@ -47,7 +47,9 @@ row() {
   done
 }
 
-[ $# -gt 0 ] || { echo "usage: test/all.sh TARGET ... [+ TARGET ...] ..." >&2; exit 2; }
+case " $* " in # no row may be empty: it would run nothing, and succeed
+  "  " | " + "* | *" + + "* | *" + ") echo "usage: test/all.sh TARGET ... [+ TARGET ...] ..." >&2; exit 2 ;;
+esac
 parts=()
 beside=()
 for arg in "$@"; do
@@ -60,7 +62,7 @@ for arg in "$@"; do
   fi
 done
 row yes "${beside[@]}" &
-wait -f # also for a row that is stopped for a while
+until wait 2>/dev/null; [ -z "$(jobs -ps)" ]; do sleep 1; done # wait returns although a row is stopped (SIGSTOP)
 
 echo "==> summary"
 # The lines that go test and Python's unittest print for a failed test or package.

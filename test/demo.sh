@@ -5,9 +5,11 @@ set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
 work=$(mktemp -d)
-server=
+server= team=
 cleanup() {
   [ -z "$server" ] || kill "$server" 2>/dev/null || true
+  # The server ends when its runner has.
+  [ -z "$team" ] || { kill "$team" 2>/dev/null && wait "$team"; } || true
   rm -rf --one-file-system "$work"
 }
 trap cleanup EXIT
@@ -55,6 +57,19 @@ outputs: [CHECKED]
 YAML
 say bin/mayfly run "$work/careful.yaml" --secret token=env:TOKEN
 say bin/mayfly test examples/deployment-checker --run redirect
+
+# The same for a team: a server with a runner, on a free port.
+printf '\n%s$ %s%s\n' "$bold" "bin/mayfly server --with-runner --data $work/server &" "$plain"
+bin/mayfly server --with-runner --data "$work/server" --listen 127.0.0.1:0 >"$work/server.out" 2>"$work/server.log" &
+team=$!
+for _ in $(seq 1200); do grep -q '^Log in' "$work/server.out" && break; kill -0 "$team" || { cat "$work/server.log" >&2; exit 1; }; sleep 0.05; done
+cat "$work/server.out"
+url=$(sed -n 's/.*listens at //p' "$work/server.out")
+say bin/mayfly login "$url" --token-file "$work/server/admin-token" --name team
+say bin/mayfly context use team
+say bin/mayfly tool push examples/deployment-checker
+say bin/mayfly run deployment-checker --arg "service_url=http://host.mayfly.internal:$port"
+say bin/mayfly runs
 
 cat <<END
 

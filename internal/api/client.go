@@ -286,3 +286,64 @@ func (c *Client) Cancel(ctx context.Context, in, id string) (*Run, error) {
 	out := &Run{}
 	return out, c.call(ctx, http.MethodPost, project(in)+"/runs/"+url.PathEscape(id)+"/cancel", nil, out)
 }
+
+// Rerun runs the same again.
+func (c *Client) Rerun(ctx context.Context, in, id string) (*Run, error) {
+	out := &Run{}
+	return out, c.call(ctx, http.MethodPost, project(in)+"/runs/"+url.PathEscape(id)+"/rerun", nil, out)
+}
+
+// tokens is the path of the tokens of a project, or of those for all projects.
+func tokens(in string) string {
+	if in == "" {
+		return "/tokens"
+	}
+	return project(in) + "/tokens"
+}
+
+// CreateToken makes a token of a project, or with "" for all projects.
+func (c *Client) CreateToken(ctx context.Context, in string, n *NewToken) (*Token, error) {
+	out := &Token{}
+	return out, c.call(ctx, http.MethodPost, tokens(in), n, out)
+}
+
+// Tokens returns the tokens of a project, or with "" those for all projects.
+func (c *Client) Tokens(ctx context.Context, in string) (out []Token, err error) {
+	return out, c.call(ctx, http.MethodGet, tokens(in), nil, &out)
+}
+
+// DeleteToken ends a token.
+func (c *Client) DeleteToken(ctx context.Context, in, name string) error {
+	return c.call(ctx, http.MethodDelete, tokens(in)+"/"+url.PathEscape(name), nil, nil)
+}
+
+// Runners returns the runners.
+func (c *Client) Runners(ctx context.Context) (out []Runner, err error) {
+	return out, c.call(ctx, http.MethodGet, "/runners", nil, &out)
+}
+
+// DrainRunner has a runner take nothing new, and end when it is idle.
+func (c *Client) DrainRunner(ctx context.Context, name string) error {
+	return c.call(ctx, http.MethodPost, "/runners/"+url.PathEscape(name)+"/drain", nil, nil)
+}
+
+// Secrets returns the secrets of a project, without values.
+func (c *Client) Secrets(ctx context.Context, in string) (out []Secret, err error) {
+	return out, c.call(ctx, http.MethodGet, project(in)+"/secrets", nil, &out)
+}
+
+// SetSecret sets a secret, or which tools may use it.
+func (c *Client) SetSecret(ctx context.Context, in, name string, n *SetSecret) (*Secret, error) {
+	out := &Secret{}
+	return out, c.call(ctx, http.MethodPut, project(in)+"/secrets/"+url.PathEscape(name), n, out)
+}
+
+// DeleteSecret removes a secret.
+func (c *Client) DeleteSecret(ctx context.Context, in, name string) error {
+	return c.call(ctx, http.MethodDelete, project(in)+"/secrets/"+url.PathEscape(name), nil, nil)
+}
+
+// RotateKeys has the server make a new key, and wrap all secrets for it.
+func (c *Client) RotateKeys(ctx context.Context) error {
+	return c.call(ctx, http.MethodPost, "/keys/rotate", nil, nil)
+}

@@ -27,7 +27,7 @@ func (c *Client) Follow(ctx context.Context, in, id string, after int64, emit fu
 	pause := 100 * time.Millisecond
 	since := time.Now()
 	for {
-		last, over, err := c.follow(ctx, in, id, after, emit)
+		last, over, err := c.follow(ctx, in, id, after, "", emit)
 		if over || ctx.Err() != nil {
 			return errors.Join(err, ctx.Err())
 		}
@@ -56,13 +56,19 @@ func (c *Client) Follow(ctx context.Context, in, id string, after int64, emit fu
 	}
 }
 
+// SoFar calls emit with each event of a run that there is.
+func (c *Client) SoFar(ctx context.Context, in, id string, emit func(run.Event)) error {
+	_, _, err := c.follow(ctx, in, id, 0, "?wait=false", emit)
+	return err
+}
+
 // follow reads one stream. It returns the number of the last event.
-func (c *Client) follow(ctx context.Context, in, id string, after int64, emit func(run.Event)) (last int64, over bool, err error) {
+func (c *Client) follow(ctx context.Context, in, id string, after int64, query string, emit func(run.Event)) (last int64, over bool, err error) {
 	header := http.Header{"Accept": {"text/event-stream"}}
 	if after > 0 {
 		header.Set("Last-Event-ID", fmt.Sprint(after))
 	}
-	resp, err := c.request(ctx, http.MethodGet, project(in)+"/runs/"+url.PathEscape(id)+"/events", header, nil)
+	resp, err := c.request(ctx, http.MethodGet, project(in)+"/runs/"+url.PathEscape(id)+"/events"+query, header, nil)
 	if err != nil {
 		return after, false, err
 	}

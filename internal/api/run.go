@@ -42,6 +42,7 @@ type Run struct {
 	Runner   string            `json:"runner,omitempty" doc:"the runner that has it or had it last"`
 	Attempt  int               `json:"attempt" doc:"0 until a runner has it"`
 	Labels   map[string]string `json:"labels,omitempty"`
+	Needs    []string          `json:"needs,omitempty" doc:"labels that its runner must have"`
 	Priority int               `json:"priority"`
 	// Waiting says why a queued run isn't taken, if there is a reason besides others before it.
 	Waiting    string    `json:"waiting,omitempty"`

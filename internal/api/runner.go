@@ -27,6 +27,8 @@ type Hello struct {
 	Version  string   `json:"version"` // of mayfly
 	Labels   []string `json:"labels,omitempty"`
 	Slots    int      `json:"slots"` // how many attempts it takes at once
+	// Key is an age recipient (X25519): the secrets of its attempts are encrypted for it.
+	Key string `json:"key"`
 	// Holds are the attempts that it has from before, if it had lost its connection.
 	Holds []Holding `json:"holds,omitempty"`
 }
@@ -60,6 +62,10 @@ type Assignment struct {
 	Holding
 	Project string       `json:"project"`
 	Request *run.Request `json:"request"`
+	// Secrets are the values of the tool's secrets by name, a JSON object of base64 that is encrypted for the runner's key (age).
+	Secrets []byte `json:"secrets,omitempty"`
+	// Problem, if not empty, says why the attempt can't be carried out.
+	Problem string `json:"problem,omitempty"`
 }
 
 // Report is a batch of an attempt's events, numbered within the attempt. It may be sent again.
@@ -81,7 +87,7 @@ type Receipt struct {
 
 // Heartbeat says which attempts a runner works on.
 type Heartbeat struct {
-	Holds []Holding `json:"holds"`
+	Hello
 }
 
 // Pulse is the answer to a heartbeat.

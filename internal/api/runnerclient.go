@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -18,9 +17,9 @@ type RunnerClient struct {
 	path string
 }
 
-// Runner returns the client of a new instance of a runner.
-func (c *Client) Runner(name string) *RunnerClient {
-	return &RunnerClient{c, "/runner/" + url.PathEscape(name) + "/" + rand.Text()}
+// Runner returns the client of an instance of a runner.
+func (c *Client) Runner(name, instance string) *RunnerClient {
+	return &RunnerClient{c, "/runner/" + url.PathEscape(name) + "/" + url.PathEscape(instance)}
 }
 
 // Messages connects the runner, and calls take with each message until the connection ends.

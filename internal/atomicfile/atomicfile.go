@@ -54,7 +54,8 @@ type File struct {
 	done      bool // it is at the path, or removed
 }
 
-// Create makes an unfinished file. Close must be called on it, and may be called after Commit.
+// Create makes an unfinished file. Close must be called on it, and may be called after Commit. The errors of Create and of the file
+// name the path.
 func Create(path string, o Options) (*File, error) {
 	o.Mode = cmp.Or(o.Mode, 0o600)
 	o.Dir = cmp.Or(o.Dir, filepath.Dir(path))
@@ -62,30 +63,47 @@ func Create(path string, o Options) (*File, error) {
 	if o.Unnamed {
 		f, err := createUnnamed(o.Dir, o.Mode)
 		if err != nil {
-			return nil, err
+			return nil, named(err, path)
 		}
 		return &File{file: f, path: path, opts: o}, nil
 	}
 	f, err := os.OpenFile(o.temporary(), os.O_RDWR|os.O_CREATE|os.O_EXCL, o.Mode)
 	if err != nil {
-		return nil, err
+		return nil, named(err, path)
 	}
 	return &File{file: f, path: path, temporary: f.Name(), opts: o}, nil
 }
 
 func (o Options) temporary() string { return filepath.Join(o.Dir, o.Prefix+rand.Text()) }
 
+// named returns the error of an operation on the unfinished file with the path instead of that file's name, which says nothing to
+// whoever chose the path.
+func named(err error, path string) error {
+	var file *fs.PathError
+	var link *os.LinkError
+	switch {
+	case errors.As(err, &file):
+		return &fs.PathError{Op: file.Op, Path: path, Err: file.Err}
+	case errors.As(err, &link):
+		return &fs.PathError{Op: link.Op, Path: path, Err: link.Err}
+	}
+	return err
+}
+
 // Name is the unfinished file's path; the directory's if it has no name.
 func (f *File) Name() string { return f.file.Name() }
 
-// Write is [os.File.Write].
-func (f *File) Write(p []byte) (int, error) { return f.file.Write(p) }
+// Write is like [os.File.Write].
+func (f *File) Write(p []byte) (int, error) {
+	n, err := f.file.Write(p)
+	return n, named(err, f.path)
+}
 
-// Chmod is [os.File.Chmod].
-func (f *File) Chmod(mode fs.FileMode) error { return f.file.Chmod(mode) }
+// Chmod is like [os.File.Chmod].
+func (f *File) Chmod(mode fs.FileMode) error { return named(f.file.Chmod(mode), f.path) }
 
-// Sync is [os.File.Sync], for those who have something to do between it and Commit.
-func (f *File) Sync() error { return f.file.Sync() }
+// Sync is like [os.File.Sync], for those who have something to do between it and Commit.
+func (f *File) Sync() error { return named(f.file.Sync(), f.path) }
 
 // Write makes or replaces a file with what is in data.
 func Write(path string, data []byte, o Options) error {
@@ -110,15 +128,15 @@ func (f *File) Commit() error {
 	if f.opts.Unnamed {
 		// A link can't replace a file, a rename can: it needs a name of its own first.
 		temporary := f.opts.temporary()
-		if err := f.do("name", func() error { return nameUnnamed(f.file, temporary) }); err != nil {
+		if err := f.do("name", func() error { return named(nameUnnamed(f.file, temporary), f.path) }); err != nil {
 			return err
 		}
 		f.temporary = temporary
 	}
 	if err := f.file.Close(); err != nil { // Windows renames no file that is open
-		return err
+		return named(err, f.path)
 	}
-	if err := f.do("put", func() error { return os.Rename(f.temporary, f.path) }); err != nil {
+	if err := f.do("put", func() error { return named(os.Rename(f.temporary, f.path), f.path) }); err != nil {
 		return err
 	}
 	f.done = true
@@ -130,7 +148,7 @@ func (f *File) Commit() error {
 
 // Close closes the file, and removes it unless it was committed. It may be called more than once.
 func (f *File) Close() error {
-	err := f.file.Close()
+	err := named(f.file.Close(), f.path)
 	if errors.Is(err, os.ErrClosed) {
 		err = nil
 	}

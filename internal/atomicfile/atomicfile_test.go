@@ -181,11 +181,37 @@ func TestPathIsADirectory(t *testing.T) {
 	if err := os.Mkdir(path, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := Write(path, nil, Options{}); err == nil {
-		t.Error("a file replaced a directory")
+	err := Write(path, nil, Options{})
+	if err == nil {
+		t.Fatal("a file replaced a directory")
+	}
+	if !strings.HasPrefix(err.Error(), "rename "+path+": ") {
+		t.Errorf("its error is %v", err)
 	}
 	if left := others(t, path); len(left) > 0 {
 		t.Errorf("%q are left", left)
+	}
+}
+
+// Errors name the path: whoever chose it doesn't know the unfinished file.
+func TestErrorsNameThePath(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "none", "file")
+	if _, err := Create(path, Options{}); err == nil || !strings.HasPrefix(err.Error(), "open "+path+": ") || !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("Create: %v", err)
+	}
+	path = filepath.Join(t.TempDir(), "file")
+	f, err := Create(path, Options{})
+	if err == nil {
+		err = f.Close()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, write := f.Write([]byte("x"))
+	for name, err := range map[string]error{"Write": write, "Chmod": f.Chmod(0o600), "Sync": f.Sync(), "Commit": f.Commit()} {
+		if err == nil || !strings.Contains(err.Error(), " "+path+": ") || !errors.Is(err, os.ErrClosed) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

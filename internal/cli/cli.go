@@ -36,10 +36,15 @@ func Main(ctx context.Context, args []string, in io.Reader, out, errOut io.Write
 	s := streams{in: in, out: out, err: errOut}
 	root := newRoot(s)
 	root.SetArgs(goStyle(args))
+	help := &checkedWriter{w: out}
+	root.SetOut(help)
 	var command *cobra.Command
 	err := host.CheckNamespace()
 	if err == nil {
 		command, err = root.ExecuteContextC(ctx)
+	}
+	if err == nil && help.err != nil {
+		err = fmt.Errorf("print the help: %w", help.err)
 	}
 	printError(errOut, err)
 	if asJSON(command) {
@@ -47,6 +52,20 @@ func Main(ctx context.Context, args []string, in io.Reader, out, errOut io.Write
 		_ = printJSONError(out, err)
 	}
 	return exitStatus(err)
+}
+
+// checkedWriter keeps the first error of its writer, for cobra, which drops it when it prints help.
+type checkedWriter struct {
+	w   io.Writer
+	err error
+}
+
+func (c *checkedWriter) Write(b []byte) (int, error) {
+	n, err := c.w.Write(b)
+	if c.err == nil {
+		c.err = err
+	}
+	return n, err
 }
 
 // Command is the command with everything below it, for its documentation.
@@ -103,6 +122,11 @@ its own isolated container, which lives only as long as the run.`,
 		newLoginCommand(s),
 		newContextCommand(s),
 		newToolCommand(s),
+		newLogsCommand(s),
+		newCancelCommand(s),
+		newRerunCommand(s),
+		newTokenCommand(s),
+		newRunnerCommand(s),
 		newDoctorCommand(s),
 		newVersionCommand(s),
 	)

@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/shape"
 	"github.com/mayfly-run/mayfly/internal/textsafe"
 	"github.com/mayfly-run/mayfly/internal/tool"
@@ -29,7 +28,6 @@ var otherNames = map[string]string{
 	"rmi":     "mayfly image rm IMAGE",
 	"save":    "mayfly image save IMAGE",
 	"inspect": "mayfly image inspect IMAGE",
-	"login":   "docker login; mayfly image pull uses its credentials",
 	"logout":  "docker logout; mayfly image pull uses its credentials",
 	"build":   "docker build and docker save, then mayfly image load FILE",
 	"info":    "mayfly doctor",
@@ -270,17 +268,19 @@ func explainMissing(name string, err error) error {
 	return fmt.Errorf("%w; did you mean %s?", err, textsafe.Line([]byte(dir+near)))
 }
 
-// explainEnvironment adds --arg to the error for an argument that is missing and whose variable --env sets.
-func explainEnvironment(req *run.Request, err error) error {
-	var inputs *tool.InputError
-	if !errors.As(err, &inputs) {
+// explainInputs adds to the error for inputs of a tool or workflow how to give those that are missing.
+func explainInputs(inputs []tool.Arg, environment []tool.EnvVar, err error) error {
+	var wrong *tool.InputError
+	if !errors.As(err, &wrong) {
 		return err
 	}
-	for _, a := range req.Tool.Args {
-		set := slices.ContainsFunc(req.Environment, func(v tool.EnvVar) bool { return v.Name == a.Name || v.Name == a.Env })
-		if _, given := req.Inputs[a.Name]; set && !given && a.Required {
-			inputs.Problems = append(inputs.Problems, fmt.Sprintf("--env sets a variable, not an argument; write --arg %s=VALUE", a.Name))
+	wrong.ExplainMissing(func(name string) string {
+		how := fmt.Sprintf("give it as --arg %s=VALUE", name)
+		i := slices.IndexFunc(inputs, func(a tool.Arg) bool { return a.Name == name })
+		if slices.ContainsFunc(environment, func(v tool.EnvVar) bool { return v.Name == name || v.Name == inputs[i].Env }) {
+			how = "--env sets a variable, not an argument; " + how
 		}
-	}
+		return how
+	})
 	return err
 }

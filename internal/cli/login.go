@@ -47,7 +47,7 @@ is accepted from then on. The server prints it when it starts: compare the two, 
 func login(ctx context.Context, s streams, one remote.Context, tokenFile string) error {
 	u, err := url.Parse(one.Server)
 	if err != nil || u.Host == "" {
-		return &usageError{command: "mayfly login", err: fmt.Errorf("%q is not the address of a server, such as https://127.0.0.1:6293", one.Server)}
+		return &usageError{command: "mayfly login", err: fmt.Errorf("%q is not the address of a server, such as https://127.0.0.1:6293; for a registry, use docker login: mayfly image pull uses its credentials", one.Server)}
 	}
 	if one.Name == "" {
 		one.Name = u.Host

@@ -67,8 +67,8 @@ workflow has the exit status of its first failed step.`,
 				return err
 			case r != nil:
 				return f.runRemote(cmd.Context(), s, r, args)
-			case f.detach:
-				return runUsage("--detach is for a run on a server; give --server or --context")
+			case f.detach || f.pool != "" || len(f.runnerLabels) > 0:
+				return runUsage("--detach, --pool and --runner-label are for a run on a server; give --server or --context")
 			}
 			if f.resume != "" {
 				return f.resumeWorkflow(cmd.Context(), s)
@@ -108,7 +108,7 @@ func (f *runFlags) runTool(ctx context.Context, s streams, t *tool.Tool) error {
 	if err != nil {
 		return err
 	}
-	runner, err := openRunner(h, "mayfly run", f.secrets, s.in, host.RunnerOptions{Pull: f.pull, Notice: f.notice(s)})
+	runner, err := openRunner(h, "mayfly run", f.secrets, s.in, host.RunnerOptions{Pull: f.pull, Notice: f.notice(s), Unmasked: f.unmasked(s)})
 	if err != nil {
 		return err
 	}
@@ -117,7 +117,7 @@ func (f *runFlags) runTool(ctx context.Context, s streams, t *tool.Tool) error {
 		if err != nil {
 			return err
 		}
-		return explainEnvironment(req, dryRun(s.out, runner, images, req))
+		return explainInputs(t.Args, req.Environment, dryRun(s.out, runner, images, req))
 	}
 	host.DropNamedCaches(runner, t, f.notice(s))
 	return f.followTool(ctx, s, runner, req)
@@ -170,7 +170,7 @@ func (f *runFlags) followTool(ctx context.Context, s streams, runner *local.Runn
 	defer stop()
 	opts.Kill = kill
 	result, err := runner.RunWith(ctx, req, opts)
-	if err := view.Finish(result, explainEnvironment(req, err)); err != nil {
+	if err := view.Finish(result, explainInputs(req.Tool.Args, req.Environment, err)); err != nil {
 		return err
 	}
 	return statusOf(result)

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/secret"
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
@@ -34,8 +35,10 @@ type runFlags struct {
 	keepFor                            time.Duration
 	interactive, tty                   bool
 
-	where  whereFlags
-	detach bool
+	where        whereFlags
+	detach       bool
+	pool         string
+	runnerLabels []string
 }
 
 func (f *runFlags) add(fl *pflag.FlagSet) {
@@ -61,6 +64,8 @@ func (f *runFlags) add(fl *pflag.FlagSet) {
 	fl.BoolVarP(&f.interactive, "interactive", "i", false, "pass standard input to the tool")
 	fl.BoolVarP(&f.tty, "tty", "t", false, "give the tool a terminal")
 	f.where.add(fl)
+	fl.StringVar(&f.pool, "pool", "", "on a server: the `POOL` of runners that may take it")
+	fl.StringSliceVar(&f.runnerLabels, "runner-label", nil, "on a server: a `LABEL` that the runner must have; may be repeated")
 	fl.BoolVar(&f.detach, "detach", false, "on a server: print the run's id, and don't wait for it")
 	fl.StringVar(&f.resume, "resume", "", "continue the `RUN` of a workflow that failed or was interrupted")
 	fl.StringVar(&f.from, "from", "", "for a workflow: run this `STEP` and the steps after it")
@@ -124,6 +129,14 @@ func (f *runFlags) notice(s streams) func(text string) {
 		return func(string) {}
 	}
 	return notice(s.err)
+}
+
+// unmasked returns what prints the notice for a secret that isn't masked.
+func (f *runFlags) unmasked(s streams) func(name string) {
+	tell := f.notice(s)
+	return func(name string) {
+		tell(fmt.Sprintf("the secret %s has fewer than %d bytes, so it isn't masked in what tools print; use a longer value", name, secret.MinMasked))
+	}
 }
 
 // assignments reads --arg NAME=VALUE.

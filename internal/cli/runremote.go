@@ -24,6 +24,14 @@ func (f *runFlags) runRemote(ctx context.Context, s streams, r *remote.Remote, a
 	if err != nil {
 		return err
 	}
+	return f.accepted(ctx, s, r, one)
+}
+
+// accepted follows a run that a server has accepted, or prints its id.
+func (f *runFlags) accepted(ctx context.Context, s streams, r *remote.Remote, one *api.Run) error {
+	if one.Waiting != "" {
+		f.notice(s)(fmt.Sprintf("the run waits: %s (mayfly runner ls)", one.Waiting))
+	}
 	if f.detach {
 		_, err := fmt.Fprintln(s.out, one.ID)
 		return err
@@ -93,7 +101,7 @@ func (f *runFlags) newRun(ctx context.Context, s streams, r *remote.Remote, args
 	if err := f.readEnvFile(); err != nil {
 		return nil, err
 	}
-	n := &api.NewRun{Set: map[string]string{}, Environment: map[string]string{}}
+	n := &api.NewRun{Pool: f.pool, Runner: f.runnerLabels, Set: map[string]string{}, Environment: map[string]string{}}
 	inputs, err := assignments(f.args)
 	if err != nil {
 		return nil, err

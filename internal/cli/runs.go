@@ -1,28 +1,45 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
+	"github.com/mayfly-run/mayfly/internal/api"
 	"github.com/mayfly-run/mayfly/internal/host"
+	"github.com/mayfly-run/mayfly/internal/remote"
+	"github.com/mayfly-run/mayfly/internal/show"
 	"github.com/mayfly-run/mayfly/internal/textsafe"
 	"github.com/mayfly-run/mayfly/internal/workflow"
 )
 
 func newRunsCommand(s streams) *cobra.Command {
 	var asJSON bool
+	var w whereFlags
+	var filter api.RunFilter
 	c := &cobra.Command{
 		Use:   "runs",
-		Short: "List the runs of workflows, which can be resumed",
+		Short: "List the runs of a server, or those of workflows on this machine, which can be resumed",
 		Long: `List the runs of workflows that have a journal on this machine, latest first. To continue one that
-failed or was interrupted: mayfly run --resume RUN. The latest 100 are kept.`,
+failed or was interrupted: mayfly run --resume RUN. The latest 100 are kept.
+
+With a server, list its runs, latest first.`,
 		Example: `  mayfly runs
+  mayfly runs --server https://mayfly.example.com --status failed,lost
   mayfly run --resume 01a20974-721d-7515-b4bb-132b84d3651b
   mayfly runs rm 01a20974-721d-7515-b4bb-132b84d3651b`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			r, err := w.open()
+			if err != nil {
+				return err
+			}
+			if r != nil {
+				defer r.Close()
+				return listRemote(cmd.Context(), s, r, filter, asJSON)
+			}
 			h, err := host.Open()
 			if err != nil {
 				return err
@@ -43,6 +60,10 @@ failed or was interrupted: mayfly run --resume RUN. The latest 100 are kept.`,
 		},
 	}
 	jsonFlag(c.Flags(), &asJSON, "print JSON")
+	w.add(c.Flags())
+	c.Flags().StringVar(&filter.Tool, "tool", "", "on a server: only runs of this `TOOL`")
+	c.Flags().StringSliceVar(&filter.Status, "status", nil, "on a server: only runs with this `STATUS`; may be repeated")
+	c.Flags().IntVar(&filter.Limit, "limit", 50, "on a server: how many runs, at most")
 	c.AddCommand(&cobra.Command{
 		Use:     "rm RUN…",
 		Short:   "Remove the journals and artifacts of runs",
@@ -67,6 +88,27 @@ failed or was interrupted: mayfly run --resume RUN. The latest 100 are kept.`,
 		},
 	})
 	return c
+}
+
+// listRemote lists the runs of a server.
+func listRemote(ctx context.Context, s streams, r *remote.Remote, filter api.RunFilter, asJSON bool) error {
+	list, err := r.Runs(ctx, r.Project, filter)
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		return show.JSONLine(s.out, list.Runs)
+	}
+	table := tabwriter.NewWriter(s.out, 0, 0, 3, ' ', 0)
+	fmt.Fprintln(table, "RUN\tTOOL\tVERSION\tSTATUS\tACCEPTED\tBY\tRUNNER")
+	for _, one := range list.Runs {
+		version := "-"
+		if one.Version > 0 {
+			version = fmt.Sprint(one.Version)
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", one.ID, shown(one.Tool), version, one.Status, ago(one.Accepted), shown(one.AcceptedBy), shown(one.Runner))
+	}
+	return table.Flush()
 }
 
 // stepCounts says how many steps of a run ended in which way.

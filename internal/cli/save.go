@@ -10,16 +10,13 @@ import (
 	"github.com/mayfly-run/mayfly/internal/atomicfile"
 )
 
-// writeFile calls write to write a file. An existing file stays as it is until everything is written. A device or a pipe is
-// written to directly.
+// writeFile calls write to write a file. An existing file stays as it is until everything is written. If name is a symbolic link, what
+// it leads to is replaced or made, and not the link. A device or a pipe is written to directly.
 func writeFile(name string, write func(io.Writer) error) (err error) {
 	mode, exists := fs.FileMode(0o666), false
 	switch info, err := os.Stat(name); {
 	case err == nil && info.Mode().IsRegular():
 		mode, exists = info.Mode().Perm(), true
-		if name, err = filepath.EvalSymlinks(name); err != nil { // the file is replaced, not the link to it
-			return err
-		}
 	case err == nil:
 		f, err := os.OpenFile(name, os.O_WRONLY, 0)
 		if err != nil {
@@ -27,6 +24,9 @@ func writeFile(name string, write func(io.Writer) error) (err error) {
 		}
 		return errors.Join(write(f), f.Close())
 	case !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
+	if name, err = followLinks(name); err != nil {
 		return err
 	}
 	f, err := atomicfile.Create(name, atomicfile.Options{Mode: mode, Prefix: ".mayfly-"})
@@ -43,4 +43,21 @@ func writeFile(name string, write func(io.Writer) error) (err error) {
 		err = f.Commit()
 	}
 	return errors.Join(err, f.Close())
+}
+
+// followLinks returns where a path leads, even if nothing is there yet, as open(2) does with O_CREAT.
+func followLinks(name string) (string, error) {
+	path := name
+	for range 40 { // as many as Linux follows (path_resolution(7))
+		to, err := os.Readlink(path)
+		if err != nil {
+			return path, nil //nolint:nilerr // it isn't a link
+		}
+		if !filepath.IsAbs(to) {
+			dir, _ := filepath.Split(path)
+			to = dir + to
+		}
+		path = to
+	}
+	return "", &fs.PathError{Op: "open", Path: name, Err: errors.New("too many symbolic links")}
 }

@@ -17,8 +17,8 @@ import (
 func newSecretCommand(s streams) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "secret",
-		Short: "Manage the secrets of this machine",
-		Long: `Manage the secrets of this machine. They are encrypted in $MAYFLY_HOME/secrets under the key in
+		Short: "Manage the secrets of this machine, or of a server",
+		Long: `Manage the secrets of this machine, or of a server. Those of this machine are encrypted in $MAYFLY_HOME/secrets under the key in
 identity.txt there; keep a copy of that file: without it the secrets are lost. No command prints a value.
 
 If the key has a passphrase, Mayfly takes it from the file that $MAYFLY_PASSPHRASE_FILE names or
@@ -45,24 +45,40 @@ func openSecrets() (*secret.Store, error) {
 func newSecretSet(s streams) *cobra.Command {
 	var from string
 	var pass newPassphrase
+	var w whereFlags
+	var tools []string
 	c := &cobra.Command{
 		Use:   "set NAME",
 		Short: "Set a secret, or a new version of it",
 		Long: `Set a secret, or a new version of it. On a terminal it asks for the value without showing it.
 Otherwise it reads standard input, without one line break at the end.
 
-The first secret makes the key; --passphrase protects the key with a passphrase.`,
+The first secret makes the key; --passphrase protects the key with a passphrase.
+
+On a server, --for limits a secret to tools of the project; --for= opens it to all of them again.`,
 		Example: `  mayfly secret set api_token
   pass show api/token | mayfly secret set api_token
   mayfly secret set api_token --from env:API_TOKEN
-  mayfly secret set kubeconfig --from file:$HOME/.kube/config`,
+  mayfly secret set kubeconfig --from file:$HOME/.kube/config
+  mayfly secret set deploy_key --from file:key --for deploy --server https://mayfly.example.com`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			r, err := w.open()
+			switch {
+			case err != nil:
+				return err
+			case r != nil:
+				return setRemoteSecret(cmd.Context(), s, r, args[0], from, tools)
+			case tools != nil:
+				return &usageError{command: "mayfly secret set", err: errors.New("--for is about the tools of a server; give --server or --context")}
+			}
 			return setSecret(cmd.Context(), s, args[0], from, &pass)
 		},
 	}
 	c.Flags().StringVar(&from, "from", "", "where the value is: `env:VARIABLE`, file:PATH or - for standard input")
 	pass.flags(c, "protect the new key with a passphrase, which is asked for at the terminal")
+	c.Flags().StringSliceVar(&tools, "for", nil, "on a server: a `TOOL` that may use it; may be repeated")
+	w.add(c.Flags())
 	return c
 }
 
@@ -80,7 +96,21 @@ func setSecret(ctx context.Context, s streams, name, from string, pass *newPassp
 			return err
 		}
 	}
-	var value []byte
+	value, err := readValue(ctx, s, name, from)
+	if err != nil {
+		return err
+	}
+	defer clear(value)
+	version, err := store.Set(ctx, name, value)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(s.out, "%s version %d\n", name, version)
+	return err
+}
+
+// readValue reads the value of a secret: from where it is said to be, at the terminal, or from standard input.
+func readValue(ctx context.Context, s streams, name, from string) (value []byte, err error) {
 	if from == "" && show.IsTerminal(s.in) {
 		value, err = askTwice(s, "value of "+name)
 	} else {
@@ -90,25 +120,20 @@ func setSecret(ctx context.Context, s streams, name, from string, pass *newPassp
 		value, err = secret.ReadFrom(ctx, from, s.in)
 	}
 	if err != nil {
-		return fmt.Errorf("read the value of %s: %w", name, err)
+		return nil, fmt.Errorf("read the value of %s: %w", name, err)
 	}
-	defer clear(value)
 	if len(value) == 0 {
-		return fmt.Errorf("the value of %s is empty, so it wasn't set; to remove the secret: mayfly secret rm %s", name, name)
-	}
-	version, err := store.Set(ctx, name, value)
-	if err != nil {
-		return err
+		return nil, fmt.Errorf("the value of %s is empty, so it wasn't set; to remove the secret: mayfly secret rm %s", name, name)
 	}
 	if !secret.Maskable(value) {
 		fmt.Fprintf(s.err, "warning: the value of %s has fewer than %d characters; Mayfly doesn't mask it in what tools print\n", name, secret.MinMasked)
 	}
-	_, err = fmt.Fprintf(s.out, "%s version %d\n", name, version)
-	return err
+	return value, nil
 }
 
 func newSecretList(s streams) *cobra.Command {
 	var asJSON, quiet bool
+	var w whereFlags
 	c := &cobra.Command{
 		Use:     "ls",
 		Aliases: []string{"list"},
@@ -116,6 +141,13 @@ func newSecretList(s streams) *cobra.Command {
 		Example: "  mayfly secret ls\n  mayfly secret ls --json",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			r, err := w.open()
+			if err != nil {
+				return err
+			}
+			if r != nil {
+				return listRemoteSecrets(cmd.Context(), s, r, asJSON, quiet)
+			}
 			store, err := openSecrets()
 			if err != nil {
 				return err
@@ -144,17 +176,26 @@ func newSecretList(s streams) *cobra.Command {
 	}
 	jsonFlag(c.Flags(), &asJSON, "print JSON")
 	c.Flags().BoolVarP(&quiet, "quiet", "q", false, "print only the names")
+	w.add(c.Flags())
 	return c
 }
 
 func newSecretRemove(s streams) *cobra.Command {
-	return &cobra.Command{
+	var w whereFlags
+	c := &cobra.Command{
 		Use:     "rm NAME…",
 		Aliases: []string{"remove"},
 		Short:   "Remove secrets",
 		Example: "  mayfly secret rm api_token",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, names []string) error {
+			r, err := w.open()
+			if err != nil {
+				return err
+			}
+			if r != nil {
+				return removeRemoteSecrets(cmd.Context(), s, r, names)
+			}
 			store, err := openSecrets()
 			if err != nil {
 				return err
@@ -168,6 +209,8 @@ func newSecretRemove(s streams) *cobra.Command {
 			return nil
 		},
 	}
+	w.add(c.Flags())
+	return c
 }
 
 // explainNoSecret adds the secret that was probably meant to the error for one that doesn't exist.
@@ -191,6 +234,7 @@ func explainNoSecret(store *secret.Store, err error) error {
 func newSecretRotate(s streams) *cobra.Command {
 	var pass newPassphrase
 	var none bool
+	var w whereFlags
 	c := &cobra.Command{
 		Use:   "rotate-key",
 		Short: "Replace the key with a new one",
@@ -203,6 +247,14 @@ The new key has the old passphrase, unless you give another.`,
   mayfly secret rotate-key --passphrase-from file:/run/keys/mayfly`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			r, err := w.open()
+			if err != nil {
+				return err
+			}
+			if r != nil {
+				defer r.Close()
+				return r.RotateKeys(cmd.Context())
+			}
 			store, err := openSecrets()
 			if err != nil {
 				return err
@@ -229,6 +281,7 @@ The new key has the old passphrase, unless you give another.`,
 	}
 	pass.flags(c, "protect the key with another passphrase, which is asked for at the terminal")
 	c.Flags().BoolVar(&none, "no-passphrase", false, "keep the key without a passphrase")
+	w.add(c.Flags())
 	exclusive(c, "no-passphrase", "passphrase")
 	exclusive(c, "no-passphrase", "passphrase-from")
 	return c

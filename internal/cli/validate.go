@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -40,17 +42,19 @@ about hosts that share their addresses with others; they don't change the exit s
 				return err
 			}
 			bad, byHost := false, false
-			for _, file := range files {
+			checked := make([]checkedFile, len(files))
+			for i, file := range files {
 				def, err := validate(cmd.Context(), s, file)
-				var warnings []shape.Problem
+				checked[i] = checkedFile{name: file, err: err}
 				if def != nil {
-					warnings = def.HostWarnings()
+					checked[i].warnings = def.HostWarnings()
 					byHost = byHost || err == nil && def.OpensHosts()
 				}
-				if err != nil {
-					bad = true
-				}
-				if err := printValidation(s, asJSON, file, warnings, err); err != nil {
+				bad = bad || err != nil
+			}
+			own := ownProblems(checked)
+			for _, file := range checked {
+				if err := file.print(s, asJSON, own); err != nil {
 					return err
 				}
 			}
@@ -147,7 +151,38 @@ func validateOther(mocks bool, data []byte) error {
 	return checkSuite(suite)
 }
 
-func printValidation(s streams, asJSON bool, file string, warnings []shape.Problem, err error) error {
+// checkedFile is a file and what is wrong with it.
+type checkedFile struct {
+	name     string
+	warnings []shape.Problem
+	err      error
+}
+
+// ownProblems returns the problems that files have themselves, with the names of the files. A file that depends on such a file has the
+// same problems.
+func ownProblems(files []checkedFile) map[shape.Problem]string {
+	own := map[shape.Problem]string{}
+	for _, f := range files {
+		for _, p := range shape.Problems(f.err) {
+			if p.File == f.name {
+				own[absolute(p)] = f.name
+			}
+		}
+	}
+	return own
+}
+
+// absolute returns a problem whose file is written in the same way by each file that depends on it.
+func absolute(p shape.Problem) shape.Problem {
+	if path, err := filepath.Abs(p.File); err == nil {
+		p.File = path
+	}
+	return p
+}
+
+// print prints the warnings and errors of a file, or that it is valid. A problem of another file that is checked too is printed only
+// there; own has those.
+func (f *checkedFile) print(s streams, asJSON bool, own map[shape.Problem]string) error {
 	if asJSON {
 		out := struct {
 			File     string          `json:"file"`
@@ -156,25 +191,55 @@ func printValidation(s streams, asJSON bool, file string, warnings []shape.Probl
 			Warnings []shape.Problem `json:"warnings,omitempty"`
 			Code     run.Code        `json:"code,omitempty"`
 			Error    string          `json:"error,omitempty"`
-		}{File: file, Valid: err == nil, Warnings: warnings, Code: failure.CodeOf(err)}
+		}{File: f.name, Valid: f.err == nil, Warnings: f.warnings, Code: failure.CodeOf(f.err)}
 		var problems *shape.Error
-		if errors.As(err, &problems) {
+		if errors.As(f.err, &problems) {
 			out.Problems = problems.Problems
-		} else if err != nil {
-			out.Error = err.Error()
+		} else if f.err != nil {
+			out.Error = f.err.Error()
 		}
 		return json.NewEncoder(s.out).Encode(out)
 	}
-	for _, w := range warnings {
+	for _, w := range f.warnings {
 		w.Text = "warning: " + w.Text
 		if _, err := fmt.Fprintln(s.err, w); err != nil {
 			return err
 		}
 	}
-	if err != nil {
-		_, err := fmt.Fprintln(s.err, shown(err.Error()))
+	if f.err == nil {
+		_, err := fmt.Fprintf(s.out, "%s: ok\n", shown(f.name))
 		return err
 	}
-	_, err = fmt.Fprintf(s.out, "%s: ok\n", shown(file))
+	lines, others := f.split(f.err, own)
+	for _, other := range slices.Compact(slices.Sorted(slices.Values(others))) {
+		lines = append(lines, fmt.Sprintf("%s: depends on %s, which has problems", f.name, other))
+	}
+	_, err := fmt.Fprintln(s.err, shown(strings.Join(lines, "\n")))
 	return err
+}
+
+// split returns what to print of an error, without the problems that other files have themselves, and these files.
+func (f *checkedFile) split(err error, own map[shape.Problem]string) (lines, others []string) {
+	switch e := err.(type) { //nolint:errorlint // it unwraps step by step
+	case interface{ Unwrap() []error }:
+		for _, one := range e.Unwrap() {
+			l, o := f.split(one, own)
+			lines, others = append(lines, l...), append(others, o...)
+		}
+		return lines, others
+	case *shape.PlacedError:
+		if lines, others := f.split(e.Err, own); len(lines) == 0 {
+			return nil, others
+		}
+	case *shape.Error:
+		for _, p := range e.Problems {
+			if other, found := own[absolute(p)]; found && p.File != f.name {
+				others = append(others, other)
+			} else {
+				lines = append(lines, p.String())
+			}
+		}
+		return lines, others
+	}
+	return []string{err.Error()}, nil
 }

@@ -29,7 +29,7 @@ func (f *runFlags) runWorkflow(ctx context.Context, s streams, w *definition.Wor
 	}
 	r, err := h.NewWorkflow(host.WorkflowRequest{Workflow: w, Text: text, Inputs: inputs, Environment: f.env, Secrets: f.secrets})
 	if err != nil {
-		return f.alsoSecrets(ctx, s, h, w, err)
+		return f.alsoSecrets(ctx, s, h, w, explainInputs(w.Inputs, nil, err))
 	}
 	defer func() { err = errors.Join(err, r.Close()) }()
 	if err := f.checkSecretFlags(toolsOf(w)...); err != nil {
@@ -69,7 +69,7 @@ func (f *runFlags) execute(ctx context.Context, s streams, h *host.Host, r *host
 	if err != nil {
 		return err
 	}
-	runner, err := openRunner(h, "mayfly run", f.secrets, s.in, host.RunnerOptions{Pull: f.pull})
+	runner, err := openRunner(h, "mayfly run", f.secrets, s.in, host.RunnerOptions{Pull: f.pull, Unmasked: f.unmasked(s)})
 	if err != nil {
 		return err
 	}
@@ -132,14 +132,14 @@ func (f *runFlags) followWorkflow(ctx context.Context, s streams, r *host.Workfl
 
 // workflowView shows a workflow's run.
 func (f *runFlags) workflowView(s streams, r *host.WorkflowRun) show.View {
+	if f.json {
+		return show.NewJSON(s.out)
+	}
 	onGitHub := os.Getenv("GITHUB_ACTIONS")
 	w := show.Workflow{Name: r.Workflow.Name, Run: r.Header.ID}
 	for i, step := range r.Plan.Steps {
 		st := &r.States.Steps[i]
 		w.Steps = append(w.Steps, show.Step{Name: step.Name, Status: st.Status, Reason: st.Reason})
-	}
-	if f.json {
-		return show.NewJSON(s.out)
 	}
 	return show.NewWorkflow(s.output(), show.WorkflowOptions{
 		Quiet: f.quiet, Groups: onGitHub == "true" || onGitHub == "1", Grace: f.grace,

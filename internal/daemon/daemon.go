@@ -44,7 +44,7 @@ func Command() *cobra.Command {
 		},
 	}
 	root.Flags().BoolVarP(&version, "version", "v", false, "version for mayflyd")
-	root.AddCommand(serverCommand(), versionCommand())
+	root.AddCommand(serverCommand(), runnerCommand(), versionCommand())
 	return root
 }
 

@@ -11,7 +11,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"runtime"
 	"syscall"
 	"time"
 
@@ -19,11 +18,10 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/archive"
 	"github.com/mayfly-run/mayfly/internal/atomicfile"
-	"github.com/mayfly-run/mayfly/internal/content"
 	"github.com/mayfly-run/mayfly/internal/flock"
 	"github.com/mayfly-run/mayfly/internal/host"
-	"github.com/mayfly-run/mayfly/internal/program"
 	"github.com/mayfly-run/mayfly/internal/runner"
+	"github.com/mayfly-run/mayfly/internal/secret"
 	"github.com/mayfly-run/mayfly/internal/server"
 	"github.com/mayfly-run/mayfly/internal/store"
 	"github.com/mayfly-run/mayfly/internal/store/sqlstore"
@@ -33,10 +31,9 @@ import (
 type serverFlags struct {
 	data, listen, database string
 	withRunner             bool
-	name                   string
-	slots                  int
 	certificate, key       string
 	logFormat              string
+	carrier
 }
 
 func serverCommand() *cobra.Command {
@@ -68,11 +65,10 @@ INT and TERM end it: no new run is begun, those that run here are ended, and wha
 	fl.StringVar(&f.listen, "listen", "127.0.0.1:6293", "`ADDRESS` to listen at")
 	fl.StringVar(&f.database, "database", "", "`URL` of a PostgreSQL database, instead of SQLite in DIR")
 	fl.BoolVar(&f.withRunner, "with-runner", false, "carry runs out on this machine too")
-	fl.StringVar(&f.name, "name", "", "`NAME` of the runner; by default the machine's")
-	fl.IntVar(&f.slots, "slots", 2*runtime.NumCPU(), "how many runs the runner carries out at once")
 	fl.StringVar(&f.certificate, "tls-cert", "", "`FILE` with the certificate and those between it and the authority, in PEM")
 	fl.StringVar(&f.key, "tls-key", "", "`FILE` with its key, in PEM")
 	fl.StringVar(&f.logFormat, "log-format", "text", "how to log: `text` or json")
+	f.add(c)
 	_ = c.MarkFlagRequired("data") // the flag exists
 	c.MarkFlagsRequiredTogether("tls-cert", "tls-key")
 	return c
@@ -80,7 +76,7 @@ INT and TERM end it: no new run is begun, those that run here are ended, and wha
 
 // run serves until ctx ends.
 func (f *serverFlags) run(ctx context.Context, out, errOut io.Writer) (err error) {
-	log, err := f.logger(errOut)
+	log, err := logger(f.logFormat, errOut)
 	if err != nil {
 		return err
 	}
@@ -89,15 +85,12 @@ func (f *serverFlags) run(ctx context.Context, out, errOut io.Writer) (err error
 			return err
 		}
 	}
-	if err := os.MkdirAll(f.data, 0o700); err != nil {
-		return fmt.Errorf("make the server's folder: %w", err)
-	}
-	lock, err := f.lock()
+	lock, err := lockDir(f.data, "server")
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, lock.Close()) }()
-	db, err := f.open(ctx, log)
+	db, err := f.openStore(ctx, log)
 	if err != nil {
 		return err
 	}
@@ -106,7 +99,11 @@ func (f *serverFlags) run(ctx context.Context, out, errOut io.Writer) (err error
 	if err != nil {
 		return err
 	}
-	s := server.New(server.Options{Store: db, Archive: archive.Dir(filepath.Join(f.data, "contents")), Log: log})
+	keys, err := secret.OpenKeys(filepath.Join(f.data, "keys"))
+	if err != nil {
+		return err
+	}
+	s := server.New(server.Options{Store: db, Archive: archive.Dir(filepath.Join(f.data, "contents")), Keys: keys, Log: log})
 	defer s.Close()
 	if err := s.Start(ctx); err != nil {
 		return fmt.Errorf("start: %w", err)
@@ -151,25 +148,28 @@ func (f *serverFlags) run(ctx context.Context, out, errOut io.Writer) (err error
 	return err
 }
 
-func (f *serverFlags) logger(w io.Writer) (*slog.Logger, error) {
-	switch f.logFormat {
+func logger(format string, w io.Writer) (*slog.Logger, error) {
+	switch format {
 	case "text":
 		return slog.New(slog.NewTextHandler(w, nil)), nil
 	case "json":
 		return slog.New(slog.NewJSONHandler(w, nil)), nil
 	}
-	return nil, fmt.Errorf("--log-format %q is neither text nor json", f.logFormat)
+	return nil, fmt.Errorf("--log-format %q is neither text nor json", format)
 }
 
-// lock keeps a second server out of the folder.
-func (f *serverFlags) lock() (io.Closer, error) {
-	file, err := os.OpenFile(filepath.Join(f.data, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
+// lockDir makes a folder, and keeps a second process of the kind that what names out of it.
+func lockDir(dir, what string) (io.Closer, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make the folder of the %s: %w", what, err)
+	}
+	file, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	free, err := flock.Try(file, flock.Exclusive)
 	if err == nil && !free {
-		err = fmt.Errorf("another server uses %s; end it first, or give this one another --data", f.data)
+		err = fmt.Errorf("another %s uses %s; end it first, or give this one another --data", what, dir)
 	}
 	if err != nil {
 		return nil, errors.Join(err, file.Close())
@@ -177,7 +177,7 @@ func (f *serverFlags) lock() (io.Closer, error) {
 	return file, nil
 }
 
-func (f *serverFlags) open(ctx context.Context, log *slog.Logger) (*sqlstore.Store, error) {
+func (f *serverFlags) openStore(ctx context.Context, log *slog.Logger) (*sqlstore.Store, error) {
 	if f.database != "" {
 		return sqlstore.OpenPostgres(ctx, f.database, log)
 	}
@@ -203,24 +203,16 @@ func (f *serverFlags) firstToken(ctx context.Context, db store.Access) (string, 
 
 // runner returns the runner in this process.
 func (f *serverFlags) runner(s *server.Server, log *slog.Logger) (*runner.Runner, error) {
-	h, err := host.Open()
+	o, err := f.open(filepath.Join(f.data, "runner"), log)
 	if err != nil {
 		return nil, err
 	}
-	carry, err := h.Runner(host.RunnerOptions{Pull: "missing"})
+	id, err := instance(filepath.Join(f.data, "runner"))
 	if err != nil {
 		return nil, err
 	}
-	carry.Content = content.Store(filepath.Join(f.data, "runner", "contents"))
-	name := f.name
-	if name == "" {
-		if name, err = os.Hostname(); err != nil {
-			return nil, fmt.Errorf("the machine's name: %w; give the runner one with --name", err)
-		}
-	}
-	return runner.New(runner.Options{
-		Server: s.Link("default", name), Name: name, Slots: f.slots, Version: program.ThisBuild().Version, Carry: carry, Content: carry.Content, Log: log,
-	}), nil
+	o.Server = s.Link("default", o.Name, id)
+	return runner.New(o)
 }
 
 // front is what listens.

@@ -47,8 +47,8 @@ func Named(f *os.File) bool {
 }
 
 // Open opens a file as [os.OpenFile] does, with mode 0600 if it makes it, and locks it. It waits for the lock until ctx ends,
-// whose cause is the error then. If the file loses its name meanwhile, it opens the path again. Unless waiting is nil, it is
-// called once before the first wait.
+// whose cause is the error then. If the file loses its name meanwhile, it opens the path again. A symbolic link
+// is an error. Unless waiting is nil, it is called once before the first wait.
 //
 // Open polls, every 50 ms at the slowest, since a wait inside flock(2) can't be cancelled. Of several that wait, any may be next.
 func Open(ctx context.Context, path string, flag int, kind Kind, waiting func()) (*os.File, error) {
@@ -58,15 +58,15 @@ func Open(ctx context.Context, path string, flag int, kind Kind, waiting func())
 			return nil, err
 		}
 		ok, err := Try(f, kind)
-		if info, statErr := os.Lstat(path); err == nil && statErr == nil && info.Mode()&fs.ModeSymlink != 0 {
-			err = &fs.PathError{Op: "lock", Path: path, Err: errors.New("it is a symbolic link")}
-		}
 		if err == nil && ok && Named(f) {
 			return f, nil
 		}
 		f.Close()
 		if err != nil {
 			return nil, err
+		}
+		if info, err := os.Lstat(path); err == nil && info.Mode()&fs.ModeSymlink != 0 { // Named would never report true
+			return nil, &fs.PathError{Op: "lock", Path: path, Err: errors.New("it is a symbolic link")}
 		}
 		if waiting != nil {
 			waiting()

@@ -57,6 +57,8 @@ type RunnerOptions struct {
 	Pull string
 	// Notice, unless nil, is told which images the store has instead of one that it doesn't have.
 	Notice func(text string)
+	// Unmasked, unless nil, is told the name of each secret that runs get and that is too short to be masked, once.
+	Unmasked func(name string)
 }
 
 // Runner puts together what carries runs out: the images, the secrets, the policy and the engine.
@@ -76,6 +78,9 @@ func (h *Host) Runner(o RunnerOptions) (*local.Runner, error) {
 	var secrets secret.Source = h.Secrets()
 	if o.Secrets != nil {
 		secrets = secret.Chain{o.Secrets, secrets}
+	}
+	if o.Unmasked != nil {
+		secrets = &noticing{Source: secrets, unmasked: o.Unmasked, told: map[string]bool{}}
 	}
 	return &local.Runner{
 		Engine:  engine,

@@ -37,7 +37,7 @@ type Responder struct {
 	ready       chan net.Conn
 	bodies      chan struct{} // one element for each body that is being read
 	connections *responder.Connections
-	records     *responder.Records[Request, *Request] // Drop counts refusals too
+	records     *responder.Records[Request, *Request] // its dropped ones include refusals
 
 	mu       sync.Mutex
 	refusals []Refusal
@@ -83,7 +83,7 @@ func (r *Responder) Authority() []byte { return r.authority.pem() }
 // Close ends all connections and waits until nothing of the responder is left.
 func (r *Responder) Close() error {
 	r.connections.End()
-	err := r.server.Close() // ends requests that are not in the middle of a read or write
+	err := r.server.Close() // ends requests that neither read nor write
 	r.connections.Wait()
 	if r.opts.Forward != nil {
 		r.opts.Forward.close()

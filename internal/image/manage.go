@@ -149,7 +149,7 @@ func (s *Store) find(id string) ([]namedRef, error) {
 		if refErr != nil {
 			return nil, refErr
 		}
-		return nil, notPulled(id, s.opts.Platform)
+		return nil, noSuchImage(id)
 	}
 	var manifests []v1.Hash
 	for _, n := range all {
@@ -163,13 +163,17 @@ func (s *Store) find(id string) ([]namedRef, error) {
 	}
 	switch len(manifests) {
 	case 0:
-		return nil, notPulled(id, s.opts.Platform)
+		return nil, noSuchImage(id)
 	case 1:
 		s.hostFirst(found)
 		return found, nil
 	default:
 		return nil, &Error{Kind: ErrAmbiguous, Msg: fmt.Sprintf("%d images have an id that begins with %s", len(manifests), prefix), Hint: "write more of the id"}
 	}
+}
+
+func noSuchImage(id string) error {
+	return &Error{Kind: ErrNotFound, Msg: fmt.Sprintf("there is no image %s on this machine", id), Hint: "mayfly image ls lists the images"}
 }
 
 // hostFirst puts the references of the store's own platform first.

@@ -166,6 +166,13 @@ func TestFoundAbove(t *testing.T) {
 				},
 			} {
 				err := load()
+				if c.name == "a link belongs to the user" && way == "inline in a workflow found by name" {
+					// Trusted, but a tool's files are inside its folder.
+					if err == nil || !strings.Contains(err.Error(), `"x" can't be read: statat x: path escapes from parent`) {
+						t.Errorf("%s: %v", way, err)
+					}
+					continue
+				}
 				var refused *ownership.UntrustedError
 				switch {
 				case !wrong && err != nil:

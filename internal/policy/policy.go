@@ -103,7 +103,7 @@ func (e *DeniedError) Error() string {
 		return fmt.Sprintf("the policy of this host refuses %s, the default of the tool (%s), which doesn't set %s: %s (%s); set %s in the tool to what is allowed, or ask the host's operator to change the policy",
 			e.What, e.At, e.Missing, e.Allows, e.Policy, e.Missing)
 	}
-	return fmt.Sprintf("the policy of this host refuses %s: %s (%s); ask for what it allows in the tool, or ask the host's operator to change the policy", e.What, e.Allows, e.Policy)
+	return fmt.Sprintf("the policy of this host refuses %s: %s (%s); ask for what is allowed, or ask the host's operator to change the policy", e.What, e.Allows, e.Policy)
 }
 
 // Path returns the path of the policy's file.

@@ -53,8 +53,9 @@ func LoadContexts() (*Contexts, error) {
 	}
 	c := &Contexts{path: filepath.Join(dir, "contexts.json")}
 	f, err := os.Open(c.path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return c, nil
+	_, statErr := os.Stat(c.path)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(statErr, fs.ErrPermission) {
+		return c, nil // in the second case the folder is another user's, whose contexts aren't this user's
 	}
 	if err != nil {
 		return nil, err

@@ -5,12 +5,12 @@ import (
 	"sync"
 )
 
-// Connections are those that a responder answers. Serve and Go are called until Wait returns, from any goroutine; End ends
-// what they started, and Wait returns when all of it has ended:
+// Connections has the open connections of a responder. Its methods may be called from any goroutine. End ends what Serve and
+// Go have started, and Wait returns when all of it has ended:
 //
 //	Serve, Serve, Go ...  ->  End  ->  Wait
 type Connections struct {
-	most   int
+	limit  int
 	ending chan struct{}
 	work   sync.WaitGroup
 
@@ -18,13 +18,13 @@ type Connections struct {
 	open map[net.Conn]bool
 }
 
-// NewConnections returns an empty set. A connection that makes it more than most is beyond the limit.
-func NewConnections(most int) *Connections {
-	return &Connections{most: most, ending: make(chan struct{}), open: map[net.Conn]bool{}}
+// NewConnections returns an empty set. limit is the number of connections at once.
+func NewConnections(limit int) *Connections {
+	return &Connections{limit: limit, ending: make(chan struct{}), open: map[net.Conn]bool{}}
 }
 
-// Serve calls answer in a goroutine, which says whether the connection is within the limit, and closes the connection when
-// it returns. Serve itself returns immediately. A connection that arrives after End is closed.
+// Serve calls answer in a new goroutine, and closes the connection when answer has returned. within tells answer whether the
+// connection is within the limit. Serve itself returns immediately. A connection that arrives after End is closed.
 func (c *Connections) Serve(conn net.Conn, answer func(within bool)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -33,7 +33,7 @@ func (c *Connections) Serve(conn net.Conn, answer func(within bool)) {
 		return
 	}
 	c.open[conn] = true
-	within := len(c.open) <= c.most
+	within := len(c.open) <= c.limit
 	c.work.Go(func() { // while the lock is held, so that it is before Wait
 		defer c.leave(conn)
 		answer(within)
@@ -47,10 +47,10 @@ func (c *Connections) leave(conn net.Conn) {
 	delete(c.open, conn)
 }
 
-// Go runs f, which must end after End. It is called by an answer, or before the first connection.
+// Go runs f in a new goroutine. f must return after End. Go may be called by an answer, or before the first connection.
 func (c *Connections) Go(f func()) { c.work.Go(f) }
 
-// Ending is closed by End.
+// Ending returns a channel that End closes.
 func (c *Connections) Ending() <-chan struct{} { return c.ending }
 
 // Ended reports whether End was called.
@@ -79,7 +79,7 @@ func (c *Connections) End() {
 // Wait returns when all answers and what Go started have returned, after End.
 func (c *Connections) Wait() { c.work.Wait() }
 
-// Open returns the number of connections.
+// Open returns the number of open connections.
 func (c *Connections) Open() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -5,25 +5,23 @@ import (
 	"sync"
 )
 
-// Record is what a responder keeps of a request or a call.
-type Record interface {
+// Record is what a responder keeps of a request or a call. T is the type that implements it by its pointer.
+type Record[T any] interface {
+	*T
 	// Number sets the record's place in the list, from 1.
 	Number(n int)
 	// Weight is the size of the record in a report, in bytes.
 	Weight() int
-	// Shorten drops the long parts of the record.
+	// Shorten removes the long parts of the record.
 	Shorten()
 	// Answered reports whether a mock answered.
 	Answered() bool
 }
 
-// Records are the records of one test, as many as there is room for, and how often each mock has answered. Its methods may
+// Records has the records of one test, as many as there is room for, and how often each mock has answered. Its methods may
 // be called from any goroutine.
-type Records[T any, P interface {
-	*T
-	Record
-}] struct {
-	most, mostBytes int
+type Records[T any, P Record[T]] struct {
+	maxRecords, maxBytes int
 
 	mu            sync.Mutex
 	used          []int
@@ -32,14 +30,10 @@ type Records[T any, P interface {
 	dropped, lost int
 }
 
-// NewRecords returns an empty list for that many mocks. It keeps most records, and shortens those for which mostBytes
-// leave no room.
-func NewRecords[T any, P interface {
-	*T
-	Record
-}](mocks, most, mostBytes int,
-) *Records[T, P] {
-	return &Records[T, P]{most: most, mostBytes: mostBytes, used: make([]int, mocks)}
+// NewRecords returns an empty list for the given number of mocks. It keeps at most maxRecords, and
+// shortens a record that maxBytes leaves no room for.
+func NewRecords[T any, P Record[T]](mocks, maxRecords, maxBytes int) *Records[T, P] {
+	return &Records[T, P]{maxRecords: maxRecords, maxBytes: maxBytes, used: make([]int, mocks)}
 }
 
 // Match finds the mock of a record, counts its use and keeps the record. find gets the uses so far, and returns the index
@@ -64,19 +58,21 @@ func (r *Records[T, P]) Add(record P) {
 }
 
 func (r *Records[T, P]) add(record P) {
-	if len(r.kept) >= r.most {
+	if len(r.kept) >= r.maxRecords {
 		r.drop(record.Answered())
 		return
 	}
 	record.Number(len(r.kept) + 1)
-	if r.bytes+record.Weight() > r.mostBytes {
+	size := record.Weight()
+	if r.bytes+size > r.maxBytes {
 		record.Shorten()
+		size = record.Weight()
 	}
-	r.bytes += record.Weight()
+	r.bytes += size
 	r.kept = append(r.kept, record)
 }
 
-// Drop counts what isn't recorded.
+// Drop counts a request or a call that isn't recorded. answered says whether something answered it.
 func (r *Records[T, P]) Drop(answered bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -108,14 +104,14 @@ func (r *Records[T, P]) All() []T {
 	return out
 }
 
-// Dropped returns how many were not recorded, because there were too many.
+// Dropped returns how many requests or calls weren't recorded, because there were too many.
 func (r *Records[T, P]) Dropped() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.dropped
 }
 
-// Lost returns how many of the dropped ones nothing answered.
+// Lost returns the number of dropped ones that nothing answered.
 func (r *Records[T, P]) Lost() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -129,7 +125,7 @@ func (r *Records[T, P]) Used() []int {
 	return slices.Clone(r.used)
 }
 
-// Bytes returns the size of the records in a report.
+// Bytes returns the sum of the records' weights.
 func (r *Records[T, P]) Bytes() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -18,6 +18,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/content"
 	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/run/failure"
+	"github.com/mayfly-run/mayfly/internal/secret"
 )
 
 // Server is what a runner needs of a server: a client of its API, or the server itself in the same process. Its methods may be
@@ -40,15 +41,18 @@ type Options struct {
 	Slots  int
 	// Version is that of mayfly.
 	Version string
-	// Carry carries out runs. It must take files of tools from Content.
-	Carry   run.Runner
+	// Carry returns what carries out a run with these secrets. It must take files of tools from Content.
+	Carry   func(secret.Source) run.Runner
 	Content content.Store
-	Log     *slog.Logger
+	// Sweep, unless nil, removes what a runner that was killed has left on this machine.
+	Sweep func() error
+	Log   *slog.Logger
 }
 
 // Runner is a runner of one server. Run is called once.
 type Runner struct {
-	o Options
+	o   Options
+	box *secret.Box // opens secrets that the server seals for this process
 
 	mu    sync.Mutex
 	holds map[api.Holding]*attempt
@@ -59,11 +63,15 @@ type Runner struct {
 }
 
 // New returns a runner that isn't connected.
-func New(o Options) *Runner {
+func New(o Options) (*Runner, error) {
+	box, err := secret.NewBox()
+	if err != nil {
+		return nil, err
+	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Runner{o: o, holds: map[api.Holding]*attempt{}, idle: make(chan struct{})}
+	return &Runner{o: o, box: box, holds: map[api.Holding]*attempt{}, idle: make(chan struct{})}, nil
 }
 
 // attempt is one that this runner carries out.
@@ -87,11 +95,23 @@ func (r *Runner) Run(ctx context.Context) error {
 	defer stop()
 	defer r.work.Wait()
 	defer r.endAll()
+	if r.o.Sweep != nil {
+		sweeping, end := context.WithCancel(ctx)
+		defer end()
+		r.work.Go(func() { r.sweep(sweeping) })
+	}
 	pause := 100 * time.Millisecond
 	for {
 		connected := false
 		beats, cancel := context.WithCancel(ctx)
-		err := r.o.Server.Messages(ctx, r.hello(), func(m api.Message) error {
+		r.work.Go(func() {
+			select {
+			case <-r.idle: // it has drained
+				cancel()
+			case <-beats.Done():
+			}
+		})
+		err := r.o.Server.Messages(beats, r.hello(), func(m api.Message) error {
 			if m.Session != nil && !connected {
 				connected = true
 				r.work.Go(func() { r.beat(beats, time.Duration(m.Session.HeartbeatSeconds)*time.Second) })
@@ -99,6 +119,11 @@ func (r *Runner) Run(ctx context.Context) error {
 			return r.take(working, m)
 		})
 		cancel()
+		select {
+		case <-r.idle:
+			return nil
+		default:
+		}
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -124,7 +149,7 @@ func (r *Runner) Run(ctx context.Context) error {
 func (r *Runner) hello() *api.Hello {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	h := &api.Hello{Protocol: api.Protocol, Name: r.o.Name, Version: r.o.Version, Labels: r.o.Labels, Slots: r.o.Slots}
+	h := &api.Hello{Protocol: api.Protocol, Name: r.o.Name, Version: r.o.Version, Labels: r.o.Labels, Slots: r.o.Slots, Key: r.box.Recipient()}
 	for hold := range r.holds {
 		h.Holds = append(h.Holds, hold)
 	}
@@ -232,10 +257,18 @@ func (r *Runner) begin(ctx context.Context, as *api.Assignment) {
 func (r *Runner) carryOut(ctx context.Context, as *api.Assignment, killed <-chan struct{}, emit func(run.Event)) *run.Result {
 	req := as.Request
 	req.Tool.Source.Dir = "" // a folder of another machine
+	if as.Problem != "" {
+		return failed(ctx, as.Run, errors.New(as.Problem), emit)
+	}
+	secrets, err := unseal(ctx, r.box, as.Secrets)
+	if err != nil {
+		return failed(ctx, as.Run, err, emit)
+	}
+	defer secrets.clear()
 	if err := r.fetch(ctx, req); err != nil {
 		return failed(ctx, as.Run, err, emit)
 	}
-	result, err := r.o.Carry.Run(ctx, req, run.Watch{Emit: emit, Kill: killed})
+	result, err := r.o.Carry(secrets).Run(ctx, req, run.Watch{Emit: emit, Kill: killed})
 	if err != nil {
 		r.o.Log.Debug("run", "run", as.Run, "error", err) // the result has it
 	}
@@ -311,6 +344,25 @@ func failed(ctx context.Context, id string, err error, emit func(run.Event)) *ru
 	return res
 }
 
+// sweepEvery is how often a runner looks for what another one has left: a sandbox of a runner that was killed may take a moment
+// to end.
+const sweepEvery = 30 * time.Second
+
+func (r *Runner) sweep(ctx context.Context) {
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		if err := r.o.Sweep(); err != nil {
+			r.o.Log.Warn("remove what is left of earlier runs", "error", err)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
 // beat says again and again which attempts the runner works on.
 func (r *Runner) beat(ctx context.Context, every time.Duration) {
 	tick := time.NewTicker(every)
@@ -321,7 +373,7 @@ func (r *Runner) beat(ctx context.Context, every time.Duration) {
 		case <-ctx.Done():
 			return
 		}
-		pulse, err := r.o.Server.Heartbeat(ctx, &api.Heartbeat{Holds: r.hello().Holds})
+		pulse, err := r.o.Server.Heartbeat(ctx, &api.Heartbeat{Hello: *r.hello()})
 		if err != nil {
 			if ctx.Err() == nil {
 				r.o.Log.Warn("heartbeat", "error", err)
@@ -333,6 +385,9 @@ func (r *Runner) beat(ctx context.Context, every time.Duration) {
 		}
 		for _, h := range pulse.Cancel {
 			r.end(h, errAsked)
+		}
+		if pulse.Drain {
+			_ = r.take(ctx, api.Message{Drain: true}) // never fails
 		}
 	}
 }

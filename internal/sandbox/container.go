@@ -447,11 +447,15 @@ func endLine(value []byte) []byte {
 // environment returns the tool's environment: the spec's variables with the
 // values of secrets, and the variables that every program expects.
 func environment(spec *engine.Spec, secrets engine.Secrets, home, hostname string) []string {
-	have := map[string]bool{}
+	at := map[string]int{} // the index of each name in env
 	var env []string
 	add := func(name, value string) {
-		have[name] = true
-		env = append(env, name+"="+value)
+		i, have := at[name]
+		if !have {
+			i = len(env)
+			env = append(env, "")
+		}
+		at[name], env[i] = i, name+"="+value
 	}
 	for _, v := range spec.Environment {
 		if v.Name == "HOME" && v.Secret == "" {
@@ -463,7 +467,7 @@ func environment(spec *engine.Spec, secrets engine.Secrets, home, hostname strin
 	// OpenMP and nproc(1) use it; they can't see a limit of processor time.
 	threads := strconv.FormatInt((spec.Resources.CPU+999)/1000, 10)
 	for _, d := range []struct{ name, value string }{{"PATH", defaultPath}, {"HOME", home}, {"HOSTNAME", hostname}, {"OMP_NUM_THREADS", threads}} {
-		if !have[d.name] {
+		if _, have := at[d.name]; !have {
 			add(d.name, d.value)
 		}
 	}
@@ -471,7 +475,7 @@ func environment(spec *engine.Spec, secrets engine.Secrets, home, hostname strin
 		add("MAYFLY_OUTPUT", outputPath)
 		add("KUBIYA_OUTPUT", outputPath)
 	}
-	if spec.Terminal && !have["TERM"] {
+	if _, have := at["TERM"]; spec.Terminal && !have {
 		add("TERM", "xterm")
 	}
 	return env

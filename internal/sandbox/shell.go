@@ -109,11 +109,11 @@ func (s *supervisor) runShell(req *shellRequest, others <-chan *shellRequest, de
 	if err := errors.Join(s.rootfs.checkPlaces(s.start.Spec), s.rootfs.checkInVolumes()); err != nil {
 		return 0, nil, err
 	}
+	if err := s.removeContainer(); err != nil {
+		return 0, nil, err
+	}
 	if err := s.limitShell(); err != nil {
 		return 0, nil, fmt.Errorf("limit the shell's memory: %w", err)
-	}
-	if err := s.container.destroy(); err != nil {
-		return 0, nil, err
 	}
 	s.oci.Process.Args = req.Args
 	s.oci.Process.Terminal = req.Terminal
@@ -187,15 +187,24 @@ func (s *supervisor) watchShell(conn *net.UnixConn, others <-chan *shellRequest,
 // towards the limit of the next shell.
 const leastShell = 16 << 20
 
-// limitShell reduces the memory limit of the next container by the memory of the
-// sandbox's files, which counts for the present container, whose cgroup is about
-// to be removed.
-func (s *supervisor) limitShell() error {
-	held, err := s.accounts.files()
+// removeContainer removes the container that has ended, and counts the sandbox's
+// files whose memory counted towards its cgroup. After an error nothing is
+// counted, since the next shell removes the container again.
+func (s *supervisor) removeContainer() error {
+	files, err := s.accounts.files()
 	if err != nil {
 		return err
 	}
-	s.held += held
+	if err := s.container.destroy(); err != nil {
+		return err
+	}
+	s.held += files
+	return nil
+}
+
+// limitShell reduces the memory limit of the next container by the memory of the
+// sandbox's files that was counted for removed containers.
+func (s *supervisor) limitShell() error {
 	disk, err := s.rootfs.fileBytes()
 	if err != nil {
 		return err

@@ -143,8 +143,8 @@ func withoutShortLines(parts []segment) []segment {
 	})
 }
 
-// addUnlessKnown adds a text, and reports true. If the unit has a text of the same bytes, it only records that the encoder k makes
-// that one, too.
+// addUnlessKnown adds a text, and reports whether it did: if the unit has a text of the same bytes, it only records that the encoder k
+// makes that one, too.
 func (b *builder) addUnlessKnown(t text, k int) bool {
 	content := b.array[t.from:t.to]
 	hash := maphash.Bytes(hashSeed, content) + uint64(t.unit)

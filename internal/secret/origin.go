@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 	"sync"
@@ -100,7 +101,7 @@ func (o *origin) missing() error {
 		}
 	case originFile:
 		if _, err := os.Stat(o.arg); err != nil {
-			return shape.WithoutCall(err)
+			return fileError(err)
 		}
 	}
 	return nil
@@ -120,7 +121,7 @@ func (o *origin) fetch() ([]byte, error) {
 	case originFile:
 		f, err := os.Open(o.arg)
 		if err != nil {
-			return nil, err
+			return nil, fileError(err)
 		}
 		defer f.Close()
 		return readValue(f)
@@ -132,6 +133,18 @@ func (o *origin) fetch() ([]byte, error) {
 		return withoutLineEnd(value), nil
 	}
 	return nil, fmt.Errorf("secrets can't be read from an origin of kind %d", o.kind)
+}
+
+// fileError adds to the error for a file that can't be opened what to do about it.
+func fileError(err error) error {
+	err = shape.WithoutCall(err)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%w; give the path of the file that has the secret's value", err)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%w; let the user who runs mayfly read the file", err)
+	}
+	return err
 }
 
 // withoutLineEnd removes one line break from the end of standard input: echo and people add one, and tokens have none. The bytes of

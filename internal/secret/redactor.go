@@ -2,7 +2,9 @@ package secret
 
 import (
 	"bytes"
+	"fmt"
 	"io"
+	"maps"
 	"slices"
 )
 
@@ -94,14 +96,22 @@ func (r *Redactor) String(s string) string {
 	return out.String()
 }
 
-// Map returns a copy of m with the secrets in its keys and values masked, or nil if m is nil.
+// Map returns a copy of m with the secrets in its keys and values masked, or nil if m is nil. Keys that would be equal then are
+// numbered.
 func (r *Redactor) Map(m map[string]string) map[string]string {
 	if m == nil {
 		return nil
 	}
 	masked := make(map[string]string, len(m))
-	for k, v := range m {
-		masked[r.String(k)] = r.String(v)
+	for _, k := range slices.Sorted(maps.Keys(m)) {
+		key := r.String(k)
+		for n := 2; ; n++ {
+			if _, taken := masked[key]; !taken {
+				break
+			}
+			key = fmt.Sprintf("%s (%d)", r.String(k), n)
+		}
+		masked[key] = r.String(m[k])
 	}
 	return masked
 }

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"html"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -369,6 +370,11 @@ func TestMap(t *testing.T) {
 	got := r.Map(map[string]string{"a": "x hunter2", "b": "fine", "hunter2": "a name"})
 	if got["a"] != "x ***" || got["b"] != "fine" || got["***"] != "a name" || len(got) != 3 {
 		t.Errorf("Map = %v", got)
+	}
+	r = NewRedactor([]byte("hunter2"), []byte("hunter3"))
+	same := map[string]string{"hunter2": "a", "hunter3": "b", "*** (2)": "c", "***": "d"}
+	if got, want := r.Map(same), map[string]string{"***": "d", "*** (2)": "c", "*** (3)": "a", "*** (4)": "b"}; !maps.Equal(got, want) {
+		t.Errorf("Map = %v, want %v", got, want)
 	}
 	if r.Map(nil) != nil {
 		t.Error("nil became a map")

@@ -100,7 +100,7 @@ func TestParseFlagsReads(t *testing.T) {
 		{"a=-", strings.Repeat("x", MaxValueBytes), strings.Repeat("x", MaxValueBytes), ""},
 		{"a=-", strings.Repeat("x", MaxValueBytes+1), "", "--secret a=-: read standard input: the value is larger than 1048576 bytes"},
 		{"a=env:MAYFLY_TEST_NOT_SET", "", "", "--secret a=env:MAYFLY_TEST_NOT_SET: there is no variable MAYFLY_TEST_NOT_SET in the environment; export it first"},
-		{"a=file:" + dir + "/none", "", "", "--secret a=file:" + dir + "/none: open "},
+		{"a=file:" + dir + "/none", "", "", "--secret a=file:" + dir + "/none: no such file or directory; give the path"},
 		{"a=file:" + large, "", "", "--secret a=file:" + large + ": the value is larger than 1048576 bytes"},
 		{"a=file:" + dir, "", "", "--secret a=file:" + dir + ": read "},
 	} {
@@ -154,6 +154,26 @@ func TestMissing(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "--secret "+flag+": ") {
 			t.Errorf("the error doesn't name %s: %v", flag, err)
 		}
+	}
+}
+
+// TestFileErrors checks that the error for a file that can't be opened says what to do, before the run and when it is read.
+func TestFileErrors(t *testing.T) {
+	const want = ": no such file or directory; give the path of the file that has the secret's value"
+	from := "file:" + filepath.Join(t.TempDir(), "none")
+	flags, err := ParseFlags([]string{"a=" + from}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, read := ReadFrom(t.Context(), from, nil)
+	for name, got := range map[string]error{"--secret a=" + from: flags.Missing(), from: read} {
+		if got == nil || got.Error() != name+want || !errors.Is(got, fs.ErrNotExist) {
+			t.Errorf("got %v, want %s%s", got, name, want)
+		}
+	}
+	refused := fileError(&fs.PathError{Op: "open", Path: "f", Err: fs.ErrPermission})
+	if refused.Error() != "permission denied; let the user who runs mayfly read the file" || !errors.Is(refused, fs.ErrPermission) {
+		t.Error(refused)
 	}
 }
 

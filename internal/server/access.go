@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -70,7 +72,7 @@ func (s *Server) authenticate(c huma.Context, next func(huma.Context)) {
 		s.refuse(c, problem(http.StatusUnauthorized, run.CodeUnauthenticated, "the request has no token", "send Authorization: Bearer TOKEN; with mayfly: mayfly login URL --token-file FILE"))
 		return
 	}
-	token, err := s.store.Token(c.Context(), hashOf(text))
+	token, err := s.tokens.get(c.Context(), hashOf(text))
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		s.refuse(c, problem(http.StatusUnauthorized, run.CodeUnauthenticated, "the token is unknown, has expired or is revoked", "log in with another one: mayfly login URL --token-file FILE"))
@@ -87,6 +89,54 @@ func (s *Server) authenticate(c huma.Context, next func(huma.Context)) {
 		return
 	}
 	next(huma.WithValue(c, identityKey{}, who))
+}
+
+// tokenCache has the tokens of the last requests, since each request has one. A token that was ended on another server is good
+// for tokenAge there.
+type tokenCache struct {
+	store store.Access
+
+	mu   sync.Mutex
+	have map[string]cachedToken
+}
+
+type cachedToken struct {
+	store.Token
+	read time.Time
+}
+
+const (
+	tokenAge   = time.Second
+	mostTokens = 10_000
+)
+
+func (t *tokenCache) get(ctx context.Context, hash []byte) (store.Token, error) {
+	t.mu.Lock()
+	c, ok := t.have[string(hash)]
+	t.mu.Unlock()
+	if ok && time.Since(c.read) < tokenAge {
+		return c.Token, nil
+	}
+	now := time.Now() // before it is read, so that it isn't kept for longer
+	token, err := t.store.Token(ctx, hash)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if err != nil {
+		delete(t.have, string(hash))
+		return token, err
+	}
+	if len(t.have) >= mostTokens {
+		clear(t.have)
+	}
+	t.have[string(hash)] = cachedToken{token, now}
+	return token, nil
+}
+
+// forget has tokens be read again.
+func (t *tokenCache) forget() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	clear(t.have)
 }
 
 // refuse answers a request with a problem.

@@ -32,6 +32,7 @@ func newDispatcher(s *Server) *dispatcher { return &dispatcher{s: s, lines: map[
 type line struct {
 	runner   string
 	pool     string
+	key      string // secrets are sealed for it
 	labels   []string
 	slots    int
 	messages chan api.Message // those that send couldn't wait for
@@ -64,10 +65,10 @@ func shownRunner(runner string) string {
 	return name
 }
 
-// connect adds a runner, in place of the one with the same name and instance.
+// connect adds a runner. The connection that it had before was ended by replaced.
 func (d *dispatcher) connect(runner, pool string, h *api.Hello) (*line, error) {
 	l := &line{
-		runner: runner, pool: pool, labels: h.Labels, slots: h.Slots, messages: make(chan api.Message, 2*h.Slots+16),
+		runner: runner, pool: pool, key: h.Key, labels: h.Labels, slots: h.Slots, messages: make(chan api.Message, 2*h.Slots+16),
 		ready: make(chan struct{}, 1), gone: make(chan struct{}), holds: map[store.Hold]bool{},
 	}
 	for _, hold := range h.Holds {
@@ -78,12 +79,19 @@ func (d *dispatcher) connect(runner, pool string, h *api.Hello) (*line, error) {
 	if d.closed {
 		return nil, fmt.Errorf("the server is ending")
 	}
-	if old := d.lines[runner]; old != nil {
-		close(old.gone)
-	}
 	d.lines[runner] = l
 	l.wake()
 	return l, nil
+}
+
+// replaced ends the connection that a runner had before, if any.
+func (d *dispatcher) replaced(runner string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if old := d.lines[runner]; old != nil {
+		delete(d.lines, runner)
+		close(old.gone)
+	}
 }
 
 func (d *dispatcher) disconnect(l *line) {
@@ -132,6 +140,19 @@ func (d *dispatcher) tell(runner string, m api.Message) {
 	}
 }
 
+// drain has a runner take nothing new.
+func (d *dispatcher) drain(runner string) {
+	d.mu.Lock()
+	l := d.lines[runner]
+	if l != nil {
+		l.drain = true
+	}
+	d.mu.Unlock()
+	if l != nil {
+		d.send(l, api.Message{Drain: true})
+	}
+}
+
 // accept makes a run durable, and gives it to a runner if one has room for it. It returns that runner.
 func (d *dispatcher) accept(ctx context.Context, n store.NewRun, req *run.Request) (string, error) {
 	l := d.reserve(&n)
@@ -152,8 +173,30 @@ func (d *dispatcher) accept(ctx context.Context, n store.NewRun, req *run.Reques
 	if err != nil {
 		return "", err
 	}
-	d.send(l, api.Message{Assign: &api.Assignment{Holding: api.Holding{Run: n.ID, Attempt: 1}, Project: n.Project, Request: req}})
-	return l.runner, nil
+	d.assign(ctx, l, &api.Assignment{Holding: api.Holding{Run: n.ID, Attempt: 1}, Project: n.Project, Request: req})
+	return l.runner, nil // if it has gone meanwhile, the run waits for another
+}
+
+// assign gives a runner an attempt that it holds, with the secrets of its tool. If they can't be opened, the attempt has a
+// problem that the runner reports as its result.
+func (d *dispatcher) assign(ctx context.Context, l *line, as *api.Assignment) {
+	ctx = context.WithoutCancel(ctx) // the attempt is the runner's already
+	var err error
+	if as.Secrets, err = d.s.sealFor(ctx, l.key, as.Project, as.Run, as.Request.Tool.SecretNames()); err != nil {
+		d.s.log.Error("open secrets", "run", as.Run, "error", err)
+		as.Problem = "the server can't open the tool's secrets; its log has the reason"
+	}
+	d.send(l, api.Message{Assign: as})
+	d.mu.Lock()
+	gone := d.lines[l.runner] != l
+	d.mu.Unlock()
+	if gone {
+		// When it connected again, it could not know of this attempt, and nobody may have read its messages since.
+		if err := d.s.store.Release(ctx, l.runner, store.Hold{Run: as.Run, Attempt: as.Attempt}); err != nil {
+			d.s.log.Error("release an attempt of a runner that is gone", "run", as.Run, "error", err) // its lease will run out
+		}
+		d.waiting(l.pool, nil)
+	}
 }
 
 // reserve finds the runner with the most room for a run that no other one waits for.
@@ -238,7 +281,7 @@ func (d *dispatcher) claim(ctx context.Context, l *line) error {
 		if err := json.Unmarshal(c.Request, &req); err != nil {
 			return fmt.Errorf("read run %s: %w", c.Run, err)
 		}
-		d.send(l, api.Message{Assign: &api.Assignment{Holding: api.Holding{Run: c.Run, Attempt: c.Attempt}, Project: c.Project, Request: &req}})
+		d.assign(ctx, l, &api.Assignment{Holding: api.Holding{Run: c.Run, Attempt: c.Attempt}, Project: c.Project, Request: &req})
 	}
 	return err
 }

@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"crypto/rand"
 	"io"
 
 	"github.com/mayfly-run/mayfly/internal/api"
@@ -14,8 +13,8 @@ type Link struct {
 	pool, name, instance string
 }
 
-// Link returns the connection of a new instance of a runner.
-func (s *Server) Link(pool, name string) *Link { return &Link{s, pool, name, rand.Text()} }
+// Link returns the connection of an instance of a runner.
+func (s *Server) Link(pool, name, instance string) *Link { return &Link{s, pool, name, instance} }
 
 // Messages implements runner.Server.
 func (l *Link) Messages(ctx context.Context, h *api.Hello, take func(api.Message) error) error {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -34,6 +35,8 @@ func (s *Server) registerRunners() {
 	report := operation("runner-report", http.MethodPost, at+"/reports", RoleRunner, "Report events and the result of an attempt")
 	huma.Register(s.api, report, s.reports)
 	huma.Register(s.api, operation("runner-heartbeat", http.MethodPost, at+"/heartbeat", RoleRunner, "Keep attempts"), s.heartbeat)
+	huma.Register(s.api, operation("list-runners", http.MethodGet, "/runners", RoleViewer, "List the runners"), s.listRunners)
+	huma.Register(s.api, operation("drain-runner", http.MethodPost, "/runners/{name}/drain", RoleAdmin, "Have a runner take nothing new, and end when it is idle"), s.drainRunner)
 	huma.Register(s.api, operation("runner-content", http.MethodGet, at+"/contents/{digest}", RoleRunner, "Get a content"), s.getContent)
 }
 
@@ -107,11 +110,17 @@ func (s *Server) Messages(ctx context.Context, pool, instance string, h *api.Hel
 	case h.Slots < 1 || h.Slots > 10_000:
 		return problem(http.StatusUnprocessableEntity, run.CodeInvalidRequest, fmt.Sprintf("%d slots are not between 1 and 10000", h.Slots), "")
 	}
+	if err := s.reclaim(ctx, holder(pool, h.Name, instance), h); err != nil {
+		return err
+	}
 	l, err := s.pool.connect(holder(pool, h.Name, instance), pool, h)
 	if err != nil {
 		return problem(http.StatusServiceUnavailable, run.CodeError, err.Error(), "connect again")
 	}
 	defer s.pool.disconnect(l)
+	if err := s.saw(ctx, l, h); err != nil {
+		return err
+	}
 	s.log.Info("runner connected", "runner", h.Name, "pool", pool, "slots", h.Slots, "version", h.Version)
 	defer s.log.Info("runner disconnected", "runner", h.Name, "pool", pool)
 	session := &api.Session{HeartbeatSeconds: max(1, int(s.lease/3/time.Second)), LeaseSeconds: max(1, int(s.lease/time.Second))}
@@ -206,10 +215,93 @@ func (s *Server) Heartbeat(ctx context.Context, runner string, h *api.Heartbeat)
 	if err != nil {
 		return nil, err
 	}
+	drain, err := s.store.SawRunner(ctx, rowOf(runner, h.Hello))
+	if err != nil {
+		return nil, err
+	}
 	for _, one := range x.Lost {
 		s.pool.ended(runner, one)
 	}
-	return &api.Pulse{Lost: holdings(x.Lost), Cancel: holdings(x.Cancel)}, nil
+	return &api.Pulse{Lost: holdings(x.Lost), Cancel: holdings(x.Cancel), Drain: drain}, nil
+}
+
+// reclaim takes the attempts from a runner that it doesn't hold: they never reached it, or it was started again. No new ones are
+// given to it meanwhile.
+func (s *Server) reclaim(ctx context.Context, holder string, h *api.Hello) error {
+	s.pool.replaced(holder)
+	holds := make([]store.Hold, len(h.Holds))
+	for i, one := range h.Holds {
+		holds[i] = store.Hold{Run: one.Run, Attempt: one.Attempt}
+	}
+	waiting, over, err := s.store.Reclaim(ctx, holder, holds, s.restarted)
+	for _, id := range over {
+		s.log.Warn("attempt lost: its runner was started again", "run", id, "runner", h.Name)
+		s.live.wake(id)
+	}
+	if len(waiting) > 0 {
+		pool, _, _ := strings.Cut(holder, "/")
+		s.pool.waiting(pool, nil)
+	}
+	return err
+}
+
+// restarted is how a run ends whose runner has forgotten it.
+func (s *Server) restarted(c store.Claimed) (store.Ended, error) {
+	return s.live.codec.ending(c.Run, &run.Result{
+		Status: run.Lost, ExitCode: run.ExitError, Code: run.CodeRunnerLost,
+		Reason: fmt.Sprintf("the runner %s was started again while it had the run", shownRunner(c.Runner)),
+		Hint:   "look at the runner's log, then run it again",
+	})
+}
+
+// rowOf is a runner as the store knows it.
+func rowOf(holder string, h api.Hello) store.Runner {
+	pool, _, _ := strings.Cut(holder, "/")
+	return store.Runner{Holder: holder, Pool: pool, Name: shownRunner(holder), Version: h.Version, Labels: h.Labels, Slots: h.Slots}
+}
+
+// saw keeps that a runner is there. One that is to drain is told so, and gets nothing.
+func (s *Server) saw(ctx context.Context, l *line, h *api.Hello) error {
+	drain, err := s.store.SawRunner(ctx, rowOf(l.runner, *h))
+	if err == nil && drain {
+		s.pool.drain(l.runner)
+	}
+	return err
+}
+
+// listed is for how long a runner that is away is still listed.
+const listed = 24 * time.Hour
+
+func (s *Server) listRunners(ctx context.Context, _ *struct{}) (*body[[]api.Runner], error) {
+	all, err := s.store.Runners(ctx, listed)
+	if err != nil {
+		return nil, s.explain(err, "runner")
+	}
+	out := &body[[]api.Runner]{Body: []api.Runner{}}
+	for _, r := range all {
+		state := "ready"
+		switch {
+		case time.Since(r.Seen) > s.lease:
+			state = "away"
+		case r.Drain:
+			state = "draining"
+		}
+		out.Body = append(out.Body, api.Runner{
+			Name: r.Name, Pool: r.Pool, Labels: r.Labels, Version: r.Version, Slots: r.Slots, Busy: r.Busy, State: state, LastSeen: r.Seen,
+		})
+	}
+	return out, nil
+}
+
+func (s *Server) drainRunner(ctx context.Context, in *struct {
+	Name string `path:"name" maxLength:"253"`
+},
+) (*struct{}, error) {
+	holders, err := s.store.DrainRunner(ctx, in.Name)
+	for _, h := range holders {
+		s.pool.drain(h) // one on another server hears it with its next heartbeat
+	}
+	return nil, s.explain(err, "runner "+in.Name)
 }
 
 func holdings(all []store.Hold) []api.Holding {
@@ -263,6 +355,9 @@ func (s *Server) expire(ctx context.Context) {
 		ids, err := s.store.Expire(ctx, 100, s.lost)
 		if err != nil && ctx.Err() == nil {
 			s.log.Error("end lost attempts", "error", err)
+		}
+		if err := s.store.ForgetRunners(ctx, listed); err != nil && ctx.Err() == nil {
+			s.log.Error("forget runners", "error", err)
 		}
 		for _, id := range ids {
 			s.log.Warn("attempt lost: its runner was silent for longer than its lease", "run", id)

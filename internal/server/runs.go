@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -29,6 +30,9 @@ func (s *Server) registerRuns() {
 	huma.Register(s.api, operation("list-runs", http.MethodGet, "/projects/{project}/runs", RoleViewer, "List runs, the newest first"), s.listRuns)
 	huma.Register(s.api, operation("get-run", http.MethodGet, "/projects/{project}/runs/{run}", RoleViewer, "Get a run"), s.getRun)
 	huma.Register(s.api, operation("cancel-run", http.MethodPost, "/projects/{project}/runs/{run}/cancel", RoleOperator, "Ask for the end of a run"), s.cancelRun)
+	rerun := operation("rerun", http.MethodPost, "/projects/{project}/runs/{run}/rerun", RoleOperator, "Run the same again: the same definition and inputs")
+	rerun.DefaultStatus = http.StatusCreated
+	huma.Register(s.api, rerun, s.rerun)
 	huma.Register(s.api, operation("follow-run", http.MethodGet, "/projects/{project}/runs/{run}/events", RoleViewer,
 		"Follow the events of a run, as server-sent events, from its begin or after Last-Event-ID"), s.followRun)
 }
@@ -40,6 +44,10 @@ func (s *Server) createRun(ctx context.Context, in *struct {
 	Body api.NewRun
 },
 ) (*body[api.Run], error) {
+	if in.Body.Bundle != nil && !who(ctx).may(in.Project, RoleAuthor) {
+		return nil, problem(http.StatusForbidden, run.CodeForbidden, "a definition that comes with the request needs the role author, since it could use any secret of the project",
+			"run a tool of the server by its name, or use a token with that role")
+	}
 	r, err := s.accept(ctx, in.Project, &in.Body)
 	if err != nil {
 		return nil, s.explain(err, "tool "+in.Body.Tool)
@@ -60,8 +68,8 @@ func (s *Server) accept(ctx context.Context, project string, n *api.NewRun) (*ap
 	if err != nil {
 		return nil, err
 	}
-	if names := req.Tool.SecretNames(); len(names) > 0 {
-		return nil, problem(http.StatusUnprocessableEntity, run.CodeSecretNotFound, fmt.Sprintf("the tool needs the secret %s, and this server keeps no secrets yet", names[0]), "run it on this machine: mayfly run FILE")
+	if err := s.maySecrets(ctx, project, n.Tool, req.Tool.SecretNames()); err != nil {
+		return nil, err
 	}
 	data, err := json.Marshal(req)
 	if err != nil {
@@ -77,6 +85,11 @@ func (s *Server) accept(ctx context.Context, project string, n *api.NewRun) (*ap
 	if row.Pool == "" {
 		row.Pool = defaultPool
 	}
+	return s.enqueue(ctx, row, req)
+}
+
+// enqueue makes a run durable, and gives it to a runner if one has room.
+func (s *Server) enqueue(ctx context.Context, row store.NewRun, req *run.Request) (*api.Run, error) {
 	runner, err := s.pool.accept(ctx, row, req)
 	if err != nil {
 		return nil, err
@@ -85,10 +98,83 @@ func (s *Server) accept(ctx context.Context, project string, n *api.NewRun) (*ap
 	if runner != "" {
 		attempt = 1
 	}
-	return &api.Run{
-		ID: row.ID, Project: project, Tool: row.Tool, Version: version, Kind: row.Kind, Status: run.Queued, Pool: row.Pool, Runner: shownRunner(runner),
-		Attempt: attempt, Labels: n.Labels, Priority: n.Priority, Accepted: time.Now().UTC().Truncate(time.Millisecond), AcceptedBy: row.AcceptedBy,
-	}, nil
+	out := &api.Run{
+		ID: row.ID, Project: row.Project, Tool: row.Tool, Version: row.Version, Kind: row.Kind, Status: run.Queued, Pool: row.Pool, Runner: shownRunner(runner),
+		Attempt: attempt, Labels: row.Labels, Priority: row.Priority, Needs: row.Needs, Accepted: time.Now().UTC().Truncate(time.Millisecond), AcceptedBy: row.AcceptedBy,
+	}
+	if runner == "" {
+		out.Waiting, err = s.whyWaiting(ctx, row.Pool, row.Needs)
+	}
+	return out, err
+}
+
+// whyWaiting says which of a run's wishes no runner fulfils; it is "" if the run only has to wait.
+func (s *Server) whyWaiting(ctx context.Context, pool string, needs []string) (string, error) {
+	all, err := s.store.Runners(ctx, s.lease)
+	if err != nil {
+		return "", err
+	}
+	var missing []string
+	there := false
+	for _, r := range all {
+		if r.Pool != pool || r.Drain {
+			continue
+		}
+		lacks := slices.DeleteFunc(slices.Clone(needs), func(n string) bool { return slices.Contains(r.Labels, n) })
+		if len(lacks) == 0 {
+			return "", nil
+		}
+		if !there || len(lacks) < len(missing) {
+			missing = lacks
+		}
+		there = true
+	}
+	if !there {
+		return fmt.Sprintf("no runner of the pool %s is connected", pool), nil
+	}
+	return fmt.Sprintf("no runner of the pool %s has the label %s", pool, strings.Join(missing, " and ")), nil
+}
+
+func (s *Server) rerun(ctx context.Context, in *struct {
+	InProject
+	RunID
+},
+) (*body[api.Run], error) {
+	what := "run " + in.Run
+	old, err := s.store.Run(ctx, in.Project, in.Run)
+	if err != nil {
+		return nil, s.explain(err, what)
+	}
+	data, err := s.store.Request(ctx, in.Project, in.Run)
+	if err != nil {
+		return nil, s.explain(err, what)
+	}
+	var req run.Request
+	if err := json.Unmarshal(data, &req); err != nil {
+		return nil, s.explain(fmt.Errorf("read the request of %s: %w", what, err), what)
+	}
+	req.ID = run.NewID()
+	tool := old.Tool
+	if old.Version == 0 {
+		tool = ""
+		if !who(ctx).may(in.Project, RoleAuthor) {
+			return nil, problem(http.StatusForbidden, run.CodeForbidden, "the run is of a definition that came with its request, which needs the role author", "use a token with that role")
+		}
+	}
+	if err := s.maySecrets(ctx, in.Project, tool, req.Tool.SecretNames()); err != nil {
+		return nil, s.explain(err, what)
+	}
+	if data, err = json.Marshal(&req); err != nil {
+		return nil, s.explain(err, what)
+	}
+	r, err := s.enqueue(ctx, store.NewRun{
+		ID: req.ID, Project: in.Project, Tool: old.Tool, Version: old.Version, Kind: old.Kind, Pool: old.Pool, Needs: old.Needs, Labels: old.Labels,
+		Priority: old.Priority, Request: data, AcceptedBy: who(ctx).Name,
+	}, &req)
+	if err != nil {
+		return nil, s.explain(err, what)
+	}
+	return &body[api.Run]{Body: *r}, nil
 }
 
 // asked returns what a run is of.
@@ -156,7 +242,7 @@ func override(t *tool.Tool, name, value string) error {
 func runOf(r store.Run) api.Run {
 	return api.Run{
 		ID: r.ID, Project: r.Project, Tool: r.Tool, Version: r.Version, Kind: r.Kind, Status: r.Status, ExitCode: r.ExitCode, Code: r.Code, Reason: r.Reason,
-		Pool: r.Pool, Runner: shownRunner(r.Runner), Attempt: r.Attempt, Labels: r.Labels, Priority: r.Priority, Cancelling: r.Cancelling,
+		Pool: r.Pool, Runner: shownRunner(r.Runner), Attempt: r.Attempt, Labels: r.Labels, Needs: r.Needs, Priority: r.Priority, Cancelling: r.Cancelling,
 		Accepted: r.Accepted, AcceptedBy: r.AcceptedBy, Started: r.Started, Finished: r.Finished,
 	}
 }
@@ -170,13 +256,17 @@ func (s *Server) getRun(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, s.explain(err, "run "+in.Run)
 	}
-	return &body[api.Run]{Body: runOf(r)}, nil
+	out := &body[api.Run]{Body: runOf(r)}
+	if !r.Over && r.Runner == "" {
+		out.Body.Waiting, err = s.whyWaiting(ctx, r.Pool, r.Needs)
+	}
+	return out, s.explain(err, "run "+in.Run)
 }
 
 func (s *Server) listRuns(ctx context.Context, in *struct {
 	InProject
 	Tool   string   `query:"tool" doc:"only runs of this tool"`
-	Status []string `query:"status" doc:"only runs with one of these states"`
+	Status []string `query:"status" maxItems:"20" doc:"only runs with one of these states"`
 	Limit  int      `query:"limit" minimum:"1" maximum:"1000" default:"50"`
 	Cursor string   `query:"cursor" maxLength:"64" doc:"next of the page before"`
 },

@@ -12,6 +12,7 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/api"
 	"github.com/mayfly-run/mayfly/internal/archive"
+	"github.com/mayfly-run/mayfly/internal/secret"
 	"github.com/mayfly-run/mayfly/internal/store"
 )
 
@@ -21,13 +22,16 @@ type Store interface {
 	store.Queue
 	store.Runs
 	store.Access
+	store.Runners
+	store.Secrets
 	store.Wake
 }
 
-// Options of a server. Store and Archive must be set; the caller closes them after Close.
+// Options of a server. Store, Archive and Keys must be set; the caller closes them after Close.
 type Options struct {
 	Store   Store
 	Archive archive.Archive
+	Keys    *secret.Keys
 	Log     *slog.Logger
 	// Lease is for how long a runner keeps an attempt without a sign of life; 30 s by default.
 	Lease time.Duration
@@ -42,10 +46,12 @@ type Options struct {
 type Server struct {
 	store   Store
 	archive archive.Archive
+	keys    *secret.Keys
 	log     *slog.Logger
 	lease   time.Duration
 	poll    time.Duration
 	tools   *toolCache
+	tokens  *tokenCache
 	pool    *dispatcher
 	live    *hub
 	api     huma.API
@@ -72,7 +78,8 @@ func New(o Options) *Server {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	s := &Server{
-		store: o.Store, archive: o.Archive, log: o.Log, lease: o.Lease, poll: o.Poll, tools: newToolCache(), live: newHub(), mux: http.NewServeMux(), stop: func() {},
+		store: o.Store, archive: o.Archive, keys: o.Keys, log: o.Log, lease: o.Lease, poll: o.Poll, tools: newToolCache(), tokens: &tokenCache{store: o.Store, have: map[string]cachedToken{}},
+		live: newHub(), mux: http.NewServeMux(), stop: func() {},
 	}
 	s.pool = newDispatcher(s)
 	useProblems()
@@ -85,6 +92,8 @@ func New(o Options) *Server {
 	s.registerTools()
 	s.registerRuns()
 	s.registerRunners()
+	s.registerTokens()
+	s.registerSecrets()
 	return s
 }
 

@@ -22,6 +22,7 @@ func (s *Server) followRun(ctx context.Context, in *struct {
 	InProject
 	RunID
 	After int64 `header:"Last-Event-ID" minimum:"0" doc:"the number of the last event that is known"`
+	Wait  bool  `query:"wait" default:"true" doc:"whether to wait for the events that are still to come"`
 },
 ) (*huma.StreamResponse, error) {
 	if _, err := s.store.Run(ctx, in.Project, in.Run); err != nil {
@@ -33,18 +34,19 @@ func (s *Server) followRun(ctx context.Context, in *struct {
 		w.Header().Set("Cache-Control", "no-store")
 		w.Header().Set("X-Accel-Buffering", "no") // nginx would keep events back
 		w.WriteHeader(http.StatusOK)
-		if err := s.stream(r.Context(), w, in.Project, in.Run, in.After); err != nil {
+		if err := s.stream(r.Context(), w, in.Project, in.Run, in.After, in.Wait); err != nil {
 			s.log.Debug("stream of events ended", "run", in.Run, "error", err) // the reader comes back, with Last-Event-ID
 		}
 	}}, nil
 }
 
-// stream writes the events of a run after a number, until its result or until the reader is gone:
+// stream writes the events of a run after a number, until its result or until the reader is gone; without wait only those that
+// there are:
 //
 //	id: 7
 //	event: log
 //	data: {"seq":7,…}
-func (s *Server) stream(ctx context.Context, w http.ResponseWriter, project, id string, after int64) error {
+func (s *Server) stream(ctx context.Context, w http.ResponseWriter, project, id string, after int64, wait bool) error {
 	out := http.NewResponseController(w)
 	more, leave := s.live.wait(id)
 	defer leave()
@@ -64,6 +66,9 @@ func (s *Server) stream(ctx context.Context, w http.ResponseWriter, project, id 
 				return err
 			}
 			continue // there may be another page
+		}
+		if !wait {
+			return nil
 		}
 		select {
 		case <-more:

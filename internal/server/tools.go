@@ -23,9 +23,9 @@ type InProject struct {
 }
 
 func (s *Server) registerTools() {
-	huma.Register(s.api, operation("missing-contents", http.MethodPost, "/projects/{project}/contents/missing", RoleOperator,
+	huma.Register(s.api, operation("missing-contents", http.MethodPost, "/projects/{project}/contents/missing", RoleAuthor,
 		"Ask which contents the server doesn't have"), s.missing)
-	huma.Register(s.api, operation("put-content", http.MethodPut, "/projects/{project}/contents/{digest}", RoleOperator,
+	huma.Register(s.api, operation("put-content", http.MethodPut, "/projects/{project}/contents/{digest}", RoleAuthor,
 		"Send a content"), s.putContent)
 	huma.Register(s.api, operation("create-version", http.MethodPost, "/projects/{project}/tools/{tool}/versions", RoleAuthor,
 		"Make a version of a tool or workflow"), s.createVersion)

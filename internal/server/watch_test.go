@@ -4,6 +4,7 @@ package server
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"log/slog"
 	"net/http/httptest"
@@ -70,7 +71,7 @@ func newReplica(t *testing.T, database, contents, token string, poll time.Durati
 // connect connects a runner, and returns what it is told.
 func (r *replica) connect(t *testing.T, name string) (*Link, <-chan api.Message) {
 	t.Helper()
-	link, messages, ended := r.Link(defaultPool, name), make(chan api.Message, 100), make(chan error, 1)
+	link, messages, ended := r.Link(defaultPool, name, rand.Text()), make(chan api.Message, 100), make(chan error, 1)
 	ctx, stop := context.WithCancel(t.Context())
 	go func() {
 		ended <- link.Messages(ctx, &api.Hello{Protocol: api.Protocol, Name: name, Slots: 10}, func(m api.Message) error {

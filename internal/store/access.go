@@ -9,8 +9,12 @@ import (
 type Access interface {
 	// AddToken keeps a token. The error is ErrExists if its name is taken in the project.
 	AddToken(ctx context.Context, t Token) error
-	// Token finds a token that is neither revoked nor expired by the hash of its text. The error is ErrNotFound.
+	// Token finds a token that hasn't expired by the hash of its text. The error is ErrNotFound.
 	Token(ctx context.Context, hash []byte) (Token, error)
+	// Tokens returns the tokens of a project, by name; those for all projects with "".
+	Tokens(ctx context.Context, project string) ([]Token, error)
+	// RemoveToken ends a token. The error is ErrNotFound.
+	RemoveToken(ctx context.Context, project, name string) error
 }
 
 // Token is the right to use the API.

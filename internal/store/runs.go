@@ -24,6 +24,11 @@ type Queue interface {
 	Cancel(ctx context.Context, project, id string, ended Ended) (runner string, err error)
 	// Expire ends attempts whose runner has been silent for too long: ended makes the result of one.
 	Expire(ctx context.Context, most int, ended func(Claimed) (Ended, error)) (runs []string, err error)
+	// Reclaim takes from a runner the attempts that it doesn't hold, after it has said which it holds. One of which nothing was
+	// reported never reached it, and waits again; any other is over: ended makes its result. It returns both kinds.
+	Reclaim(ctx context.Context, runner string, holds []Hold, ended func(Claimed) (Ended, error)) (waiting, over []string, err error)
+	// Release has an attempt wait again that was given to a runner that is gone, unless something of it was reported.
+	Release(ctx context.Context, runner string, h Hold) error
 	// Renew gives all attempts at least that much time, after nobody could have extended them.
 	Renew(ctx context.Context, lease time.Duration) error
 
@@ -145,6 +150,7 @@ type Run struct {
 	Pool, Runner       string
 	Attempt, Priority  int
 	Labels             map[string]string
+	Needs              []string // labels that its runner must have
 	Cancelling         bool
 	Over               bool
 	Accepted           time.Time

@@ -19,7 +19,7 @@ func Shape() shape.Shape[Tool] {
 			func(t *Tool) *string { return &t.Name }),
 		shape.Bind("description", "What the tool does, for people.", shape.Text(nil, shape.Printable),
 			func(t *Tool) *string { return &t.Description }),
-		shape.Bind("image", "OCI reference of the image to run, by tag or digest.", shape.Text(shape.Schema{"minLength": 1}, checkImage),
+		shape.Bind("image", "OCI reference of the image to run, by tag or digest.", shape.Text(shape.Schema{"minLength": 1, "pattern": imagePattern}, checkImage),
 			func(t *Tool) *string { return &t.Image }),
 		shape.Bind("command", "What to run: a list of the program and its arguments, or a line for sh -c.", commandShape(),
 			func(t *Tool) **Command { return &t.Command }),

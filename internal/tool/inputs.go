@@ -19,7 +19,7 @@ func (t *Tool) Inputs(given map[string]any) ([]Input, error) {
 		return freeInputs(given)
 	}
 	var out []Input
-	bad := &InputError{}
+	bad := &InputError{missing: map[int]string{}}
 	names := make([]string, len(t.Args))
 	for i := range t.Args {
 		a := &t.Args[i]
@@ -36,7 +36,9 @@ func (t *Tool) Inputs(given map[string]any) ([]Input, error) {
 		case a.Default != nil:
 			out = append(out, Input{Name: a.Name, Env: a.Env, Value: a.Default.Text, Default: true})
 		case a.Required:
-			bad.add("argument %q (%s) is required but not given%s", a.Name, a.Type, a.About())
+			if bad.add("argument %q (%s) is required but not given%s", a.Name, a.Type, a.About()) {
+				bad.missing[len(bad.Problems)-1] = a.Name
+			}
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(given)) {
@@ -139,11 +141,23 @@ func steersLoader(name string) bool {
 // InputError is the error of all inputs given to a tool. Each problem is one sentence.
 type InputError struct {
 	Problems []string `json:"problems"`
+
+	missing map[int]string // the required arguments that have no value, by the index of their problem
 }
 
-func (e *InputError) add(format string, args ...any) {
-	if len(e.Problems) < shape.MaxProblems {
-		e.Problems = append(e.Problems, fmt.Sprintf(format, args...))
+// add adds a problem, and reports whether there was room for it.
+func (e *InputError) add(format string, args ...any) bool {
+	if len(e.Problems) >= shape.MaxProblems {
+		return false
+	}
+	e.Problems = append(e.Problems, fmt.Sprintf(format, args...))
+	return true
+}
+
+// ExplainMissing adds to the problem of each required argument that has no value how to give it, which only the caller knows.
+func (e *InputError) ExplainMissing(how func(name string) string) {
+	for i, name := range e.missing {
+		e.Problems[i] += "; " + how(name)
 	}
 }
 

@@ -41,7 +41,7 @@ func Interpreter(text string) []string {
 // maxScriptBytes is the largest size of a script file.
 const maxScriptBytes = 1 << 20
 
-// ReadFiles reads a script file into the script's text, so that it can be run, and reports missing files of volumes. It opens
+// ReadFiles reads a script file into the script's text, so that it can be run, and reports files of volumes that are missing. It opens
 // files only inside the tool's folder and refuses symbolic links that lead out of it, since the folder may come from a
 // stranger's repository.
 func (t *Tool) ReadFiles() error {
@@ -52,7 +52,7 @@ func (t *Tool) ReadFiles() error {
 	return shape.NewError(problems)
 }
 
-// missingFiles returns a problem for each file or folder of a volume that doesn't exist.
+// missingFiles returns a problem for each file or folder of a volume that doesn't exist, or can't be read in the tool's folder.
 func (t *Tool) missingFiles() []shape.Problem {
 	var problems []shape.Problem
 	for _, v := range t.Volumes {
@@ -64,12 +64,14 @@ func (t *Tool) missingFiles() []shape.Problem {
 			_, err = root.Stat(v.File)
 			_ = root.Close()
 		}
-		if errors.Is(err, fs.ErrNotExist) {
-			problems = append(problems, shape.Problem{
-				Position: v.Position, Text: fmt.Sprintf("volume %s: there is no file or folder %q", v.Name, v.File),
-				Hint: "the path is relative to the tool's folder, " + t.Source.Dir,
-			})
+		if err == nil {
+			continue
 		}
+		text := fmt.Sprintf("volume %s: %q can't be read: %v", v.Name, v.File, err)
+		if errors.Is(err, fs.ErrNotExist) {
+			text = fmt.Sprintf("volume %s: there is no file or folder %q", v.Name, v.File)
+		}
+		problems = append(problems, shape.Problem{Position: v.Position, Text: text, Hint: "the path is relative to the tool's folder, " + t.Source.Dir})
 	}
 	return problems
 }

@@ -1,6 +1,7 @@
 package tool
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -8,6 +9,25 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/shape"
 )
+
+// TestFilesOfVolumes: a file that is missing, or that can't be looked up in the tool's folder, is reported with its place.
+func TestFilesOfVolumes(t *testing.T) {
+	dir := t.TempDir()
+	if err := errors.Join(os.WriteFile(filepath.Join(dir, "here"), nil, 0o600), os.Symlink("/etc/passwd", filepath.Join(dir, "out"))); err != nil {
+		t.Fatal(err)
+	}
+	for file, want := range map[string]string{
+		"here":   "",
+		"none":   `t.yaml:2:1: volume v: there is no file or folder "none"; the path is relative to the tool's folder, ` + dir,
+		"out":    `t.yaml:2:1: volume v: "out" can't be read: statat out: path escapes from parent; the path is relative to the tool's folder, ` + dir,
+		"here/x": `t.yaml:2:1: volume v: "here/x" can't be read: statat here/x: not a directory; the path is relative to the tool's folder, ` + dir,
+	} {
+		tool := &Tool{Source: Source{Dir: dir}, Volumes: []Volume{{Name: "v", File: file, Position: shape.Position{File: "t.yaml", Line: 2, Column: 1}}}}
+		if err := tool.ReadFiles(); want == "" && err != nil || want != "" && (err == nil || err.Error() != want) {
+			t.Errorf("%s: got %v, want %s", file, err, want)
+		}
+	}
+}
 
 // TestReadFiles: a script with bytes that an editor of another system adds is refused before a shell reads them as part of a command.
 func TestReadFiles(t *testing.T) {

@@ -69,16 +69,42 @@ func CheckEnvName(s string) (wrong, hint string) {
 	return "", ""
 }
 
+// imagePattern matches references whose repository has no capital letters; see [repository].
+const imagePattern = `^([^/@]*[.:][^/@]*/|localhost/)?[^A-Z:@]*(:[^/@]*)?(@.*)?$`
+
 func checkImage(s string) (wrong, hint string) {
 	switch {
 	case s == "":
 		return "is empty", "write a reference such as alpine:3.20"
 	case len(s) > 1024:
 		return "is too long for an image reference", ""
-	case s[0] == '-', strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r >= 0x7f }), strings.Contains(s, "://"):
+	}
+	from, to := repository(s)
+	tag, _, _ := strings.Cut(s[to:], "@")
+	if s[0] == '-' || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r >= 0x7f }) || strings.Contains(s, "://") || strings.Contains(tag, "/") {
 		return "is not an image reference", "write it as registry/name:tag, without a scheme and without spaces"
 	}
+	if lower := strings.ToLower(s[from:to]); lower != s[from:to] {
+		return "has capital letters in its name, which no registry accepts", "write its name as " + shape.Quote(lower)
+	}
 	return "", ""
+}
+
+// repository returns where the repository is in an image reference: between the registry and the tag or digest. Only its name must be
+// in lower case (OCI distribution spec 1.1, "Pulling manifests").
+func repository(ref string) (from, to int) {
+	to = len(ref)
+	if i := strings.IndexByte(ref, '@'); i >= 0 {
+		to = i
+	}
+	registry, _, found := strings.Cut(ref[:to], "/")
+	if found && (strings.ContainsAny(registry, ".:") || registry == "localhost") {
+		from = len(registry) + 1
+	}
+	if i := strings.IndexByte(ref[from:to], ':'); i >= 0 {
+		to = from + i
+	}
+	return from, to
 }
 
 // checkAbsolute accepts absolute, clean paths outside the kernel's own filesystems. A path below /proc/self/fd could lead out

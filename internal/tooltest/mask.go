@@ -1,6 +1,11 @@
 package tooltest
 
-import "github.com/mayfly-run/mayfly/internal/secret"
+import (
+	"maps"
+	"slices"
+
+	"github.com/mayfly-run/mayfly/internal/secret"
+)
 
 // mask removes this machine's secrets from what the mocks recorded and from the messages about it. What the tool printed
 // has been masked already.
@@ -47,12 +52,11 @@ func maskLists(mask *secret.Redactor, m map[string][]string) map[string][]string
 		return nil
 	}
 	out := make(map[string][]string, len(m))
-	for name, values := range m {
-		masked := make([]string, len(values))
-		for i, v := range values {
-			masked[i] = mask.String(v)
+	for _, name := range slices.Sorted(maps.Keys(m)) {
+		masked := mask.String(name)
+		for _, v := range m[name] {
+			out[masked] = append(out[masked], mask.String(v)) // names of several secrets are equal now
 		}
-		out[mask.String(name)] = masked
 	}
 	return out
 }

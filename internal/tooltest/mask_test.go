@@ -3,9 +3,11 @@ package tooltest
 import (
 	"fmt"
 	"net"
+	"reflect"
 	"strings"
 	"testing"
 
+	"github.com/mayfly-run/mayfly/internal/secret"
 	"github.com/mayfly-run/mayfly/internal/tooltest/report"
 )
 
@@ -73,6 +75,15 @@ func TestMessagesAreMasked(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestNamesThatAreMasked checks that headers whose names are secrets lose no value.
+func TestNamesThatAreMasked(t *testing.T) {
+	mask := secret.NewRedactor([]byte("hunter2"), []byte("hunter3"))
+	got := maskLists(mask, map[string][]string{"hunter2": {"a"}, "hunter3": {"b", "hunter2"}})
+	if want := map[string][]string{"***": {"a", "b", "***"}}; !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v, want %v", got, want)
 	}
 }
 

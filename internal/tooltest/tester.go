@@ -77,7 +77,7 @@ func (r *Tester) run(ctx context.Context, s *suite.Suite, t *suite.Test, res *re
 	if err != nil {
 		return err
 	}
-	one := &testRun{Tester: r, repeated: map[string]bool{}, suite: s, test: t, fixture: w, result: res}
+	one := &testRun{Tester: r, suite: s, test: t, fixture: w, result: res}
 	if one.project, err = local.ProjectOf(s.Source.Dir); err != nil {
 		return err
 	}
@@ -151,7 +151,7 @@ type testRun struct {
 	result  *report.Result
 
 	stdout, stderr output
-	repeated       map[string]bool // steps with for_each, by their names
+	repeated       map[string]bool // whether a workflow's step has for_each, by its name
 	dropped        int             // connections that weren't kept, because there were too many
 	trusting       []string
 	mayRunItself   []string

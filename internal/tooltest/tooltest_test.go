@@ -58,7 +58,7 @@ func (v values) Get(_ context.Context, name string) ([]byte, error) {
 // process is a running program of a test.
 type process struct{ *fake.Process }
 
-// newTester returns a runner whose tools all run program.
+// newTester returns a tester whose tools all run program.
 func newTester(program func(p *process) int) *Tester {
 	e := &fake.Engine{Programs: map[string]fake.Program{"go": func(p *fake.Process) int { return program(&process{p}) }}}
 	return &Tester{Runner: &local.Runner{Engine: e, Images: images{}, Secrets: values{"real": "machine-secret-1"}}}
@@ -513,6 +513,7 @@ workflow:
 - {name: one, tool: {image: i, command: [go, a]}, outputs: [TAG]}
 - {name: two, tool: {image: i, command: [go, a]}, condition: "${one.TAG} == 'v1'"}
 - {name: all, tool: {image: i, command: [go, a]}, for_each: [a, b], condition: always()}
+- {name: none, tool: {image: i, command: [go, a]}, for_each: [], condition: always()}
 `
 	if err := os.WriteFile(filepath.Join(dir, "flow.yaml"), []byte(flow), 0o600); err != nil {
 		t.Fatal(err)
@@ -520,7 +521,7 @@ workflow:
 	r := newTester(func(*process) int { return 0 })
 	r.Conditions = &cel.Evaluator{}
 	for tag, want := range map[string]string{"v1": "two\nall\nall\n", "v2": "all\nall\n"} {
-		s := parse(t, "workflow: flow.yaml\ntests:\n- name: a\n  steps: {one: {outputs: {TAG: "+tag+"}}, two: {stdout: two}, all: {stdout: all}}\n")
+		s := parse(t, "workflow: flow.yaml\ntests:\n- name: a\n  steps: {one: {outputs: {TAG: "+tag+"}}, two: {stdout: two}, all: {stdout: all}, none: {stdout: none}}\n")
 		s.SetDir(dir)
 		if res := r.Run(t.Context(), s, &s.Tests[0]); res.Stdout != want {
 			t.Errorf("with %s: %q, want %q; %s%s", tag, res.Stdout, want, res.Error, messages(res))

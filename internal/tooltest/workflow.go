@@ -33,6 +33,10 @@ func (s *testRun) runWorkflow(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, artifacts.Close()) }()
 	runner.Content = content.Store(artifacts.Path)
+	s.repeated = make(map[string]bool, len(plan.Steps))
+	for _, step := range plan.Steps {
+		s.repeated[step.Name] = step.ForEach != nil
+	}
 	states := plan.NewStates()
 	executor := &workflow.Executor{Runner: runner, Conditions: s.Conditions, Sealer: runner.Sealer}
 	result, err := executor.Run(ctx, plan, workflow.Options{
@@ -111,12 +115,9 @@ func (s *testRun) stepEvent(e run.Event) {
 	case e.Result != nil && e.Step != "":
 		s.ended(e.Result)
 		name, _, item := strings.Cut(e.Step, "[")
-		if item {
-			s.repeated[name] = true
-		}
-		// A skipped step prints nothing. The result of a step with for_each comes after those of its items, which have printed.
+		// A skipped step prints nothing, and of a step with for_each only its items print.
 		mock, ok := s.test.Steps[name]
-		if ok && mock.Stdout != "" && e.Result.Status != run.Skipped && (item || !s.repeated[name]) {
+		if ok && mock.Stdout != "" && e.Result.Status != run.Skipped && item == s.repeated[name] {
 			_, _ = s.stdout.Write([]byte(strings.TrimSuffix(mock.Stdout, "\n") + "\n"))
 		}
 	default:

@@ -14,6 +14,7 @@ import (
 	"math"
 	"math/big"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -159,25 +160,35 @@ func TestKeystores(t *testing.T) {
 	}
 }
 
-// TestAddIsLinear checks that the time for almost-PEM grows linearly with its size.
+// TestAddIsLinear checks that the processor time for almost-PEM grows linearly with its size.
 func TestAddIsLinear(t *testing.T) {
 	a := New([]byte(certify(t, "Test", true, nil).pem))
 	took := func(unit string, size int) time.Duration {
 		text := []byte(strings.Repeat(unit, size/len(unit)) + "\n" + end + "\n")
-		best := time.Duration(math.MaxInt64)
-		for range 3 {
-			began := time.Now()
-			a.Add(text)
-			best = min(best, time.Since(began))
-		}
-		return best
+		before := processorTime(t)
+		a.Add(text)
+		return processorTime(t) - before
 	}
 	for _, unit := range []string{begin + "x", begin + "\n", begin + end, begin + "\n" + end, encodedBegin} {
 		const size, times = 256 << 10, 8
-		if one, many := took(unit, size), took(unit, times*size); many > 4*times*one {
+		one, many := time.Hour, time.Hour
+		for try := 0; try < 3 || many > 4*times*one && try < 10; try++ { // what else a machine does makes some tries slower, and none faster
+			one, many = min(one, took(unit, size)), min(many, took(unit, times*size))
+		}
+		if many > 4*times*one {
 			t.Errorf("%d bytes of repeated %q take %s, and %d times as many take %s", size, unit, one, times, many)
 		}
 	}
+}
+
+// processorTime returns how long this process has had a processor (getrusage(2)): other programs on the machine don't count.
+func processorTime(t *testing.T) time.Duration {
+	t.Helper()
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // TestKeystoreRounds checks that keystores with too many rounds of hashing, alone or together, stay unchanged. The files say how many

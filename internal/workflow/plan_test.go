@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -297,12 +298,12 @@ func pastOf(p *Plan, s *States, ended bool) *Past {
 func TestPlanScale(t *testing.T) {
 	planned(t, 1000) // the first call also initializes global state
 	small, large := time.Hour, time.Hour
-	for range 10 { // the shortest time counts, because another program may be busy
-		_, took, _ := planned(t, 1000)
-		small = min(small, took)
-	}
 	var p *Plan
-	for attempt := 0; attempt == 0 || large > 50*small && attempt < 5; attempt++ {
+	for try := 0; try == 0 || large > 30*small && try < 5; try++ { // what else a machine does makes some tries slower, and none faster
+		for range 3 {
+			_, took, _ := planned(t, 1000)
+			small = min(small, took)
+		}
 		var took time.Duration
 		var allocated uint64
 		p, took, allocated = planned(t, 10_000)
@@ -313,7 +314,7 @@ func TestPlanScale(t *testing.T) {
 		}
 	}
 	t.Logf("1,000 steps are planned in %v, 10,000 in %v", small, large)
-	if large > 50*small {
+	if large > 30*small {
 		t.Errorf("10,000 steps took %v, 1,000 took %v", large, small)
 	}
 	m := simulate(t, p, p.NewStates())
@@ -322,7 +323,7 @@ func TestPlanScale(t *testing.T) {
 	t.Logf("carried out in %v", time.Since(begin))
 }
 
-// planned plans a graph of n steps, and returns the plan, the time and the allocated bytes.
+// planned plans a graph of n steps, and returns the plan, the processor time and the allocated bytes.
 func planned(t *testing.T, n int) (p *Plan, took time.Duration, allocated uint64) {
 	t.Helper()
 	var b strings.Builder
@@ -340,7 +341,7 @@ func planned(t *testing.T, n int) (p *Plan, took time.Duration, allocated uint64
 	runtime.GC()
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	begin := time.Now()
+	begin := processorTime(t)
 	def, err := definition.Parse("scale.yaml", []byte(text))
 	if err != nil {
 		t.Fatal(err)
@@ -354,12 +355,22 @@ func planned(t *testing.T, n int) (p *Plan, took time.Duration, allocated uint64
 	}
 	p = NewPlan(def.Workflow, nil)
 	first := p.Next(p.NewStates(), conditions(t, p))
-	took = time.Since(begin)
+	took = processorTime(t) - begin
 	runtime.ReadMemStats(&after)
 	if len(first) != 1 || len(p.order) != n {
 		t.Fatalf("%d actions, %d steps in order", len(first), len(p.order))
 	}
 	return p, took, after.TotalAlloc - before.TotalAlloc
+}
+
+// processorTime returns how long this process has had a processor (getrusage(2)): other programs on the machine don't count.
+func processorTime(t *testing.T) time.Duration {
+	t.Helper()
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // TestFinallyAfterAnInterrupt: success() and failure() are both false, even if a step failed before.

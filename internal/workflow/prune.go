@@ -89,7 +89,7 @@ func (r Runs) Remove(id string) error {
 	}
 	f, err := os.Open(r.path(id))
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("there is no run %q of a workflow in %s: %w", id, r.Dir, fs.ErrNotExist)
+		return &noRunError{id, r.Dir}
 	}
 	if err != nil {
 		return fmt.Errorf("remove run %s: %w", id, err)

@@ -2,7 +2,9 @@ package workflow
 
 import (
 	"errors"
+	"io/fs"
 	"os"
+	"strings"
 	"sync"
 	"testing"
 
@@ -35,11 +37,18 @@ func TestOpenOfARunThatIsRemoved(t *testing.T) {
 		if removal != nil && !errors.Is(removal, ErrRunning) {
 			t.Fatal(removal)
 		}
-		if err != nil && removal != nil && !errors.Is(err, ErrRunning) {
-			t.Fatal(err, removal)
+		if err != nil && !errors.Is(err, ErrRunning) && !errors.Is(err, fs.ErrNotExist) {
+			t.Fatal(err)
 		}
 		if t.Failed() {
 			return
 		}
+	}
+}
+
+func TestRemoveOfAMissingRun(t *testing.T) {
+	err := Runs{Dir: t.TempDir()}.Remove("r")
+	if !errors.Is(err, fs.ErrNotExist) || !strings.HasSuffix(err.Error(), "; see: mayfly runs") {
+		t.Error(err)
 	}
 }

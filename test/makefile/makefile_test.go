@@ -89,6 +89,19 @@ last:
 	}
 }
 
+// TestAllRefusesEmptyRows checks that a run of nothing doesn't succeed.
+func TestAllRefusesEmptyRows(t *testing.T) {
+	dir := t.TempDir()
+	copyFile(t, dir, "test/all.sh")
+	writeFile(t, filepath.Join(dir, "Makefile"), "a b:\n\t@echo $@ runs\n")
+	for _, args := range []string{"", "+", "+ a", "a +", "a + + b"} {
+		out, failed := run(t, dir, nil, append([]string{filepath.Join(dir, "test", "all.sh")}, strings.Fields(args)...)...)
+		if !failed || strings.Contains(out, "runs") || !strings.Contains(out, "usage: test/all.sh TARGET") {
+			t.Errorf("%q: failed: %v\n%s", args, failed, out)
+		}
+	}
+}
+
 // TestRowsRunBesideEachOther checks that rows run at the same time: each of two targets waits for the other one.
 func TestRowsRunBesideEachOther(t *testing.T) {
 	dir := t.TempDir()
@@ -107,16 +120,22 @@ b:
 
 // TestAllEndsWhole checks that no process of a run goes on when the run is ended.
 func TestAllEndsWhole(t *testing.T) {
+	for name, recipe := range map[string]string{
+		"one that ends slowly": `bash -c 'trap "sleep 1; exit" TERM; sleep 1000 & wait $$!'`,
+		"one that is stopped":  `kill -STOP 0; sleep 1000`,
+	} {
+		t.Run(name, func(t *testing.T) { testAllEndsWhole(t, recipe) })
+	}
+}
+
+func testAllEndsWhole(t *testing.T, recipe string) {
 	dir := t.TempDir()
 	copyFile(t, dir, "test/all.sh")
-	writeFile(t, filepath.Join(dir, "Makefile"), `
-a b:
-	@echo begun >$@; bash -c 'trap "sleep 1; exit" TERM; sleep 1000 & wait $$!'; echo ended >$@
-`)
+	writeFile(t, filepath.Join(dir, "Makefile"), "\na b:\n\t@echo begun >$@; "+recipe+"; echo ended >$@\n")
 	script := `"$0" a + b & until test -s a -a -s b; do sleep 0.1; done; kill $!; wait $!`
 	out, failed := run(t, dir, nil, "timeout", "60", "bash", "-c", script, filepath.Join(dir, "test", "all.sh"))
-	if !failed {
-		t.Errorf("it succeeds:\n%s", out)
+	if !failed || strings.Contains(out, "==> summary") { // which is printed when all rows have ended
+		t.Errorf("failed: %v\n%s", failed, out)
 	}
 	processes, err := filepath.Glob("/proc/[0-9]*/cwd")
 	if err != nil {

@@ -93,7 +93,7 @@ func TestClientsCommands(t *testing.T) {
 		t.Run(clients[i].name, func(t *testing.T) {
 			res := r.result(t, clients[i].name)
 			if got := outcomes(res)["command"]; got != "done warned 3" || res.Status != report.Passed {
-				t.Errorf("%q: %s %v %s", got, res.Status, res.Failures, res.Stderr)
+				t.Errorf("%q: %s %s %v %s", got, res.Status, res.Error, res.Failures, res.Stderr)
 			}
 		})
 	}

@@ -59,7 +59,7 @@ var (
 	everything = listPolicy("{cidr: 0.0.0.0/0}", `{cidr: "::/0"}`)
 )
 
-// spec has room for the twenty clients of a flood, each of which has processes of gVisor's beside it.
+// spec allows as many processes as the twenty clients of a flood need together with those that gVisor starts for each.
 func (l *lab) spec(p policy.Policy, args ...string) *engine.Spec {
 	return &engine.Spec{
 		ID: fmt.Sprintf("net-%d-%d", time.Now().UnixNano(), serial.Add(1)), Image: l.image.Image, Args: args,

@@ -60,7 +60,7 @@ func TestI10_AskedCapabilitiesAreAllThereIs(t *testing.T) {
 	}
 }
 
-// hiddenByOwnKernel says whether it is gVisor that doesn't show this part of a process's status.
+// hiddenByOwnKernel reports whether a part of a process's status is missing because gVisor doesn't show it.
 func (b *box) hiddenByOwnKernel(key, value string) bool {
 	return b.engine.OwnKernel && value == "" && (key == "NoNewPrivs" || key == "CapAmb")
 }

@@ -55,7 +55,7 @@ func TestI12_MaskedAndReadOnlyPaths(t *testing.T) {
 	}
 }
 
-// masksHold checks the outcomes of attempts on masked paths, except for those that are the sandbox's own.
+// masksHold checks the outcomes of attempts on masked paths, except for those files of which own reports that they are the sandbox's own.
 func masksHold(t *testing.T, got map[string]string, own func(path string) bool) {
 	t.Helper()
 	for _, p := range maskedPaths {
@@ -72,7 +72,7 @@ func masksHold(t *testing.T, got map[string]string, own func(path string) bool) 
 	}
 }
 
-// differsFromHost reports whether a masked file is one that a kernel of the sandbox's own has, too, and has different content there.
+// differsFromHost reports whether path is /proc/cmdline in a sandbox that has its own kernel, and has other content than on the host.
 func (b *box) differsFromHost(path string) bool {
 	b.t.Helper()
 	if !b.engine.OwnKernel || path != "/proc/cmdline" {

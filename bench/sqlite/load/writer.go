@@ -118,8 +118,8 @@ var (
 func accept(id string) func(*writer) error {
 	return func(w *writer) error {
 		if _, err := w.exec(`INSERT INTO runs (id, project, tool, version, kind, status, exit_code, code, reason, pool, runner,
-			attempt, priority, labels, accepted, accepted_by, started, finished, events, bytes, lines)
-			VALUES (?, 'default', ?, 1, 'tool', 'queued', 0, '', '', 'default', '', 0, 0, 'null', `+now+`, ?, 0, 0, 0, 0, 0)`,
+			attempt, priority, labels, needs, accepted, accepted_by, started, finished, events, bytes, lines)
+			VALUES (?, 'default', ?, 1, 'tool', 'queued', 0, '', '', 'default', '', 0, 0, 'null', 'null', `+now+`, ?, 0, 0, 0, 0, 0)`,
 			id, "hello", "ada"); err != nil {
 			return err
 		}

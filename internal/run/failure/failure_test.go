@@ -58,6 +58,14 @@ var uncoded = map[string]string{
 	"workflow.ErrRunning":   "it has its own code; failure can't import workflow",
 	"image.Error":           "its Kind is one of image's variables, each of which has a rule",
 	"document.ErrTooLarge":  "whoever reads the document has an error that says what it is",
+	"api.Problem":           "it has the code that the server gave it (run.Coder)",
+	"api.FingerprintError":  "it has its own code (run.Coder)",
+	"archive.DigestError":   "the server answers with a problem, which has a code",
+	"store.ErrNotFound":     "the server answers with a problem, which has a code",
+	"store.ErrNotHeld":      "the server answers with a problem, which has a code",
+	"store.ErrGap":          "the server answers with a receipt, and the runner sends what is missing",
+	"store.ErrOver":         "the server answers with a problem, which has a code",
+	"store.ErrExists":       "the server answers with a problem, which has a code",
 	"program.NotFoundError": "Mayfly isn't installed in full: no program that runs it can do anything about that",
 }
 

@@ -19,7 +19,7 @@ func millis(t time.Time) int64 {
 // AddToken implements store.Access.
 func (s *Store) AddToken(ctx context.Context, t store.Token) error {
 	return s.write(ctx, func(ctx context.Context, tx *tx) error {
-		n, err := tx.exec(ctx, `INSERT INTO tokens (hash, name, project, role, pool, created, expires, revoked) VALUES (?, ?, ?, ?, ?, NOW, ?, 0)
+		n, err := tx.exec(ctx, `INSERT INTO tokens (hash, name, project, role, pool, created, expires) VALUES (?, ?, ?, ?, ?, NOW, ?)
 			ON CONFLICT (project, name) DO NOTHING`, t.Hash, t.Name, t.Project, t.Role, t.Pool, millis(t.Expires))
 		if err == nil && n == 0 {
 			return store.ErrExists
@@ -33,13 +33,37 @@ func (s *Store) Token(ctx context.Context, hash []byte) (t store.Token, err erro
 	found := false
 	err = s.read(ctx, func(rows *sql.Rows) error {
 		found = true
-		var created, expires int64
-		err := rows.Scan(&t.Hash, &t.Name, &t.Project, &t.Role, &t.Pool, &created, &expires)
-		t.Created, t.Expires = timeOf(created), timeOf(expires)
+		t, err = scanToken(rows)
 		return err
-	}, `SELECT hash, name, project, role, pool, created, expires FROM tokens WHERE hash = ? AND revoked = 0 AND (expires = 0 OR expires > NOW)`, hash)
+	}, `SELECT `+tokenColumns+` FROM tokens WHERE hash = ? AND (expires = 0 OR expires > NOW)`, hash)
 	if err == nil && !found {
 		err = store.ErrNotFound
 	}
 	return t, err
+}
+
+const tokenColumns = `hash, name, project, role, pool, created, expires`
+
+func scanToken(rows *sql.Rows) (store.Token, error) {
+	var t store.Token
+	var created, expires int64
+	err := rows.Scan(&t.Hash, &t.Name, &t.Project, &t.Role, &t.Pool, &created, &expires)
+	t.Created, t.Expires = timeOf(created), timeOf(expires)
+	return t, err
+}
+
+// Tokens implements store.Access.
+func (s *Store) Tokens(ctx context.Context, project string) ([]store.Token, error) {
+	all := []store.Token{}
+	err := s.read(ctx, func(rows *sql.Rows) error {
+		t, err := scanToken(rows)
+		all = append(all, t)
+		return err
+	}, `SELECT `+tokenColumns+` FROM tokens WHERE project = ? ORDER BY name`, project)
+	return all, err
+}
+
+// RemoveToken implements store.Access.
+func (s *Store) RemoveToken(ctx context.Context, project, name string) error {
+	return s.change(ctx, `DELETE FROM tokens WHERE project = ? AND name = ?`, project, name)
 }

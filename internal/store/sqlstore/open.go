@@ -15,6 +15,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 	"testing/fstest"
 	"time"
 
@@ -34,14 +35,19 @@ type Store struct {
 	writing *sql.DB
 	writer  *writer
 	wake    *wake // nil for SQLite, which has one server
+
+	mu       sync.Mutex
+	prepared map[string]*sql.Stmt // for reading
 }
 
 var (
-	_ store.Tools  = (*Store)(nil)
-	_ store.Queue  = (*Store)(nil)
-	_ store.Runs   = (*Store)(nil)
-	_ store.Access = (*Store)(nil)
-	_ store.Wake   = (*Store)(nil)
+	_ store.Tools   = (*Store)(nil)
+	_ store.Queue   = (*Store)(nil)
+	_ store.Runs    = (*Store)(nil)
+	_ store.Access  = (*Store)(nil)
+	_ store.Secrets = (*Store)(nil)
+	_ store.Runners = (*Store)(nil)
+	_ store.Wake    = (*Store)(nil)
 )
 
 // dialect is what SQLite and PostgreSQL write differently.
@@ -113,7 +119,7 @@ func OpenPostgres(ctx context.Context, address string, log *slog.Logger) (*Store
 const connectTimeout = 10 * time.Second
 
 func open(ctx context.Context, reading, writing *sql.DB, d dialect, w *wake) (_ *Store, err error) {
-	s := &Store{db: reading, d: d, writing: writing}
+	s := &Store{db: reading, d: d, writing: writing, prepared: map[string]*sql.Stmt{}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Close())

@@ -28,10 +28,10 @@ func (s *Store) Accept(ctx context.Context, r store.NewRun, to *store.Lessee) er
 		attempt, runner, lease = 1, to.Runner, to.Lease.Milliseconds()
 	}
 	return s.write(ctx, func(ctx context.Context, tx *tx) error {
-		if _, err := tx.exec(ctx, `INSERT INTO runs (id, project, tool, version, kind, status, exit_code, code, reason, pool, runner, attempt, priority, labels,
+		if _, err := tx.exec(ctx, `INSERT INTO runs (id, project, tool, version, kind, status, exit_code, code, reason, pool, runner, attempt, priority, labels, needs,
 			accepted, accepted_by, started, finished, events, bytes, lines)
-			VALUES (?, ?, ?, ?, ?, 'queued', 0, '', '', ?, '', 0, ?, ?, NOW, ?, 0, 0, 0, 0, 0)`,
-			r.ID, r.Project, r.Tool, r.Version, r.Kind, r.Pool, r.Priority, string(labels), r.AcceptedBy); err != nil {
+			VALUES (?, ?, ?, ?, ?, 'queued', 0, '', '', ?, '', 0, ?, ?, ?, NOW, ?, 0, 0, 0, 0, 0)`,
+			r.ID, r.Project, r.Tool, r.Version, r.Kind, r.Pool, r.Priority, string(labels), string(needs), r.AcceptedBy); err != nil {
 			return err
 		}
 		if _, err := tx.exec(ctx, `INSERT INTO requests (run, request) VALUES (?, ?)`, r.ID, r.Request); err != nil {
@@ -282,40 +282,23 @@ func (s *Store) missing(ctx context.Context, tx *tx, project, id string) error {
 	return errors.Join(tx.rows(ctx, func(*sql.Rows) error { err = store.ErrOver; return nil }, `SELECT id FROM runs WHERE id = ? AND project = ?`, id, project), err)
 }
 
+// expired is an attempt that ends without its runner.
+type expired struct {
+	store.Claimed
+	at position
+}
+
 // Expire implements store.Queue.
 func (s *Store) Expire(ctx context.Context, most int, ended func(store.Claimed) (store.Ended, error)) ([]string, error) {
 	var ids []string
 	err := s.write(ctx, func(ctx context.Context, tx *tx) error {
 		ids = nil
-		type expired struct {
-			store.Claimed
-			at position
-		}
-		var all []expired
-		err := tx.rows(ctx, func(rows *sql.Rows) error {
-			var e expired
-			err := rows.Scan(&e.Run, &e.Project, &e.Attempt, &e.Runner, &e.at.last, &e.at.bytes, &e.at.lines)
-			e.Last = e.at.last
-			all = append(all, e)
-			return err
-		}, `SELECT run, project, attempt, runner, last, bytes, lines FROM queue WHERE runner <> '' AND lease_until <= NOW ORDER BY lease_until LIMIT ? FOR UPDATE SKIP LOCKED`, most)
+		all, err := attempts(ctx, tx, `runner <> '' AND lease_until <= NOW ORDER BY lease_until LIMIT ? FOR UPDATE SKIP LOCKED`, most)
 		if err != nil {
 			return err
 		}
 		for _, e := range all {
-			end, err := ended(e.Claimed)
-			if err != nil {
-				return err
-			}
-			at, err := encodeEnd(ctx, tx, e.Run, e.at, end)
-			if err != nil {
-				return err
-			}
-			if err := over(ctx, tx, e.Run, at, end); err != nil {
-				return err
-			}
-			n, err := tx.exec(ctx, `DELETE FROM queue WHERE run = ? AND attempt = ? AND runner = ? AND last = ? AND lease_until <= NOW`, e.Run, e.Attempt, e.Runner, at.base)
-			if err := fenced(n, err); err != nil {
+			if err := endLost(ctx, tx, e, ended, ` AND lease_until <= NOW`); err != nil {
 				return err
 			}
 			ids = append(ids, e.Run)
@@ -324,6 +307,79 @@ func (s *Store) Expire(ctx context.Context, most int, ended func(store.Claimed) 
 		return nil
 	})
 	return ids, err
+}
+
+// attempts returns attempts of the queue.
+func attempts(ctx context.Context, tx *tx, where string, args ...any) ([]expired, error) {
+	var all []expired
+	err := tx.rows(ctx, func(rows *sql.Rows) error {
+		var e expired
+		err := rows.Scan(&e.Run, &e.Project, &e.Attempt, &e.Runner, &e.at.base, &e.at.last, &e.at.bytes, &e.at.lines)
+		e.Last = e.at.last
+		all = append(all, e)
+		return err
+	}, `SELECT run, project, attempt, runner, base, last, bytes, lines FROM queue WHERE `+where, args...)
+	return all, err
+}
+
+// endLost ends an attempt in its runner's place. fence is a further condition on its row.
+func endLost(ctx context.Context, tx *tx, e expired, ended func(store.Claimed) (store.Ended, error), fence string) error {
+	end, err := ended(e.Claimed)
+	if err != nil {
+		return err
+	}
+	at, err := encodeEnd(ctx, tx, e.Run, e.at, end)
+	if err != nil {
+		return err
+	}
+	if err := over(ctx, tx, e.Run, at, end); err != nil {
+		return err
+	}
+	n, err := tx.exec(ctx, `DELETE FROM queue WHERE run = ? AND attempt = ? AND runner = ? AND last = ?`+fence, e.Run, e.Attempt, e.Runner, at.base)
+	return fenced(n, err)
+}
+
+// Reclaim implements store.Queue.
+func (s *Store) Reclaim(ctx context.Context, runner string, holds []store.Hold, ended func(store.Claimed) (store.Ended, error)) (waiting, over []string, err error) {
+	err = s.write(ctx, func(ctx context.Context, tx *tx) error {
+		waiting, over = nil, nil
+		all, err := attempts(ctx, tx, `runner = ? FOR UPDATE`, runner)
+		if err != nil {
+			return err
+		}
+		for _, e := range all {
+			switch {
+			case slices.Contains(holds, store.Hold{Run: e.Run, Attempt: e.Attempt}):
+				continue
+			case e.at.last == e.at.base:
+				tx.tell = true
+				err = release(ctx, tx, runner, store.Hold{Run: e.Run, Attempt: e.Attempt})
+				waiting = append(waiting, e.Run)
+			default:
+				tx.tell = true
+				err = endLost(ctx, tx, e, ended, "")
+				over = append(over, e.Run)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return waiting, over, err
+}
+
+// Release implements store.Queue.
+func (s *Store) Release(ctx context.Context, runner string, h store.Hold) error {
+	return s.write(ctx, func(ctx context.Context, tx *tx) error {
+		tx.tell = true
+		return release(ctx, tx, runner, h)
+	})
+}
+
+func release(ctx context.Context, tx *tx, runner string, h store.Hold) error {
+	_, err := tx.exec(ctx, `UPDATE queue SET runner = '', lease_until = 0 WHERE run = ? AND attempt = ? AND runner = ? AND last = base`, h.Run, h.Attempt, runner)
+	return err
 }
 
 // Renew implements store.Queue.

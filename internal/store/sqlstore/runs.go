@@ -14,21 +14,24 @@ import (
 
 // columns are those of a run: of its history, and of the queue where it isn't over.
 const columns = `r.id, r.project, r.tool, r.version, r.kind, COALESCE(q.state, r.status), r.exit_code, r.code, r.reason, r.pool,
-	COALESCE(q.runner, r.runner), COALESCE(q.attempt, r.attempt), r.priority, r.labels, COALESCE(q.cancel, 0), r.accepted, r.accepted_by,
+	COALESCE(q.runner, r.runner), COALESCE(q.attempt, r.attempt), r.priority, r.labels, r.needs, COALESCE(q.cancel, 0), r.accepted, r.accepted_by,
 	COALESCE(q.started, r.started), r.finished, COALESCE(q.last, r.events), COALESCE(q.bytes, r.bytes)
 	FROM runs r LEFT JOIN queue q ON q.run = r.id`
 
 func scanRun(rows *sql.Rows) (store.Run, error) {
 	var r store.Run
-	var status, code, labels string
+	var status, code, labels, needs string
 	var cancel, accepted, started, finished int64
 	err := rows.Scan(&r.ID, &r.Project, &r.Tool, &r.Version, &r.Kind, &status, &r.ExitCode, &code, &r.Reason, &r.Pool,
-		&r.Runner, &r.Attempt, &r.Priority, &labels, &cancel, &accepted, &r.AcceptedBy, &started, &finished, &r.Events, &r.EventBytes)
+		&r.Runner, &r.Attempt, &r.Priority, &labels, &needs, &cancel, &accepted, &r.AcceptedBy, &started, &finished, &r.Events, &r.EventBytes)
 	if err != nil {
 		return r, err
 	}
 	if err := json.Unmarshal([]byte(labels), &r.Labels); err != nil {
 		return r, fmt.Errorf("read the labels of run %s: %w", r.ID, err)
+	}
+	if err := json.Unmarshal([]byte(needs), &r.Needs); err != nil {
+		return r, fmt.Errorf("read the needs of run %s: %w", r.ID, err)
 	}
 	r.Status, r.Code, r.Cancelling, r.Over = run.State(status), run.Code(code), cancel > 0, finished > 0
 	r.Accepted, r.Started, r.Finished = timeOf(accepted), timeOf(started), timeOf(finished)

@@ -260,9 +260,28 @@ func each(rows *sql.Rows, scan func(*sql.Rows) error) (err error) {
 
 // read calls scan for each row of a query outside a transaction.
 func (s *Store) read(ctx context.Context, scan func(*sql.Rows) error, q string, args ...any) error {
-	rows, err := s.db.QueryContext(ctx, s.d.sql(q), args...)
+	stmt, err := s.prepare(ctx, q)
+	if err != nil {
+		return err
+	}
+	rows, err := stmt.QueryContext(ctx, args...)
 	if err != nil {
 		return err
 	}
 	return each(rows, scan)
+}
+
+// prepare returns a statement for reading. There are few of them, and preparing one takes longer than most queries.
+func (s *Store) prepare(ctx context.Context, q string) (*sql.Stmt, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if stmt := s.prepared[q]; stmt != nil {
+		return stmt, nil
+	}
+	stmt, err := s.db.PrepareContext(ctx, s.d.sql(q))
+	if err != nil {
+		return nil, fmt.Errorf("prepare %q: %w", q, err)
+	}
+	s.prepared[q] = stmt
+	return stmt, nil
 }

@@ -19,6 +19,8 @@ type Store interface {
 	store.Queue
 	store.Runs
 	store.Access
+	store.Runners
+	store.Secrets
 	store.Wake
 }
 
@@ -38,6 +40,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		"Cancel":          cancel,
 		"Expire":          expire,
 		"Renew":           renew,
+		"Reclaim":         reclaim,
 		"Extend":          extend,
 		"Lists":           lists,
 		"Looks":           looks,
@@ -45,6 +48,8 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		"SameAtOnce":      func(t *testing.T, s Store) { SameAtOnce(t, s) },
 		"ClaimsAtOnce":    func(t *testing.T, s Store) { ClaimsAtOnce(t, s) },
 		"Tokens":          tokens,
+		"Runners":         runners,
+		"Secrets":         secrets,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open(t)) })
 	}
@@ -433,6 +438,47 @@ func expire(t *testing.T, s Store) {
 	}
 }
 
+func reclaim(t *testing.T, s Store) {
+	held := claimed(t, s, "held", lease)
+	begun := claimed(t, s, "begun", lease)
+	claimed(t, s, "never", lease)
+	accept(t, s, newRun("other"))
+	other := claim(t, s, store.Claim{Lessee: store.Lessee{Runner: "x", Lease: lease}, Most: 1})[0]
+	if _, err := s.Report(t.Context(), report(begun, 1, 1, "one")); err != nil {
+		t.Fatal(err)
+	}
+	waiting, over, err := s.Reclaim(t.Context(), "r", []store.Hold{{Run: "held", Attempt: 1}}, func(c store.Claimed) (store.Ended, error) {
+		e := *ended(run.Lost)
+		e.Encode = encode(1, 1, c.Last, "lost")
+		return e, nil
+	})
+	if err != nil || !slices.Equal(waiting, []string{"never"}) || !slices.Equal(over, []string{"begun"}) {
+		t.Errorf("reclaimed: %q wait, %q are over, %v", waiting, over, err)
+	}
+	if r := get(t, s, "begun"); r.Status != run.Lost || !slices.Equal(texts(t, s, "begun", 0), []string{"one", "lost"}) {
+		t.Errorf("begun: %+v", r)
+	}
+	again := claim(t, s, store.Claim{Most: 9})
+	if len(again) != 1 || again[0].Run != "never" || again[0].Attempt != 2 {
+		t.Errorf("claimed again: %+v", again)
+	}
+	for _, c := range []store.Claimed{held, other, again[0]} {
+		if _, err := s.Report(t.Context(), report(c, 1, 1, "x")); err != nil {
+			t.Errorf("run %s: %v", c.Run, err)
+		}
+	}
+	// Of two that were given to a runner that is gone, only the one of which nothing was reported waits again.
+	gone := claimed(t, s, "gone", lease)
+	for _, c := range []store.Claimed{gone, held} {
+		if err := s.Release(t.Context(), "r", store.Hold{Run: c.Run, Attempt: c.Attempt}); err != nil {
+			t.Error(err)
+		}
+	}
+	if got := claim(t, s, store.Claim{Most: 9}); len(got) != 1 || got[0].Run != "gone" {
+		t.Errorf("released: %+v", got)
+	}
+}
+
 func renew(t *testing.T, s Store) {
 	c := claimed(t, s, "a", time.Millisecond)
 	time.Sleep(20 * time.Millisecond)
@@ -711,12 +757,131 @@ func tokens(t *testing.T, s Store) {
 	if tok, err := s.Token(ctx, []byte("1")); err != nil || tok.Name != "ada" || tok.Project != "p" || tok.Role != "author" || tok.Created.IsZero() || !tok.Expires.IsZero() {
 		t.Errorf("token %+v, %v", tok, err)
 	}
+	if all, err := s.Tokens(ctx, ""); err != nil || len(all) != 2 || all[0].Name != "new" || all[1].Name != "old" {
+		t.Errorf("tokens for all projects: %+v, %v", all, err)
+	}
+	defer removed(t, s, "p", "ada", []byte("1"))
 	if tok, err := s.Token(ctx, []byte("3")); err != nil || tok.Pool != "gpu" {
 		t.Errorf("token %+v, %v", tok, err)
 	}
 	for name, hash := range map[string]string{"expired": "2", "unknown": "5"} {
 		if _, err := s.Token(ctx, []byte(hash)); !errors.Is(err, store.ErrNotFound) {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// removed checks that a token ends for good.
+func removed(t *testing.T, s Store, project, name string, hash []byte) {
+	t.Helper()
+	if err := s.RemoveToken(t.Context(), project, name); err != nil {
+		t.Error(err)
+	}
+	if _, err := s.Token(t.Context(), hash); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("a token that was removed: %v", err)
+	}
+	if err := s.RemoveToken(t.Context(), project, name); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("remove it again: %v", err)
+	}
+}
+
+func runners(t *testing.T, s Store) {
+	ctx := t.Context()
+	saw := func(holder, name string) bool {
+		drain, err := s.SawRunner(ctx, store.Runner{Holder: holder, Pool: "default", Name: name, Version: "1", Labels: []string{"gpu"}, Slots: 3})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return drain
+	}
+	if saw("default/b@1", "b") || saw("default/a@1", "a") || saw("default/a@1", "a") {
+		t.Error("a new runner is to drain")
+	}
+	n := newRun("1")
+	if err := s.Accept(ctx, n, &store.Lessee{Runner: "default/b@1", Lease: lease}); err != nil {
+		t.Fatal(err)
+	}
+	all, err := s.Runners(ctx, lease)
+	if err != nil || len(all) != 2 || all[0].Name != "a" || all[1].Name != "b" || all[0].Busy != 0 || all[1].Busy != 1 || all[0].Slots != 3 ||
+		!slices.Equal(all[0].Labels, []string{"gpu"}) || all[0].Drain || all[0].Seen.IsZero() || all[0].Version != "1" {
+		t.Errorf("runners %+v, %v", all, err)
+	}
+	if holders, err := s.DrainRunner(ctx, "b"); err != nil || !slices.Equal(holders, []string{"default/b@1"}) {
+		t.Errorf("drain: %q, %v", holders, err)
+	}
+	if _, err := s.DrainRunner(ctx, "none"); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("drain a runner that isn't there: %v", err)
+	}
+	if !saw("default/b@1", "b") {
+		t.Error("it isn't told to drain")
+	}
+	if saw("default/b@2", "b") {
+		t.Error("the next process of its name is told to drain")
+	}
+	time.Sleep(20 * time.Millisecond)
+	if all, err := s.Runners(ctx, time.Millisecond); err != nil || len(all) != 0 {
+		t.Errorf("those that were just there: %+v, %v", all, err)
+	}
+	if err := s.ForgetRunners(ctx, time.Millisecond); err != nil {
+		t.Fatal(err)
+	}
+	if all, err := s.Runners(ctx, lease); err != nil || len(all) != 0 {
+		t.Errorf("after they are forgotten: %+v, %v", all, err)
+	}
+}
+
+func secrets(t *testing.T, s Store) {
+	ctx := t.Context()
+	set := func(project, name, value string, tools ...string) store.Secret {
+		t.Helper()
+		var at time.Time
+		one, err := s.SetSecret(ctx, store.Secret{Project: project, Name: name, Tools: tools, SetBy: "ada"}, func(version int, set time.Time) ([]byte, error) {
+			at = set
+			return fmt.Appendf(nil, "%d:%s", version, value), nil
+		})
+		if err != nil || !one.Set.Equal(at) || at.IsZero() || one.SetBy != "ada" || !slices.Equal(one.Tools, tools) {
+			t.Errorf("set: %+v, %v", one, err)
+		}
+		return one
+	}
+	if one := set("p", "a", "x", "t"); one.Version != 1 || string(one.Sealed) != "1:x" {
+		t.Errorf("the first version: %+v", one)
+	}
+	if one := set("p", "a", "y"); one.Version != 2 || string(one.Sealed) != "2:y" {
+		t.Errorf("the second version: %+v", one)
+	}
+	set("q", "a", "z")
+	if err := s.LimitSecret(ctx, "p", "a", []string{"u"}); err != nil {
+		t.Error(err)
+	}
+	if err := s.UsedSecrets(ctx, "p", []string{"a", "none"}, "run-1"); err != nil {
+		t.Error(err)
+	}
+	one, err := s.Secret(ctx, "p", "a")
+	if err != nil || one.Version != 2 || !slices.Equal(one.Tools, []string{"u"}) || one.UsedBy != "run-1" || one.Used.IsZero() {
+		t.Errorf("secret %+v, %v", one, err)
+	}
+	if err := s.RewrapSecret(ctx, one, []byte("new")); err != nil {
+		t.Error(err)
+	}
+	one.Version = 1
+	if err := s.RewrapSecret(ctx, one, []byte("old version")); err != nil {
+		t.Error(err)
+	}
+	if all, err := s.Secrets(ctx, ""); err != nil || len(all) != 2 || string(all[0].Sealed) != "new" || all[1].Project != "q" {
+		t.Errorf("secrets of all projects: %+v, %v", all, err)
+	}
+	if all, err := s.Secrets(ctx, "q"); err != nil || len(all) != 1 {
+		t.Errorf("secrets of a project: %+v, %v", all, err)
+	}
+	if err := s.RemoveSecret(ctx, "p", "a"); err != nil {
+		t.Error(err)
+	}
+	for name, err := range map[string]error{
+		"get": func() error { _, err := s.Secret(ctx, "p", "a"); return err }(), "remove": s.RemoveSecret(ctx, "p", "a"), "limit": s.LimitSecret(ctx, "p", "a", nil),
+	} {
+		if !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("%s a secret that isn't there: %v", name, err)
 		}
 	}
 }

@@ -187,7 +187,7 @@ func testMissing(t *testing.T, journals, _ workflow.Journals) {
 			t.Errorf("Open(%q) succeeds", id)
 		}
 	}
-	// An id comes from a command line or a client: it can't lead to another place.
+	// An id comes from a command line or a client: it must not lead to another place.
 	for _, id := range []string{"../r", "a/b", ".", "..", ""} {
 		if j, err := journals.Create(header(id)); err == nil {
 			t.Errorf("a journal is made for the run %q", id)

@@ -30,7 +30,7 @@ CREATE INDEX queue_cancelling ON queue (run) WHERE cancel > 0;
 CREATE TABLE runs (
   id TEXT PRIMARY KEY, project TEXT NOT NULL, tool TEXT NOT NULL, version BIGINT NOT NULL, kind TEXT NOT NULL,
   status TEXT NOT NULL, exit_code BIGINT NOT NULL, code TEXT NOT NULL, reason TEXT NOT NULL,
-  pool TEXT NOT NULL, runner TEXT NOT NULL, attempt BIGINT NOT NULL, priority BIGINT NOT NULL, labels TEXT NOT NULL,
+  pool TEXT NOT NULL, runner TEXT NOT NULL, attempt BIGINT NOT NULL, priority BIGINT NOT NULL, labels TEXT NOT NULL, needs TEXT NOT NULL,
   accepted BIGINT NOT NULL, accepted_by TEXT NOT NULL, started BIGINT NOT NULL, finished BIGINT NOT NULL,
   events BIGINT NOT NULL, bytes BIGINT NOT NULL, lines BIGINT NOT NULL
 );
@@ -49,6 +49,18 @@ CREATE TABLE chunks (
 
 CREATE TABLE tokens (
   hash BLOB PRIMARY KEY, name TEXT NOT NULL, project TEXT NOT NULL, role TEXT NOT NULL, pool TEXT NOT NULL,
-  created BIGINT NOT NULL, expires BIGINT NOT NULL, revoked BIGINT NOT NULL,
+  created BIGINT NOT NULL, expires BIGINT NOT NULL,
   UNIQUE (project, name)
+);
+
+CREATE TABLE runners (
+  holder TEXT PRIMARY KEY, pool TEXT NOT NULL, name TEXT NOT NULL, version TEXT NOT NULL, labels TEXT NOT NULL, slots BIGINT NOT NULL,
+  drain BIGINT NOT NULL, -- when it was told to take nothing new, or 0
+  seen BIGINT NOT NULL
+);
+
+CREATE TABLE secrets (
+  project TEXT NOT NULL, name TEXT NOT NULL, version BIGINT NOT NULL, sealed BLOB NOT NULL, tools TEXT NOT NULL,
+  set_at BIGINT NOT NULL, set_by TEXT NOT NULL, used BIGINT NOT NULL, used_by TEXT NOT NULL,
+  PRIMARY KEY (project, name)
 );

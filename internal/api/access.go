@@ -1,0 +1,24 @@
+package api
+
+import "time"
+
+// NewToken makes a token.
+type NewToken struct {
+	Name string `json:"name" pattern:"^[A-Za-z0-9][A-Za-z0-9._-]{0,252}$" doc:"what it is for; the history of runs shows it"`
+	Role string `json:"role" enum:"viewer,operator,author,admin,runner" doc:"each role may do all that those before it may; a runner's is apart"`
+	Pool string `json:"pool,omitempty" maxLength:"63" doc:"for a runner: the pool that it serves; default by default"`
+	// ExpiresSeconds is how long it is good for.
+	ExpiresSeconds int64 `json:"expires_seconds,omitempty" minimum:"0" doc:"how long it is good for; 0 for ever"`
+}
+
+// Token is a token without its text.
+type Token struct {
+	Name    string    `json:"name"`
+	Project string    `json:"project,omitempty" doc:"empty for all projects"`
+	Role    string    `json:"role"`
+	Pool    string    `json:"pool,omitempty"`
+	Created time.Time `json:"created"`
+	Expires time.Time `json:"expires,omitzero"`
+	// Token is the text, only in the answer to its creation.
+	Token string `json:"token,omitempty" doc:"only in the answer to its creation: nobody can read it later"`
+}

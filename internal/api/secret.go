@@ -1,0 +1,21 @@
+package api
+
+import "time"
+
+// SetSecret sets a secret, or which tools may use it.
+type SetSecret struct {
+	// Value is nil if only Tools is to change.
+	Value *string   `json:"value,omitempty" maxLength:"1400000" doc:"the value in base64; left out to change only tools"`
+	Tools *[]string `json:"tools,omitempty" maxItems:"1000" doc:"the tools that may use it; [] for all of the project. Left out, it stays as it is"`
+}
+
+// Secret is a secret without its value, which nobody can read.
+type Secret struct {
+	Name    string    `json:"name"`
+	Version int       `json:"version" doc:"from 1, and one more with each value"`
+	Tools   []string  `json:"tools,omitempty" doc:"the tools that may use it; empty for all of the project"`
+	Set     time.Time `json:"set"`
+	SetBy   string    `json:"set_by"`
+	Used    time.Time `json:"used,omitzero" doc:"when a run had it last"`
+	UsedBy  string    `json:"used_by,omitempty" doc:"the run that had it last"`
+}

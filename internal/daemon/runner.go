@@ -1,0 +1,187 @@
+package daemon
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mayfly-run/mayfly/internal/api"
+	"github.com/mayfly-run/mayfly/internal/atomicfile"
+	"github.com/mayfly-run/mayfly/internal/content"
+	"github.com/mayfly-run/mayfly/internal/document"
+	"github.com/mayfly-run/mayfly/internal/engine"
+	"github.com/mayfly-run/mayfly/internal/host"
+	"github.com/mayfly-run/mayfly/internal/program"
+	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/runner"
+	"github.com/mayfly-run/mayfly/internal/secret"
+)
+
+// carrier is how a runner carries runs out: the flags that mayfly server --with-runner and mayfly runner share.
+type carrier struct {
+	name   string
+	labels []string
+	slots  int
+}
+
+func (c *carrier) add(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&c.name, "name", "", "`NAME` of the runner; by default the machine's")
+	cmd.Flags().StringSliceVar(&c.labels, "label", nil, "`LABEL` of the runner, which runs may ask for; may be repeated")
+	cmd.Flags().IntVar(&c.slots, "slots", 2*runtime.NumCPU(), "how many runs it carries out at once")
+}
+
+// open returns the options of a runner that carries runs out on this machine. dir is for what it keeps.
+func (c *carrier) open(dir string, log *slog.Logger) (runner.Options, error) {
+	o := runner.Options{Name: c.name, Labels: c.labels, Slots: c.slots, Version: program.ThisBuild().Version, Log: log}
+	h, err := host.Open()
+	if err != nil {
+		return o, err
+	}
+	carry, err := h.Runner(host.RunnerOptions{Pull: "missing"})
+	if err != nil {
+		return o, err
+	}
+	o.Content = content.Store(filepath.Join(dir, "contents"))
+	carry.Content = o.Content
+	sealer, err := secret.NewBox()
+	if err != nil {
+		return o, err
+	}
+	o.Carry = func(secrets secret.Source) run.Runner {
+		one := *carry
+		one.Secrets, one.Sealer = secrets, sealer
+		return &one
+	}
+	if sweeper, ok := carry.Engine.(engine.Sweeper); ok {
+		o.Sweep = sweeper.Sweep
+	}
+	if o.Name == "" {
+		if o.Name, err = os.Hostname(); err != nil {
+			return o, fmt.Errorf("the machine's name: %w; give the runner one with --name", err)
+		}
+	}
+	return o, nil
+}
+
+// instance is by what the server knows the runner of a folder, and tells it from others with its name. It stays, so that a runner
+// that is started again can say that it has nothing of what the one before had. It is as secret as a token.
+func instance(dir string) (string, error) {
+	file := filepath.Join(dir, "instance")
+	data, err := os.ReadFile(file)
+	if err == nil {
+		return strings.TrimSpace(string(data)), nil
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("read the runner's instance: %w", err)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", fmt.Errorf("make the runner's folder: %w", err)
+	}
+	text := rand.Text()
+	if err := atomicfile.Write(file, []byte(text+"\n"), atomicfile.Options{Durable: true}); err != nil {
+		return "", fmt.Errorf("make the runner's instance: %w", err)
+	}
+	return text, nil
+}
+
+type runnerFlags struct {
+	carrier
+	server, tokenFile, fingerprint, data, logFormat string
+}
+
+func runnerCommand() *cobra.Command {
+	f := &runnerFlags{}
+	c := &cobra.Command{
+		Use:   "runner --server URL --token-file FILE --data DIR",
+		Short: "Carry out runs of a server on this machine",
+		Long: `Carry out runs of a server on this machine. The runner connects to the server, never the other way round, also through a
+proxy (HTTPS_PROXY). Its token says which pool it serves: mayfly token create NAME --role runner --pool POOL --all-projects
+
+INT and TERM end it: no new run is begun, those that run here are ended, and what they printed is reported. To let them come to
+their end, drain it before: mayfly runner drain NAME`,
+		Example: `  mayfly runner --server https://mayfly.example.com --token-file /etc/mayfly/runner-token --data /var/lib/mayfly-runner --label gpu`,
+		Args:    cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			ctx, stop := signal.NotifyContext(c.Context(), os.Interrupt, syscall.SIGTERM)
+			defer stop()
+			return f.run(ctx, c.ErrOrStderr())
+		},
+	}
+	fl := c.Flags()
+	fl.StringVar(&f.server, "server", "", "`URL` of the server")
+	fl.StringVar(&f.tokenFile, "token-file", "", "`FILE` with the runner's token")
+	fl.StringVar(&f.fingerprint, "fingerprint", "", "`sha256:HEX` of the server's certificate, if no authority vouches for it")
+	fl.StringVar(&f.data, "data", "", "`DIR` for what the runner keeps")
+	fl.StringVar(&f.logFormat, "log-format", "text", "how to log: `text` or json")
+	f.add(c)
+	for _, name := range []string{"server", "token-file", "data"} {
+		_ = c.MarkFlagRequired(name) // the flag exists
+	}
+	return c
+}
+
+func (f *runnerFlags) run(ctx context.Context, errOut io.Writer) (err error) {
+	log, err := logger(f.logFormat, errOut)
+	if err != nil {
+		return err
+	}
+	if err := host.EnterNamespace(os.Args, ""); err != nil {
+		return err
+	}
+	token, err := f.token()
+	if err != nil {
+		return err
+	}
+	lock, err := lockDir(f.data, "runner")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, lock.Close()) }()
+	client, err := api.NewClient(api.ClientOptions{Server: strings.TrimSuffix(f.server, "/"), Token: token, Fingerprint: f.fingerprint, UserAgent: "mayfly-runner/" + program.ThisBuild().Version})
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	o, err := f.open(f.data, log)
+	if err != nil {
+		return err
+	}
+	id, err := instance(f.data)
+	if err != nil {
+		return err
+	}
+	o.Server = client.Runner(o.Name, id)
+	r, err := runner.New(o)
+	if err != nil {
+		return err
+	}
+	return r.Run(ctx)
+}
+
+// maxToken bounds a token's file.
+const maxToken = 64 << 10
+
+func (f *runnerFlags) token() (string, error) {
+	file, err := os.Open(f.tokenFile)
+	if err != nil {
+		return "", fmt.Errorf("read the token: %w", err)
+	}
+	defer file.Close()
+	data, err := document.Read(file, maxToken)
+	if err != nil {
+		return "", fmt.Errorf("read the token %s: %w", f.tokenFile, err)
+	}
+	return strings.TrimSpace(string(data)), nil
+}

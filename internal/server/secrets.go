@@ -1,0 +1,172 @@
+package server
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/mayfly-run/mayfly/internal/api"
+	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/secret"
+	"github.com/mayfly-run/mayfly/internal/store"
+)
+
+// A secret's way: mayfly sends its value over TLS, the server seals it for its own keys (secret.Keys) and keeps only that. With
+// an attempt, it opens the secrets that the tool names, and seals them for the key of the runner that gets the attempt, which is
+// only in that runner's memory. So nothing between the two, and no answer of the API, has a value.
+
+func (s *Server) registerSecrets() {
+	at := "/projects/{project}/secrets"
+	huma.Register(s.api, operation("list-secrets", http.MethodGet, at, RoleViewer, "List secrets, without values"), s.listSecrets)
+	huma.Register(s.api, operation("set-secret", http.MethodPut, at+"/{secret}", RoleAuthor, "Set a secret, or which tools may use it"), s.setSecret)
+	huma.Register(s.api, operation("delete-secret", http.MethodDelete, at+"/{secret}", RoleAuthor, "Remove a secret"), s.deleteSecret)
+	huma.Register(s.api, operation("rotate-keys", http.MethodPost, "/keys/rotate", RoleAdmin, "Make a new key, and wrap all secrets for it"), s.rotateKeys)
+}
+
+// SecretName is the part of an address that names a secret.
+type SecretName struct {
+	Secret string `path:"secret" pattern:"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,252}$"`
+}
+
+// sealedName is what a secret's values are bound to. A project's name has no dot, so no two secrets share it.
+func sealedName(project, name string) string { return project + "." + name }
+
+func secretOf(one store.Secret) api.Secret {
+	return api.Secret{Name: one.Name, Version: one.Version, Tools: one.Tools, Set: one.Set, SetBy: one.SetBy, Used: one.Used, UsedBy: one.UsedBy}
+}
+
+func (s *Server) listSecrets(ctx context.Context, in *InProject) (*body[[]api.Secret], error) {
+	all, err := s.store.Secrets(ctx, in.Project)
+	if err != nil {
+		return nil, s.explain(err, "secret")
+	}
+	out := &body[[]api.Secret]{Body: []api.Secret{}}
+	for _, one := range all {
+		out.Body = append(out.Body, secretOf(one))
+	}
+	return out, nil
+}
+
+func (s *Server) setSecret(ctx context.Context, in *struct {
+	InProject
+	SecretName
+	Body api.SetSecret
+},
+) (*body[api.Secret], error) {
+	what := "secret " + in.Secret
+	old, err := s.store.Secret(ctx, in.Project, in.Secret)
+	if err != nil && (!errors.Is(err, store.ErrNotFound) || in.Body.Value == nil) {
+		return nil, s.explain(err, what)
+	}
+	if in.Body.Tools != nil {
+		old.Tools = *in.Body.Tools
+	}
+	if in.Body.Value == nil {
+		if err := s.store.LimitSecret(ctx, in.Project, in.Secret, old.Tools); err != nil {
+			return nil, s.explain(err, what)
+		}
+		return &body[api.Secret]{Body: secretOf(old)}, nil
+	}
+	value, err := base64.StdEncoding.DecodeString(*in.Body.Value)
+	if err != nil || len(value) == 0 || len(value) > secret.MaxValueBytes {
+		return nil, problem(http.StatusUnprocessableEntity, run.CodeInvalidRequest, "the value is empty, larger than 1 MiB, or not in base64", "send a value of 1 to 1048576 bytes in base64")
+	}
+	defer clear(value)
+	one := store.Secret{Project: in.Project, Name: in.Secret, Tools: old.Tools, SetBy: who(ctx).Name}
+	one, err = s.store.SetSecret(ctx, one, func(version int, set time.Time) ([]byte, error) {
+		return s.keys.Seal(sealedName(in.Project, in.Secret), version, set, value)
+	})
+	if err != nil {
+		return nil, s.explain(err, what)
+	}
+	return &body[api.Secret]{Body: secretOf(one)}, nil
+}
+
+func (s *Server) deleteSecret(ctx context.Context, in *struct {
+	InProject
+	SecretName
+},
+) (*struct{}, error) {
+	return nil, s.explain(s.store.RemoveSecret(ctx, in.Project, in.Secret), "secret "+in.Secret)
+}
+
+// rotateKeys makes a new key, and wraps all secrets for it while the server serves. The old keys stay: a backup may need them.
+func (s *Server) rotateKeys(ctx context.Context, _ *struct{}) (*struct{}, error) {
+	if err := s.keys.Add(); err != nil {
+		return nil, s.explain(err, "key")
+	}
+	all, err := s.store.Secrets(ctx, "")
+	if err != nil {
+		return nil, s.explain(err, "key")
+	}
+	for _, one := range all {
+		sealed, err := s.keys.Rewrap(one.Sealed)
+		if err == nil {
+			err = s.store.RewrapSecret(ctx, one, sealed)
+		}
+		if err != nil {
+			return nil, s.explain(err, "secret "+one.Name)
+		}
+	}
+	return nil, nil //nolint:nilnil // there is nothing to answer
+}
+
+// maySecrets checks that a tool may have the secrets that it names. tool is empty for a definition that came with the request.
+func (s *Server) maySecrets(ctx context.Context, project, tool string, names []string) error {
+	for _, name := range names {
+		one, err := s.store.Secret(ctx, project, name)
+		if errors.Is(err, store.ErrNotFound) {
+			return problem(http.StatusUnprocessableEntity, run.CodeSecretNotFound, fmt.Sprintf("the project %s has no secret %s", project, name),
+				fmt.Sprintf("set it with: mayfly secret set %s --server …", name))
+		}
+		if err != nil {
+			return err
+		}
+		if len(one.Tools) > 0 && !slices.Contains(one.Tools, tool) {
+			return problem(http.StatusForbidden, run.CodeForbidden, fmt.Sprintf("the secret %s is only for the tools %s", name, strings.Join(one.Tools, ", ")),
+				"run one of them, or have an author allow this one: mayfly secret set "+name+" --for TOOL")
+		}
+	}
+	return nil
+}
+
+// sealFor opens the secrets that an attempt's tool names, and seals them for the runner's key. A secret that was removed since
+// the run was accepted is left out, and the runner says so.
+func (s *Server) sealFor(ctx context.Context, key, project, id string, names []string) ([]byte, error) {
+	if len(names) == 0 {
+		return nil, nil
+	}
+	values := map[string][]byte{}
+	for _, name := range names {
+		one, err := s.store.Secret(ctx, project, name)
+		if errors.Is(err, store.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		value, err := s.keys.Open(sealedName(project, name), one.Version, one.Sealed)
+		if err != nil {
+			return nil, err
+		}
+		defer clear(value)
+		values[name] = value
+	}
+	data, err := json.Marshal(values)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(data)
+	if err := s.store.UsedSecrets(ctx, project, names, id); err != nil {
+		return nil, err
+	}
+	return secret.SealFor(key, data)
+}

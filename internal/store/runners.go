@@ -1,0 +1,30 @@
+package store
+
+import (
+	"context"
+	"time"
+)
+
+// Runners has the runners that are or were connected. The methods may be called from several goroutines.
+type Runners interface {
+	// SawRunner says that a runner is there. It returns whether it is to drain.
+	SawRunner(ctx context.Context, r Runner) (drain bool, err error)
+	// Runners returns the runners that were there since a while, by pool and name, with how many attempts each has.
+	Runners(ctx context.Context, within time.Duration) ([]Runner, error)
+	// DrainRunner has a runner take nothing new, and returns what the queue knows it by. The error is ErrNotFound.
+	DrainRunner(ctx context.Context, name string) (holders []string, err error)
+	// ForgetRunners removes the runners that were not there for a while.
+	ForgetRunners(ctx context.Context, within time.Duration) error
+}
+
+// Runner is one process of a runner.
+type Runner struct {
+	Holder     string // what the queue knows it by
+	Pool, Name string
+	Version    string
+	Labels     []string
+	Slots      int
+	Busy       int  // set by Runners
+	Drain      bool // set by Runners
+	Seen       time.Time
+}

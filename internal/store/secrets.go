@@ -1,0 +1,36 @@
+package store
+
+import (
+	"context"
+	"time"
+)
+
+// Secrets keeps sealed secrets: it never has a value. The methods may be called from several goroutines.
+type Secrets interface {
+	// SetSecret makes the next version of a secret. seal is called with its number and time, perhaps more than once.
+	SetSecret(ctx context.Context, s Secret, seal func(version int, set time.Time) ([]byte, error)) (Secret, error)
+	// LimitSecret sets which tools may use a secret. The error is ErrNotFound.
+	LimitSecret(ctx context.Context, project, name string, tools []string) error
+	// Secret returns a secret. The error is ErrNotFound.
+	Secret(ctx context.Context, project, name string) (Secret, error)
+	// Secrets returns the secrets of a project, or with "" of all, by project and name.
+	Secrets(ctx context.Context, project string) ([]Secret, error)
+	// UsedSecrets says that a run gets secrets.
+	UsedSecrets(ctx context.Context, project string, names []string, run string) error
+	// RewrapSecret replaces what is sealed, if it is still the given one.
+	RewrapSecret(ctx context.Context, s Secret, sealed []byte) error
+	// RemoveSecret removes a secret. The error is ErrNotFound.
+	RemoveSecret(ctx context.Context, project, name string) error
+}
+
+// Secret is the latest version of a secret.
+type Secret struct {
+	Project, Name string
+	Version       int
+	Sealed        []byte
+	Tools         []string // the tools that may use it; empty for all of the project
+	Set           time.Time
+	SetBy         string
+	Used          time.Time // zero if no run has had it
+	UsedBy        string    // the run that had it last
+}

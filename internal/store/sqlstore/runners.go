@@ -1,0 +1,77 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/mayfly-run/mayfly/internal/store"
+)
+
+// SawRunner implements store.Runners.
+func (s *Store) SawRunner(ctx context.Context, r store.Runner) (drain bool, err error) {
+	labels, err := json.Marshal(r.Labels)
+	if err != nil {
+		return false, err
+	}
+	err = s.write(ctx, func(ctx context.Context, tx *tx) error {
+		return tx.rows(ctx, func(rows *sql.Rows) error {
+			var at int64
+			err := rows.Scan(&at)
+			drain = at > 0
+			return err
+		}, `INSERT INTO runners (holder, pool, name, version, labels, slots, drain, seen) VALUES (?, ?, ?, ?, ?, ?, 0, NOW)
+			ON CONFLICT (holder) DO UPDATE SET version = excluded.version, labels = excluded.labels, slots = excluded.slots, seen = excluded.seen RETURNING drain`,
+			r.Holder, r.Pool, r.Name, r.Version, string(labels), r.Slots)
+	})
+	return drain, err
+}
+
+// Runners implements store.Runners.
+func (s *Store) Runners(ctx context.Context, within time.Duration) ([]store.Runner, error) {
+	all := []store.Runner{}
+	err := s.read(ctx, func(rows *sql.Rows) error {
+		var r store.Runner
+		var labels string
+		var drain, seen int64
+		if err := rows.Scan(&r.Holder, &r.Pool, &r.Name, &r.Version, &labels, &r.Slots, &drain, &seen, &r.Busy); err != nil {
+			return err
+		}
+		if err := json.Unmarshal([]byte(labels), &r.Labels); err != nil {
+			return fmt.Errorf("read the labels of runner %s: %w", r.Name, err)
+		}
+		r.Drain, r.Seen = drain > 0, timeOf(seen)
+		all = append(all, r)
+		return nil
+	}, `SELECT holder, pool, name, version, labels, slots, drain, seen, (SELECT COUNT(*) FROM queue q WHERE q.runner = r.holder)
+		FROM runners r WHERE seen > NOW - ? ORDER BY pool, name, seen`, within.Milliseconds())
+	return all, err
+}
+
+// DrainRunner implements store.Runners.
+func (s *Store) DrainRunner(ctx context.Context, name string) (holders []string, err error) {
+	err = s.write(ctx, func(ctx context.Context, tx *tx) error {
+		holders = nil
+		err := tx.rows(ctx, func(rows *sql.Rows) error {
+			var h string
+			err := rows.Scan(&h)
+			holders = append(holders, h)
+			return err
+		}, `UPDATE runners SET drain = NOW WHERE name = ? RETURNING holder`, name)
+		if err == nil && len(holders) == 0 {
+			err = store.ErrNotFound
+		}
+		return err
+	})
+	return holders, err
+}
+
+// ForgetRunners implements store.Runners.
+func (s *Store) ForgetRunners(ctx context.Context, within time.Duration) error {
+	return s.write(ctx, func(ctx context.Context, tx *tx) error {
+		_, err := tx.exec(ctx, `DELETE FROM runners WHERE seen < NOW - ?`, within.Milliseconds())
+		return err
+	})
+}

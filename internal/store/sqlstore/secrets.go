@@ -1,0 +1,129 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/mayfly-run/mayfly/internal/store"
+)
+
+const secretColumns = `project, name, version, sealed, tools, set_at, set_by, used, used_by`
+
+func scanSecret(rows *sql.Rows) (store.Secret, error) {
+	var s store.Secret
+	var tools string
+	var set, used int64
+	if err := rows.Scan(&s.Project, &s.Name, &s.Version, &s.Sealed, &tools, &set, &s.SetBy, &used, &s.UsedBy); err != nil {
+		return s, err
+	}
+	if err := json.Unmarshal([]byte(tools), &s.Tools); err != nil {
+		return s, fmt.Errorf("read the tools of secret %s: %w", s.Name, err)
+	}
+	s.Set, s.Used = timeOf(set), timeOf(used)
+	return s, nil
+}
+
+// SetSecret implements store.Secrets.
+func (s *Store) SetSecret(ctx context.Context, n store.Secret, seal func(version int, set time.Time) ([]byte, error)) (store.Secret, error) {
+	tools, err := json.Marshal(n.Tools)
+	if err != nil {
+		return n, err
+	}
+	var is store.Secret
+	err = s.write(ctx, func(ctx context.Context, tx *tx) error {
+		version, now := 0, int64(0)
+		if err := tx.rows(ctx, func(rows *sql.Rows) error { return rows.Scan(&now, &version) },
+			`SELECT NOW, COALESCE((SELECT version FROM secrets WHERE project = ? AND name = ?), 0)`, n.Project, n.Name); err != nil {
+			return err
+		}
+		sealed, err := seal(version+1, timeOf(now))
+		if err != nil {
+			return err
+		}
+		is = store.Secret{}
+		// The version in the condition keeps out another server that sets the secret meanwhile.
+		err = tx.rows(ctx, func(rows *sql.Rows) (err error) {
+			is, err = scanSecret(rows)
+			return err
+		}, `INSERT INTO secrets (project, name, version, sealed, tools, set_at, set_by, used, used_by) VALUES (?, ?, ?, ?, ?, ?, ?, 0, '')
+			ON CONFLICT (project, name) DO UPDATE SET version = excluded.version, sealed = excluded.sealed, tools = excluded.tools, set_at = excluded.set_at,
+			set_by = excluded.set_by WHERE secrets.version = excluded.version - 1 RETURNING `+secretColumns,
+			n.Project, n.Name, version+1, sealed, string(tools), now, n.SetBy)
+		if err == nil && is.Version == 0 {
+			err = store.ErrExists
+		}
+		return err
+	})
+	return is, err
+}
+
+// LimitSecret implements store.Secrets.
+func (s *Store) LimitSecret(ctx context.Context, project, name string, tools []string) error {
+	text, err := json.Marshal(tools)
+	if err != nil {
+		return err
+	}
+	return s.change(ctx, `UPDATE secrets SET tools = ? WHERE project = ? AND name = ?`, string(text), project, name)
+}
+
+// change carries out a statement that must change a row.
+func (s *Store) change(ctx context.Context, q string, args ...any) error {
+	return s.write(ctx, func(ctx context.Context, tx *tx) error {
+		n, err := tx.exec(ctx, q, args...)
+		if err == nil && n == 0 {
+			err = store.ErrNotFound
+		}
+		return err
+	})
+}
+
+// Secret implements store.Secrets.
+func (s *Store) Secret(ctx context.Context, project, name string) (one store.Secret, err error) {
+	err = s.read(ctx, func(rows *sql.Rows) (err error) {
+		one, err = scanSecret(rows)
+		return err
+	}, `SELECT `+secretColumns+` FROM secrets WHERE project = ? AND name = ?`, project, name)
+	if err == nil && one.Version == 0 {
+		err = store.ErrNotFound
+	}
+	return one, err
+}
+
+// Secrets implements store.Secrets.
+func (s *Store) Secrets(ctx context.Context, project string) ([]store.Secret, error) {
+	all := []store.Secret{}
+	err := s.read(ctx, func(rows *sql.Rows) error {
+		one, err := scanSecret(rows)
+		all = append(all, one)
+		return err
+	}, `SELECT `+secretColumns+` FROM secrets WHERE project = ? OR ? = '' ORDER BY project, name`, project, project)
+	return all, err
+}
+
+// UsedSecrets implements store.Secrets.
+func (s *Store) UsedSecrets(ctx context.Context, project string, names []string, run string) error {
+	return s.write(ctx, func(ctx context.Context, tx *tx) error {
+		for _, name := range names {
+			if _, err := tx.exec(ctx, `UPDATE secrets SET used = NOW, used_by = ? WHERE project = ? AND name = ?`, run, project, name); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// RewrapSecret implements store.Secrets.
+func (s *Store) RewrapSecret(ctx context.Context, one store.Secret, sealed []byte) error {
+	return s.write(ctx, func(ctx context.Context, tx *tx) error {
+		_, err := tx.exec(ctx, `UPDATE secrets SET sealed = ? WHERE project = ? AND name = ? AND version = ?`, sealed, one.Project, one.Name, one.Version)
+		return err
+	})
+}
+
+// RemoveSecret implements store.Secrets.
+func (s *Store) RemoveSecret(ctx context.Context, project, name string) error {
+	return s.change(ctx, `DELETE FROM secrets WHERE project = ? AND name = ?`, project, name)
+}

@@ -1,0 +1,200 @@
+//go:build linux
+
+package server
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// remoteRunner starts a runner of a pool, in a process of its own.
+func (s *site) remoteRunner(pool string, args ...string) *exec.Cmd {
+	s.t.Helper()
+	token := filepath.Join(s.t.TempDir(), "token")
+	if err := os.WriteFile(token, []byte(s.must("token", "create", "runner-"+pool, "--role", "runner", "--pool", pool, "--all-projects")), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+	c := s.mayfly(append([]string{"runner", "--server", s.url, "--token-file", token, "--data", s.t.TempDir(), "--fingerprint", s.fingerprint(), "--name", pool}, args...)...)
+	var log bytes.Buffer
+	c.Stderr = &log
+	if err := c.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() {
+		_ = c.Process.Signal(syscall.SIGTERM) // it may have ended
+		_ = c.Wait()
+		if s.t.Failed() {
+			s.t.Logf("the log of runner %s:\n%s", pool, &log)
+		}
+	})
+	return c
+}
+
+func (s *site) fingerprint() string {
+	s.t.Helper()
+	data, err := os.ReadFile(filepath.Join(s.home, "contexts.json"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	var all struct {
+		Contexts []struct{ Fingerprint string }
+	}
+	if err := json.Unmarshal(data, &all); err != nil {
+		s.t.Fatal(err)
+	}
+	return all.Contexts[0].Fingerprint
+}
+
+// wait waits until a command prints a text.
+func (s *site) wait(text string, args ...string) string {
+	s.t.Helper()
+	for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+		out := s.must(args...)
+		if strings.Contains(out, text) {
+			return out
+		}
+		if time.Now().After(end) {
+			s.t.Fatalf("mayfly %s prints %q, never %q", strings.Join(args, " "), out, text)
+		}
+	}
+}
+
+// TestRemoteRunner has a run wait for a runner with its label in its pool, which comes later, and drains it.
+func TestRemoteRunner(t *testing.T) {
+	s := newSite(t)
+	s.write("gate.yaml", "name: gate\nimage: busybox\nscript: {file: gate.sh}\nvolumes: [{name: word, file: word.txt, mount_path: /word}]\n")
+	s.write("gate.sh", "echo up; sleep 2; cat /word")
+	s.write("word.txt", "along\n")
+	id := strings.TrimSpace(s.must("run", "gate.yaml", "--pool", "build", "--runner-label", "gpu", "--detach"))
+	if a := s.run("run", "gate.yaml", "--pool", "build", "--detach"); !strings.Contains(a.err, "the run waits: no runner of the pool build is connected") {
+		t.Errorf("a run that no runner takes: %+v", a)
+	}
+	c := s.remoteRunner("build", "--label", "gpu", "--slots", "1")
+	if a := s.run("logs", "-f", id); a.status != 0 || a.out != "up\nalong\n" {
+		t.Errorf("followed: %+v", a)
+	}
+	s.wait("build   build", "runner", "ls")
+	s.must("runner", "drain", "build")
+	ended := make(chan error, 1)
+	go func() { ended <- c.Wait() }()
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Errorf("a runner that has drained ends with %v", err)
+		}
+	case <-time.After(patience):
+		t.Fatal("a runner that drains doesn't end")
+	}
+	if list := s.must("runs", "--status", "succeeded"); strings.Count(list, "\n") != 3 {
+		t.Errorf("its runs end before it does: %s", list)
+	}
+}
+
+// TestHistory looks at runs after they have ended.
+func TestHistory(t *testing.T) {
+	s := newSite(t)
+	s.write("t.yaml", "name: t\nimage: busybox\nargs: [{name: n, default: one}]\ncommand: [sh, -c, \"echo $N; exit 4\"]\n")
+	s.must("tool", "push", "t.yaml")
+	first := s.run("run", "t", "--arg", "n=two")
+	id := strings.Fields(strings.Split(s.must("runs"), "\n")[1])[0]
+	if a := s.run("logs", id); a.out != "two\n" || a.status != 0 || a.err != first.err {
+		t.Errorf("logs: %+v, and the run said %+v", a, first)
+	}
+	if a := s.run("logs", "-f", id); a.out != "two\n" || a.status != 4 {
+		t.Errorf("logs -f: %+v", a)
+	}
+	s.write("t.yaml", "name: t\nimage: busybox\ncommand: [sh, -c, \"echo other\"]\n")
+	s.must("tool", "push", "t.yaml")
+	if a := s.run("rerun", id); a != first {
+		t.Errorf("rerun: %+v, want %+v", a, first)
+	}
+	if list := s.must("runs", "--status", "failed", "--tool", "t"); strings.Count(list, "\n") != 3 {
+		t.Errorf("failed runs: %s", list)
+	}
+	if a := s.run("cancel", id); a.status != 125 || !strings.Contains(a.err, "run "+id+" has ended already") {
+		t.Errorf("cancel a run that has ended: %+v", a)
+	}
+	waiting := strings.TrimSpace(s.must("run", "t", "--pool", "none", "--detach", "-q"))
+	s.must("cancel", waiting)
+	if a := s.run("logs", "-f", waiting); a.status != 130 || !strings.Contains(a.err, "cancelled before a runner took it, by admin") {
+		t.Errorf("a run that was cancelled while it waited: %+v", a)
+	}
+}
+
+// TestLeave leaves a run by two Ctrl-C: it goes on to its end.
+func TestLeave(t *testing.T) {
+	s := newSite(t)
+	s.write("slow.yaml", "name: slow\nimage: busybox\ncommand: [sh, -c, \"trap 'sleep 1; echo bye; exit 3' TERM; echo up; while :; do sleep 0.1; done\"]\n")
+	c := s.mayfly("run", "slow.yaml")
+	out, err := c.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var errOut bytes.Buffer
+	c.Stderr = &errOut
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if lines := bufio.NewScanner(out); !lines.Scan() || lines.Text() != "up" {
+		t.Fatalf("the tool printed %q", lines.Text())
+	}
+	for range 2 {
+		if err := c.Process.Signal(os.Interrupt); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(300 * time.Millisecond)
+	}
+	_ = c.Wait() // the status is compared
+	if status := c.ProcessState.ExitCode(); status != 130 || !strings.Contains(errOut.String(), "left; the run goes on: mayfly logs -f ") {
+		t.Errorf("status %d, %s", status, &errOut)
+	}
+	id := strings.Fields(strings.Split(s.must("runs"), "\n")[1])[0]
+	if a := s.run("logs", "-f", id); a.status != 130 || a.out != "up\nbye\n" {
+		t.Errorf("the run that was left: %+v", a)
+	}
+}
+
+// TestTokens has each role do what it may, and no more.
+func TestTokens(t *testing.T) {
+	s := newSite(t)
+	s.write("t.yaml", "name: t\nimage: busybox\ncommand: [\"true\"]\n")
+	s.must("tool", "push", "t.yaml")
+	push, execute, look, tokens := []string{"tool", "push", "t.yaml"}, []string{"run", "t"}, []string{"runs"}, []string{"token", "ls"}
+	for role, may := range map[string]map[string]bool{
+		"viewer":   {"look": true},
+		"operator": {"look": true, "run": true},
+		"author":   {"look": true, "run": true, "push": true},
+		"admin":    {"look": true, "run": true, "push": true, "tokens": true},
+	} {
+		token := strings.TrimSpace(s.must("token", "create", role+"-1", "--role", role))
+		as := func(args ...string) answer {
+			c := s.mayfly(append(args, "--server", s.url)...)
+			c.Env = append(c.Env, "MAYFLY_TOKEN="+token)
+			var out, errOut bytes.Buffer
+			c.Stdout, c.Stderr = &out, &errOut
+			_ = c.Run() // the status is compared
+			return answer{out.String(), errOut.String(), c.ProcessState.ExitCode()}
+		}
+		for name, args := range map[string][]string{"look": look, "run": execute, "push": push, "tokens": tokens} {
+			a := as(args...)
+			if may[name] && a.status != 0 || !may[name] && (a.status != 125 || !strings.Contains(a.err, "the token "+role+"-1 has "+role)) {
+				t.Errorf("%s, %s: %+v", role, name, a)
+			}
+		}
+		if a := as("runs", "--project", "other"); a.status != 125 || !strings.Contains(a.err, "this needs the role viewer") {
+			t.Errorf("%s in another project: %+v", role, a)
+		}
+		s.must("token", "rm", role+"-1")
+		if a := as(look...); a.status != 125 || !strings.Contains(a.err, "the token is unknown, has expired or is revoked") {
+			t.Errorf("%s, after its end: %+v", role, a)
+		}
+	}
+}

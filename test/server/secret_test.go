@@ -1,0 +1,71 @@
+//go:build linux
+
+package server
+
+import (
+	"bytes"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestSecrets has a tool use a secret of the server, on a runner in another process: its value is masked in the output, and
+// stands nowhere in the server's or the runner's files.
+func TestSecrets(t *testing.T) {
+	s := newSite(t)
+	const canary = "canary-f00d-1b3a"
+	s.write("t.yaml", "name: t\nimage: busybox\nvolumes: [{name: token, secret: token}]\ncommand: [sh, -c, \"cat /secrets/token | tr a-z A-Z; cat /secrets/token\"]\n")
+	if a := s.run("tool", "push", "t.yaml"); a.status != 0 {
+		t.Fatalf("%+v", a)
+	}
+	if a := s.run("run", "t"); a.status != 125 || !strings.Contains(a.err, "the project default has no secret token; set it with: mayfly secret set token") {
+		t.Errorf("without the secret: %+v", a)
+	}
+	c := s.mayfly("secret", "set", "token")
+	c.Stdin = strings.NewReader(canary)
+	if out, err := c.CombinedOutput(); err != nil || string(out) != "token version 1\n" {
+		t.Fatalf("set: %q, %v", out, err)
+	}
+	s.remoteRunner("build")
+	for _, pool := range []string{"default", "build"} {
+		if a := s.run("run", "t", "--pool", pool); a.status != 0 || a.out != strings.ToUpper(canary)+"***" {
+			t.Errorf("on the pool %s: %+v", pool, a)
+		}
+	}
+	s.must("secret", "rotate-key")
+	if a := s.run("run", "t"); a.status != 0 || !strings.HasPrefix(a.out, strings.ToUpper(canary)) {
+		t.Errorf("after a rotation of the key: %+v", a)
+	}
+	if out := s.must("secret", "ls"); !strings.Contains(out, "token   1") || strings.Contains(out, canary) {
+		t.Errorf("list: %s", out)
+	}
+	s.must("secret", "set", "token", "--for", "other")
+	if a := s.run("run", "t"); a.status != 125 || !strings.Contains(a.err, "the secret token is only for the tools other") {
+		t.Errorf("a tool that may not have it: %+v", a)
+	}
+	if a := s.run("run", "t.yaml"); a.status != 125 || !strings.Contains(a.err, "the secret token is only for the tools other") {
+		t.Errorf("a definition that may not have it: %+v", a)
+	}
+	s.must("secret", "set", "token", "--for=")
+	if a := s.run("run", "t.yaml"); a.status != 0 {
+		t.Errorf("a definition that may have it: %+v", a)
+	}
+	s.must("secret", "rm", "token")
+	seen := 0
+	err := filepath.WalkDir(filepath.Dir(s.data), func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		seen++
+		if bytes.Contains(data, []byte(canary)) {
+			t.Errorf("%s has the value", path)
+		}
+		return err
+	})
+	if err != nil || seen < 5 {
+		t.Errorf("%d files were looked at, %v", seen, err)
+	}
+}
