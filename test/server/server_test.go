@@ -7,9 +7,11 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -175,25 +177,30 @@ func TestFirstSteps(t *testing.T) {
 	s.sameEvents(s.run("run", "hello", "--json").out, s.run("run", "hello.yaml", "--json", "--server", "local").out)
 }
 
-// sameEvents compares the kinds of events of two runs, and what they printed.
+// sameEvents compares the events of two runs: the output of each stream, and the kinds of all others.
 func (s *site) sameEvents(there, here string) {
 	s.t.Helper()
-	kinds := func(text string) (all []string) {
+	told := func(text string) (kinds []string, output map[string]string) {
+		output = map[string]string{}
 		for line := range strings.Lines(text) {
 			var e struct{ Type, State, Stream, Data, Status string }
 			if err := json.Unmarshal([]byte(line), &e); err != nil {
 				s.t.Fatalf("%q: %v", line, err)
 			}
-			if e.Type != "metric" { // there are as many as the run takes seconds
-				all = append(all, strings.Join([]string{e.Type, e.State, e.Stream, e.Status}, " "))
+			switch e.Type {
+			case "metric": // there are as many as the run takes seconds
+			case "log": // the pieces, and the order of the two streams, are chance
+				output[e.Stream] += e.Data
+			default:
+				kinds = append(kinds, e.Type+" "+e.State+e.Status)
 			}
 		}
-		return all
+		return kinds, output
 	}
-	// Pieces of the two streams may come in another order.
-	want, got := kinds(here), kinds(there)
-	if len(got) != len(want) || got[len(got)-1] != want[len(want)-1] || got[0] != want[0] {
-		s.t.Errorf("events on the server %q, on this machine %q", got, want)
+	wantKinds, wantOutput := told(here)
+	kinds, output := told(there)
+	if !slices.Equal(kinds, wantKinds) || !maps.Equal(output, wantOutput) || len(output) != 2 {
+		s.t.Errorf("on the server %q %q, on this machine %q %q", kinds, output, wantKinds, wantOutput)
 	}
 }
 
