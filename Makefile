@@ -202,6 +202,10 @@ bench: setup build images ## measure the budgets beside docker, podman and runc 
 bench-masks: setup build ## measure masking on the output of real programs (as root)
 	bench/masks.sh
 
+.PHONY: bench-sqlite
+bench-sqlite: ## compare drivers for SQLite under the load of a server
+	go run -C bench/sqlite . $(BENCHFLAGS)
+
 .PHONY: clean
 clean: ## remove everything that was built
 	rm -rf bin .build

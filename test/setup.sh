@@ -3,7 +3,7 @@
 set -euo pipefail
 
 need=()
-for p in gcc libc6-dev libseccomp-dev pkg-config busybox-static mmdebstrap uidmap runsc iproute2 xz-utils bzip2 python3 python3-pytest; do
+for p in gcc libc6-dev libseccomp-dev pkg-config busybox-static mmdebstrap uidmap runsc iproute2 xz-utils bzip2 python3 python3-pytest postgresql; do
   dpkg-query -W -f='${Status}' "$p" 2>/dev/null | grep -q '^install ok installed' || need+=("$p")
 done
 # Clients that the tests of mocks use. They need not come from a Debian package.
@@ -16,6 +16,13 @@ if [ "$(id -u)" != 0 ]; then
   exit 1
 fi
 export DEBIAN_FRONTEND=noninteractive
+# Tests start PostgreSQL themselves. Without this, the package would make a database for the machine, and start it.
+cluster=/etc/postgresql-common/createcluster.d/mayfly.conf
+if [[ " ${need[*]} " == *" postgresql "* ]]; then
+  trap 'rm -f "$cluster"' EXIT
+  install -d "${cluster%/*}"
+  echo "create_main_cluster = off" >"$cluster"
+fi
 echo "installing ${need[*]}" >&2
 apt-get update -qq -o Acquire::Retries=5
 apt-get install -o Acquire::Retries=5 -y -qq --no-install-recommends "${need[@]}" >/dev/null

@@ -90,7 +90,7 @@ func (f *serverFlags) run(ctx context.Context, out, errOut io.Writer) (err error
 		return err
 	}
 	defer func() { err = errors.Join(err, lock.Close()) }()
-	db, err := f.openStore(ctx)
+	db, err := f.openStore(ctx, log)
 	if err != nil {
 		return err
 	}
@@ -177,9 +177,9 @@ func lockDir(dir, what string) (io.Closer, error) {
 	return file, nil
 }
 
-func (f *serverFlags) openStore(ctx context.Context) (*sqlstore.Store, error) {
+func (f *serverFlags) openStore(ctx context.Context, log *slog.Logger) (*sqlstore.Store, error) {
 	if f.database != "" {
-		return sqlstore.OpenPostgres(ctx, f.database)
+		return sqlstore.OpenPostgres(ctx, f.database, log)
 	}
 	return sqlstore.OpenSQLite(ctx, filepath.Join(f.data, "mayfly.db"))
 }

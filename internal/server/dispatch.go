@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/mayfly-run/mayfly/internal/api"
 	"github.com/mayfly-run/mayfly/internal/run"
@@ -17,8 +16,8 @@ import (
 // dispatcher hands runs to the runners that are connected to this server.
 //
 // A new run goes to a runner with room in the same commit that accepts it, unless others wait that this runner could take. All
-// other runs are claimed by the runner's own line when it has room: after a result, a new run, or pollQueue, for runs that
-// another server has accepted.
+// other runs are claimed by the runner's own line when it has room: after a result, a new run, or a look at what other servers have
+// written.
 type dispatcher struct {
 	s *Server
 
@@ -26,9 +25,6 @@ type dispatcher struct {
 	lines  map[string]*line // by the runner's name in the store
 	closed bool
 }
-
-// pollQueue is how often a runner with room looks for runs that another server has accepted.
-const pollQueue = time.Second
 
 func newDispatcher(s *Server) *dispatcher { return &dispatcher{s: s, lines: map[string]*line{}} }
 
@@ -245,12 +241,9 @@ func (d *dispatcher) ended(runner string, h store.Hold) {
 
 // feed claims runs for a runner until it is gone.
 func (d *dispatcher) feed(ctx context.Context, l *line) {
-	poll := time.NewTicker(pollQueue)
-	defer poll.Stop()
 	for {
 		select {
 		case <-l.ready:
-		case <-poll.C:
 		case <-l.gone:
 			return
 		case <-ctx.Done():

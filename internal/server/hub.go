@@ -1,20 +1,30 @@
 package server
 
-import "sync"
+import (
+	"maps"
+	"slices"
+	"sync"
+)
 
 // hub wakes those who follow a run on this server. A wake-up says only that there may be more: readers look into the store, so
 // that a missed one costs time and nothing else.
 type hub struct {
 	mu     sync.Mutex
-	follow map[string]map[chan struct{}]bool
+	follow map[string]*followed
 	closed chan struct{}
 	end    func() // closes closed
 	codec  *codec
 }
 
+// followed is a run that somebody follows.
+type followed struct {
+	readers map[chan struct{}]bool
+	last    int64 // the number of its last event at the last look; -1 before the first one
+}
+
 func newHub() *hub {
 	closed := make(chan struct{})
-	return &hub{follow: map[string]map[chan struct{}]bool{}, closed: closed, end: sync.OnceFunc(func() { close(closed) }), codec: newCodec()}
+	return &hub{follow: map[string]*followed{}, closed: closed, end: sync.OnceFunc(func() { close(closed) }), codec: newCodec()}
 }
 
 // wait returns a channel that gets something after each wake-up of a run, until leave is called.
@@ -22,15 +32,17 @@ func (h *hub) wait(id string) (more <-chan struct{}, leave func()) {
 	c := make(chan struct{}, 1)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.follow[id] == nil {
-		h.follow[id] = map[chan struct{}]bool{}
+	f := h.follow[id]
+	if f == nil {
+		f = &followed{readers: map[chan struct{}]bool{}, last: -1}
+		h.follow[id] = f
 	}
-	h.follow[id][c] = true
+	f.readers[c] = true
 	return c, func() {
 		h.mu.Lock()
 		defer h.mu.Unlock()
-		delete(h.follow[id], c)
-		if len(h.follow[id]) == 0 {
+		delete(f.readers, c)
+		if len(f.readers) == 0 {
 			delete(h.follow, id)
 		}
 	}
@@ -40,10 +52,40 @@ func (h *hub) wait(id string) (more <-chan struct{}, leave func()) {
 func (h *hub) wake(id string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for c := range h.follow[id] {
+	if f := h.follow[id]; f != nil {
+		f.wake()
+	}
+}
+
+func (f *followed) wake() {
+	for c := range f.readers {
 		select {
 		case c <- struct{}{}:
 		default: // it has one already
+		}
+	}
+}
+
+// followed returns the runs that somebody follows.
+func (h *hub) followed() []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Collect(maps.Keys(h.follow))
+}
+
+// progress wakes the followers of those runs that have new events or are over: last has the numbers of the last events of those
+// that aren't.
+func (h *hub) progress(ids []string, last map[string]int64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, id := range ids {
+		f := h.follow[id]
+		if f == nil {
+			continue
+		}
+		if n, ok := last[id]; !ok || n != f.last {
+			f.last = n
+			f.wake()
 		}
 	}
 }

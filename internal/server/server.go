@@ -24,6 +24,7 @@ type Store interface {
 	store.Access
 	store.Runners
 	store.Secrets
+	store.Wake
 }
 
 // Options of a server. Store, Archive and Keys must be set; the caller closes them after Close.
@@ -34,6 +35,9 @@ type Options struct {
 	Log     *slog.Logger
 	// Lease is for how long a runner keeps an attempt without a sign of life; 30 s by default.
 	Lease time.Duration
+	// Poll is how often the server looks for what others have written, even if the store doesn't say that they have; 1 s by
+	// default.
+	Poll time.Duration
 }
 
 // Server answers the API and hands out runs. Its life:
@@ -45,6 +49,7 @@ type Server struct {
 	keys    *secret.Keys
 	log     *slog.Logger
 	lease   time.Duration
+	poll    time.Duration
 	tools   *toolCache
 	tokens  *tokenCache
 	pool    *dispatcher
@@ -56,18 +61,24 @@ type Server struct {
 	work sync.WaitGroup
 }
 
-const defaultLease = 30 * time.Second
+const (
+	defaultLease = 30 * time.Second
+	defaultPoll  = time.Second
+)
 
 // New returns a server that does nothing yet.
 func New(o Options) *Server {
 	if o.Lease == 0 {
 		o.Lease = defaultLease
 	}
+	if o.Poll == 0 {
+		o.Poll = defaultPoll
+	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	s := &Server{
-		store: o.Store, archive: o.Archive, keys: o.Keys, log: o.Log, lease: o.Lease, tools: newToolCache(), tokens: &tokenCache{store: o.Store, have: map[string]cachedToken{}},
+		store: o.Store, archive: o.Archive, keys: o.Keys, log: o.Log, lease: o.Lease, poll: o.Poll, tools: newToolCache(), tokens: &tokenCache{store: o.Store, have: map[string]cachedToken{}},
 		live: newHub(), mux: http.NewServeMux(), stop: func() {},
 	}
 	s.pool = newDispatcher(s)
@@ -86,7 +97,7 @@ func New(o Options) *Server {
 	return s
 }
 
-// Start begins the work in the background: leases that ran out, and runs that other servers accepted.
+// Start begins the work in the background: leases that ran out, and what other servers have written.
 func (s *Server) Start(ctx context.Context) error {
 	// While no server was there, nobody could extend a lease.
 	if err := s.store.Renew(ctx, s.lease); err != nil {
@@ -94,6 +105,9 @@ func (s *Server) Start(ctx context.Context) error {
 	}
 	ctx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
 	s.work.Go(func() { s.expire(ctx) })
+	events := make(chan struct{}, 1)
+	s.work.Go(func() { s.watch(ctx, events) })
+	s.work.Go(func() { s.watchEvents(ctx, events) })
 	return nil
 }
 

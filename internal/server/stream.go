@@ -12,8 +12,6 @@ import (
 )
 
 const (
-	// pollEvents is how often a reader looks for events that another server has taken.
-	pollEvents = time.Second
 	// keepAlive is how often a stream says something, so that a proxy doesn't take it for dead.
 	keepAlive = 15 * time.Second
 	// page is about how many bytes of events are read at once.
@@ -55,8 +53,7 @@ func (s *Server) stream(ctx context.Context, w http.ResponseWriter, project, id 
 	if err := out.Flush(); err != nil {
 		return err
 	}
-	poll, alive := time.NewTicker(pollEvents), time.NewTicker(keepAlive)
-	defer poll.Stop()
+	alive := time.NewTicker(keepAlive)
 	defer alive.Stop()
 	for {
 		before := after
@@ -75,7 +72,6 @@ func (s *Server) stream(ctx context.Context, w http.ResponseWriter, project, id 
 		}
 		select {
 		case <-more:
-		case <-poll.C:
 		case <-alive.C:
 			if _, err := fmt.Fprint(w, ": alive\n\n"); err != nil {
 				return err

@@ -31,6 +31,13 @@ type Queue interface {
 	Release(ctx context.Context, runner string, h Hold) error
 	// Renew gives all attempts at least that much time, after nobody could have extended them.
 	Renew(ctx context.Context, lease time.Duration) error
+
+	// Waiting returns the labels that each of the next runs of a pool needs, in the order in which Claim gives them out.
+	Waiting(ctx context.Context, pool string, most int) ([][]string, error)
+	// Cancelling returns the attempts that runners have and whose end was asked for.
+	Cancelling(ctx context.Context) ([]Leased, error)
+	// Progress returns the number of the last event of each of these runs that isn't over.
+	Progress(ctx context.Context, ids []string) (map[string]int64, error)
 }
 
 // NewRun is a run to accept.
@@ -73,6 +80,12 @@ type Claimed struct {
 type Hold struct {
 	Run     string
 	Attempt int
+}
+
+// Leased is an attempt with its runner.
+type Leased struct {
+	Hold
+	Runner string
 }
 
 // Extended is the answer to Extend.

@@ -11,14 +11,18 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"net/url"
 	"strconv"
 	"strings"
 	"sync"
 	"testing/fstest"
+	"time"
 
-	_ "github.com/jackc/pgx/v5/stdlib" // the driver pgx
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
 	_ "modernc.org/sqlite" // the driver sqlite
 
 	"github.com/mayfly-run/mayfly/internal/store"
@@ -26,10 +30,11 @@ import (
 
 // Store is a database. It is closed once, after all calls have returned.
 type Store struct {
-	db      *sql.DB // for reading; PostgreSQL also writes on it
+	db      *sql.DB // for reading
 	d       dialect
 	writing *sql.DB
 	writer  *writer
+	wake    *wake // nil for SQLite, which has one server
 
 	mu       sync.Mutex
 	prepared map[string]*sql.Stmt // for reading
@@ -42,17 +47,15 @@ var (
 	_ store.Access  = (*Store)(nil)
 	_ store.Secrets = (*Store)(nil)
 	_ store.Runners = (*Store)(nil)
+	_ store.Wake    = (*Store)(nil)
 )
 
 // dialect is what SQLite and PostgreSQL write differently.
 type dialect struct {
-	goose goose.Dialect
-	now   string // the database's time in milliseconds
-	// locked follows a SELECT whose rows the transaction will change, and passes over rows that another one is changing.
-	locked   string
-	numbered bool // parameters are $1, $2, … instead of ?
-	begin    string
-	writers  int
+	goose   goose.Dialect
+	now     string // the database's time in milliseconds
+	begin   string
+	writers int // how many transactions write at the same time; with one, rows need no locks
 }
 
 var (
@@ -60,8 +63,7 @@ var (
 		goose: goose.DialectSQLite3, now: "CAST(unixepoch('subsec') * 1000 AS INTEGER)", begin: "BEGIN IMMEDIATE", writers: 1,
 	}
 	postgres = dialect{
-		goose: goose.DialectPostgres, now: "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)", locked: " FOR UPDATE SKIP LOCKED",
-		numbered: true, begin: "BEGIN", writers: 4,
+		goose: goose.DialectPostgres, now: "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)", begin: "BEGIN", writers: 4,
 	}
 )
 
@@ -83,29 +85,40 @@ func OpenSQLite(ctx context.Context, file string) (*Store, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open %s: %w", file, err), reading.Close())
 	}
-	s, err := open(ctx, reading, writing, sqlite)
+	s, err := open(ctx, reading, writing, sqlite, nil)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", file, err)
 	}
 	return s, nil
 }
 
-// OpenPostgres opens a database by its address, postgres://… .
-func OpenPostgres(ctx context.Context, address string) (*Store, error) {
-	db, err := sql.Open("pgx", address)
+// OpenPostgres opens a database by its address, postgres://… . It takes up to 22 connections. log gets
+// problems of the connections by which servers wake each other; all others are the errors of calls.
+func OpenPostgres(ctx context.Context, address string, log *slog.Logger) (*Store, error) {
+	config, err := pgx.ParseConfig(address)
 	if err != nil {
-		return nil, fmt.Errorf("open the database: %w", err)
+		return nil, fmt.Errorf("read the address of the database: %w", err)
 	}
-	db.SetMaxOpenConns(16)
-	db.SetMaxIdleConns(16)
-	s, err := open(ctx, db, db, postgres)
+	if config.ConnectTimeout == 0 {
+		config.ConnectTimeout = connectTimeout
+	}
+	reading := stdlib.OpenDB(*config)
+	reading.SetMaxOpenConns(16)
+	reading.SetMaxIdleConns(16)
+	// A writer takes a connection when it needs a new one, so one that broke while it lay idle would only cost it another write.
+	writing := stdlib.OpenDB(*config, stdlib.OptionShouldPing(func(context.Context, stdlib.ShouldPingParams) bool { return true }))
+	writing.SetMaxOpenConns(postgres.writers)
+	s, err := open(ctx, reading, writing, postgres, newWake(config, log))
 	if err != nil {
 		return nil, fmt.Errorf("open the database: %w", err)
 	}
 	return s, nil
 }
 
-func open(ctx context.Context, reading, writing *sql.DB, d dialect) (_ *Store, err error) {
+// connectTimeout bounds how long a request waits for a database that doesn't answer, unless its address says otherwise.
+const connectTimeout = 10 * time.Second
+
+func open(ctx context.Context, reading, writing *sql.DB, d dialect, w *wake) (_ *Store, err error) {
 	s := &Store{db: reading, d: d, writing: writing, prepared: map[string]*sql.Stmt{}}
 	defer func() {
 		if err != nil {
@@ -116,14 +129,24 @@ func open(ctx context.Context, reading, writing *sql.DB, d dialect) (_ *Store, e
 	if err != nil {
 		return nil, err
 	}
-	steps, err := goose.NewProvider(d.goose, writing, files)
+	var options []goose.ProviderOption
+	if d.goose == goose.DialectPostgres {
+		// Another server may start at the same time. It is asked for every second, and for at most five minutes.
+		one, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 300))
+		if err != nil {
+			return nil, err
+		}
+		options = append(options, goose.WithSessionLocker(one))
+	}
+	steps, err := goose.NewProvider(d.goose, writing, files, options...)
 	if err != nil {
 		return nil, fmt.Errorf("read the migrations: %w", err)
 	}
 	if _, err := steps.Up(ctx); err != nil {
 		return nil, fmt.Errorf("bring the database to this version: %w", err)
 	}
-	s.writer = newWriter(writing, d)
+	w.start()
+	s.wake, s.writer = w, newWriter(writing, d, w)
 	return s, nil
 }
 
@@ -141,18 +164,20 @@ func (d dialect) migrations() (fs.FS, error) {
 		}
 		text := string(data)
 		if d.goose == goose.DialectPostgres {
-			text = strings.NewReplacer(" BLOB", " BYTEA", ") WITHOUT ROWID;", ");").Replace(text)
+			// Texts sort as bytes, whatever the language of the database.
+			text = strings.NewReplacer(" BLOB", " BYTEA", ") WITHOUT ROWID;", ");", " TEXT", ` TEXT COLLATE "C"`).Replace(text)
 		}
 		out[e.Name()] = &fstest.MapFile{Data: []byte(text)}
 	}
 	return out, nil
 }
 
-// sql returns a statement in this dialect: with NOW for the database's time, LOCKED for the dialect's, and ? for parameters.
+// sql returns a statement in this dialect. Statements are written with NOW for the database's time, ? for parameters, and
+// PostgreSQL's FOR UPDATE: without it, another transaction may change a row between a transaction's SELECT and its UPDATE.
 func (d dialect) sql(q string) string {
-	q = strings.ReplaceAll(strings.ReplaceAll(q, "LOCKED", d.locked), "NOW", d.now)
-	if !d.numbered {
-		return q
+	q = strings.ReplaceAll(q, "NOW", d.now)
+	if d.goose != goose.DialectPostgres {
+		return strings.NewReplacer(" FOR UPDATE SKIP LOCKED", "", " FOR UPDATE", "").Replace(q)
 	}
 	var b strings.Builder
 	n := 0
@@ -172,9 +197,6 @@ func (s *Store) Close() error {
 	if s.writer != nil {
 		s.writer.close()
 	}
-	var err error
-	if s.writing != s.db {
-		err = s.writing.Close()
-	}
-	return errors.Join(err, s.db.Close())
+	s.wake.close()
+	return errors.Join(s.writing.Close(), s.db.Close())
 }

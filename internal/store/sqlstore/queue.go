@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/mayfly-run/mayfly/internal/store"
@@ -40,6 +41,7 @@ func (s *Store) Accept(ctx context.Context, r store.NewRun, to *store.Lessee) er
 		_, err := tx.exec(ctx, `INSERT INTO queue (run, project, pool, needs, priority, state, attempt, runner, lease_until, started, base, last, bytes, lines, cancel)
 			VALUES (?, ?, ?, ?, ?, 'queued', ?, ?, CASE WHEN ? > 0 THEN NOW + ? ELSE 0 END, CASE WHEN ? > 0 THEN NOW ELSE 0 END, 0, 0, 0, 0, 0)`,
 			r.ID, r.Project, r.Pool, string(needs), r.Priority, attempt, runner, lease, lease, lease)
+		tx.tell = tx.tell || to == nil
 		return err
 	})
 }
@@ -50,7 +52,8 @@ func (s *Store) Claim(ctx context.Context, c store.Claim) ([]store.Claimed, erro
 	err := s.write(ctx, func(ctx context.Context, tx *tx) error {
 		got = nil
 		var candidates []store.Claimed
-		// Runs that need other labels are passed over, so more are read than wanted.
+		// Runs that need other labels, or that others take meanwhile, are passed over, so more are read than wanted. They aren't
+		// locked, since whoever claims at the same time would find none.
 		err := tx.rows(ctx, func(rows *sql.Rows) error {
 			one, needs := store.Claimed{Runner: c.Runner}, ""
 			if err := rows.Scan(&one.Run, &one.Project, &one.Attempt, &one.Last, &needs); err != nil {
@@ -60,17 +63,21 @@ func (s *Store) Claim(ctx context.Context, c store.Claim) ([]store.Claimed, erro
 			if err := json.Unmarshal([]byte(needs), &labels); err != nil {
 				return fmt.Errorf("read the labels of run %s: %w", one.Run, err)
 			}
-			if len(candidates) < c.Most && !slices.ContainsFunc(labels, func(l string) bool { return !slices.Contains(c.Labels, l) }) {
+			if !slices.ContainsFunc(labels, func(l string) bool { return !slices.Contains(c.Labels, l) }) {
 				candidates = append(candidates, one)
 			}
 			return nil
-		}, `SELECT run, project, attempt, last, needs FROM queue WHERE runner = '' AND pool = ? ORDER BY priority DESC, run LIMIT ?LOCKED`, c.Pool, c.Most+100)
+		}, `SELECT run, project, attempt, last, needs FROM queue WHERE runner = '' AND pool = ? ORDER BY priority DESC, run LIMIT ?`, c.Pool, c.Most+100)
 		if err != nil {
 			return err
 		}
 		for _, one := range candidates {
+			if len(got) == c.Most {
+				break
+			}
 			n, err := tx.exec(ctx, `UPDATE queue SET runner = ?, attempt = attempt + 1, base = last, lease_until = NOW + ?,
-				started = CASE WHEN started = 0 THEN NOW ELSE started END WHERE run = ? AND runner = ''`, c.Runner, c.Lease.Milliseconds(), one.Run)
+				started = CASE WHEN started = 0 THEN NOW ELSE started END
+				WHERE run = (SELECT run FROM queue WHERE run = ? AND runner = '' FOR UPDATE SKIP LOCKED) AND runner = ''`, c.Runner, c.Lease.Milliseconds(), one.Run)
 			if err != nil {
 				return err
 			}
@@ -124,6 +131,7 @@ func (s *Store) Report(ctx context.Context, r store.Report) (int64, error) {
 	var last int64
 	err := s.write(ctx, func(ctx context.Context, tx *tx) (err error) {
 		last, err = report(ctx, tx, r)
+		tx.tell = tx.tell || r.Count > 0 || r.Ended != nil
 		return err
 	})
 	return last, err
@@ -136,7 +144,8 @@ func report(ctx context.Context, tx *tx, r store.Report) (int64, error) {
 	err := tx.rows(ctx, func(rows *sql.Rows) error {
 		found = true
 		return rows.Scan(&at.base, &at.last, &at.bytes, &at.lines)
-	}, `SELECT base, last, bytes, lines FROM queue WHERE run = ? AND attempt = ? AND runner = ? AND lease_until > NOW`, r.Run, r.Attempt, r.Runner)
+	}, `SELECT base, last, bytes, lines FROM queue WHERE run = ? AND attempt = ? AND runner = ? AND lease_until > NOW FOR UPDATE`,
+		r.Run, r.Attempt, r.Runner)
 	if err != nil {
 		return 0, err
 	}
@@ -233,6 +242,7 @@ func (s *Store) Cancel(ctx context.Context, project, id string, ended store.Ende
 		if !found {
 			return s.missing(ctx, tx, project, id)
 		}
+		tx.tell = true
 		if runner != "" {
 			return nil
 		}
@@ -283,7 +293,7 @@ func (s *Store) Expire(ctx context.Context, most int, ended func(store.Claimed) 
 	var ids []string
 	err := s.write(ctx, func(ctx context.Context, tx *tx) error {
 		ids = nil
-		all, err := attempts(ctx, tx, `runner <> '' AND lease_until <= NOW ORDER BY lease_until LIMIT ?LOCKED`, most)
+		all, err := attempts(ctx, tx, `runner <> '' AND lease_until <= NOW ORDER BY lease_until LIMIT ? FOR UPDATE SKIP LOCKED`, most)
 		if err != nil {
 			return err
 		}
@@ -292,6 +302,7 @@ func (s *Store) Expire(ctx context.Context, most int, ended func(store.Claimed) 
 				return err
 			}
 			ids = append(ids, e.Run)
+			tx.tell = true
 		}
 		return nil
 	})
@@ -332,7 +343,7 @@ func endLost(ctx context.Context, tx *tx, e expired, ended func(store.Claimed) (
 func (s *Store) Reclaim(ctx context.Context, runner string, holds []store.Hold, ended func(store.Claimed) (store.Ended, error)) (waiting, over []string, err error) {
 	err = s.write(ctx, func(ctx context.Context, tx *tx) error {
 		waiting, over = nil, nil
-		all, err := attempts(ctx, tx, `runner = ?LOCKED`, runner)
+		all, err := attempts(ctx, tx, `runner = ? FOR UPDATE`, runner)
 		if err != nil {
 			return err
 		}
@@ -341,9 +352,11 @@ func (s *Store) Reclaim(ctx context.Context, runner string, holds []store.Hold, 
 			case slices.Contains(holds, store.Hold{Run: e.Run, Attempt: e.Attempt}):
 				continue
 			case e.at.last == e.at.base:
+				tx.tell = true
 				err = release(ctx, tx, runner, store.Hold{Run: e.Run, Attempt: e.Attempt})
 				waiting = append(waiting, e.Run)
 			default:
+				tx.tell = true
 				err = endLost(ctx, tx, e, ended, "")
 				over = append(over, e.Run)
 			}
@@ -358,7 +371,10 @@ func (s *Store) Reclaim(ctx context.Context, runner string, holds []store.Hold, 
 
 // Release implements store.Queue.
 func (s *Store) Release(ctx context.Context, runner string, h store.Hold) error {
-	return s.write(ctx, func(ctx context.Context, tx *tx) error { return release(ctx, tx, runner, h) })
+	return s.write(ctx, func(ctx context.Context, tx *tx) error {
+		tx.tell = true
+		return release(ctx, tx, runner, h)
+	})
 }
 
 func release(ctx context.Context, tx *tx, runner string, h store.Hold) error {
@@ -372,4 +388,54 @@ func (s *Store) Renew(ctx context.Context, lease time.Duration) error {
 		_, err := tx.exec(ctx, `UPDATE queue SET lease_until = NOW + ? WHERE runner <> '' AND lease_until < NOW + ?`, lease.Milliseconds(), lease.Milliseconds())
 		return err
 	})
+}
+
+// Waiting implements store.Queue.
+func (s *Store) Waiting(ctx context.Context, pool string, most int) (all [][]string, err error) {
+	err = s.read(ctx, func(rows *sql.Rows) error {
+		var text string
+		if err := rows.Scan(&text); err != nil {
+			return err
+		}
+		var needs []string
+		err := json.Unmarshal([]byte(text), &needs)
+		all = append(all, needs)
+		return err
+	}, `SELECT needs FROM queue WHERE runner = '' AND pool = ? ORDER BY priority DESC, run LIMIT ?`, pool, most)
+	return all, err
+}
+
+// Cancelling implements store.Queue.
+func (s *Store) Cancelling(ctx context.Context) (all []store.Leased, err error) {
+	err = s.read(ctx, func(rows *sql.Rows) error {
+		var l store.Leased
+		err := rows.Scan(&l.Run, &l.Attempt, &l.Runner)
+		all = append(all, l)
+		return err
+	}, `SELECT run, attempt, runner FROM queue WHERE cancel > 0 AND runner <> ''`)
+	return all, err
+}
+
+// Progress implements store.Queue.
+func (s *Store) Progress(ctx context.Context, ids []string) (map[string]int64, error) {
+	// Statements of a few sizes only, since each connection keeps those that it has prepared.
+	const each = 100
+	last := make(map[string]int64, len(ids))
+	for some := range slices.Chunk(ids, each) {
+		args := make([]any, each)
+		for i := range args {
+			args[i] = some[min(i, len(some)-1)]
+		}
+		err := s.read(ctx, func(rows *sql.Rows) error {
+			var id string
+			var n int64
+			err := rows.Scan(&id, &n)
+			last[id] = n
+			return err
+		}, `SELECT run, last FROM queue WHERE run IN (?`+strings.Repeat(", ?", each-1)+`)`, args...)
+		if err != nil {
+			return nil, err
+		}
+	}
+	return last, nil
 }

@@ -24,3 +24,15 @@ func TestSQLite(t *testing.T) {
 		return s
 	})
 }
+
+// TestSQLiteHasNoOthers checks that nobody waits for other servers of a file.
+func TestSQLiteHasNoOthers(t *testing.T) {
+	s, err := OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "a.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if s.Changed() != nil {
+		t.Error("there is a channel")
+	}
+}

@@ -20,24 +20,28 @@ func scanVersion(rows *sql.Rows, more ...any) (store.Version, error) {
 // AddVersion implements store.Tools.
 func (s *Store) AddVersion(ctx context.Context, v store.Version) (is store.Version, made bool, err error) {
 	err = s.write(ctx, func(ctx context.Context, tx *tx) error {
-		var latest store.Version
-		err := tx.rows(ctx, func(rows *sql.Rows) (err error) {
-			latest, err = scanVersion(rows)
-			return err
-		}, `SELECT `+versionColumns+` FROM versions WHERE project = ? AND tool = ? ORDER BY version DESC LIMIT 1`, v.Project, v.Tool)
-		if err != nil {
-			return err
+		for made = false; !made; {
+			is = store.Version{}
+			err := tx.rows(ctx, func(rows *sql.Rows) (err error) {
+				is, err = scanVersion(rows)
+				return err
+			}, `SELECT `+versionColumns+` FROM versions WHERE project = ? AND tool = ? ORDER BY version DESC LIMIT 1`, v.Project, v.Tool)
+			if err != nil || is.Version > 0 && is.Digest == v.Digest {
+				return err
+			}
+			// If another server makes a version with this number meanwhile, no row is inserted, and that version is the latest.
+			err = tx.rows(ctx, func(rows *sql.Rows) (err error) {
+				made = true
+				is, err = scanVersion(rows)
+				return err
+			}, `INSERT INTO versions (project, tool, version, kind, description, note, digest, manifest, created, created_by)
+				VALUES (?, ?, ?, ?, ?, ?, ?, ?, NOW, ?) ON CONFLICT DO NOTHING RETURNING `+versionColumns,
+				v.Project, v.Tool, is.Version+1, v.Kind, v.Description, v.Note, v.Digest, v.Manifest, v.CreatedBy)
+			if err != nil {
+				return err
+			}
 		}
-		if is, made = latest, false; latest.Version > 0 && latest.Digest == v.Digest {
-			return nil
-		}
-		made = true
-		return tx.rows(ctx, func(rows *sql.Rows) (err error) {
-			is, err = scanVersion(rows)
-			return err
-		}, `INSERT INTO versions (project, tool, version, kind, description, note, digest, manifest, created, created_by)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, NOW, ?) RETURNING `+versionColumns,
-			v.Project, v.Tool, latest.Version+1, v.Kind, v.Description, v.Note, v.Digest, v.Manifest, v.CreatedBy)
+		return nil
 	})
 	return is, made, err
 }

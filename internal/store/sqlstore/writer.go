@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // mostGrouped bounds how many writes share a transaction, and so how long the first of them waits for the others.
@@ -26,13 +28,14 @@ type write struct {
 type writer struct {
 	db      *sql.DB
 	d       dialect
+	wake    *wake
 	waiting chan *write
 	closing chan struct{}
 	work    sync.WaitGroup
 }
 
-func newWriter(db *sql.DB, d dialect) *writer {
-	w := &writer{db: db, d: d, waiting: make(chan *write), closing: make(chan struct{})}
+func newWriter(db *sql.DB, d dialect, wake *wake) *writer {
+	w := &writer{db: db, d: d, wake: wake, waiting: make(chan *write), closing: make(chan struct{})}
 	for range d.writers {
 		w.work.Go(w.loop)
 	}
@@ -81,35 +84,45 @@ func (w *writer) loop() {
 	}
 }
 
+// mostRetries is how often a write is carried out again that the database has given up in favour of another one.
+const mostRetries = 10
+
 // carryOut carries out a group, and each of it alone if that fails. It returns the connection for the next group, or nil.
 func (w *writer) carryOut(c *connection, group []*write) *connection {
 	c, err := w.transaction(c, group)
-	if err == nil || len(group) == 1 {
+	if err != nil && len(group) > 1 && !errors.Is(err, errUnsure) {
 		for _, one := range group {
-			one.done <- err
+			c = w.carryOut(c, []*write{one})
 		}
 		return c
 	}
+	for n := 0; n < mostRetries && conflict(err); n++ {
+		c, err = w.transaction(c, group)
+	}
 	for _, one := range group {
-		var err error
-		c, err = w.transaction(c, []*write{one})
 		one.done <- err
 	}
 	return c
 }
 
+// conflict says whether PostgreSQL has ended a transaction because another one was in its way: two that wait for each other, for
+// example when one changes the runs a and b, and the other one b and a.
+func conflict(err error) bool {
+	const serializationFailure, deadlockDetected = "40001", "40P01"
+	var p *pgconn.PgError
+	return errors.As(err, &p) && (p.Code == serializationFailure || p.Code == deadlockDetected)
+}
+
+// errUnsure says that the answer to a COMMIT is missing. What was written isn't written again: it may be there.
+var errUnsure = errors.New("the connection to the database broke during a commit, which may have come to pass or not")
+
 // transaction carries out writes in one transaction. A connection that fails is given up.
 func (w *writer) transaction(c *connection, group []*write) (_ *connection, err error) {
 	ctx := context.Background() // a group isn't one caller's
-	if c == nil {
-		if c, err = newConnection(ctx, w.db, w.d); err != nil {
-			return nil, err
-		}
+	if c, err = w.begin(ctx, c); err != nil {
+		return nil, err
 	}
-	if _, err := c.exec(ctx, w.d.begin); err != nil {
-		return nil, errors.Join(err, c.close())
-	}
-	t := &tx{c}
+	t := &tx{c: c}
 	for _, one := range group {
 		if err := one.ctx.Err(); err != nil && len(group) == 1 {
 			return c.rollback(ctx, context.Cause(one.ctx))
@@ -119,7 +132,33 @@ func (w *writer) transaction(c *connection, group []*write) (_ *connection, err 
 		}
 	}
 	if _, err := c.exec(ctx, "COMMIT"); err != nil {
-		return c.rollback(ctx, fmt.Errorf("commit: %w", err))
+		c, err := c.rollback(ctx, fmt.Errorf("commit: %w", err))
+		if c == nil {
+			err = errors.Join(errUnsure, err)
+		}
+		return c, err
+	}
+	if t.tell {
+		w.wake.tell()
+	}
+	return c, nil
+}
+
+// begin begins a transaction, on another connection if this one doesn't work any longer: the database may have been restarted.
+func (w *writer) begin(ctx context.Context, c *connection) (*connection, error) {
+	if c != nil {
+		if _, err := c.exec(ctx, w.d.begin); err == nil {
+			return c, nil
+		}
+		c.drop()
+	}
+	c, err := newConnection(ctx, w.db, w.d)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := c.exec(ctx, w.d.begin); err != nil {
+		c.drop()
+		return nil, err
 	}
 	return c, nil
 }
@@ -149,14 +188,16 @@ func (c *connection) close() error {
 // rollback ends the transaction without effect. It returns err, and the connection unless that fails.
 func (c *connection) rollback(ctx context.Context, err error) (*connection, error) {
 	if _, failed := c.exec(ctx, "ROLLBACK"); failed != nil {
-		_ = c.conn.Raw(func(any) error { return errBroken }) // so that the pool doesn't use it again
-		return nil, errors.Join(err, c.close())
+		c.drop()
+		return nil, errors.Join(err, failed)
 	}
 	return c, err
 }
 
-// errBroken has package sql drop a connection.
-var errBroken = fmt.Errorf("the transaction can't be ended: %w", driver.ErrBadConn)
+// drop closes the connection, and the pool doesn't use it again.
+func (c *connection) drop() {
+	_ = c.conn.Raw(func(any) error { return driver.ErrBadConn }) // package sql closes it for this error, and returns it
+}
 
 func (c *connection) statement(ctx context.Context, q string) (*sql.Stmt, error) {
 	if s := c.prepared[q]; s != nil {
@@ -178,8 +219,11 @@ func (c *connection) exec(ctx context.Context, q string, args ...any) (sql.Resul
 	return s.ExecContext(ctx, args...)
 }
 
-// tx is a transaction that other writes share. Statements have ? for parameters, NOW for the database's time and LOCKED.
-type tx struct{ c *connection }
+// tx is a transaction that other writes share. dialect.sql says how statements are written.
+type tx struct {
+	c    *connection
+	tell bool // other servers wait for what was written
+}
 
 // exec returns the number of rows that a statement has changed.
 func (t *tx) exec(ctx context.Context, q string, args ...any) (int64, error) {

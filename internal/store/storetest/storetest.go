@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -20,6 +21,7 @@ type Store interface {
 	store.Access
 	store.Runners
 	store.Secrets
+	store.Wake
 }
 
 // lease is longer than any test.
@@ -41,7 +43,10 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		"Reclaim":         reclaim,
 		"Extend":          extend,
 		"Lists":           lists,
-		"ManyWriters":     manyWriters,
+		"Looks":           looks,
+		"ManyWriters":     func(t *testing.T, s Store) { ManyWriters(t, s) },
+		"SameAtOnce":      func(t *testing.T, s Store) { SameAtOnce(t, s) },
+		"ClaimsAtOnce":    func(t *testing.T, s Store) { ClaimsAtOnce(t, s) },
 		"Tokens":          tokens,
 		"Runners":         runners,
 		"Secrets":         secrets,
@@ -157,6 +162,7 @@ func versions(t *testing.T, s Store) {
 		t.Errorf("the files of version 1 again are version %d, made %v, want 3", v.Version, made)
 	}
 	add("p", "u", "x")
+	add("p", "U", "x") // names sort as bytes
 	add("q", "t", "y")
 	if v, err := s.Version(ctx, "p", "t", 2); err != nil || v.Digest != "two" || string(v.Manifest) != "two" || v.CreatedBy != "ada" {
 		t.Errorf("version 2 is %+v, %v", v, err)
@@ -172,7 +178,7 @@ func versions(t *testing.T, s Store) {
 		t.Errorf("versions %+v, %v", all, err)
 	}
 	tools, err := s.Tools(ctx, "p")
-	if err != nil || len(tools) != 2 || tools[0].Tool != "t" || tools[0].Version != 3 || tools[1].Tool != "u" {
+	if err != nil || len(tools) != 3 || tools[0].Tool != "U" || tools[1].Tool != "t" || tools[1].Version != 3 || tools[2].Tool != "u" {
 		t.Errorf("tools %+v, %v", tools, err)
 	}
 }
@@ -260,6 +266,8 @@ func claimOrder(t *testing.T, s Store) {
 		{"4", 0, "other", nil},
 		{"5", 0, "default", []string{"gpu", "big"}},
 		{"6", 0, "default", nil},
+		{"a", 0, "letters", nil},
+		{"B", 0, "letters", nil},
 	} {
 		n := newRun(c.id)
 		n.Priority, n.Pool, n.Needs = c.priority, c.pool, c.needs
@@ -279,6 +287,9 @@ func claimOrder(t *testing.T, s Store) {
 	}
 	if got := ids(store.Claim{Most: 9, Pool: "other"}); !slices.Equal(got, []string{"4"}) {
 		t.Errorf("of another pool: %q", got)
+	}
+	if got := ids(store.Claim{Most: 9, Pool: "letters"}); !slices.Equal(got, []string{"B", "a"}) {
+		t.Errorf("letters: %q, want the order of bytes", got)
 	}
 }
 
@@ -539,11 +550,70 @@ func lists(t *testing.T, s Store) {
 	}
 }
 
-// manyWriters has runs accepted, claimed and ended by many goroutines at once: each run is claimed once and ends once.
-func manyWriters(t *testing.T, s Store) {
+// looks has what a server reads to see what others have written.
+func looks(t *testing.T, s Store) {
+	ctx := t.Context()
+	n := newRun("a")
+	n.Needs = []string{"gpu", "big"}
+	accept(t, s, n)
+	n = newRun("b")
+	n.Priority = 1
+	accept(t, s, n)
+	n = newRun("c")
+	n.Pool = "other"
+	accept(t, s, n)
+	if w, err := s.Waiting(ctx, "default", 9); err != nil || len(w) != 2 || len(w[0]) != 0 || !slices.Equal(w[1], []string{"gpu", "big"}) {
+		t.Errorf("waiting: %q, %v", w, err)
+	}
+	if w, err := s.Waiting(ctx, "default", 1); err != nil || len(w) != 1 {
+		t.Errorf("the first of those that wait: %q, %v", w, err)
+	}
+	got := claim(t, s, store.Claim{Most: 9})
+	if w, err := s.Waiting(ctx, "default", 9); err != nil || len(w) != 1 || len(got) != 1 {
+		t.Errorf("waiting after %+v was claimed: %q, %v", got, w, err)
+	}
+	if all, err := s.Cancelling(ctx); err != nil || len(all) != 0 {
+		t.Errorf("to be ended: %+v, %v", all, err)
+	}
+	for _, id := range []string{"b", "c"} { // nobody has to end the second one
+		end := *ended(run.Cancelled)
+		end.Encode = encode(1, 1, 0, "x")
+		if _, err := s.Cancel(ctx, "p", id, end); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if all, err := s.Cancelling(ctx); err != nil || !slices.Equal(all, []store.Leased{{Hold: store.Hold{Run: "b", Attempt: 1}, Runner: "r"}}) {
+		t.Errorf("to be ended: %+v, %v", all, err)
+	}
+	if _, err := s.Report(ctx, report(got[0], 1, 3, "x")); err != nil {
+		t.Fatal(err)
+	}
+	ids := []string{"a", "b", "c", "none"}
+	for i := range 250 { // more than fit into one statement
+		ids = append(ids, fmt.Sprint("more", i))
+		accept(t, s, newRun(ids[len(ids)-1]))
+	}
+	last, err := s.Progress(ctx, ids)
+	if err != nil || len(last) != 252 || last["a"] != 0 || last["b"] != 3 {
+		t.Errorf("progress of %d runs: %v, %v", len(ids), last, err)
+	}
+	for _, id := range []string{"c", "none"} {
+		if n, ok := last[id]; ok {
+			t.Errorf("the run %s, which isn't in the queue, is at %d", id, n)
+		}
+	}
+	if last, err := s.Progress(ctx, nil); err != nil || len(last) != 0 {
+		t.Errorf("progress of no runs: %v, %v", last, err)
+	}
+}
+
+// ManyWriters has runs accepted, claimed and ended by many goroutines at once: each run is claimed once and ends once. The stores
+// are all of one database.
+func ManyWriters(t *testing.T, stores ...Store) {
 	const runs, workers = 200, 8
 	errs := make(chan error, 2*workers)
 	for w := range workers {
+		s := stores[w%len(stores)]
 		go func() {
 			for i := w; i < runs; i += workers {
 				if err := s.Accept(t.Context(), newRun(fmt.Sprintf("%04d", i)), nil); err != nil {
@@ -556,6 +626,7 @@ func manyWriters(t *testing.T, s Store) {
 	}
 	done := make(chan string, runs+1)
 	for w := range workers {
+		s := stores[w%len(stores)]
 		go func() {
 			c := store.Claim{Lessee: store.Lessee{Runner: fmt.Sprint("r", w), Lease: lease}, Pool: "default", Most: 5}
 			for len(done) < runs {
@@ -589,6 +660,83 @@ func manyWriters(t *testing.T, s Store) {
 	slices.Sort(ids)
 	if len(slices.Compact(ids)) != runs {
 		t.Errorf("%d runs have ended, want each of %d once", len(ids), runs)
+	}
+}
+
+// atOnce calls do from several goroutines at once.
+func atOnce(do func(i int)) {
+	var all sync.WaitGroup
+	begin := make(chan struct{})
+	for i := range 8 {
+		all.Go(func() {
+			<-begin
+			do(i)
+		})
+	}
+	close(begin)
+	all.Wait()
+}
+
+// SameAtOnce has several write the same thing at once: none of them fails, and it is written once. The stores are all of one
+// database.
+func SameAtOnce(t *testing.T, stores ...Store) {
+	ctx := t.Context()
+	of := func(i int) Store { return stores[i%len(stores)] }
+	for round := range 5 {
+		atOnce(func(i int) {
+			v := store.Version{Project: "p", Tool: "same", Kind: "tool", Digest: fmt.Sprint(round), Manifest: []byte("m")}
+			if is, _, err := of(i).AddVersion(ctx, v); err != nil || is.Version != round+1 {
+				t.Errorf("the same files at once are version %d, %v, want %d", is.Version, err, round+1)
+			}
+			v.Tool, v.Digest = "other", fmt.Sprint(round, i)
+			if _, made, err := of(i).AddVersion(ctx, v); err != nil || !made {
+				t.Errorf("other files at once: made %v, %v", made, err)
+			}
+		})
+		c := claimed(t, stores[0], fmt.Sprint("run", round), lease)
+		atOnce(func(i int) {
+			if last, err := of(i).Report(ctx, report(c, 1, 2, "one")); err != nil || last != 2 {
+				t.Errorf("the same report at once: %d, %v", last, err)
+			}
+		})
+		end := report(c, 3, 1, "two")
+		end.Ended = ended(run.Succeeded)
+		atOnce(func(i int) {
+			if last, err := of(i).Report(ctx, end); err != nil || last != 3 {
+				t.Errorf("the same result at once: %d, %v", last, err)
+			}
+		})
+		if all := texts(t, stores[0], c.Run, 0); !slices.Equal(all, []string{"one", "two"}) {
+			t.Errorf("events %q, want each once", all)
+		}
+		if t.Failed() {
+			return
+		}
+	}
+	all, err := stores[0].Versions(ctx, "p", "other")
+	if err != nil || len(all) != 40 || all[0].Version != 40 {
+		t.Errorf("%d versions, %v", len(all), err)
+	}
+}
+
+// ClaimsAtOnce has several claim at once as many runs as there are: each gets its part, although the others look at the same
+// runs. The stores are all of one database.
+func ClaimsAtOnce(t *testing.T, stores ...Store) {
+	const each = 5
+	for round := range 5 {
+		for i := range 8 * each {
+			accept(t, stores[0], newRun(fmt.Sprintf("%d-%d", round, i)))
+		}
+		atOnce(func(i int) {
+			c := store.Claim{Lessee: store.Lessee{Runner: fmt.Sprint("r", i), Lease: lease}, Pool: "default", Most: each}
+			got, err := stores[i%len(stores)].Claim(t.Context(), c)
+			if err != nil || len(got) != each {
+				t.Errorf("claimed %d runs, %v, want %d", len(got), err, each)
+			}
+		})
+		if t.Failed() {
+			return
+		}
 	}
 }
 

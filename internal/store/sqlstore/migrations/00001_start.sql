@@ -24,6 +24,7 @@ CREATE TABLE queue (
 ) WITHOUT ROWID;
 CREATE INDEX queue_waiting ON queue (pool, priority DESC, run) WHERE runner = '';
 CREATE INDEX queue_leased ON queue (lease_until) WHERE runner <> '';
+CREATE INDEX queue_cancelling ON queue (run) WHERE cancel > 0;
 
 -- All runs. What is in both tables is the queue's while the run isn't over.
 CREATE TABLE runs (

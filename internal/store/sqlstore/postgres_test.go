@@ -1,0 +1,359 @@
+//go:build linux
+
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"go.uber.org/goleak"
+
+	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/store"
+	"github.com/mayfly-run/mayfly/internal/store/postgrestest"
+	"github.com/mayfly-run/mayfly/internal/store/storetest"
+)
+
+// openPostgres opens a database, and closes it at the end of the test.
+func openPostgres(t *testing.T, address string) *Store {
+	t.Helper()
+	s, err := OpenPostgres(t.Context(), address, slog.Default())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func TestPostgres(t *testing.T) {
+	t.Cleanup(func() { goleak.VerifyNone(t) })
+	server := postgrestest.Start(t)
+	storetest.Run(t, func(t *testing.T) storetest.Store { return openPostgres(t, server.Database(t)) })
+	// Two servers on one database.
+	for name, test := range map[string]func(*testing.T, ...storetest.Store){
+		"ManyWriters": storetest.ManyWriters, "SameAtOnce": storetest.SameAtOnce, "ClaimsAtOnce": storetest.ClaimsAtOnce,
+	} {
+		t.Run("Replicas/"+name, func(t *testing.T) {
+			address := server.Database(t)
+			test(t, openPostgres(t, address), openPostgres(t, address))
+		})
+	}
+	t.Run("Migrations", func(t *testing.T) { migrateAtOnce(t, server.Database(t)) })
+	t.Run("Deadlock", func(t *testing.T) { deadlock(t, openPostgres(t, server.Database(t))) })
+	t.Run("UnsureCommit", func(t *testing.T) { unsureCommit(t, openPostgres(t, server.Database(t))) })
+}
+
+// TestPostgresRestarts has its own server, since one with few databases starts sooner.
+func TestPostgresRestarts(t *testing.T) {
+	t.Cleanup(func() { goleak.VerifyNone(t) })
+	server := postgrestest.Start(t)
+	t.Run("Wake", func(t *testing.T) {
+		address := server.Database(t)
+		wakeOthers(t, server, openPostgres(t, address), openPostgres(t, address))
+	})
+	t.Run("OwnWrites", func(t *testing.T) {
+		address := server.Database(t)
+		ownWrites(t, address, openPostgres(t, address))
+	})
+	t.Run("Load", func(t *testing.T) { restart(t, server, openPostgres(t, server.Database(t))) })
+}
+
+// migrateAtOnce opens a new database several times at once.
+func migrateAtOnce(t *testing.T, address string) {
+	errs := make(chan error)
+	const servers = 4
+	for range servers {
+		go func() {
+			s, err := OpenPostgres(t.Context(), address, slog.Default())
+			if err == nil {
+				err = s.Close()
+			}
+			errs <- err
+		}()
+	}
+	for range servers {
+		if err := <-errs; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// accept has runs accepted.
+func accept(t *testing.T, s *Store, ids ...string) {
+	t.Helper()
+	for _, id := range ids {
+		if err := s.Accept(t.Context(), store.NewRun{ID: id, Project: "p", Pool: "default", Request: []byte("{}")}, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// deadlock has two transactions wait for each other: both writes come to pass.
+func deadlock(t *testing.T, s *Store) {
+	accept(t, s, "a", "b")
+	const change = `UPDATE queue SET bytes = bytes + 1 WHERE run = ?`
+	var begun sync.WaitGroup
+	begun.Add(2)
+	errs := make(chan error)
+	for _, order := range [][2]string{{"a", "b"}, {"b", "a"}} {
+		go func() {
+			first := sync.OnceFunc(func() {
+				begun.Done()
+				begun.Wait()
+			})
+			errs <- s.write(t.Context(), func(ctx context.Context, tx *tx) error {
+				_, err := tx.exec(ctx, change, order[0])
+				if err != nil {
+					return err
+				}
+				first()
+				_, err = tx.exec(ctx, change, order[1])
+				return err
+			})
+		}()
+	}
+	for range 2 {
+		if err := <-errs; err != nil {
+			t.Error(err)
+		}
+	}
+	for _, id := range []string{"a", "b"} {
+		if r, err := s.Run(t.Context(), "p", id); err != nil || r.EventBytes != 2 {
+			t.Errorf("run %s was changed %d times, %v, want 2", id, r.EventBytes, err)
+		}
+	}
+}
+
+// unsureCommit breaks a connection before its COMMIT: each write of the group fails, and is carried out once only.
+func unsureCommit(t *testing.T, s *Store) {
+	done := [2]int{}
+	group := make([]*write, len(done))
+	for i := range done {
+		group[i] = &write{ctx: t.Context(), done: make(chan error, 1), do: func(ctx context.Context, tx *tx) error {
+			done[i]++
+			if i > 0 {
+				return nil
+			}
+			pid := 0
+			err := tx.rows(ctx, func(rows *sql.Rows) error { return rows.Scan(&pid) }, `SELECT pg_backend_pid()`)
+			if err != nil {
+				return err
+			}
+			// With a timeout, it waits until the other process has ended.
+			return s.read(ctx, func(*sql.Rows) error { return nil }, `SELECT pg_terminate_backend(?, 60000)`, pid)
+		}}
+	}
+	if c := s.writer.carryOut(nil, group); c != nil {
+		t.Error("the connection is kept")
+	}
+	for i, one := range group {
+		if err := <-one.done; !errors.Is(err, errUnsure) {
+			t.Errorf("write %d: %v, want %v", i, err, errUnsure)
+		}
+	}
+	if done != [2]int{1, 1} {
+		t.Errorf("the writes were carried out %v times, want once", done)
+	}
+	accept(t, s, "a")
+}
+
+// patience is how long a test waits for what should happen at once.
+const patience = 2 * time.Minute
+
+// wakeOthers has one server write, and the other one hear of each kind of writing, also after a restart of PostgreSQL.
+func wakeOthers(t *testing.T, server *postgrestest.Server, s, other *Store) {
+	var got []store.Claimed
+	report := func(count int64, ended *store.Ended) error {
+		_, err := s.Report(t.Context(), store.Report{
+			Hold: store.Hold{Run: got[0].Run, Attempt: 1}, Runner: "r", Lease: time.Hour, First: 1, Count: count, Ended: ended,
+			Encode: func(int64) (store.Chunk, error) { return store.Chunk{First: 1, Last: 1, Data: []byte{}}, nil },
+		})
+		return err
+	}
+	result := store.Ended{Status: run.Failed, Result: []byte("{}")}
+	expiring := func() error {
+		short := store.Lessee{Runner: "r", Lease: time.Millisecond}
+		err := s.Accept(t.Context(), store.NewRun{ID: "e", Project: "p", Request: []byte("{}")}, &short)
+		for ids := []string(nil); err == nil && len(ids) == 0; {
+			ids, err = s.Expire(t.Context(), 1, func(store.Claimed) (store.Ended, error) { return result, nil })
+		}
+		return err
+	}
+	for _, step := range []struct {
+		name  string
+		write func() error
+	}{
+		{"accept", func() error {
+			return s.Accept(t.Context(), store.NewRun{ID: "a", Project: "p", Pool: "default", Request: []byte("{}")}, nil)
+		}},
+		{"accept another", func() error {
+			return s.Accept(t.Context(), store.NewRun{ID: "b", Project: "p", Pool: "default", Request: []byte("{}")}, nil)
+		}},
+		{"cancel", func() error { _, err := s.Cancel(t.Context(), "p", "b", result); return err }},
+		{"events", func() (err error) {
+			if got, err = s.Claim(t.Context(), store.Claim{Lessee: store.Lessee{Runner: "r", Lease: time.Hour}, Pool: "default", Most: 1}); err != nil {
+				return err
+			}
+			return report(1, nil)
+		}},
+		{"expire", expiring},
+		{"restart", func() error { server.Restart(t); return nil }}, // whoever listens again may have missed something
+		{"accept after a restart", func() error {
+			return s.Accept(t.Context(), store.NewRun{ID: "c", Project: "p", Pool: "none", Request: []byte("{}")}, nil)
+		}},
+		{"accept another after a restart", func() error {
+			return s.Accept(t.Context(), store.NewRun{ID: "d", Project: "p", Pool: "none", Request: []byte("{}")}, nil)
+		}},
+	} {
+		// What came before must not count: the first signal is that of the connection.
+		if step.name == "accept" {
+			<-other.Changed()
+		}
+		if err := step.write(); err != nil {
+			t.Fatalf("%s: %v", step.name, err)
+		}
+		select {
+		case <-other.Changed():
+		case <-time.After(patience):
+			t.Fatalf("%s: the other server hears nothing", step.name)
+		}
+	}
+}
+
+// ownWrites checks that a server isn't woken by what it writes itself, although others hear of it.
+func ownWrites(t *testing.T, address string, s *Store) {
+	<-s.Changed() // of the new connection
+	conn, err := pgx.Connect(t.Context(), address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	if _, err := conn.Exec(t.Context(), "LISTEN mayfly"); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	for i := range 20 {
+		accept(t, s, fmt.Sprint(i))
+		if _, err := conn.WaitForNotification(ctx); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-s.Changed():
+			t.Fatal("the server is woken by its own write")
+		default:
+		}
+	}
+}
+
+// restart kills PostgreSQL under load, twice: what was acknowledged is there, and after each restart everything works again.
+func restart(t *testing.T, server *postgrestest.Server, s *Store) {
+	const workers = 8
+	var (
+		stop            = make(chan struct{})
+		work            sync.WaitGroup
+		mu              sync.Mutex
+		accepted, ended []string
+		failed          int
+	)
+	note := func(to *[]string, id string, err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if err != nil {
+			failed++
+		} else {
+			*to = append(*to, id)
+		}
+	}
+	for w := range workers {
+		runner := fmt.Sprint("r", w)
+		work.Go(func() {
+			for n := 0; ; n++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				id := fmt.Sprintf("%d-%d", w, n)
+				err := s.Accept(t.Context(), store.NewRun{ID: id, Project: "p", Pool: "default", Request: []byte("{}")}, nil)
+				note(&accepted, id, err)
+				if err != nil {
+					time.Sleep(10 * time.Millisecond) // as clients do; many connections would keep PostgreSQL from starting
+					continue
+				}
+				got, err := s.Claim(t.Context(), store.Claim{Lessee: store.Lessee{Runner: runner, Lease: time.Hour}, Pool: "default", Most: 2})
+				if err != nil {
+					note(nil, "", err)
+				}
+				for _, c := range got {
+					_, err := s.Report(t.Context(), store.Report{
+						Hold: store.Hold{Run: c.Run, Attempt: c.Attempt}, Runner: runner, Lease: time.Hour, First: 1, Count: 1,
+						Encode: func(int64) (store.Chunk, error) {
+							return store.Chunk{First: 1, Last: 1, Bytes: 1, Data: []byte(c.Run)}, nil
+						},
+						Ended: &store.Ended{Status: run.Succeeded, Result: []byte("{}")},
+					})
+					note(&ended, c.Run, err)
+				}
+			}
+		})
+	}
+	// progress waits until every worker can have had both an accepted and an ended run since.
+	progress := func() {
+		t.Helper()
+		mu.Lock()
+		a, e := len(accepted), len(ended)
+		mu.Unlock()
+		for end := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+			mu.Lock()
+			goesOn := len(accepted) > a+5*workers && len(ended) > e+5*workers
+			mu.Unlock()
+			if goesOn {
+				return
+			}
+			if time.Now().After(end) {
+				t.Error("nothing is written any longer")
+				return
+			}
+		}
+	}
+	progress()
+	for range 2 {
+		server.Restart(t)
+		progress()
+	}
+	close(stop)
+	work.Wait()
+	// A restart while nothing is written costs no write.
+	server.Restart(t)
+	for i := range 2 * postgres.writers {
+		id := fmt.Sprint("after", i)
+		accept(t, s, id)
+		accepted = append(accepted, id)
+	}
+	t.Logf("%d runs accepted and %d ended, %d writes failed", len(accepted), len(ended), failed)
+	for _, id := range accepted {
+		if _, err := s.Run(t.Context(), "p", id); err != nil {
+			t.Errorf("the accepted run %s: %v", id, err)
+		}
+	}
+	for _, id := range ended {
+		if r, err := s.Run(t.Context(), "p", id); err != nil || !r.Over {
+			t.Errorf("the ended run %s: %+v, %v", id, r, err)
+		}
+		if chunks, err := s.Chunks(t.Context(), id, 0, 1<<20); err != nil || len(chunks) != 1 || string(chunks[0].Data) != id {
+			t.Errorf("the ended run %s has the events %v, %v", id, chunks, err)
+		}
+	}
+}
