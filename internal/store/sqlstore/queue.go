@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -155,11 +154,11 @@ func report(ctx context.Context, tx *tx, r store.Report) (int64, error) {
 	have := at.last - at.base
 	switch {
 	case r.First > have+1:
-		return have, store.ErrGap
+		return have, refused{store.ErrGap}
 	case r.First+r.Count-1 <= have && r.Ended == nil:
 		return have, nil // it came before
 	case r.First <= have:
-		return have, store.ErrGap // a part of it came before; the runner sends the rest
+		return have, refused{store.ErrGap} // a part of it came before; the runner sends the rest
 	}
 	end := position{last: at.last + r.Count, bytes: at.bytes, lines: at.lines}
 	if r.Count > 0 {
@@ -196,12 +195,15 @@ func fenced(n int64, err error) error {
 // repeated answers a report on an attempt that isn't the runner's: with its receipt, if it is the one that ended the run.
 func repeated(ctx context.Context, tx *tx, r store.Report) (int64, error) {
 	if r.Ended == nil {
-		return 0, store.ErrNotHeld
+		return 0, refused{store.ErrNotHeld}
 	}
-	err := store.ErrNotHeld
+	var err error = refused{store.ErrNotHeld}
 	failed := tx.rows(ctx, func(*sql.Rows) error { err = nil; return nil },
 		`SELECT id FROM runs WHERE id = ? AND attempt = ? AND runner = ? AND finished > 0 AND status = ?`, r.Run, r.Attempt, r.Runner, string(r.Ended.Status))
-	return r.First + r.Count - 1, errors.Join(failed, err)
+	if failed != nil {
+		return 0, failed
+	}
+	return r.First + r.Count - 1, err
 }
 
 func addChunk(ctx context.Context, tx *tx, id string, c store.Chunk, lines int64) error {
@@ -278,8 +280,12 @@ func encodeEnd(ctx context.Context, tx *tx, id string, at position, e store.Ende
 
 // missing says why a run isn't in the queue.
 func (s *Store) missing(ctx context.Context, tx *tx, project, id string) error {
-	err := store.ErrNotFound
-	return errors.Join(tx.rows(ctx, func(*sql.Rows) error { err = store.ErrOver; return nil }, `SELECT id FROM runs WHERE id = ? AND project = ?`, id, project), err)
+	err := refused{store.ErrNotFound}
+	failed := tx.rows(ctx, func(*sql.Rows) error { err = refused{store.ErrOver}; return nil }, `SELECT id FROM runs WHERE id = ? AND project = ?`, id, project)
+	if failed != nil {
+		return failed
+	}
+	return err
 }
 
 // expired is an attempt that ends without its runner.

@@ -22,7 +22,14 @@ type write struct {
 	ctx  context.Context // of the caller: a write whose caller has gone before it began isn't carried out
 	do   func(ctx context.Context, tx *tx) error
 	done chan error
+
+	refused error // how it was refused, if it was
 }
+
+// refused is the error of a write that has changed nothing, so that the others of its group stay.
+type refused struct{ error }
+
+func (r refused) Unwrap() error { return r.error }
 
 // writer carries out writes in groups, on as many connections as the dialect has writers.
 type writer struct {
@@ -100,7 +107,11 @@ func (w *writer) carryOut(c *connection, group []*write) *connection {
 		c, err = w.transaction(c, group)
 	}
 	for _, one := range group {
-		one.done <- err
+		if err == nil {
+			one.done <- one.refused
+		} else {
+			one.done <- err
+		}
 	}
 	return c
 }
@@ -127,7 +138,10 @@ func (w *writer) transaction(c *connection, group []*write) (_ *connection, err 
 		if err := one.ctx.Err(); err != nil && len(group) == 1 {
 			return c.rollback(ctx, context.Cause(one.ctx))
 		}
-		if err := one.do(ctx, t); err != nil {
+		err, no := one.do(ctx, t), refused{}
+		if one.refused = nil; errors.As(err, &no) {
+			one.refused = no.error
+		} else if err != nil {
 			return c.rollback(ctx, err)
 		}
 	}
@@ -274,13 +288,19 @@ func (s *Store) read(ctx context.Context, scan func(*sql.Rows) error, q string, 
 // prepare returns a statement for reading. There are few of them, and preparing one takes longer than most queries.
 func (s *Store) prepare(ctx context.Context, q string) (*sql.Stmt, error) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if stmt := s.prepared[q]; stmt != nil {
+	stmt := s.prepared[q]
+	s.mu.Unlock()
+	if stmt != nil {
 		return stmt, nil
 	}
-	stmt, err := s.db.PrepareContext(ctx, s.d.sql(q))
+	stmt, err := s.db.PrepareContext(ctx, s.d.sql(q)) // without the lock: the database may be slow
 	if err != nil {
 		return nil, fmt.Errorf("prepare %q: %w", q, err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if first := s.prepared[q]; first != nil {
+		return first, stmt.Close() // another one was faster
 	}
 	s.prepared[q] = stmt
 	return stmt, nil

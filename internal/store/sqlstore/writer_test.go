@@ -1,0 +1,60 @@
+package sqlstore
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"testing"
+
+	"github.com/mayfly-run/mayfly/internal/store"
+)
+
+// TestGroup has three writes share a transaction: one that is refused, and so has changed nothing, leaves the others as they
+// are; one that fails has each of them carried out again on its own.
+func TestGroup(t *testing.T) {
+	failed := errors.New("failed")
+	for name, c := range map[string]struct {
+		err   error
+		tries int // of the first
+	}{
+		"refused": {refused{store.ErrNotHeld}, 1},
+		"failed":  {failed, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, err := OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "a.db"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() {
+				if err := s.Close(); err != nil {
+					t.Error(err)
+				}
+			}()
+			tries := make([]int, 3)
+			group := make([]*write, 3)
+			for i := range group {
+				group[i] = &write{ctx: t.Context(), done: make(chan error, 1), do: func(ctx context.Context, tx *tx) error {
+					tries[i]++
+					if i == 1 {
+						return c.err
+					}
+					_, err := tx.exec(ctx, `INSERT INTO requests (run, request) VALUES (?, ?)`, string(rune('a'+i)), []byte("x"))
+					return err
+				}}
+			}
+			w := &writer{db: s.writing, d: s.d, wake: s.writer.wake}
+			if err := w.carryOut(nil, group).close(); err != nil {
+				t.Error(err)
+			}
+			for i, one := range group {
+				err := <-one.done
+				if i == 1 && !errors.Is(c.err, err) || i != 1 && err != nil {
+					t.Errorf("write %d: %v", i, err)
+				}
+			}
+			if tries[0] != c.tries {
+				t.Errorf("the first was carried out %d times, want %d", tries[0], c.tries)
+			}
+		})
+	}
+}
