@@ -347,3 +347,25 @@ func (c *Client) DeleteSecret(ctx context.Context, in, name string) error {
 func (c *Client) RotateKeys(ctx context.Context) error {
 	return c.call(ctx, http.MethodPost, "/keys/rotate", nil, nil)
 }
+
+// LogQuery is a window of a log, or a search in it.
+type LogQuery struct {
+	Line, Lines int64  // the first line, or -N for the Nth from the end; how many
+	Find        string // only lines that have this text
+}
+
+// Log returns a window of a run's log.
+func (c *Client) Log(ctx context.Context, in, id string, w LogQuery) (*LogPage, error) {
+	q := url.Values{}
+	if w.Line != 0 {
+		q.Set("line", fmt.Sprint(w.Line))
+	}
+	if w.Lines != 0 {
+		q.Set("lines", fmt.Sprint(w.Lines))
+	}
+	if w.Find != "" {
+		q.Set("find", w.Find)
+	}
+	out := &LogPage{}
+	return out, c.call(ctx, http.MethodGet, project(in)+"/runs/"+url.PathEscape(id)+"/log?"+q.Encode(), nil, out)
+}

@@ -1,11 +1,15 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"io"
 
 	"github.com/spf13/cobra"
 
+	"github.com/mayfly-run/mayfly/internal/api"
+	"github.com/mayfly-run/mayfly/internal/remote"
 	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/show"
 )
@@ -13,13 +17,17 @@ import (
 func newLogsCommand(s streams) *cobra.Command {
 	f := &runFlags{grace: run.DefaultGrace}
 	var follow bool
+	var q api.LogQuery
+	var tail int64
 	c := &cobra.Command{
 		Use:   "logs RUN",
 		Short: "Print what a run on a server has printed so far",
 		Long: `Print what a run on a server has printed so far. With -f, follow it to its end: the exit status is then that of the run, and
 Ctrl-C leaves it without ending it.`,
 		Example: `  mayfly logs 01a20974-721d-7515-b4bb-132b84d3651b
-  mayfly logs -f 01a20974-721d-7515-b4bb-132b84d3651b`,
+  mayfly logs -f 01a20974-721d-7515-b4bb-132b84d3651b
+  mayfly logs --tail 20 01a20974-721d-7515-b4bb-132b84d3651b
+  mayfly logs --find error 01a20974-721d-7515-b4bb-132b84d3651b`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			r, err := f.where.mustOpen("mayfly logs")
@@ -27,6 +35,10 @@ Ctrl-C leaves it without ending it.`,
 				return err
 			}
 			defer r.Close()
+			if q.Find != "" || tail > 0 {
+				q.Line, q.Lines = -tail, tail
+				return printLines(c.Context(), s, r, args[0], q, f.json)
+			}
 			var view show.View = show.NewTool(s.output(), show.ToolOptions{Quiet: f.quiet, Grace: f.grace, Place: r.Place()})
 			if f.json {
 				view = show.NewJSON(s.out)
@@ -49,10 +61,54 @@ Ctrl-C leaves it without ending it.`,
 		},
 	}
 	c.Flags().BoolVarP(&follow, "follow", "f", false, "follow the run to its end")
+	c.Flags().Int64Var(&tail, "tail", 0, "only the last `N` lines, at most 5000")
+	c.Flags().StringVar(&q.Find, "find", "", "only the lines that have this `TEXT`, with their numbers; upper and lower case are the same")
+	exclusive(c, "follow", "tail")
+	exclusive(c, "follow", "find")
+	exclusive(c, "tail", "find")
 	f.where.add(c.Flags())
 	c.Flags().BoolVarP(&f.quiet, "quiet", "q", false, "print only the tool's own output")
 	jsonFlag(c.Flags(), &f.json, "print events as JSON, one per line")
 	return c
+}
+
+// printLines prints a window of a log, or what was found in it with the numbers of the lines.
+func printLines(ctx context.Context, s streams, r *remote.Remote, id string, q api.LogQuery, asJSON bool) error {
+	q.Line, q.Lines = cmp.Or(q.Line, 1), cmp.Or(q.Lines, 500)
+	for {
+		page, err := r.Log(ctx, r.Project, id, q)
+		if err != nil {
+			return err
+		}
+		for _, l := range page.Lines {
+			if err := printLine(s, l, q.Find != "", asJSON); err != nil {
+				return err
+			}
+		}
+		if page.Next == 0 {
+			return nil
+		}
+		q.Line = page.Next
+	}
+}
+
+func printLine(s streams, l api.LogLine, numbered, asJSON bool) error {
+	w := s.out
+	switch {
+	case asJSON:
+		return show.JSONLine(w, l)
+	case numbered:
+		_, err := fmt.Fprintf(w, "%d: %s\n", l.Line, l.Text)
+		return err
+	case l.Stream == "stderr":
+		w = s.err
+	}
+	end := "\n"
+	if l.More {
+		end = ""
+	}
+	_, err := io.WriteString(w, l.Text+end)
+	return err
 }
 
 // printSoFar shows events, and how the run ended if it has.

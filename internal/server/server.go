@@ -91,6 +91,7 @@ func New(o Options) *Server {
 	s.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
 	s.registerTools()
 	s.registerRuns()
+	s.registerLogs()
 	s.registerRunners()
 	s.registerTokens()
 	s.registerSecrets()

@@ -110,7 +110,9 @@ type Report struct {
 // Chunk is a sequence of events of a run.
 type Chunk struct {
 	First, Last int64 // the numbers of its events within the run
+	FirstLine   int64 // the line that it begins in, from 1; the store sets it
 	Lines       int64 // how many lines end in it
+	LastOfRun   bool  // there is none after it; ChunksOfLines sets it
 	Bytes       int64 // the size of the events before compression
 	Data        []byte
 }
@@ -136,6 +138,9 @@ type Runs interface {
 	Request(ctx context.Context, project, id string) ([]byte, error)
 	// Chunks returns the chunks with events after a number, in order, until they have more than most bytes in all.
 	Chunks(ctx context.Context, id string, after int64, most int) ([]Chunk, error)
+	// ChunksOfLines returns the chunks that have a part of the lines from first to last, in order, until they have more than most
+	// bytes in all.
+	ChunksOfLines(ctx context.Context, id string, first, last int64, most int) ([]Chunk, error)
 }
 
 // Run is a run in the history.
@@ -157,6 +162,7 @@ type Run struct {
 	AcceptedBy         string
 	Started, Finished  time.Time
 	Events, EventBytes int64
+	Lines              int64 // how many lines it has printed
 }
 
 // Filter selects runs. A zero field selects all.

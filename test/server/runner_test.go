@@ -129,6 +129,25 @@ func TestHistory(t *testing.T) {
 	}
 }
 
+// TestLog looks into a long log without reading all of it.
+func TestLog(t *testing.T) {
+	s := newSite(t)
+	s.write("long.yaml", "name: long\nimage: busybox\ncommand: [sh, -c, \"seq 200000; echo Needle >&2; echo end\"]\n")
+	if a := s.run("run", "long.yaml"); a.status != 0 || strings.Count(a.out, "\n") != 200_001 || a.err != "Needle\n" {
+		t.Fatalf("status %d, %d lines, %q", a.status, strings.Count(a.out, "\n"), a.err)
+	}
+	id := strings.Fields(strings.Split(s.must("runs"), "\n")[1])[0]
+	if a := s.run("logs", id, "--tail", "2"); a.status != 0 || strings.Count(a.out+a.err, "\n") != 2 {
+		t.Errorf("the last two lines: %+v", a)
+	}
+	if out := s.must("logs", id, "--find", "needle"); !strings.HasSuffix(out, ": Needle\n") || strings.Count(out, "\n") != 1 {
+		t.Errorf("found %q", out)
+	}
+	if out := s.must("logs", id, "--find", "19999"); strings.Count(out, "\n") != 12 || !strings.Contains(out, "19999: 19999\n") { // also 119999, and 199990 to 199999
+		t.Errorf("found %q", out)
+	}
+}
+
 // TestLeave leaves a run by two Ctrl-C: it goes on to its end.
 func TestLeave(t *testing.T) {
 	s := newSite(t)

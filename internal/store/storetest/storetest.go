@@ -37,6 +37,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		"Fences":          fences,
 		"RepeatedReports": repeatedReports,
 		"Gaps":            gaps,
+		"Lines":           lines,
 		"Cancel":          cancel,
 		"Expire":          expire,
 		"Renew":           renew,
@@ -363,6 +364,46 @@ func gaps(t *testing.T, s Store) {
 	}
 	if last, err := s.Report(t.Context(), report(c, 2, 2, "x")); !errors.Is(err, store.ErrGap) || last != 2 {
 		t.Errorf("an event that is there with one that isn't: %d, %v", last, err)
+	}
+}
+
+// lines looks for chunks by the lines that they have. Each chunk of n events has n lines.
+func lines(t *testing.T, s Store) {
+	c := claimed(t, s, "a", lease)
+	const chunks = 100
+	for i := range int64(chunks) {
+		if _, err := s.Report(t.Context(), report(c, 10*i+1, 10, fmt.Sprint(i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if r := get(t, s, "a"); r.Lines != 10*chunks {
+		t.Errorf("%d lines, want %d", r.Lines, 10*chunks)
+	}
+	for _, w := range []struct {
+		first, last int64
+		most        int
+		from, to    int // the chunks
+		end         bool
+	}{
+		{1, 5, 1 << 20, 0, 0, false},
+		{5, 10, 1 << 20, 0, 0, false},
+		{12, 35, 1 << 20, 1, 3, false},
+		{995, 2000, 1 << 20, 99, 99, true},
+		{1, 1 << 60, 1 << 20, 0, 99, true},
+		{1, 1 << 60, 3, 0, 3, false}, // until there are more than 3 bytes
+	} {
+		got, err := s.ChunksOfLines(t.Context(), "a", w.first, w.last, w.most)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// A chunk whose last line ends where the first one begins has no part of it, but may be there.
+		for len(got) > 0 && got[0].FirstLine+got[0].Lines == w.first && got[0].FirstLine < w.first {
+			got = got[1:]
+		}
+		if n := len(got); n != w.to-w.from+1 || string(got[0].Data) != fmt.Sprint(w.from) || string(got[n-1].Data) != fmt.Sprint(w.to) ||
+			got[n-1].LastOfRun != w.end || got[0].FirstLine != int64(10*w.from)+1 {
+			t.Errorf("lines %d to %d: %d chunks %+v, want %d to %d", w.first, w.last, n, got, w.from, w.to)
+		}
 	}
 }
 

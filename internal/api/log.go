@@ -1,0 +1,24 @@
+package api
+
+import "time"
+
+// LogLine is a line of what a run printed, or a part of one: a line that both streams have a part in has an entry for each part.
+type LogLine struct {
+	Line   int64     `json:"line" doc:"from 1; it counts the line breaks of both streams, in the order in which they came"`
+	Stream string    `json:"stream" enum:"stdout,stderr"`
+	Time   time.Time `json:"time" doc:"when its first byte came"`
+	Text   string    `json:"text" doc:"without the line break; bytes that aren't UTF-8 are U+FFFD"`
+	// More says that the line isn't complete here: another part follows, or has not come yet.
+	More bool `json:"more,omitempty"`
+	// Cut says that the line is longer than what is shown of it.
+	Cut bool `json:"cut,omitempty"`
+}
+
+// LogPage is a window of a run's log.
+type LogPage struct {
+	Lines []LogLine `json:"lines"`
+	Total int64     `json:"total" doc:"how many lines there are so far"`
+	Over  bool      `json:"over" doc:"whether the run has ended, so that no more come"`
+	// Next is the line from which a search goes on, or 0 at its end.
+	Next int64 `json:"next,omitempty" doc:"for a search: the line from which it goes on; 0 at the end of the log"`
+}

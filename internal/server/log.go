@@ -1,0 +1,153 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/mayfly-run/mayfly/internal/api"
+	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/store"
+)
+
+// The lines of a log are counted by the line breaks of both streams, in the order in which they came. So the number of a line
+// never changes, each chunk knows its first one, and a window is read from the chunks that have a part of it, however long the
+// log is.
+
+const (
+	// maxShown is how much of a line is shown, in bytes.
+	maxShown = 16 << 10
+	// mostLines is how many lines are found at once, and readAtOnce about how many bytes of events one request reads.
+	mostLines  = 1000
+	readAtOnce = 64 << 20
+)
+
+func (s *Server) registerLogs() {
+	huma.Register(s.api, operation("get-log", http.MethodGet, "/projects/{project}/runs/{run}/log", RoleViewer,
+		"Get a window of a run's log, or the lines that have a text"), s.getLog)
+}
+
+func (s *Server) getLog(ctx context.Context, in *struct {
+	InProject
+	RunID
+	Line  int64  `query:"line" default:"1" doc:"the first line; -N is the Nth from the end"`
+	Lines int64  `query:"lines" default:"500" minimum:"1" maximum:"5000" doc:"how many lines"`
+	Find  string `query:"find" maxLength:"1000" doc:"only lines that have this text, from line to the end; upper and lower case are the same"`
+},
+) (*body[api.LogPage], error) {
+	what := "run " + in.Run
+	r, err := s.store.Run(ctx, in.Project, in.Run)
+	if err != nil {
+		return nil, s.explain(err, what)
+	}
+	out := &body[api.LogPage]{Body: api.LogPage{Lines: []api.LogLine{}, Total: r.Lines, Over: r.Over}}
+	if in.Line < 0 {
+		in.Line += r.Lines + 1
+	}
+	in.Line = max(1, in.Line)
+	if in.Find != "" {
+		err = s.find(ctx, in.Run, in.Line, in.Find, &out.Body)
+	} else {
+		err = s.window(ctx, in.Run, in.Line, in.Line+in.Lines-1, &out.Body)
+	}
+	if err != nil {
+		return nil, s.explain(err, what)
+	}
+	return out, nil
+}
+
+// window adds the lines from first to last.
+func (s *Server) window(ctx context.Context, id string, first, last int64, page *api.LogPage) error {
+	_, err := s.eachLine(ctx, id, first, last, func(l api.LogLine) bool {
+		page.Lines = append(page.Lines, l)
+		return len(page.Lines) < 2*mostLines*5 // a line may have many parts
+	})
+	return err
+}
+
+// find adds the lines that have a text, from first on.
+func (s *Server) find(ctx context.Context, id string, first int64, text string, page *api.LogPage) error {
+	text = strings.ToLower(text)
+	next, err := s.eachLine(ctx, id, first, 1<<62, func(l api.LogLine) bool {
+		if strings.Contains(strings.ToLower(l.Text), text) {
+			page.Lines = append(page.Lines, l)
+		}
+		return len(page.Lines) < mostLines
+	})
+	page.Next = next
+	return err
+}
+
+// eachLine calls take with the lines from first to last, or their parts, until it returns false. It reads about readAtOnce bytes,
+// and returns the line from which it goes on, or 0 at the end.
+func (s *Server) eachLine(ctx context.Context, id string, first, last int64, take func(api.LogLine) bool) (next int64, err error) {
+	chunks, err := s.store.ChunksOfLines(ctx, id, first, last, readAtOnce)
+	if err != nil || len(chunks) == 0 {
+		return 0, err
+	}
+	for _, c := range chunks {
+		lines, err := s.live.codec.lines(c)
+		if err != nil {
+			return 0, err
+		}
+		for _, l := range lines {
+			if l.Line >= first && l.Line <= last && !take(l) {
+				return l.Line + 1, nil
+			}
+		}
+	}
+	if end := chunks[len(chunks)-1]; !end.LastOfRun {
+		return end.FirstLine + end.Lines, nil
+	}
+	return 0, nil
+}
+
+// lines returns the lines of a chunk, and the parts of lines at its ends.
+func (c *codec) lines(chunk store.Chunk) ([]api.LogLine, error) {
+	events, err := c.decode(chunk, 0)
+	if err != nil {
+		return nil, err
+	}
+	var all []api.LogLine
+	line := chunk.FirstLine
+	for _, text := range events {
+		if !bytes.Contains(text, []byte(`"type":"log"`)) { // most events of a long run are logs; the others needn't be read
+			continue
+		}
+		var e run.Event
+		if err := json.Unmarshal(text, &e); err != nil {
+			return nil, fmt.Errorf("read an event: %w", err)
+		}
+		if e.Log == nil {
+			continue // the text was in another kind of event
+		}
+		for part := range bytes.Lines(e.Log.Bytes()) {
+			rest, whole := bytes.CutSuffix(part, []byte("\n"))
+			joined := !whole
+			if n := len(all); n > 0 && all[n-1].Line == line && all[n-1].Stream == e.Log.Stream {
+				all[n-1] = appended(all[n-1], rest, joined)
+			} else {
+				all = append(all, appended(api.LogLine{Line: line, Stream: e.Log.Stream, Time: e.Time}, rest, joined))
+			}
+			if whole {
+				line++
+			}
+		}
+	}
+	return all, nil
+}
+
+// appended adds text to a line, as much of it as is shown.
+func appended(l api.LogLine, text []byte, more bool) api.LogLine {
+	l.More = more
+	if room := maxShown - len(l.Text); len(text) > room {
+		text, l.Cut = text[:max(0, room)], true
+	}
+	l.Text += strings.ToValidUTF8(string(text), "\uFFFD")
+	return l
+}
