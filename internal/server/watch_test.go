@@ -39,6 +39,7 @@ type replica struct {
 // newReplica starts a server, which ends with the test.
 func newReplica(t *testing.T, database, contents, token string, poll time.Duration, hears bool) *replica {
 	t.Helper()
+	t.Setenv("TMPDIR", t.TempDir()) // other tests look for what is left of sandboxes in the machine's
 	db, err := sqlstore.OpenPostgres(t.Context(), database, slog.Default())
 	if err != nil {
 		t.Fatal(err)
