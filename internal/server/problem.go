@@ -1,6 +1,7 @@
 package server
 
 import (
+	"encoding/json"
 	"errors"
 	"net/http"
 	"sync"
@@ -52,6 +53,13 @@ func codeOf(status int) run.Code {
 
 func problem(status int, code run.Code, detail, remedy string) *api.Problem {
 	return &api.Problem{Title: http.StatusText(status), Status: status, Reason: code, Detail: detail, Remedy: remedy}
+}
+
+// writeProblem answers a request that is no operation's.
+func writeProblem(w http.ResponseWriter, p *api.Problem) {
+	w.Header().Set("Content-Type", p.ContentType(""))
+	w.WriteHeader(p.Status)
+	_ = json.NewEncoder(w).Encode(p) // on an error the client has gone
 }
 
 // explain returns the answer to a request that failed with err, which is about what.

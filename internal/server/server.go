@@ -12,6 +12,7 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/api"
 	"github.com/mayfly-run/mayfly/internal/archive"
+	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/secret"
 	"github.com/mayfly-run/mayfly/internal/store"
 )
@@ -84,11 +85,16 @@ func New(o Options) *Server {
 	s.pool = newDispatcher(s)
 	useProblems()
 	config := huma.DefaultConfig("Mayfly", "1")
-	config.OpenAPIPath, config.DocsPath, config.SchemasPath = api.Prefix+"/openapi", api.Prefix+"/docs", api.Prefix+"/schemas"
+	config.OpenAPIPath, config.SchemasPath = api.Prefix+"/openapi", api.Prefix+"/schemas"
+	config.DocsPath = ""     // its page loads programs from elsewhere
 	config.CreateHooks = nil // they add a $schema to every answer
+	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{"token": {Type: "http", Scheme: "bearer"}}
 	s.api = humago.New(s.mux, config)
 	s.api.UseMiddleware(s.authenticate)
 	s.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
+	s.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		writeProblem(w, problem(http.StatusNotFound, run.CodeNoSuchThing, "there is nothing at "+r.Method+" "+r.URL.Path, api.Prefix+"/openapi.json has what there is"))
+	})
 	s.registerTools()
 	s.registerRuns()
 	s.registerLogs()
@@ -113,7 +119,16 @@ func (s *Server) Start(ctx context.Context) error {
 }
 
 // Handler serves the API.
-func (s *Server) Handler() http.Handler { return s.mux }
+func (s *Server) Handler() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("X-Content-Type-Options", "nosniff") // what a tool printed is never a page
+		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Cache-Control", "no-store")
+		s.mux.ServeHTTP(w, r)
+	})
+}
 
 // Close ends all streams and the work in the background. It may be called again.
 func (s *Server) Close() {

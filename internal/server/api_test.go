@@ -1,0 +1,181 @@
+package server
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/mayfly-run/mayfly/internal/api"
+	"github.com/mayfly-run/mayfly/internal/archive"
+	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/secret"
+	"github.com/mayfly-run/mayfly/internal/store"
+	"github.com/mayfly-run/mayfly/internal/store/sqlstore"
+)
+
+// rig is a server with a token of each role, some of them for the project own.
+type rig struct {
+	*Server
+	url    string
+	tokens map[string]string // by role, with "own " before those of the project own
+}
+
+func newRig(t *testing.T) *rig {
+	t.Helper()
+	t.Setenv("TMPDIR", t.TempDir()) // see newReplica
+	db, err := sqlstore.OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "a.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, err := secret.OpenKeys(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &rig{Server: New(Options{Store: db, Archive: archive.Dir(t.TempDir()), Keys: keys}), tokens: map[string]string{}}
+	front := httptest.NewServer(r.Handler())
+	t.Cleanup(func() {
+		r.Close()
+		front.Close()
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	r.url = front.URL
+	for _, role := range append([]string{RoleRunner}, roles...) {
+		for prefix, project := range map[string]string{"": "", "own ": "own"} {
+			text, hash := NewToken()
+			if err := db.AddToken(t.Context(), store.Token{Hash: hash, Name: role, Project: project, Role: role, Pool: "default"}); err != nil {
+				t.Fatal(err)
+			}
+			r.tokens[prefix+role] = text
+		}
+	}
+	return r
+}
+
+// call sends a request, and reads its answer. A problem must be one.
+func (r *rig) call(t *testing.T, method, path, token, body string) (int, *api.Problem) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, r.url+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.Header.Get("X-Content-Type-Options") != "nosniff" {
+		t.Errorf("%s %s: the headers are %v", method, path, resp.Header)
+	}
+	if resp.StatusCode < http.StatusBadRequest {
+		return resp.StatusCode, nil
+	}
+	data, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &api.Problem{}
+	if err := json.Unmarshal(data, p); err != nil || resp.Header.Get("Content-Type") != "application/problem+json" ||
+		p.Status != resp.StatusCode || p.Reason == "" || p.Detail == "" || p.Title == "" {
+		t.Errorf("%s %s with %q: status %d, %s %s", method, path, body, resp.StatusCode, resp.Header.Get("Content-Type"), data)
+	}
+	return resp.StatusCode, p
+}
+
+// each calls f with each operation, and an address of it in a project.
+func (r *rig) each(project string, f func(op *huma.Operation, role, path string)) {
+	values := strings.NewReplacer("{project}", project, "{tool}", "t", "{run}", "no-such-run", "{digest}", "sha256:"+strings.Repeat("0", 64), "{secret}", "no-such-secret",
+		"{name}", "no-such-name", "{instance}", strings.Repeat("a", 26))
+	for path, item := range r.api.OpenAPI().Paths {
+		for _, op := range []*huma.Operation{item.Get, item.Put, item.Post, item.Delete, item.Patch} {
+			if op != nil {
+				role, _ := op.Metadata[roleKey].(string)
+				f(op, role, values.Replace(path))
+			}
+		}
+	}
+}
+
+// TestRoles has each role, of the own and of a foreign project, try each operation. Each operation has a role.
+func TestRoles(t *testing.T) {
+	r := newRig(t)
+	seen := 0
+	order := append([]string{RoleRunner}, roles...)
+	for _, project := range []string{"own", "foreign"} {
+		r.each(project, func(op *huma.Operation, needed, path string) {
+			seen++
+			if !strings.Contains(" "+strings.Join(order, " ")+" ", " "+needed+" ") {
+				t.Errorf("%s has no role", op.OperationID)
+			}
+			if status, p := r.call(t, op.Method, path, "", ""); status != http.StatusUnauthorized || p.Reason != run.CodeUnauthenticated {
+				t.Errorf("%s without a token: %d", op.OperationID, status)
+			}
+			if status, _ := r.call(t, op.Method, path, "mfly_wrong", ""); status != http.StatusUnauthorized {
+				t.Errorf("%s with a wrong token: %d", op.OperationID, status)
+			}
+			for name, token := range r.tokens {
+				role, own := strings.CutPrefix(name, "own ")
+				// What a role may do is written here once more, by its rank.
+				rank := map[string]int{RoleViewer: 1, RoleOperator: 2, RoleAuthor: 3, RoleAdmin: 4}
+				may := role == RoleRunner && needed == RoleRunner || rank[role] > 0 && rank[needed] > 0 && rank[role] >= rank[needed]
+				if own && needed != RoleRunner && (project != "own" || !strings.Contains(path, "/projects/")) {
+					may = false
+				}
+				if role == RoleRunner && may {
+					continue // a stream that doesn't end; TestRunnerRequests tries them
+				}
+				status, p := r.call(t, op.Method, path, token, "{}")
+				if refused := status == http.StatusForbidden && p.Reason == run.CodeForbidden; refused == may {
+					t.Errorf("%s of the project %s, by %s: status %d, and it may: %v", op.OperationID, project, name, status, may)
+				}
+			}
+		})
+	}
+	if seen < 40 {
+		t.Errorf("only %d operations were tried", seen)
+	}
+}
+
+// TestBadInput sends each operation what it can't take: the answer is a problem with a status from 400 on, and never one of the
+// server's own failures.
+func TestBadInput(t *testing.T) {
+	r := newRig(t)
+	bodies := []string{"", "{", "null", "[]", `"x"`, "17", `{"unknown":1}`, strings.Repeat("[", 100_000), `{"a":"` + strings.Repeat("x", 5<<20) + `"}`, "\x00\xff", `{"tool":17}`,
+		`{"bundle":{"definition":"../x","files":[{"path":"/etc/passwd","digest":"x","size":-1}]}}`, `{"digests":["x"]}`, `{"name":"","role":"god"}`}
+	r.each("own", func(op *huma.Operation, role, path string) {
+		token := r.tokens[RoleAdmin]
+		if role == RoleRunner {
+			token = r.tokens[RoleRunner]
+		}
+		for _, body := range bodies {
+			status, _ := r.call(t, op.Method, path, token, body)
+			if status >= http.StatusInternalServerError || status < http.StatusBadRequest && op.RequestBody != nil {
+				t.Errorf("%s takes %.60q: status %d", op.OperationID, body, status)
+			}
+		}
+		for _, odd := range []string{"%00", "%2e%2e%2f", "a%2fb", strings.Repeat("a", 5000), "Ünï", "' OR 1=1 --", "{project}"} {
+			wrong := strings.NewReplacer("no-such-run", odd, "no-such-secret", odd, "no-such-name", odd, "/t/", "/"+odd+"/", "sha256:"+strings.Repeat("0", 64), odd, "own", odd).Replace(path)
+			wrong = strings.ReplaceAll(wrong, " ", "%20")
+			if wrong == path {
+				continue
+			}
+			if status, _ := r.call(t, op.Method, wrong, token, "{}"); status < http.StatusBadRequest || status >= http.StatusInternalServerError {
+				t.Errorf("%s at %.80s: status %d", op.OperationID, wrong, status)
+			}
+		}
+	})
+	if status, p := r.call(t, http.MethodGet, "/api/v1/nothing", r.tokens[RoleAdmin], ""); status != http.StatusNotFound || p.Reason != run.CodeNoSuchThing {
+		t.Errorf("an address that isn't there: %d", status)
+	}
+}
