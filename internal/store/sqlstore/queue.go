@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -48,51 +49,81 @@ func (s *Store) Accept(ctx context.Context, r store.NewRun, to *store.Lessee) er
 // Claim implements store.Queue.
 func (s *Store) Claim(ctx context.Context, c store.Claim) ([]store.Claimed, error) {
 	var got []store.Claimed
-	err := s.write(ctx, func(ctx context.Context, tx *tx) error {
+	err := s.write(ctx, func(ctx context.Context, tx *tx) (err error) {
 		got = nil
-		var candidates []store.Claimed
-		// Runs that need other labels, or that others take meanwhile, are passed over, so more are read than wanted. They aren't
-		// locked, since whoever claims at the same time would find none.
-		err := tx.rows(ctx, func(rows *sql.Rows) error {
-			one, needs := store.Claimed{Runner: c.Runner}, ""
-			if err := rows.Scan(&one.Run, &one.Project, &one.Attempt, &one.Last, &needs); err != nil {
-				return err
-			}
-			var labels []string
-			if err := json.Unmarshal([]byte(needs), &labels); err != nil {
-				return fmt.Errorf("read the labels of run %s: %w", one.Run, err)
-			}
-			if !slices.ContainsFunc(labels, func(l string) bool { return !slices.Contains(c.Labels, l) }) {
-				candidates = append(candidates, one)
-			}
-			return nil
-		}, `SELECT run, project, attempt, last, needs FROM queue WHERE runner = '' AND pool = ? ORDER BY priority DESC, run LIMIT ?`, c.Pool, c.Most+100)
-		if err != nil {
-			return err
-		}
-		for _, one := range candidates {
-			if len(got) == c.Most {
-				break
-			}
-			n, err := tx.exec(ctx, `UPDATE queue SET runner = ?, attempt = attempt + 1, base = last, lease_until = NOW + ?,
-				started = CASE WHEN started = 0 THEN NOW ELSE started END
-				WHERE run = (SELECT run FROM queue WHERE run = ? AND runner = '' FOR UPDATE SKIP LOCKED) AND runner = ''`, c.Runner, c.Lease.Milliseconds(), one.Run)
+		after := waiting{priority: math.MaxInt32}
+		for looked := 0; looked < mostLooked && len(got) < c.Most; looked += claimPage {
+			page, err := waitingRuns(ctx, tx, c.Pool, after)
 			if err != nil {
 				return err
 			}
-			if n == 0 {
-				continue
+			for _, w := range page {
+				if after = w; len(got) == c.Most || slices.ContainsFunc(w.needs, func(l string) bool { return !slices.Contains(c.Labels, l) }) {
+					continue
+				}
+				one := w.Claimed
+				one.Runner = c.Runner
+				taken, err := take(ctx, tx, &one, c.Lease)
+				if err != nil {
+					return err
+				}
+				if taken {
+					got = append(got, one)
+				}
 			}
-			one.Attempt++
-			err = tx.rows(ctx, func(rows *sql.Rows) error { return rows.Scan(&one.Request) }, `SELECT request FROM requests WHERE run = ?`, one.Run)
-			if err != nil {
-				return err
+			if len(page) < claimPage {
+				return nil
 			}
-			got = append(got, one)
 		}
 		return nil
 	})
 	return got, err
+}
+
+const (
+	// claimPage is how many waiting runs are read at once, and mostLooked how many for one claim: runs that need other labels are
+	// passed over.
+	claimPage  = 128
+	mostLooked = 100 * claimPage
+)
+
+// waiting is a run that waits.
+type waiting struct {
+	store.Claimed
+	priority int64
+	needs    []string
+}
+
+// waitingRuns returns the next runs that wait after one, in their order. They aren't locked, since whoever claims at the same time
+// would find none.
+func waitingRuns(ctx context.Context, tx *tx, pool string, after waiting) ([]waiting, error) {
+	var page []waiting
+	err := tx.rows(ctx, func(rows *sql.Rows) error {
+		var w waiting
+		var needs string
+		if err := rows.Scan(&w.Run, &w.Project, &w.Attempt, &w.Last, &w.priority, &needs); err != nil {
+			return err
+		}
+		if err := json.Unmarshal([]byte(needs), &w.needs); err != nil {
+			return fmt.Errorf("read the labels of run %s: %w", w.Run, err)
+		}
+		page = append(page, w)
+		return nil
+	}, `SELECT run, project, attempt, last, priority, needs FROM queue WHERE runner = '' AND pool = ? AND (priority < ? OR priority = ? AND run > ?)
+		ORDER BY priority DESC, run LIMIT ?`, pool, after.priority, after.priority, after.Run, claimPage)
+	return page, err
+}
+
+// take gives a waiting run to a runner, unless another one is taking it.
+func take(ctx context.Context, tx *tx, one *store.Claimed, lease time.Duration) (bool, error) {
+	n, err := tx.exec(ctx, `UPDATE queue SET runner = ?, attempt = attempt + 1, base = last, lease_until = NOW + ?,
+		started = CASE WHEN started = 0 THEN NOW ELSE started END
+		WHERE run = (SELECT run FROM queue WHERE run = ? AND runner = '' FOR UPDATE SKIP LOCKED) AND runner = ''`, one.Runner, lease.Milliseconds(), one.Run)
+	if err != nil || n == 0 {
+		return false, err
+	}
+	one.Attempt++
+	return true, tx.rows(ctx, func(rows *sql.Rows) error { return rows.Scan(&one.Request) }, `SELECT request FROM requests WHERE run = ?`, one.Run)
 }
 
 // Extend implements store.Queue.

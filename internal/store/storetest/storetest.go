@@ -34,6 +34,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		"OneRun":          oneRun,
 		"AcceptAndLease":  acceptAndLease,
 		"ClaimOrder":      claimOrder,
+		"ClaimBehind":     claimBehind,
 		"Fences":          fences,
 		"RepeatedReports": repeatedReports,
 		"Gaps":            gaps,
@@ -291,6 +292,22 @@ func claimOrder(t *testing.T, s Store) {
 	}
 	if got := ids(store.Claim{Most: 9, Pool: "letters"}); !slices.Equal(got, []string{"B", "a"}) {
 		t.Errorf("letters: %q, want the order of bytes", got)
+	}
+}
+
+// claimBehind has a run wait behind many that need another label.
+func claimBehind(t *testing.T, s Store) {
+	for i := range 300 {
+		n := newRun(fmt.Sprintf("%03d", i))
+		n.Needs, n.Priority = []string{"gpu"}, i%3
+		accept(t, s, n)
+	}
+	accept(t, s, newRun("behind"))
+	if got := claim(t, s, store.Claim{Most: 5}); len(got) != 1 || got[0].Run != "behind" {
+		t.Errorf("claimed %+v", got)
+	}
+	if got := claim(t, s, store.Claim{Most: 300, Labels: []string{"gpu"}}); len(got) != 300 || got[0].Run != "002" || got[299].Run != "297" {
+		t.Errorf("claimed %d", len(got))
 	}
 }
 
