@@ -151,8 +151,10 @@ func TestRoles(t *testing.T) {
 // server's own failures.
 func TestBadInput(t *testing.T) {
 	r := newRig(t)
-	bodies := []string{"", "{", "null", "[]", `"x"`, "17", `{"unknown":1}`, strings.Repeat("[", 100_000), `{"a":"` + strings.Repeat("x", 5<<20) + `"}`, "\x00\xff", `{"tool":17}`,
-		`{"bundle":{"definition":"../x","files":[{"path":"/etc/passwd","digest":"x","size":-1}]}}`, `{"digests":["x"]}`, `{"name":"","role":"god"}`}
+	bodies := []string{
+		"", "{", "null", "[]", `"x"`, "17", `{"unknown":1}`, strings.Repeat("[", 100_000), `{"a":"` + strings.Repeat("x", 5<<20) + `"}`, "\x00\xff", `{"tool":17}`,
+		`{"bundle":{"definition":"../x","files":[{"path":"/etc/passwd","digest":"x","size":-1}]}}`, `{"digests":["x"]}`, `{"name":"","role":"god"}`,
+	}
 	r.each("own", func(op *huma.Operation, role, path string) {
 		token := r.tokens[RoleAdmin]
 		if role == RoleRunner {
