@@ -1,0 +1,67 @@
+package storetest
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/mayfly-run/mayfly/internal/store"
+)
+
+func secrets(t *testing.T, s Store) {
+	ctx := t.Context()
+	set := func(project, name, value string, tools ...string) store.Secret {
+		t.Helper()
+		var at time.Time
+		one, err := s.SetSecret(ctx, store.Secret{Project: project, Name: name, Tools: tools, SetBy: "ada"}, func(version int, set time.Time) ([]byte, error) {
+			at = set
+			return fmt.Appendf(nil, "%d:%s", version, value), nil
+		})
+		if err != nil || !one.Set.Equal(at) || at.IsZero() || one.SetBy != "ada" || !slices.Equal(one.Tools, tools) {
+			t.Errorf("set: %+v, %v", one, err)
+		}
+		return one
+	}
+	if one := set("p", "a", "x", "t"); one.Version != 1 || string(one.Sealed) != "1:x" {
+		t.Errorf("the first version: %+v", one)
+	}
+	if one := set("p", "a", "y"); one.Version != 2 || string(one.Sealed) != "2:y" {
+		t.Errorf("the second version: %+v", one)
+	}
+	set("q", "a", "z")
+	if err := s.LimitSecret(ctx, "p", "a", []string{"u"}); err != nil {
+		t.Error(err)
+	}
+	if err := s.UsedSecrets(ctx, "p", []string{"a", "none"}, "run-1"); err != nil {
+		t.Error(err)
+	}
+	one, err := s.Secret(ctx, "p", "a")
+	if err != nil || one.Version != 2 || !slices.Equal(one.Tools, []string{"u"}) || one.UsedBy != "run-1" || one.Used.IsZero() {
+		t.Errorf("secret %+v, %v", one, err)
+	}
+	if err := s.RewrapSecret(ctx, one, []byte("new")); err != nil {
+		t.Error(err)
+	}
+	one.Version = 1
+	if err := s.RewrapSecret(ctx, one, []byte("old version")); err != nil {
+		t.Error(err)
+	}
+	if all, err := s.Secrets(ctx, ""); err != nil || len(all) != 2 || string(all[0].Sealed) != "new" || all[1].Project != "q" {
+		t.Errorf("secrets of all projects: %+v, %v", all, err)
+	}
+	if all, err := s.Secrets(ctx, "q"); err != nil || len(all) != 1 {
+		t.Errorf("secrets of a project: %+v, %v", all, err)
+	}
+	if err := s.RemoveSecret(ctx, "p", "a"); err != nil {
+		t.Error(err)
+	}
+	for name, err := range map[string]error{
+		"get": func() error { _, err := s.Secret(ctx, "p", "a"); return err }(), "remove": s.RemoveSecret(ctx, "p", "a"), "limit": s.LimitSecret(ctx, "p", "a", nil),
+	} {
+		if !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("%s a secret that isn't there: %v", name, err)
+		}
+	}
+}
