@@ -11,9 +11,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/mayfly-run/mayfly/internal/atomicfile"
+	"github.com/mayfly-run/mayfly/internal/content"
 )
 
 // Archive keeps contents. Its methods may be called from several goroutines and processes.
@@ -26,13 +26,10 @@ type Archive interface {
 	Put(ctx context.Context, digest string, content io.Reader) error
 }
 
-// DigestError says that a content isn't the one that was announced, or that a text isn't a digest.
+// DigestError says that a content isn't the one that was announced. A text that isn't a digest is a content.DigestError.
 type DigestError struct{ Want, Got string }
 
 func (e *DigestError) Error() string {
-	if e.Got == "" {
-		return fmt.Sprintf("%q is not a digest; it must be sha256: and 64 hexadecimal digits in lower case", e.Want)
-	}
 	return fmt.Sprintf("the content has the digest %s, not %s", e.Got, e.Want)
 }
 
@@ -44,22 +41,13 @@ func Digest(content []byte) string {
 
 const prefix = "sha256:"
 
-// hexOf returns the digits of a digest.
-func hexOf(digest string) (string, error) {
-	text, ok := strings.CutPrefix(digest, prefix)
-	if sum, err := hex.DecodeString(text); !ok || err != nil || len(sum) != sha256.Size || text != strings.ToLower(text) {
-		return "", &DigestError{Want: digest}
-	}
-	return text, nil
-}
-
 // Dir is an archive in a folder:
 //
 //	<dir>/<first two digits>/<digits>
 type Dir string
 
 func (d Dir) path(digest string) (string, error) {
-	text, err := hexOf(digest)
+	text, err := content.Digits(digest)
 	if err != nil {
 		return "", err
 	}

@@ -28,16 +28,25 @@ const digestPrefix = "sha256:"
 type DigestError struct{ Text string }
 
 func (e *DigestError) Error() string {
-	return fmt.Sprintf("%q is not the digest of a tree of files", e.Text)
+	return fmt.Sprintf("%q is not a digest", e.Text)
 }
 
 // Path returns the path of a tree's file, which may not exist. The error is a [*DigestError].
 func (s Store) Path(digest string) (string, error) {
+	text, err := Digits(digest)
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(string(s), text+".tar"), nil
+}
+
+// Digits returns the hexadecimal digits of a digest, which are safe in the name of a file. The error is a *DigestError.
+func Digits(digest string) (string, error) {
 	text, ok := strings.CutPrefix(digest, digestPrefix)
 	if sum, err := hex.DecodeString(text); !ok || err != nil || len(sum) != sha256.Size || text != strings.ToLower(text) {
 		return "", &DigestError{digest}
 	}
-	return filepath.Join(string(s), text+".tar"), nil
+	return text, nil
 }
 
 // Take moves a tar file into the store, and returns its digest. The file must be on the same file system.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/api"
 	"github.com/mayfly-run/mayfly/internal/archive"
+	"github.com/mayfly-run/mayfly/internal/content"
 	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/shape"
 	"github.com/mayfly-run/mayfly/internal/store"
@@ -69,6 +70,7 @@ func (s *Server) explain(err error, what string) error {
 	var placed *shape.PlacedError
 	var inputs *tool.InputError
 	var digest *archive.DigestError
+	var notDigest *content.DigestError
 	switch {
 	case err == nil:
 		return nil
@@ -98,6 +100,8 @@ func (s *Server) explain(err error, what string) error {
 			p.Errors = append(p.Errors, api.Wrong{Where: "body.inputs", Message: text})
 		}
 		return p
+	case errors.As(err, &notDigest):
+		return problem(http.StatusUnprocessableEntity, run.CodeInvalidRequest, notDigest.Error(), "write sha256: and 64 hexadecimal digits in lower case")
 	case errors.As(err, &digest):
 		return problem(http.StatusUnprocessableEntity, run.CodeInvalidInput, digest.Error(), "send the content again")
 	}

@@ -65,7 +65,7 @@ func TestArtifacts(t *testing.T) {
 	}
 	for _, wrong := range []string{"", "sha256:../../etc", "sha256:abcd", "sha512:" + digest[7:], strings.ToUpper(digest), "sha256:" + strings.ToUpper(digest[7:])} {
 		req.Artifacts[0].Digest = wrong
-		if _, err := r.Prepare("other", req, find); err == nil || !strings.Contains(err.Error(), "is not the digest of a tree of files") {
+		if _, err := r.Prepare("other", req, find); err == nil || !strings.Contains(err.Error(), "is not a digest") {
 			t.Errorf("%q: %v", wrong, err)
 		}
 	}
