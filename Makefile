@@ -21,7 +21,8 @@ LDFLAGS := -s -w -X github.com/mayfly-run/mayfly/internal/program.version=$(VERS
 SHIM_LDFLAGS := $(LDFLAGS) -linkmode external -extldflags "-static -Wl,--wrap=mmap -Wl,--wrap=pthread_create"
 
 # Packages whose tests make real sandboxes. They run one at a time, since each checks that it leaves nothing on the host.
-REAL := ./internal/oci/... ./internal/cli/... ./test/...
+REAL_TESTS = $(filter-out %/test/layers %/test/makefile %/test/release,$(shell go list ./test/...))
+REAL = ./internal/oci/... ./internal/cli/... $(REAL_TESTS)
 PURE = $(filter-out $(shell go list $(REAL) ./sdk/...),$(shell go list ./...))
 FUZZTIME := 10s
 # Ends a package whose tests hang. It isn't a limit on the time of tests, which have their own limits for what they wait for.
@@ -113,7 +114,7 @@ test-sandbox:
 # These tests run the built programs, which have no race detector.
 .PHONY: test-programs
 test-programs:
-	go test -p 1 -count=1 -timeout $(PATIENCE) ./test/...
+	go test -p 1 -count=1 -timeout $(PATIENCE) $(REAL_TESTS)
 
 .PHONY: test-sdk
 test-sdk: build ## test the SDKs for Python and Go with real sandboxes (as root)
