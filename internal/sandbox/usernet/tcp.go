@@ -160,6 +160,7 @@ func (n *Network) accept(r *tcp.ForwarderRequest) (toolConn, error) {
 		ep.SocketOptions().SetReceiveBufferSize(thriftyBuffer, true) // which also stops it from growing
 		ep.SocketOptions().SetSendBufferSize(thriftyBuffer, true)
 	}
+	n.revive(ep)
 	return c, nil
 }
 
