@@ -77,6 +77,7 @@ type execution struct {
 	resumed []bool // steps that had ended before this run was resumed
 	usage   engine.Usage
 	broken  error // an error of the journal or of sealing; after it only steps of finally start
+	forward bool  // it is taken forward by a transaction at a time; see [Executor.Continue]
 	// masked are the secrets that steps had so far; everything after them may contain them. sealed is a [run.Handed] with
 	// these values. Both are nil if there are none.
 	masking sync.Mutex // guards masked, sealed and masker
@@ -86,6 +87,8 @@ type execution struct {
 
 	events *run.Sequence
 
+	// launch runs a step's tool, or has it run. Its end comes to finish.
+	launch     func(step, item int, req *run.Request)
 	done       chan finished
 	busy       int
 	stepsCtx   context.Context // of the steps, except those of finally
@@ -105,6 +108,23 @@ type finished struct {
 //
 // Cancelling ctx ends the running steps; then the steps of finally run.
 func (e *Executor) Run(ctx context.Context, plan *Plan, opts Options) (*run.Result, error) {
+	x := e.execution(plan, opts)
+	x.launch = x.spawn
+	result := &run.Result{Outputs: map[string]string{}}
+	result.Timeline.Queued = time.Now().UTC()
+	x.state("", run.Queued, "")
+	result.Timeline.Started = time.Now().UTC()
+	x.state("", run.Running, "")
+	if opts.Resumed {
+		x.journal(Entry{Type: EntryResume, Again: x.opts.Again}, false)
+	}
+	x.execute(ctx)
+	x.ended(result)
+	return result, x.broken
+}
+
+// execution returns the beginning of one.
+func (e *Executor) execution(plan *Plan, opts Options) *execution {
 	x := &execution{Executor: e, plan: plan, opts: opts, states: opts.States, done: make(chan finished), masker: secret.NewRedactor(), events: run.NewSequence(opts.ID, opts.Emit)}
 	if x.states == nil {
 		x.states = plan.NewStates()
@@ -116,29 +136,24 @@ func (e *Executor) Run(ctx context.Context, plan *Plan, opts Options) (*run.Resu
 	if err := x.mask(opts.Masked); err != nil {
 		x.breaks(err)
 	}
-	result := &run.Result{Outputs: map[string]string{}}
-	result.Timeline.Queued = time.Now().UTC()
-	x.state("", run.Queued, "")
-	result.Timeline.Started = time.Now().UTC()
-	x.state("", run.Running, "")
-	if opts.Resumed {
-		x.journal(Entry{Type: EntryResume, Again: x.opts.Again}, false)
-	}
-	x.execute(ctx)
+	return x
+}
+
+// ended completes the result of a workflow whose steps have all ended.
+func (x *execution) ended(result *run.Result) {
 	result.Timeline.Finished = time.Now().UTC()
 	result.DurationMS = result.Timeline.Finished.Sub(result.Timeline.Queued).Milliseconds()
-	outcome := plan.Outcome(x.states)
+	outcome := x.plan.Outcome(x.states)
 	result.Status, result.ExitCode, result.Code, result.Reason = outcome.Status, outcome.ExitCode, outcome.Code, outcome.Reason
 	result.Reason = x.redactor().String(result.Reason)
 	result.Usage, result.Steps = x.usage, x.results()
 	end := result.Status
-	if end == run.Succeeded && opts.Partial {
+	if end == run.Succeeded && x.opts.Partial {
 		end = partial
 	}
 	x.journal(Entry{Type: EntryEnd, Status: end, ExitCode: result.ExitCode, Code: result.Code, Reason: result.Reason}, true)
 	x.state("", result.Status, "")
 	x.events.Emit(run.Event{Result: result})
-	return result, x.broken
 }
 
 var errTimeout = errors.New("timed out")
@@ -190,11 +205,16 @@ func (x *execution) endIfOver() {
 
 // end prevents further steps from starting. The context has already told the running steps to end.
 func (x *execution) end() {
+	x.endAs(errors.Is(context.Cause(x.stepsCtx), errTimeout))
+}
+
+// endAs prevents further steps from starting: because of the timeout, or because the workflow was cancelled.
+func (x *execution) endAs(timeout bool) {
 	if x.states.Ending != "" || x.mainStepsEnded() {
 		return
 	}
 	x.states.Ending, x.states.Code, x.states.Reason = run.Cancelled, run.CodeCancelled, "cancelled"
-	if errors.Is(context.Cause(x.stepsCtx), errTimeout) {
+	if timeout {
 		x.states.Ending, x.states.Code, x.states.Reason = run.TimedOut, run.CodeTimedOut, fmt.Sprintf("timed out after %s", x.plan.Workflow.Timeout)
 	}
 }
@@ -255,7 +275,8 @@ func (x *execution) markStarted(i int) {
 func (x *execution) start(i, item int) {
 	step := x.plan.Steps[i]
 	x.markStarted(i)
-	x.journal(Entry{Type: EntryStep, Step: step.Name, Item: itemOf(item), Status: run.Running}, false)
+	id := run.NewID()
+	x.journal(Entry{Type: EntryStep, Step: step.Name, Item: itemOf(item), Status: run.Running, StepRun: id}, false)
 	if x.broken != nil && i < x.plan.mainSteps() { // steps of finally still run: they undo what was done, whether the journal has it or not
 		x.conclude(i, item, StepState{Status: run.Cancelled, ExitCode: run.ExitCancelled, Code: run.CodeCancelled, Reason: x.states.Reason}, nil)
 		return
@@ -274,11 +295,17 @@ func (x *execution) start(i, item int) {
 		x.conclude(i, item, notRun(err, run.CodeInvalidInput), nil)
 		return
 	}
+	req.ID = id
+	x.launch(i, item, req)
+}
+
+// spawn runs a step's tool in a goroutine.
+func (x *execution) spawn(i, item int, req *run.Request) {
 	ctx := x.stepsCtx
 	if i >= x.plan.mainSteps() {
 		ctx = x.finallyCtx
 	}
-	name := StepName(step.Name, item)
+	name := StepName(x.plan.Steps[i].Name, item)
 	watch := run.Watch{
 		Kill:  x.opts.Kill,
 		Mocks: x.opts.Mocks,
@@ -331,7 +358,7 @@ func (x *execution) request(step *definition.Step, bound *Bound) (*run.Request, 
 		t.Retry = step.Retry
 	}
 	req := &run.Request{
-		ID: run.NewID(), Tool: &t, Step: step.Name, Inputs: bound.Inputs, Shared: bound.Shared,
+		Tool: &t, Step: step.Name, Inputs: bound.Inputs, Shared: bound.Shared,
 		Environment: append(bound.Environment, x.opts.Environment...), Grace: x.opts.Grace, KeepFor: x.opts.KeepFor,
 	}
 	req.Masked, _ = x.masks()
@@ -353,11 +380,7 @@ func (x *execution) request(step *definition.Step, bound *Bound) (*run.Request, 
 // finish records the end of a run.
 func (x *execution) finish(f finished) {
 	r := f.result
-	x.usage.CPUSeconds += r.Usage.CPUSeconds
-	x.usage.NetworkRxBytes += r.Usage.NetworkRxBytes
-	x.usage.NetworkTxBytes += r.Usage.NetworkTxBytes
-	x.usage.MemoryPeakBytes = max(x.usage.MemoryPeakBytes, r.Usage.MemoryPeakBytes)
-	x.usage.DiskBytes = max(x.usage.DiskBytes, r.Usage.DiskBytes)
+	addUsage(&x.usage, r.Usage)
 	outputs, err := x.handed(r)
 	st := StepState{Status: r.Status, ExitCode: r.ExitCode, Code: r.Code, Reason: r.Reason, Outputs: x.promised(f.step, outputs), Artifacts: r.Artifacts}
 	if err != nil {
@@ -365,6 +388,15 @@ func (x *execution) finish(f finished) {
 		return
 	}
 	x.conclude(f.step, f.item, st, r)
+}
+
+// addUsage adds what a step used to what the workflow used.
+func addUsage(sum *engine.Usage, u engine.Usage) {
+	sum.CPUSeconds += u.CPUSeconds
+	sum.NetworkRxBytes += u.NetworkRxBytes
+	sum.NetworkTxBytes += u.NetworkTxBytes
+	sum.MemoryPeakBytes = max(sum.MemoryPeakBytes, u.MemoryPeakBytes)
+	sum.DiskBytes = max(sum.DiskBytes, u.DiskBytes)
 }
 
 // promised returns the outputs that other steps can refer to; other outputs of the tool are dropped.
@@ -391,6 +423,9 @@ func (x *execution) conclude(i, item int, st StepState, result *run.Result) {
 	e := Entry{Type: EntryStep, Step: step.Name, Item: itemOf(item), Status: st.Status, ExitCode: st.ExitCode, Code: st.Code, Reason: st.Reason, Outputs: st.Outputs, Artifacts: st.Artifacts}
 	if st.Items != nil {
 		e.Outputs = nil // a resumed run gathers them from the items again
+	}
+	if x.forward && result != nil {
+		e.Usage = &result.Usage
 	}
 	if err := x.seal(step, &e); err != nil {
 		x.breaks(err)
@@ -493,7 +528,7 @@ func (x *execution) mask(values [][]byte) error {
 
 // journal appends a change to the journal. If that fails, no further step starts: a step that isn't in the journal would run twice.
 func (x *execution) journal(e Entry, durable bool) {
-	if x.opts.Journal == nil || x.broken != nil {
+	if x.opts.Journal == nil || x.broken != nil && !x.forward {
 		return
 	}
 	if err := x.opts.Journal.Append(e, durable); err != nil {

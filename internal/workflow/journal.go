@@ -7,6 +7,7 @@ import (
 	"iter"
 	"time"
 
+	"github.com/mayfly-run/mayfly/internal/engine"
 	"github.com/mayfly-run/mayfly/internal/run"
 )
 
@@ -26,7 +27,7 @@ type Header struct {
 
 // Entry is one change in a journal.
 type Entry struct {
-	Type string    `json:"type"` // EntryRun, EntryStep, EntryResume or EntryEnd
+	Type string    `json:"type"` // EntryRun, EntryStep, EntryResume, EntryEnding or EntryEnd
 	Time time.Time `json:"time"`
 
 	Run   *Header  `json:"run,omitempty"`
@@ -43,6 +44,10 @@ type Entry struct {
 	Outputs  map[string]string `json:"outputs,omitempty"`
 	// Artifacts are the digests of the step's artifacts, by name.
 	Artifacts map[string]string `json:"artifacts,omitempty"`
+	// StepRun is the run of the step's tool, if it begins.
+	StepRun string `json:"step_run,omitempty"`
+	// Usage is what the step's tool used. Only a run on a server has it, since nothing else remembers it there.
+	Usage *engine.Usage `json:"usage,omitempty"`
 	// Sealed is a sealed run.Handed, of a step whose outputs or artifacts may contain a secret.
 	Sealed []byte `json:"sealed,omitempty"`
 }
@@ -52,6 +57,7 @@ const (
 	EntryRun    = "run"    // the run starts; only the first entry has this type
 	EntryStep   = "step"   // the status of a step or item changes
 	EntryResume = "resume" // the run is resumed
+	EntryEnding = "ending" // only steps of finally start from here on: Status, Code and Reason say why
 	EntryEnd    = "end"    // the run has ended
 )
 

@@ -1,0 +1,290 @@
+package workflow
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"slices"
+	"time"
+
+	"github.com/mayfly-run/mayfly/internal/engine"
+	"github.com/mayfly-run/mayfly/internal/run"
+)
+
+// A server keeps no workflow in memory, since any of its processes may end at any moment. It takes a workflow forward whenever
+// something has happened to it, by a transaction:
+//
+//	the journal so far ──▶ Begin, Continue ──▶ Forward: entries, events, runs of steps to begin and to end ──▶ written at once
+//
+// Whoever else has taken it forward meanwhile has added to the journal, so the transaction fails, and nothing has happened.
+
+// Forward is one step forward of a workflow: what must be written at once. Nothing of it has happened before that.
+type Forward struct {
+	Entries []Entry
+	Events  []run.Event // of the workflow's run, without Seq and Run
+	Begin   []StepRun
+	End     []string // runs of steps that must end
+	// Deadline is when the workflow must be taken forward even if nothing happens: its timeout; zero for none.
+	Deadline time.Time
+	// Result is set when every step has ended; it is in Events too.
+	Result *run.Result
+}
+
+// StepRun is a run of a step's tool.
+type StepRun struct {
+	Step    string
+	Item    int // -1 for a step without for_each
+	Request *run.Request
+	// Secret says that the request may have a secret in its inputs and variables.
+	Secret bool
+}
+
+// Name is the name of the step in events.
+func (s StepRun) Name() string { return StepName(s.Step, s.Item) }
+
+// Happened is what has happened to a workflow since its last step forward.
+type Happened struct {
+	// Ended has the results of runs of steps, by the id of the run.
+	Ended map[string]*run.Result
+	// Cancelled says that the end of the workflow was asked for.
+	Cancelled bool
+	Now       time.Time
+}
+
+// entries is a journal of one step forward.
+type entries struct{ list []Entry }
+
+func (j *entries) Append(e Entry, _ bool) error {
+	e.Time = time.Now().UTC()
+	j.list = append(j.list, e)
+	return nil
+}
+
+func (j *entries) Entries() iter.Seq2[Entry, error] { return nil }
+
+func (j *entries) Close() error { return nil }
+
+// forwarding is a step forward that is being made.
+type forwarding struct {
+	*execution
+	out     Forward
+	journal *entries
+	running []stepRun // runs of steps that haven't ended, in the order in which they began
+	began   time.Time
+	ending  run.State // States.Ending as the journal has it
+}
+
+// stepRun is a run of a step that has begun.
+type stepRun struct {
+	id         string
+	step, item int
+}
+
+// forward returns the beginning of a step forward. The options need no Journal, Emit or Kill; the JournalSealer is the Sealer.
+func (e *Executor) forward(ctx context.Context, plan *Plan, opts Options) *forwarding {
+	f := &forwarding{journal: &entries{}, began: time.Now().UTC()}
+	opts.Journal, opts.JournalSealer = f.journal, e.Sealer
+	opts.Emit = func(ev run.Event) { f.out.Events = append(f.out.Events, ev) }
+	f.execution = e.execution(plan, opts)
+	f.forward, f.stepsCtx, f.finallyCtx = true, ctx, ctx
+	f.launch = func(step, item int, req *run.Request) {
+		_, masked := f.masks()
+		f.out.Begin = append(f.out.Begin, StepRun{Step: plan.Steps[step].Name, Item: item, Request: req, Secret: len(masked) > 0})
+	}
+	return f
+}
+
+// Begin makes the first step forward of a workflow. With States in the options, a run is resumed.
+func (e *Executor) Begin(ctx context.Context, plan *Plan, opts Options, h Header) *Forward {
+	f := e.forward(ctx, plan, opts)
+	f.execution.journal(Entry{Type: EntryRun, Run: &h}, true)
+	f.state("", run.Queued, "")
+	if opts.States != nil {
+		f.keepStates()
+	}
+	if opts.Resumed {
+		f.execution.journal(Entry{Type: EntryResume, Again: opts.Again}, true)
+	}
+	f.state("", run.Running, "")
+	return f.finish()
+}
+
+// Continue makes the next step forward of a workflow. The error is about the journal.
+func (e *Executor) Continue(ctx context.Context, plan *Plan, opts Options, journal iter.Seq2[Entry, error], h Happened) (*Forward, error) {
+	past, err := e.replay(ctx, plan, journal)
+	if err != nil {
+		return nil, fmt.Errorf("read the journal of run %s: %w", opts.ID, err)
+	}
+	opts.States, opts.Masked = past.states, past.masked
+	f := e.forward(ctx, plan, opts)
+	f.times, f.resumed, f.usage, f.running, f.began = past.times, past.resumed, past.usage, past.running, past.began
+	f.ending = past.states.Ending
+	late := !f.deadline().IsZero() && !h.Now.Before(f.deadline())
+	if h.Cancelled || late {
+		f.endAs(!h.Cancelled)
+	}
+	f.running = slices.DeleteFunc(f.running, func(r stepRun) bool {
+		result := h.Ended[r.id]
+		if result != nil {
+			f.execution.finish(finished{r.step, r.item, result})
+		}
+		return result != nil
+	})
+	return f.finish(), nil
+}
+
+// deadline is when the workflow's time is up.
+func (f *forwarding) deadline() time.Time {
+	if d := f.plan.Workflow.Timeout; d > 0 && f.states.Ending == "" {
+		return f.began.Add(d)
+	}
+	return time.Time{}
+}
+
+// finish plans what is next, and completes the step forward.
+func (f *forwarding) finish() *Forward {
+	f.advance()
+	if f.states.Ending != f.ending { // from here on
+		f.execution.journal(Entry{Type: EntryEnding, Status: f.states.Ending, Code: f.states.Code, Reason: f.states.Reason}, true)
+		for _, r := range f.running {
+			if r.step < f.plan.mainSteps() {
+				f.out.End = append(f.out.End, r.id)
+			}
+		}
+	}
+	if f.plan.Ended(f.states) {
+		result := &run.Result{Outputs: map[string]string{}}
+		result.Timeline.Queued, result.Timeline.Started = f.began, f.began
+		f.ended(result)
+		f.out.Result = result
+	} else {
+		f.out.Deadline = f.deadline()
+	}
+	f.out.Entries = f.journal.list
+	return &f.out
+}
+
+// keepStates writes the states that a resumed run begins with into its journal.
+func (f *forwarding) keepStates() {
+	for i, step := range f.plan.Steps {
+		st := &f.states.Steps[i]
+		if st.Status == "" {
+			continue
+		}
+		if st.Items != nil {
+			f.execution.journal(Entry{Type: EntryStep, Step: step.Name, Items: f.plan.itemsDigest(f.states, i), Count: len(st.Items)}, false)
+			for k := range st.Items {
+				if st.Items[k].Ended() {
+					f.keep(i, k, st.Items[k])
+				}
+			}
+		}
+		if st.Ended() {
+			f.keep(i, -1, *st)
+		}
+	}
+}
+
+func (f *forwarding) keep(i, item int, st StepState) {
+	step := f.plan.Steps[i]
+	e := Entry{Type: EntryStep, Step: step.Name, Item: itemOf(item), Status: st.Status, ExitCode: st.ExitCode, Code: st.Code, Reason: st.Reason, Outputs: st.Outputs, Artifacts: st.Artifacts}
+	if st.Items != nil {
+		e.Outputs = nil
+	}
+	if err := f.seal(step, &e); err != nil {
+		f.breaks(err)
+	}
+	f.execution.journal(e, true)
+}
+
+// replayed is what a journal says of a run that goes on.
+type replayed struct {
+	states  *States
+	masked  [][]byte
+	times   []times
+	resumed []bool
+	usage   engine.Usage
+	running []stepRun
+	began   time.Time
+}
+
+// replay reads the journal of a run that goes on. Unlike [Plan.Resume] it keeps what is running.
+func (e *Executor) replay(ctx context.Context, plan *Plan, journal iter.Seq2[Entry, error]) (*replayed, error) {
+	r := &replayed{states: plan.NewStates(), times: make([]times, len(plan.Steps)), resumed: make([]bool, len(plan.Steps))}
+	past, err := recall(ctx, func(yield func(Entry, error) bool) {
+		for entry, err := range journal {
+			if err == nil {
+				err = r.add(plan, &entry)
+			}
+			if !yield(entry, err) || err != nil {
+				return
+			}
+		}
+	}, e.Sealer)
+	if err != nil {
+		return nil, err
+	}
+	r.masked = past.Masked
+	for i, step := range plan.Steps {
+		old := past.steps[step.Name]
+		if old == nil {
+			continue
+		}
+		r.states.Steps[i] = old.StepState
+		if old.Ended() && old.Items != nil {
+			r.states.Steps[i] = plan.gather(i, old.Items)
+		}
+	}
+	return r, nil
+}
+
+// add takes what an entry says besides the states of steps.
+func (r *replayed) add(plan *Plan, e *Entry) error {
+	switch e.Type {
+	case EntryRun:
+		r.began = e.Time
+	case EntryResume:
+		for i := range r.times {
+			r.resumed[i], r.times[i] = !r.times[i].finished.IsZero(), times{}
+		}
+	case EntryEnding:
+		r.states.Ending, r.states.Code, r.states.Reason = e.Status, e.Code, e.Reason
+	case EntryStep:
+		i, ok := plan.byName[e.Step]
+		if !ok {
+			return fmt.Errorf("the workflow has no step %q", e.Step)
+		}
+		item := -1
+		if e.Item != nil {
+			item = *e.Item
+		}
+		r.step(i, item, e)
+	}
+	return nil
+}
+
+// step takes the beginning or the end of a step or of an item.
+func (r *replayed) step(i, item int, e *Entry) {
+	if e.Usage != nil {
+		addUsage(&r.usage, *e.Usage)
+	}
+	if r.times[i].started.IsZero() {
+		r.times[i].started = e.Time
+	}
+	switch {
+	case e.StepRun != "":
+		r.running = append(r.running, stepRun{e.StepRun, i, item})
+		return
+	case e.Items != "": // the items are known
+		return
+	}
+	for k, one := range r.running {
+		if one.step == i && one.item == item {
+			r.running = append(r.running[:k:k], r.running[k+1:]...)
+			break
+		}
+	}
+	if item < 0 {
+		r.times[i].finished = e.Time
+	}
+}

@@ -1,0 +1,270 @@
+package workflow
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/mayfly-run/mayfly/internal/condition/cel"
+	"github.com/mayfly-run/mayfly/internal/engine"
+	"github.com/mayfly-run/mayfly/internal/run"
+)
+
+// kept is a workflow of which nothing is in memory between two steps forward, except for its journal in JSON.
+type kept struct {
+	t       fataler
+	text    string
+	opts    Options
+	sealer  run.Sealer
+	lines   []string
+	begun   map[string]string // the names of the runs of steps in progress, by their ids
+	order   []string          // their ids
+	all     []StepRun
+	asked   []string // runs of steps whose end was asked for
+	events  []run.Event
+	result  *run.Result
+	dead    time.Time
+	forward int
+}
+
+func (k *kept) executor() *Executor { return &Executor{Conditions: &cel.Evaluator{}, Sealer: k.sealer} }
+
+func (k *kept) plan() *Plan { return NewPlan(parse(k.t, k.text), nil) }
+
+func (k *kept) begin() {
+	k.begun = map[string]string{}
+	k.take(k.executor().Begin(context.Background(), k.plan(), k.opts, Header{ID: k.opts.ID}))
+}
+
+func (k *kept) entries() iter.Seq2[Entry, error] {
+	return func(yield func(Entry, error) bool) {
+		for _, line := range k.lines {
+			var e Entry
+			if err := json.Unmarshal([]byte(line), &e); !yield(e, err) {
+				return
+			}
+		}
+	}
+}
+
+func (k *kept) happens(h Happened) {
+	k.t.Helper()
+	opts := k.opts
+	opts.States, opts.Resumed, opts.Again = nil, false, nil
+	f, err := k.executor().Continue(context.Background(), k.plan(), opts, k.entries(), h)
+	if err != nil {
+		k.t.Fatalf("%v", err)
+	}
+	k.take(f)
+}
+
+func (k *kept) take(f *Forward) {
+	for _, e := range f.Entries {
+		line, err := json.Marshal(e)
+		if err != nil {
+			k.t.Fatalf("%v", err)
+		}
+		k.lines = append(k.lines, string(line))
+	}
+	for _, b := range f.Begin {
+		k.begun[b.Request.ID] = b.Name()
+		k.order = append(k.order, b.Request.ID)
+	}
+	k.all = append(k.all, f.Begin...)
+	k.asked = append(k.asked, f.End...)
+	k.events = append(k.events, f.Events...)
+	k.result, k.dead = f.Result, f.Deadline
+	k.forward++
+}
+
+// ends ends the run of a step.
+func (k *kept) ends(name string, result *run.Result) {
+	k.t.Helper()
+	for id, n := range k.begun {
+		if n == name {
+			delete(k.begun, id)
+			k.order = slices.DeleteFunc(k.order, func(o string) bool { return o == id })
+			k.happens(Happened{Ended: map[string]*run.Result{id: result}, Now: time.Now()})
+			return
+		}
+	}
+	k.t.Fatalf("%s isn't in progress: %v", name, k.begun)
+}
+
+func resultOf(st StepState) *run.Result {
+	return &run.Result{Status: st.Status, ExitCode: st.ExitCode, Reason: st.Reason, Outputs: st.Outputs, Usage: engine.Usage{CPUSeconds: 1}}
+}
+
+// TestForwardIsThePlan: a workflow that is taken forward by its journal does the same as one that stays in memory, whatever its
+// steps do and whenever it is cancelled.
+func TestForwardIsThePlan(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		text := anyWorkflow(t, true)
+		p := NewPlan(parse(t, text), nil)
+		m := simulate(t, p, p.NewStates())
+		k := &kept{t: t, text: text, opts: Options{ID: "r"}}
+		stop := rapid.IntRange(-10, 10).Draw(t, "cancelled after")
+		m.advance()
+		k.begin()
+		for n := 1; len(m.running) > 0; n++ {
+			if n == stop && !mainEnded(m) {
+				m.s.Ending, m.s.Code, m.s.Reason = run.Cancelled, run.CodeCancelled, "cancelled"
+				m.advance()
+				k.happens(Happened{Cancelled: true, Now: time.Now()})
+			}
+			same(t, m, k)
+			i := rapid.IntRange(0, len(m.running)-1).Draw(t, "next")
+			u, st := m.running[i], anyOutcome(t)
+			m.finish(i, st)
+			m.advance()
+			k.ends(StepName(p.Steps[u.step].Name, u.item), resultOf(st))
+		}
+		if k.result == nil || len(k.begun) > 0 {
+			t.Fatalf("no result, %v in progress", k.begun)
+		}
+		end := m.p.Outcome(m.s)
+		if k.result.Status != end.Status || k.result.ExitCode != end.ExitCode || k.result.Reason != end.Reason {
+			t.Fatalf("got %s %d %q, want %s %d %q", k.result.Status, k.result.ExitCode, k.result.Reason, end.Status, end.ExitCode, end.Reason)
+		}
+		for i, s := range k.result.Steps {
+			if st := m.s.Steps[i]; s.Status != st.Status || s.Reason != st.Reason || s.Items != len(st.Items) || s.ExitCode != st.ExitCode {
+				t.Fatalf("step %s: got %+v, want %+v", s.Step, s, st)
+			}
+		}
+		if want := float64(len(k.all)); k.result.Usage.CPUSeconds != want {
+			t.Fatalf("the steps used %v CPU seconds, want %v", k.result.Usage.CPUSeconds, want)
+		}
+	})
+}
+
+func mainEnded(m *simulation) bool {
+	return !slices.ContainsFunc(m.s.Steps[:m.p.mainSteps()], func(st StepState) bool { return !st.Ended() })
+}
+
+// same compares what is in progress.
+func same(t fataler, m *simulation, k *kept) {
+	t.Helper()
+	var want, got []string
+	for _, u := range m.running {
+		want = append(want, StepName(m.p.Steps[u.step].Name, u.item))
+	}
+	for _, name := range k.begun {
+		got = append(got, name)
+	}
+	slices.Sort(want)
+	slices.Sort(got)
+	if !slices.Equal(want, got) {
+		t.Fatalf("in progress are %v, want %v", got, want)
+	}
+}
+
+// TestForwardEnds checks that the end of a workflow is asked of its steps, and that the steps of finally still run.
+func TestForwardEnds(t *testing.T) {
+	text := "timeout: 1m\nworkflow: [{name: a, tool: T}, {name: b, tool: T, needs: [a]}]\nfinally: [{name: c, tool: T}]"
+	for name, test := range map[string]struct {
+		h    Happened
+		want string
+	}{
+		"cancelled": {Happened{Cancelled: true, Now: time.Now()}, "a=cancelled b=cancelled c=succeeded -> cancelled 130"},
+		"timed out": {Happened{Now: time.Now().Add(time.Hour)}, "a=cancelled b=cancelled c=succeeded -> timed_out 124"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			k := &kept{t: t, text: text, opts: Options{ID: "r"}}
+			k.begin()
+			if until := time.Until(k.dead); until < 50*time.Second || until > time.Minute {
+				t.Errorf("the deadline is in %s", until)
+			}
+			k.happens(test.h)
+			if len(k.asked) != 1 || k.begun[k.asked[0]] != "a" || !k.dead.IsZero() {
+				t.Fatalf("asked of %v, of %v, deadline %s", k.asked, k.begun, k.dead)
+			}
+			k.happens(test.h) // it is seen again
+			k.ends("a", &run.Result{Status: run.Cancelled, ExitCode: 130})
+			k.ends("c", &run.Result{Status: run.Succeeded})
+			if got := summary(k.result); got != test.want {
+				t.Errorf("got %s, want %s", got, test.want)
+			}
+			if len(k.asked) != 1 {
+				t.Errorf("asked of %v", k.asked)
+			}
+		})
+	}
+}
+
+// TestForwardSecrets checks that a secret that a step hands on is in no entry and no event, that the next step gets and masks it,
+// and that its request is known to have one.
+func TestForwardSecrets(t *testing.T) {
+	const value = "correct-horse-battery"
+	k := &kept{t: t, sealer: plainSealer{}, opts: Options{ID: "r"}, text: `workflow: [{name: a, tool: T, outputs: [R]}, {name: b, tool: T, inputs: {IN: "${a.R}"}}]`}
+	k.begin()
+	k.ends("a", handsOn(t, value, "R", "it is "+value)(t.Context(), nil))
+	b := k.all[1]
+	if !b.Secret || k.all[0].Secret || b.Request.Inputs["IN"] != "it is "+value {
+		t.Errorf("the next step gets %v; secret: %v", b.Request.Inputs, b.Secret)
+	}
+	handed, err := run.Unseal(t.Context(), plainSealer{}, b.Request.Masked)
+	if err != nil || len(handed.Masked) != 1 || string(handed.Masked[0]) != value {
+		t.Errorf("it masks %q, %v", handed.Masked, err)
+	}
+	k.ends("b", &run.Result{Status: run.Failed, ExitCode: 1, Reason: "exit status 1"})
+	events, err := json.Marshal(k.events)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text := strings.Join(k.lines, "\n") + string(events); strings.Contains(text, value) || !strings.Contains(text, `"sealed"`) {
+		t.Errorf("the journal and the events are\n%s", text)
+	}
+}
+
+// TestForwardResumed checks that a resumed run keeps what had succeeded, also over its own steps forward.
+func TestForwardResumed(t *testing.T) {
+	text := `workflow:
+  - {name: a, tool: T, outputs: [R]}
+  - {name: b, tool: T, inputs: {IN: "${a.R}"}, for_each: [x, y], continue_on_failure: true}
+  - {name: c, tool: T, needs: [b], outputs: [S]}
+  - {name: d, tool: T, needs: [c], inputs: {IN: "${c.S}"}}`
+	first := &kept{t: t, text: text, opts: Options{ID: "first"}}
+	first.begin()
+	first.ends("a", resultOf(succeed("R", "1")))
+	first.ends("b[0]", resultOf(fail(3)))
+	first.ends("b[1]", resultOf(succeed()))
+	first.ends("c", resultOf(fail(2)))
+	past, err := recall(t.Context(), first.entries(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	states := first.plan().Resume(past)
+	again, err := first.plan().Select(states, Selection{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	second := &kept{t: t, text: text, opts: Options{ID: "second", States: states, Resumed: true, Again: again, Masked: past.Masked}}
+	second.begin()
+	if len(second.begun) != 1 || second.begun[second.order[0]] != "b[0]" {
+		t.Fatalf("in progress are %v", second.begun)
+	}
+	second.ends("b[0]", resultOf(succeed()))
+	second.ends("c", resultOf(succeed("S", "2")))
+	if got := second.all[2].Request.Inputs["IN"]; got != "2" {
+		t.Errorf("d gets %q", got)
+	}
+	second.ends("d", resultOf(succeed()))
+	if got, want := summary(second.result), "a=succeeded b=succeeded c=succeeded d=succeeded -> succeeded 0"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	for i, want := range []bool{true, false, false, false} {
+		if s := second.result.Steps[i]; s.Resumed != want {
+			t.Errorf("step %s: resumed is %v", s.Step, s.Resumed)
+		}
+	}
+	if fmt.Sprint(second.result.Steps[0].Started) != fmt.Sprint(time.Time{}) {
+		t.Errorf("a began in the resumed run at %s", second.result.Steps[0].Started)
+	}
+}
