@@ -25,6 +25,7 @@ type Store interface {
 	store.Access
 	store.Runners
 	store.Secrets
+	store.Workflows
 	store.Wake
 }
 

@@ -51,6 +51,8 @@ type NewRun struct {
 	Priority          int
 	Request           []byte // a run.Request, in JSON
 	AcceptedBy        string
+	Parent            Parent // of a step of a workflow
+	Resumes           string // the run whose results this one begins with
 }
 
 // Lessee is a runner that gets a run.
@@ -103,8 +105,10 @@ type Report struct {
 	Count  int64
 	// Encode returns the events as they are stored, once it is known how many events of the run are before them.
 	Encode func(before int64) (Chunk, error)
-	State  run.State // the run's latest state, if the events have one
-	Ended  *Ended
+	// EncodeFor returns the same events as those of the workflow's run, if the run is one of its steps.
+	EncodeFor func(p Parent, before int64) (Chunk, error)
+	State     run.State // the run's latest state, if the events have one
+	Ended     *Ended
 }
 
 // Chunk is a sequence of events of a run.
@@ -124,8 +128,9 @@ type Ended struct {
 	Code     run.Code
 	Reason   string
 	Result   []byte // a run.Result, in JSON
-	// Encode is for the events that the server itself adds; nil if there are none.
-	Encode func(before int64) (Chunk, error)
+	// Encode and EncodeFor are for the events that the server itself adds; nil if there are none.
+	Encode    func(before int64) (Chunk, error)
+	EncodeFor func(p Parent, before int64) (Chunk, error)
 }
 
 // Runs is the history: all runs, also those in the queue. The methods may be called from several goroutines.
@@ -163,9 +168,11 @@ type Run struct {
 	Started, Finished  time.Time
 	Events, EventBytes int64
 	Lines              int64 // how many lines it has printed
+	Parent             Parent
+	Resumes            string
 }
 
-// Filter selects runs. A zero field selects all.
+// Filter selects runs, but none of steps of workflows. A zero field selects all.
 type Filter struct {
 	Project string
 	Tool    string

@@ -135,7 +135,7 @@ func (e *Executor) Continue(ctx context.Context, plan *Plan, opts Options, journ
 
 // deadline is when the workflow's time is up.
 func (f *forwarding) deadline() time.Time {
-	if d := f.plan.Workflow.Timeout; d > 0 && f.states.Ending == "" {
+	if d := f.plan.Workflow.Timeout; d > 0 && f.states.Ending == "" && !f.mainStepsEnded() {
 		return f.began.Add(d)
 	}
 	return time.Time{}

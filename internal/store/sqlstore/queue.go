@@ -15,6 +15,23 @@ import (
 
 // Accept implements store.Queue.
 func (s *Store) Accept(ctx context.Context, r store.NewRun, to *store.Lessee) error {
+	return s.write(ctx, func(ctx context.Context, tx *tx) error {
+		tx.tell = tx.tell || to == nil
+		if to == nil {
+			return enqueue(ctx, tx, r, placed{})
+		}
+		return enqueue(ctx, tx, r, placed{attempt: 1, runner: to.Runner, lease: to.Lease.Milliseconds()})
+	})
+}
+
+// placed is who has a new run; it is zero for one that waits, which has no lease and has not started.
+type placed struct {
+	attempt int
+	runner  string
+	lease   int64 // in milliseconds
+}
+
+func enqueue(ctx context.Context, tx *tx, r store.NewRun, at placed) error {
 	labels, err := json.Marshal(r.Labels)
 	if err != nil {
 		return err
@@ -23,27 +40,19 @@ func (s *Store) Accept(ctx context.Context, r store.NewRun, to *store.Lessee) er
 	if err != nil {
 		return err
 	}
-	attempt, runner, lease := 0, "", int64(0)
-	if to != nil {
-		attempt, runner, lease = 1, to.Runner, to.Lease.Milliseconds()
-	}
-	return s.write(ctx, func(ctx context.Context, tx *tx) error {
-		if _, err := tx.exec(ctx, `INSERT INTO runs (id, project, tool, version, kind, status, exit_code, code, reason, pool, runner, attempt, priority, labels, needs,
-			accepted, accepted_by, started, finished, events, bytes, lines)
-			VALUES (?, ?, ?, ?, ?, 'queued', 0, '', '', ?, '', 0, ?, ?, ?, NOW, ?, 0, 0, 0, 0, 0)`,
-			r.ID, r.Project, r.Tool, r.Version, r.Kind, r.Pool, r.Priority, string(labels), string(needs), r.AcceptedBy); err != nil {
-			return err
-		}
-		if _, err := tx.exec(ctx, `INSERT INTO requests (run, request) VALUES (?, ?)`, r.ID, r.Request); err != nil {
-			return err
-		}
-		// A run that waits has no lease and has not started.
-		_, err := tx.exec(ctx, `INSERT INTO queue (run, project, pool, needs, priority, state, attempt, runner, lease_until, started, base, last, bytes, lines, cancel)
-			VALUES (?, ?, ?, ?, ?, 'queued', ?, ?, CASE WHEN ? > 0 THEN NOW + ? ELSE 0 END, CASE WHEN ? > 0 THEN NOW ELSE 0 END, 0, 0, 0, 0, 0)`,
-			r.ID, r.Project, r.Pool, string(needs), r.Priority, attempt, runner, lease, lease, lease)
-		tx.tell = tx.tell || to == nil
+	if _, err := tx.exec(ctx, `INSERT INTO runs (id, project, tool, version, kind, status, exit_code, code, reason, pool, runner, attempt, priority, labels, needs,
+		accepted, accepted_by, started, finished, events, bytes, lines, parent, step, resumes)
+		VALUES (?, ?, ?, ?, ?, 'queued', 0, '', '', ?, '', 0, ?, ?, ?, NOW, ?, 0, 0, 0, 0, 0, ?, ?, ?)`,
+		r.ID, r.Project, r.Tool, r.Version, r.Kind, r.Pool, r.Priority, string(labels), string(needs), r.AcceptedBy, r.Parent.Run, r.Parent.Step, r.Resumes); err != nil {
 		return err
-	})
+	}
+	if _, err := tx.exec(ctx, `INSERT INTO requests (run, request) VALUES (?, ?)`, r.ID, r.Request); err != nil {
+		return err
+	}
+	_, err = tx.exec(ctx, `INSERT INTO queue (run, project, pool, needs, priority, state, attempt, runner, lease_until, started, base, last, bytes, lines, cancel, parent, step)
+		VALUES (?, ?, ?, ?, ?, 'queued', ?, ?, CASE WHEN ? > 0 THEN NOW + ? ELSE 0 END, CASE WHEN ? > 0 THEN NOW ELSE 0 END, 0, 0, 0, 0, 0, ?, ?)`,
+		r.ID, r.Project, r.Pool, string(needs), r.Priority, at.attempt, at.runner, at.lease, at.lease, at.lease, r.Parent.Run, r.Parent.Step)
+	return err
 }
 
 // Claim implements store.Queue.
@@ -154,6 +163,7 @@ func (s *Store) Extend(ctx context.Context, runner string, holds []store.Hold, l
 type position struct {
 	base, last   int64 // numbers of events: before this attempt, and in all
 	bytes, lines int64
+	parent       store.Parent
 }
 
 // Report implements store.Queue.
@@ -173,8 +183,8 @@ func report(ctx context.Context, tx *tx, r store.Report) (int64, error) {
 	found := false
 	err := tx.rows(ctx, func(rows *sql.Rows) error {
 		found = true
-		return rows.Scan(&at.base, &at.last, &at.bytes, &at.lines)
-	}, `SELECT base, last, bytes, lines FROM queue WHERE run = ? AND attempt = ? AND runner = ? AND lease_until > NOW FOR UPDATE`,
+		return rows.Scan(&at.base, &at.last, &at.bytes, &at.lines, &at.parent.Run, &at.parent.Step)
+	}, `SELECT base, last, bytes, lines, parent, step FROM queue WHERE run = ? AND attempt = ? AND runner = ? AND lease_until > NOW FOR UPDATE`,
 		r.Run, r.Attempt, r.Runner)
 	if err != nil {
 		return 0, err
@@ -201,6 +211,9 @@ func report(ctx context.Context, tx *tx, r store.Report) (int64, error) {
 			return have, err
 		}
 		end.bytes, end.lines = at.bytes+chunk.Bytes, at.lines+chunk.Lines
+		if err := addToParent(ctx, tx, at.parent, r.EncodeFor); err != nil {
+			return have, err
+		}
 	}
 	if r.Ended != nil {
 		if err := over(ctx, tx, r.Run, end, *r.Ended); err != nil {
@@ -255,7 +268,10 @@ func over(ctx context.Context, tx *tx, id string, at position, e store.Ended) er
 	if err == nil && n != 1 {
 		return store.ErrOver
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return happened(ctx, tx, `(SELECT parent FROM queue WHERE run = ?)`, id)
 }
 
 // Cancel implements store.Queue.
@@ -267,8 +283,8 @@ func (s *Store) Cancel(ctx context.Context, project, id string, ended store.Ende
 		var at position
 		err := tx.rows(ctx, func(rows *sql.Rows) error {
 			found = true
-			return rows.Scan(&runner, &at.last, &at.bytes, &at.lines)
-		}, `UPDATE queue SET cancel = CASE WHEN cancel = 0 THEN NOW ELSE cancel END WHERE run = ? AND project = ? RETURNING runner, last, bytes, lines`, id, project)
+			return rows.Scan(&runner, &at.last, &at.bytes, &at.lines, &at.parent.Run, &at.parent.Step)
+		}, `UPDATE queue SET cancel = CASE WHEN cancel = 0 THEN NOW ELSE cancel END WHERE run = ? AND project = ? RETURNING runner, last, bytes, lines, parent, step`, id, project)
 		if err != nil {
 			return err
 		}
@@ -276,6 +292,10 @@ func (s *Store) Cancel(ctx context.Context, project, id string, ended store.Ende
 			return s.missing(ctx, tx, project, id)
 		}
 		tx.tell = true
+		if runner == serverItself {
+			runner = ""
+			return happened(ctx, tx, `?`, id)
+		}
 		if runner != "" {
 			return nil
 		}
@@ -306,7 +326,7 @@ func encodeEnd(ctx context.Context, tx *tx, id string, at position, e store.Ende
 		return at, err
 	}
 	at.last, at.bytes, at.lines = chunk.Last, at.bytes+chunk.Bytes, at.lines+chunk.Lines
-	return at, nil
+	return at, addToParent(ctx, tx, at.parent, e.EncodeFor)
 }
 
 // missing says why a run isn't in the queue.
@@ -351,11 +371,11 @@ func attempts(ctx context.Context, tx *tx, where string, args ...any) ([]expired
 	var all []expired
 	err := tx.rows(ctx, func(rows *sql.Rows) error {
 		var e expired
-		err := rows.Scan(&e.Run, &e.Project, &e.Attempt, &e.Runner, &e.at.base, &e.at.last, &e.at.bytes, &e.at.lines)
+		err := rows.Scan(&e.Run, &e.Project, &e.Attempt, &e.Runner, &e.at.base, &e.at.last, &e.at.bytes, &e.at.lines, &e.at.parent.Run, &e.at.parent.Step)
 		e.Last = e.at.last
 		all = append(all, e)
 		return err
-	}, `SELECT run, project, attempt, runner, base, last, bytes, lines FROM queue WHERE `+where, args...)
+	}, `SELECT run, project, attempt, runner, base, last, bytes, lines, parent, step FROM queue WHERE `+where, args...)
 	return all, err
 }
 
@@ -449,7 +469,7 @@ func (s *Store) Cancelling(ctx context.Context) (all []store.Leased, err error) 
 		err := rows.Scan(&l.Run, &l.Attempt, &l.Runner)
 		all = append(all, l)
 		return err
-	}, `SELECT run, attempt, runner FROM queue WHERE cancel > 0 AND runner <> ''`)
+	}, `SELECT run, attempt, runner FROM queue WHERE cancel > 0 AND runner <> '' AND pool <> ''`)
 	return all, err
 }
 

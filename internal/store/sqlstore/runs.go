@@ -15,7 +15,8 @@ import (
 // columns are those of a run: of its history, and of the queue where it isn't over.
 const columns = `r.id, r.project, r.tool, r.version, r.kind, COALESCE(q.state, r.status), r.exit_code, r.code, r.reason, r.pool,
 	COALESCE(q.runner, r.runner), COALESCE(q.attempt, r.attempt), r.priority, r.labels, r.needs, COALESCE(q.cancel, 0), r.accepted, r.accepted_by,
-	COALESCE(q.started, r.started), r.finished, COALESCE(q.last, r.events), COALESCE(q.bytes, r.bytes), COALESCE(q.lines, r.lines)
+	COALESCE(q.started, r.started), r.finished, COALESCE(q.last, r.events), COALESCE(q.bytes, r.bytes), COALESCE(q.lines, r.lines),
+	r.parent, r.step, r.resumes
 	FROM runs r LEFT JOIN queue q ON q.run = r.id`
 
 func scanRun(rows *sql.Rows) (store.Run, error) {
@@ -23,7 +24,7 @@ func scanRun(rows *sql.Rows) (store.Run, error) {
 	var status, code, labels, needs string
 	var cancel, accepted, started, finished int64
 	err := rows.Scan(&r.ID, &r.Project, &r.Tool, &r.Version, &r.Kind, &status, &r.ExitCode, &code, &r.Reason, &r.Pool,
-		&r.Runner, &r.Attempt, &r.Priority, &labels, &needs, &cancel, &accepted, &r.AcceptedBy, &started, &finished, &r.Events, &r.EventBytes, &r.Lines)
+		&r.Runner, &r.Attempt, &r.Priority, &labels, &needs, &cancel, &accepted, &r.AcceptedBy, &started, &finished, &r.Events, &r.EventBytes, &r.Lines, &r.Parent.Run, &r.Parent.Step, &r.Resumes)
 	if err != nil {
 		return r, err
 	}
@@ -62,7 +63,7 @@ func (s *Store) Run(ctx context.Context, project, id string) (r store.Run, err e
 
 // Runs implements store.Runs.
 func (s *Store) Runs(ctx context.Context, f store.Filter) ([]store.Run, error) {
-	where, args := []string{"r.project = ?"}, []any{f.Project}
+	where, args := []string{"r.project = ?", "r.parent = ''"}, []any{f.Project}
 	if f.Tool != "" {
 		where, args = append(where, "r.tool = ?"), append(args, f.Tool)
 	}

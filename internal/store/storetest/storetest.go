@@ -18,6 +18,7 @@ type Store interface {
 	store.Access
 	store.Runners
 	store.Secrets
+	store.Workflows
 	store.Wake
 }
 
@@ -49,6 +50,9 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		"Tokens":          tokens,
 		"Runners":         runners,
 		"Secrets":         secrets,
+		"Workflows":       workflows,
+		"WorkflowFence":   workflowFence,
+		"WorkflowEnds":    workflowEnds,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open(t)) })
 	}

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mayfly-run/mayfly/internal/engine"
 	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/workflow"
 )
@@ -125,6 +126,7 @@ func testFields(t *testing.T, journals, others workflow.Journals) {
 	full := workflow.Entry{
 		Type: workflow.EntryStep, Again: []string{"a"}, Step: "ü\n\"s", Item: &item, Count: 7, Items: "sha", Status: run.Failed, ExitCode: run.ExitError,
 		Code: run.CodeToolFailed, Reason: "why\x00", Outputs: map[string]string{"A": "line\nline"}, Artifacts: map[string]string{"out": "sha256:0"}, Sealed: []byte{0, 255},
+		StepRun: "run", Usage: &engine.Usage{CPUSeconds: 1.5},
 	}
 	v := reflect.ValueOf(full)
 	for i := range v.NumField() {

@@ -1,0 +1,216 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"math"
+
+	"github.com/mayfly-run/mayfly/internal/store"
+)
+
+// The run of a workflow is in the queue like any other one, but in no pool, and it is this runner's, whose lease never ends.
+const (
+	serverItself = "@server"
+	forEver      = math.MaxInt64 / 2
+)
+
+// AcceptWorkflow implements store.Workflows.
+func (s *Store) AcceptWorkflow(ctx context.Context, r store.NewRun, f store.StepForward) error {
+	return s.write(ctx, func(ctx context.Context, tx *tx) error {
+		tx.tell = true
+		if err := enqueue(ctx, tx, r, placed{attempt: 1, runner: serverItself, lease: 1}); err != nil {
+			return err
+		}
+		// Its pool is that of its steps.
+		if _, err := tx.exec(ctx, `UPDATE queue SET pool = '', state = 'running', lease_until = ? WHERE run = ?`, int64(forEver), r.ID); err != nil {
+			return err
+		}
+		if _, err := tx.exec(ctx, `INSERT INTO workflows (run, project, entries, happened, seen, deadline) VALUES (?, ?, 0, 0, 0, 0)`, r.ID, r.Project); err != nil {
+			return err
+		}
+		return forward(ctx, tx, f)
+	})
+}
+
+// happened says that something has happened to a workflow; which is an expression with one parameter.
+func happened(ctx context.Context, tx *tx, which, id string) error {
+	_, err := tx.exec(ctx, `UPDATE workflows SET happened = happened + 1 WHERE run = `+which, id)
+	return err
+}
+
+// Due implements store.Workflows.
+func (s *Store) Due(ctx context.Context, most int) (ids []string, err error) {
+	scan := func(rows *sql.Rows) error {
+		var id string
+		err := rows.Scan(&id)
+		ids = append(ids, id)
+		return err
+	}
+	if err := s.read(ctx, scan, `SELECT run FROM workflows WHERE happened > seen LIMIT ?`, most); err != nil {
+		return nil, err
+	}
+	return ids, s.read(ctx, scan, `SELECT run FROM workflows WHERE deadline > 0 AND deadline <= NOW AND happened <= seen LIMIT ?`, most)
+}
+
+// Workflow implements store.Workflows.
+func (s *Store) Workflow(ctx context.Context, id string) (w store.Workflow, err error) {
+	// What has happened is read first: what happens from here on makes it due again.
+	found := false
+	err = s.read(ctx, func(rows *sql.Rows) error {
+		found = true
+		var needs, labels string
+		if err := rows.Scan(&w.Run, &w.Project, &w.Happened, &w.Cancelling, &w.Pool, &needs, &w.Priority, &labels, &w.AcceptedBy); err != nil {
+			return err
+		}
+		if err := json.Unmarshal([]byte(needs), &w.Needs); err != nil {
+			return fmt.Errorf("read the labels of run %s: %w", id, err)
+		}
+		return json.Unmarshal([]byte(labels), &w.Labels)
+	}, `SELECT w.run, w.project, w.happened, q.cancel > 0, r.pool, r.needs, r.priority, r.labels, r.accepted_by
+		FROM workflows w JOIN queue q ON q.run = w.run JOIN runs r ON r.id = w.run WHERE w.run = ?`, id)
+	if err == nil && !found {
+		err = store.ErrNotFound
+	}
+	if err != nil {
+		return w, err
+	}
+	if w.Request, err = s.Request(ctx, w.Project, id); err == nil {
+		w.Journal, err = s.Journal(ctx, id)
+	}
+	return w, err
+}
+
+// Journal implements store.Workflows.
+func (s *Store) Journal(ctx context.Context, id string) (all [][]byte, err error) {
+	return all, s.read(ctx, func(rows *sql.Rows) error {
+		var entry []byte
+		err := rows.Scan(&entry)
+		all = append(all, entry)
+		return err
+	}, `SELECT entry FROM journal WHERE run = ? ORDER BY number`, id)
+}
+
+// Results implements store.Workflows.
+func (s *Store) Results(ctx context.Context, ids []string) (map[string][]byte, error) {
+	all := map[string][]byte{}
+	for _, id := range ids {
+		err := s.read(ctx, func(rows *sql.Rows) error {
+			var result []byte
+			err := rows.Scan(&result)
+			all[id] = result
+			return err
+		}, `SELECT result FROM results WHERE run = ?`, id)
+		if err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// Steps implements store.Workflows.
+func (s *Store) Steps(ctx context.Context, project, id string) (runs []store.Run, err error) {
+	return runs, s.read(ctx, func(rows *sql.Rows) error {
+		r, err := scanRun(rows)
+		runs = append(runs, r)
+		return err
+	}, `SELECT `+columns+` WHERE r.project = ? AND r.parent = ? ORDER BY r.id`, project, id)
+}
+
+// StepForward implements store.Workflows.
+func (s *Store) StepForward(ctx context.Context, f store.StepForward) error {
+	return s.write(ctx, func(ctx context.Context, tx *tx) error {
+		tx.tell = true
+		return forward(ctx, tx, f)
+	})
+}
+
+func forward(ctx context.Context, tx *tx, f store.StepForward) error {
+	deadline := int64(0)
+	if !f.Deadline.IsZero() {
+		deadline = f.Deadline.UnixMilli()
+	}
+	n, err := tx.exec(ctx, `UPDATE workflows SET entries = entries + ?, seen = ?, deadline = ? WHERE run = ? AND entries = ?`,
+		len(f.Entries), f.Seen, deadline, f.Run, f.After)
+	if err != nil {
+		return err
+	}
+	if n != 1 {
+		return refused{store.ErrNotHeld}
+	}
+	for i, entry := range f.Entries {
+		if _, err := tx.exec(ctx, `INSERT INTO journal (run, number, entry) VALUES (?, ?, ?)`, f.Run, f.After+int64(i)+1, entry); err != nil {
+			return err
+		}
+	}
+	for _, one := range f.Begin {
+		if err := enqueue(ctx, tx, one, placed{}); err != nil {
+			return err
+		}
+	}
+	at, err := addEvents(ctx, tx, f.Run, f.Encode)
+	if err != nil {
+		return err
+	}
+	for _, one := range f.End {
+		if err := endStep(ctx, tx, one); err != nil {
+			return err
+		}
+	}
+	if f.Ended == nil {
+		return nil
+	}
+	if err := over(ctx, tx, f.Run, at, *f.Ended); err != nil {
+		return err
+	}
+	if n, err := tx.exec(ctx, `DELETE FROM queue WHERE run = ? AND last = ?`, f.Run, at.last); err != nil || n != 1 {
+		return fenced(n, err)
+	}
+	_, err = tx.exec(ctx, `DELETE FROM workflows WHERE run = ?`, f.Run)
+	return err
+}
+
+// addEvents adds events to a run in the queue, and returns where its row is then.
+func addEvents(ctx context.Context, tx *tx, id string, encode func(before int64) (store.Chunk, error)) (at position, err error) {
+	found := false
+	err = tx.rows(ctx, func(rows *sql.Rows) error {
+		found = true
+		return rows.Scan(&at.last, &at.bytes, &at.lines)
+	}, `SELECT last, bytes, lines FROM queue WHERE run = ? FOR UPDATE`, id)
+	if err != nil || !found || encode == nil {
+		return at, err
+	}
+	chunk, err := encode(at.last)
+	if err != nil {
+		return at, err
+	}
+	if err := addChunk(ctx, tx, id, chunk, at.lines); err != nil {
+		return at, err
+	}
+	at.last, at.bytes, at.lines = chunk.Last, at.bytes+chunk.Bytes, at.lines+chunk.Lines
+	_, err = tx.exec(ctx, `UPDATE queue SET last = ?, bytes = ?, lines = ? WHERE run = ?`, at.last, at.bytes, at.lines, id)
+	return at, err
+}
+
+// addToParent adds the events of a step to those of its workflow, unless that is over.
+func addToParent(ctx context.Context, tx *tx, p store.Parent, encode func(store.Parent, int64) (store.Chunk, error)) error {
+	if p.Run == "" || encode == nil {
+		return nil
+	}
+	_, err := addEvents(ctx, tx, p.Run, func(before int64) (store.Chunk, error) { return encode(p, before) })
+	return err
+}
+
+// endStep asks for the end of a step's run. One that no runner has ends at once.
+func endStep(ctx context.Context, tx *tx, e store.StepEnd) error {
+	all, err := attempts(ctx, tx, `run = ? FOR UPDATE`, e.Run)
+	if err != nil || len(all) == 0 {
+		return err
+	}
+	if all[0].Runner == "" {
+		return endLost(ctx, tx, all[0], func(store.Claimed) (store.Ended, error) { return e.Ended, nil }, "")
+	}
+	_, err = tx.exec(ctx, `UPDATE queue SET cancel = NOW WHERE run = ? AND cancel = 0`, e.Run)
+	return err
+}
