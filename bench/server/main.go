@@ -114,7 +114,7 @@ func open(ctx context.Context, slots int, engine run.Runner) (_ *site, err error
 	}
 	r, err := runner.New(runner.Options{
 		Server: there.Runner("bench", "bench00000000000000000000"), Name: "bench", Slots: slots, Content: content.Store(filepath.Join(dir, "trees")),
-		Carry: func(secret.Source) run.Runner { return engine },
+		Carry: func(secret.Source, run.Sealer) run.Runner { return engine },
 	})
 	if err != nil {
 		return nil, err

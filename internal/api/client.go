@@ -293,6 +293,18 @@ func (c *Client) Rerun(ctx context.Context, in, id string) (*Run, error) {
 	return out, c.call(ctx, http.MethodPost, project(in)+"/runs/"+url.PathEscape(id)+"/rerun", nil, out)
 }
 
+// Resume goes on with a run of a workflow that has ended, as a new run.
+func (c *Client) Resume(ctx context.Context, in, id string, sel *Selection) (*Run, error) {
+	out := &Run{}
+	return out, c.call(ctx, http.MethodPost, project(in)+"/runs/"+url.PathEscape(id)+"/resume", sel, out)
+}
+
+// Steps returns how far a workflow is.
+func (c *Client) Steps(ctx context.Context, in, id string) (*Steps, error) {
+	out := &Steps{}
+	return out, c.call(ctx, http.MethodGet, project(in)+"/runs/"+url.PathEscape(id)+"/steps", nil, out)
+}
+
 // tokens is the path of the tokens of a project, or of those for all projects.
 func tokens(in string) string {
 	if in == "" {

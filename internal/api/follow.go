@@ -89,7 +89,7 @@ func (c *Client) follow(ctx context.Context, in, id string, after int64, query s
 		}
 		after = e.Seq
 		emit(e)
-		if e.Result != nil {
+		if e.Result != nil && e.Step == "" {
 			return after, true, nil
 		}
 	}

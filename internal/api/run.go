@@ -19,10 +19,26 @@ type NewRun struct {
 	Set          map[string]string `json:"set,omitempty" doc:"overrides by name: timeout, user, network, cpu, memory, disk, pids, nofile, bandwidth"`
 	GraceSeconds *float64          `json:"grace_seconds,omitempty" minimum:"0" maximum:"86400" doc:"between TERM and KILL; 10 by default"`
 
+	// From, Only and Skip are for workflows, as the flags of mayfly run.
+	Selection
+
 	Pool     string            `json:"pool,omitempty" maxLength:"63" doc:"the runners that may take it; default by default"`
 	Runner   []string          `json:"runner,omitempty" maxItems:"20" doc:"labels that a runner must have"`
 	Labels   map[string]string `json:"labels,omitempty" doc:"labels of the run, to find it by"`
 	Priority int               `json:"priority,omitempty" minimum:"-100" maximum:"100" doc:"higher ones first"`
+}
+
+// Selection selects steps of a workflow. The zero Selection selects all.
+type Selection struct {
+	From string   `json:"from,omitempty" maxLength:"253" doc:"only this step and those after it"`
+	Only string   `json:"only,omitempty" maxLength:"253" doc:"only this step"`
+	Skip []string `json:"skip,omitempty" maxItems:"1000" doc:"all but these steps"`
+}
+
+// Steps is how far a workflow is.
+type Steps struct {
+	Steps []run.StepResult `json:"steps" doc:"in the order of the definition, those of finally last"`
+	Runs  []Run            `json:"runs" doc:"the runs of steps and of items of for_each, in the order in which they were begun"`
 }
 
 // Run is a run as the server knows it.
@@ -51,6 +67,10 @@ type Run struct {
 	AcceptedBy string    `json:"accepted_by"`
 	Started    time.Time `json:"started,omitzero" doc:"when a runner took it first"`
 	Finished   time.Time `json:"finished,omitzero"`
+
+	Parent  string `json:"parent,omitempty" doc:"the run of the workflow that this is a step of"`
+	Step    string `json:"step,omitempty" doc:"the step, such as build or check[3]"`
+	Resumes string `json:"resumes,omitempty" doc:"the run of a workflow that this one goes on from"`
 }
 
 // RunList is a page of runs, the newest first.

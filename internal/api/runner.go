@@ -21,6 +21,7 @@ const Protocol = 1
 //	POST /runner/NAME/INSTANCE/heartbeat       ->  what it still works on
 //	                                           <-  Pulse
 //	GET  /runner/NAME/INSTANCE/contents/DIGEST ->
+//	PUT  /runner/NAME/INSTANCE/contents/DIGEST ->  an artifact, before the report with the result that names it
 type Hello struct {
 	Protocol int      `json:"protocol"`
 	Name     string   `json:"-"`
@@ -60,8 +61,12 @@ type Message struct {
 // Assignment is one attempt of a run, with all that a runner needs for it except contents, which it fetches by digest.
 type Assignment struct {
 	Holding
-	Project string       `json:"project"`
-	Request *run.Request `json:"request"`
+	Project string `json:"project"`
+	// Request is the run; Sealed has it instead, as JSON that is encrypted for the runner's key (age), if it may have a secret.
+	Request *run.Request `json:"request,omitempty"`
+	Sealed  []byte       `json:"sealed,omitempty"`
+	// SealFor, unless empty, is the key (age, X25519) for which the runner encrypts what the run hands on: it is a step of a workflow.
+	SealFor string `json:"seal_for,omitempty"`
 	// Secrets are the values of the tool's secrets by name, a JSON object of base64 that is encrypted for the runner's key (age).
 	Secrets []byte `json:"secrets,omitempty"`
 	// Problem, if not empty, says why the attempt can't be carried out.

@@ -67,3 +67,12 @@ func (r *RunnerClient) Content(ctx context.Context, digest string) (io.ReadClose
 	}
 	return resp.Body, nil
 }
+
+// PutContent sends an artifact.
+func (r *RunnerClient) PutContent(ctx context.Context, digest string, content io.Reader) error {
+	resp, err := r.c.request(ctx, http.MethodPut, r.path+"/contents/"+url.PathEscape(digest), http.Header{"Content-Type": {"application/octet-stream"}}, content)
+	if err != nil {
+		return err
+	}
+	return resp.Body.Close()
+}

@@ -55,11 +55,7 @@ func (c *carrier) open(dir string, log *slog.Logger) (runner.Options, error) {
 	}
 	o.Content = content.Store(filepath.Join(dir, "contents"))
 	carry.Content = o.Content
-	sealer, err := secret.NewBox()
-	if err != nil {
-		return o, err
-	}
-	o.Carry = func(secrets secret.Source) run.Runner {
+	o.Carry = func(secrets secret.Source, sealer run.Sealer) run.Runner {
 		one := *carry
 		one.Secrets, one.Sealer = secrets, sealer
 		return &one

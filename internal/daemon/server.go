@@ -18,6 +18,7 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/archive"
 	"github.com/mayfly-run/mayfly/internal/atomicfile"
+	"github.com/mayfly-run/mayfly/internal/condition"
 	"github.com/mayfly-run/mayfly/internal/flock"
 	"github.com/mayfly-run/mayfly/internal/host"
 	"github.com/mayfly-run/mayfly/internal/runner"
@@ -103,7 +104,9 @@ func (f *serverFlags) run(ctx context.Context, out, errOut io.Writer) (err error
 	if err != nil {
 		return err
 	}
-	s := server.New(server.Options{Store: db, Archive: archive.Dir(filepath.Join(f.data, "contents")), Keys: keys, Log: log})
+	conditions := condition.NewProcess("")
+	defer func() { err = errors.Join(err, conditions.Close()) }()
+	s := server.New(server.Options{Store: db, Archive: archive.Dir(filepath.Join(f.data, "contents")), Keys: keys, Conditions: conditions, Log: log})
 	defer s.Close()
 	if err := s.Start(ctx); err != nil {
 		return fmt.Errorf("start: %w", err)

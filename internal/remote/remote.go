@@ -34,7 +34,7 @@ func (r *Remote) Place() string { return r.Server() }
 func (r *Remote) Await(ctx context.Context, id string, emit func(run.Event), cut func(error)) (*run.Result, error) {
 	var result *run.Result
 	err := r.Follow(ctx, r.Project, id, 0, func(e run.Event) {
-		if e.Result != nil {
+		if e.Result != nil && e.Step == "" {
 			result = e.Result
 		}
 		emit(e)

@@ -6,6 +6,7 @@ package runner
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -31,6 +32,8 @@ type Server interface {
 	Heartbeat(ctx context.Context, h *api.Heartbeat) (*api.Pulse, error)
 	// Content returns a content, which the caller closes.
 	Content(ctx context.Context, digest string) (io.ReadCloser, error)
+	// PutContent sends an artifact.
+	PutContent(ctx context.Context, digest string, content io.Reader) error
 }
 
 // Options of a runner.
@@ -41,8 +44,9 @@ type Options struct {
 	Slots  int
 	// Version is that of mayfly.
 	Version string
-	// Carry returns what carries out a run with these secrets. It must take files of tools from Content.
-	Carry   func(secret.Source) run.Runner
+	// Carry returns what carries out a run with these secrets, and with a sealer of what it hands on. It must take files of tools
+	// from Content, and put artifacts there.
+	Carry   func(secret.Source, run.Sealer) run.Runner
 	Content content.Store
 	// Sweep, unless nil, removes what a runner that was killed has left on this machine.
 	Sweep func() error
@@ -248,17 +252,19 @@ func (r *Runner) begin(ctx context.Context, as *api.Assignment) {
 			defer close(sent)
 			out.send(reporting)
 		})
-		out.finish(r.carryOut(ctx, as, killed, out.add))
+		out.finish(r.carryOut(ctx, reporting, as, killed, out.add))
 		<-sent
 	})
 }
 
-// carryOut carries out an attempt.
-func (r *Runner) carryOut(ctx context.Context, as *api.Assignment, killed <-chan struct{}, emit func(run.Event)) *run.Result {
-	req := as.Request
-	req.Tool.Source.Dir = "" // a folder of another machine
+// carryOut carries out an attempt. reporting ends when nothing of it is to be sent any longer.
+func (r *Runner) carryOut(ctx, reporting context.Context, as *api.Assignment, killed <-chan struct{}, emit func(run.Event)) *run.Result {
 	if as.Problem != "" {
 		return failed(ctx, as.Run, errors.New(as.Problem), emit)
+	}
+	req, err := r.request(ctx, as)
+	if err != nil {
+		return failed(ctx, as.Run, err, emit)
 	}
 	secrets, err := unseal(ctx, r.box, as.Secrets)
 	if err != nil {
@@ -268,11 +274,80 @@ func (r *Runner) carryOut(ctx context.Context, as *api.Assignment, killed <-chan
 	if err := r.fetch(ctx, req); err != nil {
 		return failed(ctx, as.Run, err, emit)
 	}
-	result, err := r.o.Carry(secrets).Run(ctx, req, run.Watch{Emit: emit, Kill: killed})
+	var sealer run.Sealer = r.box
+	if as.SealFor != "" {
+		sealer = r.box.To(as.SealFor)
+	}
+	result, err := r.o.Carry(secrets, sealer).Run(ctx, req, run.Watch{Emit: emit, Kill: killed})
 	if err != nil {
 		r.o.Log.Debug("run", "run", as.Run, "error", err) // the result has it
 	}
+	if as.SealFor == "" {
+		result.Handed = nil // nobody could open it
+	}
+	if err := r.sendArtifacts(reporting, result); err != nil {
+		f := failure.Of(err)
+		result.Status, result.ExitCode, result.Code, result.Reason = f.State, f.ExitCode, f.Code, err.Error()
+	}
 	return result
+}
+
+// request returns the run of an assignment.
+func (r *Runner) request(ctx context.Context, as *api.Assignment) (*run.Request, error) {
+	req := as.Request
+	if as.Sealed != nil {
+		data, err := r.box.Unseal(ctx, as.Sealed)
+		if err != nil {
+			return nil, fmt.Errorf("open the attempt's request: %w", err)
+		}
+		defer clear(data)
+		req = &run.Request{}
+		if err := json.Unmarshal(data, req); err != nil {
+			return nil, fmt.Errorf("read the attempt's request: %w", err)
+		}
+	}
+	if req == nil || req.Tool == nil {
+		return nil, errors.New("the server sent an attempt without a tool")
+	}
+	req.Tool.Source.Dir = "" // a folder of another machine
+	return req, nil
+}
+
+// sendArtifacts sends what a step of a workflow has made to the server, where later steps get it.
+func (r *Runner) sendArtifacts(ctx context.Context, result *run.Result) error {
+	for name, digest := range result.Artifacts {
+		if err := r.sendArtifact(ctx, digest); err != nil {
+			return fmt.Errorf("send the artifact %s to the server: %w", name, err)
+		}
+	}
+	return nil
+}
+
+func (r *Runner) sendArtifact(ctx context.Context, digest string) (err error) {
+	path, err := r.o.Content.Path(digest)
+	if err != nil {
+		return err
+	}
+	pause := 100 * time.Millisecond
+	for {
+		f, err := os.Open(path)
+		if err != nil {
+			return err
+		}
+		err = r.o.Server.PutContent(ctx, digest, f)
+		_ = f.Close() // it was only read
+		var p *api.Problem
+		if err == nil || errors.As(err, &p) && p.Status < 500 || ctx.Err() != nil {
+			return err
+		}
+		r.o.Log.Warn("send an artifact; trying again", "digest", digest, "error", err, "in", pause)
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		pause = min(2*pause, 5*time.Second)
+	}
 }
 
 // fetch gets the contents that a run needs and that aren't here.

@@ -27,9 +27,27 @@ func (b *Box) Seal(_ context.Context, data []byte) ([]byte, error) {
 	return encrypt(data, b.key.Recipient())
 }
 
+// To returns a sealer that seals for the recipient of another box or of a server, and unseals what was sealed for this box.
+func (b *Box) To(recipient string) *Correspondence { return &Correspondence{b, recipient} }
+
+// Correspondence seals for somebody else, and unseals their answers.
+type Correspondence struct {
+	*Box
+	to string
+}
+
+// Seal encrypts data for the recipient.
+func (c *Correspondence) Seal(_ context.Context, data []byte) ([]byte, error) {
+	return SealFor(c.to, data)
+}
+
 // Unseal decrypts the output of Seal. The error wraps ErrTampered if the data was changed or sealed by another box.
 func (b *Box) Unseal(_ context.Context, sealed []byte) ([]byte, error) {
-	r, err := age.Decrypt(bytes.NewReader(sealed), b.key)
+	return decrypt(sealed, b.key)
+}
+
+func decrypt(sealed []byte, keys ...age.Identity) ([]byte, error) {
+	r, err := age.Decrypt(bytes.NewReader(sealed), keys...)
 	if err != nil {
 		return nil, fmt.Errorf("unseal data: %w", ErrTampered)
 	}

@@ -1,6 +1,7 @@
 package secret
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -179,6 +180,39 @@ func (k *Keys) Rewrap(sealed []byte) ([]byte, error) {
 		return nil, err
 	}
 	return rec.encode(), nil
+}
+
+// Values returns what seals values that aren't secrets by name, such as a step's outputs, for the keys.
+func (k *Keys) Values() *KeyedValues { return &KeyedValues{k} }
+
+// KeyedValues seals for the latest key of a server, and unseals with all of them. Its methods may be called from several goroutines.
+type KeyedValues struct{ keys *Keys }
+
+// Seal encrypts data.
+func (v *KeyedValues) Seal(_ context.Context, data []byte) ([]byte, error) {
+	latest, _, err := v.keys.current()
+	if err != nil {
+		return nil, err
+	}
+	return encrypt(data, latest.Recipient())
+}
+
+// Unseal decrypts the output of Seal, or of [SealFor] with the Recipient. The error wraps ErrTampered.
+func (v *KeyedValues) Unseal(_ context.Context, sealed []byte) ([]byte, error) {
+	_, all, err := v.keys.current()
+	if err != nil {
+		return nil, err
+	}
+	return decrypt(sealed, all...)
+}
+
+// Recipient is the public key for which others seal.
+func (v *KeyedValues) Recipient() (string, error) {
+	latest, _, err := v.keys.current()
+	if err != nil {
+		return "", err
+	}
+	return latest.Recipient().String(), nil
 }
 
 // Recipient is the public key of a box, for [SealFor].

@@ -38,6 +38,7 @@ type loaded struct {
 	// workflow is set instead for a workflow.
 	workflow *definition.Workflow
 	warnings []shape.Problem
+	folder   string // where it was read, which is gone; positions begin with it
 }
 
 func (l *loaded) kind() string {
@@ -175,30 +176,92 @@ func (s *Server) parse(ctx context.Context, b *api.Bundle, dir, folder string) (
 	if err != nil {
 		return nil, err
 	}
-	l := &loaded{warnings: def.Warnings()}
+	l := &loaded{warnings: def.Warnings(), folder: folder}
+	in := &bundled{s: s, trees: content.Store(filepath.Join(dir, "trees")), root: folder, dir: filepath.Dir(filepath.Join(folder, filepath.FromSlash(b.Definition)))}
 	if def.Workflow != nil {
 		l.workflow = def.Workflow
-		return l, nil
-	}
-	if err := def.Tool.ReadFiles(); err != nil {
-		return nil, err
-	}
-	if err := def.Tool.Runnable(); err != nil {
-		return nil, err
+		return l, findInBundle(def.Workflow, func(step *definition.Step) (*tool.Tool, error) { return in.toolOf(ctx, step) })
 	}
 	l.tool = def.Tool
-	trees := content.Store(filepath.Join(dir, "trees"))
-	if err := l.tool.Pack(ctx, trees); err != nil {
-		return nil, err
-	}
-	if digest := l.tool.Source.Files; digest != "" {
-		if err := s.keepTree(ctx, trees, digest); err != nil {
+	return l, in.ready(ctx, l.tool)
+}
+
+// bundled are the files of a bundle.
+type bundled struct {
+	s     *Server
+	trees content.Store
+	root  string // the bundle's folder
+	dir   string // the folder of its definition
+}
+
+// toolOf returns the tool of a step if it is in the bundle, and nil for one that is not: a project may have it.
+func (b *bundled) toolOf(ctx context.Context, step *definition.Step) (*tool.Tool, error) {
+	t, name := step.Uses.Tool, step.Uses.Name
+	switch {
+	case t != nil: // defined in place
+	case definition.IsPath(name):
+		path := filepath.Join(b.dir, filepath.FromSlash(name))
+		if inside, err := filepath.Rel(b.root, path); err != nil || filepath.IsAbs(name) || !filepath.IsLocal(inside) {
+			return nil, fmt.Errorf("%s is outside of the workflow's folder; have its steps name tools of the project", name)
+		}
+		var err error
+		if t, err = tool.Load(path); errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("%s is not among the files that were sent", name)
+		} else if err != nil {
+			return nil, err
+		}
+	default:
+		file, err := b.find(name)
+		if err != nil || file == "" {
+			return nil, err
+		}
+		if t, err = tool.Load(file); err != nil {
 			return nil, err
 		}
 	}
+	return t, b.ready(ctx, t)
+}
+
+// find returns the file of a tool with a name in the bundle, or "". It looks nowhere else.
+func (b *bundled) find(name string) (string, error) {
+	if wrong, hint := tool.CheckName(name); wrong != "" {
+		return "", fmt.Errorf("tool %s %s; %s", shape.Quote(name), wrong, hint)
+	}
+	for dir := b.dir; ; dir = filepath.Dir(dir) {
+		for _, file := range []string{filepath.Join(dir, "tools", name, "tool.yaml"), filepath.Join(dir, "tools", name+".yaml")} {
+			if shape.IsFile(file) {
+				return file, nil
+			}
+		}
+		if dir == b.root {
+			return "", nil
+		}
+	}
+}
+
+// ready makes a tool one that can be sent to a runner: it reads its files, and puts those of its volumes into the archive.
+func (b *bundled) ready(ctx context.Context, t *tool.Tool) error {
+	if err := t.ReadFiles(); err != nil {
+		return err
+	}
+	if err := t.Runnable(); err != nil {
+		return err
+	}
+	if err := t.Pack(ctx, b.trees); err != nil {
+		return err
+	}
+	if digest := t.Source.Files; digest != "" {
+		if err := b.s.keepTree(ctx, b.trees, digest); err != nil {
+			return err
+		}
+	}
 	// Nothing of this machine's folders is in what a runner gets.
-	l.tool.Source.Path, l.tool.Source.Dir = b.Definition, ""
-	return l, nil
+	path, err := filepath.Rel(b.root, t.Source.Path)
+	if err != nil {
+		return err
+	}
+	t.Source.Path, t.Source.Dir = filepath.ToSlash(path), ""
+	return nil
 }
 
 // keepTree puts a tree of files into the archive.

@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -40,9 +39,9 @@ type line struct {
 	gone     chan struct{}    // closed when it is replaced or disconnected
 
 	// The dispatcher's mu guards these.
-	holds map[store.Hold]bool
-	asked int  // runs that are being accepted or claimed for it
-	none  bool // nothing that waits is for it, as far as this server knows
+	holds map[store.Hold]bool // true for a step of a workflow, as far as this server knows
+	asked int                 // runs that are being accepted or claimed for it
+	none  bool                // nothing that waits is for it, as far as this server knows
 	drain bool
 }
 
@@ -154,7 +153,7 @@ func (d *dispatcher) drain(runner string) {
 }
 
 // accept makes a run durable, and gives it to a runner if one has room for it. It returns that runner.
-func (d *dispatcher) accept(ctx context.Context, n store.NewRun, req *run.Request) (string, error) {
+func (d *dispatcher) accept(ctx context.Context, n store.NewRun, req *run.Request, secret bool) (string, error) {
 	l := d.reserve(&n)
 	if l == nil {
 		if err := d.s.store.Accept(ctx, n, nil); err != nil {
@@ -167,23 +166,26 @@ func (d *dispatcher) accept(ctx context.Context, n store.NewRun, req *run.Reques
 	d.mu.Lock()
 	l.asked--
 	if err == nil {
-		l.holds[store.Hold{Run: n.ID, Attempt: 1}] = true
+		l.holds[store.Hold{Run: n.ID, Attempt: 1}] = false
 	}
 	d.mu.Unlock()
 	if err != nil {
 		return "", err
 	}
-	d.assign(ctx, l, &api.Assignment{Holding: api.Holding{Run: n.ID, Attempt: 1}, Project: n.Project, Request: req})
+	d.assign(ctx, l, &api.Assignment{Holding: api.Holding{Run: n.ID, Attempt: 1}, Project: n.Project, Request: req}, secret)
 	return l.runner, nil // if it has gone meanwhile, the run waits for another
 }
 
-// assign gives a runner an attempt that it holds, with the secrets of its tool. If they can't be opened, the attempt has a
-// problem that the runner reports as its result.
-func (d *dispatcher) assign(ctx context.Context, l *line, as *api.Assignment) {
+// assign gives a runner an attempt that it holds, with the secrets of its tool; secret says that the request may have one, too. If
+// they can't be sealed for the runner, the attempt has a problem that the runner reports as its result.
+func (d *dispatcher) assign(ctx context.Context, l *line, as *api.Assignment, secret bool) {
 	ctx = context.WithoutCancel(ctx) // the attempt is the runner's already
 	var err error
-	if as.Secrets, err = d.s.sealFor(ctx, l.key, as.Project, as.Run, as.Request.Tool.SecretNames()); err != nil {
-		d.s.log.Error("open secrets", "run", as.Run, "error", err)
+	if as.Secrets, err = d.s.sealFor(ctx, l.key, as.Project, as.Run, as.Request.Tool.SecretNames()); err == nil {
+		err = d.s.sealRequest(ctx, l.key, as, secret)
+	}
+	if err != nil {
+		d.s.log.Error("seal secrets for a runner", "run", as.Run, "error", err)
 		as.Problem = "the server can't open the tool's secrets; its log has the reason"
 	}
 	d.send(l, api.Message{Assign: as})
@@ -227,16 +229,23 @@ func (d *dispatcher) waiting(pool string, needs []string) {
 	}
 }
 
-// ended says that a runner holds an attempt no longer.
-func (d *dispatcher) ended(runner string, h store.Hold) {
+// ended says that a runner holds an attempt no longer. It reports whether that may have been a step of a workflow.
+func (d *dispatcher) ended(runner string, h store.Hold) (step bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if l := d.lines[runner]; l != nil && l.holds[h] {
-		delete(l.holds, h)
-		if !l.none {
-			l.wake()
-		}
+	l := d.lines[runner]
+	if l == nil {
+		return true
 	}
+	step, held := l.holds[h]
+	if !held {
+		return true
+	}
+	delete(l.holds, h)
+	if !l.none {
+		l.wake()
+	}
+	return step
 }
 
 // feed claims runs for a runner until it is gone.
@@ -273,15 +282,30 @@ func (d *dispatcher) claim(ctx context.Context, l *line) error {
 		l.none = false
 	}
 	for _, c := range got {
-		l.holds[store.Hold{Run: c.Run, Attempt: c.Attempt}] = true
+		l.holds[store.Hold{Run: c.Run, Attempt: c.Attempt}] = true // or not: the request says so
 	}
 	d.mu.Unlock()
 	for _, c := range got {
-		var req run.Request
-		if err := json.Unmarshal(c.Request, &req); err != nil {
-			return fmt.Errorf("read run %s: %w", c.Run, err)
-		}
-		d.assign(ctx, l, &api.Assignment{Holding: api.Holding{Run: c.Run, Attempt: c.Attempt}, Project: c.Project, Request: &req})
+		d.assignClaimed(ctx, l, c)
 	}
 	return err
+}
+
+// assignClaimed gives a runner an attempt that was claimed for it.
+func (d *dispatcher) assignClaimed(ctx context.Context, l *line, c store.Claimed) {
+	as := &api.Assignment{Holding: api.Holding{Run: c.Run, Attempt: c.Attempt}, Project: c.Project}
+	req, secret, err := d.s.openRequest(ctx, c.Request)
+	if err != nil {
+		d.s.log.Error("read the request of a run", "run", c.Run, "error", err)
+		as.Problem = "the server can't read the run's request; its log has the reason"
+		d.send(l, api.Message{Assign: as})
+		return
+	}
+	d.mu.Lock()
+	if h := (store.Hold{Run: c.Run, Attempt: c.Attempt}); l.holds[h] {
+		l.holds[h] = req.Step != ""
+	}
+	d.mu.Unlock()
+	as.Request = req
+	d.assign(ctx, l, as, secret)
 }

@@ -51,6 +51,15 @@ func (c *codec) encode(id string, events []run.Event, before int64) (store.Chunk
 	return chunk, nil
 }
 
+// encodeFor makes a chunk of the events of a step, as those of its workflow's run.
+func (c *codec) encodeFor(p store.Parent, events []run.Event, before int64) (store.Chunk, error) {
+	events = slices.Clone(events)
+	for i := range events {
+		events[i].Step = p.Step
+	}
+	return c.encode(p.Run, events, before)
+}
+
 // decode returns the lines of a chunk that come after a number.
 func (c *codec) decode(chunk store.Chunk, after int64) ([][]byte, error) {
 	text, err := c.dec.DecodeAll(chunk.Data, nil)
@@ -71,14 +80,18 @@ func (c *codec) ending(id string, result *run.Result) (store.Ended, error) {
 	if result.Outputs == nil {
 		result.Outputs = map[string]string{}
 	}
-	data, err := json.Marshal(result)
-	return store.Ended{
-		Status: result.Status, ExitCode: result.ExitCode, Code: result.Code, Reason: result.Reason, Result: data,
-		Encode: func(before int64) (store.Chunk, error) {
-			return c.encode(id, []run.Event{
-				{Time: now, State: &run.StateChange{State: result.Status}},
-				{Time: now, Result: result},
-			}, before)
-		},
-	}, err
+	events := []run.Event{
+		{Time: now, State: &run.StateChange{State: result.Status}},
+		{Time: now, Result: result},
+	}
+	ended, err := endedBy(result)
+	ended.Encode = func(before int64) (store.Chunk, error) { return c.encode(id, events, before) }
+	ended.EncodeFor = func(p store.Parent, before int64) (store.Chunk, error) { return c.encodeFor(p, events, before) }
+	return ended, err
+}
+
+// endedBy is how a run has ended, without events.
+func endedBy(r *run.Result) (store.Ended, error) {
+	data, err := json.Marshal(r)
+	return store.Ended{Status: r.Status, ExitCode: r.ExitCode, Code: r.Code, Reason: r.Reason, Result: data}, err
 }

@@ -39,3 +39,8 @@ func (l *Link) Heartbeat(ctx context.Context, h *api.Heartbeat) (*api.Pulse, err
 func (l *Link) Content(ctx context.Context, digest string) (io.ReadCloser, error) {
 	return l.s.Content(ctx, digest)
 }
+
+// PutContent implements runner.Server.
+func (l *Link) PutContent(ctx context.Context, digest string, content io.Reader) error {
+	return l.s.explain(l.s.archive.Put(ctx, digest, content), "content "+digest)
+}

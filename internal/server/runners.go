@@ -38,6 +38,7 @@ func (s *Server) registerRunners() {
 	huma.Register(s.api, operation("list-runners", http.MethodGet, "/runners", RoleViewer, "List the runners"), s.listRunners)
 	huma.Register(s.api, operation("drain-runner", http.MethodPost, "/runners/{name}/drain", RoleAdmin, "Have a runner take nothing new, and end when it is idle"), s.drainRunner)
 	huma.Register(s.api, operation("runner-content", http.MethodGet, at+"/contents/{digest}", RoleRunner, "Get a content"), s.getContent)
+	huma.Register(s.api, operation("runner-put-content", http.MethodPut, at+"/contents/{digest}", RoleRunner, "Send an artifact of an attempt"), s.putArtifact)
 }
 
 // maxReport bounds a report. A runner sends smaller ones.
@@ -161,9 +162,14 @@ func (s *Server) reports(ctx context.Context, in *RunnerName) (*huma.StreamRespo
 
 // Report adds what a runner reports to its run.
 func (s *Server) Report(ctx context.Context, runner string, r *api.Report) (*api.Receipt, error) {
+	workflow := ""
 	row := store.Report{
 		Hold: store.Hold{Run: r.Run, Attempt: r.Attempt}, Runner: runner, Lease: s.lease, First: r.First, Count: int64(len(r.Events)),
 		Encode: func(before int64) (store.Chunk, error) { return s.live.codec.encode(r.Run, r.Events, before) },
+		EncodeFor: func(p store.Parent, before int64) (store.Chunk, error) {
+			workflow = p.Run
+			return s.live.codec.encodeFor(p, r.Events, before)
+		},
 	}
 	for _, e := range r.Events {
 		if e.State != nil && r.Result == nil {
@@ -171,11 +177,11 @@ func (s *Server) Report(ctx context.Context, runner string, r *api.Report) (*api
 		}
 	}
 	if res := r.Result; res != nil {
-		data, err := json.Marshal(res)
+		ended, err := endedBy(res)
 		if err != nil {
 			return nil, err
 		}
-		row.Ended = &store.Ended{Status: res.Status, ExitCode: res.ExitCode, Code: res.Code, Reason: res.Reason, Result: data}
+		row.Ended = &ended
 	}
 	last, err := s.store.Report(ctx, row)
 	switch {
@@ -187,10 +193,13 @@ func (s *Server) Report(ctx context.Context, runner string, r *api.Report) (*api
 	case err != nil:
 		return nil, err
 	}
-	if r.Result != nil {
-		s.pool.ended(runner, row.Hold)
+	if r.Result != nil && s.pool.ended(runner, row.Hold) {
+		s.flows.poke()
 	}
 	s.live.wake(r.Run)
+	if workflow != "" {
+		s.live.wake(workflow)
+	}
 	return &api.Receipt{Last: last, Ended: r.Result != nil}, nil
 }
 
@@ -237,6 +246,7 @@ func (s *Server) reclaim(ctx context.Context, holder string, h *api.Hello) error
 	for _, id := range over {
 		s.log.Warn("attempt lost: its runner was started again", "run", id, "runner", h.Name)
 		s.live.wake(id)
+		s.flows.poke()
 	}
 	if len(waiting) > 0 {
 		pool, _, _ := strings.Cut(holder, "/")
@@ -336,6 +346,17 @@ func (s *Server) getContent(_ context.Context, in *struct {
 	}}, nil
 }
 
+// maxArtifact bounds an artifact that a runner sends.
+const maxArtifact = 4 << 30
+
+func (s *Server) putArtifact(_ context.Context, in *struct {
+	RunnerName
+	Digest string `path:"digest" doc:"sha256:HEX"`
+},
+) (*huma.StreamResponse, error) {
+	return s.receive(in.Digest, maxArtifact, "the artifact is larger than 4 GiB"), nil
+}
+
 // Content returns a content for a runner in this process.
 func (s *Server) Content(ctx context.Context, digest string) (io.ReadCloser, error) {
 	content, _, err := s.archive.Open(ctx, digest)
@@ -362,6 +383,7 @@ func (s *Server) expire(ctx context.Context) {
 		for _, id := range ids {
 			s.log.Warn("attempt lost: its runner was silent for longer than its lease", "run", id)
 			s.live.wake(id)
+			s.flows.poke()
 		}
 	}
 }

@@ -57,12 +57,15 @@ func (s *Server) createRun(ctx context.Context, in *struct {
 
 // accept makes a run of what was asked for. When it returns, the run is durable.
 func (s *Server) accept(ctx context.Context, project string, n *api.NewRun) (*api.Run, error) {
-	l, version, err := s.asked(ctx, project, n)
+	l, b, version, err := s.asked(ctx, project, n)
 	if err != nil {
 		return nil, err
 	}
 	if l.workflow != nil {
-		return nil, problem(http.StatusUnprocessableEntity, run.CodeUnsupported, "this server doesn't run workflows yet", "run it on this machine: mayfly run FILE")
+		return s.acceptWorkflow(ctx, project, n, *b, version)
+	}
+	if sel := n.Selection; sel.From != "" || sel.Only != "" || len(sel.Skip) > 0 {
+		return nil, problem(http.StatusUnprocessableEntity, run.CodeInvalidRequest, "from, only and skip select steps of a workflow, and this is a tool", "leave them out")
 	}
 	req, err := request(project, l.tool, n)
 	if err != nil {
@@ -71,7 +74,7 @@ func (s *Server) accept(ctx context.Context, project string, n *api.NewRun) (*ap
 	if err := s.maySecrets(ctx, project, n.Tool, req.Tool.SecretNames()); err != nil {
 		return nil, err
 	}
-	data, err := json.Marshal(req)
+	data, err := s.keepRequest(ctx, req, false)
 	if err != nil {
 		return nil, err
 	}
@@ -85,12 +88,12 @@ func (s *Server) accept(ctx context.Context, project string, n *api.NewRun) (*ap
 	if row.Pool == "" {
 		row.Pool = defaultPool
 	}
-	return s.enqueue(ctx, row, req)
+	return s.enqueue(ctx, row, req, false)
 }
 
 // enqueue makes a run durable, and gives it to a runner if one has room.
-func (s *Server) enqueue(ctx context.Context, row store.NewRun, req *run.Request) (*api.Run, error) {
-	runner, err := s.pool.accept(ctx, row, req)
+func (s *Server) enqueue(ctx context.Context, row store.NewRun, req *run.Request, secret bool) (*api.Run, error) {
+	runner, err := s.pool.accept(ctx, row, req, secret)
 	if err != nil {
 		return nil, err
 	}
@@ -149,58 +152,67 @@ func (s *Server) rerun(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, s.explain(err, what)
 	}
-	var req run.Request
-	if err := json.Unmarshal(data, &req); err != nil {
-		return nil, s.explain(fmt.Errorf("read the request of %s: %w", what, err), what)
+	if err := s.mayRepeat(ctx, in.Project, old); err != nil {
+		return nil, err
 	}
-	req.ID = run.NewID()
-	tool := old.Tool
-	if old.Version == 0 {
-		tool = ""
-		if !who(ctx).may(in.Project, RoleAuthor) {
-			return nil, problem(http.StatusForbidden, run.CodeForbidden, "the run is of a definition that came with its request, which needs the role author", "use a token with that role")
-		}
+	var r *api.Run
+	if old.Kind == "workflow" {
+		r, err = s.rerunWorkflow(ctx, old, data)
+	} else {
+		r, err = s.rerunTool(ctx, old, data)
 	}
-	if err := s.maySecrets(ctx, in.Project, tool, req.Tool.SecretNames()); err != nil {
-		return nil, s.explain(err, what)
-	}
-	if data, err = json.Marshal(&req); err != nil {
-		return nil, s.explain(err, what)
-	}
-	r, err := s.enqueue(ctx, store.NewRun{
-		ID: req.ID, Project: in.Project, Tool: old.Tool, Version: old.Version, Kind: old.Kind, Pool: old.Pool, Needs: old.Needs, Labels: old.Labels,
-		Priority: old.Priority, Request: data, AcceptedBy: who(ctx).Name,
-	}, &req)
 	if err != nil {
 		return nil, s.explain(err, what)
 	}
 	return &body[api.Run]{Body: *r}, nil
 }
 
+// rerunTool runs a tool again. A step of a workflow that is repeated is a run of its own.
+func (s *Server) rerunTool(ctx context.Context, old store.Run, data []byte) (*api.Run, error) {
+	req, secret, err := s.openRequest(ctx, data)
+	if err != nil {
+		return nil, fmt.Errorf("read the request: %w", err)
+	}
+	tool := old.Tool
+	if old.Version == 0 {
+		tool = ""
+	}
+	if err := s.maySecrets(ctx, old.Project, tool, req.Tool.SecretNames()); err != nil {
+		return nil, err
+	}
+	req.ID, req.Step = run.NewID(), ""
+	row := repeated(ctx, old, "")
+	row.ID = req.ID
+	if row.Request, err = s.keepRequest(ctx, req, secret); err != nil {
+		return nil, err
+	}
+	return s.enqueue(ctx, row, req, secret)
+}
+
 // asked returns what a run is of.
-func (s *Server) asked(ctx context.Context, project string, n *api.NewRun) (*loaded, int, error) {
+func (s *Server) asked(ctx context.Context, project string, n *api.NewRun) (*loaded, *api.Bundle, int, error) {
 	if (n.Tool == "") == (n.Bundle == nil) {
 		p := problem(http.StatusUnprocessableEntity, run.CodeInvalidRequest, "a run is either of a tool or of a bundle", "give exactly one of tool and bundle")
 		p.Errors = []api.Wrong{{Where: "body", Message: "exactly one of tool and bundle must be set"}}
-		return nil, 0, p
+		return nil, nil, 0, p
 	}
 	if n.Bundle != nil {
 		l, _, _, err := s.load(ctx, n.Bundle)
-		return l, 0, err
+		return l, n.Bundle, 0, err
 	}
 	v, err := s.store.Version(ctx, project, n.Tool, n.Version)
 	if err != nil {
-		return nil, 0, err
+		return nil, nil, 0, err
 	}
-	if l := s.tools.get(v.Digest); l != nil {
-		return l, v.Version, nil
+	if l := s.tools.get(v.Digest); l != nil && l.workflow == nil {
+		return l, nil, v.Version, nil
 	}
 	var b api.Bundle
 	if err := json.Unmarshal(v.Manifest, &b); err != nil {
-		return nil, 0, fmt.Errorf("read version %d of %s: %w", v.Version, v.Tool, err)
+		return nil, nil, 0, fmt.Errorf("read version %d of %s: %w", v.Version, v.Tool, err)
 	}
 	l, _, _, err := s.load(ctx, &b)
-	return l, v.Version, err
+	return l, &b, v.Version, err
 }
 
 // request is the message that a runner gets.
@@ -208,20 +220,15 @@ func request(project string, t *tool.Tool, n *api.NewRun) (*run.Request, error) 
 	t = t.Clone()
 	for _, name := range slices.Sorted(maps.Keys(n.Set)) {
 		if err := override(t, name, n.Set[name]); err != nil {
-			p := problem(http.StatusUnprocessableEntity, run.CodeInvalidInput, fmt.Sprintf("set.%s: %v", name, err), "")
-			p.Errors = []api.Wrong{{Where: "body.set." + name, Message: err.Error()}}
-			return nil, p
+			return nil, wrongSetting(name, err)
 		}
 	}
 	if _, err := t.Inputs(n.Inputs); err != nil {
 		return nil, err
 	}
-	req := &run.Request{ID: run.NewID(), Tool: t, Project: project, Inputs: n.Inputs, Grace: run.DefaultGrace}
+	req := &run.Request{ID: run.NewID(), Tool: t, Project: project, Inputs: n.Inputs, Grace: grace(n)}
 	for _, name := range slices.Sorted(maps.Keys(n.Environment)) {
 		req.Environment = append(req.Environment, tool.EnvVar{Name: name, Value: n.Environment[name]})
-	}
-	if n.GraceSeconds != nil {
-		req.Grace = time.Duration(*n.GraceSeconds * float64(time.Second))
 	}
 	return req, nil
 }
@@ -244,6 +251,7 @@ func runOf(r store.Run) api.Run {
 		ID: r.ID, Project: r.Project, Tool: r.Tool, Version: r.Version, Kind: r.Kind, Status: r.Status, ExitCode: r.ExitCode, Code: r.Code, Reason: r.Reason,
 		Pool: r.Pool, Runner: shownRunner(r.Runner), Attempt: r.Attempt, Labels: r.Labels, Needs: r.Needs, Priority: r.Priority, Cancelling: r.Cancelling,
 		Accepted: r.Accepted, AcceptedBy: r.AcceptedBy, Started: r.Started, Finished: r.Finished,
+		Parent: r.Parent.Run, Step: r.Parent.Step, Resumes: r.Resumes,
 	}
 }
 
@@ -314,5 +322,6 @@ func (s *Server) cancelRun(ctx context.Context, in *struct {
 		s.pool.tell(runner, api.Message{Cancel: &api.Holding{Run: in.Run, Attempt: r.Attempt}})
 	}
 	s.live.wake(in.Run)
+	s.flows.poke()
 	return &body[api.Run]{Body: runOf(r)}, nil
 }

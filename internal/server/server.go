@@ -12,6 +12,7 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/api"
 	"github.com/mayfly-run/mayfly/internal/archive"
+	"github.com/mayfly-run/mayfly/internal/condition"
 	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/secret"
 	"github.com/mayfly-run/mayfly/internal/store"
@@ -34,7 +35,9 @@ type Options struct {
 	Store   Store
 	Archive archive.Archive
 	Keys    *secret.Keys
-	Log     *slog.Logger
+	// Conditions evaluates those of workflows.
+	Conditions condition.Evaluator
+	Log        *slog.Logger
 	// Lease is for how long a runner keeps an attempt without a sign of life; 30 s by default.
 	Lease time.Duration
 	// Poll is how often the server looks for what others have written, even if the store doesn't say that they have; 1 s by
@@ -55,9 +58,12 @@ type Server struct {
 	tools   *toolCache
 	tokens  *tokenCache
 	pool    *dispatcher
+	flows   *flows
 	live    *hub
-	api     huma.API
-	mux     *http.ServeMux
+
+	conditions condition.Evaluator
+	api        huma.API
+	mux        *http.ServeMux
 
 	stop context.CancelFunc
 	work sync.WaitGroup
@@ -81,7 +87,7 @@ func New(o Options) *Server {
 	}
 	s := &Server{
 		store: o.Store, archive: o.Archive, keys: o.Keys, log: o.Log, lease: o.Lease, poll: o.Poll, tools: newToolCache(), tokens: &tokenCache{store: o.Store, have: map[string]cachedToken{}},
-		live: newHub(), mux: http.NewServeMux(), stop: func() {},
+		live: newHub(), flows: newFlows(), conditions: o.Conditions, mux: http.NewServeMux(), stop: func() {},
 	}
 	s.pool = newDispatcher(s)
 	useProblems()
@@ -98,6 +104,7 @@ func New(o Options) *Server {
 	})
 	s.registerTools()
 	s.registerRuns()
+	s.registerWorkflows()
 	s.registerLogs()
 	s.registerRunners()
 	s.registerTokens()
@@ -113,6 +120,7 @@ func (s *Server) Start(ctx context.Context) error {
 	}
 	ctx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
 	s.work.Go(func() { s.expire(ctx) })
+	s.work.Go(func() { s.forward(ctx) })
 	events := make(chan struct{}, 1)
 	s.work.Go(func() { s.watch(ctx, events) })
 	s.work.Go(func() { s.watchEvents(ctx, events) })

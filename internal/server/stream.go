@@ -9,6 +9,8 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/mayfly-run/mayfly/internal/run"
 )
 
 const (
@@ -106,6 +108,7 @@ func (s *Server) events(ctx context.Context, w http.ResponseWriter, project, id 
 			after++
 			var head struct {
 				Type string `json:"type"`
+				Step string `json:"step"`
 			}
 			if err := json.Unmarshal(line, &head); err != nil {
 				return after, false, err
@@ -114,7 +117,7 @@ func (s *Server) events(ctx context.Context, w http.ResponseWriter, project, id 
 			if _, err := fmt.Fprintf(w, "id: %d\nevent: %s\ndata: %s\n", after, head.Type, line); err != nil {
 				return after, false, err
 			}
-			if head.Type == "result" {
+			if head.Type == run.TypeResult && head.Step == "" {
 				return after, true, nil
 			}
 		}

@@ -61,18 +61,23 @@ func (s *Server) putContent(_ context.Context, in *struct {
 	Digest string `path:"digest" doc:"sha256:HEX"`
 },
 ) (*huma.StreamResponse, error) {
+	return s.receive(in.Digest, maxContent, "the content is larger than 256 MiB"), nil
+}
+
+// receive puts a content into the archive.
+func (s *Server) receive(digest string, most int64, tooLarge string) *huma.StreamResponse {
 	return &huma.StreamResponse{Body: func(c huma.Context) {
 		r, w := humago.Unwrap(c)
-		if err := s.archive.Put(r.Context(), in.Digest, http.MaxBytesReader(w, r.Body, maxContent)); err != nil {
+		if err := s.archive.Put(r.Context(), digest, http.MaxBytesReader(w, r.Body, most)); err != nil {
 			var large *http.MaxBytesError
 			if errors.As(err, &large) {
-				err = problem(http.StatusRequestEntityTooLarge, run.CodeInvalidRequest, "the content is larger than 256 MiB", "leave large files out of the tool's folder")
+				err = problem(http.StatusRequestEntityTooLarge, run.CodeInvalidRequest, tooLarge, "leave large files out")
 			}
-			s.refuse(c, asProblem(s.explain(err, "content "+in.Digest)))
+			s.refuse(c, asProblem(s.explain(err, "content "+digest)))
 			return
 		}
 		w.WriteHeader(http.StatusNoContent)
-	}}, nil
+	}}
 }
 
 // asProblem is err as the problem that explain has made.
@@ -96,6 +101,11 @@ func (s *Server) createVersion(ctx context.Context, in *struct {
 	l, digest, manifest, err := s.load(ctx, &in.Body.Bundle)
 	if err != nil {
 		return nil, s.explain(err, "file")
+	}
+	if l.workflow != nil {
+		if err := s.checkWorkflow(ctx, in.Project, l); err != nil {
+			return nil, s.explain(err, "file")
+		}
 	}
 	v := store.Version{
 		Project: in.Project, Tool: in.Tool, Kind: l.kind(), Note: in.Body.Note, Digest: digest, Manifest: manifest, CreatedBy: who(ctx).Name,

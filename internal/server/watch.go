@@ -28,6 +28,9 @@ func (s *Server) watch(ctx context.Context, events chan<- struct{}) {
 		case events <- struct{}{}:
 		default: // it has one already
 		}
+		if !polled {
+			s.flows.poke()
+		}
 		err := s.pool.look(ctx)
 		if err == nil && polled { // an end may come a second later
 			err = s.pool.lookForCancels(ctx)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"maps"
 	"slices"
 	"time"
 
@@ -195,6 +196,42 @@ func (f *forwarding) keep(i, item int, st StepState) {
 		f.breaks(err)
 	}
 	f.execution.journal(e, true)
+}
+
+// InProgress returns the runs of steps that have begun according to a journal, and that haven't ended.
+func InProgress(journal iter.Seq2[Entry, error]) ([]string, error) {
+	type key struct {
+		step string
+		item int
+	}
+	ids := map[key]string{}
+	for e, err := range journal {
+		if err != nil {
+			return nil, err
+		}
+		k := key{e.Step, -1}
+		if e.Item != nil {
+			k.item = *e.Item
+		}
+		switch {
+		case e.Type != EntryStep || e.Items != "":
+		case e.StepRun != "":
+			ids[k] = e.StepRun
+		default:
+			delete(ids, k)
+		}
+	}
+	return slices.Sorted(maps.Values(ids)), nil
+}
+
+// Progress returns how the steps of a run are, according to its journal.
+func (e *Executor) Progress(ctx context.Context, plan *Plan, journal iter.Seq2[Entry, error]) ([]run.StepResult, error) {
+	r, err := e.replay(ctx, plan, journal)
+	if err != nil {
+		return nil, err
+	}
+	x := &execution{plan: plan, states: r.states, times: r.times, resumed: r.resumed}
+	return x.results(), nil
 }
 
 // replayed is what a journal says of a run that goes on.

@@ -133,7 +133,14 @@ func TestForwardIsThePlan(t *testing.T) {
 		if k.result.Status != end.Status || k.result.ExitCode != end.ExitCode || k.result.Reason != end.Reason {
 			t.Fatalf("got %s %d %q, want %s %d %q", k.result.Status, k.result.ExitCode, k.result.Reason, end.Status, end.ExitCode, end.Reason)
 		}
+		progress, err := k.executor().Progress(t.Context(), k.plan(), k.entries())
+		if err != nil {
+			t.Fatalf("%v", err)
+		}
 		for i, s := range k.result.Steps {
+			if p := progress[i]; p.Status != s.Status || p.Items != s.Items || p.Reason != s.Reason {
+				t.Fatalf("step %s: the journal says %+v, the result %+v", s.Step, p, s)
+			}
 			if st := m.s.Steps[i]; s.Status != st.Status || s.Reason != st.Reason || s.Items != len(st.Items) || s.ExitCode != st.ExitCode {
 				t.Fatalf("step %s: got %+v, want %+v", s.Step, s, st)
 			}
@@ -157,6 +164,10 @@ func same(t fataler, m *simulation, k *kept) {
 	}
 	for _, name := range k.begun {
 		got = append(got, name)
+	}
+	ids, err := InProgress(k.entries())
+	if err != nil || len(ids) != len(k.begun) || slices.ContainsFunc(ids, func(id string) bool { return k.begun[id] == "" }) {
+		t.Fatalf("the journal says that %v are in progress, %v; want %v", ids, err, k.begun)
 	}
 	slices.Sort(want)
 	slices.Sort(got)

@@ -108,7 +108,12 @@ type pastStep struct {
 
 // Recall reads the history of a run from its journal. sealer unseals entries with secrets.
 func Recall(ctx context.Context, id string, j Journal, sealer run.Sealer) (*Past, error) {
-	past, err := recall(ctx, j.Entries(), sealer)
+	return RecallFrom(ctx, id, j.Entries(), sealer)
+}
+
+// RecallFrom is [Recall] for the entries of a journal.
+func RecallFrom(ctx context.Context, id string, entries iter.Seq2[Entry, error], sealer run.Sealer) (*Past, error) {
+	past, err := recall(ctx, entries, sealer)
 	if err == nil && past.Header.ID != id {
 		err = fmt.Errorf("it belongs to run %q", past.Header.ID)
 	}

@@ -149,8 +149,7 @@ func (e *NotRunnableError) Unwrap() error { return e.err }
 // the error wraps an *[ownership.UntrustedError] instead.
 func (w *Workflow) Resolve() error {
 	r := &resolver{w: w, tools: map[string]*resolved{}}
-	all := w.All()
-	for _, s := range all {
+	return r.resolve(func(s *Step) {
 		if s.Uses.Tool == nil {
 			r.find(s)
 		} else if err := s.Uses.Tool.CheckFiles(w.search); err != nil {
@@ -158,8 +157,36 @@ func (w *Workflow) Resolve() error {
 		} else if err := s.Uses.Tool.ReadFiles(); err != nil {
 			r.add(s, err)
 		}
+	})
+}
+
+// ResolveBy is like [Workflow.Resolve], with tools that find returns, which has read their files. A step whose tool is defined in
+// place, or was resolved already, has it in Uses.Tool.
+func (w *Workflow) ResolveBy(find func(s *Step) (*tool.Tool, error)) error {
+	r := &resolver{w: w}
+	return r.resolve(func(s *Step) {
+		t, err := find(s)
+		if err != nil {
+			r.add(s, err)
+		}
+		s.Uses.Tool = t
+	})
+}
+
+// Clone returns a workflow whose steps can be given other tools.
+func (w *Workflow) Clone() *Workflow {
+	out := *w
+	out.Steps, out.Finally = slices.Clone(w.Steps), slices.Clone(w.Finally)
+	return &out
+}
+
+// resolve has each step get its tool, and then checks what needs them.
+func (r *resolver) resolve(find func(s *Step)) error {
+	all := r.w.All()
+	for _, s := range all {
+		find(s)
 	}
-	if len(r.problems) == 0 {
+	if len(r.problems) == 0 && r.refused == nil {
 		byName := make(map[string]*Step, len(all))
 		for _, s := range all {
 			byName[s.Name] = s

@@ -1,0 +1,283 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/store"
+	"github.com/mayfly-run/mayfly/internal/workflow"
+)
+
+// flows takes workflows forward. It keeps none of them: what it remembers is what they were asked for, which doesn't change.
+type flows struct {
+	more chan struct{} // something may have happened to a workflow
+
+	mu     sync.Mutex
+	have   map[string]*flow // by the run
+	oldest []string
+}
+
+// mostFlows bounds how many are remembered.
+const mostFlows = 1000
+
+func newFlows() *flows { return &flows{more: make(chan struct{}, 1), have: map[string]*flow{}} }
+
+// poke has the workflows looked at to which something has happened.
+func (f *flows) poke() {
+	select {
+	case f.more <- struct{}{}:
+	default: // they will be
+	}
+}
+
+func (f *flows) get(id string) *flow {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.have[id]
+}
+
+func (f *flows) put(id string, one *flow) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.have[id] != nil {
+		return
+	}
+	if len(f.oldest) == mostFlows {
+		delete(f.have, f.oldest[0])
+		f.oldest = f.oldest[1:]
+	}
+	f.have[id], f.oldest = one, append(f.oldest, id)
+}
+
+const (
+	// mostDue is how many workflows are looked up at once, and forwardAtOnce how many go forward at once.
+	mostDue       = 100
+	forwardAtOnce = 4
+)
+
+// forward takes workflows forward until the server ends.
+func (s *Server) forward(ctx context.Context) {
+	poll := time.NewTicker(s.poll)
+	defer poll.Stop()
+	for {
+		select {
+		case <-s.flows.more:
+		case <-poll.C: // deadlines, and what other servers have written
+		case <-ctx.Done():
+			return
+		}
+		for {
+			ids, err := s.store.Due(ctx, mostDue)
+			if err != nil && ctx.Err() == nil {
+				s.log.Error("look for workflows to take forward", "error", err)
+			}
+			if len(ids) == 0 || !s.forwardAll(ctx, ids) {
+				break
+			}
+		}
+	}
+}
+
+// forwardAll takes workflows forward, and reports whether any of them has gone.
+func (s *Server) forwardAll(ctx context.Context, ids []string) bool {
+	var work sync.WaitGroup
+	room := make(chan struct{}, forwardAtOnce)
+	var mu sync.Mutex
+	gone := false
+	for _, id := range ids {
+		room <- struct{}{}
+		work.Go(func() {
+			defer func() { <-room }()
+			err := s.forwardOne(ctx, id)
+			switch {
+			case err == nil, errors.Is(err, store.ErrNotHeld), errors.Is(err, store.ErrNotFound):
+				mu.Lock()
+				defer mu.Unlock()
+				gone = true // by this server or by another one
+			case ctx.Err() == nil:
+				s.log.Error("take a workflow forward", "run", id, "error", err)
+			}
+		})
+	}
+	work.Wait()
+	return gone
+}
+
+// forwardOne takes a workflow forward by what has happened to it.
+func (s *Server) forwardOne(ctx context.Context, id string) error {
+	w, err := s.store.Workflow(ctx, id)
+	if err != nil {
+		return err
+	}
+	f, fwd, err := s.next(ctx, w)
+	var broken *brokenError
+	switch {
+	case errors.As(err, &broken):
+		s.log.Error("a workflow can't go on", "run", id, "error", err)
+		return s.breakOff(ctx, w)
+	case err != nil:
+		return err
+	}
+	step, err := s.stepForward(ctx, w, f, fwd)
+	if err != nil {
+		return err
+	}
+	if err := s.store.StepForward(ctx, *step); err != nil {
+		return err
+	}
+	s.begun(ctx, step)
+	return nil
+}
+
+// brokenError is the error of a workflow that can never go on.
+type brokenError struct{ error }
+
+func (e *brokenError) Unwrap() error { return e.error }
+
+// next plans the next step forward of a workflow.
+func (s *Server) next(ctx context.Context, w store.Workflow) (*flow, *workflow.Forward, error) {
+	f, err := s.flowOf(ctx, w.Run, w.Request)
+	if err != nil {
+		return nil, nil, err
+	}
+	ids, err := workflow.InProgress(journalOf(w.Journal))
+	if err != nil {
+		return nil, nil, &brokenError{err}
+	}
+	data, err := s.store.Results(ctx, ids)
+	if err != nil {
+		return nil, nil, err
+	}
+	h := workflow.Happened{Ended: map[string]*run.Result{}, Cancelled: w.Cancelling, Now: time.Now()}
+	for id, text := range data {
+		r := &run.Result{}
+		if err := json.Unmarshal(text, r); err != nil {
+			return nil, nil, &brokenError{fmt.Errorf("read the result of run %s: %w", id, err)}
+		}
+		h.Ended[id] = r
+	}
+	fwd, err := s.executor().Continue(ctx, f.plan, f.options(w.Run), journalOf(w.Journal), h)
+	if err != nil {
+		return nil, nil, &brokenError{err}
+	}
+	return f, fwd, nil
+}
+
+// stepForward makes what is written of a step forward.
+func (s *Server) stepForward(ctx context.Context, w store.Workflow, f *flow, fwd *workflow.Forward) (*store.StepForward, error) {
+	step := &store.StepForward{Run: w.Run, After: int64(len(w.Journal)), Seen: w.Happened, Deadline: fwd.Deadline}
+	for _, e := range fwd.Entries {
+		line, err := json.Marshal(e)
+		if err != nil {
+			return nil, err
+		}
+		step.Entries = append(step.Entries, line)
+	}
+	if len(fwd.Events) > 0 {
+		step.Encode = func(before int64) (store.Chunk, error) { return s.live.codec.encode(w.Run, fwd.Events, before) }
+	}
+	for _, b := range fwd.Begin {
+		one, err := s.stepRun(ctx, w, f, b)
+		if err != nil {
+			return nil, err
+		}
+		step.Begin = append(step.Begin, one)
+	}
+	for _, id := range fwd.End {
+		ended, err := s.live.codec.ending(id, &run.Result{
+			Status: run.Cancelled, ExitCode: run.ExitCancelled, Code: run.CodeCancelled, Reason: "cancelled before a runner took it",
+		})
+		if err != nil {
+			return nil, err
+		}
+		step.End = append(step.End, store.StepEnd{Run: id, Ended: ended})
+	}
+	if fwd.Result != nil {
+		ended, err := endedBy(fwd.Result)
+		if err != nil {
+			return nil, err
+		}
+		step.Ended = &ended
+	}
+	return step, nil
+}
+
+// stepRun is the run of a step.
+func (s *Server) stepRun(ctx context.Context, w store.Workflow, f *flow, b workflow.StepRun) (store.NewRun, error) {
+	b.Request.Project = w.Project
+	data, err := s.keepRequest(ctx, b.Request, b.Secret)
+	if err != nil {
+		return store.NewRun{}, err
+	}
+	one := store.NewRun{
+		ID: b.Request.ID, Project: w.Project, Tool: b.Request.Tool.Name, Kind: "tool", Pool: w.Pool, Needs: w.Needs, Labels: w.Labels, Priority: w.Priority,
+		Request: data, AcceptedBy: w.AcceptedBy, Parent: store.Parent{Run: w.Run, Step: b.Name()},
+	}
+	for _, definition := range f.plan.Steps {
+		if definition.Name != b.Step {
+			continue
+		}
+		one.Needs = append(append([]string{}, w.Needs...), definition.Runner...)
+		if p, ok := f.Tools[definition.Uses.Name]; ok {
+			one.Tool, one.Version = definition.Uses.Name, p.Version
+		}
+	}
+	return one, nil
+}
+
+// begun tells those who wait for what a step forward has written.
+func (s *Server) begun(ctx context.Context, step *store.StepForward) {
+	s.live.wake(step.Run)
+	for _, one := range step.Begin {
+		s.pool.waiting(one.Pool, one.Needs)
+	}
+	if len(step.End) == 0 {
+		return
+	}
+	for _, one := range step.End {
+		s.live.wake(one.Run)
+	}
+	if err := s.pool.lookForCancels(ctx); err != nil && ctx.Err() == nil {
+		s.log.Error("tell runners of the end of steps", "run", step.Run, "error", err) // the next look does
+	}
+}
+
+// breakOff ends a workflow that can never go on, with its steps.
+func (s *Server) breakOff(ctx context.Context, w store.Workflow) error {
+	result := &run.Result{
+		Status: run.Error, ExitCode: run.ExitError, Code: run.CodeError, Reason: "the server can't read the workflow's journal", Hint: "the server's log has the reason; run it again",
+	}
+	ended, err := s.live.codec.ending(w.Run, result)
+	if err != nil {
+		return err
+	}
+	step := store.StepForward{Run: w.Run, After: int64(len(w.Journal)), Seen: w.Happened, Encode: ended.Encode}
+	ended.Encode, ended.EncodeFor = nil, nil
+	step.Ended = &ended
+	runs, err := s.store.Steps(ctx, w.Project, w.Run)
+	if err != nil {
+		return err
+	}
+	for _, r := range runs {
+		if r.Over {
+			continue
+		}
+		end, err := s.live.codec.ending(r.ID, &run.Result{
+			Status: run.Cancelled, ExitCode: run.ExitCancelled, Code: run.CodeCancelled, Reason: "its workflow can't go on",
+		})
+		if err != nil {
+			return err
+		}
+		step.End = append(step.End, store.StepEnd{Run: r.ID, Ended: end})
+	}
+	if err := s.store.StepForward(ctx, step); err != nil {
+		return err
+	}
+	s.begun(ctx, &step)
+	return nil
+}

@@ -1,0 +1,86 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/mayfly-run/mayfly/internal/api"
+	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/secret"
+)
+
+// A step of a workflow may get what an earlier one made of a secret. So the store has its request sealed for the server's keys, and
+// its runner gets it sealed for its own key, like the secrets themselves.
+
+// sealedRequest is a run.Request in the store that may have a secret.
+type sealedRequest struct {
+	Sealed []byte `json:"sealed"`
+}
+
+// keepRequest returns a request as the store keeps it.
+func (s *Server) keepRequest(ctx context.Context, req *run.Request, secret bool) ([]byte, error) {
+	data, err := json.Marshal(req)
+	if err != nil || !secret {
+		return data, err
+	}
+	defer clear(data)
+	sealed, err := s.keys.Values().Seal(ctx, data)
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(sealedRequest{sealed})
+}
+
+// openRequest reads what keepRequest returned.
+func (s *Server) openRequest(ctx context.Context, data []byte) (req *run.Request, secret bool, err error) {
+	var kept struct {
+		run.Request
+		sealedRequest
+	}
+	if err := json.Unmarshal(data, &kept); err != nil {
+		return nil, false, err
+	}
+	if kept.Sealed == nil {
+		return &kept.Request, false, nil
+	}
+	if data, err = s.keys.Values().Unseal(ctx, kept.Sealed); err != nil {
+		return nil, true, err
+	}
+	defer clear(data)
+	req = &run.Request{}
+	return req, true, json.Unmarshal(data, req)
+}
+
+// sealRequest seals what an assignment has for the runner's key: the values to mask, and all of the request if it may have a secret.
+func (s *Server) sealRequest(ctx context.Context, key string, as *api.Assignment, hasSecret bool) error {
+	values := s.keys.Values()
+	if as.Request.Step != "" {
+		to, err := values.Recipient()
+		if err != nil {
+			return err
+		}
+		as.SealFor = to
+	}
+	if as.Request.Masked != nil {
+		data, err := values.Unseal(ctx, as.Request.Masked)
+		if err != nil {
+			return fmt.Errorf("open the values to mask: %w", err)
+		}
+		defer clear(data)
+		if as.Request.Masked, err = secret.SealFor(key, data); err != nil {
+			return err
+		}
+	}
+	if !hasSecret {
+		return nil
+	}
+	data, err := json.Marshal(as.Request)
+	if err != nil {
+		return err
+	}
+	defer clear(data)
+	as.Sealed, err = secret.SealFor(key, data)
+	as.Request = nil
+	return err
+}
