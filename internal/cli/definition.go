@@ -23,25 +23,30 @@ func readDefinition(in io.Reader) ([]byte, error) {
 // loadDefinition reads the tool or workflow that the command line names. A workflow's tools are found and read, too.
 // text is the definition itself if it came from standard input.
 func loadDefinition(in io.Reader, name string) (def *definition.Definition, text string, err error) {
+	if def, text, err = parseDefinition(in, name); err == nil && def.Workflow != nil {
+		err = def.Workflow.Resolve()
+	}
+	return def, text, err
+}
+
+// parseDefinition is [loadDefinition] without the tools that a workflow names: a server may have them.
+func parseDefinition(in io.Reader, name string) (def *definition.Definition, text string, err error) {
 	if name == "-" {
 		data, err := readDefinition(in)
 		if err != nil {
 			return nil, "", err
 		}
 		text = string(data)
-		def, err = definition.Parse("-", data)
-		if err != nil {
+		if def, err = definition.Parse("-", data); err != nil {
 			return nil, "", err
 		}
-	} else {
-		if def, err = loadNamed(name); err != nil {
-			return nil, "", err
-		}
+	} else if def, err = loadNamed(name); err != nil {
+		return nil, "", err
 	}
-	if def.Workflow != nil {
-		return def, text, def.Workflow.Resolve()
+	if def.Tool != nil {
+		err = def.Tool.ReadFiles()
 	}
-	return def, text, def.Tool.ReadFiles()
+	return def, text, err
 }
 
 // loadNamed reads the tool or workflow given by path, by name or by folder.

@@ -39,9 +39,13 @@ Ctrl-C leaves it without ending it.`,
 				q.Line, q.Lines = -tail, tail
 				return printLines(c.Context(), s, r, args[0], q, f.json)
 			}
-			var view show.View = show.NewTool(s.output(), show.ToolOptions{Quiet: f.quiet, Grace: f.grace, Place: r.Place()})
-			if f.json {
-				view = show.NewJSON(s.out)
+			one, err := r.Run(c.Context(), r.Project, args[0])
+			if err != nil {
+				return err
+			}
+			view, err := f.remoteView(c.Context(), s, r, one)
+			if err != nil {
+				return err
 			}
 			if !follow {
 				return printSoFar(c.Context(), view, func(ctx context.Context, emit func(run.Event)) error {
@@ -115,7 +119,7 @@ func printLine(s streams, l api.LogLine, numbered, asJSON bool) error {
 func printSoFar(ctx context.Context, view show.View, events func(context.Context, func(run.Event)) error) error {
 	var result *run.Result
 	err := events(ctx, func(e run.Event) {
-		if e.Result != nil {
+		if e.Result != nil && e.Step == "" {
 			result = e.Result
 		}
 		view.Event(e)

@@ -16,11 +16,29 @@ import (
 // runRemote runs a tool on a server, and shows it as if it ran here.
 func (f *runFlags) runRemote(ctx context.Context, s streams, r *remote.Remote, args []string) error {
 	defer r.Close()
+	if f.resume != "" {
+		return f.resumeRemote(ctx, s, r)
+	}
 	n, err := f.newRun(ctx, s, r, args)
 	if err != nil {
 		return err
 	}
 	one, err := r.CreateRun(ctx, r.Project, n)
+	if err != nil {
+		return err
+	}
+	return f.accepted(ctx, s, r, one)
+}
+
+// resumeRemote goes on with a run of a workflow of a server.
+func (f *runFlags) resumeRemote(ctx context.Context, s streams, r *remote.Remote) error {
+	if err := f.checkRemote(); err != nil {
+		return err
+	}
+	if len(f.args) > 0 || len(f.env) > 0 || f.timeout != "" || f.pool != "" || len(f.runnerLabels) > 0 {
+		return runUsage("--resume: on a server, a resumed run keeps its inputs, variables, timeout, pool and labels; start the workflow again to give others")
+	}
+	one, err := r.Resume(ctx, r.Project, f.resume, &api.Selection{From: f.from, Only: f.only, Skip: f.skip})
 	if err != nil {
 		return err
 	}
@@ -36,16 +54,15 @@ func (f *runFlags) accepted(ctx context.Context, s streams, r *remote.Remote, on
 		_, err := fmt.Fprintln(s.out, one.ID)
 		return err
 	}
-	return f.followRemote(ctx, s, r, one.ID)
+	return f.followRemote(ctx, s, r, one)
 }
 
 // followRemote shows a run of a server to its end.
-func (f *runFlags) followRemote(ctx context.Context, s streams, r *remote.Remote, id string) error {
-	var view show.View
-	if f.json {
-		view = show.NewJSON(s.out)
-	} else {
-		view = show.NewTool(s.output(), show.ToolOptions{Quiet: f.quiet, SuggestEgress: f.suggestEgress, NetworkGiven: f.network != "", Grace: f.grace, Place: r.Place()})
+func (f *runFlags) followRemote(ctx context.Context, s streams, r *remote.Remote, one *api.Run) error {
+	id := one.ID
+	view, err := f.remoteView(ctx, s, r, one)
+	if err != nil {
+		return err
 	}
 	following, leave := context.WithCancelCause(ctx)
 	defer leave(nil)
@@ -84,6 +101,29 @@ func (f *runFlags) followRemote(ctx context.Context, s streams, r *remote.Remote
 }
 
 var errLeft = errors.New("left")
+
+// remoteView shows a run of a server as if it were one on this machine.
+func (f *runFlags) remoteView(ctx context.Context, s streams, r *remote.Remote, one *api.Run) (show.View, error) {
+	switch {
+	case f.json:
+		return show.NewJSON(s.out), nil
+	case one.Kind != "workflow":
+		return show.NewTool(s.output(), show.ToolOptions{Quiet: f.quiet, SuggestEgress: f.suggestEgress, NetworkGiven: f.network != "", Grace: f.grace, Place: r.Place()}), nil
+	}
+	steps, err := r.Steps(ctx, r.Project, one.ID)
+	if err != nil {
+		return nil, err
+	}
+	w := show.Workflow{Name: one.Tool, Run: one.ID, Place: r.Place()}
+	for _, step := range steps.Steps {
+		shown := show.Step{Name: step.Step}
+		if step.Resumed || step.Code == run.CodeSkipped && step.Started.IsZero() { // before the first event
+			shown.Status, shown.Reason = step.Status, step.Reason
+		}
+		w.Steps = append(w.Steps, shown)
+	}
+	return f.newWorkflowView(s, w), nil
+}
 
 func isOver(err error) bool {
 	var p *api.Problem
@@ -124,7 +164,7 @@ func (f *runFlags) newRun(ctx context.Context, s streams, r *remote.Remote, args
 		}
 	}
 	grace := f.grace.Seconds()
-	n.Inputs, n.GraceSeconds = inputs, &grace
+	n.Inputs, n.GraceSeconds, n.Selection = inputs, &grace, api.Selection{From: f.from, Only: f.only, Skip: f.skip}
 	return n, f.what(ctx, s, r, args[0], n)
 }
 
@@ -135,7 +175,7 @@ func (f *runFlags) what(ctx context.Context, s streams, r *remote.Remote, arg st
 		n.Tool = arg
 		return nil
 	}
-	def, text, err := loadDefinition(s.in, arg)
+	def, text, err := parseDefinition(s.in, arg)
 	if err != nil {
 		return err
 	}
@@ -147,7 +187,7 @@ func (f *runFlags) what(ctx context.Context, s streams, r *remote.Remote, arg st
 	if err != nil {
 		return err
 	}
-	n.Bundle, _, err = r.Send(ctx, found.File, def, false)
+	n.Bundle, _, err = r.Send(ctx, found.File, def, remote.Named)
 	return err
 }
 
@@ -155,7 +195,7 @@ func (f *runFlags) what(ctx context.Context, s streams, r *remote.Remote, arg st
 func (f *runFlags) checkRemote() error {
 	for name, given := range map[string]bool{
 		"interactive": f.interactive, "tty": f.tty, "secret": len(f.secrets) > 0, "keep-on-failure": f.keepOnFailure, "dry-run": f.dryRun, "image": f.image != "",
-		"resume": f.resume != "", "from": f.from != "", "only": f.only != "", "skip": len(f.skip) > 0, "pull": f.pull != "missing",
+		"pull": f.pull != "missing",
 	} {
 		if given {
 			return runUsage("--%s doesn't work on a server yet; leave it out, or run it here with --server local", name)

@@ -1,15 +1,18 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/mayfly-run/mayfly/internal/api"
+	"github.com/mayfly-run/mayfly/internal/remote"
 	"github.com/mayfly-run/mayfly/internal/show"
 	"github.com/mayfly-run/mayfly/internal/workflow/definition"
 )
@@ -35,7 +38,8 @@ func newToolPushCommand(s streams) *cobra.Command {
 		Use:   "push FILE|FOLDER|NAME…",
 		Short: "Make a version of a tool or workflow on a server",
 		Long: `Make a version of a tool or workflow on a server. A folder is pushed whole, except for .git; of a file, what the
-definition names goes with it: its script and the files of its volumes. Only what the server doesn't have is sent. A version
+definition names goes with it: its script and the files of its volumes, and of a workflow the tools that its steps give by
+path. A step that gives a tool by name runs that of the project. Only what the server doesn't have is sent. A version
 never changes, and the same files as those of the latest version make no new one.`,
 		Example: `  mayfly tool push examples/http-check.yaml
   mayfly tool push tools/backup --note "keeps seven days"`,
@@ -49,34 +53,14 @@ never changes, and the same files as those of the latest version make no new one
 			if name != "" && len(args) > 1 {
 				return &usageError{command: "mayfly tool push", err: fmt.Errorf("--name is for one tool, and %d are given", len(args))}
 			}
-			for _, arg := range args {
-				file, whole, def, err := pushed(s, arg)
-				if err != nil {
+			all, err := pushed(s, args)
+			if err != nil {
+				return err
+			}
+			for _, one := range all {
+				if err := one.push(c.Context(), s, r, name, note, asJSON); err != nil {
 					return err
 				}
-				b, sent, err := r.Send(c.Context(), file, def, whole)
-				if err != nil {
-					return err
-				}
-				tool := name
-				if tool == "" {
-					tool = nameOf(def)
-				}
-				v, err := r.CreateVersion(c.Context(), r.Project, tool, &api.NewVersion{Bundle: *b, Note: note})
-				if err != nil {
-					return err
-				}
-				if asJSON {
-					if err := show.JSONLine(s.out, v); err != nil {
-						return err
-					}
-					continue
-				}
-				text := fmt.Sprintf("%s version %d: %d of %d files sent, %s", v.Tool, v.Version, sent.NewFiles, sent.Files, show.Size(sent.NewBytes))
-				if !v.New {
-					text = fmt.Sprintf("%s version %d has these files already", v.Tool, v.Version)
-				}
-				fmt.Fprintln(s.out, text)
 			}
 			return nil
 		},
@@ -88,17 +72,58 @@ never changes, and the same files as those of the latest version make no new one
 	return c
 }
 
-// pushed reads what is pushed. whole says that all of its folder belongs to it.
-func pushed(s streams, arg string) (file string, whole bool, def *definition.Definition, err error) {
-	found, _, err := toolPath(arg)
+// toPush is what is pushed.
+type toPush struct {
+	def  *definition.Definition
+	file string
+	what remote.Part
+}
+
+// pushed reads what is pushed. Workflows come last: their steps may name the tools before them.
+func pushed(s streams, args []string) (all []toPush, err error) {
+	for _, arg := range args {
+		found, _, err := toolPath(arg)
+		if err != nil {
+			return nil, explainMissing(arg, err)
+		}
+		one := toPush{file: found.File, what: remote.Own}
+		if one.def, _, err = parseDefinition(s.in, arg); err != nil {
+			return nil, err
+		}
+		if info, err := os.Stat(arg); err == nil && info.IsDir() {
+			one.what = remote.Folder
+		}
+		all = append(all, one)
+	}
+	slices.SortStableFunc(all, func(x, y toPush) int { return cmp.Compare(kindOrder(x.def), kindOrder(y.def)) })
+	return all, nil
+}
+
+func kindOrder(def *definition.Definition) int {
+	if def.Workflow != nil {
+		return 1
+	}
+	return 0
+}
+
+func (p toPush) push(ctx context.Context, s streams, r *remote.Remote, name, note string, asJSON bool) error {
+	b, sent, err := r.Send(ctx, p.file, p.def, p.what)
 	if err != nil {
-		return "", false, nil, explainMissing(arg, err)
+		return err
 	}
-	if def, _, err = loadDefinition(s.in, arg); err != nil {
-		return "", false, nil, err
+	v, err := r.CreateVersion(ctx, r.Project, cmp.Or(name, nameOf(p.def)), &api.NewVersion{Bundle: *b, Note: note})
+	if err != nil {
+		return err
 	}
-	info, err := os.Stat(arg)
-	return found.File, err == nil && info.IsDir(), def, nil
+	if asJSON {
+		return show.JSONLine(s.out, v)
+	}
+	text := fmt.Sprintf("%s version %d: %d of %d files sent, %s", v.Tool, v.Version, sent.NewFiles, sent.Files, show.Size(sent.NewBytes))
+	if !v.New {
+		text = fmt.Sprintf("%s version %d has these files already", v.Tool, v.Version)
+	}
+	_, err = fmt.Fprintln(s.out, text)
+	return err
 }
 
 func nameOf(def *definition.Definition) string {

@@ -135,12 +135,16 @@ func (f *runFlags) workflowView(s streams, r *host.WorkflowRun) show.View {
 	if f.json {
 		return show.NewJSON(s.out)
 	}
-	onGitHub := os.Getenv("GITHUB_ACTIONS")
 	w := show.Workflow{Name: r.Workflow.Name, Run: r.Header.ID}
 	for i, step := range r.Plan.Steps {
 		st := &r.States.Steps[i]
 		w.Steps = append(w.Steps, show.Step{Name: step.Name, Status: st.Status, Reason: st.Reason})
 	}
+	return f.newWorkflowView(s, w)
+}
+
+func (f *runFlags) newWorkflowView(s streams, w show.Workflow) show.View {
+	onGitHub := os.Getenv("GITHUB_ACTIONS")
 	return show.NewWorkflow(s.output(), show.WorkflowOptions{
 		Quiet: f.quiet, Groups: onGitHub == "true" || onGitHub == "1", Grace: f.grace,
 	}, w)

@@ -3,6 +3,7 @@ package remote
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -23,15 +24,26 @@ type Sent struct {
 	NewFiles, NewBytes int64 // that the server didn't have
 }
 
-// Send sends what the server doesn't have of a definition's files, and returns the bundle. file is the definition. With
-// whole, all of its folder belongs to it; otherwise only what the definition names.
-func (r *Remote) Send(ctx context.Context, file string, def *definition.Definition, whole bool) (*api.Bundle, Sent, error) {
+// Part says what goes with a definition.
+type Part int
+
+const (
+	// Own is what the definition names by path: the script and the files of volumes, and of a workflow its tools with theirs.
+	Own Part = iota
+	// Named is Own with the tools that a workflow names and that are found here.
+	Named
+	// Folder is all of the definition's folder.
+	Folder
+)
+
+// Send sends what the server doesn't have of a definition's files, and returns the bundle. file is the definition.
+func (r *Remote) Send(ctx context.Context, file string, def *definition.Definition, what Part) (*api.Bundle, Sent, error) {
 	var sent Sent
-	paths := []string{"."}
-	if !whole {
-		paths = named(def.Tool)
+	parts, err := partsOf(file, def, what)
+	if err != nil {
+		return nil, sent, err
 	}
-	b, contents, err := bundle(filepath.Dir(file), filepath.Base(file), paths)
+	b, contents, err := bundle(parts)
 	if err != nil {
 		return nil, sent, err
 	}
@@ -81,20 +93,112 @@ func named(t *tool.Tool) (paths []string) {
 	return paths
 }
 
+// parts are the files and folders of a bundle, in a folder that has them all.
+type parts struct {
+	dir   string
+	file  string // the definition, in dir
+	paths []string
+}
+
+// partsOf finds what goes with a definition.
+func partsOf(file string, def *definition.Definition, what Part) (*parts, error) {
+	file, err := filepath.Abs(file)
+	if err != nil {
+		return nil, err
+	}
+	dir := filepath.Dir(file)
+	if what == Folder {
+		return &parts{dir: dir, file: filepath.Base(file), paths: []string{"."}}, nil
+	}
+	all := []string{file}
+	add := func(t *tool.Tool, dir string) {
+		for _, p := range named(t) {
+			all = append(all, filepath.Join(dir, p))
+		}
+	}
+	if def.Workflow == nil {
+		add(def.Tool, dir)
+		return within(all)
+	}
+	for _, step := range def.Workflow.All() {
+		if step.Uses.Tool != nil {
+			add(step.Uses.Tool, dir)
+			continue
+		}
+		path, err := toolFile(dir, step.Uses.Name, what == Named)
+		if err != nil {
+			return nil, err
+		}
+		if path == "" {
+			continue
+		}
+		t, err := tool.Load(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("the tool of step %s: there is no file %s", step.Name, path)
+		}
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, path)
+		add(t, filepath.Dir(path))
+	}
+	return within(all)
+}
+
+// toolFile returns the file of a step's tool, or "" if the server has to have it.
+func toolFile(dir, name string, byName bool) (string, error) {
+	switch {
+	case definition.IsPath(name) && filepath.IsAbs(name):
+		return "", fmt.Errorf("the tool %s is an absolute path, which is not in the workflow's folder; give it relative to the workflow", name)
+	case definition.IsPath(name):
+		return filepath.Join(dir, filepath.FromSlash(name)), nil
+	case !byName:
+		return "", nil
+	}
+	found, err := definition.Find(dir, name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	return found.File, err
+}
+
+// within returns files relative to the nearest folder that has them all. The first is the definition.
+func within(files []string) (*parts, error) {
+	dir := filepath.Dir(files[0])
+	for _, f := range files {
+		for !strings.HasPrefix(f, strings.TrimSuffix(dir, "/")+"/") {
+			dir = filepath.Dir(dir)
+		}
+	}
+	p := &parts{dir: dir}
+	for i, f := range files {
+		name, err := filepath.Rel(dir, f)
+		if err != nil {
+			return nil, err
+		}
+		if i == 0 {
+			p.file = filepath.ToSlash(name)
+			continue
+		}
+		p.paths = append(p.paths, filepath.ToSlash(name))
+	}
+	return p, nil
+}
+
 const (
 	// mostFiles and mostBytes are what a server takes.
 	mostFiles = 10_000
 	mostBytes = 256 << 20
 )
 
-// bundle reads the files of a folder.
-func bundle(dir, file string, paths []string) (*api.Bundle, map[string][]byte, error) {
-	root, err := os.OpenRoot(dir)
+// bundle reads the files of a bundle.
+func bundle(p *parts) (*api.Bundle, map[string][]byte, error) {
+	root, err := os.OpenRoot(p.dir)
 	if err != nil {
 		return nil, nil, err
 	}
 	defer root.Close()
-	b := &api.Bundle{Definition: file}
+	b := &api.Bundle{Definition: p.file}
 	contents := map[string][]byte{}
 	have := map[string]bool{}
 	size := 0
@@ -118,15 +222,15 @@ func bundle(dir, file string, paths []string) (*api.Bundle, map[string][]byte, e
 			return fmt.Errorf("file %s: %w", name, err)
 		}
 		if size += len(data); size > mostBytes || len(b.Files) == mostFiles {
-			return fmt.Errorf("the folder of %s has more than %d files or %d MiB; move what isn't the tool's out of it", file, mostFiles, mostBytes>>20)
+			return fmt.Errorf("the folder of %s has more than %d files or %d MiB; move what isn't the tool's out of it", p.file, mostFiles, mostBytes>>20)
 		}
 		digest := archive.Digest(data)
 		contents[digest] = data
 		b.Files = append(b.Files, api.File{Path: name, Digest: digest, Size: int64(len(data)), Executable: info.Mode()&0o111 != 0})
 		return nil
 	}
-	for _, p := range append([]string{file}, paths...) {
-		err := fs.WalkDir(root.FS(), path.Clean(p), func(name string, d fs.DirEntry, err error) error {
+	for _, name := range append([]string{p.file}, p.paths...) {
+		err := fs.WalkDir(root.FS(), path.Clean(name), func(name string, d fs.DirEntry, err error) error {
 			switch {
 			case err != nil:
 				return err

@@ -162,7 +162,7 @@ func (v *groups) replay(step string) {
 func (v *groups) Interrupted() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	fmt.Fprintln(v.out.Err, interruptedText(v.o))
+	fmt.Fprintln(v.out.Err, interruptedText(v.o, v.w))
 }
 
 func (v *groups) Finish(result *run.Result, err error) error {

@@ -61,7 +61,7 @@ func (v *plain) Interrupted() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if !v.o.Quiet {
-		fmt.Fprintln(v.out.Err, interruptedText(v.o))
+		fmt.Fprintln(v.out.Err, interruptedText(v.o, v.w))
 	}
 }
 

@@ -166,6 +166,9 @@ func (v *Tool) Interrupted() {
 	}
 	if v.running {
 		text = fmt.Sprintf("ending the tool within %s (press Ctrl-C again to kill it now, and once more to leave immediately)", v.o.Grace)
+		if v.o.Place != "" {
+			text = fmt.Sprintf("asking %s to end the tool within %s (press Ctrl-C again to leave the run to the server)", v.o.Place, v.o.Grace)
+		}
 	}
 	v.notes.now(v.notes.note(text))
 }

@@ -244,7 +244,7 @@ func (v *tree) nodeLine(n *treeNode, name string, width, columns int, indent str
 func (v *tree) Interrupted() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.notes = append(v.notes, interruptedText(v.o))
+	v.notes = append(v.notes, interruptedText(v.o, v.w))
 }
 
 func (v *tree) Finish(result *run.Result, err error) error {

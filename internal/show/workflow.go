@@ -23,6 +23,8 @@ type Workflow struct {
 	Name string
 	// Run is the id of the run.
 	Run string
+	// Place is the server that the run is on; empty for this machine.
+	Place string
 	// Steps are all steps in the order of the definition, those of finally last.
 	Steps []Step
 }
@@ -47,7 +49,10 @@ func NewWorkflow(out Output, o WorkflowOptions, w Workflow) View {
 	return &plain{out: out, o: o, w: w}
 }
 
-func interruptedText(o WorkflowOptions) string {
+func interruptedText(o WorkflowOptions, w Workflow) string {
+	if w.Place != "" {
+		return fmt.Sprintf("mayfly: asking %s to end the steps within %s; those of finally still run (press Ctrl-C again to leave the run to the server)", w.Place, o.Grace)
+	}
 	return fmt.Sprintf("mayfly: ending the steps within %s; those of finally still run (press Ctrl-C again to kill all of them now, and once more to leave immediately)", o.Grace)
 }
 
@@ -55,11 +60,15 @@ func interruptedText(o WorkflowOptions) string {
 func printWorkflowEnd(out io.Writer, w Workflow, result *run.Result, err error) {
 	Error(out, err)
 	text := fmt.Sprintf("mayfly: %s %s in %s", w.Name, result.Status, durationText(time.Duration(result.DurationMS)*time.Millisecond))
+	at := ""
+	if w.Place != "" {
+		text, at = text+" on "+w.Place, " --server "+w.Place
+	}
 	if result.Reason != "" && result.Reason != string(result.Status) {
 		text += ": " + result.Reason
 	}
 	fmt.Fprintln(out, text)
 	if result.Status != run.Succeeded {
-		fmt.Fprintf(out, "  to continue: mayfly run --resume %s\n", w.Run)
+		fmt.Fprintf(out, "  to continue: mayfly run --resume %s%s\n", w.Run, at)
 	}
 }

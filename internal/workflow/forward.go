@@ -95,15 +95,14 @@ func (e *Executor) forward(ctx context.Context, plan *Plan, opts Options) *forwa
 	return f
 }
 
-// Begin makes the first step forward of a workflow. With States in the options, a run is resumed.
+// Begin makes the first step forward of a workflow. States in the options are those that it begins with: of a run that is resumed, or
+// with steps left out.
 func (e *Executor) Begin(ctx context.Context, plan *Plan, opts Options, h Header) *Forward {
 	f := e.forward(ctx, plan, opts)
 	f.execution.journal(Entry{Type: EntryRun, Run: &h}, true)
 	f.state("", run.Queued, "")
 	if opts.States != nil {
 		f.keepStates()
-	}
-	if opts.Resumed {
 		f.execution.journal(Entry{Type: EntryResume, Again: opts.Again}, true)
 	}
 	f.state("", run.Running, "")
