@@ -45,6 +45,7 @@ var (
 	_ store.Queue   = (*Store)(nil)
 	_ store.Runs    = (*Store)(nil)
 	_ store.Access  = (*Store)(nil)
+	_ store.Audit   = (*Store)(nil)
 	_ store.Secrets = (*Store)(nil)
 	_ store.Runners = (*Store)(nil)
 	_ store.Wake    = (*Store)(nil)

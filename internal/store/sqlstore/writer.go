@@ -9,6 +9,8 @@ import (
 	"sync"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/mayfly-run/mayfly/internal/store"
 )
 
 // mostGrouped bounds how many writes share a transaction, and so how long the first of them waits for the others.
@@ -143,7 +145,12 @@ func (w *writer) transaction(c *connection, group []*write) (_ *connection, err 
 			one.refused = no.error
 		} else if err != nil {
 			return c.rollback(ctx, err)
+		} else {
+			t.take(one.ctx)
 		}
+	}
+	if err := t.appendEntries(ctx); err != nil {
+		return c.rollback(ctx, fmt.Errorf("write the audit log: %w", err))
 	}
 	if _, err := c.exec(ctx, "COMMIT"); err != nil {
 		c, err := c.rollback(ctx, fmt.Errorf("commit: %w", err))
@@ -152,6 +159,7 @@ func (w *writer) transaction(c *connection, group []*write) (_ *connection, err 
 		}
 		return c, err
 	}
+	t.audited()
 	if t.tell {
 		w.wake.tell()
 	}
@@ -235,8 +243,9 @@ func (c *connection) exec(ctx context.Context, q string, args ...any) (sql.Resul
 
 // tx is a transaction that other writes share. dialect.sql says how statements are written.
 type tx struct {
-	c    *connection
-	tell bool // other servers wait for what was written
+	c       *connection
+	tell    bool             // other servers wait for what was written
+	entries []*store.Pending // of the audit log
 }
 
 // exec returns the number of rows that a statement has changed.

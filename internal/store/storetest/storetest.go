@@ -16,6 +16,7 @@ type Store interface {
 	store.Queue
 	store.Runs
 	store.Access
+	store.Audit
 	store.Runners
 	store.Secrets
 	store.Wake
@@ -47,6 +48,8 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		"SameAtOnce":      func(t *testing.T, s Store) { SameAtOnce(t, s) },
 		"ClaimsAtOnce":    func(t *testing.T, s Store) { ClaimsAtOnce(t, s) },
 		"Tokens":          tokens,
+		"Audit":           auditLog,
+		"AuditAtOnce":     func(t *testing.T, s Store) { AuditAtOnce(t, s) },
 		"Runners":         runners,
 		"Secrets":         secrets,
 	} {
