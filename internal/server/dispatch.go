@@ -182,7 +182,7 @@ func (d *dispatcher) accept(ctx context.Context, n store.NewRun, req *run.Reques
 func (d *dispatcher) assign(ctx context.Context, l *line, as *api.Assignment) {
 	ctx = context.WithoutCancel(ctx) // the attempt is the runner's already
 	var err error
-	if as.Secrets, err = d.s.sealFor(ctx, l.key, as.Project, as.Run, as.Request.Tool.SecretNames()); err != nil {
+	if as.Secrets, err = d.s.sealFor(ctx, l, as); err != nil {
 		d.s.log.Error("open secrets", "run", as.Run, "error", err)
 		as.Problem = "the server can't open the tool's secrets; its log has the reason"
 	}

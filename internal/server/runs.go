@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -90,6 +91,7 @@ func (s *Server) accept(ctx context.Context, project string, n *api.NewRun) (*ap
 
 // enqueue makes a run durable, and gives it to a runner if one has room.
 func (s *Server) enqueue(ctx context.Context, row store.NewRun, req *run.Request) (*api.Run, error) {
+	subject(ctx, "runs/"+row.ID, "tool", row.Tool, "version", strconv.Itoa(row.Version))
 	runner, err := s.pool.accept(ctx, row, req)
 	if err != nil {
 		return nil, err

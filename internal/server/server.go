@@ -23,6 +23,7 @@ type Store interface {
 	store.Queue
 	store.Runs
 	store.Access
+	store.Audit
 	store.Runners
 	store.Secrets
 	store.Wake
@@ -39,6 +40,8 @@ type Options struct {
 	// Poll is how often the server looks for what others have written, even if the store doesn't say that they have; 1 s by
 	// default.
 	Poll time.Duration
+	// Limits bound the requests; without them there is no bound.
+	Limits Limits
 }
 
 // Server answers the API and hands out runs. Its life:
@@ -53,6 +56,8 @@ type Server struct {
 	poll    time.Duration
 	tools   *toolCache
 	tokens  *tokenCache
+	limits  Limits
+	limiter *limiter
 	pool    *dispatcher
 	live    *hub
 	api     huma.API
@@ -80,7 +85,7 @@ func New(o Options) *Server {
 	}
 	s := &Server{
 		store: o.Store, archive: o.Archive, keys: o.Keys, log: o.Log, lease: o.Lease, poll: o.Poll, tools: newToolCache(), tokens: &tokenCache{store: o.Store, have: map[string]cachedToken{}},
-		live: newHub(), mux: http.NewServeMux(), stop: func() {},
+		limits: o.Limits, limiter: newLimiter(), live: newHub(), mux: http.NewServeMux(), stop: func() {},
 	}
 	s.pool = newDispatcher(s)
 	useProblems()
@@ -89,8 +94,14 @@ func New(o Options) *Server {
 	config.DocsPath = ""     // its page loads programs from elsewhere
 	config.CreateHooks = nil // they add a $schema to every answer
 	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{"token": {Type: "http", Scheme: "bearer"}}
+	config.Transformers = append(config.Transformers, func(c huma.Context, _ string, answer any) (any, error) {
+		if p, ok := answer.(*api.Problem); ok {
+			s.auditProblem(c.Context(), p)
+		}
+		return answer, nil
+	})
 	s.api = humago.New(s.mux, config)
-	s.api.UseMiddleware(s.authenticate)
+	s.api.UseMiddleware(s.audit, s.authenticate)
 	s.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
 	s.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		writeProblem(w, problem(http.StatusNotFound, run.CodeNoSuchThing, "there is nothing at "+r.Method+" "+r.URL.Path, api.Prefix+"/openapi.json has what there is"))
@@ -101,6 +112,7 @@ func New(o Options) *Server {
 	s.registerRunners()
 	s.registerTokens()
 	s.registerSecrets()
+	s.registerAudit()
 	return s
 }
 

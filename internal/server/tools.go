@@ -23,8 +23,8 @@ type InProject struct {
 }
 
 func (s *Server) registerTools() {
-	huma.Register(s.api, operation("missing-contents", http.MethodPost, "/projects/{project}/contents/missing", RoleAuthor,
-		"Ask which contents the server doesn't have"), s.missing)
+	huma.Register(s.api, unaudited(operation("missing-contents", http.MethodPost, "/projects/{project}/contents/missing", RoleAuthor,
+		"Ask which contents the server doesn't have")), s.missing)
 	huma.Register(s.api, operation("put-content", http.MethodPut, "/projects/{project}/contents/{digest}", RoleAuthor,
 		"Send a content"), s.putContent)
 	huma.Register(s.api, operation("create-version", http.MethodPost, "/projects/{project}/tools/{tool}/versions", RoleAuthor,
@@ -105,6 +105,7 @@ func (s *Server) createVersion(ctx context.Context, in *struct {
 	} else {
 		v.Description = l.workflow.Description
 	}
+	subject(ctx, "tools/"+in.Tool, "digest", digest)
 	v, made, err := s.store.AddVersion(ctx, v)
 	if err != nil {
 		return nil, s.explain(err, "tool "+in.Tool)
