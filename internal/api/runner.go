@@ -60,8 +60,12 @@ type Message struct {
 // Assignment is one attempt of a run, with all that a runner needs for it except contents, which it fetches by digest.
 type Assignment struct {
 	Holding
-	Project string       `json:"project"`
-	Request *run.Request `json:"request"`
+	Project string `json:"project"`
+	// Tool is what the server knows the tool by; empty for a definition that came with its request.
+	Tool string `json:"tool,omitempty"`
+	// Policy is the project's, which the runner enforces beside that of its host.
+	Policy  *AssignedPolicy `json:"policy,omitempty"`
+	Request *run.Request    `json:"request"`
 	// Secrets are the values of the tool's secrets by name, a JSON object of base64 that is encrypted for the runner's key (age).
 	Secrets []byte `json:"secrets,omitempty"`
 	// Problem, if not empty, says why the attempt can't be carried out.

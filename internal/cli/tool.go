@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"text/tabwriter"
 	"time"
@@ -77,6 +78,9 @@ never changes, and the same files as those of the latest version make no new one
 					text = fmt.Sprintf("%s version %d has these files already", v.Tool, v.Version)
 				}
 				fmt.Fprintln(s.out, text)
+				for _, w := range v.Warnings {
+					printWrong(s.err, w)
+				}
 			}
 			return nil
 		},
@@ -151,4 +155,13 @@ func versionsCommand(s streams, c *cobra.Command, list func(context.Context, *ap
 	w.add(c.Flags())
 	jsonFlag(c.Flags(), &asJSON, "print JSON")
 	return c
+}
+
+// printWrong prints a warning of the server.
+func printWrong(w io.Writer, one api.Wrong) {
+	text := one.Where + ": warning: " + one.Message
+	if one.Hint != "" {
+		text += "; " + one.Hint
+	}
+	fmt.Fprintln(w, "mayfly:", shown(text))
 }

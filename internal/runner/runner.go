@@ -16,6 +16,7 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/api"
 	"github.com/mayfly-run/mayfly/internal/content"
+	"github.com/mayfly-run/mayfly/internal/policy"
 	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/run/failure"
 	"github.com/mayfly-run/mayfly/internal/secret"
@@ -41,8 +42,9 @@ type Options struct {
 	Slots  int
 	// Version is that of mayfly.
 	Version string
-	// Carry returns what carries out a run with these secrets. It must take files of tools from Content.
-	Carry   func(secret.Source) run.Runner
+	// Carry returns what carries out a run with these secrets, and with the policy of its project, which may be nil, beside the host's. It
+	// must take files of tools from Content.
+	Carry   func(secret.Source, *policy.Policy) run.Runner
 	Content content.Store
 	// Sweep, unless nil, removes what a runner that was killed has left on this machine.
 	Sweep func() error
@@ -260,6 +262,10 @@ func (r *Runner) carryOut(ctx context.Context, as *api.Assignment, killed <-chan
 	if as.Problem != "" {
 		return failed(ctx, as.Run, errors.New(as.Problem), emit)
 	}
+	allowed, err := policyOf(as)
+	if err != nil {
+		return failed(ctx, as.Run, err, emit)
+	}
 	secrets, err := unseal(ctx, r.box, as.Secrets)
 	if err != nil {
 		return failed(ctx, as.Run, err, emit)
@@ -268,11 +274,23 @@ func (r *Runner) carryOut(ctx context.Context, as *api.Assignment, killed <-chan
 	if err := r.fetch(ctx, req); err != nil {
 		return failed(ctx, as.Run, err, emit)
 	}
-	result, err := r.o.Carry(secrets).Run(ctx, req, run.Watch{Emit: emit, Kill: killed})
+	result, err := r.o.Carry(secrets, allowed).Run(ctx, req, run.Watch{Emit: emit, Kill: killed})
 	if err != nil {
 		r.o.Log.Debug("run", "run", as.Run, "error", err) // the result has it
 	}
 	return result
+}
+
+// policyOf returns the policy of an attempt's project, or nil.
+func policyOf(as *api.Assignment) (*policy.Policy, error) {
+	if as.Policy == nil {
+		return nil, nil //nolint:nilnil // a nil Policy is a valid one
+	}
+	p, err := policy.Parse("the project "+as.Project, "policy.yaml", []byte(as.Policy.Text))
+	if err != nil {
+		return nil, fmt.Errorf("the policy of the project %s: %w", as.Project, err)
+	}
+	return p.For(as.Tool), nil
 }
 
 // fetch gets the contents that a run needs and that aren't here.

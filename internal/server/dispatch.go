@@ -173,7 +173,7 @@ func (d *dispatcher) accept(ctx context.Context, n store.NewRun, req *run.Reques
 	if err != nil {
 		return "", err
 	}
-	d.assign(ctx, l, &api.Assignment{Holding: api.Holding{Run: n.ID, Attempt: 1}, Project: n.Project, Request: req})
+	d.assign(ctx, l, &api.Assignment{Holding: api.Holding{Run: n.ID, Attempt: 1}, Project: n.Project, Tool: knownAs(n.Tool, n.Version), Request: req})
 	return l.runner, nil // if it has gone meanwhile, the run waits for another
 }
 
@@ -181,8 +181,11 @@ func (d *dispatcher) accept(ctx context.Context, n store.NewRun, req *run.Reques
 // problem that the runner reports as its result.
 func (d *dispatcher) assign(ctx context.Context, l *line, as *api.Assignment) {
 	ctx = context.WithoutCancel(ctx) // the attempt is the runner's already
-	var err error
-	if as.Secrets, err = d.s.sealFor(ctx, l, as); err != nil {
+	err := d.s.assignPolicy(ctx, as)
+	if err != nil {
+		d.s.log.Error("read the project's policy", "run", as.Run, "error", err)
+		as.Problem = "the server can't read the project's policy; its log has the reason"
+	} else if as.Secrets, err = d.s.sealFor(ctx, l, as); err != nil {
 		d.s.log.Error("open secrets", "run", as.Run, "error", err)
 		as.Problem = "the server can't open the tool's secrets; its log has the reason"
 	}
@@ -281,7 +284,7 @@ func (d *dispatcher) claim(ctx context.Context, l *line) error {
 		if err := json.Unmarshal(c.Request, &req); err != nil {
 			return fmt.Errorf("read run %s: %w", c.Run, err)
 		}
-		d.assign(ctx, l, &api.Assignment{Holding: api.Holding{Run: c.Run, Attempt: c.Attempt}, Project: c.Project, Request: &req})
+		d.assign(ctx, l, &api.Assignment{Holding: api.Holding{Run: c.Run, Attempt: c.Attempt}, Project: c.Project, Tool: knownAs(c.Tool, c.Version), Request: &req})
 	}
 	return err
 }

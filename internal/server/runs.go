@@ -69,6 +69,9 @@ func (s *Server) accept(ctx context.Context, project string, n *api.NewRun) (*ap
 	if err != nil {
 		return nil, err
 	}
+	if err := s.mayRun(ctx, project, n.Tool, req.Tool); err != nil {
+		return nil, err
+	}
 	if err := s.maySecrets(ctx, project, n.Tool, req.Tool.SecretNames()); err != nil {
 		return nil, err
 	}
@@ -162,6 +165,9 @@ func (s *Server) rerun(ctx context.Context, in *struct {
 		if !who(ctx).may(in.Project, RoleAuthor) {
 			return nil, problem(http.StatusForbidden, run.CodeForbidden, "the run is of a definition that came with its request, which needs the role author", "use a token with that role")
 		}
+	}
+	if err := s.mayRun(ctx, in.Project, tool, req.Tool); err != nil {
+		return nil, s.explain(err, what)
 	}
 	if err := s.maySecrets(ctx, in.Project, tool, req.Tool.SecretNames()); err != nil {
 		return nil, s.explain(err, what)

@@ -24,6 +24,7 @@ type Store interface {
 	store.Runs
 	store.Access
 	store.Audit
+	store.Policies
 	store.Runners
 	store.Secrets
 	store.Wake
@@ -48,20 +49,21 @@ type Options struct {
 //
 //	New  ->  Start  ->  Handler serves requests, Link serves a runner in this process  ->  Close
 type Server struct {
-	store   Store
-	archive archive.Archive
-	keys    *secret.Keys
-	log     *slog.Logger
-	lease   time.Duration
-	poll    time.Duration
-	tools   *toolCache
-	tokens  *tokenCache
-	limits  Limits
-	limiter *limiter
-	pool    *dispatcher
-	live    *hub
-	api     huma.API
-	mux     *http.ServeMux
+	store    Store
+	archive  archive.Archive
+	keys     *secret.Keys
+	log      *slog.Logger
+	lease    time.Duration
+	poll     time.Duration
+	tools    *toolCache
+	tokens   *tokenCache
+	policies *policyCache
+	limits   Limits
+	limiter  *limiter
+	pool     *dispatcher
+	live     *hub
+	api      huma.API
+	mux      *http.ServeMux
 
 	stop context.CancelFunc
 	work sync.WaitGroup
@@ -85,7 +87,7 @@ func New(o Options) *Server {
 	}
 	s := &Server{
 		store: o.Store, archive: o.Archive, keys: o.Keys, log: o.Log, lease: o.Lease, poll: o.Poll, tools: newToolCache(), tokens: &tokenCache{store: o.Store, have: map[string]cachedToken{}},
-		limits: o.Limits, limiter: newLimiter(), live: newHub(), mux: http.NewServeMux(), stop: func() {},
+		policies: &policyCache{store: o.Store, have: map[string]cachedPolicy{}}, limits: o.Limits, limiter: newLimiter(), live: newHub(), mux: http.NewServeMux(), stop: func() {},
 	}
 	s.pool = newDispatcher(s)
 	useProblems()
@@ -113,6 +115,7 @@ func New(o Options) *Server {
 	s.registerTokens()
 	s.registerSecrets()
 	s.registerAudit()
+	s.registerPolicies()
 	return s
 }
 

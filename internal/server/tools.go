@@ -9,6 +9,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/mayfly-run/mayfly/internal/api"
+	"github.com/mayfly-run/mayfly/internal/policy"
 	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/shape"
 	"github.com/mayfly-run/mayfly/internal/store"
@@ -112,6 +113,15 @@ func (s *Server) createVersion(ctx context.Context, in *struct {
 	}
 	out := &body[api.Version]{Body: versionOf(v)}
 	out.Body.New = made
+	if l.tool != nil {
+		var denied *policy.DeniedError
+		switch err := s.mayRun(ctx, in.Project, in.Tool, l.tool); {
+		case errors.As(err, &denied):
+			out.Body.Warnings = append(out.Body.Warnings, api.Wrong{Where: in.Body.Bundle.Definition, Message: "no run of it will be accepted: " + denied.Refused(), Hint: denied.Remedy()})
+		case err != nil:
+			return nil, s.explain(err, "tool "+in.Tool)
+		}
+	}
 	for _, w := range l.warnings {
 		out.Body.Warnings = append(out.Body.Warnings, wrongOf(w))
 	}
