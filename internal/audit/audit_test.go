@@ -79,6 +79,8 @@ func TestVerify(t *testing.T) {
 		"swapped":              {func(all []Entry) []Entry { all[2], all[3] = all[3], all[2]; return all }, 4},
 		"another first":        {func(all []Entry) []Entry { all[0].Previous = all[5].Hash; anew(&all[0]); return all }, 1},
 		"a number before all":  {func(all []Entry) []Entry { all[0].Number = -1; anew(&all[0]); return all }, -1},
+		"renumbered up":        {func(all []Entry) []Entry { all[5].Number = 30; anew(&all[5]); return all }, 30},
+		"renumbered down":      {func(all []Entry) []Entry { all[5].Number = 2; anew(&all[5]); return all }, 2},
 		"the last one changed": {func(all []Entry) []Entry { all[5].Outcome = "x"; return all }, 6},
 	} {
 		t.Run(name, func(t *testing.T) {

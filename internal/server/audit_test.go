@@ -133,13 +133,17 @@ func TestAuditOfRuns(t *testing.T) {
 	if _, err := client.Cancel(t.Context(), "own", one.ID); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := client.SetSecret(t.Context(), "own", "key", &api.SetSecret{Tools: &[]string{"a", "b"}}); err != nil {
+		t.Fatal(err)
+	}
 	want := []string{
 		"author put-content own contents/" + digestOfText(definition) + " ok map[]",
 		"author create-version own tools/t ok map[digest:" + version.Digest + "]",
-		"author set-secret own secrets/key ok map[]",
+		"author set-secret own secrets/key ok map[value:new]",
 		"author create-run own runs/" + one.ID + " ok map[tool:t version:1]",
 		" use-secrets own runs/" + one.ID + " ok map[attempt:1 pool:default runner:build-7 secret.key:version 1]",
-		"author cancel-run own runs/" + one.ID + "/cancel ok map[]",
+		"author cancel-run own runs/" + one.ID + " ok map[]",
+		"author set-secret own secrets/key ok map[for:a,b]",
 	}
 	if got := r.since(t, 0); !slices.Equal(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))

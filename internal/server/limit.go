@@ -129,7 +129,6 @@ func (s *Server) refuseLimited(c huma.Context, wait time.Duration, first bool, w
 	p := problem(http.StatusTooManyRequests, run.CodeRateLimited, why, fmt.Sprintf("wait for %d s, and send fewer", seconds))
 	if r, ok := c.Context().Value(recordKey{}).(*record); ok {
 		r.changes = first
-		r.Written = !first
 	}
 	c.SetHeader("Retry-After", strconv.Itoa(seconds))
 	s.refuse(c, p)

@@ -63,6 +63,13 @@ func TestLimitOfTokens(t *testing.T) {
 	if n := r.passes(t, 20, r.tokens[RoleViewer]); n != 5 {
 		t.Errorf("a second later %d requests pass, want 5", n)
 	}
+	before := len(r.log(t))
+	for range 20 {
+		_, _ = r.call(t, "POST", "/api/v1/projects/own/runs/x/cancel", r.tokens[RoleAdmin], "")
+	}
+	if got := r.since(t, before); len(got) != 11 || got[10] != "admin cancel-run own runs/x/cancel rate_limited map[]" {
+		t.Errorf("the audit log has %q: want one entry for all that were too many", got)
+	}
 	// Each runner of a token has its own bucket, and a larger one.
 	for _, name := range []string{"a", "b"} {
 		for i := range 120 {
@@ -101,8 +108,12 @@ func TestLimitOfFailures(t *testing.T) {
 	if n := r.passes(t, 20, r.tokens[RoleAuthor]); n != 20 {
 		t.Errorf("a minute later %d requests of it pass", n)
 	}
+	before = len(r.log(t))
 	if n := r.passes(t, 20, "mfly_wrong"); n != 5 {
 		t.Errorf("a minute later %d wrong tokens are looked at, want 5", n)
+	}
+	if got := r.since(t, before); len(got) != 6 || got[5] != " list-runs own runs rate_limited map[]" {
+		t.Errorf("the audit log has %q: want one entry for the next ones that are too many", got)
 	}
 }
 

@@ -298,6 +298,7 @@ func (s *Server) drainRunner(ctx context.Context, in *struct {
 	Name string `path:"name" maxLength:"253"`
 },
 ) (*struct{}, error) {
+	subject(ctx, "runners/"+in.Name)
 	holders, err := s.store.DrainRunner(ctx, in.Name)
 	for _, h := range holders {
 		s.pool.drain(h) // one on another server hears it with its next heartbeat

@@ -94,7 +94,11 @@ func (s *Server) accept(ctx context.Context, project string, n *api.NewRun) (*ap
 
 // enqueue makes a run durable, and gives it to a runner if one has room.
 func (s *Server) enqueue(ctx context.Context, row store.NewRun, req *run.Request) (*api.Run, error) {
-	subject(ctx, "runs/"+row.ID, "tool", row.Tool, "version", strconv.Itoa(row.Version))
+	if row.Version > 0 {
+		subject(ctx, "runs/"+row.ID, "tool", row.Tool, "version", strconv.Itoa(row.Version))
+	} else {
+		subject(ctx, "runs/"+row.ID, "definition", row.Tool)
+	}
 	runner, err := s.pool.accept(ctx, row, req)
 	if err != nil {
 		return nil, err
@@ -310,6 +314,7 @@ func (s *Server) cancelRun(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, s.explain(err, what)
 	}
+	subject(ctx, "runs/"+in.Run)
 	runner, err := s.store.Cancel(ctx, in.Project, in.Run, ended)
 	if err != nil {
 		return nil, s.explain(err, what)

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -69,9 +70,15 @@ func (s *Server) setSecret(ctx context.Context, in *struct {
 	if err != nil && (!errors.Is(err, store.ErrNotFound) || in.Body.Value == nil) {
 		return nil, s.explain(err, what)
 	}
+	changed, limited := "", "" // for the audit log
+	if in.Body.Value != nil {
+		changed = "new"
+	}
 	if in.Body.Tools != nil {
 		old.Tools = *in.Body.Tools
+		limited = cmp.Or(strings.Join(old.Tools, ","), "all tools")
 	}
+	subject(ctx, "secrets/"+in.Secret, "value", changed, "for", limited)
 	if in.Body.Value == nil {
 		if err := s.store.LimitSecret(ctx, in.Project, in.Secret, old.Tools); err != nil {
 			return nil, s.explain(err, what)
