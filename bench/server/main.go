@@ -21,6 +21,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/api"
 	"github.com/mayfly-run/mayfly/internal/archive"
 	"github.com/mayfly-run/mayfly/internal/content"
+	"github.com/mayfly-run/mayfly/internal/policy"
 	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/runner"
 	"github.com/mayfly-run/mayfly/internal/secret"
@@ -114,7 +115,7 @@ func open(ctx context.Context, slots int, engine run.Runner) (_ *site, err error
 	}
 	r, err := runner.New(runner.Options{
 		Server: there.Runner("bench", "bench00000000000000000000"), Name: "bench", Slots: slots, Content: content.Store(filepath.Join(dir, "trees")),
-		Carry: func(secret.Source, run.Sealer) run.Runner { return engine },
+		Carry: func(secret.Source, run.Sealer, *policy.Policy) run.Runner { return engine },
 	})
 	if err != nil {
 		return nil, err

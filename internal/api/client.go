@@ -179,8 +179,12 @@ func (c *Client) problem(resp *http.Response) error {
 
 // call sends and gets JSON. in or out may be nil.
 func (c *Client) call(ctx context.Context, method, path string, in, out any) error {
+	return c.callWith(ctx, method, path, http.Header{}, in, out)
+}
+
+// callWith is call with further headers.
+func (c *Client) callWith(ctx context.Context, method, path string, header http.Header, in, out any) error {
 	var body io.Reader
-	header := http.Header{}
 	if in != nil {
 		data, err := json.Marshal(in)
 		if err != nil {

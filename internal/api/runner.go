@@ -62,6 +62,10 @@ type Message struct {
 type Assignment struct {
 	Holding
 	Project string `json:"project"`
+	// Tool is what the server knows the tool by; empty for a definition that came with its request.
+	Tool string `json:"tool,omitempty"`
+	// Policy is the project's, which the runner enforces beside that of its host.
+	Policy *AssignedPolicy `json:"policy,omitempty"`
 	// Request is the run; Sealed has it instead, as JSON that is encrypted for the runner's key (age), if it may have a secret.
 	Request *run.Request `json:"request,omitempty"`
 	Sealed  []byte       `json:"sealed,omitempty"`

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"text/tabwriter"
@@ -122,6 +123,9 @@ func (p toPush) push(ctx context.Context, s streams, r *remote.Remote, name, not
 	if !v.New {
 		text = fmt.Sprintf("%s version %d has these files already", v.Tool, v.Version)
 	}
+	for _, w := range v.Warnings {
+		printWrong(s.err, w)
+	}
 	_, err = fmt.Fprintln(s.out, text)
 	return err
 }
@@ -176,4 +180,13 @@ func versionsCommand(s streams, c *cobra.Command, list func(context.Context, *ap
 	w.add(c.Flags())
 	jsonFlag(c.Flags(), &asJSON, "print JSON")
 	return c
+}
+
+// printWrong prints a warning of the server.
+func printWrong(w io.Writer, one api.Wrong) {
+	text := one.Where + ": warning: " + one.Message
+	if one.Hint != "" {
+		text += "; " + one.Hint
+	}
+	fmt.Fprintln(w, "mayfly:", shown(text))
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/document"
 	"github.com/mayfly-run/mayfly/internal/engine"
 	"github.com/mayfly-run/mayfly/internal/host"
+	"github.com/mayfly-run/mayfly/internal/policy"
 	"github.com/mayfly-run/mayfly/internal/program"
 	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/runner"
@@ -55,9 +56,9 @@ func (c *carrier) open(dir string, log *slog.Logger) (runner.Options, error) {
 	}
 	o.Content = content.Store(filepath.Join(dir, "contents"))
 	carry.Content = o.Content
-	o.Carry = func(secrets secret.Source, sealer run.Sealer) run.Runner {
+	o.Carry = func(secrets secret.Source, sealer run.Sealer, project *policy.Policy) run.Runner {
 		one := *carry
-		one.Secrets, one.Sealer = secrets, sealer
+		one.Secrets, one.Sealer, one.Policy = secrets, sealer, carry.Policy.With(project)
 		return &one
 	}
 	if sweeper, ok := carry.Engine.(engine.Sweeper); ok {

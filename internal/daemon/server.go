@@ -18,6 +18,7 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/archive"
 	"github.com/mayfly-run/mayfly/internal/atomicfile"
+	"github.com/mayfly-run/mayfly/internal/audit"
 	"github.com/mayfly-run/mayfly/internal/condition"
 	"github.com/mayfly-run/mayfly/internal/flock"
 	"github.com/mayfly-run/mayfly/internal/host"
@@ -34,6 +35,7 @@ type serverFlags struct {
 	withRunner             bool
 	certificate, key       string
 	logFormat              string
+	limits                 server.Limits
 	carrier
 }
 
@@ -69,6 +71,9 @@ INT and TERM end it: no new run is begun, those that run here are ended, and wha
 	fl.StringVar(&f.certificate, "tls-cert", "", "`FILE` with the certificate and those between it and the authority, in PEM")
 	fl.StringVar(&f.key, "tls-key", "", "`FILE` with its key, in PEM")
 	fl.StringVar(&f.logFormat, "log-format", "text", "how to log: `text` or json")
+	f.limits = server.DefaultLimits()
+	fl.Float64Var(&f.limits.Requests, "limit-requests", f.limits.Requests, "how many requests a second a token may make on average; `N` of 0 for any number")
+	fl.Float64Var(&f.limits.Failures, "limit-failures", f.limits.Failures, "how many requests without a valid token a minute an address may make on average; `N` of 0 for any number")
 	f.add(c)
 	_ = c.MarkFlagRequired("data") // the flag exists
 	c.MarkFlagsRequiredTogether("tls-cert", "tls-key")
@@ -80,6 +85,9 @@ func (f *serverFlags) run(ctx context.Context, out, errOut io.Writer) (err error
 	log, err := logger(f.logFormat, errOut)
 	if err != nil {
 		return err
+	}
+	if f.limits.Requests < 0 || f.limits.Failures < 0 {
+		return errors.New("--limit-requests and --limit-failures are numbers from 0 on")
 	}
 	if f.withRunner {
 		if err := host.EnterNamespace(os.Args, ""); err != nil {
@@ -106,7 +114,9 @@ func (f *serverFlags) run(ctx context.Context, out, errOut io.Writer) (err error
 	}
 	conditions := condition.NewProcess("")
 	defer func() { err = errors.Join(err, conditions.Close()) }()
-	s := server.New(server.Options{Store: db, Archive: archive.Dir(filepath.Join(f.data, "contents")), Keys: keys, Conditions: conditions, Log: log})
+	s := server.New(server.Options{
+		Store: db, Archive: archive.Dir(filepath.Join(f.data, "contents")), Keys: keys, Conditions: conditions, Log: log, Limits: f.limits,
+	})
 	defer s.Close()
 	if err := s.Start(ctx); err != nil {
 		return fmt.Errorf("start: %w", err)
@@ -194,7 +204,8 @@ func (f *serverFlags) firstToken(ctx context.Context, db store.Access) (string, 
 		return file, nil
 	}
 	text, hash := server.NewToken()
-	err := db.AddToken(ctx, store.Token{Hash: hash, Name: "admin", Role: server.RoleAdmin})
+	made := &store.Pending{Entry: audit.Entry{Action: "create-token", Subject: "tokens/admin", Outcome: audit.OK, Details: map[string]string{"role": server.RoleAdmin}}}
+	err := db.AddToken(store.Audited(ctx, made), store.Token{Hash: hash, Name: "admin", Role: server.RoleAdmin})
 	if errors.Is(err, store.ErrExists) {
 		return file, nil // its file was moved away, as it should be
 	}

@@ -43,6 +43,7 @@ func (p *Policy) Allows() []Allowance {
 		{"capabilities", listOr(capabilities)},
 		{"runtimes", anyOr(p.runtimes)},
 		{"read_only", readOnly},
+		{"secrets", p.secretsText()},
 		{"defaults", limitsOf(silent).String() + ", network " + string(silent.Network.Mode)},
 	}
 }

@@ -14,7 +14,7 @@ import (
 // TestRefusedDefaults checks that the error for a refused default says what the default is, and what to set.
 func TestRefusedDefaults(t *testing.T) {
 	for policy, want := range map[string]struct{ refused, key string }{
-		"networks: [none, list]":                                             {"network open, the default of the tool (tool.yaml:1:1), which doesn't set network: it allows only none, list (policy.yaml); set network in the tool to what is allowed, or", "network"},
+		"networks: [none, list]":                                             {"network open, the default of the tool (tool.yaml:1:1), which doesn't set network: it allows only none, list (policy.yaml:1:1); set network in the tool to what is allowed, or", "network"},
 		"networks: [public]":                                                 {"network open, the default of the tool (tool.yaml:1:1), which doesn't set network: it allows only public (", "network"},
 		"networks: [none]\negress: [{host: a.example}]":                      {"network list, the default", "network"},
 		"networks: [none]\ndefaults: {network: public}":                      {"network public, the default", "network"},
@@ -92,6 +92,7 @@ max: no limit
 capabilities: CHOWN, DAC_OVERRIDE, FOWNER, FSETID, SETGID, SETUID, KILL, NET_BIND_SERVICE
 runtimes: any
 read_only: tools may set read_only: false
+secrets: any
 defaults: cpu 1000m, memory 512Mi, disk 1Gi, pids 512, timeout 10m0s, network open`,
 		fullPolicy: `networks: none, list, public; a list may not contain private addresses
 egress: anything that the tool's network reaches
@@ -100,6 +101,7 @@ max: cpu 2000m, memory 1Gi, disk 100Mi, pids 64, bandwidth 10000000 bit/s, timeo
 capabilities: NET_BIND_SERVICE, CAP_CHOWN
 runtimes: default
 read_only: the image's file system must stay read-only
+secrets: any
 defaults: cpu 1000m, memory 128Mi, disk 100Mi, pids 64, bandwidth 10000000 bit/s, timeout 2m0s, network public`,
 		"egress: [{host: a.example, ports: [443]}, {cidr: 10.0.0.0/8}]\nimages: []\ncapabilities: []": `networks: none, list
 egress: {host: "a.example", ports: [443]}, {cidr: "10.0.0.0/8"}
@@ -108,6 +110,7 @@ max: no limit
 capabilities: none
 runtimes: any
 read_only: tools may set read_only: false
+secrets: any
 defaults: cpu 1000m, memory 512Mi, disk 1Gi, pids 512, timeout 10m0s, network list`,
 	} {
 		if got := text(mustPolicy(t, policy)); got != want {

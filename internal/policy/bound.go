@@ -23,15 +23,15 @@ func (p *Policy) checkEgress(t, written *tool.Tool) error {
 		return nil
 	case t.Network.Mode == network.ModeList:
 	case p.egress != nil && t.Network.Mode != network.ModeNone:
-		return &DeniedError{What: "network " + string(t.Network.Mode), Allows: "it has egress rules, so a tool may have network none or a list inside them", Policy: p.path}
+		return &DeniedError{What: "network " + string(t.Network.Mode), Allows: "it has egress rules, so a tool may have network none or a list inside them", Policy: p.place("egress")}
 	default:
 		return nil
 	}
 	for i, r := range t.Network.Egress {
-		allows, where := "", p.path
+		allows, where := "", p.place("networks")
 		if p.egress != nil {
 			if allows, where = p.egress.outside(r); where == "" {
-				where = p.path
+				where = p.place("egress")
 			}
 		} else if r.GrantsPrivate() {
 			allows = "its networks don't include open, so an egress list may not contain private addresses or " + network.HostName + "; set egress in the policy, which replaces open and public, to allow them"

@@ -65,7 +65,7 @@ egress:
 	if err != nil || got.Network.Mode != network.ModeList || len(got.Network.Egress) != 3 {
 		t.Errorf("a tool without a network: %+v, %v", got, err)
 	}
-	if _, err := mustPolicy(t, "egress: []").Apply(parseTool(t, "network: [{host: a}]")); err == nil || !strings.Contains(err.Error(), "its egress is empty (policy.yaml)") {
+	if _, err := mustPolicy(t, "egress: []").Apply(parseTool(t, "network: [{host: a}]")); err == nil || !strings.Contains(err.Error(), "its egress is empty (policy.yaml:1:1)") {
 		t.Errorf("an empty bound: %v", err)
 	}
 }

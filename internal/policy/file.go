@@ -12,6 +12,16 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
+// Parse is Load for a policy that isn't this host's: of says whose it is, such as "the project a", and name stands for its file in places.
+func Parse(of, name string, data []byte) (*Policy, error) {
+	p, err := parse(name, data)
+	if err != nil {
+		return nil, err
+	}
+	p.of = of
+	return p, nil
+}
+
 // parse parses a policy. An empty file is an empty policy. The error is a *[shape.Error].
 func parse(path string, data []byte) (*Policy, error) {
 	format := shape.Format{Bounds: shape.LargeBounds(), MayBeEmpty: true}
@@ -34,6 +44,7 @@ func policyShape() shape.Shape[Policy] {
 		shape.Bind("capabilities", "The capabilities that a tool may ask for.", shape.List("a capability", shape.Text(nil, tool.CheckCapability)), func(p *Policy) *[]string { return &p.capabilities }),
 		shape.Bind("runtimes", "The runtimes that tools may use.", shape.List("a runtime", shape.Choice("runtime", "default", "gvisor")), func(p *Policy) *[]string { return &p.runtimes }),
 		shape.Bind("images", "Patterns of the images that tools may use.", shape.List("an image", shape.Text(nil, checkImagePattern)), func(p *Policy) *[]string { return &p.images }),
+		shape.Bind("secrets", "Which tools may use which secrets: patterns of secrets by patterns of tools.", secretsShape(), func(p *Policy) *map[string][]string { return &p.secrets }),
 		shape.Bind("read_only", "Whether the image's file system must stay read-only.", shape.Boolean(), func(p *Policy) *bool { return &p.readOnly }),
 	}, checkPolicy)
 }
@@ -57,6 +68,24 @@ func limitsShape(defaults bool) shape.Shape[limits] {
 	return shape.Object(what, fields, nil)
 }
 
+// mark keeps where the keys of a mapping are.
+func mark(d *shape.Decoder, n *yaml.Node, prefix string, at map[string]shape.Position) {
+	if n.Kind != yaml.MappingNode {
+		return
+	}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		at[prefix+shape.Resolve(n.Content[i]).Value] = d.Position(n.Content[i])
+	}
+}
+
+// place is where a key is in the policy, or the policy's file.
+func (p *Policy) place(key string) string {
+	if at, ok := p.at[key]; ok {
+		return at.String()
+	}
+	return p.path
+}
+
 func checkImagePattern(s string) (wrong, hint string) {
 	if _, err := path.Match(s, ""); err != nil || strings.TrimSpace(s) == "" {
 		return "is not a pattern of images", "write it as registry.example.com/tools/*, alpine:* or alpine@*"
@@ -66,6 +95,11 @@ func checkImagePattern(s string) (wrong, hint string) {
 
 // checkPolicy reports networks that would let no tool run, and networks and defaults that reach more than the egress rules.
 func checkPolicy(d *shape.Decoder, n *yaml.Node, p *Policy) {
+	p.at = map[string]shape.Position{}
+	mark(d, n, "", p.at)
+	if most := shape.Child(n, "max"); most != n {
+		mark(d, shape.Resolve(most), "max.", p.at)
+	}
 	at := func(key string) *yaml.Node {
 		if found := shape.KeyOf(n, key); found != nil {
 			return found

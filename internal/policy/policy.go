@@ -36,6 +36,7 @@ const DefaultPath = "/etc/mayfly/policy.yaml"
 //	runtimes: [default, gvisor]
 //	images: ["registry.example.com/tools/*"]
 //	read_only: true                      # refuse read_only: false
+//	secrets: {backup: [db], "*": [ca-*]} # which tools may use which secrets
 type Policy struct {
 	path          string
 	defaults, max limits
@@ -44,6 +45,12 @@ type Policy struct {
 	// capabilities have names of capabilities(7), with or without CAP_, or root.
 	capabilities, runtimes, images []string
 	readOnly                       bool
+	secrets                        map[string][]string // patterns of secrets by patterns of tools
+	at                             map[string]shape.Position
+
+	of    string    // whose it is, if it isn't this host's
+	tool  *string   // the name of the tool, if it isn't the one in its definition
+	parts []*Policy // if it is several policies at once; the other fields are empty then
 }
 
 // limits are the limits of a tool. Zero means that a limit isn't set.
@@ -92,18 +99,35 @@ type DeniedError struct {
 	What   string // what the tool asks for
 	Allows string // what the policy allows
 	Policy string // the policy's file, or a place in it
+	Of     string // whose policy it is, such as "the project a"; empty for this host
 	// Missing is the key of What if the tool doesn't set it, so that What is the default. At is then the place of the tool.
 	Missing string
 	At      shape.Position
 }
 
 // Error says what the policy refuses, what it allows, and what to do.
-func (e *DeniedError) Error() string {
+func (e *DeniedError) Error() string { return e.Refused() + "; " + e.Remedy() }
+
+// Refused says what the policy refuses, and what it allows.
+func (e *DeniedError) Refused() string {
+	of, what := cmp.Or(e.Of, "this host"), e.What
 	if e.Missing != "" {
-		return fmt.Sprintf("the policy of this host refuses %s, the default of the tool (%s), which doesn't set %s: %s (%s); set %s in the tool to what is allowed, or ask the host's operator to change the policy",
-			e.What, e.At, e.Missing, e.Allows, e.Policy, e.Missing)
+		what = fmt.Sprintf("%s, the default of the tool (%s), which doesn't set %s", e.What, e.At, e.Missing)
 	}
-	return fmt.Sprintf("the policy of this host refuses %s: %s (%s); ask for what is allowed, or ask the host's operator to change the policy", e.What, e.Allows, e.Policy)
+	return fmt.Sprintf("the policy of %s refuses %s: %s (%s)", of, what, e.Allows, e.Policy)
+}
+
+// Remedy says what to do about it.
+func (e *DeniedError) Remedy() string {
+	ask := "ask for what is allowed"
+	if e.Missing != "" {
+		ask = fmt.Sprintf("set %s in the tool to what is allowed", e.Missing)
+	}
+	operator := "the host's operator"
+	if e.Of != "" {
+		operator = "the server's operator"
+	}
+	return ask + ", or ask " + operator + " to change the policy"
 }
 
 // Path returns the path of the policy's file.
@@ -114,17 +138,32 @@ func (p *Policy) Path() string { return p.path }
 // The error is a *[DeniedError], or that of an invalid image reference.
 func (p *Policy) Apply(t *tool.Tool) (*tool.Tool, error) {
 	out := p.filled(t)
-	if err := p.check(out, t); err != nil {
-		return nil, err
+	for _, one := range p.all() {
+		if err := one.check(out, t); err != nil {
+			var denied *DeniedError
+			if errors.As(err, &denied) && one != nil {
+				denied.Of = one.of
+			}
+			return nil, err
+		}
 	}
 	return out, nil
 }
 
 func (p *Policy) filled(t *tool.Tool) *tool.Tool {
 	filled := *t
-	if p != nil {
-		p.fill(&filled)
+	for i, one := range p.all() {
+		switch {
+		case one == nil:
+		case i == 0:
+			one.fill(&filled)
+		default:
+			also := *t
+			one.fill(&also)
+			narrow(&filled, &also)
+		}
 	}
+	p.clamp(&filled, t)
 	return filled.Defaults()
 }
 
@@ -160,7 +199,7 @@ func (p *Policy) fill(t *tool.Tool) {
 func (p *Policy) check(t, written *tool.Tool) error {
 	capabilities, where := builtinCapabilities, "the built-in policy; "+DefaultPath+" can allow more"
 	if p != nil && p.capabilities != nil {
-		capabilities, where = p.capabilities, p.path
+		capabilities, where = p.capabilities, p.place("capabilities")
 	}
 	for _, c := range t.Security.Kept() {
 		if !slices.ContainsFunc(capabilities, func(allowed string) bool {
@@ -177,7 +216,7 @@ func (p *Policy) check(t, written *tool.Tool) error {
 		if most.value == 0 || asks[i].value <= most.value {
 			continue
 		}
-		e := &DeniedError{What: most.name() + " " + asks[i].text, Allows: "at most " + most.text + " is allowed", Policy: p.path}
+		e := &DeniedError{What: most.name() + " " + asks[i].text, Allows: "at most " + most.text + " is allowed", Policy: p.place("max." + most.name())}
 		if said[i].value == 0 {
 			e.Missing, e.At = most.key, written.Source.Position
 		}
@@ -188,7 +227,7 @@ func (p *Policy) check(t, written *tool.Tool) error {
 
 func (p *Policy) checkKinds(t, written *tool.Tool) error {
 	if list := p.modes; list != nil && !slices.Contains(list, string(t.Network.Mode)) {
-		e := &DeniedError{What: "network " + string(t.Network.Mode), Allows: allowsOnly(list), Policy: p.path}
+		e := &DeniedError{What: "network " + string(t.Network.Mode), Allows: allowsOnly(list), Policy: p.place("networks")}
 		if written.Network == nil {
 			e.Missing, e.At = "network", written.Source.Position
 		}
@@ -198,14 +237,17 @@ func (p *Policy) checkKinds(t, written *tool.Tool) error {
 		return err
 	}
 	if list := p.runtimes; list != nil && !slices.Contains(list, t.Security.Runtime) {
-		e := &DeniedError{What: "runtime " + t.Security.Runtime, Allows: allowsOnly(list), Policy: p.path}
+		e := &DeniedError{What: "runtime " + t.Security.Runtime, Allows: allowsOnly(list), Policy: p.place("runtimes")}
 		if written.Security.Runtime == "" {
 			e.Missing, e.At = "security.runtime", written.Source.Position
 		}
 		return e
 	}
 	if p.readOnly && t.Security.ReadOnly != nil && !*t.Security.ReadOnly {
-		return &DeniedError{What: "read_only: false", Allows: "the image's file system must stay read-only", Policy: p.path}
+		return &DeniedError{What: "read_only: false", Allows: "the image's file system must stay read-only", Policy: p.place("read_only")}
+	}
+	if err := p.checkSecrets(t); err != nil {
+		return err
 	}
 	return p.checkImage(t.Image)
 }
@@ -229,7 +271,7 @@ func (p *Policy) checkImage(ref string) error {
 			}
 		}
 	}
-	return &DeniedError{What: "image " + ref, Allows: allowsOnly(p.images), Policy: p.path}
+	return &DeniedError{What: "image " + ref, Allows: allowsOnly(p.images), Policy: p.place("images")}
 }
 
 // namesTags reports whether a pattern restricts the tag.

@@ -17,6 +17,7 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/api"
 	"github.com/mayfly-run/mayfly/internal/content"
+	"github.com/mayfly-run/mayfly/internal/policy"
 	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/run/failure"
 	"github.com/mayfly-run/mayfly/internal/secret"
@@ -44,9 +45,9 @@ type Options struct {
 	Slots  int
 	// Version is that of mayfly.
 	Version string
-	// Carry returns what carries out a run with these secrets, and with a sealer of what it hands on. It must take files of tools
-	// from Content, and put artifacts there.
-	Carry   func(secret.Source, run.Sealer) run.Runner
+	// Carry returns what carries out a run with these secrets, with a sealer of what it hands on, and with the policy of its project,
+	// which may be nil, beside the host's. It must take files of tools from Content, and put artifacts there.
+	Carry   func(secret.Source, run.Sealer, *policy.Policy) run.Runner
 	Content content.Store
 	// Sweep, unless nil, removes what a runner that was killed has left on this machine.
 	Sweep func() error
@@ -266,6 +267,10 @@ func (r *Runner) carryOut(ctx, reporting context.Context, as *api.Assignment, ki
 	if err != nil {
 		return failed(ctx, as.Run, err, emit)
 	}
+	allowed, err := policyOf(as)
+	if err != nil {
+		return failed(ctx, as.Run, err, emit)
+	}
 	secrets, err := unseal(ctx, r.box, as.Secrets)
 	if err != nil {
 		return failed(ctx, as.Run, err, emit)
@@ -278,7 +283,7 @@ func (r *Runner) carryOut(ctx, reporting context.Context, as *api.Assignment, ki
 	if as.SealFor != "" {
 		sealer = r.box.To(as.SealFor)
 	}
-	result, err := r.o.Carry(secrets, sealer).Run(ctx, req, run.Watch{Emit: emit, Kill: killed})
+	result, err := r.o.Carry(secrets, sealer, allowed).Run(ctx, req, run.Watch{Emit: emit, Kill: killed})
 	if err != nil {
 		r.o.Log.Debug("run", "run", as.Run, "error", err) // the result has it
 	}
@@ -348,6 +353,18 @@ func (r *Runner) sendArtifact(ctx context.Context, digest string) (err error) {
 		}
 		pause = min(2*pause, 5*time.Second)
 	}
+}
+
+// policyOf returns the policy of an attempt's project, or nil.
+func policyOf(as *api.Assignment) (*policy.Policy, error) {
+	if as.Policy == nil {
+		return nil, nil //nolint:nilnil // a nil Policy is a valid one
+	}
+	p, err := policy.Parse("the project "+as.Project, "policy.yaml", []byte(as.Policy.Text))
+	if err != nil {
+		return nil, fmt.Errorf("the policy of the project %s: %w", as.Project, err)
+	}
+	return p.For(as.Tool), nil
 }
 
 // fetch gets the contents that a run needs and that aren't here.

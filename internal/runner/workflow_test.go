@@ -25,6 +25,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/content"
 	"github.com/mayfly-run/mayfly/internal/engine/fake"
 	"github.com/mayfly-run/mayfly/internal/image"
+	"github.com/mayfly-run/mayfly/internal/policy"
 	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/run/local"
 	"github.com/mayfly-run/mayfly/internal/runner"
@@ -134,9 +135,9 @@ func (s *site) startRunner(name string, labels []string, to runner.Server) (stop
 	carry := &local.Runner{Images: images{}, Engine: &fake.Engine{Programs: s.programs}, Places: local.Places{Content: trees}}
 	r, err := runner.New(runner.Options{
 		Server: to, Name: name, Labels: labels, Slots: 10, Content: trees,
-		Carry: func(secrets secret.Source, sealer run.Sealer) run.Runner {
+		Carry: func(secrets secret.Source, sealer run.Sealer, project *policy.Policy) run.Runner {
 			one := *carry
-			one.Secrets, one.Sealer = secrets, sealer
+			one.Secrets, one.Sealer, one.Policy = secrets, sealer, project
 			return &one
 		},
 	})

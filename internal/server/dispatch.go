@@ -172,7 +172,7 @@ func (d *dispatcher) accept(ctx context.Context, n store.NewRun, req *run.Reques
 	if err != nil {
 		return "", err
 	}
-	d.assign(ctx, l, &api.Assignment{Holding: api.Holding{Run: n.ID, Attempt: 1}, Project: n.Project, Request: req}, secret)
+	d.assign(ctx, l, &api.Assignment{Holding: api.Holding{Run: n.ID, Attempt: 1}, Project: n.Project, Tool: knownAs(n.Tool, n.Version), Request: req}, secret)
 	return l.runner, nil // if it has gone meanwhile, the run waits for another
 }
 
@@ -180,11 +180,14 @@ func (d *dispatcher) accept(ctx context.Context, n store.NewRun, req *run.Reques
 // they can't be sealed for the runner, the attempt has a problem that the runner reports as its result.
 func (d *dispatcher) assign(ctx context.Context, l *line, as *api.Assignment, secret bool) {
 	ctx = context.WithoutCancel(ctx) // the attempt is the runner's already
-	var err error
-	if as.Secrets, err = d.s.sealFor(ctx, l.key, as.Project, as.Run, as.Request.Tool.SecretNames()); err == nil {
+	err := d.s.assignPolicy(ctx, as)
+	if err != nil {
+		d.s.log.Error("read the project's policy", "run", as.Run, "error", err)
+		as.Problem = "the server can't read the project's policy; its log has the reason"
+	} else if as.Secrets, err = d.s.sealFor(ctx, l, as); err == nil {
 		err = d.s.sealRequest(ctx, l.key, as, secret)
 	}
-	if err != nil {
+	if err != nil && as.Problem == "" {
 		d.s.log.Error("seal secrets for a runner", "run", as.Run, "error", err)
 		as.Problem = "the server can't open the tool's secrets; its log has the reason"
 	}
@@ -293,7 +296,7 @@ func (d *dispatcher) claim(ctx context.Context, l *line) error {
 
 // assignClaimed gives a runner an attempt that was claimed for it.
 func (d *dispatcher) assignClaimed(ctx context.Context, l *line, c store.Claimed) {
-	as := &api.Assignment{Holding: api.Holding{Run: c.Run, Attempt: c.Attempt}, Project: c.Project}
+	as := &api.Assignment{Holding: api.Holding{Run: c.Run, Attempt: c.Attempt}, Project: c.Project, Tool: knownAs(c.Tool, c.Version)}
 	req, secret, err := d.s.openRequest(ctx, c.Request)
 	if err != nil {
 		d.s.log.Error("read the request of a run", "run", c.Run, "error", err)

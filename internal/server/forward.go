@@ -215,8 +215,11 @@ func (s *Server) stepRun(ctx context.Context, w store.Workflow, f *flow, b workf
 		return store.NewRun{}, err
 	}
 	one := store.NewRun{
-		ID: b.Request.ID, Project: w.Project, Tool: b.Request.Tool.Name, Kind: "tool", Pool: w.Pool, Needs: w.Needs, Labels: w.Labels, Priority: w.Priority,
+		ID: b.Request.ID, Project: w.Project, Tool: b.Request.Tool.Name, Version: w.Version, Kind: "tool", Pool: w.Pool, Needs: w.Needs, Labels: w.Labels, Priority: w.Priority,
 		Request: data, AcceptedBy: w.AcceptedBy, Parent: store.Parent{Run: w.Run, Step: b.Name()},
+	}
+	if w.Version > 0 {
+		one.Tool = w.Tool // the step's tool is a part of it
 	}
 	for _, definition := range f.plan.Steps {
 		if definition.Name != b.Step {

@@ -11,6 +11,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/api"
 	"github.com/mayfly-run/mayfly/internal/archive"
 	"github.com/mayfly-run/mayfly/internal/content"
+	"github.com/mayfly-run/mayfly/internal/policy"
 	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/shape"
 	"github.com/mayfly-run/mayfly/internal/store"
@@ -68,6 +69,7 @@ func (s *Server) explain(err error, what string) error {
 	var already *api.Problem
 	var wrong *shape.Error
 	var placed *shape.PlacedError
+	var denied *policy.DeniedError
 	var inputs *tool.InputError
 	var digest *archive.DigestError
 	var notDigest *content.DigestError
@@ -82,6 +84,10 @@ func (s *Server) explain(err error, what string) error {
 		return problem(http.StatusConflict, run.CodeOver, what+" has ended already", "")
 	case errors.Is(err, store.ErrNotHeld):
 		return problem(http.StatusConflict, run.CodeNotHeld, what+" belongs to this runner no longer: its lease ran out, or the run has ended", "end it, and report nothing more of it")
+	case errors.As(err, &denied):
+		return problem(http.StatusForbidden, run.CodePolicyDenied, denied.Refused(), denied.Remedy())
+	case errors.Is(err, store.ErrChanged):
+		return problem(http.StatusPreconditionFailed, run.CodeChanged, "the "+what+" isn't the one that the request names: it was changed meanwhile", "get it again, and look at what has changed")
 	case errors.Is(err, store.ErrExists):
 		return problem(http.StatusConflict, run.CodeExists, what+" exists already", "use another name")
 	case errors.As(err, &wrong):

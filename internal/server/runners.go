@@ -33,8 +33,8 @@ func (s *Server) registerRunners() {
 	at := "/runner/{name}/{instance}"
 	huma.Register(s.api, operation("runner-messages", http.MethodPost, at+"/messages", RoleRunner, "Connect a runner: a stream of messages, one JSON object a line"), s.messages)
 	report := operation("runner-report", http.MethodPost, at+"/reports", RoleRunner, "Report events and the result of an attempt")
-	huma.Register(s.api, report, s.reports)
-	huma.Register(s.api, operation("runner-heartbeat", http.MethodPost, at+"/heartbeat", RoleRunner, "Keep attempts"), s.heartbeat)
+	huma.Register(s.api, unaudited(report), s.reports)
+	huma.Register(s.api, unaudited(operation("runner-heartbeat", http.MethodPost, at+"/heartbeat", RoleRunner, "Keep attempts")), s.heartbeat)
 	huma.Register(s.api, operation("list-runners", http.MethodGet, "/runners", RoleViewer, "List the runners"), s.listRunners)
 	huma.Register(s.api, operation("drain-runner", http.MethodPost, "/runners/{name}/drain", RoleAdmin, "Have a runner take nothing new, and end when it is idle"), s.drainRunner)
 	huma.Register(s.api, operation("runner-content", http.MethodGet, at+"/contents/{digest}", RoleRunner, "Get a content"), s.getContent)
@@ -77,7 +77,7 @@ func (s *Server) messages(ctx context.Context, in *RunnerName) (*huma.StreamResp
 		err := readJSON(r, w, &h)
 		if err == nil {
 			h.Name = in.Name
-			err = s.Messages(r.Context(), pool, in.Instance, &h, sender(w))
+			err = s.Messages(c.Context(), pool, in.Instance, &h, sender(w))
 		}
 		if err != nil && r.Context().Err() == nil {
 			s.refuse(c, asProblem(s.explain(err, "runner "+in.Name))) // too late if a message was sent; the stream just ends then
@@ -111,6 +111,7 @@ func (s *Server) Messages(ctx context.Context, pool, instance string, h *api.Hel
 	case h.Slots < 1 || h.Slots > 10_000:
 		return problem(http.StatusUnprocessableEntity, run.CodeInvalidRequest, fmt.Sprintf("%d slots are not between 1 and 10000", h.Slots), "")
 	}
+	subject(ctx, "runners/"+h.Name, "pool", pool, "version", h.Version)
 	if err := s.reclaim(ctx, holder(pool, h.Name, instance), h); err != nil {
 		return err
 	}
@@ -307,6 +308,7 @@ func (s *Server) drainRunner(ctx context.Context, in *struct {
 	Name string `path:"name" maxLength:"253"`
 },
 ) (*struct{}, error) {
+	subject(ctx, "runners/"+in.Name)
 	holders, err := s.store.DrainRunner(ctx, in.Name)
 	for _, h := range holders {
 		s.pool.drain(h) // one on another server hears it with its next heartbeat

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -71,6 +72,9 @@ func (s *Server) accept(ctx context.Context, project string, n *api.NewRun) (*ap
 	if err != nil {
 		return nil, err
 	}
+	if err := s.mayRun(ctx, project, n.Tool, req.Tool); err != nil {
+		return nil, err
+	}
 	if err := s.maySecrets(ctx, project, n.Tool, req.Tool.SecretNames()); err != nil {
 		return nil, err
 	}
@@ -93,6 +97,7 @@ func (s *Server) accept(ctx context.Context, project string, n *api.NewRun) (*ap
 
 // enqueue makes a run durable, and gives it to a runner if one has room.
 func (s *Server) enqueue(ctx context.Context, row store.NewRun, req *run.Request, secret bool) (*api.Run, error) {
+	subjectOf(ctx, row)
 	runner, err := s.pool.accept(ctx, row, req, secret)
 	if err != nil {
 		return nil, err
@@ -109,6 +114,15 @@ func (s *Server) enqueue(ctx context.Context, row store.NewRun, req *run.Request
 		out.Waiting, err = s.whyWaiting(ctx, row.Pool, row.Needs)
 	}
 	return out, err
+}
+
+// subjectOf says in the audit log what a run is of.
+func subjectOf(ctx context.Context, row store.NewRun) {
+	if row.Version > 0 {
+		subject(ctx, "runs/"+row.ID, row.Kind, row.Tool, "version", strconv.Itoa(row.Version))
+	} else {
+		subject(ctx, "runs/"+row.ID, "definition", row.Tool)
+	}
 }
 
 // whyWaiting says which of a run's wishes no runner fulfils; it is "" if the run only has to wait.
@@ -176,6 +190,9 @@ func (s *Server) rerunTool(ctx context.Context, old store.Run, data []byte) (*ap
 	tool := old.Tool
 	if old.Version == 0 {
 		tool = ""
+	}
+	if err := s.mayRun(ctx, old.Project, tool, req.Tool); err != nil {
+		return nil, err
 	}
 	if err := s.maySecrets(ctx, old.Project, tool, req.Tool.SecretNames()); err != nil {
 		return nil, err
@@ -310,6 +327,7 @@ func (s *Server) cancelRun(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, s.explain(err, what)
 	}
+	subject(ctx, "runs/"+in.Run)
 	runner, err := s.store.Cancel(ctx, in.Project, in.Run, ended)
 	if err != nil {
 		return nil, s.explain(err, what)

@@ -1,19 +1,23 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/mayfly-run/mayfly/internal/api"
+	"github.com/mayfly-run/mayfly/internal/audit"
 	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/secret"
 	"github.com/mayfly-run/mayfly/internal/store"
@@ -66,9 +70,15 @@ func (s *Server) setSecret(ctx context.Context, in *struct {
 	if err != nil && (!errors.Is(err, store.ErrNotFound) || in.Body.Value == nil) {
 		return nil, s.explain(err, what)
 	}
+	changed, limited := "", "" // for the audit log
+	if in.Body.Value != nil {
+		changed = "new"
+	}
 	if in.Body.Tools != nil {
 		old.Tools = *in.Body.Tools
+		limited = cmp.Or(strings.Join(old.Tools, ","), "all tools")
 	}
+	subject(ctx, "secrets/"+in.Secret, "value", changed, "for", limited)
 	if in.Body.Value == nil {
 		if err := s.store.LimitSecret(ctx, in.Project, in.Secret, old.Tools); err != nil {
 			return nil, s.explain(err, what)
@@ -138,13 +148,19 @@ func (s *Server) maySecrets(ctx context.Context, project, tool string, names []s
 	return nil
 }
 
-// sealFor opens the secrets that an attempt's tool names, and seals them for the runner's key. A secret that was removed since
+// sealFor opens the secrets that an attempt's tool names, and seals them for the runner's key. The audit log has each use before the
+// runner has a value. A secret that was removed since
 // the run was accepted is left out, and the runner says so.
-func (s *Server) sealFor(ctx context.Context, key, project, id string, names []string) ([]byte, error) {
+func (s *Server) sealFor(ctx context.Context, l *line, as *api.Assignment) ([]byte, error) {
+	project, names := as.Project, as.Request.Tool.SecretNames()
 	if len(names) == 0 {
 		return nil, nil
 	}
 	values := map[string][]byte{}
+	use := &store.Pending{Entry: audit.Entry{
+		Action: "use-secrets", Project: project, Subject: "runs/" + as.Run, Outcome: audit.OK,
+		Details: map[string]string{"attempt": strconv.Itoa(as.Attempt), "runner": shownRunner(l.runner), "pool": l.pool},
+	}}
 	for _, name := range names {
 		one, err := s.store.Secret(ctx, project, name)
 		if errors.Is(err, store.ErrNotFound) {
@@ -159,14 +175,15 @@ func (s *Server) sealFor(ctx context.Context, key, project, id string, names []s
 		}
 		defer clear(value)
 		values[name] = value
+		use.Details["secret."+name] = "version " + strconv.Itoa(one.Version)
 	}
 	data, err := json.Marshal(values)
 	if err != nil {
 		return nil, err
 	}
 	defer clear(data)
-	if err := s.store.UsedSecrets(ctx, project, names, id); err != nil {
+	if err := s.store.UsedSecrets(store.Audited(ctx, use), project, slices.Sorted(maps.Keys(values)), as.Run); err != nil {
 		return nil, err
 	}
-	return secret.SealFor(key, data)
+	return secret.SealFor(l.key, data)
 }

@@ -24,6 +24,8 @@ type Store interface {
 	store.Queue
 	store.Runs
 	store.Access
+	store.Audit
+	store.Policies
 	store.Runners
 	store.Secrets
 	store.Workflows
@@ -43,23 +45,28 @@ type Options struct {
 	// Poll is how often the server looks for what others have written, even if the store doesn't say that they have; 1 s by
 	// default.
 	Poll time.Duration
+	// Limits bound the requests; without them there is no bound.
+	Limits Limits
 }
 
 // Server answers the API and hands out runs. Its life:
 //
 //	New  ->  Start  ->  Handler serves requests, Link serves a runner in this process  ->  Close
 type Server struct {
-	store   Store
-	archive archive.Archive
-	keys    *secret.Keys
-	log     *slog.Logger
-	lease   time.Duration
-	poll    time.Duration
-	tools   *toolCache
-	tokens  *tokenCache
-	pool    *dispatcher
-	flows   *flows
-	live    *hub
+	store    Store
+	archive  archive.Archive
+	keys     *secret.Keys
+	log      *slog.Logger
+	lease    time.Duration
+	poll     time.Duration
+	tools    *toolCache
+	tokens   *tokenCache
+	policies *policyCache
+	limits   Limits
+	limiter  *limiter
+	pool     *dispatcher
+	flows    *flows
+	live     *hub
 
 	conditions condition.Evaluator
 	api        huma.API
@@ -87,7 +94,8 @@ func New(o Options) *Server {
 	}
 	s := &Server{
 		store: o.Store, archive: o.Archive, keys: o.Keys, log: o.Log, lease: o.Lease, poll: o.Poll, tools: newToolCache(), tokens: &tokenCache{store: o.Store, have: map[string]cachedToken{}},
-		live: newHub(), flows: newFlows(), conditions: o.Conditions, mux: http.NewServeMux(), stop: func() {},
+		policies: &policyCache{store: o.Store, have: map[string]cachedPolicy{}}, limits: o.Limits, limiter: newLimiter(), live: newHub(),
+		flows: newFlows(), conditions: o.Conditions, mux: http.NewServeMux(), stop: func() {},
 	}
 	s.pool = newDispatcher(s)
 	useProblems()
@@ -96,8 +104,14 @@ func New(o Options) *Server {
 	config.DocsPath = ""     // its page loads programs from elsewhere
 	config.CreateHooks = nil // they add a $schema to every answer
 	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{"token": {Type: "http", Scheme: "bearer"}}
+	config.Transformers = append(config.Transformers, func(c huma.Context, _ string, answer any) (any, error) {
+		if p, ok := answer.(*api.Problem); ok {
+			s.auditProblem(c.Context(), p)
+		}
+		return answer, nil
+	})
 	s.api = humago.New(s.mux, config)
-	s.api.UseMiddleware(s.authenticate)
+	s.api.UseMiddleware(s.audit, s.authenticate)
 	s.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
 	s.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		writeProblem(w, problem(http.StatusNotFound, run.CodeNoSuchThing, "there is nothing at "+r.Method+" "+r.URL.Path, api.Prefix+"/openapi.json has what there is"))
@@ -109,6 +123,8 @@ func New(o Options) *Server {
 	s.registerRunners()
 	s.registerTokens()
 	s.registerSecrets()
+	s.registerAudit()
+	s.registerPolicies()
 	return s
 }
 

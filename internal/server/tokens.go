@@ -71,6 +71,7 @@ func (s *Server) createToken(ctx context.Context, project string, n *api.NewToke
 	if n.ExpiresSeconds > 0 {
 		t.Expires = t.Created.Add(time.Duration(n.ExpiresSeconds) * time.Second)
 	}
+	subject(ctx, "tokens/"+n.Name, "role", t.Role, "pool", t.Pool)
 	if err := s.store.AddToken(ctx, t); err != nil {
 		return nil, s.explain(err, fmt.Sprintf("token %s", n.Name))
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/mayfly-run/mayfly/internal/api"
+	"github.com/mayfly-run/mayfly/internal/policy"
 	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/shape"
 	"github.com/mayfly-run/mayfly/internal/store"
@@ -23,8 +24,8 @@ type InProject struct {
 }
 
 func (s *Server) registerTools() {
-	huma.Register(s.api, operation("missing-contents", http.MethodPost, "/projects/{project}/contents/missing", RoleAuthor,
-		"Ask which contents the server doesn't have"), s.missing)
+	huma.Register(s.api, unaudited(operation("missing-contents", http.MethodPost, "/projects/{project}/contents/missing", RoleAuthor,
+		"Ask which contents the server doesn't have")), s.missing)
 	huma.Register(s.api, operation("put-content", http.MethodPut, "/projects/{project}/contents/{digest}", RoleAuthor,
 		"Send a content"), s.putContent)
 	huma.Register(s.api, operation("create-version", http.MethodPost, "/projects/{project}/tools/{tool}/versions", RoleAuthor,
@@ -115,12 +116,22 @@ func (s *Server) createVersion(ctx context.Context, in *struct {
 	} else {
 		v.Description = l.workflow.Description
 	}
+	subject(ctx, "tools/"+in.Tool, "digest", digest)
 	v, made, err := s.store.AddVersion(ctx, v)
 	if err != nil {
 		return nil, s.explain(err, "tool "+in.Tool)
 	}
 	out := &body[api.Version]{Body: versionOf(v)}
 	out.Body.New = made
+	if l.tool != nil {
+		var denied *policy.DeniedError
+		switch err := s.mayRun(ctx, in.Project, in.Tool, l.tool); {
+		case errors.As(err, &denied):
+			out.Body.Warnings = append(out.Body.Warnings, api.Wrong{Where: in.Body.Bundle.Definition, Message: "no run of it will be accepted: " + denied.Refused(), Hint: denied.Remedy()})
+		case err != nil:
+			return nil, s.explain(err, "tool "+in.Tool)
+		}
+	}
 	for _, w := range l.warnings {
 		out.Body.Warnings = append(out.Body.Warnings, wrongOf(w))
 	}

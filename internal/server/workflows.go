@@ -201,11 +201,15 @@ func (s *Server) beginWorkflow(ctx context.Context, row store.NewRun, f *flow, p
 		if _, ok := f.Tools[step.Uses.Name]; ok {
 			name = step.Uses.Name
 		}
+		if err := s.mayRun(ctx, row.Project, name, step.Uses.Tool); err != nil {
+			return nil, err
+		}
 		if err := s.maySecrets(ctx, row.Project, name, step.Uses.Tool.SecretNames()); err != nil {
 			return nil, err
 		}
 	}
 	row.ID = run.NewID()
+	subjectOf(ctx, row)
 	opts := f.options(row.ID)
 	sel := workflow.Selection{From: f.Selection.From, Only: f.Selection.Only, Skip: f.Selection.Skip}
 	if past != nil {
@@ -250,7 +254,7 @@ func (s *Server) beginWorkflow(ctx context.Context, row store.NewRun, f *flow, p
 
 // workflowOf is a new run as one that goes forward.
 func workflowOf(r store.NewRun) store.Workflow {
-	return store.Workflow{Run: r.ID, Project: r.Project, Pool: r.Pool, Needs: r.Needs, Priority: r.Priority, Labels: r.Labels, AcceptedBy: r.AcceptedBy}
+	return store.Workflow{Run: r.ID, Project: r.Project, Pool: r.Pool, Needs: r.Needs, Priority: r.Priority, Labels: r.Labels, AcceptedBy: r.AcceptedBy, Tool: r.Tool, Version: r.Version}
 }
 
 // options are those of all steps forward of a run.

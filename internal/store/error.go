@@ -12,6 +12,8 @@ var (
 	ErrGap = errors.New("events are missing before this report")
 	// ErrOver says that a run has ended already.
 	ErrOver = errors.New("the run has ended")
+	// ErrChanged says that it was changed since it was read.
+	ErrChanged = errors.New("it was changed meanwhile")
 	// ErrExists says that there is one of that name already.
 	ErrExists = errors.New("it exists already")
 )

@@ -74,6 +74,8 @@ type Claimed struct {
 	Run, Project string
 	Attempt      int
 	Runner       string
+	Tool         string // of NewRun; set by Claim
+	Version      int
 	Request      []byte
 	Last         int64 // the number of the run's last event so far
 }

@@ -31,6 +31,8 @@ type Workflows interface {
 // Workflow is a run of a workflow that isn't over.
 type Workflow struct {
 	Run, Project string
+	Tool         string
+	Version      int
 	Pool         string
 	Needs        []string
 	Priority     int

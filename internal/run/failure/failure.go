@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"syscall"
 
+	"github.com/mayfly-run/mayfly/internal/audit"
 	"github.com/mayfly-run/mayfly/internal/condition"
 	"github.com/mayfly-run/mayfly/internal/content"
 	"github.com/mayfly-run/mayfly/internal/engine"
@@ -70,6 +71,8 @@ func rules() []rule {
 		typed(func(*engine.Unsupported) Failure { return failed(run.CodeUnsupported) }),
 		typed(func(*engine.NotKeptError) Failure { return failed(run.CodeNotKept) }),
 		typed(func(*engine.InvalidError) Failure { return failed(run.CodeInvalidDefinition) }),
+
+		typed(func(*audit.BrokenError) Failure { return failed(run.CodeAuditBroken) }),
 
 		typed(func(*content.DigestError) Failure { return failed(run.CodeInvalidInput) }),
 		typed(func(*tool.InputError) Failure { return failed(run.CodeInvalidInput) }),

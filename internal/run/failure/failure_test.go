@@ -65,6 +65,7 @@ var uncoded = map[string]string{
 	"store.ErrNotHeld":      "the server answers with a problem, which has a code",
 	"store.ErrGap":          "the server answers with a receipt, and the runner sends what is missing",
 	"store.ErrOver":         "the server answers with a problem, which has a code",
+	"store.ErrChanged":      "the server answers with a problem, which has a code",
 	"store.ErrExists":       "the server answers with a problem, which has a code",
 	"program.NotFoundError": "Mayfly isn't installed in full: no program that runs it can do anything about that",
 }

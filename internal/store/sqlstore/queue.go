@@ -132,7 +132,8 @@ func take(ctx context.Context, tx *tx, one *store.Claimed, lease time.Duration) 
 		return false, err
 	}
 	one.Attempt++
-	return true, tx.rows(ctx, func(rows *sql.Rows) error { return rows.Scan(&one.Request) }, `SELECT request FROM requests WHERE run = ?`, one.Run)
+	return true, tx.rows(ctx, func(rows *sql.Rows) error { return rows.Scan(&one.Request, &one.Tool, &one.Version) },
+		`SELECT q.request, r.tool, r.version FROM requests q JOIN runs r ON r.id = q.run WHERE q.run = ?`, one.Run)
 }
 
 // Extend implements store.Queue.

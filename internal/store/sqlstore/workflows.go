@@ -61,14 +61,14 @@ func (s *Store) Workflow(ctx context.Context, id string) (w store.Workflow, err 
 	err = s.read(ctx, func(rows *sql.Rows) error {
 		found = true
 		var needs, labels string
-		if err := rows.Scan(&w.Run, &w.Project, &w.Happened, &w.Cancelling, &w.Pool, &needs, &w.Priority, &labels, &w.AcceptedBy); err != nil {
+		if err := rows.Scan(&w.Run, &w.Project, &w.Tool, &w.Version, &w.Happened, &w.Cancelling, &w.Pool, &needs, &w.Priority, &labels, &w.AcceptedBy); err != nil {
 			return err
 		}
 		if err := json.Unmarshal([]byte(needs), &w.Needs); err != nil {
 			return fmt.Errorf("read the labels of run %s: %w", id, err)
 		}
 		return json.Unmarshal([]byte(labels), &w.Labels)
-	}, `SELECT w.run, w.project, w.happened, q.cancel > 0, r.pool, r.needs, r.priority, r.labels, r.accepted_by
+	}, `SELECT w.run, w.project, r.tool, r.version, w.happened, q.cancel > 0, r.pool, r.needs, r.priority, r.labels, r.accepted_by
 		FROM workflows w JOIN queue q ON q.run = w.run JOIN runs r ON r.id = w.run WHERE w.run = ?`, id)
 	if err == nil && !found {
 		err = store.ErrNotFound

@@ -9,6 +9,8 @@ import (
 	"sync"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/mayfly-run/mayfly/internal/store"
 )
 
 // mostGrouped bounds how many writes share a transaction, and so how long the first of them waits for the others.
@@ -37,14 +39,24 @@ type writer struct {
 	d       dialect
 	wake    *wake
 	waiting chan *write
+	// audited are those that write to the audit log, if there are several connections. Their groups commit one after another, since each
+	// holds the head of the log: on one connection they are few and large, and don't keep the others from other writes.
+	audited chan *write
 	closing chan struct{}
 	work    sync.WaitGroup
 }
 
 func newWriter(db *sql.DB, d dialect, wake *wake) *writer {
 	w := &writer{db: db, d: d, wake: wake, waiting: make(chan *write), closing: make(chan struct{})}
-	for range d.writers {
-		w.work.Go(w.loop)
+	w.audited = w.waiting
+	others := d.writers
+	if d.writers > 1 {
+		w.audited = make(chan *write)
+		others--
+		w.work.Go(func() { w.loop(w.audited) })
+	}
+	for range others {
+		w.work.Go(func() { w.loop(w.waiting) })
 	}
 	return w
 }
@@ -57,8 +69,12 @@ func (w *writer) close() {
 // write returns when do has been carried out durably, or has failed.
 func (s *Store) write(ctx context.Context, do func(ctx context.Context, tx *tx) error) error {
 	one := &write{ctx: ctx, do: do, done: make(chan error, 1)}
+	waiting := s.writer.waiting
+	if p := store.PendingOf(ctx); p != nil && !p.Written {
+		waiting = s.writer.audited
+	}
 	select {
-	case s.writer.waiting <- one:
+	case waiting <- one:
 		return <-one.done // it isn't left, since it may become durable
 	case <-ctx.Done():
 		return context.Cause(ctx)
@@ -67,21 +83,21 @@ func (s *Store) write(ctx context.Context, do func(ctx context.Context, tx *tx) 
 	}
 }
 
-// loop carries out groups until the writer is closed.
-func (w *writer) loop() {
+// loop carries out groups of those that wait until the writer is closed.
+func (w *writer) loop(waiting <-chan *write) {
 	var c *connection
 	defer func() { _ = c.close() }() // it holds nothing
 	for {
 		var group []*write
 		select {
-		case one := <-w.waiting:
+		case one := <-waiting:
 			group = append(group, one)
 		case <-w.closing:
 			return
 		}
 		for more := true; more && len(group) < mostGrouped; {
 			select {
-			case one := <-w.waiting:
+			case one := <-waiting:
 				group = append(group, one)
 			default:
 				more = false
@@ -143,7 +159,12 @@ func (w *writer) transaction(c *connection, group []*write) (_ *connection, err 
 			one.refused = no.error
 		} else if err != nil {
 			return c.rollback(ctx, err)
+		} else {
+			t.take(one.ctx)
 		}
+	}
+	if err := t.appendEntries(ctx); err != nil {
+		return c.rollback(ctx, fmt.Errorf("write the audit log: %w", err))
 	}
 	if _, err := c.exec(ctx, "COMMIT"); err != nil {
 		c, err := c.rollback(ctx, fmt.Errorf("commit: %w", err))
@@ -152,6 +173,7 @@ func (w *writer) transaction(c *connection, group []*write) (_ *connection, err 
 		}
 		return c, err
 	}
+	t.audited()
 	if t.tell {
 		w.wake.tell()
 	}
@@ -235,8 +257,9 @@ func (c *connection) exec(ctx context.Context, q string, args ...any) (sql.Resul
 
 // tx is a transaction that other writes share. dialect.sql says how statements are written.
 type tx struct {
-	c    *connection
-	tell bool // other servers wait for what was written
+	c       *connection
+	tell    bool             // other servers wait for what was written
+	entries []*store.Pending // of the audit log
 }
 
 // exec returns the number of rows that a statement has changed.

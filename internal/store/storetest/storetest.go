@@ -16,6 +16,8 @@ type Store interface {
 	store.Queue
 	store.Runs
 	store.Access
+	store.Audit
+	store.Policies
 	store.Runners
 	store.Secrets
 	store.Workflows
@@ -47,7 +49,10 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		"ManyWriters":     func(t *testing.T, s Store) { ManyWriters(t, s) },
 		"SameAtOnce":      func(t *testing.T, s Store) { SameAtOnce(t, s) },
 		"ClaimsAtOnce":    func(t *testing.T, s Store) { ClaimsAtOnce(t, s) },
+		"Policies":        policies,
 		"Tokens":          tokens,
+		"Audit":           auditLog,
+		"AuditAtOnce":     func(t *testing.T, s Store) { AuditAtOnce(t, s) },
 		"Runners":         runners,
 		"Secrets":         secrets,
 		"Workflows":       workflows,
@@ -92,7 +97,7 @@ func claimed(t *testing.T, s Store, id string, lease time.Duration) store.Claime
 	t.Helper()
 	accept(t, s, newRun(id))
 	got := claim(t, s, store.Claim{Lessee: store.Lessee{Runner: "r", Lease: lease}, Most: 1})
-	if len(got) != 1 || got[0].Run != id {
+	if len(got) != 1 || got[0].Run != id || got[0].Tool != "t" || got[0].Version != 2 {
 		t.Fatalf("claimed %+v, want run %s", got, id)
 	}
 	return got[0]

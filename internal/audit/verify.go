@@ -1,0 +1,74 @@
+package audit
+
+import (
+	"fmt"
+)
+
+// BrokenError says that a log isn't as it was written.
+type BrokenError struct {
+	Number int64 // the first entry that doesn't fit, or 0 if none is there that should be
+	Why    string
+}
+
+func (e *BrokenError) Error() string {
+	if e.Number == 0 {
+		return "the audit log is broken: " + e.Why
+	}
+	return fmt.Sprintf("the audit log is broken at entry %d: %s", e.Number, e.Why)
+}
+
+// Verifier walks a chain. The zero Verifier begins with whatever entry comes first; a log is complete only if that is entry 1.
+type Verifier struct {
+	// Known is the hash of an entry that was kept elsewhere, or empty.
+	Known string
+
+	begun bool
+	first int64
+	head  Head
+	found bool // Known was found
+}
+
+// Add checks the next entry. The error is a *BrokenError.
+func (v *Verifier) Add(e *Entry) error {
+	switch {
+	case e.Hash != e.hash():
+		return &BrokenError{e.Number, "its content was changed: its hash isn't that of its fields"}
+	case e.Number < 1:
+		return &BrokenError{e.Number, "numbers begin with 1"}
+	case e.Number == 1 && e.Previous != First:
+		return &BrokenError{e.Number, "it is the first one, and names another before it"}
+	case !v.begun:
+		v.begun, v.first = true, e.Number
+	case e.Number <= v.head.Number:
+		return &BrokenError{e.Number, fmt.Sprintf("it comes after entry %d: it was inserted or moved", v.head.Number)}
+	case e.Number > v.head.Number+1:
+		return &BrokenError{e.Number, fmt.Sprintf("it comes after entry %d: entries between them were removed or moved", v.head.Number)}
+	case e.Previous != v.head.Hash:
+		return &BrokenError{e.Number, fmt.Sprintf("it doesn't follow entry %d as that is now: one of the two was replaced", v.head.Number)}
+	}
+	v.head = e.Head()
+	v.found = v.found || v.Known == e.Hash
+	return nil
+}
+
+// First is the number of the first entry, or 0 if there was none.
+func (v *Verifier) First() int64 { return v.first }
+
+// Head is the last entry so far.
+func (v *Verifier) Head() Head { return v.head }
+
+// End checks that the log isn't shorter than it is known to have been. The error is a *BrokenError.
+func (v *Verifier) End() error {
+	if v.Known != "" && !v.found {
+		return &BrokenError{0, fmt.Sprintf("no entry up to %d has the hash %s: the end was cut off, or the log was written anew", v.head.Number, v.Known)}
+	}
+	return nil
+}
+
+// Reached checks that the log goes on to the head that its keeper says it has. The error is a *BrokenError.
+func (v *Verifier) Reached(h *Head) error {
+	if h != nil && v.head.Number < h.Number {
+		return &BrokenError{0, fmt.Sprintf("it ends with entry %d, and the server says that entry %d is the last one: the end was cut off", v.head.Number, h.Number)}
+	}
+	return nil
+}

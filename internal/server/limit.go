@@ -1,0 +1,135 @@
+package server
+
+import (
+	"container/list"
+	"fmt"
+	"math"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"golang.org/x/time/rate"
+
+	"github.com/mayfly-run/mayfly/internal/run"
+)
+
+// Limits bound how many requests the server takes. A bucket has as many tokens as are allowed in two seconds or, for failures, in two
+// minutes.
+type Limits struct {
+	Requests float64 // of one token, a second; 0 for any number. Each runner has ten times as many
+	Failures float64 // without a valid token, of one address, a minute; 0 for any number
+}
+
+// DefaultLimits let pass all but mistakes and attacks.
+func DefaultLimits() Limits { return Limits{Requests: 2000, Failures: 10} }
+
+const (
+	runnerFactor = 10
+	mostBuckets  = 10_000
+)
+
+// limiter has the buckets of those whose requests it counts. When there are too many, it forgets who has been silent for longest: that one
+// begins with a full bucket.
+type limiter struct {
+	now func() time.Time
+
+	mu      sync.Mutex
+	buckets map[string]*list.Element
+	recent  *list.List // of *bucket, the one that was used last at the front
+}
+
+type bucket struct {
+	key     string
+	rate    *rate.Limiter
+	refuses bool
+}
+
+func newLimiter() *limiter {
+	return &limiter{now: time.Now, buckets: map[string]*list.Element{}, recent: list.New()}
+}
+
+// take takes n tokens of a bucket, if it has one at least. Otherwise it returns how long until it has one, and whether this is the first
+// refusal in a row.
+func (l *limiter) take(key string, n int, perSecond, burst float64) (wait time.Duration, first bool) {
+	if perSecond <= 0 {
+		return 0, false
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	at := l.buckets[key]
+	if at == nil {
+		if l.recent.Len() >= mostBuckets {
+			delete(l.buckets, l.recent.Remove(l.recent.Back()).(*bucket).key) //nolint:forcetypeassert // the list has only these
+		}
+		at = l.recent.PushFront(&bucket{key: key, rate: rate.NewLimiter(rate.Limit(perSecond), max(1, int(burst)))})
+		l.buckets[key] = at
+	}
+	l.recent.MoveToFront(at)
+	b := at.Value.(*bucket) //nolint:forcetypeassert // the list has only these
+	now := l.now()
+	if have := b.rate.TokensAt(now); have < 1 {
+		first, b.refuses = !b.refuses, true
+		return time.Duration((1 - have) / perSecond * float64(time.Second)), first
+	}
+	b.refuses = false
+	b.rate.AllowN(now, n)
+	return 0, false
+}
+
+// limitToken says whether a request of a token may pass, and answers it otherwise.
+func (s *Server) limitToken(c huma.Context, who identity) bool {
+	key, perSecond := "token "+string(who.Hash), s.limits.Requests
+	if who.Role == RoleRunner {
+		key, perSecond = key+c.Param("name"), perSecond*runnerFactor
+	}
+	wait, first := s.limiter.take(key, 1, perSecond, 2*perSecond)
+	if wait == 0 {
+		return true
+	}
+	s.refuseLimited(c, wait, first, fmt.Sprintf("the token %s makes more than %g requests a second", who.Name, perSecond))
+	return false
+}
+
+// mayFail says whether a request that may have no valid token is looked at, and answers it otherwise.
+func (s *Server) mayFail(c huma.Context) bool {
+	wait, first := s.failures(c, 0)
+	if wait == 0 {
+		return true
+	}
+	s.refuseLimited(c, wait, first, "too many requests without a valid token come from this address")
+	return false
+}
+
+// countFailure counts a request without a valid token.
+func (s *Server) countFailure(c huma.Context) { s.failures(c, 1) }
+
+func (s *Server) failures(c huma.Context, n int) (wait time.Duration, first bool) {
+	return s.limiter.take("address "+network(addressOf(c.RemoteAddr())), n, s.limits.Failures/60, 2*s.limits.Failures)
+}
+
+// network is what one client can be expected to have: of IPv6 a whole network of 64 bits.
+func network(address string) string {
+	ip, err := netip.ParseAddr(address)
+	if err != nil {
+		return address
+	}
+	if ip = ip.Unmap().WithZone(""); ip.Is4() {
+		return ip.String()
+	}
+	p, _ := ip.Prefix(64) // an IPv6 address has more bits
+	return p.String()
+}
+
+// refuseLimited answers a request that is too many. The audit log has only the first one in a row: it must not grow with them.
+func (s *Server) refuseLimited(c huma.Context, wait time.Duration, first bool, why string) {
+	seconds := int(math.Ceil(wait.Seconds()))
+	p := problem(http.StatusTooManyRequests, run.CodeRateLimited, why, fmt.Sprintf("wait for %d s, and send fewer", seconds))
+	if r, ok := c.Context().Value(recordKey{}).(*record); ok {
+		r.changes = first
+	}
+	c.SetHeader("Retry-After", strconv.Itoa(seconds))
+	s.refuse(c, p)
+}

@@ -1,0 +1,143 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/mayfly-run/mayfly/internal/audit"
+	"github.com/mayfly-run/mayfly/internal/store"
+)
+
+// Append implements store.Audit.
+func (s *Store) Append(ctx context.Context, e *audit.Entry) error {
+	p := &store.Pending{Entry: *e}
+	err := s.write(store.Audited(ctx, p), func(context.Context, *tx) error { return nil })
+	if err == nil {
+		*e = p.Entry
+	}
+	return err
+}
+
+// take remembers the entry of a write that has succeeded.
+func (t *tx) take(ctx context.Context) {
+	if p := store.PendingOf(ctx); p != nil && !p.Written {
+		t.entries = append(t.entries, p)
+	}
+}
+
+// audited says that the entries are durable.
+func (t *tx) audited() {
+	for _, p := range t.entries {
+		p.Written = true
+	}
+}
+
+// appendEntries adds the entries of the whole group to the chain, as the last thing of a transaction: other servers wait for the row of
+// the head until it commits, and it waits for nothing that they have.
+func (t *tx) appendEntries(ctx context.Context) error {
+	if len(t.entries) == 0 {
+		return nil
+	}
+	head, now := audit.Head{}, int64(0)
+	err := t.rows(ctx, func(rows *sql.Rows) error { return rows.Scan(&head.Number, &head.Hash, &now) }, `SELECT number, hash, NOW FROM audit_head FOR UPDATE`)
+	if err == nil && head.Hash == "" {
+		err = errors.New("the head of the audit log is missing")
+	}
+	if err != nil {
+		return err
+	}
+	for left := t.entries; len(left) > 0; {
+		insert := insertEntries(len(left))
+		some := left[:insert.entries]
+		left = left[insert.entries:]
+		var args []any
+		for _, p := range some {
+			p.Follow(head, timeOf(now))
+			head = p.Head()
+			details, err := json.Marshal(p.Details)
+			if err != nil {
+				return err
+			}
+			args = append(args, p.Number, p.Time.UnixMilli(), p.Actor, p.ActorProject, p.Address, p.Action, p.Project, p.Subject, p.Outcome, string(details), p.Previous, p.Hash)
+		}
+		if _, err := t.exec(ctx, insert.statement, args...); err != nil {
+			return err
+		}
+	}
+	_, err = t.exec(ctx, `UPDATE audit_head SET number = ?, hash = ?`, head.Number, head.Hash)
+	return err
+}
+
+const auditColumns = `number, at, actor, actor_project, address, action, project, subject, outcome, details, previous, hash`
+
+// inserts have statements for a few numbers of entries, the highest first: one statement for many entries is faster, and each connection
+// keeps those that it has prepared.
+var inserts = []insert{insertOf(64), insertOf(16), insertOf(4), insertOf(1)}
+
+type insert struct {
+	entries   int
+	statement string
+}
+
+func insertOf(entries int) insert {
+	row := `(?` + strings.Repeat(`, ?`, strings.Count(auditColumns, ",")) + `)`
+	return insert{entries, `INSERT INTO audit (` + auditColumns + `) VALUES ` + row + strings.Repeat(`, `+row, entries-1)}
+}
+
+// insertEntries returns the largest insert for at most so many entries.
+func insertEntries(most int) insert {
+	i := slices.IndexFunc(inserts, func(one insert) bool { return one.entries <= most })
+	return inserts[i]
+}
+
+// Entries implements store.Audit.
+func (s *Store) Entries(ctx context.Context, f store.AuditFilter) ([]audit.Entry, error) {
+	where, args := []string{"number > ?"}, []any{f.After}
+	and := func(condition string, arg any) { where, args = append(where, condition), append(args, arg) }
+	if f.Before > 0 {
+		and("number < ?", f.Before)
+	}
+	if f.Project != "" {
+		and("project = ?", f.Project)
+	}
+	if f.Actor != "" {
+		and("actor = ?", f.Actor)
+	}
+	if f.Action != "" {
+		and("action = ?", f.Action)
+	}
+	if !f.Since.IsZero() {
+		and("at >= ?", f.Since.UnixMilli())
+	}
+	order := "number"
+	if f.Latest {
+		order = "number DESC"
+	}
+	all := []audit.Entry{}
+	err := s.read(ctx, func(rows *sql.Rows) error {
+		var e audit.Entry
+		var at int64
+		var details string
+		if err := rows.Scan(&e.Number, &at, &e.Actor, &e.ActorProject, &e.Address, &e.Action, &e.Project, &e.Subject, &e.Outcome, &details, &e.Previous, &e.Hash); err != nil {
+			return err
+		}
+		if err := json.Unmarshal([]byte(details), &e.Details); err != nil {
+			return fmt.Errorf("read the details of entry %d of the audit log: %w", e.Number, err)
+		}
+		e.Time = timeOf(at)
+		all = append(all, e)
+		return nil
+	}, `SELECT `+auditColumns+` FROM audit WHERE `+strings.Join(where, " AND ")+` ORDER BY `+order+` LIMIT ?`, append(args, f.Most)...)
+	return all, err
+}
+
+// AuditHead implements store.Audit.
+func (s *Store) AuditHead(ctx context.Context) (h audit.Head, err error) {
+	err = s.read(ctx, func(rows *sql.Rows) error { return rows.Scan(&h.Number, &h.Hash) }, `SELECT number, hash FROM audit_head`)
+	return h, err
+}
