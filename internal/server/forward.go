@@ -153,7 +153,7 @@ func (s *Server) next(ctx context.Context, w store.Workflow) (*flow, *workflow.F
 	if err != nil {
 		return nil, nil, err
 	}
-	h := workflow.Happened{Ended: map[string]*run.Result{}, Cancelled: w.Cancelling, Now: time.Now()}
+	h := workflow.Happened{Ended: map[string]*run.Result{}, Cancelled: w.Cancelling, Began: w.Accepted, Now: w.Now}
 	for id, text := range data {
 		r := &run.Result{}
 		if err := json.Unmarshal(text, r); err != nil {
@@ -170,7 +170,7 @@ func (s *Server) next(ctx context.Context, w store.Workflow) (*flow, *workflow.F
 
 // stepForward makes what is written of a step forward.
 func (s *Server) stepForward(ctx context.Context, w store.Workflow, f *flow, fwd *workflow.Forward) (*store.StepForward, error) {
-	step := &store.StepForward{Run: w.Run, After: int64(len(w.Journal)), Seen: w.Happened, Deadline: fwd.Deadline}
+	step := &store.StepForward{Run: w.Run, After: int64(len(w.Journal)), Seen: w.Happened, Within: fwd.Within}
 	for _, e := range fwd.Entries {
 		line, err := json.Marshal(e)
 		if err != nil {

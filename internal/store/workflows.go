@@ -40,8 +40,10 @@ type Workflow struct {
 	AcceptedBy   string
 	Cancelling   bool
 	Happened     int64 // how often something has happened to it
-	Request      []byte
-	Journal      [][]byte // its entries
+	// Accepted is when it was accepted, and Now when it was read, by the database's clock: those of servers may differ.
+	Accepted, Now time.Time
+	Request       []byte
+	Journal       [][]byte // its entries
 }
 
 // StepForward is one step forward of a workflow.
@@ -50,8 +52,8 @@ type StepForward struct {
 	// After is how many entries the journal had when the workflow was read, and Seen how often something had happened to it.
 	After, Seen int64
 	Entries     [][]byte
-	// Deadline is when something happens to it even if nothing else does; zero for never.
-	Deadline time.Time
+	// Within is the time after which something happens to it even if nothing else does; zero for never.
+	Within time.Duration
 	// Encode returns the events of the workflow's run, as in a Report; nil for none.
 	Encode func(before int64) (Chunk, error)
 	Begin  []NewRun // of its steps

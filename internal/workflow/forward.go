@@ -25,8 +25,9 @@ type Forward struct {
 	Events  []run.Event // of the workflow's run, without Seq and Run
 	Begin   []StepRun
 	End     []string // runs of steps that must end
-	// Deadline is when the workflow must be taken forward even if nothing happens: its timeout; zero for none.
-	Deadline time.Time
+	// Within is the time after which the workflow must be taken forward even if nothing happens: what is left of its timeout; zero
+	// for none.
+	Within time.Duration
 	// Result is set when every step has ended; it is in Events too.
 	Result *run.Result
 }
@@ -49,7 +50,8 @@ type Happened struct {
 	Ended map[string]*run.Result
 	// Cancelled says that the end of the workflow was asked for.
 	Cancelled bool
-	Now       time.Time
+	// Began is when the run began, and Now the present, by one clock.
+	Began, Now time.Time
 }
 
 // entries is a journal of one step forward.
@@ -72,6 +74,7 @@ type forwarding struct {
 	journal *entries
 	running []stepRun // runs of steps that haven't ended, in the order in which they began
 	began   time.Time
+	now     time.Time
 	ending  run.State // States.Ending as the journal has it
 }
 
@@ -83,7 +86,9 @@ type stepRun struct {
 
 // forward returns the beginning of a step forward. The options need no Journal, Emit or Kill; the JournalSealer is the Sealer.
 func (e *Executor) forward(ctx context.Context, plan *Plan, opts Options) *forwarding {
-	f := &forwarding{journal: &entries{}, began: time.Now().UTC()}
+	f := &forwarding{journal: &entries{}}
+	f.began = time.Now().UTC()
+	f.now = f.began
 	opts.Journal, opts.JournalSealer = f.journal, e.Sealer
 	opts.Emit = func(ev run.Event) { f.out.Events = append(f.out.Events, ev) }
 	f.execution = e.execution(plan, opts)
@@ -117,10 +122,10 @@ func (e *Executor) Continue(ctx context.Context, plan *Plan, opts Options, journ
 	}
 	opts.States, opts.Masked = past.states, past.masked
 	f := e.forward(ctx, plan, opts)
-	f.times, f.resumed, f.usage, f.running, f.began = past.times, past.resumed, past.usage, past.running, past.began
+	f.times, f.resumed, f.usage, f.running, f.began, f.now = past.times, past.resumed, past.usage, past.running, h.Began, h.Now
 	f.ending = past.states.Ending
-	late := !f.deadline().IsZero() && !h.Now.Before(f.deadline())
-	if h.Cancelled || late {
+	left, limited := f.left()
+	if h.Cancelled || limited && left <= 0 {
 		f.endAs(!h.Cancelled)
 	}
 	f.running = slices.DeleteFunc(f.running, func(r stepRun) bool {
@@ -133,12 +138,13 @@ func (e *Executor) Continue(ctx context.Context, plan *Plan, opts Options, journ
 	return f.finish(), nil
 }
 
-// deadline is when the workflow's time is up.
-func (f *forwarding) deadline() time.Time {
-	if d := f.plan.Workflow.Timeout; d > 0 && f.states.Ending == "" && !f.mainStepsEnded() {
-		return f.began.Add(d)
+// left is what is left of the workflow's time, if it is limited.
+func (f *forwarding) left() (d time.Duration, limited bool) {
+	d = f.plan.Workflow.Timeout
+	if d <= 0 || f.states.Ending != "" || f.mainStepsEnded() {
+		return 0, false
 	}
-	return time.Time{}
+	return d - f.now.Sub(f.began), true
 }
 
 // finish plans what is next, and completes the step forward.
@@ -158,7 +164,7 @@ func (f *forwarding) finish() *Forward {
 		f.ended(result)
 		f.out.Result = result
 	} else {
-		f.out.Deadline = f.deadline()
+		f.out.Within, _ = f.left()
 	}
 	f.out.Entries = f.journal.list
 	return &f.out
@@ -241,7 +247,6 @@ type replayed struct {
 	resumed []bool
 	usage   engine.Usage
 	running []stepRun
-	began   time.Time
 }
 
 // replay reads the journal of a run that goes on. Unlike [Plan.Resume] it keeps what is running.
@@ -277,8 +282,6 @@ func (e *Executor) replay(ctx context.Context, plan *Plan, journal iter.Seq2[Ent
 // add takes what an entry says besides the states of steps.
 func (r *replayed) add(plan *Plan, e *Entry) error {
 	switch e.Type {
-	case EntryRun:
-		r.began = e.Time
 	case EntryResume:
 		for i := range r.times {
 			r.resumed[i], r.times[i] = !r.times[i].finished.IsZero(), times{}

@@ -61,14 +61,16 @@ func (s *Store) Workflow(ctx context.Context, id string) (w store.Workflow, err 
 	err = s.read(ctx, func(rows *sql.Rows) error {
 		found = true
 		var needs, labels string
-		if err := rows.Scan(&w.Run, &w.Project, &w.Tool, &w.Version, &w.Happened, &w.Cancelling, &w.Pool, &needs, &w.Priority, &labels, &w.AcceptedBy); err != nil {
+		var accepted, now int64
+		if err := rows.Scan(&w.Run, &w.Project, &w.Tool, &w.Version, &w.Happened, &w.Cancelling, &w.Pool, &needs, &w.Priority, &labels, &w.AcceptedBy, &accepted, &now); err != nil {
 			return err
 		}
+		w.Accepted, w.Now = timeOf(accepted), timeOf(now)
 		if err := json.Unmarshal([]byte(needs), &w.Needs); err != nil {
 			return fmt.Errorf("read the labels of run %s: %w", id, err)
 		}
 		return json.Unmarshal([]byte(labels), &w.Labels)
-	}, `SELECT w.run, w.project, r.tool, r.version, w.happened, q.cancel > 0, r.pool, r.needs, r.priority, r.labels, r.accepted_by
+	}, `SELECT w.run, w.project, r.tool, r.version, w.happened, q.cancel > 0, r.pool, r.needs, r.priority, r.labels, r.accepted_by, r.accepted, NOW
 		FROM workflows w JOIN queue q ON q.run = w.run JOIN runs r ON r.id = w.run WHERE w.run = ?`, id)
 	if err == nil && !found {
 		err = store.ErrNotFound
@@ -127,12 +129,14 @@ func (s *Store) StepForward(ctx context.Context, f store.StepForward) error {
 }
 
 func forward(ctx context.Context, tx *tx, f store.StepForward) error {
-	deadline := int64(0)
-	if !f.Deadline.IsZero() {
-		deadline = f.Deadline.UnixMilli()
+	deadline := `0`
+	args := []any{len(f.Entries), f.Seen}
+	if f.Within != 0 {
+		deadline = `NOW + ?`
+		args = append(args, f.Within.Milliseconds())
 	}
-	n, err := tx.exec(ctx, `UPDATE workflows SET entries = entries + ?, seen = ?, deadline = ? WHERE run = ? AND entries = ?`,
-		len(f.Entries), f.Seen, deadline, f.Run, f.After)
+	n, err := tx.exec(ctx, `UPDATE workflows SET entries = entries + ?, seen = ?, deadline = `+deadline+` WHERE run = ? AND entries = ?`,
+		append(args, f.Run, f.After)...)
 	if err != nil {
 		return err
 	}

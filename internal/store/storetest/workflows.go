@@ -118,18 +118,18 @@ func workflows(t *testing.T, s Store) {
 	}
 	w := workflowOf(t, s)
 	if w.Project != "p" || w.Happened != 1 || w.Cancelling || string(w.Request) != `{"id":"w"}` || len(w.Journal) != 3 || string(w.Journal[1]) != "a begins" ||
-		w.Pool != "default" || w.AcceptedBy != "ada" || w.Labels["team"] != "x" {
+		w.Now.Before(w.Accepted) || w.Accepted.IsZero() || w.Pool != "default" || w.AcceptedBy != "ada" || w.Labels["team"] != "x" {
 		t.Errorf("%+v", w)
 	}
 	results, err := s.Results(t.Context(), []string{"wa", "wb"})
 	if err != nil || len(results) != 1 || string(results["wa"]) != `{"status":"x"}` {
 		t.Errorf("results %q, %v", results, err)
 	}
-	forward(t, s, store.StepForward{Run: "w", After: 3, Seen: 1, Entries: [][]byte{[]byte("a has ended")}, Deadline: time.Now().Add(-time.Minute)})
+	forward(t, s, store.StepForward{Run: "w", After: 3, Seen: 1, Entries: [][]byte{[]byte("a has ended")}, Within: -time.Minute})
 	if ids := due(t, s); !slices.Equal(ids, []string{"w"}) { // its deadline
 		t.Errorf("%v are due", ids)
 	}
-	forward(t, s, store.StepForward{Run: "w", After: 4, Seen: 1, Deadline: time.Now().Add(time.Hour)})
+	forward(t, s, store.StepForward{Run: "w", After: 4, Seen: 1, Within: time.Hour})
 	if ids := due(t, s); len(ids) != 0 {
 		t.Errorf("%v are due", ids)
 	}
