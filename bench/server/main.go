@@ -89,7 +89,7 @@ func open(ctx context.Context, slots int, engine run.Runner) (_ *site, err error
 	if err != nil {
 		return nil, err
 	}
-	s := server.New(server.Options{Store: db, Archive: archive.Dir(filepath.Join(dir, "contents")), Keys: keys})
+	s := server.New(server.Options{Store: db, Archive: archive.Dir(dir), Keys: keys})
 	if err := s.Start(ctx); err != nil {
 		return nil, err
 	}

@@ -16,7 +16,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/mayfly-run/mayfly/internal/archive"
 	"github.com/mayfly-run/mayfly/internal/atomicfile"
 	"github.com/mayfly-run/mayfly/internal/flock"
 	"github.com/mayfly-run/mayfly/internal/host"
@@ -33,6 +32,7 @@ type serverFlags struct {
 	withRunner             bool
 	certificate, key       string
 	logFormat              string
+	keeping
 	carrier
 }
 
@@ -68,7 +68,8 @@ INT and TERM end it: no new run is begun, those that run here are ended, and wha
 	fl.StringVar(&f.certificate, "tls-cert", "", "`FILE` with the certificate and those between it and the authority, in PEM")
 	fl.StringVar(&f.key, "tls-key", "", "`FILE` with its key, in PEM")
 	fl.StringVar(&f.logFormat, "log-format", "text", "how to log: `text` or json")
-	f.add(c)
+	f.keeping.add(fl)
+	f.carrier.add(c)
 	_ = c.MarkFlagRequired("data") // the flag exists
 	c.MarkFlagsRequiredTogether("tls-cert", "tls-key")
 	return c
@@ -103,7 +104,11 @@ func (f *serverFlags) run(ctx context.Context, out, errOut io.Writer) (err error
 	if err != nil {
 		return err
 	}
-	s := server.New(server.Options{Store: db, Archive: archive.Dir(filepath.Join(f.data, "contents")), Keys: keys, Log: log})
+	kept, err := f.openArchive(ctx)
+	if err != nil {
+		return err
+	}
+	s := server.New(server.Options{Store: db, Archive: kept, Keys: keys, Log: log})
 	defer s.Close()
 	if err := s.Start(ctx); err != nil {
 		return fmt.Errorf("start: %w", err)

@@ -31,7 +31,7 @@ type Store interface {
 // Options of a server. Store, Archive and Keys must be set; the caller closes them after Close.
 type Options struct {
 	Store   Store
-	Archive archive.Archive
+	Archive archive.Storage
 	Keys    *secret.Keys
 	Log     *slog.Logger
 	// Lease is for how long a runner keeps an attempt without a sign of life; 30 s by default.
@@ -46,7 +46,7 @@ type Options struct {
 //	New  ->  Start  ->  Handler serves requests, Link serves a runner in this process  ->  Close
 type Server struct {
 	store   Store
-	archive archive.Archive
+	archive archive.Contents
 	keys    *secret.Keys
 	log     *slog.Logger
 	lease   time.Duration
@@ -79,7 +79,7 @@ func New(o Options) *Server {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	s := &Server{
-		store: o.Store, archive: o.Archive, keys: o.Keys, log: o.Log, lease: o.Lease, poll: o.Poll, tools: newToolCache(), tokens: &tokenCache{store: o.Store, have: map[string]cachedToken{}},
+		store: o.Store, archive: archive.Contents{In: o.Archive}, keys: o.Keys, log: o.Log, lease: o.Lease, poll: o.Poll, tools: newToolCache(), tokens: &tokenCache{store: o.Store, have: map[string]cachedToken{}},
 		live: newHub(), mux: http.NewServeMux(), stop: func() {},
 	}
 	s.pool = newDispatcher(s)

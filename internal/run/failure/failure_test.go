@@ -60,6 +60,7 @@ var uncoded = map[string]string{
 	"document.ErrTooLarge":  "whoever reads the document has an error that says what it is",
 	"api.Problem":           "it has the code that the server gave it (run.Coder)",
 	"api.FingerprintError":  "it has its own code (run.Coder)",
+	"archive.Error":         "the server answers with a problem, which has a code",
 	"archive.DigestError":   "the server answers with a problem, which has a code",
 	"store.ErrNotFound":     "the server answers with a problem, which has a code",
 	"store.ErrNotHeld":      "the server answers with a problem, which has a code",
