@@ -161,9 +161,14 @@ func (s *Server) reports(ctx context.Context, in *RunnerName) (*huma.StreamRespo
 
 // Report adds what a runner reports to its run.
 func (s *Server) Report(ctx context.Context, runner string, r *api.Report) (*api.Receipt, error) {
+	size := reported{run: r.Run, ended: r.Result != nil}
 	row := store.Report{
 		Hold: store.Hold{Run: r.Run, Attempt: r.Attempt}, Runner: runner, Lease: s.lease, First: r.First, Count: int64(len(r.Events)),
-		Encode: func(before int64) (store.Chunk, error) { return s.live.codec.encode(r.Run, r.Events, before) },
+		Encode: func(before int64) (store.Chunk, error) {
+			chunk, err := s.live.codec.encode(r.Run, r.Events, before)
+			size.chunk = chunk
+			return chunk, err
+		},
 	}
 	for _, e := range r.Events {
 		if e.State != nil && r.Result == nil {
@@ -190,6 +195,7 @@ func (s *Server) Report(ctx context.Context, runner string, r *api.Report) (*api
 	if r.Result != nil {
 		s.pool.ended(runner, row.Hold)
 	}
+	s.compactor.reported(size)
 	s.live.wake(r.Run)
 	return &api.Receipt{Last: last, Ended: r.Result != nil}, nil
 }

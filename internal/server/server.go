@@ -26,6 +26,7 @@ type Store interface {
 	store.Runners
 	store.Secrets
 	store.Wake
+	store.Logs
 }
 
 // Options of a server. Store, Archive and Keys must be set; the caller closes them after Close.
@@ -36,6 +37,8 @@ type Options struct {
 	Log     *slog.Logger
 	// Lease is for how long a runner keeps an attempt without a sign of life; 30 s by default.
 	Lease time.Duration
+	// Keep says where logs of ended runs go, and for how long the server keeps what.
+	Keep Keep
 	// Poll is how often the server looks for what others have written, even if the store doesn't say that they have; 1 s by
 	// default.
 	Poll time.Duration
@@ -55,8 +58,12 @@ type Server struct {
 	tokens  *tokenCache
 	pool    *dispatcher
 	live    *hub
-	api     huma.API
-	mux     *http.ServeMux
+	keep    Keep
+
+	compactor *compactor
+
+	api huma.API
+	mux *http.ServeMux
 
 	stop context.CancelFunc
 	work sync.WaitGroup
@@ -75,12 +82,13 @@ func New(o Options) *Server {
 	if o.Poll == 0 {
 		o.Poll = defaultPoll
 	}
+	o.Keep.setDefaults()
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	s := &Server{
 		store: o.Store, archive: archive.Contents{In: o.Archive}, keys: o.Keys, log: o.Log, lease: o.Lease, poll: o.Poll, tools: newToolCache(), tokens: &tokenCache{store: o.Store, have: map[string]cachedToken{}},
-		live: newHub(), mux: http.NewServeMux(), stop: func() {},
+		live: newHub(), keep: o.Keep, compactor: newCompactor(), mux: http.NewServeMux(), stop: func() {},
 	}
 	s.pool = newDispatcher(s)
 	useProblems()
@@ -112,6 +120,8 @@ func (s *Server) Start(ctx context.Context) error {
 	}
 	ctx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
 	s.work.Go(func() { s.expire(ctx) })
+	s.work.Go(func() { s.compact(ctx) })
+	s.work.Go(func() { s.keepUp(ctx) })
 	events := make(chan struct{}, 1)
 	s.work.Go(func() { s.watch(ctx, events) })
 	s.work.Go(func() { s.watchEvents(ctx, events) })

@@ -62,6 +62,7 @@ var uncoded = map[string]string{
 	"api.FingerprintError":  "it has its own code (run.Coder)",
 	"archive.Error":         "the server answers with a problem, which has a code",
 	"archive.DigestError":   "the server answers with a problem, which has a code",
+	"store.DamagedError":    "the server answers with a problem, which has a code",
 	"store.ErrNotFound":     "the server answers with a problem, which has a code",
 	"store.ErrNotHeld":      "the server answers with a problem, which has a code",
 	"store.ErrGap":          "the server answers with a receipt, and the runner sends what is missing",

@@ -48,6 +48,7 @@ var (
 	_ store.Secrets = (*Store)(nil)
 	_ store.Runners = (*Store)(nil)
 	_ store.Wake    = (*Store)(nil)
+	_ store.Logs    = (*Store)(nil)
 )
 
 // dialect is what SQLite and PostgreSQL write differently.

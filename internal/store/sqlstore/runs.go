@@ -15,15 +15,15 @@ import (
 // columns are those of a run: of its history, and of the queue where it isn't over.
 const columns = `r.id, r.project, r.tool, r.version, r.kind, COALESCE(q.state, r.status), r.exit_code, r.code, r.reason, r.pool,
 	COALESCE(q.runner, r.runner), COALESCE(q.attempt, r.attempt), r.priority, r.labels, r.needs, COALESCE(q.cancel, 0), r.accepted, r.accepted_by,
-	COALESCE(q.started, r.started), r.finished, COALESCE(q.last, r.events), COALESCE(q.bytes, r.bytes), COALESCE(q.lines, r.lines)
+	COALESCE(q.started, r.started), r.finished, COALESCE(q.last, r.events), COALESCE(q.bytes, r.bytes), COALESCE(q.lines, r.lines), r.log_removed
 	FROM runs r LEFT JOIN queue q ON q.run = r.id`
 
 func scanRun(rows *sql.Rows) (store.Run, error) {
 	var r store.Run
 	var status, code, labels, needs string
-	var cancel, accepted, started, finished int64
+	var cancel, accepted, started, finished, removed int64
 	err := rows.Scan(&r.ID, &r.Project, &r.Tool, &r.Version, &r.Kind, &status, &r.ExitCode, &code, &r.Reason, &r.Pool,
-		&r.Runner, &r.Attempt, &r.Priority, &labels, &needs, &cancel, &accepted, &r.AcceptedBy, &started, &finished, &r.Events, &r.EventBytes, &r.Lines)
+		&r.Runner, &r.Attempt, &r.Priority, &labels, &needs, &cancel, &accepted, &r.AcceptedBy, &started, &finished, &r.Events, &r.EventBytes, &r.Lines, &removed)
 	if err != nil {
 		return r, err
 	}
@@ -34,7 +34,7 @@ func scanRun(rows *sql.Rows) (store.Run, error) {
 		return r, fmt.Errorf("read the needs of run %s: %w", r.ID, err)
 	}
 	r.Status, r.Code, r.Cancelling, r.Over = run.State(status), run.Code(code), cancel > 0, finished > 0
-	r.Accepted, r.Started, r.Finished = timeOf(accepted), timeOf(started), timeOf(finished)
+	r.Accepted, r.Started, r.Finished, r.LogRemoved = timeOf(accepted), timeOf(started), timeOf(finished), timeOf(removed)
 	return r, nil
 }
 
@@ -93,51 +93,4 @@ func (s *Store) Request(ctx context.Context, project, id string) (request []byte
 		err = store.ErrNotFound
 	}
 	return request, err
-}
-
-// Chunks implements store.Runs.
-func (s *Store) Chunks(ctx context.Context, id string, after int64, most int) ([]store.Chunk, error) {
-	return s.chunks(ctx, most, `run = ? AND last > ?`, func(last store.Chunk) []any {
-		if last.Last > after {
-			after = last.Last
-		}
-		return []any{id, after}
-	})
-}
-
-// ChunksOfLines implements store.Runs.
-func (s *Store) ChunksOfLines(ctx context.Context, id string, first, last int64, most int) ([]store.Chunk, error) {
-	chunks, err := s.chunks(ctx, most, `run = ? AND first_line <= ? AND first_line + lines >= ? AND last > ?`, func(c store.Chunk) []any {
-		return []any{id, last, first, c.Last}
-	})
-	if err != nil || len(chunks) == 0 {
-		return chunks, err
-	}
-	end := &chunks[len(chunks)-1]
-	end.LastOfRun = true
-	return chunks, s.read(ctx, func(*sql.Rows) error { end.LastOfRun = false; return nil }, `SELECT 1 FROM chunks WHERE run = ? AND last > ? LIMIT 1`, id, end.Last)
-}
-
-// chunks returns chunks until they have more than most bytes. from returns the parameters for those after one.
-func (s *Store) chunks(ctx context.Context, most int, where string, from func(after store.Chunk) []any) ([]store.Chunk, error) {
-	const page = 64
-	var chunks []store.Chunk
-	var last store.Chunk
-	for size := int64(0); size <= int64(most); {
-		n := 0
-		err := s.read(ctx, func(rows *sql.Rows) error {
-			var c store.Chunk
-			err := rows.Scan(&c.First, &c.Last, &c.FirstLine, &c.Lines, &c.Bytes, &c.Data)
-			n++
-			if size > int64(most) {
-				return err // the page has more than was asked for
-			}
-			chunks, last, size = append(chunks, c), c, size+c.Bytes
-			return err
-		}, `SELECT first, last, first_line, lines, bytes, data FROM chunks WHERE `+where+` ORDER BY first LIMIT ?`, append(from(last), page)...)
-		if err != nil || n < page {
-			return chunks, err
-		}
-	}
-	return chunks, nil
 }

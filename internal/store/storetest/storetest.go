@@ -19,6 +19,7 @@ type Store interface {
 	store.Runners
 	store.Secrets
 	store.Wake
+	store.Logs
 }
 
 // lease is longer than any test.
@@ -49,6 +50,12 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		"Tokens":          tokens,
 		"Runners":         runners,
 		"Secrets":         secrets,
+		"Compact":         compact,
+		"Following":       following,
+		"KeepLog":         keepLog,
+		"DropLogs":        dropLogs,
+		"DropRuns":        dropRuns,
+		"References":      references,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open(t)) })
 	}
