@@ -108,7 +108,7 @@ func (f *serverFlags) run(ctx context.Context, out, errOut io.Writer) (err error
 	if err != nil {
 		return err
 	}
-	s := server.New(server.Options{Store: db, Archive: kept, Keys: keys, Log: log})
+	s := server.New(server.Options{Store: db, Archive: kept, Keys: keys, Log: log, Keep: f.policy()})
 	defer s.Close()
 	if err := s.Start(ctx); err != nil {
 		return fmt.Errorf("start: %w", err)

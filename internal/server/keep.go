@@ -19,13 +19,13 @@ type Keep struct {
 	ArchiveAfter time.Duration
 	Runs, Logs   time.Duration // after their end
 	Bytes        int64         // of the logs of ended runs together, as they are stored
-	// Every is how often the server looks for what to move and to remove; a minute by default.
+	// Every is how often the server looks for what to move and to remove; by default a minute, or ArchiveAfter if that is shorter.
 	Every time.Duration
 }
 
 func (k *Keep) setDefaults() {
 	k.ArchiveAfter = max(0, cmp.Or(k.ArchiveAfter, time.Hour))
-	k.Every = cmp.Or(k.Every, time.Minute)
+	k.Every = cmp.Or(k.Every, min(time.Minute, max(time.Second, k.ArchiveAfter)))
 }
 
 const (

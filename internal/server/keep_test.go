@@ -169,7 +169,9 @@ func TestArchive(t *testing.T) {
 	} {
 		for kind, to := range map[string]func(t *testing.T) (archive.Storage, error){
 			"Dir": func(t *testing.T) (archive.Storage, error) { return archive.Dir(t.TempDir()), nil },
-			"S3":  func(t *testing.T) (archive.Storage, error) { return s3.Open(bucket.Bucket(t, "a/prefix"), s3.Options{}) },
+			"S3": func(t *testing.T) (archive.Storage, error) {
+				return s3.Open(bucket.Bucket(t, "a/prefix"), s3.Options{})
+			},
 		} {
 			t.Run(name+"/"+kind, func(t *testing.T) {
 				db, err := open(t)
@@ -375,13 +377,7 @@ func TestDamaged(t *testing.T) {
 	}
 	says := func(what, where string) {
 		t.Helper()
-		_, err := s.getLog(t.Context(), &struct {
-			InProject
-			RunID
-			Line  int64  `query:"line" default:"1" doc:"the first line; -N is the Nth from the end"`
-			Lines int64  `query:"lines" default:"500" minimum:"1" maximum:"5000" doc:"how many lines"`
-			Find  string `query:"find" maxLength:"1000" doc:"only lines that have this text, from line to the end; upper and lower case are the same"`
-		}{InProject: InProject{"p"}, RunID: RunID{"run-1"}, Line: 1, Lines: 500})
+		_, err := s.getLog(t.Context(), &logQuery{InProject: InProject{"p"}, RunID: RunID{"run-1"}, Line: 1, Lines: 500})
 		var p *api.Problem
 		if !errors.As(err, &p) || p.Reason != run.CodeLogDamaged || !strings.Contains(p.Detail, "of run run-1 are damaged") {
 			t.Errorf("%s: the answer is %v", what, err)
@@ -472,13 +468,7 @@ func TestRetention(t *testing.T) {
 	}
 	for what, get := range map[string]func() error{
 		"log": func() error {
-			_, err := s.getLog(t.Context(), &struct {
-				InProject
-				RunID
-				Line  int64  `query:"line" default:"1" doc:"the first line; -N is the Nth from the end"`
-				Lines int64  `query:"lines" default:"500" minimum:"1" maximum:"5000" doc:"how many lines"`
-				Find  string `query:"find" maxLength:"1000" doc:"only lines that have this text, from line to the end; upper and lower case are the same"`
-			}{InProject: InProject{"p"}, RunID: RunID{"run-1"}, Line: 1, Lines: 500})
+			_, err := s.getLog(t.Context(), &logQuery{InProject: InProject{"p"}, RunID: RunID{"run-1"}, Line: 1, Lines: 500})
 			return err
 		},
 		"stream that had begun": func() error { return s.stream(t.Context(), httptest.NewRecorder(), "p", "run-1", 7, true) },

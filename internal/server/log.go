@@ -32,14 +32,16 @@ func (s *Server) registerLogs() {
 		"Get a window of a run's log, or the lines that have a text"), s.getLog)
 }
 
-func (s *Server) getLog(ctx context.Context, in *struct {
+// logQuery asks for a part of a log.
+type logQuery struct {
 	InProject
 	RunID
 	Line  int64  `query:"line" default:"1" doc:"the first line; -N is the Nth from the end"`
 	Lines int64  `query:"lines" default:"500" minimum:"1" maximum:"5000" doc:"how many lines"`
 	Find  string `query:"find" maxLength:"1000" doc:"only lines that have this text, from line to the end; upper and lower case are the same"`
-},
-) (*body[api.LogPage], error) {
+}
+
+func (s *Server) getLog(ctx context.Context, in *logQuery) (*body[api.LogPage], error) {
 	what := "run " + in.Run
 	r, err := s.store.Run(ctx, in.Project, in.Run)
 	if err != nil {
