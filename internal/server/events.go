@@ -49,7 +49,7 @@ func (c *codec) encode(id string, events []run.Event, before int64) (store.Chunk
 	end := func() { at.Bytes, at.Data = int64(text.Len()), c.enc.EncodeAll(text.Bytes(), nil) }
 	for i, e := range events {
 		e.Seq, e.Run = before+int64(i)+1, id
-		line, err := json.Marshal(e)
+		line, err := e.MarshalJSON() // json.Marshal would check and copy it once more
 		if err != nil {
 			return head, fmt.Errorf("event %d of run %s: %w", e.Seq, id, err)
 		}

@@ -162,10 +162,18 @@ func (s *Server) reports(ctx context.Context, in *RunnerName) (*huma.StreamRespo
 // Report adds what a runner reports to its run.
 func (s *Server) Report(ctx context.Context, runner string, r *api.Report) (*api.Receipt, error) {
 	size := reported{run: r.Run, ended: r.Result != nil}
+	// Events are encoded before the transaction, which others wait for, with the numbers that they have in a first attempt.
+	guess, err := s.live.codec.encode(r.Run, r.Events, r.First-1)
+	if err != nil {
+		return nil, problem(http.StatusUnprocessableEntity, run.CodeInvalidRequest, err.Error(), "update the runner")
+	}
 	row := store.Report{
 		Hold: store.Hold{Run: r.Run, Attempt: r.Attempt}, Runner: runner, Lease: s.lease, First: r.First, Count: int64(len(r.Events)),
 		Encode: func(before int64) (store.Chunk, error) {
-			chunk, err := s.live.codec.encode(r.Run, r.Events, before)
+			chunk, err := guess, error(nil)
+			if before != r.First-1 {
+				chunk, err = s.live.codec.encode(r.Run, r.Events, before)
+			}
 			size.chunk = chunk
 			return chunk, err
 		},
