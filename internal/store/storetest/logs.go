@@ -268,3 +268,41 @@ func references(t *testing.T, s Store) {
 		t.Errorf("references %s", got)
 	}
 }
+
+// logClaimsAtOnce has many ask for logs at once: each log is given to one of them.
+func logClaimsAtOnce(t *testing.T, s Store) {
+	const runs, askers = 20, 8
+	for i := range runs {
+		over(t, s, fmt.Sprintf("%02d", i), 1)
+	}
+	got, errs := make(chan string, runs*askers), make(chan error, askers)
+	for a := range askers {
+		go func() {
+			for n := 0; ; n++ {
+				id, err := s.ClaimLog(t.Context(), fmt.Sprint(a, "-", n), 0, lease)
+				if err != nil || n > runs {
+					errs <- err
+					return
+				}
+				if id != "" {
+					got <- id
+				}
+			}
+		}()
+	}
+	for range askers {
+		if err := <-errs; err != nil {
+			t.Error(err)
+		}
+	}
+	close(got)
+	times := map[string]int{}
+	for id := range got {
+		times[id]++
+	}
+	for i := range runs {
+		if id := fmt.Sprintf("%02d", i); times[id] != 1 {
+			t.Errorf("the log of run %s was given out %d times", id, times[id])
+		}
+	}
+}

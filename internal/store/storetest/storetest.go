@@ -53,6 +53,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		"Compact":         compact,
 		"Following":       following,
 		"KeepLog":         keepLog,
+		"LogClaimsAtOnce": logClaimsAtOnce,
 		"DropLogs":        dropLogs,
 		"DropRuns":        dropRuns,
 		"References":      references,
