@@ -76,7 +76,7 @@ demo: setup build images ## run a real tool end to end (as root)
 	test/demo.sh
 
 .PHONY: test
-test: setup build ## run everything that CI runs, and list what failed (as root)
+test: setup build test-tools ## run everything that CI runs, and list what failed (as root)
 	test/all.sh lint vet cross test-race test-bounds fuzz-smoke + test-images test-sandbox test-programs test-gvisor test-python test-go
 
 .PHONY: test-images
@@ -91,15 +91,15 @@ TEST_IMAGES := busybox shell python kubectl clients java
 BOUNDS := ^Test(AddIsLinear|HostileDefinitions|LargeTransfer|UnpackRefusesFiveMillionEntries|PullStopsBombs|UnpackBoundsDirectoryNames|LookupIsFast|LoadRefusesHostileArchives|ManyConnections|ManyMockedConnections|PlanScale|RepetitiveSecret|StreamingNeedsLittleMemory|WorkflowLimits)$$
 
 .PHONY: test-pure
-test-pure: ## test the packages that need no sandbox
+test-pure: test-tools ## test the packages that need no sandbox
 	@test/all.sh test-race test-bounds
 
 .PHONY: test-race
-test-race:
+test-race: test-tools
 	go test -race -timeout $(PATIENCE) -skip '$(BOUNDS)' $(PURE)
 
 .PHONY: test-bounds
-test-bounds:
+test-bounds: test-tools
 	go test -p 1 -timeout $(PATIENCE) -run '$(BOUNDS)' $(PURE)
 
 .PHONY: test-real
@@ -173,6 +173,13 @@ check: lint vet cross ## lint, vet, and build for the other systems
 $(TOOLS)/%: tools/go.mod tools/go.sum
 	cd tools && go build -o ../$(TOOLS)/ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 	@touch $(TOOLS)/*
+
+$(TOOLS)/versitygw: tools/s3/go.mod tools/s3/go.sum
+	cd tools/s3 && CGO_ENABLED=0 go build -o ../../$(TOOLS)/ github.com/versity/versitygw/cmd/versitygw
+	@touch $@
+
+.PHONY: test-tools
+test-tools: $(TOOLS)/versitygw ## build the server for S3 that tests start
 
 .PHONY: lint
 lint: $(TOOLS)/golangci-lint ## run golangci-lint as configured

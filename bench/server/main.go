@@ -33,6 +33,10 @@ import (
 func main() {
 	runs := flag.Int("runs", 20_000, "how many runs the throughput is measured with")
 	clients := flag.Int("clients", 64, "how many clients ask for runs at once")
+	lines := flag.Int("lines", 1_000_000, "how many lines the log has whose windows are read")
+	megabytes := flag.Int("megabytes", 2000, "how much 50 runs print together")
+	stored := flag.Int("stored", 1_000_000, "how many runs are in the store whose lists are read")
+	only := flag.String("only", "", "measure only `PART`: runs, logs or history")
 	profile := flag.String("cpuprofile", "", "`FILE` for a profile of the processor")
 	flag.Parse()
 	if *profile != "" {
@@ -46,9 +50,23 @@ func main() {
 		}
 		defer pprof.StopCPUProfile()
 	}
-	if err := measure(context.Background(), *runs, *clients); err != nil {
-		fmt.Fprintln(os.Stderr, "bench/server:", err)
-		os.Exit(1)
+	ctx := context.Background()
+	for _, part := range []struct {
+		name    string
+		measure func() error
+	}{
+		{"runs", func() error { return measure(ctx, *runs, *clients) }},
+		{"logs", func() error { return measureLogs(ctx, *lines, *megabytes) }},
+		{"history", func() error { return history(ctx, *stored) }},
+	} {
+		if *only != "" && *only != part.name {
+			continue
+		}
+		if err := part.measure(); err != nil {
+			fmt.Fprintln(os.Stderr, "bench/server:", err)
+			pprof.StopCPUProfile()
+			os.Exit(1) //nolint:gocritic // the profile is stopped
+		}
 	}
 }
 
@@ -73,8 +91,13 @@ func (n *nothing) Run(_ context.Context, req *run.Request, watch run.Watch) (*ru
 type site struct {
 	client *api.Client
 	db     *sqlstore.Store
+	dir    string
+	as     func(ctx context.Context, role, pool string) (*api.Client, error)
 	close  func() error
 }
+
+// archiveAfter is longer than the windows of a log in the database are measured.
+const archiveAfter = 15 * time.Second
 
 // slots are as many as the clients, so that no run waits for room.
 func open(ctx context.Context, slots int, engine run.Runner) (_ *site, err error) {
@@ -90,7 +113,7 @@ func open(ctx context.Context, slots int, engine run.Runner) (_ *site, err error
 	if err != nil {
 		return nil, err
 	}
-	s := server.New(server.Options{Store: db, Archive: archive.Dir(filepath.Join(dir, "contents")), Keys: keys})
+	s := server.New(server.Options{Store: db, Archive: archive.Dir(dir), Keys: keys, Keep: server.Keep{ArchiveAfter: archiveAfter, Every: time.Second}})
 	if err := s.Start(ctx); err != nil {
 		return nil, err
 	}
@@ -98,18 +121,18 @@ func open(ctx context.Context, slots int, engine run.Runner) (_ *site, err error
 	front.EnableHTTP2 = true
 	front.TLS = &tls.Config{MinVersion: tls.VersionTLS13}
 	front.StartTLS()
-	connect := func(role, pool string) (*api.Client, error) {
+	connect := func(ctx context.Context, role, pool string) (*api.Client, error) {
 		text, hash := server.NewToken()
-		if err := db.AddToken(ctx, store.Token{Hash: hash, Name: role, Role: role, Pool: pool}); err != nil {
+		if err := db.AddToken(ctx, store.Token{Hash: hash, Name: role + pool, Role: role, Pool: pool}); err != nil {
 			return nil, err
 		}
 		return api.NewClient(api.ClientOptions{Server: front.URL, Token: text, Fingerprint: api.Fingerprint(front.Certificate().Raw)})
 	}
-	client, err := connect(server.RoleAdmin, "")
+	client, err := connect(ctx, server.RoleAdmin, "")
 	if err != nil {
 		return nil, err
 	}
-	there, err := connect(server.RoleRunner, "default")
+	there, err := connect(ctx, server.RoleRunner, "default")
 	if err != nil {
 		return nil, err
 	}
@@ -123,7 +146,7 @@ func open(ctx context.Context, slots int, engine run.Runner) (_ *site, err error
 	running, stop := context.WithCancel(ctx)
 	ended := make(chan error, 1)
 	go func() { ended <- r.Run(running) }()
-	return &site{client, db, func() error {
+	return &site{client, db, dir, connect, func() error {
 		stop()
 		err := <-ended
 		s.Close()

@@ -67,6 +67,8 @@ type Run struct {
 	AcceptedBy string    `json:"accepted_by"`
 	Started    time.Time `json:"started,omitzero" doc:"when a runner took it first"`
 	Finished   time.Time `json:"finished,omitzero"`
+	// LogRemoved is set for a run whose log the server has not kept.
+	LogRemoved time.Time `json:"log_removed,omitzero" doc:"when its events were removed, since the server keeps them for a limited time, or up to a size"`
 
 	Parent  string `json:"parent,omitempty" doc:"the run of the workflow that this is a step of"`
 	Step    string `json:"step,omitempty" doc:"the step, such as build or check[3]"`

@@ -16,7 +16,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/mayfly-run/mayfly/internal/archive"
 	"github.com/mayfly-run/mayfly/internal/atomicfile"
 	"github.com/mayfly-run/mayfly/internal/audit"
 	"github.com/mayfly-run/mayfly/internal/condition"
@@ -36,6 +35,7 @@ type serverFlags struct {
 	certificate, key       string
 	logFormat              string
 	limits                 server.Limits
+	keeping
 	carrier
 }
 
@@ -74,7 +74,8 @@ INT and TERM end it: no new run is begun, those that run here are ended, and wha
 	f.limits = server.DefaultLimits()
 	fl.Float64Var(&f.limits.Requests, "limit-requests", f.limits.Requests, "how many requests a second a token may make on average; `N` of 0 for any number")
 	fl.Float64Var(&f.limits.Failures, "limit-failures", f.limits.Failures, "how many requests without a valid token a minute an address may make on average; `N` of 0 for any number")
-	f.add(c)
+	f.keeping.add(fl)
+	f.carrier.add(c)
 	_ = c.MarkFlagRequired("data") // the flag exists
 	c.MarkFlagsRequiredTogether("tls-cert", "tls-key")
 	return c
@@ -112,11 +113,13 @@ func (f *serverFlags) run(ctx context.Context, out, errOut io.Writer) (err error
 	if err != nil {
 		return err
 	}
+	kept, err := f.openArchive(ctx)
+	if err != nil {
+		return err
+	}
 	conditions := condition.NewProcess("")
 	defer func() { err = errors.Join(err, conditions.Close()) }()
-	s := server.New(server.Options{
-		Store: db, Archive: archive.Dir(filepath.Join(f.data, "contents")), Keys: keys, Conditions: conditions, Log: log, Limits: f.limits,
-	})
+	s := server.New(server.Options{Store: db, Archive: kept, Keys: keys, Conditions: conditions, Log: log, Limits: f.limits, Keep: f.policy()})
 	defer s.Close()
 	if err := s.Start(ctx); err != nil {
 		return fmt.Errorf("start: %w", err)

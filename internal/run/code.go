@@ -55,6 +55,9 @@ const (
 	CodeExists            Code = "already_exists"
 	CodeOver              Code = "already_ended"
 	CodeNotHeld           Code = "attempt_not_held"
+	CodeLogRemoved        Code = "log_removed"
+	CodeLogDamaged        Code = "log_damaged"
+	CodeArchive           Code = "archive_unavailable"
 	CodeRunnerLost        Code = "runner_lost"
 	CodeRunnerVersion     Code = "runner_version"
 	CodeServerUnreachable Code = "server_unreachable"
@@ -130,6 +133,9 @@ func Codes() []CodeInfo {
 		{CodeExists, failure, "the server has one of that name already", "the server"},
 		{CodeOver, failure, "the run has ended already", "the server"},
 		{CodeNotHeld, failure, "a runner reports on an attempt that isn't its own, or no longer", "the server"},
+		{CodeLogRemoved, failure, "the run's log was removed: the server keeps logs for a limited time, or up to a size", "the server"},
+		{CodeLogDamaged, failure, "a part of the run's log is damaged where the server keeps it", "the server"},
+		{CodeArchive, failure, "the server can't reach or use its archive", "the server"},
 		{CodeRunnerLost, failure, "the runner was silent for longer than its lease", "the server"},
 		{CodeRunnerVersion, failure, "server and runner are too far apart in their versions", "the server"},
 		{CodeChanged, failure, "what is to be replaced isn't the version that `If-Match` names", "the server"},

@@ -1,6 +1,7 @@
 package run
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -101,6 +102,16 @@ func (e Event) MarshalJSON() ([]byte, error) {
 // UnmarshalJSON reads what MarshalJSON wrote.
 func (e *Event) UnmarshalJSON(data []byte) error {
 	var head eventHead
+	if bytes.Contains(data, []byte(`"type":"log"`)) { // most events of a long run: they are read once
+		var all struct {
+			eventHead
+			Log
+		}
+		if err := json.Unmarshal(data, &all); err == nil && all.Type == TypeLog {
+			*e = Event{Seq: all.Seq, Time: all.Time, Run: all.Run, Step: all.Step, Log: &all.Log}
+			return nil
+		}
+	}
 	if err := json.Unmarshal(data, &head); err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/mayfly-run/mayfly/internal/api"
 	"github.com/mayfly-run/mayfly/internal/archive"
@@ -38,7 +39,8 @@ type loaded struct {
 	// workflow is set instead for a workflow.
 	workflow *definition.Workflow
 	warnings []shape.Problem
-	folder   string // where it was read, which is gone; positions begin with it
+	folder   string    // where it was read, which is gone; positions begin with it
+	at       time.Time // when its trees of files were put into the archive
 }
 
 func (l *loaded) kind() string {
@@ -55,20 +57,29 @@ type toolCache struct {
 	oldest []string
 }
 
-const mostCached = 1000
+const (
+	mostCached = 1000
+	// loadedFor is for how long a bundle is cached. After that, its tree of files is put into the archive again: what no run
+	// has needed for longer than orphaned is deleted there.
+	loadedFor = orphaned / 2
+)
 
 func newToolCache() *toolCache { return &toolCache{have: map[string]*loaded{}} }
 
 func (c *toolCache) get(digest string) *loaded {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.have[digest]
+	if l := c.have[digest]; l != nil && time.Since(l.at) < loadedFor {
+		return l
+	}
+	return nil
 }
 
 func (c *toolCache) put(digest string, l *loaded) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.have[digest] != nil {
+		c.have[digest] = l
 		return
 	}
 	if len(c.oldest) == mostCached {
@@ -176,7 +187,7 @@ func (s *Server) parse(ctx context.Context, b *api.Bundle, dir, folder string) (
 	if err != nil {
 		return nil, err
 	}
-	l := &loaded{warnings: def.Warnings(), folder: folder}
+	l := &loaded{warnings: def.Warnings(), folder: folder, at: time.Now()}
 	in := &bundled{s: s, trees: content.Store(filepath.Join(dir, "trees")), root: folder, dir: filepath.Dir(filepath.Join(folder, filepath.FromSlash(b.Definition)))}
 	if def.Workflow != nil {
 		l.workflow = def.Workflow

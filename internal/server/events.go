@@ -31,24 +31,53 @@ func newCodec() *codec {
 	return &codec{enc, dec}
 }
 
-// encode makes a chunk of events, which come after before others of their run.
+const (
+	// A chunk has leastChunk to mostChunk bytes of events where there are enough of them: a window of a log needs one or two, and
+	// reading one takes about a millisecond. The first is also where a chunk of a report ends.
+	leastChunk = 64 << 10
+	fullChunk  = 128 << 10
+	mostChunk  = 256 << 10
+)
+
+// encode makes a chunk of events, which come after before others of their run. If they are many, others follow it.
 func (c *codec) encode(id string, events []run.Event, before int64) (store.Chunk, error) {
-	chunk := store.Chunk{First: before + 1, Last: before + int64(len(events))}
+	var head store.Chunk
+	at := &head
+	begin := func(first int64) { at.First, at.Last = first, first-1 }
+	begin(before + 1)
 	var text bytes.Buffer
+	end := func() { at.Bytes, at.Data = int64(text.Len()), c.enc.EncodeAll(text.Bytes(), nil) }
 	for i, e := range events {
 		e.Seq, e.Run = before+int64(i)+1, id
-		line, err := json.Marshal(e)
+		line, err := e.MarshalJSON() // json.Marshal would check and copy it once more
 		if err != nil {
-			return chunk, fmt.Errorf("event %d of run %s: %w", e.Seq, id, err)
+			return head, fmt.Errorf("event %d of run %s: %w", e.Seq, id, err)
+		}
+		if text.Len() >= fullChunk {
+			end()
+			text.Reset()
+			at.Next = &store.Chunk{}
+			at = at.Next
+			begin(e.Seq)
 		}
 		text.Write(line)
 		text.WriteByte('\n')
+		at.Last = e.Seq
 		if e.Log != nil {
-			chunk.Lines += int64(bytes.Count(e.Log.Bytes(), []byte("\n")))
+			at.Lines += int64(bytes.Count(e.Log.Bytes(), []byte("\n")))
 		}
 	}
-	chunk.Bytes, chunk.Data = int64(text.Len()), c.enc.EncodeAll(text.Bytes(), nil)
-	return chunk, nil
+	end()
+	return head, nil
+}
+
+// text returns the lines of a chunk.
+func (c *codec) text(chunk store.Chunk) ([]byte, error) {
+	text, err := c.dec.DecodeAll(chunk.Data, make([]byte, 0, max(0, min(chunk.Bytes, maxChunk))))
+	if err != nil {
+		return nil, fmt.Errorf("events %d to %d: %w", chunk.First, chunk.Last, err)
+	}
+	return text, nil
 }
 
 // encodeFor makes a chunk of the events of a step, as those of its workflow's run.
@@ -62,9 +91,9 @@ func (c *codec) encodeFor(p store.Parent, events []run.Event, before int64) (sto
 
 // decode returns the lines of a chunk that come after a number.
 func (c *codec) decode(chunk store.Chunk, after int64) ([][]byte, error) {
-	text, err := c.dec.DecodeAll(chunk.Data, nil)
+	text, err := c.text(chunk)
 	if err != nil {
-		return nil, fmt.Errorf("events %d to %d: %w", chunk.First, chunk.Last, err)
+		return nil, err
 	}
 	lines := slices.Collect(bytes.Lines(text))
 	if int64(len(lines)) != chunk.Last-chunk.First+1 {

@@ -18,14 +18,20 @@ type flows struct {
 	more chan struct{} // something may have happened to a workflow
 
 	mu     sync.Mutex
-	have   map[string]*flow // by the run
+	have   map[string]keptFlow // by the run
 	oldest []string
+}
+
+// keptFlow is a flow that was read some time ago.
+type keptFlow struct {
+	*flow
+	at time.Time
 }
 
 // mostFlows bounds how many are remembered.
 const mostFlows = 1000
 
-func newFlows() *flows { return &flows{more: make(chan struct{}, 1), have: map[string]*flow{}} }
+func newFlows() *flows { return &flows{more: make(chan struct{}, 1), have: map[string]keptFlow{}} }
 
 // poke has the workflows looked at to which something has happened.
 func (f *flows) poke() {
@@ -35,23 +41,27 @@ func (f *flows) poke() {
 	}
 }
 
+// get returns a workflow unless it was read so long ago that the archive may have lost files of its tools since (loadedFor).
 func (f *flows) get(id string) *flow {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.have[id]
+	if one := f.have[id]; time.Since(one.at) < loadedFor {
+		return one.flow
+	}
+	return nil
 }
 
 func (f *flows) put(id string, one *flow) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.have[id] != nil {
-		return
+	if _, ok := f.have[id]; !ok {
+		if len(f.oldest) == mostFlows {
+			delete(f.have, f.oldest[0])
+			f.oldest = f.oldest[1:]
+		}
+		f.oldest = append(f.oldest, id)
 	}
-	if len(f.oldest) == mostFlows {
-		delete(f.have, f.oldest[0])
-		f.oldest = f.oldest[1:]
-	}
-	f.have[id], f.oldest = one, append(f.oldest, id)
+	f.have[id] = keptFlow{one, time.Now()}
 }
 
 const (

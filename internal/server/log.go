@@ -32,18 +32,23 @@ func (s *Server) registerLogs() {
 		"Get a window of a run's log, or the lines that have a text"), s.getLog)
 }
 
-func (s *Server) getLog(ctx context.Context, in *struct {
+// logQuery asks for a part of a log.
+type logQuery struct {
 	InProject
 	RunID
 	Line  int64  `query:"line" default:"1" doc:"the first line; -N is the Nth from the end"`
 	Lines int64  `query:"lines" default:"500" minimum:"1" maximum:"5000" doc:"how many lines"`
 	Find  string `query:"find" maxLength:"1000" doc:"only lines that have this text, from line to the end; upper and lower case are the same"`
-},
-) (*body[api.LogPage], error) {
+}
+
+func (s *Server) getLog(ctx context.Context, in *logQuery) (*body[api.LogPage], error) {
 	what := "run " + in.Run
 	r, err := s.store.Run(ctx, in.Project, in.Run)
 	if err != nil {
 		return nil, s.explain(err, what)
+	}
+	if !r.LogRemoved.IsZero() {
+		return nil, logRemoved(r)
 	}
 	out := &body[api.LogPage]{Body: api.LogPage{Lines: []api.LogLine{}, Total: r.Lines, Over: r.Over}}
 	if in.Line < 0 {
@@ -86,25 +91,51 @@ func (s *Server) find(ctx context.Context, id string, first int64, text string, 
 // eachLine calls take with the lines from first to last, or their parts, until it returns false. It reads about readAtOnce bytes,
 // and returns the line from which it goes on, or 0 at the end.
 func (s *Server) eachLine(ctx context.Context, id string, first, last int64, take func(api.LogLine) bool) (next int64, err error) {
-	chunks, err := s.store.ChunksOfLines(ctx, id, first, last, readAtOnce)
+	chunks, err := s.chunksOfLines(ctx, id, first, last, readAtOnce)
 	if err != nil || len(chunks) == 0 {
 		return 0, err
 	}
+	// A line's parts are put together here too, so that answers don't depend on where chunks end. So the last one waits.
+	var waiting *api.LogLine
 	for _, c := range chunks {
 		lines, err := s.live.codec.lines(c)
 		if err != nil {
-			return 0, err
+			return 0, &store.DamagedError{Run: id, First: c.First, Last: c.Last, Where: "the database or the archive", Err: err}
 		}
 		for _, l := range lines {
-			if l.Line >= first && l.Line <= last && !take(l) {
-				return l.Line + 1, nil
+			switch {
+			case l.Line < first || l.Line > last:
+				continue
+			case waiting != nil && waiting.Line == l.Line && waiting.Stream == l.Stream:
+				*waiting = joined(*waiting, l)
+				continue
+			case waiting != nil && !take(*waiting):
+				return waiting.Line + 1, nil
 			}
+			waiting = &l
 		}
 	}
-	if end := chunks[len(chunks)-1]; !end.LastOfRun {
-		return end.FirstLine + end.Lines, nil
+	end := chunks[len(chunks)-1]
+	next = end.FirstLine + end.Lines
+	if !end.LastOfRun && next > first && waiting != nil && waiting.Line == next {
+		return next, nil // its other parts are in what is read next
 	}
-	return 0, nil
+	if waiting != nil && !take(*waiting) {
+		return waiting.Line + 1, nil
+	}
+	if end.LastOfRun {
+		return 0, nil
+	}
+	return max(next, first+1), nil // a line that is longer than what is read at once isn't read again
+}
+
+// joined is a line of which a chunk has one part and the next chunk another.
+func joined(l, more api.LogLine) api.LogLine {
+	if room := maxShown - len(l.Text); len(more.Text) > room {
+		more.Text, more.Cut = strings.ToValidUTF8(more.Text[:max(0, room)], "\uFFFD"), true
+	}
+	l.Text, l.More, l.Cut = l.Text+more.Text, more.More, l.Cut || more.Cut
+	return l
 }
 
 // lines returns the lines of a chunk, and the parts of lines at its ends.

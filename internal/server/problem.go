@@ -3,6 +3,7 @@ package server
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"sync"
 
@@ -73,6 +74,8 @@ func (s *Server) explain(err error, what string) error {
 	var inputs *tool.InputError
 	var digest *archive.DigestError
 	var notDigest *content.DigestError
+	var kept *archive.Error
+	var damaged *store.DamagedError
 	switch {
 	case err == nil:
 		return nil
@@ -110,6 +113,13 @@ func (s *Server) explain(err error, what string) error {
 		return problem(http.StatusUnprocessableEntity, run.CodeInvalidRequest, notDigest.Error(), "write sha256: and 64 hexadecimal digits in lower case")
 	case errors.As(err, &digest):
 		return problem(http.StatusUnprocessableEntity, run.CodeInvalidInput, digest.Error(), "send the content again")
+	case errors.As(err, &damaged):
+		s.log.Error("a log is damaged", "about", what, "error", err)
+		return problem(http.StatusInternalServerError, run.CodeLogDamaged, fmt.Sprintf("events %d to %d of run %s are damaged where the server keeps them", damaged.First, damaged.Last, damaged.Run),
+			"restore them from a backup; the server's log has more")
+	case errors.As(err, &kept):
+		s.log.Error("request failed", "about", what, "error", err) // its text names the server's folder or bucket
+		return problem(http.StatusServiceUnavailable, run.CodeArchive, "the server's archive can't be used now", "try again; the server's log has the reason")
 	}
 	// The text may have addresses and paths of the server.
 	s.log.Error("request failed", "about", what, "error", err)

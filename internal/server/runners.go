@@ -163,13 +163,26 @@ func (s *Server) reports(ctx context.Context, in *RunnerName) (*huma.StreamRespo
 
 // Report adds what a runner reports to its run.
 func (s *Server) Report(ctx context.Context, runner string, r *api.Report) (*api.Receipt, error) {
-	workflow := ""
+	size, workflow := reported{run: r.Run, ended: r.Result != nil}, reported{}
+	// Events are encoded before the transaction, which others wait for, with the numbers that they have in a first attempt.
+	guess, err := s.live.codec.encode(r.Run, r.Events, r.First-1)
+	if err != nil {
+		return nil, problem(http.StatusUnprocessableEntity, run.CodeInvalidRequest, err.Error(), "update the runner")
+	}
 	row := store.Report{
 		Hold: store.Hold{Run: r.Run, Attempt: r.Attempt}, Runner: runner, Lease: s.lease, First: r.First, Count: int64(len(r.Events)),
-		Encode: func(before int64) (store.Chunk, error) { return s.live.codec.encode(r.Run, r.Events, before) },
 		EncodeFor: func(p store.Parent, before int64) (store.Chunk, error) {
-			workflow = p.Run
-			return s.live.codec.encodeFor(p, r.Events, before)
+			chunk, err := s.live.codec.encodeFor(p, r.Events, before)
+			workflow = reported{run: p.Run, chunk: chunk}
+			return chunk, err
+		},
+		Encode: func(before int64) (store.Chunk, error) {
+			chunk, err := guess, error(nil)
+			if before != r.First-1 {
+				chunk, err = s.live.codec.encode(r.Run, r.Events, before)
+			}
+			size.chunk = chunk
+			return chunk, err
 		},
 	}
 	for _, e := range r.Events {
@@ -197,9 +210,11 @@ func (s *Server) Report(ctx context.Context, runner string, r *api.Report) (*api
 	if r.Result != nil && s.pool.ended(runner, row.Hold) {
 		s.flows.poke()
 	}
+	s.compactor.reported(size)
 	s.live.wake(r.Run)
-	if workflow != "" {
-		s.live.wake(workflow)
+	if workflow.run != "" {
+		s.compactor.reported(workflow)
+		s.live.wake(workflow.run)
 	}
 	return &api.Receipt{Last: last, Ended: r.Result != nil}, nil
 }

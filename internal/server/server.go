@@ -30,18 +30,21 @@ type Store interface {
 	store.Secrets
 	store.Workflows
 	store.Wake
+	store.Logs
 }
 
 // Options of a server. Store, Archive and Keys must be set; the caller closes them after Close.
 type Options struct {
 	Store   Store
-	Archive archive.Archive
+	Archive archive.Storage
 	Keys    *secret.Keys
 	// Conditions evaluates those of workflows.
 	Conditions condition.Evaluator
 	Log        *slog.Logger
 	// Lease is for how long a runner keeps an attempt without a sign of life; 30 s by default.
 	Lease time.Duration
+	// Keep says where logs of ended runs go, and for how long the server keeps what.
+	Keep Keep
 	// Poll is how often the server looks for what others have written, even if the store doesn't say that they have; 1 s by
 	// default.
 	Poll time.Duration
@@ -54,7 +57,7 @@ type Options struct {
 //	New  ->  Start  ->  Handler serves requests, Link serves a runner in this process  ->  Close
 type Server struct {
 	store    Store
-	archive  archive.Archive
+	archive  archive.Contents
 	keys     *secret.Keys
 	log      *slog.Logger
 	lease    time.Duration
@@ -67,7 +70,9 @@ type Server struct {
 	pool     *dispatcher
 	flows    *flows
 	live     *hub
+	keep     Keep
 
+	compactor  *compactor
 	conditions condition.Evaluator
 	api        huma.API
 	mux        *http.ServeMux
@@ -89,13 +94,14 @@ func New(o Options) *Server {
 	if o.Poll == 0 {
 		o.Poll = defaultPoll
 	}
+	o.Keep.setDefaults()
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	s := &Server{
-		store: o.Store, archive: o.Archive, keys: o.Keys, log: o.Log, lease: o.Lease, poll: o.Poll, tools: newToolCache(), tokens: &tokenCache{store: o.Store, have: map[string]cachedToken{}},
+		store: o.Store, archive: archive.Contents{In: o.Archive}, keys: o.Keys, log: o.Log, lease: o.Lease, poll: o.Poll, tools: newToolCache(), tokens: &tokenCache{store: o.Store, have: map[string]cachedToken{}},
 		policies: &policyCache{store: o.Store, have: map[string]cachedPolicy{}}, limits: o.Limits, limiter: newLimiter(), live: newHub(),
-		flows: newFlows(), conditions: o.Conditions, mux: http.NewServeMux(), stop: func() {},
+		flows: newFlows(), conditions: o.Conditions, keep: o.Keep, compactor: newCompactor(), mux: http.NewServeMux(), stop: func() {},
 	}
 	s.pool = newDispatcher(s)
 	useProblems()
@@ -137,6 +143,8 @@ func (s *Server) Start(ctx context.Context) error {
 	ctx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
 	s.work.Go(func() { s.expire(ctx) })
 	s.work.Go(func() { s.forward(ctx) })
+	s.work.Go(func() { s.compact(ctx) })
+	s.work.Go(func() { s.keepUp(ctx) })
 	events := make(chan struct{}, 1)
 	s.work.Go(func() { s.watch(ctx, events) })
 	s.work.Go(func() { s.watchEvents(ctx, events) })

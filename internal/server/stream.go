@@ -27,8 +27,12 @@ func (s *Server) followRun(ctx context.Context, in *struct {
 	Wait  bool  `query:"wait" default:"true" doc:"whether to wait for the events that are still to come"`
 },
 ) (*huma.StreamResponse, error) {
-	if _, err := s.store.Run(ctx, in.Project, in.Run); err != nil {
+	r, err := s.store.Run(ctx, in.Project, in.Run)
+	if err != nil {
 		return nil, s.explain(err, "run "+in.Run)
+	}
+	if !r.LogRemoved.IsZero() {
+		return nil, logRemoved(r)
 	}
 	return &huma.StreamResponse{Body: func(c huma.Context) {
 		r, w := humago.Unwrap(c)
@@ -91,12 +95,15 @@ func (s *Server) stream(ctx context.Context, w http.ResponseWriter, project, id 
 
 // events writes a page of events. over says that it has the result, or that the run has ended and has no more events.
 func (s *Server) events(ctx context.Context, w http.ResponseWriter, project, id string, after int64) (last int64, over bool, err error) {
-	chunks, err := s.store.Chunks(ctx, id, after, page)
+	chunks, err := s.chunks(ctx, id, after, page)
 	if err != nil {
 		return after, false, err
 	}
 	if len(chunks) == 0 {
 		r, err := s.store.Run(ctx, project, id)
+		if err == nil && !r.LogRemoved.IsZero() {
+			err = logRemoved(r) // it was there when the stream began; who comes back hears it
+		}
 		return after, r.Over && r.Events <= after, err
 	}
 	for _, chunk := range chunks {

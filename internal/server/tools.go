@@ -43,7 +43,7 @@ func (s *Server) missing(ctx context.Context, in *struct {
 ) (*body[api.Digests], error) {
 	out := &body[api.Digests]{Body: api.Digests{Digests: []string{}}}
 	for _, digest := range in.Body.Digests {
-		has, err := s.archive.Has(ctx, digest)
+		has, err := s.archive.Renew(ctx, digest) // until the version that needs it is made
 		if err != nil {
 			return nil, s.explain(err, "content "+digest)
 		}

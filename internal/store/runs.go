@@ -121,6 +121,12 @@ type Chunk struct {
 	LastOfRun   bool  // there is none after it; ChunksOfLines sets it
 	Bytes       int64 // the size of the events before compression
 	Data        []byte
+
+	Next     *Chunk // the one that follows it in a report, or nil
+	Checksum int64  // Sum; the store sets it, to -1 if it isn't known
+	// Object is the archive's object that has the data, from At on and with Size bytes; empty if Data has it.
+	Object   string
+	At, Size int64
 }
 
 // Ended is how a run ended.
@@ -170,6 +176,7 @@ type Run struct {
 	Started, Finished  time.Time
 	Events, EventBytes int64
 	Lines              int64 // how many lines it has printed
+	LogRemoved         time.Time
 	Parent             Parent
 	Resumes            string
 }

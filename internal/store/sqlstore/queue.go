@@ -211,7 +211,7 @@ func report(ctx context.Context, tx *tx, r store.Report) (int64, error) {
 		if err := addChunk(ctx, tx, r.Run, chunk, at.lines); err != nil {
 			return have, err
 		}
-		end.bytes, end.lines = at.bytes+chunk.Bytes, at.lines+chunk.Lines
+		end.bytes, end.lines = at.sizes(chunk)
 		if err := addToParent(ctx, tx, at.parent, r.EncodeFor); err != nil {
 			return have, err
 		}
@@ -251,10 +251,25 @@ func repeated(ctx context.Context, tx *tx, r store.Report) (int64, error) {
 	return r.First + r.Count - 1, err
 }
 
+// sizes are those after a chunk, and those that follow it.
+func (p position) sizes(c store.Chunk) (bytes, lines int64) {
+	bytes, lines = p.bytes, p.lines
+	for one := &c; one != nil; one = one.Next {
+		bytes, lines = bytes+one.Bytes, lines+one.Lines
+	}
+	return bytes, lines
+}
+
+// addChunk adds a chunk, and those that follow it, after so many lines.
 func addChunk(ctx context.Context, tx *tx, id string, c store.Chunk, lines int64) error {
-	_, err := tx.exec(ctx, `INSERT INTO chunks (run, first, last, first_line, lines, bytes, data) VALUES (?, ?, ?, ?, ?, ?, ?)`,
-		id, c.First, c.Last, lines+1, c.Lines, c.Bytes, c.Data)
-	return err
+	for one := &c; one != nil; one = one.Next {
+		one.FirstLine = lines + 1
+		if err := insertChunk(ctx, tx, id, one); err != nil {
+			return err
+		}
+		lines += one.Lines
+	}
+	return nil
 }
 
 // over moves what the queue knows of a run into its history, with its result.
@@ -326,7 +341,8 @@ func encodeEnd(ctx context.Context, tx *tx, id string, at position, e store.Ende
 	if err := addChunk(ctx, tx, id, chunk, at.lines); err != nil {
 		return at, err
 	}
-	at.last, at.bytes, at.lines = chunk.Last, at.bytes+chunk.Bytes, at.lines+chunk.Lines
+	at.last = chunk.Last
+	at.bytes, at.lines = at.sizes(chunk)
 	return at, addToParent(ctx, tx, at.parent, e.EncodeFor)
 }
 

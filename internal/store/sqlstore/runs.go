@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,16 +16,17 @@ import (
 // columns are those of a run: of its history, and of the queue where it isn't over.
 const columns = `r.id, r.project, r.tool, r.version, r.kind, COALESCE(q.state, r.status), r.exit_code, r.code, r.reason, r.pool,
 	COALESCE(q.runner, r.runner), COALESCE(q.attempt, r.attempt), r.priority, r.labels, r.needs, COALESCE(q.cancel, 0), r.accepted, r.accepted_by,
-	COALESCE(q.started, r.started), r.finished, COALESCE(q.last, r.events), COALESCE(q.bytes, r.bytes), COALESCE(q.lines, r.lines),
+	COALESCE(q.started, r.started), r.finished, COALESCE(q.last, r.events), COALESCE(q.bytes, r.bytes), COALESCE(q.lines, r.lines), r.log_removed,
 	r.parent, r.step, r.resumes
 	FROM runs r LEFT JOIN queue q ON q.run = r.id`
 
 func scanRun(rows *sql.Rows) (store.Run, error) {
 	var r store.Run
 	var status, code, labels, needs string
-	var cancel, accepted, started, finished int64
+	var cancel, accepted, started, finished, removed int64
 	err := rows.Scan(&r.ID, &r.Project, &r.Tool, &r.Version, &r.Kind, &status, &r.ExitCode, &code, &r.Reason, &r.Pool,
-		&r.Runner, &r.Attempt, &r.Priority, &labels, &needs, &cancel, &accepted, &r.AcceptedBy, &started, &finished, &r.Events, &r.EventBytes, &r.Lines, &r.Parent.Run, &r.Parent.Step, &r.Resumes)
+		&r.Runner, &r.Attempt, &r.Priority, &labels, &needs, &cancel, &accepted, &r.AcceptedBy, &started, &finished, &r.Events, &r.EventBytes, &r.Lines, &removed,
+		&r.Parent.Run, &r.Parent.Step, &r.Resumes)
 	if err != nil {
 		return r, err
 	}
@@ -35,7 +37,7 @@ func scanRun(rows *sql.Rows) (store.Run, error) {
 		return r, fmt.Errorf("read the needs of run %s: %w", r.ID, err)
 	}
 	r.Status, r.Code, r.Cancelling, r.Over = run.State(status), run.Code(code), cancel > 0, finished > 0
-	r.Accepted, r.Started, r.Finished = timeOf(accepted), timeOf(started), timeOf(finished)
+	r.Accepted, r.Started, r.Finished, r.LogRemoved = timeOf(accepted), timeOf(started), timeOf(finished), timeOf(removed)
 	return r, nil
 }
 
@@ -72,7 +74,7 @@ func (s *Store) Runs(ctx context.Context, f store.Filter) ([]store.Run, error) {
 	}
 	if len(f.Status) > 0 {
 		marks := strings.Repeat(", ?", len(f.Status))[2:]
-		where = append(where, "COALESCE(q.state, r.status) IN ("+marks+")")
+		where = append(where, statusIn(f.Status, marks))
 		for _, st := range f.Status {
 			args = append(args, string(st))
 		}
@@ -86,6 +88,27 @@ func (s *Store) Runs(ctx context.Context, f store.Filter) ([]store.Run, error) {
 	return runs, err
 }
 
+// statusIn is the condition that a run has one of these states. The state of a run that isn't over is the queue's, and queued in its history,
+// so that one of the two tables is enough, and its index, if all states are of one kind.
+func statusIn(states []run.State, marks string) string {
+	ended := 0
+	for _, st := range states {
+		if !slices.Contains(active, st) {
+			ended++
+		}
+	}
+	switch ended {
+	case len(states):
+		return "r.status IN (" + marks + ")"
+	case 0:
+		return "r.id IN (SELECT run FROM queue WHERE state IN (" + marks + "))"
+	}
+	return "COALESCE(q.state, r.status) IN (" + marks + ")"
+}
+
+// active are the states of runs that aren't over.
+var active = []run.State{run.Queued, run.Pulling, run.Creating, run.Running}
+
 // Request implements store.Runs.
 func (s *Store) Request(ctx context.Context, project, id string) (request []byte, err error) {
 	err = s.read(ctx, func(rows *sql.Rows) error { return rows.Scan(&request) },
@@ -94,51 +117,4 @@ func (s *Store) Request(ctx context.Context, project, id string) (request []byte
 		err = store.ErrNotFound
 	}
 	return request, err
-}
-
-// Chunks implements store.Runs.
-func (s *Store) Chunks(ctx context.Context, id string, after int64, most int) ([]store.Chunk, error) {
-	return s.chunks(ctx, most, `run = ? AND last > ?`, func(last store.Chunk) []any {
-		if last.Last > after {
-			after = last.Last
-		}
-		return []any{id, after}
-	})
-}
-
-// ChunksOfLines implements store.Runs.
-func (s *Store) ChunksOfLines(ctx context.Context, id string, first, last int64, most int) ([]store.Chunk, error) {
-	chunks, err := s.chunks(ctx, most, `run = ? AND first_line <= ? AND first_line + lines >= ? AND last > ?`, func(c store.Chunk) []any {
-		return []any{id, last, first, c.Last}
-	})
-	if err != nil || len(chunks) == 0 {
-		return chunks, err
-	}
-	end := &chunks[len(chunks)-1]
-	end.LastOfRun = true
-	return chunks, s.read(ctx, func(*sql.Rows) error { end.LastOfRun = false; return nil }, `SELECT 1 FROM chunks WHERE run = ? AND last > ? LIMIT 1`, id, end.Last)
-}
-
-// chunks returns chunks until they have more than most bytes. from returns the parameters for those after one.
-func (s *Store) chunks(ctx context.Context, most int, where string, from func(after store.Chunk) []any) ([]store.Chunk, error) {
-	const page = 64
-	var chunks []store.Chunk
-	var last store.Chunk
-	for size := int64(0); size <= int64(most); {
-		n := 0
-		err := s.read(ctx, func(rows *sql.Rows) error {
-			var c store.Chunk
-			err := rows.Scan(&c.First, &c.Last, &c.FirstLine, &c.Lines, &c.Bytes, &c.Data)
-			n++
-			if size > int64(most) {
-				return err // the page has more than was asked for
-			}
-			chunks, last, size = append(chunks, c), c, size+c.Bytes
-			return err
-		}, `SELECT first, last, first_line, lines, bytes, data FROM chunks WHERE `+where+` ORDER BY first LIMIT ?`, append(from(last), page)...)
-		if err != nil || n < page {
-			return chunks, err
-		}
-	}
-	return chunks, nil
 }

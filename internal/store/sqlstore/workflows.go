@@ -192,7 +192,10 @@ func addEvents(ctx context.Context, tx *tx, id string, encode func(before int64)
 	if err := addChunk(ctx, tx, id, chunk, at.lines); err != nil {
 		return at, err
 	}
-	at.last, at.bytes, at.lines = chunk.Last, at.bytes+chunk.Bytes, at.lines+chunk.Lines
+	for one := &chunk; one != nil; one = one.Next {
+		at.last = one.Last
+	}
+	at.bytes, at.lines = at.sizes(chunk)
 	_, err = tx.exec(ctx, `UPDATE queue SET last = ?, bytes = ?, lines = ? WHERE run = ?`, at.last, at.bytes, at.lines, id)
 	return at, err
 }

@@ -22,6 +22,7 @@ type Store interface {
 	store.Secrets
 	store.Workflows
 	store.Wake
+	store.Logs
 }
 
 // lease is longer than any test.
@@ -58,6 +59,14 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		"Workflows":       workflows,
 		"WorkflowFence":   workflowFence,
 		"WorkflowEnds":    workflowEnds,
+		"WorkflowStays":   workflowStays,
+		"Compact":         compact,
+		"Following":       following,
+		"KeepLog":         keepLog,
+		"LogClaimsAtOnce": logClaimsAtOnce,
+		"DropLogs":        dropLogs,
+		"DropRuns":        dropRuns,
+		"References":      references,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open(t)) })
 	}

@@ -228,3 +228,38 @@ func workflowEnds(t *testing.T, s Store) {
 		t.Errorf("cancel after the end: %v", err)
 	}
 }
+
+// workflowStays: retention doesn't remove the steps of a workflow that isn't over, and removes a journal with its run. What a journal
+// names is referred to.
+func workflowStays(t *testing.T, s Store) {
+	acceptWorkflow(t, s)
+	for _, c := range claim(t, s, store.Claim{Most: 2}) {
+		r := report(c, 1, 0, "")
+		r.Ended = ended(run.Succeeded)
+		if _, err := s.Report(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	drop := func(want int) {
+		t.Helper()
+		if got, err := s.DropRuns(t.Context(), store.Drop{Most: 10}); err != nil || got.Runs != want {
+			t.Errorf("dropped %+v, %v, want %d runs", got, err, want)
+		}
+	}
+	references := func() (all []string) {
+		t.Helper()
+		if err := s.References(t.Context(), func(text []byte) { all = append(all, string(text)) }); err != nil {
+			t.Fatal(err)
+		}
+		return all
+	}
+	drop(0)
+	if all := references(); !slices.Contains(all, "a begins") || !slices.Contains(all, "b begins") {
+		t.Errorf("referred to are %q", all)
+	}
+	forward(t, s, store.StepForward{Run: "w", After: 3, Seen: 2, Ended: ended(run.Succeeded)})
+	drop(3)
+	if j, err := s.Journal(t.Context(), "w"); err != nil || len(j) != 0 {
+		t.Errorf("the journal: %q, %v", j, err)
+	}
+}

@@ -1,0 +1,89 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+
+	"github.com/mayfly-run/mayfly/internal/store"
+)
+
+// insertChunk adds a chunk as it is, with its checksum.
+func insertChunk(ctx context.Context, tx *tx, id string, c *store.Chunk) error {
+	sum := c.Checksum
+	if c.Object == "" {
+		sum = c.Sum(id)
+	}
+	data := c.Data
+	if c.Object != "" || data == nil {
+		data = []byte{}
+	}
+	_, err := tx.exec(ctx, `INSERT INTO chunks (run, first, last, first_line, lines, bytes, data, checksum, object, at, size) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		id, c.First, c.Last, c.FirstLine, c.Lines, c.Bytes, data, sum, c.Object, c.At, c.Size)
+	return err
+}
+
+// Chunks implements store.Runs.
+func (s *Store) Chunks(ctx context.Context, id string, after int64, most int) ([]store.Chunk, error) {
+	return s.chunks(ctx, id, most, `run = ? AND last > ?`, func(last store.Chunk) []any {
+		return []any{id, max(after, last.Last)}
+	})
+}
+
+// ChunksOfLines implements store.Runs.
+func (s *Store) ChunksOfLines(ctx context.Context, id string, first, last int64, most int) ([]store.Chunk, error) {
+	// The index by the last line finds the first chunk, however many there are before it.
+	const where = `run = ? AND first >= (SELECT first FROM chunks WHERE run = ? AND first_line + lines >= ? ORDER BY first_line + lines, first LIMIT 1)
+		AND first_line <= ? AND last > ?`
+	chunks, err := s.chunks(ctx, id, most, where, func(c store.Chunk) []any {
+		return []any{id, id, first, last, c.Last}
+	})
+	if err != nil || len(chunks) == 0 {
+		return chunks, err
+	}
+	end := &chunks[len(chunks)-1]
+	end.LastOfRun = true
+	return chunks, s.read(ctx, func(*sql.Rows) error { end.LastOfRun = false; return nil }, `SELECT 1 FROM chunks WHERE run = ? AND last > ? LIMIT 1`, id, end.Last)
+}
+
+// errCompacted says that chunks were replaced while they were read.
+var errCompacted = errors.New("the chunks were replaced while they were read")
+
+// chunks returns chunks until they have more than most bytes. from returns the parameters for those after one.
+func (s *Store) chunks(ctx context.Context, id string, most int, where string, from func(after store.Chunk) []any) ([]store.Chunk, error) {
+	for {
+		chunks, err := s.chunksOnce(ctx, id, most, where, from)
+		if !errors.Is(err, errCompacted) {
+			return chunks, err
+		}
+	}
+}
+
+func (s *Store) chunksOnce(ctx context.Context, id string, most int, where string, from func(after store.Chunk) []any) ([]store.Chunk, error) {
+	const page = 64
+	var chunks []store.Chunk
+	var last store.Chunk
+	for size := int64(0); size <= int64(most); {
+		n := 0
+		err := s.read(ctx, func(rows *sql.Rows) error {
+			var c store.Chunk
+			err := rows.Scan(&c.First, &c.Last, &c.FirstLine, &c.Lines, &c.Bytes, &c.Data, &c.Checksum, &c.Object, &c.At, &c.Size)
+			n++
+			if err != nil || size > int64(most) {
+				return err // the page has more than was asked for
+			}
+			if last.Last > 0 && c.First <= last.Last {
+				return errCompacted // it has events of the page before
+			}
+			if c.Object == "" {
+				err = c.Check(id)
+			}
+			chunks, last, size = append(chunks, c), c, size+c.Bytes
+			return err
+		}, `SELECT first, last, first_line, lines, bytes, data, checksum, object, at, size FROM chunks WHERE `+where+` ORDER BY first LIMIT ?`, append(from(last), page)...)
+		if err != nil || n < page {
+			return chunks, err
+		}
+	}
+	return chunks, nil
+}
