@@ -154,6 +154,15 @@ test-full: build ## run the long tests at full length: 10 GB of log, 200 cancell
 	MAYFLY_TEST_FULL=1 go test -p 1 -count=1 -timeout $(PATIENCE) -v -run '^TestI1[78]' ./test/security
 	MAYFLY_TEST_FULL=1 go test -count=1 -timeout $(PATIENCE) -v -run '^TestKilled|^TestManyItems' ./test/workflow
 
+# The faults of docs/SERVER.md. A sample of each is in make test.
+FAULTS := ^Test(Kills|PowerLoss|Stopped|DiskFull|RunnerDiskFull|WorkflowOutlivesTheServer|Restart)$$
+
+.PHONY: test-faults
+test-faults: build ## kill the server, its runners and sandboxes 100 times, take its power, fill its disk: ten minutes (as root)
+	MAYFLY_TEST_FULL=1 go test -count=1 -timeout $(PATIENCE) -v -run '$(FAULTS)' ./test/server
+	go test -count=20 -timeout $(PATIENCE) -run '/(Replicas/)?Histories|^TestHistoriesCanFail' ./internal/store/sqlstore
+	go test -count=5 -timeout $(PATIENCE) -run '^TestPostgresRestarts' ./internal/store/sqlstore
+
 .PHONY: test-release
 test-release: release ## test the whole release, and that two builds without a cache are the same (as root)
 	MAYFLY_TEST_RELEASE=$(CURDIR)/.build/release go test -count=1 -timeout $(PATIENCE) -run '^TestRelease' ./test/release

@@ -34,6 +34,7 @@ type serverFlags struct {
 	withRunner             bool
 	certificate, key       string
 	logFormat              string
+	lease                  time.Duration
 	limits                 server.Limits
 	keeping
 	carrier
@@ -71,6 +72,7 @@ INT and TERM end it: no new run is begun, those that run here are ended, and wha
 	fl.StringVar(&f.certificate, "tls-cert", "", "`FILE` with the certificate and those between it and the authority, in PEM")
 	fl.StringVar(&f.key, "tls-key", "", "`FILE` with its key, in PEM")
 	fl.StringVar(&f.logFormat, "log-format", "text", "how to log: `text` or json")
+	fl.DurationVar(&f.lease, "lease", 30*time.Second, "for how long a runner keeps its runs without a sign of life: `DURATION` from 3s to 30s")
 	f.limits = server.DefaultLimits()
 	fl.Float64Var(&f.limits.Requests, "limit-requests", f.limits.Requests, "how many requests a second a token may make on average; `N` of 0 for any number")
 	fl.Float64Var(&f.limits.Failures, "limit-failures", f.limits.Failures, "how many requests without a valid token a minute an address may make on average; `N` of 0 for any number")
@@ -87,8 +89,8 @@ func (f *serverFlags) run(ctx context.Context, out, errOut io.Writer) (err error
 	if err != nil {
 		return err
 	}
-	if f.limits.Requests < 0 || f.limits.Failures < 0 {
-		return errors.New("--limit-requests and --limit-failures are numbers from 0 on")
+	if err := f.check(); err != nil {
+		return err
 	}
 	if f.withRunner {
 		if err := host.EnterNamespace(os.Args, ""); err != nil {
@@ -119,11 +121,27 @@ func (f *serverFlags) run(ctx context.Context, out, errOut io.Writer) (err error
 	}
 	conditions := condition.NewProcess("")
 	defer func() { err = errors.Join(err, conditions.Close()) }()
-	s := server.New(server.Options{Store: db, Archive: kept, Keys: keys, Conditions: conditions, Log: log, Limits: f.limits, Keep: f.policy()})
+	s := server.New(server.Options{Store: db, Archive: kept, Keys: keys, Conditions: conditions, Log: log, Lease: f.lease, Limits: f.limits, Keep: f.policy()})
 	defer s.Close()
 	if err := s.Start(ctx); err != nil {
 		return fmt.Errorf("start: %w", err)
 	}
+	return f.serve(ctx, s, log, out, tokenFile)
+}
+
+// check checks the values of flags.
+func (f *serverFlags) check() error {
+	if f.limits.Requests < 0 || f.limits.Failures < 0 {
+		return errors.New("--limit-requests and --limit-failures are numbers from 0 on")
+	}
+	if f.lease < 3*time.Second || f.lease > 30*time.Second {
+		return fmt.Errorf("--lease %s is not between 3s and 30s", f.lease)
+	}
+	return nil
+}
+
+// serve answers requests, and carries out runs if there is a runner here, until ctx ends.
+func (f *serverFlags) serve(ctx context.Context, s *server.Server, log *slog.Logger, out io.Writer, tokenFile string) error {
 	front, err := f.front(ctx, s.Handler(), log)
 	if err != nil {
 		return err

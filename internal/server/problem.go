@@ -1,11 +1,13 @@
 package server
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"sync"
+	"syscall"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -81,6 +83,9 @@ func (s *Server) explain(err error, what string) error {
 		return nil
 	case errors.As(err, &already):
 		return already
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, store.ErrNoSpace):
+		s.log.Error("the disk is full", "about", what, "error", err)
+		return problem(http.StatusInsufficientStorage, run.CodeNoSpace, "the server's disk is full", "free space in its folder, or give it a larger disk")
 	case errors.Is(err, store.ErrNotFound):
 		return problem(http.StatusNotFound, run.CodeNoSuchThing, "there is no "+what, "look at the list, and check the project")
 	case errors.Is(err, store.ErrOver):
@@ -120,6 +125,10 @@ func (s *Server) explain(err error, what string) error {
 	case errors.As(err, &kept):
 		s.log.Error("request failed", "about", what, "error", err) // its text names the server's folder or bucket
 		return problem(http.StatusServiceUnavailable, run.CodeArchive, "the server's archive can't be used now", "try again; the server's log has the reason")
+	}
+	if errors.Is(err, context.Canceled) {
+		s.log.Debug("request cancelled", "about", what)
+		return problem(http.StatusServiceUnavailable, run.CodeCancelled, "the request was cancelled", "")
 	}
 	// The text may have addresses and paths of the server.
 	s.log.Error("request failed", "about", what, "error", err)

@@ -14,6 +14,8 @@ var (
 	ErrOver = errors.New("the run has ended")
 	// ErrChanged says that it was changed since it was read.
 	ErrChanged = errors.New("it was changed meanwhile")
+	// ErrNoSpace says that the database's disk is full.
+	ErrNoSpace = errors.New("no space left for the database")
 	// ErrExists says that there is one of that name already.
 	ErrExists = errors.New("it exists already")
 )

@@ -37,10 +37,22 @@ type site struct {
 	log             *bytes.Buffer
 }
 
-// newSite starts a server, and logs in.
+// newSite starts a server with a runner, and logs in.
 func newSite(t *testing.T, flags ...string) *site {
 	t.Helper()
-	s := &site{t: t, flags: flags, data: filepath.Join(t.TempDir(), "data"), home: filepath.Join(t.TempDir(), "home"), dir: t.TempDir()}
+	return newServer(t, append([]string{"--with-runner", "--name", "here"}, flags...)...)
+}
+
+// newServer starts a server without a runner, and logs in.
+func newServer(t *testing.T, flags ...string) *site {
+	t.Helper()
+	return serverAt(t, filepath.Join(t.TempDir(), "data"), flags...)
+}
+
+// serverAt is newServer with a folder for the server's data.
+func serverAt(t *testing.T, data string, flags ...string) *site {
+	t.Helper()
+	s := &site{t: t, flags: flags, data: data, home: filepath.Join(t.TempDir(), "home"), dir: t.TempDir()}
 	store, err := image.Open(filepath.Join(s.home, "images"), image.Options{NoSync: true})
 	if err != nil {
 		t.Fatal(err)
@@ -62,7 +74,7 @@ func (s *site) start() {
 	if s.url != "" {
 		listen = strings.TrimPrefix(s.url, "https://")
 	}
-	s.process = s.mayfly(append([]string{"server", "--with-runner", "--data", s.data, "--listen", listen, "--name", "here"}, s.flags...)...)
+	s.process = s.mayfly(append([]string{"server", "--data", s.data, "--listen", listen}, s.flags...)...)
 	s.log = &bytes.Buffer{}
 	s.process.Stderr = s.log
 	out, err := s.process.StdoutPipe()

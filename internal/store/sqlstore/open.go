@@ -23,7 +23,6 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
-	_ "modernc.org/sqlite" // the driver sqlite
 
 	"github.com/mayfly-run/mayfly/internal/store"
 )
@@ -63,7 +62,7 @@ type dialect struct {
 }
 
 var (
-	sqlite = dialect{
+	sqliteDialect = dialect{
 		goose: goose.DialectSQLite3, now: "CAST(unixepoch('subsec') * 1000 AS INTEGER)", begin: "BEGIN IMMEDIATE", writers: 1,
 	}
 	postgres = dialect{
@@ -89,7 +88,7 @@ func OpenSQLite(ctx context.Context, file string) (*Store, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open %s: %w", file, err), reading.Close())
 	}
-	s, err := open(ctx, reading, writing, sqlite, nil)
+	s, err := open(ctx, reading, writing, sqliteDialect, nil)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", file, err)
 	}

@@ -1,11 +1,15 @@
 package sqlstore
 
 import (
+	"context"
+	"errors"
 	"path/filepath"
 	"testing"
 
+	"github.com/anishathalye/porcupine"
 	"go.uber.org/goleak"
 
+	"github.com/mayfly-run/mayfly/internal/store"
 	"github.com/mayfly-run/mayfly/internal/store/storetest"
 )
 
@@ -35,4 +39,38 @@ func TestSQLiteHasNoOthers(t *testing.T) {
 	if s.Changed() != nil {
 		t.Error("there is a channel")
 	}
+}
+
+// unfenced is a store that takes a report on an attempt that is another runner's by now, as if nothing compared the two.
+type unfenced struct{ *Store }
+
+func (u unfenced) Report(ctx context.Context, r store.Report) (int64, error) {
+	last, err := u.Store.Report(ctx, r)
+	if !errors.Is(err, store.ErrNotHeld) {
+		return last, err
+	}
+	one, failed := u.Run(ctx, "p", r.Run)
+	if failed != nil || one.Over {
+		return last, err
+	}
+	r.Runner, r.Attempt = one.Runner, one.Attempt
+	return u.Store.Report(ctx, r)
+}
+
+// TestHistoriesCanFail checks that the checker of histories notices a missing fence.
+func TestHistoriesCanFail(t *testing.T) {
+	for range 50 { // whether a runner comes back late is chance
+		s, err := OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "a.db"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		history := storetest.History(t, unfenced{s})
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+		if storetest.CheckHistory(history) == porcupine.Illegal {
+			return
+		}
+	}
+	t.Error("a store without a fence passes")
 }

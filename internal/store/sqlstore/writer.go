@@ -6,9 +6,11 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 
 	"github.com/jackc/pgx/v5/pgconn"
+	"modernc.org/sqlite"
 
 	"github.com/mayfly-run/mayfly/internal/store"
 )
@@ -75,7 +77,7 @@ func (s *Store) write(ctx context.Context, do func(ctx context.Context, tx *tx) 
 	}
 	select {
 	case waiting <- one:
-		return <-one.done // it isn't left, since it may become durable
+		return spaceless(<-one.done) // it isn't left, since it may become durable
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	case <-s.writer.closing:
@@ -223,7 +225,7 @@ func (c *connection) close() error {
 
 // rollback ends the transaction without effect. It returns err, and the connection unless that fails.
 func (c *connection) rollback(ctx context.Context, err error) (*connection, error) {
-	if _, failed := c.exec(ctx, "ROLLBACK"); failed != nil {
+	if _, failed := c.exec(ctx, "ROLLBACK"); failed != nil && !rolledBack(failed) {
 		c.drop()
 		return nil, errors.Join(err, failed)
 	}
@@ -327,4 +329,21 @@ func (s *Store) prepare(ctx context.Context, q string) (*sql.Stmt, error) {
 	}
 	s.prepared[q] = stmt
 	return stmt, nil
+}
+
+// rolledBack reports whether SQLite has rolled a transaction back by itself, as it does when the disk is full.
+func rolledBack(err error) bool {
+	var lite *sqlite.Error
+	return errors.As(err, &lite) && strings.Contains(lite.Error(), "no transaction is active")
+}
+
+// spaceless makes the error of a full disk one that callers know.
+func spaceless(err error) error {
+	const sqliteFull, diskFull = 13, "53100"
+	var lite *sqlite.Error
+	var p *pgconn.PgError
+	if errors.As(err, &lite) && lite.Code()&0xff == sqliteFull || errors.As(err, &p) && p.Code == diskFull {
+		return fmt.Errorf("%w: %w", store.ErrNoSpace, err)
+	}
+	return err
 }

@@ -50,6 +50,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		"ManyWriters":     func(t *testing.T, s Store) { ManyWriters(t, s) },
 		"SameAtOnce":      func(t *testing.T, s Store) { SameAtOnce(t, s) },
 		"ClaimsAtOnce":    func(t *testing.T, s Store) { ClaimsAtOnce(t, s) },
+		"Histories":       func(t *testing.T, s Store) { Histories(t, s) },
 		"Policies":        policies,
 		"Tokens":          tokens,
 		"Audit":           auditLog,
