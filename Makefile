@@ -208,8 +208,9 @@ cross: ## build the programs in pure Go for macOS and Windows
 	GOOS=windows GOARCH=amd64 CGO_ENABLED=0 go build -o /dev/null ./cmd/mayfly ./cmd/mayflyd ./cmd/mayfly-cel
 
 .PHONY: bench-server
-bench-server: ## measure the server's budgets
-	go run ./bench/server
+bench-server: build ## measure the server's budgets (as root)
+	images/build.sh busybox
+	go run ./bench/server $(BENCHFLAGS)
 
 .PHONY: bench
 bench: setup build images ## measure the budgets beside docker, podman and runc (as root)

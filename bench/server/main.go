@@ -36,7 +36,10 @@ func main() {
 	lines := flag.Int("lines", 1_000_000, "how many lines the log has whose windows are read")
 	megabytes := flag.Int("megabytes", 2000, "how much 50 runs print together")
 	stored := flag.Int("stored", 1_000_000, "how many runs are in the store whose lists are read")
-	only := flag.String("only", "", "measure only `PART`: runs, logs or history")
+	only := flag.String("only", "", "measure only `PART`: runs, sandboxes, connections, logs or history")
+	rounds := flag.Int("rounds", 40, "how many runs with real sandboxes are compared")
+	runners := flag.Int("runners", 1000, "how many runners are connected at once")
+	readers := flag.Int("readers", 10_000, "how many readers follow logs at once")
 	profile := flag.String("cpuprofile", "", "`FILE` for a profile of the processor")
 	flag.Parse()
 	if *profile != "" {
@@ -56,6 +59,8 @@ func main() {
 		measure func() error
 	}{
 		{"runs", func() error { return measure(ctx, *runs, *clients) }},
+		{"sandboxes", func() error { return measureSandboxes(ctx, *rounds) }},
+		{"connections", func() error { return measureConnections(ctx, *runners, *readers) }},
 		{"logs", func() error { return measureLogs(ctx, *lines, *megabytes) }},
 		{"history", func() error { return history(ctx, *stored) }},
 	} {
