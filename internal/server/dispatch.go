@@ -163,17 +163,25 @@ func (d *dispatcher) accept(ctx context.Context, n store.NewRun, req *run.Reques
 		return "", nil
 	}
 	err := d.s.store.Accept(ctx, n, &store.Lessee{Runner: l.runner, Lease: d.s.lease})
-	d.mu.Lock()
-	l.asked--
-	if err == nil {
-		l.holds[store.Hold{Run: n.ID, Attempt: 1}] = false
-	}
-	d.mu.Unlock()
+	d.placed(ctx, l, n, req, secret, err)
 	if err != nil {
 		return "", err
 	}
-	d.assign(ctx, l, &api.Assignment{Holding: api.Holding{Run: n.ID, Attempt: 1}, Project: n.Project, Tool: knownAs(n.Tool, n.Version), Request: req}, secret)
 	return l.runner, nil // if it has gone meanwhile, the run waits for another
+}
+
+// placed hands a run to the runner for which reserve kept room, after the commit that made it the runner's, or its error.
+func (d *dispatcher) placed(ctx context.Context, l *line, n store.NewRun, req *run.Request, secret bool, err error) {
+	d.mu.Lock()
+	l.asked--
+	if err == nil {
+		l.holds[store.Hold{Run: n.ID, Attempt: 1}] = n.Parent.Run != ""
+	}
+	d.mu.Unlock()
+	if err != nil {
+		return
+	}
+	d.assign(ctx, l, &api.Assignment{Holding: api.Holding{Run: n.ID, Attempt: 1}, Project: n.Project, Tool: knownAs(n.Tool, n.Version), Request: req}, secret)
 }
 
 // assign gives a runner an attempt that it holds, with the secrets of its tool; secret says that the request may have one, too. If

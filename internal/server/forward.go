@@ -137,11 +137,9 @@ func (s *Server) forwardOne(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	if err := s.store.StepForward(ctx, *step); err != nil {
-		return err
-	}
-	s.begun(ctx, step)
-	return nil
+	err = s.store.StepForward(ctx, step.StepForward)
+	s.begun(ctx, step, err)
+	return err
 }
 
 // brokenError is the error of a workflow that can never go on.
@@ -178,9 +176,16 @@ func (s *Server) next(ctx context.Context, w store.Workflow) (*flow, *workflow.F
 	return f, fwd, nil
 }
 
-// stepForward makes what is written of a step forward.
-func (s *Server) stepForward(ctx context.Context, w store.Workflow, f *flow, fwd *workflow.Forward) (*store.StepForward, error) {
-	step := &store.StepForward{Run: w.Run, After: int64(len(w.Journal)), Seen: w.Happened, Within: fwd.Within}
+// stepForward is one step forward of a workflow with the runners that have room for its runs.
+type stepForward struct {
+	store.StepForward
+	lines  []*line // of Begin; nil for a run that waits
+	starts []workflow.StepRun
+}
+
+// stepForward makes what is written of a step forward. It keeps room at runners, which begun gives back or uses.
+func (s *Server) stepForward(ctx context.Context, w store.Workflow, f *flow, fwd *workflow.Forward) (*stepForward, error) {
+	step := &stepForward{StepForward: store.StepForward{Run: w.Run, After: int64(len(w.Journal)), Seen: w.Happened, Within: fwd.Within}}
 	for _, e := range fwd.Entries {
 		line, err := json.Marshal(e)
 		if err != nil {
@@ -196,7 +201,7 @@ func (s *Server) stepForward(ctx context.Context, w store.Workflow, f *flow, fwd
 		if err != nil {
 			return nil, err
 		}
-		step.Begin = append(step.Begin, one)
+		step.Begin = append(step.Begin, store.StepBegin{NewRun: one})
 	}
 	for _, id := range fwd.End {
 		ended, err := s.live.codec.ending(id, &run.Result{
@@ -213,6 +218,13 @@ func (s *Server) stepForward(ctx context.Context, w store.Workflow, f *flow, fwd
 			return nil, err
 		}
 		step.Ended = &ended
+	}
+	// From here on nothing fails.
+	step.starts, step.lines = fwd.Begin, make([]*line, len(step.Begin))
+	for i := range step.Begin {
+		if l := s.pool.reserve(&step.Begin[i].NewRun); l != nil {
+			step.lines[i], step.Begin[i].To = l, &store.Lessee{Runner: l.runner, Lease: s.lease}
+		}
 	}
 	return step, nil
 }
@@ -243,12 +255,19 @@ func (s *Server) stepRun(ctx context.Context, w store.Workflow, f *flow, b workf
 	return one, nil
 }
 
-// begun tells those who wait for what a step forward has written.
-func (s *Server) begun(ctx context.Context, step *store.StepForward) {
-	s.live.wake(step.Run)
-	for _, one := range step.Begin {
-		s.pool.waiting(one.Pool, one.Needs)
+// begun tells those who wait for what a step forward has written, or gives back the room that was kept for it.
+func (s *Server) begun(ctx context.Context, step *stepForward, err error) {
+	for i, l := range step.lines {
+		if l != nil {
+			s.pool.placed(ctx, l, step.Begin[i].NewRun, step.starts[i].Request, step.starts[i].Secret, err)
+		} else if err == nil {
+			s.pool.waiting(step.Begin[i].Pool, step.Begin[i].Needs)
+		}
 	}
+	if err != nil {
+		return
+	}
+	s.live.wake(step.Run)
 	if len(step.End) == 0 {
 		return
 	}
@@ -269,7 +288,7 @@ func (s *Server) breakOff(ctx context.Context, w store.Workflow) error {
 	if err != nil {
 		return err
 	}
-	step := store.StepForward{Run: w.Run, After: int64(len(w.Journal)), Seen: w.Happened, Encode: ended.Encode}
+	step := &stepForward{StepForward: store.StepForward{Run: w.Run, After: int64(len(w.Journal)), Seen: w.Happened, Encode: ended.Encode}}
 	ended.Encode, ended.EncodeFor = nil, nil
 	step.Ended = &ended
 	runs, err := s.store.Steps(ctx, w.Project, w.Run)
@@ -288,9 +307,7 @@ func (s *Server) breakOff(ctx context.Context, w store.Workflow) error {
 		}
 		step.End = append(step.End, store.StepEnd{Run: r.ID, Ended: end})
 	}
-	if err := s.store.StepForward(ctx, step); err != nil {
-		return err
-	}
-	s.begun(ctx, &step)
-	return nil
+	err = s.store.StepForward(ctx, step.StepForward)
+	s.begun(ctx, step, err)
+	return err
 }

@@ -233,17 +233,18 @@ func (s *Server) beginWorkflow(ctx context.Context, row store.NewRun, f *flow, p
 	if err != nil {
 		return nil, err
 	}
-	if err := s.store.AcceptWorkflow(ctx, row, *step); err != nil {
+	err = s.store.AcceptWorkflow(ctx, row, step.StepForward)
+	s.begun(ctx, step, err)
+	if err != nil {
 		return nil, err
 	}
-	s.begun(ctx, step)
 	r, err := s.store.Run(ctx, row.Project, row.ID)
 	if err != nil {
 		return nil, err
 	}
 	out := runOf(r)
 	for _, one := range step.Begin {
-		if out.Waiting == "" {
+		if out.Waiting == "" && one.To == nil {
 			if out.Waiting, err = s.whyWaiting(ctx, one.Pool, one.Needs); err != nil {
 				return nil, err
 			}

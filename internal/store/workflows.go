@@ -56,10 +56,16 @@ type StepForward struct {
 	Within time.Duration
 	// Encode returns the events of the workflow's run, as in a Report; nil for none.
 	Encode func(before int64) (Chunk, error)
-	Begin  []NewRun // of its steps
+	Begin  []StepBegin
 	// End has the runs of steps whose end is asked for, each with its result if no runner has it.
 	End   []StepEnd
 	Ended *Ended // without Encode
+}
+
+// StepBegin is a run of a step to accept. If To isn't nil, the run is that runner's at once.
+type StepBegin struct {
+	NewRun
+	To *Lessee
 }
 
 // StepEnd asks for the end of a step's run.

@@ -17,10 +17,7 @@ import (
 func (s *Store) Accept(ctx context.Context, r store.NewRun, to *store.Lessee) error {
 	return s.write(ctx, func(ctx context.Context, tx *tx) error {
 		tx.tell = tx.tell || to == nil
-		if to == nil {
-			return enqueue(ctx, tx, r, placed{})
-		}
-		return enqueue(ctx, tx, r, placed{attempt: 1, runner: to.Runner, lease: to.Lease.Milliseconds()})
+		return enqueue(ctx, tx, r, placedAt(to))
 	})
 }
 
@@ -29,6 +26,13 @@ type placed struct {
 	attempt int
 	runner  string
 	lease   int64 // in milliseconds
+}
+
+func placedAt(to *store.Lessee) placed {
+	if to == nil {
+		return placed{}
+	}
+	return placed{attempt: 1, runner: to.Runner, lease: to.Lease.Milliseconds()}
 }
 
 func enqueue(ctx context.Context, tx *tx, r store.NewRun, at placed) error {

@@ -149,7 +149,7 @@ func forward(ctx context.Context, tx *tx, f store.StepForward) error {
 		}
 	}
 	for _, one := range f.Begin {
-		if err := enqueue(ctx, tx, one, placed{}); err != nil {
+		if err := enqueue(ctx, tx, one.NewRun, placedAt(one.To)); err != nil {
 			return err
 		}
 	}

@@ -61,6 +61,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		"WorkflowFence":   workflowFence,
 		"WorkflowEnds":    workflowEnds,
 		"WorkflowStays":   workflowStays,
+		"WorkflowPlaces":  workflowPlaces,
 		"Compact":         compact,
 		"Following":       following,
 		"KeepLog":         keepLog,
