@@ -105,7 +105,7 @@ type site struct {
 const archiveAfter = 15 * time.Second
 
 // slots are as many as the clients, so that no run waits for room.
-func open(ctx context.Context, slots int, engine run.Runner) (_ *site, err error) {
+func open(ctx context.Context, slots int, engine run.Runner, archiveAfter time.Duration) (_ *site, err error) {
 	dir, err := os.MkdirTemp("/var/tmp", "mayfly-bench-server-")
 	if err != nil {
 		return nil, err
@@ -185,7 +185,7 @@ func measure(ctx context.Context, runs, clients int) error {
 		got[id] = now
 		mu.Unlock()
 	}}
-	s, err := open(ctx, 4*clients, engine)
+	s, err := open(ctx, 4*clients, engine, time.Hour)
 	if err != nil {
 		return err
 	}

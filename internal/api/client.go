@@ -309,6 +309,26 @@ func (c *Client) Steps(ctx context.Context, in, id string) (*Steps, error) {
 	return out, c.call(ctx, http.MethodGet, project(in)+"/runs/"+url.PathEscape(id)+"/steps", nil, out)
 }
 
+// Artifacts returns the artifacts of a run, or those of the steps of a workflow.
+func (c *Client) Artifacts(ctx context.Context, in, id string) (out []Artifact, err error) {
+	return out, c.call(ctx, http.MethodGet, project(in)+"/runs/"+url.PathEscape(id)+"/artifacts", nil, &out)
+}
+
+// Artifact returns an artifact of a run, a tar archive. The caller closes it.
+func (c *Client) Artifact(ctx context.Context, in, id, name string) (io.ReadCloser, error) {
+	resp, err := c.request(ctx, http.MethodGet, project(in)+"/runs/"+url.PathEscape(id)+"/artifacts/"+url.PathEscape(name), http.Header{}, nil)
+	if err != nil {
+		return nil, err
+	}
+	return resp.Body, nil
+}
+
+// Metrics returns what a run used over time.
+func (c *Client) Metrics(ctx context.Context, in, id string) (*Metrics, error) {
+	out := &Metrics{}
+	return out, c.call(ctx, http.MethodGet, project(in)+"/runs/"+url.PathEscape(id)+"/metrics", nil, out)
+}
+
 // tokens is the path of the tokens of a project, or of those for all projects.
 func tokens(in string) string {
 	if in == "" {

@@ -3,6 +3,7 @@ package api
 import (
 	"time"
 
+	"github.com/mayfly-run/mayfly/internal/engine"
 	"github.com/mayfly-run/mayfly/internal/run"
 )
 
@@ -39,6 +40,26 @@ type Selection struct {
 type Steps struct {
 	Steps []run.StepResult `json:"steps" doc:"in the order of the definition, those of finally last"`
 	Runs  []Run            `json:"runs" doc:"the runs of steps and of items of for_each, in the order in which they were begun"`
+}
+
+// Artifact is what a step of a workflow has made for later ones.
+type Artifact struct {
+	Name   string `json:"name"`
+	Run    string `json:"run" doc:"the run that made it"`
+	Step   string `json:"step,omitempty" doc:"the step of the workflow that the run is"`
+	Digest string `json:"digest" doc:"of the tar archive, as sha256:HEX"`
+}
+
+// Metrics is what a run used over time.
+type Metrics struct {
+	Samples []Sample `json:"samples" doc:"at most 1000, in the order of time"`
+}
+
+// Sample is what a run used up to a moment.
+type Sample struct {
+	Time time.Time `json:"time"`
+	Step string    `json:"step,omitempty" doc:"of a workflow"`
+	engine.Usage
 }
 
 // Run is a run as the server knows it.

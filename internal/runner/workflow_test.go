@@ -3,13 +3,16 @@
 package runner_test
 
 import (
+	"archive/tar"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http/httptest"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -324,11 +327,49 @@ func TestWorkflow(t *testing.T) {
 	if err != nil || one.Status != run.Succeeded || one.Kind != "workflow" {
 		t.Errorf("%+v, %v", one, err)
 	}
+	s.checkArtifact(r.ID)
 	list, err := s.client.Runs(t.Context(), "p", api.RunFilter{})
 	if err != nil || len(list.Runs) != 1 {
 		t.Errorf("listed are %+v, %v", list, err)
 	}
 	s.nowhere(value)
+}
+
+// checkArtifact gets the artifact of a run's step.
+func (s *site) checkArtifact(id string) {
+	s.t.Helper()
+	all, err := s.client.Artifacts(s.t.Context(), "p", id)
+	if err != nil || len(all) != 1 || all[0].Name != "app" || all[0].Step != "make" {
+		s.t.Fatalf("artifacts %+v, %v", all, err)
+	}
+	in, err := s.client.Artifact(s.t.Context(), "p", all[0].Run, "app")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer in.Close()
+	found := false
+	for files := tar.NewReader(in); ; {
+		h, err := files.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		data, err := io.ReadAll(files)
+		found = found || err == nil && path.Base(h.Name) == "f" && string(data) == "made"
+	}
+	if !found {
+		s.t.Error("the archive doesn't have the file")
+	}
+	var p *api.Problem
+	if _, err := s.client.Artifact(s.t.Context(), "p", all[0].Run, "none"); !errors.As(err, &p) || p.Status != 404 || p.Detail != "there is no artifact none of run "+all[0].Run {
+		s.t.Errorf("an artifact that isn't there: %v", err)
+	}
+	m, err := s.client.Metrics(s.t.Context(), "p", id)
+	if err != nil || m.Samples == nil {
+		s.t.Errorf("metrics %+v, %v", m, err)
+	}
 }
 
 // nowhere checks that a value is in no file of the server and of the runners.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net/http"
 	"strings"
 	"time"
@@ -344,23 +343,7 @@ func (s *Server) getContent(_ context.Context, in *struct {
 	Digest string `path:"digest"`
 },
 ) (*huma.StreamResponse, error) {
-	return &huma.StreamResponse{Body: func(c huma.Context) {
-		r, w := humago.Unwrap(c)
-		content, size, err := s.archive.Open(r.Context(), in.Digest)
-		if errors.Is(err, fs.ErrNotExist) {
-			err = store.ErrNotFound
-		}
-		if err != nil {
-			s.refuse(c, asProblem(s.explain(err, "content "+in.Digest)))
-			return
-		}
-		defer content.Close()
-		w.Header().Set("Content-Type", "application/octet-stream")
-		w.Header().Set("Content-Length", fmt.Sprint(size))
-		if _, err := io.Copy(w, content); err != nil {
-			s.log.Debug("send a content", "error", err) // the runner asks again
-		}
-	}}, nil
+	return s.content(in.Digest, "application/octet-stream", "content "+in.Digest), nil
 }
 
 // maxArtifact bounds an artifact that a runner sends.

@@ -126,6 +126,8 @@ func New(o Options) *Server {
 	s.registerRuns()
 	s.registerWorkflows()
 	s.registerLogs()
+	s.registerMetrics()
+	s.registerArtifacts()
 	s.registerRunners()
 	s.registerTokens()
 	s.registerSecrets()
