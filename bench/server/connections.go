@@ -68,7 +68,7 @@ func measureConnections(ctx context.Context, runners, readers int) (err error) {
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
-	fmt.Printf("%d runners and %d readers are connected after %s\n", runners, readers, time.Since(at).Round(time.Second))
+	took := time.Since(at).Round(time.Second)
 	const lasts = time.Minute
 	select {
 	case err := <-c.failed:
@@ -79,8 +79,8 @@ func measureConnections(ctx context.Context, runners, readers int) (err error) {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%d runners, %d idle readers of logs:     %6d MiB of memory (budget: 1024), %d of %d heartbeats missed (budget: 0; the slowest took %s)\n",
-		runners, readers, bytes>>20, c.missed.Load(), c.beats.Load(), time.Duration(c.slowest.Load()).Round(time.Millisecond))
+	fmt.Printf("| %d runners connected, %d idle readers of logs | %d MiB, %d of %d heartbeats missed | each a connection over TLS, connected after %s; the slowest heartbeat took %s | <= 1024 MiB, none missed |\n",
+		runners, readers, bytes>>20, c.missed.Load(), c.beats.Load(), took, time.Duration(c.slowest.Load()).Round(time.Millisecond))
 	return nil
 }
 

@@ -111,7 +111,7 @@ func texts() []string {
 
 // measureLogs measures logs on a server of their own.
 func measureLogs(ctx context.Context, lines, megabytes int) error {
-	s, err := open(ctx, 1, &nothing{got: func(string) {}}, archiveAfter)
+	s, err := open(ctx, 1, &nothing{got: func(string) {}}, archiveAfter, false)
 	if err != nil {
 		return err
 	}
@@ -255,7 +255,7 @@ func memory() (peak func() string, stop func()) {
 
 // history measures lists of many runs.
 func history(ctx context.Context, runs int) error {
-	s, err := open(ctx, 1, &nothing{got: func(string) {}}, time.Hour)
+	s, err := open(ctx, 1, &nothing{got: func(string) {}}, time.Hour, false)
 	if err != nil {
 		return err
 	}

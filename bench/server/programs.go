@@ -130,9 +130,9 @@ func measureSandboxes(ctx context.Context, rounds int) (err error) {
 		}
 	}
 	here, through, three := median(bare[3:]), median(there[3:]), median(flow[3:]) // the first ones warm up
-	ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
-	fmt.Printf("a run through the server, whole command:    %6.1f ms, on this machine %.1f ms: +%.1f ms (budget: +10)\n", ms(through), ms(here), ms(through-here))
-	fmt.Printf("a workflow of 3 steps through the server:   %6.1f ms, 3 runs on this machine %.1f ms: %+.1f ms (budget: +30)\n", ms(three), ms(3*here), ms(three-3*here))
+	round := func(d time.Duration) time.Duration { return d.Round(100 * time.Microsecond) }
+	fmt.Printf("| a run through the server over one on this machine | +%s | whole commands, alternately %d times: %s and %s | <= +10ms |\n", round(through-here), rounds, round(through), round(here))
+	fmt.Printf("| a workflow of 3 steps through the server over 3 runs on this machine | %+.1fms | %s and 3 × %s | <= +30ms |\n", float64((three-3*here).Microseconds())/1000, round(three), round(here))
 	return nil
 }
 

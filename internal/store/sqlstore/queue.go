@@ -206,7 +206,7 @@ func report(ctx context.Context, tx *tx, r store.Report) (int64, error) {
 	case r.First <= have:
 		return have, refused{store.ErrGap} // a part of it came before; the runner sends the rest
 	}
-	end := position{last: at.last + r.Count, bytes: at.bytes, lines: at.lines}
+	end := position{last: at.last + r.Count, bytes: at.bytes, lines: at.lines, parent: at.parent}
 	if r.Count > 0 {
 		chunk, err := r.Encode(at.last)
 		if err != nil {
@@ -291,7 +291,10 @@ func over(ctx context.Context, tx *tx, id string, at position, e store.Ended) er
 	if err != nil {
 		return err
 	}
-	return happened(ctx, tx, `(SELECT parent FROM queue WHERE run = ?)`, id)
+	if at.parent.Run == "" {
+		return nil
+	}
+	return happened(ctx, tx, at.parent.Run)
 }
 
 // Cancel implements store.Queue.
@@ -314,7 +317,7 @@ func (s *Store) Cancel(ctx context.Context, project, id string, ended store.Ende
 		tx.tell = true
 		if runner == serverItself {
 			runner = ""
-			return happened(ctx, tx, `?`, id)
+			return happened(ctx, tx, id)
 		}
 		if runner != "" {
 			return nil

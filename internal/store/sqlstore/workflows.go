@@ -34,9 +34,9 @@ func (s *Store) AcceptWorkflow(ctx context.Context, r store.NewRun, f store.Step
 	})
 }
 
-// happened says that something has happened to a workflow; which is an expression with one parameter.
-func happened(ctx context.Context, tx *tx, which, id string) error {
-	_, err := tx.exec(ctx, `UPDATE workflows SET happened = happened + 1 WHERE run = `+which, id)
+// happened says that something has happened to a workflow.
+func happened(ctx context.Context, tx *tx, id string) error {
+	_, err := tx.exec(ctx, `UPDATE workflows SET happened = happened + 1 WHERE run = ?`, id)
 	return err
 }
 
