@@ -14,7 +14,7 @@ import (
 )
 
 func TestSQLite(t *testing.T) {
-	defer goleak.VerifyNone(t)
+	t.Cleanup(func() { goleak.VerifyNone(t) })
 	storetest.Run(t, func(t *testing.T) storetest.Store {
 		s, err := OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "a ?#%41.db"))
 		if err != nil {

@@ -70,7 +70,10 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		"DropRuns":        dropRuns,
 		"References":      references,
 	} {
-		t.Run(name, func(t *testing.T) { test(t, open(t)) })
+		t.Run(name, func(t *testing.T) {
+			t.Parallel() // most of the time is the disk's
+			test(t, open(t))
+		})
 	}
 }
 
