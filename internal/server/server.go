@@ -126,7 +126,7 @@ func New(o Options) *Server {
 	s.registerRuns()
 	s.registerWorkflows()
 	s.registerLogs()
-	s.registerMetrics()
+	s.registerSamples()
 	s.registerArtifacts()
 	s.registerRunners()
 	s.registerTokens()

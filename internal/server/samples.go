@@ -14,7 +14,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/store"
 )
 
-func (s *Server) registerMetrics() {
+func (s *Server) registerSamples() {
 	huma.Register(s.api, operation("run-metrics", http.MethodGet, "/projects/{project}/runs/{run}/metrics", RoleViewer,
 		"Get what a run used over time: one sample a second, fewer of a long run"), s.runMetrics)
 }
