@@ -19,6 +19,8 @@ func noteText(e run.Event) string {
 		return ""
 	case e.Connection != nil && !e.Connection.Allowed:
 		return "refused: " + deniedText(e.Connection)
+	case e.Dropped != nil:
+		return droppedText(e.Dropped)
 	case e.State == nil:
 		return ""
 	case e.State.State == run.Pulling:
@@ -48,6 +50,11 @@ func deniedText(c *engine.Connection) string {
 		text += "; " + c.Remedy
 	}
 	return text
+}
+
+// droppedText says what is missing of a log, and why.
+func droppedText(d *run.Dropped) string {
+	return fmt.Sprintf("%d events with %s of output are missing here: %s", d.Events, Size(d.Bytes), d.Reason)
 }
 
 // attemptText announces another attempt: when, and why.

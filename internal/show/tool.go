@@ -95,6 +95,9 @@ func (v *Tool) Event(e run.Event) {
 	switch {
 	case e.State != nil:
 		v.state(e.State)
+	case e.Dropped != nil:
+		v.spinner.Stop()
+		v.notes.add(droppedText(e.Dropped))
 	case e.Connection != nil && !e.Connection.Allowed && !v.o.Quiet:
 		v.spinner.Stop()
 		text := deniedText(e.Connection)
