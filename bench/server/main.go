@@ -115,6 +115,7 @@ func open(ctx context.Context, slots int, engine run.Runner) (_ *site, err error
 	}
 	r, err := runner.New(runner.Options{
 		Server: there.Runner("bench", "bench00000000000000000000"), Name: "bench", Slots: slots, Content: content.Store(filepath.Join(dir, "trees")),
+		Spool: filepath.Join(dir, "spool"), SpoolSize: runner.DefaultSpoolSize,
 		Carry: func(secret.Source, run.Sealer, *policy.Policy) run.Runner { return engine },
 	})
 	if err != nil {

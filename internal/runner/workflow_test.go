@@ -58,6 +58,7 @@ type site struct {
 	t        *testing.T
 	dir      string
 	programs map[string]fake.Program
+	spool    int64 // the bound of a runner's spool
 
 	server *server.Server
 	db     *sqlstore.Store
@@ -72,7 +73,7 @@ func newSite(t *testing.T, programs map[string]fake.Program) *site {
 	t.Helper()
 	t.Cleanup(func() { goleak.VerifyNone(t) })
 	t.Setenv("TMPDIR", t.TempDir()) // other tests look for what is left of sandboxes in the machine's
-	s := &site{t: t, dir: t.TempDir(), programs: programs}
+	s := &site{t: t, dir: t.TempDir(), programs: programs, spool: runner.DefaultSpoolSize}
 	s.up()
 	t.Cleanup(func() { s.down() })
 	return s
@@ -134,7 +135,7 @@ func (s *site) startRunner(name string, labels []string, to runner.Server) (stop
 	trees := content.Store(filepath.Join(s.dir, "runner-"+name))
 	carry := &local.Runner{Images: images{}, Engine: &fake.Engine{Programs: s.programs}, Places: local.Places{Content: trees}}
 	r, err := runner.New(runner.Options{
-		Server: to, Name: name, Labels: labels, Slots: 10, Content: trees,
+		Server: to, Name: name, Labels: labels, Slots: 10, Content: trees, Spool: filepath.Join(s.dir, "spool-"+name), SpoolSize: s.spool,
 		Carry: func(secrets secret.Source, sealer run.Sealer, project *policy.Policy) run.Runner {
 			one := *carry
 			one.Secrets, one.Sealer, one.Policy = secrets, sealer, project
