@@ -36,6 +36,7 @@ type serverFlags struct {
 	certificate, key       string
 	logFormat              string
 	limits                 server.Limits
+	queueSize              int
 	carrier
 }
 
@@ -74,6 +75,7 @@ INT and TERM end it: no new run is begun, those that run here are ended, and wha
 	f.limits = server.DefaultLimits()
 	fl.Float64Var(&f.limits.Requests, "limit-requests", f.limits.Requests, "how many requests a second a token may make on average; `N` of 0 for any number")
 	fl.Float64Var(&f.limits.Failures, "limit-failures", f.limits.Failures, "how many requests without a valid token a minute an address may make on average; `N` of 0 for any number")
+	fl.IntVar(&f.queueSize, "queue-size", 100_000, "how many runs of a project may wait; `N` of 0 for any number")
 	f.add(c)
 	_ = c.MarkFlagRequired("data") // the flag exists
 	c.MarkFlagsRequiredTogether("tls-cert", "tls-key")
@@ -88,6 +90,9 @@ func (f *serverFlags) run(ctx context.Context, out, errOut io.Writer) (err error
 	}
 	if f.limits.Requests < 0 || f.limits.Failures < 0 {
 		return errors.New("--limit-requests and --limit-failures are numbers from 0 on")
+	}
+	if f.queueSize < 0 {
+		return errors.New("--queue-size is a number from 0 on")
 	}
 	if f.withRunner {
 		if err := host.EnterNamespace(os.Args, ""); err != nil {
@@ -115,7 +120,7 @@ func (f *serverFlags) run(ctx context.Context, out, errOut io.Writer) (err error
 	conditions := condition.NewProcess("")
 	defer func() { err = errors.Join(err, conditions.Close()) }()
 	s := server.New(server.Options{
-		Store: db, Archive: archive.Dir(filepath.Join(f.data, "contents")), Keys: keys, Conditions: conditions, Log: log, Limits: f.limits,
+		Store: db, Archive: archive.Dir(filepath.Join(f.data, "contents")), Keys: keys, Conditions: conditions, Log: log, Limits: f.limits, QueueSize: f.queueSize,
 	})
 	defer s.Close()
 	if err := s.Start(ctx); err != nil {

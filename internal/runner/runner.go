@@ -44,6 +44,8 @@ type Options struct {
 	Name   string
 	Labels []string
 	Slots  int
+	// Capacity is what of this machine the runs get.
+	Capacity api.Capacity
 	// Version is that of mayfly.
 	Version string
 	// Carry returns what carries out a run with these secrets, with a sealer of what it hands on, and with the policy of its project,
@@ -110,8 +112,12 @@ func (r *Runner) Run(ctx context.Context) error {
 	// What runs is ended with a grace, and reported, after ctx has ended.
 	working, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
-	defer r.work.Wait()
-	defer r.endAll()
+	defer func() {
+		r.endAll()
+		giveUp := time.AfterFunc(lastReports, r.dropAll)
+		r.work.Wait()
+		giveUp.Stop()
+	}()
 	if r.o.Sweep != nil {
 		sweeping, end := context.WithCancel(ctx)
 		defer end()
@@ -171,7 +177,7 @@ func final(err error) bool {
 func (r *Runner) hello() *api.Hello {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	h := &api.Hello{Protocol: api.Protocol, Name: r.o.Name, Version: r.o.Version, Labels: r.o.Labels, Slots: r.o.Slots, Key: r.box.Recipient()}
+	h := &api.Hello{Protocol: api.Protocol, Name: r.o.Name, Version: r.o.Version, Labels: r.o.Labels, Slots: r.o.Slots, Capacity: r.o.Capacity, Key: r.box.Recipient()}
 	for hold := range r.holds {
 		h.Holds = append(h.Holds, hold)
 	}
@@ -228,6 +234,19 @@ func (r *Runner) end(h api.Holding, why error) {
 		a.kill()
 	}
 	a.cancel(why)
+}
+
+// lastReports is for how long a runner that ends tries to report what it has ended: the server gives it up then anyway.
+const lastReports = time.Minute
+
+func (r *Runner) dropAll() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, a := range r.holds {
+		r.o.Log.Warn("the server wasn't told how the attempt ended", "run", a.Run, "attempt", a.Attempt)
+		a.kill()
+		a.dropped()
+	}
 }
 
 func (r *Runner) endAll() {

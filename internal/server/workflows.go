@@ -244,7 +244,7 @@ func (s *Server) beginWorkflow(ctx context.Context, row store.NewRun, f *flow, p
 	out := runOf(r)
 	for _, one := range step.Begin {
 		if out.Waiting == "" {
-			if out.Waiting, err = s.whyWaiting(ctx, one.Pool, one.Needs); err != nil {
+			if out.Waiting, err = s.whyWaiting(ctx, one.Pool, one.Needs, one.Size); err != nil {
 				return nil, err
 			}
 		}
@@ -352,6 +352,9 @@ func (s *Server) resume(ctx context.Context, in *struct {
 },
 ) (*body[api.Run], error) {
 	what := "run " + in.Run
+	if err := s.mayQueue(ctx, in.Project); err != nil {
+		return nil, err
+	}
 	old, f, journal, err := s.pastFlow(ctx, in.Project, in.Run)
 	if err != nil {
 		return nil, s.explain(err, what)

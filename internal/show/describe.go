@@ -25,7 +25,7 @@ func noteText(e run.Event) string {
 		return ""
 	case e.State.State == run.Pulling:
 		return "pulling " + e.State.Detail
-	case e.State.State == run.Creating && e.State.Attempt > 1:
+	case e.State.State == run.Queued && e.State.Attempt > 1, e.State.State == run.Creating && e.State.Attempt > 1:
 		return attemptText(e.State)
 	case e.State.State == run.Running && e.State.Attempt <= 1:
 		return strings.TrimSpace("started " + e.State.Detail)

@@ -16,7 +16,7 @@ import (
 const columns = `r.id, r.project, r.tool, r.version, r.kind, COALESCE(q.state, r.status), r.exit_code, r.code, r.reason, r.pool,
 	COALESCE(q.runner, r.runner), COALESCE(q.attempt, r.attempt), r.priority, r.labels, r.needs, COALESCE(q.cancel, 0), r.accepted, r.accepted_by,
 	COALESCE(q.started, r.started), r.finished, COALESCE(q.last, r.events), COALESCE(q.bytes, r.bytes), COALESCE(q.lines, r.lines),
-	r.parent, r.step, r.resumes
+	r.parent, r.step, r.resumes, r.cpu, r.memory, r.disk
 	FROM runs r LEFT JOIN queue q ON q.run = r.id`
 
 func scanRun(rows *sql.Rows) (store.Run, error) {
@@ -24,7 +24,8 @@ func scanRun(rows *sql.Rows) (store.Run, error) {
 	var status, code, labels, needs string
 	var cancel, accepted, started, finished int64
 	err := rows.Scan(&r.ID, &r.Project, &r.Tool, &r.Version, &r.Kind, &status, &r.ExitCode, &code, &r.Reason, &r.Pool,
-		&r.Runner, &r.Attempt, &r.Priority, &labels, &needs, &cancel, &accepted, &r.AcceptedBy, &started, &finished, &r.Events, &r.EventBytes, &r.Lines, &r.Parent.Run, &r.Parent.Step, &r.Resumes)
+		&r.Runner, &r.Attempt, &r.Priority, &labels, &needs, &cancel, &accepted, &r.AcceptedBy, &started, &finished, &r.Events, &r.EventBytes, &r.Lines, &r.Parent.Run, &r.Parent.Step, &r.Resumes,
+		&r.Size.CPU, &r.Size.Memory, &r.Size.Disk)
 	if err != nil {
 		return r, err
 	}
