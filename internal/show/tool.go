@@ -126,6 +126,11 @@ func (v *Tool) log(l *run.Log) {
 func (v *Tool) state(s *run.StateChange) {
 	v.running = s.State == run.Running
 	switch s.State {
+	case run.Queued:
+		if s.Attempt > 1 {
+			v.spinner.Stop()
+			v.notes.add(attemptText(s))
+		}
 	case run.Pulling:
 		v.spinner.Show("pulling " + s.Detail)
 	case run.Creating:
