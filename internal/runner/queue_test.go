@@ -73,6 +73,19 @@ func TestConcurrency(t *testing.T) {
 		}
 		runs = runs[1:]
 	}
+	first := s.begin(&api.NewRun{Tool: "free", Concurrency: key})
+	next(t, began)
+	if _, err := s.client.Rerun(t.Context(), "p", first.ID); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-began:
+		t.Fatal("a repeated run has begun beside the first one")
+	case <-time.After(150 * time.Millisecond):
+	}
+	may <- 0
+	next(t, began)
+	may <- 0
 }
 
 // TestCapacity gives a runner what fits on its machine, and says at once which size no runner has.

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -41,7 +42,19 @@ func keyLimit(project string, c *api.Concurrency) []store.Limit {
 	if c == nil {
 		return nil
 	}
-	return []store.Limit{{Name: project + "/key/" + c.Key, Most: c.Limit}}
+	return []store.Limit{{Name: project + keyPart + c.Key, Most: c.Limit}}
+}
+
+const keyPart = "/key/"
+
+// keyLimitOf is the limit that the request of a run had.
+func keyLimitOf(r store.Run) (all []store.Limit) {
+	for _, l := range r.Limits {
+		if strings.HasPrefix(l.Name, r.Project+keyPart) {
+			all = append(all, l)
+		}
+	}
+	return all
 }
 
 // retriesWhenLost is how often a run is given to another runner. A lost runner is a failure as any other: Mayfly's own, whose exit status

@@ -390,7 +390,7 @@ func (s *Server) mayRepeat(ctx context.Context, project string, old store.Run) e
 func repeated(ctx context.Context, old store.Run, resumes string) store.NewRun {
 	return store.NewRun{
 		Project: old.Project, Tool: old.Tool, Version: old.Version, Kind: old.Kind, Pool: old.Pool, Needs: old.Needs, Labels: old.Labels,
-		Priority: old.Priority, AcceptedBy: who(ctx).Name, Resumes: resumes,
+		Priority: old.Priority, AcceptedBy: who(ctx).Name, Resumes: resumes, Limits: keyLimitOf(old),
 	}
 }
 

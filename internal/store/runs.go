@@ -180,6 +180,7 @@ type Run struct {
 	Labels             map[string]string
 	Needs              []string // labels that its runner must have
 	Size               Size
+	Limits             []Limit
 	Cancelling         bool
 	Over               bool
 	Accepted           time.Time

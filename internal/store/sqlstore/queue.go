@@ -43,10 +43,10 @@ func enqueue(ctx context.Context, tx *tx, r store.NewRun, at placed) error {
 		return err
 	}
 	if _, err := tx.exec(ctx, `INSERT INTO runs (id, project, tool, version, kind, status, exit_code, code, reason, pool, runner, attempt, priority, labels, needs,
-		accepted, accepted_by, started, finished, events, bytes, lines, parent, step, resumes, cpu, memory, disk)
-		VALUES (?, ?, ?, ?, ?, 'queued', 0, '', '', ?, '', 0, ?, ?, ?, NOW, ?, 0, 0, 0, 0, 0, ?, ?, ?, ?, ?, ?)`,
+		accepted, accepted_by, started, finished, events, bytes, lines, parent, step, resumes, cpu, memory, disk, limits)
+		VALUES (?, ?, ?, ?, ?, 'queued', 0, '', '', ?, '', 0, ?, ?, ?, NOW, ?, 0, 0, 0, 0, 0, ?, ?, ?, ?, ?, ?, ?)`,
 		r.ID, r.Project, r.Tool, r.Version, r.Kind, r.Pool, r.Priority, string(labels), string(needs), r.AcceptedBy, r.Parent.Run, r.Parent.Step, r.Resumes,
-		r.Size.CPU, r.Size.Memory, r.Size.Disk); err != nil {
+		r.Size.CPU, r.Size.Memory, r.Size.Disk, limits); err != nil {
 		return err
 	}
 	if _, err := tx.exec(ctx, `INSERT INTO requests (run, request) VALUES (?, ?)`, r.ID, r.Request); err != nil {

@@ -62,6 +62,9 @@ func limits(t *testing.T, s Store) {
 	n := newRun("other")
 	n.Project = "q"
 	accept(t, s, n)
+	if r := get(t, s, "1"); !slices.Equal(r.Limits, []store.Limit{two, one}) {
+		t.Errorf("the run has the limits %+v", r.Limits)
+	}
 	end := func(c store.Claimed) {
 		t.Helper()
 		r := report(c, 1, 1, "x")
