@@ -149,6 +149,7 @@ func open(ctx context.Context, slots int, engine run.Runner, archiveAfter time.D
 	}
 	r, err := runner.New(runner.Options{
 		Server: link, Name: "bench", Slots: slots, Content: content.Store(filepath.Join(dir, "trees")),
+		Spool: filepath.Join(dir, "spool"), SpoolSize: runner.DefaultSpoolSize,
 		Carry: func(secret.Source, run.Sealer, *policy.Policy) run.Runner { return engine },
 	})
 	if err != nil {

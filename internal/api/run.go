@@ -26,7 +26,15 @@ type NewRun struct {
 	Pool     string            `json:"pool,omitempty" maxLength:"63" doc:"the runners that may take it; default by default"`
 	Runner   []string          `json:"runner,omitempty" maxItems:"20" doc:"labels that a runner must have"`
 	Labels   map[string]string `json:"labels,omitempty" doc:"labels of the run, to find it by"`
-	Priority int               `json:"priority,omitempty" minimum:"-100" maximum:"100" doc:"higher ones first"`
+	Priority int               `json:"priority,omitempty" minimum:"-100" maximum:"100" doc:"higher ones first, among those of the project"`
+	// Concurrency bounds how many runs of the project with its key run at once.
+	Concurrency *Concurrency `json:"concurrency,omitempty" doc:"how many runs with the same key run at once; for tools, not for workflows"`
+}
+
+// Concurrency is a limit that runs share by a key.
+type Concurrency struct {
+	Key   string `json:"key" minLength:"1" maxLength:"253" doc:"a text of your own, such as deploy-production"`
+	Limit int    `json:"limit" minimum:"1" maximum:"100000" doc:"as many run at once, of those that wait with the key"`
 }
 
 // Selection selects steps of a workflow. The zero Selection selects all.

@@ -28,10 +28,19 @@ type Hello struct {
 	Version  string   `json:"version"` // of mayfly
 	Labels   []string `json:"labels,omitempty"`
 	Slots    int      `json:"slots"` // how many attempts it takes at once
+	// Capacity is what its machine has for runs.
+	Capacity Capacity `json:"capacity,omitzero"`
 	// Key is an age recipient (X25519): the secrets of its attempts are encrypted for it.
 	Key string `json:"key"`
 	// Holds are the attempts that it has from before, if it had lost its connection.
 	Holds []Holding `json:"holds,omitempty"`
+}
+
+// Capacity is what a runner has for runs; 0 is any number. It gets no more runs at once than fit, by what their definitions ask for.
+type Capacity struct {
+	CPU    float64 `json:"cpu,omitempty" doc:"processors"`
+	Memory int64   `json:"memory,omitempty" doc:"bytes"`
+	Disk   int64   `json:"disk,omitempty" doc:"bytes that runs may write"`
 }
 
 // Session says how a runner keeps its attempts.
@@ -116,6 +125,7 @@ type Runner struct {
 	Version  string    `json:"version"`
 	Slots    int       `json:"slots"`
 	Busy     int       `json:"busy"`
+	Capacity Capacity  `json:"capacity,omitzero"`
 	State    string    `json:"state" enum:"ready,draining,away"`
 	LastSeen time.Time `json:"last_seen"`
 }

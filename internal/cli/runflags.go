@@ -39,6 +39,7 @@ type runFlags struct {
 	detach       bool
 	pool         string
 	runnerLabels []string
+	concurrency  string
 }
 
 func (f *runFlags) add(fl *pflag.FlagSet) {
@@ -65,6 +66,7 @@ func (f *runFlags) add(fl *pflag.FlagSet) {
 	fl.BoolVarP(&f.tty, "tty", "t", false, "give the tool a terminal")
 	f.where.add(fl)
 	fl.StringVar(&f.pool, "pool", "", "on a server: the `POOL` of runners that may take it")
+	fl.StringVar(&f.concurrency, "concurrency", "", "on a server: run at most so many runs with a key of your own at once, as `KEY=N`")
 	fl.StringSliceVar(&f.runnerLabels, "runner-label", nil, "on a server: a `LABEL` that the runner must have; may be repeated")
 	fl.BoolVar(&f.detach, "detach", false, "on a server: print the run's id, and don't wait for it")
 	fl.StringVar(&f.resume, "resume", "", "continue the `RUN` of a workflow that failed or was interrupted")

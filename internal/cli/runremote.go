@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
+	"strings"
 
 	"github.com/mayfly-run/mayfly/internal/api"
 	"github.com/mayfly-run/mayfly/internal/remote"
@@ -35,7 +37,7 @@ func (f *runFlags) resumeRemote(ctx context.Context, s streams, r *remote.Remote
 	if err := f.checkRemote(); err != nil {
 		return err
 	}
-	if len(f.args) > 0 || len(f.env) > 0 || f.timeout != "" || f.pool != "" || len(f.runnerLabels) > 0 {
+	if len(f.args) > 0 || len(f.env) > 0 || f.timeout != "" || f.pool != "" || len(f.runnerLabels) > 0 || f.concurrency != "" {
 		return runUsage("--resume: on a server, a resumed run keeps its inputs, variables, timeout, pool and labels; start the workflow again to give others")
 	}
 	one, err := r.Resume(ctx, r.Project, f.resume, &api.Selection{From: f.from, Only: f.only, Skip: f.skip})
@@ -142,6 +144,14 @@ func (f *runFlags) newRun(ctx context.Context, s streams, r *remote.Remote, args
 		return nil, err
 	}
 	n := &api.NewRun{Pool: f.pool, Runner: f.runnerLabels, Set: map[string]string{}, Environment: map[string]string{}}
+	if f.concurrency != "" {
+		key, text, _ := strings.Cut(f.concurrency, "=")
+		limit, err := strconv.Atoi(text)
+		if key == "" || err != nil || limit < 1 {
+			return nil, runUsage("--concurrency %q must be KEY=N, such as deploy-production=1", f.concurrency)
+		}
+		n.Concurrency = &api.Concurrency{Key: key, Limit: limit}
+	}
 	inputs, err := assignments(f.args)
 	if err != nil {
 		return nil, err

@@ -20,6 +20,7 @@ func TestStatus(t *testing.T) {
 		{"no-such-command", "", "mayflyd: unknown command \"no-such-command\" for \"mayflyd\"\n", 1},
 		{"server --data /nowhere --limit-requests -1", "", "mayflyd: --limit-requests and --limit-failures are numbers from 0 on\n", 1},
 		{"server --data /nowhere --limit-failures x", "", "mayflyd: invalid argument \"x\" for \"--limit-failures\" flag: strconv.ParseFloat: parsing \"x\": invalid syntax\n", 1},
+		{"server --data /nowhere --queue-size -1", "", "mayflyd: --queue-size is a number from 0 on\n", 1},
 		{"version more", "", "mayflyd: unknown command \"more\" for \"mayflyd version\"\n", 1},
 	} {
 		t.Run(c.args, func(t *testing.T) {

@@ -28,6 +28,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/runner"
 	"github.com/mayfly-run/mayfly/internal/secret"
+	"github.com/mayfly-run/mayfly/internal/shape"
 )
 
 // carrier is how a runner carries runs out: the flags that mayfly server --with-runner and mayfly runner share.
@@ -35,17 +36,29 @@ type carrier struct {
 	name   string
 	labels []string
 	slots  int
+	spool  string
+	machine
 }
 
 func (c *carrier) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&c.name, "name", "", "`NAME` of the runner; by default the machine's")
 	cmd.Flags().StringSliceVar(&c.labels, "label", nil, "`LABEL` of the runner, which runs may ask for; may be repeated")
+	cmd.Flags().StringVar(&c.spool, "spool-size", shape.FormatSize(runner.DefaultSpoolSize), "how much of what can't be sent to the server waits on the disk, as a `SIZE` such as 512Mi")
+	c.machine.add(cmd)
 	cmd.Flags().IntVar(&c.slots, "slots", 2*runtime.NumCPU(), "how many runs it carries out at once")
 }
 
 // open returns the options of a runner that carries runs out on this machine. dir is for what it keeps.
 func (c *carrier) open(dir string, log *slog.Logger) (runner.Options, error) {
 	o := runner.Options{Name: c.name, Labels: c.labels, Slots: c.slots, Version: program.ThisBuild().Version, Log: log}
+	var err error
+	if o.SpoolSize, err = shape.Decode(shape.Size(0, 1<<50), shape.Plain(c.spool), "--spool-size"); err != nil {
+		return o, err
+	}
+	if o.Capacity, err = c.capacity(); err != nil {
+		return o, err
+	}
+	o.Spool = filepath.Join(dir, "spool")
 	h, err := host.Open()
 	if err != nil {
 		return o, err

@@ -36,6 +36,7 @@ type serverFlags struct {
 	logFormat              string
 	lease                  time.Duration
 	limits                 server.Limits
+	queueSize              int
 	keeping
 	carrier
 }
@@ -76,11 +77,26 @@ INT and TERM end it: no new run is begun, those that run here are ended, and wha
 	f.limits = server.DefaultLimits()
 	fl.Float64Var(&f.limits.Requests, "limit-requests", f.limits.Requests, "how many requests a second a token may make on average; `N` of 0 for any number")
 	fl.Float64Var(&f.limits.Failures, "limit-failures", f.limits.Failures, "how many requests without a valid token a minute an address may make on average; `N` of 0 for any number")
+	fl.IntVar(&f.queueSize, "queue-size", 100_000, "how many runs of a project may wait; `N` of 0 for any number")
 	f.keeping.add(fl)
 	f.carrier.add(c)
 	_ = c.MarkFlagRequired("data") // the flag exists
 	c.MarkFlagsRequiredTogether("tls-cert", "tls-key")
 	return c
+}
+
+// check checks the flags that are numbers.
+func (f *serverFlags) check() error {
+	if f.limits.Requests < 0 || f.limits.Failures < 0 {
+		return errors.New("--limit-requests and --limit-failures are numbers from 0 on")
+	}
+	if f.queueSize < 0 {
+		return errors.New("--queue-size is a number from 0 on")
+	}
+	if f.lease < 3*time.Second || f.lease > 30*time.Second {
+		return fmt.Errorf("--lease %s is not between 3s and 30s", f.lease)
+	}
+	return nil
 }
 
 // run serves until ctx ends.
@@ -121,23 +137,14 @@ func (f *serverFlags) run(ctx context.Context, out, errOut io.Writer) (err error
 	}
 	conditions := condition.NewProcess("")
 	defer func() { err = errors.Join(err, conditions.Close()) }()
-	s := server.New(server.Options{Store: db, Archive: kept, Keys: keys, Conditions: conditions, Log: log, Lease: f.lease, Limits: f.limits, Keep: f.policy()})
+	s := server.New(server.Options{
+		Store: db, Archive: kept, Keys: keys, Conditions: conditions, Log: log, Lease: f.lease, Limits: f.limits, Keep: f.policy(), QueueSize: f.queueSize,
+	})
 	defer s.Close()
 	if err := s.Start(ctx); err != nil {
 		return fmt.Errorf("start: %w", err)
 	}
 	return f.serve(ctx, s, log, out, tokenFile)
-}
-
-// check checks the values of flags.
-func (f *serverFlags) check() error {
-	if f.limits.Requests < 0 || f.limits.Failures < 0 {
-		return errors.New("--limit-requests and --limit-failures are numbers from 0 on")
-	}
-	if f.lease < 3*time.Second || f.lease > 30*time.Second {
-		return fmt.Errorf("--lease %s is not between 3s and 30s", f.lease)
-	}
-	return nil
 }
 
 // serve answers requests, and carries out runs if there is a runner here, until ctx ends.

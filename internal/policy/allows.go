@@ -44,6 +44,7 @@ func (p *Policy) Allows() []Allowance {
 		{"runtimes", anyOr(p.runtimes)},
 		{"read_only", readOnly},
 		{"secrets", p.secretsText()},
+		{"concurrency", p.atOnce.String()},
 		{"defaults", limitsOf(silent).String() + ", network " + string(silent.Network.Mode)},
 	}
 }

@@ -93,6 +93,7 @@ capabilities: CHOWN, DAC_OVERRIDE, FOWNER, FSETID, SETGID, SETUID, KILL, NET_BIN
 runtimes: any
 read_only: tools may set read_only: false
 secrets: any
+concurrency: any number of runs at once
 defaults: cpu 1000m, memory 512Mi, disk 1Gi, pids 512, timeout 10m0s, network open`,
 		fullPolicy: `networks: none, list, public; a list may not contain private addresses
 egress: anything that the tool's network reaches
@@ -102,6 +103,7 @@ capabilities: NET_BIND_SERVICE, CAP_CHOWN
 runtimes: default
 read_only: the image's file system must stay read-only
 secrets: any
+concurrency: any number of runs at once
 defaults: cpu 1000m, memory 128Mi, disk 100Mi, pids 64, bandwidth 10000000 bit/s, timeout 2m0s, network public`,
 		"egress: [{host: a.example, ports: [443]}, {cidr: 10.0.0.0/8}]\nimages: []\ncapabilities: []": `networks: none, list
 egress: {host: "a.example", ports: [443]}, {cidr: "10.0.0.0/8"}
@@ -111,7 +113,18 @@ capabilities: none
 runtimes: any
 read_only: tools may set read_only: false
 secrets: any
+concurrency: any number of runs at once
 defaults: cpu 1000m, memory 512Mi, disk 1Gi, pids 512, timeout 10m0s, network list`,
+		"concurrency: {project: 20, tools: {backup: 1, \"d*\": 2}}": `networks: any
+egress: anything that the tool's network reaches
+images: any
+max: no limit
+capabilities: CHOWN, DAC_OVERRIDE, FOWNER, FSETID, SETGID, SETUID, KILL, NET_BIND_SERVICE
+runtimes: any
+read_only: tools may set read_only: false
+secrets: any
+concurrency: 20 runs of the project, 1 of each tool backup, 2 of each tool d* at once, on a server
+defaults: cpu 1000m, memory 512Mi, disk 1Gi, pids 512, timeout 10m0s, network open`,
 	} {
 		if got := text(mustPolicy(t, policy)); got != want {
 			t.Errorf("%q:\n%s\nwant\n%s", policy, got, want)
@@ -140,5 +153,20 @@ func TestDeadImages(t *testing.T) {
 	}
 	if dead, all := mustPolicy(t, "").DeadImages(); dead != nil || all {
 		t.Errorf("a policy without images: got %q, %v; want nil, false", dead, all)
+	}
+}
+
+func TestAtOnce(t *testing.T) {
+	p := mustPolicy(t, "concurrency: {project: 20, tools: {backup: 1, \"b*\": 2, \"*\": 9}}")
+	for name, want := range map[string]int{"backup": 1, "build": 2, "x": 9, "": 9} {
+		if project, got := p.AtOnce(name); got != want || project != 20 {
+			t.Errorf("%s: %d, and %d of the project; want %d", name, got, project, want)
+		}
+	}
+	if project, got := (*Policy)(nil).AtOnce("x"); project != 0 || got != 0 {
+		t.Errorf("no policy: %d, %d", project, got)
+	}
+	if _, err := parse("p.yaml", []byte("concurrency: {project: 0}")); err == nil {
+		t.Error("a policy may let no run run")
 	}
 }

@@ -45,6 +45,7 @@ func policyShape() shape.Shape[Policy] {
 		shape.Bind("runtimes", "The runtimes that tools may use.", shape.List("a runtime", shape.Choice("runtime", "default", "gvisor")), func(p *Policy) *[]string { return &p.runtimes }),
 		shape.Bind("images", "Patterns of the images that tools may use.", shape.List("an image", shape.Text(nil, checkImagePattern)), func(p *Policy) *[]string { return &p.images }),
 		shape.Bind("secrets", "Which tools may use which secrets: patterns of secrets by patterns of tools.", secretsShape(), func(p *Policy) *map[string][]string { return &p.secrets }),
+		shape.Bind("concurrency", "How many runs a server has run at once.", atOnceShape(), func(p *Policy) *atOnce { return &p.atOnce }),
 		shape.Bind("read_only", "Whether the image's file system must stay read-only.", shape.Boolean(), func(p *Policy) *bool { return &p.readOnly }),
 	}, checkPolicy)
 }

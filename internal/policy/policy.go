@@ -45,6 +45,7 @@ type Policy struct {
 	// capabilities have names of capabilities(7), with or without CAP_, or root.
 	capabilities, runtimes, images []string
 	readOnly                       bool
+	atOnce                         atOnce
 	secrets                        map[string][]string // patterns of secrets by patterns of tools
 	at                             map[string]shape.Position
 

@@ -12,15 +12,17 @@ import (
 	"github.com/mayfly-run/mayfly/internal/tool"
 )
 
-func secretsShape() shape.Shape[map[string][]string] {
-	pattern := func(what string) func(string) (string, string) {
-		return func(s string) (wrong, hint string) {
-			if _, err := path.Match(s, ""); err != nil || strings.TrimSpace(s) == "" {
-				return "is not a pattern of " + what, "write a name, or a part of it with *, such as db-*"
-			}
-			return "", ""
+// pattern checks a pattern of what has names.
+func pattern(what string) func(string) (wrong, hint string) {
+	return func(s string) (wrong, hint string) {
+		if _, err := path.Match(s, ""); err != nil || strings.TrimSpace(s) == "" {
+			return "is not a pattern of " + what, "write a name, or a part of it with *, such as db-*"
 		}
+		return "", ""
 	}
+}
+
+func secretsShape() shape.Shape[map[string][]string] {
 	return shape.Map(shape.List("a secret", shape.Text(nil, pattern("secrets"))), nil, pattern("tools"), "a tool")
 }
 

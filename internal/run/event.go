@@ -43,7 +43,9 @@ type Event struct {
 	Log        *Log
 	Metric     *engine.Usage
 	Connection *engine.Connection
+	Dropped    *Dropped
 	Result     *Result
+	Other      *Other // of a type that this version doesn't know
 }
 
 // eventHead has the fields that every event has in JSON.
@@ -61,6 +63,7 @@ const (
 	TypeLog        = "log"
 	TypeMetric     = "metric"
 	TypeConnection = "connection"
+	TypeDropped    = "dropped"
 	TypeResult     = "result"
 )
 
@@ -75,6 +78,10 @@ func (e *Event) payload() (string, any) {
 		return TypeMetric, e.Metric
 	case e.Connection != nil:
 		return TypeConnection, e.Connection
+	case e.Dropped != nil:
+		return TypeDropped, e.Dropped
+	case e.Other != nil:
+		return e.Other.Type, e.Other
 	default:
 		return TypeResult, e.Result
 	}
@@ -93,6 +100,9 @@ func (e Event) MarshalJSON() ([]byte, error) {
 	}
 	if string(body) == "null" {
 		return nil, fmt.Errorf("event %d of run %s has no content", e.Seq, e.Run)
+	}
+	if string(body) == "{}" {
+		return head, nil
 	}
 	// {"seq":…} and {"state":…} become {"seq":…,"state":…}.
 	head[len(head)-1] = ','
@@ -130,13 +140,48 @@ func (e *Event) UnmarshalJSON(data []byte) error {
 	case TypeConnection:
 		e.Connection = &engine.Connection{}
 		into = e.Connection
+	case TypeDropped:
+		e.Dropped = &Dropped{}
+		into = e.Dropped
 	case TypeResult:
 		e.Result = &Result{}
 		into = e.Result
+	case "":
+		return fmt.Errorf("event %d of run %s has no type", e.Seq, e.Run)
 	default:
-		return fmt.Errorf("unknown type of event %q", head.Type)
+		e.Other = &Other{Type: head.Type}
+		into = e.Other
 	}
 	return json.Unmarshal(data, into)
+}
+
+// Dropped stands for events that are missing in its place: there was no room for them until they could be sent to the server.
+type Dropped struct {
+	Events int64 `json:"events"`
+	Bytes  int64 `json:"bytes"` // of output
+	// Reason says why, for people.
+	Reason string `json:"reason"`
+}
+
+// Other is an event of a type that another version of Mayfly has. It is passed on as it is.
+type Other struct {
+	Type   string
+	Fields map[string]json.RawMessage // without those that every event has
+}
+
+// MarshalJSON writes the fields.
+func (o *Other) MarshalJSON() ([]byte, error) { return json.Marshal(o.Fields) }
+
+// UnmarshalJSON reads the fields of an event.
+func (o *Other) UnmarshalJSON(data []byte) error {
+	o.Fields = map[string]json.RawMessage{} // of no earlier event
+	if err := json.Unmarshal(data, &o.Fields); err != nil {
+		return err
+	}
+	for _, name := range []string{"seq", "time", "run", "step", "type"} {
+		delete(o.Fields, name)
+	}
+	return nil
 }
 
 // StateChange is the entry into a state.

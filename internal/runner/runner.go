@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"os"
 	"sync"
 	"time"
@@ -43,12 +44,17 @@ type Options struct {
 	Name   string
 	Labels []string
 	Slots  int
+	// Capacity is what of this machine the runs get.
+	Capacity api.Capacity
 	// Version is that of mayfly.
 	Version string
 	// Carry returns what carries out a run with these secrets, with a sealer of what it hands on, and with the policy of its project,
 	// which may be nil, beside the host's. It must take files of tools from Content, and put artifacts there.
 	Carry   func(secret.Source, run.Sealer, *policy.Policy) run.Runner
 	Content content.Store
+	// Spool is a folder of this runner's own for what can't be sent, and SpoolSize how many bytes it may take.
+	Spool     string
+	SpoolSize int64
 	// Sweep, unless nil, removes what a runner that was killed has left on this machine.
 	Sweep func() error
 	Log   *slog.Logger
@@ -56,8 +62,9 @@ type Options struct {
 
 // Runner is a runner of one server. Run is called once.
 type Runner struct {
-	o   Options
-	box *secret.Box // opens secrets that the server seals for this process
+	o     Options
+	box   *secret.Box // opens secrets that the server seals for this process
+	spool *spool
 
 	mu    sync.Mutex
 	holds map[api.Holding]*attempt
@@ -67,16 +74,23 @@ type Runner struct {
 	work sync.WaitGroup
 }
 
-// New returns a runner that isn't connected.
+// DefaultSpoolSize is the bound of a spool, in bytes, that nobody has set.
+const DefaultSpoolSize = 1 << 30
+
+// New returns a runner that isn't connected. It empties the spool.
 func New(o Options) (*Runner, error) {
 	box, err := secret.NewBox()
+	if err != nil {
+		return nil, err
+	}
+	waiting, err := openSpool(o.Spool, o.SpoolSize)
 	if err != nil {
 		return nil, err
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Runner{o: o, box: box, holds: map[api.Holding]*attempt{}, idle: make(chan struct{})}, nil
+	return &Runner{o: o, box: box, spool: waiting, holds: map[api.Holding]*attempt{}, idle: make(chan struct{})}, nil
 }
 
 // attempt is one that this runner carries out.
@@ -98,8 +112,12 @@ func (r *Runner) Run(ctx context.Context) error {
 	// What runs is ended with a grace, and reported, after ctx has ended.
 	working, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
-	defer r.work.Wait()
-	defer r.endAll()
+	defer func() {
+		r.endAll()
+		giveUp := time.AfterFunc(lastReports, r.dropAll)
+		r.work.Wait()
+		giveUp.Stop()
+	}()
 	if r.o.Sweep != nil {
 		sweeping, end := context.WithCancel(ctx)
 		defer end()
@@ -132,8 +150,7 @@ func (r *Runner) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		var p *api.Problem
-		if errors.As(err, &p) && p.Status < 500 {
+		if final(err) {
 			return err
 		}
 		if connected {
@@ -151,10 +168,16 @@ func (r *Runner) Run(ctx context.Context) error {
 	}
 }
 
+// final says that the server's answer stays the same if the runner asks again.
+func final(err error) bool {
+	var p *api.Problem
+	return errors.As(err, &p) && p.Status < 500 && p.Status != http.StatusTooManyRequests
+}
+
 func (r *Runner) hello() *api.Hello {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	h := &api.Hello{Protocol: api.Protocol, Name: r.o.Name, Version: r.o.Version, Labels: r.o.Labels, Slots: r.o.Slots, Key: r.box.Recipient()}
+	h := &api.Hello{Protocol: api.Protocol, Name: r.o.Name, Version: r.o.Version, Labels: r.o.Labels, Slots: r.o.Slots, Capacity: r.o.Capacity, Key: r.box.Recipient()}
 	for hold := range r.holds {
 		h.Holds = append(h.Holds, hold)
 	}
@@ -213,6 +236,19 @@ func (r *Runner) end(h api.Holding, why error) {
 	a.cancel(why)
 }
 
+// lastReports is for how long a runner that ends tries to report what it has ended: the server gives it up then anyway.
+const lastReports = time.Minute
+
+func (r *Runner) dropAll() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, a := range r.holds {
+		r.o.Log.Warn("the server wasn't told how the attempt ended", "run", a.Run, "attempt", a.Attempt)
+		a.kill()
+		a.dropped()
+	}
+}
+
 func (r *Runner) endAll() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -244,17 +280,23 @@ func (r *Runner) begin(ctx context.Context, as *api.Assignment) {
 			delete(r.holds, as.Holding)
 			r.checkIdle()
 		}()
-		out := newOutbox(r.o.Server, as.Holding, func(err error) {
+		out := newOutbox(r.o.Server, as.Holding, r.spool, func(err error) {
 			r.o.Log.Warn("report refused; the attempt is ended", "run", as.Run, "attempt", as.Attempt, "error", err)
 			r.end(as.Holding, errDropped)
 		})
 		sent := make(chan struct{})
 		r.work.Go(func() {
 			defer close(sent)
-			out.send(reporting)
+			if err := out.send(reporting); err != nil {
+				r.o.Log.Error("the attempt is ended", "run", as.Run, "attempt", as.Attempt, "error", err)
+				r.end(as.Holding, errDropped)
+			}
 		})
 		out.finish(r.carryOut(ctx, reporting, as, killed, out.add))
 		<-sent
+		if err := out.close(); err != nil {
+			r.o.Log.Warn("remove from the spool", "run", as.Run, "error", err) // the next start does
+		}
 	})
 }
 
@@ -341,8 +383,7 @@ func (r *Runner) sendArtifact(ctx context.Context, digest string) (err error) {
 		}
 		err = r.o.Server.PutContent(ctx, digest, f)
 		_ = f.Close() // it was only read
-		var p *api.Problem
-		if err == nil || errors.As(err, &p) && p.Status < 500 || ctx.Err() != nil {
+		if err == nil || final(err) || ctx.Err() != nil {
 			return err
 		}
 		r.o.Log.Warn("send an artifact; trying again", "digest", digest, "error", err, "in", pause)

@@ -58,9 +58,13 @@ func (images) Hold(context.Context, *image.Image, string) (func() error, error) 
 
 // site is a server with its data, and runners whose tools are Go functions.
 type site struct {
-	t        *testing.T
-	dir      string
-	programs map[string]fake.Program
+	t         *testing.T
+	dir       string
+	programs  map[string]fake.Program
+	spool     int64        // the bound of a runner's spool
+	capacity  api.Capacity // of a runner
+	queueSize int
+	lease     time.Duration
 
 	server *server.Server
 	db     *sqlstore.Store
@@ -75,7 +79,7 @@ func newSite(t *testing.T, programs map[string]fake.Program) *site {
 	t.Helper()
 	t.Cleanup(func() { goleak.VerifyNone(t) })
 	t.Setenv("TMPDIR", t.TempDir()) // other tests look for what is left of sandboxes in the machine's
-	s := &site{t: t, dir: t.TempDir(), programs: programs}
+	s := &site{t: t, dir: t.TempDir(), programs: programs, spool: runner.DefaultSpoolSize}
 	s.up()
 	t.Cleanup(func() { s.down() })
 	return s
@@ -93,7 +97,7 @@ func (s *site) up() {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.server = server.New(server.Options{Store: db, Archive: archive.Dir(filepath.Join(s.dir, "contents")), Keys: keys, Conditions: &cel.Evaluator{}, Poll: 100 * time.Millisecond})
+	s.server = server.New(server.Options{Store: db, Archive: archive.Dir(filepath.Join(s.dir, "contents")), Keys: keys, Conditions: &cel.Evaluator{}, Poll: 100 * time.Millisecond, QueueSize: s.queueSize, Lease: s.lease})
 	if s.token == "" {
 		text, hash := server.NewToken()
 		s.token = text
@@ -137,7 +141,7 @@ func (s *site) startRunner(name string, labels []string, to runner.Server) (stop
 	trees := content.Store(filepath.Join(s.dir, "runner-"+name))
 	carry := &local.Runner{Images: images{}, Engine: &fake.Engine{Programs: s.programs}, Places: local.Places{Content: trees}}
 	r, err := runner.New(runner.Options{
-		Server: to, Name: name, Labels: labels, Slots: 10, Content: trees,
+		Server: to, Name: name, Labels: labels, Slots: 10, Content: trees, Spool: filepath.Join(s.dir, "spool-"+name), SpoolSize: s.spool, Capacity: s.capacity,
 		Carry: func(secrets secret.Source, sealer run.Sealer, project *policy.Policy) run.Runner {
 			one := *carry
 			one.Secrets, one.Sealer, one.Policy = secrets, sealer, project
@@ -444,6 +448,23 @@ func (s *site) viaClient(name string) {
 	}
 	s.t.Cleanup(client.Close)
 	s.startRunner(name, nil, client.Runner(name, name+"aaaaaaaaaaaaaaaaaaaaaaaa"))
+}
+
+// cutRunner is viaClient with a connection that can break.
+func (s *site) cutRunner(name string) *cut {
+	s.t.Helper()
+	text, hash := server.NewToken()
+	if err := s.db.AddToken(s.t.Context(), store.Token{Hash: hash, Name: name, Role: server.RoleRunner, Pool: "default"}); err != nil {
+		s.t.Fatal(err)
+	}
+	client, err := api.NewClient(api.ClientOptions{Server: s.front.URL, Token: text, UserAgent: "test"})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(client.Close)
+	c := &cut{gone: make(chan struct{}), RunnerClient: client.Runner(name, name+"aaaaaaaaaaaaaaaaaaaaaaaa")}
+	s.startRunner(name, nil, c)
+	return c
 }
 
 func next(t *testing.T, from <-chan string) string {

@@ -120,7 +120,7 @@ func TestAuditOfRuns(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := r.pool.connect(holder("default", "build-7", "i"), "default", &api.Hello{Name: "build-7", Slots: 1, Key: box.Recipient()})
+	l, err := r.pool.connect(holder("default", "build-7", "i"), "default", &api.Hello{Name: "build-7", Slots: 1, Key: box.Recipient()}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

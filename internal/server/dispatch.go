@@ -34,16 +34,28 @@ type line struct {
 	key      string // secrets are sealed for it
 	labels   []string
 	slots    int
+	capacity store.Size
 	messages chan api.Message // those that send couldn't wait for
 	ready    chan struct{}    // it may have room, and there may be runs for it
 	gone     chan struct{}    // closed when it is replaced or disconnected
 
 	// The dispatcher's mu guards these.
-	holds map[store.Hold]bool // true for a step of a workflow, as far as this server knows
-	asked int                 // runs that are being accepted or claimed for it
-	none  bool                // nothing that waits is for it, as far as this server knows
+	holds map[store.Hold]held
+	taken store.Size // by what it holds, and by runs that are being accepted for it
+	asked int        // runs that are being accepted or claimed for it
+	none  bool       // nothing that waits is for it, as far as this server knows
 	drain bool
 }
+
+// held is an attempt that a runner holds.
+type held struct {
+	size    store.Size
+	limited bool // others may wait for its end
+	step    bool // of a workflow, as far as this server knows
+}
+
+// free is what is left of its machine.
+func (l *line) free() store.Size { return l.capacity.Minus(l.taken) }
 
 // room is how many more attempts it can take.
 func (l *line) room() int {
@@ -64,14 +76,15 @@ func shownRunner(runner string) string {
 	return name
 }
 
-// connect adds a runner. The connection that it had before was ended by replaced.
-func (d *dispatcher) connect(runner, pool string, h *api.Hello) (*line, error) {
+// connect adds a runner, which holds these attempts. The connection that it had before was ended by replaced.
+func (d *dispatcher) connect(runner, pool string, h *api.Hello, holds map[store.Hold]store.Claimed) (*line, error) {
 	l := &line{
-		runner: runner, pool: pool, key: h.Key, labels: h.Labels, slots: h.Slots, messages: make(chan api.Message, 2*h.Slots+16),
-		ready: make(chan struct{}, 1), gone: make(chan struct{}), holds: map[store.Hold]bool{},
+		runner: runner, pool: pool, key: h.Key, labels: h.Labels, slots: h.Slots, capacity: sizeOf(h.Capacity), messages: make(chan api.Message, 2*h.Slots+16),
+		ready: make(chan struct{}, 1), gone: make(chan struct{}), holds: map[store.Hold]held{},
 	}
 	for _, hold := range h.Holds {
-		l.holds[store.Hold{Run: hold.Run, Attempt: hold.Attempt}] = true
+		at := store.Hold{Run: hold.Run, Attempt: hold.Attempt}
+		l.hold(at, held{holds[at].Size, holds[at].Limited, true})
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -174,8 +187,9 @@ func (d *dispatcher) accept(ctx context.Context, n store.NewRun, req *run.Reques
 func (d *dispatcher) placed(ctx context.Context, l *line, n store.NewRun, req *run.Request, secret bool, err error) {
 	d.mu.Lock()
 	l.asked--
+	l.taken = l.taken.Minus(n.Size)
 	if err == nil {
-		l.holds[store.Hold{Run: n.ID, Attempt: 1}] = n.Parent.Run != ""
+		l.hold(store.Hold{Run: n.ID, Attempt: 1}, held{size: n.Size, step: n.Parent.Run != ""})
 	}
 	d.mu.Unlock()
 	if err != nil {
@@ -214,16 +228,20 @@ func (d *dispatcher) assign(ctx context.Context, l *line, as *api.Assignment, se
 
 // reserve finds the runner with the most room for a run that no other one waits for.
 func (d *dispatcher) reserve(n *store.NewRun) *line {
+	if len(n.Limits) > 0 {
+		return nil // they are compared when it is claimed
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	var best *line
 	for _, l := range d.lines {
-		if l.pool == n.Pool && l.none && l.room() > 0 && l.has(n.Needs) && (best == nil || l.room() > best.room()) {
+		if l.pool == n.Pool && l.none && l.room() > 0 && l.has(n.Needs) && n.Size.FitsIn(l.free()) && (best == nil || l.room() > best.room()) {
 			best = l
 		}
 	}
 	if best != nil {
 		best.asked++
+		best.taken = best.taken.Plus(n.Size)
 	}
 	return best
 }
@@ -248,15 +266,39 @@ func (d *dispatcher) ended(runner string, h store.Hold) (step bool) {
 	if l == nil {
 		return true
 	}
-	step, held := l.holds[h]
-	if !held {
+	was, there := l.holds[h]
+	if !there {
 		return true
 	}
 	delete(l.holds, h)
-	if !l.none {
+	l.taken = l.taken.Minus(was.size)
+	if was.limited {
+		d.wakeAll()
+	} else if !l.none || was.size != (store.Size{}) {
 		l.wake()
 	}
-	return step
+	return was.step
+}
+
+// hold adds an attempt. The caller holds the dispatcher's mu, or has the only reference.
+func (l *line) hold(h store.Hold, as held) {
+	l.holds[h] = as
+	l.taken = l.taken.Plus(as.size)
+}
+
+// wakeAll has all lines look for runs. The caller holds d.mu.
+func (d *dispatcher) wakeAll() {
+	for _, l := range d.lines {
+		l.none = false
+		l.wake()
+	}
+}
+
+// waitingAgain says that runs wait that runners have lost.
+func (d *dispatcher) waitingAgain() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.wakeAll()
 }
 
 // feed claims runs for a runner until it is gone.
@@ -285,15 +327,16 @@ func (d *dispatcher) claim(ctx context.Context, l *line) error {
 	}
 	l.asked += want
 	l.none = true // a run that comes from now on says otherwise
+	free := l.free()
 	d.mu.Unlock()
-	got, err := d.s.store.Claim(ctx, store.Claim{Lessee: store.Lessee{Runner: l.runner, Lease: d.s.lease}, Pool: l.pool, Labels: l.labels, Most: want})
+	got, err := d.s.store.Claim(ctx, store.Claim{Lessee: store.Lessee{Runner: l.runner, Lease: d.s.lease}, Pool: l.pool, Labels: l.labels, Free: free, Most: want})
 	d.mu.Lock()
 	l.asked -= want
 	if len(got) == want || err != nil {
 		l.none = false
 	}
 	for _, c := range got {
-		l.holds[store.Hold{Run: c.Run, Attempt: c.Attempt}] = true // or not: the request says so
+		l.hold(store.Hold{Run: c.Run, Attempt: c.Attempt}, held{c.Size, c.Limited, true}) // a step or not: the request says so
 	}
 	d.mu.Unlock()
 	for _, c := range got {
@@ -313,10 +356,15 @@ func (d *dispatcher) assignClaimed(ctx context.Context, l *line, c store.Claimed
 		return
 	}
 	d.mu.Lock()
-	if h := (store.Hold{Run: c.Run, Attempt: c.Attempt}); l.holds[h] {
-		l.holds[h] = req.Step != ""
+	h := store.Hold{Run: c.Run, Attempt: c.Attempt}
+	if as, ok := l.holds[h]; ok {
+		as.step = req.Step != ""
+		l.holds[h] = as
 	}
 	d.mu.Unlock()
+	if r := req.Tool.Retry; r != nil && c.Attempt > 1 {
+		r.Attempts = min(r.Attempts, c.Retries+1) // those that were lost count
+	}
 	as.Request = req
 	d.assign(ctx, l, as, secret)
 }

@@ -114,7 +114,11 @@ func (s *Server) Messages(ctx context.Context, pool, instance string, h *api.Hel
 	if err := s.reclaim(ctx, holder(pool, h.Name, instance), h); err != nil {
 		return err
 	}
-	l, err := s.pool.connect(holder(pool, h.Name, instance), pool, h)
+	holds, err := s.store.Held(ctx, holder(pool, h.Name, instance))
+	if err != nil {
+		return err
+	}
+	l, err := s.pool.connect(holder(pool, h.Name, instance), pool, h, holds)
 	if err != nil {
 		return problem(http.StatusServiceUnavailable, run.CodeError, err.Error(), "connect again")
 	}
@@ -263,26 +267,21 @@ func (s *Server) reclaim(ctx context.Context, holder string, h *api.Hello) error
 		s.live.wake(id)
 		s.flows.poke()
 	}
-	if len(waiting) > 0 {
-		pool, _, _ := strings.Cut(holder, "/")
-		s.pool.waiting(pool, nil)
+	if len(waiting)+len(over) > 0 {
+		s.pool.waitingAgain()
 	}
 	return err
 }
 
 // restarted is how a run ends whose runner has forgotten it.
 func (s *Server) restarted(c store.Claimed) (store.Ended, error) {
-	return s.live.codec.ending(c.Run, &run.Result{
-		Status: run.Lost, ExitCode: run.ExitError, Code: run.CodeRunnerLost,
-		Reason: fmt.Sprintf("the runner %s was started again while it had the run", shownRunner(c.Runner)),
-		Hint:   "look at the runner's log, then run it again",
-	})
+	return s.lostResult(c, fmt.Sprintf("the runner %s was started again while it had the run", shownRunner(c.Runner)))
 }
 
 // rowOf is a runner as the store knows it.
 func rowOf(holder string, h api.Hello) store.Runner {
 	pool, _, _ := strings.Cut(holder, "/")
-	return store.Runner{Holder: holder, Pool: pool, Name: shownRunner(holder), Version: h.Version, Labels: h.Labels, Slots: h.Slots}
+	return store.Runner{Holder: holder, Pool: pool, Name: shownRunner(holder), Version: h.Version, Labels: h.Labels, Slots: h.Slots, Capacity: sizeOf(h.Capacity)}
 }
 
 // saw keeps that a runner is there. One that is to drain is told so, and gets nothing.
@@ -312,7 +311,7 @@ func (s *Server) listRunners(ctx context.Context, _ *struct{}) (*body[[]api.Runn
 			state = "draining"
 		}
 		out.Body = append(out.Body, api.Runner{
-			Name: r.Name, Pool: r.Pool, Labels: r.Labels, Version: r.Version, Slots: r.Slots, Busy: r.Busy, State: state, LastSeen: r.Seen,
+			Name: r.Name, Pool: r.Pool, Labels: r.Labels, Version: r.Version, Slots: r.Slots, Busy: r.Busy, Capacity: capacityOf(r.Capacity), State: state, LastSeen: r.Seen,
 		})
 	}
 	return out, nil
@@ -385,14 +384,13 @@ func (s *Server) expire(ctx context.Context) {
 			s.live.wake(id)
 			s.flows.poke()
 		}
+		if len(ids) > 0 {
+			s.pool.waitingAgain()
+		}
 	}
 }
 
 // lost is how a run ends whose runner is lost.
 func (s *Server) lost(c store.Claimed) (store.Ended, error) {
-	return s.live.codec.ending(c.Run, &run.Result{
-		Status: run.Lost, ExitCode: run.ExitError, Code: run.CodeRunnerLost,
-		Reason: fmt.Sprintf("the runner %s was silent for longer than its lease of %s", shownRunner(c.Runner), s.lease),
-		Hint:   "look at the runner's log, then run it again",
-	})
+	return s.lostResult(c, fmt.Sprintf("the runner %s was silent for longer than its lease of %s", shownRunner(c.Runner), s.lease))
 }

@@ -49,6 +49,9 @@ func (s *Server) createRun(ctx context.Context, in *struct {
 		return nil, problem(http.StatusForbidden, run.CodeForbidden, "a definition that comes with the request needs the role author, since it could use any secret of the project",
 			"run a tool of the server by its name, or use a token with that role")
 	}
+	if err := s.mayQueue(ctx, in.Project); err != nil {
+		return nil, err
+	}
 	r, err := s.accept(ctx, in.Project, &in.Body)
 	if err != nil {
 		return nil, s.explain(err, "tool "+in.Body.Tool)
@@ -63,6 +66,9 @@ func (s *Server) accept(ctx context.Context, project string, n *api.NewRun) (*ap
 		return nil, err
 	}
 	if l.workflow != nil {
+		if n.Concurrency != nil {
+			return nil, problem(http.StatusUnprocessableEntity, run.CodeInvalidRequest, "concurrency is for tools, and this is a workflow", "leave it out, and limit its tools in the project's policy")
+		}
 		return s.acceptWorkflow(ctx, project, n, *b, version)
 	}
 	if sel := n.Selection; sel.From != "" || sel.Only != "" || len(sel.Skip) > 0 {
@@ -84,13 +90,16 @@ func (s *Server) accept(ctx context.Context, project string, n *api.NewRun) (*ap
 	}
 	row := store.NewRun{
 		ID: req.ID, Project: project, Tool: req.Tool.Name, Version: version, Kind: l.kind(), Pool: n.Pool, Needs: n.Runner,
-		Labels: n.Labels, Priority: n.Priority, Request: data, AcceptedBy: who(ctx).Name,
+		Labels: n.Labels, Priority: n.Priority, Request: data, AcceptedBy: who(ctx).Name, Limits: keyLimit(project, n.Concurrency),
 	}
 	if n.Tool != "" {
 		row.Tool = n.Tool
 	}
 	if row.Pool == "" {
 		row.Pool = defaultPool
+	}
+	if err := s.asks(ctx, &row, n.Tool, req.Tool); err != nil {
+		return nil, err
 	}
 	return s.enqueue(ctx, row, req, false)
 }
@@ -111,7 +120,7 @@ func (s *Server) enqueue(ctx context.Context, row store.NewRun, req *run.Request
 		Attempt: attempt, Labels: row.Labels, Priority: row.Priority, Needs: row.Needs, Accepted: time.Now().UTC().Truncate(time.Millisecond), AcceptedBy: row.AcceptedBy,
 	}
 	if runner == "" {
-		out.Waiting, err = s.whyWaiting(ctx, row.Pool, row.Needs)
+		out.Waiting, err = s.whyWaiting(ctx, row.Pool, row.Needs, row.Size)
 	}
 	return out, err
 }
@@ -126,12 +135,13 @@ func subjectOf(ctx context.Context, row store.NewRun) {
 }
 
 // whyWaiting says which of a run's wishes no runner fulfils; it is "" if the run only has to wait.
-func (s *Server) whyWaiting(ctx context.Context, pool string, needs []string) (string, error) {
+func (s *Server) whyWaiting(ctx context.Context, pool string, needs []string, size store.Size) (string, error) {
 	all, err := s.store.Runners(ctx, s.lease)
 	if err != nil {
 		return "", err
 	}
 	var missing []string
+	var fit []store.Runner // by their labels
 	there := false
 	for _, r := range all {
 		if r.Pool != pool || r.Drain {
@@ -139,7 +149,7 @@ func (s *Server) whyWaiting(ctx context.Context, pool string, needs []string) (s
 		}
 		lacks := slices.DeleteFunc(slices.Clone(needs), func(n string) bool { return slices.Contains(r.Labels, n) })
 		if len(lacks) == 0 {
-			return "", nil
+			fit = append(fit, r)
 		}
 		if !there || len(lacks) < len(missing) {
 			missing = lacks
@@ -149,7 +159,21 @@ func (s *Server) whyWaiting(ctx context.Context, pool string, needs []string) (s
 	if !there {
 		return fmt.Sprintf("no runner of the pool %s is connected", pool), nil
 	}
+	if len(fit) > 0 {
+		text := tooLarge(size, fit)
+		if text != "" {
+			text = fmt.Sprintf("no runner of the pool %s%s %s", pool, withLabels(needs), text)
+		}
+		return text, nil
+	}
 	return fmt.Sprintf("no runner of the pool %s has the label %s", pool, strings.Join(missing, " and ")), nil
+}
+
+func withLabels(needs []string) string {
+	if len(needs) == 0 {
+		return ""
+	}
+	return " with the label " + strings.Join(needs, " and ")
 }
 
 func (s *Server) rerun(ctx context.Context, in *struct {
@@ -158,6 +182,9 @@ func (s *Server) rerun(ctx context.Context, in *struct {
 },
 ) (*body[api.Run], error) {
 	what := "run " + in.Run
+	if err := s.mayQueue(ctx, in.Project); err != nil {
+		return nil, err
+	}
 	old, err := s.store.Run(ctx, in.Project, in.Run)
 	if err != nil {
 		return nil, s.explain(err, what)
@@ -201,6 +228,9 @@ func (s *Server) rerunTool(ctx context.Context, old store.Run, data []byte) (*ap
 	row := repeated(ctx, old, "")
 	row.ID = req.ID
 	if row.Request, err = s.keepRequest(ctx, req, secret); err != nil {
+		return nil, err
+	}
+	if err := s.asks(ctx, &row, tool, req.Tool); err != nil {
 		return nil, err
 	}
 	return s.enqueue(ctx, row, req, secret)
@@ -283,7 +313,7 @@ func (s *Server) getRun(ctx context.Context, in *struct {
 	}
 	out := &body[api.Run]{Body: runOf(r)}
 	if !r.Over && r.Runner == "" {
-		out.Body.Waiting, err = s.whyWaiting(ctx, r.Pool, r.Needs)
+		out.Body.Waiting, err = s.whyWaiting(ctx, r.Pool, r.Needs, r.Size)
 	}
 	return out, s.explain(err, "run "+in.Run)
 }

@@ -48,6 +48,8 @@ type Options struct {
 	// Poll is how often the server looks for what others have written, even if the store doesn't say that they have; 1 s by
 	// default.
 	Poll time.Duration
+	// QueueSize is how many runs of a project may wait; 0 for any number.
+	QueueSize int
 	// Limits bound the requests; without them there is no bound.
 	Limits Limits
 }
@@ -69,6 +71,7 @@ type Server struct {
 	limiter  *limiter
 	pool     *dispatcher
 	flows    *flows
+	queues   queues
 	live     *hub
 	keep     Keep
 
@@ -103,6 +106,7 @@ func New(o Options) *Server {
 		policies: &policyCache{store: o.Store, have: map[string]cachedPolicy{}}, limits: o.Limits, limiter: newLimiter(), live: newHub(),
 		flows: newFlows(), conditions: o.Conditions, keep: o.Keep, compactor: newCompactor(), mux: http.NewServeMux(), stop: func() {},
 	}
+	s.queues.most, s.queues.have = o.QueueSize, map[string]queueLength{}
 	s.pool = newDispatcher(s)
 	useProblems()
 	config := huma.DefaultConfig("Mayfly", "1")

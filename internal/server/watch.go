@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/mayfly-run/mayfly/internal/api"
+	"github.com/mayfly-run/mayfly/internal/store"
 )
 
 // mostWaiting bounds how many runs of a pool a look at the queue reads.
@@ -89,7 +90,7 @@ func (d *dispatcher) rooms() map[string]bool {
 }
 
 // offer wakes lines for runs that need these labels. Each run goes to the line with the most room.
-func (d *dispatcher) offer(pool string, waiting [][]string) {
+func (d *dispatcher) offer(pool string, waiting []store.Waiting) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	room := map[*line]int{}
@@ -98,10 +99,10 @@ func (d *dispatcher) offer(pool string, waiting [][]string) {
 			room[l] = n
 		}
 	}
-	for _, needs := range waiting {
+	for _, w := range waiting {
 		var best *line
 		for l, n := range room {
-			if n > 0 && l.has(needs) && (best == nil || n > room[best]) {
+			if n > 0 && l.has(w.Needs) && w.Size.FitsIn(l.free()) && (best == nil || n > room[best]) {
 				best = l
 			}
 		}

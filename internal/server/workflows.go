@@ -245,7 +245,7 @@ func (s *Server) beginWorkflow(ctx context.Context, row store.NewRun, f *flow, p
 	out := runOf(r)
 	for _, one := range step.Begin {
 		if out.Waiting == "" && one.To == nil {
-			if out.Waiting, err = s.whyWaiting(ctx, one.Pool, one.Needs); err != nil {
+			if out.Waiting, err = s.whyWaiting(ctx, one.Pool, one.Needs, one.Size); err != nil {
 				return nil, err
 			}
 		}
@@ -353,6 +353,9 @@ func (s *Server) resume(ctx context.Context, in *struct {
 },
 ) (*body[api.Run], error) {
 	what := "run " + in.Run
+	if err := s.mayQueue(ctx, in.Project); err != nil {
+		return nil, err
+	}
 	old, f, journal, err := s.pastFlow(ctx, in.Project, in.Run)
 	if err != nil {
 		return nil, s.explain(err, what)
@@ -388,7 +391,7 @@ func (s *Server) mayRepeat(ctx context.Context, project string, old store.Run) e
 func repeated(ctx context.Context, old store.Run, resumes string) store.NewRun {
 	return store.NewRun{
 		Project: old.Project, Tool: old.Tool, Version: old.Version, Kind: old.Kind, Pool: old.Pool, Needs: old.Needs, Labels: old.Labels,
-		Priority: old.Priority, AcceptedBy: who(ctx).Name, Resumes: resumes,
+		Priority: old.Priority, AcceptedBy: who(ctx).Name, Resumes: resumes, Limits: keyLimitOf(old),
 	}
 }
 

@@ -19,11 +19,13 @@ func noteText(e run.Event) string {
 		return ""
 	case e.Connection != nil && !e.Connection.Allowed:
 		return "refused: " + deniedText(e.Connection)
+	case e.Dropped != nil:
+		return droppedText(e.Dropped)
 	case e.State == nil:
 		return ""
 	case e.State.State == run.Pulling:
 		return "pulling " + e.State.Detail
-	case e.State.State == run.Creating && e.State.Attempt > 1:
+	case e.State.State == run.Queued && e.State.Attempt > 1, e.State.State == run.Creating && e.State.Attempt > 1:
 		return attemptText(e.State)
 	case e.State.State == run.Running && e.State.Attempt <= 1:
 		return strings.TrimSpace("started " + e.State.Detail)
@@ -48,6 +50,11 @@ func deniedText(c *engine.Connection) string {
 		text += "; " + c.Remedy
 	}
 	return text
+}
+
+// droppedText says what is missing of a log, and why.
+func droppedText(d *run.Dropped) string {
+	return fmt.Sprintf("%d events with %s of output are missing here: %s", d.Events, Size(d.Bytes), d.Reason)
 }
 
 // attemptText announces another attempt: when, and why.

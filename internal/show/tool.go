@@ -95,6 +95,9 @@ func (v *Tool) Event(e run.Event) {
 	switch {
 	case e.State != nil:
 		v.state(e.State)
+	case e.Dropped != nil:
+		v.spinner.Stop()
+		v.notes.add(droppedText(e.Dropped))
 	case e.Connection != nil && !e.Connection.Allowed && !v.o.Quiet:
 		v.spinner.Stop()
 		text := deniedText(e.Connection)
@@ -123,6 +126,11 @@ func (v *Tool) log(l *run.Log) {
 func (v *Tool) state(s *run.StateChange) {
 	v.running = s.State == run.Running
 	switch s.State {
+	case run.Queued:
+		if s.Attempt > 1 {
+			v.spinner.Stop()
+			v.notes.add(attemptText(s))
+		}
 	case run.Pulling:
 		v.spinner.Show("pulling " + s.Detail)
 	case run.Creating:

@@ -109,7 +109,7 @@ func (v *tree) Event(e run.Event) {
 		if e.State.State == run.Pulling || e.State.Attempt > 1 {
 			n.last = noteText(e)
 		}
-	case e.Connection != nil && !e.Connection.Allowed:
+	case e.Connection != nil && !e.Connection.Allowed, e.Dropped != nil:
 		v.keep(n, noteText(e))
 	}
 }

@@ -24,6 +24,7 @@ type Runner struct {
 	Version    string
 	Labels     []string
 	Slots      int
+	Capacity   Size
 	Busy       int  // set by Runners
 	Drain      bool // set by Runners
 	Seen       time.Time

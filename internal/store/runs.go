@@ -12,7 +12,8 @@ import (
 type Queue interface {
 	// Accept takes a run. If to isn't nil, the run is that runner's at once, as its first attempt.
 	Accept(ctx context.Context, r NewRun, to *Lessee) error
-	// Claim gives a runner the next runs that it may take.
+	// Claim gives a runner the next runs that it may take: of each project in turn, those with the highest priority first, and then the
+	// oldest.
 	Claim(ctx context.Context, c Claim) ([]Claimed, error)
 	// Extend gives a runner more time for its attempts, and says which of them are its own no longer and which must end.
 	Extend(ctx context.Context, runner string, holds []Hold, lease time.Duration) (Extended, error)
@@ -22,7 +23,8 @@ type Queue interface {
 	// Cancel asks for the end of a run. A run that no runner has ends at once, by the given report. The error is ErrNotFound or
 	// ErrOver.
 	Cancel(ctx context.Context, project, id string, ended Ended) (runner string, err error)
-	// Expire ends attempts whose runner has been silent for too long: ended makes the result of one.
+	// Expire ends attempts whose runner has been silent for too long: ended makes the result of one. It returns the runs, also those that
+	// wait for another runner.
 	Expire(ctx context.Context, most int, ended func(Claimed) (Ended, error)) (runs []string, err error)
 	// Reclaim takes from a runner the attempts that it doesn't hold, after it has said which it holds. One of which nothing was
 	// reported never reached it, and waits again; any other is over: ended makes its result. It returns both kinds.
@@ -32,8 +34,12 @@ type Queue interface {
 	// Renew gives all attempts at least that much time, after nobody could have extended them.
 	Renew(ctx context.Context, lease time.Duration) error
 
-	// Waiting returns the labels that each of the next runs of a pool needs, in the order in which Claim gives them out.
-	Waiting(ctx context.Context, pool string, most int) ([][]string, error)
+	// Waiting returns what each of the next runs of a pool asks for, in the order in which Claim gives them out.
+	Waiting(ctx context.Context, pool string, most int) ([]Waiting, error)
+	// QueueLength returns how many runs of a project wait, and at most most.
+	QueueLength(ctx context.Context, project string, most int) (int, error)
+	// Held returns the attempts of a runner: of each its size, and whether it has limits.
+	Held(ctx context.Context, runner string) (map[Hold]Claimed, error)
 	// Cancelling returns the attempts that runners have and whose end was asked for.
 	Cancelling(ctx context.Context) ([]Leased, error)
 	// Progress returns the number of the last event of each of these runs that isn't over.
@@ -47,6 +53,9 @@ type NewRun struct {
 	Kind              string
 	Pool              string
 	Needs             []string // labels that a runner must have
+	Size              Size
+	Limits            []Limit
+	Retries           int // how often it is given to another runner after its own is lost
 	Labels            map[string]string
 	Priority          int
 	Request           []byte // a run.Request, in JSON
@@ -66,6 +75,7 @@ type Claim struct {
 	Lessee
 	Pool   string
 	Labels []string // what the runner has
+	Free   Size     // what of its machine is free
 	Most   int
 }
 
@@ -78,6 +88,10 @@ type Claimed struct {
 	Version      int
 	Request      []byte
 	Last         int64 // the number of the run's last event so far
+	Size         Size  // set by Claim and Held
+	Limited      bool  // it has limits; set by Claim and Held
+	Retries      int   // how often it may still be given to another runner
+	Cancelling   bool  // its end was asked for; set for ended
 }
 
 // Hold names an attempt.
@@ -136,6 +150,8 @@ type Ended struct {
 	Code     run.Code
 	Reason   string
 	Result   []byte // a run.Result, in JSON
+	// Again says that only the attempt has ended: the run waits for another runner. Of the fields above, none is set then.
+	Again bool
 	// Encode and EncodeFor are for the events that the server itself adds; nil if there are none.
 	Encode    func(before int64) (Chunk, error)
 	EncodeFor func(p Parent, before int64) (Chunk, error)
@@ -169,6 +185,8 @@ type Run struct {
 	Attempt, Priority  int
 	Labels             map[string]string
 	Needs              []string // labels that its runner must have
+	Size               Size
+	Limits             []Limit
 	Cancelling         bool
 	Over               bool
 	Accepted           time.Time

@@ -37,6 +37,7 @@ type Store struct {
 
 	mu       sync.Mutex
 	prepared map[string]*sql.Stmt // for reading
+	turns    map[string]string    // the project that got a run last, by the pool
 }
 
 var (
@@ -122,7 +123,7 @@ func OpenPostgres(ctx context.Context, address string, log *slog.Logger) (*Store
 const connectTimeout = 10 * time.Second
 
 func open(ctx context.Context, reading, writing *sql.DB, d dialect, w *wake) (_ *Store, err error) {
-	s := &Store{db: reading, d: d, writing: writing, prepared: map[string]*sql.Stmt{}}
+	s := &Store{db: reading, d: d, writing: writing, prepared: map[string]*sql.Stmt{}, turns: map[string]string{}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Close())

@@ -4,8 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
-	"fmt"
-	"math"
 	"slices"
 	"strings"
 	"time"
@@ -44,100 +42,26 @@ func enqueue(ctx context.Context, tx *tx, r store.NewRun, at placed) error {
 	if err != nil {
 		return err
 	}
+	limits, err := limitText(r.Limits)
+	if err != nil {
+		return err
+	}
 	if _, err := tx.exec(ctx, `INSERT INTO runs (id, project, tool, version, kind, status, exit_code, code, reason, pool, runner, attempt, priority, labels, needs,
-		accepted, accepted_by, started, finished, events, bytes, lines, parent, step, resumes)
-		VALUES (?, ?, ?, ?, ?, 'queued', 0, '', '', ?, '', 0, ?, ?, ?, NOW, ?, 0, 0, 0, 0, 0, ?, ?, ?)`,
-		r.ID, r.Project, r.Tool, r.Version, r.Kind, r.Pool, r.Priority, string(labels), string(needs), r.AcceptedBy, r.Parent.Run, r.Parent.Step, r.Resumes); err != nil {
+		accepted, accepted_by, started, finished, events, bytes, lines, parent, step, resumes, cpu, memory, disk, limits)
+		VALUES (?, ?, ?, ?, ?, 'queued', 0, '', '', ?, '', 0, ?, ?, ?, NOW, ?, 0, 0, 0, 0, 0, ?, ?, ?, ?, ?, ?, ?)`,
+		r.ID, r.Project, r.Tool, r.Version, r.Kind, r.Pool, r.Priority, string(labels), string(needs), r.AcceptedBy, r.Parent.Run, r.Parent.Step, r.Resumes,
+		r.Size.CPU, r.Size.Memory, r.Size.Disk, limits); err != nil {
 		return err
 	}
 	if _, err := tx.exec(ctx, `INSERT INTO requests (run, request) VALUES (?, ?)`, r.ID, r.Request); err != nil {
 		return err
 	}
-	_, err = tx.exec(ctx, `INSERT INTO queue (run, project, pool, needs, priority, state, attempt, runner, lease_until, started, base, last, bytes, lines, cancel, parent, step)
-		VALUES (?, ?, ?, ?, ?, 'queued', ?, ?, CASE WHEN ? > 0 THEN NOW + ? ELSE 0 END, CASE WHEN ? > 0 THEN NOW ELSE 0 END, 0, 0, 0, 0, 0, ?, ?)`,
-		r.ID, r.Project, r.Pool, string(needs), r.Priority, at.attempt, at.runner, at.lease, at.lease, at.lease, r.Parent.Run, r.Parent.Step)
+	_, err = tx.exec(ctx, `INSERT INTO queue (run, project, pool, needs, priority, state, attempt, runner, lease_until, started, base, last, bytes, lines, cancel, parent, step,
+		cpu, memory, disk, retries, limits)
+		VALUES (?, ?, ?, ?, ?, 'queued', ?, ?, CASE WHEN ? > 0 THEN NOW + ? ELSE 0 END, CASE WHEN ? > 0 THEN NOW ELSE 0 END, 0, 0, 0, 0, 0, ?, ?, ?, ?, ?, ?, ?)`,
+		r.ID, r.Project, r.Pool, string(needs), r.Priority, at.attempt, at.runner, at.lease, at.lease, at.lease, r.Parent.Run, r.Parent.Step,
+		r.Size.CPU, r.Size.Memory, r.Size.Disk, r.Retries, limits)
 	return err
-}
-
-// Claim implements store.Queue.
-func (s *Store) Claim(ctx context.Context, c store.Claim) ([]store.Claimed, error) {
-	var got []store.Claimed
-	err := s.write(ctx, func(ctx context.Context, tx *tx) (err error) {
-		got = nil
-		after := waiting{priority: math.MaxInt32}
-		for looked := 0; looked < mostLooked && len(got) < c.Most; looked += claimPage {
-			page, err := waitingRuns(ctx, tx, c.Pool, after)
-			if err != nil {
-				return err
-			}
-			for _, w := range page {
-				if after = w; len(got) == c.Most || slices.ContainsFunc(w.needs, func(l string) bool { return !slices.Contains(c.Labels, l) }) {
-					continue
-				}
-				one := w.Claimed
-				one.Runner = c.Runner
-				taken, err := take(ctx, tx, &one, c.Lease)
-				if err != nil {
-					return err
-				}
-				if taken {
-					got = append(got, one)
-				}
-			}
-			if len(page) < claimPage {
-				return nil
-			}
-		}
-		return nil
-	})
-	return got, err
-}
-
-const (
-	// claimPage is how many waiting runs are read at once, and mostLooked how many for one claim: runs that need other labels are
-	// passed over.
-	claimPage  = 128
-	mostLooked = 100 * claimPage
-)
-
-// waiting is a run that waits.
-type waiting struct {
-	store.Claimed
-	priority int64
-	needs    []string
-}
-
-// waitingRuns returns the next runs that wait after one, in their order. They aren't locked, since whoever claims at the same time
-// would find none.
-func waitingRuns(ctx context.Context, tx *tx, pool string, after waiting) ([]waiting, error) {
-	var page []waiting
-	err := tx.rows(ctx, func(rows *sql.Rows) error {
-		var w waiting
-		var needs string
-		if err := rows.Scan(&w.Run, &w.Project, &w.Attempt, &w.Last, &w.priority, &needs); err != nil {
-			return err
-		}
-		if err := json.Unmarshal([]byte(needs), &w.needs); err != nil {
-			return fmt.Errorf("read the labels of run %s: %w", w.Run, err)
-		}
-		page = append(page, w)
-		return nil
-	}, `SELECT run, project, attempt, last, priority, needs FROM queue WHERE runner = '' AND pool = ? AND (priority < ? OR priority = ? AND run > ?)
-		ORDER BY priority DESC, run LIMIT ?`, pool, after.priority, after.priority, after.Run, claimPage)
-	return page, err
-}
-
-// take gives a waiting run to a runner, unless another one is taking it.
-func take(ctx context.Context, tx *tx, one *store.Claimed, lease time.Duration) (bool, error) {
-	n, err := tx.exec(ctx, `UPDATE queue SET runner = ?, attempt = attempt + 1, base = last, lease_until = NOW + ?,
-		started = CASE WHEN started = 0 THEN NOW ELSE started END
-		WHERE run = (SELECT run FROM queue WHERE run = ? AND runner = '' FOR UPDATE SKIP LOCKED) AND runner = ''`, one.Runner, lease.Milliseconds(), one.Run)
-	if err != nil || n == 0 {
-		return false, err
-	}
-	one.Attempt++
-	return true, tx.rows(ctx, func(rows *sql.Rows) error { return rows.Scan(&one.Request, &one.Tool, &one.Version) },
-		`SELECT q.request, r.tool, r.version FROM requests q JOIN runs r ON r.id = q.run WHERE q.run = ?`, one.Run)
 }
 
 // Extend implements store.Queue.
@@ -169,6 +93,7 @@ type position struct {
 	base, last   int64 // numbers of events: before this attempt, and in all
 	bytes, lines int64
 	parent       store.Parent
+	limited      bool // the run has limits
 }
 
 // Report implements store.Queue.
@@ -188,8 +113,8 @@ func report(ctx context.Context, tx *tx, r store.Report) (int64, error) {
 	found := false
 	err := tx.rows(ctx, func(rows *sql.Rows) error {
 		found = true
-		return rows.Scan(&at.base, &at.last, &at.bytes, &at.lines, &at.parent.Run, &at.parent.Step)
-	}, `SELECT base, last, bytes, lines, parent, step FROM queue WHERE run = ? AND attempt = ? AND runner = ? AND lease_until > NOW FOR UPDATE`,
+		return rows.Scan(&at.base, &at.last, &at.bytes, &at.lines, &at.parent.Run, &at.parent.Step, &at.limited)
+	}, `SELECT base, last, bytes, lines, parent, step, limits <> '' FROM queue WHERE run = ? AND attempt = ? AND runner = ? AND lease_until > NOW FOR UPDATE`,
 		r.Run, r.Attempt, r.Runner)
 	if err != nil {
 		return 0, err
@@ -206,7 +131,7 @@ func report(ctx context.Context, tx *tx, r store.Report) (int64, error) {
 	case r.First <= have:
 		return have, refused{store.ErrGap} // a part of it came before; the runner sends the rest
 	}
-	end := position{last: at.last + r.Count, bytes: at.bytes, lines: at.lines, parent: at.parent}
+	end := position{last: at.last + r.Count, bytes: at.bytes, lines: at.lines, parent: at.parent, limited: at.limited}
 	if r.Count > 0 {
 		chunk, err := r.Encode(at.last)
 		if err != nil {
@@ -291,6 +216,11 @@ func over(ctx context.Context, tx *tx, id string, at position, e store.Ended) er
 	if err != nil {
 		return err
 	}
+	if at.limited {
+		if _, err := tx.exec(ctx, `DELETE FROM running WHERE run = ?`, id); err != nil {
+			return err
+		}
+	}
 	if at.parent.Run == "" {
 		return nil
 	}
@@ -306,8 +236,8 @@ func (s *Store) Cancel(ctx context.Context, project, id string, ended store.Ende
 		var at position
 		err := tx.rows(ctx, func(rows *sql.Rows) error {
 			found = true
-			return rows.Scan(&runner, &at.last, &at.bytes, &at.lines, &at.parent.Run, &at.parent.Step)
-		}, `UPDATE queue SET cancel = CASE WHEN cancel = 0 THEN NOW ELSE cancel END WHERE run = ? AND project = ? RETURNING runner, last, bytes, lines, parent, step`, id, project)
+			return rows.Scan(&runner, &at.last, &at.bytes, &at.lines, &at.parent.Run, &at.parent.Step, &at.limited)
+		}, `UPDATE queue SET cancel = CASE WHEN cancel = 0 THEN NOW ELSE cancel END WHERE run = ? AND project = ? RETURNING runner, last, bytes, lines, parent, step, limits <> ''`, id, project)
 		if err != nil {
 			return err
 		}
@@ -395,15 +325,16 @@ func attempts(ctx context.Context, tx *tx, where string, args ...any) ([]expired
 	var all []expired
 	err := tx.rows(ctx, func(rows *sql.Rows) error {
 		var e expired
-		err := rows.Scan(&e.Run, &e.Project, &e.Attempt, &e.Runner, &e.at.base, &e.at.last, &e.at.bytes, &e.at.lines, &e.at.parent.Run, &e.at.parent.Step)
+		err := rows.Scan(&e.Run, &e.Project, &e.Attempt, &e.Runner, &e.at.base, &e.at.last, &e.at.bytes, &e.at.lines, &e.at.parent.Run, &e.at.parent.Step, &e.at.limited,
+			&e.Retries, &e.Cancelling)
 		e.Last = e.at.last
 		all = append(all, e)
 		return err
-	}, `SELECT run, project, attempt, runner, base, last, bytes, lines, parent, step FROM queue WHERE `+where, args...)
+	}, `SELECT run, project, attempt, runner, base, last, bytes, lines, parent, step, limits <> '', retries, cancel > 0 FROM queue WHERE `+where, args...)
 	return all, err
 }
 
-// endLost ends an attempt in its runner's place. fence is a further condition on its row.
+// endLost ends an attempt in its runner's place, and its run unless it is to be given to another one. fence is a further condition on its row.
 func endLost(ctx context.Context, tx *tx, e expired, ended func(store.Claimed) (store.Ended, error), fence string) error {
 	end, err := ended(e.Claimed)
 	if err != nil {
@@ -412,6 +343,11 @@ func endLost(ctx context.Context, tx *tx, e expired, ended func(store.Claimed) (
 	at, err := encodeEnd(ctx, tx, e.Run, e.at, end)
 	if err != nil {
 		return err
+	}
+	if end.Again {
+		n, err := tx.exec(ctx, `UPDATE queue SET runner = '', lease_until = 0, state = 'queued', retries = retries - 1, last = ?, bytes = ?, lines = ?
+			WHERE run = ? AND attempt = ? AND runner = ? AND last = ?`+fence, at.last, at.bytes, at.lines, e.Run, e.Attempt, e.Runner, at.base)
+		return fenced(n, err)
 	}
 	if err := over(ctx, tx, e.Run, at, end); err != nil {
 		return err
@@ -469,21 +405,6 @@ func (s *Store) Renew(ctx context.Context, lease time.Duration) error {
 		_, err := tx.exec(ctx, `UPDATE queue SET lease_until = NOW + ? WHERE runner <> '' AND lease_until < NOW + ?`, lease.Milliseconds(), lease.Milliseconds())
 		return err
 	})
-}
-
-// Waiting implements store.Queue.
-func (s *Store) Waiting(ctx context.Context, pool string, most int) (all [][]string, err error) {
-	err = s.read(ctx, func(rows *sql.Rows) error {
-		var text string
-		if err := rows.Scan(&text); err != nil {
-			return err
-		}
-		var needs []string
-		err := json.Unmarshal([]byte(text), &needs)
-		all = append(all, needs)
-		return err
-	}, `SELECT needs FROM queue WHERE runner = '' AND pool = ? ORDER BY priority DESC, run LIMIT ?`, pool, most)
-	return all, err
 }
 
 // Cancelling implements store.Queue.

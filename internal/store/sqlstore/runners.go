@@ -16,15 +16,19 @@ func (s *Store) SawRunner(ctx context.Context, r store.Runner) (drain bool, err 
 	if err != nil {
 		return false, err
 	}
+	capacity, err := json.Marshal(r.Capacity)
+	if err != nil {
+		return false, err
+	}
 	err = s.write(ctx, func(ctx context.Context, tx *tx) error {
 		return tx.rows(ctx, func(rows *sql.Rows) error {
 			var at int64
 			err := rows.Scan(&at)
 			drain = at > 0
 			return err
-		}, `INSERT INTO runners (holder, pool, name, version, labels, slots, drain, seen) VALUES (?, ?, ?, ?, ?, ?, 0, NOW)
-			ON CONFLICT (holder) DO UPDATE SET version = excluded.version, labels = excluded.labels, slots = excluded.slots, seen = excluded.seen RETURNING drain`,
-			r.Holder, r.Pool, r.Name, r.Version, string(labels), r.Slots)
+		}, `INSERT INTO runners (holder, pool, name, version, labels, slots, capacity, drain, seen) VALUES (?, ?, ?, ?, ?, ?, ?, 0, NOW)
+			ON CONFLICT (holder) DO UPDATE SET version = excluded.version, labels = excluded.labels, slots = excluded.slots, capacity = excluded.capacity, seen = excluded.seen RETURNING drain`,
+			r.Holder, r.Pool, r.Name, r.Version, string(labels), r.Slots, string(capacity))
 	})
 	return drain, err
 }
@@ -34,18 +38,23 @@ func (s *Store) Runners(ctx context.Context, within time.Duration) ([]store.Runn
 	all := []store.Runner{}
 	err := s.read(ctx, func(rows *sql.Rows) error {
 		var r store.Runner
-		var labels string
+		var labels, capacity string
 		var drain, seen int64
-		if err := rows.Scan(&r.Holder, &r.Pool, &r.Name, &r.Version, &labels, &r.Slots, &drain, &seen, &r.Busy); err != nil {
+		if err := rows.Scan(&r.Holder, &r.Pool, &r.Name, &r.Version, &labels, &r.Slots, &capacity, &drain, &seen, &r.Busy); err != nil {
 			return err
 		}
 		if err := json.Unmarshal([]byte(labels), &r.Labels); err != nil {
 			return fmt.Errorf("read the labels of runner %s: %w", r.Name, err)
 		}
+		if r.Capacity = store.Unbounded(); capacity != "" {
+			if err := json.Unmarshal([]byte(capacity), &r.Capacity); err != nil {
+				return fmt.Errorf("read the capacity of runner %s: %w", r.Name, err)
+			}
+		}
 		r.Drain, r.Seen = drain > 0, timeOf(seen)
 		all = append(all, r)
 		return nil
-	}, `SELECT holder, pool, name, version, labels, slots, drain, seen, (SELECT COUNT(*) FROM queue q WHERE q.runner = r.holder)
+	}, `SELECT holder, pool, name, version, labels, slots, capacity, drain, seen, (SELECT COUNT(*) FROM queue q WHERE q.runner = r.holder)
 		FROM runners r WHERE seen > NOW - ? ORDER BY pool, name, seen`, within.Milliseconds())
 	return all, err
 }

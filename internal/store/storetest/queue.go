@@ -363,15 +363,15 @@ func looks(t *testing.T, s Store) {
 	n = newRun("c")
 	n.Pool = "other"
 	accept(t, s, n)
-	if w, err := s.Waiting(ctx, "default", 9); err != nil || len(w) != 2 || len(w[0]) != 0 || !slices.Equal(w[1], []string{"gpu", "big"}) {
-		t.Errorf("waiting: %q, %v", w, err)
+	if w, err := s.Waiting(ctx, "default", 9); err != nil || len(w) != 2 || len(w[0].Needs) != 0 || !slices.Equal(w[1].Needs, []string{"gpu", "big"}) {
+		t.Errorf("waiting: %+v, %v", w, err)
 	}
 	if w, err := s.Waiting(ctx, "default", 1); err != nil || len(w) != 1 {
-		t.Errorf("the first of those that wait: %q, %v", w, err)
+		t.Errorf("the first of those that wait: %+v, %v", w, err)
 	}
 	got := claim(t, s, store.Claim{Most: 9})
 	if w, err := s.Waiting(ctx, "default", 9); err != nil || len(w) != 1 || len(got) != 1 {
-		t.Errorf("waiting after %+v was claimed: %q, %v", got, w, err)
+		t.Errorf("waiting after %+v was claimed: %+v, %v", got, w, err)
 	}
 	if all, err := s.Cancelling(ctx); err != nil || len(all) != 0 {
 		t.Errorf("to be ended: %+v, %v", all, err)

@@ -60,7 +60,7 @@ func lists(t *testing.T, s Store) {
 	n := newRun("x")
 	n.Project = "q"
 	accept(t, s, n)
-	for _, c := range claim(t, s, store.Claim{Most: 2}) {
+	for _, c := range claim(t, s, store.Claim{Most: 3}) { // two of p, and that of q
 		end := report(c, 1, 1, "x")
 		end.Ended = ended(run.Failed)
 		if _, err := s.Report(t.Context(), end); err != nil {

@@ -1,0 +1,348 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/mayfly-run/mayfly/internal/store"
+)
+
+const (
+	// claimPage is how many waiting runs are read at once, and mostLooked about how many for one claim: runs that aren't for the runner, or
+	// not yet, are passed over.
+	claimPage  = 128
+	mostLooked = 100 * claimPage
+)
+
+// waiting is a run that waits.
+type waiting struct {
+	store.Claimed
+	priority int64
+	needs    []string
+	limits   []store.Limit
+}
+
+const waitingColumns = `SELECT run, project, attempt, last, priority, needs, limits, cpu, memory, disk, retries FROM queue WHERE runner = '' AND pool = ?`
+
+func scanWaiting(rows *sql.Rows) (w waiting, err error) {
+	var needs, limits string
+	if err := rows.Scan(&w.Run, &w.Project, &w.Attempt, &w.Last, &w.priority, &needs, &limits, &w.Size.CPU, &w.Size.Memory, &w.Size.Disk, &w.Retries); err != nil {
+		return w, err
+	}
+	if err := json.Unmarshal([]byte(needs), &w.needs); err != nil {
+		return w, fmt.Errorf("read the labels of run %s: %w", w.Run, err)
+	}
+	if w.limits, err = limitsOf(limits); err != nil {
+		return w, fmt.Errorf("read the limits of run %s: %w", w.Run, err)
+	}
+	w.Limited = len(w.limits) > 0
+	return w, nil
+}
+
+// limitText is how the limits of a run are kept. They have an order, so that two that wait for each other's are rare.
+func limitText(all []store.Limit) (string, error) {
+	if len(all) == 0 {
+		return "", nil
+	}
+	all = slices.SortedFunc(slices.Values(all), func(a, b store.Limit) int { return strings.Compare(a.Name, b.Name) })
+	data, err := json.Marshal(all)
+	return string(data), err
+}
+
+func limitsOf(text string) (all []store.Limit, err error) {
+	if text == "" {
+		return nil, nil
+	}
+	return all, json.Unmarshal([]byte(text), &all)
+}
+
+// turns visits the projects of a pool that have runs waiting, from one on. The rows aren't locked, since whoever claims at the same time
+// would find none.
+type turns struct {
+	rows func(ctx context.Context, scan func(*sql.Rows) error, q string, args ...any) error
+	pool string
+	from string // begin after this project
+	left int    // how many more rows may be read
+
+	after   string
+	begun   bool
+	wrapped bool // it began again with the first project
+	done    bool
+	page    []waiting
+	full    bool // the last project of the page may have more
+}
+
+// afterAll sorts after the names of all projects.
+const afterAll = "~"
+
+// project is one of the projects, with its runs that wait.
+type project struct {
+	t    *turns
+	name string
+	runs []waiting // the next ones
+	more bool
+}
+
+// read reads the next page of a query.
+func (t *turns) read(ctx context.Context, where string, args ...any) (page []waiting, full bool, err error) {
+	if t.left <= 0 {
+		return nil, false, nil
+	}
+	err = t.rows(ctx, func(rows *sql.Rows) error {
+		w, err := scanWaiting(rows)
+		page = append(page, w)
+		return err
+	}, waitingColumns+where, append(append([]any{t.pool}, args...), claimPage)...)
+	t.left -= claimPage
+	return page, len(page) == claimPage, err
+}
+
+// next returns the next project, or nil.
+func (t *turns) next(ctx context.Context) (*project, error) {
+	if !t.begun {
+		t.begun, t.after = true, t.from
+	}
+	for len(t.page) == 0 {
+		if t.done {
+			return nil, nil //nolint:nilnil // there is no other one
+		}
+		to := afterAll
+		if t.wrapped {
+			to = t.from
+		}
+		var err error
+		t.page, t.full, err = t.read(ctx, ` AND project > ? AND project <= ? ORDER BY project, priority DESC, run LIMIT ?`, t.after, to)
+		switch {
+		case err != nil:
+			return nil, err
+		case t.full:
+			t.after = t.page[claimPage-1].Project
+		case t.wrapped || t.from == "":
+			t.done = true
+		default:
+			t.wrapped, t.after = true, ""
+		}
+	}
+	p := &project{t: t, name: t.page[0].Project}
+	n := slices.IndexFunc(t.page, func(w waiting) bool { return w.Project != p.name })
+	if n < 0 {
+		n, p.more = len(t.page), t.full
+	}
+	p.runs, t.page = t.page[:n:n], t.page[n:]
+	return p, nil
+}
+
+// next returns the next run of the project. The order is that of its priorities, and then of its age.
+func (p *project) next(ctx context.Context, after *waiting) (*waiting, error) {
+	if len(p.runs) == 0 && p.more && after != nil {
+		var err error
+		p.runs, p.more, err = p.t.read(ctx, ` AND project = ? AND (priority < ? OR priority = ? AND run > ?) ORDER BY priority DESC, run LIMIT ?`,
+			p.name, after.priority, after.priority, after.Run)
+		if err != nil {
+			return nil, err
+		}
+	}
+	if len(p.runs) == 0 {
+		return nil, nil //nolint:nilnil // there is no other one
+	}
+	w := &p.runs[0]
+	p.runs = p.runs[1:]
+	return w, nil
+}
+
+// inTurn calls take with runs of a pool, one of each project after another, until it has taken so many or there are no others. take says
+// whether it takes the run, and whether the project has none for it. It returns the project of the last one.
+func (t *turns) inTurn(ctx context.Context, most int, take func(*waiting) (taken, noMore bool, err error)) (last string, err error) {
+	type visit struct {
+		*project
+		at *waiting
+	}
+	last = t.from
+	n := 0
+	one := func(v *visit) (bool, error) {
+		for {
+			w, err := v.next(ctx, v.at)
+			if err != nil || w == nil {
+				return false, err
+			}
+			v.at = w
+			taken, noMore, err := take(w)
+			if err != nil || noMore {
+				return false, err
+			}
+			if taken {
+				n++
+				last = v.name
+				return true, nil
+			}
+		}
+	}
+	var all []*visit
+	for n < most {
+		p, err := t.next(ctx)
+		if err != nil {
+			return last, err
+		}
+		if p == nil {
+			break
+		}
+		v := &visit{project: p}
+		switch taken, err := one(v); {
+		case err != nil:
+			return last, err
+		case taken:
+			all = append(all, v)
+		}
+	}
+	for n < most && len(all) > 0 {
+		var on []*visit
+		for _, v := range all {
+			if n == most {
+				break
+			}
+			taken, err := one(v)
+			if err != nil {
+				return last, err
+			}
+			if taken {
+				on = append(on, v)
+			}
+		}
+		all = on
+	}
+	return last, nil
+}
+
+// turn is the project that got a run last.
+func (s *Store) turn(pool string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.turns[pool]
+}
+
+func (s *Store) setTurn(pool, project string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.turns[pool] = project
+}
+
+// Claim implements store.Queue.
+func (s *Store) Claim(ctx context.Context, c store.Claim) ([]store.Claimed, error) {
+	var got []store.Claimed
+	var last string
+	err := s.write(ctx, func(ctx context.Context, tx *tx) (err error) {
+		got = nil
+		free := c.Free
+		reached := map[string]bool{} // limits
+		t := &turns{rows: tx.rows, pool: c.Pool, from: s.turn(c.Pool), left: mostLooked}
+		last, err = t.inTurn(ctx, c.Most, func(w *waiting) (taken, noMore bool, err error) {
+			switch {
+			case reached[store.ProjectLimit(w.Project)]:
+				return false, true, nil
+			case slices.ContainsFunc(w.needs, func(l string) bool { return !slices.Contains(c.Labels, l) }), !w.Size.FitsIn(free):
+				return false, false, nil
+			}
+			if may, err := mayRun(ctx, tx, w.limits, reached); err != nil || !may {
+				return false, false, err
+			}
+			one := w.Claimed
+			one.Runner = c.Runner
+			if taken, err = take(ctx, tx, &one, w.limits, c.Lease); taken {
+				got = append(got, one)
+				free = free.Minus(w.Size)
+			}
+			return taken, false, err
+		})
+		return err
+	})
+	if err == nil {
+		s.setTurn(c.Pool, last)
+	}
+	return got, err
+}
+
+// mayRun says whether none of the limits is reached. From then on no other transaction gives out a run with one of them.
+func mayRun(ctx context.Context, tx *tx, limits []store.Limit, reached map[string]bool) (bool, error) {
+	for _, l := range limits {
+		if reached[l.Name] {
+			return false, nil
+		}
+	}
+	for _, l := range limits {
+		if err := tx.lock(ctx, l.Name); err != nil {
+			return false, err
+		}
+		n := int64(0)
+		err := tx.rows(ctx, func(rows *sql.Rows) error { return rows.Scan(&n) },
+			`SELECT COUNT(*) FROM running l JOIN queue q ON q.run = l.run WHERE l.name = ? AND q.runner <> ''`, l.Name)
+		if err != nil {
+			return false, err
+		}
+		if n >= int64(l.Most) {
+			reached[l.Name] = true
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// lock keeps other transactions from passing it with the same name, until the end of this one.
+func (t *tx) lock(ctx context.Context, name string) error {
+	if t.c.d.writers == 1 {
+		return nil
+	}
+	return t.rows(ctx, func(*sql.Rows) error { return nil }, `SELECT pg_advisory_xact_lock(hashtextextended(?, 0))`, name)
+}
+
+// take gives a waiting run to a runner, unless another one is taking it.
+func take(ctx context.Context, tx *tx, one *store.Claimed, limits []store.Limit, lease time.Duration) (bool, error) {
+	n, err := tx.exec(ctx, `UPDATE queue SET runner = ?, attempt = attempt + 1, base = last, lease_until = NOW + ?,
+		started = CASE WHEN started = 0 THEN NOW ELSE started END
+		WHERE run = (SELECT run FROM queue WHERE run = ? AND runner = '' FOR UPDATE SKIP LOCKED) AND runner = ''`, one.Runner, lease.Milliseconds(), one.Run)
+	if err != nil || n == 0 {
+		return false, err
+	}
+	one.Attempt++
+	for _, l := range limits {
+		if _, err := tx.exec(ctx, `INSERT INTO running (name, run) VALUES (?, ?) ON CONFLICT (name, run) DO NOTHING`, l.Name, one.Run); err != nil {
+			return false, err
+		}
+	}
+	return true, tx.rows(ctx, func(rows *sql.Rows) error { return rows.Scan(&one.Request, &one.Tool, &one.Version) },
+		`SELECT q.request, r.tool, r.version FROM requests q JOIN runs r ON r.id = q.run WHERE q.run = ?`, one.Run)
+}
+
+// Waiting implements store.Queue.
+func (s *Store) Waiting(ctx context.Context, pool string, most int) (all []store.Waiting, err error) {
+	t := &turns{rows: s.read, pool: pool, from: s.turn(pool), left: mostLooked}
+	_, err = t.inTurn(ctx, most, func(w *waiting) (taken, noMore bool, err error) {
+		all = append(all, store.Waiting{Needs: w.needs, Size: w.Size})
+		return true, false, nil
+	})
+	return all, err
+}
+
+// Held implements store.Queue.
+func (s *Store) Held(ctx context.Context, runner string) (map[store.Hold]store.Claimed, error) {
+	all := map[store.Hold]store.Claimed{}
+	err := s.read(ctx, func(rows *sql.Rows) error {
+		var c store.Claimed
+		var limits string
+		err := rows.Scan(&c.Run, &c.Attempt, &limits, &c.Size.CPU, &c.Size.Memory, &c.Size.Disk)
+		c.Limited = limits != ""
+		all[store.Hold{Run: c.Run, Attempt: c.Attempt}] = c
+		return err
+	}, `SELECT run, attempt, limits, cpu, memory, disk FROM queue WHERE runner = ?`, runner)
+	return all, err
+}
+
+// QueueLength implements store.Queue.
+func (s *Store) QueueLength(ctx context.Context, project string, most int) (n int, err error) {
+	return n, s.read(ctx, func(rows *sql.Rows) error { return rows.Scan(&n) },
+		`SELECT COUNT(*) FROM (SELECT 1 FROM queue WHERE runner = '' AND project = ? LIMIT ?) AS some`, project, most)
+}

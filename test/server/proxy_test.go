@@ -1,0 +1,221 @@
+//go:build linux
+
+package server
+
+import (
+	"bufio"
+	"bytes"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// proxy is an HTTP proxy (RFC 9110, section 9.3.6, CONNECT) whose clients are in a network namespace of their own, which has nothing else.
+// All connections go to one address.
+type proxy struct {
+	t        *testing.T
+	to       string
+	listener net.Listener
+
+	mu    sync.Mutex
+	conns map[net.Conn]bool
+	asked []string
+	work  sync.WaitGroup
+}
+
+// newProxy starts one, and calls inside with its address on a thread that is in its namespace.
+func newProxy(t *testing.T, to string, inside func(address string)) *proxy {
+	t.Helper()
+	p := &proxy{t: t, to: to, conns: map[net.Conn]bool{}}
+	failed := make(chan error)
+	ready := make(chan struct{})
+	go func() {
+		runtime.LockOSThread() // for good: the thread ends with the goroutine
+		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+			failed <- err
+			return
+		}
+		if err := loopbackUp(); err != nil {
+			failed <- err
+			return
+		}
+		var err error
+		p.listener, err = net.Listen("tcp4", "127.0.0.1:0")
+		failed <- err
+		if err == nil {
+			<-ready
+			inside(p.listener.Addr().String())
+		}
+		close(failed)
+	}()
+	if err := <-failed; err != nil {
+		t.Fatal(err)
+	}
+	p.work.Go(p.serve)
+	t.Cleanup(func() {
+		_ = p.listener.Close() // once
+		p.cut()
+		p.work.Wait()
+	})
+	close(ready)
+	<-failed
+	return p
+}
+
+func loopbackUp() error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	lo, err := unix.NewIfreq("lo")
+	if err != nil {
+		return err
+	}
+	lo.SetUint16(unix.IFF_UP | unix.IFF_RUNNING)
+	return unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, lo)
+}
+
+func (p *proxy) serve() {
+	for {
+		c, err := p.listener.Accept()
+		if err != nil {
+			return
+		}
+		p.work.Go(func() { p.connect(c) })
+	}
+}
+
+// keep remembers a connection until it is closed.
+func (p *proxy) keep(c net.Conn) func() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.conns[c] = true
+	return func() {
+		_ = c.Close() // it may be already
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		delete(p.conns, c)
+	}
+}
+
+func (p *proxy) connect(c net.Conn) {
+	defer p.keep(c)()
+	in := bufio.NewReader(c)
+	req, err := http.ReadRequest(in)
+	if err != nil || req.Method != http.MethodConnect {
+		p.t.Errorf("the proxy is asked for %+v, %v", req, err)
+		return
+	}
+	p.mu.Lock()
+	p.asked = append(p.asked, req.Host)
+	p.mu.Unlock()
+	there, err := net.Dial("tcp", p.to)
+	if err != nil {
+		return // the server is away
+	}
+	defer p.keep(there)()
+	if _, err := io.WriteString(c, "HTTP/1.1 200 OK\r\n\r\n"); err != nil {
+		return
+	}
+	p.work.Go(func() {
+		defer c.Close()
+		pass(c, there)
+	})
+	pass(there, in)
+}
+
+// pass copies until one side closes. It doesn't splice, for which package net keeps pipes that testbed finds.
+func pass(to io.Writer, from io.Reader) {
+	_, _ = io.Copy(struct{ io.Writer }{to}, struct{ io.Reader }{from}) // they are closed
+}
+
+// cut ends all connections.
+func (p *proxy) cut() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for c := range p.conns {
+		_ = c.Close()
+	}
+}
+
+// TestRunnerBehindProxy has a runner that reaches the server only through a proxy, in a network namespace of its own: it carries out a run
+// although its connections break, hears of the end of another one at once, and drains.
+func TestRunnerBehindProxy(t *testing.T) {
+	s := newSite(t)
+	var c *exec.Cmd
+	var log bytes.Buffer
+	data, token := t.TempDir(), filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(token, []byte(s.must("token", "create", "far", "--role", "runner", "--pool", "far", "--all-projects")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	started := make(chan error, 1)
+	fingerprint := s.fingerprint()
+	p := newProxy(t, strings.TrimPrefix(s.url, "https://"), func(address string) {
+		c = s.mayfly("runner", "--server", "https://mayfly.test:6293", "--token-file", token, "--data", data, "--fingerprint", fingerprint, "--name", "far")
+		c.Env = append(c.Env, "HTTPS_PROXY=http://"+address, "NO_PROXY=")
+		c.Stderr = &log
+		started <- c.Start()
+	})
+	if err := <-started; err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = c.Process.Signal(syscall.SIGTERM) // it may have ended
+		_ = c.Wait()
+		if t.Failed() {
+			t.Logf("the runner's log:\n%s", &log)
+		}
+	})
+	s.write("count.yaml", "name: count\nimage: busybox\ncommand: [sh, -c, \"for i in 1 2 3 4 5 6; do echo $i; sleep 0.5; done\"]\n")
+	id := strings.TrimSpace(s.must("run", "count.yaml", "--pool", "far", "--detach", "-q"))
+	s.wait("2\n", "logs", id)
+	p.cut()
+	if a := s.run("logs", "-f", id); a.status != 0 || a.out != "1\n2\n3\n4\n5\n6\n" {
+		t.Errorf("a run while the connections break: %+v", a)
+	}
+	s.write("forever.yaml", "name: forever\nimage: busybox\ncommand: [sh, -c, \"echo up; while :; do sleep 0.1; done\"]\n")
+	id = strings.TrimSpace(s.must("run", "forever.yaml", "--pool", "far", "--detach", "-q"))
+	s.wait("up\n", "logs", id)
+	begin := time.Now()
+	s.must("cancel", id)
+	a := s.run("logs", "-f", id)
+	took := time.Since(begin)
+	t.Logf("from the request to cancel to the end of the run: %v", took)
+	const heartbeat = 10 * time.Second // which would bring it, too
+	if a.status != 130 || took > heartbeat {
+		t.Errorf("cancelled after %v: %+v", took, a)
+	}
+	s.must("runner", "drain", "far")
+	ended := make(chan error, 1)
+	go func() { ended <- c.Wait() }()
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Errorf("a runner that has drained ends with %v", err)
+		}
+	case <-time.After(patience):
+		t.Fatal("a runner that drains doesn't end")
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, host := range p.asked {
+		if host != "mayfly.test:6293" {
+			t.Errorf("the proxy is asked for %s", host)
+		}
+	}
+	if len(p.asked) < 2 {
+		t.Errorf("the proxy was asked %d times", len(p.asked))
+	}
+}
