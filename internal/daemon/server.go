@@ -22,6 +22,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/condition"
 	"github.com/mayfly-run/mayfly/internal/flock"
 	"github.com/mayfly-run/mayfly/internal/host"
+	"github.com/mayfly-run/mayfly/internal/program"
 	"github.com/mayfly-run/mayfly/internal/runner"
 	"github.com/mayfly-run/mayfly/internal/secret"
 	"github.com/mayfly-run/mayfly/internal/server"
@@ -36,6 +37,7 @@ type serverFlags struct {
 	certificate, key       string
 	logFormat              string
 	limits                 server.Limits
+	metricsListen          string
 	carrier
 }
 
@@ -68,6 +70,7 @@ INT and TERM end it: no new run is begun, those that run here are ended, and wha
 	fl.StringVar(&f.listen, "listen", "127.0.0.1:6293", "`ADDRESS` to listen at")
 	fl.StringVar(&f.database, "database", "", "`URL` of a PostgreSQL database, instead of SQLite in DIR")
 	fl.BoolVar(&f.withRunner, "with-runner", false, "carry runs out on this machine too")
+	fl.StringVar(&f.metricsListen, "metrics-listen", "", "`ADDRESS` at which Prometheus reads /metrics, over HTTP and without a token; by default nowhere")
 	fl.StringVar(&f.certificate, "tls-cert", "", "`FILE` with the certificate and those between it and the authority, in PEM")
 	fl.StringVar(&f.key, "tls-key", "", "`FILE` with its key, in PEM")
 	fl.StringVar(&f.logFormat, "log-format", "text", "how to log: `text` or json")
@@ -116,15 +119,26 @@ func (f *serverFlags) run(ctx context.Context, out, errOut io.Writer) (err error
 	defer func() { err = errors.Join(err, conditions.Close()) }()
 	s := server.New(server.Options{
 		Store: db, Archive: archive.Dir(filepath.Join(f.data, "contents")), Keys: keys, Conditions: conditions, Log: log, Limits: f.limits,
+		Version: program.ThisBuild().Version,
 	})
 	defer s.Close()
 	if err := s.Start(ctx); err != nil {
 		return fmt.Errorf("start: %w", err)
 	}
+	return f.serve(ctx, s, tokenFile, out, log)
+}
+
+// serve answers requests until ctx ends, and then ends the runner and the server in this order.
+func (f *serverFlags) serve(ctx context.Context, s *server.Server, tokenFile string, out io.Writer, log *slog.Logger) (err error) {
 	front, err := f.front(ctx, s.Handler(), log)
 	if err != nil {
 		return err
 	}
+	watched, err := f.watched(ctx, s.Metrics(), log)
+	if err != nil {
+		return errors.Join(err, front.close(ctx))
+	}
+	defer func() { err = errors.Join(err, watched()) }()
 	fmt.Fprintf(out, "Mayfly's server listens at https://%s\n", front.address)
 	fmt.Fprintf(out, "Its certificate has the fingerprint %s\n", front.fingerprint)
 	fmt.Fprintf(out, "Log in: mayfly login https://%s --token-file %s\n", front.address, tokenFile)
@@ -144,6 +158,7 @@ func (f *serverFlags) run(ctx context.Context, out, errOut io.Writer) (err error
 	select {
 	case <-ctx.Done():
 		log.Info("ending")
+		s.Drain()
 	case err = <-ended:
 		working--
 	}

@@ -30,6 +30,7 @@ type Store interface {
 	store.Secrets
 	store.Workflows
 	store.Wake
+	store.Statistics
 }
 
 // Options of a server. Store, Archive and Keys must be set; the caller closes them after Close.
@@ -47,6 +48,8 @@ type Options struct {
 	Poll time.Duration
 	// Limits bound the requests; without them there is no bound.
 	Limits Limits
+	// Version of the program, for its metrics.
+	Version string
 }
 
 // Server answers the API and hands out runs. Its life:
@@ -68,6 +71,8 @@ type Server struct {
 	flows    *flows
 	live     *hub
 
+	metrics    *metrics
+	readiness  readiness
 	conditions condition.Evaluator
 	api        huma.API
 	mux        *http.ServeMux
@@ -98,6 +103,8 @@ func New(o Options) *Server {
 		flows: newFlows(), conditions: o.Conditions, mux: http.NewServeMux(), stop: func() {},
 	}
 	s.pool = newDispatcher(s)
+	s.metrics = newMetrics(s, o.Version)
+	s.store.Observe(s.metrics.wrote)
 	useProblems()
 	config := huma.DefaultConfig("Mayfly", "1")
 	config.OpenAPIPath, config.SchemasPath = api.Prefix+"/openapi", api.Prefix+"/schemas"
@@ -111,8 +118,9 @@ func New(o Options) *Server {
 		return answer, nil
 	})
 	s.api = humago.New(s.mux, config)
-	s.api.UseMiddleware(s.audit, s.authenticate)
+	s.api.UseMiddleware(s.measure, s.audit, s.authenticate)
 	s.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
+	s.mux.HandleFunc("GET /readyz", s.ready)
 	s.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		writeProblem(w, problem(http.StatusNotFound, run.CodeNoSuchThing, "there is nothing at "+r.Method+" "+r.URL.Path, api.Prefix+"/openapi.json has what there is"))
 	})
@@ -151,7 +159,7 @@ func (s *Server) Handler() http.Handler {
 		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("Cache-Control", "no-store")
-		s.mux.ServeHTTP(w, r)
+		s.mux.ServeHTTP(&answered{ResponseWriter: w}, r)
 	})
 }
 

@@ -50,6 +50,8 @@ var (
 	_ store.Secrets  = (*Store)(nil)
 	_ store.Runners  = (*Store)(nil)
 	_ store.Wake     = (*Store)(nil)
+
+	_ store.Statistics = (*Store)(nil)
 )
 
 // dialect is what SQLite and PostgreSQL write differently.

@@ -272,6 +272,7 @@ func over(ctx context.Context, tx *tx, id string, at position, e store.Ended) er
 	if err != nil {
 		return err
 	}
+	tx.ended = append(tx.ended, e.Status)
 	return happened(ctx, tx, `(SELECT parent FROM queue WHERE run = ?)`, id)
 }
 

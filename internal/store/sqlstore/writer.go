@@ -7,9 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/store"
 )
 
@@ -44,6 +47,7 @@ type writer struct {
 	audited chan *write
 	closing chan struct{}
 	work    sync.WaitGroup
+	observe atomic.Pointer[func(store.Written)]
 }
 
 func newWriter(db *sql.DB, d dialect, wake *wake) *writer {
@@ -146,10 +150,12 @@ var errUnsure = errors.New("the connection to the database broke during a commit
 // transaction carries out writes in one transaction. A connection that fails is given up.
 func (w *writer) transaction(c *connection, group []*write) (_ *connection, err error) {
 	ctx := context.Background() // a group isn't one caller's
+	t, began := &tx{}, time.Now()
+	defer func() { w.observed(t, len(group), began, err) }()
 	if c, err = w.begin(ctx, c); err != nil {
 		return nil, err
 	}
-	t := &tx{c: c}
+	t.c = c
 	for _, one := range group {
 		if err := one.ctx.Err(); err != nil && len(group) == 1 {
 			return c.rollback(ctx, context.Cause(one.ctx))
@@ -260,6 +266,7 @@ type tx struct {
 	c       *connection
 	tell    bool             // other servers wait for what was written
 	entries []*store.Pending // of the audit log
+	ended   []run.State      // how runs ended in it
 }
 
 // exec returns the number of rows that a statement has changed.

@@ -22,6 +22,7 @@ type Store interface {
 	store.Secrets
 	store.Workflows
 	store.Wake
+	store.Statistics
 }
 
 // lease is longer than any test.
@@ -54,6 +55,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		"Audit":           auditLog,
 		"AuditAtOnce":     func(t *testing.T, s Store) { AuditAtOnce(t, s) },
 		"Runners":         runners,
+		"Statistics":      statistics,
 		"Secrets":         secrets,
 		"Workflows":       workflows,
 		"WorkflowFence":   workflowFence,
