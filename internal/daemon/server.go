@@ -80,6 +80,7 @@ INT and TERM end it: no new run is begun, those that run here are ended, and wha
 	f.add(c)
 	_ = c.MarkFlagRequired("data") // the flag exists
 	c.MarkFlagsRequiredTogether("tls-cert", "tls-key")
+	c.AddCommand(backupCommand(), restoreCommand())
 	return c
 }
 

@@ -32,14 +32,15 @@ type site struct {
 	t               *testing.T
 	data, home, dir string
 	url             string
+	flags           []string // of the server
 	process         *exec.Cmd
 	log             *bytes.Buffer
 }
 
-// newSite starts a server, and logs in.
-func newSite(t *testing.T) *site {
+// newSite starts a server, with further flags, and logs in.
+func newSite(t *testing.T, flags ...string) *site {
 	t.Helper()
-	s := &site{t: t, data: filepath.Join(t.TempDir(), "data"), home: filepath.Join(t.TempDir(), "home"), dir: t.TempDir()}
+	s := &site{t: t, data: filepath.Join(t.TempDir(), "data"), home: filepath.Join(t.TempDir(), "home"), dir: t.TempDir(), flags: flags}
 	store, err := image.Open(filepath.Join(s.home, "images"), image.Options{NoSync: true})
 	if err != nil {
 		t.Fatal(err)
@@ -61,7 +62,7 @@ func (s *site) start() {
 	if s.url != "" {
 		listen = strings.TrimPrefix(s.url, "https://")
 	}
-	s.process = s.mayfly("server", "--with-runner", "--data", s.data, "--listen", listen, "--name", "here")
+	s.process = s.mayfly(append([]string{"server", "--with-runner", "--data", s.data, "--listen", listen, "--name", "here"}, s.flags...)...)
 	s.log = &bytes.Buffer{}
 	s.process.Stderr = s.log
 	out, err := s.process.StdoutPipe()
