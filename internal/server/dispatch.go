@@ -152,17 +152,23 @@ func (d *dispatcher) drain(runner string) {
 	}
 }
 
-// accept makes a run durable, and gives it to a runner if one has room for it. It returns that runner.
-func (d *dispatcher) accept(ctx context.Context, n store.NewRun, req *run.Request, secret bool) (string, error) {
+// accept makes a run durable, and gives it to a runner if one has room for it. Before, it calls chosen with that runner, or with "".
+func (d *dispatcher) accept(ctx context.Context, n store.NewRun, req *run.Request, secret bool, chosen func(runner string) error) error {
 	l := d.reserve(&n)
 	if l == nil {
-		if err := d.s.store.Accept(ctx, n, nil); err != nil {
-			return "", err
+		err := chosen("")
+		if err == nil {
+			err = d.s.store.Accept(ctx, n, nil)
 		}
-		d.waiting(n.Pool, n.Needs)
-		return "", nil
+		if err == nil {
+			d.waiting(n.Pool, n.Needs)
+		}
+		return err
 	}
-	err := d.s.store.Accept(ctx, n, &store.Lessee{Runner: l.runner, Lease: d.s.lease})
+	err := chosen(l.runner)
+	if err == nil {
+		err = d.s.store.Accept(ctx, n, &store.Lessee{Runner: l.runner, Lease: d.s.lease})
+	}
 	d.mu.Lock()
 	l.asked--
 	if err == nil {
@@ -170,10 +176,10 @@ func (d *dispatcher) accept(ctx context.Context, n store.NewRun, req *run.Reques
 	}
 	d.mu.Unlock()
 	if err != nil {
-		return "", err
+		return err
 	}
 	d.assign(ctx, l, &api.Assignment{Holding: api.Holding{Run: n.ID, Attempt: 1}, Project: n.Project, Tool: knownAs(n.Tool, n.Version), Request: req}, secret)
-	return l.runner, nil // if it has gone meanwhile, the run waits for another
+	return nil // if it has gone meanwhile, the run waits for another
 }
 
 // assign gives a runner an attempt that it holds, with the secrets of its tool; secret says that the request may have one, too. If

@@ -80,6 +80,8 @@ func (s *Server) explain(err error, what string) error {
 		return already
 	case errors.Is(err, store.ErrNotFound):
 		return problem(http.StatusNotFound, run.CodeNoSuchThing, "there is no "+what, "look at the list, and check the project")
+	case errors.Is(err, store.ErrRepeated):
+		return errBusy
 	case errors.Is(err, store.ErrOver):
 		return problem(http.StatusConflict, run.CodeOver, what+" has ended already", "")
 	case errors.Is(err, store.ErrNotHeld):

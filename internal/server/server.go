@@ -31,6 +31,7 @@ type Store interface {
 	store.Workflows
 	store.Wake
 	store.Statistics
+	store.Answers
 }
 
 // Options of a server. Store, Archive and Keys must be set; the caller closes them after Close.
@@ -118,7 +119,7 @@ func New(o Options) *Server {
 		return answer, nil
 	})
 	s.api = humago.New(s.mux, config)
-	s.api.UseMiddleware(s.measure, s.audit, s.authenticate)
+	s.api.UseMiddleware(s.measure, s.audit, s.authenticate, s.once)
 	s.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
 	s.mux.HandleFunc("GET /readyz", s.ready)
 	s.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
@@ -133,6 +134,7 @@ func New(o Options) *Server {
 	s.registerSecrets()
 	s.registerAudit()
 	s.registerPolicies()
+	s.describeKeys()
 	return s
 }
 
@@ -145,6 +147,7 @@ func (s *Server) Start(ctx context.Context) error {
 	ctx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
 	s.work.Go(func() { s.expire(ctx) })
 	s.work.Go(func() { s.forward(ctx) })
+	s.work.Go(func() { s.forgetAnswers(ctx) })
 	events := make(chan struct{}, 1)
 	s.work.Go(func() { s.watch(ctx, events) })
 	s.work.Go(func() { s.watchEvents(ctx, events) })

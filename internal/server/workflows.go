@@ -233,15 +233,11 @@ func (s *Server) beginWorkflow(ctx context.Context, row store.NewRun, f *flow, p
 	if err != nil {
 		return nil, err
 	}
-	if err := s.store.AcceptWorkflow(ctx, row, *step); err != nil {
-		return nil, err
+	out := accepted(row)
+	out.Status, out.Attempt, out.Started = run.Running, 1, out.Accepted
+	if step.Ended != nil { // no step is run
+		out.Status, out.ExitCode, out.Code, out.Reason, out.Finished = step.Ended.Status, step.Ended.ExitCode, step.Ended.Code, step.Ended.Reason, out.Accepted
 	}
-	s.begun(ctx, step)
-	r, err := s.store.Run(ctx, row.Project, row.ID)
-	if err != nil {
-		return nil, err
-	}
-	out := runOf(r)
 	for _, one := range step.Begin {
 		if out.Waiting == "" {
 			if out.Waiting, err = s.whyWaiting(ctx, one.Pool, one.Needs); err != nil {
@@ -249,7 +245,12 @@ func (s *Server) beginWorkflow(ctx context.Context, row store.NewRun, f *flow, p
 			}
 		}
 	}
-	return &out, nil
+	s.answerWith(ctx, false, func(any) any { return out })
+	if err := s.store.AcceptWorkflow(ctx, row, *step); err != nil {
+		return nil, err
+	}
+	s.begun(ctx, step)
+	return out, nil
 }
 
 // workflowOf is a new run as one that goes forward.

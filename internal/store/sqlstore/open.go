@@ -52,6 +52,7 @@ var (
 	_ store.Wake     = (*Store)(nil)
 
 	_ store.Statistics = (*Store)(nil)
+	_ store.Answers    = (*Store)(nil)
 )
 
 // dialect is what SQLite and PostgreSQL write differently.

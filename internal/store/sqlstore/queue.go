@@ -15,12 +15,12 @@ import (
 
 // Accept implements store.Queue.
 func (s *Store) Accept(ctx context.Context, r store.NewRun, to *store.Lessee) error {
-	return s.write(ctx, func(ctx context.Context, tx *tx) error {
+	return s.makeOnce(ctx, func(ctx context.Context, tx *tx) (any, error) {
 		tx.tell = tx.tell || to == nil
 		if to == nil {
-			return enqueue(ctx, tx, r, placed{})
+			return nil, enqueue(ctx, tx, r, placed{})
 		}
-		return enqueue(ctx, tx, r, placed{attempt: 1, runner: to.Runner, lease: to.Lease.Milliseconds()})
+		return nil, enqueue(ctx, tx, r, placed{attempt: 1, runner: to.Runner, lease: to.Lease.Milliseconds()})
 	})
 }
 

@@ -137,11 +137,11 @@ func (w *writer) carryOut(c *connection, group []*write) *connection {
 }
 
 // conflict says whether PostgreSQL has ended a transaction because another one was in its way: two that wait for each other, for
-// example when one changes the runs a and b, and the other one b and a.
+// example when one changes the runs a and b, and the other one b and a. Or another one has made the same.
 func conflict(err error) bool {
 	const serializationFailure, deadlockDetected = "40001", "40P01"
 	var p *pgconn.PgError
-	return errors.As(err, &p) && (p.Code == serializationFailure || p.Code == deadlockDetected)
+	return errors.Is(err, errTaken) || errors.As(err, &p) && (p.Code == serializationFailure || p.Code == deadlockDetected)
 }
 
 // errUnsure says that the answer to a COMMIT is missing. What was written isn't written again: it may be there.

@@ -23,6 +23,7 @@ type Store interface {
 	store.Workflows
 	store.Wake
 	store.Statistics
+	store.Answers
 }
 
 // lease is longer than any test.
@@ -56,6 +57,8 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		"AuditAtOnce":     func(t *testing.T, s Store) { AuditAtOnce(t, s) },
 		"Runners":         runners,
 		"Statistics":      statistics,
+		"Once":            once,
+		"OnceAtOnce":      func(t *testing.T, s Store) { OnceAtOnce(t, s) },
 		"Secrets":         secrets,
 		"Workflows":       workflows,
 		"WorkflowFence":   workflowFence,
