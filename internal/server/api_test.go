@@ -97,7 +97,7 @@ func (r *rig) call(t *testing.T, method, path, token, body string) (int, *api.Pr
 // each calls f with each operation, and an address of it in a project.
 func (r *rig) each(project string, f func(op *huma.Operation, role, path string)) {
 	values := strings.NewReplacer("{project}", project, "{tool}", "t", "{run}", "no-such-run", "{digest}", "sha256:"+strings.Repeat("0", 64), "{secret}", "no-such-secret",
-		"{name}", "no-such-name", "{instance}", strings.Repeat("a", 26))
+		"{name}", "no-such-name", "{instance}", strings.Repeat("a", 26), "{version}", "1", "{path}", "t.yaml")
 	for path, item := range r.api.OpenAPI().Paths {
 		for _, op := range operationsOf(item) {
 			role, _ := op.Metadata[roleKey].(string)

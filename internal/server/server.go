@@ -134,6 +134,7 @@ func New(o Options) *Server {
 	s.registerSecrets()
 	s.registerAudit()
 	s.registerPolicies()
+	s.registerFiles()
 	s.describeKeys()
 	return s
 }
