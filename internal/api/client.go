@@ -136,7 +136,7 @@ func unreachable(server string, err error) error {
 	if errors.As(err, &op) {
 		err = op.Err
 	}
-	return run.NewError(run.CodeServerUnreachable, fmt.Sprintf("no answer from %s: %v; check the address, and that mayfly server runs there", server, err))
+	return &unansweredError{run.NewError(run.CodeServerUnreachable, fmt.Sprintf("no answer from %s: %v; check the address, and that mayfly server runs there", server, err))}
 }
 
 // request sends a request. The caller closes the answer's body. An answer that isn't a success is the error.
@@ -203,7 +203,7 @@ func (c *Client) callWith(ctx context.Context, method, path string, header http.
 	}
 	data, err := document.Read(resp.Body, maxAnswer)
 	if err != nil {
-		return fmt.Errorf("read the answer of %s: %w", c.opts.Server, err)
+		return &unansweredError{fmt.Errorf("read the answer of %s: %w", c.opts.Server, err)}
 	}
 	if err := json.Unmarshal(data, out); err != nil {
 		return run.NewError(run.CodeServerRefused, fmt.Sprintf("%s doesn't answer as a Mayfly server: %v", c.opts.Server, err))
@@ -233,7 +233,7 @@ func (c *Client) PutContent(ctx context.Context, in, digest string, content io.R
 // CreateVersion makes a version of a tool.
 func (c *Client) CreateVersion(ctx context.Context, in, tool string, v *NewVersion) (*Version, error) {
 	out := &Version{}
-	return out, c.call(ctx, http.MethodPost, project(in)+"/tools/"+url.PathEscape(tool)+"/versions", v, out)
+	return out, c.create(ctx, project(in)+"/tools/"+url.PathEscape(tool)+"/versions", v, out)
 }
 
 // Tools returns the latest version of each tool.
@@ -249,7 +249,7 @@ func (c *Client) Versions(ctx context.Context, in, tool string) (out []Version, 
 // CreateRun accepts a run.
 func (c *Client) CreateRun(ctx context.Context, in string, n *NewRun) (*Run, error) {
 	out := &Run{}
-	return out, c.call(ctx, http.MethodPost, project(in)+"/runs", n, out)
+	return out, c.create(ctx, project(in)+"/runs", n, out)
 }
 
 // Run returns a run.
@@ -294,13 +294,13 @@ func (c *Client) Cancel(ctx context.Context, in, id string) (*Run, error) {
 // Rerun runs the same again.
 func (c *Client) Rerun(ctx context.Context, in, id string) (*Run, error) {
 	out := &Run{}
-	return out, c.call(ctx, http.MethodPost, project(in)+"/runs/"+url.PathEscape(id)+"/rerun", nil, out)
+	return out, c.create(ctx, project(in)+"/runs/"+url.PathEscape(id)+"/rerun", nil, out)
 }
 
 // Resume goes on with a run of a workflow that has ended, as a new run.
 func (c *Client) Resume(ctx context.Context, in, id string, sel *Selection) (*Run, error) {
 	out := &Run{}
-	return out, c.call(ctx, http.MethodPost, project(in)+"/runs/"+url.PathEscape(id)+"/resume", sel, out)
+	return out, c.create(ctx, project(in)+"/runs/"+url.PathEscape(id)+"/resume", sel, out)
 }
 
 // Steps returns how far a workflow is.
@@ -340,7 +340,7 @@ func tokens(in string) string {
 // CreateToken makes a token of a project, or with "" for all projects.
 func (c *Client) CreateToken(ctx context.Context, in string, n *NewToken) (*Token, error) {
 	out := &Token{}
-	return out, c.call(ctx, http.MethodPost, tokens(in), n, out)
+	return out, c.create(ctx, tokens(in), n, out)
 }
 
 // Tokens returns the tokens of a project, or with "" those for all projects.

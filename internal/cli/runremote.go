@@ -182,7 +182,9 @@ func (f *runFlags) newRun(ctx context.Context, s streams, r *remote.Remote, args
 func (f *runFlags) what(ctx context.Context, s streams, r *remote.Remote, arg string, n *api.NewRun) (err error) {
 	_, statErr := os.Stat(arg)
 	if arg != "-" && statErr != nil && !definition.IsPath(arg) {
-		n.Tool = arg
+		if n.Tool, n.Version, err = versioned(arg); err != nil {
+			return &usageError{command: "mayfly run", err: err}
+		}
 		return nil
 	}
 	def, text, err := parseDefinition(s.in, arg)

@@ -24,10 +24,11 @@ func newToolCommand(s streams) *cobra.Command {
 		Short: "Push tools to a server, and look at their versions",
 		Example: `  mayfly tool push tools/check --server https://mayfly.example.com
   mayfly tool ls
-  mayfly tool versions check`,
+  mayfly tool versions check
+  mayfly tool diff check`,
 		Args: cobra.NoArgs,
 	}
-	c.AddCommand(newToolPushCommand(s), newToolListCommand(s), newToolVersionsCommand(s))
+	c.AddCommand(newToolPushCommand(s), newToolListCommand(s), newToolVersionsCommand(s), newToolDiffCommand(s), newToolGetCommand(s))
 	return c
 }
 

@@ -21,6 +21,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/condition"
 	"github.com/mayfly-run/mayfly/internal/flock"
 	"github.com/mayfly-run/mayfly/internal/host"
+	"github.com/mayfly-run/mayfly/internal/program"
 	"github.com/mayfly-run/mayfly/internal/runner"
 	"github.com/mayfly-run/mayfly/internal/secret"
 	"github.com/mayfly-run/mayfly/internal/server"
@@ -37,6 +38,7 @@ type serverFlags struct {
 	lease                  time.Duration
 	limits                 server.Limits
 	queueSize              int
+	metricsListen          string
 	keeping
 	carrier
 }
@@ -70,6 +72,7 @@ INT and TERM end it: no new run is begun, those that run here are ended, and wha
 	fl.StringVar(&f.listen, "listen", "127.0.0.1:6293", "`ADDRESS` to listen at")
 	fl.StringVar(&f.database, "database", "", "`URL` of a PostgreSQL database, instead of SQLite in DIR")
 	fl.BoolVar(&f.withRunner, "with-runner", false, "carry runs out on this machine too")
+	fl.StringVar(&f.metricsListen, "metrics-listen", "", "`ADDRESS` at which Prometheus reads /metrics, over HTTP and without a token; by default nowhere")
 	fl.StringVar(&f.certificate, "tls-cert", "", "`FILE` with the certificate and those between it and the authority, in PEM")
 	fl.StringVar(&f.key, "tls-key", "", "`FILE` with its key, in PEM")
 	fl.StringVar(&f.logFormat, "log-format", "text", "how to log: `text` or json")
@@ -82,6 +85,7 @@ INT and TERM end it: no new run is begun, those that run here are ended, and wha
 	f.carrier.add(c)
 	_ = c.MarkFlagRequired("data") // the flag exists
 	c.MarkFlagsRequiredTogether("tls-cert", "tls-key")
+	c.AddCommand(backupCommand(), restoreCommand())
 	return c
 }
 
@@ -139,20 +143,26 @@ func (f *serverFlags) run(ctx context.Context, out, errOut io.Writer) (err error
 	defer func() { err = errors.Join(err, conditions.Close()) }()
 	s := server.New(server.Options{
 		Store: db, Archive: kept, Keys: keys, Conditions: conditions, Log: log, Lease: f.lease, Limits: f.limits, Keep: f.policy(), QueueSize: f.queueSize,
+		Version: program.ThisBuild().Version,
 	})
 	defer s.Close()
 	if err := s.Start(ctx); err != nil {
 		return fmt.Errorf("start: %w", err)
 	}
-	return f.serve(ctx, s, log, out, tokenFile)
+	return f.serve(ctx, s, tokenFile, out, log)
 }
 
-// serve answers requests, and carries out runs if there is a runner here, until ctx ends.
-func (f *serverFlags) serve(ctx context.Context, s *server.Server, log *slog.Logger, out io.Writer, tokenFile string) error {
+// serve answers requests until ctx ends, and then ends the runner and the server in this order.
+func (f *serverFlags) serve(ctx context.Context, s *server.Server, tokenFile string, out io.Writer, log *slog.Logger) (err error) {
 	front, err := f.front(ctx, s.Handler(), log)
 	if err != nil {
 		return err
 	}
+	watched, err := f.watched(ctx, s.Metrics(), log)
+	if err != nil {
+		return errors.Join(err, front.close(ctx))
+	}
+	defer func() { err = errors.Join(err, watched()) }()
 	fmt.Fprintf(out, "Mayfly's server listens at https://%s\n", front.address)
 	fmt.Fprintf(out, "Its certificate has the fingerprint %s\n", front.fingerprint)
 	fmt.Fprintf(out, "Log in: mayfly login https://%s --token-file %s\n", front.address, tokenFile)
@@ -172,6 +182,7 @@ func (f *serverFlags) serve(ctx context.Context, s *server.Server, log *slog.Log
 	select {
 	case <-ctx.Done():
 		log.Info("ending")
+		s.Drain()
 	case err = <-ended:
 		working--
 	}

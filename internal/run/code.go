@@ -65,6 +65,7 @@ const (
 	CodeChanged           Code = "changed_meanwhile"
 	CodeRateLimited       Code = "rate_limited"
 	CodeQueueFull         Code = "queue_full"
+	CodeKeyReused         Code = "idempotency_key_reused"
 	CodeAuditBroken       Code = "audit_broken"
 
 	CodeError Code = "error"
@@ -142,6 +143,7 @@ func Codes() []CodeInfo {
 		{CodeChanged, failure, "what is to be replaced isn't the version that `If-Match` names", "the server"},
 		{CodeRateLimited, failure, "the token, or the address without a valid one, makes too many requests; `Retry-After` says how long to wait", "the server"},
 		{CodeQueueFull, failure, "too many runs of the project wait; `Retry-After` says how long to wait", "the server"},
+		{CodeKeyReused, failure, "another request was sent with the same `Idempotency-Key`", "the server"},
 		{CodeAuditBroken, failure, "the audit log isn't as it was written, or its end is missing", "the command"},
 		{CodeServerUnreachable, failure, "no server answers at that address", "the command"},
 		{CodeServerRefused, failure, "the server's certificate isn't the one that is known, or its answer isn't Mayfly's", "the command"},

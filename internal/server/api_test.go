@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -96,15 +97,18 @@ func (r *rig) call(t *testing.T, method, path, token, body string) (int, *api.Pr
 // each calls f with each operation, and an address of it in a project.
 func (r *rig) each(project string, f func(op *huma.Operation, role, path string)) {
 	values := strings.NewReplacer("{project}", project, "{tool}", "t", "{run}", "no-such-run", "{digest}", "sha256:"+strings.Repeat("0", 64), "{secret}", "no-such-secret",
-		"{name}", "no-such-name", "{instance}", strings.Repeat("a", 26))
+		"{name}", "no-such-name", "{instance}", strings.Repeat("a", 26), "{version}", "1", "{path}", "t.yaml")
 	for path, item := range r.api.OpenAPI().Paths {
-		for _, op := range []*huma.Operation{item.Get, item.Put, item.Post, item.Delete, item.Patch} {
-			if op != nil {
-				role, _ := op.Metadata[roleKey].(string)
-				f(op, role, values.Replace(path))
-			}
+		for _, op := range operationsOf(item) {
+			role, _ := op.Metadata[roleKey].(string)
+			f(op, role, values.Replace(path))
 		}
 	}
+}
+
+// operationsOf returns the operations of an address.
+func operationsOf(item *huma.PathItem) []*huma.Operation {
+	return slices.DeleteFunc([]*huma.Operation{item.Get, item.Put, item.Post, item.Delete, item.Patch}, func(op *huma.Operation) bool { return op == nil })
 }
 
 // TestRoles has each role, of the own and of a foreign project, try each operation. Each operation has a role.

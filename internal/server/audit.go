@@ -54,7 +54,7 @@ func (s *Server) audit(c huma.Context, next func(huma.Context)) {
 func (s *Server) auditProblem(ctx context.Context, p *api.Problem) {
 	r, ok := ctx.Value(recordKey{}).(*record)
 	denied := p.Status == http.StatusUnauthorized || p.Status == http.StatusForbidden
-	if !ok || !r.changes && !denied {
+	if !ok || !r.changes && !denied || p == errBusy {
 		return
 	}
 	r.Outcome = string(p.Reason)

@@ -165,22 +165,28 @@ func (d *dispatcher) drain(runner string) {
 	}
 }
 
-// accept makes a run durable, and gives it to a runner if one has room for it. It returns that runner.
-func (d *dispatcher) accept(ctx context.Context, n store.NewRun, req *run.Request, secret bool) (string, error) {
+// accept makes a run durable, and gives it to a runner if one has room for it. Before, it calls chosen with that runner, or with "".
+func (d *dispatcher) accept(ctx context.Context, n store.NewRun, req *run.Request, secret bool, chosen func(runner string) error) error {
 	l := d.reserve(&n)
 	if l == nil {
-		if err := d.s.store.Accept(ctx, n, nil); err != nil {
-			return "", err
+		err := chosen("")
+		if err == nil {
+			err = d.s.store.Accept(ctx, n, nil)
 		}
-		d.waiting(n.Pool, n.Needs)
-		return "", nil
+		if err == nil {
+			d.waiting(n.Pool, n.Needs)
+		}
+		return err
 	}
-	err := d.s.store.Accept(ctx, n, &store.Lessee{Runner: l.runner, Lease: d.s.lease})
+	err := chosen(l.runner)
+	if err == nil {
+		err = d.s.store.Accept(ctx, n, &store.Lessee{Runner: l.runner, Lease: d.s.lease})
+	}
 	d.placed(ctx, l, n, req, secret, err)
 	if err != nil {
-		return "", err
+		return err
 	}
-	return l.runner, nil // if it has gone meanwhile, the run waits for another
+	return nil // if it has gone meanwhile, the run waits for another
 }
 
 // placed hands a run to the runner for which reserve kept room, after the commit that made it the runner's, or its error.

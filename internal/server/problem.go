@@ -88,6 +88,8 @@ func (s *Server) explain(err error, what string) error {
 		return problem(http.StatusInsufficientStorage, run.CodeNoSpace, "the server's disk is full", "free space in its folder, or give it a larger disk")
 	case errors.Is(err, store.ErrNotFound):
 		return problem(http.StatusNotFound, run.CodeNoSuchThing, "there is no "+what, "look at the list, and check the project")
+	case errors.Is(err, store.ErrRepeated):
+		return errBusy
 	case errors.Is(err, store.ErrOver):
 		return problem(http.StatusConflict, run.CodeOver, what+" has ended already", "")
 	case errors.Is(err, store.ErrNotHeld):

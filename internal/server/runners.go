@@ -262,6 +262,7 @@ func (s *Server) reclaim(ctx context.Context, holder string, h *api.Hello) error
 		holds[i] = store.Hold{Run: one.Run, Attempt: one.Attempt}
 	}
 	waiting, over, err := s.store.Reclaim(ctx, holder, holds, s.restarted)
+	s.metrics.lost.Add(float64(len(over)))
 	for _, id := range over {
 		s.log.Warn("attempt lost: its runner was started again", "run", id, "runner", h.Name)
 		s.live.wake(id)
@@ -303,18 +304,28 @@ func (s *Server) listRunners(ctx context.Context, _ *struct{}) (*body[[]api.Runn
 	}
 	out := &body[[]api.Runner]{Body: []api.Runner{}}
 	for _, r := range all {
-		state := "ready"
-		switch {
-		case time.Since(r.Seen) > s.lease:
-			state = "away"
-		case r.Drain:
-			state = "draining"
-		}
 		out.Body = append(out.Body, api.Runner{
-			Name: r.Name, Pool: r.Pool, Labels: r.Labels, Version: r.Version, Slots: r.Slots, Busy: r.Busy, Capacity: capacityOf(r.Capacity), State: state, LastSeen: r.Seen,
+			Name: r.Name, Pool: r.Pool, Labels: r.Labels, Version: r.Version, Slots: r.Slots, Busy: r.Busy, Capacity: capacityOf(r.Capacity), State: s.stateOf(r), LastSeen: r.Seen,
 		})
 	}
 	return out, nil
+}
+
+// These are the states of a runner.
+const (
+	runnerReady    = "ready"
+	runnerDraining = "draining" // it takes nothing new
+	runnerAway     = "away"     // it was silent for longer than its lease
+)
+
+func (s *Server) stateOf(r store.Runner) string {
+	switch {
+	case time.Since(r.Seen) > s.lease:
+		return runnerAway
+	case r.Drain:
+		return runnerDraining
+	}
+	return runnerReady
 }
 
 func (s *Server) drainRunner(ctx context.Context, in *struct {
@@ -379,6 +390,7 @@ func (s *Server) expire(ctx context.Context) {
 		if err := s.store.ForgetRunners(ctx, listed); err != nil && ctx.Err() == nil {
 			s.log.Error("forget runners", "error", err)
 		}
+		s.metrics.lost.Add(float64(len(ids)))
 		for _, id := range ids {
 			s.log.Warn("attempt lost: its runner was silent for longer than its lease", "run", id)
 			s.live.wake(id)

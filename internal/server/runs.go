@@ -107,22 +107,26 @@ func (s *Server) accept(ctx context.Context, project string, n *api.NewRun) (*ap
 // enqueue makes a run durable, and gives it to a runner if one has room.
 func (s *Server) enqueue(ctx context.Context, row store.NewRun, req *run.Request, secret bool) (*api.Run, error) {
 	subjectOf(ctx, row)
-	runner, err := s.pool.accept(ctx, row, req, secret)
-	if err != nil {
-		return nil, err
-	}
-	attempt := 0
-	if runner != "" {
-		attempt = 1
-	}
-	out := &api.Run{
-		ID: row.ID, Project: row.Project, Tool: row.Tool, Version: row.Version, Kind: row.Kind, Status: run.Queued, Pool: row.Pool, Runner: shownRunner(runner),
-		Attempt: attempt, Labels: row.Labels, Priority: row.Priority, Needs: row.Needs, Accepted: time.Now().UTC().Truncate(time.Millisecond), AcceptedBy: row.AcceptedBy,
-	}
-	if runner == "" {
-		out.Waiting, err = s.whyWaiting(ctx, row.Pool, row.Needs, row.Size)
-	}
+	out := accepted(row)
+	s.answerWith(ctx, false, func(any) any { return out })
+	err := s.pool.accept(ctx, row, req, secret, func(runner string) (err error) {
+		if runner == "" {
+			out.Waiting, err = s.whyWaiting(ctx, row.Pool, row.Needs, row.Size)
+			return err
+		}
+		out.Runner, out.Attempt = shownRunner(runner), 1
+		return nil
+	})
 	return out, err
+}
+
+// accepted is a new run for people, before a runner has it.
+func accepted(row store.NewRun) *api.Run {
+	return &api.Run{
+		ID: row.ID, Project: row.Project, Tool: row.Tool, Version: row.Version, Kind: row.Kind, Status: run.Queued, Pool: row.Pool,
+		Labels: row.Labels, Priority: row.Priority, Needs: row.Needs, Accepted: time.Now().UTC().Truncate(time.Millisecond), AcceptedBy: row.AcceptedBy,
+		Resumes: row.Resumes,
+	}
 }
 
 // subjectOf says in the audit log what a run is of.

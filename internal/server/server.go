@@ -31,6 +31,8 @@ type Store interface {
 	store.Workflows
 	store.Wake
 	store.Logs
+	store.Statistics
+	store.Answers
 }
 
 // Options of a server. Store, Archive and Keys must be set; the caller closes them after Close.
@@ -52,6 +54,8 @@ type Options struct {
 	QueueSize int
 	// Limits bound the requests; without them there is no bound.
 	Limits Limits
+	// Version of the program, for its metrics.
+	Version string
 }
 
 // Server answers the API and hands out runs. Its life:
@@ -75,6 +79,8 @@ type Server struct {
 	live     *hub
 	keep     Keep
 
+	metrics    *metrics
+	readiness  readiness
 	compactor  *compactor
 	conditions condition.Evaluator
 	api        huma.API
@@ -108,6 +114,8 @@ func New(o Options) *Server {
 	}
 	s.queues.most, s.queues.have = o.QueueSize, map[string]queueLength{}
 	s.pool = newDispatcher(s)
+	s.metrics = newMetrics(s, o.Version)
+	s.store.Observe(s.metrics.wrote)
 	useProblems()
 	config := huma.DefaultConfig("Mayfly", "1")
 	config.OpenAPIPath, config.SchemasPath = api.Prefix+"/openapi", api.Prefix+"/schemas"
@@ -121,8 +129,9 @@ func New(o Options) *Server {
 		return answer, nil
 	})
 	s.api = humago.New(s.mux, config)
-	s.api.UseMiddleware(s.audit, s.authenticate)
+	s.api.UseMiddleware(s.measure, s.audit, s.authenticate, s.once)
 	s.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
+	s.mux.HandleFunc("GET /readyz", s.ready)
 	s.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		writeProblem(w, problem(http.StatusNotFound, run.CodeNoSuchThing, "there is nothing at "+r.Method+" "+r.URL.Path, api.Prefix+"/openapi.json has what there is"))
 	})
@@ -137,6 +146,8 @@ func New(o Options) *Server {
 	s.registerSecrets()
 	s.registerAudit()
 	s.registerPolicies()
+	s.registerFiles()
+	s.describeKeys()
 	return s
 }
 
@@ -151,6 +162,7 @@ func (s *Server) Start(ctx context.Context) error {
 	s.work.Go(func() { s.forward(ctx) })
 	s.work.Go(func() { s.compact(ctx) })
 	s.work.Go(func() { s.keepUp(ctx) })
+	s.work.Go(func() { s.forgetAnswers(ctx) })
 	events := make(chan struct{}, 1)
 	s.work.Go(func() { s.watch(ctx, events) })
 	s.work.Go(func() { s.watchEvents(ctx, events) })
@@ -165,7 +177,7 @@ func (s *Server) Handler() http.Handler {
 		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("Cache-Control", "no-store")
-		s.mux.ServeHTTP(w, r)
+		s.mux.ServeHTTP(&answered{ResponseWriter: w}, r)
 	})
 }
 

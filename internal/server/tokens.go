@@ -71,12 +71,13 @@ func (s *Server) createToken(ctx context.Context, project string, n *api.NewToke
 	if n.ExpiresSeconds > 0 {
 		t.Expires = t.Created.Add(time.Duration(n.ExpiresSeconds) * time.Second)
 	}
+	out := &body[api.Token]{Body: tokenOf(t)}
+	out.Body.Token = text
 	subject(ctx, "tokens/"+n.Name, "role", t.Role, "pool", t.Pool)
+	s.answerWith(ctx, true, func(any) any { return out.Body })
 	if err := s.store.AddToken(ctx, t); err != nil {
 		return nil, s.explain(err, fmt.Sprintf("token %s", n.Name))
 	}
-	out := &body[api.Token]{Body: tokenOf(t)}
-	out.Body.Token = text
 	return out, nil
 }
 

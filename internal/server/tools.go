@@ -117,25 +117,38 @@ func (s *Server) createVersion(ctx context.Context, in *struct {
 		v.Description = l.workflow.Description
 	}
 	subject(ctx, "tools/"+in.Tool, "digest", digest)
+	warnings, err := s.warnings(ctx, in.Project, in.Tool, in.Body.Bundle.Definition, l)
+	if err != nil {
+		return nil, s.explain(err, "tool "+in.Tool)
+	}
+	answer := func(m store.Made) api.Version {
+		out := versionOf(m.Version)
+		out.New, out.Warnings = m.New, warnings
+		return out
+	}
+	s.answerWith(ctx, false, func(made any) any { return answer(made.(store.Made)) }) //nolint:forcetypeassert // AddVersion makes no other
 	v, made, err := s.store.AddVersion(ctx, v)
 	if err != nil {
 		return nil, s.explain(err, "tool "+in.Tool)
 	}
-	out := &body[api.Version]{Body: versionOf(v)}
-	out.Body.New = made
+	return &body[api.Version]{Body: answer(store.Made{Version: v, New: made})}, nil
+}
+
+// warnings is what whoever pushes or checks a definition should know. name is what the tool is called on the server.
+func (s *Server) warnings(ctx context.Context, project, name, file string, l *loaded) (all []api.Wrong, err error) {
 	if l.tool != nil {
 		var denied *policy.DeniedError
-		switch err := s.mayRun(ctx, in.Project, in.Tool, l.tool); {
+		switch err := s.mayRun(ctx, project, name, l.tool); {
 		case errors.As(err, &denied):
-			out.Body.Warnings = append(out.Body.Warnings, api.Wrong{Where: in.Body.Bundle.Definition, Message: "no run of it will be accepted: " + denied.Refused(), Hint: denied.Remedy()})
+			all = append(all, api.Wrong{Where: file, Message: "no run of it will be accepted: " + denied.Refused(), Hint: denied.Remedy()})
 		case err != nil:
-			return nil, s.explain(err, "tool "+in.Tool)
+			return nil, err
 		}
 	}
 	for _, w := range l.warnings {
-		out.Body.Warnings = append(out.Body.Warnings, wrongOf(w))
+		all = append(all, wrongOf(w))
 	}
-	return out, nil
+	return all, nil
 }
 
 func wrongOf(p shape.Problem) api.Wrong {

@@ -233,24 +233,22 @@ func (s *Server) beginWorkflow(ctx context.Context, row store.NewRun, f *flow, p
 	if err != nil {
 		return nil, err
 	}
-	err = s.store.AcceptWorkflow(ctx, row, step.StepForward)
-	s.begun(ctx, step, err)
-	if err != nil {
-		return nil, err
+	out := accepted(row)
+	out.Status, out.Attempt, out.Started = run.Running, 1, out.Accepted
+	if step.Ended != nil { // no step is run
+		out.Status, out.ExitCode, out.Code, out.Reason, out.Finished = step.Ended.Status, step.Ended.ExitCode, step.Ended.Code, step.Ended.Reason, out.Accepted
 	}
-	r, err := s.store.Run(ctx, row.Project, row.ID)
-	if err != nil {
-		return nil, err
-	}
-	out := runOf(r)
 	for _, one := range step.Begin {
-		if out.Waiting == "" && one.To == nil {
-			if out.Waiting, err = s.whyWaiting(ctx, one.Pool, one.Needs, one.Size); err != nil {
-				return nil, err
-			}
+		if err == nil && out.Waiting == "" && one.To == nil {
+			out.Waiting, err = s.whyWaiting(ctx, one.Pool, one.Needs, one.Size)
 		}
 	}
-	return &out, nil
+	s.answerWith(ctx, false, func(any) any { return out })
+	if err == nil {
+		err = s.store.AcceptWorkflow(ctx, row, step.StepForward)
+	}
+	s.begun(ctx, step, err)
+	return out, err
 }
 
 // workflowOf is a new run as one that goes forward.

@@ -70,6 +70,9 @@ var uncoded = map[string]string{
 	"store.ErrOver":         "the server answers with a problem, which has a code",
 	"store.ErrChanged":      "the server answers with a problem, which has a code",
 	"store.ErrExists":       "the server answers with a problem, which has a code",
+	"store.ErrRepeated":     "the server answers with the answer that it has given before",
+	"backup.ErrNoDatabase":  "mayflyd ends with the status 1 and a text",
+	"backup.NotEmptyError":  "mayflyd ends with the status 1 and a text",
 	"program.NotFoundError": "Mayfly isn't installed in full: no program that runs it can do anything about that",
 }
 

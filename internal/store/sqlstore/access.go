@@ -18,13 +18,13 @@ func millis(t time.Time) int64 {
 
 // AddToken implements store.Access.
 func (s *Store) AddToken(ctx context.Context, t store.Token) error {
-	return s.write(ctx, func(ctx context.Context, tx *tx) error {
+	return s.makeOnce(ctx, func(ctx context.Context, tx *tx) (any, error) {
 		n, err := tx.exec(ctx, `INSERT INTO tokens (hash, name, project, role, pool, created, expires) VALUES (?, ?, ?, ?, ?, NOW, ?)
 			ON CONFLICT (project, name) DO NOTHING`, t.Hash, t.Name, t.Project, t.Role, t.Pool, millis(t.Expires))
 		if err == nil && n == 0 {
-			return store.ErrExists
+			return nil, store.ErrExists
 		}
-		return err
+		return nil, err
 	})
 }
 

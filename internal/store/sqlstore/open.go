@@ -41,17 +41,19 @@ type Store struct {
 }
 
 var (
-	_ store.Tools     = (*Store)(nil)
-	_ store.Queue     = (*Store)(nil)
-	_ store.Runs      = (*Store)(nil)
-	_ store.Workflows = (*Store)(nil)
-	_ store.Access    = (*Store)(nil)
-	_ store.Audit     = (*Store)(nil)
-	_ store.Policies  = (*Store)(nil)
-	_ store.Secrets   = (*Store)(nil)
-	_ store.Runners   = (*Store)(nil)
-	_ store.Logs      = (*Store)(nil)
-	_ store.Wake      = (*Store)(nil)
+	_ store.Tools      = (*Store)(nil)
+	_ store.Queue      = (*Store)(nil)
+	_ store.Runs       = (*Store)(nil)
+	_ store.Workflows  = (*Store)(nil)
+	_ store.Access     = (*Store)(nil)
+	_ store.Audit      = (*Store)(nil)
+	_ store.Policies   = (*Store)(nil)
+	_ store.Secrets    = (*Store)(nil)
+	_ store.Runners    = (*Store)(nil)
+	_ store.Logs       = (*Store)(nil)
+	_ store.Statistics = (*Store)(nil)
+	_ store.Answers    = (*Store)(nil)
+	_ store.Wake       = (*Store)(nil)
 )
 
 // dialect is what SQLite and PostgreSQL write differently.

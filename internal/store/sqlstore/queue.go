@@ -13,9 +13,9 @@ import (
 
 // Accept implements store.Queue.
 func (s *Store) Accept(ctx context.Context, r store.NewRun, to *store.Lessee) error {
-	return s.write(ctx, func(ctx context.Context, tx *tx) error {
+	return s.makeOnce(ctx, func(ctx context.Context, tx *tx) (any, error) {
 		tx.tell = tx.tell || to == nil
-		return enqueue(ctx, tx, r, placedAt(to))
+		return nil, enqueue(ctx, tx, r, placedAt(to))
 	})
 }
 
@@ -216,6 +216,7 @@ func over(ctx context.Context, tx *tx, id string, at position, e store.Ended) er
 	if err != nil {
 		return err
 	}
+	tx.ended = append(tx.ended, e.Status)
 	if at.limited {
 		if _, err := tx.exec(ctx, `DELETE FROM running WHERE run = ?`, id); err != nil {
 			return err

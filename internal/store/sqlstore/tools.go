@@ -19,7 +19,7 @@ func scanVersion(rows *sql.Rows, more ...any) (store.Version, error) {
 
 // AddVersion implements store.Tools.
 func (s *Store) AddVersion(ctx context.Context, v store.Version) (is store.Version, made bool, err error) {
-	err = s.write(ctx, func(ctx context.Context, tx *tx) error {
+	err = s.makeOnce(ctx, func(ctx context.Context, tx *tx) (any, error) {
 		for made = false; !made; {
 			is = store.Version{}
 			err := tx.rows(ctx, func(rows *sql.Rows) (err error) {
@@ -27,7 +27,7 @@ func (s *Store) AddVersion(ctx context.Context, v store.Version) (is store.Versi
 				return err
 			}, `SELECT `+versionColumns+` FROM versions WHERE project = ? AND tool = ? ORDER BY version DESC LIMIT 1`, v.Project, v.Tool)
 			if err != nil || is.Version > 0 && is.Digest == v.Digest {
-				return err
+				return store.Made{Version: is}, err
 			}
 			// If another server makes a version with this number meanwhile, no row is inserted, and that version is the latest.
 			err = tx.rows(ctx, func(rows *sql.Rows) (err error) {
@@ -38,10 +38,10 @@ func (s *Store) AddVersion(ctx context.Context, v store.Version) (is store.Versi
 				VALUES (?, ?, ?, ?, ?, ?, ?, ?, NOW, ?) ON CONFLICT DO NOTHING RETURNING `+versionColumns,
 				v.Project, v.Tool, is.Version+1, v.Kind, v.Description, v.Note, v.Digest, v.Manifest, v.CreatedBy)
 			if err != nil {
-				return err
+				return nil, err
 			}
 		}
-		return nil
+		return store.Made{Version: is, New: true}, nil
 	})
 	return is, made, err
 }

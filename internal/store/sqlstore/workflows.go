@@ -18,19 +18,19 @@ const (
 
 // AcceptWorkflow implements store.Workflows.
 func (s *Store) AcceptWorkflow(ctx context.Context, r store.NewRun, f store.StepForward) error {
-	return s.write(ctx, func(ctx context.Context, tx *tx) error {
+	return s.makeOnce(ctx, func(ctx context.Context, tx *tx) (any, error) {
 		tx.tell = true
 		if err := enqueue(ctx, tx, r, placed{attempt: 1, runner: serverItself, lease: 1}); err != nil {
-			return err
+			return nil, err
 		}
 		// Its pool is that of its steps.
 		if _, err := tx.exec(ctx, `UPDATE queue SET pool = '', state = 'running', lease_until = ? WHERE run = ?`, int64(forEver), r.ID); err != nil {
-			return err
+			return nil, err
 		}
 		if _, err := tx.exec(ctx, `INSERT INTO workflows (run, project, entries, happened, seen, deadline) VALUES (?, ?, 0, 0, 0, 0)`, r.ID, r.Project); err != nil {
-			return err
+			return nil, err
 		}
-		return forward(ctx, tx, f)
+		return nil, forward(ctx, tx, f)
 	})
 }
 

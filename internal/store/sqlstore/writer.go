@@ -8,10 +8,13 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"modernc.org/sqlite"
 
+	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/store"
 )
 
@@ -46,6 +49,7 @@ type writer struct {
 	audited chan *write
 	closing chan struct{}
 	work    sync.WaitGroup
+	observe atomic.Pointer[func(store.Written)]
 }
 
 func newWriter(db *sql.DB, d dialect, wake *wake) *writer {
@@ -135,11 +139,11 @@ func (w *writer) carryOut(c *connection, group []*write) *connection {
 }
 
 // conflict says whether PostgreSQL has ended a transaction because another one was in its way: two that wait for each other, for
-// example when one changes the runs a and b, and the other one b and a.
+// example when one changes the runs a and b, and the other one b and a. Or another one has made the same.
 func conflict(err error) bool {
 	const serializationFailure, deadlockDetected = "40001", "40P01"
 	var p *pgconn.PgError
-	return errors.As(err, &p) && (p.Code == serializationFailure || p.Code == deadlockDetected)
+	return errors.Is(err, errTaken) || errors.As(err, &p) && (p.Code == serializationFailure || p.Code == deadlockDetected)
 }
 
 // errUnsure says that the answer to a COMMIT is missing. What was written isn't written again: it may be there.
@@ -148,10 +152,12 @@ var errUnsure = errors.New("the connection to the database broke during a commit
 // transaction carries out writes in one transaction. A connection that fails is given up.
 func (w *writer) transaction(c *connection, group []*write) (_ *connection, err error) {
 	ctx := context.Background() // a group isn't one caller's
+	t, began := &tx{}, time.Now()
+	defer func() { w.observed(t, len(group), began, err) }()
 	if c, err = w.begin(ctx, c); err != nil {
 		return nil, err
 	}
-	t := &tx{c: c}
+	t.c = c
 	for _, one := range group {
 		if err := one.ctx.Err(); err != nil && len(group) == 1 {
 			return c.rollback(ctx, context.Cause(one.ctx))
@@ -262,6 +268,7 @@ type tx struct {
 	c       *connection
 	tell    bool             // other servers wait for what was written
 	entries []*store.Pending // of the audit log
+	ended   []run.State      // how runs ended in it
 }
 
 // exec returns the number of rows that a statement has changed.

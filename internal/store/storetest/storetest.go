@@ -23,6 +23,8 @@ type Store interface {
 	store.Workflows
 	store.Wake
 	store.Logs
+	store.Statistics
+	store.Answers
 }
 
 // lease is longer than any test.
@@ -61,6 +63,9 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		"Audit":           auditLog,
 		"AuditAtOnce":     func(t *testing.T, s Store) { AuditAtOnce(t, s) },
 		"Runners":         runners,
+		"Statistics":      statistics,
+		"Once":            once,
+		"OnceAtOnce":      func(t *testing.T, s Store) { OnceAtOnce(t, s) },
 		"Secrets":         secrets,
 		"Workflows":       workflows,
 		"WorkflowFence":   workflowFence,

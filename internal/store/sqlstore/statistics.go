@@ -1,0 +1,39 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"time"
+
+	"github.com/mayfly-run/mayfly/internal/store"
+)
+
+// Queued implements store.Statistics. It reads the index of what waits, and one run of each pool.
+func (s *Store) Queued(ctx context.Context) (all []store.Queued, err error) {
+	err = s.read(ctx, func(rows *sql.Rows) error {
+		var q store.Queued
+		var age int64
+		err := rows.Scan(&q.Pool, &q.Runs, &age)
+		q.Oldest = time.Duration(max(0, age)) * time.Millisecond
+		all = append(all, q)
+		return err
+	}, `SELECT g.pool, g.number, NOW - r.accepted FROM
+		(SELECT pool, COUNT(*) AS number, MIN(run) AS first FROM queue WHERE runner = '' GROUP BY pool) g JOIN runs r ON r.id = g.first ORDER BY g.pool`)
+	return all, err
+}
+
+// Observe implements store.Statistics.
+func (s *Store) Observe(f func(store.Written)) { s.writer.observe.Store(&f) }
+
+// observed tells of a transaction.
+func (w *writer) observed(t *tx, writes int, began time.Time, err error) {
+	f := w.observe.Load()
+	if f == nil {
+		return
+	}
+	one := store.Written{Writes: writes, Took: time.Since(began), Failed: err != nil}
+	if err == nil && t != nil {
+		one.Ended = t.ended
+	}
+	(*f)(one)
+}

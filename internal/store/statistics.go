@@ -1,0 +1,31 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/mayfly-run/mayfly/internal/run"
+)
+
+// Statistics is what an operator watches. The methods may be called from several goroutines.
+type Statistics interface {
+	// Queued returns how much waits in each pool in which something waits, in the order of their names.
+	Queued(ctx context.Context) ([]Queued, error)
+	// Observe has each transaction that was tried be told to f, which must be quick. It is called once, before the first write.
+	Observe(f func(Written))
+}
+
+// Queued is what waits in a pool.
+type Queued struct {
+	Pool   string
+	Runs   int
+	Oldest time.Duration // how long ago the first of them was accepted, by the database's clock
+}
+
+// Written is a transaction of several writes.
+type Written struct {
+	Writes int
+	Took   time.Duration // from its begin until it was durable, or had failed
+	Failed bool          // its writes are tried again, or have failed
+	Ended  []run.State   // how runs ended in it; empty if it failed
+}
