@@ -89,27 +89,24 @@ INT and TERM end it: no new run is begun, those that run here are ended, and wha
 	return c
 }
 
-// check checks the flags that are numbers.
-func (f *serverFlags) check() error {
+// check checks the flags, and returns the log.
+func (f *serverFlags) check(errOut io.Writer) (*slog.Logger, error) {
 	if f.limits.Requests < 0 || f.limits.Failures < 0 {
-		return errors.New("--limit-requests and --limit-failures are numbers from 0 on")
+		return nil, errors.New("--limit-requests and --limit-failures are numbers from 0 on")
 	}
 	if f.queueSize < 0 {
-		return errors.New("--queue-size is a number from 0 on")
+		return nil, errors.New("--queue-size is a number from 0 on")
 	}
 	if f.lease < 3*time.Second || f.lease > 30*time.Second {
-		return fmt.Errorf("--lease %s is not between 3s and 30s", f.lease)
+		return nil, fmt.Errorf("--lease %s is not between 3s and 30s", f.lease)
 	}
-	return nil
+	return logger(f.logFormat, errOut)
 }
 
 // run serves until ctx ends.
 func (f *serverFlags) run(ctx context.Context, out, errOut io.Writer) (err error) {
-	log, err := logger(f.logFormat, errOut)
+	log, err := f.check(errOut)
 	if err != nil {
-		return err
-	}
-	if err := f.check(); err != nil {
 		return err
 	}
 	if f.withRunner {

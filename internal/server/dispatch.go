@@ -278,9 +278,8 @@ func (d *dispatcher) ended(runner string, h store.Hold) (step bool) {
 	}
 	delete(l.holds, h)
 	l.taken = l.taken.Minus(was.size)
-	if was.limited {
-		d.wakeAll()
-	} else if !l.none || was.size != (store.Size{}) {
+	// Others may wait for the limits or the size of what has ended. If they are only for other runners, the next look finds them.
+	if l.none = l.none && !was.limited && was.size == (store.Size{}); !l.none {
 		l.wake()
 	}
 	return was.step

@@ -69,7 +69,9 @@ func newProxy(t *testing.T, to string, inside func(address string)) *proxy {
 		p.work.Wait()
 	})
 	close(ready)
-	<-failed
+	if err := <-failed; err != nil { // inside has returned
+		t.Fatal(err)
+	}
 	return p
 }
 

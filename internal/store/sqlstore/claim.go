@@ -22,24 +22,30 @@ const (
 // waiting is a run that waits.
 type waiting struct {
 	store.Claimed
-	priority int64
-	needs    []string
-	limits   []store.Limit
+	priority         int64
+	needs            []string
+	limits           []store.Limit
+	needsIn, limitIn string // as they are in the row
 }
 
 const waitingColumns = `SELECT run, project, attempt, last, priority, needs, limits, cpu, memory, disk, retries FROM queue WHERE runner = '' AND pool = ?`
 
-func scanWaiting(rows *sql.Rows) (w waiting, err error) {
-	var needs, limits string
-	if err := rows.Scan(&w.Run, &w.Project, &w.Attempt, &w.Last, &w.priority, &needs, &limits, &w.Size.CPU, &w.Size.Memory, &w.Size.Disk, &w.Retries); err != nil {
+func (t *turns) scan(rows *sql.Rows) (w waiting, err error) {
+	if err := rows.Scan(&w.Run, &w.Project, &w.Attempt, &w.Last, &w.priority, &w.needsIn, &w.limitIn, &w.Size.CPU, &w.Size.Memory, &w.Size.Disk, &w.Retries); err != nil {
 		return w, err
 	}
-	if err := json.Unmarshal([]byte(needs), &w.needs); err != nil {
+	// Many runs have the same ones.
+	if last := t.last; last.needsIn == w.needsIn {
+		w.needs = last.needs
+	} else if err := json.Unmarshal([]byte(w.needsIn), &w.needs); err != nil {
 		return w, fmt.Errorf("read the labels of run %s: %w", w.Run, err)
 	}
-	if w.limits, err = limitsOf(limits); err != nil {
+	if last := t.last; last.limitIn == w.limitIn {
+		w.limits = last.limits
+	} else if w.limits, err = limitsOf(w.limitIn); err != nil {
 		return w, fmt.Errorf("read the limits of run %s: %w", w.Run, err)
 	}
+	t.last = w
 	w.Limited = len(w.limits) > 0
 	return w, nil
 }
@@ -69,6 +75,9 @@ type turns struct {
 	from string // begin after this project
 	left int    // how many more rows may be read
 
+	skipNeeds, skipLimits []string // rows with these are passed over
+
+	last    waiting
 	after   string
 	begun   bool
 	wrapped bool // it began again with the first project
@@ -93,13 +102,41 @@ func (t *turns) read(ctx context.Context, where string, args ...any) (page []wai
 	if t.left <= 0 {
 		return nil, false, nil
 	}
+	args = append([]any{t.pool}, args...)
+	if len(t.skipNeeds)+len(t.skipLimits) > 0 {
+		where = ` AND needs NOT IN (` + skipMarks + `) AND limits NOT IN (` + skipMarks + `)` + where
+		args = slices.Concat(args[:1], skipped(t.skipNeeds), skipped(t.skipLimits), args[1:])
+	}
 	err = t.rows(ctx, func(rows *sql.Rows) error {
-		w, err := scanWaiting(rows)
+		w, err := t.scan(rows)
 		page = append(page, w)
 		return err
-	}, waitingColumns+where, append(append([]any{t.pool}, args...), claimPage)...)
+	}, waitingColumns+where, append(args, claimPage)...)
 	t.left -= claimPage
 	return page, len(page) == claimPage, err
+}
+
+// mostSkipped bounds how many different needs, and limits, the database passes over.
+const mostSkipped = 8
+
+var skipMarks = strings.Repeat(", ?", mostSkipped)[2:]
+
+// skipped is a list of that length for a statement. The text - is in no row.
+func skipped(texts []string) []any {
+	all := make([]any, mostSkipped)
+	for i := range all {
+		if all[i] = "-"; i < len(texts) {
+			all[i] = texts[i]
+		}
+	}
+	return all
+}
+
+// skip adds a text to those that are passed over.
+func skip(texts *[]string, one string) {
+	if len(*texts) < mostSkipped && !slices.Contains(*texts, one) {
+		*texts = append(*texts, one)
+	}
 }
 
 // next returns the next project, or nil.
@@ -244,10 +281,14 @@ func (s *Store) Claim(ctx context.Context, c store.Claim) ([]store.Claimed, erro
 			switch {
 			case reached[store.ProjectLimit(w.Project)]:
 				return false, true, nil
-			case slices.ContainsFunc(w.needs, func(l string) bool { return !slices.Contains(c.Labels, l) }), !w.Size.FitsIn(free):
+			case slices.ContainsFunc(w.needs, func(l string) bool { return !slices.Contains(c.Labels, l) }):
+				skip(&t.skipNeeds, w.needsIn)
+				return false, false, nil
+			case !w.Size.FitsIn(free):
 				return false, false, nil
 			}
 			if may, err := mayRun(ctx, tx, w.limits, reached); err != nil || !may {
+				skip(&t.skipLimits, w.limitIn)
 				return false, false, err
 			}
 			one := w.Claimed
