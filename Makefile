@@ -71,6 +71,10 @@ release: ## write tarballs, Debian packages, SBOMs and checksums to .build/relea
 images: setup ## build the project's base images from Debian packages
 	images/build.sh
 
+.PHONY: server-image
+server-image: build-go ## write an image of the server, FROM scratch and not root, to .build/server.tar
+	release/server-image.sh $(BIN) .build/server.tar
+
 .PHONY: demo
 demo: setup build images ## run a real tool end to end (as root)
 	test/demo.sh

@@ -110,6 +110,7 @@ debian_package() {
   cp -R "$from/share/man" "$from/share/bash-completion" "$from/share/fish" "$root/usr/share"
   cp -R "$from/share/zsh/site-functions" "$root/usr/share/zsh/vendor-completions"
   gzip -9n "$root"/usr/share/man/man1/*.1
+  install -D -m 644 -t "$root/usr/lib/systemd/system" release/systemd/*.service
   { printf 'This is the license of Mayfly, followed by the licenses of everything that it contains.\n\n' && cat LICENSE "$from/THIRD-PARTY-LICENSES"; } >"$doc/copyright"
   gzip -9nc CHANGELOG.md >"$doc/changelog.gz"
   cp "$from/sbom.cdx.json" "$doc"

@@ -21,7 +21,8 @@ import (
 
 type options struct {
 	name, rootfs, busybox, out, arch string
-	env, cmd                         []string
+	user                             string
+	env, cmd, entrypoint, volumes    []string
 	epoch                            int64
 }
 
@@ -43,6 +44,9 @@ func run(args []string) error {
 	fs.Int64Var(&o.epoch, "epoch", 0, "time of creation, seconds since 1970")
 	fs.Func("env", "NAME=value, may be given more than once", func(s string) error { o.env = append(o.env, s); return nil })
 	fs.Func("cmd", "an argument of the command, may be given more than once", func(s string) error { o.cmd = append(o.cmd, s); return nil })
+	fs.Func("entrypoint", "an argument before those of the command, may be given more than once", func(s string) error { o.entrypoint = append(o.entrypoint, s); return nil })
+	fs.Func("volume", "a folder that outlives containers, may be given more than once", func(s string) error { o.volumes = append(o.volumes, s); return nil })
+	fs.StringVar(&o.user, "user", "", "user of the command, as uid:gid")
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
@@ -75,7 +79,15 @@ func build(o options) (err error) {
 	if err != nil {
 		return fmt.Errorf("compress %s: %w", rootfs, err)
 	}
-	config := v1.Config{Env: o.env, Cmd: o.cmd, Labels: map[string]string{"org.opencontainers.image.title": strings.SplitN(o.name, ":", 2)[0]}}
+	config := v1.Config{
+		Env: o.env, Cmd: o.cmd, Entrypoint: o.entrypoint, User: o.user, Labels: map[string]string{"org.opencontainers.image.title": strings.SplitN(o.name, ":", 2)[0]},
+	}
+	for _, v := range o.volumes {
+		if config.Volumes == nil {
+			config.Volumes = map[string]struct{}{}
+		}
+		config.Volumes[v] = struct{}{}
+	}
 	tmp := filepath.Join(work, "image.tar")
 	if err := writeArchive(tmp, o, config, layer); err != nil {
 		return fmt.Errorf("write %s: %w", o.out, err)

@@ -305,6 +305,8 @@ func checkDebian(t *testing.T, dir string, files []string, arch string) {
 		"-rwxr-xr-x root/root BYTES usr/bin/mayfly", "-rwxr-xr-x root/root BYTES usr/bin/mayflyd",
 		"-rwxr-xr-x root/root BYTES usr/bin/mayfly-shim", "-rwxr-xr-x root/root BYTES usr/bin/mayfly-cel",
 		"-rw-r--r-- root/root BYTES usr/share/man/man1/mayfly-run.1.gz",
+		"-rw-r--r-- root/root BYTES usr/lib/systemd/system/mayfly-server.service",
+		"-rw-r--r-- root/root BYTES usr/lib/systemd/system/mayfly-runner.service",
 		"-rw-r--r-- root/root BYTES usr/share/bash-completion/completions/mayfly",
 		"-rw-r--r-- root/root BYTES usr/share/zsh/vendor-completions/_mayfly",
 		"-rw-r--r-- root/root BYTES usr/share/fish/vendor_completions.d/mayfly.fish",

@@ -342,13 +342,18 @@ func (t *tx) lock(ctx context.Context, name string) error {
 
 // take gives a waiting run to a runner, unless another one is taking it.
 func take(ctx context.Context, tx *tx, one *store.Claimed, limits []store.Limit, lease time.Duration) (bool, error) {
-	n, err := tx.exec(ctx, `UPDATE queue SET runner = ?, attempt = attempt + 1, base = last, lease_until = NOW + ?,
+	// Since the row was read, others may have had it and given it back, so the attempt's number is that of the row now.
+	taken := false
+	err := tx.rows(ctx, func(rows *sql.Rows) error {
+		taken = true
+		return rows.Scan(&one.Attempt, &one.Last)
+	}, `UPDATE queue SET runner = ?, attempt = attempt + 1, base = last, lease_until = NOW + ?,
 		started = CASE WHEN started = 0 THEN NOW ELSE started END
-		WHERE run = (SELECT run FROM queue WHERE run = ? AND runner = '' FOR UPDATE SKIP LOCKED) AND runner = ''`, one.Runner, lease.Milliseconds(), one.Run)
-	if err != nil || n == 0 {
+		WHERE run = (SELECT run FROM queue WHERE run = ? AND runner = '' FOR UPDATE SKIP LOCKED) AND runner = '' RETURNING attempt, last`,
+		one.Runner, lease.Milliseconds(), one.Run)
+	if err != nil || !taken {
 		return false, err
 	}
-	one.Attempt++
 	for _, l := range limits {
 		if _, err := tx.exec(ctx, `INSERT INTO running (name, run) VALUES (?, ?) ON CONFLICT (name, run) DO NOTHING`, l.Name, one.Run); err != nil {
 			return false, err

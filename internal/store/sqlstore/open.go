@@ -58,10 +58,12 @@ var (
 
 // dialect is what SQLite and PostgreSQL write differently.
 type dialect struct {
-	goose   goose.Dialect
-	now     string // the database's time in milliseconds
-	begin   string
-	writers int // how many transactions write at the same time; with one, rows need no locks
+	goose goose.Dialect
+	now   string // the database's time in milliseconds
+	begin string
+	// patience bounds a transaction or a query; 0 for no bound: a file answers, or fails.
+	patience time.Duration
+	writers  int // how many transactions write at the same time; with one, rows need no locks
 }
 
 var (
@@ -69,7 +71,7 @@ var (
 		goose: goose.DialectSQLite3, now: "CAST(unixepoch('subsec') * 1000 AS INTEGER)", begin: "BEGIN IMMEDIATE", writers: 1,
 	}
 	postgres = dialect{
-		goose: goose.DialectPostgres, now: "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)", begin: "BEGIN", writers: 4,
+		goose: goose.DialectPostgres, now: "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)", begin: "BEGIN", writers: 4, patience: databasePatience,
 	}
 )
 
@@ -91,7 +93,7 @@ func OpenSQLite(ctx context.Context, file string) (*Store, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open %s: %w", file, err), reading.Close())
 	}
-	s, err := open(ctx, reading, writing, sqliteDialect, nil)
+	s, err := open(ctx, reading, writing, writing, sqliteDialect, nil)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", file, err)
 	}
@@ -101,6 +103,10 @@ func OpenSQLite(ctx context.Context, file string) (*Store, error) {
 // OpenPostgres opens a database by its address, postgres://… . It takes up to 22 connections. log gets
 // problems of the connections by which servers wake each other; all others are the errors of calls.
 func OpenPostgres(ctx context.Context, address string, log *slog.Logger) (*Store, error) {
+	return dialPostgres(ctx, address, log, postgres)
+}
+
+func dialPostgres(ctx context.Context, address string, log *slog.Logger, d dialect) (*Store, error) {
 	config, err := pgx.ParseConfig(address)
 	if err != nil {
 		return nil, fmt.Errorf("read the address of the database: %w", err)
@@ -108,14 +114,17 @@ func OpenPostgres(ctx context.Context, address string, log *slog.Logger) (*Store
 	if config.ConnectTimeout == 0 {
 		config.ConnectTimeout = connectTimeout
 	}
-	reading := stdlib.OpenDB(*config)
+	dialBounded(config)
+	bounds := d.databaseBounds(config)
+	migrating := stdlib.OpenDB(*config) // which may take long
+	reading := stdlib.OpenDB(*config, bounds)
 	reading.SetMaxOpenConns(16)
 	reading.SetMaxIdleConns(16)
 	// A writer takes a connection when it needs a new one, so one that broke while it lay idle would only cost it another write.
-	writing := stdlib.OpenDB(*config, stdlib.OptionShouldPing(func(context.Context, stdlib.ShouldPingParams) bool { return true }))
-	writing.SetMaxOpenConns(postgres.writers)
-	s, err := open(ctx, reading, writing, postgres, newWake(config, log))
-	if err != nil {
+	writing := stdlib.OpenDB(*config, bounds, stdlib.OptionShouldPing(func(context.Context, stdlib.ShouldPingParams) bool { return true }))
+	writing.SetMaxOpenConns(d.writers)
+	s, err := open(ctx, reading, writing, migrating, d, newWake(config, log))
+	if err = errors.Join(err, migrating.Close()); err != nil {
 		return nil, fmt.Errorf("open the database: %w", err)
 	}
 	return s, nil
@@ -124,7 +133,7 @@ func OpenPostgres(ctx context.Context, address string, log *slog.Logger) (*Store
 // connectTimeout bounds how long a request waits for a database that doesn't answer, unless its address says otherwise.
 const connectTimeout = 10 * time.Second
 
-func open(ctx context.Context, reading, writing *sql.DB, d dialect, w *wake) (_ *Store, err error) {
+func open(ctx context.Context, reading, writing, migrating *sql.DB, d dialect, w *wake) (_ *Store, err error) {
 	s := &Store{db: reading, d: d, writing: writing, prepared: map[string]*sql.Stmt{}, turns: map[string]string{}}
 	defer func() {
 		if err != nil {
@@ -144,7 +153,7 @@ func open(ctx context.Context, reading, writing *sql.DB, d dialect, w *wake) (_ 
 		}
 		options = append(options, goose.WithSessionLocker(one))
 	}
-	steps, err := goose.NewProvider(d.goose, writing, files, options...)
+	steps, err := goose.NewProvider(d.goose, migrating, files, options...)
 	if err != nil {
 		return nil, fmt.Errorf("read the migrations: %w", err)
 	}

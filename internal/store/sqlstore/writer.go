@@ -119,7 +119,7 @@ const mostRetries = 10
 // carryOut carries out a group, and each of it alone if that fails. It returns the connection for the next group, or nil.
 func (w *writer) carryOut(c *connection, group []*write) *connection {
 	c, err := w.transaction(c, group)
-	if err != nil && len(group) > 1 && !errors.Is(err, errUnsure) {
+	if err != nil && len(group) > 1 && !errors.Is(err, errUnsure) && !silent(err) {
 		for _, one := range group {
 			c = w.carryOut(c, []*write{one})
 		}
@@ -151,7 +151,8 @@ var errUnsure = errors.New("the connection to the database broke during a commit
 
 // transaction carries out writes in one transaction. A connection that fails is given up.
 func (w *writer) transaction(c *connection, group []*write) (_ *connection, err error) {
-	ctx := context.Background() // a group isn't one caller's
+	ctx, cancel := w.d.bounded(context.Background()) // a group isn't one caller's
+	defer cancel()
 	t, began := &tx{}, time.Now()
 	defer func() { w.observed(t, len(group), began, err) }()
 	if c, err = w.begin(ctx, c); err != nil {
@@ -306,6 +307,8 @@ func each(rows *sql.Rows, scan func(*sql.Rows) error) (err error) {
 
 // read calls scan for each row of a query outside a transaction.
 func (s *Store) read(ctx context.Context, scan func(*sql.Rows) error, q string, args ...any) error {
+	ctx, cancel := s.d.bounded(ctx)
+	defer cancel()
 	stmt, err := s.prepare(ctx, q)
 	if err != nil {
 		return err
