@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/mayfly-run/mayfly/internal/engine"
@@ -30,6 +32,11 @@ const (
 	Lost        State = "lost"          // its sandbox vanished
 	Skipped     State = "skipped"       // a workflow's step whose condition was false
 )
+
+// Ends are the states in which a run ends. Skipped isn't one: that is a step that didn't run.
+func Ends() []State {
+	return []State{Succeeded, Failed, TimedOut, Cancelled, OutOfMemory, Denied, Error, Lost}
+}
 
 // Event is one thing that happened in a run. Events of a run have consecutive Seq from 1. Exactly one of the pointers is set.
 // In JSON its fields are beside the common fields, and "type" says which one it is.
@@ -178,8 +185,11 @@ func (o *Other) UnmarshalJSON(data []byte) error {
 	if err := json.Unmarshal(data, &o.Fields); err != nil {
 		return err
 	}
-	for _, name := range []string{"seq", "time", "run", "step", "type"} {
-		delete(o.Fields, name)
+	// Names are read without regard to their case, so another TYPE would take the place of the event's.
+	for name := range o.Fields {
+		if slices.Contains([]string{"seq", "time", "run", "step", "type"}, strings.ToLower(name)) {
+			delete(o.Fields, name)
+		}
 	}
 	return nil
 }

@@ -636,3 +636,33 @@ func TestWorkflowRefused(t *testing.T) {
 		})
 	}
 }
+
+// TestSecretIsTakenBack limits a secret to another tool after a run was accepted: a step that begins then doesn't get it.
+func TestSecretIsTakenBack(t *testing.T) {
+	began, goOn := make(chan string, 1), make(chan struct{})
+	used := make(chan string, 1)
+	s := newSite(t, map[string]fake.Program{
+		"wait": func(*fake.Process) int { began <- "wait"; <-goOn; return 0 },
+		"use":  func(p *fake.Process) int { used <- p.Getenv("TOKEN"); return 0 },
+	})
+	value := "Y29ycmVjdC1ob3JzZS1iYXR0ZXJ5"
+	if _, err := s.client.SetSecret(t.Context(), "p", "token", &api.SetSecret{Value: &value}); err != nil {
+		t.Fatal(err)
+	}
+	s.push("flow", "flow.yaml", `workflow:
+  - {name: wait, tool: {image: i, command: [wait]}}
+  - {name: use, tool: {image: i, command: [use], environment: [TOKEN=/secrets/token]}}
+`)
+	s.runner("r")
+	r := s.begin(&api.NewRun{Tool: "flow"})
+	next(t, began)
+	if _, err := s.client.SetSecret(t.Context(), "p", "token", &api.SetSecret{Tools: &[]string{"other"}}); err != nil {
+		t.Fatal(err)
+	}
+	close(goOn)
+	_, result := s.follow(r.ID)
+	want(t, result, "wait=succeeded use=error -> error 125")
+	if len(used) > 0 || !strings.Contains(result.Reason, "the tool may not use the secret token any longer") {
+		t.Errorf("%q, and the tool had %d secrets", result.Reason, len(used))
+	}
+}

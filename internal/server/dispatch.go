@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -218,6 +219,13 @@ func (d *dispatcher) assign(ctx context.Context, l *line, as *api.Assignment, se
 	if err != nil && as.Problem == "" {
 		d.s.log.Error("seal secrets for a runner", "run", as.Run, "error", err)
 		as.Problem = "the server can't open the tool's secrets; its log has the reason"
+		var no *notAllowedError
+		if errors.As(err, &no) {
+			as.Problem = no.Error()
+		}
+	}
+	if as.Problem != "" { // what isn't sealed isn't sent
+		as.Request, as.Sealed, as.Secrets = nil, nil, nil
 	}
 	d.send(l, api.Message{Assign: as})
 	d.mu.Lock()

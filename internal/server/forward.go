@@ -5,10 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
+	"github.com/mayfly-run/mayfly/internal/api"
+	"github.com/mayfly-run/mayfly/internal/archive"
 	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/shape"
 	"github.com/mayfly-run/mayfly/internal/store"
 	"github.com/mayfly-run/mayfly/internal/workflow"
 )
@@ -20,6 +24,42 @@ type flows struct {
 	mu     sync.Mutex
 	have   map[string]keptFlow // by the run
 	oldest []string
+	failed map[string]failing // those that can't go forward at the moment
+}
+
+// failing is a workflow that is tried again later.
+type failing struct {
+	pause time.Duration
+	until time.Time
+}
+
+// mostPause is the longest time until a workflow that can't go forward is tried again.
+const mostPause = time.Minute
+
+// went keeps how a step forward of a workflow went.
+func (f *flows) went(id string, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err == nil {
+		delete(f.failed, id)
+		return
+	}
+	pause := min(max(time.Second, 2*f.failed[id].pause), mostPause)
+	f.failed[id] = failing{pause, time.Now().Add(pause)}
+}
+
+// ready leaves out those that failed a short while ago.
+func (f *flows) ready(ids []string) []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.DeleteFunc(ids, func(id string) bool { return time.Now().Before(f.failed[id].until) })
+}
+
+// failing is how many fail.
+func (f *flows) failing() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.failed)
 }
 
 // keptFlow is a flow that was read some time ago.
@@ -31,7 +71,9 @@ type keptFlow struct {
 // mostFlows bounds how many are remembered.
 const mostFlows = 1000
 
-func newFlows() *flows { return &flows{more: make(chan struct{}, 1), have: map[string]keptFlow{}} }
+func newFlows() *flows {
+	return &flows{more: make(chan struct{}, 1), have: map[string]keptFlow{}, failed: map[string]failing{}}
+}
 
 // poke has the workflows looked at to which something has happened.
 func (f *flows) poke() {
@@ -82,11 +124,11 @@ func (s *Server) forward(ctx context.Context) {
 			return
 		}
 		for {
-			ids, err := s.store.Due(ctx, mostDue)
+			ids, err := s.store.Due(ctx, mostDue+s.flows.failing())
 			if err != nil && ctx.Err() == nil {
 				s.log.Error("look for workflows to take forward", "error", err)
 			}
-			if len(ids) == 0 || !s.forwardAll(ctx, ids) {
+			if ids = s.flows.ready(ids); len(ids) == 0 || !s.forwardAll(ctx, ids) {
 				break
 			}
 		}
@@ -106,10 +148,12 @@ func (s *Server) forwardAll(ctx context.Context, ids []string) bool {
 			err := s.forwardOne(ctx, id)
 			switch {
 			case err == nil, errors.Is(err, store.ErrNotHeld), errors.Is(err, store.ErrNotFound):
+				s.flows.went(id, nil)
 				mu.Lock()
 				defer mu.Unlock()
 				gone = true // by this server or by another one
 			case ctx.Err() == nil:
+				s.flows.went(id, err)
 				s.log.Error("take a workflow forward", "run", id, "error", err)
 			}
 		})
@@ -129,7 +173,7 @@ func (s *Server) forwardOne(ctx context.Context, id string) error {
 	switch {
 	case errors.As(err, &broken):
 		s.log.Error("a workflow can't go on", "run", id, "error", err)
-		return s.breakOff(ctx, w)
+		return s.breakOff(ctx, w, err)
 	case err != nil:
 		return err
 	}
@@ -151,7 +195,7 @@ func (e *brokenError) Unwrap() error { return e.error }
 func (s *Server) next(ctx context.Context, w store.Workflow) (*flow, *workflow.Forward, error) {
 	f, err := s.flowOf(ctx, w.Run, w.Request)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, unreadable(err)
 	}
 	ids, err := workflow.InProgress(journalOf(w.Journal))
 	if err != nil {
@@ -170,10 +214,21 @@ func (s *Server) next(ctx context.Context, w store.Workflow) (*flow, *workflow.F
 		h.Ended[id] = r
 	}
 	fwd, err := s.executor().Continue(ctx, f.plan, f.options(w.Run), journalOf(w.Journal), h)
-	if err != nil {
-		return nil, nil, &brokenError{err}
+	if errors.Is(err, workflow.ErrDamaged) {
+		err = &brokenError{err}
 	}
-	return f, fwd, nil
+	return f, fwd, err
+}
+
+// unreadable says that a workflow is broken if its definition, or a file of it, is: it was good when the run was accepted.
+func unreadable(err error) error {
+	var wrong *shape.Error
+	var digest *archive.DigestError
+	var missing *api.Problem
+	if errors.As(err, &wrong) || errors.As(err, &digest) || errors.As(err, &missing) {
+		return &brokenError{err}
+	}
+	return err
 }
 
 // stepForward is one step forward of a workflow with the runners that have room for its runs.
@@ -280,9 +335,9 @@ func (s *Server) begun(ctx context.Context, step *stepForward, err error) {
 }
 
 // breakOff ends a workflow that can never go on, with its steps.
-func (s *Server) breakOff(ctx context.Context, w store.Workflow) error {
+func (s *Server) breakOff(ctx context.Context, w store.Workflow, why error) error {
 	result := &run.Result{
-		Status: run.Error, ExitCode: run.ExitError, Code: run.CodeError, Reason: "the server can't read the workflow's journal", Hint: "the server's log has the reason; run it again",
+		Status: run.Error, ExitCode: run.ExitError, Code: run.CodeError, Reason: fmt.Sprintf("the workflow can't go on: %v", why), Hint: "run it again",
 	}
 	ended, err := s.live.codec.ending(w.Run, result)
 	if err != nil {

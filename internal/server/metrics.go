@@ -70,7 +70,7 @@ func newMetrics(s *Server, version string) *metrics {
 		Name: "mayfly_build_info", Help: "1, with the version of the server as a label.", ConstLabels: prometheus.Labels{"version": version},
 	})
 	build.Set(1)
-	for _, status := range ends {
+	for _, status := range run.Ends() {
 		m.ended.WithLabelValues(string(status)) // so that a rate of one that hasn't happened yet is 0, and not missing
 	}
 	for name := range streams {
@@ -81,9 +81,6 @@ func newMetrics(s *Server, version string) *metrics {
 	return m
 }
 
-// ends are the states in which a run can end. A runner could report any text.
-var ends = []run.State{run.Succeeded, run.Failed, run.TimedOut, run.Cancelled, run.OutOfMemory, run.Denied, run.Error, run.Lost}
-
 // wrote counts a transaction.
 func (m *metrics) wrote(w store.Written) {
 	m.writes.Observe(w.Took.Seconds())
@@ -92,20 +89,8 @@ func (m *metrics) wrote(w store.Written) {
 		m.failed.Inc()
 	}
 	for _, status := range w.Ended {
-		if !isEnd(status) {
-			status = run.Error
-		}
 		m.ended.WithLabelValues(string(status)).Inc()
 	}
-}
-
-func isEnd(status run.State) bool {
-	for _, one := range ends {
-		if one == status {
-			return true
-		}
-	}
-	return false
 }
 
 // measure counts a request of the API.

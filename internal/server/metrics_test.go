@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -163,12 +164,21 @@ func (r *rig) status(t *testing.T, path string) int {
 	return status
 }
 
-// TestUnknownStatus has a run end in a state that isn't one: it makes no label.
-func TestUnknownStatus(t *testing.T) {
+// TestWrongReports: a report with a state that is no end, or with a type of events that could be more than a word in a stream, is
+// refused before anything is written.
+func TestWrongReports(t *testing.T) {
 	r := newRig(t)
-	r.metrics.wrote(store.Written{Writes: 1, Ended: []run.State{"made-up", run.Succeeded}})
-	if text := r.scrape(t); strings.Contains(text, "made-up") || !strings.Contains(text, `mayfly_runs_ended_total{status="error"} 1`) {
-		t.Error("a made-up status is counted wrongly")
+	for name, report := range map[string]*api.Report{
+		"running": {Result: &run.Result{Status: run.Running}}, "no status": {Result: &run.Result{}}, "made up": {Result: &run.Result{Status: "made-up"}},
+		"two lines": {Events: []run.Event{{Other: &run.Other{Type: "x\ndata: {}"}}}}, "upper case": {Events: []run.Event{{Other: &run.Other{Type: "Result"}}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			report.Run, report.Attempt, report.First = "r", 1, 1
+			var p *api.Problem
+			if _, err := r.Report(t.Context(), "default/r@i", report); !errors.As(err, &p) || p.Status != http.StatusUnprocessableEntity || p.Remedy != "update the runner" {
+				t.Errorf("%v", err)
+			}
+		})
 	}
 }
 

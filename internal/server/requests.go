@@ -16,6 +16,8 @@ import (
 // sealedRequest is a run.Request in the store that may have a secret.
 type sealedRequest struct {
 	Sealed []byte `json:"sealed"`
+	// Contents are the digests in it, so that the archive keeps what they name.
+	Contents []string `json:"contents,omitempty"`
 }
 
 // keepRequest returns a request as the store keeps it.
@@ -29,7 +31,9 @@ func (s *Server) keepRequest(ctx context.Context, req *run.Request, secret bool)
 	if err != nil {
 		return nil, err
 	}
-	return json.Marshal(sealedRequest{sealed})
+	kept := sealedRequest{Sealed: sealed}
+	eachDigest(string(data), func(digits string) { kept.Contents = append(kept.Contents, digits) })
+	return json.Marshal(kept)
 }
 
 // openRequest reads what keepRequest returned.

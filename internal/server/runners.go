@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -164,8 +166,27 @@ func (s *Server) reports(ctx context.Context, in *RunnerName) (*huma.StreamRespo
 	}, "the attempt"), nil
 }
 
+// typeOfEvent is what the type of an event may look like: it is part of a stream's lines.
+var typeOfEvent = regexp.MustCompile(`^[a-z][a-z0-9_]{0,31}$`)
+
+// wrongReport says what is wrong with a report. A workflow whose step has no end can't go on, whoever asks for its end.
+func wrongReport(r *api.Report) error {
+	if r.Result != nil && !slices.Contains(run.Ends(), r.Result.Status) {
+		return problem(http.StatusUnprocessableEntity, run.CodeInvalidRequest, fmt.Sprintf("a run can't end as %q", r.Result.Status), "update the runner")
+	}
+	for _, e := range r.Events {
+		if e.Other != nil && !typeOfEvent.MatchString(e.Other.Type) {
+			return problem(http.StatusUnprocessableEntity, run.CodeInvalidRequest, fmt.Sprintf("%q is not a type of events", e.Other.Type), "update the runner")
+		}
+	}
+	return nil
+}
+
 // Report adds what a runner reports to its run.
 func (s *Server) Report(ctx context.Context, runner string, r *api.Report) (*api.Receipt, error) {
+	if err := wrongReport(r); err != nil {
+		return nil, err
+	}
 	size, workflow := reported{run: r.Run, ended: r.Result != nil}, reported{}
 	// Events are encoded before the transaction, which others wait for, with the numbers that they have in a first attempt.
 	guess, err := s.live.codec.encode(r.Run, r.Events, r.First-1)

@@ -140,12 +140,24 @@ func (s *Server) maySecrets(ctx context.Context, project, tool string, names []s
 		if err != nil {
 			return err
 		}
-		if len(one.Tools) > 0 && !slices.Contains(one.Tools, tool) {
+		if !mayUse(one, tool) {
 			return problem(http.StatusForbidden, run.CodeForbidden, fmt.Sprintf("the secret %s is only for the tools %s", name, strings.Join(one.Tools, ", ")),
 				"run one of them, or have an author allow this one: mayfly secret set "+name+" --for TOOL")
 		}
 	}
 	return nil
+}
+
+// mayUse reports whether a tool may use a secret.
+func mayUse(one store.Secret, tool string) bool {
+	return len(one.Tools) == 0 || slices.Contains(one.Tools, tool)
+}
+
+// notAllowedError is the error of an attempt whose tool may not use a secret any longer.
+type notAllowedError struct{ secret string }
+
+func (e *notAllowedError) Error() string {
+	return "the tool may not use the secret " + e.secret + " any longer"
 }
 
 // sealFor opens the secrets that an attempt's tool names, and seals them for the runner's key. The audit log has each use before the
@@ -168,6 +180,9 @@ func (s *Server) sealFor(ctx context.Context, l *line, as *api.Assignment) ([]by
 		}
 		if err != nil {
 			return nil, err
+		}
+		if !mayUse(one, as.Tool) { // since the run was accepted
+			return nil, &notAllowedError{name}
 		}
 		value, err := s.keys.Open(sealedName(project, name), one.Version, one.Sealed)
 		if err != nil {

@@ -2,6 +2,7 @@ package workflow
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"maps"
@@ -114,11 +115,19 @@ func (e *Executor) Begin(ctx context.Context, plan *Plan, opts Options, h Header
 	return f.finish()
 }
 
-// Continue makes the next step forward of a workflow. The error is about the journal.
+// ErrDamaged says that a journal doesn't have the form of one, so that its run can never go on.
+var ErrDamaged = errors.New("the journal is damaged")
+
+// Continue makes the next step forward of a workflow. The error is about the journal: ErrDamaged, or that what is sealed in it can't
+// be opened at the moment.
 func (e *Executor) Continue(ctx context.Context, plan *Plan, opts Options, journal iter.Seq2[Entry, error], h Happened) (*Forward, error) {
 	past, err := e.replay(ctx, plan, journal)
-	if err != nil {
+	var sealed *unsealError
+	switch {
+	case errors.As(err, &sealed):
 		return nil, fmt.Errorf("read the journal of run %s: %w", opts.ID, err)
+	case err != nil:
+		return nil, fmt.Errorf("read the journal of run %s: %w: %w", opts.ID, ErrDamaged, err)
 	}
 	opts.States, opts.Masked = past.states, past.masked
 	f := e.forward(ctx, plan, opts)

@@ -170,12 +170,22 @@ func (p *Past) add(ctx context.Context, e *Entry, sealer run.Sealer) error {
 	return nil
 }
 
+// unsealError is the error of outputs that can't be opened, such as without the key.
+type unsealError struct {
+	step string
+	err  error
+}
+
+func (e *unsealError) Error() string { return fmt.Sprintf("the outputs of step %s: %v", e.step, e.err) }
+
+func (e *unsealError) Unwrap() error { return e.err }
+
 func (p *Past) addStep(ctx context.Context, e *Entry, sealer run.Sealer) error {
 	st := StepState{Status: e.Status, ExitCode: e.ExitCode, Code: e.Code, Reason: e.Reason, Outputs: e.Outputs, Artifacts: e.Artifacts}
 	if e.Sealed != nil {
 		handed, err := run.Unseal(ctx, sealer, e.Sealed)
 		if err != nil {
-			return fmt.Errorf("the outputs of step %s: %w", e.Step, err)
+			return &unsealError{e.Step, err}
 		}
 		st.Outputs = handed.Outputs
 		p.Masked = append(p.Masked, handed.Masked...)

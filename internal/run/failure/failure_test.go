@@ -65,6 +65,7 @@ var uncoded = map[string]string{
 	"store.DamagedError":    "the server answers with a problem, which has a code",
 	"store.ErrNotFound":     "the server answers with a problem, which has a code",
 	"store.ErrNotHeld":      "the server answers with a problem, which has a code",
+	"workflow.ErrDamaged":   "the server ends the workflow with the reason",
 	"store.ErrNoSpace":      "the server answers with no_space",
 	"store.ErrGap":          "the server answers with a receipt, and the runner sends what is missing",
 	"store.ErrOver":         "the server answers with a problem, which has a code",

@@ -48,7 +48,7 @@ func (s *Store) Due(ctx context.Context, most int) (ids []string, err error) {
 		ids = append(ids, id)
 		return err
 	}
-	if err := s.read(ctx, scan, `SELECT run FROM workflows WHERE happened > seen LIMIT ?`, most); err != nil {
+	if err := s.read(ctx, scan, `SELECT run FROM workflows WHERE happened > seen ORDER BY run LIMIT ?`, most); err != nil {
 		return nil, err
 	}
 	return ids, s.read(ctx, scan, `SELECT run FROM workflows WHERE deadline > 0 AND deadline <= NOW AND happened <= seen LIMIT ?`, most)
@@ -153,14 +153,15 @@ func forward(ctx context.Context, tx *tx, f store.StepForward) error {
 			return err
 		}
 	}
-	at, err := addEvents(ctx, tx, f.Run, f.Encode)
-	if err != nil {
-		return err
-	}
+	// In this order: the end of a step adds events to those of the workflow.
 	for _, one := range f.End {
 		if err := endStep(ctx, tx, one); err != nil {
 			return err
 		}
+	}
+	at, err := addEvents(ctx, tx, f.Run, f.Encode)
+	if err != nil {
+		return err
 	}
 	if f.Ended == nil {
 		return nil

@@ -278,3 +278,18 @@ func workflowPlaces(t *testing.T, s Store) {
 		t.Error(err)
 	}
 }
+
+// workflowBreaksOff: a workflow may end in the step forward that ends its steps.
+func workflowBreaksOff(t *testing.T, s Store) {
+	acceptWorkflow(t, s)
+	end := *ended(run.Cancelled)
+	end.Encode = chunkOf("cancelled", 1)
+	end.EncodeFor = func(_ store.Parent, before int64) (store.Chunk, error) { return chunkOf("cancelled, in w", 1)(before) }
+	forward(t, s, store.StepForward{Run: "w", After: 3, Encode: chunkOf("over", 2), End: []store.StepEnd{{Run: "wa", Ended: end}, {Run: "wb", Ended: end}}, Ended: ended(run.Error)})
+	if w := get(t, s, "w"); !w.Over || w.Events != 6 {
+		t.Errorf("%+v", w)
+	}
+	if got := texts(t, s, "w", 0); !slices.Equal(got, []string{"begun", "cancelled, in w", "cancelled, in w", "over"}) {
+		t.Errorf("the events are %q", got)
+	}
+}
