@@ -107,7 +107,8 @@ func measureSandboxes(ctx context.Context, rounds int) (err error) {
 		}
 	}
 	for _, args := range [][]string{
-		{"image", "load", "-i", image}, {"login", p.url, "--token-file", filepath.Join(p.dir, "data", "admin-token")},
+		{"image", "load", "-i", image},
+		{"login", p.url, "--token-file", filepath.Join(p.dir, "data", "admin-token")},
 		{"tool", "push", "one.yaml", "flow.yaml", "--server", p.url},
 	} {
 		if err := p.must(ctx, args...); err != nil {

@@ -18,9 +18,9 @@ func chunkOf(text string, count int64) func(int64) (store.Chunk, error) {
 	}
 }
 
-func stepOf(workflow, id, step string) store.StepBegin {
+func stepOf(id, step string) store.StepBegin {
 	r := newRun(id)
-	r.Parent = store.Parent{Run: workflow, Step: step}
+	r.Parent = store.Parent{Run: "w", Step: step}
 	return store.StepBegin{NewRun: r}
 }
 
@@ -31,7 +31,7 @@ func acceptWorkflow(t *testing.T, s Store) {
 	r.Kind, r.Labels = "workflow", map[string]string{"team": "x"}
 	f := store.StepForward{
 		Run: "w", Entries: [][]byte{[]byte("run"), []byte("a begins"), []byte("b begins")}, Encode: chunkOf("begun", 2),
-		Begin: []store.StepBegin{stepOf("w", "wa", "a"), stepOf("w", "wb", "b")},
+		Begin: []store.StepBegin{stepOf("wa", "a"), stepOf("wb", "b")},
 	}
 	if err := s.AcceptWorkflow(t.Context(), r, f); err != nil {
 		t.Fatal(err)
@@ -144,7 +144,7 @@ func workflowFence(t *testing.T, s Store) {
 	for i := range writers {
 		work.Go(func() {
 			errs[i] = s.StepForward(t.Context(), store.StepForward{
-				Run: "w", After: 3, Entries: [][]byte{fmt.Append(nil, i)}, Encode: chunkOf(fmt.Sprint(i), 1), Begin: []store.StepBegin{stepOf("w", fmt.Sprint("n", i), "c")},
+				Run: "w", After: 3, Entries: [][]byte{fmt.Append(nil, i)}, Encode: chunkOf(fmt.Sprint(i), 1), Begin: []store.StepBegin{stepOf(fmt.Sprint("n", i), "c")},
 			})
 		})
 	}
@@ -267,7 +267,7 @@ func workflowStays(t *testing.T, s Store) {
 // workflowPlaces: a step may be a runner's in the commit that begins it.
 func workflowPlaces(t *testing.T, s Store) {
 	acceptWorkflow(t, s)
-	c := stepOf("w", "wc", "c")
+	c := stepOf("wc", "c")
 	c.To = &store.Lessee{Runner: "r", Lease: lease}
 	forward(t, s, store.StepForward{Run: "w", After: 3, Begin: []store.StepBegin{c}})
 	if one := get(t, s, "wc"); one.Runner != "r" || one.Attempt != 1 || one.Started.IsZero() {
