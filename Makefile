@@ -24,7 +24,7 @@ SHIM_LDFLAGS := $(LDFLAGS) -linkmode external -extldflags "-static -Wl,--wrap=mm
 REAL_TESTS = $(filter-out %/test/layers %/test/makefile %/test/release,$(shell go list ./test/...))
 REAL = ./internal/oci/... ./internal/cli/... $(REAL_TESTS)
 PURE = $(filter-out $(shell go list $(REAL) ./sdk/...),$(shell go list ./...))
-FUZZTIME := 10s
+FUZZTIME := 5s
 # Ends a package whose tests hang. It isn't a limit on the time of tests, which have their own limits for what they wait for.
 PATIENCE := 3h
 TOOLS := .build/tools
