@@ -122,7 +122,7 @@ func (s *Server) Messages(ctx context.Context, pool, instance string, h *api.Hel
 	if err != nil {
 		return problem(http.StatusServiceUnavailable, run.CodeError, err.Error(), "connect again")
 	}
-	defer s.pool.disconnect(l)
+	defer s.pool.leave(ctx, l)
 	if err := s.saw(ctx, l, h); err != nil {
 		return err
 	}
@@ -146,6 +146,10 @@ func (s *Server) Messages(ctx context.Context, pool, instance string, h *api.Hel
 			return nil
 		case <-ctx.Done():
 			return context.Cause(ctx)
+		}
+		if m.Assign != nil && l.isGone() {
+			s.pool.giveBack(ctx, l, m.Assign)
+			return nil
 		}
 		if err := send(m); err != nil {
 			return err
@@ -250,6 +254,8 @@ func (s *Server) Heartbeat(ctx context.Context, runner string, h *api.Heartbeat)
 	for _, one := range x.Lost {
 		s.pool.ended(runner, one)
 	}
+	// A runner that is connected here hears it after the attempts that are on their way to it.
+	drain = drain && !s.pool.drain(runner)
 	return &api.Pulse{Lost: holdings(x.Lost), Cancel: holdings(x.Cancel), Drain: drain}, nil
 }
 
