@@ -40,6 +40,7 @@ type Client struct {
 	opts  ClientOptions
 	http  *http.Client
 	close func()
+	now   func() time.Time
 }
 
 // FingerprintError says that a server's certificate is another one than the one that is known.

@@ -506,7 +506,10 @@ func (r *Runner) beat(ctx context.Context, every time.Duration) {
 		case <-ctx.Done():
 			return
 		}
-		pulse, err := r.o.Server.Heartbeat(ctx, &api.Heartbeat{Hello: *r.hello()})
+		// One that isn't answered is given up for the next one, which may get another connection: the lease is longer than two of them.
+		asking, cancel := context.WithTimeout(ctx, every)
+		pulse, err := r.o.Server.Heartbeat(asking, &api.Heartbeat{Hello: *r.hello()})
+		cancel()
 		if err != nil {
 			if ctx.Err() == nil {
 				r.o.Log.Warn("heartbeat", "error", err)
