@@ -109,6 +109,8 @@ func (s *Server) Messages(ctx context.Context, pool, instance string, h *api.Hel
 			"install adjacent versions of server and runner")
 	case h.Slots < 1 || h.Slots > 10_000:
 		return problem(http.StatusUnprocessableEntity, run.CodeInvalidRequest, fmt.Sprintf("%d slots are not between 1 and 10000", h.Slots), "")
+	case len(h.Holds) > mostHolds:
+		return tooManyHolds(h)
 	}
 	subject(ctx, "runners/"+h.Name, "pool", pool, "version", h.Version)
 	if err := s.reclaim(ctx, holder(pool, h.Name, instance), h); err != nil {
@@ -237,8 +239,18 @@ func (s *Server) heartbeat(ctx context.Context, in *RunnerName) (*huma.StreamRes
 	}, "the runner "+in.Name), nil
 }
 
+// mostHolds bounds the attempts of a runner: it has no more slots.
+const mostHolds = 10_000
+
+func tooManyHolds(h *api.Hello) *api.Problem {
+	return problem(http.StatusUnprocessableEntity, run.CodeInvalidRequest, fmt.Sprintf("the runner holds %d attempts; the most is %d", len(h.Holds), mostHolds), "")
+}
+
 // Heartbeat keeps a runner's attempts.
 func (s *Server) Heartbeat(ctx context.Context, runner string, h *api.Heartbeat) (*api.Pulse, error) {
+	if len(h.Holds) > mostHolds {
+		return nil, tooManyHolds(&h.Hello)
+	}
 	holds := make([]store.Hold, len(h.Holds))
 	for i, one := range h.Holds {
 		holds[i] = store.Hold{Run: one.Run, Attempt: one.Attempt}
