@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"strings"
 	"time"
@@ -388,7 +389,10 @@ func (s *Server) putArtifact(_ context.Context, in *struct {
 // Content returns a content for a runner in this process.
 func (s *Server) Content(ctx context.Context, digest string) (io.ReadCloser, error) {
 	content, _, err := s.archive.Open(ctx, digest)
-	return content, err
+	if errors.Is(err, fs.ErrNotExist) {
+		err = store.ErrNotFound
+	}
+	return content, s.explain(err, "content "+digest)
 }
 
 // expire ends attempts whose runners were silent for too long, until the server ends.
