@@ -30,7 +30,7 @@ func (s *Server) registerArtifacts() {
 	huma.Register(s.api, operation("get-artifact", http.MethodGet, at+"/artifacts/{artifact}", RoleViewer, "Get an artifact of a run, as a tar archive"), s.getArtifact)
 }
 
-// artifactsOf returns the artifacts of runs that are over, by their names.
+// artifactsOf returns the artifacts of runs that have ended, by their names.
 func (s *Server) artifactsOf(ctx context.Context, r store.Run) ([]api.Artifact, error) {
 	results, err := s.store.Results(ctx, []string{r.ID})
 	if err != nil || results[r.ID] == nil {
