@@ -44,7 +44,7 @@ func TestHeartbeatIsGivenUp(t *testing.T) {
 		}
 	}
 	go func() {
-		for range s.asked { //nolint:revive // one may be on its way
+		for range s.asked { // one may be on its way
 		}
 	}()
 	stop()
