@@ -40,6 +40,7 @@ type Client struct {
 	opts  ClientOptions
 	http  *http.Client
 	close func()
+	now   func() time.Time
 }
 
 // FingerprintError says that a server's certificate is another one than the one that is known.
@@ -70,6 +71,8 @@ func NewClient(o ClientOptions) (*Client, error) {
 	t := &http.Transport{
 		Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, TLSHandshakeTimeout: 10 * time.Second, IdleConnTimeout: 90 * time.Second,
 		MaxIdleConnsPerHost: 16, TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12},
+		// A connection that has broken without a word is closed, and what waits on it fails.
+		HTTP2: &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 15 * time.Second},
 	}
 	if o.Fingerprint != "" {
 		// The fingerprint takes the authorities' place: no name and no authority of a self-signed certificate could be checked.
@@ -81,7 +84,7 @@ func NewClient(o ClientOptions) (*Client, error) {
 			return nil
 		}
 	}
-	return &Client{base: base, opts: o, http: &http.Client{Transport: t}, close: t.CloseIdleConnections}, nil
+	return &Client{base: base, opts: o, http: &http.Client{Transport: t}, close: t.CloseIdleConnections, now: time.Now}, nil
 }
 
 func loopback(host string) bool {

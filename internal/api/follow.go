@@ -25,9 +25,9 @@ const (
 // or the server is away for some minutes, it goes on where it was. cut, unless nil, is told each time.
 func (c *Client) Follow(ctx context.Context, in, id string, after int64, emit func(run.Event), cut func(error)) error {
 	pause := 100 * time.Millisecond
-	since := time.Now()
+	since := c.now() // the last contact
 	for {
-		last, over, err := c.follow(ctx, in, id, after, "", emit)
+		last, connected, over, err := c.follow(ctx, in, id, after, "", emit)
 		if over || ctx.Err() != nil {
 			return errors.Join(err, ctx.Err())
 		}
@@ -35,13 +35,16 @@ func (c *Client) Follow(ctx context.Context, in, id string, after int64, emit fu
 		if errors.As(err, &p) && p.Status < http.StatusInternalServerError {
 			return err
 		}
+		if connected {
+			since = c.now()
+		}
 		if last > after {
-			after, since, pause = last, time.Now(), 100*time.Millisecond
+			after, pause = last, 100*time.Millisecond
 		}
 		if err == nil {
 			err = errors.New("the server ended the connection")
 		}
-		if time.Since(since) > away {
+		if c.now().Sub(since) > away {
 			return fmt.Errorf("follow run %s: %w", id, err)
 		}
 		if cut != nil {
@@ -58,19 +61,19 @@ func (c *Client) Follow(ctx context.Context, in, id string, after int64, emit fu
 
 // SoFar calls emit with each event of a run that there is.
 func (c *Client) SoFar(ctx context.Context, in, id string, emit func(run.Event)) error {
-	_, _, err := c.follow(ctx, in, id, 0, "?wait=false", emit)
+	_, _, _, err := c.follow(ctx, in, id, 0, "?wait=false", emit)
 	return err
 }
 
-// follow reads one stream. It returns the number of the last event.
-func (c *Client) follow(ctx context.Context, in, id string, after int64, query string, emit func(run.Event)) (last int64, over bool, err error) {
+// follow reads one stream. It returns the number of the last event, and whether there was a stream that could be read.
+func (c *Client) follow(ctx context.Context, in, id string, after int64, query string, emit func(run.Event)) (last int64, connected, over bool, err error) {
 	header := http.Header{"Accept": {"text/event-stream"}}
 	if after > 0 {
 		header.Set("Last-Event-ID", fmt.Sprint(after))
 	}
 	resp, err := c.request(ctx, http.MethodGet, project(in)+"/runs/"+url.PathEscape(id)+"/events"+query, header, nil)
 	if err != nil {
-		return after, false, err
+		return after, false, false, err
 	}
 	defer resp.Body.Close()
 	lines := bufio.NewScanner(resp.Body)
@@ -82,16 +85,16 @@ func (c *Client) follow(ctx context.Context, in, id string, after int64, query s
 		}
 		var e run.Event
 		if err := json.Unmarshal([]byte(data), &e); err != nil {
-			return after, false, fmt.Errorf("read an event of run %s: %w", id, err)
+			return after, false, false, fmt.Errorf("read an event of run %s: %w", id, err)
 		}
 		if e.Seq != after+1 {
-			return after, false, fmt.Errorf("event %d of run %s comes after event %d", e.Seq, id, after)
+			return after, false, false, fmt.Errorf("event %d of run %s comes after event %d", e.Seq, id, after)
 		}
 		after = e.Seq
 		emit(e)
 		if e.Result != nil && e.Step == "" {
-			return after, true, nil
+			return after, true, true, nil
 		}
 	}
-	return after, false, lines.Err()
+	return after, true, false, lines.Err()
 }

@@ -5,25 +5,50 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
+	"time"
 )
 
 // RunnerClient is a runner's side of its connection with a server. It implements runner.Server.
 type RunnerClient struct {
 	c    *Client
 	path string
+	// quiet is for how long a stream of messages may be silent.
+	quiet time.Duration
 }
+
+// quietTime is three times as long as a server is silent at most.
+const quietTime = 45 * time.Second
+
+// errQuiet says that a stream of messages is broken: the server says at least that it is there.
+var errQuiet = errors.New("the server has sent nothing for too long")
 
 // Runner returns the client of an instance of a runner.
 func (c *Client) Runner(name, instance string) *RunnerClient {
-	return &RunnerClient{c, "/runner/" + url.PathEscape(name) + "/" + url.PathEscape(instance)}
+	return &RunnerClient{c, "/runner/" + url.PathEscape(name) + "/" + url.PathEscape(instance), quietTime}
 }
 
 // Messages connects the runner, and calls take with each message until the connection ends.
 func (r *RunnerClient) Messages(ctx context.Context, h *Hello, take func(Message) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	quiet := time.AfterFunc(r.quiet, func() { cancel(errQuiet) })
+	defer quiet.Stop()
+	err := r.messages(ctx, h, func(m Message) error {
+		quiet.Reset(r.quiet)
+		return take(m)
+	})
+	if errors.Is(context.Cause(ctx), errQuiet) {
+		return fmt.Errorf("%s: %w", r.c.opts.Server, errQuiet)
+	}
+	return err
+}
+
+func (r *RunnerClient) messages(ctx context.Context, h *Hello, take func(Message) error) error {
 	data, err := json.Marshal(h)
 	if err != nil {
 		return err

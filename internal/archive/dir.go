@@ -183,7 +183,10 @@ func (d Dir) List(ctx context.Context, prefix string, take func(Object) error) e
 			if time.Since(info.ModTime()) < unfinished {
 				return nil
 			}
-			return os.Remove(path)
+			if err := os.Remove(path); !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+			return nil
 		}
 		name, err := filepath.Rel(string(d), path)
 		if err != nil {

@@ -37,8 +37,14 @@ func (f *runFlags) resumeRemote(ctx context.Context, s streams, r *remote.Remote
 	if err := f.checkRemote(); err != nil {
 		return err
 	}
-	if len(f.args) > 0 || len(f.env) > 0 || f.timeout != "" || f.pool != "" || len(f.runnerLabels) > 0 || f.concurrency != "" {
-		return runUsage("--resume: on a server, a resumed run keeps its inputs, variables, timeout, pool and labels; start the workflow again to give others")
+	given := len(f.args) > 0 || len(f.env) > 0 || f.envFile != "" || f.timeout != "" || f.user != "" || f.network != "" || f.grace != run.DefaultGrace ||
+		f.pool != "" || len(f.runnerLabels) > 0 || f.concurrency != ""
+	for _, value := range f.resources {
+		given = given || *value != ""
+	}
+	if given {
+		return runUsage("--resume: on a server, a resumed run keeps its inputs, variables, timeout, grace, user, network, resources, pool and labels; " +
+			"start the workflow again to give others")
 	}
 	one, err := r.Resume(ctx, r.Project, f.resume, &api.Selection{From: f.from, Only: f.only, Skip: f.skip})
 	if err != nil {

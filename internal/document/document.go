@@ -1,4 +1,4 @@
-// Package document reads what is wanted whole and comes from somebody else: definitions, policies, manifests, keys, values. A
+// Package document reads what is wanted whole and comes from someone else: definitions, policies, manifests, keys, values. A
 // reader doesn't take more memory than the caller says, and doesn't leave the folder that it should read in.
 package document
 
@@ -29,7 +29,7 @@ func Read(r io.Reader, limit int64) ([]byte, error) {
 }
 
 // OpenInside opens a regular file of a folder, and of nowhere else, whatever symbolic links say: the folder comes out of
-// somebody's repository.
+// someone's repository.
 func OpenInside(dir, name string) (*os.File, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {

@@ -74,7 +74,7 @@ type Exit struct {
 	// MayRunItself lists the mocked commands that the tool's shell may run itself, without looking for a file.
 	MayRunItself []string `json:"may_run_itself,omitempty"`
 
-	// Kept says that the sandbox was kept, so that somebody can look inside (Spec.KeepFor).
+	// Kept says that the sandbox was kept, so that someone can look inside (Spec.KeepFor).
 	Kept bool `json:"kept,omitempty"`
 }
 

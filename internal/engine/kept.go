@@ -7,7 +7,7 @@ import (
 )
 
 // Keeper is an engine that keeps sandboxes whose tool failed (Spec.KeepFor), so
-// that somebody can look inside. A type assertion tells whether an engine is a
+// that someone can look inside. A type assertion tells whether an engine is a
 // Keeper.
 type Keeper interface {
 	// KeptRuns lists the sandboxes that are kept.

@@ -50,7 +50,7 @@ type Spec struct {
 	MaxOutputBytes int64 `json:"max_output_bytes,omitempty"`
 
 	// KeepFor is how long a sandbox is kept whose tool failed or was ended, so
-	// that somebody can look inside. Zero removes it immediately.
+	// that someone can look inside. Zero removes it immediately.
 	KeepFor time.Duration `json:"keep_for,omitempty"`
 
 	// Mocks, unless nil, replaces the tool's surroundings; see [Mocks].

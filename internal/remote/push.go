@@ -162,12 +162,22 @@ func toolFile(dir, name string, byName bool) (string, error) {
 	return found.File, err
 }
 
+// isIn reports whether a file is in a folder or in one below it.
+func isIn(dir, file string) bool {
+	name, err := filepath.Rel(dir, file)
+	return err == nil && filepath.IsLocal(name)
+}
+
 // within returns files relative to the nearest folder that has them all. The first is the definition.
 func within(files []string) (*parts, error) {
 	dir := filepath.Dir(files[0])
 	for _, f := range files {
-		for !strings.HasPrefix(f, strings.TrimSuffix(dir, "/")+"/") {
-			dir = filepath.Dir(dir)
+		for !isIn(dir, f) {
+			above := filepath.Dir(dir)
+			if above == dir { // on another volume
+				return nil, fmt.Errorf("no folder has both %s and %s; move them into one", files[0], f)
+			}
+			dir = above
 		}
 	}
 	p := &parts{dir: dir}
@@ -201,7 +211,8 @@ func bundle(p *parts) (*api.Bundle, map[string][]byte, error) {
 	b := &api.Bundle{Definition: p.file}
 	contents := map[string][]byte{}
 	have := map[string]bool{}
-	size := 0
+	size := int64(0)
+	tooLarge := fmt.Errorf("the folder of %s has more than %d files or %d MiB; move what isn't the tool's out of it", p.file, mostFiles, mostBytes>>20)
 	add := func(name string, d fs.DirEntry) error {
 		if have[name] {
 			return nil
@@ -217,12 +228,15 @@ func bundle(p *parts) (*api.Bundle, map[string][]byte, error) {
 			}
 			return fmt.Errorf("%s is neither a file nor a folder", name)
 		}
+		if size+info.Size() > mostBytes || len(b.Files) == mostFiles {
+			return tooLarge
+		}
 		data, err := root.ReadFile(name)
 		if err != nil {
 			return fmt.Errorf("file %s: %w", name, err)
 		}
-		if size += len(data); size > mostBytes || len(b.Files) == mostFiles {
-			return fmt.Errorf("the folder of %s has more than %d files or %d MiB; move what isn't the tool's out of it", p.file, mostFiles, mostBytes>>20)
+		if size += int64(len(data)); size > mostBytes { // it has grown
+			return tooLarge
 		}
 		digest := archive.Digest(data)
 		contents[digest] = data

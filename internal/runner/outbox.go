@@ -91,7 +91,7 @@ func (o *outbox) send(ctx context.Context) error {
 			return nil
 		case errors.As(err, &broken):
 			return err
-		case final(err):
+		case final(err), errors.Is(err, errForgotten):
 			o.refused(err)
 			return nil
 		case err != nil:
@@ -134,6 +134,9 @@ func (o *outbox) again() {
 	}
 }
 
+// errForgotten says that the server no longer has events that it had acknowledged, and that aren't here any longer.
+var errForgotten = errors.New("the server has fewer events of the attempt than it has acknowledged; was its database restored from a backup?")
+
 // spoolError says that what waits on the disk can't be read any longer.
 type spoolError struct{ error }
 
@@ -174,6 +177,9 @@ func (o *outbox) report(ctx context.Context) (over bool, err error) {
 	receipt, err := o.server.Report(sending, r)
 	if err != nil {
 		return false, err
+	}
+	if receipt.Last < r.First-1 {
+		return false, errForgotten
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -325,7 +325,9 @@ func (r *Runner) carryOut(ctx, reporting context.Context, as *api.Assignment, ki
 	if as.SealFor != "" {
 		sealer = r.box.To(as.SealFor)
 	}
-	result, err := r.o.Carry(secrets, sealer, allowed).Run(ctx, req, run.Watch{Emit: emit, Kill: killed})
+	end := &ending{emit: emit}
+	defer end.release()
+	result, err := r.o.Carry(secrets, sealer, allowed).Run(ctx, req, run.Watch{Emit: end.add, Kill: killed})
 	if err != nil {
 		r.o.Log.Debug("run", "run", as.Run, "error", err) // the result has it
 	}
@@ -334,7 +336,11 @@ func (r *Runner) carryOut(ctx, reporting context.Context, as *api.Assignment, ki
 	}
 	if err := r.sendArtifacts(reporting, result); err != nil {
 		f := failure.Of(err)
-		result.Status, result.ExitCode, result.Code, result.Reason = f.State, f.ExitCode, f.Code, err.Error()
+		failing := func(res *run.Result) {
+			res.Status, res.ExitCode, res.Code, res.Reason, res.Artifacts = f.State, f.ExitCode, f.Code, err.Error(), nil
+		}
+		failing(result)
+		end.change(f.State, failing)
 	}
 	return result
 }
@@ -370,23 +376,31 @@ func (r *Runner) sendArtifacts(ctx context.Context, result *run.Result) error {
 	return nil
 }
 
-func (r *Runner) sendArtifact(ctx context.Context, digest string) (err error) {
+func (r *Runner) sendArtifact(ctx context.Context, digest string) error {
 	path, err := r.o.Content.Path(digest)
 	if err != nil {
 		return err
 	}
-	pause := 100 * time.Millisecond
-	for {
+	return r.untilAnswered(ctx, "send an artifact", digest, func() (answered bool, err error) {
 		f, err := os.Open(path)
 		if err != nil {
-			return err
+			return true, err
 		}
+		defer f.Close()
 		err = r.o.Server.PutContent(ctx, digest, f)
-		_ = f.Close() // it was only read
-		if err == nil || final(err) || ctx.Err() != nil {
+		return err == nil || final(err), err
+	})
+}
+
+// untilAnswered does something with a content again and again, until it is done, has failed for good, or ctx ends.
+func (r *Runner) untilAnswered(ctx context.Context, what, digest string, do func() (answered bool, err error)) error {
+	pause := 100 * time.Millisecond
+	for {
+		answered, err := do()
+		if answered || ctx.Err() != nil {
 			return err
 		}
-		r.o.Log.Warn("send an artifact; trying again", "digest", digest, "error", err, "in", pause)
+		r.o.Log.Warn(what+"; trying again", "digest", digest, "error", err, "in", pause)
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
@@ -427,7 +441,7 @@ func (r *Runner) fetch(ctx context.Context, req *run.Request) error {
 	return nil
 }
 
-func (r *Runner) fetchOne(ctx context.Context, digest string) (err error) {
+func (r *Runner) fetchOne(ctx context.Context, digest string) error {
 	path, err := r.o.Content.Path(digest)
 	if err != nil {
 		return err
@@ -435,11 +449,40 @@ func (r *Runner) fetchOne(ctx context.Context, digest string) (err error) {
 	if _, err := os.Stat(path); err == nil {
 		return nil // its digest is checked when it is unpacked
 	}
-	in, err := r.o.Server.Content(ctx, digest)
-	if err != nil {
-		return err
+	begin := time.Now()
+	return r.untilAnswered(ctx, "get a content", digest, func() (bool, error) {
+		in, err := r.o.Server.Content(ctx, digest)
+		var broken *brokenError
+		if err != nil {
+			err = &brokenError{err}
+		} else {
+			err = errors.Join(r.keep(ctx, digest, &reading{in}), in.Close())
+		}
+		return !errors.As(err, &broken) || final(err) || time.Since(begin) > fetchTime, err
+	})
+}
+
+// fetchTime is for how long a content is asked for that the server doesn't send: it may be damaged.
+const fetchTime = 10 * time.Minute
+
+// brokenError is that of a server, which may be another one the next time.
+type brokenError struct{ error }
+
+func (e *brokenError) Unwrap() error { return e.error }
+
+// reading reads what a server sends.
+type reading struct{ in io.Reader }
+
+func (r *reading) Read(p []byte) (int, error) {
+	n, err := r.in.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = &brokenError{err}
 	}
-	defer func() { err = errors.Join(err, in.Close()) }()
+	return n, err
+}
+
+// keep keeps a content that the server sends.
+func (r *Runner) keep(ctx context.Context, digest string, in io.Reader) error {
 	if err := os.MkdirAll(string(r.o.Content), 0o700); err != nil {
 		return err
 	}
@@ -506,7 +549,10 @@ func (r *Runner) beat(ctx context.Context, every time.Duration) {
 		case <-ctx.Done():
 			return
 		}
-		pulse, err := r.o.Server.Heartbeat(ctx, &api.Heartbeat{Hello: *r.hello()})
+		// One that isn't answered is given up for the next one, which may get another connection: the lease is longer than two of them.
+		asking, cancel := context.WithTimeout(ctx, every)
+		pulse, err := r.o.Server.Heartbeat(asking, &api.Heartbeat{Hello: *r.hello()})
+		cancel()
 		if err != nil {
 			if ctx.Err() == nil {
 				r.o.Log.Warn("heartbeat", "error", err)

@@ -162,7 +162,7 @@ func (c *cache) save(stop <-chan struct{}) (err error) {
 	if err := buffered.Flush(); err != nil {
 		return err
 	}
-	// Here and not by Commit, since it takes long: somebody may ask to stop meanwhile. A crash of the host leaves the whole
+	// Here and not by Commit, since it takes long: someone may ask to stop meanwhile. A crash of the host leaves the whole
 	// file or none.
 	if err := f.Sync(); err != nil {
 		return err

@@ -18,7 +18,7 @@ import (
 )
 
 // keep reports the exit, lets mayfly go, and serves shells in the sandbox of the
-// failed tool until KeepFor has passed or somebody removes it. Then it cleans up.
+// failed tool until KeepFor has passed or someone removes it. Then it cleans up.
 func (s *supervisor) keep(exit *engine.Exit) error {
 	err := s.serveShells(exit)
 	return errors.Join(err, s.clean())

@@ -30,7 +30,7 @@ func (b *Box) Seal(_ context.Context, data []byte) ([]byte, error) {
 // To returns a sealer that seals for the recipient of another box or of a server, and unseals what was sealed for this box.
 func (b *Box) To(recipient string) *Correspondence { return &Correspondence{b, recipient} }
 
-// Correspondence seals for somebody else, and unseals their answers.
+// Correspondence seals for someone else, and unseals their answers.
 type Correspondence struct {
 	*Box
 	to string

@@ -30,7 +30,7 @@ func (s *Server) registerArtifacts() {
 	huma.Register(s.api, operation("get-artifact", http.MethodGet, at+"/artifacts/{artifact}", RoleViewer, "Get an artifact of a run, as a tar archive"), s.getArtifact)
 }
 
-// artifactsOf returns the artifacts of runs that are over, by their names.
+// artifactsOf returns the artifacts of runs that have ended, by their names.
 func (s *Server) artifactsOf(ctx context.Context, r store.Run) ([]api.Artifact, error) {
 	results, err := s.store.Results(ctx, []string{r.ID})
 	if err != nil || results[r.ID] == nil {
@@ -96,6 +96,20 @@ func (s *Server) getArtifact(ctx context.Context, in *struct {
 	return s.content(all[i].Digest, "application/x-tar", what), nil
 }
 
+// sendWhole sends a content. Its last byte waits until the whole is known to be good, since who gets as many bytes as were announced
+// takes them for a success.
+func sendWhole(w io.Writer, content io.Reader, size int64) error {
+	if _, err := io.CopyN(w, content, max(size-1, 0)); err != nil {
+		return err
+	}
+	last, err := io.ReadAll(content)
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(last)
+	return err
+}
+
 // content answers with a content.
 func (s *Server) content(digest, kind, what string) *huma.StreamResponse {
 	return &huma.StreamResponse{Body: func(c huma.Context) {
@@ -111,8 +125,11 @@ func (s *Server) content(digest, kind, what string) *huma.StreamResponse {
 		defer content.Close()
 		w.Header().Set("Content-Type", kind)
 		w.Header().Set("Content-Length", fmt.Sprint(size))
-		if _, err := io.Copy(w, content); err != nil {
-			s.log.Debug("send a content", "error", err) // who asked for it asks again
+		if err := sendWhole(w, content, size); err != nil {
+			if r.Context().Err() == nil {
+				s.log.Error("send a content", "about", what, "error", err)
+			}
+			panic(http.ErrAbortHandler) // what was sent must not look whole
 		}
 	}}
 }

@@ -50,7 +50,7 @@ func (l *loaded) kind() string {
 	return "tool"
 }
 
-// toolCache has the bundles that were used last, since reading one takes longer than all else that a run needs.
+// toolCache has the bundles that were used last, since reading one takes longer than everything else that a run needs.
 type toolCache struct {
 	mu     sync.Mutex
 	have   map[string]*loaded

@@ -13,7 +13,7 @@ import (
 // puts small ones together: a window of a log is then read at once, and compressed well.
 
 const (
-	// manySmall is after how many small chunks they are put together, however small; endSmall, when the run is over.
+	// manySmall is after how many small chunks they are put together, however small; endSmall, when the run has ended.
 	manySmall = 100
 	endSmall  = 8
 )
@@ -57,7 +57,7 @@ func (c *compactor) reported(r reported) {
 	if r.chunk.Bytes > 0 {
 		if p == nil {
 			if len(c.pending) >= mostPending {
-				clear(c.pending) // of runs that are over, or will be put together when they are
+				clear(c.pending) // of runs that have ended, or will be put together when they do
 			}
 			p = &smallChunks{run: r.run, after: r.chunk.First - 1}
 			c.pending[r.run] = p

@@ -44,8 +44,10 @@ type line struct {
 	holds map[store.Hold]held
 	taken store.Size // by what it holds, and by runs that are being accepted for it
 	asked int        // runs that are being accepted or claimed for it
+	owed  int        // attempts that it holds and that aren't in messages yet
 	none  bool       // nothing that waits is for it, as far as this server knows
 	drain bool
+	told  bool // that it drains
 }
 
 // held is an attempt that a runner holds.
@@ -77,7 +79,8 @@ func shownRunner(runner string) string {
 	return name
 }
 
-// connect adds a runner, which holds these attempts. The connection that it had before was ended by replaced.
+// connect adds a runner, which holds these attempts. The connection that it had before was ended by replaced, except one that
+// was made at the same time: it ends here.
 func (d *dispatcher) connect(runner, pool string, h *api.Hello, holds map[store.Hold]store.Claimed) (*line, error) {
 	l := &line{
 		runner: runner, pool: pool, key: h.Key, labels: h.Labels, slots: h.Slots, capacity: sizeOf(h.Capacity), messages: make(chan api.Message, 2*h.Slots+16),
@@ -91,6 +94,9 @@ func (d *dispatcher) connect(runner, pool string, h *api.Hello, holds map[store.
 	defer d.mu.Unlock()
 	if d.closed {
 		return nil, fmt.Errorf("the server is ending")
+	}
+	if old := d.lines[runner]; old != nil {
+		close(old.gone)
 	}
 	d.lines[runner] = l
 	l.wake()
@@ -126,6 +132,16 @@ func (d *dispatcher) close() {
 	}
 }
 
+// isGone reports whether the line takes and sends nothing any longer.
+func (l *line) isGone() bool {
+	select {
+	case <-l.gone:
+		return true
+	default:
+		return false
+	}
+}
+
 // wake has the line look for runs.
 func (l *line) wake() {
 	select {
@@ -134,35 +150,49 @@ func (l *line) wake() {
 	}
 }
 
-// send gives a message to the runner. A runner that doesn't read them is disconnected: it comes back and says what it holds.
-func (d *dispatcher) send(l *line, m api.Message) {
+// send gives a message to the runner, and reports whether the line could take it. A runner that doesn't read them is disconnected:
+// it comes back and says what it holds. The caller holds d.mu, under which a line becomes one that takes nothing.
+func (d *dispatcher) send(l *line, m api.Message) bool {
+	if d.lines[l.runner] != l {
+		return false
+	}
 	select {
 	case l.messages <- m:
+		return true
 	default:
-		d.disconnect(l)
+		delete(d.lines, l.runner)
+		close(l.gone)
+		return false
 	}
 }
 
 // tell gives a message to a runner, if it is connected to this server.
 func (d *dispatcher) tell(runner string, m api.Message) {
 	d.mu.Lock()
-	l := d.lines[runner]
-	d.mu.Unlock()
-	if l != nil {
+	defer d.mu.Unlock()
+	if l := d.lines[runner]; l != nil {
 		d.send(l, m)
 	}
 }
 
-// drain has a runner take nothing new.
-func (d *dispatcher) drain(runner string) {
+// drain has a runner take nothing new. It reports whether the runner is connected to this server, and hears it that way.
+func (d *dispatcher) drain(runner string) bool {
 	d.mu.Lock()
+	defer d.mu.Unlock()
 	l := d.lines[runner]
-	if l != nil {
-		l.drain = true
+	if l == nil {
+		return false
 	}
-	d.mu.Unlock()
-	if l != nil {
-		d.send(l, api.Message{Drain: true})
+	l.drain = true
+	d.tellDrain(l)
+	return true
+}
+
+// tellDrain tells a runner that it drains, once, when nothing is on its way to it: a runner that holds nothing ends then. The caller
+// holds d.mu.
+func (d *dispatcher) tellDrain(l *line) {
+	if l.drain && !l.told && l.asked == 0 && l.owed == 0 {
+		l.told = d.send(l, api.Message{Drain: true})
 	}
 }
 
@@ -197,7 +227,9 @@ func (d *dispatcher) placed(ctx context.Context, l *line, n store.NewRun, req *r
 	l.taken = l.taken.Minus(n.Size)
 	if err == nil {
 		l.hold(store.Hold{Run: n.ID, Attempt: 1}, held{size: n.Size, step: n.Parent.Run != ""})
+		l.owed++
 	}
+	d.tellDrain(l)
 	d.mu.Unlock()
 	if err != nil {
 		return
@@ -227,16 +259,41 @@ func (d *dispatcher) assign(ctx context.Context, l *line, as *api.Assignment, se
 	if as.Problem != "" { // what isn't sealed isn't sent
 		as.Request, as.Sealed, as.Secrets = nil, nil, nil
 	}
-	d.send(l, api.Message{Assign: as})
+	d.hand(ctx, l, as)
+}
+
+// hand puts an attempt into the line of its runner. One that the line can't take waits again.
+func (d *dispatcher) hand(ctx context.Context, l *line, as *api.Assignment) {
 	d.mu.Lock()
-	gone := d.lines[l.runner] != l
+	l.owed--
+	sent := d.send(l, api.Message{Assign: as})
+	d.tellDrain(l)
 	d.mu.Unlock()
-	if gone {
-		// When it connected again, it could not know of this attempt, and nobody may have read its messages since.
-		if err := d.s.store.Release(ctx, l.runner, store.Hold{Run: as.Run, Attempt: as.Attempt}); err != nil {
-			d.s.log.Error("release an attempt of a runner that is gone", "run", as.Run, "error", err) // its lease will run out
+	if !sent {
+		d.giveBack(ctx, l, as)
+	}
+}
+
+// giveBack has an attempt wait again that was never sent to its runner.
+func (d *dispatcher) giveBack(ctx context.Context, l *line, as *api.Assignment) {
+	if err := d.s.store.Release(context.WithoutCancel(ctx), l.runner, store.Hold{Run: as.Run, Attempt: as.Attempt}); err != nil {
+		d.s.log.Error("release an attempt of a runner that is gone", "run", as.Run, "error", err) // its lease will run out
+	}
+	d.waiting(l.pool, nil)
+}
+
+// leave ends a connection, and gives back what was still to be sent: nothing comes into messages any longer.
+func (d *dispatcher) leave(ctx context.Context, l *line) {
+	d.disconnect(l)
+	for {
+		select {
+		case m := <-l.messages:
+			if m.Assign != nil {
+				d.giveBack(ctx, l, m.Assign)
+			}
+		default:
+			return
 		}
-		d.waiting(l.pool, nil)
 	}
 }
 
@@ -351,6 +408,8 @@ func (d *dispatcher) claim(ctx context.Context, l *line) error {
 	for _, c := range got {
 		l.hold(store.Hold{Run: c.Run, Attempt: c.Attempt}, held{c.Size, c.Limited, true}) // a step or not: the request says so
 	}
+	l.owed += len(got)
+	d.tellDrain(l)
 	d.mu.Unlock()
 	for _, c := range got {
 		d.assignClaimed(ctx, l, c)
@@ -360,12 +419,13 @@ func (d *dispatcher) claim(ctx context.Context, l *line) error {
 
 // assignClaimed gives a runner an attempt that was claimed for it.
 func (d *dispatcher) assignClaimed(ctx context.Context, l *line, c store.Claimed) {
+	ctx = context.WithoutCancel(ctx) // the attempt is the runner's already
 	as := &api.Assignment{Holding: api.Holding{Run: c.Run, Attempt: c.Attempt}, Project: c.Project, Tool: knownAs(c.Tool, c.Version)}
 	req, secret, err := d.s.openRequest(ctx, c.Request)
 	if err != nil {
 		d.s.log.Error("read the request of a run", "run", c.Run, "error", err)
 		as.Problem = "the server can't read the run's request; its log has the reason"
-		d.send(l, api.Message{Assign: as})
+		d.hand(ctx, l, as)
 		return
 	}
 	d.mu.Lock()

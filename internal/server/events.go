@@ -39,6 +39,9 @@ const (
 	mostChunk  = 256 << 10
 )
 
+// maxEvent bounds an event, in bytes, except a result: its outputs have a bound of their own.
+const maxEvent = 1 << 20
+
 // encode makes a chunk of events, which come after before others of their run. If they are many, others follow it.
 func (c *codec) encode(id string, events []run.Event, before int64) (store.Chunk, error) {
 	var head store.Chunk
@@ -52,6 +55,9 @@ func (c *codec) encode(id string, events []run.Event, before int64) (store.Chunk
 		line, err := e.MarshalJSON() // json.Marshal would check and copy it once more
 		if err != nil {
 			return head, fmt.Errorf("event %d of run %s: %w", e.Seq, id, err)
+		}
+		if len(line) > maxEvent && e.Result == nil {
+			return head, fmt.Errorf("event %d of run %s has %d bytes; the most is %d", e.Seq, id, len(line), maxEvent)
 		}
 		if text.Len() >= fullChunk {
 			end()

@@ -14,7 +14,6 @@ import (
 
 	"github.com/aymanbagabas/go-udiff"
 	"github.com/danielgtaylor/huma/v2"
-	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/mayfly-run/mayfly/internal/api"
 	"github.com/mayfly-run/mayfly/internal/run"
@@ -76,20 +75,8 @@ func (s *Server) getFile(ctx context.Context, in *struct {
 	if at < 0 {
 		return nil, s.explain(store.ErrNotFound, what)
 	}
-	content, size, err := s.archive.Open(ctx, f.Files[at].Digest)
-	if err != nil {
-		return nil, s.explain(err, what)
-	}
-	return &huma.StreamResponse{Body: func(c huma.Context) {
-		defer content.Close()
-		_, w := humago.Unwrap(c)
-		// Whatever is in it, a browser shows no page.
-		w.Header().Set("Content-Type", "application/octet-stream")
-		w.Header().Set("Content-Length", fmt.Sprint(size))
-		if _, err := io.Copy(w, content); err != nil {
-			s.log.Debug("send a file", "error", err) // the client has gone
-		}
-	}}, nil
+	// Whatever is in it, a browser shows no page.
+	return s.content(f.Files[at].Digest, "application/octet-stream", what), nil
 }
 
 const (

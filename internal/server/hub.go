@@ -16,7 +16,7 @@ type hub struct {
 	codec  *codec
 }
 
-// followed is a run that somebody follows.
+// followed is a run that someone follows.
 type followed struct {
 	readers map[chan struct{}]bool
 	last    int64 // the number of its last event at the last look; -1 before the first one
@@ -66,14 +66,14 @@ func (f *followed) wake() {
 	}
 }
 
-// followed returns the runs that somebody follows.
+// followed returns the runs that someone follows.
 func (h *hub) followed() []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return slices.Collect(maps.Keys(h.follow))
 }
 
-// progress wakes the followers of those runs that have new events or are over: last has the numbers of the last events of those
+// progress wakes the followers of those runs that have new events or have ended: last has the numbers of the last events of those
 // that aren't.
 func (h *hub) progress(ids []string, last map[string]int64) {
 	h.mu.Lock()

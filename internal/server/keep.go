@@ -255,7 +255,7 @@ func (s *Server) sweepLogs(ctx context.Context, older time.Duration) error {
 	err := s.archive.In.List(ctx, logPrefix, func(o archive.Object) error {
 		id, ok := runOfLog(o.Name)
 		if !ok || time.Since(o.Modified) < older {
-			return nil // or somebody else's
+			return nil // or someone else's
 		}
 		if names, ids = append(names, o.Name), append(ids, id); len(names) < together {
 			return nil

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"regexp"
 	"slices"
@@ -111,6 +112,8 @@ func (s *Server) Messages(ctx context.Context, pool, instance string, h *api.Hel
 			"install adjacent versions of server and runner")
 	case h.Slots < 1 || h.Slots > 10_000:
 		return problem(http.StatusUnprocessableEntity, run.CodeInvalidRequest, fmt.Sprintf("%d slots are not between 1 and 10000", h.Slots), "")
+	case len(h.Holds) > mostHolds:
+		return tooManyHolds(h)
 	}
 	subject(ctx, "runners/"+h.Name, "pool", pool, "version", h.Version)
 	if err := s.reclaim(ctx, holder(pool, h.Name, instance), h); err != nil {
@@ -124,7 +127,7 @@ func (s *Server) Messages(ctx context.Context, pool, instance string, h *api.Hel
 	if err != nil {
 		return problem(http.StatusServiceUnavailable, run.CodeError, err.Error(), "connect again")
 	}
-	defer s.pool.disconnect(l)
+	defer s.pool.leave(ctx, l)
 	if err := s.saw(ctx, l, h); err != nil {
 		return err
 	}
@@ -148,6 +151,10 @@ func (s *Server) Messages(ctx context.Context, pool, instance string, h *api.Hel
 			return nil
 		case <-ctx.Done():
 			return context.Cause(ctx)
+		}
+		if m.Assign != nil && l.isGone() {
+			s.pool.giveBack(ctx, l, m.Assign)
+			return nil
 		}
 		if err := send(m); err != nil {
 			return err
@@ -254,8 +261,18 @@ func (s *Server) heartbeat(ctx context.Context, in *RunnerName) (*huma.StreamRes
 	}, "the runner "+in.Name), nil
 }
 
+// mostHolds bounds the attempts of a runner: it has no more slots.
+const mostHolds = 10_000
+
+func tooManyHolds(h *api.Hello) *api.Problem {
+	return problem(http.StatusUnprocessableEntity, run.CodeInvalidRequest, fmt.Sprintf("the runner holds %d attempts; the most is %d", len(h.Holds), mostHolds), "")
+}
+
 // Heartbeat keeps a runner's attempts.
 func (s *Server) Heartbeat(ctx context.Context, runner string, h *api.Heartbeat) (*api.Pulse, error) {
+	if len(h.Holds) > mostHolds {
+		return nil, tooManyHolds(&h.Hello)
+	}
 	holds := make([]store.Hold, len(h.Holds))
 	for i, one := range h.Holds {
 		holds[i] = store.Hold{Run: one.Run, Attempt: one.Attempt}
@@ -271,6 +288,8 @@ func (s *Server) Heartbeat(ctx context.Context, runner string, h *api.Heartbeat)
 	for _, one := range x.Lost {
 		s.pool.ended(runner, one)
 	}
+	// A runner that is connected here hears it after the attempts that are on their way to it.
+	drain = drain && !s.pool.drain(runner)
 	return &api.Pulse{Lost: holdings(x.Lost), Cancel: holdings(x.Cancel), Drain: drain}, nil
 }
 
@@ -391,7 +410,10 @@ func (s *Server) putArtifact(_ context.Context, in *struct {
 // Content returns a content for a runner in this process.
 func (s *Server) Content(ctx context.Context, digest string) (io.ReadCloser, error) {
 	content, _, err := s.archive.Open(ctx, digest)
-	return content, err
+	if errors.Is(err, fs.ErrNotExist) {
+		err = store.ErrNotFound
+	}
+	return content, s.explain(err, "content "+digest)
 }
 
 // expire ends attempts whose runners were silent for too long, until the server ends.

@@ -19,8 +19,36 @@ func (s *Server) registerSamples() {
 		"Get what a run used over time: one sample a second, fewer of a long run"), s.runMetrics)
 }
 
-// mostSamples bounds an answer. Of more samples, every second one is left out until they are few enough.
+// mostSamples bounds an answer.
 const mostSamples = 1000
+
+// curve has the samples of a run, with the same time between any two of a step however long the run was.
+type curve struct {
+	samples []api.Sample
+	places  []int          // of each, its number among those of its step
+	seen    map[string]int // how many each step has had
+	every   int            // of each step, one of so many is kept
+}
+
+func (c *curve) add(one api.Sample) {
+	n := c.seen[one.Step]
+	c.seen[one.Step]++
+	if n%c.every != 0 {
+		return
+	}
+	c.samples, c.places = append(c.samples, one), append(c.places, n)
+	for len(c.samples) > max(mostSamples, len(c.seen)) { // each step keeps its first one
+		c.every *= 2
+		kept := 0
+		for i, at := range c.places {
+			if at%c.every == 0 {
+				c.samples[kept], c.places[kept] = c.samples[i], at
+				kept++
+			}
+		}
+		c.samples, c.places = c.samples[:kept], c.places[:kept]
+	}
+}
 
 func (s *Server) runMetrics(ctx context.Context, in *struct {
 	InProject
@@ -35,17 +63,17 @@ func (s *Server) runMetrics(ctx context.Context, in *struct {
 	if !r.LogRemoved.IsZero() {
 		return nil, logRemoved(r)
 	}
-	out := &body[api.Metrics]{Body: api.Metrics{Samples: []api.Sample{}}}
+	all := &curve{samples: []api.Sample{}, seen: map[string]int{}, every: 1}
 	for after := int64(0); ; {
 		chunks, err := s.chunks(ctx, in.Run, after, readAtOnce)
 		if err != nil {
 			return nil, s.explain(err, what)
 		}
 		if len(chunks) == 0 {
-			return out, nil
+			return &body[api.Metrics]{Body: api.Metrics{Samples: all.samples}}, nil
 		}
 		for _, c := range chunks {
-			if err := s.samples(c, &out.Body); err != nil {
+			if err := s.samples(c, all); err != nil {
 				return nil, s.explain(&store.DamagedError{Run: in.Run, First: c.First, Last: c.Last, Where: "the database or the archive", Err: err}, what)
 			}
 			after = c.Last
@@ -54,7 +82,7 @@ func (s *Server) runMetrics(ctx context.Context, in *struct {
 }
 
 // samples adds those of a chunk.
-func (s *Server) samples(c store.Chunk, to *api.Metrics) error {
+func (s *Server) samples(c store.Chunk, to *curve) error {
 	events, err := s.live.codec.decode(c, 0)
 	if err != nil {
 		return err
@@ -70,14 +98,7 @@ func (s *Server) samples(c store.Chunk, to *api.Metrics) error {
 		if e.Metric == nil {
 			continue // the text was in another kind of event
 		}
-		to.Samples = append(to.Samples, api.Sample{Time: e.Time, Step: e.Step, Usage: *e.Metric})
-	}
-	for len(to.Samples) > mostSamples {
-		half := to.Samples[:0]
-		for i := 0; i < len(to.Samples); i += 2 {
-			half = append(half, to.Samples[i])
-		}
-		to.Samples = half
+		to.add(api.Sample{Time: e.Time, Step: e.Step, Usage: *e.Metric})
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/store"
 )
 
 const (
@@ -36,6 +37,11 @@ func (s *Server) followRun(ctx context.Context, in *struct {
 	}
 	return &huma.StreamResponse{Body: func(c huma.Context) {
 		r, w := humago.Unwrap(c)
+		// What can't be read at all is an error, not an empty stream.
+		if err := s.readable(r.Context(), in.Run, in.After); err != nil {
+			s.refuse(c, asProblem(s.explain(err, "run "+in.Run)))
+			return
+		}
 		w.Header().Set("Content-Type", "text/event-stream")
 		w.Header().Set("Cache-Control", "no-store")
 		w.Header().Set("X-Accel-Buffering", "no") // nginx would keep events back
@@ -44,6 +50,20 @@ func (s *Server) followRun(ctx context.Context, in *struct {
 			s.log.Debug("stream of events ended", "run", in.Run, "error", err) // the reader comes back, with Last-Event-ID
 		}
 	}}, nil
+}
+
+// readable reads the first chunk of events after a number.
+func (s *Server) readable(ctx context.Context, id string, after int64) error {
+	chunks, err := s.chunks(ctx, id, after, 1)
+	if err != nil {
+		return err
+	}
+	for _, c := range chunks {
+		if _, err := s.live.codec.decode(c, after); err != nil {
+			return &store.DamagedError{Run: id, First: c.First, Last: c.Last, Where: "the database or the archive", Err: err}
+		}
+	}
+	return nil
 }
 
 // stream writes the events of a run after a number, until its result or until the reader is gone; without wait only those that

@@ -13,10 +13,10 @@ import (
 //
 //	Report             Compact               ClaimLog, KeepLog               DropLogs            DropRuns
 //	──────▶ small chunks ──▶ larger ones ──────────────▶ in the archive ──────────▶ removed ──────────▶ (nothing)
-//	             │    the run is over      KeepSmallLogs
+//	             │    the run has ended    KeepSmallLogs
 //	             └───────────────────────────────────────▶ for good here
 type Logs interface {
-	// Compact replaces chunks of a run by one with the same events. The error is ErrNotHeld if somebody else has replaced some
+	// Compact replaces chunks of a run by one with the same events. The error is ErrNotHeld if someone else has replaced some
 	// of them meanwhile.
 	Compact(ctx context.Context, id string, chunks int, with Chunk) error
 	// KeepSmallLogs leaves the logs of runs that ended that long ago for good where they are, if they have at most so many bytes.
@@ -32,9 +32,9 @@ type Logs interface {
 	LogObjects(ctx context.Context, ids []string) (map[string]string, error)
 	// LogBytes returns how many bytes the logs in their final form take.
 	LogBytes(ctx context.Context) (int64, error)
-	// DropLogs removes logs of runs that are over, the oldest first.
+	// DropLogs removes logs of runs that have ended, the oldest first.
 	DropLogs(ctx context.Context, d Drop) (Dropped, error)
-	// DropRuns removes runs that are over with all that belongs to them, the oldest first.
+	// DropRuns removes runs that have ended with all that belongs to them, the oldest first.
 	DropRuns(ctx context.Context, d Drop) (Dropped, error)
 	// References calls take with each text that may name contents: manifests of versions, requests and results of runs.
 	References(ctx context.Context, take func(text []byte)) error

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Workflows has the runs of workflows: their journals, and what has happened to those that aren't over. The methods may be called
+// Workflows has the runs of workflows: their journals, and what has happened to those that haven't ended. The methods may be called
 // from several goroutines; each is one transaction.
 //
 //	AcceptWorkflow  ->  Due  ->  Workflow, StepForward  ->  Due ...  ->  StepForward with an end
@@ -16,19 +16,19 @@ type Workflows interface {
 	AcceptWorkflow(ctx context.Context, r NewRun, f StepForward) error
 	// Due returns workflows to which something has happened that isn't in their journals.
 	Due(ctx context.Context, most int) ([]string, error)
-	// Workflow returns what is needed to take a workflow forward. The error is ErrNotFound if it is over.
+	// Workflow returns what is needed to take a workflow forward. The error is ErrNotFound if it has ended.
 	Workflow(ctx context.Context, id string) (Workflow, error)
 	// StepForward writes a step forward. The error is ErrNotHeld if another one was written since the workflow was read.
 	StepForward(ctx context.Context, f StepForward) error
-	// Journal returns the journal of a workflow, also of one that is over. Without one it is empty.
+	// Journal returns the journal of a workflow, also of one that has ended. Without one it is empty.
 	Journal(ctx context.Context, id string) ([][]byte, error)
-	// Results returns the results of those of these runs that are over.
+	// Results returns the results of those of these runs that have ended.
 	Results(ctx context.Context, ids []string) (map[string][]byte, error)
 	// Steps returns the runs of a workflow's steps, in the order in which they were accepted.
 	Steps(ctx context.Context, project, id string) ([]Run, error)
 }
 
-// Workflow is a run of a workflow that isn't over.
+// Workflow is a run of a workflow that hasn't ended.
 type Workflow struct {
 	Run, Project string
 	Tool         string

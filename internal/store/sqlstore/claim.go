@@ -13,10 +13,11 @@ import (
 )
 
 const (
-	// claimPage is how many waiting runs are read at once, and mostLooked about how many for one claim: runs that aren't for the runner, or
-	// not yet, are passed over.
+	// claimPage is how many waiting runs are read at once, mostLooked about how many for one claim, and mostOfOne about how many of one
+	// project: runs that aren't for the runner, or not yet, are passed over.
 	claimPage  = 128
 	mostLooked = 100 * claimPage
+	mostOfOne  = mostLooked / 4
 )
 
 // waiting is a run that waits.
@@ -95,6 +96,7 @@ type project struct {
 	name string
 	runs []waiting // the next ones
 	more bool
+	left int // how many more rows may be read
 }
 
 // read reads the next page of a query.
@@ -165,7 +167,7 @@ func (t *turns) next(ctx context.Context) (*project, error) {
 			t.wrapped, t.after = true, ""
 		}
 	}
-	p := &project{t: t, name: t.page[0].Project}
+	p := &project{t: t, name: t.page[0].Project, left: mostOfOne}
 	n := slices.IndexFunc(t.page, func(w waiting) bool { return w.Project != p.name })
 	if n < 0 {
 		n, p.more = len(t.page), t.full
@@ -176,7 +178,8 @@ func (t *turns) next(ctx context.Context) (*project, error) {
 
 // next returns the next run of the project. The order is that of its priorities, and then of its age.
 func (p *project) next(ctx context.Context, after *waiting) (*waiting, error) {
-	if len(p.runs) == 0 && p.more && after != nil {
+	if len(p.runs) == 0 && p.more && after != nil && p.left > 0 {
+		p.left -= claimPage
 		var err error
 		p.runs, p.more, err = p.t.read(ctx, ` AND project = ? AND (priority < ? OR priority = ? AND run > ?) ORDER BY priority DESC, run LIMIT ?`,
 			p.name, after.priority, after.priority, after.Run)
@@ -193,7 +196,8 @@ func (p *project) next(ctx context.Context, after *waiting) (*waiting, error) {
 }
 
 // inTurn calls take with runs of a pool, one of each project after another, until it has taken so many or there are no others. take says
-// whether it takes the run, and whether the project has none for it. It returns the project of the last one.
+// whether it takes the run, and whether the project has none for it. It returns the project of the last one, or if it took none, the last
+// project that it has looked at: the next ones begin after it, so that none waits behind another whose runs can't begin.
 func (t *turns) inTurn(ctx context.Context, most int, take func(*waiting) (taken, noMore bool, err error)) (last string, err error) {
 	type visit struct {
 		*project
@@ -229,6 +233,9 @@ func (t *turns) inTurn(ctx context.Context, most int, take func(*waiting) (taken
 			break
 		}
 		v := &visit{project: p}
+		if n == 0 {
+			last = p.name
+		}
 		switch taken, err := one(v); {
 		case err != nil:
 			return last, err

@@ -1,0 +1,37 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/mayfly-run/mayfly/internal/run"
+)
+
+// TestFollowAfterQuiet cuts a stream that was silent for long, and checks that the reader comes back.
+func TestFollowAfterQuiet(t *testing.T) {
+	now, streams := time.Now(), 0
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if streams++; streams == 1 {
+			return
+		}
+		_, _ = fmt.Fprint(w, "data: {\"seq\":1,\"type\":\"result\",\"result\":{}}\n\n") // the test sees whether it comes
+	}))
+	defer front.Close()
+	c, err := NewClient(ClientOptions{Server: front.URL, Token: "t"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.now = func() time.Time {
+		now = now.Add(away * 2 / 3) // between any two looks; a stream is one of the times that pass
+		return now
+	}
+	got := 0
+	if err := c.Follow(context.WithoutCancel(t.Context()), "p", "r", 0, func(run.Event) { got++ }, nil); err != nil || got != 1 {
+		t.Errorf("got %d events, %v", got, err)
+	}
+}

@@ -1,0 +1,112 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"github.com/mayfly-run/mayfly/internal/api"
+	"github.com/mayfly-run/mayfly/internal/archive"
+	"github.com/mayfly-run/mayfly/internal/content"
+	"github.com/mayfly-run/mayfly/internal/policy"
+	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/secret"
+	"github.com/mayfly-run/mayfly/internal/tool"
+)
+
+// flaky is a server that fails twice to send a content, and takes no artifact.
+type flaky struct {
+	Server
+	asked int
+}
+
+func (f *flaky) Content(context.Context, string) (io.ReadCloser, error) {
+	switch f.asked++; f.asked {
+	case 1:
+		return nil, &api.Problem{Status: http.StatusServiceUnavailable}
+	case 2:
+		return io.NopCloser(io.MultiReader(strings.NewReader("con"), iotest.ErrReader(errors.New("reset")))), nil
+	}
+	return io.NopCloser(strings.NewReader("content")), nil
+}
+
+func (*flaky) PutContent(context.Context, string, io.Reader) error {
+	return &api.Problem{Status: http.StatusUnprocessableEntity, Detail: "not taken"}
+}
+
+func flakyRunner(t *testing.T) (*Runner, *flaky) {
+	t.Helper()
+	s := &flaky{}
+	return &Runner{o: Options{Server: s, Content: content.Store(t.TempDir()), Log: slog.New(slog.DiscardHandler)}}, s
+}
+
+// TestFetchTriesAgain checks that a content is asked for again after the server or the connection has failed.
+func TestFetchTriesAgain(t *testing.T) {
+	r, s := flakyRunner(t)
+	digest := archive.Digest([]byte("content"))
+	if err := r.fetchOne(t.Context(), digest); err != nil || s.asked != 3 {
+		t.Fatalf("after %d tries: %v", s.asked, err)
+	}
+	path, err := r.o.Content.Path(digest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if data, err := os.ReadFile(path); err != nil || string(data) != "content" {
+		t.Errorf("got %q, %v", data, err)
+	}
+	if left, err := filepath.Glob(filepath.Join(string(r.o.Content), "fetching-*")); err != nil || len(left) > 0 {
+		t.Errorf("left are %q, %v", left, err)
+	}
+	if err := r.fetchOne(t.Context(), archive.Digest([]byte("other"))); err == nil || s.asked != 4 {
+		t.Errorf("after %d tries: %v", s.asked, err)
+	}
+}
+
+// succeeds is a run that succeeds with an artifact.
+type succeeds struct{ digest string }
+
+func (s succeeds) Run(_ context.Context, _ *run.Request, w run.Watch) (*run.Result, error) {
+	w.Emit(run.Event{State: &run.StateChange{State: run.Running}})
+	res := run.Result{Status: run.Succeeded}
+	w.Emit(run.Event{State: &run.StateChange{State: run.Succeeded}})
+	w.Emit(run.Event{Result: &res})
+	other := res
+	other.Artifacts = map[string]string{"a": s.digest}
+	return &other, nil
+}
+
+// TestArtifactNotSent checks that the events of an attempt whose artifact can't be sent say what its result says.
+func TestArtifactNotSent(t *testing.T) {
+	r, _ := flakyRunner(t)
+	digest := archive.Digest([]byte("content"))
+	path, err := r.o.Content.Path(digest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte("content"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if r.box, err = secret.NewBox(); err != nil {
+		t.Fatal(err)
+	}
+	r.o.Carry = func(secret.Source, run.Sealer, *policy.Policy) run.Runner { return succeeds{digest} }
+	var events []run.Event
+	as := &api.Assignment{Request: &run.Request{Tool: &tool.Tool{}}}
+	res := r.carryOut(t.Context(), t.Context(), as, nil, func(e run.Event) { events = append(events, e) })
+	if res.Status == run.Succeeded || len(res.Artifacts) > 0 || !strings.Contains(res.Reason, "send the artifact a to the server") {
+		t.Errorf("the result is %+v", res)
+	}
+	if len(events) != 3 || events[1].State.State != res.Status || events[2].Result.Status != res.Status || events[2].Result.Reason != res.Reason {
+		t.Errorf("the events are %+v", events)
+	}
+}
