@@ -39,6 +39,10 @@ func setRemoteSecret(ctx context.Context, s streams, r *remote.Remote, name, fro
 	if err != nil {
 		return err
 	}
+	if n.Value == nil {
+		_, err = fmt.Fprintf(s.out, "%s version %d: its value is the same, only the tools have changed; to set a value too, add --from -\n", one.Name, one.Version)
+		return err
+	}
 	_, err = fmt.Fprintf(s.out, "%s version %d\n", one.Name, one.Version)
 	return err
 }

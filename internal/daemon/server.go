@@ -162,37 +162,45 @@ func (f *serverFlags) serve(ctx context.Context, s *server.Server, tokenFile str
 	defer func() { err = errors.Join(err, watched()) }()
 	fmt.Fprintf(out, "Mayfly's server listens at https://%s\n", front.address)
 	fmt.Fprintf(out, "Its certificate has the fingerprint %s\n", front.fingerprint)
+	if _, err := os.Stat(tokenFile); err != nil {
+		tokenFile = "FILE (with a token that you have: the first one was moved away)"
+	}
 	fmt.Fprintf(out, "Log in: mayfly login https://%s --token-file %s\n", front.address, tokenFile)
-	ended := make(chan error, 2)
-	working := 1
-	go func() { ended <- front.serve() }()
+	served := make(chan error, 1)
+	go func() { served <- front.serve() }()
 	serving, stop := context.WithCancel(ctx)
 	defer stop()
+	var ran chan error // gets how the runner has ended; nil without one
 	if f.withRunner {
 		r, err := f.runner(s, log)
 		if err != nil {
 			return errors.Join(err, front.close(ctx))
 		}
-		working++
-		go func() { ended <- r.Run(serving) }()
+		ran = make(chan error, 1)
+		go func() { ran <- r.Run(serving) }()
 	}
-	select {
-	case <-ctx.Done():
-		log.Info("ending")
-		s.Drain()
-	case err = <-ended:
-		working--
+	for ending := false; !ending; {
+		select {
+		case <-ctx.Done():
+			log.Info("ending")
+			s.Drain()
+			ending = true
+		case err = <-ran:
+			ran = nil
+			log.Info("the runner in this process has ended; the server goes on without it")
+			ending = err != nil
+		case err = <-served:
+			served, ending = nil, true
+		}
 	}
 	stop()
-	if f.withRunner && working > 0 {
-		// The runner reports how what it runs has ended, before the server closes.
-		err = errors.Join(err, <-ended)
-		working--
+	if ran != nil { // it reports how what it runs has ended, before the server closes
+		err = errors.Join(err, <-ran)
 	}
 	s.Close()
 	err = errors.Join(err, front.close(context.WithoutCancel(ctx)))
-	for ; working > 0; working-- {
-		err = errors.Join(err, <-ended)
+	if served != nil {
+		err = errors.Join(err, <-served)
 	}
 	return err
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 
 	"github.com/mayfly-run/mayfly/internal/shape"
 )
@@ -28,6 +29,27 @@ type value struct {
 	Object *map[string]value `json:"object,omitempty"`
 	Scalar *string           `json:"scalar,omitempty"`
 	Value  *value            `json:"value,omitempty"`
+}
+
+// Numbers returns a value as [Values] has it that was decoded with numbers as float64.
+func Numbers(v any) any {
+	switch v := v.(type) {
+	case float64:
+		return json.Number(strconv.FormatFloat(v, 'f', -1, 64))
+	case []any:
+		out := make([]any, len(v))
+		for i := range v {
+			out[i] = Numbers(v[i])
+		}
+		return out
+	case map[string]any:
+		out := make(map[string]any, len(v))
+		for name, one := range v {
+			out[name] = Numbers(one)
+		}
+		return out
+	}
+	return v
 }
 
 // MarshalJSON writes the values with their types.

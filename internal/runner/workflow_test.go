@@ -666,3 +666,37 @@ func TestSecretIsTakenBack(t *testing.T) {
 		t.Errorf("%q, and the tool had %d secrets", result.Reason, len(used))
 	}
 }
+
+// TestHostileBundles: what comes from elsewhere is bounded, and says nothing of this machine.
+func TestHostileBundles(t *testing.T) {
+	s := newSite(t, map[string]fake.Program{"x": func(*fake.Process) int { return 0 }})
+	check := func(text string, files ...string) (*api.Version, error) {
+		return s.client.CreateVersion(t.Context(), "p", "t", &api.NewVersion{Bundle: *s.bundle(append([]string{"t.yaml", text}, files...)...)})
+	}
+	const good = "image: i\ncommand: [x]\n"
+	var p *api.Problem
+	if _, err := check(good, strings.Repeat("d/", 33)+"f", "x"); !errors.As(err, &p) || p.Status != 422 || !strings.Contains(p.Detail, "in more than 32 folders") {
+		t.Errorf("a deep file: %v", err)
+	}
+	b := s.bundle("t.yaml", good)
+	b.Definition = "."
+	if _, err := s.client.CreateVersion(t.Context(), "p", "t", &api.NewVersion{Bundle: *b}); !errors.As(err, &p) || p.Status != 422 {
+		t.Errorf("a folder as the definition: %v", err)
+	}
+	outside, err := filepath.Rel(filepath.Join(os.TempDir(), "mayfly-tmp", "tool"), "/etc/passwd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := check("image: i\nscript: " + outside + "\n")
+	if err != nil || len(v.Warnings) > 0 {
+		t.Errorf("a script that is a path of this machine: %+v, %v", v, err)
+	}
+	v, err = check("image: i\nscript: run.sh\n", "run.sh", "echo")
+	if err != nil || len(v.Warnings) != 1 || v.Warnings[0].Where != "t.yaml:2:9" || strings.Contains(text(t, v), os.TempDir()) {
+		t.Errorf("a warning: %s, %v", text(t, v), err)
+	}
+	s.push("numbers", "t.yaml", good)
+	if _, err := s.client.CreateRun(t.Context(), "p", &api.NewRun{Tool: "numbers", Inputs: map[string]any{"a": []any{1, map[string]any{"b": 2.5}}}}); err != nil {
+		t.Errorf("numbers in a list: %v", err)
+	}
+}

@@ -178,6 +178,6 @@ func operation(id, method, path, role, summary string) huma.Operation {
 	return huma.Operation{
 		OperationID: id, Method: method, Path: api.Prefix + path, Summary: summary,
 		Metadata: map[string]any{roleKey: role}, Security: []map[string][]string{{"token": {}}},
-		SkipValidateParams: false, MaxBodyBytes: 4 << 20,
+		SkipValidateParams: false, MaxBodyBytes: 4 << 20, BodyReadTimeout: 5 * time.Minute,
 	}
 }

@@ -9,7 +9,9 @@ import (
 	"io/fs"
 	"net/http"
 	"os"
+	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -24,8 +26,13 @@ import (
 	"github.com/mayfly-run/mayfly/internal/workflow/definition"
 )
 
-// maxBundle bounds the files of a bundle together.
-const maxBundle = 256 << 20
+const (
+	// maxBundle bounds the files of a bundle together, in bytes.
+	maxBundle = 256 << 20
+	// deepestFile bounds the folders that a file of a bundle is in, and mostFolders all of them.
+	deepestFile = 32
+	mostFolders = 20_000
+)
 
 // digestOf returns a bundle's digest, and its manifest. Bundles with the same files have the same.
 func digestOf(b *api.Bundle) (digest string, manifest []byte, err error) {
@@ -131,8 +138,21 @@ func (s *Server) unpack(ctx context.Context, b *api.Bundle, folder string) (err 
 	}
 	defer func() { err = errors.Join(err, root.Close()) }()
 	size := int64(0)
+	folders := map[string]bool{}
 	for i, f := range b.Files {
 		where := fmt.Sprintf("body.files[%d]", i)
+		if err := context.Cause(ctx); err != nil {
+			return err
+		}
+		if deep := strings.Count(f.Path, "/"); deep > deepestFile {
+			return wrongBundle(where, fmt.Sprintf("%q is in more than %d folders", f.Path, deepestFile))
+		}
+		for dir := path.Dir(f.Path); dir != "." && dir != "/" && !folders[dir]; dir = path.Dir(dir) {
+			folders[dir] = true
+		}
+		if len(folders) > mostFolders {
+			return wrongBundle(where, fmt.Sprintf("the files are in more than %d folders", mostFolders))
+		}
 		if f.Path == "." || !fs.ValidPath(f.Path) || strings.ContainsAny(f.Path, "\\\x00") {
 			return wrongBundle(where, fmt.Sprintf("%q is not a path of a file in a folder", f.Path))
 		}
@@ -180,6 +200,9 @@ func (s *Server) parse(ctx context.Context, b *api.Bundle, dir, folder string) (
 	if !fs.ValidPath(b.Definition) {
 		return nil, wrongBundle("body.definition", fmt.Sprintf("%q is not a path of a file in a folder", b.Definition))
 	}
+	if !slices.ContainsFunc(b.Files, func(f api.File) bool { return f.Path == b.Definition }) {
+		return nil, wrongBundle("body.definition", fmt.Sprintf("%q is not among the files", b.Definition))
+	}
 	def, err := definition.Load(filepath.Join(folder, filepath.FromSlash(b.Definition)))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, wrongBundle("body.definition", fmt.Sprintf("%q is not among the files", b.Definition))
@@ -187,7 +210,8 @@ func (s *Server) parse(ctx context.Context, b *api.Bundle, dir, folder string) (
 	if err != nil {
 		return nil, err
 	}
-	l := &loaded{warnings: def.Warnings(), folder: folder, at: time.Now()}
+	sent(def)
+	l := &loaded{warnings: relativeTo(folder, def.Warnings()), folder: folder, at: time.Now()}
 	in := &bundled{s: s, trees: content.Store(filepath.Join(dir, "trees")), root: folder, dir: filepath.Dir(filepath.Join(folder, filepath.FromSlash(b.Definition)))}
 	if def.Workflow != nil {
 		l.workflow = def.Workflow
@@ -295,11 +319,29 @@ func relative(err error, folder string) error {
 	if !errors.As(err, &wrong) {
 		return err
 	}
-	problems := make([]shape.Problem, len(wrong.Problems))
-	for i, p := range wrong.Problems {
+	return &shape.Error{Problems: relativeTo(folder, wrong.Problems)}
+}
+
+// sent says of the tools in a definition that they came with it.
+func sent(def *definition.Definition) {
+	if def.Tool != nil {
+		def.Tool.Source.Sent = true
+		return
+	}
+	for _, step := range def.Workflow.All() {
+		if step.Uses.Tool != nil {
+			step.Uses.Tool.Source.Sent = true
+		}
+	}
+}
+
+// relativeTo returns problems with the places that they name relative to a folder.
+func relativeTo(folder string, all []shape.Problem) []shape.Problem {
+	problems := make([]shape.Problem, len(all))
+	for i, p := range all {
 		p.File = strings.TrimPrefix(p.File, folder+"/")
 		p.Text, p.Hint = strings.ReplaceAll(p.Text, folder+"/", ""), strings.ReplaceAll(p.Hint, folder, "the tool's folder")
 		problems[i] = p
 	}
-	return &shape.Error{Problems: problems}
+	return problems
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/mayfly-run/mayfly/internal/api"
 	"github.com/mayfly-run/mayfly/internal/run"
@@ -47,7 +48,9 @@ type line struct {
 	owed  int        // attempts that it holds and that aren't in messages yet
 	none  bool       // nothing that waits is for it, as far as this server knows
 	drain bool
-	told  bool // that it drains
+	told  bool          // that it drains
+	heard time.Time     // the last sign of life
+	quiet time.Duration // after so long without one, it gets nothing
 }
 
 // held is an attempt that a runner holds.
@@ -60,9 +63,31 @@ type held struct {
 // free is what is left of its machine.
 func (l *line) free() store.Size { return l.capacity.Minus(l.taken) }
 
+// heard says that a runner has given a sign of life. One that was silent for so long that it got nothing is given runs again.
+func (d *dispatcher) heard(runner string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	l := d.lines[runner]
+	if l == nil {
+		return
+	}
+	if time.Since(l.heard) > l.quiet {
+		l.none = false
+		l.wake()
+	}
+	l.heard = time.Now()
+}
+
+// drained reports whether a runner was to drain and holds nothing.
+func (d *dispatcher) drained(l *line) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return l.drain && len(l.holds) == 0
+}
+
 // room is how many more attempts it can take.
 func (l *line) room() int {
-	if l.drain {
+	if l.drain || time.Since(l.heard) > l.quiet {
 		return 0
 	}
 	return l.slots - len(l.holds) - l.asked
@@ -84,7 +109,7 @@ func shownRunner(runner string) string {
 func (d *dispatcher) connect(runner, pool string, h *api.Hello, holds map[store.Hold]store.Claimed) (*line, error) {
 	l := &line{
 		runner: runner, pool: pool, key: h.Key, labels: h.Labels, slots: h.Slots, capacity: sizeOf(h.Capacity), messages: make(chan api.Message, 2*h.Slots+16),
-		ready: make(chan struct{}, 1), gone: make(chan struct{}), holds: map[store.Hold]held{},
+		heard: time.Now(), quiet: d.s.lease * 2 / 3, ready: make(chan struct{}, 1), gone: make(chan struct{}), holds: map[store.Hold]held{},
 	}
 	for _, hold := range h.Holds {
 		at := store.Hold{Run: hold.Run, Attempt: hold.Attempt}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"sync"
 	"syscall"
@@ -57,6 +58,9 @@ func codeOf(status int) run.Code {
 }
 
 func problem(status int, code run.Code, detail, remedy string) *api.Problem {
+	if remedy == "" && status < http.StatusInternalServerError {
+		remedy = "correct the request; " + api.Prefix + "/openapi.json describes it"
+	}
 	return &api.Problem{Title: http.StatusText(status), Status: status, Reason: code, Detail: detail, Remedy: remedy}
 }
 
@@ -128,7 +132,7 @@ func (s *Server) explain(err error, what string) error {
 		s.log.Error("request failed", "about", what, "error", err) // its text names the server's folder or bucket
 		return problem(http.StatusServiceUnavailable, run.CodeArchive, "the server's archive can't be used now", "try again; the server's log has the reason")
 	}
-	if errors.Is(err, context.Canceled) {
+	if errors.Is(err, context.Canceled) || errors.Is(err, io.ErrUnexpectedEOF) { // the client has gone
 		s.log.Debug("request cancelled", "about", what)
 		return problem(http.StatusServiceUnavailable, run.CodeCancelled, "the request was cancelled", "")
 	}

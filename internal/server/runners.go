@@ -127,7 +127,7 @@ func (s *Server) Messages(ctx context.Context, pool, instance string, h *api.Hel
 	if err != nil {
 		return problem(http.StatusServiceUnavailable, run.CodeError, err.Error(), "connect again")
 	}
-	defer s.pool.leave(ctx, l)
+	defer s.left(ctx, l)
 	if err := s.saw(ctx, l, h); err != nil {
 		return err
 	}
@@ -162,6 +162,16 @@ func (s *Server) Messages(ctx context.Context, pool, instance string, h *api.Hel
 	}
 }
 
+// left is the end of a runner's connection. One that has drained takes runs if it is started again.
+func (s *Server) left(ctx context.Context, l *line) {
+	if s.pool.drained(l) {
+		if err := s.store.Drained(context.WithoutCancel(ctx), l.runner); err != nil {
+			s.log.Error("a runner that has drained", "runner", shownRunner(l.runner), "error", err)
+		}
+	}
+	s.pool.leave(ctx, l)
+}
+
 func (s *Server) reports(ctx context.Context, in *RunnerName) (*huma.StreamResponse, error) {
 	pool := who(ctx).Pool
 	return s.answer(func(ctx context.Context, r *http.Request, w http.ResponseWriter) (any, error) {
@@ -194,6 +204,7 @@ func (s *Server) Report(ctx context.Context, runner string, r *api.Report) (*api
 	if err := wrongReport(r); err != nil {
 		return nil, err
 	}
+	s.pool.heard(runner)
 	size, workflow := reported{run: r.Run, ended: r.Result != nil}, reported{}
 	// Events are encoded before the transaction, which others wait for, with the numbers that they have in a first attempt.
 	guess, err := s.live.codec.encode(r.Run, r.Events, r.First-1)
@@ -277,6 +288,7 @@ func (s *Server) Heartbeat(ctx context.Context, runner string, h *api.Heartbeat)
 	for i, one := range h.Holds {
 		holds[i] = store.Hold{Run: one.Run, Attempt: one.Attempt}
 	}
+	s.pool.heard(runner)
 	x, err := s.store.Extend(ctx, runner, holds, s.lease)
 	if err != nil {
 		return nil, err

@@ -61,6 +61,9 @@ func (s *Server) createRun(ctx context.Context, in *struct {
 
 // accept makes a run of what was asked for. When it returns, the run is durable.
 func (s *Server) accept(ctx context.Context, project string, n *api.NewRun) (*api.Run, error) {
+	for name, v := range n.Inputs {
+		n.Inputs[name] = run.Numbers(v)
+	}
 	l, b, version, err := s.asked(ctx, project, n)
 	if err != nil {
 		return nil, err

@@ -13,6 +13,8 @@ type Runners interface {
 	Runners(ctx context.Context, within time.Duration) ([]Runner, error)
 	// DrainRunner has a runner take nothing new, and returns what the queue knows it by. The error is ErrNotFound.
 	DrainRunner(ctx context.Context, name string) (holders []string, err error)
+	// Drained says that a runner has drained: if it is started again, it takes runs.
+	Drained(ctx context.Context, holder string) error
 	// ForgetRunners removes the runners that were not there for a while.
 	ForgetRunners(ctx context.Context, within time.Duration) error
 }

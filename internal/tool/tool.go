@@ -57,6 +57,8 @@ type Source struct {
 	Files string
 	// Position is the start of the definition.
 	Position shape.Position
+	// Sent says that somebody else has sent the folder: nothing outside of it is looked at.
+	Sent bool
 }
 
 // Command is what to run instead of the image's entrypoint: an argument vector, or a line for sh -c.

@@ -34,6 +34,9 @@ func (t *Tool) scriptWarnings() []shape.Problem {
 	if !path.IsAbs(name) {
 		file = filepath.Join(t.Source.Dir, name)
 	}
+	if t.Source.Sent && !filepath.IsLocal(name) {
+		return nil
+	}
 	if strings.ContainsAny(name, " \t\n") || path.IsAbs(name) && ofImages(name) || !shape.IsFile(file) {
 		return nil
 	}

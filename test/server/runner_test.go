@@ -217,3 +217,19 @@ func TestTokens(t *testing.T) {
 		}
 	}
 }
+
+// TestDrainOwnRunner drains the runner in the server: the server serves on, ends at TERM, and its runner takes runs when it is started
+// again.
+func TestDrainOwnRunner(t *testing.T) {
+	s := newSite(t)
+	s.write("quick.yaml", "name: quick\nimage: busybox\ncommand: [echo, hello]\n")
+	s.must("runner", "drain", "here")
+	eventually(t, "the runner has ended", func() bool {
+		return strings.Contains(s.run("run", "quick.yaml", "--detach").err, "no runner of the pool default is connected")
+	})
+	s.stop()
+	s.start()
+	if a := s.run("run", "quick.yaml"); a.status != 0 || a.out != "hello\n" {
+		t.Errorf("after the start: %+v", a)
+	}
+}

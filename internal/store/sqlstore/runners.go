@@ -77,6 +77,14 @@ func (s *Store) DrainRunner(ctx context.Context, name string) (holders []string,
 	return holders, err
 }
 
+// Drained implements store.Runners.
+func (s *Store) Drained(ctx context.Context, holder string) error {
+	return s.write(ctx, func(ctx context.Context, tx *tx) error {
+		_, err := tx.exec(ctx, `UPDATE runners SET drain = 0 WHERE holder = ?`, holder)
+		return err
+	})
+}
+
 // ForgetRunners implements store.Runners.
 func (s *Store) ForgetRunners(ctx context.Context, within time.Duration) error {
 	return s.write(ctx, func(ctx context.Context, tx *tx) error {
