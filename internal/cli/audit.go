@@ -116,8 +116,8 @@ func (f *auditListFlags) list(ctx context.Context, s streams, r *remote.Remote) 
 		for _, k := range slices.Sorted(maps.Keys(e.Details)) {
 			details = append(details, k+"="+e.Details[k])
 		}
-		_, err := fmt.Fprintf(table, "%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", e.Number, e.Time.Local().Format(time.DateTime), shown(cmp.Or(e.Actor, "-")), shown(cmp.Or(e.Address, "-")),
-			shown(e.Action), shown(cmp.Or(e.Project, "-")), shown(e.Subject), shown(e.Outcome), shown(strings.Join(details, " ")))
+		_, err := fmt.Fprintf(table, "%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", e.Number, e.Time.Local().Format(time.DateTime), cell(cmp.Or(e.Actor, "-")), cell(cmp.Or(e.Address, "-")),
+			cell(e.Action), cell(cmp.Or(e.Project, "-")), cell(e.Subject), cell(e.Outcome), cell(strings.Join(details, " ")))
 		return err
 	}
 	if f.whole {

@@ -165,6 +165,11 @@ func shown(text string) string {
 	return textsafe.Replace(text, "\n\t")
 }
 
+// cell returns text as a cell of a table: without tabs and ends of lines, which would make a cell or a row that nobody wrote.
+func cell(text string) string {
+	return textsafe.Line([]byte(text))
+}
+
 // printError says why a command failed, unless it has said so itself.
 func printError(w io.Writer, err error) {
 	var exit *exitError

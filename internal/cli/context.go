@@ -32,7 +32,7 @@ func newContextCommand(s streams) *cobra.Command {
 				if name == all.Current || name == remote.Local && all.Current == "" {
 					mark = "*"
 				}
-				fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", mark, shown(name), shown(server), shown(project))
+				fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", mark, cell(name), cell(server), cell(project))
 			}
 			row(remote.Local, "this machine", "")
 			for _, one := range all.Contexts {

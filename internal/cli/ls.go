@@ -12,7 +12,6 @@ import (
 	"github.com/mayfly-run/mayfly/internal/ownership"
 	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/run/failure"
-	"github.com/mayfly-run/mayfly/internal/textsafe"
 	"github.com/mayfly-run/mayfly/internal/tool"
 	"github.com/mayfly-run/mayfly/internal/workflow/definition"
 )
@@ -148,7 +147,7 @@ func printHere(s streams, list []listed) error {
 		if l.Error != "" {
 			text = "can't be read: " + l.Error
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", textsafe.Line([]byte(l.Name)), l.Kind, textsafe.Line([]byte(strings.Join(args, " "))), textsafe.Line([]byte(text)))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", cell(l.Name), l.Kind, cell(strings.Join(args, " ")), cell(text))
 	}
 	return w.Flush()
 }

@@ -55,8 +55,8 @@ func newRunnerListCommand(s streams) *cobra.Command {
 			table := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
 			fmt.Fprintln(table, "RUNNER\tPOOL\tSTATE\tBUSY\tLABELS\tVERSION\tSEEN")
 			for _, one := range all {
-				fmt.Fprintf(table, "%s\t%s\t%s\t%d of %d\t%s\t%s\t%s\n", shown(one.Name), shown(one.Pool), one.State, one.Busy, one.Slots,
-					shown(strings.Join(one.Labels, ",")), shown(one.Version), ago(one.LastSeen))
+				fmt.Fprintf(table, "%s\t%s\t%s\t%d of %d\t%s\t%s\t%s\n", cell(one.Name), cell(one.Pool), one.State, one.Busy, one.Slots,
+					cell(strings.Join(one.Labels, ",")), cell(one.Version), ago(one.LastSeen))
 			}
 			return table.Flush()
 		},

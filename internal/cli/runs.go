@@ -11,7 +11,6 @@ import (
 	"github.com/mayfly-run/mayfly/internal/host"
 	"github.com/mayfly-run/mayfly/internal/remote"
 	"github.com/mayfly-run/mayfly/internal/show"
-	"github.com/mayfly-run/mayfly/internal/textsafe"
 	"github.com/mayfly-run/mayfly/internal/workflow"
 )
 
@@ -54,7 +53,7 @@ With a server, list its runs, latest first.`,
 			w := tabwriter.NewWriter(s.out, 0, 0, 3, ' ', 0)
 			fmt.Fprintln(w, "RUN\tWORKFLOW\tSTATUS\tBEGAN\tSTEPS")
 			for _, r := range list {
-				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", textsafe.Line([]byte(r.ID)), textsafe.Line([]byte(r.Workflow)), textsafe.Line([]byte(r.Status)), ago(r.Began), stepCounts(r))
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", cell(r.ID), cell(r.Workflow), cell(string(r.Status)), ago(r.Began), stepCounts(r))
 			}
 			return w.Flush()
 		},
@@ -106,7 +105,7 @@ func listRemote(ctx context.Context, s streams, r *remote.Remote, filter api.Run
 		if one.Version > 0 {
 			version = fmt.Sprint(one.Version)
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", one.ID, shown(one.Tool), version, one.Status, ago(one.Accepted), shown(one.AcceptedBy), shown(one.Runner))
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", one.ID, cell(one.Tool), version, one.Status, ago(one.Accepted), cell(one.AcceptedBy), cell(one.Runner))
 	}
 	return table.Flush()
 }

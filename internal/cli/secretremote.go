@@ -69,7 +69,7 @@ func listRemoteSecrets(ctx context.Context, s streams, r *remote.Remote, asJSON,
 		if !one.Used.IsZero() {
 			used = ago(one.Used)
 		}
-		fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\t%s\n", one.Name, one.Version, ago(one.Set), shown(one.SetBy), used, shown(strings.Join(one.Tools, ",")))
+		fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\t%s\n", one.Name, one.Version, ago(one.Set), cell(one.SetBy), used, cell(strings.Join(one.Tools, ",")))
 	}
 	return w.Flush()
 }

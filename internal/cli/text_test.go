@@ -24,3 +24,12 @@ func TestPrintedJSONSteersNoTerminal(t *testing.T) {
 		t.Errorf("%q (%v)", back, err)
 	}
 }
+
+// A cell comes from other people's tokens and requests: it may not add a cell or a row to its table.
+func TestACellStaysInItsPlace(t *testing.T) {
+	for _, text := range []string{"a\nb", "a\tb", "a\vb\fc", "a\r\nb", "\x1b[2Ja", "a\u2028b\u0085c"} {
+		if got := cell(text); strings.ContainsAny(got, "\t\n\v\f\r\x1b\u2028\u0085") {
+			t.Errorf("cell(%q) = %q", text, got)
+		}
+	}
+}

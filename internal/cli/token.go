@@ -119,7 +119,7 @@ func newTokenListCommand(s streams) *cobra.Command {
 				if !t.Expires.IsZero() {
 					expires = t.Expires.Local().Format(time.DateTime)
 				}
-				fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", shown(t.Name), t.Role, shown(t.Pool), t.Created.Local().Format(time.DateTime), expires)
+				fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", cell(t.Name), t.Role, cell(t.Pool), t.Created.Local().Format(time.DateTime), expires)
 			}
 			return table.Flush()
 		},

@@ -174,7 +174,7 @@ func versionsCommand(s streams, c *cobra.Command, list func(context.Context, *ap
 		table := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
 		fmt.Fprintln(table, "TOOL\tVERSION\tKIND\tCREATED\tBY\tNOTE")
 		for _, v := range all {
-			fmt.Fprintf(table, "%s\t%d\t%s\t%s\t%s\t%s\n", shown(v.Tool), v.Version, v.Kind, v.Created.Local().Format(time.DateTime), shown(v.CreatedBy), shown(v.Note))
+			fmt.Fprintf(table, "%s\t%d\t%s\t%s\t%s\t%s\n", cell(v.Tool), v.Version, v.Kind, v.Created.Local().Format(time.DateTime), cell(v.CreatedBy), cell(v.Note))
 		}
 		return table.Flush()
 	}
