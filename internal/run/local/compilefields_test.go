@@ -34,6 +34,7 @@ var notCompiled = map[string]string{
 	"Outputs":               "they are looked for when the tool has ended (conclude.go)",
 	"Source.Path":           "messages name the definition by it",
 	"Source.Files":          "the folder is unpacked from it at the start (run.go)",
+	"Source.Sent":           "warnings say what is not in the folder (tool/warning.go)",
 }
 
 // TestEveryFieldIsCompiled: a change of any field of a tool changes what an engine gets, or something else reads the field. A field
