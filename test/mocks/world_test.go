@@ -56,8 +56,11 @@ func TestClientsLarge(t *testing.T) {
 			t.Logf("200 MB took %v, mayfly had at most %d MB", r.took, r.peak>>10)
 			res := r.result(t, scheme)
 			for _, name := range []string{"down", "up"} {
-				if got := outcomes(res)[name]; !strings.HasPrefix(got, "200 104") { // curl's count may include the lengths of chunks
-					t.Errorf("%s: %q", name, got)
+				// curl's count of an upload may include the lengths of its chunks: the slower they come, the more there are.
+				var status, n int
+				got := outcomes(res)[name]
+				if _, err := fmt.Sscan(got, &status, &n); err != nil || status != 200 || n < 100<<20 || n > 110<<20 {
+					t.Errorf("%s: %q (%v)", name, got, err)
 				}
 			}
 			if n := len(res.Requests); res.Status != report.Passed || n != 2 || res.Requests[n-1].BodySize != 100<<20 || !res.Requests[n-1].BodyTruncated || res.Requests[0].Protocol != protocol {
