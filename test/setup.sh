@@ -3,7 +3,7 @@
 set -euo pipefail
 
 need=()
-for p in gcc libc6-dev libseccomp-dev pkg-config busybox-static mmdebstrap uidmap runsc iproute2 xz-utils bzip2 python3 python3-pytest postgresql xfsprogs e2fsprogs; do
+for p in gcc libc6-dev libseccomp-dev pkg-config busybox-static mmdebstrap uidmap runsc iproute2 xz-utils bzip2 python3 python3-pytest postgresql xfsprogs e2fsprogs systemd; do
   dpkg-query -W -f='${Status}' "$p" 2>/dev/null | grep -q '^install ok installed' || need+=("$p")
 done
 # Clients that the tests of mocks use. They need not come from a Debian package.

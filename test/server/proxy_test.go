@@ -199,17 +199,7 @@ func TestRunnerBehindProxy(t *testing.T) {
 	if a.status != 130 || took > heartbeat {
 		t.Errorf("cancelled after %v: %+v", took, a)
 	}
-	s.must("runner", "drain", "far")
-	ended := make(chan error, 1)
-	go func() { ended <- c.Wait() }()
-	select {
-	case err := <-ended:
-		if err != nil {
-			t.Errorf("a runner that has drained ends with %v", err)
-		}
-	case <-time.After(patience):
-		t.Fatal("a runner that drains doesn't end")
-	}
+	s.drain("far", c)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, host := range p.asked {

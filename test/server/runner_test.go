@@ -38,6 +38,22 @@ func (s *site) remoteRunner(pool string, args ...string) *exec.Cmd {
 	return c
 }
 
+// drain drains a runner and waits until its process has ended by itself.
+func (s *site) drain(name string, c *exec.Cmd) {
+	s.t.Helper()
+	s.must("runner", "drain", name)
+	ended := make(chan error, 1)
+	go func() { ended <- c.Wait() }()
+	select {
+	case err := <-ended:
+		if err != nil {
+			s.t.Errorf("a runner that has drained ends with %v", err)
+		}
+	case <-time.After(patience):
+		s.t.Fatal("a runner that drains doesn't end")
+	}
+}
+
 func (s *site) fingerprint() string {
 	s.t.Helper()
 	data, err := os.ReadFile(filepath.Join(s.home, "contexts.json"))
@@ -82,17 +98,7 @@ func TestRemoteRunner(t *testing.T) {
 		t.Errorf("followed: %+v", a)
 	}
 	s.wait("build   build", "runner", "ls")
-	s.must("runner", "drain", "build")
-	ended := make(chan error, 1)
-	go func() { ended <- c.Wait() }()
-	select {
-	case err := <-ended:
-		if err != nil {
-			t.Errorf("a runner that has drained ends with %v", err)
-		}
-	case <-time.After(patience):
-		t.Fatal("a runner that drains doesn't end")
-	}
+	s.drain("build", c)
 	if list := s.must("runs", "--status", "succeeded"); strings.Count(list, "\n") != 3 {
 		t.Errorf("its runs end before it does: %s", list)
 	}
