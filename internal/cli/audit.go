@@ -11,6 +11,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -79,7 +80,7 @@ them first. With --json each is a line of JSON.`,
 	fl.BoolVar(&f.allProjects, "all-projects", false, "entries of the whole server, instead of those about the context's project")
 	fl.StringVar(&f.filter.Actor, "actor", "", "only what was done with the token of this `NAME`")
 	fl.StringVar(&f.filter.Action, "action", "", "only this `ACTION`, such as create-run or use-secrets")
-	fl.StringVar(&f.since, "since", "", "only entries from `TIME` on: 2026-01-31, 2026-01-31T12:00:00Z, or 24h for the last 24 hours")
+	fl.StringVar(&f.since, "since", "", "only entries from `TIME` on: 2026-01-31, 2026-01-31T12:00:00Z, or 24h or 7d for the last 24 hours or 7 days")
 	fl.IntVar(&f.filter.Limit, "limit", 50, "at most so many entries, 1000 at most")
 	fl.BoolVar(&f.whole, "all", false, "all entries")
 	jsonFlag(fl, &f.asJSON, "print each entry as a line of JSON")
@@ -91,12 +92,15 @@ func timeSince(text string, now time.Time) (time.Time, error) {
 	if d, err := time.ParseDuration(text); err == nil && d >= 0 {
 		return now.Add(-d), nil
 	}
+	if days, err := strconv.ParseUint(strings.TrimSuffix(text, "d"), 10, 16); err == nil && strings.HasSuffix(text, "d") {
+		return now.AddDate(0, 0, -int(days)), nil
+	}
 	for _, layout := range []string{time.RFC3339, time.DateOnly} {
 		if at, err := time.ParseInLocation(layout, text, time.Local); err == nil {
 			return at, nil
 		}
 	}
-	return time.Time{}, fmt.Errorf("--since %q is not a time; write it as 2026-01-31, 2026-01-31T12:00:00Z or 24h", text)
+	return time.Time{}, fmt.Errorf("--since %q is not a time; write it as 2026-01-31, 2026-01-31T12:00:00Z, 24h or 7d", text)
 }
 
 func (f *auditListFlags) list(ctx context.Context, s streams, r *remote.Remote) error {
@@ -108,7 +112,7 @@ func (f *auditListFlags) list(ctx context.Context, s streams, r *remote.Remote) 
 	if !f.asJSON {
 		fmt.Fprintln(table, "NUMBER\tTIME\tACTOR\tADDRESS\tACTION\tPROJECT\tSUBJECT\tOUTCOME\tDETAILS")
 	}
-	show := func(e *audit.Entry) error {
+	write := func(e *audit.Entry) error {
 		if f.asJSON {
 			return show.JSONLine(s.out, e)
 		}
@@ -122,7 +126,7 @@ func (f *auditListFlags) list(ctx context.Context, s streams, r *remote.Remote) 
 	}
 	if f.whole {
 		f.filter.First, f.filter.Limit = true, auditPage
-		if err := walkAudit(ctx, r, project, f.filter, func(e *audit.Entry) error { return show(e) }); err != nil {
+		if err := walkAudit(ctx, r, project, f.filter, write); err != nil {
 			return err
 		}
 		return table.Flush()
@@ -132,7 +136,7 @@ func (f *auditListFlags) list(ctx context.Context, s streams, r *remote.Remote) 
 		return err
 	}
 	for _, e := range slices.Backward(page.Entries) {
-		if err := show(&e); err != nil {
+		if err := write(&e); err != nil {
 			return err
 		}
 	}
