@@ -162,10 +162,10 @@ func (s *Server) Messages(ctx context.Context, pool, instance string, h *api.Hel
 	}
 }
 
-// left is the end of a runner's connection. One that has drained takes runs if it is started again.
+// left is the end of a runner's connection. One that has drained is gone.
 func (s *Server) left(ctx context.Context, l *line) {
 	if s.pool.drained(l) {
-		if err := s.store.Drained(context.WithoutCancel(ctx), l.runner); err != nil {
+		if err := s.store.RemoveRunner(context.WithoutCancel(ctx), l.runner); err != nil {
 			s.log.Error("a runner that has drained", "runner", shownRunner(l.runner), "error", err)
 		}
 	}
@@ -357,7 +357,7 @@ func (s *Server) listRunners(ctx context.Context, _ *struct{}) (*body[[]api.Runn
 	out := &body[[]api.Runner]{Body: []api.Runner{}}
 	for _, r := range all {
 		out.Body = append(out.Body, api.Runner{
-			Name: r.Name, Pool: r.Pool, Labels: r.Labels, Version: r.Version, Slots: r.Slots, Busy: r.Busy, Capacity: capacityOf(r.Capacity), State: s.stateOf(r), LastSeen: r.Seen,
+			Name: r.Name, Pool: r.Pool, Labels: r.Labels, Version: r.Version, Slots: r.Slots, Busy: r.Busy, Capacity: capacityOf(r.Capacity), State: s.stateOf(r), LastSeen: time.Now().Add(-r.Silent),
 		})
 	}
 	return out, nil
@@ -372,7 +372,7 @@ const (
 
 func (s *Server) stateOf(r store.Runner) string {
 	switch {
-	case time.Since(r.Seen) > s.lease:
+	case r.Silent > s.lease:
 		return runnerAway
 	case r.Drain:
 		return runnerDraining

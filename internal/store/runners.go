@@ -13,8 +13,8 @@ type Runners interface {
 	Runners(ctx context.Context, within time.Duration) ([]Runner, error)
 	// DrainRunner has a runner take nothing new, and returns what the queue knows it by. The error is ErrNotFound.
 	DrainRunner(ctx context.Context, name string) (holders []string, err error)
-	// Drained says that a runner has drained: if it is started again, it takes runs.
-	Drained(ctx context.Context, holder string) error
+	// RemoveRunner removes a runner that has drained and ended: it isn't listed, and takes runs if it is started again.
+	RemoveRunner(ctx context.Context, holder string) error
 	// ForgetRunners removes the runners that were not there for a while.
 	ForgetRunners(ctx context.Context, within time.Duration) error
 }
@@ -27,7 +27,9 @@ type Runner struct {
 	Labels     []string
 	Slots      int
 	Capacity   Size
-	Busy       int  // set by Runners
-	Drain      bool // set by Runners
-	Seen       time.Time
+
+	// Runners sets these.
+	Busy   int
+	Drain  bool
+	Silent time.Duration // since its last sign of life, by the database's clock
 }

@@ -39,8 +39,8 @@ func (s *Store) Runners(ctx context.Context, within time.Duration) ([]store.Runn
 	err := s.read(ctx, func(rows *sql.Rows) error {
 		var r store.Runner
 		var labels, capacity string
-		var drain, seen int64
-		if err := rows.Scan(&r.Holder, &r.Pool, &r.Name, &r.Version, &labels, &r.Slots, &capacity, &drain, &seen, &r.Busy); err != nil {
+		var drain, silent int64
+		if err := rows.Scan(&r.Holder, &r.Pool, &r.Name, &r.Version, &labels, &r.Slots, &capacity, &drain, &silent, &r.Busy); err != nil {
 			return err
 		}
 		if err := json.Unmarshal([]byte(labels), &r.Labels); err != nil {
@@ -51,10 +51,10 @@ func (s *Store) Runners(ctx context.Context, within time.Duration) ([]store.Runn
 				return fmt.Errorf("read the capacity of runner %s: %w", r.Name, err)
 			}
 		}
-		r.Drain, r.Seen = drain > 0, timeOf(seen)
+		r.Drain, r.Silent = drain > 0, time.Duration(silent)*time.Millisecond
 		all = append(all, r)
 		return nil
-	}, `SELECT holder, pool, name, version, labels, slots, capacity, drain, seen, (SELECT COUNT(*) FROM queue q WHERE q.runner = r.holder)
+	}, `SELECT holder, pool, name, version, labels, slots, capacity, drain, NOW - seen, (SELECT COUNT(*) FROM queue q WHERE q.runner = r.holder)
 		FROM runners r WHERE seen > NOW - ? ORDER BY pool, name, seen`, within.Milliseconds())
 	return all, err
 }
@@ -77,10 +77,10 @@ func (s *Store) DrainRunner(ctx context.Context, name string) (holders []string,
 	return holders, err
 }
 
-// Drained implements store.Runners.
-func (s *Store) Drained(ctx context.Context, holder string) error {
+// RemoveRunner implements store.Runners.
+func (s *Store) RemoveRunner(ctx context.Context, holder string) error {
 	return s.write(ctx, func(ctx context.Context, tx *tx) error {
-		_, err := tx.exec(ctx, `UPDATE runners SET drain = 0 WHERE holder = ?`, holder)
+		_, err := tx.exec(ctx, `DELETE FROM runners WHERE holder = ?`, holder)
 		return err
 	})
 }

@@ -27,7 +27,7 @@ func runners(t *testing.T, s Store) {
 	}
 	all, err := s.Runners(ctx, lease)
 	if err != nil || len(all) != 2 || all[0].Name != "a" || all[1].Name != "b" || all[0].Busy != 0 || all[1].Busy != 1 || all[0].Slots != 3 ||
-		!slices.Equal(all[0].Labels, []string{"gpu"}) || all[0].Drain || all[0].Seen.IsZero() || all[0].Version != "1" {
+		!slices.Equal(all[0].Labels, []string{"gpu"}) || all[0].Drain || all[0].Silent < 0 || all[0].Silent > lease || all[0].Version != "1" {
 		t.Errorf("runners %+v, %v", all, err)
 	}
 	if holders, err := s.DrainRunner(ctx, "b"); err != nil || !slices.Equal(holders, []string{"default/b@1"}) {
@@ -41,6 +41,15 @@ func runners(t *testing.T, s Store) {
 	}
 	if saw("default/b@2", "b") {
 		t.Error("the next process of its name is told to drain")
+	}
+	if err := s.RemoveRunner(ctx, "default/b@1"); err != nil {
+		t.Fatal(err)
+	}
+	if all, err := s.Runners(ctx, lease); err != nil || len(all) != 2 || all[1].Holder != "default/b@2" {
+		t.Errorf("after one is removed: %+v, %v", all, err)
+	}
+	if saw("default/b@1", "b") {
+		t.Error("one that was removed is told to drain")
 	}
 	time.Sleep(20 * time.Millisecond)
 	if all, err := s.Runners(ctx, time.Millisecond); err != nil || len(all) != 0 {
