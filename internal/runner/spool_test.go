@@ -15,12 +15,17 @@ import (
 	"github.com/mayfly-run/mayfly/internal/run"
 )
 
+// Ten times what a runner keeps in memory, in events as in bytes.
+const (
+	lines  = 50_000
+	filler = 200
+)
+
 // chatty runs a tool that prints many lines while the server is away. It returns the numbers of those that arrived, and the marks in
 // the log, each with the number of the line before it.
-func chatty(t *testing.T, spool int64, lines int) (arrived []int, marks map[int]run.Dropped) {
+func chatty(t *testing.T, spool int64) (arrived []int, marks map[int]run.Dropped) {
 	t.Helper()
 	began, away, printed := make(chan string, 1), make(chan string, 1), make(chan string, 1)
-	const filler = 80
 	s := newSite(t, map[string]fake.Program{"x": func(p *fake.Process) int {
 		fmt.Fprintln(p.Stdout, 0, strings.Repeat("x", filler))
 		began <- "x"
@@ -99,8 +104,7 @@ func numberOf(t *testing.T, line string) int {
 
 // TestSpool has a tool print more than fits into memory while the server is away: every line arrives, once and in order.
 func TestSpool(t *testing.T) {
-	const lines = 100_000
-	arrived, marks := chatty(t, 1<<30, lines)
+	arrived, marks := chatty(t, 1<<30)
 	if len(arrived) != lines || len(marks) != 0 {
 		t.Fatalf("%d lines of %d arrived, %v", len(arrived), lines, marks)
 	}
@@ -113,8 +117,7 @@ func TestSpool(t *testing.T) {
 
 // TestSpoolIsFull has a tool print more than the spool takes: the rest is missing, and the log says where, how much and why.
 func TestSpoolIsFull(t *testing.T) {
-	const lines = 100_000
-	arrived, marks := chatty(t, 4<<20, lines)
+	arrived, marks := chatty(t, 4<<20)
 	missing := int64(0)
 	for i := 1; i < len(arrived); i++ {
 		skipped := arrived[i] - arrived[i-1] - 1
@@ -131,7 +134,7 @@ func TestSpoolIsFull(t *testing.T) {
 			t.Errorf("marked: %+v", m)
 		}
 	}
-	if missing == 0 || dropped < missing*80 || dropped > missing*90 {
+	if missing == 0 || dropped < missing*filler || dropped > missing*(filler+10) {
 		t.Errorf("%d lines are missing, marked are %v", missing, marks)
 	}
 }

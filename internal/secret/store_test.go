@@ -285,7 +285,7 @@ func TestReadingWhileTheKeyChanges(t *testing.T) {
 			}
 		})
 	}
-	for range 200 {
+	for range 50 {
 		if _, err := s.RotateKey(t.Context()); err != nil {
 			t.Error(err)
 		}

@@ -27,7 +27,7 @@ func TestI17_LargeLogs(t *testing.T) {
 	noise := make([]byte, 50<<20)
 	_, _ = rand.Read(noise) // never fails
 	c := newCLI(t, imagetest.File{Name: "noise", Body: string(noise)})
-	size := int64(2 << 30)
+	size := int64(1 << 30)
 	if os.Getenv("MAYFLY_TEST_FULL") != "" {
 		size = 10 << 30
 	}
