@@ -38,7 +38,7 @@ func compress(r io.Reader, path string) (l layer, err error) {
 	defer func() { err = errors.Join(err, f.Close()) }()
 	plain, packed := sha256.New(), sha256.New()
 	count := &counter{w: io.MultiWriter(f, packed)}
-	z, err := gzip.NewWriterLevel(count, gzip.BestCompression) // without a name or a time in the header
+	z, err := gzip.NewWriterLevel(count, gzip.DefaultCompression) // without a name or a time in the header
 	if err != nil {
 		return l, err
 	}
