@@ -301,8 +301,13 @@ func (d *dispatcher) hand(ctx context.Context, l *line, as *api.Assignment) {
 
 // giveBack has an attempt wait again that was never sent to its runner.
 func (d *dispatcher) giveBack(ctx context.Context, l *line, as *api.Assignment) {
-	if err := d.s.store.Release(context.WithoutCancel(ctx), l.runner, store.Hold{Run: as.Run, Attempt: as.Attempt}); err != nil {
+	over, err := d.s.store.Release(context.WithoutCancel(ctx), l.runner, store.Hold{Run: as.Run, Attempt: as.Attempt}, d.s.restarted)
+	if err != nil {
 		d.s.log.Error("release an attempt of a runner that is gone", "run", as.Run, "error", err) // its lease will run out
+	}
+	if over { // its end was asked for
+		d.s.live.wake(as.Run)
+		d.s.flows.poke()
 	}
 	d.waiting(l.pool, nil)
 }
@@ -412,6 +417,9 @@ func (d *dispatcher) feed(ctx context.Context, l *line) {
 	}
 }
 
+// mostClaimed bounds a claim: a run is handed out after the secrets of those before it are sealed, and its lease runs meanwhile.
+const mostClaimed = 32
+
 // claim fills a runner's room.
 func (d *dispatcher) claim(ctx context.Context, l *line) error {
 	d.mu.Lock()
@@ -420,6 +428,7 @@ func (d *dispatcher) claim(ctx context.Context, l *line) error {
 		d.mu.Unlock()
 		return nil
 	}
+	want = min(want, mostClaimed)
 	l.asked += want
 	l.none = true // a run that comes from now on says otherwise
 	free := l.free()
@@ -429,6 +438,9 @@ func (d *dispatcher) claim(ctx context.Context, l *line) error {
 	l.asked -= want
 	if len(got) == want || err != nil {
 		l.none = false
+	}
+	if len(got) == want {
+		l.wake() // for the rest
 	}
 	for _, c := range got {
 		l.hold(store.Hold{Run: c.Run, Attempt: c.Attempt}, held{c.Size, c.Limited, true}) // a step or not: the request says so

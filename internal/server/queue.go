@@ -68,6 +68,11 @@ func retriesWhenLost(r *tool.Retry) int {
 
 // lostResult is how a run ends that its runner has lost, because of why. If its tool may be retried, it waits for another runner.
 func (s *Server) lostResult(c store.Claimed, why string) (store.Ended, error) {
+	if c.Cancelling && !c.Reported {
+		return s.live.codec.ending(c.Run, &run.Result{
+			Status: run.Cancelled, ExitCode: run.ExitCancelled, Code: run.CodeCancelled, Reason: "cancelled before a runner had it",
+		})
+	}
 	if c.Retries == 0 || c.Cancelling {
 		return s.live.codec.ending(c.Run, &run.Result{
 			Status: run.Lost, ExitCode: run.ExitError, Code: run.CodeRunnerLost, Reason: why, Hint: "look at the runner's log, then run it again",

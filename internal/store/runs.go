@@ -27,10 +27,12 @@ type Queue interface {
 	// wait for another runner.
 	Expire(ctx context.Context, most int, ended func(Claimed) (Ended, error)) (runs []string, err error)
 	// Reclaim takes from a runner the attempts that it doesn't hold, after it has said which it holds. One of which nothing was
-	// reported never reached it, and waits again; any other is over: ended makes its result. It returns both kinds.
+	// reported never reached it, and waits again, unless its end was asked for; any other is over: ended makes its result. It returns
+	// both kinds.
 	Reclaim(ctx context.Context, runner string, holds []Hold, ended func(Claimed) (Ended, error)) (waiting, over []string, err error)
-	// Release has an attempt wait again that was given to a runner that is gone, unless something of it was reported.
-	Release(ctx context.Context, runner string, h Hold) error
+	// Release has an attempt wait again that was given to a runner that is gone, unless something of it was reported. One whose end
+	// was asked for is over instead: ended makes its result.
+	Release(ctx context.Context, runner string, h Hold, ended func(Claimed) (Ended, error)) (over bool, err error)
 	// Renew gives all attempts at least that much time, after nobody could have extended them.
 	Renew(ctx context.Context, lease time.Duration) error
 
@@ -92,6 +94,7 @@ type Claimed struct {
 	Limited      bool  // it has limits; set by Claim and Held
 	Retries      int   // how often it may still be given to another runner
 	Cancelling   bool  // its end was asked for; set for ended
+	Reported     bool  // something of the attempt was reported; set for ended
 }
 
 // Hold names an attempt.

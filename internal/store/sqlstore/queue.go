@@ -328,7 +328,7 @@ func attempts(ctx context.Context, tx *tx, where string, args ...any) ([]expired
 		var e expired
 		err := rows.Scan(&e.Run, &e.Project, &e.Attempt, &e.Runner, &e.at.base, &e.at.last, &e.at.bytes, &e.at.lines, &e.at.parent.Run, &e.at.parent.Step, &e.at.limited,
 			&e.Retries, &e.Cancelling)
-		e.Last = e.at.last
+		e.Last, e.Reported = e.at.last, e.at.last != e.at.base
 		all = append(all, e)
 		return err
 	}, `SELECT run, project, attempt, runner, base, last, bytes, lines, parent, step, limits <> '', retries, cancel > 0 FROM queue WHERE `+where, args...)
@@ -369,18 +369,17 @@ func (s *Store) Reclaim(ctx context.Context, runner string, holds []store.Hold, 
 			switch {
 			case slices.Contains(holds, store.Hold{Run: e.Run, Attempt: e.Attempt}):
 				continue
-			case e.at.last == e.at.base:
-				tx.tell = true
-				err = release(ctx, tx, runner, store.Hold{Run: e.Run, Attempt: e.Attempt})
+			case !e.Reported && !e.Cancelling:
+				err = release(ctx, tx, e)
 				waiting = append(waiting, e.Run)
 			default:
-				tx.tell = true
 				err = endLost(ctx, tx, e, ended, "")
 				over = append(over, e.Run)
 			}
 			if err != nil {
 				return err
 			}
+			tx.tell = true
 		}
 		return nil
 	})
@@ -388,15 +387,24 @@ func (s *Store) Reclaim(ctx context.Context, runner string, holds []store.Hold, 
 }
 
 // Release implements store.Queue.
-func (s *Store) Release(ctx context.Context, runner string, h store.Hold) error {
-	return s.write(ctx, func(ctx context.Context, tx *tx) error {
+func (s *Store) Release(ctx context.Context, runner string, h store.Hold, ended func(store.Claimed) (store.Ended, error)) (over bool, err error) {
+	err = s.write(ctx, func(ctx context.Context, tx *tx) error {
+		over = false
+		all, err := attempts(ctx, tx, `run = ? AND attempt = ? AND runner = ? AND last = base FOR UPDATE`, h.Run, h.Attempt, runner)
+		if err != nil || len(all) == 0 {
+			return err
+		}
 		tx.tell = true
-		return release(ctx, tx, runner, h)
+		if over = all[0].Cancelling; over {
+			return endLost(ctx, tx, all[0], ended, "")
+		}
+		return release(ctx, tx, all[0])
 	})
+	return over, err
 }
 
-func release(ctx context.Context, tx *tx, runner string, h store.Hold) error {
-	_, err := tx.exec(ctx, `UPDATE queue SET runner = '', lease_until = 0 WHERE run = ? AND attempt = ? AND runner = ? AND last = base`, h.Run, h.Attempt, runner)
+func release(ctx context.Context, tx *tx, e expired) error {
+	_, err := tx.exec(ctx, `UPDATE queue SET runner = '', lease_until = 0 WHERE run = ? AND attempt = ? AND runner = ? AND last = base`, e.Run, e.Attempt, e.Runner)
 	return err
 }
 

@@ -93,7 +93,7 @@ func limits(t *testing.T, s Store) {
 	// What waits again, is lost or is given up counts no longer.
 	accept(t, s, limitedRun("5", two, one))
 	next()
-	if err := s.Release(t.Context(), "r", store.Hold{Run: second.Run, Attempt: second.Attempt}); err != nil {
+	if _, err := s.Release(t.Context(), "r", store.Hold{Run: second.Run, Attempt: second.Attempt}, nil); err != nil {
 		t.Fatal(err)
 	}
 	again := next("2")[0]

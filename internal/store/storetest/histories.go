@@ -57,7 +57,7 @@ type output struct {
 	refused error // ErrNotHeld, ErrOver or ErrNotFound
 	attempt int   // of a claim, and of opGet
 	runner  string
-	over    bool
+	over    bool // of opGet and opRelease
 	status  run.State
 }
 
@@ -65,12 +65,15 @@ type output struct {
 //
 //	none ── accept ──▶ waiting ◀── release ── held ── end, expire ──▶ over
 //	                      └──────── claim ─────▶│
+//
+// What is released isn't given to anybody again if its end was asked for: it is over.
 type modelState struct {
 	phase    string // "", waiting, held or over
 	runner   string
 	attempt  int
 	lapsed   bool // the lease may be over
 	reported bool // something of the attempt was reported
+	cancel   bool // its end was asked for
 	status   run.State
 }
 
@@ -101,10 +104,14 @@ func step(state, asked, answer any) (bool, any) {
 	case opCancel:
 		return cancelStep(s, out)
 	case opRelease:
-		if mine && !s.reported {
-			s.phase, s.runner = "waiting", ""
+		if !mine || s.reported {
+			return !out.over, s
 		}
-		return true, s
+		s.phase, s.runner = "waiting", ""
+		if s.cancel {
+			s.phase, s.status = "over", run.Lost
+		}
+		return out.over == s.cancel, s
 	case opExpire:
 		s.status, s.runner = run.Lost, ""
 		ok := s.phase == "held" && s.lapsed
@@ -135,6 +142,7 @@ func cancelStep(s modelState, out output) (bool, any) {
 	case errors.Is(out.refused, store.ErrOver):
 		return s.phase == "over", s
 	case s.phase == "held":
+		s.cancel = true
 		return out.runner == s.runner, s
 	}
 	ok := s.phase == "waiting" && out.runner == ""
@@ -285,10 +293,11 @@ func (w *worker) release() {
 	hold, in := w.some()
 	in.kind = opRelease
 	w.r.do(in, func() output {
-		if err := w.s.Release(context.WithoutCancel(w.t.Context()), w.name, hold); err != nil {
+		over, err := w.s.Release(context.WithoutCancel(w.t.Context()), w.name, hold, func(store.Claimed) (store.Ended, error) { return *ended(run.Lost), nil })
+		if err != nil {
 			w.t.Error(err)
 		}
-		return output{}
+		return output{over: over}
 	})
 }
 

@@ -287,17 +287,26 @@ func reclaim(t *testing.T, s Store) {
 	held := claimed(t, s, "held", lease)
 	begun := claimed(t, s, "begun", lease)
 	claimed(t, s, "never", lease)
+	claimed(t, s, "cancelled", lease)
+	if _, err := s.Cancel(t.Context(), "p", "cancelled", *ended(run.Cancelled)); err != nil {
+		t.Fatal(err)
+	}
 	accept(t, s, newRun("other"))
 	other := claim(t, s, store.Claim{Lessee: store.Lessee{Runner: "x", Lease: lease}, Most: 1})[0]
 	if _, err := s.Report(t.Context(), report(begun, 1, 1, "one")); err != nil {
 		t.Fatal(err)
 	}
-	waiting, over, err := s.Reclaim(t.Context(), "r", []store.Hold{{Run: "held", Attempt: 1}}, func(c store.Claimed) (store.Ended, error) {
+	lost := func(c store.Claimed) (store.Ended, error) {
+		if c.Cancelling != (c.Run == "cancelled" || c.Run == "gone too") || c.Reported != (c.Run == "begun") {
+			t.Errorf("asked for the end of %+v", c)
+		}
 		e := *ended(run.Lost)
 		e.Encode = encode(1, 1, c.Last, "lost")
 		return e, nil
-	})
-	if err != nil || !slices.Equal(waiting, []string{"never"}) || !slices.Equal(over, []string{"begun"}) {
+	}
+	waiting, over, err := s.Reclaim(t.Context(), "r", []store.Hold{{Run: "held", Attempt: 1}}, lost)
+	slices.Sort(over)
+	if err != nil || !slices.Equal(waiting, []string{"never"}) || !slices.Equal(over, []string{"begun", "cancelled"}) {
 		t.Errorf("reclaimed: %q wait, %q are over, %v", waiting, over, err)
 	}
 	if r := get(t, s, "begun"); r.Status != run.Lost || !slices.Equal(texts(t, s, "begun", 0), []string{"one", "lost"}) {
@@ -312,11 +321,15 @@ func reclaim(t *testing.T, s Store) {
 			t.Errorf("run %s: %v", c.Run, err)
 		}
 	}
-	// Of two that were given to a runner that is gone, only the one of which nothing was reported waits again.
-	gone := claimed(t, s, "gone", lease)
-	for _, c := range []store.Claimed{gone, held} {
-		if err := s.Release(t.Context(), "r", store.Hold{Run: c.Run, Attempt: c.Attempt}); err != nil {
-			t.Error(err)
+	// Of those that were given to a runner that is gone, only the one of which nothing was reported and whose end nobody asked for
+	// waits again.
+	gone, cancelled := claimed(t, s, "gone", lease), claimed(t, s, "gone too", lease)
+	if _, err := s.Cancel(t.Context(), "p", "gone too", *ended(run.Cancelled)); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []store.Claimed{gone, cancelled, held} {
+		if over, err := s.Release(t.Context(), "r", store.Hold{Run: c.Run, Attempt: c.Attempt}, lost); err != nil || over != (c.Run == "gone too") {
+			t.Errorf("release %s: %t, %v", c.Run, over, err)
 		}
 	}
 	if got := claim(t, s, store.Claim{Most: 9}); len(got) != 1 || got[0].Run != "gone" {
