@@ -106,6 +106,8 @@ type Receipt struct {
 // Heartbeat says which attempts a runner works on.
 type Heartbeat struct {
 	Hello
+	// Leaving says that the runner has drained and ends.
+	Leaving bool `json:"leaving,omitempty"`
 }
 
 // Pulse is the answer to a heartbeat.

@@ -144,6 +144,7 @@ func (r *Runner) Run(ctx context.Context) error {
 		cancel()
 		select {
 		case <-r.idle:
+			r.leave(working)
 			return nil
 		default:
 		}
@@ -160,6 +161,7 @@ func (r *Runner) Run(ctx context.Context) error {
 		select {
 		case <-time.After(pause):
 		case <-r.idle:
+			r.leave(working)
 			return nil
 		case <-ctx.Done():
 			return nil
@@ -206,6 +208,16 @@ func (r *Runner) take(ctx context.Context, m api.Message) error {
 	return nil
 }
 
+// leave tells the server that the runner has drained. If the server doesn't hear it, it takes the runner for one that is away, and
+// has its next process drain as well.
+func (r *Runner) leave(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, leaveTime)
+	defer cancel()
+	if _, err := r.o.Server.Heartbeat(ctx, &api.Heartbeat{Hello: *r.hello(), Leaving: true}); err != nil {
+		r.o.Log.Warn("tell the server that the runner has drained", "error", err)
+	}
+}
+
 // checkIdle ends a runner that drains. The caller holds r.mu.
 func (r *Runner) checkIdle() {
 	if r.drain && len(r.holds) == 0 {
@@ -238,6 +250,9 @@ func (r *Runner) end(h api.Holding, why error) {
 
 // lastReports is for how long a runner that ends tries to report what it has ended: the server gives it up then anyway.
 const lastReports = time.Minute
+
+// leaveTime bounds the last words of a runner that has drained.
+const leaveTime = 10 * time.Second
 
 func (r *Runner) dropAll() {
 	r.mu.Lock()

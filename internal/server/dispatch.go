@@ -78,13 +78,6 @@ func (d *dispatcher) heard(runner string) {
 	l.heard = time.Now()
 }
 
-// drained reports whether a runner was to drain and holds nothing.
-func (d *dispatcher) drained(l *line) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return l.drain && len(l.holds) == 0
-}
-
 // room is how many more attempts it can take.
 func (l *line) room() int {
 	if l.drain || time.Since(l.heard) > l.quiet {

@@ -47,7 +47,7 @@ func TestMetrics(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := r.store.SawRunner(ctx, store.Runner{Holder: "default/b@1", Pool: "default", Name: "b", Slots: 3}); err != nil {
+	if _, err := r.store.AddRunner(ctx, store.Runner{Holder: "default/b@1", Pool: "default", Name: "b", Slots: 3}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := r.store.Claim(ctx, store.Claim{Lessee: store.Lessee{Runner: "default/b@1", Lease: time.Millisecond}, Pool: "default", Most: 1}); err != nil {

@@ -127,7 +127,7 @@ func (s *Server) Messages(ctx context.Context, pool, instance string, h *api.Hel
 	if err != nil {
 		return problem(http.StatusServiceUnavailable, run.CodeError, err.Error(), "connect again")
 	}
-	defer s.left(ctx, l)
+	defer s.pool.leave(ctx, l)
 	if err := s.saw(ctx, l, h); err != nil {
 		return err
 	}
@@ -160,16 +160,6 @@ func (s *Server) Messages(ctx context.Context, pool, instance string, h *api.Hel
 			return err
 		}
 	}
-}
-
-// left is the end of a runner's connection. One that has drained is gone.
-func (s *Server) left(ctx context.Context, l *line) {
-	if s.pool.drained(l) {
-		if err := s.store.RemoveRunner(context.WithoutCancel(ctx), l.runner); err != nil {
-			s.log.Error("a runner that has drained", "runner", shownRunner(l.runner), "error", err)
-		}
-	}
-	s.pool.leave(ctx, l)
 }
 
 func (s *Server) reports(ctx context.Context, in *RunnerName) (*huma.StreamResponse, error) {
@@ -293,6 +283,9 @@ func (s *Server) Heartbeat(ctx context.Context, runner string, h *api.Heartbeat)
 	if err != nil {
 		return nil, err
 	}
+	if h.Leaving {
+		return &api.Pulse{}, s.store.RemoveRunner(ctx, runner)
+	}
 	drain, err := s.store.SawRunner(ctx, rowOf(runner, h.Hello))
 	if err != nil {
 		return nil, err
@@ -339,7 +332,7 @@ func rowOf(holder string, h api.Hello) store.Runner {
 
 // saw keeps that a runner is there. One that is to drain is told so, and gets nothing.
 func (s *Server) saw(ctx context.Context, l *line, h *api.Hello) error {
-	drain, err := s.store.SawRunner(ctx, rowOf(l.runner, *h))
+	drain, err := s.store.AddRunner(ctx, rowOf(l.runner, *h))
 	if err == nil && drain {
 		s.pool.drain(l.runner)
 	}
@@ -357,7 +350,7 @@ func (s *Server) listRunners(ctx context.Context, _ *struct{}) (*body[[]api.Runn
 	out := &body[[]api.Runner]{Body: []api.Runner{}}
 	for _, r := range all {
 		out.Body = append(out.Body, api.Runner{
-			Name: r.Name, Pool: r.Pool, Labels: r.Labels, Version: r.Version, Slots: r.Slots, Busy: r.Busy, Capacity: capacityOf(r.Capacity), State: s.stateOf(r), LastSeen: time.Now().Add(-r.Silent),
+			Name: r.Name, Pool: r.Pool, Labels: r.Labels, Version: r.Version, Slots: r.Slots, Busy: r.Busy, Capacity: capacityOf(r.Capacity), State: s.stateOf(r), LastSeen: time.Now().UTC().Add(-r.Silent).Truncate(time.Millisecond),
 		})
 	}
 	return out, nil

@@ -10,8 +10,20 @@ import (
 	"github.com/mayfly-run/mayfly/internal/store"
 )
 
+// AddRunner implements store.Runners.
+func (s *Store) AddRunner(ctx context.Context, r store.Runner) (drain bool, err error) {
+	return s.putRunner(ctx, r, `INSERT INTO runners (version, labels, slots, capacity, holder, pool, name, drain, seen) VALUES (?, ?, ?, ?, ?, ?, ?, 0, NOW)
+		ON CONFLICT (holder) DO UPDATE SET version = excluded.version, labels = excluded.labels, slots = excluded.slots, capacity = excluded.capacity, seen = excluded.seen
+		RETURNING drain`, r.Pool, r.Name)
+}
+
 // SawRunner implements store.Runners.
 func (s *Store) SawRunner(ctx context.Context, r store.Runner) (drain bool, err error) {
+	return s.putRunner(ctx, r, `UPDATE runners SET version = ?, labels = ?, slots = ?, capacity = ?, seen = NOW WHERE holder = ? RETURNING drain`)
+}
+
+// putRunner writes a runner's row. The first parameters of a statement are the same.
+func (s *Store) putRunner(ctx context.Context, r store.Runner, statement string, more ...any) (drain bool, err error) {
 	labels, err := json.Marshal(r.Labels)
 	if err != nil {
 		return false, err
@@ -21,14 +33,13 @@ func (s *Store) SawRunner(ctx context.Context, r store.Runner) (drain bool, err 
 		return false, err
 	}
 	err = s.write(ctx, func(ctx context.Context, tx *tx) error {
+		drain = false
 		return tx.rows(ctx, func(rows *sql.Rows) error {
 			var at int64
 			err := rows.Scan(&at)
 			drain = at > 0
 			return err
-		}, `INSERT INTO runners (holder, pool, name, version, labels, slots, capacity, drain, seen) VALUES (?, ?, ?, ?, ?, ?, ?, 0, NOW)
-			ON CONFLICT (holder) DO UPDATE SET version = excluded.version, labels = excluded.labels, slots = excluded.slots, capacity = excluded.capacity, seen = excluded.seen RETURNING drain`,
-			r.Holder, r.Pool, r.Name, r.Version, string(labels), r.Slots, string(capacity))
+		}, statement, append([]any{r.Version, string(labels), r.Slots, string(capacity), r.Holder}, more...)...)
 	})
 	return drain, err
 }
@@ -80,7 +91,7 @@ func (s *Store) DrainRunner(ctx context.Context, name string) (holders []string,
 // RemoveRunner implements store.Runners.
 func (s *Store) RemoveRunner(ctx context.Context, holder string) error {
 	return s.write(ctx, func(ctx context.Context, tx *tx) error {
-		_, err := tx.exec(ctx, `DELETE FROM runners WHERE holder = ?`, holder)
+		_, err := tx.exec(ctx, `DELETE FROM runners WHERE holder = ? AND drain > 0`, holder)
 		return err
 	})
 }

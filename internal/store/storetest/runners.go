@@ -12,7 +12,7 @@ import (
 func runners(t *testing.T, s Store) {
 	ctx := t.Context()
 	saw := func(holder, name string) bool {
-		drain, err := s.SawRunner(ctx, store.Runner{Holder: holder, Pool: "default", Name: name, Version: "1", Labels: []string{"gpu"}, Slots: 3})
+		drain, err := s.AddRunner(ctx, store.Runner{Holder: holder, Pool: "default", Name: name, Version: "1", Labels: []string{"gpu"}, Slots: 3})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -39,6 +39,9 @@ func runners(t *testing.T, s Store) {
 	if !saw("default/b@1", "b") {
 		t.Error("it isn't told to drain")
 	}
+	if drain, err := s.SawRunner(ctx, store.Runner{Holder: "default/b@1", Version: "2"}); err != nil || !drain {
+		t.Errorf("a sign of life of one that drains: %t, %v", drain, err)
+	}
 	if saw("default/b@2", "b") {
 		t.Error("the next process of its name is told to drain")
 	}
@@ -47,6 +50,15 @@ func runners(t *testing.T, s Store) {
 	}
 	if all, err := s.Runners(ctx, lease); err != nil || len(all) != 2 || all[1].Holder != "default/b@2" {
 		t.Errorf("after one is removed: %+v, %v", all, err)
+	}
+	if drain, err := s.SawRunner(ctx, store.Runner{Holder: "default/b@1"}); err != nil || drain {
+		t.Errorf("a late sign of life of one that was removed: %t, %v", drain, err)
+	}
+	if err := s.RemoveRunner(ctx, "default/b@2"); err != nil { // it isn't to drain
+		t.Fatal(err)
+	}
+	if all, err := s.Runners(ctx, lease); err != nil || len(all) != 2 {
+		t.Errorf("after the late sign of life: %+v, %v", all, err)
 	}
 	if saw("default/b@1", "b") {
 		t.Error("one that was removed is told to drain")
