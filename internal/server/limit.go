@@ -51,32 +51,59 @@ func newLimiter() *limiter {
 	return &limiter{now: time.Now, buckets: map[string]*list.Element{}, recent: list.New()}
 }
 
-// take takes n tokens of a bucket, if it has one at least. Otherwise it returns how long until it has one, and whether this is the first
-// refusal in a row.
-func (l *limiter) take(key string, n int, perSecond, burst float64) (wait time.Duration, first bool) {
-	if perSecond <= 0 {
-		return 0, false
-	}
+// take takes a token of a bucket, if it has one. Otherwise it returns how long until it has one, and whether this is the first refusal in a
+// row.
+func (l *limiter) take(key string, perSecond, burst float64) (wait time.Duration, first bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	b := l.bucket(key, perSecond, burst)
+	if wait, first = l.refusal(b); wait == 0 {
+		b.rate.AllowN(l.now(), 1)
+	}
+	return wait, first
+}
+
+// look is take without taking a token.
+func (l *limiter) look(key string, perSecond, burst float64) (wait time.Duration, first bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.refusal(l.bucket(key, perSecond, burst))
+}
+
+// spend takes a token that may not be there yet: those who have looked at once all pay.
+func (l *limiter) spend(key string, perSecond, burst float64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.bucket(key, perSecond, burst).rate.ReserveN(l.now(), 1)
+}
+
+// bucket returns the bucket of a key. The caller holds mu.
+func (l *limiter) bucket(key string, perSecond, burst float64) *bucket {
 	at := l.buckets[key]
 	if at == nil {
 		if l.recent.Len() >= mostBuckets {
 			delete(l.buckets, l.recent.Remove(l.recent.Back()).(*bucket).key) //nolint:forcetypeassert // the list has only these
 		}
-		at = l.recent.PushFront(&bucket{key: key, rate: rate.NewLimiter(rate.Limit(perSecond), max(1, int(burst)))})
+		limit := rate.Limit(perSecond)
+		if perSecond <= 0 {
+			limit = rate.Inf
+		}
+		at = l.recent.PushFront(&bucket{key: key, rate: rate.NewLimiter(limit, max(1, int(burst)))})
 		l.buckets[key] = at
 	}
 	l.recent.MoveToFront(at)
-	b := at.Value.(*bucket) //nolint:forcetypeassert // the list has only these
-	now := l.now()
-	if have := b.rate.TokensAt(now); have < 1 {
-		first, b.refuses = !b.refuses, true
-		return time.Duration((1 - have) / perSecond * float64(time.Second)), first
+	return at.Value.(*bucket) //nolint:forcetypeassert // the list has only these
+}
+
+// refusal returns how long until a bucket has a token, or 0, and whether it refuses for the first time in a row. The caller holds mu.
+func (l *limiter) refusal(b *bucket) (wait time.Duration, first bool) {
+	have := b.rate.TokensAt(l.now())
+	if have >= 1 {
+		b.refuses = false
+		return 0, false
 	}
-	b.refuses = false
-	b.rate.AllowN(now, n)
-	return 0, false
+	first, b.refuses = !b.refuses, true
+	return time.Duration((1 - have) / float64(b.rate.Limit()) * float64(time.Second)), first
 }
 
 // limitToken says whether a request of a token may pass, and answers it otherwise.
@@ -85,7 +112,7 @@ func (s *Server) limitToken(c huma.Context, who identity) bool {
 	if who.Role == RoleRunner {
 		key, perSecond = key+c.Param("name"), perSecond*runnerFactor
 	}
-	wait, first := s.limiter.take(key, 1, perSecond, 2*perSecond)
+	wait, first := s.limiter.take(key, perSecond, 2*perSecond)
 	if wait == 0 {
 		return true
 	}
@@ -95,7 +122,7 @@ func (s *Server) limitToken(c huma.Context, who identity) bool {
 
 // mayFail says whether a request that may have no valid token is looked at, and answers it otherwise.
 func (s *Server) mayFail(c huma.Context) bool {
-	wait, first := s.failures(c, 0)
+	wait, first := s.limiter.look(failuresOf(c), s.limits.Failures/60, 2*s.limits.Failures)
 	if wait == 0 {
 		return true
 	}
@@ -104,11 +131,11 @@ func (s *Server) mayFail(c huma.Context) bool {
 }
 
 // countFailure counts a request without a valid token.
-func (s *Server) countFailure(c huma.Context) { s.failures(c, 1) }
-
-func (s *Server) failures(c huma.Context, n int) (wait time.Duration, first bool) {
-	return s.limiter.take("address "+network(addressOf(c.RemoteAddr())), n, s.limits.Failures/60, 2*s.limits.Failures)
+func (s *Server) countFailure(c huma.Context) {
+	s.limiter.spend(failuresOf(c), s.limits.Failures/60, 2*s.limits.Failures)
 }
+
+func failuresOf(c huma.Context) string { return "address " + network(addressOf(c.RemoteAddr())) }
 
 // network is what one client can be expected to have: of IPv6 a whole network of 64 bits.
 func network(address string) string {

@@ -140,24 +140,50 @@ func TestRetryAfter(t *testing.T) {
 func TestLimiterForgets(t *testing.T) {
 	l, c := newLimiter(), &clock{at: time.Now()}
 	l.now = c.now
-	l.take("first", 1, 1, 1)
+	l.take("first", 1, 1)
 	for i := range mostBuckets - 1 {
-		l.take(fmt.Sprint(i), 1, 1, 1)
+		l.take(fmt.Sprint(i), 1, 1)
 	}
-	if wait, _ := l.take("first", 1, 1, 1); wait == 0 {
+	if wait, _ := l.take("first", 1, 1); wait == 0 {
 		t.Error("the first is forgotten too early")
 	}
 	for i := range 10 {
-		l.take(fmt.Sprint("more", i), 1, 1, 1)
+		l.take(fmt.Sprint("more", i), 1, 1)
 	}
 	if len(l.buckets) != mostBuckets || l.recent.Len() != mostBuckets {
 		t.Errorf("%d and %d buckets", len(l.buckets), l.recent.Len())
 	}
-	if wait, _ := l.take("first", 1, 1, 1); wait == 0 {
+	if wait, _ := l.take("first", 1, 1); wait == 0 {
 		t.Error("one that was used lately is forgotten")
 	}
-	if wait, _ := l.take("0", 1, 1, 1); wait != 0 {
+	if wait, _ := l.take("0", 1, 1); wait != 0 {
 		t.Error("the one that was used least lately isn't forgotten")
+	}
+}
+
+// TestFailuresAtOnce has many look before the first of them has failed: each counts, and the first refusal is the first one in a row.
+func TestFailuresAtOnce(t *testing.T) {
+	l, c := newLimiter(), &clock{at: time.Now()}
+	l.now = c.now
+	for range 30 {
+		if wait, _ := l.look("a", 1, 10); wait != 0 {
+			t.Fatal("refused before any has failed")
+		}
+	}
+	for range 30 {
+		l.spend("a", 1, 10)
+	}
+	if wait, first := l.look("a", 1, 10); wait.Round(time.Second) != 21*time.Second || !first {
+		t.Errorf("the next one waits for %s, the first one refused: %t", wait, first)
+	}
+	if _, first := l.look("a", 1, 10); first {
+		t.Error("the second one is the first, too")
+	}
+	for range 30 {
+		l.spend("any number", 0, 0)
+	}
+	if wait, _ := l.take("any number", 0, 0); wait != 0 {
+		t.Errorf("where any number may fail, the next one waits for %s", wait)
 	}
 }
 
