@@ -19,6 +19,6 @@ type LogPage struct {
 	Lines []LogLine `json:"lines"`
 	Total int64     `json:"total" doc:"how many lines there are so far"`
 	Over  bool      `json:"over" doc:"whether the run has ended, so that no more come"`
-	// Next is the line from which a search goes on, or 0 at its end.
-	Next int64 `json:"next,omitempty" doc:"for a search: the line from which it goes on; 0 at the end of the log"`
+	// Next is the line from which a search goes on, or a window that is too large for one answer; 0 at the end.
+	Next int64 `json:"next,omitempty" doc:"the line from which a search goes on, or a window that is too large for one answer; 0 at the end"`
 }

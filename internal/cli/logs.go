@@ -92,6 +92,12 @@ func printLines(ctx context.Context, s streams, r *remote.Remote, id string, q a
 		if page.Next == 0 {
 			return nil
 		}
+		if q.Line < 0 {
+			q.Line = max(1, q.Line+page.Total+1)
+		}
+		if q.Find == "" {
+			q.Lines -= page.Next - q.Line
+		}
 		q.Line = page.Next
 	}
 }

@@ -22,9 +22,12 @@ import (
 const (
 	// maxShown is how much of a line is shown, in bytes.
 	maxShown = 16 << 10
-	// mostLines is how many lines are found at once, and readAtOnce about how many bytes of events one request reads.
-	mostLines  = 1000
-	readAtOnce = 64 << 20
+	// mostLines is how many lines are found at once.
+	mostLines = 1000
+	// usualAtOnce is about how many bytes of events one request reads.
+	usualAtOnce = 64 << 20
+	// mostParts is how many lines, or parts of lines, a window has, except for the parts of its last line.
+	mostParts = 10_000
 )
 
 func (s *Server) registerLogs() {
@@ -68,10 +71,21 @@ func (s *Server) getLog(ctx context.Context, in *logQuery) (*body[api.LogPage], 
 
 // window adds the lines from first to last.
 func (s *Server) window(ctx context.Context, id string, first, last int64, page *api.LogPage) error {
-	_, err := s.eachLine(ctx, id, first, last, func(l api.LogLine) bool {
+	full := int64(0)
+	next, err := s.eachLine(ctx, id, first, last, func(l api.LogLine) bool {
+		if n := len(page.Lines); n >= mostParts && page.Lines[n-1].Line < l.Line {
+			full = l.Line
+			return false
+		}
 		page.Lines = append(page.Lines, l)
-		return len(page.Lines) < 2*mostLines*5 // a line may have many parts
+		return len(page.Lines) < 2*mostParts
 	})
+	if full > 0 {
+		next = full
+	}
+	if next <= last {
+		page.Next = next
+	}
 	return err
 }
 
@@ -88,10 +102,10 @@ func (s *Server) find(ctx context.Context, id string, first int64, text string, 
 	return err
 }
 
-// eachLine calls take with the lines from first to last, or their parts, until it returns false. It reads about readAtOnce bytes,
+// eachLine calls take with the lines from first to last, or their parts, until it returns false. It reads about s.readAtOnce bytes,
 // and returns the line from which it goes on, or 0 at the end.
 func (s *Server) eachLine(ctx context.Context, id string, first, last int64, take func(api.LogLine) bool) (next int64, err error) {
-	chunks, err := s.chunksOfLines(ctx, id, first, last, readAtOnce)
+	chunks, err := s.chunksOfLines(ctx, id, first, last, s.readAtOnce)
 	if err != nil || len(chunks) == 0 {
 		return 0, err
 	}

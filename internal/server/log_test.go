@@ -111,6 +111,48 @@ func TestLogWindow(t *testing.T) {
 }
 
 // TestLogWindowIsALog compares windows with the log that they are of, however it is cut into pieces and reports.
+// TestLogWindowGoesOn reads windows that are too large for one answer: the next ones have the rest.
+func TestLogWindowGoesOn(t *testing.T) {
+	const lines = 4000
+	var parts, wide []run.Log
+	for range lines {
+		parts = append(parts, out("a"), errs("b"), out("c\n"))
+	}
+	const atOnce, long = 1 << 20, 50_000
+	for range 5 * atOnce / long / 2 {
+		wide = append(wide, out(strings.Repeat("x", long-1)+"\n"))
+	}
+	for name, c := range map[string]struct {
+		reports            [][]run.Log
+		lines, parts, most int
+	}{
+		"many parts": {[][]run.Log{parts}, lines, 3 * lines, 2},
+		"long lines": {slices.Collect(slices.Chunk(wide, 4)), len(wide), len(wide), 4},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, id := logged(t, c.reports)
+			s.readAtOnce = atOnce
+			var all []api.LogLine
+			answers := 0
+			for next := int64(1); next > 0; answers++ {
+				page := &api.LogPage{}
+				if err := s.window(t.Context(), id, next, int64(c.lines), page); err != nil {
+					t.Fatal(err)
+				}
+				all, next = append(all, page.Lines...), page.Next
+			}
+			if len(all) != c.parts || answers < 2 || answers > c.most {
+				t.Errorf("%d parts in %d answers, want %d in %d", len(all), answers, c.parts, c.most)
+			}
+			for i, l := range all {
+				if want := int64(i/(c.parts/c.lines)) + 1; l.Line != want {
+					t.Fatalf("part %d is of line %d, want %d", i, l.Line, want)
+				}
+			}
+		})
+	}
+}
+
 func TestLogWindowIsALog(t *testing.T) {
 	s, _ := logged(t, nil)
 	n := 0

@@ -119,23 +119,6 @@ func (m *metrics) count(operation string, w http.ResponseWriter) {
 	m.requests.WithLabelValues(operation, strconv.Itoa(code)).Inc()
 }
 
-// answered remembers the status of an answer.
-type answered struct {
-	http.ResponseWriter
-	code int
-}
-
-// WriteHeader implements http.ResponseWriter.
-func (a *answered) WriteHeader(code int) {
-	if a.code == 0 {
-		a.code = code
-	}
-	a.ResponseWriter.WriteHeader(code)
-}
-
-// Unwrap is for http.ResponseController.
-func (a *answered) Unwrap() http.ResponseWriter { return a.ResponseWriter }
-
 // scrapeTime bounds how long the answer to Prometheus waits for the database.
 const scrapeTime = 5 * time.Second
 

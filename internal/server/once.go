@@ -71,7 +71,9 @@ func (s *Server) once(c huma.Context, next func(huma.Context)) {
 		return
 	}
 	r, w := humago.Unwrap(c)
-	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, c.Operation().MaxBodyBytes))
+	body, done := s.body(w, r, c.Operation().MaxBodyBytes)
+	data, err := io.ReadAll(body)
+	done()
 	if err != nil {
 		s.refuse(c, problem(http.StatusRequestEntityTooLarge, run.CodeInvalidRequest, "the request is too large, or was cut short", "send less"))
 		return

@@ -46,10 +46,12 @@ func (s *Server) registerRunners() {
 // maxReport bounds a report. A runner sends smaller ones.
 const maxReport = 16 << 20
 
-// read reads a request of a runner, in JSON. It isn't checked against a schema: fields of a newer runner are ignored, and
+// readJSON reads a request of a runner, in JSON. It isn't checked against a schema: fields of a newer runner are ignored, and
 // what is wrong with events only harms the run itself.
-func readJSON(r *http.Request, w http.ResponseWriter, into any) error {
-	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxReport)).Decode(into); err != nil {
+func (s *Server) readJSON(r *http.Request, w http.ResponseWriter, into any) error {
+	body, done := s.body(w, r, maxReport)
+	defer done()
+	if err := json.NewDecoder(body).Decode(into); err != nil {
 		return problem(http.StatusUnprocessableEntity, run.CodeInvalidRequest, fmt.Sprintf("read the request: %v", err), "update the runner")
 	}
 	return nil
@@ -76,7 +78,7 @@ func (s *Server) messages(ctx context.Context, in *RunnerName) (*huma.StreamResp
 	return &huma.StreamResponse{Body: func(c huma.Context) {
 		r, w := humago.Unwrap(c)
 		var h api.Hello
-		err := readJSON(r, w, &h)
+		err := s.readJSON(r, w, &h)
 		if err == nil {
 			h.Name = in.Name
 			err = s.Messages(c.Context(), pool, in.Instance, &h, sender(w))
@@ -166,7 +168,7 @@ func (s *Server) reports(ctx context.Context, in *RunnerName) (*huma.StreamRespo
 	pool := who(ctx).Pool
 	return s.answer(func(ctx context.Context, r *http.Request, w http.ResponseWriter) (any, error) {
 		var report api.Report
-		if err := readJSON(r, w, &report); err != nil {
+		if err := s.readJSON(r, w, &report); err != nil {
 			return nil, err
 		}
 		return s.Report(ctx, holder(pool, in.Name, in.Instance), &report)
@@ -255,7 +257,7 @@ func (s *Server) heartbeat(ctx context.Context, in *RunnerName) (*huma.StreamRes
 	pool := who(ctx).Pool
 	return s.answer(func(ctx context.Context, r *http.Request, w http.ResponseWriter) (any, error) {
 		var h api.Heartbeat
-		if err := readJSON(r, w, &h); err != nil {
+		if err := s.readJSON(r, w, &h); err != nil {
 			return nil, err
 		}
 		return s.Heartbeat(ctx, holder(pool, in.Name, in.Instance), &h)

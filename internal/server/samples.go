@@ -65,7 +65,7 @@ func (s *Server) runMetrics(ctx context.Context, in *struct {
 	}
 	all := &curve{samples: []api.Sample{}, seen: map[string]int{}, every: 1}
 	for after := int64(0); ; {
-		chunks, err := s.chunks(ctx, in.Run, after, readAtOnce)
+		chunks, err := s.chunks(ctx, in.Run, after, s.readAtOnce)
 		if err != nil {
 			return nil, s.explain(err, what)
 		}

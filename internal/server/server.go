@@ -62,22 +62,24 @@ type Options struct {
 //
 //	New  ->  Start  ->  Handler serves requests, Link serves a runner in this process  ->  Close
 type Server struct {
-	store    Store
-	archive  archive.Contents
-	keys     *secret.Keys
-	log      *slog.Logger
-	lease    time.Duration
-	poll     time.Duration
-	tools    *toolCache
-	tokens   *tokenCache
-	policies *policyCache
-	limits   Limits
-	limiter  *limiter
-	pool     *dispatcher
-	flows    *flows
-	queues   queues
-	live     *hub
-	keep     Keep
+	store      Store
+	archive    archive.Contents
+	keys       *secret.Keys
+	log        *slog.Logger
+	lease      time.Duration
+	poll       time.Duration
+	tools      *toolCache
+	tokens     *tokenCache
+	policies   *policyCache
+	limits     Limits
+	deadlines  deadlines
+	readAtOnce int
+	limiter    *limiter
+	pool       *dispatcher
+	flows      *flows
+	queues     queues
+	live       *hub
+	keep       Keep
 
 	metrics    *metrics
 	readiness  readiness
@@ -109,7 +111,7 @@ func New(o Options) *Server {
 	}
 	s := &Server{
 		store: o.Store, archive: archive.Contents{In: o.Archive}, keys: o.Keys, log: o.Log, lease: o.Lease, poll: o.Poll, tools: newToolCache(), tokens: &tokenCache{store: o.Store, have: map[string]cachedToken{}},
-		policies: &policyCache{store: o.Store, have: map[string]cachedPolicy{}}, limits: o.Limits, limiter: newLimiter(), live: newHub(),
+		policies: &policyCache{store: o.Store, have: map[string]cachedPolicy{}}, limits: o.Limits, limiter: newLimiter(), deadlines: usualDeadlines, readAtOnce: usualAtOnce, live: newHub(),
 		flows: newFlows(), conditions: o.Conditions, keep: o.Keep, compactor: newCompactor(), mux: http.NewServeMux(), stop: func() {},
 	}
 	s.queues.most, s.queues.have = o.QueueSize, map[string]queueLength{}
@@ -177,7 +179,10 @@ func (s *Server) Handler() http.Handler {
 		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("Cache-Control", "no-store")
-		s.mux.ServeHTTP(&answered{ResponseWriter: w}, r)
+		a := &answered{ResponseWriter: w, controller: http.NewResponseController(w), deadlines: s.deadlines}
+		a.await()
+		defer a.end()
+		s.mux.ServeHTTP(a, r)
 	})
 }
 

@@ -69,7 +69,9 @@ func (s *Server) putContent(_ context.Context, in *struct {
 func (s *Server) receive(digest string, most int64, tooLarge string) *huma.StreamResponse {
 	return &huma.StreamResponse{Body: func(c huma.Context) {
 		r, w := humago.Unwrap(c)
-		if err := s.archive.Put(r.Context(), digest, http.MaxBytesReader(w, r.Body, most)); err != nil {
+		body, done := s.body(w, r, most)
+		defer done()
+		if err := s.archive.Put(r.Context(), digest, body); err != nil {
 			var large *http.MaxBytesError
 			if errors.As(err, &large) {
 				err = problem(http.StatusRequestEntityTooLarge, run.CodeInvalidRequest, tooLarge, "leave large files out")
