@@ -142,7 +142,7 @@ func (c *connections) runner(ctx context.Context, token string, n int) error {
 	defer client.Close()
 	name := fmt.Sprint("runner-", n)
 	link := client.Runner(name, strings.Repeat("a", 16)+fmt.Sprintf("%08d", n))
-	hello := api.Hello{Protocol: api.Protocol, Name: name, Version: "bench", Slots: 1}
+	hello := api.Hello{Protocol: api.Protocol, Name: name, Version: "bench", Slots: 1, Key: someKey}
 	var once sync.Once
 	ended := make(chan error, 1)
 	go func() {

@@ -27,6 +27,9 @@ type reporter struct {
 	end   func() error
 }
 
+// someKey is the key of a runner that opens nothing.
+const someKey = "age1uq65j4vuh495lz0quqyyq7m2dk0tf65hgdf5mzjeh7mmm85a6fes43lj0p"
+
 // connect connects a runner of a pool of its own.
 func (s *site) connect(ctx context.Context, pool string, slots int) (*reporter, error) {
 	client, err := s.as(ctx, server.RoleRunner, pool)
@@ -37,7 +40,7 @@ func (s *site) connect(ctx context.Context, pool string, slots int) (*reporter, 
 	ctx, stop := context.WithCancel(ctx)
 	ended, ready := make(chan error, 1), make(chan struct{})
 	go func() {
-		ended <- r.link.Messages(ctx, &api.Hello{Protocol: api.Protocol, Name: pool, Slots: slots}, func(m api.Message) error {
+		ended <- r.link.Messages(ctx, &api.Hello{Protocol: api.Protocol, Name: pool, Slots: slots, Key: someKey}, func(m api.Message) error {
 			if m.Session != nil {
 				close(ready)
 			}

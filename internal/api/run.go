@@ -24,8 +24,8 @@ type NewRun struct {
 	Selection
 
 	Pool     string            `json:"pool,omitempty" maxLength:"63" doc:"the runners that may take it; default by default"`
-	Runner   []string          `json:"runner,omitempty" maxItems:"20" doc:"labels that a runner must have"`
-	Labels   map[string]string `json:"labels,omitempty" doc:"labels of the run, to find it by"`
+	Runner   []string          `json:"runner,omitempty" maxItems:"20" maxLength:"253" doc:"labels that a runner must have"`
+	Labels   map[string]string `json:"labels,omitempty" maxProperties:"50" doc:"labels of the run, for its readers; keys and values as in a tool"`
 	Priority int               `json:"priority,omitempty" minimum:"-100" maximum:"100" doc:"higher ones first, among those of the project"`
 	// Concurrency bounds how many runs of the project with its key run at once.
 	Concurrency *Concurrency `json:"concurrency,omitempty" doc:"how many runs with the same key run at once; for tools, not for workflows"`

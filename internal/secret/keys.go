@@ -220,9 +220,23 @@ func (b *Box) Recipient() string { return b.key.Recipient().String() }
 
 // SealFor encrypts data for the box with a recipient.
 func SealFor(recipient string, data []byte) ([]byte, error) {
-	to, err := age.ParseX25519Recipient(recipient)
+	to, err := parseRecipient(recipient)
+	if err != nil {
+		return nil, err
+	}
+	return encrypt(data, to)
+}
+
+// CheckRecipient says whether [SealFor] takes a recipient.
+func CheckRecipient(recipient string) error {
+	_, err := parseRecipient(recipient)
+	return err
+}
+
+func parseRecipient(text string) (*age.X25519Recipient, error) {
+	r, err := age.ParseX25519Recipient(text)
 	if err != nil {
 		return nil, fmt.Errorf("read the public key: %w", err)
 	}
-	return encrypt(data, to)
+	return r, nil
 }

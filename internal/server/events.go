@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
@@ -126,7 +127,18 @@ func (c *codec) ending(id string, result *run.Result) (store.Ended, error) {
 }
 
 // endedBy is how a run has ended, without events.
+// maxReason bounds the reason of a run in lists, in bytes; its result has all of it.
+const maxReason = 8 << 10
+
+// cutTo is text, or its beginning and a sign that there is more.
+func cutTo(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:most], "") + "…"
+}
+
 func endedBy(r *run.Result) (store.Ended, error) {
 	data, err := json.Marshal(r)
-	return store.Ended{Status: r.Status, ExitCode: r.ExitCode, Code: r.Code, Reason: r.Reason, Result: data}, err
+	return store.Ended{Status: r.Status, ExitCode: r.ExitCode, Code: r.Code, Reason: cutTo(r.Reason, maxReason), Result: data}, err
 }

@@ -126,7 +126,7 @@ func TestLogWindowGoesOn(t *testing.T) {
 		reports            [][]run.Log
 		lines, parts, most int
 	}{
-		"many parts": {[][]run.Log{parts}, lines, 3 * lines, 2},
+		"many parts": {slices.Collect(slices.Chunk(parts, 3000)), lines, 3 * lines, 2},
 		"long lines": {slices.Collect(slices.Chunk(wide, 4)), len(wide), len(wide), 4},
 	} {
 		t.Run(name, func(t *testing.T) {

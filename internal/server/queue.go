@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
@@ -33,6 +34,32 @@ func (s *Server) asks(ctx context.Context, row *store.NewRun, name string, t *to
 	}
 	if ofTool > 0 {
 		row.Limits = append(row.Limits, store.Limit{Name: row.Project + "/tool/" + name, Most: ofTool})
+	}
+	return wrongAsked(row)
+}
+
+// mostAsked bounds what a run asks of its runner and of the queue, in bytes of JSON: it is in an index, whose rows have at most 2704 bytes
+// in PostgreSQL.
+const mostAsked = 2000
+
+// wrongAsked says what is wrong with the labels that a run has and asks for, and with the keys of its limits.
+func wrongAsked(row *store.NewRun) error {
+	for key, value := range row.Labels {
+		wrong, hint := tool.CheckLabelKey(key)
+		if wrong == "" {
+			wrong, hint = tool.CheckLabelValue(value)
+		}
+		if wrong != "" {
+			return problem(http.StatusUnprocessableEntity, run.CodeInvalidRequest, fmt.Sprintf("the label %.300q: the key or the value %s", key, wrong), hint)
+		}
+	}
+	asked, err := json.Marshal([]any{row.Needs, row.Limits})
+	if err != nil {
+		return err
+	}
+	if len(asked) > mostAsked {
+		return problem(http.StatusUnprocessableEntity, run.CodeInvalidRequest,
+			fmt.Sprintf("the labels of a runner and the key that the run asks for have %d bytes; the most is %d", len(asked), mostAsked), "use fewer or shorter ones")
 	}
 	return nil
 }

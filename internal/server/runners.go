@@ -18,6 +18,7 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/api"
 	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/secret"
 	"github.com/mayfly-run/mayfly/internal/store"
 )
 
@@ -112,10 +113,9 @@ func (s *Server) Messages(ctx context.Context, pool, instance string, h *api.Hel
 		return problem(http.StatusConflict, run.CodeRunnerVersion,
 			fmt.Sprintf("the runner speaks version %d of the protocol (mayfly %s), and this server version %d", h.Protocol, h.Version, api.Protocol),
 			"install adjacent versions of server and runner")
-	case h.Slots < 1 || h.Slots > 10_000:
-		return problem(http.StatusUnprocessableEntity, run.CodeInvalidRequest, fmt.Sprintf("%d slots are not between 1 and 10000", h.Slots), "")
-	case len(h.Holds) > mostHolds:
-		return tooManyHolds(h)
+	}
+	if err := wrongHello(h); err != nil {
+		return err
 	}
 	subject(ctx, "runners/"+h.Name, "pool", pool, "version", h.Version)
 	if err := s.reclaim(ctx, holder(pool, h.Name, instance), h); err != nil {
@@ -178,10 +178,16 @@ func (s *Server) reports(ctx context.Context, in *RunnerName) (*huma.StreamRespo
 // typeOfEvent is what the type of an event may look like: it is part of a stream's lines.
 var typeOfEvent = regexp.MustCompile(`^[a-z][a-z0-9_]{0,31}$`)
 
+// mostEvents bounds a report. A runner sends half as many.
+const mostEvents = 10_000
+
 // wrongReport says what is wrong with a report. A workflow whose step has no end can't go on, whoever asks for its end.
 func wrongReport(r *api.Report) error {
 	if r.Result != nil && !slices.Contains(run.Ends(), r.Result.Status) {
 		return problem(http.StatusUnprocessableEntity, run.CodeInvalidRequest, fmt.Sprintf("a run can't end as %q", r.Result.Status), "update the runner")
+	}
+	if len(r.Events) > mostEvents {
+		return problem(http.StatusUnprocessableEntity, run.CodeInvalidRequest, fmt.Sprintf("a report has %d events; the most is %d", len(r.Events), mostEvents), "update the runner")
 	}
 	for _, e := range r.Events {
 		if e.Other != nil && !typeOfEvent.MatchString(e.Other.Type) {
@@ -190,6 +196,9 @@ func wrongReport(r *api.Report) error {
 	}
 	return nil
 }
+
+// underWay are the states of a run before its result, which says what comes after them.
+var underWay = []run.State{run.Pulling, run.Creating, run.Running}
 
 // Report adds what a runner reports to its run.
 func (s *Server) Report(ctx context.Context, runner string, r *api.Report) (*api.Receipt, error) {
@@ -220,7 +229,7 @@ func (s *Server) Report(ctx context.Context, runner string, r *api.Report) (*api
 		},
 	}
 	for _, e := range r.Events {
-		if e.State != nil && r.Result == nil {
+		if e.State != nil && r.Result == nil && slices.Contains(underWay, e.State.State) {
 			row.State = e.State.State
 		}
 	}
@@ -267,14 +276,42 @@ func (s *Server) heartbeat(ctx context.Context, in *RunnerName) (*huma.StreamRes
 // mostHolds bounds the attempts of a runner: it has no more slots.
 const mostHolds = 10_000
 
-func tooManyHolds(h *api.Hello) *api.Problem {
-	return problem(http.StatusUnprocessableEntity, run.CodeInvalidRequest, fmt.Sprintf("the runner holds %d attempts; the most is %d", len(h.Holds), mostHolds), "")
+// These bound what a runner says of itself: others read it.
+const (
+	mostVersion = 64 // bytes
+	mostLabels  = 50
+	mostLabel   = 253 // bytes
+)
+
+// wrongHello says what is wrong with what a runner says of itself.
+func wrongHello(h *api.Hello) error {
+	wrong, remedy := "", "start the runner with fewer or shorter --label"
+	switch {
+	case h.Slots < 1 || h.Slots > mostHolds:
+		wrong, remedy = fmt.Sprintf("%d slots are not between 1 and %d", h.Slots, mostHolds), fmt.Sprintf("start the runner with --slots from 1 to %d", mostHolds)
+	case len(h.Holds) > mostHolds:
+		wrong, remedy = fmt.Sprintf("the runner holds %d attempts; the most is %d", len(h.Holds), mostHolds), "update the runner"
+	case len(h.Version) > mostVersion:
+		wrong, remedy = fmt.Sprintf("the runner's version has %d bytes; the most is %d", len(h.Version), mostVersion), "update the runner"
+	case len(h.Labels) > mostLabels:
+		wrong = fmt.Sprintf("the runner has %d labels; the most is %d", len(h.Labels), mostLabels)
+	case slices.ContainsFunc(h.Labels, func(l string) bool { return len(l) > mostLabel }):
+		wrong = fmt.Sprintf("a label of the runner has more than %d bytes", mostLabel)
+	default:
+		if err := secret.CheckRecipient(h.Key); err != nil {
+			wrong, remedy = fmt.Sprintf("the runner's key: %v", err), "update the runner"
+		}
+	}
+	if wrong == "" {
+		return nil
+	}
+	return problem(http.StatusUnprocessableEntity, run.CodeInvalidRequest, wrong, remedy)
 }
 
 // Heartbeat keeps a runner's attempts.
 func (s *Server) Heartbeat(ctx context.Context, runner string, h *api.Heartbeat) (*api.Pulse, error) {
-	if len(h.Holds) > mostHolds {
-		return nil, tooManyHolds(&h.Hello)
+	if err := wrongHello(&h.Hello); err != nil {
+		return nil, err
 	}
 	holds := make([]store.Hold, len(h.Holds))
 	for i, one := range h.Holds {

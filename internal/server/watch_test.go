@@ -69,13 +69,16 @@ func newReplica(t *testing.T, database, contents, token string, poll time.Durati
 	return &replica{s, client}
 }
 
+// someKey is the key of a runner that opens nothing.
+const someKey = "age1uq65j4vuh495lz0quqyyq7m2dk0tf65hgdf5mzjeh7mmm85a6fes43lj0p"
+
 // connect connects a runner, and returns what it is told.
 func (r *replica) connect(t *testing.T, name string) (*Link, <-chan api.Message) {
 	t.Helper()
 	link, messages, ended := r.Link(defaultPool, name, rand.Text()), make(chan api.Message, 100), make(chan error, 1)
 	ctx, stop := context.WithCancel(t.Context())
 	go func() {
-		ended <- link.Messages(ctx, &api.Hello{Protocol: api.Protocol, Name: name, Slots: 10}, func(m api.Message) error {
+		ended <- link.Messages(ctx, &api.Hello{Protocol: api.Protocol, Name: name, Slots: 10, Key: someKey}, func(m api.Message) error {
 			if m.Alive {
 				return nil
 			}

@@ -187,6 +187,9 @@ func wrongSetting(name string, err error) error {
 
 // beginWorkflow makes the first step forward of a run; past is the run that it goes on with, or nil.
 func (s *Server) beginWorkflow(ctx context.Context, row store.NewRun, f *flow, past *workflow.Past) (*api.Run, error) {
+	if err := wrongAsked(&row); err != nil {
+		return nil, err
+	}
 	if err := f.plan.CheckInputs(); err != nil {
 		return nil, relative(err, f.folder)
 	}

@@ -163,7 +163,7 @@ func RetryShape() shape.Shape[Retry] {
 
 // LabelsShape returns the shape of labels: a mapping from keys to values.
 func LabelsShape() shape.Shape[map[string]string] {
-	value := shape.Loose(checkLabelValue)
+	value := shape.Loose(CheckLabelValue)
 	sch := shape.Schema{"type": "object", "additionalProperties": value.Schema}
 	return shape.Shape[map[string]string]{Schema: sch, Read: func(d *shape.Decoder, n *yaml.Node, label string) (map[string]string, bool) {
 		out := map[string]string{}

@@ -253,7 +253,8 @@ func CheckLabelKey(s string) (wrong, hint string) {
 	return "", ""
 }
 
-func checkLabelValue(s string) (wrong, hint string) {
+// CheckLabelValue accepts the values of labels.
+func CheckLabelValue(s string) (wrong, hint string) {
 	if len(s) > 253 {
 		return "is too long for a label", "at most 253 bytes are allowed"
 	}

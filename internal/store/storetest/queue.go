@@ -1,9 +1,11 @@
 package storetest
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -334,6 +336,20 @@ func reclaim(t *testing.T, s Store) {
 	}
 	if got := claim(t, s, store.Claim{Most: 9}); len(got) != 1 || got[0].Run != "gone" {
 		t.Errorf("released: %+v", got)
+	}
+}
+
+// mostAsked accepts a run that asks for as much as a server lets one, in texts that no index makes smaller.
+func mostAsked(t *testing.T, s Store) {
+	n := newRun("a")
+	n.Project, n.Pool = strings.Repeat("p", 63), strings.Repeat("q", 63)
+	for range 33 {
+		n.Needs = append(n.Needs, rand.Text()+rand.Text())
+	}
+	accept(t, s, n)
+	got := claim(t, s, store.Claim{Pool: n.Pool, Labels: n.Needs, Most: 1})
+	if len(got) != 1 {
+		t.Errorf("claimed %+v", got)
 	}
 }
 

@@ -51,6 +51,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		"Expire":            expire,
 		"Renew":             renew,
 		"Reclaim":           reclaim,
+		"MostAsked":         mostAsked,
 		"Extend":            extend,
 		"Lists":             lists,
 		"Looks":             looks,
