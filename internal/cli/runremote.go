@@ -125,7 +125,7 @@ func (f *runFlags) remoteView(ctx context.Context, s streams, r *remote.Remote, 
 	w := show.Workflow{Name: one.Tool, Run: one.ID, Place: r.Place()}
 	for _, step := range steps.Steps {
 		shown := show.Step{Name: step.Step}
-		if step.Resumed || step.Code == run.CodeSkipped && step.Started.IsZero() { // before the first event
+		if step.Resumed || step.Code == run.CodeSkipped && step.Finished.IsZero() { // left out by the selection, so no event says so
 			shown.Status, shown.Reason = step.Status, step.Reason
 		}
 		w.Steps = append(w.Steps, shown)

@@ -316,7 +316,7 @@ func (r *replayed) step(i, item int, e *Entry) {
 	if e.Usage != nil {
 		addUsage(&r.usage, *e.Usage)
 	}
-	if r.times[i].started.IsZero() {
+	if began := e.StepRun != "" || e.Items != ""; began && r.times[i].started.IsZero() { // the end of a skipped step has neither
 		r.times[i].started = e.Time
 	}
 	switch {

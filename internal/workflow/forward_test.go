@@ -279,3 +279,25 @@ func TestForwardResumed(t *testing.T) {
 		t.Errorf("a began in the resumed run at %s", second.result.Steps[0].Started)
 	}
 }
+
+// TestForwardTimes checks that only what ran began, also after the step forward in which it ended.
+func TestForwardTimes(t *testing.T) {
+	k := &kept{t: t, opts: Options{ID: "r"}, text: `workflow:
+  - {name: a, tool: T, outputs: [R]}
+  - {name: skipped, tool: T, needs: [a], condition: "false"}
+  - {name: each, tool: T, needs: [a], for_each: [x]}
+  - {name: wrong, tool: T, needs: [a], for_each: "${a.R}", continue_on_failure: true}
+  - {name: last, tool: T, needs: [skipped, each, wrong]}`}
+	k.begin()
+	k.ends("a", resultOf(succeed("R", "no list")))
+	k.ends("each[0]", resultOf(succeed()))
+	steps, err := k.executor().Progress(t.Context(), k.plan(), k.entries())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []struct{ started, finished bool }{{true, true}, {false, true}, {true, true}, {false, true}, {true, false}} {
+		if s := steps[i]; s.Started.IsZero() == want.started || s.Finished.IsZero() == want.finished {
+			t.Errorf("step %s, which is %s (%s), began at %s and ended at %s", s.Step, s.Status, s.Reason, s.Started, s.Finished)
+		}
+	}
+}
