@@ -133,18 +133,25 @@ func (e *Executor) Continue(ctx context.Context, plan *Plan, opts Options, journ
 	f := e.forward(ctx, plan, opts)
 	f.times, f.resumed, f.usage, f.running, f.began, f.now = past.times, past.resumed, past.usage, past.running, h.Began, h.Now
 	f.ending = past.states.Ending
-	left, limited := f.left()
-	if h.Cancelled || limited && left <= 0 {
+	// A step may end at the moment at which the workflow does: its end counts, except if it was caused by that.
+	f.take(h.Ended, func(r *run.Result) bool { return r.Status != run.Cancelled })
+	if left, limited := f.left(); h.Cancelled || limited && left <= 0 {
 		f.endAs(!h.Cancelled)
 	}
-	f.running = slices.DeleteFunc(f.running, func(r stepRun) bool {
-		result := h.Ended[r.id]
-		if result != nil {
-			f.execution.finish(finished{r.step, r.item, result})
-		}
-		return result != nil
-	})
+	f.take(h.Ended, func(*run.Result) bool { return true })
 	return f.finish(), nil
+}
+
+// take records the ends of runs of steps that are of a kind.
+func (f *forwarding) take(ended map[string]*run.Result, of func(*run.Result) bool) {
+	f.running = slices.DeleteFunc(f.running, func(r stepRun) bool {
+		result := ended[r.id]
+		if result == nil || !of(result) {
+			return false
+		}
+		f.execution.finish(finished{r.step, r.item, result})
+		return true
+	})
 }
 
 // left is what is left of the workflow's time, if it is limited.

@@ -209,6 +209,40 @@ func TestForwardEnds(t *testing.T) {
 	}
 }
 
+// TestForwardEndsAfterItsSteps checks that results that come with the end of a workflow count as in [Executor.Run]: a workflow whose last
+// main step has ended isn't cancelled, and a step that was ended by the cancellation doesn't make it fail.
+func TestForwardEndsAfterItsSteps(t *testing.T) {
+	const one, two = "timeout: 1m\nworkflow: [{name: a, tool: T}]", "timeout: 1m\nworkflow: [{name: a, tool: T}, {name: b, tool: T, needs: [a]}]"
+	succeeded, cancelled := run.Result{Status: run.Succeeded}, run.Result{Status: run.Cancelled, ExitCode: 130}
+	for name, test := range map[string]struct {
+		text  string
+		ended run.Result
+		late  bool
+		want  string
+	}{
+		"last step, cancelled":          {one, succeeded, false, "a=succeeded -> succeeded 0"},
+		"last step, timed out":          {one, succeeded, true, "a=succeeded -> succeeded 0"},
+		"first step, cancelled":         {two, succeeded, false, "a=succeeded b=cancelled -> cancelled 130"},
+		"first step, timed out":         {two, succeeded, true, "a=succeeded b=cancelled -> timed_out 124"},
+		"ended by the cancellation":     {one, cancelled, false, "a=cancelled -> cancelled 130"},
+		"ended by the end of its time":  {one, cancelled, true, "a=cancelled -> timed_out 124"},
+		"ended before the cancellation": {one, *resultOf(fail(3)), false, "a=failed -> failed 3"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			k := &kept{t: t, text: test.text, opts: Options{ID: "r"}}
+			k.begin()
+			h := Happened{Ended: map[string]*run.Result{k.order[0]: &test.ended}, Cancelled: !test.late, Began: time.Now(), Now: time.Now()}
+			if test.late {
+				h.Now = h.Began.Add(time.Hour)
+			}
+			k.happens(h)
+			if k.result == nil || summary(k.result) != test.want {
+				t.Errorf("got %+v, want %s", k.result, test.want)
+			}
+		})
+	}
+}
+
 // TestForwardSecrets checks that a secret that a step hands on is in no entry and no event, that the next step gets and masks it,
 // and that its request is known to have one.
 func TestForwardSecrets(t *testing.T) {
