@@ -130,9 +130,10 @@ func (e *Executor) Continue(ctx context.Context, plan *Plan, opts Options, journ
 		return nil, fmt.Errorf("read the journal of run %s: %w: %w", opts.ID, ErrDamaged, err)
 	}
 	opts.States, opts.Masked = past.states, past.masked
+	ending := past.states.Ending // forward changes it, if it can't seal the secrets
 	f := e.forward(ctx, plan, opts)
 	f.times, f.resumed, f.usage, f.running, f.began, f.now = past.times, past.resumed, past.usage, past.running, h.Began, h.Now
-	f.ending = past.states.Ending
+	f.ending = ending
 	// A step may end at the moment at which the workflow does: its end counts, except if it was caused by that.
 	f.take(h.Ended, func(r *run.Result) bool { return r.Status != run.Cancelled })
 	if left, limited := f.left(); h.Cancelled || limited && left <= 0 {

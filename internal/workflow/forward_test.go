@@ -3,6 +3,7 @@ package workflow
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -265,6 +266,31 @@ func TestForwardSecrets(t *testing.T) {
 	}
 	if text := strings.Join(k.lines, "\n") + string(events); strings.Contains(text, value) || !strings.Contains(text, `"sealed"`) {
 		t.Errorf("the journal and the events are\n%s", text)
+	}
+}
+
+// keylessSealer opens values, but can't seal any.
+type keylessSealer struct{ plainSealer }
+
+func (keylessSealer) Seal(context.Context, []byte) ([]byte, error) {
+	return nil, errors.New("the disk is full")
+}
+
+// TestForwardCantSeal checks that a workflow whose secrets can't be sealed for the next steps ends, also once they could be again: its
+// running steps are told so, and its journal has it.
+func TestForwardCantSeal(t *testing.T) {
+	k := &kept{t: t, sealer: plainSealer{}, opts: Options{ID: "r"}, text: `workflow: [{name: a, tool: T, outputs: [R]}, {name: b, tool: T}, {name: c, tool: T, needs: [b]}]`}
+	k.begin()
+	k.ends("a", handsOn(t, "correct-horse-battery", "R", "it is correct-horse-battery")(t.Context(), nil))
+	k.sealer = keylessSealer{}
+	k.happens(Happened{Now: time.Now()})
+	if len(k.asked) != 1 || k.begun[k.asked[0]] != "b" {
+		t.Errorf("asked of %v, of %v", k.asked, k.begun)
+	}
+	k.sealer = plainSealer{}
+	k.ends("b", &run.Result{Status: run.Cancelled, ExitCode: 130})
+	if got, want := summary(k.result), "a=succeeded b=cancelled c=cancelled -> error 125"; got != want || k.result.Reason != "the disk is full" {
+		t.Errorf("got %s, %q, want %s", got, k.result.Reason, want)
 	}
 }
 
