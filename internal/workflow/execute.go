@@ -384,10 +384,10 @@ func (x *execution) finish(f finished) {
 	outputs, err := x.handed(r)
 	st := StepState{Status: r.Status, ExitCode: r.ExitCode, Code: r.Code, Reason: r.Reason, Outputs: x.promised(f.step, outputs), Artifacts: r.Artifacts}
 	if err != nil {
-		x.conclude(f.step, f.item, notRun(err, run.CodeError), nil)
+		x.conclude(f.step, f.item, notRun(err, run.CodeError), &r.Usage)
 		return
 	}
-	x.conclude(f.step, f.item, st, r)
+	x.record(f.step, f.item, st, &r.Usage) // the run has already reported its end
 }
 
 // addUsage adds what a step used to what the workflow used.
@@ -410,8 +410,16 @@ func (x *execution) promised(i int, outputs map[string]string) map[string]string
 	return out
 }
 
-// conclude records the end of a step or item. result is the result of its run, or nil if nothing ran.
-func (x *execution) conclude(i, item int, st StepState, result *run.Result) {
+// conclude records and reports the end of a step or item, of which usage is what its run used, or nil if nothing ran.
+func (x *execution) conclude(i, item int, st StepState, usage *engine.Usage) {
+	st = x.record(i, item, st, usage)
+	name := StepName(x.plan.Steps[i].Name, item)
+	x.state(name, st.Status, st.Reason)
+	x.events.Emit(run.Event{Step: name, Result: &run.Result{Status: st.Status, ExitCode: st.ExitCode, Code: st.Code, Reason: st.Reason, Outputs: x.shown(st.Outputs)}})
+}
+
+// record records the end of a step or item, and returns it with secrets masked in its reason.
+func (x *execution) record(i, item int, st StepState, usage *engine.Usage) StepState {
 	step := x.plan.Steps[i]
 	st.Reason = x.redactor().String(st.Reason)
 	if item >= 0 {
@@ -424,19 +432,14 @@ func (x *execution) conclude(i, item int, st StepState, result *run.Result) {
 	if st.Items != nil {
 		e.Outputs = nil // a resumed run gathers them from the items again
 	}
-	if x.forward && result != nil {
-		e.Usage = &result.Usage
+	if x.forward {
+		e.Usage = usage
 	}
 	if err := x.seal(step, &e); err != nil {
 		x.breaks(err)
 	}
 	x.journal(e, st.Status == run.Succeeded)
-	if result != nil {
-		return // the run has already reported it
-	}
-	name := StepName(step.Name, item)
-	x.state(name, st.Status, st.Reason)
-	x.events.Emit(run.Event{Step: name, Result: &run.Result{Status: st.Status, ExitCode: st.ExitCode, Code: st.Code, Reason: st.Reason, Outputs: x.shown(st.Outputs)}})
+	return st
 }
 
 // shown returns outputs for people, with secrets masked.

@@ -294,6 +294,19 @@ func TestForwardCantSeal(t *testing.T) {
 	}
 }
 
+// TestForwardUsage checks that what a run used counts, also if what it hands on can't be opened.
+func TestForwardUsage(t *testing.T) {
+	k := &kept{t: t, opts: Options{ID: "r"}, text: `workflow: [{name: a, tool: T, continue_on_failure: true}, {name: b, tool: T}]`}
+	k.begin()
+	sealed := resultOf(succeed())
+	sealed.Handed = []byte("sealed")
+	k.ends("a", sealed)
+	k.ends("b", resultOf(succeed()))
+	if got, want := summary(k.result), "a=error b=succeeded -> succeeded 0"; got != want || k.result.Usage.CPUSeconds != 2 {
+		t.Errorf("got %s after %v CPU seconds, want %s after 2", got, k.result.Usage.CPUSeconds, want)
+	}
+}
+
 // TestForwardResumed checks that a resumed run keeps what had succeeded, also over its own steps forward.
 func TestForwardResumed(t *testing.T) {
 	text := `workflow:
