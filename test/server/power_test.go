@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -97,6 +98,11 @@ func TestPowerLoss(t *testing.T) {
 		var accepted []string
 		asking, stop := context.WithCancel(t.Context())
 		var work sync.WaitGroup
+		halt := sync.OnceFunc(func() {
+			stop()
+			work.Wait()
+		})
+		t.Cleanup(halt)
 		for range 8 {
 			work.Go(func() {
 				for asking.Err() == nil {
@@ -114,20 +120,21 @@ func TestPowerLoss(t *testing.T) {
 				}
 			})
 		}
-		time.Sleep(time.Second)
-		list, err := client.Runs(t.Context(), "default", api.RunFilter{Limit: 1000, Status: []string{"succeeded"}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		mu.Lock()
-		before := append([]string(nil), accepted...)
-		mu.Unlock()
+		time.Sleep(time.Second) // under load
+		var before []string
+		var list *api.RunList
+		eventually(t, "one of these runs has succeeded", func() bool {
+			var err error
+			if list, err = client.Runs(t.Context(), "default", api.RunFilter{Limit: 1000, Status: []string{"succeeded"}}); err != nil {
+				t.Fatal(err)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			before = slices.Clone(accepted)
+			return slices.ContainsFunc(list.Runs, func(r api.Run) bool { return slices.Contains(before, r.ID) })
+		})
 		lost := d.lose(string(rune('a' + n)))
-		stop()
-		work.Wait()
-		if len(before) == 0 || len(list.Runs) == 0 {
-			t.Fatalf("before the loss %d runs were accepted, and %d had succeeded", len(before), len(list.Runs))
-		}
+		halt()
 		after := serverAt(t, filepath.Join(lost, "data"))
 		survived(t, after.client(), before, list.Runs)
 		after.stop()
