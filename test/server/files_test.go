@@ -80,8 +80,10 @@ t@1 t@2: changed tool.yaml, now executable
 			t.Errorf("%s: %q, %v", file, data, err)
 		}
 	}
-	if info, err := os.Stat(filepath.Join(s.dir, "t/tool.yaml")); err != nil || info.Mode()&0o100 == 0 {
-		t.Errorf("the executable file: %v, %v", info.Mode(), err)
+	if info, err := os.Stat(filepath.Join(s.dir, "t/tool.yaml")); err != nil {
+		t.Error(err)
+	} else if info.Mode()&0o100 == 0 {
+		t.Errorf("the executable file has the mode %v", info.Mode())
 	}
 	for version, want := range map[string]string{"t@1": "one\n", "t": "two \x1b[31m\n"} {
 		if a := s.run("run", version); a.status != 0 || a.out != want {
