@@ -14,6 +14,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/api"
 	"github.com/mayfly-run/mayfly/internal/engine/fake"
 	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/runner"
 )
 
 // gate has a tool that says its name when it begins, and ends when it may.
@@ -293,5 +294,31 @@ func TestRunnerLost(t *testing.T) {
 			}
 			lost.broken.Store(false) // it hears that the attempt isn't its own
 		})
+	}
+}
+
+// unanswered is a connection of a runner whose heartbeats don't say what must be cancelled.
+type unanswered struct{ runner.Server }
+
+func (u unanswered) Heartbeat(ctx context.Context, h *api.Heartbeat) (*api.Pulse, error) {
+	pulse, err := u.Server.Heartbeat(ctx, h)
+	if pulse != nil {
+		pulse.Cancel = nil
+	}
+	return pulse, err
+}
+
+// TestCancelIsTold checks that a runner is told at once that a run must end, and doesn't have to wait for its next heartbeat.
+func TestCancelIsTold(t *testing.T) {
+	began := make(chan string, 1)
+	s := newSite(t, gate(began, nil))
+	s.startRunner("r", nil, unanswered{s.server.Link("default", "r", "raaaaaaaaaaaaaaaaaaaaaaaa")})
+	r := s.begin(&api.NewRun{Bundle: s.bundle("x.yaml", "name: x\n"+gateTool)})
+	next(t, began)
+	if _, err := s.client.Cancel(t.Context(), "p", r.ID); err != nil {
+		t.Fatal(err)
+	}
+	if _, result := s.follow(r.ID); result.Status != run.Cancelled {
+		t.Errorf("it ends with %+v", result)
 	}
 }

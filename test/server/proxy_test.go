@@ -153,7 +153,7 @@ func (p *proxy) cut() {
 }
 
 // TestRunnerBehindProxy has a runner that reaches the server only through a proxy, in a network namespace of its own: it carries out a run
-// although its connections break, hears of the end of another one at once, and drains.
+// although its connections break, is told to end another one, and drains.
 func TestRunnerBehindProxy(t *testing.T) {
 	s := newSite(t)
 	var c *exec.Cmd
@@ -192,13 +192,10 @@ func TestRunnerBehindProxy(t *testing.T) {
 	s.wait("up\n", "logs", id)
 	begin := time.Now()
 	s.must("cancel", id)
-	a := s.run("logs", "-f", id)
-	took := time.Since(begin)
-	t.Logf("from the request to cancel to the end of the run: %v", took)
-	const heartbeat = 10 * time.Second // which would bring it, too
-	if a.status != 130 || took > heartbeat {
-		t.Errorf("cancelled after %v: %+v", took, a)
+	if a := s.run("logs", "-f", id); a.status != 130 {
+		t.Errorf("cancelled: %+v", a)
 	}
+	t.Logf("from the request to cancel to the end of the run: %v", time.Since(begin))
 	s.drain("far", c)
 	p.mu.Lock()
 	defer p.mu.Unlock()
