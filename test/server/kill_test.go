@@ -3,7 +3,6 @@
 package server
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -111,10 +110,15 @@ func surviveKills(t *testing.T, s *site, kills int) {
 	server := &victim{name: "server", cmd: s.process, start: func() *exec.Cmd { s.start(); return s.process }}
 	victims := []*victim{server}
 	for _, name := range []string{"a", "b"} {
-		v := &victim{name: "runner " + name, start: s.killableRunner(name, t.TempDir())}
+		v := &victim{name: "runner " + name, start: s.remote(name, "default", t.TempDir()).start}
 		v.again()
 		victims = append(victims, v)
 	}
+	defer func() { // while the server still runs; their cleanup is checked at the end of the package
+		for _, v := range victims[1:] {
+			terminate(v.cmd)
+		}
+	}()
 	client := s.client()
 	c := &crowd{t: t, client: client}
 	asking, stop := context.WithCancel(t.Context())
@@ -148,10 +152,6 @@ func surviveKills(t *testing.T, s *site, kills int) {
 	list, err := client.Runs(t.Context(), "default", api.RunFilter{Limit: 1000, Status: []string{"queued", "creating", "running"}})
 	if err != nil || len(list.Runs) > 0 {
 		t.Errorf("these aren't over: %+v, %v", list, err)
-	}
-	for _, v := range victims[1:] {
-		_ = v.cmd.Process.Signal(syscall.SIGTERM) // its cleanup is checked at the end of the package
-		_ = v.cmd.Wait()
 	}
 }
 
@@ -207,29 +207,6 @@ func killShim(t *testing.T) (killed int) {
 	return killed
 }
 
-// killableRunner returns a function that starts a runner in its folder.
-func (s *site) killableRunner(name, data string) func() *exec.Cmd {
-	s.t.Helper()
-	token := filepath.Join(s.t.TempDir(), "token")
-	if err := os.WriteFile(token, []byte(s.must("token", "create", "runner-"+name, "--role", "runner", "--pool", "default", "--all-projects")), 0o600); err != nil {
-		s.t.Fatal(err)
-	}
-	log := &bytes.Buffer{}
-	s.t.Cleanup(func() {
-		if s.t.Failed() {
-			s.t.Logf("the log of runner %s:\n%s", name, log)
-		}
-	})
-	return func() *exec.Cmd {
-		c := s.mayfly("runner", "--server", s.url, "--token-file", token, "--data", data, "--fingerprint", s.fingerprint(), "--name", name)
-		c.Stderr = log
-		if err := c.Start(); err != nil {
-			s.t.Error(err)
-		}
-		return c
-	}
-}
-
 // client returns a client of the API.
 func (s *site) client() *api.Client {
 	s.t.Helper()
@@ -249,11 +226,7 @@ func (s *site) client() *api.Client {
 func TestStopped(t *testing.T) {
 	s := newServer(t, "--lease", "3s")
 	s.write("endless.yaml", "name: endless\nimage: busybox\ncommand: [sh, -c, \"while :; do echo up; sleep 0.1; done\"]\n")
-	c := s.killableRunner("a", t.TempDir())()
-	t.Cleanup(func() {
-		_ = c.Process.Signal(syscall.SIGTERM) // it may have ended
-		_ = c.Wait()
-	})
+	c := s.remote("a", "default", t.TempDir()).start()
 	id := strings.TrimSpace(s.must("run", "endless.yaml", "--detach"))
 	s.wait("up", "logs", id)
 	if err := c.Process.Signal(syscall.SIGSTOP); err != nil {

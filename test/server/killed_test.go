@@ -3,12 +3,9 @@
 package server
 
 import (
-	"bytes"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 )
 
@@ -16,29 +13,8 @@ import (
 // once, and the other one runs again.
 func TestKilledRunner(t *testing.T) {
 	s := newSite(t)
-	data, token := t.TempDir(), filepath.Join(t.TempDir(), "token")
-	if err := os.WriteFile(token, []byte(s.must("token", "create", "far", "--role", "runner", "--pool", "far", "--all-projects")), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	var log bytes.Buffer
-	start := func() *exec.Cmd {
-		c := s.mayfly("runner", "--server", s.url, "--token-file", token, "--data", data, "--fingerprint", s.fingerprint(), "--name", "far")
-		c.Stderr = &log
-		if err := c.Start(); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			_ = c.Process.Signal(syscall.SIGTERM) // it may have ended
-			_ = c.Wait()
-		})
-		return c
-	}
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("the runner's log:\n%s", &log)
-		}
-	})
-	c := start()
+	far := s.remote("far", "far", t.TempDir())
+	c := far.start()
 	const script = "name: NAME\nimage: busybox\ncommand: [sh, -c, \"echo up; exec sleep 98765\"]\n"
 	s.write("once.yaml", strings.Replace(script, "NAME", "once", 1))
 	s.write("again.yaml", strings.Replace(script, "NAME", "again", 1)+"retry: {attempts: 2}\n")
@@ -50,7 +26,7 @@ func TestKilledRunner(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = c.Wait() // it was killed
-	start()
+	far.start()
 	if a := s.run("logs", "-f", once); a.status != 125 || a.out != "up\n" || !strings.Contains(a.err, "the runner far was started again while it had the run") {
 		t.Errorf("a run of a runner that was killed: %+v", a)
 	}

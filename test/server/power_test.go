@@ -232,11 +232,7 @@ func TestDiskFull(t *testing.T) {
 func TestRunnerDiskFull(t *testing.T) {
 	s := newServer(t)
 	dir := small(t)
-	c := s.killableRunner("full", dir)()
-	t.Cleanup(func() {
-		_ = c.Process.Signal(syscall.SIGTERM) // it may have ended
-		_ = c.Wait()
-	})
+	s.remote("full", "default", dir).start()
 	s.write("files.yaml", "name: files\nimage: busybox\nvolumes: [{name: f, file: f, mount_path: /f}]\ncommand: [wc, -c, /f]\n")
 	s.write("f", strings.Repeat("x", 4<<20))
 	s.must("tool", "push", "files.yaml")

@@ -4,17 +4,12 @@ package server
 
 import (
 	"bufio"
-	"bytes"
 	"io"
 	"net"
 	"net/http"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -156,30 +151,17 @@ func (p *proxy) cut() {
 // although its connections break, is told to end another one, and drains.
 func TestRunnerBehindProxy(t *testing.T) {
 	s := newSite(t)
-	var c *exec.Cmd
-	var log bytes.Buffer
-	data, token := t.TempDir(), filepath.Join(t.TempDir(), "token")
-	if err := os.WriteFile(token, []byte(s.must("token", "create", "far", "--role", "runner", "--pool", "far", "--all-projects")), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	far := s.remote("far", "far", t.TempDir())
+	c := far.command("https://mayfly.test:6293")
 	started := make(chan error, 1)
-	fingerprint := s.fingerprint()
 	p := newProxy(t, strings.TrimPrefix(s.url, "https://"), func(address string) {
-		c = s.mayfly("runner", "--server", "https://mayfly.test:6293", "--token-file", token, "--data", data, "--fingerprint", fingerprint, "--name", "far")
 		c.Env = append(c.Env, "HTTPS_PROXY=http://"+address, "NO_PROXY=")
-		c.Stderr = &log
 		started <- c.Start()
 	})
 	if err := <-started; err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		_ = c.Process.Signal(syscall.SIGTERM) // it may have ended
-		_ = c.Wait()
-		if t.Failed() {
-			t.Logf("the runner's log:\n%s", &log)
-		}
-	})
+	t.Cleanup(func() { terminate(c) })
 	s.write("count.yaml", "name: count\nimage: busybox\ncommand: [sh, -c, \"for i in 1 2 3 4 5 6; do echo $i; sleep 0.5; done\"]\n")
 	id := strings.TrimSpace(s.must("run", "count.yaml", "--pool", "far", "--detach", "-q"))
 	s.wait("2\n", "logs", id)

@@ -15,27 +15,57 @@ import (
 	"time"
 )
 
-// remoteRunner starts a runner of a pool, in a process of its own.
-func (s *site) remoteRunner(pool string, args ...string) *exec.Cmd {
+// remote is a runner in a process of its own, which may end and be started again: with the same name, token and folder.
+type remote struct {
+	s    *site
+	args []string
+	log  bytes.Buffer // of all its processes
+}
+
+// remote returns a runner of a pool that doesn't run yet, with a folder for its data.
+func (s *site) remote(name, pool, data string, args ...string) *remote {
 	s.t.Helper()
 	token := filepath.Join(s.t.TempDir(), "token")
-	if err := os.WriteFile(token, []byte(s.must("token", "create", "runner-"+pool, "--role", "runner", "--pool", pool, "--all-projects")), 0o600); err != nil {
+	if err := os.WriteFile(token, []byte(s.must("token", "create", "runner-"+name, "--role", "runner", "--pool", pool, "--all-projects")), 0o600); err != nil {
 		s.t.Fatal(err)
 	}
-	c := s.mayfly(append([]string{"runner", "--server", s.url, "--token-file", token, "--data", s.t.TempDir(), "--fingerprint", s.fingerprint(), "--name", pool}, args...)...)
-	var log bytes.Buffer
-	c.Stderr = &log
-	if err := c.Start(); err != nil {
-		s.t.Fatal(err)
-	}
+	r := &remote{s: s, args: append([]string{"runner", "--token-file", token, "--data", data, "--fingerprint", s.fingerprint(), "--name", name}, args...)}
 	s.t.Cleanup(func() {
-		_ = c.Process.Signal(syscall.SIGTERM) // it may have ended
-		_ = c.Wait()
 		if s.t.Failed() {
-			s.t.Logf("the log of runner %s:\n%s", pool, &log)
+			s.t.Logf("the log of runner %s:\n%s", name, &r.log)
 		}
 	})
+	return r
+}
+
+// command returns the command of a runner that reaches the server at a URL.
+func (r *remote) command(url string) *exec.Cmd {
+	c := r.s.mayfly(append(r.args, "--server", url)...)
+	c.Stderr = &r.log
 	return c
+}
+
+// start starts a runner. Its process ends with the test.
+func (r *remote) start() *exec.Cmd {
+	r.s.t.Helper()
+	c := r.command(r.s.url)
+	if err := c.Start(); err != nil {
+		r.s.t.Fatal(err)
+	}
+	r.s.t.Cleanup(func() { terminate(c) })
+	return c
+}
+
+// terminate ends a process gracefully, if it hasn't ended.
+func terminate(c *exec.Cmd) {
+	_ = c.Process.Signal(syscall.SIGTERM) // it may have ended
+	_ = c.Wait()
+}
+
+// remoteRunner starts a runner of a pool, with the pool's name.
+func (s *site) remoteRunner(pool string, args ...string) *exec.Cmd {
+	s.t.Helper()
+	return s.remote(pool, pool, s.t.TempDir(), args...).start()
 }
 
 // drain drains a runner and waits until its process has ended by itself.

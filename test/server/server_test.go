@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -86,8 +85,7 @@ func (s *site) start() {
 	}
 	process := s.process
 	s.t.Cleanup(func() {
-		_ = process.Process.Signal(syscall.SIGTERM) // it may have ended
-		_ = process.Wait()
+		terminate(process)
 		if s.t.Failed() {
 			s.t.Logf("the server's log:\n%s", s.log)
 		}
