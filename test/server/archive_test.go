@@ -62,7 +62,7 @@ func TestArchive(t *testing.T) {
 	if want := "line 3000\n"; !strings.HasSuffix(printed, want) || strings.Count(printed, "\n") != 3000 {
 		t.Fatalf("the run printed %d lines", strings.Count(printed, "\n"))
 	}
-	id := strings.Fields(strings.Split(s.must("runs"), "\n")[1])[0]
+	id := s.latestRun()
 	all, some := s.must("logs", "--json", id), s.must("logs", "--find", "line 299", id)
 	eventually(t, "the log is in the bucket", func() bool { return len(files(t, bucket)) > len(files(t, filepath.Join(bucket, "contents"))) })
 	for range 2 { // also after the server was started again

@@ -140,7 +140,7 @@ func TestHistory(t *testing.T) {
 	s.write("t.yaml", "name: t\nimage: busybox\nargs: [{name: n, default: one}]\ncommand: [sh, -c, \"echo $N; exit 4\"]\n")
 	s.must("tool", "push", "t.yaml")
 	first := s.run("run", "t", "--arg", "n=two")
-	id := strings.Fields(strings.Split(s.must("runs"), "\n")[1])[0]
+	id := s.latestRun()
 	if a := s.run("logs", id); a.out != "two\n" || a.status != 0 || a.err != first.err {
 		t.Errorf("logs: %+v, and the run said %+v", a, first)
 	}
@@ -172,7 +172,7 @@ func TestLog(t *testing.T) {
 	if a := s.run("run", "long.yaml"); a.status != 0 || strings.Count(a.out, "\n") != 200_001 || a.err != "Needle\n" {
 		t.Fatalf("status %d, %d lines, %q", a.status, strings.Count(a.out, "\n"), a.err)
 	}
-	id := strings.Fields(strings.Split(s.must("runs"), "\n")[1])[0]
+	id := s.latestRun()
 	if a := s.run("logs", id, "--tail", "2"); a.status != 0 || strings.Count(a.out+a.err, "\n") != 2 {
 		t.Errorf("the last two lines: %+v", a)
 	}
@@ -211,7 +211,7 @@ func TestLeave(t *testing.T) {
 	if status := c.ProcessState.ExitCode(); status != 130 || !strings.Contains(errOut.String(), "left; the run goes on: mayfly logs -f ") {
 		t.Errorf("status %d, %s", status, &errOut)
 	}
-	id := strings.Fields(strings.Split(s.must("runs"), "\n")[1])[0]
+	id := s.latestRun()
 	if a := s.run("logs", "-f", id); a.status != 130 || a.out != "up\nbye\n" {
 		t.Errorf("the run that was left: %+v", a)
 	}

@@ -97,20 +97,18 @@ finally:
 	if status := c.ProcessState.ExitCode(); rest != "last | last\n" || status != 125 {
 		t.Errorf("status %d, then it printed %q", status, rest)
 	}
-	id := strings.Fields(s.must("runs"))
-	if got := s.must("logs", idOf(t, id)); got != "first | one\ngate | up\nlast | last\n" {
+	if got := s.must("logs", s.latestRun()); got != "first | one\ngate | up\nlast | last\n" {
 		t.Errorf("the log is %q", got)
 	}
 }
 
-// idOf returns the first id of a run in a list.
-func idOf(t *testing.T, words []string) string {
-	t.Helper()
-	for _, w := range words {
-		if strings.Count(w, "-") == 4 {
-			return w
-		}
+// latestRun returns the id of the project's latest run.
+func (s *site) latestRun() string {
+	s.t.Helper()
+	list := s.must("runs")
+	lines := strings.Split(list, "\n")
+	if len(lines) < 3 { // the head, and what follows the last line
+		s.t.Fatalf("no run in %q", list)
 	}
-	t.Fatalf("no run in %q", words)
-	return ""
+	return strings.Fields(lines[1])[0]
 }
