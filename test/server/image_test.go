@@ -3,15 +3,22 @@
 package server
 
 import (
+	"archive/tar"
 	"bufio"
 	"bytes"
 	"io"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"syscall"
 	"testing"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
 
 	"github.com/mayfly-run/mayfly/test/testbed"
 )
@@ -25,6 +32,7 @@ func TestServerImage(t *testing.T) {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
+	imageIs(t, archive)
 	s.must("image", "load", archive)
 	s.write("server.yaml", `name: server
 image: mayfly/server
@@ -52,6 +60,42 @@ command: [/usr/bin/mayflyd, server, --data, /tmp/data, --listen, "127.0.0.1:6293
 	_ = c.Wait()                    // the status of a run that was cancelled
 	if !strings.Contains(s.log.String(), "msg=ending") {
 		t.Errorf("the server doesn't end gracefully: %s", s.log)
+	}
+}
+
+// imageIs checks what engines take from the image: what they run, as which user, and a folder for the data that is this user's.
+func imageIs(t *testing.T, archive string) {
+	t.Helper()
+	img, err := tarball.ImageFromPath(archive, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := img.ConfigFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := v1.Config{
+		Entrypoint: []string{"/usr/bin/mayflyd", "server"}, Cmd: []string{"--data", "/data", "--listen", ":6293"}, User: "65532:65532",
+		Env: []string{"PATH=/usr/bin", "SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt"}, Volumes: map[string]struct{}{"/data": {}}, Labels: map[string]string{"org.opencontainers.image.title": "mayfly/server"},
+	}
+	if !reflect.DeepEqual(file.Config, want) {
+		t.Errorf("the image has the config %+v, want %+v", file.Config, want)
+	}
+	files := mutate.Extract(img)
+	defer files.Close()
+	in := tar.NewReader(files)
+	for {
+		h, err := in.Next()
+		if err != nil {
+			t.Fatalf("the image's folder data: %v", err)
+		}
+		if path.Clean(h.Name) != "data" {
+			continue
+		}
+		if h.Typeflag != tar.TypeDir || h.Uid != 65532 || h.Gid != 65532 || h.Mode != 0o700 {
+			t.Errorf("the image's folder data is %+v", h)
+		}
+		return
 	}
 }
 
