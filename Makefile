@@ -111,7 +111,7 @@ test-bounds: test-tools
 	go test -p 1 -timeout $(PATIENCE) -run '$(BOUNDS)' $(PURE)
 
 .PHONY: test-real
-test-real: build ## test real sandboxes, and that they leave nothing (as root)
+test-real: build test-tools ## test real sandboxes, and that they leave nothing (as root)
 	images/build.sh $(TEST_IMAGES)
 	@test/all.sh test-sandbox test-programs
 
@@ -121,7 +121,7 @@ test-sandbox:
 
 # These tests run the built programs, which have no race detector.
 .PHONY: test-programs
-test-programs:
+test-programs: test-tools
 	go test -p 1 -count=1 -timeout $(PATIENCE) $(REAL_TESTS)
 
 .PHONY: test-sdk

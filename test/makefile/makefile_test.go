@@ -149,6 +149,21 @@ func testAllEndsWhole(t *testing.T, recipe string) {
 	}
 }
 
+// TestToolsAreBuilt checks that a fresh checkout builds the server for S3 before the tests that start it.
+func TestToolsAreBuilt(t *testing.T) {
+	dir := t.TempDir()
+	copyFile(t, dir, "Makefile")
+	for _, name := range []string{"go.mod", "go.sum"} {
+		copyFile(t, dir, "tools/s3/"+name)
+	}
+	for _, target := range []string{"test-pure", "test-race", "test-bounds", "test-real", "test-programs"} {
+		out, failed := run(t, dir, nil, "make", "--no-print-directory", "-n", target)
+		if tool := strings.Index(out, "cd tools/s3 && "); failed || tool < 0 || tool > max(strings.Index(out, "test/all.sh"), strings.Index(out, "go test")) {
+			t.Errorf("make %s, failed: %v\n%s", target, failed, out)
+		}
+	}
+}
+
 // TestBuildWithoutLibseccomp checks that make build, on a machine without the header files, says what to do and builds
 // nothing.
 func TestBuildWithoutLibseccomp(t *testing.T) {
