@@ -168,7 +168,7 @@ FAULTS := ^Test(Kills|PowerLoss|Stopped|DiskFull|RunnerDiskFull|WorkflowOutlives
 .PHONY: test-faults
 test-faults: build ## kill the server, its runners and sandboxes 100 times, take its power, fill its disk: ten minutes (as root)
 	MAYFLY_TEST_FULL=1 go test -count=1 -timeout $(PATIENCE) -v -run '$(FAULTS)' ./test/server
-	go test -count=20 -timeout $(PATIENCE) -run '/(Replicas/)?Histories|^TestHistoriesCanFail' ./internal/store/sqlstore
+	go test -count=20 -timeout $(PATIENCE) -run '^Test(SQLite|Postgres)$$/^Histories$$|^TestPostgres$$/^Replicas$$/^Histories$$|^TestHistoriesCanFail$$' ./internal/store/sqlstore
 	go test -count=5 -timeout $(PATIENCE) -run '^TestPostgresRestarts' ./internal/store/sqlstore
 
 .PHONY: test-release
