@@ -50,6 +50,11 @@ func start(ctx context.Context, flags ...string) (_ *programs, err error) {
 	if p.dir, err = os.MkdirTemp("/var/tmp", "mayfly-bench-server-"); err != nil {
 		return nil, err
 	}
+	defer func() {
+		if err != nil {
+			p.abandon()
+		}
+	}()
 	p.server = p.command(ctx, append([]string{"server", "--data", filepath.Join(p.dir, "data"), "--listen", "127.0.0.1:0", "--limit-requests", "0"}, flags...)...)
 	p.server.Cancel = func() error { return p.server.Process.Signal(syscall.SIGTERM) }
 	log := &bytes.Buffer{}
@@ -74,8 +79,20 @@ func start(ctx context.Context, flags ...string) (_ *programs, err error) {
 		return nil, fmt.Errorf("the server doesn't start: %s", log)
 	}
 	token, err := os.ReadFile(filepath.Join(p.dir, "data", "admin-token"))
+	if err != nil {
+		return nil, err
+	}
 	p.token = strings.TrimSpace(string(token))
-	return p, err
+	return p, nil
+}
+
+// abandon leaves nothing of a server that can't be used.
+func (p *programs) abandon() {
+	if p.server != nil && p.server.Process != nil {
+		_ = p.server.Process.Kill() // it may have ended
+		_ = p.server.Wait()
+	}
+	_ = os.RemoveAll(p.dir) // the error is that of the start
 }
 
 func (p *programs) client() (*api.Client, error) {
