@@ -170,9 +170,11 @@ func (s *site) logs(ctx context.Context, lines, megabytes int) error {
 	return r.end()
 }
 
-// windows reads windows of 500 lines anywhere in a log.
+// window is how many lines are read at once.
+const window = 500
+
+// windows reads windows anywhere in a log.
 func (s *site) windows(ctx context.Context, id string, lines int, where string) error {
-	const window = 500
 	took := make([]time.Duration, 500)
 	for i := range took {
 		at := int64(mrand.IntN(lines-window)) + 1

@@ -42,6 +42,12 @@ func main() {
 	readers := flag.Int("readers", 10_000, "how many readers follow logs at once")
 	profile := flag.String("cpuprofile", "", "`FILE` for a profile of the processor")
 	flag.Parse()
+	if *only != "" && !slices.Contains([]string{"runs", "sandboxes", "connections", "logs", "history"}, *only) {
+		wrong("-only must be runs, sandboxes, connections, logs or history")
+	}
+	if *lines <= window {
+		wrong(fmt.Sprintf("-lines must exceed %d", window))
+	}
 	if *profile != "" {
 		f, err := os.Create(*profile)
 		if err == nil {
@@ -77,6 +83,12 @@ func main() {
 	}
 }
 
+// wrong ends the program because of a flag.
+func wrong(text string) {
+	fmt.Fprintln(os.Stderr, "bench/server:", text)
+	os.Exit(2)
+}
+
 // nothing is an engine that succeeds at once. It tells when it has got a run.
 type nothing struct{ got func(id string) }
 
@@ -106,7 +118,7 @@ type site struct {
 // archiveAfter is longer than the windows of a log in the database are measured.
 const archiveAfter = 15 * time.Second
 
-// slots are as many as the clients, so that no run waits for room.
+// open starts a server and its runner, which has the given number of slots.
 func open(ctx context.Context, slots int, engine run.Runner, archiveAfter time.Duration, embedded bool) (_ *site, err error) {
 	dir, err := os.MkdirTemp("/var/tmp", "mayfly-bench-server-")
 	if err != nil {
