@@ -77,7 +77,8 @@ type execution struct {
 	resumed []bool // steps that had ended before this run was resumed
 	usage   engine.Usage
 	broken  error // an error of the journal or of sealing; after it only steps of finally start
-	forward bool  // it is taken forward by a transaction at a time; see [Executor.Continue]
+	// transactional says that it is taken forward by a transaction at a time; see [Executor.Continue].
+	transactional bool
 	// masked are the secrets that steps had so far; everything after them may contain them. sealed is a [run.Handed] with
 	// these values. Both are nil if there are none.
 	masking sync.Mutex // guards masked, sealed and masker
@@ -432,7 +433,7 @@ func (x *execution) record(i, item int, st StepState, usage *engine.Usage) StepS
 	if st.Items != nil {
 		e.Outputs = nil // a resumed run gathers them from the items again
 	}
-	if x.forward {
+	if x.transactional {
 		e.Usage = usage
 	}
 	if err := x.seal(step, &e); err != nil {
@@ -531,7 +532,7 @@ func (x *execution) mask(values [][]byte) error {
 
 // journal appends a change to the journal. If that fails, no further step starts: a step that isn't in the journal would run twice.
 func (x *execution) journal(e Entry, durable bool) {
-	if x.opts.Journal == nil || x.broken != nil && !x.forward {
+	if x.opts.Journal == nil || x.broken != nil && !x.transactional {
 		return
 	}
 	if err := x.opts.Journal.Append(e, durable); err != nil {

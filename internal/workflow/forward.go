@@ -23,7 +23,7 @@ import (
 // Forward is one step forward of a workflow: what must be written at once. Nothing of it has happened before that.
 type Forward struct {
 	Entries []Entry
-	Events  []run.Event // of the workflow's run, without Seq and Run
+	Events  []run.Event // of the workflow's run; the store numbers them
 	Begin   []StepRun
 	End     []string // runs of steps that must end
 	// Within is the time after which the workflow must be taken forward even if nothing happens: what is left of its timeout; zero
@@ -72,7 +72,7 @@ func (j *entries) Close() error { return nil }
 type forwarding struct {
 	*execution
 	out     Forward
-	journal *entries
+	written *entries  // what opts.Journal is
 	running []stepRun // runs of steps that haven't ended, in the order in which they began
 	began   time.Time
 	now     time.Time
@@ -87,13 +87,13 @@ type stepRun struct {
 
 // forward returns the beginning of a step forward. The options need no Journal, Emit or Kill; the JournalSealer is the Sealer.
 func (e *Executor) forward(ctx context.Context, plan *Plan, opts Options) *forwarding {
-	f := &forwarding{journal: &entries{}}
+	f := &forwarding{written: &entries{}}
 	f.began = time.Now().UTC()
 	f.now = f.began
-	opts.Journal, opts.JournalSealer = f.journal, e.Sealer
+	opts.Journal, opts.JournalSealer = f.written, e.Sealer
 	opts.Emit = func(ev run.Event) { f.out.Events = append(f.out.Events, ev) }
 	f.execution = e.execution(plan, opts)
-	f.forward, f.stepsCtx, f.finallyCtx = true, ctx, ctx
+	f.transactional, f.stepsCtx, f.finallyCtx = true, ctx, ctx
 	f.launch = func(step, item int, req *run.Request) {
 		_, masked := f.masks()
 		f.out.Begin = append(f.out.Begin, StepRun{Step: plan.Steps[step].Name, Item: item, Request: req, Secret: len(masked) > 0})
@@ -105,14 +105,14 @@ func (e *Executor) forward(ctx context.Context, plan *Plan, opts Options) *forwa
 // with steps left out.
 func (e *Executor) Begin(ctx context.Context, plan *Plan, opts Options, h Header) *Forward {
 	f := e.forward(ctx, plan, opts)
-	f.execution.journal(Entry{Type: EntryRun, Run: &h}, true)
+	f.journal(Entry{Type: EntryRun, Run: &h}, true)
 	f.state("", run.Queued, "")
 	if opts.States != nil {
 		f.keepStates()
-		f.execution.journal(Entry{Type: EntryResume, Again: opts.Again}, true)
+		f.journal(Entry{Type: EntryResume, Again: opts.Again}, true)
 	}
 	f.state("", run.Running, "")
-	return f.finish()
+	return f.complete()
 }
 
 // ErrDamaged says that a journal doesn't have the form of one, so that its run can never go on.
@@ -140,7 +140,7 @@ func (e *Executor) Continue(ctx context.Context, plan *Plan, opts Options, journ
 		f.endAs(!h.Cancelled)
 	}
 	f.take(h.Ended, func(*run.Result) bool { return true })
-	return f.finish(), nil
+	return f.complete(), nil
 }
 
 // take records the ends of runs of steps that are of a kind.
@@ -150,7 +150,7 @@ func (f *forwarding) take(ended map[string]*run.Result, of func(*run.Result) boo
 		if result == nil || !of(result) {
 			return false
 		}
-		f.execution.finish(finished{r.step, r.item, result})
+		f.finish(finished{r.step, r.item, result})
 		return true
 	})
 }
@@ -164,11 +164,11 @@ func (f *forwarding) left() (d time.Duration, limited bool) {
 	return d - f.now.Sub(f.began), true
 }
 
-// finish plans what is next, and completes the step forward.
-func (f *forwarding) finish() *Forward {
+// complete plans what is next, and completes the step forward.
+func (f *forwarding) complete() *Forward {
 	f.advance()
 	if f.states.Ending != f.ending { // from here on
-		f.execution.journal(Entry{Type: EntryEnding, Status: f.states.Ending, Code: f.states.Code, Reason: f.states.Reason}, true)
+		f.journal(Entry{Type: EntryEnding, Status: f.states.Ending, Code: f.states.Code, Reason: f.states.Reason}, true)
 		for _, r := range f.running {
 			if r.step < f.plan.mainSteps() {
 				f.out.End = append(f.out.End, r.id)
@@ -183,7 +183,7 @@ func (f *forwarding) finish() *Forward {
 	} else {
 		f.out.Within, _ = f.left()
 	}
-	f.out.Entries = f.journal.list
+	f.out.Entries = f.written.list
 	return &f.out
 }
 
@@ -195,7 +195,7 @@ func (f *forwarding) keepStates() {
 			continue
 		}
 		if st.Items != nil {
-			f.execution.journal(Entry{Type: EntryStep, Step: step.Name, Items: f.plan.itemsDigest(f.states, i), Count: len(st.Items)}, false)
+			f.journal(Entry{Type: EntryStep, Step: step.Name, Items: f.plan.itemsDigest(f.states, i), Count: len(st.Items)}, false)
 			for k := range st.Items {
 				if st.Items[k].Ended() {
 					f.keep(i, k, st.Items[k])
@@ -217,7 +217,7 @@ func (f *forwarding) keep(i, item int, st StepState) {
 	if err := f.seal(step, &e); err != nil {
 		f.breaks(err)
 	}
-	f.execution.journal(e, true)
+	f.journal(e, true)
 }
 
 // InProgress returns the runs of steps that have begun according to a journal, and that haven't ended.
