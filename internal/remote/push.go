@@ -79,9 +79,6 @@ func (r *Remote) SendText(ctx context.Context, text string) (*api.Bundle, error)
 
 // named are the files and folders that a tool's definition names.
 func named(t *tool.Tool) (paths []string) {
-	if t == nil {
-		return nil
-	}
 	if t.Script != nil && t.Script.File != "" {
 		paths = append(paths, t.Script.File)
 	}

@@ -13,7 +13,6 @@ import (
 type Remote struct {
 	*api.Client
 	Project string
-	Name    string // of the context
 }
 
 // Open returns a context's project. It doesn't connect.
@@ -24,7 +23,7 @@ func (c *Context) Open() (*Remote, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Remote{Client: client, Project: c.Project, Name: c.Name}, nil
+	return &Remote{Client: client, Project: c.Project}, nil
 }
 
 // Place is the server for people.
