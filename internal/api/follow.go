@@ -15,8 +15,8 @@ import (
 )
 
 const (
-	// maxLine bounds a line of a stream: an event has at most some 64 KiB of output.
-	maxLine = 4 << 20
+	// maxLine bounds a line of a stream. The largest ones are results, with the outputs of a run or the steps of a workflow.
+	maxLine = 64 << 20
 	// away is for how long a reader tries to reach a server that was there.
 	away = 10 * time.Minute
 )

@@ -25,8 +25,9 @@ func (e *ending) add(one run.Event) {
 	e.emit(one)
 }
 
-// change has what is held back say that the attempt has ended otherwise.
-func (e *ending) change(state run.State, failing func(*run.Result)) {
+// fail has the result, and what is held back, say that the attempt has ended otherwise.
+func (e *ending) fail(result *run.Result, state run.State, failing func(*run.Result)) {
+	failing(result)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for i := range e.held {

@@ -110,3 +110,49 @@ func TestArtifactNotSent(t *testing.T) {
 		t.Errorf("the events are %+v", events)
 	}
 }
+
+// writes is a run that ends with outputs of so many bytes.
+type writes struct {
+	status run.State
+	size   int
+}
+
+func (w writes) Run(_ context.Context, _ *run.Request, watch run.Watch) (*run.Result, error) {
+	res := &run.Result{Status: w.status, Reason: "its own", Outputs: map[string]string{"a": strings.Repeat("x", w.size)}}
+	watch.Emit(run.Event{State: &run.StateChange{State: w.status}})
+	watch.Emit(run.Event{Result: res})
+	return res, nil
+}
+
+// TestLargeOutputs checks that outputs that no report has room for fail a run, and don't lose it.
+func TestLargeOutputs(t *testing.T) {
+	for name, c := range map[string]struct {
+		writes
+		want run.State
+		kept bool
+	}{
+		"as large as may be": {writes{run.Succeeded, maxResult - 1000}, run.Succeeded, true},
+		"too large":          {writes{run.Succeeded, maxResult}, run.Failed, false},
+		"of a failure":       {writes{run.TimedOut, maxResult}, run.TimedOut, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, _ := flakyRunner(t)
+			var err error
+			if r.box, err = secret.NewBox(); err != nil {
+				t.Fatal(err)
+			}
+			r.o.Carry = func(secret.Source, run.Sealer, *policy.Policy) run.Runner { return c.writes }
+			var events []run.Event
+			as := &api.Assignment{Request: &run.Request{Tool: &tool.Tool{}}}
+			res := r.carryOut(t.Context(), t.Context(), as, nil, func(e run.Event) { events = append(events, e) })
+			for _, one := range []*run.Result{res, events[len(events)-1].Result} {
+				if one.Status != c.want || (len(one.Outputs) == 1) != c.kept || (one.Code == run.CodeInvalidOutput) != (name == "too large") || c.want == run.TimedOut && one.Reason != "its own" {
+					t.Errorf("the result is %s %s %s", one.Status, one.Code, one.Reason)
+				}
+			}
+			if s := events[0].State.State; s != c.want {
+				t.Errorf("the state is %s", s)
+			}
+		})
+	}
+}

@@ -349,15 +349,40 @@ func (r *Runner) carryOut(ctx, reporting context.Context, as *api.Assignment, ki
 	if as.SealFor == "" {
 		result.Handed = nil // nobody could open it
 	}
+	if err := checkSize(result); err != nil {
+		state := result.Status
+		if state == run.Succeeded {
+			state = run.Failed
+		}
+		end.fail(result, state, func(res *run.Result) {
+			if res.Status == run.Succeeded {
+				res.Status, res.ExitCode, res.Code, res.Reason = run.Failed, run.ExitError, run.CodeInvalidOutput, err.Error()
+			}
+			res.Outputs, res.Handed, res.Artifacts = map[string]string{}, nil, nil
+		})
+	}
 	if err := r.sendArtifacts(reporting, result); err != nil {
 		f := failure.Of(err)
-		failing := func(res *run.Result) {
+		end.fail(result, f.State, func(res *run.Result) {
 			res.Status, res.ExitCode, res.Code, res.Reason, res.Artifacts = f.State, f.ExitCode, f.Code, err.Error(), nil
-		}
-		failing(result)
-		end.change(f.State, failing)
+		})
 	}
 	return result
+}
+
+// maxResult bounds a result, in bytes of JSON: a report has it twice, and is not larger than 16 MiB.
+const maxResult = 4 << 20
+
+// checkSize says what is wrong with a result that is too large for a server.
+func checkSize(result *run.Result) error {
+	data, err := json.Marshal(result)
+	if err != nil {
+		return err
+	}
+	if len(data) > maxResult {
+		return fmt.Errorf("the outputs are larger than 4MiB, the most that a server takes: the result has %d bytes; write less to $MAYFLY_OUTPUT, or make an artifact", len(data))
+	}
+	return nil
 }
 
 // request returns the run of an assignment.

@@ -126,7 +126,6 @@ func (c *codec) ending(id string, result *run.Result) (store.Ended, error) {
 	return ended, err
 }
 
-// endedBy is how a run has ended, without events.
 // maxReason bounds the reason of a run in lists, in bytes; its result has all of it.
 const maxReason = 8 << 10
 
@@ -138,6 +137,7 @@ func cutTo(text string, most int) string {
 	return strings.ToValidUTF8(text[:most], "") + "…"
 }
 
+// endedBy is how a run has ended, without events.
 func endedBy(r *run.Result) (store.Ended, error) {
 	data, err := json.Marshal(r)
 	return store.Ended{Status: r.Status, ExitCode: r.ExitCode, Code: r.Code, Reason: cutTo(r.Reason, maxReason), Result: data}, err
