@@ -16,8 +16,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/mayfly-run/mayfly/internal/atomicfile"
-	"github.com/mayfly-run/mayfly/internal/audit"
 	"github.com/mayfly-run/mayfly/internal/condition"
 	"github.com/mayfly-run/mayfly/internal/flock"
 	"github.com/mayfly-run/mayfly/internal/host"
@@ -25,7 +23,6 @@ import (
 	"github.com/mayfly-run/mayfly/internal/runner"
 	"github.com/mayfly-run/mayfly/internal/secret"
 	"github.com/mayfly-run/mayfly/internal/server"
-	"github.com/mayfly-run/mayfly/internal/store"
 	"github.com/mayfly-run/mayfly/internal/store/sqlstore"
 )
 
@@ -124,7 +121,7 @@ func (f *serverFlags) run(ctx context.Context, out, errOut io.Writer) (err error
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	tokenFile, err := f.firstToken(ctx, db)
+	tokenFile, err := firstToken(ctx, db, f.data)
 	if err != nil {
 		return err
 	}
@@ -239,24 +236,6 @@ func (f *serverFlags) openStore(ctx context.Context, log *slog.Logger) (*sqlstor
 		return sqlstore.OpenPostgres(ctx, f.database, log)
 	}
 	return sqlstore.OpenSQLite(ctx, filepath.Join(f.data, "mayfly.db"))
-}
-
-// firstToken makes an administrator's token at the first start. It returns the file that has it.
-func (f *serverFlags) firstToken(ctx context.Context, db store.Access) (string, error) {
-	file := filepath.Join(f.data, "admin-token")
-	if _, err := os.Stat(file); err == nil {
-		return file, nil
-	}
-	text, hash := server.NewToken()
-	made := &store.Pending{Entry: audit.Entry{Action: "create-token", Subject: "tokens/admin", Outcome: audit.OK, Details: map[string]string{"role": server.RoleAdmin}}}
-	err := db.AddToken(store.Audited(ctx, made), store.Token{Hash: hash, Name: "admin", Role: server.RoleAdmin})
-	if errors.Is(err, store.ErrExists) {
-		return file, nil // its file was moved away, as it should be
-	}
-	if err != nil {
-		return "", fmt.Errorf("make the first token: %w", err)
-	}
-	return file, atomicfile.Write(file, []byte(text+"\n"), atomicfile.Options{Durable: true})
 }
 
 // runner returns the runner in this process.
