@@ -82,7 +82,7 @@ INT and TERM end it: no new run is begun, those that run here are ended, and wha
 	f.carrier.add(c)
 	_ = c.MarkFlagRequired("data") // the flag exists
 	c.MarkFlagsRequiredTogether("tls-cert", "tls-key")
-	c.AddCommand(backupCommand(), restoreCommand())
+	c.AddCommand(backupCommand(), restoreCommand(), recoverCommand())
 	return c
 }
 

@@ -5,10 +5,14 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/spf13/cobra"
 
 	"github.com/mayfly-run/mayfly/internal/atomicfile"
 	"github.com/mayfly-run/mayfly/internal/audit"
@@ -65,4 +69,54 @@ func firstToken(ctx context.Context, db tokens, dir string) (string, error) {
 func addAdministrator(ctx context.Context, db store.Access, name string, hash []byte) error {
 	made := &store.Pending{Entry: audit.Entry{Action: "create-token", Subject: "tokens/" + name, Outcome: audit.OK, Details: map[string]string{"role": server.RoleAdmin}}}
 	return db.AddToken(store.Audited(ctx, made), store.Token{Hash: hash, Name: name, Role: server.RoleAdmin})
+}
+
+func recoverCommand() *cobra.Command {
+	var f serverFlags
+	var name string
+	c := &cobra.Command{
+		Use:   "recover --data DIR",
+		Short: "Make a token for an administrator when nobody has one any longer",
+		Long: `Make a token for an administrator of all projects, and print it. End the server first. The audit log gets an entry of it.
+Whoever may write to DIR or to the database may do this: the server trusts both.`,
+		Example: `  mayfly server recover --data /var/lib/mayfly-server > admin-token
+  mayfly login https://127.0.0.1:6293 --token-file admin-token`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return f.recover(c.Context(), name, c.OutOrStdout(), slog.New(slog.NewTextHandler(c.ErrOrStderr(), nil)))
+		},
+	}
+	c.Flags().StringVar(&f.data, "data", "", "`DIR` of the server")
+	c.Flags().StringVar(&f.database, "database", "", "`URL` of its PostgreSQL database, if it has one")
+	c.Flags().StringVar(&name, "name", "recovered", "`NAME` of the token")
+	_ = c.MarkFlagRequired("data") // the flag exists
+	return c
+}
+
+func (f *serverFlags) recover(ctx context.Context, name string, out io.Writer, log *slog.Logger) (err error) {
+	keeps := f.data
+	if f.database == "" {
+		keeps = filepath.Join(f.data, "mayfly.db")
+	}
+	if _, err := os.Stat(keeps); err != nil {
+		return fmt.Errorf("%s isn't the folder of a server: %w", f.data, err)
+	}
+	lock, err := lockDir(f.data, "server")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, lock.Close()) }()
+	db, err := f.openStore(ctx, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	text, hash := server.NewToken()
+	if err := addAdministrator(ctx, db, name, hash); errors.Is(err, store.ErrExists) {
+		return fmt.Errorf("there is a token %s already; give this one another --name", name)
+	} else if err != nil {
+		return fmt.Errorf("make a token: %w", err)
+	}
+	_, err = fmt.Fprintln(out, text)
+	return err
 }

@@ -94,6 +94,40 @@ func TestOneFirstToken(t *testing.T) {
 	}
 }
 
+func TestRecover(t *testing.T) {
+	db, dir := emptyServer(t)
+	for _, c := range []struct{ args, want string }{
+		{"--data " + dir, ""},
+		{"--data " + dir, "there is a token recovered already; give this one another --name"},
+		{"--data " + dir + " --name ada", ""},
+		{"--data " + filepath.Dir(dir), "isn't the folder of a server"},
+	} {
+		var out, errOut strings.Builder
+		Main(t.Context(), append([]string{"server", "recover"}, strings.Fields(c.args)...), &out, &errOut)
+		if c.want != "" {
+			if !strings.Contains(errOut.String(), c.want) {
+				t.Errorf("%s: %s, want %s", c.args, errOut.String(), c.want)
+			}
+			continue
+		}
+		if got := tokenOf(t, db, out.String()); got.Role != server.RoleAdmin || got.Project != "" {
+			t.Errorf("%s: the token is %+v; %s", c.args, got, errOut.String())
+		}
+	}
+	if head, err := db.AuditHead(t.Context()); err != nil || head.Number != 2 {
+		t.Errorf("the audit log has %d entries, %v", head.Number, err)
+	}
+	lock, err := lockDir(dir, "server")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Close()
+	var out, errOut strings.Builder
+	if Main(t.Context(), []string{"server", "recover", "--data", dir, "--name", "bob"}, &out, &errOut) == 0 || !strings.Contains(errOut.String(), "another server uses") {
+		t.Errorf("with a server that runs: %s%s", out.String(), errOut.String())
+	}
+}
+
 func emptyServer(t *testing.T) (*sqlstore.Store, string) {
 	t.Helper()
 	dir := t.TempDir()
