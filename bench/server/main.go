@@ -21,7 +21,6 @@ import (
 	"github.com/mayfly-run/mayfly/internal/api"
 	"github.com/mayfly-run/mayfly/internal/archive"
 	"github.com/mayfly-run/mayfly/internal/content"
-	"github.com/mayfly-run/mayfly/internal/policy"
 	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/runner"
 	"github.com/mayfly-run/mayfly/internal/secret"
@@ -162,7 +161,7 @@ func open(ctx context.Context, slots int, engine run.Runner, archiveAfter time.D
 	r, err := runner.New(runner.Options{
 		Server: link, Name: "bench", Slots: slots, Content: content.Store(filepath.Join(dir, "trees")),
 		Spool: filepath.Join(dir, "spool"), SpoolSize: runner.DefaultSpoolSize,
-		Carry: func(secret.Source, run.Sealer, *policy.Policy) run.Runner { return engine },
+		Carry: func(runner.Carriage) run.Runner { return engine },
 	})
 	if err != nil {
 		return nil, err

@@ -23,11 +23,9 @@ import (
 	"github.com/mayfly-run/mayfly/internal/document"
 	"github.com/mayfly-run/mayfly/internal/engine"
 	"github.com/mayfly-run/mayfly/internal/host"
-	"github.com/mayfly-run/mayfly/internal/policy"
 	"github.com/mayfly-run/mayfly/internal/program"
 	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/runner"
-	"github.com/mayfly-run/mayfly/internal/secret"
 	"github.com/mayfly-run/mayfly/internal/shape"
 )
 
@@ -69,9 +67,9 @@ func (c *carrier) open(dir string, log *slog.Logger) (runner.Options, error) {
 	}
 	o.Content = content.Store(filepath.Join(dir, "contents"))
 	carry.Content = o.Content
-	o.Carry = func(secrets secret.Source, sealer run.Sealer, project *policy.Policy) run.Runner {
+	o.Carry = func(c runner.Carriage) run.Runner {
 		one := *carry
-		one.Secrets, one.Sealer, one.Policy = secrets, sealer, carry.Policy.With(project)
+		one.Secrets, one.Sealer, one.Policy = c.Secrets, c.Sealer, carry.Policy.For(c.Tool).With(c.Policy.For(c.Tool))
 		return &one
 	}
 	if sweeper, ok := carry.Engine.(engine.Sweeper); ok {

@@ -15,7 +15,6 @@ import (
 	"github.com/mayfly-run/mayfly/internal/api"
 	"github.com/mayfly-run/mayfly/internal/archive"
 	"github.com/mayfly-run/mayfly/internal/content"
-	"github.com/mayfly-run/mayfly/internal/policy"
 	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/secret"
 	"github.com/mayfly-run/mayfly/internal/tool"
@@ -99,7 +98,7 @@ func TestArtifactNotSent(t *testing.T) {
 	if r.box, err = secret.NewBox(); err != nil {
 		t.Fatal(err)
 	}
-	r.o.Carry = func(secret.Source, run.Sealer, *policy.Policy) run.Runner { return succeeds{digest} }
+	r.o.Carry = func(Carriage) run.Runner { return succeeds{digest} }
 	var events []run.Event
 	as := &api.Assignment{Request: &run.Request{Tool: &tool.Tool{}}}
 	res := r.carryOut(t.Context(), t.Context(), as, nil, func(e run.Event) { events = append(events, e) })

@@ -38,6 +38,15 @@ type Server interface {
 	PutContent(ctx context.Context, digest string, content io.Reader) error
 }
 
+// Carriage is what carries out one run.
+type Carriage struct {
+	// Tool is the name by which the server knows the tool, for policies; empty for a definition that came with its request.
+	Tool    string
+	Secrets secret.Source
+	Sealer  run.Sealer     // of what the run hands on
+	Policy  *policy.Policy // of the project, beside the host's; may be nil
+}
+
 // Options of a runner.
 type Options struct {
 	Server Server
@@ -48,9 +57,8 @@ type Options struct {
 	Capacity api.Capacity
 	// Version is that of mayfly.
 	Version string
-	// Carry returns what carries out a run with these secrets, with a sealer of what it hands on, and with the policy of its project,
-	// which may be nil, beside the host's. It must take files of tools from Content, and put artifacts there.
-	Carry   func(secret.Source, run.Sealer, *policy.Policy) run.Runner
+	// Carry returns what carries out a run. It must take files of tools from Content, and put artifacts there.
+	Carry   func(Carriage) run.Runner
 	Content content.Store
 	// Spool is a folder of this runner's own for what can't be sent, and SpoolSize how many bytes it may take.
 	Spool     string
@@ -342,7 +350,7 @@ func (r *Runner) carryOut(ctx, reporting context.Context, as *api.Assignment, ki
 	}
 	end := &ending{emit: emit}
 	defer end.release()
-	result, err := r.o.Carry(secrets, sealer, allowed).Run(ctx, req, run.Watch{Emit: end.add, Kill: killed})
+	result, err := r.o.Carry(Carriage{as.Tool, secrets, sealer, allowed}).Run(ctx, req, run.Watch{Emit: end.add, Kill: killed})
 	if err != nil {
 		r.o.Log.Debug("run", "run", as.Run, "error", err) // the result has it
 	}
@@ -459,7 +467,7 @@ func policyOf(as *api.Assignment) (*policy.Policy, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the policy of the project %s: %w", as.Project, err)
 	}
-	return p.For(as.Tool), nil
+	return p, nil
 }
 
 // fetch gets the contents that a run needs and that aren't here.

@@ -28,7 +28,6 @@ import (
 	"github.com/mayfly-run/mayfly/internal/content"
 	"github.com/mayfly-run/mayfly/internal/engine/fake"
 	"github.com/mayfly-run/mayfly/internal/image"
-	"github.com/mayfly-run/mayfly/internal/policy"
 	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/run/local"
 	"github.com/mayfly-run/mayfly/internal/runner"
@@ -142,9 +141,9 @@ func (s *site) startRunner(name string, labels []string, to runner.Server) (stop
 	carry := &local.Runner{Images: images{}, Engine: &fake.Engine{Programs: s.programs}, Places: local.Places{Content: trees}}
 	r, err := runner.New(runner.Options{
 		Server: to, Name: name, Labels: labels, Slots: 10, Content: trees, Spool: filepath.Join(s.dir, "spool-"+name), SpoolSize: s.spool, Capacity: s.capacity,
-		Carry: func(secrets secret.Source, sealer run.Sealer, project *policy.Policy) run.Runner {
+		Carry: func(c runner.Carriage) run.Runner {
 			one := *carry
-			one.Secrets, one.Sealer, one.Policy = secrets, sealer, project
+			one.Secrets, one.Sealer, one.Policy = c.Secrets, c.Sealer, c.Policy.For(c.Tool)
 			return &one
 		},
 	})

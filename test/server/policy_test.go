@@ -3,6 +3,8 @@
 package server
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -51,5 +53,32 @@ func TestPolicy(t *testing.T) {
 	s.must("policy", "rm", "--if-version", "1")
 	if a := s.run("run", "t"); a.status != 0 {
 		t.Errorf("without a policy: %+v", a)
+	}
+}
+
+// TestHostPolicyNames has the policy of a runner's host allow a secret by the name under which a tool was pushed, and not by the name that
+// its definition gives itself.
+func TestHostPolicyNames(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "policy.yaml")
+	if err := os.WriteFile(file, []byte("secrets: {backup: [db]}\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("MAYFLY_POLICY", file)
+	s := newSite(t)
+	c := s.mayfly("secret", "set", "db")
+	c.Stdin = strings.NewReader("value")
+	if out, err := c.CombinedOutput(); err != nil {
+		t.Fatalf("%s%v", out, err)
+	}
+	s.write("t.yaml", "name: backup\nimage: busybox\nvolumes: [{name: db, secret: db}]\ncommand: [echo, hello]\n")
+	s.must("tool", "push", "t.yaml")
+	s.must("tool", "push", "t.yaml", "--name", "other")
+	if a := s.run("run", "backup"); a.status != 0 || a.out != "hello\n" {
+		t.Errorf("the tool that may have it: %+v", a)
+	}
+	for what, whom := range map[string]string{"other": "the tool other", "t.yaml": "a definition that isn't a tool of the server"} {
+		if a := s.run("run", what); a.status != 125 || !strings.Contains(a.err, "the policy of this host refuses the secret db for "+whom) {
+			t.Errorf("%s: %+v", what, a)
+		}
 	}
 }
