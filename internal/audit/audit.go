@@ -42,7 +42,7 @@ type Entry struct {
 // First is Previous of the first entry.
 var First = strings.Repeat("0", hex.EncodedLen(sha256.Size))
 
-// Head is the last entry of a log. That of an empty one is {0, First}.
+// Head is the last entry of a log. That of an empty one is {0, First} in a store; a [Verifier] that has seen no entry returns the zero Head.
 type Head struct {
 	Number int64  `json:"number"`
 	Hash   string `json:"hash"`

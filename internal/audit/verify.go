@@ -57,8 +57,12 @@ func (v *Verifier) First() int64 { return v.first }
 // Head is the last entry so far.
 func (v *Verifier) Head() Head { return v.head }
 
-// End checks that the log isn't shorter than it is known to have been. The error is a *BrokenError.
+// End checks that the log has an entry, as each has from the first start of its server on, and isn't shorter than it is known to have
+// been. The error is a *BrokenError.
 func (v *Verifier) End() error {
+	if !v.begun {
+		return &BrokenError{Why: "it has no entries"}
+	}
 	if v.Known != "" && !v.found {
 		return &BrokenError{0, fmt.Sprintf("no entry up to %d has the hash %s: the end was cut off, or the log was written anew", v.head.Number, v.Known)}
 	}

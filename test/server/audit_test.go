@@ -50,6 +50,7 @@ func TestAudit(t *testing.T) {
 		"removed": {lines[0] + strings.Join(lines[2:], ""), "", ":2: the audit log is broken at entry 3: it comes after entry 1"},
 		"swapped": {lines[0] + lines[2] + lines[1] + strings.Join(lines[3:], ""), "", "broken at entry 3"},
 		"cut off": {strings.Join(lines[:3], ""), head, "no entry up to 3 has the hash " + head + ": the end was cut off"},
+		"empty":   {"", "", "the audit log is broken: it has no entries"},
 		"text":    {lines[0] + "{}}\n", "", ":2: the audit log is broken: the line isn't an entry"},
 	} {
 		t.Run(name, func(t *testing.T) {
