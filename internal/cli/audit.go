@@ -92,8 +92,8 @@ func timeSince(text string, now time.Time) (time.Time, error) {
 	if d, err := time.ParseDuration(text); err == nil && d >= 0 {
 		return now.Add(-d), nil
 	}
-	if days, err := strconv.ParseUint(strings.TrimSuffix(text, "d"), 10, 16); err == nil && strings.HasSuffix(text, "d") {
-		return now.AddDate(0, 0, -int(days)), nil
+	if days, ok := daysOf(text); ok {
+		return now.AddDate(0, 0, -days), nil
 	}
 	for _, layout := range []string{time.RFC3339, time.DateOnly} {
 		if at, err := time.ParseInLocation(layout, text, time.Local); err == nil {
@@ -101,6 +101,12 @@ func timeSince(text string, now time.Time) (time.Time, error) {
 		}
 	}
 	return time.Time{}, fmt.Errorf("--since %q is not a time; write it as 2026-01-31, 2026-01-31T12:00:00Z, 24h or 7d", text)
+}
+
+// daysOf reads a number of days, such as 7d.
+func daysOf(text string) (days int, ok bool) {
+	n, err := strconv.ParseUint(strings.TrimSuffix(text, "d"), 10, 16)
+	return int(n), err == nil && strings.HasSuffix(text, "d")
 }
 
 func (f *auditListFlags) list(ctx context.Context, s streams, r *remote.Remote) error {

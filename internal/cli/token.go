@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"text/tabwriter"
 	"time"
@@ -54,7 +55,7 @@ func newTokenCommand(s streams) *cobra.Command {
 func newTokenCreateCommand(s streams) *cobra.Command {
 	var f tokenFlags
 	var n api.NewToken
-	var expires time.Duration
+	var expires string
 	c := &cobra.Command{
 		Use:   "create NAME --role ROLE",
 		Short: "Make a token, and print it: nobody can read it later",
@@ -66,16 +67,20 @@ func newTokenCreateCommand(s streams) *cobra.Command {
   admin      all of the project; with --all-projects all of the server
 
 A runner's role is apart from them: it serves a pool and reads nothing but the runs that it gets.`,
-		Example: `  mayfly token create ci --role operator --expires 2160h > ci-token
+		Example: `  mayfly token create ci --role operator --expires 90d > ci-token
   mayfly token create build-farm --role runner --pool build --all-projects > runner-token`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
+			lasts, err := lifetime(expires)
+			if err != nil {
+				return &usageError{command: c.CommandPath(), err: err}
+			}
 			r, project, err := f.open(c)
 			if err != nil {
 				return err
 			}
 			defer r.Close()
-			n.Name, n.ExpiresSeconds = args[0], int64(expires/time.Second)
+			n.Name, n.ExpiresSeconds = args[0], int64(lasts/time.Second)
 			t, err := r.CreateToken(c.Context(), project, &n)
 			if err != nil {
 				return err
@@ -90,9 +95,27 @@ A runner's role is apart from them: it serves a pool and reads nothing but the r
 	f.add(c)
 	c.Flags().StringVar(&n.Role, "role", "", "`ROLE`: viewer, operator, author, admin or runner")
 	c.Flags().StringVar(&n.Pool, "pool", "", "for a runner: the `POOL` that it serves; default by default")
-	c.Flags().DurationVar(&expires, "expires", 0, "how long it is good for, such as 2160h; for ever by default")
+	c.Flags().StringVar(&expires, "expires", "", "`DURATION` for which it is good, such as 12h or 90d; for ever by default")
 	_ = c.MarkFlagRequired("role") // the flag exists
 	return c
+}
+
+// lifetime reads --expires. Zero is for ever, and the result only if the flag isn't given.
+func lifetime(text string) (time.Duration, error) {
+	if text == "" {
+		return 0, nil
+	}
+	d, err := time.ParseDuration(text)
+	if days, ok := daysOf(text); ok {
+		d, err = time.Duration(days)*24*time.Hour, nil
+	}
+	switch {
+	case err != nil:
+		return 0, fmt.Errorf("--expires %q is not a duration; write it as 12h or 90d", text)
+	case d < time.Second:
+		return 0, errors.New("--expires must be at least 1s")
+	}
+	return d, nil
 }
 
 func newTokenListCommand(s streams) *cobra.Command {
