@@ -6,10 +6,10 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/shape"
+	"github.com/mayfly-run/mayfly/internal/usage"
 )
 
 // usageError is a wrong command line.
@@ -34,8 +34,8 @@ func wrapArgs(c *cobra.Command) {
 		check = cobra.ArbitraryArgs // what cobra does for nil, except in the root
 	}
 	c.Args = func(cmd *cobra.Command, args []string) error {
-		if name := emptyFlag(cmd.Flags()); name != "" {
-			return &usageError{command: cmd.CommandPath(), err: fmt.Errorf("--%s has an empty value, for example from a variable that isn't set; give it a value, or leave the flag out", name)}
+		if err := usage.EmptyFlag(cmd.Flags()); err != nil {
+			return &usageError{command: cmd.CommandPath(), err: err}
 		}
 		switch err := check(cmd, args); {
 		case err == nil:
@@ -50,18 +50,6 @@ func wrapArgs(c *cobra.Command) {
 	for _, sub := range c.Commands() {
 		wrapArgs(sub)
 	}
-}
-
-// emptyFlag returns the name of a flag with an empty value, or "". A limit whose value got lost must not be left out unnoticed.
-func emptyFlag(flags *pflag.FlagSet) string {
-	found := ""
-	flags.Visit(func(f *pflag.Flag) {
-		list, several := f.Value.(pflag.SliceValue)
-		if several && slices.Contains(list.GetSlice(), "") || f.Value.Type() == "string" && f.Value.String() == "" {
-			found = f.Name
-		}
-	})
-	return found
 }
 
 // operandError says which words a command takes, as its usage line names them. It doesn't repeat several words: one of them may be

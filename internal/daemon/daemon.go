@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mayfly-run/mayfly/internal/program"
+	"github.com/mayfly-run/mayfly/internal/usage"
 )
 
 // Main runs the command with its arguments (without the program's name). It returns the exit status: 0, or 1 after it has written
@@ -36,6 +37,9 @@ func Command() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          cobra.NoArgs,
+		PersistentPreRunE: func(c *cobra.Command, _ []string) error {
+			return usage.EmptyFlag(c.Flags())
+		},
 		RunE: func(c *cobra.Command, _ []string) error {
 			if version {
 				return program.PrintVersion(c.OutOrStdout(), program.Daemon, false)

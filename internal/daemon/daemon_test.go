@@ -21,6 +21,8 @@ func TestStatus(t *testing.T) {
 		{"server --data /nowhere --limit-requests -1", "", "mayflyd: --limit-requests and --limit-failures are numbers from 0 on\n", 1},
 		{"server --data /nowhere --limit-failures x", "", "mayflyd: invalid argument \"x\" for \"--limit-failures\" flag: strconv.ParseFloat: parsing \"x\": invalid syntax\n", 1},
 		{"server --data /nowhere --queue-size -1", "", "mayflyd: --queue-size is a number from 0 on\n", 1},
+		{"server --data /nowhere --database=", "", "mayflyd: --database has an empty value, for example from a variable that isn't set; give it a value, or leave the flag out\n", 1},
+		{"server backup - --data=", "", "mayflyd: --data has an empty value, for example from a variable that isn't set; give it a value, or leave the flag out\n", 1},
 		{"version more", "", "mayflyd: unknown command \"more\" for \"mayflyd version\"\n", 1},
 	} {
 		t.Run(c.args, func(t *testing.T) {
