@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"text/tabwriter"
 	"time"
@@ -92,13 +93,23 @@ func pushed(s streams, args []string) (all []toPush, err error) {
 		if one.def, _, err = parseDefinition(s.in, arg); err != nil {
 			return nil, err
 		}
-		if info, err := os.Stat(arg); err == nil && info.IsDir() {
+		if isFolderOf(arg, found.File) {
 			one.what = remote.Folder
 		}
 		all = append(all, one)
 	}
 	slices.SortStableFunc(all, func(x, y toPush) int { return cmp.Compare(kindOrder(x.def), kindOrder(y.def)) })
 	return all, nil
+}
+
+// isFolderOf is whether arg is the folder of a definition. It may be a folder with the name of a tool whose definition is elsewhere.
+func isFolderOf(arg, file string) bool {
+	folder, err := os.Stat(arg)
+	if err != nil {
+		return false
+	}
+	of, err := os.Stat(filepath.Dir(file))
+	return err == nil && os.SameFile(folder, of)
 }
 
 func kindOrder(def *definition.Definition) int {
