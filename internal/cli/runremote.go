@@ -96,7 +96,7 @@ func (f *runFlags) followRemote(ctx context.Context, s streams, r *remote.Remote
 		f.notice(s)(fmt.Sprintf("the connection to %s was cut (%v); trying again", r.Server(), err))
 	})
 	if errors.Is(context.Cause(following), errLeft) {
-		fmt.Fprintf(s.err, "mayfly: left; the run goes on: mayfly logs -f %s --server %s\n", id, r.Server())
+		fmt.Fprintf(s.err, "mayfly: left; the run goes on: mayfly logs -f %s %s\n", id, r.Flags())
 		return &exitError{status: statusInterrupted}
 	}
 	if result == nil {
@@ -122,7 +122,7 @@ func (f *runFlags) remoteView(ctx context.Context, s streams, r *remote.Remote, 
 	if err != nil {
 		return nil, err
 	}
-	w := show.Workflow{Name: one.Tool, Run: one.ID, Place: r.Place()}
+	w := show.Workflow{Name: one.Tool, Run: one.ID, Place: r.Place(), Flags: r.Flags()}
 	for _, step := range steps.Steps {
 		shown := show.Step{Name: step.Step}
 		if step.Resumed || step.Code == run.CodeSkipped && step.Finished.IsZero() { // left out by the selection, so no event says so

@@ -26,6 +26,11 @@ func (c *Context) Open() (*Remote, error) {
 	return &Remote{Client: client, Project: c.Project}, nil
 }
 
+// Flags are those that have a command go where this one went.
+func (r *Remote) Flags() string {
+	return fmt.Sprintf("--server %s --project %s", r.Server(), r.Project)
+}
+
 // Place is the server for people.
 func (r *Remote) Place() string { return r.Server() }
 

@@ -25,6 +25,8 @@ type Workflow struct {
 	Run string
 	// Place is the server that the run is on; empty for this machine.
 	Place string
+	// Flags are those of a command that goes to Place.
+	Flags string
 	// Steps are all steps in the order of the definition, those of finally last.
 	Steps []Step
 }
@@ -62,7 +64,7 @@ func printWorkflowEnd(out io.Writer, w Workflow, result *run.Result, err error) 
 	text := fmt.Sprintf("mayfly: %s %s in %s", w.Name, result.Status, durationText(time.Duration(result.DurationMS)*time.Millisecond))
 	at := ""
 	if w.Place != "" {
-		text, at = text+" on "+w.Place, " --server "+w.Place
+		text, at = text+" on "+w.Place, " "+w.Flags
 	}
 	if result.Reason != "" && result.Reason != string(result.Status) {
 		text += ": " + result.Reason
