@@ -70,7 +70,7 @@ func (f *runFlags) followRemote(ctx context.Context, s streams, r *remote.Remote
 	id := one.ID
 	view, err := f.remoteView(ctx, s, r, one)
 	if err != nil {
-		return err
+		return lost(s, r, id, err)
 	}
 	following, leave := context.WithCancelCause(ctx)
 	defer leave(nil)
@@ -100,12 +100,18 @@ func (f *runFlags) followRemote(ctx context.Context, s streams, r *remote.Remote
 		return &exitError{status: statusInterrupted}
 	}
 	if result == nil {
-		return err
+		return lost(s, r, id, err)
 	}
 	if err := view.Finish(result, err); err != nil {
 		return err
 	}
 	return statusOf(result)
+}
+
+// lost says how to follow a run again that was accepted and can't be followed, and returns why.
+func lost(s streams, r *remote.Remote, id string, why error) error {
+	fmt.Fprintf(s.err, "mayfly: the run may go on: mayfly logs -f %s %s\n", id, r.Flags())
+	return why
 }
 
 var errLeft = errors.New("left")
