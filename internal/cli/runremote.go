@@ -43,7 +43,7 @@ func (f *runFlags) resumeRemote(ctx context.Context, s streams, r *remote.Remote
 		given = given || *value != ""
 	}
 	if given {
-		return runUsage("--resume: on a server, a resumed run keeps its inputs, variables, timeout, grace, user, network, resources, pool and labels; " +
+		return runUsage("--resume: on a server, a resumed run keeps its inputs, variables, timeout, grace, user, network, resources, pool, labels and concurrency key; " +
 			"start the workflow again to give others")
 	}
 	one, err := r.Resume(ctx, r.Project, f.resume, &api.Selection{From: f.from, Only: f.only, Skip: f.skip})

@@ -49,11 +49,16 @@ func TestResumeRemoteRefuses(t *testing.T) {
 		"grace":    func(f *runFlags) { f.grace++ },
 		"timeout":  func(f *runFlags) { f.timeout = "1s" },
 		"memory":   func(f *runFlags) { *f.resources["memory"] = "1Gi" },
+		"pool":     func(f *runFlags) { f.pool = "build" },
+		"label":    func(f *runFlags) { f.runnerLabels = []string{"gpu"} },
+		"key":      func(f *runFlags) { f.concurrency = "deploy=1" },
+		"arg":      func(f *runFlags) { f.args = []string{"a=1"} },
+		"env":      func(f *runFlags) { f.env = []string{"A=1"} },
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := &runFlags{resume: "id", pull: "missing", grace: run.DefaultGrace, resources: map[string]*string{"memory": new(string)}}
 			set(f)
-			if err := f.resumeRemote(t.Context(), streams{}, nil); err == nil || !strings.Contains(err.Error(), "a resumed run keeps its inputs") {
+			if err := f.resumeRemote(t.Context(), streams{}, nil); err == nil || !strings.Contains(err.Error(), "resources, pool, labels and concurrency key") {
 				t.Errorf("got %v", err)
 			}
 		})
