@@ -21,7 +21,6 @@ import (
 	"github.com/mayfly-run/mayfly/internal/api"
 	"github.com/mayfly-run/mayfly/internal/audit"
 	"github.com/mayfly-run/mayfly/internal/remote"
-	"github.com/mayfly-run/mayfly/internal/show"
 )
 
 func newAuditCommand(s streams) *cobra.Command {
@@ -120,7 +119,7 @@ func (f *auditListFlags) list(ctx context.Context, s streams, r *remote.Remote) 
 	}
 	write := func(e *audit.Entry) error {
 		if f.asJSON {
-			return show.JSONLine(s.out, e)
+			return printJSONLine(s.out, e)
 		}
 		var details []string
 		for _, k := range slices.Sorted(maps.Keys(e.Details)) {
@@ -204,7 +203,7 @@ then both are found.`,
 				return err
 			}
 			if asJSON {
-				return show.JSONLine(s.out, struct {
+				return printJSONLine(s.out, struct {
 					First int64      `json:"first"`
 					Head  audit.Head `json:"head"`
 				}{v.First(), v.Head()})

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -12,7 +11,6 @@ import (
 	"github.com/mayfly-run/mayfly/internal/run"
 	"github.com/mayfly-run/mayfly/internal/run/failure"
 	"github.com/mayfly-run/mayfly/internal/shape"
-	"github.com/mayfly-run/mayfly/internal/show"
 )
 
 // jsonFlag adds --json and what kubectl and others call it, -o json.
@@ -60,7 +58,7 @@ func printJSONError(w io.Writer, err error) error {
 		return nil
 	}
 	f := failure.Of(err)
-	return show.JSONLine(w, jsonError{Type: "error", Code: f.Code, Error: err.Error(), Problems: shape.Problems(err), ExitCode: f.ExitCode})
+	return printJSONLine(w, jsonError{Type: "error", Code: f.Code, Error: err.Error(), Problems: shape.Problems(err), ExitCode: f.ExitCode})
 }
 
 // printList prints a listing as JSON, one array, which is [] for nothing.
@@ -68,10 +66,5 @@ func printList[T any](w io.Writer, list []T) error {
 	if list == nil {
 		list = []T{}
 	}
-	line, err := json.Marshal(list)
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(w, "%s\n", escapeJSON(line))
-	return err
+	return printJSONLine(w, list)
 }

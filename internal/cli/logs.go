@@ -106,7 +106,7 @@ func printLine(s streams, l api.LogLine, numbered, asJSON bool) error {
 	w := s.out
 	switch {
 	case asJSON:
-		return show.JSONLine(w, l)
+		return printJSONLine(w, l)
 	case numbered:
 		_, err := fmt.Fprintf(w, "%d: %s\n", l.Line, l.Text)
 		return err

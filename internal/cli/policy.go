@@ -11,7 +11,6 @@ import (
 	"github.com/mayfly-run/mayfly/internal/api"
 	"github.com/mayfly-run/mayfly/internal/document"
 	"github.com/mayfly-run/mayfly/internal/run"
-	"github.com/mayfly-run/mayfly/internal/show"
 )
 
 func newPolicyCommand(s streams) *cobra.Command {
@@ -77,7 +76,7 @@ func newPolicySetCommand(s streams) *cobra.Command {
 				return err
 			}
 			if asJSON {
-				return show.JSONLine(s.out, p)
+				return printJSONLine(s.out, p)
 			}
 			_, err = fmt.Fprintf(s.out, "policy of %s version %d\n", p.Project, p.Version)
 			return err
@@ -109,7 +108,7 @@ func newPolicyGetCommand(s streams) *cobra.Command {
 				return err
 			}
 			if asJSON {
-				return show.JSONLine(s.out, p)
+				return printJSONLine(s.out, p)
 			}
 			_, err = io.WriteString(s.out, shown(p.Text))
 			return err

@@ -8,7 +8,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mayfly-run/mayfly/internal/program"
-	"github.com/mayfly-run/mayfly/internal/show"
 )
 
 // newRunnerCommand executes mayflyd, except for the commands about a server's runners.
@@ -50,7 +49,7 @@ func newRunnerListCommand(s streams) *cobra.Command {
 				return err
 			}
 			if asJSON {
-				return show.JSONLine(s.out, all)
+				return printJSONLine(s.out, all)
 			}
 			table := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
 			fmt.Fprintln(table, "RUNNER\tPOOL\tSTATE\tBUSY\tLABELS\tVERSION\tSEEN")

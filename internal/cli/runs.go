@@ -10,7 +10,6 @@ import (
 	"github.com/mayfly-run/mayfly/internal/api"
 	"github.com/mayfly-run/mayfly/internal/host"
 	"github.com/mayfly-run/mayfly/internal/remote"
-	"github.com/mayfly-run/mayfly/internal/show"
 	"github.com/mayfly-run/mayfly/internal/workflow"
 )
 
@@ -96,7 +95,7 @@ func listRemote(ctx context.Context, s streams, r *remote.Remote, filter api.Run
 		return err
 	}
 	if asJSON {
-		return show.JSONLine(s.out, list.Runs)
+		return printJSONLine(s.out, list.Runs)
 	}
 	table := tabwriter.NewWriter(s.out, 0, 0, 3, ' ', 0)
 	fmt.Fprintln(table, "RUN\tTOOL\tVERSION\tSTATUS\tACCEPTED\tBY\tRUNNER")

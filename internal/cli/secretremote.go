@@ -10,7 +10,6 @@ import (
 	"github.com/mayfly-run/mayfly/internal/api"
 	"github.com/mayfly-run/mayfly/internal/remote"
 	"github.com/mayfly-run/mayfly/internal/secret"
-	"github.com/mayfly-run/mayfly/internal/show"
 )
 
 // setRemoteSecret sets a secret of a server, or with only tools which of them may use it.
@@ -54,7 +53,7 @@ func listRemoteSecrets(ctx context.Context, s streams, r *remote.Remote, asJSON,
 		return err
 	}
 	if asJSON {
-		return show.JSONLine(s.out, all)
+		return printJSONLine(s.out, all)
 	}
 	w := tabwriter.NewWriter(s.out, 0, 0, 3, ' ', 0)
 	if !quiet {

@@ -9,6 +9,8 @@ import (
 	"time"
 	"unicode/utf16"
 	"unicode/utf8"
+
+	"github.com/mayfly-run/mayfly/internal/show"
 )
 
 // ago says for people how long ago something was.
@@ -34,6 +36,16 @@ func printJSON(w io.Writer, v any) error {
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")
 	if err := enc.Encode(v); err != nil {
+		return err
+	}
+	_, err := w.Write(escapeJSON(b.Bytes()))
+	return err
+}
+
+// printJSONLine is printJSON for programs: one line.
+func printJSONLine(w io.Writer, v any) error {
+	var b bytes.Buffer
+	if err := show.JSONLine(&b, v); err != nil {
 		return err
 	}
 	_, err := w.Write(escapeJSON(b.Bytes()))

@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"encoding/json"
+	"io"
 	"reflect"
 	"strings"
 	"testing"
@@ -12,16 +13,18 @@ import (
 // M04: what an image says of itself reaches a terminal as text, and a program as it is.
 func TestPrintedJSONSteersNoTerminal(t *testing.T) {
 	said := map[string]string{"label": "a\x1b[2J\u009b1A\x7f\u202e\U000e0041 ünïcode\n\u2028", "\u0085": "<&>"}
-	var b bytes.Buffer
-	if err := printJSON(&b, said); err != nil {
-		t.Fatal(err)
-	}
-	if strings.ContainsFunc(b.String(), func(r rune) bool { return r != '\n' && !unicode.IsPrint(r) }) || !strings.Contains(b.String(), "ünïcode") {
-		t.Errorf("%q", b.String())
-	}
-	var back map[string]string
-	if err := json.Unmarshal(b.Bytes(), &back); err != nil || !reflect.DeepEqual(back, said) {
-		t.Errorf("%q (%v)", back, err)
+	for name, printed := range map[string]func(io.Writer, any) error{"for people": printJSON, "a line": printJSONLine} {
+		var b bytes.Buffer
+		if err := printed(&b, said); err != nil {
+			t.Fatal(err)
+		}
+		if strings.ContainsFunc(b.String(), func(r rune) bool { return r != '\n' && !unicode.IsPrint(r) }) || !strings.Contains(b.String(), "ünïcode") {
+			t.Errorf("%s: %q", name, b.String())
+		}
+		var back map[string]string
+		if err := json.Unmarshal(b.Bytes(), &back); err != nil || !reflect.DeepEqual(back, said) {
+			t.Errorf("%s: %q (%v)", name, back, err)
+		}
 	}
 }
 

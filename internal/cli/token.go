@@ -10,7 +10,6 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/api"
 	"github.com/mayfly-run/mayfly/internal/remote"
-	"github.com/mayfly-run/mayfly/internal/show"
 )
 
 // tokenFlags are those that the commands about tokens share.
@@ -86,7 +85,7 @@ A runner's role is apart from them: it serves a pool and reads nothing but the r
 				return err
 			}
 			if f.asJSON {
-				return show.JSONLine(s.out, t)
+				return printJSONLine(s.out, t)
 			}
 			_, err = fmt.Fprintln(s.out, t.Token)
 			return err
@@ -133,7 +132,7 @@ func newTokenListCommand(s streams) *cobra.Command {
 				return err
 			}
 			if f.asJSON {
-				return show.JSONLine(s.out, all)
+				return printJSONLine(s.out, all)
 			}
 			table := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
 			fmt.Fprintln(table, "NAME\tROLE\tPOOL\tCREATED\tEXPIRES")

@@ -129,7 +129,7 @@ func (p toPush) push(ctx context.Context, s streams, r *remote.Remote, name, not
 		return err
 	}
 	if asJSON {
-		return show.JSONLine(s.out, v)
+		return printJSONLine(s.out, v)
 	}
 	text := fmt.Sprintf("%s version %d: %d of %d files sent, %s", v.Tool, v.Version, sent.NewFiles, sent.Files, show.Size(sent.NewBytes))
 	if !v.New {
@@ -180,7 +180,7 @@ func versionsCommand(s streams, c *cobra.Command, list func(context.Context, *ap
 			return err
 		}
 		if asJSON {
-			return show.JSONLine(s.out, all)
+			return printJSONLine(s.out, all)
 		}
 		table := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
 		fmt.Fprintln(table, "TOOL\tVERSION\tKIND\tCREATED\tBY\tNOTE")

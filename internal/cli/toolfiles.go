@@ -16,7 +16,6 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/api"
 	"github.com/mayfly-run/mayfly/internal/remote"
-	"github.com/mayfly-run/mayfly/internal/show"
 )
 
 // versioned reads NAME or NAME@VERSION; version 0 is the latest.
@@ -69,7 +68,7 @@ version changes.`,
 				return err
 			}
 			if asJSON {
-				return show.JSONLine(s.out, d)
+				return printJSONLine(s.out, d)
 			}
 			return printDiff(s.out, args[0], d)
 		},
