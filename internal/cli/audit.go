@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -180,11 +182,15 @@ If all is well, it prints the number and the hash of the last entry: the head. W
 the log off, or write all of it anew, and what is left would fit. Keep the head elsewhere, and give it to the next check with --head:
 then both are found.`,
 		Example: `  mayfly audit verify
-  mayfly audit verify --head 6f3c0f6e1f…
+  mayfly audit verify --head HASH
   mayfly audit ls --all-projects --all --json | mayfly audit verify -`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			v := &audit.Verifier{Known: strings.ToLower(known)}
+			known = strings.ToLower(known)
+			if sum, err := hex.DecodeString(known); c.Flags().Changed("head") && (err != nil || len(sum) != sha256.Size) {
+				return &usageError{command: c.CommandPath(), err: errors.New("--head must be the 64 hexadecimal digits that audit verify printed")}
+			}
+			v := &audit.Verifier{Known: known}
 			if len(args) == 1 {
 				if err := verifyFile(args[0], s.in, v); err != nil {
 					return err

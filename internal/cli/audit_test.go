@@ -1,8 +1,12 @@
 package cli
 
 import (
+	"errors"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/mayfly-run/mayfly/internal/audit"
 )
 
 func TestTimeSince(t *testing.T) {
@@ -21,5 +25,24 @@ func TestTimeSince(t *testing.T) {
 		if got, err := timeSince(text, now); err == nil {
 			t.Errorf("timeSince(%q) = %v, want an error", text, got)
 		}
+	}
+}
+
+// TestHeadIsWhole has a shortened or mistyped --head refused before anything is read: it would be found in no log.
+func TestHeadIsWhole(t *testing.T) {
+	whole := strings.Repeat("0aF3", 16)
+	for _, head := range []string{whole[:10], whole + "0", whole[:63] + "g", whole[:63] + "…", "HASH"} {
+		c := newAuditVerifyCommand(streams{in: strings.NewReader("")})
+		c.SetArgs([]string{"-", "--head", head})
+		var wrong *usageError
+		if err := c.ExecuteContext(t.Context()); !errors.As(err, &wrong) || !strings.Contains(err.Error(), "--head must be the 64 hexadecimal digits that audit verify printed") {
+			t.Errorf("%q: %v", head, err)
+		}
+	}
+	c := newAuditVerifyCommand(streams{in: strings.NewReader("")})
+	c.SetArgs([]string{"-", "--head", whole})
+	var broken *audit.BrokenError
+	if err := c.ExecuteContext(t.Context()); !errors.As(err, &broken) {
+		t.Errorf("%q: %v", whole, err)
 	}
 }
