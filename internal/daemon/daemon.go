@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -17,14 +18,40 @@ import (
 // an error to errOut.
 func Main(ctx context.Context, args []string, out, errOut io.Writer) int {
 	root := Command()
+	if len(args) > 0 && slices.Contains(ofMayfly, args[0]) {
+		root.Annotations = map[string]string{cobra.CommandDisplayNameAnnotation: program.Mayfly}
+	}
 	root.SetArgs(args)
 	root.SetOut(out)
 	root.SetErr(errOut)
-	if err := root.ExecuteContext(ctx); err != nil {
-		fmt.Fprintf(errOut, "%s: %v\n", program.Daemon, err)
-		return 1
+	begun := false
+	notice(root, func() { begun = true })
+	command, err := root.ExecuteContextC(ctx)
+	switch {
+	case err == nil:
+		return 0
+	case begun:
+		fmt.Fprintf(errOut, "%s: %v\n", root.DisplayName(), err)
+	default: // the command line is wrong
+		fmt.Fprintf(errOut, "%s: %v; see '%s --help'\n", root.DisplayName(), err, command.CommandPath())
 	}
-	return 0
+	return 1
+}
+
+// ofMayfly are the commands that mayfly executes as its own, and that speak of themselves so.
+var ofMayfly = []string{"server", "runner"}
+
+// notice has begun called when a command has a command line that is right, and begins.
+func notice(c *cobra.Command, begun func()) {
+	if run := c.RunE; run != nil {
+		c.RunE = func(c *cobra.Command, args []string) error {
+			begun()
+			return run(c, args)
+		}
+	}
+	for _, sub := range c.Commands() {
+		notice(sub, begun)
+	}
 }
 
 // Command returns the command with its subcommands.

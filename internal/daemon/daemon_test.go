@@ -17,13 +17,16 @@ func TestStatus(t *testing.T) {
 	}{
 		{"version", line, "", 0},
 		{"--version", line, "", 0},
-		{"no-such-command", "", "mayflyd: unknown command \"no-such-command\" for \"mayflyd\"\n", 1},
-		{"server --data /nowhere --limit-requests -1", "", "mayflyd: --limit-requests and --limit-failures are numbers from 0 on\n", 1},
-		{"server --data /nowhere --limit-failures x", "", "mayflyd: invalid argument \"x\" for \"--limit-failures\" flag: strconv.ParseFloat: parsing \"x\": invalid syntax\n", 1},
-		{"server --data /nowhere --queue-size -1", "", "mayflyd: --queue-size is a number from 0 on\n", 1},
-		{"server --data /nowhere --database=", "", "mayflyd: --database has an empty value, for example from a variable that isn't set; give it a value, or leave the flag out\n", 1},
-		{"server backup - --data=", "", "mayflyd: --data has an empty value, for example from a variable that isn't set; give it a value, or leave the flag out\n", 1},
-		{"version more", "", "mayflyd: unknown command \"more\" for \"mayflyd version\"\n", 1},
+		{"no-such-command", "", "mayflyd: unknown command \"no-such-command\" for \"mayflyd\"; see 'mayflyd --help'\n", 1},
+		{"server --data /nowhere --limit-requests -1", "", "mayfly: --limit-requests and --limit-failures are numbers from 0 on\n", 1},
+		{"server --data /nowhere --limit-failures x", "", "mayfly: invalid argument \"x\" for \"--limit-failures\" flag: strconv.ParseFloat: parsing \"x\": invalid syntax; see 'mayfly server --help'\n", 1},
+		{"server --data /nowhere --queue-size -1", "", "mayfly: --queue-size is a number from 0 on\n", 1},
+		{"server --data /nowhere --database=", "", "mayfly: --database has an empty value, for example from a variable that isn't set; give it a value, or leave the flag out; see 'mayfly server --help'\n", 1},
+		{"server backup - --data=", "", "mayfly: --data has an empty value, for example from a variable that isn't set; give it a value, or leave the flag out; see 'mayfly server backup --help'\n", 1},
+		{"server backup", "", "mayfly: accepts 1 arg(s), received 0; see 'mayfly server backup --help'\n", 1},
+		{"server", "", "mayfly: required flag(s) \"data\" not set; see 'mayfly server --help'\n", 1},
+		{"runner x", "", "mayfly: unknown command \"x\" for \"mayfly runner\"; see 'mayfly runner --help'\n", 1},
+		{"version more", "", "mayflyd: unknown command \"more\" for \"mayflyd version\"; see 'mayflyd version --help'\n", 1},
 	} {
 		t.Run(c.args, func(t *testing.T) {
 			var out, errOut strings.Builder
@@ -46,5 +49,20 @@ func TestVersionJSON(t *testing.T) {
 	}
 	if len(got) != 4 || got["version"] != "dev" || got["go"] != runtime.Version() || got["os"] != runtime.GOOS || got["arch"] != runtime.GOARCH {
 		t.Errorf("got %v, want the version dev and this build's go, os and arch", got)
+	}
+}
+
+// TestHelp has the help of what mayfly executes name the commands as they are given.
+func TestHelp(t *testing.T) {
+	for args, want := range map[string]string{
+		"server --help":        "Use \"mayfly server [command] --help\"",
+		"server backup --help": "\n  mayfly server backup FILE|-",
+		"runner --help":        "See also: mayfly runner ls, mayfly runner drain NAME\n",
+		"version --help":       "\n  mayflyd version",
+	} {
+		var out, errOut strings.Builder
+		if status := daemon.Main(t.Context(), strings.Fields(args), &out, &errOut); status != 0 || !strings.Contains(out.String(), want) {
+			t.Errorf("%s: got %d, %s%s; want %q", args, status, out.String(), errOut.String(), want)
+		}
 	}
 }

@@ -117,8 +117,10 @@ func runnerCommand() *cobra.Command {
 		Long: `Carry out runs of a server on this machine. The runner connects to the server, never the other way round, also through a
 proxy (HTTPS_PROXY). Its token says which pool it serves: mayfly token create NAME --role runner --pool POOL --all-projects
 
-INT and TERM end it: no new run is begun, those that run here are ended, and what they printed is reported. To let them come to
-their end, drain it before: mayfly runner drain NAME`,
+INT and TERM end it: no new run is begun, those that run here are ended, and what they printed is reported. To let them finish,
+drain it first: mayfly runner drain NAME
+
+See also: mayfly runner ls, mayfly runner drain NAME`,
 		Example: `  mayfly runner --server https://mayfly.example.com --token-file /etc/mayfly/runner-token --data /var/lib/mayfly-runner --label gpu`,
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
