@@ -183,9 +183,7 @@ func (f *serverFlags) serve(ctx context.Context, s *server.Server, tokenFile str
 			s.Drain()
 			ending = true
 		case err = <-ran:
-			ran = nil
-			log.Info("the runner in this process has ended; the server goes on without it")
-			ending = err != nil
+			ran, ending = nil, runnerEnded(err, s.Drain, log)
 		case err = <-served:
 			served, ending = nil, true
 		}
@@ -200,6 +198,18 @@ func (f *serverFlags) serve(ctx context.Context, s *server.Server, tokenFile str
 		err = errors.Join(err, <-served)
 	}
 	return err
+}
+
+// runnerEnded is for the end of the runner in this process. The server ends with one that failed, since it was to carry runs out, and
+// goes on without one that was drained.
+func runnerEnded(err error, drain func(), log *slog.Logger) (ending bool) {
+	if err == nil {
+		log.Info("the runner in this process has ended; the server goes on without it")
+		return false
+	}
+	log.Error("the runner in this process failed; the server ends", "error", err)
+	drain()
+	return true
 }
 
 func logger(format string, w io.Writer) (*slog.Logger, error) {
