@@ -33,6 +33,8 @@ from $MAYFLY_PASSPHRASE, and otherwise asks at the terminal.`,
 	return c
 }
 
+var errOwnKey = errors.New("a passphrase is for the key of this machine, and a server's key has none; leave the flag out, or give --server local")
+
 // openSecrets opens the store of secrets of this machine.
 func openSecrets() (*secret.Store, error) {
 	h, err := host.Open()
@@ -67,6 +69,9 @@ On a server, --for limits a secret to tools of the project; --for= opens it to a
 			switch {
 			case err != nil:
 				return err
+			case r != nil && pass.wanted():
+				r.Close()
+				return &usageError{command: "mayfly secret set", err: errOwnKey}
 			case r != nil:
 				return setRemoteSecret(cmd.Context(), s, r, args[0], from, tools)
 			case tools != nil:
@@ -253,7 +258,14 @@ The new key has the old passphrase, unless you give another.`,
 			}
 			if r != nil {
 				defer r.Close()
-				return r.RotateKeys(cmd.Context())
+				if pass.wanted() || none {
+					return &usageError{command: "mayfly secret rotate-key", err: errOwnKey}
+				}
+				if err := r.RotateKeys(cmd.Context()); err != nil {
+					return err
+				}
+				_, err := fmt.Fprintln(s.out, "the server's secrets are wrapped for a new key")
+				return err
 			}
 			store, err := openSecrets()
 			if err != nil {

@@ -72,3 +72,22 @@ func begins(text, want string) bool {
 	}
 	return strings.HasPrefix(text, want)
 }
+
+// TestNoPassphraseOfAServer has no flag about the key of this machine ignored when the command goes to a server. It refuses them before it
+// connects.
+func TestNoPassphraseOfAServer(t *testing.T) {
+	t.Setenv("MAYFLY_HOME", t.TempDir())
+	t.Setenv("MAYFLY_SERVER", "https://127.0.0.1:1")
+	t.Setenv("MAYFLY_TOKEN", "mfly_token")
+	for _, args := range [][]string{
+		{"set", "a", "--passphrase"},
+		{"set", "a", "--passphrase-from", "env:A"},
+		{"rotate-key", "--passphrase"},
+		{"rotate-key", "--passphrase-from", "env:A"},
+		{"rotate-key", "--no-passphrase"},
+	} {
+		if status, out, errOut := mayflySecret(t, "value", args...); status == 0 || !strings.Contains(errOut, errOwnKey.Error()) {
+			t.Errorf("%v: %d, %s%s", args, status, out, errOut)
+		}
+	}
+}

@@ -34,7 +34,9 @@ func TestSecrets(t *testing.T) {
 			t.Errorf("on the pool %s: %+v", pool, a)
 		}
 	}
-	s.must("secret", "rotate-key")
+	if out := s.must("secret", "rotate-key"); out != "the server's secrets are wrapped for a new key\n" {
+		t.Errorf("rotate-key: %q", out)
+	}
 	if a := s.run("run", "t"); a.status != 0 || !strings.HasPrefix(a.out, strings.ToUpper(canary)) {
 		t.Errorf("after a rotation of the key: %+v", a)
 	}
