@@ -25,7 +25,7 @@ of their host. Administrators of all projects set it.`,
   mayfly policy rm --project web`,
 		Args: cobra.NoArgs,
 	}
-	c.AddCommand(newPolicySetCommand(s), newPolicyGetCommand(s), newPolicyRemoveCommand())
+	c.AddCommand(newPolicySetCommand(s), newPolicyGetCommand(s), newPolicyRemoveCommand(s))
 	return c
 }
 
@@ -119,7 +119,7 @@ func newPolicyGetCommand(s streams) *cobra.Command {
 	return c
 }
 
-func newPolicyRemoveCommand() *cobra.Command {
+func newPolicyRemoveCommand(s streams) *cobra.Command {
 	var w whereFlags
 	var version int
 	c := &cobra.Command{
@@ -130,7 +130,11 @@ func newPolicyRemoveCommand() *cobra.Command {
 				return err
 			}
 			defer r.Close()
-			return r.DeletePolicy(c.Context(), r.Project, version)
+			if err := r.DeletePolicy(c.Context(), r.Project, version); err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(s.out, "the project %s has no policy now\n", r.Project)
+			return err
 		},
 	}
 	w.add(c.Flags())

@@ -29,7 +29,7 @@ The commands ls and drain are about the runners of a server.`,
 			return becomeProgram(c.Context(), s, path, append([]string{"runner"}, args...))
 		},
 	}
-	c.AddCommand(newRunnerListCommand(s), newRunnerDrainCommand())
+	c.AddCommand(newRunnerListCommand(s), newRunnerDrainCommand(s))
 	return c
 }
 
@@ -65,7 +65,7 @@ func newRunnerListCommand(s streams) *cobra.Command {
 	return c
 }
 
-func newRunnerDrainCommand() *cobra.Command {
+func newRunnerDrainCommand(s streams) *cobra.Command {
 	var w whereFlags
 	c := &cobra.Command{
 		Use: "drain NAME", Short: "Have a runner take nothing new, and end when it is idle", Example: "  mayfly runner drain build-7", Args: cobra.ExactArgs(1),
@@ -75,7 +75,11 @@ func newRunnerDrainCommand() *cobra.Command {
 				return err
 			}
 			defer r.Close()
-			return r.DrainRunner(c.Context(), args[0])
+			if err := r.DrainRunner(c.Context(), args[0]); err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(s.out, "%s takes no new runs, and ends when it is idle\n", args[0])
+			return err
 		},
 	}
 	w.add(c.Flags())

@@ -47,7 +47,7 @@ func newTokenCommand(s streams) *cobra.Command {
   mayfly token rm ada`,
 		Args: cobra.NoArgs,
 	}
-	c.AddCommand(newTokenCreateCommand(s), newTokenListCommand(s), newTokenRemoveCommand())
+	c.AddCommand(newTokenCreateCommand(s), newTokenListCommand(s), newTokenRemoveCommand(s))
 	return c
 }
 
@@ -150,7 +150,7 @@ func newTokenListCommand(s streams) *cobra.Command {
 	return c
 }
 
-func newTokenRemoveCommand() *cobra.Command {
+func newTokenRemoveCommand(s streams) *cobra.Command {
 	var f tokenFlags
 	c := &cobra.Command{
 		Use: "rm NAME…", Short: "End tokens: from then on the server refuses them", Example: "  mayfly token rm ci", Args: cobra.MinimumNArgs(1),
@@ -164,6 +164,7 @@ func newTokenRemoveCommand() *cobra.Command {
 				if err := r.DeleteToken(c.Context(), project, name); err != nil {
 					return err
 				}
+				fmt.Fprintln(s.out, name)
 			}
 			return nil
 		},

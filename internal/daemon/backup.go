@@ -9,12 +9,14 @@ import (
 	"os/signal"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/mayfly-run/mayfly/internal/atomicfile"
 	"github.com/mayfly-run/mayfly/internal/backup"
 	"github.com/mayfly-run/mayfly/internal/program"
+	"github.com/mayfly-run/mayfly/internal/show"
 )
 
 // postgresBackup says how to back up a server whose database is PostgreSQL.
@@ -54,6 +56,7 @@ Without a copy of DIR/keys, the secrets of a restored server can't be opened.
 
 func writeBackup(ctx context.Context, file, dir string, withKeys bool, out, errOut io.Writer) (err error) {
 	what := backup.Contents{Version: program.ThisBuild().Version, Keys: withKeys}
+	begun := time.Now()
 	if file == "-" {
 		err = backup.Write(ctx, out, dir, what)
 	} else {
@@ -64,6 +67,13 @@ func writeBackup(ctx context.Context, file, dir string, withKeys bool, out, errO
 	}
 	if err != nil {
 		return fmt.Errorf("back up %s: %w", dir, err)
+	}
+	if file != "-" {
+		info, err := os.Stat(file)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(out, "%s: %s, the server as of %s\n", file, show.Size(info.Size()), begun.Format("2006-01-02 15:04:05 MST"))
 	}
 	if withKeys {
 		fmt.Fprintf(errOut, "The backup has the keys of the secrets: whoever reads it can open all of them.\n")

@@ -50,7 +50,8 @@ func TestBackup(t *testing.T) {
 		t.Fatalf("the first run: %+v", a)
 	}
 	plain, all := filepath.Join(s.dir, "plain.mfb"), filepath.Join(s.dir, "all.mfb")
-	if a := s.run("server", "backup", plain, "--data", s.data); a.status != 0 || !strings.Contains(a.err, "WARNING: the backup has no keys. Keep a copy of "+s.data+"/keys elsewhere") {
+	if a := s.run("server", "backup", plain, "--data", s.data); a.status != 0 || !strings.HasPrefix(a.out, plain+": ") || !strings.Contains(a.out, ", the server as of ") ||
+		!strings.Contains(a.err, "WARNING: the backup has no keys. Keep a copy of "+s.data+"/keys elsewhere") {
 		t.Errorf("a backup without keys: %+v", a)
 	}
 	out, err := os.OpenFile(all, os.O_CREATE|os.O_WRONLY, 0o600)

@@ -50,7 +50,9 @@ func TestPolicy(t *testing.T) {
 	if a := s.run("policy", "set", "policy.yaml", "--if-version", "7"); a.status != 125 || !strings.Contains(a.err, "it was changed meanwhile") {
 		t.Errorf("another version: %+v", a)
 	}
-	s.must("policy", "rm", "--if-version", "1")
+	if out := s.must("policy", "rm", "--if-version", "1"); out != "the project default has no policy now\n" {
+		t.Errorf("rm: %q", out)
+	}
 	if a := s.run("run", "t"); a.status != 0 {
 		t.Errorf("without a policy: %+v", a)
 	}

@@ -71,7 +71,9 @@ func (s *site) remoteRunner(pool string, args ...string) *exec.Cmd {
 // drain drains a runner and waits until its process has ended by itself.
 func (s *site) drain(name string, c *exec.Cmd) {
 	s.t.Helper()
-	s.must("runner", "drain", name)
+	if out := s.must("runner", "drain", name); out != name+" takes no new runs, and ends when it is idle\n" {
+		s.t.Errorf("drain: %q", out)
+	}
 	ended := make(chan error, 1)
 	go func() { ended <- c.Wait() }()
 	select {
@@ -247,7 +249,9 @@ func TestTokens(t *testing.T) {
 		if a := as("runs", "--project", "other"); a.status != 125 || !strings.Contains(a.err, "this needs the role viewer") {
 			t.Errorf("%s in another project: %+v", role, a)
 		}
-		s.must("token", "rm", role+"-1")
+		if out := s.must("token", "rm", role+"-1"); out != role+"-1\n" {
+			t.Errorf("rm: %q", out)
+		}
 		if a := as(look...); a.status != 125 || !strings.Contains(a.err, "the token is unknown, has expired or is revoked") {
 			t.Errorf("%s, after its end: %+v", role, a)
 		}
