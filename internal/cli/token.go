@@ -143,7 +143,13 @@ func newTokenListCommand(s streams) *cobra.Command {
 				}
 				fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", cell(t.Name), t.Role, cell(t.Pool), t.Created.Local().Format(time.DateTime), expires)
 			}
-			return table.Flush()
+			if err := table.Flush(); err != nil {
+				return err
+			}
+			if !f.all {
+				fmt.Fprintln(s.err, "mayfly: tokens for all projects and of runners: mayfly token ls --all-projects")
+			}
+			return nil
 		},
 	}
 	f.add(c)

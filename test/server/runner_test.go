@@ -256,6 +256,16 @@ func TestTokens(t *testing.T) {
 			t.Errorf("%s, after its end: %+v", role, a)
 		}
 	}
+	const hint = "mayfly: tokens for all projects and of runners: mayfly token ls --all-projects\n"
+	if a := s.run("token", "ls"); a.status != 0 || strings.Contains(a.out, "admin") || a.err != hint {
+		t.Errorf("the project's tokens: %+v", a)
+	}
+	if a := s.run("token", "ls", "--all-projects"); a.status != 0 || !strings.Contains(a.out, "\nadmin ") || a.err != "" {
+		t.Errorf("all tokens: %+v", a)
+	}
+	if a := s.run("token", "ls", "--json"); a.status != 0 || a.err != "" {
+		t.Errorf("as JSON: %+v", a)
+	}
 }
 
 // TestDrainOwnRunner drains the runner in the server: the server serves on, ends at TERM, and its runner takes runs when it is started
