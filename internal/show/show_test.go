@@ -22,6 +22,9 @@ func attempt(step string, n int, detail string) run.Event {
 	return run.Event{Step: step, State: &run.StateChange{State: run.Creating, Attempt: n, Detail: detail}}
 }
 
+// queuedAgain announces another attempt, as a server does.
+var queuedAgain = run.Event{State: &run.StateChange{State: run.Queued, Attempt: 2, Detail: "follows: the runner was lost"}}
+
 func log(step, stream, text string) run.Event {
 	return run.Event{Step: step, Log: &run.Log{Stream: stream, Data: text}}
 }
@@ -111,7 +114,7 @@ func TestTool(t *testing.T) {
 			append(running, log("", "stdout", "a")), false, failedResult, nil,
 			"a\n\x1b[33mmayfly:\x1b[0m exit status 3; look at its log\n\x1b[31m✗\x1b[0m failed in 1.234s  memory 0B  cpu 0.00s  network ↓0B ↑0B\n", "",
 		},
-		"failure, quiet": {pipes(), ToolOptions{Quiet: true}, append(running, denied(""), attempt("", 2, "in 1s")), true, failedResult, nil, "", ""},
+		"failure, quiet": {pipes(), ToolOptions{Quiet: true}, append(running, denied(""), attempt("", 2, "in 1s"), queuedAgain), true, failedResult, nil, "", ""},
 		"bytes that aren't text": {
 			pipes(),
 			ToolOptions{},

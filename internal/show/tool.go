@@ -12,7 +12,8 @@ import (
 
 // ToolOptions are what a view of a tool's run shows, and what it says of the run.
 type ToolOptions struct {
-	// Quiet leaves out everything except the tool's own output, and why a run failed that couldn't be carried out.
+	// Quiet leaves out everything except the tool's own output and where some of it is missing, and why a run failed that couldn't be
+	// carried out.
 	Quiet bool
 	// SuggestEgress prints the rules for what the run reached, at its end.
 	SuggestEgress bool
@@ -129,7 +130,9 @@ func (v *Tool) state(s *run.StateChange) {
 	case run.Queued:
 		if s.Attempt > 1 {
 			v.spinner.Stop()
-			v.notes.add(attemptText(s))
+			if !v.o.Quiet {
+				v.notes.add(attemptText(s))
+			}
 		}
 	case run.Pulling:
 		v.spinner.Show("pulling " + s.Detail)
