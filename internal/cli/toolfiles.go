@@ -108,7 +108,7 @@ func newToolGetCommand(s streams) *cobra.Command {
 		Use:   "get NAME[@VERSION]",
 		Short: "Write the files of a tool on a server to a folder",
 		Example: `  mayfly tool get backup
-  mayfly tool get backup@3 -o old-backup`,
+  mayfly tool get backup@3 --dir old-backup`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			name, number, err := versioned(args[0])
@@ -133,27 +133,48 @@ func newToolGetCommand(s streams) *cobra.Command {
 		},
 	}
 	w.add(c.Flags())
-	c.Flags().StringVarP(&dir, "output", "o", "", "`DIR` to write to, which must be empty or missing; by default the tool's name")
+	c.Flags().StringVarP(&dir, "dir", "d", "", "`DIR` to write to, which must be empty or missing; by default the tool's name")
 	return c
 }
 
-// getFiles writes the files of a version to a folder. What the server says of them is believed only as far as they stay in the folder.
+// getFiles writes the files of a version to a folder, all or none. What the server says of them is believed only as far as they stay in
+// the folder.
 func getFiles(ctx context.Context, r *remote.Remote, f *api.VersionFiles, dir string) (err error) {
+	_, missing := os.Stat(dir)
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return err
-	}
-	there, err := os.ReadDir(dir)
-	if err != nil {
-		return err
-	}
-	if len(there) > 0 {
-		return fmt.Errorf("the folder %s isn't empty; choose another one with -o", dir)
 	}
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, root.Close()) }()
+	there, err := fs.ReadDir(root.FS(), ".")
+	if err != nil {
+		return err
+	}
+	if len(there) > 0 {
+		return fmt.Errorf("the folder %s isn't empty; choose another one with --dir", dir)
+	}
+	if err := writeFiles(ctx, r, f, root); err != nil {
+		return errors.Join(err, empty(root, dir, missing != nil))
+	}
+	return nil
+}
+
+// empty removes what is in a folder, so that a command that failed can be repeated, and with folder that one too.
+func empty(root *os.Root, dir string, folder bool) error {
+	all, err := fs.ReadDir(root.FS(), ".")
+	for _, one := range all {
+		err = errors.Join(err, root.RemoveAll(one.Name()))
+	}
+	if folder {
+		err = errors.Join(err, os.Remove(dir))
+	}
+	return err
+}
+
+func writeFiles(ctx context.Context, r *remote.Remote, f *api.VersionFiles, root *os.Root) error {
 	for _, one := range f.Files {
 		if !fs.ValidPath(one.Path) {
 			return fmt.Errorf("the server has a file %q, which is not a path in a folder", one.Path)

@@ -64,14 +64,14 @@ t@1 t@2: changed tool.yaml, now executable
 		"there is no version 0 of tool none":      {"diff", "none"},
 		`"x" is not the number of a version`:      {"diff", "t", "x"},
 		"there is no version 7 of tool t":         {"get", "t@7"},
-		"the folder tool isn't empty":             {"get", "t", "-o", "tool"},
+		"the folder tool isn't empty":             {"get", "t", "--dir", "tool"},
 		`"t@": "" is not the number of a version`: {"get", "t@"},
 	} {
 		if a := s.run(append([]string{"tool"}, args...)...); a.status != 125 || !strings.Contains(a.err, text) {
 			t.Errorf("%v: %+v", args, a)
 		}
 	}
-	if out := s.must("tool", "get", "t@1", "-o", "got"); out != "t version 1: 4 files in got; its definition is tool.yaml\n" {
+	if out := s.must("tool", "get", "t@1", "-d", "got"); out != "t version 1: 4 files in got; its definition is tool.yaml\n" {
 		t.Errorf("get: %q", out)
 	}
 	s.must("tool", "get", "t")
