@@ -46,6 +46,14 @@ func (s *Server) versionFiles(ctx context.Context, project, tool string, number 
 	return out, nil
 }
 
+// versionText says what was asked for: of version 0, the latest one, the tool is missing and not the version.
+func versionText(tool string, version int) string {
+	if version == 0 {
+		return "tool " + tool
+	}
+	return fmt.Sprintf("version %d of tool %s", version, tool)
+}
+
 func (s *Server) listFiles(ctx context.Context, in *struct {
 	InProject
 	ToolName
@@ -54,7 +62,7 @@ func (s *Server) listFiles(ctx context.Context, in *struct {
 ) (*body[api.VersionFiles], error) {
 	f, err := s.versionFiles(ctx, in.Project, in.Tool, in.Version)
 	if err != nil {
-		return nil, s.explain(err, fmt.Sprintf("version %d of tool %s", in.Version, in.Tool))
+		return nil, s.explain(err, versionText(in.Tool, in.Version))
 	}
 	return &body[api.VersionFiles]{Body: *f}, nil
 }
@@ -68,7 +76,7 @@ func (s *Server) getFile(ctx context.Context, in *struct {
 ) (*huma.StreamResponse, error) {
 	f, err := s.versionFiles(ctx, in.Project, in.Tool, in.Version)
 	if err != nil {
-		return nil, s.explain(err, fmt.Sprintf("version %d of tool %s", in.Version, in.Tool))
+		return nil, s.explain(err, versionText(in.Tool, in.Version))
 	}
 	what := fmt.Sprintf("file %q in version %d of tool %s", in.Path, f.Version.Version, in.Tool)
 	at := slices.IndexFunc(f.Files, func(one api.File) bool { return one.Path == in.Path })
@@ -95,7 +103,7 @@ func (s *Server) diffVersions(ctx context.Context, in *struct {
 	what := "tool " + in.Tool
 	to, err := s.versionFiles(ctx, in.Project, in.Tool, in.To)
 	if err != nil {
-		return nil, s.explain(err, fmt.Sprintf("version %d of %s", in.To, what))
+		return nil, s.explain(err, versionText(in.Tool, in.To))
 	}
 	number := in.From
 	if number == 0 {
@@ -105,7 +113,7 @@ func (s *Server) diffVersions(ctx context.Context, in *struct {
 	}
 	from, err := s.versionFiles(ctx, in.Project, in.Tool, number)
 	if err != nil {
-		return nil, s.explain(err, fmt.Sprintf("version %d of %s", number, what))
+		return nil, s.explain(err, versionText(in.Tool, number))
 	}
 	out := &body[api.Diff]{Body: api.Diff{From: from.Version.Version, To: to.Version.Version, Files: []api.FileDiff{}}}
 	before, after := byPath(from.Files), byPath(to.Files)

@@ -256,7 +256,7 @@ func (s *Server) asked(ctx context.Context, project string, n *api.NewRun) (*loa
 	}
 	v, err := s.store.Version(ctx, project, n.Tool, n.Version)
 	if err != nil {
-		return nil, nil, 0, err
+		return nil, nil, 0, s.explain(err, versionText(n.Tool, n.Version))
 	}
 	if l := s.tools.get(v.Digest); l != nil && l.workflow == nil {
 		return l, nil, v.Version, nil

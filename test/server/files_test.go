@@ -61,7 +61,7 @@ t@1 t@2: changed tool.yaml, now executable
 	}
 	for text, args := range map[string][]string{
 		"there is no version 9 of tool t":         {"diff", "t", "1", "9"},
-		"there is no version 0 of tool none":      {"diff", "none"},
+		"there is no tool none":                   {"diff", "none"},
 		`"x" is not the number of a version`:      {"diff", "t", "x"},
 		"there is no version 7 of tool t":         {"get", "t@7"},
 		"the folder tool isn't empty":             {"get", "t", "--dir", "tool"},
@@ -90,7 +90,7 @@ t@1 t@2: changed tool.yaml, now executable
 			t.Errorf("run %s: %+v", version, a)
 		}
 	}
-	if a := s.run("run", "t@3"); a.status != 125 || !strings.Contains(a.err, "there is no tool t") {
+	if a := s.run("run", "t@3"); a.status != 125 || !strings.Contains(a.err, "there is no version 3 of tool t") {
 		t.Errorf("a version that isn't there: %+v", a)
 	}
 }
