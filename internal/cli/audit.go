@@ -85,6 +85,7 @@ them first. With --json each is a line of JSON.`,
 	fl.IntVar(&f.filter.Limit, "limit", 50, "at most so many entries, 1000 at most")
 	fl.BoolVar(&f.whole, "all", false, "all entries")
 	jsonFlag(fl, &f.asJSON, "print each entry as a line of JSON")
+	exclusive(c, "all", "limit")
 	return c
 }
 
@@ -133,10 +134,7 @@ func (f *auditListFlags) list(ctx context.Context, s streams, r *remote.Remote) 
 	}
 	if f.whole {
 		f.filter.First, f.filter.Limit = true, auditPage
-		if err := walkAudit(ctx, r, project, f.filter, write); err != nil {
-			return err
-		}
-		return table.Flush()
+		return walkAudit(ctx, r, project, f.filter, write, table.Flush)
 	}
 	page, err := r.Audit(ctx, project, f.filter)
 	if err != nil {
@@ -150,8 +148,8 @@ func (f *auditListFlags) list(ctx context.Context, s streams, r *remote.Remote) 
 	return table.Flush()
 }
 
-// walkAudit calls each with the entries that match.
-func walkAudit(ctx context.Context, r *remote.Remote, project string, f api.AuditFilter, each func(*audit.Entry) error) error {
+// walkAudit calls each with the entries that match, and paged after each page of them.
+func walkAudit(ctx context.Context, r *remote.Remote, project string, f api.AuditFilter, each func(*audit.Entry) error, paged func() error) error {
 	for {
 		page, err := r.Audit(ctx, project, f)
 		if err != nil {
@@ -161,6 +159,9 @@ func walkAudit(ctx context.Context, r *remote.Remote, project string, f api.Audi
 			if err := each(&page.Entries[i]); err != nil {
 				return err
 			}
+		}
+		if err := paged(); err != nil {
+			return err
 		}
 		if f.Cursor = page.Next; f.Cursor == "" {
 			return nil
@@ -233,7 +234,7 @@ func verifyServer(ctx context.Context, r *remote.Remote, v *audit.Verifier) erro
 	if err != nil {
 		return err
 	}
-	if err := walkAudit(ctx, r, "", api.AuditFilter{First: true, Limit: auditPage}, v.Add); err != nil {
+	if err := walkAudit(ctx, r, "", api.AuditFilter{First: true, Limit: auditPage}, v.Add, func() error { return nil }); err != nil {
 		return err
 	}
 	return v.Reached(begin.Head)

@@ -1,11 +1,14 @@
 package cli
 
 import (
+	"encoding/json"
 	"errors"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/mayfly-run/mayfly/internal/api"
 	"github.com/mayfly-run/mayfly/internal/audit"
 )
 
@@ -44,5 +47,30 @@ func TestHeadIsWhole(t *testing.T) {
 	var broken *audit.BrokenError
 	if err := c.ExecuteContext(t.Context()); !errors.As(err, &broken) {
 		t.Errorf("%q: %v", whole, err)
+	}
+}
+
+// TestAuditListKeepsWhatItHas has a server fail at the second page: the first one must be printed, and not held until the end.
+func TestAuditListKeepsWhatItHas(t *testing.T) {
+	r := remoteOf(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Query().Get("cursor") != "" {
+			w.WriteHeader(http.StatusNotFound)
+			return
+		}
+		_ = json.NewEncoder(w).Encode(api.AuditList{Entries: []audit.Entry{{Number: 1, Action: "create-token"}}, Next: "more"}) // the client says so
+	})
+	var out strings.Builder
+	f := auditListFlags{whole: true}
+	if err := f.list(t.Context(), streams{out: &out}, r); err == nil || !strings.Contains(out.String(), "create-token") {
+		t.Errorf("%v, %q", err, out.String())
+	}
+}
+
+func TestAuditListLimit(t *testing.T) {
+	c := newAuditListCommand(streams{})
+	c.SetArgs([]string{"--all", "--limit", "5"})
+	var wrong *usageError
+	if err := c.ExecuteContext(t.Context()); !errors.As(err, &wrong) || !strings.Contains(err.Error(), "can't be given together") {
+		t.Error(err)
 	}
 }

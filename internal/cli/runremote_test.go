@@ -11,29 +11,36 @@ import (
 	"github.com/mayfly-run/mayfly/internal/run"
 )
 
+// remoteOf returns a project of a server that answers so.
+func remoteOf(t *testing.T, answers http.HandlerFunc) *remote.Remote {
+	t.Helper()
+	server := httptest.NewTLSServer(answers)
+	t.Cleanup(server.Close)
+	chosen := remote.Context{Server: server.URL, Project: "web", Token: "mfly_token", Fingerprint: api.Fingerprint(server.TLS.Certificates[0].Certificate[0])}
+	r, err := chosen.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(r.Close)
+	return r
+}
+
 // TestFollowRemoteSaysTheRun has a server refuse what comes after it has accepted a run: the user must get to know the run's id.
 func TestFollowRemoteSaysTheRun(t *testing.T) {
-	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	r := remoteOf(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/problem+json")
 		w.WriteHeader(http.StatusTooManyRequests)
 		_, _ = w.Write([]byte(`{"status":429,"title":"Too Many Requests","detail":"too many requests","code":"too_many_requests"}`)) // the client says so
-	}))
-	defer server.Close()
-	chosen := remote.Context{Server: server.URL, Project: "web", Token: "mfly_token", Fingerprint: api.Fingerprint(server.TLS.Certificates[0].Certificate[0])}
+	})
 	for _, kind := range []string{"tool", "workflow"} {
 		t.Run(kind, func(t *testing.T) {
-			r, err := chosen.Open()
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer r.Close()
 			var out, errOut strings.Builder
 			f := &runFlags{resources: map[string]*string{}}
-			err = f.followRemote(t.Context(), streams{in: strings.NewReader(""), out: &out, err: &errOut}, r, &api.Run{ID: "019f", Kind: kind, Tool: "t"})
+			err := f.followRemote(t.Context(), streams{in: strings.NewReader(""), out: &out, err: &errOut}, r, &api.Run{ID: "019f", Kind: kind, Tool: "t"})
 			if err == nil || !strings.Contains(err.Error(), "too many requests") {
 				t.Errorf("got %v", err)
 			}
-			if want := "mayfly: the run may go on: mayfly logs -f 019f --server " + server.URL + " --project web\n"; !strings.HasSuffix(errOut.String(), want) {
+			if want := "mayfly: the run may go on: mayfly logs -f 019f --server " + r.Server() + " --project web\n"; !strings.HasSuffix(errOut.String(), want) {
 				t.Errorf("got %q, want %q", errOut.String(), want)
 			}
 		})

@@ -3,7 +3,6 @@ package cli
 import (
 	"io/fs"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,26 +10,18 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/api"
 	"github.com/mayfly-run/mayfly/internal/archive"
-	"github.com/mayfly-run/mayfly/internal/remote"
 )
 
 // TestGetFilesLeavesNothing has a server fail after the first file: the command must leave what was there before, so that it can be
 // repeated.
 func TestGetFilesLeavesNothing(t *testing.T) {
-	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	r := remoteOf(t, func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasSuffix(r.URL.Path, "b.txt") {
 			w.WriteHeader(http.StatusNotFound)
 			return
 		}
 		_, _ = w.Write([]byte("a")) // the client says so
-	}))
-	defer server.Close()
-	chosen := remote.Context{Server: server.URL, Project: "web", Token: "mfly_token", Fingerprint: api.Fingerprint(server.TLS.Certificates[0].Certificate[0])}
-	r, err := chosen.Open()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
+	})
 	files := []api.File{{Path: "bin/a.txt", Digest: archive.Digest([]byte("a"))}, {Path: "b.txt", Digest: archive.Digest([]byte("b"))}}
 	f := &api.VersionFiles{Version: api.Version{Tool: "t", Version: 1}, Bundle: api.Bundle{Files: files}}
 	top := t.TempDir()
@@ -43,7 +34,7 @@ func TestGetFilesLeavesNothing(t *testing.T) {
 		}
 	}
 	var left []string
-	err = filepath.WalkDir(top, func(path string, _ fs.DirEntry, err error) error {
+	err := filepath.WalkDir(top, func(path string, _ fs.DirEntry, err error) error {
 		left = append(left, strings.TrimPrefix(path, top))
 		return err
 	})
