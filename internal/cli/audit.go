@@ -82,7 +82,7 @@ them first. With --json each is a line of JSON.`,
 	fl.StringVar(&f.filter.Actor, "actor", "", "only what was done with the token of this `NAME`")
 	fl.StringVar(&f.filter.Action, "action", "", "only this `ACTION`, such as create-run or use-secrets")
 	fl.StringVar(&f.since, "since", "", "only entries from `TIME` on: 2026-01-31, 2026-01-31T12:00:00Z, or 24h or 7d for the last 24 hours or 7 days")
-	fl.IntVar(&f.filter.Limit, "limit", 50, "at most so many entries, 1000 at most")
+	fl.IntVar(&f.filter.Limit, "limit", 50, "print at most `N` entries, up to 1000")
 	fl.BoolVar(&f.whole, "all", false, "all entries")
 	jsonFlag(fl, &f.asJSON, "print each entry as a line of JSON")
 	exclusive(c, "all", "limit")
@@ -176,8 +176,8 @@ func newAuditVerifyCommand(s streams) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "verify [FILE|-]",
 		Short: "Check that no entry of the audit log was changed, removed, inserted or moved",
-		Long: `Check that no entry of the audit log was changed, removed, inserted or moved since it was written. The log is that of the server or,
-without a server, that of a FILE, or - for standard input, which mayfly audit ls --all-projects --all --json has written.
+		Long: `Check that no entry of the audit log was changed, removed, inserted or moved since it was written. The log is the
+server's, or that in FILE (- for standard input), which must be the output of mayfly audit ls --all-projects --all --json.
 
 If all is well, it prints the number and the hash of the last entry: the head. Whoever can write to the database could cut the end of
 the log off, or write all of it anew, and what is left would fit. Keep the head elsewhere, and give it to the next check with --head:

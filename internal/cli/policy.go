@@ -18,8 +18,8 @@ func newPolicyCommand(s streams) *cobra.Command {
 		Use:   "policy",
 		Short: "Show and set what a server's operator allows the tools of a project",
 		Long: `Show and set what a server's operator allows the tools of a project: images, networks, limits, and which tools may use which secrets. The
-file is as that of a host, /etc/mayfly/policy.yaml. A run that the policy refuses isn't accepted; runners enforce the policy beside that
-of their host. Administrators of all projects set it.`,
+file has the format of a host's policy, /etc/mayfly/policy.yaml. A run that the policy refuses isn't accepted; runners enforce it
+together with the policy of their host. Only administrators of all projects may set it.`,
 		Example: `  mayfly policy set policy.yaml --project web
   mayfly policy get --project web
   mayfly policy rm --project web`,

@@ -20,8 +20,7 @@ import (
 )
 
 // postgresBackup says how to back up a server whose database is PostgreSQL.
-const postgresBackup = `with --database, PostgreSQL has the database; back up, in this order:
-  1. the database: pg_dump --format=custom --file=mayfly.dump DATABASE
+const postgresBackup = `  1. the database: pg_dump --format=custom --file=mayfly.dump DATABASE
   2. the contents of tools and the logs: DIR/contents and DIR/logs, or what --archive names (a copy while the server serves is good)
   3. the keys of the secrets, apart from the rest: DIR/keys, and DIR/tls if clients know the certificate by its fingerprint`
 
@@ -38,7 +37,8 @@ With --archive, contents and logs are elsewhere: copy them after this.
 The keys of the secrets are left out unless --with-keys is given: whoever has them and the database can read all secrets.
 Without a copy of DIR/keys, the secrets of a restored server can't be opened.
 
-` + "With PostgreSQL: " + postgresBackup,
+With --database, back up these, in this order:
+` + postgresBackup,
 		Example: `  mayfly server backup /var/backups/mayfly-$(date +%F).mfb --data /var/lib/mayfly-server
   mayfly server backup - --data /var/lib/mayfly-server | ssh backup.example.com 'cat > mayfly.mfb'`,
 		Args: cobra.ExactArgs(1),
@@ -63,7 +63,7 @@ func writeBackup(ctx context.Context, file, dir string, withKeys bool, out, errO
 		err = writeBackupFile(ctx, file, dir, what)
 	}
 	if errors.Is(err, backup.ErrNoDatabase) {
-		return fmt.Errorf("%w; %s", err, postgresBackup)
+		return fmt.Errorf("%w; with --database, back up these, in this order:\n%s", err, postgresBackup)
 	}
 	if err != nil {
 		return fmt.Errorf("back up %s: %w", dir, err)
@@ -100,8 +100,8 @@ func restoreCommand() *cobra.Command {
 	var dir string
 	c := &cobra.Command{
 		Use:   "restore FILE|- --data DIR",
-		Short: "Make a server's folder of a backup",
-		Long: `Make DIR, which must be empty or missing, of a backup. Start a server with it then, of the same version or the next one.
+		Short: "Restore a server's folder from a backup",
+		Long: `Restore DIR, which must be empty or missing, from a backup. Then start a server with it, of the same version or the next one.
 
 The server is as it was at the backup. Runs that were accepted since are unknown to it, those that a runner had end as lost, and those
 that waited are carried out, also if the old server has had them carried out since: end the old one first.`,

@@ -43,7 +43,7 @@ func (c *carrier) add(cmd *cobra.Command) {
 	cmd.Flags().StringSliceVar(&c.labels, "label", nil, "`LABEL` of the runner, which runs may ask for; may be repeated")
 	cmd.Flags().StringVar(&c.spool, "spool-size", shape.FormatSize(runner.DefaultSpoolSize), "how much of what can't be sent to the server waits on the disk, as a `SIZE` such as 512Mi")
 	c.machine.add(cmd)
-	cmd.Flags().IntVar(&c.slots, "slots", 2*runtime.NumCPU(), "how many runs it carries out at once")
+	cmd.Flags().IntVar(&c.slots, "slots", 2*runtime.NumCPU(), "how many runs it carries out at once, as a `NUMBER`")
 }
 
 // open returns the options of a runner that carries runs out on this machine. dir is for what it keeps.
@@ -134,7 +134,7 @@ See also: mayfly runner ls, mayfly runner drain NAME`,
 	fl.StringVar(&f.tokenFile, "token-file", "", "`FILE` with the runner's token")
 	fl.StringVar(&f.fingerprint, "fingerprint", "", "`sha256:HEX` of the server's certificate, if no authority vouches for it")
 	fl.StringVar(&f.data, "data", "", "`DIR` for what the runner keeps")
-	fl.StringVar(&f.logFormat, "log-format", "text", "how to log: `text` or json")
+	fl.StringVar(&f.logFormat, "log-format", "text", "`FORMAT` of the log: text or json")
 	f.add(c)
 	for _, name := range []string{"server", "token-file", "data"} {
 		_ = c.MarkFlagRequired(name) // the flag exists

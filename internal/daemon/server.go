@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"os"
@@ -72,7 +73,7 @@ INT and TERM end it: no new run is begun, those that run here are ended, and wha
 	fl.StringVar(&f.metricsListen, "metrics-listen", "", "`ADDRESS` at which Prometheus reads /metrics, over HTTP and without a token; by default nowhere")
 	fl.StringVar(&f.certificate, "tls-cert", "", "`FILE` with the certificate and those between it and the authority, in PEM")
 	fl.StringVar(&f.key, "tls-key", "", "`FILE` with its key, in PEM")
-	fl.StringVar(&f.logFormat, "log-format", "text", "how to log: `text` or json")
+	fl.StringVar(&f.logFormat, "log-format", "text", "`FORMAT` of the log: text or json")
 	fl.DurationVar(&f.lease, "lease", 30*time.Second, "for how long a runner keeps its runs without a sign of life: `DURATION` from 3s to 30s")
 	f.limits = server.DefaultLimits()
 	fl.Float64Var(&f.limits.Requests, "limit-requests", f.limits.Requests, "how many requests a second a token may make on average; `N` of 0 for any number")
@@ -88,11 +89,11 @@ INT and TERM end it: no new run is begun, those that run here are ended, and wha
 
 // check checks the flags, and returns the log.
 func (f *serverFlags) check(errOut io.Writer) (*slog.Logger, error) {
-	if f.limits.Requests < 0 || f.limits.Failures < 0 {
-		return nil, errors.New("--limit-requests and --limit-failures are numbers from 0 on")
+	if least := min(f.limits.Requests, f.limits.Failures); least < 0 || math.IsNaN(least) {
+		return nil, errors.New("--limit-requests and --limit-failures must be at least 0")
 	}
 	if f.queueSize < 0 {
-		return nil, errors.New("--queue-size is a number from 0 on")
+		return nil, errors.New("--queue-size must be at least 0")
 	}
 	if f.lease < 3*time.Second || f.lease > 30*time.Second {
 		return nil, fmt.Errorf("--lease %s is not between 3s and 30s", f.lease)
