@@ -144,7 +144,7 @@ func isOver(err error) bool {
 	return errors.As(err, &p) && p.Reason == run.CodeOver
 }
 
-// newRun makes a request of the command line. A file is sent with what it names; a name that is no file is the server's tool.
+// newRun makes a request of the command line. A file is sent with what it names; a name that isn't a file is a tool of the server.
 func (f *runFlags) newRun(ctx context.Context, s streams, r *remote.Remote, args []string) (*api.NewRun, error) {
 	if err := f.checkRemote(); err != nil {
 		return nil, err

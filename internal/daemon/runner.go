@@ -83,8 +83,8 @@ func (c *carrier) open(dir string, log *slog.Logger) (runner.Options, error) {
 	return o, nil
 }
 
-// instance is by what the server knows the runner of a folder, and tells it from others with its name. It stays, so that a runner
-// that is started again can say that it has nothing of what the one before had. It is as secret as a token.
+// instance returns the text by which the server recognizes the runner of a folder, and tells it from others of the same name. It stays, so
+// that a runner that is started again can say that it has nothing of what the one before had. It is as secret as a token.
 func instance(dir string) (string, error) {
 	file := filepath.Join(dir, "instance")
 	data, err := os.ReadFile(file)

@@ -31,7 +31,7 @@ type value struct {
 	Value  *value            `json:"value,omitempty"`
 }
 
-// Numbers returns a value as [Values] has it that was decoded with numbers as float64.
+// Numbers returns v, which was decoded with numbers as float64, with json.Number in their place, as [Values] has them.
 func Numbers(v any) any {
 	switch v := v.(type) {
 	case float64:

@@ -182,7 +182,7 @@ func (k *Keys) Rewrap(sealed []byte) ([]byte, error) {
 	return rec.encode(), nil
 }
 
-// Values returns what seals values that aren't secrets by name, such as a step's outputs, for the keys.
+// Values returns a sealer for values other than named secrets, such as a step's outputs.
 func (k *Keys) Values() *KeyedValues { return &KeyedValues{k} }
 
 // KeyedValues seals for the latest key of a server, and unseals with all of them. Its methods may be called from several goroutines.

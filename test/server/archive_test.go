@@ -43,7 +43,7 @@ func eventually(t *testing.T, what string, is func() bool) {
 	t.Helper()
 	for end := time.Now().Add(patience); !is(); time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("it doesn't come to pass that %s", what)
+			t.Fatalf("after %s it is still not so that %s", patience, what)
 		}
 	}
 }
