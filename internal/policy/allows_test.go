@@ -123,7 +123,7 @@ capabilities: CHOWN, DAC_OVERRIDE, FOWNER, FSETID, SETGID, SETUID, KILL, NET_BIN
 runtimes: any
 read_only: tools may set read_only: false
 secrets: any
-concurrency: 20 runs of the project, 1 of each tool backup, 2 of each tool d* at once, on a server
+concurrency: 20 runs of the project, 1 of the tool backup, 2 of each tool d* at once, on a server
 defaults: cpu 1000m, memory 512Mi, disk 1Gi, pids 512, timeout 10m0s, network open`,
 	} {
 		if got := text(mustPolicy(t, policy)); got != want {

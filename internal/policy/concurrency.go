@@ -46,7 +46,11 @@ func (a atOnce) String() string {
 		list = append(list, fmt.Sprintf("%d runs of the project", a.project))
 	}
 	for _, tools := range slices.Sorted(maps.Keys(a.tools)) {
-		list = append(list, fmt.Sprintf("%d of each tool %s", a.tools[tools], tools))
+		of := "each tool"
+		if !strings.ContainsAny(tools, `*?[\`) {
+			of = "the tool"
+		}
+		list = append(list, fmt.Sprintf("%d of %s %s", a.tools[tools], of, tools))
 	}
 	if list == nil {
 		return "any number of runs at once"
