@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"github.com/mayfly-run/mayfly/internal/api"
 	"github.com/mayfly-run/mayfly/internal/audit"
 )
@@ -31,18 +33,24 @@ func TestTimeSince(t *testing.T) {
 	}
 }
 
+// quietly has a command print nothing when it fails, as below its root.
+func quietly(c *cobra.Command) *cobra.Command {
+	c.SilenceUsage, c.SilenceErrors = true, true
+	return c
+}
+
 // TestHeadIsWhole has a shortened or mistyped --head refused before anything is read: it would be found in no log.
 func TestHeadIsWhole(t *testing.T) {
 	whole := strings.Repeat("0aF3", 16)
 	for _, head := range []string{whole[:10], whole + "0", whole[:63] + "g", whole[:63] + "…", "HASH"} {
-		c := newAuditVerifyCommand(streams{in: strings.NewReader("")})
+		c := quietly(newAuditVerifyCommand(streams{in: strings.NewReader("")}))
 		c.SetArgs([]string{"-", "--head", head})
 		var wrong *usageError
 		if err := c.ExecuteContext(t.Context()); !errors.As(err, &wrong) || !strings.Contains(err.Error(), "--head must be the 64 hexadecimal digits that audit verify printed") {
 			t.Errorf("%q: %v", head, err)
 		}
 	}
-	c := newAuditVerifyCommand(streams{in: strings.NewReader("")})
+	c := quietly(newAuditVerifyCommand(streams{in: strings.NewReader("")}))
 	c.SetArgs([]string{"-", "--head", whole})
 	var broken *audit.BrokenError
 	if err := c.ExecuteContext(t.Context()); !errors.As(err, &broken) {
@@ -67,7 +75,7 @@ func TestAuditListKeepsWhatItHas(t *testing.T) {
 }
 
 func TestAuditListLimit(t *testing.T) {
-	c := newAuditListCommand(streams{})
+	c := quietly(newAuditListCommand(streams{}))
 	c.SetArgs([]string{"--all", "--limit", "5"})
 	var wrong *usageError
 	if err := c.ExecuteContext(t.Context()); !errors.As(err, &wrong) || !strings.Contains(err.Error(), "can't be given together") {
