@@ -140,7 +140,7 @@ func TestLargeOutputs(t *testing.T) {
 			if r.box, err = secret.NewBox(); err != nil {
 				t.Fatal(err)
 			}
-			r.o.Carry = func(secret.Source, run.Sealer, *policy.Policy) run.Runner { return c.writes }
+			r.o.Carry = func(Carriage) run.Runner { return c.writes }
 			var events []run.Event
 			as := &api.Assignment{Request: &run.Request{Tool: &tool.Tool{}}}
 			res := r.carryOut(t.Context(), t.Context(), as, nil, func(e run.Event) { events = append(events, e) })
