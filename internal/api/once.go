@@ -19,16 +19,15 @@ const KeyHeader = "Idempotency-Key"
 // patience is for how long a creation is repeated whose answer is missing.
 const patience = 15 * time.Second
 
-// create sends a request that makes something, with a key of its own. If the connection breaks before the answer, nobody knows whether it
-// was made: the request is repeated, which makes it at most once.
+// create sends a request that makes something, with a key of its own. If the connection breaks before the answer, or that of the server to
+// its database, nobody knows whether it was made: the request is repeated, which makes it at most once.
 func (c *Client) create(ctx context.Context, path string, in, out any) error {
 	key, begin, wait := rand.Text(), time.Now(), 100*time.Millisecond
 	var sent atomic.Bool // some try may have reached the server
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaders: func() { sent.Store(true) }})
 	for {
 		err := c.callWith(ctx, http.MethodPost, path, http.Header{KeyHeader: {key}}, in, out)
-		var broken *unansweredError
-		if !errors.As(err, &broken) || ctx.Err() != nil {
+		if !unsure(err) || ctx.Err() != nil {
 			return err
 		}
 		// A server that wasn't reached at all has done nothing; whoever asked wants to know that at once.
@@ -42,6 +41,13 @@ func (c *Client) create(ctx context.Context, path string, in, out any) error {
 			return err
 		}
 	}
+}
+
+// unsure says that nobody knows whether something was made.
+func unsure(err error) bool {
+	var broken *unansweredError
+	var p *Problem
+	return errors.As(err, &broken) || errors.As(err, &p) && p.Reason == run.CodeServerUnreachable
 }
 
 // unansweredError says that no answer came.

@@ -64,6 +64,7 @@ type site struct {
 	capacity  api.Capacity // of a runner
 	queueSize int
 	lease     time.Duration
+	around    func(server.Store) server.Store // unless nil, what the server has for its database
 
 	server *server.Server
 	db     *sqlstore.Store
@@ -96,7 +97,11 @@ func (s *site) up() {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.server = server.New(server.Options{Store: db, Archive: archive.Dir(filepath.Join(s.dir, "contents")), Keys: keys, Conditions: &cel.Evaluator{}, Poll: 100 * time.Millisecond, QueueSize: s.queueSize, Lease: s.lease})
+	var used server.Store = db
+	if s.around != nil {
+		used = s.around(db)
+	}
+	s.server = server.New(server.Options{Store: used, Archive: archive.Dir(filepath.Join(s.dir, "contents")), Keys: keys, Conditions: &cel.Evaluator{}, Poll: 100 * time.Millisecond, QueueSize: s.queueSize, Lease: s.lease})
 	if s.token == "" {
 		text, hash := server.NewToken()
 		s.token = text

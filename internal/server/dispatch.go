@@ -250,6 +250,7 @@ func (d *dispatcher) placed(ctx context.Context, l *line, n store.NewRun, req *r
 	d.tellDrain(l)
 	d.mu.Unlock()
 	if err != nil {
+		d.reconnect(l, err)
 		return
 	}
 	d.assign(ctx, l, &api.Assignment{Holding: api.Holding{Run: n.ID, Attempt: 1}, Project: n.Project, Tool: knownAs(n.Tool, n.Version), Request: req}, secret)
@@ -444,7 +445,16 @@ func (d *dispatcher) claim(ctx context.Context, l *line) error {
 	for _, c := range got {
 		d.assignClaimed(ctx, l, c)
 	}
+	d.reconnect(l, err)
 	return err
+}
+
+// reconnect has a runner connect again after a commit whose answer is missing. It may have been given runs that nobody hands to it: they
+// are reclaimed then.
+func (d *dispatcher) reconnect(l *line, err error) {
+	if errors.Is(err, store.ErrUnsure) {
+		d.disconnect(l)
+	}
 }
 
 // assignClaimed gives a runner an attempt that was claimed for it.

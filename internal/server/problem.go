@@ -90,6 +90,9 @@ func (s *Server) explain(err error, what string) error {
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, store.ErrNoSpace):
 		s.log.Error("the disk is full", "about", what, "error", err)
 		return problem(http.StatusInsufficientStorage, run.CodeNoSpace, "the server's disk is full", "free space in its folder, or give it a larger disk")
+	case errors.Is(err, store.ErrUnsure):
+		s.log.Error("the database broke off", "about", what, "error", err)
+		return problem(http.StatusServiceUnavailable, run.CodeServerUnreachable, "the server's database didn't say whether it has done what was asked", "look whether it is done, and ask again otherwise")
 	case errors.Is(err, store.ErrNotFound):
 		return problem(http.StatusNotFound, run.CodeNoSuchThing, "there is no "+what, "look at the list, and check the project")
 	case errors.Is(err, store.ErrRepeated):

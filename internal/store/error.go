@@ -16,6 +16,8 @@ var (
 	ErrChanged = errors.New("it was changed meanwhile")
 	// ErrNoSpace says that the database's disk is full.
 	ErrNoSpace = errors.New("no space left for the database")
+	// ErrUnsure says that the answer to a commit is missing: what was written may be there or not. It isn't written again.
+	ErrUnsure = errors.New("the connection to the database broke during a commit, which may have come to pass or not")
 	// ErrExists says that there is one of that name already.
 	ErrExists = errors.New("it exists already")
 )

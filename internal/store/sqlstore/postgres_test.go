@@ -159,8 +159,8 @@ func unsureCommit(t *testing.T, s *Store) {
 		t.Error("the connection is kept")
 	}
 	for i, one := range group {
-		if err := <-one.done; !errors.Is(err, errUnsure) {
-			t.Errorf("write %d: %v, want %v", i, err, errUnsure)
+		if err := <-one.done; !errors.Is(err, store.ErrUnsure) {
+			t.Errorf("write %d: %v, want %v", i, err, store.ErrUnsure)
 		}
 	}
 	if done != [2]int{1, 1} {

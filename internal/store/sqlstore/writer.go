@@ -119,7 +119,7 @@ const mostRetries = 10
 // carryOut carries out a group, and each of it alone if that fails. It returns the connection for the next group, or nil.
 func (w *writer) carryOut(c *connection, group []*write) *connection {
 	c, err := w.transaction(c, group)
-	if err != nil && len(group) > 1 && !errors.Is(err, errUnsure) && !silent(err) {
+	if err != nil && len(group) > 1 && !errors.Is(err, store.ErrUnsure) && !silent(err) {
 		for _, one := range group {
 			c = w.carryOut(c, []*write{one})
 		}
@@ -145,9 +145,6 @@ func conflict(err error) bool {
 	var p *pgconn.PgError
 	return errors.Is(err, errTaken) || errors.As(err, &p) && (p.Code == serializationFailure || p.Code == deadlockDetected)
 }
-
-// errUnsure says that the answer to a COMMIT is missing. What was written isn't written again: it may be there.
-var errUnsure = errors.New("the connection to the database broke during a commit, which may have come to pass or not")
 
 // transaction carries out writes in one transaction. A connection that fails is given up.
 func (w *writer) transaction(c *connection, group []*write) (_ *connection, err error) {
@@ -178,7 +175,7 @@ func (w *writer) transaction(c *connection, group []*write) (_ *connection, err 
 	if _, err := c.exec(ctx, "COMMIT"); err != nil {
 		c, err := c.rollback(ctx, fmt.Errorf("commit: %w", err))
 		if c == nil {
-			err = errors.Join(errUnsure, err)
+			err = errors.Join(store.ErrUnsure, err)
 		}
 		return c, err
 	}
