@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -153,5 +154,31 @@ func TestLargeOutputs(t *testing.T) {
 				t.Errorf("the state is %s", s)
 			}
 		})
+	}
+}
+
+// named is a run that says what it is called.
+type named struct{ ids *[]string }
+
+func (n named) Run(_ context.Context, req *run.Request, _ run.Watch) (*run.Result, error) {
+	*n.ids = append(*n.ids, req.ID)
+	return &run.Result{Status: run.Succeeded}, nil
+}
+
+// TestAttemptsAreApart checks that a further attempt has nothing on the machine in common with the one before.
+func TestAttemptsAreApart(t *testing.T) {
+	r, _ := flakyRunner(t)
+	var err error
+	if r.box, err = secret.NewBox(); err != nil {
+		t.Fatal(err)
+	}
+	var ids []string
+	r.o.Carry = func(Carriage) run.Runner { return named{&ids} }
+	for attempt := range 3 {
+		as := &api.Assignment{Holding: api.Holding{Run: "run", Attempt: attempt + 1}, Request: &run.Request{ID: "run", Tool: &tool.Tool{}}}
+		r.carryOut(t.Context(), t.Context(), as, nil, func(run.Event) {})
+	}
+	if want := []string{"run", "run-a2", "run-a3"}; !slices.Equal(ids, want) {
+		t.Errorf("the attempts are %q, want %q", ids, want)
 	}
 }

@@ -411,6 +411,10 @@ func (r *Runner) request(ctx context.Context, as *api.Assignment) (*run.Request,
 		return nil, errors.New("the server sent an attempt without a tool")
 	}
 	req.Tool.Source.Dir = "" // a folder of another machine
+	// What is left of the attempt before, whose runner was killed, may still be on this machine.
+	if req.ID = as.Run; as.Attempt > 1 {
+		req.ID = fmt.Sprintf("%s-a%d", as.Run, as.Attempt)
+	}
 	return req, nil
 }
 
