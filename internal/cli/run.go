@@ -214,8 +214,7 @@ func (f *runFlags) definition(s streams, args []string) (def *definition.Definit
 		return nil, "", err
 	}
 	if f.image != "" {
-		def, err = imageTool(f.image, args)
-		return def, "", err
+		return imageTool(f.image, args)
 	}
 	return loadDefinition(s.in, args[0])
 }

@@ -10,15 +10,15 @@ import (
 
 // This file is `mayfly run --image IMAGE -- COMMAND…`, which runs without a file.
 
-// imageTool returns the tool of an image and a command; without a command the image's own runs.
-func imageTool(ref string, command []string) (*definition.Definition, error) {
-	file := map[string]any{"image": ref}
+// imageTool returns the tool of an image and a command, and its text; without a command the image's own runs.
+func imageTool(ref string, command []string) (*definition.Definition, string, error) {
+	file := map[string]any{"name": "command", "image": ref}
 	if len(command) > 0 {
 		file["command"] = command
 	}
 	data, err := json.Marshal(file)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	def, err := definition.Parse("command line", data)
 	var wrong *shape.Error
@@ -27,10 +27,7 @@ func imageTool(ref string, command []string) (*definition.Definition, error) {
 		if hint := wrong.Problems[0].Hint; hint != "" {
 			text += "; " + hint
 		}
-		return nil, runUsage("%s", text)
+		return nil, "", runUsage("%s", text)
 	}
-	if err == nil {
-		def.Tool.Name = "command"
-	}
-	return def, err
+	return def, string(data), err
 }

@@ -187,11 +187,19 @@ func (f *runFlags) newRun(ctx context.Context, s streams, r *remote.Remote, args
 	}
 	grace := f.grace.Seconds()
 	n.Inputs, n.GraceSeconds, n.Selection = inputs, &grace, api.Selection{From: f.from, Only: f.only, Skip: f.skip}
-	return n, f.what(ctx, s, r, args[0], n)
+	return n, f.what(ctx, s, r, args, n)
 }
 
 // what sets what is run.
-func (f *runFlags) what(ctx context.Context, s streams, r *remote.Remote, arg string, n *api.NewRun) (err error) {
+func (f *runFlags) what(ctx context.Context, s streams, r *remote.Remote, args []string, n *api.NewRun) (err error) {
+	if f.image != "" {
+		_, text, err := imageTool(f.image, args)
+		if err == nil {
+			n.Bundle, err = r.SendText(ctx, text)
+		}
+		return err
+	}
+	arg := args[0]
 	_, statErr := os.Stat(arg)
 	if arg != "-" && statErr != nil && !definition.IsPath(arg) {
 		if n.Tool, n.Version, err = versioned(arg); err != nil {
@@ -217,12 +225,19 @@ func (f *runFlags) what(ctx context.Context, s streams, r *remote.Remote, arg st
 
 // checkRemote refuses flags that are about this machine.
 func (f *runFlags) checkRemote() error {
-	for name, given := range map[string]bool{
-		"interactive": f.interactive, "tty": f.tty, "secret": len(f.secrets) > 0, "keep-on-failure": f.keepOnFailure, "dry-run": f.dryRun, "image": f.image != "",
-		"pull": f.pull != "missing",
+	for _, c := range []struct {
+		name, why string
+		given     bool
+	}{
+		{"interactive", "a run on a server goes on without this command, which has its standard input", f.interactive},
+		{"tty", "a run on a server goes on without this terminal", f.tty},
+		{"secret", "tools on a server get the secrets of their project: mayfly secret set NAME", len(f.secrets) > 0},
+		{"keep-on-failure", "the sandbox would be kept on the machine of a runner, where mayfly shell doesn't reach it", f.keepOnFailure},
+		{"dry-run", "mayfly validate checks a definition, and the run of its tool shows the rest", f.dryRun},
+		{"pull", "a runner pulls the images that it doesn't have", f.pull != "missing"},
 	} {
-		if given {
-			return runUsage("--%s doesn't work on a server yet; leave it out, or run it here with --server local", name)
+		if c.given {
+			return runUsage("--%s is for runs on this machine: %s; leave it out, or add --server local", c.name, c.why)
 		}
 	}
 	return nil

@@ -185,6 +185,13 @@ func TestFirstSteps(t *testing.T) {
 			}
 		})
 	}
+	t.Run("by image", func(t *testing.T) {
+		command := []string{"--image", "busybox", "--", "sh", "-c", "echo out; echo problem >&2; exit 3"}
+		here := s.run(append([]string{"run", "--server", "local"}, command...)...)
+		if there := s.run(append([]string{"run"}, command...)...); there != here || there.status != 3 || there.out != "out\n" {
+			t.Errorf("on the server: %+v\non this machine: %+v", there, here)
+		}
+	})
 	s.sameEvents(s.run("run", "hello", "--json").out, s.run("run", "hello.yaml", "--json", "--server", "local").out)
 }
 
@@ -260,7 +267,7 @@ func TestMistakes(t *testing.T) {
 		"wrong input":  {[]string{"run", "ok", "--arg", "n=x"}, local.err},
 		"definition":   {[]string{"run", "bad.yaml"}, s.run("run", "bad.yaml", "--server", "local").err},
 		"push":         {[]string{"tool", "push", "bad.yaml"}, s.run("validate", "bad.yaml").err},
-		"terminal":     {[]string{"run", "ok", "-it"}, "doesn't work on a server yet"},
+		"terminal":     {[]string{"run", "ok", "-it"}, "--interactive is for runs on this machine: a run on a server goes on without this command"},
 		"no server":    {[]string{"tool", "ls", "--server", "local"}, "no server is chosen"},
 		"other server": {[]string{"tool", "ls", "--server", "https://127.0.0.1:1"}, "there is no token for https://127.0.0.1:1; log in: mayfly login https://127.0.0.1:1 --token-file FILE"},
 		"project":      {[]string{"tool", "ls", "--project", "No Such"}, "path.project: "},
