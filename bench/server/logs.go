@@ -114,7 +114,7 @@ func texts() []string {
 
 // measureLogs measures logs on a server of their own.
 func measureLogs(ctx context.Context, lines, megabytes int) error {
-	s, err := open(ctx, 1, &nothing{got: func(string) {}}, archiveAfter, false)
+	s, err := open(ctx, kind{slots: 1, engine: &nothing{got: func(string) {}}, archiveAfter: archiveAfter})
 	if err != nil {
 		return err
 	}
@@ -260,7 +260,7 @@ func memory() (peak func() string, stop func()) {
 
 // history measures lists of many runs.
 func history(ctx context.Context, runs int) error {
-	s, err := open(ctx, 1, &nothing{got: func(string) {}}, time.Hour, false)
+	s, err := open(ctx, kind{slots: 1, engine: &nothing{got: func(string) {}}, archiveAfter: time.Hour})
 	if err != nil {
 		return err
 	}

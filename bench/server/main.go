@@ -4,29 +4,18 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
-	"errors"
 	"flag"
 	"fmt"
-	"net/http/httptest"
 	"os"
-	"path/filepath"
 	"runtime/pprof"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/mayfly-run/mayfly/internal/api"
-	"github.com/mayfly-run/mayfly/internal/archive"
-	"github.com/mayfly-run/mayfly/internal/content"
 	"github.com/mayfly-run/mayfly/internal/run"
-	"github.com/mayfly-run/mayfly/internal/runner"
-	"github.com/mayfly-run/mayfly/internal/secret"
-	"github.com/mayfly-run/mayfly/internal/server"
 	"github.com/mayfly-run/mayfly/internal/store"
-	"github.com/mayfly-run/mayfly/internal/store/sqlstore"
 )
 
 func main() {
@@ -63,9 +52,7 @@ func main() {
 		name    string
 		measure func() error
 	}{
-		{"runs", func() error {
-			return errors.Join(measure(ctx, *runs, *clients, true), measure(ctx, *runs, *clients, false))
-		}},
+		{"runs", func() error { return measureRuns(ctx, *runs, *clients) }},
 		{"sandboxes", func() error { return measureSandboxes(ctx, *rounds) }},
 		{"connections", func() error { return measureConnections(ctx, *runners, *readers) }},
 		{"logs", func() error { return measureLogs(ctx, *lines, *megabytes) }},
@@ -105,96 +92,27 @@ func (n *nothing) Run(_ context.Context, req *run.Request, watch run.Watch) (*ru
 	return result, nil
 }
 
-// site is a server with a runner over HTTPS, and a client.
-type site struct {
-	client *api.Client
-	db     *sqlstore.Store
-	dir    string
-	as     func(ctx context.Context, role, pool string) (*api.Client, error)
-	close  func() error
+// kinds are the servers whose throughput is measured.
+var kinds = []struct {
+	kind
+	what, where string
+	least       int // runs a second
+}{
+	{kind{embedded: true}, "SQLite with full sync", "the runner in the server", 2000},
+	{kind{}, "SQLite with full sync", "the runner over TLS too", 2000},
+	{kind{embedded: true, replicas: 2}, "PostgreSQL, two replicas", "a runner in each", 1000},
 }
 
-// archiveAfter is longer than the windows of a log in the database are measured.
-const archiveAfter = 15 * time.Second
-
-// open starts a server and its runner, which has the given number of slots.
-func open(ctx context.Context, slots int, engine run.Runner, archiveAfter time.Duration, embedded bool) (_ *site, err error) {
-	dir, err := os.MkdirTemp("/var/tmp", "mayfly-bench-server-")
-	if err != nil {
-		return nil, err
-	}
-	db, err := sqlstore.OpenSQLite(ctx, filepath.Join(dir, "mayfly.db"))
-	if err != nil {
-		return nil, err
-	}
-	keys, err := secret.OpenKeys(filepath.Join(dir, "keys"))
-	if err != nil {
-		return nil, err
-	}
-	s := server.New(server.Options{Store: db, Archive: archive.Dir(dir), Keys: keys, Keep: server.Keep{ArchiveAfter: archiveAfter, Every: time.Second}})
-	if err := s.Start(ctx); err != nil {
-		return nil, err
-	}
-	front := httptest.NewUnstartedServer(s.Handler())
-	front.EnableHTTP2 = true
-	front.TLS = &tls.Config{MinVersion: tls.VersionTLS13}
-	front.StartTLS()
-	connect := func(ctx context.Context, role, pool string) (*api.Client, error) {
-		text, hash := server.NewToken()
-		if err := db.AddToken(ctx, store.Token{Hash: hash, Name: role + pool, Role: role, Pool: pool}); err != nil {
-			return nil, err
+func measureRuns(ctx context.Context, runs, clients int) error {
+	for _, k := range kinds {
+		if err := measure(ctx, runs, clients, k.kind, k.what, k.where, k.least); err != nil {
+			return fmt.Errorf("%s, %s: %w", k.what, k.where, err)
 		}
-		return api.NewClient(api.ClientOptions{Server: front.URL, Token: text, Fingerprint: api.Fingerprint(front.Certificate().Raw)})
 	}
-	client, err := connect(ctx, server.RoleAdmin, "")
-	if err != nil {
-		return nil, err
-	}
-	there, err := connect(ctx, server.RoleRunner, "default")
-	if err != nil {
-		return nil, err
-	}
-	var link runner.Server = there.Runner("bench", "bench00000000000000000000")
-	if embedded {
-		link = s.Link("default", "bench", "bench00000000000000000000")
-	}
-	r, err := runner.New(runner.Options{
-		Server: link, Name: "bench", Slots: slots, Content: content.Store(filepath.Join(dir, "trees")),
-		Spool: filepath.Join(dir, "spool"), SpoolSize: runner.DefaultSpoolSize,
-		Carry: func(runner.Carriage) run.Runner { return engine },
-	})
-	if err != nil {
-		return nil, err
-	}
-	running, stop := context.WithCancel(ctx)
-	ended := make(chan error, 1)
-	go func() { ended <- r.Run(running) }()
-	return &site{client, db, dir, connect, func() error {
-		stop()
-		err := <-ended
-		s.Close()
-		client.Close()
-		there.Close()
-		front.Close()
-		return errors.Join(err, db.Close(), os.RemoveAll(dir))
-	}}, nil
+	return nil
 }
 
-const definition = "name: nothing\nimage: none\ncommand: [nothing]\n"
-
-// push makes the tool that is run.
-func (s *site) push(ctx context.Context) error {
-	digest := archive.Digest([]byte(definition))
-	if err := s.client.PutContent(ctx, "default", digest, strings.NewReader(definition)); err != nil {
-		return err
-	}
-	_, err := s.client.CreateVersion(ctx, "default", "nothing", &api.NewVersion{Bundle: api.Bundle{
-		Definition: "tool.yaml", Files: []api.File{{Path: "tool.yaml", Digest: digest, Size: int64(len(definition))}},
-	}})
-	return err
-}
-
-func measure(ctx context.Context, runs, clients int, embedded bool) error {
+func measure(ctx context.Context, runs, clients int, k kind, what, where string, least int) error {
 	got := make(map[string]time.Time, runs)
 	var mu sync.Mutex
 	engine := &nothing{got: func(id string) {
@@ -203,7 +121,8 @@ func measure(ctx context.Context, runs, clients int, embedded bool) error {
 		got[id] = now
 		mu.Unlock()
 	}}
-	s, err := open(ctx, 4*clients, engine, time.Hour, embedded)
+	k.slots, k.engine, k.archiveAfter = 4*clients, engine, time.Hour
+	s, err := open(ctx, k)
 	if err != nil {
 		return err
 	}
@@ -219,11 +138,7 @@ func measure(ctx context.Context, runs, clients int, embedded bool) error {
 	if err != nil {
 		return err
 	}
-	where := "the runner over TLS too"
-	if embedded {
-		where = "the runner in the server"
-	}
-	fmt.Printf("| runs accepted and finished, no engine, SQLite with full sync | %.0f/s | %d runs, %d clients over TLS, %s | >= 2000/s |\n", float64(runs)/took.Seconds(), runs, clients, where)
+	fmt.Printf("| runs accepted and finished, no engine, %s | %.0f/s | %d runs, %d clients over TLS, %s | >= %d/s |\n", what, float64(runs)/took.Seconds(), runs, clients, where, least)
 	begun := make(map[string]time.Time)
 	if err := s.paced(ctx, 1000, 100, begun); err != nil {
 		return err
@@ -235,8 +150,8 @@ func measure(ctx context.Context, runs, clients int, embedded bool) error {
 	}
 	mu.Unlock()
 	slices.Sort(waits)
-	fmt.Printf("| asked for -> the runner has it, at 100/s | p50 %s, p99 %s | 1000 runs, "+where+" | p50 <= 3ms, p99 <= 10ms |\n",
-		waits[len(waits)/2].Round(10*time.Microsecond), waits[len(waits)*99/100].Round(10*time.Microsecond))
+	fmt.Printf("| asked for -> the runner has it, at 100/s, %s | p50 %s, p99 %s | 1000 runs, %s | p50 <= 3ms, p99 <= 10ms |\n",
+		what, waits[len(waits)/2].Round(10*time.Microsecond), waits[len(waits)*99/100].Round(10*time.Microsecond), where)
 	return nil
 }
 
@@ -245,10 +160,11 @@ func (s *site) throughput(ctx context.Context, runs, clients int) (time.Duration
 	begin := time.Now()
 	var next atomic.Int64
 	errs := make(chan error, clients)
-	for range clients {
+	for i := range clients {
+		client := s.clients[i%len(s.clients)]
 		go func() {
 			for next.Add(1) <= int64(runs) {
-				if _, err := s.client.CreateRun(ctx, "default", &api.NewRun{Tool: "nothing"}); err != nil {
+				if _, err := client.CreateRun(ctx, "default", &api.NewRun{Tool: "nothing"}); err != nil {
 					errs <- err
 					return
 				}
@@ -277,11 +193,12 @@ func (s *site) paced(ctx context.Context, runs, perSecond int, begun map[string]
 	var failed error
 	tick := time.NewTicker(time.Second / time.Duration(perSecond))
 	defer tick.Stop()
-	for range runs {
+	for i := range runs {
+		client := s.clients[i%len(s.clients)]
 		<-tick.C
 		all.Go(func() {
 			at := time.Now()
-			r, err := s.client.CreateRun(ctx, "default", &api.NewRun{Tool: "nothing"})
+			r, err := client.CreateRun(ctx, "default", &api.NewRun{Tool: "nothing"})
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {

@@ -69,6 +69,15 @@ func Start(t testing.TB) *Server {
 	return s
 }
 
+// Serve starts a server for a program that isn't a test. It returns the address of its database, and a function that ends the server.
+func Serve() (address string, end func() error, err error) {
+	s, end, err := start()
+	if err != nil {
+		return "", nil, err
+	}
+	return s.address("postgres"), end, nil
+}
+
 func start() (_ *Server, end func() error, err error) {
 	s := &Server{}
 	if s.bin, err = programs("/usr/lib/postgresql"); err != nil {
