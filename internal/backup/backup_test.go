@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -207,6 +208,42 @@ func packed(t *testing.T, all ...string) []byte {
 		t.Fatal(err)
 	}
 	return out.Bytes()
+}
+
+// TestRemovedMeanwhile removes a file between its listing and its copy.
+func TestRemovedMeanwhile(t *testing.T) {
+	for _, c := range []struct {
+		folder string
+		want   error
+	}{{contents, nil}, {logs, nil}, {keys, fs.ErrNotExist}, {tlsDir, fs.ErrNotExist}} {
+		t.Run(c.folder, func(t *testing.T) {
+			dir := t.TempDir()
+			if err := os.Mkdir(filepath.Join(dir, c.folder), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			for _, name := range []string{"a", "b"} {
+				if err := os.WriteFile(filepath.Join(dir, c.folder, name), nil, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			var out bytes.Buffer
+			w := &writer{ctx: t.Context(), tar: tar.NewWriter(&out), dir: dir}
+			err := w.folder(c.folder, func(path string) bool {
+				if filepath.Base(path) == "a" {
+					if err := os.Remove(filepath.Join(dir, path)); err != nil {
+						t.Error(err)
+					}
+				}
+				return true
+			})
+			if !errors.Is(err, c.want) {
+				t.Fatalf("it fails with %v, want %v", err, c.want)
+			}
+			if h, err := tar.NewReader(&out).Next(); c.want == nil && (err != nil || h.Name != c.folder+"/b") {
+				t.Errorf("the backup has %v, %v, want b", h, err)
+			}
+		})
+	}
 }
 
 func TestRefusals(t *testing.T) {

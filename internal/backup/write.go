@@ -108,13 +108,18 @@ func (w *writer) all(snapshot string, what Contents) error {
 	return w.folder(tlsDir, func(string) bool { return true })
 }
 
-// folder writes the files of a folder whose names are wanted. One that isn't there has none.
+// folder writes the files of a folder whose names are wanted. One that isn't there has none. The server removes contents and logs that
+// it needs no longer, also while they are copied; a file of another folder that is gone is an error.
 func (w *writer) folder(name string, wanted func(string) bool) error {
 	err := fs.WalkDir(os.DirFS(w.dir), name, func(path string, e fs.DirEntry, err error) error {
 		if err != nil || !e.Type().IsRegular() || !wanted(path) {
 			return err
 		}
-		return w.file(path, filepath.Join(w.dir, filepath.FromSlash(path)))
+		err = w.file(path, filepath.Join(w.dir, filepath.FromSlash(path)))
+		if (name == contents || name == logs) && errors.Is(err, fs.ErrNotExist) {
+			return nil // removed since it was listed
+		}
+		return err
 	})
 	if errors.Is(err, fs.ErrNotExist) {
 		_, missing := os.Stat(filepath.Join(w.dir, name))
