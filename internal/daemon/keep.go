@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"fmt"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -102,6 +103,9 @@ func (f *serverFlags) openArchive(ctx context.Context) (archive.Storage, error) 
 	case f.archive == "":
 		return archive.Dir(f.data), nil
 	case !strings.Contains(f.archive, "://"):
+		if info, err := os.Stat(f.archive); err != nil || !info.IsDir() {
+			return nil, fmt.Errorf("--archive: the folder %s doesn't exist; mount it, or make it: an empty one has no logs and contents", f.archive)
+		}
 		return archive.Dir(f.archive), nil
 	case !strings.HasPrefix(f.archive, "s3://"):
 		scheme, _, _ := strings.Cut(f.archive, "://")

@@ -44,9 +44,11 @@ func TestKeeping(t *testing.T) {
 }
 
 func TestOpenArchive(t *testing.T) {
+	dir := t.TempDir()
 	for address, want := range map[string]any{
 		"":            archive.Dir("data"),
-		"/srv/mayfly": archive.Dir("/srv/mayfly"),
+		dir:           archive.Dir(dir),
+		dir + "/no":   "--archive: the folder " + dir + "/no doesn't exist; mount it, or make it: an empty one has no logs and contents",
 		"gs://bucket": "--archive has gs://; give a folder, or s3://BUCKET/PREFIX?endpoint=URL&region=REGION",
 		"s3://k:canary@bucket": "--archive: the archive's address has credentials; " +
 			"put them into AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY instead",

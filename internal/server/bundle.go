@@ -127,6 +127,18 @@ func wrongBundle(where, text string) error {
 	return p
 }
 
+// missingContentError says that the archive doesn't have a content. It may again: a folder that isn't mounted has nothing.
+type missingContentError struct{ error }
+
+func (e *missingContentError) Unwrap() error { return e.error }
+
+// outage says whether an error is the archive's, and not one of what a bundle defines.
+func outage(err error) bool {
+	var missing *missingContentError
+	var kept *archive.Error
+	return errors.As(err, &missing) || errors.As(err, &kept) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+}
+
 // unpack makes a bundle's folder.
 func (s *Server) unpack(ctx context.Context, b *api.Bundle, folder string) (err error) {
 	if err := os.Mkdir(folder, 0o700); err != nil {
@@ -174,7 +186,7 @@ func (s *Server) unpack(ctx context.Context, b *api.Bundle, folder string) (err 
 func (s *Server) unpackFile(ctx context.Context, root *os.Root, f api.File, where string) (err error) {
 	in, size, err := s.archive.Open(ctx, f.Digest)
 	if errors.Is(err, fs.ErrNotExist) {
-		return wrongBundle(where, fmt.Sprintf("the content %s of %q was not sent", f.Digest, f.Path))
+		return &missingContentError{wrongBundle(where, fmt.Sprintf("the content %s of %q was not sent", f.Digest, f.Path))}
 	}
 	if err != nil {
 		return err

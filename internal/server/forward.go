@@ -220,8 +220,12 @@ func (s *Server) next(ctx context.Context, w store.Workflow) (*flow, *workflow.F
 	return f, fwd, err
 }
 
-// unreadable says that a workflow is broken if its definition, or a file of it, is: it was good when the run was accepted.
+// unreadable says that a workflow is broken if its definition, or a file of it, is: it was good when the run was accepted. An archive
+// without the file may have it later.
 func unreadable(err error) error {
+	if outage(err) {
+		return err
+	}
 	var wrong *shape.Error
 	var digest *archive.DigestError
 	var missing *api.Problem

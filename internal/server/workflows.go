@@ -67,12 +67,20 @@ func (s *Server) planned(ctx context.Context, q flowRequest, find func(name stri
 		return nil, errors.New("it is not a workflow")
 	}
 	w := l.workflow.Clone()
+	var down error // ResolveBy keeps only the text of an error
 	err = w.ResolveBy(func(step *definition.Step) (*tool.Tool, error) {
 		if step.Uses.Tool != nil {
 			return step.Uses.Tool, nil
 		}
-		return find(step.Uses.Name)
+		t, err := find(step.Uses.Name)
+		if outage(err) {
+			down = err
+		}
+		return t, err
 	})
+	if down != nil {
+		return nil, down
+	}
 	if err != nil {
 		return nil, relative(err, l.folder)
 	}
@@ -413,6 +421,8 @@ func findInBundle(w *definition.Workflow, find func(step *definition.Step) (*too
 		t, err := find(step)
 		var own *shape.Error
 		switch {
+		case outage(err):
+			return err
 		case errors.As(err, &own):
 			problems = append(problems, own.Problems...)
 		case err != nil:
