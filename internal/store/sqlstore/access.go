@@ -22,7 +22,7 @@ func (s *Store) AddToken(ctx context.Context, t store.Token) error {
 		n, err := tx.exec(ctx, `INSERT INTO tokens (hash, name, project, role, pool, created, expires) VALUES (?, ?, ?, ?, ?, NOW, ?)
 			ON CONFLICT (project, name) DO NOTHING`, t.Hash, t.Name, t.Project, t.Role, t.Pool, millis(t.Expires))
 		if err == nil && n == 0 {
-			return nil, store.ErrExists
+			return nil, refused{store.ErrExists}
 		}
 		return nil, err
 	})

@@ -81,7 +81,7 @@ func (s *Store) DrainRunner(ctx context.Context, name string) (holders []string,
 			return err
 		}, `UPDATE runners SET drain = NOW WHERE name = ? RETURNING holder`, name)
 		if err == nil && len(holders) == 0 {
-			err = store.ErrNotFound
+			err = refused{store.ErrNotFound}
 		}
 		return err
 	})

@@ -74,7 +74,7 @@ func (s *Store) change(ctx context.Context, q string, args ...any) error {
 	return s.write(ctx, func(ctx context.Context, tx *tx) error {
 		n, err := tx.exec(ctx, q, args...)
 		if err == nil && n == 0 {
-			err = store.ErrNotFound
+			err = refused{store.ErrNotFound}
 		}
 		return err
 	})

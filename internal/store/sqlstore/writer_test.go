@@ -58,3 +58,49 @@ func TestGroup(t *testing.T) {
 		})
 	}
 }
+
+// TestRefusedInGroup has what changes nothing share a transaction with another write, which isn't carried out again for it.
+func TestRefusedInGroup(t *testing.T) {
+	for name, c := range map[string]struct {
+		do   func(s *Store) error
+		want error
+	}{
+		"remove a token":  {func(s *Store) error { return s.RemoveToken(t.Context(), "p", "none") }, store.ErrNotFound},
+		"remove a secret": {func(s *Store) error { return s.RemoveSecret(t.Context(), "p", "none") }, store.ErrNotFound},
+		"limit a secret":  {func(s *Store) error { return s.LimitSecret(t.Context(), "p", "none", nil) }, store.ErrNotFound},
+		"add a token": {func(s *Store) error {
+			return s.AddToken(t.Context(), store.Token{Hash: []byte("b"), Name: "a", Project: "p"})
+		}, store.ErrExists},
+		"drain a runner": {func(s *Store) error { _, err := s.DrainRunner(t.Context(), "none"); return err }, store.ErrNotFound},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, err := OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "a.db"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() {
+				if err := s.Close(); err != nil {
+					t.Error(err)
+				}
+			}()
+			if err := s.AddToken(t.Context(), store.Token{Hash: []byte("a"), Name: "a", Project: "p"}); err != nil {
+				t.Fatal(err)
+			}
+			caught := make(chan *write)
+			answer := make(chan error, 1)
+			go func() { answer <- c.do(&Store{d: s.d, writer: &writer{waiting: caught, audited: caught}}) }()
+			tries := 0
+			other := &write{ctx: t.Context(), done: make(chan error, 1), do: func(context.Context, *tx) error { tries++; return nil }}
+			w := &writer{db: s.writing, d: s.d, wake: s.writer.wake}
+			if err := w.carryOut(nil, []*write{other, <-caught}).close(); err != nil {
+				t.Error(err)
+			}
+			if err := <-answer; !errors.Is(err, c.want) {
+				t.Errorf("got %v, want %v", err, c.want)
+			}
+			if err := <-other.done; err != nil || tries != 1 {
+				t.Errorf("the other write was carried out %d times, %v, want once", tries, err)
+			}
+		})
+	}
+}
