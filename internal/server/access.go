@@ -104,6 +104,16 @@ func (s *Server) authenticate(c huma.Context, next func(huma.Context)) {
 	next(huma.WithValue(c, identityKey{}, who))
 }
 
+// tokenEnded says whether the token of a stream has expired or was removed since the stream began. The runner in this process has none.
+func (s *Server) tokenEnded(ctx context.Context) bool {
+	hash := who(ctx).Hash
+	if hash == nil {
+		return false
+	}
+	_, err := s.tokens.get(ctx, hash)
+	return errors.Is(err, store.ErrNotFound)
+}
+
 // tokenCache has the tokens of the last requests, since each request has one. A token that was ended on another server is good
 // for tokenAge there.
 type tokenCache struct {

@@ -142,13 +142,16 @@ func (s *Server) Messages(ctx context.Context, pool, instance string, h *api.Hel
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	s.work.Go(func() { s.pool.feed(ctx, l) })
-	alive := time.NewTicker(keepAlive)
+	alive := time.NewTicker(s.keepAlive)
 	defer alive.Stop()
 	for {
 		m := api.Message{Alive: true}
 		select {
 		case m = <-l.messages:
 		case <-alive.C:
+			if s.tokenEnded(ctx) {
+				return nil
+			}
 		case <-l.gone:
 			return nil
 		case <-ctx.Done():

@@ -85,6 +85,7 @@ type Server struct {
 	readiness  readiness
 	compactor  *compactor
 	conditions condition.Evaluator
+	keepAlive  time.Duration // how often a stream says something; only tests change it
 	api        huma.API
 	mux        *http.ServeMux
 
@@ -114,6 +115,7 @@ func New(o Options) *Server {
 		policies: &policyCache{store: o.Store, have: map[string]cachedPolicy{}}, limits: o.Limits, limiter: newLimiter(), deadlines: usualDeadlines, readAtOnce: usualAtOnce, live: newHub(),
 		flows: newFlows(), conditions: o.Conditions, keep: o.Keep, compactor: newCompactor(), mux: http.NewServeMux(), stop: func() {},
 	}
+	s.keepAlive = keepAlive
 	s.queues.most, s.queues.have = o.QueueSize, map[string]queueLength{}
 	s.pool = newDispatcher(s)
 	s.metrics = newMetrics(s, o.Version)

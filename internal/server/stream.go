@@ -46,7 +46,7 @@ func (s *Server) followRun(ctx context.Context, in *struct {
 		w.Header().Set("Cache-Control", "no-store")
 		w.Header().Set("X-Accel-Buffering", "no") // nginx would keep events back
 		w.WriteHeader(http.StatusOK)
-		if err := s.stream(r.Context(), w, in.Project, in.Run, in.After, in.Wait); err != nil {
+		if err := s.stream(c.Context(), w, in.Project, in.Run, in.After, in.Wait); err != nil {
 			s.log.Debug("stream of events ended", "run", in.Run, "error", err) // the reader comes back, with Last-Event-ID
 		}
 	}}, nil
@@ -79,7 +79,7 @@ func (s *Server) stream(ctx context.Context, w http.ResponseWriter, project, id 
 	if err := out.Flush(); err != nil {
 		return err
 	}
-	alive := time.NewTicker(keepAlive)
+	alive := time.NewTicker(s.keepAlive)
 	defer alive.Stop()
 	for {
 		before := after
@@ -99,6 +99,9 @@ func (s *Server) stream(ctx context.Context, w http.ResponseWriter, project, id 
 		select {
 		case <-more:
 		case <-alive.C:
+			if s.tokenEnded(ctx) {
+				return nil // the reader comes back, and hears it
+			}
 			if _, err := fmt.Fprint(w, ": alive\n\n"); err != nil {
 				return err
 			}

@@ -1,0 +1,58 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mayfly-run/mayfly/internal/api"
+	"github.com/mayfly-run/mayfly/internal/store"
+)
+
+// TestStreamOfAnEndedToken removes the token of each kind of stream: it ends soon.
+func TestStreamOfAnEndedToken(t *testing.T) {
+	for name, c := range map[string]struct{ role, method, path, body string }{
+		"follow a run":     {RoleViewer, http.MethodGet, "/projects/own/runs/a/events", ""},
+		"connect a runner": {RoleRunner, http.MethodPost, "/runner/r/" + strings.Repeat("a", 26) + "/messages", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			r.keepAlive = 10 * time.Millisecond
+			if err := r.store.Accept(t.Context(), store.NewRun{ID: "a", Project: "own", Pool: "other", Request: []byte("{}")}, nil); err != nil {
+				t.Fatal(err)
+			}
+			if c.role == RoleRunner {
+				hello, err := json.Marshal(api.Hello{Protocol: api.Protocol, Name: "r", Slots: 1})
+				if err != nil {
+					t.Fatal(err)
+				}
+				c.body = string(hello)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			req, err := http.NewRequestWithContext(ctx, c.method, r.url+api.Prefix+c.path, strings.NewReader(c.body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Header.Set("Authorization", "Bearer "+r.tokens[c.role])
+			resp, err := http.DefaultClient.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer resp.Body.Close()
+			if _, err := io.ReadFull(resp.Body, make([]byte, 30)); err != nil || resp.StatusCode != http.StatusOK {
+				t.Fatalf("%d, %v", resp.StatusCode, err)
+			}
+			if err := r.deleteToken(ctx, "", c.role); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+				t.Errorf("the stream goes on: %v", err)
+			}
+		})
+	}
+}
