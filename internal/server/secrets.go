@@ -90,7 +90,10 @@ func (s *Server) setSecret(ctx context.Context, in *struct {
 		return nil, problem(http.StatusUnprocessableEntity, run.CodeInvalidRequest, "the value is empty, larger than 1 MiB, or not in base64", "send a value of 1 to 1048576 bytes in base64")
 	}
 	defer clear(value)
-	one := store.Secret{Project: in.Project, Name: in.Secret, Tools: old.Tools, SetBy: who(ctx).Name}
+	one := store.Secret{Project: in.Project, Name: in.Secret, SetBy: who(ctx).Name}
+	if in.Body.Tools != nil {
+		one.Tools = append([]string{}, *in.Body.Tools...) // never nil, which would leave them as they are
+	}
 	one, err = s.store.SetSecret(ctx, one, func(version int, set time.Time) ([]byte, error) {
 		return s.keys.Seal(sealedName(in.Project, in.Secret), version, set, value)
 	})

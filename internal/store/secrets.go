@@ -7,7 +7,8 @@ import (
 
 // Secrets keeps sealed secrets: it never has a value. The methods may be called from several goroutines.
 type Secrets interface {
-	// SetSecret makes the next version of a secret. seal is called with its number and time, perhaps more than once.
+	// SetSecret makes the next version of a secret. Its tools stay as they are if those of s are nil. seal is called with its number and
+	// time, perhaps more than once.
 	SetSecret(ctx context.Context, s Secret, seal func(version int, set time.Time) ([]byte, error)) (Secret, error)
 	// LimitSecret sets which tools may use a secret. The error is ErrNotFound.
 	LimitSecret(ctx context.Context, project, name string, tools []string) error

@@ -50,6 +50,9 @@ func (s *Store) SetPolicy(ctx context.Context, n store.Policy, is int) (store.Po
 			n.Project, old.Version+1, n.Text, n.SetBy)
 		if err == nil && made.Version == 0 {
 			err = refused{store.ErrChanged}
+			if is == store.AnyVersion {
+				err = errTaken
+			}
 		}
 		return err
 	})

@@ -49,11 +49,12 @@ func (s *Store) SetSecret(ctx context.Context, n store.Secret, seal func(version
 			is, err = scanSecret(rows)
 			return err
 		}, `INSERT INTO secrets (project, name, version, sealed, tools, set_at, set_by, used, used_by) VALUES (?, ?, ?, ?, ?, ?, ?, 0, '')
-			ON CONFLICT (project, name) DO UPDATE SET version = excluded.version, sealed = excluded.sealed, tools = excluded.tools, set_at = excluded.set_at,
+			ON CONFLICT (project, name) DO UPDATE SET version = excluded.version, sealed = excluded.sealed,
+			tools = CASE WHEN ? THEN secrets.tools ELSE excluded.tools END, set_at = excluded.set_at,
 			set_by = excluded.set_by WHERE secrets.version = excluded.version - 1 RETURNING `+secretColumns,
-			n.Project, n.Name, version+1, sealed, string(tools), now, n.SetBy)
+			n.Project, n.Name, version+1, sealed, string(tools), now, n.SetBy, n.Tools == nil)
 		if err == nil && is.Version == 0 {
-			err = store.ErrExists
+			err = errTaken
 		}
 		return err
 	})

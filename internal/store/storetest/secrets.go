@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -19,7 +20,7 @@ func secrets(t *testing.T, s Store) {
 			at = set
 			return fmt.Appendf(nil, "%d:%s", version, value), nil
 		})
-		if err != nil || !one.Set.Equal(at) || at.IsZero() || one.SetBy != "ada" || !slices.Equal(one.Tools, tools) {
+		if err != nil || !one.Set.Equal(at) || at.IsZero() || one.SetBy != "ada" || tools != nil && !slices.Equal(one.Tools, tools) {
 			t.Errorf("set: %+v, %v", one, err)
 		}
 		return one
@@ -27,10 +28,18 @@ func secrets(t *testing.T, s Store) {
 	if one := set("p", "a", "x", "t"); one.Version != 1 || string(one.Sealed) != "1:x" {
 		t.Errorf("the first version: %+v", one)
 	}
-	if one := set("p", "a", "y"); one.Version != 2 || string(one.Sealed) != "2:y" {
+	if one := set("p", "a", "y"); one.Version != 2 || string(one.Sealed) != "2:y" || !slices.Equal(one.Tools, []string{"t"}) {
 		t.Errorf("the second version: %+v", one)
 	}
 	set("q", "a", "z")
+	set("q", "b", "z", "t")
+	set("q", "b", "z", []string{}...)
+	if one, err := s.Secret(ctx, "q", "b"); err != nil || len(one.Tools) > 0 {
+		t.Errorf("a secret for all tools again: %+v, %v", one, err)
+	}
+	if err := s.RemoveSecret(ctx, "q", "b"); err != nil {
+		t.Error(err)
+	}
 	if err := s.LimitSecret(ctx, "p", "a", []string{"u"}); err != nil {
 		t.Error(err)
 	}
@@ -62,6 +71,36 @@ func secrets(t *testing.T, s Store) {
 	} {
 		if !errors.Is(err, store.ErrNotFound) {
 			t.Errorf("%s a secret that isn't there: %v", name, err)
+		}
+	}
+}
+
+// SetAtOnce has several set the same secret and the same policy: each makes a version.
+func SetAtOnce(t *testing.T, stores ...Store) {
+	const each = 4 // so few that none is the loser more often than it tries again
+	for _, name := range []string{"a", "b", "c", "d", "e"} {
+		var work sync.WaitGroup
+		for _, s := range stores {
+			for range each {
+				work.Go(func() {
+					_, err := s.SetSecret(t.Context(), store.Secret{Project: "p", Name: name}, func(int, time.Time) ([]byte, error) { return []byte("x"), nil })
+					if err != nil {
+						t.Errorf("set the secret %s: %v", name, err)
+					}
+				})
+				work.Go(func() {
+					if _, err := s.SetPolicy(t.Context(), store.Policy{Project: name, Text: "x"}, store.AnyVersion); err != nil {
+						t.Errorf("set the policy of %s: %v", name, err)
+					}
+				})
+			}
+		}
+		work.Wait()
+		if one, err := stores[0].Secret(t.Context(), "p", name); err != nil || one.Version != each*len(stores) {
+			t.Errorf("the secret has version %d, %v", one.Version, err)
+		}
+		if p, err := stores[0].Policy(t.Context(), name); err != nil || p.Version != each*len(stores) {
+			t.Errorf("the policy has version %d, %v", p.Version, err)
 		}
 	}
 }

@@ -67,6 +67,7 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 		"Statistics":        statistics,
 		"Once":              once,
 		"OnceAtOnce":        func(t *testing.T, s Store) { OnceAtOnce(t, s) },
+		"SetAtOnce":         func(t *testing.T, s Store) { SetAtOnce(t, s) },
 		"Secrets":           secrets,
 		"Workflows":         workflows,
 		"WorkflowFence":     workflowFence,
