@@ -195,7 +195,7 @@ func (e *brokenError) Unwrap() error { return e.error }
 func (s *Server) next(ctx context.Context, w store.Workflow) (*flow, *workflow.Forward, error) {
 	f, err := s.flowOf(ctx, w.Run, w.Request)
 	if err != nil {
-		return nil, nil, unreadable(err)
+		return nil, nil, ifCancelled(ctx, w, unreadable(err))
 	}
 	ids, err := workflow.InProgress(journalOf(w.Journal))
 	if err != nil {
@@ -217,7 +217,15 @@ func (s *Server) next(ctx context.Context, w store.Workflow) (*flow, *workflow.F
 	if errors.Is(err, workflow.ErrDamaged) {
 		err = &brokenError{err}
 	}
-	return f, fwd, err
+	return f, fwd, ifCancelled(ctx, w, err)
+}
+
+// ifCancelled has a workflow that can't go on at the moment end if its end was asked for: the reason may never go away.
+func ifCancelled(ctx context.Context, w store.Workflow, err error) error {
+	if err == nil || !w.Cancelling || ctx.Err() != nil {
+		return err
+	}
+	return &brokenError{err}
 }
 
 // unreadable says that a workflow is broken if its definition, or a file of it, is: it was good when the run was accepted. An archive

@@ -3,12 +3,16 @@ package server
 import (
 	"encoding/json"
 	"errors"
+	"net/http"
 	"os"
 	"strings"
 	"testing"
 
 	"github.com/mayfly-run/mayfly/internal/api"
 	"github.com/mayfly-run/mayfly/internal/archive"
+	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/store"
+	"github.com/mayfly-run/mayfly/internal/workflow"
 )
 
 // TestUnmountedArchive takes a workflow forward while the archive has nothing: it goes on when the archive has everything again.
@@ -56,6 +60,57 @@ func TestUnmountedArchive(t *testing.T) {
 			}
 			if w, err := r.store.Run(t.Context(), "own", flow.ID); err != nil || w.Over {
 				t.Errorf("it is %s, %v", w.Status, err)
+			}
+		})
+	}
+}
+
+// TestCancelUnreadable cancels workflows that can't go on at the moment, and perhaps never: they end.
+func TestCancelUnreadable(t *testing.T) {
+	for name, spoil := range map[string]func(t *testing.T, r *rig, id string){
+		"its files are missing": func(t *testing.T, r *rig, _ string) {
+			r.flows, r.tools = newFlows(), newToolCache()
+			dir, _ := r.archive.In.(archive.Dir)
+			if err := os.RemoveAll(string(dir)); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"its journal is sealed for a key that is lost": func(t *testing.T, r *rig, id string) {
+			entry, err := json.Marshal(workflow.Entry{Type: workflow.EntryStep, Step: "a", Status: run.Succeeded, Sealed: []byte("x")})
+			if err != nil {
+				t.Fatal(err)
+			}
+			w, err := r.store.Workflow(t.Context(), id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := r.store.StepForward(t.Context(), store.StepForward{Run: id, After: int64(len(w.Journal)), Seen: w.Happened, Entries: [][]byte{entry}}); err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			answer := r.keyed(t, r.tokens[RoleAdmin], "", "/projects/own/runs", `{"bundle":`+r.bundle(t, oneFlow)+`}`)
+			var flow api.Run
+			if err := json.Unmarshal([]byte(answer.body), &flow); err != nil || flow.Kind != "workflow" {
+				t.Fatalf("%+v, %v", answer, err)
+			}
+			spoil(t, r, flow.ID)
+			if err := r.forwardOne(t.Context(), flow.ID); err == nil {
+				t.Error("it goes on")
+			}
+			if w, err := r.store.Run(t.Context(), "own", flow.ID); err != nil || w.Over {
+				t.Fatalf("before the cancel it is %s, %v", w.Status, err)
+			}
+			if answer := r.keyed(t, r.tokens[RoleAdmin], "", "/projects/own/runs/"+flow.ID+"/cancel", ""); answer.status != http.StatusAccepted && answer.status != http.StatusOK {
+				t.Fatalf("cancel: %+v", answer)
+			}
+			if err := r.forwardOne(t.Context(), flow.ID); err != nil {
+				t.Errorf("after the cancel: %v", err)
+			}
+			if w, err := r.store.Run(t.Context(), "own", flow.ID); err != nil || !w.Over {
+				t.Errorf("after the cancel it is %s, %v", w.Status, err)
 			}
 		})
 	}
