@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+	"testing/synctest"
+	"time"
 
 	"github.com/mayfly-run/mayfly/internal/api"
 	"github.com/mayfly-run/mayfly/internal/archive"
@@ -80,6 +82,41 @@ func (s succeeds) Run(_ context.Context, _ *run.Request, w run.Watch) (*run.Resu
 	other := res
 	other.Artifacts = map[string]string{"a": s.digest}
 	return &other, nil
+}
+
+// full is a server whose disk is full.
+type full struct{ Server }
+
+func (full) PutContent(context.Context, string, io.Reader) error {
+	return &api.Problem{Status: http.StatusInsufficientStorage, Detail: "the disk is full"}
+}
+
+// TestArtifactOfACancelledAttempt checks that an attempt ends whose artifact the server doesn't take, some time after its end was asked
+// for.
+func TestArtifactOfACancelledAttempt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &Runner{o: Options{Server: full{}, Content: content.Store(t.TempDir()), Log: slog.New(slog.DiscardHandler)}}
+		digest := archive.Digest([]byte("content"))
+		path, err := r.o.Content.Path(digest)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte("content"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		reporting, cancel := context.WithTimeout(t.Context(), 2*time.Hour)
+		defer cancel()
+		ctx, end := context.WithCancelCause(reporting)
+		time.AfterFunc(time.Hour, func() { end(errAsked) })
+		begun := time.Now()
+		err = r.sendArtifacts(ctx, reporting, &run.Result{Artifacts: map[string]string{"a": digest}})
+		if took := time.Since(begun); err == nil || took < time.Hour || took > time.Hour+lastReports+10*time.Second {
+			t.Errorf("after %s: %v", took, err)
+		}
+	})
 }
 
 // TestArtifactNotSent checks that the events of an attempt whose artifact can't be sent say what its result says.

@@ -369,7 +369,7 @@ func (r *Runner) carryOut(ctx, reporting context.Context, as *api.Assignment, ki
 			res.Outputs, res.Handed, res.Artifacts = map[string]string{}, nil, nil
 		})
 	}
-	if err := r.sendArtifacts(reporting, result); err != nil {
+	if err := r.sendArtifacts(ctx, reporting, result); err != nil {
 		f := failure.Of(err)
 		end.fail(result, f.State, func(res *run.Result) {
 			res.Status, res.ExitCode, res.Code, res.Reason, res.Artifacts = f.State, f.ExitCode, f.Code, err.Error(), nil
@@ -418,10 +418,17 @@ func (r *Runner) request(ctx context.Context, as *api.Assignment) (*run.Request,
 	return req, nil
 }
 
-// sendArtifacts sends what a step of a workflow has made to the server, where later steps get it.
-func (r *Runner) sendArtifacts(ctx context.Context, result *run.Result) error {
+// sendArtifacts sends what a step of a workflow has made to the server, where later steps get it. When the end of the attempt was asked
+// for, it tries for lastReports more.
+func (r *Runner) sendArtifacts(ctx, reporting context.Context, result *run.Result) error {
+	reporting, cancel := context.WithCancelCause(reporting)
+	defer cancel(nil)
+	stop := context.AfterFunc(ctx, func() {
+		time.AfterFunc(lastReports, func() { cancel(context.Cause(ctx)) })
+	})
+	defer stop()
 	for name, digest := range result.Artifacts {
-		if err := r.sendArtifact(ctx, digest); err != nil {
+		if err := r.sendArtifact(reporting, digest); err != nil {
 			return fmt.Errorf("send the artifact %s to the server: %w", name, err)
 		}
 	}
