@@ -17,8 +17,10 @@ func (s *Server) watch(ctx context.Context, events chan<- struct{}) {
 	poll := time.NewTicker(s.poll)
 	defer poll.Stop()
 	for {
-		polled := false
+		polled, changed := false, true
 		select {
+		case <-s.store.Events():
+			changed = false
 		case <-s.store.Changed():
 		case <-poll.C:
 			polled = true
@@ -28,6 +30,9 @@ func (s *Server) watch(ctx context.Context, events chan<- struct{}) {
 		select {
 		case events <- struct{}{}:
 		default: // it has one already
+		}
+		if !changed {
+			continue
 		}
 		if !polled {
 			s.flows.poke()

@@ -29,6 +29,7 @@ const patience = 2 * time.Minute
 type deaf struct{ Store }
 
 func (deaf) Changed() <-chan struct{} { return nil }
+func (deaf) Events() <-chan struct{}  { return nil }
 
 // replica is a server of several on one database, with a client of it.
 type replica struct {

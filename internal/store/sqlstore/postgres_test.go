@@ -194,40 +194,55 @@ func wakeOthers(t *testing.T, server *postgrestest.Server, s, other *Store) {
 	for _, step := range []struct {
 		name  string
 		write func() error
+		only  bool // events
 	}{
 		{"accept", func() error {
 			return s.Accept(t.Context(), store.NewRun{ID: "a", Project: "p", Pool: "default", Request: []byte("{}")}, nil)
-		}},
+		}, false},
 		{"accept another", func() error {
 			return s.Accept(t.Context(), store.NewRun{ID: "b", Project: "p", Pool: "default", Request: []byte("{}")}, nil)
-		}},
-		{"cancel", func() error { _, err := s.Cancel(t.Context(), "p", "b", result); return err }},
+		}, false},
+		{"cancel", func() error { _, err := s.Cancel(t.Context(), "p", "b", result); return err }, false},
 		{"events", func() (err error) {
 			if got, err = s.Claim(t.Context(), store.Claim{Lessee: store.Lessee{Runner: "r", Lease: time.Hour}, Pool: "default", Most: 1}); err != nil {
 				return err
 			}
 			return report(1, nil)
-		}},
-		{"expire", expiring},
-		{"restart", func() error { server.Restart(t); return nil }}, // whoever listens again may have missed something
+		}, true},
+		{"expire", expiring, false},
+		{"restart", func() error { server.Restart(t); return nil }, false}, // whoever listens again may have missed something
 		{"accept after a restart", func() error {
 			return s.Accept(t.Context(), store.NewRun{ID: "c", Project: "p", Pool: "none", Request: []byte("{}")}, nil)
-		}},
+		}, false},
 		{"accept another after a restart", func() error {
 			return s.Accept(t.Context(), store.NewRun{ID: "d", Project: "p", Pool: "none", Request: []byte("{}")}, nil)
-		}},
+		}, false},
 	} {
 		// What came before must not count: the first signal is that of the connection.
 		if step.name == "accept" {
 			<-other.Changed()
+			<-other.Events()
 		}
 		if err := step.write(); err != nil {
 			t.Fatalf("%s: %v", step.name, err)
 		}
 		select {
-		case <-other.Changed():
+		case <-other.Events():
 		case <-time.After(patience):
 			t.Fatalf("%s: the other server hears nothing", step.name)
+		}
+		if step.only {
+			select {
+			case <-other.Changed():
+				t.Errorf("%s: the other server hears of more than events", step.name)
+			default: // it would have come before the other signal
+			}
+			continue
+		}
+		select {
+		case <-other.Changed():
+		case <-time.After(patience):
+			t.Fatalf("%s: the other server hears only of events", step.name)
 		}
 	}
 }

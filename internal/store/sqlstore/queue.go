@@ -101,7 +101,7 @@ func (s *Store) Report(ctx context.Context, r store.Report) (int64, error) {
 	var last int64
 	err := s.write(ctx, func(ctx context.Context, tx *tx) (err error) {
 		last, err = report(ctx, tx, r)
-		tx.tell = tx.tell || r.Count > 0 || r.Ended != nil
+		tx.tell, tx.events = tx.tell || r.Ended != nil, tx.events || r.Count > 0
 		return err
 	})
 	return last, err

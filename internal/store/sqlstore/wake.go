@@ -17,24 +17,28 @@ const (
 	notifyPause = 5 * time.Millisecond
 	// notifyTimeout bounds a notification.
 	notifyTimeout = 10 * time.Second
+	// onlyEvents is in a notification of events: those who follow runs need it, and nobody else.
+	onlyEvents = "events"
 	// retryPause is the pause after a failure, before the next connection.
 	retryPause = time.Second
 )
 
-// wake is how the servers of one PostgreSQL wake each other: with LISTEN and NOTIFY on the channel mayfly, with nothing in it.
-// Each of the two has its own connection. Notifications by this server's own connection are ignored.
+// wake is how the servers of one PostgreSQL wake each other: with LISTEN and NOTIFY on the channel mayfly. A notification has onlyEvents
+// in it, or nothing. Each of the two has its own connection. Notifications by this server's own connection are ignored.
 type wake struct {
 	config  *pgx.ConnConfig
 	log     *slog.Logger
 	changed chan struct{}
+	events  chan struct{}
 	written chan struct{}
+	queue   atomic.Bool   // more than events was written
 	sender  atomic.Uint32 // the process that serves the connection which notifies
 	stop    context.CancelFunc
 	work    sync.WaitGroup
 }
 
 func newWake(config *pgx.ConnConfig, log *slog.Logger) *wake {
-	return &wake{config: config, log: log, changed: make(chan struct{}, 1), written: make(chan struct{}, 1)}
+	return &wake{config: config, log: log, changed: make(chan struct{}, 1), events: make(chan struct{}, 1), written: make(chan struct{}, 1)}
 }
 
 // Changed implements store.Wake.
@@ -43,6 +47,14 @@ func (s *Store) Changed() <-chan struct{} {
 		return nil
 	}
 	return s.wake.changed
+}
+
+// Events implements store.Wake.
+func (s *Store) Events() <-chan struct{} {
+	if s.wake == nil {
+		return nil
+	}
+	return s.wake.events
 }
 
 // start begins to listen, and to send what tell says. The receiver may be nil, as for the other methods.
@@ -64,11 +76,23 @@ func (w *wake) close() {
 	w.work.Wait()
 }
 
-// tell says that something is durable now for which other servers wait.
-func (w *wake) tell() {
-	if w != nil {
-		signal(w.written)
+// tell says that something is durable now for which other servers wait: in the queue, or only events.
+func (w *wake) tell(queue bool) {
+	if w == nil {
+		return
 	}
+	if queue {
+		w.queue.Store(true)
+	}
+	signal(w.written)
+}
+
+// heard passes a notification on.
+func (w *wake) heard(what string) {
+	if what != onlyEvents {
+		signal(w.changed)
+	}
+	signal(w.events)
 }
 
 func signal(c chan struct{}) {
@@ -109,14 +133,14 @@ func (w *wake) listen(ctx context.Context, conn *pgx.Conn) error {
 	if _, err := conn.Exec(ctx, "LISTEN mayfly"); err != nil {
 		return err
 	}
-	signal(w.changed) // there may have been something while nobody listened
+	w.heard("") // there may have been something while nobody listened
 	for {
 		n, err := conn.WaitForNotification(ctx)
 		if err != nil {
 			return err
 		}
 		if n.PID != w.sender.Load() {
-			signal(w.changed)
+			w.heard(n.Payload)
 		}
 	}
 }
@@ -133,8 +157,12 @@ func (w *wake) notify(ctx context.Context, conn *pgx.Conn) error {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
-		if err := w.notifyOnce(ctx, conn); err != nil {
-			w.tell() // by the next connection
+		what := onlyEvents
+		if w.queue.Swap(false) {
+			what = ""
+		}
+		if err := w.notifyOnce(ctx, conn, what); err != nil {
+			w.tell(what != onlyEvents) // by the next connection
 			return err
 		}
 		select {
@@ -145,9 +173,9 @@ func (w *wake) notify(ctx context.Context, conn *pgx.Conn) error {
 	}
 }
 
-func (w *wake) notifyOnce(ctx context.Context, conn *pgx.Conn) error {
+func (w *wake) notifyOnce(ctx context.Context, conn *pgx.Conn, what string) error {
 	ctx, cancel := context.WithTimeout(ctx, notifyTimeout)
 	defer cancel()
-	_, err := conn.Exec(ctx, "NOTIFY mayfly")
+	_, err := conn.Exec(ctx, "SELECT pg_notify('mayfly', $1)", what)
 	return err
 }

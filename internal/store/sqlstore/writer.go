@@ -180,8 +180,8 @@ func (w *writer) transaction(c *connection, group []*write) (_ *connection, err 
 		return c, err
 	}
 	t.audited()
-	if t.tell {
-		w.wake.tell()
+	if t.tell || t.events {
+		w.wake.tell(t.tell)
 	}
 	return c, nil
 }
@@ -265,6 +265,7 @@ func (c *connection) exec(ctx context.Context, q string, args ...any) (sql.Resul
 type tx struct {
 	c       *connection
 	tell    bool             // other servers wait for what was written
+	events  bool             // there are events, for which others wait who follow the run
 	entries []*store.Pending // of the audit log
 	ended   []run.State      // how runs ended in it
 }
