@@ -60,7 +60,10 @@ func (s *Store) chunks(ctx context.Context, id string, most int, where string, f
 }
 
 func (s *Store) chunksOnce(ctx context.Context, id string, most int, where string, from func(after store.Chunk) []any) ([]store.Chunk, error) {
-	const page = 64
+	// A query doesn't end where there are enough bytes, so the first one asks for no more chunks than have them if they have their usual
+	// size. They may be smaller, so the next ones ask for more.
+	const usual, mostAtOnce = 64 << 10, 64
+	page := max(1, min(mostAtOnce, most/usual+1))
 	var chunks []store.Chunk
 	var last store.Chunk
 	for size := int64(0); size <= int64(most); {
@@ -84,6 +87,7 @@ func (s *Store) chunksOnce(ctx context.Context, id string, most int, where strin
 		if err != nil || n < page {
 			return chunks, err
 		}
+		page = min(mostAtOnce, 2*page)
 	}
 	return chunks, nil
 }
