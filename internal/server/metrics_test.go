@@ -11,6 +11,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -224,6 +226,58 @@ func TestReady(t *testing.T) {
 	}
 	if status := r.status(t, "/healthz"); status != http.StatusOK {
 		t.Errorf("it still serves: %d", status)
+	}
+}
+
+// hung is an archive whose disk doesn't answer.
+type hung struct {
+	archive.Storage
+	asked   atomic.Int64
+	release chan struct{}
+}
+
+func (h *hung) Put(context.Context, string, io.Reader) error {
+	h.asked.Add(1)
+	<-h.release
+	return nil
+}
+
+// TestReadyHungArchive asks a server whose archive doesn't answer whether it is ready, and has it end: neither waits for the archive.
+func TestReadyHungArchive(t *testing.T) {
+	r := newRig(t)
+	h := &hung{release: make(chan struct{})}
+	r.archive = archive.Contents{In: h}
+	released := make(chan struct{})
+	var asking sync.WaitGroup
+	ctx, leave := context.WithCancel(t.Context())
+	for range 5 {
+		asking.Go(func() {
+			if r.notReady(ctx) == nil {
+				t.Error("it is ready")
+			}
+		})
+	}
+	go func() {
+		defer close(released)
+		for h.asked.Load() == 0 {
+			time.Sleep(time.Millisecond)
+		}
+		leave()
+		asking.Wait()
+		r.Drain()
+		if r.notReady(t.Context()) == nil {
+			t.Error("it is ready although it ends")
+		}
+	}()
+	select {
+	case <-released:
+	case <-time.After(5 * time.Second):
+		t.Error("it waits for the archive")
+	}
+	close(h.release)
+	<-released
+	if n := h.asked.Load(); n != 1 {
+		t.Errorf("%d looks at once", n)
 	}
 }
 

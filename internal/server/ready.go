@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/mayfly-run/mayfly/internal/api"
@@ -21,10 +22,11 @@ const (
 
 // readiness is the last look at what the server needs.
 type readiness struct {
+	ending  atomic.Bool
 	mu      sync.Mutex
 	looked  time.Time
 	problem *api.Problem
-	ending  bool
+	looking chan struct{} // closed when the look that goes on has ended; nil if none does
 }
 
 // readyContent is what a look writes to the archive, so that one that is full or read-only is noticed.
@@ -41,18 +43,44 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 
 // notReady returns what keeps the server from serving, or nil.
 func (s *Server) notReady(ctx context.Context) *api.Problem {
-	s.readiness.mu.Lock()
-	defer s.readiness.mu.Unlock() // also while it looks: others wait for the same look
-	if s.readiness.ending {
+	r := &s.readiness
+	if r.ending.Load() {
 		return unready("the server is ending", "use another server, or wait for the next one")
 	}
-	if time.Since(s.readiness.looked) < readyAge {
-		return s.readiness.problem
+	r.mu.Lock()
+	if time.Since(r.looked) < readyAge {
+		defer r.mu.Unlock()
+		return r.problem
 	}
-	// Whoever has asked may leave; the answer is for others, too.
-	s.readiness.problem = s.look(context.WithoutCancel(ctx))
-	s.readiness.looked = time.Now()
-	return s.readiness.problem
+	if r.looking == nil {
+		r.looking = make(chan struct{})
+		// Whoever has asked may leave; the answer is for others, too. It may take longer than it should: a folder on a disk that hangs
+		// knows no time-out.
+		go s.lookAgain(context.WithoutCancel(ctx), r.looking)
+	}
+	looking := r.looking
+	r.mu.Unlock()
+	late := time.NewTimer(2 * readyTime)
+	defer late.Stop()
+	select {
+	case <-looking:
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return r.problem
+	case <-late.C:
+		return unready("the database or the archive of contents doesn't answer", "look at the database, and at the archive's disk")
+	case <-ctx.Done():
+		return unready("the request was cancelled", "ask again")
+	}
+}
+
+func (s *Server) lookAgain(ctx context.Context, looking chan struct{}) {
+	p := s.look(ctx)
+	r := &s.readiness
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.problem, r.looked, r.looking = p, time.Now(), nil
+	close(looking)
 }
 
 // look tries what the server needs. Its answers have no addresses and paths of the server, since anyone may ask.
@@ -78,7 +106,5 @@ func unready(detail, remedy string) *api.Problem {
 
 // Drain has the server answer that it isn't ready, while it still serves: whoever distributes requests sends it no more.
 func (s *Server) Drain() {
-	s.readiness.mu.Lock()
-	defer s.readiness.mu.Unlock()
-	s.readiness.ending = true
+	s.readiness.ending.Store(true)
 }
