@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -140,8 +141,10 @@ func (s *Server) Messages(ctx context.Context, pool, instance string, h *api.Hel
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
+	var feeding sync.WaitGroup // not s.work, which may be waited for already
+	feeding.Go(func() { s.pool.feed(ctx, l) })
+	defer feeding.Wait()
 	defer cancel()
-	s.work.Go(func() { s.pool.feed(ctx, l) })
 	alive := time.NewTicker(s.keepAlive)
 	defer alive.Stop()
 	for {
