@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"errors"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -163,11 +164,11 @@ func (t *tokenCache) knows(hash []byte) bool {
 	return ok
 }
 
-// forget has tokens be read again.
-func (t *tokenCache) forget() {
+// forget has a token be read again.
+func (t *tokenCache) forget(project, name string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	clear(t.have)
+	maps.DeleteFunc(t.have, func(_ string, c cachedToken) bool { return c.Project == project && c.Name == name })
 }
 
 // refuse answers a request with a problem.

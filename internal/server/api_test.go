@@ -185,3 +185,25 @@ func TestBadInput(t *testing.T) {
 		t.Errorf("an address that isn't there: %d", status)
 	}
 }
+
+// TestTokenExpires makes tokens with a very long life.
+func TestTokenExpires(t *testing.T) {
+	r := newRig(t)
+	for seconds, want := range map[string]int{
+		"0": http.StatusCreated, "3153600000": http.StatusCreated, "3153600001": http.StatusUnprocessableEntity, "9223372037": http.StatusUnprocessableEntity,
+	} {
+		body := `{"name":"n` + seconds + `","role":"viewer","expires_seconds":` + seconds + `}`
+		if status, _ := r.call(t, http.MethodPost, "/api/v1/tokens", r.tokens[RoleAdmin], body); status != want {
+			t.Errorf("%s seconds: %d, want %d", seconds, status, want)
+		}
+	}
+	all, err := r.store.Tokens(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, one := range all {
+		if !one.Expires.IsZero() && one.Expires.Before(one.Created.AddDate(99, 0, 0)) {
+			t.Errorf("%s expires at %s", one.Name, one.Expires)
+		}
+	}
+}

@@ -196,3 +196,22 @@ func TestNetwork(t *testing.T) {
 		}
 	}
 }
+
+// TestEndOfATokenOnly ends a token behind an address that has used up its failures: the others pass as before.
+func TestEndOfATokenOnly(t *testing.T) {
+	r, _ := limited(t, Limits{Failures: 5})
+	for _, role := range []string{RoleViewer, "own " + RoleViewer, RoleOperator} {
+		if status, _ := r.call(t, "GET", "/api/v1/projects/own/runs", r.tokens[role], ""); status != http.StatusOK {
+			t.Fatalf("%s: %d", role, status)
+		}
+	}
+	r.passes(t, 20, "mfly_wrong")
+	if err := r.deleteToken(t.Context(), "own", RoleViewer); err != nil {
+		t.Fatal(err)
+	}
+	for role, want := range map[string]int{RoleViewer: http.StatusOK, RoleOperator: http.StatusOK, "own " + RoleViewer: http.StatusTooManyRequests} {
+		if status, _ := r.call(t, "GET", "/api/v1/projects/own/runs", r.tokens[role], ""); status != want {
+			t.Errorf("%s: %d, want %d", role, status, want)
+		}
+	}
+}

@@ -98,6 +98,6 @@ func (s *Server) listTokens(ctx context.Context, project string) (*body[[]api.To
 }
 
 func (s *Server) deleteToken(ctx context.Context, project, name string) error {
-	defer s.tokens.forget()
+	defer s.tokens.forget(project, name)
 	return s.explain(s.store.RemoveToken(ctx, project, name), "token "+name)
 }
