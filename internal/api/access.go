@@ -8,7 +8,7 @@ type NewToken struct {
 	Role string `json:"role" enum:"viewer,operator,author,admin,runner" doc:"each role may do all that those before it may; a runner's is apart"`
 	Pool string `json:"pool,omitempty" maxLength:"63" pattern:"^[A-Za-z0-9]?[A-Za-z0-9._-]*$" doc:"for a runner: the pool that it serves; default by default"`
 	// ExpiresSeconds is how long it is good for.
-	ExpiresSeconds int64 `json:"expires_seconds,omitempty" minimum:"0" doc:"how long it is good for; 0 for ever"`
+	ExpiresSeconds int64 `json:"expires_seconds,omitempty" minimum:"0" maximum:"3153600000" doc:"how long it is good for; 0 for ever"`
 }
 
 // Token is a token without its text.
