@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -205,5 +206,21 @@ func TestTokenExpires(t *testing.T) {
 		if !one.Expires.IsZero() && one.Expires.Before(one.Created.AddDate(99, 0, 0)) {
 			t.Errorf("%s expires at %s", one.Name, one.Expires)
 		}
+	}
+}
+
+// TestDescriptionAtOnce has several read the API's description at once, which the race detector watches.
+func TestDescriptionAtOnce(t *testing.T) {
+	r := newRig(t)
+	for _, kind := range []string{".json", ".yaml", "-3.0.json", "-3.0.yaml"} {
+		var asking sync.WaitGroup
+		for range 4 {
+			asking.Go(func() {
+				if status := r.status(t, openAPI+kind); status != http.StatusOK {
+					t.Errorf("%s: %d", kind, status)
+				}
+			})
+		}
+		asking.Wait()
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -88,6 +89,7 @@ type Server struct {
 	keepAlive  time.Duration // how often a stream says something; only tests change it
 	api        huma.API
 	mux        *http.ServeMux
+	described  sync.Once
 
 	stop context.CancelFunc
 	work sync.WaitGroup
@@ -122,7 +124,7 @@ func New(o Options) *Server {
 	s.store.Observe(s.metrics.wrote)
 	useProblems()
 	config := huma.DefaultConfig("Mayfly", "1")
-	config.OpenAPIPath, config.SchemasPath = api.Prefix+"/openapi", api.Prefix+"/schemas"
+	config.OpenAPIPath, config.SchemasPath = openAPI, api.Prefix+"/schemas"
 	config.DocsPath = ""     // its page loads programs from elsewhere
 	config.CreateHooks = nil // they add a $schema to every answer
 	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{"token": {Type: "http", Scheme: "bearer"}}
@@ -181,6 +183,9 @@ func (s *Server) Handler() http.Handler {
 		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("Cache-Control", "no-store")
+		if strings.HasPrefix(r.URL.Path, openAPI) {
+			s.described.Do(s.describe)
+		}
 		a := &answered{ResponseWriter: w, controller: http.NewResponseController(w), deadlines: s.deadlines}
 		a.await()
 		defer a.end()
