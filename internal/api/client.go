@@ -241,12 +241,14 @@ func (c *Client) CreateVersion(ctx context.Context, in, tool string, v *NewVersi
 
 // Tools returns the latest version of each tool.
 func (c *Client) Tools(ctx context.Context, in string) (out []Version, err error) {
-	return out, c.call(ctx, http.MethodGet, project(in)+"/tools", nil, &out)
+	err = c.call(ctx, http.MethodGet, project(in)+"/tools", nil, &out)
+	return out, err
 }
 
 // Versions returns the versions of a tool.
 func (c *Client) Versions(ctx context.Context, in, tool string) (out []Version, err error) {
-	return out, c.call(ctx, http.MethodGet, project(in)+"/tools/"+url.PathEscape(tool)+"/versions", nil, &out)
+	err = c.call(ctx, http.MethodGet, project(in)+"/tools/"+url.PathEscape(tool)+"/versions", nil, &out)
+	return out, err
 }
 
 // CreateRun accepts a run.
@@ -314,7 +316,8 @@ func (c *Client) Steps(ctx context.Context, in, id string) (*Steps, error) {
 
 // Artifacts returns the artifacts of a run, or those of the steps of a workflow.
 func (c *Client) Artifacts(ctx context.Context, in, id string) (out []Artifact, err error) {
-	return out, c.call(ctx, http.MethodGet, project(in)+"/runs/"+url.PathEscape(id)+"/artifacts", nil, &out)
+	err = c.call(ctx, http.MethodGet, project(in)+"/runs/"+url.PathEscape(id)+"/artifacts", nil, &out)
+	return out, err
 }
 
 // Artifact returns an artifact of a run, a tar archive. The caller closes it.
@@ -348,7 +351,8 @@ func (c *Client) CreateToken(ctx context.Context, in string, n *NewToken) (*Toke
 
 // Tokens returns the tokens of a project, or with "" those for all projects.
 func (c *Client) Tokens(ctx context.Context, in string) (out []Token, err error) {
-	return out, c.call(ctx, http.MethodGet, tokens(in), nil, &out)
+	err = c.call(ctx, http.MethodGet, tokens(in), nil, &out)
+	return out, err
 }
 
 // DeleteToken ends a token.
@@ -358,7 +362,8 @@ func (c *Client) DeleteToken(ctx context.Context, in, name string) error {
 
 // Runners returns the runners.
 func (c *Client) Runners(ctx context.Context) (out []Runner, err error) {
-	return out, c.call(ctx, http.MethodGet, "/runners", nil, &out)
+	err = c.call(ctx, http.MethodGet, "/runners", nil, &out)
+	return out, err
 }
 
 // DrainRunner has a runner take nothing new, and end when it is idle.
@@ -368,7 +373,8 @@ func (c *Client) DrainRunner(ctx context.Context, name string) error {
 
 // Secrets returns the secrets of a project, without values.
 func (c *Client) Secrets(ctx context.Context, in string) (out []Secret, err error) {
-	return out, c.call(ctx, http.MethodGet, project(in)+"/secrets", nil, &out)
+	err = c.call(ctx, http.MethodGet, project(in)+"/secrets", nil, &out)
+	return out, err
 }
 
 // SetSecret sets a secret, or which tools may use it.

@@ -319,7 +319,8 @@ func (s *Server) stepRun(ctx context.Context, w store.Workflow, f *flow, b workf
 			one.Tool, one.Version = definition.Uses.Name, p.Version
 		}
 	}
-	return one, s.asks(ctx, &one, knownAs(one.Tool, one.Version), b.Request.Tool)
+	err = s.asks(ctx, &one, knownAs(one.Tool, one.Version), b.Request.Tool)
+	return one, err
 }
 
 // begun tells those who wait for what a step forward has written, or gives back the room that was kept for it.

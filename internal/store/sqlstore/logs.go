@@ -58,7 +58,7 @@ func (s *Store) ClaimLog(ctx context.Context, claim string, after, lease time.Du
 	if err != nil || len(ids) == 0 {
 		return "", err
 	}
-	return id, s.write(ctx, func(ctx context.Context, tx *tx) error {
+	err = s.write(ctx, func(ctx context.Context, tx *tx) error {
 		id = ""
 		for _, one := range ids {
 			n, err := tx.exec(ctx, `UPDATE runs SET claim = ?, claim_until = NOW + ? WHERE id = ? AND kept = 0 AND finished > 0 AND claim_until <= NOW`,
@@ -73,6 +73,7 @@ func (s *Store) ClaimLog(ctx context.Context, claim string, after, lease time.Du
 		}
 		return nil
 	})
+	return id, err
 }
 
 // KeepLog implements store.Logs.
@@ -132,8 +133,9 @@ func someOf(ids []string, each func(marks string, args []any) error) error {
 
 // LogBytes implements store.Logs.
 func (s *Store) LogBytes(ctx context.Context) (bytes int64, err error) {
-	return bytes, s.read(ctx, func(rows *sql.Rows) error { return rows.Scan(&bytes) },
+	err = s.read(ctx, func(rows *sql.Rows) error { return rows.Scan(&bytes) },
 		`SELECT CAST(COALESCE(SUM(stored), 0) AS BIGINT) FROM runs WHERE finished > 0 AND log_removed = 0`)
+	return bytes, err
 }
 
 // DropLogs implements store.Logs.

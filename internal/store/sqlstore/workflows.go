@@ -51,7 +51,8 @@ func (s *Store) Due(ctx context.Context, most int) (ids []string, err error) {
 	if err := s.read(ctx, scan, `SELECT run FROM workflows WHERE happened > seen ORDER BY run LIMIT ?`, most); err != nil {
 		return nil, err
 	}
-	return ids, s.read(ctx, scan, `SELECT run FROM workflows WHERE deadline > 0 AND deadline <= NOW AND happened <= seen LIMIT ?`, most)
+	err = s.read(ctx, scan, `SELECT run FROM workflows WHERE deadline > 0 AND deadline <= NOW AND happened <= seen LIMIT ?`, most)
+	return ids, err
 }
 
 // Workflow implements store.Workflows.
@@ -86,12 +87,13 @@ func (s *Store) Workflow(ctx context.Context, id string) (w store.Workflow, err 
 
 // Journal implements store.Workflows.
 func (s *Store) Journal(ctx context.Context, id string) (all [][]byte, err error) {
-	return all, s.read(ctx, func(rows *sql.Rows) error {
+	err = s.read(ctx, func(rows *sql.Rows) error {
 		var entry []byte
 		err := rows.Scan(&entry)
 		all = append(all, entry)
 		return err
 	}, `SELECT entry FROM journal WHERE run = ? ORDER BY number`, id)
+	return all, err
 }
 
 // Results implements store.Workflows.
@@ -113,11 +115,12 @@ func (s *Store) Results(ctx context.Context, ids []string) (map[string][]byte, e
 
 // Steps implements store.Workflows.
 func (s *Store) Steps(ctx context.Context, project, id string) (runs []store.Run, err error) {
-	return runs, s.read(ctx, func(rows *sql.Rows) error {
+	err = s.read(ctx, func(rows *sql.Rows) error {
 		r, err := scanRun(rows)
 		runs = append(runs, r)
 		return err
 	}, `SELECT `+columns+` WHERE r.project = ? AND r.parent = ? ORDER BY r.id`, project, id)
+	return runs, err
 }
 
 // StepForward implements store.Workflows.
