@@ -157,8 +157,9 @@ func (w *writer) transaction(c *connection, group []*write) (_ *connection, err 
 	}
 	t.c = c
 	for _, one := range group {
-		if err := one.ctx.Err(); err != nil && len(group) == 1 {
-			return c.rollback(ctx, context.Cause(one.ctx))
+		if one.ctx.Err() != nil {
+			one.refused = context.Cause(one.ctx)
+			continue
 		}
 		err, no := one.do(ctx, t), refused{}
 		if one.refused = nil; errors.As(err, &no) {

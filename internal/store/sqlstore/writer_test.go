@@ -104,3 +104,35 @@ func TestRefusedInGroup(t *testing.T) {
 		})
 	}
 }
+
+// TestCancelledInGroup has a write whose caller has gone share a transaction, or have it to itself: it isn't carried out.
+func TestCancelledInGroup(t *testing.T) {
+	for _, size := range []int{1, 3} {
+		s, err := OpenSQLite(t.Context(), filepath.Join(t.TempDir(), "a.db"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancelCause(t.Context())
+		gone := errors.New("gone")
+		cancel(gone)
+		done := make([]int, size)
+		group := make([]*write, size)
+		for i := range group {
+			group[i] = &write{ctx: t.Context(), done: make(chan error, 1), do: func(context.Context, *tx) error { done[i]++; return nil }}
+		}
+		group[size/2].ctx = ctx
+		w := &writer{db: s.writing, d: s.d, wake: s.writer.wake}
+		if err := w.carryOut(nil, group).close(); err != nil {
+			t.Error(err)
+		}
+		for i, one := range group {
+			err := <-one.done
+			if cancelled := i == size/2; cancelled != errors.Is(err, gone) || cancelled == (done[i] == 1) {
+				t.Errorf("write %d of %d was carried out %d times: %v", i, size, done[i], err)
+			}
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
