@@ -20,10 +20,14 @@ import (
 
 	"github.com/mayfly-run/mayfly/internal/document"
 	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/stall"
 )
 
 // Prefix begins the paths of the API.
 const Prefix = "/api/v1"
+
+// answerTime bounds how long a server may take until it answers. It may put a large content into an archive that is slow.
+const answerTime = 10 * time.Minute
 
 // ClientOptions say which server a client talks to, and as whom.
 type ClientOptions struct {
@@ -70,7 +74,7 @@ func NewClient(o ClientOptions) (*Client, error) {
 	}
 	t := &http.Transport{
 		Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, TLSHandshakeTimeout: 10 * time.Second, IdleConnTimeout: 90 * time.Second,
-		MaxIdleConnsPerHost: 16, TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12},
+		ResponseHeaderTimeout: answerTime, MaxIdleConnsPerHost: 16, TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12},
 		// A connection that has broken without a word is closed, and what waits on it fails.
 		HTTP2: &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 15 * time.Second},
 	}
@@ -84,7 +88,7 @@ func NewClient(o ClientOptions) (*Client, error) {
 			return nil
 		}
 	}
-	return &Client{base: base, opts: o, http: &http.Client{Transport: t}, close: t.CloseIdleConnections, now: time.Now}, nil
+	return &Client{base: base, opts: o, http: &http.Client{Transport: &stall.Transport{Base: t, After: quietTime, Err: errQuiet}}, close: t.CloseIdleConnections, now: time.Now}, nil
 }
 
 func loopback(host string) bool {

@@ -2,10 +2,15 @@ package api
 
 import (
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/mayfly-run/mayfly/internal/run"
+	"github.com/mayfly-run/mayfly/internal/stall"
 )
 
 // TestQuietStream checks that a stream of messages ends when the server sends nothing any longer.
@@ -38,3 +43,53 @@ func TestQuietStream(t *testing.T) {
 		t.Errorf("after %d messages: %v", got, err)
 	}
 }
+
+// TestQuietPeer has a server stop in the middle of each kind of request that has much to send or to get, also if something between
+// answers for it.
+func TestQuietPeer(t *testing.T) {
+	for name, do := range map[string]func(c *Client) error{
+		"events": func(c *Client) error { return c.SoFar(t.Context(), "p", "r", func(run.Event) {}) },
+		"content": func(c *Client) error {
+			r, err := c.Runner("r", "i").Content(t.Context(), "d")
+			if err == nil {
+				_, err = io.Copy(io.Discard, r)
+				err = errors.Join(err, r.Close())
+			}
+			return err
+		},
+		"put a content":   func(c *Client) error { return c.PutContent(t.Context(), "p", "d", endless{}) },
+		"put an artifact": func(c *Client) error { return c.Runner("r", "i").PutContent(t.Context(), "d", endless{}) },
+		"a list":          func(c *Client) error { _, err := c.Tools(t.Context(), "p"); return err },
+	} {
+		t.Run(name, func(t *testing.T) {
+			leave := make(chan struct{})
+			front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.Method == http.MethodGet {
+					_, _ = w.Write([]byte("[")) // the test sees whether it comes
+					_ = http.NewResponseController(w).Flush()
+				}
+				<-leave
+			}))
+			defer front.Close()
+			defer close(leave)
+			c, err := NewClient(ClientOptions{Server: front.URL, Token: "t"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			transport, ok := c.http.Transport.(*stall.Transport)
+			if !ok || transport.After != quietTime {
+				t.Fatalf("the transport is %+v", c.http.Transport)
+			}
+			transport.After = 200 * time.Millisecond
+			if err := do(c); err == nil || !strings.Contains(err.Error(), errQuiet.Error()) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
+
+// endless has no end.
+type endless struct{}
+
+func (endless) Read(p []byte) (int, error) { return len(p), nil }

@@ -17,15 +17,15 @@ import (
 type RunnerClient struct {
 	c    *Client
 	path string
-	// quiet is for how long a stream of messages may be silent.
+	// quiet is for how long a stream of messages may be silent, also before its first one.
 	quiet time.Duration
 }
 
 // quietTime is three times as long as a server is silent at most.
 const quietTime = 45 * time.Second
 
-// errQuiet says that a stream of messages is broken: the server says at least that it is there.
-var errQuiet = errors.New("the server has sent nothing for too long")
+// errQuiet says that a stream is broken, or another answer or request: on a stream, the server says at least that it is there.
+var errQuiet = errors.New("the server has sent or taken nothing for too long")
 
 // Runner returns the client of an instance of a runner.
 func (c *Client) Runner(name, instance string) *RunnerClient {

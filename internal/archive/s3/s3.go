@@ -21,6 +21,7 @@ import (
 	"github.com/minio/minio-go/v7/pkg/s3utils"
 
 	"github.com/mayfly-run/mayfly/internal/archive"
+	"github.com/mayfly-run/mayfly/internal/stall"
 )
 
 // Bucket is an archive in a bucket. Each object is put by one request, so that it is there as a whole or not at all.
@@ -83,8 +84,7 @@ func Open(address string, o Options) (*Bucket, error) {
 		return nil, err
 	}
 	options := &minio.Options{
-		Creds: credentials.NewChainCredentials([]credentials.Provider{&credentials.EnvAWS{}, &credentials.FileAWSCredentials{}}),
-		// A server that answers in time may still stop in the middle of an object: see stalling.
+		Creds:     credentials.NewChainCredentials([]credentials.Provider{&credentials.EnvAWS{}, &credentials.FileAWSCredentials{}}),
 		Transport: transport(b.stall), Secure: endpoint.Scheme == "https", MaxRetries: cmp.Or(o.Tries, defaultTries),
 		Region: cmp.Or(query.Get("region"), os.Getenv("AWS_REGION"), os.Getenv("AWS_DEFAULT_REGION"), "us-east-1"),
 	}
@@ -109,12 +109,12 @@ func endpointOf(text string) (*url.URL, error) {
 	return u, nil
 }
 
-func transport(stall time.Duration) *http.Transport {
-	return &http.Transport{
-		Proxy: http.ProxyFromEnvironment, DialContext: (&net.Dialer{Timeout: min(stall, 10*time.Second), KeepAlive: 30 * time.Second}).DialContext,
-		ForceAttemptHTTP2: true, MaxIdleConns: 64, MaxIdleConnsPerHost: 32, IdleConnTimeout: 90 * time.Second, TLSHandshakeTimeout: min(stall, 10*time.Second),
-		ResponseHeaderTimeout: stall, DisableCompression: true, // bytes come as they were put
-	}
+func transport(after time.Duration) http.RoundTripper {
+	return &stall.Transport{After: after, Err: errStalled, Base: &http.Transport{
+		Proxy: http.ProxyFromEnvironment, DialContext: (&net.Dialer{Timeout: min(after, 10*time.Second), KeepAlive: 30 * time.Second}).DialContext,
+		ForceAttemptHTTP2: true, MaxIdleConns: 64, MaxIdleConnsPerHost: 32, IdleConnTimeout: 90 * time.Second, TLSHandshakeTimeout: min(after, 10*time.Second),
+		ResponseHeaderTimeout: after, DisableCompression: true, // bytes come as they were put
+	}}
 }
 
 // Check says whether the bucket can be used.
@@ -133,11 +133,11 @@ func (b *Bucket) failed(ctx context.Context, op, name string, err error) error {
 	if err == nil {
 		return nil
 	}
-	if ctx.Err() != nil && !errors.Is(context.Cause(ctx), errStalled) && !errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
+	if ctx.Err() != nil && !errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
 		return context.Cause(ctx)
 	}
-	if cause := context.Cause(ctx); errors.Is(cause, errStalled) {
-		err = cause
+	if errors.Is(err, errStalled) {
+		err = errStalled
 	}
 	e := &archive.Error{Op: op, Name: name, Where: b.where, Err: err}
 	var r minio.ErrorResponse
@@ -237,7 +237,6 @@ func (b *Bucket) Open(ctx context.Context, name string, offset, length int64) (i
 		o, err := b.Stat(ctx, name)
 		return io.NopCloser(bytes.NewReader(nil)), o, err
 	}
-	reading, cancel := context.WithCancelCause(ctx)
 	o := minio.GetObjectOptions{}
 	switch {
 	case length > 0:
@@ -246,31 +245,26 @@ func (b *Bucket) Open(ctx context.Context, name string, offset, length int64) (i
 		err = o.SetRange(offset, 0)
 	}
 	if err != nil {
-		cancel(nil)
 		return nil, archive.Object{}, err
 	}
-	body, info, header, err := b.client.GetObject(reading, b.name, key, o)
+	body, info, header, err := b.client.GetObject(ctx, b.name, key, o)
 	if err != nil {
-		cancel(nil)
 		return nil, archive.Object{}, b.failed(ctx, "read", name, err)
 	}
 	fail := func(err error) (io.ReadCloser, archive.Object, error) {
-		cancel(nil)
 		return nil, archive.Object{}, errors.Join(b.failed(ctx, "read", name, err), body.Close())
 	}
-	object := objectOf(name, info)
-	if object.Size, err = sizeOf(header, info.Size); err != nil {
+	is := objectOf(name, info)
+	if is.Size, err = sizeOf(header, info.Size); err != nil {
 		return fail(err)
 	}
-	if _, length, err = archive.Part(object.Size, offset, length); err != nil {
+	if _, length, err = archive.Part(is.Size, offset, length); err != nil {
 		return fail(err)
 	}
 	if length != info.Size {
 		return fail(fmt.Errorf("it answers with %d bytes, not the %d that were asked for", info.Size, length))
 	}
-	r := &stalling{b: b, name: name, ctx: reading, cancel: cancel, body: body, in: archive.Exact(body, length)}
-	r.timer = time.AfterFunc(b.stall, func() { cancel(errStalled) })
-	return r, object, nil
+	return &object{body, b, name, ctx, archive.Exact(body, length)}, is, nil
 }
 
 // sizeOf returns the size of an object of which a part is read: the number after the slash of Content-Range.
@@ -290,33 +284,23 @@ func objectOf(name string, info minio.ObjectInfo) archive.Object {
 	return archive.Object{Name: name, Size: info.Size, Modified: info.LastModified}
 }
 
-var errStalled = errors.New("it has sent nothing for too long")
+var errStalled = errors.New("it has sent or taken nothing for too long")
 
-// stalling reads an object, and gives up when nothing comes for too long.
-type stalling struct {
-	b      *Bucket
-	name   string
-	ctx    context.Context // that of the request
-	cancel context.CancelCauseFunc
-	timer  *time.Timer
-	body   io.Closer
-	in     io.Reader
+// object is a part of an object that is read.
+type object struct {
+	io.Closer
+	b    *Bucket
+	name string
+	ctx  context.Context // that of the request
+	in   io.Reader
 }
 
-func (s *stalling) Read(p []byte) (int, error) {
-	s.timer.Reset(s.b.stall)
-	n, err := s.in.Read(p)
-	s.timer.Stop() // whoever reads may take their time
+func (o *object) Read(p []byte) (int, error) {
+	n, err := o.in.Read(p)
 	if err != nil && !errors.Is(err, io.EOF) {
-		err = s.b.failed(s.ctx, "read", s.name, err)
+		err = o.b.failed(o.ctx, "read", o.name, err)
 	}
 	return n, err
-}
-
-func (s *stalling) Close() error {
-	s.timer.Stop()
-	s.cancel(nil)
-	return s.body.Close()
 }
 
 // Stat implements archive.Storage.

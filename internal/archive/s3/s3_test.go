@@ -145,7 +145,7 @@ func TestHostile(t *testing.T) {
 			fill(w, 200, 10, "0123")
 			_ = http.NewResponseController(w).Flush()
 			<-r.Context().Done()
-		}, []string{"read a in the archive", "it has sent nothing for too long; check that the storage runs and can be reached from this machine"}},
+		}, []string{"read a in the archive", "it has sent or taken nothing for too long; check that the storage runs and can be reached from this machine"}},
 		{"never answers", 0, -1, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, []string{"read a in the archive", "check that the storage runs"}},
 		{"500", 0, -1, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }, []string{"it answers 500 ", "look at the storage's own log"}},
 		{"403", 0, -1, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) }, []string{"it answers 403 ", "check AWS_ACCESS_KEY_ID"}},
@@ -192,4 +192,21 @@ func TestHostile(t *testing.T) {
 			t.Errorf("got %v, want %v", err, context.Canceled)
 		}
 	})
+}
+
+// TestListStalls lists a bucket whose storage stops in the middle of its answer.
+func TestListStalls(t *testing.T) {
+	leave := make(chan struct{})
+	b := hostile(t, func(w http.ResponseWriter, _ *http.Request) {
+		io.WriteString(w, "<ListBucketResult>")
+		_ = http.NewResponseController(w).Flush()
+		<-leave
+	})
+	t.Cleanup(func() { close(leave) })
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	err := b.List(ctx, "", func(archive.Object) error { return nil })
+	if err == nil || !strings.Contains(err.Error(), "it has sent or taken nothing for too long; check that the storage runs") {
+		t.Errorf("got %v", err)
+	}
 }
