@@ -55,6 +55,9 @@ func (s *Server) keepUp(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
+		if err := errors.Join(s.store.ForgetRunners(ctx, listed), s.store.ForgetAnswers(ctx)); err != nil && ctx.Err() == nil {
+			s.log.Error("forget runners and answers", "error", err)
+		}
 		if err := s.archiveLogs(ctx); err != nil && ctx.Err() == nil {
 			s.log.Error("move logs to the archive", "error", err)
 		}

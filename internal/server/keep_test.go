@@ -16,6 +16,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -571,4 +572,37 @@ func TestKeepsUp(t *testing.T) {
 		}
 	}
 	same(t, "moved", everything(t, s, "run-1"), before)
+}
+
+// forgetting is a store that counts how often it is told to forget.
+type forgetting struct {
+	Store
+	runners, answers atomic.Int64
+}
+
+func (f *forgetting) ForgetRunners(ctx context.Context, within time.Duration) error {
+	f.runners.Add(1)
+	return f.Store.ForgetRunners(ctx, within)
+}
+
+func (f *forgetting) ForgetAnswers(ctx context.Context) error {
+	f.answers.Add(1)
+	return f.Store.ForgetAnswers(ctx)
+}
+
+// TestForgets checks that a server forgets old runners and answers from time to time.
+func TestForgets(t *testing.T) {
+	s := newKeeper(t)
+	f := &forgetting{Store: s.store}
+	s.store, s.keep.Every = f, time.Millisecond
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() { s.keepUp(ctx); close(ended) }()
+	for end := time.Now().Add(time.Minute); f.runners.Load() == 0 || f.answers.Load() == 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("it forgets nothing")
+		}
+	}
+	stop()
+	<-ended
 }

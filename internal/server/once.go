@@ -10,7 +10,6 @@ import (
 	"io"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -184,20 +183,4 @@ func (k *kept) send(w http.ResponseWriter) {
 	}
 	w.WriteHeader(k.code)
 	_, _ = w.Write(k.body.Bytes()) // on an error the client has gone
-}
-
-// forgetAnswers removes old answers until the server ends.
-func (s *Server) forgetAnswers(ctx context.Context) {
-	tick := time.NewTicker(10 * time.Minute)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return
-		}
-		if err := s.store.ForgetAnswers(ctx); err != nil && ctx.Err() == nil {
-			s.log.Error("forget answers", "error", err)
-		}
-	}
 }

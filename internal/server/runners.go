@@ -480,9 +480,6 @@ func (s *Server) expire(ctx context.Context) {
 		if err != nil && ctx.Err() == nil {
 			s.log.Error("end lost attempts", "error", err)
 		}
-		if err := s.store.ForgetRunners(ctx, listed); err != nil && ctx.Err() == nil {
-			s.log.Error("forget runners", "error", err)
-		}
 		s.metrics.lost.Add(float64(len(ids)))
 		for _, id := range ids {
 			s.log.Warn("attempt lost: its runner was silent for longer than its lease", "run", id)

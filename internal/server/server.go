@@ -168,7 +168,6 @@ func (s *Server) Start(ctx context.Context) error {
 	s.work.Go(func() { s.forward(ctx) })
 	s.work.Go(func() { s.compact(ctx) })
 	s.work.Go(func() { s.keepUp(ctx) })
-	s.work.Go(func() { s.forgetAnswers(ctx) })
 	events := make(chan struct{}, 1)
 	s.work.Go(func() { s.watch(ctx, events) })
 	s.work.Go(func() { s.watchEvents(ctx, events) })
