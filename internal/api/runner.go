@@ -60,11 +60,8 @@ type Message struct {
 	Session *Session    `json:"session,omitempty"`
 	Assign  *Assignment `json:"assign,omitempty"`
 	Cancel  *Holding    `json:"cancel,omitempty" doc:"end the attempt: TERM, and KILL after its grace"`
-	Kill    *Holding    `json:"kill,omitempty" doc:"end the attempt now"`
-	// Drop ends an attempt that belongs to this runner no longer, and whose reports would be refused.
-	Drop  *Holding `json:"drop,omitempty"`
-	Drain bool     `json:"drain,omitempty" doc:"take nothing new, and end when idle"`
-	Alive bool     `json:"alive,omitempty" doc:"shows that the connection works"`
+	Drain   bool        `json:"drain,omitempty" doc:"take nothing new, and end when idle"`
+	Alive   bool        `json:"alive,omitempty" doc:"shows that the connection works"`
 }
 
 // Assignment is one attempt of a run, with all that a runner needs for it except contents, which it fetches by digest.

@@ -46,19 +46,6 @@ func ContentName(digest string) (string, error) {
 	return ContentPrefix + text[:2] + "/" + text, nil
 }
 
-// Has reports whether a content is there.
-func (c Contents) Has(ctx context.Context, digest string) (bool, error) {
-	name, err := ContentName(digest)
-	if err != nil {
-		return false, err
-	}
-	_, err = c.In.Stat(ctx, name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
-	return err == nil, err
-}
-
 // fresh is for how long a content isn't renewed after it was put or renewed.
 const fresh = time.Hour
 

@@ -138,7 +138,7 @@ func TestUnderLoad(t *testing.T) {
 		t.Errorf("%d tools, %v, want at least %d", len(tools), err, len(digests))
 	}
 	for _, v := range tools {
-		if has, err := (archive.Contents{In: archive.Dir(to)}).Has(t.Context(), v.Digest); err != nil || !has {
+		if has, err := (archive.Contents{In: archive.Dir(to)}).Renew(t.Context(), v.Digest); err != nil || !has {
 			t.Errorf("the content of %s is missing: %v", v.Tool, err)
 		}
 	}

@@ -74,7 +74,7 @@ func Restore(ctx context.Context, in io.Reader, dir string) (what Contents, err 
 	if err := os.Rename(filepath.Join(dir, unchecked), filepath.Join(dir, database)); err != nil {
 		return what, err
 	}
-	return what, syncDir(dir)
+	return what, atomicfile.SyncDir(dir)
 }
 
 // clean removes what is in a folder that was empty.
@@ -84,14 +84,6 @@ func clean(dir string) error {
 		err = errors.Join(err, os.RemoveAll(filepath.Join(dir, e.Name())))
 	}
 	return err
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
 
 type reader struct {

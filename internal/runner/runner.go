@@ -201,12 +201,6 @@ func (r *Runner) take(ctx context.Context, m api.Message) error {
 		r.begin(ctx, m.Assign)
 	case m.Cancel != nil:
 		r.end(*m.Cancel, errAsked)
-	case m.Kill != nil:
-		if a := r.held(*m.Kill); a != nil {
-			a.kill()
-		}
-	case m.Drop != nil:
-		r.end(*m.Drop, errDropped)
 	case m.Drain:
 		r.mu.Lock()
 		defer r.mu.Unlock()

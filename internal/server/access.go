@@ -86,9 +86,7 @@ func (s *Server) authenticate(c huma.Context, next func(huma.Context)) {
 		s.refuse(c, problem(http.StatusUnauthorized, run.CodeUnauthenticated, "the token is unknown, has expired or is revoked", "log in with another one: mayfly login URL --token-file FILE"))
 		return
 	case err != nil:
-		var p *api.Problem
-		errors.As(s.explain(err, "token"), &p)
-		s.refuse(c, p)
+		s.refuse(c, asProblem(s.explain(err, "token")))
 		return
 	}
 	who := identity{token}
@@ -189,6 +187,6 @@ func operation(id, method, path, role, summary string) huma.Operation {
 	return huma.Operation{
 		OperationID: id, Method: method, Path: api.Prefix + path, Summary: summary,
 		Metadata: map[string]any{roleKey: role}, Security: []map[string][]string{{"token": {}}},
-		SkipValidateParams: false, MaxBodyBytes: 4 << 20, BodyReadTimeout: 5 * time.Minute,
+		MaxBodyBytes: 4 << 20, BodyReadTimeout: 5 * time.Minute,
 	}
 }

@@ -45,6 +45,8 @@ type loaded struct {
 	tool *tool.Tool // ready to be sent to a runner
 	// workflow is set instead for a workflow.
 	workflow *definition.Workflow
+	digest   string // of the bundle, and its manifest
+	manifest []byte
 	warnings []shape.Problem
 	folder   string    // where it was read, which is gone; positions begin with it
 	at       time.Time // when its trees of files were put into the archive
@@ -97,28 +99,30 @@ func (c *toolCache) put(digest string, l *loaded) {
 }
 
 // load reads what a bundle defines. Its contents must be in the archive.
-func (s *Server) load(ctx context.Context, b *api.Bundle) (_ *loaded, digest string, manifest []byte, err error) {
-	if digest, manifest, err = digestOf(b); err != nil {
-		return nil, "", nil, err
+func (s *Server) load(ctx context.Context, b *api.Bundle) (_ *loaded, err error) {
+	digest, manifest, err := digestOf(b)
+	if err != nil {
+		return nil, err
 	}
 	if l := s.tools.get(digest); l != nil {
-		return l, digest, manifest, nil
+		return l, nil
 	}
 	dir, err := tempdir.New()
 	if err != nil {
-		return nil, "", nil, err
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, dir.Close()) }()
 	folder := filepath.Join(dir.Path, "tool")
 	if err := s.unpack(ctx, b, folder); err != nil {
-		return nil, "", nil, err
+		return nil, err
 	}
 	l, err := s.parse(ctx, b, dir.Path, folder)
 	if err != nil {
-		return nil, "", nil, relative(err, folder)
+		return nil, relative(err, folder)
 	}
+	l.digest, l.manifest = digest, manifest
 	s.tools.put(digest, l)
-	return l, digest, manifest, nil
+	return l, nil
 }
 
 func wrongBundle(where, text string) error {

@@ -232,10 +232,7 @@ func (d *dispatcher) accept(ctx context.Context, n store.NewRun, req *run.Reques
 		err = d.s.store.Accept(ctx, n, &store.Lessee{Runner: l.runner, Lease: d.s.lease})
 	}
 	d.placed(ctx, l, n, req, secret, err)
-	if err != nil {
-		return err
-	}
-	return nil // if it has gone meanwhile, the run waits for another
+	return err // if it has gone meanwhile, the run waits for another
 }
 
 // placed hands a run to the runner for which reserve kept room, after the commit that made it the runner's, or its error.

@@ -211,7 +211,7 @@ func (s *Server) validate(ctx context.Context, in *struct {
 	Body api.Bundle
 },
 ) (*body[api.Checked], error) {
-	l, _, _, err := s.load(ctx, &in.Body)
+	l, err := s.load(ctx, &in.Body)
 	if err == nil && l.workflow != nil {
 		err = s.checkWorkflow(ctx, in.Project, l)
 	}

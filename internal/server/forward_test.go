@@ -41,7 +41,7 @@ func TestUnmountedArchive(t *testing.T) {
 				if err := json.Unmarshal(w.Request, &q); err != nil {
 					t.Fatal(err)
 				}
-				if _, _, _, err := r.load(t.Context(), &q.Bundle); err != nil { // only the file of the tool is missing
+				if _, err := r.load(t.Context(), &q.Bundle); err != nil { // only the file of the tool is missing
 					t.Fatal(err)
 				}
 			}

@@ -251,7 +251,7 @@ func (s *Server) asked(ctx context.Context, project string, n *api.NewRun) (*loa
 		return nil, nil, 0, p
 	}
 	if n.Bundle != nil {
-		l, _, _, err := s.load(ctx, n.Bundle)
+		l, err := s.load(ctx, n.Bundle)
 		return l, n.Bundle, 0, err
 	}
 	v, err := s.store.Version(ctx, project, n.Tool, n.Version)
@@ -265,7 +265,7 @@ func (s *Server) asked(ctx context.Context, project string, n *api.NewRun) (*loa
 	if err := json.Unmarshal(v.Manifest, &b); err != nil {
 		return nil, nil, 0, fmt.Errorf("read version %d of %s: %w", v.Version, v.Tool, err)
 	}
-	l, _, _, err := s.load(ctx, &b)
+	l, err := s.load(ctx, &b)
 	return l, &b, v.Version, err
 }
 

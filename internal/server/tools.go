@@ -101,7 +101,7 @@ func (s *Server) createVersion(ctx context.Context, in *struct {
 	Body api.NewVersion
 },
 ) (*body[api.Version], error) {
-	l, digest, manifest, err := s.load(ctx, &in.Body.Bundle)
+	l, err := s.load(ctx, &in.Body.Bundle)
 	if err != nil {
 		return nil, s.explain(err, "file")
 	}
@@ -111,14 +111,14 @@ func (s *Server) createVersion(ctx context.Context, in *struct {
 		}
 	}
 	v := store.Version{
-		Project: in.Project, Tool: in.Tool, Kind: l.kind(), Note: in.Body.Note, Digest: digest, Manifest: manifest, CreatedBy: who(ctx).Name,
+		Project: in.Project, Tool: in.Tool, Kind: l.kind(), Note: in.Body.Note, Digest: l.digest, Manifest: l.manifest, CreatedBy: who(ctx).Name,
 	}
 	if l.tool != nil {
 		v.Description = l.tool.Description
 	} else {
 		v.Description = l.workflow.Description
 	}
-	subject(ctx, "tools/"+in.Tool, "digest", digest)
+	subject(ctx, "tools/"+in.Tool, "digest", l.digest)
 	warnings, err := s.warnings(ctx, in.Project, in.Tool, in.Body.Bundle.Definition, l)
 	if err != nil {
 		return nil, s.explain(err, "tool "+in.Tool)

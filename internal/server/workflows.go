@@ -59,7 +59,7 @@ type flow struct {
 
 // planned reads the workflow of a request. find returns the tools that the workflow names and doesn't bring along.
 func (s *Server) planned(ctx context.Context, q flowRequest, find func(name string) (*tool.Tool, error)) (*flow, error) {
-	l, _, _, err := s.load(ctx, &q.Bundle)
+	l, err := s.load(ctx, &q.Bundle)
 	if err != nil {
 		return nil, err
 	}
@@ -103,7 +103,7 @@ func (s *Server) pinned(ctx context.Context, tools map[string]pin) func(name str
 		if !ok {
 			return nil, fmt.Errorf("the run has no tool %q", name)
 		}
-		l, _, _, err := s.load(ctx, &p.Bundle)
+		l, err := s.load(ctx, &p.Bundle)
 		if err != nil {
 			return nil, err
 		}

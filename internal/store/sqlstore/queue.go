@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"encoding/json"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/mayfly-run/mayfly/internal/store"
@@ -429,24 +428,18 @@ func (s *Store) Cancelling(ctx context.Context) (all []store.Leased, err error) 
 
 // Progress implements store.Queue.
 func (s *Store) Progress(ctx context.Context, ids []string) (map[string]int64, error) {
-	// Statements of a few sizes only, since each connection keeps those that it has prepared.
-	const each = 100
 	last := make(map[string]int64, len(ids))
-	for some := range slices.Chunk(ids, each) {
-		args := make([]any, each)
-		for i := range args {
-			args[i] = some[min(i, len(some)-1)]
-		}
-		err := s.read(ctx, func(rows *sql.Rows) error {
+	err := someOf(ids, func(marks string, args []any) error {
+		return s.read(ctx, func(rows *sql.Rows) error {
 			var id string
 			var n int64
 			err := rows.Scan(&id, &n)
 			last[id] = n
 			return err
-		}, `SELECT run, last FROM queue WHERE run IN (?`+strings.Repeat(", ?", each-1)+`)`, args...)
-		if err != nil {
-			return nil, err
-		}
+		}, `SELECT run, last FROM queue WHERE run IN (`+marks+`)`, args...)
+	})
+	if err != nil {
+		return nil, err
 	}
 	return last, nil
 }
