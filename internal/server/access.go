@@ -47,11 +47,28 @@ func hashOf(text string) []byte {
 // identity is who makes a request.
 type identity struct{ store.Token }
 
-func (i identity) may(project, role string) bool {
+// has reports whether the token's role includes another one.
+func (i identity) has(role string) bool {
 	if role == RoleRunner || i.Role == RoleRunner {
 		return i.Role == role
 	}
-	return slices.Index(roles, i.Role) >= slices.Index(roles, role) && (i.Project == "" || i.Project == project)
+	return slices.Index(roles, i.Role) >= slices.Index(roles, role)
+}
+
+func (i identity) may(project, role string) bool {
+	return i.has(role) && (role == RoleRunner || i.Project == "" || i.Project == project)
+}
+
+// refused says why the token may not do what needs a role in a project, or in all of them.
+func (i identity) refused(project, role string) *api.Problem {
+	if !i.has(role) {
+		return problem(http.StatusForbidden, run.CodeForbidden, "this needs the role "+role+", and the token "+i.Name+" has "+i.Role, "use a token with that role in this project")
+	}
+	needs := "one for all projects"
+	if project != "" {
+		needs = "one for " + project
+	}
+	return problem(http.StatusForbidden, run.CodeForbidden, "the token "+i.Name+" is for the project "+i.Project+", and this needs "+needs, "use such a token")
 }
 
 type identityKey struct{}
@@ -97,7 +114,7 @@ func (s *Server) authenticate(c huma.Context, next func(huma.Context)) {
 		return
 	}
 	if !who.may(c.Param("project"), role) {
-		s.refuse(c, problem(http.StatusForbidden, run.CodeForbidden, "this needs the role "+role+", and the token "+token.Name+" has "+token.Role, "use a token with that role in this project"))
+		s.refuse(c, who.refused(c.Param("project"), role))
 		return
 	}
 	next(huma.WithValue(c, identityKey{}, who))

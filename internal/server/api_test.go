@@ -224,3 +224,20 @@ func TestDescriptionAtOnce(t *testing.T) {
 		asking.Wait()
 	}
 }
+
+// TestForbidden checks that a refusal says what is wrong with the token: its role or its project.
+func TestForbidden(t *testing.T) {
+	r := newRig(t)
+	for _, c := range []struct{ token, method, path, want string }{
+		{"own viewer", http.MethodPost, "/projects/own/runs/a/cancel", "this needs the role operator, and the token viewer has viewer; use a token with that role in this project"},
+		{"own admin", http.MethodGet, "/projects/other/runs", "the token admin is for the project own, and this needs one for other; use such a token"},
+		{"own admin", http.MethodGet, "/runners", "the token admin is for the project own, and this needs one for all projects; use such a token"},
+		{"own viewer", http.MethodPost, "/projects/other/runs/a/cancel", "this needs the role operator, and the token viewer has viewer; use a token with that role in this project"},
+		{"runner", http.MethodGet, "/runners", "this needs the role viewer, and the token runner has runner; use a token with that role in this project"},
+	} {
+		status, p := r.call(t, c.method, api.Prefix+c.path, r.tokens[c.token], "")
+		if status != http.StatusForbidden || p.Detail+"; "+p.Remedy != c.want {
+			t.Errorf("%s %s by %s: %d, %+v, want %s", c.method, c.path, c.token, status, p, c.want)
+		}
+	}
+}
