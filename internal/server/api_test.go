@@ -2,6 +2,7 @@ package server
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -238,6 +239,31 @@ func TestForbidden(t *testing.T) {
 		status, p := r.call(t, c.method, api.Prefix+c.path, r.tokens[c.token], "")
 		if status != http.StatusForbidden || p.Detail+"; "+p.Remedy != c.want {
 			t.Errorf("%s %s by %s: %d, %+v, want %s", c.method, c.path, c.token, status, p, c.want)
+		}
+	}
+}
+
+// TestRemedies checks that a remedy is about what is wrong: not each request that is refused must be corrected.
+func TestRemedies(t *testing.T) {
+	r := newRig(t)
+	if err := r.store.Accept(t.Context(), store.NewRun{ID: "a", Project: "own", Tool: "t", Kind: "tool", Pool: "other", Request: []byte("{}")}, nil); err != nil {
+		t.Fatal(err)
+	}
+	runner := "/runner/r/" + strings.Repeat("i", 26)
+	cancel := "/projects/own/runs/a/cancel"
+	if status, p := r.call(t, http.MethodPost, api.Prefix+cancel, r.tokens[RoleAdmin], ""); status >= http.StatusBadRequest {
+		t.Fatalf("cancel: %+v", p)
+	}
+	for _, c := range []struct{ token, method, path, body, want string }{
+		{RoleAdmin, http.MethodPost, cancel, "", "there is nothing to do; mayfly runs shows how it ended"},
+		{RoleAdmin, http.MethodGet, "/projects/own/runs/a/steps", "", "give the id of a workflow's run: mayfly runs"},
+		{RoleRunner, http.MethodPost, runner + "/messages", fmt.Sprintf(`{"protocol":%d,"slots":0}`, api.Protocol), "start the runner with --slots from 1 to 10000"},
+		{RoleRunner, http.MethodPost, runner + "/messages", `{"protocol":`, "send it again"},
+		{RoleRunner, http.MethodPost, runner + "/messages", "", "send it again"},
+		{RoleRunner, http.MethodPost, runner + "/messages", `{"protocol":"x"}`, "update the runner"},
+	} {
+		if _, p := r.call(t, c.method, api.Prefix+c.path, r.tokens[c.token], c.body); p == nil || p.Remedy != c.want {
+			t.Errorf("%s %s with %q: %+v, want %s", c.method, c.path, c.body, p, c.want)
 		}
 	}
 }

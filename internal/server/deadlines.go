@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"time"
@@ -49,9 +50,9 @@ func (a *answered) end() { _ = a.controller.SetReadDeadline(time.Now().Add(a.dea
 func (a *answered) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
 // body returns the body of a request, of at most so many bytes, and a function that ends waiting for it. huma reads the others.
-func (s *Server) body(w http.ResponseWriter, r *http.Request, most int64) (body io.Reader, done func()) {
+func (s *Server) body(w http.ResponseWriter, r *http.Request, most int64) (body *pieces, done func()) {
 	c := http.NewResponseController(w)
-	return &pieces{http.MaxBytesReader(w, r.Body, most), c, s.deadlines.read}, func() { _ = c.SetReadDeadline(time.Time{}) }
+	return &pieces{Reader: http.MaxBytesReader(w, r.Body, most), controller: c, wait: s.deadlines.read}, func() { _ = c.SetReadDeadline(time.Time{}) }
 }
 
 // pieces reads a request whose next piece must come in time.
@@ -59,10 +60,16 @@ type pieces struct {
 	io.Reader
 	controller *http.ResponseController
 	wait       time.Duration
+	broken     error // the connection's, or that a piece didn't come in time
 }
 
 // Read implements io.Reader.
 func (p *pieces) Read(to []byte) (int, error) {
 	_ = p.controller.SetReadDeadline(time.Now().Add(p.wait))
-	return p.Reader.Read(to)
+	n, err := p.Reader.Read(to)
+	var large *http.MaxBytesError
+	if err != nil && err != io.EOF && !errors.As(err, &large) { //nolint:errorlint // a reader returns io.EOF as it is
+		p.broken = err
+	}
+	return n, err
 }

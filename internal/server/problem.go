@@ -98,7 +98,7 @@ func (s *Server) explain(err error, what string) error {
 	case errors.Is(err, store.ErrRepeated):
 		return errBusy
 	case errors.Is(err, store.ErrOver):
-		return problem(http.StatusConflict, run.CodeOver, what+" has ended already", "")
+		return problem(http.StatusConflict, run.CodeOver, what+" has ended already", "there is nothing to do; mayfly runs shows how it ended")
 	case errors.Is(err, store.ErrNotHeld):
 		return problem(http.StatusConflict, run.CodeNotHeld, what+" belongs to this runner no longer: its lease ran out, or the run has ended", "end it, and report nothing more of it")
 	case errors.As(err, &denied):

@@ -53,10 +53,14 @@ const maxReport = 16 << 20
 func (s *Server) readJSON(r *http.Request, w http.ResponseWriter, into any) error {
 	body, done := s.body(w, r, maxReport)
 	defer done()
-	if err := json.NewDecoder(body).Decode(into); err != nil {
-		return problem(http.StatusUnprocessableEntity, run.CodeInvalidRequest, fmt.Sprintf("read the request: %v", err), "update the runner")
+	err := json.NewDecoder(body).Decode(into)
+	switch {
+	case err == nil:
+		return nil
+	case body.broken != nil: // it was cut short: a runner sends it again
+		return problem(http.StatusServiceUnavailable, run.CodeInvalidRequest, fmt.Sprintf("read the request: %v", err), "send it again")
 	}
-	return nil
+	return problem(http.StatusUnprocessableEntity, run.CodeInvalidRequest, fmt.Sprintf("read the request: %v", err), "update the runner")
 }
 
 // answer answers a request of a runner.

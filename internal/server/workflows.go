@@ -317,7 +317,7 @@ func (s *Server) pastFlow(ctx context.Context, project, id string) (store.Run, *
 		return old, nil, nil, err
 	}
 	if old.Kind != "workflow" {
-		return old, nil, nil, problem(http.StatusConflict, run.CodeInvalidRequest, "run "+id+" is not a run of a workflow, so it has no steps", "")
+		return old, nil, nil, problem(http.StatusConflict, run.CodeInvalidRequest, "run "+id+" is not a run of a workflow, so it has no steps", "give the id of a workflow's run: mayfly runs")
 	}
 	request, err := s.store.Request(ctx, project, id)
 	if err != nil {
