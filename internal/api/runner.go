@@ -6,8 +6,8 @@ import (
 	"github.com/mayfly-run/mayfly/internal/run"
 )
 
-// Protocol is the version of what a runner and a server say to each other. A server takes runners of its own version and of
-// the one before.
+// Protocol is the version of what a runner and a server say to each other. A server takes runners of its own version and of the
+// versions next to it.
 const Protocol = 1
 
 // Hello is the first message of a runner. NAME is its name, and INSTANCE a random text of its process or state folder, which
