@@ -26,7 +26,7 @@ type Diff struct {
 type FileDiff struct {
 	Path   string `json:"path"`
 	Change string `json:"change" enum:"added,removed,changed"`
-	// Mode says that the file has become executable, or is it no longer.
+	// Mode says that the file has become executable, or is no longer executable.
 	Mode string `json:"mode,omitempty" enum:"executable,not executable" doc:"what the file has become"`
 	// Why there is no Text, although the contents differ.
 	Omitted string `json:"omitted,omitempty" doc:"why there is no text: the file isn't text, or is too large"`

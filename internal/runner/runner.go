@@ -518,7 +518,7 @@ func (r *Runner) fetchOne(ctx context.Context, digest string) error {
 // fetchTime is for how long a content is asked for that the server doesn't send: it may be damaged.
 const fetchTime = 10 * time.Minute
 
-// brokenError is that of a server, which may be another one the next time.
+// brokenError marks a failure of the server: the next try may reach another one.
 type brokenError struct{ error }
 
 func (e *brokenError) Unwrap() error { return e.error }

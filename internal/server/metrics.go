@@ -57,7 +57,7 @@ func newMetrics(s *Server, version string) *metrics {
 			Name: "mayfly_leases_lost_total", Help: "Attempts whose runner was silent for longer than its lease, or was started again.",
 		}),
 		writes: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "mayfly_database_write_duration_seconds", Help: "Time of a transaction, from its begin until it was durable or had failed.", Buckets: seconds,
+			Name: "mayfly_database_write_duration_seconds", Help: "Time of a transaction, from its beginning until it was durable or had failed.", Buckets: seconds,
 		}),
 		groups: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "mayfly_database_write_group_size", Help: "How many writes shared a transaction.", Buckets: prometheus.ExponentialBuckets(1, 2, 9),

@@ -35,7 +35,7 @@ func (s *Server) registerRuns() {
 	rerun.DefaultStatus = http.StatusCreated
 	huma.Register(s.api, rerun, s.rerun)
 	huma.Register(s.api, operation("follow-run", http.MethodGet, "/projects/{project}/runs/{run}/events", RoleViewer,
-		"Follow the events of a run, as server-sent events, from its begin or after Last-Event-ID"), s.followRun)
+		"Follow the events of a run, as server-sent events, from its beginning or after Last-Event-ID"), s.followRun)
 }
 
 const defaultPool = "default"

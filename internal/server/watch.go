@@ -119,7 +119,7 @@ func (d *dispatcher) offer(pool string, waiting []store.Waiting) {
 	}
 }
 
-// lookForCancels tells runners of this server to end attempts whose end was asked for at another one. A runner may hear so more than
+// lookForCancels tells runners of this server to end attempts whose end was asked for at another one. A runner may be told more than
 // once.
 func (d *dispatcher) lookForCancels(ctx context.Context) error {
 	all, err := d.s.store.Cancelling(ctx)

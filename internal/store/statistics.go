@@ -25,7 +25,7 @@ type Queued struct {
 // Written is a transaction of several writes.
 type Written struct {
 	Writes int
-	Took   time.Duration // from its begin until it was durable, or had failed
+	Took   time.Duration // from its beginning until it was durable, or had failed
 	Failed bool          // its writes are tried again, or have failed
 	Ended  []run.State   // how runs ended in it; empty if it failed
 }

@@ -68,8 +68,8 @@ func limitsOf(text string) (all []store.Limit, err error) {
 	return all, json.Unmarshal([]byte(text), &all)
 }
 
-// turns visits the projects of a pool that have runs waiting, from one on. The rows aren't locked, since whoever claims at the same time
-// would find none.
+// turns visits the projects of a pool that have runs waiting, from one on. The rows aren't locked: a lock would hide them from others
+// that claim at the same time.
 type turns struct {
 	rows func(ctx context.Context, scan func(*sql.Rows) error, q string, args ...any) error
 	pool string
