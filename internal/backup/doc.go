@@ -9,5 +9,6 @@
 //	keys/…, tls/…    only if they were asked for
 //
 // The database comes first. A content is durable before the database names it, so all that the database in a backup names is there when the
-// contents are copied, and a backup may have a few more. So it is with logs, unless one is removed at that moment for its age.
+// contents are copied, and a backup may have a few more. So it is with logs. Contents and logs of runs that retention removes meanwhile may
+// be missing.
 package backup
