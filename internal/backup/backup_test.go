@@ -18,6 +18,7 @@ import (
 	"github.com/mayfly-run/mayfly/internal/archive"
 	"github.com/mayfly-run/mayfly/internal/store"
 	"github.com/mayfly-run/mayfly/internal/store/sqlstore"
+	"github.com/mayfly-run/mayfly/internal/tempdir"
 )
 
 // load is what a server was told, and has acknowledged.
@@ -109,7 +110,7 @@ func TestUnderLoad(t *testing.T) {
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
-	left, err := filepath.Glob(filepath.Join(dir, "backup-*"))
+	left, err := filepath.Glob(filepath.Join(dir, "*backup-*"))
 	if err != nil || len(left) > 0 {
 		t.Errorf("the backup leaves %v, %v", left, err)
 	}
@@ -208,6 +209,46 @@ func packed(t *testing.T, all ...string) []byte {
 		t.Fatal(err)
 	}
 	return out.Bytes()
+}
+
+// TestKilled checks that a backup removes what a killed one has left, and not what one that goes on has, nor anything else.
+func TestKilled(t *testing.T) {
+	dir := t.TempDir()
+	db, err := sqlstore.OpenSQLite(t.Context(), filepath.Join(dir, database))
+	if err == nil {
+		err = db.Close()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	live, err := tempdir.NewIn(dir, scratchPrefix)
+	if err != nil {
+		t.Fatal(err)
+	}
+	killed, other := filepath.Join(dir, scratchPrefix+"123"), filepath.Join(dir, "backup-2026")
+	file := filepath.Join(dir, scratchPrefix+"mine.mfb")
+	for _, one := range []string{killed, other} {
+		if err := os.Mkdir(one, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(one, database), []byte("x"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := Write(t.Context(), &bytes.Buffer{}, dir, Contents{}); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]bool{killed: false, live.Path: true, other: true, file: true} {
+		if _, err := os.Stat(path); (err == nil) != want {
+			t.Errorf("%s: %v, and it should be there: %v", path, err, want)
+		}
+	}
+	if err := live.Close(); err != nil {
+		t.Error(err)
+	}
 }
 
 // TestRemovedMeanwhile removes a file between its listing and its copy.

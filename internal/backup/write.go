@@ -17,6 +17,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/mayfly-run/mayfly/internal/store/sqlstore"
+	"github.com/mayfly-run/mayfly/internal/tempdir"
 )
 
 // These are the names in a backup, and in a server's folder.
@@ -46,18 +47,26 @@ var ErrNoDatabase = errors.New("there is no SQLite database")
 // contentName is what a content is called in the archive's folder. Unfinished ones have other names.
 var contentName = regexp.MustCompile(`^contents/([0-9a-f]{2})/([0-9a-f]{64})$`)
 
+// scratchPrefix begins the names of the folders that have a copy of the database meanwhile. Nobody else uses such a name: a folder of
+// backups, such as backup-2026, stays.
+const scratchPrefix = "unfinished-backup-"
+
+// Sweep removes what backups that were killed have left in a server's folder: copies of the database.
+func Sweep(dir string) { tempdir.Sweep(dir, scratchPrefix) }
+
 // Write writes a backup of the server's folder dir. A copy of the database is in that folder meanwhile.
 func Write(ctx context.Context, out io.Writer, dir string, what Contents) (err error) {
 	if _, err := os.Stat(filepath.Join(dir, database)); err != nil {
 		return fmt.Errorf("%w in %s: %w", ErrNoDatabase, dir, err)
 	}
 	what.Format, what.Begun = format, time.Now().UTC().Truncate(time.Second)
-	scratch, err := os.MkdirTemp(dir, "backup-")
+	Sweep(dir)
+	scratch, err := tempdir.NewIn(dir, scratchPrefix)
 	if err != nil {
 		return fmt.Errorf("make a folder for a copy of the database: %w", err)
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(scratch)) }()
-	snapshot := filepath.Join(scratch, database)
+	defer func() { err = errors.Join(err, scratch.Close()) }()
+	snapshot := filepath.Join(scratch.Path, database)
 	if err := sqlstore.Snapshot(ctx, filepath.Join(dir, database), snapshot); err != nil {
 		return err
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/mayfly-run/mayfly/internal/backup"
 	"github.com/mayfly-run/mayfly/internal/condition"
 	"github.com/mayfly-run/mayfly/internal/flock"
 	"github.com/mayfly-run/mayfly/internal/host"
@@ -117,6 +118,7 @@ func (f *serverFlags) run(ctx context.Context, out, errOut io.Writer) (err error
 		return err
 	}
 	defer func() { err = errors.Join(err, lock.Close()) }()
+	backup.Sweep(f.data)
 	db, err := f.openStore(ctx, log)
 	if err != nil {
 		return err

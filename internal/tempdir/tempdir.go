@@ -11,10 +11,10 @@ import (
 	"sync"
 )
 
-// prefix is the beginning of each directory's name.
+// prefix is the beginning of the name of each directory in os.TempDir.
 const prefix = "mayfly-tmp-"
 
-// Dir is a directory in os.TempDir that only its owner may enter. Its lock says that it is in use.
+// Dir is a directory that only its owner may enter. Its lock says that it is in use.
 type Dir struct {
 	Path string
 	lock io.Closer
@@ -23,13 +23,18 @@ type Dir struct {
 // swept makes this process remove other processes' directories only once: reading a full /tmp takes time.
 var swept sync.Once
 
-// New makes a directory. The first call of a process also removes the directories of killed processes. If it can't remove one, New
-// still succeeds.
+// New makes a directory in os.TempDir. The first call of a process also removes the directories of killed processes. If it can't remove
+// one, New still succeeds.
 func New() (*Dir, error) {
-	swept.Do(func() { sweep(os.TempDir()) })
+	swept.Do(func() { Sweep(os.TempDir(), prefix) })
+	return NewIn(os.TempDir(), prefix)
+}
+
+// NewIn makes a directory in another one, with a name that begins with prefix. Sweep removes those of killed processes.
+func NewIn(in, prefix string) (*Dir, error) {
 	const tries = 10
 	for range tries {
-		path, err := os.MkdirTemp("", prefix) // mode 0700
+		path, err := os.MkdirTemp(in, prefix) // mode 0700
 		if err != nil {
 			return nil, fmt.Errorf("make a temporary folder: %w", err)
 		}
@@ -42,7 +47,7 @@ func New() (*Dir, error) {
 		}
 		// Another process found the directory before it was locked, and removes it.
 	}
-	return nil, fmt.Errorf("make a temporary folder in %s: another process keeps removing it", os.TempDir())
+	return nil, fmt.Errorf("make a temporary folder in %s: another process keeps removing it", in)
 }
 
 // Close removes the directory and everything in it.
@@ -50,8 +55,8 @@ func (d *Dir) Close() error {
 	return errors.Join(os.RemoveAll(d.Path), d.lock.Close())
 }
 
-// sweep removes the directories that no process has locked.
-func sweep(in string) {
+// Sweep removes the directories whose names begin with prefix and that no process has locked.
+func Sweep(in, prefix string) {
 	entries, err := os.ReadDir(in)
 	if err != nil {
 		return

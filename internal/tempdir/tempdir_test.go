@@ -34,7 +34,7 @@ func TestSweep(t *testing.T) {
 	if err := os.Symlink("elsewhere", filepath.Join(dir, prefix+"link")); err != nil {
 		t.Fatal(err)
 	}
-	sweep(dir)
+	Sweep(dir, prefix)
 	exists := func(name string) bool {
 		_, err := os.Lstat(filepath.Join(dir, name))
 		return err == nil
