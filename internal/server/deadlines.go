@@ -68,7 +68,7 @@ func (p *pieces) Read(to []byte) (int, error) {
 	_ = p.controller.SetReadDeadline(time.Now().Add(p.wait))
 	n, err := p.Reader.Read(to)
 	var large *http.MaxBytesError
-	if err != nil && err != io.EOF && !errors.As(err, &large) { //nolint:errorlint // a reader returns io.EOF as it is
+	if err != nil && err != io.EOF && !errors.As(err, &large) {
 		p.broken = err
 	}
 	return n, err

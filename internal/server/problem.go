@@ -71,13 +71,36 @@ func writeProblem(w http.ResponseWriter, p *api.Problem) {
 	_ = json.NewEncoder(w).Encode(p) // on an error the client has gone
 }
 
+// wrongText returns the answer to a request whose definition or inputs are wrong, or nil.
+func wrongText(err error) *api.Problem {
+	var wrong *shape.Error
+	var placed *shape.PlacedError
+	var inputs *tool.InputError
+	switch {
+	case errors.As(err, &wrong):
+		p := problem(http.StatusUnprocessableEntity, run.CodeInvalidDefinition, "the definition is wrong", "correct what errors lists")
+		for _, one := range wrong.Problems {
+			p.Errors = append(p.Errors, api.Wrong{Where: one.Position.String(), Message: one.Text, Hint: one.Hint})
+		}
+		return p
+	case errors.As(err, &placed):
+		p := problem(http.StatusUnprocessableEntity, run.CodeInvalidDefinition, "the definition is wrong", "correct what errors lists")
+		p.Errors = []api.Wrong{{Where: placed.Position.String(), Message: placed.Err.Error()}}
+		return p
+	case errors.As(err, &inputs):
+		p := problem(http.StatusUnprocessableEntity, run.CodeInvalidInput, "the inputs are wrong", "correct what errors lists")
+		for _, text := range inputs.Problems {
+			p.Errors = append(p.Errors, api.Wrong{Where: "body.inputs", Message: text})
+		}
+		return p
+	}
+	return nil
+}
+
 // explain returns the answer to a request that failed with err, which is about what.
 func (s *Server) explain(err error, what string) error {
 	var already *api.Problem
-	var wrong *shape.Error
-	var placed *shape.PlacedError
 	var denied *policy.DeniedError
-	var inputs *tool.InputError
 	var digest *archive.DigestError
 	var notDigest *content.DigestError
 	var kept *archive.Error
@@ -107,22 +130,8 @@ func (s *Server) explain(err error, what string) error {
 		return problem(http.StatusPreconditionFailed, run.CodeChanged, "the "+what+" isn't the one that the request names: it was changed meanwhile", "get it again, and look at what has changed")
 	case errors.Is(err, store.ErrExists):
 		return problem(http.StatusConflict, run.CodeExists, what+" exists already", "use another name")
-	case errors.As(err, &wrong):
-		p := problem(http.StatusUnprocessableEntity, run.CodeInvalidDefinition, "the definition is wrong", "correct what errors lists")
-		for _, one := range wrong.Problems {
-			p.Errors = append(p.Errors, api.Wrong{Where: one.Position.String(), Message: one.Text, Hint: one.Hint})
-		}
-		return p
-	case errors.As(err, &placed):
-		p := problem(http.StatusUnprocessableEntity, run.CodeInvalidDefinition, "the definition is wrong", "correct what errors lists")
-		p.Errors = []api.Wrong{{Where: placed.Position.String(), Message: placed.Err.Error()}}
-		return p
-	case errors.As(err, &inputs):
-		p := problem(http.StatusUnprocessableEntity, run.CodeInvalidInput, "the inputs are wrong", "correct what errors lists")
-		for _, text := range inputs.Problems {
-			p.Errors = append(p.Errors, api.Wrong{Where: "body.inputs", Message: text})
-		}
-		return p
+	case wrongText(err) != nil:
+		return wrongText(err)
 	case errors.As(err, &notDigest):
 		return problem(http.StatusUnprocessableEntity, run.CodeInvalidRequest, notDigest.Error(), "write sha256: and 64 hexadecimal digits in lower case")
 	case errors.As(err, &digest):
